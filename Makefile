@@ -1,0 +1,167 @@
+# granary. `make help` lists the targets.
+#
+# Nothing is configured: libraries are found through pkg-config, everything is built below
+# $(BUILD), and objects are made again when a header, a flag or the compiler changes.
+# Local settings go into config.mak.
+
+-include config.mak
+
+MODE    ?= release# release | debug | sanitize | fuzz
+BUILD   ?= build/$(MODE)
+PREFIX  ?= /usr/local
+DESTDIR ?=
+WERROR  ?=
+CC      := $(if $(filter default,$(origin CC)),mpicc,$(CC))
+PKG_CONFIG ?= pkg-config
+VERSION := $(shell sed -n 's/.*GRANARY_VERSION "\(.*\)".*/\1/p' include/granary/granary.h)
+# Rooms to build; fewer while one of them is being worked on.
+ROOMS   ?= base config comm observe store data model train evaluate federation
+
+# ---- flags ----------------------------------------------------------------------------------
+
+HDF5_PC := $(firstword $(foreach p,hdf5-openmpi hdf5-mpi hdf5,$(if $(shell $(PKG_CONFIG) --exists $(p) && echo y),$(p))))
+PACKAGES := $(HDF5_PC) libcyaml yaml-0.1 jansson libsodium zlib openblas
+DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) gsl)
+# GSL's own CBLAS is 14 to 36 times slower than OpenBLAS: leave it out.
+DEP_LIBS := $(filter-out -lgslcblas,$(shell $(PKG_CONFIG) --libs $(PACKAGES) gsl)) -ldnnl -lgomp -lm
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
+            -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wvla -Wformat=2 -Wundef \
+            $(if $(WERROR),-Werror)
+# No contraction to fused multiply-add and no reassociation: the bits must not depend on what the
+# compiler fancies.
+NUMERIC  := -ffp-contract=off -fno-math-errno -fno-trapping-math
+MODE_FLAGS_release  := -O3 -g -DNDEBUG
+MODE_FLAGS_debug    := -O0 -g3
+MODE_FLAGS_sanitize := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+MODE_FLAGS_fuzz     := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link
+ifeq ($(MODE_FLAGS_$(MODE)),)
+$(error MODE=$(MODE): expected release, debug, sanitize or fuzz)
+endif
+MODE_LINK := $(filter -fsanitize%,$(MODE_FLAGS_$(MODE)))
+
+ALL_CFLAGS  := -std=c17 -D_GNU_SOURCE $(MODE_FLAGS_$(MODE)) $(NUMERIC) $(WARNINGS) -fPIC \
+               -Iinclude -Isrc $(DEP_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS := $(MODE_LINK) $(LDFLAGS)
+
+# ---- sources --------------------------------------------------------------------------------
+
+LIB_SOURCES := $(sort $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
+CLI_SOURCES := $(sort $(wildcard src/cli/*.c))
+UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
+PARALLEL_SOURCES := $(sort $(wildcard tests/parallel/test_*.c))
+BENCH_SOURCES := $(sort $(wildcard analysis/bench_*.c))
+HEADERS := $(wildcard include/granary/*.h)
+object = $(patsubst %.c,$(BUILD)/%.o,$(1))
+program = $(patsubst %.c,$(BUILD)/%,$(1))
+
+LIBRARY := $(BUILD)/libgranary.a
+COMMAND := $(BUILD)/granary
+UNIT_TESTS := $(call program,$(UNIT_SOURCES))
+PARALLEL_TESTS := $(call program,$(PARALLEL_SOURCES))
+BENCHES := $(call program,$(BENCH_SOURCES))
+
+.DELETE_ON_ERROR:
+.PHONY: all library help deps test test-quick tests bench demo install uninstall format lint clean FORCE
+all: $(LIBRARY) $(COMMAND)
+library: $(LIBRARY)
+
+help:
+	@echo 'make              library and command into $(BUILD)   (MODE=release|debug|sanitize, WERROR=1)'
+	@echo 'make deps         install what is missing (Debian), or say what to install'
+	@echo 'make demo         build, and train on Fashion-MNIST across 8 silos'
+	@echo 'make test         all tests                make test-quick   those that take under a minute'
+	@echo 'make bench        the figures of the README'
+	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
+	@echo 'make format lint  clang-format; clang-tidy and cppcheck'
+
+# ---- building -------------------------------------------------------------------------------
+
+# Rewritten only when its text changes, so that changed flags rebuild and unchanged ones do not.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(DEP_LIBS)' | cmp -s - $@ || \
+	 echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(DEP_LIBS)' > $@
+# The same for the list of members: a deleted source must leave the archive.
+$(BUILD)/members: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LIB_SOURCES)' | cmp -s - $@ || echo '$(LIB_SOURCES)' > $@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIBRARY): $(call object,$(LIB_SOURCES)) $(BUILD)/members
+	@rm -f $@
+	$(AR) rcs $@ $(filter %.o,$^)
+
+$(COMMAND): $(call object,$(CLI_SOURCES)) $(LIBRARY)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+
+CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
+$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(LIBRARY)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(DEP_LIBS)
+$(BUILD)/tests/parallel/test_%: $(BUILD)/tests/parallel/test_%.o $(LIBRARY)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+$(BUILD)/analysis/bench_%: $(BUILD)/analysis/bench_%.o $(LIBRARY)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+# Fuzzers need clang: make MODE=fuzz CC=clang build/fuzz/tests/fuzz/fuzz_config
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIBRARY)
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(DEP_LIBS) $(shell $(PKG_CONFIG) --libs ompi-c 2>/dev/null)
+
+-include $(patsubst %.o,%.d,$(call object,$(LIB_SOURCES) $(CLI_SOURCES) $(UNIT_SOURCES) \
+           $(PARALLEL_SOURCES) $(BENCH_SOURCES)))
+.SECONDARY:
+
+# ---- tests ----------------------------------------------------------------------------------
+
+tests: all $(UNIT_TESTS) $(PARALLEL_TESTS)
+test: tests
+	tests/run.sh $(BUILD) all
+test-quick: tests
+	tests/run.sh $(BUILD) quick
+bench: all $(BENCHES)
+	analysis/bench.sh $(BUILD)
+
+# ---- use ------------------------------------------------------------------------------------
+
+deps:
+	jobs/deps.sh
+demo:
+	@jobs/deps.sh --quiet
+	@$(MAKE) --no-print-directory -s all
+	@jobs/demo.sh $(COMMAND)
+
+# ---- installation ---------------------------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+	           $(DESTDIR)$(PREFIX)/include/granary $(DESTDIR)$(PREFIX)/share/granary/configs
+	install -m 755 $(COMMAND) $(DESTDIR)$(PREFIX)/bin/granary
+	install -m 644 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib/libgranary.a
+	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/granary/
+	install -m 644 $(wildcard configs/*.yaml) $(DESTDIR)$(PREFIX)/share/granary/configs/
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: granary' \
+	  'Description: cross-silo federated learning on MPI' 'Version: $(VERSION)' \
+	  'Requires: $(PACKAGES)' \
+	  'Libs: -L$${prefix}/lib -lgranary -lgsl -ldnnl -lgomp -lm' 'Cflags: -I$${prefix}/include' \
+	  > $(DESTDIR)$(PREFIX)/lib/pkgconfig/granary.pc
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/granary $(DESTDIR)$(PREFIX)/lib/libgranary.a \
+	      $(DESTDIR)$(PREFIX)/lib/pkgconfig/granary.pc
+	rm -rf $(DESTDIR)$(PREFIX)/include/granary $(DESTDIR)$(PREFIX)/share/granary
+
+# ---- care -----------------------------------------------------------------------------------
+
+C_FILES = $(shell git ls-files '*.c' '*.h')
+format:
+	clang-format -i $(C_FILES)
+lint:
+	clang-format --dry-run --Werror $(C_FILES)
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
+	  --suppress=missingIncludeSystem -D_GNU_SOURCE -Iinclude -Isrc src
+	clang-tidy --quiet --warnings-as-errors='*' $(LIB_SOURCES) $(CLI_SOURCES) -- \
+	  -std=c17 -D_GNU_SOURCE -Iinclude -Isrc $(DEP_CFLAGS) $(shell $(PKG_CONFIG) --cflags ompi-c)
+
+clean:
+	rm -rf build

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * base: what every room stands on, and what knows none of them: status and its message, memory,
+ * keyed random streams, digests, text, files, clocks, and the layout of a parameter vector.
+ *
+ * Lifetime: nothing here is global except the message of the last failure, which is kept per
+ * thread. Not collective: no function here talks to another rank.
+ */
+#ifndef GRANARY_BASE_H
+#define GRANARY_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <gsl/gsl_rng.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GR_CHECKED                     __attribute__((warn_unused_result))
+#define GR_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
+
+/* ---- status ------------------------------------------------------------------------------- */
+
+/* The values are the exit codes of the command. */
+#define GR_STATUS_LIST(X)                                                                          \
+    X(GR_OK, 0, "done")                                                                            \
+    X(GR_ERROR_USAGE, 64, "usage")                                                                 \
+    X(GR_ERROR_DATA, 65, "bad data")                                                               \
+    X(GR_ERROR_INTERNAL, 70, "internal error")                                                     \
+    X(GR_ERROR_WRITE, 73, "cannot write")                                                          \
+    X(GR_STOPPED, 75, "stopped, resumable")                                                        \
+    X(GR_ERROR_POLICY, 77, "refused by policy")                                                    \
+    X(GR_ERROR_CONFIG, 78, "bad config")
+
+typedef enum gr_status {
+#define GR_STATUS_ENUMERATOR(name, value, text) name = value,
+    GR_STATUS_LIST(GR_STATUS_ENUMERATOR)
+#undef GR_STATUS_ENUMERATOR
+} gr_status;
+
+enum { GR_MESSAGE_MAX = 4096 };
+
+/* The short text of a status, e.g. "bad data". */
+const char *gr_status_text(gr_status status);
+
+/*
+ * Records the message of a failure and returns `status`, so that a failing function can say
+ * `return gr_fail(GR_ERROR_DATA, "%s: label %d, expected 0 to %d", path, found, last);`.
+ * The message names the file, the place, what was found and what was expected. It is cut at
+ * GR_MESSAGE_MAX - 1 bytes.
+ */
+gr_status gr_fail(gr_status status, const char *format, ...) GR_PRINTF(2, 3);
+
+/* Puts context ("silo-03: ") in front of the message already recorded; returns `status`. */
+gr_status gr_fail_context(gr_status status, const char *format, ...) GR_PRINTF(2, 3);
+
+/* The message of this thread's last failure; "" when there was none. */
+const char *gr_message(void);
+
+/* Goes to `out:` with `status` set, when a call fails. Needs a local `gr_status status`. */
+#define GR_TRY(call)                                                                               \
+    do {                                                                                           \
+        status = (call);                                                                           \
+        if (status != GR_OK) goto out;                                                             \
+    } while (0)
+
+/* ---- memory ------------------------------------------------------------------------------- */
+
+/*
+ * `count` * `size` bytes, aligned to 64, not initialised (gr_allocate_zero: zeroed). Never
+ * returns success with NULL: zero bytes give a pointer that may be freed. Overflow and refusal
+ * give GR_ERROR_INTERNAL with `what` in the message. `out` is the address of any object pointer.
+ * Release with gr_free, which accepts NULL.
+ */
+gr_status gr_allocate(size_t count, size_t size, const char *what, void *out) GR_CHECKED;
+gr_status gr_allocate_zero(size_t count, size_t size, const char *what, void *out) GR_CHECKED;
+void gr_free(void *pointer);
+
+/* ---- random streams ----------------------------------------------------------------------- */
+
+/*
+ * Every random decision draws from a stream named by what it is for, so that the numbers depend
+ * on nothing else: not on the rank, the number of ranks, or what was drawn before.
+ */
+enum gr_purpose {
+    GR_PURPOSE_INITIALISE = 1, /* model parameters; silo 0, round 0 */
+    GR_PURPOSE_PARTITION = 2,  /* rows to silos; silo 0, round 0 */
+    GR_PURPOSE_SPLIT = 3,      /* validation rows of a silo; round 0 */
+    GR_PURPOSE_BATCH = 4,      /* order of a silo's rows in a round */
+    GR_PURPOSE_SAMPLE = 5,     /* silos of a round; silo 0 */
+    GR_PURPOSE_SYNTHETIC = 6,  /* synthetic rows of a silo; round 0 */
+    GR_PURPOSE_TEST = 7,       /* for tests */
+};
+
+struct gr_stream_key {
+    uint64_t seed;
+    uint32_t silo;
+    uint32_t round;
+    enum gr_purpose purpose;
+};
+
+/*
+ * Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3, SC'11)
+ * as a GSL generator: the key is the seed, the counter starts at (0, round, silo, purpose). All of
+ * gsl_ran_* draws from it. A stream holds 2^34 32-bit numbers before it wraps.
+ */
+extern const gsl_rng_type *const gr_rng_philox;
+
+/* Caller owns *out; release with gsl_rng_free. */
+gr_status gr_stream_create(struct gr_stream_key key, gsl_rng **out) GR_CHECKED;
+
+/* Sets an existing stream to the start of the stream named `key`. */
+void gr_stream_restart(gsl_rng *stream, struct gr_stream_key key);
+
+/* A permutation of 0..n-1 by Fisher-Yates; index: n elements, overwritten. */
+void gr_stream_permutation(gsl_rng *stream, uint32_t *index, size_t n);
+
+/* ---- digests ------------------------------------------------------------------------------ */
+
+enum { GR_DIGEST_BYTES = 32, GR_DIGEST_HEX = 65 };
+
+/* BLAKE2b-256 (RFC 7693). */
+struct gr_digest {
+    _Alignas(64) unsigned char opaque[384];
+};
+
+void gr_digest_start(struct gr_digest *digest);
+void gr_digest_add(struct gr_digest *digest, const void *bytes, size_t n);
+void gr_digest_finish(struct gr_digest *digest, unsigned char out[GR_DIGEST_BYTES]);
+/* One call for one buffer. */
+void gr_digest_of(const void *bytes, size_t n, unsigned char out[GR_DIGEST_BYTES]);
+/* Lower-case hex with terminator. */
+void gr_digest_hex(const unsigned char digest[GR_DIGEST_BYTES], char out[GR_DIGEST_HEX]);
+
+/* ---- text --------------------------------------------------------------------------------- */
+
+/* printf into memory that the caller releases with gr_free. */
+gr_status gr_text_format(char **out, const char *format, ...) GR_PRINTF(2, 3) GR_CHECKED;
+
+/*
+ * The candidate with the smallest edit distance to `word`, or NULL when none is nearer than
+ * half of the word's length (at least 2). Words over 64 bytes have no nearest.
+ */
+const char *gr_text_nearest(const char *word, const char *const *candidates, size_t n);
+
+/*
+ * Copies at most `size` - 1 bytes of `text` into `out` so that it can stand in a one-line
+ * message: control characters and bytes that are not UTF-8 become '?', a cut ends in "...".
+ */
+void gr_text_quote(const char *text, size_t length, char *out, size_t size);
+
+/* True when the bytes are valid UTF-8 (RFC 3629) with no NUL. */
+bool gr_text_is_utf8(const char *text, size_t length);
+
+/* ---- files -------------------------------------------------------------------------------- */
+
+/*
+ * Reads a whole regular file of at most `limit` bytes, with a NUL behind it. Caller releases
+ * *out with gr_free. A missing, unreadable or larger file gives `failure` (a file of the user's:
+ * GR_ERROR_CONFIG or GR_ERROR_DATA).
+ */
+gr_status gr_file_read(const char *path, size_t limit, gr_status failure, char **out,
+                       size_t *length) GR_CHECKED;
+
+/* Writes PATH.tmp, fsyncs, renames to PATH, fsyncs the folder. Errors: GR_ERROR_WRITE. */
+gr_status gr_file_write(const char *path, const void *bytes, size_t length) GR_CHECKED;
+
+/* fsync of the folder that holds `path`, so that a rename in it is on disk. */
+gr_status gr_file_sync_folder(const char *path) GR_CHECKED;
+
+/* ---- clocks ------------------------------------------------------------------------------- */
+
+double gr_clock_seconds(void);     /* monotonic, for intervals */
+double gr_clock_cpu_seconds(void); /* processor time of this process */
+/* Coordinated Universal Time, "2026-11-21T09:30:00Z". */
+void gr_clock_utc(char out[32]);
+
+/* ---- layout of a parameter vector --------------------------------------------------------- */
+
+enum { GR_TENSOR_DIMS_MAX = 4, GR_TENSOR_NAME_MAX = 48, GR_LAYOUT_ALIGNMENT = 16 };
+
+/* A named view into a parameter vector: row-major, shape[0] slowest. */
+struct gr_tensor {
+    char name[GR_TENSOR_NAME_MAX]; /* e.g. "dense0.weight" */
+    size_t n_dims;
+    size_t shape[GR_TENSOR_DIMS_MAX];
+    size_t n_elements; /* product of shape */
+    size_t offset;     /* first element in the vector; a multiple of GR_LAYOUT_ALIGNMENT */
+};
+
+/*
+ * The tensors of a vector, in ascending offset. The gaps that alignment leaves between tensors
+ * hold zeros, in parameters, gradients and updates alike.
+ */
+struct gr_layout {
+    size_t n_tensors;
+    struct gr_tensor *tensors; /* owned */
+    size_t size;               /* floats in the vector, gaps included */
+    size_t n_parameters;       /* without gaps */
+};
+
+/* Starts empty; gr_layout_release accepts a zeroed layout. */
+gr_status gr_layout_append(struct gr_layout *layout, const char *name, size_t n_dims,
+                           const size_t *shape) GR_CHECKED;
+void gr_layout_release(struct gr_layout *layout);
+/* The tensor that holds element `offset`, or NULL in a gap. */
+const struct gr_tensor *gr_layout_find(const struct gr_layout *layout, size_t offset);
+bool gr_layout_equal(const struct gr_layout *a, const struct gr_layout *b);
+/* BLAKE2b-256 over all tensors' elements (little-endian float32) in order, gaps left out. */
+void gr_layout_digest(const struct gr_layout *layout, const float *parameters,
+                      unsigned char out[GR_DIGEST_BYTES]);
+
+/* ---- start-up ----------------------------------------------------------------------------- */
+
+/*
+ * To be called once before anything else: makes the libraries whose defaults abort or print
+ * (GSL, libsodium) behave. Safe to call again.
+ */
+gr_status gr_base_start(void) GR_CHECKED;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

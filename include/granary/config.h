@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config: a YAML file and overrides become typed settings; every rule is checked before any work.
+ *
+ * Lifetime: gr_config_load creates, the caller owns and releases with gr_config_free. All text in
+ * the struct belongs to it. Text settings are never NULL: absent is "". Not collective: rank 0
+ * loads, the caller broadcasts gr_config_to_yaml's text, and the others parse that.
+ *
+ * Paths are taken relative to the working directory, like every other command's arguments.
+ */
+#ifndef GRANARY_CONFIG_H
+#define GRANARY_CONFIG_H
+
+#include <granary/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum gr_data_source { GR_SOURCE_IDX, GR_SOURCE_HDF5, GR_SOURCE_SYNTHETIC };
+enum gr_partition_method { GR_PARTITION_IID, GR_PARTITION_DIRICHLET, GR_PARTITION_SHARDS };
+enum gr_model_type { GR_MODEL_SOFTMAX, GR_MODEL_MLP };
+enum gr_activation { GR_ACTIVATION_RELU, GR_ACTIVATION_GELU, GR_ACTIVATION_TANH };
+enum gr_initialisation { GR_INITIALISE_HE, GR_INITIALISE_GLOROT };
+enum gr_compute { GR_COMPUTE_FLOAT32, GR_COMPUTE_BFLOAT16 };
+enum gr_strategy_name { GR_STRATEGY_FEDAVG, GR_STRATEGY_FEDAVGM };
+enum gr_encoding { GR_ENCODING_RING32, GR_ENCODING_FLOAT32 };
+enum gr_placement { GR_PLACEMENT_BLOCK, GR_PLACEMENT_CYCLIC };
+
+/* run: */
+struct gr_run_config {
+    char *name;      /* names the run directory; letters, digits, '-', '_', '.'; default "run" */
+    uint64_t seed;   /* default 1 */
+    uint32_t rounds; /* >= 1 */
+    char *directory; /* parent of run directories; default "runs" */
+    enum gr_placement placement; /* silos to ranks; default block */
+};
+
+/* One table of rows on disk. idx: features and labels; hdf5: file. */
+struct gr_table_config {
+    char *features; /* IDX file, plain or .gz, at least two dimensions, unsigned byte */
+    char *labels;   /* IDX file, one dimension */
+    char *file;     /* HDF5 file made by `granary import` or to its form */
+};
+
+struct gr_partition_config {
+    enum gr_partition_method method; /* default iid */
+    double alpha;                    /* dirichlet: concentration, > 0; default 0.3 */
+    uint32_t shards_per_silo;        /* shards: default 2 */
+    uint32_t minimum_rows;           /* every silo gets at least this many; default 1 */
+};
+
+/* FedProx's synthetic(alpha, beta) (Li et al. 2020, section 5.1). */
+struct gr_synthetic_config {
+    double alpha;          /* variance of the silos' models around theirs means; >= 0 */
+    double beta;           /* variance of the silos' features' means; >= 0 */
+    uint32_t n_features;   /* default 60 */
+    uint32_t n_classes;    /* default 10 */
+    uint32_t minimum_rows; /* default 50, as in the paper's code: 50 + lognormal(4, 2) */
+    uint32_t maximum_rows; /* default 2000: the lognormal is cut here */
+    uint32_t test_rows;    /* rows per silo that go to the global test set; default 20 */
+};
+
+struct gr_data_config {
+    enum gr_data_source source;
+    uint32_t silos;                      /* number of silos; with silo_tables, their number */
+    struct gr_table_config train;        /* one table to be partitioned; unused with silo_tables */
+    struct gr_table_config *silo_tables; /* one table per silo, in silo order */
+    unsigned silo_tables_count;
+    struct gr_table_config test; /* global test table; may be absent: no test metrics */
+    struct gr_partition_config partition;
+    struct gr_synthetic_config synthetic;
+    double validation_fraction; /* of each silo's rows; [0, 0.9]; default 0 */
+    uint32_t limit;             /* first rows of `train` taken; 0: all */
+};
+
+struct gr_model_config {
+    enum gr_model_type type;
+    uint32_t *hidden; /* mlp: widths of the hidden layers, at least one */
+    unsigned hidden_count;
+    enum gr_activation activation;         /* default relu */
+    enum gr_initialisation initialisation; /* default he */
+    enum gr_compute compute;               /* default float32 */
+};
+
+struct gr_train_config {
+    double learning_rate; /* > 0 */
+    double momentum;      /* [0, 1); default 0 */
+    double weight_decay;  /* >= 0; default 0; added to the gradient as weight_decay * parameter */
+    uint32_t batch_size;  /* 1 to 65536 */
+    uint32_t epochs;      /* local epochs a round; default 1; exactly one of epochs, steps is > 0 */
+    uint32_t steps;       /* local steps a round; default 0 */
+};
+
+struct gr_round_config {
+    uint32_t participants; /* silos sampled per round; 0: all */
+};
+
+struct gr_strategy_config {
+    enum gr_strategy_name name;  /* default fedavg */
+    double server_learning_rate; /* > 0; default 1 */
+    double server_momentum;      /* fedavgm: [0, 1); default 0.9 */
+};
+
+struct gr_aggregation_config {
+    enum gr_encoding encoding; /* default ring32 */
+    uint32_t ranks_per_node;   /* ranks that share a memory window; 0: as found; 1: never */
+};
+
+struct gr_evaluate_config {
+    uint32_t every; /* test evaluation each this many rounds, and after the last; 0: never */
+};
+
+struct gr_checkpoint_config {
+    uint32_t
+        every;     /* rounds between checkpoints, and after the last; 0: only the last; default 1 */
+    uint32_t keep; /* newest that stay; >= 1; default 2 */
+};
+
+struct gr_config {
+    struct gr_run_config run;
+    struct gr_data_config data;
+    struct gr_model_config model;
+    struct gr_train_config train;
+    struct gr_round_config round;
+    struct gr_strategy_config strategy;
+    struct gr_aggregation_config aggregation;
+    struct gr_evaluate_config evaluate;
+    struct gr_checkpoint_config checkpoint;
+};
+
+/*
+ * Reads `path` (at most 1 MiB), applies `overrides` ("section.key=value", value in YAML) in order,
+ * fills defaults, checks every rule. On GR_ERROR_CONFIG the message holds one line per broken rule
+ * ("path:line: train.momentum: found 1.5, allowed 0 <= x < 1"), a misspelt key with its nearest.
+ */
+gr_status gr_config_load(const char *path, const char *const *overrides, size_t n_overrides,
+                         struct gr_config **out) GR_CHECKED;
+
+/* The same for text in memory; `name` stands for the path in messages. */
+gr_status gr_config_parse(const char *name, const char *text, size_t length,
+                          const char *const *overrides, size_t n_overrides,
+                          struct gr_config **out) GR_CHECKED;
+
+/* The resolved settings as YAML that gr_config_parse takes. Caller releases with gr_free. */
+gr_status gr_config_to_yaml(const struct gr_config *config, char **out) GR_CHECKED;
+
+/*
+ * BLAKE2b-256 over the settings that decide the bits of the model. Left out, and so free to change
+ * between a run and its resumption: run.name, run.rounds, run.directory, run.placement,
+ * aggregation.ranks_per_node, evaluate and checkpoint.
+ */
+gr_status gr_config_digest(const struct gr_config *config,
+                           unsigned char out[GR_DIGEST_BYTES]) GR_CHECKED;
+
+void gr_config_free(struct gr_config *config);
+
+/* Names as they stand in the config, e.g. "ring32". */
+const char *gr_encoding_text(enum gr_encoding encoding);
+const char *gr_strategy_text(enum gr_strategy_name name);
+const char *gr_activation_text(enum gr_activation activation);
+const char *gr_compute_text(enum gr_compute compute);
+const char *gr_partition_text(enum gr_partition_method method);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

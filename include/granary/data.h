@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * data: tables of rows on disk or generated, partitioned into silos; batches gathered from them.
+ *
+ * A process loads the rows of its own silos and nothing else of the features. Knows no MPI: the
+ * caller says which silos and which slices of the test table are its own.
+ *
+ * Lifetime: gr_data_load creates; the caller owns; gr_data_free. Rows belong to the data. Not
+ * collective: the outcome must be agreed on by the caller.
+ */
+#ifndef GRANARY_DATA_H
+#define GRANARY_DATA_H
+
+#include <granary/config.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum gr_element { GR_ELEMENT_UINT8, GR_ELEMENT_FLOAT32 };
+
+/*
+ * Rows in memory. Features stay in their element type; a gathered feature is
+ * value * scale (images: 1/255; float32: 1).
+ */
+struct gr_rows {
+    size_t n_rows;
+    size_t n_features; /* of a row, all dimensions multiplied */
+    enum gr_element element;
+    float scale;
+    void *features;  /* n_rows x n_features, 64-byte aligned; owned */
+    int32_t *labels; /* n_rows, each in 0..n_classes-1; owned */
+};
+
+struct gr_silo {
+    uint32_t id;        /* 0 .. silos - 1 */
+    char pseudonym[24]; /* "silo-017"; the only name that may leave the process */
+    struct gr_rows train;
+    struct gr_rows validation; /* may be empty */
+};
+
+/* A test batch has this many rows wherever it is evaluated, so that its sums have the same bits. */
+enum { GR_TEST_BATCH = 500 };
+
+struct gr_data {
+    uint32_t n_silos; /* of the whole federation */
+    size_t n_features;
+    uint32_t n_classes;
+    size_t n_local;
+    struct gr_silo *local; /* this process's silos, ascending id; owned */
+    size_t n_test;         /* rows of the whole test table; 0: there is none */
+    size_t n_test_batches; /* ceil(n_test / GR_TEST_BATCH) */
+    size_t n_local_batches;
+    size_t
+        *local_batch; /* test batches held here: batch b has rows from b * GR_TEST_BATCH; owned */
+    struct gr_rows test;             /* the rows of local_batch, one batch after another */
+    char fingerprint[GR_DIGEST_HEX]; /* BLAKE2b-256 over the source's labels and shape, the same on
+                                        every process (silo tables: over shape and class count only,
+                                        for no process sees the others' labels) */
+};
+
+/* Which part of the federation a process holds. */
+struct gr_share {
+    uint32_t n_silos;
+    const uint32_t *silos; /* ascending ids; n_local of them; borrowed */
+    size_t n_local;
+    uint32_t test_index; /* holds the test batches b with b % test_count == test_index */
+    uint32_t test_count;
+};
+
+/*
+ * Loads (or generates) the share's silos: reads, partitions, splits off validation rows, checks
+ * labels, refuses NaN and infinities and silos without a row. Every process finds the same
+ * partition. Errors: GR_ERROR_DATA with file, place, found, expected. n_classes of the result is
+ * the largest label + 1 over what this process read; the caller takes the maximum over processes
+ * (gr_data_set_classes).
+ */
+gr_status gr_data_load(const struct gr_config *config, const struct gr_share *share,
+                       struct gr_data **out) GR_CHECKED;
+void gr_data_set_classes(struct gr_data *data, uint32_t n_classes);
+void gr_data_free(struct gr_data *data);
+
+/* "silo-017" for 17: the same in every run, naming nobody. */
+void gr_silo_pseudonym(uint32_t id, char out[24]);
+
+/*
+ * A batch: features scaled to float32, out_features n x n_features, out_labels n.
+ * index: n row numbers < rows->n_rows; NULL: rows first .. first + n - 1.
+ */
+void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,
+                    float *out_features, int32_t *out_labels);
+void gr_rows_release(struct gr_rows *rows);
+
+/* ---- partition ---------------------------------------------------------------------------- */
+
+/*
+ * Rows to silos: row_of lists all rows silo by silo; silo s has rows
+ * row_of[first[s]] .. row_of[first[s+1]-1]. Both owned by the partition.
+ */
+struct gr_partition {
+    uint32_t n_silos;
+    size_t *first;    /* n_silos + 1 */
+    uint32_t *row_of; /* n_rows */
+};
+
+/*
+ * iid: a permutation cut into equal parts. dirichlet: each class's rows are dealt by proportions
+ * drawn from Dir(alpha) over the silos, drawn again until each silo has minimum_rows (Hsu, Qi,
+ * Brown 2019; at most 1,000 times). shards: rows sorted by label, cut into silos *
+ * shards_per_silo shards, dealt at random (McMahan et al. 2017, section 3).
+ * Draws from the stream (seed, 0, 0, GR_PURPOSE_PARTITION). Errors: GR_ERROR_CONFIG.
+ */
+gr_status gr_partition_create(const struct gr_partition_config *config, uint64_t seed,
+                              uint32_t n_silos, const int32_t *labels, size_t n_rows,
+                              struct gr_partition *out) GR_CHECKED;
+void gr_partition_release(struct gr_partition *partition);
+
+/* ---- import ------------------------------------------------------------------------------- */
+
+/*
+ * Writes rows `first` to `first + limit - 1` (limit 0: to the end) of an IDX pair as a granary
+ * HDF5 table: /features (chunked by rows, uint8 or float32), /labels (int32), attributes "format"
+ * = "granary-table", "version", "scale", "n_classes", and on /labels "role" = "label". Streams in
+ * constant memory. Through a temporary name; nothing stays behind on failure.
+ */
+gr_status gr_import_idx(const char *features, const char *labels, size_t first, size_t limit,
+                        const char *out_path) GR_CHECKED;
+
+/* What a table holds, for `granary inspect`. */
+struct gr_table_summary {
+    size_t n_rows;
+    size_t n_dims; /* of features, rows first */
+    size_t shape[GR_TENSOR_DIMS_MAX];
+    enum gr_element element;
+    uint32_t n_classes;
+};
+gr_status gr_table_summarise(const struct gr_table_config *table, enum gr_data_source source,
+                             struct gr_table_summary *out) GR_CHECKED;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole public interface. */
+#ifndef GRANARY_GRANARY_H
+#define GRANARY_GRANARY_H
+
+#include <granary/base.h>
+#include <granary/comm.h>
+#include <granary/config.h>
+#include <granary/data.h>
+#include <granary/evaluate.h>
+#include <granary/federation.h>
+#include <granary/model.h>
+#include <granary/observe.h>
+#include <granary/store.h>
+#include <granary/train.h>
+
+#define GRANARY_VERSION "0.1.0"
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * observe: what a run tells while it runs and afterwards: metrics and events by round, the progress
+ * line, the report. Rank 0 only; no MPI. Nothing written here names a silo, a host or a path.
+ */
+#ifndef GRANARY_OBSERVE_H
+#define GRANARY_OBSERVE_H
+
+#include <stdio.h>
+
+#include <granary/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One line of metrics.jsonl. NAN is written as null. */
+struct gr_metrics {
+    uint32_t round; /* from 1 */
+    uint32_t participants;
+    uint64_t examples;  /* sum of the participants' rows */
+    uint64_t processed; /* rows trained on, over epochs */
+    double train_loss;
+    double validation_loss, validation_accuracy; /* NAN without validation rows */
+    double test_loss, test_accuracy;             /* NAN when not evaluated */
+    struct {
+        double train, aggregate, evaluate, checkpoint, total;
+    } seconds;                /* as rank 0 lived them */
+    uint64_t bytes_sent;      /* over all ranks */
+    double cpu_seconds_train; /* over all ranks */
+    double update_norm;       /* L2 norm of the mean update */
+};
+
+struct gr_metrics_file; /* opaque */
+/*
+ * Opens PATH for appending; lines of rounds after `rounds_done` (a run that is resumed from an
+ * earlier checkpoint) and a torn last line are removed first, through a temporary file.
+ */
+gr_status gr_metrics_open(const char *path, uint32_t rounds_done,
+                          struct gr_metrics_file **out) GR_CHECKED;
+gr_status gr_metrics_append(struct gr_metrics_file *file,
+                            const struct gr_metrics *metrics) GR_CHECKED;
+void gr_metrics_close(struct gr_metrics_file *file);
+
+/*
+ * events.jsonl: {"n", "time", "event", "round", ..., "previous", "hash"}; hash is the BLAKE2b-256
+ * of the line without it, previous the hash of the line before, 64 zeros for the first.
+ */
+struct gr_events_file; /* opaque */
+gr_status gr_events_open(const char *path, struct gr_events_file **out) GR_CHECKED;
+/* detail: further members as JSON object text, or NULL. */
+gr_status gr_events_append(struct gr_events_file *file, const char *event, uint32_t round,
+                           const char *detail) GR_CHECKED;
+void gr_events_close(struct gr_events_file *file);
+/* Checks the chain; *broken_line is the first bad line, 0 if none. */
+gr_status gr_events_verify(const char *path, size_t *broken_line) GR_CHECKED;
+
+/* A line that is redrawn on a terminal, plain lines elsewhere (at most one in two seconds, and the
+ * last). */
+struct gr_progress; /* opaque */
+gr_status gr_progress_create(FILE *stream, uint32_t rounds, uint32_t rounds_done,
+                             struct gr_progress **out) GR_CHECKED;
+void gr_progress_round(struct gr_progress *progress, const struct gr_metrics *metrics);
+/* Ends the line, and prints the closing summary. */
+void gr_progress_finish(struct gr_progress *progress, const char *run_path,
+                        const char *model_digest);
+void gr_progress_free(struct gr_progress *progress);
+
+/*
+ * Reads resolved.yaml, manifest.json and metrics.jsonl of a run directory and writes its
+ * report.html: one page, nothing loaded from elsewhere. Curves are SVG from gnuplot; where there is
+ * no gnuplot the page says so.
+ */
+gr_status gr_report_write(const char *run_path) GR_CHECKED;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store: parallel HDF5 checkpoints, model files, the run directory and its manifest.
+ *
+ * Whatever is written appears whole or not at all: a temporary name, fsync, verification, rename.
+ */
+#ifndef GRANARY_STORE_H
+#define GRANARY_STORE_H
+
+#include <granary/comm.h>
+#include <granary/config.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- checkpoints and model files ------------------------------------------------------------ */
+
+enum { GR_SERVER_VECTORS_MAX = 2 };
+
+/* What a checkpoint holds; all pointers borrowed, vectors of layout->size floats. */
+struct gr_state {
+    uint32_t round; /* rounds completed */
+    const struct gr_layout *layout;
+    float *parameters;
+    size_t n_server; /* vectors of server state, e.g. 1 for FedAvgM */
+    const char *server_name[GR_SERVER_VECTORS_MAX]; /* e.g. "momentum" */
+    float *server[GR_SERVER_VECTORS_MAX];
+    uint32_t n_silos;
+    uint32_t *silo_rounds;    /* rounds each silo took part in, by silo id */
+    const char *architecture; /* JSON of gr_model_describe */
+    unsigned char config_digest[GR_DIGEST_BYTES];
+};
+
+/*
+ * Collective. Writes DIR/round-NNNNNN.h5, each rank its slab of every tensor; then removes all but
+ * the newest `keep`. Errors: GR_ERROR_WRITE, with the previous checkpoints untouched.
+ *
+ * Layout of the file: /global/parameters/<tensor> (float32, the tensor's shape),
+ * /global/server/<name>/<tensor>, /silos/rounds (uint32), /global/digests (one BLAKE2b-256 for each
+ * slab of at most 4 MiB, independent of the number of ranks), attributes at /: "format"
+ * "granary-checkpoint", "version", "round", "architecture", "config_digest".
+ */
+gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struct gr_state *state,
+                              uint32_t keep) GR_CHECKED;
+
+/*
+ * Collective. Reads the newest checkpoint of `dir` that is whole into the vectors of `state`, whose
+ * layout, n_server, n_silos and config_digest say what is expected. A damaged one is named
+ * in *passed_over (one line each; caller releases with gr_free; NULL if none) and the next older is
+ * taken. *found false: there is none. A whole one of another model or config: GR_ERROR_CONFIG.
+ */
+gr_status gr_checkpoint_read(struct gr_comm *comm, const char *dir, struct gr_state *state,
+                             bool *found, char **passed_over) GR_CHECKED;
+
+/* Rank 0 only: the final model, the same form as a checkpoint ("format" "granary-model"). */
+gr_status gr_model_file_write(const char *path, const struct gr_state *state) GR_CHECKED;
+
+/* A model file or checkpoint read by one process. */
+struct gr_model_file {
+    uint32_t round;
+    char format[32];
+    char *architecture; /* owned */
+    char config_digest[GR_DIGEST_HEX];
+    struct gr_layout layout; /* owned */
+    float *parameters;       /* owned */
+    bool digests_match;
+    size_t n_server;
+    uint32_t n_silos;
+};
+gr_status gr_model_file_read(const char *path, struct gr_model_file *out) GR_CHECKED;
+void gr_model_file_release(struct gr_model_file *file);
+
+/* ---- the run directory ---------------------------------------------------------------------- */
+
+struct gr_run_directory; /* opaque: path, lock */
+
+/*
+ * Rank 0 only. path NULL: <run.directory>/<run.name>-<id> with id from time and process, and
+ * <run.directory>/latest set to point at it. Existing with a run in it and not `resume`:
+ * GR_ERROR_WRITE. Held by another process: GR_ERROR_WRITE. resume with path NULL takes latest.
+ * Creates checkpoints/ in it and holds the lock until closed.
+ */
+gr_status gr_run_directory_open(const struct gr_config *config, const char *path, bool resume,
+                                struct gr_run_directory **out) GR_CHECKED;
+const char *gr_run_directory_path(const struct gr_run_directory *run);
+void gr_run_directory_close(struct gr_run_directory *run);
+
+/* What ran, for manifest.json. All borrowed. */
+struct gr_manifest {
+    const struct gr_config *config;
+    int ranks, nodes;
+    uint32_t n_silos;
+    const char *data_fingerprint;
+    const char *architecture;
+    size_t n_parameters;
+    unsigned char config_digest[GR_DIGEST_BYTES];
+    const char *started_utc;
+    uint32_t resumed_from; /* round, 0: from the start */
+    const char *ended_utc; /* NULL while running */
+    const char *outcome;   /* "running", "finished", "stopped", "failed" */
+    uint32_t rounds_done;
+    const char *model_digest; /* hex, NULL until known */
+    const int32_t *host_of;   /* rank of each silo; n_silos */
+};
+/* Rank 0 only. Writes DIR/manifest.json whole. Earlier stretches of a resumed run are kept. */
+gr_status gr_manifest_write(const struct gr_run_directory *run,
+                            const struct gr_manifest *manifest) GR_CHECKED;
+
+/* One "name value" line per library, for `granary version --verbose`; caller releases. */
+gr_status gr_versions_text(char **out) GR_CHECKED;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * train: local solvers. One silo's work in one round: from the global parameters to an update.
+ *
+ * Lifetime: gr_trainer_create borrows the model; gr_trainer_free. Not collective; knows no MPI.
+ */
+#ifndef GRANARY_TRAIN_H
+#define GRANARY_TRAIN_H
+
+#include <granary/data.h>
+#include <granary/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct gr_trainer; /* opaque: gradient and momentum workspace, batch order, stream */
+
+gr_status gr_trainer_create(const struct gr_train_config *config, uint64_t seed,
+                            struct gr_model *model, struct gr_trainer **out) GR_CHECKED;
+void gr_trainer_free(struct gr_trainer *trainer);
+
+/* What a silo's round came to. */
+struct gr_train_result {
+    uint64_t examples;  /* rows of the silo: its weight in the average */
+    uint64_t processed; /* rows that passed, over all epochs or steps */
+    double loss_sum;    /* over the processed rows, each before its step */
+};
+
+/*
+ * Called between batches; a return other than GR_OK ends the training with that status. It is
+ * where a silo looks at the control plane. May be NULL.
+ */
+typedef gr_status (*gr_poll_function)(void *context);
+
+/*
+ * SGD with momentum (v <- momentum v + g + weight_decay w; w <- w - learning_rate v; v starts at
+ * zero in every round) over `epochs` passes or `steps` batches, the rows in an order drawn anew
+ * each pass from the stream (seed, silo, round, GR_PURPOSE_BATCH); the last batch of a pass may be
+ * smaller. update: layout size, receives trained minus global; gaps zero. Errors: GR_ERROR_DATA
+ * with the pseudonym when the loss or the update is not finite.
+ */
+gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, uint32_t round,
+                        const float *global, float *update, gr_poll_function poll, void *context,
+                        struct gr_train_result *out) GR_CHECKED;
+
+/*
+ * The gradient workspace, layout size floats: free for the caller between gr_train_silo calls, so
+ * that a process does not hold one vector more than it needs. Borrowed.
+ */
+float *gr_trainer_scratch(struct gr_trainer *trainer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

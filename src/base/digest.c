@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* BLAKE2b-256 through libsodium. */
+#include <granary/base.h>
+
+#include <sodium.h>
+
+_Static_assert(sizeof(crypto_generichash_state) <= sizeof(struct gr_digest),
+               "struct gr_digest holds libsodium's state");
+
+static crypto_generichash_state *state_of(struct gr_digest *digest) {
+    return (crypto_generichash_state *)(void *)digest->opaque;
+}
+
+void gr_digest_start(struct gr_digest *digest) {
+    crypto_generichash_init(state_of(digest), NULL, 0, GR_DIGEST_BYTES);
+}
+
+void gr_digest_add(struct gr_digest *digest, const void *bytes, size_t n) {
+    crypto_generichash_update(state_of(digest), bytes, n);
+}
+
+void gr_digest_finish(struct gr_digest *digest, unsigned char out[GR_DIGEST_BYTES]) {
+    crypto_generichash_final(state_of(digest), out, GR_DIGEST_BYTES);
+}
+
+void gr_digest_of(const void *bytes, size_t n, unsigned char out[GR_DIGEST_BYTES]) {
+    crypto_generichash(out, GR_DIGEST_BYTES, bytes, n, NULL, 0);
+}
+
+void gr_digest_hex(const unsigned char digest[GR_DIGEST_BYTES], char out[GR_DIGEST_HEX]) {
+    sodium_bin2hex(out, GR_DIGEST_HEX, digest, GR_DIGEST_BYTES);
+}

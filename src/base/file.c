@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole files, read with a limit and written so that they appear whole or not at all. */
+#include <granary/base.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+gr_status gr_file_read(const char *path, size_t limit, gr_status failure, char **out,
+                       size_t *length) {
+    gr_status status = GR_OK;
+    struct stat info;
+    char *text = NULL;
+    size_t used = 0;
+    *out = NULL;
+    /* Not to wait for ever for the other end of a pipe that somebody named. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return gr_fail(failure, "%s: %s", path, strerror(errno));
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+        status = gr_fail(failure, "%s: not a regular file", path);
+        goto out;
+    }
+    if ((uint64_t)info.st_size > limit) {
+        status = gr_fail(failure, "%s: found %lld bytes, expected at most %zu", path,
+                         (long long)info.st_size, limit);
+        goto out;
+    }
+    GR_TRY(gr_allocate((size_t)info.st_size + 1, 1, path, &text));
+    while (used < (size_t)info.st_size) {
+        ssize_t n = read(fd, text + used, (size_t)info.st_size - used);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+            status = gr_fail(failure, "%s: %s", path, strerror(errno));
+            goto out;
+        }
+        if (n == 0) break;
+        used += (size_t)n;
+    }
+    text[used] = '\0';
+    *length = used;
+    *out = text;
+    text = NULL;
+out:
+    gr_free(text);
+    close(fd);
+    return status;
+}
+
+gr_status gr_file_sync_folder(const char *path) {
+    char *copy = strdup(path);
+    if (!copy) return gr_fail(GR_ERROR_INTERNAL, "memory for a path was refused");
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* Some file systems have no fsync for folders: EINVAL is not a failure. */
+    int bad = fd < 0 || (fsync(fd) != 0 && errno != EINVAL);
+    int error = errno;
+    if (fd >= 0) close(fd);
+    free(copy);
+    if (bad) return gr_fail(GR_ERROR_WRITE, "%s: its folder: %s", path, strerror(error));
+    return GR_OK;
+}
+
+static int write_all(int fd, const char *bytes, size_t length) {
+    while (length > 0) {
+        ssize_t n = write(fd, bytes, length);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return -1;
+        bytes += n;
+        length -= (size_t)n;
+    }
+    return 0;
+}
+
+gr_status gr_file_write(const char *path, const void *bytes, size_t length) {
+    gr_status status = GR_OK;
+    char *temporary = NULL;
+    GR_TRY(gr_text_format(&temporary, "%s.tmp", path));
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", temporary, strerror(errno));
+        goto out;
+    }
+    int bad = write_all(fd, bytes, length) != 0 || fsync(fd) != 0;
+    int error = errno;
+    if (close(fd) != 0 && !bad) {
+        bad = 1;
+        error = errno;
+    }
+    if (!bad && rename(temporary, path) != 0) {
+        bad = 1;
+        error = errno;
+    }
+    if (bad) {
+        unlink(temporary);
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(error));
+        goto out;
+    }
+    status = gr_file_sync_folder(path);
+out:
+    gr_free(temporary);
+    return status;
+}

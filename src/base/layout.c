@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The named tensors of one contiguous parameter vector. */
+#include <granary/base.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+gr_status gr_layout_append(struct gr_layout *layout, const char *name, size_t n_dims,
+                           const size_t *shape) {
+    struct gr_tensor tensor = {.n_dims = n_dims, .n_elements = 1, .offset = layout->size};
+    if (n_dims < 1 || n_dims > GR_TENSOR_DIMS_MAX)
+        return gr_fail(GR_ERROR_INTERNAL, "tensor %s: %zu dimensions, expected 1 to %d", name,
+                       n_dims, GR_TENSOR_DIMS_MAX);
+    if (strnlen(name, GR_TENSOR_NAME_MAX) >= GR_TENSOR_NAME_MAX)
+        return gr_fail(GR_ERROR_INTERNAL, "tensor %.40s...: name over %d bytes", name,
+                       GR_TENSOR_NAME_MAX - 1);
+    memcpy(tensor.name, name, strlen(name));
+    for (size_t i = 0; i < n_dims; i++) {
+        tensor.shape[i] = shape[i];
+        if (__builtin_mul_overflow(tensor.n_elements, shape[i], &tensor.n_elements))
+            return gr_fail(GR_ERROR_INTERNAL, "tensor %s: its size overflows", name);
+    }
+    if (tensor.n_elements == 0 || tensor.n_elements > SIZE_MAX / 8 - layout->size)
+        return gr_fail(GR_ERROR_INTERNAL, "tensor %s: %zu elements", name, tensor.n_elements);
+    struct gr_tensor *grown =
+        realloc(layout->tensors, (layout->n_tensors + 1) * sizeof *layout->tensors);
+    if (!grown) return gr_fail(GR_ERROR_INTERNAL, "memory for a layout was refused");
+    layout->tensors = grown;
+    layout->tensors[layout->n_tensors++] = tensor;
+    size_t end = tensor.offset + tensor.n_elements;
+    layout->size = (end + GR_LAYOUT_ALIGNMENT - 1) / GR_LAYOUT_ALIGNMENT * GR_LAYOUT_ALIGNMENT;
+    layout->n_parameters += tensor.n_elements;
+    return GR_OK;
+}
+
+void gr_layout_release(struct gr_layout *layout) {
+    free(layout->tensors);
+    memset(layout, 0, sizeof *layout);
+}
+
+const struct gr_tensor *gr_layout_find(const struct gr_layout *layout, size_t offset) {
+    for (size_t i = 0; i < layout->n_tensors; i++) {
+        const struct gr_tensor *tensor = &layout->tensors[i];
+        if (offset >= tensor->offset && offset - tensor->offset < tensor->n_elements) return tensor;
+    }
+    return NULL;
+}
+
+bool gr_layout_equal(const struct gr_layout *a, const struct gr_layout *b) {
+    if (a->n_tensors != b->n_tensors || a->size != b->size) return false;
+    for (size_t i = 0; i < a->n_tensors; i++) {
+        const struct gr_tensor *x = &a->tensors[i], *y = &b->tensors[i];
+        if (strcmp(x->name, y->name) != 0 || x->n_dims != y->n_dims || x->offset != y->offset ||
+            memcmp(x->shape, y->shape, x->n_dims * sizeof *x->shape) != 0)
+            return false;
+    }
+    return true;
+}
+
+void gr_layout_digest(const struct gr_layout *layout, const float *parameters,
+                      unsigned char out[GR_DIGEST_BYTES]) {
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "digests are over little-endian");
+    struct gr_digest digest;
+    gr_digest_start(&digest);
+    for (size_t i = 0; i < layout->n_tensors; i++) {
+        const struct gr_tensor *tensor = &layout->tensors[i];
+        gr_digest_add(&digest, parameters + tensor->offset, tensor->n_elements * sizeof(float));
+    }
+    gr_digest_finish(&digest, out);
+}
