@@ -137,6 +137,10 @@ struct gr_table_summary {
 gr_status gr_table_summarise(const struct gr_table_config *table, enum gr_data_source source,
                              struct gr_table_summary *out) GR_CHECKED;
 
+/* A whole table in memory, for scoring; the caller releases with gr_rows_release. */
+gr_status gr_table_load(const struct gr_table_config *table, enum gr_data_source source,
+                        struct gr_rows *out) GR_CHECKED;
+
 #ifdef __cplusplus
 }
 #endif

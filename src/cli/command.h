@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Subcommands of `granary`. To add one:
+ *   1. src/cli/<name>.c with `gr_status gr_command_<name>(struct gr_invocation *)`;
+ *   2. its declaration below, and its row in the table of main.c with summary, usage and example;
+ *   3. a line in tests/system/test_commands.sh, which also checks that --help works.
+ * A subcommand parses, calls the library and prints. Only this room prints; only main.c exits.
+ */
+#ifndef GRANARY_CLI_COMMAND_H
+#define GRANARY_CLI_COMMAND_H
+
+#include <getopt.h>
+#include <granary/granary.h>
+
+struct gr_invocation {
+    int argc; /* argv[0] is the subcommand's name */
+    char **argv;
+    MPI_Comm world; /* MPI_COMM_NULL for subcommands that need no MPI */
+};
+
+gr_status gr_command_train(struct gr_invocation *invocation);
+gr_status gr_command_validate(struct gr_invocation *invocation);
+gr_status gr_command_inspect(struct gr_invocation *invocation);
+gr_status gr_command_evaluate(struct gr_invocation *invocation);
+gr_status gr_command_import(struct gr_invocation *invocation);
+gr_status gr_command_version(struct gr_invocation *invocation);
+
+/* getopt_long without its own printing; an unknown or incomplete option sets the message. */
+int gr_next_option(struct gr_invocation *invocation, const struct option *options);
+
+/* The `--set` values of a command line, in order; text borrowed from argv. */
+struct gr_overrides {
+    const char **text; /* owned */
+    size_t n;
+};
+gr_status gr_overrides_add(struct gr_overrides *overrides, const char *text) GR_CHECKED;
+
+/* The single file name that must follow the options. */
+gr_status gr_only_argument(struct gr_invocation *invocation, const char *what,
+                           const char **out) GR_CHECKED;
+
+#endif

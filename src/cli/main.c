@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command: finds the subcommand, starts MPI if it is needed, prints the error, exits. */
+#include "cli/command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NEEDS_MPI = 1 };
+
+static const struct {
+    const char *name;
+    gr_status (*run)(struct gr_invocation *);
+    int flags;
+    const char *summary;
+    const char *usage; /* what follows the summary in --help */
+} commands[] = {
+    {"train", gr_command_train, NEEDS_MPI, "train a model across silos",
+     "usage: granary train CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] [--resume] [--quiet]\n"
+     "\n"
+     "  --set S.K=V  replaces a setting of the config; VALUE is YAML\n"
+     "  --run DIR    the run directory; default <run.directory>/<run.name>-<id>\n"
+     "  --resume     goes on from the newest whole checkpoint of DIR (default: of the latest run)\n"
+     "  --quiet      no progress on standard output\n"
+     "\n"
+     "example: mpirun -n 8 granary train configs/fashion-mnist.yaml --set run.rounds=5\n"},
+    {"validate", gr_command_validate, 0, "check a config and the files it names",
+     "usage: granary validate CONFIG [--set SECTION.KEY=VALUE]... [--resolved]\n"
+     "\n"
+     "  --set S.K=V  replaces a setting of the config; VALUE is YAML\n"
+     "  --resolved   prints every setting as it will be used\n"
+     "\n"
+     "example: granary validate configs/synthetic.yaml --resolved\n"},
+    {"inspect", gr_command_inspect, 0, "show a model, checkpoint, table or run directory",
+     "usage: granary inspect [--digest] FILE\n"
+     "\n"
+     "  --digest     prints the BLAKE2b-256 of all parameters in hex, and nothing else\n"
+     "\n"
+     "example: granary inspect runs/latest/model.h5\n"},
+    {"evaluate", gr_command_evaluate, 0, "score a stored model on labelled rows",
+     "usage: granary evaluate MODEL TABLE.h5\n"
+     "       granary evaluate MODEL --features FILE --labels FILE\n"
+     "\n"
+     "  --features, --labels   an IDX pair, plain or gzipped, instead of an HDF5 table\n"
+     "\n"
+     "example: granary evaluate runs/latest/model.h5 test.h5\n"},
+    {"import", gr_command_import, 0, "make an HDF5 table from IDX files",
+     "usage: granary import --features FILE --labels FILE [--first N] [--rows N] -o TABLE.h5\n"
+     "\n"
+     "  --first N    the first row to take, from 0; default 0\n"
+     "  --rows N     how many rows; default: to the end\n"
+     "\n"
+     "example: granary import --features train-images-idx3-ubyte.gz \\\n"
+     "             --labels train-labels-idx1-ubyte.gz -o train.h5\n"},
+    {"version", gr_command_version, 0, "show versions",
+     "usage: granary version [--verbose]\n"
+     "\n"
+     "  --verbose    also the versions of the libraries, thread and fault-tolerance level\n"
+     "\n"
+     "example: granary version --verbose\n"},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_overview(FILE *stream) {
+    fputs("granary trains one model across many silos without moving their data.\n\n"
+          "usage: granary COMMAND ...\n\n",
+          stream);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n`granary help COMMAND` or `granary COMMAND --help` tells more, with an example.\n",
+          stream);
+}
+
+/* The row of a command; COMMANDS when there is none, with the message set. */
+static size_t find_command(const char *name) {
+    const char *names[COMMANDS];
+    for (size_t i = 0; i < COMMANDS; i++) {
+        names[i] = commands[i].name;
+        if (strcmp(name, names[i]) == 0) return i;
+    }
+    char quoted[80];
+    gr_text_quote(name, strlen(name), quoted, sizeof quoted);
+    const char *nearest = gr_text_nearest(name, names, COMMANDS);
+    (void)gr_fail(GR_ERROR_USAGE, "'%s' is no command%s%s%s; see `granary help`", quoted,
+                  nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'" : "");
+    return COMMANDS;
+}
+
+static int help(int argc, char **argv) {
+    if (argc < 3) {
+        print_overview(stdout);
+        return GR_OK;
+    }
+    size_t which = find_command(argv[2]);
+    if (which == COMMANDS) {
+        fprintf(stderr, "granary: %s\n", gr_message());
+        return GR_ERROR_USAGE;
+    }
+    printf("granary %s: %s\n\n%s", commands[which].name, commands[which].summary,
+           commands[which].usage);
+    return GR_OK;
+}
+
+static bool asks_for_help(int argc, char **argv) {
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
+    return false;
+}
+
+/* Runs the command under MPI; every rank returns the same status, rank 0 prints. */
+static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
+                              struct gr_invocation *invocation) {
+    int provided, rank = 0;
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
+        fprintf(stderr, "granary: MPI did not start\n");
+        return GR_ERROR_INTERNAL;
+    }
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    invocation->world = MPI_COMM_WORLD;
+    gr_status status = provided < MPI_THREAD_FUNNELED
+                           ? gr_fail(GR_ERROR_INTERNAL, "MPI gives less than MPI_THREAD_FUNNELED")
+                           : run(invocation);
+    if (status != GR_OK && rank == 0) fprintf(stderr, "granary: %s\n", gr_message());
+    /* After an internal error ranks may be anywhere: finalising could wait for ever. */
+    if (status == GR_ERROR_INTERNAL) MPI_Abort(MPI_COMM_WORLD, status);
+    MPI_Finalize();
+    return status;
+}
+
+int main(int argc, char **argv) {
+    struct gr_invocation invocation = {.world = MPI_COMM_NULL};
+    if (argc < 2) {
+        print_overview(stderr);
+        return GR_ERROR_USAGE;
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "-h") == 0)
+        return help(argc, argv);
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("granary " GRANARY_VERSION);
+        return GR_OK;
+    }
+    size_t which = find_command(argv[1]);
+    gr_status status = which == COMMANDS ? GR_ERROR_USAGE : gr_base_start();
+    if (status == GR_OK && asks_for_help(argc, argv)) {
+        char *words[] = {argv[0], argv[0], argv[1]};
+        return help(3, words);
+    }
+    invocation.argc = argc - 1;
+    invocation.argv = argv + 1;
+    if (status == GR_OK && (commands[which].flags & NEEDS_MPI))
+        return run_with_mpi(commands[which].run, &invocation);
+    if (status == GR_OK) status = commands[which].run(&invocation);
+    /* Output that did not reach its file is a failure. */
+    if (fflush(stdout) != 0 && status == GR_OK)
+        status = gr_fail(GR_ERROR_WRITE, "standard output could not be written");
+    if (status != GR_OK) fprintf(stderr, "granary: %s\n", gr_message());
+    return status;
+}

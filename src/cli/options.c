@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the subcommands share in reading their command lines. */
+#include "cli/command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int gr_next_option(struct gr_invocation *invocation, const struct option *options) {
+    opterr = 0;
+    int option = getopt_long(invocation->argc, invocation->argv, ":o:", options, NULL);
+    if (option == '?' || option == ':') {
+        const char *word = invocation->argv[optind - 1];
+        char quoted[80];
+        gr_text_quote(word, strlen(word), quoted, sizeof quoted);
+        (void)gr_fail(GR_ERROR_USAGE, "%s %s '%s'; see `granary help %s`", invocation->argv[0],
+                      option == ':' ? "needs a value after" : "does not know the option", quoted,
+                      invocation->argv[0]);
+        return '?';
+    }
+    return option;
+}
+
+gr_status gr_overrides_add(struct gr_overrides *overrides, const char *text) {
+    const char **grown = realloc(overrides->text, (overrides->n + 1) * sizeof *grown);
+    if (!grown) return gr_fail(GR_ERROR_INTERNAL, "memory for --set was refused");
+    overrides->text = grown;
+    overrides->text[overrides->n++] = text;
+    return GR_OK;
+}
+
+gr_status gr_only_argument(struct gr_invocation *invocation, const char *what, const char **out) {
+    int found = invocation->argc - optind;
+    if (found != 1)
+        return gr_fail(GR_ERROR_USAGE,
+                       "%s: found %d arguments, expected one: %s; see `granary help %s`",
+                       invocation->argv[0], found, what, invocation->argv[0]);
+    *out = invocation->argv[optind];
+    return GR_OK;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* granary version */
+#include "cli/command.h"
+
+#include <stdio.h>
+
+gr_status gr_command_version(struct gr_invocation *invocation) {
+    static const struct option options[] = {{"verbose", no_argument, NULL, 'v'}, {0}};
+    bool verbose = false;
+    int option;
+    while ((option = gr_next_option(invocation, options)) != -1) {
+        if (option != 'v') return GR_ERROR_USAGE;
+        verbose = true;
+    }
+    if (optind < invocation->argc)
+        return gr_fail(GR_ERROR_USAGE, "version takes no arguments; see `granary help version`");
+    puts("granary " GRANARY_VERSION);
+    if (verbose) {
+        char *text;
+        gr_status status = gr_versions_text(&text);
+        if (status != GR_OK) return status;
+        fputs(text, stdout);
+        gr_free(text);
+    }
+    return GR_OK;
+}

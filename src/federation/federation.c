@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A federation's parts: made together, by all ranks, and released together. */
+#include "federation/federation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Long enough for the slowest rank to read its silos' data. */
+static const double roll_call_deadline_s = 600.0;
+
+/* This rank's silos: placed, loaded, and their classes known to all. Collective. */
+static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
+    const int rank = gr_comm_rank(f->comm), size = gr_comm_size(f->comm);
+    struct gr_share share = {.n_silos = f->config->data.silos,
+                             .silos = silos,
+                             .test_index = (uint32_t)rank,
+                             .test_count = (uint32_t)size};
+    if ((uint64_t)size > share.n_silos)
+        return gr_fail(GR_ERROR_USAGE,
+                       "found %d ranks for %u silos, expected at most one rank for a silo", size,
+                       share.n_silos);
+    gr_place_silos(f->config->run.placement, share.n_silos, rank, size, silos, &share.n_local);
+
+    gr_status status = gr_comm_agree(f->comm, gr_data_load(f->config, &share, &f->data));
+    if (status != GR_OK) return status;
+
+    int64_t shape[2] = {f->data->n_classes, (int64_t)f->data->n_features};
+    status = gr_comm_max_int64(f->comm, shape, 2);
+    if (status != GR_OK) return status;
+    gr_data_set_classes(f->data, (uint32_t)shape[0]);
+    if ((int64_t)f->data->n_features != shape[1])
+        status = gr_fail(GR_ERROR_DATA, "%s: found %zu features, expected %lld as in other silos",
+                         share.n_local ? f->data->local[0].pseudonym : "test table",
+                         f->data->n_features, (long long)shape[1]);
+    return gr_comm_agree(f->comm, status);
+}
+
+/* Model, trainer and vectors: all local. */
+static gr_status make_model(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    const struct gr_config *config = f->config;
+    size_t batch_max = config->train.batch_size;
+    if (batch_max < GR_TEST_BATCH) batch_max = GR_TEST_BATCH;
+    GR_TRY(gr_model_create(&config->model, f->data->n_features, f->data->n_classes, batch_max,
+                           &f->model));
+    f->layout = gr_model_layout(f->model);
+    GR_TRY(gr_model_describe(f->model, &f->architecture));
+    GR_TRY(gr_trainer_create(&config->train, config->run.seed, f->model, &f->trainer));
+    GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "the model", &f->parameters));
+    GR_TRY(gr_model_initialise(f->model, config->run.seed, f->parameters));
+    for (size_t i = 0; i < f->strategy->n_server; i++)
+        GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "server state", &f->server[i]));
+    GR_TRY(gr_allocate_zero(f->data->n_local, sizeof *f->update, "updates", &f->update));
+    GR_TRY(gr_allocate_zero(f->data->n_local, sizeof *f->contribution, "contributions",
+                            &f->contribution));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &f->selected));
+    GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_rounds, "participation",
+                            &f->silo_rounds));
+    GR_TRY(gr_roster_create(config->data.silos, &f->roster));
+out:
+    return status;
+}
+
+gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *config,
+                               struct gr_federation **out) {
+    gr_status status = GR_OK;
+    uint32_t *silos = NULL;
+    struct gr_federation *f = NULL;
+    *out = NULL;
+    status = gr_allocate_zero(1, sizeof *f, "a federation", &f);
+    if (status == GR_OK)
+        status = gr_allocate(config->data.silos, sizeof *silos, "this rank's silos", &silos);
+    if (status == GR_OK)
+        status = gr_allocate_zero(config->data.silos, sizeof *f->host_of, "the silos' hosts",
+                                  &f->host_of);
+    GR_TRY(gr_comm_agree(comm, status));
+    f->comm = comm;
+    f->config = config;
+    f->strategy = gr_strategy_find(config->strategy.name);
+    GR_TRY(load_data(f, silos));
+    GR_TRY(gr_control_roll_call(comm, silos, f->data->n_local, config->data.silos, f->host_of,
+                                roll_call_deadline_s));
+    GR_TRY(gr_comm_agree(comm, make_model(f)));
+    GR_TRY(gr_aggregator_create(comm, f->layout, config->aggregation.encoding, &f->aggregator));
+    *out = f;
+    f = NULL;
+out:
+    gr_free(silos);
+    gr_federation_free(f);
+    return status;
+}
+
+void gr_federation_free(struct gr_federation *f) {
+    if (!f) return;
+    gr_aggregator_free(f->aggregator);
+    gr_roster_release(&f->roster);
+    for (size_t i = 0; f->update && i < f->data->n_local; i++)
+        gr_free(f->update[i]);
+    gr_free(f->update);
+    gr_free(f->contribution);
+    gr_free(f->selected);
+    gr_free(f->silo_rounds);
+    for (size_t i = 0; i < GR_SERVER_VECTORS_MAX; i++)
+        gr_free(f->server[i]);
+    gr_free(f->parameters);
+    gr_free(f->host_of);
+    gr_free(f->architecture);
+    gr_trainer_free(f->trainer);
+    gr_model_free(f->model);
+    gr_data_free(f->data);
+    gr_free(f);
+}
+
+uint32_t gr_federation_rounds_done(const struct gr_federation *f) {
+    return f->rounds_done;
+}
+
+void gr_federation_state(struct gr_federation *f, struct gr_state *out) {
+    memset(out, 0, sizeof *out);
+    out->round = f->rounds_done;
+    out->layout = f->layout;
+    out->parameters = f->parameters;
+    out->n_server = f->strategy->n_server;
+    for (size_t i = 0; i < out->n_server; i++) {
+        out->server_name[i] = f->strategy->server_name[i];
+        out->server[i] = f->server[i];
+    }
+    out->n_silos = f->data->n_silos;
+    out->silo_rounds = f->silo_rounds;
+    out->architecture = f->architecture;
+}
+
+void gr_federation_resume(struct gr_federation *f, uint32_t rounds_done) {
+    f->rounds_done = rounds_done;
+}
+
+const char *gr_federation_architecture(const struct gr_federation *f) {
+    return f->architecture;
+}
+
+const char *gr_federation_fingerprint(const struct gr_federation *f) {
+    return f->data->fingerprint;
+}
+
+const int32_t *gr_federation_hosts(const struct gr_federation *f) {
+    return f->host_of;
+}
