@@ -88,8 +88,8 @@ void gr_text_quote(const char *text, size_t length, char *out, size_t size) {
         size_t n = utf8_length(bytes + i, length - i);
         bool plain = n > 1 || (n == 1 && bytes[i] >= 0x20 && bytes[i] != 0x7F);
         size_t take = plain ? n : 1;
-        /* Room for this, and for "..." if more follows. */
-        size_t behind = i + (n ? n : 1) < length ? 3 : 0;
+        /* Room for the "..." as long as the rest would not fit. */
+        size_t behind = length - i > size - 1 - used ? 3 : 0;
         if (used + take + behind + 1 > size) break;
         if (plain)
             memcpy(out + used, bytes + i, n);
