@@ -44,6 +44,10 @@ ALL_CFLAGS  := -std=c17 -D_GNU_SOURCE $(MODE_FLAGS_$(MODE)) $(NUMERIC) $(WARNING
                -Iinclude -Isrc $(DEP_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS := $(MODE_LINK) $(LDFLAGS)
 
+# `make V=1` shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(patsubst $(BUILD)/%,%,$@))
+
 # ---- sources --------------------------------------------------------------------------------
 
 LIB_SOURCES := $(sort $(foreach room,$(ROOMS),$(wildcard src/$(room)/*.c)))
@@ -89,25 +93,32 @@ $(BUILD)/members: FORCE
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(LIBRARY): $(call object,$(LIB_SOURCES)) $(BUILD)/members
 	@rm -f $@
-	$(AR) rcs $@ $(filter %.o,$^)
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 
 $(COMMAND): $(call object,$(CLI_SOURCES)) $(LIBRARY)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
 
 CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(LIBRARY)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(DEP_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(DEP_LIBS)
 $(BUILD)/tests/parallel/test_%: $(BUILD)/tests/parallel/test_%.o $(LIBRARY)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
 $(BUILD)/analysis/bench_%: $(BUILD)/analysis/bench_%.o $(LIBRARY)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
 # Fuzzers need clang: make MODE=fuzz CC=clang build/fuzz/tests/fuzz/fuzz_config
 $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIBRARY)
-	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(DEP_LIBS) $(shell $(PKG_CONFIG) --libs ompi-c 2>/dev/null)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(DEP_LIBS) $(shell $(PKG_CONFIG) --libs ompi-c 2>/dev/null)
 
 -include $(patsubst %.o,%.d,$(call object,$(LIB_SOURCES) $(CLI_SOURCES) $(UNIT_SOURCES) \
            $(PARALLEL_SOURCES) $(BENCH_SOURCES)))

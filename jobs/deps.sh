@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Installs what granary is built and tested with, where apt is; elsewhere says what to load.
+#   jobs/deps.sh [--quiet] [--peers]
+# --quiet  says nothing when all is there
+# --peers  also what the comparisons of `make bench` need (PyTorch, mpi4py)
+set -eu
+quiet= peers=
+for word; do
+    case $word in
+    --quiet) quiet=1 ;;
+    --peers) peers=1 ;;
+    *) echo "deps.sh: unknown option $word" >&2; exit 64 ;;
+    esac
+done
+
+packages="gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libgsl-dev libdnnl-dev
+          libopenblas-serial-dev libsodium-dev libcyaml-dev libyaml-dev libjansson-dev zlib1g-dev
+          check gnuplot-nox dataset-fashion-mnist"
+[ -z "$peers" ] || packages="$packages python3-torch python3-mpi4py python3-numpy"
+
+if ! command -v apt-get >/dev/null; then
+    cat <<'TEXT'
+No apt here. With Spack:
+  spack install openmpi@4.1: hdf5+mpi gsl onednn openblas libsodium jansson zlib check gnuplot
+  spack load openmpi hdf5 gsl onednn openblas libsodium jansson zlib check gnuplot
+libcyaml and libyaml: spack install libyaml; libcyaml is built from its release with `make install`.
+With environment modules, names like these:
+  module load gcc openmpi hdf5/parallel gsl onednn openblas libsodium jansson zlib
+Fashion-MNIST: the four idx gz files, in any folder; see data.train in configs/fashion-mnist.yaml.
+TEXT
+    exit 0
+fi
+
+missing=
+for package in $packages; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' ||
+        missing="$missing $package"
+done
+if [ -z "$missing" ]; then
+    [ -n "$quiet" ] || echo "deps: all packages are installed"
+    exit 0
+fi
+echo "deps: installing$missing"
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { echo "deps: ask an administrator for:$missing" >&2; exit 1; }
+    as_root=sudo
+fi
+$as_root apt-get update -qq
+# shellcheck disable=SC2086
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+echo "deps: done"
