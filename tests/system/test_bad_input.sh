@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Bad input: one clear line on stderr, the documented exit code from mpirun, no hang, nothing left.
+. "$(dirname "$0")/library.sh"
+. "$TESTS/system/tables.sh"
+make_tables
+
+# refused CODE TEXT WORDS...: under mpirun, with exactly one line of granary's that holds TEXT.
+refused() {
+    local code=$1 text=$2; shift 2
+    exits "$code" on_ranks 3 train "$@" --quiet --run refused || return 1
+    says "$text" || return 1
+    equal "$(grep -c '^granary: ' "$ERR")" 1 || return 1
+    [ ! -e refused ] || { echo "  a run directory was left"; rm -rf refused; return 1; }
+}
+features() { echo "--set data.train.features=$1"; }
+labels() { echo "--set data.train.labels=$1"; }
+
+# Configs
+check "missing config" refused 78 "nothing.yaml" nothing.yaml
+check "a folder" refused 78 "." .
+sed 's/learning_rate/learnig_rate/' small.yaml >misspelt.yaml
+check "misspelt key" refused 78 "learning_rate" misspelt.yaml
+sed 's/rounds: 6/rounds: six/' small.yaml >type.yaml
+check "wrong type" refused 78 "run.rounds" type.yaml
+check "impossible value" refused 78 "train.learning_rate" small.yaml --set train.learning_rate=-1
+printf 'run: {rounds: 1\n' >open.yaml
+check "not YAML" refused 78 "open.yaml:" open.yaml
+sed 's/rounds: 6/rounds: 6, rounds: 7/' small.yaml >twice.yaml
+check "duplicate key" refused 78 "rounds" twice.yaml
+sed 's/name: small/name: "\xff\xfe"/' small.yaml >latin.yaml
+check "invalid UTF-8" refused 78 "UTF-8" latin.yaml
+{ printf 'run: {rounds: 1, name: '; head -c 10000000 /dev/zero | tr '\0' x; echo '}'; } >huge.yaml
+check "10 MB string" refused 78 "huge.yaml" huge.yaml
+sed -e 's/rounds: 6/rounds: 0/' -e 's/alpha: 0.5/alpha: -2/' -e 's/batch_size: 8/batch_size: 0/' \
+    -e 's/every: 2/evry: 2/' -e 's/seed: 3/seed: x/' small.yaml >five.yaml
+exits 78 on_ranks 2 train five.yaml
+for rule in run.rounds data.partition.alpha train.batch_size checkpoint.evry run.seed; do
+    check "five rules at once: $rule" says "$rule"
+done
+check "unknown override" refused 78 "train.learning_rate" small.yaml --set train.learningrate=1
+check "override without a value" refused 78 "--set" small.yaml --set train.learning_rate
+check "more participants than silos" refused 78 "round.participants" small.yaml --set round.participants=10
+check "more ranks than silos" refused 64 "3 ranks for 2 silos" small.yaml --set data.silos=2
+
+# IDX
+head -c 5000 train-images >short-images
+check "shorter than it says" refused 65 "short-images" small.yaml $(features short-images)
+{ cat train-images; echo more; } >long-images
+check "longer than it says" refused 65 "long-images" small.yaml $(features long-images)
+head -c 3000 train-images.gz >cut-images.gz
+check "truncated gz" refused 65 "cut-images.gz" small.yaml $(features cut-images.gz)
+head -c 3000 train-images.gz >part; tail -c +3100 train-images.gz >>part; mv part torn-images.gz
+check "damaged gz" refused 65 "torn-images.gz" small.yaml $(features torn-images.gz)
+perl -e 'print pack("NNNN", 0x803, 0xffffffff, 0xffff, 0xffff)' >lying-images
+check "lying size" refused 65 "lying-images" small.yaml $(features lying-images)
+perl -e 'print pack("NNNN", 0x803, 403, 0, 6)' >flat-images
+check "no features" refused 65 "flat-images" small.yaml $(features flat-images)
+: >empty
+check "empty file" refused 65 "empty" small.yaml $(features empty)
+check "labels for features" refused 65 "train-labels" small.yaml $(features train-labels.gz)
+check "another number of labels" refused 65 "90" small.yaml $(labels test-labels)
+check "missing file" refused 65 "absent" small.yaml $(features absent)
+idx_images wide-images 90 1
+perl -e 'print pack("NNNN", 0x803, 90, 5, 5), "x" x 2250' >narrow-images
+check "test table of another width" refused 65 "25" small.yaml --set data.test.features=narrow-images
+idx_labels few-labels 4; idx_images few-images 4 1
+check "a silo with no rows" refused 78 "minimum_rows" small.yaml $(features few-images) $(labels few-labels)
+perl -e 'print pack("NN", 0x801, 403); print chr($_ % 3 + 1) for 0 .. 402' >other-labels
+check "labels that the test table has not" exits 0 on_ranks 2 train small.yaml --quiet --run other $(labels other-labels)
+
+# HDF5
+"$GRANARY" import --features train-images.gz --labels train-labels.gz -o train.h5 >/dev/null
+hdf5="small.yaml --set data.source=hdf5 --set data.train.features='' --set data.train.labels=''
+      --set data.test.features='' --set data.test.labels=''"
+hdf5() { refused 65 "$1" $hdf5 --set "data.train.file=$1"; }
+head -c 6000 train.h5 >cut.h5
+check "truncated HDF5" hdf5 cut.h5
+check "an IDX file as HDF5" hdf5 train-images
+if command -v h5copy >/dev/null && python3 -c 'import h5py, numpy' 2>/dev/null; then
+    python3 - <<'PY'
+import h5py, numpy
+def table(name, features, labels):
+    with h5py.File(name, "w") as f:
+        f["features"] = features
+        f["labels"] = labels
+n = 40
+x = numpy.random.rand(n, 5).astype("f4")
+y = (numpy.arange(n) % 3).astype("i4")
+bad = x.copy(); bad[17, 2] = numpy.nan
+table("nan.h5", bad, y)
+table("double.h5", x.astype("f8"), y)
+table("text.h5", numpy.array([b"a"] * n), y)
+table("flat.h5", x[:, 0], y)
+table("fewer.h5", x, y[:-1])
+low = y.copy(); low[3] = -1
+table("negative.h5", x, low)
+table("fraction.h5", x, y + 0.5)
+with h5py.File("outside.h5", "w") as f:
+    f["features"] = h5py.ExternalLink("nan.h5", "/features"); f["labels"] = y
+with h5py.File("loop.h5", "w") as f:
+    f["features"] = h5py.SoftLink("/other"); f["other"] = h5py.SoftLink("/features"); f["labels"] = y
+PY
+    for file in nan double text flat fewer negative fraction outside loop; do
+        check "HDF5: $file" hdf5 $file.h5
+    done
+    check "NaN is placed" exits 65 on_ranks 2 train $hdf5 --set data.train.file=nan.h5
+    check "row 17" says "17"
+fi
+
+# A run that diverges is told by silo and ends.
+check "diverging" exits 65 on_ranks 2 train small.yaml --quiet --run diverged --set train.learning_rate=1e30
+check "names a silo by pseudonym" says "silo-"
+finish

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# One config, one digest: on any number of ranks, with silos placed differently, with sums taken
+# between nodes, by any of MPI's reduce algorithms.
+. "$(dirname "$0")/library.sh"
+. "$TESTS/system/tables.sh"
+make_tables
+
+# digest_of RANKS [mpirun flags --] WORDS...: trains quietly and prints the model's digest.
+count=0
+digest_of() {
+    local ranks=$1 flags=; shift
+    while [ "$1" != -- ]; do flags="$flags $1"; shift; done
+    shift
+    count=$((count + 1))
+    # shellcheck disable=SC2086
+    timeout 120 mpirun $MPIRUN_FLAGS $flags -n "$ranks" "$GRANARY" train "$@" --quiet \
+        --run "run-$RANDOM-$count" >train.out 2>&1 || { tail -n 5 train.out >&2; echo "failed"; return; }
+    "$GRANARY" inspect --digest "$(ls -td run-*/ | head -n 1)/model.h5"
+}
+
+want=$(digest_of 1 -- small.yaml)
+check "the digest is 64 hex digits" grep -qE '^[0-9a-f]{64}$' <<<"$want"
+for ranks in 2 3 4 8 9; do
+    check "$ranks ranks" equal "$(digest_of $ranks -- small.yaml)" "$want"
+done
+check "another placement" equal "$(digest_of 4 -- small.yaml --set run.placement=cyclic)" "$want"
+for group in 1 2 3; do
+    check "$group ranks a node" equal \
+        "$(digest_of 4 -- small.yaml --set aggregation.ranks_per_node=$group)" "$want"
+done
+algorithms="1 2 3 4 5 6 7"
+for algorithm in $algorithms; do
+    check "reduce algorithm $algorithm" equal "$(digest_of 5 \
+        --mca coll_tuned_use_dynamic_rules 1 --mca coll_tuned_reduce_algorithm $algorithm \
+        --mca coll_tuned_ireduce_algorithm 1 --mca coll_libnbc_ireduce_algorithm 0 -- \
+        small.yaml --set aggregation.ranks_per_node=1)" "$want"
+done
+check "another seed gives another model" bash -c "[ '$(digest_of 2 -- small.yaml --set run.seed=4)' != '$want' ]"
+
+# Other models and strategies, on two placements each.
+for settings in "--set strategy.name=fedavgm" "--set round.participants=4" \
+    "--set train.momentum=0.9 --set train.weight_decay=0.0001" "--set train.steps=3 --set train.epochs=0" \
+    "--set model.activation=gelu" "--set model.activation=tanh --set model.initialisation=glorot" \
+    "--set data.partition.method=iid" "--set data.partition.method=shards"; do
+    # shellcheck disable=SC2086
+    one=$(digest_of 1 -- small.yaml $settings)
+    check "it differs: $settings" bash -c "[ '$one' != '$want' ]"
+    # shellcheck disable=SC2086
+    check "$settings" equal "$(digest_of 3 -- small.yaml $settings)" "$one"
+done
+synthetic="$TOP/configs/synthetic.yaml --set run.rounds=4"
+# shellcheck disable=SC2086
+one=$(digest_of 1 -- $synthetic)
+for ranks in 2 3 8; do
+    # shellcheck disable=SC2086
+    check "synthetic on $ranks ranks" equal "$(digest_of $ranks -- $synthetic)" "$one"
+done
+finish

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Killed or asked to stop at any round, resumed on another number of ranks: the same model.
+. "$(dirname "$0")/library.sh"
+. "$TESTS/system/tables.sh"
+make_tables
+rounds=400
+words="small.yaml --set run.rounds=$rounds --set checkpoint.every=20"
+# shellcheck disable=SC2086
+check "undisturbed" exits 0 on_ranks 3 train $words --quiet --run whole
+want=$("$GRANARY" inspect --digest whole/model.h5)
+
+lines() { wc -l <"$1" 2>/dev/null || echo 0; }
+# wait_round DIR N: until N rounds are recorded, at most 30 s.
+wait_round() {
+    for _ in $(seq 300); do
+        [ -e "$1/metrics.jsonl" ] && [ "$(lines "$1/metrics.jsonl")" -ge "$2" ] && return 0
+        sleep 0.02
+    done
+    return 1
+}
+# start DIR RANKS: in the background, its own process group; PID of mpirun in $job.
+start() {
+    # shellcheck disable=SC2086
+    setsid mpirun $MPIRUN_FLAGS -n "$2" "$GRANARY" train $words --quiet --run "$1" >"$1.log" 2>&1 &
+    job=$!
+}
+
+at=$((30 + RANDOM % 100))
+start killed 4
+check "runs to round $at" wait_round killed $at
+kill -KILL -- -$job 2>/dev/null; pkill -KILL -f -- "--run killed" ; wait $job 2>/dev/null
+check "no model yet" test ! -e killed/model.h5
+check "another config is refused" exits 78 on_ranks 2 train $words --set train.learning_rate=0.2 --quiet --run killed --resume
+check "and named" says "config"
+check "another model is refused" exits 78 on_ranks 2 train $words --set "model.hidden=[5]" --quiet --run killed --resume
+# shellcheck disable=SC2086
+check "without --resume it is refused" exits 73 on_ranks 2 train $words --quiet --run killed
+# shellcheck disable=SC2086
+check "resumed on 2 ranks" exits 0 on_ranks 2 train $words --quiet --run killed --resume
+check "killed at round $at, same digest" equal "$("$GRANARY" inspect --digest killed/model.h5)" "$want"
+check "a line a round" equal "$(lines killed/metrics.jsonl)" $rounds
+check "in order, each once" equal "$(grep -o '"round": *[0-9]*' killed/metrics.jsonl | grep -o '[0-9]*$' | sort -nu | wc -l)" $rounds
+check "the chain of events is whole" exits 0 "$GRANARY" inspect killed
+
+for signal in TERM USR1; do
+    start stop-$signal 2
+    check "runs" wait_round stop-$signal 15
+    # To the ranks, as a batch system does.
+    pkill -$signal -f -- "granary train .*--run stop-$signal"
+    wait $job; code=$?
+    check "SIG$signal: exit code 75" equal $code 75
+    check "it says how to go on" grep -q -- "--resume" stop-$signal.log
+    done=$(lines stop-$signal/metrics.jsonl)
+    check "a checkpoint of the last round" test -e "$(printf 'stop-%s/checkpoints/round-%06d.h5' $signal "$done")"
+    # shellcheck disable=SC2086
+    check "resumed on 3 ranks" exits 0 on_ranks 3 train $words --quiet --run stop-$signal --resume
+    check "SIG$signal after round $done, same digest" equal "$("$GRANARY" inspect --digest stop-$signal/model.h5)" "$want"
+done
+
+# A damaged newest checkpoint: named, passed over, the same model in the end.
+cp -r killed damaged
+rm damaged/model.h5
+newest=$(ls damaged/checkpoints/round-*.h5 | tail -n 1)
+perl -e 'open my $f, "+<", $ARGV[0]; seek $f, -s $ARGV[0] >> 1, 0; print $f "damage"' "$newest"
+# shellcheck disable=SC2086
+check "resumed past a damaged checkpoint" exits 0 on_ranks 2 train $words --run damaged --resume
+check "it is named" grep -q "$(basename "$newest")" "$OUT" "$ERR"
+check "same digest" equal "$("$GRANARY" inspect --digest damaged/model.h5)" "$want"
+
+# --resume without --run takes the latest.
+check "a run under runs/" exits 0 on_ranks 2 train small.yaml --quiet
+check "latest points at it" test -e runs/latest/model.h5
+check "resume of the latest" exits 0 on_ranks 2 train small.yaml --quiet --resume --set run.rounds=8
+check "goes on to round 8" equal "$(lines runs/latest/metrics.jsonl)" 8
+finish
