@@ -17,6 +17,9 @@
 extern "C" {
 #endif
 
+/* Bytes of a config file, and of any config's text: a resolved one is longer than what it is from. */
+enum { GR_CONFIG_FILE_MAX = 1 << 20, GR_CONFIG_TEXT_MAX = 8 << 20 };
+
 enum gr_data_source { GR_SOURCE_IDX, GR_SOURCE_HDF5, GR_SOURCE_SYNTHETIC };
 enum gr_partition_method { GR_PARTITION_IID, GR_PARTITION_DIRICHLET, GR_PARTITION_SHARDS };
 enum gr_model_type { GR_MODEL_SOFTMAX, GR_MODEL_MLP };
@@ -52,8 +55,8 @@ struct gr_partition_config {
 
 /* FedProx's synthetic(alpha, beta) (Li et al. 2020, section 5.1). */
 struct gr_synthetic_config {
-    double alpha;          /* variance of the silos' models around theirs means; >= 0 */
-    double beta;           /* variance of the silos' features' means; >= 0 */
+    double alpha;          /* variance of the silos' models around their means; >= 0; default 1 */
+    double beta;           /* variance of the silos' features' means; >= 0; default 1 */
     uint32_t n_features;   /* default 60 */
     uint32_t n_classes;    /* default 10 */
     uint32_t minimum_rows; /* default 50, as in the paper's code: 50 + lognormal(4, 2) */
@@ -108,7 +111,7 @@ struct gr_aggregation_config {
 };
 
 struct gr_evaluate_config {
-    uint32_t every; /* test evaluation each this many rounds, and after the last; 0: never */
+    uint32_t every; /* test evaluation each this many rounds, and after the last; 0: never; default 1 */
 };
 
 struct gr_checkpoint_config {

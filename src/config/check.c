@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules of single settings, checked by a walk over the tree along the schema. */
+#include "config/check.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIELDS_MAX = 16, ALLOWED_BYTES = 256 };
+
+/* ---- single values ------------------------------------------------------------------------ */
+
+static bool is_number(const struct gr_node *node) {
+    return node->length > 0 && strspn(node->text, "0123456789+-.eE") == node->length;
+}
+
+/* What stands there, in words. */
+static void found_text(const struct gr_node *node, char *out, size_t size) {
+    char quoted[64];
+    if (gr_node_is_nothing(node)) {
+        snprintf(out, size, "nothing");
+    } else if (node->kind == GR_NODE_SCALAR) {
+        const char *mark = is_number(node) ? "" : "\"";
+        gr_text_quote(node->text, node->length, quoted, sizeof quoted);
+        snprintf(out, size, "%s%s%s", mark, quoted, mark);
+    } else {
+        snprintf(out, size, "%s", node->kind == GR_NODE_LIST ? "a list" : "a section");
+    }
+}
+
+/* Decimal only: YAML 1.1 takes 010 for eight, YAML 1.2 for ten. */
+static bool whole_holds(const struct gr_node *node, const struct gr_setting *setting) {
+    size_t n = node->length;
+    if (n == 0 || n > 20 || strspn(node->text, "0123456789") != n) return false;
+    if (n > 1 && node->text[0] == '0') return false;
+    errno = 0;
+    unsigned long long value = strtoull(node->text, NULL, 10);
+    return errno == 0 && value >= setting->whole_low && value <= setting->whole_high;
+}
+
+static bool real_holds(const struct gr_node *node, const struct gr_setting *setting) {
+    char *end;
+    if (!is_number(node)) return false;
+    errno = 0;
+    double value = strtod(node->text, &end);
+    /* ERANGE: too large, or so small that digits were lost; libcyaml refuses both. */
+    if (*end || errno != 0 || !isfinite(value)) return false;
+    return value >= setting->real_low && value <= setting->real_high &&
+           !(setting->flags & GR_SETTING_ABOVE && value <= setting->real_low) &&
+           !(setting->flags & GR_SETTING_BELOW && value >= setting->real_high);
+}
+
+static bool name_holds(const struct gr_node *node, const cyaml_schema_value_t *schema) {
+    for (uint32_t i = 0; i < schema->enumeration.count; i++)
+        if (strcmp(schema->enumeration.strings[i].str, node->text) == 0) return true;
+    return false;
+}
+
+static bool text_holds(const struct gr_node *node, const cyaml_schema_value_t *schema) {
+    for (size_t i = 0; i < node->length; i++)
+        if ((unsigned char)node->text[i] < 0x20 || node->text[i] == 0x7F) return false;
+    return node->length <= schema->string.max;
+}
+
+static bool scalar_holds(const struct gr_node *node, const cyaml_schema_value_t *schema,
+                         const struct gr_setting *setting) {
+    /* libyaml lets a text hold a NUL. */
+    if (node->kind != GR_NODE_SCALAR || gr_node_is_nothing(node) ||
+        strlen(node->text) != node->length)
+        return false;
+    switch (schema->type) {
+    case CYAML_UINT:
+        return whole_holds(node, setting);
+    case CYAML_FLOAT:
+        return real_holds(node, setting);
+    case CYAML_ENUM:
+        return name_holds(node, schema);
+    default:
+        return text_holds(node, schema);
+    }
+}
+
+/* ---- defaults and fillers ----------------------------------------------------------------- */
+
+static gr_status add_missing(struct gr_node *section, const cyaml_schema_field_t *field,
+                             const char *path, bool broken);
+
+/* Gives a node its default, or where there is none some value of its type. */
+static gr_status fill(struct gr_node *node, const cyaml_schema_value_t *schema, const char *path,
+                      bool broken) {
+    gr_status status = GR_OK;
+    const struct gr_setting *setting = gr_setting_find(path);
+    const char *text = setting ? setting->standard : NULL;
+    gr_node_clear(node);
+    node->broken = broken;
+    switch (schema->type) {
+    case CYAML_MAPPING:
+        node->kind = GR_NODE_SECTION;
+        for (const cyaml_schema_field_t *f = schema->mapping.fields; f->key; f++)
+            GR_TRY(add_missing(node, f, path, broken));
+        break;
+    case CYAML_SEQUENCE:
+        node->kind = GR_NODE_LIST;
+        break;
+    default:
+        node->kind = GR_NODE_SCALAR;
+        if (!text)
+            text = schema->type == CYAML_STRING ? ""
+                   : schema->type == CYAML_ENUM ? schema->enumeration.strings[0].str
+                                                : "1";
+        node->quoted = schema->type == CYAML_STRING;
+        GR_TRY(gr_node_set_text(node, text, strlen(text)));
+    }
+out:
+    return status;
+}
+
+static void join_path(char *out, size_t size, const char *path, const char *key) {
+    snprintf(out, size, "%s%s%s", path, *path ? "." : "", key);
+}
+
+static gr_status add_missing(struct gr_node *section, const cyaml_schema_field_t *field,
+                             const char *path, bool broken) {
+    char below[256];
+    struct gr_node *node;
+    join_path(below, sizeof below, path, field->key);
+    gr_status status = gr_node_create(GR_NODE_SCALAR, field->key, NULL, &node);
+    if (status != GR_OK) return status;
+    gr_node_append(section, node);
+    return fill(node, &field->value, below, broken);
+}
+
+/* ---- sections ----------------------------------------------------------------------------- */
+
+static gr_status check_value(struct gr_node *node, const cyaml_schema_value_t *schema,
+                             const struct gr_setting *setting, const char *path,
+                             struct gr_broken *broken);
+
+static size_t keys_of(const cyaml_schema_field_t *fields, const char *keys[FIELDS_MAX]) {
+    size_t n = 0;
+    while (fields[n].key && n < FIELDS_MAX) {
+        keys[n] = fields[n].key;
+        n++;
+    }
+    return n;
+}
+
+/* The setting of another section that has the key nearest to `word`. */
+static const char *nearest_elsewhere(const char *word) {
+    const char *keys[64];
+    size_t n = gr_settings_count < 64 ? gr_settings_count : 64;
+    for (size_t i = 0; i < n; i++)
+        keys[i] = strrchr(gr_settings[i].path, '.') + 1;
+    const char *nearest = gr_text_nearest(word, keys, n);
+    for (size_t i = 0; i < n; i++)
+        if (nearest == keys[i]) return gr_settings[i].path;
+    return NULL;
+}
+
+/*
+ * Reports a key that is none of the section's. Returns the index of the key that was meant, so that
+ * its absence is not reported as well; -1 if that cannot be told.
+ */
+static int report_unknown(const struct gr_node *node, const cyaml_schema_value_t *schema,
+                          const char *path, struct gr_broken *broken) {
+    const char *keys[FIELDS_MAX], *nearest = NULL, *elsewhere = NULL;
+    char word[GR_TREE_KEY_MAX + 4], shown[256], allowed[ALLOWED_BYTES], meant[256] = "";
+    size_t n = keys_of(schema->mapping.fields, keys);
+    int index = -1;
+    gr_text_quote(node->key, node->key_length, word, sizeof word);
+    if (node->key_length <= GR_TREE_KEY_MAX && node->key_length > 0) {
+        nearest = gr_text_nearest(word, keys, n);
+        if (!nearest) elsewhere = nearest_elsewhere(word);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (nearest == keys[i]) index = (int)i;
+    if (nearest) join_path(meant, sizeof meant, path, nearest);
+    if (elsewhere) snprintf(meant, sizeof meant, "%s", elsewhere);
+    join_path(shown, sizeof shown, path, word);
+    gr_keys_allowed(schema, allowed, sizeof allowed);
+    gr_broken_add(broken, node->place, shown, "found an unknown key, allowed %s%s%s", allowed,
+                  *meant ? "; nearest is " : "", meant);
+    return index;
+}
+
+static int field_index(const cyaml_schema_field_t *fields, const struct gr_node *node) {
+    for (int i = 0; fields[i].key; i++)
+        if (strlen(fields[i].key) == node->key_length &&
+            memcmp(fields[i].key, node->key, node->key_length) == 0)
+            return i;
+    return -1;
+}
+
+/* Takes out unknown and repeated keys; present[i]: field i is there, or was misspelt (meant[i]). */
+static void check_keys(struct gr_node *node, const cyaml_schema_value_t *schema, const char *path,
+                       struct gr_node *present[FIELDS_MAX], bool meant[FIELDS_MAX],
+                       struct gr_broken *broken) {
+    char below[256];
+    struct gr_node **link = &node->child, *previous = NULL;
+    while (*link) {
+        int i = field_index(schema->mapping.fields, *link);
+        if (i >= 0 && !present[i]) {
+            present[i] = previous = *link;
+            link = &previous->next;
+            continue;
+        }
+        if (i >= 0) {
+            join_path(below, sizeof below, path, schema->mapping.fields[i].key);
+            gr_broken_add(broken, (*link)->place, below,
+                          "found a second time (first in line %zu), allowed once",
+                          present[i]->place.line);
+        } else if ((i = report_unknown(*link, schema, path, broken)) >= 0) {
+            meant[i] = true;
+        }
+        gr_node_remove(node, link, previous);
+    }
+}
+
+static gr_status check_section(struct gr_node *node, const cyaml_schema_value_t *schema,
+                               const char *path, struct gr_broken *broken) {
+    gr_status status = GR_OK;
+    struct gr_node *present[FIELDS_MAX] = {NULL};
+    bool meant[FIELDS_MAX] = {false};
+    char below[256], allowed[ALLOWED_BYTES];
+    check_keys(node, schema, path, present, meant, broken);
+    for (int i = 0; schema->mapping.fields[i].key; i++) {
+        const cyaml_schema_field_t *field = &schema->mapping.fields[i];
+        join_path(below, sizeof below, path, field->key);
+        const struct gr_setting *setting = gr_setting_find(below);
+        if (present[i]) {
+            GR_TRY(check_value(present[i], &field->value, setting, below, broken));
+            continue;
+        }
+        if (field->value.type == CYAML_MAPPING && !meant[i]) {
+            /* It may hold what is required. */
+            struct gr_node *made;
+            GR_TRY(gr_node_create(GR_NODE_SECTION, field->key, NULL, &made));
+            gr_node_append(node, made);
+            GR_TRY(check_section(made, &field->value, below, broken));
+            continue;
+        }
+        bool missing = setting && setting->flags & GR_SETTING_REQUIRED;
+        if (missing && !meant[i]) {
+            gr_setting_allowed(&field->value, setting, allowed, sizeof allowed);
+            gr_broken_add(broken, node->place, below, "found nothing, allowed %s", allowed);
+        }
+        GR_TRY(add_missing(node, field, path, missing || meant[i]));
+    }
+out:
+    return status;
+}
+
+/* ---- the walk ----------------------------------------------------------------------------- */
+
+static gr_status check_list(struct gr_node *node, const cyaml_schema_value_t *schema,
+                            const struct gr_setting *setting, const char *path,
+                            struct gr_broken *broken) {
+    gr_status status = GR_OK;
+    char below[256];
+    size_t i = 0;
+    for (struct gr_node *child = node->child; child; child = child->next, i++) {
+        snprintf(below, sizeof below, "%s[%zu]", path, i);
+        GR_TRY(check_value(child, schema->sequence.entry, setting, below, broken));
+        if (child->broken) node->broken = true;
+    }
+out:
+    return status;
+}
+
+static gr_status check_value(struct gr_node *node, const cyaml_schema_value_t *schema,
+                             const struct gr_setting *setting, const char *path,
+                             struct gr_broken *broken) {
+    char found[128], allowed[ALLOWED_BYTES];
+    bool nothing = gr_node_is_nothing(node);
+    if (schema->type == CYAML_MAPPING && (node->kind == GR_NODE_SECTION || nothing)) {
+        /* A section of which every line is commented out. */
+        if (nothing) gr_node_clear(node);
+        node->kind = GR_NODE_SECTION;
+        return check_section(node, schema, path, broken);
+    }
+    if (schema->type == CYAML_SEQUENCE && node->kind == GR_NODE_LIST) {
+        if (node->n_children <= schema->sequence.max)
+            return check_list(node, schema, setting, path, broken);
+        snprintf(found, sizeof found, "a list of %zu", node->n_children);
+    } else if (schema->type != CYAML_MAPPING && schema->type != CYAML_SEQUENCE &&
+               scalar_holds(node, schema, setting)) {
+        return GR_OK;
+    } else if (schema->type == CYAML_STRING && node->length > schema->string.max) {
+        snprintf(found, sizeof found, "%zu bytes", node->length);
+    } else {
+        found_text(node, found, sizeof found);
+    }
+    gr_setting_allowed(schema, setting, allowed, sizeof allowed);
+    gr_broken_add(broken, node->place, path, "found %s, allowed %s", found, allowed);
+    return fill(node, schema, path, true);
+}
+
+gr_status gr_check_tree(struct gr_node *root, struct gr_broken *broken) {
+    return check_value(root, &gr_config_schema, NULL, "", broken);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules of a config: those of single settings, and those between settings. */
+#ifndef GR_CONFIG_CHECK_H
+#define GR_CONFIG_CHECK_H
+
+#include "config/broken.h"
+#include "config/schema.h"
+
+/*
+ * Checks keys, types and values of the tree against schema and settings, adding every broken rule.
+ * Afterwards the tree holds each setting exactly once with a value of the right type: defaults
+ * where nothing was given, fillers (marked broken) where a rule was broken.
+ */
+gr_status gr_check_tree(struct gr_node *root, struct gr_broken *broken) GR_CHECKED;
+
+/*
+ * Fills in the defaults that depend on other settings (train.epochs, data.silos), then checks the
+ * rules between settings. `config` was loaded from the tree `root`, which knows the places.
+ */
+void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_broken *broken);
+
+#endif

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Text and overrides to typed settings; settings to text and to a digest. */
+#include "config/check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* libcyaml keeps silent: what it would log has been checked and reported before. */
+static const cyaml_config_t quiet = {.mem_fn = cyaml_mem, .flags = CYAML_CFG_NO_ALIAS};
+
+/* ---- overrides ---------------------------------------------------------------------------- */
+
+static gr_status put_value(struct gr_node *section, const char *key, size_t length,
+                           struct gr_node **value) {
+    gr_status status = GR_OK;
+    struct gr_node *old = gr_node_child(section, key, length);
+    char copy[GR_TREE_KEY_MAX + 1];
+    snprintf(copy, sizeof copy, "%.*s", (int)length, key);
+    if (!old) {
+        GR_TRY(gr_node_create(GR_NODE_SCALAR, copy, NULL, &old));
+        gr_node_append(section, old);
+    }
+    gr_node_take(old, *value);
+    *value = NULL;
+out:
+    return status;
+}
+
+/* Puts *value at `path`, making sections on the way. What is in the way is reported. */
+static gr_status put_at(struct gr_node *root, const char *override, struct gr_node **value,
+                        struct gr_broken *broken) {
+    gr_status status = GR_OK;
+    const char *key = override, *end = override + strcspn(override, "=");
+    struct gr_place place = {.override = override};
+    struct gr_node *node = root;
+    for (size_t depth = 0;; depth++) {
+        size_t length = strcspn(key, ".=");
+        if (length == 0 || length > GR_TREE_KEY_MAX || depth == GR_TREE_DEPTH_MAX) {
+            gr_broken_add(broken, place, "", "found no setting's name, allowed section.key=value");
+            return GR_OK;
+        }
+        if (node->kind != GR_NODE_SECTION) {
+            gr_broken_add(broken, place, "",
+                          "found a key below what is no section, allowed section.key=value");
+            return GR_OK;
+        }
+        if (key + length == end) return put_value(node, key, length, value);
+        struct gr_node *next = gr_node_child(node, key, length);
+        if (!next || gr_node_is_nothing(next)) {
+            struct gr_node *made = NULL;
+            GR_TRY(gr_node_create(GR_NODE_SECTION, NULL, NULL, &made));
+            made->place = next ? next->place : place;
+            status = put_value(node, key, length, &made);
+            gr_node_free(made);
+            if (status != GR_OK) return status;
+            next = gr_node_child(node, key, length);
+        }
+        node = next;
+        key += length + 1;
+    }
+out:
+    return status;
+}
+
+static gr_status apply_override(struct gr_node *root, const char *override,
+                                struct gr_broken *broken) {
+    char name[96], key[64];
+    struct gr_node *value = NULL;
+    size_t length = strcspn(override, "="), all = strlen(override);
+    struct gr_place place = {.override = override};
+    if (override[length] != '=' || !gr_text_is_utf8(override, all)) {
+        gr_broken_add(broken, place, "", "found %s, allowed section.key=value",
+                      override[length] != '=' ? "no '='" : "bytes that are not UTF-8");
+        return GR_OK;
+    }
+    gr_text_quote(override, length, key, sizeof key);
+    snprintf(name, sizeof name, "--set %s", key);
+    gr_status status =
+        gr_tree_parse(name, override, override + length + 1, all - length - 1, &value);
+    if (status == GR_ERROR_CONFIG) {
+        /* NAME has its own way into the line. */
+        gr_broken_add(broken, place, "", "%s", gr_message() + strlen(name) + 1);
+        return GR_OK;
+    }
+    if (status == GR_OK) status = put_at(root, override, &value, broken);
+    gr_node_free(value);
+    return status;
+}
+
+/* ---- text to settings --------------------------------------------------------------------- */
+
+static gr_status check_text(const char *name, const char *text, size_t length) {
+    if (length > GR_CONFIG_TEXT_MAX)
+        return gr_fail(GR_ERROR_CONFIG, "%s: found %zu bytes, allowed at most %d", name, length,
+                       GR_CONFIG_TEXT_MAX);
+    if (gr_text_is_utf8(text, length)) return GR_OK;
+    size_t line = 1;
+    for (const char *at = text, *end = text + length; at < end; line++) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        if (!stop) stop = end;
+        if (!gr_text_is_utf8(at, (size_t)(stop - at))) break;
+        at = stop + 1;
+    }
+    return gr_fail(GR_ERROR_CONFIG, "%s:%zu: found bytes that are not UTF-8 text, allowed UTF-8",
+                   name, line);
+}
+
+/* The tree, in which every setting has a value, becomes the struct. */
+static gr_status load(const struct gr_node *root, struct gr_config **out) {
+    char *text = NULL;
+    size_t length = 0;
+    cyaml_data_t *data = NULL;
+    gr_status status = gr_tree_emit(root, &text, &length);
+    if (status != GR_OK) return status;
+    cyaml_err_t error =
+        cyaml_load_data((const uint8_t *)text, length, &quiet, &gr_config_schema, &data, NULL);
+    gr_free(text);
+    if (error != CYAML_OK)
+        return gr_fail(GR_ERROR_INTERNAL, "a checked config was refused: %s",
+                       cyaml_strerror(error));
+    *out = data;
+    return GR_OK;
+}
+
+gr_status gr_config_parse(const char *name, const char *text, size_t length,
+                          const char *const *overrides, size_t n_overrides,
+                          struct gr_config **out) {
+    gr_status status;
+    struct gr_node *root = NULL;
+    struct gr_config *config = NULL;
+    struct gr_broken broken;
+    *out = NULL;
+    gr_broken_start(&broken, name);
+    GR_TRY(check_text(broken.name, text, length));
+    GR_TRY(gr_tree_parse(broken.name, NULL, text, length, &root));
+    for (size_t i = 0; i < n_overrides; i++)
+        GR_TRY(apply_override(root, overrides[i], &broken));
+    GR_TRY(gr_check_tree(root, &broken));
+    GR_TRY(load(root, &config));
+    gr_check_rules(config, root, &broken);
+    GR_TRY(gr_broken_status(&broken));
+    *out = config;
+    config = NULL;
+out:
+    gr_config_free(config);
+    gr_node_free(root);
+    return status;
+}
+
+gr_status gr_config_load(const char *path, const char *const *overrides, size_t n_overrides,
+                         struct gr_config **out) {
+    gr_status status;
+    char *text = NULL;
+    size_t length = 0;
+    *out = NULL;
+    GR_TRY(gr_file_read(path, GR_CONFIG_FILE_MAX, GR_ERROR_CONFIG, &text, &length));
+    GR_TRY(gr_config_parse(path, text, length, overrides, n_overrides, out));
+out:
+    gr_free(text);
+    return status;
+}
+
+void gr_config_free(struct gr_config *config) {
+    if (config) cyaml_free(&quiet, &gr_config_schema, config, 0);
+}
+
+/* ---- settings to text --------------------------------------------------------------------- */
+
+/* The fewest digits that read back as the same number. */
+static void real_text(double value, char *out, size_t size) {
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(out, size, "%.*g", digits, value);
+        if (strtod(out, NULL) == value) return;
+    }
+}
+
+static const char *scalar_text(const cyaml_schema_value_t *schema, const char *data, char *buffer,
+                               size_t size) {
+    uint32_t narrow;
+    uint64_t wide;
+    double real;
+    char *text;
+    switch (schema->type) {
+    case CYAML_UINT:
+        if (schema->data_size == sizeof narrow) {
+            memcpy(&narrow, data, sizeof narrow);
+            wide = narrow;
+        } else {
+            memcpy(&wide, data, sizeof wide);
+        }
+        snprintf(buffer, size, "%" PRIu64, wide);
+        return buffer;
+    case CYAML_FLOAT:
+        memcpy(&real, data, sizeof real);
+        real_text(real, buffer, size);
+        return buffer;
+    case CYAML_ENUM:
+        memcpy(&narrow, data, sizeof narrow);
+        for (uint32_t i = 0; i < schema->enumeration.count; i++)
+            if (schema->enumeration.strings[i].val == narrow)
+                return schema->enumeration.strings[i].str;
+        return "";
+    default:
+        memcpy(&text, data, sizeof text);
+        return text ? text : "";
+    }
+}
+
+/* Puts the value at `data` into `node`. libcyaml would do it, but it refuses an empty list. */
+static gr_status unload(struct gr_node *node, const cyaml_schema_value_t *schema, const char *data,
+                        unsigned count) {
+    gr_status status = GR_OK;
+    char buffer[64];
+    struct gr_node *child;
+    if (schema->type == CYAML_MAPPING) {
+        node->kind = GR_NODE_SECTION;
+        for (const cyaml_schema_field_t *f = schema->mapping.fields; f->key; f++) {
+            if (f->count_size) memcpy(&count, data + f->count_offset, sizeof count);
+            GR_TRY(gr_node_create(GR_NODE_SCALAR, f->key, NULL, &child));
+            gr_node_append(node, child);
+            GR_TRY(unload(child, &f->value, data + f->data_offset, count));
+        }
+    } else if (schema->type == CYAML_SEQUENCE) {
+        const char *entries;
+        memcpy(&entries, data, sizeof entries);
+        node->kind = GR_NODE_LIST;
+        for (unsigned i = 0; i < count; i++) {
+            GR_TRY(gr_node_create(GR_NODE_SCALAR, NULL, NULL, &child));
+            gr_node_append(node, child);
+            GR_TRY(
+                unload(child, schema->sequence.entry, entries + (size_t)i * schema->data_size, 0));
+        }
+    } else {
+        const char *text = scalar_text(schema, data, buffer, sizeof buffer);
+        GR_TRY(gr_node_set_text(node, text, strlen(text)));
+        node->quoted = gr_node_is_nothing(node);
+    }
+out:
+    return status;
+}
+
+static gr_status tree_of(const struct gr_config *config, struct gr_node **out) {
+    gr_status status;
+    struct gr_node *root = NULL;
+    *out = NULL;
+    GR_TRY(gr_node_create(GR_NODE_SECTION, NULL, NULL, &root));
+    GR_TRY(unload(root, &gr_config_schema, (const char *)config, 0));
+    *out = root;
+    root = NULL;
+out:
+    gr_node_free(root);
+    return status;
+}
+
+gr_status gr_config_to_yaml(const struct gr_config *config, char **out) {
+    struct gr_node *root = NULL;
+    size_t length;
+    *out = NULL;
+    gr_status status = tree_of(config, &root);
+    if (status == GR_OK) status = gr_tree_emit(root, out, &length);
+    gr_node_free(root);
+    return status;
+}
+
+/* ---- digest ------------------------------------------------------------------------------- */
+
+/* Every text with its length in front, so that no two configs give the same bytes. */
+static void add_to_digest(struct gr_digest *digest, const struct gr_node *node) {
+    char head[48];
+    size_t n = node->kind == GR_NODE_SCALAR ? node->length : node->n_children;
+    int used = snprintf(head, sizeof head, "%c%zu:", "tls"[node->kind], n);
+    gr_digest_add(digest, head, (size_t)used);
+    if (node->kind == GR_NODE_SCALAR) gr_digest_add(digest, node->text, n);
+    for (const struct gr_node *child = node->child; child; child = child->next)
+        add_to_digest(digest, child);
+}
+
+gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_DIGEST_BYTES]) {
+    struct gr_node *root = NULL;
+    struct gr_digest digest;
+    gr_status status = tree_of(config, &root);
+    if (status != GR_OK) return status;
+    gr_digest_start(&digest);
+    for (size_t i = 0; i < gr_settings_count; i++) {
+        if (gr_settings[i].flags & GR_SETTING_CHANGEABLE) continue;
+        gr_digest_add(&digest, gr_settings[i].path, strlen(gr_settings[i].path) + 1);
+        add_to_digest(&digest, gr_node_at(root, gr_settings[i].path));
+    }
+    gr_digest_finish(&digest, out);
+    gr_node_free(root);
+    return GR_OK;
+}

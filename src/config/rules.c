@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rules between settings. They look at values, not at what was written: a resolved config, in
+ * which every setting stands, obeys the same rules.
+ */
+#include "config/check.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME_MAX_BYTES = 64 };
+
+struct rules {
+    const struct gr_config *config;
+    struct gr_node *root;
+    struct gr_broken *broken;
+};
+
+/* Whether the setting's value is the user's, and not a filler for one reported already. */
+static bool sound(const struct rules *r, const char *path) {
+    const struct gr_node *node = gr_node_at(r->root, path);
+    return node && !node->broken;
+}
+
+/* The place of a setting, or where it was not given, of its section. */
+static struct gr_place place_of(const struct rules *r, const char *path) {
+    struct gr_place place = {0};
+    struct gr_node *node = r->root;
+    while (node && *path) {
+        size_t length = strcspn(path, ".");
+        node = gr_node_child(node, path, length);
+        if (node && (node->place.line > 0 || node->place.override)) place = node->place;
+        path += length + (path[length] == '.');
+    }
+    return place;
+}
+
+#define REFUSE(r, path, ...) gr_broken_add((r)->broken, place_of(r, path), path, __VA_ARGS__)
+
+/* ---- run and data ------------------------------------------------------------------------- */
+
+static void check_name(const struct rules *r) {
+    const char *name = r->config->run.name;
+    char quoted[NAME_MAX_BYTES + 4];
+    size_t n = strlen(name);
+    bool good = n >= 1 && n <= NAME_MAX_BYTES && isalnum((unsigned char)name[0]);
+    for (size_t i = 0; i < n; i++)
+        good = good && (isalnum((unsigned char)name[i]) || strchr("-_.", name[i]));
+    if (!good && sound(r, "run.name")) {
+        gr_text_quote(name, n, quoted, sizeof quoted);
+        REFUSE(r, "run.name",
+               "found \"%s\", allowed at most %d letters, digits, '-', '_' and '.', a letter or "
+               "digit first",
+               quoted, NAME_MAX_BYTES);
+    }
+    if (!r->config->run.directory[0] && sound(r, "run.directory"))
+        REFUSE(r, "run.directory", "found \"\", allowed the path of a folder");
+}
+
+static bool is_empty(const struct gr_table_config *table) {
+    return !table->features[0] && !table->labels[0] && !table->file[0];
+}
+
+static void check_member(const struct rules *r, struct gr_place place, const char *path,
+                         const char *key, const char *text, bool needed, const char *source) {
+    char below[128], quoted[64];
+    snprintf(below, sizeof below, "%s.%s", path, key);
+    if (needed && !text[0]) {
+        gr_broken_add(r->broken, place, below, "found nothing, allowed a path (data.source is %s)",
+                      source);
+    } else if (!needed && text[0]) {
+        gr_text_quote(text, strlen(text), quoted, sizeof quoted);
+        gr_broken_add(r->broken, place, below, "found \"%s\", allowed nothing (data.source is %s)",
+                      quoted, source);
+    }
+}
+
+/* A table that has something in it: what its source needs, and no more. */
+static void check_table(const struct rules *r, const struct gr_node *node, struct gr_place place,
+                        const char *path, const struct gr_table_config *table) {
+    bool idx = r->config->data.source == GR_SOURCE_IDX;
+    const char *source = idx ? "idx" : "hdf5";
+    const struct {
+        const char *key, *text;
+        bool needed;
+    } members[] = {{"features", table->features, idx},
+                   {"labels", table->labels, idx},
+                   {"file", table->file, !idx}};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        const struct gr_node *child = gr_node_child(node, members[i].key, strlen(members[i].key));
+        if (!child || child->broken) return;
+    }
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        const struct gr_node *child = gr_node_child(node, members[i].key, strlen(members[i].key));
+        bool given = child->place.line > 0 || child->place.override;
+        check_member(r, given ? child->place : place, path, members[i].key, members[i].text,
+                     members[i].needed, source);
+    }
+}
+
+/* What makes sense for one table to be partitioned only. */
+static void check_no_partition(const struct rules *r, const char *with) {
+    const struct gr_data_config *data = &r->config->data;
+    if (!is_empty(&data->train) && sound(r, "data.train"))
+        REFUSE(r, "data.train", "found a table, allowed none with %s", with);
+    if (data->partition.method != GR_PARTITION_IID && sound(r, "data.partition.method"))
+        REFUSE(r, "data.partition.method", "found %s, allowed only iid, the default, with %s",
+               gr_partition_text(data->partition.method), with);
+    if (data->limit > 0 && sound(r, "data.limit"))
+        REFUSE(r, "data.limit", "found %u, allowed only 0, the default, with %s", data->limit,
+               with);
+}
+
+static void check_synthetic(const struct rules *r) {
+    const struct gr_data_config *data = &r->config->data;
+    check_no_partition(r, "data.source synthetic");
+    if (data->silo_tables_count > 0)
+        REFUSE(r, "data.silo_tables", "found %u tables, allowed none with data.source synthetic",
+               data->silo_tables_count);
+    if (!is_empty(&data->test) && sound(r, "data.test"))
+        REFUSE(r, "data.test", "found a table, allowed none with data.source synthetic");
+    if (data->synthetic.minimum_rows > data->synthetic.maximum_rows &&
+        sound(r, "data.synthetic.minimum_rows") && sound(r, "data.synthetic.maximum_rows"))
+        REFUSE(r, "data.synthetic.minimum_rows",
+               "found %u, allowed 1 to %u (data.synthetic.maximum_rows)",
+               data->synthetic.minimum_rows, data->synthetic.maximum_rows);
+}
+
+static void check_silo_tables(const struct rules *r) {
+    const struct gr_data_config *data = &r->config->data;
+    const struct gr_node *list = gr_node_at(r->root, "data.silo_tables");
+    const struct gr_node *node = list->child;
+    char path[64];
+    check_no_partition(r, "data.silo_tables");
+    if (data->silos != data->silo_tables_count && sound(r, "data.silos"))
+        REFUSE(r, "data.silos",
+               "found %u, allowed only %u, the number of data.silo_tables, or none", data->silos,
+               data->silo_tables_count);
+    for (unsigned i = 0; i < data->silo_tables_count && node; i++, node = node->next) {
+        snprintf(path, sizeof path, "data.silo_tables[%u]", i);
+        if (!node->broken) check_table(r, node, node->place, path, &data->silo_tables[i]);
+    }
+}
+
+static void check_data(const struct rules *r) {
+    const struct gr_data_config *data = &r->config->data;
+    if (data->silos == 0 && data->silo_tables_count == 0 && sound(r, "data.silos") &&
+        sound(r, "data.silo_tables"))
+        REFUSE(r, "data.silos", "found nothing, allowed a whole number from 1 to 1000000");
+    if (!sound(r, "data.source")) return;
+    if (data->source == GR_SOURCE_SYNTHETIC) {
+        check_synthetic(r);
+        return;
+    }
+    if (data->silo_tables_count > 0)
+        check_silo_tables(r);
+    else if (sound(r, "data.silo_tables") && sound(r, "data.train"))
+        check_table(r, gr_node_at(r->root, "data.train"), place_of(r, "data.train"), "data.train",
+                    &data->train);
+    if (!is_empty(&data->test) && sound(r, "data.test"))
+        check_table(r, gr_node_at(r->root, "data.test"), place_of(r, "data.test"), "data.test",
+                    &data->test);
+}
+
+/* ---- model, train, round ------------------------------------------------------------------ */
+
+static void check_model(const struct rules *r) {
+    const struct gr_model_config *model = &r->config->model;
+    if (!sound(r, "model.type") || !sound(r, "model.hidden")) return;
+    if (model->type == GR_MODEL_MLP && model->hidden_count == 0)
+        REFUSE(r, "model.hidden", "found nothing, allowed 1 to 32 widths (model.type is mlp)");
+    if (model->type == GR_MODEL_SOFTMAX && model->hidden_count > 0)
+        REFUSE(r, "model.hidden", "found %u widths, allowed none (model.type is softmax)",
+               model->hidden_count);
+}
+
+static void check_train(const struct rules *r) {
+    const struct gr_train_config *train = &r->config->train;
+    if ((train->epochs > 0) == (train->steps > 0) && sound(r, "train.epochs") &&
+        sound(r, "train.steps"))
+        REFUSE(r, train->steps > 0 ? "train.steps" : "train.epochs",
+               "found epochs %u and steps %u, allowed exactly one of them above 0", train->epochs,
+               train->steps);
+    if (r->config->round.participants > r->config->data.silos && r->config->data.silos > 0 &&
+        sound(r, "round.participants") && sound(r, "data.silos"))
+        REFUSE(r, "round.participants", "found %u, allowed 0 (all) to %u (data.silos)",
+               r->config->round.participants, r->config->data.silos);
+}
+
+void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_broken *broken) {
+    struct rules r = {config, root, broken};
+    const struct gr_node *epochs = gr_node_at(root, "train.epochs");
+    bool given = epochs->place.line > 0 || epochs->place.override;
+    if (config->train.steps > 0 && !given && sound(&r, "train.steps")) config->train.epochs = 0;
+    if (config->data.silos == 0) config->data.silos = config->data.silo_tables_count;
+    check_name(&r);
+    check_data(&r);
+    check_model(&r);
+    check_train(&r);
+}

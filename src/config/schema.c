@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The settings that exist: names, types, members; defaults and allowed values. */
+#include "config/schema.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TEXT_MAX = 4096, HIDDEN_MAX = 32, SILO_TABLES_MAX = 10000 };
+
+/* ---- names of values ---------------------------------------------------------------------- */
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static const cyaml_strval_t sources[] = {
+    {"idx", GR_SOURCE_IDX}, {"hdf5", GR_SOURCE_HDF5}, {"synthetic", GR_SOURCE_SYNTHETIC}};
+static const cyaml_strval_t partitions[] = {{"iid", GR_PARTITION_IID},
+                                            {"dirichlet", GR_PARTITION_DIRICHLET},
+                                            {"shards", GR_PARTITION_SHARDS}};
+static const cyaml_strval_t models[] = {{"softmax", GR_MODEL_SOFTMAX}, {"mlp", GR_MODEL_MLP}};
+static const cyaml_strval_t activations[] = {
+    {"relu", GR_ACTIVATION_RELU}, {"gelu", GR_ACTIVATION_GELU}, {"tanh", GR_ACTIVATION_TANH}};
+static const cyaml_strval_t initialisations[] = {{"he", GR_INITIALISE_HE},
+                                                 {"glorot", GR_INITIALISE_GLOROT}};
+static const cyaml_strval_t computes[] = {{"float32", GR_COMPUTE_FLOAT32},
+                                          {"bfloat16", GR_COMPUTE_BFLOAT16}};
+static const cyaml_strval_t strategies[] = {{"fedavg", GR_STRATEGY_FEDAVG},
+                                            {"fedavgm", GR_STRATEGY_FEDAVGM}};
+static const cyaml_strval_t encodings[] = {{"ring32", GR_ENCODING_RING32},
+                                           {"float32", GR_ENCODING_FLOAT32}};
+static const cyaml_strval_t placements[] = {{"block", GR_PLACEMENT_BLOCK},
+                                            {"cyclic", GR_PLACEMENT_CYCLIC}};
+
+static const char *name_of(const cyaml_strval_t *names, size_t n, int64_t value) {
+    for (size_t i = 0; i < n; i++)
+        if (names[i].val == value) return names[i].str;
+    return "unknown";
+}
+
+const char *gr_encoding_text(enum gr_encoding encoding) {
+    return name_of(encodings, COUNT(encodings), encoding);
+}
+
+const char *gr_strategy_text(enum gr_strategy_name name) {
+    return name_of(strategies, COUNT(strategies), name);
+}
+
+const char *gr_activation_text(enum gr_activation activation) {
+    return name_of(activations, COUNT(activations), activation);
+}
+
+const char *gr_compute_text(enum gr_compute compute) {
+    return name_of(computes, COUNT(computes), compute);
+}
+
+const char *gr_partition_text(enum gr_partition_method method) {
+    return name_of(partitions, COUNT(partitions), method);
+}
+
+/* ---- names, types, members ---------------------------------------------------------------- */
+
+/* Nothing is optional here: libcyaml is given a tree in which every default has been filled in. */
+#define WHOLE(type, member)      CYAML_FIELD_UINT(#member, CYAML_FLAG_DEFAULT, struct type, member)
+#define NAMED(type, key, member) CYAML_FIELD_UINT(key, CYAML_FLAG_DEFAULT, struct type, member)
+#define REAL(type, member)       CYAML_FIELD_FLOAT(#member, CYAML_FLAG_DEFAULT, struct type, member)
+#define TEXT(type, member)                                                                         \
+    CYAML_FIELD_STRING_PTR(#member, CYAML_FLAG_POINTER, struct type, member, 0, TEXT_MAX)
+#define ONE_OF(type, member, names)                                                                \
+    CYAML_FIELD_ENUM(#member, CYAML_FLAG_STRICT, struct type, member, names, COUNT(names))
+#define SECTION(type, member, fields)                                                              \
+    CYAML_FIELD_MAPPING(#member, CYAML_FLAG_DEFAULT, struct type, member, fields)
+#define LIST(type, member, entry, most)                                                            \
+    CYAML_FIELD_SEQUENCE(#member, CYAML_FLAG_POINTER, struct type, member, entry, 0, most)
+
+static const cyaml_schema_field_t run_fields[] = {
+    TEXT(gr_run_config, name),
+    WHOLE(gr_run_config, seed),
+    WHOLE(gr_run_config, rounds),
+    TEXT(gr_run_config, directory),
+    ONE_OF(gr_run_config, placement, placements),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t table_fields[] = {
+    TEXT(gr_table_config, features),
+    TEXT(gr_table_config, labels),
+    TEXT(gr_table_config, file),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t table_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct gr_table_config, table_fields)};
+
+static const cyaml_schema_field_t partition_fields[] = {
+    ONE_OF(gr_partition_config, method, partitions),
+    REAL(gr_partition_config, alpha),
+    WHOLE(gr_partition_config, shards_per_silo),
+    WHOLE(gr_partition_config, minimum_rows),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t synthetic_fields[] = {
+    REAL(gr_synthetic_config, alpha),
+    REAL(gr_synthetic_config, beta),
+    NAMED(gr_synthetic_config, "features", n_features),
+    NAMED(gr_synthetic_config, "classes", n_classes),
+    WHOLE(gr_synthetic_config, minimum_rows),
+    WHOLE(gr_synthetic_config, maximum_rows),
+    WHOLE(gr_synthetic_config, test_rows),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t data_fields[] = {
+    ONE_OF(gr_data_config, source, sources),
+    WHOLE(gr_data_config, silos),
+    SECTION(gr_data_config, train, table_fields),
+    LIST(gr_data_config, silo_tables, &table_entry, SILO_TABLES_MAX),
+    SECTION(gr_data_config, test, table_fields),
+    SECTION(gr_data_config, partition, partition_fields),
+    SECTION(gr_data_config, synthetic, synthetic_fields),
+    REAL(gr_data_config, validation_fraction),
+    WHOLE(gr_data_config, limit),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t width_entry = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
+
+static const cyaml_schema_field_t model_fields[] = {
+    ONE_OF(gr_model_config, type, models),
+    LIST(gr_model_config, hidden, &width_entry, HIDDEN_MAX),
+    ONE_OF(gr_model_config, activation, activations),
+    ONE_OF(gr_model_config, initialisation, initialisations),
+    ONE_OF(gr_model_config, compute, computes),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t train_fields[] = {
+    REAL(gr_train_config, learning_rate),
+    REAL(gr_train_config, momentum),
+    REAL(gr_train_config, weight_decay),
+    WHOLE(gr_train_config, batch_size),
+    WHOLE(gr_train_config, epochs),
+    WHOLE(gr_train_config, steps),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t round_fields[] = {
+    WHOLE(gr_round_config, participants),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t strategy_fields[] = {
+    ONE_OF(gr_strategy_config, name, strategies),
+    REAL(gr_strategy_config, server_learning_rate),
+    REAL(gr_strategy_config, server_momentum),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t aggregation_fields[] = {
+    ONE_OF(gr_aggregation_config, encoding, encodings),
+    WHOLE(gr_aggregation_config, ranks_per_node),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t evaluate_fields[] = {
+    WHOLE(gr_evaluate_config, every),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t checkpoint_fields[] = {
+    WHOLE(gr_checkpoint_config, every),
+    WHOLE(gr_checkpoint_config, keep),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t config_fields[] = {
+    SECTION(gr_config, run, run_fields),
+    SECTION(gr_config, data, data_fields),
+    SECTION(gr_config, model, model_fields),
+    SECTION(gr_config, train, train_fields),
+    SECTION(gr_config, round, round_fields),
+    SECTION(gr_config, strategy, strategy_fields),
+    SECTION(gr_config, aggregation, aggregation_fields),
+    SECTION(gr_config, evaluate, evaluate_fields),
+    SECTION(gr_config, checkpoint, checkpoint_fields),
+    CYAML_FIELD_END,
+};
+
+const cyaml_schema_value_t gr_config_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct gr_config, config_fields)};
+
+/* ---- defaults and allowed values ---------------------------------------------------------- */
+
+#define FROM_TO(low, high) .whole_low = (low), .whole_high = (high)
+#define BETWEEN(low, high) .real_low = (low), .real_high = (high)
+
+enum {
+    REQUIRED = GR_SETTING_REQUIRED,
+    ABOVE = GR_SETTING_ABOVE,
+    BELOW = GR_SETTING_BELOW,
+    CHANGEABLE = GR_SETTING_CHANGEABLE,
+    SILOS_MAX = 1000000,
+    ROUNDS_MAX = 10000000,
+    WIDTH_MAX = 65536,
+    RATE_MAX = 1000, /* of a learning rate and the like: beyond it there is no sense, and float32
+                        runs out of range */
+};
+
+const struct gr_setting gr_settings[] = {
+    {.path = "run.name", .standard = "run", .flags = CHANGEABLE},
+    {.path = "run.seed", .standard = "1", FROM_TO(0, UINT64_MAX)},
+    {.path = "run.rounds", .flags = REQUIRED | CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
+    {.path = "run.directory", .standard = "runs", .flags = CHANGEABLE},
+    {.path = "run.placement", .standard = "block", .flags = CHANGEABLE},
+    {.path = "data.source", .flags = REQUIRED},
+    /* Its default says "as many as there are tables". */
+    {.path = "data.silos", .standard = "0", FROM_TO(1, SILOS_MAX)},
+    {.path = "data.train.features"},
+    {.path = "data.train.labels"},
+    {.path = "data.train.file"},
+    {.path = "data.silo_tables"},
+    {.path = "data.test.features"},
+    {.path = "data.test.labels"},
+    {.path = "data.test.file"},
+    {.path = "data.partition.method", .standard = "iid"},
+    {.path = "data.partition.alpha", .standard = "0.3", .flags = ABOVE, BETWEEN(0, 1e6)},
+    {.path = "data.partition.shards_per_silo", .standard = "2", FROM_TO(1, 1000)},
+    {.path = "data.partition.minimum_rows", .standard = "1", FROM_TO(1, 1000000000)},
+    {.path = "data.synthetic.alpha", .standard = "1", BETWEEN(0, 1e6)},
+    {.path = "data.synthetic.beta", .standard = "1", BETWEEN(0, 1e6)},
+    {.path = "data.synthetic.features", .standard = "60", FROM_TO(1, WIDTH_MAX)},
+    {.path = "data.synthetic.classes", .standard = "10", FROM_TO(2, WIDTH_MAX)},
+    {.path = "data.synthetic.minimum_rows", .standard = "50", FROM_TO(1, 1000000)},
+    {.path = "data.synthetic.maximum_rows", .standard = "2000", FROM_TO(1, 1000000)},
+    {.path = "data.synthetic.test_rows", .standard = "20", FROM_TO(0, 1000000)},
+    {.path = "data.validation_fraction", .standard = "0", BETWEEN(0, 0.9)},
+    {.path = "data.limit", .standard = "0", FROM_TO(0, UINT32_MAX)},
+    {.path = "model.type", .flags = REQUIRED},
+    {.path = "model.hidden", FROM_TO(1, WIDTH_MAX)},
+    {.path = "model.activation", .standard = "relu"},
+    {.path = "model.initialisation", .standard = "he"},
+    {.path = "model.compute", .standard = "float32"},
+    {.path = "train.learning_rate", .flags = REQUIRED | ABOVE, BETWEEN(0, RATE_MAX)},
+    {.path = "train.momentum", .standard = "0", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "train.weight_decay", .standard = "0", BETWEEN(0, RATE_MAX)},
+    {.path = "train.batch_size", .flags = REQUIRED, FROM_TO(1, 65536)},
+    {.path = "train.epochs", .standard = "1", FROM_TO(0, 1000000)},
+    {.path = "train.steps", .standard = "0", FROM_TO(0, 1000000000)},
+    {.path = "round.participants", .standard = "0", FROM_TO(0, SILOS_MAX)},
+    {.path = "strategy.name", .standard = "fedavg"},
+    {.path = "strategy.server_learning_rate",
+     .standard = "1",
+     .flags = ABOVE,
+     BETWEEN(0, RATE_MAX)},
+    {.path = "strategy.server_momentum", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "aggregation.encoding", .standard = "ring32"},
+    {.path = "aggregation.ranks_per_node",
+     .standard = "0",
+     .flags = CHANGEABLE,
+     FROM_TO(0, SILOS_MAX)},
+    {.path = "evaluate.every", .standard = "1", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
+    {.path = "checkpoint.every", .standard = "1", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
+    {.path = "checkpoint.keep", .standard = "2", .flags = CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
+};
+
+const size_t gr_settings_count = COUNT(gr_settings);
+
+const struct gr_setting *gr_setting_find(const char *path) {
+    for (size_t i = 0; i < gr_settings_count; i++)
+        if (strcmp(gr_settings[i].path, path) == 0) return &gr_settings[i];
+    return NULL;
+}
+
+/* ---- what is allowed, in words ------------------------------------------------------------ */
+
+static void join(char *out, size_t size, size_t *used, const char *before, const char *word) {
+    int n = snprintf(out + *used, size - *used, "%s%s", before, word);
+    if (n > 0) *used = *used + (size_t)n < size ? *used + (size_t)n : size - 1;
+}
+
+void gr_keys_allowed(const cyaml_schema_value_t *schema, char *out, size_t size) {
+    size_t used = 0;
+    *out = '\0';
+    for (const cyaml_schema_field_t *f = schema->mapping.fields; f->key; f++)
+        join(out, size, &used, used > 0 ? ", " : "", f->key);
+}
+
+void gr_setting_allowed(const cyaml_schema_value_t *schema, const struct gr_setting *setting,
+                        char *out, size_t size) {
+    char words[128];
+    size_t used = 0;
+    *out = '\0';
+    switch (schema->type) {
+    case CYAML_UINT:
+        snprintf(out, size, "a whole number from %ju to %ju", (uintmax_t)setting->whole_low,
+                 (uintmax_t)setting->whole_high);
+        break;
+    case CYAML_FLOAT:
+        snprintf(out, size, "%g %s x %s %g", setting->real_low, setting->flags & ABOVE ? "<" : "<=",
+                 setting->flags & BELOW ? "<" : "<=", setting->real_high);
+        break;
+    case CYAML_ENUM:
+        for (uint32_t i = 0; i < schema->enumeration.count; i++)
+            join(out, size, &used,
+                 i == 0                               ? ""
+                 : i + 1 == schema->enumeration.count ? " or "
+                                                      : ", ",
+                 schema->enumeration.strings[i].str);
+        break;
+    case CYAML_SEQUENCE:
+        gr_setting_allowed(schema->sequence.entry, setting, words, sizeof words);
+        snprintf(out, size, "a list of at most %u, each %s", schema->sequence.max, words);
+        break;
+    case CYAML_MAPPING:
+        gr_keys_allowed(schema, words, sizeof words);
+        snprintf(out, size, "a section of %s", words);
+        break;
+    default:
+        snprintf(out, size, "text of at most %u bytes, no control characters, '' for none",
+                 schema->string.max);
+    }
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The settings that exist: libcyaml's schema says names, types and members; the table of settings
+ * says, for each of them, its default and the values allowed. All else in this room is driven by
+ * the two, so that a new setting is one line in each.
+ */
+#ifndef GR_CONFIG_SCHEMA_H
+#define GR_CONFIG_SCHEMA_H
+
+#include <cyaml/cyaml.h>
+
+#include <granary/config.h>
+
+enum {
+    GR_SETTING_REQUIRED = 1,
+    GR_SETTING_ABOVE = 2,      /* real: low itself is not allowed */
+    GR_SETTING_BELOW = 4,      /* real: high itself is not allowed */
+    GR_SETTING_CHANGEABLE = 8, /* does not decide the model's bits: left out of the digest */
+};
+
+/* The bounds are those of the value, or of each value in a list. */
+struct gr_setting {
+    const char *path;
+    const char *standard; /* default; NULL for an empty text or list, or where one is required */
+    unsigned flags;
+    uint64_t whole_low, whole_high;
+    double real_low, real_high;
+};
+
+/* Of struct gr_config. */
+extern const cyaml_schema_value_t gr_config_schema;
+
+extern const struct gr_setting gr_settings[];
+extern const size_t gr_settings_count;
+
+/* The setting at "data.partition.alpha"; NULL for sections and what lies in silo_tables. */
+const struct gr_setting *gr_setting_find(const char *path);
+
+/* "a whole number from 1 to 10", "0 <= x < 1", "idx, hdf5 or synthetic"... */
+void gr_setting_allowed(const cyaml_schema_value_t *schema, const struct gr_setting *setting,
+                        char *out, size_t size);
+
+/* "name, seed, rounds": the keys of a section. */
+void gr_keys_allowed(const cyaml_schema_value_t *schema, char *out, size_t size);
+
+#endif
