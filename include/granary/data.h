@@ -53,6 +53,7 @@ struct gr_data {
     size_t n_local_batches;
     size_t
         *local_batch; /* test batches held here: batch b has rows from b * GR_TEST_BATCH; owned */
+    bool silo_tables; /* a table per silo: the fingerprint is of less, see below */
     struct gr_rows test;             /* the rows of local_batch, one batch after another */
     char fingerprint[GR_DIGEST_HEX]; /* BLAKE2b-256 over the source's labels and shape, the same on
                                         every process (silo tables: over shape and class count only,
@@ -72,8 +73,9 @@ struct gr_share {
  * Loads (or generates) the share's silos: reads, partitions, splits off validation rows, checks
  * labels, refuses NaN and infinities and silos without a row. Every process finds the same
  * partition. Errors: GR_ERROR_DATA with file, place, found, expected. n_classes of the result is
- * the largest label + 1 over what this process read; the caller takes the maximum over processes
- * (gr_data_set_classes).
+ * the largest label + 1 over what this process read, or what an HDF5 table declares if that is
+ * more; the caller takes the maximum over processes (gr_data_set_classes, which also brings the
+ * fingerprint of silo tables up to date).
  */
 gr_status gr_data_load(const struct gr_config *config, const struct gr_share *share,
                        struct gr_data **out) GR_CHECKED;

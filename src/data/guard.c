@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads an HDF5 file of the user's in a child process.
+ *
+ * Why: libhdf5 1.10.8, which current systems ship, can be made to crash, to loop or to ask for any
+ * amount of memory by a file whose metadata is damaged, be it by a bad disk or on purpose. In the
+ * process of an MPI rank that is the end of the whole job, with a stack trace instead of a message.
+ * No check made beforehand can exclude it, since the check would have to parse what libhdf5 parses.
+ *
+ * So the rank never parses such a file at all: a forked child does, with limits on its processor
+ * time and address space, and hands the rows over in a shared window, on request. A child that
+ * dies, or does not answer within the deadline, makes the file refused as damaged, and the rank
+ * goes on. Each byte is read once, so the guard costs a fork and a round trip per window (about a
+ * millisecond, and 20 microseconds for each 256 KiB), and since nothing is read again after
+ * checking, a file that changes meanwhile cannot slip through.
+ *
+ * The child calls no MPI function: HDF5 is initialised before the fork, because its parallel build
+ * registers itself with MPI then. It leaves with _exit, so that no exit handler of MPI's runs.
+ */
+#include "data/guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <hdf5.h>
+
+enum guard_verb { GUARD_LABELS, GUARD_ROWS };
+
+struct guard_request {
+    enum guard_verb verb;
+    size_t first, n;
+};
+
+/* The first reply answers the opening. */
+struct guard_reply {
+    gr_status status;
+    struct gr_table_shape shape;
+    char message[GR_MESSAGE_MAX];
+};
+
+struct guard_state {
+    pid_t child;
+    int socket;
+    double wall_seconds;
+    uint32_t cpu_seconds;
+};
+
+/* ---- the child ------------------------------------------------------------------------------ */
+
+static void limit(int resource, rlim_t soft) {
+    struct rlimit value;
+    if (getrlimit((__rlimit_resource_t)resource, &value) != 0) return;
+    if (soft > value.rlim_max) soft = value.rlim_max;
+    value.rlim_cur = soft;
+    setrlimit((__rlimit_resource_t)resource, &value);
+}
+
+static void limit_memory(size_t more) {
+    size_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file && fscanf(file, "%zu", &pages) != 1) pages = 0;
+    if (file) fclose(file);
+    if (pages) limit(RLIMIT_AS, pages * (size_t)sysconf(_SC_PAGESIZE) + more);
+}
+
+/* Begins the processor time of the next request. */
+static void limit_cpu(uint32_t seconds) {
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    limit(RLIMIT_CPU, (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + 1 + seconds);
+}
+
+/* A crash is to end the child silently and at once; a signal meant for the job, not at all. */
+static void settle_signals(void) {
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE};
+    sigset_t none;
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        signal(ignored[i], SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+    }
+}
+
+static void send_reply(int socket, gr_status status, const struct gr_table_shape *shape) {
+    struct guard_reply reply;
+    memset(&reply, 0, sizeof reply);
+    reply.status = status;
+    reply.shape = *shape;
+    if (status != GR_OK) memcpy(reply.message, gr_message(), strlen(gr_message()));
+    if (send(socket, &reply, sizeof reply, MSG_NOSIGNAL) != (ssize_t)sizeof reply) _exit(1);
+}
+
+static gr_status answer(struct gr_reader *reader, const struct guard_request *request) {
+    const void *block = reader->window;
+    gr_status status;
+    if (request->verb == GUARD_LABELS)
+        return reader->operations->labels(reader, request->first, request->n, reader->window);
+    status = reader->operations->rows(reader, request->first, request->n, &block);
+    if (status == GR_OK && block != reader->window)
+        memcpy(reader->window, block, request->n * reader->shape.row_bytes);
+    return status;
+}
+
+static _Noreturn void serve(struct gr_reader *reader, int socket, pid_t parent,
+                            const struct gr_guard_limits *limits) {
+    struct guard_request request;
+    settle_signals();
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);
+    limit(RLIMIT_CORE, 0);
+    limit_memory(limits->memory_bytes);
+    limit_cpu(limits->cpu_seconds);
+    gr_status status = reader->operations->open(reader);
+    send_reply(socket, status, &reader->shape);
+    while (status == GR_OK && recv(socket, &request, sizeof request, 0) == sizeof request) {
+        limit_cpu(limits->cpu_seconds);
+        status = answer(reader, &request);
+        send_reply(socket, status, &reader->shape);
+    }
+    _exit(0);
+}
+
+/* ---- the parent ----------------------------------------------------------------------------- */
+
+static void guard_close(struct gr_reader *reader) {
+    struct guard_state *state = reader->state;
+    if (!state) return;
+    if (state->socket >= 0) close(state->socket);
+    if (state->child > 0) {
+        kill(state->child, SIGKILL);
+        while (waitpid(state->child, NULL, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    if (reader->window) munmap(reader->window, GR_WINDOW_BYTES_MAX);
+    gr_free(state);
+    reader->window = NULL;
+    reader->state = NULL;
+}
+
+/* The child has closed its end: says how it ended. */
+static gr_status child_lost(struct gr_reader *reader) {
+    struct guard_state *state = reader->state;
+    const char *path = gr_reader_features_path(reader);
+    int how = 0;
+    pid_t got;
+    do
+        got = waitpid(state->child, &how, 0);
+    while (got < 0 && errno == EINTR);
+    state->child = 0;
+    if (got > 0 && WIFSIGNALED(how) && WTERMSIG(how) == SIGXCPU)
+        return gr_fail(GR_ERROR_DATA, "%s: damaged: one step of reading it took over %u s", path,
+                       state->cpu_seconds);
+    if (got > 0 && WIFSIGNALED(how))
+        return gr_fail(GR_ERROR_DATA, "%s: damaged: reading it ended in signal %d (%s)", path,
+                       WTERMSIG(how), strsignal(WTERMSIG(how)));
+    return gr_fail(GR_ERROR_DATA, "%s: damaged: reading it ended early", path);
+}
+
+static gr_status await_reply(struct gr_reader *reader, struct guard_reply *reply) {
+    struct guard_state *state = reader->state;
+    const char *path = gr_reader_features_path(reader);
+    double deadline = gr_clock_seconds() + state->wall_seconds;
+    for (;;) {
+        double left = deadline - gr_clock_seconds();
+        struct pollfd wait = {.fd = state->socket, .events = POLLIN};
+        int ready = left > 0 ? poll(&wait, 1, (int)(left * 1000) + 1) : 0;
+        if (ready < 0 && errno == EINTR) continue;
+        if (ready < 0) return gr_fail(GR_ERROR_INTERNAL, "%s: poll: %s", path, strerror(errno));
+        if (ready == 0)
+            return gr_fail(GR_ERROR_DATA, "%s: damaged, or out of reach: no answer within %g s",
+                           path, state->wall_seconds);
+        break;
+    }
+    ssize_t got = recv(state->socket, reply, sizeof *reply, 0);
+    if (got != (ssize_t)sizeof *reply) return child_lost(reader);
+    reply->message[sizeof reply->message - 1] = '\0';
+    return reply->status == GR_OK ? GR_OK : gr_fail(reply->status, "%s", reply->message);
+}
+
+static gr_status ask(struct gr_reader *reader, enum guard_verb verb, size_t first, size_t n) {
+    struct guard_state *state = reader->state;
+    struct guard_request request;
+    struct guard_reply reply;
+    memset(&request, 0, sizeof request);
+    request.verb = verb;
+    request.first = first;
+    request.n = n;
+    if (send(state->socket, &request, sizeof request, MSG_NOSIGNAL) != (ssize_t)sizeof request)
+        return child_lost(reader);
+    return await_reply(reader, &reply);
+}
+
+static gr_status start_child(struct gr_reader *reader, const struct gr_reader_operations *inner,
+                             const struct gr_guard_limits *limits) {
+    struct guard_state *state = reader->state;
+    const char *path = gr_reader_features_path(reader);
+    int ends[2];
+    if (H5open() < 0) return gr_fail(GR_ERROR_INTERNAL, "HDF5 did not start");
+    reader->window =
+        mmap(NULL, GR_WINDOW_BYTES_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (reader->window == MAP_FAILED) {
+        reader->window = NULL;
+        return gr_fail(GR_ERROR_INTERNAL, "%s: a shared window: %s", path, strerror(errno));
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return gr_fail(GR_ERROR_INTERNAL, "%s: a socket pair: %s", path, strerror(errno));
+    pid_t parent = getpid();
+    state->child = fork();
+    if (state->child == 0) {
+        struct gr_reader own = {
+            .operations = inner, .table = reader->table, .window = reader->window};
+        close(ends[0]);
+        serve(&own, ends[1], parent, limits);
+    }
+    close(ends[1]);
+    state->socket = ends[0];
+    if (state->child < 0)
+        return gr_fail(GR_ERROR_INTERNAL, "%s: a process to read it in: %s", path, strerror(errno));
+    return GR_OK;
+}
+
+/* Nothing that came out of the child is taken on trust where a wrong value would do harm. */
+static gr_status check_reply(const char *path, struct gr_table_shape *shape) {
+    if (shape->element != GR_ELEMENT_UINT8) shape->element = GR_ELEMENT_FLOAT32;
+    gr_status status = gr_table_shape_check(path, shape);
+    if (status != GR_OK) return status;
+    if (shape->window_rows == 0 || shape->window_rows > GR_WINDOW_BYTES_MAX / shape->row_bytes ||
+        shape->n_classes > GR_CLASSES_MAX)
+        return gr_fail(GR_ERROR_DATA, "%s: damaged: windows of %zu rows, %u classes", path,
+                       shape->window_rows, shape->n_classes);
+    return GR_OK;
+}
+
+gr_status gr_guard_open(struct gr_reader *reader, const struct gr_reader_operations *inner,
+                        const struct gr_guard_limits *limits) {
+    struct guard_state *state = NULL;
+    struct guard_reply reply;
+    gr_status status;
+    GR_TRY(gr_allocate_zero(1, sizeof *state, "a reader", &state));
+    state->socket = -1;
+    state->wall_seconds = limits->wall_seconds;
+    state->cpu_seconds = limits->cpu_seconds;
+    reader->state = state;
+    GR_TRY(start_child(reader, inner, limits));
+    GR_TRY(await_reply(reader, &reply));
+    GR_TRY(check_reply(gr_reader_features_path(reader), &reply.shape));
+    reader->shape = reply.shape;
+out:
+    if (status != GR_OK) guard_close(reader);
+    return status;
+}
+
+/* A window is 16 MiB at most: seconds are ample even where eight ranks share a slow disk. */
+static gr_status guard_open(struct gr_reader *reader) {
+    static const struct gr_guard_limits limits = {
+        .wall_seconds = 60, .cpu_seconds = 4, .memory_bytes = (size_t)512 << 20};
+    return gr_guard_open(reader, &gr_hdf5_operations, &limits);
+}
+
+static gr_status guard_labels(struct gr_reader *reader, size_t first, size_t n, int32_t *out) {
+    gr_status status = ask(reader, GUARD_LABELS, first, n);
+    if (status == GR_OK) memcpy(out, reader->window, n * sizeof *out);
+    return status;
+}
+
+static gr_status guard_rows(struct gr_reader *reader, size_t first, size_t n, const void **block) {
+    *block = reader->window;
+    return ask(reader, GUARD_ROWS, first, n);
+}
+
+const struct gr_reader_operations gr_guard_operations = {guard_open, guard_labels, guard_rows,
+                                                         guard_close};

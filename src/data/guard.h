@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading in a child process: why and how is in guard.c. */
+#ifndef GRANARY_DATA_GUARD_H
+#define GRANARY_DATA_GUARD_H
+
+#include "data/reader.h"
+
+/* What the child may use up for one request before the file counts as damaged. */
+struct gr_guard_limits {
+    double wall_seconds;
+    uint32_t cpu_seconds;
+    size_t memory_bytes; /* address space beyond what it begins with */
+};
+
+/* Opens `reader` through `inner`, which runs in a child and reads into reader->window. */
+gr_status gr_guard_open(struct gr_reader *reader, const struct gr_reader_operations *inner,
+                        const struct gr_guard_limits *limits) GR_CHECKED;
+
+#endif

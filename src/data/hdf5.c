@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HDF5 tables: /features (rows first, 2 to 4 dimensions, uint8 or float32) and /labels (one
+ * integer a row), as `granary import` writes them or to that form.
+ *
+ * Only what lies in this one file is read: external and soft links, external storage and virtual
+ * layouts are refused, and so are filters other than those of HDF5 itself, since they load code.
+ * Sizes are held against what the file really stores before anyone allocates by them.
+ *
+ * Runs in the guard's child only (guard.c), so an object that is left open on a failure goes with
+ * it; the serial driver is used whatever the build of the library.
+ */
+#include "data/reader.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <hdf5.h>
+
+/* A chunk is held in memory whole, several times over while its filters run. */
+#define CHUNK_BYTES_MAX GR_WINDOW_BYTES_MAX
+
+enum { TABLE_VERSION = 1, ATTRIBUTE_BYTES_MAX = 64 };
+
+struct hdf5_state {
+    hid_t file, features, labels;
+    hid_t memory_type; /* of features */
+    size_t file_size;
+};
+
+/* What is the same for both datasets. */
+struct dataset {
+    const char *path, *name;
+    hid_t id;
+    int n_dims;
+    hsize_t shape[H5S_MAX_RANK];
+    hsize_t chunk_rows; /* 1 when not chunked */
+    size_t element_bytes;
+};
+
+static gr_status damaged(const struct dataset *d, const char *what) {
+    return gr_fail(GR_ERROR_DATA, "%s: /%s: damaged: %s cannot be read", d->path, d->name, what);
+}
+
+static gr_status open_dataset(hid_t file, struct dataset *d) {
+    H5L_info_t link;
+    if (H5Lexists(file, d->name, H5P_DEFAULT) <= 0 ||
+        H5Lget_info(file, d->name, &link, H5P_DEFAULT) < 0)
+        return gr_fail(GR_ERROR_DATA, "%s: has no dataset /%s", d->path, d->name);
+    if (link.type != H5L_TYPE_HARD)
+        return gr_fail(GR_ERROR_DATA, "%s: /%s is %s link, expected a dataset in this file",
+                       d->path, d->name,
+                       link.type == H5L_TYPE_SOFT       ? "a soft"
+                       : link.type == H5L_TYPE_EXTERNAL ? "an external"
+                                                        : "a user-defined");
+    d->id = H5Dopen2(file, d->name, H5P_DEFAULT);
+    if (d->id < 0) return gr_fail(GR_ERROR_DATA, "%s: /%s is not a dataset", d->path, d->name);
+    return GR_OK;
+}
+
+static gr_status read_shape(struct dataset *d) {
+    hid_t space = H5Dget_space(d->id);
+    if (space < 0 || H5Sget_simple_extent_type(space) != H5S_SIMPLE)
+        return gr_fail(GR_ERROR_DATA, "%s: /%s is not an array", d->path, d->name);
+    d->n_dims = H5Sget_simple_extent_dims(space, d->shape, NULL);
+    H5Sclose(space);
+    if (d->n_dims < 1 || d->n_dims > GR_TENSOR_DIMS_MAX)
+        return gr_fail(GR_ERROR_DATA, "%s: /%s has %d dimensions, expected 1 to %d", d->path,
+                       d->name, d->n_dims, GR_TENSOR_DIMS_MAX);
+    return GR_OK;
+}
+
+static gr_status check_filters(const struct dataset *d, hid_t properties, int *n_filters) {
+    *n_filters = H5Pget_nfilters(properties);
+    if (*n_filters < 0) return damaged(d, "its filters");
+    for (unsigned i = 0; i < (unsigned)*n_filters; i++) {
+        unsigned flags;
+        size_t n_values = 0;
+        char name[1];
+        H5Z_filter_t filter =
+            H5Pget_filter2(properties, i, &flags, &n_values, NULL, sizeof name, name, NULL);
+        if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE &&
+            filter != H5Z_FILTER_FLETCHER32)
+            return gr_fail(GR_ERROR_DATA,
+                           "%s: /%s uses filter %d, allowed are deflate, shuffle and fletcher32",
+                           d->path, d->name, (int)filter);
+    }
+    return GR_OK;
+}
+
+/* Each chunk must be there: an absent one would read as zeros. */
+static gr_status check_chunks(struct dataset *d, hid_t properties, hsize_t bytes, hsize_t stored) {
+    hsize_t chunk[H5S_MAX_RANK], size = d->element_bytes, expected = 1, found = 0;
+    int n_filters;
+    gr_status status = check_filters(d, properties, &n_filters);
+    if (status != GR_OK) return status;
+    if (H5Pget_chunk(properties, H5S_MAX_RANK, chunk) != d->n_dims) return damaged(d, "its chunks");
+    for (int i = 0; i < d->n_dims; i++) {
+        if (chunk[i] == 0) return damaged(d, "its chunks");
+        if (__builtin_mul_overflow(size, chunk[i], &size) || size > CHUNK_BYTES_MAX)
+            return gr_fail(GR_ERROR_DATA, "%s: /%s: a chunk is larger than %zu MiB", d->path,
+                           d->name, CHUNK_BYTES_MAX >> 20);
+        expected *= (d->shape[i] + chunk[i] - 1) / chunk[i];
+    }
+    hid_t space = H5Dget_space(d->id);
+    if (space < 0 || H5Dget_num_chunks(d->id, space, &found) < 0)
+        return damaged(d, "its index of chunks");
+    H5Sclose(space);
+    if (found != expected)
+        return gr_fail(GR_ERROR_DATA, "%s: /%s: %llu of its %llu chunks are stored", d->path,
+                       d->name, (unsigned long long)found, (unsigned long long)expected);
+    if (n_filters > 0 ? bytes / GR_DEFLATE_RATIO_MAX > stored : bytes > stored)
+        return gr_fail(GR_ERROR_DATA, "%s: /%s: %llu bytes are stored for %llu", d->path, d->name,
+                       (unsigned long long)stored, (unsigned long long)bytes);
+    d->chunk_rows = chunk[0];
+    return GR_OK;
+}
+
+/* The extent against what is stored, and that against the file. */
+static gr_status check_extent(struct dataset *d, hid_t properties, size_t file_size) {
+    hsize_t bytes = d->element_bytes, stored = H5Dget_storage_size(d->id);
+    for (int i = 0; i < d->n_dims; i++)
+        if (__builtin_mul_overflow(bytes, d->shape[i], &bytes))
+            return gr_fail(GR_ERROR_DATA, "%s: /%s: its size overflows", d->path, d->name);
+    if (stored > file_size)
+        return gr_fail(GR_ERROR_DATA, "%s: /%s: says it stores %llu bytes in a file of %zu",
+                       d->path, d->name, (unsigned long long)stored, file_size);
+    switch (H5Pget_layout(properties)) {
+    case H5D_CHUNKED:
+        return check_chunks(d, properties, bytes, stored);
+    case H5D_CONTIGUOUS:
+    case H5D_COMPACT:
+        d->chunk_rows = 1;
+        if (stored != bytes)
+            return gr_fail(GR_ERROR_DATA, "%s: /%s: %llu bytes are stored for %llu", d->path,
+                           d->name, (unsigned long long)stored, (unsigned long long)bytes);
+        return GR_OK;
+    default:
+        return damaged(d, "its layout");
+    }
+}
+
+/* Layout first: to find the extent of a virtual dataset, other files are opened. */
+static gr_status check_storage(struct dataset *d, size_t file_size) {
+    hid_t properties = H5Dget_create_plist(d->id);
+    if (properties < 0) return damaged(d, "its properties");
+    if (H5Pget_layout(properties) == H5D_VIRTUAL)
+        return gr_fail(GR_ERROR_DATA, "%s: /%s is virtual: its rows lie in other files", d->path,
+                       d->name);
+    if (H5Pget_external_count(properties) != 0)
+        return gr_fail(GR_ERROR_DATA, "%s: /%s keeps its rows in other files", d->path, d->name);
+    gr_status status = read_shape(d);
+    return status == GR_OK ? check_extent(d, properties, file_size) : status;
+}
+
+static gr_status read_type(struct dataset *d, hid_t *type) {
+    *type = H5Dget_type(d->id);
+    d->element_bytes = *type < 0 ? 0 : H5Tget_size(*type);
+    return d->element_bytes == 0 ? damaged(d, "its type") : GR_OK;
+}
+
+static gr_status open_features(struct hdf5_state *state, struct dataset *d,
+                               struct gr_table_shape *shape) {
+    hid_t type;
+    gr_status status;
+    GR_TRY(open_dataset(state->file, d));
+    GR_TRY(read_type(d, &type));
+    if (H5Tequal(type, H5T_STD_U8LE) > 0 || H5Tequal(type, H5T_STD_U8BE) > 0) {
+        shape->element = GR_ELEMENT_UINT8;
+        shape->scale = 1.0f / 255.0f;
+        state->memory_type = H5T_NATIVE_UINT8;
+    } else if (H5Tequal(type, H5T_IEEE_F32LE) > 0 || H5Tequal(type, H5T_IEEE_F32BE) > 0) {
+        shape->element = GR_ELEMENT_FLOAT32;
+        shape->scale = 1.0f;
+        state->memory_type = H5T_NATIVE_FLOAT;
+    } else {
+        status = gr_fail(GR_ERROR_DATA, "%s: /features: neither uint8 nor float32", d->path);
+        goto out;
+    }
+    GR_TRY(check_storage(d, state->file_size));
+    shape->n_dims = (size_t)d->n_dims;
+    for (size_t i = 0; i < shape->n_dims; i++)
+        shape->shape[i] = d->shape[i];
+    GR_TRY(gr_table_shape_check(d->path, shape));
+    size_t chunk_rows = d->chunk_rows > UINT32_MAX ? UINT32_MAX : d->chunk_rows;
+    size_t whole = GR_WINDOW_BYTES / shape->row_bytes / chunk_rows;
+    shape->window_rows = chunk_rows * (whole ? whole : 1);
+    if (shape->window_rows > GR_WINDOW_BYTES_MAX / shape->row_bytes)
+        shape->window_rows = GR_WINDOW_BYTES_MAX / shape->row_bytes;
+    state->features = d->id;
+out:
+    return status;
+}
+
+static gr_status open_labels(struct hdf5_state *state, struct dataset *d, size_t n_rows) {
+    hid_t type;
+    gr_status status;
+    GR_TRY(open_dataset(state->file, d));
+    GR_TRY(read_type(d, &type));
+    if (H5Tget_class(type) != H5T_INTEGER || d->element_bytes > 8) {
+        status = gr_fail(GR_ERROR_DATA, "%s: /labels: not integers", d->path);
+        goto out;
+    }
+    GR_TRY(check_storage(d, state->file_size));
+    if (d->n_dims != 1 || d->shape[0] != n_rows) {
+        status = gr_fail(GR_ERROR_DATA,
+                         "%s: %llu labels in %d dimensions for %zu rows, expected "
+                         "one a row",
+                         d->path, (unsigned long long)d->shape[0], d->n_dims, n_rows);
+        goto out;
+    }
+    state->labels = d->id;
+out:
+    return status;
+}
+
+/* A number in an attribute of the root group; *found false when there is no such attribute. */
+static gr_status read_number(const char *path, hid_t file, const char *name, double *value,
+                             bool *found) {
+    *found = H5Aexists(file, name) > 0;
+    if (!*found) return GR_OK;
+    hid_t attribute = H5Aopen(file, name, H5P_DEFAULT);
+    hid_t type = attribute < 0 ? -1 : H5Aget_type(attribute);
+    hid_t space = attribute < 0 ? -1 : H5Aget_space(attribute);
+    H5T_class_t class = type < 0 ? H5T_NO_CLASS : H5Tget_class(type);
+    if ((class != H5T_INTEGER && class != H5T_FLOAT) || space < 0 ||
+        H5Sget_simple_extent_npoints(space) != 1 ||
+        H5Aread(attribute, H5T_NATIVE_DOUBLE, value) < 0)
+        return gr_fail(GR_ERROR_DATA, "%s: attribute \"%s\" is not a number", path, name);
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Aclose(attribute);
+    return GR_OK;
+}
+
+/* A file that says what it is must be a table; one that says nothing is judged by its datasets. */
+static gr_status check_format(const char *path, hid_t file) {
+    char text[ATTRIBUTE_BYTES_MAX + 1] = {0}, *variable = NULL;
+    if (H5Aexists(file, "format") <= 0) return GR_OK;
+    hid_t attribute = H5Aopen(file, "format", H5P_DEFAULT);
+    hid_t type = attribute < 0 ? -1 : H5Aget_type(attribute);
+    hid_t space = attribute < 0 ? -1 : H5Aget_space(attribute);
+    bool is_text = type >= 0 && H5Tget_class(type) == H5T_STRING && space >= 0 &&
+                   H5Sget_simple_extent_npoints(space) == 1;
+    if (is_text && H5Tis_variable_str(type) > 0) {
+        is_text = H5Aread(attribute, type, &variable) >= 0 && variable;
+        if (is_text) memcpy(text, variable, strnlen(variable, ATTRIBUTE_BYTES_MAX));
+        H5free_memory(variable);
+    } else if (is_text) {
+        is_text = H5Tget_size(type) <= ATTRIBUTE_BYTES_MAX && H5Aread(attribute, type, text) >= 0;
+    }
+    if (is_text && strcmp(text, "granary-table") == 0) return GR_OK;
+    char quoted[ATTRIBUTE_BYTES_MAX];
+    gr_text_quote(text, strlen(text), quoted, sizeof quoted);
+    return gr_fail(GR_ERROR_DATA, "%s: its format is \"%s\", expected \"granary-table\"", path,
+                   quoted);
+}
+
+static gr_status read_attributes(const char *path, hid_t file, struct gr_table_shape *shape) {
+    double value = 0;
+    bool found;
+    gr_status status;
+    GR_TRY(check_format(path, file));
+    GR_TRY(read_number(path, file, "version", &value, &found));
+    if (found && value != TABLE_VERSION) {
+        status = gr_fail(GR_ERROR_DATA, "%s: version %g of the table's form, expected %d", path,
+                         value, TABLE_VERSION);
+        goto out;
+    }
+    GR_TRY(read_number(path, file, "scale", &value, &found));
+    if (found && !(value > 0 && value <= 1e30)) {
+        status = gr_fail(GR_ERROR_DATA, "%s: scale %g, expected a positive number", path, value);
+        goto out;
+    }
+    if (found) shape->scale = (float)value;
+    GR_TRY(read_number(path, file, "n_classes", &value, &found));
+    if (found && !(value >= 1 && value <= GR_CLASSES_MAX && value == floor(value))) {
+        status = gr_fail(GR_ERROR_DATA, "%s: n_classes %g, expected 1 to %d", path, value,
+                         GR_CLASSES_MAX);
+        goto out;
+    }
+    if (found) shape->n_classes = (uint32_t)value;
+out:
+    return status;
+}
+
+static gr_status open_file(const char *path, struct hdf5_state *state) {
+    int fd;
+    gr_status status = gr_open_regular(path, &fd, &state->file_size);
+    if (status != GR_OK) return status;
+    close(fd);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    /* No locking: files are only read here, and some file systems have no locks. */
+    if (access < 0 || H5Pset_fapl_sec2(access) < 0 || H5Pset_file_locking(access, 0, 1) < 0)
+        return gr_fail(GR_ERROR_INTERNAL, "%s: HDF5 refused its settings", path);
+    state->file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    H5Pclose(access);
+    if (state->file < 0)
+        return gr_fail(GR_ERROR_DATA, "%s: not an HDF5 file, or damaged or cut off", path);
+    return GR_OK;
+}
+
+static void hdf5_close(struct gr_reader *reader) {
+    struct hdf5_state *state = reader->state;
+    if (!state) return;
+    if (state->features >= 0) H5Dclose(state->features);
+    if (state->labels >= 0) H5Dclose(state->labels);
+    if (state->file >= 0) H5Fclose(state->file);
+    gr_free(state);
+    reader->state = NULL;
+}
+
+static gr_status hdf5_open(struct gr_reader *reader) {
+    const char *path = reader->table->file;
+    struct dataset features = {.path = path, .name = "features"};
+    struct dataset labels = {.path = path, .name = "labels"};
+    struct hdf5_state *state = NULL;
+    gr_status status;
+    GR_TRY(gr_allocate_zero(1, sizeof *state, "an HDF5 reader", &state));
+    state->file = state->features = state->labels = -1;
+    reader->state = state;
+    GR_TRY(open_file(path, state));
+    GR_TRY(open_features(state, &features, &reader->shape));
+    GR_TRY(open_labels(state, &labels, reader->shape.shape[0]));
+    GR_TRY(read_attributes(path, state->file, &reader->shape));
+out:
+    if (status != GR_OK) hdf5_close(reader);
+    return status;
+}
+
+/* n whole rows from `first`, of a dataset with `n_dims` dimensions. */
+static gr_status read_slab(hid_t dataset, const size_t *shape, size_t n_dims, size_t first,
+                           size_t n, hid_t type, void *out) {
+    hsize_t start[GR_TENSOR_DIMS_MAX] = {first}, count[GR_TENSOR_DIMS_MAX] = {n};
+    for (size_t i = 1; i < n_dims; i++)
+        count[i] = shape[i];
+    hid_t space = H5Dget_space(dataset), memory = H5Screate_simple((int)n_dims, count, NULL);
+    bool read = space >= 0 && memory >= 0 &&
+                H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+                H5Dread(dataset, type, memory, space, H5P_DEFAULT, out) >= 0;
+    if (memory >= 0) H5Sclose(memory);
+    if (space >= 0) H5Sclose(space);
+    return read ? GR_OK : GR_ERROR_DATA;
+}
+
+static gr_status hdf5_labels(struct gr_reader *reader, size_t first, size_t n, int32_t *out) {
+    const struct hdf5_state *state = reader->state;
+    gr_status status = read_slab(state->labels, NULL, 1, first, n, H5T_NATIVE_INT32, out);
+    if (status == GR_OK) return GR_OK;
+    return gr_fail(status, "%s: /labels: rows %zu to %zu cannot be read: damaged",
+                   reader->table->file, first, first + n - 1);
+}
+
+static gr_status hdf5_rows(struct gr_reader *reader, size_t first, size_t n, const void **block) {
+    const struct hdf5_state *state = reader->state;
+    const struct gr_table_shape *shape = &reader->shape;
+    gr_status status = read_slab(state->features, shape->shape, shape->n_dims, first, n,
+                                 state->memory_type, reader->window);
+    *block = reader->window;
+    if (status == GR_OK) return GR_OK;
+    return gr_fail(status, "%s: /features: rows %zu to %zu cannot be read: damaged",
+                   reader->table->file, first, first + n - 1);
+}
+
+const struct gr_reader_operations gr_hdf5_operations = {hdf5_open, hdf5_labels, hdf5_rows,
+                                                        hdf5_close};

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A process's share of the federation: partition, split, and the rows of its own silos and test
+ * batches read straight to where they stay, in one pass over the file.
+ */
+#include "data/reader.h"
+#include "data/rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What is being put together; the fingerprint grows with what is read. */
+struct load {
+    const struct gr_config *config;
+    const struct gr_share *share;
+    struct gr_data *data;
+    struct gr_digest digest;
+};
+
+static void digest_number(struct load *l, uint64_t number) {
+    unsigned char bytes[8];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(number >> (8 * i));
+    gr_digest_add(&l->digest, bytes, sizeof bytes);
+}
+
+static void digest_table(struct load *l, const struct gr_table_shape *shape, size_t n,
+                         const int32_t *labels) {
+    digest_number(l, n);
+    digest_number(l, shape->n_dims);
+    for (size_t i = 1; i < shape->n_dims; i++)
+        digest_number(l, shape->shape[i]);
+    digest_number(l, (uint64_t)shape->element);
+    gr_digest_add(&l->digest, labels, n * sizeof *labels);
+}
+
+static struct gr_rows rows_like(const struct gr_table_shape *shape) {
+    return (struct gr_rows){
+        .n_features = shape->n_features, .element = shape->element, .scale = shape->scale};
+}
+
+/* All tables have rows of one width; the largest number of classes counts. */
+static gr_status join_table(struct load *l, const struct gr_reader *reader, uint32_t n_classes) {
+    struct gr_data *data = l->data;
+    if (data->n_features != 0 && data->n_features != reader->shape.n_features)
+        return gr_fail(GR_ERROR_DATA, "%s: rows of %zu features, expected %zu as in the others",
+                       gr_reader_features_path(reader), reader->shape.n_features, data->n_features);
+    data->n_features = reader->shape.n_features;
+    if (n_classes > data->n_classes) data->n_classes = n_classes;
+    return GR_OK;
+}
+
+/* ---- silos ---------------------------------------------------------------------------------- */
+
+/*
+ * Makes silo `id` of rows row[0..n-1] (NULL: rows 0..n-1) of a table: labels are in their place,
+ * features are what picks[0..n-1] ask for.
+ */
+static gr_status plan_silo(const struct load *l, uint32_t id, const uint32_t *row, size_t n,
+                           const int32_t *labels, const struct gr_table_shape *shape,
+                           struct gr_silo *silo, struct gr_pick *picks) {
+    struct gr_rows like = rows_like(shape), *part;
+    size_t filled[2] = {0, 0};
+    uint8_t *held_out = NULL;
+    gr_status status;
+    GR_TRY(gr_allocate(n, 1, "a split", &held_out));
+    GR_TRY(gr_silo_create(l->config, id, n, &like, silo, held_out));
+    for (size_t i = 0; i < n; i++) {
+        uint32_t r = row ? row[i] : (uint32_t)i;
+        part = held_out[i] ? &silo->validation : &silo->train;
+        size_t at = filled[held_out[i]]++;
+        part->labels[at] = labels[r];
+        picks[i] = (struct gr_pick){r, (char *)part->features + at * shape->row_bytes};
+    }
+out:
+    gr_free(held_out);
+    return status;
+}
+
+static int by_row(const void *a, const void *b) {
+    const struct gr_pick *x = a, *y = b;
+    return x->row < y->row ? -1 : x->row > y->row;
+}
+
+/* Partitions n rows with these labels and plans the own silos. */
+static gr_status plan_silos(struct load *l, const struct gr_table_shape *shape, size_t n,
+                            const int32_t *labels, struct gr_pick **picks, size_t *n_picks) {
+    const struct gr_share *share = l->share;
+    struct gr_partition partition = {0};
+    size_t total = 0;
+    gr_status status;
+    GR_TRY(gr_partition_create(&l->config->data.partition, l->config->run.seed, share->n_silos,
+                               labels, n, &partition));
+    for (size_t i = 0; i < share->n_local; i++)
+        total += partition.first[share->silos[i] + 1] - partition.first[share->silos[i]];
+    GR_TRY(gr_allocate(total, sizeof **picks, "a reading plan", picks));
+    for (size_t i = 0; i < share->n_local; i++) {
+        uint32_t id = share->silos[i];
+        const uint32_t *row = partition.row_of + partition.first[id];
+        size_t count = partition.first[id + 1] - partition.first[id];
+        GR_TRY(plan_silo(l, id, row, count, labels, shape, &l->data->local[i], *picks + *n_picks));
+        *n_picks += count;
+    }
+    /* One silo's rows are in order already. */
+    if (share->n_local > 1) qsort(*picks, *n_picks, sizeof **picks, by_row);
+out:
+    gr_partition_release(&partition);
+    return status;
+}
+
+/* One table for all silos. */
+static gr_status load_train(struct load *l) {
+    const struct gr_data_config *config = &l->config->data;
+    struct gr_reader reader = {0};
+    struct gr_pick *picks = NULL;
+    int32_t *labels = NULL;
+    size_t n_picks = 0;
+    uint32_t n_classes;
+    gr_status status;
+    GR_TRY(gr_reader_open(&config->train, config->source, &reader));
+    size_t n = reader.shape.shape[0];
+    if (config->limit != 0 && config->limit < n) n = config->limit;
+    GR_TRY(gr_reader_labels(&reader, n, &labels, &n_classes));
+    GR_TRY(join_table(l, &reader, n_classes));
+    digest_table(l, &reader.shape, n, labels);
+    GR_TRY(plan_silos(l, &reader.shape, n, labels, &picks, &n_picks));
+    gr_free(labels);
+    labels = NULL;
+    GR_TRY(gr_reader_rows(&reader, picks, n_picks));
+out:
+    gr_free(labels);
+    gr_free(picks);
+    gr_reader_close(&reader);
+    return status;
+}
+
+/* One table of its own for a silo. */
+static gr_status load_silo(struct load *l, size_t i) {
+    uint32_t id = l->share->silos[i], n_classes;
+    const struct gr_data_config *config = &l->config->data;
+    struct gr_reader reader = {0};
+    struct gr_pick *picks = NULL;
+    int32_t *labels = NULL;
+    gr_status status;
+    GR_TRY(gr_reader_open(&config->silo_tables[id], config->source, &reader));
+    size_t n = reader.shape.shape[0];
+    GR_TRY(gr_reader_labels(&reader, n, &labels, &n_classes));
+    GR_TRY(join_table(l, &reader, n_classes));
+    GR_TRY(gr_allocate(n, sizeof *picks, "a reading plan", &picks));
+    GR_TRY(plan_silo(l, id, NULL, n, labels, &reader.shape, &l->data->local[i], picks));
+    GR_TRY(gr_reader_rows(&reader, picks, n));
+out:
+    gr_free(labels);
+    gr_free(picks);
+    gr_reader_close(&reader);
+    return status;
+}
+
+/* ---- test table ----------------------------------------------------------------------------- */
+
+static gr_status read_test(const struct load *l, struct gr_reader *reader, const int32_t *labels) {
+    struct gr_data *data = l->data;
+    struct gr_pick *picks = NULL;
+    size_t k = 0;
+    gr_status status;
+    GR_TRY(gr_allocate(data->test.n_rows, sizeof *picks, "a reading plan", &picks));
+    for (size_t i = 0; i < data->n_local_batches; i++) {
+        size_t row = data->local_batch[i] * GR_TEST_BATCH, end = row + GR_TEST_BATCH;
+        for (; row < end && row < data->n_test; row++, k++) {
+            data->test.labels[k] = labels[row];
+            picks[k] = (struct gr_pick){(uint32_t)row,
+                                        (char *)data->test.features + k * reader->shape.row_bytes};
+        }
+    }
+    GR_TRY(gr_reader_rows(reader, picks, k));
+out:
+    gr_free(picks);
+    return status;
+}
+
+static gr_status load_test(struct load *l) {
+    const struct gr_data_config *config = &l->config->data;
+    struct gr_reader reader = {0};
+    int32_t *labels = NULL;
+    uint32_t n_classes;
+    gr_status status;
+    const char *path = config->source == GR_SOURCE_IDX ? config->test.features : config->test.file;
+    if (!path || !path[0]) return GR_OK;
+    GR_TRY(gr_reader_open(&config->test, config->source, &reader));
+    size_t n = reader.shape.shape[0];
+    struct gr_rows like = rows_like(&reader.shape);
+    GR_TRY(gr_reader_labels(&reader, n, &labels, &n_classes));
+    GR_TRY(join_table(l, &reader, n_classes));
+    digest_table(l, &reader.shape, n, labels);
+    GR_TRY(gr_test_create(l->share, n, &like, l->data));
+    GR_TRY(read_test(l, &reader, labels));
+out:
+    gr_free(labels);
+    gr_reader_close(&reader);
+    return status;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+static gr_status check_share(const struct gr_share *share, const struct gr_data_config *config) {
+    bool good = share->test_count > 0 && share->test_index < share->test_count;
+    for (size_t i = 0; i < share->n_local; i++)
+        good = good && share->silos[i] < share->n_silos &&
+               (i == 0 || share->silos[i - 1] < share->silos[i]);
+    if (config->silo_tables_count > 0) good = good && share->n_silos <= config->silo_tables_count;
+    return good ? GR_OK : gr_fail(GR_ERROR_INTERNAL, "a share of silos that are not there");
+}
+
+/* What decides the synthetic rows. */
+static void digest_synthetic(struct load *l) {
+    const struct gr_synthetic_config *c = &l->config->data.synthetic;
+    double variances[] = {c->alpha, c->beta};
+    digest_number(l, l->config->run.seed);
+    digest_number(l, l->share->n_silos);
+    gr_digest_add(&l->digest, variances, sizeof variances);
+    digest_number(l, c->n_features);
+    digest_number(l, c->n_classes);
+    digest_number(l, c->minimum_rows);
+    digest_number(l, c->maximum_rows);
+    digest_number(l, c->test_rows);
+}
+
+static gr_status load_source(struct load *l) {
+    const struct gr_data_config *config = &l->config->data;
+    gr_status status;
+    if (config->source == GR_SOURCE_SYNTHETIC) {
+        digest_synthetic(l);
+        return gr_synthetic_load(l->config, l->share, l->data);
+    }
+    if (config->silo_tables_count == 0) {
+        GR_TRY(load_train(l));
+    } else {
+        for (size_t i = 0; i < l->share->n_local; i++)
+            GR_TRY(load_silo(l, i));
+    }
+    GR_TRY(load_test(l));
+out:
+    return status;
+}
+
+gr_status gr_data_load(const struct gr_config *config, const struct gr_share *share,
+                       struct gr_data **out) {
+    unsigned char bytes[GR_DIGEST_BYTES];
+    struct gr_data *data = NULL;
+    struct load l = {.config = config, .share = share};
+    gr_status status;
+    GR_TRY(check_share(share, &config->data));
+    GR_TRY(gr_allocate_zero(1, sizeof *data, "data", &data));
+    data->n_silos = share->n_silos;
+    GR_TRY(gr_allocate_zero(share->n_local, sizeof *data->local, "silos", &data->local));
+    data->n_local = share->n_local;
+    data->silo_tables = config->data.silo_tables_count > 0;
+    l.data = data;
+    gr_digest_start(&l.digest);
+    GR_TRY(load_source(&l));
+    gr_digest_finish(&l.digest, bytes);
+    gr_digest_hex(bytes, data->fingerprint);
+    gr_data_set_classes(data, data->n_classes);
+    *out = data;
+    data = NULL;
+out:
+    gr_data_free(data);
+    return status;
+}
+
+void gr_data_set_classes(struct gr_data *data, uint32_t n_classes) {
+    unsigned char bytes[GR_DIGEST_BYTES];
+    data->n_classes = n_classes;
+    if (!data->silo_tables) return;
+    /* No process sees the others' labels: the fingerprint is of what all know. */
+    uint64_t outline[] = {data->n_silos, data->n_features, n_classes, data->n_test};
+    gr_digest_of(outline, sizeof outline, bytes);
+    gr_digest_hex(bytes, data->fingerprint);
+}
+
+void gr_data_free(struct gr_data *data) {
+    if (!data) return;
+    for (size_t i = 0; i < data->n_local; i++) {
+        gr_rows_release(&data->local[i].train);
+        gr_rows_release(&data->local[i].validation);
+    }
+    gr_free(data->local);
+    gr_free(data->local_batch);
+    gr_rows_release(&data->test);
+    gr_free(data);
+}
+
+gr_status gr_table_summarise(const struct gr_table_config *table, enum gr_data_source source,
+                             struct gr_table_summary *out) {
+    struct gr_reader reader = {0};
+    int32_t *labels = NULL;
+    gr_status status;
+    *out = (struct gr_table_summary){0};
+    GR_TRY(gr_reader_open(table, source, &reader));
+    GR_TRY(gr_reader_labels(&reader, reader.shape.shape[0], &labels, &out->n_classes));
+    out->n_rows = reader.shape.shape[0];
+    out->n_dims = reader.shape.n_dims;
+    memcpy(out->shape, reader.shape.shape, sizeof out->shape);
+    out->element = reader.shape.element;
+out:
+    gr_free(labels);
+    gr_reader_close(&reader);
+    return status;
+}

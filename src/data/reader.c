@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What all readers share: limits, checks of labels and features, the choice of rows. */
+#include "data/reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+gr_status gr_open_regular(const char *path, int *fd, size_t *size) {
+    struct stat info;
+    *fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (*fd < 0) return gr_fail(GR_ERROR_DATA, "%s: cannot be opened: %s", path, strerror(errno));
+    if (fstat(*fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+        close(*fd);
+        return gr_fail(GR_ERROR_DATA, "%s: not a regular file", path);
+    }
+    *size = (size_t)info.st_size;
+    return GR_OK;
+}
+
+const char *gr_reader_features_path(const struct gr_reader *reader) {
+    const struct gr_table_config *table = reader->table;
+    return reader->operations == &gr_idx_operations ? table->features : table->file;
+}
+
+const char *gr_reader_labels_path(const struct gr_reader *reader) {
+    const struct gr_table_config *table = reader->table;
+    return reader->operations == &gr_idx_operations ? table->labels : table->file;
+}
+
+gr_status gr_table_shape_check(const char *path, struct gr_table_shape *shape) {
+    size_t features = 1, size = shape->element == GR_ELEMENT_UINT8 ? 1 : sizeof(float), total;
+    if (shape->n_dims < 2 || shape->n_dims > GR_TENSOR_DIMS_MAX)
+        return gr_fail(GR_ERROR_DATA, "%s: features have %zu dimensions, expected 2 to %d", path,
+                       shape->n_dims, GR_TENSOR_DIMS_MAX);
+    for (size_t i = 0; i < shape->n_dims; i++)
+        if (shape->shape[i] == 0)
+            return gr_fail(GR_ERROR_DATA, "%s: dimension %zu of the features is 0", path, i);
+    for (size_t i = 1; i < shape->n_dims; i++)
+        if (__builtin_mul_overflow(features, shape->shape[i], &features) ||
+            features > GR_WINDOW_BYTES_MAX / size)
+            return gr_fail(GR_ERROR_DATA, "%s: a row is larger than %zu MiB", path,
+                           GR_WINDOW_BYTES_MAX >> 20);
+    if (shape->shape[0] > UINT32_MAX)
+        return gr_fail(GR_ERROR_DATA, "%s: %zu rows, expected at most %u", path, shape->shape[0],
+                       UINT32_MAX);
+    shape->n_features = features;
+    shape->row_bytes = features * size;
+    if (__builtin_mul_overflow(shape->shape[0], shape->row_bytes, &total))
+        return gr_fail(GR_ERROR_DATA, "%s: %zu rows of %zu bytes are too many", path,
+                       shape->shape[0], shape->row_bytes);
+    return GR_OK;
+}
+
+gr_status gr_reader_open(const struct gr_table_config *table, enum gr_data_source source,
+                         struct gr_reader *reader) {
+    *reader = (struct gr_reader){
+        .operations = source == GR_SOURCE_IDX ? &gr_idx_operations : &gr_guard_operations,
+        .table = table,
+    };
+    gr_status status = reader->operations->open(reader);
+    if (status != GR_OK) *reader = (struct gr_reader){0};
+    return status;
+}
+
+void gr_reader_close(struct gr_reader *reader) {
+    if (reader->operations) reader->operations->close(reader);
+    *reader = (struct gr_reader){0};
+}
+
+gr_status gr_reader_labels(struct gr_reader *reader, size_t n, int32_t **out, uint32_t *n_classes) {
+    const char *path = gr_reader_labels_path(reader);
+    uint32_t declared = reader->shape.n_classes;
+    int32_t limit = declared ? (int32_t)declared : GR_CLASSES_MAX, largest = 0;
+    int32_t *labels = NULL;
+    gr_status status;
+    GR_TRY(gr_allocate(n, sizeof *labels, "labels", &labels));
+    for (size_t first = 0; first < n; first += GR_LABEL_WINDOW) {
+        size_t count = n - first < GR_LABEL_WINDOW ? n - first : GR_LABEL_WINDOW;
+        GR_TRY(reader->operations->labels(reader, first, count, labels + first));
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (labels[i] < 0 || labels[i] >= limit) {
+            status = gr_fail(GR_ERROR_DATA, "%s: row %zu: label %d, expected 0 to %d", path, i,
+                             labels[i], limit - 1);
+            goto out;
+        }
+        if (labels[i] > largest) largest = labels[i];
+    }
+    *n_classes = declared ? declared : (uint32_t)largest + 1;
+    *out = labels;
+    labels = NULL;
+out:
+    gr_free(labels);
+    return status;
+}
+
+/* Without a branch in the loop, so that it is as fast as the copy before it. */
+static gr_status check_finite(const char *path, size_t row, const float *values, size_t n) {
+    uint32_t bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, values + i, sizeof bits);
+        bad |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    if (!bad) return GR_OK;
+    size_t column = 0;
+    while (__builtin_isfinite(values[column]))
+        column++;
+    return gr_fail(GR_ERROR_DATA, "%s: row %zu, column %zu: %s, expected a finite number", path,
+                   row, column, __builtin_isnan(values[column]) ? "NaN" : "an infinity");
+}
+
+gr_status gr_reader_rows(struct gr_reader *reader, const struct gr_pick *picks, size_t n) {
+    const struct gr_table_shape *shape = &reader->shape;
+    const char *path = gr_reader_features_path(reader);
+    size_t i = 0;
+    while (i < n) {
+        /* From the next row wanted to the last one wanted in its window. */
+        size_t first = picks[i].row, end = (first / shape->window_rows + 1) * shape->window_rows;
+        size_t j = i;
+        while (j < n && picks[j].row < end)
+            j++;
+        const void *block;
+        gr_status status =
+            reader->operations->rows(reader, first, picks[j - 1].row - first + 1u, &block);
+        if (status != GR_OK) return status;
+        for (; i < j; i++) {
+            const char *from = (const char *)block + (picks[i].row - first) * shape->row_bytes;
+            memcpy(picks[i].to, from, shape->row_bytes);
+            if (shape->element != GR_ELEMENT_FLOAT32) continue;
+            status = check_finite(path, picks[i].row, picks[i].to, shape->n_features);
+            if (status != GR_OK) return status;
+        }
+    }
+    return GR_OK;
+}

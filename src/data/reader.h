@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A reader: one table of rows on disk, read in ascending order a window at a time. Each format is
+ * an operations table; what all have in common (limits, checks of labels and of finite features,
+ * the choice of the rows wanted) is in reader.c.
+ *
+ * Lifetime: gr_reader_open and gr_reader_close bracket a struct that the caller owns; the table
+ * config is borrowed and must outlive it. Not collective.
+ */
+#ifndef GRANARY_DATA_READER_H
+#define GRANARY_DATA_READER_H
+
+#include <granary/data.h>
+
+/* Large enough that neither system calls nor inflate's start-up count, small enough for the cache.
+ */
+#define GR_WINDOW_BYTES ((size_t)256 << 10)
+/* No row and no window is larger. */
+#define GR_WINDOW_BYTES_MAX ((size_t)16 << 20)
+/* deflate packs at most 1032 to 1 (RFC 1951: 258 bytes in two bits). */
+#define GR_DEFLATE_RATIO_MAX 1032u
+
+enum { GR_CLASSES_MAX = 65535, GR_LABEL_WINDOW = 65536 };
+
+struct gr_table_shape {
+    size_t n_dims;
+    size_t shape[GR_TENSOR_DIMS_MAX]; /* rows first */
+    enum gr_element element;
+    float scale;
+    uint32_t n_classes; /* as the file declares; 0: it does not */
+    size_t window_rows; /* rows of a window; windows begin at multiples of it */
+    size_t n_features;  /* of a row; follows from shape */
+    size_t row_bytes;   /* follows from shape and element */
+};
+
+struct gr_reader;
+
+struct gr_reader_operations {
+    /* Fills reader->shape but for what follows from it. Cleans up after itself on failure. */
+    gr_status (*open)(struct gr_reader *reader);
+    /* n <= GR_LABEL_WINDOW labels; out of int32's range they may come saturated. */
+    gr_status (*labels)(struct gr_reader *reader, size_t first, size_t n, int32_t *out);
+    /* Rows of one window; *block is borrowed until the next call. `first` never decreases. */
+    gr_status (*rows)(struct gr_reader *reader, size_t first, size_t n, const void **block);
+    void (*close)(struct gr_reader *reader);
+};
+
+struct gr_reader {
+    const struct gr_reader_operations *operations;
+    const struct gr_table_config *table; /* borrowed */
+    struct gr_table_shape shape;
+    void *window; /* GR_WINDOW_BYTES_MAX bytes of the guard's, for the format that reads into it */
+    void *state;  /* the format's */
+};
+
+extern const struct gr_reader_operations gr_idx_operations;
+extern const struct gr_reader_operations gr_hdf5_operations;  /* in this process: see guard.c */
+extern const struct gr_reader_operations gr_guard_operations; /* gr_hdf5_operations in a child */
+
+gr_status gr_reader_open(const struct gr_table_config *table, enum gr_data_source source,
+                         struct gr_reader *reader) GR_CHECKED;
+void gr_reader_close(struct gr_reader *reader);
+
+/* Names the file that holds the features, or the labels, in messages. */
+const char *gr_reader_features_path(const struct gr_reader *reader);
+const char *gr_reader_labels_path(const struct gr_reader *reader);
+
+/* Derives n_features and row_bytes and enforces the limits. */
+gr_status gr_table_shape_check(const char *path, struct gr_table_shape *shape) GR_CHECKED;
+
+/*
+ * The first n labels, each in 0..GR_CLASSES_MAX-1 (and below the declared number of classes);
+ * caller releases *out with gr_free. *n_classes: the declared number, else the largest + 1.
+ */
+gr_status gr_reader_labels(struct gr_reader *reader, size_t n, int32_t **out,
+                           uint32_t *n_classes) GR_CHECKED;
+
+/* A row wanted, and where its features go. */
+struct gr_pick {
+    uint32_t row;
+    void *to; /* row_bytes */
+};
+
+/* Reads the picked rows, which ascend strictly. NaN and infinities: GR_ERROR_DATA. */
+gr_status gr_reader_rows(struct gr_reader *reader, const struct gr_pick *picks,
+                         size_t n) GR_CHECKED;
+
+/* Opens a regular file for reading without waiting for pipes or devices. */
+gr_status gr_open_regular(const char *path, int *fd, size_t *size) GR_CHECKED;
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows in memory: their room, the batches gathered from them, and how they are dealt. */
+#include "data/rows.h"
+
+#include <stdio.h>
+#include <string.h>
+
+size_t gr_rows_bytes(const struct gr_rows *rows) {
+    return rows->n_features * (rows->element == GR_ELEMENT_UINT8 ? 1 : sizeof(float));
+}
+
+gr_status gr_rows_create(size_t n_rows, size_t n_features, enum gr_element element, float scale,
+                         struct gr_rows *out) {
+    gr_status status;
+    *out = (struct gr_rows){
+        .n_rows = n_rows, .n_features = n_features, .element = element, .scale = scale};
+    GR_TRY(gr_allocate(n_rows, gr_rows_bytes(out), "rows", &out->features));
+    GR_TRY(gr_allocate(n_rows, sizeof *out->labels, "labels of rows", &out->labels));
+out:
+    if (status != GR_OK) gr_rows_release(out);
+    return status;
+}
+
+void gr_rows_release(struct gr_rows *rows) {
+    gr_free(rows->features);
+    gr_free(rows->labels);
+    *rows = (struct gr_rows){0};
+}
+
+/* ---- batches -------------------------------------------------------------------------------- */
+
+static void scale_bytes(const uint8_t *restrict from, float scale, size_t n, float *restrict to) {
+    for (size_t i = 0; i < n; i++)
+        to[i] = (float)from[i] * scale;
+}
+
+static void scale_floats(const float *restrict from, float scale, size_t n, float *restrict to) {
+    for (size_t i = 0; i < n; i++)
+        to[i] = from[i] * scale;
+}
+
+/* Rows of a batch lie anywhere in memory: the next one is called for while this one is scaled. */
+static void fetch(const char *row, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch(row + i);
+}
+
+void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,
+                    float *out_features, int32_t *out_labels) {
+    const char *features = rows->features;
+    size_t width = rows->n_features, bytes = gr_rows_bytes(rows);
+    for (size_t i = 0; i < n; i++) {
+        size_t row = index ? index[i] : first + i;
+        if (index && i + 1 < n) fetch(features + index[i + 1] * bytes, bytes);
+        out_labels[i] = rows->labels[row];
+        const void *from = features + row * bytes;
+        float *to = out_features + i * width;
+        if (rows->element == GR_ELEMENT_UINT8)
+            scale_bytes(from, rows->scale, width, to);
+        else
+            scale_floats(from, rows->scale, width, to);
+    }
+}
+
+/* ---- dealing -------------------------------------------------------------------------------- */
+
+void gr_silo_pseudonym(uint32_t id, char out[24]) {
+    snprintf(out, 24, "silo-%03u", id);
+}
+
+/* Flags `held` of n rows. */
+static gr_status flag_validation(uint64_t seed, uint32_t silo, size_t n, size_t held,
+                                 uint8_t *held_out) {
+    uint32_t *order = NULL;
+    gsl_rng *stream = NULL;
+    gr_status status;
+    memset(held_out, 0, n);
+    if (held == 0) return GR_OK;
+    GR_TRY(gr_allocate(n, sizeof *order, "a split", &order));
+    GR_TRY(gr_stream_create((struct gr_stream_key){seed, silo, 0, GR_PURPOSE_SPLIT}, &stream));
+    gr_stream_permutation(stream, order, n);
+    for (size_t i = 0; i < held; i++)
+        held_out[order[i]] = 1;
+out:
+    if (stream) gsl_rng_free(stream);
+    gr_free(order);
+    return status;
+}
+
+gr_status gr_silo_create(const struct gr_config *config, uint32_t id, size_t n,
+                         const struct gr_rows *like, struct gr_silo *silo, uint8_t *held_out) {
+    size_t held = (size_t)(config->data.validation_fraction * (double)n);
+    gr_status status;
+    silo->id = id;
+    gr_silo_pseudonym(id, silo->pseudonym);
+    if (n == 0 || held >= n)
+        return gr_fail(GR_ERROR_DATA, "%s: no rows to train on, expected at least one",
+                       silo->pseudonym);
+    GR_TRY(flag_validation(config->run.seed, id, n, held, held_out));
+    GR_TRY(gr_rows_create(n - held, like->n_features, like->element, like->scale, &silo->train));
+    GR_TRY(gr_rows_create(held, like->n_features, like->element, like->scale, &silo->validation));
+out:
+    return status;
+}
+
+gr_status gr_test_create(const struct gr_share *share, size_t n, const struct gr_rows *like,
+                         struct gr_data *data) {
+    size_t rows = 0;
+    gr_status status;
+    data->n_test = n;
+    data->n_test_batches = (n + GR_TEST_BATCH - 1) / GR_TEST_BATCH;
+    GR_TRY(gr_allocate(data->n_test_batches / share->test_count + 1, sizeof *data->local_batch,
+                       "test batches", &data->local_batch));
+    for (size_t b = share->test_index; b < data->n_test_batches; b += share->test_count) {
+        data->local_batch[data->n_local_batches++] = b;
+        rows += n - b * GR_TEST_BATCH < GR_TEST_BATCH ? n - b * GR_TEST_BATCH : GR_TEST_BATCH;
+    }
+    GR_TRY(gr_rows_create(rows, like->n_features, like->element, like->scale, &data->test));
+out:
+    return status;
+}

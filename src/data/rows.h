@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making rows, and dealing them: what file tables and the synthetic source share. */
+#ifndef GRANARY_DATA_ROWS_H
+#define GRANARY_DATA_ROWS_H
+
+#include <granary/data.h>
+
+/* Room for n rows; gr_rows_release accepts a zeroed struct. */
+gr_status gr_rows_create(size_t n_rows, size_t n_features, enum gr_element element, float scale,
+                         struct gr_rows *out) GR_CHECKED;
+size_t gr_rows_bytes(const struct gr_rows *rows); /* of one row's features */
+
+/*
+ * A silo's rows, from n rows of its table or its generator: makes room in silo->train and
+ * silo->validation and flags in held_out[n] the rows that go to validation. These are
+ * floor(fraction n) rows drawn from the stream (seed, silo, 0, GR_PURPOSE_SPLIT); both parts keep
+ * the order of the rows. n = 0: GR_ERROR_DATA.
+ */
+gr_status gr_silo_create(const struct gr_config *config, uint32_t id, size_t n,
+                         const struct gr_rows *like, struct gr_silo *silo,
+                         uint8_t *held_out) GR_CHECKED;
+
+/* Deals the batches of a test table of n rows, and makes room in data->test. */
+gr_status gr_test_create(const struct gr_share *share, size_t n, const struct gr_rows *like,
+                         struct gr_data *data) GR_CHECKED;
+
+/* The synthetic source: fills n_features, n_classes, silos and test table. */
+gr_status gr_synthetic_load(const struct gr_config *config, const struct gr_share *share,
+                            struct gr_data *data) GR_CHECKED;
+
+#endif
