@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# The figures of the README, each with the command that gives it. Nothing here is asserted:
+# machines are noisy; ratios are taken in turn, medians of several.
+#   analysis/bench.sh BUILD [SECTION]...
+# Sections: digests accuracy rate aggregate small overhead thousand checkpoint memory
+# The comparisons with PyTorch need `jobs/deps.sh --peers`; without them those lines say so.
+set -u
+BUILD=$(cd "$1" && pwd); shift
+TOP=$(cd "$(dirname "$0")/.." && pwd)
+export GRANARY=$BUILD/granary
+. "$TOP/tests/environment.sh"
+DATA=/usr/share/datasets/fashion-mnist
+WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
+trap 'rm -rf "$WORK"' EXIT
+cd "$WORK" || exit 1
+SECTIONS=${*:-digests accuracy rate aggregate small overhead thousand checkpoint memory}
+
+say() { printf '\n== %s\n' "$*"; }
+shown() { printf '$ %s\n' "$*"; }
+# ranks N WORDS...: mpirun of the command.
+# shellcheck disable=SC2086
+ranks() { local n=$1; shift; mpirun $MPIRUN_FLAGS -n "$n" "$@"; }
+have_torch() { python3 -c 'import torch, mpi4py' 2>/dev/null || { echo "(no PyTorch and mpi4py here: jobs/deps.sh --peers)"; return 1; }; }
+# column FILE KEY: the values of a number in metrics.jsonl, one a line.
+column() { grep -o "\"$2\": *[-0-9.e+]*" "$1" | sed 's/.*: *//'; }
+median() { sort -g | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
+
+digests() {
+    say "digest of model.h5: ranks, reduce algorithms, placement, kill and resume"
+    local n
+    for n in 1 2 3 4 8; do
+        ranks $n "$GRANARY" train "$TOP/configs/fashion-mnist.yaml" --quiet --run demo-$n --set run.rounds=3
+        ranks $n "$GRANARY" train "$TOP/configs/synthetic.yaml" --quiet --run synthetic-$n
+        printf '%d ranks: demo %s  synthetic %s\n' $n "$("$GRANARY" inspect --digest demo-$n/model.h5)" \
+            "$("$GRANARY" inspect --digest synthetic-$n/model.h5)"
+    done
+    shown "tests/run.sh $BUILD all digests; tests/run.sh $BUILD all resume"
+    (cd "$TOP" && tests/run.sh "$BUILD" all system/test_digests; tests/run.sh "$BUILD" all system/test_resume)
+}
+
+accuracy() {
+    say "test accuracy, mean of rounds 16 to 20, 3 seeds, against PyTorch with the same silos"
+    local seed ours theirs
+    for seed in 1 2 3; do
+        ranks 8 "$GRANARY" train "$TOP/configs/fashion-mnist.yaml" --quiet --run accuracy-$seed --set run.seed=$seed
+        ours=$(column accuracy-$seed/metrics.jsonl test_accuracy | tail -n 5 | awk '{s += $1} END {printf "%.4f", s / NR}')
+        theirs=
+        if have_torch; then
+            "$BUILD/analysis/bench_partition" $DATA/train-labels-idx1-ubyte.gz 8 0.3 $seed 0 silos-$seed
+            theirs=$(ranks 2 python3 "$TOP/analysis/peers/fedavg_torch.py" --partition silos-$seed --seed $seed | tail -n 1)
+        fi
+        echo "seed $seed: granary $ours, PyTorch + mpi4py $theirs"
+    done
+}
+
+rate() {
+    say "local training, samples per processor second on one core, in turn with PyTorch"
+    "$TOP/analysis/bench_train.sh" "$BUILD"
+}
+
+aggregate() {
+    say "whole aggregation of 25 million parameters against MPI_Reduce + MPI_Bcast of the same floats"
+    local n nodes
+    for n in 2 4; do
+        for nodes in 0 1; do
+            shown "mpirun -n $n bench_aggregate $nodes 25000000"
+            ranks $n "$BUILD/analysis/bench_aggregate" $nodes 25000000
+        done
+    done
+}
+
+small() {
+    say "8 silos with 100 images each, MLP, 8 ranks: seconds a round; launch to the end of round 1"
+    local i started
+    "$GRANARY" import --features $DATA/train-images-idx3-ubyte.gz --labels $DATA/train-labels-idx1-ubyte.gz --rows 800 -o small.h5
+    cat >small.yaml <<YAML
+run: {name: small, rounds: 100}
+data: {source: hdf5, silos: 8, train: {file: small.h5}, partition: {method: iid}}
+model: {type: mlp, hidden: [200, 200]}
+train: {learning_rate: 0.05, batch_size: 32}
+evaluate: {every: 0}
+checkpoint: {every: 0}
+YAML
+    for i in 1 2 3 4 5; do
+        ranks 8 "$GRANARY" train small.yaml --quiet --run small-$i
+        column small-$i/metrics.jsonl total | median
+    done | median | sed 's/^/granary, seconds a round: /'
+    for i in 1 2 3 4 5; do
+        started=$(date +%s.%N)
+        ranks 8 "$GRANARY" train small.yaml --quiet --run first-$i --set run.rounds=1
+        echo "$(date +%s.%N) $started" | awk '{print $1 - $2}'
+    done | median | sed 's/^/granary, launch to the end of a run of one round, seconds: /'
+    if have_torch; then
+        "$BUILD/analysis/bench_partition" $DATA/train-labels-idx1-ubyte.gz 8 1000000 1 800 silos-small
+        ranks 8 python3 "$TOP/analysis/peers/fedavg_torch.py" --partition silos-small --rounds 40 | tail -n 1 | sed 's/^/PyTorch + mpi4py, 8 ranks: /'
+    fi
+}
+
+overhead() {
+    say "overhead of a round beyond local training, 8 silos, 1,000 parameters, 2 ranks, seconds"
+    local i
+    cat >overhead.yaml <<YAML
+run: {name: overhead, rounds: 2000}
+data: {source: synthetic, silos: 8, synthetic: {alpha: 1, beta: 1, features: 99, classes: 10, minimum_rows: 20, maximum_rows: 21, test_rows: 1}}
+model: {type: softmax}
+train: {learning_rate: 0.01, batch_size: 10}
+evaluate: {every: 0}
+checkpoint: {every: 0}
+YAML
+    for i in 1 2 3 4 5; do
+        ranks 2 "$GRANARY" train overhead.yaml --quiet --run overhead-$i
+        paste <(column overhead-$i/metrics.jsonl total) <(column overhead-$i/metrics.jsonl train) | awk '{print $1 - $2}' | median
+    done | median | sed 's/^/total minus train as rank 0 lived it: /'
+}
+
+thousand() {
+    say "1,000 silos, 10 sampled a round, softmax 784-10, batch 10, 100 rounds, 2 ranks: training wall time"
+    shown "mpirun -n 2 granary train configs/simulate-1000.yaml"
+    ranks 2 "$GRANARY" train "$TOP/configs/simulate-1000.yaml" --quiet --run thousand
+    column thousand/metrics.jsonl total | awk '{s += $1} END {print "seconds in 100 rounds: " s}'
+}
+
+checkpoint() {
+    say "checkpoint of 100 million parameters against one write + fsync of the same bytes"
+    local n
+    for n in 2 4; do
+        shown "mpirun -n $n bench_checkpoint FOLDER"
+        ranks $n "$BUILD/analysis/bench_checkpoint" "$WORK"
+    done
+}
+
+memory() {
+    say "peak memory of a rank: data D, parameters P bytes; to reach D + 6 P + 60 MiB"
+    # 4 silos on 4 ranks, a model of 25 million parameters: P = 96 MiB.
+    cat >memory.yaml <<YAML
+run: {name: memory, rounds: 2}
+data: {source: synthetic, silos: 4, synthetic: {alpha: 1, beta: 1, minimum_rows: 50, maximum_rows: 60}}
+model: {type: mlp, hidden: [4940, 4940]}
+train: {learning_rate: 0.001, batch_size: 32}
+YAML
+    # The launcher is small: the largest process is a rank.
+    # shellcheck disable=SC2086
+    /usr/bin/env bash -c "ulimit -c 0; mpirun $MPIRUN_FLAGS -n 4 bash -c '\"\$GRANARY\" train memory.yaml --quiet --run memory & pid=\$!; peak=0; while kill -0 \$pid 2>/dev/null; do now=\$(sed -n \"s/VmHWM:[^0-9]*\\([0-9]*\\).*/\\1/p\" /proc/\$pid/status 2>/dev/null); peak=\${now:-\$peak}; sleep 0.05; done; echo peak \$peak KiB'" |
+        sort -k2 -n | tail -n 1
+    local n
+    n=$("$GRANARY" inspect memory/model.h5 | sed -n 's/ *parameters *//p' | head -n 1)
+    echo "parameters $n, P = $((n * 4 / 1024)) KiB; bound $((6 * n * 4 / 1024 + 60 * 1024)) KiB"
+}
+
+echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"
+"$GRANARY" version --verbose
+for section in $SECTIONS; do $section; done
