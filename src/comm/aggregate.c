@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The weighted mean of updates.
+ *
+ * First all agree on the grid: an exponent per block, found by each rank for its contributions and
+ * combined by maximum; a value that must not enter a sum shows there. Then the vector passes in
+ * segments through a pipeline with one barrier per step, so that the memory shared does not grow
+ * with the vector and stays in the cache:
+ *
+ *     encode  own contributions, added in the ring, into this rank's slot
+ *     sum     this rank's slice of all slots of the node into the segment's sum
+ *     (relay  leaders, where there are several nodes: up the tree and down again)
+ *     decode  the sum into this rank's `mean`
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comm/communicator.h"
+#include "comm/relay.h"
+#include "comm/ring.h"
+
+/* Elements of a segment: small enough that what is under way stays in the caches. */
+enum { SEGMENT = 16 * GR_RING_BLOCK };
+enum { ELEMENT = 4 };          /* bytes of an int32 or a float */
+enum { SLOTS = 2 };            /* of each rank: one is written while the other is read */
+enum { WEIGHT_MAX = 1 << 24 }; /* up to which float32 holds every integer */
+
+/* Steps by which the stages of a segment follow its encoding. */
+enum { LAG_SUM = 1, LAG_UP = 2, LAG_TURN = 3, LAG_DOWN = 4 };
+enum { LAG_DECODE_ONE_NODE = 2, LAG_DECODE = 5 };
+
+struct gr_aggregator {
+    struct gr_comm *comm;           /* borrowed */
+    const struct gr_layout *layout; /* borrowed */
+    const struct gr_codec *codec;
+    bool floats; /* whose sums may overflow */
+    size_t n_blocks, n_segments, segment;
+    size_t lag; /* of decoding */
+    struct gr_window window;
+    int16_t **exponents_of; /* of the node's ranks, in the window; array owned */
+    char **slots_of;        /* idem: SLOTS segments each */
+    int16_t *exponents_all; /* over all nodes, in the leader's part */
+    char *sums;             /* GR_RELAY_DEPTH segments, in the leader's part */
+    int16_t *exponents;     /* agreed; owned */
+    int16_t *scratch;       /* exponents of other nodes; leaders; owned */
+    struct gr_relay relay;  /* leaders, where there are several nodes */
+};
+
+/* One call of gr_aggregate. */
+struct call {
+    struct gr_aggregator *aggregator;
+    const struct gr_contribution *mine;
+    size_t n_mine;
+    uint32_t n_members;
+    double total_weight;
+    float *mean;
+    bool overflow; /* a sum of floats left their range, first at: */
+    size_t overflow_at;
+};
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static size_t round_up(size_t n, size_t unit) {
+    return (n + unit - 1) / unit * unit;
+}
+
+/* ---- making and freeing --------------------------------------------------------------------- */
+
+static gr_status make_window(struct gr_aggregator *aggregator) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = aggregator->comm;
+    size_t exponents = round_up(aggregator->n_blocks * sizeof(int16_t), 64);
+    size_t slots = SLOTS * aggregator->segment * ELEMENT;
+    size_t sums = GR_RELAY_DEPTH * aggregator->segment * ELEMENT;
+    size_t bytes = exponents + slots + (gr_comm_leads(comm) ? exponents + sums : 0);
+    GR_TRY(gr_window_create(comm, bytes, &aggregator->window));
+    GR_TRY(gr_allocate((size_t)comm->node_size, sizeof(int16_t *), "exponents",
+                       &aggregator->exponents_of));
+    GR_TRY(gr_allocate((size_t)comm->node_size, sizeof(char *), "slots", &aggregator->slots_of));
+    for (int i = 0; i < comm->node_size; i++) {
+        aggregator->exponents_of[i] = aggregator->window.part[i];
+        aggregator->slots_of[i] = (char *)aggregator->window.part[i] + exponents;
+    }
+    aggregator->sums = aggregator->slots_of[0] + slots;
+    aggregator->exponents_all = (int16_t *)(void *)(aggregator->sums + sums);
+out:
+    return status;
+}
+
+gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *layout,
+                               enum gr_encoding encoding, struct gr_aggregator **out) {
+    gr_status status = GR_OK;
+    struct gr_aggregator *aggregator = NULL;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *aggregator, "aggregator", &aggregator));
+    aggregator->comm = comm;
+    aggregator->layout = layout;
+    aggregator->floats = encoding == GR_ENCODING_FLOAT32;
+    aggregator->codec = aggregator->floats ? &gr_codec_float32 : &gr_codec_ring32;
+    aggregator->window.win = MPI_WIN_NULL;
+    aggregator->n_blocks = (layout->size + GR_RING_BLOCK - 1) / GR_RING_BLOCK;
+    aggregator->segment = smaller(SEGMENT, aggregator->n_blocks * GR_RING_BLOCK);
+    aggregator->n_segments =
+        layout->size > 0 ? (layout->size + aggregator->segment - 1) / aggregator->segment : 0;
+    aggregator->lag = comm->nodes == 1 ? LAG_DECODE_ONE_NODE : LAG_DECODE;
+    GR_TRY(make_window(aggregator));
+    GR_TRY(gr_allocate(aggregator->n_blocks, sizeof(int16_t), "exponents", &aggregator->exponents));
+    if (gr_comm_leads(comm) && comm->nodes > 1) {
+        GR_TRY(
+            gr_allocate(aggregator->n_blocks, sizeof(int16_t), "exponents", &aggregator->scratch));
+        GR_TRY(gr_relay_create(comm, aggregator->codec, aggregator->sums, aggregator->segment,
+                               layout->size, &aggregator->relay));
+    }
+    *out = aggregator;
+    aggregator = NULL;
+out:
+    gr_aggregator_free(aggregator);
+    return status;
+}
+
+void gr_aggregator_free(struct gr_aggregator *aggregator) {
+    if (!aggregator) return;
+    gr_relay_release(&aggregator->relay);
+    gr_window_release(&aggregator->window);
+    gr_free(aggregator->exponents_of);
+    gr_free(aggregator->slots_of);
+    gr_free(aggregator->exponents);
+    gr_free(aggregator->scratch);
+    gr_free(aggregator);
+}
+
+/* ---- before the sum: weights and the grid --------------------------------------------------- */
+
+static gr_status check_contributions(const struct gr_contribution *mine, size_t n_mine) {
+    for (size_t i = 0; i < n_mine; i++)
+        if (mine[i].weight < 1 || mine[i].weight > WEIGHT_MAX)
+            return gr_fail(GR_ERROR_INTERNAL, "%s: weight %llu, expected 1 to %d",
+                           mine[i].pseudonym, (unsigned long long)mine[i].weight, WEIGHT_MAX);
+    return GR_OK;
+}
+
+/* Adds up the weights, and finds out whether all are well before anything else is done. */
+static gr_status sum_weights(struct call *call, uint64_t *total_weight) {
+    gr_status status = GR_OK, mine = check_contributions(call->mine, call->n_mine);
+    struct gr_comm *comm = call->aggregator->comm;
+    int64_t sums[] = {0, (int64_t)call->n_mine, mine != GR_OK};
+    for (size_t i = 0; i < call->n_mine && mine == GR_OK; i++)
+        sums[0] += (int64_t)call->mine[i].weight;
+    GR_TRY(gr_comm_sum_int64(comm, sums, 3));
+    if (sums[2] > 0) GR_TRY(gr_comm_agree(comm, mine));
+    if (sums[1] != call->n_members || call->n_members == 0)
+        return gr_fail(GR_ERROR_INTERNAL, "%lld contributions to a sum of %u", (long long)sums[1],
+                       call->n_members);
+    *total_weight = (uint64_t)sums[0];
+    call->total_weight = (double)sums[0];
+out:
+    return status;
+}
+
+/* What is wrong with a block whose exponent is GR_RING_EXPONENT_REFUSED. */
+static gr_status refuse(const struct gr_layout *layout, const struct gr_contribution *from,
+                        size_t begin, size_t n) {
+    size_t at = begin;
+    while (at + 1 < begin + n && isfinite(from->update[at] * (float)from->weight))
+        at++;
+    const struct gr_tensor *tensor = gr_layout_find(layout, at);
+    return gr_fail(GR_ERROR_DATA,
+                   "%s: update of %s, element %zu: %g times %llu examples, expected a finite "
+                   "float32",
+                   from->pseudonym, tensor ? tensor->name : "no tensor",
+                   tensor ? at - tensor->offset : at, (double)from->update[at],
+                   (unsigned long long)from->weight);
+}
+
+/* Exponents of this rank's contributions, into its part of the window. */
+static gr_status find_exponents(const struct call *call) {
+    gr_status status = GR_OK;
+    const struct gr_aggregator *aggregator = call->aggregator;
+    int16_t *exponents = aggregator->exponents_of[aggregator->comm->node_rank];
+    for (size_t b = 0; b < aggregator->n_blocks; b++) {
+        size_t begin = b * GR_RING_BLOCK;
+        size_t n = smaller(GR_RING_BLOCK, aggregator->layout->size - begin);
+        exponents[b] = GR_RING_EXPONENT_ZERO;
+        for (size_t c = 0; c < call->n_mine; c++) {
+            const struct gr_contribution *from = &call->mine[c];
+            int16_t exponent = gr_ring_exponent(
+                gr_ring_largest(from->update + begin, (float)from->weight, n), call->n_members);
+            if (exponent == GR_RING_EXPONENT_REFUSED && status == GR_OK)
+                status = refuse(aggregator->layout, from, begin, n);
+            if (exponent > exponents[b]) exponents[b] = exponent;
+        }
+    }
+    return status;
+}
+
+static void combine_exponents(void *acc, const void *more, size_t n) {
+    int16_t *a = acc;
+    const int16_t *b = more;
+    for (size_t i = 0; i < n; i++)
+        a[i] = b[i] > a[i] ? b[i] : a[i];
+}
+
+/* The grid of this sum, or the refusal that all agree on. */
+static gr_status agree_exponents(struct call *call) {
+    gr_status status = GR_OK;
+    struct gr_aggregator *aggregator = call->aggregator;
+    struct gr_comm *comm = aggregator->comm;
+    size_t n = aggregator->n_blocks, bytes = n * sizeof(int16_t);
+    gr_status mine = find_exponents(call);
+    GR_TRY(gr_node_barrier(comm, "exponents of the grid"));
+    if (comm->node_size > 1) comm->bytes_sent += bytes;
+    if (comm->nodes == 1 || gr_comm_leads(comm)) {
+        memcpy(aggregator->exponents, aggregator->exponents_of[0], bytes);
+        for (int i = 1; i < comm->node_size; i++)
+            combine_exponents(aggregator->exponents, aggregator->exponents_of[i], n);
+    }
+    if (comm->nodes > 1) {
+        if (gr_comm_leads(comm)) {
+            GR_TRY(gr_tree_all(comm, aggregator->exponents, aggregator->scratch, n, sizeof(int16_t),
+                               combine_exponents));
+            memcpy(aggregator->exponents_all, aggregator->exponents, bytes);
+        }
+        GR_TRY(gr_node_barrier(comm, "exponents of the grid"));
+        memcpy(aggregator->exponents, aggregator->exponents_all, bytes);
+    }
+    for (size_t b = 0; b < n; b++)
+        if (aggregator->exponents[b] == GR_RING_EXPONENT_REFUSED) return gr_comm_agree(comm, mine);
+out:
+    return status;
+}
+
+/* ---- the pipeline --------------------------------------------------------------------------- */
+
+static size_t elements(const struct gr_aggregator *aggregator, size_t k) {
+    return smaller(aggregator->segment, aggregator->layout->size - k * aggregator->segment);
+}
+
+static char *sum_of(const struct gr_aggregator *aggregator, size_t k) {
+    return aggregator->sums + k % GR_RELAY_DEPTH * aggregator->segment * ELEMENT;
+}
+
+static char *slot_of(const struct gr_aggregator *aggregator, int node_rank, size_t k) {
+    /* A rank alone in its node has nothing to add: what it encodes is the node's sum. */
+    if (aggregator->comm->node_size == 1) return sum_of(aggregator, k);
+    return aggregator->slots_of[node_rank] + k % SLOTS * aggregator->segment * ELEMENT;
+}
+
+#ifndef NDEBUG
+/* The bound that makes overflow impossible, looked at where time does not matter. */
+static void check_bound(const struct call *call, const int32_t *q, size_t n) {
+    int64_t bound = (int64_t)call->n_mine * (INT32_MAX / (int64_t)call->n_members);
+    for (size_t i = 0; i < n; i++)
+        if (q[i] > bound || q[i] < -bound) abort();
+}
+#endif
+
+static void encode_segment(const struct call *call, size_t k) {
+    const struct gr_aggregator *aggregator = call->aggregator;
+    struct gr_comm *comm = aggregator->comm;
+    size_t begin = k * aggregator->segment, n = elements(aggregator, k);
+    char *slot = slot_of(aggregator, comm->node_rank, k);
+    if (comm->node_size > 1) comm->bytes_sent += n * ELEMENT;
+    if (call->n_mine == 0) memset(slot, 0, n * ELEMENT);
+    for (size_t i = 0; i < n && call->n_mine > 0; i += GR_RING_BLOCK) {
+        size_t block = smaller(GR_RING_BLOCK, n - i);
+        int16_t exponent = aggregator->exponents[(begin + i) / GR_RING_BLOCK];
+        for (size_t c = 0; c < call->n_mine; c++) {
+            const struct gr_contribution *from = &call->mine[c];
+            (c == 0 ? aggregator->codec->encode : aggregator->codec->add_encoded)(
+                from->update + begin + i, (float)from->weight, exponent, slot + i * ELEMENT, block);
+        }
+    }
+#ifndef NDEBUG
+    if (!aggregator->floats) check_bound(call, (const int32_t *)(void *)slot, n);
+#endif
+}
+
+/* This rank's slice of the node's sum, block by block so that the slice stays in the cache. */
+static void sum_segment(const struct call *call, size_t k) {
+    const struct gr_aggregator *aggregator = call->aggregator;
+    struct gr_comm *comm = aggregator->comm;
+    if (comm->node_size == 1) return;
+    size_t n = elements(aggregator, k), ranks = (size_t)comm->node_size;
+    size_t slice = round_up((n + ranks - 1) / ranks, GR_LAYOUT_ALIGNMENT);
+    size_t begin = smaller(n, slice * (size_t)comm->node_rank), end = smaller(n, begin + slice);
+    char *sum = sum_of(aggregator, k);
+    comm->bytes_sent += (end - begin) * ELEMENT;
+    for (size_t i = begin; i < end; i += GR_RING_BLOCK) {
+        size_t part = smaller(GR_RING_BLOCK, end - i);
+        aggregator->codec->add(slot_of(aggregator, 0, k) + i * ELEMENT,
+                               slot_of(aggregator, 1, k) + i * ELEMENT, sum + i * ELEMENT, part);
+        for (int r = 2; r < comm->node_size; r++)
+            aggregator->codec->add(sum + i * ELEMENT, slot_of(aggregator, r, k) + i * ELEMENT,
+                                   sum + i * ELEMENT, part);
+    }
+}
+
+static void decode_segment(struct call *call, size_t k) {
+    const struct gr_aggregator *aggregator = call->aggregator;
+    size_t begin = k * aggregator->segment, n = elements(aggregator, k);
+    const char *sum = sum_of(aggregator, k);
+    for (size_t i = 0; i < n; i += GR_RING_BLOCK) {
+        size_t block = smaller(GR_RING_BLOCK, n - i);
+        float *mean = call->mean + begin + i;
+        aggregator->codec->decode(sum + i * ELEMENT,
+                                  aggregator->exponents[(begin + i) / GR_RING_BLOCK],
+                                  call->total_weight, mean, block);
+        if (!aggregator->floats || call->overflow) continue;
+        uint32_t largest = gr_ring_largest(mean, 1, block);
+        if (gr_ring_exponent(largest, 1) != GR_RING_EXPONENT_REFUSED) continue;
+        call->overflow = true;
+        call->overflow_at = begin + i;
+        while (isfinite(call->mean[call->overflow_at]))
+            call->overflow_at++;
+    }
+}
+
+/* True when segment t - lag exists; it is *k. */
+static bool segment_at(const struct gr_aggregator *aggregator, size_t t, size_t lag, size_t *k) {
+    *k = t - lag;
+    return t >= lag && *k < aggregator->n_segments;
+}
+
+/* The leader's part of step t. */
+static gr_status relay_step(struct gr_aggregator *aggregator, size_t t) {
+    gr_status status = GR_OK;
+    struct gr_relay *relay = &aggregator->relay;
+    size_t k;
+    if (segment_at(aggregator, t, 0, &k)) GR_TRY(gr_relay_expect(relay, k));
+    if (segment_at(aggregator, t, LAG_DOWN, &k)) GR_TRY(gr_relay_down(relay, k));
+    if (segment_at(aggregator, t, LAG_TURN, &k)) GR_TRY(gr_relay_turn(relay, k));
+    if (segment_at(aggregator, t, LAG_UP, &k)) GR_TRY(gr_relay_up(relay, k));
+    if (segment_at(aggregator, t, LAG_DECODE, &k)) GR_TRY(gr_relay_finish(relay, k));
+out:
+    return status;
+}
+
+static gr_status run_pipeline(struct call *call) {
+    gr_status status = GR_OK;
+    struct gr_aggregator *aggregator = call->aggregator;
+    struct gr_comm *comm = aggregator->comm;
+    size_t steps = aggregator->n_segments + aggregator->lag, k;
+    for (size_t t = 0; t < steps; t++) {
+        if (t > 0) GR_TRY(gr_node_barrier(comm, "a segment of a sum"));
+        if (comm->nodes > 1 && gr_comm_leads(comm)) GR_TRY(relay_step(aggregator, t));
+        /* Decoding first: a rank alone in its node encodes into the buffer that this frees. */
+        if (segment_at(aggregator, t, aggregator->lag, &k)) decode_segment(call, k);
+        if (segment_at(aggregator, t, LAG_SUM, &k)) sum_segment(call, k);
+        if (segment_at(aggregator, t, 0, &k)) encode_segment(call, k);
+    }
+out:
+    return status;
+}
+
+gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
+                       size_t n_mine, uint32_t n_members, float *mean, uint64_t *total_weight) {
+    gr_status status = GR_OK;
+    struct call call = {.aggregator = aggregator,
+                        .mine = mine,
+                        .n_mine = n_mine,
+                        .n_members = n_members,
+                        .mean = mean};
+    GR_TRY(sum_weights(&call, total_weight));
+    GR_TRY(agree_exponents(&call));
+    GR_TRY(run_pipeline(&call));
+    if (call.overflow) {
+        const struct gr_tensor *tensor = gr_layout_find(aggregator->layout, call.overflow_at);
+        status = gr_fail(GR_ERROR_DATA, "sum of updates of %s leaves the range of float32",
+                         tensor ? tensor->name : "no tensor");
+    }
+    GR_TRY(gr_comm_agree(aggregator->comm, status));
+out:
+    return status;
+}

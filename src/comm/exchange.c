@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Agreement, small sums and maxima, broadcast. Inside the node each rank writes into its own slot
+ * and reads the others' after a barrier; between nodes the leaders combine what their nodes have.
+ */
+#include <string.h>
+
+#include "comm/communicator.h"
+
+static void combine_sum(void *acc, const void *more, size_t n) {
+    int64_t *a = acc;
+    const int64_t *b = more;
+    for (size_t i = 0; i < n; i++)
+        a[i] += b[i];
+}
+
+static void combine_max(void *acc, const void *more, size_t n) {
+    int64_t *a = acc;
+    const int64_t *b = more;
+    for (size_t i = 0; i < n; i++)
+        if (b[i] > a[i]) a[i] = b[i];
+}
+
+static gr_status exchange(struct gr_comm *comm, int64_t *values, size_t n,
+                          gr_combine_function combine, const char *what) {
+    gr_status status = GR_OK;
+    unsigned turn = comm->exchanges++ % 2;
+    size_t bytes = n * sizeof *values;
+    if (n > GR_COMM_SMALL_MAX)
+        return gr_fail(GR_ERROR_INTERNAL, "%s of %zu values, expected at most %d", what, n,
+                       GR_COMM_SMALL_MAX);
+    if (comm->node_size > 1) {
+        memcpy(comm->members[comm->node_rank]->values[turn], values, bytes);
+        comm->bytes_sent += bytes;
+    }
+    GR_TRY(gr_node_barrier(comm, what));
+    if (comm->nodes == 1 || gr_comm_leads(comm))
+        for (int i = 0; i < comm->node_size; i++)
+            if (i != comm->node_rank) combine(values, comm->members[i]->values[turn], n);
+    if (comm->nodes == 1) goto out;
+    if (gr_comm_leads(comm)) {
+        int64_t scratch[GR_COMM_SMALL_MAX];
+        GR_TRY(gr_tree_all(comm, values, scratch, n, sizeof *values, combine));
+        memcpy(comm->shared->values[turn], values, bytes);
+    }
+    GR_TRY(gr_node_barrier(comm, what));
+    memcpy(values, comm->shared->values[turn], bytes);
+out:
+    return status;
+}
+
+gr_status gr_comm_sum_int64(struct gr_comm *comm, int64_t *values, size_t n) {
+    return exchange(comm, values, n, combine_sum, "a sum");
+}
+
+gr_status gr_comm_max_int64(struct gr_comm *comm, int64_t *values, size_t n) {
+    return exchange(comm, values, n, combine_max, "a maximum");
+}
+
+/* ---- broadcast ------------------------------------------------------------------------------ */
+
+static gr_status broadcast_chunk(struct gr_comm *comm, void *bytes, size_t n) {
+    gr_status status = GR_OK;
+    unsigned char *chunk = comm->shared->bytes[comm->broadcasts++ % 2];
+    if (comm->rank == 0) {
+        memcpy(chunk, bytes, n);
+        comm->bytes_sent += n;
+    }
+    if (gr_comm_leads(comm)) GR_TRY(gr_tree_broadcast(comm, chunk, n));
+    GR_TRY(gr_node_barrier(comm, "a broadcast"));
+    if (comm->rank != 0) memcpy(bytes, chunk, n);
+out:
+    return status;
+}
+
+gr_status gr_comm_broadcast(struct gr_comm *comm, void *bytes, size_t n) {
+    gr_status status = GR_OK;
+    for (size_t from = 0; from < n; from += GR_BROADCAST_CHUNK) {
+        size_t rest = n - from < GR_BROADCAST_CHUNK ? n - from : GR_BROADCAST_CHUNK;
+        GR_TRY(broadcast_chunk(comm, (unsigned char *)bytes + from, rest));
+    }
+out:
+    return status;
+}
+
+gr_status gr_comm_broadcast_text(struct gr_comm *comm, char **text, size_t limit) {
+    gr_status status = GR_OK;
+    char *made = NULL;
+    uint64_t length = comm->rank == 0 ? strlen(*text) : 0;
+    GR_TRY(gr_comm_broadcast(comm, &length, sizeof length));
+    if (length > limit)
+        return gr_fail(GR_ERROR_INTERNAL,
+                       "text of %llu bytes to be broadcast, expected at most %zu",
+                       (unsigned long long)length, limit);
+    if (comm->rank != 0) status = gr_allocate(length + 1, 1, "broadcast text", &made);
+    GR_TRY(gr_comm_agree(comm, status));
+    GR_TRY(gr_comm_broadcast(comm, comm->rank == 0 ? *text : made, length));
+    if (comm->rank != 0) {
+        made[length] = '\0';
+        *text = made;
+        made = NULL;
+    }
+out:
+    gr_free(made);
+    return status;
+}
+
+/* ---- agreement ------------------------------------------------------------------------------ */
+
+enum { TAG_FAILURE = 1 };
+
+struct failure {
+    int32_t status;
+    char message[GR_MESSAGE_MAX];
+};
+
+/* From the rank that failed to rank 0, which then tells all. */
+static gr_status carry_failure(struct gr_comm *comm, int failed, struct failure *failure) {
+    gr_status status = GR_OK;
+    MPI_Request request;
+    if (failed == 0) return GR_OK;
+    if (comm->rank == failed) {
+        comm->bytes_sent += sizeof *failure;
+        GR_TRY_MPI(
+            MPI_Isend(failure, sizeof *failure, MPI_BYTE, 0, TAG_FAILURE, comm->control, &request));
+        GR_TRY(gr_wait_request(comm, &request, GR_COMM_DEADLINE_S, "to take an error message", 0));
+    } else if (comm->rank == 0) {
+        GR_TRY_MPI(MPI_Irecv(failure, sizeof *failure, MPI_BYTE, failed, TAG_FAILURE, comm->control,
+                             &request));
+        GR_TRY(gr_wait_request(comm, &request, GR_COMM_DEADLINE_S, "an error message", failed));
+    }
+out:
+    return status;
+}
+
+gr_status gr_comm_agree(struct gr_comm *comm, gr_status mine) {
+    gr_status status = GR_OK;
+    struct failure failure = {.status = (int32_t)mine};
+    int64_t first = mine == GR_OK ? 0 : comm->size - comm->rank;
+    /* The exchange itself may record a message. */
+    if (mine != GR_OK) memcpy(failure.message, gr_message(), strlen(gr_message()) + 1);
+    GR_TRY(exchange(comm, &first, 1, combine_max, "an agreement"));
+    if (first == 0) return GR_OK;
+    GR_TRY(carry_failure(comm, comm->size - (int)first, &failure));
+    GR_TRY(gr_comm_broadcast(comm, &failure, sizeof failure));
+    failure.message[GR_MESSAGE_MAX - 1] = '\0';
+    return gr_fail((gr_status)failure.status, "%s", failure.message);
+out:
+    return status;
+}

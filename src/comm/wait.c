@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Waiting with a deadline: spin, yield, sleep. */
+#include "comm/wait.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "comm/communicator.h"
+
+/* A sleeper that will be woken looks up this often all the same, to let MPI make progress. */
+static const double sleep_rung_s = 0.02;
+/* One that polls sleeps for a share of the time it has already lost, within these limits. */
+static const double sleep_polling_min_s = 20e-6, sleep_polling_max_s = 1e-3;
+static const double sleep_polling_share = 0.125;
+/* Looks at the clock once in so many turns while spinning. */
+enum { TURNS_PER_LOOK = 32 };
+
+/* Shared, not private, futex operations: the waiters are different processes. */
+static void futex_sleep(atomic_uint *word, uint32_t seen, double seconds) {
+    struct timespec timeout = {.tv_sec = 0, .tv_nsec = (long)(seconds * 1e9)};
+    /* Woken, timed out, interrupted or changed: in every case the caller looks again. */
+    (void)syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, NULL, 0);
+}
+
+void gr_bell_ring(struct gr_bell *bell) {
+    /*
+     * Sequentially consistent on both sides: either the ringer sees the sleeper counted, or the
+     * sleeper's futex call sees the new value.
+     */
+    atomic_fetch_add(&bell->value, 1);
+    if (atomic_load(&bell->sleepers) > 0)
+        (void)syscall(SYS_futex, &bell->value, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void gr_wait_start(struct gr_wait *wait, struct gr_comm *comm, double deadline_s, const char *what,
+                   int peer, bool polling) {
+    *wait = (struct gr_wait){
+        .comm = comm, .what = what, .peer = peer, .polling = polling, .deadline_s = deadline_s};
+}
+
+static gr_status fail_late(const struct gr_wait *wait, double waited) {
+    if (wait->peer >= 0)
+        return gr_fail(GR_ERROR_INTERNAL, "rank %d waited %.0f s for rank %d: %s", wait->comm->rank,
+                       waited, wait->peer, wait->what);
+    return gr_fail(GR_ERROR_INTERNAL, "rank %d waited %.0f s: %s", wait->comm->rank, waited,
+                   wait->what);
+}
+
+gr_status gr_wait_pause(struct gr_wait *wait, struct gr_bell *bell, uint32_t seen) {
+    if (wait->turns++ % TURNS_PER_LOOK != 0 && !wait->polling) {
+        relax();
+        return GR_OK;
+    }
+    double now = gr_clock_seconds();
+    if (wait->begun_s == 0) wait->begun_s = now;
+    double waited = now - wait->begun_s;
+    if (waited >= wait->deadline_s) return fail_late(wait, waited);
+    if (waited < wait->comm->spin_s) {
+        relax();
+        return GR_OK;
+    }
+    if (wait->polling && waited < wait->comm->yield_s) {
+        sched_yield();
+        return GR_OK;
+    }
+    double nap = sleep_rung_s;
+    if (wait->polling) {
+        nap = waited * sleep_polling_share;
+        if (nap < sleep_polling_min_s) nap = sleep_polling_min_s;
+        if (nap > sleep_polling_max_s) nap = sleep_polling_max_s;
+    }
+    if (nap > wait->deadline_s - waited) nap = wait->deadline_s - waited;
+    wait->turns = 0; /* whoever has slept looks at the clock next */
+    atomic_fetch_add(&bell->sleepers, 1);
+    futex_sleep(&bell->value, seen, nap);
+    atomic_fetch_sub(&bell->sleepers, 1);
+    if (!wait->polling) {
+        /* A message of ours may still need this process to be pushed out. */
+        int flag;
+        MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, wait->comm->control, &flag, MPI_STATUS_IGNORE);
+    }
+    return GR_OK;
+}
+
+gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, double deadline_s,
+                          const char *what, int peer) {
+    gr_status status = GR_OK;
+    struct gr_bell *bell = gr_comm_doorbell(comm);
+    struct gr_wait wait;
+    gr_wait_start(&wait, comm, deadline_s, what, peer, true);
+    for (;;) {
+        uint32_t seen = atomic_load(&bell->value);
+        int done = 0;
+        GR_TRY_MPI(MPI_Test(request, &done, MPI_STATUS_IGNORE));
+        if (done) break;
+        GR_TRY(gr_wait_pause(&wait, bell, seen));
+    }
+out:
+    return status;
+}
+
+gr_status gr_mpi_check(int code, const char *call) {
+    if (code == MPI_SUCCESS) return GR_OK;
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int length = 0;
+    MPI_Error_string(code, text, &length);
+    return gr_fail(GR_ERROR_INTERNAL, "%s: %s", call, text);
+}
