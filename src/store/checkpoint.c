@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checkpoints: containers named after their round, of which the newest that is whole is taken.
+ * Rank 0 alone lists, renames and removes; every rank writes, verifies and reads.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/container.h"
+
+enum { CHECKPOINTS_MAX = 1 << 20, DIFFERENCES_MAX = 1024 };
+
+/* "round-000005.h5": *round 5. */
+static bool parse_name(const char *name, uint32_t *round) {
+    unsigned value = 0;
+    int end = 0;
+    char again[32];
+    if (sscanf(name, "round-%9u.h5%n", &value, &end) != 1 || end == 0 || name[end]) return false;
+    snprintf(again, sizeof again, "round-%06u.h5", value);
+    *round = value;
+    return strcmp(name, again) == 0;
+}
+
+static int newest_first(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x > y ? -1 : x < y;
+}
+
+/* The rounds of a folder's checkpoints, newest first. No folder: none. Caller frees *out. */
+static gr_status list_rounds(const char *dir, uint32_t **out, size_t *n) {
+    gr_status status = GR_OK;
+    uint32_t *rounds = NULL, round;
+    size_t room = 0;
+    struct dirent *entry;
+    *out = NULL;
+    *n = 0;
+    DIR *folder = opendir(dir);
+    if (!folder && errno == ENOENT) return GR_OK;
+    if (!folder) return gr_fail(GR_ERROR_DATA, "%s: %s", dir, strerror(errno));
+    while ((entry = readdir(folder)) && *n < CHECKPOINTS_MAX) {
+        if (!parse_name(entry->d_name, &round)) continue;
+        if (*n == room) {
+            uint32_t *grown = realloc(rounds, (room = 2 * room + 16) * sizeof *rounds);
+            if (!grown) {
+                status = gr_fail(GR_ERROR_INTERNAL, "memory for a list of checkpoints was refused");
+                goto out;
+            }
+            rounds = grown;
+        }
+        rounds[(*n)++] = round;
+    }
+    if (*n > 0) qsort(rounds, *n, sizeof *rounds, newest_first);
+    *out = rounds;
+    rounds = NULL;
+out:
+    free(rounds);
+    closedir(folder);
+    return status;
+}
+
+/* ---- writing ----------------------------------------------------------------------------------
+ */
+
+/* Leftovers of writers that were killed. What cannot be removed does no harm. */
+static void remove_temporaries(const char *dir) {
+    struct dirent *entry;
+    DIR *folder = opendir(dir);
+    if (!folder) return;
+    while ((entry = readdir(folder))) {
+        size_t length = strlen(entry->d_name);
+        if (strncmp(entry->d_name, ".round-", 7) == 0 && length > 7 &&
+            strcmp(entry->d_name + length - 4, ".tmp") == 0)
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+    closedir(folder);
+}
+
+/*
+ * Removes all but the newest `keep` up to `round`. Newer ones are damaged, or the run would have
+ * been resumed from them; they do not count, and are overwritten when the run comes to them.
+ */
+static void remove_old(const char *dir, uint32_t round, uint32_t keep) {
+    uint32_t *rounds = NULL, kept = 0;
+    size_t n = 0;
+    char *path = NULL;
+    if (list_rounds(dir, &rounds, &n) != GR_OK) return;
+    for (size_t i = 0; i < n; i++) {
+        if (rounds[i] > round || kept++ < keep) continue;
+        if (gr_text_format(&path, "%s/round-%06u.h5", dir, rounds[i]) != GR_OK) break;
+        unlink(path);
+        gr_free(path);
+    }
+    free(rounds);
+}
+
+/* Rank 0 only: the temporary file becomes the checkpoint. */
+static gr_status publish(const char *dir, const char *temporary, const char *path,
+                         const struct gr_state *state, uint32_t keep) {
+    if (rename(temporary, path) != 0)
+        return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+    gr_status status = gr_file_sync_folder(path);
+    if (status != GR_OK) return status;
+    remove_old(dir, state->round, keep);
+    return GR_OK;
+}
+
+gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struct gr_state *state,
+                              uint32_t keep) {
+    gr_status status = GR_OK;
+    bool first = gr_comm_rank(comm) == 0;
+    char *temporary = NULL, *path = NULL;
+    gr_status mine = gr_text_format(&temporary, "%s/.round-%06u.h5.tmp", dir, state->round);
+    if (mine == GR_OK) mine = gr_text_format(&path, "%s/round-%06u.h5", dir, state->round);
+    GR_TRY(gr_comm_agree(comm, mine));
+    if (first) remove_temporaries(dir);
+    GR_TRY(gr_container_write(comm, temporary, GR_FORMAT_CHECKPOINT, state));
+    GR_TRY(gr_comm_agree(comm, first ? publish(dir, temporary, path, state, keep) : GR_OK));
+out:
+    if (status != GR_OK && first && temporary) unlink(temporary);
+    gr_free(path);
+    gr_free(temporary);
+    return status;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------
+ */
+
+struct differences {
+    char text[DIFFERENCES_MAX];
+};
+
+static void differ(struct differences *d, const char *format, ...) GR_PRINTF(2, 3);
+static void differ(struct differences *d, const char *format, ...) {
+    size_t length = strlen(d->text);
+    va_list arguments;
+    if (length > 0 && length + 3 < sizeof d->text) {
+        memcpy(d->text + length, "; ", 3);
+        length += 2;
+    }
+    va_start(arguments, format);
+    vsnprintf(d->text + length, sizeof d->text - length, format, arguments);
+    va_end(arguments);
+}
+
+static void shape_text(const struct gr_tensor *tensor, char *out, size_t size) {
+    int used = snprintf(out, size, "[");
+    for (size_t d = 0; d < tensor->n_dims; d++)
+        used += snprintf(out + used, size - (size_t)used, d ? ", %zu" : "%zu", tensor->shape[d]);
+    snprintf(out + used, size - (size_t)used, "]");
+}
+
+static void compare_layouts(const struct gr_layout *found, const struct gr_layout *expected,
+                            struct differences *d) {
+    if (gr_layout_equal(found, expected)) return;
+    if (found->n_tensors != expected->n_tensors)
+        differ(d, "found %zu tensors, expected %zu", found->n_tensors, expected->n_tensors);
+    for (size_t t = 0; t < found->n_tensors && t < expected->n_tensors; t++) {
+        const struct gr_tensor *a = &found->tensors[t], *b = &expected->tensors[t];
+        char is[128], should[128];
+        shape_text(a, is, sizeof is);
+        shape_text(b, should, sizeof should);
+        if (strcmp(a->name, b->name) == 0 && strcmp(is, should) == 0) continue;
+        differ(d, "found tensor %s %s, expected %s %s", a->name, is, b->name, should);
+        return;
+    }
+}
+
+/* GR_ERROR_CONFIG when the checkpoint is whole but belongs to another run. */
+static gr_status compare(const struct gr_container *c, const struct gr_state *state) {
+    struct differences d = {""};
+    char digest[GR_DIGEST_HEX];
+    gr_digest_hex(state->config_digest, digest);
+    if (strcmp(c->format, GR_FORMAT_CHECKPOINT) != 0)
+        differ(&d, "found format %s, expected %s", c->format, GR_FORMAT_CHECKPOINT);
+    compare_layouts(&c->layout, state->layout, &d);
+    if (c->n_server != state->n_server)
+        differ(&d, "found %zu vectors of server state, expected %zu", c->n_server, state->n_server);
+    for (size_t i = 0; i < c->n_server && i < state->n_server; i++)
+        if (strcmp(c->server_name[i], state->server_name[i]) != 0)
+            differ(&d, "found server state %s, expected %s", c->server_name[i],
+                   state->server_name[i]);
+    if (c->n_silos != state->n_silos)
+        differ(&d, "found %u silos, expected %u", c->n_silos, state->n_silos);
+    if (strcmp(c->config_digest, digest) != 0)
+        differ(&d, "found config digest %.16s..., expected %.16s...", c->config_digest, digest);
+    if (!d.text[0]) return GR_OK;
+    return gr_fail(GR_ERROR_CONFIG, "%s: a checkpoint of another model or config: %s", c->path,
+                   d.text);
+}
+
+static gr_status load(const struct gr_container *c, struct gr_state *state) {
+    gr_status status = GR_OK;
+    GR_TRY(gr_container_load(c, 0, state->parameters));
+    for (size_t i = 0; i < state->n_server; i++)
+        GR_TRY(gr_container_load(c, 1 + i, state->server[i]));
+    memcpy(state->silo_rounds, c->silo_rounds, c->n_silos * sizeof *c->silo_rounds);
+    state->round = c->round;
+out:
+    return status;
+}
+
+/* Collective. GR_ERROR_DATA before anything in `state` has been touched: it is damaged. */
+static gr_status read_one(struct gr_comm *comm, const char *path, struct gr_state *state,
+                          bool *loading) {
+    gr_status status = GR_OK;
+    struct gr_container container = {0};
+    GR_TRY(gr_comm_agree(comm, gr_container_open(path, &container)));
+    GR_TRY(gr_comm_agree(comm, compare(&container, state)));
+    GR_TRY(gr_comm_agree(comm,
+                         gr_container_verify(&container, gr_comm_rank(comm), gr_comm_size(comm))));
+    *loading = true;
+    GR_TRY(gr_comm_agree(comm, load(&container, state)));
+out:
+    gr_container_close(&container);
+    return status;
+}
+
+/* Adds a line, without the folder's name. */
+static gr_status note_passed_over(char **lines, const char *dir, const char *message) {
+    size_t prefix = strlen(dir) + 1;
+    char *longer = NULL;
+    if (strncmp(message, dir, prefix - 1) == 0 && message[prefix - 1] == '/') message += prefix;
+    gr_status status =
+        gr_text_format(&longer, "%s%s%s", *lines ? *lines : "", *lines ? "\n" : "", message);
+    if (status != GR_OK) return status;
+    gr_free(*lines);
+    *lines = longer;
+    return GR_OK;
+}
+
+/* Collective. Rank 0's list on all ranks; caller frees *rounds. */
+static gr_status share_rounds(struct gr_comm *comm, const char *dir, uint32_t **rounds, size_t *n) {
+    gr_status status = GR_OK;
+    uint64_t count = 0;
+    *rounds = NULL;
+    GR_TRY(gr_comm_agree(comm, gr_comm_rank(comm) == 0 ? list_rounds(dir, rounds, n) : GR_OK));
+    count = *n;
+    GR_TRY(gr_comm_broadcast(comm, &count, sizeof count));
+    if (gr_comm_rank(comm) != 0) *rounds = malloc((size_t)count * sizeof **rounds + 1);
+    GR_TRY(gr_comm_agree(comm, *rounds || count == 0
+                                   ? GR_OK
+                                   : gr_fail(GR_ERROR_INTERNAL, "memory for a list was refused")));
+    if (count > 0) GR_TRY(gr_comm_broadcast(comm, *rounds, (size_t)count * sizeof **rounds));
+    *n = (size_t)count;
+out:
+    return status;
+}
+
+gr_status gr_checkpoint_read(struct gr_comm *comm, const char *dir, struct gr_state *state,
+                             bool *found, char **passed_over) {
+    gr_status status = GR_OK;
+    uint32_t *rounds = NULL;
+    size_t n = 0;
+    char *path = NULL;
+    *found = false;
+    *passed_over = NULL;
+    GR_TRY(share_rounds(comm, dir, &rounds, &n));
+    for (size_t i = 0; i < n && !*found; i++) {
+        bool loading = false;
+        GR_TRY(gr_comm_agree(comm, gr_text_format(&path, "%s/round-%06u.h5", dir, rounds[i])));
+        status = read_one(comm, path, state, &loading);
+        gr_free(path);
+        path = NULL;
+        if (status == GR_OK)
+            *found = true;
+        else if (status != GR_ERROR_DATA || loading)
+            goto out;
+        else
+            GR_TRY(gr_comm_agree(comm, note_passed_over(passed_over, dir, gr_message())));
+    }
+    status = GR_OK;
+out:
+    gr_free(path);
+    free(rounds);
+    if (status != GR_OK) {
+        gr_free(*passed_over);
+        *passed_over = NULL;
+    }
+    return status;
+}

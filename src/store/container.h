@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Container: the HDF5 file that checkpoints and model files have in common, written by all ranks
+ * or by one process, and read by any process for itself. The form is described in
+ * <granary/store.h>; a seal (seal.h) covers every byte that is not a tensor's, and the digests in
+ * /global/digests cover the tensors, piece by piece (pieces.h).
+ *
+ * Lifetime: gr_container_open fills a caller's struct, gr_container_close releases it, also a
+ * half-opened or zeroed one.
+ */
+#ifndef GRANARY_STORE_CONTAINER_H
+#define GRANARY_STORE_CONTAINER_H
+
+#include <granary/store.h>
+#include <hdf5.h>
+
+#include "store/pieces.h"
+
+enum { GR_CONTAINER_VERSION = 1, GR_CONTAINER_VECTORS_MAX = 1 + GR_SERVER_VECTORS_MAX };
+
+#define GR_FORMAT_CHECKPOINT "granary-checkpoint"
+#define GR_FORMAT_MODEL      "granary-model"
+
+/*
+ * Collective over `comm`, or not collective where comm is NULL: one process writes all. Writes
+ * PATH, whatever was there; verified against memory and on disk when it returns GR_OK. On failure
+ * something unusable may be left at PATH. Errors: GR_ERROR_WRITE.
+ */
+gr_status gr_container_write(struct gr_comm *comm, const char *path, const char *format,
+                             const struct gr_state *state) GR_CHECKED;
+
+struct gr_container {
+    const char *path; /* borrowed */
+    int fd;           /* plain reads of tensors; owned when `opened` */
+    bool opened;
+    char *format, *architecture, *config_digest; /* owned */
+    uint32_t round, n_silos;
+    uint32_t *silo_rounds;   /* owned */
+    struct gr_layout layout; /* owned */
+    size_t n_server;
+    char server_name[GR_SERVER_VECTORS_MAX][GR_TENSOR_NAME_MAX];
+    uint64_t *offset[GR_CONTAINER_VECTORS_MAX]; /* file position of each tensor; owned */
+    struct gr_piece *pieces;                    /* owned */
+    size_t n_pieces;
+    unsigned char (*digests)[GR_DIGEST_BYTES]; /* of the pieces; owned */
+};
+
+/* Everything but the tensors, whose bytes are still to be verified. Errors: GR_ERROR_DATA. */
+gr_status gr_container_open(const char *path, struct gr_container *out) GR_CHECKED;
+void gr_container_close(struct gr_container *container);
+
+/* Digests the share of pieces that `rank` of `size` has. GR_ERROR_DATA naming tensor and rows. */
+gr_status gr_container_verify(const struct gr_container *container, int rank, int size) GR_CHECKED;
+
+/* Reads one vector, layout.size floats; the gaps between tensors become zero. */
+gr_status gr_container_load(const struct gr_container *container, size_t vector,
+                            float *out) GR_CHECKED;
+
+#endif

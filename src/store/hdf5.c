@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* HDF5's errors as messages, and its attributes as text and numbers. */
+#include "store/hdf5.h"
+
+#include <string.h>
+
+/* A text attribute larger than this would not fit into an object header. */
+enum { TEXT_MAX = 60000 };
+
+gr_status gr_hdf5_start(void) {
+    if (H5open() < 0 || H5Eset_auto2(H5E_DEFAULT, NULL, NULL) < 0)
+        return gr_fail(GR_ERROR_INTERNAL, "the HDF5 library does not start");
+    return GR_OK;
+}
+
+struct reason {
+    char text[256];
+};
+
+/* The first entry on the way up is where the error happened. */
+static herr_t take_reason(unsigned n, const H5E_error2_t *error, void *context) {
+    struct reason *reason = context;
+    if (n == 0 && error->desc)
+        gr_text_quote(error->desc, strlen(error->desc), reason->text, sizeof reason->text);
+    return 0;
+}
+
+gr_status gr_hdf5_fail(gr_status status, const char *path, const char *what) {
+    struct reason reason = {"no reason given"};
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_reason, &reason);
+    H5Eclear2(H5E_DEFAULT);
+    return gr_fail(status, "%s: %s: %s", path, what, reason.text);
+}
+
+static gr_status set_attribute(hid_t at, const char *path, const char *name, hid_t stored,
+                               hid_t given, const void *value) {
+    gr_status status = GR_OK;
+    hid_t space = H5Screate(H5S_SCALAR), attribute = -1;
+    if (space >= 0) attribute = H5Acreate2(at, name, stored, space, H5P_DEFAULT, H5P_DEFAULT);
+    if (attribute < 0 || H5Awrite(attribute, given, value) < 0)
+        status = gr_hdf5_fail(GR_ERROR_WRITE, path, name);
+    if (attribute >= 0) H5Aclose(attribute);
+    if (space >= 0) H5Sclose(space);
+    return status;
+}
+
+gr_status gr_hdf5_set_text(hid_t at, const char *path, const char *name, const char *text) {
+    size_t length = strlen(text);
+    if (length > TEXT_MAX)
+        return gr_fail(GR_ERROR_INTERNAL, "%s: %s has %zu bytes, at most %d can be stored", path,
+                       name, length, TEXT_MAX);
+    hid_t type = H5Tcopy(H5T_C_S1);
+    if (type < 0 || H5Tset_size(type, length > 0 ? length : 1) < 0 ||
+        H5Tset_strpad(type, H5T_STR_NULLPAD) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0) {
+        gr_status status = gr_hdf5_fail(GR_ERROR_INTERNAL, path, name);
+        if (type >= 0) H5Tclose(type);
+        return status;
+    }
+    gr_status status = set_attribute(at, path, name, type, type, text);
+    H5Tclose(type);
+    return status;
+}
+
+gr_status gr_hdf5_set_number(hid_t at, const char *path, const char *name, uint64_t number) {
+    return set_attribute(at, path, name, H5T_STD_U64LE, H5T_NATIVE_UINT64, &number);
+}
+
+/* Opens a scalar attribute of the class wanted. */
+static gr_status open_scalar(hid_t at, const char *path, const char *name, H5T_class_t class,
+                             hid_t *attribute, hid_t *type) {
+    *type = -1;
+    *attribute = H5Aopen(at, name, H5P_DEFAULT);
+    if (*attribute < 0) return gr_hdf5_fail(GR_ERROR_DATA, path, name);
+    *type = H5Aget_type(*attribute);
+    hid_t space = H5Aget_space(*attribute);
+    bool good = *type >= 0 && H5Tget_class(*type) == class && space >= 0 &&
+                H5Sget_simple_extent_npoints(space) == 1;
+    if (space >= 0) H5Sclose(space);
+    if (!good)
+        return gr_fail(GR_ERROR_DATA, "%s: attribute %s: not of the type expected", path, name);
+    return GR_OK;
+}
+
+static void close_scalar(hid_t attribute, hid_t type) {
+    if (type >= 0) H5Tclose(type);
+    if (attribute >= 0) H5Aclose(attribute);
+}
+
+gr_status gr_hdf5_get_text(hid_t at, const char *path, const char *name, char **out) {
+    gr_status status = GR_OK;
+    hid_t attribute = -1, type = -1;
+    char *text = NULL;
+    size_t length = 0;
+    GR_TRY(open_scalar(at, path, name, H5T_STRING, &attribute, &type));
+    length = H5Tget_size(type);
+    if (length == 0 || length > TEXT_MAX || H5Tis_variable_str(type) != 0) {
+        status = gr_fail(GR_ERROR_DATA, "%s: attribute %s: not a text of 1 to %d bytes", path, name,
+                         TEXT_MAX);
+        goto out;
+    }
+    GR_TRY(gr_allocate_zero(length + 1, 1, name, &text));
+    if (H5Aread(attribute, type, text) < 0) {
+        status = gr_hdf5_fail(GR_ERROR_DATA, path, name);
+        goto out;
+    }
+    *out = text;
+    text = NULL;
+out:
+    gr_free(text);
+    close_scalar(attribute, type);
+    return status;
+}
+
+gr_status gr_hdf5_get_number(hid_t at, const char *path, const char *name, uint64_t *out) {
+    gr_status status = GR_OK;
+    hid_t attribute = -1, type = -1;
+    GR_TRY(open_scalar(at, path, name, H5T_INTEGER, &attribute, &type));
+    if (H5Aread(attribute, H5T_NATIVE_UINT64, out) < 0)
+        status = gr_hdf5_fail(GR_ERROR_DATA, path, name);
+out:
+    close_scalar(attribute, type);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The few HDF5 calls that store needs, with our status and messages. HDF5's own printing is off
+ * between gr_hdf5_start and the end of the process. Collective where the file is open on several
+ * ranks and something is created.
+ */
+#ifndef GRANARY_STORE_HDF5_H
+#define GRANARY_STORE_HDF5_H
+
+#include <granary/base.h>
+#include <hdf5.h>
+
+gr_status gr_hdf5_start(void) GR_CHECKED;
+
+/* gr_fail with the reason that HDF5 gives: "PATH: WHAT: reason". */
+gr_status gr_hdf5_fail(gr_status status, const char *path, const char *what);
+
+/* Attributes of the object `at`: fixed-length text, and unsigned numbers. */
+gr_status gr_hdf5_set_text(hid_t at, const char *path, const char *name,
+                           const char *text) GR_CHECKED;
+gr_status gr_hdf5_set_number(hid_t at, const char *path, const char *name,
+                             uint64_t number) GR_CHECKED;
+/* Caller frees *out. Errors: GR_ERROR_DATA. */
+gr_status gr_hdf5_get_text(hid_t at, const char *path, const char *name, char **out) GR_CHECKED;
+gr_status gr_hdf5_get_number(hid_t at, const char *path, const char *name,
+                             uint64_t *out) GR_CHECKED;
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Model files: containers written and read by one process. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/container.h"
+
+gr_status gr_model_file_write(const char *path, const struct gr_state *state) {
+    gr_status status = GR_OK;
+    char *temporary = NULL;
+    GR_TRY(gr_text_format(&temporary, "%s.tmp", path));
+    GR_TRY(gr_container_write(NULL, temporary, GR_FORMAT_MODEL, state));
+    if (rename(temporary, path) != 0) {
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+        goto out;
+    }
+    GR_TRY(gr_file_sync_folder(path));
+out:
+    if (status != GR_OK && temporary) unlink(temporary);
+    gr_free(temporary);
+    return status;
+}
+
+gr_status gr_model_file_read(const char *path, struct gr_model_file *out) {
+    gr_status status = GR_OK;
+    struct gr_container container;
+    memset(out, 0, sizeof *out);
+    status = gr_container_open(path, &container);
+    if (status != GR_OK) return status;
+    GR_TRY(gr_allocate(container.layout.size, sizeof *out->parameters, "parameters",
+                       &out->parameters));
+    GR_TRY(gr_container_load(&container, 0, out->parameters));
+    out->digests_match = gr_container_verify(&container, 0, 1) == GR_OK;
+    out->round = container.round;
+    out->n_server = container.n_server;
+    out->n_silos = container.n_silos;
+    snprintf(out->format, sizeof out->format, "%s", container.format);
+    snprintf(out->config_digest, sizeof out->config_digest, "%s", container.config_digest);
+    out->architecture = container.architecture;
+    container.architecture = NULL;
+    out->layout = container.layout;
+    memset(&container.layout, 0, sizeof container.layout);
+out:
+    gr_container_close(&container);
+    if (status != GR_OK) gr_model_file_release(out);
+    return status;
+}
+
+void gr_model_file_release(struct gr_model_file *file) {
+    gr_free(file->architecture);
+    gr_layout_release(&file->layout);
+    gr_free(file->parameters);
+    memset(file, 0, sizeof *file);
+}
