@@ -100,8 +100,10 @@ static gr_status reserve(const struct writer *w) {
 static gr_status create_file(struct writer *w) {
     gr_status status = GR_OK;
     hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
+    /* No sieve: what is written must be with the kernel at once, for it is read back. */
     if (creation < 0 || access < 0 ||
         H5Pset_userblock(creation, gr_seal_bytes(w->n_datasets)) < 0 ||
+        H5Pset_sieve_buf_size(access, 0) < 0 ||
         (w->comm && H5Pset_fapl_mpio(access, gr_comm_handle(w->comm), MPI_INFO_NULL) < 0))
         status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, "create");
     if (status == GR_OK) {
