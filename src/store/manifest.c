@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * manifest.json: what ran, on what, with what result. It is written whole each time, from what the
+ * caller knows now and the stretches of the run that came before.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/run_directory.h"
+
+enum { MANIFEST_MAX = 64 << 20 };
+
+static gr_status manifest_path(const char *run_path, char **out) {
+    return gr_text_format(out, "%s/manifest.json", run_path);
+}
+
+gr_status gr_manifest_earlier(const char *run_path, json_t **out) {
+    gr_status status = GR_OK;
+    char *path = NULL, *text = NULL;
+    size_t length = 0, i;
+    json_t *manifest = NULL, *stretches, *stretch;
+    json_error_t error;
+    *out = NULL;
+    GR_TRY(manifest_path(run_path, &path));
+    if (access(path, F_OK) == 0) {
+        GR_TRY(gr_file_read(path, MANIFEST_MAX, GR_ERROR_DATA, &text, &length));
+        manifest = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+        stretches = json_object_get(manifest, "stretches");
+        if (!json_is_array(stretches)) {
+            status =
+                gr_fail(GR_ERROR_DATA, "%s: not a manifest of ours; move it away to go on", path);
+            goto out;
+        }
+        /* We hold the lock: who says that it is still running has died. */
+        json_array_foreach(stretches, i, stretch) {
+            const char *outcome = json_string_value(json_object_get(stretch, "outcome"));
+            if (outcome && strcmp(outcome, "running") == 0)
+                json_object_set_new(stretch, "outcome", json_string("interrupted"));
+        }
+        *out = json_deep_copy(stretches);
+    } else {
+        *out = json_array();
+    }
+    if (!*out) status = gr_fail(GR_ERROR_INTERNAL, "memory for a manifest was refused");
+out:
+    json_decref(manifest);
+    gr_free(text);
+    gr_free(path);
+    return status;
+}
+
+static json_t *text_or_null(const char *text) {
+    json_t *json = text ? json_string(text) : NULL;
+    return json ? json : json_null();
+}
+
+static json_t *hex(const unsigned char digest[GR_DIGEST_BYTES]) {
+    char text[GR_DIGEST_HEX];
+    gr_digest_hex(digest, text);
+    return json_string(text);
+}
+
+static json_t *software(void) {
+    struct gr_version versions[GR_VERSIONS_MAX];
+    size_t n = gr_versions_list(versions);
+    json_t *json = json_object();
+    for (size_t i = 0; i < n; i++)
+        json_object_set_new(json, versions[i].name, json_string(versions[i].value));
+    return json;
+}
+
+static json_t *stretches(const struct gr_run_directory *run, const struct gr_manifest *manifest) {
+    json_t *json = json_deep_copy(run->earlier);
+    json_array_append_new(json, json_pack("{s:o, s:o, s:i, s:i, s:i, s:o}", "started",
+                                          text_or_null(manifest->started_utc), "ended",
+                                          text_or_null(manifest->ended_utc), "resumed_from",
+                                          (int)manifest->resumed_from, "rounds_done",
+                                          (int)manifest->rounds_done, "ranks", manifest->ranks,
+                                          "outcome", text_or_null(manifest->outcome)));
+    return json;
+}
+
+static json_t *placement(const struct gr_manifest *manifest) {
+    json_t *json = json_array();
+    for (uint32_t i = 0; manifest->host_of && i < manifest->n_silos; i++)
+        json_array_append_new(json, json_integer(manifest->host_of[i]));
+    return json;
+}
+
+static json_t *compose(const struct gr_run_directory *run, const struct gr_manifest *manifest) {
+    json_t *json = json_object(), *architecture = NULL;
+    if (manifest->architecture) architecture = json_loads(manifest->architecture, 0, NULL);
+    json_object_set_new(json, "format", json_string("granary-manifest"));
+    json_object_set_new(json, "version", json_integer(1));
+    json_object_set_new(json, "name", text_or_null(manifest->config->run.name));
+    json_object_set_new(json, "outcome", text_or_null(manifest->outcome));
+    json_object_set_new(json, "rounds", json_integer(manifest->config->run.rounds));
+    json_object_set_new(json, "rounds_done", json_integer(manifest->rounds_done));
+    json_object_set_new(json, "model_digest", text_or_null(manifest->model_digest));
+    json_object_set_new(json, "seed", json_integer((json_int_t)manifest->config->run.seed));
+    json_object_set_new(json, "config_digest", hex(manifest->config_digest));
+    json_object_set_new(json, "data_fingerprint", text_or_null(manifest->data_fingerprint));
+    json_object_set_new(json, "architecture", architecture ? architecture : json_null());
+    json_object_set_new(json, "parameters", json_integer((json_int_t)manifest->n_parameters));
+    json_object_set_new(json, "silos", json_integer(manifest->n_silos));
+    json_object_set_new(json, "ranks", json_integer(manifest->ranks));
+    json_object_set_new(json, "nodes", json_integer(manifest->nodes));
+    json_object_set_new(json, "rank_of_silo", placement(manifest));
+    json_object_set_new(
+        json, "privacy",
+        json_pack("{s:s, s:s}", "mechanism", "none", "statement",
+                  "No noise was added and no update was clipped or masked: the model may reveal "
+                  "what single rows it was trained on were like."));
+    json_object_set_new(json, "stretches", stretches(run, manifest));
+    json_object_set_new(json, "software", software());
+    return json;
+}
+
+gr_status gr_manifest_write(const struct gr_run_directory *run,
+                            const struct gr_manifest *manifest) {
+    gr_status status = GR_OK;
+    char *path = NULL, *text = NULL;
+    json_t *json = compose(run, manifest);
+    text = json_dumps(json, JSON_INDENT(2));
+    if (!text) {
+        status = gr_fail(GR_ERROR_INTERNAL, "a manifest cannot be made: memory, or text that is "
+                                            "not UTF-8");
+        goto out;
+    }
+    GR_TRY(manifest_path(run->path, &path));
+    GR_TRY(gr_file_write(path, text, strlen(text)));
+out:
+    free(text);
+    gr_free(path);
+    json_decref(json);
+    return status;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The run directory: where it is, whose it is, and the link to the latest. One process at a time
+ * holds it, through a lock that the system drops when the process ends, however it ends.
+ */
+#include "store/run_directory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static gr_status make_folder(const char *path) {
+    if (mkdir(path, 0777) == 0 || errno == EEXIST) return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "run directory %s: %s", path, strerror(errno));
+}
+
+/* The folder and all those above it. */
+static gr_status make_folders(const char *path) {
+    gr_status status = GR_OK;
+    char *part = NULL;
+    GR_TRY(gr_text_format(&part, "%s", path));
+    for (char *at = part + 1; part[0] && *at; at++) {
+        if (*at != '/') continue;
+        *at = '\0';
+        GR_TRY(make_folder(part));
+        *at = '/';
+    }
+    GR_TRY(make_folder(part));
+out:
+    gr_free(part);
+    return status;
+}
+
+/* "20261121-093000-1234": Coordinated Universal Time and the process. */
+static void make_id(char out[64]) {
+    time_t now = time(NULL);
+    struct tm utc;
+    char text[32];
+    gmtime_r(&now, &utc);
+    strftime(text, sizeof text, "%Y%m%d-%H%M%S", &utc);
+    snprintf(out, 64, "%s-%ld", text, (long)getpid());
+}
+
+/* Sets DIRECTORY/latest to point at `name` beside it: a new link renamed over the old one. */
+static gr_status set_latest(const char *directory, const char *name) {
+    gr_status status = GR_OK;
+    char *fresh = NULL, *latest = NULL;
+    GR_TRY(gr_text_format(&latest, "%s/latest", directory));
+    GR_TRY(gr_text_format(&fresh, "%s/.latest-%ld", directory, (long)getpid()));
+    unlink(fresh);
+    if (symlink(name, fresh) != 0 || rename(fresh, latest) != 0) {
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", latest, strerror(errno));
+        unlink(fresh);
+    }
+out:
+    gr_free(fresh);
+    gr_free(latest);
+    return status;
+}
+
+/* The path that DIRECTORY/latest points at, so that it stays the same when the link moves on. */
+static gr_status find_latest(const char *directory, char **out) {
+    gr_status status = GR_OK;
+    char *link = NULL, target[PATH_MAX];
+    GR_TRY(gr_text_format(&link, "%s/latest", directory));
+    ssize_t n = readlink(link, target, sizeof target - 1);
+    if (n < 0) {
+        status = gr_fail(GR_ERROR_USAGE, "nothing to resume: %s: %s", link, strerror(errno));
+        goto out;
+    }
+    target[n] = '\0';
+    if (target[0] == '/')
+        status = gr_text_format(out, "%s", target);
+    else
+        status = gr_text_format(out, "%s/%s", directory, target);
+out:
+    gr_free(link);
+    return status;
+}
+
+static gr_status take_lock(struct gr_run_directory *run) {
+    gr_status status = GR_OK;
+    char *path = NULL;
+    GR_TRY(gr_text_format(&path, "%s/lock", run->path));
+    run->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (run->lock < 0) {
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+        goto out;
+    }
+    if (flock(run->lock, LOCK_EX | LOCK_NB) != 0)
+        status = errno == EWOULDBLOCK
+                     ? gr_fail(GR_ERROR_WRITE, "%s: in use by another run", run->path)
+                     : gr_fail(GR_ERROR_WRITE, "%s: cannot be locked: %s", path, strerror(errno));
+out:
+    gr_free(path);
+    return status;
+}
+
+/* A run is there as soon as any of its files is. */
+static bool holds_run(int folder) {
+    static const char *const files[] = {"manifest.json", "resolved.yaml", "metrics.jsonl",
+                                        "events.jsonl", "model.h5"};
+    struct stat info;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (fstatat(folder, files[i], &info, AT_SYMLINK_NOFOLLOW) == 0) return true;
+    return false;
+}
+
+static gr_status enter(struct gr_run_directory *run, bool resume) {
+    gr_status status = GR_OK;
+    char *checkpoints = NULL;
+    int folder = open(run->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", run->path, strerror(errno));
+    /* The lock first: two runs that start together must not both find the folder empty. */
+    GR_TRY(take_lock(run));
+    if (holds_run(folder) && !resume) {
+        status =
+            gr_fail(GR_ERROR_WRITE,
+                    "%s: holds a run; resume it with --resume, or name another folder", run->path);
+        goto out;
+    }
+    GR_TRY(gr_text_format(&checkpoints, "%s/checkpoints", run->path));
+    GR_TRY(make_folder(checkpoints));
+    GR_TRY(gr_manifest_earlier(run->path, &run->earlier));
+out:
+    gr_free(checkpoints);
+    close(folder);
+    return status;
+}
+
+gr_status gr_run_directory_open(const struct gr_config *config, const char *path, bool resume,
+                                struct gr_run_directory **out) {
+    gr_status status = GR_OK;
+    struct gr_run_directory *run = NULL;
+    const char *directory = config->run.directory;
+    char id[64], *name = NULL;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *run, "run directory", &run));
+    run->lock = -1;
+    if (path) {
+        GR_TRY(gr_text_format(&run->path, "%s", path));
+    } else if (resume) {
+        GR_TRY(find_latest(directory, &run->path));
+    } else {
+        make_id(id);
+        GR_TRY(gr_text_format(&name, "%s-%s", config->run.name, id));
+        GR_TRY(gr_text_format(&run->path, "%s/%s", directory, name));
+    }
+    GR_TRY(make_folders(run->path));
+    GR_TRY(enter(run, resume));
+    if (name) GR_TRY(set_latest(directory, name));
+    *out = run;
+    run = NULL;
+out:
+    gr_free(name);
+    gr_run_directory_close(run);
+    return status;
+}
+
+const char *gr_run_directory_path(const struct gr_run_directory *run) {
+    return run->path;
+}
+
+void gr_run_directory_close(struct gr_run_directory *run) {
+    if (!run) return;
+    if (run->lock >= 0) close(run->lock);
+    json_decref(run->earlier);
+    gr_free(run->path);
+    gr_free(run);
+}

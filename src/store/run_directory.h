@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the run directory and the manifest in it share. */
+#ifndef GRANARY_STORE_RUN_DIRECTORY_H
+#define GRANARY_STORE_RUN_DIRECTORY_H
+
+#include <granary/store.h>
+#include <jansson.h>
+
+struct gr_run_directory {
+    char *path;      /* owned */
+    int lock;        /* descriptor that holds the lock */
+    json_t *earlier; /* stretches of the run before this process; array; owned */
+};
+
+/* The stretches that PATH/manifest.json tells of, with those cut short by a death marked. */
+gr_status gr_manifest_earlier(const char *run_path, json_t **out) GR_CHECKED;
+
+/* Libraries and processor: "name" and "value" one after the other; caller releases. */
+struct gr_version {
+    char name[24];
+    char value[160];
+};
+enum { GR_VERSIONS_MAX = 20 };
+size_t gr_versions_list(struct gr_version out[GR_VERSIONS_MAX]);
+
+#endif
