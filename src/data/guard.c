@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads an HDF5 file of the user's in a child process.
+ * Reads an HDF5 file of the user's in a child process, and writes one in a child process.
  *
  * Why: libhdf5 1.10.8, which current systems ship, can be made to crash, to loop or to ask for any
  * amount of memory by a file whose metadata is damaged, be it by a bad disk or on purpose. In the
@@ -13,6 +13,10 @@
  * goes on. Each byte is read once, so the guard costs a fork and a round trip per window (about a
  * millisecond, and 20 microseconds for each 256 KiB), and since nothing is read again after
  * checking, a file that changes meanwhile cannot slip through.
+ *
+ * Writing: when a disk is full, libhdf5 1.10.8 cannot close the file, keeps a dangling reference to
+ * it, and crashes in its exit handler, long after the error has been reported. A child that wrote
+ * leaves without exit handlers.
  *
  * The child calls no MPI function: HDF5 is initialised before the fork, because its parallel build
  * registers itself with MPI then. It leaves with _exit, so that no exit handler of MPI's runs.
@@ -117,13 +121,18 @@ static gr_status answer(struct gr_reader *reader, const struct guard_request *re
     return status;
 }
 
-static _Noreturn void serve(struct gr_reader *reader, int socket, pid_t parent,
-                            const struct gr_guard_limits *limits) {
-    struct guard_request request;
+/* What every child begins with. It is not to outlive its parent. */
+static void settle(pid_t parent) {
     settle_signals();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
     limit(RLIMIT_CORE, 0);
+}
+
+static _Noreturn void serve(struct gr_reader *reader, int socket, pid_t parent,
+                            const struct gr_guard_limits *limits) {
+    struct guard_request request;
+    settle(parent);
     limit_memory(limits->memory_bytes);
     limit_cpu(limits->cpu_seconds);
     gr_status status = reader->operations->open(reader);
@@ -265,6 +274,42 @@ out:
     if (status != GR_OK) guard_close(reader);
     return status;
 }
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+gr_status gr_guard_write(const char *path, gr_status (*work)(void *context), void *context) {
+    static const struct gr_table_shape no_shape;
+    struct guard_reply reply;
+    ssize_t got;
+    int ends[2], how = 0;
+    if (H5open() < 0) return gr_fail(GR_ERROR_INTERNAL, "HDF5 did not start");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return gr_fail(GR_ERROR_INTERNAL, "%s: a socket pair: %s", path, strerror(errno));
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        settle(parent);
+        send_reply(ends[1], work(context), &no_shape);
+        _exit(0);
+    }
+    close(ends[1]);
+    do
+        got = child < 0 ? 0 : recv(ends[0], &reply, sizeof reply, 0);
+    while (got < 0 && errno == EINTR);
+    close(ends[0]);
+    if (child < 0)
+        return gr_fail(GR_ERROR_INTERNAL, "%s: a process to write it in: %s", path,
+                       strerror(errno));
+    while (waitpid(child, &how, 0) < 0 && errno == EINTR)
+        continue;
+    if (got != (ssize_t)sizeof reply)
+        return gr_fail(GR_ERROR_WRITE, "%s: writing it ended in signal %d", path,
+                       WIFSIGNALED(how) ? WTERMSIG(how) : 0);
+    reply.message[sizeof reply.message - 1] = '\0';
+    return reply.status == GR_OK ? GR_OK : gr_fail(reply.status, "%s", reply.message);
+}
+
+/* ---- the guarded reader --------------------------------------------------------------------- */
 
 /* A window is 16 MiB at most: seconds are ample even where eight ranks share a slow disk. */
 static gr_status guard_open(struct gr_reader *reader) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading in a child process: why and how is in guard.c. */
+/* Reading and writing in a child process: why and how is in guard.c. */
 #ifndef GRANARY_DATA_GUARD_H
 #define GRANARY_DATA_GUARD_H
 
@@ -15,5 +15,12 @@ struct gr_guard_limits {
 /* Opens `reader` through `inner`, which runs in a child and reads into reader->window. */
 gr_status gr_guard_open(struct gr_reader *reader, const struct gr_reader_operations *inner,
                         const struct gr_guard_limits *limits) GR_CHECKED;
+
+/*
+ * Runs `work`, which writes the HDF5 file `path`, in a child, and returns its status and message.
+ * Waits as long as the writing takes.
+ */
+gr_status gr_guard_write(const char *path, gr_status (*work)(void *context),
+                         void *context) GR_CHECKED;
 
 #endif

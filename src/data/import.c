@@ -4,7 +4,7 @@
  * compressed, so that a silo's rows are read at the disk's rate, and small enough that few rows
  * come along which the silo does not own.
  */
-#include "data/reader.h"
+#include "data/guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -176,40 +176,55 @@ static gr_status check_range(const struct gr_reader *reader, size_t first, size_
     return GR_OK;
 }
 
-gr_status gr_import_idx(const char *features, const char *labels, size_t first, size_t limit,
-                        const char *out_path) {
-    struct gr_table_config table = {0};
-    struct table_file t = {.path = out_path, .file = -1, .features = -1, .labels = -1};
+/* What the child is told. */
+struct import {
+    struct gr_table_config table;
+    struct table_file file;
+    size_t first, limit;
+};
+
+/* In the child. Whatever HDF5 still holds after a failure ends with it. */
+static gr_status write_table(void *context) {
+    struct import *import = context;
+    struct table_file *t = &import->file;
     struct gr_reader reader = {0};
     struct gr_table_shape shape;
     int32_t *window = NULL;
     uint32_t n_classes;
     size_t n;
-    bool made = false;
     gr_status status;
-    GR_TRY(gr_text_format(&table.features, "%s", features));
-    GR_TRY(gr_text_format(&table.labels, "%s", labels));
-    GR_TRY(gr_text_format(&t.temporary, "%s.tmp", out_path));
     GR_TRY(gr_allocate(GR_LABEL_WINDOW, sizeof *window, "labels", &window));
-    GR_TRY(gr_reader_open(&table, GR_SOURCE_IDX, &reader));
-    GR_TRY(check_range(&reader, first, limit, &n));
+    GR_TRY(gr_reader_open(&import->table, GR_SOURCE_IDX, &reader));
+    GR_TRY(check_range(&reader, import->first, import->limit, &n));
     GR_TRY(count_classes(&reader, window, &n_classes));
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     shape = reader.shape;
     shape.shape[0] = n;
-    made = true;
-    GR_TRY(create_file(&t, &shape, n_classes));
-    GR_TRY(copy_labels(&t, &reader, first, n, window));
-    GR_TRY(copy_rows(&t, &reader, first, n));
-    GR_TRY(publish(&t));
-    made = false;
+    GR_TRY(create_file(t, &shape, n_classes));
+    GR_TRY(copy_labels(t, &reader, import->first, n, window));
+    GR_TRY(copy_rows(t, &reader, import->first, n));
+    GR_TRY(publish(t));
 out:
-    close_file(&t);
-    if (made) unlink(t.temporary);
     gr_reader_close(&reader);
     gr_free(window);
-    gr_free(t.temporary);
-    gr_free(table.labels);
-    gr_free(table.features);
+    return status;
+}
+
+gr_status gr_import_idx(const char *features, const char *labels, size_t first, size_t limit,
+                        const char *out_path) {
+    struct import import = {.first = first, .limit = limit};
+    struct table_file *t = &import.file;
+    gr_status status;
+    t->path = out_path;
+    t->file = t->features = t->labels = -1;
+    GR_TRY(gr_text_format(&import.table.features, "%s", features));
+    GR_TRY(gr_text_format(&import.table.labels, "%s", labels));
+    GR_TRY(gr_text_format(&t->temporary, "%s.tmp", out_path));
+    GR_TRY(gr_guard_write(out_path, write_table, &import));
+out:
+    if (status != GR_OK && t->temporary) unlink(t->temporary);
+    gr_free(t->temporary);
+    gr_free(import.table.labels);
+    gr_free(import.table.features);
     return status;
 }
