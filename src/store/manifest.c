@@ -61,6 +61,14 @@ static json_t *hex(const unsigned char digest[GR_DIGEST_BYTES]) {
     return json_string(text);
 }
 
+/* As text beyond what a JSON reader's 64-bit integer can hold. */
+static json_t *whole(uint64_t number) {
+    char text[24];
+    if (number <= INT64_MAX) return json_integer((json_int_t)number);
+    snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    return json_string(text);
+}
+
 static json_t *software(void) {
     struct gr_version versions[GR_VERSIONS_MAX];
     size_t n = gr_versions_list(versions);
@@ -98,7 +106,7 @@ static json_t *compose(const struct gr_run_directory *run, const struct gr_manif
     json_object_set_new(json, "rounds", json_integer(manifest->config->run.rounds));
     json_object_set_new(json, "rounds_done", json_integer(manifest->rounds_done));
     json_object_set_new(json, "model_digest", text_or_null(manifest->model_digest));
-    json_object_set_new(json, "seed", json_integer((json_int_t)manifest->config->run.seed));
+    json_object_set_new(json, "seed", whole(manifest->config->run.seed));
     json_object_set_new(json, "config_digest", hex(manifest->config_digest));
     json_object_set_new(json, "data_fingerprint", text_or_null(manifest->data_fingerprint));
     json_object_set_new(json, "architecture", architecture ? architecture : json_null());

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* metrics.jsonl: a line a round, doubles with all their digits. */
+#include <granary/observe.h>
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "observe/lines.h"
+#include "observe/metrics.h"
+
+enum { LINE_MAX_BYTES = 4096 };
+
+struct gr_metrics_file {
+    int fd;
+    char *path; /* owned */
+};
+
+/* True for a line that stays: it parses and is of a round that is done. */
+static bool keeps(const char *line, size_t n, uint32_t rounds_done) {
+    json_t *json = n < LINE_MAX_BYTES ? json_loadb(line, n, 0, NULL) : NULL;
+    const json_t *round = json_object_get(json, "round");
+    bool keep = json_is_integer(round) && json_integer_value(round) >= 1 &&
+                json_integer_value(round) <= (json_int_t)rounds_done;
+    json_decref(json);
+    return keep;
+}
+
+/* Moves the lines that stay to the front; returns their length. */
+static size_t filter(char *text, size_t length, uint32_t rounds_done) {
+    size_t at = 0, kept = 0, n;
+    const char *line;
+    while (gr_lines_next(text, length, &at, &line, &n)) {
+        if (!keeps(line, n, rounds_done)) continue;
+        memmove(text + kept, line, n + 1);
+        kept += n + 1;
+    }
+    return kept;
+}
+
+gr_status gr_metrics_open(const char *path, uint32_t rounds_done, struct gr_metrics_file **out) {
+    gr_status status = GR_OK;
+    struct gr_metrics_file *file = NULL;
+    char *text = NULL;
+    size_t length = 0, kept;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *file, "metrics", &file));
+    file->fd = -1;
+    GR_TRY(gr_text_format(&file->path, "%s", path));
+    GR_TRY(gr_lines_read(path, &text, &length));
+    kept = filter(text, length, rounds_done);
+    if (kept != length) GR_TRY(gr_file_write(path, text, kept));
+    GR_TRY(gr_lines_open(path, &file->fd));
+    *out = file;
+    file = NULL;
+out:
+    gr_free(text);
+    gr_metrics_close(file);
+    return status;
+}
+
+static json_t *number(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+gr_status gr_metrics_append(struct gr_metrics_file *file, const struct gr_metrics *metrics) {
+    char line[LINE_MAX_BYTES];
+    json_t *json = json_pack(
+        "{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o}, s:I, s:o, s:o}",
+        "round", (json_int_t)metrics->round, "participants", (json_int_t)metrics->participants,
+        "examples", (json_int_t)metrics->examples, "processed", (json_int_t)metrics->processed,
+        "train_loss", number(metrics->train_loss), "validation_loss",
+        number(metrics->validation_loss), "validation_accuracy",
+        number(metrics->validation_accuracy), "test_loss", number(metrics->test_loss),
+        "test_accuracy", number(metrics->test_accuracy), "seconds", "train",
+        number(metrics->seconds.train), "aggregate", number(metrics->seconds.aggregate), "evaluate",
+        number(metrics->seconds.evaluate), "checkpoint", number(metrics->seconds.checkpoint),
+        "total", number(metrics->seconds.total), "bytes_sent", (json_int_t)metrics->bytes_sent,
+        "cpu_seconds_train", number(metrics->cpu_seconds_train), "update_norm",
+        number(metrics->update_norm));
+    if (!json) return gr_fail(GR_ERROR_INTERNAL, "memory for metrics was refused");
+    /* 17 significant digits give the same double back. */
+    size_t n = json_dumpb(json, line, sizeof line - 1, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    json_decref(json);
+    if (n == 0 || n >= sizeof line)
+        return gr_fail(GR_ERROR_INTERNAL, "a line of metrics is too long");
+    line[n] = '\n';
+    return gr_lines_append(file->fd, file->path, line, n + 1);
+}
+
+void gr_metrics_close(struct gr_metrics_file *file) {
+    if (!file) return;
+    gr_lines_close(file->fd);
+    gr_free(file->path);
+    gr_free(file);
+}
+
+/* ---- reading, for the report ---------------------------------------------------------------- */
+
+static double real_of(const json_t *json, const char *key) {
+    const json_t *value = json_object_get(json, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static uint64_t whole_of(const json_t *json, const char *key) {
+    json_int_t value = json_integer_value(json_object_get(json, key));
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+static void from_json(const json_t *json, struct gr_metrics *out) {
+    const json_t *seconds = json_object_get(json, "seconds");
+    *out = (struct gr_metrics){
+        .round = (uint32_t)whole_of(json, "round"),
+        .participants = (uint32_t)whole_of(json, "participants"),
+        .examples = whole_of(json, "examples"),
+        .processed = whole_of(json, "processed"),
+        .train_loss = real_of(json, "train_loss"),
+        .validation_loss = real_of(json, "validation_loss"),
+        .validation_accuracy = real_of(json, "validation_accuracy"),
+        .test_loss = real_of(json, "test_loss"),
+        .test_accuracy = real_of(json, "test_accuracy"),
+        .seconds = {.train = real_of(seconds, "train"),
+                    .aggregate = real_of(seconds, "aggregate"),
+                    .evaluate = real_of(seconds, "evaluate"),
+                    .checkpoint = real_of(seconds, "checkpoint"),
+                    .total = real_of(seconds, "total")},
+        .bytes_sent = whole_of(json, "bytes_sent"),
+        .cpu_seconds_train = real_of(json, "cpu_seconds_train"),
+        .update_norm = real_of(json, "update_norm"),
+    };
+}
+
+gr_status gr_metrics_read(const char *path, struct gr_metrics **out, size_t *n) {
+    gr_status status = GR_OK;
+    struct gr_metrics *rounds = NULL;
+    char *text = NULL;
+    size_t length = 0, lines = 0, at = 0, size;
+    const char *line;
+    GR_TRY(gr_lines_read(path, &text, &length));
+    while (gr_lines_next(text, length, &at, &line, &size))
+        lines++;
+    GR_TRY(gr_allocate(lines, sizeof *rounds, "metrics", &rounds));
+    lines = at = 0;
+    while (gr_lines_next(text, length, &at, &line, &size)) {
+        if (!keeps(line, size, UINT32_MAX)) continue;
+        json_t *json = json_loadb(line, size, 0, NULL);
+        from_json(json, &rounds[lines++]);
+        json_decref(json);
+    }
+    *out = rounds;
+    *n = lines;
+out:
+    gr_free(text);
+    return status;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metrics read back, for the report. */
+#ifndef GRANARY_OBSERVE_METRICS_H
+#define GRANARY_OBSERVE_METRICS_H
+
+#include <granary/observe.h>
+
+/* The rounds of a metrics file; lines that are none are left out. Caller frees *out. */
+gr_status gr_metrics_read(const char *path, struct gr_metrics **out, size_t *n) GR_CHECKED;
+
+#endif
