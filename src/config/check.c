@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIELDS_MAX = 16, ALLOWED_BYTES = 256 };
+enum { ALLOWED_BYTES = 256 };
 
 /* ---- single values ------------------------------------------------------------------------ */
 
@@ -138,24 +138,24 @@ static gr_status check_value(struct gr_node *node, const cyaml_schema_value_t *s
                              const struct gr_setting *setting, const char *path,
                              struct gr_broken *broken);
 
-static size_t keys_of(const cyaml_schema_field_t *fields, const char *keys[FIELDS_MAX]) {
+static size_t keys_of(const cyaml_schema_field_t *fields, const char *keys[GR_FIELDS_MAX]) {
     size_t n = 0;
-    while (fields[n].key && n < FIELDS_MAX) {
+    while (fields[n].key) {
         keys[n] = fields[n].key;
         n++;
     }
     return n;
 }
 
-/* The setting of another section that has the key nearest to `word`. */
-static const char *nearest_elsewhere(const char *word) {
-    const char *keys[64];
-    size_t n = gr_settings_count < 64 ? gr_settings_count : 64;
+/* The setting of any section that has the key `word`, or else the one nearest to it; or NULL. */
+static const char *find_elsewhere(const char *word, bool exactly) {
+    const char *keys[GR_SETTINGS_MAX] = {NULL};
+    size_t n = gr_settings_count;
     for (size_t i = 0; i < n; i++)
         keys[i] = strrchr(gr_settings[i].path, '.') + 1;
-    const char *nearest = gr_text_nearest(word, keys, n);
+    const char *nearest = exactly ? NULL : gr_text_nearest(word, keys, n);
     for (size_t i = 0; i < n; i++)
-        if (nearest == keys[i]) return gr_settings[i].path;
+        if (exactly ? strcmp(keys[i], word) == 0 : keys[i] == nearest) return gr_settings[i].path;
     return NULL;
 }
 
@@ -165,14 +165,15 @@ static const char *nearest_elsewhere(const char *word) {
  */
 static int report_unknown(const struct gr_node *node, const cyaml_schema_value_t *schema,
                           const char *path, struct gr_broken *broken) {
-    const char *keys[FIELDS_MAX], *nearest = NULL, *elsewhere = NULL;
+    const char *keys[GR_FIELDS_MAX], *nearest = NULL, *elsewhere = NULL;
     char word[GR_TREE_KEY_MAX + 4], shown[256], allowed[ALLOWED_BYTES], meant[256] = "";
     size_t n = keys_of(schema->mapping.fields, keys);
     int index = -1;
     gr_text_quote(node->key, node->key_length, word, sizeof word);
     if (node->key_length <= GR_TREE_KEY_MAX && node->key_length > 0) {
-        nearest = gr_text_nearest(word, keys, n);
-        if (!nearest) elsewhere = nearest_elsewhere(word);
+        elsewhere = find_elsewhere(word, true);
+        if (!elsewhere) nearest = gr_text_nearest(word, keys, n);
+        if (!elsewhere && !nearest) elsewhere = find_elsewhere(word, false);
     }
     for (size_t i = 0; i < n; i++)
         if (nearest == keys[i]) index = (int)i;
@@ -195,7 +196,7 @@ static int field_index(const cyaml_schema_field_t *fields, const struct gr_node 
 
 /* Takes out unknown and repeated keys; present[i]: field i is there, or was misspelt (meant[i]). */
 static void check_keys(struct gr_node *node, const cyaml_schema_value_t *schema, const char *path,
-                       struct gr_node *present[FIELDS_MAX], bool meant[FIELDS_MAX],
+                       struct gr_node *present[GR_FIELDS_MAX], bool meant[GR_FIELDS_MAX],
                        struct gr_broken *broken) {
     char below[256];
     struct gr_node **link = &node->child, *previous = NULL;
@@ -221,8 +222,8 @@ static void check_keys(struct gr_node *node, const cyaml_schema_value_t *schema,
 static gr_status check_section(struct gr_node *node, const cyaml_schema_value_t *schema,
                                const char *path, struct gr_broken *broken) {
     gr_status status = GR_OK;
-    struct gr_node *present[FIELDS_MAX] = {NULL};
-    bool meant[FIELDS_MAX] = {false};
+    struct gr_node *present[GR_FIELDS_MAX] = {NULL};
+    bool meant[GR_FIELDS_MAX] = {false};
     char below[256], allowed[ALLOWED_BYTES];
     check_keys(node, schema, path, present, meant, broken);
     for (int i = 0; schema->mapping.fields[i].key; i++) {

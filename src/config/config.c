@@ -3,12 +3,36 @@
 #include "config/check.h"
 
 #include <inttypes.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* libcyaml keeps silent: what it would log has been checked and reported before. */
 static const cyaml_config_t quiet = {.mem_fn = cyaml_mem, .flags = CYAML_CFG_NO_ALIAS};
+
+enum { OVERRIDES_MAX = 1000 };
+
+/*
+ * libcyaml reads numbers with strtod, which stops at the point of "0.05" where the program's
+ * language writes a comma, and would load a learning rate of zero. Hence the C locale, for this
+ * thread, while numbers are read or written.
+ */
+struct c_locale {
+    locale_t own, before;
+};
+
+static gr_status c_locale_enter(struct c_locale *locale) {
+    locale->own = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (locale->own == (locale_t)0) return gr_fail(GR_ERROR_INTERNAL, "the C locale was refused");
+    locale->before = uselocale(locale->own);
+    return GR_OK;
+}
+
+static void c_locale_leave(struct c_locale *locale) {
+    uselocale(locale->before);
+    freelocale(locale->own);
+}
 
 /* ---- overrides ---------------------------------------------------------------------------- */
 
@@ -28,25 +52,31 @@ out:
     return status;
 }
 
-/* Puts *value at `path`, making sections on the way. What is in the way is reported. */
+static bool is_setting_name(const char *override) {
+    size_t depth = 0;
+    for (const char *key = override;; key++) {
+        size_t length = strcspn(key, ".=");
+        if (length == 0 || length > GR_TREE_KEY_MAX || ++depth > GR_TREE_DEPTH_MAX) return false;
+        key += length;
+        if (*key == '=') return true;
+    }
+}
+
+/* Puts *value at the override's name, making sections on the way. What is in the way is reported.
+ */
 static gr_status put_at(struct gr_node *root, const char *override, struct gr_node **value,
                         struct gr_broken *broken) {
     gr_status status = GR_OK;
-    const char *key = override, *end = override + strcspn(override, "=");
     struct gr_place place = {.override = override};
     struct gr_node *node = root;
-    for (size_t depth = 0;; depth++) {
+    for (const char *key = override;; key++) {
         size_t length = strcspn(key, ".=");
-        if (length == 0 || length > GR_TREE_KEY_MAX || depth == GR_TREE_DEPTH_MAX) {
-            gr_broken_add(broken, place, "", "found no setting's name, allowed section.key=value");
-            return GR_OK;
-        }
         if (node->kind != GR_NODE_SECTION) {
             gr_broken_add(broken, place, "",
                           "found a key below what is no section, allowed section.key=value");
             return GR_OK;
         }
-        if (key + length == end) return put_value(node, key, length, value);
+        if (key[length] == '=') return put_value(node, key, length, value);
         struct gr_node *next = gr_node_child(node, key, length);
         if (!next || gr_node_is_nothing(next)) {
             struct gr_node *made = NULL;
@@ -58,7 +88,7 @@ static gr_status put_at(struct gr_node *root, const char *override, struct gr_no
             next = gr_node_child(node, key, length);
         }
         node = next;
-        key += length + 1;
+        key += length;
     }
 out:
     return status;
@@ -73,6 +103,10 @@ static gr_status apply_override(struct gr_node *root, const char *override,
     if (override[length] != '=' || !gr_text_is_utf8(override, all)) {
         gr_broken_add(broken, place, "", "found %s, allowed section.key=value",
                       override[length] != '=' ? "no '='" : "bytes that are not UTF-8");
+        return GR_OK;
+    }
+    if (!is_setting_name(override)) {
+        gr_broken_add(broken, place, "", "found no setting's name, allowed section.key=value");
         return GR_OK;
     }
     gr_text_quote(override, length, key, sizeof key);
@@ -124,19 +158,34 @@ static gr_status load(const struct gr_node *root, struct gr_config **out) {
     return GR_OK;
 }
 
-gr_status gr_config_parse(const char *name, const char *text, size_t length,
-                          const char *const *overrides, size_t n_overrides,
-                          struct gr_config **out) {
+static gr_status apply_overrides(struct gr_node *root, const char *const *overrides, size_t n,
+                                 struct gr_broken *broken) {
+    gr_status status = GR_OK;
+    size_t length = 0;
+    for (size_t i = 0; i < n; i++) {
+        length += strlen(overrides[i]);
+        if (n > OVERRIDES_MAX || length > GR_CONFIG_FILE_MAX) {
+            gr_broken_add(broken, (struct gr_place){0}, "",
+                          "found %zu overrides, allowed at most %d, %d bytes in all", n,
+                          OVERRIDES_MAX, GR_CONFIG_FILE_MAX);
+            return GR_OK;
+        }
+        GR_TRY(apply_override(root, overrides[i], broken));
+    }
+out:
+    return status;
+}
+
+static gr_status parse(const char *name, const char *text, size_t length,
+                       const char *const *overrides, size_t n_overrides, struct gr_config **out) {
     gr_status status;
     struct gr_node *root = NULL;
     struct gr_config *config = NULL;
     struct gr_broken broken;
-    *out = NULL;
     gr_broken_start(&broken, name);
     GR_TRY(check_text(broken.name, text, length));
     GR_TRY(gr_tree_parse(broken.name, NULL, text, length, &root));
-    for (size_t i = 0; i < n_overrides; i++)
-        GR_TRY(apply_override(root, overrides[i], &broken));
+    GR_TRY(apply_overrides(root, overrides, n_overrides, &broken));
     GR_TRY(gr_check_tree(root, &broken));
     GR_TRY(load(root, &config));
     gr_check_rules(config, root, &broken);
@@ -146,6 +195,18 @@ gr_status gr_config_parse(const char *name, const char *text, size_t length,
 out:
     gr_config_free(config);
     gr_node_free(root);
+    return status;
+}
+
+gr_status gr_config_parse(const char *name, const char *text, size_t length,
+                          const char *const *overrides, size_t n_overrides,
+                          struct gr_config **out) {
+    struct c_locale locale = {0};
+    *out = NULL;
+    gr_status status = c_locale_enter(&locale);
+    if (status != GR_OK) return status;
+    status = parse(name, text, length, overrides, n_overrides, out);
+    c_locale_leave(&locale);
     return status;
 }
 
@@ -242,15 +303,17 @@ out:
 }
 
 static gr_status tree_of(const struct gr_config *config, struct gr_node **out) {
-    gr_status status;
-    struct gr_node *root = NULL;
+    struct c_locale locale = {0};
     *out = NULL;
-    GR_TRY(gr_node_create(GR_NODE_SECTION, NULL, NULL, &root));
-    GR_TRY(unload(root, &gr_config_schema, (const char *)config, 0));
-    *out = root;
-    root = NULL;
-out:
-    gr_node_free(root);
+    gr_status status = c_locale_enter(&locale);
+    if (status != GR_OK) return status;
+    status = gr_node_create(GR_NODE_SECTION, NULL, NULL, out);
+    if (status == GR_OK) status = unload(*out, &gr_config_schema, (const char *)config, 0);
+    c_locale_leave(&locale);
+    if (status != GR_OK) {
+        gr_node_free(*out);
+        *out = NULL;
+    }
     return status;
 }
 

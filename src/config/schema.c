@@ -264,6 +264,19 @@ const struct gr_setting gr_settings[] = {
 
 const size_t gr_settings_count = COUNT(gr_settings);
 
+_Static_assert(COUNT(gr_settings) <= GR_SETTINGS_MAX, "more settings than GR_SETTINGS_MAX");
+_Static_assert(COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
+                   COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
+                   COUNT(partition_fields) <= GR_FIELDS_MAX &&
+                   COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
+                   COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
+                   COUNT(round_fields) <= GR_FIELDS_MAX &&
+                   COUNT(strategy_fields) <= GR_FIELDS_MAX &&
+                   COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
+                   COUNT(evaluate_fields) <= GR_FIELDS_MAX &&
+                   COUNT(checkpoint_fields) <= GR_FIELDS_MAX,
+               "a section of more keys than GR_FIELDS_MAX");
+
 const struct gr_setting *gr_setting_find(const char *path) {
     for (size_t i = 0; i < gr_settings_count; i++)
         if (strcmp(gr_settings[i].path, path) == 0) return &gr_settings[i];

@@ -18,6 +18,9 @@ enum {
     GR_SETTING_CHANGEABLE = 8, /* does not decide the model's bits: left out of the digest */
 };
 
+/* The most settings there are, and keys of a section with the one that ends them. */
+enum { GR_SETTINGS_MAX = 64, GR_FIELDS_MAX = 16 };
+
 /* The bounds are those of the value, or of each value in a list. */
 struct gr_setting {
     const char *path;

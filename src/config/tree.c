@@ -8,6 +8,8 @@
 
 #include <yaml.h>
 
+enum { TAG_DIRECTIVES_MAX = 16 };
+
 /* What is being built: open[0..depth-1] are the sections and lists around the next event. */
 struct builder {
     const char *name, *override;
@@ -138,7 +140,14 @@ gr_status gr_tree_parse(const char *name, const char *override, const char *text
     gr_status status = GR_OK;
     struct builder b = {.name = name, .override = override, .text = text, .length = length};
     bool ended = false;
+    size_t tags = 0;
     *out = NULL;
+    for (const char *at = text; (at = memmem(at, length - (size_t)(at - text), "%TAG", 4)); at += 4)
+        tags++;
+    /* libyaml compares each such directive with all before it. */
+    if (tags > TAG_DIRECTIVES_MAX)
+        return gr_fail(GR_ERROR_CONFIG, "%s:1:1: found %%TAG %zu times, allowed no tags", name,
+                       tags);
     if (!yaml_parser_initialize(&b.parser))
         return gr_fail(GR_ERROR_INTERNAL, "%s: memory was refused", name);
     yaml_parser_set_input_string(&b.parser, (const unsigned char *)text, length);

@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The config: every rule broken once and all at once, defaults, overrides. */
+#include "config.h"
+
+static size_t count_lines(const char *text) {
+    size_t n = 1;
+    for (; (text = strchr(text, '\n')); text++)
+        n++;
+    return n;
+}
+
+/* ---- each rule, broken alone -------------------------------------------------------------- */
+
+static const struct {
+    const char *section, *message;
+} broken[] = {
+    /* keys */
+    {"run: {rounds: 2, sed: 3}", "t.yaml:1: run.sed: found an unknown key, allowed name, seed, "
+                                 "rounds, directory, placement; nearest is run.seed"},
+    {"run: {roundz: 2}", "t.yaml:1: run.roundz: found an unknown key, allowed name, seed, rounds, "
+                         "directory, placement; nearest is run.rounds"},
+    {"rond: {participants: 2}",
+     "t.yaml:5: rond: found an unknown key, allowed run, data, model, train, round, strategy, "
+     "aggregation, evaluate, checkpoint; nearest is round"},
+    {"learning_rate: 1",
+     "t.yaml:5: learning_rate: found an unknown key, allowed run, data, model, train, round, "
+     "strategy, aggregation, evaluate, checkpoint; nearest is train.learning_rate"},
+    {"evaluate: {epochs: 3}",
+     "t.yaml:5: evaluate.epochs: found an unknown key, allowed every; nearest is train.epochs"},
+    {"checkpoint: {qqqqqqqq: 1}",
+     "t.yaml:5: checkpoint.qqqqqqqq: found an unknown key, allowed every, keep"},
+    {"checkpoint: {'': 1}", "t.yaml:5: checkpoint.: found an unknown key, allowed every, keep"},
+    {"checkpoint: {\"keep\\0\": 1}",
+     "t.yaml:5: checkpoint.keep?: found an unknown key, allowed every, keep; nearest is "
+     "checkpoint.keep"},
+    {"run: {rounds: 2, rounds: 3}",
+     "t.yaml:1: run.rounds: found a second time (first in line 1), allowed once"},
+    {"run:\n  rounds: 2\n  seed: 3\n  rounds: 3",
+     "t.yaml:4: run.rounds: found a second time (first in line 2), allowed once"},
+    {"run: {}", "t.yaml:1: run.rounds: found nothing, " WHOLE("1", "10000000")},
+    {"run:", "t.yaml:1: run.rounds: found nothing, " WHOLE("1", "10000000")},
+    {"data: {silos: 2}", "t.yaml:2: data.source: found nothing, allowed idx, hdf5 or synthetic"},
+    {"model: {}", "t.yaml:3: model.type: found nothing, allowed softmax or mlp"},
+    {"train: {batch_size: 1}",
+     "t.yaml:4: train.learning_rate: found nothing, allowed 0 < x <= 1000"},
+    {"train: {learning_rate: 1}",
+     "t.yaml:4: train.batch_size: found nothing, " WHOLE("1", "65536")},
+    /* types */
+    {"run: 5", "t.yaml:1: run: found 5, allowed a section of name, seed, rounds, directory, "
+               "placement"},
+    {"run: [5]", "t.yaml:1: run: found a list, allowed a section of name, seed, rounds, "
+                 "directory, placement"},
+    {"run: {rounds: abc}", "t.yaml:1: run.rounds: found \"abc\", " WHOLE("1", "10000000")},
+    {"run: {rounds: [1]}", "t.yaml:1: run.rounds: found a list, " WHOLE("1", "10000000")},
+    {"run: {rounds: {a: 1}}", "t.yaml:1: run.rounds: found a section, " WHOLE("1", "10000000")},
+    {"run: {rounds: }", "t.yaml:1: run.rounds: found nothing, " WHOLE("1", "10000000")},
+    {"run: {rounds: ~}", "t.yaml:1: run.rounds: found nothing, " WHOLE("1", "10000000")},
+    {"run: {rounds: 2.0}", "t.yaml:1: run.rounds: found 2.0, " WHOLE("1", "10000000")},
+    {"run: {rounds: 1e3}", "t.yaml:1: run.rounds: found 1e3, " WHOLE("1", "10000000")},
+    {"run: {rounds: 010}", "t.yaml:1: run.rounds: found 010, " WHOLE("1", "10000000")},
+    {"run: {rounds: 0x10}", "t.yaml:1: run.rounds: found \"0x10\", " WHOLE("1", "10000000")},
+    {"run: {rounds: -1}", "t.yaml:1: run.rounds: found -1, " WHOLE("1", "10000000")},
+    {"run: {rounds: +1}", "t.yaml:1: run.rounds: found +1, " WHOLE("1", "10000000")},
+    {"run: {rounds: \"1\\0\"}", "t.yaml:1: run.rounds: found \"1?\", " WHOLE("1", "10000000")},
+    {"run: {rounds: 2, name: [a]}", "t.yaml:1: run.name: found a list, " PATH_TEXT},
+    {"run: {rounds: 2, name: }", "t.yaml:1: run.name: found nothing, " PATH_TEXT},
+    {"run: {rounds: 2, directory: \"a\\nb\"}",
+     "t.yaml:1: run.directory: found \"a?b\", " PATH_TEXT},
+    {"run: {rounds: 2, directory: \"a\\0b\"}",
+     "t.yaml:1: run.directory: found \"a?b\", " PATH_TEXT},
+    {"model: {type: 3}", "t.yaml:3: model.type: found 3, allowed softmax or mlp"},
+    {"model: {type: Softmax}", "t.yaml:3: model.type: found \"Softmax\", allowed softmax or mlp"},
+    {"model: {type: softmax, hidden: 8}",
+     "t.yaml:3: model.hidden: found 8, allowed a list of at most 32, each a whole number from 1 "
+     "to 65536"},
+    {"data: {source: hdf5, silo_tables: [x]}",
+     "t.yaml:2: data.silo_tables[0]: found \"x\", allowed a section of features, labels, file"},
+    {"data: {source: hdf5, silo_tables: [{file: x}, {file: [y]}]}",
+     "t.yaml:2: data.silo_tables[1].file: found a list, " PATH_TEXT},
+    {"data: {source: hdf5, silo_tables: [{fil: x}]}",
+     "t.yaml:2: data.silo_tables[0].fil: found an unknown key, allowed features, labels, file; "
+     "nearest is data.silo_tables[0].file"},
+    /* bounds */
+    {"run: {rounds: 0}", "t.yaml:1: run.rounds: found 0, " WHOLE("1", "10000000")},
+    {"run: {rounds: 10000001}", "t.yaml:1: run.rounds: found 10000001, " WHOLE("1", "10000000")},
+    {"run: {rounds: 2, seed: 18446744073709551616}",
+     "t.yaml:1: run.seed: found 18446744073709551616, " WHOLE("0", "18446744073709551615")},
+    {"data: {source: synthetic, silos: 0}",
+     "t.yaml:2: data.silos: found 0, " WHOLE("1", "1000000")},
+    {"data: {source: synthetic, silos: 1000001}",
+     "t.yaml:2: data.silos: found 1000001, " WHOLE("1", "1000000")},
+    {"data: {source: synthetic, silos: 2, validation_fraction: 0.91}",
+     "t.yaml:2: data.validation_fraction: found 0.91, allowed 0 <= x <= 0.9"},
+    {"data: {source: synthetic, silos: 2, limit: 4294967296}",
+     "t.yaml:2: data.limit: found 4294967296, " WHOLE("0", "4294967295")},
+    {"data: {source: synthetic, silos: 2, partition: {alpha: 0}}",
+     "t.yaml:2: data.partition.alpha: found 0, allowed 0 < x <= 1e+06"},
+    {"data: {source: synthetic, silos: 2, partition: {alpha: nan}}",
+     "t.yaml:2: data.partition.alpha: found \"nan\", allowed 0 < x <= 1e+06"},
+    {"data: {source: synthetic, silos: 2, partition: {shards_per_silo: 0}}",
+     "t.yaml:2: data.partition.shards_per_silo: found 0, " WHOLE("1", "1000")},
+    {"data: {source: synthetic, silos: 2, partition: {minimum_rows: 0}}",
+     "t.yaml:2: data.partition.minimum_rows: found 0, " WHOLE("1", "1000000000")},
+    {"data: {source: synthetic, silos: 2, synthetic: {alpha: -1}}",
+     "t.yaml:2: data.synthetic.alpha: found -1, allowed 0 <= x <= 1e+06"},
+    {"data: {source: synthetic, silos: 2, synthetic: {beta: -1}}",
+     "t.yaml:2: data.synthetic.beta: found -1, allowed 0 <= x <= 1e+06"},
+    {"data: {source: synthetic, silos: 2, synthetic: {features: 0}}",
+     "t.yaml:2: data.synthetic.features: found 0, " WHOLE("1", "65536")},
+    {"data: {source: synthetic, silos: 2, synthetic: {classes: 1}}",
+     "t.yaml:2: data.synthetic.classes: found 1, " WHOLE("2", "65536")},
+    {"data: {source: synthetic, silos: 2, synthetic: {minimum_rows: 0}}",
+     "t.yaml:2: data.synthetic.minimum_rows: found 0, " WHOLE("1", "1000000")},
+    {"data: {source: synthetic, silos: 2, synthetic: {maximum_rows: 1000001}}",
+     "t.yaml:2: data.synthetic.maximum_rows: found 1000001, " WHOLE("1", "1000000")},
+    {"data: {source: synthetic, silos: 2, synthetic: {test_rows: 1000001}}",
+     "t.yaml:2: data.synthetic.test_rows: found 1000001, " WHOLE("0", "1000000")},
+    {"model: {type: mlp, hidden: [4, 0]}",
+     "t.yaml:3: model.hidden[1]: found 0, " WHOLE("1", "65536")},
+    {"model: {type: mlp, hidden: [65537]}",
+     "t.yaml:3: model.hidden[0]: found 65537, " WHOLE("1", "65536")},
+    {"model: {type: mlp, hidden: "
+     "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}",
+     "t.yaml:3: model.hidden: found a list of 33, allowed a list of at most 32, each a whole "
+     "number from 1 to 65536"},
+    {"model: {type: softmax, activation: sigmoid}",
+     "t.yaml:3: model.activation: found \"sigmoid\", allowed relu, gelu or tanh"},
+    {"model: {type: softmax, initialisation: zero}",
+     "t.yaml:3: model.initialisation: found \"zero\", allowed he or glorot"},
+    {"model: {type: softmax, compute: float64}",
+     "t.yaml:3: model.compute: found \"float64\", allowed float32 or bfloat16"},
+    {"train: {learning_rate: 0, batch_size: 4}",
+     "t.yaml:4: train.learning_rate: found 0, allowed 0 < x <= 1000"},
+    {"train: {learning_rate: 1000.1, batch_size: 4}",
+     "t.yaml:4: train.learning_rate: found 1000.1, allowed 0 < x <= 1000"},
+    {"train: {learning_rate: .inf, batch_size: 4}",
+     "t.yaml:4: train.learning_rate: found \".inf\", allowed 0 < x <= 1000"},
+    {"train: {learning_rate: 1e999, batch_size: 4}",
+     "t.yaml:4: train.learning_rate: found 1e999, allowed 0 < x <= 1000"},
+    {"train: {learning_rate: 1e-999, batch_size: 4}",
+     "t.yaml:4: train.learning_rate: found 1e-999, allowed 0 < x <= 1000"},
+    {"train: {learning_rate: 0.1.2, batch_size: 4}",
+     "t.yaml:4: train.learning_rate: found 0.1.2, allowed 0 < x <= 1000"},
+    {"train: {learning_rate: 0x1p-3, batch_size: 4}",
+     "t.yaml:4: train.learning_rate: found \"0x1p-3\", allowed 0 < x <= 1000"},
+    {"train: {learning_rate: 1, batch_size: 4, momentum: 1}",
+     "t.yaml:4: train.momentum: found 1, allowed 0 <= x < 1"},
+    {"train: {learning_rate: 1, batch_size: 4, momentum: 1.5}",
+     "t.yaml:4: train.momentum: found 1.5, allowed 0 <= x < 1"},
+    {"train: {learning_rate: 1, batch_size: 4, weight_decay: -1}",
+     "t.yaml:4: train.weight_decay: found -1, allowed 0 <= x <= 1000"},
+    {"train: {learning_rate: 1, batch_size: 0}",
+     "t.yaml:4: train.batch_size: found 0, " WHOLE("1", "65536")},
+    {"train: {learning_rate: 1, batch_size: 65537}",
+     "t.yaml:4: train.batch_size: found 65537, " WHOLE("1", "65536")},
+    {"train: {learning_rate: 1, batch_size: 1, epochs: 1000001}",
+     "t.yaml:4: train.epochs: found 1000001, " WHOLE("0", "1000000")},
+    {"train: {learning_rate: 1, batch_size: 1, steps: 1000000001}",
+     "t.yaml:4: train.steps: found 1000000001, " WHOLE("0", "1000000000")},
+    {"round: {participants: 1000001}",
+     "t.yaml:5: round.participants: found 1000001, " WHOLE("0", "1000000")},
+    {"strategy: {name: fedprox}",
+     "t.yaml:5: strategy.name: found \"fedprox\", allowed fedavg or fedavgm"},
+    {"strategy: {server_learning_rate: 0}",
+     "t.yaml:5: strategy.server_learning_rate: found 0, allowed 0 < x <= 1000"},
+    {"strategy: {server_momentum: 1}",
+     "t.yaml:5: strategy.server_momentum: found 1, allowed 0 <= x < 1"},
+    {"aggregation: {encoding: ring64}",
+     "t.yaml:5: aggregation.encoding: found \"ring64\", allowed ring32 or float32"},
+    {"aggregation: {ranks_per_node: 1000001}",
+     "t.yaml:5: aggregation.ranks_per_node: found 1000001, " WHOLE("0", "1000000")},
+    {"evaluate: {every: 10000001}",
+     "t.yaml:5: evaluate.every: found 10000001, " WHOLE("0", "10000000")},
+    {"checkpoint: {every: 10000001}",
+     "t.yaml:5: checkpoint.every: found 10000001, " WHOLE("0", "10000000")},
+    {"checkpoint: {keep: 0}", "t.yaml:5: checkpoint.keep: found 0, " WHOLE("1", "10000000")},
+    {"run: {rounds: 2, placement: random}",
+     "t.yaml:1: run.placement: found \"random\", allowed block or cyclic"},
+    {"data: {source: csv, silos: 2}",
+     "t.yaml:2: data.source: found \"csv\", allowed idx, hdf5 or synthetic"},
+    {"data: {source: synthetic, silos: 2, partition: {method: random}}",
+     "t.yaml:2: data.partition.method: found \"random\", allowed iid, dirichlet or shards"},
+    /* between settings */
+    {"run: {rounds: 2, name: a/b}",
+     "t.yaml:1: run.name: found \"a/b\", allowed at most 64 letters, digits, '-', '_' and '.', a "
+     "letter or digit first"},
+    {"run: {rounds: 2, name: ..}",
+     "t.yaml:1: run.name: found \"..\", allowed at most 64 letters, digits, '-', '_' and '.', a "
+     "letter or digit first"},
+    {"run: {rounds: 2, name: ''}",
+     "t.yaml:1: run.name: found \"\", allowed at most 64 letters, digits, '-', '_' and '.', a "
+     "letter or digit first"},
+    {"run: {rounds: 2, name: a1234567890123456789012345678901234567890123456789012345678901234}",
+     "t.yaml:1: run.name: found "
+     "\"a1234567890123456789012345678901234567890123456789012345678901234\", allowed at most 64 "
+     "letters, digits, '-', '_' and '.', a letter or digit first"},
+    {"run: {rounds: 2, directory: ''}",
+     "t.yaml:1: run.directory: found \"\", allowed the path of a folder"},
+    {"data: {source: synthetic}", "t.yaml:2: data.silos: found nothing, " WHOLE("1", "1000000")},
+    {"round: {participants: 4}",
+     "t.yaml:5: round.participants: found 4, allowed 0 (all) to 3 (data.silos)"},
+    {"model: {type: mlp}",
+     "t.yaml:3: model.hidden: found nothing, allowed 1 to 32 widths (model.type is mlp)"},
+    {"model: {type: softmax, hidden: [3]}",
+     "t.yaml:3: model.hidden: found 1 widths, allowed none (model.type is softmax)"},
+    {"train: {learning_rate: 1, batch_size: 1, epochs: 2, steps: 3}",
+     "t.yaml:4: train.steps: found epochs 2 and steps 3, allowed exactly one of them above 0"},
+    {"train: {learning_rate: 1, batch_size: 1, epochs: 0}",
+     "t.yaml:4: train.epochs: found epochs 0 and steps 0, allowed exactly one of them above 0"},
+    {"data: {source: idx, silos: 2, train: {features: a}}",
+     "t.yaml:2: data.train.labels: found nothing, allowed a path (data.source is idx)"},
+    {"data: {source: idx, silos: 2, train: {labels: a}}",
+     "t.yaml:2: data.train.features: found nothing, allowed a path (data.source is idx)"},
+    {"data: {source: idx, silos: 2, train: {features: a, labels: b, file: c}}",
+     "t.yaml:2: data.train.file: found \"c\", allowed nothing (data.source is idx)"},
+    {"data: {source: hdf5, silos: 2}",
+     "t.yaml:2: data.train.file: found nothing, allowed a path (data.source is hdf5)"},
+    {"data: {source: hdf5, silos: 2, train: {file: a, labels: b}}",
+     "t.yaml:2: data.train.labels: found \"b\", allowed nothing (data.source is hdf5)"},
+    {"data:\n  source: idx\n  silos: 2\n  train:\n    features: a\n    labels: b\n  test:\n"
+     "    features: a",
+     "t.yaml:8: data.test.labels: found nothing, allowed a path (data.source is idx)"},
+    {"data: {source: hdf5, silo_tables: [{file: a}, {}]}",
+     "t.yaml:2: data.silo_tables[1].file: found nothing, allowed a path (data.source is hdf5)"},
+    {"data: {source: hdf5, silos: 3, silo_tables: [{file: a}, {file: b}]}",
+     "t.yaml:2: data.silos: found 3, allowed only 2, the number of data.silo_tables, or none"},
+    {"data: {source: hdf5, train: {file: c}, silo_tables: [{file: a}]}",
+     "t.yaml:2: data.train: found a table, allowed none with data.silo_tables"},
+    {"data: {source: hdf5, limit: 5, silo_tables: [{file: a}]}",
+     "t.yaml:2: data.limit: found 5, allowed only 0, the default, with data.silo_tables"},
+    {"data: {source: hdf5, partition: {method: shards}, silo_tables: [{file: a}]}",
+     "t.yaml:2: data.partition.method: found shards, allowed only iid, the default, with "
+     "data.silo_tables"},
+    {"data: {source: synthetic, silos: 1, train: {file: c}}",
+     "t.yaml:2: data.train: found a table, allowed none with data.source synthetic"},
+    {"data: {source: synthetic, silos: 1, test: {file: c}}",
+     "t.yaml:2: data.test: found a table, allowed none with data.source synthetic"},
+    {"data: {source: synthetic, silos: 1, silo_tables: [{file: a}]}",
+     "t.yaml:2: data.silo_tables: found 1 tables, allowed none with data.source synthetic"},
+    {"data: {source: synthetic, silos: 1, limit: 3}",
+     "t.yaml:2: data.limit: found 3, allowed only 0, the default, with data.source synthetic"},
+    {"data: {source: synthetic, silos: 1, partition: {method: dirichlet}}",
+     "t.yaml:2: data.partition.method: found dirichlet, allowed only iid, the default, with "
+     "data.source synthetic"},
+    {"data: {source: synthetic, silos: 1, synthetic: {minimum_rows: 20, maximum_rows: 10}}",
+     "t.yaml:2: data.synthetic.minimum_rows: found 20, allowed 1 to 10 "
+     "(data.synthetic.maximum_rows)"},
+    /* what YAML has and a config has no use for */
+    {"evaluate: &a {every: 1}", "t.yaml:5:11: found an anchor (&), allowed none"},
+    {"evaluate: *a", "t.yaml:5:11: found an alias (*), allowed none"},
+    {"evaluate: {every: !!int 1}", "t.yaml:5:19: found a tag (!), allowed none"},
+    {"? [a]\n: b", "t.yaml:5:3: found a list or section as key, allowed the name of a setting"},
+    {"---\nrun: {rounds: 3}", "t.yaml:5:1: found a second document, allowed one"},
+    {"x: [[[[[[[[1]]]]]]]]", "t.yaml:5:11: found values nested too deep, allowed 8 levels"},
+    /* what stops the parser */
+    {"evaluate: {every: 1", "t.yaml:6:1: did not find expected ',' or '}' (while parsing a flow "
+                            "mapping that starts in line 5)"},
+    {"evaluate: \"abc", "t.yaml:6:1: found unexpected end of stream (while scanning a quoted "
+                        "scalar that starts in line 5)"},
+    {"\tevaluate: 1", "t.yaml:5:1: found character that cannot start any token"},
+    {"evaluate: a: b", "t.yaml:5:12: mapping values are not allowed in this context"},
+    {"evaluate: \x01", "t.yaml:5:11: control characters are not allowed"},
+};
+
+START_TEST(test_broken_rule) {
+    must_fail(text_with(broken[_i].section), NULL, 0, broken[_i].message);
+}
+END_TEST
+
+/* ---- all at once -------------------------------------------------------------------------- */
+
+START_TEST(test_all_at_once) {
+    const char *text = "run:\n  rounds: abc\n  sed: 4\n  name: a b\n"
+                       "rond:\n  participants: 40\n"
+                       "data:\n  source: synthetic\n  silos: 30\n  silos: 31\n"
+                       "  train: {features: x}\n"
+                       "model: {type: mlp, hidden: [0, 4, [2]]}\n"
+                       "train:\n  momentum: 1.5\n  epochs: 2\n  steps: 3\n"
+                       "evaluate: 7\n";
+    const char *const overrides[] = {"checkpoint.keep=0", "noequals"};
+    static const char *const fragments[] = {
+        "--set noequals: found no '=', allowed section.key=value",
+        "t.yaml:2: run.rounds: found \"abc\"",
+        "t.yaml:3: run.sed: found an unknown key",
+        "t.yaml:4: run.name: found \"a b\"",
+        "t.yaml:5: rond: found an unknown key",
+        "t.yaml:10: data.silos: found a second time (first in line 9)",
+        "t.yaml:11: data.train: found a table",
+        "t.yaml:12: model.hidden[0]: found 0",
+        "t.yaml:12: model.hidden[2]: found a list",
+        "t.yaml:13: train.learning_rate: found nothing",
+        "t.yaml:13: train.batch_size: found nothing",
+        "t.yaml:14: train.momentum: found 1.5",
+        "t.yaml:16: train.steps: found epochs 2 and steps 3",
+        "t.yaml:17: evaluate: found 7",
+        "--set checkpoint.keep: found 0",
+    };
+    struct gr_config *config;
+    ck_assert_int_eq(parse_text(text, overrides, 2, &config), GR_ERROR_CONFIG);
+    for (size_t i = 0; i < COUNT(fragments); i++)
+        ck_assert_msg(strstr(gr_message(), fragments[i]) != NULL, "%s\nis not in\n%s", fragments[i],
+                      gr_message());
+    ck_assert_uint_eq(count_lines(gr_message()), COUNT(fragments));
+}
+END_TEST
+
+/* Of short lines fifty are shown, of long ones as many as a message holds; each is whole. */
+START_TEST(test_listing_is_cut) {
+    static const char *const prefix[] = {"k", "a_very_long_key_that_nobody_would_ever_write_"};
+    char text[20000];
+    struct gr_config *config;
+    unsigned more = 0;
+    size_t used = (size_t)snprintf(text, sizeof text, "%scheckpoint:\n", text_with(NULL));
+    for (int i = 0; i < 70; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "  %s%02d: 1\n", prefix[_i], i);
+    ck_assert_int_eq(parse_text(text, NULL, 0, &config), GR_ERROR_CONFIG);
+    size_t shown = count_lines(gr_message()) - 1;
+    ck_assert_int_eq(sscanf(strrchr(gr_message(), '\n'), "\nand %u more", &more), 1);
+    ck_assert_uint_eq(more + shown, 70);
+    ck_assert_uint_lt(strlen(gr_message()), GR_MESSAGE_MAX - 100);
+    if (_i == 0)
+        ck_assert_uint_eq(shown, 50);
+    else
+        ck_assert_uint_gt(shown, 20);
+}
+END_TEST
+
+/* ---- defaults and given values ------------------------------------------------------------ */
+
+/* As include/granary/config.h promises them. */
+START_TEST(test_defaults) {
+    struct gr_config *c = must_parse(text_with(NULL), NULL, 0);
+    ck_assert_str_eq(c->run.name, "run");
+    ck_assert_uint_eq(c->run.seed, 1);
+    ck_assert_uint_eq(c->run.rounds, 2);
+    ck_assert_str_eq(c->run.directory, "runs");
+    ck_assert_int_eq(c->run.placement, GR_PLACEMENT_BLOCK);
+    ck_assert_int_eq(c->data.source, GR_SOURCE_SYNTHETIC);
+    ck_assert_uint_eq(c->data.silos, 3);
+    ck_assert_str_eq(c->data.train.features, "");
+    ck_assert_str_eq(c->data.test.file, "");
+    ck_assert_uint_eq(c->data.silo_tables_count, 0);
+    ck_assert_int_eq(c->data.partition.method, GR_PARTITION_IID);
+    ck_assert_double_eq(c->data.partition.alpha, 0.3);
+    ck_assert_uint_eq(c->data.partition.shards_per_silo, 2);
+    ck_assert_uint_eq(c->data.partition.minimum_rows, 1);
+    ck_assert_double_eq(c->data.synthetic.alpha, 1);
+    ck_assert_double_eq(c->data.synthetic.beta, 1);
+    ck_assert_uint_eq(c->data.synthetic.n_features, 60);
+    ck_assert_uint_eq(c->data.synthetic.n_classes, 10);
+    ck_assert_uint_eq(c->data.synthetic.minimum_rows, 50);
+    ck_assert_uint_eq(c->data.synthetic.maximum_rows, 2000);
+    ck_assert_uint_eq(c->data.synthetic.test_rows, 20);
+    ck_assert_double_eq(c->data.validation_fraction, 0);
+    ck_assert_uint_eq(c->data.limit, 0);
+    ck_assert_int_eq(c->model.type, GR_MODEL_SOFTMAX);
+    ck_assert_uint_eq(c->model.hidden_count, 0);
+    ck_assert_int_eq(c->model.activation, GR_ACTIVATION_RELU);
+    ck_assert_int_eq(c->model.initialisation, GR_INITIALISE_HE);
+    ck_assert_int_eq(c->model.compute, GR_COMPUTE_FLOAT32);
+    ck_assert_double_eq(c->train.learning_rate, 0.1);
+    ck_assert_double_eq(c->train.momentum, 0);
+    ck_assert_double_eq(c->train.weight_decay, 0);
+    ck_assert_uint_eq(c->train.batch_size, 4);
+    ck_assert_uint_eq(c->train.epochs, 1);
+    ck_assert_uint_eq(c->train.steps, 0);
+    ck_assert_uint_eq(c->round.participants, 0);
+    ck_assert_int_eq(c->strategy.name, GR_STRATEGY_FEDAVG);
+    ck_assert_double_eq(c->strategy.server_learning_rate, 1);
+    ck_assert_double_eq(c->strategy.server_momentum, 0.9);
+    ck_assert_int_eq(c->aggregation.encoding, GR_ENCODING_RING32);
+    ck_assert_uint_eq(c->aggregation.ranks_per_node, 0);
+    ck_assert_uint_eq(c->evaluate.every, 1);
+    ck_assert_uint_eq(c->checkpoint.every, 1);
+    ck_assert_uint_eq(c->checkpoint.keep, 2);
+    gr_config_free(c);
+}
+END_TEST
+
+/* Steps alone are enough, though epochs have a default. */
+START_TEST(test_steps_replace_epochs) {
+    struct gr_config *c =
+        must_parse(text_with("train: {learning_rate: 1, batch_size: 1, steps: 7}"), NULL, 0);
+    ck_assert_uint_eq(c->train.epochs, 0);
+    ck_assert_uint_eq(c->train.steps, 7);
+    gr_config_free(c);
+    static const char *const by_hand[] = {"train.steps=7"};
+    c = must_parse(text_with(NULL), by_hand, 1);
+    ck_assert_uint_eq(c->train.epochs, 0);
+    gr_config_free(c);
+}
+END_TEST
+
+START_TEST(test_silo_tables) {
+    struct gr_config *c = must_parse(
+        text_with("data:\n  source: idx\n  silo_tables:\n    - features: a.gz\n      labels: b\n"
+                  "    - {features: 'c d', labels: \"\\u00e9\"}\n"
+                  "  test: {features: e, labels: f}"),
+        NULL, 0);
+    ck_assert_uint_eq(c->data.silos, 2);
+    ck_assert_uint_eq(c->data.silo_tables_count, 2);
+    ck_assert_str_eq(c->data.silo_tables[0].features, "a.gz");
+    ck_assert_str_eq(c->data.silo_tables[0].labels, "b");
+    ck_assert_str_eq(c->data.silo_tables[0].file, "");
+    ck_assert_str_eq(c->data.silo_tables[1].features, "c d");
+    ck_assert_str_eq(c->data.silo_tables[1].labels, "\u00e9");
+    ck_assert_str_eq(c->data.test.labels, "f");
+    gr_config_free(c);
+    /* Their number may be said as well. */
+    c = must_parse(text_with("data: {source: hdf5, silos: 1, silo_tables: [{file: 'null'}]}"), NULL,
+                   0);
+    ck_assert_uint_eq(c->data.silos, 1);
+    ck_assert_str_eq(c->data.silo_tables[0].file, "null");
+    gr_config_free(c);
+}
+END_TEST
+
+START_TEST(test_names) {
+    ck_assert_str_eq(gr_encoding_text(GR_ENCODING_RING32), "ring32");
+    ck_assert_str_eq(gr_encoding_text(GR_ENCODING_FLOAT32), "float32");
+    ck_assert_str_eq(gr_strategy_text(GR_STRATEGY_FEDAVG), "fedavg");
+    ck_assert_str_eq(gr_strategy_text(GR_STRATEGY_FEDAVGM), "fedavgm");
+    ck_assert_str_eq(gr_activation_text(GR_ACTIVATION_RELU), "relu");
+    ck_assert_str_eq(gr_activation_text(GR_ACTIVATION_GELU), "gelu");
+    ck_assert_str_eq(gr_activation_text(GR_ACTIVATION_TANH), "tanh");
+    ck_assert_str_eq(gr_compute_text(GR_COMPUTE_FLOAT32), "float32");
+    ck_assert_str_eq(gr_compute_text(GR_COMPUTE_BFLOAT16), "bfloat16");
+    ck_assert_str_eq(gr_partition_text(GR_PARTITION_IID), "iid");
+    ck_assert_str_eq(gr_partition_text(GR_PARTITION_DIRICHLET), "dirichlet");
+    ck_assert_str_eq(gr_partition_text(GR_PARTITION_SHARDS), "shards");
+}
+END_TEST
+
+/* The examples, read from the top of the source tree, where the tests are run. */
+START_TEST(test_examples) {
+    struct gr_config *c = NULL;
+    ck_assert_msg(gr_config_load("configs/fashion-mnist.yaml", NULL, 0, &c) == GR_OK, "%s",
+                  gr_message());
+    ck_assert_str_eq(c->run.name, "fashion-mnist");
+    ck_assert_uint_eq(c->run.rounds, 20);
+    ck_assert_uint_eq(c->data.silos, 8);
+    ck_assert_int_eq(c->data.partition.method, GR_PARTITION_DIRICHLET);
+    ck_assert_double_eq(c->data.partition.alpha, 0.3);
+    ck_assert_uint_eq(c->model.hidden_count, 2);
+    ck_assert_uint_eq(c->model.hidden[1], 200);
+    ck_assert_double_eq(c->train.learning_rate, 0.05);
+    ck_assert_uint_eq(c->checkpoint.every, 5);
+    gr_config_free(c);
+    ck_assert_msg(gr_config_load("configs/synthetic.yaml", NULL, 0, &c) == GR_OK, "%s",
+                  gr_message());
+    ck_assert_uint_eq(c->data.silos, 30);
+    ck_assert_uint_eq(c->round.participants, 10);
+    gr_config_free(c);
+    ck_assert_msg(gr_config_load("configs/simulate-1000.yaml", NULL, 0, &c) == GR_OK, "%s",
+                  gr_message());
+    ck_assert_uint_eq(c->data.silos, 1000);
+    gr_config_free(c);
+}
+END_TEST
+
+/* ---- overrides ---------------------------------------------------------------------------- */
+
+START_TEST(test_overrides) {
+    static const char *const overrides[] = {
+        "run.rounds=5",
+        "run.rounds=6", /* the later wins */
+        "run.directory=a=b=c",
+        "run.name=x.1",
+        "model.type=mlp",
+        "model.hidden=[64,32]",
+        "data.partition={alpha: 4}",
+        "data.synthetic.test_rows=3",
+        "train.learning_rate=1e-3",
+        "strategy.name=fedavgm",
+        "data.test.file=''",
+    };
+    struct gr_config *c = must_parse(text_with(NULL), overrides, COUNT(overrides));
+    ck_assert_uint_eq(c->run.rounds, 6);
+    ck_assert_str_eq(c->run.name, "x.1");
+    ck_assert_str_eq(c->run.directory, "a=b=c");
+    ck_assert_uint_eq(c->model.hidden_count, 2);
+    ck_assert_uint_eq(c->model.hidden[0], 64);
+    ck_assert_uint_eq(c->model.hidden[1], 32);
+    ck_assert_double_eq(c->data.partition.alpha, 4);
+    ck_assert_uint_eq(c->data.synthetic.test_rows, 3);
+    ck_assert_double_eq(c->train.learning_rate, 0.001);
+    ck_assert_int_eq(c->strategy.name, GR_STRATEGY_FEDAVGM);
+    gr_config_free(c);
+    /* Overrides alone are a config, and mend a broken one. */
+    static const char *const all[] = {"run={rounds: 1}", "data={source: synthetic, silos: 1}",
+                                      "model={type: softmax}", "train.batch_size=1",
+                                      "train.learning_rate=1"};
+    gr_config_free(must_parse("", all, COUNT(all)));
+    gr_config_free(must_parse("run: {rounds: bad}\ndata:\nmodel: 3\ntrain:", all, COUNT(all)));
+}
+END_TEST
+
+static const struct {
+    const char *override, *message;
+} broken_overrides[] = {
+    {"run.rounds=0", "--set run.rounds: found 0, " WHOLE("1", "10000000")},
+    {"run.rounds=", "--set run.rounds: found nothing, " WHOLE("1", "10000000")},
+    {"run.roundz=3", "--set run.roundz: found an unknown key, allowed name, seed, rounds, "
+                     "directory, placement; nearest is run.rounds"},
+    {"rounds=3", "--set rounds: found an unknown key, allowed run, data, model, train, round, "
+                 "strategy, aggregation, evaluate, checkpoint; nearest is run.rounds"},
+    {"run=3", "--set run: found 3, allowed a section of name, seed, rounds, directory, placement"},
+    {"run={seed: 4}", "--set run: run.rounds: found nothing, " WHOLE("1", "10000000")},
+    {"model={type: mlp, hidden: [1, x]}",
+     "--set model: model.hidden[1]: found \"x\", " WHOLE("1", "65536")},
+    {"round.participants=4",
+     "--set round.participants: found 4, allowed 0 (all) to 3 (data.silos)"},
+    {"run.rounds", "--set run.rounds: found no '=', allowed section.key=value"},
+    {"", "--set : found no '=', allowed section.key=value"},
+    {"=3", "--set : found no setting's name, allowed section.key=value"},
+    {"run.=3", "--set run.: found no setting's name, allowed section.key=value"},
+    {"run..rounds=3", "--set run..rounds: found no setting's name, allowed section.key=value"},
+    {"run.rounds.x=3",
+     "--set run.rounds.x: found a key below what is no section, allowed section.key=value"},
+    {"a.b.c.d.e.f.g.h.i=3",
+     "--set a.b.c.d.e.f.g.h.i: found no setting's name, allowed section.key=value"},
+    {"run.rounds=[3", "--set run.rounds: 2:1: did not find expected ',' or ']' (while parsing a "
+                      "flow sequence that starts in line 1)"},
+    {"run.rounds=&a 3", "--set run.rounds: 1:1: found an anchor (&), allowed none"},
+    {"run.name=\xff", "--set run.name: found bytes that are not UTF-8, allowed section.key=value"},
+};
+
+START_TEST(test_broken_override) {
+    must_fail(text_with(NULL), &broken_overrides[_i].override, 1, broken_overrides[_i].message);
+}
+END_TEST
+
+START_TEST(test_too_many_overrides) {
+    static const char *many[1001];
+    for (size_t i = 0; i < COUNT(many); i++)
+        many[i] = "run.rounds=3";
+    gr_config_free(must_parse(text_with(NULL), many, 1000));
+    must_fail(text_with(NULL), many, 1001,
+              "t.yaml: found 1001 overrides, allowed at most 1000, 1048576 bytes in all");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("config");
+    TCase *rules = tcase_create("rules");
+    tcase_add_loop_test(rules, test_broken_rule, 0, (int)COUNT(broken));
+    tcase_add_test(rules, test_all_at_once);
+    tcase_add_loop_test(rules, test_listing_is_cut, 0, 2);
+    suite_add_tcase(suite, rules);
+    TCase *values = tcase_create("values");
+    tcase_add_test(values, test_defaults);
+    tcase_add_test(values, test_steps_replace_epochs);
+    tcase_add_test(values, test_silo_tables);
+    tcase_add_test(values, test_names);
+    tcase_add_test(values, test_examples);
+    tcase_add_test(values, test_overrides);
+    tcase_add_loop_test(values, test_broken_override, 0, (int)COUNT(broken_overrides));
+    tcase_add_test(values, test_too_many_overrides);
+    suite_add_tcase(suite, values);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

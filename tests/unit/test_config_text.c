@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The config as text: the way to YAML and back, the digest, text that means harm, files, silence,
+ * the program's language.
+ */
+#include "config.h"
+
+#include <locale.h>
+#include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- to YAML and back, digest ------------------------------------------------------------- */
+
+static const char rich[] = "run: {rounds: 2}\n"
+                           "data: {source: hdf5, silos: 3, train: {file: a}, "
+                           "partition: {method: dirichlet}}\n"
+                           "model: {type: mlp, hidden: [12, 4]}\n"
+                           "train: {learning_rate: 0.2, batch_size: 4, epochs: 1}\n";
+
+/*
+ * Every setting, written down a second time so that none can be forgotten: a value other than that
+ * of `rich`, what else must change with it, and whether the header says that it may change between
+ * a run and its resumption.
+ */
+static const struct {
+    const char *changes[5];
+    bool changeable;
+} settings[] = {
+    {{"run.name=other"}, true},
+    {{"run.seed=18446744073709551615"}, false},
+    {{"run.rounds=77"}, true},
+    {{"run.directory=/somewhere else"}, true},
+    {{"run.placement=cyclic"}, true},
+    {{"data.source=idx", "data.train={features: a, labels: b}"}, false},
+    {{"data.silos=4"}, false},
+    {{"data.train={features: x, labels: b}", "data.source=idx"}, false},
+    {{"data.train={labels: x, features: b}", "data.source=idx"}, false},
+    {{"data.train.file=x"}, false},
+    {{"data.silo_tables=[{file: x}, {file: y}, {file: z}]", "data.train={}",
+      "data.partition.method=iid"},
+     false},
+    {{"data.test={features: x, labels: y}", "data.source=idx",
+      "data.train={features: a, labels: b}"},
+     false},
+    {{"data.test={labels: x, features: y}", "data.source=idx",
+      "data.train={features: a, labels: b}"},
+     false},
+    {{"data.test.file=x"}, false},
+    {{"data.partition.method=shards"}, false},
+    {{"data.partition.alpha=0.25"}, false},
+    {{"data.partition.shards_per_silo=3"}, false},
+    {{"data.partition.minimum_rows=3"}, false},
+    {{"data.synthetic.alpha=0.125"}, false},
+    {{"data.synthetic.beta=0.125"}, false},
+    {{"data.synthetic.features=61"}, false},
+    {{"data.synthetic.classes=11"}, false},
+    {{"data.synthetic.minimum_rows=51"}, false},
+    {{"data.synthetic.maximum_rows=2001"}, false},
+    {{"data.synthetic.test_rows=21"}, false},
+    {{"data.validation_fraction=0.5"}, false},
+    {{"data.limit=100"}, false},
+    {{"model.type=softmax", "model.hidden=[]"}, false},
+    {{"model.hidden=[12, 3]"}, false},
+    {{"model.activation=tanh"}, false},
+    {{"model.initialisation=glorot"}, false},
+    {{"model.compute=bfloat16"}, false},
+    {{"train.learning_rate=0.2000000000000001"}, false},
+    {{"train.momentum=0.5"}, false},
+    {{"train.weight_decay=1e-4"}, false},
+    {{"train.batch_size=33"}, false},
+    {{"train.epochs=2"}, false},
+    {{"train.steps=9", "train.epochs=0"}, false},
+    {{"round.participants=2"}, false},
+    {{"strategy.name=fedavgm"}, false},
+    {{"strategy.server_learning_rate=0.5"}, false},
+    {{"strategy.server_momentum=0.8"}, false},
+    {{"aggregation.encoding=float32"}, false},
+    {{"aggregation.ranks_per_node=2"}, true},
+    {{"evaluate.every=3"}, true},
+    {{"checkpoint.every=3"}, true},
+    {{"checkpoint.keep=3"}, true},
+};
+
+/* Written, read and written again it is the same, with the same digest. */
+static void check_round_trip(const struct gr_config *config) {
+    struct gr_config *again = NULL;
+    char *first = yaml_of(config), digest[2][GR_DIGEST_HEX];
+    gr_status status = gr_config_parse("resolved", first, strlen(first), NULL, 0, &again);
+    ck_assert_msg(status == GR_OK, "%s\n%s", gr_message(), first);
+    char *second = yaml_of(again);
+    ck_assert_str_eq(first, second);
+    digest_of(config, digest[0]);
+    digest_of(again, digest[1]);
+    ck_assert_str_eq(digest[0], digest[1]);
+    gr_config_free(again);
+    gr_free(first);
+    gr_free(second);
+}
+
+START_TEST(test_setting_is_written_and_digested) {
+    const char *const *changes = settings[_i].changes;
+    char digest[2][GR_DIGEST_HEX];
+    size_t n = 0;
+    while (changes[n])
+        n++;
+    struct gr_config *before = must_parse(rich, NULL, 0), *after = must_parse(rich, changes, n);
+    char *yaml[2] = {yaml_of(before), yaml_of(after)};
+    ck_assert_str_ne(yaml[0], yaml[1]);
+    digest_of(before, digest[0]);
+    digest_of(after, digest[1]);
+    ck_assert_int_eq(strcmp(digest[0], digest[1]) == 0, settings[_i].changeable);
+    check_round_trip(before);
+    check_round_trip(after);
+    gr_config_free(before);
+    gr_config_free(after);
+    gr_free(yaml[0]);
+    gr_free(yaml[1]);
+}
+END_TEST
+
+/* What a resolved config looks like, whole. */
+START_TEST(test_resolved) {
+    struct gr_config *config = must_parse(rich, NULL, 0);
+    char *yaml = yaml_of(config);
+    ck_assert_str_eq(yaml, "run:\n  name: run\n  seed: 1\n  rounds: 2\n  directory: runs\n"
+                           "  placement: block\n"
+                           "data:\n  source: hdf5\n  silos: 3\n"
+                           "  train:\n    features: ''\n    labels: ''\n    file: a\n"
+                           "  silo_tables: []\n"
+                           "  test:\n    features: ''\n    labels: ''\n    file: ''\n"
+                           "  partition:\n    method: dirichlet\n    alpha: 0.3\n"
+                           "    shards_per_silo: 2\n    minimum_rows: 1\n"
+                           "  synthetic:\n    alpha: 1\n    beta: 1\n    features: 60\n"
+                           "    classes: 10\n    minimum_rows: 50\n    maximum_rows: 2000\n"
+                           "    test_rows: 20\n"
+                           "  validation_fraction: 0\n  limit: 0\n"
+                           "model:\n  type: mlp\n  hidden: [12, 4]\n  activation: relu\n"
+                           "  initialisation: he\n  compute: float32\n"
+                           "train:\n  learning_rate: 0.2\n  momentum: 0\n  weight_decay: 0\n"
+                           "  batch_size: 4\n  epochs: 1\n  steps: 0\n"
+                           "round:\n  participants: 0\n"
+                           "strategy:\n  name: fedavg\n  server_learning_rate: 1\n"
+                           "  server_momentum: 0.9\n"
+                           "aggregation:\n  encoding: ring32\n  ranks_per_node: 0\n"
+                           "evaluate:\n  every: 1\n"
+                           "checkpoint:\n  every: 1\n  keep: 2\n");
+    gr_free(yaml);
+    gr_config_free(config);
+}
+END_TEST
+
+/* Numbers keep their last bit. */
+START_TEST(test_numbers_round_trip) {
+    gsl_rng *stream;
+    struct gr_config *again = NULL, *config = must_parse(text_with(NULL), NULL, 0);
+    ck_assert_int_eq(
+        gr_stream_create((struct gr_stream_key){.seed = 5, .purpose = GR_PURPOSE_TEST}, &stream),
+        GR_OK);
+    for (int i = 0; i < 500; i++) {
+        double mantissa = gsl_rng_uniform_pos(stream) + ldexp(gsl_rng_uniform_pos(stream), -32);
+        config->train.learning_rate = ldexp(mantissa, (int)gsl_rng_uniform_int(stream, 900) - 891);
+        config->run.seed = ((uint64_t)gsl_rng_get(stream) << 32) | gsl_rng_get(stream);
+        char *yaml = yaml_of(config);
+        gr_status status = gr_config_parse("resolved", yaml, strlen(yaml), NULL, 0, &again);
+        ck_assert_msg(status == GR_OK, "%s", gr_message());
+        ck_assert(again->train.learning_rate == config->train.learning_rate);
+        ck_assert(again->run.seed == config->run.seed);
+        gr_config_free(again);
+        gr_free(yaml);
+    }
+    gsl_rng_free(stream);
+    gr_config_free(config);
+}
+END_TEST
+
+/* Text that YAML would take for something else, or that needs quotes of one kind or the other. */
+START_TEST(test_text_round_trip) {
+    static const char *const texts[] = {
+        "null",
+        "~",
+        "Null",
+        "123",
+        "1e5",
+        "true",
+        "- a",
+        "a: b",
+        "a #b",
+        "'",
+        "\"",
+        "it's",
+        "\\n",
+        "[a]",
+        "{a}",
+        "*a",
+        "&a",
+        "!a",
+        "%a",
+        "@a",
+        "`a",
+        "? a",
+        "| a",
+        "> a",
+        " a ",
+        "#",
+        ":",
+        "-",
+        "---",
+        "...",
+        "a  b",
+        "/a/b c/d",
+        "<<",
+        "=",
+        "%TAG",
+        "\u00e9\u4e2d\U0001F600",
+        "a\xc2\x85"
+        "b",
+        "a\u2028b",
+        "\ufeffa",
+        "\u00a0",
+    };
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct gr_config *again = NULL, *config = must_parse(rich, NULL, 0);
+        char *was = config->data.train.file, word[32];
+        snprintf(word, sizeof word, "%s", texts[i]);
+        config->data.train.file = word;
+        char *yaml = yaml_of(config);
+        gr_status status = gr_config_parse("resolved", yaml, strlen(yaml), NULL, 0, &again);
+        ck_assert_msg(status == GR_OK, "%s\n%s", gr_message(), yaml);
+        ck_assert_str_eq(again->data.train.file, texts[i]);
+        check_round_trip(again);
+        config->data.train.file = was;
+        gr_config_free(config);
+        gr_config_free(again);
+        gr_free(yaml);
+    }
+}
+END_TEST
+
+/* A file at its limit, full of tables with quotes in their names, resolves to what is still read.
+ */
+START_TEST(test_large_round_trip) {
+    enum { TABLES = 10000 };
+    char *text = malloc(200 + TABLES * 110);
+    ck_assert_ptr_nonnull(text);
+    size_t used = (size_t)sprintf(text, "run: {rounds: 1}\nmodel: {type: softmax}\n"
+                                        "train: {learning_rate: 1, batch_size: 1}\n"
+                                        "data: {source: hdf5, silo_tables: [");
+    for (int i = 0; i < TABLES; i++)
+        used += (size_t)sprintf(text + used, "%s{file: \"%080d'''''''''\"}", i ? "," : "", i);
+    sprintf(text + used, "]}\n");
+    struct gr_config *config = must_parse(text, NULL, 0);
+    ck_assert_uint_eq(config->data.silos, TABLES);
+    check_round_trip(config);
+    gr_config_free(config);
+    free(text);
+}
+END_TEST
+
+/*
+ * Computed outside this code by Python's hashlib.blake2b(digest_size=32) over the settings in the
+ * header's order: path and a NUL; then "t", length, ":" and the text of a value, or "l", count, ":"
+ * and the values of a list (for tables "s", count, ":" and their values).
+ */
+static const struct {
+    const char *text, *digest;
+} known_digests[] = {
+    {"run: {rounds: 2}\ndata: {source: synthetic, silos: 3}\nmodel: {type: softmax}\n"
+     "train: {learning_rate: 0.1, batch_size: 4}\n",
+     "46c932072617f43f3fab987a11eb6390cf46cbf2e330d5b685ecb782f810f2a0"},
+    {"run: {rounds: 9, seed: 7}\ndata: {source: hdf5, silo_tables: [{file: a}, {file: b}]}\n"
+     "model: {type: mlp, hidden: [8, 9]}\ntrain: {learning_rate: 1e-4, batch_size: 4}\n",
+     "648f4703263fd45c965943839a672ebc93a36964ad3fdb5af2bc498730e5d291"},
+};
+
+START_TEST(test_known_digest) {
+    char digest[GR_DIGEST_HEX];
+    struct gr_config *config = must_parse(known_digests[_i].text, NULL, 0);
+    digest_of(config, digest);
+    ck_assert_str_eq(digest, known_digests[_i].digest);
+    gr_config_free(config);
+}
+END_TEST
+
+/* ---- harm --------------------------------------------------------------------------------- */
+
+START_TEST(test_not_utf8) {
+    struct gr_config *config;
+    static const struct {
+        const char *text;
+        size_t length;
+        const char *message;
+    } cases[] = {
+        {"run:\n  name: \xff\n", 14,
+         "t.yaml:2: found bytes that are not UTF-8 text, allowed UTF-8"},
+        {"\xff\xfer\0u\0n\0", 8, "t.yaml:1: found bytes that are not UTF-8 text, allowed UTF-8"},
+        {"run:\n\n\0", 7, "t.yaml:3: found bytes that are not UTF-8 text, allowed UTF-8"},
+        {"run: \xc3", 6, "t.yaml:1: found bytes that are not UTF-8 text, allowed UTF-8"},
+        {"run: \xc0\xaf", 7, "t.yaml:1: found bytes that are not UTF-8 text, allowed UTF-8"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        ck_assert_int_eq(
+            gr_config_parse("t.yaml", cases[i].text, cases[i].length, NULL, 0, &config),
+            GR_ERROR_CONFIG);
+        ck_assert_str_eq(gr_message(), cases[i].message);
+    }
+    /* A byte order mark is harmless. */
+    char text[1000];
+    snprintf(text, sizeof text, "\xef\xbb\xbf%s", text_with(NULL));
+    gr_config_free(must_parse(text, NULL, 0));
+}
+END_TEST
+
+/* A prefix, a piece to be repeated up to so many bytes, and how the message begins. */
+static const struct {
+    const char *prefix, *piece;
+    size_t length;
+    const char *message;
+} torture[] = {
+    {"run: {name: \"", "a", 10485760, "t.yaml: found 10485773 bytes, allowed at most 8388608"},
+    {"run: {rounds: 1, name: ", "a", 1000000, "t.yaml:2:1: did not find expected ',' or '}'"},
+    {"run:\n  rounds: 1\n  name: ", "a", 1000000, "t.yaml:3: run.name: found 1000000 bytes"},
+    {"run:\n  rounds: ", "1", 1000000, "t.yaml:2: run.rounds: found 1111111111"},
+    {"", "key: 1\n", 700000, "t.yaml:50000:6: found more than 100000 keys and values"},
+    {"run:\n", "  key: 1\n", 449982, "t.yaml:2: run.key: found an unknown key"},
+    {"run:\n", "  rounds: 1\n", 400000, "t.yaml:3: run.rounds: found a second time"},
+    {"", "[", 1000000, "t.yaml:1:9: found values nested too deep"},
+    {"", "{", 1000000, "t.yaml:1:2: found a list or section as key"},
+    {"", "- ", 1000000, "t.yaml:1:17: found values nested too deep"},
+    {"", "? ", 1000000, "t.yaml:1:3: found a list or section as key"},
+    {"a: [", "x, ", 1000000, "t.yaml:1:299996: found more than 100000 keys and values"},
+    {"model: {hidden: [", "1, ", 150000, "t.yaml:2:1: did not find expected node content"},
+    {"", "%TAG !a! b:\n", 1000000, "t.yaml:1:1: found %TAG 83333 times, allowed no tags"},
+    {"", "&a ", 1000000, "t.yaml:1:1: found an anchor (&), allowed none"},
+    {"", "---\n", 1000000, "t.yaml:2:1: found a second document"},
+    {"", "#\n", 1000000, "t.yaml: run.rounds: found nothing"},
+    {"", "\n", 1000000, "t.yaml: run.rounds: found nothing"},
+    {"", "\"", 1000000, "t.yaml:1:3: did not find expected <document start>"},
+    {"a: |\n", " a\n", 999999, "t.yaml:1: a: found an unknown key"},
+};
+
+/* Each ends in a clear message well within the time limit of the case. */
+START_TEST(test_torture) {
+    size_t used = strlen(torture[_i].prefix), piece = strlen(torture[_i].piece);
+    size_t length = used + torture[_i].length / piece * piece;
+    char *text = malloc(length);
+    struct gr_config *config;
+    ck_assert_ptr_nonnull(text);
+    memcpy(text, torture[_i].prefix, used);
+    for (; used < length; used += piece)
+        memcpy(text + used, torture[_i].piece, piece);
+    ck_assert_int_eq(gr_config_parse("t.yaml", text, length, NULL, 0, &config), GR_ERROR_CONFIG);
+    ck_assert_msg(strncmp(gr_message(), torture[_i].message, strlen(torture[_i].message)) == 0,
+                  "%s\n%s", torture[_i].message, gr_message());
+    free(text);
+}
+END_TEST
+
+/* ---- surroundings ------------------------------------------------------------------------- */
+
+START_TEST(test_files) {
+    struct gr_config *config;
+    char path[] = "/tmp/granary-config-XXXXXX";
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(ftruncate(fd, (1 << 20) + 1), 0);
+    ck_assert_int_eq(gr_config_load(path, NULL, 0, &config), GR_ERROR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(gr_message(), "1048577 bytes"));
+    ck_assert_int_eq(ftruncate(fd, 0), 0);
+    const char *text = text_with("run: {rounds: x}");
+    ck_assert_int_eq((int)write(fd, text, strlen(text)), (int)strlen(text));
+    close(fd);
+    ck_assert_int_eq(gr_config_load(path, NULL, 0, &config), GR_ERROR_CONFIG);
+    ck_assert_int_eq(strncmp(gr_message(), path, strlen(path)), 0);
+    ck_assert_ptr_nonnull(strstr(gr_message(), ":1: run.rounds: found \"x\""));
+    unlink(path);
+    ck_assert_int_eq(gr_config_load(path, NULL, 0, &config), GR_ERROR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(gr_message(), "No such file"));
+    ck_assert_int_eq(gr_config_load("/tmp", NULL, 0, &config), GR_ERROR_CONFIG);
+    ck_assert_ptr_null(config);
+    gr_config_free(NULL);
+}
+END_TEST
+
+/* Neither libyaml nor libcyaml may write where the command writes. */
+START_TEST(test_silence) {
+    static const char *const sections[] = {"run: {rounds: x}", "model: [", "data: {source: idx}",
+                                           "a: *b", "round: {participants: 2}"};
+    FILE *sink = tmpfile();
+    struct gr_config *config;
+    struct stat info;
+    ck_assert_ptr_nonnull(sink);
+    fflush(NULL);
+    int out = dup(1), err = dup(2);
+    dup2(fileno(sink), 1);
+    dup2(fileno(sink), 2);
+    for (size_t i = 0; i < COUNT(sections); i++) {
+        if (parse_text(text_with(sections[i]), NULL, 0, &config) == GR_OK) {
+            gr_free(yaml_of(config));
+            gr_config_free(config);
+        }
+    }
+    fflush(NULL);
+    dup2(out, 1);
+    dup2(err, 2);
+    ck_assert_int_eq(fstat(fileno(sink), &info), 0);
+    ck_assert_int_eq((int)info.st_size, 0);
+    fclose(sink);
+}
+END_TEST
+
+/* Where the program's language writes 0,05, a config still writes 0.05. */
+START_TEST(test_locale) {
+    char folder[] = "/tmp/granary-locale-XXXXXX", command[400], comma[8];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(command, sizeof command,
+             "cd %s && printf 'LC_NUMERIC\ndecimal_point \",\"\nthousands_sep \"\"\n"
+             "grouping -1\nEND LC_NUMERIC\n' > in && "
+             "localedef -c -f ANSI_X3.4-1968 -i in ./comma > out 2>&1",
+             folder);
+    /* It warns of what it is not given, and its code with it. */
+    ck_assert_int_ne(system(command), -1);
+    setenv("LOCPATH", folder, 1);
+    /* Where a language cannot be made there is nothing to be tested. */
+    if (setlocale(LC_NUMERIC, "comma")) {
+        snprintf(comma, sizeof comma, "%.1f", 0.5);
+        ck_assert_str_eq(comma, "0,5");
+        struct gr_config *config = must_parse(text_with(NULL), NULL, 0);
+        ck_assert(config->train.learning_rate == 1 / 10.0);
+        check_round_trip(config);
+        gr_config_free(config);
+        must_fail(text_with("data: {source: synthetic, silos: 1, validation_fraction: 0.91}"), NULL,
+                  0, "t.yaml:2: data.validation_fraction: found 0.91, allowed 0 <= x <= 0.9");
+        snprintf(comma, sizeof comma, "%.1f", 0.5);
+        ck_assert_str_eq(comma, "0,5");
+    }
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("config text");
+    TCase *written = tcase_create("written");
+    tcase_set_timeout(written, 30);
+    tcase_add_loop_test(written, test_setting_is_written_and_digested, 0, (int)COUNT(settings));
+    tcase_add_test(written, test_resolved);
+    tcase_add_test(written, test_numbers_round_trip);
+    tcase_add_test(written, test_text_round_trip);
+    tcase_add_test(written, test_large_round_trip);
+    tcase_add_loop_test(written, test_known_digest, 0, (int)COUNT(known_digests));
+    suite_add_tcase(suite, written);
+    TCase *harm = tcase_create("harm");
+    tcase_set_timeout(harm, 10);
+    tcase_add_test(harm, test_not_utf8);
+    tcase_add_loop_test(harm, test_torture, 0, (int)COUNT(torture));
+    tcase_add_test(harm, test_files);
+    tcase_add_test(harm, test_silence);
+    tcase_add_test(harm, test_locale);
+    suite_add_tcase(suite, harm);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
