@@ -14,7 +14,7 @@ const char gr_html_style[] =
     "*{box-sizing:border-box}\n"
     "body{margin:0;background:var(--page);color:var(--ink);"
     "font:15px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif}\n"
-    "main{max-width:1120px;margin:0 auto;padding:28px 20px 48px}\n"
+    "main{max-width:1180px;margin:0 auto;padding:28px 20px 48px}\n"
     "h1{font-size:26px;line-height:1.25;margin:0;overflow-wrap:anywhere}\n"
     "h2{font-size:17px;margin:34px 0 12px}\n"
     "h3{font-size:14px;font-weight:600;margin:0 0 6px}\n"
@@ -26,18 +26,19 @@ const char gr_html_style[] =
     ".finished{color:var(--good)}.stopped,.running{color:var(--warn)}.failed{color:var(--bad)}\n"
     ".grid{display:grid;gap:14px}\n"
     ".figures{grid-template-columns:repeat(auto-fit,minmax(150px,1fr));margin-top:20px}\n"
-    ".curves{grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr))}\n"
+    ".curves{grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr))}\n"
     ".card{background:var(--card);border:1px solid var(--line);border-radius:10px;"
     "padding:14px 16px;min-width:0}\n"
     ".figure b{display:block;font-size:23px;font-weight:600;line-height:1.3;"
-    "font-variant-numeric:tabular-nums}\n"
+    "white-space:nowrap;font-variant-numeric:tabular-nums}\n"
+    ".figure small{font-size:14px;font-weight:400;color:var(--muted)}\n"
     ".figure span{color:var(--muted);font-size:13px}\n"
     "figure{margin:0}figure svg{display:block;width:100%;height:auto}\n"
     "svg text,svg tspan{fill:var(--muted);font-family:inherit}svg .gridline{stroke:var(--line)}\n"
     ".scroll{overflow-x:auto;padding:0}\n"
-    "table{border-collapse:collapse;width:100%;font-size:13.5px;"
+    "table{border-collapse:collapse;width:100%;font-size:13px;"
     "font-variant-numeric:tabular-nums}\n"
-    "th,td{padding:6px 12px;text-align:right;white-space:nowrap;"
+    "th,td{padding:5px 10px;text-align:right;white-space:nowrap;"
     "border-top:1px solid var(--line)}\n"
     "thead th{border-top:0;color:var(--muted);font-weight:600;font-size:12.5px}\n"
     "tbody tr:hover{background:color-mix(in srgb,var(--accent) 8%,transparent)}\n"
@@ -110,9 +111,9 @@ void gr_html_seconds(FILE *page, double seconds) {
     else if (seconds < 60)
         fprintf(page, "%.1f s", seconds);
     else if (seconds < 3600)
-        fprintf(page, "%.0f min %02.0f s", floor(seconds / 60), floor(fmod(seconds, 60)));
+        fprintf(page, "%.0f min %.0f s", floor(seconds / 60), floor(fmod(seconds, 60)));
     else
-        fprintf(page, "%.0f h %02.0f min", floor(seconds / 3600), floor(fmod(seconds / 60, 60)));
+        fprintf(page, "%.0f h %.0f min", floor(seconds / 3600), floor(fmod(seconds / 60, 60)));
 }
 
 void gr_html_real(FILE *page, double value, int decimals) {

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SVG_MAX = 4 << 20, MARKS_MAX = 60 };
+enum { SVG_MAX = 4 << 20, MARKS_MAX = 60, BARS_MAX = 100 };
 
 static const double deadline_s = 20;
 
@@ -32,10 +32,11 @@ static const char blue[] = "#3f86e0", orange[] = "#e0823d", green[] = "#3da36f",
 
 static void begin(FILE *script, const char *name) {
     fprintf(script,
-            "set terminal svg size 520,270 dynamic noenhanced font 'sans-serif,13' name '%s'\n"
+            "set terminal svg size 420,260 dynamic noenhanced font 'sans-serif,12' name '%s'\n"
             "set border 3 lc rgb '%s' lw 1\nset tics nomirror out scale 0.5\n"
             "set grid ytics lt 1 lc rgb '%s' lw 0.5\nset xlabel 'round'\n"
-            "set key outside top center horizontal samplen 1.5\nset style fill solid 1 noborder\n"
+            "set key outside top center horizontal samplen 1.5 width -2\nset style fill solid 1 "
+            "noborder\n"
             "set offsets graph 0, 0, graph 0.04, 0\n",
             name, grey, grey);
 }
@@ -81,7 +82,9 @@ static void write_points(FILE *script, size_t index, const struct curve *curve,
     for (size_t i = 0; i < n; i++) {
         double value = curve->value(&rounds[i]);
         if (!isfinite(value)) continue;
-        if (k++ % step == 0 || k == points) fprintf(script, "%u %.9g\n", rounds[i].round, value);
+        k++;
+        if (rounds[i].round % step == 0 || k == points)
+            fprintf(script, "%u %.9g\n", rounds[i].round, value);
     }
     fputs("EOD\n", script);
 }
@@ -110,12 +113,12 @@ static double or_zero(double value) {
 }
 
 /* Seconds of each round, phase upon phase; the highest bar is drawn first. */
-static bool write_seconds(FILE *script, const struct gr_metrics *rounds, size_t n, size_t step) {
+static void write_seconds(FILE *script, const struct gr_metrics *rounds, size_t n, size_t step) {
     static const char *const titles[] = {"train", "aggregate", "evaluate", "checkpoint", "other"};
     const char *const colours[] = {blue, orange, green, violet, grey};
     fputs("$d << EOD\n", script);
     for (size_t i = 0; i < n; i++) {
-        if (i % step != 0 && i + 1 != n) continue;
+        if (rounds[i].round % step != 0 && i + 1 != n) continue;
         double phases[4] = {or_zero(rounds[i].seconds.train), or_zero(rounds[i].seconds.aggregate),
                             or_zero(rounds[i].seconds.evaluate),
                             or_zero(rounds[i].seconds.checkpoint)};
@@ -126,12 +129,17 @@ static bool write_seconds(FILE *script, const struct gr_metrics *rounds, size_t 
         fprintf(script, " %.9g\n", fmax(sum, or_zero(rounds[i].seconds.total)));
     }
     fprintf(script, "EOD\nset boxwidth %g absolute\nset yrange [0:*]\nset key reverse Left\nplot",
-            0.85 * (double)step);
+            (n <= BARS_MAX ? 0.85 : 1) * (double)step);
     for (int p = 4; p >= 0; p--)
         fprintf(script, "%s $d using 1:%d with boxes lc rgb '%s' title '%s'", p == 4 ? "" : ",",
                 p + 2, colours[p], titles[p]);
     fputc('\n', script);
-    return n > 0;
+}
+
+/* The same rounds for every curve of a run; one round alone still has a width. */
+static void set_range(FILE *script, const struct gr_metrics *rounds, size_t n) {
+    double first = rounds[0].round, last = rounds[n - 1].round;
+    fprintf(script, "set xrange [%g:%g]\n", first, last > first ? last : first + 1);
 }
 
 static bool write_script(FILE *script, enum gr_plot plot, const struct gr_metrics *rounds, size_t n,
@@ -144,15 +152,19 @@ static bool write_script(FILE *script, enum gr_plot plot, const struct gr_metric
     switch (plot) {
     case GR_PLOT_LOSS:
         begin(script, "loss");
+        set_range(script, rounds, n);
         return write_curves(script, losses, 3, rounds, n, step);
     case GR_PLOT_ACCURACY:
         begin(script, "accuracy");
+        set_range(script, rounds, n);
         fputs("set format y '%g %%'\n", script);
         return write_curves(script, accuracies, 2, rounds, n, step);
     case GR_PLOT_SECONDS:
         begin(script, "seconds");
-        fputs("set format y '%g s'\n", script);
-        return write_seconds(script, rounds, n, step);
+        fprintf(script, "set format y '%%g s'\nset xrange [%g:%g]\n",
+                rounds[0].round - 0.6 * (double)step, rounds[n - 1].round + 0.6 * (double)step);
+        write_seconds(script, rounds, n, step);
+        return true;
     }
     return false;
 }
@@ -230,6 +242,7 @@ gr_status gr_plot_svg(enum gr_plot plot, const struct gr_metrics *rounds, size_t
     FILE *script = NULL;
     bool any;
     *out = NULL;
+    if (n == 0) return GR_OK;
     int input = memfd_create("granary-script", MFD_CLOEXEC);
     int answer = memfd_create("granary-svg", MFD_CLOEXEC);
     if (input >= 0 && answer >= 0) script = fdopen(input, "w");

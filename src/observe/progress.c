@@ -139,12 +139,13 @@ void gr_progress_finish(struct gr_progress *p, const char *run_path, const char 
     if (p->pending) draw(p);
     if (p->terminal && isfinite(p->drawn_s)) fputc('\n', p->stream);
     duration_text(gr_clock_seconds() - p->started_s, time, sizeof time);
-    fprintf(p->stream, "\n%s %u of %u rounds, %u of them in %s\n",
+    fprintf(p->stream, "\n%s %u of %u rounds; %u in %s\n",
             p->done >= p->rounds ? "finished" : "stopped after", p->done, p->rounds,
             p->done - p->first, time);
     if (isfinite(p->accuracy))
-        fprintf(p->stream, "  %-11s%.2f %%, loss %.4f\n", p->of_test ? "test" : "validation",
-                100 * p->accuracy, p->loss);
+        fprintf(p->stream, "  %-11s%.2f %%", p->of_test ? "test" : "validation", 100 * p->accuracy);
+    if (isfinite(p->accuracy) && isfinite(p->loss)) fprintf(p->stream, ", loss %.4f", p->loss);
+    if (isfinite(p->accuracy)) fputc('\n', p->stream);
     if (run_path) {
         fprintf(p->stream, "  %-11s%s\n", "run", run_path);
         fprintf(p->stream, "  %-11s%s/report.html\n", "report", run_path);

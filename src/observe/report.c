@@ -88,8 +88,9 @@ static void write_figures(const struct report *r) {
     write_scores(page, &t);
     figure_begin(page);
     gr_html_count(page, count_of(r->manifest, "rounds_done"));
-    fputs(" of ", page);
+    fputs(" <small>of ", page);
     gr_html_count(page, count_of(r->manifest, "rounds"));
+    fputs("</small>", page);
     figure_end(page, "rounds");
     figure_begin(page);
     gr_html_seconds(page, t.seconds);
@@ -102,9 +103,6 @@ static void write_figures(const struct report *r) {
     figure_begin(page);
     gr_html_bytes(page, (double)t.bytes);
     figure_end(page, "sent between ranks");
-    figure_begin(page);
-    gr_html_count(page, count_of(r->manifest, "parameters"));
-    figure_end(page, "parameters");
     fputs("</section>\n", page);
 }
 
@@ -127,6 +125,9 @@ static void write_top(const struct report *r) {
     fputs(" silos on ", page);
     gr_html_count(page, count_of(m, "ranks"));
     fputs(count_of(m, "ranks") == 1 ? " rank" : " ranks", page);
+    fputs(", ", page);
+    gr_html_count(page, count_of(m, "parameters"));
+    fputs(" parameters", page);
     if (text_of(stretch, "started")) {
         fputs(", started ", page);
         gr_html_text(page, text_of(stretch, "started"));
@@ -231,7 +232,8 @@ static void write_rounds(const struct report *r) {
           "<th>checkpoint</th><th>total ms</th><th>sent</th></tr></thead>\n<tbody>\n",
           page);
     for (size_t i = 0; i < r->n; i++)
-        if (i % step == 0 || i + 1 == r->n) write_row(page, &r->rounds[i], &columns);
+        if (r->rounds[i].round % step == 0 || i + 1 == r->n)
+            write_row(page, &r->rounds[i], &columns);
     fputs("</tbody></table></div>\n", page);
 }
 

@@ -128,17 +128,20 @@ static json_t *compose(const struct gr_run_directory *run, const struct gr_manif
 gr_status gr_manifest_write(const struct gr_run_directory *run,
                             const struct gr_manifest *manifest) {
     gr_status status = GR_OK;
-    char *path = NULL, *text = NULL;
+    char *path = NULL, *text = NULL, *file = NULL;
     json_t *json = compose(run, manifest);
     text = json_dumps(json, JSON_INDENT(2));
+    if (text) status = gr_text_format(&file, "%s\n", text);
+    if (status != GR_OK) goto out;
     if (!text) {
         status = gr_fail(GR_ERROR_INTERNAL, "a manifest cannot be made: memory, or text that is "
                                             "not UTF-8");
         goto out;
     }
     GR_TRY(manifest_path(run->path, &path));
-    GR_TRY(gr_file_write(path, text, strlen(text)));
+    GR_TRY(gr_file_write(path, file, strlen(file)));
 out:
+    gr_free(file);
     free(text);
     gr_free(path);
     json_decref(json);
