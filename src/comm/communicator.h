@@ -71,6 +71,7 @@ struct gr_comm {
     struct gr_outgoing *outgoing; /* owned */
     unsigned exchanges, broadcasts;
     uint32_t control_calls;
+    size_t control_capacity; /* most ids of an exchange so far */
     uint64_t bytes_sent;
 };
 

@@ -52,7 +52,9 @@ static void exchange_release(struct exchange *exchange) {
 static gr_status exchange_start(struct gr_comm *comm, uint32_t round, gr_status mine,
                                 size_t capacity, struct exchange *out) {
     gr_status status = GR_OK;
-    *out = (struct exchange){.comm = comm, .capacity = capacity};
+    /* A message of an earlier exchange may still come. */
+    if (capacity > comm->control_capacity) comm->control_capacity = capacity;
+    *out = (struct exchange){.comm = comm, .capacity = comm->control_capacity};
     out->head.sequence = ++comm->control_calls;
     out->head.round = round;
     out->head.status = (int32_t)mine;
@@ -61,7 +63,7 @@ static gr_status exchange_start(struct gr_comm *comm, uint32_t round, gr_status 
         out->head.length = (uint32_t)strlen(gr_message());
         memcpy(out->text, gr_message(), out->head.length);
     }
-    GR_TRY(gr_allocate(capacity, sizeof *out->ids, "control message", &out->ids));
+    GR_TRY(gr_allocate(out->capacity, sizeof *out->ids, "control message", &out->ids));
     GR_TRY(gr_allocate(message_limit(out), 1, "control message", &out->in));
 out:
     return status;
@@ -94,19 +96,22 @@ out:
     return status;
 }
 
-/* Waits until messages to ranks that are known to be there have been taken; others stay. */
-static gr_status finish_sending(struct gr_comm *comm, const uint8_t *absent) {
+/*
+ * Lets go of messages that have been taken; waits for those to ranks flagged in `present` (NULL:
+ * for none). A rank that is absent may not take its message until the next exchange.
+ */
+static gr_status finish_sending(struct gr_comm *comm, const uint8_t *present) {
     gr_status status = GR_OK;
     struct gr_outgoing **link = &comm->outgoing;
     while (*link) {
         struct gr_outgoing *message = *link;
         int done = 0;
-        if (absent && absent[message->peer]) {
-            GR_TRY_MPI(MPI_Test(&message->request, &done, MPI_STATUS_IGNORE));
-        } else {
+        if (present && present[message->peer]) {
             GR_TRY(gr_wait_request(comm, &message->request, GR_COMM_DEADLINE_S,
                                    "to take a control message", message->peer));
             done = 1;
+        } else {
+            GR_TRY_MPI(MPI_Test(&message->request, &done, MPI_STATUS_IGNORE));
         }
         if (done) {
             *link = message->next;
@@ -201,7 +206,7 @@ static void set_failure(struct exchange *exchange, gr_status status, const char 
 
 /* Rank 0: hears all ranks until `until_s`, and keeps the failure of the lowest. */
 static gr_status collect(struct exchange *exchange, double until_s, merge_function merge,
-                         void *context, uint8_t *absent, int *missing) {
+                         void *context, uint8_t *present, int *missing) {
     gr_status status = GR_OK;
     struct gr_comm *comm = exchange->comm;
     int lowest_failed = exchange->head.status == GR_OK ? comm->size : 0;
@@ -214,14 +219,14 @@ static gr_status collect(struct exchange *exchange, double until_s, merge_functi
         if (!in.found) break;
         if (in.head.sequence < exchange->head.sequence) continue; /* too late for its own */
         if (in.head.sequence != exchange->head.sequence || in.head.round != exchange->head.round ||
-            !absent[in.source]) {
+            present[in.source]) {
             status = gr_fail(GR_ERROR_INTERNAL,
                              "rank %d reports for round %u (message %u), expected %u (%u)",
                              in.source, in.head.round, in.head.sequence, exchange->head.round,
                              exchange->head.sequence);
             goto out;
         }
-        absent[in.source] = 0;
+        present[in.source] = 1;
         --*missing;
         exchange->head.stop |= in.head.stop;
         if (in.head.status == GR_OK) {
@@ -236,11 +241,11 @@ out:
 }
 
 /* Rank 0: the verdict to all; waits for those that are there. */
-static gr_status announce(struct exchange *exchange, const uint8_t *absent) {
+static gr_status announce(struct exchange *exchange, const uint8_t *present) {
     gr_status status = GR_OK;
     for (int i = 1; i < exchange->comm->size; i++)
         GR_TRY(post(exchange, i, TAG_VERDICT));
-    GR_TRY(finish_sending(exchange->comm, absent));
+    GR_TRY(finish_sending(exchange->comm, present));
 out:
     return status;
 }
@@ -281,22 +286,21 @@ static gr_status preside(struct exchange *exchange, double deadline_s, merge_fun
                          gr_status (*settle)(void *context, struct exchange *exchange),
                          void *context) {
     gr_status status = GR_OK;
-    uint8_t *absent = NULL;
+    uint8_t *present = NULL;
     int missing = exchange->comm->size - 1;
-    GR_TRY(gr_allocate((size_t)exchange->comm->size, 1, "roll", &absent));
-    memset(absent, 1, (size_t)exchange->comm->size);
-    absent[0] = 0;
+    GR_TRY(gr_allocate_zero((size_t)exchange->comm->size, 1, "roll", &present));
+    present[0] = 1;
     gr_status heard =
-        collect(exchange, gr_clock_seconds() + deadline_s, merge, context, absent, &missing);
+        collect(exchange, gr_clock_seconds() + deadline_s, merge, context, present, &missing);
     exchange->head.n_ids = 0;
     if (heard == GR_OK && exchange->head.status == GR_OK && missing > 0)
         heard = gr_fail(GR_STOPPED, "round %u: %d of %d ranks did not report within %.0f s",
                         exchange->head.round, missing, exchange->comm->size, deadline_s);
     if (heard == GR_OK && exchange->head.status == GR_OK) heard = settle(context, exchange);
     if (heard != GR_OK) set_failure(exchange, heard, gr_message(), strlen(gr_message()));
-    GR_TRY(announce(exchange, absent));
+    GR_TRY(announce(exchange, present));
 out:
-    gr_free(absent);
+    gr_free(present);
     return status;
 }
 
