@@ -83,7 +83,7 @@ static void write_points(FILE *script, size_t index, const struct curve *curve,
         double value = curve->value(&rounds[i]);
         if (!isfinite(value)) continue;
         k++;
-        if (rounds[i].round % step == 0 || k == points)
+        if (rounds[i].round % step == 0 || k == 1 || k == points)
             fprintf(script, "%u %.9g\n", rounds[i].round, value);
     }
     fputs("EOD\n", script);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* events.jsonl: the chain, against Python's hashlib where there is one, and against tampering. */
+#include <granary/observe.h>
+
+#include <jansson.h>
+
+#include "scratch.h"
+
+static const char *events(void) {
+    return in_scratch("events.jsonl");
+}
+
+static void append(int n) {
+    struct gr_events_file *file;
+    MUST(gr_events_open(events(), &file));
+    for (int i = 0; i < n; i++)
+        MUST(gr_events_append(file, i ? "round" : "started", (uint32_t)i,
+                              i % 2 ? "{\"what\":\"\\\"quoted\\\" <text>\",\"n_ranks\":4}" : NULL));
+    gr_events_close(file);
+}
+
+static size_t broken(void) {
+    size_t line = 999;
+    MUST(gr_events_verify(events(), &line));
+    return line;
+}
+
+START_TEST(chain_holds) {
+    append(5);
+    ck_assert_uint_eq(broken(), 0);
+    append(3);
+    ck_assert_uint_eq(broken(), 0);
+    char *text = slurp(events(), NULL);
+    ck_assert_ptr_nonnull(strstr(text, "\"n\":8,"));
+    json_t *json = json_loads(text, JSON_DISABLE_EOF_CHECK, NULL);
+    char zeros[65];
+    memset(zeros, '0', 64);
+    zeros[64] = '\0';
+    ck_assert_str_eq(json_string_value(json_object_get(json, "previous")), zeros);
+    ck_assert_str_eq(json_string_value(json_object_get(json, "event")), "started");
+    json_decref(json);
+    gr_free(text);
+}
+END_TEST
+
+START_TEST(every_bit_counts) {
+    size_t length;
+    append(4);
+    char *text = slurp(events(), &length);
+    for (size_t i = 0; i < length; i++) {
+        text[i] = (char)(text[i] ^ (1 << (i % 7)));
+        spill(events(), text, length);
+        ck_assert_msg(broken() != 0, "byte %zu of %zu was changed and nobody saw it", i, length);
+        text[i] = (char)(text[i] ^ (1 << (i % 7)));
+    }
+    gr_free(text);
+}
+END_TEST
+
+/* Leaves line `drop` out and puts it in again after `put`; 0: not at all. */
+static void shuffle(const char *text, int drop, int put, char *out) {
+    const char *lines[16], *at = text;
+    int n = 0;
+    for (; *at; at = strchr(at, '\n') + 1)
+        lines[++n] = at;
+    lines[n + 1] = at;
+    out[0] = '\0';
+    for (int i = 1; i <= n; i++) {
+        if (i != drop) strncat(out, lines[i], (size_t)(lines[i + 1] - lines[i]));
+        if (i == put) strncat(out, lines[drop], (size_t)(lines[drop + 1] - lines[drop]));
+    }
+}
+
+START_TEST(lines_cannot_move) {
+    char changed[8192];
+    append(5);
+    char *text = slurp(events(), NULL);
+    for (int drop = 1; drop < 5; drop++) {
+        shuffle(text, drop, 0, changed);
+        spill(events(), changed, strlen(changed));
+        ck_assert_uint_eq(broken(), (size_t)drop);
+        shuffle(text, drop, 5, changed);
+        spill(events(), changed, strlen(changed));
+        ck_assert_uint_eq(broken(), (size_t)drop);
+    }
+    gr_free(text);
+}
+END_TEST
+
+START_TEST(torn_line) {
+    size_t length;
+    append(3);
+    char *text = slurp(events(), &length);
+    spill(events(), text, length - 5);
+    ck_assert_uint_eq(broken(), 3);
+    append(1);
+    ck_assert_uint_eq(broken(), 0);
+    char *again = slurp(events(), NULL);
+    ck_assert_ptr_nonnull(strstr(again, "\"n\":3,"));
+    ck_assert_ptr_null(strstr(again, "\"n\":4,"));
+    gr_free(again);
+    gr_free(text);
+}
+END_TEST
+
+START_TEST(bad_details) {
+    struct gr_events_file *file;
+    MUST(gr_events_open(events(), &file));
+    ck_assert_int_eq(gr_events_append(file, "x", 1, "not json"), GR_ERROR_INTERNAL);
+    ck_assert_int_eq(gr_events_append(file, "x", 1, "[1]"), GR_ERROR_INTERNAL);
+    ck_assert_int_eq(gr_events_append(file, "x", 1, "{\"hash\":1}"), GR_ERROR_INTERNAL);
+    ck_assert_int_eq(gr_events_append(file, "x", 1, "{\"previous\":1}"), GR_ERROR_INTERNAL);
+    ck_assert_int_eq(gr_events_append(file, "x", 1, "{\"n\":1}"), GR_ERROR_INTERNAL);
+    ck_assert_int_eq(gr_events_append(file, "not \xff utf-8", 1, NULL), GR_ERROR_INTERNAL);
+    MUST(gr_events_append(file, "good", 1, "{}"));
+    gr_events_close(file);
+    ck_assert_uint_eq(broken(), 0);
+}
+END_TEST
+
+START_TEST(not_a_chain) {
+    struct gr_events_file *file;
+    size_t line;
+    spill(events(), "hello\n", 6);
+    ck_assert_uint_eq(broken(), 1);
+    ck_assert_int_eq(gr_events_open(events(), &file), GR_ERROR_DATA);
+    ck_assert_int_eq(gr_events_verify(in_scratch("none"), &line), GR_ERROR_DATA);
+}
+END_TEST
+
+/* The rule as the header states it, in another language. */
+START_TEST(python_agrees) {
+    char command[2048];
+    append(4);
+    snprintf(command, sizeof command,
+             "/usr/bin/python3 -c \"\n"
+             "import hashlib, json, re\n"
+             "before = '0' * 64\n"
+             "for line in open('%s', 'rb').read().splitlines():\n"
+             "    event = json.loads(line)\n"
+             "    body = re.sub(rb',.hash.:.[0-9a-f]{64}.}$', b'}', line)\n"
+             "    assert hashlib.blake2b(body, digest_size=32).hexdigest() == event['hash']\n"
+             "    assert event['previous'] == before\n"
+             "    before = event['hash']\n\"",
+             events());
+    if (system("/usr/bin/python3 -c 'import hashlib' 2>/dev/null") != 0) return;
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
+RUN_TESTS("events", chain_holds, every_bit_counts, lines_cannot_move, torn_line, bad_details,
+          not_a_chain, python_agrees)
