@@ -4,7 +4,7 @@
  * good: bit 0: labels, bit 1: the rest is deflated first, so that a header's lies reach the reader
  * through a sound gzip stream.
  *
- *   make MODE=fuzz CC=clang ROOMS="base config data" BUILD=build/fuzz
+ *   make MODE=fuzz CC=clang ROOMS="base config data" build/fuzz/tests/fuzz/fuzz_idx
  * build/fuzz/tests/fuzz/fuzz_idx build/fuzz/tests/fuzz/fuzz_idx -max_total_time=600
  * -rss_limit_mb=512 CORPUS tests/fuzz/corpus/idx
  */

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a process loads: its own silos' rows and no others, validation rows, test batches, tables
+ * of one silo each, batches gathered. Expected values are worked out from the tables' formula.
+ */
+#include "tables.h"
+
+#include <math.h>
+
+enum { ROWS = 1230, WIDTH = 6 };
+
+static char folder[64];
+
+static void enter(void) {
+    ck_assert_int_eq(gr_base_start(), GR_OK);
+    scratch_enter(folder);
+    put_pair("a", ROWS, 2, 3);
+}
+static void leave(void) {
+    scratch_leave(folder);
+}
+
+/* Which row of the table this is: found by its features and label, from `least` on. */
+static size_t row_of(const struct gr_rows *rows, size_t i, size_t least) {
+    const unsigned char *x = (const unsigned char *)rows->features + i * WIDTH;
+    for (size_t r = least; r < ROWS; r++) {
+        bool same = rows->labels[i] == label_of(r);
+        for (size_t j = 0; j < WIDTH; j++)
+            same = same && x[j] == feature_of(r, j);
+        if (same) return r;
+    }
+    return ROWS;
+}
+
+START_TEST(own_silos_only) {
+    struct gr_config config = idx_config(5);
+    struct gr_partition partition;
+    int32_t labels[ROWS];
+    const uint32_t ids[] = {1, 4};
+    struct gr_share share = {.n_silos = 5, .silos = ids, .n_local = 2, .test_count = 1};
+    struct gr_data *data;
+    size_t wrong = 0;
+    config.data.partition.method = GR_PARTITION_DIRICHLET;
+    for (size_t i = 0; i < ROWS; i++)
+        labels[i] = label_of(i);
+    CHECK_OK(
+        gr_partition_create(&config.data.partition, config.run.seed, 5, labels, ROWS, &partition));
+    CHECK_OK(gr_data_load(&config, &share, &data));
+    ck_assert_uint_eq(data->n_local, 2);
+    ck_assert_uint_eq(data->n_silos, 5);
+    for (size_t k = 0; k < 2; k++) {
+        const struct gr_rows *train = &data->local[k].train;
+        const uint32_t *row = partition.row_of + partition.first[ids[k]];
+        ck_assert_uint_eq(data->local[k].id, ids[k]);
+        ck_assert_uint_eq(train->n_rows, partition.first[ids[k] + 1] - partition.first[ids[k]]);
+        ck_assert_uint_eq(data->local[k].validation.n_rows, 0);
+        for (size_t i = 0; i < train->n_rows; i++) {
+            wrong += train->labels[i] != label_of(row[i]);
+            for (size_t j = 0; j < WIDTH; j++)
+                wrong += ((unsigned char *)train->features)[i * WIDTH + j] != feature_of(row[i], j);
+        }
+    }
+    ck_assert_uint_eq(wrong, 0);
+    gr_data_free(data);
+    gr_partition_release(&partition);
+}
+END_TEST
+
+START_TEST(validation_split) {
+    struct gr_config config = idx_config(3);
+    struct gr_data *whole, *split, *other;
+    config.data.validation_fraction = 0;
+    CHECK_OK(load_all(&config, 3, &whole));
+    config.data.validation_fraction = 0.2;
+    CHECK_OK(load_all(&config, 3, &split));
+    config.run.seed++;
+    CHECK_OK(load_all(&config, 3, &other));
+    for (size_t s = 0; s < 3; s++) {
+        const struct gr_rows *all = &whole->local[s].train, *train = &split->local[s].train;
+        const struct gr_rows *held = &split->local[s].validation;
+        ck_assert_uint_eq(held->n_rows, 82); /* 0.2 of 410 */
+        ck_assert_uint_eq(train->n_rows, 328);
+        /* Put together in order they are the silo again, and validation is no end of it. */
+        size_t t = 0, v = 0, last_was_held = 0;
+        for (size_t i = 0; i < all->n_rows; i++) {
+            const unsigned char *x = (unsigned char *)all->features + i * WIDTH;
+            bool in_held = v < held->n_rows &&
+                           memcmp(x, (unsigned char *)held->features + v * WIDTH, WIDTH) == 0 &&
+                           held->labels[v] == all->labels[i];
+            if (in_held)
+                v++;
+            else
+                ck_assert_mem_eq(x, (unsigned char *)train->features + t++ * WIDTH, WIDTH);
+            if (in_held) last_was_held = i;
+        }
+        ck_assert_uint_eq(v, 82);
+        ck_assert_uint_gt(last_was_held, 250);
+    }
+    ck_assert_int_ne(memcmp(split->local[0].validation.features,
+                            other->local[0].validation.features, 82 * WIDTH),
+                     0);
+    gr_data_free(whole);
+    gr_data_free(split);
+    gr_data_free(other);
+}
+END_TEST
+
+START_TEST(test_batches_are_dealt) {
+    struct gr_config config = idx_config(2);
+    config.data.test = config.data.train;
+    for (uint32_t count = 1; count <= 4; count++) {
+        size_t rows = 0;
+        for (uint32_t index = 0; index < count; index++) {
+            const uint32_t id = 0;
+            struct gr_share share = {
+                .n_silos = 2, .silos = &id, .n_local = 1, .test_index = index, .test_count = count};
+            struct gr_data *data;
+            size_t k = 0, wrong = 0;
+            CHECK_OK(gr_data_load(&config, &share, &data));
+            ck_assert_uint_eq(data->n_test, ROWS);
+            ck_assert_uint_eq(data->n_test_batches, 3);
+            for (size_t i = 0; i < data->n_local_batches; i++) {
+                size_t b = data->local_batch[i];
+                ck_assert_uint_eq(b % count, index);
+                for (size_t r = b * 500; r < b * 500 + 500 && r < ROWS; r++, k++) {
+                    wrong += data->test.labels[k] != label_of(r);
+                    wrong += ((unsigned char *)data->test.features)[k * WIDTH] != feature_of(r, 0);
+                }
+            }
+            ck_assert_uint_eq(k, data->test.n_rows);
+            ck_assert_uint_eq(wrong, 0);
+            rows += k;
+            gr_data_free(data);
+        }
+        ck_assert_uint_eq(rows, ROWS);
+    }
+}
+END_TEST
+
+START_TEST(limit_takes_the_first_rows) {
+    struct gr_config config = idx_config(4);
+    struct gr_data *data;
+    config.data.limit = 101;
+    CHECK_OK(load_all(&config, 4, &data));
+    size_t rows = 0;
+    for (size_t s = 0; s < 4; s++) {
+        rows += data->local[s].train.n_rows;
+        for (size_t i = 0; i < data->local[s].train.n_rows; i++)
+            ck_assert_uint_lt(row_of(&data->local[s].train, i, 0), 101);
+    }
+    ck_assert_uint_eq(rows, 101);
+    gr_data_free(data);
+    config.data.limit = 1000000;
+    CHECK_OK(load_all(&config, 4, &data));
+    gr_data_free(data);
+    config.data.limit = 3;
+    CHECK_REFUSED(load_all(&config, 4, &data), GR_ERROR_CONFIG, "3 rows over 4 silos");
+}
+END_TEST
+
+/* With minimum_rows 0 a partition may leave a silo empty; such a silo cannot train. */
+START_TEST(empty_silo_is_refused) {
+    struct gr_config config = idx_config(9);
+    struct gr_data *data;
+    config.data.partition.minimum_rows = 0;
+    config.data.limit = 5;
+    CHECK_REFUSED(load_all(&config, 9, &data), GR_ERROR_DATA, "no rows to train on");
+    ck_assert_ptr_nonnull(strstr(gr_message(), "silo-00"));
+    ck_assert_ptr_null(data);
+}
+END_TEST
+
+START_TEST(one_table_per_silo) {
+    char names[6][16] = {"a.images", "a.labels", "b.images", "b.labels", "c.images", "c.labels"};
+    struct gr_table_config tables[3];
+    struct gr_config config = idx_config(3);
+    struct gr_data *data;
+    const uint32_t ids[] = {0, 2};
+    struct gr_share share = {.n_silos = 3, .silos = ids, .n_local = 2, .test_count = 1};
+    for (size_t s = 0; s < 3; s++)
+        tables[s] = (struct gr_table_config){.features = names[2 * s], .labels = names[2 * s + 1]};
+    put_pair("c", 2, 2, 3); /* labels 0 and 3; there is no file for silo 1 */
+    config.data.silo_tables = tables;
+    config.data.silo_tables_count = 3;
+    config.data.test = tables[0];
+    CHECK_OK(gr_data_load(&config, &share, &data));
+    ck_assert_uint_eq(data->local[0].train.n_rows, ROWS);
+    ck_assert_uint_eq(data->local[1].train.n_rows, 2);
+    ck_assert_uint_eq(data->local[1].id, 2);
+    ck_assert_uint_eq(data->n_test, ROWS);
+    ck_assert_uint_eq(data->n_classes, 4);
+    char before[GR_DIGEST_HEX];
+    strcpy(before, data->fingerprint);
+    gr_data_set_classes(data, 4);
+    ck_assert_str_eq(before, data->fingerprint);
+    gr_data_set_classes(data, 5);
+    ck_assert_uint_eq(data->n_classes, 5);
+    ck_assert_str_ne(before, data->fingerprint);
+    gr_data_free(data);
+    CHECK_REFUSED(load_all(&config, 3, &data), GR_ERROR_DATA, "b.images: cannot be opened");
+    put_pair("b", 4, 2, 2);
+    CHECK_REFUSED(load_all(&config, 3, &data), GR_ERROR_DATA,
+                  "b.images: rows of 4 features, expected 6");
+}
+END_TEST
+
+START_TEST(fingerprint_follows_labels) {
+    struct gr_config config = idx_config(2);
+    struct gr_data *a, *b;
+    unsigned char bytes[ROWS + 8];
+    const uint32_t id = 1;
+    struct gr_share share = {.n_silos = 2, .silos = &id, .n_local = 1, .test_count = 1};
+    CHECK_OK(load_all(&config, 2, &a));
+    CHECK_OK(gr_data_load(&config, &share, &b));
+    ck_assert_str_eq(a->fingerprint, b->fingerprint);
+    ck_assert_uint_eq(strlen(a->fingerprint), 64);
+    gr_data_free(b);
+    size_t n = get_file("a.labels", bytes, sizeof bytes);
+    bytes[n - 1] ^= 1;
+    put_file("a.labels", bytes, n);
+    CHECK_OK(load_all(&config, 2, &b));
+    ck_assert_str_ne(a->fingerprint, b->fingerprint);
+    gr_data_free(a);
+    gr_data_free(b);
+}
+END_TEST
+
+START_TEST(gather) {
+    enum { N = 37, COLUMNS = 19 };
+    uint8_t bytes[N * COLUMNS];
+    float floats[N * COLUMNS], out[N * COLUMNS + 1];
+    int32_t labels[N], out_labels[N + 1];
+    uint32_t index[N];
+    struct gr_rows rows = {.n_rows = N,
+                           .n_features = COLUMNS,
+                           .element = GR_ELEMENT_UINT8,
+                           .scale = 1.0f / 255.0f,
+                           .features = bytes,
+                           .labels = labels};
+    for (size_t i = 0; i < N; i++) {
+        labels[i] = (int32_t)(i * i);
+        index[i] = (uint32_t)(i * 5 % N);
+    }
+    for (size_t i = 0; i < N * COLUMNS; i++) {
+        bytes[i] = (uint8_t)(i * 13);
+        floats[i] = (float)i * 0.37f - 2.385f;
+    }
+    for (int kind = 0; kind < 2; kind++) {
+        for (size_t n = 0; n <= N; n++) {
+            out[n * COLUMNS] = -1;
+            out_labels[n] = -1;
+            gr_rows_gather(&rows, index, 0, n, out, out_labels);
+            size_t wrong = out[n * COLUMNS] != -1 || out_labels[n] != -1;
+            for (size_t i = 0; i < n; i++) {
+                wrong += out_labels[i] != labels[index[i]];
+                for (size_t j = 0; j < COLUMNS; j++) {
+                    size_t at = index[i] * (size_t)COLUMNS + j;
+                    float expected = kind ? floats[at] : (float)bytes[at] * (1.0f / 255.0f);
+                    wrong += out[i * COLUMNS + j] != expected;
+                }
+            }
+            ck_assert_uint_eq(wrong, 0);
+        }
+        gr_rows_gather(&rows, NULL, 30, 7, out, out_labels);
+        ck_assert_int_eq(out_labels[6], 36 * 36);
+        ck_assert(out[COLUMNS] ==
+                  (kind ? floats[31 * COLUMNS] : (float)bytes[31 * COLUMNS] * (1.0f / 255.0f)));
+        rows.element = GR_ELEMENT_FLOAT32;
+        rows.scale = 1;
+        rows.features = floats;
+    }
+}
+END_TEST
+
+START_TEST(whole_table) {
+    struct gr_table_config table = idx_config(1).data.train;
+    struct gr_rows rows;
+    size_t wrong = 0;
+    CHECK_OK(gr_table_load(&table, GR_SOURCE_IDX, &rows));
+    ck_assert_uint_eq(rows.n_rows, ROWS);
+    for (size_t i = 0; i < ROWS; i++)
+        wrong += rows.labels[i] != label_of(i) ||
+                 ((unsigned char *)rows.features)[i * WIDTH + 5] != feature_of(i, 5);
+    ck_assert_uint_eq(wrong, 0);
+    gr_rows_release(&rows);
+}
+END_TEST
+
+START_TEST(pseudonyms) {
+    char text[24];
+    gr_silo_pseudonym(17, text);
+    ck_assert_str_eq(text, "silo-017");
+    gr_silo_pseudonym(UINT32_MAX, text);
+    ck_assert_str_eq(text, "silo-4294967295");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("data");
+    TCase *tests = tcase_create("data");
+    tcase_add_checked_fixture(tests, enter, leave);
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, own_silos_only);
+    tcase_add_test(tests, validation_split);
+    tcase_add_test(tests, test_batches_are_dealt);
+    tcase_add_test(tests, limit_takes_the_first_rows);
+    tcase_add_test(tests, empty_silo_is_refused);
+    tcase_add_test(tests, one_table_per_silo);
+    tcase_add_test(tests, fingerprint_follows_labels);
+    tcase_add_test(tests, gather);
+    tcase_add_test(tests, whole_table);
+    tcase_add_test(tests, pseudonyms);
+    suite_add_tcase(suite, tests);
+    return run_suite(suite);
+}
