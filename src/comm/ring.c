@@ -79,13 +79,12 @@ VERSIONS static void ring_decode(const void *sums, int16_t exponent, double tota
                                  size_t n) {
     const int32_t *q = sums;
     double factor = exponent == GR_RING_EXPONENT_ZERO ? 0 : ldexp(1 / total_weight, exponent);
-    for (size_t i = 0; i < n; i++) {
-        /* Rounding on the grid may lift a mean of the largest floats by a hair. */
-        double mean = q[i] * factor;
-        mean = mean > (double)FLT_MAX ? (double)FLT_MAX : mean;
-        mean = mean < -(double)FLT_MAX ? -(double)FLT_MAX : mean;
-        x[i] = (float)mean;
-    }
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)(q[i] * factor);
+    /* Rounding on a coarse grid may lift a mean of the largest floats by a hair too much. */
+    if (INT32_MAX * factor <= (double)FLT_MAX) return;
+    for (size_t i = 0; i < n; i++)
+        if (isinf(x[i])) x[i] = copysignf(FLT_MAX, x[i]);
 }
 
 const struct gr_codec gr_codec_ring32 = {ring_encode, ring_add_encoded, ring_add, ring_decode};
