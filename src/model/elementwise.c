@@ -51,14 +51,36 @@ void gr_activate_backward(enum gr_activation activation, const float *sums, cons
     }
 }
 
+typedef float vector4 __attribute__((vector_size(16), aligned(4), may_alias));
+#define ROW4(pointer) (*(vector4 *)(uintptr_t)(pointer))
+
+/* out[4, 4] = in[4, 4] transposed. */
+static void transpose4(const float *in, size_t in_row, float *out, size_t out_row) {
+    const vector4 a = ROW4(in), b = ROW4(in + in_row), c = ROW4(in + 2 * in_row),
+                  d = ROW4(in + 3 * in_row);
+    const vector4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+                  ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7),
+                  cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
+                  cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    ROW4(out) = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+    ROW4(out + out_row) = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+    ROW4(out + 2 * out_row) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+    ROW4(out + 3 * out_row) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+}
+
 void gr_transpose(const float *in, size_t in_row, size_t rows, size_t columns, float *out,
                   size_t out_row) {
-    enum { SIDE = 8 }; /* a square of both fits a few cache lines */
-    for (size_t i = 0; i < out_row; i += SIDE)
-        for (size_t j = 0; j < columns; j += SIDE)
-            for (size_t c = j; c < j + SIDE && c < columns; c++)
-                for (size_t r = i; r < i + SIDE && r < out_row; r++)
-                    out[c * out_row + r] = r < rows ? in[r * in_row + c] : 0.0f;
+    const size_t rows4 = rows / 4 * 4, columns4 = columns / 4 * 4;
+    for (size_t i = 0; i < rows4; i += 4) {
+        for (size_t j = 0; j < columns4; j += 4)
+            transpose4(in + i * in_row + j, in_row, out + j * out_row + i, out_row);
+        for (size_t j = columns4; j < columns; j++)
+            for (size_t r = i; r < i + 4; r++)
+                out[j * out_row + r] = in[r * in_row + j];
+    }
+    for (size_t i = rows4; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            out[j * out_row + i] = in[i * in_row + j];
 }
 
 void gr_column_sums(const float *in, size_t rows, size_t columns, float *sums) {

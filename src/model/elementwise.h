@@ -15,7 +15,8 @@ void gr_activate(enum gr_activation activation, const float *sums, float *out, s
 void gr_activate_backward(enum gr_activation activation, const float *sums, const float *out,
                           float *delta, size_t n);
 
-/* out[columns, out_row] = in[rows, columns] transposed; columns beyond `rows` become zero. */
+/* out[columns, rows] = in[rows, columns] transposed; in_row and out_row: from one row to the next.
+ */
 void gr_transpose(const float *in, size_t in_row, size_t rows, size_t columns, float *out,
                   size_t out_row);
 

@@ -43,19 +43,23 @@ struct gr_product {
 };
 
 /* Rows of a tile at most, and its widths. */
-enum { GR_TILE_ROWS_MAX = 12, GR_TILE_WIDTHS = 3, GR_TILE_TAIL = 8 };
+enum { GR_TILE_ROWS_MAX = 8, GR_TILE_WIDTHS = 3, GR_TILE_TAIL = 8, GR_TILE_PACK = 16 };
 
-/* One tile: the product with m <= rows of its width and n equal to its width. */
+/* Tiles side by side: the product with as many rows as the function is made for, n a multiple of
+ * the width. */
 typedef void (*gr_tile_function)(const struct gr_product *tile);
 
-/* The tiles of an instruction set, widest first; the last is GR_TILE_TAIL wide. */
+/* Tiles of one width. */
+struct gr_tile_width {
+    size_t width;
+    size_t rows;                            /* at most; 0: no such width */
+    gr_tile_function run[GR_TILE_ROWS_MAX]; /* by rows - 1 */
+};
+
+/* The tiles of an instruction set, widest first, GR_TILE_TAIL the last. */
 struct gr_tiles {
     const char *name;
-    struct {
-        size_t width;
-        size_t rows;
-        gr_tile_function run;
-    } by_width[GR_TILE_WIDTHS];
+    struct gr_tile_width by_width[GR_TILE_WIDTHS];
 };
 
 /* All sets this build holds, best first; n receives their number. */
@@ -65,7 +69,7 @@ bool gr_tiles_supported(const struct gr_tiles *tiles);
 /* The best set of this processor. */
 const struct gr_tiles *gr_tiles_best(void);
 
-/* pack: room for k * GR_TILE_TAIL floats, 64-byte aligned; for widths that leave a remainder. */
+/* pack: room for k * GR_TILE_PACK floats, 64-byte aligned; for widths that leave a remainder. */
 void gr_multiply(const struct gr_tiles *tiles, const struct gr_product *product, float *pack);
 
 #endif

@@ -76,7 +76,7 @@ static size_t lay_out(struct gr_model *model, float *workspace) {
     model->turned = cut(workspace, &used, widest, rows_turned);
     model->product =
         cut(workspace, &used, model->inner ? 1 : widest, model->inner ? largest : rows_turned);
-    model->pack = cut(workspace, &used, 1, GR_TILE_TAIL * longest + widest);
+    model->pack = cut(workspace, &used, 1, GR_TILE_PACK * longest + widest);
     return used;
 }
 

@@ -52,7 +52,10 @@ static gr_status forward(struct gr_model *model, const float *parameters, size_t
     return GR_OK;
 }
 
-/* delta_before = delta weight^T. The product runs transposed, so that weight is read by rows. */
+/*
+ * delta_before = delta weight^T. The product runs transposed, so that weight is read by rows. Its
+ * columns are padded to whole tiles; what stands in the padding is multiplied, and not read.
+ */
 static gr_status backward_data(struct gr_model *model, const struct gr_layer *layer,
                                const float *parameters, size_t n) {
     const size_t turned_row = (n + GR_TILE_TAIL - 1) / GR_TILE_TAIL * GR_TILE_TAIL;

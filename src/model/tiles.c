@@ -8,8 +8,6 @@
  */
 #include <model/kernels.h>
 
-#include <string.h>
-
 /*
  * The multiply-adds below are meant to be fused, on every processor that can; the build forbids
  * the compiler to do so on its own elsewhere.
@@ -25,108 +23,90 @@
 typedef float vector8 __attribute__((vector_size(32), aligned(4), may_alias));
 typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
 
-#define UNROLL _Pragma("GCC unroll 12")
-
 /* By masking, so that a NaN stays a NaN. */
-#define RELU(vector, x) ((vector)((__typeof__((x) <= 0.0f))(x) & ~((x) <= 0.0f)))
+#define RELU(x) ((__typeof__(x))((__typeof__((x) <= 0.0f))(x) & ~((x) <= 0.0f)))
+/* Vector j of a row. */
+#define AT(vector, matrix, row, j) (*(vector *)(uintptr_t)((matrix) + (row) + (j)*LANES))
+
+#define EACH(i, n) _Pragma("GCC unroll 12") for (size_t i = 0; i < (n); i++)
 
 /*
- * Defines the tile `name`: at most rows_max rows of `columns` vectors. The loop over rows has a
- * constant bound in each case, so that the sums stay in registers.
+ * Defines a strip of tiles of `rows` by `columns` vectors, side by side over all of n. All bounds
+ * of a tile are constants, so that its sums stay in registers; what the product says is read
+ * before the first store, which might alias it.
  */
-#define DEFINE_TILE(name, isa, vector, rows_max, columns)                                          \
-    isa INLINE void name##_start(const struct gr_product *t, const size_t rows,                    \
-                                 vector sum[rows_max][columns]) {                                  \
-        enum { LANES = sizeof(vector) / sizeof(float) };                                           \
-        const float *from = t->start == GR_START_ROW ? t->bias : t->c;                             \
-        const size_t stride = t->start == GR_START_ROW ? 0 : t->c_row;                             \
-        if (t->start == GR_START_ZERO) {                                                           \
-            UNROLL for (size_t i = 0; i < rows; i++) UNROLL for (size_t j = 0; j < columns; j++)   \
-                sum[i][j] = (vector){0};                                                           \
-        } else {                                                                                   \
-            UNROLL for (size_t i = 0; i < rows; i++) UNROLL for (size_t j = 0; j < columns; j++)   \
-                sum[i][j] = *(const vector *)(from + i * stride + j * LANES);                      \
-        }                                                                                          \
-    }                                                                                              \
-    isa INLINE void name##_finish(const struct gr_product *t, const size_t rows,                   \
-                                  vector sum[rows_max][columns]) {                                 \
-        enum { LANES = sizeof(vector) / sizeof(float) };                                           \
-        UNROLL for (size_t i = 0; i < rows; i++) UNROLL for (size_t j = 0; j < columns; j++) {     \
-            vector *c = (vector *)(t->c + i * t->c_row + j * LANES);                               \
-            if (t->finish == GR_FINISH_STEP)                                                       \
-                *c += sum[i][j] - t->decay * *c;                                                   \
-            else if (t->finish == GR_FINISH_RELU)                                                  \
-                *c = RELU(vector, sum[i][j]);                                                      \
+#define DEFINE_TILE(name, isa, vector, rows, columns)                                              \
+    isa static void name(const struct gr_product *product) {                                       \
+        enum { LANES = sizeof(vector) / sizeof(float), WIDTH = LANES * columns };                  \
+        const struct gr_product p = *product;                                                      \
+        for (size_t first = 0; first < p.n; first += WIDTH) {                                      \
+            const float *a = p.a, *b = p.b + first;                                                \
+            float *const c = p.c + first;                                                          \
+            vector sum[rows][columns];                                                             \
+            if (p.start == GR_START_ZERO)                                                          \
+                EACH(i, rows) EACH(j, columns) sum[i][j] = (vector){0};                            \
+            else if (p.start == GR_START_ROW)                                                      \
+                EACH(i, rows) EACH(j, columns) sum[i][j] = AT(vector, p.bias + first, 0, j);       \
             else                                                                                   \
-                *c = sum[i][j];                                                                    \
-        }                                                                                          \
-    }                                                                                              \
-    isa INLINE void name##_rows(const struct gr_product *t, const size_t rows) {                   \
-        enum { LANES = sizeof(vector) / sizeof(float) };                                           \
-        vector sum[rows_max][columns];                                                             \
-        const float *a = t->a, *b = t->b;                                                          \
-        const size_t a_row = t->a_row, a_step = t->a_step, b_row = t->b_row;                       \
-        name##_start(t, rows, sum);                                                                \
-        for (size_t l = t->k; l > 0; l--, a += a_step, b += b_row) {                               \
-            vector row[columns];                                                                   \
-            UNROLL for (size_t j = 0; j < columns; j++) row[j] = *(const vector *)(b + j * LANES); \
-            UNROLL for (size_t i = 0; i < rows; i++) {                                             \
-                const float factor = a[i * a_row];                                                 \
-                UNROLL for (size_t j = 0; j < columns; j++) sum[i][j] += factor * row[j];          \
+                EACH(i, rows) EACH(j, columns) sum[i][j] = AT(vector, c, i * p.c_row, j);          \
+            for (size_t l = p.k; l > 0; l--, a += p.a_step, b += p.b_row) {                        \
+                vector row[columns];                                                               \
+                EACH(j, columns) row[j] = AT(vector, b, 0, j);                                     \
+                EACH(i, rows) {                                                                    \
+                    const float factor = a[i * p.a_row];                                           \
+                    EACH(j, columns) sum[i][j] += factor * row[j];                                 \
+                }                                                                                  \
             }                                                                                      \
-        }                                                                                          \
-        name##_finish(t, rows, sum);                                                               \
-    }                                                                                              \
-    isa static void name(const struct gr_product *t) {                                             \
-        switch (t->m) {                                                                            \
-        case 1:                                                                                    \
-            name##_rows(t, 1);                                                                     \
-            break;                                                                                 \
-        case 2:                                                                                    \
-            name##_rows(t, 2);                                                                     \
-            break;                                                                                 \
-        case 3:                                                                                    \
-            name##_rows(t, 3);                                                                     \
-            break;                                                                                 \
-        case 4:                                                                                    \
-            name##_rows(t, 4);                                                                     \
-            break;                                                                                 \
-        case 5:                                                                                    \
-            name##_rows(t, rows_max < 5 ? 1 : 5);                                                  \
-            break;                                                                                 \
-        case 6:                                                                                    \
-            name##_rows(t, rows_max < 6 ? 1 : 6);                                                  \
-            break;                                                                                 \
-        case 7:                                                                                    \
-            name##_rows(t, rows_max < 7 ? 1 : 7);                                                  \
-            break;                                                                                 \
-        case 8:                                                                                    \
-            name##_rows(t, rows_max < 8 ? 1 : 8);                                                  \
-            break;                                                                                 \
-        default:                                                                                   \
-            break;                                                                                 \
+            if (p.finish == GR_FINISH_STEP && p.decay != 0.0f)                                     \
+                EACH(i, rows)                                                                      \
+                EACH(j, columns) sum[i][j] -= p.decay * AT(vector, c, i * p.c_row, j);             \
+            if (p.finish == GR_FINISH_STEP)                                                        \
+                EACH(i, rows) EACH(j, columns) AT(vector, c, i *p.c_row, j) += sum[i][j];          \
+            else if (p.finish == GR_FINISH_RELU)                                                   \
+                EACH(i, rows) EACH(j, columns) AT(vector, c, i *p.c_row, j) = RELU(sum[i][j]);     \
+            else                                                                                   \
+                EACH(i, rows) EACH(j, columns) AT(vector, c, i *p.c_row, j) = sum[i][j];           \
         }                                                                                          \
     }
 
+#define DEFINE_TO_4(name, isa, vector, columns)                                                    \
+    DEFINE_TILE(name##_1, isa, vector, 1, columns)                                                 \
+    DEFINE_TILE(name##_2, isa, vector, 2, columns)                                                 \
+    DEFINE_TILE(name##_3, isa, vector, 3, columns)                                                 \
+    DEFINE_TILE(name##_4, isa, vector, 4, columns)
+#define DEFINE_TO_6(name, isa, vector, columns)                                                    \
+    DEFINE_TO_4(name, isa, vector, columns)                                                        \
+    DEFINE_TILE(name##_5, isa, vector, 5, columns)                                                 \
+    DEFINE_TILE(name##_6, isa, vector, 6, columns)
+#define DEFINE_TO_8(name, isa, vector, columns)                                                    \
+    DEFINE_TO_6(name, isa, vector, columns)                                                        \
+    DEFINE_TILE(name##_7, isa, vector, 7, columns)                                                 \
+    DEFINE_TILE(name##_8, isa, vector, 8, columns)
+#define LIST_4(name) name##_1, name##_2, name##_3, name##_4
+#define LIST_6(name) LIST_4(name), name##_5, name##_6
+#define LIST_8(name) LIST_6(name), name##_7, name##_8
+
 #if defined(__x86_64__)
 #define AVX2   __attribute__((target("avx2,fma")))
-#define AVX512 __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")))
-DEFINE_TILE(avx2_24, AVX2, vector8, 4, 3)
-DEFINE_TILE(avx2_16, AVX2, vector8, 6, 2)
-DEFINE_TILE(avx2_8, AVX2, vector8, 8, 1)
-DEFINE_TILE(avx512_48, AVX512, vector16, 8, 3)
-DEFINE_TILE(avx512_16, AVX512, vector16, 8, 1)
-DEFINE_TILE(avx512_8, AVX512, vector8, 8, 1)
+#define AVX512 __attribute__((target("avx512f,avx2,fma")))
+DEFINE_TO_4(avx2_24, AVX2, vector8, 3)
+DEFINE_TO_6(avx2_16, AVX2, vector8, 2)
+DEFINE_TO_8(avx2_8, AVX2, vector8, 1)
+DEFINE_TO_8(avx512_48, AVX512, vector16, 3)
+DEFINE_TO_8(avx512_16, AVX512, vector16, 1)
+DEFINE_TO_8(avx512_8, AVX512, vector8, 1)
 
-static const struct gr_tiles avx2 = {"avx2", {{24, 4, avx2_24}, {16, 6, avx2_16}, {8, 8, avx2_8}}};
-static const struct gr_tiles avx512 = {"avx512",
-                                       {{48, 8, avx512_48}, {16, 8, avx512_16}, {8, 8, avx512_8}}};
+static const struct gr_tiles avx2 = {
+    "avx2", {{24, 4, {LIST_4(avx2_24)}}, {16, 6, {LIST_6(avx2_16)}}, {8, 8, {LIST_8(avx2_8)}}}};
+static const struct gr_tiles avx512 = {
+    "avx512",
+    {{48, 8, {LIST_8(avx512_48)}}, {16, 8, {LIST_8(avx512_16)}}, {8, 8, {LIST_8(avx512_8)}}}};
 #endif
 
 /* Any processor: what the compiler makes of it without being told more. */
-DEFINE_TILE(portable_8, , vector8, 4, 1)
-static const struct gr_tiles portable = {
-    "portable", {{8, 4, portable_8}, {8, 4, portable_8}, {8, 4, portable_8}}};
+DEFINE_TO_4(portable_8, , vector8, 1)
+static const struct gr_tiles portable = {"portable",
+                                         {[GR_TILE_WIDTHS - 1] = {8, 4, {LIST_4(portable_8)}}}};
 
 static const struct gr_tiles *const sets[] = {
 #if defined(__x86_64__)
@@ -141,9 +121,7 @@ const struct gr_tiles *const *gr_tiles_all(size_t *n) {
 
 bool gr_tiles_supported(const struct gr_tiles *tiles) {
 #if defined(__x86_64__)
-    if (tiles == &avx512)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+    if (tiles == &avx512) return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
     if (tiles == &avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
     return tiles == &portable;
