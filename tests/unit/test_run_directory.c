@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The run directory: place, lock, latest; the manifest over several stretches; versions. */
+#include <granary/store.h>
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <pwd.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+
+#include "scratch.h"
+
+static struct gr_config config_in(const char *directory) {
+    static char name[] = "fashion", place[1024];
+    snprintf(place, sizeof place, "%s", directory);
+    return (struct gr_config){
+        .run = {.name = name, .seed = UINT64_MAX, .rounds = 20, .directory = place}};
+}
+
+static struct gr_run_directory *opened(const struct gr_config *config, const char *path,
+                                       bool resume) {
+    struct gr_run_directory *run;
+    MUST(gr_run_directory_open(config, path, resume, &run));
+    return run;
+}
+
+static gr_status refused(const struct gr_config *config, const char *path, bool resume) {
+    struct gr_run_directory *run;
+    gr_status status = gr_run_directory_open(config, path, resume, &run);
+    ck_assert_ptr_null(run);
+    return status;
+}
+
+static void link_target(char out[256]) {
+    ssize_t n = readlink(in_scratch("a/runs/latest"), out, 255);
+    ck_assert_int_gt(n, 0);
+    out[n] = '\0';
+}
+
+static void write_manifest(const struct gr_run_directory *run, const struct gr_config *config,
+                           uint32_t from, uint32_t done, const char *outcome) {
+    static const int32_t host[3] = {0, 1, 0};
+    struct gr_manifest manifest = {.config = config,
+                                   .ranks = 2,
+                                   .nodes = 1,
+                                   .n_silos = 3,
+                                   .data_fingerprint = "ab12",
+                                   .architecture = "{\"type\":\"mlp\"}",
+                                   .n_parameters = 199210,
+                                   .config_digest = {0xff},
+                                   .started_utc = "2026-11-21T09:30:00Z",
+                                   .resumed_from = from,
+                                   .outcome = outcome,
+                                   .rounds_done = done,
+                                   .host_of = host};
+    MUST(gr_manifest_write(run, &manifest));
+}
+
+static json_t *read_manifest(const char *path) {
+    char file[1200];
+    snprintf(file, sizeof file, "%s/manifest.json", path);
+    json_t *json = json_load_file(file, JSON_REJECT_DUPLICATES, NULL);
+    ck_assert_ptr_nonnull(json);
+    return json;
+}
+
+START_TEST(latest_moves) {
+    struct gr_config config = config_in(in_scratch("a/runs"));
+    char first[256], second[256], path[1024];
+    struct gr_run_directory *run = opened(&config, NULL, false);
+    snprintf(path, sizeof path, "%s", gr_run_directory_path(run));
+    link_target(first);
+    ck_assert_ptr_null(strchr(first, '/'));
+    ck_assert_int_eq(strncmp(first, "fashion-20", 10), 0);
+    ck_assert_str_eq(strrchr(path, '/') + 1, first);
+    gr_run_directory_close(run);
+    /* Another process's run of the same second. */
+    pid_t child = fork();
+    if (child == 0) {
+        gr_run_directory_close(opened(&config, NULL, false));
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    link_target(second);
+    ck_assert_str_ne(first, second);
+    run = opened(&config, NULL, true);
+    ck_assert_str_eq(strrchr(gr_run_directory_path(run), '/') + 1, second);
+    gr_run_directory_close(run);
+}
+END_TEST
+
+START_TEST(nothing_to_resume) {
+    struct gr_config config = config_in(in_scratch("runs"));
+    ck_assert_int_eq(refused(&config, NULL, true), GR_ERROR_USAGE);
+    ck_assert_ptr_nonnull(strstr(gr_message(), "nothing to resume"));
+}
+END_TEST
+
+START_TEST(lock_is_held) {
+    struct gr_config config = config_in(scratch);
+    struct gr_run_directory *run = opened(&config, in_scratch("x"), false);
+    ck_assert(exists(in_scratch("x/checkpoints")));
+    for (int resume = 0; resume < 2; resume++) {
+        ck_assert_int_eq(refused(&config, in_scratch("x"), resume), GR_ERROR_WRITE);
+        ck_assert_ptr_nonnull(strstr(gr_message(), "in use by another run"));
+    }
+    gr_run_directory_close(run);
+    gr_run_directory_close(opened(&config, in_scratch("x"), false));
+}
+END_TEST
+
+START_TEST(lock_goes_with_its_process) {
+    struct gr_config config = config_in(scratch);
+    int ready[2];
+    char byte = 0;
+    ck_assert_int_eq(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        opened(&config, in_scratch("x"), false);
+        if (write(ready[1], &byte, 1) != 1) _exit(1);
+        pause();
+    }
+    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+    ck_assert_int_eq(refused(&config, in_scratch("x"), true), GR_ERROR_WRITE);
+    kill(child, SIGKILL);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    gr_run_directory_close(opened(&config, in_scratch("x"), true));
+}
+END_TEST
+
+START_TEST(a_run_is_not_overwritten) {
+    struct gr_config config = config_in(scratch);
+    struct gr_run_directory *run = opened(&config, in_scratch("x/"), false);
+    write_manifest(run, &config, 0, 0, "running");
+    gr_run_directory_close(run);
+    ck_assert_int_eq(refused(&config, in_scratch("x"), false), GR_ERROR_WRITE);
+    ck_assert_ptr_nonnull(strstr(gr_message(), "--resume"));
+    gr_run_directory_close(opened(&config, in_scratch("x"), true));
+}
+END_TEST
+
+START_TEST(not_a_folder) {
+    struct gr_config config = config_in(in_scratch("file/runs"));
+    spill(in_scratch("file"), "", 0);
+    ck_assert_int_eq(refused(&config, NULL, false), GR_ERROR_WRITE);
+    ck_assert_int_eq(refused(&config, in_scratch("file"), false), GR_ERROR_WRITE);
+    ck_assert_int_eq(refused(&config, "/proc/none/x", false), GR_ERROR_WRITE);
+}
+END_TEST
+
+START_TEST(read_only) {
+    struct gr_config config = config_in(scratch);
+    const struct passwd *nobody = getpwnam("nobody");
+    gr_run_directory_close(opened(&config, in_scratch("x"), false));
+    ck_assert_int_eq(chmod(in_scratch("x"), 0555), 0);
+    ck_assert_int_eq(chmod(scratch, 0755), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (getuid() == 0 && (!nobody || setuid(nobody->pw_uid) != 0)) _exit(0);
+        struct gr_run_directory *run;
+        bool one = gr_run_directory_open(&config, in_scratch("x"), true, &run) == GR_ERROR_WRITE;
+        bool two = gr_run_directory_open(&config, in_scratch("x/y"), false, &run) == GR_ERROR_WRITE;
+        _exit(one && two ? 0 : 1);
+    }
+    int outcome;
+    ck_assert_int_eq(waitpid(child, &outcome, 0), child);
+    ck_assert_int_eq(outcome, 0);
+    chmod(in_scratch("x"), 0755);
+}
+END_TEST
+
+START_TEST(manifest_says_what_ran) {
+    struct gr_config config = config_in(scratch);
+    struct gr_run_directory *run = opened(&config, in_scratch("x"), false);
+    write_manifest(run, &config, 0, 7, "running");
+    gr_run_directory_close(run);
+    json_t *json = read_manifest(in_scratch("x"));
+    ck_assert_str_eq(json_string_value(json_object_get(json, "seed")), "18446744073709551615");
+    ck_assert_str_eq(json_string_value(json_object_get(json, "data_fingerprint")), "ab12");
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "parameters")), 199210);
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "rounds_done")), 7);
+    ck_assert(json_is_null(json_object_get(json, "model_digest")));
+    ck_assert_str_eq(
+        json_string_value(json_object_get(json_object_get(json, "architecture"), "type")), "mlp");
+    ck_assert_int_eq(strncmp(json_string_value(json_object_get(json, "config_digest")), "ff00", 4),
+                     0);
+    const json_t *software = json_object_get(json, "software");
+    ck_assert_ptr_nonnull(json_object_get(software, "HDF5"));
+    ck_assert_ptr_nonnull(json_object_get(software, "processor"));
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(manifest_names_nobody) {
+    struct gr_config config = config_in(scratch);
+    char host[256] = "";
+    const struct passwd *user = getpwuid(getuid());
+    struct gr_run_directory *run = opened(&config, in_scratch("x"), false);
+    write_manifest(run, &config, 0, 0, "running");
+    gr_run_directory_close(run);
+    char *text = slurp(in_scratch("x/manifest.json"), NULL);
+    gethostname(host, sizeof host - 1);
+    ck_assert_msg(!host[0] || !strstr(text, host), "found the host's name");
+    ck_assert_msg(!user || !strstr(text, user->pw_name), "found the user's name");
+    ck_assert_ptr_null(strstr(text, scratch));
+    ck_assert_ptr_null(strchr(text, '@'));
+    gr_free(text);
+}
+END_TEST
+
+START_TEST(stretches_are_kept) {
+    static const char *const outcomes[] = {"interrupted", "stopped", "finished"};
+    struct gr_config config = config_in(scratch);
+    struct gr_run_directory *run = opened(&config, in_scratch("x"), false);
+    write_manifest(run, &config, 0, 0, "running");
+    write_manifest(run, &config, 0, 7, "running"); /* and then it was killed */
+    gr_run_directory_close(run);
+    run = opened(&config, in_scratch("x"), true);
+    write_manifest(run, &config, 7, 9, "stopped");
+    gr_run_directory_close(run);
+    run = opened(&config, in_scratch("x"), true);
+    write_manifest(run, &config, 9, 9, "running");
+    write_manifest(run, &config, 9, 20, "finished");
+    gr_run_directory_close(run);
+    json_t *json = read_manifest(in_scratch("x"));
+    const json_t *stretches = json_object_get(json, "stretches"), *stretch;
+    size_t i;
+    ck_assert_uint_eq(json_array_size(stretches), 3);
+    json_array_foreach(stretches, i, stretch)
+        ck_assert_str_eq(json_string_value(json_object_get(stretch, "outcome")), outcomes[i]);
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(damaged_manifest) {
+    static const char *const bad[] = {"", "{", "[]", "{\"stretches\":1}"};
+    struct gr_config config = config_in(scratch);
+    gr_run_directory_close(opened(&config, in_scratch("x"), false));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        spill(in_scratch("x/manifest.json"), bad[i], strlen(bad[i]));
+        ck_assert_int_eq(refused(&config, in_scratch("x"), true), GR_ERROR_DATA);
+    }
+}
+END_TEST
+
+START_TEST(versions) {
+    static const char *const names[] = {"granary", "MPI", "MPI threads", "MPI fault tolerance",
+                                        "HDF5",    "GSL", "oneDNN",      "BLAS"};
+    char *text, line[64];
+    MUST(gr_versions_text(&text));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(line, sizeof line, "%-20s ", names[i]);
+        ck_assert_msg(strstr(text, line) != NULL, "%s is missing", names[i]);
+    }
+    gr_free(text);
+}
+END_TEST
+
+RUN_TESTS("run_directory", latest_moves, nothing_to_resume, lock_is_held,
+          lock_goes_with_its_process, a_run_is_not_overwritten, not_a_folder, read_only,
+          manifest_says_what_ran, manifest_names_nobody, stretches_are_kept, damaged_manifest,
+          versions)
