@@ -69,6 +69,8 @@ static const struct {
     {"run: {rounds: 2, directory: \"a\\0b\"}",
      "t.yaml:1: run.directory: found \"a?b\", " PATH_TEXT},
     {"model: {type: 3}", "t.yaml:3: model.type: found 3, allowed softmax or mlp"},
+    {"model: {type: \"softmax\\0x\"}",
+     "t.yaml:3: model.type: found \"softmax?x\", allowed softmax or mlp"},
     {"model: {type: Softmax}", "t.yaml:3: model.type: found \"Softmax\", allowed softmax or mlp"},
     {"model: {type: softmax, hidden: 8}",
      "t.yaml:3: model.hidden: found 8, allowed a list of at most 32, each a whole number from 1 "
@@ -197,6 +199,18 @@ static const struct {
     {"run: {rounds: 2, directory: ''}",
      "t.yaml:1: run.directory: found \"\", allowed the path of a folder"},
     {"data: {source: synthetic}", "t.yaml:2: data.silos: found nothing, " WHOLE("1", "1000000")},
+    /* A broken rule does not set off another. */
+    {"data: {source: synthetic}\nround: {participants: 4}",
+     "t.yaml:2: data.silos: found nothing, " WHOLE("1", "1000000")},
+    {"data: {source: synthetic, silos: x}\nround: {participants: 4}",
+     "t.yaml:2: data.silos: found \"x\", " WHOLE("1", "1000000")},
+    {"model: {type: softmax, hidden: [0]}",
+     "t.yaml:3: model.hidden[0]: found 0, " WHOLE("1", "65536")},
+    {"model: {type: mpl}", "t.yaml:3: model.type: found \"mpl\", allowed softmax or mlp"},
+    {"data: {sources: idx, train: {features: a}}",
+     "t.yaml:2: data.sources: found an unknown key, allowed source, silos, train, silo_tables, "
+     "test, partition, synthetic, validation_fraction, limit; nearest is data.source\n"
+     "t.yaml:2: data.silos: found nothing, " WHOLE("1", "1000000")},
     {"round: {participants: 4}",
      "t.yaml:5: round.participants: found 4, allowed 0 (all) to 3 (data.silos)"},
     {"model: {type: mlp}",
@@ -306,18 +320,21 @@ END_TEST
 
 /* Of short lines fifty are shown, of long ones as many as a message holds; each is whole. */
 START_TEST(test_listing_is_cut) {
-    static const char *const prefix[] = {"k", "a_very_long_key_that_nobody_would_ever_write_"};
+    static const char word[] = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk";
     char text[20000];
     struct gr_config *config;
     unsigned more = 0;
     size_t used = (size_t)snprintf(text, sizeof text, "%scheckpoint:\n", text_with(NULL));
     for (int i = 0; i < 70; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "  %s%02d: 1\n", prefix[_i], i);
+        used += (size_t)snprintf(text + used, sizeof text - used, "  %.*s%02d: 1\n",
+                                 i == 69 ? 1 : 1 + 5 * _i, word, i);
     ck_assert_int_eq(parse_text(text, NULL, 0, &config), GR_ERROR_CONFIG);
     size_t shown = count_lines(gr_message()) - 1;
     ck_assert_int_eq(sscanf(strrchr(gr_message(), '\n'), "\nand %u more", &more), 1);
     ck_assert_uint_eq(more + shown, 70);
     ck_assert_uint_lt(strlen(gr_message()), GR_MESSAGE_MAX - 100);
+    /* None behind the cut, however short. */
+    ck_assert_ptr_null(strstr(gr_message(), ".k69"));
     if (_i == 0)
         ck_assert_uint_eq(shown, 50);
     else
@@ -530,6 +547,14 @@ START_TEST(test_broken_override) {
 }
 END_TEST
 
+/* A section that an override began is where its required keys are missed. */
+START_TEST(test_section_begun_by_override) {
+    static const char *const overrides[] = {"run.seed=3"};
+    must_fail(strchr(text_with(NULL), '\n') + 1, overrides, 1,
+              "--set run.seed: run.rounds: found nothing, " WHOLE("1", "10000000"));
+}
+END_TEST
+
 START_TEST(test_too_many_overrides) {
     static const char *many[1001];
     for (size_t i = 0; i < COUNT(many); i++)
@@ -545,7 +570,7 @@ int main(void) {
     TCase *rules = tcase_create("rules");
     tcase_add_loop_test(rules, test_broken_rule, 0, (int)COUNT(broken));
     tcase_add_test(rules, test_all_at_once);
-    tcase_add_loop_test(rules, test_listing_is_cut, 0, 2);
+    tcase_add_loop_test(rules, test_listing_is_cut, 0, 11);
     suite_add_tcase(suite, rules);
     TCase *values = tcase_create("values");
     tcase_add_test(values, test_defaults);
@@ -555,6 +580,7 @@ int main(void) {
     tcase_add_test(values, test_examples);
     tcase_add_test(values, test_overrides);
     tcase_add_loop_test(values, test_broken_override, 0, (int)COUNT(broken_overrides));
+    tcase_add_test(values, test_section_begun_by_override);
     tcase_add_test(values, test_too_many_overrides);
     suite_add_tcase(suite, values);
     SRunner *runner = srunner_create(suite);

@@ -174,6 +174,21 @@ START_TEST(test_numbers_round_trip) {
 }
 END_TEST
 
+/* A long text stays on its line, whatever libyaml thinks of its length. */
+START_TEST(test_long_text_is_not_folded) {
+    char override[400] = "data.train.file=";
+    for (int i = 0; i < 100; i++)
+        strcat(override, "ab ");
+    strcat(override, "c");
+    const char *const overrides[] = {override};
+    struct gr_config *config = must_parse(rich, overrides, 1);
+    char *yaml = yaml_of(config);
+    ck_assert_ptr_nonnull(strstr(yaml, strchr(override, '=') + 1));
+    gr_free(yaml);
+    gr_config_free(config);
+}
+END_TEST
+
 /* Text that YAML would take for something else, or that needs quotes of one kind or the other. */
 START_TEST(test_text_round_trip) {
     static const char *const texts[] = {
@@ -305,7 +320,7 @@ START_TEST(test_not_utf8) {
         ck_assert_str_eq(gr_message(), cases[i].message);
     }
     /* A byte order mark is harmless. */
-    char text[1000];
+    char text[20004];
     snprintf(text, sizeof text, "\xef\xbb\xbf%s", text_with(NULL));
     gr_config_free(must_parse(text, NULL, 0));
 }
@@ -446,6 +461,7 @@ int main(void) {
     tcase_add_loop_test(written, test_setting_is_written_and_digested, 0, (int)COUNT(settings));
     tcase_add_test(written, test_resolved);
     tcase_add_test(written, test_numbers_round_trip);
+    tcase_add_test(written, test_long_text_is_not_folded);
     tcase_add_test(written, test_text_round_trip);
     tcase_add_test(written, test_large_round_trip);
     tcase_add_loop_test(written, test_known_digest, 0, (int)COUNT(known_digests));
