@@ -91,8 +91,7 @@ static gr_status add_missing(struct gr_node *section, const cyaml_schema_field_t
 static gr_status fill(struct gr_node *node, const cyaml_schema_value_t *schema, const char *path,
                       bool broken) {
     gr_status status = GR_OK;
-    const struct gr_setting *setting = gr_setting_find(path);
-    const char *text = setting ? setting->standard : NULL;
+    const char *text = gr_setting_find(path)->standard;
     gr_node_clear(node);
     node->broken = broken;
     switch (schema->type) {
@@ -242,7 +241,7 @@ static gr_status check_section(struct gr_node *node, const cyaml_schema_value_t 
             GR_TRY(check_section(made, &field->value, below, broken));
             continue;
         }
-        bool missing = setting && setting->flags & GR_SETTING_REQUIRED;
+        bool missing = setting->flags & GR_SETTING_REQUIRED;
         if (missing && !meant[i]) {
             gr_setting_allowed(&field->value, setting, allowed, sizeof allowed);
             gr_broken_add(broken, node->place, below, "found nothing, allowed %s", allowed);
@@ -299,5 +298,5 @@ static gr_status check_value(struct gr_node *node, const cyaml_schema_value_t *s
 }
 
 gr_status gr_check_tree(struct gr_node *root, struct gr_broken *broken) {
-    return check_value(root, &gr_config_schema, NULL, "", broken);
+    return check_value(root, &gr_config_schema, gr_setting_find(""), "", broken);
 }

@@ -278,9 +278,10 @@ _Static_assert(COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_
                "a section of more keys than GR_FIELDS_MAX");
 
 const struct gr_setting *gr_setting_find(const char *path) {
+    static const struct gr_setting none = {.path = ""};
     for (size_t i = 0; i < gr_settings_count; i++)
         if (strcmp(gr_settings[i].path, path) == 0) return &gr_settings[i];
-    return NULL;
+    return &none;
 }
 
 /* ---- what is allowed, in words ------------------------------------------------------------ */

@@ -36,7 +36,10 @@ extern const cyaml_schema_value_t gr_config_schema;
 extern const struct gr_setting gr_settings[];
 extern const size_t gr_settings_count;
 
-/* The setting at "data.partition.alpha"; NULL for sections and what lies in silo_tables. */
+/*
+ * The setting at "data.partition.alpha"; for sections and what lies in silo_tables one without
+ * default and bounds, never NULL.
+ */
 const struct gr_setting *gr_setting_find(const char *path);
 
 /* "a whole number from 1 to 10", "0 <= x < 1", "idx, hdf5 or synthetic"... */
