@@ -26,7 +26,7 @@ enum gr_product_finish {
 
 /*
  * c[m, n] = a[m, k] b[k, n]. Element (i, l) of a is a[i * a_row + l * a_step], so that a transposed
- * matrix is a matter of strides; rows of b and c are contiguous.
+ * matrix is a matter of strides; rows of b and c are contiguous. m, n, k >= 1.
  */
 struct gr_product {
     size_t m, n, k;

@@ -113,7 +113,8 @@ static void run_block(const struct gr_tiles *tiles, const struct gr_product *p, 
 void gr_multiply(const struct gr_tiles *tiles, const struct gr_product *product, float *pack) {
     const size_t blocks = (product->k + INNER_BLOCK - 1) / INNER_BLOCK;
     struct gr_product part = *product;
-    if (blocks <= 1) {
+    /* A step needs what c held until its sum is whole. */
+    if (blocks <= 1 || product->finish == GR_FINISH_STEP) {
         run_block(tiles, product, pack);
         return;
     }

@@ -57,9 +57,8 @@ typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
                     EACH(j, columns) sum[i][j] += factor * row[j];                                 \
                 }                                                                                  \
             }                                                                                      \
-            if (p.finish == GR_FINISH_STEP && p.decay != 0.0f)                                     \
-                EACH(i, rows)                                                                      \
-                EACH(j, columns) sum[i][j] -= p.decay * AT(vector, c, i * p.c_row, j);             \
+            if (p.finish == GR_FINISH_STEP && p.decay != 0.0f) EACH(i, rows)                       \
+            EACH(j, columns) sum[i][j] -= p.decay * AT(vector, c, i * p.c_row, j);                 \
             if (p.finish == GR_FINISH_STEP)                                                        \
                 EACH(i, rows) EACH(j, columns) AT(vector, c, i *p.c_row, j) += sum[i][j];          \
             else if (p.finish == GR_FINISH_RELU)                                                   \

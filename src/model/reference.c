@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Naive references of the kernels, for tests. */
+#include <model/reference.h>
+
+#include <math.h>
+#include <string.h>
+
+void gr_reference_multiply(const struct gr_product *p, bool fused) {
+    for (size_t i = 0; i < p->m; i++)
+        for (size_t j = 0; j < p->n; j++) {
+            float *c = &p->c[i * p->c_row + j];
+            float sum = p->start == GR_START_ZERO ? 0 : p->start == GR_START_ROW ? p->bias[j] : *c;
+            for (size_t l = 0; l < p->k; l++) {
+                const float x = p->a[i * p->a_row + l * p->a_step], y = p->b[l * p->b_row + j];
+                sum = fused ? fmaf(x, y, sum) : sum + x * y;
+            }
+            if (p->finish == GR_FINISH_STEP)
+                *c += fused ? fmaf(-p->decay, *c, sum) : sum - p->decay * *c;
+            else
+                *c = p->finish == GR_FINISH_RELU && sum <= 0 ? 0 : sum;
+        }
+}
+
+double gr_reference_activate(enum gr_activation activation, double x) {
+    switch (activation) {
+    case GR_ACTIVATION_RELU:
+        return x > 0 ? x : 0;
+    case GR_ACTIVATION_GELU:
+        return x * 0.5 * erfc(-x * M_SQRT1_2);
+    case GR_ACTIVATION_TANH:
+        return tanh(x);
+    }
+    return NAN;
+}
+
+double gr_reference_slope(enum gr_activation activation, double x) {
+    switch (activation) {
+    case GR_ACTIVATION_RELU:
+        return x > 0 ? 1 : 0;
+    case GR_ACTIVATION_GELU:
+        return 0.5 * erfc(-x * M_SQRT1_2) + x * exp(-0.5 * x * x) / sqrt(2 * M_PI);
+    case GR_ACTIVATION_TANH:
+        return 1 / (cosh(x) * cosh(x));
+    }
+    return NAN;
+}
+
+/* Mean loss of n rows of outputs; delta: its derivative by them. */
+static double cross_entropy(const double *outputs, const int32_t *labels, size_t n, size_t classes,
+                            double *delta) {
+    double loss = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double *row = outputs + i * classes;
+        double largest = row[0], sum = 0;
+        for (size_t j = 0; j < classes; j++)
+            largest = fmax(largest, row[j]);
+        for (size_t j = 0; j < classes; j++)
+            sum += exp(row[j] - largest);
+        loss += log(sum) + largest - row[labels[i]];
+        for (size_t j = 0; j < classes; j++)
+            delta[i * classes + j] =
+                (exp(row[j] - largest) / sum - (j == (size_t)labels[i])) / (double)n;
+    }
+    return loss / (double)n;
+}
+
+/* Derivatives by a layer's weights, and by what came in (delta_in NULL: not wanted). */
+static void backward(const double *in, const double *weight, const double *delta, size_t n,
+                     size_t n_in, size_t n_out, double *by_weight, double *by_bias,
+                     double *delta_in) {
+    for (size_t i = 0; i < n; i++)
+        for (size_t o = 0; o < n_out; o++) {
+            by_bias[o] += delta[i * n_out + o];
+            for (size_t k = 0; k < n_in; k++) {
+                by_weight[k * n_out + o] += in[i * n_in + k] * delta[i * n_out + o];
+                if (delta_in)
+                    delta_in[i * n_in + k] += weight[k * n_out + o] * delta[i * n_out + o];
+            }
+        }
+}
+
+double gr_reference_loss(const struct gr_reference_network *network, const double *parameters,
+                         const float *features, const int32_t *labels, size_t n, double *scratch,
+                         double *gradient) {
+    const size_t *w = network->widths, last = network->n_widths - 1;
+    const struct gr_tensor *tensors = network->layout->tensors;
+    size_t total = 0, at = 0;
+    for (size_t l = 0; l <= last; l++)
+        total += n * w[l];
+    double *outs = scratch, *sums = scratch + total, *deltas = scratch + 2 * total;
+    memset(scratch, 0, 3 * total * sizeof *scratch);
+    for (size_t i = 0; i < n * w[0]; i++)
+        outs[i] = features[i];
+    for (size_t l = 0; l < last; l++) {
+        const double *weight = parameters + tensors[2 * l].offset;
+        const double *bias = parameters + tensors[2 * l + 1].offset;
+        const double *in = outs + at;
+        at += n * w[l];
+        for (size_t i = 0; i < n; i++)
+            for (size_t o = 0; o < w[l + 1]; o++) {
+                double sum = bias[o];
+                for (size_t k = 0; k < w[l]; k++)
+                    sum += in[i * w[l] + k] * weight[k * w[l + 1] + o];
+                sums[at + i * w[l + 1] + o] = sum;
+                outs[at + i * w[l + 1] + o] =
+                    l + 1 < last ? gr_reference_activate(network->activation, sum) : sum;
+            }
+    }
+    const double loss = cross_entropy(outs + at, labels, n, w[last], deltas + at);
+    if (!gradient) return loss;
+    memset(gradient, 0, network->layout->size * sizeof *gradient);
+    for (size_t l = last; l-- > 0;) {
+        const size_t before = at - n * w[l];
+        if (l + 1 < last)
+            for (size_t i = 0; i < n * w[l + 1]; i++)
+                deltas[at + i] *= gr_reference_slope(network->activation, sums[at + i]);
+        backward(outs + before, parameters + tensors[2 * l].offset, deltas + at, n, w[l], w[l + 1],
+                 gradient + tensors[2 * l].offset, gradient + tensors[2 * l + 1].offset,
+                 l > 0 ? deltas + before : NULL);
+        at = before;
+    }
+    return loss;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reference: every kernel once more, as its definition says and no faster. Tests compare the fast
+ * ones with these; nothing else calls them.
+ */
+#ifndef GRANARY_MODEL_REFERENCE_H
+#define GRANARY_MODEL_REFERENCE_H
+
+#include <granary/config.h>
+#include <model/kernels.h>
+
+/* gr_multiply; fused: with fused multiply-adds, as processors that have them do. */
+void gr_reference_multiply(const struct gr_product *product, bool fused);
+
+/* The activation and its derivative, in double. */
+double gr_reference_activate(enum gr_activation activation, double x);
+double gr_reference_slope(enum gr_activation activation, double x);
+
+/* A network in double: layers of widths[0] (inputs) to widths[n_widths - 1] (classes). */
+struct gr_reference_network {
+    size_t n_widths;
+    const size_t *widths;
+    enum gr_activation activation;
+    const struct gr_layout *layout; /* of its parameters */
+};
+
+/*
+ * Mean softmax cross-entropy over n rows, and, when gradient is not NULL, its gradient in the
+ * layout's places, zero in the gaps. scratch: 3 n times the sum of the widths.
+ */
+double gr_reference_loss(const struct gr_reference_network *network, const double *parameters,
+                         const float *features, const int32_t *labels, size_t n, double *scratch,
+                         double *gradient);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* evaluate: scores by hand, the grid of losses, sums that do not depend on how rows are dealt. */
+#include <check.h>
+#include <granary/evaluate.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+START_TEST(losses_round_to_the_nearest_of_the_grid) {
+    static const struct {
+        double loss;
+        int64_t units;
+    } known[] = {{0, 0},
+                 {1, 1 << 20},
+                 {0x1p-20, 1},
+                 {0x1.8p-20, 2}, /* ties go to even */
+                 {0x1.4p-19, 2},
+                 {0x1.7p-20, 1},
+                 {0x1.9p-20, 2},
+                 {-0x1.9p-20, -2},
+                 {0x1p42, (int64_t)1 << 62},
+                 {-0x1p42, -((int64_t)1 << 62)}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        int64_t units = -1;
+        ck_assert_int_eq(gr_loss_to_grid(known[i].loss, &units), GR_OK);
+        ck_assert_int_eq(units, known[i].units);
+    }
+}
+END_TEST
+
+START_TEST(losses_off_the_grid_are_refused) {
+    const double bad[] = {NAN, INFINITY, -INFINITY, 0x1.0000001p42, -1e300};
+    int64_t units;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert_int_eq(gr_loss_to_grid(bad[i], &units), GR_ERROR_DATA);
+}
+END_TEST
+
+START_TEST(means) {
+    ck_assert_double_eq(gr_loss_mean(3 << 20, 2), 1.5);
+    ck_assert(isnan(gr_loss_mean(0, 0)));
+}
+END_TEST
+
+enum { ROWS = 1203, INPUTS = 6, CLASSES = 3 };
+
+struct bench {
+    struct gr_model *model;
+    struct gr_rows rows;
+    float *parameters;
+};
+
+static struct bench set_up(void) {
+    const struct gr_model_config config = {.type = GR_MODEL_SOFTMAX};
+    struct bench bench = {.rows = {.n_rows = ROWS,
+                                   .n_features = INPUTS,
+                                   .element = GR_ELEMENT_UINT8,
+                                   .scale = 1.0f / 255}};
+    ck_assert_int_eq(gr_model_create(&config, INPUTS, CLASSES, GR_TEST_BATCH, &bench.model), GR_OK);
+    ck_assert_int_eq(gr_allocate(ROWS, INPUTS, "rows", &bench.rows.features), GR_OK);
+    ck_assert_int_eq(gr_allocate(ROWS, sizeof(int32_t), "labels", &bench.rows.labels), GR_OK);
+    ck_assert_int_eq(
+        gr_allocate(gr_model_layout(bench.model)->size, sizeof(float), "p", &bench.parameters),
+        GR_OK);
+    ck_assert_int_eq(gr_model_initialise(bench.model, 2, bench.parameters), GR_OK);
+    srand(8);
+    for (size_t i = 0; i < ROWS * INPUTS; i++)
+        ((uint8_t *)bench.rows.features)[i] = (uint8_t)(rand() % 256);
+    for (size_t i = 0; i < ROWS; i++)
+        bench.rows.labels[i] = rand() % CLASSES;
+    return bench;
+}
+
+static void tear_down(struct bench *bench) {
+    gr_free(bench->parameters);
+    gr_rows_release(&bench->rows);
+    gr_model_free(bench->model);
+}
+
+/* Rows one by one in double: the definition. */
+START_TEST(scores_are_the_definitions) {
+    struct bench bench = set_up();
+    const size_t bias = gr_model_layout(bench.model)->tensors[1].offset;
+    struct gr_score score;
+    double loss = 0;
+    int64_t correct = 0;
+    for (size_t i = 0; i < ROWS; i++) {
+        double z[CLASSES], sum = 0;
+        size_t best = 0;
+        for (size_t j = 0; j < CLASSES; j++) {
+            z[j] = (double)bench.parameters[bias + j];
+            for (size_t k = 0; k < INPUTS; k++)
+                z[j] += ((uint8_t *)bench.rows.features)[i * INPUTS + k] / 255.0 *
+                        (double)bench.parameters[k * CLASSES + j];
+            sum += exp(z[j]);
+            if (z[j] > z[best]) best = j;
+        }
+        loss += log(sum) - z[bench.rows.labels[i]];
+        correct += best == (size_t)bench.rows.labels[i];
+    }
+    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, &score), GR_OK);
+    ck_assert_int_eq(score.examples, ROWS);
+    ck_assert_int_eq(score.correct, correct);
+    ck_assert_double_eq_tol(gr_loss_mean(score.loss, score.examples), loss / ROWS, 1e-6);
+    tear_down(&bench);
+}
+END_TEST
+
+/* Batches held by different processes add up to one process's sums, exactly. */
+START_TEST(batches_add_up_anywhere) {
+    struct bench bench = set_up();
+    struct gr_score whole, sum = {0};
+    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, &whole), GR_OK);
+    for (size_t first = 1000; first <= 1000; first -= GR_TEST_BATCH) { /* last batch first */
+        const size_t left = ROWS - first;
+        struct gr_rows part = bench.rows;
+        struct gr_score score;
+        part.n_rows = left < GR_TEST_BATCH ? left : GR_TEST_BATCH;
+        part.features = (uint8_t *)bench.rows.features + first * INPUTS;
+        part.labels = bench.rows.labels + first;
+        ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &part, &score), GR_OK);
+        sum.examples += score.examples;
+        sum.correct += score.correct;
+        sum.loss += score.loss;
+    }
+    ck_assert_int_eq(sum.examples, whole.examples);
+    ck_assert_int_eq(sum.correct, whole.correct);
+    ck_assert_int_eq(sum.loss, whole.loss);
+    tear_down(&bench);
+}
+END_TEST
+
+START_TEST(no_rows_and_broken_parameters) {
+    struct bench bench = set_up();
+    struct gr_rows none = {.n_features = INPUTS};
+    struct gr_score score;
+    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &none, &score), GR_OK);
+    ck_assert_int_eq(score.examples, 0);
+    bench.parameters[0] = NAN;
+    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, &score),
+                     GR_ERROR_DATA);
+    tear_down(&bench);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("evaluate");
+    TCase *tests = tcase_create("evaluate");
+    if (gr_base_start() != GR_OK) return 1;
+    tcase_add_test(tests, losses_round_to_the_nearest_of_the_grid);
+    tcase_add_test(tests, losses_off_the_grid_are_refused);
+    tcase_add_test(tests, means);
+    tcase_add_test(tests, scores_are_the_definitions);
+    tcase_add_test(tests, batches_add_up_anywhere);
+    tcase_add_test(tests, no_rows_and_broken_parameters);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

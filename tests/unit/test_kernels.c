@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kernels of src/model against their naive references. Products must have the reference's bits:
+ * each element is one chain of multiply-adds. Activations are compared with double arithmetic.
+ */
+#include <check.h>
+#include <math.h>
+#include <model/elementwise.h>
+#include <model/reference.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const size_t sizes[] = {1, 3, 10, 17, 32, 33, 64, 200};
+enum { N_SIZES = sizeof sizes / sizeof *sizes, ROOM = 800 * 210 };
+
+static float *a, *b, *c, *expected, *bias, *pack;
+
+static void fill(float *values, size_t n, unsigned seed) {
+    srand(seed);
+    for (size_t i = 0; i < n; i++)
+        values[i] = (float)(rand() % 2001 - 1000) / 997.0f;
+}
+
+static void setup(void) {
+    ck_assert_int_eq(gr_base_start(), GR_OK);
+    ck_assert_int_eq(gr_allocate(ROOM, sizeof *a, "a", &a), GR_OK);
+    ck_assert_int_eq(gr_allocate(ROOM, sizeof *b, "b", &b), GR_OK);
+    ck_assert_int_eq(gr_allocate(ROOM, sizeof *c, "c", &c), GR_OK);
+    ck_assert_int_eq(gr_allocate(ROOM, sizeof *c, "expected", &expected), GR_OK);
+    ck_assert_int_eq(gr_allocate(800, sizeof *bias, "bias", &bias), GR_OK);
+    ck_assert_int_eq(gr_allocate(800 * GR_TILE_PACK, sizeof *pack, "pack", &pack), GR_OK);
+    fill(a, ROOM, 1);
+    fill(b, ROOM, 2);
+    fill(bias, 800, 3);
+}
+
+static void teardown(void) {
+    gr_free(pack);
+    gr_free(bias);
+    gr_free(expected);
+    gr_free(c);
+    gr_free(b);
+    gr_free(a);
+}
+
+/* Whether this set fuses multiply-adds: (1 + e)^2 - 1 keeps e^2 only then. */
+static bool fuses(const struct gr_tiles *tiles) {
+    float x = 1 + 0x1p-13f, out = -(1 + 0x1p-12f);
+    const struct gr_product p = {
+        .m = 1, .n = 1, .k = 1, .a = &x, .b = &x, .c = &out, .start = GR_START_C};
+    gr_multiply(tiles, &p, pack);
+    return out != 0;
+}
+
+static void check_product(const struct gr_tiles *tiles, bool fused, struct gr_product p) {
+    const size_t used = p.m * p.c_row + 64;
+    fill(c, used, 4);
+    memcpy(expected, c, used * sizeof *c);
+    p.c = c;
+    gr_multiply(tiles, &p, pack);
+    p.c = expected;
+    gr_reference_multiply(&p, fused);
+    /* With the room between and behind the rows, which must not be touched. */
+    size_t i = 0;
+    while (i < used && c[i] == expected[i])
+        i++;
+    if (i < used)
+        ck_abort_msg("%s: %zu x %zu x %zu start %d finish %d: element %zu,%zu is %a, expected %a",
+                     tiles->name, p.m, p.n, p.k, (int)p.start, (int)p.finish, i / p.c_row,
+                     i % p.c_row, c[i], expected[i]);
+}
+
+/* The product plain and with a transposed, with each start and finish in turn. */
+static void check_shape(const struct gr_tiles *tiles, bool fused, size_t m, size_t n, size_t k,
+                        unsigned variant) {
+    static const struct {
+        enum gr_product_start start;
+        enum gr_product_finish finish;
+        float decay;
+    } ways[] = {{GR_START_ZERO, GR_FINISH_STORE, 0}, {GR_START_ROW, GR_FINISH_RELU, 0},
+                {GR_START_ROW, GR_FINISH_STORE, 0},  {GR_START_C, GR_FINISH_STORE, 0},
+                {GR_START_ZERO, GR_FINISH_STEP, 0},  {GR_START_ZERO, GR_FINISH_STEP, 0.01f}};
+    const size_t way = variant % (sizeof ways / sizeof *ways);
+    struct gr_product p = {.m = m,
+                           .n = n,
+                           .k = k,
+                           .a = a,
+                           .a_row = k,
+                           .a_step = 1,
+                           .b = b,
+                           .b_row = n,
+                           .c_row = n,
+                           .start = ways[way].start,
+                           .finish = ways[way].finish,
+                           .bias = bias,
+                           .decay = ways[way].decay};
+    check_product(tiles, fused, p);
+    p.a_row = 1;
+    p.a_step = m;
+    p.b_row = n + 3;
+    p.c_row = n + 5;
+    check_product(tiles, fused, p);
+}
+
+START_TEST(test_products) {
+    size_t n_sets;
+    const struct gr_tiles *const *sets = gr_tiles_all(&n_sets);
+    const struct gr_tiles *tiles = sets[(size_t)_i];
+    unsigned variant = 0;
+    if (!gr_tiles_supported(tiles)) return;
+    const bool fused = fuses(tiles);
+    for (size_t m = 0; m < N_SIZES; m++)
+        for (size_t n = 0; n < N_SIZES; n++)
+            for (size_t k = 0; k < N_SIZES; k++)
+                if (sizes[m] * sizes[n] * sizes[k] <= 64 * 200 * 33)
+                    check_shape(tiles, fused, sizes[m], sizes[n], sizes[k], variant++);
+    for (unsigned way = 0; way < 6; way++) {
+        check_shape(tiles, fused, 32, 200, 784, way);
+        check_shape(tiles, fused, 784, 200, 17, way);
+        check_shape(tiles, fused, 3, 10, 784, way);
+    }
+}
+END_TEST
+
+START_TEST(test_relu_keeps_nan) {
+    float one = 1, out[24], nan_bias[24];
+    for (size_t i = 0; i < 24; i++)
+        nan_bias[i] = NAN;
+    const struct gr_product p = {.m = 1,
+                                 .n = 24,
+                                 .k = 1,
+                                 .a = &one,
+                                 .b = b,
+                                 .c = out,
+                                 .c_row = 24,
+                                 .start = GR_START_ROW,
+                                 .finish = GR_FINISH_RELU,
+                                 .bias = nan_bias};
+    gr_multiply(gr_tiles_best(), &p, pack);
+    for (size_t i = 0; i < 24; i++)
+        ck_assert(isnan(out[i]));
+    gr_activate(GR_ACTIVATION_RELU, nan_bias, out, 24);
+    ck_assert(isnan(out[0]));
+}
+END_TEST
+
+START_TEST(test_activations) {
+    const enum gr_activation activation = (enum gr_activation)_i;
+    for (int step = -400; step <= 400; step++) {
+        const float x = (float)step / 50;
+        float out, slope = 1;
+        if (step == 0) continue; /* relu has no derivative there */
+        gr_activate(activation, &x, &out, 1);
+        gr_activate_backward(activation, &x, &out, &slope, 1);
+        ck_assert_double_eq_tol(out, gr_reference_activate(activation, x), 1e-6);
+        ck_assert_double_eq_tol(slope, gr_reference_slope(activation, x), 1e-6);
+        /* The reference's derivative against central differences. */
+        const double h = 1e-5, rise = gr_reference_activate(activation, x + h) -
+                                      gr_reference_activate(activation, x - h);
+        ck_assert_double_eq_tol(gr_reference_slope(activation, x), rise / (2 * h), 1e-9);
+    }
+}
+END_TEST
+
+START_TEST(test_transpose) {
+    for (size_t i = 0; i < N_SIZES; i++)
+        for (size_t j = 0; j < N_SIZES; j++) {
+            const size_t rows = sizes[i], columns = sizes[j];
+
+            gr_transpose(a, columns + 1, rows, columns, c, rows + 2);
+            size_t wrong = 0;
+            for (size_t r = 0; r < rows; r++)
+                for (size_t l = 0; l < columns; l++)
+                    wrong += c[l * (rows + 2) + r] != a[r * (columns + 1) + l];
+            ck_assert_uint_eq(wrong, 0);
+        }
+}
+END_TEST
+
+START_TEST(test_column_sums) {
+    gr_column_sums(a, 33, 17, c);
+    for (size_t j = 0; j < 17; j++) {
+        float sum = 0;
+        for (size_t i = 0; i < 33; i++)
+            sum += a[i * 17 + j];
+        ck_assert(c[j] == sum);
+    }
+}
+END_TEST
+
+START_TEST(test_cross_entropy) {
+    /* softmax(log 1, log 2, log 5) = 1/8, 2/8, 5/8 by hand; a large constant changes nothing. */
+    const float logits[] = {0.0f, 0.69314718f, 1.60943791f, 100.0f, 100.69314718f, 101.60943791f};
+    const int32_t labels[] = {1, 2};
+    float delta[6];
+    size_t correct;
+    double loss = gr_cross_entropy(logits, labels, 2, 3, 0.5f, delta, &correct);
+    ck_assert_double_eq_tol(loss, -log(2.0 / 8) - log(5.0 / 8), 1e-5);
+    ck_assert_uint_eq(correct, 1);
+    const double expected_delta[] = {1 / 16.0, -6 / 16.0, 5 / 16.0, 1 / 16.0, 2 / 16.0, -3 / 16.0};
+    for (size_t i = 0; i < 6; i++)
+        ck_assert_double_eq_tol(delta[i], expected_delta[i], 1e-5);
+}
+END_TEST
+
+START_TEST(test_cross_entropy_extremes) {
+    const int32_t label = 0;
+    const float far[] = {-200.0f, 200.0f}, ties[] = {7.0f, 7.0f, 7.0f}, broken[] = {1.0f, NAN},
+                infinite[] = {1.0f, INFINITY};
+    size_t correct;
+    ck_assert_double_eq_tol(gr_cross_entropy(far, &label, 1, 2, 1, NULL, &correct), 400, 1e-9);
+    ck_assert_uint_eq(correct, 0);
+    ck_assert_double_eq_tol(gr_cross_entropy(ties, &label, 1, 3, 1, NULL, &correct), log(3), 1e-7);
+    ck_assert_uint_eq(correct, 1); /* the first of ties */
+    const int32_t last = 2;
+    gr_cross_entropy(ties, &last, 1, 3, 1, NULL, &correct);
+    ck_assert_uint_eq(correct, 0);
+    ck_assert(!isfinite(gr_cross_entropy(broken, &label, 1, 2, 1, NULL, NULL)));
+    ck_assert(!isfinite(gr_cross_entropy(infinite, &label, 1, 2, 1, NULL, NULL)));
+}
+END_TEST
+
+int main(void) {
+    size_t n_sets;
+    Suite *suite = suite_create("kernels");
+    TCase *tests = tcase_create("kernels");
+    gr_tiles_all(&n_sets);
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_set_timeout(tests, 60);
+    tcase_add_loop_test(tests, test_products, 0, (int)n_sets);
+    tcase_add_test(tests, test_relu_keeps_nan);
+    tcase_add_loop_test(tests, test_activations, 0, GR_ACTIVATION_TANH + 1);
+    tcase_add_test(tests, test_transpose);
+    tcase_add_test(tests, test_column_sums);
+    tcase_add_test(tests, test_cross_entropy);
+    tcase_add_test(tests, test_cross_entropy_extremes);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
