@@ -81,11 +81,12 @@ help:
 
 # ---- building -------------------------------------------------------------------------------
 
+# -Werror changes no object.
+FLAGS = $(filter-out -Werror,$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(DEP_LIBS))
 # Rewritten only when its text changes, so that changed flags rebuild and unchanged ones do not.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(DEP_LIBS)' | cmp -s - $@ || \
-	 echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(DEP_LIBS)' > $@
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
 # The same for the list of members: a deleted source must leave the archive.
 $(BUILD)/members: FORCE
 	@mkdir -p $(@D)

@@ -40,6 +40,10 @@ gr_status gr_metrics_open(const char *path, uint32_t rounds_done,
                           struct gr_metrics_file **out) GR_CHECKED;
 gr_status gr_metrics_append(struct gr_metrics_file *file,
                             const struct gr_metrics *metrics) GR_CHECKED;
+/* Writes the last line appended anew: what a round cost may be known only after its checkpoint, and
+ * a checkpoint must not be there before its round's line. */
+gr_status gr_metrics_amend(struct gr_metrics_file *file,
+                           const struct gr_metrics *metrics) GR_CHECKED;
 void gr_metrics_close(struct gr_metrics_file *file);
 
 /*

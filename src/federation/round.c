@@ -33,7 +33,8 @@ static gr_status train_silo(struct gr_federation *f, const struct gr_silo *silo,
         GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "an update", &f->update[slot]));
     GR_TRY(gr_train_silo(f->trainer, silo, round, f->parameters, f->update[slot], NULL, NULL,
                          &result));
-    GR_TRY(gr_loss_to_grid(result.loss_sum, &loss));
+    status = gr_loss_to_grid(result.loss_sum, &loss);
+    if (status != GR_OK) return gr_fail_context(status, "%s: round %u: ", silo->pseudonym, round);
     f->contribution[slot] = (struct gr_contribution){
         .update = f->update[slot], .weight = result.examples, .pseudonym = silo->pseudonym};
     f->n_contributions++;

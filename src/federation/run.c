@@ -134,12 +134,24 @@ static gr_status write_checkpoint(struct run *run) {
     return gr_checkpoint_write(run->comm, run->checkpoints, &state, run->config->checkpoint.keep);
 }
 
-/* Rank 0. */
-static gr_status record_round(struct run *run, const struct gr_metrics *metrics,
-                              bool checkpointed) {
+/*
+ * Collective. The round's line first, then the checkpoint, so that no run resumed from it lacks the
+ * line; what the checkpoint cost is then written into it.
+ */
+static gr_status record_round(struct run *run, struct gr_metrics *metrics, bool checkpoint) {
     gr_status status = GR_OK;
-    GR_TRY(gr_metrics_append(run->metrics, metrics));
-    if (checkpointed) GR_TRY(gr_events_append(run->events, "checkpoint", metrics->round, NULL));
+    if (run->root) status = gr_metrics_append(run->metrics, metrics);
+    GR_TRY(gr_comm_agree(run->comm, status));
+    if (checkpoint) {
+        double started = gr_clock_seconds();
+        GR_TRY(write_checkpoint(run));
+        metrics->seconds.checkpoint = gr_clock_seconds() - started;
+        metrics->seconds.total += metrics->seconds.checkpoint;
+        if (run->root) status = gr_metrics_amend(run->metrics, metrics);
+        if (run->root && status == GR_OK)
+            status = gr_events_append(run->events, "checkpoint", metrics->round, NULL);
+        GR_TRY(gr_comm_agree(run->comm, status));
+    }
     if (run->progress) gr_progress_round(run->progress, metrics);
 out:
     return status;
@@ -154,15 +166,7 @@ static gr_status run_rounds(struct run *run) {
         stop = run->options->stop && *run->options->stop != 0;
         GR_TRY(gr_federation_round(run->federation, &stop, &metrics));
         bool last = stop || metrics.round == run->config->run.rounds;
-        bool checkpoint = checkpoint_due(run, metrics.round, last);
-        if (checkpoint) {
-            double started = gr_clock_seconds();
-            GR_TRY(write_checkpoint(run));
-            metrics.seconds.checkpoint = gr_clock_seconds() - started;
-            metrics.seconds.total += metrics.seconds.checkpoint;
-        }
-        GR_TRY(
-            gr_comm_agree(run->comm, run->root ? record_round(run, &metrics, checkpoint) : GR_OK));
+        GR_TRY(record_round(run, &metrics, checkpoint_due(run, metrics.round, last)));
     }
     if (gr_federation_rounds_done(run->federation) < run->config->run.rounds)
         status = gr_fail(GR_STOPPED, "stopped by a signal after round %u of %u; --resume goes on",

@@ -2,10 +2,12 @@
 /* metrics.jsonl: a line a round, doubles with all their digits. */
 #include <granary/observe.h>
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "observe/lines.h"
 #include "observe/metrics.h"
@@ -15,6 +17,8 @@ enum { LINE_MAX_BYTES = 4096 };
 struct gr_metrics_file {
     int fd;
     char *path; /* owned */
+    off_t last; /* where the last line begins, and its bytes */
+    size_t last_bytes;
 };
 
 /* True for a line that stays: it parses and is of a round that is done. */
@@ -64,8 +68,9 @@ static json_t *number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-gr_status gr_metrics_append(struct gr_metrics_file *file, const struct gr_metrics *metrics) {
-    char line[LINE_MAX_BYTES];
+/* The line of a round, with its newline; *n: its bytes. */
+static gr_status format_line(const struct gr_metrics *metrics, char line[LINE_MAX_BYTES],
+                             size_t *n) {
     json_t *json = json_pack(
         "{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o}, s:I, s:o, s:o}",
         "round", (json_int_t)metrics->round, "participants", (json_int_t)metrics->participants,
@@ -81,12 +86,42 @@ gr_status gr_metrics_append(struct gr_metrics_file *file, const struct gr_metric
         number(metrics->update_norm));
     if (!json) return gr_fail(GR_ERROR_INTERNAL, "memory for metrics was refused");
     /* 17 significant digits give the same double back. */
-    size_t n = json_dumpb(json, line, sizeof line - 1, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    *n = json_dumpb(json, line, LINE_MAX_BYTES - 1, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(json);
-    if (n == 0 || n >= sizeof line)
+    if (*n == 0 || *n >= LINE_MAX_BYTES)
         return gr_fail(GR_ERROR_INTERNAL, "a line of metrics is too long");
-    line[n] = '\n';
-    return gr_lines_append(file->fd, file->path, line, n + 1);
+    line[(*n)++] = '\n';
+    return GR_OK;
+}
+
+gr_status gr_metrics_append(struct gr_metrics_file *file, const struct gr_metrics *metrics) {
+    char line[LINE_MAX_BYTES];
+    size_t n;
+    gr_status status = format_line(metrics, line, &n);
+    if (status != GR_OK) return status;
+    file->last = lseek(file->fd, 0, SEEK_END);
+    file->last_bytes = n;
+    return gr_lines_append(file->fd, file->path, line, n);
+}
+
+gr_status gr_metrics_amend(struct gr_metrics_file *file, const struct gr_metrics *metrics) {
+    char line[LINE_MAX_BYTES];
+    size_t n;
+    gr_status status = format_line(metrics, line, &n);
+    if (status != GR_OK) return status;
+    /* A shorter line is filled up with blanks, so that one write does it and no line is torn. */
+    if (n < file->last_bytes) {
+        memset(line + n - 1, ' ', file->last_bytes - n);
+        n = file->last_bytes;
+        line[n - 1] = '\n';
+    }
+    int fd = open(file->path, O_WRONLY | O_CLOEXEC); /* the other one only appends */
+    ssize_t written = fd < 0 ? -1 : pwrite(fd, line, n, file->last);
+    if (fd >= 0) close(fd);
+    if (written != (ssize_t)n)
+        return gr_fail(GR_ERROR_WRITE, "%s: its last line could not be written", file->path);
+    file->last_bytes = n;
+    return GR_OK;
 }
 
 void gr_metrics_close(struct gr_metrics_file *file) {

@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -27,12 +28,26 @@ struct gr_progress {
     bool pending; /* a round has come that is not drawn yet */
 };
 
+/*
+ * Whether a person watches. Open MPI gives rank 0 a terminal of its own whatever mpirun's output
+ * is: there the launcher's standard output decides. On another host than mpirun's the launcher is a
+ * daemon without one: plain lines.
+ */
+static bool is_watched(FILE *stream) {
+    char name[64], target[64] = "";
+    if (!stream || !isatty(fileno(stream))) return false;
+    if (!getenv("OMPI_COMM_WORLD_RANK")) return true;
+    snprintf(name, sizeof name, "/proc/%d/fd/1", (int)getppid());
+    if (readlink(name, target, sizeof target - 1) < 0) return false;
+    return strncmp(target, "/dev/pts/", 9) == 0 || strncmp(target, "/dev/tty", 8) == 0;
+}
+
 gr_status gr_progress_create(FILE *stream, uint32_t rounds, uint32_t rounds_done,
                              struct gr_progress **out) {
     gr_status status = gr_allocate_zero(1, sizeof **out, "progress", out);
     if (status != GR_OK) return status;
     (*out)->stream = stream;
-    (*out)->terminal = stream && isatty(fileno(stream));
+    (*out)->terminal = is_watched(stream);
     (*out)->rounds = rounds;
     (*out)->first = (*out)->done = rounds_done;
     (*out)->started_s = gr_clock_seconds();

@@ -15,10 +15,13 @@ check() {
         FAILED=$((FAILED + 1)); echo "FAILED: $what: $*"
     fi
 }
-# exits CODE COMMAND...: the command ends with that code within a minute; its output is in $OUT and $ERR.
+# exits CODE COMMAND...: the command ends with that code within a minute; its output is in $OUT and
+# $ERR. "on_ranks N WORDS..." as the command runs granary under mpirun.
 OUT=$SCRATCH/.out ERR=$SCRATCH/.err
 exits() {
     local want=$1 code; shift
+    # shellcheck disable=SC2086
+    [ "$1" != on_ranks ] || set -- mpirun $MPIRUN_FLAGS -n "$2" "$GRANARY" "${@:3}"
     timeout --kill-after=5 60 "$@" >"$OUT" 2>"$ERR" </dev/null; code=$?
     [ "$code" = "$want" ] || { echo "  exit code $code, expected $want; stderr:"; head -c 2000 "$ERR"; return 1; }
 }
@@ -27,7 +30,4 @@ says() { grep -qF -- "$1" "$ERR" || { echo "  stderr lacks '$1':"; head -c 2000 
 # prints TEXT: the last command's stdout holds the text.
 prints() { grep -qF -- "$1" "$OUT" || { echo "  stdout lacks '$1':"; head -c 2000 "$OUT"; return 1; }; }
 equal() { [ "$1" = "$2" ] || { echo "  '$1' is not '$2'"; return 1; }; }
-# shellcheck disable=SC2086
-on_ranks() { local n=$1; shift; mpirun $MPIRUN_FLAGS -n "$n" "$GRANARY" "$@"; }
-export -f on_ranks
 finish() { echo "$PASSED passed, $FAILED failed"; [ "$FAILED" = 0 ]; exit; }

@@ -46,7 +46,7 @@ for signal in TERM USR1; do
     start stop-$signal 2
     check "runs" wait_round stop-$signal 15
     # To the ranks, as a batch system does.
-    pkill -$signal -f -- "granary train .*--run stop-$signal"
+    pkill -$signal -f -- "^[^ ]*granary train .*--run stop-$signal"
     wait $job; code=$?
     check "SIG$signal: exit code 75" equal $code 75
     check "it says how to go on" grep -q -- "--resume" stop-$signal.log
