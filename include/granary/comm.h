@@ -106,7 +106,7 @@ gr_status gr_control_close_round(struct gr_comm *comm, struct gr_roster *roster,
  * Weighted sums of updates. With ring32, an update times its weight is put on a grid of 2^e, e
  * agreed per block of GR_RING_BLOCK elements so that the sum of n_members values fits 32 bits,
  * and added as integers: the same bits for any placement, order, tree or rank count. With
- * float32, floats are added in rank order.
+ * float32, floats are added in rank order inside a node, and between nodes along a fixed tree.
  */
 enum { GR_RING_BLOCK = 4096 };
 

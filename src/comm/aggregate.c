@@ -20,15 +20,18 @@
 #include "comm/relay.h"
 #include "comm/ring.h"
 
-/* Elements of a segment: small enough that what is under way stays in the caches. */
-enum { SEGMENT = 16 * GR_RING_BLOCK };
+/*
+ * Elements of a segment: small enough that what is under way stays in the caches, large enough that
+ * ranks seldom wait for each other (measured from 8 to 64 blocks).
+ */
+enum { SEGMENT = 32 * GR_RING_BLOCK };
 enum { ELEMENT = 4 };          /* bytes of an int32 or a float */
 enum { SLOTS = 2 };            /* of each rank: one is written while the other is read */
 enum { WEIGHT_MAX = 1 << 24 }; /* up to which float32 holds every integer */
 
 /* Steps by which the stages of a segment follow its encoding. */
 enum { LAG_SUM = 1, LAG_UP = 2, LAG_TURN = 3, LAG_DOWN = 4 };
-enum { LAG_DECODE_ONE_NODE = 2, LAG_DECODE = 5 };
+enum { LAG_DECODE_ONE_NODE = 2, LAG_DECODE = GR_RELAY_DEPTH };
 
 struct gr_aggregator {
     struct gr_comm *comm;           /* borrowed */
@@ -36,12 +39,12 @@ struct gr_aggregator {
     const struct gr_codec *codec;
     bool floats; /* whose sums may overflow */
     size_t n_blocks, n_segments, segment;
-    size_t lag; /* of decoding */
+    size_t lag; /* of decoding; as many sums are under way */
     struct gr_window window;
     int16_t **exponents_of; /* of the node's ranks, in the window; array owned */
     char **slots_of;        /* idem: SLOTS segments each */
     int16_t *exponents_all; /* over all nodes, in the leader's part */
-    char *sums;             /* GR_RELAY_DEPTH segments, in the leader's part */
+    char *sums;             /* `lag` segments, in the leader's part */
     int16_t *exponents;     /* agreed; owned */
     int16_t *scratch;       /* exponents of other nodes; leaders; owned */
     struct gr_relay relay;  /* leaders, where there are several nodes */
@@ -73,8 +76,9 @@ static gr_status make_window(struct gr_aggregator *aggregator) {
     gr_status status = GR_OK;
     struct gr_comm *comm = aggregator->comm;
     size_t exponents = round_up(aggregator->n_blocks * sizeof(int16_t), 64);
-    size_t slots = SLOTS * aggregator->segment * ELEMENT;
-    size_t sums = GR_RELAY_DEPTH * aggregator->segment * ELEMENT;
+    /* A rank alone in its node has nothing to add: what it encodes is the node's sum. */
+    size_t slots = comm->node_size > 1 ? SLOTS * aggregator->segment * ELEMENT : 0;
+    size_t sums = aggregator->lag * aggregator->segment * ELEMENT;
     size_t bytes = exponents + slots + (gr_comm_leads(comm) ? exponents + sums : 0);
     GR_TRY(gr_window_create(comm, bytes, &aggregator->window));
     GR_TRY(gr_allocate((size_t)comm->node_size, sizeof(int16_t *), "exponents",
@@ -239,11 +243,10 @@ static size_t elements(const struct gr_aggregator *aggregator, size_t k) {
 }
 
 static char *sum_of(const struct gr_aggregator *aggregator, size_t k) {
-    return aggregator->sums + k % GR_RELAY_DEPTH * aggregator->segment * ELEMENT;
+    return aggregator->sums + k % aggregator->lag * aggregator->segment * ELEMENT;
 }
 
 static char *slot_of(const struct gr_aggregator *aggregator, int node_rank, size_t k) {
-    /* A rank alone in its node has nothing to add: what it encodes is the node's sum. */
     if (aggregator->comm->node_size == 1) return sum_of(aggregator, k);
     return aggregator->slots_of[node_rank] + k % SLOTS * aggregator->segment * ELEMENT;
 }

@@ -184,7 +184,7 @@ static void place(struct sum *sum, int size, int way) {
 static int any_placement(struct gr_comm *found) {
     int bad = 0;
     struct sum sum;
-    bad += sum_create(&sum, SILOS, 70001);
+    bad += sum_create(&sum, SILOS, 140001);
     compute_reference(&sum);
     for (uint32_t group = 0; group < 4; group++) {
         struct gr_comm_options options = {.ranks_per_node = group};
