@@ -11,7 +11,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store/hdf5.h"
@@ -86,15 +88,41 @@ static gr_status open_plain(struct writer *w) {
     return GR_OK;
 }
 
-/* A disk that is full says so here, before the HDF5 library is in the middle of something. */
-static gr_status reserve(const struct writer *w) {
+/*
+ * Whether the file will fit. It must be known before the HDF5 library begins: that library does not
+ * survive its own failure to write metadata, and on several ranks would wait for ever.
+ */
+static gr_status check_room(const struct writer *w) {
+    struct rlimit limit;
+    struct statvfs disk;
     uint64_t bytes = (uint64_t)w->state->layout->n_parameters * w->n_vectors * sizeof(float) +
                      w->n_pieces * GR_DIGEST_BYTES + w->state->n_silos * sizeof(uint32_t) +
                      METADATA_ESTIMATE + w->n_datasets * DATASET_ESTIMATE;
-    if (fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) != 0 && errno == ENOSPC)
-        return gr_fail(GR_ERROR_WRITE, "%s: %llu bytes: %s", w->path, (unsigned long long)bytes,
-                       strerror(ENOSPC));
-    return GR_OK;
+    int error = 0;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
+        error = EFBIG;
+    else if (fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) != 0)
+        error = errno;
+    /* Some file systems cannot reserve room, but tell how much there is. */
+    if (error == EOPNOTSUPP || error == ENOSYS)
+        error = fstatvfs(w->fd, &disk) == 0 && (uint64_t)disk.f_bavail < bytes / disk.f_frsize
+                    ? ENOSPC
+                    : 0;
+    if (!error) return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "%s: %llu bytes: %s", w->path, (unsigned long long)bytes,
+                   strerror(error));
+}
+
+/*
+ * After a failure that all ranks know of: what was written is given up before the file is closed,
+ * so that a disk that became full has room for the metadata that the HDF5 library insists on
+ * writing then. What is wrong with this is less than what is already wrong.
+ */
+static void give_up_bytes(const struct writer *w) {
+    int unused = w->rank == 0 ? ftruncate(w->fd, 0) : 0;
+    (void)unused;
+    /* Nobody closes before it is done. */
+    if (w->comm) MPI_Barrier(gr_comm_handle(w->comm));
 }
 
 static gr_status create_file(struct writer *w) {
@@ -357,12 +385,13 @@ static gr_status write_all(struct writer *w, const char *format) {
     gr_status status = GR_OK, closed;
     GR_TRY(agree(w, prepare(w)));
     GR_TRY(agree(w, w->rank == 0 ? make_plain(w) : GR_OK));
+    GR_TRY(agree(w, w->rank == 0 ? check_room(w) : GR_OK));
     GR_TRY(agree(w, w->rank == 0 ? GR_OK : open_plain(w)));
     GR_TRY(agree(w, create_file(w)));
-    GR_TRY(agree(w, w->rank == 0 ? reserve(w) : GR_OK));
     GR_TRY(agree(w, create_structure(w, format)));
     GR_TRY(agree(w, write_share(w)));
 out:
+    if (w->file > 0 && status != GR_OK) give_up_bytes(w);
     closed = w->file > 0 ? close_hdf5(w) : GR_OK;
     if (status != GR_OK) return status;
     status = agree(w, closed);

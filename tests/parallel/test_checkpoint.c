@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checkpoints: the same bytes from any number of ranks, and back on any other; the newest whole one
+ * is taken, whatever happened to those after it; a failure to write leaves the earlier ones alone.
+ *
+ * ranks: 1 2 3 4
+ */
+#include <granary/store.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "parallel.h"
+
+/* ---- a state, and a folder that all ranks know -------------------------------------------------
+ */
+
+struct sample {
+    struct gr_layout layout;
+    struct gr_state state;
+    uint32_t rounds[5];
+    char dir[256], path[300];
+};
+
+/* rows: of the large tensor; 1,500 make it two pieces. `zero`: as a run starts that will read. */
+static gr_status make(struct gr_comm *comm, size_t rows, bool zero, struct sample *s) {
+    gr_status status = GR_OK;
+    const size_t large[2] = {rows, 1000}, bias[1] = {5};
+    memset(s, 0, sizeof *s);
+    GR_TRY(gr_layout_append(&s->layout, "dense0.bias", 1, bias));
+    GR_TRY(gr_layout_append(&s->layout, "dense0.weight", 2, large));
+    GR_TRY(gr_layout_append(&s->layout, "dense1.bias", 1, bias));
+    GR_TRY(gr_allocate_zero(s->layout.size, sizeof(float), "parameters", &s->state.parameters));
+    GR_TRY(gr_allocate_zero(s->layout.size, sizeof(float), "momentum", &s->state.server[0]));
+    for (size_t i = 0; !zero && i < s->layout.size; i++) {
+        if (!gr_layout_find(&s->layout, i)) continue;
+        s->state.parameters[i] = (float)sin((double)i);
+        s->state.server[0][i] = (float)i;
+    }
+    for (uint32_t i = 0; !zero && i < 5; i++)
+        s->rounds[i] = i * i;
+    s->state.layout = &s->layout;
+    s->state.n_server = 1;
+    s->state.server_name[0] = "momentum";
+    s->state.n_silos = 5;
+    s->state.silo_rounds = s->rounds;
+    s->state.architecture = "{\"type\":\"mlp\"}";
+    memset(s->state.config_digest, 0x5a, GR_DIGEST_BYTES);
+    strcpy(s->dir, "/tmp/granary-test-XXXXXX");
+    if (gr_comm_rank(comm) == 0 && !mkdtemp(s->dir)) status = gr_fail(GR_ERROR_WRITE, "mkdtemp");
+    GR_TRY(gr_comm_agree(comm, status));
+    GR_TRY(gr_comm_broadcast(comm, s->dir, sizeof s->dir));
+out:
+    return status;
+}
+
+static int unlink_entry(const char *path, const struct stat *info, int type, struct FTW *at) {
+    (void)info, (void)type, (void)at;
+    return remove(path);
+}
+
+static void release(struct gr_comm *comm, struct sample *s) {
+    MPI_Barrier(gr_comm_handle(comm));
+    if (gr_comm_rank(comm) == 0) nftw(s->dir, unlink_entry, 8, FTW_DEPTH | FTW_PHYS);
+    gr_free(s->state.server[0]);
+    gr_free(s->state.parameters);
+    gr_layout_release(&s->layout);
+}
+
+static const char *file_of(struct sample *s, unsigned round) {
+    snprintf(s->path, sizeof s->path, "%s/round-%06u.h5", s->dir, round);
+    return s->path;
+}
+
+static gr_status write_round(struct gr_comm *comm, struct sample *s, uint32_t round,
+                             uint32_t keep) {
+    s->state.round = round;
+    s->state.parameters[0] = (float)round;
+    return gr_checkpoint_write(comm, s->dir, &s->state, keep);
+}
+
+/* The names in the folder, sorted, with a space after each; rank 0's view on all ranks. */
+static const char *listing(struct gr_comm *comm, const struct sample *s) {
+    static char names[1024];
+    struct dirent **entries = NULL;
+    memset(names, 0, sizeof names);
+    MPI_Barrier(gr_comm_handle(comm));
+    int n = scandir(s->dir, &entries, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        if (strcmp(entries[i]->d_name, ".") != 0 && strcmp(entries[i]->d_name, "..") != 0)
+            snprintf(names + strlen(names), sizeof names - strlen(names), "%s ",
+                     entries[i]->d_name);
+        free(entries[i]);
+    }
+    free(entries);
+    MPI_Bcast(names, sizeof names, MPI_CHAR, 0, gr_comm_handle(comm));
+    return names;
+}
+
+static bool same(const struct sample *a, const struct sample *b) {
+    size_t bytes = a->layout.size * sizeof(float);
+    return memcmp(a->state.parameters, b->state.parameters, bytes) == 0 &&
+           memcmp(a->state.server[0], b->state.server[0], bytes) == 0 &&
+           memcmp(a->rounds, b->rounds, sizeof a->rounds) == 0;
+}
+
+static bool untouched(const struct sample *s) {
+    for (size_t i = 0; i < s->layout.size; i++)
+        if (s->state.parameters[i] != 0 || s->state.server[0][i] != 0) return false;
+    return s->state.round == 0;
+}
+
+/* ---- round trips -------------------------------------------------------------------------------
+ */
+
+static int test_comes_back(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample out, in;
+    bool found = false;
+    char *passed = NULL;
+    EXPECT(make(comm, 1500, false, &out) == GR_OK && make(comm, 1500, true, &in) == GR_OK);
+    /* What the memory of a gap holds is not stored and becomes zero. */
+    in.state.parameters[5] = in.state.server[0][7] = 99;
+    EXPECT(write_round(comm, &out, 5, 2) == GR_OK);
+    EXPECT(gr_checkpoint_read(comm, out.dir, &in.state, &found, &passed) == GR_OK);
+    EXPECT(found);
+    EXPECT(!passed);
+    EXPECT_EQUAL(in.state.round, 5);
+    EXPECT(same(&out, &in));
+    EXPECT(strcmp(listing(comm, &out), "round-000005.h5 ") == 0);
+    release(comm, &in);
+    release(comm, &out);
+    return bad;
+}
+
+static int compare_files(const char *one, const char *two) {
+    int bad = 0;
+    char *a = NULL, *b = NULL;
+    size_t n = 0, m = 1;
+    EXPECT(gr_file_read(one, 64 << 20, GR_ERROR_DATA, &a, &n) == GR_OK);
+    EXPECT(gr_file_read(two, 64 << 20, GR_ERROR_DATA, &b, &m) == GR_OK);
+    EXPECT_EQUAL(n, m);
+    EXPECT(n == m && memcmp(a, b, n) == 0);
+    gr_free(a);
+    gr_free(b);
+    return bad;
+}
+
+/* Written by all, read by one; written by one, read by all; the same bytes on disk. */
+static int test_other_rank_count(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample all, one, in;
+    bool found = false;
+    char *passed = NULL, path[300];
+    struct gr_comm_options options = {0};
+    struct gr_comm *alone = NULL;
+    EXPECT(make(comm, 1500, false, &all) == GR_OK && make(comm, 1500, false, &one) == GR_OK);
+    EXPECT(make(comm, 1500, true, &in) == GR_OK);
+    EXPECT(write_round(comm, &all, 5, 2) == GR_OK);
+    EXPECT(gr_comm_create(MPI_COMM_SELF, &options, &alone) == GR_OK);
+    if (gr_comm_rank(comm) == 0) {
+        EXPECT(write_round(alone, &one, 5, 2) == GR_OK);
+        EXPECT(gr_checkpoint_read(alone, all.dir, &in.state, &found, &passed) == GR_OK && found);
+        EXPECT(same(&all, &in));
+        snprintf(path, sizeof path, "%s", file_of(&one, 5));
+        bad += compare_files(file_of(&all, 5), path);
+        memset(in.state.parameters, 0, in.layout.size * sizeof(float));
+    } else {
+        one.state.parameters[0] = 5;
+    }
+    MPI_Barrier(gr_comm_handle(comm));
+    EXPECT(gr_checkpoint_read(comm, one.dir, &in.state, &found, &passed) == GR_OK && found);
+    EXPECT(same(&one, &in));
+    gr_comm_free(alone);
+    release(comm, &in);
+    release(comm, &one);
+    release(comm, &all);
+    return bad;
+}
+
+static int test_keep(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample s;
+    char path[300];
+    EXPECT(make(comm, 2, false, &s) == GR_OK);
+    for (uint32_t round = 1; round <= 5; round++)
+        EXPECT(write_round(comm, &s, round, 2) == GR_OK);
+    EXPECT(strcmp(listing(comm, &s), "round-000004.h5 round-000005.h5 ") == 0);
+    if (gr_comm_rank(comm) == 0) {
+        snprintf(path, sizeof path, "%s/.round-000003.h5.tmp", s.dir);
+        fclose(fopen(path, "w"));
+        snprintf(path, sizeof path, "%s/round-7.h5", s.dir); /* not one of ours */
+        fclose(fopen(path, "w"));
+    }
+    /* A later one is left from a time that was given up; it does not count. */
+    EXPECT(write_round(comm, &s, 9, 1) == GR_OK);
+    EXPECT(write_round(comm, &s, 6, 1) == GR_OK);
+    EXPECT(strcmp(listing(comm, &s), "round-000006.h5 round-000009.h5 round-7.h5 ") == 0);
+    release(comm, &s);
+    return bad;
+}
+
+static int test_none(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample s;
+    bool found = true;
+    char *passed = NULL, path[300];
+    EXPECT(make(comm, 2, true, &s) == GR_OK);
+    EXPECT(gr_checkpoint_read(comm, s.dir, &s.state, &found, &passed) == GR_OK && !found);
+    snprintf(path, sizeof path, "%s/none", s.dir);
+    EXPECT(gr_checkpoint_read(comm, path, &s.state, &found, &passed) == GR_OK && !found);
+    EXPECT(gr_checkpoint_write(comm, path, &s.state, 1) == GR_ERROR_WRITE);
+    EXPECT(strstr(gr_message(), "No such file") != NULL);
+    release(comm, &s);
+    return bad;
+}
+
+/* ---- damage -------------------------------------------------------------------------------------
+ */
+
+/* Rank 0 changes one bit. */
+static void flip(struct gr_comm *comm, const char *path, long at) {
+    MPI_Barrier(gr_comm_handle(comm));
+    if (gr_comm_rank(comm) == 0) {
+        FILE *file = fopen(path, "r+");
+        fseek(file, at, SEEK_SET);
+        int byte = fgetc(file);
+        fseek(file, at, SEEK_SET);
+        fputc(byte ^ (1 << (at % 8)), file);
+        fclose(file);
+    }
+    MPI_Barrier(gr_comm_handle(comm));
+}
+
+static long size_of(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 ? (long)info.st_size : -1;
+}
+
+static int test_flips(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample s, in;
+    char *passed = NULL;
+    bool found;
+    EXPECT(make(comm, 2, false, &s) == GR_OK && make(comm, 2, true, &in) == GR_OK);
+    EXPECT(write_round(comm, &s, 5, 2) == GR_OK);
+    long size = size_of(file_of(&s, 5));
+    for (long at = 0; at < size && !bad; at += size / 200) {
+        flip(comm, file_of(&s, 5), at);
+        EXPECT(gr_checkpoint_read(comm, s.dir, &in.state, &found, &passed) == GR_OK);
+        EXPECT(!found);
+        EXPECT(untouched(&in));
+        EXPECT(passed && strncmp(passed, "round-000005.h5: ", 17) == 0);
+        gr_free(passed);
+        flip(comm, file_of(&s, 5), at);
+    }
+    EXPECT(gr_checkpoint_read(comm, s.dir, &in.state, &found, &passed) == GR_OK && found);
+    EXPECT(same(&s, &in));
+    release(comm, &in);
+    release(comm, &s);
+    return bad;
+}
+
+/* Damages rounds 7 (a tensor), 8 (cut short), 9 (empty) and 10 (not ours); 6 is taken. */
+static int test_passed_over(struct gr_comm *comm) {
+    int bad = 0, lines = 1;
+    struct sample s, in;
+    bool found = false;
+    char *passed = NULL;
+    EXPECT(make(comm, 1500, false, &s) == GR_OK && make(comm, 1500, true, &in) == GR_OK);
+    for (uint32_t round = 6; round <= 10; round++)
+        EXPECT(write_round(comm, &s, round, 9) == GR_OK);
+    flip(comm, file_of(&s, 7), size_of(file_of(&s, 7)) - 100);
+    if (gr_comm_rank(comm) == 0) {
+        EXPECT(truncate(file_of(&s, 8), size_of(file_of(&s, 8)) / 2) == 0);
+        EXPECT(truncate(file_of(&s, 9), 0) == 0);
+        FILE *file = fopen(file_of(&s, 10), "w");
+        for (int i = 0; i < 1000; i++)
+            fputs("\211HDF\r\n\032\n not a checkpoint ", file);
+        fclose(file);
+    }
+    MPI_Barrier(gr_comm_handle(comm));
+    EXPECT(gr_checkpoint_read(comm, s.dir, &in.state, &found, &passed) == GR_OK && found);
+    EXPECT_EQUAL(in.state.round, 6);
+    s.state.parameters[0] = 6;
+    EXPECT(same(&s, &in));
+    for (const char *at = passed; at && (at = strchr(at, '\n')); at++)
+        lines++;
+    EXPECT_EQUAL(lines, 4);
+    for (unsigned round = 7; passed && round <= 10; round++) {
+        char name[32];
+        snprintf(name, sizeof name, "round-%06u.h5: ", round);
+        EXPECT(strstr(passed, name) != NULL);
+    }
+    gr_free(passed);
+    release(comm, &in);
+    release(comm, &s);
+    return bad;
+}
+
+/* ---- another run's ------------------------------------------------------------------------------
+ */
+
+static int expect_config_error(struct gr_comm *comm, const char *dir, struct sample *in,
+                               const char *says) {
+    int bad = 0;
+    bool found = true;
+    char *passed = NULL;
+    EXPECT(gr_checkpoint_read(comm, dir, &in->state, &found, &passed) == GR_ERROR_CONFIG);
+    EXPECT(strstr(gr_message(), says) != NULL);
+    EXPECT(!found);
+    EXPECT(!passed);
+    EXPECT(untouched(in));
+    return bad;
+}
+
+static int test_another_config(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample s, in, wide;
+    EXPECT(make(comm, 2, false, &s) == GR_OK && make(comm, 2, true, &in) == GR_OK);
+    EXPECT(make(comm, 3, true, &wide) == GR_OK);
+    EXPECT(write_round(comm, &s, 5, 2) == GR_OK);
+    in.state.config_digest[3] ^= 1;
+    bad += expect_config_error(comm, s.dir, &in, "config digest 5a5a5a5a");
+    in.state.config_digest[3] ^= 1;
+    in.state.n_silos = 4;
+    bad += expect_config_error(comm, s.dir, &in, "found 5 silos, expected 4");
+    in.state.n_silos = 5;
+    in.state.n_server = 0;
+    bad += expect_config_error(comm, s.dir, &in, "found 1 vectors of server state, expected 0");
+    in.state.n_server = 1;
+    in.state.server_name[0] = "other";
+    bad += expect_config_error(comm, s.dir, &in, "found server state momentum, expected other");
+    bad += expect_config_error(comm, s.dir, &wide,
+                               "found tensor dense0.weight [2, 1000], expected dense0.weight [3,");
+    release(comm, &wide);
+    release(comm, &in);
+    release(comm, &s);
+    return bad;
+}
+
+/* ---- no room ------------------------------------------------------------------------------------
+ */
+
+/* A write of round 6 fails with GR_ERROR_WRITE; round 5 is still there and whole. */
+static int expect_no_room(struct gr_comm *comm, struct sample *s, const char *before) {
+    int bad = 0;
+    EXPECT(write_round(comm, s, 6, 1) == GR_ERROR_WRITE);
+    EXPECT(strstr(gr_message(), "round-000006") != NULL);
+    EXPECT(strcmp(listing(comm, s), before) == 0);
+    return bad;
+}
+
+static int test_file_too_large(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample s, in;
+    struct rlimit old, small = {500000, RLIM_INFINITY};
+    bool found = false;
+    char *passed = NULL;
+    EXPECT(make(comm, 300, false, &s) == GR_OK && make(comm, 300, true, &in) == GR_OK);
+    EXPECT(write_round(comm, &s, 5, 1) == GR_OK);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    small.rlim_max = old.rlim_max;
+    setrlimit(RLIMIT_FSIZE, &small);
+    bad += expect_no_room(comm, &s, "round-000005.h5 ");
+    setrlimit(RLIMIT_FSIZE, &old);
+    signal(SIGXFSZ, SIG_DFL);
+    EXPECT(gr_checkpoint_read(comm, s.dir, &in.state, &found, &passed) == GR_OK && found);
+    EXPECT_EQUAL(in.state.round, 5);
+    EXPECT(write_round(comm, &s, 6, 1) == GR_OK);
+    EXPECT(strcmp(listing(comm, &s), "round-000006.h5 ") == 0);
+    release(comm, &in);
+    release(comm, &s);
+    return bad;
+}
+
+/* Needs the right to mount; passes where there is none. */
+static int test_disk_full(struct gr_comm *comm) {
+    int bad = 0, mounted = 0;
+    struct sample s;
+    EXPECT(make(comm, 300, false, &s) == GR_OK);
+    if (gr_comm_rank(comm) == 0) mounted = mount("none", s.dir, "tmpfs", 0, "size=3m") == 0;
+    MPI_Bcast(&mounted, 1, MPI_INT, 0, gr_comm_handle(comm));
+    if (mounted) {
+        EXPECT(write_round(comm, &s, 5, 1) == GR_OK);
+        bad += expect_no_room(comm, &s, "round-000005.h5 ");
+        MPI_Barrier(gr_comm_handle(comm));
+        if (gr_comm_rank(comm) == 0) EXPECT(umount2(s.dir, MNT_DETACH) == 0);
+    }
+    release(comm, &s);
+    return bad;
+}
+
+PARALLEL_MAIN({"comes back", test_comes_back}, {"other rank count", test_other_rank_count},
+              {"keep", test_keep}, {"none", test_none}, {"flips", test_flips},
+              {"passed over", test_passed_over}, {"another config", test_another_config},
+              {"file too large", test_file_too_large}, {"disk full", test_disk_full})
