@@ -11,7 +11,7 @@
 #include <omp.h>
 #include <string.h>
 
-enum { ROWS_LOG2_MAX = 28 };
+enum { ROWS_LOG2_MAX = 28, INPUTS_MAX = 3 };
 
 /* One argument of a primitive. */
 struct operand {
@@ -20,12 +20,12 @@ struct operand {
     dnnl_primitive_t reorder; /* between the two; NULL with `wanted` */
 };
 
-/* A primitive with what it reads (up to three) and what it writes. */
+/* A primitive with what it reads and what it writes. */
 struct step {
     dnnl_primitive_t primitive;
     size_t n_in;
-    int in_id[3], out_id; /* oneDNN's numbers of the arguments */
-    struct operand in[3], out;
+    int in_id[INPUTS_MAX], out_id; /* oneDNN's numbers of the arguments */
+    struct operand in[INPUTS_MAX], out;
 };
 
 /* A layer's primitives for one number of rows. */
@@ -218,7 +218,7 @@ static void free_operand(struct operand *operand) {
 }
 
 static void free_step(struct step *step) {
-    for (size_t i = 0; i < sizeof step->in / sizeof *step->in; i++)
+    for (size_t i = 0; i < INPUTS_MAX; i++)
         free_operand(&step->in[i]);
     free_operand(&step->out);
     dnnl_primitive_destroy(step->primitive);
@@ -258,11 +258,13 @@ static dnnl_memory_t used(const struct operand *operand) {
 }
 
 /* in: the step's n_in arrays. */
-static gr_status run(struct gr_inner *inner, struct step *step, void *const *in, float *to) {
-    dnnl_exec_arg_t arguments[4];
+static gr_status run(struct gr_inner *inner, struct step *step, const float *const in[INPUTS_MAX],
+                     float *to) {
+    dnnl_exec_arg_t arguments[INPUTS_MAX + 1];
     gr_status status;
     for (size_t i = 0; i < step->n_in; i++) {
-        TRY_DNNL(dnnl_memory_set_data_handle(step->in[i].plain, in[i]));
+        /* oneDNN's memory takes pointers without const; what goes in is only read. */
+        TRY_DNNL(dnnl_memory_set_data_handle(step->in[i].plain, (void *)(uintptr_t)in[i]));
         GR_TRY(reorder(inner, &step->in[i], false));
         arguments[i] = (dnnl_exec_arg_t){step->in_id[i], used(&step->in[i])};
     }
@@ -282,8 +284,7 @@ static void clear_rest(float *rows, size_t n, size_t width) {
 
 gr_status gr_inner_forward(struct gr_inner *inner, size_t layer, size_t n, float *in,
                            const float *weight, const float *bias, float *sums) {
-    /* oneDNN's memory takes pointers without const; inputs are only read. */
-    void *const from[] = {in, (void *)(uintptr_t)weight, (void *)(uintptr_t)bias};
+    const float *const from[INPUTS_MAX] = {in, weight, bias};
     struct layer_set *set;
     gr_status status;
     GR_TRY(find_set(inner, n, &set));
@@ -295,7 +296,7 @@ out:
 
 gr_status gr_inner_backward_data(struct gr_inner *inner, size_t layer, size_t n, float *delta,
                                  const float *weight, float *delta_in) {
-    void *const from[] = {delta, (void *)(uintptr_t)weight};
+    const float *const from[INPUTS_MAX] = {delta, weight};
     struct layer_set *set;
     gr_status status;
     GR_TRY(find_set(inner, n, &set));
@@ -307,7 +308,7 @@ out:
 
 gr_status gr_inner_backward_weight(struct gr_inner *inner, size_t layer, size_t n, float *in,
                                    float *delta, float *derivative) {
-    void *const from[] = {in, delta};
+    const float *const from[INPUTS_MAX] = {in, delta};
     struct layer_set *set;
     gr_status status;
     GR_TRY(find_set(inner, n, &set));

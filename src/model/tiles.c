@@ -18,14 +18,12 @@
 #pragma GCC optimize("fp-contract=fast")
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
-
 typedef float vector8 __attribute__((vector_size(32), aligned(4), may_alias));
 typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
 
 /* By masking, so that a NaN stays a NaN. */
 #define RELU(x) ((__typeof__(x))((__typeof__((x) <= 0.0f))(x) & ~((x) <= 0.0f)))
-/* Vector j of a row. */
+/* Vector j of the row that starts at `row`. A type cannot stand in parentheses. NOLINTNEXTLINE */
 #define AT(vector, matrix, row, j) (*(vector *)(uintptr_t)((matrix) + (row) + (j)*LANES))
 
 #define EACH(i, n) _Pragma("GCC unroll 12") for (size_t i = 0; i < (n); i++)
@@ -37,7 +35,7 @@ typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
  */
 #define DEFINE_TILE(name, isa, vector, rows, columns)                                              \
     isa static void name(const struct gr_product *product) {                                       \
-        enum { LANES = sizeof(vector) / sizeof(float), WIDTH = LANES * columns };                  \
+        enum { LANES = sizeof(vector) / sizeof(float), WIDTH = LANES * (columns) };                \
         const struct gr_product p = *product;                                                      \
         for (size_t first = 0; first < p.n; first += WIDTH) {                                      \
             const float *a = p.a, *b = p.b + first;                                                \
@@ -113,8 +111,10 @@ static const struct gr_tiles *const sets[] = {
 #endif
     &portable};
 
+enum { N_SETS = sizeof sets / sizeof sets[0] }; /* NOLINT(bugprone-sizeof-expression) */
+
 const struct gr_tiles *const *gr_tiles_all(size_t *n) {
-    *n = sizeof sets / sizeof *sets;
+    *n = N_SETS;
     return sets;
 }
 
@@ -127,8 +127,7 @@ bool gr_tiles_supported(const struct gr_tiles *tiles) {
 }
 
 const struct gr_tiles *gr_tiles_best(void) {
-    size_t i = 0;
-    while (!gr_tiles_supported(sets[i]))
-        i++;
-    return sets[i];
+    for (size_t i = 0; i + 1 < N_SETS; i++)
+        if (gr_tiles_supported(sets[i])) return sets[i];
+    return &portable;
 }
