@@ -23,9 +23,11 @@ typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
 
 /* By masking, so that a NaN stays a NaN. */
 #define RELU(x) ((__typeof__(x))((__typeof__((x) <= 0.0f))(x) & ~((x) <= 0.0f)))
-/* Vector j of the row that starts at `row`. A type cannot stand in parentheses. NOLINTNEXTLINE */
+/* Vector j of the row that starts at `row`. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a type cannot stand in them */
 #define AT(vector, matrix, row, j) (*(vector *)(uintptr_t)((matrix) + (row) + (j)*LANES))
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): i is a name */
 #define EACH(i, n) _Pragma("GCC unroll 12") for (size_t i = 0; i < (n); i++)
 
 /*
