@@ -9,7 +9,7 @@
 #include <mpi-ext.h>
 #endif
 
-/* Seconds of waiting: spinning, and then yielding when MPI has to be polled. */
+/* Seconds of waiting: spinning, and until when yielding; then a rank sleeps. */
 static const double spin_free_s = 50e-6, yield_free_s = 2e-3;
 /* Where ranks outnumber cores, the peer waited for may well need this core. */
 static const double spin_crowded_s = 2e-6, yield_crowded_s = 200e-6;

@@ -72,7 +72,7 @@ gr_status gr_wait_pause(struct gr_wait *wait, struct gr_bell *bell, uint32_t see
         relax();
         return GR_OK;
     }
-    if (wait->polling && waited < wait->comm->yield_s) {
+    if (waited < wait->comm->yield_s) {
         sched_yield();
         return GR_OK;
     }

@@ -22,7 +22,7 @@ struct sum {
     struct gr_layout layout;
     float *update[SILOS]; /* all of them, on every rank */
     uint64_t weight[SILOS];
-    char pseudonym[SILOS][16];
+    char pseudonym[SILOS][32];
     size_t n_silos;
     float *expected;    /* mean by the definition */
     long double *exact; /* mean without a grid */
