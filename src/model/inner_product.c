@@ -7,9 +7,10 @@
  */
 #include <model/inner_product.h>
 
-#include <dnnl.h>
 #include <omp.h>
 #include <string.h>
+
+#include <model/onednn.h>
 
 enum { ROWS_LOG2_MAX = 28, INPUTS_MAX = 3 };
 
@@ -73,19 +74,8 @@ static gr_status refused(const struct gr_inner *inner, dnnl_status_t code, const
 
 /* ---- making ------------------------------------------------------------------------------- */
 
-/* A matrix or, with columns 0, a vector; transposed: rows are the contiguous dimension. */
-static dnnl_memory_desc_t describe(dnnl_data_type_t type, size_t rows, size_t columns,
-                                   dnnl_format_tag_t tag) {
-    dnnl_memory_desc_t desc;
-    const dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
-    /* Sizes were checked when the layers were laid out; this cannot fail. */
-    (void)dnnl_memory_desc_init_by_tag(&desc, columns ? 2 : 1, dims, type, tag);
-    return desc;
-}
-
-static gr_status make_operand(struct gr_inner *inner, const dnnl_memory_desc_t *plain,
-                              const dnnl_memory_desc_t *wanted, bool is_output,
-                              struct operand *operand) {
+static gr_status make_operand(struct gr_inner *inner, gr_desc_ref plain, gr_desc_ref wanted,
+                              bool is_output, struct operand *operand) {
     dnnl_primitive_desc_t reorder = NULL;
     gr_status status = GR_OK;
     TRY_DNNL(dnnl_memory_create(&operand->plain, plain, inner->engine, DNNL_MEMORY_NONE));
@@ -102,74 +92,93 @@ out:
 /* One argument of a step to be made: its number for oneDNN, the caller's array. */
 struct argument {
     int id;
-    dnnl_memory_desc_t plain;
+    const struct gr_desc *plain;
 };
 
-/* arguments: n_in that are read, then the one that is written. */
-static gr_status make_step(struct gr_inner *inner, const dnnl_inner_product_desc_t *operation,
-                           const struct argument *arguments, size_t n_in,
-                           dnnl_primitive_desc_t forward, struct step *step,
-                           dnnl_primitive_desc_t *out) {
-    dnnl_primitive_desc_t made = NULL;
-    gr_status status;
-    TRY_DNNL(dnnl_primitive_desc_create(&made, operation, NULL, inner->engine, forward));
+/* arguments: n_in that are read, then the one that is written. made: borrowed. */
+static gr_status make_step(struct gr_inner *inner, dnnl_primitive_desc_t made,
+                           const struct argument *arguments, size_t n_in, struct step *step) {
+    gr_status status = GR_OK;
     TRY_DNNL(dnnl_primitive_create(&step->primitive, made));
     step->n_in = n_in;
     for (size_t i = 0; i <= n_in; i++) {
         const struct argument *argument = &arguments[i];
-        const dnnl_memory_desc_t *wanted =
+        gr_desc_ref wanted =
             dnnl_primitive_desc_query_md(made, dnnl_query_exec_arg_md, argument->id);
         if (i < n_in)
             step->in_id[i] = argument->id;
         else
             step->out_id = argument->id;
-        GR_TRY(make_operand(inner, &argument->plain, wanted, i == n_in,
+        GR_TRY(make_operand(inner, gr_desc_of(argument->plain), wanted, i == n_in,
                             i < n_in ? &step->in[i] : &step->out));
     }
 out:
-    if (out && status == GR_OK)
-        *out = made;
-    else
-        dnnl_primitive_desc_destroy(made);
     return status;
 }
 
-static gr_status make_layer(struct gr_inner *inner, size_t l, size_t rows, struct layer_set *set) {
+/* What a layer's arrays are to the caller, and to oneDNN in whatever order it likes. */
+struct layer_descs {
+    struct gr_desc in, out, weight, bias;
+    struct gr_desc any_in, any_out, any_weight, any_derivative;
+};
+
+static gr_status describe_layer(struct gr_inner *inner, size_t l, size_t rows,
+                                struct layer_descs *descs) {
     const size_t in = inner->layers[l].inputs, out_n = inner->layers[l].outputs;
-    const dnnl_memory_desc_t plain_in = describe(dnnl_f32, rows, in, dnnl_ab),
-                             plain_out = describe(dnnl_f32, rows, out_n, dnnl_ab),
-                             plain_weight = describe(dnnl_f32, out_n, in, dnnl_ba),
-                             bias = describe(dnnl_f32, out_n, 0, dnnl_a),
-                             any_in = describe(inner->type, rows, in, dnnl_format_tag_any),
-                             any_out = describe(inner->type, rows, out_n, dnnl_format_tag_any),
-                             any_weight = describe(inner->type, out_n, in, dnnl_format_tag_any),
-                             any_derivative = describe(dnnl_f32, out_n, in, dnnl_format_tag_any);
-    const struct argument forward[] = {{DNNL_ARG_SRC, plain_in},
-                                       {DNNL_ARG_WEIGHTS, plain_weight},
-                                       {DNNL_ARG_BIAS, bias},
-                                       {DNNL_ARG_DST, plain_out}};
-    const struct argument data[] = {{DNNL_ARG_DIFF_DST, plain_out},
-                                    {DNNL_ARG_WEIGHTS, plain_weight},
-                                    {DNNL_ARG_DIFF_SRC, plain_in}};
-    const struct argument weight[] = {{DNNL_ARG_SRC, plain_in},
-                                      {DNNL_ARG_DIFF_DST, plain_out},
-                                      {DNNL_ARG_DIFF_WEIGHTS, plain_weight}};
-    dnnl_inner_product_desc_t operation;
-    dnnl_primitive_desc_t hint = NULL;
-    gr_status status;
-    TRY_DNNL(dnnl_inner_product_forward_desc_init(&operation, dnnl_forward_training, &any_in,
-                                                  &any_weight, &bias, &plain_out));
-    GR_TRY(make_step(inner, &operation, forward, 3, NULL, &set->forward, &hint));
-    if (l > 0) { /* nothing lies before the first layer */
-        TRY_DNNL(dnnl_inner_product_backward_data_desc_init(&operation, &plain_in, &any_weight,
-                                                            &any_out));
-        GR_TRY(make_step(inner, &operation, data, 2, hint, &set->data, NULL));
-    }
-    TRY_DNNL(dnnl_inner_product_backward_weights_desc_init(&operation, &any_in, &any_derivative,
-                                                           NULL, &any_out));
-    GR_TRY(make_step(inner, &operation, weight, 2, hint, &set->weight, NULL));
+    const dnnl_format_tag_t any = dnnl_format_tag_any;
+    gr_status status = GR_OK;
+    TRY_DNNL(gr_desc_make(dnnl_f32, rows, in, dnnl_ab, &descs->in));
+    TRY_DNNL(gr_desc_make(dnnl_f32, rows, out_n, dnnl_ab, &descs->out));
+    TRY_DNNL(gr_desc_make(dnnl_f32, out_n, in, dnnl_ba, &descs->weight));
+    TRY_DNNL(gr_desc_make(dnnl_f32, out_n, 0, dnnl_a, &descs->bias));
+    TRY_DNNL(gr_desc_make(inner->type, rows, in, any, &descs->any_in));
+    TRY_DNNL(gr_desc_make(inner->type, rows, out_n, any, &descs->any_out));
+    TRY_DNNL(gr_desc_make(inner->type, out_n, in, any, &descs->any_weight));
+    TRY_DNNL(gr_desc_make(dnnl_f32, out_n, in, any, &descs->any_derivative));
 out:
+    return status;
+}
+
+static void release_descs(struct layer_descs *descs) {
+    gr_desc_release(&descs->in);
+    gr_desc_release(&descs->out);
+    gr_desc_release(&descs->weight);
+    gr_desc_release(&descs->bias);
+    gr_desc_release(&descs->any_in);
+    gr_desc_release(&descs->any_out);
+    gr_desc_release(&descs->any_weight);
+    gr_desc_release(&descs->any_derivative);
+}
+
+static gr_status make_layer(struct gr_inner *inner, size_t l, size_t rows, struct layer_set *set) {
+    struct layer_descs d = {0};
+    const struct argument forward[] = {{DNNL_ARG_SRC, &d.in},
+                                       {DNNL_ARG_WEIGHTS, &d.weight},
+                                       {DNNL_ARG_BIAS, &d.bias},
+                                       {DNNL_ARG_DST, &d.out}};
+    const struct argument data[] = {
+        {DNNL_ARG_DIFF_DST, &d.out}, {DNNL_ARG_WEIGHTS, &d.weight}, {DNNL_ARG_DIFF_SRC, &d.in}};
+    const struct argument weight[] = {
+        {DNNL_ARG_SRC, &d.in}, {DNNL_ARG_DIFF_DST, &d.out}, {DNNL_ARG_DIFF_WEIGHTS, &d.weight}};
+    dnnl_primitive_desc_t hint = NULL, of_data = NULL, of_weight = NULL;
+    gr_status status;
+    GR_TRY(describe_layer(inner, l, rows, &d));
+    TRY_DNNL(gr_dnnl_forward(&hint, inner->engine, gr_desc_of(&d.any_in), gr_desc_of(&d.any_weight),
+                             gr_desc_of(&d.bias), gr_desc_of(&d.out)));
+    GR_TRY(make_step(inner, hint, forward, 3, &set->forward));
+    if (l > 0) { /* nothing lies before the first layer */
+        TRY_DNNL(gr_dnnl_backward_data(&of_data, inner->engine, gr_desc_of(&d.in),
+                                       gr_desc_of(&d.any_weight), gr_desc_of(&d.any_out), hint));
+        GR_TRY(make_step(inner, of_data, data, 2, &set->data));
+    }
+    TRY_DNNL(gr_dnnl_backward_weight(&of_weight, inner->engine, gr_desc_of(&d.any_in),
+                                     gr_desc_of(&d.any_derivative), gr_desc_of(&d.any_out), hint));
+    GR_TRY(make_step(inner, of_weight, weight, 2, &set->weight));
+out:
+    dnnl_primitive_desc_destroy(of_weight);
+    dnnl_primitive_desc_destroy(of_data);
     dnnl_primitive_desc_destroy(hint);
+    release_descs(&d);
     return status;
 }
 
