@@ -8,18 +8,22 @@
  */
 #include <model/kernels.h>
 
-/*
- * The multiply-adds below are meant to be fused, on every processor that can; the build forbids
- * the compiler to do so on its own elsewhere.
- */
-#if defined(__clang__)
-#pragma clang fp contract(fast)
-#elif defined(__GNUC__)
-#pragma GCC optimize("fp-contract=fast")
+#if defined(__x86_64__)
+#include <immintrin.h>
 #endif
 
 typedef float vector8 __attribute__((vector_size(32), aligned(4), may_alias));
 typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
+
+/*
+ * sum + factor * row. Fused by name where the instruction set has it: what a compiler fuses on its
+ * own differs from one to the next, and with it the bits.
+ */
+#define FUSED_8(factor, row, sum)                                                                  \
+    ((vector8)_mm256_fmadd_ps(_mm256_set1_ps(factor), (__m256)(row), (__m256)(sum)))
+#define FUSED_16(factor, row, sum)                                                                 \
+    ((vector16)_mm512_fmadd_ps(_mm512_set1_ps(factor), (__m512)(row), (__m512)(sum)))
+#define PLAIN(factor, row, sum) ((sum) + (factor) * (row))
 
 /* By masking, so that a NaN stays a NaN. */
 #define RELU(x) ((__typeof__(x))((__typeof__((x) <= 0.0f))(x) & ~((x) <= 0.0f)))
@@ -35,7 +39,7 @@ typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
  * of a tile are constants, so that its sums stay in registers; what the product says is read
  * before the first store, which might alias it.
  */
-#define DEFINE_TILE(name, isa, vector, rows, columns)                                              \
+#define DEFINE_TILE(name, isa, vector, add, rows, columns)                                         \
     isa static void name(const struct gr_product *product) {                                       \
         enum { LANES = sizeof(vector) / sizeof(float), WIDTH = LANES * (columns) };                \
         const struct gr_product p = *product;                                                      \
@@ -54,11 +58,11 @@ typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
                 EACH(j, columns) row[j] = AT(vector, b, 0, j);                                     \
                 EACH(i, rows) {                                                                    \
                     const float factor = a[i * p.a_row];                                           \
-                    EACH(j, columns) sum[i][j] += factor * row[j];                                 \
+                    EACH(j, columns) sum[i][j] = add(factor, row[j], sum[i][j]);                   \
                 }                                                                                  \
             }                                                                                      \
             if (p.finish == GR_FINISH_STEP && p.decay != 0.0f) EACH(i, rows)                       \
-            EACH(j, columns) sum[i][j] -= p.decay * AT(vector, c, i * p.c_row, j);                 \
+            EACH(j, columns) sum[i][j] = add(-p.decay, AT(vector, c, i * p.c_row, j), sum[i][j]);  \
             if (p.finish == GR_FINISH_STEP)                                                        \
                 EACH(i, rows) EACH(j, columns) AT(vector, c, i *p.c_row, j) += sum[i][j];          \
             else if (p.finish == GR_FINISH_RELU)                                                   \
@@ -68,19 +72,19 @@ typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
         }                                                                                          \
     }
 
-#define DEFINE_TO_4(name, isa, vector, columns)                                                    \
-    DEFINE_TILE(name##_1, isa, vector, 1, columns)                                                 \
-    DEFINE_TILE(name##_2, isa, vector, 2, columns)                                                 \
-    DEFINE_TILE(name##_3, isa, vector, 3, columns)                                                 \
-    DEFINE_TILE(name##_4, isa, vector, 4, columns)
-#define DEFINE_TO_6(name, isa, vector, columns)                                                    \
-    DEFINE_TO_4(name, isa, vector, columns)                                                        \
-    DEFINE_TILE(name##_5, isa, vector, 5, columns)                                                 \
-    DEFINE_TILE(name##_6, isa, vector, 6, columns)
-#define DEFINE_TO_8(name, isa, vector, columns)                                                    \
-    DEFINE_TO_6(name, isa, vector, columns)                                                        \
-    DEFINE_TILE(name##_7, isa, vector, 7, columns)                                                 \
-    DEFINE_TILE(name##_8, isa, vector, 8, columns)
+#define DEFINE_TO_4(name, isa, vector, add, columns)                                               \
+    DEFINE_TILE(name##_1, isa, vector, add, 1, columns)                                            \
+    DEFINE_TILE(name##_2, isa, vector, add, 2, columns)                                            \
+    DEFINE_TILE(name##_3, isa, vector, add, 3, columns)                                            \
+    DEFINE_TILE(name##_4, isa, vector, add, 4, columns)
+#define DEFINE_TO_6(name, isa, vector, add, columns)                                               \
+    DEFINE_TO_4(name, isa, vector, add, columns)                                                   \
+    DEFINE_TILE(name##_5, isa, vector, add, 5, columns)                                            \
+    DEFINE_TILE(name##_6, isa, vector, add, 6, columns)
+#define DEFINE_TO_8(name, isa, vector, add, columns)                                               \
+    DEFINE_TO_6(name, isa, vector, add, columns)                                                   \
+    DEFINE_TILE(name##_7, isa, vector, add, 7, columns)                                            \
+    DEFINE_TILE(name##_8, isa, vector, add, 8, columns)
 #define LIST_4(name) name##_1, name##_2, name##_3, name##_4
 #define LIST_6(name) LIST_4(name), name##_5, name##_6
 #define LIST_8(name) LIST_6(name), name##_7, name##_8
@@ -88,12 +92,12 @@ typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
 #if defined(__x86_64__)
 #define AVX2   __attribute__((target("avx2,fma")))
 #define AVX512 __attribute__((target("avx512f,avx2,fma")))
-DEFINE_TO_4(avx2_24, AVX2, vector8, 3)
-DEFINE_TO_6(avx2_16, AVX2, vector8, 2)
-DEFINE_TO_8(avx2_8, AVX2, vector8, 1)
-DEFINE_TO_8(avx512_48, AVX512, vector16, 3)
-DEFINE_TO_8(avx512_16, AVX512, vector16, 1)
-DEFINE_TO_8(avx512_8, AVX512, vector8, 1)
+DEFINE_TO_4(avx2_24, AVX2, vector8, FUSED_8, 3)
+DEFINE_TO_6(avx2_16, AVX2, vector8, FUSED_8, 2)
+DEFINE_TO_8(avx2_8, AVX2, vector8, FUSED_8, 1)
+DEFINE_TO_8(avx512_48, AVX512, vector16, FUSED_16, 3)
+DEFINE_TO_8(avx512_16, AVX512, vector16, FUSED_16, 1)
+DEFINE_TO_8(avx512_8, AVX512, vector8, FUSED_8, 1)
 
 static const struct gr_tiles avx2 = {
     "avx2", {{24, 4, {LIST_4(avx2_24)}}, {16, 6, {LIST_6(avx2_16)}}, {8, 8, {LIST_8(avx2_8)}}}};
@@ -103,7 +107,7 @@ static const struct gr_tiles avx512 = {
 #endif
 
 /* Any processor: what the compiler makes of it without being told more. */
-DEFINE_TO_4(portable_8, , vector8, 1)
+DEFINE_TO_4(portable_8, , vector8, PLAIN, 1)
 static const struct gr_tiles portable = {"portable",
                                          {[GR_TILE_WIDTHS - 1] = {8, 4, {LIST_4(portable_8)}}}};
 
