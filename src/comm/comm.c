@@ -151,6 +151,8 @@ uint64_t gr_comm_bytes_sent(const struct gr_comm *comm) {
 bool gr_comm_has_ulfm(void) {
     int *enabled = NULL, found = 0;
 #if defined(MPIX_ERR_PROC_FAILED) && defined(MPIX_FT)
+    int running = 0;
+    if (MPI_Initialized(&running) != MPI_SUCCESS || !running) return false;
     if (MPI_Comm_get_attr(MPI_COMM_WORLD, MPIX_FT, &enabled, &found) != MPI_SUCCESS) found = 0;
 #endif
     return found && enabled && *enabled;
