@@ -184,13 +184,14 @@ static int late_rank(struct gr_comm *comm) {
         if (gr_comm_rank(comm) == last) usleep(600000);
         EXPECT_EQUAL(gr_control_close_round(comm, &roster, GR_OK, 0.3), GR_STOPPED);
         EXPECT(strncmp(gr_message(), expected, strlen(expected)) == 0 && same_message());
+        gr_roster_release(&roster);
+        /* What comes late from a larger federation must not upset a smaller one. */
+        EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
         finish_silos(comm, &roster, 4);
         EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
         bad += expect_members(&roster, 4);
         gr_roster_release(&roster);
     }
-    /* A late report from a larger federation must not upset a smaller one. */
-    bad += rounds_close(comm);
     return bad;
 }
 
