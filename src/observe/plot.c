@@ -188,8 +188,11 @@ static gr_status wait_for(pid_t process) {
         }
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
+    /* 127: where a system finds out only in the new process that there is no such program. */
+    if (WIFEXITED(outcome) && WEXITSTATUS(outcome) == 127)
+        return gr_fail(GR_ERROR_INTERNAL, "gnuplot is not installed");
     if (!WIFEXITED(outcome) || WEXITSTATUS(outcome) != 0)
-        return gr_fail(GR_ERROR_INTERNAL, "gnuplot is missing or failed");
+        return gr_fail(GR_ERROR_INTERNAL, "gnuplot failed");
     return GR_OK;
 }
 

@@ -42,8 +42,8 @@ static inline const char *in_scratch(const char *name) {
 }
 
 static inline char *slurp(const char *path, size_t *length) {
-    char *text;
-    size_t n;
+    char *text = NULL;
+    size_t n = 0;
     MUST(gr_file_read(path, 64 << 20, GR_ERROR_DATA, &text, &n));
     if (length) *length = n;
     return text;

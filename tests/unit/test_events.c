@@ -87,6 +87,26 @@ START_TEST(lines_cannot_move) {
 }
 END_TEST
 
+/* A line that is whole in itself, but of another chain. */
+START_TEST(lines_cannot_be_exchanged) {
+    char mixed[4096];
+    struct gr_events_file *file;
+    append(3);
+    char *one = slurp(events(), NULL);
+    remove(events());
+    MUST(gr_events_open(events(), &file));
+    for (uint32_t i = 0; i < 3; i++)
+        MUST(gr_events_append(file, "other", i, NULL));
+    gr_events_close(file);
+    char *two = slurp(events(), NULL);
+    snprintf(mixed, sizeof mixed, "%.*s%s", (int)strcspn(one, "\n"), one, two + strcspn(two, "\n"));
+    spill(events(), mixed, strlen(mixed));
+    ck_assert_uint_eq(broken(), 2);
+    gr_free(two);
+    gr_free(one);
+}
+END_TEST
+
 START_TEST(torn_line) {
     size_t length;
     append(3);
@@ -148,5 +168,5 @@ START_TEST(python_agrees) {
 }
 END_TEST
 
-RUN_TESTS("events", chain_holds, every_bit_counts, lines_cannot_move, torn_line, bad_details,
-          not_a_chain, python_agrees)
+RUN_TESTS("events", chain_holds, every_bit_counts, lines_cannot_move, lines_cannot_be_exchanged,
+          torn_line, bad_details, not_a_chain, python_agrees)

@@ -252,6 +252,9 @@ START_TEST(versions) {
         snprintf(line, sizeof line, "%-20s ", names[i]);
         ck_assert_msg(strstr(text, line) != NULL, "%s is missing", names[i]);
     }
+    /* The MPI library's release, without who built it where. */
+    const char *mpi = strstr(text, "MPI  ");
+    ck_assert_ptr_null(memchr(mpi, ',', (size_t)(strchr(mpi, '\n') - mpi)));
     gr_free(text);
 }
 END_TEST
