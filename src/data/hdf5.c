@@ -131,7 +131,6 @@ static gr_status check_extent(struct dataset *d, hid_t properties, size_t file_s
         return check_chunks(d, properties, bytes, stored);
     case H5D_CONTIGUOUS:
     case H5D_COMPACT:
-        d->chunk_rows = 1;
         if (stored != bytes)
             return gr_fail(GR_ERROR_DATA, "%s: /%s: %llu bytes are stored for %llu", d->path,
                            d->name, (unsigned long long)stored, (unsigned long long)bytes);
@@ -314,8 +313,8 @@ static void hdf5_close(struct gr_reader *reader) {
 
 static gr_status hdf5_open(struct gr_reader *reader) {
     const char *path = reader->table->file;
-    struct dataset features = {.path = path, .name = "features"};
-    struct dataset labels = {.path = path, .name = "labels"};
+    struct dataset features = {.path = path, .name = "features", .chunk_rows = 1};
+    struct dataset labels = {.path = path, .name = "labels", .chunk_rows = 1};
     struct hdf5_state *state = NULL;
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *state, "an HDF5 reader", &state));

@@ -7,8 +7,9 @@
  *   B_k ~ N(0, beta)    v_k ~ N(B_k, 1)        x ~ N(v_k, Sigma), Sigma = diag(j^-1.2), j = 1...
  *   y = argmax softmax(W_k x + b_k)
  *
- * where alpha and beta are variances. A silo draws everything from its own stream, so any process
- * makes any silo.
+ * where alpha and beta are variances. (u_k moves all outputs of a row by the same amount, so that
+ * with this definition, as with the authors' program, alpha leaves the labels as they are.) A silo
+ * draws everything from its own stream, so any process makes any silo.
  */
 #include "data/rows.h"
 

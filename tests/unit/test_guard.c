@@ -85,7 +85,9 @@ static gr_status run(const char *deeds, double wall_seconds) {
     strcpy(text, deeds);
     own.wall_seconds = wall_seconds;
     ck_assert_int_eq(gr_base_start(), GR_OK);
-    GR_TRY(gr_guard_open(&reader, &evil, &own));
+    status = gr_guard_open(&reader, &evil, &own);
+    if (status != GR_OK) ck_assert_ptr_null(reader.state); /* it cleans up after itself */
+    if (status != GR_OK) goto out;
     GR_TRY(reader.operations->labels(&reader, 0, 9, labels));
     GR_TRY(reader.operations->rows(&reader, 2, 3, &block));
     ck_assert_int_eq(labels[8], 8);

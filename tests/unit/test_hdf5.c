@@ -463,7 +463,7 @@ START_TEST(cut_off) {
 }
 END_TEST
 
-/* 4 x 300 bytes flipped, most of them in the metadata: read, or refused with one line. */
+/* 4 x 80 bytes flipped, most of them in the metadata: read, or refused with one line. */
 START_TEST(byte_flips) {
     unsigned char *bytes = malloc(DAMAGE_ROOM);
     gsl_rng *stream;
@@ -472,7 +472,7 @@ START_TEST(byte_flips) {
     size_t n = get_file("t.h5", bytes, DAMAGE_ROOM);
     struct gr_stream_key key = {7, (uint32_t)_i, 0, GR_PURPOSE_TEST};
     ck_assert_int_eq(gr_stream_create(key, &stream), GR_OK);
-    for (int k = 0; k < 300; k++) {
+    for (int k = 0; k < 80; k++) {
         double start = gr_clock_seconds();
         size_t at = gsl_rng_uniform_int(stream, n);
         unsigned char was = bytes[at];
@@ -486,7 +486,7 @@ START_TEST(byte_flips) {
         refused += status != GR_OK;
         bytes[at] = was;
     }
-    ck_assert_uint_gt(refused, 10);
+    ck_assert_uint_gt(refused, 3);
     gsl_rng_free(stream);
     free(bytes);
 }

@@ -270,6 +270,19 @@ START_TEST(zipped_claim_beyond_reason) {
 }
 END_TEST
 
+/* A wrong size is found at the start, also when only the first rows are wanted. */
+START_TEST(zipped_size_is_checked_first) {
+    unsigned char bytes[512], zipped[512];
+    struct gr_data *data;
+    put_pair("a", 21, 3, 2);
+    size_t plain = make_images(bytes, 21, 3, 2);
+    put_file("a.images", zipped, zip(bytes, plain - 1, zipped, sizeof zipped));
+    CHECK_REFUSED(load(3, &data), GR_ERROR_DATA, "holds 141 bytes inflated, its header says 142");
+    put_file("a.images", zipped, zip(bytes, plain + 1, zipped, sizeof zipped));
+    CHECK_REFUSED(load(3, &data), GR_ERROR_DATA, "goes on after the 142 bytes its header says");
+}
+END_TEST
+
 /* The trailer agrees with the header, the stream has fewer bytes. */
 START_TEST(zipped_trailer_lies) {
     unsigned char bytes[512], zipped[512];
@@ -357,6 +370,7 @@ int main(void) {
     tcase_add_test(tests, zipped_bit_flips);
     tcase_add_test(tests, zipped_with_more_behind);
     tcase_add_test(tests, zipped_claim_beyond_reason);
+    tcase_add_test(tests, zipped_size_is_checked_first);
     tcase_add_test(tests, zipped_trailer_lies);
     tcase_add_test(tests, zipped_stops_early);
     tcase_add_test(tests, fashion_mnist);

@@ -190,6 +190,26 @@ START_TEST(shards_hold_few_classes) {
 }
 END_TEST
 
+/* 10 rows in 6 shards of 1 or 2: whether two of 1 meet in a silo is chance, and then refused. */
+START_TEST(shards_keep_minimum_rows) {
+    struct gr_partition_config config = method(GR_PARTITION_SHARDS);
+    size_t refused = 0;
+    config.minimum_rows = 3;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct gr_partition p;
+        gr_status status = gr_partition_create(&config, seed, 3, labels, 10, &p);
+        refused += status == GR_ERROR_CONFIG;
+        if (status != GR_OK) continue;
+        for (uint32_t s = 0; s < 3; s++)
+            ck_assert_uint_ge(p.first[s + 1] - p.first[s], 3);
+        gr_partition_release(&p);
+    }
+    /* Shards of 1 row: two of six; they meet with probability 1/5. */
+    ck_assert_uint_ge(refused, 2);
+    ck_assert_uint_le(refused, 28);
+}
+END_TEST
+
 START_TEST(refused) {
     struct gr_partition_config config = method(GR_PARTITION_IID);
     struct gr_partition p;
@@ -226,6 +246,7 @@ int main(void) {
     tcase_add_test(tests, dirichlet_rows_are_random);
     tcase_add_test(tests, minimum_rows_are_kept);
     tcase_add_test(tests, shards_hold_few_classes);
+    tcase_add_test(tests, shards_keep_minimum_rows);
     tcase_add_test(tests, refused);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

@@ -74,7 +74,7 @@ END_TEST
 
 /* Without a maximum in the way, log(n_k - minimum) is N(4, 2^2) but for the rounding down. */
 START_TEST(sizes_are_lognormal) {
-    enum { SILOS = 2000 };
+    enum { SILOS = 10000 };
     struct gr_config config = synthetic(1, 1);
     struct gr_data *data;
     size_t below[4] = {0}, cut = 0;
