@@ -204,7 +204,7 @@ static void combine_exponents(void *acc, const void *more, size_t n) {
     int16_t *a = acc;
     const int16_t *b = more;
     for (size_t i = 0; i < n; i++)
-        a[i] = b[i] > a[i] ? b[i] : a[i];
+        a[i] = (int16_t)(b[i] > a[i] ? b[i] : a[i]);
 }
 
 /* The grid of this sum, or the refusal that all agree on. */

@@ -9,10 +9,8 @@
 #include <mpi-ext.h>
 #endif
 
-/* Seconds of waiting: spinning, and until when yielding; then a rank sleeps. */
-static const double spin_free_s = 50e-6, yield_free_s = 2e-3;
-/* Where ranks outnumber cores, the peer waited for may well need this core. */
-static const double spin_crowded_s = 2e-6, yield_crowded_s = 200e-6;
+/* Seconds of spinning; where ranks outnumber cores, the peer waited for may well need this core. */
+static const double spin_free_s = 50e-6, spin_crowded_s = 2e-6;
 
 /* Ranks on more cores than they are many may spin; the others should sleep early. */
 static gr_status measure_crowding(struct gr_comm *comm, MPI_Comm host) {
@@ -23,9 +21,7 @@ static gr_status measure_crowding(struct gr_comm *comm, MPI_Comm host) {
     if (sched_getaffinity(0, sizeof mine, &mine) != 0) CPU_SET(0, &mine);
     GR_TRY_MPI(MPI_Comm_size(host, &host_size));
     GR_TRY_MPI(MPI_Allreduce(&mine, &all, (int)sizeof mine, MPI_BYTE, MPI_BOR, host));
-    bool crowded = host_size > CPU_COUNT(&all);
-    comm->spin_s = crowded ? spin_crowded_s : spin_free_s;
-    comm->yield_s = crowded ? yield_crowded_s : yield_free_s;
+    comm->spin_s = host_size > CPU_COUNT(&all) ? spin_crowded_s : spin_free_s;
 out:
     return status;
 }
@@ -63,14 +59,9 @@ out:
 
 static gr_status make_window(struct gr_comm *comm) {
     gr_status status = GR_OK;
-    GR_TRY(gr_window_create(comm,
-                            gr_comm_leads(comm) ? sizeof(struct gr_node) : sizeof(struct gr_member),
-                            &comm->window));
-    GR_TRY(gr_allocate((size_t)comm->node_size, sizeof *comm->members, "members", &comm->members));
+    size_t bytes = gr_comm_leads(comm) ? sizeof(struct gr_node) : sizeof(struct gr_member);
+    GR_TRY(gr_window_create(comm, bytes, &comm->window));
     comm->shared = comm->window.part[0];
-    comm->members[0] = &comm->shared->leader;
-    for (int i = 1; i < comm->node_size; i++)
-        comm->members[i] = comm->window.part[i];
 out:
     return status;
 }
@@ -122,7 +113,6 @@ void gr_comm_free(struct gr_comm *comm) {
     free_communicator(&comm->node);
     free_communicator(&comm->control);
     free_communicator(&comm->all);
-    gr_free(comm->members);
     gr_free(comm->leader_of);
     gr_free(comm->places);
     gr_free(comm);

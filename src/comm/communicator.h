@@ -64,10 +64,9 @@ struct gr_comm {
     int node_index, nodes;
     struct gr_place *places; /* of each rank; owned */
     int *leader_of;          /* rank of each node's leader; owned */
-    double spin_s, yield_s;  /* of waiting; shorter where ranks outnumber cores */
+    double spin_s;           /* of waiting, before a rank offers its core to others */
     struct gr_window window;
-    struct gr_node *shared;       /* in the window */
-    struct gr_member **members;   /* by rank in the node, in the window; array owned */
+    struct gr_node *shared;       /* the leader's part of it */
     struct gr_outgoing *outgoing; /* owned */
     unsigned exchanges, broadcasts;
     uint32_t control_calls;
@@ -82,9 +81,14 @@ static inline bool gr_comm_leads(const struct gr_comm *comm) {
     return comm->node_rank == 0;
 }
 
+/* The part of a rank of this node. */
+static inline struct gr_member *gr_comm_member(struct gr_comm *comm, int node_rank) {
+    return node_rank == 0 ? &comm->shared->leader : comm->window.part[node_rank];
+}
+
 /* This rank's bell, rung by ranks of the node that have sent it a message. */
 static inline struct gr_bell *gr_comm_doorbell(struct gr_comm *comm) {
-    return &comm->members[comm->node_rank]->doorbell;
+    return &gr_comm_member(comm, comm->node_rank)->doorbell;
 }
 
 /* ---- tree.c: messages between leaders, called by leaders only -------------------------------- */

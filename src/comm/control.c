@@ -90,7 +90,7 @@ static gr_status post(struct exchange *exchange, int to, int tag) {
     comm->outgoing = message;
     message = NULL;
     if (comm->places[to].node == comm->node_index)
-        gr_bell_ring(&comm->members[comm->places[to].node_rank]->doorbell);
+        gr_bell_ring(&gr_comm_member(comm, comm->places[to].node_rank)->doorbell);
 out:
     gr_free(message);
     return status;

@@ -30,13 +30,13 @@ static gr_status exchange(struct gr_comm *comm, int64_t *values, size_t n,
         return gr_fail(GR_ERROR_INTERNAL, "%s of %zu values, expected at most %d", what, n,
                        GR_COMM_SMALL_MAX);
     if (comm->node_size > 1) {
-        memcpy(comm->members[comm->node_rank]->values[turn], values, bytes);
+        memcpy(gr_comm_member(comm, comm->node_rank)->values[turn], values, bytes);
         comm->bytes_sent += bytes;
     }
     GR_TRY(gr_node_barrier(comm, what));
     if (comm->nodes == 1 || gr_comm_leads(comm))
         for (int i = 0; i < comm->node_size; i++)
-            if (i != comm->node_rank) combine(values, comm->members[i]->values[turn], n);
+            if (i != comm->node_rank) combine(values, gr_comm_member(comm, i)->values[turn], n);
     if (comm->nodes == 1) goto out;
     if (gr_comm_leads(comm)) {
         int64_t scratch[GR_COMM_SMALL_MAX];
@@ -94,8 +94,8 @@ gr_status gr_comm_broadcast_text(struct gr_comm *comm, char **text, size_t limit
                        (unsigned long long)length, limit);
     if (comm->rank != 0) status = gr_allocate(length + 1, 1, "broadcast text", &made);
     GR_TRY(gr_comm_agree(comm, status));
-    GR_TRY(gr_comm_broadcast(comm, comm->rank == 0 ? *text : made, length));
-    if (comm->rank != 0) {
+    GR_TRY(gr_comm_broadcast(comm, made ? made : *text, length));
+    if (made) {
         made[length] = '\0';
         *text = made;
         made = NULL;

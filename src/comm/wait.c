@@ -12,6 +12,8 @@
 
 #include "comm/communicator.h"
 
+/* Until then a waiter yields: at more ranks than cores that is faster than to sleep at once. */
+static const double yield_s = 200e-6;
 /* A sleeper that will be woken looks up this often all the same, to let MPI make progress. */
 static const double sleep_rung_s = 0.02;
 /* One that polls sleeps for a share of the time it has already lost, within these limits. */
@@ -72,7 +74,7 @@ gr_status gr_wait_pause(struct gr_wait *wait, struct gr_bell *bell, uint32_t see
         relax();
         return GR_OK;
     }
-    if (waited < wait->comm->yield_s) {
+    if (waited < yield_s) {
         sched_yield();
         return GR_OK;
     }

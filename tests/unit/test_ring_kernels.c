@@ -223,6 +223,7 @@ int main(void) {
     if (gr_base_start() != GR_OK) return EXIT_FAILURE;
     Suite *suite = suite_create("ring kernels");
     TCase *tests = tcase_create("ring kernels");
+    tcase_set_timeout(tests, 100); /* under valgrind */
     tcase_add_test(tests, largest_is_the_largest);
     tcase_add_test(tests, not_finite_is_seen_anywhere);
     tcase_add_test(tests, exponent_is_the_smallest_that_fits);
