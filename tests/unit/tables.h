@@ -31,18 +31,29 @@
                       gr_message());                                                               \
     } while (0)
 
-static inline char *scratch_enter(char folder[64]) {
-    /* In memory where that is possible: some tests write thousands of files. */
-    strcpy(folder,
-           access("/dev/shm", W_OK) == 0 ? "/dev/shm/granary-XXXXXX" : "/tmp/granary-XXXXXX");
-    if (!mkdtemp(folder) || chdir(folder) != 0) abort();
-    return folder;
+/*
+ * One folder for a program, removed at its end however a test fares; in it one for each test, which
+ * runs in a process of its own. In memory where that is possible: some tests write thousands of
+ * files.
+ */
+static char scratch_folder[64];
+
+static inline void scratch_create(void) {
+    const char *place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(scratch_folder, sizeof scratch_folder, "%s/granary-XXXXXX", place);
+    if (!mkdtemp(scratch_folder)) abort();
 }
 
-static inline void scratch_leave(const char *folder) {
+static inline void scratch_remove(void) {
     char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    snprintf(command, sizeof command, "rm -rf '%s'", scratch_folder);
     if (chdir("/") != 0 || system(command) != 0) abort();
+}
+
+static inline void scratch_enter(void) {
+    char name[96];
+    snprintf(name, sizeof name, "%s/XXXXXX", scratch_folder);
+    if (!mkdtemp(name) || chdir(name) != 0) abort();
 }
 
 static inline void put_file(const char *path, const void *bytes, size_t n) {

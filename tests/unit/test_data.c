@@ -9,15 +9,10 @@
 
 enum { ROWS = 1230, WIDTH = 6 };
 
-static char folder[64];
-
 static void enter(void) {
     ck_assert_int_eq(gr_base_start(), GR_OK);
-    scratch_enter(folder);
+    scratch_enter();
     put_pair("a", ROWS, 2, 3);
-}
-static void leave(void) {
-    scratch_leave(folder);
 }
 
 /* Which row of the table this is: found by its features and label, from `least` on. */
@@ -298,7 +293,8 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("data");
     TCase *tests = tcase_create("data");
-    tcase_add_checked_fixture(tests, enter, leave);
+    tcase_add_unchecked_fixture(tests, scratch_create, scratch_remove);
+    tcase_add_checked_fixture(tests, enter, NULL);
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, own_silos_only);
     tcase_add_test(tests, validation_split);

@@ -14,18 +14,15 @@
 
 #include <hdf5.h>
 
-static char folder[64];
-
 static void enter(void) {
     ck_assert_int_eq(gr_base_start(), GR_OK);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    scratch_enter(folder);
+    scratch_enter();
 }
 static void leave(void) {
     /* No child is left behind, whatever happened. */
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
-    scratch_leave(folder);
 }
 
 enum { ROWS = 40, WIDTH = 6 };
@@ -584,6 +581,7 @@ int main(void) {
     Suite *suite = suite_create("hdf5");
     TCase *tests = tcase_create("hdf5");
     int n_damage = sizeof damage_forms / sizeof *damage_forms;
+    tcase_add_unchecked_fixture(tests, scratch_create, scratch_remove);
     tcase_add_checked_fixture(tests, enter, leave);
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, forms_allowed);

@@ -10,14 +10,9 @@
 
 #include <zlib.h>
 
-static char folder[64];
-
 static void enter(void) {
     ck_assert_int_eq(gr_base_start(), GR_OK);
-    scratch_enter(folder);
-}
-static void leave(void) {
-    scratch_leave(folder);
+    scratch_enter();
 }
 
 /* One gzip member by zlib's deflate; returns its length. */
@@ -357,7 +352,8 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("idx");
     TCase *tests = tcase_create("idx");
-    tcase_add_checked_fixture(tests, enter, leave);
+    tcase_add_unchecked_fixture(tests, scratch_create, scratch_remove);
+    tcase_add_checked_fixture(tests, enter, NULL);
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, plain_and_zipped);
     tcase_add_test(tests, several_members);
