@@ -88,29 +88,39 @@ static gr_status open_plain(struct writer *w) {
     return GR_OK;
 }
 
+static uint64_t bytes_needed(const struct writer *w) {
+    return (uint64_t)w->state->layout->n_parameters * w->n_vectors * sizeof(float) +
+           w->n_pieces * GR_DIGEST_BYTES + w->state->n_silos * sizeof(uint32_t) +
+           METADATA_ESTIMATE + w->n_datasets * DATASET_ESTIMATE;
+}
+
 /*
- * Whether the file will fit. It must be known before the HDF5 library begins: that library does not
- * survive its own failure to write metadata, and on several ranks would wait for ever.
+ * Whether the file will fit. It should be known before the HDF5 library begins: that library does
+ * not survive its own failure to write metadata, and on several ranks would wait for ever.
  */
 static gr_status check_room(const struct writer *w) {
     struct rlimit limit;
     struct statvfs disk;
-    uint64_t bytes = (uint64_t)w->state->layout->n_parameters * w->n_vectors * sizeof(float) +
-                     w->n_pieces * GR_DIGEST_BYTES + w->state->n_silos * sizeof(uint32_t) +
-                     METADATA_ESTIMATE + w->n_datasets * DATASET_ESTIMATE;
+    uint64_t bytes = bytes_needed(w);
     int error = 0;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
         error = EFBIG;
-    else if (fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) != 0)
-        error = errno;
-    /* Some file systems cannot reserve room, but tell how much there is. */
-    if (error == EOPNOTSUPP || error == ENOSYS)
-        error = fstatvfs(w->fd, &disk) == 0 && (uint64_t)disk.f_bavail < bytes / disk.f_frsize
-                    ? ENOSPC
-                    : 0;
+    else if (fstatvfs(w->fd, &disk) == 0 && disk.f_frsize > 0 &&
+             disk.f_bavail < bytes / disk.f_frsize)
+        error = ENOSPC;
     if (!error) return GR_OK;
     return gr_fail(GR_ERROR_WRITE, "%s: %llu bytes: %s", w->path, (unsigned long long)bytes,
                    strerror(error));
+}
+
+/* Takes the room that is there now, where the file system can: quotas are found here too. */
+static gr_status reserve_room(const struct writer *w) {
+    uint64_t bytes = bytes_needed(w);
+    if (fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0 || errno == EOPNOTSUPP ||
+        errno == ENOSYS)
+        return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "%s: %llu bytes: %s", w->path, (unsigned long long)bytes,
+                   strerror(errno));
 }
 
 /*
@@ -388,6 +398,7 @@ static gr_status write_all(struct writer *w, const char *format) {
     GR_TRY(agree(w, w->rank == 0 ? check_room(w) : GR_OK));
     GR_TRY(agree(w, w->rank == 0 ? GR_OK : open_plain(w)));
     GR_TRY(agree(w, create_file(w)));
+    GR_TRY(agree(w, w->rank == 0 ? reserve_room(w) : GR_OK));
     GR_TRY(agree(w, create_structure(w, format)));
     GR_TRY(agree(w, write_share(w)));
 out:
