@@ -8,6 +8,8 @@ set -u
 BUILD=$(cd "$1" && pwd); shift
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 export GRANARY=$BUILD/granary
+# Debian's python3-torch belongs to Debian's python3.
+PYTHON=${PYTHON:-/usr/bin/python3}
 . "$TOP/tests/environment.sh"
 DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
@@ -20,7 +22,7 @@ shown() { printf '$ %s\n' "$*"; }
 # ranks N WORDS...: mpirun of the command.
 # shellcheck disable=SC2086
 ranks() { local n=$1; shift; mpirun $MPIRUN_FLAGS -n "$n" "$@"; }
-have_torch() { python3 -c 'import torch, mpi4py' 2>/dev/null || { echo "(no PyTorch and mpi4py here: jobs/deps.sh --peers)"; return 1; }; }
+have_torch() { "$PYTHON" -c "import torch, mpi4py" 2>/dev/null || { echo "(no PyTorch and mpi4py here: jobs/deps.sh --peers)"; return 1; }; }
 # column FILE KEY: the values of a number in metrics.jsonl, one a line.
 column() { grep -o "\"$2\": *[-0-9.e+]*" "$1" | sed 's/.*: *//'; }
 median() { sort -g | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
@@ -47,7 +49,7 @@ accuracy() {
         theirs=
         if have_torch; then
             "$BUILD/analysis/bench_partition" $DATA/train-labels-idx1-ubyte.gz 8 0.3 $seed 0 silos-$seed
-            theirs=$(ranks 2 python3 "$TOP/analysis/peers/fedavg_torch.py" --partition silos-$seed --seed $seed | tail -n 1)
+            theirs=$(ranks 2 "$PYTHON" "$TOP/analysis/peers/fedavg_torch.py" --partition silos-$seed --seed $seed | tail -n 1)
         fi
         echo "seed $seed: granary $ours, PyTorch + mpi4py $theirs"
     done
@@ -92,7 +94,7 @@ YAML
     done | median | sed 's/^/granary, launch to the end of a run of one round, seconds: /'
     if have_torch; then
         "$BUILD/analysis/bench_partition" $DATA/train-labels-idx1-ubyte.gz 8 1000000 1 800 silos-small
-        ranks 8 python3 "$TOP/analysis/peers/fedavg_torch.py" --partition silos-small --rounds 40 | tail -n 1 | sed 's/^/PyTorch + mpi4py, 8 ranks: /'
+        ranks 8 "$PYTHON" "$TOP/analysis/peers/fedavg_torch.py" --partition silos-small --rounds 40 | tail -n 1 | sed 's/^/PyTorch + mpi4py, 8 ranks: /'
     fi
 }
 

@@ -19,7 +19,8 @@
 extern "C" {
 #endif
 
-#define GR_CHECKED                     __attribute__((warn_unused_result))
+#define GR_CHECKED __attribute__((warn_unused_result))
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): attributes take no parentheses */
 #define GR_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
 
 /* ---- status ------------------------------------------------------------------------------- */

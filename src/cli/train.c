@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_LIMIT = 1 << 20 };
-
 static volatile sig_atomic_t stop_signal;
 
 static void on_stop_signal(int number) {
@@ -65,7 +63,7 @@ static gr_status read_config(const struct words *words, char **given, char **res
     gr_status status = GR_OK;
     struct gr_config *config = NULL;
     size_t length;
-    GR_TRY(gr_file_read(words->config_path, CONFIG_LIMIT, GR_ERROR_CONFIG, given, &length));
+    GR_TRY(gr_file_read(words->config_path, GR_CONFIG_FILE_MAX, GR_ERROR_CONFIG, given, &length));
     GR_TRY(gr_config_parse(words->config_path, *given, length, words->overrides.text,
                            words->overrides.n, &config));
     GR_TRY(gr_config_to_yaml(config, resolved));
@@ -88,7 +86,7 @@ gr_status gr_command_train(struct gr_invocation *invocation) {
     GR_TRY(gr_comm_create(invocation->world, &whole_nodes, &comm));
     bool root = gr_comm_rank(comm) == 0;
     GR_TRY(gr_comm_agree(comm, root ? read_config(&words, &given, &resolved) : GR_OK));
-    GR_TRY(gr_comm_broadcast_text(comm, &resolved, CONFIG_LIMIT));
+    GR_TRY(gr_comm_broadcast_text(comm, &resolved, GR_CONFIG_TEXT_MAX));
     GR_TRY(gr_comm_agree(
         comm, gr_config_parse("resolved config", resolved, strlen(resolved), NULL, 0, &config)));
     if (config->aggregation.ranks_per_node > 0) {

@@ -45,7 +45,10 @@ static bool write_text_attribute(hid_t object, const char *name, const char *tex
     return written;
 }
 
-/* A dataset in chunks of whole rows; its bytes are all written, so none are filled beforehand. */
+/*
+ * A dataset in chunks of whole rows; its bytes are all written, so none are filled beforehand. Each
+ * chunk carries a checksum: a row that was damaged on disk must not be trained on.
+ */
 static hid_t create_dataset(hid_t file, const char *name, hid_t type, size_t n_dims,
                             const size_t *shape, size_t row_bytes) {
     hsize_t extent[GR_TENSOR_DIMS_MAX] = {0}, chunk[GR_TENSOR_DIMS_MAX] = {0};
@@ -57,6 +60,7 @@ static hid_t create_dataset(hid_t file, const char *name, hid_t type, size_t n_d
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
     hid_t dataset = -1;
     if (H5Pset_chunk(properties, (int)n_dims, chunk) >= 0 &&
+        H5Pset_fletcher32(properties) >= 0 &&
         H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER) >= 0)
         dataset = H5Dcreate2(file, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
     H5Pclose(properties);

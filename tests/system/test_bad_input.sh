@@ -76,6 +76,9 @@ hdf5() { refused 65 "$1" $hdf5 --set "data.train.file=$1"; }
 head -c 6000 train.h5 >cut.h5
 check "truncated HDF5" hdf5 cut.h5
 check "an IDX file as HDF5" hdf5 train-images
+perl -e 'open my $f, "<", $ARGV[0]; binmode $f; local $/; my $d = <$f>; my $at = index $d, substr(`cat train-images`, 5016, 32);
+         die "no such row" if $at < 0; substr($d, $at, 1) ^= "\x40"; binmode STDOUT; print $d' train.h5 >flipped.h5
+check "one bit of a row flipped" hdf5 flipped.h5
 # The unit tests make such files through the C library; here they go through the whole command.
 if /usr/bin/python3 -c 'import h5py, numpy' 2>/dev/null; then
     /usr/bin/python3 - <<'PY'
