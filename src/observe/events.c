@@ -137,7 +137,7 @@ gr_status gr_events_append(struct gr_events_file *file, const char *event, uint3
     gr_status status = GR_OK;
     char time[32], hash[GR_DIGEST_HEX], *body = NULL, *line = NULL;
     gr_clock_utc(time);
-    json_t *json = json_pack("{s:I, s:s, s:s, s:I}", "n", (json_int_t)(file->n + 1), "time", time,
+    json_t *json = json_pack("{s:I, s:s, s:s, s:I}", "n", (json_int_t)file->n + 1, "time", time,
                              "event", event, "round", (json_int_t)round);
     if (json && detail) GR_TRY(add_detail(json, detail));
     json_object_set_new(json, "previous", json_string(file->previous));

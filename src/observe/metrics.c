@@ -96,7 +96,7 @@ static gr_status format_line(const struct gr_metrics *metrics, char line[LINE_MA
 
 gr_status gr_metrics_append(struct gr_metrics_file *file, const struct gr_metrics *metrics) {
     char line[LINE_MAX_BYTES];
-    size_t n;
+    size_t n = 0;
     gr_status status = format_line(metrics, line, &n);
     if (status != GR_OK) return status;
     file->last = lseek(file->fd, 0, SEEK_END);
@@ -106,7 +106,7 @@ gr_status gr_metrics_append(struct gr_metrics_file *file, const struct gr_metric
 
 gr_status gr_metrics_amend(struct gr_metrics_file *file, const struct gr_metrics *metrics) {
     char line[LINE_MAX_BYTES];
-    size_t n;
+    size_t n = 0;
     gr_status status = format_line(metrics, line, &n);
     if (status != GR_OK) return status;
     /* A shorter line is filled up with blanks, so that one write does it and no line is torn. */

@@ -6,7 +6,6 @@
 #include <granary/observe.h>
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -85,34 +84,35 @@ static void rate_text(double rate, char *out, size_t size) {
 }
 
 /* Adds a field if the line stays within `width`. */
-static void add(char line[LINE_BYTES], size_t width, const char *format, ...) GR_PRINTF(3, 4);
-static void add(char line[LINE_BYTES], size_t width, const char *format, ...) {
-    char field[LINE_BYTES];
-    size_t used = strlen(line);
-    va_list arguments;
-    va_start(arguments, format);
-    int n = vsnprintf(field, sizeof field, format, arguments);
-    va_end(arguments);
-    if (n <= 0 || used + (size_t)n > width || used + (size_t)n >= LINE_BYTES) return;
-    memcpy(line + used, field, (size_t)n + 1);
+static void add(char line[LINE_BYTES], size_t width, const char *field) {
+    size_t used = strlen(line), n = strlen(field);
+    if (used + n <= width && used + n < LINE_BYTES) memcpy(line + used, field, n + 1);
 }
 
 static void compose(const struct gr_progress *p, size_t width, char line[LINE_BYTES]) {
-    char rate[32], left[32];
+    char field[64], number[32];
     double elapsed = gr_clock_seconds() - p->started_s;
     uint32_t rounds = p->done - p->first;
-    line[0] = '\0';
-    add(line, width, "round %u/%u", p->done, p->rounds);
-    if (isfinite(p->accuracy)) add(line, width, "  accuracy %.2f %%", 100 * p->accuracy);
-    if (isfinite(p->last.train_loss)) add(line, width, "  loss %.4f", p->last.train_loss);
-    if (rounds > 0 && p->done < p->rounds) {
-        duration_text(elapsed / rounds * (p->rounds - p->done), left, sizeof left);
-        add(line, width, "  ETA %s", left);
+    snprintf(line, LINE_BYTES, "round %u/%u", p->done, p->rounds);
+    if (isfinite(p->accuracy)) {
+        snprintf(field, sizeof field, "  accuracy %.2f %%", 100 * p->accuracy);
+        add(line, width, field);
     }
-    add(line, width, "  %u silos", p->last.participants);
+    if (isfinite(p->last.train_loss)) {
+        snprintf(field, sizeof field, "  loss %.4f", p->last.train_loss);
+        add(line, width, field);
+    }
+    if (rounds > 0 && p->done < p->rounds) {
+        duration_text(elapsed / rounds * (p->rounds - p->done), number, sizeof number);
+        snprintf(field, sizeof field, "  ETA %s", number);
+        add(line, width, field);
+    }
+    snprintf(field, sizeof field, "  %u silos", p->last.participants);
+    add(line, width, field);
     if (elapsed > 0) {
-        rate_text(p->processed / elapsed, rate, sizeof rate);
-        add(line, width, "  %s samples/s", rate);
+        rate_text(p->processed / elapsed, number, sizeof number);
+        snprintf(field, sizeof field, "  %s samples/s", number);
+        add(line, width, field);
     }
 }
 

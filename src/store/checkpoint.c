@@ -246,7 +246,7 @@ static gr_status share_rounds(struct gr_comm *comm, const char *dir, uint32_t **
                                    ? GR_OK
                                    : gr_fail(GR_ERROR_INTERNAL, "memory for a list was refused")));
     if (count > 0) GR_TRY(gr_comm_broadcast(comm, *rounds, (size_t)count * sizeof **rounds));
-    *n = (size_t)count;
+    *n = *rounds ? (size_t)count : 0;
 out:
     return status;
 }

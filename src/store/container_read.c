@@ -55,7 +55,7 @@ static gr_status member_name(const struct reader *r, hid_t group, const char *wh
 static gr_status dataset_shape(const struct reader *r, hid_t dataset, const char *where, hid_t type,
                                size_t *n_dims, size_t shape[GR_TENSOR_DIMS_MAX]) {
     gr_status status = GR_OK;
-    hsize_t dims[GR_TENSOR_DIMS_MAX];
+    hsize_t dims[GR_TENSOR_DIMS_MAX] = {0};
     hid_t space = H5Dget_space(dataset), stored = H5Dget_type(dataset);
     hid_t creation = H5Dget_create_plist(dataset);
     int n = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;

@@ -268,7 +268,7 @@ static uint64_t position_of(const struct writer *w, const struct gr_piece *piece
 static gr_status write_box(const struct writer *w, hid_t dataset, hid_t type, const size_t *start,
                            const size_t *count, const void *memory) {
     gr_status status = GR_OK;
-    hsize_t first[GR_TENSOR_DIMS_MAX], n[GR_TENSOR_DIMS_MAX], total = 1;
+    hsize_t first[GR_TENSOR_DIMS_MAX] = {0}, n[GR_TENSOR_DIMS_MAX] = {0}, total = 1;
     hid_t in_file = H5Dget_space(dataset), in_memory = -1;
     int n_dims = in_file >= 0 ? H5Sget_simple_extent_ndims(in_file) : -1;
     for (int d = 0; d < n_dims; d++) {
@@ -286,7 +286,7 @@ static gr_status write_box(const struct writer *w, hid_t dataset, hid_t type, co
 }
 
 static gr_status write_piece(const struct writer *w, const struct gr_piece *piece) {
-    size_t start[GR_TENSOR_DIMS_MAX], count[GR_TENSOR_DIMS_MAX];
+    size_t start[GR_TENSOR_DIMS_MAX] = {0}, count[GR_TENSOR_DIMS_MAX] = {0};
     gr_piece_box(tensor_of(w, piece), piece, start, count);
     gr_status status = write_box(w, w->dataset[piece->vector * w->n_tensors + piece->tensor],
                                  H5T_NATIVE_FLOAT, start, count, memory_of(w, piece));
@@ -307,7 +307,7 @@ static gr_status compare_piece(const struct writer *w, const struct gr_piece *pi
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0 || memcmp(w->chunk, memory + done, (size_t)got) != 0)
             return gr_fail(GR_ERROR_WRITE, "%s: %s: read back at byte %llu: %s", w->path,
-                           tensor_of(w, piece)->name, (unsigned long long)(position + done),
+                           tensor_of(w, piece)->name, (unsigned long long)position + done,
                            got < 0    ? strerror(errno)
                            : got == 0 ? "end of file"
                                       : "not what was written");
@@ -340,12 +340,13 @@ static gr_status write_share(struct writer *w) {
             GR_TRY(compare_piece(w, &w->pieces[i + k]));
     }
     if (w->end > w->begin) {
-        size_t start[2] = {w->begin, 0}, count[2] = {w->end - w->begin, GR_DIGEST_BYTES};
+        size_t start[GR_TENSOR_DIMS_MAX] = {w->begin};
+        size_t count[GR_TENSOR_DIMS_MAX] = {w->end - w->begin, GR_DIGEST_BYTES};
         GR_TRY(write_box(w, w->digests, H5T_NATIVE_UINT8, start, count, w->digest));
     }
     if (w->rank == 0 && w->state->n_silos > 0) {
-        size_t start = 0, count = w->state->n_silos;
-        GR_TRY(write_box(w, w->rounds, H5T_NATIVE_UINT32, &start, &count, w->state->silo_rounds));
+        size_t start[GR_TENSOR_DIMS_MAX] = {0}, count[GR_TENSOR_DIMS_MAX] = {w->state->n_silos};
+        GR_TRY(write_box(w, w->rounds, H5T_NATIVE_UINT32, start, count, w->state->silo_rounds));
     }
 out:
     return status;

@@ -110,7 +110,7 @@ ALWAYS_INLINE void digest_lanes(const void *const in[GR_LANES], size_t n,
         for (int i = 0; i < 16; i++) {
             uint64_t word[GR_LANES];
             for (int lane = 0; lane < GR_LANES; lane++)
-                memcpy(&word[lane], at[lane] + 8 * i, 8);
+                memcpy(&word[lane], at[lane] + 8 * (size_t)i, 8);
             m[i] = (word_lanes){word[0], word[1], word[2], word[3]};
         }
         done += size;
@@ -120,7 +120,7 @@ ALWAYS_INLINE void digest_lanes(const void *const in[GR_LANES], size_t n,
     for (int lane = 0; lane < GR_LANES; lane++)
         for (int i = 0; i < GR_DIGEST_BYTES / 8; i++) {
             uint64_t word = h[i][lane];
-            memcpy(out[lane] + 8 * i, &word, 8);
+            memcpy(out[lane] + 8 * (size_t)i, &word, 8);
         }
 }
 

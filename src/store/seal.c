@@ -40,7 +40,7 @@ static gr_status read_at(int fd, const char *path, void *bytes, size_t n, uint64
         if (got < 0) return gr_fail(GR_ERROR_DATA, "%s: %s", path, strerror(errno));
         if (got == 0)
             return gr_fail(GR_ERROR_DATA, "%s: ends at byte %llu, expected more", path,
-                           (unsigned long long)(offset + done));
+                           (unsigned long long)offset + done);
         done += (size_t)got;
     }
     return GR_OK;
