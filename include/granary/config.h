@@ -17,7 +17,8 @@
 extern "C" {
 #endif
 
-/* Bytes of a config file, and of any config's text: a resolved one is longer than what it is from. */
+/* Bytes of a config file, and of any config's text: a resolved one is longer than what it is from.
+ */
 enum { GR_CONFIG_FILE_MAX = 1 << 20, GR_CONFIG_TEXT_MAX = 8 << 20 };
 
 enum gr_data_source { GR_SOURCE_IDX, GR_SOURCE_HDF5, GR_SOURCE_SYNTHETIC };
@@ -111,7 +112,8 @@ struct gr_aggregation_config {
 };
 
 struct gr_evaluate_config {
-    uint32_t every; /* test evaluation each this many rounds, and after the last; 0: never; default 1 */
+    uint32_t
+        every; /* test evaluation each this many rounds, and after the last; 0: never; default 1 */
 };
 
 struct gr_checkpoint_config {

@@ -59,8 +59,7 @@ static hid_t create_dataset(hid_t file, const char *name, hid_t type, size_t n_d
     hid_t space = H5Screate_simple((int)n_dims, extent, NULL);
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
     hid_t dataset = -1;
-    if (H5Pset_chunk(properties, (int)n_dims, chunk) >= 0 &&
-        H5Pset_fletcher32(properties) >= 0 &&
+    if (H5Pset_chunk(properties, (int)n_dims, chunk) >= 0 && H5Pset_fletcher32(properties) >= 0 &&
         H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER) >= 0)
         dataset = H5Dcreate2(file, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
     H5Pclose(properties);
