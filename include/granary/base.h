@@ -20,8 +20,9 @@ extern "C" {
 #endif
 
 #define GR_CHECKED __attribute__((warn_unused_result))
-/* NOLINTNEXTLINE(bugprone-macro-parentheses): attributes take no parentheses */
+/* NOLINTBEGIN(bugprone-macro-parentheses): attributes take no parentheses */
 #define GR_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* ---- status ------------------------------------------------------------------------------- */
 

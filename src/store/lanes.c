@@ -82,8 +82,8 @@ ALWAYS_INLINE void compress(word_lanes h[8], const word_lanes m[16], uint64_t co
 }
 
 /* Copies the end of each message into zeros, for a last block that is not full. */
-static void pad(const unsigned char *const from[GR_LANES], size_t n,
-                unsigned char to[GR_LANES][BLOCK_BYTES]) {
+ALWAYS_INLINE void pad(const unsigned char *const from[GR_LANES], size_t n,
+                       unsigned char to[GR_LANES][BLOCK_BYTES]) {
     memset(to, 0, (size_t)GR_LANES * BLOCK_BYTES);
     for (int lane = 0; n > 0 && lane < GR_LANES; lane++)
         memcpy(to[lane], from[lane], n);
@@ -124,7 +124,10 @@ ALWAYS_INLINE void digest_lanes(const void *const in[GR_LANES], size_t n,
         }
 }
 
-/* The same code for each instruction set: the bits are the same, only the time differs. */
+/*
+ * The same code for each instruction set. Without wide registers lanes gain nothing, and what a
+ * compiler makes of them takes it minutes: there one message follows the other.
+ */
 #if defined(__x86_64__)
 __attribute__((target("avx512f,avx512vl"))) static void
 digest_lanes_avx512(const void *const in[GR_LANES], size_t n,
@@ -151,5 +154,6 @@ void gr_digest_lanes(const void *const in[GR_LANES], size_t n,
         return;
     }
 #endif
-    digest_lanes(in, n, out);
+    for (int lane = 0; lane < GR_LANES; lane++)
+        gr_digest_of(in[lane], n, out[lane]);
 }
