@@ -161,11 +161,11 @@ void gr_progress_finish(struct gr_progress *p, const char *run_path, const char 
         fprintf(p->stream, "  %-11s%.2f %%", p->of_test ? "test" : "validation", 100 * p->accuracy);
     if (isfinite(p->accuracy) && isfinite(p->loss)) fprintf(p->stream, ", loss %.4f", p->loss);
     if (isfinite(p->accuracy)) fputc('\n', p->stream);
+    if (model_digest) fprintf(p->stream, "  %-11s%s\n", "model", model_digest);
     if (run_path) {
         fprintf(p->stream, "  %-11s%s\n", "run", run_path);
         fprintf(p->stream, "  %-11s%s/report.html\n", "report", run_path);
     }
-    if (model_digest) fprintf(p->stream, "  %-11s%s\n", "model", model_digest);
     if (p->done < p->rounds) fprintf(p->stream, "  go on with --resume\n");
     fflush(p->stream);
 }

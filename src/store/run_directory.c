@@ -117,6 +117,11 @@ static gr_status enter(struct gr_run_directory *run, bool resume) {
     char *checkpoints = NULL;
     int folder = open(run->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", run->path, strerror(errno));
+    /* Its files may be writable where it is not; each round would then fail at its checkpoint. */
+    if (faccessat(folder, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", run->path, strerror(errno));
+        goto out;
+    }
     /* The lock first: two runs that start together must not both find the folder empty. */
     GR_TRY(take_lock(run));
     if (holds_run(folder) && !resume) {
