@@ -206,6 +206,8 @@ static void note_early_end(struct run *run, gr_status reason) {
     const char *outcome = reason == GR_STOPPED ? "stopped" : "failed";
     if (!run->events || gr_text_format(&message, "%s", gr_message()) != GR_OK) return;
     uint32_t done = gr_federation_rounds_done(run->federation);
+    if (run->progress)
+        gr_progress_finish(run->progress, gr_run_directory_path(run->directory), NULL);
     gr_status noted = gr_events_append(run->events, outcome, done, NULL);
     if (noted == GR_OK) noted = write_manifest(run, outcome, NULL);
     if (noted == GR_OK && done > 0) noted = gr_report_write(gr_run_directory_path(run->directory));
