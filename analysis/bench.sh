@@ -71,27 +71,38 @@ aggregate() {
     done
 }
 
+# wall RANKS CONFIG ROUNDS: seconds of a whole run.
+wall() {
+    local started
+    started=$(date +%s.%N)
+    ranks "$1" "$GRANARY" train "$2" --quiet --run wall --set run.rounds="$3" || echo failed >&2
+    echo "$(date +%s.%N) $started" | awk '{print $1 - $2}'
+    mv wall wall-last-$3 2>/dev/null
+}
+# a_round RANKS CONFIG FEW MANY: wall seconds of a round, all of it (records, agreement): the
+# difference of two runs, so that the launch is not in it.
+a_round() {
+    local few many
+    rm -rf wall-last-*
+    few=$(wall "$1" "$2" "$3")
+    many=$(wall "$1" "$2" "$4")
+    echo "$few $many" | awk -v n=$(($4 - $3)) '{printf "%.8f\n", ($2 - $1) / n}'
+}
+
 small() {
     say "8 silos with 100 images each, MLP, 8 ranks: seconds a round; launch to the end of round 1"
-    local i started
     "$GRANARY" import --features $DATA/train-images-idx3-ubyte.gz --labels $DATA/train-labels-idx1-ubyte.gz --rows 800 -o small.h5
     cat >small.yaml <<YAML
-run: {name: small, rounds: 100}
+run: {name: small, rounds: 1}
 data: {source: hdf5, silos: 8, train: {file: small.h5}, partition: {method: iid}}
 model: {type: mlp, hidden: [200, 200]}
 train: {learning_rate: 0.05, batch_size: 32}
 evaluate: {every: 0}
 checkpoint: {every: 0}
 YAML
-    for i in 1 2 3 4 5; do
-        ranks 8 "$GRANARY" train small.yaml --quiet --run small-$i
-        column small-$i/metrics.jsonl total | median
-    done | median | sed 's/^/granary, seconds a round: /'
-    for i in 1 2 3 4 5; do
-        started=$(date +%s.%N)
-        ranks 8 "$GRANARY" train small.yaml --quiet --run first-$i --set run.rounds=1
-        echo "$(date +%s.%N) $started" | awk '{print $1 - $2}'
-    done | median | sed 's/^/granary, launch to the end of a run of one round, seconds: /'
+    for _ in 1 2 3 4 5; do a_round 8 small.yaml 1 301; done | median | sed 's/^/granary, wall seconds a round: /'
+    for _ in 1 2 3 4 5; do rm -rf wall-last-*; wall 8 small.yaml 1; done | median |
+        sed 's/^/granary, launch to the end of a run of one round, seconds: /'
     if have_torch; then
         "$BUILD/analysis/bench_partition" $DATA/train-labels-idx1-ubyte.gz 8 1000000 1 800 silos-small
         ranks 8 "$PYTHON" "$TOP/analysis/peers/fedavg_torch.py" --partition silos-small --rounds 40 | tail -n 1 | sed 's/^/PyTorch + mpi4py, 8 ranks: /'
@@ -100,19 +111,21 @@ YAML
 
 overhead() {
     say "overhead of a round beyond local training, 8 silos, 1,000 parameters, 2 ranks, seconds"
-    local i
     cat >overhead.yaml <<YAML
-run: {name: overhead, rounds: 2000}
+run: {name: overhead, rounds: 1}
 data: {source: synthetic, silos: 8, synthetic: {alpha: 1, beta: 1, features: 99, classes: 10, minimum_rows: 20, maximum_rows: 21, test_rows: 1}}
 model: {type: softmax}
 train: {learning_rate: 0.01, batch_size: 10}
 evaluate: {every: 0}
 checkpoint: {every: 0}
 YAML
-    for i in 1 2 3 4 5; do
-        ranks 2 "$GRANARY" train overhead.yaml --quiet --run overhead-$i
-        paste <(column overhead-$i/metrics.jsonl total) <(column overhead-$i/metrics.jsonl train) | awk '{print $1 - $2}' | median
-    done | median | sed 's/^/total minus train as rank 0 lived it: /'
+    for _ in 1 2 3 4 5; do
+        local whole
+        whole=$(a_round 2 overhead.yaml 1000 21000)
+        # Half of the processor seconds of both ranks' training is what one of them trains.
+        column wall-last-21000/metrics.jsonl cpu_seconds_train |
+            awk -v whole="$whole" '{s += $1} END {printf "%.8f\n", whole - s / NR / 2}'
+    done | median | sed 's/^/wall time of a round minus training: /'
 }
 
 thousand() {
