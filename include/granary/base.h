@@ -19,6 +19,8 @@
 extern "C" {
 #endif
 
+#define GRANARY_VERSION "0.1.0"
+
 #define GR_CHECKED __attribute__((warn_unused_result))
 /* NOLINTBEGIN(bugprone-macro-parentheses): attributes take no parentheses */
 #define GR_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))

@@ -63,11 +63,12 @@ void gr_federation_free(struct gr_federation *federation); /* Collective */
 
 /*
  * Collective. One round as in the design: select, train, close the roster, reduce, step. Rounds
- * count from 1. metrics is filled on every rank. stop_requested: this rank has seen a signal; on
- * return, whether any rank has.
+ * count from 1. metrics is filled on every rank, but for update_norm, which rank 0 alone has.
+ * stop: non-zero once this process has got a signal, looked at when its silos have trained; may be
+ * NULL. *stopped: whether any rank's was.
  */
-gr_status gr_federation_round(struct gr_federation *federation, bool *stop_requested,
-                              struct gr_metrics *metrics) GR_CHECKED;
+gr_status gr_federation_round(struct gr_federation *federation, const volatile int *stop,
+                              bool *stopped, struct gr_metrics *metrics) GR_CHECKED;
 
 /* Rounds completed. */
 uint32_t gr_federation_rounds_done(const struct gr_federation *federation);
@@ -78,7 +79,8 @@ void gr_federation_resume(struct gr_federation *federation, uint32_t rounds_done
 
 /* For the manifest: borrowed. */
 const char *gr_federation_architecture(const struct gr_federation *federation);
-const char *gr_federation_fingerprint(const struct gr_federation *federation);
+/* GR_DIGEST_BYTES: over every silo's rows and labels, the same for any placement. */
+const unsigned char *gr_federation_fingerprint(const struct gr_federation *federation);
 const int32_t *gr_federation_hosts(const struct gr_federation *federation);
 
 /* What a whole run was asked to do. */

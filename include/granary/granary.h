@@ -14,6 +14,4 @@
 #include <granary/store.h>
 #include <granary/train.h>
 
-#define GRANARY_VERSION "0.1.0"
-
 #endif

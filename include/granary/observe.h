@@ -44,6 +44,8 @@ gr_status gr_metrics_append(struct gr_metrics_file *file,
  * a checkpoint must not be there before its round's line. */
 gr_status gr_metrics_amend(struct gr_metrics_file *file,
                            const struct gr_metrics *metrics) GR_CHECKED;
+/* fsync: what is on disk after a power failure must not be a checkpoint without its line. */
+gr_status gr_metrics_sync(struct gr_metrics_file *file) GR_CHECKED;
 void gr_metrics_close(struct gr_metrics_file *file);
 
 /*

@@ -27,9 +27,9 @@ struct gr_state {
     const char *server_name[GR_SERVER_VECTORS_MAX]; /* e.g. "momentum" */
     float *server[GR_SERVER_VECTORS_MAX];
     uint32_t n_silos;
-    uint32_t *silo_rounds;    /* rounds each silo took part in, by silo id */
-    const char *architecture; /* JSON of gr_model_describe */
-    unsigned char config_digest[GR_DIGEST_BYTES];
+    uint32_t *silo_rounds;                        /* rounds each silo took part in, by silo id */
+    const char *architecture;                     /* JSON of gr_model_describe */
+    unsigned char config_digest[GR_DIGEST_BYTES]; /* what it belongs to: of config and data */
 };
 
 /*

@@ -26,7 +26,9 @@ gr_status gr_command_import(struct gr_invocation *invocation);
 gr_status gr_command_version(struct gr_invocation *invocation);
 
 /* getopt_long without its own printing; an unknown or incomplete option sets the message. */
-int gr_next_option(struct gr_invocation *invocation, const struct option *options);
+/* short_options: begins with ':'. */
+int gr_next_option(struct gr_invocation *invocation, const char *short_options,
+                   const struct option *options);
 
 /* The `--set` values of a command line, in order; text borrowed from argv. */
 struct gr_overrides {

@@ -15,7 +15,7 @@ static gr_status read_words(struct gr_invocation *invocation, struct words *word
     static char none[] = "";
     int option;
     *words = (struct words){none, none, none, none};
-    while ((option = gr_next_option(invocation, options)) != -1) {
+    while ((option = gr_next_option(invocation, ":", options)) != -1) {
         if (option == 'f')
             words->features = optarg;
         else if (option == 'l')

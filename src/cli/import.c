@@ -30,7 +30,7 @@ gr_status gr_command_import(struct gr_invocation *invocation) {
     const char *features = NULL, *labels = NULL, *output = NULL;
     size_t first = 0, rows = 0;
     int option;
-    while ((option = gr_next_option(invocation, options)) != -1) {
+    while ((option = gr_next_option(invocation, ":o:", options)) != -1) {
         switch (option) {
         case 'f':
             features = optarg;

@@ -8,18 +8,21 @@
 
 static void show_model(const char *path, const struct gr_model_file *file, const char *digest) {
     printf("%s: %s after round %u\n", path, file->format, file->round);
-    printf("  architecture  %s\n", file->architecture);
+    char quoted[1024];
+    gr_text_quote(file->architecture, strlen(file->architecture), quoted, sizeof quoted);
+    printf("  architecture  %s\n", quoted);
     printf("  parameters    %zu\n", file->layout.n_parameters);
     for (size_t i = 0; i < file->layout.n_tensors; i++) {
         const struct gr_tensor *tensor = &file->layout.tensors[i];
-        printf("    %-20s", tensor->name);
+        gr_text_quote(tensor->name, strlen(tensor->name), quoted, sizeof quoted);
+        printf("    %-20s", quoted);
         for (size_t d = 0; d < tensor->n_dims; d++)
             printf("%s%zu", d ? " x " : " ", tensor->shape[d]);
         printf("\n");
     }
     printf("  server state  %zu vectors\n", file->n_server);
     printf("  silos         %u\n", file->n_silos);
-    printf("  config        %s\n", file->config_digest);
+    printf("  config, data  %s\n", file->config_digest);
     printf("  digest        %s\n", digest);
     printf("  whole         %s\n", file->digests_match ? "yes" : "NO, a slab's digest differs");
 }
@@ -92,7 +95,7 @@ gr_status gr_command_inspect(struct gr_invocation *invocation) {
     struct stat info;
     bool digest_only = false;
     int option;
-    while ((option = gr_next_option(invocation, options)) != -1) {
+    while ((option = gr_next_option(invocation, ":", options)) != -1) {
         if (option != 'd') return GR_ERROR_USAGE;
         digest_only = true;
     }

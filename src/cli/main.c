@@ -120,6 +120,8 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
     gr_status status = provided < MPI_THREAD_FUNNELED
                            ? gr_fail(GR_ERROR_INTERNAL, "MPI gives less than MPI_THREAD_FUNNELED")
                            : run(invocation);
+    if (fflush(stdout) != 0 && status == GR_OK)
+        status = gr_fail(GR_ERROR_WRITE, "standard output could not be written");
     if (status != GR_OK && rank == 0) fprintf(stderr, "granary: %s\n", gr_message());
     /* After an internal error ranks may be anywhere: finalising could wait for ever. */
     if (status == GR_ERROR_INTERNAL) MPI_Abort(MPI_COMM_WORLD, status);

@@ -5,15 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-int gr_next_option(struct gr_invocation *invocation, const struct option *options) {
+int gr_next_option(struct gr_invocation *invocation, const char *short_options,
+                   const struct option *options) {
     opterr = 0;
-    int option = getopt_long(invocation->argc, invocation->argv, ":o:", options, NULL);
+    int option = getopt_long(invocation->argc, invocation->argv, short_options, options, NULL);
     if (option == '?' || option == ':') {
+        /* Within a cluster of letters optind has not moved yet: the letter is in optopt. */
+        const char letter[] = {'-', (char)optopt, '\0'};
         const char *word = invocation->argv[optind - 1];
+        if (strncmp(word, "--", 2) != 0) word = letter;
         char quoted[80];
         gr_text_quote(word, strlen(word), quoted, sizeof quoted);
         (void)gr_fail(GR_ERROR_USAGE, "%s %s '%s'; see `granary help %s`", invocation->argv[0],
-                      option == ':' ? "needs a value after" : "does not know the option", quoted,
+                      option == ':' ? "needs a value after" : "does not take the option", quoted,
                       invocation->argv[0]);
         return '?';
     }

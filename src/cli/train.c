@@ -35,7 +35,7 @@ static gr_status read_words(struct gr_invocation *invocation, struct words *word
                                             {0}};
     gr_status status = GR_OK;
     int option;
-    while ((option = gr_next_option(invocation, options)) != -1) {
+    while ((option = gr_next_option(invocation, ":", options)) != -1) {
         switch (option) {
         case 's':
             GR_TRY(gr_overrides_add(&words->overrides, optarg));

@@ -47,7 +47,7 @@ gr_status gr_command_validate(struct gr_invocation *invocation) {
     char *yaml = NULL;
     bool resolved = false;
     int option;
-    while ((option = gr_next_option(invocation, options)) != -1) {
+    while ((option = gr_next_option(invocation, ":", options)) != -1) {
         if (option == 's') {
             GR_TRY(gr_overrides_add(&overrides, optarg));
         } else if (option == 'r') {

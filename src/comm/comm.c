@@ -106,7 +106,8 @@ static void free_communicator(MPI_Comm *comm) {
 }
 
 void gr_comm_free(struct gr_comm *comm) {
-    if (!comm) return;
+    /* Left as it is when broken: to free it is collective, and the process is about to abort. */
+    if (!comm || comm->broken) return;
     drop_outgoing(comm);
     gr_window_release(&comm->window);
     free_communicator(&comm->leaders);

@@ -17,7 +17,8 @@
 /* Memory that the ranks of a node share: one part per rank, made together, freed together. */
 struct gr_window {
     MPI_Win win;
-    void **part; /* node_size pointers, 64-byte aligned; owned */
+    void **part;        /* node_size pointers, 64-byte aligned; owned */
+    const bool *broken; /* the communicator's; borrowed */
 };
 
 /* Collective over the node. bytes: of this rank's part, which comes zeroed. */
@@ -72,6 +73,7 @@ struct gr_comm {
     uint32_t control_calls;
     size_t control_capacity; /* most ids of an exchange so far */
     uint64_t bytes_sent;
+    bool broken; /* a wait has reached its deadline: peers may be anywhere */
 };
 
 /* Collective over the node. */

@@ -54,6 +54,7 @@ void gr_wait_start(struct gr_wait *wait, struct gr_comm *comm, double deadline_s
 }
 
 static gr_status fail_late(const struct gr_wait *wait, double waited) {
+    wait->comm->broken = true;
     if (wait->peer >= 0)
         return gr_fail(GR_ERROR_INTERNAL, "rank %d waited %.0f s for rank %d: %s", wait->comm->rank,
                        waited, wait->peer, wait->what);

@@ -8,7 +8,7 @@ gr_status gr_window_create(struct gr_comm *comm, size_t bytes, struct gr_window 
     gr_status status = GR_OK;
     MPI_Info info = MPI_INFO_NULL;
     void *mine = NULL;
-    *out = (struct gr_window){.win = MPI_WIN_NULL};
+    *out = (struct gr_window){.win = MPI_WIN_NULL, .broken = &comm->broken};
     GR_TRY(gr_allocate_zero((size_t)comm->node_size, sizeof *out->part, "window", &out->part));
     /* Parts need not follow each other: each begins on a page and lies near its owner. */
     GR_TRY_MPI(MPI_Info_create(&info));
@@ -31,6 +31,8 @@ out:
 }
 
 void gr_window_release(struct gr_window *window) {
+    /* Freeing is collective: a peer that has not come before would not come now. */
+    if (window->broken && *window->broken) return;
     if (window->part && window->win != MPI_WIN_NULL) MPI_Win_free(&window->win);
     gr_free(window->part);
     *window = (struct gr_window){.win = MPI_WIN_NULL};

@@ -35,6 +35,45 @@ static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
     return gr_comm_agree(f->comm, status);
 }
 
+static void digest_rows(struct gr_digest *digest, const struct gr_rows *rows) {
+    const size_t width = rows->element == GR_ELEMENT_UINT8 ? 1 : sizeof(float);
+    gr_digest_add(digest, rows->labels, rows->n_rows * sizeof *rows->labels);
+    gr_digest_add(digest, rows->features, rows->n_rows * rows->n_features * width);
+}
+
+/*
+ * The fingerprint of all silos' rows: each silo's digest is cut into words, which are added over
+ * the federation, so that placement does not matter and no silo's digest leaves its rank. It says
+ * whether the data are the same, and nothing else of them. Collective.
+ */
+static gr_status fingerprint_data(struct gr_federation *f) {
+    enum { WORDS = GR_DIGEST_BYTES / 4 };
+    gr_status status = GR_OK;
+    struct gr_digest digest;
+    unsigned char bytes[GR_DIGEST_BYTES];
+    int64_t sums[WORDS] = {0};
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        const struct gr_silo *silo = &f->data->local[i];
+        uint32_t words[WORDS];
+        gr_digest_start(&digest);
+        gr_digest_add(&digest, &silo->id, sizeof silo->id);
+        digest_rows(&digest, &silo->train);
+        digest_rows(&digest, &silo->validation);
+        gr_digest_finish(&digest, bytes);
+        memcpy(words, bytes, sizeof words);
+        for (size_t w = 0; w < WORDS; w++)
+            sums[w] += words[w];
+    }
+    /* 32 bits in 64: silos beyond 2^31 would be needed to overflow. */
+    GR_TRY(gr_comm_sum_int64(f->comm, sums, WORDS));
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, f->data->fingerprint, strlen(f->data->fingerprint));
+    gr_digest_add(&digest, sums, sizeof sums);
+    gr_digest_finish(&digest, f->fingerprint);
+out:
+    return status;
+}
+
 /* Model, trainer and vectors: all local. */
 static gr_status make_model(struct gr_federation *f) {
     gr_status status = GR_OK;
@@ -78,6 +117,7 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     f->config = config;
     f->strategy = gr_strategy_find(config->strategy.name);
     GR_TRY(load_data(f, silos));
+    GR_TRY(fingerprint_data(f));
     GR_TRY(gr_control_roll_call(comm, silos, f->data->n_local, config->data.silos, f->host_of,
                                 roll_call_deadline_s));
     GR_TRY(gr_comm_agree(comm, make_model(f)));
@@ -138,8 +178,8 @@ const char *gr_federation_architecture(const struct gr_federation *f) {
     return f->architecture;
 }
 
-const char *gr_federation_fingerprint(const struct gr_federation *f) {
-    return f->data->fingerprint;
+const unsigned char *gr_federation_fingerprint(const struct gr_federation *f) {
+    return f->fingerprint;
 }
 
 const int32_t *gr_federation_hosts(const struct gr_federation *f) {

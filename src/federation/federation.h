@@ -33,7 +33,8 @@ struct gr_federation {
     size_t n_contributions;
     uint8_t *selected; /* n_silos flags */
     struct gr_roster roster;
-    uint64_t bytes_sent; /* up to the last round */
+    uint64_t bytes_sent;                        /* up to the last round */
+    unsigned char fingerprint[GR_DIGEST_BYTES]; /* of all silos' rows */
 };
 
 #endif

@@ -111,7 +111,7 @@ static void fill_metrics(struct gr_metrics *metrics, const struct round_sums *su
     metrics->cpu_seconds_train = 1e-6 * (double)sums->cpu_microseconds;
 }
 
-gr_status gr_federation_round(struct gr_federation *f, bool *stop_requested,
+gr_status gr_federation_round(struct gr_federation *f, const volatile int *stop, bool *stopped,
                               struct gr_metrics *metrics) {
     gr_status status = GR_OK;
     struct round_sums sums = {0};
@@ -123,9 +123,12 @@ gr_status gr_federation_round(struct gr_federation *f, bool *stop_requested,
 
     f->roster.round = round;
     status = train_selected(f, round, &sums);
-    f->roster.stop_requested = *stop_requested;
-    GR_TRY(gr_control_close_round(f->comm, &f->roster, status, round_deadline_s));
-    *stop_requested = f->roster.stop_requested;
+    f->roster.stop_requested = stop && *stop != 0;
+    status = gr_control_close_round(f->comm, &f->roster, status, round_deadline_s);
+    /* Without fault tolerance a rank that does not report cannot be done without. */
+    if (status == GR_STOPPED) status = gr_fail(GR_ERROR_INTERNAL, "%s", gr_message());
+    GR_TRY(status);
+    *stopped = f->roster.stop_requested;
     double trained = gr_clock_seconds();
 
     GR_TRY(gr_aggregate(f->aggregator, f->contribution, f->n_contributions, f->roster.n_members,
@@ -138,7 +141,7 @@ gr_status gr_federation_round(struct gr_federation *f, bool *stop_requested,
     /* Before the evaluation, which may use the trainer's workspace through the model. */
     metrics->update_norm =
         gr_comm_rank(f->comm) == 0 ? norm_of(mean, f->layout->size) : (double)NAN;
-    if (evaluation_due(f, round, *stop_requested))
+    if (evaluation_due(f, round, *stopped))
         GR_TRY(gr_comm_agree(f->comm, evaluate_local(f, &sums)));
     sums.bytes = (int64_t)(gr_comm_bytes_sent(f->comm) - f->bytes_sent);
     f->bytes_sent = gr_comm_bytes_sent(f->comm);

@@ -17,7 +17,8 @@ struct run {
     const struct gr_run_options *options;
     struct gr_federation *federation;
     unsigned char config_digest[GR_DIGEST_BYTES];
-    char *checkpoints; /* the folder, known to all ranks */
+    unsigned char origin[GR_DIGEST_BYTES]; /* of config and data: what a checkpoint belongs to */
+    char *checkpoints;                     /* the folder, known to all ranks */
     bool root;
     /* Rank 0's: */
     struct gr_run_directory *directory;
@@ -26,6 +27,7 @@ struct run {
     struct gr_progress *progress;
     char started_utc[32];
     uint32_t resumed_from;
+    bool passed_over; /* a damaged checkpoint, when resuming */
 };
 
 static gr_status path_in(const struct run *run, const char *name, char **out) {
@@ -46,12 +48,14 @@ static gr_status write_manifest(const struct run *run, const char *outcome,
     char now[32];
     gr_clock_utc(now);
     const struct gr_federation *f = run->federation;
+    char fingerprint[GR_DIGEST_HEX];
+    gr_digest_hex(gr_federation_fingerprint(f), fingerprint);
     struct gr_manifest manifest = {
         .config = run->config,
         .ranks = gr_comm_size(run->comm),
         .nodes = gr_comm_nodes(run->comm),
         .n_silos = run->config->data.silos,
-        .data_fingerprint = gr_federation_fingerprint(f),
+        .data_fingerprint = fingerprint,
         .architecture = gr_federation_architecture(f),
         .n_parameters = f->layout->n_parameters,
         .started_utc = run->started_utc,
@@ -64,6 +68,15 @@ static gr_status write_manifest(const struct run *run, const char *outcome,
     };
     memcpy(manifest.config_digest, run->config_digest, GR_DIGEST_BYTES);
     return gr_manifest_write(run->directory, &manifest);
+}
+
+/* Another config or other data: a checkpoint of theirs is not ours. */
+static void find_origin(struct run *run) {
+    struct gr_digest digest;
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, run->config_digest, GR_DIGEST_BYTES);
+    gr_digest_add(&digest, gr_federation_fingerprint(run->federation), GR_DIGEST_BYTES);
+    gr_digest_finish(&digest, run->origin);
 }
 
 /* Rank 0. */
@@ -83,14 +96,25 @@ static gr_status read_checkpoint(struct run *run) {
     bool found = false;
     char *passed_over = NULL;
     gr_federation_state(run->federation, &state);
-    memcpy(state.config_digest, run->config_digest, GR_DIGEST_BYTES);
+    memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
     GR_TRY(gr_checkpoint_read(run->comm, run->checkpoints, &state, &found, &passed_over));
+    if (!found && passed_over) {
+        status = gr_fail(GR_ERROR_DATA, "no checkpoint is whole: %s", passed_over);
+        goto out;
+    }
+    if (found && state.round > run->config->run.rounds) {
+        status =
+            gr_fail(GR_ERROR_CONFIG, "run.rounds: found %u, expected at least the %u that are done",
+                    run->config->run.rounds, state.round);
+        goto out;
+    }
     if (found) {
         gr_federation_resume(run->federation, state.round);
         run->resumed_from = state.round;
     }
+    run->passed_over = passed_over != NULL;
     if (run->root && passed_over && run->options->progress)
-        fprintf(run->options->progress, "%s", passed_over);
+        fprintf(run->options->progress, "%s\n", passed_over);
 out:
     gr_free(passed_over);
     return status;
@@ -112,6 +136,8 @@ static gr_status start_records(struct run *run) {
     GR_TRY(path_in(run, "events.jsonl", &path));
     GR_TRY(gr_events_open(path, &run->events));
     GR_TRY(gr_events_append(run->events, done ? "resumed" : "started", done, NULL));
+    if (run->passed_over)
+        GR_TRY(gr_events_append(run->events, "damaged checkpoint passed over", done, NULL));
     if (run->options->progress)
         GR_TRY(gr_progress_create(run->options->progress, run->config->run.rounds, done,
                                   &run->progress));
@@ -130,7 +156,7 @@ static bool checkpoint_due(const struct run *run, uint32_t round, bool last) {
 static gr_status write_checkpoint(struct run *run) {
     struct gr_state state;
     gr_federation_state(run->federation, &state);
-    memcpy(state.config_digest, run->config_digest, GR_DIGEST_BYTES);
+    memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
     return gr_checkpoint_write(run->comm, run->checkpoints, &state, run->config->checkpoint.keep);
 }
 
@@ -141,6 +167,7 @@ static gr_status write_checkpoint(struct run *run) {
 static gr_status record_round(struct run *run, struct gr_metrics *metrics, bool checkpoint) {
     gr_status status = GR_OK;
     if (run->root) status = gr_metrics_append(run->metrics, metrics);
+    if (run->root && checkpoint && status == GR_OK) status = gr_metrics_sync(run->metrics);
     GR_TRY(gr_comm_agree(run->comm, status));
     if (checkpoint) {
         double started = gr_clock_seconds();
@@ -163,8 +190,7 @@ static gr_status run_rounds(struct run *run) {
     struct gr_metrics metrics;
     bool stop = false;
     while (!stop && gr_federation_rounds_done(run->federation) < run->config->run.rounds) {
-        stop = run->options->stop && *run->options->stop != 0;
-        GR_TRY(gr_federation_round(run->federation, &stop, &metrics));
+        GR_TRY(gr_federation_round(run->federation, run->options->stop, &stop, &metrics));
         bool last = stop || metrics.round == run->config->run.rounds;
         GR_TRY(record_round(run, &metrics, checkpoint_due(run, metrics.round, last)));
     }
@@ -182,7 +208,7 @@ static gr_status finish_records(struct run *run) {
     char *path = NULL, hex[GR_DIGEST_HEX];
     unsigned char digest[GR_DIGEST_BYTES];
     gr_federation_state(run->federation, &state);
-    memcpy(state.config_digest, run->config_digest, GR_DIGEST_BYTES);
+    memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
     GR_TRY(path_in(run, "model.h5", &path));
     GR_TRY(gr_model_file_write(path, &state));
     gr_layout_digest(state.layout, state.parameters, digest);
@@ -206,7 +232,7 @@ static void note_early_end(struct run *run, gr_status reason) {
     const char *outcome = reason == GR_STOPPED ? "stopped" : "failed";
     if (!run->events || gr_text_format(&message, "%s", gr_message()) != GR_OK) return;
     uint32_t done = gr_federation_rounds_done(run->federation);
-    if (run->progress)
+    if (run->progress && reason == GR_STOPPED)
         gr_progress_finish(run->progress, gr_run_directory_path(run->directory), NULL);
     gr_status noted = gr_events_append(run->events, outcome, done, NULL);
     if (noted == GR_OK) noted = write_manifest(run, outcome, NULL);
@@ -235,6 +261,7 @@ gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
     gr_clock_utc(run.started_utc);
     GR_TRY(gr_comm_agree(comm, gr_config_digest(config, run.config_digest)));
     GR_TRY(gr_federation_create(comm, config, &run.federation));
+    find_origin(&run);
     GR_TRY(gr_comm_agree(comm, run.root ? open_directory(&run) : GR_OK));
     GR_TRY(gr_comm_broadcast_text(comm, &run.checkpoints, PATH_LIMIT));
     if (options->resume) GR_TRY(read_checkpoint(&run));

@@ -32,10 +32,14 @@ gr_status gr_lines_open(const char *path, int *fd) {
 
 gr_status gr_lines_append(int fd, const char *path, const char *line, size_t n) {
     ssize_t written;
+    off_t end = lseek(fd, 0, SEEK_END);
     do
         written = write(fd, line, n);
     while (written < 0 && errno == EINTR);
     if (written == (ssize_t)n) return GR_OK;
+    /* Half a line would spoil the next. */
+    if (written > 0 && end >= 0 && ftruncate(fd, end) != 0)
+        return gr_fail(GR_ERROR_WRITE, "%s: a line was cut and could not be taken back", path);
     return gr_fail(GR_ERROR_WRITE, "%s: %s", path,
                    written < 0 ? strerror(errno) : "a line was cut: the disk is full");
 }

@@ -2,6 +2,7 @@
 /* metrics.jsonl: a line a round, doubles with all their digits. */
 #include <granary/observe.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
@@ -122,6 +123,11 @@ gr_status gr_metrics_amend(struct gr_metrics_file *file, const struct gr_metrics
         return gr_fail(GR_ERROR_WRITE, "%s: its last line could not be written", file->path);
     file->last_bytes = n;
     return GR_OK;
+}
+
+gr_status gr_metrics_sync(struct gr_metrics_file *file) {
+    if (fsync(file->fd) == 0) return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "%s: %s", file->path, strerror(errno));
 }
 
 void gr_metrics_close(struct gr_metrics_file *file) {

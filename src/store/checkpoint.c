@@ -187,10 +187,11 @@ static gr_status compare(const struct gr_container *c, const struct gr_state *st
     if (c->n_silos != state->n_silos)
         differ(&d, "found %u silos, expected %u", c->n_silos, state->n_silos);
     if (strcmp(c->config_digest, digest) != 0)
-        differ(&d, "found config digest %.16s..., expected %.16s...", c->config_digest, digest);
+        differ(&d, "found digest %.16s... of config and data, expected %.16s...", c->config_digest,
+               digest);
     if (!d.text[0]) return GR_OK;
-    return gr_fail(GR_ERROR_CONFIG, "%s: a checkpoint of another model or config: %s", c->path,
-                   d.text);
+    return gr_fail(GR_ERROR_CONFIG, "%s: a checkpoint of another model, config or data: %s",
+                   c->path, d.text);
 }
 
 static gr_status load(const struct gr_container *c, struct gr_state *state) {

@@ -5,6 +5,7 @@
  */
 #include "store/run_directory.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -102,6 +103,19 @@ out:
     return status;
 }
 
+/* A checkpoint alone counts too: the next to resume would take it. */
+static bool holds_checkpoint(int folder) {
+    bool found = false;
+    struct dirent *entry;
+    int fd = openat(folder, "checkpoints", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *checkpoints = fd < 0 ? NULL : fdopendir(fd);
+    if (fd >= 0 && !checkpoints) close(fd);
+    while (checkpoints && !found && (entry = readdir(checkpoints)))
+        found = strncmp(entry->d_name, "round-", 6) == 0;
+    if (checkpoints) closedir(checkpoints);
+    return found;
+}
+
 /* A run is there as soon as any of its files is. */
 static bool holds_run(int folder) {
     static const char *const files[] = {"manifest.json", "resolved.yaml", "metrics.jsonl",
@@ -109,7 +123,7 @@ static bool holds_run(int folder) {
     struct stat info;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (fstatat(folder, files[i], &info, AT_SYMLINK_NOFOLLOW) == 0) return true;
-    return false;
+    return holds_checkpoint(folder);
 }
 
 static gr_status enter(struct gr_run_directory *run, bool resume) {
@@ -156,6 +170,11 @@ gr_status gr_run_directory_open(const struct gr_config *config, const char *path
         make_id(id);
         GR_TRY(gr_text_format(&name, "%s-%s", config->run.name, id));
         GR_TRY(gr_text_format(&run->path, "%s/%s", directory, name));
+    }
+    /* A misspelt path must not become a new run that looks like a resumed one. */
+    if (resume && access(run->path, F_OK) != 0) {
+        status = gr_fail(GR_ERROR_USAGE, "nothing to resume: %s: %s", run->path, strerror(errno));
+        goto out;
     }
     GR_TRY(make_folders(run->path));
     GR_TRY(enter(run, resume));

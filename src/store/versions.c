@@ -3,7 +3,7 @@
  * What this program is made of and runs on. Nothing here names a host, a user or a path: of the
  * MPI library's own description only the part that says which release it is.
  */
-#include <granary/granary.h>
+#include <granary/base.h>
 
 #include <cyaml/cyaml.h>
 #include <gsl/gsl_version.h>

@@ -329,7 +329,7 @@ static int test_another_config(struct gr_comm *comm) {
     EXPECT(make(comm, 3, true, &wide) == GR_OK);
     EXPECT(write_round(comm, &s, 5, 2) == GR_OK);
     in.state.config_digest[3] ^= 1;
-    bad += expect_config_error(comm, s.dir, &in, "config digest 5a5a5a5a");
+    bad += expect_config_error(comm, s.dir, &in, "found digest 5a5a5a5a");
     in.state.config_digest[3] ^= 1;
     in.state.n_silos = 4;
     bad += expect_config_error(comm, s.dir, &in, "found 5 silos, expected 4");

@@ -32,6 +32,10 @@ kill -KILL -- -$job 2>/dev/null; pkill -KILL -f -- "--run killed" ; wait $job 2>
 check "no model yet" test ! -e killed/model.h5
 check "another config is refused" exits 78 on_ranks 2 train $words --set train.learning_rate=0.2 --quiet --run killed --resume
 check "and named" says "config"
+idx_images other-images 403 77
+check "other data are refused" exits 78 on_ranks 2 train $words --set data.train.features=other-images --quiet --run killed --resume
+check "a path that is no run" exits 64 on_ranks 2 train $words --quiet --run kiled --resume
+check "fewer rounds than are done" exits 78 on_ranks 2 train $words --quiet --run killed --resume --set run.rounds=3
 check "another model is refused" exits 78 on_ranks 2 train $words --set "model.hidden=[5]" --quiet --run killed --resume
 # shellcheck disable=SC2086
 check "without --resume it is refused" exits 73 on_ranks 2 train $words --quiet --run killed
@@ -66,6 +70,16 @@ perl -e 'open my $f, "+<", $ARGV[0]; seek $f, -s $ARGV[0] >> 1, 0; print $f "dam
 check "resumed past a damaged checkpoint" exits 0 on_ranks 2 train $words --run damaged --resume
 check "it is named" grep -q "$(basename "$newest")" "$OUT" "$ERR"
 check "same digest" equal "$("$GRANARY" inspect --digest damaged/model.h5)" "$want"
+check "the events tell" grep -q "passed over" damaged/events.jsonl
+
+# All checkpoints damaged: no run from the start under the name of a resumed one.
+cp -r killed hopeless
+for file in hopeless/checkpoints/round-*.h5; do
+    perl -e 'open my $f, "+<", $ARGV[0]; seek $f, -s $ARGV[0] >> 1, 0; print $f "damage"' "$file"
+done
+# shellcheck disable=SC2086
+check "no whole checkpoint" exits 65 on_ranks 2 train $words --run hopeless --resume
+check "metrics stay" cmp hopeless/metrics.jsonl killed/metrics.jsonl
 
 # --resume without --run takes the latest.
 check "a run under runs/" exits 0 on_ranks 2 train small.yaml --quiet
