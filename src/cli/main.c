@@ -107,6 +107,12 @@ static bool asks_for_help(int argc, char **argv) {
     return false;
 }
 
+/* Output that did not reach its file is a failure. */
+static gr_status check_output(void) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "standard output could not be written");
+}
+
 /* Runs the command under MPI; every rank returns the same status, rank 0 prints. */
 static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
                               struct gr_invocation *invocation) {
@@ -120,8 +126,7 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
     gr_status status = provided < MPI_THREAD_FUNNELED
                            ? gr_fail(GR_ERROR_INTERNAL, "MPI gives less than MPI_THREAD_FUNNELED")
                            : run(invocation);
-    if (fflush(stdout) != 0 && status == GR_OK)
-        status = gr_fail(GR_ERROR_WRITE, "standard output could not be written");
+    if (status == GR_OK) status = check_output();
     if (status != GR_OK && rank == 0) fprintf(stderr, "granary: %s\n", gr_message());
     /* After an internal error ranks may be anywhere: finalising could wait for ever. */
     if (status == GR_ERROR_INTERNAL) MPI_Abort(MPI_COMM_WORLD, status);
@@ -153,9 +158,7 @@ int main(int argc, char **argv) {
     if (status == GR_OK && (commands[which].flags & NEEDS_MPI))
         return run_with_mpi(commands[which].run, &invocation);
     if (status == GR_OK) status = commands[which].run(&invocation);
-    /* Output that did not reach its file is a failure. */
-    if (fflush(stdout) != 0 && status == GR_OK)
-        status = gr_fail(GR_ERROR_WRITE, "standard output could not be written");
+    if (status == GR_OK) status = check_output();
     if (status != GR_OK) fprintf(stderr, "granary: %s\n", gr_message());
     return status;
 }

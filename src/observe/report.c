@@ -293,6 +293,34 @@ static void write_software(const struct report *r) {
     fputs("</dl></div>\n", page);
 }
 
+/* True for a line of YAML whose value is a path: such a name may tell who a silo is. */
+static bool holds_path(const char *line) {
+    static const char *const keys[] = {"features: ", "labels: ", "file: ", "directory: "};
+    line += strspn(line, " -");
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        size_t n = strlen(keys[i]);
+        if (strncmp(line, keys[i], n) == 0)
+            return strncmp(line + n, "''", 2) != 0 && !(line[n] >= '0' && line[n] <= '9');
+    }
+    return false;
+}
+
+/* The config without the paths in it: the page is what people hand on. */
+static void write_config(FILE *page, const char *config) {
+    char line[512];
+    while (*config) {
+        size_t length = strcspn(config, "\n"), shown = length;
+        bool hidden = holds_path(config);
+        if (hidden) shown = strcspn(config, ":") + 2;
+        for (size_t at = 0; at < shown; at += sizeof line - 1) {
+            snprintf(line, sizeof line, "%.*s", (int)(shown - at), config + at);
+            gr_html_text(page, line);
+        }
+        fputs(hidden ? "(a path, not shown here)\n" : "\n", page);
+        config += length + (config[length] == '\n');
+    }
+}
+
 static void write_provenance(const struct report *r) {
     FILE *page = r->page;
     const json_t *m = r->manifest;
@@ -310,7 +338,7 @@ static void write_provenance(const struct report *r) {
     write_stretches(r);
     write_software(r);
     fputs("<h2>Config</h2>\n<details class=\"card\"><summary>resolved.yaml</summary>\n<pre>", page);
-    gr_html_text(page, r->config);
+    write_config(page, r->config);
     fputs("</pre></details>\n", page);
 }
 

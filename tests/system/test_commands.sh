@@ -36,5 +36,9 @@ check "and resolves to itself" cmp resolved.yaml "$OUT"
 check "--set" exits 0 "$GRANARY" validate "$TOP/configs/synthetic.yaml" --set run.rounds=3 --resolved
 check "--set is used" prints "rounds: 3"
 check "train needs a config" exits 64 "$GRANARY" train
+check "an option that takes no value" exits 64 "$GRANARY" train --resume=yes x.yaml
+check "a letter that is no option" exits 64 "$GRANARY" train -x y.yaml
+check "it is named" says "-x"
+check "training with output to a full device" bash -c '"$GRANARY" train "$TOP/configs/synthetic.yaml" --set run.rounds=1 --run full >/dev/full 2>/dev/null; [ $? = 73 ]'
 check "output to a full device" bash -c '"$GRANARY" version >/dev/full 2>/dev/null; [ $? = 73 ]'
 finish

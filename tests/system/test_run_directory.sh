@@ -22,6 +22,7 @@ for key in round participants examples train_loss validation_loss test_loss test
     check "metrics have $key" equal "$(grep -c "\"$key\"" "$run/metrics.jsonl")" 6
 done
 check "nothing names this host" bash -c "! grep -rq \"\$(hostname)\" '$run'"
+check "the report shows no path" bash -c "! grep -qE 'train-images|test-images' '$run/report.html'"
 check "no temporary files" equal "$(find "$run" -name '*.tmp' | wc -l)" 0
 check "inspect the run" exits 0 "$GRANARY" inspect "$run"
 check "inspect the model" exits 0 "$GRANARY" inspect "$run/model.h5"
