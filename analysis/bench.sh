@@ -101,6 +101,7 @@ evaluate: {every: 0}
 checkpoint: {every: 0}
 YAML
     for _ in 1 2 3 4 5; do a_round 8 small.yaml 1 301; done | median | sed 's/^/granary, wall seconds a round: /'
+    column wall-last-301/metrics.jsonl total | median | sed 's/^/granary, median seconds.total of rank 0: /'
     for _ in 1 2 3 4 5; do rm -rf wall-last-*; wall 8 small.yaml 1; done | median |
         sed 's/^/granary, launch to the end of a run of one round, seconds: /'
     if have_torch; then
