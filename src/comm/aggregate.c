@@ -94,30 +94,39 @@ out:
     return status;
 }
 
+static gr_status make_local(struct gr_aggregator *aggregator) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = aggregator->comm;
+    GR_TRY(gr_allocate(aggregator->n_blocks, sizeof(int16_t), "exponents", &aggregator->exponents));
+    if (gr_comm_leads(comm) && comm->nodes > 1) {
+        GR_TRY(
+            gr_allocate(aggregator->n_blocks, sizeof(int16_t), "exponents", &aggregator->scratch));
+        GR_TRY(gr_relay_create(comm, aggregator->codec, aggregator->sums, aggregator->segment,
+                               aggregator->layout->size, &aggregator->relay));
+    }
+out:
+    return status;
+}
+
 gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *layout,
                                enum gr_encoding encoding, struct gr_aggregator **out) {
     gr_status status = GR_OK;
     struct gr_aggregator *aggregator = NULL;
     *out = NULL;
-    GR_TRY(gr_allocate_zero(1, sizeof *aggregator, "aggregator", &aggregator));
+    status = gr_allocate_zero(1, sizeof *aggregator, "aggregator", &aggregator);
+    if (aggregator) aggregator->window.win = MPI_WIN_NULL;
+    GR_TRY(gr_comm_agree(comm, status));
     aggregator->comm = comm;
     aggregator->layout = layout;
     aggregator->floats = encoding == GR_ENCODING_FLOAT32;
     aggregator->codec = aggregator->floats ? &gr_codec_float32 : &gr_codec_ring32;
-    aggregator->window.win = MPI_WIN_NULL;
     aggregator->n_blocks = (layout->size + GR_RING_BLOCK - 1) / GR_RING_BLOCK;
     aggregator->segment = smaller(SEGMENT, aggregator->n_blocks * GR_RING_BLOCK);
     aggregator->n_segments =
         layout->size > 0 ? (layout->size + aggregator->segment - 1) / aggregator->segment : 0;
     aggregator->lag = comm->nodes == 1 ? LAG_DECODE_ONE_NODE : LAG_DECODE;
     GR_TRY(make_window(aggregator));
-    GR_TRY(gr_allocate(aggregator->n_blocks, sizeof(int16_t), "exponents", &aggregator->exponents));
-    if (gr_comm_leads(comm) && comm->nodes > 1) {
-        GR_TRY(
-            gr_allocate(aggregator->n_blocks, sizeof(int16_t), "exponents", &aggregator->scratch));
-        GR_TRY(gr_relay_create(comm, aggregator->codec, aggregator->sums, aggregator->segment,
-                               layout->size, &aggregator->relay));
-    }
+    GR_TRY(gr_comm_agree(comm, make_local(aggregator)));
     *out = aggregator;
     aggregator = NULL;
 out:

@@ -22,6 +22,14 @@ enum { ROUND_SUMS = sizeof(struct round_sums) / sizeof(int64_t) };
 _Static_assert(sizeof(struct round_sums) == ROUND_SUMS * sizeof(int64_t),
                "round_sums is an array of int64_t");
 
+/* Adds a loss on the grid; every rank may bring as much without their sum leaving int64. */
+static gr_status add_loss(const struct gr_federation *f, int64_t *sum, int64_t loss) {
+    const int64_t most = INT64_MAX / gr_comm_size(f->comm);
+    if (__builtin_add_overflow(*sum, loss, sum) || *sum > most || *sum < -most)
+        return gr_fail(GR_ERROR_DATA, "the sum of losses is too large: the model has diverged");
+    return GR_OK;
+}
+
 /* Trains one silo into the next free update. */
 static gr_status train_silo(struct gr_federation *f, const struct gr_silo *silo, uint32_t round,
                             struct round_sums *sums) {
@@ -40,7 +48,7 @@ static gr_status train_silo(struct gr_federation *f, const struct gr_silo *silo,
     f->n_contributions++;
     f->roster.member[silo->id] = 1;
     sums->processed += (int64_t)result.processed;
-    sums->loss += loss;
+    GR_TRY(add_loss(f, &sums->loss, loss));
 out:
     return status;
 }
@@ -60,10 +68,11 @@ out:
     return status;
 }
 
-static void add_score(struct gr_score *sum, const struct gr_score *score) {
+static gr_status add_score(const struct gr_federation *f, struct gr_score *sum,
+                           const struct gr_score *score) {
     sum->examples += score->examples;
     sum->correct += score->correct;
-    sum->loss += score->loss;
+    return add_loss(f, &sum->loss, score->loss);
 }
 
 /* This rank's share of the test table, and its silos' validation rows. */
@@ -72,13 +81,13 @@ static gr_status evaluate_local(struct gr_federation *f, struct round_sums *sums
     struct gr_score score;
     if (f->data->test.n_rows > 0) {
         GR_TRY(gr_evaluate_rows(f->model, f->parameters, &f->data->test, &score));
-        add_score(&sums->test, &score);
+        GR_TRY(add_score(f, &sums->test, &score));
     }
     for (size_t i = 0; i < f->data->n_local; i++) {
         const struct gr_rows *rows = &f->data->local[i].validation;
         if (rows->n_rows == 0) continue;
         GR_TRY(gr_evaluate_rows(f->model, f->parameters, rows, &score));
-        add_score(&sums->validation, &score);
+        GR_TRY(add_score(f, &sums->validation, &score));
     }
 out:
     return status;
