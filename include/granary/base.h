@@ -21,10 +21,8 @@ extern "C" {
 
 #define GRANARY_VERSION "0.1.0"
 
-#define GR_CHECKED __attribute__((warn_unused_result))
-/* NOLINTBEGIN(bugprone-macro-parentheses): attributes take no parentheses */
-#define GR_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
-/* NOLINTEND(bugprone-macro-parentheses) */
+#define GR_CHECKED           __attribute__((warn_unused_result))
+#define GR_PRINTF(at, first) __attribute__((format(printf, at, first))) /* NOLINT: no () here */
 
 /* ---- status ------------------------------------------------------------------------------- */
 

@@ -116,6 +116,7 @@ gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *lay
     status = gr_allocate_zero(1, sizeof *aggregator, "aggregator", &aggregator);
     if (aggregator) aggregator->window.win = MPI_WIN_NULL;
     GR_TRY(gr_comm_agree(comm, status));
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): agreed on just now */
     aggregator->comm = comm;
     aggregator->layout = layout;
     aggregator->floats = encoding == GR_ENCODING_FLOAT32;

@@ -308,7 +308,7 @@ static bool holds_path(const char *line) {
 /* The config without the paths in it: the page is what people hand on. */
 static void write_config(FILE *page, const char *config) {
     char line[512];
-    while (*config) {
+    while (config && *config) {
         size_t length = strcspn(config, "\n"), shown = length;
         bool hidden = holds_path(config);
         if (hidden) shown = strcspn(config, ":") + 2;
