@@ -22,7 +22,7 @@ extern "C" {
 #define GRANARY_VERSION "0.1.0"
 
 #define GR_CHECKED           __attribute__((warn_unused_result))
-#define GR_PRINTF(at, first) __attribute__((format(printf, at, first))) /* NOLINT: no () here */
+#define GR_PRINTF(at, first) __attribute__((format(printf, at, first)))
 
 /* ---- status ------------------------------------------------------------------------------- */
 
@@ -38,7 +38,7 @@ extern "C" {
     X(GR_ERROR_CONFIG, 78, "bad config")
 
 typedef enum gr_status {
-#define GR_STATUS_ENUMERATOR(name, value, text) name = value,
+#define GR_STATUS_ENUMERATOR(name, value, text) name = (value),
     GR_STATUS_LIST(GR_STATUS_ENUMERATOR)
 #undef GR_STATUS_ENUMERATOR
 } gr_status;
