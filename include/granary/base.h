@@ -45,9 +45,6 @@ typedef enum gr_status {
 
 enum { GR_MESSAGE_MAX = 4096 };
 
-/* The short text of a status, e.g. "bad data". */
-const char *gr_status_text(gr_status status);
-
 /*
  * Records the message of a failure and returns `status`, so that a failing function can say
  * `return gr_fail(GR_ERROR_DATA, "%s: label %d, expected 0 to %d", path, found, last);`.

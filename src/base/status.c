@@ -8,17 +8,6 @@
 
 static _Thread_local char last_message[GR_MESSAGE_MAX];
 
-const char *gr_status_text(gr_status status) {
-    switch (status) {
-#define GR_STATUS_CASE(name, value, text)                                                          \
-    case name:                                                                                     \
-        return text;
-        GR_STATUS_LIST(GR_STATUS_CASE)
-#undef GR_STATUS_CASE
-    }
-    return "unknown status";
-}
-
 gr_status gr_fail(gr_status status, const char *format, ...) {
     /* An argument may be the message itself. */
     char text[GR_MESSAGE_MAX];
