@@ -26,7 +26,10 @@ extern "C" {
 
 /* ---- status ------------------------------------------------------------------------------- */
 
-/* The values are the exit codes of the command. */
+/*
+ * The values are the exit codes of the command; but for GR_LOST, which never leaves it: a collective
+ * was given up because the membership has changed, and is to be repeated on the new one.
+ */
 #define GR_STATUS_LIST(X)                                                                          \
     X(GR_OK, 0, "done")                                                                            \
     X(GR_ERROR_USAGE, 64, "usage")                                                                 \
@@ -34,6 +37,7 @@ extern "C" {
     X(GR_ERROR_INTERNAL, 70, "internal error")                                                     \
     X(GR_ERROR_WRITE, 73, "cannot write")                                                          \
     X(GR_STOPPED, 75, "stopped, resumable")                                                        \
+    X(GR_LOST, 76, "ranks were lost")                                                              \
     X(GR_ERROR_POLICY, 77, "refused by policy")                                                    \
     X(GR_ERROR_CONFIG, 78, "bad config")
 

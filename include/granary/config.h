@@ -30,6 +30,25 @@ enum gr_compute { GR_COMPUTE_FLOAT32, GR_COMPUTE_BFLOAT16 };
 enum gr_strategy_name { GR_STRATEGY_FEDAVG, GR_STRATEGY_FEDAVGM };
 enum gr_encoding { GR_ENCODING_RING32, GR_ENCODING_FLOAT32 };
 enum gr_placement { GR_PLACEMENT_BLOCK, GR_PLACEMENT_CYCLIC };
+/* A fault to be rehearsed, and where in a round it strikes. */
+enum gr_fault_kind {
+    GR_FAULT_KILL,   /* SIGKILL to the rank that hosts the silo */
+    GR_FAULT_STOP,   /* SIGSTOP; continued after `seconds`, 0: never */
+    GR_FAULT_DELAY,  /* the rank does nothing for `seconds` */
+    GR_FAULT_NAN,    /* the silo's update holds a NaN; point train only */
+    GR_FAULT_EXPLODE /* the silo's update is 1e38 everywhere; point train only */,
+    GR_FAULT_CORRUPT /* a byte of the newest checkpoint is flipped; point checkpoint only */
+};
+enum gr_fault_point {
+    GR_POINT_TRAIN,     /* before the silo trains */
+    GR_POINT_READY,     /* trained, before it reports */
+    GR_POINT_AGGREGATE, /* the roster is closed, before the sum */
+    GR_POINT_COMMIT,    /* the sum is there and agreed on, before the step */
+    GR_POINT_EVALUATE,  /* after the step */
+    GR_POINT_RECORD,    /* before the round's line is written */
+    GR_POINT_CHECKPOINT, /* before a checkpoint is written; corrupt: after it */
+    GR_POINT_RECOVER     /* the first time that a loss is recovered from in that round */
+};
 
 /* run: */
 struct gr_run_config {
@@ -38,6 +57,7 @@ struct gr_run_config {
     uint32_t rounds; /* >= 1 */
     char *directory; /* parent of run directories; default "runs" */
     enum gr_placement placement; /* silos to ranks; default block */
+    bool rehearsal;              /* faults are allowed; default false */
 };
 
 /* One table of rows on disk. idx: features and labels; hdf5: file. */
@@ -98,6 +118,30 @@ struct gr_train_config {
 
 struct gr_round_config {
     uint32_t participants; /* silos sampled per round; 0: all */
+    uint32_t quorum;       /* fewest silos in a round's sum, or the run stops; default 1 */
+    double deadline_s;     /* for all silos to have trained; those that have not are late; default
+                              3600, > 0 */
+    double collective_deadline_s; /* for a rank to do its part in a sum or record; default 60, > 0 */
+    double heartbeat_s; /* a rank that trains and gives no sign for so long is given up until it
+                           does; 0: only at deadline_s; default 30 */
+    bool respawn;       /* lost ranks are replaced by MPI_Comm_spawn; default false */
+    char *replay;       /* events.jsonl whose silos, round by round, take part; default "" */
+};
+
+/* Warnings in events.jsonl and progress: fewer than `participation` of the silos selected took part
+ * in `rounds` rounds running. */
+struct gr_alerts_config {
+    double participation; /* [0, 1]; default 0.5 */
+    uint32_t rounds;      /* >= 1; default 3 */
+};
+
+/* faults: a list; only with run.rehearsal. */
+struct gr_fault_config {
+    enum gr_fault_kind kind;
+    uint32_t silo, round;
+    enum gr_fault_point point; /* default train */
+    double after_s;            /* kill and stop: strikes so long after the point; default 0 */
+    double seconds;            /* of stop and delay; default 0 */
 };
 
 struct gr_strategy_config {
@@ -132,6 +176,9 @@ struct gr_config {
     struct gr_aggregation_config aggregation;
     struct gr_evaluate_config evaluate;
     struct gr_checkpoint_config checkpoint;
+    struct gr_alerts_config alerts;
+    struct gr_fault_config *faults;
+    unsigned faults_count;
 };
 
 /*
@@ -153,7 +200,8 @@ gr_status gr_config_to_yaml(const struct gr_config *config, char **out) GR_CHECK
 /*
  * BLAKE2b-256 over the settings that decide the bits of the model. Left out, and so free to change
  * between a run and its resumption: run.name, run.rounds, run.directory, run.placement,
- * aggregation.ranks_per_node, evaluate and checkpoint.
+ * run.rehearsal, all of round but participants, aggregation.ranks_per_node, evaluate, checkpoint,
+ * alerts and faults.
  */
 gr_status gr_config_digest(const struct gr_config *config,
                            unsigned char out[GR_DIGEST_BYTES]) GR_CHECKED;

@@ -17,7 +17,14 @@ extern "C" {
 /* One line of metrics.jsonl. NAN is written as null. */
 struct gr_metrics {
     uint32_t round; /* from 1 */
-    uint32_t participants;
+    uint32_t participants; /* silos in the sum */
+    uint32_t selected;     /* silos that were to take part */
+    /* Why the others did not, and who came back; of this round alone. */
+    uint32_t dropped;  /* their rank was lost in this round */
+    uint32_t late;     /* not ready at the deadline */
+    uint32_t sat_out;  /* an update or data that must not enter a sum */
+    uint32_t returned; /* take part again from this round on */
+    uint32_t recoveries; /* sums and records that were repeated on fewer ranks */
     uint64_t examples;  /* sum of the participants' rows */
     uint64_t processed; /* rows trained on, over epochs */
     double train_loss;
@@ -34,10 +41,16 @@ struct gr_metrics {
 struct gr_metrics_file; /* opaque */
 /*
  * Opens PATH for appending; lines of rounds after `rounds_done` (a run that is resumed from an
- * earlier checkpoint) and a torn last line are removed first, through a temporary file.
+ * earlier checkpoint) and a torn last line are removed first. The file is always written anew
+ * through a temporary name, so that a former writer that wakes up late writes into a file that is
+ * no longer there.
  */
 gr_status gr_metrics_open(const char *path, uint32_t rounds_done,
                           struct gr_metrics_file **out) GR_CHECKED;
+/*
+ * What the disk refuses (full, over quota) is kept in memory and written before the next line that
+ * fits; append then returns GR_OK, and *behind tells how many lines wait (gr_metrics_behind).
+ */
 gr_status gr_metrics_append(struct gr_metrics_file *file,
                             const struct gr_metrics *metrics) GR_CHECKED;
 /* Writes the last line appended anew: what a round cost may be known only after its checkpoint, and
@@ -47,17 +60,35 @@ gr_status gr_metrics_amend(struct gr_metrics_file *file,
 /* fsync: what is on disk after a power failure must not be a checkpoint without its line. */
 gr_status gr_metrics_sync(struct gr_metrics_file *file) GR_CHECKED;
 void gr_metrics_close(struct gr_metrics_file *file);
+/* Lines that wait in memory because the disk refused them; 0: all are written. */
+size_t gr_metrics_behind(const struct gr_metrics_file *file);
 
 /*
  * events.jsonl: {"n", "time", "event", "round", ..., "previous", "hash"}; hash is the BLAKE2b-256
  * of the line without it, previous the hash of the line before, 64 zeros for the first.
  */
 struct gr_events_file; /* opaque */
+/* Written anew as gr_metrics_open does, and for the same reason; lines that the disk refuses wait
+ * in memory likewise, in their order in the chain. */
 gr_status gr_events_open(const char *path, struct gr_events_file **out) GR_CHECKED;
 /* detail: further members as JSON object text, or NULL. */
 gr_status gr_events_append(struct gr_events_file *file, const char *event, uint32_t round,
                            const char *detail) GR_CHECKED;
 void gr_events_close(struct gr_events_file *file);
+size_t gr_events_behind(const struct gr_events_file *file);
+
+/*
+ * Who did not take part, from the events of a run, to be replayed: event "partial" of round r has
+ * the member "absent", a list of pseudonyms ("silo-017") that were selected and are not in the sum.
+ * An event "started", "resumed" or "restarted" of round k takes back what was said of rounds
+ * after k, and a later "partial" of the same round replaces an earlier one. absent: n_silos flags,
+ * cleared first. Errors: GR_ERROR_DATA with file and line.
+ */
+struct gr_replay; /* opaque */
+gr_status gr_replay_open(const char *path, uint32_t n_silos, struct gr_replay **out) GR_CHECKED;
+void gr_replay_absent(const struct gr_replay *replay, uint32_t round, uint8_t *absent);
+void gr_replay_close(struct gr_replay *replay);
+
 /* Checks the chain; *broken_line is the first bad line, 0 if none. */
 gr_status gr_events_verify(const char *path, size_t *broken_line) GR_CHECKED;
 
@@ -67,6 +98,8 @@ struct gr_progress; /* opaque */
 gr_status gr_progress_create(FILE *stream, uint32_t rounds, uint32_t rounds_done,
                              struct gr_progress **out) GR_CHECKED;
 void gr_progress_round(struct gr_progress *progress, const struct gr_metrics *metrics);
+/* A line of its own among the rounds: "round 7: 2 silos lost". */
+void gr_progress_say(struct gr_progress *progress, const char *text);
 /* Ends the line, and prints the closing summary. */
 void gr_progress_finish(struct gr_progress *progress, const char *run_path,
                         const char *model_digest);

@@ -34,7 +34,14 @@ struct gr_state {
 
 /*
  * Collective. Writes DIR/round-NNNNNN.h5, each rank its slab of every tensor; then removes all but
- * the newest `keep`. Errors: GR_ERROR_WRITE, with the previous checkpoints untouched.
+ * the newest `keep`. Errors: GR_ERROR_WRITE, with the previous checkpoints untouched; GR_LOST, when
+ * ranks were lost: to be called again by those left.
+ *
+ * No rank ever waits for another inside the HDF5 library, which knows no deadline: rank 0 lays the
+ * file out, then each rank opens it by itself with the parallel library's MPI-IO driver over
+ * MPI_COMM_SELF and writes its slabs into room that exists; between the steps they agree through
+ * gr_comm_agree. The temporary name holds `attempt`, so that a rank that was given up and wakes up
+ * writes into a file that nobody will publish.
  *
  * Layout of the file: /global/parameters/<tensor> (float32, the tensor's shape),
  * /global/server/<name>/<tensor>, /silos/rounds (uint32), /global/digests (one BLAKE2b-256 for each
@@ -42,7 +49,7 @@ struct gr_state {
  * "granary-checkpoint", "version", "round", "architecture", "config_digest".
  */
 gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struct gr_state *state,
-                              uint32_t keep) GR_CHECKED;
+                              uint32_t keep, uint32_t attempt) GR_CHECKED;
 
 /*
  * Collective. Reads the newest checkpoint of `dir` that is whole into the vectors of `state`, whose
@@ -83,7 +90,26 @@ struct gr_run_directory; /* opaque: path, lock */
  */
 gr_status gr_run_directory_open(const struct gr_config *config, const char *path, bool resume,
                                 struct gr_run_directory **out) GR_CHECKED;
+/*
+ * For a rank that takes over from a rank 0 that was lost: the directory is entered as it is. The lock
+ * is taken if it is free; a former rank 0 that is only suspended still holds it, which keeps others
+ * out just as well. `gr_run_directory_relock` tries again.
+ */
+gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory **out) GR_CHECKED;
+void gr_run_directory_relock(struct gr_run_directory *run);
 const char *gr_run_directory_path(const struct gr_run_directory *run);
+
+/*
+ * Membership changes are claimed in the run directory, so that of two groups of ranks that have
+ * lost sight of each other only one goes on: PATH/claims/NNNNNN-EEEEEE (nonce of the start, epoch)
+ * is created exclusively. *granted false: another has it. start: tells the claims of one start of
+ * the program from those of earlier ones.
+ */
+gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) GR_CHECKED;
+/* Whether an epoch after `epoch` has been claimed: who wants to write must then not. */
+bool gr_run_superseded(const char *path, uint64_t start, uint32_t epoch);
+/* Removes all claims, at the end of a run. */
+void gr_run_claims_clear(const char *path);
 void gr_run_directory_close(struct gr_run_directory *run);
 
 /* What ran, for manifest.json. All borrowed. */
@@ -102,6 +128,8 @@ struct gr_manifest {
     uint32_t rounds_done;
     const char *model_digest; /* hex, NULL until known */
     const int32_t *host_of;   /* rank of each silo; n_silos */
+    const char *detection;    /* how lost ranks are found, e.g. "process table, ulfm, deadlines" */
+    const char *job;          /* id of the batch job, NULL: none */
 };
 /* Rank 0 only. Writes DIR/manifest.json whole. Earlier stretches of a resumed run are kept. */
 gr_status gr_manifest_write(const struct gr_run_directory *run,
