@@ -32,20 +32,20 @@ enum gr_encoding { GR_ENCODING_RING32, GR_ENCODING_FLOAT32 };
 enum gr_placement { GR_PLACEMENT_BLOCK, GR_PLACEMENT_CYCLIC };
 /* A fault to be rehearsed, and where in a round it strikes. */
 enum gr_fault_kind {
-    GR_FAULT_KILL,   /* SIGKILL to the rank that hosts the silo */
-    GR_FAULT_STOP,   /* SIGSTOP; continued after `seconds`, 0: never */
-    GR_FAULT_DELAY,  /* the rank does nothing for `seconds` */
-    GR_FAULT_NAN,    /* the silo's update holds a NaN; point train only */
+    GR_FAULT_KILL,  /* SIGKILL to the rank that hosts the silo */
+    GR_FAULT_STOP,  /* SIGSTOP; continued after `seconds`, 0: never */
+    GR_FAULT_DELAY, /* the rank does nothing for `seconds` */
+    GR_FAULT_NAN,   /* the silo's update holds a NaN; point train only */
     GR_FAULT_EXPLODE /* the silo's update is 1e38 everywhere; point train only */,
     GR_FAULT_CORRUPT /* a byte of the newest checkpoint is flipped; point checkpoint only */
 };
 enum gr_fault_point {
-    GR_POINT_TRAIN,     /* before the silo trains */
-    GR_POINT_READY,     /* trained, before it reports */
-    GR_POINT_AGGREGATE, /* the roster is closed, before the sum */
-    GR_POINT_COMMIT,    /* the sum is there and agreed on, before the step */
-    GR_POINT_EVALUATE,  /* after the step */
-    GR_POINT_RECORD,    /* before the round's line is written */
+    GR_POINT_TRAIN,      /* before the silo trains */
+    GR_POINT_READY,      /* trained, before it reports */
+    GR_POINT_AGGREGATE,  /* the roster is closed, before the sum */
+    GR_POINT_COMMIT,     /* the sum is there and agreed on, before the step */
+    GR_POINT_EVALUATE,   /* after the step */
+    GR_POINT_RECORD,     /* before the round's line is written */
     GR_POINT_CHECKPOINT, /* before a checkpoint is written; corrupt: after it */
     GR_POINT_RECOVER     /* the first time that a loss is recovered from in that round */
 };
@@ -121,7 +121,8 @@ struct gr_round_config {
     uint32_t quorum;       /* fewest silos in a round's sum, or the run stops; default 1 */
     double deadline_s;     /* for all silos to have trained; those that have not are late; default
                               3600, > 0 */
-    double collective_deadline_s; /* for a rank to do its part in a sum or record; default 60, > 0 */
+    double
+        collective_deadline_s; /* for a rank to do its part in a sum or record; default 60, > 0 */
     double heartbeat_s; /* a rank that trains and gives no sign for so long is given up until it
                            does; 0: only at deadline_s; default 30 */
     bool respawn;       /* lost ranks are replaced by MPI_Comm_spawn; default false */

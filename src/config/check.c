@@ -58,6 +58,10 @@ static bool name_holds(const struct gr_node *node, const cyaml_schema_value_t *s
     return false;
 }
 
+static bool is_true_or_false(const struct gr_node *node) {
+    return strcmp(node->text, "true") == 0 || strcmp(node->text, "false") == 0;
+}
+
 static bool text_holds(const struct gr_node *node, const cyaml_schema_value_t *schema) {
     for (size_t i = 0; i < node->length; i++)
         if ((unsigned char)node->text[i] < 0x20 || node->text[i] == 0x7F) return false;
@@ -77,6 +81,8 @@ static bool scalar_holds(const struct gr_node *node, const cyaml_schema_value_t 
         return real_holds(node, setting);
     case CYAML_ENUM:
         return name_holds(node, schema);
+    case CYAML_BOOL:
+        return is_true_or_false(node);
     default:
         return text_holds(node, schema);
     }
@@ -108,6 +114,7 @@ static gr_status fill(struct gr_node *node, const cyaml_schema_value_t *schema, 
         if (!text)
             text = schema->type == CYAML_STRING ? ""
                    : schema->type == CYAML_ENUM ? schema->enumeration.strings[0].str
+                   : schema->type == CYAML_BOOL ? "false"
                                                 : "1";
         node->quoted = schema->type == CYAML_STRING;
         GR_TRY(gr_node_set_text(node, text, strlen(text)));
@@ -146,15 +153,22 @@ static size_t keys_of(const cyaml_schema_field_t *fields, const char *keys[GR_FI
     return n;
 }
 
-/* The setting of any section that has the key `word`, or else the one nearest to it; or NULL. */
+/*
+ * The setting of any section that has the key `word`, or else the one nearest to it; or NULL.
+ * Those of lists' entries are left out: a "silo" in data is not one of a fault.
+ */
 static const char *find_elsewhere(const char *word, bool exactly) {
-    const char *keys[GR_SETTINGS_MAX] = {NULL};
-    size_t n = gr_settings_count;
-    for (size_t i = 0; i < n; i++)
-        keys[i] = strrchr(gr_settings[i].path, '.') + 1;
+    const char *keys[GR_SETTINGS_MAX] = {NULL}, *paths[GR_SETTINGS_MAX] = {NULL};
+    size_t n = 0;
+    for (size_t i = 0; i < gr_settings_count; i++) {
+        if (strchr(gr_settings[i].path, '[')) continue;
+        paths[n] = gr_settings[i].path;
+        keys[n] = strrchr(paths[n], '.') + 1;
+        n++;
+    }
     const char *nearest = exactly ? NULL : gr_text_nearest(word, keys, n);
     for (size_t i = 0; i < n; i++)
-        if (exactly ? strcmp(keys[i], word) == 0 : keys[i] == nearest) return gr_settings[i].path;
+        if (exactly ? strcmp(keys[i], word) == 0 : keys[i] == nearest) return paths[i];
     return NULL;
 }
 

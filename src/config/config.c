@@ -242,6 +242,7 @@ static const char *scalar_text(const cyaml_schema_value_t *schema, const char *d
     uint32_t narrow;
     uint64_t wide;
     double real;
+    bool yes;
     char *text;
     switch (schema->type) {
     case CYAML_UINT:
@@ -263,6 +264,9 @@ static const char *scalar_text(const cyaml_schema_value_t *schema, const char *d
             if (schema->enumeration.strings[i].val == narrow)
                 return schema->enumeration.strings[i].str;
         return "";
+    case CYAML_BOOL:
+        memcpy(&yes, data, sizeof yes);
+        return yes ? "true" : "false";
     default:
         memcpy(&text, data, sizeof text);
         return text ? text : "";

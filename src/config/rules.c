@@ -12,6 +12,9 @@
 
 enum { NAME_MAX_BYTES = 64 };
 
+/* Shorter ones would give up ranks that the system merely did not run for a while. */
+#define HEARTBEAT_MIN_S 0.1
+
 struct rules {
     const struct gr_config *config;
     struct gr_node *root;
@@ -189,6 +192,85 @@ static void check_train(const struct rules *r) {
                r->config->round.participants, r->config->data.silos);
 }
 
+static void check_round(const struct rules *r) {
+    const struct gr_round_config *round = &r->config->round;
+    bool sampled = round->participants > 0;
+    uint32_t most = sampled ? round->participants : r->config->data.silos;
+    if (most > 0 && round->quorum > most && sound(r, "round.quorum") &&
+        sound(r, "round.participants") && sound(r, "data.silos"))
+        REFUSE(r, "round.quorum", "found %u, allowed 1 to %u (%s)", round->quorum, most,
+               sampled ? "round.participants" : "data.silos");
+    if (round->heartbeat_s > 0 && round->heartbeat_s < HEARTBEAT_MIN_S &&
+        sound(r, "round.heartbeat_s"))
+        REFUSE(r, "round.heartbeat_s", "found %g, allowed 0 (none) or at least %g",
+               round->heartbeat_s, HEARTBEAT_MIN_S);
+}
+
+/* ---- faults ------------------------------------------------------------------------------- */
+
+/* A fault of the list: its path, and its node, which knows the places. */
+struct fault {
+    const struct gr_fault_config *config;
+    const struct gr_node *node;
+    char path[32];
+};
+
+static bool fault_sound(const struct fault *fault, const char *key) {
+    const struct gr_node *child = gr_node_child(fault->node, key, strlen(key));
+    return child && !child->broken;
+}
+
+static void refuse_fault(const struct rules *r, const struct fault *fault, const char *key,
+                         const char *what) {
+    char path[64];
+    const struct gr_node *child = gr_node_child(fault->node, key, strlen(key));
+    bool given = child->place.line > 0 || child->place.override;
+    snprintf(path, sizeof path, "%s.%s", fault->path, key);
+    gr_broken_add(r->broken, given ? child->place : fault->node->place, path, "%s", what);
+}
+
+/* Some kinds strike at one point only. */
+static void check_point(const struct rules *r, const struct fault *fault) {
+    char what[96];
+    const struct gr_fault_config *f = fault->config;
+    bool update = f->kind == GR_FAULT_NAN || f->kind == GR_FAULT_EXPLODE;
+    bool wrong = (update && f->point != GR_POINT_TRAIN) ||
+                 (f->kind == GR_FAULT_CORRUPT && f->point != GR_POINT_CHECKPOINT);
+    if (!wrong || !fault_sound(fault, "kind") || !fault_sound(fault, "point")) return;
+    snprintf(what, sizeof what, "found %s, allowed only %s with kind %s",
+             gr_node_child(fault->node, "point", 5)->text, update ? "train" : "checkpoint",
+             gr_node_child(fault->node, "kind", 4)->text);
+    refuse_fault(r, fault, "point", what);
+}
+
+static void check_fault(const struct rules *r, const struct fault *fault) {
+    char what[96];
+    const struct gr_fault_config *f = fault->config;
+    uint32_t silos = r->config->data.silos;
+    if (f->silo >= silos && silos > 0 && sound(r, "data.silos") && fault_sound(fault, "silo")) {
+        snprintf(what, sizeof what, "found %u, allowed 0 to %u (data.silos is %u)", f->silo,
+                 silos - 1, silos);
+        refuse_fault(r, fault, "silo", what);
+    }
+    check_point(r, fault);
+    if (f->kind == GR_FAULT_DELAY && !(f->seconds > 0) && fault_sound(fault, "kind") &&
+        fault_sound(fault, "seconds"))
+        refuse_fault(r, fault, "seconds", "found 0, allowed more than 0 with kind delay");
+}
+
+static void check_faults(const struct rules *r) {
+    const struct gr_config *config = r->config;
+    const struct gr_node *list = gr_node_at(r->root, "faults"), *node = list->child;
+    if (config->faults_count > 0 && !config->run.rehearsal && sound(r, "run.rehearsal"))
+        REFUSE(r, "faults", "found %u, allowed none unless run.rehearsal is true",
+               config->faults_count);
+    for (unsigned i = 0; i < config->faults_count && node; i++, node = node->next) {
+        struct fault fault = {&config->faults[i], node, ""};
+        snprintf(fault.path, sizeof fault.path, "faults[%u]", i);
+        check_fault(r, &fault);
+    }
+}
+
 void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_broken *broken) {
     struct rules r = {config, root, broken};
     const struct gr_node *epochs = gr_node_at(root, "train.epochs");
@@ -199,4 +281,6 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_data(&r);
     check_model(&r);
     check_train(&r);
+    check_round(&r);
+    check_faults(&r);
 }

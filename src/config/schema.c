@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXT_MAX = 4096, HIDDEN_MAX = 32, SILO_TABLES_MAX = 10000 };
+enum { TEXT_MAX = 4096, HIDDEN_MAX = 32, SILO_TABLES_MAX = 10000, FAULTS_MAX = 64 };
 
 /* ---- names of values ---------------------------------------------------------------------- */
 
@@ -29,6 +29,14 @@ static const cyaml_strval_t encodings[] = {{"ring32", GR_ENCODING_RING32},
                                            {"float32", GR_ENCODING_FLOAT32}};
 static const cyaml_strval_t placements[] = {{"block", GR_PLACEMENT_BLOCK},
                                             {"cyclic", GR_PLACEMENT_CYCLIC}};
+static const cyaml_strval_t fault_kinds[] = {
+    {"kill", GR_FAULT_KILL}, {"stop", GR_FAULT_STOP},       {"delay", GR_FAULT_DELAY},
+    {"nan", GR_FAULT_NAN},   {"explode", GR_FAULT_EXPLODE}, {"corrupt", GR_FAULT_CORRUPT}};
+static const cyaml_strval_t fault_points[] = {
+    {"train", GR_POINT_TRAIN},           {"ready", GR_POINT_READY},
+    {"aggregate", GR_POINT_AGGREGATE},   {"commit", GR_POINT_COMMIT},
+    {"evaluate", GR_POINT_EVALUATE},     {"record", GR_POINT_RECORD},
+    {"checkpoint", GR_POINT_CHECKPOINT}, {"recover", GR_POINT_RECOVER}};
 
 static const char *name_of(const cyaml_strval_t *names, size_t n, int64_t value) {
     for (size_t i = 0; i < n; i++)
@@ -62,6 +70,7 @@ const char *gr_partition_text(enum gr_partition_method method) {
 #define WHOLE(type, member)      CYAML_FIELD_UINT(#member, CYAML_FLAG_DEFAULT, struct type, member)
 #define NAMED(type, key, member) CYAML_FIELD_UINT(key, CYAML_FLAG_DEFAULT, struct type, member)
 #define REAL(type, member)       CYAML_FIELD_FLOAT(#member, CYAML_FLAG_DEFAULT, struct type, member)
+#define YES_NO(type, member)     CYAML_FIELD_BOOL(#member, CYAML_FLAG_DEFAULT, struct type, member)
 #define TEXT(type, member)                                                                         \
     CYAML_FIELD_STRING_PTR(#member, CYAML_FLAG_POINTER, struct type, member, 0, TEXT_MAX)
 #define ONE_OF(type, member, names)                                                                \
@@ -77,6 +86,7 @@ static const cyaml_schema_field_t run_fields[] = {
     WHOLE(gr_run_config, rounds),
     TEXT(gr_run_config, directory),
     ONE_OF(gr_run_config, placement, placements),
+    YES_NO(gr_run_config, rehearsal),
     CYAML_FIELD_END,
 };
 
@@ -144,8 +154,10 @@ static const cyaml_schema_field_t train_fields[] = {
 };
 
 static const cyaml_schema_field_t round_fields[] = {
-    WHOLE(gr_round_config, participants),
-    CYAML_FIELD_END,
+    WHOLE(gr_round_config, participants), WHOLE(gr_round_config, quorum),
+    REAL(gr_round_config, deadline_s),    REAL(gr_round_config, collective_deadline_s),
+    REAL(gr_round_config, heartbeat_s),   YES_NO(gr_round_config, respawn),
+    TEXT(gr_round_config, replay),        CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t strategy_fields[] = {
@@ -172,6 +184,25 @@ static const cyaml_schema_field_t checkpoint_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t alerts_fields[] = {
+    REAL(gr_alerts_config, participation),
+    WHOLE(gr_alerts_config, rounds),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t fault_fields[] = {
+    ONE_OF(gr_fault_config, kind, fault_kinds),
+    WHOLE(gr_fault_config, silo),
+    WHOLE(gr_fault_config, round),
+    ONE_OF(gr_fault_config, point, fault_points),
+    REAL(gr_fault_config, after_s),
+    REAL(gr_fault_config, seconds),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t fault_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct gr_fault_config, fault_fields)};
+
 static const cyaml_schema_field_t config_fields[] = {
     SECTION(gr_config, run, run_fields),
     SECTION(gr_config, data, data_fields),
@@ -182,6 +213,8 @@ static const cyaml_schema_field_t config_fields[] = {
     SECTION(gr_config, aggregation, aggregation_fields),
     SECTION(gr_config, evaluate, evaluate_fields),
     SECTION(gr_config, checkpoint, checkpoint_fields),
+    SECTION(gr_config, alerts, alerts_fields),
+    LIST(gr_config, faults, &fault_entry, FAULTS_MAX),
     CYAML_FIELD_END,
 };
 
@@ -201,6 +234,7 @@ enum {
     SILOS_MAX = 1000000,
     ROUNDS_MAX = 10000000,
     WIDTH_MAX = 65536,
+    SECONDS_MAX = 1000000,
     RATE_MAX = 1000, /* of a learning rate and the like: beyond it there is no sense, and float32
                         runs out of range */
 };
@@ -211,6 +245,7 @@ const struct gr_setting gr_settings[] = {
     {.path = "run.rounds", .flags = REQUIRED | CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
     {.path = "run.directory", .standard = "runs", .flags = CHANGEABLE},
     {.path = "run.placement", .standard = "block", .flags = CHANGEABLE},
+    {.path = "run.rehearsal", .standard = "false", .flags = CHANGEABLE},
     {.path = "data.source", .flags = REQUIRED},
     /* Its default says "as many as there are tables". */
     {.path = "data.silos", .standard = "0", FROM_TO(1, SILOS_MAX)},
@@ -246,6 +281,18 @@ const struct gr_setting gr_settings[] = {
     {.path = "train.epochs", .standard = "1", FROM_TO(0, 1000000)},
     {.path = "train.steps", .standard = "0", FROM_TO(0, 1000000000)},
     {.path = "round.participants", .standard = "0", FROM_TO(0, SILOS_MAX)},
+    {.path = "round.quorum", .standard = "1", .flags = CHANGEABLE, FROM_TO(1, SILOS_MAX)},
+    {.path = "round.deadline_s",
+     .standard = "3600",
+     .flags = ABOVE | CHANGEABLE,
+     BETWEEN(0, SECONDS_MAX)},
+    {.path = "round.collective_deadline_s",
+     .standard = "60",
+     .flags = ABOVE | CHANGEABLE,
+     BETWEEN(0, SECONDS_MAX)},
+    {.path = "round.heartbeat_s", .standard = "30", .flags = CHANGEABLE, BETWEEN(0, SECONDS_MAX)},
+    {.path = "round.respawn", .standard = "false", .flags = CHANGEABLE},
+    {.path = "round.replay", .flags = CHANGEABLE},
     {.path = "strategy.name", .standard = "fedavg"},
     {.path = "strategy.server_learning_rate",
      .standard = "1",
@@ -260,6 +307,14 @@ const struct gr_setting gr_settings[] = {
     {.path = "evaluate.every", .standard = "1", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
     {.path = "checkpoint.every", .standard = "1", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
     {.path = "checkpoint.keep", .standard = "2", .flags = CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
+    {.path = "alerts.participation", .standard = "0.5", .flags = CHANGEABLE, BETWEEN(0, 1)},
+    {.path = "alerts.rounds", .standard = "3", .flags = CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
+    {.path = "faults[].kind", .flags = REQUIRED | CHANGEABLE},
+    {.path = "faults[].silo", .flags = REQUIRED | CHANGEABLE, FROM_TO(0, SILOS_MAX - 1)},
+    {.path = "faults[].round", .flags = REQUIRED | CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
+    {.path = "faults[].point", .standard = "train", .flags = CHANGEABLE},
+    {.path = "faults[].after_s", .standard = "0", .flags = CHANGEABLE, BETWEEN(0, SECONDS_MAX)},
+    {.path = "faults[].seconds", .standard = "0", .flags = CHANGEABLE, BETWEEN(0, SECONDS_MAX)},
 };
 
 const size_t gr_settings_count = COUNT(gr_settings);
@@ -274,13 +329,21 @@ _Static_assert(COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_
                    COUNT(strategy_fields) <= GR_FIELDS_MAX &&
                    COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
                    COUNT(evaluate_fields) <= GR_FIELDS_MAX &&
-                   COUNT(checkpoint_fields) <= GR_FIELDS_MAX,
+                   COUNT(checkpoint_fields) <= GR_FIELDS_MAX &&
+                   COUNT(alerts_fields) <= GR_FIELDS_MAX && COUNT(fault_fields) <= GR_FIELDS_MAX,
                "a section of more keys than GR_FIELDS_MAX");
+
+/* "faults[].kind" stands for the kind of every fault. */
+static bool stands_for(const char *setting, const char *path) {
+    for (; *setting && *setting == *path; setting++, path++)
+        if (*path == '[') path += strspn(path + 1, "0123456789");
+    return *setting == *path;
+}
 
 const struct gr_setting *gr_setting_find(const char *path) {
     static const struct gr_setting none = {.path = ""};
     for (size_t i = 0; i < gr_settings_count; i++)
-        if (strcmp(gr_settings[i].path, path) == 0) return &gr_settings[i];
+        if (stands_for(gr_settings[i].path, path)) return &gr_settings[i];
     return &none;
 }
 
@@ -319,6 +382,9 @@ void gr_setting_allowed(const cyaml_schema_value_t *schema, const struct gr_sett
                  : i + 1 == schema->enumeration.count ? " or "
                                                       : ", ",
                  schema->enumeration.strings[i].str);
+        break;
+    case CYAML_BOOL:
+        snprintf(out, size, "true or false");
         break;
     case CYAML_SEQUENCE:
         gr_setting_allowed(schema->sequence.entry, setting, words, sizeof words);

@@ -19,11 +19,11 @@ enum {
 };
 
 /* The most settings there are, and keys of a section with the one that ends them. */
-enum { GR_SETTINGS_MAX = 64, GR_FIELDS_MAX = 16 };
+enum { GR_SETTINGS_MAX = 96, GR_FIELDS_MAX = 16 };
 
 /* The bounds are those of the value, or of each value in a list. */
 struct gr_setting {
-    const char *path;
+    const char *path;     /* "[]" in it: of each entry of that list */
     const char *standard; /* default; NULL for an empty text or list, or where one is required */
     unsigned flags;
     uint64_t whole_low, whole_high;
@@ -37,8 +37,8 @@ extern const struct gr_setting gr_settings[];
 extern const size_t gr_settings_count;
 
 /*
- * The setting at "data.partition.alpha"; for sections and what lies in silo_tables one without
- * default and bounds, never NULL.
+ * The setting at "data.partition.alpha" or "faults[3].kind"; for sections and what lies in
+ * silo_tables one without default and bounds, never NULL.
  */
 const struct gr_setting *gr_setting_find(const char *path);
 

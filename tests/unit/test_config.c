@@ -16,15 +16,15 @@ static const struct {
 } broken[] = {
     /* keys */
     {"run: {rounds: 2, sed: 3}", "t.yaml:1: run.sed: found an unknown key, allowed name, seed, "
-                                 "rounds, directory, placement; nearest is run.seed"},
+                                 "rounds, directory, placement, rehearsal; nearest is run.seed"},
     {"run: {roundz: 2}", "t.yaml:1: run.roundz: found an unknown key, allowed name, seed, rounds, "
-                         "directory, placement; nearest is run.rounds"},
+                         "directory, placement, rehearsal; nearest is run.rounds"},
     {"rond: {participants: 2}",
      "t.yaml:5: rond: found an unknown key, allowed run, data, model, train, round, strategy, "
-     "aggregation, evaluate, checkpoint; nearest is round"},
+     "aggregation, evaluate, checkpoint, alerts, faults; nearest is round"},
     {"learning_rate: 1",
      "t.yaml:5: learning_rate: found an unknown key, allowed run, data, model, train, round, "
-     "strategy, aggregation, evaluate, checkpoint; nearest is train.learning_rate"},
+     "strategy, aggregation, evaluate, checkpoint, alerts, faults; nearest is train.learning_rate"},
     {"evaluate: {epochs: 3}",
      "t.yaml:5: evaluate.epochs: found an unknown key, allowed every; nearest is train.epochs"},
     {"checkpoint: {qqqqqqqq: 1}",
@@ -47,9 +47,9 @@ static const struct {
      "t.yaml:4: train.batch_size: found nothing, " WHOLE("1", "65536")},
     /* types */
     {"run: 5", "t.yaml:1: run: found 5, allowed a section of name, seed, rounds, directory, "
-               "placement"},
-    {"run: [5]", "t.yaml:1: run: found a list, allowed a section of name, seed, rounds, "
-                 "directory, placement"},
+               "placement, rehearsal"},
+    {"run: [5]", "t.yaml:1: run: found a list, allowed a section of name, seed, rounds, directory, "
+                 "placement, rehearsal"},
     {"run: {rounds: abc}", "t.yaml:1: run.rounds: found \"abc\", " WHOLE("1", "10000000")},
     {"run: {rounds: [1]}", "t.yaml:1: run.rounds: found a list, " WHOLE("1", "10000000")},
     {"run: {rounds: {a: 1}}", "t.yaml:1: run.rounds: found a section, " WHOLE("1", "10000000")},
@@ -390,6 +390,16 @@ START_TEST(test_defaults) {
     ck_assert_uint_eq(c->evaluate.every, 1);
     ck_assert_uint_eq(c->checkpoint.every, 1);
     ck_assert_uint_eq(c->checkpoint.keep, 2);
+    ck_assert(!c->run.rehearsal);
+    ck_assert_uint_eq(c->round.quorum, 1);
+    ck_assert_double_eq(c->round.deadline_s, 3600);
+    ck_assert_double_eq(c->round.collective_deadline_s, 60);
+    ck_assert_double_eq(c->round.heartbeat_s, 30);
+    ck_assert(!c->round.respawn);
+    ck_assert_str_eq(c->round.replay, "");
+    ck_assert_double_eq(c->alerts.participation, 0.5);
+    ck_assert_uint_eq(c->alerts.rounds, 3);
+    ck_assert_uint_eq(c->faults_count, 0);
     gr_config_free(c);
 }
 END_TEST
@@ -518,10 +528,12 @@ static const struct {
     {"run.rounds=0", "--set run.rounds: found 0, " WHOLE("1", "10000000")},
     {"run.rounds=", "--set run.rounds: found nothing, " WHOLE("1", "10000000")},
     {"run.roundz=3", "--set run.roundz: found an unknown key, allowed name, seed, rounds, "
-                     "directory, placement; nearest is run.rounds"},
-    {"rounds=3", "--set rounds: found an unknown key, allowed run, data, model, train, round, "
-                 "strategy, aggregation, evaluate, checkpoint; nearest is run.rounds"},
-    {"run=3", "--set run: found 3, allowed a section of name, seed, rounds, directory, placement"},
+                     "directory, placement, rehearsal; nearest is run.rounds"},
+    {"rounds=3",
+     "--set rounds: found an unknown key, allowed run, data, model, train, round, "
+     "strategy, aggregation, evaluate, checkpoint, alerts, faults; nearest is run.rounds"},
+    {"run=3", "--set run: found 3, allowed a section of name, seed, rounds, directory, placement, "
+              "rehearsal"},
     {"run={seed: 4}", "--set run: run.rounds: found nothing, " WHOLE("1", "10000000")},
     {"model={type: mlp, hidden: [1, x]}",
      "--set model: model.hidden[1]: found \"x\", " WHOLE("1", "65536")},

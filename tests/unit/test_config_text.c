@@ -80,6 +80,20 @@ static const struct {
     {{"evaluate.every=3"}, true},
     {{"checkpoint.every=3"}, true},
     {{"checkpoint.keep=3"}, true},
+    {{"run.rehearsal=true"}, true},
+    {{"round.quorum=2"}, true},
+    {{"round.deadline_s=1.5"}, true},
+    {{"round.collective_deadline_s=0.5"}, true},
+    {{"round.heartbeat_s=0"}, true},
+    {{"round.respawn=true"}, true},
+    {{"round.replay=runs/a b/events.jsonl"}, true},
+    {{"alerts.participation=0.25"}, true},
+    {{"alerts.rounds=4"}, true},
+    {{"faults=[{kind: kill, silo: 0, round: 1}]", "run.rehearsal=true"}, true},
+    {{"faults=[{kind: corrupt, silo: 2, round: 9, point: checkpoint}, {kind: stop, silo: 1, "
+      "round: 3, point: recover, after_s: 0.0025, seconds: 1.5}]",
+      "run.rehearsal=true"},
+     true},
 };
 
 /* Written, read and written again it is the same, with the same digest. */
@@ -124,7 +138,7 @@ START_TEST(test_resolved) {
     struct gr_config *config = must_parse(rich, NULL, 0);
     char *yaml = yaml_of(config);
     ck_assert_str_eq(yaml, "run:\n  name: run\n  seed: 1\n  rounds: 2\n  directory: runs\n"
-                           "  placement: block\n"
+                           "  placement: block\n  rehearsal: false\n"
                            "data:\n  source: hdf5\n  silos: 3\n"
                            "  train:\n    features: ''\n    labels: ''\n    file: a\n"
                            "  silo_tables: []\n"
@@ -139,12 +153,16 @@ START_TEST(test_resolved) {
                            "  initialisation: he\n  compute: float32\n"
                            "train:\n  learning_rate: 0.2\n  momentum: 0\n  weight_decay: 0\n"
                            "  batch_size: 4\n  epochs: 1\n  steps: 0\n"
-                           "round:\n  participants: 0\n"
+                           "round:\n  participants: 0\n  quorum: 1\n  deadline_s: 3600\n"
+                           "  collective_deadline_s: 60\n  heartbeat_s: 30\n"
+                           "  respawn: false\n  replay: ''\n"
                            "strategy:\n  name: fedavg\n  server_learning_rate: 1\n"
                            "  server_momentum: 0.9\n"
                            "aggregation:\n  encoding: ring32\n  ranks_per_node: 0\n"
                            "evaluate:\n  every: 1\n"
-                           "checkpoint:\n  every: 1\n  keep: 2\n");
+                           "checkpoint:\n  every: 1\n  keep: 2\n"
+                           "alerts:\n  participation: 0.5\n  rounds: 3\n"
+                           "faults: []\n");
     gr_free(yaml);
     gr_config_free(config);
 }
