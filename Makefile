@@ -66,7 +66,7 @@ PARALLEL_TESTS := $(call program,$(PARALLEL_SOURCES))
 BENCHES := $(call program,$(BENCH_SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: all library help deps test test-quick tests bench demo install uninstall format lint clean FORCE
+.PHONY: all library help deps test test-quick tests soak test-hosts test-ulfm bench demo install uninstall format lint clean FORCE
 all: $(LIBRARY) $(COMMAND)
 library: $(LIBRARY)
 
@@ -75,6 +75,9 @@ help:
 	@echo 'make deps         install what is missing (Debian), or say what to install'
 	@echo 'make demo         build, and train on Fashion-MNIST across 8 silos'
 	@echo 'make test         all tests                make test-quick   those that take under a minute'
+	@echo 'make soak         training with random faults: N=500 SEED=1 SOAK=shm|tcp JOBS=2'
+	@echo 'make test-hosts   faults across several hosts, emulated (root)'
+	@echo 'make test-ulfm    the fault tests on Open MPI 5, in a Debian 13 root where need be (root)'
 	@echo 'make bench        the figures of the README'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make format lint  clang-format; clang-tidy and cppcheck'
@@ -132,6 +135,17 @@ test: tests
 	tests/run.sh $(BUILD) all
 test-quick: tests
 	tests/run.sh $(BUILD) quick
+# make soak N=500 SEED=1 SOAK=shm|tcp [JOBS=2]; each case is repeated alone by its seed
+N    ?= 500
+SEED ?= 1
+SOAK ?= shm
+JOBS ?= 2
+soak: all
+	GRANARY=$(abspath $(COMMAND)) tests/faults/soak.sh $(N) $(SEED) $(SOAK) $(JOBS)
+test-hosts: all
+	tests/hosts/run.sh $(abspath $(COMMAND))
+test-ulfm:
+	tests/faults/ulfm.sh
 bench: all $(BENCHES)
 	analysis/bench.sh $(BUILD)
 

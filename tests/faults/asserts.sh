@@ -1,0 +1,190 @@
+# What a run with faults must have left, and how it is run under a time limit. Sourced by case.sh
+# and tests/hosts/run.sh. A run is told by
+#   CASE    its scratch folder: the run directory CASE/run, TMPDIR CASE/tmp, output CASE/output
+#   RANKS SILOS ROUNDS, and the faults in FAULTS: words kind:silo:round:point:after:seconds
+# What does not hold is printed with NAME and REPEAT, the command that repeats the run, and counted
+# in WRONG; silos given up though nothing was wrong with them are counted in MISTAKES.
+WRONG=0 MISTAKES=0 ENDING=
+wrong() { WRONG=$((WRONG + 1)); echo "$NAME: $1    [repeat: $REPEAT]"; }
+
+# ---- running --------------------------------------------------------------------------------
+
+# Processes of this run: by their environment, or, when they are defunct and have none, by session;
+# the defunct that wait for process 1 have nothing to do with us any more.
+processes() {
+    { grep -lsF "GRANARY_CASE=$CASE" /proc/[0-9]*/environ | cut -d/ -f3
+      cat /proc/[0-9]*/stat 2>/dev/null |
+          awk -v session="${SESSION:-none}" '{pid = $1; sub(/^.*\) /, ""); if ($4 == session && !($1 == "Z" && $2 == 1)) print pid}'
+    } | sort -nu
+}
+end_all() {
+    local pid
+    for pid in $(processes); do kill -KILL "$pid" 2>/dev/null; done
+}
+# begin COMMAND...: in the background, in a session of its own; PID in $SESSION.
+begin() {
+    env GRANARY_CASE="$CASE" TMPDIR="$CASE/tmp" setsid "$@" >>"$CASE/output" 2>&1 </dev/null &
+    SESSION=$!
+}
+# await SECONDS: until it ends, its exit code in $CODE; past that it is a hang: where everybody
+# stands is kept in CASE/hang, and all are killed.
+await() {
+    local last=$((SECONDS + $1))
+    HUNG=
+    while kill -0 "$SESSION" 2>/dev/null && [ $SECONDS -lt $last ]; do sleep 0.05; done
+    if kill -0 "$SESSION" 2>/dev/null; then
+        HUNG=1
+        stacks
+        end_all
+    fi
+    wait "$SESSION" 2>/dev/null
+    CODE=$?
+}
+stacks() {
+    local pid
+    mkdir -p "$CASE/hang"
+    for pid in $(processes); do
+        { tr '\0' ' ' <"/proc/$pid/cmdline"; echo
+          grep -E '^(State|Threads|SigQ|SigBlk|SigCgt)' "/proc/$pid/status"
+          cat /proc/$pid/task/*/wchan; echo
+          cat /proc/$pid/task/*/syscall /proc/$pid/task/*/stack
+          ! command -v gdb >/dev/null || timeout 20 gdb -p "$pid" -batch -ex 'thread apply all bt'
+        } >"$CASE/hang/$pid" 2>/dev/null
+    done
+}
+
+# ---- what is asserted ------------------------------------------------------------------------
+
+outcome() { sed -n 's/^  "outcome": "\([a-z]*\)".*/\1/p' "$1/manifest.json" 2>/dev/null; }
+
+# assert_ended finished|stopped: how the launcher and the run ended; sets ENDING. Open MPI 5's
+# mpirun may end with a killed rank's code: there the manifest alone counts.
+assert_ended() {
+    local want=$1 code=0 found
+    found=$(outcome "$CASE/run")
+    [ "$want" = finished ] || code=75
+    if [ -n "$HUNG" ]; then
+        ENDING=hang
+        wrong "hang after $LIMIT s; stacks in $CASE/hang"
+        return
+    fi
+    ENDING=${found:-none}
+    case $ENDING in finished | stopped) ;; *) ENDING=failed ;; esac
+    if [ "$found" != "$want" ] || { [ "$CODE" != $code ] && [ "$GENERATION" -lt 5 ]; }; then
+        wrong "exit code $CODE, outcome '${found:-none}'; expected $code and '$want'"
+        tail -n 5 "$CASE/output" 2>/dev/null | sed "s/^/    /"
+        [ "$found" != "$want" ] || return
+        [ "$ENDING" = stopped ] || ENDING=failed
+    fi
+}
+
+# The records of a run that came to its end: all rounds once, chain, whole newest checkpoint.
+assert_records() {
+    local run=$CASE/run last rounds
+    grep -q "^  \"rounds_done\": $ROUNDS," "$run/manifest.json" ||
+        wrong "manifest: $(grep -m 1 rounds_done "$run/manifest.json"); expected $ROUNDS"
+    rounds=$(awk 'match($0, /"round": *[0-9]+/) {print substr($0, RSTART, RLENGTH)}' \
+        "$run/metrics.jsonl" | tr -dc '0-9\n' | tr '\n' ' ')
+    [ "$rounds" = "$(seq -s ' ' "$ROUNDS") " ] || wrong "metrics.jsonl has the rounds $rounds"
+    "$GRANARY" inspect "$run" >"$CASE/inspect" 2>&1 && grep -q 'chain of events is whole' "$CASE/inspect" ||
+        wrong "inspect: $(head -n 2 "$CASE/inspect" | tr '\n' ' ')"
+    last=$(printf '%s/checkpoints/round-%06d.h5' "$run" "$ROUNDS")
+    [ "$("$GRANARY" inspect --digest "$last" 2>&1)" = "$("$GRANARY" inspect --digest "$run/model.h5" 2>&1)" ] ||
+        wrong "the last checkpoint is not the model's"
+}
+
+# assert_digest COMMAND...: the command trains the same undisturbed into CASE/replay.
+assert_digest() {
+    local want got
+    timeout --kill-after=5 "$LIMIT" env TMPDIR="$CASE/tmp" GRANARY_CASE="$CASE" "$@" \
+        >"$CASE/replay.output" 2>&1 </dev/null || {
+        wrong "the undisturbed run failed: $(tail -n 1 "$CASE/replay.output")"
+        return
+    }
+    got=$("$GRANARY" inspect --digest "$CASE/run/model.h5" 2>&1)
+    want=$("$GRANARY" inspect --digest "$CASE/replay/model.h5" 2>&1)
+    [ "$got" = "$want" ] && return
+    ENDING=digest
+    wrong "digest ${got:0:12}, undisturbed ${want:0:12}"
+}
+
+# Silos go to ranks in blocks. host_of SILO
+host_of() {
+    local rank=0
+    while [ $((SILOS * (rank + 1) / RANKS)) -le "$1" ]; do rank=$((rank + 1)); done
+    echo $rank
+}
+# "round silo" of each silo missing in a round's sum.
+absent() {
+    awk '/"event": *"partial"/ && match($0, /"round": *[0-9]+/) {
+             round = substr($0, RSTART, RLENGTH); gsub(/[^0-9]/, "", round)
+             if (!match($0, /"absent": *\[[^]]*\]/)) next
+             n = split(substr($0, RSTART, RLENGTH), part, "silo-")
+             for (i = 2; i <= n; i++) print round, part[i] + 0
+         }' "$CASE/run/events.jsonl" | sort -u -k1,1n -k2,2n
+}
+# What the faults allow to be missing and what they demand, a line "round silo may|must" each.
+expected_absent() {
+    local fault kind silo round point after seconds other r
+    for fault in $FAULTS; do
+        IFS=: read -r kind silo round point after seconds <<<"$fault"
+        for ((other = 0; other < SILOS; other++)); do
+            for ((r = round; r <= ROUNDS; r++)); do
+                case $kind in
+                nan | explode) [ "$other" = "$silo" ] && [ $r = "$round" ] || continue
+                    echo "$r $other must" ;;
+                kill | stop | delay) [ "$(host_of $other)" = "$(host_of "$silo")" ] || continue
+                    if [ $r -gt "$round" ] && [ "$kind" != delay ] && [ "$point" != recover ] &&
+                        [ "$after" = 0 ] && [ "$seconds" = 0 ]; then echo "$r $other must"
+                    else echo "$r $other may"; fi ;;
+                esac
+            done
+        done
+    done
+}
+# No healthy silo was given up; who was killed stays away. Sampled rounds (SAMPLED not empty) do
+# not demand anything: who was not drawn is not missing.
+assert_absent() {
+    local line
+    absent >"$CASE/absent"
+    expected_absent >"$CASE/expected"
+    while read -r line; do
+        MISTAKES=$((MISTAKES + 1))
+        echo "$NAME: given up by mistake: round, silo $line    [repeat: $REPEAT]"
+    done < <(awk 'NR == FNR {good[$1 " " $2] = 1; next} !(($1 " " $2) in good)' \
+        "$CASE/expected" "$CASE/absent")
+    [ -z "$SAMPLED" ] || return 0
+    line=$(awk 'FILENAME == ARGV[1] {seen[$1 " " $2] = 1; next}
+                $3 == "must" && !(($1 " " $2) in seen) {print $1, $2; exit}' \
+        "$CASE/absent" "$CASE/expected")
+    [ -z "$line" ] || wrong "the fault did not strike: round, silo $line took part"
+}
+
+# Files in /dev/shm: the case's own one where it has one (case.sh), else what is ours, came since
+# the start and nobody has mapped.
+shared_files() {
+    local file
+    find /dev/shm -type f -user "$(id -un)" -newer "$CASE/started" 2>/dev/null | while read -r file; do
+        grep -qsF -- "$file" /proc/[0-9]*/maps || echo "$file"
+    done
+}
+assert_nothing_left() {
+    local left=1 i
+    for ((i = 0; i < 40; i++)); do
+        left=$(processes)
+        [ -n "$left" ] || break
+        sleep 0.05
+    done
+    for i in $left; do
+        wrong "left behind: process $i $(tr '\0' ' ' <"/proc/$i/cmdline" 2>/dev/null) \
+$(sed -n 's/^State:[[:space:]]*//p' "/proc/$i/status" 2>/dev/null)"
+    done
+    [ -z "$left" ] || end_all
+    left=$(shared_files)
+    [ -z "$left" ] || { sleep 1; left=$(shared_files); }
+    [ -z "$left" ] || wrong "left behind in /dev/shm: $(tr '\n' ' ' <<<"$left")"
+    left=$(find "$CASE/tmp" ! -type d 2>/dev/null)
+    [ -z "$left" ] || wrong "left behind in TMPDIR: $(tr '\n' ' ' <<<"$left")"
+    left=$(find "$CASE/run" -name '*.tmp' -o -path '*/claims/*')
+    [ -z "$left" ] || wrong "left behind in the run directory: $(tr '\n' ' ' <<<"$left")"
+}

@@ -1,0 +1,95 @@
+# One run with faults on this machine, from its settings to what it must have left. Sourced by
+# driver.sh, which sets
+#   NAME REPEAT MODE (shm|tcp) SEED RANKS SILOS ROUNDS FAULTS END (finished|stopped)
+#   SETTINGS  lines of YAML, "section: {...}", added to the config; SAMPLED
+. "$TESTS/environment.sh"
+. "$TESTS/faults/asserts.sh"
+LIMIT=${FAULTS_LIMIT_S:-60} # seconds until a run counts as hanging
+GENERATION=$(mpirun --version 2>/dev/null | sed -n 's/^mpirun (Open MPI) \([0-9]*\).*/\1/p')
+GENERATION=${GENERATION:-4}
+
+# With faults the launcher must not end the job when a rank dies.
+launcher() {
+    local transport=vader
+    [ "$GENERATION" -lt 5 ] || transport=sm
+    if [ "$GENERATION" -lt 5 ]; then echo "--enable-recovery --oversubscribe --bind-to none"
+    else echo "--with-ft ulfm --map-by :oversubscribe --bind-to none"; fi
+    if [ "$MODE" = tcp ]; then echo "--mca btl self,tcp --mca btl_tcp_if_include lo"
+    else echo "--mca btl self,$transport"; fi
+}
+
+case_faults() {
+    local fault kind silo round point after seconds
+    [ -n "$FAULTS" ] || return 0
+    echo "faults:"
+    for fault in $FAULTS; do
+        IFS=: read -r kind silo round point after seconds <<<"$fault"
+        echo "  - {kind: $kind, silo: $silo, round: $round, point: $point, after_s: $after, seconds: $seconds}"
+    done
+}
+# base.yaml, and case.yaml with the faults.
+case_config() {
+    cat >"$CASE/base.yaml" <<YAML
+data:
+  source: synthetic
+  silos: $SILOS
+  synthetic: {features: 8, classes: 3, minimum_rows: 20, maximum_rows: 60, test_rows: 5}
+  validation_fraction: 0.1
+train: {learning_rate: 0.05, batch_size: 8, epochs: 1}
+$SETTINGS
+YAML
+    [ "$MODE" != tcp ] || echo "aggregation: {ranks_per_node: 1}" >>"$CASE/base.yaml"
+    { cat "$CASE/base.yaml"; case_faults; } >"$CASE/case.yaml"
+}
+
+# train RANKS CONFIG WORDS...: the command that trains, word for word.
+train() {
+    local ranks=$1 config=$2; shift 2
+    # shellcheck disable=SC2046
+    command=(mpirun $(launcher) -x GRANARY_CASE -n "$ranks" "$GRANARY" train "$config" --quiet
+        --set run.name=case --set run.rounds="$ROUNDS" --set run.seed="$SEED" "$@")
+}
+# Deadlines of a run with faults: short, so that a case takes seconds. REHEARSAL is for the case.
+DEADLINES="--set round.deadline_s=1.5 --set round.collective_deadline_s=1 --set round.heartbeat_s=1"
+
+case_run() {
+    local overrides=${OVERRIDES:-}
+    CASE=$(mktemp -d "${TMPDIR:-/tmp}/granary-case.XXXXXX")
+    trap 'end_all; exit 130' INT TERM HUP
+    mkdir "$CASE/tmp"
+    touch "$CASE/started"
+    case_config
+    # shellcheck disable=SC2086
+    train "$RANKS" "$CASE/case.yaml" $DEADLINES --set run.rehearsal=true $overrides --run "$CASE/run"
+    begin "${command[@]}"
+    await "$LIMIT"
+    assert_ended "$END"
+    if [ "$ENDING" = stopped ] && [ "$END" = stopped ]; then
+        # Resumable: goes on from its checkpoint with everybody, to the end.
+        train "$RANKS" "$CASE/base.yaml" --run "$CASE/run" --resume
+        begin "${command[@]}"
+        await "$LIMIT"
+        assert_ended finished
+        [ "$ENDING" != finished ] || ENDING=stopped
+    fi
+    if [ "$(outcome "$CASE/run")" = finished ] && [ -z "$HUNG" ]; then
+        assert_records
+        train 2 "$CASE/base.yaml" --set round.replay="$CASE/run/events.jsonl" --run "$CASE/replay"
+        assert_digest "${command[@]}"
+        assert_absent
+    fi
+    assert_nothing_left
+    [ "$MISTAKES" = 0 ] || [ "$MODE" = tcp ] || wrong "healthy silos were given up"
+}
+# Two lines that soak.sh reads, and the verdict; the folder stays when something is wrong.
+case_end() {
+    echo "ending $ENDING, given up by mistake $MISTAKES"
+    if [ "$WRONG" = 0 ]; then
+        rm -rf "$CASE"
+        echo "1 passed, 0 failed"
+    else
+        echo "$NAME: kept in $CASE"
+        echo "0 passed, 1 failed"
+        return 1
+    fi
+}

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# One training run with one or two faults, and what it must have left.
+#   driver.sh SEED [shm|tcp]          ranks, silos, settings and faults drawn from the seed
+#   driver.sh [shm|tcp] --ranks N --silos N [--set S.K=V]... [--end finished|stopped]
+#             --fault KIND:SILO:ROUND:POINT[:AFTER_S[:SECONDS]]...       those named
+# GRANARY: the command; default build/release/granary. Last line "1 passed, 0 failed" or the other.
+set -u
+: "${TESTS:=$(cd "$(dirname "$0")/.." && pwd)}"
+: "${GRANARY:=$(dirname "$TESTS")/build/release/granary}"
+export TESTS GRANARY
+# A /dev/shm of its own tells what is left there, where we may make one.
+if [ -z "${FAULTS_OWN_SHM:-}" ]; then
+    export FAULTS_OWN_SHM=0
+    own='mount -t tmpfs tmpfs /dev/shm 2>/dev/null && FAULTS_OWN_SHM=1; exec "$@"'
+    ! unshare --mount true 2>/dev/null ||
+        exec unshare --mount --propagation private -- bash -c "$own" own bash "$0" "$@"
+fi
+. "$TESTS/faults/case.sh"
+
+# ---- drawing: SplitMix64, the same on every machine --------------------------------------------
+state=0 drawn=0
+shift_right() { mixed=$((($1 >> $2) & ((1 << (64 - $2)) - 1))); } # bash's own keeps the sign
+draw() { # draw N: 0 to N - 1 into $drawn
+    local z mixed
+    state=$((state + 0x9E3779B97F4A7C15)) z=$state
+    shift_right $z 30; z=$(((z ^ mixed) * 0xBF58476D1CE4E5B9))
+    shift_right $z 27; z=$(((z ^ mixed) * 0x94D049BB133111EB))
+    shift_right $z 31; drawn=$((((z ^ mixed) & 0x3fffffff) % $1))
+}
+pick() { draw $#; shift "$drawn"; drawn=$1; } # one of the words
+
+# draw_fault SILO ROUND POINT KIND...: one of the kinds, its point if POINT is empty; adds to FAULTS.
+draw_fault() {
+    local silo=$1 round=$2 point=$3 kind after=0 seconds=0; shift 3
+    pick "$@"; kind=$drawn
+    case $kind in
+    nan | explode) point=train ;;
+    corrupt) point=checkpoint ;;
+    *) pick train ready aggregate commit evaluate record checkpoint; point=${point:-$drawn} ;;
+    esac
+    case $kind in
+    kill | stop | pause) # half of them strike up to 5 ms later: inside a collective
+        draw 2; [ "$drawn" = 0 ] || { draw 50; after=$(printf '0.%04d' $((drawn + 1))); } ;;
+    esac
+    case $kind in
+    delay | pause) draw 20; seconds=$((2 + drawn / 10)).$((drawn % 10)) ;;
+    esac
+    [ $kind != pause ] || kind=stop # one that is continued
+    # Where there is none in that round a checkpoint's fault would not strike.
+    [ $point != checkpoint ] || [ $every = 1 ] || round=$((round & ~1))
+    FAULTS="$FAULTS $kind:$silo:$round:$point:$after:$seconds"
+}
+kinds="kill kill kill kill kill kill kill kill kill kill kill kill kill stop pause delay delay nan explode corrupt"
+
+draw_case() {
+    local silo round other second
+    state=$SEED; draw 2; state=$((state ^ drawn << 40 ^ SEED << 20))
+    draw 4; RANKS=$((3 + drawn))
+    draw $((RANKS + 1)); SILOS=$((RANKS + drawn))
+    pick "[8]" "[8]" "[200, 150]"; SETTINGS="model: {type: mlp, hidden: $drawn}"
+    draw 2; every=$((1 + drawn)); SETTINGS+=$'\n'"checkpoint: {every: $every, keep: 2}"
+    draw 2; [ "$drawn" = 0 ] || SETTINGS+=$'\n'"strategy: {name: fedavgm}"
+    draw 5; [ "$drawn" != 0 ] || { SAMPLED=1; SETTINGS+=$'\n'"round: {participants: $((SILOS - 1))}"; }
+    draw "$SILOS"; silo=$drawn
+    draw 4; round=$((2 + drawn))
+    # shellcheck disable=SC2086
+    draw_fault "$silo" "$round" "" $kinds
+    draw 10; [ "$drawn" -lt 4 ] || return 0
+    other=$silo
+    while [ "$(host_of "$other")" = "$(host_of "$silo")" ]; do draw "$SILOS"; other=$drawn; done
+    pick same recover later; second=$drawn
+    [ $second != later ] || [ $round = 5 ] || { draw $((5 - round)); round=$((round + 1 + drawn)); }
+    # shellcheck disable=SC2086
+    if [ $second = recover ]; then draw_fault "$other" "$round" recover kill kill kill stop pause
+    else draw_fault "$other" "$round" "" $kinds; fi
+}
+
+MODE=shm SEED=1 RANKS=3 SILOS=3 ROUNDS=6 FAULTS="" END=finished SAMPLED="" OVERRIDES="" every=1
+SETTINGS=$'model: {type: mlp, hidden: [8]}\ncheckpoint: {every: 1, keep: 2}'
+case ${1:-} in
+[0-9]*)
+    SEED=$1 MODE=${2:-shm} NAME="seed $1 $MODE"
+    draw_case
+    ;;
+*)
+    NAME="$*"
+    while [ $# -gt 0 ]; do
+        case $1 in
+        shm | tcp) MODE=$1; shift; continue ;;
+        --ranks) RANKS=$2 ;;
+        --silos) SILOS=$2 ;;
+        --set) OVERRIDES="$OVERRIDES --set $2" ;;
+        --end) END=$2 ;;
+        --fault)
+            IFS=: read -r kind silo round point after seconds <<<"$2"
+            FAULTS="$FAULTS $kind:$silo:$round:$point:${after:-0}:${seconds:-0}" ;;
+        *) echo "driver.sh: unknown word $1" >&2; exit 64 ;;
+        esac
+        shift 2
+    done
+    ;;
+esac
+REPEAT="tests/faults/driver.sh ${NAME#seed }"
+[ -z "${FAULTS_SHOW:-}" ] || { echo "$NAME: $RANKS ranks, $SILOS silos,$FAULTS"; echo "$SETTINGS"; exit; }
+case_run
+case_end
