@@ -91,6 +91,14 @@ struct gr_run_directory; /* opaque: path, lock */
 gr_status gr_run_directory_open(const struct gr_config *config, const char *path, bool resume,
                                 struct gr_run_directory **out) GR_CHECKED;
 /*
+ * For who starts runs and must know their directory beforehand: a fresh <run.directory>/<run.name>-
+ * <id>; the one that <run.directory>/latest points at; and the link set to point at PATH. Caller
+ * releases *out with gr_free.
+ */
+gr_status gr_run_directory_name(const struct gr_config *config, char **out) GR_CHECKED;
+gr_status gr_run_directory_latest(const struct gr_config *config, char **out) GR_CHECKED;
+gr_status gr_run_directory_set_latest(const char *path) GR_CHECKED;
+/*
  * For a rank that takes over from a rank 0 that was lost: the directory is entered as it is. The lock
  * is taken if it is free; a former rank 0 that is only suspended still holds it, which keeps others
  * out just as well. `gr_run_directory_relock` tries again.

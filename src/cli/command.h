@@ -19,6 +19,7 @@ struct gr_invocation {
 };
 
 gr_status gr_command_train(struct gr_invocation *invocation);
+gr_status gr_command_run(struct gr_invocation *invocation);
 gr_status gr_command_validate(struct gr_invocation *invocation);
 gr_status gr_command_inspect(struct gr_invocation *invocation);
 gr_status gr_command_evaluate(struct gr_invocation *invocation);

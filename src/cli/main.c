@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command: finds the subcommand, starts MPI if it is needed, prints the error, exits. */
 #include "cli/command.h"
+#include "cli/launch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,22 @@ static const struct {
      "  --quiet      no progress on standard output\n"
      "\n"
      "example: mpirun -n 8 granary train configs/fashion-mnist.yaml --set run.rounds=5\n"},
+    {"run", gr_command_run, 0, "train under mpirun, and restart what cannot go on",
+     "usage: granary run -n RANKS CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] [--resume]\n"
+     "                   [--quiet] [--restarts M] [--backoff SECONDS] [--grace SECONDS]\n"
+     "                   [--host NAME[:SLOTS],... | --hostfile FILE] [-- LAUNCHER OPTIONS]\n"
+     "\n"
+     "  --set, --run, --resume, --quiet   as for `granary train`\n"
+     "  --restarts M        restarts in a row without a checkpoint of a new round; default 5\n"
+     "  --backoff SECONDS   before the first restart, then twice as long each; default 1\n"
+     "  --grace SECONDS     from a signal to the end by force; default 60\n"
+     "  --host, --hostfile  the hosts; those that do not answer are left out of a restart\n"
+     "  --                  what follows goes to mpirun\n"
+     "\n"
+     "Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP: the round is finished, a checkpoint written, exit\n"
+     "code 75. A second Ctrl-C or SIGTERM ends at once. GRANARY_MPIRUN names another mpirun.\n"
+     "\n"
+     "example: granary run -n 8 configs/fashion-mnist.yaml --run runs/mine\n"},
     {"validate", gr_command_validate, 0, "check a config and the files it names",
      "usage: granary validate CONFIG [--set SECTION.KEY=VALUE]... [--resolved]\n"
      "\n"
@@ -128,6 +145,7 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
                            : run(invocation);
     if (status == GR_OK) status = check_output();
     if (status != GR_OK && rank == 0) fprintf(stderr, "granary: %s\n", gr_message());
+    if (rank == 0) gr_note_status(status);
     /* After an internal error ranks may be anywhere: finalising could wait for ever. */
     if (status == GR_ERROR_INTERNAL) MPI_Abort(MPI_COMM_WORLD, status);
     MPI_Finalize();

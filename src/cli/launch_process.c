@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The launcher as a process: started in a group of its own, so that the terminal's Ctrl-C comes to
+ * us alone; told to end, in the end by force; and nothing of it left behind. Orphans of it become
+ * our children (PR_SET_CHILD_SUBREAPER), which is how ranks are found that outlive their launcher.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/launch.h"
+
+/* Seconds: between two looks, between two SIGUSR1 (the ranks may not have listened yet), from
+ * SIGTERM to SIGKILL. */
+static const double tick_s = 0.1, repeat_s = 5, force_s = 5;
+
+static sigset_t watched;
+
+static bool is_ignored(int number) {
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+void gr_watch_begin(void) {
+    static const int asking[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP};
+    sigemptyset(&watched);
+    for (size_t i = 0; i < sizeof asking / sizeof *asking; i++)
+        /* nohup, or a shell's background job: what was to be ignored stays so. */
+        if (!is_ignored(asking[i])) sigaddset(&watched, asking[i]);
+    sigaddset(&watched, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &watched, NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+/* The next signal within `seconds`; 0: none. */
+static int next_signal(double seconds) {
+    struct timespec limit = {(time_t)seconds, (long)(1e9 * (seconds - (double)(time_t)seconds))};
+    int number = sigtimedwait(&watched, NULL, &limit);
+    return number > 0 ? number : 0;
+}
+
+static pid_t start(const struct gr_words *words, int output) {
+    pid_t parent = getpid(), pid = fork();
+    if (pid != 0) {
+        if (pid > 0) setpgid(pid, pid);
+        return pid;
+    }
+    sigset_t none;
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+    if (getppid() != parent) _exit(127);
+    int null = open("/dev/null", O_RDWR);
+    if (null >= 0) dup2(null, STDIN_FILENO);
+    if (output >= 0) {
+        dup2(output, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+    }
+    if (null > STDERR_FILENO) close(null);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execv(words->word[0], words->word);
+    _exit(127);
+}
+
+/* The parent of a process, from /proc/PID/stat; its name may hold blanks and brackets. */
+static pid_t parent_of(const char *pid) {
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (n <= 0) return -1;
+    text[n] = '\0';
+    const char *behind = strrchr(text, ')');
+    int parent;
+    char state;
+    return behind && sscanf(behind + 1, " %c %d", &state, &parent) == 2 ? parent : -1;
+}
+
+static void kill_children(void) {
+    struct dirent *entry;
+    DIR *processes = opendir("/proc");
+    while (processes && (entry = readdir(processes))) {
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
+        if (parent_of(entry->d_name) == getpid()) kill((pid_t)atol(entry->d_name), SIGKILL);
+    }
+    if (processes) closedir(processes);
+}
+
+/* Ends whatever is left; children of those that die come to us in turn. */
+static void sweep(void) {
+    int status;
+    for (pid_t pid = 0; pid >= 0 || errno == EINTR;) {
+        pid = waitpid(-1, &status, WNOHANG);
+        if (pid != 0) continue;
+        kill_children();
+        next_signal(0.01);
+    }
+}
+
+/* Reaps what has ended; true when `pid` was among it. */
+static bool has_ended(pid_t pid, int *wait_status) {
+    int status;
+    pid_t ended;
+    bool found = false;
+    while ((ended = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (ended != pid) continue;
+        *wait_status = status;
+        found = true;
+    }
+    return found;
+}
+
+static void end_by_force(pid_t pid, int *wait_status) {
+    double limit = gr_clock_seconds() + force_s;
+    kill(-pid, SIGTERM);
+    while (!has_ended(pid, wait_status)) {
+        if (gr_clock_seconds() > limit) kill(-pid, SIGKILL);
+        next_signal(tick_s);
+    }
+}
+
+gr_status gr_watch(const struct gr_words *words, const struct gr_watch *watch, struct gr_end *end) {
+    double limit = 0, repeat = 0;
+    int number = 0;
+    *end = (struct gr_end){0};
+    pid_t pid = start(words, -1);
+    if (pid < 0) return gr_fail(GR_ERROR_INTERNAL, "no process: %s", strerror(errno));
+    while (!has_ended(pid, &end->wait_status)) {
+        double now = gr_clock_seconds();
+        bool asks = number != 0 && number != SIGCHLD;
+        bool insists = asks && end->asked && (number == SIGINT || number == SIGTERM);
+        if (insists || (end->asked && now > limit)) {
+            end_by_force(pid, &end->wait_status);
+            break;
+        }
+        if (asks && !end->asked) {
+            end->asked = true;
+            limit = now + watch->grace_s;
+        }
+        if (end->asked && now > repeat) {
+            kill(pid, SIGUSR1);
+            repeat = now + repeat_s;
+        }
+        if (watch->tick) watch->tick(watch->context);
+        number = next_signal(tick_s);
+    }
+    sweep();
+    return GR_OK;
+}
+
+bool gr_watch_pause(double seconds) {
+    double until = gr_clock_seconds() + seconds, left;
+    while ((left = until - gr_clock_seconds()) > 0) {
+        int number = next_signal(left);
+        if (number != 0 && number != SIGCHLD) return true;
+    }
+    return false;
+}
+
+bool gr_watch_quick(const struct gr_words *words, double seconds, char *out, size_t size) {
+    double limit = gr_clock_seconds() + seconds;
+    int wait_status = -1, ends[2];
+    if (size > 0) out[0] = '\0';
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return false;
+    pid_t pid = start(words, ends[1]);
+    close(ends[1]);
+    while (pid > 0 && !has_ended(pid, &wait_status)) {
+        if (gr_clock_seconds() > limit) {
+            end_by_force(pid, &wait_status);
+            wait_status = -1;
+            break;
+        }
+        struct timespec moment = {0, 20000000};
+        nanosleep(&moment, NULL); /* signals that ask for the end stay pending for gr_watch */
+    }
+    /* A pipe holds 64 KiB: what fits is all that is of interest. */
+    ssize_t n = size > 0 ? read(ends[0], out, size - 1) : 0;
+    if (size > 0) out[n > 0 ? n : 0] = '\0';
+    close(ends[0]);
+    sweep();
+    return pid > 0 && wait_status == 0;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a start of the launcher came to, and what follows from it. Three witnesses: the status that
+ * rank 0 noted, the manifest, and the launcher's own end; in this order, because a launcher that is
+ * to survive the death of ranks ends with 0 whatever happened, and one that died tells nothing.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/launch.h"
+
+void gr_note_status(gr_status status) {
+    const char *path = getenv(GR_STATUS_FILE);
+    char text[16];
+    if (!path) return;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) return;
+    int n = snprintf(text, sizeof text, "%d\n", (int)status);
+    /* Unwritten, it is as if it were not there: the launcher's end decides. */
+    if (write(fd, text, (size_t)n) != n) unlink(path);
+    close(fd);
+}
+
+int gr_noted_status(const char *path) {
+    char text[16] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC), status;
+    if (fd < 0) return -1;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    return n > 0 && strchr(text, '\n') && sscanf(text, "%d", &status) == 1 ? status : -1;
+}
+
+static bool stat_in(const char *folder, const char *name, struct stat *out) {
+    char *path = NULL;
+    if (gr_text_format(&path, "%s/%s", folder, name) != GR_OK) return false;
+    bool found = stat(path, out) == 0;
+    gr_free(path);
+    return found;
+}
+
+/* The round of the newest checkpoint by its name. */
+static uint32_t newest_checkpoint(const char *run_path) {
+    char *path = NULL;
+    struct dirent *entry;
+    uint32_t newest = 0, round;
+    int behind;
+    if (gr_text_format(&path, "%s/checkpoints", run_path) != GR_OK) return 0;
+    DIR *folder = opendir(path);
+    gr_free(path);
+    while (folder && (entry = readdir(folder))) {
+        behind = 0;
+        if (sscanf(entry->d_name, "round-%9u.h5%n", &round, &behind) == 1 && behind > 0 &&
+            entry->d_name[behind] == '\0' && round > newest)
+            newest = round;
+    }
+    if (folder) closedir(folder);
+    return newest;
+}
+
+void gr_marks_read(const char *run_path, struct gr_marks *out) {
+    struct stat info;
+    *out = (struct gr_marks){.checkpoint = newest_checkpoint(run_path)};
+    out->holds_run = out->checkpoint > 0 || stat_in(run_path, "resolved.yaml", &info) ||
+                     stat_in(run_path, "events.jsonl", &info);
+    if (!stat_in(run_path, "manifest.json", &info)) return;
+    out->holds_run = true;
+    out->manifest[0] = (int64_t)info.st_ino;
+    out->manifest[1] = info.st_mtim.tv_sec;
+    out->manifest[2] = info.st_mtim.tv_nsec;
+}
+
+bool gr_run_finished(const char *run_path) {
+    char *path = NULL;
+    if (gr_text_format(&path, "%s/manifest.json", run_path) != GR_OK) return false;
+    json_t *manifest = json_load_file(path, 0, NULL);
+    const char *outcome = json_string_value(json_object_get(manifest, "outcome"));
+    bool finished = outcome && strcmp(outcome, "finished") == 0;
+    json_decref(manifest);
+    gr_free(path);
+    return finished;
+}
+
+/* A status that another start would only meet again. */
+static bool is_final(int code) {
+    return code == GR_ERROR_USAGE || code == GR_ERROR_DATA || code == GR_ERROR_INTERNAL ||
+           code == GR_ERROR_WRITE || code == GR_ERROR_POLICY || code == GR_ERROR_CONFIG;
+}
+
+gr_status gr_outcome_judge(const struct gr_outcome *outcome, const char **reason) {
+    const int wait_status = outcome->end.wait_status;
+    const bool noted = outcome->noted >= 0;
+    const int code = noted                    ? outcome->noted
+                     : WIFEXITED(wait_status) ? WEXITSTATUS(wait_status)
+                                              : -1;
+    *reason = NULL;
+    if (outcome->noted == GR_OK || (!noted && outcome->began && outcome->finished)) return GR_OK;
+    if (is_final(code))
+        return gr_fail((gr_status)code, "run: ended with code %d, which no restart would change",
+                       code);
+    if (outcome->end.asked)
+        return gr_fail(GR_STOPPED, "run: stopped by a signal; `granary run --resume` goes on");
+    if (code == GR_STOPPED)
+        *reason = "quorum lost";
+    else if (noted || code == 0)
+        *reason = "ranks lost";
+    else if (code < 0)
+        *reason = "launcher died";
+    else if (!outcome->began && outcome->first)
+        return gr_fail(GR_ERROR_INTERNAL,
+                       "run: the launcher ended with code %d before training began", code);
+    else
+        *reason = "launcher gave up";
+    return GR_LOST;
+}

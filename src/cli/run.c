@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * granary run: starts `granary train` under the launcher, and starts it again from the newest
+ * checkpoint when the launcher or too many of its ranks are gone. What survives in flight is the
+ * ranks' affair; here it is about what they cannot survive.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/launch.h"
+
+/* Seconds: the longest pause before a restart; until the ranks of the last start let go of the run
+ * directory. */
+static const double backoff_max_s = 60, lock_s = 15;
+
+struct run {
+    /* As asked for. */
+    const char *config_path, *hostfile, *host_list;
+    struct gr_overrides overrides;
+    char *const *options; /* of the launcher */
+    uint32_t ranks, restarts;
+    double backoff_s, grace_s;
+    bool resume, quiet;
+    /* As found. */
+    struct gr_config *config;
+    struct gr_launcher launcher;
+    struct gr_hosts hosts;
+    char *path;              /* the run directory */
+    char *status_path;       /* where rank 0 notes its status */
+    bool named_here, linked; /* the path is ours to link as the latest */
+    bool was_there;          /* it held a run before the first start */
+};
+
+/* ---- the command line -------------------------------------------------------------------------
+ */
+
+static gr_status read_number(const char *what, const char *text, double smallest, double largest,
+                             double *out) {
+    char *end;
+    errno = 0;
+    *out = strtod(text, &end);
+    if (end != text && *end == '\0' && *out >= smallest && *out <= largest) return GR_OK;
+    return gr_fail(GR_ERROR_USAGE, "%s: found '%.80s', expected %g to %g", what, text, smallest,
+                   largest);
+}
+
+static gr_status read_count(const char *what, const char *text, uint32_t smallest, uint32_t largest,
+                            uint32_t *out) {
+    double number;
+    gr_status status = read_number(what, text, smallest, largest, &number);
+    if (status == GR_OK && number != floor(number))
+        status = gr_fail(GR_ERROR_USAGE, "%s: found '%.80s', expected a whole number", what, text);
+    if (status == GR_OK) *out = (uint32_t)number;
+    return status;
+}
+
+/* What stands behind `--` is the launcher's. */
+static void split_off_options(struct gr_invocation *invocation, struct run *run) {
+    for (int i = 1; i < invocation->argc; i++) {
+        if (strcmp(invocation->argv[i], "--") != 0) continue;
+        run->options = invocation->argv + i + 1;
+        invocation->argc = i;
+    }
+}
+
+static gr_status read_option(int option, struct run *run) {
+    switch (option) {
+    case 's':
+        return gr_overrides_add(&run->overrides, optarg);
+    case 'n':
+        return read_count("-n", optarg, 1, 1 << 20, &run->ranks);
+    case 'm':
+        return read_count("--restarts", optarg, 0, 1 << 20, &run->restarts);
+    case 'b':
+        return read_number("--backoff", optarg, 0, backoff_max_s, &run->backoff_s);
+    case 'g':
+        return read_number("--grace", optarg, 0, 1e6, &run->grace_s);
+    case 'r':
+        return gr_text_format(&run->path, "%s", optarg);
+    case 'f':
+        run->hostfile = optarg;
+        return GR_OK;
+    case 'h':
+        run->host_list = optarg;
+        return GR_OK;
+    case 'c':
+        run->resume = true;
+        return GR_OK;
+    case 'q':
+        run->quiet = true;
+        return GR_OK;
+    default:
+        return GR_ERROR_USAGE;
+    }
+}
+
+static gr_status read_words(struct gr_invocation *invocation, struct run *run) {
+    static const struct option options[] = {{"set", required_argument, NULL, 's'},
+                                            {"ranks", required_argument, NULL, 'n'},
+                                            {"run", required_argument, NULL, 'r'},
+                                            {"resume", no_argument, NULL, 'c'},
+                                            {"quiet", no_argument, NULL, 'q'},
+                                            {"restarts", required_argument, NULL, 'm'},
+                                            {"backoff", required_argument, NULL, 'b'},
+                                            {"grace", required_argument, NULL, 'g'},
+                                            {"hostfile", required_argument, NULL, 'f'},
+                                            {"host", required_argument, NULL, 'h'},
+                                            {0}};
+    gr_status status = GR_OK;
+    int option;
+    split_off_options(invocation, run);
+    while ((option = gr_next_option(invocation, ":n:", options)) != -1) {
+        if (option == 'r') gr_free(run->path);
+        if (option == 'r') run->path = NULL;
+        GR_TRY(read_option(option, run));
+    }
+    GR_TRY(gr_only_argument(invocation, "CONFIG", &run->config_path));
+    if (run->ranks == 0)
+        return gr_fail(GR_ERROR_USAGE, "run: -n RANKS is missing; see `granary help run`");
+    if (run->path && !*run->path)
+        return gr_fail(GR_ERROR_USAGE, "--run: found '', expected a folder");
+    if (run->hostfile && run->host_list)
+        return gr_fail(GR_ERROR_USAGE, "run: found --hostfile and --host, expected one of them");
+    if (run->hostfile) GR_TRY(gr_hosts_from_file(run->hostfile, &run->hosts));
+    if (run->host_list) GR_TRY(gr_hosts_from_list(run->host_list, &run->hosts));
+out:
+    return status;
+}
+
+/* ---- what is needed before the first start ----------------------------------------------------
+ */
+
+/* Read here too, for the run directory's name, and so that a mistake in it is told at once. */
+static gr_status read_config(struct run *run) {
+    gr_status status = GR_OK;
+    char *text = NULL;
+    size_t length;
+    GR_TRY(gr_file_read(run->config_path, GR_CONFIG_FILE_MAX, GR_ERROR_CONFIG, &text, &length));
+    GR_TRY(gr_config_parse(run->config_path, text, length, run->overrides.text, run->overrides.n,
+                           &run->config));
+out:
+    gr_free(text);
+    return status;
+}
+
+/* The folders above `path`; where one cannot be made the ranks will tell. */
+static void make_folders_above(const char *path) {
+    char *part = strdup(path);
+    for (char *at = part ? part + 1 : NULL; at && (at = strchr(at, '/')); *at++ = '/') {
+        *at = '\0';
+        (void)mkdir(part, 0777);
+    }
+    free(part);
+}
+
+/* The status goes into a file beside the run directory: where that is shared, so is this. */
+static gr_status choose_path(struct run *run) {
+    gr_status status = GR_OK;
+    struct gr_marks marks;
+    if (!run->path && run->resume) {
+        GR_TRY(gr_run_directory_latest(run->config, &run->path));
+    } else if (!run->path) {
+        GR_TRY(gr_run_directory_name(run->config, &run->path));
+        run->named_here = true;
+    }
+    for (size_t n = strlen(run->path); n > 1 && run->path[n - 1] == '/';)
+        run->path[--n] = '\0';
+    if (!run->resume) make_folders_above(run->path);
+    GR_TRY(gr_text_format(&run->status_path, "%s.status-%ld", run->path, (long)getpid()));
+    gr_marks_read(run->path, &marks);
+    run->was_there = marks.holds_run;
+    if (setenv(GR_STATUS_FILE, run->status_path, 1) != 0)
+        status = gr_fail(GR_ERROR_INTERNAL, "memory for the environment was refused");
+out:
+    return status;
+}
+
+/* ---- one start --------------------------------------------------------------------------------
+ */
+
+/* As `train` does by itself: the link to the latest, once there is a run to link to. */
+static void link_latest(void *context) {
+    struct run *run = context;
+    struct gr_marks marks;
+    if (!run->named_here || run->linked) return;
+    gr_marks_read(run->path, &marks);
+    if (marks.manifest[0] == 0) return;
+    run->linked = gr_run_directory_set_latest(run->path) == GR_OK;
+}
+
+/* GR_LOST: to be started again, because of *reason. */
+static gr_status start_once(struct run *run, bool first, const char **reason) {
+    gr_status status = GR_OK;
+    struct gr_words words = {0};
+    struct gr_marks before, after;
+    struct gr_outcome outcome = {.first = first};
+    struct gr_watch watch = {.grace_s = run->grace_s, .tick = link_latest, .context = run};
+    char *hosts = NULL;
+    /* Only what this run left is gone on with, never what was there before. */
+    bool resume = run->resume || (!first && !run->was_there && access(run->path, F_OK) == 0);
+    GR_TRY(gr_hosts_text(&run->hosts, &hosts));
+    struct gr_start start = {.launcher = &run->launcher,
+                             .ranks = run->ranks,
+                             .hosts = hosts,
+                             .options = run->options,
+                             .config_path = run->config_path,
+                             .overrides = &run->overrides,
+                             .run_path = run->path,
+                             .resume = resume,
+                             .quiet = run->quiet};
+    GR_TRY(gr_start_words(&start, &words));
+    gr_marks_read(run->path, &before);
+    unlink(run->status_path);
+    GR_TRY(gr_watch(&words, &watch, &outcome.end));
+    link_latest(run);
+    gr_marks_read(run->path, &after);
+    outcome.noted = gr_noted_status(run->status_path);
+    unlink(run->status_path);
+    outcome.began = memcmp(before.manifest, after.manifest, sizeof after.manifest) != 0;
+    outcome.finished = gr_run_finished(run->path);
+    status = gr_outcome_judge(&outcome, reason);
+out:
+    gr_words_release(&words);
+    gr_free(hosts);
+    return status;
+}
+
+/* ---- from one start to the next ---------------------------------------------------------------
+ */
+
+/* As many ranks as the hosts that are left were given. */
+static gr_status drop_dead_hosts(struct run *run) {
+    uint64_t before = gr_hosts_slots(&run->hosts);
+    if (before == 0) return GR_OK;
+    gr_status status = gr_hosts_probe(&run->launcher, &run->hosts);
+    uint64_t left = gr_hosts_slots(&run->hosts);
+    if (status != GR_OK) return status;
+    if (left == 0)
+        return gr_fail(GR_STOPPED, "run: no host answers; `granary run --resume` goes on");
+    if (left < before && run->ranks > left)
+        run->ranks = run->ranks <= before ? (uint32_t)left
+                                          : (uint32_t)((run->ranks * left + before - 1) / before);
+    return GR_OK;
+}
+
+/* Opens the run directory as a run does: ranks on other hosts may take a while to let go of it. */
+static gr_status take_directory(const struct run *run, struct gr_run_directory **out) {
+    double limit = gr_clock_seconds() + lock_s;
+    gr_status status;
+    while ((status = gr_run_directory_open(run->config, run->path, true, out)) == GR_ERROR_WRITE &&
+           gr_clock_seconds() < limit)
+        if (gr_watch_pause(0.2)) return gr_fail(GR_STOPPED, "run: stopped by a signal");
+    return status;
+}
+
+/* While nobody else writes there. A start that left no directory leaves nothing to note it in. */
+static gr_status note_restart(const struct run *run, uint32_t attempt, uint32_t round,
+                              const char *reason) {
+    gr_status status = GR_OK;
+    struct gr_run_directory *directory = NULL;
+    struct gr_events_file *events = NULL;
+    char *path = NULL, *detail = NULL;
+    if (run->was_there ? !run->resume : access(run->path, F_OK) != 0) return GR_OK;
+    GR_TRY(gr_text_format(&path, "%s/events.jsonl", run->path));
+    GR_TRY(gr_text_format(&detail, "{\"attempt\":%u,\"reason\":\"%s\",\"ranks\":%u}", attempt,
+                          reason, run->ranks));
+    GR_TRY(take_directory(run, &directory));
+    GR_TRY(gr_events_open(path, &events));
+    GR_TRY(gr_events_append(events, "restarted", round, detail));
+out:
+    gr_events_close(events);
+    gr_run_directory_close(directory);
+    gr_free(detail);
+    gr_free(path);
+    return status;
+}
+
+static gr_status prepare_restart(struct run *run, uint32_t attempt, uint32_t round,
+                                 const char *reason) {
+    gr_status status = GR_OK;
+    double pause = fmin(backoff_max_s, run->backoff_s * exp2(fmin(attempt - 1, 30)));
+    GR_TRY(drop_dead_hosts(run));
+    fprintf(stderr, "granary run: %s; restart %u of %u, from round %u, on %u rank%s, in %g s\n",
+            reason, attempt, run->restarts, round, run->ranks, run->ranks == 1 ? "" : "s", pause);
+    if (gr_watch_pause(pause))
+        return gr_fail(GR_STOPPED, "run: stopped by a signal; `granary run --resume` goes on");
+    GR_TRY(note_restart(run, attempt, round, reason));
+out:
+    return status;
+}
+
+/* Starts until the end; restarts that get nowhere are limited, those that get on are not. */
+static gr_status start_until_done(struct run *run) {
+    const char *reason = NULL;
+    uint32_t attempt = 0, reached = 0;
+    struct gr_marks marks;
+    gr_marks_read(run->path, &marks);
+    reached = marks.checkpoint;
+    gr_status status = start_once(run, true, &reason);
+    while (status == GR_LOST) {
+        gr_marks_read(run->path, &marks);
+        if (marks.checkpoint > reached) attempt = 0;
+        reached = marks.checkpoint;
+        if (attempt == run->restarts)
+            return gr_fail(GR_STOPPED,
+                           "run: %s; given up after %u restart%s without a checkpoint "
+                           "of a new round; `granary run --resume` goes on",
+                           reason, attempt, attempt == 1 ? "" : "s");
+        attempt++;
+        status = prepare_restart(run, attempt, reached, reason);
+        if (status == GR_OK) status = start_once(run, false, &reason);
+    }
+    return status;
+}
+
+gr_status gr_command_run(struct gr_invocation *invocation) {
+    gr_status status = GR_OK;
+    struct run run = {.restarts = 5, .backoff_s = 1, .grace_s = 60};
+    GR_TRY(read_words(invocation, &run));
+    GR_TRY(read_config(&run));
+    gr_watch_begin();
+    GR_TRY(gr_launcher_find(&run.launcher));
+    GR_TRY(choose_path(&run));
+    status = start_until_done(&run);
+out:
+    gr_hosts_release(&run.hosts);
+    gr_config_free(run.config);
+    free(run.launcher.path);
+    gr_free(run.path);
+    gr_free(run.status_path);
+    free(run.overrides.text);
+    return status;
+}
