@@ -66,16 +66,23 @@ out:
 /* ---- writing ----------------------------------------------------------------------------------
  */
 
-/* Leftovers of writers that were killed. What cannot be removed does no harm. */
-static void remove_temporaries(const char *dir) {
+/*
+ * Leftovers of writers that were killed or given up, which must not be published by one that only
+ * slept. Those of a later round or attempt are left alone: it may be this rank that was given up.
+ * What cannot be removed does no harm.
+ */
+static void remove_temporaries(const char *dir, uint32_t round, uint32_t attempt) {
     struct dirent *entry;
     DIR *folder = opendir(dir);
     if (!folder) return;
     while ((entry = readdir(folder))) {
-        size_t length = strlen(entry->d_name);
-        if (strncmp(entry->d_name, ".round-", 7) == 0 && length > 7 &&
-            strcmp(entry->d_name + length - 4, ".tmp") == 0)
-            unlinkat(dirfd(folder), entry->d_name, 0);
+        const char *name = entry->d_name;
+        size_t length = strlen(name);
+        unsigned of_round = 0, of_attempt = 0;
+        if (strncmp(name, ".round-", 7) != 0 || strcmp(name + length - 4, ".tmp") != 0) continue;
+        bool ours = sscanf(name, ".round-%9u.%9u.h5.tmp", &of_round, &of_attempt) == 2;
+        if (ours && (of_round > round || (of_round == round && of_attempt > attempt))) continue;
+        unlinkat(dirfd(folder), name, 0);
     }
     closedir(folder);
 }
@@ -110,14 +117,16 @@ static gr_status publish(const char *dir, const char *temporary, const char *pat
 }
 
 gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struct gr_state *state,
-                              uint32_t keep) {
+                              uint32_t keep, uint32_t attempt) {
     gr_status status = GR_OK;
+    /* Asked once: ranks are numbered anew when some are lost. */
     bool first = gr_comm_rank(comm) == 0;
     char *temporary = NULL, *path = NULL;
-    gr_status mine = gr_text_format(&temporary, "%s/.round-%06u.h5.tmp", dir, state->round);
+    gr_status mine =
+        gr_text_format(&temporary, "%s/.round-%06u.%u.h5.tmp", dir, state->round, attempt);
     if (mine == GR_OK) mine = gr_text_format(&path, "%s/round-%06u.h5", dir, state->round);
     GR_TRY(gr_comm_agree(comm, mine));
-    if (first) remove_temporaries(dir);
+    if (first) remove_temporaries(dir, state->round, attempt);
     GR_TRY(gr_container_write(comm, temporary, GR_FORMAT_CHECKPOINT, state));
     GR_TRY(gr_comm_agree(comm, first ? publish(dir, temporary, path, state, keep) : GR_OK));
 out:
@@ -260,6 +269,8 @@ gr_status gr_checkpoint_read(struct gr_comm *comm, const char *dir, struct gr_st
     char *path = NULL;
     *found = false;
     *passed_over = NULL;
+    /* A run begins: nobody is writing. Later writers would leave what comes after them. */
+    if (gr_comm_rank(comm) == 0) remove_temporaries(dir, UINT32_MAX, UINT32_MAX);
     GR_TRY(share_rounds(comm, dir, &rounds, &n));
     for (size_t i = 0; i < n && !*found; i++) {
         bool loading = false;

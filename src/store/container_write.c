@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing a container. Each rank writes its share of pieces by independent MPI-IO: slabs that are
- * contiguous in the file need no exchange, and the collective buffering of common MPI libraries
- * would cost more than the disk. As soon as a few pieces are with the kernel it is asked to start
- * writing them out; they are digested and compared with memory while the disk works.
+ * Writing a container. Rank 0 lays it out; each rank then opens it by itself and writes its share
+ * of pieces, so that no rank waits for another inside the HDF5 library, which knows no deadline. As
+ * soon as a few pieces are with the kernel it is asked to start writing them out; they are digested
+ * and compared with memory while the disk works.
  */
 #include "store/container.h"
 
@@ -11,16 +11,15 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "store/container_create.h"
 #include "store/hdf5.h"
 #include "store/lanes.h"
 #include "store/seal.h"
 
-enum { COMPARE_CHUNK = 256 << 10, METADATA_ESTIMATE = 64 << 10, DATASET_ESTIMATE = 2 << 10 };
+enum { COMPARE_CHUNK = 256 << 10, PLACE_MAX = 256 };
 
 struct writer {
     struct gr_comm *comm; /* NULL: this process alone */
@@ -29,10 +28,9 @@ struct writer {
     const struct gr_state *state;
     size_t n_vectors, n_tensors, n_datasets; /* datasets: those of tensors */
     const float *vector[GR_CONTAINER_VECTORS_MAX];
-    hid_t file;
-    hid_t *dataset; /* n_datasets, vector by vector; owned */
-    hid_t digests, rounds;
-    uint64_t *offset; /* n_datasets; owned */
+    hid_t file, dataset; /* the tensor's being written */
+    size_t current;      /* index of `dataset` */
+    uint64_t *offset;    /* n_datasets; all on rank 0, elsewhere those written; owned */
     int fd;
     struct gr_piece *pieces; /* owned */
     size_t n_pieces, begin, end;
@@ -57,7 +55,6 @@ static gr_status prepare(struct writer *w) {
     w->n_vectors = 1 + w->state->n_server;
     w->n_tensors = layout->n_tensors;
     w->n_datasets = w->n_vectors * w->n_tensors;
-    GR_TRY(gr_allocate_zero(w->n_datasets, sizeof *w->dataset, "datasets", &w->dataset));
     GR_TRY(gr_allocate_zero(w->n_datasets, sizeof *w->offset, "datasets", &w->offset));
     GR_TRY(gr_pieces_create(layout, w->n_vectors, &w->pieces, &w->n_pieces));
     gr_pieces_share(w->pieces, w->n_pieces, w->rank, w->size, &w->begin, &w->end);
@@ -68,18 +65,13 @@ out:
     return status;
 }
 
-/* ---- structure: the same calls on every rank ------------------------------------------------ */
+/* ---- the file -------------------------------------------------------------------------------
+ */
 
 /*
  * A second, plain descriptor, for early write-out, comparison and fsync. It comes first because
  * what is wrong with a path is said more clearly by the system than by the HDF5 library.
  */
-static gr_status make_plain(struct writer *w) {
-    w->fd = open(w->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (w->fd < 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
-    return GR_OK;
-}
-
 static gr_status open_plain(struct writer *w) {
     w->fd = open(w->path, O_RDWR | O_CLOEXEC);
     if (w->fd < 0)
@@ -88,165 +80,41 @@ static gr_status open_plain(struct writer *w) {
     return GR_OK;
 }
 
-static uint64_t bytes_needed(const struct writer *w) {
-    return (uint64_t)w->state->layout->n_parameters * w->n_vectors * sizeof(float) +
-           w->n_pieces * GR_DIGEST_BYTES + w->state->n_silos * sizeof(uint32_t) +
-           METADATA_ESTIMATE + w->n_datasets * DATASET_ESTIMATE;
+/* Rank 0. */
+static gr_status lay_out(struct writer *w, const char *format) {
+    w->fd = open(w->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (w->fd < 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
+    return gr_container_create(w->path, w->fd, format, w->state, w->n_pieces, w->comm != NULL,
+                               w->offset);
 }
 
-/*
- * Whether the file will fit. It should be known before the HDF5 library begins: that library does
- * not survive its own failure to write metadata, and on several ranks would wait for ever.
- */
-static gr_status check_room(const struct writer *w) {
-    struct rlimit limit;
-    struct statvfs disk;
-    uint64_t bytes = bytes_needed(w);
-    int error = 0;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
-        error = EFBIG;
-    else if (fstatvfs(w->fd, &disk) == 0 && disk.f_frsize > 0 &&
-             disk.f_bavail < bytes / disk.f_frsize)
-        error = ENOSPC;
-    if (!error) return GR_OK;
-    return gr_fail(GR_ERROR_WRITE, "%s: %llu bytes: %s", w->path, (unsigned long long)bytes,
-                   strerror(error));
-}
-
-/* Takes the room that is there now, where the file system can: quotas are found here too. */
-static gr_status reserve_room(const struct writer *w) {
-    uint64_t bytes = bytes_needed(w);
-    if (fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0 || errno == EOPNOTSUPP ||
-        errno == ENOSYS)
-        return GR_OK;
-    return gr_fail(GR_ERROR_WRITE, "%s: %llu bytes: %s", w->path, (unsigned long long)bytes,
-                   strerror(errno));
-}
-
-/*
- * After a failure that all ranks know of: what was written is given up before the file is closed,
- * so that a disk that became full has room for the metadata that the HDF5 library insists on
- * writing then. What is wrong with this is less than what is already wrong.
- */
-static void give_up_bytes(const struct writer *w) {
-    int unused = w->rank == 0 ? ftruncate(w->fd, 0) : 0;
-    (void)unused;
-    /* Nobody closes before it is done. */
-    if (w->comm) MPI_Barrier(gr_comm_handle(w->comm));
-}
-
-static gr_status create_file(struct writer *w) {
+static gr_status open_hdf5(struct writer *w) {
     gr_status status = GR_OK;
-    hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
-    /* No sieve: what is written must be with the kernel at once, for it is read back. */
-    if (creation < 0 || access < 0 ||
-        H5Pset_userblock(creation, gr_seal_bytes(w->n_datasets)) < 0 ||
-        H5Pset_sieve_buf_size(access, 0) < 0 ||
-        (w->comm && H5Pset_fapl_mpio(access, gr_comm_handle(w->comm), MPI_INFO_NULL) < 0))
-        status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, "create");
-    if (status == GR_OK) {
-        w->file = H5Fcreate(w->path, H5F_ACC_TRUNC, creation, access);
-        if (w->file < 0) status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, "create");
-    }
+    hid_t access = -1;
+    GR_TRY(gr_hdf5_access(w->path, w->comm != NULL, &access));
+    w->file = H5Fopen(w->path, H5F_ACC_RDWR, access);
+    if (w->file < 0) status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, "open");
+out:
     if (access >= 0) H5Pclose(access);
-    if (creation >= 0) H5Pclose(creation);
     return status;
 }
 
-static hid_t create_dataset(hid_t group, const char *name, hid_t type, size_t n_dims,
-                            const size_t *shape) {
-    hsize_t dims[GR_TENSOR_DIMS_MAX];
-    for (size_t d = 0; d < n_dims; d++)
-        dims[d] = shape[d];
-    hid_t creation = H5Pcreate(H5P_DATASET_CREATE),
-          space = H5Screate_simple((int)n_dims, dims, NULL);
-    hid_t dataset = -1;
-    /* No times in the file: the same state gives the same bytes. */
-    if (creation >= 0 && space >= 0 && H5Pset_layout(creation, H5D_CONTIGUOUS) >= 0 &&
-        H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY) >= 0 &&
-        H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0 &&
-        H5Pset_obj_track_times(creation, false) >= 0)
-        dataset = H5Dcreate2(group, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
-    if (space >= 0) H5Sclose(space);
-    if (creation >= 0) H5Pclose(creation);
-    return dataset;
+static gr_status open_dataset(const struct writer *w, const char *name, hid_t *out) {
+    *out = H5Dopen2(w->file, name, H5P_DEFAULT);
+    return *out < 0 ? gr_hdf5_fail(GR_ERROR_WRITE, w->path, name) : GR_OK;
 }
 
-/* A group that remembers the order in which its members were made. */
-static hid_t create_group(hid_t at, const char *name) {
-    hid_t group = -1, creation = H5Pcreate(H5P_GROUP_CREATE);
-    if (creation >= 0 &&
-        H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) >= 0 &&
-        H5Pset_obj_track_times(creation, false) >= 0)
-        group = H5Gcreate2(at, name, H5P_DEFAULT, creation, H5P_DEFAULT);
-    if (creation >= 0) H5Pclose(creation);
-    return group;
+static void close_dataset(struct writer *w) {
+    if (w->dataset >= 0) H5Dclose(w->dataset);
+    w->dataset = -1;
 }
 
-static gr_status create_vector(struct writer *w, hid_t at, const char *name, size_t vector) {
-    hid_t group = create_group(at, name);
-    if (group < 0) return gr_hdf5_fail(GR_ERROR_WRITE, w->path, name);
+static gr_status close_hdf5(struct writer *w) {
     gr_status status = GR_OK;
-    for (size_t t = 0; t < w->n_tensors; t++) {
-        const struct gr_tensor *tensor = &w->state->layout->tensors[t];
-        hid_t *dataset = &w->dataset[vector * w->n_tensors + t];
-        *dataset =
-            create_dataset(group, tensor->name, H5T_IEEE_F32LE, tensor->n_dims, tensor->shape);
-        if (*dataset < 0) {
-            status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, tensor->name);
-            break;
-        }
-    }
-    H5Gclose(group);
-    return status;
-}
-
-static gr_status create_attributes(const struct writer *w, const char *format) {
-    gr_status status = GR_OK;
-    char digest[GR_DIGEST_HEX];
-    gr_digest_hex(w->state->config_digest, digest);
-    GR_TRY(gr_hdf5_set_text(w->file, w->path, "format", format));
-    GR_TRY(gr_hdf5_set_number(w->file, w->path, "version", GR_CONTAINER_VERSION));
-    GR_TRY(gr_hdf5_set_number(w->file, w->path, "round", w->state->round));
-    GR_TRY(gr_hdf5_set_text(w->file, w->path, "architecture", w->state->architecture));
-    GR_TRY(gr_hdf5_set_text(w->file, w->path, "config_digest", digest));
-    GR_TRY(gr_hdf5_set_text(w->digests, w->path, "algorithm", "BLAKE2b-256"));
-    GR_TRY(gr_hdf5_set_number(w->digests, w->path, "piece_bytes", GR_PIECE_BYTES));
-out:
-    return status;
-}
-
-static gr_status create_structure(struct writer *w, const char *format) {
-    gr_status status = GR_OK;
-    hid_t global = create_group(w->file, "global"), silos = create_group(w->file, "silos");
-    hid_t server = global >= 0 ? create_group(global, "server") : -1;
-    size_t shape[2] = {w->n_pieces, GR_DIGEST_BYTES}, n_silos = w->state->n_silos;
-    if (global < 0 || server < 0 || silos < 0) {
-        status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, "groups");
-        goto out;
-    }
-    GR_TRY(create_vector(w, global, "parameters", 0));
-    for (size_t i = 0; i < w->state->n_server; i++)
-        GR_TRY(create_vector(w, server, w->state->server_name[i], 1 + i));
-    w->digests = create_dataset(global, "digests", H5T_STD_U8LE, 2, shape);
-    w->rounds = create_dataset(silos, "rounds", H5T_STD_U32LE, 1, &n_silos);
-    if (w->digests < 0 || w->rounds < 0) {
-        status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, "digests");
-        goto out;
-    }
-    GR_TRY(create_attributes(w, format));
-    for (size_t i = 0; i < w->n_datasets; i++) {
-        haddr_t offset = H5Dget_offset(w->dataset[i]);
-        if (offset == HADDR_UNDEF) {
-            status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, "no room was made for a tensor");
-            goto out;
-        }
-        w->offset[i] = offset;
-    }
-out:
-    if (server >= 0) H5Gclose(server);
-    if (silos >= 0) H5Gclose(silos);
-    if (global >= 0) H5Gclose(global);
+    close_dataset(w);
+    if (w->file >= 0 && H5Fclose(w->file) < 0)
+        status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, "close");
+    w->file = -1;
     return status;
 }
 
@@ -262,6 +130,24 @@ static const float *memory_of(const struct writer *w, const struct gr_piece *pie
 
 static uint64_t position_of(const struct writer *w, const struct gr_piece *piece) {
     return w->offset[piece->vector * w->n_tensors + piece->tensor] + piece->first * sizeof(float);
+}
+
+/* Makes the piece's tensor the current dataset. */
+static gr_status open_tensor(struct writer *w, const struct gr_piece *piece) {
+    size_t index = piece->vector * w->n_tensors + piece->tensor;
+    char name[PLACE_MAX];
+    if (w->dataset >= 0 && w->current == index) return GR_OK;
+    close_dataset(w);
+    snprintf(name, sizeof name, "/global/%s%s/%s", piece->vector > 0 ? "server/" : "parameters",
+             piece->vector > 0 ? w->state->server_name[piece->vector - 1] : "",
+             tensor_of(w, piece)->name);
+    gr_status status = open_dataset(w, name, &w->dataset);
+    if (status != GR_OK) return status;
+    haddr_t offset = H5Dget_offset(w->dataset);
+    if (offset == HADDR_UNDEF) return gr_hdf5_fail(GR_ERROR_WRITE, w->path, name);
+    w->offset[index] = offset;
+    w->current = index;
+    return GR_OK;
 }
 
 /* Writes a box of a dataset from contiguous memory; by default a transfer is independent. */
@@ -285,11 +171,22 @@ static gr_status write_box(const struct writer *w, hid_t dataset, hid_t type, co
     return status;
 }
 
-static gr_status write_piece(const struct writer *w, const struct gr_piece *piece) {
+static gr_status write_rows(const struct writer *w, const char *name, hid_t type,
+                            const size_t *start, const size_t *count, const void *memory) {
+    hid_t dataset;
+    gr_status status = open_dataset(w, name, &dataset);
+    if (status != GR_OK) return status;
+    status = write_box(w, dataset, type, start, count, memory);
+    H5Dclose(dataset);
+    return status;
+}
+
+static gr_status write_piece(struct writer *w, const struct gr_piece *piece) {
     size_t start[GR_TENSOR_DIMS_MAX] = {0}, count[GR_TENSOR_DIMS_MAX] = {0};
     gr_piece_box(tensor_of(w, piece), piece, start, count);
-    gr_status status = write_box(w, w->dataset[piece->vector * w->n_tensors + piece->tensor],
-                                 H5T_NATIVE_FLOAT, start, count, memory_of(w, piece));
+    gr_status status = open_tensor(w, piece);
+    if (status == GR_OK)
+        status = write_box(w, w->dataset, H5T_NATIVE_FLOAT, start, count, memory_of(w, piece));
     /* Only a hint: a file system that has no such call writes out at fsync. */
     if (status == GR_OK)
         sync_file_range(w->fd, (off_t)position_of(w, piece), (off_t)(piece->n * sizeof(float)),
@@ -329,7 +226,7 @@ static void digest_pieces(const struct writer *w, size_t at, size_t n,
     gr_digest_lanes(memory, bytes, out);
 }
 
-static gr_status write_share(struct writer *w) {
+static gr_status write_pieces(struct writer *w) {
     gr_status status = GR_OK;
     for (size_t i = w->begin, n; i < w->end; i += n) {
         n = gr_pieces_together(w->pieces, i, w->end);
@@ -339,35 +236,40 @@ static gr_status write_share(struct writer *w) {
         for (size_t k = 0; k < n; k++)
             GR_TRY(compare_piece(w, &w->pieces[i + k]));
     }
-    if (w->end > w->begin) {
-        size_t start[GR_TENSOR_DIMS_MAX] = {w->begin};
-        size_t count[GR_TENSOR_DIMS_MAX] = {w->end - w->begin, GR_DIGEST_BYTES};
-        GR_TRY(write_box(w, w->digests, H5T_NATIVE_UINT8, start, count, w->digest));
-    }
-    if (w->rank == 0 && w->state->n_silos > 0) {
-        size_t start[GR_TENSOR_DIMS_MAX] = {0}, count[GR_TENSOR_DIMS_MAX] = {w->state->n_silos};
-        GR_TRY(write_box(w, w->rounds, H5T_NATIVE_UINT32, start, count, w->state->silo_rounds));
-    }
 out:
     return status;
+}
+
+/* Small models have fewer pieces than there are ranks. */
+static bool has_share(const struct writer *w) {
+    return w->end > w->begin || w->rank == 0;
+}
+
+/* Each rank by itself. A file system with a cache in each client has the bytes once it is closed.
+ */
+static gr_status write_share(struct writer *w) {
+    gr_status status = GR_OK, closed;
+    size_t start[GR_TENSOR_DIMS_MAX] = {w->begin};
+    size_t count[GR_TENSOR_DIMS_MAX] = {w->end - w->begin, GR_DIGEST_BYTES};
+    if (w->rank > 0) GR_TRY(open_plain(w));
+    if (!has_share(w)) return GR_OK;
+    GR_TRY(open_hdf5(w));
+    GR_TRY(write_pieces(w));
+    if (w->end > w->begin)
+        GR_TRY(write_rows(w, "/global/digests", H5T_NATIVE_UINT8, start, count, w->digest));
+    if (w->rank == 0 && w->state->n_silos > 0)
+        GR_TRY(write_rows(w, "/silos/rounds", H5T_NATIVE_UINT32, (size_t[GR_TENSOR_DIMS_MAX]){0},
+                          (size_t[GR_TENSOR_DIMS_MAX]){w->state->n_silos}, w->state->silo_rounds));
+out:
+    closed = close_hdf5(w);
+    return status != GR_OK ? status : closed;
 }
 
 /* ---- the end ----------------------------------------------------------------------------------
  */
 
-static gr_status close_hdf5(struct writer *w) {
-    gr_status status = GR_OK;
-    for (size_t i = 0; w->dataset && i < w->n_datasets; i++)
-        if (w->dataset[i] > 0) H5Dclose(w->dataset[i]);
-    if (w->digests > 0) H5Dclose(w->digests);
-    if (w->rounds > 0) H5Dclose(w->rounds);
-    if (w->file > 0 && H5Fclose(w->file) < 0)
-        status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, "close");
-    w->file = -1;
-    return status;
-}
-
-static gr_status seal(const struct writer *w) {
+/* Rank 0. */
+static gr_status seal(struct writer *w) {
     gr_status status = GR_OK;
     struct gr_extent *extents = NULL;
     struct stat info;
@@ -375,6 +277,9 @@ static gr_status seal(const struct writer *w) {
     for (size_t i = 0; i < w->n_datasets; i++)
         extents[i] = (struct gr_extent){
             w->offset[i], w->state->layout->tensors[i % w->n_tensors].n_elements * sizeof(float)};
+    /* What others have written is seen by opening: where each client has a cache, not before. */
+    close(w->fd);
+    GR_TRY(open_plain(w));
     /* Gives back the room that was reserved and not needed. */
     if (fstat(w->fd, &info) != 0 || ftruncate(w->fd, info.st_size) != 0) {
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
@@ -388,44 +293,32 @@ out:
 }
 
 static gr_status sync_file(const struct writer *w) {
-    if (fsync(w->fd) != 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
+    if (has_share(w) && fsync(w->fd) != 0)
+        return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
     return GR_OK;
-}
-
-static gr_status write_all(struct writer *w, const char *format) {
-    gr_status status = GR_OK, closed;
-    GR_TRY(agree(w, prepare(w)));
-    GR_TRY(agree(w, w->rank == 0 ? make_plain(w) : GR_OK));
-    GR_TRY(agree(w, w->rank == 0 ? check_room(w) : GR_OK));
-    GR_TRY(agree(w, w->rank == 0 ? GR_OK : open_plain(w)));
-    GR_TRY(agree(w, create_file(w)));
-    GR_TRY(agree(w, w->rank == 0 ? reserve_room(w) : GR_OK));
-    GR_TRY(agree(w, create_structure(w, format)));
-    GR_TRY(agree(w, write_share(w)));
-out:
-    if (w->file > 0 && status != GR_OK) give_up_bytes(w);
-    closed = w->file > 0 ? close_hdf5(w) : GR_OK;
-    if (status != GR_OK) return status;
-    status = agree(w, closed);
-    if (status == GR_OK) status = agree(w, w->rank == 0 ? seal(w) : GR_OK);
-    if (status == GR_OK) status = agree(w, sync_file(w));
-    return status;
 }
 
 gr_status gr_container_write(struct gr_comm *comm, const char *path, const char *format,
                              const struct gr_state *state) {
+    gr_status status = GR_OK;
     struct writer w = {.comm = comm,
                        .rank = comm ? gr_comm_rank(comm) : 0,
                        .size = comm ? gr_comm_size(comm) : 1,
                        .path = path,
                        .state = state,
+                       .file = -1,
+                       .dataset = -1,
                        .fd = -1};
-    gr_status status = write_all(&w, format);
+    GR_TRY(agree(&w, prepare(&w)));
+    GR_TRY(agree(&w, w.rank == 0 ? lay_out(&w, format) : GR_OK));
+    GR_TRY(agree(&w, write_share(&w)));
+    GR_TRY(agree(&w, w.rank == 0 ? seal(&w) : GR_OK));
+    GR_TRY(agree(&w, sync_file(&w)));
+out:
     if (w.fd >= 0) close(w.fd);
     gr_free(w.chunk);
     gr_free(w.digest);
     gr_free(w.pieces);
     gr_free(w.offset);
-    gr_free(w.dataset);
     return status;
 }

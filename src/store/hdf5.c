@@ -13,6 +13,15 @@ gr_status gr_hdf5_start(void) {
     return GR_OK;
 }
 
+gr_status gr_hdf5_access(const char *path, bool parallel, hid_t *out) {
+    *out = H5Pcreate(H5P_FILE_ACCESS);
+    /* No sieve: what is written must be with the kernel at once, for it is read back. */
+    if (*out < 0 || H5Pset_sieve_buf_size(*out, 0) < 0 ||
+        (parallel && H5Pset_fapl_mpio(*out, MPI_COMM_SELF, MPI_INFO_NULL) < 0))
+        return gr_hdf5_fail(GR_ERROR_WRITE, path, "access");
+    return GR_OK;
+}
+
 struct reason {
     char text[256];
 };

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The few HDF5 calls that store needs, with our status and messages. HDF5's own printing is off
- * between gr_hdf5_start and the end of the process. Collective where the file is open on several
- * ranks and something is created.
+ * between gr_hdf5_start and the end of the process. Not collective.
  */
 #ifndef GRANARY_STORE_HDF5_H
 #define GRANARY_STORE_HDF5_H
@@ -14,6 +13,12 @@ gr_status gr_hdf5_start(void) GR_CHECKED;
 
 /* gr_fail with the reason that HDF5 gives: "PATH: WHAT: reason". */
 gr_status gr_hdf5_fail(gr_status status, const char *path, const char *what);
+
+/*
+ * How a file is opened to be written: with the default driver, or (parallel) through MPI-IO by this
+ * rank alone. Caller closes *out if >= 0, also on failure.
+ */
+gr_status gr_hdf5_access(const char *path, bool parallel, hid_t *out) GR_CHECKED;
 
 /* Attributes of the object `at`: fixed-length text, and unsigned numbers. */
 gr_status gr_hdf5_set_text(hid_t at, const char *path, const char *name,

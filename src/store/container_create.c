@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Laying out a container: one process makes the file with all its groups, attributes and the room
+ * for its datasets, and closes it. Whoever writes into it afterwards changes no metadata.
+ */
+#include "store/container_create.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "store/container.h"
+#include "store/hdf5.h"
+#include "store/seal.h"
+
+enum { METADATA_ESTIMATE = 64 << 10, DATASET_ESTIMATE = 2 << 10 };
+
+struct creator {
+    const char *path;
+    int fd;
+    const struct gr_state *state;
+    size_t n_tensors, n_datasets, n_pieces; /* datasets: those of tensors */
+    hid_t file;
+    uint64_t *offset;
+};
+
+/* ---- room -----------------------------------------------------------------------------------
+ */
+
+static uint64_t bytes_needed(const struct creator *c) {
+    return (uint64_t)c->state->layout->n_parameters * (1 + c->state->n_server) * sizeof(float) +
+           c->n_pieces * GR_DIGEST_BYTES + c->state->n_silos * sizeof(uint32_t) +
+           METADATA_ESTIMATE + c->n_datasets * DATASET_ESTIMATE;
+}
+
+/*
+ * Whether the file will fit. It should be known before the HDF5 library begins: that library does
+ * not survive its own failure to write metadata.
+ */
+static gr_status check_room(const struct creator *c) {
+    struct rlimit limit;
+    struct statvfs disk;
+    uint64_t bytes = bytes_needed(c);
+    int error = 0;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
+        error = EFBIG;
+    else if (fstatvfs(c->fd, &disk) == 0 && disk.f_frsize > 0 &&
+             disk.f_bavail < bytes / disk.f_frsize)
+        error = ENOSPC;
+    if (!error) return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "%s: %llu bytes: %s", c->path, (unsigned long long)bytes,
+                   strerror(error));
+}
+
+/* Takes the room that is there now, where the file system can: quotas are found here too. */
+static gr_status reserve_room(const struct creator *c) {
+    uint64_t bytes = bytes_needed(c);
+    if (fallocate(c->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0 || errno == EOPNOTSUPP ||
+        errno == ENOSYS)
+        return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "%s: %llu bytes: %s", c->path, (unsigned long long)bytes,
+                   strerror(errno));
+}
+
+/*
+ * After a failure: what was written is given up before the file is closed, so that a disk that
+ * became full has room for the metadata that the HDF5 library insists on writing then. What is
+ * wrong with this is less than what is already wrong.
+ */
+static void give_up_bytes(const struct creator *c) {
+    int unused = ftruncate(c->fd, 0);
+    (void)unused;
+}
+
+/* ---- structure ------------------------------------------------------------------------------
+ */
+
+static gr_status create_file(struct creator *c, bool parallel) {
+    gr_status status = GR_OK;
+    hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = -1;
+    GR_TRY(gr_hdf5_access(c->path, parallel, &access));
+    if (creation < 0 || H5Pset_userblock(creation, gr_seal_bytes(c->n_datasets)) < 0 ||
+        (c->file = H5Fcreate(c->path, H5F_ACC_TRUNC, creation, access)) < 0)
+        status = gr_hdf5_fail(GR_ERROR_WRITE, c->path, "create");
+out:
+    if (access >= 0) H5Pclose(access);
+    if (creation >= 0) H5Pclose(creation);
+    return status;
+}
+
+static hid_t create_dataset(hid_t group, const char *name, hid_t type, size_t n_dims,
+                            const size_t *shape) {
+    hsize_t dims[GR_TENSOR_DIMS_MAX];
+    for (size_t d = 0; d < n_dims; d++)
+        dims[d] = shape[d];
+    hid_t creation = H5Pcreate(H5P_DATASET_CREATE),
+          space = H5Screate_simple((int)n_dims, dims, NULL);
+    hid_t dataset = -1;
+    /* No times in the file: the same state gives the same bytes. */
+    if (creation >= 0 && space >= 0 && H5Pset_layout(creation, H5D_CONTIGUOUS) >= 0 &&
+        H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY) >= 0 &&
+        H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0 &&
+        H5Pset_obj_track_times(creation, false) >= 0)
+        dataset = H5Dcreate2(group, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    if (space >= 0) H5Sclose(space);
+    if (creation >= 0) H5Pclose(creation);
+    return dataset;
+}
+
+/* A group that remembers the order in which its members were made. */
+static hid_t create_group(hid_t at, const char *name) {
+    hid_t group = -1, creation = H5Pcreate(H5P_GROUP_CREATE);
+    if (creation >= 0 &&
+        H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) >= 0 &&
+        H5Pset_obj_track_times(creation, false) >= 0)
+        group = H5Gcreate2(at, name, H5P_DEFAULT, creation, H5P_DEFAULT);
+    if (creation >= 0) H5Pclose(creation);
+    return group;
+}
+
+static gr_status create_vector(struct creator *c, hid_t at, const char *name, size_t vector) {
+    hid_t group = create_group(at, name);
+    if (group < 0) return gr_hdf5_fail(GR_ERROR_WRITE, c->path, name);
+    gr_status status = GR_OK;
+    for (size_t t = 0; t < c->n_tensors; t++) {
+        const struct gr_tensor *tensor = &c->state->layout->tensors[t];
+        hid_t dataset =
+            create_dataset(group, tensor->name, H5T_IEEE_F32LE, tensor->n_dims, tensor->shape);
+        haddr_t offset = dataset >= 0 ? H5Dget_offset(dataset) : HADDR_UNDEF;
+        if (offset == HADDR_UNDEF) status = gr_hdf5_fail(GR_ERROR_WRITE, c->path, tensor->name);
+        if (dataset >= 0) H5Dclose(dataset);
+        if (status != GR_OK) break;
+        c->offset[vector * c->n_tensors + t] = offset;
+    }
+    H5Gclose(group);
+    return status;
+}
+
+static gr_status create_attributes(const struct creator *c, hid_t digests, const char *format) {
+    gr_status status = GR_OK;
+    char digest[GR_DIGEST_HEX];
+    gr_digest_hex(c->state->config_digest, digest);
+    GR_TRY(gr_hdf5_set_text(c->file, c->path, "format", format));
+    GR_TRY(gr_hdf5_set_number(c->file, c->path, "version", GR_CONTAINER_VERSION));
+    GR_TRY(gr_hdf5_set_number(c->file, c->path, "round", c->state->round));
+    GR_TRY(gr_hdf5_set_text(c->file, c->path, "architecture", c->state->architecture));
+    GR_TRY(gr_hdf5_set_text(c->file, c->path, "config_digest", digest));
+    GR_TRY(gr_hdf5_set_text(digests, c->path, "algorithm", "BLAKE2b-256"));
+    GR_TRY(gr_hdf5_set_number(digests, c->path, "piece_bytes", GR_PIECE_BYTES));
+out:
+    return status;
+}
+
+static gr_status create_structure(struct creator *c, const char *format) {
+    gr_status status = GR_OK;
+    hid_t global = create_group(c->file, "global"), silos = create_group(c->file, "silos");
+    hid_t server = global >= 0 ? create_group(global, "server") : -1, digests = -1, rounds = -1;
+    size_t shape[2] = {c->n_pieces, GR_DIGEST_BYTES}, n_silos = c->state->n_silos;
+    if (global < 0 || server < 0 || silos < 0) {
+        status = gr_hdf5_fail(GR_ERROR_WRITE, c->path, "groups");
+        goto out;
+    }
+    GR_TRY(create_vector(c, global, "parameters", 0));
+    for (size_t i = 0; i < c->state->n_server; i++)
+        GR_TRY(create_vector(c, server, c->state->server_name[i], 1 + i));
+    digests = create_dataset(global, "digests", H5T_STD_U8LE, 2, shape);
+    rounds = create_dataset(silos, "rounds", H5T_STD_U32LE, 1, &n_silos);
+    if (digests < 0 || rounds < 0) {
+        status = gr_hdf5_fail(GR_ERROR_WRITE, c->path, "digests");
+        goto out;
+    }
+    GR_TRY(create_attributes(c, digests, format));
+out:
+    if (rounds >= 0) H5Dclose(rounds);
+    if (digests >= 0) H5Dclose(digests);
+    if (server >= 0) H5Gclose(server);
+    if (silos >= 0) H5Gclose(silos);
+    if (global >= 0) H5Gclose(global);
+    return status;
+}
+
+gr_status gr_container_create(const char *path, int fd, const char *format,
+                              const struct gr_state *state, size_t n_pieces, bool parallel,
+                              uint64_t *offset) {
+    gr_status status = GR_OK;
+    struct creator c = {.path = path,
+                        .fd = fd,
+                        .state = state,
+                        .n_tensors = state->layout->n_tensors,
+                        .n_datasets = state->layout->n_tensors * (1 + state->n_server),
+                        .n_pieces = n_pieces,
+                        .file = -1,
+                        .offset = offset};
+    GR_TRY(check_room(&c));
+    GR_TRY(create_file(&c, parallel));
+    GR_TRY(reserve_room(&c)); /* not before: creating cuts the file */
+    GR_TRY(create_structure(&c, format));
+out:
+    if (c.file >= 0 && status != GR_OK) give_up_bytes(&c);
+    if (c.file >= 0 && H5Fclose(c.file) < 0 && status == GR_OK)
+        status = gr_hdf5_fail(GR_ERROR_WRITE, path, "close");
+    return status;
+}
