@@ -37,6 +37,8 @@ struct gr_silo {
     char pseudonym[24]; /* "silo-017"; the only name that may leave the process */
     struct gr_rows train;
     struct gr_rows validation; /* may be empty */
+    gr_status unusable;        /* other than GR_OK: its own table was bad, and it has no rows */
+    char *why; /* the message then, which may name its files; owned; NULL when well */
 };
 
 /* A test batch has this many rows wherever it is evaluated, so that its sums have the same bits. */
@@ -76,9 +78,21 @@ struct gr_share {
  * the largest label + 1 over what this process read, or what an HDF5 table declares if that is
  * more; the caller takes the maximum over processes (gr_data_set_classes, which also brings the
  * fingerprint of silo tables up to date).
+ *
+ * Where each silo has a table of its own, one that is bad, or has rows of another width than the
+ * test table or the well silos before it, makes its silo `unusable` and nothing else. Where all
+ * are, and there is no test table, n_features and n_classes are 0.
  */
 gr_status gr_data_load(const struct gr_config *config, const struct gr_share *share,
                        struct gr_data **out) GR_CHECKED;
+/*
+ * Deals the test table anew, when there are other processes than before: replaces test,
+ * local_batch and n_local_batches by the share of test_index and test_count. A batch holds the same
+ * rows whoever has it. On failure the old share stays; a table that is no longer the one that was
+ * loaded: GR_ERROR_DATA.
+ */
+gr_status gr_data_reload_test(const struct gr_config *config, uint32_t test_index,
+                              uint32_t test_count, struct gr_data *data) GR_CHECKED;
 void gr_data_set_classes(struct gr_data *data, uint32_t n_classes);
 void gr_data_free(struct gr_data *data);
 

@@ -134,8 +134,8 @@ out:
     return status;
 }
 
-/* One table of its own for a silo. */
-static gr_status load_silo(struct load *l, size_t i) {
+/* One table of its own for a silo. What it brings counts only when all of it is well. */
+static gr_status read_silo(struct load *l, size_t i) {
     uint32_t id = l->share->silos[i], n_classes;
     const struct gr_data_config *config = &l->config->data;
     struct gr_reader reader = {0};
@@ -145,15 +145,26 @@ static gr_status load_silo(struct load *l, size_t i) {
     GR_TRY(gr_reader_open(&config->silo_tables[id], config->source, &reader));
     size_t n = reader.shape.shape[0];
     GR_TRY(gr_reader_labels(&reader, n, &labels, &n_classes));
-    GR_TRY(join_table(l, &reader, n_classes));
     GR_TRY(gr_allocate(n, sizeof *picks, "a reading plan", &picks));
     GR_TRY(plan_silo(l, id, NULL, n, labels, &reader.shape, &l->data->local[i], picks));
     GR_TRY(gr_reader_rows(&reader, picks, n));
+    GR_TRY(join_table(l, &reader, n_classes));
 out:
     gr_free(labels);
     gr_free(picks);
     gr_reader_close(&reader);
     return status;
+}
+
+static gr_status load_silo(struct load *l, size_t i) {
+    struct gr_silo *silo = &l->data->local[i];
+    silo->unusable = read_silo(l, i);
+    if (silo->unusable == GR_OK) return GR_OK;
+    silo->id = l->share->silos[i];
+    gr_silo_pseudonym(silo->id, silo->pseudonym);
+    gr_rows_release(&silo->train);
+    gr_rows_release(&silo->validation);
+    return gr_text_format(&silo->why, "%s", gr_message());
 }
 
 /* ---- test table ----------------------------------------------------------------------------- */
@@ -234,11 +245,12 @@ static gr_status load_source(struct load *l) {
     }
     if (config->silo_tables_count == 0) {
         GR_TRY(load_train(l));
-    } else {
-        for (size_t i = 0; i < l->share->n_local; i++)
-            GR_TRY(load_silo(l, i));
+        return load_test(l);
     }
+    /* The test table first: it is everybody's, and says how wide a silo's rows must be. */
     GR_TRY(load_test(l));
+    for (size_t i = 0; i < l->share->n_local; i++)
+        GR_TRY(load_silo(l, i));
 out:
     return status;
 }
@@ -268,6 +280,43 @@ out:
     return status;
 }
 
+/* The share's test rows alone; of `fresh` all but n_silos is empty. */
+static gr_status load_test_only(const struct gr_config *config, const struct gr_share *share,
+                                struct gr_data *fresh) {
+    struct load l = {.config = config, .share = share, .data = fresh};
+    gr_status status = check_share(share, &config->data);
+    if (status != GR_OK) return status;
+    if (config->data.source == GR_SOURCE_SYNTHETIC) return gr_synthetic_load(config, share, fresh);
+    gr_digest_start(&l.digest);
+    return load_test(&l);
+}
+
+gr_status gr_data_reload_test(const struct gr_config *config, uint32_t test_index,
+                              uint32_t test_count, struct gr_data *data) {
+    struct gr_share share = {
+        .n_silos = data->n_silos, .test_index = test_index, .test_count = test_count};
+    struct gr_data fresh = {.n_silos = data->n_silos};
+    gr_status status = load_test_only(config, &share, &fresh);
+    if (status == GR_OK && (fresh.n_test != data->n_test || fresh.n_classes > data->n_classes ||
+                            (fresh.n_test > 0 && fresh.n_features != data->n_features)))
+        status = gr_fail(GR_ERROR_DATA,
+                         "test table: found %zu rows of %zu features in %u classes, "
+                         "expected %zu of %zu in at most %u as when the run began",
+                         fresh.n_test, fresh.n_features, fresh.n_classes, data->n_test,
+                         data->n_features, data->n_classes);
+    if (status == GR_OK) {
+        gr_free(data->local_batch);
+        gr_rows_release(&data->test);
+        data->local_batch = fresh.local_batch;
+        data->n_local_batches = fresh.n_local_batches;
+        data->test = fresh.test;
+    } else {
+        gr_free(fresh.local_batch);
+        gr_rows_release(&fresh.test);
+    }
+    return status;
+}
+
 void gr_data_set_classes(struct gr_data *data, uint32_t n_classes) {
     unsigned char bytes[GR_DIGEST_BYTES];
     data->n_classes = n_classes;
@@ -283,6 +332,7 @@ void gr_data_free(struct gr_data *data) {
     for (size_t i = 0; i < data->n_local; i++) {
         gr_rows_release(&data->local[i].train);
         gr_rows_release(&data->local[i].validation);
+        gr_free(data->local[i].why);
     }
     gr_free(data->local);
     gr_free(data->local_batch);

@@ -174,6 +174,41 @@ START_TEST(any_process_makes_any_silo) {
 }
 END_TEST
 
+/* Whoever makes a test batch makes the same; a silo's own rows are not made again. */
+START_TEST(test_share_is_made_again) {
+    enum { SILOS = 60 };
+    struct gr_config config = synthetic(1, 1);
+    const uint32_t id = 7;
+    struct gr_share share = {
+        .n_silos = SILOS, .silos = &id, .n_local = 1, .test_index = 0, .test_count = 3};
+    struct gr_data *all, *part;
+    CHECK_OK(load_all(&config, SILOS, &all)); /* 1,200 test rows: 3 batches */
+    CHECK_OK(gr_data_load(&config, &share, &part));
+    const void *train = part->local[0].train.features;
+    for (uint32_t count = 1; count <= 4; count++) {
+        for (uint32_t index = 0; index < count; index++) {
+            CHECK_OK(gr_data_reload_test(&config, index, count, part));
+            size_t at = 0;
+            for (size_t i = 0; i < part->n_local_batches; i++) {
+                size_t b = part->local_batch[i], n = b == 2 ? 200 : 500;
+                ck_assert_uint_eq(b % count, index);
+                ck_assert_mem_eq((const float *)part->test.features + at * FEATURES,
+                                 (const float *)all->test.features + b * 500 * FEATURES,
+                                 n * FEATURES * sizeof(float));
+                ck_assert_mem_eq(part->test.labels + at, all->test.labels + b * 500,
+                                 n * sizeof(int32_t));
+                at += n;
+            }
+            ck_assert_uint_eq(at, part->test.n_rows);
+        }
+    }
+    ck_assert_ptr_eq(part->local[0].train.features, train);
+    ck_assert_str_eq(part->fingerprint, all->fingerprint);
+    gr_data_free(part);
+    gr_data_free(all);
+}
+END_TEST
+
 START_TEST(refused) {
     struct gr_config config = synthetic(1, 1);
     struct gr_data *data;
@@ -192,6 +227,7 @@ int main(void) {
     tcase_add_test(tests, sizes_are_lognormal);
     tcase_add_test(tests, labels_are_linear);
     tcase_add_test(tests, any_process_makes_any_silo);
+    tcase_add_test(tests, test_share_is_made_again);
     tcase_add_test(tests, refused);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
