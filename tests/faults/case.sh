@@ -7,6 +7,8 @@
 LIMIT=${FAULTS_LIMIT_S:-60} # seconds until a run counts as hanging
 GENERATION=$(mpirun --version 2>/dev/null | sed -n 's/^mpirun (Open MPI) \([0-9]*\).*/\1/p')
 GENERATION=${GENERATION:-4}
+CODE_COUNTS=1
+[ "$GENERATION" -lt 5 ] || CODE_COUNTS=
 
 # With faults the launcher must not end the job when a rank dies.
 launcher() {

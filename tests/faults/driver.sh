@@ -8,14 +8,8 @@ set -u
 : "${TESTS:=$(cd "$(dirname "$0")/.." && pwd)}"
 : "${GRANARY:=$(dirname "$TESTS")/build/release/granary}"
 export TESTS GRANARY
-# A /dev/shm of its own tells what is left there, where we may make one.
-if [ -z "${FAULTS_OWN_SHM:-}" ]; then
-    export FAULTS_OWN_SHM=0
-    own='mount -t tmpfs tmpfs /dev/shm 2>/dev/null && FAULTS_OWN_SHM=1; exec "$@"'
-    ! unshare --mount true 2>/dev/null ||
-        exec unshare --mount --propagation private -- bash -c "$own" own bash "$0" "$@"
-fi
 . "$TESTS/faults/case.sh"
+own_shm "$0" "$@"
 
 # ---- drawing: SplitMix64, the same on every machine --------------------------------------------
 state=0 drawn=0

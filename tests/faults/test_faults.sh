@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# What training must survive, one fault of each kind at each point of a round, then twenty cases
+# drawn by seed. What is asserted of each: driver.sh. Under two minutes on two cores.
+. "$(dirname "$0")/../system/library.sh"
+
+# ---- named cases: what driver.sh takes ----------------------------------------------------------
+{
+    # A rank killed, before, inside and after all that a round does; others than rank 0, then rank 0.
+    for point in train ready aggregate commit evaluate record checkpoint; do
+        echo "shm --ranks 4 --silos 5 --fault kill:2:3:$point"
+    done
+    for point in train aggregate record checkpoint; do
+        echo "shm --ranks 3 --silos 4 --fault kill:0:3:$point"
+        echo "tcp --ranks 3 --silos 4 --fault kill:0:4:$point"
+    done
+    echo "tcp --ranks 4 --silos 5 --fault kill:2:3:aggregate:0.0005"
+    echo "shm --ranks 4 --silos 4 --fault kill:3:6:record"
+    # Two at once; one more during the recovery; all but one, one after the other.
+    echo "shm --ranks 5 --silos 6 --fault kill:1:3:aggregate --fault kill:4:3:aggregate"
+    echo "shm --ranks 4 --silos 4 --fault kill:2:3:aggregate --fault kill:0:3:recover"
+    echo "tcp --ranks 5 --silos 5 --fault kill:0:3:train --fault kill:1:3:recover"
+    echo "shm --ranks 3 --silos 4 --fault kill:0:2:commit --fault kill:2:4:ready"
+    # Stopped and continued, stopped for ever, late.
+    echo "shm --ranks 3 --silos 4 --fault stop:2:3:train:0:2.5"
+    echo "tcp --ranks 4 --silos 4 --fault stop:2:3:aggregate:0:2.5"
+    echo "shm --ranks 4 --silos 4 --fault stop:0:3:record"
+    echo "shm --ranks 4 --silos 4 --fault delay:1:3:train:0:2.5"
+    # An update or data that must not enter a sum; a damaged checkpoint.
+    echo "shm --ranks 3 --silos 5 --fault nan:3:2:train --fault explode:0:4:train"
+    echo "shm --ranks 2 --silos 3 --fault corrupt:0:3:checkpoint"
+    # Too few are left: stopped, and resumed with everybody.
+    echo "shm --ranks 4 --silos 4 --end stopped --set round.quorum=4 --fault kill:2:3:train"
+    echo "shm --ranks 3 --silos 6 --end stopped --set round.quorum=5 --fault kill:0:4:aggregate"
+} >named
+# list FILE|N SEED MODE: soak.sh's cases count as ours.
+soak() {
+    local verdict
+    bash "$TESTS/faults/soak.sh" "$@" >"$OUT" 2>&1
+    verdict=$(tail -n 1 "$OUT")
+    sed '$d' "$OUT"
+    PASSED=$((PASSED + ${verdict%% *}))
+    verdict=${verdict#*, }
+    FAILED=$((FAILED + ${verdict%% *}))
+}
+soak --list named
+soak 12 1 shm
+soak 8 101 tcp
+
+# ---- a damaged checkpoint, and a death after it: resumed from the one before --------------------
+cat >base.yaml <<'YAML'
+run: {name: base, rounds: 6, rehearsal: true}
+data: {source: synthetic, silos: 4, synthetic: {features: 8, classes: 3, minimum_rows: 20, maximum_rows: 60, test_rows: 5}}
+model: {type: mlp, hidden: [8]}
+train: {learning_rate: 0.05, batch_size: 8}
+YAML
+check "undisturbed" exits 0 on_ranks 2 train base.yaml --quiet --run whole
+want=$("$GRANARY" inspect --digest whole/model.h5)
+# Without --enable-recovery the job ends with its rank.
+# shellcheck disable=SC2086
+mpirun $MPIRUN_FLAGS -n 2 "$GRANARY" train base.yaml --quiet --run torn --set round.quorum=4 \
+    --set "faults=[{kind: corrupt, silo: 0, round: 4, point: checkpoint}, {kind: kill, silo: 3, round: 5}]" \
+    --set round.deadline_s=1.5 >"$OUT" 2>&1 </dev/null
+check "it ended early" test ! -e torn/model.h5
+check "its newest checkpoint is damaged" exits 65 "$GRANARY" inspect "$(ls torn/checkpoints/*.h5 | tail -n 1)"
+check "resumed" exits 0 on_ranks 2 train base.yaml --quiet --run torn --resume
+check "from the one before" grep -q "passed over" torn/events.jsonl
+check "same digest" equal "$("$GRANARY" inspect --digest torn/model.h5)" "$want"
+
+# ---- faults only where they are rehearsed ------------------------------------------------------
+check "faults are refused" exits 78 "$GRANARY" train base.yaml --quiet --set run.rehearsal=false \
+    --set "faults=[{kind: kill, silo: 0, round: 1}]"
+check "and why" says run.rehearsal
+
+# ---- the disk fills up, and has room again ------------------------------------------------------
+# Held up in round 10, in which the disk is filled, and in round 30, in which that is undone.
+full_disk() {
+    check "undisturbed" exits 0 on_ranks 2 train base.yaml --quiet --run whole-40 --set run.rounds=40
+    # shellcheck disable=SC2086
+    mpirun $MPIRUN_FLAGS -n 2 "$GRANARY" train base.yaml --quiet --run disk/run --set run.rounds=40 \
+        --set "faults=[{kind: delay, silo: 0, round: 10, seconds: 2}, {kind: delay, silo: 0, round: 30, seconds: 4}]" \
+        --set round.heartbeat_s=0 >train.out 2>&1 </dev/null &
+    job=$!
+    for _ in $(seq 200); do
+        [ "$(cat disk/run/metrics.jsonl 2>/dev/null | wc -l)" -lt 9 ] || break
+        sleep 0.05
+    done
+    sleep 0.3
+    cat /dev/zero >disk/filler 2>/dev/null
+    sleep 3.5
+    check "training has not ended" kill -0 $job
+    check "a checkpoint is there" bash -c 'ls disk/run/checkpoints/round-*.h5'
+    for file in disk/run/checkpoints/round-*.h5; do
+        check "and whole" exits 0 "$GRANARY" inspect "$file"
+    done
+    rm disk/filler
+    wait $job
+    check "it went on to the end" equal $? 0
+    check "a line a round" equal "$(wc -l <disk/run/metrics.jsonl)" 40
+    check "told" grep -q '"event": *"alert"' disk/run/events.jsonl
+    check "the chain is whole" exits 0 "$GRANARY" inspect disk/run
+    check "same digest" equal "$("$GRANARY" inspect --digest disk/run/model.h5)" "$("$GRANARY" inspect --digest whole-40/model.h5)"
+}
+mkdir disk
+if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=4m tmpfs disk 2>/dev/null; then
+    trap 'umount -l "$SCRATCH/disk"; rm -rf "$SCRATCH"' EXIT
+    full_disk
+else
+    echo "skipped: a full disk; only root can make one"
+fi
+finish
