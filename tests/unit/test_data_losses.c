@@ -7,7 +7,7 @@
 
 #include <zlib.h>
 
-enum { ROWS = 1230, WIDTH = 6 };
+enum { ROWS = 1230, WIDTH = 6, LONG = 100000 };
 
 static void enter(void) {
     ck_assert_int_eq(gr_base_start(), GR_OK);
@@ -40,7 +40,7 @@ START_TEST(bad_silo_table_is_its_silos) {
     struct gr_table_config tables[3];
     struct gr_config config = idx_config(3);
     struct gr_data *data;
-    unsigned char bytes[128];
+    unsigned char *bytes = malloc(FEATURE_ROOM);
     for (size_t s = 0; s < 3; s++)
         tables[s] = (struct gr_table_config){.features = names[2 * s], .labels = names[2 * s + 1]};
     put_pair("c", 2, 2, 3);
@@ -60,22 +60,26 @@ START_TEST(bad_silo_table_is_its_silos) {
     ck_assert_int_ne(data->local[1].unusable, GR_OK);
     gr_data_free(data);
     /* What a bad silo says of itself does not count: here a class that nobody else has. */
-    put_pair("b", 4, 2, 3);
-    size_t n = get_file("b.labels", bytes, sizeof bytes);
+    put_pair("b", LONG, 2, 3);
+    size_t n = get_file("b.labels", bytes, FEATURE_ROOM);
     bytes[n - 1] = 9;
     put_file("b.labels", bytes, n);
     CHECK_OK(load_all(&config, 3, &data));
-    check_usable(&data->local[1], 1, 4);
+    check_usable(&data->local[1], 1, LONG);
     ck_assert_uint_eq(data->n_classes, 10);
     gr_data_free(data);
-    n = get_file("b.images", bytes, sizeof bytes);
-    gzFile packed = gzopen("b.images", "wb"); /* one byte short, which is not seen at once */
-    ck_assert_int_eq(gzwrite(packed, bytes, (unsigned)n - 1), (int)n - 1);
+    n = get_file("b.images", bytes, FEATURE_ROOM);
+    gzFile packed = gzopen("b.images", "wb");
+    ck_assert_int_eq(gzwrite(packed, bytes, (unsigned)n), (int)n);
     ck_assert_int_eq(gzclose(packed), Z_OK);
+    n = get_file("b.images", bytes, FEATURE_ROOM);
+    bytes[n - 8] ^= 1; /* its checksum, which is seen when all is read */
+    put_file("b.images", bytes, n);
     CHECK_OK(load_all(&config, 3, &data));
-    check_unusable(&data->local[1], 1, "b.images");
+    check_unusable(&data->local[1], 1, "gzip stream is damaged");
     ck_assert_uint_eq(data->n_classes, 4);
     gr_data_free(data);
+    free(bytes);
 }
 END_TEST
 
