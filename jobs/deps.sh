@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Installs what granary is built and tested with, where apt is; elsewhere says what to load.
-#   jobs/deps.sh [--quiet] [--peers]
+#   jobs/deps.sh [--quiet] [--peers] [--slurm]
 # --quiet  says nothing when all is there
 # --peers  also what the comparisons of `make bench` need (PyTorch, mpi4py)
+# --slurm  also what `make test-slurm` needs
 set -eu
-quiet= peers=
+quiet= peers= slurm=
 for word; do
     case $word in
     --quiet) quiet=1 ;;
     --peers) peers=1 ;;
+    --slurm) slurm=1 ;;
     *) echo "deps.sh: unknown option $word" >&2; exit 64 ;;
     esac
 done
@@ -17,6 +19,7 @@ packages="gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev lib
           libopenblas-serial-dev libsodium-dev libcyaml-dev libyaml-dev libjansson-dev zlib1g-dev
           check gnuplot-nox dataset-fashion-mnist"
 [ -z "$peers" ] || packages="$packages python3-torch python3-mpi4py python3-numpy"
+[ -z "$slurm" ] || packages="$packages slurm-wlm munge"
 
 if ! command -v apt-get >/dev/null; then
     cat <<'TEXT'
