@@ -16,17 +16,17 @@ extern "C" {
 
 /* One line of metrics.jsonl. NAN is written as null. */
 struct gr_metrics {
-    uint32_t round; /* from 1 */
+    uint32_t round;        /* from 1 */
     uint32_t participants; /* silos in the sum */
     uint32_t selected;     /* silos that were to take part */
     /* Why the others did not, and who came back; of this round alone. */
-    uint32_t dropped;  /* their rank was lost in this round */
-    uint32_t late;     /* not ready at the deadline */
-    uint32_t sat_out;  /* an update or data that must not enter a sum */
-    uint32_t returned; /* take part again from this round on */
+    uint32_t dropped;    /* their rank was lost in this round */
+    uint32_t late;       /* not ready at the deadline */
+    uint32_t sat_out;    /* an update or data that must not enter a sum */
+    uint32_t returned;   /* take part again from this round on */
     uint32_t recoveries; /* sums and records that were repeated on fewer ranks */
-    uint64_t examples;  /* sum of the participants' rows */
-    uint64_t processed; /* rows trained on, over epochs */
+    uint64_t examples;   /* sum of the participants' rows */
+    uint64_t processed;  /* rows trained on, over epochs */
     double train_loss;
     double validation_loss, validation_accuracy; /* NAN without validation rows */
     double test_loss, test_accuracy;             /* NAN when not evaluated */
@@ -48,16 +48,19 @@ struct gr_metrics_file; /* opaque */
 gr_status gr_metrics_open(const char *path, uint32_t rounds_done,
                           struct gr_metrics_file **out) GR_CHECKED;
 /*
- * What the disk refuses (full, over quota) is kept in memory and written before the next line that
- * fits; append then returns GR_OK, and *behind tells how many lines wait (gr_metrics_behind).
+ * What the disk refuses (full, over quota, limit of the process) is kept in memory and written
+ * before the next line that fits; append then returns GR_OK, and gr_metrics_behind tells how many
+ * lines wait. More than 64 MiB of them, and any other failure, are GR_ERROR_WRITE.
  */
 gr_status gr_metrics_append(struct gr_metrics_file *file,
                             const struct gr_metrics *metrics) GR_CHECKED;
 /* Writes the last line appended anew: what a round cost may be known only after its checkpoint, and
- * a checkpoint must not be there before its round's line. */
+ * a checkpoint must not be there before its round's line. Where the disk refuses it the line stays
+ * as it was. */
 gr_status gr_metrics_amend(struct gr_metrics_file *file,
                            const struct gr_metrics *metrics) GR_CHECKED;
-/* fsync: what is on disk after a power failure must not be a checkpoint without its line. */
+/* fsync: what is on disk after a power failure must not be a checkpoint without its line. GR_OK
+ * although lines wait: see gr_metrics_behind. */
 gr_status gr_metrics_sync(struct gr_metrics_file *file) GR_CHECKED;
 void gr_metrics_close(struct gr_metrics_file *file);
 /* Lines that wait in memory because the disk refused them; 0: all are written. */
@@ -106,9 +109,9 @@ void gr_progress_finish(struct gr_progress *progress, const char *run_path,
 void gr_progress_free(struct gr_progress *progress);
 
 /*
- * Reads resolved.yaml, manifest.json and metrics.jsonl of a run directory and writes its
- * report.html: one page, nothing loaded from elsewhere. Curves are SVG from gnuplot; where there is
- * no gnuplot the page says so.
+ * Reads resolved.yaml, manifest.json, metrics.jsonl and the "alert" events of a run directory and
+ * writes its report.html: one page, nothing loaded from elsewhere. Curves are SVG from gnuplot;
+ * where there is no gnuplot the page says so.
  */
 gr_status gr_report_write(const char *run_path) GR_CHECKED;
 

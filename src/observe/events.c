@@ -8,7 +8,6 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "observe/lines.h"
 
@@ -19,9 +18,8 @@ enum { HASH_HEX = GR_DIGEST_HEX - 1, DETAIL_MAX = 64 << 10 };
 enum { HASH_KEY_BYTES = sizeof HASH_KEY - 1, TAIL_BYTES = HASH_KEY_BYTES + HASH_HEX + 2 };
 
 struct gr_events_file {
-    int fd;
-    char *path; /* owned */
-    uint64_t n; /* events so far */
+    struct gr_lines *lines; /* owned */
+    uint64_t n;             /* events so far */
     char previous[GR_DIGEST_HEX];
 };
 
@@ -71,40 +69,37 @@ static void start_chain(char previous[GR_DIGEST_HEX]) {
     previous[HASH_HEX] = '\0';
 }
 
-/* Finds the end of the chain; cuts a torn last line. */
-static gr_status find_end(struct gr_events_file *file) {
-    gr_status status = GR_OK;
-    char *text = NULL;
+/* Finds the end of the chain; *end: where its lines end, before a torn one. */
+static gr_status find_end(struct gr_events_file *file, const char *path, const char *text,
+                          size_t length, size_t *end) {
     const char *line;
-    size_t length = 0, at = 0, n, n_body;
+    size_t n, n_body;
+    *end = 0;
     start_chain(file->previous);
-    GR_TRY(gr_lines_read(file->path, &text, &length));
-    while (gr_lines_next(text, length, &at, &line, &n)) {
+    while (gr_lines_next(text, length, end, &line, &n)) {
         file->n++;
         /* A chain that is broken further up stays so, and is told by gr_events_verify. */
         if (split(line, n, &n_body, file->previous)) continue;
-        status = gr_fail(GR_ERROR_DATA, "%s:%llu: not an event; move the file away to go on",
-                         file->path, (unsigned long long)file->n);
-        goto out;
+        return gr_fail(GR_ERROR_DATA, "%s:%llu: not an event; move the file away to go on", path,
+                       (unsigned long long)file->n);
     }
-    if (at != length) GR_TRY(gr_file_write(file->path, text, at));
-out:
-    gr_free(text);
-    return status;
+    return GR_OK;
 }
 
 gr_status gr_events_open(const char *path, struct gr_events_file **out) {
     gr_status status = GR_OK;
     struct gr_events_file *file = NULL;
+    char *text = NULL;
+    size_t length = 0, end;
     *out = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *file, "events", &file));
-    file->fd = -1;
-    GR_TRY(gr_text_format(&file->path, "%s", path));
-    GR_TRY(find_end(file));
-    GR_TRY(gr_lines_open(path, &file->fd));
+    GR_TRY(gr_lines_read(path, &text, &length));
+    GR_TRY(find_end(file, path, text, length, &end));
+    GR_TRY(gr_lines_open(path, text, end, &file->lines));
     *out = file;
     file = NULL;
 out:
+    gr_free(text);
     gr_events_close(file);
     return status;
 }
@@ -148,7 +143,7 @@ gr_status gr_events_append(struct gr_events_file *file, const char *event, uint3
     }
     hash_of(body, strlen(body), hash);
     GR_TRY(gr_text_format(&line, "%.*s" HASH_KEY "%s\"}\n", (int)strlen(body) - 1, body, hash));
-    GR_TRY(gr_lines_append(file->fd, file->path, line, strlen(line)));
+    GR_TRY(gr_lines_append(file->lines, line, strlen(line)));
     file->n++;
     memcpy(file->previous, hash, sizeof hash);
 out:
@@ -160,9 +155,12 @@ out:
 
 void gr_events_close(struct gr_events_file *file) {
     if (!file) return;
-    gr_lines_close(file->fd);
-    gr_free(file->path);
+    gr_lines_close(file->lines);
     gr_free(file);
+}
+
+size_t gr_events_behind(const struct gr_events_file *file) {
+    return gr_lines_behind(file->lines);
 }
 
 gr_status gr_events_verify(const char *path, size_t *broken_line) {

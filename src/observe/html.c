@@ -50,6 +50,7 @@ const char gr_html_style[] =
     "code{overflow-wrap:anywhere}\n"
     "pre{margin:10px 0 0;overflow-x:auto;white-space:pre}\n"
     "summary{cursor:pointer;font-weight:600}\n"
+    "ul{margin:0;padding-left:20px}li{overflow-wrap:anywhere}\n"
     "footer{margin-top:36px;color:var(--muted);font-size:13px}\n"
     "@media(max-width:560px){main{padding:20px 12px 32px}h1{font-size:22px}"
     ".figures{grid-template-columns:1fr 1fr;gap:10px}.figure b{font-size:19px}"

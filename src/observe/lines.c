@@ -7,6 +7,22 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Bytes written and not synced that are kept, to be written again if a sync is refused. */
+enum { UNSYNCED_MAX = 1 << 20, SPARE_MAX = 4 * UNSYNCED_MAX };
+
+struct gr_lines {
+    char *path, *temporary; /* owned */
+    int fd;                 /* -1: the file could not be made anew yet, all of `text` waits */
+    off_t start;            /* where `text` belongs in the file */
+    char *text;             /* owned: lines not synced (the last one in any case), then waiting */
+    size_t length, capacity;
+    size_t written;    /* bytes at the head of `text` that are in the file */
+    size_t synced;     /* of them, those that were synced */
+    size_t first;      /* bytes at the head of `text` that came with gr_lines_open */
+    size_t behind;     /* lines appended that wait */
+    size_t last_bytes; /* of the last line appended, at the end of `text` */
+};
+
 gr_status gr_lines_read(const char *path, char **out, size_t *length) {
     if (access(path, F_OK) != 0 && errno == ENOENT) {
         *length = 0;
@@ -24,28 +40,248 @@ bool gr_lines_next(const char *text, size_t length, size_t *at, const char **lin
     return true;
 }
 
-gr_status gr_lines_open(const char *path, int *fd) {
-    *fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (*fd < 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+/* ---- the disk ------------------------------------------------------------------------------- */
+
+/* Reasons that pass when somebody makes room. */
+static bool is_full(int error) {
+    return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+/* 0, or errno after perhaps a part of it. */
+static int put(int fd, const char *bytes, size_t n, off_t at) {
+    while (n > 0) {
+        ssize_t written = pwrite(fd, bytes, n, at);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return written < 0 ? errno : ENOSPC;
+        bytes += written;
+        n -= (size_t)written;
+        at += written;
+    }
+    return 0;
+}
+
+/* The same, but nothing of it stays when it fails. */
+static int put_whole(int fd, const char *bytes, size_t n, off_t at) {
+    int error = put(fd, bytes, n, at);
+    if (error && ftruncate(fd, at) != 0) error = errno;
+    return error;
+}
+
+static gr_status refused(const struct gr_lines *lines, int error) {
+    return gr_fail(GR_ERROR_WRITE, "%s: %s", lines->path, strerror(error));
+}
+
+/*
+ * Makes the file anew from `text`. The name in between is nobody else's: a file that an earlier
+ * writer left under it is removed, not written over.
+ */
+static int make_anew(struct gr_lines *lines) {
+    int error = 0;
+    if (unlink(lines->temporary) != 0 && errno != ENOENT) return errno;
+    int fd = open(lines->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0) return errno;
+    error = put(fd, lines->text, lines->length, 0);
+    if (!error && fsync(fd) != 0) error = errno;
+    if (!error && rename(lines->temporary, lines->path) != 0) error = errno;
+    if (error) {
+        close(fd);
+        unlink(lines->temporary);
+        return error;
+    }
+    lines->fd = fd;
+    lines->written = lines->synced = lines->length;
+    lines->behind = 0;
+    return 0;
+}
+
+/* ---- the text in memory --------------------------------------------------------------------- */
+
+static gr_status make_room(struct gr_lines *lines, size_t n) {
+    char *text;
+    size_t capacity = 2 * (lines->length + n);
+    if (lines->length + n <= lines->capacity) return GR_OK;
+    gr_status status = gr_allocate(capacity, 1, "lines that wait", &text);
+    if (status != GR_OK) return status;
+    memcpy(text, lines->text, lines->length);
+    gr_free(lines->text);
+    lines->text = text;
+    lines->capacity = capacity;
     return GR_OK;
 }
 
-gr_status gr_lines_append(int fd, const char *path, const char *line, size_t n) {
-    ssize_t written;
-    off_t end = lseek(fd, 0, SEEK_END);
-    do
-        written = write(fd, line, n);
-    while (written < 0 && errno == EINTR);
-    if (written == (ssize_t)n) return GR_OK;
-    /* Half a line would spoil the next. */
-    if (written > 0 && end >= 0 && ftruncate(fd, end) != 0)
-        return gr_fail(GR_ERROR_WRITE, "%s: a line was cut and could not be taken back", path);
-    return gr_fail(GR_ERROR_WRITE, "%s: %s", path,
-                   written < 0 ? strerror(errno) : "a line was cut: the disk is full");
+/* Room has been made. */
+static void add_text(struct gr_lines *lines, const char *bytes, size_t n) {
+    memcpy(lines->text + lines->length, bytes, n);
+    lines->length += n;
 }
 
-void gr_lines_close(int fd) {
-    if (fd < 0) return;
-    fsync(fd);
-    close(fd);
+static size_t less(size_t from, size_t n) {
+    return from > n ? from - n : 0;
+}
+
+/* The room of a whole file, or of all that waited. */
+static void give_back(struct gr_lines *lines) {
+    char *text;
+    if (gr_allocate(UNSYNCED_MAX, 1, "lines", &text) != GR_OK) return;
+    memcpy(text, lines->text, lines->length);
+    gr_free(lines->text);
+    lines->text = text;
+    lines->capacity = UNSYNCED_MAX;
+}
+
+/* Lets go of what is in the file, but for the last line, which may yet be replaced. */
+static void forget_written(struct gr_lines *lines) {
+    size_t n = lines->behind > 0 ? lines->written : lines->length - lines->last_bytes;
+    lines->start += (off_t)n;
+    lines->length -= n;
+    lines->written -= n;
+    lines->synced = less(lines->synced, n);
+    lines->first = less(lines->first, n);
+    memmove(lines->text, lines->text + n, lines->length);
+    if (lines->capacity > SPARE_MAX && lines->length < UNSYNCED_MAX) give_back(lines);
+}
+
+/* Writes what waits, as far as there is room. */
+static gr_status write_waiting(struct gr_lines *lines) {
+    if (lines->fd < 0) {
+        int error = make_anew(lines);
+        if (error) return is_full(error) ? GR_OK : refused(lines, error);
+        forget_written(lines);
+        return gr_file_sync_folder(lines->path);
+    }
+    while (lines->behind > 0) {
+        const char *line = lines->text + lines->written;
+        const char *end = memchr(line, '\n', lines->length - lines->written);
+        size_t n = (size_t)(end + 1 - line);
+        int error = put_whole(lines->fd, line, n, lines->start + (off_t)lines->written);
+        if (error) return is_full(error) ? GR_OK : refused(lines, error);
+        lines->written += n;
+        lines->behind--;
+    }
+    if (lines->written > UNSYNCED_MAX) forget_written(lines);
+    return GR_OK;
+}
+
+/* ---- the writer ----------------------------------------------------------------------------- */
+
+gr_status gr_lines_open(const char *path, const char *text, size_t length, struct gr_lines **out) {
+    gr_status status = GR_OK;
+    struct gr_lines *lines = NULL;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *lines, "lines", &lines));
+    lines->fd = -1;
+    GR_TRY(gr_text_format(&lines->path, "%s", path));
+    GR_TRY(gr_text_format(&lines->temporary, "%s.tmp", path));
+    lines->capacity = length + 1;
+    GR_TRY(gr_allocate(lines->capacity, 1, "lines", &lines->text));
+    add_text(lines, text, length);
+    lines->first = length;
+    GR_TRY(write_waiting(lines));
+    *out = lines;
+    lines = NULL;
+out:
+    gr_lines_close(lines);
+    return status;
+}
+
+gr_status gr_lines_append(struct gr_lines *lines, const char *line, size_t n) {
+    size_t in_file = lines->written > lines->first ? lines->written : lines->first;
+    if (lines->length - in_file + n > GR_LINES_WAITING_MAX)
+        return gr_fail(GR_ERROR_WRITE, "%s: the disk is full, and %zu lines wait, allowed %d MiB",
+                       lines->path, lines->behind, GR_LINES_WAITING_MAX >> 20);
+    gr_status status = make_room(lines, n);
+    if (status != GR_OK) return status;
+    add_text(lines, line, n);
+    lines->last_bytes = n;
+    lines->behind++;
+    return write_waiting(lines);
+}
+
+static void exchange_last(struct gr_lines *lines, const char *line, size_t n) {
+    lines->length -= lines->last_bytes;
+    add_text(lines, line, n);
+    lines->last_bytes = n;
+}
+
+/* `line` is at least as long as the one in the file. */
+static gr_status replace_written(struct gr_lines *lines, const char *line, size_t n) {
+    size_t at = lines->length - lines->last_bytes;
+    off_t place = lines->start + (off_t)at;
+    int error = put(lines->fd, line, n, place);
+    if (!error) {
+        exchange_last(lines, line, n);
+        lines->written = lines->length;
+        lines->synced = lines->synced < at ? lines->synced : at;
+        return GR_OK;
+    }
+    if (!is_full(error)) return refused(lines, error);
+    if (put(lines->fd, lines->text + at, lines->last_bytes, place) == 0 &&
+        ftruncate(lines->fd, place + (off_t)lines->last_bytes) == 0)
+        return GR_OK;
+    /* Even the old one has no room any more, where file systems never write in place. */
+    lines->written = at;
+    lines->synced = lines->synced < at ? lines->synced : at;
+    lines->behind = 1;
+    return ftruncate(lines->fd, place) == 0 ? GR_OK : refused(lines, errno);
+}
+
+gr_status gr_lines_replace_last(struct gr_lines *lines, const char *line, size_t n) {
+    gr_status status = GR_OK;
+    char *padded = NULL;
+    size_t bytes = n > lines->last_bytes ? n : lines->last_bytes;
+    if (lines->last_bytes == 0)
+        return gr_fail(GR_ERROR_INTERNAL, "%s: there is no line to be replaced", lines->path);
+    GR_TRY(make_room(lines, bytes));
+    if (lines->behind > 0) {
+        exchange_last(lines, line, n);
+        return write_waiting(lines);
+    }
+    /* Filled up, so that one write does it. */
+    GR_TRY(gr_allocate(bytes, 1, "a line", &padded));
+    memset(padded, ' ', bytes);
+    memcpy(padded, line, n - 1);
+    padded[bytes - 1] = '\n';
+    status = replace_written(lines, padded, bytes);
+out:
+    gr_free(padded);
+    return status;
+}
+
+gr_status gr_lines_sync(struct gr_lines *lines) {
+    gr_status status = write_waiting(lines);
+    const char *line;
+    size_t at, n;
+    if (status != GR_OK || lines->fd < 0) return status;
+    if (fsync(lines->fd) == 0) {
+        lines->synced = lines->written;
+        forget_written(lines);
+        return GR_OK;
+    }
+    int error = errno;
+    if (!is_full(error)) return refused(lines, error);
+    /* Network file systems tell now that there was no room: what was written may be gone. */
+    at = lines->synced;
+    while (gr_lines_next(lines->text, lines->written, &at, &line, &n))
+        lines->behind++;
+    lines->written = lines->synced;
+    off_t end = lines->start + (off_t)lines->synced;
+    return ftruncate(lines->fd, end) == 0 ? GR_OK : refused(lines, errno);
+}
+
+size_t gr_lines_behind(const struct gr_lines *lines) {
+    return lines->behind;
+}
+
+void gr_lines_close(struct gr_lines *lines) {
+    if (!lines) return;
+    /* What goes wrong here is found by the next reader. */
+    if (lines->behind > 0 && write_waiting(lines) != GR_OK) lines->behind = 0;
+    if (lines->fd >= 0) {
+        fsync(lines->fd);
+        close(lines->fd);
+    }
+    gr_free(lines->text);
+    gr_free(lines->temporary);
+    gr_free(lines->path);
+    gr_free(lines);
 }

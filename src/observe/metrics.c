@@ -2,13 +2,9 @@
 /* metrics.jsonl: a line a round, doubles with all their digits. */
 #include <granary/observe.h>
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "observe/lines.h"
 #include "observe/metrics.h"
@@ -16,10 +12,7 @@
 enum { LINE_MAX_BYTES = 4096 };
 
 struct gr_metrics_file {
-    int fd;
-    char *path; /* owned */
-    off_t last; /* where the last line begins, and its bytes */
-    size_t last_bytes;
+    struct gr_lines *lines; /* owned */
 };
 
 /* True for a line that stays: it parses and is of a round that is done. */
@@ -48,15 +41,11 @@ gr_status gr_metrics_open(const char *path, uint32_t rounds_done, struct gr_metr
     gr_status status = GR_OK;
     struct gr_metrics_file *file = NULL;
     char *text = NULL;
-    size_t length = 0, kept;
+    size_t length = 0;
     *out = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *file, "metrics", &file));
-    file->fd = -1;
-    GR_TRY(gr_text_format(&file->path, "%s", path));
     GR_TRY(gr_lines_read(path, &text, &length));
-    kept = filter(text, length, rounds_done);
-    if (kept != length) GR_TRY(gr_file_write(path, text, kept));
-    GR_TRY(gr_lines_open(path, &file->fd));
+    GR_TRY(gr_lines_open(path, text, filter(text, length, rounds_done), &file->lines));
     *out = file;
     file = NULL;
 out:
@@ -70,21 +59,21 @@ static json_t *number(double value) {
 }
 
 /* The line of a round, with its newline; *n: its bytes. */
-static gr_status format_line(const struct gr_metrics *metrics, char line[LINE_MAX_BYTES],
-                             size_t *n) {
+static gr_status format_line(const struct gr_metrics *m, char line[LINE_MAX_BYTES], size_t *n) {
     json_t *json = json_pack(
-        "{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o, s:o}, s:I, s:o, s:o}",
-        "round", (json_int_t)metrics->round, "participants", (json_int_t)metrics->participants,
-        "examples", (json_int_t)metrics->examples, "processed", (json_int_t)metrics->processed,
-        "train_loss", number(metrics->train_loss), "validation_loss",
-        number(metrics->validation_loss), "validation_accuracy",
-        number(metrics->validation_accuracy), "test_loss", number(metrics->test_loss),
-        "test_accuracy", number(metrics->test_accuracy), "seconds", "train",
-        number(metrics->seconds.train), "aggregate", number(metrics->seconds.aggregate), "evaluate",
-        number(metrics->seconds.evaluate), "checkpoint", number(metrics->seconds.checkpoint),
-        "total", number(metrics->seconds.total), "bytes_sent", (json_int_t)metrics->bytes_sent,
-        "cpu_seconds_train", number(metrics->cpu_seconds_train), "update_norm",
-        number(metrics->update_norm));
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o,"
+        " s:{s:o, s:o, s:o, s:o, s:o}, s:I, s:o, s:o}",
+        "round", (json_int_t)m->round, "participants", (json_int_t)m->participants, "selected",
+        (json_int_t)m->selected, "dropped", (json_int_t)m->dropped, "late", (json_int_t)m->late,
+        "sat_out", (json_int_t)m->sat_out, "returned", (json_int_t)m->returned, "recoveries",
+        (json_int_t)m->recoveries, "examples", (json_int_t)m->examples, "processed",
+        (json_int_t)m->processed, "train_loss", number(m->train_loss), "validation_loss",
+        number(m->validation_loss), "validation_accuracy", number(m->validation_accuracy),
+        "test_loss", number(m->test_loss), "test_accuracy", number(m->test_accuracy), "seconds",
+        "train", number(m->seconds.train), "aggregate", number(m->seconds.aggregate), "evaluate",
+        number(m->seconds.evaluate), "checkpoint", number(m->seconds.checkpoint), "total",
+        number(m->seconds.total), "bytes_sent", (json_int_t)m->bytes_sent, "cpu_seconds_train",
+        number(m->cpu_seconds_train), "update_norm", number(m->update_norm));
     if (!json) return gr_fail(GR_ERROR_INTERNAL, "memory for metrics was refused");
     /* 17 significant digits give the same double back. */
     *n = json_dumpb(json, line, LINE_MAX_BYTES - 1, JSON_COMPACT | JSON_REAL_PRECISION(17));
@@ -100,9 +89,7 @@ gr_status gr_metrics_append(struct gr_metrics_file *file, const struct gr_metric
     size_t n = 0;
     gr_status status = format_line(metrics, line, &n);
     if (status != GR_OK) return status;
-    file->last = lseek(file->fd, 0, SEEK_END);
-    file->last_bytes = n;
-    return gr_lines_append(file->fd, file->path, line, n);
+    return gr_lines_append(file->lines, line, n);
 }
 
 gr_status gr_metrics_amend(struct gr_metrics_file *file, const struct gr_metrics *metrics) {
@@ -110,30 +97,20 @@ gr_status gr_metrics_amend(struct gr_metrics_file *file, const struct gr_metrics
     size_t n = 0;
     gr_status status = format_line(metrics, line, &n);
     if (status != GR_OK) return status;
-    /* A shorter line is filled up with blanks, so that one write does it and no line is torn. */
-    if (n < file->last_bytes) {
-        memset(line + n - 1, ' ', file->last_bytes - n);
-        n = file->last_bytes;
-        line[n - 1] = '\n';
-    }
-    int fd = open(file->path, O_WRONLY | O_CLOEXEC); /* the other one only appends */
-    ssize_t written = fd < 0 ? -1 : pwrite(fd, line, n, file->last);
-    if (fd >= 0) close(fd);
-    if (written != (ssize_t)n)
-        return gr_fail(GR_ERROR_WRITE, "%s: its last line could not be written", file->path);
-    file->last_bytes = n;
-    return GR_OK;
+    return gr_lines_replace_last(file->lines, line, n);
 }
 
 gr_status gr_metrics_sync(struct gr_metrics_file *file) {
-    if (fsync(file->fd) == 0) return GR_OK;
-    return gr_fail(GR_ERROR_WRITE, "%s: %s", file->path, strerror(errno));
+    return gr_lines_sync(file->lines);
+}
+
+size_t gr_metrics_behind(const struct gr_metrics_file *file) {
+    return gr_lines_behind(file->lines);
 }
 
 void gr_metrics_close(struct gr_metrics_file *file) {
     if (!file) return;
-    gr_lines_close(file->fd);
-    gr_free(file->path);
+    gr_lines_close(file->lines);
     gr_free(file);
 }
 
@@ -154,6 +131,13 @@ static void from_json(const json_t *json, struct gr_metrics *out) {
     *out = (struct gr_metrics){
         .round = (uint32_t)whole_of(json, "round"),
         .participants = (uint32_t)whole_of(json, "participants"),
+        /* Lines of runs before there were these have none: zeros. */
+        .selected = (uint32_t)whole_of(json, "selected"),
+        .dropped = (uint32_t)whole_of(json, "dropped"),
+        .late = (uint32_t)whole_of(json, "late"),
+        .sat_out = (uint32_t)whole_of(json, "sat_out"),
+        .returned = (uint32_t)whole_of(json, "returned"),
+        .recoveries = (uint32_t)whole_of(json, "recoveries"),
         .examples = whole_of(json, "examples"),
         .processed = whole_of(json, "processed"),
         .train_loss = real_of(json, "train_loss"),

@@ -11,7 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 256, WIDTH_DEFAULT = 80 };
+enum { LINE_BYTES = 256, SAID_BYTES = 512, WIDTH_DEFAULT = 80 };
 
 /* Seconds between two drawings. */
 static const double redraw_s = 0.1, plain_s = 2;
@@ -107,7 +107,10 @@ static void compose(const struct gr_progress *p, size_t width, char line[LINE_BY
         snprintf(field, sizeof field, "  ETA %s", number);
         add(line, width, field);
     }
-    snprintf(field, sizeof field, "  %u silos", p->last.participants);
+    if (p->last.participants < p->last.selected)
+        snprintf(field, sizeof field, "  %u of %u silos", p->last.participants, p->last.selected);
+    else
+        snprintf(field, sizeof field, "  %u silos", p->last.participants);
     add(line, width, field);
     if (elapsed > 0) {
         rate_text(p->processed / elapsed, number, sizeof number);
@@ -146,6 +149,16 @@ void gr_progress_round(struct gr_progress *p, const struct gr_metrics *metrics) 
     if (!p->stream) return;
     double since = gr_clock_seconds() - p->drawn_s;
     if (p->done >= p->rounds || since >= (p->terminal ? redraw_s : plain_s)) draw(p);
+}
+
+void gr_progress_say(struct gr_progress *p, const char *text) {
+    char line[SAID_BYTES];
+    if (!p || !p->stream) return;
+    gr_text_quote(text, strlen(text), line, sizeof line);
+    /* On a terminal it takes the place of the progress line, which is drawn again below it. */
+    fprintf(p->stream, p->terminal ? "\r%s\033[K\n" : "%s\n", line);
+    if (p->terminal && isfinite(p->drawn_s)) draw(p);
+    fflush(p->stream);
 }
 
 void gr_progress_finish(struct gr_progress *p, const char *run_path, const char *model_digest) {

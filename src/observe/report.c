@@ -12,6 +12,7 @@
 
 #include "observe/html.h"
 #include "observe/metrics.h"
+#include "observe/participation.h"
 #include "observe/plot.h"
 
 enum { FILE_LIMIT = 64 << 20, ROWS_MAX = 200, POINTS_MAX = 400 };
@@ -19,6 +20,7 @@ enum { FILE_LIMIT = 64 << 20, ROWS_MAX = 200, POINTS_MAX = 400 };
 struct report {
     FILE *page;
     json_t *manifest;          /* owned */
+    json_t *alerts;            /* owned */
     char *config;              /* owned */
     struct gr_metrics *rounds; /* owned */
     size_t n;
@@ -133,6 +135,7 @@ static void write_top(const struct report *r) {
         gr_html_text(page, text_of(stretch, "started"));
     }
     fputs("</p>\n", page);
+    gr_participation_sentence(page, r->rounds, r->n);
     write_figures(r);
 }
 
@@ -187,7 +190,9 @@ static void write_cell(FILE *page, double value, int decimals) {
 }
 
 static void write_row(FILE *page, const struct gr_metrics *m, const struct columns *columns) {
-    fprintf(page, "<tr><td>%u</td><td>%u</td><td>", m->round, m->participants);
+    fprintf(page, "<tr><td>%u</td><td>%u", m->round, m->participants);
+    if (gr_participation_is_partial(m)) fprintf(page, " of %u", m->selected);
+    fputs("</td><td>", page);
     gr_html_count(page, m->examples);
     fputs("</td>", page);
     write_cell(page, m->train_loss, 4);
@@ -295,7 +300,8 @@ static void write_software(const struct report *r) {
 
 /* True for a line of YAML whose value is a path: such a name may tell who a silo is. */
 static bool holds_path(const char *line) {
-    static const char *const keys[] = {"features: ", "labels: ", "file: ", "directory: "};
+    static const char *const keys[] = {
+        "features: ", "labels: ", "file: ", "directory: ", "replay: "};
     line += strspn(line, " -");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         size_t n = strlen(keys[i]);
@@ -356,19 +362,24 @@ static void write_page(const struct report *r) {
     write_top(r);
     if (r->n > 0) {
         write_curves(r);
+        gr_participation_section(page, r->rounds, r->n);
         write_rounds(r);
     } else {
         fputs("<p>No round has been finished.</p>\n", page);
     }
+    gr_alerts_section(page, r->alerts);
     write_provenance(r);
     fputs("<footer>granary ", page);
     gr_html_text(page, text_of(json_object_get(r->manifest, "software"), "granary"));
-    fputs("; from <code>manifest.json</code>, <code>metrics.jsonl</code> and "
-          "<code>resolved.yaml</code> of the run directory.</footer>\n</main>\n</body>\n</html>\n",
+    fputs("; from <code>manifest.json</code>, <code>metrics.jsonl</code>, "
+          "<code>events.jsonl</code> and <code>resolved.yaml</code> of the run "
+          "directory.</footer>\n</main>\n</body>\n</html>\n",
           page);
 }
 
 static gr_status path_in(const char *run_path, const char *name, char **out) {
+    gr_free(*out);
+    *out = NULL;
     return gr_text_format(out, "%s/%s", run_path, name);
 }
 
@@ -384,14 +395,12 @@ static gr_status read_run(const char *run_path, struct report *r) {
         status = gr_fail(GR_ERROR_DATA, "%s:%d: %s", path, error.line, error.text);
         goto out;
     }
-    gr_free(path);
-    path = NULL;
     GR_TRY(path_in(run_path, "resolved.yaml", &path));
     GR_TRY(gr_file_read(path, FILE_LIMIT, GR_ERROR_DATA, &r->config, &length));
-    gr_free(path);
-    path = NULL;
     GR_TRY(path_in(run_path, "metrics.jsonl", &path));
     GR_TRY(gr_metrics_read(path, &r->rounds, &r->n));
+    GR_TRY(path_in(run_path, "events.jsonl", &path));
+    GR_TRY(gr_alerts_read(path, &r->alerts));
 out:
     gr_free(text);
     gr_free(path);
@@ -421,6 +430,7 @@ out:
     gr_free(path);
     gr_free(r.rounds);
     gr_free(r.config);
+    json_decref(r.alerts);
     json_decref(r.manifest);
     return status;
 }

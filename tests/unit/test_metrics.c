@@ -5,6 +5,7 @@
  */
 #include <granary/observe.h>
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
 
@@ -14,6 +15,12 @@
 static struct gr_metrics sample(uint32_t round) {
     return (struct gr_metrics){.round = round,
                                .participants = 8,
+                               .selected = 15,
+                               .dropped = 1,
+                               .late = 2,
+                               .sat_out = 4,
+                               .returned = 16,
+                               .recoveries = 32,
                                .examples = 60000,
                                .processed = (uint64_t)1 << 40,
                                .train_loss = 1.0 / 3.0 + round,
@@ -66,10 +73,98 @@ START_TEST(line_is_exact) {
     ck_assert(json_real_value(json_object_get(seconds, "evaluate")) == 0.3);
     ck_assert(json_real_value(json_object_get(seconds, "total")) == 5e-324);
     ck_assert(json_is_null(json_object_get(seconds, "checkpoint")));
-    ck_assert_uint_eq(json_object_size(json), 13);
+    ck_assert_uint_eq(json_object_size(json), 19);
     ck_assert_uint_eq(json_object_size(seconds), 5);
     json_decref(json);
     gr_free(text);
+}
+END_TEST
+
+/* Every member comes back; of a line from before there were some of them, they come back as 0. */
+START_TEST(read_back) {
+    static const char older[] = "{\"round\":2,\"participants\":8,\"train_loss\":0.5}\n";
+    struct gr_metrics *read, expected = sample(1);
+    size_t n;
+    append(0, 1, 1);
+    char *line = slurp(in_scratch("metrics.jsonl"), &n);
+    char *both = malloc(n + sizeof older);
+    memcpy(both, line, n);
+    memcpy(both + n, older, sizeof older);
+    spill(in_scratch("metrics.jsonl"), both, n + sizeof older - 1);
+    free(both);
+    gr_free(line);
+    MUST(gr_metrics_read(in_scratch("metrics.jsonl"), &read, &n));
+    ck_assert_uint_eq(n, 2);
+    /* Not finite ones are all NAN. */
+    expected.update_norm = read[0].update_norm = 0;
+    expected.validation_loss = read[0].validation_loss = 0;
+    expected.validation_accuracy = read[0].validation_accuracy = 0;
+    expected.seconds.checkpoint = read[0].seconds.checkpoint = 0;
+    ck_assert_mem_eq(&expected, &read[0], sizeof expected);
+    ck_assert_uint_eq(read[1].participants, 8);
+    ck_assert_uint_eq(read[1].selected + read[1].dropped + read[1].late + read[1].sat_out +
+                          read[1].returned + read[1].recoveries,
+                      0);
+    gr_free(read);
+}
+END_TEST
+
+static char *one_line(double loss) {
+    struct gr_metrics *read;
+    size_t n;
+    char *text = slurp(in_scratch("metrics.jsonl"), &n);
+    ck_assert_ptr_eq(strchr(text, '\n'), text + n - 1);
+    MUST(gr_metrics_read(in_scratch("metrics.jsonl"), &read, &n));
+    ck_assert_uint_eq(n, 1);
+    ck_assert(read[0].train_loss == loss);
+    gr_free(read);
+    return text;
+}
+
+/* The last line anew: longer, then shorter, then of the first length. */
+START_TEST(amended) {
+    struct gr_metrics_file *file;
+    struct gr_metrics metrics = sample(1);
+    size_t lengths[3];
+    MUST(gr_metrics_open(in_scratch("metrics.jsonl"), 0, &file));
+    ck_assert_int_eq(gr_metrics_amend(file, &metrics), GR_ERROR_INTERNAL);
+    metrics.train_loss = 1.5;
+    MUST(gr_metrics_append(file, &metrics));
+    const double losses[] = {1.0 / 3, 2, 1.5};
+    for (size_t i = 0; i < 3; i++) {
+        if (i == 1) MUST(gr_metrics_sync(file));
+        metrics.train_loss = losses[i];
+        MUST(gr_metrics_amend(file, &metrics));
+        char *text = one_line(losses[i]);
+        lengths[i] = strlen(text);
+        gr_free(text);
+    }
+    ck_assert_uint_eq(lengths[0], lengths[1]);
+    ck_assert_uint_eq(lengths[0], lengths[2]);
+    metrics.round = 2;
+    MUST(gr_metrics_append(file, &metrics));
+    ck_assert_str_eq(rounds_there(), "1 2");
+    gr_metrics_close(file);
+    ck_assert_str_eq(rounds_there(), "1 2");
+}
+END_TEST
+
+/* One that was followed by another writes where nobody looks. */
+START_TEST(former_writer) {
+    struct gr_metrics_file *former, *file;
+    struct gr_metrics metrics = sample(1);
+    MUST(gr_metrics_open(in_scratch("metrics.jsonl"), 0, &former));
+    MUST(gr_metrics_append(former, &metrics));
+    MUST(gr_metrics_open(in_scratch("metrics.jsonl"), 1, &file));
+    metrics.train_loss = 77;
+    MUST(gr_metrics_amend(former, &metrics));
+    metrics.round = 2;
+    MUST(gr_metrics_append(former, &metrics));
+    MUST(gr_metrics_sync(former));
+    gr_free(one_line(sample(1).train_loss));
+    gr_metrics_close(former);
+    gr_metrics_close(file);
+    gr_free(one_line(sample(1).train_loss));
 }
 END_TEST
 
@@ -172,16 +267,82 @@ START_TEST(progress_stopped) {
 }
 END_TEST
 
+/* Between the rounds, whatever is in it, and told apart from them. */
+START_TEST(progress_says) {
+    struct gr_progress *progress;
+    struct gr_metrics metrics = sample(1);
+    FILE *stream = fopen(in_scratch("progress"), "w");
+    MUST(gr_progress_create(stream, 3, 0, &progress));
+    gr_progress_round(progress, &metrics);
+    gr_progress_say(progress, "round 2: 2 silos lost\033[2J\n");
+    gr_progress_say(NULL, "nothing");
+    gr_progress_free(progress);
+    fclose(stream);
+    char *text = slurp(in_scratch("progress"), NULL);
+    ck_assert_ptr_nonnull(strstr(text, "round 1/3"));
+    ck_assert_ptr_nonnull(strstr(text, "\nround 2: 2 silos lost?[2J?\n"));
+    gr_free(text);
+}
+END_TEST
+
+/* "8 of 15 silos" when some were missing, "15 silos" when none was. */
+START_TEST(progress_of_silos) {
+    struct gr_progress *progress;
+    struct gr_metrics metrics = sample(1);
+    for (int i = 0; i < 3; i++) {
+        FILE *stream = fopen(in_scratch("progress"), "w");
+        MUST(gr_progress_create(stream, 1, 0, &progress));
+        metrics.participants = i == 0 ? 8 : 15;
+        metrics.selected = i == 2 ? 0 : 15;
+        gr_progress_round(progress, &metrics);
+        gr_progress_free(progress);
+        fclose(stream);
+        char *text = slurp(in_scratch("progress"), NULL);
+        ck_assert_ptr_nonnull(strstr(text, i == 0 ? "  8 of 15 silos" : "  15 silos"));
+        gr_free(text);
+    }
+}
+END_TEST
+
+/* On a terminal what is said stands above the progress line, which comes back. */
+START_TEST(progress_on_a_terminal) {
+    struct gr_progress *progress;
+    struct gr_metrics metrics = sample(1);
+    char text[4096] = "";
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    /* Where there are no pseudo-terminals there is nothing to be tested. */
+    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) return;
+    FILE *stream = fopen(ptsname(master), "w");
+    ck_assert_ptr_nonnull(stream);
+    unsetenv("OMPI_COMM_WORLD_RANK");
+    MUST(gr_progress_create(stream, 3, 0, &progress));
+    gr_progress_say(progress, "first");
+    gr_progress_round(progress, &metrics);
+    gr_progress_say(progress, "second");
+    fclose(stream);
+    /* To its end, which is an error. */
+    size_t used = 0;
+    for (ssize_t n = 1; n > 0; used += n > 0 ? (size_t)n : 0)
+        n = read(master, text + used, sizeof text - 1 - used);
+    ck_assert_ptr_nonnull(strstr(text, "\rfirst\033[K\r\n\rround 1/3"));
+    ck_assert_ptr_nonnull(strstr(text, "\rsecond\033[K\r\n\rround 1/3"));
+    gr_progress_free(progress);
+    close(master);
+}
+END_TEST
+
 START_TEST(progress_silent) {
     struct gr_progress *progress;
     struct gr_metrics metrics = sample(1);
     MUST(gr_progress_create(NULL, 3, 0, &progress));
     gr_progress_round(progress, &metrics);
+    gr_progress_say(progress, "x");
     gr_progress_finish(progress, "x", NULL);
     gr_progress_free(progress);
     gr_progress_free(NULL);
 }
 END_TEST
 
-RUN_TESTS("metrics", line_is_exact, resume_cuts, torn_line_goes, rubbish_goes, no_folder,
-          appending_is_cheap, progress_is_short, progress_stopped, progress_silent)
+RUN_TESTS("metrics", line_is_exact, read_back, amended, former_writer, resume_cuts, torn_line_goes,
+          rubbish_goes, no_folder, appending_is_cheap, progress_is_short, progress_stopped,
+          progress_says, progress_of_silos, progress_on_a_terminal, progress_silent)

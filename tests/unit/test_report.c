@@ -12,7 +12,8 @@ static const char manifest[] =
     "\"parameters\":12345,\"silos\":8,\"ranks\":2,\"rank_of_silo\":[0,1],"
     "\"privacy\":{\"mechanism\":\"none\",\"statement\":\"<s>\"},"
     "\"stretches\":[{\"started\":\"<em>\",\"outcome\":\"<p>\"}],\"software\":{\"<k>\":\"<v>\"}}";
-static const char config[] = "run:\n  name: </pre><script>alert(1)</script> & \"more\"\n";
+static const char config[] = "run:\n  name: </pre><script>alert(1)</script> & \"more\"\n"
+                             "round:\n  replay: /secret/events.jsonl\n";
 
 static void write_run(uint32_t rounds) {
     struct gr_metrics_file *file;
@@ -143,6 +144,71 @@ START_TEST(one_round) {
 }
 END_TEST
 
+/* Nobody missing, no word of it; also where the run is older than the members that say so. */
+START_TEST(nobody_missing) {
+    write_run(3);
+    char *page = report();
+    ck_assert_ptr_null(strstr(page, "missing"));
+    ck_assert_ptr_null(strstr(page, "Who took part"));
+    ck_assert_ptr_null(strstr(page, "Alerts"));
+    ck_assert_ptr_null(strstr(page, "/secret"));
+    gr_free(page);
+}
+END_TEST
+
+START_TEST(some_missing) {
+    struct gr_metrics_file *file;
+    write_run(0);
+    MUST(gr_metrics_open(in_scratch("metrics.jsonl"), 0, &file));
+    for (uint32_t round = 1; round <= 20; round++) {
+        bool partial = round >= 7 && round <= 9;
+        struct gr_metrics metrics = {.round = round,
+                                     .selected = 8,
+                                     .participants = partial ? 5 : 8,
+                                     .dropped = round == 7 ? 2 : 0,
+                                     .late = partial,
+                                     .sat_out = partial ? 1000 : 0,
+                                     .returned = round == 10 ? 4 : 0};
+        MUST(gr_metrics_append(file, &metrics));
+    }
+    gr_metrics_close(file);
+    char *page = report();
+    ck_assert_ptr_nonnull(strstr(page, "<p>In 3 of 20 rounds some silos were missing.</p>"));
+    const char *part = strstr(page, "<h2>Who took part</h2>");
+    ck_assert_ptr_nonnull(part);
+    static const char *const rows[] = {"with all silos that were selected</td><td>17<",
+                                       "rounds with fewer</td><td>3<",
+                                       "lost in the round</td><td>2<",
+                                       "deadline</td><td>3<",
+                                       "could not be used</td><td>3,000<",
+                                       "silos that returned</td><td>4<"};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        ck_assert_msg(strstr(part, rows[i]) != NULL, "%s", rows[i]);
+    ck_assert_ptr_nonnull(strstr(page, "<tr><td>7</td><td>5 of 8</td>"));
+    ck_assert_ptr_nonnull(strstr(page, "<tr><td>10</td><td>8</td>"));
+    gr_free(page);
+}
+END_TEST
+
+START_TEST(alerts_are_listed) {
+    struct gr_events_file *file;
+    write_run(1);
+    MUST(gr_events_open(in_scratch("events.jsonl"), &file));
+    MUST(gr_events_append(file, "started", 0, "{\"why\":\"no \\\"alert\\\"\"}"));
+    MUST(gr_events_append(file, "alert", 7, "{\"reason\":\"<participation>\",\"rounds\":3}"));
+    for (uint32_t i = 0; i < 59; i++)
+        MUST(gr_events_append(file, "alert", 8, NULL));
+    gr_events_close(file);
+    char *page = report();
+    ck_assert_ptr_nonnull(strstr(page, "<h2>Alerts</h2>"));
+    ck_assert_ptr_nonnull(strstr(page, "<li>round 7: reason &lt;participation&gt;, rounds 3</li>"));
+    ck_assert_ptr_nonnull(strstr(page, "<li>round 8</li>"));
+    ck_assert_uint_eq(count(page, "<li>"), 50);
+    ck_assert_ptr_nonnull(strstr(page, "And 10 more, in <code>events.jsonl</code>"));
+    gr_free(page);
+}
+END_TEST
+
 START_TEST(not_a_run) {
     ck_assert_int_eq(gr_report_write(scratch), GR_ERROR_DATA);
     spill(in_scratch("manifest.json"), "{", 1);
@@ -155,4 +221,4 @@ END_TEST
 
 RUN_TESTS("report", everything_is_escaped, nothing_is_loaded, numbers_and_curves,
           long_runs_are_thinned, without_gnuplot, gnuplot_that_fails, no_round_yet, one_round,
-          not_a_run)
+          nobody_missing, some_missing, alerts_are_listed, not_a_run)

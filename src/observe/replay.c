@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who was absent from which round, out of the events of a run. */
+#include <granary/observe.h>
+
+#include <jansson.h>
+#include <string.h>
+
+#include "observe/lines.h"
+
+/* A round from which silos were absent. */
+struct partial {
+    uint32_t round;
+    size_t first, n; /* of `absent` */
+};
+
+/* Reading goes forward, so both lists only grow at their ends, and rounds taken back leave them
+ * there; a round between others is put in its place. */
+struct gr_replay {
+    uint32_t n_silos;
+    struct partial *partials; /* owned; by ascending round */
+    size_t n_partials, partials_room;
+    uint32_t *absent; /* owned; the silos of all partials */
+    size_t n_absent, absent_room;
+};
+
+static gr_status grow(void *list, size_t size, size_t n, size_t *room) {
+    void *old, *new;
+    if (n <= *room) return GR_OK;
+    gr_status status = gr_allocate(2 * n, size, "a replay", &new);
+    if (status != GR_OK) return status;
+    memcpy(&old, list, sizeof old);
+    if (*room > 0) memcpy(new, old, *room * size);
+    gr_free(old);
+    memcpy(list, &new, sizeof new);
+    *room = 2 * n;
+    return GR_OK;
+}
+
+/* The index of the first partial whose round is `round` or later. */
+static size_t place_of(const struct gr_replay *replay, uint32_t round) {
+    size_t low = 0, high = replay->n_partials;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (replay->partials[middle].round < round)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* "silo-017" is 17; false for anything else. */
+static bool silo_of(const char *pseudonym, uint32_t n_silos, uint32_t *silo) {
+    uint64_t number = 0;
+    if (!pseudonym || strncmp(pseudonym, "silo-", 5) != 0) return false;
+    const char *digits = pseudonym + 5;
+    size_t n = strspn(digits, "0123456789");
+    if (n < 3 || n > 9 || digits[n] != '\0') return false;
+    for (size_t i = 0; i < n; i++)
+        number = 10 * number + (uint64_t)(digits[i] - '0');
+    *silo = (uint32_t)number;
+    return number < n_silos;
+}
+
+static gr_status add_partial(struct gr_replay *replay, uint32_t round, const json_t *absent) {
+    gr_status status = GR_OK;
+    size_t at = place_of(replay, round), n = json_array_size(absent), i;
+    json_t *name;
+    GR_TRY(grow(&replay->partials, sizeof *replay->partials, replay->n_partials + 1,
+                &replay->partials_room));
+    GR_TRY(
+        grow(&replay->absent, sizeof *replay->absent, replay->n_absent + n, &replay->absent_room));
+    if (at == replay->n_partials || replay->partials[at].round != round) {
+        memmove(replay->partials + at + 1, replay->partials + at,
+                (replay->n_partials - at) * sizeof *replay->partials);
+        replay->n_partials++;
+    }
+    replay->partials[at] = (struct partial){round, replay->n_absent, n};
+    json_array_foreach(absent, i, name) {
+        uint32_t silo = 0;
+        if (!silo_of(json_string_value(name), replay->n_silos, &silo)) {
+            status = gr_fail(GR_ERROR_DATA, "\"absent\"[%zu] is none of the %u silos", i,
+                             replay->n_silos);
+            goto out;
+        }
+        replay->absent[replay->n_absent++] = silo;
+    }
+out:
+    return status;
+}
+
+static bool is_one_of(const char *event, const char *const *names, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(event, names[i]) == 0) return true;
+    return false;
+}
+
+static gr_status take_event(struct gr_replay *replay, const json_t *json) {
+    static const char *const restarts[] = {"started", "resumed", "restarted"};
+    const char *event = json_string_value(json_object_get(json, "event"));
+    const json_t *member = json_object_get(json, "round");
+    json_int_t round = json_is_integer(member) ? json_integer_value(member) : -1;
+    if (!event || round < 0 || round > UINT32_MAX)
+        return gr_fail(GR_ERROR_DATA, "found no event with its name and round");
+    if (is_one_of(event, restarts, sizeof restarts / sizeof *restarts)) {
+        while (replay->n_partials > 0 &&
+               replay->partials[replay->n_partials - 1].round > (uint32_t)round)
+            replay->n_partials--;
+        return GR_OK;
+    }
+    if (strcmp(event, "partial") != 0) return GR_OK;
+    const json_t *absent = json_object_get(json, "absent");
+    if (!json_is_array(absent))
+        return gr_fail(GR_ERROR_DATA, "found no list \"absent\" in the event partial");
+    return add_partial(replay, (uint32_t)round, absent);
+}
+
+static gr_status take_lines(struct gr_replay *replay, const char *path, const char *text,
+                            size_t length) {
+    gr_status status = GR_OK;
+    const char *line;
+    size_t at = 0, n, number = 0;
+    while (status == GR_OK && gr_lines_next(text, length, &at, &line, &n)) {
+        json_t *json = json_loadb(line, n, 0, NULL);
+        number++;
+        status = take_event(replay, json);
+        json_decref(json);
+        if (status != GR_OK) gr_fail_context(status, "%s:%zu: ", path, number);
+    }
+    return status;
+}
+
+gr_status gr_replay_open(const char *path, uint32_t n_silos, struct gr_replay **out) {
+    gr_status status = GR_OK;
+    struct gr_replay *replay = NULL;
+    char *text = NULL;
+    size_t length = 0;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *replay, "a replay", &replay));
+    replay->n_silos = n_silos;
+    GR_TRY(gr_file_read(path, GR_LINES_FILE_MAX, GR_ERROR_DATA, &text, &length));
+    GR_TRY(take_lines(replay, path, text, length));
+    *out = replay;
+    replay = NULL;
+out:
+    gr_replay_close(replay);
+    gr_free(text);
+    return status;
+}
+
+void gr_replay_absent(const struct gr_replay *replay, uint32_t round, uint8_t *absent) {
+    size_t at = place_of(replay, round);
+    memset(absent, 0, replay->n_silos);
+    if (at == replay->n_partials || replay->partials[at].round != round) return;
+    const struct partial *partial = &replay->partials[at];
+    for (size_t i = 0; i < partial->n; i++)
+        absent[replay->absent[partial->first + i]] = 1;
+}
+
+void gr_replay_close(struct gr_replay *replay) {
+    if (!replay) return;
+    gr_free(replay->partials);
+    gr_free(replay->absent);
+    gr_free(replay);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who was absent, out of events as a run writes them and as it does not. */
+#include <granary/observe.h>
+
+#include "scratch.h"
+
+enum { SILOS = 1005 };
+
+static const char *events(void) {
+    return in_scratch("events.jsonl");
+}
+
+static struct gr_replay *replay_of(const char *text) {
+    struct gr_replay *replay;
+    spill(events(), text, strlen(text));
+    MUST(gr_replay_open(events(), SILOS, &replay));
+    return replay;
+}
+
+/* "1 17": who is absent from a round. */
+static const char *absent(const struct gr_replay *replay, uint32_t round) {
+    static char text[256];
+    uint8_t flags[SILOS + 1];
+    memset(flags, 9, sizeof flags);
+    gr_replay_absent(replay, round, flags);
+    ck_assert_uint_eq(flags[SILOS], 9);
+    text[0] = '\0';
+    for (uint32_t i = 0; i < SILOS; i++) {
+        ck_assert_uint_le(flags[i], 1);
+        if (flags[i])
+            snprintf(text + strlen(text), sizeof text - strlen(text), *text ? " %u" : "%u", i);
+    }
+    return text;
+}
+
+static void partial(struct gr_events_file *file, uint32_t round, const char *names) {
+    char detail[256];
+    snprintf(detail, sizeof detail, "{\"participants\":3,\"absent\":[%s]}", names);
+    MUST(gr_events_append(file, "partial", round, detail));
+}
+
+/* As a run writes them: a torn last line, other events, and a stretch that did rounds again. */
+START_TEST(run) {
+    struct gr_events_file *file;
+    struct gr_replay *replay;
+    size_t length;
+    MUST(gr_events_open(events(), &file));
+    MUST(gr_events_append(file, "started", 0, NULL));
+    partial(file, 2, "\"silo-001\",\"silo-017\"");
+    MUST(gr_events_append(file, "checkpoint", 2, NULL));
+    partial(file, 3, "\"silo-1004\"");
+    partial(file, 4, "\"silo-002\"");
+    partial(file, 6, "\"silo-003\"");
+    MUST(gr_events_append(file, "resumed", 3, NULL));
+    partial(file, 5, "\"silo-004\"");
+    partial(file, 5, "\"silo-005\",\"silo-006\"");
+    partial(file, 7, "\"silo-007\"");
+    gr_events_close(file);
+    char *text = slurp(events(), &length);
+    spill(events(), text, length - 1);
+    gr_free(text);
+    MUST(gr_replay_open(events(), SILOS, &replay));
+    ck_assert_str_eq(absent(replay, 1), "");
+    ck_assert_str_eq(absent(replay, 2), "1 17");
+    ck_assert_str_eq(absent(replay, 3), "1004");
+    ck_assert_str_eq(absent(replay, 4), "");
+    ck_assert_str_eq(absent(replay, 5), "5 6");
+    ck_assert_str_eq(absent(replay, 6), "");
+    ck_assert_str_eq(absent(replay, 7), "");
+    ck_assert_str_eq(absent(replay, UINT32_MAX), "");
+    gr_replay_close(replay);
+}
+END_TEST
+
+#define EVENT(name, round) "{\"event\":\"" name "\",\"round\":" #round "}\n"
+#define PARTIAL(round, names)                                                                      \
+    "{\"event\":\"partial\",\"round\":" #round ",\"absent\":[" names "]}\n"
+
+/* Each of the three takes back; "finished" and what is new does not. */
+START_TEST(taken_back) {
+    static const char *const events_[] = {EVENT("started", 1), EVENT("resumed", 1),
+                                          EVENT("restarted", 1), EVENT("finished", 1),
+                                          EVENT("alert", 0)};
+    char text[512];
+    for (size_t i = 0; i < 5; i++) {
+        snprintf(text, sizeof text, "%s%s%s", PARTIAL(1, "\"silo-001\""),
+                 PARTIAL(2, "\"silo-002\""), events_[i]);
+        struct gr_replay *replay = replay_of(text);
+        ck_assert_str_eq(absent(replay, 1), "1");
+        ck_assert_str_eq(absent(replay, 2), i < 3 ? "" : "2");
+        gr_replay_close(replay);
+    }
+}
+END_TEST
+
+/* Out of their order, none absent after all, and many. */
+START_TEST(any_order) {
+    struct gr_replay *replay = replay_of(PARTIAL(9, "\"silo-009\"") PARTIAL(
+        3, "\"silo-003\"") PARTIAL(6, "\"silo-006\"") PARTIAL(3, "\"silo-004\"") PARTIAL(9, ""));
+    ck_assert_str_eq(absent(replay, 3), "4");
+    ck_assert_str_eq(absent(replay, 6), "6");
+    ck_assert_str_eq(absent(replay, 9), "");
+    gr_replay_close(replay);
+    char *text = calloc(2000, 80), *end = text;
+    for (uint32_t i = 1; i <= 2000; i++)
+        end += sprintf(end, "{\"event\":\"partial\",\"round\":%u,\"absent\":[\"silo-%03u\"]}\n", i,
+                       i % SILOS);
+    replay = replay_of(text);
+    free(text);
+    ck_assert_str_eq(absent(replay, 1), "1");
+    ck_assert_str_eq(absent(replay, 1005), "0");
+    ck_assert_str_eq(absent(replay, 2000), "995");
+    gr_replay_close(replay);
+    replay = replay_of("");
+    ck_assert_str_eq(absent(replay, 1), "");
+    gr_replay_close(replay);
+    gr_replay_close(NULL);
+}
+END_TEST
+
+static const struct {
+    const char *line, *message;
+} bad[] = {
+    {"hello\n", "found no event with its name and round"},
+    {"[1]\n", "found no event with its name and round"},
+    {"{\"event\":\"alert\"}\n", "found no event with its name and round"},
+    {"{\"event\":\"alert\",\"round\":-1}\n", "found no event with its name and round"},
+    {"{\"event\":\"alert\",\"round\":4294967296}\n", "found no event with its name and round"},
+    {"{\"event\":1,\"round\":1}\n", "found no event with its name and round"},
+    {EVENT("partial", 1), "found no list \"absent\" in the event partial"},
+    {PARTIAL(1, "\"silo-001\",3"), "\"absent\"[1] is none of the 1005 silos"},
+    {PARTIAL(1, "\"silo-1005\""), "\"absent\"[0] is none of the 1005 silos"},
+    {PARTIAL(1, "\"silo-1\""), "\"absent\"[0] is none of the 1005 silos"},
+    {PARTIAL(1, "\"silo-001x\""), "\"absent\"[0] is none of the 1005 silos"},
+    {PARTIAL(1, "\"silo-+01\""), "\"absent\"[0] is none of the 1005 silos"},
+    {PARTIAL(1, "\"silo-18446744073709551617\""), "\"absent\"[0] is none of the 1005 silos"},
+    {PARTIAL(1, "\"hospital\""), "\"absent\"[0] is none of the 1005 silos"},
+};
+
+START_TEST(bad_lines) {
+    struct gr_replay *replay;
+    char text[512], message[512];
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(text, sizeof text, "%s%s", EVENT("started", 0), bad[i].line);
+        spill(events(), text, strlen(text));
+        ck_assert_int_eq(gr_replay_open(events(), SILOS, &replay), GR_ERROR_DATA);
+        ck_assert_ptr_null(replay);
+        snprintf(message, sizeof message, "%s:2: %s", events(), bad[i].message);
+        ck_assert_str_eq(gr_message(), message);
+    }
+    ck_assert_int_eq(gr_replay_open(in_scratch("none"), SILOS, &replay), GR_ERROR_DATA);
+}
+END_TEST
+
+RUN_TESTS("replay", run, taken_back, any_order, bad_lines)
