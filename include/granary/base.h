@@ -216,6 +216,17 @@ bool gr_layout_equal(const struct gr_layout *a, const struct gr_layout *b);
 void gr_layout_digest(const struct gr_layout *layout, const float *parameters,
                       unsigned char out[GR_DIGEST_BYTES]);
 
+/* ---- what knows no deadline ----------------------------------------------------------------- */
+
+/*
+ * For calls into libraries that may wait for ever (the start and the end of MPI): unless
+ * gr_guard_stop is called within `seconds`, the process says `what` on standard error and ends with
+ * the exit code of GR_STOPPED, or with the one that gr_guard_code has set. One guard at a time.
+ */
+void gr_guard_start(unsigned seconds, const char *what);
+void gr_guard_stop(void);
+void gr_guard_code(gr_status code);
+
 /* ---- start-up ----------------------------------------------------------------------------- */
 
 /*

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * comm: communicators, agreement, the control plane and the reductions. The one room, beside the
+ * comm: membership, agreement, the control plane and the reductions. The one room, beside the
  * parallel files of store, that calls MPI.
  *
- * Inside a node ranks share a memory window and sleep on it; between nodes one leader per node
- * talks MPI. All sums that must not depend on order are taken in integers.
+ * Inside a node ranks share memory and sleep on it; between nodes one leader per node sends
+ * messages. All sums that must not depend on order are taken in integers.
+ *
+ * Membership. A communicator lives through epochs: in each, the ranks are the members 0 .. size - 1.
+ * When members die, hang or come back, those that are there agree on the next epoch
+ * (gr_control_recover, gr_control_close_round), in which they are numbered anew, the senior first.
+ * Functions marked Collective are called by all members in the same order and return the same
+ * status and message on all of them, with one exception: GR_LOST says that the membership has
+ * changed meanwhile. It may come on some members and not on others; whoever gets it calls
+ * gr_control_recover and repeats, or goes on, as the position it returns says. After the start no
+ * collective of MPI is called, and nothing waits without a deadline.
  *
  * Lifetime: gr_comm_create duplicates the parent communicator and owns the copies; everything else
- * here borrows the gr_comm, which must outlive it. Functions marked Collective are called by all
- * ranks in the same order and return the same status and message on all of them.
+ * here borrows the gr_comm, which must outlive it.
  */
 #ifndef GRANARY_COMM_H
 #define GRANARY_COMM_H
@@ -28,15 +36,41 @@ struct gr_comm_options {
     uint32_t ranks_per_node; /* see aggregation.ranks_per_node */
 };
 
-/* Collective over `parent`. MPI must be initialised (MPI_THREAD_FUNNELED is enough). */
+/*
+ * Collective over `parent`. MPI must be initialised (MPI_THREAD_FUNNELED is enough). The one place
+ * that calls collectives of MPI: a rank that dies here ends the others after GR_COMM_START_S, with
+ * exit code 75.
+ */
+enum { GR_COMM_START_S = 300 };
 gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
                          struct gr_comm **out) GR_CHECKED;
-void gr_comm_free(struct gr_comm *comm); /* Collective; NULL accepted on all ranks */
+void gr_comm_free(struct gr_comm *comm); /* NULL accepted */
 
+/* In the present epoch. */
 int gr_comm_rank(const struct gr_comm *comm);
 int gr_comm_size(const struct gr_comm *comm);
-int gr_comm_nodes(const struct gr_comm *comm);       /* shared windows in use, over all ranks */
-MPI_Comm gr_comm_handle(const struct gr_comm *comm); /* for parallel files; borrowed */
+int gr_comm_nodes(const struct gr_comm *comm);      /* shared windows in use, over all ranks */
+uint32_t gr_comm_epoch(const struct gr_comm *comm); /* from 0 */
+/* A rank's number in `parent`, its slot, stays the same; slots: size of `parent`. */
+int gr_comm_slot(const struct gr_comm *comm);
+int gr_comm_slots(const struct gr_comm *comm);
+/* The rank of a slot in the present epoch, -1: not a member. */
+int gr_comm_rank_of(const struct gr_comm *comm, int slot);
+
+/*
+ * collective_s: how long a member may take for its part in a collective before the others go on
+ * without it (default GR_COMM_DEADLINE_S). heartbeat_s: a rank that trains and gives no sign for so
+ * long is given up (0, the default: never).
+ */
+#define GR_COMM_DEADLINE_S 600.0
+void gr_comm_set_deadlines(struct gr_comm *comm, double collective_s, double heartbeat_s);
+
+/*
+ * Who may begin an epoch: of two groups of members that have lost sight of each other one must be
+ * refused. Called by the member that leads the change. The default grants all.
+ */
+typedef gr_status (*gr_claim_function)(void *context, uint32_t epoch, bool *granted);
+void gr_comm_set_arbiter(struct gr_comm *comm, gr_claim_function claim, void *context);
 
 /*
  * Collective. Every rank brings its own status (and, if it failed, its gr_message); all leave with
@@ -68,37 +102,72 @@ uint64_t gr_comm_bytes_sent(const struct gr_comm *comm);
 /*
  * Small messages on a communicator of their own. Nothing here waits without a deadline.
  *
- * A round: every rank says READY with the silos that finished and how it fared; rank 0 closes the
- * roster with a verdict; every rank receives both.
+ * A round is open while silos train, closed once its roster is fixed, committed once its sum has
+ * been agreed on and taken. A rank's position is the round and this phase. Members are never
+ * further apart than one step, for each step ends with an agreement in which all took part: so
+ * after a loss they can all go on from the foremost position, and nobody trains again.
  */
-enum gr_verdict { GR_VERDICT_GO = 0, GR_VERDICT_STOP = 1 };
+enum gr_phase { GR_PHASE_OPEN, GR_PHASE_CLOSED, GR_PHASE_COMMITTED };
+
+/* Why a silo that has trained, or should have, is not in the sum. */
+enum gr_sit_out { GR_SIT_NOT_FINITE = 1, GR_SIT_DATA = 2 };
 
 struct gr_roster {
     uint32_t round;
+    enum gr_phase phase;
     uint32_t n_silos;    /* of the federation */
     uint32_t n_members;  /* silos in this round's sum */
     uint8_t *member;     /* n_silos flags; owned */
+    uint8_t *sat_out;    /* n_silos enum gr_sit_out, 0: did not; owned */
     bool stop_requested; /* some rank got a signal: the round is the last */
+    bool send_state;     /* some member has just come (back): all call for rank 0's state */
+    bool need_state;     /* this rank is such a member: what it trained is void */
 };
 
 gr_status gr_roster_create(uint32_t n_silos, struct gr_roster *out) GR_CHECKED;
 void gr_roster_release(struct gr_roster *roster);
 
-/*
- * Collective. Roll call at the start: each rank announces its silos, rank 0 checks that each silo
- * is present exactly once, and all learn `host_of` (n_silos ranks, caller's array).
- */
-gr_status gr_control_roll_call(struct gr_comm *comm, const uint32_t *silos, size_t n_local,
-                               uint32_t n_silos, int32_t *host_of, double deadline_s) GR_CHECKED;
+/* Where this rank is. To be said whenever it goes on by itself; OPEN forgets what was READY. */
+void gr_control_at(struct gr_comm *comm, uint32_t round, enum gr_phase phase);
 
 /*
- * Collective. Closes a round. In: roster->round and this rank's finished silos flagged in
- * roster->member, `mine` (with gr_message) and stop_requested as this rank sees it. Out: the
- * union, the same on all ranks. A rank that failed makes all return its status and message.
- * Past `deadline_s` without everybody: GR_STOPPED, naming the number of ranks missing.
+ * Collective. Closes the round. In: roster->round; this rank's finished silos flagged in
+ * roster->member and those that sit out in roster->sat_out; `mine` (with gr_message) and
+ * stop_requested as this rank sees it. Out: the union, the same on all members, phase CLOSED. A
+ * rank that failed makes all return its status and message.
+ *
+ * Past `deadline_s` from the call on rank 0 the members that are not ready are late: they leave the
+ * membership until they are. A rank that was late itself, or given up, returns when it has been
+ * taken in again: roster->round is then a later one, and need_state is set.
  */
 gr_status gr_control_close_round(struct gr_comm *comm, struct gr_roster *roster, gr_status mine,
                                  double deadline_s) GR_CHECKED;
+
+/*
+ * Collective among those left, after GR_LOST. Out: roster->round and phase, from which all go on; in
+ * phase CLOSED also the roster, of the silos that were READY on members that are left.
+ */
+gr_status gr_control_recover(struct gr_comm *comm, struct gr_roster *roster) GR_CHECKED;
+
+/*
+ * To be called while training, between batches (a gr_poll_function; context: the gr_comm): takes
+ * part in changes of the membership and gives signs of life. GR_LOST: the others have gone on
+ * without this rank.
+ */
+gr_status gr_control_poll(void *comm) GR_CHECKED;
+
+/* This rank has received the state that it needed. */
+void gr_control_has_state(struct gr_comm *comm);
+
+/* What became of slots, in the order in which it happened. */
+enum gr_change_kind { GR_CHANGE_LOST = 1, GR_CHANGE_LATE = 2, GR_CHANGE_RETURNED = 3 };
+struct gr_change {
+    int slot;
+    enum gr_change_kind kind;
+};
+/* Changes since they were last cleared, the same on all members; borrowed. */
+const struct gr_change *gr_control_changes(const struct gr_comm *comm, size_t *n);
+void gr_control_clear_changes(struct gr_comm *comm);
 
 /* ---- the reductions ----------------------------------------------------------------------- */
 
@@ -118,10 +187,10 @@ struct gr_contribution {
     const char *pseudonym;
 };
 
-/* Collective. layout borrowed, the same on all ranks. */
+/* Collective. layout borrowed, the same on all ranks. Lives through epochs. */
 gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *layout,
                                enum gr_encoding encoding, struct gr_aggregator **out) GR_CHECKED;
-void gr_aggregator_free(struct gr_aggregator *aggregator); /* Collective */
+void gr_aggregator_free(struct gr_aggregator *aggregator);
 
 /*
  * Collective. mean: layout size floats, receives sum(weight * update) / sum(weight) on every rank;
@@ -138,6 +207,8 @@ gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contrib
 
 /* True when the MPI library was built with, and mpirun has enabled, failure mitigation. */
 bool gr_comm_has_ulfm(void);
+/* How lost ranks are found here: "process table, ulfm, deadlines" or less. */
+const char *gr_comm_detection(const struct gr_comm *comm);
 
 #ifdef __cplusplus
 }

@@ -40,6 +40,9 @@ struct gr_aggregator {
     bool floats; /* whose sums may overflow */
     size_t n_blocks, n_segments, segment;
     size_t lag; /* of decoding; as many sums are under way */
+    /* Of the epoch in which they were made. */
+    bool made;
+    uint32_t epoch;
     struct gr_window window;
     int16_t **exponents_of; /* of the node's ranks, in the window; array owned */
     char **slots_of;        /* idem: SLOTS segments each */
@@ -108,13 +111,52 @@ out:
     return status;
 }
 
+static void unmake(struct gr_aggregator *aggregator) {
+    gr_relay_release(&aggregator->relay);
+    gr_window_release(&aggregator->window);
+    gr_free(aggregator->exponents_of);
+    gr_free(aggregator->slots_of);
+    gr_free(aggregator->exponents);
+    gr_free(aggregator->scratch);
+    aggregator->exponents_of = NULL;
+    aggregator->slots_of = NULL;
+    aggregator->exponents = aggregator->scratch = NULL;
+    aggregator->made = false;
+}
+
+/* Collective. All that belongs to an epoch. */
+static gr_status make(struct gr_aggregator *aggregator) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = aggregator->comm;
+    unmake(aggregator);
+    aggregator->epoch = comm->epoch;
+    aggregator->lag = comm->nodes == 1 ? LAG_DECODE_ONE_NODE : LAG_DECODE;
+    gr_status mine = make_window(aggregator);
+    if (mine == GR_OK) mine = make_local(aggregator);
+    GR_TRY(gr_comm_agree(comm, mine));
+    aggregator->made = true;
+out:
+    return status;
+}
+
+/* After a loss in a sum. Memory that MPI may still use is left to it. */
+static void abandon(struct gr_aggregator *aggregator) {
+    gr_relay_abandon(&aggregator->relay);
+    if (aggregator->comm->pending > 0) {
+        aggregator->relay = (struct gr_relay){0};
+        aggregator->window = (struct gr_window){.mine.fd = -1};
+        aggregator->exponents = aggregator->scratch = NULL;
+    }
+    unmake(aggregator);
+}
+
 gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *layout,
                                enum gr_encoding encoding, struct gr_aggregator **out) {
     gr_status status = GR_OK;
     struct gr_aggregator *aggregator = NULL;
     *out = NULL;
     status = gr_allocate_zero(1, sizeof *aggregator, "aggregator", &aggregator);
-    if (aggregator) aggregator->window.win = MPI_WIN_NULL;
+    if (aggregator) aggregator->window.mine.fd = -1;
     GR_TRY(gr_comm_agree(comm, status));
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): agreed on just now */
     aggregator->comm = comm;
@@ -125,9 +167,7 @@ gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *lay
     aggregator->segment = smaller(SEGMENT, aggregator->n_blocks * GR_RING_BLOCK);
     aggregator->n_segments =
         layout->size > 0 ? (layout->size + aggregator->segment - 1) / aggregator->segment : 0;
-    aggregator->lag = comm->nodes == 1 ? LAG_DECODE_ONE_NODE : LAG_DECODE;
-    GR_TRY(make_window(aggregator));
-    GR_TRY(gr_comm_agree(comm, make_local(aggregator)));
+    GR_TRY(make(aggregator));
     *out = aggregator;
     aggregator = NULL;
 out:
@@ -137,12 +177,7 @@ out:
 
 void gr_aggregator_free(struct gr_aggregator *aggregator) {
     if (!aggregator) return;
-    gr_relay_release(&aggregator->relay);
-    gr_window_release(&aggregator->window);
-    gr_free(aggregator->exponents_of);
-    gr_free(aggregator->slots_of);
-    gr_free(aggregator->exponents);
-    gr_free(aggregator->scratch);
+    unmake(aggregator);
     gr_free(aggregator);
 }
 
@@ -376,6 +411,7 @@ gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contrib
                         .n_mine = n_mine,
                         .n_members = n_members,
                         .mean = mean};
+    if (!aggregator->made || aggregator->epoch != aggregator->comm->epoch) GR_TRY(make(aggregator));
     GR_TRY(sum_weights(&call, total_weight));
     GR_TRY(agree_exponents(&call));
     GR_TRY(run_pipeline(&call));
@@ -386,5 +422,6 @@ gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contrib
     }
     GR_TRY(gr_comm_agree(aggregator->comm, status));
 out:
+    if (status == GR_LOST) abandon(aggregator);
     return status;
 }

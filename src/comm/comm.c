@@ -2,12 +2,11 @@
 /* Making and freeing communicators, and what they can tell. */
 #include <sched.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "comm/communicator.h"
-
-#if defined(OPEN_MPI)
-#include <mpi-ext.h>
-#endif
 
 /* Seconds of spinning; where ranks outnumber cores, the peer waited for may well need this core. */
 static const double spin_free_s = 50e-6, spin_crowded_s = 2e-6;
@@ -26,44 +25,111 @@ out:
     return status;
 }
 
-static gr_status split_nodes(struct gr_comm *comm, uint32_t ranks_per_node) {
+/* What each rank tells of itself at the start. */
+struct introduction {
+    int64_t pid, pid_space, fd; /* the part that it offers */
+    int64_t host;               /* lowest slot that MPI says shares its memory */
+    int64_t host_rank;
+};
+
+/* Processes that cannot see each other's /proc entries share no memory, whatever MPI says. */
+static bool sees(const struct introduction *a, const struct introduction *b) {
+    return a->host == b->host && a->pid_space == b->pid_space;
+}
+
+static void place_peers(struct gr_comm *comm, const struct introduction *all,
+                        uint32_t ranks_per_node, bool sharing) {
+    for (int i = 0; i < comm->slots; i++) {
+        struct gr_peer *peer = &comm->peers[i];
+        peer->pid = (pid_t)all[i].pid;
+        peer->host = peer->node = i;
+        for (int k = i - 1; k >= 0; k--) {
+            if (!sees(&all[i], &all[k])) continue;
+            peer->host = k;
+            bool together = ranks_per_node == 0 ||
+                            all[i].host_rank / ranks_per_node == all[k].host_rank / ranks_per_node;
+            if (sharing && together) peer->node = k;
+        }
+    }
+}
+
+static gr_status introduce(struct gr_comm *comm, MPI_Comm host, int fd,
+                           struct introduction **out) {
+    gr_status status = GR_OK;
+    struct stat info = {0};
+    int host_rank, lowest = comm->slot;
+    GR_TRY(gr_allocate((size_t)comm->slots, sizeof **out, "introductions", out));
+    GR_TRY_MPI(MPI_Comm_rank(host, &host_rank));
+    GR_TRY_MPI(MPI_Bcast(&lowest, 1, MPI_INT, 0, host));
+    (void)stat("/proc/self/ns/pid", &info);
+    struct introduction mine = {.pid = getpid(),
+                                .pid_space = (int64_t)info.st_ino,
+                                .fd = fd,
+                                .host = lowest,
+                                .host_rank = host_rank};
+    GR_TRY_MPI(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, *out, sizeof mine, MPI_BYTE,
+                             comm->world));
+out:
+    return status;
+}
+
+/* Whether every rank can map the memory of those it could share with. Collective. */
+static gr_status try_sharing(struct gr_comm *comm, const struct introduction *all, bool *sharing) {
+    gr_status status = GR_OK;
+    int can = 1;
+    for (int i = 0; i < comm->slots && can; i++) {
+        void *base = NULL;
+        const size_t bytes = sizeof(struct gr_node);
+        if (i == comm->slot || !sees(&all[i], &all[comm->slot])) continue;
+        can = gr_part_map((pid_t)all[i].pid, (int)all[i].fd, bytes, &base) == GR_OK;
+        if (can) munmap(base, bytes);
+    }
+    GR_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, &can, 1, MPI_INT, MPI_MIN, comm->world));
+    *sharing = can != 0;
+out:
+    return status;
+}
+
+/* The first epoch: all are members. Collective. */
+static gr_status meet_all(struct gr_comm *comm, uint32_t ranks_per_node) {
     gr_status status = GR_OK;
     MPI_Comm host = MPI_COMM_NULL;
-    int host_rank;
+    struct introduction *all = NULL;
+    struct gr_part part = {.fd = -1};
+    uint32_t *slots = NULL, *fds = NULL;
+    bool sharing = false;
+    const size_t n = (size_t)comm->slots;
     GR_TRY_MPI(
-        MPI_Comm_split_type(comm->all, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &host));
-    GR_TRY_MPI(MPI_Comm_rank(host, &host_rank));
+        MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->slot, MPI_INFO_NULL, &host));
     GR_TRY(measure_crowding(comm, host));
-    int group = ranks_per_node > 0 ? (int)((uint32_t)host_rank / ranks_per_node) : 0;
-    GR_TRY_MPI(MPI_Comm_split(host, group, comm->rank, &comm->node));
-    GR_TRY_MPI(MPI_Comm_rank(comm->node, &comm->node_rank));
-    GR_TRY_MPI(MPI_Comm_size(comm->node, &comm->node_size));
-    GR_TRY_MPI(MPI_Comm_split(comm->all, gr_comm_leads(comm) ? 0 : MPI_UNDEFINED, comm->rank,
-                              &comm->leaders));
-    if (gr_comm_leads(comm)) {
-        GR_TRY_MPI(MPI_Comm_rank(comm->leaders, &comm->node_index));
-        GR_TRY_MPI(MPI_Comm_size(comm->leaders, &comm->nodes));
+    GR_TRY(gr_part_create(sizeof(struct gr_node), &part));
+    GR_TRY(introduce(comm, host, part.fd, &all));
+    GR_TRY(try_sharing(comm, all, &sharing));
+    place_peers(comm, all, ranks_per_node, sharing);
+    GR_TRY(gr_allocate(n, sizeof *slots, "members", &slots));
+    GR_TRY(gr_allocate(n, sizeof *fds, "members", &fds));
+    for (size_t i = 0; i < n; i++) {
+        slots[i] = (uint32_t)i;
+        fds[i] = (uint32_t)all[i].fd;
     }
-    GR_TRY_MPI(MPI_Bcast(&comm->node_index, 1, MPI_INT, 0, comm->node));
-    GR_TRY_MPI(MPI_Bcast(&comm->nodes, 1, MPI_INT, 0, comm->node));
-    GR_TRY(gr_allocate((size_t)comm->size, sizeof *comm->places, "places", &comm->places));
-    GR_TRY(gr_allocate((size_t)comm->nodes, sizeof(int), "leader table", &comm->leader_of));
-    struct gr_place mine = {comm->node_index, comm->node_rank};
-    GR_TRY_MPI(MPI_Allgather(&mine, 2, MPI_INT, comm->places, 2, MPI_INT, comm->all));
-    for (int i = 0; i < comm->size; i++)
-        if (comm->places[i].node_rank == 0) comm->leader_of[comm->places[i].node] = i;
+    GR_TRY(gr_detect_start(comm));
+    GR_TRY(gr_membership_enter(comm, 0, slots, fds, n, &part));
+    /* No letter comes before all can take it. */
+    GR_TRY_MPI(MPI_Barrier(comm->world));
 out:
+    gr_part_release(&part);
+    gr_free(fds);
+    gr_free(slots);
+    gr_free(all);
     if (host != MPI_COMM_NULL) MPI_Comm_free(&host);
     return status;
 }
 
-static gr_status make_window(struct gr_comm *comm) {
-    gr_status status = GR_OK;
-    size_t bytes = gr_comm_leads(comm) ? sizeof(struct gr_node) : sizeof(struct gr_member);
-    GR_TRY(gr_window_create(comm, bytes, &comm->window));
-    comm->shared = comm->window.part[0];
-out:
-    return status;
+static gr_status grant_all(void *context, uint32_t epoch, bool *granted) {
+    (void)context;
+    (void)epoch;
+    *granted = true;
+    return GR_OK;
 }
 
 gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
@@ -71,51 +137,59 @@ gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
     gr_status status = GR_OK;
     struct gr_comm *comm = NULL;
     *out = NULL;
+    gr_guard_start(GR_COMM_START_S, "the ranks did not all start");
     GR_TRY(gr_allocate_zero(1, sizeof *comm, "communicator", &comm));
-    comm->all = comm->control = comm->node = comm->leaders = MPI_COMM_NULL;
-    comm->window.win = MPI_WIN_NULL;
-    GR_TRY_MPI(MPI_Comm_dup(parent, &comm->all));
-    /* The copies made from it inherit this. */
-    GR_TRY_MPI(MPI_Comm_set_errhandler(comm->all, MPI_ERRORS_RETURN));
-    GR_TRY_MPI(MPI_Comm_dup(comm->all, &comm->control));
-    GR_TRY_MPI(MPI_Comm_rank(comm->all, &comm->rank));
-    GR_TRY_MPI(MPI_Comm_size(comm->all, &comm->size));
-    GR_TRY(split_nodes(comm, options->ranks_per_node));
-    GR_TRY(make_window(comm));
+    comm->world = comm->control = MPI_COMM_NULL;
+    comm->window.mine.fd = -1;
+    for (size_t i = 0; i < GR_OFFERS; i++)
+        comm->offer[i].fd = -1;
+    comm->collective_s = GR_COMM_DEADLINE_S;
+    comm->claim = grant_all;
+    GR_TRY_MPI(MPI_Comm_dup(parent, &comm->world));
+    /* The copy made from it inherits this. */
+    GR_TRY_MPI(MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN));
+    GR_TRY_MPI(MPI_Comm_dup(comm->world, &comm->control));
+    GR_TRY_MPI(MPI_Comm_rank(comm->world, &comm->slot));
+    GR_TRY_MPI(MPI_Comm_size(comm->world, &comm->slots));
+    const size_t n = (size_t)comm->slots;
+    GR_TRY(gr_allocate_zero(n, sizeof *comm->peers, "peers", &comm->peers));
+    GR_TRY(gr_allocate_zero(n, sizeof(int), "members", &comm->slot_of));
+    GR_TRY(gr_allocate_zero(n, sizeof(int), "members", &comm->rank_of));
+    GR_TRY(gr_allocate_zero(n, sizeof(int), "members", &comm->leader_of));
+    GR_TRY(gr_allocate_zero(n, sizeof(int), "members", &comm->node_slot));
+    GR_TRY(gr_allocate_zero(n, sizeof *comm->places, "members", &comm->places));
+    GR_TRY(meet_all(comm, options->ranks_per_node));
     *out = comm;
     comm = NULL;
 out:
+    gr_guard_stop();
     gr_comm_free(comm);
     return status;
 }
 
-/* Messages that were still under way when their round was given up. */
-static void drop_outgoing(struct gr_comm *comm) {
-    while (comm->outgoing) {
-        struct gr_outgoing *message = comm->outgoing;
-        int done = 0;
-        comm->outgoing = message->next;
-        /* MPI may still read from a message that nobody has taken: that one is left allocated. */
-        if (MPI_Test(&message->request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done)
-            gr_free(message);
-    }
-}
-
-static void free_communicator(MPI_Comm *comm) {
-    if (*comm != MPI_COMM_NULL) MPI_Comm_free(comm);
-}
-
 void gr_comm_free(struct gr_comm *comm) {
-    /* Left as it is when broken: to free it is collective, and the process is about to abort. */
-    if (!comm || comm->broken) return;
-    drop_outgoing(comm);
+    if (!comm) return;
+    if (comm->slot_of) gr_control_end(comm);
+    gr_post_release(comm);
     gr_window_release(&comm->window);
-    free_communicator(&comm->leaders);
-    free_communicator(&comm->node);
-    free_communicator(&comm->control);
-    free_communicator(&comm->all);
-    gr_free(comm->leader_of);
+    for (size_t i = 0; i < GR_OFFERS; i++)
+        gr_part_release(&comm->offer[i]);
+    gr_detect_stop(comm);
+    /* With members lost MPI_Comm_free might wait for them: MPI_Finalize takes what is left. */
+    if (comm->epoch == 0 && !comm->lost) {
+        if (comm->control != MPI_COMM_NULL) MPI_Comm_free(&comm->control);
+        if (comm->world != MPI_COMM_NULL) MPI_Comm_free(&comm->world);
+    }
+    gr_free(comm->scratch);
+    gr_free(comm->changes);
+    gr_free(comm->situation.ids);
+    gr_free(comm->situation.text);
     gr_free(comm->places);
+    gr_free(comm->node_slot);
+    gr_free(comm->leader_of);
+    gr_free(comm->rank_of);
+    gr_free(comm->slot_of);
+    gr_free(comm->peers);
     gr_free(comm);
 }
 
@@ -131,20 +205,32 @@ int gr_comm_nodes(const struct gr_comm *comm) {
     return comm->nodes;
 }
 
-MPI_Comm gr_comm_handle(const struct gr_comm *comm) {
-    return comm->all;
+uint32_t gr_comm_epoch(const struct gr_comm *comm) {
+    return comm->epoch;
+}
+
+int gr_comm_slot(const struct gr_comm *comm) {
+    return comm->slot;
+}
+
+int gr_comm_slots(const struct gr_comm *comm) {
+    return comm->slots;
+}
+
+int gr_comm_rank_of(const struct gr_comm *comm, int slot) {
+    return comm->rank_of[slot];
+}
+
+void gr_comm_set_deadlines(struct gr_comm *comm, double collective_s, double heartbeat_s) {
+    comm->collective_s = collective_s;
+    comm->heartbeat_s = heartbeat_s;
+}
+
+void gr_comm_set_arbiter(struct gr_comm *comm, gr_claim_function claim, void *context) {
+    comm->claim = claim;
+    comm->claim_context = context;
 }
 
 uint64_t gr_comm_bytes_sent(const struct gr_comm *comm) {
     return comm->bytes_sent;
-}
-
-bool gr_comm_has_ulfm(void) {
-    int *enabled = NULL, found = 0;
-#if defined(MPIX_ERR_PROC_FAILED) && defined(MPIX_FT)
-    int running = 0;
-    if (MPI_Initialized(&running) != MPI_SUCCESS || !running) return false;
-    if (MPI_Comm_get_attr(MPI_COMM_WORLD, MPIX_FT, &enabled, &found) != MPI_SUCCESS) found = 0;
-#endif
-    return found && enabled && *enabled;
 }

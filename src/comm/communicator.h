@@ -2,78 +2,161 @@
 /*
  * What a gr_comm is made of, for the files of this room.
  *
- * Inside a node all goes through a shared window: a barrier, a slot of small values per rank, a
+ * Inside a node all goes through shared memory: a barrier, a slot of small values per rank, a
  * buffer for broadcasts. Between nodes the first rank of each node, its leader, exchanges messages
- * with its neighbours in a binary tree (tree.h). Rank 0 is the leader of node 0 and the tree's
- * root.
+ * with its neighbours in a binary tree. Rank 0 is the leader of node 0 and the tree's root.
+ *
+ * All of this is made anew for each epoch, without any collective: memory by each rank for itself,
+ * mapped by the others through /proc; messages on one communicator of the start, with the epoch in
+ * their tags, so that what is still under way from an earlier epoch meets nobody.
  */
 #ifndef GRANARY_COMM_COMMUNICATOR_H
 #define GRANARY_COMM_COMMUNICATOR_H
 
 #include <granary/comm.h>
+#include <poll.h>
+#include <sys/types.h>
 
+#include "comm/letter.h"
 #include "comm/wait.h"
 
-/* Memory that the ranks of a node share: one part per rank, made together, freed together. */
-struct gr_window {
-    MPI_Win win;
-    void **part;        /* node_size pointers, 64-byte aligned; owned */
-    const bool *broken; /* the communicator's; borrowed */
-};
+/* ---- shared memory (window.c) ---------------------------------------------------------------- */
 
-/* Collective over the node. bytes: of this rank's part, which comes zeroed. */
+/* Memory that a process offers to others of its host: anonymous, gone with the last who maps it. */
+struct gr_part {
+    int fd;
+    void *base;
+    size_t bytes;
+};
+gr_status gr_part_create(size_t bytes, struct gr_part *out) GR_CHECKED;
+void gr_part_release(struct gr_part *part);
+/* Maps the part that process `pid` knows as `fd`. */
+gr_status gr_part_map(pid_t pid, int fd, size_t bytes, void **base) GR_CHECKED;
+
+/* Parts of all ranks of a node, made together. */
+struct gr_window {
+    struct gr_part mine;
+    void **part;   /* node_size pointers; array owned */
+    size_t *bytes; /* of each part mapped */
+    int n, own;    /* node_size when it was made; this rank's */
+};
+/* Collective over the node, by way of the window of the gr_comm. Fails alone: to be agreed on. */
 gr_status gr_window_create(struct gr_comm *comm, size_t bytes, struct gr_window *out) GR_CHECKED;
 void gr_window_release(struct gr_window *window);
 
 enum { GR_BROADCAST_CHUNK = 32768 };
+/* Room for two small exchanges, or an error message. */
+enum { GR_SCRATCH_BYTES = GR_MESSAGE_MAX + 64 };
 
 /* A rank's part of the window of a gr_comm. */
 struct gr_member {
     struct gr_bell doorbell; /* rung when a message for this rank has been sent */
     /* Two of each, used in turn, so that one barrier per exchange is enough. */
     _Alignas(64) int64_t values[2][GR_COMM_SMALL_MAX];
+    _Alignas(64) int64_t offer[2]; /* a part of a window being made: descriptor and bytes */
 };
 
-/* The leader's part begins with what belongs to the node as a whole. */
+/* Each rank's part has room for all of this; what is before `member` counts in the leader's. */
 struct gr_node {
     _Alignas(64) atomic_uint arrived;
     struct gr_bell barrier;
     _Alignas(64) int64_t values[2][GR_COMM_SMALL_MAX];
     _Alignas(64) unsigned char bytes[2][GR_BROADCAST_CHUNK];
-    struct gr_member leader;
+    struct gr_member member;
 };
 
-/* A message under way that nobody waits for any more. */
-struct gr_outgoing {
-    struct gr_outgoing *next;
-    MPI_Request request;
-    int peer;
-    unsigned char bytes[];
+/* ---- peers (detect.c) ------------------------------------------------------------------------ */
+
+/* What is known of a slot. */
+struct gr_peer {
+    int host;           /* lowest slot of those on its host that can see each other's processes */
+    int node;           /* lowest slot of those that share memory with it */
+    pid_t pid;          /* as its host knows it */
+    int pidfd;          /* of a process of this host, or -1 */
+    bool dead;          /* known to have ended */
+    bool given_up;      /* by this rank, for giving no sign; until it gives one */
+    double silent_s;    /* waited for a sign of it, not counting time in which we were suspended */
+    double pinged_s;    /* silent_s when it was last asked for one */
+    struct gr_letter *report; /* the latest, owned; NULL: none */
 };
+
+/* Looks who has died, at most once in a millisecond. */
+void gr_detect(struct gr_comm *comm);
+/* An error of MPI: when it says that a peer has failed, GR_LOST. */
+gr_status gr_detect_error(struct gr_comm *comm, int code, const char *call) GR_CHECKED;
+gr_status gr_detect_start(struct gr_comm *comm) GR_CHECKED;
+void gr_detect_stop(struct gr_comm *comm);
+
+/* ---- the communicator ------------------------------------------------------------------------ */
 
 struct gr_place {
     int node, node_rank;
 };
 
+/* What this rank would say of itself now. */
+struct gr_situation {
+    uint32_t round;
+    enum gr_phase phase;
+    bool ready;      /* its silos have trained */
+    bool training;   /* it answers from within the training */
+    bool need_state; /* it was given up */
+    bool stop;
+    gr_status status;
+    char *text;    /* with status */
+    uint32_t *ids; /* silos that finished, then silos that sit out with their reason; owned */
+    size_t n_ids, n_sat;
+};
+
+/* Summonses that may be open at a time; whoever has answered more has been given up by some. */
+enum { GR_OFFERS = 8 };
+
 struct gr_comm {
-    MPI_Comm all;     /* parallel files; no messages of ours */
-    MPI_Comm control; /* the control plane and the messages of failed ranks */
-    MPI_Comm node;
-    MPI_Comm leaders; /* MPI_COMM_NULL on others */
+    MPI_Comm world;   /* data; ranks are slots */
+    MPI_Comm control; /* letters */
+    int slot, slots;
+    struct gr_peer *peers;  /* slots of them; owned */
+    struct pollfd *watched; /* processes of this host; owned */
+    int *watched_slot;
+    size_t n_watched;
+    double detected_s; /* when gr_detect last looked */
+    bool ulfm, tolerant;
+
+    /* The present epoch. */
+    uint32_t epoch;
     int rank, size;
+    int *slot_of; /* of each rank; room for slots; owned */
+    int *rank_of; /* of each slot, -1: no member; owned */
     int node_rank, node_size;
     int node_index, nodes;
-    struct gr_place *places; /* of each rank; owned */
-    int *leader_of;          /* rank of each node's leader; owned */
-    double spin_s;           /* of waiting, before a rank offers its core to others */
+    struct gr_place *places; /* of each rank; room for slots; owned */
+    int *leader_of;          /* slot of each node's leader; room for slots; owned */
+    int *node_slot;          /* slots of this node's ranks; room for slots; owned */
     struct gr_window window;
-    struct gr_node *shared;       /* the leader's part of it */
-    struct gr_outgoing *outgoing; /* owned */
+    struct gr_node *shared; /* the leader's part of it */
     unsigned exchanges, broadcasts;
-    uint32_t control_calls;
-    size_t control_capacity; /* most ids of an exchange so far */
+    bool lost;        /* this epoch's collectives have come to an end */
+    bool overdue;     /* because a peer let this rank wait */
+    unsigned pending; /* requests of this epoch left under way: MPI may use its memory for ever */
+    void *scratch;    /* of small messages of this epoch; owned */
+
+    double spin_s; /* of waiting, before a rank offers its core to others */
+    double collective_s, heartbeat_s;
+    double polled_s;   /* when the training last looked up */
+    bool out;          /* given up by the others */
+    bool over;         /* who have come to the end */
+    gr_status failure; /* of the last verdict; its text in situation */
+    gr_claim_function claim;
+    void *claim_context;
+
+    struct gr_situation situation;
+    struct gr_post post; /* letters under way and arrived */
+    struct gr_part offer[GR_OFFERS]; /* for the next epoch, to whoever has summoned */
+    size_t offers;
+    uint32_t meetings;
+    struct gr_change *changes; /* owned */
+    size_t n_changes;
+    size_t ids_max;    /* silos of the federation, at most as many ids in a letter */
     uint64_t bytes_sent;
-    bool broken; /* a wait has reached its deadline: peers may be anywhere */
 };
 
 /* Collective over the node. */
@@ -85,13 +168,25 @@ static inline bool gr_comm_leads(const struct gr_comm *comm) {
 
 /* The part of a rank of this node. */
 static inline struct gr_member *gr_comm_member(struct gr_comm *comm, int node_rank) {
-    return node_rank == 0 ? &comm->shared->leader : comm->window.part[node_rank];
+    return &((struct gr_node *)comm->window.part[node_rank])->member;
 }
 
 /* This rank's bell, rung by ranks of the node that have sent it a message. */
 static inline struct gr_bell *gr_comm_doorbell(struct gr_comm *comm) {
-    return &gr_comm_member(comm, comm->node_rank)->doorbell;
+    return &((struct gr_node *)comm->window.mine.base)->member.doorbell;
 }
+
+/* Ends this epoch's collectives on this rank; returns GR_LOST. */
+gr_status gr_comm_lose(struct gr_comm *comm, const char *why);
+
+/* ---- membership.c ---------------------------------------------------------------------------- */
+
+/* Enters the epoch that a verdict describes; `mine` is this rank's part in it. */
+gr_status gr_membership_enter(struct gr_comm *comm, uint32_t epoch, const uint32_t *slots,
+                              const uint32_t *fds, size_t n, struct gr_part *mine) GR_CHECKED;
+
+/* Tells those who were given up that all is over. */
+void gr_control_end(struct gr_comm *comm);
 
 /* ---- tree.c: messages between leaders, called by leaders only -------------------------------- */
 
@@ -104,19 +199,26 @@ int gr_tree_children(const struct gr_comm *comm, int *first);
 /* acc[0..n-1] becomes the combination of itself and more[0..n-1]. */
 typedef void (*gr_combine_function)(void *acc, const void *more, size_t n);
 
-/* Combines `count` elements over all leaders, on all leaders. scratch: as large as values. */
+/* Combines `count` elements over all leaders, on all leaders. scratch: as large as values. When
+ * comm->pending has grown meanwhile neither may be freed: MPI may still use them. */
 gr_status gr_tree_all(struct gr_comm *comm, void *values, void *scratch, size_t count,
                       size_t element_size, gr_combine_function combine) GR_CHECKED;
 /* Bytes of the root's to all leaders. */
 gr_status gr_tree_broadcast(struct gr_comm *comm, void *bytes, size_t n) GR_CHECKED;
 
-/* Starts a message to or from a leader. Tags below GR_TREE_TAG_DATA are the tree's own. */
-enum { GR_TREE_TAG_UP = 1, GR_TREE_TAG_DOWN = 2, GR_TREE_TAG_DATA = 16 };
+/* Starts a message to or from a slot; tags below GR_TREE_TAG_DATA are the room's own. */
+enum { GR_TREE_TAG_UP = 1, GR_TREE_TAG_DOWN = 2, GR_TAG_FAILURE = 3, GR_TREE_TAG_DATA = 16 };
 gr_status gr_tree_send(struct gr_comm *comm, int leader, int tag, const void *bytes, size_t n,
                        MPI_Request *request) GR_CHECKED;
 gr_status gr_tree_receive(struct gr_comm *comm, int leader, int tag, void *bytes, size_t n,
                           MPI_Request *request) GR_CHECKED;
 gr_status gr_tree_wait(struct gr_comm *comm, int leader, const char *what,
                        MPI_Request *request) GR_CHECKED;
+gr_status gr_message_send(struct gr_comm *comm, int slot, int tag, const void *bytes, size_t n,
+                          MPI_Request *request) GR_CHECKED;
+gr_status gr_message_receive(struct gr_comm *comm, int slot, int tag, void *bytes, size_t n,
+                             MPI_Request *request) GR_CHECKED;
+/* Gives up a request after a loss: cancelled where MPI can, else counted in comm->pending. */
+void gr_message_abandon(struct gr_comm *comm, MPI_Request *request);
 
 #endif

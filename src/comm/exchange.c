@@ -39,9 +39,11 @@ static gr_status exchange(struct gr_comm *comm, int64_t *values, size_t n,
             if (i != comm->node_rank) combine(values, gr_comm_member(comm, i)->values[turn], n);
     if (comm->nodes == 1) goto out;
     if (gr_comm_leads(comm)) {
-        int64_t scratch[GR_COMM_SMALL_MAX];
-        GR_TRY(gr_tree_all(comm, values, scratch, n, sizeof *values, combine));
-        memcpy(comm->shared->values[turn], values, bytes);
+        /* Not the caller's memory: MPI may still use it when the exchange has been given up. */
+        int64_t *all = comm->scratch, *scratch = all + GR_COMM_SMALL_MAX;
+        memcpy(all, values, bytes);
+        GR_TRY(gr_tree_all(comm, all, scratch, n, sizeof *values, combine));
+        memcpy(comm->shared->values[turn], all, bytes);
     }
     GR_TRY(gr_node_barrier(comm, what));
     memcpy(values, comm->shared->values[turn], bytes);
@@ -107,29 +109,31 @@ out:
 
 /* ---- agreement ------------------------------------------------------------------------------ */
 
-enum { TAG_FAILURE = 1 };
-
 struct failure {
     int32_t status;
     char message[GR_MESSAGE_MAX];
 };
+_Static_assert(sizeof(struct failure) <= GR_SCRATCH_BYTES, "a failure is a small message");
 
 /* From the rank that failed to rank 0, which then tells all. */
 static gr_status carry_failure(struct gr_comm *comm, int failed, struct failure *failure) {
     gr_status status = GR_OK;
-    MPI_Request request;
+    MPI_Request request = MPI_REQUEST_NULL;
     if (failed == 0) return GR_OK;
     if (comm->rank == failed) {
-        comm->bytes_sent += sizeof *failure;
-        GR_TRY_MPI(
-            MPI_Isend(failure, sizeof *failure, MPI_BYTE, 0, TAG_FAILURE, comm->control, &request));
-        GR_TRY(gr_wait_request(comm, &request, GR_COMM_DEADLINE_S, "to take an error message", 0));
+        memcpy(comm->scratch, failure, sizeof *failure);
+        GR_TRY(gr_message_send(comm, comm->slot_of[0], GR_TAG_FAILURE, comm->scratch,
+                               sizeof *failure, &request));
+        GR_TRY(gr_wait_request(comm, &request, "to take an error message", comm->slot_of[0]));
     } else if (comm->rank == 0) {
-        GR_TRY_MPI(MPI_Irecv(failure, sizeof *failure, MPI_BYTE, failed, TAG_FAILURE, comm->control,
-                             &request));
-        GR_TRY(gr_wait_request(comm, &request, GR_COMM_DEADLINE_S, "an error message", failed));
+        const int slot = comm->slot_of[failed];
+        GR_TRY(gr_message_receive(comm, slot, GR_TAG_FAILURE, comm->scratch, sizeof *failure,
+                                  &request));
+        GR_TRY(gr_wait_request(comm, &request, "an error message", slot));
+        memcpy(failure, comm->scratch, sizeof *failure);
     }
 out:
+    if (status != GR_OK) gr_message_abandon(comm, &request);
     return status;
 }
 
@@ -137,6 +141,8 @@ gr_status gr_comm_agree(struct gr_comm *comm, gr_status mine) {
     gr_status status = GR_OK;
     struct failure failure = {.status = (int32_t)mine};
     int64_t first = mine == GR_OK ? 0 : comm->size - comm->rank;
+    /* A loss is the others' as well: they will notice, and are not to be waited for. */
+    if (mine == GR_LOST) return GR_LOST;
     /* The exchange itself may record a message. */
     if (mine != GR_OK) memcpy(failure.message, gr_message(), strlen(gr_message()) + 1);
     GR_TRY(exchange(comm, &first, 1, combine_max, "an agreement"));

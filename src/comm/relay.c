@@ -11,6 +11,11 @@ gr_status gr_relay_create(struct gr_comm *comm, const struct gr_codec *codec, vo
     int first;
     *out = (struct gr_relay){
         .comm = comm, .codec = codec, .sums = sums, .segment = segment, .size = size};
+    for (size_t k = 0; k < GR_RELAY_DEPTH; k++) {
+        out->up[k] = out->parent[k] = MPI_REQUEST_NULL;
+        for (size_t i = 0; i < GR_TREE_CHILDREN; i++)
+            out->child[k][i] = out->down[k][i] = MPI_REQUEST_NULL;
+    }
     size_t buffers = (size_t)gr_tree_children(comm, &first) * GR_RELAY_DEPTH;
     return gr_allocate(buffers, segment * ELEMENT, "segments of other nodes", &out->received);
 }
@@ -18,6 +23,17 @@ gr_status gr_relay_create(struct gr_comm *comm, const struct gr_codec *codec, vo
 void gr_relay_release(struct gr_relay *relay) {
     gr_free(relay->received);
     relay->received = NULL;
+}
+
+void gr_relay_abandon(struct gr_relay *relay) {
+    for (size_t k = 0; relay->comm && k < GR_RELAY_DEPTH; k++) {
+        gr_message_abandon(relay->comm, &relay->up[k]);
+        gr_message_abandon(relay->comm, &relay->parent[k]);
+        for (size_t i = 0; i < GR_TREE_CHILDREN; i++) {
+            gr_message_abandon(relay->comm, &relay->child[k][i]);
+            gr_message_abandon(relay->comm, &relay->down[k][i]);
+        }
+    }
 }
 
 static size_t elements(const struct gr_relay *relay, size_t k) {

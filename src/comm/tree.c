@@ -3,8 +3,9 @@
  * Messages between the leaders of nodes along a binary tree whose root is rank 0.
  *
  * Point-to-point messages rather than MPI_Ireduce and MPI_Ibcast: each wait then has one peer, whom
- * the deadline can name; an abandoned one leaves no schedule behind in the library; and Open MPI's
- * non-blocking reduction takes five times as long as its blocking one.
+ * a loss can name; an abandoned one leaves no schedule behind in the library; they go on when the
+ * membership changes, without a new communicator; and Open MPI's non-blocking reduction takes five
+ * times as long as its blocking one.
  */
 #include <limits.h>
 
@@ -21,44 +22,77 @@ int gr_tree_children(const struct gr_comm *comm, int *first) {
     return n < GR_TREE_CHILDREN ? n : GR_TREE_CHILDREN;
 }
 
+/* The epoch is in the tag: what an earlier one left under way meets nobody. */
+static int tag_of(const struct gr_comm *comm, int tag) {
+    enum { TAGS = 32, EPOCHS = 1 << 20 };
+    return (int)(comm->epoch % EPOCHS) * TAGS + tag;
+}
+
+gr_status gr_message_send(struct gr_comm *comm, int slot, int tag, const void *bytes, size_t n,
+                          MPI_Request *request) {
+    *request = MPI_REQUEST_NULL;
+    if (n > INT_MAX) return gr_fail(GR_ERROR_INTERNAL, "message of %zu bytes", n);
+    if (comm->lost) return gr_comm_lose(comm, "the membership changes");
+    comm->bytes_sent += n;
+    return gr_detect_error(
+        comm,
+        MPI_Isend(bytes, (int)n, MPI_BYTE, slot, tag_of(comm, tag), comm->world, request),
+        "MPI_Isend");
+}
+
+gr_status gr_message_receive(struct gr_comm *comm, int slot, int tag, void *bytes, size_t n,
+                             MPI_Request *request) {
+    *request = MPI_REQUEST_NULL;
+    if (n > INT_MAX) return gr_fail(GR_ERROR_INTERNAL, "message of %zu bytes", n);
+    if (comm->lost) return gr_comm_lose(comm, "the membership changes");
+    return gr_detect_error(
+        comm,
+        MPI_Irecv(bytes, (int)n, MPI_BYTE, slot, tag_of(comm, tag), comm->world, request),
+        "MPI_Irecv");
+}
+
+void gr_message_abandon(struct gr_comm *comm, MPI_Request *request) {
+    int done = 0;
+    if (*request == MPI_REQUEST_NULL) return;
+    if (MPI_Test(request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done) return;
+    /* A receive that nothing has matched can be cancelled; what is half there cannot. */
+    if (*request != MPI_REQUEST_NULL && MPI_Cancel(request) == MPI_SUCCESS &&
+        MPI_Test(request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done)
+        return;
+    comm->pending++;
+}
+
 gr_status gr_tree_send(struct gr_comm *comm, int leader, int tag, const void *bytes, size_t n,
                        MPI_Request *request) {
-    gr_status status = GR_OK;
-    if (n > INT_MAX) return gr_fail(GR_ERROR_INTERNAL, "message of %zu bytes", n);
-    comm->bytes_sent += n;
-    GR_TRY_MPI(MPI_Isend(bytes, (int)n, MPI_BYTE, leader, tag, comm->leaders, request));
-out:
-    return status;
+    return gr_message_send(comm, comm->leader_of[leader], tag, bytes, n, request);
 }
 
 gr_status gr_tree_receive(struct gr_comm *comm, int leader, int tag, void *bytes, size_t n,
                           MPI_Request *request) {
-    gr_status status = GR_OK;
-    if (n > INT_MAX) return gr_fail(GR_ERROR_INTERNAL, "message of %zu bytes", n);
-    GR_TRY_MPI(MPI_Irecv(bytes, (int)n, MPI_BYTE, leader, tag, comm->leaders, request));
-out:
-    return status;
+    return gr_message_receive(comm, comm->leader_of[leader], tag, bytes, n, request);
 }
 
 gr_status gr_tree_wait(struct gr_comm *comm, int leader, const char *what, MPI_Request *request) {
-    return gr_wait_request(comm, request, GR_COMM_DEADLINE_S, what, comm->leader_of[leader]);
+    return gr_wait_request(comm, request, what, comm->leader_of[leader]);
 }
 
 static gr_status receive_now(struct gr_comm *comm, int leader, int tag, void *bytes, size_t n) {
     gr_status status = GR_OK;
-    MPI_Request request;
+    MPI_Request request = MPI_REQUEST_NULL;
     GR_TRY(gr_tree_receive(comm, leader, tag, bytes, n, &request));
     GR_TRY(gr_tree_wait(comm, leader, "a sum or broadcast between nodes", &request));
 out:
+    if (status != GR_OK) gr_message_abandon(comm, &request);
     return status;
 }
 
 static gr_status send_now(struct gr_comm *comm, int leader, int tag, const void *bytes, size_t n) {
     gr_status status = GR_OK;
-    MPI_Request request;
+    MPI_Request request = MPI_REQUEST_NULL;
     GR_TRY(gr_tree_send(comm, leader, tag, bytes, n, &request));
     GR_TRY(gr_tree_wait(comm, leader, "a sum or broadcast between nodes", &request));
 out:
+    if (status != GR_OK) gr_message_abandon(comm, &request);
     return status;
 }
 

@@ -15,10 +15,12 @@
 /* Until then a waiter yields: at more ranks than cores that is faster than to sleep at once. */
 static const double yield_s = 200e-6;
 /* A sleeper that will be woken looks up this often all the same, to let MPI make progress. */
-static const double sleep_rung_s = 0.02;
+static const double sleep_rung_s = 0.01;
 /* One that polls sleeps for a share of the time it has already lost, within these limits. */
 static const double sleep_polling_min_s = 20e-6, sleep_polling_max_s = 1e-3;
 static const double sleep_polling_share = 0.125;
+/* Of an interval between two looks no more than this counts: beyond it we were suspended. */
+static const double suspended_s = 0.25;
 /* Looks at the clock once in so many turns while spinning. */
 enum { TURNS_PER_LOOK = 32 };
 
@@ -47,67 +49,83 @@ static inline void relax(void) {
 #endif
 }
 
-void gr_wait_start(struct gr_wait *wait, struct gr_comm *comm, double deadline_s, const char *what,
-                   int peer, bool polling) {
-    *wait = (struct gr_wait){
-        .comm = comm, .what = what, .peer = peer, .polling = polling, .deadline_s = deadline_s};
+void gr_wait_start(struct gr_wait *wait, struct gr_comm *comm, const char *what, int peer,
+                   bool polling) {
+    *wait = (struct gr_wait){.comm = comm, .what = what, .peer = peer, .polling = polling};
 }
 
-static gr_status fail_late(const struct gr_wait *wait, double waited) {
-    wait->comm->broken = true;
-    if (wait->peer >= 0)
-        return gr_fail(GR_ERROR_INTERNAL, "rank %d waited %.0f s for rank %d: %s", wait->comm->rank,
-                       waited, wait->peer, wait->what);
-    return gr_fail(GR_ERROR_INTERNAL, "rank %d waited %.0f s: %s", wait->comm->rank, waited,
-                   wait->what);
+/* Time that is counted of an interval between two looks. */
+static double counted(double seconds) {
+    return seconds < suspended_s ? seconds : suspended_s;
+}
+
+double gr_wait_nap(struct gr_bell *bell, uint32_t seen, double longest_s) {
+    double before = gr_clock_seconds();
+    atomic_fetch_add(&bell->sleepers, 1);
+    futex_sleep(&bell->value, seen, longest_s);
+    atomic_fetch_sub(&bell->sleepers, 1);
+    return counted(gr_clock_seconds() - before);
+}
+
+/* What a waiter that has time looks after: letters that change the membership, and deaths. */
+static gr_status look_around(struct gr_wait *wait) {
+    struct gr_comm *comm = wait->comm;
+    gr_status status = gr_post_look(comm);
+    gr_detect(comm);
+    if (status == GR_OK && comm->lost) status = gr_comm_lose(comm, "the membership changes");
+    return status;
+}
+
+static gr_status suspect(const struct gr_wait *wait) {
+    wait->comm->overdue = true;
+    (void)gr_fail(GR_LOST, "rank %d waited %.1f s for %s%.0d: %s", wait->comm->rank,
+                  wait->waited_s, wait->peer < 0 ? "its peers" : "slot ",
+                  wait->peer < 0 ? 0 : wait->peer, wait->what);
+    return gr_comm_lose(wait->comm, gr_message());
 }
 
 gr_status gr_wait_pause(struct gr_wait *wait, struct gr_bell *bell, uint32_t seen) {
+    gr_status status = GR_OK;
     if (wait->turns++ % TURNS_PER_LOOK != 0 && !wait->polling) {
         relax();
         return GR_OK;
     }
     double now = gr_clock_seconds();
-    if (wait->begun_s == 0) wait->begun_s = now;
-    double waited = now - wait->begun_s;
-    if (waited >= wait->deadline_s) return fail_late(wait, waited);
-    if (waited < wait->comm->spin_s) {
+    if (wait->looked_s > 0) wait->waited_s += counted(now - wait->looked_s);
+    wait->looked_s = now;
+    if (wait->waited_s < wait->comm->spin_s) {
         relax();
         return GR_OK;
     }
-    if (waited < yield_s) {
+    if (wait->waited_s < yield_s) {
         sched_yield();
         return GR_OK;
     }
+    if (wait->waited_s >= wait->comm->collective_s / 2) return suspect(wait);
     double nap = sleep_rung_s;
     if (wait->polling) {
-        nap = waited * sleep_polling_share;
+        nap = wait->waited_s * sleep_polling_share;
         if (nap < sleep_polling_min_s) nap = sleep_polling_min_s;
         if (nap > sleep_polling_max_s) nap = sleep_polling_max_s;
     }
-    if (nap > wait->deadline_s - waited) nap = wait->deadline_s - waited;
     wait->turns = 0; /* whoever has slept looks at the clock next */
-    atomic_fetch_add(&bell->sleepers, 1);
-    futex_sleep(&bell->value, seen, nap);
-    atomic_fetch_sub(&bell->sleepers, 1);
-    if (!wait->polling) {
-        /* A message of ours may still need this process to be pushed out. */
-        int flag;
-        MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, wait->comm->control, &flag, MPI_STATUS_IGNORE);
-    }
-    return GR_OK;
+    (void)gr_wait_nap(bell, seen, nap);
+    /* A message of ours may also still need this process to be pushed out. */
+    GR_TRY(look_around(wait));
+out:
+    return status;
 }
 
-gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, double deadline_s,
-                          const char *what, int peer) {
+gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what, int peer) {
     gr_status status = GR_OK;
     struct gr_bell *bell = gr_comm_doorbell(comm);
     struct gr_wait wait;
-    gr_wait_start(&wait, comm, deadline_s, what, peer, true);
+    gr_wait_start(&wait, comm, what, peer, true);
     for (;;) {
         uint32_t seen = atomic_load(&bell->value);
         int done = 0;
-        GR_TRY_MPI(MPI_Test(request, &done, MPI_STATUS_IGNORE));
+        if (comm->lost) return gr_comm_lose(comm, "the membership changes");
+        GR_TRY(gr_detect_error(comm, MPI_Test(request, &done, MPI_STATUS_IGNORE), "MPI_Test"));
         if (done) break;
         GR_TRY(gr_wait_pause(&wait, bell, seen));
     }

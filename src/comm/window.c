@@ -1,46 +1,101 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory that the ranks of a node share, and the barrier in it. */
+/*
+ * Memory that the ranks of a node share, and the barrier in it.
+ *
+ * Each rank makes its own part, anonymous memory that the others map through /proc/PID/fd. No
+ * collective of MPI is needed to make it, so it can be made anew whenever the membership changes;
+ * it has no name that could stay behind; and it is not limited by the size of /dev/shm.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "comm/communicator.h"
 
+gr_status gr_part_create(size_t bytes, struct gr_part *out) {
+    *out = (struct gr_part){.fd = memfd_create("granary", MFD_CLOEXEC), .bytes = bytes};
+    if (out->fd < 0 || ftruncate(out->fd, (off_t)bytes) != 0)
+        return gr_fail(GR_ERROR_INTERNAL, "%zu bytes of shared memory: %s", bytes, strerror(errno));
+    out->base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, out->fd, 0);
+    if (out->base != MAP_FAILED) return GR_OK;
+    out->base = NULL;
+    gr_status status =
+        gr_fail(GR_ERROR_INTERNAL, "%zu bytes of shared memory: %s", bytes, strerror(errno));
+    gr_part_release(out);
+    return status;
+}
+
+void gr_part_release(struct gr_part *part) {
+    if (part->base) munmap(part->base, part->bytes);
+    if (part->base || part->bytes > 0) {
+        if (part->fd >= 0) close(part->fd);
+    }
+    *part = (struct gr_part){.fd = -1};
+}
+
+gr_status gr_part_map(pid_t pid, int fd, size_t bytes, void **base) {
+    char path[64];
+    struct stat info;
+    gr_status status = GR_OK;
+    snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)pid, fd);
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    if (file < 0 || fstat(file, &info) != 0 || (size_t)info.st_size != bytes ||
+        (*base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)) == MAP_FAILED) {
+        *base = NULL;
+        status = gr_fail(GR_ERROR_INTERNAL, "shared memory of process %ld: %s", (long)pid,
+                         strerror(errno));
+    }
+    if (file >= 0) close(file);
+    return status;
+}
+
 gr_status gr_window_create(struct gr_comm *comm, size_t bytes, struct gr_window *out) {
     gr_status status = GR_OK;
-    MPI_Info info = MPI_INFO_NULL;
-    void *mine = NULL;
-    *out = (struct gr_window){.win = MPI_WIN_NULL, .broken = &comm->broken};
-    GR_TRY(gr_allocate_zero((size_t)comm->node_size, sizeof *out->part, "window", &out->part));
-    /* Parts need not follow each other: each begins on a page and lies near its owner. */
-    GR_TRY_MPI(MPI_Info_create(&info));
-    GR_TRY_MPI(MPI_Info_set(info, "alloc_shared_noncontig", "true"));
-    size_t padded = (bytes + 127) / 64 * 64; /* room to align a part to 64 */
-    GR_TRY_MPI(MPI_Win_allocate_shared((MPI_Aint)padded, 1, info, comm->node, &mine, &out->win));
-    for (int i = 0; i < comm->node_size; i++) {
-        MPI_Aint size;
-        int unit;
-        void *base;
-        GR_TRY_MPI(MPI_Win_shared_query(out->win, i, &size, &unit, &base));
-        /* The same in every process: windows are mapped on page boundaries. */
-        out->part[i] = (char *)base + (64 - (uintptr_t)base % 64) % 64;
+    const size_t n = (size_t)comm->node_size;
+    int64_t *offer = gr_comm_member(comm, comm->node_rank)->offer;
+    *out = (struct gr_window){.mine.fd = -1, .own = comm->node_rank};
+    GR_TRY(gr_allocate_zero(n, sizeof *out->part, "window", &out->part));
+    GR_TRY(gr_allocate_zero(n, sizeof *out->bytes, "window", &out->bytes));
+    out->n = comm->node_size;
+    status = gr_part_create(bytes, &out->mine);
+    offer[0] = status == GR_OK ? out->mine.fd : -1;
+    offer[1] = (int64_t)bytes;
+    gr_status met = gr_node_barrier(comm, "to make a window");
+    for (int i = 0; i < comm->node_size && status == GR_OK && met == GR_OK; i++) {
+        const int64_t *theirs = gr_comm_member(comm, i)->offer;
+        out->bytes[i] = (size_t)theirs[1];
+        if (i == comm->node_rank)
+            out->part[i] = out->mine.base;
+        else if (theirs[0] < 0)
+            status = gr_fail(GR_ERROR_INTERNAL, "a peer has no shared memory");
+        else
+            status = gr_part_map(comm->peers[comm->node_slot[i]].pid, (int)theirs[0],
+                                 out->bytes[i], &out->part[i]);
     }
-    memset(out->part[comm->node_rank], 0, bytes);
-    GR_TRY_MPI(MPI_Barrier(comm->node)); /* nobody reads a part before it is zeroed */
+    /* Nobody offers anything else before all have looked. */
+    if (met == GR_OK) met = gr_node_barrier(comm, "to make a window");
+    if (met != GR_OK) status = met;
 out:
-    if (info != MPI_INFO_NULL) MPI_Info_free(&info);
     return status;
 }
 
 void gr_window_release(struct gr_window *window) {
-    /* Freeing is collective: a peer that has not come before would not come now. */
-    if (window->broken && *window->broken) return;
-    if (window->part && window->win != MPI_WIN_NULL) MPI_Win_free(&window->win);
+    for (int i = 0; window->part && i < window->n; i++)
+        if (i != window->own && window->part[i]) munmap(window->part[i], window->bytes[i]);
+    gr_part_release(&window->mine);
     gr_free(window->part);
-    *window = (struct gr_window){.win = MPI_WIN_NULL};
+    gr_free(window->bytes);
+    *window = (struct gr_window){.mine.fd = -1};
 }
 
 gr_status gr_node_barrier(struct gr_comm *comm, const char *what) {
-    if (comm->node_size == 1) return GR_OK;
     gr_status status = GR_OK;
+    if (comm->lost) return gr_comm_lose(comm, what);
+    if (comm->node_size == 1) return GR_OK;
     struct gr_node *node = comm->shared;
     uint32_t seen = atomic_load(&node->barrier.value);
     if (atomic_fetch_add(&node->arrived, 1) + 1 == (unsigned)comm->node_size) {
@@ -49,7 +104,7 @@ gr_status gr_node_barrier(struct gr_comm *comm, const char *what) {
         return GR_OK;
     }
     struct gr_wait wait;
-    gr_wait_start(&wait, comm, GR_COMM_DEADLINE_S, what, -1, false);
+    gr_wait_start(&wait, comm, what, -1, false);
     while (atomic_load_explicit(&node->barrier.value, memory_order_acquire) == seen)
         GR_TRY(gr_wait_pause(&wait, &node->barrier, seen));
 out:

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who has died. Of the processes of this host the kernel tells at once (pidfd_open(2)), whatever
+ * the MPI; of others MPI tells where it has User Level Failure Mitigation; of the rest silence does.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "comm/communicator.h"
+
+#if defined(OPEN_MPI)
+#include <mpi-ext.h>
+#endif
+
+static const double look_every_s = 1e-3;
+
+bool gr_comm_has_ulfm(void) {
+    int *enabled = NULL, found = 0;
+#if defined(MPIX_ERR_PROC_FAILED) && defined(MPIX_FT)
+    int running = 0;
+    if (MPI_Initialized(&running) != MPI_SUCCESS || !running) return false;
+    if (MPI_Comm_get_attr(MPI_COMM_WORLD, MPIX_FT, &enabled, &found) != MPI_SUCCESS) found = 0;
+#endif
+    return found && enabled && *enabled;
+}
+
+const char *gr_comm_detection(const struct gr_comm *comm) {
+    if (!comm->tolerant) return "none";
+    if (comm->ulfm) return comm->n_watched > 0 ? "process table, ulfm, deadlines" : "ulfm, deadlines";
+    return comm->n_watched > 0 ? "process table, deadlines" : "deadlines";
+}
+
+gr_status gr_detect_start(struct gr_comm *comm) {
+    gr_status status = GR_OK;
+    comm->ulfm = gr_comm_has_ulfm();
+    const char *word = getenv("GRANARY_FAULT_TOLERANCE");
+    comm->tolerant = !word || strcmp(word, "off") != 0; /* off: to measure what it costs */
+    GR_TRY(gr_allocate((size_t)comm->slots, sizeof *comm->watched, "peers", &comm->watched));
+    GR_TRY(gr_allocate((size_t)comm->slots, sizeof(int), "peers", &comm->watched_slot));
+    for (int i = 0; i < comm->slots; i++) {
+        struct gr_peer *peer = &comm->peers[i];
+        peer->pidfd = -1;
+        if (i == comm->slot || peer->host != comm->peers[comm->slot].host || !comm->tolerant)
+            continue;
+#ifdef SYS_pidfd_open
+        peer->pidfd = (int)syscall(SYS_pidfd_open, peer->pid, 0U);
+#endif
+        /* An old kernel, or no descriptors left: silence will tell. */
+        if (peer->pidfd < 0) continue;
+        comm->watched[comm->n_watched] = (struct pollfd){.fd = peer->pidfd, .events = POLLIN};
+        comm->watched_slot[comm->n_watched++] = i;
+    }
+out:
+    return status;
+}
+
+void gr_detect_stop(struct gr_comm *comm) {
+    for (size_t i = 0; i < comm->n_watched; i++)
+        if (comm->watched[i].fd >= 0) close(comm->watched[i].fd);
+    gr_free(comm->watched);
+    gr_free(comm->watched_slot);
+}
+
+static void note_death(struct gr_comm *comm, int slot) {
+    comm->peers[slot].dead = true;
+    if (comm->rank_of[slot] >= 0) comm->lost = true;
+}
+
+static void look_at_processes(struct gr_comm *comm) {
+    if (comm->n_watched == 0 || poll(comm->watched, (nfds_t)comm->n_watched, 0) <= 0) return;
+    for (size_t i = 0; i < comm->n_watched; i++) {
+        if (!(comm->watched[i].revents & POLLIN)) continue;
+        note_death(comm, comm->watched_slot[i]);
+        close(comm->watched[i].fd);
+        comm->watched[i].fd = -1; /* poll(2) passes over it */
+    }
+}
+
+#if defined(MPIX_ERR_PROC_FAILED)
+static void ask_ulfm(struct gr_comm *comm) {
+    MPI_Group failed = MPI_GROUP_NULL, all = MPI_GROUP_NULL;
+    int n = 0;
+    if (MPIX_Comm_failure_ack(comm->control) != MPI_SUCCESS ||
+        MPIX_Comm_failure_get_acked(comm->control, &failed) != MPI_SUCCESS)
+        return;
+    MPI_Group_size(failed, &n);
+    if (n > 0) MPI_Comm_group(comm->control, &all);
+    for (int i = 0; i < n; i++) {
+        int slot = MPI_UNDEFINED;
+        MPI_Group_translate_ranks(failed, 1, &i, all, &slot);
+        if (slot >= 0 && slot < comm->slots && slot != comm->slot && !comm->peers[slot].dead)
+            note_death(comm, slot);
+    }
+    if (all != MPI_GROUP_NULL) MPI_Group_free(&all);
+    if (failed != MPI_GROUP_NULL) MPI_Group_free(&failed);
+}
+#endif
+
+void gr_detect(struct gr_comm *comm) {
+    if (!comm->tolerant) return;
+    double now = gr_clock_seconds();
+    if (now - comm->detected_s < look_every_s) return;
+    comm->detected_s = now;
+    look_at_processes(comm);
+#if defined(MPIX_ERR_PROC_FAILED)
+    if (comm->ulfm) ask_ulfm(comm);
+#endif
+}
+
+gr_status gr_detect_error(struct gr_comm *comm, int code, const char *call) {
+    if (code == MPI_SUCCESS) return GR_OK;
+#if defined(MPIX_ERR_PROC_FAILED)
+    int class = MPI_SUCCESS;
+    MPI_Error_class(code, &class);
+    if (class == MPIX_ERR_PROC_FAILED || class == MPIX_ERR_PROC_FAILED_PENDING ||
+        class == MPIX_ERR_REVOKED) {
+        ask_ulfm(comm);
+        return gr_comm_lose(comm, "MPI reports a failed rank");
+    }
+#endif
+    /* Without mitigation a message to or from a dead peer may fail in any way. Whether a peer is
+     * gone is for the roll call to find; a fault of our own shows there as well, for it repeats. */
+    if (comm->tolerant) {
+        gr_status unused = gr_mpi_check(code, call);
+        (void)unused;
+        return gr_comm_lose(comm, gr_message());
+    }
+    return gr_mpi_check(code, call);
+}

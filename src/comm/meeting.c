@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reports, answers and verdicts: what every member of a meeting does. */
+#include "comm/meeting.h"
+
+#include <string.h>
+
+/* ---- reports -------------------------------------------------------------------------------- */
+
+int gr_meeting_leader(const struct gr_comm *comm) {
+    for (int i = 0; i < comm->size; i++) {
+        const struct gr_peer *peer = &comm->peers[comm->slot_of[i]];
+        if (i == comm->rank || (!peer->dead && !peer->given_up)) return i;
+    }
+    return comm->rank;
+}
+
+gr_status gr_meeting_report(struct gr_comm *comm, int slot, enum gr_letter_kind kind,
+                            uint32_t meeting, int fd) {
+    gr_status status = GR_OK;
+    struct gr_letter *letter = NULL;
+    const struct gr_situation *situation = &comm->situation;
+    struct gr_letter_head head = {.kind = kind,
+                                  .epoch = comm->epoch,
+                                  .meeting = meeting,
+                                  .round = situation->round,
+                                  .phase = situation->phase,
+                                  .status = (int32_t)situation->status,
+                                  .fd = fd,
+                                  .n_ids = (uint32_t)situation->n_ids,
+                                  .n_sat = (uint32_t)situation->n_sat};
+    head.flags = (situation->ready ? GR_FLAG_READY : 0U) |
+                 (situation->training ? GR_FLAG_TRAINING : 0U) |
+                 (situation->need_state ? GR_FLAG_NEED_STATE : 0U) |
+                 (situation->stop ? GR_FLAG_STOP : 0U);
+    if (situation->status != GR_OK) head.length = (uint32_t)strlen(situation->text);
+    for (int i = 0; i < comm->slots; i++)
+        head.n_slots += comm->peers[i].dead;
+    GR_TRY(gr_letter_create(&head, &letter));
+    uint32_t *at = letter->content;
+    for (int i = 0; i < comm->slots; i++)
+        if (comm->peers[i].dead) *at++ = (uint32_t)i;
+    size_t n = situation->n_ids + situation->n_sat;
+    if (n > 0) memcpy(at, situation->ids, n * sizeof *at);
+    if (head.length > 0) memcpy(at + n, situation->text, head.length);
+    status = gr_letter_send(comm, slot, letter);
+out:
+    gr_free(letter);
+    return status;
+}
+
+/* Makes a part for the next epoch; the oldest offer is withdrawn. */
+static gr_status make_offer(struct gr_comm *comm, struct gr_part **out) {
+    *out = &comm->offer[comm->offers++ % GR_OFFERS];
+    gr_part_release(*out);
+    return gr_part_create(sizeof(struct gr_node), *out);
+}
+
+gr_status gr_meeting_answer(struct gr_meeting *m) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = m->comm;
+    struct gr_letter *summons = comm->post.summons;
+    struct gr_part *offer;
+    comm->post.summons = NULL;
+    GR_TRY(make_offer(comm, &offer));
+    GR_TRY(gr_meeting_report(comm, summons->peer, GR_LETTER_ANSWER, summons->head.meeting,
+                             offer->fd));
+    /* Whoever summons is at work: it has as long as if it had just been told. */
+    m->told_s = m->elapsed_s;
+out:
+    gr_free(summons);
+    return status;
+}
+
+gr_status gr_meeting_ping(struct gr_meeting *m, int slot) {
+    struct gr_comm *comm = m->comm;
+    struct gr_peer *peer = &comm->peers[slot];
+    if (comm->heartbeat_s <= 0) return GR_OK;
+    if (peer->silent_s < peer->pinged_s) peer->pinged_s = 0; /* it has been heard since */
+    if (peer->silent_s - peer->pinged_s < comm->heartbeat_s / 4) return GR_OK;
+    peer->pinged_s = peer->silent_s;
+    return gr_letter_send_plain(
+        comm, slot, &(struct gr_letter_head){.kind = GR_LETTER_PING, .epoch = comm->epoch});
+}
+
+bool gr_meeting_silent(const struct gr_meeting *m, int slot) {
+    const struct gr_comm *comm = m->comm;
+    return comm->heartbeat_s > 0 && comm->peers[slot].silent_s > comm->heartbeat_s;
+}
+
+void gr_meeting_leave(struct gr_meeting *m) {
+    struct gr_comm *comm = m->comm;
+    m->out = comm->out = true;
+    comm->situation.need_state = true;
+    comm->situation.ready = false;
+    comm->situation.n_ids = comm->situation.n_sat = 0;
+    for (int i = 0; i < comm->slots; i++)
+        comm->peers[i].silent_s = 0;
+}
+
+/* ---- verdicts ------------------------------------------------------------------------------- */
+
+static gr_status note_changes(struct gr_comm *comm, const struct gr_letter *verdict) {
+    struct gr_change *grown = NULL;
+    size_t n = comm->n_changes + verdict->head.n_changes;
+    if (verdict->head.n_changes == 0) return GR_OK;
+    gr_status status = gr_allocate(n, sizeof *grown, "changes of the membership", &grown);
+    if (status != GR_OK) return status;
+    if (comm->n_changes > 0) memcpy(grown, comm->changes, comm->n_changes * sizeof *grown);
+    for (size_t i = 0; i < verdict->head.n_changes; i++)
+        grown[comm->n_changes + i] =
+            (struct gr_change){.slot = (int)(verdict->changes[i] >> 2),
+                               .kind = (enum gr_change_kind)(verdict->changes[i] & 3)};
+    gr_free(comm->changes);
+    comm->changes = grown;
+    comm->n_changes = n;
+    return GR_OK;
+}
+
+/* Enters the epoch of a verdict; *member false: it is not for this rank. */
+static gr_status enter(struct gr_comm *comm, const struct gr_letter *verdict, bool *member) {
+    gr_status status = GR_OK;
+    const struct gr_letter_head *head = &verdict->head;
+    struct gr_part *mine = NULL;
+    bool good = head->n_slots > 0 && head->n_slots == head->n_fds;
+    *member = false;
+    for (uint32_t i = 0; i < head->n_slots && good; i++) {
+        good = verdict->slots[i] < (uint32_t)comm->slots;
+        if (!good || (int)verdict->slots[i] != comm->slot) continue;
+        *member = true;
+        for (size_t k = 0; k < GR_OFFERS; k++)
+            if (comm->offer[k].base && comm->offer[k].fd == (int)verdict->fds[i])
+                mine = &comm->offer[k];
+    }
+    if (!good)
+        return gr_fail(GR_ERROR_INTERNAL, "a verdict of slot %d does not hold together",
+                       verdict->peer);
+    if (!*member) return GR_OK;
+    if (!mine)
+        return gr_fail(GR_ERROR_INTERNAL, "a verdict of slot %d on memory not offered",
+                       verdict->peer);
+    GR_TRY(gr_membership_enter(comm, head->epoch, verdict->slots, verdict->fds, head->n_slots,
+                               mine));
+    GR_TRY(note_changes(comm, verdict));
+    comm->out = false;
+    for (int i = 0; i < comm->slots; i++) {
+        struct gr_peer *peer = &comm->peers[i];
+        peer->given_up = false;
+        peer->silent_s = peer->pinged_s = 0;
+        /* Reports to the old epoch; who wants to join has not been heard yet. */
+        if (peer->report && (peer->report->head.kind != GR_LETTER_JOIN || comm->rank_of[i] >= 0)) {
+            gr_free(peer->report);
+            peer->report = NULL;
+        }
+    }
+out:
+    return status;
+}
+
+static gr_status fill_roster(struct gr_comm *comm, const struct gr_letter *verdict,
+                             struct gr_roster *roster) {
+    const struct gr_letter_head *head = &verdict->head;
+    memset(roster->member, 0, roster->n_silos);
+    memset(roster->sat_out, 0, roster->n_silos);
+    roster->n_members = head->n_ids;
+    roster->stop_requested = (head->flags & GR_FLAG_STOP) != 0;
+    for (uint32_t i = 0; i < head->n_ids; i++) {
+        if (verdict->ids[i] >= roster->n_silos)
+            return gr_fail(GR_ERROR_INTERNAL, "a verdict names silo %u of %u", verdict->ids[i],
+                           roster->n_silos);
+        roster->member[verdict->ids[i]] = 1;
+    }
+    for (uint32_t i = 0; i < head->n_sat; i++)
+        if (verdict->sat[i] >> 3 < roster->n_silos)
+            roster->sat_out[verdict->sat[i] >> 3] = verdict->sat[i] & 7;
+    comm->failure = (gr_status)head->status;
+    if (comm->failure != GR_OK) {
+        memcpy(comm->situation.text, verdict->text, head->length);
+        comm->situation.text[head->length] = '\0';
+    }
+    return GR_OK;
+}
+
+gr_status gr_meeting_take_verdict(struct gr_meeting *m) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = m->comm;
+    struct gr_letter *verdict = comm->post.verdict;
+    const struct gr_letter_head *head = &verdict->head;
+    struct gr_situation *situation = &comm->situation;
+    bool member = true;
+    comm->post.verdict = NULL;
+    if (head->epoch > comm->epoch) GR_TRY(enter(comm, verdict, &member));
+    if (!member) {
+        gr_meeting_leave(m);
+        goto out;
+    }
+    m->out = false;
+    m->told = -1;
+    /* One that was sent twice, or of a meeting gone by. */
+    if (head->epoch < comm->epoch || head->round < situation->round) goto out;
+    if (!m->roster) goto out; /* the training goes on; the rest is for its end */
+    m->roster->send_state = (head->flags & GR_FLAG_NEED_STATE) != 0;
+    /* Still open, and we have told that we are ready: that is to be told again. */
+    if (!(head->flags & GR_FLAG_CLOSED) && head->phase == GR_PHASE_OPEN && situation->ready &&
+        head->round == situation->round && !m->roster->send_state)
+        goto out;
+    m->roster->round = situation->round = head->round;
+    m->roster->phase = situation->phase =
+        head->flags & GR_FLAG_CLOSED ? GR_PHASE_CLOSED : (enum gr_phase)head->phase;
+    if (head->flags & GR_FLAG_CLOSED) GR_TRY(fill_roster(comm, verdict, m->roster));
+    m->done = true;
+out:
+    gr_free(verdict);
+    return status;
+}
+
+/* ---- from within the training --------------------------------------------------------------- */
+
+gr_status gr_meeting_from_training(struct gr_comm *comm) {
+    gr_status status = GR_OK;
+    struct gr_meeting m = {.comm = comm, .told = -1};
+    if (comm->post.verdict) GR_TRY(gr_meeting_take_verdict(&m));
+    if (comm->post.excluded) gr_meeting_leave(&m);
+    if (comm->out) return gr_fail(GR_LOST, "the others have gone on without this rank");
+    if (comm->post.summons) GR_TRY(gr_meeting_answer(&m));
+    for (int i = 0; gr_meeting_leader(comm) == comm->rank && i < comm->size; i++) {
+        const struct gr_letter *report = comm->peers[comm->slot_of[i]].report;
+        if (!report || report->head.kind != GR_LETTER_TROUBLE) continue;
+        return gr_meeting_lead(&m);
+    }
+out:
+    return status;
+}

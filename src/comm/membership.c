@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an epoch is made of: who is a member, who shares memory with whom, who leads a node. */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "comm/communicator.h"
+
+/* Nodes in the order of their first members, members of a node in the order of ranks. */
+static void lay_out(struct gr_comm *comm, const uint32_t *slots, size_t n) {
+    for (int i = 0; i < comm->slots; i++)
+        comm->rank_of[i] = -1;
+    comm->size = (int)n;
+    comm->nodes = 0;
+    for (int i = 0; i < comm->size; i++) {
+        int slot = (int)slots[i], before = 0, node = -1;
+        comm->slot_of[i] = slot;
+        comm->rank_of[slot] = i;
+        for (int k = 0; k < i; k++) {
+            if (comm->peers[comm->slot_of[k]].node != comm->peers[slot].node) continue;
+            node = comm->places[k].node;
+            before++;
+        }
+        if (node < 0) {
+            node = comm->nodes++;
+            comm->leader_of[node] = slot;
+        }
+        comm->places[i] = (struct gr_place){node, before};
+    }
+    comm->rank = comm->rank_of[comm->slot];
+    comm->node_index = comm->places[comm->rank].node;
+    comm->node_rank = comm->places[comm->rank].node_rank;
+    comm->node_size = 0;
+    for (int i = 0; i < comm->size; i++)
+        if (comm->places[i].node == comm->node_index)
+            comm->node_slot[comm->node_size++] = comm->slot_of[i];
+}
+
+/* Lets go of the epoch before. Memory that MPI may still use is left to it, mapped or allocated. */
+static void leave(struct gr_comm *comm) {
+    if (comm->pending > 0) {
+        comm->window = (struct gr_window){.mine.fd = -1};
+        comm->scratch = NULL;
+    }
+    gr_window_release(&comm->window);
+    comm->pending = 0;
+    comm->exchanges = comm->broadcasts = 0;
+    comm->lost = comm->overdue = false;
+}
+
+static gr_status map_window(struct gr_comm *comm, const uint32_t *fds, struct gr_part *mine) {
+    gr_status status = GR_OK;
+    struct gr_window *window = &comm->window;
+    *window = (struct gr_window){.mine = *mine, .own = comm->node_rank};
+    *mine = (struct gr_part){.fd = -1};
+    GR_TRY(gr_allocate_zero((size_t)comm->node_size, sizeof *window->part, "window", &window->part));
+    GR_TRY(
+        gr_allocate_zero((size_t)comm->node_size, sizeof *window->bytes, "window", &window->bytes));
+    window->n = comm->node_size;
+    for (int i = 0; i < comm->node_size; i++) {
+        int slot = comm->node_slot[i];
+        window->bytes[i] = sizeof(struct gr_node);
+        if (i == comm->node_rank)
+            window->part[i] = window->mine.base;
+        /* A peer that has died since is found missing by the first to wait for it. */
+        else if (gr_part_map(comm->peers[slot].pid, (int)fds[comm->rank_of[slot]],
+                             window->bytes[i], &window->part[i]) != GR_OK)
+            comm->lost = true;
+    }
+    comm->shared = window->part[0];
+out:
+    return status;
+}
+
+gr_status gr_membership_enter(struct gr_comm *comm, uint32_t epoch, const uint32_t *slots,
+                              const uint32_t *fds, size_t n, struct gr_part *mine) {
+    gr_status status = GR_OK;
+    leave(comm);
+    comm->epoch = epoch;
+    lay_out(comm, slots, n);
+    GR_TRY(map_window(comm, fds, mine));
+    if (!comm->scratch)
+        GR_TRY(gr_allocate(GR_SCRATCH_BYTES, 1, "small messages", &comm->scratch));
+    /* Whoever died while this epoch was being made. */
+    for (size_t i = 0; i < n; i++)
+        if (comm->peers[slots[i]].dead) comm->lost = true;
+out:
+    return status;
+}
+
+gr_status gr_comm_lose(struct gr_comm *comm, const char *why) {
+    comm->lost = true;
+    return gr_fail(GR_LOST, "%s", why);
+}
