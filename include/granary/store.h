@@ -99,9 +99,10 @@ gr_status gr_run_directory_name(const struct gr_config *config, char **out) GR_C
 gr_status gr_run_directory_latest(const struct gr_config *config, char **out) GR_CHECKED;
 gr_status gr_run_directory_set_latest(const char *path) GR_CHECKED;
 /*
- * For a rank that takes over from a rank 0 that was lost: the directory is entered as it is. The lock
- * is taken if it is free; a former rank 0 that is only suspended still holds it, which keeps others
- * out just as well. `gr_run_directory_relock` tries again.
+ * For a rank that takes over from a rank 0 that was lost: the directory is entered as it is. The
+ * lock is taken if it is free; a former rank 0 that is only suspended still holds it, which keeps
+ * others out just as well. `gr_run_directory_relock` tries again. The stretch that the manifest
+ * says is running is ours, and is written anew.
  */
 gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory **out) GR_CHECKED;
 void gr_run_directory_relock(struct gr_run_directory *run);
@@ -110,13 +111,16 @@ const char *gr_run_directory_path(const struct gr_run_directory *run);
 /*
  * Membership changes are claimed in the run directory, so that of two groups of ranks that have
  * lost sight of each other only one goes on: PATH/claims/NNNNNN-EEEEEE (nonce of the start, epoch)
- * is created exclusively. *granted false: another has it. start: tells the claims of one start of
- * the program from those of earlier ones.
+ * is created exclusively. *granted false: another has it, or the run has ended: there is a folder
+ * for claims only from gr_run_directory_open to gr_run_claims_clear, so that a rank that slept
+ * through the end of the run does not go on with it. start: tells the claims of one start of the
+ * program from those of earlier ones.
  */
 gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) GR_CHECKED;
-/* Whether an epoch after `epoch` has been claimed: who wants to write must then not. */
+/* Whether an epoch after `epoch` has been claimed, or the run has ended: who wants to write must
+ * then not. */
 bool gr_run_superseded(const char *path, uint64_t start, uint32_t epoch);
-/* Removes all claims, at the end of a run. */
+/* Removes all claims and their folder: the last thing done in the directory at the end of a run. */
 void gr_run_claims_clear(const char *path);
 void gr_run_directory_close(struct gr_run_directory *run);
 

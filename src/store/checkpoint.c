@@ -63,6 +63,17 @@ out:
     return status;
 }
 
+uint32_t gr_checkpoint_newest(const char *run_path) {
+    uint32_t *rounds = NULL, newest = 0;
+    size_t n = 0;
+    char *dir = NULL;
+    if (gr_text_format(&dir, "%s/checkpoints", run_path) != GR_OK) return 0;
+    if (list_rounds(dir, &rounds, &n) == GR_OK && n > 0) newest = rounds[0];
+    free(rounds);
+    gr_free(dir);
+    return newest;
+}
+
 /* ---- writing ----------------------------------------------------------------------------------
  */
 

@@ -24,7 +24,7 @@ enum { GR_CONTAINER_VERSION = 1, GR_CONTAINER_VECTORS_MAX = 1 + GR_SERVER_VECTOR
 /*
  * Collective over `comm`, or not collective where comm is NULL: one process writes all. Writes
  * PATH, whatever was there; verified against memory and on disk when it returns GR_OK. On failure
- * something unusable may be left at PATH. Errors: GR_ERROR_WRITE.
+ * something unusable may be left at PATH. Errors: GR_ERROR_WRITE, GR_LOST.
  */
 gr_status gr_container_write(struct gr_comm *comm, const char *path, const char *format,
                              const struct gr_state *state) GR_CHECKED;
@@ -55,5 +55,8 @@ gr_status gr_container_verify(const struct gr_container *container, int rank, in
 /* Reads one vector, layout.size floats; the gaps between tensors become zero. */
 gr_status gr_container_load(const struct gr_container *container, size_t vector,
                             float *out) GR_CHECKED;
+
+/* The round of the newest checkpoint of a run directory, going by its name; 0: there is none. */
+uint32_t gr_checkpoint_newest(const char *run_path);
 
 #endif

@@ -3,23 +3,68 @@
  * manifest.json: what ran, on what, with what result. It is written whole each time, from what the
  * caller knows now and the stretches of the run that came before.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/container.h"
 #include "store/run_directory.h"
 
-enum { MANIFEST_MAX = 64 << 20 };
+enum { MANIFEST_MAX = 64 << 20, TAIL_BYTES = 64 << 10 };
 
 static gr_status manifest_path(const char *run_path, char **out) {
     return gr_text_format(out, "%s/manifest.json", run_path);
 }
 
-gr_status gr_manifest_earlier(const char *run_path, json_t **out) {
+/* The round of the last whole line of PATH/metrics.jsonl, 0: there is none. */
+static uint32_t last_line(const char *run_path) {
+    char *path = NULL, *tail = NULL, *end, *begin;
+    struct stat info;
+    json_int_t round = 0;
+    int fd = -1;
+    if (gr_text_format(&path, "%s/metrics.jsonl", run_path) != GR_OK ||
+        gr_allocate_zero(TAIL_BYTES + 1, 1, "metrics", &tail) != GR_OK)
+        goto out;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &info) != 0) goto out;
+    ssize_t n =
+        pread(fd, tail, TAIL_BYTES, info.st_size > TAIL_BYTES ? info.st_size - TAIL_BYTES : 0);
+    end = n > 0 ? memrchr(tail, '\n', (size_t)n) : NULL;
+    if (!end) goto out;
+    begin = memrchr(tail, '\n', (size_t)(end - tail));
+    begin = begin ? begin + 1 : tail;
+    json_t *line = json_loadb(begin, (size_t)(end - begin), 0, NULL);
+    round = json_integer_value(json_object_get(line, "round"));
+    json_decref(line);
+out:
+    if (fd >= 0) close(fd);
+    gr_free(tail);
+    gr_free(path);
+    return round > 0 && round <= UINT32_MAX ? (uint32_t)round : 0;
+}
+
+/* A stretch that could not say how it ended: nobody wrote to its files since. */
+static void mark_interrupted(const char *run_path, json_t *stretch) {
+    json_int_t done = json_integer_value(json_object_get(stretch, "rounds_done"));
+    json_int_t line = last_line(run_path), checkpoint = gr_checkpoint_newest(run_path);
+    if (line > done) done = line;
+    if (checkpoint > done) done = checkpoint;
+    json_object_set_new(stretch, "outcome", json_string("interrupted"));
+    json_object_set_new(stretch, "rounds_done", json_integer(done));
+}
+
+static bool is_running(const json_t *stretch) {
+    const char *outcome = json_string_value(json_object_get(stretch, "outcome"));
+    return outcome && strcmp(outcome, "running") == 0;
+}
+
+gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out) {
     gr_status status = GR_OK;
     char *path = NULL, *text = NULL;
-    size_t length = 0, i;
-    json_t *manifest = NULL, *stretches, *stretch;
+    size_t length = 0, n;
+    json_t *manifest = NULL, *stretches, *last;
     json_error_t error;
     *out = NULL;
     GR_TRY(manifest_path(run_path, &path));
@@ -32,12 +77,12 @@ gr_status gr_manifest_earlier(const char *run_path, json_t **out) {
                 gr_fail(GR_ERROR_DATA, "%s: not a manifest of ours; move it away to go on", path);
             goto out;
         }
-        /* We hold the lock: who says that it is still running has died. */
-        json_array_foreach(stretches, i, stretch) {
-            const char *outcome = json_string_value(json_object_get(stretch, "outcome"));
-            if (outcome && strcmp(outcome, "running") == 0)
-                json_object_set_new(stretch, "outcome", json_string("interrupted"));
-        }
+        n = json_array_size(stretches);
+        last = n > 0 ? json_array_get(stretches, n - 1) : NULL;
+        if (ours && is_running(last))
+            json_array_remove(stretches, n - 1);
+        else if (is_running(last))
+            mark_interrupted(run_path, last);
         *out = json_deep_copy(stretches);
     } else {
         *out = json_array();
@@ -115,6 +160,8 @@ static json_t *compose(const struct gr_run_directory *run, const struct gr_manif
     json_object_set_new(json, "ranks", json_integer(manifest->ranks));
     json_object_set_new(json, "nodes", json_integer(manifest->nodes));
     json_object_set_new(json, "rank_of_silo", placement(manifest));
+    json_object_set_new(json, "detection", text_or_null(manifest->detection));
+    if (manifest->job) json_object_set_new(json, "job", text_or_null(manifest->job));
     json_object_set_new(
         json, "privacy",
         json_pack("{s:s, s:s}", "mechanism", "none", "statement",

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The run directory: where it is, whose it is, and the link to the latest. One process at a time
- * holds it, through a lock that the system drops when the process ends, however it ends.
+ * The run directory: whose it is. One process at a time holds it, through a lock that the system
+ * drops when the process ends, however it ends.
  */
 #include "store/run_directory.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 static gr_status make_folder(const char *path) {
@@ -38,66 +35,24 @@ out:
     return status;
 }
 
-/* "20261121-093000-1234": Coordinated Universal Time and the process. */
-static void make_id(char out[64]) {
-    time_t now = time(NULL);
-    struct tm utc;
-    char text[32];
-    gmtime_r(&now, &utc);
-    strftime(text, sizeof text, "%Y%m%d-%H%M%S", &utc);
-    snprintf(out, 64, "%s-%ld", text, (long)getpid());
-}
-
-/* Sets DIRECTORY/latest to point at `name` beside it: a new link renamed over the old one. */
-static gr_status set_latest(const char *directory, const char *name) {
-    gr_status status = GR_OK;
-    char *fresh = NULL, *latest = NULL;
-    GR_TRY(gr_text_format(&latest, "%s/latest", directory));
-    GR_TRY(gr_text_format(&fresh, "%s/.latest-%ld", directory, (long)getpid()));
-    unlink(fresh);
-    if (symlink(name, fresh) != 0 || rename(fresh, latest) != 0) {
-        status = gr_fail(GR_ERROR_WRITE, "%s: %s", latest, strerror(errno));
-        unlink(fresh);
-    }
-out:
-    gr_free(fresh);
-    gr_free(latest);
-    return status;
-}
-
-/* The path that DIRECTORY/latest points at, so that it stays the same when the link moves on. */
-static gr_status find_latest(const char *directory, char **out) {
-    gr_status status = GR_OK;
-    char *link = NULL, target[PATH_MAX];
-    GR_TRY(gr_text_format(&link, "%s/latest", directory));
-    ssize_t n = readlink(link, target, sizeof target - 1);
-    if (n < 0) {
-        status = gr_fail(GR_ERROR_USAGE, "nothing to resume: %s: %s", link, strerror(errno));
-        goto out;
-    }
-    target[n] = '\0';
-    if (target[0] == '/')
-        status = gr_text_format(out, "%s", target);
-    else
-        status = gr_text_format(out, "%s/%s", directory, target);
-out:
-    gr_free(link);
-    return status;
-}
-
+/* Takes the lock or leaves run->lock at -1. */
 static gr_status take_lock(struct gr_run_directory *run) {
     gr_status status = GR_OK;
     char *path = NULL;
     GR_TRY(gr_text_format(&path, "%s/lock", run->path));
-    run->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (run->lock < 0) {
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) {
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
         goto out;
     }
-    if (flock(run->lock, LOCK_EX | LOCK_NB) != 0)
-        status = errno == EWOULDBLOCK
-                     ? gr_fail(GR_ERROR_WRITE, "%s: in use by another run", run->path)
-                     : gr_fail(GR_ERROR_WRITE, "%s: cannot be locked: %s", path, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        run->lock = fd;
+        goto out;
+    }
+    status = errno == EWOULDBLOCK
+                 ? gr_fail(GR_ERROR_WRITE, "%s: in use by another run", run->path)
+                 : gr_fail(GR_ERROR_WRITE, "%s: cannot be locked: %s", path, strerror(errno));
+    close(fd);
 out:
     gr_free(path);
     return status;
@@ -146,10 +101,17 @@ static gr_status enter(struct gr_run_directory *run, bool resume) {
     }
     GR_TRY(gr_text_format(&checkpoints, "%s/checkpoints", run->path));
     GR_TRY(make_folder(checkpoints));
-    GR_TRY(gr_manifest_earlier(run->path, &run->earlier));
+    GR_TRY(gr_run_claims_open(run->path));
+    GR_TRY(gr_manifest_earlier(run->path, false, &run->earlier));
 out:
     gr_free(checkpoints);
     close(folder);
+    return status;
+}
+
+static gr_status create(struct gr_run_directory **out) {
+    gr_status status = gr_allocate_zero(1, sizeof **out, "run directory", out);
+    if (status == GR_OK) (*out)->lock = -1;
     return status;
 }
 
@@ -157,20 +119,14 @@ gr_status gr_run_directory_open(const struct gr_config *config, const char *path
                                 struct gr_run_directory **out) {
     gr_status status = GR_OK;
     struct gr_run_directory *run = NULL;
-    const char *directory = config->run.directory;
-    char id[64], *name = NULL;
     *out = NULL;
-    GR_TRY(gr_allocate_zero(1, sizeof *run, "run directory", &run));
-    run->lock = -1;
-    if (path) {
+    GR_TRY(create(&run));
+    if (path)
         GR_TRY(gr_text_format(&run->path, "%s", path));
-    } else if (resume) {
-        GR_TRY(find_latest(directory, &run->path));
-    } else {
-        make_id(id);
-        GR_TRY(gr_text_format(&name, "%s-%s", config->run.name, id));
-        GR_TRY(gr_text_format(&run->path, "%s/%s", directory, name));
-    }
+    else if (resume)
+        GR_TRY(gr_run_directory_latest(config, &run->path));
+    else
+        GR_TRY(gr_run_directory_name(config, &run->path));
     /* A misspelt path must not become a new run that looks like a resumed one. */
     if (resume && access(run->path, F_OK) != 0) {
         status = gr_fail(GR_ERROR_USAGE, "nothing to resume: %s: %s", run->path, strerror(errno));
@@ -178,13 +134,32 @@ gr_status gr_run_directory_open(const struct gr_config *config, const char *path
     }
     GR_TRY(make_folders(run->path));
     GR_TRY(enter(run, resume));
-    if (name) GR_TRY(set_latest(directory, name));
+    if (!path && !resume) GR_TRY(gr_run_directory_set_latest(run->path));
     *out = run;
     run = NULL;
 out:
-    gr_free(name);
     gr_run_directory_close(run);
     return status;
+}
+
+gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory **out) {
+    gr_status status = GR_OK;
+    struct gr_run_directory *run = NULL;
+    *out = NULL;
+    GR_TRY(create(&run));
+    GR_TRY(gr_text_format(&run->path, "%s", path));
+    gr_run_directory_relock(run);
+    GR_TRY(gr_manifest_earlier(run->path, true, &run->earlier));
+    *out = run;
+    run = NULL;
+out:
+    gr_run_directory_close(run);
+    return status;
+}
+
+void gr_run_directory_relock(struct gr_run_directory *run) {
+    /* Who has not got it goes on without: its right to write comes from its claim. */
+    if (run->lock < 0) (void)!take_lock(run);
 }
 
 const char *gr_run_directory_path(const struct gr_run_directory *run) {

@@ -8,12 +8,19 @@
 
 struct gr_run_directory {
     char *path;      /* owned */
-    int lock;        /* descriptor that holds the lock */
+    int lock;        /* descriptor that holds the lock, -1: not held */
     json_t *earlier; /* stretches of the run before this process; array; owned */
 };
 
-/* The stretches that PATH/manifest.json tells of, with those cut short by a death marked. */
-gr_status gr_manifest_earlier(const char *run_path, json_t **out) GR_CHECKED;
+/*
+ * The stretches that PATH/manifest.json tells of. One that still says that it is running was cut
+ * short by a death and is marked so, with the rounds that its files show; with `ours` it is the
+ * present one, which gr_manifest_write adds, and is left out.
+ */
+gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out) GR_CHECKED;
+
+/* Removes the claims of earlier starts and makes room for this one's. By who holds the lock. */
+gr_status gr_run_claims_open(const char *path) GR_CHECKED;
 
 /* Libraries and processor: "name" and "value" one after the other; caller releases. */
 struct gr_version {

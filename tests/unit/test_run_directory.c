@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The run directory: place, lock, latest; the manifest over several stretches; versions. */
+/* The run directory: place, lock, latest; the manifest over several stretches; taking over;
+ * versions. */
 #include <granary/store.h>
 
 #include <fcntl.h>
@@ -37,10 +38,14 @@ static void link_target(char out[256]) {
     out[n] = '\0';
 }
 
+static const char *job;
+
 static void write_manifest(const struct gr_run_directory *run, const struct gr_config *config,
                            uint32_t from, uint32_t done, const char *outcome) {
     static const int32_t host[3] = {0, 1, 0};
     struct gr_manifest manifest = {.config = config,
+                                   .detection = "process table",
+                                   .job = job,
                                    .ranks = 2,
                                    .nodes = 1,
                                    .n_silos = 3,
@@ -172,13 +177,20 @@ END_TEST
 START_TEST(manifest_says_what_ran) {
     struct gr_config config = config_in(scratch);
     struct gr_run_directory *run = opened(&config, in_scratch("x"), false);
+    write_manifest(run, &config, 0, 0, "running");
+    json_t *json = read_manifest(in_scratch("x"));
+    ck_assert_ptr_null(json_object_get(json, "job"));
+    json_decref(json);
+    job = "1234_5";
     write_manifest(run, &config, 0, 7, "running");
     gr_run_directory_close(run);
-    json_t *json = read_manifest(in_scratch("x"));
+    json = read_manifest(in_scratch("x"));
     ck_assert_str_eq(json_string_value(json_object_get(json, "seed")), "18446744073709551615");
     ck_assert_str_eq(json_string_value(json_object_get(json, "data_fingerprint")), "ab12");
     ck_assert_int_eq(json_integer_value(json_object_get(json, "parameters")), 199210);
     ck_assert_int_eq(json_integer_value(json_object_get(json, "rounds_done")), 7);
+    ck_assert_str_eq(json_string_value(json_object_get(json, "detection")), "process table");
+    ck_assert_str_eq(json_string_value(json_object_get(json, "job")), "1234_5");
     ck_assert(json_is_null(json_object_get(json, "model_digest")));
     ck_assert_str_eq(
         json_string_value(json_object_get(json_object_get(json, "architecture"), "type")), "mlp");
@@ -232,6 +244,115 @@ START_TEST(stretches_are_kept) {
 }
 END_TEST
 
+static json_int_t rounds_of_first_stretch(void) {
+    json_t *json = read_manifest(in_scratch("x"));
+    const json_t *first = json_array_get(json_object_get(json, "stretches"), 0);
+    ck_assert_str_eq(json_string_value(json_object_get(first, "outcome")), "interrupted");
+    json_int_t rounds = json_integer_value(json_object_get(first, "rounds_done"));
+    json_decref(json);
+    return rounds;
+}
+
+/* A process that was killed did not say how far it came; its files do. */
+START_TEST(interrupted_stretch_has_its_rounds) {
+    static const char *const metrics[] = {
+        "",           "{\"round\":4}",   "{\"round\":3}\n{\"round\":4}\n", "{\"round\":5}\n{\"rou",
+        "not ours\n", "{\"round\":-1}\n"};
+    static const json_int_t expected[] = {2, 2, 4, 5, 2, 2};
+    struct gr_config config = config_in(scratch);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        struct gr_run_directory *run = opened(&config, in_scratch("x"), i > 0);
+        if (i == 0) spill(in_scratch("x/checkpoints/round-000002.h5"), "", 0);
+        unlink(in_scratch("x/manifest.json"));
+        gr_run_directory_close(run);
+        run = opened(&config, in_scratch("x"), true);
+        write_manifest(run, &config, 0, 0, "running");
+        gr_run_directory_close(run);
+        spill(in_scratch("x/metrics.jsonl"), metrics[i], strlen(metrics[i]));
+        run = opened(&config, in_scratch("x"), true);
+        write_manifest(run, &config, 2, 2, "running");
+        gr_run_directory_close(run);
+        ck_assert_msg(rounds_of_first_stretch() == expected[i], "%s: %lld", metrics[i],
+                      (long long)rounds_of_first_stretch());
+    }
+    /* Longer than what is read of it. */
+    char *lines = malloc(1 << 20);
+    size_t n = 0;
+    for (int round = 1; n < 900000; round++)
+        n += (size_t)sprintf(lines + n, "{\"round\":%d}\n", round % 77);
+    n += (size_t)sprintf(lines + n, "{\"round\":78}\n");
+    unlink(in_scratch("x/manifest.json"));
+    struct gr_run_directory *run = opened(&config, in_scratch("x"), true);
+    write_manifest(run, &config, 0, 0, "running");
+    gr_run_directory_close(run);
+    spill(in_scratch("x/metrics.jsonl"), lines, n);
+    run = opened(&config, in_scratch("x"), true);
+    write_manifest(run, &config, 2, 2, "finished");
+    gr_run_directory_close(run);
+    ck_assert_int_eq(rounds_of_first_stretch(), 78);
+    free(lines);
+}
+END_TEST
+
+static int lock_of_another(void) {
+    int fd = open(in_scratch("x/lock"), O_RDWR);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(flock(fd, LOCK_EX | LOCK_NB), 0);
+    return fd;
+}
+
+/* The stretch goes on as one, whoever writes of it; the lock is had when it can be had. */
+START_TEST(taken_over) {
+    struct gr_config config = config_in(scratch);
+    struct gr_run_directory *run = opened(&config, in_scratch("x"), false), *other;
+    write_manifest(run, &config, 0, 0, "running");
+    gr_run_directory_close(run);
+    run = opened(&config, in_scratch("x"), true);
+    write_manifest(run, &config, 3, 3, "running");
+    gr_run_directory_close(run);
+    /* A former rank 0 that is only suspended. */
+    int fd = lock_of_another();
+    MUST(gr_run_directory_take_over(in_scratch("x"), &run));
+    ck_assert_str_eq(gr_run_directory_path(run), in_scratch("x"));
+    write_manifest(run, &config, 3, 8, "running");
+    gr_run_directory_relock(run);
+    close(fd);
+    /* Until it asks again the lock is free: another may take over in turn, and then has it. */
+    MUST(gr_run_directory_take_over(in_scratch("x"), &other));
+    gr_run_directory_relock(run);
+    ck_assert_int_eq(refused(&config, in_scratch("x"), true), GR_ERROR_WRITE);
+    gr_run_directory_close(other);
+    gr_run_directory_relock(run);
+    gr_run_directory_relock(run);
+    ck_assert_int_eq(refused(&config, in_scratch("x"), true), GR_ERROR_WRITE);
+    ck_assert_ptr_nonnull(strstr(gr_message(), "in use by another run"));
+    write_manifest(run, &config, 3, 20, "finished");
+    gr_run_directory_close(run);
+    json_t *json = read_manifest(in_scratch("x"));
+    const json_t *stretches = json_object_get(json, "stretches");
+    ck_assert_uint_eq(json_array_size(stretches), 2);
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_str_eq(
+            json_string_value(json_object_get(json_array_get(stretches, i), "outcome")),
+            i ? "finished" : "interrupted");
+    json_decref(json);
+}
+END_TEST
+
+/* Before there was a manifest, and after the folder went: neither is held against the lock. */
+START_TEST(taken_over_without_files) {
+    struct gr_config config = config_in(scratch);
+    struct gr_run_directory *run;
+    gr_run_directory_close(opened(&config, in_scratch("x"), false));
+    MUST(gr_run_directory_take_over(in_scratch("x"), &run));
+    ck_assert_int_eq(refused(&config, in_scratch("x"), true), GR_ERROR_WRITE);
+    write_manifest(run, &config, 0, 1, "running");
+    gr_run_directory_close(run);
+    MUST(gr_run_directory_take_over(in_scratch("none"), &run));
+    gr_run_directory_close(run);
+}
+END_TEST
+
 START_TEST(damaged_manifest) {
     static const char *const bad[] = {"", "{", "[]", "{\"stretches\":1}"};
     struct gr_config config = config_in(scratch);
@@ -261,5 +382,6 @@ END_TEST
 
 RUN_TESTS("run_directory", latest_moves, nothing_to_resume, lock_is_held,
           lock_goes_with_its_process, a_run_is_not_overwritten, not_a_folder, read_only,
-          manifest_says_what_ran, manifest_names_nobody, stretches_are_kept, damaged_manifest,
-          versions)
+          manifest_says_what_ran, manifest_names_nobody, stretches_are_kept,
+          interrupted_stretch_has_its_rounds, taken_over, taken_over_without_files,
+          damaged_manifest, versions)

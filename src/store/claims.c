@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Claims: files whose names say which start of the program and which epoch, each made once. What
+ * decides is that a file is created exclusively, which file systems shared by hosts do as well (NFS
+ * since version 3). A lock would not do: a suspended process keeps it, and a host that has lost
+ * sight of the others may lose its locks too.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/run_directory.h"
+
+gr_status gr_run_claims_open(const char *path) {
+    gr_status status = GR_OK;
+    char *folder = NULL;
+    gr_run_claims_clear(path);
+    GR_TRY(gr_text_format(&folder, "%s/claims", path));
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", folder, strerror(errno));
+out:
+    gr_free(folder);
+    return status;
+}
+
+gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) {
+    gr_status status = GR_OK;
+    char *claim = NULL;
+    *granted = false;
+    GR_TRY(
+        gr_text_format(&claim, "%s/claims/%016llx-%06u", path, (unsigned long long)start, epoch));
+    int fd = open(claim, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0)
+        *granted = true;
+    else if (errno != EEXIST && errno != ENOENT)
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", claim, strerror(errno));
+    if (fd >= 0) close(fd);
+out:
+    gr_free(claim);
+    return status;
+}
+
+static bool parse_claim(const char *name, unsigned long long *start, unsigned *epoch) {
+    int end = 0;
+    return sscanf(name, "%16llx-%9u%n", start, epoch, &end) == 2 && end > 0 && !name[end];
+}
+
+/* Opening a folder asks its server anew what is in it, where a look-up of a name might not. */
+static DIR *open_claims(const char *path) {
+    char *folder = NULL;
+    if (gr_text_format(&folder, "%s/claims", path) != GR_OK) return NULL;
+    DIR *claims = opendir(folder);
+    int error = errno;
+    gr_free(folder);
+    errno = error;
+    return claims;
+}
+
+bool gr_run_superseded(const char *path, uint64_t start, uint32_t epoch) {
+    bool found = false;
+    struct dirent *entry;
+    unsigned long long of_start;
+    unsigned of_epoch;
+    errno = 0;
+    DIR *claims = open_claims(path);
+    /* Gone with the end of the run; who cannot look for another reason may try to write. */
+    if (!claims) return errno == ENOENT;
+    while (!found && (entry = readdir(claims)))
+        found = parse_claim(entry->d_name, &of_start, &of_epoch) && of_start == start &&
+                of_epoch > epoch;
+    closedir(claims);
+    return found;
+}
+
+void gr_run_claims_clear(const char *path) {
+    struct dirent *entry;
+    unsigned long long start;
+    unsigned epoch;
+    DIR *claims = open_claims(path);
+    if (!claims) return;
+    while ((entry = readdir(claims)))
+        if (parse_claim(entry->d_name, &start, &epoch)) unlinkat(dirfd(claims), entry->d_name, 0);
+    closedir(claims);
+    char *folder = NULL;
+    if (gr_text_format(&folder, "%s/claims", path) == GR_OK) rmdir(folder);
+    gr_free(folder);
+}

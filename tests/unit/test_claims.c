@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Claims in the run directory: of those who want the same epoch one gets it, and none after the
+ * end. */
+#include <granary/store.h>
+
+#include <sys/wait.h>
+
+#include "scratch.h"
+
+static struct gr_run_directory *opened(bool resume) {
+    struct gr_config config = {.run = {.directory = scratch}};
+    struct gr_run_directory *run;
+    MUST(gr_run_directory_open(&config, in_scratch("x"), resume, &run));
+    return run;
+}
+
+static bool claim(uint64_t start, uint32_t epoch) {
+    bool granted = false;
+    MUST(gr_run_claim(in_scratch("x"), start, epoch, &granted));
+    return granted;
+}
+
+START_TEST(claims) {
+    struct gr_run_directory *run = opened(false);
+    const uint64_t start = UINT64_MAX - 1;
+    ck_assert(!gr_run_superseded(in_scratch("x"), start, 0));
+    ck_assert(claim(start, 2));
+    ck_assert(!claim(start, 2));
+    ck_assert(claim(start, 3));
+    ck_assert(claim(start + 1, 2));
+    ck_assert(gr_run_superseded(in_scratch("x"), start, 0));
+    ck_assert(gr_run_superseded(in_scratch("x"), start, 2));
+    ck_assert(!gr_run_superseded(in_scratch("x"), start, 3));
+    ck_assert(!gr_run_superseded(in_scratch("x"), start + 1, 2));
+    ck_assert(!gr_run_superseded(in_scratch("x"), 7, 0));
+    ck_assert(claim(start, 123456789));
+    ck_assert(gr_run_superseded(in_scratch("x"), start, 123456788));
+    /* The claims of an earlier start go when a new one has the lock. */
+    gr_run_directory_close(run);
+    run = opened(true);
+    ck_assert(claim(start, 2));
+    /* Who slept through the end of the run finds nothing to go on with. */
+    gr_run_claims_clear(in_scratch("x"));
+    ck_assert(!exists(in_scratch("x/claims")));
+    ck_assert(!claim(start, 4));
+    ck_assert(gr_run_superseded(in_scratch("x"), start, 4));
+    gr_run_claims_clear(in_scratch("x"));
+    gr_run_directory_close(run);
+    /* What stands in the way is an error, not a refusal. */
+    bool granted = true;
+    spill(in_scratch("x/claims"), "", 0);
+    ck_assert_int_eq(gr_run_claim(in_scratch("x"), 1, 1, &granted), GR_ERROR_WRITE);
+    ck_assert(!granted);
+    ck_assert(!gr_run_superseded(in_scratch("x"), 1, 1));
+}
+END_TEST
+
+/* Of many that claim the same at once one is granted it. */
+START_TEST(claims_at_once) {
+    enum { PROCESSES = 8, EPOCHS = 200 };
+    gr_run_directory_close(opened(false));
+    int granted = 0, outcome;
+    for (int i = 0; i < PROCESSES; i++) {
+        if (fork() != 0) continue;
+        int mine = 0;
+        for (uint32_t epoch = 1; epoch <= EPOCHS; epoch++)
+            mine += claim(5, epoch);
+        _exit(mine);
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        ck_assert_int_gt(wait(&outcome), 0);
+        ck_assert(WIFEXITED(outcome));
+        granted += WEXITSTATUS(outcome);
+    }
+    ck_assert_int_eq(granted, EPOCHS);
+}
+END_TEST
+
+RUN_TESTS("claims", claims, claims_at_once)
