@@ -87,7 +87,11 @@ out:
 
 /* What keeps the job alive when a rank dies, and lets it have more ranks than cores. */
 static gr_status add_recovery(const struct gr_launcher *launcher, struct gr_words *words) {
-    static const char *const four[] = {"--enable-recovery", "--oversubscribe", NULL};
+    /* Without the second, daemons on several hosts never end a job whose ranks end with an error.
+     */
+    static const char *const four[] = {
+        "--enable-recovery", "--mca", "orte_abort_on_non_zero_status", "0",
+        "--oversubscribe",   NULL};
     static const char *const five[] = {"--with-ft", "ulfm", "--map-by", ":oversubscribe", NULL};
     gr_status status = GR_OK;
     for (const char *const *word = launcher->generation < 5 ? four : five; *word; word++)

@@ -19,8 +19,9 @@
 #include "cli/launch.h"
 
 /* Seconds: between two looks, between two SIGUSR1 (the ranks may not have listened yet), from
- * SIGTERM to SIGKILL. */
-static const double tick_s = 0.1, repeat_s = 5, force_s = 5;
+ * SIGTERM to SIGKILL; and within which a second signal is not a second wish: a batch system
+ * signals the job's script and all its processes at once. */
+static const double tick_s = 0.1, repeat_s = 5, force_s = 5, one_wish_s = 0.5;
 
 static sigset_t watched;
 
@@ -130,7 +131,7 @@ static void end_by_force(pid_t pid, int *wait_status) {
 }
 
 gr_status gr_watch(const struct gr_words *words, const struct gr_watch *watch, struct gr_end *end) {
-    double limit = 0, repeat = 0;
+    double asked_at = 0, repeat = 0;
     int number = 0;
     *end = (struct gr_end){0};
     pid_t pid = start(words, -1);
@@ -138,14 +139,15 @@ gr_status gr_watch(const struct gr_words *words, const struct gr_watch *watch, s
     while (!has_ended(pid, &end->wait_status)) {
         double now = gr_clock_seconds();
         bool asks = number != 0 && number != SIGCHLD;
-        bool insists = asks && end->asked && (number == SIGINT || number == SIGTERM);
-        if (insists || (end->asked && now > limit)) {
+        bool insists =
+            end->asked && now > asked_at + one_wish_s && (number == SIGINT || number == SIGTERM);
+        if (insists || (end->asked && now > asked_at + watch->grace_s)) {
             end_by_force(pid, &end->wait_status);
             break;
         }
         if (asks && !end->asked) {
             end->asked = true;
-            limit = now + watch->grace_s;
+            asked_at = now;
         }
         if (end->asked && now > repeat) {
             kill(pid, SIGUSR1);

@@ -26,8 +26,7 @@ wait_round() {
 ours() {
     local process
     for process in $(pgrep -x "$1"); do
-        tr '\0' '\n' <"/proc/$process/environ" 2>/dev/null | grep -qx "GRANARY_TEST_MARK=$SCRATCH" &&
-            echo "$process"
+        grep -qszx "GRANARY_TEST_MARK=$SCRATCH" "/proc/$process/environ" && echo "$process"
     done
 }
 none_left() {
@@ -98,7 +97,7 @@ check "nothing left" none_left
 start insist
 check "runs" wait_round insist 200
 kill -STOP $(ours granary | grep -vx $job)
-kill -TERM $job; sleep 0.5; kill -TERM $job; wait $job; code=$?
+kill -TERM $job; sleep 1; kill -TERM $job; wait $job; code=$?
 check "a second SIGTERM: exit code 75" equal $code 75
 check "nothing left" none_left
 check "resumed" exits 0 "$GRANARY" run -n 2 small.yaml --quiet --run insist --resume
