@@ -57,7 +57,7 @@ DEADLINES="--set round.deadline_s=1.5 --set round.collective_deadline_s=1 --set 
 case_run() {
     local overrides=${OVERRIDES:-}
     CASE=$(mktemp -d "${TMPDIR:-/tmp}/granary-case.XXXXXX")
-    trap 'end_all; exit 130' INT TERM HUP
+    trap 'end_all; rm -rf "$CASE"; exit 130' INT TERM HUP
     mkdir "$CASE/tmp"
     touch "$CASE/started"
     case_config

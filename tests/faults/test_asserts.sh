@@ -68,6 +68,9 @@ fresh; cp "$CASE/run/checkpoints/round-000005.h5" "$CASE/run/checkpoints/round-0
 check "an old checkpoint" finds "last checkpoint" assert_records
 fresh
 check "another digest" finds "undisturbed" assert_digest cp -r "$SCRATCH/other" "$CASE/replay"
+fresh; sed -i '3s/"examples":/&1/' "$CASE/run/metrics.jsonl"
+check "another figure" finds '"round":3' assert_digest cp -r "$SCRATCH/good" "$CASE/replay"
+fresh
 check "the replay fails" finds "failed" assert_digest false
 
 # Ranks 0, 1, 2 host the silos 0; 1 and 2; 3 and 4.

@@ -13,7 +13,7 @@ for word in ip tc nsenter unshare; do command -v $word >/dev/null || skip "$word
 unshare --net --uts --ipc --mount --pid --fork true 2>/dev/null || skip "no namespaces here"
 . "$TESTS/faults/case.sh"
 own_shm "$0" "$@"
-MODE=tcp SEED=1 RANKS=6 SILOS=9 ROUNDS=150 SAMPLED="" FAULTS=""
+MODE=tcp SEED=1 RANKS=6 SILOS=9 ROUNDS=80 SAMPLED="" FAULTS=""
 SETTINGS=$'model: {type: mlp, hidden: [64, 32]}\nevaluate: {every: 10}\ncheckpoint: {every: 10, keep: 2}'
 HOSTS=$(mktemp -d /tmp/granary-hosts.XXXXXX) passed=0 failed=0 CASE=
 trap '[ -z "$CASE" ] || end_all; "$HOSTS_FOLDER/down.sh" "$HOSTS"' EXIT
