@@ -66,7 +66,7 @@ PARALLEL_TESTS := $(call program,$(PARALLEL_SOURCES))
 BENCHES := $(call program,$(BENCH_SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: all library help deps test test-quick tests soak test-hosts test-ulfm bench demo install uninstall format lint clean FORCE
+.PHONY: all library help deps test test-quick tests soak test-hosts test-ulfm test-slurm bench demo install uninstall format lint clean FORCE
 all: $(LIBRARY) $(COMMAND)
 library: $(LIBRARY)
 
@@ -78,6 +78,7 @@ help:
 	@echo 'make soak         training with random faults: N=500 SEED=1 SOAK=shm|tcp JOBS=2'
 	@echo 'make test-hosts   faults across several hosts, emulated (root)'
 	@echo 'make test-ulfm    the fault tests on Open MPI 5, in a Debian 13 root where need be (root)'
+	@echo 'make test-slurm   the batch scripts on a Slurm of two pretended nodes (jobs/deps.sh --slurm)'
 	@echo 'make bench        the figures of the README'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make format lint  clang-format; clang-tidy and cppcheck'
@@ -146,6 +147,8 @@ test-hosts: all
 	tests/hosts/run.sh $(abspath $(COMMAND))
 test-ulfm:
 	tests/faults/ulfm.sh
+test-slurm: all
+	GRANARY=$(abspath $(COMMAND)) tests/slurm/run.sh
 bench: all $(BENCHES)
 	analysis/bench.sh $(BUILD)
 
