@@ -6,13 +6,15 @@
 # Makes in DIR:
 #   on HOST COMMAND...   runs a command on a host
 #   link HOST down|up    pulls the host's cable, plugs it in
-#   link HOST slow MS MBIT  delay there and back, and rate; exit code 2 where the kernel cannot
+#   link HOST slow MS MBIT  delay there and back, and rate: by the kernel's netem, else by line.c;
+#                           exit code 2 where neither works
 #   crash HOST           all its processes are gone at once, without a word
 #   rsh, hostfile, addresses  for mpirun, which is wrapped in tests/hosts/mpirun
 set -eu
 DIR=$(mkdir -p "$1" && cd "$1" && pwd -P) N=$2
 NET=10.78.0
 PATH=$PATH:/usr/sbin:/sbin
+HERE=$(cd "$(dirname "$0")" && pwd)
 
 alive() { # HOST: prints the process that holds it
     local pid
@@ -80,13 +82,32 @@ exec "$DIR/on" "\$host" sh -c "\$*"
 RSH
 cat >"$DIR/link" <<LINK
 #!/usr/bin/env bash
+PATH=\$PATH:/usr/sbin:/sbin
+host=\$1
 lan() { nsenter -t "\$(cat "$DIR/switch.pid")" -n "\$@"; }
+# In the place of its cable, a program that carries the frames.
+line() {
+    local pid address mac
+    pid=\$(cat "$DIR/\$host.pid")
+    [ -c /dev/net/tun ] || return 2
+    [ -e "$DIR/line" ] || \${CC:-cc} -O2 -D_GNU_SOURCE -o "$DIR/line" "$HERE/line.c" || return 2
+    address=\$(awk -v host="\$host" '\$2 == host {print \$1}' "$DIR/addresses")
+    mac=\$("$DIR/on" "\$host" cat /sys/class/net/eth0/address 2>/dev/null)
+    lan ip link del "\$host"
+    lan setsid "$DIR/line" "\$host" far "\$1" "\$2" </dev/null >/dev/null 2>&1 &
+    for _ in \$(seq 100); do lan ip link show far >/dev/null 2>&1 && break; sleep 0.02; done
+    lan ip link set far netns "\$pid" name eth0 || return 2
+    lan ip link set "\$host" master lan up
+    nsenter -t "\$pid" -n sh -c "ip link set eth0 \${mac:+address \$mac}; ip addr add \$address/24 dev eth0; ip link set eth0 up"
+}
 case \$2 in
-down | up) lan ip link set "\$1" "\$2" ;;
+down | up) lan ip link set "\$host" "\$2" ;;
 slow) # half of the delay each way
-    for where in "lan \$1" "$DIR/on \$1 eth0"; do
-        \${where% *} tc qdisc replace dev "\${where##* }" root netem delay "\$((\$3 / 2))ms" rate "\$4mbit" limit 10000 || exit 2
-    done ;;
+    if lan tc qdisc replace dev "\$host" root netem delay "\$((\$3 / 2))ms" rate "\$4mbit" limit 10000 2>/dev/null; then
+        "$DIR/on" "\$host" tc qdisc replace dev eth0 root netem delay "\$((\$3 / 2))ms" rate "\$4mbit" limit 10000
+    else
+        line "\$((\$3 / 2))" "\$4" || exit 2
+    fi ;;
 esac
 LINK
 cat >"$DIR/crash" <<CRASH
