@@ -133,6 +133,8 @@ START_TEST(waiting_is_bounded) {
     limit_files(RLIM_INFINITY);
     ck_assert_int_eq(status, GR_ERROR_WRITE);
     ck_assert_ptr_nonnull(strstr(gr_message(), "64 lines wait, allowed 64 MiB"));
+    WITH_ROOM(20 * MIB, gr_lines_sync(lines));
+    ck_assert_uint_eq(gr_lines_behind(lines), 48);
     MUST(gr_lines_sync(lines));
     ck_assert_uint_eq(gr_lines_behind(lines), 0);
     gr_lines_close(lines);
@@ -179,7 +181,38 @@ START_TEST(refused_sync) {
     expect("one\ntwo\nthree\nfour\nfive\n");
     MUST(gr_lines_sync(lines));
     expect("one\ntwo\nthree\nfour\nfive\n");
+    /* A line that was on disk, and has been replaced since. */
+    MUST(replace(lines, "5\n"));
+    sync_error = ENOSPC;
+    MUST(gr_lines_sync(lines));
+    ck_assert_uint_eq(gr_lines_behind(lines), 1);
+    sync_error = 0;
     gr_lines_close(lines);
+    expect("one\ntwo\nthree\nfour\n5   \n");
+}
+END_TEST
+
+/* What was never synced is kept, but not all of a long run. */
+START_TEST(unsynced_is_bounded) {
+    enum { LINES = 3000 };
+    struct gr_lines *lines = opened("");
+    char line[1024], last[64];
+    for (int i = 0; i < LINES; i++) {
+        snprintf(line, sizeof line, "%01000d\n", i);
+        MUST(append(lines, line));
+    }
+    sync_error = ENOSPC;
+    MUST(gr_lines_sync(lines));
+    sync_error = 0;
+    ck_assert_uint_ge(gr_lines_behind(lines), 1);
+    ck_assert_uint_le(gr_lines_behind(lines), 1050);
+    gr_lines_close(lines);
+    size_t length;
+    char *text = slurp(file(), &length);
+    ck_assert_uint_eq(length, 1001 * LINES);
+    snprintf(last, sizeof last, "%d\n", LINES - 1);
+    ck_assert_str_eq(text + length - strlen(last), last);
+    gr_free(text);
 }
 END_TEST
 
@@ -230,6 +263,10 @@ START_TEST(never_in_place) {
     MUST(replace(lines, "2.00\n"));
     ck_assert_uint_eq(gr_lines_behind(lines), 1);
     expect("one\n");
+    sync_error = ENOSPC;
+    MUST(gr_lines_sync(lines));
+    sync_error = 0;
+    ck_assert_uint_eq(gr_lines_behind(lines), 1);
     MUST(gr_lines_sync(lines));
     MUST(append(lines, "three\n"));
     ck_assert_uint_eq(gr_lines_behind(lines), 2);
@@ -358,5 +395,6 @@ START_TEST(metrics_wait) {
 END_TEST
 
 RUN_TESTS("lines", lines_wait_for_room, written_by_sync_and_close, waiting_is_bounded,
-          other_failures, refused_sync, replaced_while_waiting, replacement_refused, never_in_place,
-          always_anew, sleeper_s_temporary, opened_on_a_full_disk, chain_holds, metrics_wait)
+          other_failures, refused_sync, unsynced_is_bounded, replaced_while_waiting,
+          replacement_refused, never_in_place, always_anew, sleeper_s_temporary,
+          opened_on_a_full_disk, chain_holds, metrics_wait)

@@ -95,11 +95,13 @@ END_TEST
 
 /* Out of their order, none absent after all, and many. */
 START_TEST(any_order) {
-    struct gr_replay *replay = replay_of(PARTIAL(9, "\"silo-009\"") PARTIAL(
-        3, "\"silo-003\"") PARTIAL(6, "\"silo-006\"") PARTIAL(3, "\"silo-004\"") PARTIAL(9, ""));
+    struct gr_replay *replay =
+        replay_of(PARTIAL(12, "\"silo-012\"") PARTIAL(9, "\"silo-009\"") PARTIAL(3, "\"silo-003\"")
+                      PARTIAL(6, "\"silo-006\"") PARTIAL(3, "\"silo-004\"") PARTIAL(9, ""));
     ck_assert_str_eq(absent(replay, 3), "4");
     ck_assert_str_eq(absent(replay, 6), "6");
     ck_assert_str_eq(absent(replay, 9), "");
+    ck_assert_str_eq(absent(replay, 12), "12");
     gr_replay_close(replay);
     char *text = calloc(2000, 80), *end = text;
     for (uint32_t i = 1; i <= 2000; i++)

@@ -194,7 +194,7 @@ START_TEST(alerts_are_listed) {
     struct gr_events_file *file;
     write_run(1);
     MUST(gr_events_open(in_scratch("events.jsonl"), &file));
-    MUST(gr_events_append(file, "started", 0, "{\"why\":\"no \\\"alert\\\"\"}"));
+    MUST(gr_events_append(file, "started", 0, "{\"about\":\"alert\"}"));
     MUST(gr_events_append(file, "alert", 7, "{\"reason\":\"<participation>\",\"rounds\":3}"));
     for (uint32_t i = 0; i < 59; i++)
         MUST(gr_events_append(file, "alert", 8, NULL));
