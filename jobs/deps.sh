@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
 # Installs what granary is built and tested with, where apt is; elsewhere says what to load.
-#   jobs/deps.sh [--quiet] [--peers] [--slurm]
+#   jobs/deps.sh [--quiet] [--peers] [--slurm] [--hosts] [--ulfm]
 # --quiet  says nothing when all is there
 # --peers  also what the comparisons of `make bench` need (PyTorch, mpi4py)
 # --slurm  also what `make test-slurm` needs
+# --hosts  also what `make test-hosts` needs
+# --ulfm   also what `make test-ulfm` needs
 set -eu
-quiet= peers= slurm=
+quiet= peers= slurm= hosts= ulfm=
 for word; do
     case $word in
     --quiet) quiet=1 ;;
     --peers) peers=1 ;;
     --slurm) slurm=1 ;;
+    --hosts) hosts=1 ;;
+    --ulfm) ulfm=1 ;;
     *) echo "deps.sh: unknown option $word" >&2; exit 64 ;;
     esac
 done
@@ -20,6 +24,8 @@ packages="gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev lib
           check gnuplot-nox dataset-fashion-mnist"
 [ -z "$peers" ] || packages="$packages python3-torch python3-mpi4py python3-numpy"
 [ -z "$slurm" ] || packages="$packages slurm-wlm munge"
+[ -z "$hosts" ] || packages="$packages iproute2 util-linux"
+[ -z "$ulfm" ] || packages="$packages debootstrap util-linux"
 
 if ! command -v apt-get >/dev/null; then
     cat <<'TEXT'
