@@ -2,12 +2,25 @@
 /* HDF5's errors as messages, and its attributes as text and numbers. */
 #include "store/hdf5.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* A text attribute larger than this would not fit into an object header. */
 enum { TEXT_MAX = 60000 };
 
+/*
+ * Open MPI makes a shared file pointer for each file that is opened, which HDF5 never uses: by
+ * default through a semaphore in shared memory and a file that it locks, both named after the file.
+ * A process that is killed there leaves them behind, and one that is suspended there might hold up
+ * others. Without these two ways it takes one that locks nothing and whose files lie beside ours.
+ * Read when the first file is opened; a user's own choice stands.
+ */
+static void avoid_shared_pointers(void) {
+    if (!getenv("OMPI_MCA_sharedfp")) setenv("OMPI_MCA_sharedfp", "^sm,lockedfile", 0);
+}
+
 gr_status gr_hdf5_start(void) {
+    avoid_shared_pointers();
     if (H5open() < 0 || H5Eset_auto2(H5E_DEFAULT, NULL, NULL) < 0)
         return gr_fail(GR_ERROR_INTERNAL, "the HDF5 library does not start");
     return GR_OK;
