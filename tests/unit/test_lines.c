@@ -38,7 +38,7 @@ static void limit_files(rlim_t bytes) {
     struct rlimit limit;
     signal(SIGXFSZ, SIG_IGN);
     if (getrlimit(RLIMIT_FSIZE, &limit) != 0) abort();
-    limit.rlim_cur = bytes;
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) abort();
 }
 
