@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What a run with faults must have left, and how it is run under a time limit. Sourced by case.sh
 # and tests/hosts/run.sh. A run is told by
 #   CASE    its scratch folder: the run directory CASE/run, TMPDIR CASE/tmp, output CASE/output

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # One run with faults on this machine, from its settings to what it must have left. Sourced by
 # driver.sh, which sets
 #   NAME REPEAT MODE (shm|tcp) SEED RANKS SILOS ROUNDS FAULTS END (finished|stopped)

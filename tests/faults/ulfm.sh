@@ -9,6 +9,7 @@
 set -eu
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
 ROOT=${ULFM_ROOT:-/var/tmp/granary-ulfm}
+[ -e "$TOP/jobs/deps.sh" ] || { echo "ulfm.sh: not in its source tree" >&2; exit 1; }
 SUITE=trixie
 PATH=$PATH:/usr/sbin:/sbin
 skip() { echo "skipped: $1"; echo "0 passed, 0 failed"; exit 0; }
