@@ -1,5 +1,7 @@
-# What the batch scripts share; sourced by them. Runs a command under `granary run`, hands the batch
-# system's warnings on to it, and puts the job back into the queue when it stopped resumably.
+# What the batch scripts share; sourced by them. Runs a config under `granary run`, hands the batch
+# system's warnings on to it, and puts the job back into the queue when it stopped resumably: after
+# SIGUSR1, the warning, or by itself. After SIGTERM the job's end is somebody's wish (scancel), or
+# Slurm itself queues it again (scontrol requeue, a node that failed).
 
 # hosts_options: for a launcher that does not ask Slurm by itself, the allocation as a hostfile.
 hosts_options() {
@@ -23,18 +25,19 @@ hosts_options() {
 
 # run_granary WORDS...: granary run in $RUN, resumed when there is a run already. Ends the script.
 run_granary() {
-    local resume= warned code job
+    local resume= warned= ended= code job
     [ ! -e "$RUN/manifest.json" ] || resume=--resume
     mkdir -p "$(dirname "$RUN")"
     # shellcheck disable=SC2046
     "$GRANARY" run -n "$SLURM_NTASKS" --run "$RUN" --grace "$GRACE_S" $(hosts_options) $resume "$@" &
     job=$!
-    trap 'warned=1; kill -USR1 $job 2>/dev/null' USR1 TERM
+    trap 'warned=1; kill -USR1 $job 2>/dev/null' USR1
+    trap 'warned=1 ended=1; kill -USR1 $job 2>/dev/null' TERM
     # A trap ends the wait; what was started may take its time.
     while warned=; wait "$job"; code=$?; [ -n "$warned" ]; do :; done
     trap '' USR1 TERM
     rm -f "$RUN.hosts"
-    if [ $code = 75 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "$REQUEUES_MAX" ]; then
+    if [ $code = 75 ] && [ -z "$ended" ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "$REQUEUES_MAX" ]; then
         echo "job $SLURM_JOB_ID: stopped, to be resumed; back into the queue" >&2
         scontrol requeue "$SLURM_JOB_ID"
     fi

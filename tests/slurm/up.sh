@@ -77,7 +77,8 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=10 State=UP
 CONF
 
 munged --key-file="$DIR/munge.key" --socket="$DIR/run/munge" --pid-file="$DIR/run/munged.pid" \
-    --log-file="$DIR/log/munged.log" --seed-file="$DIR/run/seed" </dev/null >>"$DIR/log/munged.out" 2>&1
+    --log-file="$DIR/log/munged.log" --seed-file="$DIR/run/seed" </dev/null >>"$DIR/log/munged.out" 2>&1 ||
+    { cat "$DIR/log/munged.out" >&2; exit 1; }
 slurmctld </dev/null >>"$DIR/log/slurmctld.out" 2>&1
 start_node n1
 start_node n2
