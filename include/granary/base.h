@@ -27,8 +27,8 @@ extern "C" {
 /* ---- status ------------------------------------------------------------------------------- */
 
 /*
- * The values are the exit codes of the command; but for GR_LOST, which never leaves it: a collective
- * was given up because the membership has changed, and is to be repeated on the new one.
+ * The values are the exit codes of the command; but for GR_LOST, which never leaves it: a
+ * collective was given up because the membership has changed, and is to be repeated on the new one.
  */
 #define GR_STATUS_LIST(X)                                                                          \
     X(GR_OK, 0, "done")                                                                            \

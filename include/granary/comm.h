@@ -6,8 +6,8 @@
  * Inside a node ranks share memory and sleep on it; between nodes one leader per node sends
  * messages. All sums that must not depend on order are taken in integers.
  *
- * Membership. A communicator lives through epochs: in each, the ranks are the members 0 .. size - 1.
- * When members die, hang or come back, those that are there agree on the next epoch
+ * Membership. A communicator lives through epochs: in each, the ranks are the members 0 .. size
+ * - 1. When members die, hang or come back, those that are there agree on the next epoch
  * (gr_control_recover, gr_control_close_round), in which they are numbered anew, the senior first.
  * Functions marked Collective are called by all members in the same order and return the same
  * status and message on all of them, with one exception: GR_LOST says that the membership has
@@ -127,6 +127,9 @@ struct gr_roster {
 gr_status gr_roster_create(uint32_t n_silos, struct gr_roster *out) GR_CHECKED;
 void gr_roster_release(struct gr_roster *roster);
 
+/* How many silos letters may speak of. To be said by all, with an agreement before the first round. */
+void gr_control_expect(struct gr_comm *comm, uint32_t n_silos);
+
 /* Where this rank is. To be said whenever it goes on by itself; OPEN forgets what was READY. */
 void gr_control_at(struct gr_comm *comm, uint32_t round, enum gr_phase phase);
 
@@ -144,8 +147,8 @@ gr_status gr_control_close_round(struct gr_comm *comm, struct gr_roster *roster,
                                  double deadline_s) GR_CHECKED;
 
 /*
- * Collective among those left, after GR_LOST. Out: roster->round and phase, from which all go on; in
- * phase CLOSED also the roster, of the silos that were READY on members that are left.
+ * Collective among those left, after GR_LOST. Out: roster->round and phase, from which all go on;
+ * in phase CLOSED also the roster, of the silos that were READY on members that are left.
  */
 gr_status gr_control_recover(struct gr_comm *comm, struct gr_roster *roster) GR_CHECKED;
 
@@ -155,6 +158,11 @@ gr_status gr_control_recover(struct gr_comm *comm, struct gr_roster *roster) GR_
  * without this rank.
  */
 gr_status gr_control_poll(void *comm) GR_CHECKED;
+
+/* Whether any rank was ever lost or given up, as far as this one knows. */
+bool gr_comm_losses(const struct gr_comm *comm);
+/* Whether this rank was given up, and the others have come to the end without it. */
+bool gr_comm_over(const struct gr_comm *comm);
 
 /* This rank has received the state that it needed. */
 void gr_control_has_state(struct gr_comm *comm);

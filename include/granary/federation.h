@@ -56,19 +56,52 @@ void gr_place_silos(enum gr_placement placement, uint32_t n_silos, int rank, int
 
 struct gr_federation; /* opaque: data, model, trainer, aggregator, server state */
 
-/* Collective. Loads data, makes the model, holds the roll call. config borrowed. */
+/*
+ * Collective. Loads data and makes the model. config borrowed. A silo whose own table cannot be
+ * read sits out from the start; when all do: GR_ERROR_DATA with the first one's reason.
+ */
 gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *config,
                                struct gr_federation **out) GR_CHECKED;
-void gr_federation_free(struct gr_federation *federation); /* Collective */
+void gr_federation_free(struct gr_federation *federation);
 
 /*
- * Collective. One round as in the design: select, train, close the roster, reduce, step. Rounds
- * count from 1. metrics is filled on every rank, but for update_norm, which rank 0 alone has.
- * stop: non-zero once this process has got a signal, looked at when its silos have trained; may be
- * NULL. *stopped: whether any rank's was.
+ * Called at the end of a round, on all ranks, once its metrics are known; Collective. May be called
+ * again for the same round when ranks were lost meanwhile, and on a rank that has become rank 0.
  */
-gr_status gr_federation_round(struct gr_federation *federation, const volatile int *stop,
-                              bool *stopped, struct gr_metrics *metrics) GR_CHECKED;
+typedef gr_status (*gr_record_function)(void *context, struct gr_metrics *metrics);
+
+struct gr_round_options {
+    const volatile int *stop; /* non-zero once this process has got a signal; may be NULL */
+    gr_record_function record;
+    void *context;
+};
+
+/*
+ * Collective. One round as in the design: select, train, close the roster, reduce, step, evaluate,
+ * record; repeated from where it was lost, never the training. Rounds count from 1; a rank that was
+ * given up may come back in a later round than it left. *stopped: whether any rank has got a
+ * signal, looked at when its silos have trained.
+ *
+ * GR_STOPPED: fewer silos are left than round.quorum; the round is void.
+ */
+gr_status gr_federation_round(struct gr_federation *federation,
+                              const struct gr_round_options *options, bool *stopped) GR_CHECKED;
+
+/*
+ * Collective among those left, after GR_LOST outside of a round: the ranks meet again, and those
+ * that have come back get the state.
+ */
+gr_status gr_federation_recover(struct gr_federation *federation) GR_CHECKED;
+
+/* What is to be told of the round just taken; flags of n_silos, the same on all ranks. */
+struct gr_participation {
+    const uint8_t *selected, *member;
+    const uint8_t *sat_out; /* enum gr_sit_out */
+    const uint8_t *lost, *late,
+        *returned; /* silos of ranks that were or did since the last round */
+};
+void gr_federation_participation(const struct gr_federation *federation,
+                                 struct gr_participation *out);
 
 /* Rounds completed. */
 uint32_t gr_federation_rounds_done(const struct gr_federation *federation);
@@ -82,6 +115,8 @@ const char *gr_federation_architecture(const struct gr_federation *federation);
 /* GR_DIGEST_BYTES: over every silo's rows and labels, the same for any placement. */
 const unsigned char *gr_federation_fingerprint(const struct gr_federation *federation);
 const int32_t *gr_federation_hosts(const struct gr_federation *federation);
+/* Silos that could not be loaded, over all ranks. */
+uint32_t gr_federation_unusable(const struct gr_federation *federation);
 
 /* What a whole run was asked to do. */
 struct gr_run_options {
@@ -94,7 +129,8 @@ struct gr_run_options {
 
 /*
  * Collective. The whole main job: run directory, rounds, checkpoints, model, report. GR_STOPPED
- * after a signal, with a checkpoint of the last round finished.
+ * after a signal or below quorum, with a checkpoint of the last round finished. GR_OK on a rank
+ * that was given up and is told that the others have finished.
  */
 gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
                  const struct gr_run_options *options) GR_CHECKED;

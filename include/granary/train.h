@@ -25,6 +25,7 @@ struct gr_train_result {
     uint64_t examples;  /* rows of the silo: its weight in the average */
     uint64_t processed; /* rows that passed, over all epochs or steps */
     double loss_sum;    /* over the processed rows, each before its step */
+    float largest;      /* magnitude of the update's largest element */
 };
 
 /*

@@ -16,6 +16,7 @@ struct gr_invocation {
     int argc; /* argv[0] is the subcommand's name */
     char **argv;
     MPI_Comm world; /* MPI_COMM_NULL for subcommands that need no MPI */
+    bool ranks_lost; /* some rank died or was given up */
 };
 
 gr_status gr_command_train(struct gr_invocation *invocation);

@@ -103,6 +103,9 @@ void gr_note_status(gr_status status);
 #define GR_STATUS_FILE "GRANARY_STATUS_FILE"
 /* The status noted in a file; -1: none. */
 int gr_noted_status(const char *path);
+/* Where the file is for a run directory; and those that killed processes have left are removed. */
+gr_status gr_note_path(const char *run_path, char **out) GR_CHECKED;
+void gr_notes_clear(const char *run_path);
 
 /* Marks of a run directory, to see what a start changed. */
 struct gr_marks {

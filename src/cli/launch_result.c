@@ -38,6 +38,25 @@ int gr_noted_status(const char *path) {
     return n > 0 && strchr(text, '\n') && sscanf(text, "%d", &status) == 1 ? status : -1;
 }
 
+gr_status gr_note_path(const char *run_path, char **out) {
+    return gr_text_format(out, "%s.status-%ld", run_path, (long)getpid());
+}
+
+void gr_notes_clear(const char *run_path) {
+    const char *slash = strrchr(run_path, '/');
+    char *folder = slash ? strndup(run_path, (size_t)(slash - run_path) + 1) : strdup("."), *prefix;
+    struct dirent *entry;
+    DIR *entries = folder ? opendir(folder) : NULL;
+    free(folder);
+    if (entries && asprintf(&prefix, "%s.status-", slash ? slash + 1 : run_path) >= 0) {
+        while ((entry = readdir(entries)))
+            if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
+                unlinkat(dirfd(entries), entry->d_name, 0);
+        free(prefix);
+    }
+    if (entries) closedir(entries);
+}
+
 static bool stat_in(const char *folder, const char *name, struct stat *out) {
     char *path = NULL;
     if (gr_text_format(&path, "%s/%s", folder, name) != GR_OK) return false;

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { NEEDS_MPI = 1 };
+enum { FINALIZE_S = 30 }; /* for MPI_Finalize, which may wait for ranks that are no more */
 
 static const struct {
     const char *name;
@@ -134,10 +136,12 @@ static gr_status check_output(void) {
 static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
                               struct gr_invocation *invocation) {
     int provided, rank = 0;
+    gr_guard_start(GR_COMM_START_S, "MPI does not start on all ranks");
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
         fprintf(stderr, "granary: MPI did not start\n");
         return GR_ERROR_INTERNAL;
     }
+    gr_guard_stop();
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     invocation->world = MPI_COMM_WORLD;
     gr_status status = provided < MPI_THREAD_FUNNELED
@@ -146,9 +150,18 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
     if (status == GR_OK) status = check_output();
     if (status != GR_OK && rank == 0) fprintf(stderr, "granary: %s\n", gr_message());
     if (rank == 0) gr_note_status(status);
-    /* After an internal error ranks may be anywhere: finalising could wait for ever. */
-    if (status == GR_ERROR_INTERNAL) MPI_Abort(MPI_COMM_WORLD, status);
+    /*
+     * After an internal error the others may be anywhere, and find that this rank has gone. After a
+     * loss MPI_Finalize might wait for those that are no more.
+     */
+    if (status == GR_ERROR_INTERNAL || invocation->ranks_lost) {
+        fflush(NULL);
+        _exit(status);
+    }
+    gr_guard_code(status);
+    gr_guard_start(FINALIZE_S, "MPI does not come to an end");
     MPI_Finalize();
+    gr_guard_stop();
     return status;
 }
 

@@ -171,7 +171,7 @@ static gr_status choose_path(struct run *run) {
     for (size_t n = strlen(run->path); n > 1 && run->path[n - 1] == '/';)
         run->path[--n] = '\0';
     if (!run->resume) make_folders_above(run->path);
-    GR_TRY(gr_text_format(&run->status_path, "%s.status-%ld", run->path, (long)getpid()));
+    GR_TRY(gr_note_path(run->path, &run->status_path));
     gr_marks_read(run->path, &marks);
     run->was_there = marks.holds_run;
     if (setenv(GR_STATUS_FILE, run->status_path, 1) != 0)
@@ -327,6 +327,7 @@ gr_status gr_command_run(struct gr_invocation *invocation) {
     GR_TRY(gr_launcher_find(&run.launcher));
     GR_TRY(choose_path(&run));
     status = start_until_done(&run);
+    if (status == GR_OK) gr_notes_clear(run.path);
 out:
     gr_hosts_release(&run.hosts);
     gr_config_free(run.config);

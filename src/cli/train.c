@@ -102,6 +102,7 @@ gr_status gr_command_train(struct gr_invocation *invocation) {
                                      .stop = &stop_signal};
     status = gr_run(comm, config, &options);
 out:
+    invocation->ranks_lost = comm && gr_comm_losses(comm);
     gr_comm_free(comm);
     gr_config_free(config);
     gr_free(given);

@@ -53,8 +53,7 @@ static void place_peers(struct gr_comm *comm, const struct introduction *all,
     }
 }
 
-static gr_status introduce(struct gr_comm *comm, MPI_Comm host, int fd,
-                           struct introduction **out) {
+static gr_status introduce(struct gr_comm *comm, MPI_Comm host, int fd, struct introduction **out) {
     gr_status status = GR_OK;
     struct stat info = {0};
     int host_rank, lowest = comm->slot;
@@ -67,8 +66,8 @@ static gr_status introduce(struct gr_comm *comm, MPI_Comm host, int fd,
                                 .fd = fd,
                                 .host = lowest,
                                 .host_rank = host_rank};
-    GR_TRY_MPI(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, *out, sizeof mine, MPI_BYTE,
-                             comm->world));
+    GR_TRY_MPI(
+        MPI_Allgather(&mine, sizeof mine, MPI_BYTE, *out, sizeof mine, MPI_BYTE, comm->world));
 out:
     return status;
 }
@@ -203,6 +202,17 @@ int gr_comm_size(const struct gr_comm *comm) {
 
 int gr_comm_nodes(const struct gr_comm *comm) {
     return comm->nodes;
+}
+
+bool gr_comm_losses(const struct gr_comm *comm) {
+    bool any = comm->epoch > 0 || comm->lost || comm->out;
+    for (int i = 0; i < comm->slots; i++)
+        any = any || comm->peers[i].dead;
+    return any;
+}
+
+bool gr_comm_over(const struct gr_comm *comm) {
+    return comm->over;
 }
 
 uint32_t gr_comm_epoch(const struct gr_comm *comm) {

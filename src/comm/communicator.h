@@ -69,14 +69,14 @@ struct gr_node {
 
 /* What is known of a slot. */
 struct gr_peer {
-    int host;           /* lowest slot of those on its host that can see each other's processes */
-    int node;           /* lowest slot of those that share memory with it */
-    pid_t pid;          /* as its host knows it */
-    int pidfd;          /* of a process of this host, or -1 */
-    bool dead;          /* known to have ended */
-    bool given_up;      /* by this rank, for giving no sign; until it gives one */
-    double silent_s;    /* waited for a sign of it, not counting time in which we were suspended */
-    double pinged_s;    /* silent_s when it was last asked for one */
+    int host;        /* lowest slot of those on its host that can see each other's processes */
+    int node;        /* lowest slot of those that share memory with it */
+    pid_t pid;       /* as its host knows it */
+    int pidfd;       /* of a process of this host, or -1 */
+    bool dead;       /* known to have ended */
+    bool given_up;   /* by this rank, for giving no sign; until it gives one */
+    double silent_s; /* waited for a sign of it, not counting time in which we were suspended */
+    double pinged_s; /* silent_s when it was last asked for one */
     struct gr_letter *report; /* the latest, owned; NULL: none */
 };
 
@@ -86,6 +86,9 @@ void gr_detect(struct gr_comm *comm);
 gr_status gr_detect_error(struct gr_comm *comm, int code, const char *call) GR_CHECKED;
 gr_status gr_detect_start(struct gr_comm *comm) GR_CHECKED;
 void gr_detect_stop(struct gr_comm *comm);
+/* At the end: ranks of this host that were given up and are suspended are ended; MPI and its
+ * launcher would wait for them. */
+void gr_detect_clear_up(struct gr_comm *comm);
 
 /* ---- the communicator ------------------------------------------------------------------------ */
 
@@ -149,13 +152,13 @@ struct gr_comm {
     void *claim_context;
 
     struct gr_situation situation;
-    struct gr_post post; /* letters under way and arrived */
+    struct gr_post post;             /* letters under way and arrived */
     struct gr_part offer[GR_OFFERS]; /* for the next epoch, to whoever has summoned */
     size_t offers;
     uint32_t meetings;
     struct gr_change *changes; /* owned */
     size_t n_changes;
-    size_t ids_max;    /* silos of the federation, at most as many ids in a letter */
+    size_t ids_max; /* silos of the federation, at most as many ids in a letter */
     uint64_t bytes_sent;
 };
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The control plane as its callers see it: closing a round, recovering from a loss, polling. In all
- * of them a rank meets the others: the senior member that is thought alive leads, the others tell it
- * how they fare and wait for its verdict, and whoever has been given up asks to be taken in again.
+ * of them a rank meets the others: the senior member that is thought alive leads, the others tell
+ * it how they fare and wait for its verdict, and whoever has been given up asks to be taken in
+ * again.
  */
 #include "comm/meeting.h"
 
@@ -21,6 +22,12 @@ void gr_roster_release(struct gr_roster *roster) {
     gr_free(roster->member);
     gr_free(roster->sat_out);
     *roster = (struct gr_roster){0};
+}
+
+void gr_control_expect(struct gr_comm *comm, uint32_t n_silos) {
+    comm->ids_max = n_silos;
+    gr_free(comm->situation.ids);
+    comm->situation.ids = NULL;
 }
 
 void gr_control_at(struct gr_comm *comm, uint32_t round, enum gr_phase phase) {
@@ -65,8 +72,8 @@ static gr_status follow(struct gr_meeting *m, int leader) {
         if (m->told != comm->slot_of[leader]) m->told_s = m->elapsed_s;
         m->told = comm->slot_of[leader];
         m->told_dead = dead;
-        GR_TRY(gr_meeting_report(comm, m->told,
-                                 m->recovering ? GR_LETTER_TROUBLE : GR_LETTER_READY, 0, -1));
+        GR_TRY(gr_meeting_report(comm, m->told, m->recovering ? GR_LETTER_TROUBLE : GR_LETTER_READY,
+                                 0, -1));
     }
     GR_TRY(gr_meeting_ping(m, m->told));
     double until = m->told_s + comm->collective_s / 2;
@@ -160,15 +167,13 @@ out:
 static gr_status prepare(struct gr_comm *comm, const struct gr_roster *roster, gr_status mine) {
     gr_status status = GR_OK;
     struct gr_situation *situation = &comm->situation;
-    if (!situation->ids || comm->ids_max < roster->n_silos) {
-        gr_free(situation->ids);
-        situation->ids = NULL;
-        GR_TRY(gr_allocate(2 * (size_t)roster->n_silos, sizeof *situation->ids, "a report",
+    if (comm->ids_max < roster->n_silos)
+        return gr_fail(GR_ERROR_INTERNAL, "a roster of %u silos, %zu were expected",
+                       roster->n_silos, comm->ids_max);
+    if (!situation->ids)
+        GR_TRY(gr_allocate(2 * comm->ids_max, sizeof *situation->ids, "a report",
                            &situation->ids));
-        comm->ids_max = roster->n_silos;
-    }
-    if (!situation->text)
-        GR_TRY(gr_allocate_zero(GR_MESSAGE_MAX, 1, "a report", &situation->text));
+    if (!situation->text) GR_TRY(gr_allocate_zero(GR_MESSAGE_MAX, 1, "a report", &situation->text));
     situation->status = mine;
     if (mine != GR_OK) memcpy(situation->text, gr_message(), strlen(gr_message()) + 1);
     situation->n_ids = situation->n_sat = 0;
@@ -245,8 +250,9 @@ out:
 }
 
 void gr_control_end(struct gr_comm *comm) {
-    if (comm->rank != 0 || comm->epoch == 0) return;
     const struct gr_letter_head head = {.kind = GR_LETTER_EXCLUDED, .epoch = GR_EPOCH_OVER};
-    for (int i = 0; i < comm->slots; i++)
+    if (comm->epoch == 0 || comm->out) return;
+    for (int i = 0; i < comm->slots && comm->rank == 0; i++)
         if (comm->rank_of[i] < 0 && gr_letter_send_plain(comm, i, &head) != GR_OK) return;
+    gr_detect_clear_up(comm);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who has died. Of the processes of this host the kernel tells at once (pidfd_open(2)), whatever
- * the MPI; of others MPI tells where it has User Level Failure Mitigation; of the rest silence does.
+ * the MPI; of others MPI tells where it has User Level Failure Mitigation; of the rest silence
+ * does.
  */
-#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -30,7 +32,8 @@ bool gr_comm_has_ulfm(void) {
 
 const char *gr_comm_detection(const struct gr_comm *comm) {
     if (!comm->tolerant) return "none";
-    if (comm->ulfm) return comm->n_watched > 0 ? "process table, ulfm, deadlines" : "ulfm, deadlines";
+    if (comm->ulfm)
+        return comm->n_watched > 0 ? "process table, ulfm, deadlines" : "ulfm, deadlines";
     return comm->n_watched > 0 ? "process table, deadlines" : "deadlines";
 }
 
@@ -77,6 +80,31 @@ static void look_at_processes(struct gr_comm *comm) {
         note_death(comm, comm->watched_slot[i]);
         close(comm->watched[i].fd);
         comm->watched[i].fd = -1; /* poll(2) passes over it */
+    }
+}
+
+/* The state letter in /proc/PID/stat; 0: there is none. */
+static char state_of(pid_t pid) {
+    char path[64], text[512] = "";
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) close(fd);
+    const char *end = n > 0 ? strrchr(text, ')') : NULL;
+    return end && end[1] ? end[2] : 0;
+}
+
+void gr_detect_clear_up(struct gr_comm *comm) {
+    for (int i = 0; i < comm->rank; i++)
+        if (comm->peers[comm->slot_of[i]].host == comm->peers[comm->slot].host)
+            return; /* another of this host does it */
+    for (size_t i = 0; i < comm->n_watched; i++) {
+        int slot = comm->watched_slot[i];
+        if (comm->watched[i].fd < 0 || comm->rank_of[slot] >= 0) continue;
+        char state = state_of(comm->peers[slot].pid);
+#ifdef SYS_pidfd_send_signal
+        if (state == 'T') syscall(SYS_pidfd_send_signal, comm->watched[i].fd, SIGKILL, NULL, 0U);
+#endif
     }
 }
 

@@ -78,8 +78,8 @@ static gr_status draft_create(struct gr_comm *comm, struct draft *draft) {
     draft->changes = draft->fds + slots;
     draft->ids = draft->changes + 2 * slots;
     draft->sat = draft->ids + ids;
-    draft->head = (struct gr_letter_head){
-        .kind = GR_LETTER_VERDICT, .epoch = comm->epoch, .fd = -1};
+    draft->head =
+        (struct gr_letter_head){.kind = GR_LETTER_VERDICT, .epoch = comm->epoch, .fd = -1};
 out:
     return status;
 }
@@ -91,10 +91,8 @@ static gr_status add_report(struct draft *draft, const struct gr_letter_head *he
     if (draft->head.n_ids + (size_t)head->n_ids > most ||
         draft->head.n_sat + (size_t)head->n_sat > most)
         return gr_fail(GR_ERROR_INTERNAL, "more silos are reported than the %zu there are", most);
-    if (head->n_ids > 0)
-        memcpy(draft->ids + draft->head.n_ids, ids, head->n_ids * sizeof *ids);
-    if (head->n_sat > 0)
-        memcpy(draft->sat + draft->head.n_sat, sat, head->n_sat * sizeof *sat);
+    if (head->n_ids > 0) memcpy(draft->ids + draft->head.n_ids, ids, head->n_ids * sizeof *ids);
+    if (head->n_sat > 0) memcpy(draft->sat + draft->head.n_sat, sat, head->n_sat * sizeof *sat);
     draft->head.n_ids += head->n_ids;
     draft->head.n_sat += head->n_sat;
     draft->head.flags |= head->flags & GR_FLAG_STOP;
@@ -108,12 +106,12 @@ static gr_status add_report(struct draft *draft, const struct gr_letter_head *he
 
 static gr_status add_own(struct draft *draft) {
     const struct gr_situation *s = &draft->comm->situation;
-    const struct gr_letter_head head = {
-        .n_ids = (uint32_t)s->n_ids,
-        .n_sat = (uint32_t)s->n_sat,
-        .status = (int32_t)s->status,
-        .flags = s->stop ? GR_FLAG_STOP : 0,
-        .length = s->status != GR_OK ? (uint32_t)strlen(s->text) : 0};
+    const struct gr_letter_head head = {.n_ids = (uint32_t)s->n_ids,
+                                        .n_sat = (uint32_t)s->n_sat,
+                                        .status = (int32_t)s->status,
+                                        .flags = s->stop ? GR_FLAG_STOP : 0,
+                                        .length =
+                                            s->status != GR_OK ? (uint32_t)strlen(s->text) : 0};
     return add_report(draft, &head, s->ids, s->ids ? s->ids + s->n_ids : NULL, s->text);
 }
 
@@ -188,7 +186,8 @@ out:
 
 static bool has_answered(const struct gr_comm *comm, int slot) {
     const struct gr_letter *report = comm->peers[slot].report;
-    return report && report->head.kind == GR_LETTER_ANSWER && report->head.meeting == comm->meetings;
+    return report && report->head.kind == GR_LETTER_ANSWER &&
+           report->head.meeting == comm->meetings;
 }
 
 static bool needs_state(const struct gr_comm *comm, int slot) {
@@ -234,8 +233,8 @@ static gr_status summon(struct gr_meeting *m, const uint8_t *invited, bool *yiel
             break;
         }
         for (int i = 0; i < comm->slots; i++)
-            missing += invited[i] && i != comm->slot && !comm->peers[i].dead &&
-                       !has_answered(comm, i);
+            missing +=
+                invited[i] && i != comm->slot && !comm->peers[i].dead && !has_answered(comm, i);
         if (missing == 0 || waited >= patience) break;
         waited += gr_wait_nap(bell, seen, nap_s);
     }
@@ -276,8 +275,7 @@ static void choose_members(struct draft *draft, const uint8_t *invited, int own_
         for (uint32_t k = 0; k < draft->head.n_slots; k++)
             stays = stays || (int)draft->slots[k] == slot;
         if (!stays)
-            add_change(draft, slot,
-                       comm->peers[slot].dead ? GR_CHANGE_LOST : GR_CHANGE_LATE);
+            add_change(draft, slot, comm->peers[slot].dead ? GR_CHANGE_LOST : GR_CHANGE_LATE);
     }
 }
 
@@ -335,9 +333,8 @@ out:
 static gr_status tell_left_out(const struct draft *draft) {
     gr_status status = GR_OK;
     struct gr_comm *comm = draft->comm;
-    const struct gr_letter_head head = {.kind = GR_LETTER_EXCLUDED,
-                                        .epoch = draft->head.epoch,
-                                        .round = draft->head.round};
+    const struct gr_letter_head head = {
+        .kind = GR_LETTER_EXCLUDED, .epoch = draft->head.epoch, .round = draft->head.round};
     for (uint32_t i = 0; i < draft->head.n_changes; i++)
         if ((draft->changes[i] & 3) == GR_CHANGE_LATE)
             GR_TRY(gr_letter_send_plain(comm, (int)(draft->changes[i] >> 2), &head));

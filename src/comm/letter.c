@@ -103,10 +103,10 @@ static void learn_deaths(struct gr_comm *comm, const struct gr_letter *letter) {
 }
 
 static gr_status tell_excluded(struct gr_comm *comm, int slot) {
-    return gr_letter_send_plain(
-        comm, slot,
-        &(struct gr_letter_head){
-            .kind = GR_LETTER_EXCLUDED, .epoch = comm->epoch, .round = comm->situation.round});
+    return gr_letter_send_plain(comm, slot,
+                                &(struct gr_letter_head){.kind = GR_LETTER_EXCLUDED,
+                                                         .epoch = comm->epoch,
+                                                         .round = comm->situation.round});
 }
 
 /* A report: of a member, or of one that has been out since an earlier epoch. */

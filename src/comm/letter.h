@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Letters: the messages of the control plane. They are sent without waiting and taken in whenever
- * a rank looks (gr_post_look); of each kind only the latest counts, so that what waits is bounded by
- * the number of ranks.
+ * a rank looks (gr_post_look); of each kind only the latest counts, so that what waits is bounded
+ * by the number of ranks.
  */
 #ifndef GRANARY_COMM_LETTER_H
 #define GRANARY_COMM_LETTER_H
@@ -40,7 +40,7 @@ struct gr_letter_head {
     uint32_t meeting; /* of a summons, and of answers to it */
     uint32_t round, phase, flags;
     int32_t status;
-    int32_t fd; /* of the part offered for the next epoch; -1: none */
+    int32_t fd;         /* of the part offered for the next epoch; -1: none */
     uint32_t n_slots;   /* members (verdict), or those known to be dead (reports) */
     uint32_t n_fds;     /* parts of the members */
     uint32_t n_changes; /* slot << 2 | enum gr_change_kind */
@@ -63,7 +63,7 @@ struct gr_letter {
 
 /* Where letters lie. */
 struct gr_post {
-    struct gr_letter *outgoing, *incoming; /* under way; owned */
+    struct gr_letter *outgoing, *incoming;          /* under way; owned */
     struct gr_letter *summons, *verdict, *excluded; /* latest, unread; owned */
 };
 
@@ -72,8 +72,8 @@ gr_status gr_letter_create(const struct gr_letter_head *head, struct gr_letter *
 /* Sends and forgets: a letter that nobody takes is left to MPI. Takes ownership. A copy is made. */
 gr_status gr_letter_send(struct gr_comm *comm, int slot, const struct gr_letter *letter) GR_CHECKED;
 /* One without content. */
-gr_status gr_letter_send_plain(struct gr_comm *comm, int slot, const struct gr_letter_head *head)
-    GR_CHECKED;
+gr_status gr_letter_send_plain(struct gr_comm *comm, int slot,
+                               const struct gr_letter_head *head) GR_CHECKED;
 
 /*
  * Takes in what has come, and lets go of what was taken. Pings are answered here. Letters of this

@@ -28,10 +28,9 @@ gr_status gr_meeting_report(struct gr_comm *comm, int slot, enum gr_letter_kind 
                                   .fd = fd,
                                   .n_ids = (uint32_t)situation->n_ids,
                                   .n_sat = (uint32_t)situation->n_sat};
-    head.flags = (situation->ready ? GR_FLAG_READY : 0U) |
-                 (situation->training ? GR_FLAG_TRAINING : 0U) |
-                 (situation->need_state ? GR_FLAG_NEED_STATE : 0U) |
-                 (situation->stop ? GR_FLAG_STOP : 0U);
+    head.flags =
+        (situation->ready ? GR_FLAG_READY : 0U) | (situation->training ? GR_FLAG_TRAINING : 0U) |
+        (situation->need_state ? GR_FLAG_NEED_STATE : 0U) | (situation->stop ? GR_FLAG_STOP : 0U);
     if (situation->status != GR_OK) head.length = (uint32_t)strlen(situation->text);
     for (int i = 0; i < comm->slots; i++)
         head.n_slots += comm->peers[i].dead;
@@ -62,8 +61,8 @@ gr_status gr_meeting_answer(struct gr_meeting *m) {
     struct gr_part *offer;
     comm->post.summons = NULL;
     GR_TRY(make_offer(comm, &offer));
-    GR_TRY(gr_meeting_report(comm, summons->peer, GR_LETTER_ANSWER, summons->head.meeting,
-                             offer->fd));
+    GR_TRY(
+        gr_meeting_report(comm, summons->peer, GR_LETTER_ANSWER, summons->head.meeting, offer->fd));
     /* Whoever summons is at work: it has as long as if it had just been told. */
     m->told_s = m->elapsed_s;
 out:
@@ -138,8 +137,8 @@ static gr_status enter(struct gr_comm *comm, const struct gr_letter *verdict, bo
     if (!mine)
         return gr_fail(GR_ERROR_INTERNAL, "a verdict of slot %d on memory not offered",
                        verdict->peer);
-    GR_TRY(gr_membership_enter(comm, head->epoch, verdict->slots, verdict->fds, head->n_slots,
-                               mine));
+    GR_TRY(
+        gr_membership_enter(comm, head->epoch, verdict->slots, verdict->fds, head->n_slots, mine));
     GR_TRY(note_changes(comm, verdict));
     comm->out = false;
     for (int i = 0; i < comm->slots; i++) {

@@ -52,18 +52,18 @@ static gr_status map_window(struct gr_comm *comm, const uint32_t *fds, struct gr
     struct gr_window *window = &comm->window;
     *window = (struct gr_window){.mine = *mine, .own = comm->node_rank};
     *mine = (struct gr_part){.fd = -1};
-    GR_TRY(gr_allocate_zero((size_t)comm->node_size, sizeof *window->part, "window", &window->part));
+    GR_TRY(
+        gr_allocate_zero((size_t)comm->node_size, sizeof *window->part, "window", &window->part));
     GR_TRY(
         gr_allocate_zero((size_t)comm->node_size, sizeof *window->bytes, "window", &window->bytes));
     window->n = comm->node_size;
     for (int i = 0; i < comm->node_size; i++) {
         int slot = comm->node_slot[i];
         window->bytes[i] = sizeof(struct gr_node);
-        if (i == comm->node_rank)
-            window->part[i] = window->mine.base;
+        if (i == comm->node_rank) window->part[i] = window->mine.base;
         /* A peer that has died since is found missing by the first to wait for it. */
-        else if (gr_part_map(comm->peers[slot].pid, (int)fds[comm->rank_of[slot]],
-                             window->bytes[i], &window->part[i]) != GR_OK)
+        else if (gr_part_map(comm->peers[slot].pid, (int)fds[comm->rank_of[slot]], window->bytes[i],
+                             &window->part[i]) != GR_OK)
             comm->lost = true;
     }
     comm->shared = window->part[0];
@@ -78,8 +78,7 @@ gr_status gr_membership_enter(struct gr_comm *comm, uint32_t epoch, const uint32
     comm->epoch = epoch;
     lay_out(comm, slots, n);
     GR_TRY(map_window(comm, fds, mine));
-    if (!comm->scratch)
-        GR_TRY(gr_allocate(GR_SCRATCH_BYTES, 1, "small messages", &comm->scratch));
+    if (!comm->scratch) GR_TRY(gr_allocate(GR_SCRATCH_BYTES, 1, "small messages", &comm->scratch));
     /* Whoever died while this epoch was being made. */
     for (size_t i = 0; i < n; i++)
         if (comm->peers[slots[i]].dead) comm->lost = true;

@@ -35,8 +35,7 @@ gr_status gr_message_send(struct gr_comm *comm, int slot, int tag, const void *b
     if (comm->lost) return gr_comm_lose(comm, "the membership changes");
     comm->bytes_sent += n;
     return gr_detect_error(
-        comm,
-        MPI_Isend(bytes, (int)n, MPI_BYTE, slot, tag_of(comm, tag), comm->world, request),
+        comm, MPI_Isend(bytes, (int)n, MPI_BYTE, slot, tag_of(comm, tag), comm->world, request),
         "MPI_Isend");
 }
 
@@ -46,8 +45,7 @@ gr_status gr_message_receive(struct gr_comm *comm, int slot, int tag, void *byte
     if (n > INT_MAX) return gr_fail(GR_ERROR_INTERNAL, "message of %zu bytes", n);
     if (comm->lost) return gr_comm_lose(comm, "the membership changes");
     return gr_detect_error(
-        comm,
-        MPI_Irecv(bytes, (int)n, MPI_BYTE, slot, tag_of(comm, tag), comm->world, request),
+        comm, MPI_Irecv(bytes, (int)n, MPI_BYTE, slot, tag_of(comm, tag), comm->world, request),
         "MPI_Irecv");
 }
 

@@ -78,9 +78,9 @@ static gr_status look_around(struct gr_wait *wait) {
 
 static gr_status suspect(const struct gr_wait *wait) {
     wait->comm->overdue = true;
-    (void)gr_fail(GR_LOST, "rank %d waited %.1f s for %s%.0d: %s", wait->comm->rank,
-                  wait->waited_s, wait->peer < 0 ? "its peers" : "slot ",
-                  wait->peer < 0 ? 0 : wait->peer, wait->what);
+    (void)gr_fail(GR_LOST, "rank %d waited %.1f s for %s%.0d: %s", wait->comm->rank, wait->waited_s,
+                  wait->peer < 0 ? "its peers" : "slot ", wait->peer < 0 ? 0 : wait->peer,
+                  wait->what);
     return gr_comm_lose(wait->comm, gr_message());
 }
 

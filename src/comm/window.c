@@ -73,8 +73,8 @@ gr_status gr_window_create(struct gr_comm *comm, size_t bytes, struct gr_window 
         else if (theirs[0] < 0)
             status = gr_fail(GR_ERROR_INTERNAL, "a peer has no shared memory");
         else
-            status = gr_part_map(comm->peers[comm->node_slot[i]].pid, (int)theirs[0],
-                                 out->bytes[i], &out->part[i]);
+            status = gr_part_map(comm->peers[comm->node_slot[i]].pid, (int)theirs[0], out->bytes[i],
+                                 &out->part[i]);
     }
     /* Nobody offers anything else before all have looked. */
     if (met == GR_OK) met = gr_node_barrier(comm, "to make a window");

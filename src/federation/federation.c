@@ -5,9 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Long enough for the slowest rank to read its silos' data. */
-static const double roll_call_deadline_s = 600.0;
-
 /* This rank's silos: placed, loaded, and their classes known to all. Collective. */
 static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
     const int rank = gr_comm_rank(f->comm), size = gr_comm_size(f->comm);
@@ -24,15 +21,38 @@ static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
     gr_status status = gr_comm_agree(f->comm, gr_data_load(f->config, &share, &f->data));
     if (status != GR_OK) return status;
 
-    int64_t shape[2] = {f->data->n_classes, (int64_t)f->data->n_features};
-    status = gr_comm_max_int64(f->comm, shape, 2);
+    const char *why = NULL;
+    int64_t shape[2] = {f->data->n_classes, (int64_t)f->data->n_features}, unusable = 0;
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        if (f->data->local[i].unusable == GR_OK) continue;
+        unusable++;
+        if (!why) why = f->data->local[i].why;
+    }
+    if (status == GR_OK) status = gr_comm_max_int64(f->comm, shape, 2);
+    if (status == GR_OK) status = gr_comm_sum_int64(f->comm, &unusable, 1);
     if (status != GR_OK) return status;
+    f->n_unusable = (uint32_t)unusable;
+    if (f->n_unusable == share.n_silos)
+        return gr_comm_agree(f->comm, gr_fail(GR_ERROR_DATA, "%s", why ? why : "no silo has data"));
     gr_data_set_classes(f->data, (uint32_t)shape[0]);
+    if (f->data->n_features == 0) f->data->n_features = (size_t)shape[1];
     if ((int64_t)f->data->n_features != shape[1])
         status = gr_fail(GR_ERROR_DATA, "%s: found %zu features, expected %lld as in other silos",
                          share.n_local ? f->data->local[0].pseudonym : "test table",
                          f->data->n_features, (long long)shape[1]);
     return gr_comm_agree(f->comm, status);
+}
+
+/* Which slot hosts which silo: every rank knows how they are placed. */
+static void find_hosts(struct gr_federation *f, uint32_t *silos) {
+    const int size = gr_comm_size(f->comm);
+    for (int rank = 0; rank < size; rank++) {
+        size_t n = 0;
+        gr_place_silos(f->config->run.placement, f->config->data.silos, rank, size, silos, &n);
+        for (size_t i = 0; i < n; i++)
+            f->host_of[silos[i]] = rank;
+    }
+    f->epoch = gr_comm_epoch(f->comm);
 }
 
 static void digest_rows(struct gr_digest *digest, const struct gr_rows *rows) {
@@ -93,6 +113,13 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(f->data->n_local, sizeof *f->contribution, "contributions",
                             &f->contribution));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &f->selected));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "participation", &f->lost));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "participation", &f->late));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "participation", &f->returned));
+    GR_TRY(gr_allocate_zero(config->faults_count, 1, "rehearsed faults", &f->struck));
+    GR_TRY(gr_allocate_zero(1, sizeof *f->sums, "sums", &f->sums));
+    if (config->round.replay[0])
+        GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &f->replay));
     GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_rounds, "participation",
                             &f->silo_rounds));
     GR_TRY(gr_roster_create(config->data.silos, &f->roster));
@@ -116,10 +143,10 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     f->comm = comm;
     f->config = config;
     f->strategy = gr_strategy_find(config->strategy.name);
+    gr_control_expect(comm, config->data.silos);
     GR_TRY(load_data(f, silos));
     GR_TRY(fingerprint_data(f));
-    GR_TRY(gr_control_roll_call(comm, silos, f->data->n_local, config->data.silos, f->host_of,
-                                roll_call_deadline_s));
+    find_hosts(f, silos);
     GR_TRY(gr_comm_agree(comm, make_model(f)));
     GR_TRY(gr_aggregator_create(comm, f->layout, config->aggregation.encoding, &f->aggregator));
     *out = f;
@@ -138,6 +165,12 @@ void gr_federation_free(struct gr_federation *f) {
         gr_free(f->update[i]);
     gr_free(f->update);
     gr_free(f->contribution);
+    gr_replay_close(f->replay);
+    gr_free(f->sums);
+    gr_free(f->struck);
+    gr_free(f->returned);
+    gr_free(f->late);
+    gr_free(f->lost);
     gr_free(f->selected);
     gr_free(f->silo_rounds);
     for (size_t i = 0; i < GR_SERVER_VECTORS_MAX; i++)
@@ -180,6 +213,10 @@ const char *gr_federation_architecture(const struct gr_federation *f) {
 
 const unsigned char *gr_federation_fingerprint(const struct gr_federation *f) {
     return f->fingerprint;
+}
+
+uint32_t gr_federation_unusable(const struct gr_federation *f) {
+    return f->n_unusable;
 }
 
 const int32_t *gr_federation_hosts(const struct gr_federation *f) {

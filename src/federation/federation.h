@@ -19,7 +19,11 @@ struct gr_federation {
     struct gr_aggregator *aggregator;
     const struct gr_layout *layout; /* the model's */
     char *architecture;
-    int32_t *host_of; /* rank of each silo */
+    int32_t *host_of;    /* slot of each silo */
+    uint32_t n_unusable; /* silos that could not be loaded, over all ranks */
+    uint32_t epoch;      /* for which the test table was dealt */
+    struct gr_replay *replay;
+    uint8_t *struck; /* rehearsed faults that have been; faults_count flags */
 
     float *parameters; /* the global model, the same on every rank */
     float *server[GR_SERVER_VECTORS_MAX];
@@ -31,10 +35,43 @@ struct gr_federation {
     float **update; /* data->n_local pointers */
     struct gr_contribution *contribution;
     size_t n_contributions;
+    struct round_sums *sums;
     uint8_t *selected; /* n_silos flags */
+    uint8_t *lost, *late, *returned;
     struct gr_roster roster;
+    uint64_t weight; /* of the sum */
+    double update_norm;
+    uint32_t recoveries;
+    bool recorded; /* the others have come to the end of the round without this rank */
+    double started_s, trained_s, aggregated_s;
     uint64_t bytes_sent;                        /* up to the last round */
     unsigned char fingerprint[GR_DIGEST_BYTES]; /* of all silos' rows */
 };
+
+/* ---- rehearsal.c ----------------------------------------------------------------------------- */
+
+/* Strikes with the faults of the config that are due at this point, if this rank hosts the silo. */
+void gr_rehearse(struct gr_federation *f, uint32_t round, enum gr_fault_point point);
+/* Whether a silo's update is to be spoilt, and how; update: n floats. */
+void gr_rehearse_update(struct gr_federation *f, uint32_t round, uint32_t silo, float *update,
+                        size_t n, float *largest);
+/* Whether this rank is to damage the checkpoint of a round. */
+bool gr_rehearse_corruption(struct gr_federation *f, uint32_t round);
+
+/* ---- evaluation.c ---------------------------------------------------------------------------- */
+
+/* Collective. The model on test and validation rows, and all sums of the round, into metrics. */
+gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) GR_CHECKED;
+
+/* ---- round.c --------------------------------------------------------------------------------- */
+
+/* What the ranks add up at the end of a round, in integers. */
+struct round_sums {
+    int64_t processed, loss, cpu_microseconds, bytes;
+    struct gr_score validation, test;
+};
+
+/* Adds a loss on the grid; every rank may bring as much without their sum leaving int64. */
+gr_status gr_add_loss(const struct gr_federation *f, int64_t *sum, int64_t loss) GR_CHECKED;
 
 #endif

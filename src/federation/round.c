@@ -1,101 +1,167 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One round: select, train, close the roster, reduce, step, evaluate.
+ * One round: select, train, close the roster, reduce, step, evaluate, record.
  *
- * Between two collectives each rank keeps its own status and brings it to the next agreement; no
- * rank leaves early.
+ * The round is open, closed or committed, and whatever is lost on the way is taken up again at that
+ * step by those left: the sum of a closed round on a smaller roster, the evaluation and the records
+ * of a committed one. Training is never repeated. Each step ends with an agreement in which all
+ * take part with their part done; so when one rank has seen it succeed, all others can go on as
+ * well.
  */
 #include "federation/federation.h"
 
 #include <math.h>
 #include <string.h>
 
-/* A day: a round's training may be long. Deadlines by config come with fault tolerance. */
-static const double round_deadline_s = 86400.0;
+/* ---- training ------------------------------------------------------------------------------- */
 
-/* What the ranks add up at the end of a round, in integers. */
-struct round_sums {
-    int64_t processed, loss, cpu_microseconds, bytes;
-    struct gr_score validation, test;
-};
-enum { ROUND_SUMS = sizeof(struct round_sums) / sizeof(int64_t) };
-_Static_assert(sizeof(struct round_sums) == ROUND_SUMS * sizeof(int64_t),
-               "round_sums is an array of int64_t");
-
-/* Adds a loss on the grid; every rank may bring as much without their sum leaving int64. */
-static gr_status add_loss(const struct gr_federation *f, int64_t *sum, int64_t loss) {
-    const int64_t most = INT64_MAX / gr_comm_size(f->comm);
-    if (__builtin_add_overflow(*sum, loss, sum) || *sum > most || *sum < -most)
-        return gr_fail(GR_ERROR_DATA, "the sum of losses is too large: the model has diverged");
-    return GR_OK;
+static void sit_out(struct gr_federation *f, uint32_t silo, enum gr_sit_out reason) {
+    f->roster.sat_out[silo] = (uint8_t)reason;
 }
 
-/* Trains one silo into the next free update. */
-static gr_status train_silo(struct gr_federation *f, const struct gr_silo *silo, uint32_t round,
-                            struct round_sums *sums) {
+/* Trains one silo into the next free update; a silo whose update must not enter a sum sits out. */
+static gr_status train_silo(struct gr_federation *f, const struct gr_silo *silo, uint32_t round) {
     struct gr_train_result result;
     int64_t loss;
     size_t slot = f->n_contributions;
     gr_status status = GR_OK;
+    if (silo->unusable != GR_OK) {
+        sit_out(f, silo->id, GR_SIT_DATA);
+        return GR_OK;
+    }
+    gr_rehearse(f, round, GR_POINT_TRAIN);
     if (!f->update[slot])
         GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "an update", &f->update[slot]));
-    GR_TRY(gr_train_silo(f->trainer, silo, round, f->parameters, f->update[slot], NULL, NULL,
-                         &result));
-    status = gr_loss_to_grid(result.loss_sum, &loss);
-    if (status != GR_OK) return gr_fail_context(status, "%s: round %u: ", silo->pseudonym, round);
+    status = gr_train_silo(f->trainer, silo, round, f->parameters, f->update[slot], gr_control_poll,
+                           f->comm, &result);
+    if (status == GR_OK)
+        gr_rehearse_update(f, round, silo->id, f->update[slot], f->layout->size, &result.largest);
+    if (status == GR_OK) status = gr_loss_to_grid(result.loss_sum, &loss);
+    if (status == GR_ERROR_DATA ||
+        (status == GR_OK && !isfinite(result.largest * (float)result.examples))) {
+        sit_out(f, silo->id, GR_SIT_NOT_FINITE);
+        return GR_OK;
+    }
+    if (status != GR_OK) return status;
     f->contribution[slot] = (struct gr_contribution){
         .update = f->update[slot], .weight = result.examples, .pseudonym = silo->pseudonym};
     f->n_contributions++;
     f->roster.member[silo->id] = 1;
-    sums->processed += (int64_t)result.processed;
-    GR_TRY(add_loss(f, &sums->loss, loss));
+    f->sums->processed += (int64_t)result.processed;
+    GR_TRY(gr_add_loss(f, &f->sums->loss, loss));
 out:
     return status;
 }
 
-static gr_status train_selected(struct gr_federation *f, uint32_t round, struct round_sums *sums) {
+/* The silos that are to take part; all ranks find the same. */
+static gr_status select_silos(struct gr_federation *f, uint32_t round) {
+    const uint32_t n = f->data->n_silos;
+    gr_status status =
+        gr_sample_silos(f->config->run.seed, round, n, f->config->round.participants, f->selected);
+    if (status != GR_OK || !f->replay) return status;
+    uint8_t *absent = NULL;
+    GR_TRY(gr_allocate_zero(n, 1, "the roster to be replayed", &absent));
+    gr_replay_absent(f->replay, round, absent);
+    for (uint32_t i = 0; i < n; i++)
+        f->selected[i] = f->selected[i] && !absent[i];
+out:
+    gr_free(absent);
+    return status;
+}
+
+static gr_status train_selected(struct gr_federation *f, uint32_t round) {
     gr_status status = GR_OK;
     double cpu = gr_clock_cpu_seconds();
     f->n_contributions = 0;
+    memset(f->sums, 0, sizeof *f->sums);
     memset(f->roster.member, 0, f->roster.n_silos);
-    GR_TRY(gr_sample_silos(f->config->run.seed, round, f->data->n_silos,
-                           f->config->round.participants, f->selected));
+    memset(f->roster.sat_out, 0, f->roster.n_silos);
+    GR_TRY(select_silos(f, round));
     for (size_t i = 0; i < f->data->n_local; i++)
-        if (f->selected[f->data->local[i].id])
-            GR_TRY(train_silo(f, &f->data->local[i], round, sums));
-    sums->cpu_microseconds = llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
+        if (f->selected[f->data->local[i].id]) GR_TRY(train_silo(f, &f->data->local[i], round));
+    f->sums->cpu_microseconds = llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
+    gr_rehearse(f, round, GR_POINT_READY);
 out:
     return status;
 }
 
-static gr_status add_score(const struct gr_federation *f, struct gr_score *sum,
-                           const struct gr_score *score) {
-    sum->examples += score->examples;
-    sum->correct += score->correct;
-    return add_loss(f, &sum->loss, score->loss);
+/* ---- changes of the membership -------------------------------------------------------------- */
+
+/* What the membership's changes mean for silos. */
+static void note_changes(struct gr_federation *f) {
+    size_t n;
+    const struct gr_change *change = gr_control_changes(f->comm, &n);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *flags = change[i].kind == GR_CHANGE_LOST   ? f->lost
+                         : change[i].kind == GR_CHANGE_LATE ? f->late
+                                                            : f->returned;
+        for (uint32_t silo = 0; silo < f->data->n_silos; silo++)
+            if (f->host_of[silo] == change[i].slot) flags[silo] = 1;
+    }
+    gr_control_clear_changes(f->comm);
 }
 
-/* This rank's share of the test table, and its silos' validation rows. */
-static gr_status evaluate_local(struct gr_federation *f, struct round_sums *sums) {
+/* Collective. Rank 0's state to all, where some have just come (back). */
+static gr_status share_state(struct gr_federation *f) {
     gr_status status = GR_OK;
-    struct gr_score score;
-    if (f->data->test.n_rows > 0) {
-        GR_TRY(gr_evaluate_rows(f->model, f->parameters, &f->data->test, &score));
-        GR_TRY(add_score(f, &sums->test, &score));
-    }
-    for (size_t i = 0; i < f->data->n_local; i++) {
-        const struct gr_rows *rows = &f->data->local[i].validation;
-        if (rows->n_rows == 0) continue;
-        GR_TRY(gr_evaluate_rows(f->model, f->parameters, rows, &score));
-        GR_TRY(add_score(f, &sums->validation, &score));
-    }
+    const size_t bytes = f->layout->size * sizeof(float);
+    GR_TRY(gr_comm_broadcast(f->comm, &f->rounds_done, sizeof f->rounds_done));
+    GR_TRY(gr_comm_broadcast(f->comm, f->parameters, bytes));
+    for (size_t i = 0; i < f->strategy->n_server; i++)
+        GR_TRY(gr_comm_broadcast(f->comm, f->server[i], bytes));
+    GR_TRY(gr_comm_broadcast(f->comm, f->silo_rounds, f->data->n_silos * sizeof *f->silo_rounds));
+    GR_TRY(gr_comm_agree(f->comm, GR_OK));
+    f->roster.send_state = false;
+    gr_control_has_state(f->comm);
 out:
     return status;
 }
 
-static bool evaluation_due(const struct gr_federation *f, uint32_t round, bool last) {
-    uint32_t every = f->config->evaluate.every;
-    return every > 0 && (round % every == 0 || round == f->config->run.rounds || last);
+/* After the ranks have met: what they found out about each other. Collective. */
+static gr_status settle(struct gr_federation *f) {
+    note_changes(f);
+    if (f->roster.need_state) {
+        /* What was trained belongs to a round that the others have closed without it. */
+        f->n_contributions = 0;
+        memset(f->sums, 0, sizeof *f->sums);
+    }
+    return f->roster.send_state ? share_state(f) : GR_OK;
+}
+
+gr_status gr_federation_recover(struct gr_federation *f) {
+    gr_status status;
+    do {
+        f->recoveries++;
+        status = gr_control_recover(f->comm, &f->roster);
+        if (status == GR_OK) status = settle(f);
+    } while (status == GR_LOST);
+    return status;
+}
+
+/* ---- the steps ------------------------------------------------------------------------------ */
+
+static uint32_t count(const uint8_t *flags, uint32_t n) {
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += flags[i] != 0;
+    return sum;
+}
+
+/* The same on all ranks. */
+static gr_status check_quorum(const struct gr_federation *f) {
+    const uint32_t quorum = f->config->round.quorum, n = f->roster.n_members;
+    const uint32_t sitting = count(f->roster.sat_out, f->data->n_silos);
+    const uint32_t selected = count(f->selected, f->data->n_silos);
+    if (n >= quorum) return GR_OK;
+    /* That all come back would not help. */
+    if (selected - (sitting < selected ? sitting : selected) < quorum)
+        return gr_fail(GR_ERROR_DATA,
+                       "round %u: %u of %u silos sit out, for their data or their updates must not "
+                       "enter a sum; round.quorum is %u; if updates are not finite, a smaller "
+                       "train.learning_rate may help",
+                       f->roster.round, sitting, selected, quorum);
+    return gr_fail(GR_STOPPED, "round %u: %u silos are ready, round.quorum is %u", f->roster.round,
+                   n, quorum);
 }
 
 static double norm_of(const float *vector, size_t n) {
@@ -105,70 +171,112 @@ static double norm_of(const float *vector, size_t n) {
     return sqrt(sum);
 }
 
-static double accuracy_of(const struct gr_score *score) {
-    return score->examples > 0 ? (double)score->correct / (double)score->examples : (double)NAN;
-}
-
-static void fill_metrics(struct gr_metrics *metrics, const struct round_sums *sums) {
-    metrics->processed = (uint64_t)sums->processed;
-    metrics->train_loss = gr_loss_mean(sums->loss, sums->processed);
-    metrics->validation_loss = gr_loss_mean(sums->validation.loss, sums->validation.examples);
-    metrics->validation_accuracy = accuracy_of(&sums->validation);
-    metrics->test_loss = gr_loss_mean(sums->test.loss, sums->test.examples);
-    metrics->test_accuracy = accuracy_of(&sums->test);
-    metrics->bytes_sent = (uint64_t)sums->bytes;
-    metrics->cpu_seconds_train = 1e-6 * (double)sums->cpu_microseconds;
-}
-
-gr_status gr_federation_round(struct gr_federation *f, const volatile int *stop, bool *stopped,
-                              struct gr_metrics *metrics) {
-    gr_status status = GR_OK;
-    struct round_sums sums = {0};
-    const uint32_t round = f->rounds_done + 1;
-    float *mean = gr_trainer_scratch(f->trainer);
-    uint64_t weight = 0;
-    double started = gr_clock_seconds();
-    memset(metrics, 0, sizeof *metrics);
-
-    f->roster.round = round;
-    status = train_selected(f, round, &sums);
-    f->roster.stop_requested = stop && *stop != 0;
-    status = gr_control_close_round(f->comm, &f->roster, status, round_deadline_s);
-    /* Without fault tolerance a rank that does not report cannot be done without. */
-    if (status == GR_STOPPED) status = gr_fail(GR_ERROR_INTERNAL, "%s", gr_message());
-    GR_TRY(status);
-    *stopped = f->roster.stop_requested;
-    double trained = gr_clock_seconds();
-
-    GR_TRY(gr_aggregate(f->aggregator, f->contribution, f->n_contributions, f->roster.n_members,
-                        mean, &weight));
+/* Takes the step with the mean that is there. */
+static void commit(struct gr_federation *f) {
+    const float *mean = gr_trainer_scratch(f->trainer);
+    gr_rehearse(f, f->roster.round, GR_POINT_COMMIT);
     f->strategy->step(&f->config->strategy, f->parameters, mean, f->server, f->layout->size);
     for (uint32_t i = 0; i < f->data->n_silos; i++)
         f->silo_rounds[i] += f->roster.member[i];
-    double aggregated = gr_clock_seconds();
-
+    f->rounds_done = f->roster.round;
+    gr_control_at(f->comm, f->rounds_done, GR_PHASE_COMMITTED);
+    f->aggregated_s = gr_clock_seconds();
     /* Before the evaluation, which may use the trainer's workspace through the model. */
-    metrics->update_norm =
-        gr_comm_rank(f->comm) == 0 ? norm_of(mean, f->layout->size) : (double)NAN;
-    if (evaluation_due(f, round, *stopped))
-        GR_TRY(gr_comm_agree(f->comm, evaluate_local(f, &sums)));
-    sums.bytes = (int64_t)(gr_comm_bytes_sent(f->comm) - f->bytes_sent);
-    f->bytes_sent = gr_comm_bytes_sent(f->comm);
-    int64_t values[ROUND_SUMS];
-    memcpy(values, &sums, sizeof values);
-    GR_TRY(gr_comm_sum_int64(f->comm, values, ROUND_SUMS));
-    memcpy(&sums, values, sizeof sums);
-    double evaluated = gr_clock_seconds();
+    f->update_norm = gr_comm_rank(f->comm) == 0 ? norm_of(mean, f->layout->size) : (double)NAN;
+}
 
-    f->rounds_done = round;
-    metrics->round = round;
-    metrics->participants = f->roster.n_members;
-    metrics->examples = weight;
-    fill_metrics(metrics, &sums);
-    metrics->seconds.train = trained - started;
-    metrics->seconds.aggregate = aggregated - trained;
-    metrics->seconds.evaluate = evaluated - aggregated;
-    metrics->seconds.total = evaluated - started;
+/* Collective. The sum of a closed round, and the step. */
+static gr_status reduce(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    GR_TRY(select_silos(f, f->roster.round)); /* a rank that has come back has not yet */
+    GR_TRY(check_quorum(f));
+    gr_rehearse(f, f->roster.round, GR_POINT_AGGREGATE);
+    GR_TRY(gr_aggregate(f->aggregator, f->contribution, f->n_contributions, f->roster.n_members,
+                        gr_trainer_scratch(f->trainer), &f->weight));
+    commit(f);
 out:
     return status;
+}
+
+/* Collective. What comes after the step. */
+static gr_status finish(struct gr_federation *f, const struct gr_round_options *options) {
+    gr_status status = GR_OK;
+    struct gr_metrics metrics;
+    gr_rehearse(f, f->rounds_done, GR_POINT_EVALUATE);
+    GR_TRY(gr_round_evaluate(f, &metrics));
+    gr_rehearse(f, f->rounds_done, GR_POINT_RECORD);
+    if (options->record) GR_TRY(options->record(options->context, &metrics));
+out:
+    return status;
+}
+
+/* One step from where the ranks are. *done: the round is over. */
+static gr_status advance(struct gr_federation *f, const struct gr_round_options *options,
+                         bool *done) {
+    gr_status status = GR_OK;
+    const struct gr_roster *roster = &f->roster;
+    /* Others have committed, so the sum was complete here as well. */
+    if (roster->phase == GR_PHASE_COMMITTED && f->rounds_done < roster->round) commit(f);
+    if (roster->phase == GR_PHASE_OPEN) {
+        *done = true;
+    } else if (roster->phase == GR_PHASE_CLOSED && f->rounds_done < roster->round) {
+        GR_TRY(reduce(f));
+        f->roster.phase = GR_PHASE_COMMITTED;
+    } else {
+        GR_TRY(finish(f, options));
+        *done = true;
+    }
+out:
+    return status;
+}
+
+static gr_status open_round(struct gr_federation *f, const struct gr_round_options *options) {
+    const uint32_t round = f->rounds_done + 1;
+    f->started_s = gr_clock_seconds();
+    f->recoveries = 0;
+    f->roster.round = round;
+    gr_control_at(f->comm, round, GR_PHASE_OPEN);
+    gr_status status = train_selected(f, round);
+    f->roster.stop_requested = options->stop && *options->stop != 0;
+    f->trained_s = gr_clock_seconds();
+    /* Given up meanwhile: how to come back is found out where the others are met. */
+    if (status == GR_LOST) {
+        f->n_contributions = 0;
+        memset(f->roster.member, 0, f->roster.n_silos);
+        status = GR_OK;
+    }
+    double left = f->config->round.deadline_s - (f->trained_s - f->started_s);
+    status = gr_control_close_round(f->comm, &f->roster, status, left > 0 ? left : 0);
+    return status == GR_OK ? settle(f) : status;
+}
+
+gr_status gr_federation_round(struct gr_federation *f, const struct gr_round_options *options,
+                              bool *stopped) {
+    bool done = false, recovered = false;
+    gr_status status = open_round(f, options);
+    while (!done) {
+        if (status == GR_LOST) {
+            if (!recovered) gr_rehearse(f, f->roster.round, GR_POINT_RECOVER);
+            recovered = true;
+            status = gr_federation_recover(f);
+        }
+        if (status == GR_OK) status = advance(f, options, &done);
+        if (status != GR_OK && status != GR_LOST) return status;
+    }
+    *stopped = f->roster.stop_requested;
+    f->bytes_sent = gr_comm_bytes_sent(f->comm);
+    memset(f->lost, 0, f->data->n_silos);
+    memset(f->late, 0, f->data->n_silos);
+    memset(f->returned, 0, f->data->n_silos);
+    gr_control_at(f->comm, f->rounds_done + 1, GR_PHASE_OPEN);
+    return GR_OK;
+}
+
+void gr_federation_participation(const struct gr_federation *f, struct gr_participation *out) {
+    *out = (struct gr_participation){.selected = f->selected,
+                                     .member = f->roster.member,
+                                     .sat_out = f->roster.sat_out,
+                                     .lost = f->lost,
+                                     .late = f->late,
+                                     .returned = f->returned};
 }

@@ -4,74 +4,15 @@
  *
  * Rank 0 alone writes the directory; what befalls it there is agreed on before the others go on.
  */
-#include "federation/federation.h"
+#include "federation/run.h"
 
-#include <math.h>
+#include <sodium.h>
 #include <string.h>
 
 enum { PATH_LIMIT = 65536 };
 
-struct run {
-    struct gr_comm *comm;
-    const struct gr_config *config;
-    const struct gr_run_options *options;
-    struct gr_federation *federation;
-    unsigned char config_digest[GR_DIGEST_BYTES];
-    unsigned char origin[GR_DIGEST_BYTES]; /* of config and data: what a checkpoint belongs to */
-    char *checkpoints;                     /* the folder, known to all ranks */
-    bool root;
-    /* Rank 0's: */
-    struct gr_run_directory *directory;
-    struct gr_metrics_file *metrics;
-    struct gr_events_file *events;
-    struct gr_progress *progress;
-    char started_utc[32];
-    uint32_t resumed_from;
-    bool passed_over; /* a damaged checkpoint, when resuming */
-};
-
-static gr_status path_in(const struct run *run, const char *name, char **out) {
-    return gr_text_format(out, "%s/%s", gr_run_directory_path(run->directory), name);
-}
-
-static gr_status write_text(const struct run *run, const char *name, const char *text) {
-    char *path = NULL;
-    gr_status status = path_in(run, name, &path);
-    if (status == GR_OK) status = gr_file_write(path, text, strlen(text));
-    gr_free(path);
-    return status;
-}
-
-/* Rank 0. */
-static gr_status write_manifest(const struct run *run, const char *outcome,
-                                const char *model_digest) {
-    char now[32];
-    gr_clock_utc(now);
-    const struct gr_federation *f = run->federation;
-    char fingerprint[GR_DIGEST_HEX];
-    gr_digest_hex(gr_federation_fingerprint(f), fingerprint);
-    struct gr_manifest manifest = {
-        .config = run->config,
-        .ranks = gr_comm_size(run->comm),
-        .nodes = gr_comm_nodes(run->comm),
-        .n_silos = run->config->data.silos,
-        .data_fingerprint = fingerprint,
-        .architecture = gr_federation_architecture(f),
-        .n_parameters = f->layout->n_parameters,
-        .started_utc = run->started_utc,
-        .resumed_from = run->resumed_from,
-        .ended_utc = strcmp(outcome, "running") == 0 ? NULL : now,
-        .outcome = outcome,
-        .rounds_done = gr_federation_rounds_done(f),
-        .model_digest = model_digest,
-        .host_of = gr_federation_hosts(f),
-    };
-    memcpy(manifest.config_digest, run->config_digest, GR_DIGEST_BYTES);
-    return gr_manifest_write(run->directory, &manifest);
-}
-
 /* Another config or other data: a checkpoint of theirs is not ours. */
-static void find_origin(struct run *run) {
+static void find_origin(struct gr_run_state *run) {
     struct gr_digest digest;
     gr_digest_start(&digest);
     gr_digest_add(&digest, run->config_digest, GR_DIGEST_BYTES);
@@ -80,17 +21,41 @@ static void find_origin(struct run *run) {
 }
 
 /* Rank 0. */
-static gr_status open_directory(struct run *run) {
+static gr_status open_directory(struct gr_run_state *run) {
     gr_status status = GR_OK;
     GR_TRY(gr_run_directory_open(run->config, run->options->run_path, run->options->resume,
                                  &run->directory));
-    GR_TRY(path_in(run, "checkpoints", &run->checkpoints));
+    GR_TRY(gr_text_format(&run->path, "%s", gr_run_directory_path(run->directory)));
+    GR_TRY(gr_text_format(&run->config_text, "%s", run->options->config_text));
+    randombytes_buf(&run->start, sizeof run->start);
+out:
+    return status;
+}
+
+static gr_status claim_epoch(void *context, uint32_t epoch, bool *granted) {
+    const struct gr_run_state *run = context;
+    gr_status status = gr_run_claim(run->path, run->start, epoch, granted);
+    /* A disk that is full must not end a run that could go on. */
+    if (status == GR_ERROR_WRITE) *granted = true;
+    return status == GR_ERROR_WRITE ? GR_OK : status;
+}
+
+/* Collective. What any rank must know to become rank 0, and who may begin an epoch. */
+static gr_status share_directory(struct gr_run_state *run) {
+    gr_status status = GR_OK;
+    GR_TRY(gr_comm_broadcast_text(run->comm, &run->path, PATH_LIMIT));
+    GR_TRY(gr_comm_broadcast_text(run->comm, &run->config_text, GR_CONFIG_TEXT_MAX));
+    GR_TRY(gr_comm_broadcast(run->comm, &run->start, sizeof run->start));
+    GR_TRY(gr_comm_broadcast(run->comm, run->started_utc, sizeof run->started_utc));
+    GR_TRY(
+        gr_comm_agree(run->comm, gr_text_format(&run->checkpoints, "%s/checkpoints", run->path)));
+    gr_comm_set_arbiter(run->comm, claim_epoch, run);
 out:
     return status;
 }
 
 /* Collective. The newest whole checkpoint, if the run is resumed. */
-static gr_status read_checkpoint(struct run *run) {
+static gr_status read_checkpoint(struct gr_run_state *run) {
     gr_status status = GR_OK;
     struct gr_state state;
     bool found = false;
@@ -110,89 +75,52 @@ static gr_status read_checkpoint(struct run *run) {
     }
     if (found) {
         gr_federation_resume(run->federation, state.round);
-        run->resumed_from = state.round;
+        run->resumed_from = run->checkpointed = state.round;
     }
     run->passed_over = passed_over != NULL;
-    if (run->root && passed_over && run->options->progress)
+    if (gr_run_is_root(run) && passed_over && run->options->progress)
         fprintf(run->options->progress, "%s\n", passed_over);
 out:
     gr_free(passed_over);
     return status;
 }
 
-/* Rank 0: the files that tell what runs, before it runs. */
-static gr_status start_records(struct run *run) {
-    gr_status status = GR_OK;
-    char *resolved = NULL, *path = NULL;
-    const uint32_t done = gr_federation_rounds_done(run->federation);
-    GR_TRY(gr_config_to_yaml(run->config, &resolved));
-    GR_TRY(write_text(run, "config.yaml", run->options->config_text));
-    GR_TRY(write_text(run, "resolved.yaml", resolved));
-    GR_TRY(write_manifest(run, "running", NULL));
-    GR_TRY(path_in(run, "metrics.jsonl", &path));
-    GR_TRY(gr_metrics_open(path, done, &run->metrics));
-    gr_free(path);
-    path = NULL;
-    GR_TRY(path_in(run, "events.jsonl", &path));
-    GR_TRY(gr_events_open(path, &run->events));
-    GR_TRY(gr_events_append(run->events, done ? "resumed" : "started", done, NULL));
-    if (run->passed_over)
-        GR_TRY(gr_events_append(run->events, "damaged checkpoint passed over", done, NULL));
-    if (run->options->progress)
-        GR_TRY(gr_progress_create(run->options->progress, run->config->run.rounds, done,
-                                  &run->progress));
-out:
-    gr_free(path);
-    gr_free(resolved);
-    return status;
-}
-
-static bool checkpoint_due(const struct run *run, uint32_t round, bool last) {
-    uint32_t every = run->config->checkpoint.every;
-    return last || (every > 0 && round % every == 0);
-}
-
-/* Collective. */
-static gr_status write_checkpoint(struct run *run) {
-    struct gr_state state;
-    gr_federation_state(run->federation, &state);
-    memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
-    return gr_checkpoint_write(run->comm, run->checkpoints, &state, run->config->checkpoint.keep);
-}
-
 /*
- * Collective. The round's line first, then the checkpoint, so that no run resumed from it lacks the
- * line; what the checkpoint cost is then written into it.
+ * Collective. The round in which fewer are left than the quorum is void; what was done before it is
+ * kept.
  */
-static gr_status record_round(struct run *run, struct gr_metrics *metrics, bool checkpoint) {
+static gr_status stop_below_quorum(struct gr_run_state *run) {
     gr_status status = GR_OK;
-    if (run->root) status = gr_metrics_append(run->metrics, metrics);
-    if (run->root && checkpoint && status == GR_OK) status = gr_metrics_sync(run->metrics);
-    GR_TRY(gr_comm_agree(run->comm, status));
-    if (checkpoint) {
-        double started = gr_clock_seconds();
-        GR_TRY(write_checkpoint(run));
-        metrics->seconds.checkpoint = gr_clock_seconds() - started;
-        metrics->seconds.total += metrics->seconds.checkpoint;
-        if (run->root) status = gr_metrics_amend(run->metrics, metrics);
-        if (run->root && status == GR_OK)
-            status = gr_events_append(run->events, "checkpoint", metrics->round, NULL);
-        GR_TRY(gr_comm_agree(run->comm, status));
+    bool written;
+    char *message = NULL;
+    const uint32_t done = gr_federation_rounds_done(run->federation);
+    GR_TRY(gr_text_format(&message, "%s", gr_message()));
+    status = GR_LOST;
+    while (status == GR_LOST && done > run->checkpointed) {
+        status = gr_records_hold(run, done);
+        if (status == GR_OK) status = gr_record_checkpoint(run, &written);
+        if (status == GR_LOST) GR_TRY(gr_federation_recover(run->federation));
     }
-    if (run->progress) gr_progress_round(run->progress, metrics);
+    status = gr_records_hold(run, done);
+    if (status == GR_OK && gr_run_is_root(run))
+        status = gr_records_note(run, "quorum lost", done, NULL, NULL);
+    (void)gr_fail(GR_STOPPED, "%s; --resume goes on after round %u", message, done);
+    status = GR_STOPPED;
 out:
+    gr_free(message);
     return status;
 }
 
 /* Collective. Rounds until the last, or until a signal: then GR_STOPPED. */
-static gr_status run_rounds(struct run *run) {
+static gr_status run_rounds(struct gr_run_state *run) {
     gr_status status = GR_OK;
-    struct gr_metrics metrics;
     bool stop = false;
+    const struct gr_round_options options = {
+        .stop = run->options->stop, .record = gr_record_round, .context = run};
     while (!stop && gr_federation_rounds_done(run->federation) < run->config->run.rounds) {
-        GR_TRY(gr_federation_round(run->federation, run->options->stop, &stop, &metrics));
-        bool last = stop || metrics.round == run->config->run.rounds;
-        GR_TRY(record_round(run, &metrics, checkpoint_due(run, metrics.round, last)));
+        status = gr_federation_round(run->federation, &options, &stop);
+        if (status == GR_STOPPED && !gr_comm_over(run->comm)) return stop_below_quorum(run);
+        GR_TRY(status);
     }
     if (gr_federation_rounds_done(run->federation) < run->config->run.rounds)
         status = gr_fail(GR_STOPPED, "stopped by a signal after round %u of %u; --resume goes on",
@@ -201,75 +129,52 @@ out:
     return status;
 }
 
-/* Rank 0: model, manifest and report of a run that has come to its end. */
-static gr_status finish_records(struct run *run) {
-    gr_status status = GR_OK;
-    struct gr_state state;
-    char *path = NULL, hex[GR_DIGEST_HEX];
-    unsigned char digest[GR_DIGEST_BYTES];
-    gr_federation_state(run->federation, &state);
-    memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
-    GR_TRY(path_in(run, "model.h5", &path));
-    GR_TRY(gr_model_file_write(path, &state));
-    gr_layout_digest(state.layout, state.parameters, digest);
-    gr_digest_hex(digest, hex);
-    GR_TRY(gr_events_append(run->events, "finished", state.round, NULL));
-    GR_TRY(write_manifest(run, "finished", hex));
-    GR_TRY(gr_report_write(gr_run_directory_path(run->directory)));
-    if (run->progress)
-        gr_progress_finish(run->progress, gr_run_directory_path(run->directory), hex);
-out:
-    gr_free(path);
-    return status;
+/* Collective. Until those left have agreed that all is written. */
+static gr_status finish(struct gr_run_state *run) {
+    gr_status status;
+    for (;;) {
+        status = gr_records_hold(run, run->config->run.rounds);
+        if (status == GR_OK && gr_run_is_root(run)) status = gr_records_finish(run);
+        if (status != GR_LOST) status = gr_comm_agree(run->comm, status);
+        if (status != GR_LOST) return status;
+        status = gr_federation_recover(run->federation);
+        if (status != GR_OK) return status;
+    }
 }
 
-/*
- * Rank 0: the records of a run that ended early. What fails here does not replace the reason why
- * it ended; the records of the rounds done are on disk already.
- */
-static void note_early_end(struct run *run, gr_status reason) {
-    char *message = NULL;
-    const char *outcome = reason == GR_STOPPED ? "stopped" : "failed";
-    if (!run->events || gr_text_format(&message, "%s", gr_message()) != GR_OK) return;
-    uint32_t done = gr_federation_rounds_done(run->federation);
-    if (run->progress && reason == GR_STOPPED)
-        gr_progress_finish(run->progress, gr_run_directory_path(run->directory), NULL);
-    gr_status noted = gr_events_append(run->events, outcome, done, NULL);
-    if (noted == GR_OK) noted = write_manifest(run, outcome, NULL);
-    if (noted == GR_OK && done > 0) noted = gr_report_write(gr_run_directory_path(run->directory));
-    if (noted == GR_OK)
-        (void)gr_fail(reason, "%s", message);
-    else
-        (void)gr_fail(reason, "%s (and its records: %s)", message, gr_message());
-    gr_free(message);
-}
-
-static void release(struct run *run) {
-    gr_progress_free(run->progress);
-    gr_events_close(run->events);
-    gr_metrics_close(run->metrics);
-    gr_run_directory_close(run->directory);
+static void release(struct gr_run_state *run) {
+    gr_records_close(run);
     gr_federation_free(run->federation);
+    gr_free(run->noted);
+    gr_free(run->config_text);
     gr_free(run->checkpoints);
+    gr_free(run->path);
 }
 
 gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
                  const struct gr_run_options *options) {
     gr_status status = GR_OK;
-    struct run run = {.comm = comm, .config = config, .options = options};
-    run.root = gr_comm_rank(comm) == 0;
+    struct gr_run_state run = {.comm = comm, .config = config, .options = options};
     gr_clock_utc(run.started_utc);
     GR_TRY(gr_comm_agree(comm, gr_config_digest(config, run.config_digest)));
     GR_TRY(gr_federation_create(comm, config, &run.federation));
     find_origin(&run);
-    GR_TRY(gr_comm_agree(comm, run.root ? open_directory(&run) : GR_OK));
-    GR_TRY(gr_comm_broadcast_text(comm, &run.checkpoints, PATH_LIMIT));
+    GR_TRY(gr_comm_agree(comm, gr_allocate_zero(config->data.silos, 1, "events", &run.noted)));
+    GR_TRY(gr_comm_agree(comm, gr_run_is_root(&run) ? open_directory(&run) : GR_OK));
+    GR_TRY(share_directory(&run));
     if (options->resume) GR_TRY(read_checkpoint(&run));
-    GR_TRY(gr_comm_agree(comm, run.root ? start_records(&run) : GR_OK));
+    GR_TRY(gr_comm_agree(comm, gr_run_is_root(&run) ? gr_records_start(&run) : GR_OK));
+    run.written = gr_federation_rounds_done(run.federation);
+    /* Not earlier: silos may take long to read their data. */
+    gr_comm_set_deadlines(comm, config->round.collective_deadline_s, config->round.heartbeat_s);
     GR_TRY(run_rounds(&run));
-    GR_TRY(gr_comm_agree(comm, run.root ? finish_records(&run) : GR_OK));
+    GR_TRY(finish(&run));
 out:
-    if (status != GR_OK && run.root && run.directory) note_early_end(&run, status);
+    if (status == GR_STOPPED && gr_comm_over(comm)) status = GR_OK;
+    /* Before the rounds began there is nothing that could be gone on with. */
+    if (status == GR_LOST)
+        status = gr_fail(GR_STOPPED, "ranks were lost before the first round: start again");
+    if (status != GR_OK && run.directory) gr_records_end_early(&run, status);
     release(&run);
     return status;
 }

@@ -137,17 +137,19 @@ out:
     return status;
 }
 
-/* update = trained - global, in place of the trained parameters; false when not finite. */
-static bool subtract(float *update, const float *global, size_t n) {
-    const uint32_t exponent = 0x7f800000;
-    uint32_t bad = 0;
+/* update = trained - global, in place of the trained parameters; returns the largest magnitude, as
+ * bits: those of infinities and NaN are above those of all numbers. */
+static uint32_t subtract(float *update, const float *global, size_t n) {
+    const uint32_t magnitude = 0x7fffffff;
+    uint32_t largest = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t bits;
         update[i] -= global[i];
         memcpy(&bits, &update[i], sizeof bits);
-        bad |= (bits & exponent) == exponent;
+        bits &= magnitude;
+        largest = bits > largest ? bits : largest;
     }
-    return bad == 0;
+    return largest;
 }
 
 gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, uint32_t round,
@@ -163,7 +165,9 @@ gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, 
     memcpy(update, global, size * sizeof *update);
     while (steps_left > 0)
         GR_TRY(train_pass(trainer, silo, update, &steps_left, poll, context, out));
-    if (!subtract(update, global, size))
+    uint32_t largest = subtract(update, global, size);
+    memcpy(&out->largest, &largest, sizeof largest);
+    if (!isfinite(out->largest))
         status = gr_fail(GR_ERROR_DATA, "%s: the update is not finite after %llu rows",
                          silo->pseudonym, (unsigned long long)out->processed);
 out:

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A round written down: its line, its events, its checkpoint. All of it may be done again when
+ * ranks are lost meanwhile, by the same rank 0 or by the next.
+ */
+#include "federation/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+/* {"KEY":["silo-001","silo-004"]} of the silos flagged; *n of them. */
+static gr_status list_silos(const char *key, const uint8_t *flags, uint32_t n_silos, char **out,
+                            uint32_t *n) {
+    enum { EACH = 32 };
+    gr_status status = GR_OK;
+    char *text = NULL, name[24];
+    size_t used;
+    *n = 0;
+    for (uint32_t i = 0; i < n_silos; i++)
+        *n += flags[i] != 0;
+    GR_TRY(gr_allocate(*n + 2U, EACH, "a list of silos", &text));
+    used = (size_t)snprintf(text, EACH, "{\"%s\":[", key);
+    for (uint32_t i = 0, first = 1; i < n_silos; i++) {
+        if (!flags[i]) continue;
+        gr_silo_pseudonym(i, name);
+        used += (size_t)snprintf(text + used, EACH, "%s\"%s\"", first ? "" : ",", name);
+        first = 0;
+    }
+    snprintf(text + used, EACH, "]}");
+    *out = text;
+    text = NULL;
+out:
+    gr_free(text);
+    return status;
+}
+
+/* An event that names silos, when there are any; words: "were lost". */
+static gr_status note_silos(struct gr_run_state *run, const char *event, const char *key,
+                            const uint8_t *flags, uint32_t round, const char *words) {
+    gr_status status = GR_OK;
+    char *detail = NULL, *line = NULL;
+    uint32_t n;
+    GR_TRY(list_silos(key, flags, run->config->data.silos, &detail, &n));
+    if (n == 0) goto out;
+    if (words)
+        GR_TRY(gr_text_format(&line, "round %u: %u silo%s %s", round, n, n == 1 ? "" : "s", words));
+    GR_TRY(gr_records_note(run, event, round, detail, line));
+out:
+    gr_free(line);
+    gr_free(detail);
+    return status;
+}
+
+/* Silos that sit out, a list for each reason. */
+static gr_status note_sitting(struct gr_run_state *run, const struct gr_participation *p,
+                              uint32_t round, uint8_t *flags) {
+    static const struct {
+        enum gr_sit_out reason;
+        const char *event, *words;
+    } reasons[] = {
+        {GR_SIT_NOT_FINITE, "sat out: update not finite", "out: the update is not finite"},
+        {GR_SIT_DATA, "sat out: data cannot be read", NULL},
+    };
+    gr_status status = GR_OK;
+    for (size_t r = 0; r < sizeof reasons / sizeof *reasons; r++) {
+        for (uint32_t i = 0; i < run->config->data.silos; i++)
+            flags[i] = p->sat_out[i] == reasons[r].reason;
+        GR_TRY(note_silos(run, reasons[r].event, "silos", flags, round, reasons[r].words));
+    }
+out:
+    return status;
+}
+
+/* What became of ranks: once for each silo, though the round may be written down again. */
+static gr_status note_changes(struct gr_run_state *run, uint32_t round) {
+    gr_status status = GR_OK;
+    struct gr_participation p;
+    uint8_t *fresh = NULL;
+    const uint32_t n = run->config->data.silos;
+    gr_federation_participation(run->federation, &p);
+    const struct {
+        const uint8_t *flags;
+        const char *event;
+    } kinds[] = {{p.lost, "lost"}, {p.late, "late"}, {p.returned, "returned"}};
+    GR_TRY(gr_allocate(n, 1, "a list of silos", &fresh));
+    for (unsigned k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        for (uint32_t i = 0; i < n; i++) {
+            fresh[i] = kinds[k].flags[i] && !(run->noted[i] & 1U << k);
+            if (fresh[i]) run->noted[i] |= (uint8_t)(1U << k);
+        }
+        GR_TRY(note_silos(run, kinds[k].event, "silos", fresh, round, kinds[k].event));
+    }
+out:
+    gr_free(fresh);
+    return status;
+}
+
+static gr_status note_participation(struct gr_run_state *run, uint32_t round) {
+    gr_status status = GR_OK;
+    struct gr_participation p;
+    uint8_t *absent = NULL;
+    const uint32_t n = run->config->data.silos;
+    gr_federation_participation(run->federation, &p);
+    GR_TRY(gr_allocate(n, 1, "a list of silos", &absent));
+    GR_TRY(note_sitting(run, &p, round, absent));
+    for (uint32_t i = 0; i < n; i++)
+        absent[i] = p.selected[i] && !p.member[i];
+    GR_TRY(note_silos(run, "partial", "absent", absent, round, NULL));
+out:
+    gr_free(absent);
+    return status;
+}
+
+/* ---- alerts --------------------------------------------------------------------------------- */
+
+static gr_status watch_participation(struct gr_run_state *run, const struct gr_metrics *metrics) {
+    const struct gr_alerts_config *alerts = &run->config->alerts;
+    char *words = NULL;
+    gr_status status = GR_OK;
+    bool thin = metrics->participants < alerts->participation * metrics->selected;
+    run->thin_rounds = thin ? run->thin_rounds + 1 : 0;
+    if (run->thin_rounds != alerts->rounds) return GR_OK;
+    GR_TRY(gr_text_format(&words, "alert: %u rounds running with %u of %u silos or about as few",
+                          alerts->rounds, metrics->participants, metrics->selected));
+    GR_TRY(
+        gr_records_note(run, "alert", metrics->round, "{\"what\":\"low participation\"}", words));
+out:
+    gr_free(words);
+    return status;
+}
+
+/* Once for each time that the disk begins to refuse. */
+static gr_status watch_disk(struct gr_run_state *run, uint32_t round, bool checkpoint_failed) {
+    bool refused = checkpoint_failed || gr_metrics_behind(run->metrics) > 0;
+    gr_status status = GR_OK;
+    if (refused && !run->refused)
+        status =
+            gr_records_note(run, "alert", round, "{\"what\":\"the disk refuses to be written\"}",
+                            "alert: the disk refuses to be written; the training goes on");
+    run->refused = refused;
+    return status;
+}
+
+/* ---- checkpoints ---------------------------------------------------------------------------- */
+
+static bool checkpoint_due(const struct gr_run_state *run, uint32_t round) {
+    uint32_t every = run->config->checkpoint.every;
+    return run->federation->roster.stop_requested || round == run->config->run.rounds ||
+           (every > 0 && round % every == 0);
+}
+
+/* Rehearsal: a byte in the middle of the newest checkpoint is flipped. */
+static void damage_checkpoint(const struct gr_run_state *run, uint32_t round) {
+    char *path = NULL;
+    unsigned char byte;
+    if (gr_text_format(&path, "%s/round-%06u.h5", run->checkpoints, round) != GR_OK) return;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    off_t middle = fd < 0 ? 0 : lseek(fd, 0, SEEK_END) / 2;
+    if (fd >= 0 && pread(fd, &byte, 1, middle) == 1) {
+        byte ^= 1;
+        ssize_t unused = pwrite(fd, &byte, 1, middle);
+        (void)unused;
+    }
+    if (fd >= 0) close(fd);
+    gr_free(path);
+}
+
+gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
+    struct gr_state state;
+    const uint32_t round = gr_federation_rounds_done(run->federation);
+    gr_rehearse(run->federation, round, GR_POINT_CHECKPOINT);
+    gr_federation_state(run->federation, &state);
+    memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
+    gr_status status = gr_checkpoint_write(run->comm, run->checkpoints, &state,
+                                           run->config->checkpoint.keep, gr_comm_epoch(run->comm));
+    *written = status == GR_OK;
+    if (status == GR_OK) {
+        run->checkpointed = round;
+        if (gr_rehearse_corruption(run->federation, round)) damage_checkpoint(run, round);
+    }
+    return status == GR_ERROR_WRITE ? GR_OK : status;
+}
+
+/* ---- the round ------------------------------------------------------------------------------ */
+
+/* Rank 0: the line and the events; done again only by a rank that takes over. */
+static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *metrics,
+                             bool checkpoint) {
+    gr_status status = GR_OK;
+    const bool again = run->written == metrics->round;
+    if (!again) memset(run->noted, 0, run->config->data.silos);
+    GR_TRY(note_changes(run, metrics->round));
+    if (again) {
+        GR_TRY(gr_metrics_amend(run->metrics, metrics));
+    } else {
+        GR_TRY(note_participation(run, metrics->round));
+        GR_TRY(gr_metrics_append(run->metrics, metrics));
+        GR_TRY(watch_participation(run, metrics));
+    }
+    run->written = metrics->round;
+    if (checkpoint && gr_metrics_behind(run->metrics) == 0) GR_TRY(gr_metrics_sync(run->metrics));
+out:
+    return status;
+}
+
+/* Rank 0: what only the checkpoint has shown. */
+static gr_status write_cost(struct gr_run_state *run, const struct gr_metrics *metrics,
+                            bool written) {
+    gr_status status = GR_OK;
+    GR_TRY(gr_metrics_amend(run->metrics, metrics));
+    if (written) GR_TRY(gr_records_note(run, "checkpoint", metrics->round, NULL, NULL));
+    GR_TRY(watch_disk(run, metrics->round, !written));
+out:
+    return status;
+}
+
+/*
+ * The line first, then the checkpoint, so that no run resumed from it lacks the line; what the
+ * checkpoint cost is then written into it.
+ */
+gr_status gr_record_round(void *context, struct gr_metrics *metrics) {
+    struct gr_run_state *run = context;
+    const bool checkpoint = checkpoint_due(run, metrics->round);
+    bool written = false;
+    gr_status status = gr_records_hold(run, metrics->round - 1);
+    if (status == GR_OK && gr_run_is_root(run)) status = write_round(run, metrics, checkpoint);
+    if (status == GR_LOST) return status;
+    GR_TRY(gr_comm_agree(run->comm, status));
+    if (checkpoint) {
+        double started = gr_clock_seconds();
+        GR_TRY(gr_record_checkpoint(run, &written));
+        metrics->seconds.checkpoint = gr_clock_seconds() - started;
+        metrics->seconds.total += metrics->seconds.checkpoint;
+        if (gr_run_is_root(run)) status = write_cost(run, metrics, written);
+        GR_TRY(gr_comm_agree(run->comm, status));
+    } else if (gr_run_is_root(run)) {
+        GR_TRY(watch_disk(run, metrics->round, false));
+    }
+    if (run->progress) gr_progress_round(run->progress, metrics);
+out:
+    return status;
+}

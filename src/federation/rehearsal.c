@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fault rehearsal: what a config asks for strikes here, at named points of a round. Signals that
+ * are to come later, or to be taken back, are sent by a process of their own, so that they hit
+ * whatever the rank is doing then.
+ */
+#include "federation/federation.h"
+
+#include <math.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static void sleep_for(double seconds) {
+    struct timespec left = {.tv_sec = (time_t)seconds,
+                            .tv_nsec = (long)((seconds - floor(seconds)) * 1e9)};
+    while (nanosleep(&left, &left) != 0)
+        ;
+}
+
+/* Sends `number` (0: nothing) to this process after a while, and SIGCONT after a further one. */
+static void signal_later(int number, double after_s, double continued_s) {
+    pid_t target = getpid(), child = fork();
+    if (child > 0) {
+        waitpid(child, NULL, 0);
+        return;
+    }
+    if (child < 0) return;
+    if (fork() != 0) _exit(0); /* so that nobody has to wait for the one that sleeps */
+    sleep_for(after_s);
+    kill(target, number);
+    if (continued_s > 0) {
+        sleep_for(continued_s);
+        kill(target, SIGCONT);
+    }
+    _exit(0);
+}
+
+static void strike(const struct gr_fault_config *fault) {
+    switch (fault->kind) {
+    case GR_FAULT_KILL:
+        if (fault->after_s > 0)
+            signal_later(SIGKILL, fault->after_s, 0);
+        else
+            kill(getpid(), SIGKILL);
+        break;
+    case GR_FAULT_STOP:
+        if (fault->after_s > 0 || fault->seconds > 0)
+            signal_later(fault->after_s > 0 ? SIGSTOP : 0, fault->after_s, fault->seconds);
+        if (fault->after_s <= 0) raise(SIGSTOP);
+        break;
+    case GR_FAULT_DELAY:
+        sleep_for(fault->seconds);
+        break;
+    default: /* those of updates and checkpoints have their own places */
+        break;
+    }
+}
+
+static bool is_here(const struct gr_federation *f, uint32_t silo) {
+    for (size_t i = 0; i < f->data->n_local; i++)
+        if (f->data->local[i].id == silo) return true;
+    return false;
+}
+
+/* The next fault that is due and has not struck; NULL: none. */
+static const struct gr_fault_config *next_fault(struct gr_federation *f, uint32_t round,
+                                                enum gr_fault_point point) {
+    for (unsigned i = 0; i < f->config->faults_count; i++) {
+        const struct gr_fault_config *fault = &f->config->faults[i];
+        if (f->struck[i] || fault->round != round || fault->point != point ||
+            !is_here(f, fault->silo) || fault->kind > GR_FAULT_DELAY)
+            continue;
+        f->struck[i] = 1;
+        return fault;
+    }
+    return NULL;
+}
+
+void gr_rehearse(struct gr_federation *f, uint32_t round, enum gr_fault_point point) {
+    const struct gr_fault_config *fault;
+    if (!f->config->run.rehearsal) return;
+    while ((fault = next_fault(f, round, point)))
+        strike(fault);
+}
+
+void gr_rehearse_update(struct gr_federation *f, uint32_t round, uint32_t silo, float *update,
+                        size_t n, float *largest) {
+    for (unsigned i = 0; i < f->config->faults_count && f->config->run.rehearsal; i++) {
+        const struct gr_fault_config *fault = &f->config->faults[i];
+        if (fault->round != round || fault->silo != silo) continue;
+        if (fault->kind == GR_FAULT_NAN) update[0] = *largest = NAN;
+        if (fault->kind != GR_FAULT_EXPLODE) continue;
+        for (size_t k = 0; k < n; k++)
+            update[k] = 1e38F;
+        *largest = 1e38F;
+    }
+}
+
+bool gr_rehearse_corruption(struct gr_federation *f, uint32_t round) {
+    for (unsigned i = 0; i < f->config->faults_count && f->config->run.rehearsal; i++) {
+        const struct gr_fault_config *fault = &f->config->faults[i];
+        if (fault->kind == GR_FAULT_CORRUPT && fault->round == round && is_here(f, fault->silo))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A whole run, for the files that drive it (run.c), keep its records (records.c) and write down a
+ * round (record.c). The run directory is rank 0's; when rank 0 is lost, the next one takes it over.
+ */
+#ifndef GRANARY_FEDERATION_RUN_H
+#define GRANARY_FEDERATION_RUN_H
+
+#include "federation/federation.h"
+
+struct gr_run_state {
+    struct gr_comm *comm;
+    const struct gr_config *config;
+    const struct gr_run_options *options;
+    struct gr_federation *federation;
+    unsigned char config_digest[GR_DIGEST_BYTES];
+    unsigned char origin[GR_DIGEST_BYTES]; /* of config and data: what a checkpoint belongs to */
+    /* Known to all ranks, for any of them may become rank 0. */
+    char *path, *checkpoints;
+    char *config_text;
+    uint64_t start; /* tells the claims of this start of the program from earlier ones */
+    uint32_t resumed_from;
+    uint32_t checkpointed; /* round of the newest checkpoint, 0: none */
+    char started_utc[32];
+    bool passed_over; /* a damaged checkpoint, when resuming */
+    /* Rank 0's. */
+    struct gr_run_directory *directory;
+    struct gr_metrics_file *metrics;
+    struct gr_events_file *events;
+    struct gr_progress *progress;
+    uint32_t written;     /* round whose line and events this process has written */
+    uint8_t *noted;       /* bits of what its events have told of each silo; n_silos */
+    uint32_t thin_rounds; /* rounds running with few participants */
+    bool refused;         /* the disk refused something, and an alert has been given */
+};
+
+/* ---- records.c: rank 0 only ------------------------------------------------------------------ */
+
+static inline bool gr_run_is_root(const struct gr_run_state *run) {
+    return gr_comm_rank(run->comm) == 0;
+}
+
+/* The files that tell what runs, before it runs. */
+gr_status gr_records_start(struct gr_run_state *run) GR_CHECKED;
+/*
+ * To be called by every rank before records are written: a rank that has become rank 0 takes the
+ * directory over, with lines up to `rounds` in metrics.jsonl; one that is no longer lets it go.
+ * GR_LOST: a later epoch has been claimed; this rank must not write.
+ */
+gr_status gr_records_hold(struct gr_run_state *run, uint32_t rounds) GR_CHECKED;
+/* Model, manifest and report of a run that has come to its end. */
+gr_status gr_records_finish(struct gr_run_state *run) GR_CHECKED;
+/*
+ * The records of a run that ended early. What fails here does not replace the reason why it ended;
+ * the records of the rounds done are on disk already.
+ */
+void gr_records_end_early(struct gr_run_state *run, gr_status reason);
+void gr_records_close(struct gr_run_state *run);
+
+/* An event, and the same in words among the progress; a full disk is no failure. */
+gr_status gr_records_note(struct gr_run_state *run, const char *event, uint32_t round,
+                          const char *detail, const char *words) GR_CHECKED;
+
+/* ---- record.c -------------------------------------------------------------------------------- */
+
+/* A gr_record_function; context: the gr_run_state. */
+gr_status gr_record_round(void *context, struct gr_metrics *metrics) GR_CHECKED;
+/* Collective. *written false: the disk refused it, and the run goes on. */
+gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) GR_CHECKED;
+
+#endif
