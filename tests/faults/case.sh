@@ -66,6 +66,8 @@ case_run() {
     train "$RANKS" "$CASE/case.yaml" $DEADLINES --set run.rehearsal=true $overrides --run "$CASE/run"
     begin "${command[@]}"
     await "$LIMIT"
+    # mpirun --enable-recovery ends with 0 however its ranks end.
+    [ "$END" = finished ] || CODE_COUNTS=
     assert_ended "$END"
     if [ "$ENDING" = stopped ] && [ "$END" = stopped ]; then
         # Resumable: goes on from its checkpoint with everybody, to the end.

@@ -32,7 +32,7 @@ while read -r out; do
     done=$((done + 1))
     if [ "$(tail -n 1 "$out")" = "1 passed, 0 failed" ]; then passed=$((passed + 1)); else
         failed=$((failed + 1))
-        cat "$out"
+        grep -v "^[01] passed, [01] failed$" "$out" # only the sum counts
     fi
     read -r ending given < <(sed -n 's/^ending \([a-z]*\), given up by mistake \([0-9]*\)$/\1 \2/p' "$out")
     case ${ending:-} in
