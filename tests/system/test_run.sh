@@ -73,6 +73,16 @@ check "the chain of events is whole" exits 0 "$GRANARY" inspect killed
 check "nothing left" none_left
 check "no status file left" equal "$(ls -A | grep -c status)" 0
 
+start frozen --backoff 0.1
+check "runs" wait_round frozen 600
+launcher=$(pgrep -P $job)
+kill -STOP $(ours granary | grep -vx $job)
+kill -KILL "$launcher"
+wait $job; code=$?
+check "launcher killed, its ranks suspended: exit code 0" equal $code 0
+check "same digest" equal "$(digest frozen)" "$want"
+check "nothing left" none_left
+
 # ---- signals ------------------------------------------------------------------------------------
 for signal in TERM INT USR1 HUP; do
     start stop-$signal
@@ -103,7 +113,7 @@ check "nothing left" none_left
 check "resumed" exits 0 "$GRANARY" run -n 2 small.yaml --quiet --run insist --resume
 check "same digest" equal "$(digest insist)" "$want"
 
-start orphaned
+start orphaned --set run.rounds=800000
 check "runs" wait_round orphaned 200
 kill -KILL $job; wait $job 2>/dev/null
 check "granary run killed: nothing left" none_left
