@@ -129,6 +129,8 @@ static void run_small(struct gr_comm *comm) {
     int64_t values[10] = {0};
     double seconds[4][SMALL_REPETITIONS];
     open_bench(&bench, SMALL);
+    gr_control_expect(comm, (uint32_t)gr_comm_size(comm));
+    CHECK(gr_comm_agree(comm, GR_OK));
     CHECK(gr_roster_create((uint32_t)gr_comm_size(comm), &roster));
     for (int i = 0; i < SMALL_REPETITIONS; i++) {
         double t0 = gr_clock_seconds();

@@ -15,7 +15,8 @@
 struct gr_invocation {
     int argc; /* argv[0] is the subcommand's name */
     char **argv;
-    MPI_Comm world; /* MPI_COMM_NULL for subcommands that need no MPI */
+    MPI_Comm world;  /* MPI_COMM_NULL for subcommands that need no MPI */
+    bool speaks;     /* this rank prints what went wrong, and notes the status */
     bool ranks_lost; /* some rank died or was given up */
 };
 

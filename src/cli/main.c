@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/launch.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,8 @@ static gr_status check_output(void) {
 static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
                               struct gr_invocation *invocation) {
     int provided, rank = 0;
+    /* A command that can stop in order catches it later; until then it must not be a death. */
+    signal(SIGUSR1, SIG_IGN);
     gr_guard_start(GR_COMM_START_S, "MPI does not start on all ranks");
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
         fprintf(stderr, "granary: MPI did not start\n");
@@ -144,12 +147,13 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
     gr_guard_stop();
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     invocation->world = MPI_COMM_WORLD;
+    invocation->speaks = rank == 0;
     gr_status status = provided < MPI_THREAD_FUNNELED
                            ? gr_fail(GR_ERROR_INTERNAL, "MPI gives less than MPI_THREAD_FUNNELED")
                            : run(invocation);
     if (status == GR_OK) status = check_output();
-    if (status != GR_OK && rank == 0) fprintf(stderr, "granary: %s\n", gr_message());
-    if (rank == 0) gr_note_status(status);
+    if (status != GR_OK && invocation->speaks) fprintf(stderr, "granary: %s\n", gr_message());
+    if (invocation->speaks) gr_note_status(status);
     /*
      * After an internal error the others may be anywhere, and find that this rank has gone. After a
      * loss MPI_Finalize might wait for those that are no more.

@@ -102,7 +102,10 @@ gr_status gr_command_train(struct gr_invocation *invocation) {
                                      .stop = &stop_signal};
     status = gr_run(comm, config, &options);
 out:
-    invocation->ranks_lost = comm && gr_comm_losses(comm);
+    if (comm) {
+        invocation->speaks = gr_comm_rank(comm) == 0 && !gr_comm_over(comm);
+        invocation->ranks_lost = gr_comm_losses(comm);
+    }
     gr_comm_free(comm);
     gr_config_free(config);
     gr_free(given);

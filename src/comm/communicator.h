@@ -77,7 +77,7 @@ struct gr_peer {
     bool given_up;   /* by this rank, for giving no sign; until it gives one */
     double silent_s; /* waited for a sign of it, not counting time in which we were suspended */
     double pinged_s; /* silent_s when it was last asked for one */
-    struct gr_letter *report; /* the latest, owned; NULL: none */
+    struct gr_letter *report, *answer; /* the latest, owned; NULL: none */
 };
 
 /* Looks who has died, at most once in a millisecond. */

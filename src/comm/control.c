@@ -171,8 +171,7 @@ static gr_status prepare(struct gr_comm *comm, const struct gr_roster *roster, g
         return gr_fail(GR_ERROR_INTERNAL, "a roster of %u silos, %zu were expected",
                        roster->n_silos, comm->ids_max);
     if (!situation->ids)
-        GR_TRY(gr_allocate(2 * comm->ids_max, sizeof *situation->ids, "a report",
-                           &situation->ids));
+        GR_TRY(gr_allocate(2 * comm->ids_max, sizeof *situation->ids, "a report", &situation->ids));
     if (!situation->text) GR_TRY(gr_allocate_zero(GR_MESSAGE_MAX, 1, "a report", &situation->text));
     situation->status = mine;
     if (mine != GR_OK) memcpy(situation->text, gr_message(), strlen(gr_message()) + 1);

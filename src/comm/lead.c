@@ -115,10 +115,9 @@ static gr_status add_own(struct draft *draft) {
     return add_report(draft, &head, s->ids, s->ids ? s->ids + s->n_ids : NULL, s->text);
 }
 
-static gr_status add_slot(struct draft *draft, int slot) {
-    const struct gr_letter *report = draft->comm->peers[slot].report;
+static gr_status add_slot(struct draft *draft, int slot, const struct gr_letter *said) {
     if (slot == draft->comm->slot) return add_own(draft);
-    return add_report(draft, &report->head, report->ids, report->sat, report->text);
+    return add_report(draft, &said->head, said->ids, said->sat, said->text);
 }
 
 /* Sends the verdict to `to` (n slots) and leaves it for this rank to take. */
@@ -126,6 +125,8 @@ static gr_status pronounce(struct draft *draft, const uint32_t *to, size_t n) {
     gr_status status = GR_OK;
     struct gr_comm *comm = draft->comm;
     struct gr_letter *letter = NULL;
+    /* Of a round that has failed there is no roster. */
+    if (draft->head.status != GR_OK) draft->head.n_ids = draft->head.n_sat = 0;
     GR_TRY(gr_letter_create(&draft->head, &letter));
     uint32_t *at = letter->content;
     const struct gr_letter_head *head = &draft->head;
@@ -171,7 +172,7 @@ static gr_status close_roster(struct gr_meeting *m) {
     draft.head.round = comm->situation.round;
     draft.head.flags = GR_FLAG_CLOSED;
     for (int i = 0; i < comm->size; i++)
-        GR_TRY(add_slot(&draft, comm->slot_of[i]));
+        GR_TRY(add_slot(&draft, comm->slot_of[i], comm->peers[comm->slot_of[i]].report));
     for (int i = 0; i < comm->size; i++)
         draft.slots[i] = (uint32_t)comm->slot_of[i];
     GR_TRY(pronounce(&draft, draft.slots, (size_t)comm->size));
@@ -185,14 +186,13 @@ out:
 /* ---- a new membership ----------------------------------------------------------------------- */
 
 static bool has_answered(const struct gr_comm *comm, int slot) {
-    const struct gr_letter *report = comm->peers[slot].report;
-    return report && report->head.kind == GR_LETTER_ANSWER &&
-           report->head.meeting == comm->meetings;
+    const struct gr_letter *answer = comm->peers[slot].answer;
+    return answer && answer->head.meeting == comm->meetings;
 }
 
 static bool needs_state(const struct gr_comm *comm, int slot) {
     if (slot == comm->slot) return comm->situation.need_state;
-    return (comm->peers[slot].report->head.flags & GR_FLAG_NEED_STATE) != 0;
+    return (comm->peers[slot].answer->head.flags & GR_FLAG_NEED_STATE) != 0;
 }
 
 /* Whether another has come before us: then its verdict, or its summons, is to be followed. */
@@ -265,7 +265,7 @@ static void choose_members(struct draft *draft, const uint8_t *invited, int own_
                         (invited[slot] && !comm->peers[slot].dead && has_answered(comm, slot));
             if (!here || needs_state(comm, slot) != (lacking == 1)) continue;
             add_member(draft, slot,
-                       slot == comm->slot ? own_fd : comm->peers[slot].report->head.fd);
+                       slot == comm->slot ? own_fd : comm->peers[slot].answer->head.fd);
             if (i >= comm->size) add_change(draft, slot, GR_CHANGE_RETURNED);
             if (lacking) draft->head.flags |= GR_FLAG_NEED_STATE;
         }
@@ -289,7 +289,7 @@ static struct position position_of(const struct gr_comm *comm, int slot) {
         const struct gr_situation *s = &comm->situation;
         return (struct position){s->round, (uint32_t)s->phase, s->ready, s->need_state};
     }
-    const struct gr_letter_head *head = &comm->peers[slot].report->head;
+    const struct gr_letter_head *head = &comm->peers[slot].answer->head;
     return (struct position){head->round, head->phase, (head->flags & GR_FLAG_READY) != 0,
                              (head->flags & GR_FLAG_NEED_STATE) != 0};
 }
@@ -323,7 +323,7 @@ static gr_status find_position(struct draft *draft) {
     for (uint32_t i = 0; i < draft->head.n_slots; i++) {
         struct position p = position_of(comm, (int)draft->slots[i]);
         if (!p.lacking && p.ready && p.round == front.round)
-            GR_TRY(add_slot(draft, (int)draft->slots[i]));
+            GR_TRY(add_slot(draft, (int)draft->slots[i], comm->peers[draft->slots[i]].answer));
     }
 out:
     return status;
@@ -358,7 +358,7 @@ static gr_status regroup(struct gr_meeting *m, const uint8_t *invited) {
     for (uint32_t i = 0; i < draft.head.n_slots; i++) {
         int slot = (int)draft.slots[i];
         if (slot == comm->slot) continue;
-        uint32_t epoch = comm->peers[slot].report->head.epoch;
+        uint32_t epoch = comm->peers[slot].answer->head.epoch;
         if (epoch >= draft.head.epoch && !needs_state(comm, slot)) draft.head.epoch = epoch + 1;
     }
     GR_TRY(find_position(&draft));

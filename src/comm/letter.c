@@ -123,7 +123,9 @@ static gr_status sort_report(struct gr_comm *comm, struct gr_letter *letter) {
         status = gr_letter_send_plain(
             comm, letter->peer,
             &(struct gr_letter_head){.kind = GR_LETTER_PONG, .epoch = comm->epoch});
-    keep(&comm->peers[letter->peer].report, letter);
+    /* Apart: a report may be sent while the summons is still on its way. */
+    struct gr_peer *peer = &comm->peers[letter->peer];
+    keep(kind == GR_LETTER_ANSWER ? &peer->answer : &peer->report, letter);
     return status;
 }
 
@@ -285,6 +287,7 @@ void gr_post_release(struct gr_comm *comm) {
     comm->post = (struct gr_post){0};
     for (int i = 0; comm->peers && i < comm->slots; i++) {
         gr_free(comm->peers[i].report);
-        comm->peers[i].report = NULL;
+        gr_free(comm->peers[i].answer);
+        comm->peers[i].report = comm->peers[i].answer = NULL;
     }
 }

@@ -63,7 +63,8 @@ gr_status gr_meeting_answer(struct gr_meeting *m) {
     GR_TRY(make_offer(comm, &offer));
     GR_TRY(
         gr_meeting_report(comm, summons->peer, GR_LETTER_ANSWER, summons->head.meeting, offer->fd));
-    /* Whoever summons is at work: it has as long as if it had just been told. */
+    /* Whoever summons is at work, and knows how we fare: it has as long as if just told. */
+    m->told = summons->peer;
     m->told_s = m->elapsed_s;
 out:
     gr_free(summons);
@@ -145,6 +146,8 @@ static gr_status enter(struct gr_comm *comm, const struct gr_letter *verdict, bo
         struct gr_peer *peer = &comm->peers[i];
         peer->given_up = false;
         peer->silent_s = peer->pinged_s = 0;
+        gr_free(peer->answer);
+        peer->answer = NULL;
         /* Reports to the old epoch; who wants to join has not been heard yet. */
         if (peer->report && (peer->report->head.kind != GR_LETTER_JOIN || comm->rank_of[i] >= 0)) {
             gr_free(peer->report);
@@ -166,7 +169,8 @@ static gr_status fill_roster(struct gr_comm *comm, const struct gr_letter *verdi
         if (verdict->ids[i] >= roster->n_silos)
             return gr_fail(GR_ERROR_INTERNAL, "a verdict names silo %u of %u", verdict->ids[i],
                            roster->n_silos);
-        roster->member[verdict->ids[i]] = 1;
+        if (roster->member[verdict->ids[i]]++)
+            return gr_fail(GR_ERROR_INTERNAL, "silo %u, which two ranks report", verdict->ids[i]);
     }
     for (uint32_t i = 0; i < head->n_sat; i++)
         if (verdict->sat[i] >> 3 < roster->n_silos)

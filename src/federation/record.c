@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+static const double slow_disk = 10e6; /* bytes in a second */
+
 /* ---- events --------------------------------------------------------------------------------- */
 
 /* {"KEY":["silo-001","silo-004"]} of the silos flagged; *n of them. */
@@ -169,14 +171,24 @@ static void damage_checkpoint(const struct gr_run_state *run, uint32_t round) {
     gr_free(path);
 }
 
+static double state_bytes(const struct gr_state *state) {
+    return (double)((1 + state->n_server) * state->layout->size * sizeof(float));
+}
+
 gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     struct gr_state state;
     const uint32_t round = gr_federation_rounds_done(run->federation);
     gr_rehearse(run->federation, round, GR_POINT_CHECKPOINT);
     gr_federation_state(run->federation, &state);
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
+    /* Disks are slower than ranks: what a slow one takes is added to the deadline. */
+    const struct gr_round_config *limits = &run->config->round;
+    gr_comm_set_deadlines(run->comm,
+                          limits->collective_deadline_s + state_bytes(&state) / slow_disk,
+                          limits->heartbeat_s);
     gr_status status = gr_checkpoint_write(run->comm, run->checkpoints, &state,
                                            run->config->checkpoint.keep, gr_comm_epoch(run->comm));
+    gr_comm_set_deadlines(run->comm, limits->collective_deadline_s, limits->heartbeat_s);
     *written = status == GR_OK;
     if (status == GR_OK) {
         run->checkpointed = round;

@@ -129,9 +129,14 @@ static gr_status settle(struct gr_federation *f) {
 }
 
 gr_status gr_federation_recover(struct gr_federation *f) {
+    enum {
+        RECOVERIES_MAX = 1000
+    }; /* in one round: more is no loss of ranks, but a fault of ours */
     gr_status status;
     do {
-        f->recoveries++;
+        if (++f->recoveries > RECOVERIES_MAX)
+            return gr_fail(GR_ERROR_INTERNAL, "round %u does not come to an end: %s",
+                           f->roster.round, gr_message());
         status = gr_control_recover(f->comm, &f->roster);
         if (status == GR_OK) status = settle(f);
     } while (status == GR_LOST);
@@ -182,7 +187,8 @@ static void commit(struct gr_federation *f) {
     gr_control_at(f->comm, f->rounds_done, GR_PHASE_COMMITTED);
     f->aggregated_s = gr_clock_seconds();
     /* Before the evaluation, which may use the trainer's workspace through the model. */
-    f->update_norm = gr_comm_rank(f->comm) == 0 ? norm_of(mean, f->layout->size) : (double)NAN;
+    /* Rank 0 tells it, or the one that takes over. */
+    f->update_norm = gr_comm_rank(f->comm) < 2 ? norm_of(mean, f->layout->size) : (double)NAN;
 }
 
 /* Collective. The sum of a closed round, and the step. */

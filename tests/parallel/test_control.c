@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control plane: roll call and closing of rounds, with ranks that fail, are late or ask to
- * stop.
+ * The control plane: closing of rounds, with ranks that fail, are late or ask to stop; changes of
+ * the membership. Ranks that die are in tests/faults.
  *
  * ranks: 1 2 3 4 8
  */
@@ -16,53 +16,6 @@ static bool same_message(void) {
     memcpy(first, gr_message(), strlen(gr_message()) + 1);
     MPI_Bcast(first, sizeof first, MPI_BYTE, 0, MPI_COMM_WORLD);
     return strcmp(first, gr_message()) == 0;
-}
-
-static size_t my_silos(const struct gr_comm *comm, uint32_t n_silos, uint32_t *silos) {
-    size_t n = 0;
-    for (uint32_t i = 0; i < n_silos; i++)
-        if ((int)(i % (uint32_t)gr_comm_size(comm)) == gr_comm_rank(comm)) silos[n++] = i;
-    return n;
-}
-
-static int roll_call(struct gr_comm *comm) {
-    int bad = 0;
-    uint32_t silos[SILOS];
-    int32_t host_of[SILOS];
-    size_t n = my_silos(comm, SILOS, silos);
-    EXPECT(gr_control_roll_call(comm, silos, n, SILOS, host_of, 20) == GR_OK);
-    for (int i = 0; i < SILOS; i++)
-        EXPECT_EQUAL(host_of[i], i % gr_comm_size(comm));
-    return bad;
-}
-
-static int roll_call_refusals(struct gr_comm *comm) {
-    int bad = 0, last = gr_comm_size(comm) - 1;
-    bool i_am_last = gr_comm_rank(comm) == last;
-    uint32_t silos[SILOS + 1];
-    int32_t host_of[SILOS];
-    size_t n = my_silos(comm, SILOS, silos);
-    /* One that nobody has. */
-    EXPECT_EQUAL(gr_control_roll_call(comm, silos, i_am_last ? n - 1 : n, SILOS, host_of, 20),
-                 GR_ERROR_INTERNAL);
-    EXPECT(strstr(gr_message(), "no rank announces silo") && same_message());
-    /* One that is not. */
-    uint32_t kept = silos[0];
-    if (i_am_last) silos[0] = SILOS;
-    EXPECT_EQUAL(gr_control_roll_call(comm, silos, n, SILOS, host_of, 20), GR_ERROR_INTERNAL);
-    EXPECT(strstr(gr_message(), "announces silo 13, expected 0 to 12") && same_message());
-    silos[0] = kept;
-    /* One announced twice. */
-    silos[n] = 0;
-    EXPECT_EQUAL(gr_control_roll_call(comm, silos, i_am_last ? n + 1 : n, SILOS, host_of, 20),
-                 GR_ERROR_INTERNAL);
-    EXPECT(same_message());
-    /* More than there are. */
-    EXPECT_EQUAL(gr_control_roll_call(comm, silos, i_am_last ? SILOS + 1 : n, SILOS, host_of, 20),
-                 GR_ERROR_INTERNAL);
-    EXPECT(same_message());
-    EXPECT(gr_control_roll_call(comm, silos, n, SILOS, host_of, 20) == GR_OK);
-    return bad;
 }
 
 /* Flags this rank's silos, all but one in turn. */
@@ -88,6 +41,8 @@ static int rounds_close(struct gr_comm *comm) {
     for (uint32_t n_silos = SILOS; n_silos <= 3000; n_silos += 2987) {
         struct gr_roster roster;
         EXPECT(gr_roster_create(n_silos, &roster) == GR_OK);
+        gr_control_expect(comm, n_silos);
+        EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK);
         for (uint32_t round = 1; round <= 200; round++) {
             finish_silos(comm, &roster, round);
             EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
@@ -148,54 +103,139 @@ static int silo_on_two_ranks(struct gr_comm *comm) {
     finish_silos(comm, &roster, 3);
     roster.member[5] = 1;
     EXPECT_EQUAL(gr_control_close_round(comm, &roster, GR_OK, 20), GR_ERROR_INTERNAL);
-    EXPECT(strstr(gr_message(), "silo 5, which another rank has") && same_message());
+    EXPECT(strstr(gr_message(), "silo 5, which two ranks report") && same_message());
     gr_roster_release(&roster);
     return bad;
 }
 
-static int another_round(struct gr_comm *comm) {
-    int bad = 0, last = gr_comm_size(comm) - 1;
+/* All meet without anybody being lost: an epoch begins, and everything works in it. */
+static int all_regroup(struct gr_comm *comm) {
+    int bad = 0, size = gr_comm_size(comm), slot = gr_comm_slot(comm);
     struct gr_roster roster;
-    if (last == 0) return 0;
     EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
-    finish_silos(comm, &roster, gr_comm_rank(comm) == last ? 4 : 3);
-    EXPECT_EQUAL(gr_control_close_round(comm, &roster, GR_OK, 20), GR_ERROR_INTERNAL);
-    EXPECT(strstr(gr_message(), "reports for round 4") && same_message());
-    MPI_Barrier(MPI_COMM_WORLD);
-    finish_silos(comm, &roster, 5);
-    EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
-    bad += expect_members(&roster, 5);
+    for (uint32_t round = 1; round <= 20; round++) {
+        uint32_t epoch = gr_comm_epoch(comm);
+        int64_t sum = slot + 1;
+        finish_silos(comm, &roster, round);
+        EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
+        EXPECT_EQUAL(roster.phase, GR_PHASE_CLOSED);
+        EXPECT(gr_control_recover(comm, &roster) == GR_OK);
+        EXPECT(gr_comm_epoch(comm) > epoch && gr_comm_size(comm) == size);
+        EXPECT_EQUAL(roster.phase, GR_PHASE_CLOSED);
+        EXPECT(!roster.need_state && !roster.send_state);
+        bad += expect_members(&roster, round);
+        EXPECT(gr_comm_sum_int64(comm, &sum, 1) == GR_OK);
+        EXPECT_EQUAL(sum, size * (size + 1) / 2);
+        gr_control_at(comm, round, GR_PHASE_COMMITTED);
+        EXPECT(gr_control_recover(comm, &roster) == GR_OK);
+        EXPECT_EQUAL(roster.phase, GR_PHASE_COMMITTED);
+        EXPECT_EQUAL(roster.round, round);
+    }
     gr_roster_release(&roster);
     return bad;
 }
 
-/* A rank past the deadline: the round is void for all, and the next goes well. */
-static int late_rank(struct gr_comm *comm) {
-    int bad = 0, last = gr_comm_size(comm) - 1;
+/* The foremost has gone on to the next round: so do all, and nobody closes anything again. */
+static int foremost_leads_on(struct gr_comm *comm) {
+    int bad = 0;
     struct gr_roster roster;
-    char expected[96];
-    if (last == 0) return 0;
-    snprintf(expected, sizeof expected, "round 3: 1 of %d ranks did not report", last + 1);
-    for (uint32_t many = 0; many < 2; many++) {
-        /* With many silos the late rank's report is more than a message of the eager kind. */
-        EXPECT(gr_roster_create(many ? 20000 : SILOS, &roster) == GR_OK);
-        finish_silos(comm, &roster, 3);
-        MPI_Barrier(MPI_COMM_WORLD);
-        if (gr_comm_rank(comm) == last) usleep(600000);
-        EXPECT_EQUAL(gr_control_close_round(comm, &roster, GR_OK, 0.3), GR_STOPPED);
-        EXPECT(strncmp(gr_message(), expected, strlen(expected)) == 0 && same_message());
-        gr_roster_release(&roster);
-        /* What comes late from a larger federation must not upset a smaller one. */
-        EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
-        finish_silos(comm, &roster, 4);
-        EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
-        bad += expect_members(&roster, 4);
-        gr_roster_release(&roster);
-    }
+    EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
+    gr_control_at(comm, 40, GR_PHASE_COMMITTED);
+    if (gr_comm_rank(comm) == gr_comm_size(comm) - 1) gr_control_at(comm, 41, GR_PHASE_OPEN);
+    EXPECT(gr_control_recover(comm, &roster) == GR_OK);
+    EXPECT_EQUAL(roster.phase, GR_PHASE_OPEN);
+    EXPECT_EQUAL(roster.round, 41);
+    gr_roster_release(&roster);
     return bad;
 }
 
-PARALLEL_MAIN({"roll call", roll_call}, {"roll call refusals", roll_call_refusals},
-              {"rounds close", rounds_close}, {"failing ranks", failing_ranks},
+/* A rank past the deadline: the others close without it, and take it in when it has come. */
+static int late_rank(struct gr_comm *comm) {
+    int bad = 0, size = gr_comm_size(comm), last = size - 1, slot = gr_comm_slot(comm);
+    bool late = gr_comm_rank(comm) == last;
+    struct gr_roster roster;
+    size_t n;
+    if (last == 0) return 0;
+    gr_comm_set_deadlines(comm, 20, 0);
+    gr_control_clear_changes(comm);
+    EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
+    MPI_Barrier(MPI_COMM_WORLD);
+    finish_silos(comm, &roster, 50);
+    if (late) {
+        usleep(600000);
+        EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
+        EXPECT(roster.need_state);
+    } else {
+        EXPECT(gr_control_close_round(comm, &roster, GR_OK, 0.2) == GR_OK);
+        EXPECT(!roster.need_state && gr_comm_size(comm) == last && gr_comm_rank_of(comm, last) < 0);
+        for (uint32_t i = 0; i < SILOS; i++)
+            EXPECT_EQUAL(roster.member[i], (int)(i % (uint32_t)size) != last && i != 50 % SILOS);
+        usleep(900000);
+        finish_silos(comm, &roster, 51);
+        for (uint32_t i = 0; i < SILOS; i++)
+            roster.member[i] = (int)(i % (uint32_t)size) == slot;
+        EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
+        EXPECT(!roster.need_state);
+    }
+    EXPECT(roster.send_state);
+    EXPECT_EQUAL(roster.round, 51);
+    EXPECT_EQUAL(gr_comm_size(comm), size);
+    EXPECT_EQUAL(gr_comm_rank_of(comm, last), last);
+    const struct gr_change *change = gr_control_changes(comm, &n);
+    EXPECT_EQUAL(n, late ? 1 : 2);
+    EXPECT(n > 0 && change[n - 1].slot == last && change[n - 1].kind == GR_CHANGE_RETURNED);
+    EXPECT(late || (change[0].slot == last && change[0].kind == GR_CHANGE_LATE));
+    gr_control_clear_changes(comm);
+    gr_control_has_state(comm);
+    finish_silos(comm, &roster, 52);
+    EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
+    EXPECT(!roster.need_state && !roster.send_state);
+    bad += expect_members(&roster, 52);
+    gr_roster_release(&roster);
+    return bad;
+}
+
+/* Who may not begin an epoch stays out, and the others go on. */
+static gr_status refuse(void *context, uint32_t epoch, bool *granted) {
+    int *calls = context;
+    (void)epoch;
+    *granted = ++*calls > 2;
+    return GR_OK;
+}
+
+static int refused_claim(struct gr_comm *comm) {
+    int bad = 0, calls = 0, size = gr_comm_size(comm);
+    struct gr_roster roster;
+    if (size < 3) return 0;
+    /* Rank 0 leads and is refused; the next to lead is refused as well only if it asks too early.
+     */
+    gr_comm_set_deadlines(comm, 1, 0);
+    EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
+    if (gr_comm_rank(comm) == 0) gr_comm_set_arbiter(comm, refuse, &calls);
+    gr_control_at(comm, 60, GR_PHASE_OPEN);
+    gr_control_at(comm, 60, GR_PHASE_COMMITTED);
+    bool first = gr_comm_rank(comm) == 0;
+    if (!first) {
+        EXPECT(gr_control_recover(comm, &roster) == GR_OK);
+        EXPECT_EQUAL(gr_comm_size(comm), size - 1);
+        EXPECT(gr_comm_rank_of(comm, 0) < 0);
+        finish_silos(comm, &roster, 61);
+        usleep(800000);
+    } else {
+        EXPECT(gr_control_recover(comm, &roster) == GR_OK);
+        EXPECT(roster.need_state);
+    }
+    if (!first) EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
+    EXPECT_EQUAL(roster.round, 61);
+    EXPECT(roster.send_state);
+    /* Who comes back is the last in seniority. */
+    EXPECT_EQUAL(gr_comm_rank_of(comm, 0), size - 1);
+    gr_control_has_state(comm);
+    gr_roster_release(&roster);
+    return bad;
+}
+
+PARALLEL_MAIN({"rounds close", rounds_close}, {"failing ranks", failing_ranks},
               {"stop is heard", stop_is_heard}, {"silo on two ranks", silo_on_two_ranks},
-              {"another round", another_round}, {"late rank", late_rank})
+              {"all regroup", all_regroup}, {"foremost leads on", foremost_leads_on},
+              {"late rank", late_rank}, {"refused claim", refused_claim})
