@@ -127,7 +127,8 @@ struct gr_roster {
 gr_status gr_roster_create(uint32_t n_silos, struct gr_roster *out) GR_CHECKED;
 void gr_roster_release(struct gr_roster *roster);
 
-/* How many silos letters may speak of. To be said by all, with an agreement before the first round. */
+/* How many silos letters may speak of. To be said by all, with an agreement before the first round.
+ */
 void gr_control_expect(struct gr_comm *comm, uint32_t n_silos);
 
 /* Where this rank is. To be said whenever it goes on by itself; OPEN forgets what was READY. */
@@ -163,6 +164,16 @@ gr_status gr_control_poll(void *comm) GR_CHECKED;
 bool gr_comm_losses(const struct gr_comm *comm);
 /* Whether this rank was given up, and the others have come to the end without it. */
 bool gr_comm_over(const struct gr_comm *comm);
+
+/*
+ * Collective, when nothing is left to be done: no rank leaves before rank 0 has told it that all
+ * have come to the end, for a rank that has left looks like one that was lost. GR_LOST: some were
+ * lost on the way; to be called again after gr_control_recover.
+ */
+gr_status gr_control_finish(struct gr_comm *comm) GR_CHECKED;
+/* This rank fails, for a reason that all have agreed on or will: whoever meets with it learns it.
+ */
+void gr_control_fail(struct gr_comm *comm, gr_status status);
 
 /* This rank has received the state that it needed. */
 void gr_control_has_state(struct gr_comm *comm);

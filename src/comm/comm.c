@@ -168,7 +168,6 @@ out:
 
 void gr_comm_free(struct gr_comm *comm) {
     if (!comm) return;
-    if (comm->slot_of) gr_control_end(comm);
     gr_post_release(comm);
     gr_window_release(&comm->window);
     for (size_t i = 0; i < GR_OFFERS; i++)
@@ -205,7 +204,7 @@ int gr_comm_nodes(const struct gr_comm *comm) {
 }
 
 bool gr_comm_losses(const struct gr_comm *comm) {
-    bool any = comm->epoch > 0 || comm->lost || comm->out;
+    bool any = comm->epoch > 0 || comm->out;
     for (int i = 0; i < comm->slots; i++)
         any = any || comm->peers[i].dead;
     return any;

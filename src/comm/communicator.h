@@ -144,6 +144,7 @@ struct gr_comm {
 
     double spin_s; /* of waiting, before a rank offers its core to others */
     double collective_s, heartbeat_s;
+    double round_s;    /* the longest that a round has been given */
     double polled_s;   /* when the training last looked up */
     bool out;          /* given up by the others */
     bool over;         /* who have come to the end */
@@ -187,9 +188,6 @@ gr_status gr_comm_lose(struct gr_comm *comm, const char *why);
 /* Enters the epoch that a verdict describes; `mine` is this rank's part in it. */
 gr_status gr_membership_enter(struct gr_comm *comm, uint32_t epoch, const uint32_t *slots,
                               const uint32_t *fds, size_t n, struct gr_part *mine) GR_CHECKED;
-
-/* Tells those who were given up that all is over. */
-void gr_control_end(struct gr_comm *comm);
 
 /* ---- tree.c: messages between leaders, called by leaders only -------------------------------- */
 

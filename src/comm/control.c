@@ -197,15 +197,15 @@ static void begin(struct gr_meeting *m, struct gr_comm *comm, struct gr_roster *
     for (int i = 0; i < comm->slots; i++)
         comm->peers[i].silent_s = comm->peers[i].pinged_s = 0;
     roster->need_state = roster->send_state = false;
+    comm->failure = GR_OK;
     m->out = comm->situation.need_state && comm->out;
 }
 
 static gr_status end(struct gr_meeting *m) {
     struct gr_comm *comm = m->comm;
     m->roster->need_state = comm->situation.need_state;
-    if (m->roster->phase == GR_PHASE_CLOSED && comm->failure != GR_OK)
-        return gr_fail(comm->failure, "%s", comm->situation.text);
-    return GR_OK;
+    if (comm->failure == GR_OK) return GR_OK;
+    return gr_fail(comm->failure, "%s", comm->situation.text);
 }
 
 gr_status gr_control_close_round(struct gr_comm *comm, struct gr_roster *roster, gr_status mine,
@@ -215,6 +215,7 @@ gr_status gr_control_close_round(struct gr_comm *comm, struct gr_roster *roster,
     gr_control_at(comm, roster->round, GR_PHASE_OPEN);
     GR_TRY(prepare(comm, roster, mine));
     begin(&m, comm, roster, deadline_s);
+    if (deadline_s > comm->round_s) comm->round_s = deadline_s;
     GR_TRY(meet(&m));
     status = end(&m);
 out:
@@ -224,7 +225,7 @@ out:
 gr_status gr_control_recover(struct gr_comm *comm, struct gr_roster *roster) {
     struct gr_meeting m;
     gr_status status = GR_OK;
-    begin(&m, comm, roster, comm->collective_s);
+    begin(&m, comm, roster, comm->round_s);
     m.recovering = true;
     GR_TRY(meet(&m));
     status = end(&m);
@@ -248,10 +249,41 @@ out:
     return status;
 }
 
-void gr_control_end(struct gr_comm *comm) {
+void gr_control_fail(struct gr_comm *comm, gr_status status) {
+    comm->situation.status = status;
+    if (comm->situation.text) strcpy(comm->situation.text, gr_message());
+}
+
+static gr_status tell_the_end(struct gr_comm *comm) {
+    gr_status status = GR_OK;
     const struct gr_letter_head head = {.kind = GR_LETTER_EXCLUDED, .epoch = GR_EPOCH_OVER};
-    if (comm->epoch == 0 || comm->out) return;
-    for (int i = 0; i < comm->slots && comm->rank == 0; i++)
-        if (comm->rank_of[i] < 0 && gr_letter_send_plain(comm, i, &head) != GR_OK) return;
+    for (int i = 0; i < comm->slots; i++)
+        if (i != comm->slot) GR_TRY(gr_letter_send_plain(comm, i, &head));
     gr_detect_clear_up(comm);
+out:
+    return status;
+}
+
+gr_status gr_control_finish(struct gr_comm *comm) {
+    static const double nap_s = 1e-3, grace_s = 0.1;
+    double waited = 0, alone = 0;
+    gr_status status = gr_comm_agree(comm, GR_OK);
+    if (status != GR_OK) return status;
+    if (comm->rank == 0) return tell_the_end(comm);
+    struct gr_bell *bell = gr_comm_doorbell(comm);
+    for (;;) {
+        uint32_t seen = atomic_load(&bell->value);
+        GR_TRY(gr_post_look(comm));
+        if (comm->post.excluded && comm->post.excluded->head.epoch == GR_EPOCH_OVER) break;
+        /* What rank 0 sent before it left may still be on its way. */
+        gr_detect(comm);
+        if (comm->post.summons || comm->post.verdict || waited > comm->collective_s / 2 ||
+            (comm->lost && alone > grace_s))
+            return gr_comm_lose(comm, "the ranks did not come to the end together");
+        double nap = gr_wait_nap(bell, seen, nap_s);
+        waited += nap;
+        if (comm->lost) alone += nap;
+    }
+out:
+    return status;
 }

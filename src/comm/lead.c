@@ -294,6 +294,21 @@ static struct position position_of(const struct gr_comm *comm, int slot) {
                              (head->flags & GR_FLAG_NEED_STATE) != 0};
 }
 
+/* One that fails wherever it stands fails all. */
+static void find_failure(struct draft *draft) {
+    const struct gr_comm *comm = draft->comm;
+    for (uint32_t i = 0; i < draft->head.n_slots && draft->head.status == GR_OK; i++) {
+        const int slot = (int)draft->slots[i];
+        const struct gr_letter *answer = comm->peers[slot].answer;
+        bool own = slot == comm->slot;
+        int32_t failed = own ? (int32_t)comm->situation.status : answer->head.status;
+        if (failed == GR_OK) continue;
+        draft->head.status = failed;
+        draft->text = own ? comm->situation.text : answer->text;
+        draft->head.length = own ? (uint32_t)strlen(draft->text) : answer->head.length;
+    }
+}
+
 /*
  * The foremost position of those that have the state. A roster is closed where one was, or where
  * all have trained; it is of the silos whose updates are still there.
@@ -318,6 +333,7 @@ static gr_status find_position(struct draft *draft) {
     }
     draft->head.round = front.round;
     draft->head.phase = front.phase;
+    find_failure(draft);
     if (front.phase != GR_PHASE_CLOSED && !(front.phase == GR_PHASE_OPEN && all_ready)) goto out;
     draft->head.flags |= GR_FLAG_CLOSED;
     for (uint32_t i = 0; i < draft->head.n_slots; i++) {

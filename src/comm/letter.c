@@ -119,7 +119,7 @@ static gr_status sort_report(struct gr_comm *comm, struct gr_letter *letter) {
     if (!member && letter->head.epoch < comm->epoch && kind != GR_LETTER_JOIN &&
         kind != GR_LETTER_ANSWER)
         status = tell_excluded(comm, letter->peer);
-    if (kind == GR_LETTER_JOIN)
+    if (kind == GR_LETTER_JOIN && !comm->out)
         status = gr_letter_send_plain(
             comm, letter->peer,
             &(struct gr_letter_head){.kind = GR_LETTER_PONG, .epoch = comm->epoch});

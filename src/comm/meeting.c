@@ -158,8 +158,7 @@ out:
     return status;
 }
 
-static gr_status fill_roster(struct gr_comm *comm, const struct gr_letter *verdict,
-                             struct gr_roster *roster) {
+static gr_status fill_roster(const struct gr_letter *verdict, struct gr_roster *roster) {
     const struct gr_letter_head *head = &verdict->head;
     memset(roster->member, 0, roster->n_silos);
     memset(roster->sat_out, 0, roster->n_silos);
@@ -175,12 +174,16 @@ static gr_status fill_roster(struct gr_comm *comm, const struct gr_letter *verdi
     for (uint32_t i = 0; i < head->n_sat; i++)
         if (verdict->sat[i] >> 3 < roster->n_silos)
             roster->sat_out[verdict->sat[i] >> 3] = verdict->sat[i] & 7;
-    comm->failure = (gr_status)head->status;
-    if (comm->failure != GR_OK) {
-        memcpy(comm->situation.text, verdict->text, head->length);
-        comm->situation.text[head->length] = '\0';
-    }
     return GR_OK;
+}
+
+/* Of the lowest rank that fails. */
+static void take_failure(struct gr_comm *comm, const struct gr_letter *verdict) {
+    const struct gr_letter_head *head = &verdict->head;
+    comm->failure = (gr_status)head->status;
+    if (comm->failure == GR_OK) return;
+    memcpy(comm->situation.text, verdict->text, head->length);
+    comm->situation.text[head->length] = '\0';
 }
 
 gr_status gr_meeting_take_verdict(struct gr_meeting *m) {
@@ -201,6 +204,9 @@ gr_status gr_meeting_take_verdict(struct gr_meeting *m) {
     /* One that was sent twice, or of a meeting gone by. */
     if (head->epoch < comm->epoch || head->round < situation->round) goto out;
     if (!m->roster) goto out; /* the training goes on; the rest is for its end */
+    take_failure(comm, verdict);
+    if (comm->failure != GR_OK) m->done = true;
+    if (m->done) goto out;
     m->roster->send_state = (head->flags & GR_FLAG_NEED_STATE) != 0;
     /* Still open, and we have told that we are ready: that is to be told again. */
     if (!(head->flags & GR_FLAG_CLOSED) && head->phase == GR_PHASE_OPEN && situation->ready &&
@@ -209,7 +215,7 @@ gr_status gr_meeting_take_verdict(struct gr_meeting *m) {
     m->roster->round = situation->round = head->round;
     m->roster->phase = situation->phase =
         head->flags & GR_FLAG_CLOSED ? GR_PHASE_CLOSED : (enum gr_phase)head->phase;
-    if (head->flags & GR_FLAG_CLOSED) GR_TRY(fill_roster(comm, verdict, m->roster));
+    if (head->flags & GR_FLAG_CLOSED) GR_TRY(fill_roster(verdict, m->roster));
     m->done = true;
 out:
     gr_free(verdict);

@@ -158,14 +158,14 @@ gr_status gr_records_finish(struct gr_run_state *run) {
     GR_TRY(gr_model_file_write(path, &state));
     gr_layout_digest(state.layout, state.parameters, digest);
     gr_digest_hex(digest, hex);
-    GR_TRY(gr_records_note(run, "finished", state.round, NULL, NULL));
+    if (!run->ended) GR_TRY(gr_records_note(run, "finished", state.round, NULL, NULL));
     GR_TRY(write_manifest(run, "finished", hex));
     GR_TRY(gr_report_write(run->path));
-    gr_run_claims_clear(run->path);
     if (gr_metrics_behind(run->metrics) + gr_events_behind(run->events) > 0)
         status = gr_fail(GR_ERROR_WRITE, "%s: the disk refused the last lines of the records",
                          run->path);
-    if (run->progress) gr_progress_finish(run->progress, run->path, hex);
+    if (run->progress && !run->ended) gr_progress_finish(run->progress, run->path, hex);
+    run->ended = true;
 out:
     gr_free(path);
     return status;
@@ -174,13 +174,13 @@ out:
 void gr_records_end_early(struct gr_run_state *run, gr_status reason) {
     char *message = NULL;
     const char *outcome = reason == GR_STOPPED ? "stopped" : "failed";
-    if (!run->events || gr_text_format(&message, "%s", gr_message()) != GR_OK) return;
+    if (!run->events || run->ended || gr_text_format(&message, "%s", gr_message()) != GR_OK) return;
+    run->ended = true;
     uint32_t done = gr_federation_rounds_done(run->federation);
     if (run->progress && reason == GR_STOPPED) gr_progress_finish(run->progress, run->path, NULL);
     gr_status noted = gr_events_append(run->events, outcome, done, NULL);
     if (noted == GR_OK) noted = write_manifest(run, outcome, NULL);
     if (noted == GR_OK && done > 0) noted = gr_report_write(run->path);
-    gr_run_claims_clear(run->path);
     if (noted == GR_OK)
         (void)gr_fail(reason, "%s", message);
     else

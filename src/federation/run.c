@@ -129,17 +129,35 @@ out:
     return status;
 }
 
-/* Collective. Until those left have agreed that all is written. */
-static gr_status finish(struct gr_run_state *run) {
+/* Rank 0: the records of the end, whatever it is. */
+static gr_status write_end(struct gr_run_state *run, gr_status outcome) {
+    if (outcome == GR_OK) return gr_records_finish(run);
+    gr_records_end_early(run, outcome);
+    return GR_OK;
+}
+
+/*
+ * Collective. The end of a run that has begun, in the order that nobody leaves who may still be
+ * needed: the records, agreed on by those left, and then all at once.
+ */
+static gr_status end_together(struct gr_run_state *run, gr_status outcome) {
     gr_status status;
-    for (;;) {
-        status = gr_records_hold(run, run->config->run.rounds);
-        if (status == GR_OK && gr_run_is_root(run)) status = gr_records_finish(run);
+    char message[GR_MESSAGE_MAX];
+    strcpy(message, gr_message());
+    if (outcome != GR_OK && outcome != GR_STOPPED) gr_control_fail(run->comm, outcome);
+    do {
+        status = gr_records_hold(run, gr_federation_rounds_done(run->federation));
+        (void)gr_fail(outcome, "%s", message);
+        if (status == GR_OK && gr_run_is_root(run)) status = write_end(run, outcome);
+        if (outcome != GR_OK) strcpy(message, gr_message());
         if (status != GR_LOST) status = gr_comm_agree(run->comm, status);
-        if (status != GR_LOST) return status;
+        if (status == GR_OK) status = gr_control_finish(run->comm);
+        if (status != GR_LOST) break;
         status = gr_federation_recover(run->federation);
-        if (status != GR_OK) return status;
-    }
+    } while (status == GR_OK || status == outcome);
+    if (gr_run_is_root(run)) gr_run_claims_clear(run->path);
+    if (outcome == GR_OK || gr_comm_over(run->comm)) return status;
+    return gr_fail(outcome, "%s", message);
 }
 
 static void release(struct gr_run_state *run) {
@@ -167,14 +185,14 @@ gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
     run.written = gr_federation_rounds_done(run.federation);
     /* Not earlier: silos may take long to read their data. */
     gr_comm_set_deadlines(comm, config->round.collective_deadline_s, config->round.heartbeat_s);
-    GR_TRY(run_rounds(&run));
-    GR_TRY(finish(&run));
+    status = run_rounds(&run);
+    if (status != GR_ERROR_INTERNAL && !gr_comm_over(comm)) status = end_together(&run, status);
 out:
     if (status == GR_STOPPED && gr_comm_over(comm)) status = GR_OK;
     /* Before the rounds began there is nothing that could be gone on with. */
     if (status == GR_LOST)
         status = gr_fail(GR_STOPPED, "ranks were lost before the first round: start again");
-    if (status != GR_OK && run.directory) gr_records_end_early(&run, status);
+    if (status != GR_OK && run.directory && !run.ended) gr_records_end_early(&run, status);
     release(&run);
     return status;
 }

@@ -122,7 +122,13 @@ assert_digest() {
     fi
     # Nor do its figures differ, where they come from the silos that took part, and the test rows.
     figures "$CASE/run" >"$CASE/figures"
-    figures "$CASE/replay" | diff "$CASE/figures" - >"$CASE/difference" ||
+    # The norm of an update whose rank 0 has died may be known to nobody that is left.
+    figures "$CASE/replay" >"$CASE/figures.replay"
+    paste -d '\n' "$CASE/figures" "$CASE/figures.replay" | awk '
+        NR % 2 {one = $0; next}
+        {other = $0; if (one ~ /"update_norm":null/) {sub(/"update_norm":.*/, "", one); sub(/"update_norm":.*/, "", other)}
+         if (one != other) {print "< " one; print "> " other; bad = 1}}
+        END {exit bad}' >"$CASE/difference" ||
         wrong "metrics differ from the undisturbed run's: $(grep -m 2 '^[<>]' "$CASE/difference" | tr '\n' ' ')"
 }
 figures() {

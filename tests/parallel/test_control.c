@@ -170,7 +170,10 @@ static int late_rank(struct gr_comm *comm) {
         EXPECT(!roster.need_state && gr_comm_size(comm) == last && gr_comm_rank_of(comm, last) < 0);
         for (uint32_t i = 0; i < SILOS; i++)
             EXPECT_EQUAL(roster.member[i], (int)(i % (uint32_t)size) != last && i != 50 % SILOS);
-        usleep(900000);
+        for (int i = 0; i < 90; i++) {
+            usleep(10000);
+            EXPECT(gr_control_poll(comm) == GR_OK);
+        }
         finish_silos(comm, &roster, 51);
         for (uint32_t i = 0; i < SILOS; i++)
             roster.member[i] = (int)(i % (uint32_t)size) == slot;
