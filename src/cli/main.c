@@ -152,7 +152,9 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
                            ? gr_fail(GR_ERROR_INTERNAL, "MPI gives less than MPI_THREAD_FUNNELED")
                            : run(invocation);
     if (status == GR_OK) status = check_output();
-    if (status != GR_OK && invocation->speaks) fprintf(stderr, "granary: %s\n", gr_message());
+    /* An internal error may be one rank's alone. */
+    if (status != GR_OK && (invocation->speaks || status == GR_ERROR_INTERNAL))
+        fprintf(stderr, "granary: %s\n", gr_message());
     if (invocation->speaks) gr_note_status(status);
     /*
      * After an internal error the others may be anywhere, and find that this rank has gone. After a

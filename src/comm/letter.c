@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "comm/communicator.h"
+#include "comm/meeting.h"
 
 enum { TAG_LETTER = 1 };
 
@@ -156,7 +157,8 @@ static gr_status sort_letter(struct gr_comm *comm, struct gr_letter *letter) {
         return GR_OK;
     case GR_LETTER_EXCLUDED:
         if (epoch <= comm->epoch) break;
-        comm->lost = true;
+        /* The end is no loss: it may be told to a member that is still about to agree on it. */
+        if (epoch != GR_EPOCH_OVER) comm->lost = true;
         keep(&post->excluded, letter);
         return GR_OK;
     case GR_LETTER_PING:

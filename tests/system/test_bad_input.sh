@@ -112,6 +112,7 @@ PY
 fi
 
 # A run that diverges is told by silo and ends.
-check "diverging" exits 65 on_ranks 2 train small.yaml --quiet --run diverged --set train.learning_rate=1000 --set train.momentum=0.99
-check "names a silo by pseudonym" says "silo-"
+check "diverging" exits 65 on_ranks 2 train small.yaml --quiet --run diverged --set train.learning_rate=1000 --set train.momentum=0.99 --set round.quorum=9
+check "says that silos sit out" says "silos sit out"
+check "and what may help" says "train.learning_rate"
 finish

@@ -441,6 +441,7 @@ START_TEST(bfloat16_works_or_is_refused) {
         set_up(&bench, widths, 3, GR_ACTIVATION_RELU, 32);
         gr_model_free(bench.model);
         bench.model = model;
+        bench.layout = bench.network.layout = gr_model_layout(model);
         fill_parameters(&bench, 14);
         fill_batch(model, 32, 15);
         check_gradient(&bench, 32, 0.03); /* 8 bits of fraction, summed */
