@@ -6,15 +6,13 @@
 make_tables
 
 # digest_of RANKS [mpirun flags --] WORDS...: trains quietly and prints the model's digest.
-count=0
 digest_of() {
     local ranks=$1 flags=; shift
     while [ "$1" != -- ]; do flags="$flags $1"; shift; done
     shift
-    count=$((count + 1))
     # shellcheck disable=SC2086
     timeout 120 mpirun $MPIRUN_FLAGS $flags -n "$ranks" "$GRANARY" train "$@" --quiet \
-        --run "run-$RANDOM-$count" >train.out 2>&1 || { tail -n 5 train.out >&2; echo "failed"; return; }
+        --run "$(mktemp -u run-XXXXXXXX)" >train.out 2>&1 || { tail -n 5 train.out >&2; echo "failed"; return; }
     "$GRANARY" inspect --digest "$(ls -td run-*/ | head -n 1)/model.h5"
 }
 
