@@ -50,6 +50,7 @@ void gr_comm_free(struct gr_comm *comm); /* NULL accepted */
 int gr_comm_rank(const struct gr_comm *comm);
 int gr_comm_size(const struct gr_comm *comm);
 int gr_comm_nodes(const struct gr_comm *comm);      /* shared windows in use, over all ranks */
+int gr_comm_hosts(const struct gr_comm *comm);      /* over all slots */
 uint32_t gr_comm_epoch(const struct gr_comm *comm); /* from 0 */
 /* A rank's number in `parent`, its slot, stays the same; slots: size of `parent`. */
 int gr_comm_slot(const struct gr_comm *comm);

@@ -18,6 +18,7 @@ struct gr_invocation {
     MPI_Comm world;  /* MPI_COMM_NULL for subcommands that need no MPI */
     bool speaks;     /* this rank prints what went wrong, and notes the status */
     bool ranks_lost; /* some rank died or was given up */
+    bool leaves;     /* and MPI is to be left as it is */
 };
 
 gr_status gr_command_train(struct gr_invocation *invocation);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 enum { NEEDS_MPI = 1 };
-enum { FINALIZE_S = 30 }; /* for MPI_Finalize, which may wait for ranks that are no more */
+enum { FINALIZE_S = 30, FINALIZE_LOST_S = 5 }; /* for MPI_Finalize, without and after a loss */
 
 static const struct {
     const char *name;
@@ -158,14 +158,17 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
     if (invocation->speaks) gr_note_status(status);
     /*
      * After an internal error the others may be anywhere, and find that this rank has gone. After a
-     * loss MPI_Finalize might wait for those that are no more.
+     * loss MPI_Finalize may wait for those that are no more: on one host the launcher takes it well
+     * when it is left out; with daemons on several it would itself wait for ever.
      */
-    if (status == GR_ERROR_INTERNAL || invocation->ranks_lost) {
+    if (status == GR_ERROR_INTERNAL || invocation->leaves) {
         fflush(NULL);
         _exit(status);
     }
+    fflush(NULL);
     gr_guard_code(status);
-    gr_guard_start(FINALIZE_S, "MPI does not come to an end");
+    gr_guard_start(invocation->ranks_lost ? FINALIZE_LOST_S : FINALIZE_S,
+                   "MPI does not come to an end");
     MPI_Finalize();
     gr_guard_stop();
     return status;

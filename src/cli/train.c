@@ -105,6 +105,7 @@ out:
     if (comm) {
         invocation->speaks = gr_comm_rank(comm) == 0 && !gr_comm_over(comm);
         invocation->ranks_lost = gr_comm_losses(comm);
+        invocation->leaves = invocation->ranks_lost && gr_comm_hosts(comm) == 1;
     }
     gr_comm_free(comm);
     gr_config_free(config);

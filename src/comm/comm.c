@@ -214,6 +214,13 @@ bool gr_comm_over(const struct gr_comm *comm) {
     return comm->over;
 }
 
+int gr_comm_hosts(const struct gr_comm *comm) {
+    int n = 0;
+    for (int i = 0; i < comm->slots; i++)
+        n += comm->peers[i].host == i;
+    return n;
+}
+
 uint32_t gr_comm_epoch(const struct gr_comm *comm) {
     return comm->epoch;
 }
