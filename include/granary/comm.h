@@ -63,7 +63,7 @@ int gr_comm_rank_of(const struct gr_comm *comm, int slot);
  * without it (default GR_COMM_DEADLINE_S). heartbeat_s: a rank that trains and gives no sign for so
  * long is given up (0, the default: never).
  */
-#define GR_COMM_DEADLINE_S 600.0
+#define GR_COMM_DEADLINE_S 3600.0
 void gr_comm_set_deadlines(struct gr_comm *comm, double collective_s, double heartbeat_s);
 
 /*

@@ -40,10 +40,12 @@ const struct gr_strategy *gr_strategy_find(enum gr_strategy_name name);
 
 /*
  * Flags the silos of a round: `participants` of n_silos (0: all) without replacement, from the
- * stream (seed, 0, round, GR_PURPOSE_SAMPLE). The same on every rank. selected: n_silos flags.
+ * stream (seed, 0, round, GR_PURPOSE_SAMPLE). The same on every rank. present: n_silos flags of
+ * those that can be asked, in whose place the next of the draw are taken; NULL: all. selected:
+ * n_silos flags.
  */
 gr_status gr_sample_silos(uint64_t seed, uint32_t round, uint32_t n_silos, uint32_t participants,
-                          uint8_t *selected) GR_CHECKED;
+                          const uint8_t *present, uint8_t *selected) GR_CHECKED;
 
 /*
  * The silos that `rank` of `size` hosts, ascending: block gives each rank a run of ids, cyclic
@@ -95,7 +97,8 @@ gr_status gr_federation_recover(struct gr_federation *federation) GR_CHECKED;
 
 /* What is to be told of the round just taken; flags of n_silos, the same on all ranks. */
 struct gr_participation {
-    const uint8_t *selected, *member;
+    const uint8_t *selected; /* by the draw from all silos, whoever was there */
+    const uint8_t *member;
     const uint8_t *sat_out; /* enum gr_sit_out */
     const uint8_t *lost, *late,
         *returned; /* silos of ranks that were or did since the last round */

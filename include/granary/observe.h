@@ -23,7 +23,7 @@ struct gr_metrics {
     uint32_t dropped;    /* their rank was lost in this round */
     uint32_t late;       /* not ready at the deadline */
     uint32_t sat_out;    /* an update or data that must not enter a sum */
-    uint32_t returned;   /* take part again from this round on */
+    uint32_t returned;   /* are here again, and take part from the next round on */
     uint32_t recoveries; /* sums and records that were repeated on fewer ranks */
     uint64_t examples;   /* sum of the participants' rows */
     uint64_t processed;  /* rows trained on, over epochs */
@@ -90,6 +90,8 @@ size_t gr_events_behind(const struct gr_events_file *file);
 struct gr_replay; /* opaque */
 gr_status gr_replay_open(const char *path, uint32_t n_silos, struct gr_replay **out) GR_CHECKED;
 void gr_replay_absent(const struct gr_replay *replay, uint32_t round, uint8_t *absent);
+/* Silos that were not sampled and took part for absent ones: the member "instead". */
+void gr_replay_instead(const struct gr_replay *replay, uint32_t round, uint8_t *instead);
 void gr_replay_close(struct gr_replay *replay);
 
 /* Checks the chain; *broken_line is the first bad line, 0 if none. */

@@ -71,8 +71,9 @@ void gr_hosts_release(struct gr_hosts *hosts);
 void gr_watch_begin(void);
 
 struct gr_watch {
-    double grace_s;              /* from the first signal to the end by force */
-    void (*tick)(void *context); /* called several times a second while the process lives */
+    double grace_s; /* from the first signal to the end by force */
+    /* Called several times a second while the process lives; true: it is to be ended. */
+    bool (*tick)(void *context);
     void *context;
 };
 struct gr_end {
@@ -97,7 +98,8 @@ bool gr_watch_quick(const struct gr_words *words, double seconds, char *out, siz
 
 /*
  * Rank 0 of `train` leaves its status in the file that GRANARY_STATUS_FILE names: a launcher that
- * is to survive the death of ranks ends with 0 whatever they ended with.
+ * is to survive the death of ranks ends with 0 whatever they ended with, or not at all. A noted
+ * GR_OK stays: whoever was cut off from the others ends otherwise, and later.
  */
 void gr_note_status(gr_status status);
 #define GR_STATUS_FILE "GRANARY_STATUS_FILE"
@@ -114,6 +116,8 @@ struct gr_marks {
     bool holds_run;
 };
 void gr_marks_read(const char *run_path, struct gr_marks *out);
+/* The bytes of the records that only grow: unchanged, no round was recorded since. */
+int64_t gr_records_bytes(const char *run_path);
 /* Whether manifest.json says "finished". */
 bool gr_run_finished(const char *run_path);
 

@@ -153,7 +153,10 @@ gr_status gr_watch(const struct gr_words *words, const struct gr_watch *watch, s
             kill(pid, SIGUSR1);
             repeat = now + repeat_s;
         }
-        if (watch->tick) watch->tick(watch->context);
+        if (watch->tick && watch->tick(watch->context)) {
+            end_by_force(pid, &end->wait_status);
+            break;
+        }
         number = next_signal(tick_s);
     }
     sweep();

@@ -20,7 +20,7 @@
 void gr_note_status(gr_status status) {
     const char *path = getenv(GR_STATUS_FILE);
     char text[16];
-    if (!path) return;
+    if (!path || gr_noted_status(path) == GR_OK) return;
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) return;
     int n = snprintf(text, sizeof text, "%d\n", (int)status);
@@ -94,6 +94,15 @@ void gr_marks_read(const char *run_path, struct gr_marks *out) {
     out->manifest[0] = (int64_t)info.st_ino;
     out->manifest[1] = info.st_mtim.tv_sec;
     out->manifest[2] = info.st_mtim.tv_nsec;
+}
+
+int64_t gr_records_bytes(const char *run_path) {
+    static const char *const records[] = {"metrics.jsonl", "events.jsonl"};
+    struct stat info;
+    int64_t bytes = 0;
+    for (size_t i = 0; i < sizeof records / sizeof *records; i++)
+        if (stat_in(run_path, records[i], &info)) bytes += info.st_size;
+    return bytes;
 }
 
 bool gr_run_finished(const char *run_path) {

@@ -17,6 +17,10 @@
 /* Seconds: the longest pause before a restart; until the ranks of the last start let go of the run
  * directory. */
 static const double backoff_max_s = 60, lock_s = 15;
+/* Seconds that the launcher may outlive its run: far more than ranks need to leave, and twice what
+ * they are given after a loss. Open MPI 4 over several hosts does not end once a rank was killed.
+ */
+static const double outlives_s = 10;
 
 struct run {
     /* As asked for. */
@@ -34,6 +38,12 @@ struct run {
     char *status_path;       /* where rank 0 notes its status */
     bool named_here, linked; /* the path is ours to link as the latest */
     bool was_there;          /* it held a run before the first start */
+    /* In this start: when the launcher was first seen to outlive what is noted; since then. */
+    struct {
+        int noted;
+        int64_t bytes;
+        double since;
+    } outlived;
 };
 
 /* ---- the command line -------------------------------------------------------------------------
@@ -184,13 +194,37 @@ out:
  */
 
 /* As `train` does by itself: the link to the latest, once there is a run to link to. */
-static void link_latest(void *context) {
-    struct run *run = context;
+static void link_latest(struct run *run) {
     struct gr_marks marks;
     if (!run->named_here || run->linked) return;
     gr_marks_read(run->path, &marks);
     if (marks.manifest[0] == 0) return;
     run->linked = gr_run_directory_set_latest(run->path) == GR_OK;
+}
+
+/*
+ * Whether the run has ended and its launcher does not. What is no GR_OK may be of a rank 0 that was
+ * cut off: others that go on without it record a round before its deadline.
+ */
+static bool is_outlived(struct run *run) {
+    double now = gr_clock_seconds(), limit = outlives_s;
+    int noted = gr_noted_status(run->status_path);
+    if (noted < 0) return false;
+    int64_t bytes = gr_records_bytes(run->path);
+    if (noted != run->outlived.noted || bytes != run->outlived.bytes) {
+        run->outlived.noted = noted;
+        run->outlived.bytes = bytes;
+        run->outlived.since = now;
+    }
+    if (noted != GR_OK) limit += run->config->round.deadline_s;
+    if (now < run->outlived.since + limit) return false;
+    fprintf(stderr, "granary run: the launcher outlives its run by %g s and is ended\n", limit);
+    return true;
+}
+
+static bool look(void *context) {
+    link_latest(context);
+    return is_outlived(context);
 }
 
 /* GR_LOST: to be started again, because of *reason. */
@@ -199,7 +233,7 @@ static gr_status start_once(struct run *run, bool first, const char **reason) {
     struct gr_words words = {0};
     struct gr_marks before, after;
     struct gr_outcome outcome = {.first = first};
-    struct gr_watch watch = {.grace_s = run->grace_s, .tick = link_latest, .context = run};
+    struct gr_watch watch = {.grace_s = run->grace_s, .tick = look, .context = run};
     char *hosts = NULL;
     /* Only what this run left is gone on with, never what was there before. */
     bool resume = run->resume || (!first && !run->was_there && access(run->path, F_OK) == 0);
@@ -216,6 +250,7 @@ static gr_status start_once(struct run *run, bool first, const char **reason) {
     GR_TRY(gr_start_words(&start, &words));
     gr_marks_read(run->path, &before);
     unlink(run->status_path);
+    run->outlived.noted = -1;
     GR_TRY(gr_watch(&words, &watch, &outcome.end));
     link_latest(run);
     gr_marks_read(run->path, &after);

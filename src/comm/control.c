@@ -68,6 +68,7 @@ static gr_status follow(struct gr_meeting *m, int leader) {
     struct gr_comm *comm = m->comm;
     struct gr_peer *peer = &comm->peers[comm->slot_of[leader]];
     size_t dead = count_dead(comm);
+    m->leading = false;
     if (m->told != comm->slot_of[leader] || m->told_dead != dead) {
         if (m->told != comm->slot_of[leader]) m->told_s = m->elapsed_s;
         m->told = comm->slot_of[leader];

@@ -358,6 +358,35 @@ out:
     return status;
 }
 
+/* Members that are neither in the draft nor known to be dead: they may be a group of their own. */
+static uint32_t count_unaccounted(const struct draft *draft) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < draft->head.n_changes; i++)
+        n += (draft->changes[i] & 3) == GR_CHANGE_LATE;
+    return n;
+}
+
+/*
+ * Where the members have lost sight of each other, the larger group is to go on: a smaller one
+ * waits before it claims the epoch, and yields when it hears that another has it.
+ */
+static gr_status give_way(struct gr_comm *comm, const struct draft *draft, bool *yield) {
+    static const double nap_s = 1e-3;
+    gr_status status = GR_OK;
+    double waited = 0;
+    const uint32_t here = draft->head.n_slots, unaccounted = count_unaccounted(draft);
+    while (unaccounted > here && waited < comm->collective_s / 2) {
+        struct gr_bell *bell = gr_comm_doorbell(comm);
+        uint32_t seen = atomic_load(&bell->value);
+        GR_TRY(gr_post_look(comm));
+        *yield = overtaken(comm);
+        if (*yield) break;
+        waited += gr_wait_nap(bell, seen, nap_s);
+    }
+out:
+    return status;
+}
+
 static gr_status regroup(struct gr_meeting *m, const uint8_t *invited) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
@@ -378,6 +407,8 @@ static gr_status regroup(struct gr_meeting *m, const uint8_t *invited) {
         if (epoch >= draft.head.epoch && !needs_state(comm, slot)) draft.head.epoch = epoch + 1;
     }
     GR_TRY(find_position(&draft));
+    GR_TRY(give_way(comm, &draft, &yield));
+    if (yield) goto out;
     GR_TRY(comm->claim(comm->claim_context, draft.head.epoch, &granted));
     if (!granted) { /* others have gone on without us */
         gr_meeting_leave(m);
@@ -393,16 +424,31 @@ out:
 
 /* ---- one turn ------------------------------------------------------------------------------- */
 
+/* Whoever comes to lead has not been told anything yet: the others' time begins now. */
+static void begin_to_lead(struct gr_meeting *m) {
+    struct gr_comm *comm = m->comm;
+    m->leading = true;
+    m->lead_s = m->elapsed_s;
+    for (int i = 0; i < comm->slots && m->elapsed_s > 0; i++)
+        comm->peers[i].silent_s = comm->peers[i].pinged_s = 0;
+}
+
+static bool past_deadline(const struct gr_meeting *m) {
+    double until = m->lead_s > 0 ? m->lead_s + m->comm->collective_s / 2 : 0;
+    return m->elapsed_s >= (until > m->deadline_s ? until : m->deadline_s);
+}
+
 gr_status gr_meeting_lead(struct gr_meeting *m) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
     struct standing standing;
     uint8_t *invited = NULL;
+    if (!m->leading) begin_to_lead(m);
     GR_TRY(take_stock(m, &standing));
     /* Not ready, so here after a loss, or on a call for help while training. */
     bool trouble = standing.trouble || !comm->situation.ready || m->recovering;
     bool late = !trouble && standing.waiting > 0 &&
-                (m->elapsed_s >= m->deadline_s || standing.silent == standing.waiting);
+                (past_deadline(m) || standing.silent == standing.waiting);
     if (!trouble && standing.waiting > 0 && !late) goto out;
     if (!trouble && !late && standing.gone == 0 && standing.joiners == 0 && !comm->lost) {
         status = close_roster(m);

@@ -116,7 +116,10 @@ static gr_status sort_report(struct gr_comm *comm, struct gr_letter *letter) {
     const uint32_t kind = letter->head.kind;
     gr_status status = GR_OK;
     if (letter->head.epoch >= comm->epoch || member) learn_deaths(comm, letter);
-    if (kind == GR_LETTER_TROUBLE && member) comm->lost = true;
+    if (kind == GR_LETTER_TROUBLE && member) {
+        comm->lost = true;
+        comm->overdue = comm->overdue || (letter->head.flags & GR_FLAG_OVERDUE);
+    }
     if (!member && letter->head.epoch < comm->epoch && kind != GR_LETTER_JOIN &&
         kind != GR_LETTER_ANSWER)
         status = tell_excluded(comm, letter->peer);

@@ -30,7 +30,8 @@ enum {
     GR_FLAG_TRAINING = 2,
     GR_FLAG_NEED_STATE = 4,
     GR_FLAG_STOP = 8,
-    GR_FLAG_CLOSED = 16 /* a verdict that holds a roster */
+    GR_FLAG_CLOSED = 16, /* a verdict that holds a roster */
+    GR_FLAG_OVERDUE = 32 /* trouble because somebody let the sender wait */
 };
 
 /* Followed by four arrays of uint32_t, then text of `length` bytes. */

@@ -63,9 +63,9 @@ gr_status gr_meeting_answer(struct gr_meeting *m) {
     GR_TRY(make_offer(comm, &offer));
     GR_TRY(
         gr_meeting_report(comm, summons->peer, GR_LETTER_ANSWER, summons->head.meeting, offer->fd));
-    /* Whoever summons is at work, and knows how we fare: it has as long as if just told. */
+    /* Whoever summons is at work, and may have to wait for others as long as it is allowed. */
     m->told = summons->peer;
-    m->told_s = m->elapsed_s;
+    m->told_s = m->elapsed_s + comm->collective_s;
 out:
     gr_free(summons);
     return status;

@@ -23,8 +23,10 @@ struct gr_meeting {
     int told;         /* slot that has our report; -1: none */
     size_t told_dead; /* deaths known then */
     double told_s, joined_s;
-    bool out;  /* this rank was given up */
-    bool over; /* and the others are through */
+    bool leading;  /* this rank leads */
+    double lead_s; /* since when: others need not have noticed */
+    bool out;      /* this rank was given up */
+    bool over;     /* and the others are through */
     bool done;
 };
 

@@ -52,7 +52,8 @@ static void find_hosts(struct gr_federation *f, uint32_t *silos) {
         for (size_t i = 0; i < n; i++)
             f->host_of[silos[i]] = rank;
     }
-    f->epoch = gr_comm_epoch(f->comm);
+    f->share_rank = gr_comm_rank(f->comm);
+    f->share_size = size;
 }
 
 static void digest_rows(struct gr_digest *digest, const struct gr_rows *rows) {
@@ -113,11 +114,13 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(f->data->n_local, sizeof *f->contribution, "contributions",
                             &f->contribution));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &f->selected));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &f->asked));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "participation", &f->lost));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "participation", &f->late));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "participation", &f->returned));
     GR_TRY(gr_allocate_zero(config->faults_count, 1, "rehearsed faults", &f->struck));
     GR_TRY(gr_allocate_zero(1, sizeof *f->sums, "sums", &f->sums));
+    GR_TRY(gr_allocate_zero(1, sizeof *f->scored, "sums", &f->scored));
     if (config->round.replay[0])
         GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &f->replay));
     GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_rounds, "participation",
@@ -167,10 +170,12 @@ void gr_federation_free(struct gr_federation *f) {
     gr_free(f->contribution);
     gr_replay_close(f->replay);
     gr_free(f->sums);
+    gr_free(f->scored);
     gr_free(f->struck);
     gr_free(f->returned);
     gr_free(f->late);
     gr_free(f->lost);
+    gr_free(f->asked);
     gr_free(f->selected);
     gr_free(f->silo_rounds);
     for (size_t i = 0; i < GR_SERVER_VECTORS_MAX; i++)

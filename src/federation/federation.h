@@ -19,9 +19,9 @@ struct gr_federation {
     struct gr_aggregator *aggregator;
     const struct gr_layout *layout; /* the model's */
     char *architecture;
-    int32_t *host_of;    /* slot of each silo */
-    uint32_t n_unusable; /* silos that could not be loaded, over all ranks */
-    uint32_t epoch;      /* for which the test table was dealt */
+    int32_t *host_of;           /* slot of each silo */
+    uint32_t n_unusable;        /* silos that could not be loaded, over all ranks */
+    int share_rank, share_size; /* for which the test table was dealt */
     struct gr_replay *replay;
     uint8_t *struck; /* rehearsed faults that have been; faults_count flags */
 
@@ -35,8 +35,10 @@ struct gr_federation {
     float **update; /* data->n_local pointers */
     struct gr_contribution *contribution;
     size_t n_contributions;
-    struct round_sums *sums;
-    uint8_t *selected; /* n_silos flags */
+    struct round_sums *sums, *scored; /* of the round; scores as of scored_round */
+    uint32_t scored_round;
+    uint8_t *selected; /* by the draw from all silos; n_silos flags */
+    uint8_t *asked;    /* in this round, as this rank sees it: those that are there */
     uint8_t *lost, *late, *returned;
     struct gr_roster roster;
     uint64_t weight; /* of the sum */

@@ -101,6 +101,30 @@ out:
     return status;
 }
 
+/* Who of the draw is not in the sum, and who is instead: what a replay needs. */
+static gr_status note_partial(struct gr_run_state *run, const struct gr_participation *p,
+                              uint32_t round, uint8_t *flags) {
+    gr_status status = GR_OK;
+    char *absent = NULL, *instead = NULL, *detail = NULL;
+    const uint32_t silos = run->config->data.silos;
+    uint32_t n_absent, n_instead;
+    for (uint32_t i = 0; i < silos; i++)
+        flags[i] = p->selected[i] && !p->member[i];
+    GR_TRY(list_silos("absent", flags, silos, &absent, &n_absent));
+    for (uint32_t i = 0; i < silos; i++)
+        flags[i] = p->member[i] && !p->selected[i];
+    GR_TRY(list_silos("instead", flags, silos, &instead, &n_instead));
+    if (n_absent + n_instead == 0) goto out;
+    if (n_instead > 0) /* one object of the two */
+        GR_TRY(gr_text_format(&detail, "%.*s,%s", (int)strlen(absent) - 1, absent, instead + 1));
+    GR_TRY(gr_records_note(run, "partial", round, detail ? detail : absent, NULL));
+out:
+    gr_free(detail);
+    gr_free(instead);
+    gr_free(absent);
+    return status;
+}
+
 static gr_status note_participation(struct gr_run_state *run, uint32_t round) {
     gr_status status = GR_OK;
     struct gr_participation p;
@@ -109,9 +133,7 @@ static gr_status note_participation(struct gr_run_state *run, uint32_t round) {
     gr_federation_participation(run->federation, &p);
     GR_TRY(gr_allocate(n, 1, "a list of silos", &absent));
     GR_TRY(note_sitting(run, &p, round, absent));
-    for (uint32_t i = 0; i < n; i++)
-        absent[i] = p.selected[i] && !p.member[i];
-    GR_TRY(note_silos(run, "partial", "absent", absent, round, NULL));
+    GR_TRY(note_partial(run, &p, round, absent));
 out:
     gr_free(absent);
     return status;

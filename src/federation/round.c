@@ -53,19 +53,40 @@ out:
     return status;
 }
 
-/* The silos that are to take part; all ranks find the same. */
+/* The silos that are to take part; all ranks find the same. In a replay: those that did. */
 static gr_status select_silos(struct gr_federation *f, uint32_t round) {
     const uint32_t n = f->data->n_silos;
-    gr_status status =
-        gr_sample_silos(f->config->run.seed, round, n, f->config->round.participants, f->selected);
+    gr_status status = gr_sample_silos(f->config->run.seed, round, n, f->config->round.participants,
+                                       NULL, f->selected);
     if (status != GR_OK || !f->replay) return status;
-    uint8_t *absent = NULL;
-    GR_TRY(gr_allocate_zero(n, 1, "the roster to be replayed", &absent));
-    gr_replay_absent(f->replay, round, absent);
+    uint8_t *flags = NULL;
+    GR_TRY(gr_allocate_zero(n, 1, "the roster to be replayed", &flags));
+    gr_replay_absent(f->replay, round, flags);
     for (uint32_t i = 0; i < n; i++)
-        f->selected[i] = f->selected[i] && !absent[i];
+        f->selected[i] = f->selected[i] && !flags[i];
+    gr_replay_instead(f->replay, round, flags);
+    for (uint32_t i = 0; i < n; i++)
+        f->selected[i] |= flags[i];
 out:
-    gr_free(absent);
+    gr_free(flags);
+    return status;
+}
+
+/* Whom to ask for training: for selected silos of ranks that are not there, the next of the draw.
+ */
+static gr_status ask_silos(struct gr_federation *f, uint32_t round) {
+    const uint32_t n = f->data->n_silos;
+    uint8_t *present = NULL;
+    gr_status status = select_silos(f, round);
+    memcpy(f->asked, f->selected, n);
+    if (status != GR_OK || f->replay || gr_comm_epoch(f->comm) == 0) return status;
+    GR_TRY(gr_allocate_zero(n, 1, "silos that are there", &present));
+    for (uint32_t i = 0; i < n; i++)
+        present[i] = gr_comm_rank_of(f->comm, f->host_of[i]) >= 0;
+    GR_TRY(gr_sample_silos(f->config->run.seed, round, n, f->config->round.participants, present,
+                           f->asked));
+out:
+    gr_free(present);
     return status;
 }
 
@@ -76,9 +97,9 @@ static gr_status train_selected(struct gr_federation *f, uint32_t round) {
     memset(f->sums, 0, sizeof *f->sums);
     memset(f->roster.member, 0, f->roster.n_silos);
     memset(f->roster.sat_out, 0, f->roster.n_silos);
-    GR_TRY(select_silos(f, round));
+    GR_TRY(ask_silos(f, round));
     for (size_t i = 0; i < f->data->n_local; i++)
-        if (f->selected[f->data->local[i].id]) GR_TRY(train_silo(f, &f->data->local[i], round));
+        if (f->asked[f->data->local[i].id]) GR_TRY(train_silo(f, &f->data->local[i], round));
     f->sums->cpu_microseconds = llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
     gr_rehearse(f, round, GR_POINT_READY);
 out:

@@ -5,12 +5,13 @@
 #include <string.h>
 
 gr_status gr_sample_silos(uint64_t seed, uint32_t round, uint32_t n_silos, uint32_t participants,
-                          uint8_t *selected) {
+                          const uint8_t *present, uint8_t *selected) {
     gr_status status = GR_OK;
     gsl_rng *stream = NULL;
     uint32_t *order = NULL;
     if (participants == 0 || participants >= n_silos) {
-        memset(selected, 1, n_silos);
+        for (uint32_t i = 0; i < n_silos; i++)
+            selected[i] = !present || present[i];
         return GR_OK;
     }
     memset(selected, 0, n_silos);
@@ -19,8 +20,11 @@ gr_status gr_sample_silos(uint64_t seed, uint32_t round, uint32_t n_silos, uint3
         (struct gr_stream_key){.seed = seed, .round = round, .purpose = GR_PURPOSE_SAMPLE},
         &stream));
     gr_stream_permutation(stream, order, n_silos);
-    for (uint32_t i = 0; i < participants; i++)
+    for (uint32_t i = 0, taken = 0; i < n_silos && taken < participants; i++) {
+        if (present && !present[order[i]]) continue;
         selected[order[i]] = 1;
+        taken++;
+    }
 out:
     if (stream) gsl_rng_free(stream);
     gr_free(order);

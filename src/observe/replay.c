@@ -10,7 +10,7 @@
 /* A round from which silos were absent. */
 struct partial {
     uint32_t round;
-    size_t first, n; /* of `absent` */
+    size_t first, n, n_instead; /* of `absent`, one after the other */
 };
 
 /* Reading goes forward, so both lists only grow at their ends, and rounds taken back leave them
@@ -62,29 +62,43 @@ static bool silo_of(const char *pseudonym, uint32_t n_silos, uint32_t *silo) {
     return number < n_silos;
 }
 
-static gr_status add_partial(struct gr_replay *replay, uint32_t round, const json_t *absent) {
+/* Adds the silos of the list named `key` to those of all partials; *n of them. */
+static gr_status add_silos(struct gr_replay *replay, const json_t *event, const char *key,
+                           size_t *n) {
     gr_status status = GR_OK;
-    size_t at = place_of(replay, round), n = json_array_size(absent), i;
+    const json_t *list = json_object_get(event, key);
     json_t *name;
-    GR_TRY(grow(&replay->partials, sizeof *replay->partials, replay->n_partials + 1,
-                &replay->partials_room));
+    size_t i;
+    *n = json_array_size(list);
     GR_TRY(
-        grow(&replay->absent, sizeof *replay->absent, replay->n_absent + n, &replay->absent_room));
-    if (at == replay->n_partials || replay->partials[at].round != round) {
-        memmove(replay->partials + at + 1, replay->partials + at,
-                (replay->n_partials - at) * sizeof *replay->partials);
-        replay->n_partials++;
-    }
-    replay->partials[at] = (struct partial){round, replay->n_absent, n};
-    json_array_foreach(absent, i, name) {
+        grow(&replay->absent, sizeof *replay->absent, replay->n_absent + *n, &replay->absent_room));
+    json_array_foreach(list, i, name) {
         uint32_t silo = 0;
         if (!silo_of(json_string_value(name), replay->n_silos, &silo)) {
-            status = gr_fail(GR_ERROR_DATA, "\"absent\"[%zu] is none of the %u silos", i,
+            status = gr_fail(GR_ERROR_DATA, "\"%s\"[%zu] is none of the %u silos", key, i,
                              replay->n_silos);
             goto out;
         }
         replay->absent[replay->n_absent++] = silo;
     }
+out:
+    return status;
+}
+
+static gr_status add_partial(struct gr_replay *replay, uint32_t round, const json_t *event) {
+    gr_status status = GR_OK;
+    struct partial partial = {.round = round, .first = replay->n_absent};
+    GR_TRY(add_silos(replay, event, "absent", &partial.n));
+    GR_TRY(add_silos(replay, event, "instead", &partial.n_instead));
+    GR_TRY(grow(&replay->partials, sizeof *replay->partials, replay->n_partials + 1,
+                &replay->partials_room));
+    size_t at = place_of(replay, round);
+    if (at == replay->n_partials || replay->partials[at].round != round) {
+        memmove(replay->partials + at + 1, replay->partials + at,
+                (replay->n_partials - at) * sizeof *replay->partials);
+        replay->n_partials++;
+    }
+    replay->partials[at] = partial;
 out:
     return status;
 }
@@ -109,10 +123,9 @@ static gr_status take_event(struct gr_replay *replay, const json_t *json) {
         return GR_OK;
     }
     if (strcmp(event, "partial") != 0) return GR_OK;
-    const json_t *absent = json_object_get(json, "absent");
-    if (!json_is_array(absent))
+    if (!json_is_array(json_object_get(json, "absent")))
         return gr_fail(GR_ERROR_DATA, "found no list \"absent\" in the event partial");
-    return add_partial(replay, (uint32_t)round, absent);
+    return add_partial(replay, (uint32_t)round, json);
 }
 
 static gr_status take_lines(struct gr_replay *replay, const char *path, const char *text,
@@ -148,13 +161,23 @@ out:
     return status;
 }
 
-void gr_replay_absent(const struct gr_replay *replay, uint32_t round, uint8_t *absent) {
+static void flag(const struct gr_replay *replay, uint32_t round, bool instead, uint8_t *flags) {
     size_t at = place_of(replay, round);
-    memset(absent, 0, replay->n_silos);
+    memset(flags, 0, replay->n_silos);
     if (at == replay->n_partials || replay->partials[at].round != round) return;
     const struct partial *partial = &replay->partials[at];
-    for (size_t i = 0; i < partial->n; i++)
-        absent[replay->absent[partial->first + i]] = 1;
+    size_t first = partial->first + (instead ? partial->n : 0);
+    size_t n = instead ? partial->n_instead : partial->n;
+    for (size_t i = 0; i < n; i++)
+        flags[replay->absent[first + i]] = 1;
+}
+
+void gr_replay_absent(const struct gr_replay *replay, uint32_t round, uint8_t *absent) {
+    flag(replay, round, false, absent);
+}
+
+void gr_replay_instead(const struct gr_replay *replay, uint32_t round, uint8_t *instead) {
+    flag(replay, round, true, instead);
 }
 
 void gr_replay_close(struct gr_replay *replay) {

@@ -44,7 +44,7 @@ START_TEST(sample_has_its_size) {
     int count[SILOS] = {0};
     for (uint32_t round = 1; round <= ROUNDS; round++) {
         int n = 0;
-        ck_assert_int_eq(gr_sample_silos(9, round, SILOS, TAKEN, selected), GR_OK);
+        ck_assert_int_eq(gr_sample_silos(9, round, SILOS, TAKEN, NULL, selected), GR_OK);
         for (int i = 0; i < SILOS; i++) {
             n += selected[i];
             count[i] += selected[i];
@@ -54,11 +54,11 @@ START_TEST(sample_has_its_size) {
     /* Each silo: binomial, mean 700, standard deviation 23; five of them. */
     for (int i = 0; i < SILOS; i++)
         ck_assert_double_lt(fabs(count[i] - 700.0), 5 * 23.2);
-    ck_assert_int_eq(gr_sample_silos(9, ROUNDS, SILOS, TAKEN, again), GR_OK);
+    ck_assert_int_eq(gr_sample_silos(9, ROUNDS, SILOS, TAKEN, NULL, again), GR_OK);
     ck_assert_mem_eq(selected, again, SILOS);
-    ck_assert_int_eq(gr_sample_silos(9, 1, SILOS, 0, selected), GR_OK);
+    ck_assert_int_eq(gr_sample_silos(9, 1, SILOS, 0, NULL, selected), GR_OK);
     ck_assert_ptr_null(memchr(selected, 0, SILOS));
-    ck_assert_int_eq(gr_sample_silos(9, 1, SILOS, 100, selected), GR_OK);
+    ck_assert_int_eq(gr_sample_silos(9, 1, SILOS, 100, NULL, selected), GR_OK);
     ck_assert_ptr_null(memchr(selected, 0, SILOS));
 }
 END_TEST
