@@ -203,8 +203,9 @@ static void link_latest(struct run *run) {
 }
 
 /*
- * Whether the run has ended and its launcher does not. What is no GR_OK may be of a rank 0 that was
- * cut off: others that go on without it record a round before its deadline.
+ * Whether the run has ended and its launcher does not. What is no GR_OK may be rank 0's alone, of
+ * which the others have yet to learn, to go on without it: before a sum's deadline, or, what cannot
+ * be made good by another start, the round's.
  */
 static bool is_outlived(struct run *run) {
     double now = gr_clock_seconds(), limit = outlives_s;
@@ -216,7 +217,9 @@ static bool is_outlived(struct run *run) {
         run->outlived.bytes = bytes;
         run->outlived.since = now;
     }
-    if (noted != GR_OK) limit += run->config->round.deadline_s;
+    if (noted != GR_OK)
+        limit += noted == GR_STOPPED ? run->config->round.collective_deadline_s
+                                     : run->config->round.deadline_s;
     if (now < run->outlived.since + limit) return false;
     fprintf(stderr, "granary run: the launcher outlives its run by %g s and is ended\n", limit);
     return true;

@@ -9,7 +9,7 @@
 #   link HOST slow MS MBIT  delay there and back, and rate: by the kernel's netem, else by line.c;
 #                           exit code 2 where neither works
 #   crash HOST           all its processes are gone at once, without a word
-#   rsh, hostfile, addresses  for mpirun, which is wrapped in tests/hosts/mpirun
+#   mpirun, hostfile     GRANARY_MPIRUN and --hostfile of granary run; rsh and addresses are mpirun's
 set -eu
 DIR=$(mkdir -p "$1" && cd "$1" && pwd -P) N=$2
 NET=10.78.0
@@ -80,6 +80,10 @@ while [ "\${1#-}" != "\$1" ]; do shift; done
 host=\$1; shift
 exec "$DIR/on" "\$host" sh -c "\$*"
 RSH
+cat >"$DIR/mpirun" <<MPIRUN
+#!/usr/bin/env bash
+exec "$HERE/mpirun" "$DIR" "\$@"
+MPIRUN
 cat >"$DIR/link" <<LINK
 #!/usr/bin/env bash
 PATH=\$PATH:/usr/sbin:/sbin
@@ -115,4 +119,4 @@ cat >"$DIR/crash" <<CRASH
 "$DIR/link" "\$1" down
 kill -KILL "\$(cat "$DIR/\$1.pid")"
 CRASH
-chmod 755 "$DIR"/on "$DIR"/rsh "$DIR"/link "$DIR"/crash
+chmod 755 "$DIR"/on "$DIR"/rsh "$DIR"/mpirun "$DIR"/link "$DIR"/crash

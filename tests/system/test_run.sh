@@ -29,12 +29,14 @@ ours() {
         grep -qszx "GRANARY_TEST_MARK=$SCRATCH" "/proc/$process/environ" && echo "$process"
     done
 }
+# none_left [NAMES]
 none_left() {
+    local names=${1:-granary|mpirun|prterun}
     for _ in $(seq 100); do
-        [ -z "$(ours 'granary|mpirun|prterun')" ] && return 0
+        [ -z "$(ours "$names")" ] && return 0
         sleep 0.1
     done
-    echo "  left: $(ours 'granary|mpirun|prterun')"; return 1
+    echo "  left: $(ours "$names")"; return 1
 }
 # start DIR OPTIONS...: granary run in the background, which a shell has ignore SIGINT, in $job; its stderr in DIR.log.
 start() {
@@ -145,6 +147,12 @@ check "an option the launcher lacks" exits 70 "$GRANARY" run -n 2 small.yaml --r
 check "no launcher" env GRANARY_MPIRUN=/nowhere/mpirun bash -c '"$GRANARY" run -n 2 small.yaml 2>/dev/null; [ $? = 64 ]'
 check "a launcher of another make" env GRANARY_MPIRUN=/bin/ls bash -c '"$GRANARY" run -n 2 small.yaml 2>/dev/null; [ $? = 64 ]'
 
+# Whoever was cut off ends later than the others, and otherwise.
+echo 0 >note
+check "an error" env GRANARY_STATUS_FILE=note bash -c '"$GRANARY" train small.yaml --run killed 2>/dev/null; [ $? = 73 ]'
+check "a noted 0 stays" equal "$(cat note)" 0
+rm note
+
 # ---- launchers that behave badly ----------------------------------------------------------------
 real=$(command -v mpirun)
 cat >dies <<SH
@@ -165,7 +173,36 @@ case "\$*" in
 *) exec "$real" "\${@/#stays:2/localhost:2}" ;;
 esac
 SH
-chmod +x dies loses
+# Open MPI 4 over several hosts after the death of a rank: all ranks have left, it stays; so does
+# what it started.
+cat >stays <<SH
+#!/bin/bash
+[ "\$1" != --version ] || exec "$real" --version
+echo "\$*" >>stays.log
+if [ -e quorum ]; then mv quorum quorum.lost; echo 75 >"\$GRANARY_STATUS_FILE"; else "$real" "\$@"; fi
+sleep 3600 &
+trap "" TERM
+while :; do sleep 3600; done
+SH
+chmod +x dies loses stays
+# outlives NAME CODE OPTIONS...: with that launcher.
+outlives() {
+    local name=$1 code=$2; shift 2
+    rm -f stays.log
+    check "$name: exit code $code" exits "$code" env GRANARY_MPIRUN=./stays "$GRANARY" run -n 2 small.yaml --quiet --backoff 0.1 "$@"
+    check "$name: it says so" says "the launcher outlives its run by"
+    check "$name: nothing left" none_left 'granary|mpirun|prterun|stays|sleep'
+}
+outlives "a launcher that stays" 0 --set run.rounds=5 --run stays-run
+check "no restart" equal "$(event stays-run restarted)" 0
+check "one start" equal "$(lines stays.log)" 1
+check "finished" exits 0 "$GRANARY" inspect stays-run
+short="--set round.deadline_s=2 --set round.collective_deadline_s=1 --set round.heartbeat_s=1"
+outlives "it stays after an error" 73 $short --run killed
+check "one start" equal "$(lines stays.log)" 1
+touch quorum
+outlives "it stays after the quorum was lost" 0 $short --set run.rounds=5 --run quorum-run
+check "two starts" equal "$(lines stays.log)" 2
 check "restarts are limited" env GRANARY_MPIRUN=./dies bash -c \
     '"$GRANARY" run -n 2 small.yaml --run dies-run --restarts 2 --backoff 0.1 2>dies.err; [ $? = 75 ]'
 check "three starts" equal "$(lines dies.log)" 3
