@@ -46,6 +46,16 @@ gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
                          struct gr_comm **out) GR_CHECKED;
 void gr_comm_free(struct gr_comm *comm); /* NULL accepted */
 
+/*
+ * Where the MPI has User Level Failure Mitigation. gr_comm_respawn: Collective; starts a process of
+ * `command` (NULL-terminated) for each slot whose rank has died, unless a rank is out that may
+ * still come back. The new ones take those slots, as the last in seniority, and an epoch of all
+ * begins. They call gr_comm_join where others call gr_comm_create, and lack all state.
+ */
+gr_status gr_comm_respawn(struct gr_comm *comm, char **command, bool *respawned) GR_CHECKED;
+bool gr_comm_was_spawned(void);
+gr_status gr_comm_join(struct gr_comm **out) GR_CHECKED;
+
 /* In the present epoch. */
 int gr_comm_rank(const struct gr_comm *comm);
 int gr_comm_size(const struct gr_comm *comm);
@@ -68,7 +78,7 @@ void gr_comm_set_deadlines(struct gr_comm *comm, double collective_s, double hea
 
 /*
  * Who may begin an epoch: of two groups of members that have lost sight of each other one must be
- * refused. Called by the member that leads the change. The default grants all.
+ * refused. Called by the member that leads the change. The default, and NULL, grant all.
  */
 typedef gr_status (*gr_claim_function)(void *context, uint32_t epoch, bool *granted);
 void gr_comm_set_arbiter(struct gr_comm *comm, gr_claim_function claim, void *context);
@@ -163,6 +173,8 @@ gr_status gr_control_poll(void *comm) GR_CHECKED;
 
 /* Whether any rank was ever lost or given up, as far as this one knows. */
 bool gr_comm_losses(const struct gr_comm *comm);
+/* Whether this rank was given up, and has not been taken in again. */
+bool gr_comm_out(const struct gr_comm *comm);
 /* Whether this rank was given up, and the others have come to the end without it. */
 bool gr_comm_over(const struct gr_comm *comm);
 
@@ -207,7 +219,7 @@ struct gr_contribution {
     const char *pseudonym;
 };
 
-/* Collective. layout borrowed, the same on all ranks. Lives through epochs. */
+/* layout borrowed, the same on all ranks. Memory is shared at the first sum of each epoch. */
 gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *layout,
                                enum gr_encoding encoding, struct gr_aggregator **out) GR_CHECKED;
 void gr_aggregator_free(struct gr_aggregator *aggregator);

@@ -128,6 +128,7 @@ struct gr_run_options {
     const char *config_text;  /* the config as given, for config.yaml; rank 0 */
     FILE *progress;           /* rank 0; NULL: silent */
     const volatile int *stop; /* becomes non-zero when a signal came; may be NULL */
+    char **command;           /* that this process was started with, for replacements; or NULL */
 };
 
 /*
@@ -137,6 +138,12 @@ struct gr_run_options {
  */
 gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
                  const struct gr_run_options *options) GR_CHECKED;
+
+/*
+ * The same in a process that replaces a lost rank (gr_comm_was_spawned): config and state come from
+ * the others.
+ */
+gr_status gr_run_join(struct gr_comm *comm, const struct gr_run_options *options) GR_CHECKED;
 
 #ifdef __cplusplus
 }

@@ -113,8 +113,9 @@ const char *gr_run_directory_path(const struct gr_run_directory *run);
  * lost sight of each other only one goes on: PATH/claims/NNNNNN-EEEEEE (nonce of the start, epoch)
  * is created exclusively. *granted false: another has it, or the run has ended: there is a folder
  * for claims only from gr_run_directory_open to gr_run_claims_clear, so that a rank that slept
- * through the end of the run does not go on with it. start: tells the claims of one start of the
- * program from those of earlier ones.
+ * through the end of the run does not go on with it. On a full disk all are granted: it must not
+ * end a run that could go on. start: tells the claims of one start of the program from those of
+ * earlier ones.
  */
 gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) GR_CHECKED;
 /* Whether an epoch after `epoch` has been claimed, or the run has ended: who wants to write must

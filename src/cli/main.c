@@ -151,6 +151,7 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
     gr_status status = provided < MPI_THREAD_FUNNELED
                            ? gr_fail(GR_ERROR_INTERNAL, "MPI gives less than MPI_THREAD_FUNNELED")
                            : run(invocation);
+    if (status == GR_LOST) status = gr_fail(GR_STOPPED, "%s", gr_message());
     if (status == GR_OK) status = check_output();
     /* An internal error may be one rank's alone. */
     if (status != GR_OK && (invocation->speaks || status == GR_ERROR_INTERNAL))

@@ -2,9 +2,11 @@
 /* granary train: reads the config on rank 0, gives it to all, runs. */
 #include "cli/command.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t stop_signal;
 
@@ -72,35 +74,67 @@ out:
     return status;
 }
 
+/* Collective. Rank 0's config on all ranks, and a communicator as the config wants it. */
+static gr_status start(struct gr_invocation *invocation, const struct words *words, char **given,
+                       struct gr_config **config, struct gr_comm **comm) {
+    gr_status status = GR_OK;
+    char *resolved = NULL;
+    struct gr_comm_options whole_nodes = {0};
+    GR_TRY(gr_comm_create(invocation->world, &whole_nodes, comm));
+    bool root = gr_comm_rank(*comm) == 0;
+    GR_TRY(gr_comm_agree(*comm, root ? read_config(words, given, &resolved) : GR_OK));
+    GR_TRY(gr_comm_broadcast_text(*comm, &resolved, GR_CONFIG_TEXT_MAX));
+    GR_TRY(gr_comm_agree(
+        *comm, gr_config_parse("resolved config", resolved, strlen(resolved), NULL, 0, config)));
+    if ((*config)->aggregation.ranks_per_node > 0) {
+        struct gr_comm_options options = {(*config)->aggregation.ranks_per_node};
+        gr_comm_free(*comm);
+        *comm = NULL;
+        GR_TRY(gr_comm_create(invocation->world, &options, comm));
+    }
+out:
+    gr_free(resolved);
+    return status;
+}
+
+/* What this process was started with, for processes that replace lost ranks; caller frees the list.
+ */
+static char **find_command(const struct gr_invocation *invocation, char program[PATH_MAX]) {
+    char **command = calloc((size_t)invocation->argc + 2, sizeof *command);
+    ssize_t n = readlink("/proc/self/exe", program, PATH_MAX - 1);
+    if (!command || n < 0) {
+        free(command);
+        return NULL;
+    }
+    program[n] = '\0';
+    command[0] = program;
+    memcpy(command + 1, invocation->argv, (size_t)invocation->argc * sizeof *command);
+    return command;
+}
+
 gr_status gr_command_train(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     struct words words = {0};
     struct gr_comm *comm = NULL;
     struct gr_config *config = NULL;
-    char *given = NULL, *resolved = NULL;
+    char *given = NULL, program[PATH_MAX], **command = find_command(invocation, program);
 
     catch_stop_signals();
     /* All ranks see the same words, so all fail here or none. */
     GR_TRY(read_words(invocation, &words));
-    struct gr_comm_options whole_nodes = {0};
-    GR_TRY(gr_comm_create(invocation->world, &whole_nodes, &comm));
-    bool root = gr_comm_rank(comm) == 0;
-    GR_TRY(gr_comm_agree(comm, root ? read_config(&words, &given, &resolved) : GR_OK));
-    GR_TRY(gr_comm_broadcast_text(comm, &resolved, GR_CONFIG_TEXT_MAX));
-    GR_TRY(gr_comm_agree(
-        comm, gr_config_parse("resolved config", resolved, strlen(resolved), NULL, 0, &config)));
-    if (config->aggregation.ranks_per_node > 0) {
-        struct gr_comm_options options = {config->aggregation.ranks_per_node};
-        gr_comm_free(comm);
-        comm = NULL;
-        GR_TRY(gr_comm_create(invocation->world, &options, &comm));
-    }
     struct gr_run_options options = {.run_path = words.run_path,
                                      .resume = words.resume,
-                                     .config_text = given,
                                      .progress = words.quiet ? NULL : stdout,
-                                     .stop = &stop_signal};
-    status = gr_run(comm, config, &options);
+                                     .stop = &stop_signal,
+                                     .command = command};
+    if (gr_comm_was_spawned()) {
+        GR_TRY(gr_comm_join(&comm));
+        status = gr_run_join(comm, &options);
+    } else {
+        GR_TRY(start(invocation, &words, &given, &config, &comm));
+        options.config_text = given;
+        status = gr_run(comm, config, &options);
+    }
 out:
     if (comm) {
         invocation->speaks = gr_comm_rank(comm) == 0 && !gr_comm_over(comm);
@@ -110,7 +144,7 @@ out:
     gr_comm_free(comm);
     gr_config_free(config);
     gr_free(given);
-    gr_free(resolved);
     free(words.overrides.text);
+    free(command);
     return status;
 }

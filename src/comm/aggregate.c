@@ -152,27 +152,20 @@ static void abandon(struct gr_aggregator *aggregator) {
 
 gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *layout,
                                enum gr_encoding encoding, struct gr_aggregator **out) {
-    gr_status status = GR_OK;
     struct gr_aggregator *aggregator = NULL;
-    *out = NULL;
-    status = gr_allocate_zero(1, sizeof *aggregator, "aggregator", &aggregator);
-    if (aggregator) aggregator->window.mine.fd = -1;
-    GR_TRY(gr_comm_agree(comm, status));
-    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): agreed on just now */
+    gr_status status = gr_allocate_zero(1, sizeof *aggregator, "aggregator", &aggregator);
+    *out = aggregator;
+    if (status != GR_OK) return status;
     aggregator->comm = comm;
     aggregator->layout = layout;
+    aggregator->window.mine.fd = -1;
     aggregator->floats = encoding == GR_ENCODING_FLOAT32;
     aggregator->codec = aggregator->floats ? &gr_codec_float32 : &gr_codec_ring32;
     aggregator->n_blocks = (layout->size + GR_RING_BLOCK - 1) / GR_RING_BLOCK;
     aggregator->segment = smaller(SEGMENT, aggregator->n_blocks * GR_RING_BLOCK);
     aggregator->n_segments =
         layout->size > 0 ? (layout->size + aggregator->segment - 1) / aggregator->segment : 0;
-    GR_TRY(make(aggregator));
-    *out = aggregator;
-    aggregator = NULL;
-out:
-    gr_aggregator_free(aggregator);
-    return status;
+    return GR_OK;
 }
 
 void gr_aggregator_free(struct gr_aggregator *aggregator) {

@@ -89,13 +89,12 @@ out:
     return status;
 }
 
-/* The first epoch: all are members. Collective. */
-static gr_status meet_all(struct gr_comm *comm, uint32_t ranks_per_node) {
+gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t *order) {
     gr_status status = GR_OK;
     MPI_Comm host = MPI_COMM_NULL;
     struct introduction *all = NULL;
     struct gr_part part = {.fd = -1};
-    uint32_t *slots = NULL, *fds = NULL;
+    uint32_t *fds = NULL;
     bool sharing = false;
     const size_t n = (size_t)comm->slots;
     GR_TRY_MPI(
@@ -104,21 +103,17 @@ static gr_status meet_all(struct gr_comm *comm, uint32_t ranks_per_node) {
     GR_TRY(gr_part_create(sizeof(struct gr_node), &part));
     GR_TRY(introduce(comm, host, part.fd, &all));
     GR_TRY(try_sharing(comm, all, &sharing));
-    place_peers(comm, all, ranks_per_node, sharing);
-    GR_TRY(gr_allocate(n, sizeof *slots, "members", &slots));
+    place_peers(comm, all, comm->ranks_per_node, sharing);
     GR_TRY(gr_allocate(n, sizeof *fds, "members", &fds));
-    for (size_t i = 0; i < n; i++) {
-        slots[i] = (uint32_t)i;
-        fds[i] = (uint32_t)all[i].fd;
-    }
+    for (size_t i = 0; i < n; i++)
+        fds[i] = (uint32_t)all[order[i]].fd;
     GR_TRY(gr_detect_start(comm));
-    GR_TRY(gr_membership_enter(comm, 0, slots, fds, n, &part));
+    GR_TRY(gr_membership_enter(comm, epoch, order, fds, n, &part));
     /* No letter comes before all can take it. */
     GR_TRY_MPI(MPI_Barrier(comm->world));
 out:
     gr_part_release(&part);
     gr_free(fds);
-    gr_free(slots);
     gr_free(all);
     if (host != MPI_COMM_NULL) MPI_Comm_free(&host);
     return status;
@@ -131,20 +126,18 @@ static gr_status grant_all(void *context, uint32_t epoch, bool *granted) {
     return GR_OK;
 }
 
-gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
-                         struct gr_comm **out) {
+gr_status gr_comm_allocate(MPI_Comm world, uint32_t ranks_per_node, struct gr_comm **out) {
     gr_status status = GR_OK;
     struct gr_comm *comm = NULL;
-    *out = NULL;
-    gr_guard_start(GR_COMM_START_S, "the ranks did not all start");
     GR_TRY(gr_allocate_zero(1, sizeof *comm, "communicator", &comm));
-    comm->world = comm->control = MPI_COMM_NULL;
+    comm->world = world;
+    comm->control = MPI_COMM_NULL;
+    comm->ranks_per_node = ranks_per_node;
     comm->window.mine.fd = -1;
     for (size_t i = 0; i < GR_OFFERS; i++)
         comm->offer[i].fd = -1;
     comm->collective_s = GR_COMM_DEADLINE_S;
     comm->claim = grant_all;
-    GR_TRY_MPI(MPI_Comm_dup(parent, &comm->world));
     /* The copy made from it inherits this. */
     GR_TRY_MPI(MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN));
     GR_TRY_MPI(MPI_Comm_dup(comm->world, &comm->control));
@@ -157,11 +150,33 @@ gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
     GR_TRY(gr_allocate_zero(n, sizeof(int), "members", &comm->leader_of));
     GR_TRY(gr_allocate_zero(n, sizeof(int), "members", &comm->node_slot));
     GR_TRY(gr_allocate_zero(n, sizeof *comm->places, "members", &comm->places));
-    GR_TRY(meet_all(comm, options->ranks_per_node));
+    GR_TRY(gr_allocate_zero(GR_MESSAGE_MAX, 1, "a report", &comm->situation.text));
+    *out = comm;
+    comm = NULL;
+out:
+    gr_comm_free(comm);
+    return status;
+}
+
+gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
+                         struct gr_comm **out) {
+    gr_status status = GR_OK;
+    MPI_Comm world = MPI_COMM_NULL;
+    struct gr_comm *comm = NULL;
+    uint32_t *order = NULL;
+    *out = NULL;
+    gr_guard_start(GR_COMM_START_S, "the ranks did not all start");
+    GR_TRY_MPI(MPI_Comm_dup(parent, &world));
+    GR_TRY(gr_comm_allocate(world, options->ranks_per_node, &comm));
+    GR_TRY(gr_allocate((size_t)comm->slots, sizeof *order, "members", &order));
+    for (int i = 0; i < comm->slots; i++)
+        order[i] = (uint32_t)i;
+    GR_TRY(gr_comm_meet_all(comm, 0, order));
     *out = comm;
     comm = NULL;
 out:
     gr_guard_stop();
+    gr_free(order);
     gr_comm_free(comm);
     return status;
 }
@@ -169,6 +184,10 @@ out:
 void gr_comm_free(struct gr_comm *comm) {
     if (!comm) return;
     gr_post_release(comm);
+    if (comm->pending > 0) { /* left to MPI */
+        comm->window = (struct gr_window){.mine.fd = -1};
+        comm->scratch = NULL;
+    }
     gr_window_release(&comm->window);
     for (size_t i = 0; i < GR_OFFERS; i++)
         gr_part_release(&comm->offer[i]);
@@ -204,10 +223,14 @@ int gr_comm_nodes(const struct gr_comm *comm) {
 }
 
 bool gr_comm_losses(const struct gr_comm *comm) {
-    bool any = comm->epoch > 0 || comm->out;
+    bool any = comm->epoch > 0 || comm->out || comm->lost;
     for (int i = 0; i < comm->slots; i++)
         any = any || comm->peers[i].dead;
     return any;
+}
+
+bool gr_comm_out(const struct gr_comm *comm) {
+    return comm->out;
 }
 
 bool gr_comm_over(const struct gr_comm *comm) {
@@ -243,7 +266,7 @@ void gr_comm_set_deadlines(struct gr_comm *comm, double collective_s, double hea
 }
 
 void gr_comm_set_arbiter(struct gr_comm *comm, gr_claim_function claim, void *context) {
-    comm->claim = claim;
+    comm->claim = claim ? claim : grant_all;
     comm->claim_context = context;
 }
 

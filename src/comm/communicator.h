@@ -142,7 +142,8 @@ struct gr_comm {
     unsigned pending; /* requests of this epoch left under way: MPI may use its memory for ever */
     void *scratch;    /* of small messages of this epoch; owned */
 
-    double spin_s; /* of waiting, before a rank offers its core to others */
+    uint32_t ranks_per_node; /* as asked for */
+    double spin_s;           /* of waiting, before a rank offers its core to others */
     double collective_s, heartbeat_s;
     double round_s;    /* the longest that a round has been given */
     double polled_s;   /* when the training last looked up */
@@ -182,6 +183,14 @@ static inline struct gr_bell *gr_comm_doorbell(struct gr_comm *comm) {
 
 /* Ends this epoch's collectives on this rank; returns GR_LOST. */
 gr_status gr_comm_lose(struct gr_comm *comm, const char *why);
+
+/* ---- comm.c ---------------------------------------------------------------------------------- */
+
+/* A gr_comm without members on `world`, which it owns. */
+gr_status gr_comm_allocate(MPI_Comm world, uint32_t ranks_per_node,
+                           struct gr_comm **out) GR_CHECKED;
+/* Collective over the world, by collectives of MPI. An epoch of all slots, seniors first. */
+gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t *order) GR_CHECKED;
 
 /* ---- membership.c ---------------------------------------------------------------------------- */
 

@@ -62,6 +62,9 @@ static size_t count_dead(const struct gr_comm *comm) {
     return n;
 }
 
+/* Times collective_s that a leader which gives signs of life may take for a recovery. */
+static const double leads_at_most = 6;
+
 /* Reports to whoever leads, once, and again when something has changed. */
 static gr_status follow(struct gr_meeting *m, int leader) {
     gr_status status = GR_OK;
@@ -77,12 +80,14 @@ static gr_status follow(struct gr_meeting *m, int leader) {
                                  0, -1));
     }
     GR_TRY(gr_meeting_ping(m, m->told));
-    double until = m->told_s + comm->collective_s / 2;
-    if (!m->recovering)
-        until = (m->told_s > m->deadline_s ? m->told_s : m->deadline_s) + comm->collective_s;
+    double until = (m->told_s > m->deadline_s ? m->told_s : m->deadline_s) + comm->collective_s;
+    if (m->recovering) until = m->told_s + leads_at_most * comm->collective_s;
     if (m->elapsed_s > until || gr_meeting_silent(m, m->told)) {
         peer->given_up = true;
         m->told = -1;
+        /* The next has had no reason to say anything. */
+        for (int i = 0; i < comm->slots; i++)
+            comm->peers[i].silent_s = comm->peers[i].pinged_s = 0;
     }
 out:
     return status;
@@ -113,9 +118,11 @@ out:
 static void notice_exclusion(struct gr_meeting *m) {
     struct gr_comm *comm = m->comm;
     if (!comm->post.excluded) return;
-    if (comm->post.excluded->head.epoch == GR_EPOCH_OVER) m->over = true;
+    const uint32_t epoch = comm->post.excluded->head.epoch;
     gr_free(comm->post.excluded);
     comm->post.excluded = NULL;
+    if (epoch <= comm->epoch) return; /* taken in again meanwhile */
+    m->over = epoch == GR_EPOCH_OVER;
     gr_meeting_leave(m);
 }
 
@@ -252,7 +259,7 @@ out:
 
 void gr_control_fail(struct gr_comm *comm, gr_status status) {
     comm->situation.status = status;
-    if (comm->situation.text) strcpy(comm->situation.text, gr_message());
+    strcpy(comm->situation.text, gr_message());
 }
 
 static gr_status tell_the_end(struct gr_comm *comm) {
@@ -275,7 +282,10 @@ gr_status gr_control_finish(struct gr_comm *comm) {
     for (;;) {
         uint32_t seen = atomic_load(&bell->value);
         GR_TRY(gr_post_look(comm));
-        if (comm->post.excluded && comm->post.excluded->head.epoch == GR_EPOCH_OVER) break;
+        if (comm->post.excluded && comm->post.excluded->head.epoch == GR_EPOCH_OVER) {
+            gr_detect_clear_up(comm);
+            break;
+        }
         /* What rank 0 sent before it left may still be on its way. */
         gr_detect(comm);
         if (comm->post.summons || comm->post.verdict || waited > comm->collective_s / 2 ||

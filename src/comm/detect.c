@@ -37,8 +37,19 @@ const char *gr_comm_detection(const struct gr_comm *comm) {
     return comm->n_watched > 0 ? "process table, deadlines" : "deadlines";
 }
 
+void gr_detect_stop(struct gr_comm *comm) {
+    for (size_t i = 0; i < comm->n_watched; i++)
+        if (comm->watched[i].fd >= 0) close(comm->watched[i].fd);
+    gr_free(comm->watched);
+    gr_free(comm->watched_slot);
+    comm->watched = NULL;
+    comm->watched_slot = NULL;
+    comm->n_watched = 0;
+}
+
 gr_status gr_detect_start(struct gr_comm *comm) {
     gr_status status = GR_OK;
+    gr_detect_stop(comm); /* of an earlier start */
     comm->ulfm = gr_comm_has_ulfm();
     const char *word = getenv("GRANARY_FAULT_TOLERANCE");
     comm->tolerant = !word || strcmp(word, "off") != 0; /* off: to measure what it costs */
@@ -59,13 +70,6 @@ gr_status gr_detect_start(struct gr_comm *comm) {
     }
 out:
     return status;
-}
-
-void gr_detect_stop(struct gr_comm *comm) {
-    for (size_t i = 0; i < comm->n_watched; i++)
-        if (comm->watched[i].fd >= 0) close(comm->watched[i].fd);
-    gr_free(comm->watched);
-    gr_free(comm->watched_slot);
 }
 
 static void note_death(struct gr_comm *comm, int slot) {

@@ -201,11 +201,21 @@ static bool overtaken(struct gr_comm *comm) {
     if (comm->post.verdict && comm->post.verdict->head.epoch > comm->epoch) return true;
     if (!comm->post.summons) return false;
     int rank = comm->rank_of[comm->post.summons->peer];
-    if (rank >= 0 && rank < comm->rank) return true;
+    if (comm->post.summons->head.epoch > comm->epoch || (rank >= 0 && rank < comm->rank))
+        return true;
     /* A junior that had given us up has heard from us by now. */
     gr_free(comm->post.summons);
     comm->post.summons = NULL;
     return false;
+}
+
+/* Who wanted to join and does not answer: it asks again if it is there. */
+static void forget_silent_joiners(struct gr_comm *comm, const uint8_t *invited) {
+    for (int i = 0; i < comm->slots; i++) {
+        if (!invited[i] || comm->rank_of[i] >= 0 || has_answered(comm, i)) continue;
+        gr_free(comm->peers[i].report);
+        comm->peers[i].report = NULL;
+    }
 }
 
 /* Summons the slots flagged, and waits until all have answered, or died, or time is up. */
@@ -238,6 +248,7 @@ static gr_status summon(struct gr_meeting *m, const uint8_t *invited, bool *yiel
         if (missing == 0 || waited >= patience) break;
         waited += gr_wait_nap(bell, seen, nap_s);
     }
+    forget_silent_joiners(comm, invited);
 out:
     return status;
 }
@@ -358,6 +369,23 @@ out:
     return status;
 }
 
+/* Listens for a while; *yield: another leads by now. */
+static gr_status wait_for_others(struct gr_comm *comm, double seconds, bool *yield) {
+    static const double nap_s = 1e-3;
+    gr_status status = GR_OK;
+    double waited = 0;
+    for (*yield = false; !*yield && waited < seconds;) {
+        struct gr_bell *bell = gr_comm_doorbell(comm);
+        uint32_t seen = atomic_load(&bell->value);
+        GR_TRY(gr_post_look(comm));
+        gr_detect(comm);
+        *yield = overtaken(comm);
+        if (!*yield) waited += gr_wait_nap(bell, seen, nap_s);
+    }
+out:
+    return status;
+}
+
 /* Members that are neither in the draft nor known to be dead: they may be a group of their own. */
 static uint32_t count_unaccounted(const struct draft *draft) {
     uint32_t n = 0;
@@ -371,17 +399,29 @@ static uint32_t count_unaccounted(const struct draft *draft) {
  * waits before it claims the epoch, and yields when it hears that another has it.
  */
 static gr_status give_way(struct gr_comm *comm, const struct draft *draft, bool *yield) {
-    static const double nap_s = 1e-3;
+    *yield = false;
+    if (count_unaccounted(draft) <= draft->head.n_slots) return GR_OK;
+    return wait_for_others(comm, 2 * comm->collective_s + comm->heartbeat_s, yield);
+}
+
+/*
+ * Claims the draft's epoch. Where another has it, it is waited for; if nothing comes of it, for
+ * its owner has died or hangs, a majority of the members that may be alive claims the next.
+ */
+static gr_status claim(struct gr_comm *comm, struct draft *draft, bool *granted, bool *yield) {
+    enum { CLAIMS_MAX = 64 };
     gr_status status = GR_OK;
-    double waited = 0;
-    const uint32_t here = draft->head.n_slots, unaccounted = count_unaccounted(draft);
-    while (unaccounted > here && waited < comm->collective_s / 2) {
-        struct gr_bell *bell = gr_comm_doorbell(comm);
-        uint32_t seen = atomic_load(&bell->value);
-        GR_TRY(gr_post_look(comm));
-        *yield = overtaken(comm);
-        if (*yield) break;
-        waited += gr_wait_nap(bell, seen, nap_s);
+    int alive = 0, here = 0;
+    for (int i = 0; i < comm->size; i++)
+        alive += i == comm->rank || !comm->peers[comm->slot_of[i]].dead;
+    for (uint32_t i = 0; i < draft->head.n_slots; i++)
+        here += comm->rank_of[draft->slots[i]] >= 0;
+    for (int tries = 0; tries < CLAIMS_MAX; tries++) {
+        GR_TRY(comm->claim(comm->claim_context, draft->head.epoch, granted));
+        if (*granted) break;
+        GR_TRY(wait_for_others(comm, comm->collective_s / 2, yield));
+        if (*yield || 2 * here <= alive) break;
+        draft->head.epoch++;
     }
 out:
     return status;
@@ -409,13 +449,14 @@ static gr_status regroup(struct gr_meeting *m, const uint8_t *invited) {
     GR_TRY(find_position(&draft));
     GR_TRY(give_way(comm, &draft, &yield));
     if (yield) goto out;
-    GR_TRY(comm->claim(comm->claim_context, draft.head.epoch, &granted));
+    GR_TRY(claim(comm, &draft, &granted, &yield));
+    if (yield) goto out;
     if (!granted) { /* others have gone on without us */
         gr_meeting_leave(m);
         goto out;
     }
-    GR_TRY(tell_left_out(&draft));
     GR_TRY(pronounce(&draft, draft.slots, draft.head.n_slots));
+    GR_TRY(tell_left_out(&draft));
     status = gr_meeting_take_verdict(m);
 out:
     gr_free(draft.slots);

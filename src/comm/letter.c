@@ -137,8 +137,11 @@ static gr_status sort_letter(struct gr_comm *comm, struct gr_letter *letter) {
     struct gr_post *post = &comm->post;
     const uint32_t epoch = letter->head.epoch;
     gr_status status = GR_OK;
-    comm->peers[letter->peer].silent_s = 0;
-    comm->peers[letter->peer].given_up = false;
+    /* Who asks to be taken in is no member that one could wait for. */
+    if (letter->head.kind != GR_LETTER_JOIN) {
+        comm->peers[letter->peer].silent_s = 0;
+        comm->peers[letter->peer].given_up = false;
+    }
     switch (letter->head.kind) {
     case GR_LETTER_READY:
     case GR_LETTER_TROUBLE:
@@ -151,7 +154,11 @@ static gr_status sort_letter(struct gr_comm *comm, struct gr_letter *letter) {
             keep(&post->summons, letter);
             return GR_OK;
         }
-        if (comm->rank_of[letter->peer] < 0) status = tell_excluded(comm, letter->peer);
+        /* Of a member: it has missed the verdict that began this epoch; all must meet again. */
+        if (comm->rank_of[letter->peer] < 0)
+            status = tell_excluded(comm, letter->peer);
+        else
+            comm->lost = true;
         break;
     case GR_LETTER_VERDICT:
         if (epoch < comm->epoch || (post->verdict && post->verdict->head.epoch > epoch)) break;

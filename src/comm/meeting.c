@@ -28,9 +28,10 @@ gr_status gr_meeting_report(struct gr_comm *comm, int slot, enum gr_letter_kind 
                                   .fd = fd,
                                   .n_ids = (uint32_t)situation->n_ids,
                                   .n_sat = (uint32_t)situation->n_sat};
-    head.flags =
-        (situation->ready ? GR_FLAG_READY : 0U) | (situation->training ? GR_FLAG_TRAINING : 0U) |
-        (situation->need_state ? GR_FLAG_NEED_STATE : 0U) | (situation->stop ? GR_FLAG_STOP : 0U);
+    head.flags = (situation->ready ? GR_FLAG_READY : 0U) |
+                 (situation->training ? GR_FLAG_TRAINING : 0U) |
+                 (situation->need_state ? GR_FLAG_NEED_STATE : 0U) |
+                 (situation->stop ? GR_FLAG_STOP : 0U) | (comm->overdue ? GR_FLAG_OVERDUE : 0U);
     if (situation->status != GR_OK) head.length = (uint32_t)strlen(situation->text);
     for (int i = 0; i < comm->slots; i++)
         head.n_slots += comm->peers[i].dead;
@@ -63,28 +64,34 @@ gr_status gr_meeting_answer(struct gr_meeting *m) {
     GR_TRY(make_offer(comm, &offer));
     GR_TRY(
         gr_meeting_report(comm, summons->peer, GR_LETTER_ANSWER, summons->head.meeting, offer->fd));
-    /* Whoever summons is at work, and may have to wait for others as long as it is allowed. */
+    /* Whoever summons is at work, and knows how we fare. */
     m->told = summons->peer;
-    m->told_s = m->elapsed_s + comm->collective_s;
+    m->told_s = m->elapsed_s;
 out:
     gr_free(summons);
     return status;
 }
 
+/* How long a slot may give no sign; 0: for ever. In a recovery nobody trains. */
+static double silence_allowed(const struct gr_meeting *m) {
+    return m->recovering ? m->comm->collective_s / 2 : m->comm->heartbeat_s;
+}
+
 gr_status gr_meeting_ping(struct gr_meeting *m, int slot) {
     struct gr_comm *comm = m->comm;
     struct gr_peer *peer = &comm->peers[slot];
-    if (comm->heartbeat_s <= 0) return GR_OK;
+    const double allowed = silence_allowed(m);
+    if (allowed <= 0) return GR_OK;
     if (peer->silent_s < peer->pinged_s) peer->pinged_s = 0; /* it has been heard since */
-    if (peer->silent_s - peer->pinged_s < comm->heartbeat_s / 4) return GR_OK;
+    if (peer->silent_s - peer->pinged_s < allowed / 4) return GR_OK;
     peer->pinged_s = peer->silent_s;
     return gr_letter_send_plain(
         comm, slot, &(struct gr_letter_head){.kind = GR_LETTER_PING, .epoch = comm->epoch});
 }
 
 bool gr_meeting_silent(const struct gr_meeting *m, int slot) {
-    const struct gr_comm *comm = m->comm;
-    return comm->heartbeat_s > 0 && comm->peers[slot].silent_s > comm->heartbeat_s;
+    const double allowed = silence_allowed(m);
+    return allowed > 0 && m->comm->peers[slot].silent_s > allowed;
 }
 
 void gr_meeting_leave(struct gr_meeting *m) {

@@ -54,14 +54,14 @@ gr_status gr_part_map(pid_t pid, int fd, size_t bytes, void **base) {
 }
 
 gr_status gr_window_create(struct gr_comm *comm, size_t bytes, struct gr_window *out) {
-    gr_status status = GR_OK;
     const size_t n = (size_t)comm->node_size;
     int64_t *offer = gr_comm_member(comm, comm->node_rank)->offer;
     *out = (struct gr_window){.mine.fd = -1, .own = comm->node_rank};
-    GR_TRY(gr_allocate_zero(n, sizeof *out->part, "window", &out->part));
-    GR_TRY(gr_allocate_zero(n, sizeof *out->bytes, "window", &out->bytes));
-    out->n = comm->node_size;
-    status = gr_part_create(bytes, &out->mine);
+    gr_status status = gr_allocate_zero(n, sizeof *out->part, "window", &out->part);
+    if (status == GR_OK) status = gr_allocate_zero(n, sizeof *out->bytes, "window", &out->bytes);
+    if (status == GR_OK) out->n = comm->node_size;
+    if (status == GR_OK) status = gr_part_create(bytes, &out->mine);
+    /* Whatever has failed here: the barriers are the others' as well. */
     offer[0] = status == GR_OK ? out->mine.fd : -1;
     offer[1] = (int64_t)bytes;
     gr_status met = gr_node_barrier(comm, "to make a window");
@@ -78,9 +78,7 @@ gr_status gr_window_create(struct gr_comm *comm, size_t bytes, struct gr_window 
     }
     /* Nobody offers anything else before all have looked. */
     if (met == GR_OK) met = gr_node_barrier(comm, "to make a window");
-    if (met != GR_OK) status = met;
-out:
-    return status;
+    return met == GR_OK ? status : met;
 }
 
 void gr_window_release(struct gr_window *window) {
@@ -93,7 +91,7 @@ void gr_window_release(struct gr_window *window) {
 }
 
 gr_status gr_node_barrier(struct gr_comm *comm, const char *what) {
-    gr_status status = GR_OK;
+    gr_status status;
     if (comm->lost) return gr_comm_lose(comm, what);
     if (comm->node_size == 1) return GR_OK;
     struct gr_node *node = comm->shared;
@@ -105,8 +103,12 @@ gr_status gr_node_barrier(struct gr_comm *comm, const char *what) {
     }
     struct gr_wait wait;
     gr_wait_start(&wait, comm, what, -1, false);
-    while (atomic_load_explicit(&node->barrier.value, memory_order_acquire) == seen)
-        GR_TRY(gr_wait_pause(&wait, &node->barrier, seen));
-out:
-    return status;
+    while (atomic_load_explicit(&node->barrier.value, memory_order_acquire) == seen) {
+        status = gr_wait_pause(&wait, &node->barrier, seen);
+        if (status == GR_OK) continue;
+        /* It may have been completed while this rank looked around: then it has succeeded. */
+        if (atomic_load(&node->barrier.value) != seen) return GR_OK;
+        return status;
+    }
+    return GR_OK;
 }

@@ -45,15 +45,15 @@ static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
 
 /* Which slot hosts which silo: every rank knows how they are placed. */
 static void find_hosts(struct gr_federation *f, uint32_t *silos) {
-    const int size = gr_comm_size(f->comm);
-    for (int rank = 0; rank < size; rank++) {
+    const int slots = gr_comm_slots(f->comm);
+    for (int slot = 0; slot < slots; slot++) {
         size_t n = 0;
-        gr_place_silos(f->config->run.placement, f->config->data.silos, rank, size, silos, &n);
+        gr_place_silos(f->config->run.placement, f->config->data.silos, slot, slots, silos, &n);
         for (size_t i = 0; i < n; i++)
-            f->host_of[silos[i]] = rank;
+            f->host_of[silos[i]] = slot;
     }
     f->share_rank = gr_comm_rank(f->comm);
-    f->share_size = size;
+    f->share_size = gr_comm_size(f->comm);
 }
 
 static void digest_rows(struct gr_digest *digest, const struct gr_rows *rows) {
@@ -126,6 +126,23 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_rounds, "participation",
                             &f->silo_rounds));
     GR_TRY(gr_roster_create(config->data.silos, &f->roster));
+    GR_TRY(gr_aggregator_create(f->comm, f->layout, config->aggregation.encoding, &f->aggregator));
+out:
+    return status;
+}
+
+static gr_status allocate(struct gr_comm *comm, const struct gr_config *config,
+                          struct gr_federation **out, uint32_t **silos) {
+    gr_status status = GR_OK;
+    struct gr_federation *f = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *f, "a federation", &f));
+    f->comm = comm;
+    f->config = config;
+    f->strategy = gr_strategy_find(config->strategy.name);
+    *out = f;
+    GR_TRY(gr_allocate(config->data.silos, sizeof **silos, "this rank's silos", silos));
+    GR_TRY(
+        gr_allocate_zero(config->data.silos, sizeof *f->host_of, "the silos' hosts", &f->host_of));
 out:
     return status;
 }
@@ -136,22 +153,77 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     uint32_t *silos = NULL;
     struct gr_federation *f = NULL;
     *out = NULL;
-    status = gr_allocate_zero(1, sizeof *f, "a federation", &f);
-    if (status == GR_OK)
-        status = gr_allocate(config->data.silos, sizeof *silos, "this rank's silos", &silos);
-    if (status == GR_OK)
-        status = gr_allocate_zero(config->data.silos, sizeof *f->host_of, "the silos' hosts",
-                                  &f->host_of);
-    GR_TRY(gr_comm_agree(comm, status));
-    f->comm = comm;
-    f->config = config;
-    f->strategy = gr_strategy_find(config->strategy.name);
+    GR_TRY(gr_comm_agree(comm, allocate(comm, config, &f, &silos)));
     gr_control_expect(comm, config->data.silos);
     GR_TRY(load_data(f, silos));
     GR_TRY(fingerprint_data(f));
     find_hosts(f, silos);
     GR_TRY(gr_comm_agree(comm, make_model(f)));
-    GR_TRY(gr_aggregator_create(comm, f->layout, config->aggregation.encoding, &f->aggregator));
+    *out = f;
+    f = NULL;
+out:
+    gr_free(silos);
+    gr_federation_free(f);
+    return status;
+}
+
+/* ---- newcomers ------------------------------------------------------------------------------ */
+
+/* What a newcomer is told, beside the state. */
+struct outline {
+    uint32_t n_unusable;
+    unsigned char fingerprint[GR_DIGEST_BYTES];
+};
+
+/* Collective: of members and newcomers alike. */
+static gr_status share_outline(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    struct outline outline = {.n_unusable = f->n_unusable};
+    int64_t shape[2] = {f->data->n_classes, (int64_t)f->data->n_features};
+    memcpy(outline.fingerprint, f->fingerprint, sizeof outline.fingerprint);
+    GR_TRY(gr_comm_max_int64(f->comm, shape, 2));
+    GR_TRY(gr_comm_broadcast(f->comm, &outline, sizeof outline));
+    gr_data_set_classes(f->data, (uint32_t)shape[0]);
+    if (f->data->n_features == 0) f->data->n_features = (size_t)shape[1];
+    if ((int64_t)f->data->n_features != shape[1])
+        return gr_fail(GR_ERROR_DATA, "found %zu features, expected %lld", f->data->n_features,
+                       (long long)shape[1]);
+    f->n_unusable = outline.n_unusable;
+    memcpy(f->fingerprint, outline.fingerprint, sizeof outline.fingerprint);
+out:
+    return status;
+}
+
+gr_status gr_federation_welcome(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    GR_TRY(share_outline(f));
+    GR_TRY(gr_comm_agree(f->comm, GR_OK)); /* newcomers have made their model */
+    status = gr_federation_share_state(f);
+out:
+    return status;
+}
+
+gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *config,
+                             struct gr_federation **out) {
+    gr_status status = GR_OK;
+    uint32_t *silos = NULL;
+    struct gr_federation *f = NULL;
+    *out = NULL;
+    GR_TRY(allocate(comm, config, &f, &silos));
+    gr_control_expect(comm, config->data.silos);
+    struct gr_share share = {.n_silos = config->data.silos,
+                             .silos = silos,
+                             .test_index = (uint32_t)gr_comm_rank(comm),
+                             .test_count = (uint32_t)gr_comm_size(comm)};
+    gr_place_silos(config->run.placement, share.n_silos, gr_comm_slot(comm), gr_comm_slots(comm),
+                   silos, &share.n_local);
+    GR_TRY(gr_data_load(config, &share, &f->data));
+    GR_TRY(share_outline(f));
+    find_hosts(f, silos);
+    /* What is wrong with a newcomer is its own affair: it leaves, and the others go on. */
+    GR_TRY(make_model(f));
+    GR_TRY(gr_comm_agree(comm, GR_OK));
+    GR_TRY(gr_federation_share_state(f));
     *out = f;
     f = NULL;
 out:

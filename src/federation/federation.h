@@ -65,6 +65,13 @@ bool gr_rehearse_corruption(struct gr_federation *f, uint32_t round);
 /* Collective. The model on test and validation rows, and all sums of the round, into metrics. */
 gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) GR_CHECKED;
 
+/* ---- newcomers: federation.c ----------------------------------------------------------------- */
+
+/* Collective, in lockstep: the members welcome, a newcomer joins; all end with the same state. */
+gr_status gr_federation_welcome(struct gr_federation *f) GR_CHECKED;
+gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *config,
+                             struct gr_federation **out) GR_CHECKED;
+
 /* ---- round.c --------------------------------------------------------------------------------- */
 
 /* What the ranks add up at the end of a round, in integers. */
@@ -72,6 +79,9 @@ struct round_sums {
     int64_t processed, loss, cpu_microseconds, bytes;
     struct gr_score validation, test;
 };
+
+/* Collective. Rank 0's state to all. */
+gr_status gr_federation_share_state(struct gr_federation *f) GR_CHECKED;
 
 /* Adds a loss on the grid; every rank may bring as much without their sum leaving int64. */
 gr_status gr_add_loss(const struct gr_federation *f, int64_t *sum, int64_t loss) GR_CHECKED;

@@ -106,6 +106,30 @@ out:
     return status;
 }
 
+/* ---- the step -------------------------------------------------------------------------------- */
+
+static double norm_of(const float *vector, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)vector[i] * (double)vector[i];
+    return sqrt(sum);
+}
+
+/* Takes the step with the mean that is there. */
+static void commit(struct gr_federation *f) {
+    const float *mean = gr_trainer_scratch(f->trainer);
+    gr_rehearse(f, f->roster.round, GR_POINT_COMMIT);
+    f->strategy->step(&f->config->strategy, f->parameters, mean, f->server, f->layout->size);
+    for (uint32_t i = 0; i < f->data->n_silos; i++)
+        f->silo_rounds[i] += f->roster.member[i];
+    f->rounds_done = f->roster.round;
+    gr_control_at(f->comm, f->rounds_done, GR_PHASE_COMMITTED);
+    f->aggregated_s = gr_clock_seconds();
+    /* Before the evaluation, which may use the trainer's workspace through the model. */
+    /* Rank 0 tells it, or the one that takes over. */
+    f->update_norm = gr_comm_rank(f->comm) < 2 ? norm_of(mean, f->layout->size) : (double)NAN;
+}
+
 /* ---- changes of the membership -------------------------------------------------------------- */
 
 /* What the membership's changes mean for silos. */
@@ -122,8 +146,7 @@ static void note_changes(struct gr_federation *f) {
     gr_control_clear_changes(f->comm);
 }
 
-/* Collective. Rank 0's state to all, where some have just come (back). */
-static gr_status share_state(struct gr_federation *f) {
+gr_status gr_federation_share_state(struct gr_federation *f) {
     gr_status status = GR_OK;
     const size_t bytes = f->layout->size * sizeof(float);
     GR_TRY(gr_comm_broadcast(f->comm, &f->rounds_done, sizeof f->rounds_done));
@@ -141,12 +164,16 @@ out:
 /* After the ranks have met: what they found out about each other. Collective. */
 static gr_status settle(struct gr_federation *f) {
     note_changes(f);
+    /* Others have committed, so the sum was complete here as well; before the state is shared. */
+    if (f->roster.phase == GR_PHASE_COMMITTED && f->rounds_done < f->roster.round &&
+        !f->roster.need_state)
+        commit(f);
     if (f->roster.need_state) {
         /* What was trained belongs to a round that the others have closed without it. */
         f->n_contributions = 0;
         memset(f->sums, 0, sizeof *f->sums);
     }
-    return f->roster.send_state ? share_state(f) : GR_OK;
+    return f->roster.send_state ? gr_federation_share_state(f) : GR_OK;
 }
 
 gr_status gr_federation_recover(struct gr_federation *f) {
@@ -190,28 +217,6 @@ static gr_status check_quorum(const struct gr_federation *f) {
                    n, quorum);
 }
 
-static double norm_of(const float *vector, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += (double)vector[i] * (double)vector[i];
-    return sqrt(sum);
-}
-
-/* Takes the step with the mean that is there. */
-static void commit(struct gr_federation *f) {
-    const float *mean = gr_trainer_scratch(f->trainer);
-    gr_rehearse(f, f->roster.round, GR_POINT_COMMIT);
-    f->strategy->step(&f->config->strategy, f->parameters, mean, f->server, f->layout->size);
-    for (uint32_t i = 0; i < f->data->n_silos; i++)
-        f->silo_rounds[i] += f->roster.member[i];
-    f->rounds_done = f->roster.round;
-    gr_control_at(f->comm, f->rounds_done, GR_PHASE_COMMITTED);
-    f->aggregated_s = gr_clock_seconds();
-    /* Before the evaluation, which may use the trainer's workspace through the model. */
-    /* Rank 0 tells it, or the one that takes over. */
-    f->update_norm = gr_comm_rank(f->comm) < 2 ? norm_of(mean, f->layout->size) : (double)NAN;
-}
-
 /* Collective. The sum of a closed round, and the step. */
 static gr_status reduce(struct gr_federation *f) {
     gr_status status = GR_OK;
@@ -242,8 +247,6 @@ static gr_status advance(struct gr_federation *f, const struct gr_round_options 
                          bool *done) {
     gr_status status = GR_OK;
     const struct gr_roster *roster = &f->roster;
-    /* Others have committed, so the sum was complete here as well. */
-    if (roster->phase == GR_PHASE_COMMITTED && f->rounds_done < roster->round) commit(f);
     if (roster->phase == GR_PHASE_OPEN) {
         *done = true;
     } else if (roster->phase == GR_PHASE_CLOSED && f->rounds_done < roster->round) {

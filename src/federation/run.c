@@ -34,10 +34,7 @@ out:
 
 static gr_status claim_epoch(void *context, uint32_t epoch, bool *granted) {
     const struct gr_run_state *run = context;
-    gr_status status = gr_run_claim(run->path, run->start, epoch, granted);
-    /* A disk that is full must not end a run that could go on. */
-    if (status == GR_ERROR_WRITE) *granted = true;
-    return status == GR_ERROR_WRITE ? GR_OK : status;
+    return gr_run_claim(run->path, run->start, epoch, granted);
 }
 
 /* Collective. What any rank must know to become rank 0, and who may begin an epoch. */
@@ -49,7 +46,6 @@ static gr_status share_directory(struct gr_run_state *run) {
     GR_TRY(gr_comm_broadcast(run->comm, run->started_utc, sizeof run->started_utc));
     GR_TRY(
         gr_comm_agree(run->comm, gr_text_format(&run->checkpoints, "%s/checkpoints", run->path)));
-    gr_comm_set_arbiter(run->comm, claim_epoch, run);
 out:
     return status;
 }
@@ -85,32 +81,6 @@ out:
     return status;
 }
 
-/*
- * Collective. The round in which fewer are left than the quorum is void; what was done before it is
- * kept.
- */
-static gr_status stop_below_quorum(struct gr_run_state *run) {
-    gr_status status = GR_OK;
-    bool written;
-    char *message = NULL;
-    const uint32_t done = gr_federation_rounds_done(run->federation);
-    GR_TRY(gr_text_format(&message, "%s", gr_message()));
-    status = GR_LOST;
-    while (status == GR_LOST && done > run->checkpointed) {
-        status = gr_records_hold(run, done);
-        if (status == GR_OK) status = gr_record_checkpoint(run, &written);
-        if (status == GR_LOST) GR_TRY(gr_federation_recover(run->federation));
-    }
-    status = gr_records_hold(run, done);
-    if (status == GR_OK && gr_run_is_root(run))
-        status = gr_records_note(run, "quorum lost", done, NULL, NULL);
-    (void)gr_fail(GR_STOPPED, "%s; --resume goes on after round %u", message, done);
-    status = GR_STOPPED;
-out:
-    gr_free(message);
-    return status;
-}
-
 /* Collective. Rounds until the last, or until a signal: then GR_STOPPED. */
 static gr_status run_rounds(struct gr_run_state *run) {
     gr_status status = GR_OK;
@@ -119,8 +89,14 @@ static gr_status run_rounds(struct gr_run_state *run) {
         .stop = run->options->stop, .record = gr_record_round, .context = run};
     while (!stop && gr_federation_rounds_done(run->federation) < run->config->run.rounds) {
         status = gr_federation_round(run->federation, &options, &stop);
-        if (status == GR_STOPPED && !gr_comm_over(run->comm)) return stop_below_quorum(run);
+        if (status == GR_STOPPED && !gr_comm_out(run->comm)) {
+            run->below_quorum = true;
+            return gr_fail_context(status, "below quorum, --resume goes on after round %u: ",
+                                   gr_federation_rounds_done(run->federation));
+        }
         GR_TRY(status);
+        if (!stop && gr_federation_rounds_done(run->federation) < run->config->run.rounds)
+            GR_TRY(gr_run_respawn(run));
     }
     if (gr_federation_rounds_done(run->federation) < run->config->run.rounds)
         status = gr_fail(GR_STOPPED, "stopped by a signal after round %u of %u; --resume goes on",
@@ -131,9 +107,43 @@ out:
 
 /* Rank 0: the records of the end, whatever it is. */
 static gr_status write_end(struct gr_run_state *run, gr_status outcome) {
+    gr_status status = GR_OK;
     if (outcome == GR_OK) return gr_records_finish(run);
-    gr_records_end_early(run, outcome);
-    return GR_OK;
+    if (run->below_quorum && !run->ended)
+        status = gr_records_note(run, "quorum lost", gr_federation_rounds_done(run->federation),
+                                 NULL, NULL);
+    if (status == GR_OK) gr_records_end_early(run, outcome);
+    return status;
+}
+
+/* Collective. What was done before a round that is void is kept: its checkpoint may not be due yet.
+ */
+static gr_status keep_rounds(struct gr_run_state *run) {
+    gr_status status = GR_OK;
+    int64_t newest = run->checkpointed;
+    bool written;
+    GR_TRY(gr_comm_max_int64(run->comm, &newest, 1)); /* whoever has seen it written knows */
+    run->checkpointed = (uint32_t)newest;
+    if (gr_federation_rounds_done(run->federation) > run->checkpointed)
+        status = gr_record_checkpoint(run, &written);
+out:
+    return status;
+}
+
+/* Collective. */
+static gr_status write_and_leave(struct gr_run_state *run, gr_status outcome,
+                                 char message[GR_MESSAGE_MAX]) {
+    gr_status status = GR_OK;
+    if (outcome == GR_STOPPED) GR_TRY(keep_rounds(run));
+    status = gr_records_hold(run, gr_federation_rounds_done(run->federation));
+    (void)gr_fail(outcome, "%s", message);
+    if (status == GR_OK && gr_run_is_root(run)) status = write_end(run, outcome);
+    if (outcome != GR_OK) strcpy(message, gr_message());
+    if (status == GR_LOST) return status;
+    GR_TRY(gr_comm_agree(run->comm, status));
+    status = gr_control_finish(run->comm);
+out:
+    return status;
 }
 
 /*
@@ -146,18 +156,13 @@ static gr_status end_together(struct gr_run_state *run, gr_status outcome) {
     strcpy(message, gr_message());
     if (outcome != GR_OK && outcome != GR_STOPPED) gr_control_fail(run->comm, outcome);
     do {
-        status = gr_records_hold(run, gr_federation_rounds_done(run->federation));
-        (void)gr_fail(outcome, "%s", message);
-        if (status == GR_OK && gr_run_is_root(run)) status = write_end(run, outcome);
-        if (outcome != GR_OK) strcpy(message, gr_message());
-        if (status != GR_LOST) status = gr_comm_agree(run->comm, status);
-        if (status == GR_OK) status = gr_control_finish(run->comm);
+        status = write_and_leave(run, outcome, message);
         if (status != GR_LOST) break;
         status = gr_federation_recover(run->federation);
-    } while (status == GR_OK || status == outcome);
+    } while (!gr_comm_out(run->comm) && (status == GR_OK || status == outcome));
+    if (gr_comm_out(run->comm)) return status;
     if (gr_run_is_root(run)) gr_run_claims_clear(run->path);
-    if (outcome == GR_OK || gr_comm_over(run->comm)) return status;
-    return gr_fail(outcome, "%s", message);
+    return outcome == GR_OK ? status : gr_fail(outcome, "%s", message);
 }
 
 static void release(struct gr_run_state *run) {
@@ -169,30 +174,78 @@ static void release(struct gr_run_state *run) {
     gr_free(run->path);
 }
 
-gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
-                 const struct gr_run_options *options) {
+/* What every rank needs before the rounds, whenever it has come. */
+static gr_status prepare(struct gr_run_state *run) {
     gr_status status = GR_OK;
-    struct gr_run_state run = {.comm = comm, .config = config, .options = options};
-    gr_clock_utc(run.started_utc);
-    GR_TRY(gr_comm_agree(comm, gr_config_digest(config, run.config_digest)));
-    GR_TRY(gr_federation_create(comm, config, &run.federation));
-    find_origin(&run);
-    GR_TRY(gr_comm_agree(comm, gr_allocate_zero(config->data.silos, 1, "events", &run.noted)));
-    GR_TRY(gr_comm_agree(comm, gr_run_is_root(&run) ? open_directory(&run) : GR_OK));
-    GR_TRY(share_directory(&run));
-    if (options->resume) GR_TRY(read_checkpoint(&run));
-    GR_TRY(gr_comm_agree(comm, gr_run_is_root(&run) ? gr_records_start(&run) : GR_OK));
-    run.written = gr_federation_rounds_done(run.federation);
+    const struct gr_round_config *limits = &run->config->round;
+    GR_TRY(gr_allocate_zero(run->config->data.silos, 1, "events", &run->noted));
+    gr_comm_set_arbiter(run->comm, claim_epoch, run);
     /* Not earlier: silos may take long to read their data. */
-    gr_comm_set_deadlines(comm, config->round.collective_deadline_s, config->round.heartbeat_s);
-    status = run_rounds(&run);
-    if (status != GR_ERROR_INTERNAL && !gr_comm_over(comm)) status = end_together(&run, status);
+    gr_comm_set_deadlines(run->comm, limits->collective_deadline_s, limits->heartbeat_s);
 out:
-    if (status == GR_STOPPED && gr_comm_over(comm)) status = GR_OK;
+    return status;
+}
+
+static gr_status check_respawn(const struct gr_config *config) {
+    if (!config->round.respawn || gr_comm_has_ulfm()) return GR_OK;
+    return gr_fail(GR_ERROR_CONFIG, "round.respawn: found true, allowed only with an Open MPI 5 "
+                                    "that has failure mitigation (mpirun --with-ft ulfm)");
+}
+
+static gr_status set_up(struct gr_run_state *run) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = run->comm;
+    gr_clock_utc(run->started_utc);
+    GR_TRY(gr_comm_agree(comm, check_respawn(run->config)));
+    GR_TRY(gr_comm_agree(comm, gr_config_digest(run->config, run->config_digest)));
+    GR_TRY(gr_federation_create(comm, run->config, &run->federation));
+    find_origin(run);
+    GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
+    GR_TRY(share_directory(run));
+    if (run->options->resume) GR_TRY(read_checkpoint(run));
+    GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? gr_records_start(run) : GR_OK));
+    GR_TRY(gr_comm_agree(comm, prepare(run)));
+out:
+    return status;
+}
+
+/* Collective. The rounds, and the end. */
+static gr_status run_through(struct gr_run_state *run) {
+    run->written = gr_federation_rounds_done(run->federation);
+    gr_status status = run_rounds(run);
+    if (status == GR_ERROR_INTERNAL || run->abandoned || gr_comm_out(run->comm)) return status;
+    return end_together(run, status);
+}
+
+static gr_status conclude(struct gr_run_state *run, gr_status status) {
+    if (status == GR_STOPPED && gr_comm_over(run->comm)) status = GR_OK;
     /* Before the rounds began there is nothing that could be gone on with. */
     if (status == GR_LOST)
         status = gr_fail(GR_STOPPED, "ranks were lost before the first round: start again");
-    if (status != GR_OK && run.directory && !run.ended) gr_records_end_early(&run, status);
-    release(&run);
+    if (status != GR_OK && run->directory && !run->ended && !gr_comm_out(run->comm))
+        gr_records_end_early(run, status);
+    release(run);
+    return status;
+}
+
+gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
+                 const struct gr_run_options *options) {
+    struct gr_run_state run = {.comm = comm, .config = config, .options = options};
+    gr_status status = set_up(&run);
+    if (status == GR_OK) status = run_through(&run);
+    return conclude(&run, status);
+}
+
+gr_status gr_run_join(struct gr_comm *comm, const struct gr_run_options *options) {
+    gr_status status = GR_OK;
+    struct gr_config *config = NULL;
+    struct gr_run_state run = {.comm = comm, .options = options};
+    GR_TRY(gr_run_listen(&run, &config));
+    find_origin(&run);
+    GR_TRY(prepare(&run));
+    status = run_through(&run);
+out:
+    status = conclude(&run, status);
+    gr_config_free(config);
     return status;
 }

@@ -22,6 +22,8 @@ struct gr_run_state {
     uint32_t resumed_from;
     uint32_t checkpointed; /* round of the newest checkpoint, 0: none */
     char started_utc[32];
+    bool below_quorum;
+    bool abandoned;   /* the ranks cannot talk to each other any more */
     bool passed_over; /* a damaged checkpoint, when resuming */
     /* Rank 0's. */
     struct gr_run_directory *directory;
@@ -61,6 +63,13 @@ void gr_records_close(struct gr_run_state *run);
 /* An event, and the same in words among the progress; a full disk is no failure. */
 gr_status gr_records_note(struct gr_run_state *run, const char *event, uint32_t round,
                           const char *detail, const char *words) GR_CHECKED;
+
+/* ---- newcomers.c ----------------------------------------------------------------------------- */
+
+/* Collective, between rounds. Lost ranks are replaced, where the config asks for it. */
+gr_status gr_run_respawn(struct gr_run_state *run) GR_CHECKED;
+/* In a newcomer: all that it needs, in lockstep with the members. *config is the caller's. */
+gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) GR_CHECKED;
 
 /* ---- record.c -------------------------------------------------------------------------------- */
 

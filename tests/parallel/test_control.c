@@ -198,42 +198,68 @@ static int late_rank(struct gr_comm *comm) {
     return bad;
 }
 
-/* Who may not begin an epoch stays out, and the others go on. */
+struct arbiter {
+    int calls, refuse;
+};
+
+/* Refuses the first claims. */
 static gr_status refuse(void *context, uint32_t epoch, bool *granted) {
-    int *calls = context;
+    struct arbiter *arbiter = context;
     (void)epoch;
-    *granted = ++*calls > 2;
+    *granted = ++arbiter->calls > arbiter->refuse;
     return GR_OK;
 }
 
-static int refused_claim(struct gr_comm *comm) {
-    int bad = 0, calls = 0, size = gr_comm_size(comm);
+/* Who claimed the epoch is gone: all the others are here, so they go on with the next. */
+static int orphaned_claim(struct gr_comm *comm) {
+    int bad = 0, size = gr_comm_size(comm);
+    struct arbiter arbiter = {.refuse = 2};
     struct gr_roster roster;
-    if (size < 3) return 0;
-    /* Rank 0 leads and is refused; the next to lead is refused as well only if it asks too early.
-     */
-    gr_comm_set_deadlines(comm, 1, 0);
+    uint32_t epoch = gr_comm_epoch(comm);
     EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
-    if (gr_comm_rank(comm) == 0) gr_comm_set_arbiter(comm, refuse, &calls);
-    gr_control_at(comm, 60, GR_PHASE_OPEN);
+    gr_comm_set_deadlines(comm, 1, 0);
+    gr_comm_set_arbiter(comm, refuse, &arbiter);
     gr_control_at(comm, 60, GR_PHASE_COMMITTED);
-    bool first = gr_comm_rank(comm) == 0;
-    if (!first) {
-        EXPECT(gr_control_recover(comm, &roster) == GR_OK);
-        EXPECT_EQUAL(gr_comm_size(comm), size - 1);
-        EXPECT(gr_comm_rank_of(comm, 0) < 0);
-        finish_silos(comm, &roster, 61);
-        usleep(800000);
+    EXPECT(gr_control_recover(comm, &roster) == GR_OK);
+    EXPECT_EQUAL(gr_comm_epoch(comm), epoch + 3);
+    EXPECT_EQUAL(gr_comm_size(comm), size);
+    EXPECT(!roster.need_state && !roster.send_state);
+    EXPECT_EQUAL(arbiter.calls, gr_comm_rank(comm) == 0 ? 3 : 0);
+    gr_comm_set_arbiter(comm, NULL, NULL);
+    gr_roster_release(&roster);
+    return bad;
+}
+
+/* The smaller part may not begin an epoch: it stays out, and the larger one takes it back in. */
+static int refused_minority(struct gr_comm *comm) {
+    int bad = 0, size = gr_comm_size(comm);
+    bool alone = gr_comm_rank(comm) == 0;
+    struct arbiter arbiter = {.refuse = 1};
+    struct gr_roster roster;
+    if (size != 3) return 0;
+    EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
+    MPI_Barrier(MPI_COMM_WORLD);
+    gr_comm_set_deadlines(comm, 0.5, 0);
+    if (alone) gr_comm_set_arbiter(comm, refuse, &arbiter);
+    gr_control_at(comm, 70, GR_PHASE_COMMITTED);
+    if (!alone) usleep(3500000);
+    EXPECT(gr_control_recover(comm, &roster) == GR_OK);
+    EXPECT_EQUAL(roster.need_state, alone);
+    if (alone) {
+        EXPECT_EQUAL(arbiter.calls, 1);
     } else {
-        EXPECT(gr_control_recover(comm, &roster) == GR_OK);
-        EXPECT(roster.need_state);
+        EXPECT_EQUAL(gr_comm_size(comm), 2);
+        EXPECT(gr_comm_rank_of(comm, 0) < 0);
+        finish_silos(comm, &roster, 71);
+        usleep(800000);
+        EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
     }
-    if (!first) EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
-    EXPECT_EQUAL(roster.round, 61);
+    EXPECT_EQUAL(roster.round, 71);
     EXPECT(roster.send_state);
     /* Who comes back is the last in seniority. */
     EXPECT_EQUAL(gr_comm_rank_of(comm, 0), size - 1);
     gr_control_has_state(comm);
+    gr_comm_set_arbiter(comm, NULL, NULL);
     gr_roster_release(&roster);
     return bad;
 }
@@ -241,4 +267,5 @@ static int refused_claim(struct gr_comm *comm) {
 PARALLEL_MAIN({"rounds close", rounds_close}, {"failing ranks", failing_ranks},
               {"stop is heard", stop_is_heard}, {"silo on two ranks", silo_on_two_ranks},
               {"all regroup", all_regroup}, {"foremost leads on", foremost_leads_on},
-              {"late rank", late_rank}, {"refused claim", refused_claim})
+              {"late rank", late_rank}, {"orphaned claim", orphaned_claim},
+              {"refused minority", refused_minority})

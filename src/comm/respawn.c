@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Replacing the dead by new processes. The one place after the start that calls collectives of MPI:
+ * a rank that dies in them ends the others after RESPAWN_S, resumably.
+ *
+ * The survivors shrink the world (MPIX_Comm_shrink), spawn as many processes as have died, and all
+ * make a world in which everybody has his slot, the new ones those of the dead.
+ */
+#include <string.h>
+
+#include "comm/communicator.h"
+
+#if defined(OPEN_MPI)
+#include <mpi-ext.h>
+#endif
+
+enum { RESPAWN_S = 60 };
+
+/* What the newcomers must know; followed by the order of slots, members first. */
+struct announcement {
+    uint32_t epoch, slots, n_members, ranks_per_node;
+};
+
+bool gr_comm_was_spawned(void) {
+    MPI_Comm parent = MPI_COMM_NULL;
+    return MPI_Comm_get_parent(&parent) == MPI_SUCCESS && parent != MPI_COMM_NULL;
+}
+
+/* Members in their order, then the dead. False when some are neither: they may come back. */
+static bool order_slots(const struct gr_comm *comm, uint32_t *order) {
+    uint32_t n = 0;
+    for (int i = 0; i < comm->size; i++)
+        order[n++] = (uint32_t)comm->slot_of[i];
+    for (int i = 0; i < comm->slots; i++) {
+        if (comm->rank_of[i] >= 0) continue;
+        if (!comm->peers[i].dead) return false;
+        order[n++] = (uint32_t)i;
+    }
+    return true;
+}
+
+/* Members and newcomers: from the merged communicator to a world in the order of slots. */
+static gr_status make_world(MPI_Comm merged, int slot, MPI_Comm *world) {
+    gr_status status = GR_OK;
+    GR_TRY_MPI(MPI_Comm_split(merged, 0, slot, world));
+out:
+    return status;
+}
+
+#if defined(MPIX_ERR_PROC_FAILED)
+static gr_status spawn(struct gr_comm *comm, char **command, int n, MPI_Comm *merged) {
+    gr_status status = GR_OK;
+    MPI_Comm alive = MPI_COMM_NULL, between = MPI_COMM_NULL;
+    GR_TRY_MPI(MPIX_Comm_shrink(comm->world, &alive));
+    GR_TRY_MPI(MPI_Comm_set_errhandler(alive, MPI_ERRORS_RETURN));
+    GR_TRY_MPI(MPI_Comm_spawn(command[0], command + 1, n, MPI_INFO_NULL, 0, alive, &between,
+                              MPI_ERRCODES_IGNORE));
+    GR_TRY_MPI(MPI_Intercomm_merge(between, 0, merged));
+    MPI_Comm_free(&between);
+    MPI_Comm_free(&alive);
+out:
+    return status;
+}
+#else
+static gr_status spawn(struct gr_comm *comm, char **command, int n, MPI_Comm *merged) {
+    (void)comm;
+    (void)command;
+    (void)n;
+    (void)merged;
+    return gr_fail(GR_ERROR_INTERNAL, "this MPI cannot replace ranks");
+}
+#endif
+
+static gr_status note_returned(struct gr_comm *comm, const uint32_t *order, uint32_t n_members) {
+    struct gr_change *grown = NULL;
+    const size_t n = comm->n_changes + (size_t)comm->slots - n_members;
+    gr_status status = gr_allocate(n, sizeof *grown, "changes of the membership", &grown);
+    if (status != GR_OK) return status;
+    if (comm->n_changes > 0) memcpy(grown, comm->changes, comm->n_changes * sizeof *grown);
+    for (uint32_t i = n_members; i < (uint32_t)comm->slots; i++)
+        grown[comm->n_changes++] =
+            (struct gr_change){.slot = (int)order[i], .kind = GR_CHANGE_RETURNED};
+    gr_free(comm->changes);
+    comm->changes = grown;
+    return GR_OK;
+}
+
+/* The old world is left to MPI: with dead ranks in it, to free it might wait for them. */
+static gr_status enter_world(struct gr_comm *comm, MPI_Comm world, uint32_t epoch,
+                             const uint32_t *order) {
+    gr_status status = GR_OK;
+    gr_post_release(comm);
+    comm->world = world;
+    GR_TRY_MPI(MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN));
+    GR_TRY_MPI(MPI_Comm_dup(comm->world, &comm->control));
+    for (int i = 0; i < comm->slots; i++)
+        comm->peers[i] = (struct gr_peer){.pidfd = -1};
+    comm->pending++; /* letters and sums of the old world are not touched again */
+    GR_TRY(gr_comm_meet_all(comm, epoch, order));
+out:
+    return status;
+}
+
+gr_status gr_comm_respawn(struct gr_comm *comm, char **command, bool *respawned) {
+    gr_status status = GR_OK;
+    uint32_t *order = NULL;
+    MPI_Comm merged = MPI_COMM_NULL, world = MPI_COMM_NULL;
+    struct announcement announcement = {.epoch = comm->epoch + 1,
+                                        .slots = (uint32_t)comm->slots,
+                                        .n_members = (uint32_t)comm->size,
+                                        .ranks_per_node = comm->ranks_per_node};
+    const size_t n = (size_t)comm->slots;
+    *respawned = false;
+    GR_TRY(gr_comm_agree(comm, gr_allocate(n, sizeof *order, "members", &order)));
+    int64_t possible = order_slots(comm, order) && comm->size < comm->slots ? 0 : 1;
+    GR_TRY(gr_comm_max_int64(comm, &possible, 1)); /* unless all see it so, not now */
+    if (possible != 0) goto out;
+    gr_guard_start(RESPAWN_S, "lost ranks could not be replaced");
+    GR_TRY(spawn(comm, command, comm->slots - comm->size, &merged));
+    GR_TRY_MPI(MPI_Bcast(&announcement, sizeof announcement, MPI_BYTE, 0, merged));
+    GR_TRY_MPI(MPI_Bcast(order, (int)(n * sizeof *order), MPI_BYTE, 0, merged));
+    GR_TRY(make_world(merged, comm->slot, &world));
+    GR_TRY(enter_world(comm, world, announcement.epoch, order));
+    GR_TRY(note_returned(comm, order, announcement.n_members));
+    *respawned = true;
+out:
+    gr_guard_stop();
+    gr_free(order);
+    return status;
+}
+
+gr_status gr_comm_join(struct gr_comm **out) {
+    gr_status status = GR_OK;
+    MPI_Comm parent = MPI_COMM_NULL, merged = MPI_COMM_NULL, world = MPI_COMM_NULL;
+    struct gr_comm *comm = NULL;
+    struct announcement announcement;
+    uint32_t *order = NULL;
+    int mine, size;
+    gr_guard_start(RESPAWN_S, "a new rank was not taken in");
+    GR_TRY_MPI(MPI_Comm_get_parent(&parent));
+    GR_TRY_MPI(MPI_Intercomm_merge(parent, 1, &merged));
+    GR_TRY_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &mine));
+    GR_TRY_MPI(MPI_Comm_size(merged, &size));
+    GR_TRY_MPI(MPI_Bcast(&announcement, sizeof announcement, MPI_BYTE, 0, merged));
+    if (announcement.slots != (uint32_t)size) {
+        status = gr_fail(GR_ERROR_INTERNAL, "a world of %d ranks for %u slots", size,
+                         announcement.slots);
+        goto out;
+    }
+    GR_TRY(gr_allocate((size_t)size, sizeof *order, "members", &order));
+    GR_TRY_MPI(MPI_Bcast(order, (int)((size_t)size * sizeof *order), MPI_BYTE, 0, merged));
+    GR_TRY(make_world(merged, (int)order[(int)announcement.n_members + mine], &world));
+    GR_TRY(gr_comm_allocate(world, announcement.ranks_per_node, &comm));
+    GR_TRY(gr_comm_meet_all(comm, announcement.epoch, order));
+    *out = comm;
+    comm = NULL;
+out:
+    gr_guard_stop();
+    gr_free(order);
+    gr_comm_free(comm);
+    return status;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lost ranks replaced by new processes: the members spawn and tell, the newcomers listen; then all
+ * are members alike. Whatever fails in a newcomer ends that newcomer, and the members go on.
+ */
+#include "federation/run.h"
+
+#include <string.h>
+
+enum { PATH_LIMIT = 65536 };
+
+/* Of the run, beside its texts. */
+struct outline {
+    uint64_t start;
+    uint32_t resumed_from, checkpointed;
+    char started_utc[32];
+};
+
+/* Collective. Rank 0's text; a newcomer keeps it. */
+static gr_status tell_text(struct gr_run_state *run, const char *mine, size_t limit, char **keep) {
+    char *text = (char *)(uintptr_t)mine;
+    const bool root = gr_run_is_root(run);
+    if (!root) text = NULL;
+    gr_status status = gr_comm_broadcast_text(run->comm, &text, limit);
+    if (status == GR_OK && keep)
+        *keep = text;
+    else if (!root)
+        gr_free(text);
+    return status;
+}
+
+/* Collective. */
+static gr_status tell_outline(struct gr_run_state *run) {
+    struct outline outline = {
+        .start = run->start, .resumed_from = run->resumed_from, .checkpointed = run->checkpointed};
+    memcpy(outline.started_utc, run->started_utc, sizeof outline.started_utc);
+    gr_status status = gr_comm_broadcast(run->comm, &outline, sizeof outline);
+    if (status != GR_OK) return status;
+    run->start = outline.start;
+    run->resumed_from = outline.resumed_from;
+    run->checkpointed = outline.checkpointed;
+    memcpy(run->started_utc, outline.started_utc, sizeof outline.started_utc);
+    return GR_OK;
+}
+
+static gr_status welcome(struct gr_run_state *run) {
+    gr_status status = GR_OK;
+    char *resolved = NULL;
+    /* The same on all ranks, so that any may be rank 0. */
+    GR_TRY(gr_comm_agree(run->comm, gr_config_to_yaml(run->config, &resolved)));
+    GR_TRY(tell_text(run, resolved, GR_CONFIG_TEXT_MAX, NULL));
+    GR_TRY(tell_text(run, run->path, PATH_LIMIT, NULL));
+    GR_TRY(tell_text(run, run->config_text, GR_CONFIG_TEXT_MAX, NULL));
+    GR_TRY(tell_outline(run));
+    status = gr_federation_welcome(run->federation);
+out:
+    gr_free(resolved);
+    return status;
+}
+
+gr_status gr_run_respawn(struct gr_run_state *run) {
+    bool respawned = false;
+    gr_status status = GR_OK;
+    if (!run->config->round.respawn || !run->options->command || gr_comm_epoch(run->comm) == 0 ||
+        gr_comm_size(run->comm) == gr_comm_slots(run->comm))
+        return GR_OK;
+    status = gr_comm_respawn(run->comm, run->options->command, &respawned);
+    if (status == GR_OK && respawned) status = welcome(run);
+    if (status == GR_LOST) status = gr_federation_recover(run->federation);
+    /* The old world is gone, and there is no new one: a checkpoint has the state. */
+    if (status == GR_ERROR_INTERNAL) {
+        run->abandoned = true;
+        status = gr_fail(GR_STOPPED, "lost ranks could not be replaced: %s", gr_message());
+    }
+    return status;
+}
+
+gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) {
+    gr_status status = GR_OK;
+    char *resolved = NULL;
+    GR_TRY(gr_comm_agree(run->comm, GR_OK));
+    GR_TRY(tell_text(run, NULL, GR_CONFIG_TEXT_MAX, &resolved));
+    GR_TRY(tell_text(run, NULL, PATH_LIMIT, &run->path));
+    GR_TRY(tell_text(run, NULL, GR_CONFIG_TEXT_MAX, &run->config_text));
+    GR_TRY(tell_outline(run));
+    GR_TRY(gr_config_parse("resolved config", resolved, strlen(resolved), NULL, 0, config));
+    run->config = *config;
+    GR_TRY(gr_text_format(&run->checkpoints, "%s/checkpoints", run->path));
+    GR_TRY(gr_config_digest(run->config, run->config_digest));
+    status = gr_federation_join(run->comm, run->config, &run->federation);
+out:
+    gr_free(resolved);
+    return status;
+}
