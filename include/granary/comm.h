@@ -239,6 +239,8 @@ gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contrib
 
 /* True when the MPI library was built with, and mpirun has enabled, failure mitigation. */
 bool gr_comm_has_ulfm(void);
+/* That in words, and what mpirun could enable. */
+const char *gr_comm_fault_tolerance(void);
 /* How lost ranks are found here: "process table, ulfm, deadlines" or less. */
 const char *gr_comm_detection(const struct gr_comm *comm);
 

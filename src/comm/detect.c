@@ -30,6 +30,15 @@ bool gr_comm_has_ulfm(void) {
     return found && enabled && *enabled;
 }
 
+const char *gr_comm_fault_tolerance(void) {
+    if (gr_comm_has_ulfm()) return "user level failure mitigation";
+#if defined(MPIX_ERR_PROC_FAILED) && defined(MPIX_FT)
+    return "deadlines; mpirun --with-ft ulfm adds user level failure mitigation";
+#else
+    return "deadlines";
+#endif
+}
+
 const char *gr_comm_detection(const struct gr_comm *comm) {
     if (!comm->tolerant) return "none";
     if (comm->ulfm)

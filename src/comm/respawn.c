@@ -135,16 +135,18 @@ gr_status gr_comm_join(struct gr_comm **out) {
     struct gr_comm *comm = NULL;
     struct announcement announcement;
     uint32_t *order = NULL;
-    int mine, size;
+    int mine, size, fresh;
     gr_guard_start(RESPAWN_S, "a new rank was not taken in");
     GR_TRY_MPI(MPI_Comm_get_parent(&parent));
     GR_TRY_MPI(MPI_Intercomm_merge(parent, 1, &merged));
     GR_TRY_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &mine));
+    GR_TRY_MPI(MPI_Comm_size(MPI_COMM_WORLD, &fresh));
     GR_TRY_MPI(MPI_Comm_size(merged, &size));
     GR_TRY_MPI(MPI_Bcast(&announcement, sizeof announcement, MPI_BYTE, 0, merged));
-    if (announcement.slots != (uint32_t)size) {
-        status = gr_fail(GR_ERROR_INTERNAL, "a world of %d ranks for %u slots", size,
-                         announcement.slots);
+    if (announcement.slots != (uint32_t)size ||
+        announcement.n_members != (uint32_t)(size - fresh)) {
+        status = gr_fail(GR_ERROR_INTERNAL, "a world of %d ranks, %d of them new; for %u and %u",
+                         size, fresh, announcement.slots, announcement.n_members);
         goto out;
     }
     GR_TRY(gr_allocate((size_t)size, sizeof *order, "members", &order));

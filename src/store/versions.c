@@ -48,8 +48,7 @@ static void add_mpi(struct list *list) {
                  : provided == MPI_THREAD_SERIALIZED ? "serialized"
                                                      : "multiple");
     add(list, "MPI threads", level);
-    add(list, "MPI fault tolerance",
-        gr_comm_has_ulfm() ? "user level failure mitigation" : "deadlines");
+    add(list, "MPI fault tolerance", gr_comm_fault_tolerance());
 }
 
 static void add_hdf5(struct list *list) {

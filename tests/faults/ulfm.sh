@@ -23,7 +23,7 @@ if [ "${1:-}" = --inside ]; then
     export GRANARY=$PWD/$BUILD/granary
     [ $# = 0 ] || exec "$@"
     code=0
-    tests/run.sh "$BUILD" all faults/test_faults || code=1
+    tests/run.sh "$BUILD" all faults/ || code=1
     for mode in shm tcp; do tests/faults/soak.sh "${SOAK:-20}" 1 $mode || code=1; done
     exit $code
 fi

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# round.respawn: killed ranks are replaced by new processes that take part from the next round on.
+# On an MPI that cannot do this the setting is refused, and that is all there is to test.
+. "$(dirname "$0")/../system/library.sh"
+# Open MPI reaches new processes by TCP, also those of the same machine.
+export OMPI_MCA_btl=self,sm,tcp OMPI_MCA_btl_tcp_if_include=lo
+cat >base.yaml <<'YAML'
+run: {name: base, rounds: 12, rehearsal: true}
+data: {source: synthetic, silos: 6, synthetic: {features: 8, classes: 3, minimum_rows: 20, maximum_rows: 60, test_rows: 5}}
+model: {type: mlp, hidden: [8]}
+strategy: {name: fedavgm}
+train: {learning_rate: 0.05, batch_size: 8}
+YAML
+if ! "$GRANARY" version --verbose 2>/dev/null | grep -q '^MPI fault tolerance.*user level'; then
+    unset OMPI_MCA_btl OMPI_MCA_btl_tcp_if_include
+    check "refused without ULFM" exits 78 on_ranks 2 train base.yaml --quiet --run no --set round.respawn=true
+    check "and why" says "round.respawn: found true"
+    check "nothing is left" test ! -e no
+    finish
+fi
+
+runs=0
+# replaced PARTICIPANTS LOST FAULT...: on four ranks (silos 0 | 1 2 | 3 | 4 5) with these faults the
+# rounds have so many participants, and so many silos are lost and returned, in total.
+replaced() {
+    local participants=$1 lost=$2 fault faults="" run p left; shift 2
+    for fault in "$@"; do faults="$faults{$fault},"; done
+    run=run-$((++runs))
+    check "$*: finished" exits 0 "$GRANARY" run -n 4 base.yaml --run $run --set round.respawn=true \
+        --set round.deadline_s=3 --set round.collective_deadline_s=2 --set "faults=[${faults%,}]"
+    p=$(grep -o '"participants":[0-9]*' $run/metrics.jsonl | sed 's/.*://' | tr '\n' ' ')
+    check "$*: participants" equal "$p" "$participants "
+    for p in lost returned; do
+        check "$*: $p" equal "$(grep "\"event\":\"$p\"" $run/events.jsonl | grep -o '"silo-[0-9]*"' | wc -l)" "$lost"
+    done
+    check "$*: without a restart" equal "$(grep -c '"restarted"' $run/events.jsonl)" 0
+    check "$*: the chain is whole" exits 0 "$GRANARY" inspect $run
+    # shellcheck disable=SC2086
+    check "$*: replayed" exits 0 mpirun $MPIRUN_FLAGS -n 2 "$GRANARY" train base.yaml --quiet \
+        --set run.rehearsal=false --set round.replay=$run/events.jsonl --run $run-replay
+    check "$*: same digest" equal "$("$GRANARY" inspect --digest $run/model.h5)" \
+        "$("$GRANARY" inspect --digest $run-replay/model.h5)"
+    for _ in $(seq 40); do
+        left=$(pgrep -f "train base.yaml --run $run ")
+        [ -n "$left" ] || break
+        sleep 0.05
+    done
+    check "$*: nobody is left behind" equal "$left" ""
+}
+replaced "6 6 5 6 6 6 6 6 6 6 6 6" 1 "kind: kill, silo: 0, round: 3, point: aggregate"
+replaced "6 6 3 6 6 6 6 6 6 6 6 6" 3 "kind: kill, silo: 0, round: 3, point: aggregate" \
+    "kind: kill, silo: 2, round: 3, point: aggregate"
+# One more after a replacement; the replacement's own silo again.
+replaced "6 6 5 6 6 6 6 6 6 6 6 6" 3 "kind: kill, silo: 0, round: 3, point: aggregate" \
+    "kind: kill, silo: 2, round: 6, point: evaluate"
+replaced "6 6 6 4 6 6 6 6 6 6 6 6" 4 "kind: kill, silo: 5, round: 3, point: checkpoint" \
+    "kind: kill, silo: 2, round: 4, point: train"
+replaced "6 6 6 6 6 6 4 6 6 6 6 6" 4 "kind: kill, silo: 5, round: 3, point: checkpoint" \
+    "kind: kill, silo: 5, round: 7, point: train"
+finish
