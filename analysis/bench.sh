@@ -2,7 +2,7 @@
 # The figures of the README, each with the command that gives it. Nothing here is asserted:
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
-# Sections: digests accuracy rate aggregate small overhead thousand checkpoint memory
+# Sections: digests accuracy rate aggregate small overhead thousand checkpoint memory lost tolerance
 # The comparisons with PyTorch need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
 BUILD=$(cd "$1" && pwd); shift
@@ -15,7 +15,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate small overhead thousand checkpoint memory}
+SECTIONS=${*:-digests accuracy rate aggregate small overhead thousand checkpoint memory lost tolerance}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -161,6 +161,72 @@ YAML
     local n
     n=$("$GRANARY" inspect memory/model.h5 | sed -n 's/ *parameters *//p' | head -n 1)
     echo "parameters $n, P = $((n * 4 / 1024)) KiB; bound $((6 * n * 4 / 1024 + 60 * 1024)) KiB"
+}
+
+# lost_round N FAULT: of N runs of 20 rounds with the fault in round 12, the milliseconds of that round
+# beyond the median of the five before it; largest, median.
+lost_round() {
+    local i
+    for ((i = 0; i < $1; i++)); do
+        rm -rf lost
+        "$GRANARY" run -n 8 --restarts 0 lost.yaml --quiet --run lost --set "faults=[{round: 12, $2}]" \
+            >lost.out 2>&1 </dev/null || { echo "failed: $(tail -n 1 lost.out)" >&2; continue; }
+        { column lost/metrics.jsonl total | sed -n 7,11p | median; column lost/metrics.jsonl total | sed -n 12p; } |
+            awk 'NR == 1 {usual = $1} NR == 2 {print 1000 * ($1 - usual)}'
+    done | sort -g | awk -v what="$2" '{v[NR] = $1} END {
+        printf "%-46s median %7.1f ms, largest %7.1f ms, of %d runs\n", what, v[int((NR + 1) / 2)], v[NR], NR}'
+}
+
+lost() {
+    say "8 silos on 8 ranks, 256,510 parameters: extra time of the round in which a rank is killed, or stopped for good"
+    cat >lost.yaml <<YAML
+run: {name: lost, rounds: 20, rehearsal: true}
+data: {source: synthetic, silos: 8, synthetic: {alpha: 1, beta: 1, features: 500, classes: 10, minimum_rows: 200, maximum_rows: 201, test_rows: 5}}
+model: {type: mlp, hidden: [500]}
+train: {learning_rate: 0.01, batch_size: 20}
+round: {deadline_s: 1.5, collective_deadline_s: 1}
+YAML
+    "$GRANARY" version --verbose | grep 'fault tolerance'
+    local point
+    for point in train ready aggregate commit evaluate record checkpoint; do
+        lost_round 5 "kind: kill, silo: 5, point: $point"
+    done
+    lost_round 5 "kind: kill, silo: 0, point: aggregate"
+    echo "the deadline is 1.5 s for training, 1 s for what follows:"
+    lost_round 3 "kind: stop, silo: 5, point: train"
+    lost_round 3 "kind: stop, silo: 5, point: aggregate"
+    lost_round 3 "kind: stop, silo: 0, point: aggregate"
+}
+
+# compare_tolerance RANKS CONFIG FEW MANY: seconds of a round with and without, and their ratio; the
+# medians of seven pairs in turn.
+compare_tolerance() {
+    local i with without
+    for ((i = 0; i < 7; i++)); do
+        with=$(a_round "$@")
+        without=$(GRANARY_FAULT_TOLERANCE=off a_round "$@")
+        echo "$with $without"
+    done >pairs
+    awk '{print $1}' pairs | median | sed 's/^/with: /'
+    awk '{print $2}' pairs | median | sed 's/^/without: /'
+    awk '{print $1 / $2}' pairs | median | sed 's/^/ratio: /'
+    awk '{print 1e6 * ($1 - $2)}' pairs | median | sed 's/^/microseconds more: /'
+}
+
+tolerance() {
+    say "cost of fault tolerance where nothing fails: wall seconds of a round, against GRANARY_FAULT_TOLERANCE=off"
+    cat >tolerance.yaml <<YAML
+run: {name: tolerance, rounds: 1}
+data: {source: synthetic, silos: 8, synthetic: {alpha: 1, beta: 1, features: 99, classes: 10, minimum_rows: 20, maximum_rows: 21, test_rows: 1}}
+model: {type: softmax}
+train: {learning_rate: 0.01, batch_size: 10}
+evaluate: {every: 0}
+checkpoint: {every: 0}
+YAML
+    echo "8 ranks:"
+    compare_tolerance 8 tolerance.yaml 100 1100
+    echo "2 ranks:"
+    compare_tolerance 2 tolerance.yaml 1000 21000
 }
 
 echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"

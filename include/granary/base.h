@@ -137,6 +137,8 @@ void gr_digest_finish(struct gr_digest *digest, unsigned char out[GR_DIGEST_BYTE
 void gr_digest_of(const void *bytes, size_t n, unsigned char out[GR_DIGEST_BYTES]);
 /* Lower-case hex with terminator. */
 void gr_digest_hex(const unsigned char digest[GR_DIGEST_BYTES], char out[GR_DIGEST_HEX]);
+/* And back; false when hex is not of GR_DIGEST_BYTES. */
+bool gr_digest_from_hex(const char *hex, unsigned char out[GR_DIGEST_BYTES]);
 
 /* ---- text --------------------------------------------------------------------------------- */
 

@@ -115,8 +115,14 @@ void gr_federation_resume(struct gr_federation *federation, uint32_t rounds_done
 
 /* For the manifest: borrowed. */
 const char *gr_federation_architecture(const struct gr_federation *federation);
-/* GR_DIGEST_BYTES: over every silo's rows and labels, the same for any placement. */
-const unsigned char *gr_federation_fingerprint(const struct gr_federation *federation);
+/* Over every silo's rows and labels, the same for any placement. */
+const struct gr_run_data *gr_federation_data(const struct gr_federation *federation);
+/*
+ * Collective. earlier: rank 0's, what an interrupted run says of its data. Where silos could not be
+ * read, then or now, the data cannot be compared, and that of the run's start goes on to stand.
+ */
+gr_status gr_federation_continue_data(struct gr_federation *federation,
+                                      const struct gr_run_data *earlier) GR_CHECKED;
 const int32_t *gr_federation_hosts(const struct gr_federation *federation);
 /* Silos that could not be loaded, over all ranks. */
 uint32_t gr_federation_unusable(const struct gr_federation *federation);

@@ -108,6 +108,14 @@ gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory *
 void gr_run_directory_relock(struct gr_run_directory *run);
 const char *gr_run_directory_path(const struct gr_run_directory *run);
 
+/* What the manifest of earlier stretches says of the data they trained on. */
+struct gr_run_data {
+    bool known; /* there is such a manifest */
+    unsigned char fingerprint[GR_DIGEST_BYTES];
+    bool incomplete; /* when it was taken, some silos' data could not be read */
+};
+struct gr_run_data gr_run_directory_data(const struct gr_run_directory *run);
+
 /*
  * Membership changes are claimed in the run directory, so that of two groups of ranks that have
  * lost sight of each other only one goes on: PATH/claims/NNNNNN-EEEEEE (nonce of the start, epoch)
@@ -130,7 +138,7 @@ struct gr_manifest {
     const struct gr_config *config;
     int ranks, nodes;
     uint32_t n_silos;
-    const char *data_fingerprint;
+    struct gr_run_data data;
     const char *architecture;
     size_t n_parameters;
     unsigned char config_digest[GR_DIGEST_BYTES];

@@ -3,6 +3,7 @@
 #include <granary/base.h>
 
 #include <sodium.h>
+#include <string.h>
 
 _Static_assert(sizeof(crypto_generichash_state) <= sizeof(struct gr_digest),
                "struct gr_digest holds libsodium's state");
@@ -30,4 +31,10 @@ void gr_digest_of(const void *bytes, size_t n, unsigned char out[GR_DIGEST_BYTES
 
 void gr_digest_hex(const unsigned char digest[GR_DIGEST_BYTES], char out[GR_DIGEST_HEX]) {
     sodium_bin2hex(out, GR_DIGEST_HEX, digest, GR_DIGEST_BYTES);
+}
+
+bool gr_digest_from_hex(const char *hex, unsigned char out[GR_DIGEST_BYTES]) {
+    size_t n = 0;
+    return sodium_hex2bin(out, GR_DIGEST_BYTES, hex, strlen(hex), NULL, &n, NULL) == 0 &&
+           n == GR_DIGEST_BYTES;
 }

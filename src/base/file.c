@@ -79,7 +79,10 @@ gr_status gr_file_write(const char *path, const void *bytes, size_t length) {
     gr_status status = GR_OK;
     char *temporary = NULL;
     GR_TRY(gr_text_format(&temporary, "%s.tmp", path));
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    /* What is left there may still be open in a process that is stopped: not to be shared with it.
+     */
+    unlink(temporary);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0) {
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", temporary, strerror(errno));
         goto out;

@@ -90,7 +90,9 @@ static gr_status fingerprint_data(struct gr_federation *f) {
     gr_digest_start(&digest);
     gr_digest_add(&digest, f->data->fingerprint, strlen(f->data->fingerprint));
     gr_digest_add(&digest, sums, sizeof sums);
-    gr_digest_finish(&digest, f->fingerprint);
+    gr_digest_finish(&digest, f->run_data.fingerprint);
+    f->run_data.known = true;
+    f->run_data.incomplete = f->n_unusable > 0;
 out:
     return status;
 }
@@ -172,15 +174,14 @@ out:
 /* What a newcomer is told, beside the state. */
 struct outline {
     uint32_t n_unusable;
-    unsigned char fingerprint[GR_DIGEST_BYTES];
+    struct gr_run_data run_data;
 };
 
 /* Collective: of members and newcomers alike. */
 static gr_status share_outline(struct gr_federation *f) {
     gr_status status = GR_OK;
-    struct outline outline = {.n_unusable = f->n_unusable};
+    struct outline outline = {.n_unusable = f->n_unusable, .run_data = f->run_data};
     int64_t shape[2] = {f->data->n_classes, (int64_t)f->data->n_features};
-    memcpy(outline.fingerprint, f->fingerprint, sizeof outline.fingerprint);
     GR_TRY(gr_comm_max_int64(f->comm, shape, 2));
     GR_TRY(gr_comm_broadcast(f->comm, &outline, sizeof outline));
     gr_data_set_classes(f->data, (uint32_t)shape[0]);
@@ -189,7 +190,7 @@ static gr_status share_outline(struct gr_federation *f) {
         return gr_fail(GR_ERROR_DATA, "found %zu features, expected %lld", f->data->n_features,
                        (long long)shape[1]);
     f->n_unusable = outline.n_unusable;
-    memcpy(f->fingerprint, outline.fingerprint, sizeof outline.fingerprint);
+    f->run_data = outline.run_data;
 out:
     return status;
 }
@@ -288,8 +289,18 @@ const char *gr_federation_architecture(const struct gr_federation *f) {
     return f->architecture;
 }
 
-const unsigned char *gr_federation_fingerprint(const struct gr_federation *f) {
-    return f->fingerprint;
+const struct gr_run_data *gr_federation_data(const struct gr_federation *f) {
+    return &f->run_data;
+}
+
+gr_status gr_federation_continue_data(struct gr_federation *f, const struct gr_run_data *earlier) {
+    struct gr_run_data told = *earlier;
+    gr_status status = gr_comm_broadcast(f->comm, &told, sizeof told);
+    if (status != GR_OK) return status;
+    if (!told.known || (!told.incomplete && !f->run_data.incomplete)) return GR_OK;
+    memcpy(f->run_data.fingerprint, told.fingerprint, sizeof told.fingerprint);
+    f->run_data.incomplete = told.incomplete;
+    return GR_OK;
 }
 
 uint32_t gr_federation_unusable(const struct gr_federation *f) {

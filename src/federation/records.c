@@ -33,16 +33,15 @@ static const char *job_id(char out[64]) {
 
 static gr_status write_manifest(const struct gr_run_state *run, const char *outcome,
                                 const char *model_digest) {
-    char now[32], job[64], fingerprint[GR_DIGEST_HEX];
+    char now[32], job[64];
     gr_clock_utc(now);
     const struct gr_federation *f = run->federation;
-    gr_digest_hex(gr_federation_fingerprint(f), fingerprint);
     struct gr_manifest manifest = {
         .config = run->config,
         .ranks = gr_comm_slots(run->comm),
         .nodes = gr_comm_nodes(run->comm),
         .n_silos = run->config->data.silos,
-        .data_fingerprint = fingerprint,
+        .data = *gr_federation_data(f),
         .architecture = gr_federation_architecture(f),
         .n_parameters = f->layout->n_parameters,
         .started_utc = run->started_utc,

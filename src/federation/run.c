@@ -16,7 +16,7 @@ static void find_origin(struct gr_run_state *run) {
     struct gr_digest digest;
     gr_digest_start(&digest);
     gr_digest_add(&digest, run->config_digest, GR_DIGEST_BYTES);
-    gr_digest_add(&digest, gr_federation_fingerprint(run->federation), GR_DIGEST_BYTES);
+    gr_digest_add(&digest, gr_federation_data(run->federation)->fingerprint, GR_DIGEST_BYTES);
     gr_digest_finish(&digest, run->origin);
 }
 
@@ -195,13 +195,16 @@ static gr_status check_respawn(const struct gr_config *config) {
 static gr_status set_up(struct gr_run_state *run) {
     gr_status status = GR_OK;
     struct gr_comm *comm = run->comm;
+    struct gr_run_data earlier = {0};
     gr_clock_utc(run->started_utc);
     GR_TRY(gr_comm_agree(comm, check_respawn(run->config)));
     GR_TRY(gr_comm_agree(comm, gr_config_digest(run->config, run->config_digest)));
     GR_TRY(gr_federation_create(comm, run->config, &run->federation));
-    find_origin(run);
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
     GR_TRY(share_directory(run));
+    if (gr_run_is_root(run)) earlier = gr_run_directory_data(run->directory);
+    GR_TRY(gr_federation_continue_data(run->federation, &earlier));
+    find_origin(run);
     if (run->options->resume) GR_TRY(read_checkpoint(run));
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? gr_records_start(run) : GR_OK));
     GR_TRY(gr_comm_agree(comm, prepare(run)));

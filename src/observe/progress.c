@@ -134,6 +134,9 @@ static void draw(struct gr_progress *p) {
 
 void gr_progress_round(struct gr_progress *p, const struct gr_metrics *metrics) {
     if (!p) return;
+    /* Whoever has taken over began with a round under way. */
+    double began_s = gr_clock_seconds() - metrics->seconds.total;
+    if (isfinite(began_s) && began_s < p->started_s) p->started_s = began_s;
     p->last = *metrics;
     p->done = metrics->round;
     p->processed += (double)metrics->processed;

@@ -60,7 +60,16 @@ static bool is_running(const json_t *stretch) {
     return outcome && strcmp(outcome, "running") == 0;
 }
 
-gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out) {
+static struct gr_run_data data_of(const json_t *manifest) {
+    struct gr_run_data data = {0};
+    const char *hex = json_string_value(json_object_get(manifest, "data_fingerprint"));
+    data.known = hex && gr_digest_from_hex(hex, data.fingerprint);
+    data.incomplete = json_is_true(json_object_get(manifest, "data_incomplete"));
+    return data;
+}
+
+gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out,
+                              struct gr_run_data *data) {
     gr_status status = GR_OK;
     char *path = NULL, *text = NULL;
     size_t length = 0, n;
@@ -84,6 +93,7 @@ gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out) {
         else if (is_running(last))
             mark_interrupted(run_path, last);
         *out = json_deep_copy(stretches);
+        *data = data_of(manifest);
     } else {
         *out = json_array();
     }
@@ -153,7 +163,8 @@ static json_t *compose(const struct gr_run_directory *run, const struct gr_manif
     json_object_set_new(json, "model_digest", text_or_null(manifest->model_digest));
     json_object_set_new(json, "seed", whole(manifest->config->run.seed));
     json_object_set_new(json, "config_digest", hex(manifest->config_digest));
-    json_object_set_new(json, "data_fingerprint", text_or_null(manifest->data_fingerprint));
+    json_object_set_new(json, "data_fingerprint", hex(manifest->data.fingerprint));
+    json_object_set_new(json, "data_incomplete", json_boolean(manifest->data.incomplete));
     json_object_set_new(json, "architecture", architecture ? architecture : json_null());
     json_object_set_new(json, "parameters", json_integer((json_int_t)manifest->n_parameters));
     json_object_set_new(json, "silos", json_integer(manifest->n_silos));

@@ -102,7 +102,7 @@ static gr_status enter(struct gr_run_directory *run, bool resume) {
     GR_TRY(gr_text_format(&checkpoints, "%s/checkpoints", run->path));
     GR_TRY(make_folder(checkpoints));
     GR_TRY(gr_run_claims_open(run->path));
-    GR_TRY(gr_manifest_earlier(run->path, false, &run->earlier));
+    GR_TRY(gr_manifest_earlier(run->path, false, &run->earlier, &run->data));
 out:
     gr_free(checkpoints);
     close(folder);
@@ -149,7 +149,7 @@ gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory *
     GR_TRY(create(&run));
     GR_TRY(gr_text_format(&run->path, "%s", path));
     gr_run_directory_relock(run);
-    GR_TRY(gr_manifest_earlier(run->path, true, &run->earlier));
+    GR_TRY(gr_manifest_earlier(run->path, true, &run->earlier, &run->data));
     *out = run;
     run = NULL;
 out:
@@ -164,6 +164,10 @@ void gr_run_directory_relock(struct gr_run_directory *run) {
 
 const char *gr_run_directory_path(const struct gr_run_directory *run) {
     return run->path;
+}
+
+struct gr_run_data gr_run_directory_data(const struct gr_run_directory *run) {
+    return run->data;
 }
 
 void gr_run_directory_close(struct gr_run_directory *run) {

@@ -7,9 +7,10 @@
 #include <jansson.h>
 
 struct gr_run_directory {
-    char *path;      /* owned */
-    int lock;        /* descriptor that holds the lock, -1: not held */
-    json_t *earlier; /* stretches of the run before this process; array; owned */
+    char *path;              /* owned */
+    int lock;                /* descriptor that holds the lock, -1: not held */
+    json_t *earlier;         /* stretches of the run before this process; array; owned */
+    struct gr_run_data data; /* as those say */
 };
 
 /*
@@ -17,7 +18,8 @@ struct gr_run_directory {
  * short by a death and is marked so, with the rounds that its files show; with `ours` it is the
  * present one, which gr_manifest_write adds, and is left out.
  */
-gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out) GR_CHECKED;
+gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out,
+                              struct gr_run_data *data) GR_CHECKED;
 
 /* Removes the claims of earlier starts and makes room for this one's. By who holds the lock. */
 gr_status gr_run_claims_open(const char *path) GR_CHECKED;

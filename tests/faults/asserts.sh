@@ -98,6 +98,11 @@ assert_records() {
     rounds=$(awk 'match($0, /"round": *[0-9]+/) {print substr($0, RSTART, RLENGTH)}' \
         "$run/metrics.jsonl" | tr -dc '0-9\n' | tr '\n' ' ')
     [ "$rounds" = "$(seq -s ' ' "$ROUNDS") " ] || wrong "metrics.jsonl has the rounds $rounds"
+    # One epoch: rows trained on, whatever happened, are the rows of those who are in the sum.
+    rounds=$(awk '{match($0, /"examples":[0-9]+/); rows = substr($0, RSTART + 11, RLENGTH - 11)
+                   match($0, /"processed":[0-9]+/); trained = substr($0, RSTART + 12, RLENGTH - 12)
+                   if (rows == "" || trained + 0 > rows + 0) printf "%d ", NR}' "$run/metrics.jsonl")
+    [ -z "$rounds" ] || wrong "training was repeated in the rounds $rounds"
     "$GRANARY" inspect "$run" >"$CASE/inspect" 2>&1 && grep -q 'chain of events is whole' "$CASE/inspect" ||
         wrong "inspect: $(head -n 2 "$CASE/inspect" | tr '\n' ' ')"
     last=$(printf '%s/checkpoints/round-%06d.h5' "$run" "$ROUNDS")

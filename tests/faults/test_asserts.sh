@@ -60,6 +60,8 @@ fresh; sed -i 's/^  "rounds_done": 6/  "rounds_done": 5/' "$CASE/run/manifest.js
 check "rounds done" finds "expected 6" assert_records
 fresh; sed -i 4d "$CASE/run/metrics.jsonl"
 check "a round is missing" finds "1 2 3 5 6" assert_records
+fresh; sed -i '2s/"processed":/&1/' "$CASE/run/metrics.jsonl"
+check "training was repeated" finds "in the rounds 2" assert_records
 fresh; sed -n 4p good/metrics.jsonl >>"$CASE/run/metrics.jsonl"
 check "a round is there twice" finds "rounds 1 2 3 4 5 6 4" assert_records
 fresh; sed -i 2d "$CASE/run/events.jsonl"

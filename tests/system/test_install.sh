@@ -7,6 +7,7 @@ check "install" install install
 root=$SCRATCH/root/opt/granary
 check "the command" exits 0 "$root/bin/granary" version
 check "the config of the demo" test -s "$root/share/granary/configs/fashion-mnist.yaml"
+check "the batch scripts" test -s "$root/share/granary/jobs/train.sbatch" -a -s "$root/share/granary/jobs/batch.sh"
 cat >use.c <<'C'
 #include <granary/granary.h>
 #include <stdio.h>

@@ -81,6 +81,38 @@ done
 check "no whole checkpoint" exits 65 on_ranks 2 train $words --run hopeless --resume
 check "metrics stay" cmp hopeless/metrics.jsonl killed/metrics.jsonl
 
+# A silo whose data are gone when the run is resumed stays away, and may come back later.
+for silo in 0 1 2; do
+    idx_images images-$silo $((60 + silo)) $silo; idx_labels labels-$silo $((60 + silo))
+done
+cat >tables.yaml <<'YAML'
+run: {name: tables}
+data:
+  source: idx
+  silo_tables:
+    - {features: images-0, labels: labels-0}
+    - {features: images-1, labels: labels-1}
+    - {features: images-2, labels: labels-2}
+  test: {features: test-images, labels: test-labels}
+model: {type: mlp, hidden: [7]}
+train: {learning_rate: 0.1, batch_size: 8}
+YAML
+# part CODE RANKS ROUNDS [--resume]
+part() {
+    # shellcheck disable=SC2086
+    exits "$1" on_ranks "$2" train tables.yaml --quiet --run tables --set "run.rounds=$3" ${4:-}
+}
+check "a table a silo" part 0 2 4
+mv images-1 away
+check "resumed without one of them" part 0 3 7 --resume
+check "two of three took part" grep -q '"round":7,"participants":2' tables/metrics.jsonl
+check "the manifest tells" grep -q '"data_incomplete": false' tables/manifest.json
+mv away images-1
+check "resumed with it" part 0 1 9 --resume
+check "all took part" grep -q '"round":9,"participants":3' tables/metrics.jsonl
+mv images-1 away; idx_images images-1 61 9
+check "other data of that silo are refused" part 78 2 10 --resume
+
 # --resume without --run takes the latest.
 check "a run under runs/" exits 0 on_ranks 2 train small.yaml --quiet
 check "latest points at it" test -e runs/latest/model.h5

@@ -49,7 +49,7 @@ static void write_manifest(const struct gr_run_directory *run, const struct gr_c
                                    .ranks = 2,
                                    .nodes = 1,
                                    .n_silos = 3,
-                                   .data_fingerprint = "ab12",
+                                   .data = {true, {0xab, 0x12}, true},
                                    .architecture = "{\"type\":\"mlp\"}",
                                    .n_parameters = 199210,
                                    .config_digest = {0xff},
@@ -186,7 +186,9 @@ START_TEST(manifest_says_what_ran) {
     gr_run_directory_close(run);
     json = read_manifest(in_scratch("x"));
     ck_assert_str_eq(json_string_value(json_object_get(json, "seed")), "18446744073709551615");
-    ck_assert_str_eq(json_string_value(json_object_get(json, "data_fingerprint")), "ab12");
+    ck_assert_int_eq(
+        strncmp(json_string_value(json_object_get(json, "data_fingerprint")), "ab1200", 6), 0);
+    ck_assert(json_is_true(json_object_get(json, "data_incomplete")));
     ck_assert_int_eq(json_integer_value(json_object_get(json, "parameters")), 199210);
     ck_assert_int_eq(json_integer_value(json_object_get(json, "rounds_done")), 7);
     ck_assert_str_eq(json_string_value(json_object_get(json, "detection")), "process table");
@@ -224,10 +226,13 @@ START_TEST(stretches_are_kept) {
     static const char *const outcomes[] = {"interrupted", "stopped", "finished"};
     struct gr_config config = config_in(scratch);
     struct gr_run_directory *run = opened(&config, in_scratch("x"), false);
+    ck_assert(!gr_run_directory_data(run).known);
     write_manifest(run, &config, 0, 0, "running");
     write_manifest(run, &config, 0, 7, "running"); /* and then it was killed */
     gr_run_directory_close(run);
     run = opened(&config, in_scratch("x"), true);
+    struct gr_run_data data = gr_run_directory_data(run);
+    ck_assert(data.known && data.incomplete && data.fingerprint[1] == 0x12);
     write_manifest(run, &config, 7, 9, "stopped");
     gr_run_directory_close(run);
     run = opened(&config, in_scratch("x"), true);
