@@ -107,6 +107,8 @@ gr_status gr_run_directory_set_latest(const char *path) GR_CHECKED;
 gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory **out) GR_CHECKED;
 void gr_run_directory_relock(struct gr_run_directory *run);
 const char *gr_run_directory_path(const struct gr_run_directory *run);
+/* Drawn when it was opened: whose the claims below are. */
+uint64_t gr_run_directory_start(const struct gr_run_directory *run);
 
 /* What the manifest of earlier stretches says of the data they trained on. */
 struct gr_run_data {
@@ -119,11 +121,10 @@ struct gr_run_data gr_run_directory_data(const struct gr_run_directory *run);
 /*
  * Membership changes are claimed in the run directory, so that of two groups of ranks that have
  * lost sight of each other only one goes on: PATH/claims/NNNNNN-EEEEEE (nonce of the start, epoch)
- * is created exclusively. *granted false: another has it, or the run has ended: there is a folder
- * for claims only from gr_run_directory_open to gr_run_claims_clear, so that a rank that slept
- * through the end of the run does not go on with it. On a full disk all are granted: it must not
- * end a run that could go on. start: tells the claims of one start of the program from those of
- * earlier ones.
+ * is created exclusively. *granted false: another has it, or the run has ended, or a later start
+ * has resumed it: there is a folder for claims only from gr_run_directory_open to
+ * gr_run_claims_clear, and it is of one start. On a full disk all are granted: it must not end a
+ * run that could go on.
  */
 gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) GR_CHECKED;
 /* Whether an epoch after `epoch` has been claimed, or the run has ended: who wants to write must

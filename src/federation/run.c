@@ -6,7 +6,6 @@
  */
 #include "federation/run.h"
 
-#include <sodium.h>
 #include <string.h>
 
 enum { PATH_LIMIT = 65536 };
@@ -27,7 +26,7 @@ static gr_status open_directory(struct gr_run_state *run) {
                                  &run->directory));
     GR_TRY(gr_text_format(&run->path, "%s", gr_run_directory_path(run->directory)));
     GR_TRY(gr_text_format(&run->config_text, "%s", run->options->config_text));
-    randombytes_buf(&run->start, sizeof run->start);
+    run->start = gr_run_directory_start(run->directory);
 out:
     return status;
 }

@@ -15,19 +15,9 @@
 
 #include "store/run_directory.h"
 
-gr_status gr_run_claims_open(const char *path) {
-    gr_status status = GR_OK;
-    char *folder = NULL;
-    gr_run_claims_clear(path);
-    GR_TRY(gr_text_format(&folder, "%s/claims", path));
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        status = gr_fail(GR_ERROR_WRITE, "%s: %s", folder, strerror(errno));
-out:
-    gr_free(folder);
-    return status;
-}
-
-gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) {
+/* Creates the file of a claim; *granted false: it is there already, or there is no folder for it.
+ */
+static gr_status make_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) {
     gr_status status = GR_OK;
     char *claim = NULL;
     *granted = false;
@@ -43,6 +33,21 @@ gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *g
     if (fd >= 0) close(fd);
 out:
     gr_free(claim);
+    return status;
+}
+
+gr_status gr_run_claims_open(const char *path, uint64_t start) {
+    gr_status status = GR_OK;
+    char *folder = NULL;
+    bool granted;
+    gr_run_claims_clear(path);
+    GR_TRY(gr_text_format(&folder, "%s/claims", path));
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", folder, strerror(errno));
+    /* Epoch 0 says whose the folder is. */
+    if (status == GR_OK) status = make_claim(path, start, 0, &granted);
+out:
+    gr_free(folder);
     return status;
 }
 
@@ -62,6 +67,10 @@ static DIR *open_claims(const char *path) {
     return claims;
 }
 
+/*
+ * Whether there is a claim of an epoch after `epoch`, or the folder is another start's, or gone.
+ * Who cannot look for another reason may try to write.
+ */
 bool gr_run_superseded(const char *path, uint64_t start, uint32_t epoch) {
     bool found = false;
     struct dirent *entry;
@@ -69,13 +78,19 @@ bool gr_run_superseded(const char *path, uint64_t start, uint32_t epoch) {
     unsigned of_epoch;
     errno = 0;
     DIR *claims = open_claims(path);
-    /* Gone with the end of the run; who cannot look for another reason may try to write. */
     if (!claims) return errno == ENOENT;
     while (!found && (entry = readdir(claims)))
-        found = parse_claim(entry->d_name, &of_start, &of_epoch) && of_start == start &&
-                of_epoch > epoch;
+        found = parse_claim(entry->d_name, &of_start, &of_epoch) &&
+                (of_start == start ? of_epoch > epoch : of_epoch == 0);
     closedir(claims);
     return found;
+}
+
+gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) {
+    gr_status status = make_claim(path, start, epoch, granted);
+    /* No epoch comes after the last there can be: what is asked is whether the folder is ours. */
+    if (status == GR_OK && *granted && gr_run_superseded(path, start, UINT32_MAX)) *granted = false;
+    return status;
 }
 
 void gr_run_claims_clear(const char *path) {

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -101,7 +102,7 @@ static gr_status enter(struct gr_run_directory *run, bool resume) {
     }
     GR_TRY(gr_text_format(&checkpoints, "%s/checkpoints", run->path));
     GR_TRY(make_folder(checkpoints));
-    GR_TRY(gr_run_claims_open(run->path));
+    GR_TRY(gr_run_claims_open(run->path, run->start));
     GR_TRY(gr_manifest_earlier(run->path, false, &run->earlier, &run->data));
 out:
     gr_free(checkpoints);
@@ -132,6 +133,7 @@ gr_status gr_run_directory_open(const struct gr_config *config, const char *path
         status = gr_fail(GR_ERROR_USAGE, "nothing to resume: %s: %s", run->path, strerror(errno));
         goto out;
     }
+    randombytes_buf(&run->start, sizeof run->start);
     GR_TRY(make_folders(run->path));
     GR_TRY(enter(run, resume));
     if (!path && !resume) GR_TRY(gr_run_directory_set_latest(run->path));
@@ -164,6 +166,10 @@ void gr_run_directory_relock(struct gr_run_directory *run) {
 
 const char *gr_run_directory_path(const struct gr_run_directory *run) {
     return run->path;
+}
+
+uint64_t gr_run_directory_start(const struct gr_run_directory *run) {
+    return run->start;
 }
 
 struct gr_run_data gr_run_directory_data(const struct gr_run_directory *run) {

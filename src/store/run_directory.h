@@ -8,6 +8,7 @@
 
 struct gr_run_directory {
     char *path;              /* owned */
+    uint64_t start;          /* tells this start of the program from others; 0 after a takeover */
     int lock;                /* descriptor that holds the lock, -1: not held */
     json_t *earlier;         /* stretches of the run before this process; array; owned */
     struct gr_run_data data; /* as those say */
@@ -22,7 +23,7 @@ gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out,
                               struct gr_run_data *data) GR_CHECKED;
 
 /* Removes the claims of earlier starts and makes room for this one's. By who holds the lock. */
-gr_status gr_run_claims_open(const char *path) GR_CHECKED;
+gr_status gr_run_claims_open(const char *path, uint64_t start) GR_CHECKED;
 
 /* Libraries and processor: "name" and "value" one after the other; caller releases. */
 struct gr_version {

@@ -22,23 +22,24 @@ static bool claim(uint64_t start, uint32_t epoch) {
 
 START_TEST(claims) {
     struct gr_run_directory *run = opened(false);
-    const uint64_t start = UINT64_MAX - 1;
+    const uint64_t start = gr_run_directory_start(run);
     ck_assert(!gr_run_superseded(in_scratch("x"), start, 0));
     ck_assert(claim(start, 2));
     ck_assert(!claim(start, 2));
     ck_assert(claim(start, 3));
-    ck_assert(claim(start + 1, 2));
+    ck_assert(!claim(start + 1, 2)); /* the folder is not that start's */
     ck_assert(gr_run_superseded(in_scratch("x"), start, 0));
     ck_assert(gr_run_superseded(in_scratch("x"), start, 2));
     ck_assert(!gr_run_superseded(in_scratch("x"), start, 3));
-    ck_assert(!gr_run_superseded(in_scratch("x"), start + 1, 2));
-    ck_assert(!gr_run_superseded(in_scratch("x"), 7, 0));
+    ck_assert(gr_run_superseded(in_scratch("x"), start + 1, 2));
     ck_assert(claim(start, 123456789));
     ck_assert(gr_run_superseded(in_scratch("x"), start, 123456788));
     /* The claims of an earlier start go when a new one has the lock. */
     gr_run_directory_close(run);
     run = opened(true);
-    ck_assert(claim(start, 2));
+    ck_assert(gr_run_directory_start(run) != start);
+    ck_assert(!claim(start, 124) && gr_run_superseded(in_scratch("x"), start, 999));
+    ck_assert(claim(gr_run_directory_start(run), 2));
     /* Who slept through the end of the run finds nothing to go on with. */
     gr_run_claims_clear(in_scratch("x"));
     ck_assert(!exists(in_scratch("x/claims")));
@@ -58,13 +59,15 @@ END_TEST
 /* Of many that claim the same at once one is granted it. */
 START_TEST(claims_at_once) {
     enum { PROCESSES = 8, EPOCHS = 200 };
-    gr_run_directory_close(opened(false));
+    struct gr_run_directory *run = opened(false);
+    const uint64_t start = gr_run_directory_start(run);
+    gr_run_directory_close(run);
     int granted = 0, outcome;
     for (int i = 0; i < PROCESSES; i++) {
         if (fork() != 0) continue;
         int mine = 0;
         for (uint32_t epoch = 1; epoch <= EPOCHS; epoch++)
-            mine += claim(5, epoch);
+            mine += claim(start, epoch);
         _exit(mine);
     }
     for (int i = 0; i < PROCESSES; i++) {
