@@ -148,7 +148,7 @@ out:
 }
 
 static gr_status meet(struct gr_meeting *m) {
-    static const double longest_s = 1e-3, share = 0.125, shortest_s = 20e-6;
+    static const double longest_s = 1e-3;
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
     while (!m->done) {
@@ -156,11 +156,8 @@ static gr_status meet(struct gr_meeting *m) {
         uint32_t seen = atomic_load(&bell->value);
         GR_TRY(take_turn(m));
         if (m->done) break;
-        /* Sleeps for a share of the time lost already. */
-        double nap = m->elapsed_s * share;
-        nap = nap < shortest_s ? shortest_s : nap > longest_s ? longest_s : nap;
         if (bell != gr_comm_doorbell(comm)) continue; /* an epoch has begun meanwhile */
-        double waited = gr_wait_nap(bell, seen, nap);
+        double waited = gr_wait_rest(comm, bell, seen, m->elapsed_s, longest_s);
         m->elapsed_s += waited;
         for (int i = 0; i < comm->slots; i++)
             comm->peers[i].silent_s += waited;

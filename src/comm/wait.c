@@ -67,6 +67,21 @@ double gr_wait_nap(struct gr_bell *bell, uint32_t seen, double longest_s) {
     return counted(gr_clock_seconds() - before);
 }
 
+double gr_wait_rest(const struct gr_comm *comm, struct gr_bell *bell, uint32_t seen,
+                    double waited_s, double longest_s) {
+    double before = gr_clock_seconds();
+    if (waited_s >= yield_s) {
+        double nap = waited_s * sleep_polling_share;
+        if (nap < sleep_polling_min_s) nap = sleep_polling_min_s;
+        return gr_wait_nap(bell, seen, nap < longest_s ? nap : longest_s);
+    }
+    if (waited_s < comm->spin_s)
+        relax();
+    else
+        sched_yield();
+    return counted(gr_clock_seconds() - before);
+}
+
 /* What a waiter that has time looks after: letters that change the membership, and deaths. */
 static gr_status look_around(struct gr_wait *wait) {
     struct gr_comm *comm = wait->comm;

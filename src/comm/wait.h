@@ -54,6 +54,10 @@ gr_status gr_wait_pause(struct gr_wait *wait, struct gr_bell *bell, uint32_t see
  */
 double gr_wait_nap(struct gr_bell *bell, uint32_t seen, double longest_s);
 
+/* The same for one that looks around itself, and has waited so long: spins, yields, sleeps. */
+double gr_wait_rest(const struct gr_comm *comm, struct gr_bell *bell, uint32_t seen,
+                    double waited_s, double longest_s);
+
 /* Completes `request` (peer: slot, for the message). After GR_LOST it is left as it is. */
 gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what,
                           int peer) GR_CHECKED;
