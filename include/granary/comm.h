@@ -13,7 +13,7 @@
  * status and message on all of them, with one exception: GR_LOST says that the membership has
  * changed meanwhile. It may come on some members and not on others; whoever gets it calls
  * gr_control_recover and repeats, or goes on, as the position it returns says. After the start no
- * collective of MPI is called, and nothing waits without a deadline.
+ * collective of MPI is called but in gr_comm_respawn, and nothing waits without a deadline.
  *
  * Lifetime: gr_comm_create duplicates the parent communicator and owns the copies; everything else
  * here borrows the gr_comm, which must outlive it.
@@ -37,8 +37,8 @@ struct gr_comm_options {
 };
 
 /*
- * Collective over `parent`. MPI must be initialised (MPI_THREAD_FUNNELED is enough). The one place
- * that calls collectives of MPI: a rank that dies here ends the others after GR_COMM_START_S, with
+ * Collective over `parent`. MPI must be initialised (MPI_THREAD_FUNNELED is enough). Here
+ * collectives of MPI are called: a rank that dies here ends the others after GR_COMM_START_S, with
  * exit code 75.
  */
 enum { GR_COMM_START_S = 300 };
@@ -79,6 +79,7 @@ void gr_comm_set_deadlines(struct gr_comm *comm, double collective_s, double hea
 /*
  * Who may begin an epoch: of two groups of members that have lost sight of each other one must be
  * refused. Called by the member that leads the change. The default, and NULL, grant all.
+ * GR_STOPPED: the run has ended, or goes on elsewhere; this rank is out then.
  */
 typedef gr_status (*gr_claim_function)(void *context, uint32_t epoch, bool *granted);
 void gr_comm_set_arbiter(struct gr_comm *comm, gr_claim_function claim, void *context);

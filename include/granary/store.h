@@ -130,8 +130,11 @@ gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *g
 /* Whether an epoch after `epoch` has been claimed, or the run has ended: who wants to write must
  * then not. */
 bool gr_run_superseded(const char *path, uint64_t start, uint32_t epoch);
-/* Removes all claims and their folder: the last thing done in the directory at the end of a run. */
-void gr_run_claims_clear(const char *path);
+/*
+ * Removes all claims and their folder, unless others have gone on: the last thing done in the
+ * directory at the end of a run.
+ */
+void gr_run_claims_clear(const char *path, uint64_t start, uint32_t epoch);
 void gr_run_directory_close(struct gr_run_directory *run);
 
 /* What ran, for manifest.json. All borrowed. */

@@ -147,7 +147,7 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
     gr_guard_stop();
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     invocation->world = MPI_COMM_WORLD;
-    invocation->speaks = rank == 0;
+    invocation->speaks = rank == 0 && !gr_comm_was_spawned();
     gr_status status = provided < MPI_THREAD_FUNNELED
                            ? gr_fail(GR_ERROR_INTERNAL, "MPI gives less than MPI_THREAD_FUNNELED")
                            : run(invocation);

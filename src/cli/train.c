@@ -107,6 +107,9 @@ static char **find_command(const struct gr_invocation *invocation, char program[
         return NULL;
     }
     program[n] = '\0';
+    /* Of a program that has been replaced meanwhile. */
+    char *deleted = strstr(program, " (deleted)");
+    if (deleted && !deleted[strlen(" (deleted)")]) *deleted = '\0';
     command[0] = program;
     memcpy(command + 1, invocation->argv, (size_t)invocation->argc * sizeof *command);
     return command;
@@ -137,7 +140,7 @@ gr_status gr_command_train(struct gr_invocation *invocation) {
     }
 out:
     if (comm) {
-        invocation->speaks = gr_comm_rank(comm) == 0 && !gr_comm_over(comm);
+        invocation->speaks = gr_comm_rank(comm) == 0 && !gr_comm_over(comm) && !gr_comm_out(comm);
         invocation->ranks_lost = gr_comm_losses(comm);
         invocation->leaves = invocation->ranks_lost && gr_comm_hosts(comm) == 1;
     }

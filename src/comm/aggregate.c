@@ -415,6 +415,6 @@ gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contrib
     }
     GR_TRY(gr_comm_agree(aggregator->comm, status));
 out:
-    if (status == GR_LOST) abandon(aggregator);
+    if (status == GR_LOST || status == GR_ERROR_INTERNAL) abandon(aggregator);
     return status;
 }

@@ -109,8 +109,13 @@ gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t 
         fds[i] = (uint32_t)all[order[i]].fd;
     GR_TRY(gr_detect_start(comm));
     GR_TRY(gr_membership_enter(comm, epoch, order, fds, n, &part));
-    /* No letter comes before all can take it. */
-    GR_TRY_MPI(MPI_Barrier(comm->world));
+    /*
+     * No letter comes before all can take it. A rank that dies here may be noticed by some only:
+     * they are members all the same, and find that somebody is missing.
+     */
+    int code = MPI_Barrier(comm->world);
+    if (epoch == 0) GR_TRY(gr_mpi_check(code, "MPI_Barrier"));
+    comm->lost = comm->lost || code != MPI_SUCCESS;
 out:
     gr_part_release(&part);
     gr_free(fds);

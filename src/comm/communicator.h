@@ -73,7 +73,8 @@ struct gr_peer {
     int node;        /* lowest slot of those that share memory with it */
     pid_t pid;       /* as its host knows it */
     int pidfd;       /* of a process of this host, or -1 */
-    bool dead;       /* known to have ended */
+    bool dead;       /* known to have ended, or said by MPI to have failed */
+    bool gone;       /* of the dead: seen to have ended, so that it cannot be a group of its own */
     bool given_up;   /* by this rank, for giving no sign; until it gives one */
     double silent_s; /* waited for a sign of it, not counting time in which we were suspended */
     double pinged_s; /* silent_s when it was last asked for one */

@@ -81,8 +81,9 @@ out:
     return status;
 }
 
-static void note_death(struct gr_comm *comm, int slot) {
+static void note_death(struct gr_comm *comm, int slot, bool seen) {
     comm->peers[slot].dead = true;
+    comm->peers[slot].gone = seen;
     if (comm->rank_of[slot] >= 0) comm->lost = true;
 }
 
@@ -90,7 +91,7 @@ static void look_at_processes(struct gr_comm *comm) {
     if (comm->n_watched == 0 || poll(comm->watched, (nfds_t)comm->n_watched, 0) <= 0) return;
     for (size_t i = 0; i < comm->n_watched; i++) {
         if (!(comm->watched[i].revents & POLLIN)) continue;
-        note_death(comm, comm->watched_slot[i]);
+        note_death(comm, comm->watched_slot[i], true);
         close(comm->watched[i].fd);
         comm->watched[i].fd = -1; /* poll(2) passes over it */
     }
@@ -134,7 +135,7 @@ static void ask_ulfm(struct gr_comm *comm) {
         int slot = MPI_UNDEFINED;
         MPI_Group_translate_ranks(failed, 1, &i, all, &slot);
         if (slot >= 0 && slot < comm->slots && slot != comm->slot && !comm->peers[slot].dead)
-            note_death(comm, slot);
+            note_death(comm, slot, false);
     }
     if (all != MPI_GROUP_NULL) MPI_Group_free(&all);
     if (failed != MPI_GROUP_NULL) MPI_Group_free(&failed);

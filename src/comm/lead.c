@@ -386,11 +386,13 @@ out:
     return status;
 }
 
-/* Members that are neither in the draft nor known to be dead: they may be a group of their own. */
+/* Members that are neither in the draft nor seen to have ended: they may be a group of their own.
+ */
 static uint32_t count_unaccounted(const struct draft *draft) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < draft->head.n_changes; i++)
-        n += (draft->changes[i] & 3) == GR_CHANGE_LATE;
+        n += (draft->changes[i] & 3) != GR_CHANGE_RETURNED &&
+             !draft->comm->peers[draft->changes[i] >> 2].gone;
     return n;
 }
 
@@ -405,20 +407,23 @@ static gr_status give_way(struct gr_comm *comm, const struct draft *draft, bool 
 }
 
 /*
- * Claims the draft's epoch. Where another has it, it is waited for; if nothing comes of it, for
- * its owner has died or hangs, a majority of the members that may be alive claims the next.
+ * Claims the draft's epoch. Where another has it, or it cannot be claimed just now, the others are
+ * listened to; if nothing comes of it, for its owner has died or hangs, a majority of the members
+ * that may be alive claims the next.
  */
 static gr_status claim(struct gr_comm *comm, struct draft *draft, bool *granted, bool *yield) {
     enum { CLAIMS_MAX = 64 };
     gr_status status = GR_OK;
     int alive = 0, here = 0;
     for (int i = 0; i < comm->size; i++)
-        alive += i == comm->rank || !comm->peers[comm->slot_of[i]].dead;
+        alive += i == comm->rank || !comm->peers[comm->slot_of[i]].gone;
     for (uint32_t i = 0; i < draft->head.n_slots; i++)
         here += comm->rank_of[draft->slots[i]] >= 0;
     for (int tries = 0; tries < CLAIMS_MAX; tries++) {
-        GR_TRY(comm->claim(comm->claim_context, draft->head.epoch, granted));
-        if (*granted) break;
+        gr_status claimed = comm->claim(comm->claim_context, draft->head.epoch, granted);
+        if (claimed == GR_STOPPED) return claimed;
+        if (claimed == GR_OK && *granted) break;
+        *granted = false;
         GR_TRY(wait_for_others(comm, comm->collective_s / 2, yield));
         if (*yield || 2 * here <= alive) break;
         draft->head.epoch++;
@@ -459,6 +464,7 @@ static gr_status regroup(struct gr_meeting *m, const uint8_t *invited) {
     GR_TRY(tell_left_out(&draft));
     status = gr_meeting_take_verdict(m);
 out:
+    if (status == GR_STOPPED) gr_meeting_leave(m); /* there is nothing that could be gone on with */
     gr_free(draft.slots);
     return status;
 }

@@ -98,7 +98,9 @@ static void learn_deaths(struct gr_comm *comm, const struct gr_letter *letter) {
     for (uint32_t i = 0; i < letter->head.n_slots; i++) {
         uint32_t slot = letter->slots[i];
         if (slot >= (uint32_t)comm->slots || (int)slot == comm->slot) continue;
-        comm->peers[slot].dead = true;
+        struct gr_peer *peer = &comm->peers[slot];
+        peer->dead = true;
+        peer->gone = peer->gone || peer->host == comm->peers[letter->peer].host;
         if (comm->rank_of[slot] >= 0) comm->lost = true;
     }
 }

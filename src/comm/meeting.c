@@ -142,13 +142,18 @@ static gr_status enter(struct gr_comm *comm, const struct gr_letter *verdict, bo
         return gr_fail(GR_ERROR_INTERNAL, "a verdict of slot %d does not hold together",
                        verdict->peer);
     if (!*member) return GR_OK;
-    if (!mine)
-        return gr_fail(GR_ERROR_INTERNAL, "a verdict of slot %d on memory not offered",
-                       verdict->peer);
+    if (!mine) { /* of an offer withdrawn since */
+        *member = false;
+        return GR_OK;
+    }
     GR_TRY(
         gr_membership_enter(comm, head->epoch, verdict->slots, verdict->fds, head->n_slots, mine));
     GR_TRY(note_changes(comm, verdict));
     comm->out = false;
+    if (comm->post.excluded && comm->post.excluded->head.epoch <= comm->epoch) {
+        gr_free(comm->post.excluded);
+        comm->post.excluded = NULL;
+    }
     for (int i = 0; i < comm->slots; i++) {
         struct gr_peer *peer = &comm->peers[i];
         peer->given_up = false;

@@ -14,7 +14,8 @@
 #include <mpi-ext.h>
 #endif
 
-enum { RESPAWN_S = 60 };
+/* Slots are told so many at a time. */
+enum { RESPAWN_S = 60, SLOTS_TOLD = 1024 };
 
 /* What the newcomers must know; followed by the order of slots, members first. */
 struct announcement {
@@ -26,14 +27,15 @@ bool gr_comm_was_spawned(void) {
     return MPI_Comm_get_parent(&parent) == MPI_SUCCESS && parent != MPI_COMM_NULL;
 }
 
-/* Members in their order, then the dead. False when some are neither: they may come back. */
+/* Members in their order, then the dead. False when some may not be: they could come back. */
 static bool order_slots(const struct gr_comm *comm, uint32_t *order) {
     uint32_t n = 0;
     for (int i = 0; i < comm->size; i++)
         order[n++] = (uint32_t)comm->slot_of[i];
     for (int i = 0; i < comm->slots; i++) {
         if (comm->rank_of[i] >= 0) continue;
-        if (!comm->peers[i].dead) return false;
+        if (!comm->peers[i].dead || (comm->peers[i].pidfd >= 0 && !comm->peers[i].gone))
+            return false;
         order[n++] = (uint32_t)i;
     }
     return true;
@@ -55,6 +57,7 @@ static gr_status spawn(struct gr_comm *comm, char **command, int n, MPI_Comm *me
     GR_TRY_MPI(MPI_Comm_set_errhandler(alive, MPI_ERRORS_RETURN));
     GR_TRY_MPI(MPI_Comm_spawn(command[0], command + 1, n, MPI_INFO_NULL, 0, alive, &between,
                               MPI_ERRCODES_IGNORE));
+    GR_TRY_MPI(MPI_Comm_set_errhandler(between, MPI_ERRORS_RETURN));
     GR_TRY_MPI(MPI_Intercomm_merge(between, 0, merged));
     MPI_Comm_free(&between);
     MPI_Comm_free(&alive);
@@ -85,47 +88,105 @@ static gr_status note_returned(struct gr_comm *comm, const uint32_t *order, uint
     return GR_OK;
 }
 
-/* The old world is left to MPI: with dead ranks in it, to free it might wait for them. */
-static gr_status enter_world(struct gr_comm *comm, MPI_Comm world, uint32_t epoch,
-                             const uint32_t *order) {
+/* A world of members and newcomers, each in his slot, and its copy for letters. */
+struct world {
+    MPI_Comm all, control;
+};
+
+static gr_status call_newcomers(struct gr_comm *comm, char **command, const uint32_t *order,
+                                struct world *world) {
     gr_status status = GR_OK;
+    MPI_Comm merged = MPI_COMM_NULL;
+    struct announcement announcement = {.epoch = comm->epoch + 1,
+                                        .slots = (uint32_t)comm->slots,
+                                        .n_members = (uint32_t)comm->size,
+                                        .ranks_per_node = comm->ranks_per_node};
+    uint32_t told[SLOTS_TOLD];
+    GR_TRY(spawn(comm, command, comm->slots - comm->size, &merged));
+    GR_TRY_MPI(MPI_Comm_set_errhandler(merged, MPI_ERRORS_RETURN));
+    GR_TRY_MPI(MPI_Bcast(&announcement, sizeof announcement, MPI_BYTE, 0, merged));
+    for (int from = 0; from < comm->slots; from += SLOTS_TOLD) {
+        int n = comm->slots - from < SLOTS_TOLD ? comm->slots - from : SLOTS_TOLD;
+        memcpy(told, order + from, (size_t)n * sizeof *told);
+        GR_TRY_MPI(MPI_Bcast(told, n * (int)sizeof *told, MPI_BYTE, 0, merged));
+    }
+    GR_TRY(make_world(merged, comm->slot, &world->all));
+    GR_TRY_MPI(MPI_Comm_set_errhandler(world->all, MPI_ERRORS_RETURN));
+    GR_TRY_MPI(MPI_Comm_dup(world->all, &world->control));
+out:
+    return status;
+}
+
+/* The old world is left to MPI: with dead ranks in it, to free it might wait for them. */
+static gr_status enter_world(struct gr_comm *comm, const struct world *world,
+                             const uint32_t *order) {
+    const uint32_t n_members = (uint32_t)comm->size;
     gr_post_release(comm);
-    comm->world = world;
-    GR_TRY_MPI(MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN));
-    GR_TRY_MPI(MPI_Comm_dup(comm->world, &comm->control));
+    comm->world = world->all;
+    comm->control = world->control;
     for (int i = 0; i < comm->slots; i++)
         comm->peers[i] = (struct gr_peer){.pidfd = -1};
     comm->pending++; /* letters and sums of the old world are not touched again */
-    GR_TRY(gr_comm_meet_all(comm, epoch, order));
-out:
-    return status;
+    gr_status status = gr_comm_meet_all(comm, comm->epoch + 1, order);
+    if (status == GR_OK) status = note_returned(comm, order, n_members);
+    if (status == GR_OK) return GR_OK;
+    comm->out = true; /* the old world is gone, and there is no new one here */
+    return gr_fail(GR_STOPPED, "lost ranks could not be replaced: %s", gr_message());
 }
 
 gr_status gr_comm_respawn(struct gr_comm *comm, char **command, bool *respawned) {
     gr_status status = GR_OK;
     uint32_t *order = NULL;
-    MPI_Comm merged = MPI_COMM_NULL, world = MPI_COMM_NULL;
-    struct announcement announcement = {.epoch = comm->epoch + 1,
-                                        .slots = (uint32_t)comm->slots,
-                                        .n_members = (uint32_t)comm->size,
-                                        .ranks_per_node = comm->ranks_per_node};
-    const size_t n = (size_t)comm->slots;
+    struct world world = {MPI_COMM_NULL, MPI_COMM_NULL};
+    bool granted = true;
     *respawned = false;
-    GR_TRY(gr_comm_agree(comm, gr_allocate(n, sizeof *order, "members", &order)));
-    int64_t possible = order_slots(comm, order) && comm->size < comm->slots ? 0 : 1;
-    GR_TRY(gr_comm_max_int64(comm, &possible, 1)); /* unless all see it so, not now */
-    if (possible != 0) goto out;
+    GR_TRY(gr_comm_agree(comm, gr_allocate((size_t)comm->slots, sizeof *order, "members", &order)));
+    int64_t obstacles = order_slots(comm, order) && comm->size < comm->slots ? 0 : 1;
+    GR_TRY(gr_comm_max_int64(comm, &obstacles, 1)); /* unless all see it so, not now */
+    if (obstacles > 0) goto out;
     gr_guard_start(RESPAWN_S, "lost ranks could not be replaced");
-    GR_TRY(spawn(comm, command, comm->slots - comm->size, &merged));
-    GR_TRY_MPI(MPI_Bcast(&announcement, sizeof announcement, MPI_BYTE, 0, merged));
-    GR_TRY_MPI(MPI_Bcast(order, (int)(n * sizeof *order), MPI_BYTE, 0, merged));
-    GR_TRY(make_world(merged, comm->slot, &world));
-    GR_TRY(enter_world(comm, world, announcement.epoch, order));
-    GR_TRY(note_returned(comm, order, announcement.n_members));
-    *respawned = true;
+    status = call_newcomers(comm, command, order, &world);
+    gr_guard_stop();
+    if (status == GR_OK && comm->rank == 0)
+        status = comm->claim(comm->claim_context, comm->epoch + 1, &granted);
+    if (status == GR_OK && !granted) status = gr_fail(GR_ERROR_INTERNAL, "others have gone on");
+    /* Where it has failed for one the old world goes on, and its newcomers give up. */
+    GR_TRY(gr_comm_agree(comm, status));
+    gr_guard_start(RESPAWN_S, "new ranks were not taken in");
+    status = enter_world(comm, &world, order);
+    *respawned = status == GR_OK;
 out:
     gr_guard_stop();
     gr_free(order);
+    return status == GR_LOST || status == GR_STOPPED ? status : GR_OK;
+}
+
+/* Newcomers. Whether what was told is an order of the slots. */
+static bool is_order(const uint32_t *order, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k <= i; k++)
+            if (order[i] >= n || (k < i && order[k] == order[i])) return false;
+    return true;
+}
+
+static gr_status listen(MPI_Comm merged, int mine, int fresh, struct announcement *announcement,
+                        uint32_t **order) {
+    gr_status status = GR_OK;
+    int size;
+    GR_TRY_MPI(MPI_Comm_size(merged, &size));
+    GR_TRY_MPI(MPI_Bcast(announcement, sizeof *announcement, MPI_BYTE, 0, merged));
+    if (announcement->slots != (uint32_t)size ||
+        announcement->n_members != (uint32_t)(size - fresh) || mine >= fresh)
+        return gr_fail(GR_ERROR_INTERNAL, "a world of %d ranks, %d of them new; for %u and %u",
+                       size, fresh, announcement->slots, announcement->n_members);
+    GR_TRY(gr_allocate((size_t)size, sizeof **order, "members", order));
+    for (int from = 0; from < size; from += SLOTS_TOLD) {
+        int n = size - from < SLOTS_TOLD ? size - from : SLOTS_TOLD;
+        GR_TRY_MPI(MPI_Bcast(*order + from, n * (int)sizeof **order, MPI_BYTE, 0, merged));
+    }
+    if (!is_order(*order, announcement->slots))
+        status = gr_fail(GR_ERROR_INTERNAL, "the members were told wrongly");
+out:
     return status;
 }
 
@@ -135,22 +196,15 @@ gr_status gr_comm_join(struct gr_comm **out) {
     struct gr_comm *comm = NULL;
     struct announcement announcement;
     uint32_t *order = NULL;
-    int mine, size, fresh;
+    int mine, fresh;
     gr_guard_start(RESPAWN_S, "a new rank was not taken in");
     GR_TRY_MPI(MPI_Comm_get_parent(&parent));
+    GR_TRY_MPI(MPI_Comm_set_errhandler(parent, MPI_ERRORS_RETURN));
     GR_TRY_MPI(MPI_Intercomm_merge(parent, 1, &merged));
+    GR_TRY_MPI(MPI_Comm_set_errhandler(merged, MPI_ERRORS_RETURN));
     GR_TRY_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &mine));
     GR_TRY_MPI(MPI_Comm_size(MPI_COMM_WORLD, &fresh));
-    GR_TRY_MPI(MPI_Comm_size(merged, &size));
-    GR_TRY_MPI(MPI_Bcast(&announcement, sizeof announcement, MPI_BYTE, 0, merged));
-    if (announcement.slots != (uint32_t)size ||
-        announcement.n_members != (uint32_t)(size - fresh)) {
-        status = gr_fail(GR_ERROR_INTERNAL, "a world of %d ranks, %d of them new; for %u and %u",
-                         size, fresh, announcement.slots, announcement.n_members);
-        goto out;
-    }
-    GR_TRY(gr_allocate((size_t)size, sizeof *order, "members", &order));
-    GR_TRY_MPI(MPI_Bcast(order, (int)((size_t)size * sizeof *order), MPI_BYTE, 0, merged));
+    GR_TRY(listen(merged, mine, fresh, &announcement, &order));
     GR_TRY(make_world(merged, (int)order[(int)announcement.n_members + mine], &world));
     GR_TRY(gr_comm_allocate(world, announcement.ranks_per_node, &comm));
     GR_TRY(gr_comm_meet_all(comm, announcement.epoch, order));

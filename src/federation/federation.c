@@ -173,22 +173,25 @@ out:
 
 /* What a newcomer is told, beside the state. */
 struct outline {
-    uint32_t n_unusable;
+    uint32_t n_unusable, n_classes;
+    uint64_t n_features;
     struct gr_run_data run_data;
 };
 
-/* Collective: of members and newcomers alike. */
+/* Collective: of members and newcomers alike. Only a newcomer can find itself not to fit. */
 static gr_status share_outline(struct gr_federation *f) {
     gr_status status = GR_OK;
-    struct outline outline = {.n_unusable = f->n_unusable, .run_data = f->run_data};
-    int64_t shape[2] = {f->data->n_classes, (int64_t)f->data->n_features};
-    GR_TRY(gr_comm_max_int64(f->comm, shape, 2));
+    struct outline outline = {.n_unusable = f->n_unusable,
+                              .n_classes = f->data->n_classes,
+                              .n_features = f->data->n_features,
+                              .run_data = f->run_data};
     GR_TRY(gr_comm_broadcast(f->comm, &outline, sizeof outline));
-    gr_data_set_classes(f->data, (uint32_t)shape[0]);
-    if (f->data->n_features == 0) f->data->n_features = (size_t)shape[1];
-    if ((int64_t)f->data->n_features != shape[1])
-        return gr_fail(GR_ERROR_DATA, "found %zu features, expected %lld", f->data->n_features,
-                       (long long)shape[1]);
+    if (f->data->n_features == 0) f->data->n_features = outline.n_features;
+    if (f->data->n_features != outline.n_features || f->data->n_classes > outline.n_classes)
+        return gr_fail(GR_ERROR_DATA, "found %zu features, %u classes, expected %llu, %u",
+                       f->data->n_features, f->data->n_classes,
+                       (unsigned long long)outline.n_features, outline.n_classes);
+    gr_data_set_classes(f->data, outline.n_classes);
     f->n_unusable = outline.n_unusable;
     f->run_data = outline.run_data;
 out:

@@ -44,7 +44,6 @@ struct gr_federation {
     uint64_t weight; /* of the sum */
     double update_norm;
     uint32_t recoveries;
-    bool recorded; /* the others have come to the end of the round without this rank */
     double started_s, trained_s, aggregated_s;
     uint64_t bytes_sent;         /* up to the last round */
     struct gr_run_data run_data; /* of all silos' rows */

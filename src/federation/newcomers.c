@@ -5,6 +5,7 @@
  */
 #include "federation/run.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { PATH_LIMIT = 65536 };
@@ -59,19 +60,24 @@ out:
 }
 
 gr_status gr_run_respawn(struct gr_run_state *run) {
+    enum { FAILURES_MAX = 3 };
+    const struct gr_round_config *limits = &run->config->round;
+    const double reading_s = fmax(limits->deadline_s, limits->collective_deadline_s);
     bool respawned = false;
     gr_status status = GR_OK;
-    if (!run->config->round.respawn || !run->options->command || gr_comm_epoch(run->comm) == 0 ||
-        gr_comm_size(run->comm) == gr_comm_slots(run->comm))
+    if (!limits->respawn || !run->options->command || gr_comm_epoch(run->comm) == 0 ||
+        gr_comm_size(run->comm) == gr_comm_slots(run->comm) || run->respawns_failed >= FAILURES_MAX)
         return GR_OK;
     status = gr_comm_respawn(run->comm, run->options->command, &respawned);
-    if (status == GR_OK && respawned) status = welcome(run);
-    if (status == GR_LOST) status = gr_federation_recover(run->federation);
-    /* The old world is gone, and there is no new one: a checkpoint has the state. */
-    if (status == GR_ERROR_INTERNAL) {
-        run->abandoned = true;
-        status = gr_fail(GR_STOPPED, "lost ranks could not be replaced: %s", gr_message());
+    if (status == GR_OK && respawned) {
+        /* Newcomers may take long to read their data. */
+        gr_comm_set_deadlines(run->comm, reading_s, limits->heartbeat_s);
+        status = welcome(run);
+        gr_comm_set_deadlines(run->comm, limits->collective_deadline_s, limits->heartbeat_s);
     }
+    /* Of ranks that cannot be started, or cannot read their data, there would be no end. */
+    run->respawns_failed = status == GR_OK && respawned ? 0 : run->respawns_failed + 1;
+    if (status == GR_LOST) status = gr_federation_recover(run->federation);
     return status;
 }
 

@@ -161,8 +161,16 @@ out:
     return status;
 }
 
+static void forget_changes(struct gr_federation *f) {
+    memset(f->lost, 0, f->data->n_silos);
+    memset(f->late, 0, f->data->n_silos);
+    memset(f->returned, 0, f->data->n_silos);
+}
+
 /* After the ranks have met: what they found out about each other. Collective. */
 static gr_status settle(struct gr_federation *f) {
+    /* Others have opened the next round: what belonged to the one before is in the records. */
+    if (f->roster.phase == GR_PHASE_OPEN) forget_changes(f);
     note_changes(f);
     /* Others have committed, so the sum was complete here as well; before the state is shared. */
     if (f->roster.phase == GR_PHASE_COMMITTED && f->rounds_done < f->roster.round &&
@@ -283,7 +291,8 @@ static gr_status open_round(struct gr_federation *f, const struct gr_round_optio
 gr_status gr_federation_round(struct gr_federation *f, const struct gr_round_options *options,
                               bool *stopped) {
     bool done = false, recovered = false;
-    gr_status status = open_round(f, options);
+    /* One that was taken in again outside of a round may find one under way. */
+    gr_status status = f->roster.phase == GR_PHASE_OPEN ? open_round(f, options) : GR_OK;
     while (!done) {
         if (status == GR_LOST) {
             if (!recovered) gr_rehearse(f, f->roster.round, GR_POINT_RECOVER);
@@ -295,9 +304,8 @@ gr_status gr_federation_round(struct gr_federation *f, const struct gr_round_opt
     }
     *stopped = f->roster.stop_requested;
     f->bytes_sent = gr_comm_bytes_sent(f->comm);
-    memset(f->lost, 0, f->data->n_silos);
-    memset(f->late, 0, f->data->n_silos);
-    memset(f->returned, 0, f->data->n_silos);
+    if (f->roster.phase != GR_PHASE_OPEN) forget_changes(f);
+    f->roster.phase = GR_PHASE_OPEN;
     gr_control_at(f->comm, f->rounds_done + 1, GR_PHASE_OPEN);
     return GR_OK;
 }

@@ -132,9 +132,8 @@ out:
 /* Collective. */
 static gr_status write_and_leave(struct gr_run_state *run, gr_status outcome,
                                  char message[GR_MESSAGE_MAX]) {
-    gr_status status = GR_OK;
-    if (outcome == GR_STOPPED) GR_TRY(keep_rounds(run));
-    status = gr_records_hold(run, gr_federation_rounds_done(run->federation));
+    gr_status status = gr_records_hold(run, gr_federation_rounds_done(run->federation));
+    if (status == GR_OK && outcome == GR_STOPPED) status = keep_rounds(run);
     (void)gr_fail(outcome, "%s", message);
     if (status == GR_OK && gr_run_is_root(run)) status = write_end(run, outcome);
     if (outcome != GR_OK) strcpy(message, gr_message());
@@ -158,9 +157,14 @@ static gr_status end_together(struct gr_run_state *run, gr_status outcome) {
         status = write_and_leave(run, outcome, message);
         if (status != GR_LOST) break;
         status = gr_federation_recover(run->federation);
-    } while (!gr_comm_out(run->comm) && (status == GR_OK || status == outcome));
-    if (gr_comm_out(run->comm)) return status;
-    if (gr_run_is_root(run)) gr_run_claims_clear(run->path);
+    } while (!gr_comm_out(run->comm) &&
+             (status == GR_OK || (status == outcome && outcome != GR_STOPPED)));
+    if (gr_comm_over(run->comm))
+        status = GR_OK; /* done by the others */
+    else if (gr_comm_out(run->comm))
+        return status;
+    else if (gr_run_is_root(run) && status == GR_OK)
+        gr_run_claims_clear(run->path, run->start, gr_comm_epoch(run->comm));
     return outcome == GR_OK ? status : gr_fail(outcome, "%s", message);
 }
 
@@ -215,12 +219,12 @@ out:
 static gr_status run_through(struct gr_run_state *run) {
     run->written = gr_federation_rounds_done(run->federation);
     gr_status status = run_rounds(run);
-    if (status == GR_ERROR_INTERNAL || run->abandoned || gr_comm_out(run->comm)) return status;
+    if (gr_comm_over(run->comm)) return GR_OK; /* done by the others */
+    if (status == GR_ERROR_INTERNAL || gr_comm_out(run->comm)) return status;
     return end_together(run, status);
 }
 
 static gr_status conclude(struct gr_run_state *run, gr_status status) {
-    if (status == GR_STOPPED && gr_comm_over(run->comm)) status = GR_OK;
     /* Before the rounds began there is nothing that could be gone on with. */
     if (status == GR_LOST)
         status = gr_fail(GR_STOPPED, "ranks were lost before the first round: start again");

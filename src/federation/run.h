@@ -23,7 +23,7 @@ struct gr_run_state {
     uint32_t checkpointed; /* round of the newest checkpoint, 0: none */
     char started_utc[32];
     bool below_quorum;
-    bool abandoned;   /* the ranks cannot talk to each other any more */
+    uint32_t respawns_failed;
     bool passed_over; /* a damaged checkpoint, when resuming */
     /* Rank 0's. */
     struct gr_run_directory *directory;

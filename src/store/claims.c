@@ -15,8 +15,11 @@
 
 #include "store/run_directory.h"
 
-/* Creates the file of a claim; *granted false: it is there already, or there is no folder for it.
- */
+static gr_status over(const char *path) {
+    return gr_fail(GR_STOPPED, "%s: the run has ended, or another start goes on with it", path);
+}
+
+/* Creates the file of a claim; *granted false: it is there already. */
 static gr_status make_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) {
     gr_status status = GR_OK;
     char *claim = NULL;
@@ -28,26 +31,13 @@ static gr_status make_claim(const char *path, uint64_t start, uint32_t epoch, bo
         *granted = true;
     else if (errno == ENOSPC || errno == EDQUOT)
         *granted = true; /* a full disk must not end a run that could go on */
-    else if (errno != EEXIST && errno != ENOENT)
+    else if (errno == ENOENT)
+        status = over(path);
+    else if (errno != EEXIST)
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", claim, strerror(errno));
     if (fd >= 0) close(fd);
 out:
     gr_free(claim);
-    return status;
-}
-
-gr_status gr_run_claims_open(const char *path, uint64_t start) {
-    gr_status status = GR_OK;
-    char *folder = NULL;
-    bool granted;
-    gr_run_claims_clear(path);
-    GR_TRY(gr_text_format(&folder, "%s/claims", path));
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        status = gr_fail(GR_ERROR_WRITE, "%s: %s", folder, strerror(errno));
-    /* Epoch 0 says whose the folder is. */
-    if (status == GR_OK) status = make_claim(path, start, 0, &granted);
-out:
-    gr_free(folder);
     return status;
 }
 
@@ -65,6 +55,35 @@ static DIR *open_claims(const char *path) {
     gr_free(folder);
     errno = error;
     return claims;
+}
+
+static void clear(const char *path) {
+    struct dirent *entry;
+    unsigned long long start;
+    unsigned epoch;
+    DIR *claims = open_claims(path);
+    if (!claims) return;
+    while ((entry = readdir(claims)))
+        if (parse_claim(entry->d_name, &start, &epoch)) unlinkat(dirfd(claims), entry->d_name, 0);
+    closedir(claims);
+    char *folder = NULL;
+    if (gr_text_format(&folder, "%s/claims", path) == GR_OK) rmdir(folder);
+    gr_free(folder);
+}
+
+gr_status gr_run_claims_open(const char *path, uint64_t start) {
+    gr_status status = GR_OK;
+    char *folder = NULL;
+    bool granted;
+    clear(path);
+    GR_TRY(gr_text_format(&folder, "%s/claims", path));
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", folder, strerror(errno));
+    /* Epoch 0 says whose the folder is. */
+    if (status == GR_OK) status = make_claim(path, start, 0, &granted);
+out:
+    gr_free(folder);
+    return status;
 }
 
 /*
@@ -89,20 +108,13 @@ bool gr_run_superseded(const char *path, uint64_t start, uint32_t epoch) {
 gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) {
     gr_status status = make_claim(path, start, epoch, granted);
     /* No epoch comes after the last there can be: what is asked is whether the folder is ours. */
-    if (status == GR_OK && *granted && gr_run_superseded(path, start, UINT32_MAX)) *granted = false;
+    if (status == GR_OK && gr_run_superseded(path, start, UINT32_MAX)) {
+        *granted = false;
+        status = over(path);
+    }
     return status;
 }
 
-void gr_run_claims_clear(const char *path) {
-    struct dirent *entry;
-    unsigned long long start;
-    unsigned epoch;
-    DIR *claims = open_claims(path);
-    if (!claims) return;
-    while ((entry = readdir(claims)))
-        if (parse_claim(entry->d_name, &start, &epoch)) unlinkat(dirfd(claims), entry->d_name, 0);
-    closedir(claims);
-    char *folder = NULL;
-    if (gr_text_format(&folder, "%s/claims", path) == GR_OK) rmdir(folder);
-    gr_free(folder);
+void gr_run_claims_clear(const char *path, uint64_t start, uint32_t epoch) {
+    if (!gr_run_superseded(path, start, epoch)) clear(path);
 }

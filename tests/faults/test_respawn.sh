@@ -57,4 +57,13 @@ replaced "6 6 6 4 6 6 6 6 6 6 6 6" 4 "kind: kill, silo: 5, round: 3, point: chec
     "kind: kill, silo: 2, round: 4, point: train"
 replaced "6 6 6 6 6 6 4 6 6 6 6 6" 4 "kind: kill, silo: 5, round: 3, point: checkpoint" \
     "kind: kill, silo: 5, round: 7, point: train"
+
+# The program cannot be started again: the others go on with those they are.
+cp "$GRANARY" gone
+{ sleep 1.5; rm gone; } &
+check "goes on without a replacement" exits 0 ./gone run -n 4 base.yaml --quiet --run alone \
+    --set round.respawn=true --set round.deadline_s=5 \
+    --set "faults=[{kind: delay, silo: 0, round: 2, seconds: 2.5},{kind: kill, silo: 3, round: 3}]"
+check "all rounds" equal "$(wc -l <alone/metrics.jsonl)" 12
+check "nobody has returned" equal "$(grep -c '"returned"' alone/events.jsonl)" 0
 finish

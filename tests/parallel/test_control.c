@@ -264,8 +264,31 @@ static int refused_minority(struct gr_comm *comm) {
     return bad;
 }
 
+static gr_status say_over(void *context, uint32_t epoch, bool *granted) {
+    (void)context;
+    *granted = false;
+    return gr_fail(GR_STOPPED, "epoch %u: the run has ended", epoch);
+}
+
+/* The run has ended meanwhile: whoever would lead leaves, and nobody waits for ever. The last, for
+ * there is no way back. */
+static int run_has_ended(struct gr_comm *comm) {
+    int bad = 0;
+    if (gr_comm_size(comm) > 2) return 0; /* each would wait for those before it to be silent */
+    struct gr_roster roster;
+    EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
+    MPI_Barrier(MPI_COMM_WORLD);
+    gr_comm_set_deadlines(comm, 0.5, 0);
+    gr_comm_set_arbiter(comm, say_over, NULL);
+    gr_control_at(comm, 80, GR_PHASE_COMMITTED);
+    EXPECT_EQUAL(gr_control_recover(comm, &roster), GR_STOPPED);
+    EXPECT(gr_comm_out(comm));
+    gr_roster_release(&roster);
+    return bad;
+}
+
 PARALLEL_MAIN({"rounds close", rounds_close}, {"failing ranks", failing_ranks},
               {"stop is heard", stop_is_heard}, {"silo on two ranks", silo_on_two_ranks},
               {"all regroup", all_regroup}, {"foremost leads on", foremost_leads_on},
               {"late rank", late_rank}, {"orphaned claim", orphaned_claim},
-              {"refused minority", refused_minority})
+              {"refused minority", refused_minority}, {"run has ended", run_has_ended})

@@ -20,6 +20,12 @@ static bool claim(uint64_t start, uint32_t epoch) {
     return granted;
 }
 
+/* There is nothing to claim any more. */
+static bool over(uint64_t start, uint32_t epoch) {
+    bool granted = true;
+    return gr_run_claim(in_scratch("x"), start, epoch, &granted) == GR_STOPPED && !granted;
+}
+
 START_TEST(claims) {
     struct gr_run_directory *run = opened(false);
     const uint64_t start = gr_run_directory_start(run);
@@ -27,7 +33,7 @@ START_TEST(claims) {
     ck_assert(claim(start, 2));
     ck_assert(!claim(start, 2));
     ck_assert(claim(start, 3));
-    ck_assert(!claim(start + 1, 2)); /* the folder is not that start's */
+    ck_assert(over(start + 1, 2)); /* the folder is not that start's */
     ck_assert(gr_run_superseded(in_scratch("x"), start, 0));
     ck_assert(gr_run_superseded(in_scratch("x"), start, 2));
     ck_assert(!gr_run_superseded(in_scratch("x"), start, 3));
@@ -38,14 +44,18 @@ START_TEST(claims) {
     gr_run_directory_close(run);
     run = opened(true);
     ck_assert(gr_run_directory_start(run) != start);
-    ck_assert(!claim(start, 124) && gr_run_superseded(in_scratch("x"), start, 999));
+    ck_assert(over(start, 124) && gr_run_superseded(in_scratch("x"), start, 999));
     ck_assert(claim(gr_run_directory_start(run), 2));
     /* Who slept through the end of the run finds nothing to go on with. */
-    gr_run_claims_clear(in_scratch("x"));
+    const uint64_t later = gr_run_directory_start(run);
+    gr_run_claims_clear(in_scratch("x"), start, 200000000);
+    gr_run_claims_clear(in_scratch("x"), later, 1);
+    ck_assert(exists(in_scratch("x/claims"))); /* not theirs; and others have gone on */
+    gr_run_claims_clear(in_scratch("x"), later, 2);
     ck_assert(!exists(in_scratch("x/claims")));
-    ck_assert(!claim(start, 4));
+    ck_assert(over(start, 4) && over(later, 4));
     ck_assert(gr_run_superseded(in_scratch("x"), start, 4));
-    gr_run_claims_clear(in_scratch("x"));
+    gr_run_claims_clear(in_scratch("x"), later, 2);
     gr_run_directory_close(run);
     /* What stands in the way is an error, not a refusal. */
     bool granted = true;
