@@ -9,15 +9,16 @@
 static const char *volatile guarded = "";
 static volatile sig_atomic_t exit_code = GR_STOPPED;
 
+static void say(const char *text) {
+    if (write(STDERR_FILENO, text, strlen(text)) < 0) return; /* nobody listens */
+}
+
 /* Only what a signal handler may call. */
 static void end_process(int number) {
-    static const char begin[] = "granary: given up: ";
     (void)number;
-    const char *what = guarded;
-    ssize_t unused = write(STDERR_FILENO, begin, sizeof begin - 1);
-    unused = write(STDERR_FILENO, what, strlen(what));
-    unused = write(STDERR_FILENO, "\n", 1);
-    (void)unused;
+    say("granary: given up: ");
+    say(guarded);
+    say("\n");
     _exit(exit_code);
 }
 

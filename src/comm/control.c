@@ -256,7 +256,7 @@ out:
 
 void gr_control_fail(struct gr_comm *comm, gr_status status) {
     comm->situation.status = status;
-    strcpy(comm->situation.text, gr_message());
+    memcpy(comm->situation.text, gr_message(), strlen(gr_message()) + 1);
 }
 
 static gr_status tell_the_end(struct gr_comm *comm) {

@@ -105,7 +105,8 @@ static char state_of(pid_t pid) {
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     if (fd >= 0) close(fd);
     const char *end = n > 0 ? strrchr(text, ')') : NULL;
-    return end && end[1] ? end[2] : 0;
+    if (!end || !end[1]) return 0;
+    return end[2];
 }
 
 void gr_detect_clear_up(struct gr_comm *comm) {

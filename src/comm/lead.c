@@ -91,8 +91,10 @@ static gr_status add_report(struct draft *draft, const struct gr_letter_head *he
     if (draft->head.n_ids + (size_t)head->n_ids > most ||
         draft->head.n_sat + (size_t)head->n_sat > most)
         return gr_fail(GR_ERROR_INTERNAL, "more silos are reported than the %zu there are", most);
-    if (head->n_ids > 0) memcpy(draft->ids + draft->head.n_ids, ids, head->n_ids * sizeof *ids);
-    if (head->n_sat > 0) memcpy(draft->sat + draft->head.n_sat, sat, head->n_sat * sizeof *sat);
+    if (ids && head->n_ids > 0)
+        memcpy(draft->ids + draft->head.n_ids, ids, head->n_ids * sizeof *ids);
+    if (sat && head->n_sat > 0)
+        memcpy(draft->sat + draft->head.n_sat, sat, head->n_sat * sizeof *sat);
     draft->head.n_ids += head->n_ids;
     draft->head.n_sat += head->n_sat;
     draft->head.flags |= head->flags & GR_FLAG_STOP;

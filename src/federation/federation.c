@@ -155,7 +155,9 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     uint32_t *silos = NULL;
     struct gr_federation *f = NULL;
     *out = NULL;
-    GR_TRY(gr_comm_agree(comm, allocate(comm, config, &f, &silos)));
+    gr_status mine = allocate(comm, config, &f, &silos);
+    GR_TRY(gr_comm_agree(comm, mine));
+    GR_TRY(mine);
     gr_control_expect(comm, config->data.silos);
     GR_TRY(load_data(f, silos));
     GR_TRY(fingerprint_data(f));

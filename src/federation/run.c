@@ -136,7 +136,7 @@ static gr_status write_and_leave(struct gr_run_state *run, gr_status outcome,
     if (status == GR_OK && outcome == GR_STOPPED) status = keep_rounds(run);
     (void)gr_fail(outcome, "%s", message);
     if (status == GR_OK && gr_run_is_root(run)) status = write_end(run, outcome);
-    if (outcome != GR_OK) strcpy(message, gr_message());
+    if (outcome != GR_OK) memcpy(message, gr_message(), strlen(gr_message()) + 1);
     if (status == GR_LOST) return status;
     GR_TRY(gr_comm_agree(run->comm, status));
     status = gr_control_finish(run->comm);
@@ -151,7 +151,7 @@ out:
 static gr_status end_together(struct gr_run_state *run, gr_status outcome) {
     gr_status status;
     char message[GR_MESSAGE_MAX];
-    strcpy(message, gr_message());
+    memcpy(message, gr_message(), strlen(gr_message()) + 1);
     if (outcome != GR_OK && outcome != GR_STOPPED) gr_control_fail(run->comm, outcome);
     do {
         status = write_and_leave(run, outcome, message);

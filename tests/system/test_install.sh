@@ -22,7 +22,10 @@ int main(void)
 C
 sed -i "s|^prefix=.*|prefix=$root|" "$root/lib/pkgconfig/granary.pc"
 flags() { PKG_CONFIG_PATH=$root/lib/pkgconfig pkg-config "$@" granary; }
-check "a program builds" bash -c "mpicc use.c $(flags --cflags) $(flags --libs) -o use"
+# What is built for the sanitizers needs them in the program as well.
+sanitize=
+case $BUILD in *sanitize*) sanitize=-fsanitize=address,undefined ;; esac
+check "a program builds" bash -c "mpicc $sanitize use.c $(flags --cflags) $(flags --libs) -o use"
 check "and runs" exits 0 ./use
 check "and prints" prints "silo-017"
 check "uninstall" install uninstall
