@@ -63,6 +63,34 @@ START_TEST(sample_has_its_size) {
 }
 END_TEST
 
+/* Who is not there is passed over: the others stay selected, the next of the draw come in. */
+START_TEST(sample_passes_over_the_absent) {
+    enum { SILOS = 30, TAKEN = 7 };
+    uint8_t all[SILOS], selected[SILOS], present[SILOS];
+    for (uint32_t round = 1; round <= 500; round++) {
+        int n = 0, kept = 0, stay = 0;
+        ck_assert_int_eq(gr_sample_silos(9, round, SILOS, TAKEN, NULL, all), GR_OK);
+        for (uint32_t i = 0; i < SILOS; i++)
+            present[i] = (i + round) % 3 != 0;
+        ck_assert_int_eq(gr_sample_silos(9, round, SILOS, TAKEN, present, selected), GR_OK);
+        for (int i = 0; i < SILOS; i++) {
+            ck_assert(!selected[i] || present[i]);
+            n += selected[i];
+            stay += all[i] && present[i];
+            kept += all[i] && selected[i];
+        }
+        ck_assert_int_eq(n, TAKEN);
+        ck_assert_int_eq(kept, stay);
+    }
+    memset(present, 0, SILOS);
+    present[4] = present[29] = 1;
+    ck_assert_int_eq(gr_sample_silos(9, 1, SILOS, TAKEN, present, selected), GR_OK);
+    ck_assert_mem_eq(selected, present, SILOS);
+    ck_assert_int_eq(gr_sample_silos(9, 1, SILOS, 0, present, selected), GR_OK);
+    ck_assert_mem_eq(selected, present, SILOS);
+}
+END_TEST
+
 /* Every silo on exactly one rank, no rank more than one silo above another. */
 START_TEST(placement_is_a_partition) {
     enum gr_placement placement = _i ? GR_PLACEMENT_CYCLIC : GR_PLACEMENT_BLOCK;
@@ -98,6 +126,7 @@ int main(void) {
     tcase_add_test(tests, fedavg_adds_the_mean);
     tcase_add_test(tests, fedavgm_keeps_momentum);
     tcase_add_test(tests, sample_has_its_size);
+    tcase_add_test(tests, sample_passes_over_the_absent);
     tcase_add_loop_test(tests, placement_is_a_partition, 0, 2);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -17,12 +17,13 @@ static struct gr_replay *replay_of(const char *text) {
     return replay;
 }
 
-/* "1 17": who is absent from a round. */
-static const char *absent(const struct gr_replay *replay, uint32_t round) {
+/* "1 17": who is flagged for a round. */
+static const char *flagged(void (*flag)(const struct gr_replay *, uint32_t, uint8_t *),
+                           const struct gr_replay *replay, uint32_t round) {
     static char text[256];
     uint8_t flags[SILOS + 1];
     memset(flags, 9, sizeof flags);
-    gr_replay_absent(replay, round, flags);
+    flag(replay, round, flags);
     ck_assert_uint_eq(flags[SILOS], 9);
     text[0] = '\0';
     for (uint32_t i = 0; i < SILOS; i++) {
@@ -31,6 +32,14 @@ static const char *absent(const struct gr_replay *replay, uint32_t round) {
             snprintf(text + strlen(text), sizeof text - strlen(text), *text ? " %u" : "%u", i);
     }
     return text;
+}
+
+static const char *absent(const struct gr_replay *replay, uint32_t round) {
+    return flagged(gr_replay_absent, replay, round);
+}
+
+static const char *instead(const struct gr_replay *replay, uint32_t round) {
+    return flagged(gr_replay_instead, replay, round);
 }
 
 static void partial(struct gr_events_file *file, uint32_t round, const char *names) {
@@ -120,6 +129,26 @@ START_TEST(any_order) {
 }
 END_TEST
 
+/* Silos that took part for absent ones; not to be taken for absent ones of the next line. */
+START_TEST(taken_instead) {
+    struct gr_replay *replay = replay_of(
+        "{\"event\":\"partial\",\"round\":2,\"absent\":[\"silo-001\"],\"instead\":[\"silo-007\","
+        "\"silo-1000\"]}\n"
+        "{\"event\":\"partial\",\"round\":3,\"absent\":[\"silo-001\"],\"instead\":[]}\n"
+        "{\"event\":\"partial\",\"round\":4,\"absent\":[],\"instead\":[\"silo-003\"]}\n" PARTIAL(
+            5, "\"silo-005\""));
+    ck_assert_str_eq(absent(replay, 2), "1");
+    ck_assert_str_eq(instead(replay, 2), "7 1000");
+    ck_assert_str_eq(absent(replay, 3), "1");
+    ck_assert_str_eq(instead(replay, 3), "");
+    ck_assert_str_eq(absent(replay, 4), "");
+    ck_assert_str_eq(instead(replay, 4), "3");
+    ck_assert_str_eq(absent(replay, 5), "5");
+    ck_assert_str_eq(instead(replay, 5), "");
+    gr_replay_close(replay);
+}
+END_TEST
+
 static const struct {
     const char *line, *message;
 } bad[] = {
@@ -154,4 +183,4 @@ START_TEST(bad_lines) {
 }
 END_TEST
 
-RUN_TESTS("replay", run, taken_back, any_order, bad_lines)
+RUN_TESTS("replay", run, taken_back, any_order, taken_instead, bad_lines)
