@@ -265,7 +265,7 @@ static int refused_minority(struct gr_comm *comm) {
 }
 
 static gr_status say_over(void *context, uint32_t epoch, bool *granted) {
-    (void)context;
+    ++*(int *)context;
     *granted = false;
     return gr_fail(GR_STOPPED, "epoch %u: the run has ended", epoch);
 }
@@ -273,16 +273,17 @@ static gr_status say_over(void *context, uint32_t epoch, bool *granted) {
 /* The run has ended meanwhile: whoever would lead leaves, and nobody waits for ever. The last, for
  * there is no way back. */
 static int run_has_ended(struct gr_comm *comm) {
-    int bad = 0;
+    int bad = 0, calls = 0;
     if (gr_comm_size(comm) > 2) return 0; /* each would wait for those before it to be silent */
     struct gr_roster roster;
     EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
     MPI_Barrier(MPI_COMM_WORLD);
     gr_comm_set_deadlines(comm, 0.5, 0);
-    gr_comm_set_arbiter(comm, say_over, NULL);
+    gr_comm_set_arbiter(comm, say_over, &calls);
     gr_control_at(comm, 80, GR_PHASE_COMMITTED);
     EXPECT_EQUAL(gr_control_recover(comm, &roster), GR_STOPPED);
     EXPECT(gr_comm_out(comm));
+    EXPECT_EQUAL(calls, 1);
     gr_roster_release(&roster);
     return bad;
 }
