@@ -110,8 +110,8 @@ YAML
     fi
 }
 
-overhead() {
-    say "overhead of a round beyond local training, 8 silos, 1,000 parameters, 2 ranks, seconds"
+# overhead.yaml: 8 silos, 1,000 parameters, hardly any rows.
+little() {
     cat >overhead.yaml <<YAML
 run: {name: overhead, rounds: 1}
 data: {source: synthetic, silos: 8, synthetic: {alpha: 1, beta: 1, features: 99, classes: 10, minimum_rows: 20, maximum_rows: 21, test_rows: 1}}
@@ -120,6 +120,11 @@ train: {learning_rate: 0.01, batch_size: 10}
 evaluate: {every: 0}
 checkpoint: {every: 0}
 YAML
+}
+
+overhead() {
+    say "overhead of a round beyond local training, 8 silos, 1,000 parameters, 2 ranks, seconds"
+    little
     for _ in 1 2 3 4 5; do
         local whole
         whole=$(a_round 2 overhead.yaml 1000 21000)
@@ -215,18 +220,11 @@ compare_tolerance() {
 
 tolerance() {
     say "cost of fault tolerance where nothing fails: wall seconds of a round, against GRANARY_FAULT_TOLERANCE=off"
-    cat >tolerance.yaml <<YAML
-run: {name: tolerance, rounds: 1}
-data: {source: synthetic, silos: 8, synthetic: {alpha: 1, beta: 1, features: 99, classes: 10, minimum_rows: 20, maximum_rows: 21, test_rows: 1}}
-model: {type: softmax}
-train: {learning_rate: 0.01, batch_size: 10}
-evaluate: {every: 0}
-checkpoint: {every: 0}
-YAML
+    little
     echo "8 ranks:"
-    compare_tolerance 8 tolerance.yaml 100 1100
+    compare_tolerance 8 overhead.yaml 100 1100
     echo "2 ranks:"
-    compare_tolerance 2 tolerance.yaml 1000 21000
+    compare_tolerance 2 overhead.yaml 1000 21000
 }
 
 echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"
