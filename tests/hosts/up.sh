@@ -57,7 +57,7 @@ for i in $(seq 0 "$N"); do
     if [ "$i" = 0 ]; then hold h0 --net --uts --mount --propagation private
     else hold "$host" --net --uts --ipc --mount --propagation private --pid --fork --kill-child --mount-proc; fi
     pid=$(alive "$host")
-    nsenter -t "$pid" --uts --mount sh -c "hostname $host; mount --bind '$DIR/addresses' /etc/hosts
+    nsenter -t "$pid" --uts --mount --root --wdns=/ sh -c "hostname $host; mount --bind '$DIR/addresses' /etc/hosts
         mount -t tmpfs -o mode=1777 tmpfs /dev/shm; mkdir -m 1777 /dev/shm/tmp"
     # A fixed hardware address: the others need not notice that a host was replaced.
     lan ip link add "$host" type veth peer name eth0 address "$(printf '02:00:47:52:00:%02x' "$i")" netns "$pid"
@@ -72,7 +72,7 @@ host=\$1; shift
 pid=\$(cat "$DIR/\$host.pid") || exit 255
 spaces="--net --uts --mount"; [ "\$host" = h0 ] || spaces="\$spaces --ipc --pid"
 export TMPDIR=/dev/shm/tmp # session folders must not be shared: process numbers are not unique
-exec nsenter -t "\$pid" \$spaces --wdns="\$PWD" -- "\$@"
+exec nsenter -t "\$pid" \$spaces --root --wdns="\$PWD" -- "\$@"
 ON
 cat >"$DIR/rsh" <<RSH
 #!/usr/bin/env bash
