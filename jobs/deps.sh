@@ -21,7 +21,7 @@ done
 
 packages="gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libgsl-dev libdnnl-dev
           libopenblas-serial-dev libsodium-dev libcyaml-dev libyaml-dev libjansson-dev zlib1g-dev
-          check gnuplot-nox dataset-fashion-mnist"
+          check dataset-fashion-mnist"
 [ -z "$peers" ] || packages="$packages python3-torch python3-mpi4py python3-numpy"
 [ -z "$slurm" ] || packages="$packages slurm-wlm munge"
 [ -z "$hosts" ] || packages="$packages iproute2 util-linux"
@@ -30,8 +30,8 @@ packages="gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev lib
 if ! command -v apt-get >/dev/null; then
     cat <<'TEXT'
 No apt here. With Spack:
-  spack install openmpi@4.1: hdf5+mpi gsl onednn openblas libsodium jansson zlib check gnuplot
-  spack load openmpi hdf5 gsl onednn openblas libsodium jansson zlib check gnuplot
+  spack install openmpi@4.1: hdf5+mpi gsl onednn openblas libsodium jansson zlib check
+  spack load openmpi hdf5 gsl onednn openblas libsodium jansson zlib check
 libcyaml and libyaml: spack install libyaml; libcyaml is built from its release with `make install`.
 With environment modules, names like these:
   module load gcc openmpi hdf5/parallel gsl onednn openblas libsodium jansson zlib

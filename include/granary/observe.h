@@ -111,11 +111,17 @@ void gr_progress_finish(struct gr_progress *progress, const char *run_path,
 void gr_progress_free(struct gr_progress *progress);
 
 /*
- * Reads resolved.yaml, manifest.json, metrics.jsonl and the "alert" events of a run directory and
- * writes its report.html: one page, nothing loaded from elsewhere. Curves are SVG from gnuplot;
- * where there is no gnuplot the page says so.
+ * Reads manifest.json, resolved.yaml, metrics.jsonl, events.jsonl and, where there is one,
+ * evaluation.json of a run directory and writes its report.html: one page, nothing loaded from
+ * elsewhere. Only manifest.json must be there and whole (GR_ERROR_DATA): of the others, what cannot
+ * be read is left out, and the page says so.
  */
 gr_status gr_report_write(const char *run_path) GR_CHECKED;
+
+/* The same for 1 to GR_REPORT_RUNS_MAX runs, over each other, written to `path` whole or not at
+ * all. */
+enum { GR_REPORT_RUNS_MAX = 8 };
+gr_status gr_report_write_runs(const char *const *run_paths, size_t n, const char *path) GR_CHECKED;
 
 #ifdef __cplusplus
 }

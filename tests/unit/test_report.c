@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* report.html: whole, loading nothing, with every text escaped; with gnuplot and without. */
+/* report.html of one run: whole, loading nothing, with every text escaped. */
 #include <granary/observe.h>
 
 #include <math.h>
@@ -49,6 +49,14 @@ static size_t count(const char *text, const char *what) {
     return n;
 }
 
+/* The table of rounds, cut out of the page. */
+static char *rounds_of(char *page) {
+    char *table = strstr(page, "<table class=\"rounds\">");
+    ck_assert_ptr_nonnull(table);
+    *strstr(table, "</table>") = '\0';
+    return table;
+}
+
 START_TEST(everything_is_escaped) {
     static const char *const forbidden[] = {"<script", "</pre><s", "<b>&name", "<i>", "<u>",
                                             "<s>",     "<em>",     "<p></td>", "<k>", "<v>"};
@@ -80,12 +88,14 @@ START_TEST(numbers_and_curves) {
     char *page = report();
     ck_assert_ptr_nonnull(strstr(page, "85.71&#8239;%"));
     ck_assert_ptr_nonnull(strstr(page, "12,345 parameters"));
-    ck_assert_ptr_nonnull(strstr(page, "4.59 MB"));
-    ck_assert_uint_eq(count(page, "<tr><td>"), 4); /* three rounds and a stretch */
-    if (system("gnuplot --version >/dev/null 2>&1") == 0) {
-        ck_assert_uint_eq(count(page, "<svg"), 3);
-        ck_assert_uint_eq(count(page, "</svg>"), 3);
-    }
+    ck_assert_ptr_nonnull(strstr(page, "4.59&#160;MB"));
+    ck_assert_ptr_nonnull(strstr(page, "8 silos trained a model (&lt;u&gt;, 12,345 parameters)"));
+    ck_assert_uint_eq(count(page, "<svg"), 4); /* accuracy, loss, silos, seconds */
+    ck_assert_uint_eq(count(page, "</svg>"), 4);
+    ck_assert_uint_eq(count(page, "role=\"img\" aria-label=\""), 4);
+    ck_assert_ptr_nonnull(strstr(page, "test from 1.100 to 0.367"));
+    ck_assert_ptr_null(strstr(page, "nan"));
+    ck_assert_uint_eq(count(rounds_of(page), "<tr><th scope=\"row\">"), 3);
     gr_free(page);
 }
 END_TEST
@@ -93,37 +103,15 @@ END_TEST
 START_TEST(long_runs_are_thinned) {
     write_run(1001);
     char *page = report();
-    size_t rows = count(page, "<tr><td>");
+    ck_assert_ptr_nonnull(strstr(page, "One round in 6 and the last are shown"));
+    ck_assert_ptr_nonnull(strstr(page, "<title>rounds 1 to 11, on average: took part 8"));
+    ck_assert_uint_le(count(page, "<rect"), 2 * 100 * 5);
+    char *table = rounds_of(page);
+    size_t rows = count(table, "<tr><th scope=\"row\">");
     ck_assert_uint_ge(rows, 150);
     ck_assert_uint_le(rows, 202);
-    ck_assert_ptr_nonnull(strstr(page, "<tr><td>1001</td>"));
-    ck_assert_ptr_nonnull(strstr(page, "One round in 6 and the last are shown"));
+    ck_assert_ptr_nonnull(strstr(table, ">1001</th>"));
     gr_free(page);
-}
-END_TEST
-
-START_TEST(without_gnuplot) {
-    write_run(3);
-    setenv("PATH", scratch, 1);
-    char *page = report();
-    ck_assert_uint_eq(count(page, "<svg"), 0);
-    ck_assert_ptr_nonnull(strstr(page, "There are no curves: gnuplot is not installed."));
-    gr_free(page);
-}
-END_TEST
-
-START_TEST(gnuplot_that_fails) {
-    static const char *const scripts[] = {"#!/bin/sh\nexit 3\n", "#!/bin/sh\necho nothing\n",
-                                          "#!/bin/sh\n"};
-    write_run(3);
-    setenv("PATH", scratch, 1);
-    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
-        spill(in_scratch("gnuplot"), scripts[i], strlen(scripts[i]));
-        ck_assert_int_eq(chmod(in_scratch("gnuplot"), 0700), 0);
-        char *page = report();
-        ck_assert_ptr_nonnull(strstr(page, "There are no curves: gnuplot "));
-        gr_free(page);
-    }
 }
 END_TEST
 
@@ -138,8 +126,10 @@ END_TEST
 START_TEST(one_round) {
     write_run(1);
     char *page = report();
-    ck_assert_ptr_nonnull(strstr(page, "<tr><td>1</td>"));
-    ck_assert_ptr_null(strstr(page, "There are no curves: gnuplot failed"));
+    ck_assert_ptr_nonnull(strstr(page, "failed after all 3 rounds"));
+    ck_assert_uint_eq(count(page, "<svg"), 4);
+    ck_assert_ptr_null(strstr(page, "nan"));
+    ck_assert_ptr_nonnull(strstr(rounds_of(page), "<tr><th scope=\"row\">1</th>"));
     gr_free(page);
 }
 END_TEST
@@ -148,9 +138,10 @@ END_TEST
 START_TEST(nobody_missing) {
     write_run(3);
     char *page = report();
-    ck_assert_ptr_null(strstr(page, "missing"));
-    ck_assert_ptr_null(strstr(page, "Who took part"));
-    ck_assert_ptr_null(strstr(page, "Alerts"));
+    ck_assert_ptr_nonnull(strstr(page, "all silos that were asked took part in every round"));
+    ck_assert_ptr_null(strstr(page, "some silos were missing"));
+    ck_assert_ptr_null(strstr(page, "Alert"));
+    ck_assert_ptr_null(strstr(page, "lost</li>"));
     ck_assert_ptr_null(strstr(page, "/secret"));
     gr_free(page);
 }
@@ -173,38 +164,56 @@ START_TEST(some_missing) {
     }
     gr_metrics_close(file);
     char *page = report();
-    ck_assert_ptr_nonnull(strstr(page, "<p>In 3 of 20 rounds some silos were missing.</p>"));
+    ck_assert_ptr_nonnull(strstr(page, "in 3 of 20 rounds some silos were missing.</p>"));
+    ck_assert_ptr_nonnull(strstr(page, "<title>round 7: took part 5, lost 2, late 1</title>"));
+    ck_assert_ptr_nonnull(strstr(page, "<title>round 8: took part 5, late 1, sat out 2</title>"));
     const char *part = strstr(page, "<h2>Who took part</h2>");
     ck_assert_ptr_nonnull(part);
-    static const char *const rows[] = {"with all silos that were selected</td><td>17<",
-                                       "rounds with fewer</td><td>3<",
-                                       "lost in the round</td><td>2<",
-                                       "deadline</td><td>3<",
-                                       "could not be used</td><td>3,000<",
-                                       "silos that returned</td><td>4<"};
+    static const char *const rows[] = {"with all silos that were selected</th><td>17<",
+                                       "rounds with fewer</th><td>3<",
+                                       "process was gone</th><td>2<",
+                                       "deadline</th><td>3<",
+                                       "could not be used</th><td>3,000<",
+                                       "for the next round on</th><td>4<"};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         ck_assert_msg(strstr(part, rows[i]) != NULL, "%s", rows[i]);
-    ck_assert_ptr_nonnull(strstr(page, "<tr><td>7</td><td>5 of 8</td>"));
-    ck_assert_ptr_nonnull(strstr(page, "<tr><td>10</td><td>8</td>"));
+    ck_assert_ptr_nonnull(strstr(page, "\">7</th><td>5 of 8</td>"));
+    ck_assert_ptr_nonnull(strstr(page, "\">10</th><td>8</td>"));
     gr_free(page);
 }
 END_TEST
 
-START_TEST(alerts_are_listed) {
+START_TEST(events_are_told) {
     struct gr_events_file *file;
     write_run(1);
     MUST(gr_events_open(in_scratch("events.jsonl"), &file));
-    MUST(gr_events_append(file, "started", 0, "{\"about\":\"alert\"}"));
-    MUST(gr_events_append(file, "alert", 7, "{\"reason\":\"<participation>\",\"rounds\":3}"));
-    for (uint32_t i = 0; i < 59; i++)
-        MUST(gr_events_append(file, "alert", 8, NULL));
+    MUST(gr_events_append(file, "started", 0, NULL));
+    MUST(gr_events_append(file, "lost", 2, "{\"silos\":[\"silo-000\",\"<silo>\"]}"));
+    MUST(gr_events_append(file, "<unheard>", 3, "{\"of\":[1,2]}"));
+    MUST(gr_events_append(file, "checkpoint", 3, NULL));
+    MUST(gr_events_append(file, "partial", 3, "{\"absent\":[\"silo-002\"]}"));
+    MUST(gr_events_append(file, "alert", 7, "{\"what\":\"<few>\",\"rounds\":3}"));
+    for (uint32_t i = 0; i < 95; i++)
+        MUST(gr_events_append(
+            file, "returned", 8,
+            "{\"silos\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\"]}"));
+    MUST(gr_events_append(file, "finished", 9, NULL));
     gr_events_close(file);
     char *page = report();
-    ck_assert_ptr_nonnull(strstr(page, "<h2>Alerts</h2>"));
-    ck_assert_ptr_nonnull(strstr(page, "<li>round 7: reason &lt;participation&gt;, rounds 3</li>"));
-    ck_assert_ptr_nonnull(strstr(page, "<li>round 8</li>"));
-    ck_assert_uint_eq(count(page, "<li>"), 50);
-    ck_assert_ptr_nonnull(strstr(page, "And 10 more, in <code>events.jsonl</code>"));
+    static const char *const told[] = {
+        "<td>0</td><td>The run started.</td>",
+        "<td>2</td><td>Lost, their process was gone: silo-000, &lt;silo&gt;.</td>",
+        "<td>3</td><td>&lt;unheard&gt; (of [1, 2])</td>",
+        "<td>7</td><td><b class=\"alert\">Alert</b> &lt;few&gt; (rounds 3)</td>",
+        "<td>8</td><td>Back, for the next round on: a, b, c, d, e, f and 3 more.</td>",
+        "<td>9</td><td>The run finished.</td>",
+        "40 more, in events.jsonl",
+        "Besides, 1 checkpoint was written.",
+        "and 1 alert was raised.</p>",
+        "<dt>chain of events</dt><dd>whole</dd>"};
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++)
+        ck_assert_msg(strstr(page, told[i]) != NULL, "%s", told[i]);
+    ck_assert_uint_eq(count(page, "<td>8</td><td>Back"), 55);
     gr_free(page);
 }
 END_TEST
@@ -220,5 +229,5 @@ START_TEST(not_a_run) {
 END_TEST
 
 RUN_TESTS("report", everything_is_escaped, nothing_is_loaded, numbers_and_curves,
-          long_runs_are_thinned, without_gnuplot, gnuplot_that_fails, no_round_yet, one_round,
-          nobody_missing, some_missing, alerts_are_listed, not_a_run)
+          long_runs_are_thinned, no_round_yet, one_round, nobody_missing, some_missing,
+          events_are_told, not_a_run)

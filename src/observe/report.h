@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The report, in parts: what a run directory holds is read once, whole or not; each section then
+ * writes what it finds there, and nothing where there is nothing.
+ */
+#ifndef GRANARY_OBSERVE_REPORT_H
+#define GRANARY_OBSERVE_REPORT_H
+
+#include <granary/observe.h>
+#include <jansson.h>
+
+#include "config/tree.h"
+
+struct gr_report_run {
+    char letter;               /* 'A', 'B', ... of several; 0 for one alone */
+    unsigned colour;           /* of its lines, of several */
+    json_t *manifest;          /* owned; an object */
+    struct gr_node *settings;  /* owned; resolved.yaml, or NULL */
+    struct gr_metrics *rounds; /* owned */
+    size_t n;
+    json_t *evaluation; /* owned; evaluation.json, an object, or NULL */
+    json_t *timeline;   /* owned; events in their order, without those of every day */
+    uint32_t *missed;   /* owned; rounds that each silo was to be in and was not; or NULL */
+    uint32_t n_silos;   /* elements of missed */
+    size_t n_alerts, n_checkpoints;
+    size_t broken_event; /* line at which the chain of events breaks; 0: it is whole */
+    json_t *notes;       /* owned; strings: what could not be read, in words */
+};
+
+/*
+ * Reads RUN_PATH. Only manifest.json must be there and whole (GR_ERROR_DATA); of all else what
+ * cannot be read is left out and noted. Release in any case.
+ */
+gr_status gr_report_read(const char *run_path, struct gr_report_run *run) GR_CHECKED;
+void gr_report_release(struct gr_report_run *run);
+
+/* ---- what the sections need of it ----------------------------------------------------------- */
+
+/* The last and the best round of a test or validation figure, and what all rounds took. */
+struct gr_report_totals {
+    const struct gr_metrics *tested, *best_tested;       /* by accuracy, or by loss without one */
+    const struct gr_metrics *validated, *best_validated; /* NULL: none */
+    double seconds, cpu_seconds;
+    struct {
+        double train, aggregate, evaluate, checkpoint, other;
+    } phases;
+    uint64_t processed, bytes;
+    size_t partial; /* rounds with fewer silos than were selected */
+};
+struct gr_report_totals gr_report_totals_of(const struct gr_report_run *run);
+
+const char *gr_report_text(const json_t *json, const char *key);                  /* NULL: none */
+uint64_t gr_report_count(const json_t *json, const char *key);                    /* 0: none */
+double gr_report_real(const json_t *json, const char *key);                       /* NAN: none */
+const char *gr_report_setting(const struct gr_report_run *run, const char *path); /* NULL: none */
+
+/* Rounds that are done; of a run that has not ended, those that are in its metrics. */
+uint64_t gr_report_rounds_done(const struct gr_report_run *run);
+
+/* Every how many rounds are shown so that at most `most` are. */
+size_t gr_report_step(size_t n, size_t most);
+
+/* "3 silos", "1 silo" */
+void gr_report_number(FILE *page, uint64_t n, const char *one, const char *many);
+
+/* Whether a setting's value is a path or the name of a file, or holds one: such may tell who a silo
+ * is. */
+bool gr_report_holds_path(const struct gr_node *node);
+
+/* ---- sections ------------------------------------------------------------------------------- */
+
+void gr_report_head(FILE *page, const struct gr_report_run *run);
+void gr_report_curves(FILE *page, const struct gr_report_run *runs, size_t n);
+void gr_report_participation(FILE *page, const struct gr_report_run *run);
+void gr_report_timeline(FILE *page, const struct gr_report_run *run);
+void gr_report_scores(FILE *page, const struct gr_report_run *run);
+void gr_report_silos(FILE *page, const struct gr_report_run *run);
+void gr_report_costs(FILE *page, const struct gr_report_run *run);
+void gr_report_rounds(FILE *page, const struct gr_report_run *run);
+void gr_report_settings(FILE *page, const struct gr_report_run *run);
+void gr_report_provenance(FILE *page, const struct gr_report_run *run);
+void gr_report_comparison(FILE *page, const struct gr_report_run *runs, size_t n);
+
+/* Lowest, middle and highest of a member ("loss", "accuracy") of the silos in evaluation.json;
+ * false when fewer than two have it. */
+bool gr_report_silo_range(const struct gr_report_run *run, const char *member, double range[3]);
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who took part, round by round, and what happened on the way. */
+#include <string.h>
+
+#include "observe/chart.h"
+#include "observe/html.h"
+#include "observe/report.h"
+
+enum { BARS_MAX = 100, EVENTS_SHOWN = 60, SILOS_NAMED = 6 };
+
+/* ---- who took part -------------------------------------------------------------------------- */
+
+enum part { TOOK_PART, LOST, LATE, SAT_OUT, AWAY, PARTS };
+
+static uint32_t take(uint32_t wanted, uint32_t *left) {
+    uint32_t n = wanted < *left ? wanted : *left;
+    *left -= n;
+    return n;
+}
+
+/* Those selected, by what became of them. Of a rank that is lost also silos that were not selected
+ * are counted: never more than are missing. */
+static void add_parts(const struct gr_metrics *m, double parts[PARTS]) {
+    uint32_t missing = m->participants < m->selected ? m->selected - m->participants : 0;
+    parts[TOOK_PART] += m->participants;
+    parts[LOST] += take(m->dropped, &missing);
+    parts[LATE] += take(m->late, &missing);
+    parts[SAT_OUT] += take(m->sat_out, &missing);
+    parts[AWAY] += missing;
+}
+
+static void draw_parts(FILE *page, const struct gr_report_run *run) {
+    static const char *const names[PARTS] = {"took part", "lost", "late", "sat out", "still away"};
+    static const char *const classes[PARTS] = {"s0", "s1", "amber", "s3", "away"};
+    double parts[BARS_MAX][PARTS];
+    struct gr_bar bars[BARS_MAX];
+    size_t step = gr_report_step(run->n, BARS_MAX), n = 0;
+    memset(parts, 0, sizeof parts);
+    for (size_t i = 0; i < run->n; i += step, n++) {
+        size_t end = i + step < run->n ? i + step : run->n;
+        for (size_t j = i; j < end; j++)
+            add_parts(&run->rounds[j], parts[n]);
+        for (size_t p = 0; p < PARTS; p++)
+            parts[n][p] /= (double)(end - i);
+        bars[n] = (struct gr_bar){run->rounds[i].round, run->rounds[end - 1].round, parts[n]};
+    }
+    gr_chart_bars(page, &(struct gr_bars){.title = "Silos by round",
+                                          .unit = "",
+                                          .names = names,
+                                          .classes = classes,
+                                          .n_names = PARTS,
+                                          .bars = bars,
+                                          .n = n});
+}
+
+static void write_count(FILE *page, const char *label, uint64_t count) {
+    fprintf(page, "<tr><th scope=\"row\">%s</th><td>", label);
+    gr_html_count(page, count);
+    fputs("</td></tr>\n", page);
+}
+
+void gr_report_participation(FILE *page, const struct gr_report_run *run) {
+    uint64_t dropped = 0, late = 0, sat_out = 0, returned = 0, recoveries = 0;
+    size_t partial = 0;
+    if (run->n == 0) return;
+    for (size_t i = 0; i < run->n; i++) {
+        const struct gr_metrics *m = &run->rounds[i];
+        partial += m->participants < m->selected;
+        dropped += m->dropped;
+        late += m->late;
+        sat_out += m->sat_out;
+        returned += m->returned;
+        recoveries += m->recoveries;
+    }
+    fputs("<h2>Who took part</h2>\n<section class=\"grid two\">\n", page);
+    draw_parts(page, run);
+    fputs("<div class=\"card scroll\"><table class=\"facts\"><caption>Over the whole run</caption>"
+          "<tbody>\n",
+          page);
+    write_count(page, "rounds with all silos that were selected", run->n - partial);
+    write_count(page, "rounds with fewer", partial);
+    write_count(page, "silos lost: their process was gone", dropped);
+    write_count(page, "silos late: not ready at the round's deadline", late);
+    write_count(page, "silos that sat out: their data or update could not be used", sat_out);
+    write_count(page, "silos that returned, for the next round on", returned);
+    write_count(page, "sums and records repeated on fewer ranks", recoveries);
+    fputs("</tbody></table></div>\n</section>\n", page);
+}
+
+/* ---- what happened -------------------------------------------------------------------------- */
+
+/* Members that every event has, and those that have been put in words. */
+static bool is_common(const char *key) {
+    static const char *const common[] = {"n",        "time", "event", "round",
+                                         "previous", "hash", "silos", "what"};
+    for (size_t i = 0; i < sizeof common / sizeof *common; i++)
+        if (strcmp(key, common[i]) == 0) return true;
+    return false;
+}
+
+/* The event's words, with {} for its silos; NULL for one that has none here. */
+static const char *words_of(const char *event) {
+    static const struct {
+        const char *event, *words;
+    } table[] = {
+        {"started", "The run started."},
+        {"resumed", "The run was resumed from this round."},
+        {"restarted", "The run was started again from the checkpoint of this round."},
+        {"takeover", "The rank that kept the records was lost; another took over."},
+        {"lost", "Lost, their process was gone: {}."},
+        {"late", "Not ready at the deadline: {}."},
+        {"returned", "Back, for the next round on: {}."},
+        {"sat out: update not finite", "Sat out, an update was not finite: {}."},
+        {"sat out: data cannot be read", "Sat out, data could not be read: {}."},
+        {"damaged checkpoint passed over", "A damaged checkpoint was passed over."},
+        {"quorum lost", "Too few silos were left for a round."},
+        {"finished", "The run finished."},
+        {"stopped", "The run stopped; it can be resumed."},
+        {"failed", "The run failed."},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (strcmp(event, table[i].event) == 0) return table[i].words;
+    return NULL;
+}
+
+/* "silo-000, silo-004", or of many the first and how many more. */
+static void write_silos(FILE *page, const json_t *silos) {
+    size_t n = json_array_size(silos), shown = n > SILOS_NAMED + 1 ? SILOS_NAMED : n;
+    for (size_t i = 0; i < shown; i++) {
+        fputs(i == 0 ? "" : ", ", page);
+        gr_html_text(page, json_string_value(json_array_get(silos, i)));
+    }
+    if (n > shown) {
+        fputs(" and ", page);
+        gr_html_count(page, n - shown);
+        fputs(" more", page);
+    }
+}
+
+/* "reason disk full, lines 3" of the members that no words have taken up. */
+static void write_rest(FILE *page, const json_t *json) {
+    const char *key, *separator = " (";
+    json_t *value;
+    /* jansson's iterators take no const. */
+    json_object_foreach((json_t *)(uintptr_t)json, key, value) {
+        if (is_common(key)) continue;
+        fputs(separator, page);
+        gr_html_text(page, key);
+        fputc(' ', page);
+        gr_html_json(page, value);
+        separator = ", ";
+    }
+    if (separator[0] == ',') fputc(')', page);
+}
+
+/* The time of "2026-11-21T16:55:31Z", under a row with the day where a new one begins. */
+static void write_time(FILE *page, const char *time, char day[11]) {
+    const char *shown = time;
+    if (time && strlen(time) == 20 && time[10] == 'T') {
+        if (strncmp(day, time, 10) != 0) {
+            snprintf(day, 11, "%.10s", time);
+            fputs("<tr class=\"day\"><th colspan=\"3\">", page);
+            gr_html_text(page, day);
+            fputs("</th></tr>\n", page);
+        }
+        shown = time + 11;
+    }
+    fputs("<tr><td>", page);
+    gr_html_bytes_of_text(page, shown ? shown : "", shown ? strcspn(shown, "Z") : 0);
+}
+
+static void write_event(FILE *page, const json_t *json, char day[11]) {
+    const char *event = gr_report_text(json, "event"), *what = gr_report_text(json, "what");
+    const char *words = words_of(event);
+    bool alert = strcmp(event, "alert") == 0;
+    write_time(page, gr_report_text(json, "time"), day);
+    fputs("</td><td>", page);
+    gr_html_count(page, gr_report_count(json, "round"));
+    fputs("</td><td>", page);
+    if (alert) fputs("<b class=\"alert\">Alert</b> ", page);
+    const char *gap = words ? strstr(words, "{}") : NULL;
+    if (gap) {
+        fprintf(page, "%.*s", (int)(gap - words), words);
+        write_silos(page, json_object_get(json, "silos"));
+        fputs(gap + 2, page);
+    } else if (words) {
+        fputs(words, page);
+    } else if (!alert) {
+        gr_html_text(page, event);
+    }
+    if (what) gr_html_text(page, what);
+    write_rest(page, json);
+    fputs("</td></tr>\n", page);
+}
+
+void gr_report_timeline(FILE *page, const struct gr_report_run *run) {
+    size_t n = json_array_size(run->timeline);
+    if (n == 0) return;
+    /* Of a long story the beginning and the end. */
+    size_t head = n > EVENTS_SHOWN ? EVENTS_SHOWN / 2 : n;
+    size_t tail = n > EVENTS_SHOWN ? EVENTS_SHOWN / 2 : 0;
+    char day[11] = "";
+    fputs("<h2>What happened</h2>\n<div class=\"card scroll\"><table class=\"story\"><thead><tr>"
+          "<th scope=\"col\">UTC</th><th scope=\"col\">round</th><th scope=\"col\">event</th>"
+          "</tr></thead>\n<tbody>\n",
+          page);
+    for (size_t i = 0; i < head; i++)
+        write_event(page, json_array_get(run->timeline, i), day);
+    if (tail > 0)
+        fprintf(page,
+                "<tr><td></td><td></td><td class=\"muted\">%zu more, in events.jsonl"
+                "</td></tr>\n",
+                n - head - tail);
+    for (size_t i = n - tail; i < n; i++)
+        write_event(page, json_array_get(run->timeline, i), day);
+    fputs("</tbody></table></div>\n", page);
+    if (run->n_checkpoints > 0) {
+        fputs("<p class=\"muted\">Besides, ", page);
+        gr_report_number(page, run->n_checkpoints, "checkpoint was", "checkpoints were");
+        fputs(" written.</p>\n", page);
+    }
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A run directory as the report needs it; what is damaged or missing is noted and passed over. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "observe/lines.h"
+#include "observe/metrics.h"
+#include "observe/report.h"
+
+/* Of a timeline; of silos, and of silos times rounds, to see who missed which. */
+enum { FILE_LIMIT = 64 << 20, EVENTS_MAX = 10000, SILOS_MAX = 1 << 20, LOOKS_MAX = 1 << 30 };
+
+static gr_status path_in(const char *run_path, const char *name, char **out) {
+    gr_free(*out);
+    *out = NULL;
+    return gr_text_format(out, "%s/%s", run_path, name);
+}
+
+static void note(struct gr_report_run *run, const char *format, ...) GR_PRINTF(2, 3);
+static void note(struct gr_report_run *run, const char *format, ...) {
+    char text[256], quoted[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    gr_text_quote(text, strlen(text), quoted, sizeof quoted);
+    json_array_append_new(run->notes, json_string(quoted));
+}
+
+/* A JSON object; NULL, with the reason in `error`, for anything else. */
+static json_t *load_object(const char *text, size_t length, json_error_t *error) {
+    json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES, error);
+    if (!json || json_is_object(json)) return json;
+    error->line = 1;
+    snprintf(error->text, sizeof error->text, "found no JSON object");
+    json_decref(json);
+    return NULL;
+}
+
+static gr_status read_manifest(const char *run_path, struct gr_report_run *run) {
+    gr_status status = GR_OK;
+    char *path = NULL, *text = NULL;
+    size_t length = 0;
+    json_error_t error;
+    GR_TRY(path_in(run_path, "manifest.json", &path));
+    if (access(path, F_OK) != 0) {
+        status =
+            gr_fail(GR_ERROR_DATA, "%s: not a run directory: it has no manifest.json", run_path);
+        goto out;
+    }
+    GR_TRY(gr_file_read(path, FILE_LIMIT, GR_ERROR_DATA, &text, &length));
+    run->manifest = load_object(text, length, &error);
+    if (!run->manifest) status = gr_fail(GR_ERROR_DATA, "%s:%d: %s", path, error.line, error.text);
+out:
+    gr_free(text);
+    gr_free(path);
+    return status;
+}
+
+static void read_settings(const char *path, struct gr_report_run *run) {
+    char *text = NULL;
+    size_t length = 0;
+    if (access(path, F_OK) != 0)
+        note(run, "resolved.yaml is missing: the settings are not known");
+    else if (gr_file_read(path, FILE_LIMIT, GR_ERROR_DATA, &text, &length) != GR_OK)
+        note(run, "resolved.yaml cannot be read: the settings are not known");
+    else if (gr_tree_parse("resolved.yaml", NULL, text, length, &run->settings) != GR_OK)
+        note(run, "resolved.yaml is damaged: the settings are not known");
+    else if (run->settings->kind != GR_NODE_SECTION) {
+        note(run, "resolved.yaml holds no settings");
+        gr_node_free(run->settings);
+        run->settings = NULL;
+    }
+    gr_free(text);
+}
+
+/* Whole lines of a file. */
+static size_t count_lines(const char *path) {
+    char *text = NULL;
+    const char *line;
+    size_t length = 0, at = 0, n, lines = 0;
+    if (gr_lines_read(path, &text, &length) != GR_OK) return 0;
+    while (gr_lines_next(text, length, &at, &line, &n))
+        lines++;
+    gr_free(text);
+    return lines;
+}
+
+static void note_damaged(struct gr_report_run *run, const char *file, size_t damaged) {
+    if (damaged > 0)
+        note(run, "%zu line%s of %s %s damaged and left out", damaged, damaged == 1 ? "" : "s",
+             file, damaged == 1 ? "is" : "are");
+}
+
+/* Rounds in their order: a line that goes back is damaged. */
+static size_t keep_ascending(struct gr_metrics *rounds, size_t n) {
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (kept == 0 || rounds[i].round > rounds[kept - 1].round) rounds[kept++] = rounds[i];
+    return kept;
+}
+
+static void read_rounds(const char *path, struct gr_report_run *run) {
+    if (access(path, F_OK) != 0) {
+        if (gr_report_count(run->manifest, "rounds_done") > 0)
+            note(run, "metrics.jsonl is missing: there are no figures by round");
+    } else if (gr_metrics_read(path, &run->rounds, &run->n) != GR_OK) {
+        note(run, "metrics.jsonl cannot be read: there are no figures by round");
+    } else {
+        run->n = keep_ascending(run->rounds, run->n);
+        note_damaged(run, "metrics.jsonl", count_lines(path) - run->n);
+    }
+}
+
+static void read_evaluation(const char *path, struct gr_report_run *run) {
+    char *text = NULL;
+    size_t length = 0;
+    json_error_t error;
+    if (access(path, F_OK) != 0) return;
+    if (gr_file_read(path, FILE_LIMIT, GR_ERROR_DATA, &text, &length) != GR_OK)
+        note(run, "evaluation.json cannot be read");
+    else if (!(run->evaluation = load_object(text, length, &error)))
+        note(run, "evaluation.json is damaged, line %d: %s", error.line, error.text);
+    gr_free(text);
+}
+
+/* Events of every day are counted, not listed: absences have a chart, checkpoints a sentence. */
+static void take_event(struct gr_report_run *run, json_t *json) {
+    const char *event = gr_report_text(json, "event");
+    if (strcmp(event, "partial") == 0) return;
+    if (strcmp(event, "checkpoint") == 0) {
+        run->n_checkpoints++;
+        return;
+    }
+    if (strcmp(event, "alert") == 0) run->n_alerts++;
+    /* The ends of a long story: its first half stays, of the rest the newest. */
+    if (json_array_size(run->timeline) >= EVENTS_MAX)
+        json_array_remove(run->timeline, EVENTS_MAX / 2);
+    json_array_append(run->timeline, json);
+}
+
+static void read_events(const char *path, struct gr_report_run *run) {
+    char *text = NULL;
+    const char *line;
+    size_t length = 0, at = 0, n, damaged = 0;
+    if (access(path, F_OK) != 0)
+        note(run, "events.jsonl is missing: it is not known what happened on the way");
+    else if (gr_lines_read(path, &text, &length) != GR_OK ||
+             gr_events_verify(path, &run->broken_event) != GR_OK)
+        note(run, "events.jsonl cannot be read: it is not known what happened on the way");
+    while (text && gr_lines_next(text, length, &at, &line, &n)) {
+        json_t *json = json_loadb(line, n, 0, NULL);
+        if (gr_report_text(json, "event"))
+            take_event(run, json);
+        else
+            damaged++;
+        json_decref(json);
+    }
+    note_damaged(run, "events.jsonl", damaged);
+    gr_free(text);
+}
+
+/* Which silos missed how many rounds, as a replay would have it. */
+static gr_status read_missed(const char *path, struct gr_report_run *run) {
+    gr_status status = GR_OK;
+    struct gr_replay *replay = NULL;
+    uint8_t *absent = NULL;
+    uint64_t silos = gr_report_count(run->manifest, "silos");
+    if (silos == 0 || silos > SILOS_MAX || silos * run->n > LOOKS_MAX || access(path, F_OK) != 0)
+        return GR_OK;
+    /* Damaged events are noted already: it is then not known who missed what. */
+    if (gr_replay_open(path, (uint32_t)silos, &replay) != GR_OK) return GR_OK;
+    GR_TRY(gr_allocate_zero(silos, 1, "silos", &absent));
+    GR_TRY(gr_allocate_zero(silos, sizeof *run->missed, "silos", &run->missed));
+    run->n_silos = (uint32_t)silos;
+    for (size_t i = 0; i < run->n; i++) {
+        if (run->rounds[i].participants >= run->rounds[i].selected) continue;
+        gr_replay_absent(replay, run->rounds[i].round, absent);
+        for (uint32_t silo = 0; silo < silos; silo++)
+            run->missed[silo] += absent[silo];
+    }
+out:
+    gr_free(absent);
+    gr_replay_close(replay);
+    return status;
+}
+
+gr_status gr_report_read(const char *run_path, struct gr_report_run *run) {
+    gr_status status = GR_OK;
+    char *path = NULL;
+    GR_TRY(read_manifest(run_path, run));
+    run->notes = json_array();
+    run->timeline = json_array();
+    GR_TRY(path_in(run_path, "resolved.yaml", &path));
+    read_settings(path, run);
+    GR_TRY(path_in(run_path, "metrics.jsonl", &path));
+    read_rounds(path, run);
+    GR_TRY(path_in(run_path, "evaluation.json", &path));
+    read_evaluation(path, run);
+    GR_TRY(path_in(run_path, "events.jsonl", &path));
+    read_events(path, run);
+    GR_TRY(read_missed(path, run));
+out:
+    gr_free(path);
+    return status;
+}
+
+void gr_report_release(struct gr_report_run *run) {
+    json_decref(run->manifest);
+    json_decref(run->evaluation);
+    json_decref(run->timeline);
+    json_decref(run->notes);
+    gr_node_free(run->settings);
+    gr_free(run->rounds);
+    gr_free(run->missed);
+    *run = (struct gr_report_run){0};
+}

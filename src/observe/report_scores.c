@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The final model's scores, out of evaluation.json: metrics, confusion matrix, reliability. */
+#include <math.h>
+#include <string.h>
+
+#include "observe/chart.h"
+#include "observe/html.h"
+#include "observe/report.h"
+
+/* MATRIX_MAX: classes of a matrix that is shown whole; of a larger one the commonest mistakes. */
+enum { CLASSES_MAX = 1000, MATRIX_MAX = 20, MISTAKES_SHOWN = 20, BINS_MAX = 1000 };
+
+/* ---- metrics -------------------------------------------------------------------------------- */
+
+static void write_name(FILE *page, const char *key) {
+    static const struct {
+        const char *key, *name;
+    } names[] = {{"auc", "ROC AUC"},
+                 {"macro_f1", "macro F1"},
+                 {"brier", "Brier score"},
+                 {"mse", "mean squared error"},
+                 {"mae", "mean absolute error"},
+                 {"r2", "R\xc2\xb2"},
+                 {"poisson_deviance", "Poisson deviance"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(key, names[i].key) != 0) continue;
+        fputs(names[i].name, page);
+        return;
+    }
+    char text[80];
+    snprintf(text, sizeof text, "%s", key);
+    for (char *c = text; *c; c++)
+        if (*c == '_') *c = ' ';
+    gr_html_text(page, text);
+}
+
+/* {"value": 0.91, "lower": .., "upper": .., "reason": ".."}, or the value alone. */
+static void write_metric(FILE *page, const char *key, const json_t *metric) {
+    bool alone = !json_is_object(metric);
+    double value =
+        json_is_number(metric) ? json_number_value(metric) : gr_report_real(metric, "value");
+    double lower = gr_report_real(metric, "lower"), upper = gr_report_real(metric, "upper");
+    fputs("<tr><th scope=\"row\">", page);
+    write_name(page, key);
+    fputs("</th><td>", page);
+    if (isfinite(value))
+        fprintf(page, "%.4f", value);
+    else
+        gr_html_not_defined(page, alone ? NULL : gr_report_text(metric, "reason"));
+    fputs("</td><td>", page);
+    if (isfinite(value) && isfinite(lower) && isfinite(upper) && upper > lower)
+        fprintf(page, "%.4f and %.4f", lower, upper);
+    fputs("</td></tr>\n", page);
+}
+
+static void write_metrics(FILE *page, json_t *metrics) {
+    const char *key;
+    json_t *value;
+    if (json_object_size(metrics) == 0) return;
+    fputs("<div class=\"card scroll\"><table class=\"facts\"><thead><tr><th scope=\"col\">metric"
+          "</th><th scope=\"col\">value</th><th scope=\"col\">lies between</th></tr></thead>"
+          "\n<tbody>\n",
+          page);
+    json_object_foreach(metrics, key, value) {
+        write_metric(page, key, value);
+    }
+    fputs("</tbody></table></div>\n", page);
+}
+
+/* ---- confusion ------------------------------------------------------------------------------ */
+
+static double count_at(const json_t *counts, size_t row, size_t column) {
+    const json_t *cell = json_array_get(json_array_get(counts, row), column);
+    double count = json_is_number(cell) ? json_number_value(cell) : 0;
+    return isfinite(count) && count > 0 ? count : 0;
+}
+
+static double row_sum(const json_t *counts, size_t row, size_t n) {
+    double sum = 0;
+    for (size_t column = 0; column < n; column++)
+        sum += count_at(counts, row, column);
+    return sum;
+}
+
+/* Shade: the share of the true class's rows, in hundredths. */
+static void write_matrix(FILE *page, const json_t *counts, size_t n) {
+    fputs("<div class=\"scroll\"><table class=\"matrix\"><caption>Rows: the true class. Columns: "
+          "what the model said. The darker, the larger the share of the true class.</caption>"
+          "<thead><tr><td></td>",
+          page);
+    for (size_t column = 0; column < n; column++)
+        fprintf(page, "<th scope=\"col\">%zu</th>", column);
+    fputs("<th scope=\"col\">right</th></tr></thead>\n<tbody>\n", page);
+    for (size_t row = 0; row < n; row++) {
+        double sum = row_sum(counts, row, n);
+        fprintf(page, "<tr><th scope=\"row\">%zu</th>", row);
+        for (size_t column = 0; column < n; column++) {
+            double count = count_at(counts, row, column);
+            double share = sum > 0 ? 100 * count / sum : 0;
+            fprintf(page, "<td%s style=\"--share:%.0f%%\"%s>",
+                    row == column ? " class=\"hit\"" : "", count > 0 ? fmax(share, 2) : 0,
+                    count > 0 ? "" : " data-none");
+            gr_html_count(page, (uint64_t)fmin(count, 1e18));
+            fputs("</td>", page);
+        }
+        fputs("<td class=\"right\">", page);
+        if (sum > 0)
+            gr_html_percent(page, count_at(counts, row, row) / sum, 1);
+        else
+            gr_html_not_defined(page, "no rows");
+        fputs("</td></tr>\n", page);
+    }
+    fputs("</tbody></table></div>\n", page);
+}
+
+struct mistake {
+    size_t row, column;
+    double count;
+};
+
+/* The commonest mistakes, most frequent first; returns how many. */
+static size_t find_mistakes(const json_t *counts, size_t n, struct mistake *found) {
+    size_t kept = 0;
+    for (size_t i = 0; i < n * n; i++) {
+        struct mistake m = {i / n, i % n, count_at(counts, i / n, i % n)};
+        if (m.row == m.column || m.count <= 0) continue;
+        if (kept == MISTAKES_SHOWN && m.count <= found[kept - 1].count) continue;
+        size_t place = kept < MISTAKES_SHOWN ? kept++ : kept - 1;
+        for (; place > 0 && found[place - 1].count < m.count; place--)
+            found[place] = found[place - 1];
+        found[place] = m;
+    }
+    return kept;
+}
+
+static void write_mistakes(FILE *page, const json_t *counts, size_t n) {
+    struct mistake found[MISTAKES_SHOWN];
+    size_t kept = find_mistakes(counts, n, found);
+    fprintf(page,
+            "<div class=\"scroll\"><table class=\"facts\"><caption>The commonest mistakes among "
+            "%zu classes</caption><thead><tr><th scope=\"col\">true class</th><th scope=\"col\">"
+            "model said</th><th scope=\"col\">rows</th><th scope=\"col\">of the class</th></tr>"
+            "</thead>\n<tbody>\n",
+            n);
+    for (size_t i = 0; i < kept; i++) {
+        fprintf(page, "<tr><th scope=\"row\">%zu</th><td>%zu</td><td>", found[i].row,
+                found[i].column);
+        gr_html_count(page, (uint64_t)fmin(found[i].count, 1e18));
+        fputs("</td><td>", page);
+        gr_html_percent(page, found[i].count / row_sum(counts, found[i].row, n), 1);
+        fputs("</td></tr>\n", page);
+    }
+    fputs("</tbody></table></div>\n", page);
+}
+
+static void write_confusion(FILE *page, const json_t *confusion) {
+    const json_t *counts = json_object_get(confusion, "counts");
+    size_t n = json_array_size(counts);
+    if (n == 0 || n > CLASSES_MAX) return;
+    fputs("<div class=\"card\"><h3>Confusion matrix</h3>\n", page);
+    if (n <= MATRIX_MAX)
+        write_matrix(page, counts, n);
+    else
+        write_mistakes(page, counts, n);
+    fputs("</div>\n", page);
+}
+
+/* ---- reliability ---------------------------------------------------------------------------- */
+
+static bool is_share(double value) {
+    return value >= 0 && value <= 1;
+}
+
+static void write_reliability(FILE *page, const json_t *reliability) {
+    struct gr_point points[BINS_MAX];
+    struct gr_series series = {.name = "observed", .colour = 0, .points = points};
+    const json_t *bins = json_object_get(reliability, "bins");
+    for (size_t i = 0; i < json_array_size(bins) && i < BINS_MAX; i++) {
+        const json_t *bin = json_array_get(bins, i);
+        struct gr_point point = {gr_report_real(bin, "mean_score"), gr_report_real(bin, "fraction"),
+                                 gr_report_count(bin, "n")};
+        /* A bin without rows has no fraction. */
+        if (point.n > 0 && is_share(point.x) && is_share(point.y)) points[series.n++] = point;
+    }
+    gr_chart_lines(page, &(struct gr_chart){.title = "Reliability: how often a score comes true",
+                                            .unit = "",
+                                            .x_name = "score of the model",
+                                            .series = &series,
+                                            .n_series = 1});
+}
+
+/* ---- all of it ------------------------------------------------------------------------------ */
+
+void gr_report_scores(FILE *page, const struct gr_report_run *run) {
+    json_t *metrics = json_object_get(run->evaluation, "metrics");
+    const json_t *confusion = json_object_get(run->evaluation, "confusion");
+    const json_t *reliability = json_object_get(run->evaluation, "reliability");
+    if (json_object_size(metrics) == 0 && !confusion && !reliability) return;
+    fputs("<h2>Scores of the last evaluated model</h2>\n<section class=\"grid two\">\n", page);
+    fputs("<div class=\"grid\">\n", page);
+    write_metrics(page, metrics);
+    write_reliability(page, reliability);
+    fputs("</div>\n", page);
+    write_confusion(page, confusion);
+    fputs("</section>\n", page);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The report of several runs, of runs with evaluation.json, and of runs that are not whole. */
+#include <granary/observe.h>
+
+#include <math.h>
+
+#include "scratch.h"
+
+static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i"};
+
+static const char *in_run(const char *run, const char *file) {
+    char name[128];
+    snprintf(name, sizeof name, "%s/%s", run, file);
+    return in_scratch(name);
+}
+
+static void write_text(const char *run, const char *file, const char *text) {
+    spill(in_run(run, file), text, strlen(text));
+}
+
+/* A run of four rounds whose test accuracy rises to 0.5 + best; silo-001 misses round 2. */
+static void write_run(const char *run, const char *digest, double best, const char *config) {
+    struct gr_metrics_file *file;
+    struct gr_events_file *events;
+    char *manifest;
+    ck_assert_int_eq(mkdir(in_scratch(run), 0700), 0);
+    MUST(gr_text_format(&manifest,
+                        "{\"name\":\"<%s>\",\"outcome\":\"finished\",\"rounds\":4,"
+                        "\"rounds_done\":4,\"model_digest\":\"%s\",\"silos\":3,\"ranks\":1}",
+                        run, digest));
+    write_text(run, "manifest.json", manifest);
+    write_text(run, "resolved.yaml", config);
+    gr_free(manifest);
+    MUST(gr_metrics_open(in_run(run, "metrics.jsonl"), 0, &file));
+    MUST(gr_events_open(in_run(run, "events.jsonl"), &events));
+    MUST(gr_events_append(events, "started", 0, NULL));
+    MUST(gr_events_append(events, "partial", 2, "{\"absent\":[\"silo-001\"]}"));
+    gr_events_close(events);
+    for (uint32_t round = 1; round <= 4; round++) {
+        struct gr_metrics metrics = {.round = round,
+                                     .participants = round == 2 ? 2 : 3,
+                                     .selected = 3,
+                                     .train_loss = 1.0 / round,
+                                     .validation_loss = NAN,
+                                     .validation_accuracy = NAN,
+                                     .test_loss = 1.1 / round,
+                                     .test_accuracy = 0.5 + best * (round == 3 ? 1 : 0.5),
+                                     .seconds = {0.1, 0.01, 0.02, 0.03, 0.2}};
+        MUST(gr_metrics_append(file, &metrics));
+    }
+    gr_metrics_close(file);
+}
+
+static char *report_of(size_t n) {
+    char paths[9][128];
+    const char *runs[9];
+    for (size_t i = 0; i < n; i++) {
+        snprintf(paths[i], sizeof paths[i], "%s", in_scratch(names[i]));
+        runs[i] = paths[i];
+    }
+    MUST(gr_report_write_runs(runs, n, in_scratch("page.html")));
+    return slurp(in_scratch("page.html"), NULL);
+}
+
+static void must_hold(const char *page, const char *const *texts, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        ck_assert_msg(strstr(page, texts[i]) != NULL, "the page lacks %s", texts[i]);
+}
+#define MUST_HOLD(page, ...)                                                                       \
+    do {                                                                                           \
+        static const char *const texts[] = {__VA_ARGS__};                                          \
+        must_hold(page, texts, sizeof texts / sizeof *texts);                                      \
+    } while (0)
+
+/* ---- several -------------------------------------------------------------------------------- */
+
+START_TEST(runs_side_by_side) {
+    write_run("a", "aaaa", 0.2, "train:\n  learning_rate: 0.1\n  epochs: 2\n");
+    write_run("b", "bbbb", 0.4, "train:\n  learning_rate: <0.3>\n  epochs: 2\n  momentum: 0.9\n");
+    char *page = report_of(2);
+    MUST_HOLD(page, "<h1>2 runs compared</h1>", "<title>&lt;a&gt;, &lt;b&gt; ",
+              "<td>60.00&#8239;%</td><td>70.00&#8239;%</td>",
+              "<td>70.00&#8239;% <small>round 3</small></td><td>90.00&#8239;% <small>round 3<",
+              "<code>aaaa</code></td><td><code>bbbb</code>",
+              "<code>train.learning_rate</code></th><td>0.1</td><td>&lt;0.3&gt;</td>",
+              "<code>train.momentum</code></th><td>not set</td><td>0.9</td>",
+              "aria-label=\"Test accuracy by round: A from 60.00&#8239;% to 60.00&#8239;%; B from",
+              "</i>A: &lt;a&gt;</h2>", "</i>B: &lt;b&gt;</h2>");
+    ck_assert_ptr_null(strstr(page, "train.epochs"));
+    ck_assert_ptr_null(strstr(page, "<a>"));
+    ck_assert_ptr_null(strstr(page, "to the last bit"));
+    gr_free(page);
+}
+END_TEST
+
+START_TEST(the_same_twice) {
+    write_run("a", "aaaa", 0.2, "train: {epochs: 2}\n");
+    write_run("b", "aaaa", 0.2, "train: {epochs: 2}\n");
+    char *page = report_of(2);
+    MUST_HOLD(page, "All of them ended with the same model, to the last bit.",
+              "<th scope=\"row\">none</th>");
+    gr_free(page);
+}
+END_TEST
+
+/* Neither a folder nor a file is named, alone or in a comparison. */
+START_TEST(no_path_is_told) {
+    write_run("a", "aaaa", 0.2,
+              "data:\n  train:\n    features: /secret/x\n    labels: secret.gz\n  list:\n"
+              "  - secret.csv\n  - {file: 'secret'}\n  replay: ''\n");
+    write_run("b", "bbbb", 0.2,
+              "data:\n  train:\n    features: /secret/y\n    labels: secret2.gz\n  list: "
+              "[secret.h5]\n  other: ../secret\n");
+    char *page = report_of(2);
+    ck_assert_ptr_null(strstr(page, "secret"));
+    ck_assert_ptr_null(strstr(page, scratch));
+    MUST_HOLD(page, "features: (a path, not shown here)\n", "- (a path, not shown here)\n",
+              "  replay: &#39;&#39;\n",
+              "<code>data.train.features</code></th><td>(another path)</td><td>(another path)");
+    gr_free(page);
+}
+END_TEST
+
+START_TEST(as_many_as_there_are_looks) {
+    const char *paths[9];
+    for (size_t i = 0; i < 8; i++)
+        write_run(names[i], "aaaa", 0.05 * (double)i, "run: {seed: 1}\n");
+    char *page = report_of(8);
+    MUST_HOLD(page, "<polyline class=\"line s7\"", "</i>H: &lt;h&gt;</h2>");
+    gr_free(page);
+    for (size_t i = 0; i < 9; i++)
+        paths[i] = scratch;
+    ck_assert_int_eq(gr_report_write_runs(paths, 9, in_scratch("x")), GR_ERROR_USAGE);
+    ck_assert_int_eq(gr_report_write_runs(paths, 0, in_scratch("x")), GR_ERROR_USAGE);
+}
+END_TEST
+
+START_TEST(one_of_them_is_none) {
+    write_run("a", "aaaa", 0.2, "");
+    const char *paths[] = {in_scratch("a"), in_scratch("b")};
+    ck_assert_int_eq(gr_report_write_runs(paths, 2, in_scratch("page.html")), GR_ERROR_DATA);
+    ck_assert_ptr_nonnull(strstr(gr_message(), "/b: not a run directory"));
+    ck_assert(!exists(in_scratch("page.html")));
+}
+END_TEST
+
+/* ---- evaluation.json ------------------------------------------------------------------------ */
+
+START_TEST(scores_and_silos) {
+    write_run("a", "aaaa", 0.2, "");
+    write_text(
+        "a", "evaluation.json",
+        "{\"metrics\":{\"auc\":{\"value\":0.91,\"lower\":0.9,\"upper\":0.92},"
+        "\"<m>\":{\"value\":null,\"reason\":\"<one> class only\"},\"brier\":null,\"r2\":0.5},"
+        "\"confusion\":{\"classes\":2,\"counts\":[[90,10],[0,0]]},"
+        "\"reliability\":{\"bins\":[{\"from\":0,\"to\":0.5,\"n\":0,\"mean_score\":null,"
+        "\"fraction\":null},{\"from\":0.5,\"to\":1,\"n\":7,\"mean_score\":0.75,"
+        "\"fraction\":0.5}]},"
+        "\"silos\":[{\"silo\":\"silo-000\",\"rows\":100,\"loss\":0.5,\"accuracy\":0.8},"
+        "{\"silo\":\"silo-001\",\"rows\":50,\"loss\":0.7,\"accuracy\":0.6},"
+        "{\"silo\":\"<silo>\",\"rows\":9,\"loss\":null,\"accuracy\":null,"
+        "\"reason\":\"<few>\"}]}");
+    char *page = report_of(1);
+    MUST_HOLD(page, "ROC AUC</th><td>0.9100</td><td>0.9000 and 0.9200</td>",
+              "&lt;m&gt;</th><td><span class=\"muted\">not defined: &lt;one&gt; class only</span>",
+              "Brier score</th><td><span class=\"muted\">not defined</span>",
+              "</th><td>0.5000</td><td></td>", "--share:90%\">90</td>", "--share:10%\">10</td>",
+              "90.0&#8239;%</td>", "not defined: no rows",
+              "score of the model 0.750: 0.500, rows: 7</title>",
+              "silo-000</th><td>100</td><td>0.5000</td><td class=\"bar\" style=\"--share:80.0%\">"
+              "80.00&#8239;%</td><td>0</td>",
+              "silo-001</th><td>50</td><td>0.7000</td><td class=\"bar\" style=\"--share:60.0%\">"
+              "60.00&#8239;%</td><td>1</td>",
+              "&lt;silo&gt;</th><td>9</td><td><span class=\"muted\">not defined</span></td><td>"
+              "<span class=\"muted\">not defined: &lt;few&gt;</span></td>",
+              "accuracy ranges from 60.0&#8239;% to 80.0&#8239;%",
+              "<title>silos: 60.00&#8239;% to 80.00&#8239;%, the middle one 80.00&#8239;%</title>");
+    ck_assert_ptr_null(strstr(page, "nan"));
+    gr_free(page);
+}
+END_TEST
+
+/* Many classes: the commonest mistakes, most frequent first. */
+START_TEST(many_classes) {
+    char *text = NULL;
+    size_t length = 0;
+    FILE *json = open_memstream(&text, &length);
+    fputs("{\"confusion\":{\"classes\":30,\"counts\":[", json);
+    for (int row = 0; row < 30; row++) {
+        fputs(row ? ",[" : "[", json);
+        for (int column = 0; column < 30; column++)
+            fprintf(json, "%s%d", column ? "," : "", row == column ? 500 : row == 7 ? column : 1);
+        fputc(']', json);
+    }
+    fputs("]}}", json);
+    fclose(json);
+    write_run("a", "aaaa", 0.2, "");
+    write_text("a", "evaluation.json", text);
+    free(text);
+    char *page = report_of(1);
+    MUST_HOLD(page, "The commonest mistakes among 30 classes",
+              "<tbody>\n<tr><th scope=\"row\">7</th><td>29</td><td>29</td>",
+              "<tr><th scope=\"row\">7</th><td>28</td><td>28</td>");
+    gr_free(page);
+}
+END_TEST
+
+/* What is no evaluation harms nothing. */
+START_TEST(hostile_evaluations) {
+    static const char *const texts[] = {
+        "{\"metrics\":[],\"confusion\":7,\"reliability\":{\"bins\":{}},\"silos\":\"x\"}",
+        "{\"metrics\":{\"auc\":\"<x>\"},\"confusion\":{\"counts\":[1,[2],[\"a\",1e300,-1]]}}",
+        "{\"silos\":[1,{},{\"silo\":7,\"loss\":1e308,\"accuracy\":1e308},{\"loss\":-1e308,"
+        "\"accuracy\":-7}]}",
+        "{\"reliability\":{\"bins\":[1,{\"n\":1,\"mean_score\":7,\"fraction\":-3},{\"n\":3,"
+        "\"mean_score\":\"a\"}]}}",
+        "{}",
+    };
+    write_run("a", "aaaa", 0.2, "");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        write_text("a", "evaluation.json", texts[i]);
+        char *page = report_of(1);
+        ck_assert_ptr_nonnull(strstr(page, "</html>"));
+        ck_assert_ptr_null(strstr(page, "<x>"));
+        ck_assert_ptr_null(strstr(page, "nan"));
+        ck_assert_ptr_null(strstr(page, "inf\""));
+        gr_free(page);
+    }
+}
+END_TEST
+
+/* ---- not whole ------------------------------------------------------------------------------ */
+
+START_TEST(only_a_manifest) {
+    write_run("a", "aaaa", 0.2, "");
+    const char *const files[] = {"resolved.yaml", "metrics.jsonl", "events.jsonl"};
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(remove(in_run("a", files[i])), 0);
+    char *page = report_of(1);
+    MUST_HOLD(page, "<h3>Not all records could be read</h3>", "resolved.yaml is missing",
+              "metrics.jsonl is missing", "events.jsonl is missing", "No round has been finished");
+    ck_assert_ptr_null(strstr(page, "<svg"));
+    gr_free(page);
+}
+END_TEST
+
+START_TEST(damaged_lines) {
+    write_run("a", "aaaa", 0.2, "a: b: c\n");
+    size_t length;
+    char *text = slurp(in_run("a", "metrics.jsonl"), &length), *lines = NULL;
+    /* A line of another kind, a round that comes back, one torn at the end. */
+    MUST(gr_text_format(&lines, "%s<b>damaged</b>\n%.*s\n{\"round\":5,\"tr", text,
+                        (int)strcspn(text, "\n"), text));
+    write_text("a", "metrics.jsonl", lines);
+    gr_free(text);
+    gr_free(lines);
+    text = slurp(in_run("a", "events.jsonl"), &length);
+    text[length / 2] = '\0';
+    MUST(gr_text_format(&lines, "{\"event\":\"started\",\"round\":0}\nno event\n%s", text));
+    write_text("a", "events.jsonl", lines);
+    gr_free(text);
+    gr_free(lines);
+    write_text("a", "evaluation.json", "{\"metrics\": {\"auc\":");
+    char *page = report_of(1);
+    MUST_HOLD(page, "2 lines of metrics.jsonl are damaged and left out",
+              "1 line of events.jsonl is damaged and left out",
+              "the chain of events breaks at line 1", "evaluation.json is damaged, line 1",
+              "resolved.yaml is damaged", "finished after all 4 rounds",
+              "<dd>broken: lines were changed, lost or added</dd>");
+    ck_assert_ptr_null(strstr(page, "<b>damaged"));
+    gr_free(page);
+}
+END_TEST
+
+/* A run that is killed leaves a manifest of its start. */
+START_TEST(still_running) {
+    write_run("a", "aaaa", 0.2, "");
+    write_text("a", "manifest.json",
+               "{\"name\":\"x\",\"outcome\":\"running\",\"rounds\":60,\"rounds_done\":0,"
+               "\"silos\":3,\"model_digest\":null}");
+    char *page = report_of(1);
+    MUST_HOLD(page, "had not ended when this page was made, after 4 of 60 rounds",
+              "<b>4 <small>of 60</small></b>", "badge running");
+    ck_assert_ptr_null(strstr(page, "model digest"));
+    gr_free(page);
+}
+END_TEST
+
+/* Losses that are not numbers, or no number that can be drawn, are never a zero or a "nan". */
+START_TEST(undefined_figures) {
+    write_run("a", "aaaa", 0.2, "");
+    write_text(
+        "a", "metrics.jsonl",
+        "{\"round\":1,\"train_loss\":1e308,\"test_loss\":null,\"seconds\":{\"train\":1e308}}\n"
+        "{\"round\":2,\"train_loss\":null,\"test_loss\":0.5,\"test_accuracy\":null}\n"
+        "{\"round\":4294967295,\"train_loss\":5e-324,\"test_loss\":0.5}\n");
+    char *page = report_of(1);
+    MUST_HOLD(page, "the model after round 4294967295 has a loss of 0.5000;",
+              "training from 0.000 to 0.000", "not defined: no time was measured");
+    ck_assert_ptr_null(strstr(page, "nan"));
+    ck_assert_ptr_null(strstr(page, ">inf"));
+    gr_free(page);
+}
+END_TEST
+
+RUN_TESTS("report of runs", runs_side_by_side, the_same_twice, no_path_is_told,
+          as_many_as_there_are_looks, one_of_them_is_none, scores_and_silos, many_classes,
+          hostile_evaluations, only_a_manifest, damaged_lines, still_running, undefined_figures)
