@@ -64,6 +64,16 @@ static const struct {
      "  --features, --labels   an IDX pair, plain or gzipped, instead of an HDF5 table\n"
      "\n"
      "example: granary evaluate runs/latest/model.h5 test.h5\n"},
+    {"report", gr_command_report, 0, "make a page about a run, or compare several",
+     "usage: granary report RUN... [-o FILE]\n"
+     "\n"
+     "  RUN        run directories, finished or not; at most eight\n"
+     "  -o FILE    the page; default RUN/report.html; needed for several runs\n"
+     "\n"
+     "One HTML file that needs nothing else. It tells no more than the run directories do, and\n"
+     "no paths. A run writes its own report.html when it ends.\n"
+     "\n"
+     "example: granary report runs/a runs/b -o comparison.html\n"},
     {"import", gr_command_import, 0, "make an HDF5 table from IDX files",
      "usage: granary import --features FILE --labels FILE [--first N] [--rows N] -o TABLE.h5\n"
      "\n"

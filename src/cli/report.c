@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* granary report: one page about one run, or about several over each other. */
+#include "cli/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* RUN/report.html, without doubled slashes. */
+static gr_status default_path(const char *run_path, char **out) {
+    size_t n = strlen(run_path);
+    while (n > 1 && run_path[n - 1] == '/')
+        n--;
+    return gr_text_format(out, "%.*s/report.html", (int)n, run_path);
+}
+
+gr_status gr_command_report(struct gr_invocation *invocation) {
+    static const struct option options[] = {{"output", required_argument, NULL, 'o'}, {0}};
+    gr_status status = GR_OK;
+    const char *output = NULL;
+    char *path = NULL;
+    int option;
+    while ((option = gr_next_option(invocation, ":o:", options)) != -1) {
+        if (option != 'o') return GR_ERROR_USAGE;
+        output = optarg;
+    }
+    const char *const *runs = (const char *const *)invocation->argv + optind;
+    size_t n = (size_t)(invocation->argc - optind);
+    if (n == 0 || n > GR_REPORT_RUNS_MAX)
+        return gr_fail(GR_ERROR_USAGE,
+                       "report: found %zu run directories, expected 1 to %d; see `granary help "
+                       "report`",
+                       n, GR_REPORT_RUNS_MAX);
+    if (n > 1 && !output)
+        return gr_fail(GR_ERROR_USAGE,
+                       "report: several runs need -o FILE; see `granary help report`");
+    if (output)
+        GR_TRY(gr_text_format(&path, "%s", output));
+    else
+        GR_TRY(default_path(runs[0], &path));
+    GR_TRY(gr_report_write_runs(runs, n, path));
+    printf("%s\n", path);
+out:
+    gr_free(path);
+    return status;
+}
