@@ -65,6 +65,8 @@ void gr_html_bytes(FILE *page, double bytes) {
 void gr_html_seconds(FILE *page, double seconds) {
     if (!isfinite(seconds))
         gr_html_text(page, NULL);
+    else if (seconds > 0 && seconds < 0.01)
+        fprintf(page, "%.2g&#160;ms", 1000 * seconds);
     else if (seconds < 1)
         fprintf(page, "%.0f&#160;ms", 1000 * seconds);
     else if (seconds < 60)

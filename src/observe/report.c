@@ -11,8 +11,8 @@
 static void write_sections(FILE *page, const struct gr_report_run *run) {
     if (!run->letter) gr_report_curves(page, run, 1);
     gr_report_scores(page, run);
-    gr_report_silos(page, run);
     gr_report_participation(page, run);
+    gr_report_silos(page, run);
     gr_report_timeline(page, run);
     gr_report_costs(page, run);
     gr_report_rounds(page, run);

@@ -34,7 +34,7 @@ static void write_name(FILE *page, const char *key) {
     gr_html_text(page, text);
 }
 
-/* {"value": 0.91, "lower": .., "upper": .., "reason": ".."}, or the value alone. */
+/* {"value": 0.91, "lower": .., "upper": .., "why": ".."}, or the value alone. */
 static void write_metric(FILE *page, const char *key, const json_t *metric) {
     bool alone = !json_is_object(metric);
     double value =
@@ -46,7 +46,7 @@ static void write_metric(FILE *page, const char *key, const json_t *metric) {
     if (isfinite(value))
         fprintf(page, "%.4f", value);
     else
-        gr_html_not_defined(page, alone ? NULL : gr_report_text(metric, "reason"));
+        gr_html_not_defined(page, alone ? NULL : gr_report_text(metric, "why"));
     fputs("</td><td>", page);
     if (isfinite(value) && isfinite(lower) && isfinite(upper) && upper > lower)
         fprintf(page, "%.4f and %.4f", lower, upper);
@@ -191,12 +191,27 @@ static void write_reliability(FILE *page, const json_t *reliability) {
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
+/* "On 10,000 test rows, after round 20." */
+static void write_rows(FILE *page, const json_t *evaluation) {
+    const char *rows_of = gr_report_text(evaluation, "rows_of");
+    if (!rows_of) return;
+    fputs("<p class=\"muted\">On ", page);
+    gr_html_count(page, gr_report_count(evaluation, "rows"));
+    fputc(' ', page);
+    gr_html_text(page, rows_of);
+    fputs(" rows, after round ", page);
+    gr_html_count(page, gr_report_count(evaluation, "round"));
+    fputs(".</p>\n", page);
+}
+
 void gr_report_scores(FILE *page, const struct gr_report_run *run) {
     json_t *metrics = json_object_get(run->evaluation, "metrics");
     const json_t *confusion = json_object_get(run->evaluation, "confusion");
     const json_t *reliability = json_object_get(run->evaluation, "reliability");
     if (json_object_size(metrics) == 0 && !confusion && !reliability) return;
-    fputs("<h2>Scores of the last evaluated model</h2>\n<section class=\"grid two\">\n", page);
+    fputs("<h2>Scores of the last evaluated model</h2>\n", page);
+    write_rows(page, run->evaluation);
+    fputs("<section class=\"grid two\">\n", page);
     fputs("<div class=\"grid\">\n", page);
     write_metrics(page, metrics);
     write_reliability(page, reliability);

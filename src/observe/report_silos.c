@@ -60,7 +60,7 @@ static void write_real(FILE *page, const struct row *row, const char *member, bo
     else if (isfinite(value))
         gr_html_real(page, value, 4);
     else if (row->scores) /* the reason once, in the last of the two */
-        gr_html_not_defined(page, percent ? gr_report_text(row->scores, "reason") : NULL);
+        gr_html_not_defined(page, percent ? gr_report_text(row->scores, "why") : NULL);
     else
         gr_html_text(page, "not told");
     fputs("</td>", page);
@@ -158,7 +158,7 @@ void gr_report_silos(FILE *page, const struct gr_report_run *run) {
     if (n == SHOWN_MAX)
         fprintf(page, "<p class=\"muted\">At most %d silos are shown.</p>\n", SHOWN_MAX);
     else if (run->missed && n < run->n_silos)
-        fputs("<p class=\"muted\">Of the silos not named here nothing is told but that they missed "
-              "no round they were selected for.</p>\n",
+        fputs("<p class=\"muted\">Silos not named here missed no round that they were selected "
+              "for.</p>\n",
               page);
 }

@@ -148,20 +148,21 @@ END_TEST
 
 START_TEST(scores_and_silos) {
     write_run("a", "aaaa", 0.2, "");
-    write_text(
-        "a", "evaluation.json",
-        "{\"metrics\":{\"auc\":{\"value\":0.91,\"lower\":0.9,\"upper\":0.92},"
-        "\"<m>\":{\"value\":null,\"reason\":\"<one> class only\"},\"brier\":null,\"r2\":0.5},"
-        "\"confusion\":{\"classes\":2,\"counts\":[[90,10],[0,0]]},"
-        "\"reliability\":{\"bins\":[{\"from\":0,\"to\":0.5,\"n\":0,\"mean_score\":null,"
-        "\"fraction\":null},{\"from\":0.5,\"to\":1,\"n\":7,\"mean_score\":0.75,"
-        "\"fraction\":0.5}]},"
-        "\"silos\":[{\"silo\":\"silo-000\",\"rows\":100,\"loss\":0.5,\"accuracy\":0.8},"
-        "{\"silo\":\"silo-001\",\"rows\":50,\"loss\":0.7,\"accuracy\":0.6},"
-        "{\"silo\":\"<silo>\",\"rows\":9,\"loss\":null,\"accuracy\":null,"
-        "\"reason\":\"<few>\"}]}");
+    write_text("a", "evaluation.json",
+               "{\"round\":4,\"rows_of\":\"<test>\",\"rows\":1100,\"metrics\":{\"auc\":{\"value\":"
+               "0.91,\"lower\":0.9,\"upper\":0.92},"
+               "\"<m>\":{\"value\":null,\"why\":\"<one> class only\"},\"brier\":null,\"r2\":0.5},"
+               "\"confusion\":{\"classes\":2,\"counts\":[[90,10],[0,0]]},"
+               "\"reliability\":{\"bins\":[{\"from\":0,\"to\":0.5,\"n\":0,\"mean_score\":null,"
+               "\"fraction\":null},{\"from\":0.5,\"to\":1,\"n\":7,\"mean_score\":0.75,"
+               "\"fraction\":0.5}]},"
+               "\"silos\":[{\"silo\":\"silo-000\",\"rows\":100,\"loss\":0.5,\"accuracy\":0.8},"
+               "{\"silo\":\"silo-001\",\"rows\":50,\"loss\":0.7,\"accuracy\":0.6},"
+               "{\"silo\":\"<silo>\",\"rows\":9,\"loss\":null,\"accuracy\":null,"
+               "\"why\":\"<few>\"}]}");
     char *page = report_of(1);
-    MUST_HOLD(page, "ROC AUC</th><td>0.9100</td><td>0.9000 and 0.9200</td>",
+    MUST_HOLD(page, "On 1,100 &lt;test&gt; rows, after round 4.",
+              "ROC AUC</th><td>0.9100</td><td>0.9000 and 0.9200</td>",
               "&lt;m&gt;</th><td><span class=\"muted\">not defined: &lt;one&gt; class only</span>",
               "Brier score</th><td><span class=\"muted\">not defined</span>",
               "</th><td>0.5000</td><td></td>", "--share:90%\">90</td>", "--share:10%\">10</td>",
