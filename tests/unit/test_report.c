@@ -106,6 +106,9 @@ START_TEST(long_runs_are_thinned) {
     ck_assert_ptr_nonnull(strstr(page, "One round in 6 and the last are shown"));
     ck_assert_ptr_nonnull(strstr(page, "<title>rounds 1 to 11, on average: took part 8"));
     ck_assert_uint_le(count(page, "<rect"), 2 * 100 * 5);
+    /* The curve goes on to the right end of its axis, which is before its name. */
+    ck_assert_ptr_nonnull(strstr(page, "H406.6\""));
+    ck_assert_ptr_nonnull(strstr(page, " 406.6,"));
     char *table = rounds_of(page);
     size_t rows = count(table, "<tr><th scope=\"row\">");
     ck_assert_uint_ge(rows, 150);

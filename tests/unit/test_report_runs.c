@@ -121,12 +121,31 @@ START_TEST(no_path_is_told) {
 }
 END_TEST
 
+/* Where the name stands at the end of its line. */
+static double height_of(const char *chart, char letter) {
+    char end[16];
+    double height = NAN;
+    snprintf(end, sizeof end, "\">%c</text>", letter);
+    const char *at = strstr(chart, end);
+    ck_assert_ptr_nonnull(at);
+    while (at > chart && strncmp(at, " y=\"", 4) != 0)
+        at--;
+    ck_assert_int_eq(sscanf(at, " y=\"%lf", &height), 1);
+    return height;
+}
+
 START_TEST(as_many_as_there_are_looks) {
     const char *paths[9];
     for (size_t i = 0; i < 8; i++)
         write_run(names[i], "aaaa", 0.05 * (double)i, "run: {seed: 1}\n");
     char *page = report_of(8);
     MUST_HOLD(page, "<polyline class=\"line s7\"", "</i>H: &lt;h&gt;</h2>");
+    /* Lines that end in one point: names that can be read all the same. */
+    const char *chart = strstr(page, "aria-label=\"Training loss by round");
+    ck_assert_ptr_nonnull(chart);
+    for (char letter = 'A'; letter < 'H'; letter++)
+        ck_assert_double_ge(fabs(height_of(chart, letter) - height_of(chart, (char)(letter + 1))),
+                            16.8);
     gr_free(page);
     for (size_t i = 0; i < 9; i++)
         paths[i] = scratch;
@@ -153,8 +172,8 @@ START_TEST(scores_and_silos) {
                "0.91,\"lower\":0.9,\"upper\":0.92},"
                "\"<m>\":{\"value\":null,\"why\":\"<one> class only\"},\"brier\":null,\"r2\":0.5},"
                "\"confusion\":{\"classes\":2,\"counts\":[[90,10],[0,0]]},"
-               "\"reliability\":{\"bins\":[{\"from\":0,\"to\":0.5,\"n\":0,\"mean_score\":null,"
-               "\"fraction\":null},{\"from\":0.5,\"to\":1,\"n\":7,\"mean_score\":0.75,"
+               "\"reliability\":{\"bins\":[{\"from\":0,\"to\":0.5,\"n\":0,\"mean_score\":0.125,"
+               "\"fraction\":0},{\"from\":0.5,\"to\":1,\"n\":7,\"mean_score\":0.75,"
                "\"fraction\":0.5}]},"
                "\"silos\":[{\"silo\":\"silo-000\",\"rows\":100,\"loss\":0.5,\"accuracy\":0.8},"
                "{\"silo\":\"silo-001\",\"rows\":50,\"loss\":0.7,\"accuracy\":0.6},"
@@ -176,6 +195,7 @@ START_TEST(scores_and_silos) {
               "<span class=\"muted\">not defined: &lt;few&gt;</span></td>",
               "accuracy ranges from 60.0&#8239;% to 80.0&#8239;%",
               "<title>silos: 60.00&#8239;% to 80.00&#8239;%, the middle one 80.00&#8239;%</title>");
+    ck_assert_ptr_null(strstr(page, "0.125"));
     ck_assert_ptr_null(strstr(page, "nan"));
     gr_free(page);
 }
@@ -287,6 +307,32 @@ START_TEST(still_running) {
 }
 END_TEST
 
+START_TEST(how_it_ended) {
+    static const struct {
+        const char *outcome;
+        int rounds;
+        const char *words;
+    } ends[] = {
+        {"finished", 4, "the run, started on 21 November 2026, finished after all 4 rounds."},
+        {"finished", 9, "2026, ended early, after 4 of 9 rounds."},
+        {"stopped", 9, "2026, stopped, and can be resumed, after 4 of 9 rounds."},
+        {"failed", 9, "2026, failed after 4 of 9 rounds."}};
+    write_run("a", "aaaa", 0.2, "");
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        char *manifest;
+        MUST(gr_text_format(&manifest,
+                            "{\"name\":\"x\",\"outcome\":\"%s\",\"rounds\":%d,\"rounds_done\":4,"
+                            "\"stretches\":[{\"started\":\"2026-11-21T16:55:31Z\"}]}",
+                            ends[i].outcome, ends[i].rounds));
+        write_text("a", "manifest.json", manifest);
+        gr_free(manifest);
+        char *page = report_of(1);
+        must_hold(page, &ends[i].words, 1);
+        gr_free(page);
+    }
+}
+END_TEST
+
 /* Losses that are not numbers, or no number that can be drawn, are never a zero or a "nan". */
 START_TEST(undefined_figures) {
     write_run("a", "aaaa", 0.2, "");
@@ -301,9 +347,16 @@ START_TEST(undefined_figures) {
     ck_assert_ptr_null(strstr(page, "nan"));
     ck_assert_ptr_null(strstr(page, ">inf"));
     gr_free(page);
+    write_text("a", "metrics.jsonl",
+               "{\"round\":1,\"train_loss\":5e-324}\n{\"round\":2,\"train_loss\":0}\n");
+    page = report_of(1);
+    MUST_HOLD(page, "Loss by round: training from 0.000 to 0.000\"", ">0.5</text>");
+    ck_assert_ptr_null(strstr(page, "nan"));
+    gr_free(page);
 }
 END_TEST
 
 RUN_TESTS("report of runs", runs_side_by_side, the_same_twice, no_path_is_told,
           as_many_as_there_are_looks, one_of_them_is_none, scores_and_silos, many_classes,
-          hostile_evaluations, only_a_manifest, damaged_lines, still_running, undefined_figures)
+          hostile_evaluations, only_a_manifest, damaged_lines, still_running, how_it_ended,
+          undefined_figures)
