@@ -43,7 +43,7 @@ const char gr_html_style[] =
     ".figure b{display:block;font-size:23px;font-weight:600;line-height:1.3;"
     "white-space:nowrap;font-variant-numeric:tabular-nums}\n"
     ".figure small,td small{font-size:.85em;font-weight:400;color:var(--muted)}\n"
-    ".figure span{color:var(--muted);font-size:13px}\n"
+    "td small{display:block}.figure span{color:var(--muted);font-size:13px}\n"
     "figure{margin:0}\n"
     ".chart{display:block;width:100%;height:auto;overflow:visible}\n"
     ".chart text{fill:var(--muted);font-size:13px;font-variant-numeric:tabular-nums;"
