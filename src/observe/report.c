@@ -69,7 +69,7 @@ gr_status gr_report_write_runs(const char *const *run_paths, size_t n, const cha
                        GR_REPORT_RUNS_MAX);
     for (size_t i = 0; i < n; i++) {
         GR_TRY(gr_report_read(run_paths[i], &runs[i]));
-        runs[i].letter = n > 1 ? (char)('A' + i) : 0;
+        if (n > 1) runs[i].letter = "ABCDEFGH"[i];
         runs[i].colour = (unsigned)i;
     }
     GR_TRY(render(runs, n, &text, &length));
