@@ -96,6 +96,7 @@ enum gr_purpose {
     GR_PURPOSE_SAMPLE = 5,     /* silos of a round; silo 0 */
     GR_PURPOSE_SYNTHETIC = 6,  /* synthetic rows of a silo; round 0 */
     GR_PURPOSE_TEST = 7,       /* for tests */
+    GR_PURPOSE_ROUNDING = 11,  /* of a silo's update in a round's sum, ring16 */
 };
 
 struct gr_stream_key {
@@ -117,6 +118,9 @@ gr_status gr_stream_create(struct gr_stream_key key, gsl_rng **out) GR_CHECKED;
 
 /* Sets an existing stream to the start of the stream named `key`. */
 void gr_stream_restart(gsl_rng *stream, struct gr_stream_key key);
+
+/* n 32-bit numbers of the stream named `key`, from its 4 * block-th on; needs no stream. */
+void gr_stream_words(struct gr_stream_key key, uint32_t block, uint32_t *words, size_t n);
 
 /* A permutation of 0..n-1 by Fisher-Yates; index: n elements, overwritten. */
 void gr_stream_permutation(gsl_rng *stream, uint32_t *index, size_t n);

@@ -124,12 +124,18 @@ enum gr_phase { GR_PHASE_OPEN, GR_PHASE_CLOSED, GR_PHASE_COMMITTED };
 /* Why a silo that has trained, or should have, is not in the sum. */
 enum gr_sit_out { GR_SIT_NOT_FINITE = 1, GR_SIT_DATA = 2 };
 
+/* How a silo is in a sum. */
+enum gr_presence {
+    GR_PRESENT = 1,
+    GR_PRESENT_ANEW = 2 /* what its rank kept of it from earlier rounds is gone */
+};
+
 struct gr_roster {
     uint32_t round;
     enum gr_phase phase;
     uint32_t n_silos;    /* of the federation */
     uint32_t n_members;  /* silos in this round's sum */
-    uint8_t *member;     /* n_silos flags; owned */
+    uint8_t *member;     /* n_silos enum gr_presence, 0: not in it; owned */
     uint8_t *sat_out;    /* n_silos enum gr_sit_out, 0: did not; owned */
     bool stop_requested; /* some rank got a signal: the round is the last */
     bool send_state;     /* some member has just come (back): all call for rank 0's state */
@@ -147,7 +153,7 @@ void gr_control_expect(struct gr_comm *comm, uint32_t n_silos);
 void gr_control_at(struct gr_comm *comm, uint32_t round, enum gr_phase phase);
 
 /*
- * Collective. Closes the round. In: roster->round; this rank's finished silos flagged in
+ * Collective. Closes the round. In: roster->round; this rank's finished silos in
  * roster->member and those that sit out in roster->sat_out; `mine` (with gr_message) and
  * stop_requested as this rank sees it. Out: the union, the same on all members, phase CLOSED. A
  * rank that failed makes all return its status and message.
@@ -205,10 +211,13 @@ void gr_control_clear_changes(struct gr_comm *comm);
 /* ---- the reductions ----------------------------------------------------------------------- */
 
 /*
- * Weighted sums of updates. With ring32, an update times its weight is put on a grid of 2^e, e
- * agreed per block of GR_RING_BLOCK elements so that the sum of n_members values fits 32 bits,
- * and added as integers: the same bits for any placement, order, tree or rank count. With
- * float32, floats are added in rank order inside a node, and between nodes along a fixed tree.
+ * Weighted sums of updates. In a ring, an update times its weight is put on a grid of 2^e, e agreed
+ * per block of GR_RING_BLOCK elements so that the sum of n_members values fits the word, and added
+ * as integers: the same bits for any placement, order, tree or rank count. ring32 and ring64 round
+ * to nearest; ring64 is finer than a sum of doubles. ring16 moves half the bytes of ring32: it
+ * rounds stochastically, and what its rounding leaves over is the caller's to add to the silo's
+ * next update (error feedback: Seide et al. 2014; Karimireddy et al. 2019). With float32, floats
+ * are added in rank order inside a node, and between nodes along a fixed tree.
  */
 enum { GR_RING_BLOCK = 4096 };
 
@@ -218,6 +227,11 @@ struct gr_contribution {
     const float *update; /* layout size floats; borrowed */
     uint64_t weight;     /* examples, 1 to 2^24 */
     const char *pseudonym;
+    /* ring16 only; layout size floats each, in units of update times weight. */
+    const float *residual; /* left over by the silo's last sum; borrowed; NULL: none */
+    float *left; /* receives what this sum leaves over, valid once `mean` is; borrowed, not residual
+                  */
+    struct gr_stream_key rounding; /* of seed, silo, round; GR_PURPOSE_ROUNDING */
 };
 
 /* layout borrowed, the same on all ranks. Memory is shared at the first sum of each epoch. */

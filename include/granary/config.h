@@ -28,7 +28,14 @@ enum gr_activation { GR_ACTIVATION_RELU, GR_ACTIVATION_GELU, GR_ACTIVATION_TANH 
 enum gr_initialisation { GR_INITIALISE_HE, GR_INITIALISE_GLOROT };
 enum gr_compute { GR_COMPUTE_FLOAT32, GR_COMPUTE_BFLOAT16 };
 enum gr_strategy_name { GR_STRATEGY_FEDAVG, GR_STRATEGY_FEDAVGM };
-enum gr_encoding { GR_ENCODING_RING32, GR_ENCODING_FLOAT32 };
+enum gr_encoding {
+    GR_ENCODING_RING32,
+    GR_ENCODING_RING64,
+    GR_ENCODING_RING16,
+    GR_ENCODING_FLOAT32
+};
+/* Silos in a round whose updates in ring16 keep 3 bits and a sign. */
+enum { GR_RING16_SILOS_MAX = 4095 };
 enum gr_placement { GR_PLACEMENT_BLOCK, GR_PLACEMENT_CYCLIC };
 /* A fault to be rehearsed, and where in a round it strikes. */
 enum gr_fault_kind {
@@ -152,7 +159,7 @@ struct gr_strategy_config {
 };
 
 struct gr_aggregation_config {
-    enum gr_encoding encoding; /* default ring32 */
+    enum gr_encoding encoding; /* default ring32; ring16: at most GR_RING16_SILOS_MAX in a round */
     uint32_t ranks_per_node;   /* ranks that share a memory window; 0: as found; 1: never */
 };
 

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "base/versions.h"
+
 struct philox_state {
     uint32_t counter[4];
     uint32_t key[2];
@@ -42,6 +44,37 @@ static unsigned long philox_get(void *opaque) {
     return state->block[state->used++];
 }
 
+/*
+ * The same for LANES counters at once, side by side for the vector units: counters of `first` and
+ * the LANES - 1 that follow. words: 4 LANES, block after block.
+ */
+enum { LANES = 16 };
+
+GR_VERSIONS static void philox_blocks(const uint32_t first[4], const uint32_t key_in[2],
+                                      uint32_t *words) {
+    uint32_t x[4][LANES], key[2] = {key_in[0], key_in[1]};
+    for (uint32_t l = 0; l < LANES; l++) {
+        x[0][l] = first[0] + l;
+        x[1][l] = first[1];
+        x[2][l] = first[2];
+        x[3][l] = first[3];
+    }
+    for (int round = 0; round < 10; round++) {
+        for (int l = 0; l < LANES; l++) {
+            uint64_t a = (uint64_t)multiplier[0] * x[0][l], b = (uint64_t)multiplier[1] * x[2][l];
+            x[0][l] = (uint32_t)(b >> 32) ^ x[1][l] ^ key[0];
+            x[1][l] = (uint32_t)b;
+            x[2][l] = (uint32_t)(a >> 32) ^ x[3][l] ^ key[1];
+            x[3][l] = (uint32_t)a;
+        }
+        key[0] += weyl[0];
+        key[1] += weyl[1];
+    }
+    for (int l = 0; l < LANES; l++)
+        for (int w = 0; w < 4; w++)
+            words[4 * l + w] = x[w][l];
+}
+
 /* 53 bits, so that doubles on [0, 1) are as fine as they can be. */
 static double philox_get_double(void *opaque) {
     uint64_t high = philox_get(opaque), low = philox_get(opaque);
@@ -75,6 +108,19 @@ void gr_stream_restart(gsl_rng *stream, struct gr_stream_key key) {
     state->counter[1] = key.round;
     state->counter[2] = key.silo;
     state->counter[3] = (uint32_t)key.purpose;
+}
+
+void gr_stream_words(struct gr_stream_key key, uint32_t block, uint32_t *words, size_t n) {
+    const uint32_t seed[2] = {(uint32_t)key.seed, (uint32_t)(key.seed >> 32)};
+    uint32_t counter[4] = {block, key.round, key.silo, (uint32_t)key.purpose};
+    size_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES, counter[0] += LANES)
+        philox_blocks(counter, seed, words + i);
+    for (; i < n; i += 4, counter[0]++) {
+        uint32_t last[4];
+        philox_block(counter, seed, last);
+        memcpy(words + i, last, (n - i < 4 ? n - i : 4) * sizeof *words);
+    }
 }
 
 void gr_stream_permutation(gsl_rng *stream, uint32_t *index, size_t n) {

@@ -16,58 +16,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "comm/communicator.h"
-#include "comm/relay.h"
-#include "comm/ring.h"
+#include "comm/aggregate.h"
 
 /*
  * Elements of a segment: small enough that what is under way stays in the caches, large enough that
  * ranks seldom wait for each other (measured from 8 to 64 blocks).
  */
 enum { SEGMENT = 32 * GR_RING_BLOCK };
-enum { ELEMENT = 4 };          /* bytes of an int32 or a float */
-enum { SLOTS = 2 };            /* of each rank: one is written while the other is read */
-enum { WEIGHT_MAX = 1 << 24 }; /* up to which float32 holds every integer */
+enum { SLOTS = 2 }; /* of each rank: one is written while the other is read */
 
 /* Steps by which the stages of a segment follow its encoding. */
 enum { LAG_SUM = 1, LAG_UP = 2, LAG_TURN = 3, LAG_DOWN = 4 };
 enum { LAG_DECODE_ONE_NODE = 2, LAG_DECODE = GR_RELAY_DEPTH };
-
-struct gr_aggregator {
-    struct gr_comm *comm;           /* borrowed */
-    const struct gr_layout *layout; /* borrowed */
-    const struct gr_codec *codec;
-    bool floats; /* whose sums may overflow */
-    size_t n_blocks, n_segments, segment;
-    size_t lag; /* of decoding; as many sums are under way */
-    /* Of the epoch in which they were made. */
-    bool made;
-    uint32_t epoch;
-    struct gr_window window;
-    int16_t **exponents_of; /* of the node's ranks, in the window; array owned */
-    char **slots_of;        /* idem: SLOTS segments each */
-    int16_t *exponents_all; /* over all nodes, in the leader's part */
-    char *sums;             /* `lag` segments, in the leader's part */
-    int16_t *exponents;     /* agreed; owned */
-    int16_t *scratch;       /* exponents of other nodes; leaders; owned */
-    struct gr_relay relay;  /* leaders, where there are several nodes */
-};
-
-/* One call of gr_aggregate. */
-struct call {
-    struct gr_aggregator *aggregator;
-    const struct gr_contribution *mine;
-    size_t n_mine;
-    uint32_t n_members;
-    double total_weight;
-    float *mean;
-    bool overflow; /* a sum of floats left their range, first at: */
-    size_t overflow_at;
-};
-
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
 
 static size_t round_up(size_t n, size_t unit) {
     return (n + unit - 1) / unit * unit;
@@ -80,8 +40,8 @@ static gr_status make_window(struct gr_aggregator *aggregator) {
     struct gr_comm *comm = aggregator->comm;
     size_t exponents = round_up(aggregator->n_blocks * sizeof(int16_t), 64);
     /* A rank alone in its node has nothing to add: what it encodes is the node's sum. */
-    size_t slots = comm->node_size > 1 ? SLOTS * aggregator->segment * ELEMENT : 0;
-    size_t sums = aggregator->lag * aggregator->segment * ELEMENT;
+    size_t slots = comm->node_size > 1 ? SLOTS * aggregator->segment * aggregator->element : 0;
+    size_t sums = aggregator->lag * aggregator->segment * aggregator->element;
     size_t bytes = exponents + slots + (gr_comm_leads(comm) ? exponents + sums : 0);
     GR_TRY(gr_window_create(comm, bytes, &aggregator->window));
     GR_TRY(gr_allocate((size_t)comm->node_size, sizeof(int16_t *), "exponents",
@@ -152,6 +112,10 @@ static void abandon(struct gr_aggregator *aggregator) {
 
 gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *layout,
                                enum gr_encoding encoding, struct gr_aggregator **out) {
+    static const struct gr_codec *const codecs[] = {[GR_ENCODING_RING64] = &gr_codec_ring64,
+                                                    [GR_ENCODING_RING32] = &gr_codec_ring32,
+                                                    [GR_ENCODING_RING16] = &gr_codec_ring16,
+                                                    [GR_ENCODING_FLOAT32] = &gr_codec_float32};
     struct gr_aggregator *aggregator = NULL;
     gr_status status = gr_allocate_zero(1, sizeof *aggregator, "aggregator", &aggregator);
     *out = aggregator;
@@ -160,9 +124,10 @@ gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *lay
     aggregator->layout = layout;
     aggregator->window.mine.fd = -1;
     aggregator->floats = encoding == GR_ENCODING_FLOAT32;
-    aggregator->codec = aggregator->floats ? &gr_codec_float32 : &gr_codec_ring32;
+    aggregator->codec = codecs[encoding];
+    aggregator->element = aggregator->codec->element;
     aggregator->n_blocks = (layout->size + GR_RING_BLOCK - 1) / GR_RING_BLOCK;
-    aggregator->segment = smaller(SEGMENT, aggregator->n_blocks * GR_RING_BLOCK);
+    aggregator->segment = gr_smaller(SEGMENT, aggregator->n_blocks * GR_RING_BLOCK);
     aggregator->n_segments =
         layout->size > 0 ? (layout->size + aggregator->segment - 1) / aggregator->segment : 0;
     return GR_OK;
@@ -174,179 +139,109 @@ void gr_aggregator_free(struct gr_aggregator *aggregator) {
     gr_free(aggregator);
 }
 
-/* ---- before the sum: weights and the grid --------------------------------------------------- */
-
-static gr_status check_contributions(const struct gr_contribution *mine, size_t n_mine) {
-    for (size_t i = 0; i < n_mine; i++)
-        if (mine[i].weight < 1 || mine[i].weight > WEIGHT_MAX)
-            return gr_fail(GR_ERROR_INTERNAL, "%s: weight %llu, expected 1 to %d",
-                           mine[i].pseudonym, (unsigned long long)mine[i].weight, WEIGHT_MAX);
-    return GR_OK;
-}
-
-/* Adds up the weights, and finds out whether all are well before anything else is done. */
-static gr_status sum_weights(struct call *call, uint64_t *total_weight) {
-    gr_status status = GR_OK, mine = check_contributions(call->mine, call->n_mine);
-    struct gr_comm *comm = call->aggregator->comm;
-    int64_t sums[] = {0, (int64_t)call->n_mine, mine != GR_OK};
-    for (size_t i = 0; i < call->n_mine && mine == GR_OK; i++)
-        sums[0] += (int64_t)call->mine[i].weight;
-    GR_TRY(gr_comm_sum_int64(comm, sums, 3));
-    if (sums[2] > 0) GR_TRY(gr_comm_agree(comm, mine));
-    if (sums[1] != call->n_members || call->n_members == 0)
-        return gr_fail(GR_ERROR_INTERNAL, "%lld contributions to a sum of %u", (long long)sums[1],
-                       call->n_members);
-    *total_weight = (uint64_t)sums[0];
-    call->total_weight = (double)sums[0];
-out:
-    return status;
-}
-
-/* What is wrong with a block whose exponent is GR_RING_EXPONENT_REFUSED. */
-static gr_status refuse(const struct gr_layout *layout, const struct gr_contribution *from,
-                        size_t begin, size_t n) {
-    size_t at = begin;
-    while (at + 1 < begin + n && isfinite(from->update[at] * (float)from->weight))
-        at++;
-    const struct gr_tensor *tensor = gr_layout_find(layout, at);
-    return gr_fail(GR_ERROR_DATA,
-                   "%s: update of %s, element %zu: %g times %llu examples, expected a finite "
-                   "float32",
-                   from->pseudonym, tensor ? tensor->name : "no tensor",
-                   tensor ? at - tensor->offset : at, (double)from->update[at],
-                   (unsigned long long)from->weight);
-}
-
-/* Exponents of this rank's contributions, into its part of the window. */
-static gr_status find_exponents(const struct call *call) {
-    gr_status status = GR_OK;
-    const struct gr_aggregator *aggregator = call->aggregator;
-    int16_t *exponents = aggregator->exponents_of[aggregator->comm->node_rank];
-    for (size_t b = 0; b < aggregator->n_blocks; b++) {
-        size_t begin = b * GR_RING_BLOCK;
-        size_t n = smaller(GR_RING_BLOCK, aggregator->layout->size - begin);
-        exponents[b] = GR_RING_EXPONENT_ZERO;
-        for (size_t c = 0; c < call->n_mine; c++) {
-            const struct gr_contribution *from = &call->mine[c];
-            int16_t exponent = gr_ring_exponent(
-                gr_ring_largest(from->update + begin, (float)from->weight, n), call->n_members);
-            if (exponent == GR_RING_EXPONENT_REFUSED && status == GR_OK)
-                status = refuse(aggregator->layout, from, begin, n);
-            if (exponent > exponents[b]) exponents[b] = exponent;
-        }
-    }
-    return status;
-}
-
-static void combine_exponents(void *acc, const void *more, size_t n) {
-    int16_t *a = acc;
-    const int16_t *b = more;
-    for (size_t i = 0; i < n; i++)
-        a[i] = (int16_t)(b[i] > a[i] ? b[i] : a[i]);
-}
-
-/* The grid of this sum, or the refusal that all agree on. */
-static gr_status agree_exponents(struct call *call) {
-    gr_status status = GR_OK;
-    struct gr_aggregator *aggregator = call->aggregator;
-    struct gr_comm *comm = aggregator->comm;
-    size_t n = aggregator->n_blocks, bytes = n * sizeof(int16_t);
-    gr_status mine = find_exponents(call);
-    GR_TRY(gr_node_barrier(comm, "exponents of the grid"));
-    if (comm->node_size > 1) comm->bytes_sent += bytes;
-    if (comm->nodes == 1 || gr_comm_leads(comm)) {
-        memcpy(aggregator->exponents, aggregator->exponents_of[0], bytes);
-        for (int i = 1; i < comm->node_size; i++)
-            combine_exponents(aggregator->exponents, aggregator->exponents_of[i], n);
-    }
-    if (comm->nodes > 1) {
-        if (gr_comm_leads(comm)) {
-            GR_TRY(gr_tree_all(comm, aggregator->exponents, aggregator->scratch, n, sizeof(int16_t),
-                               combine_exponents));
-            memcpy(aggregator->exponents_all, aggregator->exponents, bytes);
-        }
-        GR_TRY(gr_node_barrier(comm, "exponents of the grid"));
-        memcpy(aggregator->exponents, aggregator->exponents_all, bytes);
-    }
-    for (size_t b = 0; b < n; b++)
-        if (aggregator->exponents[b] == GR_RING_EXPONENT_REFUSED) return gr_comm_agree(comm, mine);
-out:
-    return status;
-}
-
 /* ---- the pipeline --------------------------------------------------------------------------- */
 
 static size_t elements(const struct gr_aggregator *aggregator, size_t k) {
-    return smaller(aggregator->segment, aggregator->layout->size - k * aggregator->segment);
+    return gr_smaller(aggregator->segment, aggregator->layout->size - k * aggregator->segment);
 }
 
 static char *sum_of(const struct gr_aggregator *aggregator, size_t k) {
-    return aggregator->sums + k % aggregator->lag * aggregator->segment * ELEMENT;
+    return aggregator->sums + k % aggregator->lag * aggregator->segment * aggregator->element;
 }
 
 static char *slot_of(const struct gr_aggregator *aggregator, int node_rank, size_t k) {
     if (aggregator->comm->node_size == 1) return sum_of(aggregator, k);
-    return aggregator->slots_of[node_rank] + k % SLOTS * aggregator->segment * ELEMENT;
+    return aggregator->slots_of[node_rank] + k % SLOTS * aggregator->segment * aggregator->element;
 }
 
 #ifndef NDEBUG
 /* The bound that makes overflow impossible, looked at where time does not matter. */
-static void check_bound(const struct call *call, const int32_t *q, size_t n) {
-    int64_t bound = (int64_t)call->n_mine * (INT32_MAX / (int64_t)call->n_members);
-    for (size_t i = 0; i < n; i++)
-        if (q[i] > bound || q[i] < -bound) abort();
+static void check_bound(const struct gr_sum *call, const void *sums, size_t n) {
+    const size_t element = call->aggregator->element;
+    int64_t bound = (int64_t)call->n_mine * call->bound;
+    if (element == sizeof(int64_t)) bound += bound >> 23; /* of the product before its rounding */
+    for (size_t i = 0; i < n; i++) {
+        int64_t q = element == sizeof(int64_t)   ? ((const int64_t *)sums)[i]
+                    : element == sizeof(int32_t) ? ((const int32_t *)sums)[i]
+                                                 : ((const int16_t *)sums)[i];
+        if (q > bound || q < -bound) abort();
+    }
 }
 #endif
 
-static void encode_segment(const struct call *call, size_t k) {
+/* A block of ring16; its first element is a multiple of GR_RING_BLOCK. */
+static void encode_narrow(const struct gr_contribution *from, size_t begin, int16_t exponent,
+                          bool add, void *sums, size_t n) {
+    enum { NUMBERS_A_BLOCK = 8 }; /* of 16 bits, in each block of the random stream */
+    float p[GR_RING_BLOCK];
+    uint32_t words[GR_RING_BLOCK / 2];
+    uint16_t noise[GR_RING_BLOCK];
+    gr_sum_weigh(from, begin, p, n);
+    gr_stream_words(from->rounding, (uint32_t)(begin / NUMBERS_A_BLOCK), words, (n + 1) / 2);
+    for (size_t i = 0; i < (n + 1) / 2; i++) {
+        noise[2 * i] = (uint16_t)words[i];
+        noise[2 * i + 1] = (uint16_t)(words[i] >> 16);
+    }
+    gr_ring16_encode(p, noise, exponent, add, sums, from->left + begin, n);
+}
+
+static void encode_segment(const struct gr_sum *call, size_t k) {
     const struct gr_aggregator *aggregator = call->aggregator;
+    const struct gr_codec *codec = aggregator->codec;
     struct gr_comm *comm = aggregator->comm;
     size_t begin = k * aggregator->segment, n = elements(aggregator, k);
     char *slot = slot_of(aggregator, comm->node_rank, k);
-    if (comm->node_size > 1) comm->bytes_sent += n * ELEMENT;
-    if (call->n_mine == 0) memset(slot, 0, n * ELEMENT);
+    if (comm->node_size > 1) comm->bytes_sent += n * aggregator->element;
+    if (call->n_mine == 0) memset(slot, 0, n * aggregator->element);
     for (size_t i = 0; i < n && call->n_mine > 0; i += GR_RING_BLOCK) {
-        size_t block = smaller(GR_RING_BLOCK, n - i);
-        int16_t exponent = aggregator->exponents[(begin + i) / GR_RING_BLOCK];
+        size_t block = gr_smaller(GR_RING_BLOCK, n - i), at = begin + i;
+        int16_t exponent = aggregator->exponents[at / GR_RING_BLOCK];
+        void *sums = slot + i * aggregator->element;
         for (size_t c = 0; c < call->n_mine; c++) {
             const struct gr_contribution *from = &call->mine[c];
-            (c == 0 ? aggregator->codec->encode : aggregator->codec->add_encoded)(
-                from->update + begin + i, (float)from->weight, exponent, slot + i * ELEMENT, block);
+            if (!codec->encode)
+                encode_narrow(from, at, exponent, c > 0, sums, block);
+            else
+                (c == 0 ? codec->encode : codec->add_encoded)(
+                    from->update + at, (float)from->weight, exponent, sums, block);
         }
     }
 #ifndef NDEBUG
-    if (!aggregator->floats) check_bound(call, (const int32_t *)(void *)slot, n);
+    if (!aggregator->floats) check_bound(call, slot, n);
 #endif
 }
 
 /* This rank's slice of the node's sum, block by block so that the slice stays in the cache. */
-static void sum_segment(const struct call *call, size_t k) {
+static void sum_segment(const struct gr_sum *call, size_t k) {
     const struct gr_aggregator *aggregator = call->aggregator;
     struct gr_comm *comm = aggregator->comm;
     if (comm->node_size == 1) return;
     size_t n = elements(aggregator, k), ranks = (size_t)comm->node_size;
     size_t slice = round_up((n + ranks - 1) / ranks, GR_LAYOUT_ALIGNMENT);
-    size_t begin = smaller(n, slice * (size_t)comm->node_rank), end = smaller(n, begin + slice);
+    size_t begin = gr_smaller(n, slice * (size_t)comm->node_rank),
+           end = gr_smaller(n, begin + slice);
     char *sum = sum_of(aggregator, k);
-    comm->bytes_sent += (end - begin) * ELEMENT;
+    comm->bytes_sent += (end - begin) * aggregator->element;
     for (size_t i = begin; i < end; i += GR_RING_BLOCK) {
-        size_t part = smaller(GR_RING_BLOCK, end - i);
-        aggregator->codec->add(slot_of(aggregator, 0, k) + i * ELEMENT,
-                               slot_of(aggregator, 1, k) + i * ELEMENT, sum + i * ELEMENT, part);
+        size_t part = gr_smaller(GR_RING_BLOCK, end - i);
+        aggregator->codec->add(slot_of(aggregator, 0, k) + i * aggregator->element,
+                               slot_of(aggregator, 1, k) + i * aggregator->element,
+                               sum + i * aggregator->element, part);
         for (int r = 2; r < comm->node_size; r++)
-            aggregator->codec->add(sum + i * ELEMENT, slot_of(aggregator, r, k) + i * ELEMENT,
-                                   sum + i * ELEMENT, part);
+            aggregator->codec->add(sum + i * aggregator->element,
+                                   slot_of(aggregator, r, k) + i * aggregator->element,
+                                   sum + i * aggregator->element, part);
     }
 }
 
-static void decode_segment(struct call *call, size_t k) {
+static void decode_segment(struct gr_sum *call, size_t k) {
     const struct gr_aggregator *aggregator = call->aggregator;
     size_t begin = k * aggregator->segment, n = elements(aggregator, k);
     const char *sum = sum_of(aggregator, k);
     for (size_t i = 0; i < n; i += GR_RING_BLOCK) {
-        size_t block = smaller(GR_RING_BLOCK, n - i);
+        size_t block = gr_smaller(GR_RING_BLOCK, n - i);
         float *mean = call->mean + begin + i;
-        aggregator->codec->decode(sum + i * ELEMENT,
+        aggregator->codec->decode(sum + i * aggregator->element,
                                   aggregator->exponents[(begin + i) / GR_RING_BLOCK],
                                   call->total_weight, mean, block);
         if (!aggregator->floats || call->overflow) continue;
@@ -379,7 +274,7 @@ out:
     return status;
 }
 
-static gr_status run_pipeline(struct call *call) {
+static gr_status run_pipeline(struct gr_sum *call) {
     gr_status status = GR_OK;
     struct gr_aggregator *aggregator = call->aggregator;
     struct gr_comm *comm = aggregator->comm;
@@ -399,14 +294,14 @@ out:
 gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
                        size_t n_mine, uint32_t n_members, float *mean, uint64_t *total_weight) {
     gr_status status = GR_OK;
-    struct call call = {.aggregator = aggregator,
-                        .mine = mine,
-                        .n_mine = n_mine,
-                        .n_members = n_members,
-                        .mean = mean};
+    struct gr_sum call = {.aggregator = aggregator,
+                          .mine = mine,
+                          .n_mine = n_mine,
+                          .n_members = n_members,
+                          .mean = mean};
     if (!aggregator->made || aggregator->epoch != aggregator->comm->epoch) GR_TRY(make(aggregator));
-    GR_TRY(sum_weights(&call, total_weight));
-    GR_TRY(agree_exponents(&call));
+    GR_TRY(gr_sum_weights(&call, total_weight));
+    GR_TRY(gr_sum_agree_grid(&call));
     GR_TRY(run_pipeline(&call));
     if (call.overflow) {
         const struct gr_tensor *tensor = gr_layout_find(aggregator->layout, call.overflow_at);

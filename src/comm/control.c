@@ -182,7 +182,9 @@ static gr_status prepare(struct gr_comm *comm, const struct gr_roster *roster, g
     if (mine != GR_OK) memcpy(situation->text, gr_message(), strlen(gr_message()) + 1);
     situation->n_ids = situation->n_sat = 0;
     for (uint32_t i = 0; i < roster->n_silos; i++)
-        if (roster->member[i] && mine == GR_OK) situation->ids[situation->n_ids++] = i;
+        if (roster->member[i] && mine == GR_OK)
+            situation->ids[situation->n_ids++] =
+                i | (roster->member[i] == GR_PRESENT_ANEW ? GR_LETTER_ANEW : 0);
     for (uint32_t i = 0; i < roster->n_silos; i++)
         if (roster->sat_out[i])
             situation->ids[situation->n_ids + situation->n_sat++] = i << 3 | roster->sat_out[i];

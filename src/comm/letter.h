@@ -34,6 +34,9 @@ enum {
     GR_FLAG_OVERDUE = 32 /* trouble because somebody let the sender wait */
 };
 
+/* Beside a silo's id: GR_PRESENT_ANEW. */
+#define GR_LETTER_ANEW ((uint32_t)1 << 31)
+
 /* Followed by four arrays of uint32_t, then text of `length` bytes. */
 struct gr_letter_head {
     uint32_t kind;
@@ -45,7 +48,7 @@ struct gr_letter_head {
     uint32_t n_slots;   /* members (verdict), or those known to be dead (reports) */
     uint32_t n_fds;     /* parts of the members */
     uint32_t n_changes; /* slot << 2 | enum gr_change_kind */
-    uint32_t n_ids;     /* silos in the sum */
+    uint32_t n_ids;     /* silos in the sum, with GR_LETTER_ANEW or not */
     uint32_t n_sat;     /* silos that sit out: id << 3 | enum gr_sit_out */
     uint32_t length;
 };

@@ -177,11 +177,13 @@ static gr_status fill_roster(const struct gr_letter *verdict, struct gr_roster *
     roster->n_members = head->n_ids;
     roster->stop_requested = (head->flags & GR_FLAG_STOP) != 0;
     for (uint32_t i = 0; i < head->n_ids; i++) {
-        if (verdict->ids[i] >= roster->n_silos)
-            return gr_fail(GR_ERROR_INTERNAL, "a verdict names silo %u of %u", verdict->ids[i],
+        const uint32_t silo = verdict->ids[i] & ~GR_LETTER_ANEW;
+        if (silo >= roster->n_silos)
+            return gr_fail(GR_ERROR_INTERNAL, "a verdict names silo %u of %u", silo,
                            roster->n_silos);
-        if (roster->member[verdict->ids[i]]++)
-            return gr_fail(GR_ERROR_INTERNAL, "silo %u, which two ranks report", verdict->ids[i]);
+        if (roster->member[silo])
+            return gr_fail(GR_ERROR_INTERNAL, "silo %u, which two ranks report", silo);
+        roster->member[silo] = verdict->ids[i] == silo ? GR_PRESENT : GR_PRESENT_ANEW;
     }
     for (uint32_t i = 0; i < head->n_sat; i++)
         if (verdict->sat[i] >> 3 < roster->n_silos)

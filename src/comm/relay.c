@@ -4,8 +4,6 @@
 
 enum { TAG_SUM_UP = GR_TREE_TAG_DATA, TAG_SUM_DOWN };
 
-enum { ELEMENT = 4 }; /* bytes of an int32 or a float */
-
 gr_status gr_relay_create(struct gr_comm *comm, const struct gr_codec *codec, void *sums,
                           size_t segment, size_t size, struct gr_relay *out) {
     int first;
@@ -17,7 +15,8 @@ gr_status gr_relay_create(struct gr_comm *comm, const struct gr_codec *codec, vo
             out->child[k][i] = out->down[k][i] = MPI_REQUEST_NULL;
     }
     size_t buffers = (size_t)gr_tree_children(comm, &first) * GR_RELAY_DEPTH;
-    return gr_allocate(buffers, segment * ELEMENT, "segments of other nodes", &out->received);
+    return gr_allocate(buffers, segment * codec->element, "segments of other nodes",
+                       &out->received);
 }
 
 void gr_relay_release(struct gr_relay *relay) {
@@ -41,13 +40,17 @@ static size_t elements(const struct gr_relay *relay, size_t k) {
     return rest < relay->segment ? rest : relay->segment;
 }
 
+static size_t bytes(const struct gr_relay *relay, size_t k) {
+    return elements(relay, k) * relay->codec->element;
+}
+
 static char *sum_buffer(const struct gr_relay *relay, size_t k) {
-    return relay->sums + k % GR_RELAY_DEPTH * relay->segment * ELEMENT;
+    return relay->sums + k % GR_RELAY_DEPTH * relay->segment * relay->codec->element;
 }
 
 static char *child_buffer(const struct gr_relay *relay, int child, size_t k) {
     size_t buffer = (size_t)child * GR_RELAY_DEPTH + k % GR_RELAY_DEPTH;
-    return relay->received + buffer * relay->segment * ELEMENT;
+    return relay->received + buffer * relay->segment * relay->codec->element;
 }
 
 static gr_status send_to_children(struct gr_relay *relay, size_t k) {
@@ -55,7 +58,7 @@ static gr_status send_to_children(struct gr_relay *relay, size_t k) {
     int first, children = gr_tree_children(relay->comm, &first);
     for (int i = 0; i < children; i++)
         GR_TRY(gr_tree_send(relay->comm, first + i, TAG_SUM_DOWN, sum_buffer(relay, k),
-                            elements(relay, k) * ELEMENT, &relay->down[k % GR_RELAY_DEPTH][i]));
+                            bytes(relay, k), &relay->down[k % GR_RELAY_DEPTH][i]));
 out:
     return status;
 }
@@ -65,7 +68,7 @@ gr_status gr_relay_expect(struct gr_relay *relay, size_t k) {
     int first, children = gr_tree_children(relay->comm, &first);
     for (int i = 0; i < children; i++)
         GR_TRY(gr_tree_receive(relay->comm, first + i, TAG_SUM_UP, child_buffer(relay, i, k),
-                               elements(relay, k) * ELEMENT, &relay->child[k % GR_RELAY_DEPTH][i]));
+                               bytes(relay, k), &relay->child[k % GR_RELAY_DEPTH][i]));
 out:
     return status;
 }
@@ -81,8 +84,8 @@ gr_status gr_relay_up(struct gr_relay *relay, size_t k) {
                           elements(relay, k));
     }
     if (parent >= 0)
-        GR_TRY(gr_tree_send(relay->comm, parent, TAG_SUM_UP, sum_buffer(relay, k),
-                            elements(relay, k) * ELEMENT, &relay->up[k % GR_RELAY_DEPTH]));
+        GR_TRY(gr_tree_send(relay->comm, parent, TAG_SUM_UP, sum_buffer(relay, k), bytes(relay, k),
+                            &relay->up[k % GR_RELAY_DEPTH]));
     else
         GR_TRY(send_to_children(relay, k));
 out:
@@ -95,8 +98,8 @@ gr_status gr_relay_turn(struct gr_relay *relay, size_t k) {
     if (parent < 0) return GR_OK;
     GR_TRY(gr_tree_wait(relay->comm, parent, "to take a segment of this node's sum",
                         &relay->up[k % GR_RELAY_DEPTH]));
-    GR_TRY(gr_tree_receive(relay->comm, parent, TAG_SUM_DOWN, sum_buffer(relay, k),
-                           elements(relay, k) * ELEMENT, &relay->parent[k % GR_RELAY_DEPTH]));
+    GR_TRY(gr_tree_receive(relay->comm, parent, TAG_SUM_DOWN, sum_buffer(relay, k), bytes(relay, k),
+                           &relay->parent[k % GR_RELAY_DEPTH]));
 out:
     return status;
 }

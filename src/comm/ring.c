@@ -6,15 +6,9 @@
 #include <math.h>
 #include <string.h>
 
-/* One version per instruction set, chosen when the program is loaded. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__OPTIMIZE__) &&                      \
-    !defined(__SANITIZE_ADDRESS__)
-#define VERSIONS __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define VERSIONS
-#endif
+#include "base/versions.h"
 
-VERSIONS uint32_t gr_ring_largest(const float *x, float weight, size_t n) {
+GR_VERSIONS uint32_t gr_ring_largest(const float *x, float weight, size_t n) {
     /* Signed, because that is what vector units compare; the sign bit is off. */
     int32_t largest = 0;
     for (size_t i = 0; i < n; i++) {
@@ -27,15 +21,15 @@ VERSIONS uint32_t gr_ring_largest(const float *x, float weight, size_t n) {
     return (uint32_t)largest;
 }
 
-int16_t gr_ring_exponent(uint32_t largest, uint32_t members) {
+int16_t gr_ring_exponent(uint32_t largest, int64_t bound) {
     float x;
     memcpy(&x, &largest, sizeof x);
     if (largest == 0) return GR_RING_EXPONENT_ZERO;
     if (!isfinite(x)) return GR_RING_EXPONENT_REFUSED;
     int of_x, of_bound;
     double mantissa = frexp(x, &of_x);
-    double bound = frexp((double)(INT32_MAX / (members > 0 ? members : 1)), &of_bound);
-    return (int16_t)(of_x - of_bound + (mantissa > bound));
+    double of_all = frexp((double)bound, &of_bound);
+    return (int16_t)(of_x - of_bound + (mantissa > of_all));
 }
 
 /*
@@ -52,31 +46,31 @@ static struct scale scale_of(int16_t exponent) {
     return (struct scale){ldexpf(1, half), ldexpf(1, -exponent - half)};
 }
 
-VERSIONS static void ring_encode(const float *x, float weight, int16_t exponent, void *sums,
-                                 size_t n) {
+GR_VERSIONS static void ring_encode(const float *x, float weight, int16_t exponent, void *sums,
+                                    size_t n) {
     int32_t *q = sums;
     struct scale scale = scale_of(exponent);
     for (size_t i = 0; i < n; i++)
         q[i] = (int32_t)rintf(x[i] * weight * scale.first * scale.second);
 }
 
-VERSIONS static void ring_add_encoded(const float *x, float weight, int16_t exponent, void *sums,
-                                      size_t n) {
+GR_VERSIONS static void ring_add_encoded(const float *x, float weight, int16_t exponent, void *sums,
+                                         size_t n) {
     int32_t *q = sums;
     struct scale scale = scale_of(exponent);
     for (size_t i = 0; i < n; i++)
         q[i] += (int32_t)rintf(x[i] * weight * scale.first * scale.second);
 }
 
-VERSIONS static void ring_add(const void *a, const void *b, void *sums, size_t n) {
+GR_VERSIONS static void ring_add(const void *a, const void *b, void *sums, size_t n) {
     const int32_t *p = a, *q = b;
     int32_t *sum = sums;
     for (size_t i = 0; i < n; i++)
         sum[i] = p[i] + q[i];
 }
 
-VERSIONS static void ring_decode(const void *sums, int16_t exponent, double total_weight, float *x,
-                                 size_t n) {
+GR_VERSIONS static void ring_decode(const void *sums, int16_t exponent, double total_weight,
+                                    float *x, size_t n) {
     const int32_t *q = sums;
     double factor = exponent == GR_RING_EXPONENT_ZERO ? 0 : ldexp(1 / total_weight, exponent);
     for (size_t i = 0; i < n; i++)
@@ -87,35 +81,37 @@ VERSIONS static void ring_decode(const void *sums, int16_t exponent, double tota
         if (isinf(x[i])) x[i] = copysignf(FLT_MAX, x[i]);
 }
 
-const struct gr_codec gr_codec_ring32 = {ring_encode, ring_add_encoded, ring_add, ring_decode};
+const struct gr_codec gr_codec_ring32 = {
+    sizeof(int32_t), INT32_MAX, ring_encode, ring_add_encoded, ring_add, ring_decode,
+};
 
 /* ---- floats --------------------------------------------------------------------------------- */
 
-VERSIONS static void float_encode(const float *x, float weight, int16_t exponent, void *sums,
-                                  size_t n) {
+GR_VERSIONS static void float_encode(const float *x, float weight, int16_t exponent, void *sums,
+                                     size_t n) {
     (void)exponent;
     float *p = sums;
     for (size_t i = 0; i < n; i++)
         p[i] = x[i] * weight;
 }
 
-VERSIONS static void float_add_encoded(const float *x, float weight, int16_t exponent, void *sums,
-                                       size_t n) {
+GR_VERSIONS static void float_add_encoded(const float *x, float weight, int16_t exponent,
+                                          void *sums, size_t n) {
     (void)exponent;
     float *p = sums;
     for (size_t i = 0; i < n; i++)
         p[i] += x[i] * weight;
 }
 
-VERSIONS static void float_add(const void *a, const void *b, void *sums, size_t n) {
+GR_VERSIONS static void float_add(const void *a, const void *b, void *sums, size_t n) {
     const float *p = a, *q = b;
     float *sum = sums;
     for (size_t i = 0; i < n; i++)
         sum[i] = p[i] + q[i];
 }
 
-VERSIONS static void float_decode(const void *sums, int16_t exponent, double total_weight, float *x,
-                                  size_t n) {
+GR_VERSIONS static void float_decode(const void *sums, int16_t exponent, double total_weight,
+                                     float *x, size_t n) {
     (void)exponent;
     const float *p = sums;
     double factor = 1 / total_weight;
@@ -123,4 +119,134 @@ VERSIONS static void float_decode(const void *sums, int16_t exponent, double tot
         x[i] = (float)(p[i] * factor);
 }
 
-const struct gr_codec gr_codec_float32 = {float_encode, float_add_encoded, float_add, float_decode};
+/* Their exponents are of no use but to refuse what is not finite. */
+const struct gr_codec gr_codec_float32 = {
+    sizeof(float), INT32_MAX, float_encode, float_add_encoded, float_add, float_decode,
+};
+
+/* ---- 64 bits -------------------------------------------------------------------------------- */
+
+/*
+ * 1.5 * 2^52: a double of less than 2^51 added to it is rounded to an integer, which then stands in
+ * the lower bits. Not every processor converts between vectors of doubles and of int64.
+ */
+static const double magic = 0x1.8p52;
+
+static inline int64_t bits_of(double x) {
+    int64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline double of_bits(uint64_t bits) {
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* rint(y) for |y| up to 2^62: in units of 2^32 first, then the rest, which is exact. */
+static inline int64_t nearest(double y) {
+    double high = y * 0x1p-32 + magic, rest = y - (high - magic) * 0x1p32;
+    uint64_t units = (uint64_t)bits_of(high) - (uint64_t)bits_of(magic);
+    return (int64_t)((units << 32) + (uint64_t)bits_of(rest + magic) - (uint64_t)bits_of(magic));
+}
+
+/* (double)q: both halves exactly, their sum rounded once. */
+static inline double to_double(int64_t q) {
+    uint64_t above = (uint64_t)q ^ (uint64_t)1 << 63; /* q + 2^63 */
+    double high = of_bits((uint64_t)bits_of(0x1p52) | above >> 32) - (0x1p52 + 0x1p31);
+    double low = of_bits((uint64_t)bits_of(0x1p52) | (above & UINT32_MAX)) - 0x1p52;
+    return high * 0x1p32 + low;
+}
+
+static double scale64_of(int16_t exponent) {
+    return exponent == GR_RING_EXPONENT_ZERO ? 0 : ldexp(1, -exponent);
+}
+
+GR_VERSIONS static void ring64_encode(const float *x, float weight, int16_t exponent, void *sums,
+                                      size_t n) {
+    int64_t *q = sums;
+    const double scale = scale64_of(exponent), factor = (double)weight;
+    for (size_t i = 0; i < n; i++)
+        q[i] = nearest((double)x[i] * factor * scale);
+}
+
+GR_VERSIONS static void ring64_add_encoded(const float *x, float weight, int16_t exponent,
+                                           void *sums, size_t n) {
+    int64_t *q = sums;
+    const double scale = scale64_of(exponent), factor = (double)weight;
+    for (size_t i = 0; i < n; i++)
+        q[i] += nearest((double)x[i] * factor * scale);
+}
+
+GR_VERSIONS static void ring64_add(const void *a, const void *b, void *sums, size_t n) {
+    const int64_t *p = a, *q = b;
+    int64_t *sum = sums;
+    for (size_t i = 0; i < n; i++)
+        sum[i] = p[i] + q[i];
+}
+
+/* No grid here is coarse enough to lift a mean beyond the largest float. */
+GR_VERSIONS static void ring64_decode(const void *sums, int16_t exponent, double total_weight,
+                                      float *x, size_t n) {
+    const int64_t *q = sums;
+    double factor = exponent == GR_RING_EXPONENT_ZERO ? 0 : ldexp(1 / total_weight, exponent);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)(to_double(q[i]) * factor);
+}
+
+const struct gr_codec gr_codec_ring64 = {
+    sizeof(int64_t), INT64_MAX / 2, ring64_encode, ring64_add_encoded, ring64_add, ring64_decode,
+};
+
+/* ---- 16 bits -------------------------------------------------------------------------------- */
+
+GR_VERSIONS static void weigh(const float *x, float weight, const float *residual, float *p,
+                              size_t n) {
+    for (size_t i = 0; i < n; i++)
+        p[i] = x[i] * weight + residual[i];
+}
+
+void gr_ring_weigh(const float *x, float weight, const float *residual, float *p, size_t n) {
+    if (residual)
+        weigh(x, weight, residual, p, n);
+    else
+        float_encode(x, weight, 0, p, n);
+}
+
+GR_VERSIONS void gr_ring16_encode(const float *p, const uint16_t *noise, int16_t exponent, bool add,
+                                  int16_t *sums, float *left, size_t n) {
+    const struct scale scale = scale_of(exponent);
+    const bool zero = exponent == GR_RING_EXPONENT_ZERO;
+    const struct scale back = scale_of(zero ? exponent : (int16_t)-exponent);
+    const int32_t keep = add ? -1 : 0;
+    for (size_t i = 0; i < n; i++) {
+        float y = p[i] * scale.first * scale.second;
+        /* |y| <= 2^15 - 1, so that neither this nor the sum leaves int32; the shift floors. */
+        int32_t q = ((int32_t)rintf(y * 65536) + noise[i]) >> 16;
+        sums[i] = (int16_t)((sums[i] & keep) + q);
+        left[i] = (y - (float)q) * back.first * back.second;
+    }
+}
+
+GR_VERSIONS static void ring16_add(const void *a, const void *b, void *sums, size_t n) {
+    const int16_t *p = a, *q = b;
+    int16_t *sum = sums;
+    for (size_t i = 0; i < n; i++)
+        sum[i] = (int16_t)(p[i] + q[i]);
+}
+
+GR_VERSIONS static void ring16_decode(const void *sums, int16_t exponent, double total_weight,
+                                      float *x, size_t n) {
+    const int16_t *q = sums;
+    double factor = exponent == GR_RING_EXPONENT_ZERO ? 0 : ldexp(1 / total_weight, exponent);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)(q[i] * factor);
+    if (INT16_MAX * factor <= (double)FLT_MAX) return;
+    for (size_t i = 0; i < n; i++)
+        if (isinf(x[i])) x[i] = copysignf(FLT_MAX, x[i]);
+}
+
+const struct gr_codec gr_codec_ring16 = {
+    sizeof(int16_t), INT16_MAX, NULL, NULL, ring16_add, ring16_decode,
+};

@@ -26,6 +26,8 @@ static const cyaml_strval_t computes[] = {{"float32", GR_COMPUTE_FLOAT32},
 static const cyaml_strval_t strategies[] = {{"fedavg", GR_STRATEGY_FEDAVG},
                                             {"fedavgm", GR_STRATEGY_FEDAVGM}};
 static const cyaml_strval_t encodings[] = {{"ring32", GR_ENCODING_RING32},
+                                           {"ring64", GR_ENCODING_RING64},
+                                           {"ring16", GR_ENCODING_RING16},
                                            {"float32", GR_ENCODING_FLOAT32}};
 static const cyaml_strval_t placements[] = {{"block", GR_PLACEMENT_BLOCK},
                                             {"cyclic", GR_PLACEMENT_CYCLIC}};

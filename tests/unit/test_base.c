@@ -33,6 +33,27 @@ START_TEST(philox_known_answers) {
 }
 END_TEST
 
+/* Any stretch of a stream, whatever vectors it is made in. */
+START_TEST(words_are_the_streams) {
+    enum { MOST = 400 };
+    const struct gr_stream_key key = {
+        .seed = 0x123456789abcdef0, .silo = 5, .round = 7, .purpose = GR_PURPOSE_ROUNDING};
+    gsl_rng *stream;
+    uint32_t expected[2 * MOST], words[MOST + 1];
+    ck_assert_int_eq(gr_stream_create(key, &stream), GR_OK);
+    for (size_t i = 0; i < 2 * MOST; i++)
+        expected[i] = (uint32_t)gsl_rng_get(stream);
+    for (size_t n = 0; n <= MOST; n++)
+        for (uint32_t block = 0; block < 100; block += 1 + 30 * (n % 3)) {
+            words[n] = 77;
+            gr_stream_words(key, block, words, n);
+            ck_assert_mem_eq(words, expected + (size_t)4 * block, n * sizeof *words);
+            ck_assert_uint_eq(words[n], 77);
+        }
+    gsl_rng_free(stream);
+}
+END_TEST
+
 START_TEST(stream_is_its_key) {
     struct gr_stream_key key = {
         .seed = 0x123456789abcdefull, .silo = 3, .round = 7, .purpose = GR_PURPOSE_TEST};
@@ -279,6 +300,7 @@ int main(void) {
     TCase *tests = tcase_create("base");
     if (gr_base_start() != GR_OK) return 1;
     tcase_add_loop_test(tests, philox_known_answers, 0, 3);
+    tcase_add_test(tests, words_are_the_streams);
     tcase_add_test(tests, stream_is_its_key);
     tcase_add_test(tests, uniform_moments);
     tcase_add_test(tests, permutation_is_uniform);

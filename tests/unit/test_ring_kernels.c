@@ -80,27 +80,34 @@ START_TEST(not_finite_is_seen_anywhere) {
             fill(0, 1);
             values[at] = bad[b];
             /* The last is finite; its product with the weight is not. */
-            ck_assert_int_eq(gr_ring_exponent(gr_ring_largest(values, 600, N), 1),
+            ck_assert_int_eq(gr_ring_exponent(gr_ring_largest(values, 600, N), INT32_MAX),
                              GR_RING_EXPONENT_REFUSED);
         }
     fill(0, 1);
     values[5] = 1e38F;
-    ck_assert_int_ne(gr_ring_exponent(gr_ring_largest(values, 1, N), 1), GR_RING_EXPONENT_REFUSED);
+    ck_assert_int_ne(gr_ring_exponent(gr_ring_largest(values, 1, N), INT32_MAX),
+                     GR_RING_EXPONENT_REFUSED);
 }
 END_TEST
 
 START_TEST(exponent_is_the_smallest_that_fits) {
-    static const uint32_t members[] = {1, 2, 3, 7, 8, 100, 1000, 65536, 1000000, INT32_MAX};
+    static const int64_t limits[] = {INT32_MAX, INT16_MAX, (int64_t)1 << 62};
+    static const int64_t members[] = {1, 2, 3, 7, 8, 100, 1000, 4095, 1000000, INT32_MAX};
     static const float largest[] = {FLT_TRUE_MIN, FLT_MIN, 1e-20F, 0.1F,          0.5F,
                                     1.0F,         1.5F,    3e8F,   2147483520.0F, FLT_MAX};
-    ck_assert_int_eq(gr_ring_exponent(0, 3), GR_RING_EXPONENT_ZERO);
-    for (size_t m = 0; m < sizeof members / sizeof *members; m++)
-        for (size_t i = 0; i < sizeof largest / sizeof *largest; i++) {
-            uint32_t bits;
-            memcpy(&bits, &largest[i], sizeof bits);
-            ck_assert_int_eq(gr_ring_exponent(bits, members[m]),
-                             naive_exponent(largest[i], INT32_MAX / (int64_t)members[m]));
-        }
+    ck_assert_int_eq(gr_ring_exponent(0, INT32_MAX / 3), GR_RING_EXPONENT_ZERO);
+    for (size_t l = 0; l < sizeof limits / sizeof *limits; l++)
+        for (size_t m = 0; m < sizeof members / sizeof *members; m++)
+            for (size_t i = 0; i < sizeof largest / sizeof *largest; i++) {
+                uint32_t bits;
+                memcpy(&bits, &largest[i], sizeof bits);
+                if (limits[l] < members[m]) continue;
+                ck_assert_int_eq(gr_ring_exponent(bits, limits[l] / members[m]),
+                                 naive_exponent(largest[i], limits[l] / members[m]));
+            }
+    ck_assert_int_eq(gr_codec_ring64.limit, INT64_MAX / 2);
+    ck_assert_int_eq(gr_codec_ring32.limit, INT32_MAX);
+    ck_assert_int_eq(gr_codec_ring16.limit, INT16_MAX);
 }
 END_TEST
 
@@ -114,8 +121,8 @@ START_TEST(encoding_rounds_to_nearest_even) {
                 fill(round, round == 4 ? 1e-40 : 1e-3);
                 for (size_t i = 0; i < N; i++)
                     if (!isfinite(product(values[i], weights[w]))) values[i] = 1;
-                int16_t e = gr_ring_exponent(gr_ring_largest(values, weights[w], N), members[m]);
                 int64_t bound = INT32_MAX / (int64_t)members[m];
+                int16_t e = gr_ring_exponent(gr_ring_largest(values, weights[w], N), bound);
                 gr_codec_ring32.encode(values, weights[w], e, q, N);
                 for (size_t i = 0; i < N; i++)
                     more[i] = (int32_t)i - 2000;
@@ -199,6 +206,175 @@ START_TEST(decoding_is_as_defined) {
 }
 END_TEST
 
+/* ---- 64 bits -------------------------------------------------------------------------------- */
+
+START_TEST(ring64_rounds_exact_products_to_nearest_even) {
+    static int64_t q[N], more[N];
+    static const float weights[] = {1, 3, 4097, 16777216};
+    static const int64_t members[] = {1, 3, 1000};
+    for (uint32_t round = 0; round < 9; round++)
+        for (size_t w = 0; w < 4; w++)
+            for (size_t m = 0; m < 3; m++) {
+                fill(round, round == 4 ? 1e-40 : 1e-3);
+                for (size_t i = 0; i < N; i++)
+                    if (!isfinite(product(values[i], weights[w]))) values[i] = 1;
+                int64_t bound = gr_codec_ring64.limit / members[m];
+                int16_t e = gr_ring_exponent(gr_ring_largest(values, weights[w], N), bound);
+                gr_codec_ring64.encode(values, weights[w], e, q, N);
+                for (size_t i = 0; i < N; i++)
+                    more[i] = (int64_t)i - 2000;
+                gr_codec_ring64.add_encoded(values, weights[w], e, more, N);
+                for (size_t i = 0; i < N; i++) {
+                    long double exact = (long double)values[i] * (long double)weights[w];
+                    int64_t expected = naive_round(ldexpl(exact, -e));
+                    ck_assert_int_eq(q[i], expected);
+                    ck_assert_int_eq(more[i], expected + (int64_t)i - 2000);
+                    ck_assert(llabs(q[i]) <= bound + (bound >> 23));
+                }
+            }
+    static const float halves[] = {0.5F, 1.5F, 2.5F, -0.5F, -1.5F, -2.5F, 0x1p31F, -0x1p61F};
+    static const int64_t rounded[] = {0, 2, 2, 0, -2, -2, (int64_t)1 << 31, -((int64_t)1 << 61)};
+    gr_codec_ring64.encode(halves, 1, 0, q, 8);
+    for (size_t i = 0; i < 8; i++)
+        ck_assert_int_eq(q[i], rounded[i]);
+}
+END_TEST
+
+START_TEST(ring64_adds_and_decodes) {
+    static int64_t a[N], b[N], sum[N];
+    static float x[N];
+    static const int16_t exponents[] = {-210, -127, -40, 0, 40, 66, GR_RING_EXPONENT_ZERO};
+    for (size_t i = 0; i < N; i++) {
+        a[i] = (int64_t)(i * UINT64_C(0x9E3779B97F4A7C15)) >> (i % 60);
+        b[i] = i % 2 ? (int64_t)i << 40 : -(int64_t)i;
+    }
+    a[0] = INT64_MAX, a[1] = -INT64_MAX, a[2] = INT64_MIN, a[3] = -1, a[4] = 0, a[5] = 1;
+    memset(b, 0, 6 * sizeof *b);
+    gr_codec_ring64.add(a, b, sum, N);
+    for (size_t i = 0; i < N; i++)
+        ck_assert_int_eq(sum[i], (int64_t)((uint64_t)a[i] + (uint64_t)b[i]));
+    for (size_t e = 0; e < sizeof exponents / sizeof *exponents; e++) {
+        gr_codec_ring64.decode(sum, exponents[e], 600, x, N);
+        volatile double factor = 1.0 / 600;
+        factor = exponents[e] == GR_RING_EXPONENT_ZERO ? 0 : ldexp(factor, exponents[e]);
+        for (size_t i = 0; i < N; i++) {
+            volatile double mean = (double)sum[i] * factor;
+            ck_assert(x[i] == (float)mean);
+        }
+    }
+}
+END_TEST
+
+/* ---- 16 bits -------------------------------------------------------------------------------- */
+
+/* floor(y + u), y to the nearest multiple of 2^-16, ties to even. */
+static int64_t naive_stochastic(long double y, uint16_t noise) {
+    return (int64_t)floorl(((long double)naive_round(y * 65536) + noise) / 65536);
+}
+
+START_TEST(ring16_rounds_as_its_noise_says) {
+    static int16_t q[N], more[N];
+    static uint16_t noise[N];
+    static float p[N], residual[N], left[N], again[N];
+    static const float weights[] = {1, 3, 4096};
+    static const int64_t members[] = {1, 3, 1000, 4095};
+    for (size_t i = 0; i < N; i++)
+        noise[i] = (uint16_t)(i < 2 ? 65535 * i : i * 40503U);
+    for (uint32_t round = 0; round < 9; round++)
+        for (size_t w = 0; w < 3; w++)
+            for (size_t m = 0; m < 4; m++) {
+                fill(round, round == 4 ? 1e-42 : 1e-3);
+                for (size_t i = 0; i < N; i++) {
+                    if (!(fabsf(product(values[i], weights[w])) < 1e38F)) values[i] = 1;
+                    residual[i] = values[N - 1 - i] / 7;
+                }
+                gr_ring_weigh(values, weights[w], NULL, p, N);
+                for (size_t i = 0; i < N; i++)
+                    ck_assert(p[i] == product(values[i], weights[w]));
+                gr_ring_weigh(values, weights[w], residual, p, N);
+                int64_t bound = gr_codec_ring16.limit / members[m];
+                int16_t e = gr_ring_exponent(gr_ring_largest(p, 1, N), bound);
+                gr_ring16_encode(p, noise, e, false, q, left, N);
+                for (size_t i = 0; i < N; i++)
+                    more[i] = (int16_t)((int)i % 50 - 25);
+                if (members[m] > 1) gr_ring16_encode(p, noise, e, true, more, again, N);
+                for (size_t i = 0; i < N; i++) {
+                    volatile float expected_p = product(values[i], weights[w]) + residual[i];
+                    ck_assert(p[i] == expected_p);
+                    long double y = ldexpl((long double)p[i], -e);
+                    int64_t expected = naive_stochastic(y, noise[i]);
+                    ck_assert_int_eq(q[i], expected);
+                    ck_assert(q[i] <= bound && q[i] >= -bound);
+                    if (members[m] > 1) ck_assert_int_eq(more[i], expected + (int)i % 50 - 25);
+                    if (members[m] > 1) ck_assert(left[i] == again[i]);
+                    long double rest = ldexpl(y - (long double)q[i], e);
+                    ck_assert(fabsl(rest) < ldexpl(1, e));
+                    ck_assert(fabsl(left[i] - rest) <= fabsl(rest) * 0x1p-23L + 0x1p-149L ||
+                              fabsl(y) < 0x1p-100L);
+                }
+            }
+}
+END_TEST
+
+/* Whole numbers of the grid pass unchanged under any noise; both ends of int16; a mean over all
+ * noise is the value. */
+START_TEST(ring16_is_unbiased) {
+    static const float whole[] = {0, 1, -1, 32767, -32767, 100, -4096, 2};
+    int16_t q[8];
+    float left[8];
+    uint16_t noise[8];
+    for (uint32_t u = 0; u < 65536; u += 85) {
+        for (size_t i = 0; i < 8; i++)
+            noise[i] = (uint16_t)u;
+        gr_ring16_encode(whole, noise, 0, false, q, left, 8);
+        for (size_t i = 0; i < 8; i++)
+            ck_assert(q[i] == (int16_t)whole[i] && left[i] == 0);
+    }
+    static const float parts[] = {0.25F,  -0.25F,  32766.5F, -32766.5F,
+                                  7.125F, -7.125F, 1e-3F,    1e-9F};
+    int64_t sum[8] = {0};
+    for (uint32_t u = 0; u < 65536; u++) {
+        for (size_t i = 0; i < 8; i++)
+            noise[i] = (uint16_t)u;
+        gr_ring16_encode(parts, noise, 0, false, q, left, 8);
+        for (size_t i = 0; i < 8; i++)
+            sum[i] += q[i];
+    }
+    for (size_t i = 0; i < 8; i++)
+        ck_assert(fabs((double)sum[i] / 65536 - (double)parts[i]) <= 0x1p-17);
+    gr_ring16_encode(parts, noise, GR_RING_EXPONENT_ZERO, false, q, left, 0);
+    static const float nothing[8];
+    gr_ring16_encode(nothing, noise, GR_RING_EXPONENT_ZERO, false, q, left, 8);
+    for (size_t i = 0; i < 8; i++)
+        ck_assert(q[i] == 0 && left[i] == 0);
+}
+END_TEST
+
+START_TEST(ring16_adds_and_decodes) {
+    static int16_t a[N], b[N], sum[N];
+    static float x[N];
+    static const int16_t exponents[] = {-164, -20, 0, 40, 113, GR_RING_EXPONENT_ZERO};
+    for (size_t i = 0; i < N; i++) {
+        a[i] = (int16_t)((int)(i * 7919U % 32768) - 16384);
+        b[i] = (int16_t)(i % 2 ? 16383 : -16383);
+    }
+    gr_codec_ring16.add(a, b, sum, N);
+    for (size_t e = 0; e < sizeof exponents / sizeof *exponents; e++) {
+        gr_codec_ring16.decode(sum, exponents[e], 3, x, N);
+        volatile double factor = 1.0 / 3;
+        factor = exponents[e] == GR_RING_EXPONENT_ZERO ? 0 : ldexp(factor, exponents[e]);
+        for (size_t i = 0; i < N; i++) {
+            ck_assert_int_eq(sum[i], a[i] + b[i]);
+            volatile double mean = (double)sum[i] * factor;
+            ck_assert(x[i] == (float)mean);
+        }
+    }
+    int16_t top = 8;
+    gr_codec_ring16.decode(&top, 125, 1, x, 1);
+    ck_assert(x[0] == FLT_MAX);
+}
+END_TEST
+
 START_TEST(floats_are_plain_sums) {
     static float p[N], sum[N], x[N];
     fill(1, 1);
@@ -231,6 +407,11 @@ int main(void) {
     tcase_add_test(tests, zero_blocks_stay_zero);
     tcase_add_test(tests, adding_is_exact);
     tcase_add_test(tests, decoding_is_as_defined);
+    tcase_add_test(tests, ring64_rounds_exact_products_to_nearest_even);
+    tcase_add_test(tests, ring64_adds_and_decodes);
+    tcase_add_test(tests, ring16_rounds_as_its_noise_says);
+    tcase_add_test(tests, ring16_is_unbiased);
+    tcase_add_test(tests, ring16_adds_and_decodes);
     tcase_add_test(tests, floats_are_plain_sums);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a sum is made of, for the files that take it: grid.c before it, aggregate.c. */
+#ifndef GRANARY_COMM_AGGREGATE_H
+#define GRANARY_COMM_AGGREGATE_H
+
+#include "comm/communicator.h"
+#include "comm/relay.h"
+#include "comm/ring.h"
+
+struct gr_aggregator {
+    struct gr_comm *comm;           /* borrowed */
+    const struct gr_layout *layout; /* borrowed */
+    const struct gr_codec *codec;
+    size_t element; /* bytes of a sum */
+    bool floats;    /* whose sums may overflow */
+    size_t n_blocks, n_segments, segment;
+    size_t lag; /* of decoding; as many sums are under way */
+    /* Of the epoch in which they were made. */
+    bool made;
+    uint32_t epoch;
+    struct gr_window window;
+    int16_t **exponents_of; /* of the node's ranks, in the window; array owned */
+    char **slots_of;        /* idem: SLOTS segments each */
+    int16_t *exponents_all; /* over all nodes, in the leader's part */
+    char *sums;             /* `lag` segments, in the leader's part */
+    int16_t *exponents;     /* agreed; owned */
+    int16_t *scratch;       /* exponents of other nodes; leaders; owned */
+    struct gr_relay relay;  /* leaders, where there are several nodes */
+};
+
+/* One call of gr_aggregate. */
+struct gr_sum {
+    struct gr_aggregator *aggregator;
+    const struct gr_contribution *mine;
+    size_t n_mine;
+    uint32_t n_members;
+    int64_t bound; /* of each contribution's integers */
+    double total_weight;
+    float *mean;
+    bool overflow; /* a sum of floats left their range, first at: */
+    size_t overflow_at;
+};
+
+static inline size_t gr_smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* ---- grid.c ---------------------------------------------------------------------------------- */
+
+/* n elements of a contribution: times its weight, and with what an earlier sum has left over. */
+void gr_sum_weigh(const struct gr_contribution *from, size_t begin, float *p, size_t n);
+/* Collective. Adds up the weights, and finds out whether all are well before anything else is done.
+ */
+gr_status gr_sum_weights(struct gr_sum *call, uint64_t *total_weight) GR_CHECKED;
+/* Collective. The grid of this sum, or the refusal that all agree on. */
+gr_status gr_sum_agree_grid(struct gr_sum *call) GR_CHECKED;
+
+#endif
