@@ -92,6 +92,8 @@ gr_status gr_replay_open(const char *path, uint32_t n_silos, struct gr_replay **
 void gr_replay_absent(const struct gr_replay *replay, uint32_t round, uint8_t *absent);
 /* Silos that were not sampled and took part for absent ones: the member "instead". */
 void gr_replay_instead(const struct gr_replay *replay, uint32_t round, uint8_t *instead);
+/* Silos that took part without what was kept of them from earlier rounds: the member "anew". */
+void gr_replay_anew(const struct gr_replay *replay, uint32_t round, uint8_t *anew);
 void gr_replay_close(struct gr_replay *replay);
 
 /* Checks the chain; *broken_line is the first bad line, 0 if none. */

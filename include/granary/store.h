@@ -78,6 +78,32 @@ struct gr_model_file {
 gr_status gr_model_file_read(const char *path, struct gr_model_file *out) GR_CHECKED;
 void gr_model_file_release(struct gr_model_file *file);
 
+/* ---- what a silo keeps for itself ----------------------------------------------------------- */
+
+/*
+ * As private as an update: written and read by the rank that hosts the silo, mode 0600, in a folder
+ * of mode 0700. Named after the silo and the rounds it had taken part in, silo-017-000005.h5, of
+ * the form of a model file ("format" "granary-silo", the residual in place of the parameters).
+ */
+struct gr_silo_state {
+    uint32_t silo, rounds;
+    const struct gr_layout *layout;
+    unsigned char origin[GR_DIGEST_BYTES]; /* of config and data: what it belongs to */
+    float *residual; /* layout->size floats; borrowed; written to by gr_silo_state_read */
+};
+/* Makes `dir` where there is none. The file is whole and on disk. Errors: GR_ERROR_WRITE. */
+gr_status gr_silo_state_write(const char *dir, const struct gr_silo_state *state) GR_CHECKED;
+/* Errors: GR_ERROR_DATA when there is none of that silo and round, or it is damaged or another
+ * run's; `residual` may have been written to then. */
+gr_status gr_silo_state_read(const char *dir, const struct gr_silo_state *state) GR_CHECKED;
+/* silos: n_silos ids, ascending. Removes all but the newest `keep` of each. */
+void gr_silo_states_keep(const char *dir, const uint32_t *silos, size_t n_silos, uint32_t keep);
+/* Removes those with more rounds than rounds[id]: an earlier stretch of the run got further. */
+void gr_silo_states_forget(const char *dir, const uint32_t *silos, size_t n_silos,
+                           const uint32_t *rounds);
+/* Removes what writers left that were lost; while nobody writes. */
+void gr_silo_states_tidy(const char *dir);
+
 /* ---- the run directory ---------------------------------------------------------------------- */
 
 struct gr_run_directory; /* opaque: path, lock */

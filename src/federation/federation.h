@@ -9,6 +9,13 @@
 #include <granary/model.h>
 #include <granary/train.h>
 
+/* What a silo's update has left over in ring16. */
+struct gr_residual {
+    float *values;   /* layout size floats; owned; NULL: none */
+    uint32_t rounds; /* that its silo had taken part in then */
+    bool stored;     /* on disk */
+};
+
 struct gr_federation {
     struct gr_comm *comm;           /* borrowed */
     const struct gr_config *config; /* borrowed */
@@ -35,6 +42,12 @@ struct gr_federation {
     float **update; /* data->n_local pointers */
     struct gr_contribution *contribution;
     size_t n_contributions;
+    /* ring16, else NULL; data->n_local each. */
+    struct gr_residual *residual;
+    float **left;        /* of each contribution; residuals once the round is committed */
+    size_t *left_by;     /* of each contribution: its silo's place in data->local */
+    uint32_t *local_ids; /* of this rank's silos, ascending */
+    uint8_t *anew;       /* in a replay: silos that are to begin anew; n_silos flags */
     struct round_sums *sums, *scored; /* of the round; scores as of scored_round */
     uint32_t scored_round;
     uint8_t *selected; /* by the draw from all silos; n_silos flags */
@@ -58,6 +71,27 @@ void gr_rehearse_update(struct gr_federation *f, uint32_t round, uint32_t silo, 
                         size_t n, float *largest);
 /* Whether this rank is to damage the checkpoint of a round. */
 bool gr_rehearse_corruption(struct gr_federation *f, uint32_t round);
+
+/* ---- residual.c ------------------------------------------------------------------------------ */
+
+gr_status gr_residuals_create(struct gr_federation *f) GR_CHECKED;
+void gr_residuals_free(struct gr_federation *f);
+/* What the next contribution, of data->local[local], brings beside its update; and whether that
+ * silo begins anew, into the roster. */
+gr_status gr_residual_offer(struct gr_federation *f, size_t local, uint32_t round,
+                            struct gr_contribution *contribution) GR_CHECKED;
+/* The round is taken, silo_rounds counts it: what its sum has left over is the residual. */
+void gr_residuals_commit(struct gr_federation *f);
+/* This rank's silos' into files of theirs, those that have changed. Errors: GR_ERROR_WRITE. */
+gr_status gr_residuals_write(struct gr_federation *f, const char *dir,
+                             const unsigned char origin[GR_DIGEST_BYTES]) GR_CHECKED;
+/* Once the checkpoint that goes with them is there: older ones than the newest `keep` go. */
+void gr_residuals_keep(const struct gr_federation *f, const char *dir, uint32_t keep);
+/* As they were at the checkpoint that has been read; those that are not there are void. */
+gr_status gr_residuals_read(struct gr_federation *f, const char *dir,
+                            const unsigned char origin[GR_DIGEST_BYTES]) GR_CHECKED;
+/* What a rank may have to write. */
+double gr_residuals_bytes(const struct gr_federation *f);
 
 /* ---- evaluation.c ---------------------------------------------------------------------------- */
 

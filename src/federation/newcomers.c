@@ -91,7 +91,7 @@ gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) {
     GR_TRY(tell_outline(run));
     GR_TRY(gr_config_parse("resolved config", resolved, strlen(resolved), NULL, 0, config));
     run->config = *config;
-    GR_TRY(gr_text_format(&run->checkpoints, "%s/checkpoints", run->path));
+    GR_TRY(gr_run_name_folders(run));
     GR_TRY(gr_config_digest(run->config, run->config_digest));
     status = gr_federation_join(run->comm, run->config, &run->federation);
 out:

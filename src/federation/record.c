@@ -101,27 +101,42 @@ out:
     return status;
 }
 
-/* Who of the draw is not in the sum, and who is instead: what a replay needs. */
+/* {"a":[...]} and {"b":[...]} become one object. */
+static gr_status join(char **detail, const char *more) {
+    char *both = NULL;
+    gr_status status =
+        gr_text_format(&both, "%.*s,%s", (int)strlen(*detail) - 1, *detail, more + 1);
+    if (status != GR_OK) return status;
+    gr_free(*detail);
+    *detail = both;
+    return GR_OK;
+}
+
+/* Who of the draw is not in the sum, who is instead, and who is without what its rank kept of it:
+ * what a replay needs. */
 static gr_status note_partial(struct gr_run_state *run, const struct gr_participation *p,
                               uint32_t round, uint8_t *flags) {
     gr_status status = GR_OK;
-    char *absent = NULL, *instead = NULL, *detail = NULL;
+    char *detail = NULL, *instead = NULL, *anew = NULL;
     const uint32_t silos = run->config->data.silos;
-    uint32_t n_absent, n_instead;
+    uint32_t n_absent, n_instead, n_anew;
     for (uint32_t i = 0; i < silos; i++)
         flags[i] = p->selected[i] && !p->member[i];
-    GR_TRY(list_silos("absent", flags, silos, &absent, &n_absent));
+    GR_TRY(list_silos("absent", flags, silos, &detail, &n_absent));
     for (uint32_t i = 0; i < silos; i++)
         flags[i] = p->member[i] && !p->selected[i];
     GR_TRY(list_silos("instead", flags, silos, &instead, &n_instead));
-    if (n_absent + n_instead == 0) goto out;
-    if (n_instead > 0) /* one object of the two */
-        GR_TRY(gr_text_format(&detail, "%.*s,%s", (int)strlen(absent) - 1, absent, instead + 1));
-    GR_TRY(gr_records_note(run, "partial", round, detail ? detail : absent, NULL));
+    for (uint32_t i = 0; i < silos; i++)
+        flags[i] = p->member[i] == GR_PRESENT_ANEW;
+    GR_TRY(list_silos("anew", flags, silos, &anew, &n_anew));
+    if (n_absent + n_instead + n_anew == 0) goto out;
+    if (n_instead > 0) GR_TRY(join(&detail, instead));
+    if (n_anew > 0) GR_TRY(join(&detail, anew));
+    GR_TRY(gr_records_note(run, "partial", round, detail, NULL));
 out:
-    gr_free(detail);
+    gr_free(anew);
     gr_free(instead);
-    gr_free(absent);
+    gr_free(detail);
     return status;
 }
 
@@ -197,6 +212,22 @@ static double state_bytes(const struct gr_state *state) {
     return (double)((1 + state->n_server) * state->layout->size * sizeof(float));
 }
 
+/* Collective. The silos' own states, which a checkpoint must not lack; then the checkpoint. */
+static gr_status write_states(struct gr_run_state *run, const struct gr_state *state) {
+    gr_status status = GR_OK;
+    const uint32_t epoch = gr_comm_epoch(run->comm), keep = run->config->checkpoint.keep;
+    if (run->federation->residual) {
+        if (gr_run_superseded(run->path, run->start, epoch))
+            return gr_fail(GR_LOST, "%s: others have gone on without this rank", run->path);
+        GR_TRY(
+            gr_comm_agree(run->comm, gr_residuals_write(run->federation, run->silos, run->origin)));
+    }
+    GR_TRY(gr_checkpoint_write(run->comm, run->checkpoints, state, keep, epoch));
+    gr_residuals_keep(run->federation, run->silos, keep);
+out:
+    return status;
+}
+
 gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     struct gr_state state;
     const uint32_t round = gr_federation_rounds_done(run->federation);
@@ -205,11 +236,10 @@ gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
     /* Disks are slower than ranks: what a slow one takes is added to the deadline. */
     const struct gr_round_config *limits = &run->config->round;
-    gr_comm_set_deadlines(run->comm,
-                          limits->collective_deadline_s + state_bytes(&state) / slow_disk,
+    const double bytes = state_bytes(&state) + gr_residuals_bytes(run->federation);
+    gr_comm_set_deadlines(run->comm, limits->collective_deadline_s + bytes / slow_disk,
                           limits->heartbeat_s);
-    gr_status status = gr_checkpoint_write(run->comm, run->checkpoints, &state,
-                                           run->config->checkpoint.keep, gr_comm_epoch(run->comm));
+    gr_status status = write_states(run, &state);
     gr_comm_set_deadlines(run->comm, limits->collective_deadline_s, limits->heartbeat_s);
     *written = status == GR_OK;
     if (status == GR_OK) {

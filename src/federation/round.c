@@ -20,11 +20,14 @@ static void sit_out(struct gr_federation *f, uint32_t silo, enum gr_sit_out reas
 }
 
 /* Trains one silo into the next free update; a silo whose update must not enter a sum sits out. */
-static gr_status train_silo(struct gr_federation *f, const struct gr_silo *silo, uint32_t round) {
+static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t round) {
+    const struct gr_silo *silo = &f->data->local[local];
     struct gr_train_result result;
     int64_t loss;
     size_t slot = f->n_contributions;
     gr_status status = GR_OK;
+    /* A residual is added, which is less than a quarter of what it was left over from. */
+    const float room = f->residual ? 2 : 1;
     if (silo->unusable != GR_OK) {
         sit_out(f, silo->id, GR_SIT_DATA);
         return GR_OK;
@@ -38,15 +41,16 @@ static gr_status train_silo(struct gr_federation *f, const struct gr_silo *silo,
         gr_rehearse_update(f, round, silo->id, f->update[slot], f->layout->size, &result.largest);
     if (status == GR_OK) status = gr_loss_to_grid(result.loss_sum, &loss);
     if (status == GR_ERROR_DATA ||
-        (status == GR_OK && !isfinite(result.largest * (float)result.examples))) {
+        (status == GR_OK && !isfinite(result.largest * (float)result.examples * room))) {
         sit_out(f, silo->id, GR_SIT_NOT_FINITE);
         return GR_OK;
     }
     if (status != GR_OK) return status;
     f->contribution[slot] = (struct gr_contribution){
         .update = f->update[slot], .weight = result.examples, .pseudonym = silo->pseudonym};
+    f->roster.member[silo->id] = GR_PRESENT;
+    GR_TRY(gr_residual_offer(f, local, round, &f->contribution[slot]));
     f->n_contributions++;
-    f->roster.member[silo->id] = 1;
     f->sums->processed += (int64_t)result.processed;
     GR_TRY(gr_add_loss(f, &f->sums->loss, loss));
 out:
@@ -67,6 +71,7 @@ static gr_status select_silos(struct gr_federation *f, uint32_t round) {
     gr_replay_instead(f->replay, round, flags);
     for (uint32_t i = 0; i < n; i++)
         f->selected[i] |= flags[i];
+    if (f->anew) gr_replay_anew(f->replay, round, f->anew);
 out:
     gr_free(flags);
     return status;
@@ -99,7 +104,7 @@ static gr_status train_selected(struct gr_federation *f, uint32_t round) {
     memset(f->roster.sat_out, 0, f->roster.n_silos);
     GR_TRY(ask_silos(f, round));
     for (size_t i = 0; i < f->data->n_local; i++)
-        if (f->asked[f->data->local[i].id]) GR_TRY(train_silo(f, &f->data->local[i], round));
+        if (f->asked[f->data->local[i].id]) GR_TRY(train_silo(f, i, round));
     f->sums->cpu_microseconds = llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
     gr_rehearse(f, round, GR_POINT_READY);
 out:
@@ -121,7 +126,8 @@ static void commit(struct gr_federation *f) {
     gr_rehearse(f, f->roster.round, GR_POINT_COMMIT);
     f->strategy->step(&f->config->strategy, f->parameters, mean, f->server, f->layout->size);
     for (uint32_t i = 0; i < f->data->n_silos; i++)
-        f->silo_rounds[i] += f->roster.member[i];
+        f->silo_rounds[i] += f->roster.member[i] != 0;
+    gr_residuals_commit(f);
     f->rounds_done = f->roster.round;
     gr_control_at(f->comm, f->rounds_done, GR_PHASE_COMMITTED);
     f->aggregated_s = gr_clock_seconds();

@@ -36,6 +36,11 @@ static gr_status claim_epoch(void *context, uint32_t epoch, bool *granted) {
     return gr_run_claim(run->path, run->start, epoch, granted);
 }
 
+gr_status gr_run_name_folders(struct gr_run_state *run) {
+    gr_status status = gr_text_format(&run->checkpoints, "%s/checkpoints", run->path);
+    return status == GR_OK ? gr_text_format(&run->silos, "%s/silos", run->path) : status;
+}
+
 /* Collective. What any rank must know to become rank 0, and who may begin an epoch. */
 static gr_status share_directory(struct gr_run_state *run) {
     gr_status status = GR_OK;
@@ -43,8 +48,7 @@ static gr_status share_directory(struct gr_run_state *run) {
     GR_TRY(gr_comm_broadcast_text(run->comm, &run->config_text, GR_CONFIG_TEXT_MAX));
     GR_TRY(gr_comm_broadcast(run->comm, &run->start, sizeof run->start));
     GR_TRY(gr_comm_broadcast(run->comm, run->started_utc, sizeof run->started_utc));
-    GR_TRY(
-        gr_comm_agree(run->comm, gr_text_format(&run->checkpoints, "%s/checkpoints", run->path)));
+    GR_TRY(gr_comm_agree(run->comm, gr_run_name_folders(run)));
 out:
     return status;
 }
@@ -174,6 +178,7 @@ static void release(struct gr_run_state *run) {
     gr_free(run->noted);
     gr_free(run->config_text);
     gr_free(run->checkpoints);
+    gr_free(run->silos);
     gr_free(run->path);
 }
 
@@ -208,7 +213,10 @@ static gr_status set_up(struct gr_run_state *run) {
     if (gr_run_is_root(run)) earlier = gr_run_directory_data(run->directory);
     GR_TRY(gr_federation_continue_data(run->federation, &earlier));
     find_origin(run);
-    if (run->options->resume) GR_TRY(read_checkpoint(run));
+    if (run->options->resume) {
+        GR_TRY(read_checkpoint(run));
+        GR_TRY(gr_comm_agree(comm, gr_residuals_read(run->federation, run->silos, run->origin)));
+    }
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? gr_records_start(run) : GR_OK));
     GR_TRY(gr_comm_agree(comm, prepare(run)));
 out:

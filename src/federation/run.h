@@ -16,7 +16,7 @@ struct gr_run_state {
     unsigned char config_digest[GR_DIGEST_BYTES];
     unsigned char origin[GR_DIGEST_BYTES]; /* of config and data: what a checkpoint belongs to */
     /* Known to all ranks, for any of them may become rank 0. */
-    char *path, *checkpoints;
+    char *path, *checkpoints, *silos; /* folders of it */
     char *config_text;
     uint64_t start; /* tells the claims of this start of the program from earlier ones */
     uint32_t resumed_from;
@@ -36,6 +36,11 @@ struct gr_run_state {
     uint32_t thin_rounds; /* rounds running with few participants */
     bool refused;         /* the disk refused something, and an alert has been given */
 };
+
+/* ---- run.c ----------------------------------------------------------------------------------- */
+
+/* Once `path` is known. */
+gr_status gr_run_name_folders(struct gr_run_state *run) GR_CHECKED;
 
 /* ---- records.c: rank 0 only ------------------------------------------------------------------ */
 

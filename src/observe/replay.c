@@ -7,10 +7,15 @@
 
 #include "observe/lines.h"
 
+/* What is told of a round; members of the event. */
+enum list { ABSENT, INSTEAD, ANEW, N_LISTS };
+static const char *const list_names[N_LISTS] = {"absent", "instead", "anew"};
+
 /* A round from which silos were absent. */
 struct partial {
     uint32_t round;
-    size_t first, n, n_instead; /* of `absent`, one after the other */
+    size_t first;      /* of `absent`, list after list */
+    size_t n[N_LISTS]; /* in each */
 };
 
 /* Reading goes forward, so both lists only grow at their ends, and rounds taken back leave them
@@ -88,8 +93,8 @@ out:
 static gr_status add_partial(struct gr_replay *replay, uint32_t round, const json_t *event) {
     gr_status status = GR_OK;
     struct partial partial = {.round = round, .first = replay->n_absent};
-    GR_TRY(add_silos(replay, event, "absent", &partial.n));
-    GR_TRY(add_silos(replay, event, "instead", &partial.n_instead));
+    for (int list = 0; list < N_LISTS; list++)
+        GR_TRY(add_silos(replay, event, list_names[list], &partial.n[list]));
     GR_TRY(grow(&replay->partials, sizeof *replay->partials, replay->n_partials + 1,
                 &replay->partials_room));
     size_t at = place_of(replay, round);
@@ -161,23 +166,28 @@ out:
     return status;
 }
 
-static void flag(const struct gr_replay *replay, uint32_t round, bool instead, uint8_t *flags) {
+static void flag(const struct gr_replay *replay, uint32_t round, enum list list, uint8_t *flags) {
     size_t at = place_of(replay, round);
     memset(flags, 0, replay->n_silos);
     if (at == replay->n_partials || replay->partials[at].round != round) return;
     const struct partial *partial = &replay->partials[at];
-    size_t first = partial->first + (instead ? partial->n : 0);
-    size_t n = instead ? partial->n_instead : partial->n;
-    for (size_t i = 0; i < n; i++)
+    size_t first = partial->first;
+    for (int before = 0; before < (int)list; before++)
+        first += partial->n[before];
+    for (size_t i = 0; i < partial->n[list]; i++)
         flags[replay->absent[first + i]] = 1;
 }
 
 void gr_replay_absent(const struct gr_replay *replay, uint32_t round, uint8_t *absent) {
-    flag(replay, round, false, absent);
+    flag(replay, round, ABSENT, absent);
 }
 
 void gr_replay_instead(const struct gr_replay *replay, uint32_t round, uint8_t *instead) {
-    flag(replay, round, true, instead);
+    flag(replay, round, INSTEAD, instead);
+}
+
+void gr_replay_anew(const struct gr_replay *replay, uint32_t round, uint8_t *anew) {
+    flag(replay, round, ANEW, anew);
 }
 
 void gr_replay_close(struct gr_replay *replay) {

@@ -20,6 +20,7 @@ enum { GR_CONTAINER_VERSION = 1, GR_CONTAINER_VECTORS_MAX = 1 + GR_SERVER_VECTOR
 
 #define GR_FORMAT_CHECKPOINT "granary-checkpoint"
 #define GR_FORMAT_MODEL      "granary-model"
+#define GR_FORMAT_SILO       "granary-silo"
 
 /*
  * Collective over `comm`, or not collective where comm is NULL: one process writes all. Writes

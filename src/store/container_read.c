@@ -184,7 +184,8 @@ static gr_status read_attributes(struct reader *r) {
     GR_TRY(gr_hdf5_get_number(r->file, c->path, "round", &round));
     GR_TRY(gr_hdf5_get_text(r->file, c->path, "architecture", &c->architecture));
     GR_TRY(gr_hdf5_get_text(r->file, c->path, "config_digest", &c->config_digest));
-    if (strcmp(c->format, GR_FORMAT_CHECKPOINT) != 0 && strcmp(c->format, GR_FORMAT_MODEL) != 0)
+    if (strcmp(c->format, GR_FORMAT_CHECKPOINT) != 0 && strcmp(c->format, GR_FORMAT_MODEL) != 0 &&
+        strcmp(c->format, GR_FORMAT_SILO) != 0)
         status = damaged(c, "format", "not a granary model or checkpoint");
     else if (version != GR_CONTAINER_VERSION)
         status = gr_fail(GR_ERROR_DATA, "%s: written in version %llu of the format, expected %d",

@@ -44,10 +44,10 @@ START_TEST(words_are_the_streams) {
     for (size_t i = 0; i < 2 * MOST; i++)
         expected[i] = (uint32_t)gsl_rng_get(stream);
     for (size_t n = 0; n <= MOST; n++)
-        for (uint32_t block = 0; block < 100; block += 1 + 30 * (n % 3)) {
+        for (uint32_t block = 0; block < 100; block += n % 3 ? 31 : 1) {
             words[n] = 77;
             gr_stream_words(key, block, words, n);
-            ck_assert_mem_eq(words, expected + (size_t)4 * block, n * sizeof *words);
+            ck_assert_mem_eq(words, expected + 4 * (size_t)block, n * sizeof *words);
             ck_assert_uint_eq(words[n], 77);
         }
     gsl_rng_free(stream);

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a silo keeps from round to round and nobody else may see: a container of its own for each
+ * checkpoint that has found it changed, for its owner's eyes only.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/container.h"
+
+/* ---- names ---------------------------------------------------------------------------------- */
+
+static gr_status path_of(const char *dir, const struct gr_silo_state *state, char **out) {
+    return gr_text_format(out, "%s/silo-%03u-%06u.h5", dir, state->silo, state->rounds);
+}
+
+static bool parse_name(const char *name, uint32_t *silo, uint32_t *rounds) {
+    char again[48];
+    if (sscanf(name, "silo-%9u-%9u.h5", silo, rounds) != 2) return false;
+    snprintf(again, sizeof again, "silo-%03u-%06u.h5", *silo, *rounds);
+    return strcmp(name, again) == 0;
+}
+
+/* ---- one state ------------------------------------------------------------------------------ */
+
+/* Of whose silo, and of which run: another's file is not taken for ours. */
+static void fill_container(const struct gr_silo_state *state, struct gr_state *out) {
+    struct gr_digest digest;
+    memset(out, 0, sizeof *out);
+    out->round = state->rounds;
+    out->layout = state->layout;
+    out->parameters = state->residual;
+    out->architecture = "{}";
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, state->origin, GR_DIGEST_BYTES);
+    gr_digest_add(&digest, &state->silo, sizeof state->silo);
+    gr_digest_finish(&digest, out->config_digest);
+}
+
+/* The file's mode is there before its first byte is. */
+static gr_status create_private(const char *path) {
+    unlink(path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+    close(fd);
+    return GR_OK;
+}
+
+gr_status gr_silo_state_write(const char *dir, const struct gr_silo_state *state) {
+    gr_status status = GR_OK;
+    struct gr_state container;
+    char *path = NULL, *temporary = NULL;
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+        return gr_fail(GR_ERROR_WRITE, "%s: %s", dir, strerror(errno));
+    GR_TRY(path_of(dir, state, &path));
+    GR_TRY(gr_text_format(&temporary, "%s/.silo-%03u.tmp", dir, state->silo));
+    fill_container(state, &container);
+    GR_TRY(create_private(temporary));
+    GR_TRY(gr_container_write(NULL, temporary, GR_FORMAT_SILO, &container));
+    if (rename(temporary, path) != 0) {
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+        goto out;
+    }
+    GR_TRY(gr_file_sync_folder(path));
+out:
+    if (status != GR_OK && temporary) unlink(temporary);
+    gr_free(temporary);
+    gr_free(path);
+    return status;
+}
+
+static gr_status load(const struct gr_container *c, const struct gr_silo_state *state) {
+    struct gr_state expected;
+    char digest[GR_DIGEST_HEX];
+    fill_container(state, &expected);
+    gr_digest_hex(expected.config_digest, digest);
+    if (strcmp(c->format, GR_FORMAT_SILO) != 0 || strcmp(c->config_digest, digest) != 0 ||
+        c->round != state->rounds || !gr_layout_equal(&c->layout, state->layout))
+        return gr_fail(GR_ERROR_DATA, "%s: the state of another silo, run or round", c->path);
+    gr_status status = gr_container_verify(c, 0, 1);
+    return status == GR_OK ? gr_container_load(c, 0, state->residual) : status;
+}
+
+gr_status gr_silo_state_read(const char *dir, const struct gr_silo_state *state) {
+    struct gr_container container = {0};
+    char *path = NULL;
+    gr_status status = path_of(dir, state, &path);
+    if (status == GR_OK) status = gr_container_open(path, &container);
+    if (status == GR_OK) status = load(&container, state);
+    gr_container_close(&container);
+    gr_free(path);
+    return status;
+}
+
+/* ---- many ----------------------------------------------------------------------------------- */
+
+struct entry {
+    uint32_t silo, rounds;
+};
+
+static int newest_first(const void *a, const void *b) {
+    const struct entry *x = a, *y = b;
+    if (x->silo != y->silo) return x->silo < y->silo ? -1 : 1;
+    return x->rounds > y->rounds ? -1 : x->rounds < y->rounds;
+}
+
+static int ascending(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The states of the silos given. What cannot be listed is left alone. Caller frees. */
+static struct entry *list(const char *dir, const uint32_t *silos, size_t n_silos, size_t *n) {
+    struct entry *entries = NULL, found;
+    size_t room = 0;
+    struct dirent *file;
+    DIR *folder = opendir(dir);
+    *n = 0;
+    while (folder && (file = readdir(folder))) {
+        if (!parse_name(file->d_name, &found.silo, &found.rounds) || n_silos == 0 ||
+            !bsearch(&found.silo, silos, n_silos, sizeof *silos, ascending))
+            continue;
+        if (*n == room) {
+            struct entry *grown = realloc(entries, (room = 2 * room + 16) * sizeof *entries);
+            if (!grown) break;
+            entries = grown;
+        }
+        entries[(*n)++] = found;
+    }
+    if (folder) closedir(folder);
+    if (*n > 0) qsort(entries, *n, sizeof *entries, newest_first);
+    return entries;
+}
+
+static void remove_one(const char *dir, const struct entry *entry) {
+    const struct gr_silo_state state = {.silo = entry->silo, .rounds = entry->rounds};
+    char *path = NULL;
+    if (path_of(dir, &state, &path) == GR_OK) unlink(path);
+    gr_free(path);
+}
+
+void gr_silo_states_keep(const char *dir, const uint32_t *silos, size_t n_silos, uint32_t keep) {
+    size_t n;
+    uint32_t kept = 0;
+    struct entry *entries = list(dir, silos, n_silos, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || entries[i].silo != entries[i - 1].silo) kept = 0;
+        if (kept++ >= keep) remove_one(dir, &entries[i]);
+    }
+    free(entries);
+}
+
+void gr_silo_states_forget(const char *dir, const uint32_t *silos, size_t n_silos,
+                           const uint32_t *rounds) {
+    size_t n;
+    struct entry *entries = list(dir, silos, n_silos, &n);
+    for (size_t i = 0; i < n; i++)
+        if (entries[i].rounds > rounds[entries[i].silo]) remove_one(dir, &entries[i]);
+    free(entries);
+}
+
+void gr_silo_states_tidy(const char *dir) {
+    struct dirent *file;
+    DIR *folder = opendir(dir);
+    while (folder && (file = readdir(folder)))
+        if (strncmp(file->d_name, ".silo-", 6) == 0) unlinkat(dirfd(folder), file->d_name, 0);
+    if (folder) closedir(folder);
+}
