@@ -3,6 +3,7 @@
 # driver.sh, which sets
 #   NAME REPEAT MODE (shm|tcp) SEED RANKS SILOS ROUNDS FAULTS END (finished|stopped)
 #   SETTINGS  lines of YAML, "section: {...}", added to the config; SAMPLED
+#   OVERRIDES words for the run with faults, LASTING those of them for its resumption and its replay
 . "$TESTS/environment.sh"
 . "$TESTS/faults/asserts.sh"
 LIMIT=${FAULTS_LIMIT_S:-60} # seconds until a run counts as hanging
@@ -56,7 +57,7 @@ train() {
 DEADLINES="--set round.deadline_s=1.5 --set round.collective_deadline_s=1 --set round.heartbeat_s=1"
 
 case_run() {
-    local overrides=${OVERRIDES:-}
+    local overrides=${OVERRIDES:-} lasting=${LASTING:-}
     CASE=$(mktemp -d "${TMPDIR:-/tmp}/granary-case.XXXXXX")
     trap 'end_all; rm -rf "$CASE"; exit 130' INT TERM HUP
     mkdir "$CASE/tmp"
@@ -71,7 +72,8 @@ case_run() {
     assert_ended "$END"
     if [ "$ENDING" = stopped ] && [ "$END" = stopped ]; then
         # Resumable: goes on from its checkpoint with everybody, to the end.
-        train "$RANKS" "$CASE/base.yaml" --run "$CASE/run" --resume
+        # shellcheck disable=SC2086
+        train "$RANKS" "$CASE/base.yaml" $lasting --run "$CASE/run" --resume
         begin "${command[@]}"
         await "$LIMIT"
         assert_ended finished
@@ -79,7 +81,8 @@ case_run() {
     fi
     if [ "$(outcome "$CASE/run")" = finished ] && [ -z "$HUNG" ]; then
         assert_records
-        train 2 "$CASE/base.yaml" --set round.replay="$CASE/run/events.jsonl" --run "$CASE/replay"
+        # shellcheck disable=SC2086
+        train 2 "$CASE/base.yaml" $lasting --set round.replay="$CASE/run/events.jsonl" --run "$CASE/replay"
         assert_digest "${command[@]}"
         assert_absent
     fi

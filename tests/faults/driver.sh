@@ -69,7 +69,7 @@ draw_case() {
     else draw_fault "$other" "$round" "" $kinds; fi
 }
 
-MODE=shm SEED=1 RANKS=3 SILOS=3 ROUNDS=6 FAULTS="" END=finished SAMPLED="" OVERRIDES="" every=1
+MODE=shm SEED=1 RANKS=3 SILOS=3 ROUNDS=6 FAULTS="" END=finished SAMPLED="" OVERRIDES="" LASTING="" every=1
 SETTINGS=$'model: {type: mlp, hidden: [8]}\ncheckpoint: {every: 1, keep: 2}'
 case ${1:-} in
 [0-9]*)
@@ -83,7 +83,10 @@ case ${1:-} in
         shm | tcp) MODE=$1; shift; continue ;;
         --ranks) RANKS=$2 ;;
         --silos) SILOS=$2 ;;
-        --set) OVERRIDES="$OVERRIDES --set $2" ;;
+        --set)
+            OVERRIDES="$OVERRIDES --set $2"
+            # What decides the bits stands as well when the run is resumed or replayed.
+            case $2 in round.*) ;; *) LASTING="$LASTING --set $2" ;; esac ;;
         --end) END=$2 ;;
         --fault)
             IFS=: read -r kind silo round point after seconds <<<"$2"
