@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A whole aggregation (encode, sum, decode, broadcast, step on every rank) against bare MPI_Reduce
- * and MPI_Bcast of the same floats, in both encodings, and the latency of small operations.
+ * and MPI_Bcast of the same floats, in all encodings, and the latency of small operations.
  *
  *   mpirun -n 2 bench_aggregate [ranks_per_node [parameters]]
  *
@@ -13,7 +13,7 @@
 
 #include <granary/comm.h>
 
-enum { REPETITIONS = 11, SMALL_REPETITIONS = 2000, SMALL = 1000 };
+enum { ENCODINGS = 4, REPETITIONS = 11, SMALL_REPETITIONS = 2000, SMALL = 1000 };
 
 #define CHECK(call)                                                                                \
     do {                                                                                           \
@@ -26,8 +26,10 @@ enum { REPETITIONS = 11, SMALL_REPETITIONS = 2000, SMALL = 1000 };
 struct bench {
     struct gr_comm *comm;
     struct gr_layout layout;
-    struct gr_aggregator *ring, *floats;
+    struct gr_aggregator *by[ENCODINGS];
+    enum gr_encoding encoding; /* of the present run */
     float *update, *mean, *parameters;
+    float *residual, *left; /* ring16's */
 };
 
 static void step(struct bench *bench) {
@@ -41,20 +43,23 @@ static void bare(struct bench *bench) {
     MPI_Bcast(bench->mean, n, MPI_FLOAT, 0, MPI_COMM_WORLD);
 }
 
-static void aggregate(struct bench *bench, struct gr_aggregator *aggregator) {
+static void aggregate(struct bench *bench) {
     uint64_t total;
-    struct gr_contribution mine = {bench->update, 600, "silo-00"};
-    CHECK(gr_aggregate(aggregator, &mine, 1, (uint32_t)gr_comm_size(bench->comm), bench->mean,
-                       &total));
+    struct gr_contribution mine = {.update = bench->update, .weight = 600, .pseudonym = "silo-00"};
+    const bool narrow = bench->encoding == GR_ENCODING_RING16;
+    if (narrow) {
+        mine.residual = bench->residual;
+        mine.left = bench->left;
+        mine.rounding = (struct gr_stream_key){
+            .seed = 1, .silo = (uint32_t)gr_comm_rank(bench->comm), .purpose = GR_PURPOSE_ROUNDING};
+    }
+    CHECK(gr_aggregate(bench->by[bench->encoding], &mine, 1, (uint32_t)gr_comm_size(bench->comm),
+                       bench->mean, &total));
     step(bench);
-}
-
-static void ring(struct bench *bench) {
-    aggregate(bench, bench->ring);
-}
-
-static void floats(struct bench *bench) {
-    aggregate(bench, bench->floats);
+    float *used = bench->residual;
+    if (!narrow) return;
+    bench->residual = bench->left;
+    bench->left = used;
 }
 
 static double timed(void (*run)(struct bench *), struct bench *bench) {
@@ -78,8 +83,11 @@ static double median(double *values, size_t n) {
 static void open_bench(struct bench *bench, size_t n) {
     CHECK(gr_layout_append(&bench->layout, "weight", 1, &n));
     size_t size = bench->layout.size;
-    CHECK(gr_aggregator_create(bench->comm, &bench->layout, GR_ENCODING_RING32, &bench->ring));
-    CHECK(gr_aggregator_create(bench->comm, &bench->layout, GR_ENCODING_FLOAT32, &bench->floats));
+    for (int e = 0; e < ENCODINGS; e++)
+        CHECK(
+            gr_aggregator_create(bench->comm, &bench->layout, (enum gr_encoding)e, &bench->by[e]));
+    CHECK(gr_allocate_zero(size, sizeof(float), "residual", &bench->residual));
+    CHECK(gr_allocate_zero(size, sizeof(float), "residual", &bench->left));
     CHECK(gr_allocate(size, sizeof(float), "update", &bench->update));
     CHECK(gr_allocate(size, sizeof(float), "mean", &bench->mean));
     CHECK(gr_allocate(size, sizeof(float), "parameters", &bench->parameters));
@@ -92,8 +100,10 @@ static void open_bench(struct bench *bench, size_t n) {
 }
 
 static void close_bench(struct bench *bench) {
-    gr_aggregator_free(bench->ring);
-    gr_aggregator_free(bench->floats);
+    for (int e = 0; e < ENCODINGS; e++)
+        gr_aggregator_free(bench->by[e]);
+    gr_free(bench->residual);
+    gr_free(bench->left);
     gr_free(bench->update);
     gr_free(bench->mean);
     gr_free(bench->parameters);
@@ -102,23 +112,30 @@ static void close_bench(struct bench *bench) {
 
 static void run_large(struct gr_comm *comm, size_t parameters) {
     struct bench bench = {.comm = comm};
-    double t_bare[REPETITIONS], t_float[REPETITIONS], t_ring[REPETITIONS];
+    double t_bare[REPETITIONS], t[ENCODINGS][REPETITIONS], m[ENCODINGS];
+    uint64_t bytes[ENCODINGS];
     open_bench(&bench, parameters);
     timed(bare, &bench);
-    timed(floats, &bench);
-    timed(ring, &bench);
-    for (int i = 0; i < REPETITIONS; i++) {
-        t_bare[i] = timed(bare, &bench);
-        t_float[i] = timed(floats, &bench);
-        t_ring[i] = timed(ring, &bench);
+    for (int i = -1; i < REPETITIONS; i++) { /* the first is not taken */
+        if (i >= 0) t_bare[i] = timed(bare, &bench);
+        for (int e = 0; e < ENCODINGS; e++) {
+            uint64_t before = gr_comm_bytes_sent(comm);
+            bench.encoding = (enum gr_encoding)e;
+            double seconds = timed(aggregate, &bench);
+            bytes[e] = gr_comm_bytes_sent(comm) - before;
+            if (i >= 0) t[e][i] = seconds;
+        }
     }
-    double b = median(t_bare, REPETITIONS), f = median(t_float, REPETITIONS),
-           r = median(t_ring, REPETITIONS);
+    double b = median(t_bare, REPETITIONS);
+    for (int e = 0; e < ENCODINGS; e++)
+        m[e] = median(t[e], REPETITIONS);
     if (gr_comm_rank(comm) == 0)
-        printf("%d ranks, %d nodes, %zu parameters: bare %.1f ms, float32 %.1f ms, ring32 %.1f ms; "
-               "ring32/bare %.2f, float32/bare %.2f, ring32/float32 %.2f\n",
-               gr_comm_size(comm), gr_comm_nodes(comm), parameters, b * 1e3, f * 1e3, r * 1e3,
-               r / b, f / b, r / f);
+        printf("%d ranks, %d nodes, %zu parameters: bare %.1f ms\n", gr_comm_size(comm),
+               gr_comm_nodes(comm), parameters, b * 1e3);
+    for (int e = 0; e < ENCODINGS && gr_comm_rank(comm) == 0; e++)
+        printf("  %-8s %.1f ms, %.2f of bare, %.2f of ring32; bytes of rank 0: %.3f of ring32\n",
+               gr_encoding_text((enum gr_encoding)e), m[e] * 1e3, m[e] / b,
+               m[e] / m[GR_ENCODING_RING32], (double)bytes[e] / (double)bytes[GR_ENCODING_RING32]);
     close_bench(&bench);
 }
 
@@ -139,7 +156,7 @@ static void run_small(struct gr_comm *comm) {
         roster.round = (uint32_t)i + 1;
         CHECK(gr_control_close_round(comm, &roster, GR_OK, 60));
         double t1 = gr_clock_seconds();
-        ring(&bench);
+        aggregate(&bench);
         double t2 = gr_clock_seconds();
         CHECK(gr_comm_sum_int64(comm, values, 10));
         double t3 = gr_clock_seconds();

@@ -206,6 +206,20 @@ static void check_round(const struct rules *r) {
                round->heartbeat_s, HEARTBEAT_MIN_S);
 }
 
+/* ---- aggregation -------------------------------------------------------------------------- */
+
+static void check_aggregation(const struct rules *r) {
+    const struct gr_config *config = r->config;
+    uint32_t most =
+        config->round.participants > 0 ? config->round.participants : config->data.silos;
+    if (config->aggregation.encoding == GR_ENCODING_RING16 && most > GR_RING16_SILOS_MAX &&
+        sound(r, "aggregation.encoding") && sound(r, "round.participants") &&
+        sound(r, "data.silos"))
+        REFUSE(r, "aggregation.encoding",
+               "found ring16, allowed up to %d silos in a round, not %u (%s)", GR_RING16_SILOS_MAX,
+               most, config->round.participants > 0 ? "round.participants" : "data.silos");
+}
+
 /* ---- faults ------------------------------------------------------------------------------- */
 
 /* A fault of the list: its path, and its node, which knows the places. */
@@ -282,5 +296,6 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_model(&r);
     check_train(&r);
     check_round(&r);
+    check_aggregation(&r);
     check_faults(&r);
 }

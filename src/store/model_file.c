@@ -29,6 +29,10 @@ gr_status gr_model_file_read(const char *path, struct gr_model_file *out) {
     memset(out, 0, sizeof *out);
     status = gr_container_open(path, &container);
     if (status != GR_OK) return status;
+    if (strcmp(container.format, GR_FORMAT_SILO) == 0) {
+        status = gr_fail(GR_ERROR_DATA, "%s: what a silo keeps for itself, and no model", path);
+        goto out;
+    }
     GR_TRY(gr_allocate(container.layout.size, sizeof *out->parameters, "parameters",
                        &out->parameters));
     GR_TRY(gr_container_load(&container, 0, out->parameters));

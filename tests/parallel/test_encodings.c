@@ -367,11 +367,11 @@ static int refusals(struct gr_comm *comm) {
         f.update[3][5000] = 0;
         EXPECT(aggregate(comm, aggregator, &f, 1, SILOS) == GR_OK);
         /* Finite by itself, but not with what was left over. */
-        f.fed[3] = true;
+        f.fed[3] = !wide;
         f.residual[3][7000] = FLT_MAX;
         f.update[3][7000] = FLT_MAX / 1024;
-        EXPECT_EQUAL(aggregate(comm, aggregator, &f, 1, SILOS), GR_ERROR_DATA);
-        EXPECT(strstr(gr_message(), "silo: update of all, element 7000:"));
+        EXPECT_EQUAL(aggregate(comm, aggregator, &f, 1, SILOS), wide ? GR_OK : GR_ERROR_DATA);
+        EXPECT(wide || strstr(gr_message(), "silo: update of all, element 7000:"));
         gr_aggregator_free(aggregator);
         federation_release(&f);
     }

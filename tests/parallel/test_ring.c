@@ -138,7 +138,8 @@ static gr_status run(struct gr_comm *comm, struct gr_aggregator *aggregator, str
         size_t s = backwards ? sum->n_silos - 1 - i : i;
         expected += sum->weight[s];
         if (sum->host_of[s] != gr_comm_rank(comm)) continue;
-        mine[n++] = (struct gr_contribution){sum->update[s], sum->weight[s], sum->pseudonym[s]};
+        mine[n++] = (struct gr_contribution){
+            .update = sum->update[s], .weight = sum->weight[s], .pseudonym = sum->pseudonym[s]};
     }
     memset(sum->mean, 0x55, sum->layout.size * sizeof(float));
     gr_status status = gr_aggregate(aggregator, mine, n, (uint32_t)sum->n_silos, sum->mean, &total);
@@ -282,7 +283,8 @@ static int many_members(struct gr_comm *comm) {
         update[i] = i % 2 ? -FLT_MAX : FLT_MAX;
     for (int i = 0; i < MEMBERS; i++)
         if (i % gr_comm_size(comm) == gr_comm_rank(comm))
-            mine[n++] = (struct gr_contribution){update, 1, "silo"};
+            mine[n++] =
+                (struct gr_contribution){.update = update, .weight = 1, .pseudonym = "silo"};
     EXPECT(gr_aggregator_create(comm, &layout, GR_ENCODING_RING32, &aggregator) == GR_OK);
     EXPECT(gr_aggregate(aggregator, mine, n, MEMBERS, mean, &total) == GR_OK);
     EXPECT_EQUAL(total, MEMBERS);

@@ -167,8 +167,15 @@ static const struct {
      "t.yaml:5: strategy.server_learning_rate: found 0, allowed 0 < x <= 1000"},
     {"strategy: {server_momentum: 1}",
      "t.yaml:5: strategy.server_momentum: found 1, allowed 0 <= x < 1"},
-    {"aggregation: {encoding: ring64}",
-     "t.yaml:5: aggregation.encoding: found \"ring64\", allowed ring32 or float32"},
+    {"aggregation: {encoding: ring8}",
+     "t.yaml:5: aggregation.encoding: found \"ring8\", allowed ring32, ring64, ring16 or float32"},
+    {"data: {source: synthetic, silos: 4096}\naggregation: {encoding: ring16}",
+     "t.yaml:3: aggregation.encoding: found ring16, allowed up to 4095 silos in a round, not 4096 "
+     "(data.silos)"},
+    {"data: {source: synthetic, silos: 9000}\nround: {participants: 5000}\n"
+     "aggregation: {encoding: ring16}",
+     "t.yaml:4: aggregation.encoding: found ring16, allowed up to 4095 silos in a round, not 5000 "
+     "(round.participants)"},
     {"aggregation: {ranks_per_node: 1000001}",
      "t.yaml:5: aggregation.ranks_per_node: found 1000001, " WHOLE("0", "1000000")},
     {"evaluate: {every: 10000001}",
@@ -444,6 +451,8 @@ END_TEST
 
 START_TEST(test_names) {
     ck_assert_str_eq(gr_encoding_text(GR_ENCODING_RING32), "ring32");
+    ck_assert_str_eq(gr_encoding_text(GR_ENCODING_RING64), "ring64");
+    ck_assert_str_eq(gr_encoding_text(GR_ENCODING_RING16), "ring16");
     ck_assert_str_eq(gr_encoding_text(GR_ENCODING_FLOAT32), "float32");
     ck_assert_str_eq(gr_strategy_text(GR_STRATEGY_FEDAVG), "fedavg");
     ck_assert_str_eq(gr_strategy_text(GR_STRATEGY_FEDAVGM), "fedavgm");

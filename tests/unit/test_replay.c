@@ -102,6 +102,32 @@ START_TEST(taken_back) {
 }
 END_TEST
 
+/* Three lists of a round, each its own; a list may be missing. */
+START_TEST(lists) {
+    struct gr_replay *replay = replay_of(
+        "{\"event\":\"partial\",\"round\":2,\"absent\":[\"silo-001\",\"silo-002\"],"
+        "\"instead\":[\"silo-003\"],\"anew\":[\"silo-004\",\"silo-1004\"]}\n"
+        "{\"event\":\"partial\",\"round\":3,\"absent\":[],\"anew\":[\"silo-005\"]}\n" PARTIAL(
+            4, "\"silo-006\""));
+    uint8_t flags[SILOS];
+    ck_assert_str_eq(absent(replay, 2), "1 2");
+    gr_replay_instead(replay, 2, flags);
+    for (uint32_t i = 0; i < SILOS; i++)
+        ck_assert_uint_eq(flags[i], i == 3);
+    gr_replay_anew(replay, 2, flags);
+    for (uint32_t i = 0; i < SILOS; i++)
+        ck_assert_uint_eq(flags[i], i == 4 || i == 1004);
+    gr_replay_anew(replay, 3, flags);
+    for (uint32_t i = 0; i < SILOS; i++)
+        ck_assert_uint_eq(flags[i], i == 5);
+    ck_assert_str_eq(absent(replay, 3), "");
+    gr_replay_anew(replay, 4, flags);
+    for (uint32_t i = 0; i < SILOS; i++)
+        ck_assert_uint_eq(flags[i], 0);
+    gr_replay_close(replay);
+}
+END_TEST
+
 /* Out of their order, none absent after all, and many. */
 START_TEST(any_order) {
     struct gr_replay *replay =
@@ -183,4 +209,4 @@ START_TEST(bad_lines) {
 }
 END_TEST
 
-RUN_TESTS("replay", run, taken_back, any_order, taken_instead, bad_lines)
+RUN_TESTS("replay", run, taken_back, lists, any_order, taken_instead, bad_lines)

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# ring64 and ring16: one digest on any ranks; ring16 interrupted and gone on with elsewhere, with
+# and without what the silos have kept, and replayed.
+. "$(dirname "$0")/library.sh"
+. "$TESTS/system/tables.sh"
+make_tables
+
+# trained RUN RANKS WORDS...: trains quietly and prints the model's digest.
+trained() {
+    local run=$1 ranks=$2; shift 2
+    # shellcheck disable=SC2086
+    timeout 120 mpirun $MPIRUN_FLAGS -n "$ranks" "$GRANARY" train small.yaml "$@" --quiet --run "$run" \
+        >train.out 2>&1 </dev/null || { tail -n 5 train.out >&2; echo failed; return; }
+    "$GRANARY" inspect --digest "$run/model.h5"
+}
+digest() { local run; run=$(mktemp -u run-XXXXXXXX); trained "$run" "$@"; rm -rf "$run"; }
+bytes() { grep -o '"bytes_sent": *[0-9]*' "$1/metrics.jsonl" | grep -o '[0-9]*$' | awk '{s += $1} END {print s}'; }
+
+plain=$(digest 1)
+for encoding in ring64 ring16; do
+    words="--set aggregation.encoding=$encoding"
+    # shellcheck disable=SC2086
+    want=$(trained $encoding 1 $words)
+    check "$encoding is its own" bash -c "[ ${#want} = 64 ] && [ '$want' != '$plain' ]"
+    for placed in "2" "8" "3 --set aggregation.ranks_per_node=1" \
+        "4 --set aggregation.ranks_per_node=2 --set run.placement=cyclic"; do
+        # shellcheck disable=SC2086
+        check "$encoding on $placed" equal "$(digest $placed $words)" "$want"
+    done
+done
+# shellcheck disable=SC2086
+check "$encoding, rounds sampled" equal "$(digest 1 $words --set round.participants=4)" \
+    "$(digest 3 $words --set round.participants=4)"
+check "ring64 keeps nothing" test ! -e ring64/silos
+
+# Large enough that the sums are what is sent.
+large="--set model.hidden=[600,600] --set run.rounds=2 --set evaluate.every=0"
+# shellcheck disable=SC2086
+trained wide 2 $large >/dev/null; trained narrow 2 $large --set aggregation.encoding=ring16 >/dev/null
+check "at most 0.52 of ring32's bytes" bash -c "awk 'BEGIN {exit !($(bytes narrow) <= 0.52 * $(bytes wide))}'"
+rm -rf wide narrow
+
+# What silos keep: theirs alone, and not in the checkpoint.
+words="--set aggregation.encoding=ring16" want=$("$GRANARY" inspect --digest ring16/model.h5)
+check "nobody else reads it" equal "$(stat -c %a ring16/silos ring16/silos/*.h5 | sort -u | tr '\n' ' ')" "600 700 "
+check "two of each silo" equal "$(ls ring16/silos | wc -l)" 18
+check "it is no model" exits 65 "$GRANARY" inspect ring16/silos/silo-003-000006.h5
+trained ring32 1 >/dev/null
+check "checkpoints as without it" equal "$(stat -c %s ring16/checkpoints/round-000006.h5)" \
+    "$(stat -c %s ring32/checkpoints/round-000006.h5)"
+
+# Interrupted after round 4, in RUN, on 3 ranks; then gone on with on 2.
+# shellcheck disable=SC2086
+trained part 3 $words --set run.rounds=4 >/dev/null
+cp -r part from-older; cp -r part missing; cp -r part damaged; cp -r part foreign
+# shellcheck disable=SC2086
+check "resumed on other ranks" equal "$(trained part 2 $words --resume)" "$want"
+check "nobody began anew" bash -c "! grep -q anew part/events.jsonl"
+# shellcheck disable=SC2086
+check "and further" equal "$(trained part 4 $words --resume --set run.rounds=8)" \
+    "$(digest 1 $words --set run.rounds=8)"
+
+# From the checkpoint before, past states of rounds that are to come again.
+perl -e 'open my $f, "+<", $ARGV[0]; seek $f, -s $ARGV[0] >> 1, 0; print $f "damage"' from-older/checkpoints/round-000004.h5
+# shellcheck disable=SC2086
+check "resumed from the one before" equal "$(trained from-older 4 $words --resume)" "$want"
+check "it was" grep -q "passed over" from-older/events.jsonl
+
+# replayed RUN: the digest of its events' replay.
+# shellcheck disable=SC2086
+replayed() { digest 3 $words --set "round.replay=$PWD/$1/events.jsonl"; }
+rm missing/silos/silo-004-000004.h5
+perl -e 'open my $f, "+<", $ARGV[0]; seek $f, -s $ARGV[0] >> 1, 0; print $f "damage"' damaged/silos/silo-007-000004.h5
+mv foreign/silos/silo-001-000004.h5 foreign/silos/silo-002-000004.h5
+for run in missing damaged foreign; do
+    # shellcheck disable=SC2086
+    got=$(trained $run 2 $words --resume)
+    check "$run: it goes on" bash -c "[ ${#got} = 64 ] && [ '$got' != '$want' ]"
+    check "$run: the replay is the same" equal "$(replayed $run)" "$got"
+done
+check "who begins anew is told" grep -q '"anew": *\["silo-004"\]' missing/events.jsonl
+check "who begins anew is told" grep -q '"anew": *\["silo-007"\]' damaged/events.jsonl
+check "who begins anew is told" grep -q '"anew": *\["silo-001","silo-002"\]' foreign/events.jsonl
+
+# Where a state cannot be written there is no checkpoint, and the training goes on.
+rm -rf part/silos; touch part/silos
+# shellcheck disable=SC2086
+check "no place for states" bash -c "[ '$(trained part 2 $words --resume --set run.rounds=10)' != failed ]"
+check "no checkpoint then" test ! -e part/checkpoints/round-000010.h5
+check "the alert" grep -q "disk refuses" part/events.jsonl
+finish
