@@ -6,8 +6,9 @@
 #include <granary/base.h>
 
 #include <string.h>
-
-#include "base/versions.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 struct philox_state {
     uint32_t counter[4];
@@ -45,35 +46,71 @@ static unsigned long philox_get(void *opaque) {
 }
 
 /*
- * The same for LANES counters at once, side by side for the vector units: counters of `first` and
- * the LANES - 1 that follow. words: 4 LANES, block after block.
+ * Output of n counters, the first and those that follow, block after block: as many as are done
+ * here, a multiple of what the vector unit takes at a time. The numbers lie in the lower halves of
+ * 64 bits, where they are multiplied; what that leaves in the upper halves is of no account.
  */
-enum { LANES = 16 };
+#if defined(__x86_64__)
+struct lanes {
+    __m256i x[4];
+};
 
-GR_VERSIONS static void philox_blocks(const uint32_t first[4], const uint32_t key_in[2],
-                                      uint32_t *words) {
-    uint32_t x[4][LANES], key[2] = {key_in[0], key_in[1]};
-    for (uint32_t l = 0; l < LANES; l++) {
-        x[0][l] = first[0] + l;
-        x[1][l] = first[1];
-        x[2][l] = first[2];
-        x[3][l] = first[3];
-    }
+__attribute__((target("avx2"))) static inline struct lanes
+philox_lanes(__m256i counter, const uint32_t rest[3], const uint32_t key_in[2]) {
+    const __m256i a = _mm256_set1_epi64x(multiplier[0]), b = _mm256_set1_epi64x(multiplier[1]);
+    uint32_t key[2] = {key_in[0], key_in[1]};
+    struct lanes l = {{counter, _mm256_set1_epi64x(rest[0]), _mm256_set1_epi64x(rest[1]),
+                       _mm256_set1_epi64x(rest[2])}};
     for (int round = 0; round < 10; round++) {
-        for (int l = 0; l < LANES; l++) {
-            uint64_t a = (uint64_t)multiplier[0] * x[0][l], b = (uint64_t)multiplier[1] * x[2][l];
-            x[0][l] = (uint32_t)(b >> 32) ^ x[1][l] ^ key[0];
-            x[1][l] = (uint32_t)b;
-            x[2][l] = (uint32_t)(a >> 32) ^ x[3][l] ^ key[1];
-            x[3][l] = (uint32_t)a;
-        }
+        __m256i p = _mm256_mul_epu32(a, l.x[0]), q = _mm256_mul_epu32(b, l.x[2]);
+        l.x[0] = _mm256_xor_si256(_mm256_srli_epi64(q, 32), l.x[1]);
+        l.x[2] = _mm256_xor_si256(_mm256_srli_epi64(p, 32), l.x[3]);
+        l.x[0] = _mm256_xor_si256(l.x[0], _mm256_set1_epi64x(key[0]));
+        l.x[2] = _mm256_xor_si256(l.x[2], _mm256_set1_epi64x(key[1]));
+        l.x[1] = q;
+        l.x[3] = p;
         key[0] += weyl[0];
         key[1] += weyl[1];
     }
-    for (int l = 0; l < LANES; l++)
-        for (int w = 0; w < 4; w++)
-            words[4 * l + w] = x[w][l];
+    return l;
 }
+
+/* Four counters' blocks in their order. */
+__attribute__((target("avx2"))) static inline void store_lanes(struct lanes l, uint32_t *words) {
+    __m256i p = _mm256_blend_epi32(l.x[0], _mm256_slli_epi64(l.x[1], 32), 0xaa);
+    __m256i q = _mm256_blend_epi32(l.x[2], _mm256_slli_epi64(l.x[3], 32), 0xaa);
+    __m256i even = _mm256_unpacklo_epi64(p, q), odd = _mm256_unpackhi_epi64(p, q);
+    _mm256_storeu_si256((void *)words, _mm256_permute2x128_si256(even, odd, 0x20));
+    _mm256_storeu_si256((void *)(words + 8), _mm256_permute2x128_si256(even, odd, 0x31));
+}
+
+__attribute__((target("avx2"))) static size_t
+philox_vectors(const uint32_t first[4], const uint32_t key[2], uint32_t *words, size_t n) {
+    enum { LANES = 4, PAIR = 2 * LANES };
+    size_t done = 0;
+    for (; done + PAIR <= n; done += PAIR, words += 4 * PAIR) {
+        const int64_t at = (int64_t)(first[0] + done);
+        __m256i counter = _mm256_setr_epi64x(at, at + 1, at + 2, at + 3);
+        __m256i next = _mm256_add_epi64(counter, _mm256_set1_epi64x(LANES));
+        struct lanes a = philox_lanes(counter, first + 1, key);
+        struct lanes b = philox_lanes(next, first + 1, key);
+        store_lanes(a, words);
+        store_lanes(b, words + 4 * LANES);
+    }
+    return done;
+}
+
+static size_t philox_blocks(const uint32_t first[4], const uint32_t key[2], uint32_t *words,
+                            size_t n) {
+    return __builtin_cpu_supports("avx2") ? philox_vectors(first, key, words, n) : 0;
+}
+#else
+static size_t philox_blocks(const uint32_t first[4], const uint32_t key[2], uint32_t *words,
+                            size_t n) {
+    (void)first, (void)key, (void)words, (void)n;
+    return 0;
+}
+#endif
 
 /* 53 bits, so that doubles on [0, 1) are as fine as they can be. */
 static double philox_get_double(void *opaque) {
@@ -113,10 +150,9 @@ void gr_stream_restart(gsl_rng *stream, struct gr_stream_key key) {
 void gr_stream_words(struct gr_stream_key key, uint32_t block, uint32_t *words, size_t n) {
     const uint32_t seed[2] = {(uint32_t)key.seed, (uint32_t)(key.seed >> 32)};
     uint32_t counter[4] = {block, key.round, key.silo, (uint32_t)key.purpose};
-    size_t i = 0;
-    for (; i + 4 * LANES <= n; i += 4 * LANES, counter[0] += LANES)
-        philox_blocks(counter, seed, words + i);
-    for (; i < n; i += 4, counter[0]++) {
+    size_t done = philox_blocks(counter, seed, words, n / 4);
+    counter[0] += (uint32_t)done;
+    for (size_t i = 4 * done; i < n; i += 4, counter[0]++) {
         uint32_t last[4];
         philox_block(counter, seed, last);
         memcpy(words + i, last, (n - i < 4 ? n - i : 4) * sizeof *words);

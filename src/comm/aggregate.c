@@ -174,15 +174,14 @@ static void encode_narrow(const struct gr_contribution *from, size_t begin, int1
                           bool add, void *sums, size_t n) {
     enum { NUMBERS_A_BLOCK = 8 }; /* of 16 bits, in each block of the random stream */
     float p[GR_RING_BLOCK];
-    uint32_t words[GR_RING_BLOCK / 2];
-    uint16_t noise[GR_RING_BLOCK];
+    union {
+        uint32_t words[GR_RING_BLOCK / 2];
+        uint16_t numbers[GR_RING_BLOCK]; /* the lower half first */
+    } noise;
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "halves of words in their order");
     gr_sum_weigh(from, begin, p, n);
-    gr_stream_words(from->rounding, (uint32_t)(begin / NUMBERS_A_BLOCK), words, (n + 1) / 2);
-    for (size_t i = 0; i < (n + 1) / 2; i++) {
-        noise[2 * i] = (uint16_t)words[i];
-        noise[2 * i + 1] = (uint16_t)(words[i] >> 16);
-    }
-    gr_ring16_encode(p, noise, exponent, add, sums, from->left + begin, n);
+    gr_stream_words(from->rounding, (uint32_t)(begin / NUMBERS_A_BLOCK), noise.words, (n + 1) / 2);
+    gr_ring16_encode(p, noise.numbers, exponent, add, sums, from->left + begin, n);
 }
 
 static void encode_segment(const struct gr_sum *call, size_t k) {
