@@ -6,9 +6,15 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/versions.h"
+/* One version per instruction set, chosen when the program is loaded. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__OPTIMIZE__) &&                      \
+    !defined(__SANITIZE_ADDRESS__)
+#define VERSIONS __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define VERSIONS
+#endif
 
-GR_VERSIONS uint32_t gr_ring_largest(const float *x, float weight, size_t n) {
+VERSIONS uint32_t gr_ring_largest(const float *x, float weight, size_t n) {
     /* Signed, because that is what vector units compare; the sign bit is off. */
     int32_t largest = 0;
     for (size_t i = 0; i < n; i++) {
@@ -46,31 +52,31 @@ static struct scale scale_of(int16_t exponent) {
     return (struct scale){ldexpf(1, half), ldexpf(1, -exponent - half)};
 }
 
-GR_VERSIONS static void ring_encode(const float *x, float weight, int16_t exponent, void *sums,
-                                    size_t n) {
+VERSIONS static void ring_encode(const float *x, float weight, int16_t exponent, void *sums,
+                                 size_t n) {
     int32_t *q = sums;
     struct scale scale = scale_of(exponent);
     for (size_t i = 0; i < n; i++)
         q[i] = (int32_t)rintf(x[i] * weight * scale.first * scale.second);
 }
 
-GR_VERSIONS static void ring_add_encoded(const float *x, float weight, int16_t exponent, void *sums,
-                                         size_t n) {
+VERSIONS static void ring_add_encoded(const float *x, float weight, int16_t exponent, void *sums,
+                                      size_t n) {
     int32_t *q = sums;
     struct scale scale = scale_of(exponent);
     for (size_t i = 0; i < n; i++)
         q[i] += (int32_t)rintf(x[i] * weight * scale.first * scale.second);
 }
 
-GR_VERSIONS static void ring_add(const void *a, const void *b, void *sums, size_t n) {
+VERSIONS static void ring_add(const void *a, const void *b, void *sums, size_t n) {
     const int32_t *p = a, *q = b;
     int32_t *sum = sums;
     for (size_t i = 0; i < n; i++)
         sum[i] = p[i] + q[i];
 }
 
-GR_VERSIONS static void ring_decode(const void *sums, int16_t exponent, double total_weight,
-                                    float *x, size_t n) {
+VERSIONS static void ring_decode(const void *sums, int16_t exponent, double total_weight, float *x,
+                                 size_t n) {
     const int32_t *q = sums;
     double factor = exponent == GR_RING_EXPONENT_ZERO ? 0 : ldexp(1 / total_weight, exponent);
     for (size_t i = 0; i < n; i++)
@@ -87,31 +93,31 @@ const struct gr_codec gr_codec_ring32 = {
 
 /* ---- floats --------------------------------------------------------------------------------- */
 
-GR_VERSIONS static void float_encode(const float *x, float weight, int16_t exponent, void *sums,
-                                     size_t n) {
+VERSIONS static void float_encode(const float *x, float weight, int16_t exponent, void *sums,
+                                  size_t n) {
     (void)exponent;
     float *p = sums;
     for (size_t i = 0; i < n; i++)
         p[i] = x[i] * weight;
 }
 
-GR_VERSIONS static void float_add_encoded(const float *x, float weight, int16_t exponent,
-                                          void *sums, size_t n) {
+VERSIONS static void float_add_encoded(const float *x, float weight, int16_t exponent, void *sums,
+                                       size_t n) {
     (void)exponent;
     float *p = sums;
     for (size_t i = 0; i < n; i++)
         p[i] += x[i] * weight;
 }
 
-GR_VERSIONS static void float_add(const void *a, const void *b, void *sums, size_t n) {
+VERSIONS static void float_add(const void *a, const void *b, void *sums, size_t n) {
     const float *p = a, *q = b;
     float *sum = sums;
     for (size_t i = 0; i < n; i++)
         sum[i] = p[i] + q[i];
 }
 
-GR_VERSIONS static void float_decode(const void *sums, int16_t exponent, double total_weight,
-                                     float *x, size_t n) {
+VERSIONS static void float_decode(const void *sums, int16_t exponent, double total_weight, float *x,
+                                  size_t n) {
     (void)exponent;
     const float *p = sums;
     double factor = 1 / total_weight;
@@ -163,23 +169,23 @@ static double scale64_of(int16_t exponent) {
     return exponent == GR_RING_EXPONENT_ZERO ? 0 : ldexp(1, -exponent);
 }
 
-GR_VERSIONS static void ring64_encode(const float *x, float weight, int16_t exponent, void *sums,
-                                      size_t n) {
+VERSIONS static void ring64_encode(const float *x, float weight, int16_t exponent, void *sums,
+                                   size_t n) {
     int64_t *q = sums;
     const double scale = scale64_of(exponent), factor = (double)weight;
     for (size_t i = 0; i < n; i++)
         q[i] = nearest((double)x[i] * factor * scale);
 }
 
-GR_VERSIONS static void ring64_add_encoded(const float *x, float weight, int16_t exponent,
-                                           void *sums, size_t n) {
+VERSIONS static void ring64_add_encoded(const float *x, float weight, int16_t exponent, void *sums,
+                                        size_t n) {
     int64_t *q = sums;
     const double scale = scale64_of(exponent), factor = (double)weight;
     for (size_t i = 0; i < n; i++)
         q[i] += nearest((double)x[i] * factor * scale);
 }
 
-GR_VERSIONS static void ring64_add(const void *a, const void *b, void *sums, size_t n) {
+VERSIONS static void ring64_add(const void *a, const void *b, void *sums, size_t n) {
     const int64_t *p = a, *q = b;
     int64_t *sum = sums;
     for (size_t i = 0; i < n; i++)
@@ -187,8 +193,8 @@ GR_VERSIONS static void ring64_add(const void *a, const void *b, void *sums, siz
 }
 
 /* No grid here is coarse enough to lift a mean beyond the largest float. */
-GR_VERSIONS static void ring64_decode(const void *sums, int16_t exponent, double total_weight,
-                                      float *x, size_t n) {
+VERSIONS static void ring64_decode(const void *sums, int16_t exponent, double total_weight,
+                                   float *x, size_t n) {
     const int64_t *q = sums;
     double factor = exponent == GR_RING_EXPONENT_ZERO ? 0 : ldexp(1 / total_weight, exponent);
     for (size_t i = 0; i < n; i++)
@@ -201,8 +207,8 @@ const struct gr_codec gr_codec_ring64 = {
 
 /* ---- 16 bits -------------------------------------------------------------------------------- */
 
-GR_VERSIONS static void weigh(const float *x, float weight, const float *residual, float *p,
-                              size_t n) {
+VERSIONS static void weigh(const float *x, float weight, const float *residual, float *p,
+                           size_t n) {
     for (size_t i = 0; i < n; i++)
         p[i] = x[i] * weight + residual[i];
 }
@@ -214,8 +220,8 @@ void gr_ring_weigh(const float *x, float weight, const float *residual, float *p
         float_encode(x, weight, 0, p, n);
 }
 
-GR_VERSIONS void gr_ring16_encode(const float *p, const uint16_t *noise, int16_t exponent, bool add,
-                                  int16_t *sums, float *left, size_t n) {
+VERSIONS void gr_ring16_encode(const float *p, const uint16_t *noise, int16_t exponent, bool add,
+                               int16_t *sums, float *left, size_t n) {
     const struct scale scale = scale_of(exponent);
     const bool zero = exponent == GR_RING_EXPONENT_ZERO;
     const struct scale back = scale_of(zero ? exponent : (int16_t)-exponent);
@@ -229,15 +235,15 @@ GR_VERSIONS void gr_ring16_encode(const float *p, const uint16_t *noise, int16_t
     }
 }
 
-GR_VERSIONS static void ring16_add(const void *a, const void *b, void *sums, size_t n) {
+VERSIONS static void ring16_add(const void *a, const void *b, void *sums, size_t n) {
     const int16_t *p = a, *q = b;
     int16_t *sum = sums;
     for (size_t i = 0; i < n; i++)
         sum[i] = (int16_t)(p[i] + q[i]);
 }
 
-GR_VERSIONS static void ring16_decode(const void *sums, int16_t exponent, double total_weight,
-                                      float *x, size_t n) {
+VERSIONS static void ring16_decode(const void *sums, int16_t exponent, double total_weight,
+                                   float *x, size_t n) {
     const int16_t *q = sums;
     double factor = exponent == GR_RING_EXPONENT_ZERO ? 0 : ldexp(1 / total_weight, exponent);
     for (size_t i = 0; i < n; i++)

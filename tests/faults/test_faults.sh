@@ -28,6 +28,12 @@
     # An update or data that must not enter a sum; a damaged checkpoint.
     echo "shm --ranks 3 --silos 5 --fault nan:3:2:train --fault explode:0:4:train"
     echo "shm --ranks 2 --silos 3 --fault corrupt:0:3:checkpoint"
+    # What a silo keeps from round to round: as the replay has it, whatever became of its rank.
+    echo "shm --ranks 4 --silos 5 --set aggregation.encoding=ring16 --fault kill:2:3:aggregate"
+    echo "tcp --ranks 4 --silos 5 --set aggregation.encoding=ring16 --fault kill:2:3:commit"
+    echo "shm --ranks 3 --silos 4 --set aggregation.encoding=ring16 --fault stop:2:3:commit:0:2.5"
+    echo "shm --ranks 3 --silos 4 --set aggregation.encoding=ring16 --fault stop:2:3:train:0:2.5"
+    echo "shm --ranks 4 --silos 4 --end stopped --set round.quorum=4 --set aggregation.encoding=ring16 --fault kill:2:3:commit"
     # Too few are left: stopped, and resumed with everybody.
     echo "shm --ranks 4 --silos 4 --end stopped --set round.quorum=4 --fault kill:2:3:train"
     echo "shm --ranks 3 --silos 6 --end stopped --set round.quorum=5 --fault kill:0:4:aggregate"

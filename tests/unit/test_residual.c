@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When a silo's residual is used, when it is void, and that it changes only with the round. */
+#include "federation/federation.h"
+
+#include "scratch.h"
+
+enum { SILOS = 6, LOCAL = 2, SIZE = 16 };
+
+static struct gr_config config;
+static struct gr_data data;
+static struct gr_silo local[LOCAL];
+static struct gr_layout layout;
+static uint32_t silo_rounds[SILOS];
+static struct gr_federation f;
+
+/* This rank hosts silos 3 and 5 of 6. */
+static void begin(void) {
+    const size_t n = SIZE;
+    MUST(gr_layout_append(&layout, "all", 1, &n));
+    local[0].id = 3;
+    local[1].id = 5;
+    data.n_silos = SILOS;
+    data.n_local = LOCAL;
+    data.local = local;
+    config.run.seed = 77;
+    config.aggregation.encoding = GR_ENCODING_RING16;
+    f.config = &config;
+    f.data = &data;
+    f.layout = &layout;
+    f.silo_rounds = silo_rounds;
+    MUST(gr_roster_create(SILOS, &f.roster));
+    MUST(gr_residuals_create(&f));
+}
+
+static void end(void) {
+    gr_residuals_free(&f);
+    gr_roster_release(&f.roster);
+    gr_layout_release(&layout);
+}
+
+/* As a round does: silo of place `which` brings an update. */
+static struct gr_contribution offer(size_t which, uint32_t round) {
+    struct gr_contribution contribution = {.weight = 1};
+    f.roster.member[local[which].id] = GR_PRESENT;
+    MUST(gr_residual_offer(&f, which, round, &contribution));
+    ck_assert_ptr_nonnull(contribution.left);
+    f.n_contributions++;
+    return contribution;
+}
+
+/* The sum leaves `value` over, and the round is taken or not. */
+static void leave(const struct gr_contribution *contribution, float value) {
+    for (size_t i = 0; i < layout.size; i++)
+        contribution->left[i] = value;
+}
+
+static void commit(size_t which) {
+    silo_rounds[local[which].id]++;
+    gr_residuals_commit(&f);
+    f.n_contributions = 0;
+}
+
+static bool anew(size_t which) {
+    return f.roster.member[local[which].id] == GR_PRESENT_ANEW;
+}
+
+START_TEST(with_the_round) {
+    begin();
+    struct gr_contribution c = offer(1, 1);
+    ck_assert_ptr_null(c.residual);
+    ck_assert(!anew(1));
+    ck_assert_uint_eq(c.rounding.seed, 77);
+    ck_assert_uint_eq(c.rounding.silo, 5);
+    ck_assert_uint_eq(c.rounding.round, 1);
+    ck_assert_int_eq(c.rounding.purpose, GR_PURPOSE_ROUNDING);
+    leave(&c, 1);
+    commit(1);
+    /* A round that is not taken, whatever its sums leave over. */
+    for (int again = 0; again < 3; again++) {
+        c = offer(1, 2);
+        ck_assert(!anew(1) && c.residual && c.residual != c.left && c.residual[7] == 1);
+        leave(&c, 50);
+        f.n_contributions = 0;
+    }
+    /* One that is; the other silo has had none, and its place among the contributions varies. */
+    struct gr_contribution first = offer(0, 2);
+    c = offer(1, 2);
+    ck_assert(!first.residual && c.residual[7] == 1 && first.left != c.left);
+    leave(&first, 3);
+    leave(&c, 2);
+    silo_rounds[3]++;
+    commit(1);
+    c = offer(1, 3);
+    ck_assert(c.residual[7] == 2);
+    first = offer(0, 3);
+    ck_assert(first.residual[7] == 3 && !anew(0) && !anew(1));
+    ck_assert(c.left != first.left && c.left != first.residual && first.left != c.residual);
+    end();
+}
+END_TEST
+
+/* Absence alone changes nothing; a round taken with its update by the others does. */
+START_TEST(void_when_the_others_went_on) {
+    begin();
+    struct gr_contribution c = offer(0, 1);
+    leave(&c, 4);
+    commit(0);
+    c = offer(0, 9);
+    ck_assert(c.residual && c.residual[0] == 4 && !anew(0));
+    f.n_contributions = 0;
+    silo_rounds[3] = 2;
+    c = offer(0, 10);
+    ck_assert(!c.residual && anew(0));
+    leave(&c, 5);
+    commit(0);
+    c = offer(0, 11);
+    ck_assert(c.residual && c.residual[0] == 5 && !anew(0));
+    f.n_contributions = 0;
+    /* As the rank of a replacement finds it. */
+    silo_rounds[5] = 3;
+    c = offer(1, 12);
+    ck_assert(!c.residual && anew(1));
+    end();
+}
+END_TEST
+
+START_TEST(void_in_a_replay) {
+    begin();
+    struct gr_contribution c = offer(0, 1);
+    leave(&c, 4);
+    commit(0);
+    f.anew[3] = 1;
+    c = offer(0, 2);
+    ck_assert(!c.residual && anew(0));
+    leave(&c, 6);
+    commit(0);
+    f.anew[3] = 0;
+    c = offer(0, 3);
+    ck_assert(c.residual && c.residual[0] == 6 && !anew(0));
+    end();
+}
+END_TEST
+
+/* On disk only what has changed, and back as it was at a checkpoint. */
+START_TEST(on_disk) {
+    static const unsigned char origin[GR_DIGEST_BYTES] = {9};
+    begin();
+    struct gr_contribution c = offer(0, 1);
+    MUST(gr_residuals_write(&f, in_scratch("silos"), origin)); /* nothing yet */
+    ck_assert_int_ne(access(in_scratch("silos"), F_OK), 0);
+    leave(&c, 0.5F);
+    commit(0);
+    MUST(gr_residuals_write(&f, in_scratch("silos"), origin));
+    ck_assert_int_eq(access(in_scratch("silos/silo-003-000001.h5"), F_OK), 0);
+    ck_assert_int_ne(access(in_scratch("silos/silo-005-000000.h5"), F_OK), 0);
+    ck_assert_int_eq(unlink(in_scratch("silos/silo-003-000001.h5")), 0);
+    MUST(gr_residuals_write(&f, in_scratch("silos"), origin)); /* not again */
+    ck_assert_int_ne(access(in_scratch("silos/silo-003-000001.h5"), F_OK), 0);
+    c = offer(0, 2);
+    leave(&c, 0.25F);
+    commit(0);
+    MUST(gr_residuals_write(&f, in_scratch("silos"), origin));
+    ck_assert_int_eq(access(in_scratch("silos/silo-003-000002.h5"), F_OK), 0);
+    end();
+}
+END_TEST
+
+/* Other encodings keep nothing. */
+START_TEST(other_encodings) {
+    begin();
+    gr_residuals_free(&f);
+    f.residual = NULL;
+    struct gr_contribution c = {.weight = 1};
+    f.roster.member[3] = GR_PRESENT;
+    silo_rounds[3] = 4;
+    MUST(gr_residual_offer(&f, 0, 5, &c));
+    ck_assert(!c.residual && !c.left && !anew(0));
+    gr_residuals_commit(&f);
+    MUST(gr_residuals_write(&f, in_scratch("none"), NULL));
+    ck_assert_int_ne(access(in_scratch("none"), F_OK), 0);
+    f.left = NULL, f.left_by = NULL, f.local_ids = NULL, f.anew = NULL;
+    end();
+}
+END_TEST
+
+RUN_TESTS("residuals", with_the_round, void_when_the_others_went_on, void_in_a_replay, on_disk,
+          other_encodings)
