@@ -82,6 +82,18 @@ check "who begins anew is told" grep -q '"anew": *\["silo-004"\]' missing/events
 check "who begins anew is told" grep -q '"anew": *\["silo-007"\]' damaged/events.jsonl
 check "who begins anew is told" grep -q '"anew": *\["silo-001","silo-002"\]' foreign/events.jsonl
 
+# Three rows to train on, times 1e38 fit a float, but not with room for what an earlier round left over.
+cat >few.yaml <<'YAML'
+run: {name: few, rounds: 3, rehearsal: true}
+data: {source: synthetic, silos: 4, synthetic: {features: 8, classes: 3, minimum_rows: 4, maximum_rows: 4, test_rows: 1}}
+model: {type: softmax}
+train: {learning_rate: 0.05, batch_size: 8}
+aggregation: {encoding: ring16}
+faults: [{kind: explode, silo: 1, round: 2}]
+YAML
+check "no update of half of float32's range" exits 0 on_ranks 2 train few.yaml --quiet --run few
+check "its silo sits out" grep -q '"sat out: update not finite".*silo-001' few/events.jsonl
+
 # Where a state cannot be written there is no checkpoint, and the training goes on.
 rm -rf part/silos; touch part/silos
 # shellcheck disable=SC2086
