@@ -32,7 +32,6 @@
     echo "shm --ranks 4 --silos 5 --set aggregation.encoding=ring16 --fault kill:2:3:aggregate"
     echo "tcp --ranks 4 --silos 5 --set aggregation.encoding=ring16 --fault kill:2:3:commit"
     echo "shm --ranks 3 --silos 4 --set aggregation.encoding=ring16 --fault stop:2:3:commit:0:2.5"
-    echo "shm --ranks 3 --silos 4 --set aggregation.encoding=ring16 --fault stop:2:3:train:0:2.5"
     echo "shm --ranks 4 --silos 4 --end stopped --set round.quorum=4 --set aggregation.encoding=ring16 --fault kill:2:3:commit"
     # Too few are left: stopped, and resumed with everybody.
     echo "shm --ranks 4 --silos 4 --end stopped --set round.quorum=4 --fault kill:2:3:train"
