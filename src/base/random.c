@@ -86,16 +86,17 @@ __attribute__((target("avx2"))) static inline void store_lanes(struct lanes l, u
 
 __attribute__((target("avx2"))) static size_t
 philox_vectors(const uint32_t first[4], const uint32_t key[2], uint32_t *words, size_t n) {
-    enum { LANES = 4, PAIR = 2 * LANES };
+    enum { LANES = 4, PAIR = 2 * LANES, WORDS = 4 * LANES };
     size_t done = 0;
-    for (; done + PAIR <= n; done += PAIR, words += 4 * PAIR) {
+    for (; done + PAIR <= n; done += PAIR) {
         const int64_t at = (int64_t)(first[0] + done);
         __m256i counter = _mm256_setr_epi64x(at, at + 1, at + 2, at + 3);
         __m256i next = _mm256_add_epi64(counter, _mm256_set1_epi64x(LANES));
         struct lanes a = philox_lanes(counter, first + 1, key);
         struct lanes b = philox_lanes(next, first + 1, key);
         store_lanes(a, words);
-        store_lanes(b, words + 4 * LANES);
+        store_lanes(b, words + WORDS);
+        words += WORDS + WORDS;
     }
     return done;
 }

@@ -46,7 +46,7 @@ struct scale {
     float first, second;
 };
 
-static struct scale scale_of(int16_t exponent) {
+static struct scale scale_of(int exponent) {
     if (exponent == GR_RING_EXPONENT_ZERO) return (struct scale){0, 0};
     int half = -exponent / 2;
     return (struct scale){ldexpf(1, half), ldexpf(1, -exponent - half)};
@@ -223,8 +223,7 @@ void gr_ring_weigh(const float *x, float weight, const float *residual, float *p
 VERSIONS void gr_ring16_encode(const float *p, const uint16_t *noise, int16_t exponent, bool add,
                                int16_t *sums, float *left, size_t n) {
     const struct scale scale = scale_of(exponent);
-    const bool zero = exponent == GR_RING_EXPONENT_ZERO;
-    const struct scale back = scale_of(zero ? exponent : (int16_t)-exponent);
+    const struct scale back = scale_of(exponent == GR_RING_EXPONENT_ZERO ? exponent : -exponent);
     const int32_t keep = add ? -1 : 0;
     for (size_t i = 0; i < n; i++) {
         float y = p[i] * scale.first * scale.second;
