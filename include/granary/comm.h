@@ -99,11 +99,13 @@ gr_status gr_comm_broadcast(struct gr_comm *comm, void *bytes, size_t n) GR_CHEC
  */
 gr_status gr_comm_broadcast_text(struct gr_comm *comm, char **text, size_t limit) GR_CHECKED;
 
-enum { GR_COMM_SMALL_MAX = 64 };
-/* Collective. values[0..n-1] summed over ranks on all ranks; n <= GR_COMM_SMALL_MAX. Overflow is
- * the caller's to exclude. */
+/*
+ * Collective. values[0..n-1] summed over ranks on all ranks, in pieces of GR_COMM_SMALL_MAX values.
+ * Overflow is the caller's to exclude. After a failure some values may be sums and some not.
+ */
+enum { GR_COMM_SMALL_MAX = 1024 };
 gr_status gr_comm_sum_int64(struct gr_comm *comm, int64_t *values, size_t n) GR_CHECKED;
-/* Collective. Maxima. */
+/* Collective. Maxima, likewise. */
 gr_status gr_comm_max_int64(struct gr_comm *comm, int64_t *values, size_t n) GR_CHECKED;
 
 /* Bytes this process has handed to MPI or written to shared windows for others, since the start. */

@@ -57,6 +57,22 @@ enum gr_fault_point {
     GR_POINT_RECOVER     /* the first time that a loss is recovered from in that round */
 };
 
+/* evaluate.h says what they are. */
+enum gr_metric {
+    GR_METRIC_ACCURACY,
+    GR_METRIC_LOG_LOSS,
+    GR_METRIC_BALANCED_ACCURACY,
+    GR_METRIC_MACRO_F1,
+    GR_METRIC_AUC,
+    GR_METRIC_BRIER,
+    GR_METRIC_CALIBRATION_ERROR,
+    GR_METRIC_MSE, /* from here on: of models that predict a number */
+    GR_METRIC_MAE,
+    GR_METRIC_R2,
+    GR_METRIC_POISSON_DEVIANCE
+};
+#define GR_METRICS (GR_METRIC_POISSON_DEVIANCE + 1)
+
 /* run: */
 struct gr_run_config {
     char *name;      /* names the run directory; letters, digits, '-', '_', '.'; default "run" */
@@ -166,6 +182,13 @@ struct gr_aggregation_config {
 struct gr_evaluate_config {
     uint32_t
         every; /* test evaluation each this many rounds, and after the last; 0: never; default 1 */
+    enum gr_metric *metrics; /* beside loss and accuracy, in metrics.jsonl; default
+                                balanced_accuracy, macro_f1, auc; of the test rows, or where there
+                                is no test table of all validation rows */
+    unsigned metrics_count;
+    bool per_silo;         /* each silo's validation rows, loss and accuracy become known, under its
+                              pseudonym; default false */
+    uint32_t minimum_rows; /* of a silo's validation for that; >= 1; default 10 */
 };
 
 struct gr_checkpoint_config {
@@ -222,6 +245,7 @@ const char *gr_strategy_text(enum gr_strategy_name name);
 const char *gr_activation_text(enum gr_activation activation);
 const char *gr_compute_text(enum gr_compute compute);
 const char *gr_partition_text(enum gr_partition_method method);
+const char *gr_metric_text(enum gr_metric metric);
 
 #ifdef __cplusplus
 }

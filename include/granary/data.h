@@ -153,9 +153,24 @@ struct gr_table_summary {
 gr_status gr_table_summarise(const struct gr_table_config *table, enum gr_data_source source,
                              struct gr_table_summary *out) GR_CHECKED;
 
-/* A whole table in memory, for scoring; the caller releases with gr_rows_release. */
-gr_status gr_table_load(const struct gr_table_config *table, enum gr_data_source source,
-                        struct gr_rows *out) GR_CHECKED;
+/*
+ * A table read by ranges of rows, for scoring: of the features only what is asked for is in memory.
+ * labelled: its labels are read and checked (gr_table_labels, n_rows of them); else the table needs
+ * none. Lifetime: gr_table_open, gr_table_close. Errors: GR_ERROR_DATA.
+ */
+struct gr_table; /* opaque */
+gr_status gr_table_open(const struct gr_table_config *config, enum gr_data_source source,
+                        bool labelled, struct gr_table **out) GR_CHECKED;
+void gr_table_close(struct gr_table *table);
+size_t gr_table_n_rows(const struct gr_table *table);
+size_t gr_table_n_features(const struct gr_table *table);
+const int32_t *gr_table_labels(const struct gr_table *table); /* borrowed; NULL: not labelled */
+/*
+ * Rows first .. first + n - 1, at or after those of the call before. *out is borrowed until the
+ * next call; its labels are zeros where the table is not labelled.
+ */
+gr_status gr_table_read(struct gr_table *table, size_t first, size_t n,
+                        const struct gr_rows **out) GR_CHECKED;
 
 #ifdef __cplusplus
 }

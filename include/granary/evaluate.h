@@ -27,10 +27,114 @@ struct gr_score {
 /* A loss sum on the grid; not finite or beyond +-2^42 gives GR_ERROR_DATA. */
 gr_status gr_loss_to_grid(double loss_sum, int64_t *out) GR_CHECKED;
 double gr_loss_mean(int64_t loss, int64_t examples); /* NAN when there are none */
+double gr_score_accuracy(const struct gr_score *score);
 
-/* Scores rows in batches of GR_TEST_BATCH, in order; the model's batch_max must allow them. */
+/* ---- tallies ------------------------------------------------------------------------------ */
+
+/*
+ * What is counted of scored rows, all of it in integers: tallies of different rows are added by
+ * adding their sums, and every metric follows from the total, with the same bits however the rows
+ * were dealt. Real numbers are added on a grid of 2^-50, in words that 2^32 rows cannot overflow.
+ */
+struct gr_tally; /* opaque */
+
+enum {
+    GR_CONFUSION_CLASSES_MAX = 100, /* of more classes there is no confusion matrix, and no AUC */
+    GR_RELIABILITY_BINS = 15
+};
+
+/* classes: of a classifier, from 1; 0: for a model that predicts a number. */
+gr_status gr_tally_create(size_t classes, struct gr_tally **out) GR_CHECKED;
+void gr_tally_free(struct gr_tally *tally);
+void gr_tally_clear(struct gr_tally *tally);
+size_t gr_tally_classes(const struct gr_tally *tally);
+int64_t gr_tally_rows(const struct gr_tally *tally);
+
+/* The sums, n of them: what is to be added over processes, in place. Borrowed. */
+int64_t *gr_tally_sums(struct gr_tally *tally, size_t *n);
+
+/*
+ * n rows of a classifier. logits: n x classes, before the softmax; labels: n, each below classes.
+ * A row that is not finite: GR_ERROR_DATA, and the tally is void.
+ */
+gr_status gr_tally_add_classes(struct gr_tally *tally, const float *logits, const int32_t *labels,
+                               size_t n) GR_CHECKED;
+/*
+ * n rows of a model that predicts a number, the mean of the target. What is not finite, or beyond
+ * +-2^34: GR_ERROR_DATA, and the tally is void.
+ */
+gr_status gr_tally_add_numbers(struct gr_tally *tally, const float *predictions,
+                               const float *targets, size_t n) GR_CHECKED;
+
+/*
+ * enum gr_metric is in config.h. Of a classifier, where p is the softmax and y the label:
+ *
+ *   accuracy           rows whose largest p is their label's (first of ties)
+ *   log_loss           mean of -ln p[y]
+ *   balanced_accuracy  mean, over the classes that have rows, of the share of them found
+ *   macro_f1           mean, over the classes that have rows or were predicted, of F1
+ *   auc                area under the ROC curve: of class 1 where there are two, else the mean over
+ *                      the classes that have rows of each one against the rest. From counts by
+ *                      bins of the log-odds ln(p / (1 - p)): rows of one bin count as ties, and
+ *                      `lower` and `upper` enclose the area that all digits would give
+ *   brier              mean of the sum over classes of (p - [y])^2 (Brier 1950); with two classes
+ *                      half of it, which is (p[1] - [y = 1])^2
+ *   calibration_error  expected calibration error (Guo et al. 2017): over GR_RELIABILITY_BINS equal
+ *                      bins of the largest p, the mean over rows of |mean p - share found|
+ *
+ * and of a model that predicts a number (prediction f, target t):
+ *
+ *   mse, mae           means of (f - t)^2, |f - t|
+ *   r2                 1 - sum (f - t)^2 / sum (t - mean t)^2
+ *   poisson_deviance   mean of 2 (t ln(t / f) - t + f)
+ */
+struct gr_metric_value {
+    double value;        /* NAN where it is not defined */
+    double lower, upper; /* of auc; else `value` */
+    const char *why;     /* it is not defined, e.g. "one class only"; NULL when it is */
+};
+struct gr_metric_value gr_tally_metric(const struct gr_tally *tally, enum gr_metric metric);
+/* Whether the metric is one of such a model. */
+bool gr_metric_fits(enum gr_metric metric, size_t classes);
+
+/* Rows of label `actual` that were taken for `predicted`; classes <= GR_CONFUSION_CLASSES_MAX. */
+int64_t gr_tally_confusion(const struct gr_tally *tally, size_t actual, size_t predicted);
+
+/* A bin of the reliability table: rows whose largest p is above `from` and at most `to`. */
+struct gr_reliability {
+    double from, to;
+    int64_t rows;
+    double mean_score; /* NAN without rows */
+    double fraction;   /* of the rows, found; NAN without rows */
+};
+struct gr_reliability gr_tally_reliability(const struct gr_tally *tally, size_t bin);
+
+/* ---- rows --------------------------------------------------------------------------------- */
+
+/*
+ * Scores rows in batches of GR_TEST_BATCH, in order; the model's batch_max must allow them.
+ * tally: gets the rows added; or NULL.
+ */
 gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
-                           const struct gr_rows *rows, struct gr_score *out) GR_CHECKED;
+                           const struct gr_rows *rows, struct gr_score *out,
+                           struct gr_tally *tally) GR_CHECKED;
+
+/* ---- as text ------------------------------------------------------------------------------ */
+
+/* What evaluation.json of a run directory and `granary evaluate --json` tell. */
+struct gr_evaluation {
+    uint32_t round;               /* 0: not of a run */
+    const char *rows_of;          /* "test" or "validation" */
+    const struct gr_tally *tally; /* over all processes; borrowed */
+    const struct gr_score *silos; /* each silo's validation rows, by id; NULL: not told */
+    uint32_t n_silos;             /* those without rows are left out */
+};
+/*
+ * A JSON object: "rows_of", "rows", "classes", "metrics" (each {"value"} with "lower" and "upper"
+ * or, where it is null, "why"), "confusion", "reliability", "silos" (pseudonym, rows, loss,
+ * accuracy). Caller releases with gr_free.
+ */
+gr_status gr_evaluation_to_json(const struct gr_evaluation *evaluation, char **out) GR_CHECKED;
 
 #ifdef __cplusplus
 }

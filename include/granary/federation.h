@@ -7,6 +7,7 @@
 
 #include <granary/comm.h>
 #include <granary/config.h>
+#include <granary/evaluate.h>
 #include <granary/observe.h>
 #include <granary/store.h>
 
@@ -105,6 +106,12 @@ struct gr_participation {
 };
 void gr_federation_participation(const struct gr_federation *federation,
                                  struct gr_participation *out);
+
+/*
+ * What the last round's evaluation has found over all ranks, the same on each; borrowed until the
+ * next round. False: the last round was not evaluated, or there were no rows.
+ */
+bool gr_federation_evaluation(const struct gr_federation *federation, struct gr_evaluation *out);
 
 /* Rounds completed. */
 uint32_t gr_federation_rounds_done(const struct gr_federation *federation);

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include <granary/base.h>
+#include <granary/config.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,6 +30,11 @@ struct gr_metrics {
     double train_loss;
     double validation_loss, validation_accuracy; /* NAN without validation rows */
     double test_loss, test_accuracy;             /* NAN when not evaluated */
+    /* By enum gr_metric those that named_told has a bit for; NAN: not defined. They stand in the
+     * line as "test_auc", or where they are of the validation rows as "validation_auc". */
+    double named[GR_METRICS];
+    uint32_t named_told;
+    bool of_validation;
     struct {
         double train, aggregate, evaluate, checkpoint, total;
     } seconds;                /* as rank 0 lived them */

@@ -46,7 +46,7 @@ void gr_window_release(struct gr_window *window);
 
 enum { GR_BROADCAST_CHUNK = 32768 };
 /* Room for two small exchanges, or an error message. */
-enum { GR_SCRATCH_BYTES = GR_MESSAGE_MAX + 64 };
+enum { GR_SCRATCH_BYTES = 2 * GR_COMM_SMALL_MAX * 8 };
 
 /* A rank's part of the window of a gr_comm. */
 struct gr_member {

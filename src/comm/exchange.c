@@ -26,9 +26,6 @@ static gr_status exchange(struct gr_comm *comm, int64_t *values, size_t n,
     gr_status status = GR_OK;
     unsigned turn = comm->exchanges++ % 2;
     size_t bytes = n * sizeof *values;
-    if (n > GR_COMM_SMALL_MAX)
-        return gr_fail(GR_ERROR_INTERNAL, "%s of %zu values, expected at most %d", what, n,
-                       GR_COMM_SMALL_MAX);
     if (comm->node_size > 1) {
         memcpy(gr_comm_member(comm, comm->node_rank)->values[turn], values, bytes);
         comm->bytes_sent += bytes;
@@ -51,12 +48,26 @@ out:
     return status;
 }
 
+/* No values are an exchange as well: nobody goes on before all have called. */
+static gr_status exchange_all(struct gr_comm *comm, int64_t *values, size_t n,
+                              gr_combine_function combine, const char *what) {
+    gr_status status = GR_OK;
+    size_t from = 0;
+    do {
+        const size_t rest = n - from, piece = rest < GR_COMM_SMALL_MAX ? rest : GR_COMM_SMALL_MAX;
+        GR_TRY(exchange(comm, values + from, piece, combine, what));
+        from += piece;
+    } while (from < n);
+out:
+    return status;
+}
+
 gr_status gr_comm_sum_int64(struct gr_comm *comm, int64_t *values, size_t n) {
-    return exchange(comm, values, n, combine_sum, "a sum");
+    return exchange_all(comm, values, n, combine_sum, "a sum");
 }
 
 gr_status gr_comm_max_int64(struct gr_comm *comm, int64_t *values, size_t n) {
-    return exchange(comm, values, n, combine_max, "a maximum");
+    return exchange_all(comm, values, n, combine_max, "a maximum");
 }
 
 /* ---- broadcast ------------------------------------------------------------------------------ */

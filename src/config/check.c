@@ -93,6 +93,21 @@ static bool scalar_holds(const struct gr_node *node, const cyaml_schema_value_t 
 static gr_status add_missing(struct gr_node *section, const cyaml_schema_field_t *field,
                              const char *path, bool broken);
 
+/* A list's default: entries with spaces between, or none. */
+static gr_status fill_list(struct gr_node *node, const char *text) {
+    gr_status status = GR_OK;
+    struct gr_node *entry;
+    node->kind = GR_NODE_LIST;
+    for (size_t n; text && *text; text += n + (text[n] == ' ')) {
+        n = strcspn(text, " ");
+        GR_TRY(gr_node_create(GR_NODE_SCALAR, NULL, NULL, &entry));
+        gr_node_append(node, entry);
+        GR_TRY(gr_node_set_text(entry, text, n));
+    }
+out:
+    return status;
+}
+
 /* Gives a node its default, or where there is none some value of its type. */
 static gr_status fill(struct gr_node *node, const cyaml_schema_value_t *schema, const char *path,
                       bool broken) {
@@ -107,7 +122,7 @@ static gr_status fill(struct gr_node *node, const cyaml_schema_value_t *schema, 
             GR_TRY(add_missing(node, f, path, broken));
         break;
     case CYAML_SEQUENCE:
-        node->kind = GR_NODE_LIST;
+        GR_TRY(fill_list(node, text));
         break;
     default:
         node->kind = GR_NODE_SCALAR;

@@ -29,6 +29,21 @@ static const cyaml_strval_t encodings[] = {{"ring32", GR_ENCODING_RING32},
                                            {"ring64", GR_ENCODING_RING64},
                                            {"ring16", GR_ENCODING_RING16},
                                            {"float32", GR_ENCODING_FLOAT32}};
+/* Those that a config may name come first. */
+static const cyaml_strval_t metrics[] = {
+    {"balanced_accuracy", GR_METRIC_BALANCED_ACCURACY},
+    {"macro_f1", GR_METRIC_MACRO_F1},
+    {"auc", GR_METRIC_AUC},
+    {"brier", GR_METRIC_BRIER},
+    {"calibration_error", GR_METRIC_CALIBRATION_ERROR},
+    {"accuracy", GR_METRIC_ACCURACY},
+    {"log_loss", GR_METRIC_LOG_LOSS},
+    {"mse", GR_METRIC_MSE},
+    {"mae", GR_METRIC_MAE},
+    {"r2", GR_METRIC_R2},
+    {"poisson_deviance", GR_METRIC_POISSON_DEVIANCE},
+};
+enum { METRICS_NAMED = 5 }; /* accuracy and loss are always told */
 static const cyaml_strval_t placements[] = {{"block", GR_PLACEMENT_BLOCK},
                                             {"cyclic", GR_PLACEMENT_CYCLIC}};
 static const cyaml_strval_t fault_kinds[] = {
@@ -60,6 +75,10 @@ const char *gr_activation_text(enum gr_activation activation) {
 
 const char *gr_compute_text(enum gr_compute compute) {
     return name_of(computes, COUNT(computes), compute);
+}
+
+const char *gr_metric_text(enum gr_metric metric) {
+    return name_of(metrics, COUNT(metrics), metric);
 }
 
 const char *gr_partition_text(enum gr_partition_method method) {
@@ -175,8 +194,14 @@ static const cyaml_schema_field_t aggregation_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_value_t metric_entry = {
+    CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum gr_metric, metrics, METRICS_NAMED)};
+
 static const cyaml_schema_field_t evaluate_fields[] = {
     WHOLE(gr_evaluate_config, every),
+    LIST(gr_evaluate_config, metrics, &metric_entry, METRICS_NAMED),
+    YES_NO(gr_evaluate_config, per_silo),
+    WHOLE(gr_evaluate_config, minimum_rows),
     CYAML_FIELD_END,
 };
 
@@ -307,6 +332,12 @@ const struct gr_setting gr_settings[] = {
      .flags = CHANGEABLE,
      FROM_TO(0, SILOS_MAX)},
     {.path = "evaluate.every", .standard = "1", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
+    {.path = "evaluate.metrics", .standard = "balanced_accuracy macro_f1 auc", .flags = CHANGEABLE},
+    {.path = "evaluate.per_silo", .standard = "false", .flags = CHANGEABLE},
+    {.path = "evaluate.minimum_rows",
+     .standard = "10",
+     .flags = CHANGEABLE,
+     FROM_TO(1, UINT32_MAX)},
     {.path = "checkpoint.every", .standard = "1", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
     {.path = "checkpoint.keep", .standard = "2", .flags = CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
     {.path = "alerts.participation", .standard = "0.5", .flags = CHANGEABLE, BETWEEN(0, 1)},

@@ -24,7 +24,8 @@ enum { GR_SETTINGS_MAX = 96, GR_FIELDS_MAX = 16 };
 /* The bounds are those of the value, or of each value in a list. */
 struct gr_setting {
     const char *path;     /* "[]" in it: of each entry of that list */
-    const char *standard; /* default; NULL for an empty text or list, or where one is required */
+    const char *standard; /* default, of a list its entries with spaces between; NULL for an empty
+                             text or list, or where one is required */
     unsigned flags;
     uint64_t whole_low, whole_high;
     double real_low, real_high;

@@ -232,8 +232,10 @@ static gr_status start_child(struct gr_reader *reader, const struct gr_reader_op
     pid_t parent = getpid();
     state->child = fork();
     if (state->child == 0) {
-        struct gr_reader own = {
-            .operations = inner, .table = reader->table, .window = reader->window};
+        struct gr_reader own = {.operations = inner,
+                                .table = reader->table,
+                                .unlabelled = reader->unlabelled,
+                                .window = reader->window};
         close(ends[0]);
         serve(&own, ends[1], parent, limits);
     }

@@ -322,7 +322,7 @@ static gr_status hdf5_open(struct gr_reader *reader) {
     reader->state = state;
     GR_TRY(open_file(path, state));
     GR_TRY(open_features(state, &features, &reader->shape));
-    GR_TRY(open_labels(state, &labels, reader->shape.shape[0]));
+    if (!reader->unlabelled) GR_TRY(open_labels(state, &labels, reader->shape.shape[0]));
     GR_TRY(read_attributes(path, state->file, &reader->shape));
 out:
     if (status != GR_OK) hdf5_close(reader);

@@ -296,9 +296,11 @@ static gr_status idx_open(struct gr_reader *reader) {
     shape->element = GR_ELEMENT_UINT8;
     shape->scale = 1.0f / 255.0f;
     GR_TRY(gr_table_shape_check(table->features, shape));
-    GR_TRY(open_stream(&state->labels, table->labels));
-    GR_TRY(read_header(&state->labels, 1, 1, &labels, &state->labels_start));
-    if (labels.shape[0] != shape->shape[0]) {
+    if (!reader->unlabelled) {
+        GR_TRY(open_stream(&state->labels, table->labels));
+        GR_TRY(read_header(&state->labels, 1, 1, &labels, &state->labels_start));
+    }
+    if (!reader->unlabelled && labels.shape[0] != shape->shape[0]) {
         status = gr_fail(GR_ERROR_DATA, "%s: %zu labels for the %zu rows of %s", table->labels,
                          labels.shape[0], shape->shape[0], table->features);
         goto out;

@@ -54,15 +54,26 @@ gr_status gr_table_shape_check(const char *path, struct gr_table_shape *shape) {
     return GR_OK;
 }
 
-gr_status gr_reader_open(const struct gr_table_config *table, enum gr_data_source source,
-                         struct gr_reader *reader) {
+static gr_status open_reader(const struct gr_table_config *table, enum gr_data_source source,
+                             bool unlabelled, struct gr_reader *reader) {
     *reader = (struct gr_reader){
         .operations = source == GR_SOURCE_IDX ? &gr_idx_operations : &gr_guard_operations,
         .table = table,
+        .unlabelled = unlabelled,
     };
     gr_status status = reader->operations->open(reader);
     if (status != GR_OK) *reader = (struct gr_reader){0};
     return status;
+}
+
+gr_status gr_reader_open(const struct gr_table_config *table, enum gr_data_source source,
+                         struct gr_reader *reader) {
+    return open_reader(table, source, false, reader);
+}
+
+gr_status gr_reader_open_unlabelled(const struct gr_table_config *table, enum gr_data_source source,
+                                    struct gr_reader *reader) {
+    return open_reader(table, source, true, reader);
 }
 
 void gr_reader_close(struct gr_reader *reader) {

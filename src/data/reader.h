@@ -48,6 +48,7 @@ struct gr_reader_operations {
 struct gr_reader {
     const struct gr_reader_operations *operations;
     const struct gr_table_config *table; /* borrowed */
+    bool unlabelled;                     /* labels are not looked for, and need not be there */
     struct gr_table_shape shape;
     void *window; /* GR_WINDOW_BYTES_MAX bytes of the guard's, for the format that reads into it */
     void *state;  /* the format's */
@@ -59,6 +60,9 @@ extern const struct gr_reader_operations gr_guard_operations; /* gr_hdf5_operati
 
 gr_status gr_reader_open(const struct gr_table_config *table, enum gr_data_source source,
                          struct gr_reader *reader) GR_CHECKED;
+/* For tables to be predicted: see `unlabelled`. */
+gr_status gr_reader_open_unlabelled(const struct gr_table_config *table, enum gr_data_source source,
+                                    struct gr_reader *reader) GR_CHECKED;
 void gr_reader_close(struct gr_reader *reader);
 
 /* Names the file that holds the features, or the labels, in messages. */

@@ -1,34 +1,109 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A whole table in one process, for scoring a stored model. */
+/* A table read by ranges of rows, in constant memory, for scoring a stored model. */
 #include "data/reader.h"
 #include "data/rows.h"
 
 #include <string.h>
 
-gr_status gr_table_load(const struct gr_table_config *table, enum gr_data_source source,
-                        struct gr_rows *out) {
-    struct gr_reader reader = {0};
-    struct gr_rows rows = {0};
-    struct gr_pick *picks = NULL;
+struct gr_table {
+    struct gr_table_config config; /* texts owned */
+    struct gr_reader reader;
+    int32_t *labels; /* of all rows; owned; NULL: not read */
     uint32_t n_classes;
-    gr_status status;
-    memset(out, 0, sizeof *out);
-    GR_TRY(gr_reader_open(table, source, &reader));
-    const struct gr_table_shape *shape = &reader.shape;
-    const size_t n = shape->shape[0];
-    GR_TRY(gr_rows_create(n, shape->n_features, shape->element, shape->scale, &rows));
-    gr_free(rows.labels);
-    rows.labels = NULL;
-    GR_TRY(gr_reader_labels(&reader, n, &rows.labels, &n_classes));
-    GR_TRY(gr_allocate(n, sizeof *picks, "a reading plan", &picks));
-    for (size_t i = 0; i < n; i++)
-        picks[i] = (struct gr_pick){(uint32_t)i, (char *)rows.features + i * shape->row_bytes};
-    GR_TRY(gr_reader_rows(&reader, picks, n));
-    *out = rows;
-    memset(&rows, 0, sizeof rows);
+    size_t next;         /* rows are read in ascending order */
+    struct gr_rows rows; /* those last read; features' room is for `room` rows */
+    size_t room;
+    int32_t *no_labels; /* `room` zeros, where there are none */
+    struct gr_pick *picks;
+};
+
+static gr_status copy_config(const struct gr_table_config *from, struct gr_table_config *to) {
+    gr_status status = GR_OK;
+    GR_TRY(gr_text_format(&to->features, "%s", from->features ? from->features : ""));
+    GR_TRY(gr_text_format(&to->labels, "%s", from->labels ? from->labels : ""));
+    GR_TRY(gr_text_format(&to->file, "%s", from->file ? from->file : ""));
 out:
-    gr_free(picks);
-    gr_rows_release(&rows);
-    gr_reader_close(&reader);
+    return status;
+}
+
+gr_status gr_table_open(const struct gr_table_config *config, enum gr_data_source source,
+                        bool labelled, struct gr_table **out) {
+    gr_status status = GR_OK;
+    struct gr_table *t = NULL;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *t, "a table", &t));
+    GR_TRY(copy_config(config, &t->config));
+    GR_TRY(labelled ? gr_reader_open(&t->config, source, &t->reader)
+                    : gr_reader_open_unlabelled(&t->config, source, &t->reader));
+    if (labelled)
+        GR_TRY(gr_reader_labels(&t->reader, gr_table_n_rows(t), &t->labels, &t->n_classes));
+    *out = t;
+    t = NULL;
+out:
+    gr_table_close(t);
+    return status;
+}
+
+void gr_table_close(struct gr_table *t) {
+    if (!t) return;
+    gr_reader_close(&t->reader);
+    gr_free(t->rows.features);
+    gr_free(t->no_labels);
+    gr_free(t->picks);
+    gr_free(t->labels);
+    gr_free(t->config.features);
+    gr_free(t->config.labels);
+    gr_free(t->config.file);
+    gr_free(t);
+}
+
+size_t gr_table_n_rows(const struct gr_table *t) {
+    return t->reader.shape.shape[0];
+}
+
+size_t gr_table_n_features(const struct gr_table *t) {
+    return t->reader.shape.n_features;
+}
+
+const int32_t *gr_table_labels(const struct gr_table *t) {
+    return t->labels;
+}
+
+static gr_status make_room(struct gr_table *t, size_t n) {
+    gr_status status = GR_OK;
+    if (n <= t->room) return GR_OK;
+    gr_free(t->rows.features);
+    gr_free(t->no_labels);
+    gr_free(t->picks);
+    t->rows.features = t->no_labels = NULL;
+    t->picks = NULL;
+    t->room = 0;
+    GR_TRY(gr_allocate(n, t->reader.shape.row_bytes, "rows", &t->rows.features));
+    GR_TRY(gr_allocate(n, sizeof *t->picks, "a reading plan", &t->picks));
+    GR_TRY(gr_allocate_zero(n, sizeof *t->no_labels, "labels", &t->no_labels));
+    t->room = n;
+out:
+    return status;
+}
+
+gr_status gr_table_read(struct gr_table *t, size_t first, size_t n, const struct gr_rows **out) {
+    const struct gr_table_shape *shape = &t->reader.shape;
+    gr_status status = GR_OK;
+    if (first < t->next || n > shape->shape[0] - first)
+        return gr_fail(GR_ERROR_INTERNAL, "rows %zu to %zu cannot be read after row %zu", first,
+                       first + n, t->next);
+    GR_TRY(make_room(t, n));
+    for (size_t i = 0; i < n; i++)
+        t->picks[i] = (struct gr_pick){(uint32_t)(first + i),
+                                       (char *)t->rows.features + i * shape->row_bytes};
+    GR_TRY(gr_reader_rows(&t->reader, t->picks, n));
+    t->next = first + n;
+    t->rows.n_rows = n;
+    t->rows.n_features = shape->n_features;
+    t->rows.element = shape->element;
+    t->rows.scale = shape->scale;
+    t->rows.labels = t->labels ? t->labels + first : t->no_labels;
+    *out = &t->rows;
+out:
     return status;
 }

@@ -20,8 +20,13 @@ double gr_loss_mean(int64_t loss, int64_t examples) {
     return examples > 0 ? ldexp((double)loss, -GR_LOSS_BITS) / (double)examples : (double)NAN;
 }
 
+double gr_score_accuracy(const struct gr_score *score) {
+    return score->examples > 0 ? (double)score->correct / (double)score->examples : (double)NAN;
+}
+
 gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
-                           const struct gr_rows *rows, struct gr_score *out) {
+                           const struct gr_rows *rows, struct gr_score *out,
+                           struct gr_tally *tally) {
     gr_status status = GR_OK;
     *out = (struct gr_score){0};
     for (size_t first = 0; first < rows->n_rows; first += GR_TEST_BATCH) {
@@ -36,6 +41,9 @@ gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
         out->examples += (int64_t)n;
         out->correct += (int64_t)correct;
         out->loss += loss;
+        if (tally)
+            GR_TRY(gr_tally_add_classes(tally, gr_model_logits(model), gr_model_batch_labels(model),
+                                        n));
     }
 out:
     return status;

@@ -5,6 +5,9 @@
 #include <math.h>
 #include <string.h>
 
+enum { SCORE_SUMS = sizeof(struct gr_score) / sizeof(int64_t) };
+_Static_assert(sizeof(struct gr_score) == SCORE_SUMS * sizeof(int64_t),
+               "gr_score is an array of int64_t");
 enum { ROUND_SUMS = sizeof(struct round_sums) / sizeof(int64_t) };
 _Static_assert(sizeof(struct round_sums) == ROUND_SUMS * sizeof(int64_t),
                "round_sums is an array of int64_t");
@@ -36,34 +39,89 @@ out:
     return status;
 }
 
+/* What the tally counts: test rows, or where there is no test table all validation rows. */
+static bool tallies_test(const struct gr_federation *f) {
+    return f->data->n_test > 0;
+}
+
+/* Where the config allows it a silo's score becomes known, unless it stands for too few rows. */
+static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_score *score) {
+    const struct gr_evaluate_config *config = &f->config->evaluate;
+    if (config->per_silo && score->examples >= (int64_t)config->minimum_rows)
+        f->silo_scores[silo] = *score;
+}
+
+/* This rank's share of the test table, and its silos' validation rows. */
+static gr_status score_rows(struct gr_federation *f, struct round_sums *sums) {
+    gr_status status = GR_OK;
+    struct gr_score score;
+    struct gr_tally *test = tallies_test(f) ? f->tally : NULL;
+    struct gr_tally *validation = test ? NULL : f->tally;
+    gr_tally_clear(f->tally);
+    if (f->silo_scores) memset(f->silo_scores, 0, f->data->n_silos * sizeof *f->silo_scores);
+    if (f->data->test.n_rows > 0) {
+        GR_TRY(gr_evaluate_rows(f->model, f->parameters, &f->data->test, &score, test));
+        GR_TRY(add_score(f, &sums->test, &score));
+    }
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        const struct gr_rows *rows = &f->data->local[i].validation;
+        if (rows->n_rows == 0) continue;
+        GR_TRY(gr_evaluate_rows(f->model, f->parameters, rows, &score, validation));
+        GR_TRY(add_score(f, &sums->validation, &score));
+        note_silo(f, f->data->local[i].id, &score);
+    }
+out:
+    return status;
+}
+
 /*
- * This rank's share of the test table, and its silos' validation rows. What it has scored in this
- * round already is not scored again: ranks that take longer than others would else be given up for
- * it time and again.
+ * What this rank has scored in this round already is not scored again: ranks that take longer than
+ * others would else be given up for it time and again.
  */
 static gr_status evaluate_local(struct gr_federation *f, struct round_sums *sums) {
     gr_status status = GR_OK;
-    struct gr_score score;
     GR_TRY(deal_test(f));
     if (f->scored_round == f->rounds_done) {
         sums->test = f->scored->test;
         sums->validation = f->scored->validation;
         goto out;
     }
-    if (f->data->test.n_rows > 0) {
-        GR_TRY(gr_evaluate_rows(f->model, f->parameters, &f->data->test, &score));
-        GR_TRY(add_score(f, &sums->test, &score));
-    }
-    for (size_t i = 0; i < f->data->n_local; i++) {
-        const struct gr_rows *rows = &f->data->local[i].validation;
-        if (rows->n_rows == 0) continue;
-        GR_TRY(gr_evaluate_rows(f->model, f->parameters, rows, &score));
-        GR_TRY(add_score(f, &sums->validation, &score));
-    }
+    GR_TRY(score_rows(f, sums));
     *f->scored = *sums;
     f->scored_round = f->rounds_done;
 out:
     return status;
+}
+
+/*
+ * Collective. The tallies and silos' scores of all ranks; this rank's own stay as they are, for
+ * this may be done again.
+ */
+static gr_status add_tallies(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    size_t n, same;
+    const int64_t *own = gr_tally_sums(f->tally, &n);
+    int64_t *total = gr_tally_sums(f->total, &same);
+    f->total_round = 0;
+    memcpy(total, own, n * sizeof *total);
+    GR_TRY(gr_comm_sum_int64(f->comm, total, n));
+    if (f->silo_scores) {
+        const size_t silos = f->data->n_silos;
+        memcpy(f->silo_total, f->silo_scores, silos * sizeof *f->silo_total);
+        GR_TRY(gr_comm_sum_int64(f->comm, &f->silo_total->examples, silos * SCORE_SUMS));
+    }
+    f->total_round = f->rounds_done;
+out:
+    return status;
+}
+
+bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluation *out) {
+    *out = (struct gr_evaluation){.round = f->total_round,
+                                  .rows_of = tallies_test(f) ? "test" : "validation",
+                                  .tally = f->total,
+                                  .silos = f->silo_total,
+                                  .n_silos = f->silo_total ? f->data->n_silos : 0};
+    return f->total_round > 0 && f->total_round == f->rounds_done && gr_tally_rows(f->total) > 0;
 }
 
 static bool evaluation_due(const struct gr_federation *f, uint32_t round, bool last) {
@@ -71,17 +129,25 @@ static bool evaluation_due(const struct gr_federation *f, uint32_t round, bool l
     return every > 0 && (round % every == 0 || round == f->config->run.rounds || last);
 }
 
-static double accuracy_of(const struct gr_score *score) {
-    return score->examples > 0 ? (double)score->correct / (double)score->examples : (double)NAN;
+/* Those that the config names; none in a round that is not evaluated. */
+static void fill_named(const struct gr_federation *f, struct gr_metrics *metrics) {
+    struct gr_evaluation evaluation;
+    if (!gr_federation_evaluation(f, &evaluation)) return;
+    metrics->of_validation = !tallies_test(f);
+    for (unsigned i = 0; i < f->config->evaluate.metrics_count; i++) {
+        const enum gr_metric metric = f->config->evaluate.metrics[i];
+        metrics->named[metric] = gr_tally_metric(evaluation.tally, metric).value;
+        metrics->named_told |= UINT32_C(1) << metric;
+    }
 }
 
 static void fill_metrics(struct gr_metrics *metrics, const struct round_sums *sums) {
     metrics->processed = (uint64_t)sums->processed;
     metrics->train_loss = gr_loss_mean(sums->loss, sums->processed);
     metrics->validation_loss = gr_loss_mean(sums->validation.loss, sums->validation.examples);
-    metrics->validation_accuracy = accuracy_of(&sums->validation);
+    metrics->validation_accuracy = gr_score_accuracy(&sums->validation);
     metrics->test_loss = gr_loss_mean(sums->test.loss, sums->test.examples);
-    metrics->test_accuracy = accuracy_of(&sums->test);
+    metrics->test_accuracy = gr_score_accuracy(&sums->test);
     metrics->bytes_sent = (uint64_t)sums->bytes;
     metrics->cpu_seconds_train = 1e-6 * (double)sums->cpu_microseconds;
 }
@@ -109,8 +175,10 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
     struct round_sums sums = *f->sums; /* as trained: this may be done again */
     int64_t values[ROUND_SUMS];
     memset(metrics, 0, sizeof *metrics);
-    if (evaluation_due(f, f->rounds_done, f->roster.stop_requested))
+    if (evaluation_due(f, f->rounds_done, f->roster.stop_requested)) {
         GR_TRY(gr_comm_agree(f->comm, evaluate_local(f, &sums)));
+        GR_TRY(add_tallies(f));
+    }
     sums.bytes = (int64_t)(gr_comm_bytes_sent(f->comm) - f->bytes_sent);
     memcpy(values, &sums, sizeof values);
     GR_TRY(gr_comm_sum_int64(f->comm, values, ROUND_SUMS));
@@ -119,6 +187,7 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
     metrics->examples = f->weight;
     metrics->update_norm = f->update_norm;
     fill_metrics(metrics, &sums);
+    fill_named(f, metrics);
     fill_participation(f, metrics);
     double now = gr_clock_seconds();
     metrics->seconds.train = f->trained_s - f->started_s;

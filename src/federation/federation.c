@@ -123,6 +123,14 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(config->faults_count, 1, "rehearsed faults", &f->struck));
     GR_TRY(gr_allocate_zero(1, sizeof *f->sums, "sums", &f->sums));
     GR_TRY(gr_allocate_zero(1, sizeof *f->scored, "sums", &f->scored));
+    GR_TRY(gr_tally_create(f->data->n_classes, &f->tally));
+    GR_TRY(gr_tally_create(f->data->n_classes, &f->total));
+    if (config->evaluate.per_silo) {
+        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_scores, "silos' scores",
+                                &f->silo_scores));
+        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_total, "silos' scores",
+                                &f->silo_total));
+    }
     if (config->round.replay[0])
         GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &f->replay));
     GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_rounds, "participation",
@@ -251,6 +259,10 @@ void gr_federation_free(struct gr_federation *f) {
     gr_replay_close(f->replay);
     gr_free(f->sums);
     gr_free(f->scored);
+    gr_free(f->silo_total);
+    gr_free(f->silo_scores);
+    gr_tally_free(f->total);
+    gr_tally_free(f->tally);
     gr_free(f->struck);
     gr_free(f->returned);
     gr_free(f->late);

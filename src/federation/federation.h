@@ -50,6 +50,11 @@ struct gr_federation {
     uint8_t *anew;       /* in a replay: silos that are to begin anew; n_silos flags */
     struct round_sums *sums, *scored; /* of the round; scores as of scored_round */
     uint32_t scored_round;
+    /* What has been counted in scored_round by this rank, and in total_round by all; of the silos'
+     * scores, by id, those that may become known; NULL: none may. */
+    struct gr_tally *tally, *total;
+    struct gr_score *silo_scores, *silo_total;
+    uint32_t total_round;
     uint8_t *selected; /* by the draw from all silos; n_silos flags */
     uint8_t *asked;    /* in this round, as this rank sees it: those that are there */
     uint8_t *lost, *late, *returned;

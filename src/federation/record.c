@@ -266,6 +266,12 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         GR_TRY(watch_participation(run, metrics));
     }
     run->written = metrics->round;
+    if (checkpoint) {
+        /* A full disk is no failure: the last one is written again with the model. */
+        status = gr_records_evaluation(run);
+        if (status == GR_ERROR_WRITE) status = GR_OK;
+        GR_TRY(status);
+    }
     if (checkpoint && gr_metrics_behind(run->metrics) == 0) GR_TRY(gr_metrics_sync(run->metrics));
 out:
     return status;

@@ -82,6 +82,18 @@ gr_status gr_records_note(struct gr_run_state *run, const char *event, uint32_t 
     return status;
 }
 
+gr_status gr_records_evaluation(struct gr_run_state *run) {
+    gr_status status = GR_OK;
+    struct gr_evaluation evaluation;
+    char *text = NULL;
+    if (!gr_federation_evaluation(run->federation, &evaluation)) return GR_OK;
+    GR_TRY(gr_evaluation_to_json(&evaluation, &text));
+    status = write_text(run, "evaluation.json", text);
+out:
+    gr_free(text);
+    return status;
+}
+
 gr_status gr_records_start(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *resolved = NULL, *words = NULL;
@@ -154,6 +166,7 @@ gr_status gr_records_finish(struct gr_run_state *run) {
     gr_federation_state(run->federation, &state);
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
     GR_TRY(path_in(run, "model.h5", &path));
+    GR_TRY(gr_records_evaluation(run));
     GR_TRY(gr_model_file_write(path, &state));
     gr_layout_digest(state.layout, state.parameters, digest);
     gr_digest_hex(digest, hex);

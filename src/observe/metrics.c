@@ -58,6 +58,23 @@ static json_t *number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+static void named_key(bool of_validation, enum gr_metric metric, char out[64]) {
+    snprintf(out, 64, "%s_%s", of_validation ? "validation" : "test", gr_metric_text(metric));
+}
+
+/* The metrics that the config names, those that were told. */
+static json_t *add_named(json_t *line, const struct gr_metrics *m) {
+    char key[64];
+    for (enum gr_metric metric = 0; line && metric < GR_METRICS; metric++) {
+        if (!(m->named_told & UINT32_C(1) << metric)) continue;
+        named_key(m->of_validation, metric, key);
+        if (json_object_set_new(line, key, number(m->named[metric])) == 0) continue;
+        json_decref(line);
+        line = NULL;
+    }
+    return line;
+}
+
 /* The line of a round, with its newline; *n: its bytes. */
 static gr_status format_line(const struct gr_metrics *m, char line[LINE_MAX_BYTES], size_t *n) {
     json_t *json = json_pack(
@@ -74,6 +91,7 @@ static gr_status format_line(const struct gr_metrics *m, char line[LINE_MAX_BYTE
         number(m->seconds.evaluate), "checkpoint", number(m->seconds.checkpoint), "total",
         number(m->seconds.total), "bytes_sent", (json_int_t)m->bytes_sent, "cpu_seconds_train",
         number(m->cpu_seconds_train), "update_norm", number(m->update_norm));
+    json = add_named(json, m);
     if (!json) return gr_fail(GR_ERROR_INTERNAL, "memory for metrics was refused");
     /* 17 significant digits give the same double back. */
     *n = json_dumpb(json, line, LINE_MAX_BYTES - 1, JSON_COMPACT | JSON_REAL_PRECISION(17));
@@ -126,6 +144,20 @@ static uint64_t whole_of(const json_t *json, const char *key) {
     return value > 0 ? (uint64_t)value : 0;
 }
 
+static void read_named(const json_t *json, struct gr_metrics *out) {
+    char key[64];
+    for (enum gr_metric metric = 0; metric < GR_METRICS; metric++)
+        for (int of_validation = 0; of_validation < 2; of_validation++) {
+            /* These two are told by members of their own. */
+            if (metric == GR_METRIC_ACCURACY || metric == GR_METRIC_LOG_LOSS) continue;
+            named_key(of_validation, metric, key);
+            if (!json_object_get(json, key)) continue;
+            out->named[metric] = real_of(json, key);
+            out->named_told |= UINT32_C(1) << metric;
+            out->of_validation = of_validation;
+        }
+}
+
 static void from_json(const json_t *json, struct gr_metrics *out) {
     const json_t *seconds = json_object_get(json, "seconds");
     *out = (struct gr_metrics){
@@ -154,6 +186,7 @@ static void from_json(const json_t *json, struct gr_metrics *out) {
         .cpu_seconds_train = real_of(json, "cpu_seconds_train"),
         .update_norm = real_of(json, "update_norm"),
     };
+    read_named(json, out);
 }
 
 gr_status gr_metrics_read(const char *path, struct gr_metrics **out, size_t *n) {

@@ -265,17 +265,49 @@ START_TEST(gather) {
 }
 END_TEST
 
-START_TEST(whole_table) {
-    struct gr_table_config table = idx_config(1).data.train;
-    struct gr_rows rows;
+/* Reads rows first .. first + n - 1 and holds them against what they must be. */
+static void check_rows(struct gr_table *table, size_t first, size_t n, bool labelled) {
+    const struct gr_rows *rows;
     size_t wrong = 0;
-    CHECK_OK(gr_table_load(&table, GR_SOURCE_IDX, &rows));
-    ck_assert_uint_eq(rows.n_rows, ROWS);
-    for (size_t i = 0; i < ROWS; i++)
-        wrong += rows.labels[i] != label_of(i) ||
-                 ((unsigned char *)rows.features)[i * WIDTH + 5] != feature_of(i, 5);
+    CHECK_OK(gr_table_read(table, first, n, &rows));
+    ck_assert_uint_eq(rows->n_rows, n);
+    for (size_t i = 0; i < n; i++)
+        wrong += rows->labels[i] != (labelled ? label_of(first + i) : 0) ||
+                 ((unsigned char *)rows->features)[i * WIDTH + 5] != feature_of(first + i, 5);
     ck_assert_uint_eq(wrong, 0);
-    gr_rows_release(&rows);
+}
+
+START_TEST(table_by_ranges) {
+    struct gr_table_config config = idx_config(1).data.train;
+    const struct gr_rows *rows;
+    struct gr_table *table;
+    CHECK_OK(gr_table_open(&config, GR_SOURCE_IDX, true, &table));
+    ck_assert_uint_eq(gr_table_n_rows(table), ROWS);
+    ck_assert_uint_eq(gr_table_n_features(table), WIDTH);
+    for (size_t i = 0; i < ROWS; i++)
+        ck_assert_int_eq(gr_table_labels(table)[i], label_of(i));
+    check_rows(table, 0, 3, true);
+    check_rows(table, 3, 1, true);
+    check_rows(table, 10, ROWS - 10, true);
+    ck_assert_int_eq(gr_table_read(table, 9, 1, &rows), GR_ERROR_INTERNAL);
+    gr_table_close(table);
+    CHECK_OK(gr_table_open(&config, GR_SOURCE_IDX, true, &table));
+    ck_assert_int_eq(gr_table_read(table, 0, ROWS + 1, &rows), GR_ERROR_INTERNAL);
+    check_rows(table, 0, ROWS, true);
+    gr_table_close(table);
+}
+END_TEST
+
+/* Labels that are not there are not missed. */
+START_TEST(table_without_labels) {
+    struct gr_table_config config = idx_config(1).data.train;
+    struct gr_table *table;
+    config.labels = config.file;
+    ck_assert_int_eq(gr_table_open(&config, GR_SOURCE_IDX, true, &table), GR_ERROR_DATA);
+    CHECK_OK(gr_table_open(&config, GR_SOURCE_IDX, false, &table));
+    ck_assert_ptr_null(gr_table_labels(table));
+    check_rows(table, 2, ROWS - 2, false);
+    gr_table_close(table);
 }
 END_TEST
 
@@ -302,7 +334,8 @@ int main(void) {
     tcase_add_test(tests, one_table_per_silo);
     tcase_add_test(tests, fingerprint_follows_labels);
     tcase_add_test(tests, gather);
-    tcase_add_test(tests, whole_table);
+    tcase_add_test(tests, table_by_ranges);
+    tcase_add_test(tests, table_without_labels);
     tcase_add_test(tests, pseudonyms);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

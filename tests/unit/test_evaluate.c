@@ -98,7 +98,8 @@ START_TEST(scores_are_the_definitions) {
         loss += log(sum) - z[bench.rows.labels[i]];
         correct += best == (size_t)bench.rows.labels[i];
     }
-    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, &score), GR_OK);
+    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, &score, NULL),
+                     GR_OK);
     ck_assert_int_eq(score.examples, ROWS);
     ck_assert_int_eq(score.correct, correct);
     ck_assert_double_eq_tol(gr_loss_mean(score.loss, score.examples), loss / ROWS, 1e-6);
@@ -110,7 +111,8 @@ END_TEST
 START_TEST(batches_add_up_anywhere) {
     struct bench bench = set_up();
     struct gr_score whole, sum = {0};
-    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, &whole), GR_OK);
+    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, &whole, NULL),
+                     GR_OK);
     for (size_t first = 1000; first <= 1000; first -= GR_TEST_BATCH) { /* last batch first */
         const size_t left = ROWS - first;
         struct gr_rows part = bench.rows;
@@ -118,7 +120,8 @@ START_TEST(batches_add_up_anywhere) {
         part.n_rows = left < GR_TEST_BATCH ? left : GR_TEST_BATCH;
         part.features = (uint8_t *)bench.rows.features + first * INPUTS;
         part.labels = bench.rows.labels + first;
-        ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &part, &score), GR_OK);
+        ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &part, &score, NULL),
+                         GR_OK);
         sum.examples += score.examples;
         sum.correct += score.correct;
         sum.loss += score.loss;
@@ -134,10 +137,10 @@ START_TEST(no_rows_and_broken_parameters) {
     struct bench bench = set_up();
     struct gr_rows none = {.n_features = INPUTS};
     struct gr_score score;
-    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &none, &score), GR_OK);
+    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &none, &score, NULL), GR_OK);
     ck_assert_int_eq(score.examples, 0);
     bench.parameters[0] = NAN;
-    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, &score),
+    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, &score, NULL),
                      GR_ERROR_DATA);
     tear_down(&bench);
 }

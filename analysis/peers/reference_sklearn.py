@@ -1,0 +1,99 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Reference numbers of tests/unit/sklearn_reference.h, from scikit-learn in float64.
+
+    analysis/peers/reference_sklearn.py > tests/unit/sklearn_reference.h
+
+The rows are made by formulas whose values float32 holds exactly; tests/unit/test_tally.c has the
+same. The calibration error of Guo et al. (2017) is not in scikit-learn: it is taken here from the
+table that its calibration_curve gives.
+"""
+import numpy as np
+import sklearn
+from sklearn import metrics
+from sklearn.calibration import calibration_curve
+
+ROWS = 400
+BINS = 15
+
+
+def scores(classes, absent):
+    """Logits in 32nds, and labels; `absent` classes at the end have no rows."""
+    i, c = np.arange(ROWS)[:, None], np.arange(classes)[None, :]
+    z = ((i * 37 + c * 101 + i * c * 13 + (i % 7) * (i % 11) * (c + 1)) % 211 - 105) / 32.0
+    i = i[:, 0]
+    there = classes - absent
+    labels = np.where(i % 5 < 3, z[:, :there].argmax(axis=1), (i * 7 + 3) % there)
+    return z, labels
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def log_odds(z):
+    out = np.empty_like(z)
+    for c in range(z.shape[1]):
+        rest = np.delete(z, c, axis=1)
+        top = rest.max(axis=1, keepdims=True)
+        out[:, c] = z[:, c] - top[:, 0] - np.log(np.exp(rest - top).sum(axis=1))
+    return out
+
+
+def area(z, labels):
+    x = log_odds(z)
+    if z.shape[1] == 2:
+        return metrics.roc_auc_score(labels == 1, x[:, 1])
+    return np.mean([metrics.roc_auc_score(labels == c, x[:, c]) for c in np.unique(labels)])
+
+
+def brier(p, labels):
+    if p.shape[1] == 2:
+        return metrics.brier_score_loss(labels, p[:, 1])
+    return sum(metrics.brier_score_loss(labels == c, p[:, c]) for c in range(p.shape[1]))
+
+
+def confident(p, labels):
+    """Confidence of the largest, whether it is right, and the table of those by bins."""
+    score, right = p.max(axis=1), p.argmax(axis=1) == labels
+    found, mean = calibration_curve(right, score, n_bins=BINS, strategy="uniform")
+    counts = np.histogram(np.ceil(score * BINS) - 1, bins=np.arange(-0.5, BINS))[0]
+    table = np.zeros((BINS, 3))
+    table[counts > 0] = np.column_stack([counts[counts > 0], mean, found])
+    return table
+
+
+def emit(name, value):
+    print("static const double sklearn_%s = %.17g;" % (name, value))
+
+
+print("/* SPDX-License-Identifier: Apache-2.0 */")
+print("/* Made by analysis/peers/reference_sklearn.py with scikit-learn %s; do not edit. */" % sklearn.__version__)
+print("/* clang-format off */")
+for name, classes, absent in (("two", 2, 0), ("four", 4, 0), ("absent", 4, 1)):
+    z, labels = scores(classes, absent)
+    p = softmax(z)
+    predicted = p.argmax(axis=1)
+    table = confident(p, labels)
+    emit(name + "_accuracy", metrics.accuracy_score(labels, predicted))
+    emit(name + "_log_loss", metrics.log_loss(labels, p, labels=range(classes), eps=1e-300))
+    emit(name + "_balanced_accuracy", metrics.balanced_accuracy_score(labels, predicted))
+    emit(name + "_macro_f1", metrics.f1_score(labels, predicted, average="macro"))
+    emit(name + "_auc", area(z, labels))
+    emit(name + "_brier", brier(p, labels))
+    emit(name + "_calibration_error", (table[:, 0] * abs(table[:, 1] - table[:, 2])).sum() / ROWS)
+    matrix = metrics.confusion_matrix(labels, predicted, labels=range(classes))
+    print("static const int sklearn_%s_confusion[] = {%s};" % (name, ", ".join(map(str, matrix.ravel()))))
+    print("static const double sklearn_%s_reliability[] = {" % name)
+    for row in table:
+        print("    %.17g, %.17g, %.17g," % tuple(row))
+    print("};")
+
+i = np.arange(ROWS)
+targets = ((i * 29) % 11) * 1.0
+predictions = targets * 0.75 + ((i * 53) % 97 + 1) / 64.0
+emit("mse", metrics.mean_squared_error(targets, predictions))
+emit("mae", metrics.mean_absolute_error(targets, predictions))
+emit("r2", metrics.r2_score(targets, predictions))
+emit("poisson_deviance", metrics.mean_poisson_deviance(targets, predictions))

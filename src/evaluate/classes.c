@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of a classifier, into a tally. */
+#include "evaluate/tally.h"
+
+#include <math.h>
+
+/* The softmax of a row, as it is used here. */
+struct softmax {
+    size_t best, label;
+    double rest; /* sum of exp(z - z[best]) over all but the best */
+    double sum;  /* 1 + rest */
+    double next; /* largest z but the best's, less z[best] */
+};
+
+static struct softmax softmax_of(const float *z, size_t classes, size_t label, double *e) {
+    struct softmax s = {.label = label, .next = -(double)INFINITY};
+    for (size_t j = 1; j < classes; j++)
+        if (z[j] > z[s.best]) s.best = j;
+    for (size_t j = 0; j < classes; j++) {
+        const double below = (double)z[j] - (double)z[s.best];
+        e[j] = exp(below);
+        if (j == s.best) continue;
+        s.rest += e[j];
+        if (below > s.next) s.next = below;
+    }
+    s.sum = 1 + s.rest;
+    return s;
+}
+
+/*
+ * The bin of a score by its log-odds x, by way of x / (4 + |x|): monotone, about 8 / bins wide
+ * around even odds and wider towards the ends, which lie at infinity.
+ */
+static size_t bin_of(double log_odds, size_t bins) {
+    const double place = log_odds / (4 + fabs(log_odds)), half = 0.5 * (double)bins;
+    if (!(place > -1)) return 0;
+    const size_t bin = (size_t)(half * place + half);
+    return bin < bins ? bin : bins - 1;
+}
+
+/* ln(p / (1 - p)) without cancellation: 1 - p is the sum of the others. */
+static double log_odds(const struct softmax *s, const float *z, const double *e, size_t class) {
+    if (class != s->best)
+        return (double)z[class] - (double)z[s->best] - log(1 + (s->rest - e[class]));
+    return s->rest > 1e-290 ? -log(s->rest) : -s->next;
+}
+
+static void add_histograms(struct gr_tally *t, const struct softmax *s, const float *z) {
+    for (size_t k = 0; k < t->n_scored; k++) {
+        const size_t class = t->n_scored == 1 ? 1 : k;
+        const double x = log_odds(s, z, t->exponentials, class);
+        gr_histogram(t, k, s->label == class)[bin_of(x, t->bins)]++;
+    }
+}
+
+static double brier_of(const struct softmax *s, const double *e, size_t classes) {
+    double sum = 0;
+    for (size_t j = 0; j < classes; j++) {
+        const double off = e[j] / s->sum - (j == s->label);
+        sum += off * off;
+    }
+    return classes == 2 ? 0.5 * sum : sum;
+}
+
+/* Bins are open below and closed above. */
+static int64_t *reliability_bin(const struct gr_tally *t, double score) {
+    const double place = ceil(score * GR_RELIABILITY_BINS) - 1;
+    size_t bin = place > 0 ? (size_t)place : 0;
+    if (bin >= GR_RELIABILITY_BINS) bin = GR_RELIABILITY_BINS - 1;
+    return t->reliability + bin * GR_BIN_SUMS;
+}
+
+static bool add_row(struct gr_tally *t, const float *z, size_t label) {
+    double *e = t->exponentials;
+    const struct softmax s = softmax_of(z, t->classes, label, e);
+    const bool correct = s.best == label;
+    const double score = 1 / s.sum;
+    int64_t *bin = reliability_bin(t, score);
+    for (size_t j = 0; j < t->classes; j++)
+        if (!isfinite(z[j])) return false;
+    t->sums[GR_ROWS]++;
+    t->sums[GR_CORRECT] += correct;
+    t->by_class[label * GR_CLASS_SUMS + GR_ACTUAL]++;
+    t->by_class[s.best * GR_CLASS_SUMS + GR_PREDICTED]++;
+    t->by_class[label * GR_CLASS_SUMS + GR_FOUND] += correct;
+    if (t->confusion) t->confusion[label * t->classes + s.best]++;
+    bin[GR_BIN_ROWS]++;
+    bin[GR_BIN_CORRECT] += correct;
+    add_histograms(t, &s, z);
+    return gr_real_add(bin + GR_BIN_SCORE, score) &&
+           gr_real_add(t->brier, brier_of(&s, e, t->classes)) &&
+           /* Finite floats are less than 2^130 apart; a loss of 2^70 is refused. */
+           gr_real_add(t->log_loss, log(s.sum) - ((double)z[label] - (double)z[s.best]));
+}
+
+gr_status gr_tally_add_classes(struct gr_tally *t, const float *logits, const int32_t *labels,
+                               size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!add_row(t, logits + i * t->classes, (size_t)labels[i]))
+            return gr_fail(GR_ERROR_DATA, "row %lld: its scores are not finite, or too large",
+                           (long long)t->sums[GR_ROWS]);
+    return GR_OK;
+}

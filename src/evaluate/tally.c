@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tallies: their room, and real sums in integers. */
+#include "evaluate/tally.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- real sums ------------------------------------------------------------------------------ */
+
+static const int real_unit[GR_REAL_WORDS] = {40, 10, -20, -50};
+
+bool gr_real_add(int64_t *sum, double value) {
+    if (!(fabs(value) < GR_REAL_LIMIT)) return false;
+    for (size_t i = 0; i < GR_REAL_WORDS; i++) {
+        /* Powers of two, and a remainder of at most half a unit: all of this is exact. */
+        const double units = rint(ldexp(value, -real_unit[i]));
+        sum[i] += (int64_t)units;
+        value -= ldexp(units, real_unit[i]);
+    }
+    return true;
+}
+
+long double gr_real_value(const int64_t *sum) {
+    long double value = 0;
+    for (size_t i = 0; i < GR_REAL_WORDS; i++)
+        value += ldexpl((long double)sum[i], real_unit[i]);
+    return value;
+}
+
+/* ---- room ----------------------------------------------------------------------------------- */
+
+enum { BINS_OF_TWO = 4096, BINS_OF_ALL = 16384 };
+
+/* Fewer for each of many classes, so that all of them stay within a quarter of a mebibyte. */
+static size_t count_bins(size_t classes) {
+    size_t bins = BINS_OF_TWO;
+    while (classes > 2 && bins * classes > BINS_OF_ALL)
+        bins /= 2;
+    return bins;
+}
+
+/* The next `n` sums. With sums == NULL only their number is found. */
+static int64_t *take(struct gr_tally *t, size_t n) {
+    int64_t *at = t->sums ? t->sums + t->n : NULL;
+    t->n += n;
+    return at;
+}
+
+static void lay_out(struct gr_tally *t) {
+    const size_t c = t->classes;
+    t->n = 0;
+    (void)take(t, 2); /* GR_ROWS, GR_CORRECT or GR_NO_DEVIANCE */
+    if (c == 0) {
+        t->numbers = take(t, (GR_DEVIANCE + 1) * GR_REAL_WORDS);
+        return;
+    }
+    t->log_loss = take(t, GR_REAL_WORDS);
+    t->brier = take(t, GR_REAL_WORDS);
+    t->reliability = take(t, GR_RELIABILITY_BINS * GR_BIN_SUMS);
+    t->by_class = take(t, c * GR_CLASS_SUMS);
+    if (c > GR_CONFUSION_CLASSES_MAX) return;
+    t->confusion = take(t, c * c);
+    t->n_scored = c == 1 ? 0 : c == 2 ? 1 : c;
+    t->bins = count_bins(c);
+    t->histograms = take(t, 2 * t->n_scored * t->bins);
+}
+
+gr_status gr_tally_create(size_t classes, struct gr_tally **out) {
+    gr_status status = GR_OK;
+    struct gr_tally *t = NULL;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *t, "a tally", &t));
+    t->classes = classes;
+    lay_out(t);
+    GR_TRY(gr_allocate_zero(t->n, sizeof *t->sums, "a tally", &t->sums));
+    GR_TRY(gr_allocate_zero(classes, sizeof *t->exponentials, "a tally", &t->exponentials));
+    lay_out(t);
+    *out = t;
+    t = NULL;
+out:
+    gr_tally_free(t);
+    return status;
+}
+
+void gr_tally_free(struct gr_tally *t) {
+    if (!t) return;
+    gr_free(t->exponentials);
+    gr_free(t->sums);
+    gr_free(t);
+}
+
+void gr_tally_clear(struct gr_tally *t) {
+    memset(t->sums, 0, t->n * sizeof *t->sums);
+}
+
+size_t gr_tally_classes(const struct gr_tally *t) {
+    return t->classes;
+}
+
+int64_t gr_tally_rows(const struct gr_tally *t) {
+    return t->sums[GR_ROWS];
+}
+
+int64_t *gr_tally_sums(struct gr_tally *t, size_t *n) {
+    *n = t->n;
+    return t->sums;
+}
+
+/* ---- rows of numbers ------------------------------------------------------------------------ */
+
+/* Rows without a deviance are counted; one of them makes the mean undefined. */
+static bool add_deviance(struct gr_tally *t, double f, double y) {
+    if (!(f > 0) || y < 0) {
+        t->sums[GR_NO_DEVIANCE]++;
+        return true;
+    }
+    const double part = y > 0 ? y * log(y / f) : 0;
+    return gr_real_add(t->numbers + GR_DEVIANCE * GR_REAL_WORDS, 2 * (part - y + f));
+}
+
+gr_status gr_tally_add_numbers(struct gr_tally *t, const float *predictions, const float *targets,
+                               size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const double f = (double)predictions[i], y = (double)targets[i];
+        const double values[] = {[GR_SQUARED] = (f - y) * (f - y),
+                                 [GR_ABSOLUTE] = fabs(f - y),
+                                 [GR_TARGET] = y,
+                                 [GR_TARGET_SQUARED] = y * y};
+        bool good = add_deviance(t, f, y);
+        for (size_t k = 0; k < GR_DEVIANCE; k++)
+            good = gr_real_add(t->numbers + k * GR_REAL_WORDS, values[k]) && good;
+        if (!good)
+            return gr_fail(GR_ERROR_DATA,
+                           "row %lld: found prediction %g, target %g, expected numbers within "
+                           "+-2^34",
+                           (long long)t->sums[GR_ROWS], f, y);
+        t->sums[GR_ROWS]++;
+    }
+    return GR_OK;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a tally's sums lie in its vector. Of a classifier:
+ *
+ *   rows, correct                          1 each
+ *   log loss, Brier                        GR_REAL_WORDS each
+ *   reliability, by bin                    rows, correct, score (GR_REAL_WORDS)
+ *   by class                               actual, predicted, found
+ *   confusion, actual by predicted         classes x classes, up to GR_CONFUSION_CLASSES_MAX
+ *   histograms, by scored class            bins of rows of other classes, bins of its own
+ *
+ * and of numbers: rows, rows without Poisson deviance, then `n_reals` sums.
+ */
+#ifndef GRANARY_EVALUATE_TALLY_H
+#define GRANARY_EVALUATE_TALLY_H
+
+#include <granary/evaluate.h>
+
+/*
+ * A real sum in four integers, in units of 2^40, 2^10, 2^-20 and 2^-50: the first takes what it can
+ * of a value, each other what the one before has left. A value's part in the lower ones is at most
+ * 2^29, and in the first at most 2^30 when the value is below 2^70.
+ */
+enum { GR_REAL_WORDS = 4 };
+#define GR_REAL_LIMIT 0x1p70
+/* False: not finite, or too large. */
+bool gr_real_add(int64_t *sum, double value) GR_CHECKED;
+long double gr_real_value(const int64_t *sum);
+
+enum gr_number_sum { GR_SQUARED, GR_ABSOLUTE, GR_TARGET, GR_TARGET_SQUARED, GR_DEVIANCE };
+
+struct gr_tally {
+    size_t classes;
+    size_t n_scored; /* classes with histograms: 0, 1 (of two) or all */
+    size_t bins;     /* of a histogram */
+    size_t n;
+    int64_t *sums; /* owned */
+    /* Into `sums`. */
+    int64_t *log_loss, *brier, *reliability, *by_class, *confusion, *histograms, *numbers;
+    double *exponentials; /* classes; owned */
+};
+
+enum { GR_ROWS, GR_CORRECT, GR_NO_DEVIANCE = GR_CORRECT };
+enum { GR_BIN_ROWS, GR_BIN_CORRECT, GR_BIN_SCORE, GR_BIN_SUMS = GR_BIN_SCORE + GR_REAL_WORDS };
+enum { GR_ACTUAL, GR_PREDICTED, GR_FOUND, GR_CLASS_SUMS };
+
+/* Histogram of scored class k; own: of its own rows. */
+static inline int64_t *gr_histogram(const struct gr_tally *t, size_t k, bool own) {
+    return t->histograms + (2 * k + own) * t->bins;
+}
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An evaluation as JSON. */
+#include <granary/evaluate.h>
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+
+static json_t *number(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+/* What memory was refused for is found when the whole is put together: jansson passes NULL on. */
+static json_t *metric_json(const struct gr_tally *tally, enum gr_metric metric) {
+    const struct gr_metric_value v = gr_tally_metric(tally, metric);
+    if (v.why) return json_pack("{s:n, s:s}", "value", "why", v.why);
+    if (metric != GR_METRIC_AUC) return json_pack("{s:o}", "value", number(v.value));
+    return json_pack("{s:o, s:o, s:o}", "value", number(v.value), "lower", number(v.lower), "upper",
+                     number(v.upper));
+}
+
+static json_t *metrics_json(const struct gr_tally *tally) {
+    json_t *all = json_object();
+    for (enum gr_metric m = 0; m < GR_METRICS; m++)
+        if (gr_metric_fits(m, gr_tally_classes(tally)) &&
+            json_object_set_new(all, gr_metric_text(m), metric_json(tally, m)) != 0) {
+            json_decref(all);
+            return NULL;
+        }
+    return all;
+}
+
+static json_t *confusion_json(const struct gr_tally *tally) {
+    const size_t classes = gr_tally_classes(tally);
+    json_t *counts = json_array();
+    for (size_t i = 0; i < classes; i++) {
+        json_t *row = json_array();
+        for (size_t j = 0; j < classes; j++)
+            json_array_append_new(row, json_integer(gr_tally_confusion(tally, i, j)));
+        json_array_append_new(counts, row);
+    }
+    return json_pack("{s:I, s:o}", "classes", (json_int_t)classes, "counts", counts);
+}
+
+static json_t *reliability_json(const struct gr_tally *tally) {
+    json_t *bins = json_array();
+    for (size_t i = 0; i < GR_RELIABILITY_BINS; i++) {
+        const struct gr_reliability b = gr_tally_reliability(tally, i);
+        json_array_append_new(bins,
+                              json_pack("{s:o, s:o, s:I, s:o, s:o}", "from", number(b.from), "to",
+                                        number(b.to), "n", (json_int_t)b.rows, "mean_score",
+                                        number(b.mean_score), "fraction", number(b.fraction)));
+    }
+    return json_pack("{s:o}", "bins", bins);
+}
+
+static json_t *silos_json(const struct gr_evaluation *e) {
+    json_t *silos = json_array();
+    for (uint32_t i = 0; i < e->n_silos; i++) {
+        const struct gr_score *score = &e->silos[i];
+        char name[24];
+        if (score->examples == 0) continue;
+        gr_silo_pseudonym(i, name);
+        json_array_append_new(silos, json_pack("{s:s, s:I, s:o, s:o}", "silo", name, "rows",
+                                               (json_int_t)score->examples, "loss",
+                                               number(gr_loss_mean(score->loss, score->examples)),
+                                               "accuracy", number(gr_score_accuracy(score))));
+    }
+    return silos;
+}
+
+static int put(json_t *whole, const char *key, json_t *value) {
+    return json_object_set_new(whole, key, value);
+}
+
+gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
+    gr_status status = GR_OK;
+    const size_t classes = gr_tally_classes(e->tally);
+    char *text = NULL;
+    json_t *whole = json_object();
+    int bad = 0;
+    if (e->round > 0) bad |= put(whole, "round", json_integer(e->round));
+    bad |= put(whole, "rows_of", json_string(e->rows_of));
+    bad |= put(whole, "rows", json_integer(gr_tally_rows(e->tally)));
+    bad |= put(whole, "metrics", metrics_json(e->tally));
+    if (classes > 0 && classes <= GR_CONFUSION_CLASSES_MAX)
+        bad |= put(whole, "confusion", confusion_json(e->tally));
+    if (classes > 0) bad |= put(whole, "reliability", reliability_json(e->tally));
+    if (e->silos) bad |= put(whole, "silos", silos_json(e));
+    if (!bad) text = json_dumps(whole, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+    status = text ? gr_text_format(out, "%s\n", text)
+                  : gr_fail(GR_ERROR_INTERNAL, "memory for an evaluation was refused");
+    free(text);
+    json_decref(whole);
+    return status;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metrics from a tally's sums. All of it is done in a fixed order on integers that are exact. */
+#include "evaluate/tally.h"
+
+#include <math.h>
+
+static struct gr_metric_value defined(double value) {
+    return (struct gr_metric_value){value, value, value, NULL};
+}
+
+static struct gr_metric_value undefined(const char *why) {
+    const double none = (double)NAN;
+    return (struct gr_metric_value){none, none, none, why};
+}
+
+static double mean(const struct gr_tally *t, const int64_t *sum) {
+    return (double)(gr_real_value(sum) / (long double)t->sums[GR_ROWS]);
+}
+
+/* ---- classes -------------------------------------------------------------------------------- */
+
+static double ratio(int64_t a, int64_t b) {
+    return (double)a / (double)b;
+}
+
+static struct gr_metric_value balanced_accuracy(const struct gr_tally *t) {
+    double sum = 0;
+    size_t n = 0;
+    for (size_t c = 0; c < t->classes; c++) {
+        const int64_t *class = t->by_class + c * GR_CLASS_SUMS;
+        if (class[GR_ACTUAL] == 0) continue;
+        sum += ratio(class[GR_FOUND], class[GR_ACTUAL]);
+        n++;
+    }
+    return defined(sum / (double)n);
+}
+
+static struct gr_metric_value macro_f1(const struct gr_tally *t) {
+    double sum = 0;
+    size_t n = 0;
+    for (size_t c = 0; c < t->classes; c++) {
+        const int64_t *class = t->by_class + c * GR_CLASS_SUMS;
+        if (class[GR_ACTUAL] + class[GR_PREDICTED] == 0) continue;
+        sum += ratio(2 * class[GR_FOUND], class[GR_ACTUAL] + class[GR_PREDICTED]);
+        n++;
+    }
+    return defined(sum / (double)n);
+}
+
+/* One class against the rest; false without rows on either side. */
+static bool area(const struct gr_tally *t, size_t k, struct gr_metric_value *out) {
+    const int64_t *others = gr_histogram(t, k, false), *own = gr_histogram(t, k, true);
+    double below = 0, n_own = 0, higher = 0, tied = 0;
+    for (size_t b = 0; b < t->bins; b++) {
+        higher += (double)own[b] * below;
+        tied += (double)own[b] * (double)others[b];
+        below += (double)others[b];
+        n_own += (double)own[b];
+    }
+    const double pairs = n_own * below;
+    if (!(pairs > 0)) return false;
+    *out = (struct gr_metric_value){(higher + tied / 2) / pairs, higher / pairs,
+                                    (higher + tied) / pairs, NULL};
+    return true;
+}
+
+static struct gr_metric_value auc(const struct gr_tally *t) {
+    struct gr_metric_value sum = {0}, one;
+    double n = 0;
+    if (t->classes > GR_CONFUSION_CLASSES_MAX) return undefined("more than 100 classes");
+    for (size_t k = 0; k < t->n_scored; k++) {
+        if (!area(t, k, &one)) continue;
+        sum.value += one.value;
+        sum.lower += one.lower;
+        sum.upper += one.upper;
+        n++;
+    }
+    if (!(n > 0)) return undefined("one class only");
+    return (struct gr_metric_value){sum.value / n, sum.lower / n, sum.upper / n, NULL};
+}
+
+static struct gr_metric_value calibration_error(const struct gr_tally *t) {
+    long double sum = 0;
+    for (size_t b = 0; b < GR_RELIABILITY_BINS; b++) {
+        const int64_t *bin = t->reliability + b * GR_BIN_SUMS;
+        sum += fabsl(gr_real_value(bin + GR_BIN_SCORE) - (long double)bin[GR_BIN_CORRECT]);
+    }
+    return defined((double)(sum / (long double)t->sums[GR_ROWS]));
+}
+
+int64_t gr_tally_confusion(const struct gr_tally *t, size_t actual, size_t predicted) {
+    return t->confusion[actual * t->classes + predicted];
+}
+
+struct gr_reliability gr_tally_reliability(const struct gr_tally *t, size_t b) {
+    const int64_t *bin = t->reliability + b * GR_BIN_SUMS;
+    const double rows = (double)bin[GR_BIN_ROWS], none = (double)NAN;
+    return (struct gr_reliability){
+        .from = (double)b / GR_RELIABILITY_BINS,
+        .to = (double)(b + 1) / GR_RELIABILITY_BINS,
+        .rows = bin[GR_BIN_ROWS],
+        .mean_score = rows > 0 ? (double)gr_real_value(bin + GR_BIN_SCORE) / rows : none,
+        .fraction = rows > 0 ? (double)bin[GR_BIN_CORRECT] / rows : none,
+    };
+}
+
+/* ---- numbers -------------------------------------------------------------------------------- */
+
+static const int64_t *number(const struct gr_tally *t, enum gr_number_sum which) {
+    return t->numbers + (size_t)which * GR_REAL_WORDS;
+}
+
+static struct gr_metric_value r2(const struct gr_tally *t) {
+    const long double rows = (long double)t->sums[GR_ROWS];
+    const long double sum = gr_real_value(number(t, GR_TARGET));
+    const long double squares = gr_real_value(number(t, GR_TARGET_SQUARED));
+    const long double spread = squares - sum * sum / rows;
+    /* What the grid of the sums, and the digits of this, may leave of nothing. */
+    const long double rounding = 0x1p-49L * (rows + fabsl(sum)) + 0x1p-60L * squares;
+    if (!(spread > rounding)) return undefined("all targets are the same");
+    return defined((double)(1 - gr_real_value(number(t, GR_SQUARED)) / spread));
+}
+
+static struct gr_metric_value poisson_deviance(const struct gr_tally *t) {
+    if (t->sums[GR_NO_DEVIANCE] > 0)
+        return undefined("a target is below 0, or a prediction not above 0");
+    return defined(mean(t, number(t, GR_DEVIANCE)));
+}
+
+/* ---- all ------------------------------------------------------------------------------------ */
+
+bool gr_metric_fits(enum gr_metric metric, size_t classes) {
+    return (metric >= GR_METRIC_MSE) == (classes == 0);
+}
+
+struct gr_metric_value gr_tally_metric(const struct gr_tally *t, enum gr_metric metric) {
+    if (!gr_metric_fits(metric, t->classes)) return undefined("not a metric of this model");
+    if (t->sums[GR_ROWS] == 0) return undefined("no rows");
+    switch (metric) {
+    case GR_METRIC_ACCURACY:
+        return defined(ratio(t->sums[GR_CORRECT], t->sums[GR_ROWS]));
+    case GR_METRIC_LOG_LOSS:
+        return defined(mean(t, t->log_loss));
+    case GR_METRIC_BALANCED_ACCURACY:
+        return balanced_accuracy(t);
+    case GR_METRIC_MACRO_F1:
+        return macro_f1(t);
+    case GR_METRIC_AUC:
+        return auc(t);
+    case GR_METRIC_BRIER:
+        return defined(mean(t, t->brier));
+    case GR_METRIC_CALIBRATION_ERROR:
+        return calibration_error(t);
+    case GR_METRIC_MSE:
+        return defined(mean(t, number(t, GR_SQUARED)));
+    case GR_METRIC_MAE:
+        return defined(mean(t, number(t, GR_ABSOLUTE)));
+    case GR_METRIC_R2:
+        return r2(t);
+    case GR_METRIC_POISSON_DEVIANCE:
+        return poisson_deviance(t);
+    }
+    return undefined("unknown");
+}

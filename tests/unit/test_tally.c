@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tallies: metrics against scikit-learn's, the same bits however rows are dealt, what is not
+ * defined, what must be refused, and all of it as JSON.
+ */
+#include <check.h>
+#include <granary/evaluate.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sklearn_reference.h"
+
+enum { ROWS = 400, CLASSES_MAX = 4 };
+
+#define MUST(call) ck_assert_msg((call) == GR_OK, "%s", gr_message())
+
+/* ---- rows as analysis/peers/reference_sklearn.py makes them ---------------------------------- */
+
+struct rows {
+    float logits[ROWS * CLASSES_MAX];
+    int32_t labels[ROWS];
+};
+
+static const struct rows *make_rows(size_t classes, size_t absent) {
+    static struct rows rows;
+    for (size_t i = 0; i < ROWS; i++) {
+        float *z = rows.logits + i * classes;
+        size_t best = 0;
+        for (size_t c = 0; c < classes; c++) {
+            const size_t v = i * 37 + c * 101 + i * c * 13 + (i % 7) * (i % 11) * (c + 1);
+            z[c] = ((float)(v % 211) - 105.0f) / 32.0f;
+            if (c < classes - absent && z[c] > z[best]) best = c;
+        }
+        rows.labels[i] = (int32_t)(i % 5 < 3 ? best : (i * 7 + 3) % (classes - absent));
+    }
+    return &rows;
+}
+
+static struct gr_tally *tally_of(size_t classes, size_t absent) {
+    const struct rows *rows = make_rows(classes, absent);
+    struct gr_tally *tally;
+    MUST(gr_tally_create(classes, &tally));
+    MUST(gr_tally_add_classes(tally, rows->logits, rows->labels, ROWS));
+    return tally;
+}
+
+/* ---- against scikit-learn -------------------------------------------------------------------- */
+
+static const struct {
+    size_t classes, absent;
+    double accuracy, log_loss, balanced_accuracy, macro_f1, auc, brier, calibration_error;
+    const int *confusion;
+    const double *reliability;
+} known[] = {
+#define KNOWN(classes, absent, name)                                                               \
+    {                                                                                              \
+        classes, absent, sklearn_##name##_accuracy, sklearn_##name##_log_loss,                     \
+            sklearn_##name##_balanced_accuracy, sklearn_##name##_macro_f1, sklearn_##name##_auc,   \
+            sklearn_##name##_brier, sklearn_##name##_calibration_error,                            \
+            sklearn_##name##_confusion, sklearn_##name##_reliability                               \
+    }
+    KNOWN(2, 0, two), KNOWN(4, 0, four), KNOWN(4, 1, absent)};
+
+static void check_exact(const struct gr_tally *tally, enum gr_metric metric, double expected) {
+    const struct gr_metric_value v = gr_tally_metric(tally, metric);
+    ck_assert_msg(fabs(v.value - expected) <= 1e-12 * fabs(expected), "%s: %.17g, expected %.17g",
+                  gr_metric_text(metric), v.value, expected);
+    ck_assert_ptr_null(v.why);
+    ck_assert(v.lower == v.value && v.upper == v.value);
+}
+
+START_TEST(classes_against_sklearn) {
+    struct gr_tally *tally = tally_of(known[_i].classes, known[_i].absent);
+    check_exact(tally, GR_METRIC_ACCURACY, known[_i].accuracy);
+    check_exact(tally, GR_METRIC_LOG_LOSS, known[_i].log_loss);
+    check_exact(tally, GR_METRIC_BALANCED_ACCURACY, known[_i].balanced_accuracy);
+    check_exact(tally, GR_METRIC_MACRO_F1, known[_i].macro_f1);
+    check_exact(tally, GR_METRIC_BRIER, known[_i].brier);
+    check_exact(tally, GR_METRIC_CALIBRATION_ERROR, known[_i].calibration_error);
+    gr_tally_free(tally);
+}
+END_TEST
+
+START_TEST(auc_is_enclosed) {
+    struct gr_tally *tally = tally_of(known[_i].classes, known[_i].absent);
+    const struct gr_metric_value v = gr_tally_metric(tally, GR_METRIC_AUC);
+    ck_assert(v.lower - 1e-13 <= known[_i].auc && known[_i].auc <= v.upper + 1e-13);
+    ck_assert(v.lower < v.upper); /* these rows have ties */
+    ck_assert_double_lt(v.upper - v.lower, 0.01);
+    ck_assert_double_eq_tol(v.value, known[_i].auc, 0.002);
+    gr_tally_free(tally);
+}
+END_TEST
+
+START_TEST(tables_against_sklearn) {
+    const size_t classes = known[_i].classes;
+    struct gr_tally *tally = tally_of(classes, known[_i].absent);
+    for (size_t i = 0; i < classes * classes; i++)
+        ck_assert_int_eq(gr_tally_confusion(tally, i / classes, i % classes),
+                         known[_i].confusion[i]);
+    for (size_t i = 0; i < GR_RELIABILITY_BINS; i++) {
+        const struct gr_reliability bin = gr_tally_reliability(tally, i);
+        const double *expected = known[_i].reliability + 3 * i;
+        ck_assert_double_eq_tol(bin.to, (double)(i + 1) / 15, 1e-15);
+        ck_assert(bin.from == (double)i / 15);
+        ck_assert_int_eq(bin.rows, (int64_t)expected[0]);
+        if (bin.rows == 0) {
+            ck_assert(isnan(bin.mean_score) && isnan(bin.fraction));
+            continue;
+        }
+        ck_assert_double_eq_tol(bin.mean_score, expected[1], 1e-12);
+        ck_assert_double_eq_tol(bin.fraction, expected[2], 1e-12);
+    }
+    gr_tally_free(tally);
+}
+END_TEST
+
+static struct gr_tally *numbers(float shift) {
+    float predictions[ROWS], targets[ROWS];
+    struct gr_tally *tally;
+    for (size_t i = 0; i < ROWS; i++) {
+        targets[i] = (float)((i * 29) % 11) + shift;
+        predictions[i] = targets[i] * 0.75f + (float)((i * 53) % 97 + 1) / 64.0f;
+    }
+    MUST(gr_tally_create(0, &tally));
+    MUST(gr_tally_add_numbers(tally, predictions, targets, ROWS));
+    return tally;
+}
+
+START_TEST(numbers_against_sklearn) {
+    struct gr_tally *tally = numbers(0);
+    check_exact(tally, GR_METRIC_MSE, sklearn_mse);
+    check_exact(tally, GR_METRIC_MAE, sklearn_mae);
+    check_exact(tally, GR_METRIC_R2, sklearn_r2);
+    check_exact(tally, GR_METRIC_POISSON_DEVIANCE, sklearn_poisson_deviance);
+    ck_assert_int_eq(gr_tally_rows(tally), ROWS);
+    gr_tally_free(tally);
+}
+END_TEST
+
+/* ---- the same bits however dealt ------------------------------------------------------------- */
+
+/* Rows dealt one by one to seven tallies, the last first; their sums added in another order. */
+START_TEST(rows_add_up_anywhere) {
+    enum { PARTS = 7 };
+    const size_t classes = known[_i].classes;
+    struct gr_tally *whole = tally_of(classes, known[_i].absent), *part[PARTS];
+    const struct rows *rows = make_rows(classes, known[_i].absent);
+    size_t n, same;
+    for (size_t p = 0; p < PARTS; p++)
+        MUST(gr_tally_create(classes, &part[p]));
+    for (size_t i = ROWS; i-- > 0;)
+        MUST(gr_tally_add_classes(part[i * i % PARTS], rows->logits + i * classes, rows->labels + i,
+                                  1));
+    int64_t *sums = gr_tally_sums(part[3], &n);
+    for (size_t p = 0; p < PARTS; p++) {
+        const int64_t *more = gr_tally_sums(part[p], &same);
+        ck_assert_uint_eq(n, same);
+        for (size_t i = 0; i < n && p != 3; i++)
+            sums[i] += more[i];
+    }
+    ck_assert_mem_eq(sums, gr_tally_sums(whole, &same), n * sizeof *sums);
+    for (size_t p = 0; p < PARTS; p++)
+        gr_tally_free(part[p]);
+    gr_tally_clear(whole);
+    ck_assert_int_eq(gr_tally_rows(whole), 0);
+    gr_tally_free(whole);
+}
+END_TEST
+
+/* ---- the bounds of the area ------------------------------------------------------------------ */
+
+static double value_of(const float *scores, const int32_t *labels, size_t n, double *lower,
+                       double *upper) {
+    struct gr_tally *tally;
+    MUST(gr_tally_create(2, &tally));
+    for (size_t i = 0; i < n; i++) {
+        const float logits[2] = {0, scores[i]};
+        MUST(gr_tally_add_classes(tally, logits, labels + i, 1));
+    }
+    const struct gr_metric_value v = gr_tally_metric(tally, GR_METRIC_AUC);
+    gr_tally_free(tally);
+    *lower = v.lower;
+    *upper = v.upper;
+    return v.value;
+}
+
+START_TEST(areas_by_hand) {
+    static const int32_t labels[] = {0, 0, 1, 1};
+    static const struct {
+        float scores[4];
+        double lower, value, upper;
+    } cases[] = {
+        {{-2, -1, 1, 2}, 1, 1, 1},
+        {{1, 2, -2, -1}, 0, 0, 0},
+        {{-1, 1, -0.5f, 2}, 0.75, 0.75, 0.75},
+        {{3, 3, 3, 3}, 0, 0.5, 1}, /* ties: nothing can be told */
+        {{-1, 1, 1, 2}, 0.75, 0.875, 1},
+        /* So far out that p is 0 or 1 in every float; the order of the logits still counts. */
+        {{-3e38f, 100, 90, 3e38f}, 0.75, 0.75, 0.75},
+        {{-800, 700, 710, 1e30f}, 0.75, 0.875, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double lower, upper;
+        ck_assert(value_of(cases[i].scores, labels, 4, &lower, &upper) == cases[i].value);
+        ck_assert(lower == cases[i].lower && upper == cases[i].upper);
+    }
+}
+END_TEST
+
+/* Random scores: the area from all pairs lies within the bounds, which are narrow. */
+START_TEST(areas_are_enclosed) {
+    enum { N = 3000 };
+    static float scores[N];
+    static int32_t labels[N];
+    srand(5);
+    for (int spread = 1; spread <= 1000; spread *= 10) {
+        double higher = 0, pairs = 0, lower, upper;
+        for (size_t i = 0; i < N; i++) {
+            labels[i] = rand() % 3 == 0;
+            scores[i] = (float)spread * ((float)(rand() - rand()) / (float)RAND_MAX) +
+                        (float)(labels[i] * spread) * 0.5f;
+        }
+        for (size_t i = 0; i < N; i++)
+            for (size_t j = 0; j < N && labels[i]; j++) {
+                if (labels[j]) continue;
+                pairs++;
+                higher += scores[i] > scores[j] ? 1 : scores[i] >= scores[j] ? 0.5 : 0;
+            }
+        (void)value_of(scores, labels, N, &lower, &upper);
+        ck_assert(lower <= higher / pairs && higher / pairs <= upper);
+        if (spread <= 10) ck_assert_double_lt(upper - lower, 0.005);
+    }
+}
+END_TEST
+
+/* ---- what is not defined ----------------------------------------------------------------------
+ */
+
+static void check_undefined(const struct gr_tally *tally, enum gr_metric metric, const char *why) {
+    const struct gr_metric_value v = gr_tally_metric(tally, metric);
+    ck_assert(isnan(v.value) && isnan(v.lower) && isnan(v.upper));
+    ck_assert_str_eq(v.why, why);
+}
+
+START_TEST(undefined) {
+    static const float logits[] = {1, 2, 3, -1};
+    static const int32_t ones[] = {1, 1};
+    struct gr_tally *tally;
+    MUST(gr_tally_create(2, &tally));
+    for (enum gr_metric m = 0; m < GR_METRIC_MSE; m++)
+        check_undefined(tally, m, "no rows");
+    check_undefined(tally, GR_METRIC_MSE, "not a metric of this model");
+    MUST(gr_tally_add_classes(tally, logits, ones, 2));
+    check_undefined(tally, GR_METRIC_AUC, "one class only");
+    check_exact(tally, GR_METRIC_BALANCED_ACCURACY, 0.5);
+    gr_tally_free(tally);
+    MUST(gr_tally_create(0, &tally));
+    for (enum gr_metric m = GR_METRIC_MSE; m < GR_METRICS; m++)
+        check_undefined(tally, m, "no rows");
+    check_undefined(tally, GR_METRIC_AUC, "not a metric of this model");
+    static const float same[] = {0.1f, 0.1f, 0.1f}, guesses[] = {1, 0, 2};
+    MUST(gr_tally_add_numbers(tally, guesses, same, 3));
+    check_undefined(tally, GR_METRIC_R2, "all targets are the same");
+    check_undefined(tally, GR_METRIC_POISSON_DEVIANCE,
+                    "a target is below 0, or a prediction not above 0");
+    ck_assert(gr_tally_metric(tally, GR_METRIC_MAE).value > 0);
+    gr_tally_free(tally);
+}
+END_TEST
+
+START_TEST(one_class_and_many) {
+    static float logits[101] = {[100] = 3};
+    static const int32_t zero = 0, last = 100;
+    struct gr_tally *tally;
+    MUST(gr_tally_create(1, &tally));
+    MUST(gr_tally_add_classes(tally, logits + 100, &zero, 1));
+    check_exact(tally, GR_METRIC_ACCURACY, 1);
+    check_exact(tally, GR_METRIC_LOG_LOSS, 0);
+    check_undefined(tally, GR_METRIC_AUC, "one class only");
+    gr_tally_free(tally);
+    MUST(gr_tally_create(101, &tally));
+    MUST(gr_tally_add_classes(tally, logits, &last, 1));
+    check_exact(tally, GR_METRIC_MACRO_F1, 1);
+    check_undefined(tally, GR_METRIC_AUC, "more than 100 classes");
+    gr_tally_free(tally);
+}
+END_TEST
+
+/* ---- what is refused ------------------------------------------------------------------------- */
+
+START_TEST(refused) {
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    static const int32_t zero = 0;
+    struct gr_tally *tally;
+    for (size_t i = 0; i < 3; i++)
+        for (size_t at = 0; at < 3; at++) {
+            float logits[3] = {1, 2, 3};
+            logits[at] = bad[i];
+            MUST(gr_tally_create(3, &tally));
+            ck_assert_int_eq(gr_tally_add_classes(tally, logits, &zero, 1), GR_ERROR_DATA);
+            gr_tally_free(tally);
+        }
+    for (size_t i = 0; i < 4; i++) {
+        const float value = i < 3 ? bad[i] : 1e11f, one = 1;
+        MUST(gr_tally_create(0, &tally));
+        ck_assert_int_eq(gr_tally_add_numbers(tally, &value, &one, 1), GR_ERROR_DATA);
+        ck_assert_int_eq(gr_tally_add_numbers(tally, &one, &value, 1), GR_ERROR_DATA);
+        gr_tally_free(tally);
+    }
+    /* A loss of 6e38 nats would spoil the sum. */
+    static const float far[] = {-3e38f, 3e38f};
+    MUST(gr_tally_create(2, &tally));
+    ck_assert_int_eq(gr_tally_add_classes(tally, far, &zero, 1), GR_ERROR_DATA);
+    gr_tally_free(tally);
+}
+END_TEST
+
+/* Large numbers far from zero: their spread is still told. */
+START_TEST(numbers_far_from_zero) {
+    struct gr_tally *tally = numbers(65536);
+    const double mean_square = 65536.0 * 65536;
+    ck_assert(gr_tally_metric(tally, GR_METRIC_R2).value < 0);
+    ck_assert_double_eq_tol(gr_tally_metric(tally, GR_METRIC_MSE).value / mean_square, 0.0625,
+                            1e-3);
+    gr_tally_free(tally);
+}
+END_TEST
+
+/* ---- as text --------------------------------------------------------------------------------- */
+
+static json_t *json_of(const struct gr_evaluation *evaluation) {
+    char *text;
+    MUST(gr_evaluation_to_json(evaluation, &text));
+    json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    ck_assert_ptr_nonnull(json);
+    gr_free(text);
+    return json;
+}
+
+static double real_at(const json_t *json, const char *key) {
+    return json_number_value(json_object_get(json, key));
+}
+
+START_TEST(as_json) {
+    static const struct gr_score silos[] = {{20, 15, 20 << 20}, {0}, {10, 1, 5 << 20}};
+    struct gr_evaluation e = {
+        .round = 7, .rows_of = "validation", .tally = tally_of(4, 1), .silos = silos, .n_silos = 3};
+    json_t *json = json_of(&e);
+    const json_t *metrics = json_object_get(json, "metrics");
+    const json_t *area = json_object_get(metrics, "auc");
+    const struct gr_metric_value v = gr_tally_metric(e.tally, GR_METRIC_AUC);
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "round")), 7);
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "rows")), ROWS);
+    ck_assert_str_eq(json_string_value(json_object_get(json, "rows_of")), "validation");
+    ck_assert_uint_eq(json_object_size(metrics), 7);
+    ck_assert(real_at(area, "value") == v.value && real_at(area, "lower") == v.lower &&
+              real_at(area, "upper") == v.upper);
+    const json_t *confusion = json_object_get(json, "confusion");
+    ck_assert_int_eq(json_integer_value(json_object_get(confusion, "classes")), 4);
+    for (size_t i = 0; i < 16; i++)
+        ck_assert_int_eq(json_integer_value(json_array_get(
+                             json_array_get(json_object_get(confusion, "counts"), i / 4), i % 4)),
+                         sklearn_absent_confusion[i]);
+    const json_t *bins = json_object_get(json_object_get(json, "reliability"), "bins");
+    ck_assert_uint_eq(json_array_size(bins), GR_RELIABILITY_BINS);
+    ck_assert(json_is_null(json_object_get(json_array_get(bins, 0), "mean_score")));
+    ck_assert_double_eq_tol(real_at(json_array_get(bins, 14), "fraction"),
+                            sklearn_absent_reliability[44], 1e-12);
+    const json_t *told = json_object_get(json, "silos");
+    ck_assert_uint_eq(json_array_size(told), 2);
+    const json_t *third = json_array_get(told, 1);
+    ck_assert_str_eq(json_string_value(json_object_get(third, "silo")), "silo-002");
+    ck_assert(real_at(third, "rows") == 10 && real_at(third, "loss") == 0.5 &&
+              real_at(third, "accuracy") == 0.1);
+    json_decref(json);
+    gr_tally_free((struct gr_tally *)(uintptr_t)e.tally);
+}
+END_TEST
+
+/* Null, and why; never 0. */
+START_TEST(undefined_as_json) {
+    static const float logits[] = {1, 2};
+    static const int32_t one = 1;
+    struct gr_tally *tally;
+    MUST(gr_tally_create(2, &tally));
+    MUST(gr_tally_add_classes(tally, logits, &one, 1));
+    json_t *json = json_of(&(struct gr_evaluation){.rows_of = "table", .tally = tally});
+    const json_t *area = json_object_get(json_object_get(json, "metrics"), "auc");
+    ck_assert(json_is_null(json_object_get(area, "value")));
+    ck_assert_str_eq(json_string_value(json_object_get(area, "why")), "one class only");
+    ck_assert_ptr_null(json_object_get(json, "round"));
+    ck_assert_ptr_null(json_object_get(json, "silos"));
+    json_decref(json);
+    gr_tally_free(tally);
+    tally = numbers(0);
+    json = json_of(&(struct gr_evaluation){.rows_of = "table", .tally = tally});
+    ck_assert_uint_eq(json_object_size(json_object_get(json, "metrics")), 4);
+    ck_assert_ptr_null(json_object_get(json, "confusion"));
+    ck_assert_ptr_null(json_object_get(json, "reliability"));
+    json_decref(json);
+    gr_tally_free(tally);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("tally");
+    TCase *tests = tcase_create("tally");
+    const int cases = sizeof known / sizeof *known;
+    if (gr_base_start() != GR_OK) return 1;
+    tcase_set_timeout(tests, 30);
+    tcase_add_loop_test(tests, classes_against_sklearn, 0, cases);
+    tcase_add_loop_test(tests, auc_is_enclosed, 0, cases);
+    tcase_add_loop_test(tests, tables_against_sklearn, 0, cases);
+    tcase_add_test(tests, numbers_against_sklearn);
+    tcase_add_loop_test(tests, rows_add_up_anywhere, 0, cases);
+    tcase_add_test(tests, areas_by_hand);
+    tcase_add_test(tests, areas_are_enclosed);
+    tcase_add_test(tests, undefined);
+    tcase_add_test(tests, one_class_and_many);
+    tcase_add_test(tests, refused);
+    tcase_add_test(tests, numbers_far_from_zero);
+    tcase_add_test(tests, as_json);
+    tcase_add_test(tests, undefined_as_json);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
