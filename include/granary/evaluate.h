@@ -46,7 +46,11 @@ enum {
 /* classes: of a classifier, from 1; 0: for a model that predicts a number. */
 gr_status gr_tally_create(size_t classes, struct gr_tally **out) GR_CHECKED;
 void gr_tally_free(struct gr_tally *tally);
-void gr_tally_clear(struct gr_tally *tally);
+/*
+ * with_auc false: what the AUC needs, which is most of the sums, is not counted until the next
+ * call; a new tally counts it.
+ */
+void gr_tally_clear(struct gr_tally *tally, bool with_auc);
 size_t gr_tally_classes(const struct gr_tally *tally);
 int64_t gr_tally_rows(const struct gr_tally *tally);
 

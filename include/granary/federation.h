@@ -7,6 +7,7 @@
 
 #include <granary/comm.h>
 #include <granary/config.h>
+#include <granary/data.h>
 #include <granary/evaluate.h>
 #include <granary/observe.h>
 #include <granary/store.h>
@@ -157,6 +158,24 @@ gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
  * the others.
  */
 gr_status gr_run_join(struct gr_comm *comm, const struct gr_run_options *options) GR_CHECKED;
+
+/* ---- stored models ------------------------------------------------------------------------ */
+
+/*
+ * Collective. Scores a model file on a labelled table; the same for any number of ranks. score and
+ * *tally (released by the caller): over all rows, on every rank. Errors: GR_ERROR_DATA, also when
+ * the table does not fit the model.
+ */
+gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
+                            const struct gr_table_config *table, enum gr_data_source source,
+                            struct gr_score *score, struct gr_tally **tally) GR_CHECKED;
+/*
+ * Collective. Writes a model file's predictions for a table, which needs no labels, to `out_path`
+ * (see gr_predictions_create). *n_rows: how many.
+ */
+gr_status gr_predict_table(struct gr_comm *comm, const char *model_path,
+                           const struct gr_table_config *table, enum gr_data_source source,
+                           const char *out_path, size_t *n_rows) GR_CHECKED;
 
 #ifdef __cplusplus
 }

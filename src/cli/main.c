@@ -57,11 +57,15 @@ static const struct {
      "  --digest     prints the BLAKE2b-256 of all parameters in hex, and nothing else\n"
      "\n"
      "example: granary inspect runs/latest/model.h5\n"},
-    {"evaluate", gr_command_evaluate, 0, "score a stored model on labelled rows",
-     "usage: granary evaluate MODEL TABLE.h5\n"
-     "       granary evaluate MODEL --features FILE --labels FILE\n"
+    {"evaluate", gr_command_evaluate, NEEDS_MPI, "score a stored model on labelled rows",
+     "usage: granary evaluate MODEL TABLE.h5 [--json]\n"
+     "       granary evaluate MODEL --features FILE --labels FILE [--json]\n"
      "\n"
      "  --features, --labels   an IDX pair, plain or gzipped, instead of an HDF5 table\n"
+     "  --json                 all metrics with all digits, confusion matrix, reliability table\n"
+     "\n"
+     "Under mpirun the rows are dealt to the ranks; what is printed is the same for any number.\n"
+     "The AUC is counted in bins of scores: the range behind it encloses its exact value.\n"
      "\n"
      "example: granary evaluate runs/latest/model.h5 test.h5\n"},
     {"report", gr_command_report, 0, "make a page about a run, or compare several",
@@ -74,6 +78,18 @@ static const struct {
      "no paths. A run writes its own report.html when it ends.\n"
      "\n"
      "example: granary report runs/a runs/b -o comparison.html\n"},
+    {"predict", gr_command_predict, NEEDS_MPI, "write a stored model's predictions for rows",
+     "usage: granary predict MODEL TABLE.h5 -o FILE\n"
+     "       granary predict MODEL --features FILE -o FILE\n"
+     "\n"
+     "  -o FILE      .csv: label,p0,p1,... a line for each row, in the table's order;\n"
+     "               .h5 or .hdf5: datasets /labels and /probabilities\n"
+     "  --features   an IDX file, plain or gzipped, instead of an HDF5 table\n"
+     "\n"
+     "The table needs no labels; what it has is not looked at. Under mpirun the rows are dealt to\n"
+     "the ranks; the file is the same for any number.\n"
+     "\n"
+     "example: mpirun -n 2 granary predict runs/latest/model.h5 test.h5 -o predictions.csv\n"},
     {"import", gr_command_import, 0, "make an HDF5 table from IDX files",
      "usage: granary import --features FILE --labels FILE [--first N] [--rows N] -o TABLE.h5\n"
      "\n"

@@ -46,7 +46,7 @@ static double log_odds(const struct softmax *s, const float *z, const double *e,
 }
 
 static void add_histograms(struct gr_tally *t, const struct softmax *s, const float *z) {
-    for (size_t k = 0; k < t->n_scored; k++) {
+    for (size_t k = 0; k < t->n_scored && !t->without_auc; k++) {
         const size_t class = t->n_scored == 1 ? 1 : k;
         const double x = log_odds(s, z, t->exponentials, class);
         gr_histogram(t, k, s->label == class)[bin_of(x, t->bins)]++;

@@ -60,6 +60,7 @@ static void lay_out(struct gr_tally *t) {
     t->by_class = take(t, c * GR_CLASS_SUMS);
     if (c > GR_CONFUSION_CLASSES_MAX) return;
     t->confusion = take(t, c * c);
+    t->n_wanted = t->n;
     t->n_scored = c == 1 ? 0 : c == 2 ? 1 : c;
     t->bins = count_bins(c);
     t->histograms = take(t, 2 * t->n_scored * t->bins);
@@ -89,8 +90,9 @@ void gr_tally_free(struct gr_tally *t) {
     gr_free(t);
 }
 
-void gr_tally_clear(struct gr_tally *t) {
+void gr_tally_clear(struct gr_tally *t, bool with_auc) {
     memset(t->sums, 0, t->n * sizeof *t->sums);
+    t->without_auc = !with_auc;
 }
 
 size_t gr_tally_classes(const struct gr_tally *t) {
@@ -102,7 +104,7 @@ int64_t gr_tally_rows(const struct gr_tally *t) {
 }
 
 int64_t *gr_tally_sums(struct gr_tally *t, size_t *n) {
-    *n = t->n;
+    *n = t->without_auc && t->n_scored > 0 ? t->n_wanted : t->n;
     return t->sums;
 }
 

@@ -7,7 +7,7 @@
  *   reliability, by bin                    rows, correct, score (GR_REAL_WORDS)
  *   by class                               actual, predicted, found
  *   confusion, actual by predicted         classes x classes, up to GR_CONFUSION_CLASSES_MAX
- *   histograms, by scored class            bins of rows of other classes, bins of its own
+ *   histograms, by scored class, last      bins of rows of other classes, bins of its own
  *
  * and of numbers: rows, rows without Poisson deviance, then `n_reals` sums.
  */
@@ -34,7 +34,9 @@ struct gr_tally {
     size_t n_scored; /* classes with histograms: 0, 1 (of two) or all */
     size_t bins;     /* of a histogram */
     size_t n;
-    int64_t *sums; /* owned */
+    int64_t *sums;    /* owned */
+    bool without_auc; /* histograms are not counted */
+    size_t n_wanted;  /* sums but for the histograms */
     /* Into `sums`. */
     int64_t *log_loss, *brier, *reliability, *by_class, *confusion, *histograms, *numbers;
     double *exponentials; /* classes; owned */

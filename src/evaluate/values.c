@@ -68,6 +68,7 @@ static struct gr_metric_value auc(const struct gr_tally *t) {
     struct gr_metric_value sum = {0}, one;
     double n = 0;
     if (t->classes > GR_CONFUSION_CLASSES_MAX) return undefined("more than 100 classes");
+    if (t->without_auc) return undefined("counted after the last round only");
     for (size_t k = 0; k < t->n_scored; k++) {
         if (!area(t, k, &one)) continue;
         sum.value += one.value;

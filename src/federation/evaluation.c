@@ -39,6 +39,26 @@ out:
     return status;
 }
 
+static bool is_last(const struct gr_federation *f) {
+    return f->rounds_done == f->config->run.rounds || f->roster.stop_requested;
+}
+
+static bool evaluation_due(const struct gr_federation *f) {
+    const uint32_t every = f->config->evaluate.every;
+    return every > 0 && (f->rounds_done % every == 0 || is_last(f));
+}
+
+/*
+ * What the AUC is counted from may be more bytes than a small model: each round only where the
+ * config asks for it.
+ */
+static bool counts_auc(const struct gr_federation *f) {
+    const struct gr_evaluate_config *config = &f->config->evaluate;
+    for (unsigned i = 0; i < config->metrics_count; i++)
+        if (config->metrics[i] == GR_METRIC_AUC) return true;
+    return is_last(f);
+}
+
 /* What the tally counts: test rows, or where there is no test table all validation rows. */
 static bool tallies_test(const struct gr_federation *f) {
     return f->data->n_test > 0;
@@ -57,7 +77,7 @@ static gr_status score_rows(struct gr_federation *f, struct round_sums *sums) {
     struct gr_score score;
     struct gr_tally *test = tallies_test(f) ? f->tally : NULL;
     struct gr_tally *validation = test ? NULL : f->tally;
-    gr_tally_clear(f->tally);
+    gr_tally_clear(f->tally, counts_auc(f));
     if (f->silo_scores) memset(f->silo_scores, 0, f->data->n_silos * sizeof *f->silo_scores);
     if (f->data->test.n_rows > 0) {
         GR_TRY(gr_evaluate_rows(f->model, f->parameters, &f->data->test, &score, test));
@@ -101,8 +121,9 @@ static gr_status add_tallies(struct gr_federation *f) {
     gr_status status = GR_OK;
     size_t n, same;
     const int64_t *own = gr_tally_sums(f->tally, &n);
-    int64_t *total = gr_tally_sums(f->total, &same);
     f->total_round = 0;
+    gr_tally_clear(f->total, counts_auc(f));
+    int64_t *total = gr_tally_sums(f->total, &same);
     memcpy(total, own, n * sizeof *total);
     GR_TRY(gr_comm_sum_int64(f->comm, total, n));
     if (f->silo_scores) {
@@ -122,11 +143,6 @@ bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluatio
                                   .silos = f->silo_total,
                                   .n_silos = f->silo_total ? f->data->n_silos : 0};
     return f->total_round > 0 && f->total_round == f->rounds_done && gr_tally_rows(f->total) > 0;
-}
-
-static bool evaluation_due(const struct gr_federation *f, uint32_t round, bool last) {
-    uint32_t every = f->config->evaluate.every;
-    return every > 0 && (round % every == 0 || round == f->config->run.rounds || last);
 }
 
 /* Those that the config names; none in a round that is not evaluated. */
@@ -175,7 +191,7 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
     struct round_sums sums = *f->sums; /* as trained: this may be done again */
     int64_t values[ROUND_SUMS];
     memset(metrics, 0, sizeof *metrics);
-    if (evaluation_due(f, f->rounds_done, f->roster.stop_requested)) {
+    if (evaluation_due(f)) {
         GR_TRY(gr_comm_agree(f->comm, evaluate_local(f, &sums)));
         GR_TRY(add_tallies(f));
     }

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* granary evaluate and granary predict: a stored model on a table of rows, by all ranks. */
+#include "cli/command.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+struct words {
+    char *model, *file, *features, *labels, *output; /* borrowed; "" where absent */
+    bool json;
+    enum gr_data_source source;
+};
+
+/* MODEL and a table, or features with options of its own. */
+static gr_status take_names(struct gr_invocation *invocation, struct words *words) {
+    const bool pair = words->features[0];
+    if (invocation->argc - optind != (pair ? 1 : 2))
+        return gr_fail(GR_ERROR_USAGE,
+                       "%s: expected MODEL and a table or --features; see `granary help %s`",
+                       invocation->argv[0], invocation->argv[0]);
+    words->model = invocation->argv[optind];
+    if (!pair) words->file = invocation->argv[optind + 1];
+    words->source = pair ? GR_SOURCE_IDX : GR_SOURCE_HDF5;
+    return GR_OK;
+}
+
+static gr_status start(struct gr_invocation *invocation, struct gr_comm **comm) {
+    struct gr_comm_options whole_nodes = {0};
+    return gr_comm_create(invocation->world, &whole_nodes, comm);
+}
+
+static struct gr_table_config table_of(const struct words *words) {
+    return (struct gr_table_config){
+        .file = words->file, .features = words->features, .labels = words->labels};
+}
+
+/* How MPI is to be left, as after training. */
+static void finish(struct gr_invocation *invocation, struct gr_comm *comm) {
+    if (!comm) return;
+    invocation->ranks_lost = gr_comm_losses(comm);
+    invocation->leaves = invocation->ranks_lost && gr_comm_hosts(comm) == 1;
+    gr_comm_free(comm);
+}
+
+/* ---- evaluate ------------------------------------------------------------------------------- */
+
+static gr_status read_evaluate(struct gr_invocation *invocation, struct words *words) {
+    static const struct option options[] = {{"features", required_argument, NULL, 'f'},
+                                            {"labels", required_argument, NULL, 'l'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {0}};
+    static char none[] = "";
+    int option;
+    *words = (struct words){.model = none, .file = none, .features = none, .labels = none};
+    while ((option = gr_next_option(invocation, ":", options)) != -1) {
+        if (option == 'f')
+            words->features = optarg;
+        else if (option == 'l')
+            words->labels = optarg;
+        else if (option == 'j')
+            words->json = true;
+        else
+            return GR_ERROR_USAGE;
+    }
+    if (!words->features[0] != !words->labels[0])
+        return gr_fail(GR_ERROR_USAGE, "evaluate: --features and --labels go together");
+    return take_names(invocation, words);
+}
+
+static void print_metrics(const struct gr_score *score, const struct gr_tally *tally) {
+    printf("rows %lld  loss %.6f  accuracy %.4f\n", (long long)score->examples,
+           gr_loss_mean(score->loss, score->examples), gr_score_accuracy(score));
+    for (enum gr_metric m = GR_METRIC_BALANCED_ACCURACY; m < GR_METRICS; m++) {
+        const struct gr_metric_value v = gr_tally_metric(tally, m);
+        if (!gr_metric_fits(m, gr_tally_classes(tally))) continue;
+        if (v.why)
+            printf("%-18s not defined: %s\n", gr_metric_text(m), v.why);
+        else if (v.lower < v.upper)
+            printf("%-18s %.6f  (%.6f to %.6f)\n", gr_metric_text(m), v.value, v.lower, v.upper);
+        else
+            printf("%-18s %.6f\n", gr_metric_text(m), v.value);
+    }
+}
+
+gr_status gr_command_evaluate(struct gr_invocation *invocation) {
+    gr_status status = GR_OK;
+    struct words words;
+    struct gr_comm *comm = NULL;
+    struct gr_tally *tally = NULL;
+    struct gr_score score;
+    char *text = NULL;
+    GR_TRY(read_evaluate(invocation, &words));
+    const struct gr_table_config table = table_of(&words);
+    GR_TRY(start(invocation, &comm));
+    GR_TRY(gr_evaluate_table(comm, words.model, &table, words.source, &score, &tally));
+    if (!invocation->speaks) goto out;
+    if (words.json) {
+        const struct gr_evaluation evaluation = {.rows_of = "table", .tally = tally};
+        GR_TRY(gr_evaluation_to_json(&evaluation, &text));
+        fputs(text, stdout);
+    } else {
+        print_metrics(&score, tally);
+    }
+out:
+    gr_free(text);
+    gr_tally_free(tally);
+    finish(invocation, comm);
+    return status;
+}
+
+/* ---- predict -------------------------------------------------------------------------------- */
+
+static gr_status read_predict(struct gr_invocation *invocation, struct words *words) {
+    static const struct option options[] = {
+        {"features", required_argument, NULL, 'f'}, {"output", required_argument, NULL, 'o'}, {0}};
+    static char none[] = "";
+    int option;
+    *words = (struct words){
+        .model = none, .file = none, .features = none, .labels = none, .output = none};
+    while ((option = gr_next_option(invocation, ":o:", options)) != -1) {
+        if (option == 'f')
+            words->features = optarg;
+        else if (option == 'o')
+            words->output = optarg;
+        else
+            return GR_ERROR_USAGE;
+    }
+    if (!words->output[0])
+        return gr_fail(GR_ERROR_USAGE, "predict: expected -o FILE; see `granary help predict`");
+    return take_names(invocation, words);
+}
+
+gr_status gr_command_predict(struct gr_invocation *invocation) {
+    gr_status status = GR_OK;
+    struct words words;
+    struct gr_comm *comm = NULL;
+    size_t n_rows = 0;
+    /* A full disk under a size limit is an error, not a death. */
+    signal(SIGXFSZ, SIG_IGN);
+    GR_TRY(read_predict(invocation, &words));
+    GR_TRY(gr_predictions_check_path(words.output));
+    const struct gr_table_config table = table_of(&words);
+    GR_TRY(start(invocation, &comm));
+    GR_TRY(gr_predict_table(comm, words.model, &table, words.source, words.output, &n_rows));
+    if (invocation->speaks) printf("%s: %zu rows\n", words.output, n_rows);
+out:
+    finish(invocation, comm);
+    return status;
+}

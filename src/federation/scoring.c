@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A stored model on a table of rows, by all ranks. The rows are dealt in turns: in each the ranks
+ * take a portion each, one after another. A portion is whole batches, so that a row is scored with
+ * the same others, and to the same bits, by any number of ranks.
+ */
+#include <granary/federation.h>
+
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Enough batches that the ranks seldom meet, as far as they are of few floats. */
+enum { BATCHES_MOST = 8, FLOATS_MOST = 4 << 20 };
+
+struct scoring {
+    struct gr_comm *comm;   /* borrowed */
+    const char *model_path; /* borrowed */
+    const char *table_path;
+    struct gr_model_file file;
+    struct gr_model *model;
+    struct gr_table *table;
+    size_t portion;      /* rows of one */
+    size_t n_rows, next; /* next: first row of the next turn */
+};
+
+/* ---- model and table ------------------------------------------------------------------------ */
+
+static gr_status open_model(struct scoring *s) {
+    gr_status status = GR_OK;
+    GR_TRY(gr_model_file_read(s->model_path, &s->file));
+    if (!s->file.digests_match)
+        return gr_fail(GR_ERROR_DATA, "%s: damaged: a slab's digest differs", s->model_path);
+    GR_TRY(gr_model_create_from_description(s->file.architecture, GR_TEST_BATCH, &s->model));
+    if (!gr_layout_equal(&s->file.layout, gr_model_layout(s->model)))
+        return gr_fail(GR_ERROR_DATA, "%s: its tensors are not those of its architecture",
+                       s->model_path);
+out:
+    return status;
+}
+
+static gr_status check_fit(const struct scoring *s) {
+    const int32_t *labels = gr_table_labels(s->table);
+    const size_t features = gr_table_n_features(s->table), classes = gr_model_classes(s->model);
+    if (features != gr_model_inputs(s->model))
+        return gr_fail(GR_ERROR_DATA, "%s: found %zu features in a row, expected %zu as in %s",
+                       s->table_path, features, gr_model_inputs(s->model), s->model_path);
+    for (size_t i = 0; labels && i < s->n_rows; i++)
+        if ((size_t)labels[i] >= classes)
+            return gr_fail(GR_ERROR_DATA, "%s: row %zu: found label %d, expected 0 to %zu as in %s",
+                           s->table_path, i, labels[i], classes - 1, s->model_path);
+    return GR_OK;
+}
+
+static size_t choose_portion(size_t features, size_t classes) {
+    const size_t width = features > classes ? features : classes;
+    const size_t batches = FLOATS_MOST / GR_TEST_BATCH / width;
+    return GR_TEST_BATCH * (batches < 1 ? 1 : batches < BATCHES_MOST ? batches : BATCHES_MOST);
+}
+
+/* Collective. Both, on every rank; on failure too scoring_close is due. */
+static gr_status scoring_open(struct scoring *s, const struct gr_table_config *table,
+                              enum gr_data_source source, bool labelled) {
+    gr_status status = GR_OK;
+    s->table_path = source == GR_SOURCE_IDX ? table->features : table->file;
+    GR_TRY(gr_comm_agree(s->comm, open_model(s)));
+    GR_TRY(gr_comm_agree(s->comm, gr_table_open(table, source, labelled, &s->table)));
+    s->n_rows = gr_table_n_rows(s->table);
+    GR_TRY(gr_comm_agree(s->comm, check_fit(s)));
+    s->portion = choose_portion(gr_model_inputs(s->model), gr_model_classes(s->model));
+    int64_t rows[2] = {(int64_t)s->n_rows, -(int64_t)s->n_rows};
+    GR_TRY(gr_comm_max_int64(s->comm, rows, 2));
+    if (rows[0] != -rows[1])
+        return gr_fail(GR_ERROR_DATA, "%s: it has %lld rows on one rank, %lld on another",
+                       s->table_path, (long long)-rows[1], (long long)rows[0]);
+out:
+    return status;
+}
+
+static void scoring_close(struct scoring *s) {
+    gr_table_close(s->table);
+    gr_model_free(s->model);
+    gr_model_file_release(&s->file);
+}
+
+/* This rank's portion of the next turn, perhaps without rows. False: all rows have been dealt. */
+static bool next_portion(struct scoring *s, size_t *first, size_t *n) {
+    const size_t all = s->n_rows, rank = (size_t)gr_comm_rank(s->comm), most = s->portion;
+    if (s->next >= all) return false;
+    *first = s->next + rank * most;
+    *n = *first >= all ? 0 : all - *first < most ? all - *first : most;
+    s->next += (size_t)gr_comm_size(s->comm) * most;
+    return true;
+}
+
+/* ---- evaluation ----------------------------------------------------------------------------- */
+
+static gr_status evaluate_portions(struct scoring *s, struct gr_score *score,
+                                   struct gr_tally *tally) {
+    gr_status status = GR_OK;
+    size_t first, n;
+    while (next_portion(s, &first, &n)) {
+        const struct gr_rows *rows;
+        struct gr_score part;
+        if (n == 0) continue;
+        GR_TRY(gr_table_read(s->table, first, n, &rows));
+        GR_TRY(gr_evaluate_rows(s->model, s->file.parameters, rows, &part, tally));
+        score->examples += part.examples;
+        score->correct += part.correct;
+        if (__builtin_add_overflow(score->loss, part.loss, &score->loss))
+            return gr_fail(GR_ERROR_DATA, "%s: the sum of losses is too large", s->table_path);
+    }
+    /* The ranks' sum must fit as well. */
+    if (score->loss > INT64_MAX / gr_comm_size(s->comm))
+        return gr_fail(GR_ERROR_DATA, "%s: the sum of losses is too large", s->table_path);
+out:
+    return status;
+}
+
+gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
+                            const struct gr_table_config *table, enum gr_data_source source,
+                            struct gr_score *score, struct gr_tally **out) {
+    gr_status status = GR_OK;
+    struct scoring s = {.comm = comm, .model_path = model_path};
+    struct gr_tally *tally = NULL;
+    size_t n;
+    *out = NULL;
+    *score = (struct gr_score){0};
+    GR_TRY(scoring_open(&s, table, source, true));
+    GR_TRY(gr_comm_agree(comm, gr_tally_create(gr_model_classes(s.model), &tally)));
+    GR_TRY(gr_comm_agree(comm, evaluate_portions(&s, score, tally)));
+    int64_t sums[] = {score->examples, score->correct, score->loss};
+    GR_TRY(gr_comm_sum_int64(comm, sums, 3));
+    *score = (struct gr_score){sums[0], sums[1], sums[2]};
+    int64_t *counts = gr_tally_sums(tally, &n);
+    GR_TRY(gr_comm_sum_int64(comm, counts, n));
+    *out = tally;
+    tally = NULL;
+out:
+    gr_tally_free(tally);
+    scoring_close(&s);
+    return status;
+}
+
+/* ---- prediction ----------------------------------------------------------------------------- */
+
+/* Room for a portion. */
+struct portion {
+    int32_t *labels;
+    float *probabilities;
+};
+
+static void softmax(const float *z, size_t classes, int32_t *label, float *p) {
+    size_t best = 0;
+    double sum = 0;
+    for (size_t c = 1; c < classes; c++)
+        if (z[c] > z[best]) best = c;
+    for (size_t c = 0; c < classes; c++) {
+        const double e = exp((double)z[c] - (double)z[best]);
+        p[c] = (float)e;
+        sum += e;
+    }
+    for (size_t c = 0; c < classes; c++)
+        p[c] = (float)((double)p[c] / sum);
+    *label = (int32_t)best;
+}
+
+static gr_status predict_rows(struct scoring *s, size_t first, size_t n, struct portion *portion) {
+    gr_status status = GR_OK;
+    const size_t classes = gr_model_classes(s->model);
+    const struct gr_rows *rows;
+    if (n == 0) return GR_OK;
+    GR_TRY(gr_table_read(s->table, first, n, &rows));
+    for (size_t done = 0, batch; done < n; done += batch) {
+        double loss;
+        size_t correct;
+        batch = n - done < GR_TEST_BATCH ? n - done : GR_TEST_BATCH;
+        gr_rows_gather(rows, NULL, done, batch, gr_model_batch_features(s->model),
+                       gr_model_batch_labels(s->model));
+        GR_TRY(gr_model_score(s->model, s->file.parameters, batch, &loss, &correct));
+        if (!isfinite(loss))
+            return gr_fail(GR_ERROR_DATA, "%s: among rows %zu to %zu a score is not finite",
+                           s->table_path, first + done, first + done + batch - 1);
+        const float *logits = gr_model_logits(s->model);
+        for (size_t i = 0; i < batch; i++)
+            softmax(logits + i * classes, classes, &portion->labels[done + i],
+                    portion->probabilities + (done + i) * classes);
+    }
+out:
+    return status;
+}
+
+/* The file that would be replaced must not be the one that is read. */
+static gr_status check_output(const struct scoring *s, const char *path) {
+    struct stat out, in;
+    const char *read[] = {s->model_path, s->table_path};
+    gr_status status = gr_predictions_check_path(path);
+    if (status != GR_OK || stat(path, &out) != 0) return status;
+    for (size_t i = 0; i < 2; i++)
+        if (stat(read[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+            return gr_fail(GR_ERROR_USAGE, "%s: is read, and cannot be what is written", path);
+    return GR_OK;
+}
+
+static gr_status predict_portions(struct scoring *s, struct portion *portion,
+                                  struct gr_predictions *predictions) {
+    gr_status status = GR_OK;
+    size_t first, n;
+    while (next_portion(s, &first, &n)) {
+        GR_TRY(gr_comm_agree(s->comm, predict_rows(s, first, n, portion)));
+        GR_TRY(
+            gr_predictions_write(predictions, first, n, portion->labels, portion->probabilities));
+    }
+    status = gr_predictions_finish(predictions);
+out:
+    return status;
+}
+
+static gr_status make_portion(const struct scoring *s, struct portion *out) {
+    gr_status status = GR_OK;
+    const size_t row = gr_model_classes(s->model) * sizeof *out->probabilities;
+    GR_TRY(gr_allocate(s->portion, sizeof *out->labels, "predictions", &out->labels));
+    GR_TRY(gr_allocate(s->portion, row, "predictions", &out->probabilities));
+out:
+    return status;
+}
+
+gr_status gr_predict_table(struct gr_comm *comm, const char *model_path,
+                           const struct gr_table_config *table, enum gr_data_source source,
+                           const char *out_path, size_t *n_rows) {
+    gr_status status = GR_OK;
+    struct scoring s = {.comm = comm, .model_path = model_path};
+    struct portion portion = {0};
+    struct gr_predictions *predictions = NULL;
+    unsigned char digest[GR_DIGEST_BYTES];
+    char hex[GR_DIGEST_HEX];
+    GR_TRY(scoring_open(&s, table, source, false));
+    GR_TRY(gr_comm_agree(comm, check_output(&s, out_path)));
+    GR_TRY(gr_comm_agree(comm, make_portion(&s, &portion)));
+    gr_layout_digest(&s.file.layout, s.file.parameters, digest);
+    gr_digest_hex(digest, hex);
+    GR_TRY(gr_predictions_create(comm, out_path, s.n_rows, gr_model_classes(s.model), hex,
+                                 &predictions));
+    GR_TRY(predict_portions(&s, &portion, predictions));
+    *n_rows = s.n_rows;
+out:
+    gr_predictions_free(predictions);
+    gr_free(portion.probabilities);
+    gr_free(portion.labels);
+    scoring_close(&s);
+    return status;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Predictions, written by all ranks into one file with the same bytes for any number of them. Each
+ * rank writes its rows where they belong: in HDF5 their place follows from their number, for the
+ * datasets are contiguous and rank 0 has laid them out; in CSV from the lengths of the rows before
+ * them, which the ranks tell each other.
+ */
+#include <granary/store.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/hdf5.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rows are written as they lie in memory");
+
+struct gr_predictions {
+    struct gr_comm *comm; /* borrowed */
+    char *path, *temporary;
+    bool csv, finished;
+    int fd;
+    size_t n_rows, classes;
+    uint64_t labels_at, probabilities_at; /* HDF5: where the datasets begin */
+    uint64_t end;                         /* CSV: bytes written by all ranks */
+    char *text;                           /* CSV: lines; owned */
+    size_t room;
+    int64_t *lengths; /* CSV: a rank's of one turn; comm's size; owned */
+};
+
+static gr_status cannot_write(const struct gr_predictions *p) {
+    return gr_fail(GR_ERROR_WRITE, "%s: %s", p->path,
+                   errno ? strerror(errno) : "cannot be written");
+}
+
+static gr_status write_at(const struct gr_predictions *p, const void *bytes, size_t n,
+                          uint64_t offset) {
+    const char *at = bytes;
+    while (n > 0) {
+        const ssize_t done = pwrite(p->fd, at, n, (off_t)offset);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return cannot_write(p);
+        at += done;
+        n -= (size_t)done;
+        offset += (uint64_t)done;
+    }
+    return GR_OK;
+}
+
+/* ---- HDF5 ----------------------------------------------------------------------------------- */
+
+/* A contiguous dataset whose room is there at once; *at: its first byte. */
+static gr_status lay_out_dataset(const struct gr_predictions *p, hid_t file, const char *name,
+                                 hid_t type, int n_dims, uint64_t *at) {
+    const hsize_t shape[2] = {p->n_rows, p->classes};
+    hid_t space = H5Screate_simple(n_dims, shape, NULL), dataset = -1;
+    hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
+    if (space >= 0 && creation >= 0 && H5Pset_layout(creation, H5D_CONTIGUOUS) >= 0 &&
+        H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY) >= 0 &&
+        H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0 &&
+        H5Pset_obj_track_times(creation, false) >= 0)
+        dataset = H5Dcreate2(file, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    const haddr_t offset = dataset >= 0 ? H5Dget_offset(dataset) : HADDR_UNDEF;
+    gr_status status = GR_OK;
+    if (offset == HADDR_UNDEF) status = gr_hdf5_fail(GR_ERROR_WRITE, p->path, name);
+    *at = offset;
+    if (dataset >= 0) H5Dclose(dataset);
+    if (creation >= 0) H5Pclose(creation);
+    if (space >= 0) H5Sclose(space);
+    return status;
+}
+
+static gr_status lay_out(struct gr_predictions *p, const char *model_digest) {
+    gr_status status = GR_OK;
+    hid_t access = -1, file = -1;
+    GR_TRY(gr_hdf5_start());
+    GR_TRY(gr_hdf5_access(p->temporary, false, &access));
+    file = H5Fcreate(p->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    if (file < 0) {
+        status = gr_hdf5_fail(GR_ERROR_WRITE, p->path, "creation");
+        goto out;
+    }
+    GR_TRY(lay_out_dataset(p, file, "labels", H5T_STD_I32LE, 1, &p->labels_at));
+    GR_TRY(lay_out_dataset(p, file, "probabilities", H5T_IEEE_F32LE, 2, &p->probabilities_at));
+    GR_TRY(gr_hdf5_set_text(file, p->path, "format", "granary-predictions"));
+    GR_TRY(gr_hdf5_set_number(file, p->path, "version", 1));
+    GR_TRY(gr_hdf5_set_text(file, p->path, "model_digest", model_digest));
+out:
+    if (file >= 0 && H5Fclose(file) < 0 && status == GR_OK)
+        status = gr_hdf5_fail(GR_ERROR_WRITE, p->path, "closing");
+    if (access >= 0) H5Pclose(access);
+    return status;
+}
+
+static gr_status write_slabs(const struct gr_predictions *p, size_t first, size_t n,
+                             const int32_t *labels, const float *probabilities) {
+    const size_t row = p->classes * sizeof *probabilities;
+    gr_status status =
+        write_at(p, labels, n * sizeof *labels, p->labels_at + first * sizeof *labels);
+    if (status == GR_OK)
+        status = write_at(p, probabilities, n * row, p->probabilities_at + first * row);
+    return status;
+}
+
+/* ---- CSV ------------------------------------------------------------------------------------ */
+
+enum { DECIMALS = 9, LABEL_BYTES = 12, PROBABILITY_BYTES = 1 + 2 + DECIMALS };
+
+/* ",0.123456789" */
+static char *put_probability(char *at, float p) {
+    uint32_t units = (uint32_t)lrint((double)p * 1e9);
+    *at++ = ',';
+    *at++ = (char)('0' + units / 1000000000u);
+    *at++ = '.';
+    for (int i = DECIMALS; i-- > 0; units /= 10)
+        at[i] = (char)('0' + units % 10);
+    return at + DECIMALS;
+}
+
+/* The rows as lines; *used: bytes of them. */
+static gr_status format_rows(struct gr_predictions *p, size_t n, const int32_t *labels,
+                             const float *probabilities, size_t *used) {
+    gr_status status = GR_OK;
+    const size_t most = n * (LABEL_BYTES + 1 + p->classes * PROBABILITY_BYTES);
+    if (most > p->room) {
+        gr_free(p->text);
+        p->text = NULL;
+        p->room = 0;
+        GR_TRY(gr_allocate(most, 1, "lines of predictions", &p->text));
+        p->room = most;
+    }
+    char *at = p->text;
+    for (size_t i = 0; i < n; i++) {
+        at += sprintf(at, "%d", labels[i]);
+        for (size_t c = 0; c < p->classes; c++)
+            at = put_probability(at, probabilities[i * p->classes + c]);
+        *at++ = '\n';
+    }
+    *used = (size_t)(at - p->text);
+out:
+    return status;
+}
+
+static gr_status write_header(struct gr_predictions *p) {
+    gr_status status = GR_OK;
+    char *text = NULL;
+    size_t used;
+    enum { NAME_BYTES = 16 };
+    GR_TRY(gr_allocate(p->classes + 1, NAME_BYTES, "a line of names", &text));
+    used = (size_t)sprintf(text, "label");
+    for (size_t c = 0; c < p->classes; c++)
+        used += (size_t)snprintf(text + used, NAME_BYTES, ",p%zu", c);
+    text[used++] = '\n';
+    status = write_at(p, text, used, 0);
+    p->end = used;
+out:
+    gr_free(text);
+    return status;
+}
+
+/* Collective. The ranks' rows follow each other in the order of the ranks. */
+static gr_status write_lines(struct gr_predictions *p, size_t n, const int32_t *labels,
+                             const float *probabilities) {
+    const size_t size = (size_t)gr_comm_size(p->comm), rank = (size_t)gr_comm_rank(p->comm);
+    gr_status status = GR_OK;
+    size_t used = 0;
+    uint64_t at = p->end;
+    GR_TRY(gr_comm_agree(p->comm, format_rows(p, n, labels, probabilities, &used)));
+    memset(p->lengths, 0, size * sizeof *p->lengths);
+    p->lengths[rank] = (int64_t)used;
+    GR_TRY(gr_comm_sum_int64(p->comm, p->lengths, size));
+    for (size_t r = 0; r < size; r++) {
+        if (r < rank) at += (uint64_t)p->lengths[r];
+        p->end += (uint64_t)p->lengths[r];
+    }
+    status = write_at(p, p->text, used, at);
+out:
+    return status;
+}
+
+/* ---- the file ------------------------------------------------------------------------------- */
+
+static bool ends_in(const char *path, const char *ending) {
+    const size_t n = strlen(path), m = strlen(ending);
+    return n > m && strcmp(path + n - m, ending) == 0;
+}
+
+gr_status gr_predictions_check_path(const char *path) {
+    if (ends_in(path, ".csv") || ends_in(path, ".h5") || ends_in(path, ".hdf5")) return GR_OK;
+    return gr_fail(GR_ERROR_USAGE, "%s: expected a name that ends in .csv, .h5 or .hdf5", path);
+}
+
+static gr_status make(struct gr_comm *comm, const char *path, size_t n_rows, size_t classes,
+                      struct gr_predictions **out) {
+    gr_status status = GR_OK;
+    struct gr_predictions *p = NULL;
+    GR_TRY(gr_predictions_check_path(path));
+    GR_TRY(gr_allocate_zero(1, sizeof *p, "predictions", &p));
+    *out = p;
+    p->comm = comm;
+    p->csv = ends_in(path, ".csv");
+    p->fd = -1;
+    p->n_rows = n_rows;
+    p->classes = classes;
+    GR_TRY(gr_text_format(&p->path, "%s", path));
+    GR_TRY(gr_text_format(&p->temporary, "%s.tmp", path));
+    GR_TRY(gr_allocate((size_t)gr_comm_size(comm), sizeof *p->lengths, "lengths", &p->lengths));
+out:
+    return status;
+}
+
+/* Rank 0: the file, its form, and where the system can the room for all of it. */
+static gr_status create_file(struct gr_predictions *p, const char *model_digest) {
+    gr_status status = GR_OK;
+    const size_t row = sizeof(int32_t) + p->classes * sizeof(float);
+    unlink(p->temporary);
+    errno = 0;
+    p->fd = open(p->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (p->fd < 0) return cannot_write(p);
+    if (p->csv) return write_header(p);
+    /* Before the HDF5 library begins, which does not survive a full disk. */
+    errno = posix_fallocate(p->fd, 0, (off_t)(p->n_rows * row + 4096));
+    if (errno == ENOSPC || errno == EFBIG || errno == EDQUOT) return cannot_write(p);
+    GR_TRY(lay_out(p, model_digest));
+out:
+    return status;
+}
+
+static gr_status open_file(struct gr_predictions *p) {
+    errno = 0;
+    if (p->fd < 0) p->fd = open(p->temporary, O_WRONLY | O_CLOEXEC);
+    return p->fd < 0 ? cannot_write(p) : GR_OK;
+}
+
+gr_status gr_predictions_create(struct gr_comm *comm, const char *path, size_t n_rows,
+                                size_t classes, const char *model_digest,
+                                struct gr_predictions **out) {
+    gr_status status = GR_OK;
+    struct gr_predictions *p = NULL;
+    *out = NULL;
+    GR_TRY(gr_comm_agree(comm, make(comm, path, n_rows, classes, &p)));
+    GR_TRY(gr_comm_agree(comm, gr_comm_rank(comm) == 0 ? create_file(p, model_digest) : GR_OK));
+    uint64_t places[] = {p->labels_at, p->probabilities_at, p->end};
+    GR_TRY(gr_comm_broadcast(comm, places, sizeof places));
+    p->labels_at = places[0];
+    p->probabilities_at = places[1];
+    p->end = places[2];
+    GR_TRY(gr_comm_agree(comm, open_file(p)));
+    *out = p;
+    p = NULL;
+out:
+    gr_predictions_free(p);
+    return status;
+}
+
+gr_status gr_predictions_write(struct gr_predictions *p, size_t first, size_t n,
+                               const int32_t *labels, const float *probabilities) {
+    const gr_status mine = p->csv ? write_lines(p, n, labels, probabilities)
+                                  : write_slabs(p, first, n, labels, probabilities);
+    return gr_comm_agree(p->comm, mine);
+}
+
+/* Rank 0, when all have written. */
+static gr_status publish(struct gr_predictions *p) {
+    errno = 0;
+    if (fsync(p->fd) != 0 || rename(p->temporary, p->path) != 0) return cannot_write(p);
+    return gr_file_sync_folder(p->path);
+}
+
+gr_status gr_predictions_finish(struct gr_predictions *p) {
+    gr_status status = GR_OK;
+    const bool root = gr_comm_rank(p->comm) == 0;
+    errno = 0;
+    GR_TRY(gr_comm_agree(p->comm, root || fsync(p->fd) == 0 ? GR_OK : cannot_write(p)));
+    GR_TRY(gr_comm_agree(p->comm, root ? publish(p) : GR_OK));
+    p->finished = true;
+out:
+    return status;
+}
+
+void gr_predictions_free(struct gr_predictions *p) {
+    if (!p) return;
+    if (p->fd >= 0) close(p->fd);
+    if (!p->finished && p->temporary && gr_comm_rank(p->comm) == 0) unlink(p->temporary);
+    gr_free(p->lengths);
+    gr_free(p->text);
+    gr_free(p->temporary);
+    gr_free(p->path);
+    gr_free(p);
+}
