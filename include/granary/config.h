@@ -182,9 +182,13 @@ struct gr_aggregation_config {
 struct gr_evaluate_config {
     uint32_t
         every; /* test evaluation each this many rounds, and after the last; 0: never; default 1 */
-    enum gr_metric *metrics; /* beside loss and accuracy, in metrics.jsonl; default
-                                balanced_accuracy, macro_f1, auc; of the test rows, or where there
-                                is no test table of all validation rows */
+    /*
+     * Beside loss and accuracy, in metrics.jsonl: of the test rows, or where there is no test table
+     * of all validation rows. auc costs up to 256 KiB for each rank to send; after the last round
+     * all of them are found, for evaluation.json. Default balanced_accuracy, macro_f1,
+     * calibration_error.
+     */
+    enum gr_metric *metrics;
     unsigned metrics_count;
     bool per_silo;         /* each silo's validation rows, loss and accuracy become known, under its
                               pseudonym; default false */

@@ -10,7 +10,7 @@ check "the summary names the report" prints "report.html"
 check "plain lines without a terminal" bash -c "! grep -q $'\r' '$OUT'"
 run=$(readlink -f runs/latest)
 check "named after the run" grep -q '/runs/small-' <<<"$run"
-for file in config.yaml resolved.yaml manifest.json metrics.jsonl events.jsonl model.h5 report.html; do
+for file in config.yaml resolved.yaml manifest.json metrics.jsonl events.jsonl model.h5 report.html evaluation.json; do
     check "$file" test -s "$run/$file"
 done
 check "config.yaml is the config as given" cmp small.yaml "$run/config.yaml"
@@ -31,11 +31,11 @@ check "the digest alone" exits 0 "$GRANARY" inspect --digest "$run/model.h5"
 check "is 64 hex digits and nothing else" grep -qxE '[0-9a-f]{64}' "$OUT"
 check "and stands in the manifest" grep -q "$(cat "$OUT")" "$run/manifest.json"
 check "evaluate" exits 0 "$GRANARY" evaluate "$run/model.h5" --features test-images --labels test-labels
-accuracy=$(sed -n 's/.*accuracy //p' "$OUT")
+accuracy=$(sed -n 's/^rows.*accuracy //p' "$OUT")
 check "as in the last round's metrics" grep -q "\"test_accuracy\": *$(sed 's/0*$//' <<<"$accuracy")" <(tail -n 1 "$run/metrics.jsonl")
 check "import" exits 0 "$GRANARY" import --features test-images --labels test-labels -o test.h5
 check "evaluate the imported table" exits 0 "$GRANARY" evaluate "$run/model.h5" test.h5
-check "to the same accuracy" equal "$(sed -n 's/.*accuracy //p' "$OUT")" "$accuracy"
+check "to the same accuracy" equal "$(sed -n 's/^rows.*accuracy //p' "$OUT")" "$accuracy"
 check "inspect the table" exits 0 "$GRANARY" inspect test.h5
 check "it has 90 rows" prints "90"
 

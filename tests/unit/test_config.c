@@ -26,7 +26,8 @@ static const struct {
      "t.yaml:5: learning_rate: found an unknown key, allowed run, data, model, train, round, "
      "strategy, aggregation, evaluate, checkpoint, alerts, faults; nearest is train.learning_rate"},
     {"evaluate: {epochs: 3}",
-     "t.yaml:5: evaluate.epochs: found an unknown key, allowed every; nearest is train.epochs"},
+     "t.yaml:5: evaluate.epochs: found an unknown key, allowed every, metrics, per_silo, "
+     "minimum_rows; nearest is train.epochs"},
     {"checkpoint: {qqqqqqqq: 1}",
      "t.yaml:5: checkpoint.qqqqqqqq: found an unknown key, allowed every, keep"},
     {"checkpoint: {'': 1}", "t.yaml:5: checkpoint.: found an unknown key, allowed every, keep"},
@@ -180,6 +181,19 @@ static const struct {
      "t.yaml:5: aggregation.ranks_per_node: found 1000001, " WHOLE("0", "1000000")},
     {"evaluate: {every: 10000001}",
      "t.yaml:5: evaluate.every: found 10000001, " WHOLE("0", "10000000")},
+    {"evaluate: {metrics: [auc, rmse]}", "t.yaml:5: evaluate.metrics[1]: found \"rmse\", allowed "
+                                         "balanced_accuracy, macro_f1, auc, brier "
+                                         "or calibration_error"},
+    {"evaluate: {metrics: auc}",
+     "t.yaml:5: evaluate.metrics: found \"auc\", allowed a list of at most 5, each "
+     "balanced_accuracy, macro_f1, auc, brier or calibration_error"},
+    {"evaluate: {metrics: [mse]}", "t.yaml:5: evaluate.metrics[0]: found \"mse\", allowed "
+                                   "balanced_accuracy, macro_f1, auc, brier "
+                                   "or calibration_error"},
+    {"evaluate: {per_silo: yes}",
+     "t.yaml:5: evaluate.per_silo: found \"yes\", allowed true or false"},
+    {"evaluate: {minimum_rows: 0}",
+     "t.yaml:5: evaluate.minimum_rows: found 0, " WHOLE("1", "4294967295")},
     {"checkpoint: {every: 10000001}",
      "t.yaml:5: checkpoint.every: found 10000001, " WHOLE("0", "10000000")},
     {"checkpoint: {keep: 0}", "t.yaml:5: checkpoint.keep: found 0, " WHOLE("1", "10000000")},
@@ -395,6 +409,12 @@ START_TEST(test_defaults) {
     ck_assert_int_eq(c->aggregation.encoding, GR_ENCODING_RING32);
     ck_assert_uint_eq(c->aggregation.ranks_per_node, 0);
     ck_assert_uint_eq(c->evaluate.every, 1);
+    ck_assert_uint_eq(c->evaluate.metrics_count, 3);
+    ck_assert_int_eq(c->evaluate.metrics[0], GR_METRIC_BALANCED_ACCURACY);
+    ck_assert_int_eq(c->evaluate.metrics[1], GR_METRIC_MACRO_F1);
+    ck_assert_int_eq(c->evaluate.metrics[2], GR_METRIC_CALIBRATION_ERROR);
+    ck_assert(!c->evaluate.per_silo);
+    ck_assert_uint_eq(c->evaluate.minimum_rows, 10);
     ck_assert_uint_eq(c->checkpoint.every, 1);
     ck_assert_uint_eq(c->checkpoint.keep, 2);
     ck_assert(!c->run.rehearsal);

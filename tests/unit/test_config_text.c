@@ -78,6 +78,10 @@ static const struct {
     {{"aggregation.encoding=float32"}, false},
     {{"aggregation.ranks_per_node=2"}, true},
     {{"evaluate.every=3"}, true},
+    {{"evaluate.metrics=[brier, auc]"}, true},
+    {{"evaluate.metrics=[]"}, true},
+    {{"evaluate.per_silo=true"}, true},
+    {{"evaluate.minimum_rows=11"}, true},
     {{"checkpoint.every=3"}, true},
     {{"checkpoint.keep=3"}, true},
     {{"run.rehearsal=true"}, true},
@@ -160,6 +164,8 @@ START_TEST(test_resolved) {
                            "  server_momentum: 0.9\n"
                            "aggregation:\n  encoding: ring32\n  ranks_per_node: 0\n"
                            "evaluate:\n  every: 1\n"
+                           "  metrics: [balanced_accuracy, macro_f1, calibration_error]\n"
+                           "  per_silo: false\n  minimum_rows: 10\n"
                            "checkpoint:\n  every: 1\n  keep: 2\n"
                            "alerts:\n  participation: 0.5\n  rounds: 3\n"
                            "faults: []\n");

@@ -31,7 +31,10 @@ static struct gr_metrics sample(uint32_t round) {
                                .seconds = {0.1, 0.2, 0.3, NAN, 5e-324},
                                .bytes_sent = 123456789012345,
                                .cpu_seconds_train = 2.5,
-                               .update_norm = INFINITY};
+                               .update_norm = INFINITY,
+                               .named = {[GR_METRIC_AUC] = 2.0 / 3.0, [GR_METRIC_BRIER] = NAN},
+                               .named_told = 1U << GR_METRIC_AUC | 1U << GR_METRIC_BRIER,
+                               .of_validation = round % 2};
 }
 
 static void append(uint32_t rounds_done, uint32_t from, uint32_t to) {
@@ -73,7 +76,9 @@ START_TEST(line_is_exact) {
     ck_assert(json_real_value(json_object_get(seconds, "evaluate")) == 0.3);
     ck_assert(json_real_value(json_object_get(seconds, "total")) == 5e-324);
     ck_assert(json_is_null(json_object_get(seconds, "checkpoint")));
-    ck_assert_uint_eq(json_object_size(json), 19);
+    ck_assert(json_real_value(json_object_get(json, "validation_auc")) == 2.0 / 3.0);
+    ck_assert(json_is_null(json_object_get(json, "validation_brier")));
+    ck_assert_uint_eq(json_object_size(json), 21);
     ck_assert_uint_eq(json_object_size(seconds), 5);
     json_decref(json);
     gr_free(text);
@@ -100,10 +105,12 @@ START_TEST(read_back) {
     expected.validation_loss = read[0].validation_loss = 0;
     expected.validation_accuracy = read[0].validation_accuracy = 0;
     expected.seconds.checkpoint = read[0].seconds.checkpoint = 0;
+    ck_assert(isnan(read[0].named[GR_METRIC_BRIER]));
+    expected.named[GR_METRIC_BRIER] = read[0].named[GR_METRIC_BRIER] = 0;
     ck_assert_mem_eq(&expected, &read[0], sizeof expected);
     ck_assert_uint_eq(read[1].participants, 8);
     ck_assert_uint_eq(read[1].selected + read[1].dropped + read[1].late + read[1].sat_out +
-                          read[1].returned + read[1].recoveries,
+                          read[1].returned + read[1].recoveries + read[1].named_told,
                       0);
     gr_free(read);
 }
