@@ -51,12 +51,12 @@ static void lay_out(struct gr_tally *t) {
     t->n = 0;
     (void)take(t, 2); /* GR_ROWS, GR_CORRECT or GR_NO_DEVIANCE */
     if (c == 0) {
-        t->numbers = take(t, (GR_DEVIANCE + 1) * GR_REAL_WORDS);
+        t->numbers = take(t, (GR_DEVIANCE + (size_t)1) * GR_REAL_WORDS);
         return;
     }
     t->log_loss = take(t, GR_REAL_WORDS);
     t->brier = take(t, GR_REAL_WORDS);
-    t->reliability = take(t, GR_RELIABILITY_BINS * GR_BIN_SUMS);
+    t->reliability = take(t, (size_t)GR_RELIABILITY_BINS * GR_BIN_SUMS);
     t->by_class = take(t, c * GR_CLASS_SUMS);
     if (c > GR_CONFUSION_CLASSES_MAX) return;
     t->confusion = take(t, c * c);
@@ -117,7 +117,7 @@ static bool add_deviance(struct gr_tally *t, double f, double y) {
         return true;
     }
     const double part = y > 0 ? y * log(y / f) : 0;
-    return gr_real_add(t->numbers + GR_DEVIANCE * GR_REAL_WORDS, 2 * (part - y + f));
+    return gr_real_add(t->numbers + (size_t)GR_DEVIANCE * GR_REAL_WORDS, 2 * (part - y + f));
 }
 
 gr_status gr_tally_add_numbers(struct gr_tally *t, const float *predictions, const float *targets,

@@ -67,7 +67,7 @@ static bool tallies_test(const struct gr_federation *f) {
 /* Where the config allows it a silo's score becomes known, unless it stands for too few rows. */
 static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_score *score) {
     const struct gr_evaluate_config *config = &f->config->evaluate;
-    if (config->per_silo && score->examples >= (int64_t)config->minimum_rows)
+    if (f->silo_scores && score->examples >= (int64_t)config->minimum_rows)
         f->silo_scores[silo] = *score;
 }
 

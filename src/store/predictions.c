@@ -241,7 +241,9 @@ gr_status gr_predictions_create(struct gr_comm *comm, const char *path, size_t n
     gr_status status = GR_OK;
     struct gr_predictions *p = NULL;
     *out = NULL;
-    GR_TRY(gr_comm_agree(comm, make(comm, path, n_rows, classes, &p)));
+    const gr_status mine = make(comm, path, n_rows, classes, &p);
+    GR_TRY(gr_comm_agree(comm, mine));
+    GR_TRY(mine);
     GR_TRY(gr_comm_agree(comm, gr_comm_rank(comm) == 0 ? create_file(p, model_digest) : GR_OK));
     uint64_t places[] = {p->labels_at, p->probabilities_at, p->end};
     GR_TRY(gr_comm_broadcast(comm, places, sizeof places));
