@@ -123,8 +123,8 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(config->faults_count, 1, "rehearsed faults", &f->struck));
     GR_TRY(gr_allocate_zero(1, sizeof *f->sums, "sums", &f->sums));
     GR_TRY(gr_allocate_zero(1, sizeof *f->scored, "sums", &f->scored));
-    GR_TRY(gr_tally_create(f->data->n_classes, &f->tally));
-    GR_TRY(gr_tally_create(f->data->n_classes, &f->total));
+    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->tally));
+    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->total));
     if (config->evaluate.per_silo) {
         GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_scores, "silos' scores",
                                 &f->silo_scores));
