@@ -165,11 +165,13 @@ demo:
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
-	           $(DESTDIR)$(PREFIX)/include/granary $(DESTDIR)$(PREFIX)/share/granary/configs $(DESTDIR)$(PREFIX)/share/granary/jobs
+	           $(DESTDIR)$(PREFIX)/include/granary $(DESTDIR)$(PREFIX)/share/granary/configs/schemas $(DESTDIR)$(PREFIX)/share/granary/jobs
 	install -m 755 $(COMMAND) $(DESTDIR)$(PREFIX)/bin/granary
 	install -m 644 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib/libgranary.a
 	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/granary/
 	install -m 644 $(wildcard configs/*.yaml) $(DESTDIR)$(PREFIX)/share/granary/configs/
+	install -m 644 $(wildcard configs/schemas/*.yaml) $(DESTDIR)$(PREFIX)/share/granary/configs/schemas/
+	install -m 755 jobs/make-hospital.sh $(DESTDIR)$(PREFIX)/share/granary/jobs/
 	install -m 644 jobs/batch.sh $(wildcard jobs/*.sbatch) $(DESTDIR)$(PREFIX)/share/granary/jobs/
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: granary' \
 	  'Description: cross-silo federated learning on MPI' 'Version: $(VERSION)' \

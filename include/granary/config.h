@@ -21,8 +21,43 @@ extern "C" {
  */
 enum { GR_CONFIG_FILE_MAX = 1 << 20, GR_CONFIG_TEXT_MAX = 8 << 20 };
 
-enum gr_data_source { GR_SOURCE_IDX, GR_SOURCE_HDF5, GR_SOURCE_SYNTHETIC };
-enum gr_partition_method { GR_PARTITION_IID, GR_PARTITION_DIRICHLET, GR_PARTITION_SHARDS };
+enum gr_data_source { GR_SOURCE_IDX, GR_SOURCE_HDF5, GR_SOURCE_CSV, GR_SOURCE_SYNTHETIC };
+enum gr_partition_method {
+    GR_PARTITION_IID,
+    GR_PARTITION_DIRICHLET,
+    GR_PARTITION_SHARDS,
+    GR_PARTITION_COLUMN
+};
+enum gr_separator {
+    GR_SEPARATOR_COMMA,
+    GR_SEPARATOR_SEMICOLON,
+    GR_SEPARATOR_TAB,
+    GR_SEPARATOR_PIPE,
+    GR_SEPARATOR_SPACE
+};
+/* What a column of a table is. */
+enum gr_column_type {
+    GR_COLUMN_NUMBER,
+    GR_COLUMN_INTEGER,  /* whole, at most 2^24 in size, which float32 holds exactly */
+    GR_COLUMN_CATEGORY, /* one of `categories` */
+    GR_COLUMN_TEXT,     /* names and remarks: never read into the features */
+    GR_COLUMN_LABEL,    /* a class: one of `categories`, or where there are none 0, 1, 2... */
+    GR_COLUMN_TARGET,   /* a number to be predicted */
+    GR_COLUMN_GROUP     /* a centre, by which rows can be partitioned */
+};
+/* What becomes of a value that is not there. */
+enum gr_missing {
+    GR_MISSING_REFUSE,
+    GR_MISSING_MEAN,      /* number, integer: the mean of the table's others */
+    GR_MISSING_MODE,      /* category: the most frequent of the table, the first of several */
+    GR_MISSING_INDICATOR, /* zero, and 1 in a further feature NAME_missing */
+    GR_MISSING_ZERO       /* categories: with one_hot only */
+};
+/* How a category becomes features. */
+enum gr_encode {
+    GR_ENCODE_CODE,   /* one: its place in `categories`; their number for one that is not there */
+    GR_ENCODE_ONE_HOT /* one for each, NAME=CATEGORY: 1 or 0; all 0 for one that is not there */
+};
 enum gr_model_type { GR_MODEL_SOFTMAX, GR_MODEL_MLP };
 enum gr_activation { GR_ACTIVATION_RELU, GR_ACTIVATION_GELU, GR_ACTIVATION_TANH };
 enum gr_initialisation { GR_INITIALISE_HE, GR_INITIALISE_GLOROT };
@@ -83,11 +118,11 @@ struct gr_run_config {
     bool rehearsal;              /* faults are allowed; default false */
 };
 
-/* One table of rows on disk. idx: features and labels; hdf5: file. */
+/* One table of rows on disk. idx: features and labels; hdf5 and csv: file. */
 struct gr_table_config {
     char *features; /* IDX file, plain or .gz, at least two dimensions, unsigned byte */
     char *labels;   /* IDX file, one dimension */
-    char *file;     /* HDF5 file made by `granary import` or to its form */
+    char *file;     /* HDF5 file made by `granary import` or to its form; CSV file */
 };
 
 struct gr_partition_config {
@@ -95,6 +130,14 @@ struct gr_partition_config {
     double alpha;                    /* dirichlet: concentration, > 0; default 0.3 */
     uint32_t shards_per_silo;        /* shards: default 2 */
     uint32_t minimum_rows;           /* every silo gets at least this many; default 1 */
+    char *column; /* column: a silo for each value of it, in byte order; csv only; default "" */
+};
+
+/* How CSV files are written. */
+struct gr_csv_config {
+    enum gr_separator separator; /* default comma */
+    bool header;                 /* the first row names the columns; default true */
+    char *label;                 /* without data.schema: the column of labels; default "label" */
 };
 
 /* FedProx's synthetic(alpha, beta) (Li et al. 2020, section 5.1). */
@@ -119,6 +162,10 @@ struct gr_data_config {
     struct gr_synthetic_config synthetic;
     double validation_fraction; /* of each silo's rows; [0, 0.9]; default 0 */
     uint32_t limit;             /* first rows of `train` taken; 0: all */
+    struct gr_csv_config csv;
+    char *schema; /* file that says what columns tables have, see gr_schema; default "": none */
+    uint32_t disclosure_threshold; /* smaller counts of what was found in the data are told as
+                                      "fewer than" it; >= 1; default 10 */
 };
 
 struct gr_model_config {
@@ -242,6 +289,41 @@ gr_status gr_config_digest(const struct gr_config *config,
                            unsigned char out[GR_DIGEST_BYTES]) GR_CHECKED;
 
 void gr_config_free(struct gr_config *config);
+
+/* ---- schema contract ------------------------------------------------------------------------- */
+
+/* A column of a table, in the order of the file. Text is never NULL. */
+struct gr_column {
+    char *name;
+    enum gr_column_type type;
+    char *unit;           /* for people; default "" */
+    double *range;        /* number, integer, target: [low, high]; values outside are counted */
+    unsigned range_count; /* 0 or 2 */
+    char **categories;    /* category, label: distinct; category: at least one */
+    unsigned categories_count;
+    enum gr_missing missing; /* default refuse */
+    enum gr_encode encode;   /* category; default code */
+};
+
+struct gr_schema {
+    struct gr_column *columns;
+    unsigned columns_count;
+};
+
+/*
+ * Reads a schema file (YAML, at most 1 MiB) with `columns: [{name: ..., type: ...}, ...]` and
+ * checks its rules. Errors as gr_config_load. Caller releases with gr_schema_free.
+ */
+gr_status gr_schema_load(const char *path, struct gr_schema **out) GR_CHECKED;
+/* The same for text in memory. */
+gr_status gr_schema_parse(const char *name, const char *text, size_t length,
+                          struct gr_schema **out) GR_CHECKED;
+/* YAML that gr_schema_parse takes. Caller releases with gr_free. */
+gr_status gr_schema_to_yaml(const struct gr_schema *schema, char **out) GR_CHECKED;
+void gr_schema_free(struct gr_schema *schema);
+
+char gr_separator_byte(enum gr_separator separator);
+const char *gr_column_type_text(enum gr_column_type type);
 
 /* Names as they stand in the config, e.g. "ring32". */
 const char *gr_encoding_text(enum gr_encoding encoding);

@@ -30,7 +30,54 @@ struct gr_rows {
     float scale;
     void *features;  /* n_rows x n_features, 64-byte aligned; owned */
     int32_t *labels; /* n_rows, each in 0..n_classes-1; owned */
+    float *targets;  /* n_rows; NULL for classification; owned */
 };
+
+/* How a feature came out of its column. */
+enum gr_feature_kind {
+    GR_FEATURE_NUMBER,   /* the value itself */
+    GR_FEATURE_CODE,     /* a category's place, n_categories for an unknown one */
+    GR_FEATURE_ONE_HOT,  /* 1 for one category of the column */
+    GR_FEATURE_INDICATOR /* 1 where the column's value is missing */
+};
+struct gr_feature {
+    enum gr_feature_kind kind;
+    uint32_t column;       /* in the schema */
+    uint32_t category;     /* one_hot: which */
+    uint32_t n_categories; /* of the column */
+};
+
+/* What was found in a column; the rows stay. */
+struct gr_found {
+    int64_t missing; /* and filled as the schema says */
+    int64_t outside; /* of the range */
+    int64_t unknown; /* no category of the column */
+};
+
+/*
+ * The columns that features were made of, where a table has some: CSV files, and HDF5 files
+ * imported from them.
+ */
+struct gr_columns {
+    struct gr_schema *schema; /* owned */
+    size_t *first_feature;    /* of each column; owned */
+    size_t n_features;
+    struct gr_feature *features; /* owned */
+    int label, target, group;    /* columns; -1: there is none */
+};
+
+/* Takes the schema over, also on failure. Release with gr_columns_free, which accepts NULL. */
+gr_status gr_columns_create(struct gr_schema *schema, struct gr_columns **out) GR_CHECKED;
+void gr_columns_free(struct gr_columns *columns);
+/*
+ * Whether tables of these columns can be rows of one model: names, order, types, categories and
+ * encodings. False: `difference` says what differs first, "column 3: found "agee", expected "age"".
+ */
+enum { GR_DIFFERENCE_BYTES = 512 };
+bool gr_columns_fit(const struct gr_schema *found, const struct gr_schema *expected,
+                    char *difference, size_t size);
+/* The feature's name: "age", "sex=F", "chol_missing"; cut to size. */
+void gr_feature_name(const struct gr_columns *columns, size_t feature, char *out, size_t size);
 
 struct gr_silo {
     uint32_t id;        /* 0 .. silos - 1 */
@@ -38,7 +85,8 @@ struct gr_silo {
     struct gr_rows train;
     struct gr_rows validation; /* may be empty */
     gr_status unusable;        /* other than GR_OK: its own table was bad, and it has no rows */
-    char *why; /* the message then, which may name its files; owned; NULL when well */
+    char *why;   /* the message then, which may name its files; owned; NULL when well */
+    bool misfit; /* it is unusable because its columns are not those of the schema or the others */
 };
 
 /* A test batch has this many rows wherever it is evaluated, so that its sums have the same bits. */
@@ -56,7 +104,10 @@ struct gr_data {
     size_t
         *local_batch; /* test batches held here: batch b has rows from b * GR_TEST_BATCH; owned */
     bool silo_tables; /* a table per silo: the fingerprint is of less, see below */
-    struct gr_rows test;             /* the rows of local_batch, one batch after another */
+    struct gr_columns *columns; /* NULL: the tables name none; owned */
+    struct gr_found *found;     /* of each column, over the rows that this process answers for (its
+                                   silos' tables, or the common one where it has silo 0); owned */
+    struct gr_rows test;        /* the rows of local_batch, one batch after another */
     char fingerprint[GR_DIGEST_HEX]; /* BLAKE2b-256 over the source's labels and shape, the same on
                                         every process (silo tables: over shape and class count only,
                                         for no process sees the others' labels) */
@@ -100,11 +151,12 @@ void gr_data_free(struct gr_data *data);
 void gr_silo_pseudonym(uint32_t id, char out[24]);
 
 /*
- * A batch: features scaled to float32, out_features n x n_features, out_labels n.
+ * A batch: features scaled to float32, out_features n x n_features, out_labels n, out_targets n
+ * (NULL, or the rows have none: left alone).
  * index: n row numbers < rows->n_rows; NULL: rows first .. first + n - 1.
  */
 void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,
-                    float *out_features, int32_t *out_labels);
+                    float *out_features, int32_t *out_labels, float *out_targets);
 void gr_rows_release(struct gr_rows *rows);
 
 /* ---- partition ---------------------------------------------------------------------------- */
@@ -129,6 +181,10 @@ struct gr_partition {
 gr_status gr_partition_create(const struct gr_partition_config *config, uint64_t seed,
                               uint32_t n_silos, const int32_t *labels, size_t n_rows,
                               struct gr_partition *out) GR_CHECKED;
+/* column: row i goes to silo silo_of[i] < n_silos. */
+gr_status gr_partition_by_group(const struct gr_partition_config *config, uint32_t n_silos,
+                                const uint32_t *silo_of, size_t n_rows,
+                                struct gr_partition *out) GR_CHECKED;
 void gr_partition_release(struct gr_partition *partition);
 
 /* ---- import ------------------------------------------------------------------------------- */
@@ -142,6 +198,37 @@ void gr_partition_release(struct gr_partition *partition);
 gr_status gr_import_idx(const char *features, const char *labels, size_t first, size_t limit,
                         const char *out_path) GR_CHECKED;
 
+/* Told how far an import is, now and then. */
+typedef void (*gr_import_progress)(void *context, size_t bytes, size_t total);
+
+struct gr_import_options {
+    struct gr_csv_config csv;
+    const char *schema;          /* file; NULL or "": columns are guessed, see gr_csv_infer */
+    size_t first, limit;         /* rows, as in gr_import_idx */
+    gr_import_progress progress; /* NULL: none */
+    void (*say)(void *context, const char *line); /* told what was found; NULL: nobody */
+    void *context; /* both are called in a child process whose standard output is closed */
+};
+
+/*
+ * Writes the rows of a CSV file as a granary HDF5 table with float32 /features, /labels (all 0
+ * without a label column), float32 /targets when there is a target column, and the text /columns,
+ * the schema as YAML, by which the table is held against others and against a model. Streams in
+ * constant memory: the buffer of a row, and a chunk of each dataset. Without a schema, columns are
+ * guessed from the first 10,000 rows, and when they do not hold, from all.
+ */
+gr_status gr_import_csv(const char *path, const struct gr_import_options *options,
+                        const char *out_path) GR_CHECKED;
+
+/*
+ * Guesses a schema from the first `limit` rows (0: all): numbers, whole numbers, categories (texts
+ * of at most 64 values), other text; the column csv->label is the label, the column `group` (""
+ * for none) the group. *notes, if not NULL: a line for what a person should look at (constant and
+ * empty columns, infinities); released with gr_free. Errors: GR_ERROR_DATA.
+ */
+gr_status gr_csv_infer(const char *path, const struct gr_csv_config *csv, const char *group,
+                       size_t limit, struct gr_schema **out, char **notes) GR_CHECKED;
+
 /* What a table holds, for `granary inspect`. */
 struct gr_table_summary {
     size_t n_rows;
@@ -152,6 +239,10 @@ struct gr_table_summary {
 };
 gr_status gr_table_summarise(const struct gr_table_config *table, enum gr_data_source source,
                              struct gr_table_summary *out) GR_CHECKED;
+/* The same with what a config says of its tables (data.csv, data.schema). */
+gr_status gr_data_summarise(const struct gr_data_config *config,
+                            const struct gr_table_config *table,
+                            struct gr_table_summary *out) GR_CHECKED;
 
 /*
  * A table read by ranges of rows, for scoring: of the features only what is asked for is in memory.

@@ -134,6 +134,15 @@ gr_status gr_federation_continue_data(struct gr_federation *federation,
 const int32_t *gr_federation_hosts(const struct gr_federation *federation);
 /* Silos that could not be loaded, over all ranks. */
 uint32_t gr_federation_unusable(const struct gr_federation *federation);
+/* Columns of the tables; 0 where they name none. */
+size_t gr_federation_columns(const struct gr_federation *federation);
+/*
+ * What was found in a column over all silos before the first round, "data: chol: 30 missing, fewer
+ * than 10 outside of the range": counts below data.disclosure_threshold are not told. *words: NULL
+ * for nothing; released with gr_free.
+ */
+gr_status gr_federation_tell_found(const struct gr_federation *federation, size_t column,
+                                   char **words) GR_CHECKED;
 
 /* What a whole run was asked to do. */
 struct gr_run_options {

@@ -1,11 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* granary import: IDX files to an HDF5 table. */
+/* granary import: IDX and CSV files to an HDF5 table; what the columns of a CSV file seem to be. */
 #include "cli/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+struct words {
+    char *features, *labels, *output, *csv; /* borrowed; NULL where absent */
+    char *label, *schema, *group;
+    enum gr_separator separator;
+    bool infer, no_header;
+    size_t first, rows;
+};
+
+/* Where the importing process tells how far it is: the streams that were standard. */
+struct streams {
+    int output, terminal; /* -1: nobody watches */
+    double drawn_s;
+};
 
 static gr_status read_count(const char *option, const char *text, size_t *out) {
     char *end;
@@ -21,49 +37,176 @@ static gr_status read_count(const char *option, const char *text, size_t *out) {
     return GR_OK;
 }
 
-gr_status gr_command_import(struct gr_invocation *invocation) {
-    static const struct option options[] = {
-        {"features", required_argument, NULL, 'f'}, {"labels", required_argument, NULL, 'l'},
-        {"first", required_argument, NULL, '1'},    {"rows", required_argument, NULL, 'n'},
-        {"output", required_argument, NULL, 'o'},   {0}};
-    gr_status status = GR_OK;
-    const char *features = NULL, *labels = NULL, *output = NULL;
-    size_t first = 0, rows = 0;
-    int option;
-    while ((option = gr_next_option(invocation, ":o:", options)) != -1) {
-        switch (option) {
-        case 'f':
-            features = optarg;
-            break;
-        case 'l':
-            labels = optarg;
-            break;
-        case '1':
-            GR_TRY(read_count("--first", optarg, &first));
-            break;
-        case 'n':
-            GR_TRY(read_count("--rows", optarg, &rows));
-            break;
-        case 'o':
-            output = optarg;
-            break;
-        default:
-            return GR_ERROR_USAGE;
-        }
+/* By name, as in a config, or the byte itself. */
+static gr_status read_separator(const char *text, enum gr_separator *out) {
+    static const char *const names[] = {"comma", "semicolon", "tab", "pipe", "space"};
+    char quoted[80];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        enum gr_separator separator = (enum gr_separator)i;
+        bool byte = text[0] == gr_separator_byte(separator) && text[1] == '\0';
+        if (!byte && strcmp(text, names[i]) != 0) continue;
+        *out = separator;
+        return GR_OK;
     }
-    if (!features || !labels || !output || optind < invocation->argc)
-        return gr_fail(GR_ERROR_USAGE, "import: expected --features, --labels and -o, and nothing "
-                                       "else; see `granary help import`");
-    GR_TRY(gr_import_idx(features, labels, first, rows, output));
+    gr_text_quote(text, strlen(text), quoted, sizeof quoted);
+    return gr_fail(GR_ERROR_USAGE,
+                   "import: --separator: found '%s', expected comma, semicolon, tab, pipe or space",
+                   quoted);
+}
+
+static gr_status read_option(int option, struct words *words) {
+    switch (option) {
+    case 'f':
+        words->features = optarg;
+        return GR_OK;
+    case 'l':
+        words->labels = optarg;
+        return GR_OK;
+    case '1':
+        return read_count("--first", optarg, &words->first);
+    case 'n':
+        return read_count("--rows", optarg, &words->rows);
+    case 'o':
+        words->output = optarg;
+        return GR_OK;
+    case 'c':
+        words->label = optarg;
+        return GR_OK;
+    case 'g':
+        words->group = optarg;
+        return GR_OK;
+    case 's':
+        words->schema = optarg;
+        return GR_OK;
+    case 'd':
+        return read_separator(optarg, &words->separator);
+    case 'h':
+        words->no_header = true;
+        return GR_OK;
+    case 'i':
+        words->infer = true;
+        return GR_OK;
+    default:
+        return GR_ERROR_USAGE;
+    }
+}
+
+static gr_status read_words(struct gr_invocation *invocation, struct words *words) {
+    static const struct option options[] = {
+        {"features", required_argument, NULL, 'f'},  {"labels", required_argument, NULL, 'l'},
+        {"first", required_argument, NULL, '1'},     {"rows", required_argument, NULL, 'n'},
+        {"output", required_argument, NULL, 'o'},    {"label", required_argument, NULL, 'c'},
+        {"schema", required_argument, NULL, 's'},    {"group", required_argument, NULL, 'g'},
+        {"separator", required_argument, NULL, 'd'}, {"no-header", no_argument, NULL, 'h'},
+        {"infer-schema", no_argument, NULL, 'i'},    {0}};
+    gr_status status = GR_OK;
+    int option;
+    while ((option = gr_next_option(invocation, ":o:", options)) != -1)
+        GR_TRY(read_option(option, words));
+    if (invocation->argc - optind == 1) words->csv = invocation->argv[optind];
+    bool pair = words->features && words->labels && !words->csv,
+         of_csv = words->label || words->schema || words->group || words->infer || words->no_header;
+    bool well = words->infer ? words->csv && !words->output && !words->features && !words->labels
+                             : words->output && (words->csv ? !words->features && !words->labels
+                                                            : pair && !of_csv);
+    if (!well || invocation->argc - optind > 1)
+        status = gr_fail(GR_ERROR_USAGE,
+                         "import: expected FILE.csv and -o, or --features, --labels and -o, and "
+                         "nothing else; see `granary help import`");
+    else if (words->no_header && !words->schema && !words->infer)
+        status = gr_fail(GR_ERROR_USAGE, "import: --no-header needs --schema, which names the "
+                                         "columns");
+out:
+    return status;
+}
+
+/* ---- CSV ------------------------------------------------------------------------------------ */
+
+static void show(void *context, size_t bytes, size_t total) {
+    struct streams *streams = context;
+    double now = gr_clock_seconds();
+    if (streams->terminal < 0 || (now - streams->drawn_s < 0.1 && bytes < total)) return;
+    streams->drawn_s = now;
+    dprintf(streams->terminal, "\r%3.0f %% of %.0f MB%s",
+            total > 0 ? 100 * (double)bytes / (double)total : 100, (double)total / 1e6,
+            bytes < total ? "" : "\r\033[K");
+}
+
+static void say(void *context, const char *line) {
+    const struct streams *streams = context;
+    if (streams->output >= 0) dprintf(streams->output, "  %s\n", line);
+}
+
+static gr_status import_csv(const struct words *words, const struct gr_csv_config *csv) {
+    struct streams streams = {
+        .output = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3),
+        .terminal = isatty(STDERR_FILENO) ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1};
+    struct gr_import_options options = {.csv = *csv,
+                                        .schema = words->schema,
+                                        .first = words->first,
+                                        .limit = words->rows,
+                                        .progress = show,
+                                        .say = say,
+                                        .context = &streams};
+    gr_status status = gr_import_csv(words->csv, &options, words->output);
+    if (streams.output >= 0) close(streams.output);
+    if (streams.terminal >= 0) close(streams.terminal);
+    return status;
+}
+
+/* A schema to be looked through by a person: what is odd first, in comments. */
+static gr_status propose(const struct words *words, const struct gr_csv_config *csv) {
+    struct gr_schema *schema = NULL;
+    char *notes = NULL, *yaml = NULL;
+    gr_status status;
+    GR_TRY(gr_csv_infer(words->csv, csv, words->group ? words->group : "", 0, &schema, &notes));
+    GR_TRY(gr_schema_to_yaml(schema, &yaml));
+    printf(
+        "# Proposed by `granary import --infer-schema`: check types, ranges and categories, and\n"
+        "# what becomes of missing values (refuse, mean, mode, indicator, zero).\n");
+    for (char *line = notes; line && *line;) {
+        size_t n = strcspn(line, "\n");
+        printf("# %.*s\n", (int)n, line);
+        line += n + (line[n] == '\n');
+    }
+    fputs(yaml, stdout);
+out:
+    gr_schema_free(schema);
+    gr_free(notes);
+    gr_free(yaml);
+    return status;
+}
+
+/* ---- the command ---------------------------------------------------------------------------- */
+
+static gr_status print_summary(const char *output) {
     struct gr_table_summary summary;
     char *path = NULL;
-    GR_TRY(gr_text_format(&path, "%s", output));
+    gr_status status = gr_text_format(&path, "%s", output);
+    if (status != GR_OK) return status;
     struct gr_table_config table = {.file = path, .features = path + strlen(path)};
     table.labels = table.features;
     status = gr_table_summarise(&table, GR_SOURCE_HDF5, &summary);
     if (status == GR_OK)
         printf("%s: %zu rows, %u classes\n", output, summary.n_rows, summary.n_classes);
     gr_free(path);
+    return status;
+}
+
+gr_status gr_command_import(struct gr_invocation *invocation) {
+    static char standard[] = "label";
+    struct words words = {.separator = GR_SEPARATOR_COMMA};
+    gr_status status;
+    GR_TRY(read_words(invocation, &words));
+    const struct gr_csv_config csv = {.separator = words.separator,
+                                      .header = !words.no_header,
+                                      .label = words.label ? words.label : standard};
+    if (words.infer) return propose(&words, &csv);
+    if (words.csv)
+        GR_TRY(import_csv(&words, &csv));
+    else
+        GR_TRY(gr_import_idx(words.features, words.labels, words.first, words.rows, words.output));
+    status = print_summary(words.output);
 out:
     return status;
 }

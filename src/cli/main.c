@@ -90,12 +90,22 @@ static const struct {
      "the ranks; the file is the same for any number.\n"
      "\n"
      "example: mpirun -n 2 granary predict runs/latest/model.h5 test.h5 -o predictions.csv\n"},
-    {"import", gr_command_import, 0, "make an HDF5 table from IDX files",
-     "usage: granary import --features FILE --labels FILE [--first N] [--rows N] -o TABLE.h5\n"
+    {"import", gr_command_import, 0, "make an HDF5 table from a CSV file or IDX files",
+     "usage: granary import FILE.csv [--label NAME | --schema FILE.yaml] [--separator NAME]\n"
+     "                      [--no-header] [--first N] [--rows N] -o TABLE.h5\n"
+     "       granary import --infer-schema FILE.csv [--label NAME] [--group NAME]\n"
+     "       granary import --features FILE --labels FILE [--first N] [--rows N] -o TABLE.h5\n"
      "\n"
-     "  --first N    the first row to take, from 0; default 0\n"
-     "  --rows N     how many rows; default: to the end\n"
+     "  --label NAME      the column of labels, or of numbers to predict; default label\n"
+     "  --schema FILE     what the columns are, see configs/schemas; default: they are guessed\n"
+     "  --separator NAME  comma (default), semicolon, tab, pipe or space\n"
+     "  --no-header       the first row is data; the schema names the columns\n"
+     "  --infer-schema    prints a schema that fits the file, to be looked through and kept\n"
+     "  --group NAME      for that: the column of centres\n"
+     "  --first N         the first row to take, from 0; default 0\n"
+     "  --rows N          how many rows; default: to the end\n"
      "\n"
+     "example: granary import patients.csv --label died -o patients.h5\n"
      "example: granary import --features train-images-idx3-ubyte.gz \\\n"
      "             --labels train-labels-idx1-ubyte.gz -o train.h5\n"},
     {"version", gr_command_version, 0, "show versions",

@@ -13,7 +13,7 @@ static gr_status show_table(const struct gr_config *config, const char *role,
                             const struct gr_table_config *table) {
     struct gr_table_summary summary;
     if (!name_of(table)[0]) return GR_OK;
-    gr_status status = gr_table_summarise(table, config->data.source, &summary);
+    gr_status status = gr_data_summarise(&config->data, table, &summary);
     if (status != GR_OK) return status;
     printf("  %-6s %s: %zu rows", role, name_of(table), summary.n_rows);
     for (size_t i = 1; i < summary.n_dims; i++)

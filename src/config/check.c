@@ -176,7 +176,7 @@ static const char *find_elsewhere(const char *word, bool exactly) {
     const char *keys[GR_SETTINGS_MAX] = {NULL}, *paths[GR_SETTINGS_MAX] = {NULL};
     size_t n = 0;
     for (size_t i = 0; i < gr_settings_count; i++) {
-        if (strchr(gr_settings[i].path, '[')) continue;
+        if (strchr(gr_settings[i].path, '[') || !strchr(gr_settings[i].path, '.')) continue;
         paths[n] = gr_settings[i].path;
         keys[n] = strrchr(paths[n], '.') + 1;
         n++;
@@ -199,9 +199,10 @@ static int report_unknown(const struct gr_node *node, const cyaml_schema_value_t
     int index = -1;
     gr_text_quote(node->key, node->key_length, word, sizeof word);
     if (node->key_length <= GR_TREE_KEY_MAX && node->key_length > 0) {
-        elsewhere = find_elsewhere(word, true);
+        bool of_entry = strncmp(path, "columns[", 8) == 0; /* of another file than the settings */
+        elsewhere = of_entry ? NULL : find_elsewhere(word, true);
         if (!elsewhere) nearest = gr_text_nearest(word, keys, n);
-        if (!elsewhere && !nearest) elsewhere = find_elsewhere(word, false);
+        if (!elsewhere && !nearest && !of_entry) elsewhere = find_elsewhere(word, false);
     }
     for (size_t i = 0; i < n; i++)
         if (nearest == keys[i]) index = (int)i;
@@ -326,6 +327,7 @@ static gr_status check_value(struct gr_node *node, const cyaml_schema_value_t *s
     return fill(node, schema, path, true);
 }
 
-gr_status gr_check_tree(struct gr_node *root, struct gr_broken *broken) {
-    return check_value(root, &gr_config_schema, gr_setting_find(""), "", broken);
+gr_status gr_check_tree(struct gr_node *root, const cyaml_schema_value_t *schema,
+                        struct gr_broken *broken) {
+    return check_value(root, schema, gr_setting_find(""), "", broken);
 }

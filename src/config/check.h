@@ -11,12 +11,29 @@
  * Afterwards the tree holds each setting exactly once with a value of the right type: defaults
  * where nothing was given, fillers (marked broken) where a rule was broken.
  */
-gr_status gr_check_tree(struct gr_node *root, struct gr_broken *broken) GR_CHECKED;
+gr_status gr_check_tree(struct gr_node *root, const cyaml_schema_value_t *schema,
+                        struct gr_broken *broken) GR_CHECKED;
 
 /*
  * Fills in the defaults that depend on other settings (train.epochs, data.silos), then checks the
  * rules between settings. `config` was loaded from the tree `root`, which knows the places.
  */
 void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_broken *broken);
+
+/* Rules between settings; they see the settings and the tree, and add to `broken`. */
+typedef gr_status (*gr_rules)(void *settings, struct gr_node *root, struct gr_broken *broken);
+
+/*
+ * What a config and a table's schema have in common: text and overrides to a struct, the struct to
+ * YAML, and its end. Errors as gr_config_parse.
+ */
+gr_status gr_settings_parse(const char *name, const char *text, size_t length,
+                            const char *const *overrides, size_t n_overrides,
+                            const cyaml_schema_value_t *schema, gr_rules rules,
+                            void **out) GR_CHECKED;
+/* Every setting as a node; caller releases with gr_node_free. */
+gr_status gr_settings_tree(const void *settings, const cyaml_schema_value_t *schema,
+                           struct gr_node **out) GR_CHECKED;
+void gr_settings_free(void *settings, const cyaml_schema_value_t *schema); /* NULL accepted */
 
 #endif

@@ -142,14 +142,13 @@ static gr_status check_text(const char *name, const char *text, size_t length) {
 }
 
 /* The tree, in which every setting has a value, becomes the struct. */
-static gr_status load(const struct gr_node *root, struct gr_config **out) {
+static gr_status load(const struct gr_node *root, const cyaml_schema_value_t *schema, void **out) {
     char *text = NULL;
     size_t length = 0;
     cyaml_data_t *data = NULL;
     gr_status status = gr_tree_emit(root, &text, &length);
     if (status != GR_OK) return status;
-    cyaml_err_t error =
-        cyaml_load_data((const uint8_t *)text, length, &quiet, &gr_config_schema, &data, NULL);
+    cyaml_err_t error = cyaml_load_data((const uint8_t *)text, length, &quiet, schema, &data, NULL);
     gr_free(text);
     if (error != CYAML_OK)
         return gr_fail(GR_ERROR_INTERNAL, "a checked config was refused: %s",
@@ -177,36 +176,52 @@ out:
 }
 
 static gr_status parse(const char *name, const char *text, size_t length,
-                       const char *const *overrides, size_t n_overrides, struct gr_config **out) {
+                       const char *const *overrides, size_t n_overrides,
+                       const cyaml_schema_value_t *schema, gr_rules rules, void **out) {
     gr_status status;
     struct gr_node *root = NULL;
-    struct gr_config *config = NULL;
+    void *settings = NULL;
     struct gr_broken broken;
     gr_broken_start(&broken, name);
     GR_TRY(check_text(broken.name, text, length));
     GR_TRY(gr_tree_parse(broken.name, NULL, text, length, &root));
     GR_TRY(apply_overrides(root, overrides, n_overrides, &broken));
-    GR_TRY(gr_check_tree(root, &broken));
-    GR_TRY(load(root, &config));
-    gr_check_rules(config, root, &broken);
+    GR_TRY(gr_check_tree(root, schema, &broken));
+    GR_TRY(load(root, schema, &settings));
+    GR_TRY(rules(settings, root, &broken));
     GR_TRY(gr_broken_status(&broken));
-    *out = config;
-    config = NULL;
+    *out = settings;
+    settings = NULL;
 out:
-    gr_config_free(config);
+    gr_settings_free(settings, schema);
     gr_node_free(root);
     return status;
+}
+
+gr_status gr_settings_parse(const char *name, const char *text, size_t length,
+                            const char *const *overrides, size_t n_overrides,
+                            const cyaml_schema_value_t *schema, gr_rules rules, void **out) {
+    struct c_locale locale = {0};
+    *out = NULL;
+    gr_status status = c_locale_enter(&locale);
+    if (status != GR_OK) return status;
+    status = parse(name, text, length, overrides, n_overrides, schema, rules, out);
+    c_locale_leave(&locale);
+    return status;
+}
+
+static gr_status check_config(void *settings, struct gr_node *root, struct gr_broken *broken) {
+    gr_check_rules(settings, root, broken);
+    return GR_OK;
 }
 
 gr_status gr_config_parse(const char *name, const char *text, size_t length,
                           const char *const *overrides, size_t n_overrides,
                           struct gr_config **out) {
-    struct c_locale locale = {0};
-    *out = NULL;
-    gr_status status = c_locale_enter(&locale);
-    if (status != GR_OK) return status;
-    status = parse(name, text, length, overrides, n_overrides, out);
-    c_locale_leave(&locale);
+    void *settings = NULL;
+    gr_status status = gr_settings_parse(name, text, length, overrides, n_overrides,
+                                         &gr_config_schema, check_config, &settings);
+    *out = settings;
     return status;
 }
 
@@ -223,8 +238,12 @@ out:
     return status;
 }
 
+void gr_settings_free(void *settings, const cyaml_schema_value_t *schema) {
+    if (settings) cyaml_free(&quiet, schema, settings, 0);
+}
+
 void gr_config_free(struct gr_config *config) {
-    if (config) cyaml_free(&quiet, &gr_config_schema, config, 0);
+    gr_settings_free(config, &gr_config_schema);
 }
 
 /* ---- settings to text --------------------------------------------------------------------- */
@@ -306,13 +325,14 @@ out:
     return status;
 }
 
-static gr_status tree_of(const struct gr_config *config, struct gr_node **out) {
+gr_status gr_settings_tree(const void *settings, const cyaml_schema_value_t *schema,
+                           struct gr_node **out) {
     struct c_locale locale = {0};
     *out = NULL;
     gr_status status = c_locale_enter(&locale);
     if (status != GR_OK) return status;
     status = gr_node_create(GR_NODE_SECTION, NULL, NULL, out);
-    if (status == GR_OK) status = unload(*out, &gr_config_schema, (const char *)config, 0);
+    if (status == GR_OK) status = unload(*out, schema, settings, 0);
     c_locale_leave(&locale);
     if (status != GR_OK) {
         gr_node_free(*out);
@@ -325,7 +345,7 @@ gr_status gr_config_to_yaml(const struct gr_config *config, char **out) {
     struct gr_node *root = NULL;
     size_t length;
     *out = NULL;
-    gr_status status = tree_of(config, &root);
+    gr_status status = gr_settings_tree(config, &gr_config_schema, &root);
     if (status == GR_OK) status = gr_tree_emit(root, out, &length);
     gr_node_free(root);
     return status;
@@ -347,7 +367,7 @@ static void add_to_digest(struct gr_digest *digest, const struct gr_node *node) 
 gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_DIGEST_BYTES]) {
     struct gr_node *root = NULL;
     struct gr_digest digest;
-    gr_status status = tree_of(config, &root);
+    gr_status status = gr_settings_tree(config, &gr_config_schema, &root);
     if (status != GR_OK) return status;
     gr_digest_start(&digest);
     for (size_t i = 0; i < gr_settings_count; i++) {

@@ -84,7 +84,7 @@ static void check_member(const struct rules *r, struct gr_place place, const cha
 static void check_table(const struct rules *r, const struct gr_node *node, struct gr_place place,
                         const char *path, const struct gr_table_config *table) {
     bool idx = r->config->data.source == GR_SOURCE_IDX;
-    const char *source = idx ? "idx" : "hdf5";
+    const char *source = idx ? "idx" : r->config->data.source == GR_SOURCE_HDF5 ? "hdf5" : "csv";
     const struct {
         const char *key, *text;
         bool needed;
@@ -147,12 +147,32 @@ static void check_silo_tables(const struct rules *r) {
     }
 }
 
+/* What has a meaning with some sources only. */
+static void check_columns(const struct rules *r) {
+    const struct gr_data_config *data = &r->config->data;
+    bool by_column = data->partition.method == GR_PARTITION_COLUMN;
+    bool csv = data->source == GR_SOURCE_CSV;
+    if (by_column && !csv && sound(r, "data.partition.method"))
+        REFUSE(r, "data.partition.method", "found column, allowed only with data.source csv");
+    else if (by_column && !data->partition.column[0] && sound(r, "data.partition.column"))
+        REFUSE(r, "data.partition.column",
+               "found nothing, allowed a column's name (data.partition.method is column)");
+    if (data->schema[0] && !csv && data->source != GR_SOURCE_HDF5 && sound(r, "data.schema"))
+        REFUSE(r, "data.schema", "found a path, allowed only with data.source csv or hdf5");
+    if (csv && !data->csv.header && !data->schema[0] && sound(r, "data.csv.header") &&
+        sound(r, "data.schema"))
+        REFUSE(r, "data.csv.header",
+               "found false, allowed only with data.schema, which then names "
+               "the columns");
+}
+
 static void check_data(const struct rules *r) {
     const struct gr_data_config *data = &r->config->data;
     if (data->silos == 0 && data->silo_tables_count == 0 && sound(r, "data.silos") &&
         sound(r, "data.silo_tables"))
         REFUSE(r, "data.silos", "found nothing, allowed a whole number from 1 to 1000000");
     if (!sound(r, "data.source")) return;
+    check_columns(r);
     if (data->source == GR_SOURCE_SYNTHETIC) {
         check_synthetic(r);
         return;

@@ -2,6 +2,7 @@
 /* The settings that exist: names, types, members; defaults and allowed values. */
 #include "config/schema.h"
 
+#include <float.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,11 +12,19 @@ enum { TEXT_MAX = 4096, HIDDEN_MAX = 32, SILO_TABLES_MAX = 10000, FAULTS_MAX = 6
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static const cyaml_strval_t sources[] = {
-    {"idx", GR_SOURCE_IDX}, {"hdf5", GR_SOURCE_HDF5}, {"synthetic", GR_SOURCE_SYNTHETIC}};
+static const cyaml_strval_t sources[] = {{"idx", GR_SOURCE_IDX},
+                                         {"hdf5", GR_SOURCE_HDF5},
+                                         {"csv", GR_SOURCE_CSV},
+                                         {"synthetic", GR_SOURCE_SYNTHETIC}};
 static const cyaml_strval_t partitions[] = {{"iid", GR_PARTITION_IID},
                                             {"dirichlet", GR_PARTITION_DIRICHLET},
-                                            {"shards", GR_PARTITION_SHARDS}};
+                                            {"shards", GR_PARTITION_SHARDS},
+                                            {"column", GR_PARTITION_COLUMN}};
+static const cyaml_strval_t separators[] = {{"comma", GR_SEPARATOR_COMMA},
+                                            {"semicolon", GR_SEPARATOR_SEMICOLON},
+                                            {"tab", GR_SEPARATOR_TAB},
+                                            {"pipe", GR_SEPARATOR_PIPE},
+                                            {"space", GR_SEPARATOR_SPACE}};
 static const cyaml_strval_t models[] = {{"softmax", GR_MODEL_SOFTMAX}, {"mlp", GR_MODEL_MLP}};
 static const cyaml_strval_t activations[] = {
     {"relu", GR_ACTIVATION_RELU}, {"gelu", GR_ACTIVATION_GELU}, {"tanh", GR_ACTIVATION_TANH}};
@@ -85,6 +94,10 @@ const char *gr_partition_text(enum gr_partition_method method) {
     return name_of(partitions, COUNT(partitions), method);
 }
 
+char gr_separator_byte(enum gr_separator separator) {
+    return ",;\t| "[separator];
+}
+
 /* ---- names, types, members ---------------------------------------------------------------- */
 
 /* Nothing is optional here: libcyaml is given a tree in which every default has been filled in. */
@@ -126,6 +139,7 @@ static const cyaml_schema_field_t partition_fields[] = {
     REAL(gr_partition_config, alpha),
     WHOLE(gr_partition_config, shards_per_silo),
     WHOLE(gr_partition_config, minimum_rows),
+    TEXT(gr_partition_config, column),
     CYAML_FIELD_END,
 };
 
@@ -140,6 +154,13 @@ static const cyaml_schema_field_t synthetic_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t csv_fields[] = {
+    ONE_OF(gr_csv_config, separator, separators),
+    YES_NO(gr_csv_config, header),
+    TEXT(gr_csv_config, label),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t data_fields[] = {
     ONE_OF(gr_data_config, source, sources),
     WHOLE(gr_data_config, silos),
@@ -150,6 +171,9 @@ static const cyaml_schema_field_t data_fields[] = {
     SECTION(gr_data_config, synthetic, synthetic_fields),
     REAL(gr_data_config, validation_fraction),
     WHOLE(gr_data_config, limit),
+    SECTION(gr_data_config, csv, csv_fields),
+    TEXT(gr_data_config, schema),
+    WHOLE(gr_data_config, disclosure_threshold),
     CYAML_FIELD_END,
 };
 
@@ -287,6 +311,7 @@ const struct gr_setting gr_settings[] = {
     {.path = "data.partition.alpha", .standard = "0.3", .flags = ABOVE, BETWEEN(0, 1e6)},
     {.path = "data.partition.shards_per_silo", .standard = "2", FROM_TO(1, 1000)},
     {.path = "data.partition.minimum_rows", .standard = "1", FROM_TO(1, 1000000000)},
+    {.path = "data.partition.column"},
     {.path = "data.synthetic.alpha", .standard = "1", BETWEEN(0, 1e6)},
     {.path = "data.synthetic.beta", .standard = "1", BETWEEN(0, 1e6)},
     {.path = "data.synthetic.features", .standard = "60", FROM_TO(1, WIDTH_MAX)},
@@ -296,6 +321,14 @@ const struct gr_setting gr_settings[] = {
     {.path = "data.synthetic.test_rows", .standard = "20", FROM_TO(0, 1000000)},
     {.path = "data.validation_fraction", .standard = "0", BETWEEN(0, 0.9)},
     {.path = "data.limit", .standard = "0", FROM_TO(0, UINT32_MAX)},
+    {.path = "data.csv.separator", .standard = "comma"},
+    {.path = "data.csv.header", .standard = "true"},
+    {.path = "data.csv.label", .standard = "label"},
+    {.path = "data.schema"},
+    {.path = "data.disclosure_threshold",
+     .standard = "10",
+     .flags = CHANGEABLE,
+     FROM_TO(1, 1000000000)},
     {.path = "model.type", .flags = REQUIRED},
     {.path = "model.hidden", FROM_TO(1, WIDTH_MAX)},
     {.path = "model.activation", .standard = "relu"},
@@ -350,23 +383,30 @@ const struct gr_setting gr_settings[] = {
     {.path = "faults[].point", .standard = "train", .flags = CHANGEABLE},
     {.path = "faults[].after_s", .standard = "0", .flags = CHANGEABLE, BETWEEN(0, SECONDS_MAX)},
     {.path = "faults[].seconds", .standard = "0", .flags = CHANGEABLE, BETWEEN(0, SECONDS_MAX)},
+    /* Of a schema's file, not of a config. */
+    {.path = "columns", .flags = REQUIRED | CHANGEABLE},
+    {.path = "columns[].name", .flags = REQUIRED | CHANGEABLE},
+    {.path = "columns[].type", .flags = REQUIRED | CHANGEABLE},
+    {.path = "columns[].unit", .flags = CHANGEABLE},
+    {.path = "columns[].range", .flags = CHANGEABLE, BETWEEN(-FLT_MAX, FLT_MAX)},
+    {.path = "columns[].categories", .flags = CHANGEABLE},
+    {.path = "columns[].missing", .standard = "refuse", .flags = CHANGEABLE},
+    {.path = "columns[].encode", .standard = "code", .flags = CHANGEABLE},
 };
 
 const size_t gr_settings_count = COUNT(gr_settings);
 
 _Static_assert(COUNT(gr_settings) <= GR_SETTINGS_MAX, "more settings than GR_SETTINGS_MAX");
-_Static_assert(COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
-                   COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
-                   COUNT(partition_fields) <= GR_FIELDS_MAX &&
-                   COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
-                   COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
-                   COUNT(round_fields) <= GR_FIELDS_MAX &&
-                   COUNT(strategy_fields) <= GR_FIELDS_MAX &&
-                   COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
-                   COUNT(evaluate_fields) <= GR_FIELDS_MAX &&
-                   COUNT(checkpoint_fields) <= GR_FIELDS_MAX &&
-                   COUNT(alerts_fields) <= GR_FIELDS_MAX && COUNT(fault_fields) <= GR_FIELDS_MAX,
-               "a section of more keys than GR_FIELDS_MAX");
+_Static_assert(
+    COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
+        COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
+        COUNT(partition_fields) <= GR_FIELDS_MAX && COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
+        COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
+        COUNT(round_fields) <= GR_FIELDS_MAX && COUNT(strategy_fields) <= GR_FIELDS_MAX &&
+        COUNT(aggregation_fields) <= GR_FIELDS_MAX && COUNT(evaluate_fields) <= GR_FIELDS_MAX &&
+        COUNT(checkpoint_fields) <= GR_FIELDS_MAX && COUNT(alerts_fields) <= GR_FIELDS_MAX &&
+        COUNT(fault_fields) <= GR_FIELDS_MAX && COUNT(csv_fields) <= GR_FIELDS_MAX,
+    "a section of more keys than GR_FIELDS_MAX");
 
 /* "faults[].kind" stands for the kind of every fault. */
 static bool stands_for(const char *setting, const char *path) {

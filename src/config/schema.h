@@ -19,7 +19,7 @@ enum {
 };
 
 /* The most settings there are, and keys of a section with the one that ends them. */
-enum { GR_SETTINGS_MAX = 96, GR_FIELDS_MAX = 16 };
+enum { GR_SETTINGS_MAX = 128, GR_FIELDS_MAX = 16 };
 
 /* The bounds are those of the value, or of each value in a list. */
 struct gr_setting {
@@ -33,6 +33,8 @@ struct gr_setting {
 
 /* Of struct gr_config. */
 extern const cyaml_schema_value_t gr_config_schema;
+/* Of struct gr_schema. */
+extern const cyaml_schema_value_t gr_table_schema;
 
 extern const struct gr_setting gr_settings[];
 extern const size_t gr_settings_count;

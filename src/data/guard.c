@@ -38,7 +38,7 @@
 
 #include <hdf5.h>
 
-enum guard_verb { GUARD_LABELS, GUARD_ROWS };
+enum guard_verb { GUARD_LABELS, GUARD_ROWS, GUARD_TARGETS, GUARD_COLUMNS };
 
 struct guard_request {
     enum guard_verb verb;
@@ -115,6 +115,9 @@ static gr_status answer(struct gr_reader *reader, const struct guard_request *re
     gr_status status;
     if (request->verb == GUARD_LABELS)
         return reader->operations->labels(reader, request->first, request->n, reader->window);
+    if (request->verb == GUARD_TARGETS)
+        return reader->operations->targets(reader, request->first, request->n, reader->window);
+    if (request->verb == GUARD_COLUMNS) return reader->operations->columns(reader);
     status = reader->operations->rows(reader, request->first, request->n, &block);
     if (status == GR_OK && block != reader->window)
         memcpy(reader->window, block, request->n * reader->shape.row_bytes);
@@ -252,7 +255,7 @@ static gr_status check_reply(const char *path, struct gr_table_shape *shape) {
     gr_status status = gr_table_shape_check(path, shape);
     if (status != GR_OK) return status;
     if (shape->window_rows == 0 || shape->window_rows > GR_WINDOW_BYTES_MAX / shape->row_bytes ||
-        shape->n_classes > GR_CLASSES_MAX)
+        shape->n_classes > GR_CLASSES_MAX || shape->column_bytes > GR_CONFIG_FILE_MAX)
         return gr_fail(GR_ERROR_DATA, "%s: damaged: windows of %zu rows, %u classes", path,
                        shape->window_rows, shape->n_classes);
     return GR_OK;
@@ -331,5 +334,15 @@ static gr_status guard_rows(struct gr_reader *reader, size_t first, size_t n, co
     return ask(reader, GUARD_ROWS, first, n);
 }
 
-const struct gr_reader_operations gr_guard_operations = {guard_open, guard_labels, guard_rows,
-                                                         guard_close};
+static gr_status guard_targets(struct gr_reader *reader, size_t first, size_t n, float *out) {
+    gr_status status = ask(reader, GUARD_TARGETS, first, n);
+    if (status == GR_OK) memcpy(out, reader->window, n * sizeof *out);
+    return status;
+}
+
+static gr_status guard_columns(struct gr_reader *reader) {
+    return ask(reader, GUARD_COLUMNS, 0, 0);
+}
+
+const struct gr_reader_operations gr_guard_operations = {guard_open,  guard_labels,  guard_rows,
+                                                         guard_close, guard_targets, guard_columns};

@@ -24,8 +24,8 @@
 enum { TABLE_VERSION = 1, ATTRIBUTE_BYTES_MAX = 64 };
 
 struct hdf5_state {
-    hid_t file, features, labels;
-    hid_t memory_type; /* of features */
+    hid_t file, features, labels, targets, columns; /* the last two: -1 where there is none */
+    hid_t memory_type;                              /* of features */
     size_t file_size;
 };
 
@@ -214,6 +214,46 @@ out:
     return status;
 }
 
+static gr_status open_targets(struct hdf5_state *state, struct dataset *d,
+                              struct gr_table_shape *shape) {
+    hid_t type;
+    gr_status status;
+    if (H5Lexists(state->file, d->name, H5P_DEFAULT) <= 0) return GR_OK;
+    GR_TRY(open_dataset(state->file, d));
+    GR_TRY(read_type(d, &type));
+    GR_TRY(check_storage(d, state->file_size));
+    if (H5Tget_class(type) != H5T_FLOAT || d->n_dims != 1 || d->shape[0] != shape->shape[0]) {
+        status = gr_fail(GR_ERROR_DATA, "%s: /targets: expected %zu floating-point numbers",
+                         d->path, shape->shape[0]);
+        goto out;
+    }
+    state->targets = d->id;
+    shape->targets = true;
+out:
+    return status;
+}
+
+/* The text of the columns: bytes in one dimension. */
+static gr_status open_columns(struct hdf5_state *state, struct dataset *d,
+                              struct gr_table_shape *shape) {
+    hid_t type;
+    gr_status status;
+    if (H5Lexists(state->file, d->name, H5P_DEFAULT) <= 0) return GR_OK;
+    GR_TRY(open_dataset(state->file, d));
+    GR_TRY(read_type(d, &type));
+    GR_TRY(check_storage(d, state->file_size));
+    if (H5Tequal(type, H5T_STD_U8LE) <= 0 || d->n_dims != 1 || d->shape[0] == 0 ||
+        d->shape[0] > GR_CONFIG_FILE_MAX) {
+        status = gr_fail(GR_ERROR_DATA, "%s: /columns: expected 1 to %d bytes of text", d->path,
+                         GR_CONFIG_FILE_MAX);
+        goto out;
+    }
+    state->columns = d->id;
+    shape->column_bytes = d->shape[0];
+out:
+    return status;
+}
+
 /* A number in an attribute of the root group; *found false when there is no such attribute. */
 static gr_status read_number(const char *path, hid_t file, const char *name, double *value,
                              bool *found) {
@@ -306,6 +346,8 @@ static void hdf5_close(struct gr_reader *reader) {
     if (!state) return;
     if (state->features >= 0) H5Dclose(state->features);
     if (state->labels >= 0) H5Dclose(state->labels);
+    if (state->targets >= 0) H5Dclose(state->targets);
+    if (state->columns >= 0) H5Dclose(state->columns);
     if (state->file >= 0) H5Fclose(state->file);
     gr_free(state);
     reader->state = NULL;
@@ -315,14 +357,20 @@ static gr_status hdf5_open(struct gr_reader *reader) {
     const char *path = reader->table->file;
     struct dataset features = {.path = path, .name = "features", .chunk_rows = 1};
     struct dataset labels = {.path = path, .name = "labels", .chunk_rows = 1};
+    struct dataset targets = {.path = path, .name = "targets", .chunk_rows = 1};
+    struct dataset columns = {.path = path, .name = "columns", .chunk_rows = 1};
     struct hdf5_state *state = NULL;
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *state, "an HDF5 reader", &state));
-    state->file = state->features = state->labels = -1;
+    state->file = state->features = state->labels = state->targets = state->columns = -1;
     reader->state = state;
     GR_TRY(open_file(path, state));
     GR_TRY(open_features(state, &features, &reader->shape));
-    if (!reader->unlabelled) GR_TRY(open_labels(state, &labels, reader->shape.shape[0]));
+    if (!reader->unlabelled) {
+        GR_TRY(open_labels(state, &labels, reader->shape.shape[0]));
+        GR_TRY(open_targets(state, &targets, &reader->shape));
+    }
+    GR_TRY(open_columns(state, &columns, &reader->shape));
     GR_TRY(read_attributes(path, state->file, &reader->shape));
 out:
     if (status != GR_OK) hdf5_close(reader);
@@ -363,5 +411,21 @@ static gr_status hdf5_rows(struct gr_reader *reader, size_t first, size_t n, con
                    reader->table->file, first, first + n - 1);
 }
 
-const struct gr_reader_operations gr_hdf5_operations = {hdf5_open, hdf5_labels, hdf5_rows,
-                                                        hdf5_close};
+static gr_status hdf5_targets(struct gr_reader *reader, size_t first, size_t n, float *out) {
+    const struct hdf5_state *state = reader->state;
+    gr_status status = read_slab(state->targets, NULL, 1, first, n, H5T_NATIVE_FLOAT, out);
+    if (status == GR_OK) return GR_OK;
+    return gr_fail(status, "%s: /targets: rows %zu to %zu cannot be read: damaged",
+                   reader->table->file, first, first + n - 1);
+}
+
+static gr_status hdf5_columns(struct gr_reader *reader) {
+    const struct hdf5_state *state = reader->state;
+    gr_status status = read_slab(state->columns, NULL, 1, 0, reader->shape.column_bytes,
+                                 H5T_NATIVE_UINT8, reader->window);
+    if (status == GR_OK) return GR_OK;
+    return gr_fail(status, "%s: /columns: cannot be read: damaged", reader->table->file);
+}
+
+const struct gr_reader_operations gr_hdf5_operations = {hdf5_open,  hdf5_labels,  hdf5_rows,
+                                                        hdf5_close, hdf5_targets, hdf5_columns};

@@ -334,4 +334,5 @@ static gr_status idx_rows(struct gr_reader *reader, size_t first, size_t n, cons
                    shape->window_rows * shape->row_bytes);
 }
 
-const struct gr_reader_operations gr_idx_operations = {idx_open, idx_labels, idx_rows, idx_close};
+const struct gr_reader_operations gr_idx_operations = {
+    .open = idx_open, .labels = idx_labels, .rows = idx_rows, .close = idx_close};

@@ -17,6 +17,24 @@ struct load {
     struct gr_digest digest;
 };
 
+/* What is to be learnt of a table's rows. */
+struct answers {
+    int32_t *labels; /* owned */
+    float *targets;  /* NULL: there are none; owned */
+    uint32_t n_classes;
+};
+
+static gr_status read_answers(struct gr_reader *reader, size_t n, struct answers *answers) {
+    gr_status status = gr_reader_labels(reader, n, &answers->labels, &answers->n_classes);
+    return status == GR_OK ? gr_reader_targets(reader, n, &answers->targets) : status;
+}
+
+static void release_answers(struct answers *answers) {
+    gr_free(answers->labels);
+    gr_free(answers->targets);
+    *answers = (struct answers){0};
+}
+
 static void digest_number(struct load *l, uint64_t number) {
     unsigned char bytes[8];
     for (size_t i = 0; i < sizeof bytes; i++)
@@ -24,24 +42,61 @@ static void digest_number(struct load *l, uint64_t number) {
     gr_digest_add(&l->digest, bytes, sizeof bytes);
 }
 
-static void digest_table(struct load *l, const struct gr_table_shape *shape, size_t n,
-                         const int32_t *labels) {
+static void digest_table(struct load *l, const struct gr_reader *reader, size_t n,
+                         const struct answers *answers) {
+    const struct gr_table_shape *shape = &reader->shape;
     digest_number(l, n);
     digest_number(l, shape->n_dims);
     for (size_t i = 1; i < shape->n_dims; i++)
         digest_number(l, shape->shape[i]);
     digest_number(l, (uint64_t)shape->element);
-    gr_digest_add(&l->digest, labels, n * sizeof *labels);
+    gr_digest_add(&l->digest, answers->labels, n * sizeof *answers->labels);
+    if (answers->targets) gr_digest_add(&l->digest, answers->targets, n * sizeof *answers->targets);
 }
 
-static struct gr_rows rows_like(const struct gr_table_shape *shape) {
-    return (struct gr_rows){
-        .n_features = shape->n_features, .element = shape->element, .scale = shape->scale};
+/* Of `targets` counts only whether there are some. */
+static struct gr_rows rows_like(const struct gr_table_shape *shape, float *targets) {
+    return (struct gr_rows){.n_features = shape->n_features,
+                            .element = shape->element,
+                            .scale = shape->scale,
+                            .targets = targets};
+}
+
+/* The first table's columns are everybody's. */
+static gr_status join_columns(struct gr_data *data, struct gr_reader *reader) {
+    char difference[GR_DIFFERENCE_BYTES] = "it names no columns";
+    gr_status status = GR_OK;
+    bool first = data->n_features == 0;
+    if (first && reader->columns) {
+        data->columns = reader->columns;
+        reader->columns = NULL;
+        return gr_allocate_zero(data->columns->schema->columns_count, sizeof *data->found,
+                                "findings", &data->found);
+    }
+    if (!data->columns) return GR_OK;
+    if (!reader->columns || !gr_columns_fit(reader->columns->schema, data->columns->schema,
+                                            difference, sizeof difference)) {
+        status = gr_fail(GR_ERROR_DATA, "%s: %s, by the tables before it; data.schema says which",
+                         gr_reader_features_path(reader), difference);
+        reader->misfit = true;
+    }
+    return status;
+}
+
+/* What was found in a table that this process answers for. */
+static void add_found(struct gr_data *data, const struct gr_reader *reader) {
+    for (unsigned i = 0; reader->found && i < data->columns->schema->columns_count; i++) {
+        data->found[i].missing += reader->found[i].missing;
+        data->found[i].outside += reader->found[i].outside;
+        data->found[i].unknown += reader->found[i].unknown;
+    }
 }
 
 /* All tables have rows of one width; the largest number of classes counts. */
-static gr_status join_table(struct load *l, const struct gr_reader *reader, uint32_t n_classes) {
+static gr_status join_table(struct load *l, struct gr_reader *reader, uint32_t n_classes) {
     struct gr_data *data = l->data;
+    gr_status status = join_columns(data, reader);
+    if (status != GR_OK) return status;
     if (data->n_features != 0 && data->n_features != reader->shape.n_features)
         return gr_fail(GR_ERROR_DATA, "%s: rows of %zu features, expected %zu as in the others",
                        gr_reader_features_path(reader), reader->shape.n_features, data->n_features);
@@ -53,13 +108,13 @@ static gr_status join_table(struct load *l, const struct gr_reader *reader, uint
 /* ---- silos ---------------------------------------------------------------------------------- */
 
 /*
- * Makes silo `id` of rows row[0..n-1] (NULL: rows 0..n-1) of a table: labels are in their place,
+ * Makes silo `id` of rows row[0..n-1] (NULL: rows 0..n-1) of a table: answers are in their place,
  * features are what picks[0..n-1] ask for.
  */
 static gr_status plan_silo(const struct load *l, uint32_t id, const uint32_t *row, size_t n,
-                           const int32_t *labels, const struct gr_table_shape *shape,
+                           const struct answers *answers, const struct gr_table_shape *shape,
                            struct gr_silo *silo, struct gr_pick *picks) {
-    struct gr_rows like = rows_like(shape), *part;
+    struct gr_rows like = rows_like(shape, answers->targets), *part;
     size_t filled[2] = {0, 0};
     uint8_t *held_out = NULL;
     gr_status status;
@@ -69,7 +124,8 @@ static gr_status plan_silo(const struct load *l, uint32_t id, const uint32_t *ro
         uint32_t r = row ? row[i] : (uint32_t)i;
         part = held_out[i] ? &silo->validation : &silo->train;
         size_t at = filled[held_out[i]]++;
-        part->labels[at] = labels[r];
+        part->labels[at] = answers->labels[r];
+        if (part->targets) part->targets[at] = answers->targets[r];
         picks[i] = (struct gr_pick){r, (char *)part->features + at * shape->row_bytes};
     }
 out:
@@ -82,15 +138,36 @@ static int by_row(const void *a, const void *b) {
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
-/* Partitions n rows with these labels and plans the own silos. */
-static gr_status plan_silos(struct load *l, const struct gr_table_shape *shape, size_t n,
-                            const int32_t *labels, struct gr_pick **picks, size_t *n_picks) {
+static gr_status partition_rows(struct load *l, struct gr_reader *reader, size_t n,
+                                const int32_t *labels, struct gr_partition *out) {
+    const struct gr_partition_config *config = &l->config->data.partition;
+    const uint32_t *groups;
+    uint32_t n_groups;
+    gr_status status;
+    if (config->method != GR_PARTITION_COLUMN)
+        return gr_partition_create(config, l->config->run.seed, l->share->n_silos, labels, n, out);
+    GR_TRY(gr_csv_groups(reader, &groups, &n_groups));
+    if (n_groups != l->share->n_silos) {
+        (void)gr_fail(GR_ERROR_CONFIG,
+                      "data.silos: found %u, the column \"%s\" has %u values (and there is a silo "
+                      "for each)",
+                      l->share->n_silos, config->column, n_groups);
+        return GR_ERROR_CONFIG;
+    }
+    status = gr_partition_by_group(config, n_groups, groups, n, out);
+out:
+    return status;
+}
+
+/* Partitions n rows with these answers and plans the own silos. */
+static gr_status plan_silos(struct load *l, struct gr_reader *reader, size_t n,
+                            const struct answers *answers, struct gr_pick **picks,
+                            size_t *n_picks) {
     const struct gr_share *share = l->share;
     struct gr_partition partition = {0};
     size_t total = 0;
     gr_status status;
-    GR_TRY(gr_partition_create(&l->config->data.partition, l->config->run.seed, share->n_silos,
-                               labels, n, &partition));
+    GR_TRY(partition_rows(l, reader, n, answers->labels, &partition));
     for (size_t i = 0; i < share->n_local; i++)
         total += partition.first[share->silos[i] + 1] - partition.first[share->silos[i]];
     GR_TRY(gr_allocate(total, sizeof **picks, "a reading plan", picks));
@@ -98,7 +175,8 @@ static gr_status plan_silos(struct load *l, const struct gr_table_shape *shape, 
         uint32_t id = share->silos[i];
         const uint32_t *row = partition.row_of + partition.first[id];
         size_t count = partition.first[id + 1] - partition.first[id];
-        GR_TRY(plan_silo(l, id, row, count, labels, shape, &l->data->local[i], *picks + *n_picks));
+        GR_TRY(plan_silo(l, id, row, count, answers, &reader->shape, &l->data->local[i],
+                         *picks + *n_picks));
         *n_picks += count;
     }
     /* One silo's rows are in order already. */
@@ -113,22 +191,21 @@ static gr_status load_train(struct load *l) {
     const struct gr_data_config *config = &l->config->data;
     struct gr_reader reader = {0};
     struct gr_pick *picks = NULL;
-    int32_t *labels = NULL;
+    struct answers answers = {0};
     size_t n_picks = 0;
-    uint32_t n_classes;
     gr_status status;
-    GR_TRY(gr_reader_open(&config->train, config->source, &reader));
+    GR_TRY(gr_reader_open(config, &config->train, &reader));
     size_t n = reader.shape.shape[0];
     if (config->limit != 0 && config->limit < n) n = config->limit;
-    GR_TRY(gr_reader_labels(&reader, n, &labels, &n_classes));
-    GR_TRY(join_table(l, &reader, n_classes));
-    digest_table(l, &reader.shape, n, labels);
-    GR_TRY(plan_silos(l, &reader.shape, n, labels, &picks, &n_picks));
-    gr_free(labels);
-    labels = NULL;
+    GR_TRY(read_answers(&reader, n, &answers));
+    GR_TRY(join_table(l, &reader, answers.n_classes));
+    digest_table(l, &reader, n, &answers);
+    GR_TRY(plan_silos(l, &reader, n, &answers, &picks, &n_picks));
+    if (l->share->n_local > 0 && l->share->silos[0] == 0) add_found(l->data, &reader);
+    release_answers(&answers);
     GR_TRY(gr_reader_rows(&reader, picks, n_picks));
 out:
-    gr_free(labels);
+    release_answers(&answers);
     gr_free(picks);
     gr_reader_close(&reader);
     return status;
@@ -136,21 +213,23 @@ out:
 
 /* One table of its own for a silo. What it brings counts only when all of it is well. */
 static gr_status read_silo(struct load *l, size_t i) {
-    uint32_t id = l->share->silos[i], n_classes;
+    uint32_t id = l->share->silos[i];
     const struct gr_data_config *config = &l->config->data;
     struct gr_reader reader = {0};
     struct gr_pick *picks = NULL;
-    int32_t *labels = NULL;
+    struct answers answers = {0};
     gr_status status;
-    GR_TRY(gr_reader_open(&config->silo_tables[id], config->source, &reader));
+    GR_TRY(gr_reader_open(config, &config->silo_tables[id], &reader));
     size_t n = reader.shape.shape[0];
-    GR_TRY(gr_reader_labels(&reader, n, &labels, &n_classes));
+    GR_TRY(read_answers(&reader, n, &answers));
     GR_TRY(gr_allocate(n, sizeof *picks, "a reading plan", &picks));
-    GR_TRY(plan_silo(l, id, NULL, n, labels, &reader.shape, &l->data->local[i], picks));
+    GR_TRY(plan_silo(l, id, NULL, n, &answers, &reader.shape, &l->data->local[i], picks));
     GR_TRY(gr_reader_rows(&reader, picks, n));
-    GR_TRY(join_table(l, &reader, n_classes));
+    GR_TRY(join_table(l, &reader, answers.n_classes));
+    add_found(l->data, &reader);
 out:
-    gr_free(labels);
+    l->data->local[i].misfit = reader.misfit;
+    release_answers(&answers);
     gr_free(picks);
     gr_reader_close(&reader);
     return status;
@@ -169,7 +248,8 @@ static gr_status load_silo(struct load *l, size_t i) {
 
 /* ---- test table ----------------------------------------------------------------------------- */
 
-static gr_status read_test(const struct load *l, struct gr_reader *reader, const int32_t *labels) {
+static gr_status read_test(const struct load *l, struct gr_reader *reader,
+                           const struct answers *answers) {
     struct gr_data *data = l->data;
     struct gr_pick *picks = NULL;
     size_t k = 0;
@@ -178,7 +258,8 @@ static gr_status read_test(const struct load *l, struct gr_reader *reader, const
     for (size_t i = 0; i < data->n_local_batches; i++) {
         size_t row = data->local_batch[i] * GR_TEST_BATCH, end = row + GR_TEST_BATCH;
         for (; row < end && row < data->n_test; row++, k++) {
-            data->test.labels[k] = labels[row];
+            data->test.labels[k] = answers->labels[row];
+            if (data->test.targets) data->test.targets[k] = answers->targets[row];
             picks[k] = (struct gr_pick){(uint32_t)row,
                                         (char *)data->test.features + k * reader->shape.row_bytes};
         }
@@ -192,21 +273,20 @@ out:
 static gr_status load_test(struct load *l) {
     const struct gr_data_config *config = &l->config->data;
     struct gr_reader reader = {0};
-    int32_t *labels = NULL;
-    uint32_t n_classes;
+    struct answers answers = {0};
     gr_status status;
     const char *path = config->source == GR_SOURCE_IDX ? config->test.features : config->test.file;
     if (!path || !path[0]) return GR_OK;
-    GR_TRY(gr_reader_open(&config->test, config->source, &reader));
+    GR_TRY(gr_reader_open(config, &config->test, &reader));
     size_t n = reader.shape.shape[0];
-    struct gr_rows like = rows_like(&reader.shape);
-    GR_TRY(gr_reader_labels(&reader, n, &labels, &n_classes));
-    GR_TRY(join_table(l, &reader, n_classes));
-    digest_table(l, &reader.shape, n, labels);
+    GR_TRY(read_answers(&reader, n, &answers));
+    struct gr_rows like = rows_like(&reader.shape, answers.targets);
+    GR_TRY(join_table(l, &reader, answers.n_classes));
+    digest_table(l, &reader, n, &answers);
     GR_TRY(gr_test_create(l->share, n, &like, l->data));
-    GR_TRY(read_test(l, &reader, labels));
+    GR_TRY(read_test(l, &reader, &answers));
 out:
-    gr_free(labels);
+    release_answers(&answers);
     gr_reader_close(&reader);
     return status;
 }
@@ -304,6 +384,8 @@ gr_status gr_data_reload_test(const struct gr_config *config, uint32_t test_inde
                          "expected %zu of %zu in at most %u as when the run began",
                          fresh.n_test, fresh.n_features, fresh.n_classes, data->n_test,
                          data->n_features, data->n_classes);
+    gr_columns_free(fresh.columns);
+    gr_free(fresh.found);
     if (status == GR_OK) {
         gr_free(data->local_batch);
         gr_rows_release(&data->test);
@@ -337,23 +419,7 @@ void gr_data_free(struct gr_data *data) {
     gr_free(data->local);
     gr_free(data->local_batch);
     gr_rows_release(&data->test);
+    gr_columns_free(data->columns);
+    gr_free(data->found);
     gr_free(data);
-}
-
-gr_status gr_table_summarise(const struct gr_table_config *table, enum gr_data_source source,
-                             struct gr_table_summary *out) {
-    struct gr_reader reader = {0};
-    int32_t *labels = NULL;
-    gr_status status;
-    *out = (struct gr_table_summary){0};
-    GR_TRY(gr_reader_open(table, source, &reader));
-    GR_TRY(gr_reader_labels(&reader, reader.shape.shape[0], &labels, &out->n_classes));
-    out->n_rows = reader.shape.shape[0];
-    out->n_dims = reader.shape.n_dims;
-    memcpy(out->shape, reader.shape.shape, sizeof out->shape);
-    out->element = reader.shape.element;
-out:
-    gr_free(labels);
-    gr_reader_close(&reader);
-    return status;
 }

@@ -202,6 +202,22 @@ out:
     return status;
 }
 
+gr_status gr_partition_by_group(const struct gr_partition_config *config, uint32_t n_silos,
+                                const uint32_t *silo_of, size_t n_rows, struct gr_partition *out) {
+    struct dealing d = {.config = config, .n_silos = n_silos, .n_rows = n_rows};
+    gr_status status;
+    *out = (struct gr_partition){.n_silos = n_silos};
+    GR_TRY(gr_allocate(n_rows, sizeof *d.silo_of, "a partition", &d.silo_of));
+    memcpy(d.silo_of, silo_of, n_rows * sizeof *d.silo_of);
+    GR_TRY(gr_allocate(n_rows, sizeof *out->row_of, "a partition", &out->row_of));
+    GR_TRY(gr_allocate_zero((size_t)n_silos + 1, sizeof *out->first, "a partition", &out->first));
+    status = list_rows(&d, out);
+out:
+    gr_free(d.silo_of);
+    if (status != GR_OK) gr_partition_release(out);
+    return status;
+}
+
 void gr_partition_release(struct gr_partition *partition) {
     gr_free(partition->first);
     gr_free(partition->row_of);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,30 +55,79 @@ gr_status gr_table_shape_check(const char *path, struct gr_table_shape *shape) {
     return GR_OK;
 }
 
-static gr_status open_reader(const struct gr_table_config *table, enum gr_data_source source,
-                             bool unlabelled, struct gr_reader *reader) {
-    *reader = (struct gr_reader){
-        .operations = source == GR_SOURCE_IDX ? &gr_idx_operations : &gr_guard_operations,
-        .table = table,
-        .unlabelled = unlabelled,
-    };
-    gr_status status = reader->operations->open(reader);
-    if (status != GR_OK) *reader = (struct gr_reader){0};
+/* The text that an HDF5 table carries along. */
+static gr_status read_columns(struct gr_reader *reader) {
+    const char *path = gr_reader_features_path(reader);
+    struct gr_schema *schema = NULL;
+    char name[256], quoted[200];
+    gr_text_quote(path, strlen(path), quoted, sizeof quoted);
+    snprintf(name, sizeof name, "%s: /columns", quoted);
+    gr_status status = reader->operations->columns(reader);
+    if (status == GR_OK)
+        status = gr_schema_parse(name, reader->window, reader->shape.column_bytes, &schema);
+    if (status == GR_OK) status = gr_columns_create(schema, &reader->columns);
+    if (status == GR_ERROR_CONFIG) status = gr_fail(GR_ERROR_DATA, "%s", gr_message());
+    if (status == GR_OK && reader->columns->n_features != reader->shape.n_features)
+        status = gr_fail(GR_ERROR_DATA, "%s make %zu features, found %zu", name,
+                         reader->columns->n_features, reader->shape.n_features);
     return status;
 }
 
-gr_status gr_reader_open(const struct gr_table_config *table, enum gr_data_source source,
-                         struct gr_reader *reader) {
-    return open_reader(table, source, false, reader);
+/* Against the schema of the config. A CSV file has been read by it. */
+static gr_status check_columns(struct gr_reader *reader, const struct gr_data_config *config) {
+    const char *path = gr_reader_features_path(reader);
+    struct gr_schema *schema = NULL;
+    char difference[GR_DIFFERENCE_BYTES] = "it has no /columns; import it with --schema";
+    gr_status status;
+    if (!config->schema || !config->schema[0] || config->source != GR_SOURCE_HDF5) return GR_OK;
+    GR_TRY(gr_schema_load(config->schema, &schema));
+    if (!reader->columns ||
+        !gr_columns_fit(reader->columns->schema, schema, difference, sizeof difference)) {
+        reader->misfit = true;
+        status = gr_fail(GR_ERROR_DATA, "%s: %s, by data.schema", path, difference);
+    }
+out:
+    gr_schema_free(schema);
+    return status;
 }
 
-gr_status gr_reader_open_unlabelled(const struct gr_table_config *table, enum gr_data_source source,
-                                    struct gr_reader *reader) {
-    return open_reader(table, source, true, reader);
+static gr_status open_reader(const struct gr_data_config *config,
+                             const struct gr_table_config *table, bool unlabelled,
+                             struct gr_reader *reader) {
+    *reader = (struct gr_reader){
+        .operations = config->source == GR_SOURCE_IDX   ? &gr_idx_operations
+                      : config->source == GR_SOURCE_CSV ? &gr_csv_operations
+                                                        : &gr_guard_operations,
+        .table = table,
+        .unlabelled = unlabelled,
+        .data = config,
+    };
+    gr_status status = reader->operations->open(reader);
+    bool open = status == GR_OK;
+    if (status == GR_OK && reader->shape.column_bytes > 0) status = read_columns(reader);
+    if (status == GR_OK) status = check_columns(reader, config);
+    if (status != GR_OK) {
+        bool misfit = reader->misfit;
+        if (open) gr_reader_close(reader);
+        *reader = (struct gr_reader){.misfit = misfit};
+    }
+    return status;
+}
+
+gr_status gr_reader_open(const struct gr_data_config *config, const struct gr_table_config *table,
+                         struct gr_reader *reader) {
+    return open_reader(config, table, false, reader);
+}
+
+gr_status gr_reader_open_unlabelled(const struct gr_data_config *config,
+                                    const struct gr_table_config *table, struct gr_reader *reader) {
+    return open_reader(config, table, true, reader);
 }
 
 void gr_reader_close(struct gr_reader *reader) {
     if (reader->operations) reader->operations->close(reader);
+    gr_columns_free(reader->columns);
+    gr_free(reader->found);
     *reader = (struct gr_reader){0};
 }
 
@@ -105,6 +155,29 @@ gr_status gr_reader_labels(struct gr_reader *reader, size_t n, int32_t **out, ui
     labels = NULL;
 out:
     gr_free(labels);
+    return status;
+}
+
+gr_status gr_reader_targets(struct gr_reader *reader, size_t n, float **out) {
+    float *targets = NULL;
+    gr_status status;
+    *out = NULL;
+    if (!reader->shape.targets) return GR_OK;
+    GR_TRY(gr_allocate(n, sizeof *targets, "targets", &targets));
+    for (size_t first = 0; first < n; first += GR_LABEL_WINDOW) {
+        size_t count = n - first < GR_LABEL_WINDOW ? n - first : GR_LABEL_WINDOW;
+        GR_TRY(reader->operations->targets(reader, first, count, targets + first));
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (__builtin_isfinite(targets[i])) continue;
+        status = gr_fail(GR_ERROR_DATA, "%s: row %zu: its target is not a finite number",
+                         gr_reader_labels_path(reader), i);
+        goto out;
+    }
+    *out = targets;
+    targets = NULL;
+out:
+    gr_free(targets);
     return status;
 }
 

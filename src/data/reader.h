@@ -27,10 +27,12 @@ struct gr_table_shape {
     size_t shape[GR_TENSOR_DIMS_MAX]; /* rows first */
     enum gr_element element;
     float scale;
-    uint32_t n_classes; /* as the file declares; 0: it does not */
-    size_t window_rows; /* rows of a window; windows begin at multiples of it */
-    size_t n_features;  /* of a row; follows from shape */
-    size_t row_bytes;   /* follows from shape and element */
+    uint32_t n_classes;  /* as the file declares; 0: it does not */
+    bool targets;        /* there is one a row */
+    size_t column_bytes; /* of the text that says what the columns are; 0: there is none */
+    size_t window_rows;  /* rows of a window; windows begin at multiples of it */
+    size_t n_features;   /* of a row; follows from shape */
+    size_t row_bytes;    /* follows from shape and element */
 };
 
 struct gr_reader;
@@ -43,27 +45,44 @@ struct gr_reader_operations {
     /* Rows of one window; *block is borrowed until the next call. `first` never decreases. */
     gr_status (*rows)(struct gr_reader *reader, size_t first, size_t n, const void **block);
     void (*close)(struct gr_reader *reader);
+    /* n <= GR_LABEL_WINDOW targets; only where shape.targets. */
+    gr_status (*targets)(struct gr_reader *reader, size_t first, size_t n, float *out);
+    /* The text of shape.column_bytes bytes into reader->window; only where there is some. */
+    gr_status (*columns)(struct gr_reader *reader);
 };
 
 struct gr_reader {
     const struct gr_reader_operations *operations;
     const struct gr_table_config *table; /* borrowed */
     bool unlabelled;                     /* labels are not looked for, and need not be there */
+    const struct gr_data_config *data;   /* borrowed; csv only, else it may be NULL */
     struct gr_table_shape shape;
+    struct gr_columns *columns; /* NULL: the table names none; owned */
+    struct gr_found *found;     /* csv: of each column; owned */
+    bool misfit;                /* opening failed because the columns are not the schema's */
     void *window; /* GR_WINDOW_BYTES_MAX bytes of the guard's, for the format that reads into it */
     void *state;  /* the format's */
 };
 
 extern const struct gr_reader_operations gr_idx_operations;
+extern const struct gr_reader_operations gr_csv_operations;
 extern const struct gr_reader_operations gr_hdf5_operations;  /* in this process: see guard.c */
 extern const struct gr_reader_operations gr_guard_operations; /* gr_hdf5_operations in a child */
 
-gr_status gr_reader_open(const struct gr_table_config *table, enum gr_data_source source,
+/*
+ * Opens a table of config->source, and holds its columns against config->schema. On failure all of
+ * the reader is empty but `misfit`.
+ */
+gr_status gr_reader_open(const struct gr_data_config *config, const struct gr_table_config *table,
                          struct gr_reader *reader) GR_CHECKED;
 /* For tables to be predicted: see `unlabelled`. */
-gr_status gr_reader_open_unlabelled(const struct gr_table_config *table, enum gr_data_source source,
+gr_status gr_reader_open_unlabelled(const struct gr_data_config *config,
+                                    const struct gr_table_config *table,
                                     struct gr_reader *reader) GR_CHECKED;
 void gr_reader_close(struct gr_reader *reader);
+
+/* Of a table that no config speaks of. */
+struct gr_data_config gr_table_defaults(enum gr_data_source source);
 
 /* Names the file that holds the features, or the labels, in messages. */
 const char *gr_reader_features_path(const struct gr_reader *reader);
@@ -78,6 +97,16 @@ gr_status gr_table_shape_check(const char *path, struct gr_table_shape *shape) G
  */
 gr_status gr_reader_labels(struct gr_reader *reader, size_t n, int32_t **out,
                            uint32_t *n_classes) GR_CHECKED;
+
+/* The first n targets, all finite; caller releases *out with gr_free. NULL where there are none. */
+gr_status gr_reader_targets(struct gr_reader *reader, size_t n, float **out) GR_CHECKED;
+
+/*
+ * csv: each row's group by the column of that name, as a place in the byte order of the names;
+ * groups[shape.shape[0]] is borrowed.
+ */
+gr_status gr_csv_groups(struct gr_reader *reader, const uint32_t **groups,
+                        uint32_t *n_groups) GR_CHECKED;
 
 /* A row wanted, and where its features go. */
 struct gr_pick {

@@ -21,9 +21,18 @@ out:
     return status;
 }
 
+gr_status gr_rows_create_like(size_t n_rows, const struct gr_rows *like, struct gr_rows *out) {
+    gr_status status = gr_rows_create(n_rows, like->n_features, like->element, like->scale, out);
+    if (status != GR_OK || !like->targets) return status;
+    status = gr_allocate(n_rows, sizeof *out->targets, "targets of rows", &out->targets);
+    if (status != GR_OK) gr_rows_release(out);
+    return status;
+}
+
 void gr_rows_release(struct gr_rows *rows) {
     gr_free(rows->features);
     gr_free(rows->labels);
+    gr_free(rows->targets);
     *rows = (struct gr_rows){0};
 }
 
@@ -46,13 +55,14 @@ static void fetch(const char *row, size_t bytes) {
 }
 
 void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,
-                    float *out_features, int32_t *out_labels) {
+                    float *out_features, int32_t *out_labels, float *out_targets) {
     const char *features = rows->features;
     size_t width = rows->n_features, bytes = gr_rows_bytes(rows);
     for (size_t i = 0; i < n; i++) {
         size_t row = index ? index[i] : first + i;
         if (index && i + 1 < n) fetch(features + index[i + 1] * bytes, bytes);
         out_labels[i] = rows->labels[row];
+        if (out_targets && rows->targets) out_targets[i] = rows->targets[row];
         const void *from = features + row * bytes;
         float *to = out_features + i * width;
         if (rows->element == GR_ELEMENT_UINT8)
@@ -97,8 +107,8 @@ gr_status gr_silo_create(const struct gr_config *config, uint32_t id, size_t n,
         return gr_fail(GR_ERROR_DATA, "%s: no rows to train on, expected at least one",
                        silo->pseudonym);
     GR_TRY(flag_validation(config->run.seed, id, n, held, held_out));
-    GR_TRY(gr_rows_create(n - held, like->n_features, like->element, like->scale, &silo->train));
-    GR_TRY(gr_rows_create(held, like->n_features, like->element, like->scale, &silo->validation));
+    GR_TRY(gr_rows_create_like(n - held, like, &silo->train));
+    GR_TRY(gr_rows_create_like(held, like, &silo->validation));
 out:
     return status;
 }
@@ -115,7 +125,7 @@ gr_status gr_test_create(const struct gr_share *share, size_t n, const struct gr
         data->local_batch[data->n_local_batches++] = b;
         rows += n - b * GR_TEST_BATCH < GR_TEST_BATCH ? n - b * GR_TEST_BATCH : GR_TEST_BATCH;
     }
-    GR_TRY(gr_rows_create(rows, like->n_features, like->element, like->scale, &data->test));
+    GR_TRY(gr_rows_create_like(rows, like, &data->test));
 out:
     return status;
 }

@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A table read by ranges of rows, in constant memory, for scoring a stored model. */
+/* A whole table in one process, for scoring a stored model; and what a table holds. */
 #include "data/reader.h"
 #include "data/rows.h"
 
 #include <string.h>
 
+struct gr_data_config gr_table_defaults(enum gr_data_source source) {
+    static char none[] = "", label[] = "label";
+    return (struct gr_data_config){.source = source,
+                                   .schema = none,
+                                   .csv = {.header = true, .label = label},
+                                   .partition = {.column = none}};
+}
+
 struct gr_table {
     struct gr_table_config config; /* texts owned */
+    struct gr_data_config defaults;
     struct gr_reader reader;
     int32_t *labels; /* of all rows; owned; NULL: not read */
     uint32_t n_classes;
@@ -33,8 +43,9 @@ gr_status gr_table_open(const struct gr_table_config *config, enum gr_data_sourc
     *out = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *t, "a table", &t));
     GR_TRY(copy_config(config, &t->config));
-    GR_TRY(labelled ? gr_reader_open(&t->config, source, &t->reader)
-                    : gr_reader_open_unlabelled(&t->config, source, &t->reader));
+    t->defaults = gr_table_defaults(source);
+    GR_TRY(labelled ? gr_reader_open(&t->defaults, &t->config, &t->reader)
+                    : gr_reader_open_unlabelled(&t->defaults, &t->config, &t->reader));
     if (labelled)
         GR_TRY(gr_reader_labels(&t->reader, gr_table_n_rows(t), &t->labels, &t->n_classes));
     *out = t;
@@ -105,5 +116,29 @@ gr_status gr_table_read(struct gr_table *t, size_t first, size_t n, const struct
     t->rows.labels = t->labels ? t->labels + first : t->no_labels;
     *out = &t->rows;
 out:
+    return status;
+}
+
+gr_status gr_table_summarise(const struct gr_table_config *table, enum gr_data_source source,
+                             struct gr_table_summary *out) {
+    const struct gr_data_config config = gr_table_defaults(source);
+    return gr_data_summarise(&config, table, out);
+}
+
+gr_status gr_data_summarise(const struct gr_data_config *config,
+                            const struct gr_table_config *table, struct gr_table_summary *out) {
+    struct gr_reader reader = {0};
+    int32_t *labels = NULL;
+    gr_status status;
+    *out = (struct gr_table_summary){0};
+    GR_TRY(gr_reader_open(config, table, &reader));
+    GR_TRY(gr_reader_labels(&reader, reader.shape.shape[0], &labels, &out->n_classes));
+    out->n_rows = reader.shape.shape[0];
+    out->n_dims = reader.shape.n_dims;
+    memcpy(out->shape, reader.shape.shape, sizeof out->shape);
+    out->element = reader.shape.element;
+out:
+    gr_free(labels);
+    gr_reader_close(&reader);
     return status;
 }

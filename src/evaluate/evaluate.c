@@ -35,7 +35,7 @@ gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
         size_t correct;
         int64_t loss;
         gr_rows_gather(rows, NULL, first, n, gr_model_batch_features(model),
-                       gr_model_batch_labels(model));
+                       gr_model_batch_labels(model), NULL);
         GR_TRY(gr_model_score(model, parameters, n, &loss_sum, &correct));
         GR_TRY(gr_loss_to_grid(loss_sum, &loss));
         out->examples += (int64_t)n;

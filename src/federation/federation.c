@@ -19,6 +19,8 @@ static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
     gr_place_silos(f->config->run.placement, share.n_silos, rank, size, silos, &share.n_local);
 
     gr_status status = gr_comm_agree(f->comm, gr_data_load(f->config, &share, &f->data));
+    if (status == GR_OK) status = gr_federation_check_columns(f);
+    if (status == GR_OK) status = gr_federation_sum_found(f);
     if (status != GR_OK) return status;
 
     const char *why = NULL;
@@ -59,6 +61,7 @@ static void find_hosts(struct gr_federation *f, uint32_t *silos) {
 static void digest_rows(struct gr_digest *digest, const struct gr_rows *rows) {
     const size_t width = rows->element == GR_ELEMENT_UINT8 ? 1 : sizeof(float);
     gr_digest_add(digest, rows->labels, rows->n_rows * sizeof *rows->labels);
+    if (rows->targets) gr_digest_add(digest, rows->targets, rows->n_rows * sizeof *rows->targets);
     gr_digest_add(digest, rows->features, rows->n_rows * rows->n_features * width);
 }
 
@@ -274,6 +277,7 @@ void gr_federation_free(struct gr_federation *f) {
         gr_free(f->server[i]);
     gr_free(f->parameters);
     gr_free(f->host_of);
+    gr_free(f->found);
     gr_free(f->architecture);
     gr_trainer_free(f->trainer);
     gr_model_free(f->model);

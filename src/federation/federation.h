@@ -65,7 +65,15 @@ struct gr_federation {
     double started_s, trained_s, aggregated_s;
     uint64_t bytes_sent;         /* up to the last round */
     struct gr_run_data run_data; /* of all silos' rows */
+    struct gr_found *found;      /* in each column, over all silos; as the run began */
 };
+
+/* ---- columns.c ------------------------------------------------------------------------------- */
+
+/* Collective. Refuses tables whose columns are not those of the others, by column and pseudonym. */
+gr_status gr_federation_check_columns(struct gr_federation *f) GR_CHECKED;
+/* Collective. What was found in the silos' columns, added up. */
+gr_status gr_federation_sum_found(struct gr_federation *f) GR_CHECKED;
 
 /* ---- rehearsal.c ----------------------------------------------------------------------------- */
 

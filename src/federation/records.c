@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 static gr_status path_in(const struct gr_run_state *run, const char *name, char **out) {
     return gr_text_format(out, "%s/%s", run->path, name);
 }
@@ -94,6 +96,31 @@ out:
     return status;
 }
 
+/* An event and a line for each column in which something was found. */
+static gr_status note_found(struct gr_run_state *run, uint32_t done) {
+    gr_status status = GR_OK;
+    char *words = NULL, *detail = NULL;
+    for (size_t i = 0; i < gr_federation_columns(run->federation); i++) {
+        GR_TRY(gr_federation_tell_found(run->federation, i, &words));
+        if (!words) continue;
+        json_t *object = json_pack("{s:s}", "what", words);
+        detail = object ? json_dumps(object, JSON_COMPACT) : NULL;
+        json_decref(object);
+        if (!detail) {
+            status = gr_fail(GR_ERROR_INTERNAL, "memory for an event was refused");
+            goto out;
+        }
+        GR_TRY(gr_records_note(run, "findings", done, detail, words));
+        free(detail);
+        gr_free(words);
+        words = detail = NULL;
+    }
+out:
+    free(detail);
+    gr_free(words);
+    return status;
+}
+
 gr_status gr_records_start(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *resolved = NULL, *words = NULL;
@@ -112,6 +139,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
                               run->config->data.silos));
         GR_TRY(gr_records_note(run, "alert", done, "{\"what\":\"data cannot be read\"}", words));
     }
+    status = note_found(run, done);
 out:
     gr_free(words);
     gr_free(resolved);

@@ -176,7 +176,7 @@ static gr_status predict_rows(struct scoring *s, size_t first, size_t n, struct 
         size_t correct;
         batch = n - done < GR_TEST_BATCH ? n - done : GR_TEST_BATCH;
         gr_rows_gather(rows, NULL, done, batch, gr_model_batch_features(s->model),
-                       gr_model_batch_labels(s->model));
+                       gr_model_batch_labels(s->model), NULL);
         GR_TRY(gr_model_score(s->model, s->file.parameters, batch, &loss, &correct));
         if (!isfinite(loss))
             return gr_fail(GR_ERROR_DATA, "%s: among rows %zu to %zu a score is not finite",

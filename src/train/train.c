@@ -120,7 +120,7 @@ static gr_status train_pass(struct gr_trainer *trainer, const struct gr_silo *si
         double loss_sum;
         if (poll) GR_TRY(poll(context));
         gr_rows_gather(rows, trainer->order + first, 0, n, gr_model_batch_features(trainer->model),
-                       gr_model_batch_labels(trainer->model));
+                       gr_model_batch_labels(trainer->model), NULL);
         prefetch_rows(rows, trainer->order + first + n, next);
         GR_TRY(train_batch(trainer, parameters, n, &loss_sum));
         if (!isfinite(loss_sum)) {

@@ -40,7 +40,8 @@ static const struct {
      "t.yaml:4: run.rounds: found a second time (first in line 2), allowed once"},
     {"run: {}", "t.yaml:1: run.rounds: found nothing, " WHOLE("1", "10000000")},
     {"run:", "t.yaml:1: run.rounds: found nothing, " WHOLE("1", "10000000")},
-    {"data: {silos: 2}", "t.yaml:2: data.source: found nothing, allowed idx, hdf5 or synthetic"},
+    {"data: {silos: 2}",
+     "t.yaml:2: data.source: found nothing, allowed idx, hdf5, csv or synthetic"},
     {"model: {}", "t.yaml:3: model.type: found nothing, allowed softmax or mlp"},
     {"train: {batch_size: 1}",
      "t.yaml:4: train.learning_rate: found nothing, allowed 0 < x <= 1000"},
@@ -199,10 +200,29 @@ static const struct {
     {"checkpoint: {keep: 0}", "t.yaml:5: checkpoint.keep: found 0, " WHOLE("1", "10000000")},
     {"run: {rounds: 2, placement: random}",
      "t.yaml:1: run.placement: found \"random\", allowed block or cyclic"},
+    {"data: {source: cvs, silos: 2}",
+     "t.yaml:2: data.source: found \"cvs\", allowed idx, hdf5, csv or synthetic"},
     {"data: {source: csv, silos: 2}",
-     "t.yaml:2: data.source: found \"csv\", allowed idx, hdf5 or synthetic"},
+     "t.yaml:2: data.train.file: found nothing, allowed a path (data.source is csv)"},
+    {"data: {source: csv, silos: 2, train: {file: a}, partition: {method: column}}",
+     "t.yaml:2: data.partition.column: found nothing, allowed a column's name "
+     "(data.partition.method is column)"},
+    {"data: {source: hdf5, silos: 2, train: {file: a}, partition: {method: column, column: c}}",
+     "t.yaml:2: data.partition.method: found column, allowed only with data.source csv"},
+    {"data: {source: csv, silo_tables: [{file: a}], partition: {method: column, column: c}}",
+     "t.yaml:2: data.partition.method: found column, allowed only iid, the default, with "
+     "data.silo_tables"},
+    {"data: {source: synthetic, silos: 2, schema: x}",
+     "t.yaml:2: data.schema: found a path, allowed only with data.source csv or hdf5"},
+    {"data: {source: csv, silos: 2, train: {file: a}, csv: {header: false}}",
+     "t.yaml:2: data.csv.header: found false, allowed only with data.schema, which then names the "
+     "columns"},
+    {"data: {source: csv, silos: 2, train: {file: a}, csv: {separator: ';'}}",
+     "t.yaml:2: data.csv.separator: found \";\", allowed comma, semicolon, tab, pipe or space"},
+    {"data: {source: synthetic, silos: 2, disclosure_threshold: 0}",
+     "t.yaml:2: data.disclosure_threshold: found 0, " WHOLE("1", "1000000000")},
     {"data: {source: synthetic, silos: 2, partition: {method: random}}",
-     "t.yaml:2: data.partition.method: found \"random\", allowed iid, dirichlet or shards"},
+     "t.yaml:2: data.partition.method: found \"random\", allowed iid, dirichlet, shards or column"},
     /* between settings */
     {"run: {rounds: 2, name: a/b}",
      "t.yaml:1: run.name: found \"a/b\", allowed at most 64 letters, digits, '-', '_' and '.', a "
@@ -230,7 +250,8 @@ static const struct {
     {"model: {type: mpl}", "t.yaml:3: model.type: found \"mpl\", allowed softmax or mlp"},
     {"data: {sources: idx, train: {features: a}}",
      "t.yaml:2: data.sources: found an unknown key, allowed source, silos, train, silo_tables, "
-     "test, partition, synthetic, validation_fraction, limit; nearest is data.source\n"
+     "test, partition, synthetic, validation_fraction, limit, csv, schema, "
+     "disclosure_threshold; nearest is data.source\n"
      "t.yaml:2: data.silos: found nothing, " WHOLE("1", "1000000")},
     {"round: {participants: 4}",
      "t.yaml:5: round.participants: found 4, allowed 0 (all) to 3 (data.silos)"},

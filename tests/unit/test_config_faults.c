@@ -41,7 +41,8 @@ static const struct {
     /* A key of a fault is not what is meant elsewhere. */
     {"data: {source: synthetic, silo: 3}",
      "t.yaml:2: data.silo: found an unknown key, allowed source, silos, train, silo_tables, test, "
-     "partition, synthetic, validation_fraction, limit; nearest is data.silos"},
+     "partition, synthetic, validation_fraction, limit, csv, schema, disclosure_threshold; nearest "
+     "is data.silos"},
     {"faults: [{kind: kill, silo: 0, round: 1}]",
      "t.yaml:5: faults: found 1, allowed none unless run.rehearsal is true"},
     {"faults: 3",

@@ -51,6 +51,12 @@ static const struct {
     {{"data.partition.alpha=0.25"}, false},
     {{"data.partition.shards_per_silo=3"}, false},
     {{"data.partition.minimum_rows=3"}, false},
+    {{"data.partition.column=centre"}, false},
+    {{"data.csv.separator=tab"}, false},
+    {{"data.csv.header=false", "data.source=csv", "data.schema=x"}, false},
+    {{"data.csv.label=y"}, false},
+    {{"data.schema=x"}, false},
+    {{"data.disclosure_threshold=11"}, true},
     {{"data.synthetic.alpha=0.125"}, false},
     {{"data.synthetic.beta=0.125"}, false},
     {{"data.synthetic.features=61"}, false},
@@ -148,11 +154,13 @@ START_TEST(test_resolved) {
                            "  silo_tables: []\n"
                            "  test:\n    features: ''\n    labels: ''\n    file: ''\n"
                            "  partition:\n    method: dirichlet\n    alpha: 0.3\n"
-                           "    shards_per_silo: 2\n    minimum_rows: 1\n"
+                           "    shards_per_silo: 2\n    minimum_rows: 1\n    column: ''\n"
                            "  synthetic:\n    alpha: 1\n    beta: 1\n    features: 60\n"
                            "    classes: 10\n    minimum_rows: 50\n    maximum_rows: 2000\n"
                            "    test_rows: 20\n"
                            "  validation_fraction: 0\n  limit: 0\n"
+                           "  csv:\n    separator: comma\n    header: true\n    label: label\n"
+                           "  schema: ''\n  disclosure_threshold: 10\n"
                            "model:\n  type: mlp\n  hidden: [12, 4]\n  activation: relu\n"
                            "  initialisation: he\n  compute: float32\n"
                            "train:\n  learning_rate: 0.2\n  momentum: 0\n  weight_decay: 0\n"
@@ -297,19 +305,19 @@ START_TEST(test_large_round_trip) {
 END_TEST
 
 /*
- * Computed outside this code by Python's hashlib.blake2b(digest_size=32) over the settings in the
- * header's order: path and a NUL; then "t", length, ":" and the text of a value, or "l", count, ":"
- * and the values of a list (for tables "s", count, ":" and their values).
+ * Computed outside this code by analysis/peers/config_digest.py: blake2b(digest_size=32) over the
+ * settings in the header's order: path and a NUL; then "t", length, ":" and the text of a value, or
+ * "l", count, ":" and the values of a list (for tables "s", count, ":" and their values).
  */
 static const struct {
     const char *text, *digest;
 } known_digests[] = {
     {"run: {rounds: 2}\ndata: {source: synthetic, silos: 3}\nmodel: {type: softmax}\n"
      "train: {learning_rate: 0.1, batch_size: 4}\n",
-     "46c932072617f43f3fab987a11eb6390cf46cbf2e330d5b685ecb782f810f2a0"},
+     "f69588e6e4995ff07dc1d02f409888656cc3a00a088abd65a01fe113e93df67b"},
     {"run: {rounds: 9, seed: 7}\ndata: {source: hdf5, silo_tables: [{file: a}, {file: b}]}\n"
      "model: {type: mlp, hidden: [8, 9]}\ntrain: {learning_rate: 1e-4, batch_size: 4}\n",
-     "648f4703263fd45c965943839a672ebc93a36964ad3fdb5af2bc498730e5d291"},
+     "d2b236ae5fce67a916bf6fc713987d5cbce7fe5fdf9c2609c136c80033505db1"},
 };
 
 START_TEST(test_known_digest) {

@@ -242,7 +242,7 @@ START_TEST(gather) {
         for (size_t n = 0; n <= N; n++) {
             out[n * COLUMNS] = -1;
             out_labels[n] = -1;
-            gr_rows_gather(&rows, index, 0, n, out, out_labels);
+            gr_rows_gather(&rows, index, 0, n, out, out_labels, NULL);
             size_t wrong = out[n * COLUMNS] != -1 || out_labels[n] != -1;
             for (size_t i = 0; i < n; i++) {
                 wrong += out_labels[i] != labels[index[i]];
@@ -254,7 +254,7 @@ START_TEST(gather) {
             }
             ck_assert_uint_eq(wrong, 0);
         }
-        gr_rows_gather(&rows, NULL, 30, 7, out, out_labels);
+        gr_rows_gather(&rows, NULL, 30, 7, out, out_labels, NULL);
         ck_assert_int_eq(out_labels[6], 36 * 36);
         ck_assert(out[COLUMNS] ==
                   (kind ? floats[31 * COLUMNS] : (float)bytes[31 * COLUMNS] * (1.0f / 255.0f)));

@@ -69,7 +69,8 @@ static gr_status evil_rows(struct gr_reader *reader, size_t first, size_t n, con
 static void evil_close(struct gr_reader *reader) {
     (void)reader;
 }
-static const struct gr_reader_operations evil = {evil_open, evil_labels, evil_rows, evil_close};
+static const struct gr_reader_operations evil = {
+    .open = evil_open, .labels = evil_labels, .rows = evil_rows, .close = evil_close};
 
 static const struct gr_guard_limits limits = {
     .wall_seconds = 3, .cpu_seconds = 0, .memory_bytes = (size_t)64 << 20};

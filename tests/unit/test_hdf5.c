@@ -153,7 +153,7 @@ static void check_rows(const struct gr_rows *train, size_t first, size_t rows) {
     size_t wrong = 0;
     ck_assert_uint_eq(train->n_rows, rows);
     ck_assert_uint_eq(train->n_features, WIDTH);
-    gr_rows_gather(train, NULL, 0, rows, values, labels);
+    gr_rows_gather(train, NULL, 0, rows, values, labels, NULL);
     for (size_t i = 0; i < rows; i++) {
         wrong += labels[i] != label_of(first + i);
         for (size_t j = 0; j < WIDTH; j++)
@@ -238,7 +238,7 @@ START_TEST(attributes) {
     put_attribute("n_classes", H5T_NATIVE_DOUBLE, &n_classes);
     CHECK_OK(load(&data));
     ck_assert_uint_eq(data->n_classes, 7);
-    gr_rows_gather(&data->local[0].train, NULL, 3, 1, gathered, &label);
+    gr_rows_gather(&data->local[0].train, NULL, 3, 1, gathered, &label, NULL);
     for (size_t j = 0; j < WIDTH; j++)
         ck_assert(gathered[j] == value_of(3, j) * 0.5f);
     gr_data_free(data);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The schema contract: a file that says what columns a table has. Checked as a config is. */
+#include "config/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_MAX = 4096, COLUMNS_MAX = 10000, CATEGORIES_MAX = 10000 };
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static const cyaml_strval_t column_types[] = {
+    {"number", GR_COLUMN_NUMBER}, {"integer", GR_COLUMN_INTEGER}, {"category", GR_COLUMN_CATEGORY},
+    {"text", GR_COLUMN_TEXT},     {"label", GR_COLUMN_LABEL},     {"target", GR_COLUMN_TARGET},
+    {"group", GR_COLUMN_GROUP}};
+static const cyaml_strval_t missing_policies[] = {{"refuse", GR_MISSING_REFUSE},
+                                                  {"mean", GR_MISSING_MEAN},
+                                                  {"mode", GR_MISSING_MODE},
+                                                  {"indicator", GR_MISSING_INDICATOR},
+                                                  {"zero", GR_MISSING_ZERO}};
+static const cyaml_strval_t encodes[] = {{"code", GR_ENCODE_CODE}, {"one_hot", GR_ENCODE_ONE_HOT}};
+
+const char *gr_column_type_text(enum gr_column_type type) {
+    return column_types[type].str;
+}
+
+#define TEXT(member)                                                                               \
+    CYAML_FIELD_STRING_PTR(#member, CYAML_FLAG_POINTER, struct gr_column, member, 0, TEXT_MAX)
+#define ONE_OF(member, names)                                                                      \
+    CYAML_FIELD_ENUM(#member, CYAML_FLAG_STRICT, struct gr_column, member, names, COUNT(names))
+#define LIST(type, member, entry, most)                                                            \
+    CYAML_FIELD_SEQUENCE(#member, CYAML_FLAG_POINTER, struct type, member, entry, 0, most)
+
+static const cyaml_schema_value_t bound_entry = {CYAML_VALUE_FLOAT(CYAML_FLAG_DEFAULT, double)};
+static const cyaml_schema_value_t category_entry = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, TEXT_MAX)};
+
+static const cyaml_schema_field_t column_fields[] = {
+    TEXT(name),
+    ONE_OF(type, column_types),
+    TEXT(unit),
+    LIST(gr_column, range, &bound_entry, 2),
+    LIST(gr_column, categories, &category_entry, CATEGORIES_MAX),
+    ONE_OF(missing, missing_policies),
+    ONE_OF(encode, encodes),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t column_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct gr_column, column_fields)};
+
+static const cyaml_schema_field_t table_schema_fields[] = {
+    LIST(gr_schema, columns, &column_entry, COLUMNS_MAX),
+    CYAML_FIELD_END,
+};
+
+const cyaml_schema_value_t gr_table_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct gr_schema, table_schema_fields)};
+
+_Static_assert(COUNT(column_fields) <= GR_FIELDS_MAX && COUNT(table_schema_fields) <= GR_FIELDS_MAX,
+               "a section of more keys than GR_FIELDS_MAX");
+
+/* ---- rules ---------------------------------------------------------------------------------- */
+
+/* A column, where it stands, and how messages call it. */
+struct place {
+    const struct gr_column *column;
+    const struct gr_node *node;
+    struct gr_broken *broken;
+    char path[32];
+};
+
+static void refuse(const struct place *at, const char *key, const char *found,
+                   const char *allowed) {
+    char below[64];
+    const struct gr_node *child = gr_node_child(at->node, key, strlen(key));
+    if (!child || child->broken) return;
+    bool given = child->place.line > 0;
+    snprintf(below, sizeof below, "%s.%s", at->path, key);
+    gr_broken_add(at->broken, given ? child->place : at->node->place, below,
+                  "found %s, allowed %s (type is %s)", found, allowed,
+                  gr_column_type_text(at->column->type));
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The first text that occurs twice, or NULL. Sorts. */
+static const char *repeated(const char **texts, size_t n) {
+    qsort(texts, n, sizeof *texts, by_text);
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(texts[i - 1], texts[i]) == 0) return texts[i];
+    return NULL;
+}
+
+static gr_status check_categories(const struct place *at) {
+    const struct gr_column *c = at->column;
+    bool category = c->type == GR_COLUMN_CATEGORY, label = c->type == GR_COLUMN_LABEL;
+    char quoted[64], found[80];
+    const char **sorted = NULL;
+    gr_status status;
+    if (category && c->categories_count == 0) refuse(at, "categories", "nothing", "a list");
+    if (!category && !label && c->categories_count > 0) refuse(at, "categories", "a list", "none");
+    GR_TRY(gr_allocate(c->categories_count, sizeof *sorted, "categories", &sorted));
+    for (unsigned i = 0; i < c->categories_count; i++)
+        sorted[i] = c->categories[i];
+    const char *twice = repeated(sorted, c->categories_count);
+    if (twice) {
+        gr_text_quote(twice, strlen(twice), quoted, sizeof quoted);
+        snprintf(found, sizeof found, "\"%s\" twice", quoted);
+        refuse(at, "categories", found, "each once");
+    }
+out:
+    gr_free(sorted);
+    return status;
+}
+
+static void check_missing(const struct place *at) {
+    const struct gr_column *c = at->column;
+    bool number = c->type == GR_COLUMN_NUMBER || c->type == GR_COLUMN_INTEGER;
+    bool category = c->type == GR_COLUMN_CATEGORY, hot = c->encode == GR_ENCODE_ONE_HOT;
+    const char *found = missing_policies[c->missing].str;
+    if (c->missing == GR_MISSING_REFUSE) return;
+    if (number && c->missing == GR_MISSING_MODE)
+        refuse(at, "missing", found, "refuse, mean, indicator or zero");
+    else if (category && c->missing == GR_MISSING_MEAN)
+        refuse(at, "missing", found, "refuse, mode, indicator or zero");
+    else if (category && c->missing == GR_MISSING_ZERO && !hot)
+        refuse(at, "missing", found, "zero with encode one_hot only");
+    else if (!number && !category)
+        refuse(at, "missing", found, "only refuse, the default");
+}
+
+static gr_status check_column(const struct place *at) {
+    const struct gr_column *c = at->column;
+    bool measured =
+        c->type == GR_COLUMN_NUMBER || c->type == GR_COLUMN_INTEGER || c->type == GR_COLUMN_TARGET;
+    if (c->name[0] == '\0') refuse(at, "name", "\"\"", "a name");
+    if (c->range_count > 0 && !measured) refuse(at, "range", "a list", "none");
+    if (c->range_count == 1 || (c->range_count == 2 && c->range[0] > c->range[1]))
+        refuse(at, "range", c->range_count == 1 ? "one bound" : "the higher bound first",
+               "[low, high]");
+    if (c->encode != GR_ENCODE_CODE && c->type != GR_COLUMN_CATEGORY)
+        refuse(at, "encode", "one_hot", "only code, the default");
+    check_missing(at);
+    return check_categories(at);
+}
+
+/* One name for one column; one label, target and group at most. */
+static gr_status check_together(const struct gr_schema *schema, const struct gr_node *list,
+                                struct gr_broken *broken) {
+    static const enum gr_column_type single[] = {GR_COLUMN_LABEL, GR_COLUMN_TARGET,
+                                                 GR_COLUMN_GROUP};
+    const char **sorted = NULL;
+    char quoted[64];
+    gr_status status;
+    GR_TRY(gr_allocate(schema->columns_count, sizeof *sorted, "names of columns", &sorted));
+    for (unsigned i = 0; i < schema->columns_count; i++)
+        sorted[i] = schema->columns[i].name;
+    const char *twice = repeated(sorted, schema->columns_count);
+    if (twice) {
+        gr_text_quote(twice, strlen(twice), quoted, sizeof quoted);
+        gr_broken_add(broken, list->place, "columns", "found the name \"%s\" twice, allowed once",
+                      quoted);
+    }
+    for (size_t t = 0; t < COUNT(single); t++) {
+        size_t n = 0;
+        for (unsigned i = 0; i < schema->columns_count; i++)
+            n += schema->columns[i].type == single[t];
+        if (n > 1)
+            gr_broken_add(broken, list->place, "columns",
+                          "found %zu columns of type %s, allowed at most one", n,
+                          gr_column_type_text(single[t]));
+    }
+    if (schema->columns_count == 0)
+        gr_broken_add(broken, list->place, "columns",
+                      "found an empty list, allowed 1 to %d columns", COLUMNS_MAX);
+out:
+    gr_free(sorted);
+    return status;
+}
+
+static gr_status check_schema(void *settings, struct gr_node *root, struct gr_broken *broken) {
+    const struct gr_schema *schema = settings;
+    const struct gr_node *list = gr_node_at(root, "columns"), *node = list->child;
+    gr_status status = GR_OK;
+    for (unsigned i = 0; i < schema->columns_count && node; i++, node = node->next) {
+        struct place at = {&schema->columns[i], node, broken, ""};
+        snprintf(at.path, sizeof at.path, "columns[%u]", i);
+        const struct gr_node *type = gr_node_child(node, "type", 4);
+        if (!node->broken && type && !type->broken) GR_TRY(check_column(&at));
+    }
+    if (!list->broken) status = check_together(schema, list, broken);
+out:
+    return status;
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+gr_status gr_schema_parse(const char *name, const char *text, size_t length,
+                          struct gr_schema **out) {
+    void *settings = NULL;
+    gr_status status =
+        gr_settings_parse(name, text, length, NULL, 0, &gr_table_schema, check_schema, &settings);
+    *out = settings;
+    return status;
+}
+
+gr_status gr_schema_load(const char *path, struct gr_schema **out) {
+    gr_status status;
+    char *text = NULL;
+    size_t length = 0;
+    *out = NULL;
+    GR_TRY(gr_file_read(path, GR_CONFIG_FILE_MAX, GR_ERROR_CONFIG, &text, &length));
+    GR_TRY(gr_schema_parse(path, text, length, out));
+out:
+    gr_free(text);
+    return status;
+}
+
+/* Whether it goes without saying. */
+static bool is_standard(const struct gr_node *node) {
+    const struct gr_setting *setting;
+    char path[64];
+    if (node->kind == GR_NODE_LIST) return node->n_children == 0;
+    snprintf(path, sizeof path, "columns[].%s", node->key);
+    setting = gr_setting_find(path);
+    if (setting->flags & GR_SETTING_REQUIRED) return false;
+    return strcmp(node->text, setting->standard ? setting->standard : "") == 0;
+}
+
+gr_status gr_schema_to_yaml(const struct gr_schema *schema, char **out) {
+    struct gr_node *root = NULL;
+    size_t length;
+    *out = NULL;
+    gr_status status = gr_settings_tree(schema, &gr_table_schema, &root);
+    if (status != GR_OK) return status;
+    struct gr_node *list = gr_node_at(root, "columns");
+    for (struct gr_node *column = list->child; column; column = column->next) {
+        struct gr_node **link = &column->child, *previous = NULL;
+        while (*link) {
+            if (is_standard(*link)) {
+                gr_node_remove(column, link, previous);
+            } else {
+                previous = *link;
+                link = &previous->next;
+            }
+        }
+    }
+    status = gr_tree_emit(root, out, &length);
+    gr_node_free(root);
+    return status;
+}
+
+void gr_schema_free(struct gr_schema *schema) {
+    gr_settings_free(schema, &gr_table_schema);
+}

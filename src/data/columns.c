@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a table's columns to features, and what makes two tables' columns the same. */
+#include <granary/data.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static size_t width_of(const struct gr_column *c) {
+    size_t indicator = c->missing == GR_MISSING_INDICATOR;
+    switch (c->type) {
+    case GR_COLUMN_NUMBER:
+    case GR_COLUMN_INTEGER:
+        return 1 + indicator;
+    case GR_COLUMN_CATEGORY:
+        return (c->encode == GR_ENCODE_ONE_HOT ? c->categories_count : 1) + indicator;
+    default:
+        return 0;
+    }
+}
+
+static void list_features(struct gr_columns *columns, unsigned column, struct gr_feature *at) {
+    const struct gr_column *c = &columns->schema->columns[column];
+    size_t width = width_of(c), values = width - (c->missing == GR_MISSING_INDICATOR);
+    if (width == 0) return;
+    for (size_t i = 0; i < width; i++) {
+        enum gr_feature_kind kind = i == values                      ? GR_FEATURE_INDICATOR
+                                    : c->type != GR_COLUMN_CATEGORY  ? GR_FEATURE_NUMBER
+                                    : c->encode == GR_ENCODE_ONE_HOT ? GR_FEATURE_ONE_HOT
+                                                                     : GR_FEATURE_CODE;
+        at[i] = (struct gr_feature){kind, column, kind == GR_FEATURE_ONE_HOT ? (uint32_t)i : 0,
+                                    c->categories_count};
+    }
+}
+
+gr_status gr_columns_create(struct gr_schema *schema, struct gr_columns **out) {
+    struct gr_columns *columns = NULL;
+    gr_status status;
+    size_t n = 0;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *columns, "columns", &columns));
+    columns->schema = schema;
+    columns->label = columns->target = columns->group = -1;
+    GR_TRY(gr_allocate(schema->columns_count, sizeof *columns->first_feature, "columns",
+                       &columns->first_feature));
+    for (unsigned i = 0; i < schema->columns_count; i++) {
+        enum gr_column_type type = schema->columns[i].type;
+        columns->first_feature[i] = n;
+        n += width_of(&schema->columns[i]);
+        if (type == GR_COLUMN_LABEL) columns->label = (int)i;
+        if (type == GR_COLUMN_TARGET) columns->target = (int)i;
+        if (type == GR_COLUMN_GROUP) columns->group = (int)i;
+    }
+    columns->n_features = n;
+    GR_TRY(gr_allocate(n, sizeof *columns->features, "features", &columns->features));
+    for (unsigned i = 0; i < schema->columns_count; i++)
+        list_features(columns, i, columns->features + columns->first_feature[i]);
+    *out = columns;
+    columns = NULL;
+    schema = NULL;
+out:
+    if (columns) columns->schema = NULL;
+    gr_columns_free(columns);
+    if (status != GR_OK) gr_schema_free(schema);
+    return status;
+}
+
+void gr_columns_free(struct gr_columns *columns) {
+    if (!columns) return;
+    gr_schema_free(columns->schema);
+    gr_free(columns->first_feature);
+    gr_free(columns->features);
+    gr_free(columns);
+}
+
+void gr_feature_name(const struct gr_columns *columns, size_t feature, char *out, size_t size) {
+    const struct gr_feature *f = &columns->features[feature];
+    const struct gr_column *c = &columns->schema->columns[f->column];
+    snprintf(out, size, "%s%s%s", c->name,
+             f->kind == GR_FEATURE_ONE_HOT     ? "="
+             : f->kind == GR_FEATURE_INDICATOR ? "_missing"
+                                               : "",
+             f->kind == GR_FEATURE_ONE_HOT ? c->categories[f->category] : "");
+}
+
+static void quote(const char *text, char out[64]) {
+    gr_text_quote(text, strlen(text), out, 64);
+}
+
+/* Categories may have been guessed from a silo's cells: they are not told. */
+static bool categories_fit(const struct gr_column *a, const struct gr_column *b, char *what,
+                           size_t size) {
+    for (unsigned i = 0; i < a->categories_count && i < b->categories_count; i++) {
+        if (strcmp(a->categories[i], b->categories[i]) == 0) continue;
+        snprintf(what, size, "category %u is another", i + 1);
+        return false;
+    }
+    if (a->categories_count == b->categories_count) return true;
+    snprintf(what, size, "found %u categories, expected %u", a->categories_count,
+             b->categories_count);
+    return false;
+}
+
+static bool column_fits(const struct gr_column *a, const struct gr_column *b, char *what,
+                        size_t size) {
+    static const char *const encode[] = {"code", "one_hot"};
+    bool indicated = a->missing == GR_MISSING_INDICATOR,
+         wanted = b->missing == GR_MISSING_INDICATOR;
+    if (a->type != b->type)
+        snprintf(what, size, "found type %s, expected %s", gr_column_type_text(a->type),
+                 gr_column_type_text(b->type));
+    else if (a->encode != b->encode)
+        snprintf(what, size, "found encode %s, expected %s", encode[a->encode], encode[b->encode]);
+    else if (indicated != wanted)
+        snprintf(what, size, "found %s indicator of missing values, expected %s",
+                 indicated ? "an" : "no", wanted ? "one" : "none");
+    else
+        return categories_fit(a, b, what, size);
+    return false;
+}
+
+bool gr_columns_fit(const struct gr_schema *found, const struct gr_schema *expected,
+                    char *difference, size_t size) {
+    char x[64], y[64], what[256];
+    for (unsigned i = 0; i < found->columns_count && i < expected->columns_count; i++) {
+        const struct gr_column *a = &found->columns[i], *b = &expected->columns[i];
+        quote(a->name, x);
+        quote(b->name, y);
+        if (strcmp(a->name, b->name) != 0) {
+            snprintf(difference, size, "column %u: found \"%s\", expected \"%s\"", i + 1, x, y);
+            return false;
+        }
+        if (column_fits(a, b, what, sizeof what)) continue;
+        snprintf(difference, size, "column %u (%s): %s", i + 1, x, what);
+        return false;
+    }
+    if (found->columns_count == expected->columns_count) return true;
+    snprintf(difference, size, "found %u columns, expected %u", found->columns_count,
+             expected->columns_count);
+    return false;
+}

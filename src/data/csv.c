@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CSV tables, read twice: the first time through finds the number of rows, labels, targets and
+ * groups, what fills missing values, and where each window of rows begins; the second time only the
+ * windows are read that hold a wanted row. In memory are 4 to 12 bytes a row, and one window.
+ */
+#include "data/csv_table.h"
+#include "data/reader.h"
+
+#include <string.h>
+
+enum { ROWS_AT_FIRST = 1024 };
+
+struct group {
+    char *name; /* owned */
+    uint32_t id;
+};
+
+/* Where a window begins. */
+struct place {
+    size_t offset, line;
+};
+
+struct csv_state {
+    struct gr_csv_table table;
+    size_t n_rows, room;  /* rows read the first time, and room for them */
+    int32_t *labels;      /* room; owned, like all below */
+    float *targets;       /* room; NULL without targets */
+    uint32_t *group_of;   /* room; NULL where rows are not partitioned by column */
+    struct group *groups; /* in byte order of the names */
+    size_t n_groups, groups_room;
+    struct place *places; /* room / window_rows + 1 */
+    size_t window_rows;
+    float *window;
+    size_t at; /* the row that comes next */
+};
+
+/* ---- groups --------------------------------------------------------------------------------- */
+
+static int compare_name(const struct gr_csv_field *field, const char *name) {
+    int order = strncmp(field->text, name, field->length);
+    return order != 0 ? order : name[field->length] == '\0' ? 0 : -1;
+}
+
+static gr_status grow_groups(struct csv_state *s) {
+    struct group *grown;
+    size_t room = s->groups_room ? 2 * s->groups_room : 16;
+    if (s->n_groups < s->groups_room) return GR_OK;
+    gr_status status = gr_allocate(room, sizeof *grown, "groups", &grown);
+    if (status != GR_OK) return status;
+    if (s->n_groups > 0) memcpy(grown, s->groups, s->n_groups * sizeof *grown);
+    gr_free(s->groups);
+    s->groups = grown;
+    s->groups_room = room;
+    return GR_OK;
+}
+
+/* The id of the present row's group: in the order in which groups appear. */
+static gr_status find_group(struct csv_state *s, uint32_t *id) {
+    const struct gr_csv_field *field = &s->table.group;
+    size_t low = 0, high = s->n_groups;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = compare_name(field, s->groups[middle].name);
+        if (order == 0) {
+            *id = s->groups[middle].id;
+            return GR_OK;
+        }
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    gr_status status = grow_groups(s);
+    if (status != GR_OK) return status;
+    char *name;
+    status = gr_text_format(&name, "%.*s", (int)field->length, field->text);
+    if (status != GR_OK) return status;
+    memmove(s->groups + low + 1, s->groups + low, (s->n_groups - low) * sizeof *s->groups);
+    *id = (uint32_t)s->n_groups++;
+    s->groups[low] = (struct group){name, *id};
+    return GR_OK;
+}
+
+/* From the order of appearance to that of the names. */
+static gr_status sort_groups(struct csv_state *s) {
+    uint32_t *rank = NULL;
+    gr_status status;
+    GR_TRY(gr_allocate(s->n_groups, sizeof *rank, "groups", &rank));
+    for (size_t i = 0; i < s->n_groups; i++)
+        rank[s->groups[i].id] = (uint32_t)i;
+    for (size_t i = 0; i < s->n_rows; i++)
+        s->group_of[i] = rank[s->group_of[i]];
+out:
+    gr_free(rank);
+    return status;
+}
+
+/* ---- the first time through ------------------------------------------------------------------ */
+
+static gr_status grow(void *array, size_t used, size_t room, size_t size) {
+    void *old, *grown;
+    memcpy(&old, array, sizeof old);
+    gr_status status = gr_allocate(room, size, "rows of a CSV file", &grown);
+    if (status != GR_OK) return status;
+    if (used > 0) memcpy(grown, old, used * size);
+    gr_free(old);
+    memcpy(array, &grown, sizeof grown);
+    return GR_OK;
+}
+
+static gr_status make_room(struct csv_state *s, bool targets, bool groups) {
+    size_t used = s->n_rows, room = s->room ? 2 * s->room : ROWS_AT_FIRST;
+    gr_status status = GR_OK;
+    if (used < s->room) return GR_OK;
+    GR_TRY(grow(&s->labels, used, room, sizeof *s->labels));
+    if (targets) GR_TRY(grow(&s->targets, used, room, sizeof *s->targets));
+    if (groups) GR_TRY(grow(&s->group_of, used, room, sizeof *s->group_of));
+    GR_TRY(grow(&s->places, (used + s->window_rows - 1) / s->window_rows, room / s->window_rows + 2,
+                sizeof *s->places));
+    s->room = room;
+out:
+    return status;
+}
+
+static gr_status read_through(struct gr_reader *reader, struct csv_state *s) {
+    struct gr_csv_table *t = &s->table;
+    bool targets = reader->columns->target >= 0, more;
+    bool groups = reader->data->partition.method == GR_PARTITION_COLUMN;
+    gr_status status;
+    for (;;) {
+        GR_TRY(make_room(s, targets, groups));
+        GR_TRY(gr_csv_table_next(t, s->window, &more));
+        if (!more) break;
+        if (s->n_rows == UINT32_MAX) {
+            status = gr_fail(GR_ERROR_DATA, "%s: more than %u rows", t->scan.path, UINT32_MAX);
+            goto out;
+        }
+        if (s->n_rows % s->window_rows == 0)
+            s->places[s->n_rows / s->window_rows] =
+                (struct place){t->scan.row_offset, t->scan.row_line};
+        s->labels[s->n_rows] = t->label;
+        if (targets) s->targets[s->n_rows] = t->target;
+        if (groups && reader->columns->group >= 0) GR_TRY(find_group(s, &s->group_of[s->n_rows]));
+        s->n_rows++;
+    }
+    s->at = s->n_rows;
+    if (s->n_rows == 0)
+        status =
+            gr_fail(GR_ERROR_DATA, "%s: a header and no rows, expected at least one", t->scan.path);
+    else if (groups && reader->columns->group >= 0)
+        status = sort_groups(s);
+out:
+    return status;
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+/* Columns as the schema says, or as they seem to be: then all numbers are of one type. */
+static gr_status find_columns(struct gr_reader *reader) {
+    const struct gr_data_config *config = reader->data;
+    const char *path = reader->table->file;
+    const char *group =
+        config->partition.method == GR_PARTITION_COLUMN ? config->partition.column : "";
+    struct gr_schema *schema = NULL;
+    gr_status status;
+    if (config->schema && config->schema[0]) {
+        GR_TRY(gr_schema_load(config->schema, &schema));
+    } else {
+        GR_TRY(gr_csv_infer(path, &config->csv, group, 0, &schema, NULL));
+        for (unsigned i = 0; i < schema->columns_count; i++)
+            if (schema->columns[i].type == GR_COLUMN_INTEGER)
+                schema->columns[i].type = GR_COLUMN_NUMBER;
+    }
+    GR_TRY(gr_columns_create(schema, &reader->columns));
+    if (reader->columns->label < 0 && reader->columns->target < 0)
+        status = gr_fail(GR_ERROR_DATA,
+                         "%s: has no column \"%s\" of labels: data.csv.label names another, "
+                         "data.schema has one of type label or target",
+                         path, config->csv.label);
+    else if (reader->columns->n_features == 0)
+        status = gr_fail(GR_ERROR_DATA, "%s: has no column of features", path);
+out:
+    return status;
+}
+
+static gr_status set_shape(struct gr_reader *reader, struct csv_state *s) {
+    const struct gr_columns *columns = reader->columns;
+    struct gr_table_shape *shape = &reader->shape;
+    gr_status status;
+    shape->n_dims = 2;
+    shape->shape[0] = 1; /* until the rows have been counted */
+    shape->shape[1] = columns->n_features;
+    shape->element = GR_ELEMENT_FLOAT32;
+    shape->scale = 1.0f;
+    shape->targets = columns->target >= 0;
+    shape->n_classes =
+        columns->label < 0 ? 1 : columns->schema->columns[columns->label].categories_count;
+    GR_TRY(gr_table_shape_check(reader->table->file, shape));
+    shape->window_rows = GR_WINDOW_BYTES / shape->row_bytes;
+    if (shape->window_rows == 0) shape->window_rows = 1;
+    s->window_rows = shape->window_rows;
+    status = gr_allocate(s->window_rows, shape->row_bytes, "a window", &s->window);
+out:
+    return status;
+}
+
+static void csv_close(struct gr_reader *reader) {
+    struct csv_state *s = reader->state;
+    if (!s) return;
+    gr_csv_table_close(&s->table);
+    for (size_t i = 0; i < s->n_groups; i++)
+        gr_free(s->groups[i].name);
+    gr_free(s->groups);
+    gr_free(s->group_of);
+    gr_free(s->labels);
+    gr_free(s->targets);
+    gr_free(s->places);
+    gr_free(s->window);
+    gr_free(s);
+    reader->state = NULL;
+}
+
+static gr_status csv_open(struct gr_reader *reader) {
+    struct csv_state *s = NULL;
+    gr_status status;
+    GR_TRY(gr_allocate_zero(1, sizeof *s, "a CSV reader", &s));
+    reader->state = s;
+    GR_TRY(find_columns(reader));
+    GR_TRY(set_shape(reader, s));
+    GR_TRY(gr_csv_table_open(reader->table->file, &reader->data->csv, reader->columns, &s->table,
+                             &reader->misfit));
+    GR_TRY(read_through(reader, s));
+    gr_csv_table_settle(&s->table);
+    reader->shape.shape[0] = s->n_rows;
+    GR_TRY(gr_table_shape_check(reader->table->file, &reader->shape));
+    unsigned n = reader->columns->schema->columns_count;
+    GR_TRY(gr_allocate_zero(n, sizeof *reader->found, "findings", &reader->found));
+    for (unsigned i = 0; i < n; i++)
+        reader->found[i] = s->table.column[i].found;
+out:
+    if (status != GR_OK) {
+        csv_close(reader);
+        gr_columns_free(reader->columns);
+        gr_free(reader->found);
+        reader->columns = NULL;
+        reader->found = NULL;
+    }
+    return status;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static gr_status csv_labels(struct gr_reader *reader, size_t first, size_t n, int32_t *out) {
+    const struct csv_state *s = reader->state;
+    memcpy(out, s->labels + first, n * sizeof *out);
+    return GR_OK;
+}
+
+static gr_status csv_targets(struct gr_reader *reader, size_t first, size_t n, float *out) {
+    const struct csv_state *s = reader->state;
+    memcpy(out, s->targets + first, n * sizeof *out);
+    return GR_OK;
+}
+
+static gr_status csv_rows(struct gr_reader *reader, size_t first, size_t n, const void **block) {
+    struct csv_state *s = reader->state;
+    const size_t width = reader->shape.n_features, window = first / s->window_rows;
+    bool more;
+    gr_status status = GR_OK;
+    if (s->at > first || s->at < window * s->window_rows) {
+        GR_TRY(gr_csv_scan_seek(&s->table.scan, s->places[window].offset, s->places[window].line));
+        s->at = window * s->window_rows;
+    }
+    for (; s->at < first + n; s->at++) {
+        float *to = s->window + (s->at > first ? s->at - first : 0) * width;
+        GR_TRY(gr_csv_table_next(&s->table, to, &more));
+        if (!more)
+            return gr_fail(GR_ERROR_DATA, "%s: became shorter while read", reader->table->file);
+    }
+    *block = s->window;
+out:
+    return status;
+}
+
+gr_status gr_csv_groups(struct gr_reader *reader, const uint32_t **groups, uint32_t *n_groups) {
+    const struct csv_state *s = reader->state;
+    const struct gr_columns *columns = s->table.columns; /* the data may have them by now */
+    const char *wanted = reader->data->partition.column, *path = reader->table->file;
+    char name[64];
+    gr_text_quote(wanted, strlen(wanted), name, sizeof name);
+    for (unsigned i = 0; i < columns->schema->columns_count; i++) {
+        const struct gr_column *c = &columns->schema->columns[i];
+        if (strcmp(c->name, wanted) != 0) continue;
+        if ((int)i != columns->group)
+            return gr_fail(GR_ERROR_DATA,
+                           "%s: data.partition.column: the column \"%s\" is of type %s, expected "
+                           "group",
+                           path, name, gr_column_type_text(c->type));
+        *groups = s->group_of;
+        *n_groups = (uint32_t)s->n_groups;
+        return GR_OK;
+    }
+    return gr_fail(GR_ERROR_DATA, "%s: data.partition.column: there is no column \"%s\"", path,
+                   name);
+}
+
+const struct gr_reader_operations gr_csv_operations = {csv_open,  csv_labels,  csv_rows,
+                                                       csv_close, csv_targets, NULL};

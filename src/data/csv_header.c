@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The first row of a CSV file. */
+#include "data/csv_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_BYTES_MAX = 1024 };
+
+void gr_csv_names_free(char **names, size_t n) {
+    for (size_t i = 0; names && i < n; i++)
+        gr_free(names[i]);
+    gr_free(names);
+}
+
+/* One column, and another separator in it: what was meant can be told. */
+static gr_status check_separator(const struct gr_csv_scan *s) {
+    static const struct {
+        char byte;
+        const char *name;
+    } known[] = {{',', "comma"}, {';', "semicolon"}, {'\t', "tab"}, {'|', "pipe"}};
+    const char *mine = "space", *best = NULL;
+    size_t most = 0;
+    if (s->n_fields != 1 || s->fields[0].quoted) return GR_OK;
+    for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
+        size_t n = 0;
+        for (size_t i = 0; i < s->fields[0].length; i++)
+            n += s->fields[0].text[i] == known[k].byte;
+        if (known[k].byte == s->separator) mine = known[k].name;
+        if (n <= most) continue;
+        most = n;
+        best = known[k].name;
+    }
+    if (!best) return GR_OK;
+    return gr_fail(GR_ERROR_DATA,
+                   "%s:1: found 1 column with separator %s, it would be %zu with %s: set "
+                   "data.csv.separator, or --separator",
+                   s->path, mine, most + 1, best);
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static gr_status check_different(const struct gr_csv_scan *s, char *const *names, size_t n) {
+    char **sorted = NULL, quoted[64];
+    gr_status status;
+    GR_TRY(gr_allocate(n, sizeof *sorted, "names of columns", &sorted));
+    memcpy(sorted, names, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, by_text);
+    for (size_t i = 1; i < n; i++) {
+        if (strcmp(sorted[i - 1], sorted[i]) != 0) continue;
+        gr_text_quote(sorted[i], strlen(sorted[i]), quoted, sizeof quoted);
+        status = gr_fail(GR_ERROR_DATA, "%s:%zu: found the column \"%s\" twice, expected it once",
+                         s->path, s->row_line, quoted);
+        goto out;
+    }
+out:
+    gr_free(sorted);
+    return status;
+}
+
+/* Spaces around a name are not part of it. */
+static gr_status take_name(const struct gr_csv_scan *s, size_t i, char **out) {
+    const char *text = s->fields[i].text;
+    size_t length = s->fields[i].length;
+    while (length > 0 && (*text == ' ' || *text == '\t')) {
+        text++;
+        length--;
+    }
+    while (length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'))
+        length--;
+    if (!gr_text_is_utf8(text, length))
+        return gr_fail(GR_ERROR_DATA, "%s:%zu: column %zu: its name is not UTF-8", s->path,
+                       s->row_line, i + 1);
+    for (size_t k = 0; k < length; k++)
+        if ((unsigned char)text[k] < 0x20 || text[k] == 0x7F || length > NAME_BYTES_MAX)
+            return gr_fail(GR_ERROR_DATA,
+                           "%s:%zu: column %zu: a name of control characters or over %d bytes",
+                           s->path, s->row_line, i + 1, NAME_BYTES_MAX);
+    if (length == 0)
+        return gr_fail(GR_ERROR_DATA, "%s:%zu: column %zu: has no name", s->path, s->row_line,
+                       i + 1);
+    return gr_text_format(out, "%.*s", (int)length, text);
+}
+
+gr_status gr_csv_names(struct gr_csv_scan *scan, bool header, char ***names, size_t *n) {
+    bool more = false;
+    gr_status status;
+    *names = NULL;
+    *n = 0;
+    GR_TRY(gr_csv_scan_next(scan, &more));
+    if (!more) {
+        status = gr_fail(GR_ERROR_DATA, "%s: empty, expected %s", scan->path,
+                         header ? "a row of column names" : "rows");
+        goto out;
+    }
+    GR_TRY(check_separator(scan));
+    GR_TRY(gr_allocate_zero(scan->n_fields, sizeof **names, "names of columns", names));
+    *n = scan->n_fields;
+    for (size_t i = 0; i < *n; i++) {
+        if (header)
+            GR_TRY(take_name(scan, i, &(*names)[i]));
+        else
+            GR_TRY(gr_text_format(&(*names)[i], "column%zu", i + 1));
+    }
+    GR_TRY(check_different(scan, *names, *n));
+    if (!header) GR_TRY(gr_csv_scan_seek(scan, scan->row_offset, scan->row_line));
+out:
+    if (status != GR_OK) {
+        gr_csv_names_free(*names, *n);
+        *names = NULL;
+    }
+    return status;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CSV to the HDF5 form of a table, in one pass where that is possible: a chunk of features, of
+ * labels and of targets is filled row by row and written when it is full. A pass before that is
+ * needed only where the schema fills missing values by the table's mean or mode, or where columns
+ * are guessed and turn out otherwise after the first rows.
+ */
+#include "data/csv_table.h"
+#include "data/guard.h"
+#include "data/table_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SAMPLE_ROWS = 10000, PROGRESS_ROWS = 4096, CHUNK_ROWS = 65536 };
+
+/* What the child is told, and works with. */
+struct import {
+    const char *path;
+    const struct gr_import_options *options;
+    struct gr_table_file file;
+    struct gr_columns *columns;
+    struct gr_csv_table table;
+    struct gr_table_shape shape;
+    size_t first, last;   /* rows first .. last - 1 are wanted */
+    size_t row;           /* that comes next, of the CSV file */
+    size_t written, held; /* rows in the file; rows in the window */
+    size_t feature_rows;  /* of a window of features */
+    float *features;
+    int32_t *labels;
+    float *targets;
+    uint32_t n_classes;
+};
+
+/* ---- columns -------------------------------------------------------------------------------- */
+
+/* What a few rows cannot tell. */
+static bool needs_all(const struct gr_schema *schema) {
+    for (unsigned i = 0; i < schema->columns_count; i++)
+        if (schema->columns[i].categories_count > 0 || schema->columns[i].type == GR_COLUMN_TEXT)
+            return true;
+    return false;
+}
+
+static gr_status guess(struct import *im, size_t limit, struct gr_schema **out) {
+    gr_status status;
+    GR_TRY(gr_csv_infer(im->path, &im->options->csv, "", limit, out, NULL));
+    if (limit > 0 && needs_all(*out)) {
+        gr_schema_free(*out);
+        GR_TRY(gr_csv_infer(im->path, &im->options->csv, "", 0, out, NULL));
+    }
+    /* Whole numbers here may be others in the next file. */
+    for (unsigned i = 0; i < (*out)->columns_count; i++)
+        if ((*out)->columns[i].type == GR_COLUMN_INTEGER)
+            (*out)->columns[i].type = GR_COLUMN_NUMBER;
+out:
+    return status;
+}
+
+static gr_status find_columns(struct import *im, size_t limit) {
+    const char *path = im->options->schema;
+    struct gr_schema *schema = NULL;
+    gr_status status;
+    if (path && path[0])
+        GR_TRY(gr_schema_load(path, &schema));
+    else
+        GR_TRY(guess(im, limit, &schema));
+    GR_TRY(gr_columns_create(schema, &im->columns));
+    if (im->columns->label < 0 && im->columns->target < 0)
+        return gr_fail(GR_ERROR_DATA,
+                       "%s: has no column \"%s\" of labels: --label names another, a schema has "
+                       "one of type label or target",
+                       im->path, im->options->csv.label);
+    if (im->columns->n_features == 0)
+        return gr_fail(GR_ERROR_DATA, "%s: has no column of features", im->path);
+    im->shape = (struct gr_table_shape){.n_dims = 2,
+                                        .shape = {1, im->columns->n_features},
+                                        .element = GR_ELEMENT_FLOAT32,
+                                        .scale = 1.0f,
+                                        .targets = im->columns->target >= 0};
+    GR_TRY(gr_table_shape_check(im->path, &im->shape));
+    im->shape.shape[0] = 0; /* grows */
+    im->feature_rows = GR_WINDOW_BYTES / im->shape.row_bytes;
+    if (im->feature_rows == 0) im->feature_rows = 1;
+    if (im->feature_rows > CHUNK_ROWS) im->feature_rows = CHUNK_ROWS;
+out:
+    return status;
+}
+
+/* ---- rows ----------------------------------------------------------------------------------- */
+
+static gr_status flush_rows(struct import *im) {
+    struct gr_table_file *t = &im->file;
+    const size_t n = im->held, all = im->written + n, width = im->shape.n_features;
+    gr_status status;
+    if (n == 0) return GR_OK;
+    GR_TRY(gr_table_file_grow(t, t->features, 2, width, all));
+    GR_TRY(gr_table_file_grow(t, t->labels, 1, 0, all));
+    if (im->shape.targets) GR_TRY(gr_table_file_grow(t, t->targets, 1, 0, all));
+    errno = 0;
+    if (!gr_table_file_write(t->features, im->shape.shape, 2, im->written, n, H5T_NATIVE_FLOAT,
+                             im->features) ||
+        !gr_table_file_write(t->labels, NULL, 1, im->written, n, H5T_NATIVE_INT32, im->labels) ||
+        (im->shape.targets &&
+         !gr_table_file_write(t->targets, NULL, 1, im->written, n, H5T_NATIVE_FLOAT, im->targets)))
+        return gr_table_file_failed(t, "rows");
+    im->written = all;
+    im->held = 0;
+out:
+    return status;
+}
+
+static void show(const struct import *im, bool writes) {
+    const struct gr_import_options *options = im->options;
+    const struct gr_csv_scan *scan = &im->table.scan;
+    size_t done = scan->offset + scan->at, total = scan->file_size;
+    if (!options->progress) return;
+    if (im->table.needs_fill) { /* twice through */
+        done += writes ? total : 0;
+        total *= 2;
+    }
+    options->progress(options->context, done, total);
+}
+
+/* All rows; those wanted go into the file where `writes`. */
+static gr_status read_rows(struct import *im, bool writes) {
+    bool more;
+    gr_status status;
+    for (im->row = 0;; im->row++) {
+        GR_TRY(
+            gr_csv_table_next(&im->table, im->features + im->held * im->shape.n_features, &more));
+        if (!more) break;
+        if ((uint32_t)im->table.label >= im->n_classes)
+            im->n_classes = (uint32_t)im->table.label + 1;
+        if (im->row % PROGRESS_ROWS == 0) show(im, writes);
+        if (!writes || im->row < im->first || im->row >= im->last) continue;
+        im->labels[im->held] = im->table.label;
+        im->targets[im->held] = im->table.target;
+        if (++im->held == im->feature_rows) GR_TRY(flush_rows(im));
+    }
+    status = GR_OK;
+    if (im->row == 0)
+        status =
+            gr_fail(GR_ERROR_DATA, "%s: a header and no rows, expected at least one", im->path);
+    else if (writes)
+        status = flush_rows(im);
+    show(im, writes);
+out:
+    return status;
+}
+
+/* The first time through, where what it finds is needed for the second. */
+static gr_status prepare_fill(struct import *im) {
+    const struct gr_csv_scan *scan = &im->table.scan;
+    size_t offset = scan->offset + scan->at, line = scan->line;
+    gr_status status;
+    if (!im->table.needs_fill) return GR_OK;
+    GR_TRY(read_rows(im, false));
+    gr_csv_table_settle(&im->table);
+    GR_TRY(gr_csv_scan_seek(&im->table.scan, offset, line));
+out:
+    return status;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+static gr_status check_range(const struct import *im) {
+    const struct gr_import_options *o = im->options;
+    if (im->row > im->first && (o->limit == 0 || im->row - im->first >= o->limit)) return GR_OK;
+    return gr_fail(GR_ERROR_USAGE, "%s: rows %zu to %zu were asked for, it has rows 0 to %zu",
+                   im->path, o->first, o->limit ? o->first + o->limit - 1 : o->first, im->row - 1);
+}
+
+static void tell_found(const struct import *im) {
+    const struct gr_schema *schema = im->columns->schema;
+    char line[512], name[64];
+    if (!im->options->say) return;
+    for (unsigned i = 0; i < schema->columns_count; i++) {
+        const struct gr_found *f = &im->table.column[i].found;
+        if (f->missing + f->outside + f->unknown == 0) continue;
+        gr_text_quote(schema->columns[i].name, strlen(schema->columns[i].name), name, sizeof name);
+        snprintf(line, sizeof line,
+                 "%s: %lld missing, %lld outside of the range, %lld of no known category", name,
+                 (long long)f->missing, (long long)f->outside, (long long)f->unknown);
+        im->options->say(im->options->context, line);
+    }
+}
+
+static gr_status write_text(struct import *im) {
+    const struct gr_schema *schema = im->columns->schema;
+    struct gr_schema *again = NULL;
+    char *text = NULL;
+    gr_status status;
+    GR_TRY(gr_schema_to_yaml(schema, &text));
+    /* What is written must be readable. */
+    GR_TRY(gr_schema_parse("the columns", text, strlen(text), &again));
+    GR_TRY(gr_table_file_columns(&im->file, text));
+    if (im->columns->label >= 0 && schema->columns[im->columns->label].categories_count > 0)
+        im->n_classes = schema->columns[im->columns->label].categories_count;
+    GR_TRY(gr_table_file_classes(&im->file, im->n_classes));
+out:
+    gr_schema_free(again);
+    gr_free(text);
+    return status;
+}
+
+static gr_status import_once(struct import *im, size_t limit) {
+    bool misfit;
+    gr_status status;
+    im->written = im->held = 0;
+    im->n_classes = 1;
+    GR_TRY(find_columns(im, limit));
+    GR_TRY(gr_csv_table_open(im->path, &im->options->csv, im->columns, &im->table, &misfit));
+    GR_TRY(gr_allocate(im->feature_rows, im->shape.row_bytes, "rows", &im->features));
+    GR_TRY(gr_allocate(im->feature_rows, sizeof *im->labels, "labels", &im->labels));
+    GR_TRY(gr_allocate(im->feature_rows, sizeof *im->targets, "targets", &im->targets));
+    GR_TRY(prepare_fill(im));
+    GR_TRY(gr_table_file_create(&im->file, &im->shape));
+    GR_TRY(read_rows(im, true));
+    GR_TRY(check_range(im));
+    GR_TRY(write_text(im));
+    tell_found(im);
+    status = gr_table_file_publish(&im->file);
+out:
+    gr_csv_table_close(&im->table);
+    gr_columns_free(im->columns);
+    im->columns = NULL;
+    gr_free(im->features);
+    gr_free(im->labels);
+    gr_free(im->targets);
+    im->features = im->targets = NULL;
+    im->labels = NULL;
+    return status;
+}
+
+/* In the child. */
+static gr_status write_table(void *context) {
+    struct import *im = context;
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    gr_status status = import_once(im, SAMPLE_ROWS);
+    bool guessed = !im->options->schema || !im->options->schema[0];
+    if (status != GR_ERROR_DATA || !guessed) return status;
+    /* Perhaps later rows are of another kind than the first ones. */
+    gr_table_file_abandon(&im->file);
+    return import_once(im, 0);
+}
+
+gr_status gr_import_csv(const char *path, const struct gr_import_options *options,
+                        const char *out_path) {
+    struct import im = {.path = path, .options = options, .first = options->first};
+    gr_status status;
+    im.last = options->limit ? options->first + options->limit : SIZE_MAX;
+    im.file = (struct gr_table_file){
+        .path = out_path, .file = -1, .features = -1, .labels = -1, .targets = -1};
+    GR_TRY(gr_text_format(&im.file.temporary, "%s.tmp", out_path));
+    GR_TRY(gr_guard_write(out_path, write_table, &im));
+out:
+    if (status != GR_OK && im.file.temporary) unlink(im.file.temporary);
+    gr_free(im.file.temporary);
+    return status;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writing the HDF5 form of a table: what importers share. Only in a child process (guard.h): what
+ * HDF5 still holds after a failure ends with it.
+ */
+#ifndef GRANARY_DATA_TABLE_FILE_H
+#define GRANARY_DATA_TABLE_FILE_H
+
+#include <hdf5.h>
+
+#include "data/reader.h"
+
+struct gr_table_file {
+    const char *path;                      /* the final name; borrowed */
+    char *temporary;                       /* owned */
+    hid_t file, features, labels, targets; /* -1: not open */
+};
+
+/* shape->shape[0] 0: the datasets grow. */
+gr_status gr_table_file_create(struct gr_table_file *t,
+                               const struct gr_table_shape *shape) GR_CHECKED;
+gr_status gr_table_file_classes(struct gr_table_file *t, uint32_t n_classes) GR_CHECKED;
+/* The columns' schema as YAML. */
+gr_status gr_table_file_columns(struct gr_table_file *t, const char *text) GR_CHECKED;
+/* Makes a growing dataset of one or two dimensions n rows long. */
+gr_status gr_table_file_grow(struct gr_table_file *t, hid_t dataset, size_t n_dims, size_t width,
+                             size_t n) GR_CHECKED;
+bool gr_table_file_write(hid_t dataset, const size_t *shape, size_t n_dims, size_t first, size_t n,
+                         hid_t type, const void *values);
+/* Closes what is open; the file stays under its temporary name. */
+void gr_table_file_abandon(struct gr_table_file *t);
+/* Closes; on disk first, then under its name. */
+gr_status gr_table_file_publish(struct gr_table_file *t) GR_CHECKED;
+/* GR_ERROR_WRITE with what errno says. */
+gr_status gr_table_file_failed(const struct gr_table_file *t, const char *what);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The contract between silos, before the first round: all tables have the same columns, and what
+ * was found in them is counted over the federation. Of a column its digest goes to the others, of
+ * the findings their sums.
+ */
+#include "federation/federation.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { AT_ONCE = GR_COMM_SMALL_MAX / 2, NOBODY = -1 };
+
+/* ---- the same columns ----------------------------------------------------------------------- */
+
+/* 62 bits that say what rows of the model need to agree on; never negative. */
+static int64_t digest_column(const struct gr_column *c) {
+    struct gr_digest digest;
+    unsigned char bytes[GR_DIGEST_BYTES];
+    uint64_t number;
+    uint32_t form[] = {c->type, c->encode, c->missing == GR_MISSING_INDICATOR, c->categories_count};
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, form, sizeof form);
+    gr_digest_add(&digest, c->name, strlen(c->name) + 1);
+    for (unsigned i = 0; i < c->categories_count; i++)
+        gr_digest_add(&digest, c->categories[i], strlen(c->categories[i]) + 1);
+    gr_digest_finish(&digest, bytes);
+    memcpy(&number, bytes, sizeof number);
+    return (int64_t)(number >> 2);
+}
+
+/* A silo of this rank that has rows, for the message. */
+static const char *who(const struct gr_data *data) {
+    for (size_t i = 0; i < data->n_local; i++)
+        if (data->local[i].unusable == GR_OK) return data->local[i].pseudonym;
+    return "test table";
+}
+
+static gr_status differ(const struct gr_data *data, size_t column) {
+    char name[64];
+    const struct gr_column *c = &data->columns->schema->columns[column];
+    gr_text_quote(c->name, strlen(c->name), name, sizeof name);
+    return gr_fail(GR_ERROR_DATA,
+                   "%s: column %zu (%s): its name, type or categories are not those of the other "
+                   "silos; data.schema says which",
+                   who(data), column + 1, name);
+}
+
+/* Collective. Column by column all that have some bring the same digest, or the lesser is refused.
+ */
+static gr_status compare_columns(struct gr_federation *f, size_t n) {
+    const struct gr_data *data = f->data;
+    gr_status status = GR_OK, mine = GR_OK;
+    for (size_t first = 0; first < n; first += AT_ONCE) {
+        int64_t most[AT_ONCE], own[AT_ONCE];
+        size_t count = n - first < AT_ONCE ? n - first : AT_ONCE;
+        for (size_t i = 0; i < count; i++)
+            most[i] = own[i] =
+                data->columns ? digest_column(&data->columns->schema->columns[first + i]) : NOBODY;
+        GR_TRY(gr_comm_max_int64(f->comm, most, count));
+        for (size_t i = 0; i < count && mine == GR_OK; i++)
+            if (own[i] != NOBODY && own[i] != most[i]) mine = differ(data, first + i);
+    }
+    status = gr_comm_agree(f->comm, mine);
+out:
+    return status;
+}
+
+/* A silo whose columns were found to be wrong as it was read ends the run before it begins. */
+static gr_status refuse_misfits(const struct gr_data *data) {
+    for (size_t i = 0; i < data->n_local; i++)
+        if (data->local[i].misfit)
+            return gr_fail(data->local[i].unusable, "%s: %s", data->local[i].pseudonym,
+                           data->local[i].why);
+    return GR_OK;
+}
+
+gr_status gr_federation_check_columns(struct gr_federation *f) {
+    const struct gr_data *data = f->data;
+    gr_status status, mine = GR_OK;
+    GR_TRY(gr_comm_agree(f->comm, refuse_misfits(data)));
+    int64_t own = NOBODY, most;
+    if (data->columns) own = data->columns->schema->columns_count;
+    most = own;
+    GR_TRY(gr_comm_max_int64(f->comm, &most, 1));
+    if (own != NOBODY && own != most)
+        mine = gr_fail(GR_ERROR_DATA, "%s: found %lld columns, expected %lld as in other silos",
+                       who(data), (long long)own, (long long)most);
+    else if (own == NOBODY && most != NOBODY && data->n_features > 0)
+        mine = gr_fail(GR_ERROR_DATA, "%s: its table names no columns, those of other silos do",
+                       who(data));
+    GR_TRY(gr_comm_agree(f->comm, mine));
+    if (most != NOBODY) status = compare_columns(f, (size_t)most);
+out:
+    return status;
+}
+
+/* ---- findings ------------------------------------------------------------------------------- */
+
+_Static_assert(sizeof(struct gr_found) == 3 * sizeof(int64_t), "found is three int64_t");
+
+gr_status gr_federation_sum_found(struct gr_federation *f) {
+    const size_t each = sizeof(struct gr_found) / sizeof(int64_t);
+    int64_t n = f->data->columns ? f->data->columns->schema->columns_count : 0;
+    gr_status status;
+    GR_TRY(gr_comm_max_int64(f->comm, &n, 1));
+    GR_TRY(gr_allocate_zero((size_t)n, sizeof *f->found, "findings", &f->found));
+    if (f->data->columns) memcpy(f->found, f->data->found, (size_t)n * sizeof *f->found);
+    int64_t *values = &f->found->missing;
+    for (size_t first = 0, all = (size_t)n * each; first < all; first += GR_COMM_SMALL_MAX) {
+        size_t count = all - first < GR_COMM_SMALL_MAX ? all - first : GR_COMM_SMALL_MAX;
+        GR_TRY(gr_comm_sum_int64(f->comm, values + first, count));
+    }
+out:
+    return status;
+}
+
+/* "12 values missing", or "fewer than 10"; nothing for none. */
+static void add_count(char *out, size_t size, int64_t count, uint32_t threshold, const char *what) {
+    size_t used = strlen(out);
+    if (count == 0) return;
+    if (count < threshold)
+        snprintf(out + used, size - used, "%s fewer than %u %s", used ? "," : "", threshold, what);
+    else
+        snprintf(out + used, size - used, "%s %lld %s", used ? "," : "", (long long)count, what);
+}
+
+gr_status gr_federation_tell_found(const struct gr_federation *f, size_t column, char **words) {
+    const struct gr_columns *columns = f->data->columns;
+    const uint32_t threshold = f->config->data.disclosure_threshold;
+    char counts[256] = "", name[64];
+    *words = NULL;
+    if (!columns || !f->found) return GR_OK;
+    const struct gr_found *found = &f->found[column];
+    const char *text = columns->schema->columns[column].name;
+    gr_text_quote(text, strlen(text), name, sizeof name);
+    add_count(counts, sizeof counts, found->missing, threshold, "missing");
+    add_count(counts, sizeof counts, found->outside, threshold, "outside of the range");
+    add_count(counts, sizeof counts, found->unknown, threshold, "of no known category");
+    return counts[0] ? gr_text_format(words, "data: %s:%s", name, counts) : GR_OK;
+}
+
+size_t gr_federation_columns(const struct gr_federation *f) {
+    return f->data->columns ? f->data->columns->schema->columns_count : 0;
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Tables from CSV files: the hospital example at a reduced size, import, and what is refused.
+. "$(dirname "$0")/library.sh"
+
+digest() { "$GRANARY" inspect --digest "$1/model.h5"; }
+lines() { tail -n +2 "$1"; }
+
+"$TOP/jobs/make-hospital.sh" hospital 600 >/dev/null
+ln -s "$TOP/configs" configs
+"$TOP/jobs/make-hospital.sh" again 600 >/dev/null
+check "the generator makes the same bytes again" cmp hospital/train.csv again/train.csv
+check "the example is valid" exits 0 "$GRANARY" validate configs/hospital.yaml
+check "its table is summed up" prints "hospital/train.csv: 600 rows of 12, float32"
+for n in 1 3; do
+    check "the example on $n" exits 0 on_ranks $n train configs/hospital.yaml --set run.rounds=3 --run run$n
+done
+check "the same model" equal "$(digest run1)" "$(digest run3)"
+check "what is missing is told in counts" prints "data: smoker: 37 missing"
+check "small counts are not" prints "data: age: fewer than 10 outside of the range"
+check "in the events too" grep -q '"event":"findings".*smoker: 37 missing' run3/events.jsonl
+check "a higher threshold" exits 0 on_ranks 2 train configs/hospital.yaml --set run.rounds=1 \
+    --set data.disclosure_threshold=100 --run run100
+check "nothing below it is told" prints "data: smoker: fewer than 100 missing"
+check "silos must be as many as centres" exits 78 on_ranks 2 train configs/hospital.yaml --set data.silos=5 --run no
+check "it says how many" says 'found 5, the column "centre" has 6 values'
+
+# A file for each hospital: the same model as the table partitioned, but for what fills gaps
+head -n 1 hospital/train.csv >head
+for c in Ahorn Birke Buche; do { cat head; grep ",$c," hospital/train.csv; } >$c.csv; done
+cat >files.yaml <<'YAML'
+run: {name: files, rounds: 2}
+data:
+  source: csv
+  silo_tables: [{file: Ahorn.csv}, {file: Birke.csv}, {file: Buche.csv}]
+  schema: configs/schemas/hospital.yaml
+model: {type: softmax}
+train: {learning_rate: 0.05, batch_size: 32}
+YAML
+check "a file for each silo" exits 0 on_ranks 3 train files.yaml --run files3
+check "on two ranks" exits 0 on_ranks 2 train files.yaml --run files2
+check "the same model" equal "$(digest files2)" "$(digest files3)"
+sed -i '1s/lactate/Lactate/' Birke.csv
+check "a column of another name" exits 65 on_ranks 3 train files.yaml --run no
+check "its silo and the column are named" says 'silo-001: Birke.csv:1: column 8: found "Lactate", expected "lactate"'
+sed -i '1s/Lactate/lactate/; 5s/$/,1/' Birke.csv
+check "a ragged row: the silo sits out" exits 0 on_ranks 3 train files.yaml --run ragged
+check "that is told" prints "1 of 3 silos sit out"
+
+# Without a schema, ranks compare what they found
+for s in a b c; do printf 'x,k,label\n1,p,0\n2,q,1\n3,p,1\n' >$s.csv; done
+sed -e 's/schema: .*/csv: {separator: comma}/' -e 's/Ahorn/a/; s/Birke/b/; s/Buche/c/' files.yaml >guessed.yaml
+check "guessed columns" exits 0 on_ranks 3 train guessed.yaml --run guessed
+printf 'x,k,label\n1,p,0\n2,r,1\n' >c.csv
+check "categories differ between ranks" exits 65 on_ranks 3 train guessed.yaml --run no
+check "the column is named" says "column 2 (k): its name, type or categories are not those of the other silos"
+check "and the silo" grep -q 'silo-00[0-2]: ' "$ERR"
+printf 'x,k,m,label\n1,p,1,0\n' >c.csv
+check "one more column" exits 65 on_ranks 3 train guessed.yaml --run no
+check "it is counted" says "columns, expected 4 as in other silos"
+check "nothing is left of what was refused" [ ! -e no ]
+
+# Import
+check "import" exits 0 "$GRANARY" import hospital/train.csv --schema configs/schemas/hospital.yaml -o t.h5
+check "rows and classes" prints "t.h5: 600 rows, 2 classes"
+check "findings" prints "smoker: 37 missing, 0 outside of the range, 0 of no known category"
+check "no progress where nobody watches" equal "$(wc -c <"$ERR")" 0
+"$GRANARY" import hospital/test.csv --schema configs/schemas/hospital.yaml -o u.h5 >/dev/null
+sed -e 's/source: csv/source: hdf5/' -e 's/csv}/h5}/' -e 's,hospital/train,t,; s,hospital/test,u,' \
+    -e '/partition/d' configs/hospital.yaml >h5.yaml
+check "training on it by its schema" exits 0 on_ranks 2 train h5.yaml --set run.rounds=2 --run h5
+check "evaluate" exits 0 "$GRANARY" evaluate h5/model.h5 u.h5
+check "a proposed schema" exits 0 "$GRANARY" import --infer-schema hospital/train.csv --label died --group centre
+cp "$OUT" proposed.yaml
+check "has the label" grep -q 'type: label' proposed.yaml
+check "reads its file" exits 0 "$GRANARY" import hospital/train.csv --schema proposed.yaml -o v.h5
+check "without a schema" exits 0 "$GRANARY" import hospital/train.csv --label died -o w.h5
+tr , ';' <hospital/train.csv >semicolon.csv
+check "the wrong separator" exits 65 "$GRANARY" import semicolon.csv --label died -o x.h5
+check "the right one is named" says "it would be 10 with semicolon"
+for s in semicolon ';'; do
+    check "given as $s" exits 0 "$GRANARY" import semicolon.csv --label died --separator "$s" -o x.h5
+    check "the same table" cmp x.h5 w.h5
+done
+lines hospital/train.csv >bare.csv
+check "no header" exits 0 "$GRANARY" import bare.csv --no-header --schema configs/schemas/hospital.yaml -o y.h5
+check "the same table" cmp y.h5 t.h5
+check "no header needs a schema" exits 64 "$GRANARY" import bare.csv --no-header -o z.h5
+check "missing label" exits 65 "$GRANARY" import hospital/train.csv -o z.h5
+check "it is named" says 'no column "label"'
+: >empty.csv
+check "an empty file" exits 65 "$GRANARY" import empty.csv -o z.h5
+check "a header only" exits 65 bash -c '"$GRANARY" import head --label died -o z.h5'
+check "it says so" says "a header and no rows"
+check "a missing file" exits 65 "$GRANARY" import nothing.csv -o z.h5
+check "a separator that is none" exits 64 "$GRANARY" import head --separator x -o z.h5
+check "both kinds" exits 64 "$GRANARY" import head --features a --labels b -o z.h5
+check "a folder that is not there" exits 73 "$GRANARY" import hospital/train.csv --label died -o nowhere/z.h5
+check "nothing is left" [ ! -e z.h5 ] && check "no temporary file" [ ! -e z.h5.tmp ]
+finish
