@@ -27,7 +27,22 @@ enum gr_model_type { GR_MODEL_SOFTMAX, GR_MODEL_MLP };
 enum gr_activation { GR_ACTIVATION_RELU, GR_ACTIVATION_GELU, GR_ACTIVATION_TANH };
 enum gr_initialisation { GR_INITIALISE_HE, GR_INITIALISE_GLOROT };
 enum gr_compute { GR_COMPUTE_FLOAT32, GR_COMPUTE_BFLOAT16 };
-enum gr_strategy_name { GR_STRATEGY_FEDAVG, GR_STRATEGY_FEDAVGM };
+enum gr_optimizer {
+    GR_OPTIMIZER_SGD,
+    GR_OPTIMIZER_NESTEROV,
+    GR_OPTIMIZER_ADAM,
+    GR_OPTIMIZER_ADAMW
+};
+enum gr_schedule_type { GR_SCHEDULE_CONSTANT, GR_SCHEDULE_STEP, GR_SCHEDULE_COSINE };
+enum gr_strategy_name {
+    GR_STRATEGY_FEDAVG,
+    GR_STRATEGY_FEDAVGM,
+    GR_STRATEGY_FEDSGD,
+    GR_STRATEGY_FEDPROX,
+    GR_STRATEGY_FEDADAGRAD,
+    GR_STRATEGY_FEDADAM,
+    GR_STRATEGY_FEDYOGI
+};
 enum gr_encoding {
     GR_ENCODING_RING32,
     GR_ENCODING_RING64,
@@ -130,13 +145,32 @@ struct gr_model_config {
     enum gr_compute compute;               /* default float32 */
 };
 
+/* train.schedule: the learning rate of a round; see gr_learning_rate (train.h). */
+struct gr_schedule_config {
+    enum gr_schedule_type type; /* default constant */
+    uint32_t warmup_rounds;     /* the rate rises over so many first rounds; default 0 */
+    uint32_t every;             /* step: rounds between falls; >= 1; default 10 */
+    double factor;              /* step: of each fall; (0, 1]; default 0.5 */
+    double minimum;             /* step, cosine: the rate never falls below; default 0 */
+    uint32_t rounds;            /* cosine: the round of the minimum; default run.rounds */
+};
+
 struct gr_train_config {
-    double learning_rate; /* > 0 */
-    double momentum;      /* [0, 1); default 0 */
-    double weight_decay;  /* >= 0; default 0; added to the gradient as weight_decay * parameter */
-    uint32_t batch_size;  /* 1 to 65536 */
-    uint32_t epochs;      /* local epochs a round; default 1; exactly one of epochs, steps is > 0 */
-    uint32_t steps;       /* local steps a round; default 0 */
+    enum gr_optimizer optimizer; /* default sgd */
+    double learning_rate;        /* > 0 */
+    struct gr_schedule_config schedule;
+    double momentum;     /* sgd, nesterov: [0, 1); default 0 */
+    double beta1, beta2; /* adam, adamw: [0, 1); default 0.9, 0.999 */
+    double epsilon;      /* adam, adamw: > 0; default 1e-8 */
+    double weight_decay; /* >= 0; default 0; added to the gradient as weight_decay * parameter;
+                            adamw: taken off the parameter by itself */
+    double clip_norm;    /* largest L2 norm of a batch's gradient; 0: any; default 0 */
+    double proximal_mu;  /* FedProx: pull towards the round's global model; >= 0; default 0 */
+    uint32_t batch_size; /* 1 to 65536 */
+    uint32_t epochs;     /* local epochs a round; default 1; exactly one of epochs, steps is > 0 */
+    uint32_t steps;      /* local steps a round; default 0 */
+    double seconds;      /* a silo's training ends after the batch in which so much time has passed;
+                            0: no limit; default 0. Bits then depend on the machine. */
 };
 
 struct gr_round_config {
@@ -172,6 +206,9 @@ struct gr_strategy_config {
     enum gr_strategy_name name;  /* default fedavg */
     double server_learning_rate; /* > 0; default 1 */
     double server_momentum;      /* fedavgm: [0, 1); default 0.9 */
+    double beta1;                /* fedadagrad, fedadam, fedyogi: [0, 1); default 0.9 */
+    double beta2;                /* fedadam, fedyogi: [0, 1); default 0.99 */
+    double tau;                  /* fedadagrad, fedadam, fedyogi: > 0; default 0.001 */
 };
 
 struct gr_aggregation_config {
@@ -246,6 +283,7 @@ void gr_config_free(struct gr_config *config);
 /* Names as they stand in the config, e.g. "ring32". */
 const char *gr_encoding_text(enum gr_encoding encoding);
 const char *gr_strategy_text(enum gr_strategy_name name);
+const char *gr_optimizer_text(enum gr_optimizer optimizer);
 const char *gr_activation_text(enum gr_activation activation);
 const char *gr_compute_text(enum gr_compute compute);
 const char *gr_partition_text(enum gr_partition_method method);

@@ -27,6 +27,9 @@ struct gr_strategy {
     const char *name;
     size_t n_server;
     const char *server_name[GR_SERVER_VECTORS_MAX];
+    bool full_gradient; /* a silo sends one step along its whole gradient: FedSGD */
+    /* What the server state holds before round 1; NULL: zeros. server[i]: n floats. */
+    void (*start)(const struct gr_strategy_config *config, float *const *server, size_t n);
     /*
      * parameters, mean, server[i]: n floats of the same range of the vectors; moves parameters and
      * server state in place. Elementwise, so that any range may be stepped by itself.

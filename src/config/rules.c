@@ -179,6 +179,65 @@ static void check_model(const struct rules *r) {
                model->hidden_count);
 }
 
+static void check_schedule(const struct rules *r) {
+    const struct gr_train_config *train = &r->config->train;
+    const struct gr_schedule_config *schedule = &train->schedule;
+    if (schedule->minimum > train->learning_rate && sound(r, "train.schedule.minimum") &&
+        sound(r, "train.learning_rate"))
+        REFUSE(r, "train.schedule.minimum", "found %g, allowed 0 to %g (train.learning_rate)",
+               schedule->minimum, train->learning_rate);
+    if (schedule->type == GR_SCHEDULE_COSINE && schedule->rounds <= schedule->warmup_rounds &&
+        sound(r, "train.schedule.type") && sound(r, "train.schedule.rounds") &&
+        sound(r, "train.schedule.warmup_rounds") && sound(r, "run.rounds"))
+        REFUSE(r, "train.schedule.rounds",
+               "found %u, allowed more than %u (train.schedule.warmup_rounds)", schedule->rounds,
+               schedule->warmup_rounds);
+}
+
+static void check_optimizer(const struct rules *r) {
+    const struct gr_train_config *train = &r->config->train;
+    const bool adam =
+        train->optimizer == GR_OPTIMIZER_ADAM || train->optimizer == GR_OPTIMIZER_ADAMW;
+    if (!sound(r, "train.optimizer") || !sound(r, "train.momentum")) return;
+    if (adam && train->momentum > 0)
+        REFUSE(r, "train.momentum",
+               "found %g, allowed only 0, the default, with train.optimizer %s", train->momentum,
+               gr_optimizer_text(train->optimizer));
+    if (train->optimizer == GR_OPTIMIZER_NESTEROV && !(train->momentum > 0))
+        REFUSE(r, "train.momentum", "found 0, allowed 0 < x < 1 with train.optimizer nesterov");
+}
+
+/* FedSGD's silos take one plain step, whatever the batches. */
+static void check_fedsgd(const struct rules *r) {
+    const struct gr_train_config *train = &r->config->train;
+    const struct {
+        const char *path;
+        bool wrong;
+        const char *allowed;
+    } rules[] = {
+        {"train.optimizer", train->optimizer != GR_OPTIMIZER_SGD, "sgd"},
+        {"train.momentum", train->momentum > 0, "0"},
+        {"train.proximal_mu", train->proximal_mu > 0, "0"},
+        {"train.epochs", train->epochs > 1, "1"},
+        {"train.steps", train->steps > 0, "0"},
+        {"train.seconds", train->seconds > 0, "0"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (rules[i].wrong && sound(r, rules[i].path))
+            REFUSE(r, rules[i].path,
+                   "found %s, allowed only %s, the default, with strategy.name fedsgd",
+                   gr_node_at(r->root, rules[i].path)->text, rules[i].allowed);
+}
+
+static void check_strategy(const struct rules *r) {
+    const struct gr_config *config = r->config;
+    if (!sound(r, "strategy.name")) return;
+    if (config->strategy.name == GR_STRATEGY_FEDSGD) check_fedsgd(r);
+    if (config->strategy.name == GR_STRATEGY_FEDPROX && !(config->train.proximal_mu > 0) &&
+        sound(r, "train.proximal_mu"))
+        REFUSE(r, "train.proximal_mu", "found 0, allowed more than 0 with strategy.name fedprox");
+}
+
 static void check_train(const struct rules *r) {
     const struct gr_train_config *train = &r->config->train;
     if ((train->epochs > 0) == (train->steps > 0) && sound(r, "train.epochs") &&
@@ -194,6 +253,10 @@ static void check_train(const struct rules *r) {
 
 static void check_round(const struct rules *r) {
     const struct gr_round_config *round = &r->config->round;
+    if (round->replay[0] && r->config->train.seconds > 0 && sound(r, "round.replay") &&
+        sound(r, "train.seconds"))
+        REFUSE(r, "round.replay",
+               "found a file, allowed none with train.seconds, which no replay can repeat");
     bool sampled = round->participants > 0;
     uint32_t most = sampled ? round->participants : r->config->data.silos;
     if (most > 0 && round->quorum > most && sound(r, "round.quorum") &&
@@ -290,11 +353,16 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     const struct gr_node *epochs = gr_node_at(root, "train.epochs");
     bool given = epochs->place.line > 0 || epochs->place.override;
     if (config->train.steps > 0 && !given && sound(&r, "train.steps")) config->train.epochs = 0;
+    if (config->train.schedule.type == GR_SCHEDULE_COSINE && config->train.schedule.rounds == 0)
+        config->train.schedule.rounds = config->run.rounds;
     if (config->data.silos == 0) config->data.silos = config->data.silo_tables_count;
     check_name(&r);
     check_data(&r);
     check_model(&r);
     check_train(&r);
+    check_schedule(&r);
+    check_optimizer(&r);
+    check_strategy(&r);
     check_round(&r);
     check_aggregation(&r);
     check_faults(&r);

@@ -23,8 +23,17 @@ static const cyaml_strval_t initialisations[] = {{"he", GR_INITIALISE_HE},
                                                  {"glorot", GR_INITIALISE_GLOROT}};
 static const cyaml_strval_t computes[] = {{"float32", GR_COMPUTE_FLOAT32},
                                           {"bfloat16", GR_COMPUTE_BFLOAT16}};
-static const cyaml_strval_t strategies[] = {{"fedavg", GR_STRATEGY_FEDAVG},
-                                            {"fedavgm", GR_STRATEGY_FEDAVGM}};
+static const cyaml_strval_t strategies[] = {
+    {"fedavg", GR_STRATEGY_FEDAVG},         {"fedavgm", GR_STRATEGY_FEDAVGM},
+    {"fedsgd", GR_STRATEGY_FEDSGD},         {"fedprox", GR_STRATEGY_FEDPROX},
+    {"fedadagrad", GR_STRATEGY_FEDADAGRAD}, {"fedadam", GR_STRATEGY_FEDADAM},
+    {"fedyogi", GR_STRATEGY_FEDYOGI}};
+static const cyaml_strval_t optimizers[] = {{"sgd", GR_OPTIMIZER_SGD},
+                                            {"nesterov", GR_OPTIMIZER_NESTEROV},
+                                            {"adam", GR_OPTIMIZER_ADAM},
+                                            {"adamw", GR_OPTIMIZER_ADAMW}};
+static const cyaml_strval_t schedules[] = {
+    {"constant", GR_SCHEDULE_CONSTANT}, {"step", GR_SCHEDULE_STEP}, {"cosine", GR_SCHEDULE_COSINE}};
 static const cyaml_strval_t encodings[] = {{"ring32", GR_ENCODING_RING32},
                                            {"ring64", GR_ENCODING_RING64},
                                            {"ring16", GR_ENCODING_RING16},
@@ -67,6 +76,10 @@ const char *gr_encoding_text(enum gr_encoding encoding) {
 
 const char *gr_strategy_text(enum gr_strategy_name name) {
     return name_of(strategies, COUNT(strategies), name);
+}
+
+const char *gr_optimizer_text(enum gr_optimizer optimizer) {
+    return name_of(optimizers, COUNT(optimizers), optimizer);
 }
 
 const char *gr_activation_text(enum gr_activation activation) {
@@ -164,13 +177,31 @@ static const cyaml_schema_field_t model_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t schedule_fields[] = {
+    ONE_OF(gr_schedule_config, type, schedules),
+    WHOLE(gr_schedule_config, warmup_rounds),
+    WHOLE(gr_schedule_config, every),
+    REAL(gr_schedule_config, factor),
+    REAL(gr_schedule_config, minimum),
+    WHOLE(gr_schedule_config, rounds),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t train_fields[] = {
+    ONE_OF(gr_train_config, optimizer, optimizers),
     REAL(gr_train_config, learning_rate),
+    SECTION(gr_train_config, schedule, schedule_fields),
     REAL(gr_train_config, momentum),
+    REAL(gr_train_config, beta1),
+    REAL(gr_train_config, beta2),
+    REAL(gr_train_config, epsilon),
     REAL(gr_train_config, weight_decay),
+    REAL(gr_train_config, clip_norm),
+    REAL(gr_train_config, proximal_mu),
     WHOLE(gr_train_config, batch_size),
     WHOLE(gr_train_config, epochs),
     WHOLE(gr_train_config, steps),
+    REAL(gr_train_config, seconds),
     CYAML_FIELD_END,
 };
 
@@ -185,6 +216,9 @@ static const cyaml_schema_field_t strategy_fields[] = {
     ONE_OF(gr_strategy_config, name, strategies),
     REAL(gr_strategy_config, server_learning_rate),
     REAL(gr_strategy_config, server_momentum),
+    REAL(gr_strategy_config, beta1),
+    REAL(gr_strategy_config, beta2),
+    REAL(gr_strategy_config, tau),
     CYAML_FIELD_END,
 };
 
@@ -301,12 +335,26 @@ const struct gr_setting gr_settings[] = {
     {.path = "model.activation", .standard = "relu"},
     {.path = "model.initialisation", .standard = "he"},
     {.path = "model.compute", .standard = "float32"},
+    {.path = "train.optimizer", .standard = "sgd"},
     {.path = "train.learning_rate", .flags = REQUIRED | ABOVE, BETWEEN(0, RATE_MAX)},
+    {.path = "train.schedule.type", .standard = "constant"},
+    {.path = "train.schedule.warmup_rounds", .standard = "0", FROM_TO(0, ROUNDS_MAX)},
+    {.path = "train.schedule.every", .standard = "10", FROM_TO(1, ROUNDS_MAX)},
+    {.path = "train.schedule.factor", .standard = "0.5", .flags = ABOVE, BETWEEN(0, 1)},
+    {.path = "train.schedule.minimum", .standard = "0", BETWEEN(0, RATE_MAX)},
+    /* Its default says "run.rounds", with cosine. */
+    {.path = "train.schedule.rounds", .standard = "0", FROM_TO(0, ROUNDS_MAX)},
     {.path = "train.momentum", .standard = "0", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "train.beta1", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "train.beta2", .standard = "0.999", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "train.epsilon", .standard = "1e-8", .flags = ABOVE, BETWEEN(0, 1)},
     {.path = "train.weight_decay", .standard = "0", BETWEEN(0, RATE_MAX)},
+    {.path = "train.clip_norm", .standard = "0", BETWEEN(0, 1e6)},
+    {.path = "train.proximal_mu", .standard = "0", BETWEEN(0, RATE_MAX)},
     {.path = "train.batch_size", .flags = REQUIRED, FROM_TO(1, 65536)},
     {.path = "train.epochs", .standard = "1", FROM_TO(0, 1000000)},
     {.path = "train.steps", .standard = "0", FROM_TO(0, 1000000000)},
+    {.path = "train.seconds", .standard = "0", BETWEEN(0, SECONDS_MAX)},
     {.path = "round.participants", .standard = "0", FROM_TO(0, SILOS_MAX)},
     {.path = "round.quorum", .standard = "1", .flags = CHANGEABLE, FROM_TO(1, SILOS_MAX)},
     {.path = "round.deadline_s",
@@ -326,6 +374,9 @@ const struct gr_setting gr_settings[] = {
      .flags = ABOVE,
      BETWEEN(0, RATE_MAX)},
     {.path = "strategy.server_momentum", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "strategy.beta1", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "strategy.beta2", .standard = "0.99", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "strategy.tau", .standard = "0.001", .flags = ABOVE, BETWEEN(0, RATE_MAX)},
     {.path = "aggregation.encoding", .standard = "ring32"},
     {.path = "aggregation.ranks_per_node",
      .standard = "0",
@@ -355,18 +406,16 @@ const struct gr_setting gr_settings[] = {
 const size_t gr_settings_count = COUNT(gr_settings);
 
 _Static_assert(COUNT(gr_settings) <= GR_SETTINGS_MAX, "more settings than GR_SETTINGS_MAX");
-_Static_assert(COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
-                   COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
-                   COUNT(partition_fields) <= GR_FIELDS_MAX &&
-                   COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
-                   COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
-                   COUNT(round_fields) <= GR_FIELDS_MAX &&
-                   COUNT(strategy_fields) <= GR_FIELDS_MAX &&
-                   COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
-                   COUNT(evaluate_fields) <= GR_FIELDS_MAX &&
-                   COUNT(checkpoint_fields) <= GR_FIELDS_MAX &&
-                   COUNT(alerts_fields) <= GR_FIELDS_MAX && COUNT(fault_fields) <= GR_FIELDS_MAX,
-               "a section of more keys than GR_FIELDS_MAX");
+_Static_assert(
+    COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
+        COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
+        COUNT(partition_fields) <= GR_FIELDS_MAX && COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
+        COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
+        COUNT(round_fields) <= GR_FIELDS_MAX && COUNT(schedule_fields) <= GR_FIELDS_MAX &&
+        COUNT(strategy_fields) <= GR_FIELDS_MAX && COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
+        COUNT(evaluate_fields) <= GR_FIELDS_MAX && COUNT(checkpoint_fields) <= GR_FIELDS_MAX &&
+        COUNT(alerts_fields) <= GR_FIELDS_MAX && COUNT(fault_fields) <= GR_FIELDS_MAX,
+    "a section of more keys than GR_FIELDS_MAX");
 
 /* "faults[].kind" stands for the kind of every fault. */
 static bool stands_for(const char *setting, const char *path) {

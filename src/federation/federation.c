@@ -112,6 +112,7 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_model_initialise(f->model, config->run.seed, f->parameters));
     for (size_t i = 0; i < f->strategy->n_server; i++)
         GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "server state", &f->server[i]));
+    if (f->strategy->start) f->strategy->start(&config->strategy, f->server, f->layout->size);
     GR_TRY(gr_allocate_zero(f->data->n_local, sizeof *f->update, "updates", &f->update));
     GR_TRY(gr_allocate_zero(f->data->n_local, sizeof *f->contribution, "contributions",
                             &f->contribution));

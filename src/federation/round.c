@@ -35,8 +35,8 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
     gr_rehearse(f, round, GR_POINT_TRAIN);
     if (!f->update[slot])
         GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "an update", &f->update[slot]));
-    status = gr_train_silo(f->trainer, silo, round, f->parameters, f->update[slot], gr_control_poll,
-                           f->comm, &result);
+    status = (f->strategy->full_gradient ? gr_train_full_gradient : gr_train_silo)(
+        f->trainer, silo, round, f->parameters, f->update[slot], gr_control_poll, f->comm, &result);
     if (status == GR_OK)
         gr_rehearse_update(f, round, silo->id, f->update[slot], f->layout->size, &result.largest);
     if (status == GR_OK) status = gr_loss_to_grid(result.loss_sum, &loss);

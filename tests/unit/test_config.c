@@ -162,8 +162,36 @@ static const struct {
      "t.yaml:4: train.steps: found 1000000001, " WHOLE("0", "1000000000")},
     {"round: {participants: 1000001}",
      "t.yaml:5: round.participants: found 1000001, " WHOLE("0", "1000000")},
-    {"strategy: {name: fedprox}",
-     "t.yaml:5: strategy.name: found \"fedprox\", allowed fedavg or fedavgm"},
+    {"train: {learning_rate: 1, batch_size: 1, optimizer: rmsprop}",
+     "t.yaml:4: train.optimizer: found \"rmsprop\", allowed sgd, nesterov, adam or adamw"},
+    {"train: {learning_rate: 1, batch_size: 1, schedule: {type: linear}}",
+     "t.yaml:4: train.schedule.type: found \"linear\", allowed constant, step or cosine"},
+    {"train: {learning_rate: 1, batch_size: 1, schedule: {warmup_rounds: -1}}",
+     "t.yaml:4: train.schedule.warmup_rounds: found -1, " WHOLE("0", "10000000")},
+    {"train: {learning_rate: 1, batch_size: 1, schedule: {every: 0}}",
+     "t.yaml:4: train.schedule.every: found 0, " WHOLE("1", "10000000")},
+    {"train: {learning_rate: 1, batch_size: 1, schedule: {factor: 0}}",
+     "t.yaml:4: train.schedule.factor: found 0, allowed 0 < x <= 1"},
+    {"train: {learning_rate: 1, batch_size: 1, schedule: {minimum: -1}}",
+     "t.yaml:4: train.schedule.minimum: found -1, allowed 0 <= x <= 1000"},
+    {"train: {learning_rate: 1, batch_size: 1, beta1: 1}",
+     "t.yaml:4: train.beta1: found 1, allowed 0 <= x < 1"},
+    {"train: {learning_rate: 1, batch_size: 1, beta2: 1}",
+     "t.yaml:4: train.beta2: found 1, allowed 0 <= x < 1"},
+    {"train: {learning_rate: 1, batch_size: 1, epsilon: 0}",
+     "t.yaml:4: train.epsilon: found 0, allowed 0 < x <= 1"},
+    {"train: {learning_rate: 1, batch_size: 1, clip_norm: -1}",
+     "t.yaml:4: train.clip_norm: found -1, allowed 0 <= x <= 1e+06"},
+    {"train: {learning_rate: 1, batch_size: 1, proximal_mu: -1}",
+     "t.yaml:4: train.proximal_mu: found -1, allowed 0 <= x <= 1000"},
+    {"train: {learning_rate: 1, batch_size: 1, seconds: -1}",
+     "t.yaml:4: train.seconds: found -1, allowed 0 <= x <= 1e+06"},
+    {"strategy: {name: scaffold}",
+     "t.yaml:5: strategy.name: found \"scaffold\", allowed fedavg, fedavgm, fedsgd, fedprox, "
+     "fedadagrad, fedadam or fedyogi"},
+    {"strategy: {beta1: 1}", "t.yaml:5: strategy.beta1: found 1, allowed 0 <= x < 1"},
+    {"strategy: {beta2: 1}", "t.yaml:5: strategy.beta2: found 1, allowed 0 <= x < 1"},
+    {"strategy: {tau: 0}", "t.yaml:5: strategy.tau: found 0, allowed 0 < x <= 1000"},
     {"strategy: {server_learning_rate: 0}",
      "t.yaml:5: strategy.server_learning_rate: found 0, allowed 0 < x <= 1000"},
     {"strategy: {server_momentum: 1}",
@@ -242,6 +270,32 @@ static const struct {
      "t.yaml:4: train.steps: found epochs 2 and steps 3, allowed exactly one of them above 0"},
     {"train: {learning_rate: 1, batch_size: 1, epochs: 0}",
      "t.yaml:4: train.epochs: found epochs 0 and steps 0, allowed exactly one of them above 0"},
+    {"train: {learning_rate: 0.5, batch_size: 1, schedule: {minimum: 0.6}}",
+     "t.yaml:4: train.schedule.minimum: found 0.6, allowed 0 to 0.5 (train.learning_rate)"},
+    {"train: {learning_rate: 1, batch_size: 1, schedule: {type: cosine, warmup_rounds: 2}}",
+     "t.yaml:4: train.schedule.rounds: found 2, allowed more than 2 "
+     "(train.schedule.warmup_rounds)"},
+    {"train: {learning_rate: 1, batch_size: 1, optimizer: adam, momentum: 0.5}",
+     "t.yaml:4: train.momentum: found 0.5, allowed only 0, the default, with train.optimizer adam"},
+    {"train: {learning_rate: 1, batch_size: 1, optimizer: nesterov}",
+     "t.yaml:4: train.momentum: found 0, allowed 0 < x < 1 with train.optimizer nesterov"},
+    {"strategy: {name: fedprox}",
+     "t.yaml:4: train.proximal_mu: found 0, allowed more than 0 with strategy.name fedprox"},
+    {"train: {learning_rate: 1, batch_size: 1, seconds: 2}\nround: {replay: a}",
+     "t.yaml:5: round.replay: found a file, allowed none with train.seconds, which no replay can "
+     "repeat"},
+    {"train: {learning_rate: 1, batch_size: 1, optimizer: adamw, proximal_mu: 0.5, epochs: 3, "
+     "seconds: 1}\nstrategy: {name: fedsgd}",
+     "t.yaml:4: train.optimizer: found adamw, allowed only sgd, the default, with strategy.name "
+     "fedsgd\n"
+     "t.yaml:4: train.proximal_mu: found 0.5, allowed only 0, the default, with strategy.name "
+     "fedsgd\n"
+     "t.yaml:4: train.epochs: found 3, allowed only 1, the default, with strategy.name fedsgd\n"
+     "t.yaml:4: train.seconds: found 1, allowed only 0, the default, with strategy.name fedsgd"},
+    {"train: {learning_rate: 1, batch_size: 1, momentum: 0.5, steps: 3}\n"
+     "strategy: {name: fedsgd}",
+     "t.yaml:4: train.momentum: found 0.5, allowed only 0, the default, with strategy.name fedsgd\n"
+     "t.yaml:4: train.steps: found 3, allowed only 0, the default, with strategy.name fedsgd"},
     {"data: {source: idx, silos: 2, train: {features: a}}",
      "t.yaml:2: data.train.labels: found nothing, allowed a path (data.source is idx)"},
     {"data: {source: idx, silos: 2, train: {labels: a}}",
@@ -402,6 +456,22 @@ START_TEST(test_defaults) {
     ck_assert_uint_eq(c->train.batch_size, 4);
     ck_assert_uint_eq(c->train.epochs, 1);
     ck_assert_uint_eq(c->train.steps, 0);
+    ck_assert_int_eq(c->train.optimizer, GR_OPTIMIZER_SGD);
+    ck_assert_int_eq(c->train.schedule.type, GR_SCHEDULE_CONSTANT);
+    ck_assert_uint_eq(c->train.schedule.warmup_rounds, 0);
+    ck_assert_uint_eq(c->train.schedule.every, 10);
+    ck_assert_double_eq(c->train.schedule.factor, 0.5);
+    ck_assert_double_eq(c->train.schedule.minimum, 0);
+    ck_assert_uint_eq(c->train.schedule.rounds, 0);
+    ck_assert_double_eq(c->train.beta1, 0.9);
+    ck_assert_double_eq(c->train.beta2, 0.999);
+    ck_assert_double_eq(c->train.epsilon, 1e-8);
+    ck_assert_double_eq(c->train.clip_norm, 0);
+    ck_assert_double_eq(c->train.proximal_mu, 0);
+    ck_assert_double_eq(c->train.seconds, 0);
+    ck_assert_double_eq(c->strategy.beta1, 0.9);
+    ck_assert_double_eq(c->strategy.beta2, 0.99);
+    ck_assert_double_eq(c->strategy.tau, 0.001);
     ck_assert_uint_eq(c->round.participants, 0);
     ck_assert_int_eq(c->strategy.name, GR_STRATEGY_FEDAVG);
     ck_assert_double_eq(c->strategy.server_learning_rate, 1);
@@ -427,6 +497,20 @@ START_TEST(test_defaults) {
     ck_assert_double_eq(c->alerts.participation, 0.5);
     ck_assert_uint_eq(c->alerts.rounds, 3);
     ck_assert_uint_eq(c->faults_count, 0);
+    gr_config_free(c);
+}
+END_TEST
+
+/* A cosine ends with the run that it is first given for, and is then the resolved config's. */
+START_TEST(test_cosine_takes_the_rounds) {
+    static const char *const cosine[] = {"train.schedule.type=cosine", "run.rounds=40"};
+    struct gr_config *c = must_parse(text_with(NULL), cosine, 2);
+    ck_assert_uint_eq(c->train.schedule.rounds, 40);
+    gr_config_free(c);
+    static const char *const longer[] = {"train.schedule.type=cosine", "train.schedule.rounds=30",
+                                         "run.rounds=50"};
+    c = must_parse(text_with(NULL), longer, 3);
+    ck_assert_uint_eq(c->train.schedule.rounds, 30);
     gr_config_free(c);
 }
 END_TEST
@@ -616,6 +700,7 @@ int main(void) {
     TCase *values = tcase_create("values");
     tcase_add_test(values, test_defaults);
     tcase_add_test(values, test_steps_replace_epochs);
+    tcase_add_test(values, test_cosine_takes_the_rounds);
     tcase_add_test(values, test_silo_tables);
     tcase_add_test(values, test_names);
     tcase_add_test(values, test_examples);

@@ -71,10 +71,29 @@ static const struct {
     {{"train.batch_size=33"}, false},
     {{"train.epochs=2"}, false},
     {{"train.steps=9", "train.epochs=0"}, false},
+    {{"train.seconds=2.5"}, false},
+    {{"train.optimizer=adamw"}, false},
+    {{"train.schedule.type=step"}, false},
+    {{"train.schedule={type: cosine, rounds: 7}"}, false},
+    {{"train.schedule.warmup_rounds=1"}, false},
+    {{"train.schedule.every=9"}, false},
+    {{"train.schedule.factor=0.25"}, false},
+    {{"train.schedule.minimum=0.125"}, false},
+    {{"train.schedule.rounds=9"}, false},
+    {{"train.beta1=0.5"}, false},
+    {{"train.beta2=0.5"}, false},
+    {{"train.epsilon=1e-7"}, false},
+    {{"train.clip_norm=1.5"}, false},
+    {{"train.proximal_mu=0.01"}, false},
     {{"round.participants=2"}, false},
     {{"strategy.name=fedavgm"}, false},
     {{"strategy.server_learning_rate=0.5"}, false},
     {{"strategy.server_momentum=0.8"}, false},
+    {{"strategy.name=fedprox", "train.proximal_mu=1"}, false},
+    {{"strategy.name=fedyogi"}, false},
+    {{"strategy.beta1=0.5"}, false},
+    {{"strategy.beta2=0.5"}, false},
+    {{"strategy.tau=0.5"}, false},
     {{"aggregation.encoding=float32"}, false},
     {{"aggregation.ranks_per_node=2"}, true},
     {{"evaluate.every=3"}, true},
@@ -155,13 +174,18 @@ START_TEST(test_resolved) {
                            "  validation_fraction: 0\n  limit: 0\n"
                            "model:\n  type: mlp\n  hidden: [12, 4]\n  activation: relu\n"
                            "  initialisation: he\n  compute: float32\n"
-                           "train:\n  learning_rate: 0.2\n  momentum: 0\n  weight_decay: 0\n"
-                           "  batch_size: 4\n  epochs: 1\n  steps: 0\n"
+                           "train:\n  optimizer: sgd\n  learning_rate: 0.2\n"
+                           "  schedule:\n    type: constant\n    warmup_rounds: 0\n"
+                           "    every: 10\n    factor: 0.5\n    minimum: 0\n    rounds: 0\n"
+                           "  momentum: 0\n  beta1: 0.9\n  beta2: 0.999\n  epsilon: 1e-08\n"
+                           "  weight_decay: 0\n  clip_norm: 0\n  proximal_mu: 0\n"
+                           "  batch_size: 4\n  epochs: 1\n  steps: 0\n  seconds: 0\n"
                            "round:\n  participants: 0\n  quorum: 1\n  deadline_s: 3600\n"
                            "  collective_deadline_s: 60\n  heartbeat_s: 30\n"
                            "  respawn: false\n  replay: ''\n"
                            "strategy:\n  name: fedavg\n  server_learning_rate: 1\n"
                            "  server_momentum: 0.9\n"
+                           "  beta1: 0.9\n  beta2: 0.99\n  tau: 0.001\n"
                            "aggregation:\n  encoding: ring32\n  ranks_per_node: 0\n"
                            "evaluate:\n  every: 1\n"
                            "  metrics: [balanced_accuracy, macro_f1, calibration_error]\n"

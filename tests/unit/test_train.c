@@ -12,6 +12,7 @@
 #include <model/network.h>
 #include <stdlib.h>
 #include <string.h>
+#include <train/optimizer.h>
 
 static uint32_t hidden_widths[] = {40, 24};
 
@@ -118,9 +119,9 @@ START_TEST(fused_step_is_gradient_and_step) {
     struct gr_model *model;
     ck_assert_int_eq(gr_model_create(&config, 33, 10, n, &model), GR_OK);
     const size_t size = gr_model_layout(model)->size;
-    float *fused = vector(model), *general = vector(model), *gradient = vector(model),
-          *velocity = vector(model);
+    float *fused = vector(model), *general = vector(model), *gradient = vector(model);
     for (size_t d = 0; d < 2; d++) {
+        const struct gr_train_config plain = {.weight_decay = decays[d]};
         double loss_fused, loss_general;
         ck_assert_int_eq(gr_model_initialise(model, 9, fused), GR_OK);
         srand(6);
@@ -130,9 +131,8 @@ START_TEST(fused_step_is_gradient_and_step) {
             gr_model_batch_labels(model)[i] = rand() % 10;
         for (int step = 0; step < 5; step++) {
             memcpy(general, fused, size * sizeof *general);
-            memset(velocity, 0, size * sizeof *velocity);
             ck_assert_int_eq(gr_model_gradient(model, general, n, gradient, &loss_general), GR_OK);
-            gr_momentum_step(general, velocity, gradient, size, rate, 0, decays[d]);
+            gr_optimizer_step(&plain, rate, 1, general, gradient, 1, NULL, size);
             ck_assert_int_eq(gr_model_step(model, fused, n, rate, decays[d], &loss_fused), GR_OK);
             ck_assert(loss_fused == loss_general);
             for (size_t i = 0; i < size; i++)
@@ -141,7 +141,6 @@ START_TEST(fused_step_is_gradient_and_step) {
             if (n > 1) ck_assert_mem_ne(fused, gradient, size * sizeof *fused);
         }
     }
-    gr_free(velocity);
     gr_free(gradient);
     gr_free(general);
     gr_free(fused);
