@@ -43,6 +43,7 @@ enum gr_strategy_name {
     GR_STRATEGY_FEDADAM,
     GR_STRATEGY_FEDYOGI
 };
+enum gr_sampling { GR_SAMPLING_UNIFORM, GR_SAMPLING_SIZE, GR_SAMPLING_CYCLIC, GR_SAMPLING_LIST };
 enum gr_encoding {
     GR_ENCODING_RING32,
     GR_ENCODING_RING64,
@@ -173,11 +174,24 @@ struct gr_train_config {
                             0: no limit; default 0. Bits then depend on the machine. */
 };
 
+/* round.availability: silos that can take part in rounds `from` to `to` only. */
+struct gr_availability_config {
+    uint32_t *silos;
+    unsigned silos_count;
+    uint32_t from; /* default 1 */
+    uint32_t to;   /* 0, the default: to the end */
+};
+
 struct gr_round_config {
-    uint32_t participants; /* silos sampled per round; 0: all */
-    uint32_t quorum;       /* fewest silos in a round's sum, or the run stops; default 1 */
-    double deadline_s;     /* for all silos to have trained; those that have not are late; default
-                              3600, > 0 */
+    uint32_t participants;     /* silos sampled per round; 0: all */
+    enum gr_sampling sampling; /* how; default uniform; see gr_sample_silos (federation.h) */
+    bool share_sizes; /* every rank may learn how many rows each silo trains on, which sampling by
+                         size needs; default false */
+    struct gr_availability_config *availability; /* sampling list: silos in none are always there */
+    unsigned availability_count;
+    uint32_t quorum;   /* fewest silos in a round's sum, or the run stops; default 1 */
+    double deadline_s; /* for all silos to have trained; those that have not are late; default
+                          3600, > 0 */
     double
         collective_deadline_s; /* for a rank to do its part in a sum or record; default 60, > 0 */
     double heartbeat_s; /* a rank that trains and gives no sign for so long is given up until it
@@ -272,8 +286,8 @@ gr_status gr_config_to_yaml(const struct gr_config *config, char **out) GR_CHECK
 /*
  * BLAKE2b-256 over the settings that decide the bits of the model. Left out, and so free to change
  * between a run and its resumption: run.name, run.rounds, run.directory, run.placement,
- * run.rehearsal, all of round but participants, aggregation.ranks_per_node, evaluate, checkpoint,
- * alerts and faults.
+ * run.rehearsal, all of round but participants, sampling and availability,
+ * aggregation.ranks_per_node, evaluate, checkpoint, alerts and faults.
  */
 gr_status gr_config_digest(const struct gr_config *config,
                            unsigned char out[GR_DIGEST_BYTES]) GR_CHECKED;
@@ -282,6 +296,7 @@ void gr_config_free(struct gr_config *config);
 
 /* Names as they stand in the config, e.g. "ring32". */
 const char *gr_encoding_text(enum gr_encoding encoding);
+const char *gr_sampling_text(enum gr_sampling sampling);
 const char *gr_strategy_text(enum gr_strategy_name name);
 const char *gr_optimizer_text(enum gr_optimizer optimizer);
 const char *gr_activation_text(enum gr_activation activation);

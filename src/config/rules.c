@@ -42,6 +42,21 @@ static struct gr_place place_of(const struct rules *r, const char *path) {
 
 #define REFUSE(r, path, ...) gr_broken_add((r)->broken, place_of(r, path), path, __VA_ARGS__)
 
+/* What is wrong with a member of a list's entry; path: the entry's. */
+static void refuse_member(const struct rules *r, const struct gr_node *entry, const char *path,
+                          const char *key, const char *what) {
+    char below[64];
+    const struct gr_node *child = gr_node_child(entry, key, strlen(key));
+    bool given = child->place.line > 0 || child->place.override;
+    snprintf(below, sizeof below, "%s.%s", path, key);
+    gr_broken_add(r->broken, given ? child->place : entry->place, below, "%s", what);
+}
+
+static bool member_sound(const struct gr_node *entry, const char *key) {
+    const struct gr_node *child = gr_node_child(entry, key, strlen(key));
+    return child && !child->broken;
+}
+
 /* ---- run and data ------------------------------------------------------------------------- */
 
 static void check_name(const struct rules *r) {
@@ -251,6 +266,50 @@ static void check_train(const struct rules *r) {
                r->config->round.participants, r->config->data.silos);
 }
 
+static void check_available(const struct rules *r, const struct gr_availability_config *entry,
+                            const struct gr_node *node, const char *path) {
+    char what[96];
+    const uint32_t silos = r->config->data.silos;
+    if (entry->to > 0 && entry->to < entry->from && member_sound(node, "from") &&
+        member_sound(node, "to")) {
+        snprintf(what, sizeof what, "found %u, allowed 0 or at least %u (from)", entry->to,
+                 entry->from);
+        refuse_member(r, node, path, "to", what);
+    }
+    for (unsigned i = 0; i < entry->silos_count && silos > 0; i++) {
+        if (entry->silos[i] < silos || !sound(r, "data.silos") || !member_sound(node, "silos"))
+            continue;
+        snprintf(what, sizeof what, "found %u, allowed 0 to %u (data.silos is %u)", entry->silos[i],
+                 silos - 1, silos);
+        refuse_member(r, node, path, "silos", what);
+        break;
+    }
+}
+
+static void check_sampling(const struct rules *r) {
+    const struct gr_round_config *round = &r->config->round;
+    const enum gr_sampling sampling = round->sampling;
+    const struct gr_node *list = gr_node_at(r->root, "round.availability"), *node = list->child;
+    char path[48];
+    if (!sound(r, "round.sampling")) return;
+    if (round->participants == 0 && sound(r, "round.participants") &&
+        (sampling == GR_SAMPLING_SIZE || sampling == GR_SAMPLING_CYCLIC))
+        REFUSE(r, "round.participants", "found 0 (all), allowed at least 1 with round.sampling %s",
+               gr_sampling_text(sampling));
+    if (sampling == GR_SAMPLING_SIZE && !round->share_sizes && sound(r, "round.share_sizes"))
+        REFUSE(r, "round.share_sizes",
+               "found false, allowed only true with round.sampling size: every rank learns how "
+               "many rows each silo has");
+    if ((sampling == GR_SAMPLING_LIST) != (round->availability_count > 0) && !list->broken)
+        REFUSE(r, "round.availability", "found %u entries, allowed %s with round.sampling %s",
+               round->availability_count, sampling == GR_SAMPLING_LIST ? "1 to 1000" : "none",
+               gr_sampling_text(sampling));
+    for (unsigned i = 0; i < round->availability_count && node; i++, node = node->next) {
+        snprintf(path, sizeof path, "round.availability[%u]", i);
+        check_available(r, &round->availability[i], node, path);
+    }
+}
+
 static void check_round(const struct rules *r) {
     const struct gr_round_config *round = &r->config->round;
     if (round->replay[0] && r->config->train.seconds > 0 && sound(r, "round.replay") &&
@@ -292,20 +351,6 @@ struct fault {
     char path[32];
 };
 
-static bool fault_sound(const struct fault *fault, const char *key) {
-    const struct gr_node *child = gr_node_child(fault->node, key, strlen(key));
-    return child && !child->broken;
-}
-
-static void refuse_fault(const struct rules *r, const struct fault *fault, const char *key,
-                         const char *what) {
-    char path[64];
-    const struct gr_node *child = gr_node_child(fault->node, key, strlen(key));
-    bool given = child->place.line > 0 || child->place.override;
-    snprintf(path, sizeof path, "%s.%s", fault->path, key);
-    gr_broken_add(r->broken, given ? child->place : fault->node->place, path, "%s", what);
-}
-
 /* Some kinds strike at one point only. */
 static void check_point(const struct rules *r, const struct fault *fault) {
     char what[96];
@@ -313,26 +358,28 @@ static void check_point(const struct rules *r, const struct fault *fault) {
     bool update = f->kind == GR_FAULT_NAN || f->kind == GR_FAULT_EXPLODE;
     bool wrong = (update && f->point != GR_POINT_TRAIN) ||
                  (f->kind == GR_FAULT_CORRUPT && f->point != GR_POINT_CHECKPOINT);
-    if (!wrong || !fault_sound(fault, "kind") || !fault_sound(fault, "point")) return;
+    if (!wrong || !member_sound(fault->node, "kind") || !member_sound(fault->node, "point")) return;
     snprintf(what, sizeof what, "found %s, allowed only %s with kind %s",
              gr_node_child(fault->node, "point", 5)->text, update ? "train" : "checkpoint",
              gr_node_child(fault->node, "kind", 4)->text);
-    refuse_fault(r, fault, "point", what);
+    refuse_member(r, fault->node, fault->path, "point", what);
 }
 
 static void check_fault(const struct rules *r, const struct fault *fault) {
     char what[96];
     const struct gr_fault_config *f = fault->config;
     uint32_t silos = r->config->data.silos;
-    if (f->silo >= silos && silos > 0 && sound(r, "data.silos") && fault_sound(fault, "silo")) {
+    if (f->silo >= silos && silos > 0 && sound(r, "data.silos") &&
+        member_sound(fault->node, "silo")) {
         snprintf(what, sizeof what, "found %u, allowed 0 to %u (data.silos is %u)", f->silo,
                  silos - 1, silos);
-        refuse_fault(r, fault, "silo", what);
+        refuse_member(r, fault->node, fault->path, "silo", what);
     }
     check_point(r, fault);
-    if (f->kind == GR_FAULT_DELAY && !(f->seconds > 0) && fault_sound(fault, "kind") &&
-        fault_sound(fault, "seconds"))
-        refuse_fault(r, fault, "seconds", "found 0, allowed more than 0 with kind delay");
+    if (f->kind == GR_FAULT_DELAY && !(f->seconds > 0) && member_sound(fault->node, "kind") &&
+        member_sound(fault->node, "seconds"))
+        refuse_member(r, fault->node, fault->path, "seconds",
+                      "found 0, allowed more than 0 with kind delay");
 }
 
 static void check_faults(const struct rules *r) {
@@ -363,6 +410,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_schedule(&r);
     check_optimizer(&r);
     check_strategy(&r);
+    check_sampling(&r);
     check_round(&r);
     check_aggregation(&r);
     check_faults(&r);

@@ -5,7 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXT_MAX = 4096, HIDDEN_MAX = 32, SILO_TABLES_MAX = 10000, FAULTS_MAX = 64 };
+enum {
+    TEXT_MAX = 4096,
+    HIDDEN_MAX = 32,
+    SILO_TABLES_MAX = 10000,
+    FAULTS_MAX = 64,
+    AVAILABILITY_MAX = 1000
+};
 
 /* ---- names of values ---------------------------------------------------------------------- */
 
@@ -34,6 +40,10 @@ static const cyaml_strval_t optimizers[] = {{"sgd", GR_OPTIMIZER_SGD},
                                             {"adamw", GR_OPTIMIZER_ADAMW}};
 static const cyaml_strval_t schedules[] = {
     {"constant", GR_SCHEDULE_CONSTANT}, {"step", GR_SCHEDULE_STEP}, {"cosine", GR_SCHEDULE_COSINE}};
+static const cyaml_strval_t samplings[] = {{"uniform", GR_SAMPLING_UNIFORM},
+                                           {"size", GR_SAMPLING_SIZE},
+                                           {"cyclic", GR_SAMPLING_CYCLIC},
+                                           {"list", GR_SAMPLING_LIST}};
 static const cyaml_strval_t encodings[] = {{"ring32", GR_ENCODING_RING32},
                                            {"ring64", GR_ENCODING_RING64},
                                            {"ring16", GR_ENCODING_RING16},
@@ -72,6 +82,10 @@ static const char *name_of(const cyaml_strval_t *names, size_t n, int64_t value)
 
 const char *gr_encoding_text(enum gr_encoding encoding) {
     return name_of(encodings, COUNT(encodings), encoding);
+}
+
+const char *gr_sampling_text(enum gr_sampling sampling) {
+    return name_of(samplings, COUNT(samplings), sampling);
 }
 
 const char *gr_strategy_text(enum gr_strategy_name name) {
@@ -205,11 +219,30 @@ static const cyaml_schema_field_t train_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_value_t silo_entry = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
+
+static const cyaml_schema_field_t availability_fields[] = {
+    LIST(gr_availability_config, silos, &silo_entry, AVAILABILITY_MAX),
+    WHOLE(gr_availability_config, from),
+    WHOLE(gr_availability_config, to),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t availability_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct gr_availability_config, availability_fields)};
+
 static const cyaml_schema_field_t round_fields[] = {
-    WHOLE(gr_round_config, participants), WHOLE(gr_round_config, quorum),
-    REAL(gr_round_config, deadline_s),    REAL(gr_round_config, collective_deadline_s),
-    REAL(gr_round_config, heartbeat_s),   YES_NO(gr_round_config, respawn),
-    TEXT(gr_round_config, replay),        CYAML_FIELD_END,
+    WHOLE(gr_round_config, participants),
+    ONE_OF(gr_round_config, sampling, samplings),
+    YES_NO(gr_round_config, share_sizes),
+    LIST(gr_round_config, availability, &availability_entry, AVAILABILITY_MAX),
+    WHOLE(gr_round_config, quorum),
+    REAL(gr_round_config, deadline_s),
+    REAL(gr_round_config, collective_deadline_s),
+    REAL(gr_round_config, heartbeat_s),
+    YES_NO(gr_round_config, respawn),
+    TEXT(gr_round_config, replay),
+    CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t strategy_fields[] = {
@@ -356,6 +389,21 @@ const struct gr_setting gr_settings[] = {
     {.path = "train.steps", .standard = "0", FROM_TO(0, 1000000000)},
     {.path = "train.seconds", .standard = "0", BETWEEN(0, SECONDS_MAX)},
     {.path = "round.participants", .standard = "0", FROM_TO(0, SILOS_MAX)},
+    {.path = "round.sampling", .standard = "uniform"},
+    {.path = "round.share_sizes", .standard = "false", .flags = CHANGEABLE},
+    {.path = "round.availability"},
+    /* Digested with their list. */
+    {.path = "round.availability[].silos",
+     .flags = REQUIRED | CHANGEABLE,
+     FROM_TO(0, SILOS_MAX - 1)},
+    {.path = "round.availability[].from",
+     .standard = "1",
+     .flags = CHANGEABLE,
+     FROM_TO(1, ROUNDS_MAX)},
+    {.path = "round.availability[].to",
+     .standard = "0",
+     .flags = CHANGEABLE,
+     FROM_TO(0, ROUNDS_MAX)},
     {.path = "round.quorum", .standard = "1", .flags = CHANGEABLE, FROM_TO(1, SILOS_MAX)},
     {.path = "round.deadline_s",
      .standard = "3600",

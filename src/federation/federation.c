@@ -97,6 +97,23 @@ out:
     return status;
 }
 
+/*
+ * Every rank learns how many rows each silo has: only where the config says so, and has a use for
+ * it. Collective.
+ */
+static gr_status share_sizes(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    const size_t n = f->config->data.silos;
+    if (!f->sizes) return GR_OK;
+    for (size_t i = 0; i < f->data->n_local; i++)
+        if (f->data->local[i].unusable == GR_OK)
+            f->sizes[f->data->local[i].id] = (int64_t)f->data->local[i].train.n_rows;
+    for (size_t i = 0; i < n && status == GR_OK; i += GR_COMM_SMALL_MAX)
+        status = gr_comm_sum_int64(f->comm, f->sizes + i,
+                                   n - i < GR_COMM_SMALL_MAX ? n - i : GR_COMM_SMALL_MAX);
+    return status;
+}
+
 /* Model, trainer and vectors: all local. */
 static gr_status make_model(struct gr_federation *f) {
     gr_status status = GR_OK;
@@ -155,6 +172,9 @@ static gr_status allocate(struct gr_comm *comm, const struct gr_config *config,
     GR_TRY(gr_allocate(config->data.silos, sizeof **silos, "this rank's silos", silos));
     GR_TRY(
         gr_allocate_zero(config->data.silos, sizeof *f->host_of, "the silos' hosts", &f->host_of));
+    if (config->round.sampling == GR_SAMPLING_SIZE)
+        GR_TRY(
+            gr_allocate_zero(config->data.silos, sizeof *f->sizes, "the silos' sizes", &f->sizes));
 out:
     return status;
 }
@@ -171,6 +191,7 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     gr_control_expect(comm, config->data.silos);
     GR_TRY(load_data(f, silos));
     GR_TRY(fingerprint_data(f));
+    GR_TRY(share_sizes(f));
     find_hosts(f, silos);
     GR_TRY(gr_comm_agree(comm, make_model(f)));
     *out = f;
@@ -206,6 +227,8 @@ static gr_status share_outline(struct gr_federation *f) {
     gr_data_set_classes(f->data, outline.n_classes);
     f->n_unusable = outline.n_unusable;
     f->run_data = outline.run_data;
+    if (f->sizes)
+        GR_TRY(gr_comm_broadcast(f->comm, f->sizes, f->config->data.silos * sizeof *f->sizes));
 out:
     return status;
 }
@@ -274,6 +297,7 @@ void gr_federation_free(struct gr_federation *f) {
     for (size_t i = 0; i < GR_SERVER_VECTORS_MAX; i++)
         gr_free(f->server[i]);
     gr_free(f->parameters);
+    gr_free(f->sizes);
     gr_free(f->host_of);
     gr_free(f->architecture);
     gr_trainer_free(f->trainer);

@@ -27,6 +27,7 @@ struct gr_federation {
     const struct gr_layout *layout; /* the model's */
     char *architecture;
     int32_t *host_of;           /* slot of each silo */
+    int64_t *sizes;             /* rows of each silo; NULL but for sampling by size */
     uint32_t n_unusable;        /* silos that could not be loaded, over all ranks */
     int share_rank, share_size; /* for which the test table was dealt */
     struct gr_replay *replay;

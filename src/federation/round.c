@@ -47,7 +47,9 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
     }
     if (status != GR_OK) return status;
     f->contribution[slot] = (struct gr_contribution){
-        .update = f->update[slot], .weight = result.examples, .pseudonym = silo->pseudonym};
+        .update = f->update[slot],
+        .weight = f->sizes ? 1 : result.examples, /* by size: see gr_sample_silos */
+        .pseudonym = silo->pseudonym};
     f->roster.member[silo->id] = GR_PRESENT;
     GR_TRY(gr_residual_offer(f, local, round, &f->contribution[slot]));
     f->n_contributions++;
@@ -57,11 +59,18 @@ out:
     return status;
 }
 
+static struct gr_draw draw_of(const struct gr_federation *f) {
+    return (struct gr_draw){.seed = f->config->run.seed,
+                            .n_silos = f->data->n_silos,
+                            .round = &f->config->round,
+                            .sizes = f->sizes};
+}
+
 /* The silos that are to take part; all ranks find the same. In a replay: those that did. */
 static gr_status select_silos(struct gr_federation *f, uint32_t round) {
     const uint32_t n = f->data->n_silos;
-    gr_status status = gr_sample_silos(f->config->run.seed, round, n, f->config->round.participants,
-                                       NULL, f->selected);
+    const struct gr_draw draw = draw_of(f);
+    gr_status status = gr_sample_silos(&draw, round, NULL, f->selected);
     if (status != GR_OK || !f->replay) return status;
     uint8_t *flags = NULL;
     GR_TRY(gr_allocate_zero(n, 1, "the roster to be replayed", &flags));
@@ -88,8 +97,8 @@ static gr_status ask_silos(struct gr_federation *f, uint32_t round) {
     GR_TRY(gr_allocate_zero(n, 1, "silos that are there", &present));
     for (uint32_t i = 0; i < n; i++)
         present[i] = gr_comm_rank_of(f->comm, f->host_of[i]) >= 0;
-    GR_TRY(gr_sample_silos(f->config->run.seed, round, n, f->config->round.participants, present,
-                           f->asked));
+    const struct gr_draw draw = draw_of(f);
+    GR_TRY(gr_sample_silos(&draw, round, present, f->asked));
 out:
     gr_free(present);
     return status;
@@ -220,6 +229,11 @@ static gr_status check_quorum(const struct gr_federation *f) {
     const uint32_t sitting = count(f->roster.sat_out, f->data->n_silos);
     const uint32_t selected = count(f->selected, f->data->n_silos);
     if (n >= quorum) return GR_OK;
+    if (f->config->round.sampling == GR_SAMPLING_LIST && !f->replay && selected < quorum)
+        return gr_fail(GR_ERROR_CONFIG,
+                       "round.availability: found %u silos for round %u, allowed at least %u "
+                       "(round.quorum)",
+                       selected, f->roster.round, quorum);
     /* That all come back would not help. */
     if (selected - (sitting < selected ? sitting : selected) < quorum)
         return gr_fail(GR_ERROR_DATA,

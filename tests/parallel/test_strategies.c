@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Three rounds of each strategy of the sum kind on five silos, from local training over the sum in
- * the ring to the server's step, against NumPy (strategy_reference.h).
+ * the ring to the server's step, against NumPy (strategy_reference.h), and the same bits on any
+ * number of ranks.
  *
  * ranks: 1 2 3 5
  */
@@ -105,53 +106,81 @@ out:
     return status;
 }
 
-static int compare(struct gr_comm *comm, enum gr_strategy_name name,
-                   const struct gr_strategy_config *config, double mu, const double *expected,
-                   size_t n) {
+/* What is asked for, of one strategy. */
+struct task {
+    enum gr_strategy_name name;
+    struct gr_strategy_config config;
+    double mu; /* of FedProx */
+    const double *expected;
+    size_t n;
+};
+
+static int take_rounds(struct gr_comm *comm, const struct task *task, struct bench *b) {
     int bad = 0;
-    struct bench b = {0};
-    const struct gr_strategy *strategy = gr_strategy_find(name);
+    const struct gr_strategy *strategy = gr_strategy_find(task->name);
     const struct gr_train_config train = {.learning_rate = 0.2,
                                           .weight_decay = 0.01,
-                                          .proximal_mu = mu,
+                                          .proximal_mu = task->mu,
                                           .batch_size = ROWS_MAX,
                                           .epochs = 3};
-    EXPECT(make_bench(comm, &train, &b) == GR_OK);
-    EXPECT(strcmp(strategy->name, gr_strategy_text(name)) == 0);
-    for (size_t i = 0; i < n; i++)
-        *parameter(&b, i) = (float)(sin((double)i + 1) / 2);
-    if (strategy->start) strategy->start(config, b.server, b.size);
+    EXPECT(make_bench(comm, &train, b) == GR_OK);
+    EXPECT(strcmp(strategy->name, gr_strategy_text(task->name)) == 0);
+    for (size_t i = 0; i < task->n; i++)
+        *parameter(b, i) = (float)(sin((double)i + 1) / 2);
+    if (strategy->start) strategy->start(&task->config, b->server, b->size);
     for (uint32_t round = 1; round <= ROUNDS; round++)
-        EXPECT(take_round(comm, &b, strategy, config, round) == GR_OK);
-    for (size_t i = 0; i < n; i++) {
-        const double off = fabs((double)*parameter(&b, i) - expected[i]);
-        if (off <= 1e-6 * fmax(fabs(expected[i]), 0.1)) continue;
-        fprintf(stderr, "%s: parameter %zu is %.9g, expected %.9g\n", strategy->name, i,
-                (double)*parameter(&b, i), expected[i]);
-        bad++;
-    }
-    free_bench(&b);
+        EXPECT(take_round(comm, b, strategy, &task->config, round) == GR_OK);
     return bad;
 }
 
-static const struct gr_strategy_config plain = {.server_learning_rate = 1};
-static const struct gr_strategy_config momentum = {.server_learning_rate = 0.5,
-                                                   .server_momentum = 0.9};
-static const struct gr_strategy_config adaptive = {
-    .server_learning_rate = 0.05, .beta1 = 0.8, .beta2 = 0.95, .tau = 0.02};
+/* Near NumPy's, and to the last bit what one rank finds by itself. */
+static int compare(struct gr_comm *comm, const struct task *task) {
+    struct bench b = {0}, alone = {0};
+    struct gr_comm *self = NULL;
+    const struct gr_comm_options options = {0};
+    int bad = take_rounds(comm, task, &b);
+    EXPECT(gr_comm_create(MPI_COMM_SELF, &options, &self) == GR_OK);
+    bad += take_rounds(self, task, &alone);
+    EXPECT(memcmp(b.parameters, alone.parameters, b.size * sizeof *b.parameters) == 0);
+    for (size_t i = 0; i < GR_SERVER_VECTORS_MAX; i++)
+        EXPECT(memcmp(b.server[i], alone.server[i], b.size * sizeof *b.server[i]) == 0);
+    for (size_t i = 0; i < task->n; i++) {
+        const double found = (double)*parameter(&b, i), expected = task->expected[i];
+        if (fabs(found - expected) <= 1e-6 * fmax(fabs(expected), 0.1)) continue;
+        fprintf(stderr, "%s: parameter %zu is %.9g, expected %.9g\n", gr_strategy_text(task->name),
+                i, found, expected);
+        bad++;
+    }
+    free_bench(&alone);
+    free_bench(&b);
+    gr_comm_free(self);
+    return bad;
+}
 
-#define STRATEGY(function, name, config, mu, expected)                                             \
+#define PLAIN                                                                                      \
+    { .server_learning_rate = 1 }
+#define MOMENTUM                                                                                   \
+    { .server_learning_rate = 0.5, .server_momentum = 0.9 }
+#define ADAPTIVE                                                                                   \
+    { .server_learning_rate = 0.05, .beta1 = 0.8, .beta2 = 0.95, .tau = 0.02 }
+
+#define STRATEGY(function, number, settings, proximal_mu)                                          \
     static int function(struct gr_comm *comm) {                                                    \
-        return compare(comm, name, config, mu, expected, sizeof expected / sizeof *expected);      \
+        const struct task task = {.name = number,                                                  \
+                                  .config = settings,                                              \
+                                  .mu = proximal_mu,                                               \
+                                  .expected = numpy_##function,                                    \
+                                  .n = sizeof numpy_##function / sizeof *numpy_##function};        \
+        return compare(comm, &task);                                                               \
     }
 
-STRATEGY(fedavg, GR_STRATEGY_FEDAVG, &plain, 0, numpy_fedavg)
-STRATEGY(fedavgm, GR_STRATEGY_FEDAVGM, &momentum, 0, numpy_fedavgm)
-STRATEGY(fedsgd, GR_STRATEGY_FEDSGD, &plain, 0, numpy_fedsgd)
-STRATEGY(fedprox, GR_STRATEGY_FEDPROX, &plain, 0.7, numpy_fedprox)
-STRATEGY(fedadagrad, GR_STRATEGY_FEDADAGRAD, &adaptive, 0, numpy_fedadagrad)
-STRATEGY(fedadam, GR_STRATEGY_FEDADAM, &adaptive, 0, numpy_fedadam)
-STRATEGY(fedyogi, GR_STRATEGY_FEDYOGI, &adaptive, 0, numpy_fedyogi)
+STRATEGY(fedavg, GR_STRATEGY_FEDAVG, PLAIN, 0)
+STRATEGY(fedavgm, GR_STRATEGY_FEDAVGM, MOMENTUM, 0)
+STRATEGY(fedsgd, GR_STRATEGY_FEDSGD, PLAIN, 0)
+STRATEGY(fedprox, GR_STRATEGY_FEDPROX, PLAIN, 0.7)
+STRATEGY(fedadagrad, GR_STRATEGY_FEDADAGRAD, ADAPTIVE, 0)
+STRATEGY(fedadam, GR_STRATEGY_FEDADAM, ADAPTIVE, 0)
+STRATEGY(fedyogi, GR_STRATEGY_FEDYOGI, ADAPTIVE, 0)
 
 PARALLEL_MAIN({"fedavg", fedavg}, {"fedavgm", fedavgm}, {"fedsgd", fedsgd}, {"fedprox", fedprox},
               {"fedadagrad", fedadagrad}, {"fedadam", fedadam}, {"fedyogi", fedyogi})

@@ -296,6 +296,29 @@ static const struct {
      "strategy: {name: fedsgd}",
      "t.yaml:4: train.momentum: found 0.5, allowed only 0, the default, with strategy.name fedsgd\n"
      "t.yaml:4: train.steps: found 3, allowed only 0, the default, with strategy.name fedsgd"},
+    {"round: {sampling: random}",
+     "t.yaml:5: round.sampling: found \"random\", allowed uniform, size, cyclic or list"},
+    {"round: {participants: 2, sampling: size}",
+     "t.yaml:5: round.share_sizes: found false, allowed only true with round.sampling size: every "
+     "rank learns how many rows each silo has"},
+    {"round: {sampling: size, share_sizes: true}",
+     "t.yaml:5: round.participants: found 0 (all), allowed at least 1 with round.sampling size"},
+    {"round: {sampling: cyclic}",
+     "t.yaml:5: round.participants: found 0 (all), allowed at least 1 with round.sampling cyclic"},
+    {"round: {sampling: list}",
+     "t.yaml:5: round.availability: found 0 entries, allowed 1 to 1000 with round.sampling list"},
+    {"round: {availability: [{silos: [1]}]}",
+     "t.yaml:5: round.availability: found 1 entries, allowed none with round.sampling uniform"},
+    {"round: {sampling: list, availability: [{silos: [1]}, {silos: [2, 3, 4], from: 3, to: 2}]}",
+     "t.yaml:5: round.availability[1].to: found 2, allowed 0 or at least 3 (from)\n"
+     "t.yaml:5: round.availability[1].silos: found 3, allowed 0 to 2 (data.silos is 3)"},
+    {"round: {sampling: list, availability: [{from: 3}]}",
+     "t.yaml:5: round.availability[0].silos: found nothing, allowed a list of at most 1000, each a "
+     "whole number from 0 to 999999"},
+    {"round: {sampling: list, availability: [{silos: [x], from: 0}]}",
+     "t.yaml:5: round.availability[0].silos[0]: found \"x\", " WHOLE(
+         "0", "999999") "\n"
+                        "t.yaml:5: round.availability[0].from: found 0, " WHOLE("1", "10000000")},
     {"data: {source: idx, silos: 2, train: {features: a}}",
      "t.yaml:2: data.train.labels: found nothing, allowed a path (data.source is idx)"},
     {"data: {source: idx, silos: 2, train: {labels: a}}",
@@ -473,6 +496,9 @@ START_TEST(test_defaults) {
     ck_assert_double_eq(c->strategy.beta2, 0.99);
     ck_assert_double_eq(c->strategy.tau, 0.001);
     ck_assert_uint_eq(c->round.participants, 0);
+    ck_assert_int_eq(c->round.sampling, GR_SAMPLING_UNIFORM);
+    ck_assert(!c->round.share_sizes);
+    ck_assert_uint_eq(c->round.availability_count, 0);
     ck_assert_int_eq(c->strategy.name, GR_STRATEGY_FEDAVG);
     ck_assert_double_eq(c->strategy.server_learning_rate, 1);
     ck_assert_double_eq(c->strategy.server_momentum, 0.9);

@@ -86,6 +86,10 @@ static const struct {
     {{"train.clip_norm=1.5"}, false},
     {{"train.proximal_mu=0.01"}, false},
     {{"round.participants=2"}, false},
+    {{"round.sampling=cyclic", "round.participants=2"}, false},
+    {{"round.sampling=list", "round.availability=[{silos: [2, 0], from: 3, to: 9}, {silos: [1]}]"},
+     false},
+    {{"round.share_sizes=true"}, true},
     {{"strategy.name=fedavgm"}, false},
     {{"strategy.server_learning_rate=0.5"}, false},
     {{"strategy.server_momentum=0.8"}, false},
@@ -160,39 +164,41 @@ END_TEST
 START_TEST(test_resolved) {
     struct gr_config *config = must_parse(rich, NULL, 0);
     char *yaml = yaml_of(config);
-    ck_assert_str_eq(yaml, "run:\n  name: run\n  seed: 1\n  rounds: 2\n  directory: runs\n"
-                           "  placement: block\n  rehearsal: false\n"
-                           "data:\n  source: hdf5\n  silos: 3\n"
-                           "  train:\n    features: ''\n    labels: ''\n    file: a\n"
-                           "  silo_tables: []\n"
-                           "  test:\n    features: ''\n    labels: ''\n    file: ''\n"
-                           "  partition:\n    method: dirichlet\n    alpha: 0.3\n"
-                           "    shards_per_silo: 2\n    minimum_rows: 1\n"
-                           "  synthetic:\n    alpha: 1\n    beta: 1\n    features: 60\n"
-                           "    classes: 10\n    minimum_rows: 50\n    maximum_rows: 2000\n"
-                           "    test_rows: 20\n"
-                           "  validation_fraction: 0\n  limit: 0\n"
-                           "model:\n  type: mlp\n  hidden: [12, 4]\n  activation: relu\n"
-                           "  initialisation: he\n  compute: float32\n"
-                           "train:\n  optimizer: sgd\n  learning_rate: 0.2\n"
-                           "  schedule:\n    type: constant\n    warmup_rounds: 0\n"
-                           "    every: 10\n    factor: 0.5\n    minimum: 0\n    rounds: 0\n"
-                           "  momentum: 0\n  beta1: 0.9\n  beta2: 0.999\n  epsilon: 1e-08\n"
-                           "  weight_decay: 0\n  clip_norm: 0\n  proximal_mu: 0\n"
-                           "  batch_size: 4\n  epochs: 1\n  steps: 0\n  seconds: 0\n"
-                           "round:\n  participants: 0\n  quorum: 1\n  deadline_s: 3600\n"
-                           "  collective_deadline_s: 60\n  heartbeat_s: 30\n"
-                           "  respawn: false\n  replay: ''\n"
-                           "strategy:\n  name: fedavg\n  server_learning_rate: 1\n"
-                           "  server_momentum: 0.9\n"
-                           "  beta1: 0.9\n  beta2: 0.99\n  tau: 0.001\n"
-                           "aggregation:\n  encoding: ring32\n  ranks_per_node: 0\n"
-                           "evaluate:\n  every: 1\n"
-                           "  metrics: [balanced_accuracy, macro_f1, calibration_error]\n"
-                           "  per_silo: false\n  minimum_rows: 10\n"
-                           "checkpoint:\n  every: 1\n  keep: 2\n"
-                           "alerts:\n  participation: 0.5\n  rounds: 3\n"
-                           "faults: []\n");
+    ck_assert_str_eq(yaml,
+                     "run:\n  name: run\n  seed: 1\n  rounds: 2\n  directory: runs\n"
+                     "  placement: block\n  rehearsal: false\n"
+                     "data:\n  source: hdf5\n  silos: 3\n"
+                     "  train:\n    features: ''\n    labels: ''\n    file: a\n"
+                     "  silo_tables: []\n"
+                     "  test:\n    features: ''\n    labels: ''\n    file: ''\n"
+                     "  partition:\n    method: dirichlet\n    alpha: 0.3\n"
+                     "    shards_per_silo: 2\n    minimum_rows: 1\n"
+                     "  synthetic:\n    alpha: 1\n    beta: 1\n    features: 60\n"
+                     "    classes: 10\n    minimum_rows: 50\n    maximum_rows: 2000\n"
+                     "    test_rows: 20\n"
+                     "  validation_fraction: 0\n  limit: 0\n"
+                     "model:\n  type: mlp\n  hidden: [12, 4]\n  activation: relu\n"
+                     "  initialisation: he\n  compute: float32\n"
+                     "train:\n  optimizer: sgd\n  learning_rate: 0.2\n"
+                     "  schedule:\n    type: constant\n    warmup_rounds: 0\n"
+                     "    every: 10\n    factor: 0.5\n    minimum: 0\n    rounds: 0\n"
+                     "  momentum: 0\n  beta1: 0.9\n  beta2: 0.999\n  epsilon: 1e-08\n"
+                     "  weight_decay: 0\n  clip_norm: 0\n  proximal_mu: 0\n"
+                     "  batch_size: 4\n  epochs: 1\n  steps: 0\n  seconds: 0\n"
+                     "round:\n  participants: 0\n  sampling: uniform\n"
+                     "  share_sizes: false\n  availability: []\n  quorum: 1\n  deadline_s: 3600\n"
+                     "  collective_deadline_s: 60\n  heartbeat_s: 30\n"
+                     "  respawn: false\n  replay: ''\n"
+                     "strategy:\n  name: fedavg\n  server_learning_rate: 1\n"
+                     "  server_momentum: 0.9\n"
+                     "  beta1: 0.9\n  beta2: 0.99\n  tau: 0.001\n"
+                     "aggregation:\n  encoding: ring32\n  ranks_per_node: 0\n"
+                     "evaluate:\n  every: 1\n"
+"  metrics: [balanced_accuracy, macro_f1, calibration_error]\n"
+"  per_silo: false\n  minimum_rows: 10\n"
+                     "checkpoint:\n  every: 1\n  keep: 2\n"
+                     "alerts:\n  participation: 0.5\n  rounds: 3\n"
+                     "faults: []\n");
     gr_free(yaml);
     gr_config_free(config);
 }
