@@ -44,6 +44,7 @@ enum gr_strategy_name {
     GR_STRATEGY_FEDYOGI
 };
 enum gr_sampling { GR_SAMPLING_UNIFORM, GR_SAMPLING_SIZE, GR_SAMPLING_CYCLIC, GR_SAMPLING_LIST };
+enum gr_stop_metric { GR_STOP_NONE, GR_STOP_VALIDATION_LOSS, GR_STOP_VALIDATION_ACCURACY };
 enum gr_encoding {
     GR_ENCODING_RING32,
     GR_ENCODING_RING64,
@@ -246,6 +247,15 @@ struct gr_evaluate_config {
     uint32_t minimum_rows; /* of a silo's validation for that; >= 1; default 10 */
 };
 
+/* stop: the model kept is that of the round in which the metric was best, and the run may end when
+ * it gets no better. */
+struct gr_stop_config {
+    enum gr_stop_metric metric; /* looked at every evaluate.every rounds; default none */
+    uint32_t patience;          /* rounds without a better value that end the run; 0: none do;
+                                   default 10 */
+    double minimum_delta;       /* better is by more than this; >= 0; default 0 */
+};
+
 struct gr_checkpoint_config {
     uint32_t
         every;     /* rounds between checkpoints, and after the last; 0: only the last; default 1 */
@@ -261,6 +271,7 @@ struct gr_config {
     struct gr_strategy_config strategy;
     struct gr_aggregation_config aggregation;
     struct gr_evaluate_config evaluate;
+    struct gr_stop_config stop;
     struct gr_checkpoint_config checkpoint;
     struct gr_alerts_config alerts;
     struct gr_fault_config *faults;
@@ -286,7 +297,7 @@ gr_status gr_config_to_yaml(const struct gr_config *config, char **out) GR_CHECK
 /*
  * BLAKE2b-256 over the settings that decide the bits of the model. Left out, and so free to change
  * between a run and its resumption: run.name, run.rounds, run.directory, run.placement,
- * run.rehearsal, all of round but participants, sampling and availability,
+ * run.rehearsal, all of round but participants, sampling and availability, stop.patience,
  * aggregation.ranks_per_node, evaluate, checkpoint, alerts and faults.
  */
 gr_status gr_config_digest(const struct gr_config *config,
@@ -296,6 +307,7 @@ void gr_config_free(struct gr_config *config);
 
 /* Names as they stand in the config, e.g. "ring32". */
 const char *gr_encoding_text(enum gr_encoding encoding);
+const char *gr_stop_text(enum gr_stop_metric metric);
 const char *gr_sampling_text(enum gr_sampling sampling);
 const char *gr_strategy_text(enum gr_strategy_name name);
 const char *gr_optimizer_text(enum gr_optimizer optimizer);

@@ -136,8 +136,12 @@ bool gr_federation_evaluation(const struct gr_federation *federation, struct gr_
 uint32_t gr_federation_rounds_done(const struct gr_federation *federation);
 /* The state to be stored, with pointers into the federation. */
 void gr_federation_state(struct gr_federation *federation, struct gr_state *out);
-/* After a checkpoint has been read into the vectors of gr_federation_state. */
-void gr_federation_resume(struct gr_federation *federation, uint32_t rounds_done);
+/* The model that is the outcome: the newest, or where the config says `stop`, the best one. */
+void gr_federation_outcome(struct gr_federation *federation, struct gr_state *out);
+/* After a checkpoint has been read into `state`, which is gr_federation_state's. */
+void gr_federation_resume(struct gr_federation *federation, const struct gr_state *state);
+/* Whether the last `stop.patience` rounds have brought nothing better; the same on all ranks. */
+bool gr_federation_ends_early(const struct gr_federation *federation);
 
 /* For the manifest: borrowed. */
 const char *gr_federation_architecture(const struct gr_federation *federation);

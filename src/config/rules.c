@@ -342,6 +342,17 @@ static void check_aggregation(const struct rules *r) {
                most, config->round.participants > 0 ? "round.participants" : "data.silos");
 }
 
+static void check_stop(const struct rules *r) {
+    const struct gr_config *config = r->config;
+    if (config->stop.metric == GR_STOP_NONE || !sound(r, "stop.metric")) return;
+    if (config->evaluate.every == 0 && sound(r, "evaluate.every"))
+        REFUSE(r, "evaluate.every", "found 0, allowed at least 1 with stop.metric %s",
+               gr_stop_text(config->stop.metric));
+    if (!(config->data.validation_fraction > 0) && sound(r, "data.validation_fraction"))
+        REFUSE(r, "data.validation_fraction", "found 0, allowed more than 0 with stop.metric %s",
+               gr_stop_text(config->stop.metric));
+}
+
 /* ---- faults ------------------------------------------------------------------------------- */
 
 /* A fault of the list: its path, and its node, which knows the places. */
@@ -413,5 +424,6 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_sampling(&r);
     check_round(&r);
     check_aggregation(&r);
+    check_stop(&r);
     check_faults(&r);
 }

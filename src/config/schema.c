@@ -44,6 +44,9 @@ static const cyaml_strval_t samplings[] = {{"uniform", GR_SAMPLING_UNIFORM},
                                            {"size", GR_SAMPLING_SIZE},
                                            {"cyclic", GR_SAMPLING_CYCLIC},
                                            {"list", GR_SAMPLING_LIST}};
+static const cyaml_strval_t stop_metrics[] = {{"none", GR_STOP_NONE},
+                                              {"validation_loss", GR_STOP_VALIDATION_LOSS},
+                                              {"validation_accuracy", GR_STOP_VALIDATION_ACCURACY}};
 static const cyaml_strval_t encodings[] = {{"ring32", GR_ENCODING_RING32},
                                            {"ring64", GR_ENCODING_RING64},
                                            {"ring16", GR_ENCODING_RING16},
@@ -82,6 +85,10 @@ static const char *name_of(const cyaml_strval_t *names, size_t n, int64_t value)
 
 const char *gr_encoding_text(enum gr_encoding encoding) {
     return name_of(encodings, COUNT(encodings), encoding);
+}
+
+const char *gr_stop_text(enum gr_stop_metric metric) {
+    return name_of(stop_metrics, COUNT(stop_metrics), metric);
 }
 
 const char *gr_sampling_text(enum gr_sampling sampling) {
@@ -272,6 +279,13 @@ static const cyaml_schema_field_t evaluate_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t stop_fields[] = {
+    ONE_OF(gr_stop_config, metric, stop_metrics),
+    WHOLE(gr_stop_config, patience),
+    REAL(gr_stop_config, minimum_delta),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t checkpoint_fields[] = {
     WHOLE(gr_checkpoint_config, every),
     WHOLE(gr_checkpoint_config, keep),
@@ -306,6 +320,7 @@ static const cyaml_schema_field_t config_fields[] = {
     SECTION(gr_config, strategy, strategy_fields),
     SECTION(gr_config, aggregation, aggregation_fields),
     SECTION(gr_config, evaluate, evaluate_fields),
+    SECTION(gr_config, stop, stop_fields),
     SECTION(gr_config, checkpoint, checkpoint_fields),
     SECTION(gr_config, alerts, alerts_fields),
     LIST(gr_config, faults, &fault_entry, FAULTS_MAX),
@@ -439,6 +454,9 @@ const struct gr_setting gr_settings[] = {
      .standard = "10",
      .flags = CHANGEABLE,
      FROM_TO(1, UINT32_MAX)},
+    {.path = "stop.metric", .standard = "none"},
+    {.path = "stop.patience", .standard = "10", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
+    {.path = "stop.minimum_delta", .standard = "0", BETWEEN(0, 1e6)},
     {.path = "checkpoint.every", .standard = "1", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
     {.path = "checkpoint.keep", .standard = "2", .flags = CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
     {.path = "alerts.participation", .standard = "0.5", .flags = CHANGEABLE, BETWEEN(0, 1)},
@@ -454,16 +472,19 @@ const struct gr_setting gr_settings[] = {
 const size_t gr_settings_count = COUNT(gr_settings);
 
 _Static_assert(COUNT(gr_settings) <= GR_SETTINGS_MAX, "more settings than GR_SETTINGS_MAX");
-_Static_assert(
-    COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
-        COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
-        COUNT(partition_fields) <= GR_FIELDS_MAX && COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
-        COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
-        COUNT(round_fields) <= GR_FIELDS_MAX && COUNT(schedule_fields) <= GR_FIELDS_MAX &&
-        COUNT(strategy_fields) <= GR_FIELDS_MAX && COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
-        COUNT(evaluate_fields) <= GR_FIELDS_MAX && COUNT(checkpoint_fields) <= GR_FIELDS_MAX &&
-        COUNT(alerts_fields) <= GR_FIELDS_MAX && COUNT(fault_fields) <= GR_FIELDS_MAX,
-    "a section of more keys than GR_FIELDS_MAX");
+_Static_assert(COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
+                   COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
+                   COUNT(partition_fields) <= GR_FIELDS_MAX &&
+                   COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
+                   COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
+                   COUNT(round_fields) <= GR_FIELDS_MAX &&
+                   COUNT(schedule_fields) <= GR_FIELDS_MAX &&
+                   COUNT(strategy_fields) <= GR_FIELDS_MAX &&
+                   COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
+                   COUNT(evaluate_fields) <= GR_FIELDS_MAX && COUNT(stop_fields) <= GR_FIELDS_MAX &&
+                   COUNT(checkpoint_fields) <= GR_FIELDS_MAX &&
+                   COUNT(alerts_fields) <= GR_FIELDS_MAX && COUNT(fault_fields) <= GR_FIELDS_MAX,
+               "a section of more keys than GR_FIELDS_MAX");
 
 /* "faults[].kind" stands for the kind of every fault. */
 static bool stands_for(const char *setting, const char *path) {

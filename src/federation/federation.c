@@ -130,6 +130,7 @@ static gr_status make_model(struct gr_federation *f) {
     for (size_t i = 0; i < f->strategy->n_server; i++)
         GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "server state", &f->server[i]));
     if (f->strategy->start) f->strategy->start(&config->strategy, f->server, f->layout->size);
+    GR_TRY(gr_best_create(f));
     GR_TRY(gr_allocate_zero(f->data->n_local, sizeof *f->update, "updates", &f->update));
     GR_TRY(gr_allocate_zero(f->data->n_local, sizeof *f->contribution, "contributions",
                             &f->contribution));
@@ -296,6 +297,7 @@ void gr_federation_free(struct gr_federation *f) {
     gr_free(f->silo_rounds);
     for (size_t i = 0; i < GR_SERVER_VECTORS_MAX; i++)
         gr_free(f->server[i]);
+    gr_free(f->best.parameters);
     gr_free(f->parameters);
     gr_free(f->sizes);
     gr_free(f->host_of);
@@ -320,13 +322,16 @@ void gr_federation_state(struct gr_federation *f, struct gr_state *out) {
         out->server_name[i] = f->strategy->server_name[i];
         out->server[i] = f->server[i];
     }
+    gr_best_state(f, out);
     out->n_silos = f->data->n_silos;
     out->silo_rounds = f->silo_rounds;
     out->architecture = f->architecture;
 }
 
-void gr_federation_resume(struct gr_federation *f, uint32_t rounds_done) {
-    f->rounds_done = rounds_done;
+void gr_federation_resume(struct gr_federation *f, const struct gr_state *state) {
+    f->rounds_done = state->round;
+    f->best.round = state->best_round;
+    f->best.value = state->best_value;
 }
 
 const char *gr_federation_architecture(const struct gr_federation *f) {

@@ -168,6 +168,7 @@ gr_status gr_federation_share_state(struct gr_federation *f) {
     GR_TRY(gr_comm_broadcast(f->comm, f->parameters, bytes));
     for (size_t i = 0; i < f->strategy->n_server; i++)
         GR_TRY(gr_comm_broadcast(f->comm, f->server[i], bytes));
+    GR_TRY(gr_best_share(f));
     GR_TRY(gr_comm_broadcast(f->comm, f->silo_rounds, f->data->n_silos * sizeof *f->silo_rounds));
     GR_TRY(gr_comm_agree(f->comm, GR_OK));
     f->roster.send_state = false;
@@ -185,7 +186,10 @@ static void forget_changes(struct gr_federation *f) {
 /* After the ranks have met: what they found out about each other. Collective. */
 static gr_status settle(struct gr_federation *f) {
     /* Others have opened the next round: what belonged to the one before is in the records. */
-    if (f->roster.phase == GR_PHASE_OPEN) forget_changes(f);
+    if (f->roster.phase == GR_PHASE_OPEN) {
+        forget_changes(f);
+        gr_best_keep(f);
+    }
     note_changes(f);
     /* Others have committed, so the sum was complete here as well; before the state is shared. */
     if (f->roster.phase == GR_PHASE_COMMITTED && f->rounds_done < f->roster.round &&
@@ -264,6 +268,7 @@ static gr_status finish(struct gr_federation *f, const struct gr_round_options *
     struct gr_metrics metrics;
     gr_rehearse(f, f->rounds_done, GR_POINT_EVALUATE);
     GR_TRY(gr_round_evaluate(f, &metrics));
+    gr_best_judge(f, &metrics);
     gr_rehearse(f, f->rounds_done, GR_POINT_RECORD);
     if (options->record) GR_TRY(options->record(options->context, &metrics));
 out:
@@ -325,6 +330,7 @@ gr_status gr_federation_round(struct gr_federation *f, const struct gr_round_opt
     *stopped = f->roster.stop_requested;
     f->bytes_sent = gr_comm_bytes_sent(f->comm);
     if (f->roster.phase != GR_PHASE_OPEN) forget_changes(f);
+    gr_best_keep(f);
     f->roster.phase = GR_PHASE_OPEN;
     gr_control_at(f->comm, f->rounds_done + 1, GR_PHASE_OPEN);
     return GR_OK;

@@ -21,10 +21,11 @@ static const struct {
                          "directory, placement, rehearsal; nearest is run.rounds"},
     {"rond: {participants: 2}",
      "t.yaml:5: rond: found an unknown key, allowed run, data, model, train, round, strategy, "
-     "aggregation, evaluate, checkpoint, alerts, faults; nearest is round"},
+     "aggregation, evaluate, stop, checkpoint, alerts, faults; nearest is round"},
     {"learning_rate: 1",
      "t.yaml:5: learning_rate: found an unknown key, allowed run, data, model, train, round, "
-     "strategy, aggregation, evaluate, checkpoint, alerts, faults; nearest is train.learning_rate"},
+     "strategy, aggregation, evaluate, stop, checkpoint, alerts, faults; nearest is "
+     "train.learning_rate"},
     {"evaluate: {epochs: 3}",
      "t.yaml:5: evaluate.epochs: found an unknown key, allowed every, metrics, per_silo, "
      "minimum_rows; nearest is train.epochs"},
@@ -296,6 +297,15 @@ static const struct {
      "strategy: {name: fedsgd}",
      "t.yaml:4: train.momentum: found 0.5, allowed only 0, the default, with strategy.name fedsgd\n"
      "t.yaml:4: train.steps: found 3, allowed only 0, the default, with strategy.name fedsgd"},
+    {"stop: {metric: test_loss}", "t.yaml:5: stop.metric: found \"test_loss\", allowed none, "
+                                  "validation_loss or validation_accuracy"},
+    {"stop: {patience: -1}", "t.yaml:5: stop.patience: found -1, " WHOLE("0", "10000000")},
+    {"stop: {minimum_delta: -1}",
+     "t.yaml:5: stop.minimum_delta: found -1, allowed 0 <= x <= 1e+06"},
+    {"stop: {metric: validation_loss}\nevaluate: {every: 0}",
+     "t.yaml:6: evaluate.every: found 0, allowed at least 1 with stop.metric validation_loss\n"
+     "t.yaml:2: data.validation_fraction: found 0, allowed more than 0 with stop.metric "
+     "validation_loss"},
     {"round: {sampling: random}",
      "t.yaml:5: round.sampling: found \"random\", allowed uniform, size, cyclic or list"},
     {"round: {participants: 2, sampling: size}",
@@ -511,6 +521,9 @@ START_TEST(test_defaults) {
     ck_assert_int_eq(c->evaluate.metrics[2], GR_METRIC_CALIBRATION_ERROR);
     ck_assert(!c->evaluate.per_silo);
     ck_assert_uint_eq(c->evaluate.minimum_rows, 10);
+    ck_assert_int_eq(c->stop.metric, GR_STOP_NONE);
+    ck_assert_uint_eq(c->stop.patience, 10);
+    ck_assert_double_eq(c->stop.minimum_delta, 0);
     ck_assert_uint_eq(c->checkpoint.every, 1);
     ck_assert_uint_eq(c->checkpoint.keep, 2);
     ck_assert(!c->run.rehearsal);
@@ -670,7 +683,7 @@ static const struct {
                      "directory, placement, rehearsal; nearest is run.rounds"},
     {"rounds=3",
      "--set rounds: found an unknown key, allowed run, data, model, train, round, "
-     "strategy, aggregation, evaluate, checkpoint, alerts, faults; nearest is run.rounds"},
+     "strategy, aggregation, evaluate, stop, checkpoint, alerts, faults; nearest is run.rounds"},
     {"run=3", "--set run: found 3, allowed a section of name, seed, rounds, directory, placement, "
               "rehearsal"},
     {"run={seed: 4}", "--set run: run.rounds: found nothing, " WHOLE("1", "10000000")},

@@ -105,6 +105,9 @@ static const struct {
     {{"evaluate.metrics=[]"}, true},
     {{"evaluate.per_silo=true"}, true},
     {{"evaluate.minimum_rows=11"}, true},
+    {{"stop.metric=validation_accuracy", "data.validation_fraction=0.5"}, false},
+    {{"stop.patience=3"}, true},
+    {{"stop.minimum_delta=0.125"}, false},
     {{"checkpoint.every=3"}, true},
     {{"checkpoint.keep=3"}, true},
     {{"run.rehearsal=true"}, true},
@@ -196,6 +199,7 @@ START_TEST(test_resolved) {
                      "evaluate:\n  every: 1\n"
 "  metrics: [balanced_accuracy, macro_f1, calibration_error]\n"
 "  per_silo: false\n  minimum_rows: 10\n"
+                     "stop:\n  metric: none\n  patience: 10\n  minimum_delta: 0\n"
                      "checkpoint:\n  every: 1\n  keep: 2\n"
                      "alerts:\n  participation: 0.5\n  rounds: 3\n"
                      "faults: []\n");
