@@ -54,7 +54,7 @@ check "has the same model" equal "$(digest early)" "$(digest upto)"
 check "the model says which round" bash -c "'$GRANARY' inspect early/model.h5 | grep -qE 'round +$at\$'"
 check "ended is ended" exits 0 on_ranks 1 train small.yaml --quiet --run early --resume $stop
 check "no round more" equal "$(wc -l <early/metrics.jsonl)" $((at + 4))
-for half in $((at - 1)) $((at + 2)); do
+for half in $((at - 1)) "$at" $((at + 2)); do
     # shellcheck disable=SC2086
     check "up to round $half" train "half-$half" 3 $stop --set run.rounds=$half
     # shellcheck disable=SC2086
@@ -81,9 +81,13 @@ check "it ends" exits 0 "$GRANARY" run -n 4 --restarts 0 --run lossy small.yaml 
         {kind: stop, silo: 4, round: 2, point: evaluate, seconds: 2.2},
         {kind: delay, silo: 2, round: 3, seconds: 0.5}, {kind: delay, silo: 2, round: 4, seconds: 0.5},
         {kind: delay, silo: 2, round: 5, seconds: 0.5}, {kind: kill, silo: 0, round: 6, point: record},
-        {kind: kill, silo: 8, round: 7, point: commit}]'
+        {kind: kill, silo: 8, round: 7, point: commit}, {kind: kill, silo: 2, round: 8, point: record}]'
 check "finished" grep -q '"outcome": *"finished"' lossy/manifest.json
 check "early" grep -q '"event":"early stop"' lossy/events.jsonl
-check "two were lost" equal "$(grep -c '"event":"lost"' lossy/events.jsonl)" 2
+check "three were lost" equal "$(grep -c '"event":"lost"' lossy/events.jsonl)" 3
+kept=$(grep '"event":"early stop"' lossy/events.jsonl | grep -o '"best_round":[0-9]*' | cut -d: -f2)
+check "replayed up to the best round" train again 2 --set train.learning_rate=0.5 \
+    --set run.rounds="$kept" --set round.replay=lossy/events.jsonl
+check "it is the model that was kept" equal "$(digest lossy)" "$(digest again)"
 check "its events are whole" exits 0 "$GRANARY" inspect lossy
 finish
