@@ -55,15 +55,15 @@ out:
     return status;
 }
 
-/* All silos, in the order in which they are to be taken. */
-static gr_status order_silos(const struct gr_draw *draw, uint32_t round, uint32_t *order) {
+/* All n silos, in the order in which they are to be taken. */
+static gr_status order_silos(const struct gr_draw *draw, uint32_t round, uint32_t n,
+                             uint32_t *order) {
     gr_status status = GR_OK;
     gsl_rng *stream = NULL;
-    const uint32_t n = draw->n_silos;
     if (draw->round->sampling == GR_SAMPLING_CYCLIC) {
-        const uint64_t first = (uint64_t)(round - 1) * draw->round->participants % n;
+        const uint64_t taken = (uint64_t)(round - 1) * draw->round->participants;
         for (uint32_t i = 0; i < n; i++)
-            order[i] = (uint32_t)((first + i) % n);
+            order[i] = (uint32_t)((taken + i) % n);
         return GR_OK;
     }
     GR_TRY(gr_stream_create(
@@ -91,7 +91,7 @@ gr_status gr_sample_silos(const struct gr_draw *draw, uint32_t round, const uint
     GR_TRY(gr_allocate(n, sizeof *order, "the sample of silos", &order));
     GR_TRY(gr_allocate(n, 1, "the sample of silos", &eligible));
     find_eligible(draw, round, present, eligible);
-    GR_TRY(order_silos(draw, round, order));
+    GR_TRY(order_silos(draw, round, n, order));
     memset(selected, 0, n);
     for (uint32_t i = 0, taken = 0; i < n && taken < participants; i++) {
         if (!eligible[order[i]]) continue;
