@@ -66,8 +66,8 @@ check "without patience it goes on" train patient 2 $stop --set stop.patience=0 
 check "to the end" equal "$(wc -l <patient/metrics.jsonl)" 30
 check "and keeps the best" grep -q "\"event\":\"best model\".*\"best_round\":$(best patient)[,}]" patient/events.jsonl
 check "accuracy, looked at every second round" train accuracy 3 $stop --set evaluate.every=2 \
-    --set stop.metric=validation_accuracy --set stop.minimum_delta=0.01 --set train.learning_rate=0.05 \
-    --set train.momentum=0
+    --set stop.metric=validation_accuracy --set stop.minimum_delta=0.01 \
+    --set stop.patience=3 --set train.learning_rate=0.05 --set train.momentum=0
 check "ends after a round looked at" equal "$(($(wc -l <accuracy/metrics.jsonl) % 2))" 0
 check "early" grep -q '"event":"early stop"' accuracy/events.jsonl
 
