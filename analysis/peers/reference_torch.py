@@ -57,3 +57,31 @@ for name, momentum, decay in (("sgd", 0.0, 0.0), ("decay", 0.0, 1e-2), ("momentu
         loss_of(p, F.relu).backward()
         optimiser.step()
     show(f"torch_{name}_parameters", p)
+
+# Clipping: PyTorch's coefficient is clip / (norm + 1e-6), granary's clip / norm.
+for name, make, clip in (
+        ("nesterov", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-2, nesterov=True), None),
+        ("adam", lambda p: torch.optim.Adam(p, lr=0.1, betas=(0.8, 0.95), eps=1e-6, weight_decay=1e-2), None),
+        ("adamw", lambda p: torch.optim.AdamW(p, lr=0.1, betas=(0.8, 0.95), eps=1e-6, weight_decay=1e-1), None),
+        ("clip", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-2), 0.1)):
+    p = parameters()
+    optimiser = make(p)
+    for _ in range(3):
+        optimiser.zero_grad()
+        loss_of(p, F.relu).backward()
+        if clip:
+            torch.nn.utils.clip_grad_norm_(p, clip)
+        optimiser.step()
+    show(f"torch_{name}_parameters", p)
+
+# Learning rates of rounds 1 to 12, with 3 rounds of warm-up: the last of them has the whole rate.
+import torch.optim.lr_scheduler as schedulers
+for name, make in (("step", lambda o: schedulers.StepLR(o, 4, gamma=0.3)),
+                   ("cosine", lambda o: schedulers.CosineAnnealingLR(o, 9, eta_min=0.02))):
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.2)
+    after, rates = make(optimiser), []
+    for _ in range(9):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        after.step()
+    show(f"torch_{name}_rates", [torch.tensor([0.2 * (i + 1) / 3 for i in range(3)] + rates)])

@@ -62,7 +62,24 @@ enum gr_model_type { GR_MODEL_SOFTMAX, GR_MODEL_MLP };
 enum gr_activation { GR_ACTIVATION_RELU, GR_ACTIVATION_GELU, GR_ACTIVATION_TANH };
 enum gr_initialisation { GR_INITIALISE_HE, GR_INITIALISE_GLOROT };
 enum gr_compute { GR_COMPUTE_FLOAT32, GR_COMPUTE_BFLOAT16 };
-enum gr_strategy_name { GR_STRATEGY_FEDAVG, GR_STRATEGY_FEDAVGM };
+enum gr_optimizer {
+    GR_OPTIMIZER_SGD,
+    GR_OPTIMIZER_NESTEROV,
+    GR_OPTIMIZER_ADAM,
+    GR_OPTIMIZER_ADAMW
+};
+enum gr_schedule_type { GR_SCHEDULE_CONSTANT, GR_SCHEDULE_STEP, GR_SCHEDULE_COSINE };
+enum gr_strategy_name {
+    GR_STRATEGY_FEDAVG,
+    GR_STRATEGY_FEDAVGM,
+    GR_STRATEGY_FEDSGD,
+    GR_STRATEGY_FEDPROX,
+    GR_STRATEGY_FEDADAGRAD,
+    GR_STRATEGY_FEDADAM,
+    GR_STRATEGY_FEDYOGI
+};
+enum gr_sampling { GR_SAMPLING_UNIFORM, GR_SAMPLING_SIZE, GR_SAMPLING_CYCLIC, GR_SAMPLING_LIST };
+enum gr_stop_metric { GR_STOP_NONE, GR_STOP_VALIDATION_LOSS, GR_STOP_VALIDATION_ACCURACY };
 enum gr_encoding {
     GR_ENCODING_RING32,
     GR_ENCODING_RING64,
@@ -177,20 +194,52 @@ struct gr_model_config {
     enum gr_compute compute;               /* default float32 */
 };
 
+/* train.schedule: the learning rate of a round; see gr_learning_rate (train.h). */
+struct gr_schedule_config {
+    enum gr_schedule_type type; /* default constant */
+    uint32_t warmup_rounds;     /* the rate rises over so many first rounds; default 0 */
+    uint32_t every;             /* step: rounds between falls; >= 1; default 10 */
+    double factor;              /* step: of each fall; (0, 1]; default 0.5 */
+    double minimum;             /* step, cosine: the rate never falls below; default 0 */
+    uint32_t rounds;            /* cosine: the round of the minimum; default run.rounds */
+};
+
 struct gr_train_config {
-    double learning_rate; /* > 0 */
-    double momentum;      /* [0, 1); default 0 */
-    double weight_decay;  /* >= 0; default 0; added to the gradient as weight_decay * parameter */
-    uint32_t batch_size;  /* 1 to 65536 */
-    uint32_t epochs;      /* local epochs a round; default 1; exactly one of epochs, steps is > 0 */
-    uint32_t steps;       /* local steps a round; default 0 */
+    enum gr_optimizer optimizer; /* default sgd */
+    double learning_rate;        /* > 0 */
+    struct gr_schedule_config schedule;
+    double momentum;     /* sgd, nesterov: [0, 1); default 0 */
+    double beta1, beta2; /* adam, adamw: [0, 1); default 0.9, 0.999 */
+    double epsilon;      /* adam, adamw: > 0; default 1e-8 */
+    double weight_decay; /* >= 0; default 0; added to the gradient as weight_decay * parameter;
+                            adamw: taken off the parameter by itself */
+    double clip_norm;    /* largest L2 norm of a batch's gradient; 0: any; default 0 */
+    double proximal_mu;  /* FedProx: pull towards the round's global model; >= 0; default 0 */
+    uint32_t batch_size; /* 1 to 65536 */
+    uint32_t epochs;     /* local epochs a round; default 1; exactly one of epochs, steps is > 0 */
+    uint32_t steps;      /* local steps a round; default 0 */
+    double seconds;      /* a silo's training ends after the batch in which so much time has passed;
+                            0: no limit; default 0. Bits then depend on the machine. */
+};
+
+/* round.availability: silos that can take part in rounds `from` to `to` only. */
+struct gr_availability_config {
+    uint32_t *silos;
+    unsigned silos_count;
+    uint32_t from; /* default 1 */
+    uint32_t to;   /* 0, the default: to the end */
 };
 
 struct gr_round_config {
-    uint32_t participants; /* silos sampled per round; 0: all */
-    uint32_t quorum;       /* fewest silos in a round's sum, or the run stops; default 1 */
-    double deadline_s;     /* for all silos to have trained; those that have not are late; default
-                              3600, > 0 */
+    uint32_t participants;     /* silos sampled per round; 0: all */
+    enum gr_sampling sampling; /* how; default uniform; see gr_sample_silos (federation.h) */
+    bool share_sizes; /* every rank may learn how many rows each silo trains on, which sampling by
+                         size needs; default false */
+    struct gr_availability_config *availability; /* sampling list: silos in none are always there */
+    unsigned availability_count;
+    uint32_t quorum;   /* fewest silos in a round's sum, or the run stops; default 1 */
+    double deadline_s; /* for all silos to have trained; those that have not are late; default
+                          3600, > 0 */
     double
         collective_deadline_s; /* for a rank to do its part in a sum or record; default 60, > 0 */
     double heartbeat_s; /* a rank that trains and gives no sign for so long is given up until it
@@ -219,6 +268,9 @@ struct gr_strategy_config {
     enum gr_strategy_name name;  /* default fedavg */
     double server_learning_rate; /* > 0; default 1 */
     double server_momentum;      /* fedavgm: [0, 1); default 0.9 */
+    double beta1;                /* fedadagrad, fedadam, fedyogi: [0, 1); default 0.9 */
+    double beta2;                /* fedadam, fedyogi: [0, 1); default 0.99 */
+    double tau;                  /* fedadagrad, fedadam, fedyogi: > 0; default 0.001 */
 };
 
 struct gr_aggregation_config {
@@ -242,6 +294,15 @@ struct gr_evaluate_config {
     uint32_t minimum_rows; /* of a silo's validation for that; >= 1; default 10 */
 };
 
+/* stop: the model kept is that of the round in which the metric was best, and the run may end when
+ * it gets no better. */
+struct gr_stop_config {
+    enum gr_stop_metric metric; /* looked at every evaluate.every rounds; default none */
+    uint32_t patience;          /* rounds without a better value that end the run; 0: none do;
+                                   default 10 */
+    double minimum_delta;       /* better is by more than this; >= 0; default 0 */
+};
+
 struct gr_checkpoint_config {
     uint32_t
         every;     /* rounds between checkpoints, and after the last; 0: only the last; default 1 */
@@ -257,6 +318,7 @@ struct gr_config {
     struct gr_strategy_config strategy;
     struct gr_aggregation_config aggregation;
     struct gr_evaluate_config evaluate;
+    struct gr_stop_config stop;
     struct gr_checkpoint_config checkpoint;
     struct gr_alerts_config alerts;
     struct gr_fault_config *faults;
@@ -282,8 +344,8 @@ gr_status gr_config_to_yaml(const struct gr_config *config, char **out) GR_CHECK
 /*
  * BLAKE2b-256 over the settings that decide the bits of the model. Left out, and so free to change
  * between a run and its resumption: run.name, run.rounds, run.directory, run.placement,
- * run.rehearsal, all of round but participants, aggregation.ranks_per_node, evaluate, checkpoint,
- * alerts and faults.
+ * run.rehearsal, all of round but participants, sampling and availability, stop.patience,
+ * aggregation.ranks_per_node, evaluate, checkpoint, alerts and faults.
  */
 gr_status gr_config_digest(const struct gr_config *config,
                            unsigned char out[GR_DIGEST_BYTES]) GR_CHECKED;
@@ -327,7 +389,10 @@ const char *gr_column_type_text(enum gr_column_type type);
 
 /* Names as they stand in the config, e.g. "ring32". */
 const char *gr_encoding_text(enum gr_encoding encoding);
+const char *gr_stop_text(enum gr_stop_metric metric);
+const char *gr_sampling_text(enum gr_sampling sampling);
 const char *gr_strategy_text(enum gr_strategy_name name);
+const char *gr_optimizer_text(enum gr_optimizer optimizer);
 const char *gr_activation_text(enum gr_activation activation);
 const char *gr_compute_text(enum gr_compute compute);
 const char *gr_partition_text(enum gr_partition_method method);

@@ -27,6 +27,9 @@ struct gr_strategy {
     const char *name;
     size_t n_server;
     const char *server_name[GR_SERVER_VECTORS_MAX];
+    bool full_gradient; /* a silo sends one step along its whole gradient: FedSGD */
+    /* What the server state holds before round 1; NULL: zeros. server[i]: n floats. */
+    void (*start)(const struct gr_strategy_config *config, float *const *server, size_t n);
     /*
      * parameters, mean, server[i]: n floats of the same range of the vectors; moves parameters and
      * server state in place. Elementwise, so that any range may be stepped by itself.
@@ -40,14 +43,29 @@ const struct gr_strategy *gr_strategy_find(enum gr_strategy_name name);
 
 /* ---- sampling ----------------------------------------------------------------------------- */
 
+/* Whom a run draws from, and how; all borrowed. */
+struct gr_draw {
+    uint64_t seed;
+    uint32_t n_silos;
+    const struct gr_round_config *round;
+    const int64_t *sizes; /* rows of each silo, n_silos; NULL but for sampling by size */
+};
+
 /*
- * Flags the silos of a round: `participants` of n_silos (0: all) without replacement, from the
- * stream (seed, 0, round, GR_PURPOSE_SAMPLE). The same on every rank. present: n_silos flags of
- * those that can be asked, in whose place the next of the draw are taken; NULL: all. selected:
- * n_silos flags.
+ * Flags the silos of a round: `participants` of n_silos (0: all) without replacement. The same on
+ * every rank. How depends on `sampling`:
+ *   uniform  each silo as likely as any other, from the stream (seed, 0, round, GR_PURPOSE_SAMPLE)
+ *   size     one after the other, each time in proportion to rows (Efraimidis and Spirakis 2006);
+ *            a round's mean is then to weight all silos alike (Li, Huang, Yang, Wang, Zhang 2020,
+ *            scheme II), for their sizes are in the draw
+ *   cyclic   the next `participants` in the order of ids, round after round
+ *   list     as uniform, of the silos that round.availability has in this round; all of them when
+ *            they are fewer
+ * present: n_silos flags of those that can be asked, in whose place the next of the draw are taken;
+ * NULL: all. selected: n_silos flags.
  */
-gr_status gr_sample_silos(uint64_t seed, uint32_t round, uint32_t n_silos, uint32_t participants,
-                          const uint8_t *present, uint8_t *selected) GR_CHECKED;
+gr_status gr_sample_silos(const struct gr_draw *draw, uint32_t round, const uint8_t *present,
+                          uint8_t *selected) GR_CHECKED;
 
 /*
  * The silos that `rank` of `size` hosts, ascending: block gives each rank a run of ids, cyclic
@@ -118,8 +136,12 @@ bool gr_federation_evaluation(const struct gr_federation *federation, struct gr_
 uint32_t gr_federation_rounds_done(const struct gr_federation *federation);
 /* The state to be stored, with pointers into the federation. */
 void gr_federation_state(struct gr_federation *federation, struct gr_state *out);
-/* After a checkpoint has been read into the vectors of gr_federation_state. */
-void gr_federation_resume(struct gr_federation *federation, uint32_t rounds_done);
+/* The model that is the outcome: the newest, or where the config says `stop`, the best one. */
+void gr_federation_outcome(struct gr_federation *federation, struct gr_state *out);
+/* After a checkpoint has been read into `state`, which is gr_federation_state's. */
+void gr_federation_resume(struct gr_federation *federation, const struct gr_state *state);
+/* Whether the last `stop.patience` rounds have brought nothing better; the same on all ranks. */
+bool gr_federation_ends_early(const struct gr_federation *federation);
 
 /* For the manifest: borrowed. */
 const char *gr_federation_architecture(const struct gr_federation *federation);

@@ -16,7 +16,9 @@ extern "C" {
 
 /* ---- checkpoints and model files ------------------------------------------------------------ */
 
-enum { GR_SERVER_VECTORS_MAX = 2 };
+/* Two of a strategy's, and the best model so far. */
+enum { GR_SERVER_VECTORS_MAX = 3 };
+#define GR_SERVER_BEST "best" /* name of the vector that best_round and best_value belong to */
 
 /* What a checkpoint holds; all pointers borrowed, vectors of layout->size floats. */
 struct gr_state {
@@ -26,6 +28,8 @@ struct gr_state {
     size_t n_server; /* vectors of server state, e.g. 1 for FedAvgM */
     const char *server_name[GR_SERVER_VECTORS_MAX]; /* e.g. "momentum" */
     float *server[GR_SERVER_VECTORS_MAX];
+    uint32_t best_round; /* with a vector GR_SERVER_BEST: the round it is of, 0: none yet; */
+    double best_value;   /* and what the metric was then */
     uint32_t n_silos;
     uint32_t *silo_rounds;                        /* rounds each silo took part in, by silo id */
     const char *architecture;                     /* JSON of gr_model_describe */
@@ -46,7 +50,8 @@ struct gr_state {
  * Layout of the file: /global/parameters/<tensor> (float32, the tensor's shape),
  * /global/server/<name>/<tensor>, /silos/rounds (uint32), /global/digests (one BLAKE2b-256 for each
  * slab of at most 4 MiB, independent of the number of ranks), attributes at /: "format"
- * "granary-checkpoint", "version", "round", "architecture", "config_digest".
+ * "granary-checkpoint", "version", "round", "architecture", "config_digest"; at /global/server,
+ * with a vector "best": "best_round", "best_value".
  */
 gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struct gr_state *state,
                               uint32_t keep, uint32_t attempt) GR_CHECKED;

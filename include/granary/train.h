@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-struct gr_trainer; /* opaque: gradient and momentum workspace, batch order, stream */
+struct gr_trainer; /* opaque: gradient and optimizer workspace, batch order, stream */
 
 gr_status gr_trainer_create(const struct gr_train_config *config, uint64_t seed,
                             struct gr_model *model, struct gr_trainer **out) GR_CHECKED;
@@ -35,15 +35,38 @@ struct gr_train_result {
 typedef gr_status (*gr_poll_function)(void *context);
 
 /*
- * SGD with momentum (v <- momentum v + g + weight_decay w; w <- w - learning_rate v; v starts at
- * zero in every round) over `epochs` passes or `steps` batches, the rows in an order drawn anew
- * each pass from the stream (seed, silo, round, GR_PURPOSE_BATCH); the last batch of a pass may be
- * smaller. update: layout size, receives trained minus global; gaps zero. Errors: GR_ERROR_DATA
- * with the pseudonym when the loss or the update is not finite.
+ * The learning rate of a round, from 1. Over the first W = schedule.warmup_rounds it rises,
+ * L round / W; after them, with k = round - 1 - W:
+ *   constant  L
+ *   step      L factor^floor(k / every)
+ *   cosine    minimum + (L - minimum)(1 + cos(pi k / (schedule.rounds - W))) / 2, and from
+ *             schedule.rounds on the minimum (Loshchilov and Hutter 2017, equation 5)
+ * where L is learning_rate. Neither falls below `minimum`.
+ */
+double gr_learning_rate(const struct gr_train_config *config, uint32_t round);
+
+/*
+ * The config's optimizer over `epochs` passes or `steps` batches, or until `seconds` have passed,
+ * the rows in an order drawn anew each pass from the stream (seed, silo, round, GR_PURPOSE_BATCH);
+ * the last batch of a pass may be smaller. Each batch's gradient, with FedProx's term
+ * proximal_mu (w - global), is cut to clip_norm before the optimizer adds weight decay, as in
+ * PyTorch; the optimizer's state starts at zero in every round (optimizer.h has the formulas).
+ * update: layout size, receives trained minus global; gaps zero. Errors: GR_ERROR_DATA with the
+ * pseudonym when the loss or the update is not finite.
  */
 gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, uint32_t round,
                         const float *global, float *update, gr_poll_function poll, void *context,
                         struct gr_train_result *out) GR_CHECKED;
+
+/*
+ * The same for FedSGD (McMahan et al. 2017, section 2): one step of plain gradient descent with the
+ * gradient over all of the silo's rows, taken batch_size rows at a time;
+ * update = - learning rate (g + weight_decay global), g cut to clip_norm.
+ */
+gr_status gr_train_full_gradient(struct gr_trainer *trainer, const struct gr_silo *silo,
+                                 uint32_t round, const float *global, float *update,
+                                 gr_poll_function poll, void *context,
+                                 struct gr_train_result *out) GR_CHECKED;
 
 /*
  * The gradient workspace, layout size floats: free for the caller between gr_train_silo calls, so

@@ -15,8 +15,9 @@ gr_status gr_check_tree(struct gr_node *root, const cyaml_schema_value_t *schema
                         struct gr_broken *broken) GR_CHECKED;
 
 /*
- * Fills in the defaults that depend on other settings (train.epochs, data.silos), then checks the
- * rules between settings. `config` was loaded from the tree `root`, which knows the places.
+ * Fills in the defaults that depend on other settings (train.epochs, train.schedule.rounds,
+ * data.silos), then checks the rules between settings. `config` was loaded from the tree `root`,
+ * which knows the places.
  */
 void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_broken *broken);
 

@@ -42,6 +42,21 @@ static struct gr_place place_of(const struct rules *r, const char *path) {
 
 #define REFUSE(r, path, ...) gr_broken_add((r)->broken, place_of(r, path), path, __VA_ARGS__)
 
+/* What is wrong with a member of a list's entry; path: the entry's. */
+static void refuse_member(const struct rules *r, const struct gr_node *entry, const char *path,
+                          const char *key, const char *what) {
+    char below[64];
+    const struct gr_node *child = gr_node_child(entry, key, strlen(key));
+    bool given = child->place.line > 0 || child->place.override;
+    snprintf(below, sizeof below, "%s.%s", path, key);
+    gr_broken_add(r->broken, given ? child->place : entry->place, below, "%s", what);
+}
+
+static bool member_sound(const struct gr_node *entry, const char *key) {
+    const struct gr_node *child = gr_node_child(entry, key, strlen(key));
+    return child && !child->broken;
+}
+
 /* ---- run and data ------------------------------------------------------------------------- */
 
 static void check_name(const struct rules *r) {
@@ -199,6 +214,65 @@ static void check_model(const struct rules *r) {
                model->hidden_count);
 }
 
+static void check_schedule(const struct rules *r) {
+    const struct gr_train_config *train = &r->config->train;
+    const struct gr_schedule_config *schedule = &train->schedule;
+    if (schedule->minimum > train->learning_rate && sound(r, "train.schedule.minimum") &&
+        sound(r, "train.learning_rate"))
+        REFUSE(r, "train.schedule.minimum", "found %g, allowed 0 to %g (train.learning_rate)",
+               schedule->minimum, train->learning_rate);
+    if (schedule->type == GR_SCHEDULE_COSINE && schedule->rounds <= schedule->warmup_rounds &&
+        sound(r, "train.schedule.type") && sound(r, "train.schedule.rounds") &&
+        sound(r, "train.schedule.warmup_rounds") && sound(r, "run.rounds"))
+        REFUSE(r, "train.schedule.rounds",
+               "found %u, allowed more than %u (train.schedule.warmup_rounds)", schedule->rounds,
+               schedule->warmup_rounds);
+}
+
+static void check_optimizer(const struct rules *r) {
+    const struct gr_train_config *train = &r->config->train;
+    const bool adam =
+        train->optimizer == GR_OPTIMIZER_ADAM || train->optimizer == GR_OPTIMIZER_ADAMW;
+    if (!sound(r, "train.optimizer") || !sound(r, "train.momentum")) return;
+    if (adam && train->momentum > 0)
+        REFUSE(r, "train.momentum",
+               "found %g, allowed only 0, the default, with train.optimizer %s", train->momentum,
+               gr_optimizer_text(train->optimizer));
+    if (train->optimizer == GR_OPTIMIZER_NESTEROV && !(train->momentum > 0))
+        REFUSE(r, "train.momentum", "found 0, allowed 0 < x < 1 with train.optimizer nesterov");
+}
+
+/* FedSGD's silos take one plain step, whatever the batches. */
+static void check_fedsgd(const struct rules *r) {
+    const struct gr_train_config *train = &r->config->train;
+    const struct {
+        const char *path;
+        bool wrong;
+        const char *allowed;
+    } rules[] = {
+        {"train.optimizer", train->optimizer != GR_OPTIMIZER_SGD, "sgd"},
+        {"train.momentum", train->momentum > 0, "0"},
+        {"train.proximal_mu", train->proximal_mu > 0, "0"},
+        {"train.epochs", train->epochs > 1, "1"},
+        {"train.steps", train->steps > 0, "0"},
+        {"train.seconds", train->seconds > 0, "0"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (rules[i].wrong && sound(r, rules[i].path))
+            REFUSE(r, rules[i].path,
+                   "found %s, allowed only %s, the default, with strategy.name fedsgd",
+                   gr_node_at(r->root, rules[i].path)->text, rules[i].allowed);
+}
+
+static void check_strategy(const struct rules *r) {
+    const struct gr_config *config = r->config;
+    if (!sound(r, "strategy.name")) return;
+    if (config->strategy.name == GR_STRATEGY_FEDSGD) check_fedsgd(r);
+    if (config->strategy.name == GR_STRATEGY_FEDPROX && !(config->train.proximal_mu > 0) &&
+        sound(r, "train.proximal_mu"))
+        REFUSE(r, "train.proximal_mu", "found 0, allowed more than 0 with strategy.name fedprox");
+}
+
 static void check_train(const struct rules *r) {
     const struct gr_train_config *train = &r->config->train;
     if ((train->epochs > 0) == (train->steps > 0) && sound(r, "train.epochs") &&
@@ -212,8 +286,56 @@ static void check_train(const struct rules *r) {
                r->config->round.participants, r->config->data.silos);
 }
 
+static void check_available(const struct rules *r, const struct gr_availability_config *entry,
+                            const struct gr_node *node, const char *path) {
+    char what[96];
+    const uint32_t silos = r->config->data.silos;
+    if (entry->to > 0 && entry->to < entry->from && member_sound(node, "from") &&
+        member_sound(node, "to")) {
+        snprintf(what, sizeof what, "found %u, allowed 0 or at least %u (from)", entry->to,
+                 entry->from);
+        refuse_member(r, node, path, "to", what);
+    }
+    for (unsigned i = 0; i < entry->silos_count && silos > 0; i++) {
+        if (entry->silos[i] < silos || !sound(r, "data.silos") || !member_sound(node, "silos"))
+            continue;
+        snprintf(what, sizeof what, "found %u, allowed 0 to %u (data.silos is %u)", entry->silos[i],
+                 silos - 1, silos);
+        refuse_member(r, node, path, "silos", what);
+        break;
+    }
+}
+
+static void check_sampling(const struct rules *r) {
+    const struct gr_round_config *round = &r->config->round;
+    const enum gr_sampling sampling = round->sampling;
+    const struct gr_node *list = gr_node_at(r->root, "round.availability"), *node = list->child;
+    char path[48];
+    if (!sound(r, "round.sampling")) return;
+    if (round->participants == 0 && sound(r, "round.participants") &&
+        (sampling == GR_SAMPLING_SIZE || sampling == GR_SAMPLING_CYCLIC))
+        REFUSE(r, "round.participants", "found 0 (all), allowed at least 1 with round.sampling %s",
+               gr_sampling_text(sampling));
+    if (sampling == GR_SAMPLING_SIZE && !round->share_sizes && sound(r, "round.share_sizes"))
+        REFUSE(r, "round.share_sizes",
+               "found false, allowed only true with round.sampling size: every rank learns how "
+               "many rows each silo has");
+    if ((sampling == GR_SAMPLING_LIST) != (round->availability_count > 0) && !list->broken)
+        REFUSE(r, "round.availability", "found %u entries, allowed %s with round.sampling %s",
+               round->availability_count, sampling == GR_SAMPLING_LIST ? "1 to 1000" : "none",
+               gr_sampling_text(sampling));
+    for (unsigned i = 0; i < round->availability_count && node; i++, node = node->next) {
+        snprintf(path, sizeof path, "round.availability[%u]", i);
+        check_available(r, &round->availability[i], node, path);
+    }
+}
+
 static void check_round(const struct rules *r) {
     const struct gr_round_config *round = &r->config->round;
+    if (round->replay[0] && r->config->train.seconds > 0 && sound(r, "round.replay") &&
+        sound(r, "train.seconds"))
+        REFUSE(r, "round.replay",
+               "found a file, allowed none with train.seconds, which no replay can repeat");
     bool sampled = round->participants > 0;
     uint32_t most = sampled ? round->participants : r->config->data.silos;
     if (most > 0 && round->quorum > most && sound(r, "round.quorum") &&
@@ -240,6 +362,17 @@ static void check_aggregation(const struct rules *r) {
                most, config->round.participants > 0 ? "round.participants" : "data.silos");
 }
 
+static void check_stop(const struct rules *r) {
+    const struct gr_config *config = r->config;
+    if (config->stop.metric == GR_STOP_NONE || !sound(r, "stop.metric")) return;
+    if (config->evaluate.every == 0 && sound(r, "evaluate.every"))
+        REFUSE(r, "evaluate.every", "found 0, allowed at least 1 with stop.metric %s",
+               gr_stop_text(config->stop.metric));
+    if (!(config->data.validation_fraction > 0) && sound(r, "data.validation_fraction"))
+        REFUSE(r, "data.validation_fraction", "found 0, allowed more than 0 with stop.metric %s",
+               gr_stop_text(config->stop.metric));
+}
+
 /* ---- faults ------------------------------------------------------------------------------- */
 
 /* A fault of the list: its path, and its node, which knows the places. */
@@ -249,20 +382,6 @@ struct fault {
     char path[32];
 };
 
-static bool fault_sound(const struct fault *fault, const char *key) {
-    const struct gr_node *child = gr_node_child(fault->node, key, strlen(key));
-    return child && !child->broken;
-}
-
-static void refuse_fault(const struct rules *r, const struct fault *fault, const char *key,
-                         const char *what) {
-    char path[64];
-    const struct gr_node *child = gr_node_child(fault->node, key, strlen(key));
-    bool given = child->place.line > 0 || child->place.override;
-    snprintf(path, sizeof path, "%s.%s", fault->path, key);
-    gr_broken_add(r->broken, given ? child->place : fault->node->place, path, "%s", what);
-}
-
 /* Some kinds strike at one point only. */
 static void check_point(const struct rules *r, const struct fault *fault) {
     char what[96];
@@ -270,26 +389,28 @@ static void check_point(const struct rules *r, const struct fault *fault) {
     bool update = f->kind == GR_FAULT_NAN || f->kind == GR_FAULT_EXPLODE;
     bool wrong = (update && f->point != GR_POINT_TRAIN) ||
                  (f->kind == GR_FAULT_CORRUPT && f->point != GR_POINT_CHECKPOINT);
-    if (!wrong || !fault_sound(fault, "kind") || !fault_sound(fault, "point")) return;
+    if (!wrong || !member_sound(fault->node, "kind") || !member_sound(fault->node, "point")) return;
     snprintf(what, sizeof what, "found %s, allowed only %s with kind %s",
              gr_node_child(fault->node, "point", 5)->text, update ? "train" : "checkpoint",
              gr_node_child(fault->node, "kind", 4)->text);
-    refuse_fault(r, fault, "point", what);
+    refuse_member(r, fault->node, fault->path, "point", what);
 }
 
 static void check_fault(const struct rules *r, const struct fault *fault) {
     char what[96];
     const struct gr_fault_config *f = fault->config;
     uint32_t silos = r->config->data.silos;
-    if (f->silo >= silos && silos > 0 && sound(r, "data.silos") && fault_sound(fault, "silo")) {
+    if (f->silo >= silos && silos > 0 && sound(r, "data.silos") &&
+        member_sound(fault->node, "silo")) {
         snprintf(what, sizeof what, "found %u, allowed 0 to %u (data.silos is %u)", f->silo,
                  silos - 1, silos);
-        refuse_fault(r, fault, "silo", what);
+        refuse_member(r, fault->node, fault->path, "silo", what);
     }
     check_point(r, fault);
-    if (f->kind == GR_FAULT_DELAY && !(f->seconds > 0) && fault_sound(fault, "kind") &&
-        fault_sound(fault, "seconds"))
-        refuse_fault(r, fault, "seconds", "found 0, allowed more than 0 with kind delay");
+    if (f->kind == GR_FAULT_DELAY && !(f->seconds > 0) && member_sound(fault->node, "kind") &&
+        member_sound(fault->node, "seconds"))
+        refuse_member(r, fault->node, fault->path, "seconds",
+                      "found 0, allowed more than 0 with kind delay");
 }
 
 static void check_faults(const struct rules *r) {
@@ -310,12 +431,19 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     const struct gr_node *epochs = gr_node_at(root, "train.epochs");
     bool given = epochs->place.line > 0 || epochs->place.override;
     if (config->train.steps > 0 && !given && sound(&r, "train.steps")) config->train.epochs = 0;
+    if (config->train.schedule.type == GR_SCHEDULE_COSINE && config->train.schedule.rounds == 0)
+        config->train.schedule.rounds = config->run.rounds;
     if (config->data.silos == 0) config->data.silos = config->data.silo_tables_count;
     check_name(&r);
     check_data(&r);
     check_model(&r);
     check_train(&r);
+    check_schedule(&r);
+    check_optimizer(&r);
+    check_strategy(&r);
+    check_sampling(&r);
     check_round(&r);
     check_aggregation(&r);
+    check_stop(&r);
     check_faults(&r);
 }

@@ -6,7 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXT_MAX = 4096, HIDDEN_MAX = 32, SILO_TABLES_MAX = 10000, FAULTS_MAX = 64 };
+enum {
+    TEXT_MAX = 4096,
+    HIDDEN_MAX = 32,
+    SILO_TABLES_MAX = 10000,
+    FAULTS_MAX = 64,
+    AVAILABILITY_MAX = 1000
+};
 
 /* ---- names of values ---------------------------------------------------------------------- */
 
@@ -32,8 +38,24 @@ static const cyaml_strval_t initialisations[] = {{"he", GR_INITIALISE_HE},
                                                  {"glorot", GR_INITIALISE_GLOROT}};
 static const cyaml_strval_t computes[] = {{"float32", GR_COMPUTE_FLOAT32},
                                           {"bfloat16", GR_COMPUTE_BFLOAT16}};
-static const cyaml_strval_t strategies[] = {{"fedavg", GR_STRATEGY_FEDAVG},
-                                            {"fedavgm", GR_STRATEGY_FEDAVGM}};
+static const cyaml_strval_t strategies[] = {
+    {"fedavg", GR_STRATEGY_FEDAVG},         {"fedavgm", GR_STRATEGY_FEDAVGM},
+    {"fedsgd", GR_STRATEGY_FEDSGD},         {"fedprox", GR_STRATEGY_FEDPROX},
+    {"fedadagrad", GR_STRATEGY_FEDADAGRAD}, {"fedadam", GR_STRATEGY_FEDADAM},
+    {"fedyogi", GR_STRATEGY_FEDYOGI}};
+static const cyaml_strval_t optimizers[] = {{"sgd", GR_OPTIMIZER_SGD},
+                                            {"nesterov", GR_OPTIMIZER_NESTEROV},
+                                            {"adam", GR_OPTIMIZER_ADAM},
+                                            {"adamw", GR_OPTIMIZER_ADAMW}};
+static const cyaml_strval_t schedules[] = {
+    {"constant", GR_SCHEDULE_CONSTANT}, {"step", GR_SCHEDULE_STEP}, {"cosine", GR_SCHEDULE_COSINE}};
+static const cyaml_strval_t samplings[] = {{"uniform", GR_SAMPLING_UNIFORM},
+                                           {"size", GR_SAMPLING_SIZE},
+                                           {"cyclic", GR_SAMPLING_CYCLIC},
+                                           {"list", GR_SAMPLING_LIST}};
+static const cyaml_strval_t stop_metrics[] = {{"none", GR_STOP_NONE},
+                                              {"validation_loss", GR_STOP_VALIDATION_LOSS},
+                                              {"validation_accuracy", GR_STOP_VALIDATION_ACCURACY}};
 static const cyaml_strval_t encodings[] = {{"ring32", GR_ENCODING_RING32},
                                            {"ring64", GR_ENCODING_RING64},
                                            {"ring16", GR_ENCODING_RING16},
@@ -74,8 +96,20 @@ const char *gr_encoding_text(enum gr_encoding encoding) {
     return name_of(encodings, COUNT(encodings), encoding);
 }
 
+const char *gr_stop_text(enum gr_stop_metric metric) {
+    return name_of(stop_metrics, COUNT(stop_metrics), metric);
+}
+
+const char *gr_sampling_text(enum gr_sampling sampling) {
+    return name_of(samplings, COUNT(samplings), sampling);
+}
+
 const char *gr_strategy_text(enum gr_strategy_name name) {
     return name_of(strategies, COUNT(strategies), name);
+}
+
+const char *gr_optimizer_text(enum gr_optimizer optimizer) {
+    return name_of(optimizers, COUNT(optimizers), optimizer);
 }
 
 const char *gr_activation_text(enum gr_activation activation) {
@@ -188,27 +222,67 @@ static const cyaml_schema_field_t model_fields[] = {
     CYAML_FIELD_END,
 };
 
-static const cyaml_schema_field_t train_fields[] = {
-    REAL(gr_train_config, learning_rate),
-    REAL(gr_train_config, momentum),
-    REAL(gr_train_config, weight_decay),
-    WHOLE(gr_train_config, batch_size),
-    WHOLE(gr_train_config, epochs),
-    WHOLE(gr_train_config, steps),
+static const cyaml_schema_field_t schedule_fields[] = {
+    ONE_OF(gr_schedule_config, type, schedules),
+    WHOLE(gr_schedule_config, warmup_rounds),
+    WHOLE(gr_schedule_config, every),
+    REAL(gr_schedule_config, factor),
+    REAL(gr_schedule_config, minimum),
+    WHOLE(gr_schedule_config, rounds),
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t train_fields[] = {
+    ONE_OF(gr_train_config, optimizer, optimizers),
+    REAL(gr_train_config, learning_rate),
+    SECTION(gr_train_config, schedule, schedule_fields),
+    REAL(gr_train_config, momentum),
+    REAL(gr_train_config, beta1),
+    REAL(gr_train_config, beta2),
+    REAL(gr_train_config, epsilon),
+    REAL(gr_train_config, weight_decay),
+    REAL(gr_train_config, clip_norm),
+    REAL(gr_train_config, proximal_mu),
+    WHOLE(gr_train_config, batch_size),
+    WHOLE(gr_train_config, epochs),
+    WHOLE(gr_train_config, steps),
+    REAL(gr_train_config, seconds),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t silo_entry = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
+
+static const cyaml_schema_field_t availability_fields[] = {
+    LIST(gr_availability_config, silos, &silo_entry, AVAILABILITY_MAX),
+    WHOLE(gr_availability_config, from),
+    WHOLE(gr_availability_config, to),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t availability_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct gr_availability_config, availability_fields)};
+
 static const cyaml_schema_field_t round_fields[] = {
-    WHOLE(gr_round_config, participants), WHOLE(gr_round_config, quorum),
-    REAL(gr_round_config, deadline_s),    REAL(gr_round_config, collective_deadline_s),
-    REAL(gr_round_config, heartbeat_s),   YES_NO(gr_round_config, respawn),
-    TEXT(gr_round_config, replay),        CYAML_FIELD_END,
+    WHOLE(gr_round_config, participants),
+    ONE_OF(gr_round_config, sampling, samplings),
+    YES_NO(gr_round_config, share_sizes),
+    LIST(gr_round_config, availability, &availability_entry, AVAILABILITY_MAX),
+    WHOLE(gr_round_config, quorum),
+    REAL(gr_round_config, deadline_s),
+    REAL(gr_round_config, collective_deadline_s),
+    REAL(gr_round_config, heartbeat_s),
+    YES_NO(gr_round_config, respawn),
+    TEXT(gr_round_config, replay),
+    CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t strategy_fields[] = {
     ONE_OF(gr_strategy_config, name, strategies),
     REAL(gr_strategy_config, server_learning_rate),
     REAL(gr_strategy_config, server_momentum),
+    REAL(gr_strategy_config, beta1),
+    REAL(gr_strategy_config, beta2),
+    REAL(gr_strategy_config, tau),
     CYAML_FIELD_END,
 };
 
@@ -226,6 +300,13 @@ static const cyaml_schema_field_t evaluate_fields[] = {
     LIST(gr_evaluate_config, metrics, &metric_entry, METRICS_NAMED),
     YES_NO(gr_evaluate_config, per_silo),
     WHOLE(gr_evaluate_config, minimum_rows),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t stop_fields[] = {
+    ONE_OF(gr_stop_config, metric, stop_metrics),
+    WHOLE(gr_stop_config, patience),
+    REAL(gr_stop_config, minimum_delta),
     CYAML_FIELD_END,
 };
 
@@ -263,6 +344,7 @@ static const cyaml_schema_field_t config_fields[] = {
     SECTION(gr_config, strategy, strategy_fields),
     SECTION(gr_config, aggregation, aggregation_fields),
     SECTION(gr_config, evaluate, evaluate_fields),
+    SECTION(gr_config, stop, stop_fields),
     SECTION(gr_config, checkpoint, checkpoint_fields),
     SECTION(gr_config, alerts, alerts_fields),
     LIST(gr_config, faults, &fault_entry, FAULTS_MAX),
@@ -334,13 +416,42 @@ const struct gr_setting gr_settings[] = {
     {.path = "model.activation", .standard = "relu"},
     {.path = "model.initialisation", .standard = "he"},
     {.path = "model.compute", .standard = "float32"},
+    {.path = "train.optimizer", .standard = "sgd"},
     {.path = "train.learning_rate", .flags = REQUIRED | ABOVE, BETWEEN(0, RATE_MAX)},
+    {.path = "train.schedule.type", .standard = "constant"},
+    {.path = "train.schedule.warmup_rounds", .standard = "0", FROM_TO(0, ROUNDS_MAX)},
+    {.path = "train.schedule.every", .standard = "10", FROM_TO(1, ROUNDS_MAX)},
+    {.path = "train.schedule.factor", .standard = "0.5", .flags = ABOVE, BETWEEN(0, 1)},
+    {.path = "train.schedule.minimum", .standard = "0", BETWEEN(0, RATE_MAX)},
+    /* Its default says "run.rounds", with cosine. */
+    {.path = "train.schedule.rounds", .standard = "0", FROM_TO(0, ROUNDS_MAX)},
     {.path = "train.momentum", .standard = "0", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "train.beta1", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "train.beta2", .standard = "0.999", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "train.epsilon", .standard = "1e-8", .flags = ABOVE, BETWEEN(0, 1)},
     {.path = "train.weight_decay", .standard = "0", BETWEEN(0, RATE_MAX)},
+    {.path = "train.clip_norm", .standard = "0", BETWEEN(0, 1e6)},
+    {.path = "train.proximal_mu", .standard = "0", BETWEEN(0, RATE_MAX)},
     {.path = "train.batch_size", .flags = REQUIRED, FROM_TO(1, 65536)},
     {.path = "train.epochs", .standard = "1", FROM_TO(0, 1000000)},
     {.path = "train.steps", .standard = "0", FROM_TO(0, 1000000000)},
+    {.path = "train.seconds", .standard = "0", BETWEEN(0, SECONDS_MAX)},
     {.path = "round.participants", .standard = "0", FROM_TO(0, SILOS_MAX)},
+    {.path = "round.sampling", .standard = "uniform"},
+    {.path = "round.share_sizes", .standard = "false", .flags = CHANGEABLE},
+    {.path = "round.availability"},
+    /* Digested with their list. */
+    {.path = "round.availability[].silos",
+     .flags = REQUIRED | CHANGEABLE,
+     FROM_TO(0, SILOS_MAX - 1)},
+    {.path = "round.availability[].from",
+     .standard = "1",
+     .flags = CHANGEABLE,
+     FROM_TO(1, ROUNDS_MAX)},
+    {.path = "round.availability[].to",
+     .standard = "0",
+     .flags = CHANGEABLE,
+     FROM_TO(0, ROUNDS_MAX)},
     {.path = "round.quorum", .standard = "1", .flags = CHANGEABLE, FROM_TO(1, SILOS_MAX)},
     {.path = "round.deadline_s",
      .standard = "3600",
@@ -359,6 +470,9 @@ const struct gr_setting gr_settings[] = {
      .flags = ABOVE,
      BETWEEN(0, RATE_MAX)},
     {.path = "strategy.server_momentum", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "strategy.beta1", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "strategy.beta2", .standard = "0.99", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "strategy.tau", .standard = "0.001", .flags = ABOVE, BETWEEN(0, RATE_MAX)},
     {.path = "aggregation.encoding", .standard = "ring32"},
     {.path = "aggregation.ranks_per_node",
      .standard = "0",
@@ -373,6 +487,9 @@ const struct gr_setting gr_settings[] = {
      .standard = "10",
      .flags = CHANGEABLE,
      FROM_TO(1, UINT32_MAX)},
+    {.path = "stop.metric", .standard = "none"},
+    {.path = "stop.patience", .standard = "10", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
+    {.path = "stop.minimum_delta", .standard = "0", BETWEEN(0, 1e6)},
     {.path = "checkpoint.every", .standard = "1", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
     {.path = "checkpoint.keep", .standard = "2", .flags = CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
     {.path = "alerts.participation", .standard = "0.5", .flags = CHANGEABLE, BETWEEN(0, 1)},
@@ -402,75 +519,9 @@ _Static_assert(
         COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
         COUNT(partition_fields) <= GR_FIELDS_MAX && COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
         COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
-        COUNT(round_fields) <= GR_FIELDS_MAX && COUNT(strategy_fields) <= GR_FIELDS_MAX &&
-        COUNT(aggregation_fields) <= GR_FIELDS_MAX && COUNT(evaluate_fields) <= GR_FIELDS_MAX &&
+        COUNT(round_fields) <= GR_FIELDS_MAX && COUNT(schedule_fields) <= GR_FIELDS_MAX &&
+        COUNT(strategy_fields) <= GR_FIELDS_MAX && COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
+        COUNT(evaluate_fields) <= GR_FIELDS_MAX && COUNT(stop_fields) <= GR_FIELDS_MAX &&
         COUNT(checkpoint_fields) <= GR_FIELDS_MAX && COUNT(alerts_fields) <= GR_FIELDS_MAX &&
         COUNT(fault_fields) <= GR_FIELDS_MAX && COUNT(csv_fields) <= GR_FIELDS_MAX,
     "a section of more keys than GR_FIELDS_MAX");
-
-/* "faults[].kind" stands for the kind of every fault. */
-static bool stands_for(const char *setting, const char *path) {
-    for (; *setting && *setting == *path; setting++, path++)
-        if (*path == '[') path += strspn(path + 1, "0123456789");
-    return *setting == *path;
-}
-
-const struct gr_setting *gr_setting_find(const char *path) {
-    static const struct gr_setting none = {.path = ""};
-    for (size_t i = 0; i < gr_settings_count; i++)
-        if (stands_for(gr_settings[i].path, path)) return &gr_settings[i];
-    return &none;
-}
-
-/* ---- what is allowed, in words ------------------------------------------------------------ */
-
-static void join(char *out, size_t size, size_t *used, const char *before, const char *word) {
-    int n = snprintf(out + *used, size - *used, "%s%s", before, word);
-    if (n > 0) *used = *used + (size_t)n < size ? *used + (size_t)n : size - 1;
-}
-
-void gr_keys_allowed(const cyaml_schema_value_t *schema, char *out, size_t size) {
-    size_t used = 0;
-    *out = '\0';
-    for (const cyaml_schema_field_t *f = schema->mapping.fields; f->key; f++)
-        join(out, size, &used, used > 0 ? ", " : "", f->key);
-}
-
-void gr_setting_allowed(const cyaml_schema_value_t *schema, const struct gr_setting *setting,
-                        char *out, size_t size) {
-    char words[128];
-    size_t used = 0;
-    *out = '\0';
-    switch (schema->type) {
-    case CYAML_UINT:
-        snprintf(out, size, "a whole number from %ju to %ju", (uintmax_t)setting->whole_low,
-                 (uintmax_t)setting->whole_high);
-        break;
-    case CYAML_FLOAT:
-        snprintf(out, size, "%g %s x %s %g", setting->real_low, setting->flags & ABOVE ? "<" : "<=",
-                 setting->flags & BELOW ? "<" : "<=", setting->real_high);
-        break;
-    case CYAML_ENUM:
-        for (uint32_t i = 0; i < schema->enumeration.count; i++)
-            join(out, size, &used,
-                 i == 0                               ? ""
-                 : i + 1 == schema->enumeration.count ? " or "
-                                                      : ", ",
-                 schema->enumeration.strings[i].str);
-        break;
-    case CYAML_BOOL:
-        snprintf(out, size, "true or false");
-        break;
-    case CYAML_SEQUENCE:
-        gr_setting_allowed(schema->sequence.entry, setting, words, sizeof words);
-        snprintf(out, size, "a list of at most %u, each %s", schema->sequence.max, words);
-        break;
-    case CYAML_MAPPING:
-        gr_keys_allowed(schema, words, sizeof words);
-        snprintf(out, size, "a section of %s", words);
-        break;
-    default:
-        snprintf(out, size, "text of at most %u bytes, no control characters, '' for none",
-                 schema->string.max);
-    }
-}

@@ -186,6 +186,15 @@ static void fill_participation(const struct gr_federation *f, struct gr_metrics 
     metrics->recoveries = f->recoveries;
 }
 
+/* The participants' rows: the weight of the sum, unless sizes are in the draw. */
+static uint64_t examples_of(const struct gr_federation *f) {
+    uint64_t sum = 0;
+    if (!f->sizes) return f->weight;
+    for (uint32_t i = 0; i < f->data->n_silos; i++)
+        if (f->roster.member[i]) sum += (uint64_t)f->sizes[i];
+    return sum;
+}
+
 gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) {
     gr_status status = GR_OK;
     struct round_sums sums = *f->sums; /* as trained: this may be done again */
@@ -200,7 +209,7 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
     GR_TRY(gr_comm_sum_int64(f->comm, values, ROUND_SUMS));
     memcpy(&sums, values, sizeof sums);
     metrics->round = f->rounds_done;
-    metrics->examples = f->weight;
+    metrics->examples = examples_of(f);
     metrics->update_norm = f->update_norm;
     fill_metrics(metrics, &sums);
     fill_named(f, metrics);

@@ -100,6 +100,23 @@ out:
     return status;
 }
 
+/*
+ * Every rank learns how many rows each silo has: only where the config says so, and has a use for
+ * it. Collective.
+ */
+static gr_status share_sizes(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    const size_t n = f->config->data.silos;
+    if (!f->sizes) return GR_OK;
+    for (size_t i = 0; i < f->data->n_local; i++)
+        if (f->data->local[i].unusable == GR_OK)
+            f->sizes[f->data->local[i].id] = (int64_t)f->data->local[i].train.n_rows;
+    for (size_t i = 0; i < n && status == GR_OK; i += GR_COMM_SMALL_MAX)
+        status = gr_comm_sum_int64(f->comm, f->sizes + i,
+                                   n - i < GR_COMM_SMALL_MAX ? n - i : GR_COMM_SMALL_MAX);
+    return status;
+}
+
 /* Model, trainer and vectors: all local. */
 static gr_status make_model(struct gr_federation *f) {
     gr_status status = GR_OK;
@@ -115,6 +132,8 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_model_initialise(f->model, config->run.seed, f->parameters));
     for (size_t i = 0; i < f->strategy->n_server; i++)
         GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "server state", &f->server[i]));
+    if (f->strategy->start) f->strategy->start(&config->strategy, f->server, f->layout->size);
+    GR_TRY(gr_best_create(f));
     GR_TRY(gr_allocate_zero(f->data->n_local, sizeof *f->update, "updates", &f->update));
     GR_TRY(gr_allocate_zero(f->data->n_local, sizeof *f->contribution, "contributions",
                             &f->contribution));
@@ -157,6 +176,9 @@ static gr_status allocate(struct gr_comm *comm, const struct gr_config *config,
     GR_TRY(gr_allocate(config->data.silos, sizeof **silos, "this rank's silos", silos));
     GR_TRY(
         gr_allocate_zero(config->data.silos, sizeof *f->host_of, "the silos' hosts", &f->host_of));
+    if (config->round.sampling == GR_SAMPLING_SIZE)
+        GR_TRY(
+            gr_allocate_zero(config->data.silos, sizeof *f->sizes, "the silos' sizes", &f->sizes));
 out:
     return status;
 }
@@ -173,6 +195,7 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     gr_control_expect(comm, config->data.silos);
     GR_TRY(load_data(f, silos));
     GR_TRY(fingerprint_data(f));
+    GR_TRY(share_sizes(f));
     find_hosts(f, silos);
     GR_TRY(gr_comm_agree(comm, make_model(f)));
     *out = f;
@@ -208,6 +231,8 @@ static gr_status share_outline(struct gr_federation *f) {
     gr_data_set_classes(f->data, outline.n_classes);
     f->n_unusable = outline.n_unusable;
     f->run_data = outline.run_data;
+    if (f->sizes)
+        GR_TRY(gr_comm_broadcast(f->comm, f->sizes, f->config->data.silos * sizeof *f->sizes));
 out:
     return status;
 }
@@ -275,7 +300,9 @@ void gr_federation_free(struct gr_federation *f) {
     gr_free(f->silo_rounds);
     for (size_t i = 0; i < GR_SERVER_VECTORS_MAX; i++)
         gr_free(f->server[i]);
+    gr_free(f->best.parameters);
     gr_free(f->parameters);
+    gr_free(f->sizes);
     gr_free(f->host_of);
     gr_free(f->found);
     gr_free(f->architecture);
@@ -299,13 +326,16 @@ void gr_federation_state(struct gr_federation *f, struct gr_state *out) {
         out->server_name[i] = f->strategy->server_name[i];
         out->server[i] = f->server[i];
     }
+    gr_best_state(f, out);
     out->n_silos = f->data->n_silos;
     out->silo_rounds = f->silo_rounds;
     out->architecture = f->architecture;
 }
 
-void gr_federation_resume(struct gr_federation *f, uint32_t rounds_done) {
-    f->rounds_done = rounds_done;
+void gr_federation_resume(struct gr_federation *f, const struct gr_state *state) {
+    f->rounds_done = state->round;
+    f->best.round = state->best_round;
+    f->best.value = state->best_value;
 }
 
 const char *gr_federation_architecture(const struct gr_federation *f) {

@@ -16,6 +16,19 @@ struct gr_residual {
     bool stored;     /* on disk */
 };
 
+/*
+ * The best model up to the round before, and what the evaluation of this round says. The two are
+ * brought together when the round is over on all ranks: until then it may be evaluated again, on
+ * fewer of them.
+ */
+struct best {
+    float *parameters; /* NULL: the config does not ask for it */
+    uint32_t round;    /* 0: none yet */
+    double value;      /* of the metric */
+    bool improved;     /* this round's model is better */
+    double newest;     /* by this value */
+};
+
 struct gr_federation {
     struct gr_comm *comm;           /* borrowed */
     const struct gr_config *config; /* borrowed */
@@ -27,6 +40,7 @@ struct gr_federation {
     const struct gr_layout *layout; /* the model's */
     char *architecture;
     int32_t *host_of;           /* slot of each silo */
+    int64_t *sizes;             /* rows of each silo; NULL but for sampling by size */
     uint32_t n_unusable;        /* silos that could not be loaded, over all ranks */
     int share_rank, share_size; /* for which the test table was dealt */
     struct gr_replay *replay;
@@ -34,6 +48,7 @@ struct gr_federation {
 
     float *parameters; /* the global model, the same on every rank */
     float *server[GR_SERVER_VECTORS_MAX];
+    struct best best;
     uint32_t *silo_rounds; /* rounds each silo took part in, the same on every rank */
     uint32_t rounds_done;
 
@@ -110,6 +125,20 @@ double gr_residuals_bytes(const struct gr_federation *f);
 
 /* Collective. The model on test and validation rows, and all sums of the round, into metrics. */
 gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) GR_CHECKED;
+
+/* ---- best.c ---------------------------------------------------------------------------------- */
+
+gr_status gr_best_create(struct gr_federation *f) GR_CHECKED;
+/* What this round's metrics say; may be said again. */
+void gr_best_judge(struct gr_federation *f, const struct gr_metrics *metrics);
+/* The round is over. */
+void gr_best_keep(struct gr_federation *f);
+/* Collective. Rank 0's to all. */
+gr_status gr_best_share(struct gr_federation *f) GR_CHECKED;
+/* Adds the best model to the state. */
+void gr_best_state(struct gr_federation *f, struct gr_state *out);
+/* The round of the best model, this one's included. */
+uint32_t gr_best_round(const struct gr_federation *f);
 
 /* ---- newcomers: federation.c ----------------------------------------------------------------- */
 

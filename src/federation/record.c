@@ -189,7 +189,7 @@ static gr_status watch_disk(struct gr_run_state *run, uint32_t round, bool check
 static bool checkpoint_due(const struct gr_run_state *run, uint32_t round) {
     uint32_t every = run->config->checkpoint.every;
     return run->federation->roster.stop_requested || round == run->config->run.rounds ||
-           (every > 0 && round % every == 0);
+           gr_federation_ends_early(run->federation) || (every > 0 && round % every == 0);
 }
 
 /* Rehearsal: a byte in the middle of the newest checkpoint is flipped. */

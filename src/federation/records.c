@@ -186,19 +186,42 @@ gr_status gr_records_hold(struct gr_run_state *run, uint32_t rounds) {
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
+/* Which round's model is kept, where that need not be the last. */
+static gr_status note_best(struct gr_run_state *run) {
+    gr_status status = GR_OK;
+    char *detail = NULL, *words = NULL;
+    const uint32_t done = gr_federation_rounds_done(run->federation);
+    const uint32_t best = gr_best_round(run->federation);
+    const bool early = done < run->config->run.rounds;
+    const char *metric = gr_stop_text(run->config->stop.metric);
+    if (best == 0) return GR_OK;
+    GR_TRY(gr_text_format(&detail, "{\"metric\":\"%s\",\"best_round\":%u}", metric, best));
+    GR_TRY(gr_text_format(&words, "%s round %u: %s was best in round %u, whose model is kept",
+                          early ? "early stop after" : "end at", done, metric, best));
+    status = gr_records_note(run, early ? "early stop" : "best model", done, detail, words);
+out:
+    gr_free(words);
+    gr_free(detail);
+    return status;
+}
+
 gr_status gr_records_finish(struct gr_run_state *run) {
     gr_status status = GR_OK;
     struct gr_state state;
     char *path = NULL, hex[GR_DIGEST_HEX];
     unsigned char digest[GR_DIGEST_BYTES];
-    gr_federation_state(run->federation, &state);
+    gr_federation_outcome(run->federation, &state);
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
     GR_TRY(path_in(run, "model.h5", &path));
     GR_TRY(gr_records_evaluation(run));
     GR_TRY(gr_model_file_write(path, &state));
     gr_layout_digest(state.layout, state.parameters, digest);
     gr_digest_hex(digest, hex);
-    if (!run->ended) GR_TRY(gr_records_note(run, "finished", state.round, NULL, NULL));
+    if (!run->ended) {
+        const uint32_t done = gr_federation_rounds_done(run->federation);
+        GR_TRY(note_best(run));
+        GR_TRY(gr_records_note(run, "finished", done, NULL, NULL));
+    }
     GR_TRY(write_manifest(run, "finished", hex));
     GR_TRY(gr_report_write(run->path));
     if (gr_metrics_behind(run->metrics) + gr_events_behind(run->events) > 0)

@@ -35,8 +35,8 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
     gr_rehearse(f, round, GR_POINT_TRAIN);
     if (!f->update[slot])
         GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "an update", &f->update[slot]));
-    status = gr_train_silo(f->trainer, silo, round, f->parameters, f->update[slot], gr_control_poll,
-                           f->comm, &result);
+    status = (f->strategy->full_gradient ? gr_train_full_gradient : gr_train_silo)(
+        f->trainer, silo, round, f->parameters, f->update[slot], gr_control_poll, f->comm, &result);
     if (status == GR_OK)
         gr_rehearse_update(f, round, silo->id, f->update[slot], f->layout->size, &result.largest);
     if (status == GR_OK) status = gr_loss_to_grid(result.loss_sum, &loss);
@@ -47,7 +47,9 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
     }
     if (status != GR_OK) return status;
     f->contribution[slot] = (struct gr_contribution){
-        .update = f->update[slot], .weight = result.examples, .pseudonym = silo->pseudonym};
+        .update = f->update[slot],
+        .weight = f->sizes ? 1 : result.examples, /* by size: see gr_sample_silos */
+        .pseudonym = silo->pseudonym};
     f->roster.member[silo->id] = GR_PRESENT;
     GR_TRY(gr_residual_offer(f, local, round, &f->contribution[slot]));
     f->n_contributions++;
@@ -57,11 +59,18 @@ out:
     return status;
 }
 
+static struct gr_draw draw_of(const struct gr_federation *f) {
+    return (struct gr_draw){.seed = f->config->run.seed,
+                            .n_silos = f->data->n_silos,
+                            .round = &f->config->round,
+                            .sizes = f->sizes};
+}
+
 /* The silos that are to take part; all ranks find the same. In a replay: those that did. */
 static gr_status select_silos(struct gr_federation *f, uint32_t round) {
     const uint32_t n = f->data->n_silos;
-    gr_status status = gr_sample_silos(f->config->run.seed, round, n, f->config->round.participants,
-                                       NULL, f->selected);
+    const struct gr_draw draw = draw_of(f);
+    gr_status status = gr_sample_silos(&draw, round, NULL, f->selected);
     if (status != GR_OK || !f->replay) return status;
     uint8_t *flags = NULL;
     GR_TRY(gr_allocate_zero(n, 1, "the roster to be replayed", &flags));
@@ -88,8 +97,8 @@ static gr_status ask_silos(struct gr_federation *f, uint32_t round) {
     GR_TRY(gr_allocate_zero(n, 1, "silos that are there", &present));
     for (uint32_t i = 0; i < n; i++)
         present[i] = gr_comm_rank_of(f->comm, f->host_of[i]) >= 0;
-    GR_TRY(gr_sample_silos(f->config->run.seed, round, n, f->config->round.participants, present,
-                           f->asked));
+    const struct gr_draw draw = draw_of(f);
+    GR_TRY(gr_sample_silos(&draw, round, present, f->asked));
 out:
     gr_free(present);
     return status;
@@ -159,6 +168,7 @@ gr_status gr_federation_share_state(struct gr_federation *f) {
     GR_TRY(gr_comm_broadcast(f->comm, f->parameters, bytes));
     for (size_t i = 0; i < f->strategy->n_server; i++)
         GR_TRY(gr_comm_broadcast(f->comm, f->server[i], bytes));
+    GR_TRY(gr_best_share(f));
     GR_TRY(gr_comm_broadcast(f->comm, f->silo_rounds, f->data->n_silos * sizeof *f->silo_rounds));
     GR_TRY(gr_comm_agree(f->comm, GR_OK));
     f->roster.send_state = false;
@@ -176,7 +186,10 @@ static void forget_changes(struct gr_federation *f) {
 /* After the ranks have met: what they found out about each other. Collective. */
 static gr_status settle(struct gr_federation *f) {
     /* Others have opened the next round: what belonged to the one before is in the records. */
-    if (f->roster.phase == GR_PHASE_OPEN) forget_changes(f);
+    if (f->roster.phase == GR_PHASE_OPEN) {
+        forget_changes(f);
+        gr_best_keep(f);
+    }
     note_changes(f);
     /* Others have committed, so the sum was complete here as well; before the state is shared. */
     if (f->roster.phase == GR_PHASE_COMMITTED && f->rounds_done < f->roster.round &&
@@ -220,6 +233,11 @@ static gr_status check_quorum(const struct gr_federation *f) {
     const uint32_t sitting = count(f->roster.sat_out, f->data->n_silos);
     const uint32_t selected = count(f->selected, f->data->n_silos);
     if (n >= quorum) return GR_OK;
+    if (f->config->round.sampling == GR_SAMPLING_LIST && !f->replay && selected < quorum)
+        return gr_fail(GR_ERROR_CONFIG,
+                       "round.availability: found %u silos for round %u, allowed at least %u "
+                       "(round.quorum)",
+                       selected, f->roster.round, quorum);
     /* That all come back would not help. */
     if (selected - (sitting < selected ? sitting : selected) < quorum)
         return gr_fail(GR_ERROR_DATA,
@@ -250,6 +268,7 @@ static gr_status finish(struct gr_federation *f, const struct gr_round_options *
     struct gr_metrics metrics;
     gr_rehearse(f, f->rounds_done, GR_POINT_EVALUATE);
     GR_TRY(gr_round_evaluate(f, &metrics));
+    gr_best_judge(f, &metrics);
     gr_rehearse(f, f->rounds_done, GR_POINT_RECORD);
     if (options->record) GR_TRY(options->record(options->context, &metrics));
 out:
@@ -311,6 +330,7 @@ gr_status gr_federation_round(struct gr_federation *f, const struct gr_round_opt
     *stopped = f->roster.stop_requested;
     f->bytes_sent = gr_comm_bytes_sent(f->comm);
     if (f->roster.phase != GR_PHASE_OPEN) forget_changes(f);
+    gr_best_keep(f);
     f->roster.phase = GR_PHASE_OPEN;
     gr_control_at(f->comm, f->rounds_done + 1, GR_PHASE_OPEN);
     return GR_OK;

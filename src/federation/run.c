@@ -73,7 +73,7 @@ static gr_status read_checkpoint(struct gr_run_state *run) {
         goto out;
     }
     if (found) {
-        gr_federation_resume(run->federation, state.round);
+        gr_federation_resume(run->federation, &state);
         run->resumed_from = run->checkpointed = state.round;
     }
     run->passed_over = passed_over != NULL;
@@ -84,13 +84,18 @@ out:
     return status;
 }
 
+static bool is_done(const struct gr_run_state *run) {
+    return gr_federation_rounds_done(run->federation) >= run->config->run.rounds ||
+           gr_federation_ends_early(run->federation);
+}
+
 /* Collective. Rounds until the last, or until a signal: then GR_STOPPED. */
 static gr_status run_rounds(struct gr_run_state *run) {
     gr_status status = GR_OK;
     bool stop = false;
     const struct gr_round_options options = {
         .stop = run->options->stop, .record = gr_record_round, .context = run};
-    while (!stop && gr_federation_rounds_done(run->federation) < run->config->run.rounds) {
+    while (!stop && !is_done(run)) {
         status = gr_federation_round(run->federation, &options, &stop);
         if (status == GR_STOPPED && !gr_comm_out(run->comm)) {
             run->below_quorum = true;
@@ -98,10 +103,9 @@ static gr_status run_rounds(struct gr_run_state *run) {
                                    gr_federation_rounds_done(run->federation));
         }
         GR_TRY(status);
-        if (!stop && gr_federation_rounds_done(run->federation) < run->config->run.rounds)
-            GR_TRY(gr_run_respawn(run));
+        if (!stop && !is_done(run)) GR_TRY(gr_run_respawn(run));
     }
-    if (gr_federation_rounds_done(run->federation) < run->config->run.rounds)
+    if (!is_done(run))
         status = gr_fail(GR_STOPPED, "stopped by a signal after round %u of %u; --resume goes on",
                          gr_federation_rounds_done(run->federation), run->config->run.rounds);
 out:

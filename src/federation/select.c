@@ -2,31 +2,104 @@
 /* Which silos take part in a round, and which rank hosts which silo. */
 #include <granary/federation.h>
 
+#include <gsl/gsl_randist.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-gr_status gr_sample_silos(uint64_t seed, uint32_t round, uint32_t n_silos, uint32_t participants,
-                          const uint8_t *present, uint8_t *selected) {
+/* eligible: n_silos flags of those that may be drawn in this round. */
+static void find_eligible(const struct gr_draw *draw, uint32_t round, const uint8_t *present,
+                          uint8_t *eligible) {
+    enum { UNLISTED, AWAY, HERE };
+    const struct gr_round_config *config = draw->round;
+    memset(eligible, UNLISTED, draw->n_silos);
+    for (unsigned e = 0; config->sampling == GR_SAMPLING_LIST && e < config->availability_count;
+         e++) {
+        const struct gr_availability_config *entry = &config->availability[e];
+        const bool now = round >= entry->from && (entry->to == 0 || round <= entry->to);
+        for (unsigned i = 0; i < entry->silos_count; i++)
+            if (eligible[entry->silos[i]] != HERE) eligible[entry->silos[i]] = now ? HERE : AWAY;
+    }
+    for (uint32_t i = 0; i < draw->n_silos; i++)
+        eligible[i] =
+            eligible[i] != AWAY && (!present || present[i]) && (!draw->sizes || draw->sizes[i] > 0);
+}
+
+struct arrival {
+    double time;
+    uint32_t silo;
+};
+
+static int compare_arrivals(const void *left, const void *right) {
+    const struct arrival *a = left, *b = right;
+    if (a->time != b->time) return a->time < b->time ? -1 : 1;
+    return a->silo < b->silo ? -1 : 1;
+}
+
+/* Silos arrive after exponential times of rate `size`: the next one is each time drawn in
+ * proportion to size of those that have not. One number for each silo, whatever the others are. */
+static gr_status order_by_size(const struct gr_draw *draw, gsl_rng *stream, uint32_t *order) {
+    gr_status status;
+    struct arrival *arrivals = NULL;
+    GR_TRY(gr_allocate(draw->n_silos, sizeof *arrivals, "the sample of silos", &arrivals));
+    for (uint32_t i = 0; i < draw->n_silos; i++) {
+        const double time = gsl_ran_exponential(stream, 1);
+        arrivals[i].time = draw->sizes[i] > 0 ? time / (double)draw->sizes[i] : (double)INFINITY;
+        arrivals[i].silo = i;
+    }
+    qsort(arrivals, draw->n_silos, sizeof *arrivals, compare_arrivals);
+    for (uint32_t i = 0; i < draw->n_silos; i++)
+        order[i] = arrivals[i].silo;
+out:
+    gr_free(arrivals);
+    return status;
+}
+
+/* All n silos, in the order in which they are to be taken. */
+static gr_status order_silos(const struct gr_draw *draw, uint32_t round, uint32_t n,
+                             uint32_t *order) {
     gr_status status = GR_OK;
     gsl_rng *stream = NULL;
-    uint32_t *order = NULL;
-    if (participants == 0 || participants >= n_silos) {
-        for (uint32_t i = 0; i < n_silos; i++)
-            selected[i] = !present || present[i];
+    if (draw->round->sampling == GR_SAMPLING_CYCLIC) {
+        const uint64_t taken = (uint64_t)(round - 1) * draw->round->participants;
+        for (uint32_t i = 0; i < n; i++)
+            order[i] = (uint32_t)((taken + i) % n);
         return GR_OK;
     }
-    memset(selected, 0, n_silos);
-    GR_TRY(gr_allocate(n_silos, sizeof *order, "the sample of silos", &order));
     GR_TRY(gr_stream_create(
-        (struct gr_stream_key){.seed = seed, .round = round, .purpose = GR_PURPOSE_SAMPLE},
+        (struct gr_stream_key){.seed = draw->seed, .round = round, .purpose = GR_PURPOSE_SAMPLE},
         &stream));
-    gr_stream_permutation(stream, order, n_silos);
-    for (uint32_t i = 0, taken = 0; i < n_silos && taken < participants; i++) {
-        if (present && !present[order[i]]) continue;
+    if (draw->round->sampling == GR_SAMPLING_SIZE)
+        GR_TRY(order_by_size(draw, stream, order));
+    else
+        gr_stream_permutation(stream, order, n);
+out:
+    if (stream) gsl_rng_free(stream);
+    return status;
+}
+
+gr_status gr_sample_silos(const struct gr_draw *draw, uint32_t round, const uint8_t *present,
+                          uint8_t *selected) {
+    gr_status status = GR_OK;
+    const uint32_t n = draw->n_silos, participants = draw->round->participants;
+    uint32_t *order = NULL;
+    uint8_t *eligible = NULL;
+    if (participants == 0 || participants >= n) {
+        find_eligible(draw, round, present, selected);
+        return GR_OK;
+    }
+    GR_TRY(gr_allocate(n, sizeof *order, "the sample of silos", &order));
+    GR_TRY(gr_allocate(n, 1, "the sample of silos", &eligible));
+    find_eligible(draw, round, present, eligible);
+    GR_TRY(order_silos(draw, round, n, order));
+    memset(selected, 0, n);
+    for (uint32_t i = 0, taken = 0; i < n && taken < participants; i++) {
+        if (!eligible[order[i]]) continue;
         selected[order[i]] = 1;
         taken++;
     }
 out:
-    if (stream) gsl_rng_free(stream);
+    gr_free(eligible);
     gr_free(order);
     return status;
 }

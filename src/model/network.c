@@ -178,12 +178,3 @@ gr_status gr_model_score(struct gr_model *model, const float *parameters, size_t
 const float *gr_model_logits(const struct gr_model *model) {
     return model->layers[model->n_layers - 1].out;
 }
-
-void gr_momentum_step(float *parameters, float *velocity, const float *gradient, size_t n,
-                      double learning_rate, double momentum, double weight_decay) {
-    const float rate = (float)learning_rate, keep = (float)momentum, decay = (float)weight_decay;
-    for (size_t i = 0; i < n; i++) {
-        velocity[i] = keep * velocity[i] + (gradient[i] + decay * parameters[i]);
-        parameters[i] -= rate * velocity[i];
-    }
-}

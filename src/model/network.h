@@ -53,8 +53,4 @@ gr_status gr_model_use_inner(struct gr_model *model, enum gr_compute compute) GR
 gr_status gr_model_step(struct gr_model *model, float *parameters, size_t n, double learning_rate,
                         double weight_decay, double *loss_sum) GR_CHECKED;
 
-/* v <- momentum v + g + weight_decay w; w <- w - learning_rate v; n floats each. */
-void gr_momentum_step(float *parameters, float *velocity, const float *gradient, size_t n,
-                      double learning_rate, double momentum, double weight_decay);
-
 #endif

@@ -221,6 +221,8 @@ static gr_status load(const struct gr_container *c, struct gr_state *state) {
         GR_TRY(gr_container_load(c, 1 + i, state->server[i]));
     memcpy(state->silo_rounds, c->silo_rounds, c->n_silos * sizeof *c->silo_rounds);
     state->round = c->round;
+    state->best_round = c->best_round;
+    state->best_value = c->best_value;
 out:
     return status;
 }

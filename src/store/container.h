@@ -38,6 +38,8 @@ struct gr_container {
     uint32_t round, n_silos;
     uint32_t *silo_rounds;   /* owned */
     struct gr_layout layout; /* owned */
+    uint32_t best_round;     /* with a vector GR_SERVER_BEST */
+    double best_value;
     size_t n_server;
     char server_name[GR_SERVER_VECTORS_MAX][GR_TENSOR_NAME_MAX];
     uint64_t *offset[GR_CONTAINER_VECTORS_MAX]; /* file position of each tensor; owned */

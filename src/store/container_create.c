@@ -154,6 +154,19 @@ out:
     return status;
 }
 
+static gr_status create_server(struct creator *c, hid_t server) {
+    gr_status status = GR_OK;
+    const struct gr_state *state = c->state;
+    for (size_t i = 0; i < state->n_server; i++) {
+        GR_TRY(create_vector(c, server, state->server_name[i], 1 + i));
+        if (strcmp(state->server_name[i], GR_SERVER_BEST) != 0) continue;
+        GR_TRY(gr_hdf5_set_number(server, c->path, "best_round", state->best_round));
+        GR_TRY(gr_hdf5_set_real(server, c->path, "best_value", state->best_value));
+    }
+out:
+    return status;
+}
+
 static gr_status create_structure(struct creator *c, const char *format) {
     gr_status status = GR_OK;
     hid_t global = create_group(c->file, "global"), silos = create_group(c->file, "silos");
@@ -164,8 +177,7 @@ static gr_status create_structure(struct creator *c, const char *format) {
         goto out;
     }
     GR_TRY(create_vector(c, global, "parameters", 0));
-    for (size_t i = 0; i < c->state->n_server; i++)
-        GR_TRY(create_vector(c, server, c->state->server_name[i], 1 + i));
+    GR_TRY(create_server(c, server));
     digests = create_dataset(global, "digests", H5T_STD_U8LE, 2, shape);
     rounds = create_dataset(silos, "rounds", H5T_STD_U32LE, 1, &n_silos);
     if (digests < 0 || rounds < 0) {

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -133,6 +134,18 @@ out:
     return status;
 }
 
+static gr_status read_best(struct reader *r, hid_t server) {
+    gr_status status = GR_OK;
+    uint64_t round = 0;
+    GR_TRY(gr_hdf5_get_number(server, r->c->path, "best_round", &round));
+    GR_TRY(gr_hdf5_get_real(server, r->c->path, "best_value", &r->c->best_value));
+    if (round > r->c->round || !isfinite(r->c->best_value))
+        return damaged(r->c, "best_round, best_value", "impossible");
+    r->c->best_round = (uint32_t)round;
+out:
+    return status;
+}
+
 static gr_status read_server(struct reader *r) {
     gr_status status = GR_OK;
     struct gr_container *c = r->c;
@@ -142,6 +155,7 @@ static gr_status read_server(struct reader *r) {
     for (size_t i = 0; i < c->n_server; i++) {
         GR_TRY(member_name(r, server, "/global/server", i, c->server_name[i]));
         GR_TRY(read_vector(r, server, c->server_name[i], 1 + i));
+        if (strcmp(c->server_name[i], GR_SERVER_BEST) == 0) GR_TRY(read_best(r, server));
     }
 out:
     H5Gclose(server);

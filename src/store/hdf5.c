@@ -87,6 +87,10 @@ gr_status gr_hdf5_set_number(hid_t at, const char *path, const char *name, uint6
     return set_attribute(at, path, name, H5T_STD_U64LE, H5T_NATIVE_UINT64, &number);
 }
 
+gr_status gr_hdf5_set_real(hid_t at, const char *path, const char *name, double value) {
+    return set_attribute(at, path, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value);
+}
+
 /* Opens a scalar attribute of the class wanted. */
 static gr_status open_scalar(hid_t at, const char *path, const char *name, H5T_class_t class,
                              hid_t *attribute, hid_t *type) {
@@ -133,13 +137,21 @@ out:
     return status;
 }
 
-gr_status gr_hdf5_get_number(hid_t at, const char *path, const char *name, uint64_t *out) {
+static gr_status get_scalar(hid_t at, const char *path, const char *name, H5T_class_t class,
+                            hid_t read_as, void *out) {
     gr_status status = GR_OK;
     hid_t attribute = -1, type = -1;
-    GR_TRY(open_scalar(at, path, name, H5T_INTEGER, &attribute, &type));
-    if (H5Aread(attribute, H5T_NATIVE_UINT64, out) < 0)
-        status = gr_hdf5_fail(GR_ERROR_DATA, path, name);
+    GR_TRY(open_scalar(at, path, name, class, &attribute, &type));
+    if (H5Aread(attribute, read_as, out) < 0) status = gr_hdf5_fail(GR_ERROR_DATA, path, name);
 out:
     close_scalar(attribute, type);
     return status;
+}
+
+gr_status gr_hdf5_get_number(hid_t at, const char *path, const char *name, uint64_t *out) {
+    return get_scalar(at, path, name, H5T_INTEGER, H5T_NATIVE_UINT64, out);
+}
+
+gr_status gr_hdf5_get_real(hid_t at, const char *path, const char *name, double *out) {
+    return get_scalar(at, path, name, H5T_FLOAT, H5T_NATIVE_DOUBLE, out);
 }

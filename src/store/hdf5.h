@@ -20,14 +20,16 @@ gr_status gr_hdf5_fail(gr_status status, const char *path, const char *what);
  */
 gr_status gr_hdf5_access(const char *path, bool parallel, hid_t *out) GR_CHECKED;
 
-/* Attributes of the object `at`: fixed-length text, and unsigned numbers. */
+/* Attributes of the object `at`: fixed-length text, unsigned and real numbers. */
 gr_status gr_hdf5_set_text(hid_t at, const char *path, const char *name,
                            const char *text) GR_CHECKED;
 gr_status gr_hdf5_set_number(hid_t at, const char *path, const char *name,
                              uint64_t number) GR_CHECKED;
+gr_status gr_hdf5_set_real(hid_t at, const char *path, const char *name, double value) GR_CHECKED;
 /* Caller frees *out. Errors: GR_ERROR_DATA. */
 gr_status gr_hdf5_get_text(hid_t at, const char *path, const char *name, char **out) GR_CHECKED;
 gr_status gr_hdf5_get_number(hid_t at, const char *path, const char *name,
                              uint64_t *out) GR_CHECKED;
+gr_status gr_hdf5_get_real(hid_t at, const char *path, const char *name, double *out) GR_CHECKED;
 
 #endif

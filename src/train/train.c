@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* train: stochastic gradient descent over one silo's rows. */
+/* train: a local solver over one silo's rows. */
 #include <granary/train.h>
 #include <model/network.h>
+
+#include "train/optimizer.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,11 +12,18 @@ struct gr_trainer {
     struct gr_train_config config;
     uint64_t seed;
     struct gr_model *model; /* borrowed */
-    float *scratch;         /* the gradient, with momentum; the caller's between rounds; owned */
-    float *velocity;        /* NULL without momentum; owned */
-    uint32_t *order;        /* rows in the order of this pass; owned */
+    float *scratch;         /* the gradient; the caller's between rounds; owned */
+    size_t n_state;
+    float *state[GR_OPTIMIZER_STATE_MAX]; /* of the optimizer; owned */
+    bool fused;                           /* the model takes plain SGD's step itself */
+    uint32_t *order;                      /* rows in the order of this pass; owned */
     size_t order_room;
     gsl_rng *stream; /* owned */
+    /* Of one silo's round. */
+    const float *global; /* borrowed */
+    double rate;
+    uint64_t steps_done, steps_left;
+    double ends_s; /* of the clock; INFINITY: no limit */
 };
 
 gr_status gr_trainer_create(const struct gr_train_config *config, uint64_t seed,
@@ -31,8 +40,11 @@ gr_status gr_trainer_create(const struct gr_train_config *config, uint64_t seed,
     trainer->seed = seed;
     trainer->model = model;
     GR_TRY(gr_allocate_zero(size, sizeof(float), "a gradient", &trainer->scratch));
-    if (config->momentum > 0)
-        GR_TRY(gr_allocate(size, sizeof(float), "momentum", &trainer->velocity));
+    trainer->n_state = gr_optimizer_state(config);
+    trainer->fused = config->optimizer == GR_OPTIMIZER_SGD && trainer->n_state == 0 &&
+                     !(config->clip_norm > 0) && !(config->proximal_mu > 0);
+    for (size_t i = 0; i < trainer->n_state; i++)
+        GR_TRY(gr_allocate(size, sizeof(float), "an optimizer's state", &trainer->state[i]));
     GR_TRY(gr_stream_create((struct gr_stream_key){.seed = seed, .purpose = GR_PURPOSE_BATCH},
                             &trainer->stream));
     *out = trainer;
@@ -46,7 +58,8 @@ void gr_trainer_free(struct gr_trainer *trainer) {
     if (!trainer) return;
     gsl_rng_free(trainer->stream);
     gr_free(trainer->order);
-    gr_free(trainer->velocity);
+    for (size_t i = 0; i < trainer->n_state; i++)
+        gr_free(trainer->state[i]);
     gr_free(trainer->scratch);
     gr_free(trainer);
 }
@@ -55,9 +68,28 @@ float *gr_trainer_scratch(struct gr_trainer *trainer) {
     return trainer->scratch;
 }
 
-static gr_status start_silo(struct gr_trainer *trainer, const struct gr_silo *silo,
-                            uint32_t round) {
+double gr_learning_rate(const struct gr_train_config *config, uint32_t round) {
+    const struct gr_schedule_config *schedule = &config->schedule;
+    const uint32_t warmup = schedule->warmup_rounds;
+    const double most = config->learning_rate, least = schedule->minimum;
+    if (round <= warmup) return most * round / warmup;
+    const uint32_t k = round - 1 - warmup;
+    switch (schedule->type) {
+    case GR_SCHEDULE_STEP:
+        return fmax(least, most * pow(schedule->factor, k / schedule->every));
+    case GR_SCHEDULE_COSINE:
+        if (round >= schedule->rounds) return least;
+        return least + (most - least) * (1 + cos(M_PI * k / (schedule->rounds - warmup))) / 2;
+    default:
+        return most;
+    }
+}
+
+static gr_status start_silo(struct gr_trainer *trainer, const struct gr_silo *silo, uint32_t round,
+                            const float *global) {
     const size_t n = silo->train.n_rows;
+    const struct gr_train_config *config = &trainer->config;
+    const uint64_t n_batches = (n + config->batch_size - 1) / config->batch_size;
     gr_status status = GR_OK;
     if (n < 1 || n > UINT32_MAX)
         return gr_fail(GR_ERROR_DATA, "%s: %zu rows to train on, expected 1 to %u", silo->pseudonym,
@@ -73,8 +105,13 @@ static gr_status start_silo(struct gr_trainer *trainer, const struct gr_silo *si
                                                               .silo = silo->id,
                                                               .round = round,
                                                               .purpose = GR_PURPOSE_BATCH});
-    if (trainer->velocity)
-        memset(trainer->velocity, 0, gr_model_layout(trainer->model)->size * sizeof(float));
+    for (size_t i = 0; i < trainer->n_state; i++)
+        memset(trainer->state[i], 0, gr_model_layout(trainer->model)->size * sizeof(float));
+    trainer->global = global;
+    trainer->rate = gr_learning_rate(config, round);
+    trainer->steps_done = 0;
+    trainer->steps_left = config->steps ? config->steps : config->epochs * n_batches;
+    trainer->ends_s = config->seconds > 0 ? gr_clock_seconds() + config->seconds : (double)INFINITY;
 out:
     return status;
 }
@@ -94,27 +131,43 @@ static void prefetch_rows(const struct gr_rows *rows, const uint32_t *index, siz
 static gr_status train_batch(struct gr_trainer *trainer, float *parameters, size_t n,
                              double *loss_sum) {
     const struct gr_train_config *config = &trainer->config;
+    const size_t size = gr_model_layout(trainer->model)->size;
+    float *gradient = trainer->scratch;
     gr_status status;
-    if (!trainer->velocity)
-        return gr_model_step(trainer->model, parameters, n, config->learning_rate,
-                             config->weight_decay, loss_sum);
-    status = gr_model_gradient(trainer->model, parameters, n, trainer->scratch, loss_sum);
-    if (status == GR_OK)
-        gr_momentum_step(parameters, trainer->velocity, trainer->scratch,
-                         gr_model_layout(trainer->model)->size, config->learning_rate,
-                         config->momentum, config->weight_decay);
+    trainer->steps_done++;
+    if (trainer->fused)
+        return gr_model_step(trainer->model, parameters, n, trainer->rate, config->weight_decay,
+                             loss_sum);
+    GR_TRY(gr_model_gradient(trainer->model, parameters, n, gradient, loss_sum));
+    if (config->proximal_mu > 0)
+        gr_add_proximal(gradient, parameters, trainer->global, config->proximal_mu, size);
+    gr_optimizer_step(config, trainer->rate, trainer->steps_done, parameters, gradient,
+                      gr_clip_scale(gradient, config->clip_norm, size), trainer->state, size);
+out:
     return status;
 }
 
-/* One pass over the rows, or what is left of the steps. */
+static gr_status take_loss(const struct gr_silo *silo, double loss_sum, size_t n,
+                           struct gr_train_result *result) {
+    if (!isfinite(loss_sum))
+        return gr_fail(GR_ERROR_DATA,
+                       "%s: the training loss is %g after %llu rows, expected a finite number; a "
+                       "smaller train.learning_rate may help",
+                       silo->pseudonym, loss_sum, (unsigned long long)result->processed);
+    result->loss_sum += loss_sum;
+    result->processed += n;
+    return GR_OK;
+}
+
+/* One pass over the rows, or what is left of the steps or of the time. */
 static gr_status train_pass(struct gr_trainer *trainer, const struct gr_silo *silo,
-                            float *parameters, uint64_t *steps_left, gr_poll_function poll,
-                            void *context, struct gr_train_result *result) {
+                            float *parameters, gr_poll_function poll, void *context,
+                            struct gr_train_result *result) {
     const struct gr_rows *rows = &silo->train;
     const size_t batch = trainer->config.batch_size;
     gr_status status = GR_OK;
     gr_stream_permutation(trainer->stream, trainer->order, rows->n_rows);
-    for (size_t first = 0; first<rows->n_rows && * steps_left> 0; first += batch, --*steps_left) {
+    for (size_t first = 0; first < rows->n_rows && trainer->steps_left > 0; first += batch) {
         const size_t left = rows->n_rows - first, n = left < batch ? left : batch;
         const size_t next = left - n < batch ? left - n : batch;
         double loss_sum;
@@ -123,15 +176,10 @@ static gr_status train_pass(struct gr_trainer *trainer, const struct gr_silo *si
                        gr_model_batch_labels(trainer->model), NULL);
         prefetch_rows(rows, trainer->order + first + n, next);
         GR_TRY(train_batch(trainer, parameters, n, &loss_sum));
-        if (!isfinite(loss_sum)) {
-            status = gr_fail(GR_ERROR_DATA,
-                             "%s: the training loss is %g after %llu rows, expected a finite "
-                             "number; a smaller train.learning_rate may help",
-                             silo->pseudonym, loss_sum, (unsigned long long)result->processed);
-            goto out;
-        }
-        result->loss_sum += loss_sum;
-        result->processed += n;
+        GR_TRY(take_loss(silo, loss_sum, n, result));
+        trainer->steps_left--;
+        if (trainer->config.seconds > 0 && gr_clock_seconds() >= trainer->ends_s)
+            trainer->steps_left = 0;
     }
 out:
     return status;
@@ -152,24 +200,68 @@ static uint32_t subtract(float *update, const float *global, size_t n) {
     return largest;
 }
 
+/* The update's largest magnitude, given as bits, into the result. */
+static gr_status take_largest(const struct gr_silo *silo, uint32_t largest,
+                              struct gr_train_result *result) {
+    memcpy(&result->largest, &largest, sizeof largest);
+    if (isfinite(result->largest)) return GR_OK;
+    return gr_fail(GR_ERROR_DATA, "%s: the update is not finite after %llu rows", silo->pseudonym,
+                   (unsigned long long)result->processed);
+}
+
 gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, uint32_t round,
                         const float *global, float *update, gr_poll_function poll, void *context,
                         struct gr_train_result *out) {
-    const struct gr_train_config *config = &trainer->config;
     const size_t size = gr_model_layout(trainer->model)->size;
-    const uint64_t n_batches = (silo->train.n_rows + config->batch_size - 1) / config->batch_size;
-    uint64_t steps_left = config->steps ? config->steps : config->epochs * n_batches;
     gr_status status;
     *out = (struct gr_train_result){.examples = silo->train.n_rows};
-    GR_TRY(start_silo(trainer, silo, round));
+    GR_TRY(start_silo(trainer, silo, round, global));
     memcpy(update, global, size * sizeof *update);
-    while (steps_left > 0)
-        GR_TRY(train_pass(trainer, silo, update, &steps_left, poll, context, out));
-    uint32_t largest = subtract(update, global, size);
-    memcpy(&out->largest, &largest, sizeof largest);
-    if (!isfinite(out->largest))
-        status = gr_fail(GR_ERROR_DATA, "%s: the update is not finite after %llu rows",
-                         silo->pseudonym, (unsigned long long)out->processed);
+    while (trainer->steps_left > 0)
+        GR_TRY(train_pass(trainer, silo, update, poll, context, out));
+    status = take_largest(silo, subtract(update, global, size), out);
+out:
+    return status;
+}
+
+/* sum += n times the mean gradient of the batch's n rows. */
+static gr_status add_gradient(struct gr_trainer *trainer, size_t n, float *sum, double *loss_sum) {
+    const size_t size = gr_model_layout(trainer->model)->size;
+    const float *mean = trainer->scratch;
+    gr_status status =
+        gr_model_gradient(trainer->model, trainer->global, n, trainer->scratch, loss_sum);
+    for (size_t i = 0; status == GR_OK && i < size; i++)
+        sum[i] += (float)n * mean[i];
+    return status;
+}
+
+gr_status gr_train_full_gradient(struct gr_trainer *trainer, const struct gr_silo *silo,
+                                 uint32_t round, const float *global, float *update,
+                                 gr_poll_function poll, void *context,
+                                 struct gr_train_result *out) {
+    const struct gr_train_config *config = &trainer->config;
+    const struct gr_rows *rows = &silo->train;
+    const size_t size = gr_model_layout(trainer->model)->size;
+    gr_status status;
+    *out = (struct gr_train_result){.examples = rows->n_rows};
+    GR_TRY(start_silo(trainer, silo, round, global));
+    memset(update, 0, size * sizeof *update);
+    for (size_t first = 0, n; first < rows->n_rows; first += n) {
+        double loss_sum;
+        n = rows->n_rows - first < config->batch_size ? rows->n_rows - first : config->batch_size;
+        if (poll) GR_TRY(poll(context));
+        gr_rows_gather(rows, NULL, first, n, gr_model_batch_features(trainer->model),
+                       gr_model_batch_labels(trainer->model), NULL);
+        GR_TRY(add_gradient(trainer, n, update, &loss_sum));
+        GR_TRY(take_loss(silo, loss_sum, n, out));
+    }
+    for (size_t i = 0; i < size; i++)
+        trainer->scratch[i] = update[i] / (float)rows->n_rows;
+    memcpy(update, global, size * sizeof *update);
+    gr_optimizer_step(config, trainer->rate, 1, update, trainer->scratch,
+                      gr_clip_scale(trainer->scratch, config->clip_norm, size), trainer->state,
+                      size);
+    status = take_largest(silo, subtract(update, global, size), out);
 out:
     return status;
 }

@@ -46,6 +46,26 @@ for settings in "--set strategy.name=fedavgm" "--set round.participants=4" \
     # shellcheck disable=SC2086
     check "$settings" equal "$(digest_of 3 -- small.yaml $settings)" "$one"
 done
+# Solvers, strategies and samplings, each on one rank and on two, three or five.
+ranks=1
+for settings in \
+    "--set train.optimizer=nesterov --set train.momentum=0.9 --set train.clip_norm=0.5 \
+        --set round.participants=4 --set round.sampling=size --set round.share_sizes=true" \
+    "--set train.optimizer=adam --set train.learning_rate=0.01 --set train.schedule.type=cosine \
+        --set strategy.name=fedyogi --set strategy.server_learning_rate=0.1" \
+    "--set train.optimizer=adamw --set train.weight_decay=0.1 --set train.schedule.type=step \
+        --set strategy.name=fedprox --set train.proximal_mu=0.1 \
+        --set round.participants=4 --set round.sampling=cyclic" \
+    "--set strategy.name=fedsgd --set round.participants=4 --set round.sampling=list \
+        --set round.availability=[{\"silos\":[1,2,8],\"from\":3}]" \
+    "--set strategy.name=fedadam --set strategy.server_learning_rate=0.1"; do
+    # shellcheck disable=SC2086
+    one=$(digest_of 1 -- small.yaml $settings)
+    check "it differs: $settings" bash -c "[ '$one' != '$want' ] && [ '$one' != failed ]"
+    ranks=$((ranks == 5 ? 2 : ranks == 3 ? 5 : ranks + 1))
+    # shellcheck disable=SC2086
+    check "$settings on $ranks ranks" equal "$(digest_of $ranks -- small.yaml $settings)" "$one"
+done
 synthetic="$TOP/configs/synthetic.yaml --set run.rounds=4"
 # shellcheck disable=SC2086
 one=$(digest_of 1 -- $synthetic)

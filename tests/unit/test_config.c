@@ -21,10 +21,11 @@ static const struct {
                          "directory, placement, rehearsal; nearest is run.rounds"},
     {"rond: {participants: 2}",
      "t.yaml:5: rond: found an unknown key, allowed run, data, model, train, round, strategy, "
-     "aggregation, evaluate, checkpoint, alerts, faults; nearest is round"},
+     "aggregation, evaluate, stop, checkpoint, alerts, faults; nearest is round"},
     {"learning_rate: 1",
      "t.yaml:5: learning_rate: found an unknown key, allowed run, data, model, train, round, "
-     "strategy, aggregation, evaluate, checkpoint, alerts, faults; nearest is train.learning_rate"},
+     "strategy, aggregation, evaluate, stop, checkpoint, alerts, faults; nearest is "
+     "train.learning_rate"},
     {"evaluate: {epochs: 3}",
      "t.yaml:5: evaluate.epochs: found an unknown key, allowed every, metrics, per_silo, "
      "minimum_rows; nearest is train.epochs"},
@@ -163,8 +164,36 @@ static const struct {
      "t.yaml:4: train.steps: found 1000000001, " WHOLE("0", "1000000000")},
     {"round: {participants: 1000001}",
      "t.yaml:5: round.participants: found 1000001, " WHOLE("0", "1000000")},
-    {"strategy: {name: fedprox}",
-     "t.yaml:5: strategy.name: found \"fedprox\", allowed fedavg or fedavgm"},
+    {"train: {learning_rate: 1, batch_size: 1, optimizer: rmsprop}",
+     "t.yaml:4: train.optimizer: found \"rmsprop\", allowed sgd, nesterov, adam or adamw"},
+    {"train: {learning_rate: 1, batch_size: 1, schedule: {type: linear}}",
+     "t.yaml:4: train.schedule.type: found \"linear\", allowed constant, step or cosine"},
+    {"train: {learning_rate: 1, batch_size: 1, schedule: {warmup_rounds: -1}}",
+     "t.yaml:4: train.schedule.warmup_rounds: found -1, " WHOLE("0", "10000000")},
+    {"train: {learning_rate: 1, batch_size: 1, schedule: {every: 0}}",
+     "t.yaml:4: train.schedule.every: found 0, " WHOLE("1", "10000000")},
+    {"train: {learning_rate: 1, batch_size: 1, schedule: {factor: 0}}",
+     "t.yaml:4: train.schedule.factor: found 0, allowed 0 < x <= 1"},
+    {"train: {learning_rate: 1, batch_size: 1, schedule: {minimum: -1}}",
+     "t.yaml:4: train.schedule.minimum: found -1, allowed 0 <= x <= 1000"},
+    {"train: {learning_rate: 1, batch_size: 1, beta1: 1}",
+     "t.yaml:4: train.beta1: found 1, allowed 0 <= x < 1"},
+    {"train: {learning_rate: 1, batch_size: 1, beta2: 1}",
+     "t.yaml:4: train.beta2: found 1, allowed 0 <= x < 1"},
+    {"train: {learning_rate: 1, batch_size: 1, epsilon: 0}",
+     "t.yaml:4: train.epsilon: found 0, allowed 0 < x <= 1"},
+    {"train: {learning_rate: 1, batch_size: 1, clip_norm: -1}",
+     "t.yaml:4: train.clip_norm: found -1, allowed 0 <= x <= 1e+06"},
+    {"train: {learning_rate: 1, batch_size: 1, proximal_mu: -1}",
+     "t.yaml:4: train.proximal_mu: found -1, allowed 0 <= x <= 1000"},
+    {"train: {learning_rate: 1, batch_size: 1, seconds: -1}",
+     "t.yaml:4: train.seconds: found -1, allowed 0 <= x <= 1e+06"},
+    {"strategy: {name: scaffold}",
+     "t.yaml:5: strategy.name: found \"scaffold\", allowed fedavg, fedavgm, fedsgd, fedprox, "
+     "fedadagrad, fedadam or fedyogi"},
+    {"strategy: {beta1: 1}", "t.yaml:5: strategy.beta1: found 1, allowed 0 <= x < 1"},
+    {"strategy: {beta2: 1}", "t.yaml:5: strategy.beta2: found 1, allowed 0 <= x < 1"},
+    {"strategy: {tau: 0}", "t.yaml:5: strategy.tau: found 0, allowed 0 < x <= 1000"},
     {"strategy: {server_learning_rate: 0}",
      "t.yaml:5: strategy.server_learning_rate: found 0, allowed 0 < x <= 1000"},
     {"strategy: {server_momentum: 1}",
@@ -263,6 +292,64 @@ static const struct {
      "t.yaml:4: train.steps: found epochs 2 and steps 3, allowed exactly one of them above 0"},
     {"train: {learning_rate: 1, batch_size: 1, epochs: 0}",
      "t.yaml:4: train.epochs: found epochs 0 and steps 0, allowed exactly one of them above 0"},
+    {"train: {learning_rate: 0.5, batch_size: 1, schedule: {minimum: 0.6}}",
+     "t.yaml:4: train.schedule.minimum: found 0.6, allowed 0 to 0.5 (train.learning_rate)"},
+    {"train: {learning_rate: 1, batch_size: 1, schedule: {type: cosine, warmup_rounds: 2}}",
+     "t.yaml:4: train.schedule.rounds: found 2, allowed more than 2 "
+     "(train.schedule.warmup_rounds)"},
+    {"train: {learning_rate: 1, batch_size: 1, optimizer: adam, momentum: 0.5}",
+     "t.yaml:4: train.momentum: found 0.5, allowed only 0, the default, with train.optimizer adam"},
+    {"train: {learning_rate: 1, batch_size: 1, optimizer: nesterov}",
+     "t.yaml:4: train.momentum: found 0, allowed 0 < x < 1 with train.optimizer nesterov"},
+    {"strategy: {name: fedprox}",
+     "t.yaml:4: train.proximal_mu: found 0, allowed more than 0 with strategy.name fedprox"},
+    {"train: {learning_rate: 1, batch_size: 1, seconds: 2}\nround: {replay: a}",
+     "t.yaml:5: round.replay: found a file, allowed none with train.seconds, which no replay can "
+     "repeat"},
+    {"train: {learning_rate: 1, batch_size: 1, optimizer: adamw, proximal_mu: 0.5, epochs: 3, "
+     "seconds: 1}\nstrategy: {name: fedsgd}",
+     "t.yaml:4: train.optimizer: found adamw, allowed only sgd, the default, with strategy.name "
+     "fedsgd\n"
+     "t.yaml:4: train.proximal_mu: found 0.5, allowed only 0, the default, with strategy.name "
+     "fedsgd\n"
+     "t.yaml:4: train.epochs: found 3, allowed only 1, the default, with strategy.name fedsgd\n"
+     "t.yaml:4: train.seconds: found 1, allowed only 0, the default, with strategy.name fedsgd"},
+    {"train: {learning_rate: 1, batch_size: 1, momentum: 0.5, steps: 3}\n"
+     "strategy: {name: fedsgd}",
+     "t.yaml:4: train.momentum: found 0.5, allowed only 0, the default, with strategy.name fedsgd\n"
+     "t.yaml:4: train.steps: found 3, allowed only 0, the default, with strategy.name fedsgd"},
+    {"stop: {metric: test_loss}", "t.yaml:5: stop.metric: found \"test_loss\", allowed none, "
+                                  "validation_loss or validation_accuracy"},
+    {"stop: {patience: -1}", "t.yaml:5: stop.patience: found -1, " WHOLE("0", "10000000")},
+    {"stop: {minimum_delta: -1}",
+     "t.yaml:5: stop.minimum_delta: found -1, allowed 0 <= x <= 1e+06"},
+    {"stop: {metric: validation_loss}\nevaluate: {every: 0}",
+     "t.yaml:6: evaluate.every: found 0, allowed at least 1 with stop.metric validation_loss\n"
+     "t.yaml:2: data.validation_fraction: found 0, allowed more than 0 with stop.metric "
+     "validation_loss"},
+    {"round: {sampling: random}",
+     "t.yaml:5: round.sampling: found \"random\", allowed uniform, size, cyclic or list"},
+    {"round: {participants: 2, sampling: size}",
+     "t.yaml:5: round.share_sizes: found false, allowed only true with round.sampling size: every "
+     "rank learns how many rows each silo has"},
+    {"round: {sampling: size, share_sizes: true}",
+     "t.yaml:5: round.participants: found 0 (all), allowed at least 1 with round.sampling size"},
+    {"round: {sampling: cyclic}",
+     "t.yaml:5: round.participants: found 0 (all), allowed at least 1 with round.sampling cyclic"},
+    {"round: {sampling: list}",
+     "t.yaml:5: round.availability: found 0 entries, allowed 1 to 1000 with round.sampling list"},
+    {"round: {availability: [{silos: [1]}]}",
+     "t.yaml:5: round.availability: found 1 entries, allowed none with round.sampling uniform"},
+    {"round: {sampling: list, availability: [{silos: [1]}, {silos: [2, 3, 4], from: 3, to: 2}]}",
+     "t.yaml:5: round.availability[1].to: found 2, allowed 0 or at least 3 (from)\n"
+     "t.yaml:5: round.availability[1].silos: found 3, allowed 0 to 2 (data.silos is 3)"},
+    {"round: {sampling: list, availability: [{from: 3}]}",
+     "t.yaml:5: round.availability[0].silos: found nothing, allowed a list of at most 1000, each a "
+     "whole number from 0 to 999999"},
+    {"round: {sampling: list, availability: [{silos: [x], from: 0}]}",
+     "t.yaml:5: round.availability[0].silos[0]: found \"x\", " WHOLE(
+         "0", "999999") "\n"
+                        "t.yaml:5: round.availability[0].from: found 0, " WHOLE("1", "10000000")},
     {"data: {source: idx, silos: 2, train: {features: a}}",
      "t.yaml:2: data.train.labels: found nothing, allowed a path (data.source is idx)"},
     {"data: {source: idx, silos: 2, train: {labels: a}}",
@@ -423,7 +510,26 @@ START_TEST(test_defaults) {
     ck_assert_uint_eq(c->train.batch_size, 4);
     ck_assert_uint_eq(c->train.epochs, 1);
     ck_assert_uint_eq(c->train.steps, 0);
+    ck_assert_int_eq(c->train.optimizer, GR_OPTIMIZER_SGD);
+    ck_assert_int_eq(c->train.schedule.type, GR_SCHEDULE_CONSTANT);
+    ck_assert_uint_eq(c->train.schedule.warmup_rounds, 0);
+    ck_assert_uint_eq(c->train.schedule.every, 10);
+    ck_assert_double_eq(c->train.schedule.factor, 0.5);
+    ck_assert_double_eq(c->train.schedule.minimum, 0);
+    ck_assert_uint_eq(c->train.schedule.rounds, 0);
+    ck_assert_double_eq(c->train.beta1, 0.9);
+    ck_assert_double_eq(c->train.beta2, 0.999);
+    ck_assert_double_eq(c->train.epsilon, 1e-8);
+    ck_assert_double_eq(c->train.clip_norm, 0);
+    ck_assert_double_eq(c->train.proximal_mu, 0);
+    ck_assert_double_eq(c->train.seconds, 0);
+    ck_assert_double_eq(c->strategy.beta1, 0.9);
+    ck_assert_double_eq(c->strategy.beta2, 0.99);
+    ck_assert_double_eq(c->strategy.tau, 0.001);
     ck_assert_uint_eq(c->round.participants, 0);
+    ck_assert_int_eq(c->round.sampling, GR_SAMPLING_UNIFORM);
+    ck_assert(!c->round.share_sizes);
+    ck_assert_uint_eq(c->round.availability_count, 0);
     ck_assert_int_eq(c->strategy.name, GR_STRATEGY_FEDAVG);
     ck_assert_double_eq(c->strategy.server_learning_rate, 1);
     ck_assert_double_eq(c->strategy.server_momentum, 0.9);
@@ -436,6 +542,9 @@ START_TEST(test_defaults) {
     ck_assert_int_eq(c->evaluate.metrics[2], GR_METRIC_CALIBRATION_ERROR);
     ck_assert(!c->evaluate.per_silo);
     ck_assert_uint_eq(c->evaluate.minimum_rows, 10);
+    ck_assert_int_eq(c->stop.metric, GR_STOP_NONE);
+    ck_assert_uint_eq(c->stop.patience, 10);
+    ck_assert_double_eq(c->stop.minimum_delta, 0);
     ck_assert_uint_eq(c->checkpoint.every, 1);
     ck_assert_uint_eq(c->checkpoint.keep, 2);
     ck_assert(!c->run.rehearsal);
@@ -448,6 +557,20 @@ START_TEST(test_defaults) {
     ck_assert_double_eq(c->alerts.participation, 0.5);
     ck_assert_uint_eq(c->alerts.rounds, 3);
     ck_assert_uint_eq(c->faults_count, 0);
+    gr_config_free(c);
+}
+END_TEST
+
+/* A cosine ends with the run that it is first given for, and is then the resolved config's. */
+START_TEST(test_cosine_takes_the_rounds) {
+    static const char *const cosine[] = {"train.schedule.type=cosine", "run.rounds=40"};
+    struct gr_config *c = must_parse(text_with(NULL), cosine, 2);
+    ck_assert_uint_eq(c->train.schedule.rounds, 40);
+    gr_config_free(c);
+    static const char *const longer[] = {"train.schedule.type=cosine", "train.schedule.rounds=30",
+                                         "run.rounds=50"};
+    c = must_parse(text_with(NULL), longer, 3);
+    ck_assert_uint_eq(c->train.schedule.rounds, 30);
     gr_config_free(c);
 }
 END_TEST
@@ -581,7 +704,7 @@ static const struct {
                      "directory, placement, rehearsal; nearest is run.rounds"},
     {"rounds=3",
      "--set rounds: found an unknown key, allowed run, data, model, train, round, "
-     "strategy, aggregation, evaluate, checkpoint, alerts, faults; nearest is run.rounds"},
+     "strategy, aggregation, evaluate, stop, checkpoint, alerts, faults; nearest is run.rounds"},
     {"run=3", "--set run: found 3, allowed a section of name, seed, rounds, directory, placement, "
               "rehearsal"},
     {"run={seed: 4}", "--set run: run.rounds: found nothing, " WHOLE("1", "10000000")},
@@ -637,6 +760,7 @@ int main(void) {
     TCase *values = tcase_create("values");
     tcase_add_test(values, test_defaults);
     tcase_add_test(values, test_steps_replace_epochs);
+    tcase_add_test(values, test_cosine_takes_the_rounds);
     tcase_add_test(values, test_silo_tables);
     tcase_add_test(values, test_names);
     tcase_add_test(values, test_examples);

@@ -33,7 +33,8 @@ static const struct {
     {"round: {heartbeat_s: -1}", "t.yaml:5: round.heartbeat_s: found -1, allowed 0 <= x <= 1e+06"},
     {"round: {replay: [a]}", "t.yaml:5: round.replay: found a list, " PATH_TEXT},
     {"round: {deadline: 3}",
-     "t.yaml:5: round.deadline: found an unknown key, allowed participants, quorum, deadline_s, "
+     "t.yaml:5: round.deadline: found an unknown key, allowed participants, sampling, share_sizes, "
+     "availability, quorum, deadline_s, "
      "collective_deadline_s, heartbeat_s, respawn, replay; nearest is round.deadline_s"},
     {"alerts: {participation: 1.01}",
      "t.yaml:5: alerts.participation: found 1.01, allowed 0 <= x <= 1"},

@@ -77,10 +77,33 @@ static const struct {
     {{"train.batch_size=33"}, false},
     {{"train.epochs=2"}, false},
     {{"train.steps=9", "train.epochs=0"}, false},
+    {{"train.seconds=2.5"}, false},
+    {{"train.optimizer=adamw"}, false},
+    {{"train.schedule.type=step"}, false},
+    {{"train.schedule={type: cosine, rounds: 7}"}, false},
+    {{"train.schedule.warmup_rounds=1"}, false},
+    {{"train.schedule.every=9"}, false},
+    {{"train.schedule.factor=0.25"}, false},
+    {{"train.schedule.minimum=0.125"}, false},
+    {{"train.schedule.rounds=9"}, false},
+    {{"train.beta1=0.5"}, false},
+    {{"train.beta2=0.5"}, false},
+    {{"train.epsilon=1e-7"}, false},
+    {{"train.clip_norm=1.5"}, false},
+    {{"train.proximal_mu=0.01"}, false},
     {{"round.participants=2"}, false},
+    {{"round.sampling=cyclic", "round.participants=2"}, false},
+    {{"round.sampling=list", "round.availability=[{silos: [2, 0], from: 3, to: 9}, {silos: [1]}]"},
+     false},
+    {{"round.share_sizes=true"}, true},
     {{"strategy.name=fedavgm"}, false},
     {{"strategy.server_learning_rate=0.5"}, false},
     {{"strategy.server_momentum=0.8"}, false},
+    {{"strategy.name=fedprox", "train.proximal_mu=1"}, false},
+    {{"strategy.name=fedyogi"}, false},
+    {{"strategy.beta1=0.5"}, false},
+    {{"strategy.beta2=0.5"}, false},
+    {{"strategy.tau=0.5"}, false},
     {{"aggregation.encoding=float32"}, false},
     {{"aggregation.ranks_per_node=2"}, true},
     {{"evaluate.every=3"}, true},
@@ -88,6 +111,9 @@ static const struct {
     {{"evaluate.metrics=[]"}, true},
     {{"evaluate.per_silo=true"}, true},
     {{"evaluate.minimum_rows=11"}, true},
+    {{"stop.metric=validation_accuracy", "data.validation_fraction=0.5"}, false},
+    {{"stop.patience=3"}, true},
+    {{"stop.minimum_delta=0.125"}, false},
     {{"checkpoint.every=3"}, true},
     {{"checkpoint.keep=3"}, true},
     {{"run.rehearsal=true"}, true},
@@ -147,36 +173,44 @@ END_TEST
 START_TEST(test_resolved) {
     struct gr_config *config = must_parse(rich, NULL, 0);
     char *yaml = yaml_of(config);
-    ck_assert_str_eq(yaml, "run:\n  name: run\n  seed: 1\n  rounds: 2\n  directory: runs\n"
-                           "  placement: block\n  rehearsal: false\n"
-                           "data:\n  source: hdf5\n  silos: 3\n"
-                           "  train:\n    features: ''\n    labels: ''\n    file: a\n"
-                           "  silo_tables: []\n"
-                           "  test:\n    features: ''\n    labels: ''\n    file: ''\n"
-                           "  partition:\n    method: dirichlet\n    alpha: 0.3\n"
-                           "    shards_per_silo: 2\n    minimum_rows: 1\n    column: ''\n"
-                           "  synthetic:\n    alpha: 1\n    beta: 1\n    features: 60\n"
-                           "    classes: 10\n    minimum_rows: 50\n    maximum_rows: 2000\n"
-                           "    test_rows: 20\n"
-                           "  validation_fraction: 0\n  limit: 0\n"
-                           "  csv:\n    separator: comma\n    header: true\n    label: label\n"
-                           "  schema: ''\n  disclosure_threshold: 10\n"
-                           "model:\n  type: mlp\n  hidden: [12, 4]\n  activation: relu\n"
-                           "  initialisation: he\n  compute: float32\n"
-                           "train:\n  learning_rate: 0.2\n  momentum: 0\n  weight_decay: 0\n"
-                           "  batch_size: 4\n  epochs: 1\n  steps: 0\n"
-                           "round:\n  participants: 0\n  quorum: 1\n  deadline_s: 3600\n"
-                           "  collective_deadline_s: 60\n  heartbeat_s: 30\n"
-                           "  respawn: false\n  replay: ''\n"
-                           "strategy:\n  name: fedavg\n  server_learning_rate: 1\n"
-                           "  server_momentum: 0.9\n"
-                           "aggregation:\n  encoding: ring32\n  ranks_per_node: 0\n"
-                           "evaluate:\n  every: 1\n"
-                           "  metrics: [balanced_accuracy, macro_f1, calibration_error]\n"
-                           "  per_silo: false\n  minimum_rows: 10\n"
-                           "checkpoint:\n  every: 1\n  keep: 2\n"
-                           "alerts:\n  participation: 0.5\n  rounds: 3\n"
-                           "faults: []\n");
+    ck_assert_str_eq(yaml,
+                     "run:\n  name: run\n  seed: 1\n  rounds: 2\n  directory: runs\n"
+                     "  placement: block\n  rehearsal: false\n"
+                     "data:\n  source: hdf5\n  silos: 3\n"
+                     "  train:\n    features: ''\n    labels: ''\n    file: a\n"
+                     "  silo_tables: []\n"
+                     "  test:\n    features: ''\n    labels: ''\n    file: ''\n"
+                     "  partition:\n    method: dirichlet\n    alpha: 0.3\n"
+                     "    shards_per_silo: 2\n    minimum_rows: 1\n    column: ''\n"
+                     "  synthetic:\n    alpha: 1\n    beta: 1\n    features: 60\n"
+                     "    classes: 10\n    minimum_rows: 50\n    maximum_rows: 2000\n"
+                     "    test_rows: 20\n"
+                     "  validation_fraction: 0\n  limit: 0\n"
+                     "  csv:\n    separator: comma\n    header: true\n    label: label\n"
+                     "  schema: ''\n  disclosure_threshold: 10\n"
+                     "model:\n  type: mlp\n  hidden: [12, 4]\n  activation: relu\n"
+                     "  initialisation: he\n  compute: float32\n"
+                     "train:\n  optimizer: sgd\n  learning_rate: 0.2\n"
+                     "  schedule:\n    type: constant\n    warmup_rounds: 0\n"
+                     "    every: 10\n    factor: 0.5\n    minimum: 0\n    rounds: 0\n"
+                     "  momentum: 0\n  beta1: 0.9\n  beta2: 0.999\n  epsilon: 1e-08\n"
+                     "  weight_decay: 0\n  clip_norm: 0\n  proximal_mu: 0\n"
+                     "  batch_size: 4\n  epochs: 1\n  steps: 0\n  seconds: 0\n"
+                     "round:\n  participants: 0\n  sampling: uniform\n"
+                     "  share_sizes: false\n  availability: []\n  quorum: 1\n  deadline_s: 3600\n"
+                     "  collective_deadline_s: 60\n  heartbeat_s: 30\n"
+                     "  respawn: false\n  replay: ''\n"
+                     "strategy:\n  name: fedavg\n  server_learning_rate: 1\n"
+                     "  server_momentum: 0.9\n"
+                     "  beta1: 0.9\n  beta2: 0.99\n  tau: 0.001\n"
+                     "aggregation:\n  encoding: ring32\n  ranks_per_node: 0\n"
+                     "evaluate:\n  every: 1\n"
+                     "  metrics: [balanced_accuracy, macro_f1, calibration_error]\n"
+                     "  per_silo: false\n  minimum_rows: 10\n"
+                     "stop:\n  metric: none\n  patience: 10\n  minimum_delta: 0\n"
+                     "checkpoint:\n  every: 1\n  keep: 2\n"
+                     "alerts:\n  participation: 0.5\n  rounds: 3\n"
+                     "faults: []\n");
     gr_free(yaml);
     gr_config_free(config);
 }
@@ -314,10 +348,10 @@ static const struct {
 } known_digests[] = {
     {"run: {rounds: 2}\ndata: {source: synthetic, silos: 3}\nmodel: {type: softmax}\n"
      "train: {learning_rate: 0.1, batch_size: 4}\n",
-     "f69588e6e4995ff07dc1d02f409888656cc3a00a088abd65a01fe113e93df67b"},
+     "15c5e7b7d385148017f4e398cc187c45498cb20e1884bffd3c160e59383a1e85"},
     {"run: {rounds: 9, seed: 7}\ndata: {source: hdf5, silo_tables: [{file: a}, {file: b}]}\n"
      "model: {type: mlp, hidden: [8, 9]}\ntrain: {learning_rate: 1e-4, batch_size: 4}\n",
-     "d2b236ae5fce67a916bf6fc713987d5cbce7fe5fdf9c2609c136c80033505db1"},
+     "8df3aa00d9af8b20d730f61bc2ed68a90aa5e17ef0a5ac327809fd6ee0f49d24"},
 };
 
 START_TEST(test_known_digest) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * federation: strategies against the papers' formulas worked out by hand (McMahan et al. 2017,
- * algorithm 1; Hsu, Qi, Brown 2019, section 4), sampling against the hypergeometric mean.
+ * algorithm 1; Hsu, Qi, Brown 2019, section 4; the others against NumPy in
+ * tests/parallel/test_strategies.c), sampling against the mean of its distribution.
  */
 #include <granary/federation.h>
 
@@ -38,41 +39,126 @@ START_TEST(fedavgm_keeps_momentum) {
 }
 END_TEST
 
+enum { SILOS = 30, TAKEN = 7, ROUNDS = 3000 };
+
+static void sample(const struct gr_draw *draw, uint32_t round, const uint8_t *present,
+                   uint8_t *selected) {
+    ck_assert_int_eq(gr_sample_silos(draw, round, present, selected), GR_OK);
+}
+
+static int count(const uint8_t *flags, int n) {
+    int sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += flags[i];
+    return sum;
+}
+
 START_TEST(sample_has_its_size) {
-    enum { SILOS = 30, TAKEN = 7, ROUNDS = 3000 };
+    struct gr_round_config config = {.participants = TAKEN};
+    const struct gr_draw draw = {.seed = 9, .n_silos = SILOS, .round = &config};
     uint8_t selected[SILOS], again[SILOS];
-    int count[SILOS] = {0};
+    int times[SILOS] = {0};
     for (uint32_t round = 1; round <= ROUNDS; round++) {
-        int n = 0;
-        ck_assert_int_eq(gr_sample_silos(9, round, SILOS, TAKEN, NULL, selected), GR_OK);
-        for (int i = 0; i < SILOS; i++) {
-            n += selected[i];
-            count[i] += selected[i];
-        }
-        ck_assert_int_eq(n, TAKEN);
+        sample(&draw, round, NULL, selected);
+        for (int i = 0; i < SILOS; i++)
+            times[i] += selected[i];
+        ck_assert_int_eq(count(selected, SILOS), TAKEN);
     }
     /* Each silo: binomial, mean 700, standard deviation 23; five of them. */
     for (int i = 0; i < SILOS; i++)
-        ck_assert_double_lt(fabs(count[i] - 700.0), 5 * 23.2);
-    ck_assert_int_eq(gr_sample_silos(9, ROUNDS, SILOS, TAKEN, NULL, again), GR_OK);
+        ck_assert_double_lt(fabs(times[i] - 700.0), 5 * 23.2);
+    sample(&draw, ROUNDS, NULL, again);
     ck_assert_mem_eq(selected, again, SILOS);
-    ck_assert_int_eq(gr_sample_silos(9, 1, SILOS, 0, NULL, selected), GR_OK);
-    ck_assert_ptr_null(memchr(selected, 0, SILOS));
-    ck_assert_int_eq(gr_sample_silos(9, 1, SILOS, 100, NULL, selected), GR_OK);
-    ck_assert_ptr_null(memchr(selected, 0, SILOS));
+    config.participants = 0;
+    sample(&draw, 1, NULL, selected);
+    ck_assert_int_eq(count(selected, SILOS), SILOS);
+    config.participants = 100;
+    sample(&draw, 1, NULL, selected);
+    ck_assert_int_eq(count(selected, SILOS), SILOS);
+}
+END_TEST
+
+/*
+ * Drawn one after the other in proportion to size, of 1, 2, 3, 4 two come out as often as the
+ * sum over the first of p_i p_j / (1 - p_i) says: 0.2345, 0.4413, 0.6083, 0.7159 (worked out with
+ * fractions: 197/840, 139/315, 73/120, 451/630).
+ */
+START_TEST(sample_by_size_is_successive) {
+    static const double expected[4] = {197 / 840.0, 139 / 315.0, 73 / 120.0, 451 / 630.0};
+    static const int64_t sizes[5] = {1, 2, 3, 4, 0};
+    const struct gr_round_config config = {.participants = 2, .sampling = GR_SAMPLING_SIZE};
+    const struct gr_draw draw = {.seed = 9, .n_silos = 5, .round = &config, .sizes = sizes};
+    enum { DRAWS = 20000 };
+    uint8_t selected[5];
+    int times[5] = {0};
+    for (uint32_t round = 1; round <= DRAWS; round++) {
+        sample(&draw, round, NULL, selected);
+        ck_assert_int_eq(count(selected, 5), 2);
+        for (int i = 0; i < 5; i++)
+            times[i] += selected[i];
+    }
+    for (int i = 0; i < 4; i++) /* five standard deviations */
+        ck_assert_double_lt(fabs(times[i] - DRAWS * expected[i]),
+                            5 * sqrt(DRAWS * expected[i] * (1 - expected[i])));
+    ck_assert_int_eq(times[4], 0);
+}
+END_TEST
+
+START_TEST(cyclic_takes_all_in_turn) {
+    const struct gr_round_config config = {.participants = TAKEN, .sampling = GR_SAMPLING_CYCLIC};
+    const struct gr_draw draw = {.seed = 9, .n_silos = SILOS, .round = &config};
+    uint8_t selected[SILOS];
+    for (uint32_t round = 1; round <= 200; round++) {
+        sample(&draw, round, NULL, selected);
+        ck_assert_int_eq(count(selected, SILOS), TAKEN);
+        for (uint32_t i = 0; i < TAKEN; i++)
+            ck_assert(selected[((round - 1) * TAKEN + i) % SILOS]);
+    }
+}
+END_TEST
+
+START_TEST(listed_silos_come_and_go) {
+    uint32_t early[] = {0, 1, 2}, late[] = {2, 3};
+    struct gr_availability_config entries[] = {
+        {.silos = early, .silos_count = 3, .from = 1, .to = 4},
+        {.silos = late, .silos_count = 2, .from = 6, .to = 0}};
+    struct gr_round_config config = {
+        .sampling = GR_SAMPLING_LIST, .availability = entries, .availability_count = 2};
+    const struct gr_draw draw = {.seed = 9, .n_silos = 6, .round = &config};
+    static const uint8_t expected[8][6] = {
+        {1, 1, 1, 0, 1, 1}, {1, 1, 1, 0, 1, 1}, {1, 1, 1, 0, 1, 1}, {1, 1, 1, 0, 1, 1},
+        {0, 0, 0, 0, 1, 1}, {0, 0, 1, 1, 1, 1}, {0, 0, 1, 1, 1, 1}, {0, 0, 1, 1, 1, 1}};
+    uint8_t selected[6];
+    for (uint32_t round = 1; round <= 8; round++) {
+        config.participants = 0;
+        sample(&draw, round, NULL, selected);
+        ck_assert_mem_eq(selected, expected[round - 1], 6);
+        config.participants = 3; /* of whom there are: two in round 5 */
+        sample(&draw, round, NULL, selected);
+        ck_assert_int_eq(count(selected, 6), round == 5 ? 2 : 3);
+        for (int i = 0; i < 6; i++)
+            ck_assert(selected[i] <= expected[round - 1][i]);
+    }
 }
 END_TEST
 
 /* Who is not there is passed over: the others stay selected, the next of the draw come in. */
 START_TEST(sample_passes_over_the_absent) {
-    enum { SILOS = 30, TAKEN = 7 };
+    int64_t sizes[SILOS];
+    struct gr_round_config config = {.participants = TAKEN, .sampling = (enum gr_sampling)_i};
+    const struct gr_draw draw = {.seed = 9,
+                                 .n_silos = SILOS,
+                                 .round = &config,
+                                 .sizes = _i == GR_SAMPLING_SIZE ? sizes : NULL};
     uint8_t all[SILOS], selected[SILOS], present[SILOS];
+    for (int i = 0; i < SILOS; i++)
+        sizes[i] = 10 + i % 7;
     for (uint32_t round = 1; round <= 500; round++) {
         int n = 0, kept = 0, stay = 0;
-        ck_assert_int_eq(gr_sample_silos(9, round, SILOS, TAKEN, NULL, all), GR_OK);
+        sample(&draw, round, NULL, all);
         for (uint32_t i = 0; i < SILOS; i++)
             present[i] = (i + round) % 3 != 0;
-        ck_assert_int_eq(gr_sample_silos(9, round, SILOS, TAKEN, present, selected), GR_OK);
+        sample(&draw, round, present, selected);
         for (int i = 0; i < SILOS; i++) {
             ck_assert(!selected[i] || present[i]);
             n += selected[i];
@@ -84,9 +170,10 @@ START_TEST(sample_passes_over_the_absent) {
     }
     memset(present, 0, SILOS);
     present[4] = present[29] = 1;
-    ck_assert_int_eq(gr_sample_silos(9, 1, SILOS, TAKEN, present, selected), GR_OK);
+    sample(&draw, 1, present, selected);
     ck_assert_mem_eq(selected, present, SILOS);
-    ck_assert_int_eq(gr_sample_silos(9, 1, SILOS, 0, present, selected), GR_OK);
+    config.participants = 0;
+    sample(&draw, 1, present, selected);
     ck_assert_mem_eq(selected, present, SILOS);
 }
 END_TEST
@@ -126,7 +213,11 @@ int main(void) {
     tcase_add_test(tests, fedavg_adds_the_mean);
     tcase_add_test(tests, fedavgm_keeps_momentum);
     tcase_add_test(tests, sample_has_its_size);
-    tcase_add_test(tests, sample_passes_over_the_absent);
+    tcase_add_loop_test(tests, sample_passes_over_the_absent, GR_SAMPLING_UNIFORM,
+                        GR_SAMPLING_CYCLIC + 1);
+    tcase_add_test(tests, sample_by_size_is_successive);
+    tcase_add_test(tests, cyclic_takes_all_in_turn);
+    tcase_add_test(tests, listed_silos_come_and_go);
     tcase_add_loop_test(tests, placement_is_a_partition, 0, 2);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -12,6 +12,7 @@
 #include <model/network.h>
 #include <stdlib.h>
 #include <string.h>
+#include <train/optimizer.h>
 
 static uint32_t hidden_widths[] = {40, 24};
 
@@ -61,18 +62,59 @@ static struct gr_silo random_silo(size_t n_rows, size_t n_features, int32_t clas
 
 /* ---- against PyTorch ---------------------------------------------------------------------- */
 
+/* tolerance: Adam divides by the root of a small number. */
+static const struct {
+    struct gr_train_config config;
+    double tolerance;
+    const double *parameters;
+} torch[] = {
+    {{.learning_rate = 0.1, .batch_size = 5, .epochs = 3}, 2e-7, torch_sgd_parameters},
+    {{.learning_rate = 0.1, .weight_decay = 1e-2, .batch_size = 5, .epochs = 3},
+     2e-7,
+     torch_decay_parameters},
+    {{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 1e-4, .batch_size = 5, .epochs = 3},
+     2e-7,
+     torch_momentum_parameters},
+    {{.optimizer = GR_OPTIMIZER_NESTEROV,
+      .learning_rate = 0.1,
+      .momentum = 0.9,
+      .weight_decay = 1e-2,
+      .batch_size = 5,
+      .steps = 3},
+     2e-7,
+     torch_nesterov_parameters},
+    {{.optimizer = GR_OPTIMIZER_ADAM,
+      .learning_rate = 0.1,
+      .beta1 = 0.8,
+      .beta2 = 0.95,
+      .epsilon = 1e-6,
+      .weight_decay = 1e-2,
+      .batch_size = 5,
+      .epochs = 3},
+     3e-7,
+     torch_adam_parameters},
+    {{.optimizer = GR_OPTIMIZER_ADAMW,
+      .learning_rate = 0.1,
+      .beta1 = 0.8,
+      .beta2 = 0.95,
+      .epsilon = 1e-6,
+      .weight_decay = 1e-1,
+      .batch_size = 5,
+      .epochs = 3},
+     3e-7,
+     torch_adamw_parameters},
+    {{.learning_rate = 0.1,
+      .momentum = 0.9,
+      .weight_decay = 1e-2,
+      .clip_norm = 0.1,
+      .batch_size = 5,
+      .epochs = 3},
+     2e-7,
+     torch_clip_parameters},
+};
+
 START_TEST(three_steps_are_pytorchs) {
-    static const struct {
-        double momentum, weight_decay;
-        const double *parameters;
-    } torch[] = {{0, 0, torch_sgd_parameters},
-                 {0, 1e-2, torch_decay_parameters},
-                 {0.9, 1e-4, torch_momentum_parameters}};
-    const struct gr_train_config config = {.learning_rate = 0.1,
-                                           .momentum = torch[_i].momentum,
-                                           .weight_decay = torch[_i].weight_decay,
-                                           .batch_size = 5,
-                                           .epochs = 3};
+    const struct gr_train_config config = torch[_i].config;
     struct gr_model *model = create_mlp(3, 4, 3, 5);
     const struct gr_layout *layout = gr_model_layout(model);
     struct gr_trainer *trainer = create_trainer(&config, model);
@@ -95,13 +137,45 @@ START_TEST(three_steps_are_pytorchs) {
         for (size_t i = 0; i < layout->tensors[t].n_elements; i++, at++) {
             const size_t place = layout->tensors[t].offset + i;
             ck_assert_double_eq_tol((double)global[place] + (double)update[place],
-                                    torch[_i].parameters[at], 2e-7);
+                                    torch[_i].parameters[at], torch[_i].tolerance);
         }
     gr_free(update);
     gr_free(global);
     gr_rows_release(&silo.train);
     gr_trainer_free(trainer);
     gr_model_free(model);
+}
+END_TEST
+
+/* ---- the learning rate of a round ------------------------------------------------------------ */
+
+START_TEST(rates_are_pytorchs) {
+    struct gr_train_config config = {
+        .learning_rate = 0.2,
+        .schedule = {.type = GR_SCHEDULE_STEP, .warmup_rounds = 3, .every = 4, .factor = 0.3}};
+    for (uint32_t round = 1; round <= 12; round++)
+        ck_assert_double_eq_tol(gr_learning_rate(&config, round), torch_step_rates[round - 1],
+                                1e-15);
+    config.schedule = (struct gr_schedule_config){
+        .type = GR_SCHEDULE_COSINE, .warmup_rounds = 3, .minimum = 0.02, .rounds = 12};
+    for (uint32_t round = 1; round <= 11; round++)
+        ck_assert_double_eq_tol(gr_learning_rate(&config, round), torch_cosine_rates[round - 1],
+                                1e-15);
+    for (uint32_t round = 12; round <= 100; round++)
+        ck_assert(gr_learning_rate(&config, round) == 0.02);
+}
+END_TEST
+
+START_TEST(warmup_comes_before_all) {
+    struct gr_train_config config = {.learning_rate = 0.5, .schedule = {.warmup_rounds = 4}};
+    for (uint32_t round = 1; round <= 10; round++)
+        ck_assert(gr_learning_rate(&config, round) == (round < 4 ? 0.125 * round : 0.5));
+    config.schedule = (struct gr_schedule_config){
+        .type = GR_SCHEDULE_STEP, .every = 1, .factor = 0.5, .minimum = 0.1};
+    ck_assert(gr_learning_rate(&config, 1) == 0.5);
+    ck_assert(gr_learning_rate(&config, 3) == 0.125);
+    ck_assert(gr_learning_rate(&config, 4) == 0.1);
+    ck_assert(gr_learning_rate(&config, UINT32_MAX) == 0.1);
 }
 END_TEST
 
@@ -118,9 +192,9 @@ START_TEST(fused_step_is_gradient_and_step) {
     struct gr_model *model;
     ck_assert_int_eq(gr_model_create(&config, 33, 10, n, &model), GR_OK);
     const size_t size = gr_model_layout(model)->size;
-    float *fused = vector(model), *general = vector(model), *gradient = vector(model),
-          *velocity = vector(model);
+    float *fused = vector(model), *general = vector(model), *gradient = vector(model);
     for (size_t d = 0; d < 2; d++) {
+        const struct gr_train_config plain = {.weight_decay = decays[d]};
         double loss_fused, loss_general;
         ck_assert_int_eq(gr_model_initialise(model, 9, fused), GR_OK);
         srand(6);
@@ -130,9 +204,8 @@ START_TEST(fused_step_is_gradient_and_step) {
             gr_model_batch_labels(model)[i] = rand() % 10;
         for (int step = 0; step < 5; step++) {
             memcpy(general, fused, size * sizeof *general);
-            memset(velocity, 0, size * sizeof *velocity);
             ck_assert_int_eq(gr_model_gradient(model, general, n, gradient, &loss_general), GR_OK);
-            gr_momentum_step(general, velocity, gradient, size, rate, 0, decays[d]);
+            gr_optimizer_step(&plain, rate, 1, general, gradient, 1, NULL, size);
             ck_assert_int_eq(gr_model_step(model, fused, n, rate, decays[d], &loss_fused), GR_OK);
             ck_assert(loss_fused == loss_general);
             for (size_t i = 0; i < size; i++)
@@ -141,7 +214,6 @@ START_TEST(fused_step_is_gradient_and_step) {
             if (n > 1) ck_assert_mem_ne(fused, gradient, size * sizeof *fused);
         }
     }
-    gr_free(velocity);
     gr_free(gradient);
     gr_free(general);
     gr_free(fused);
@@ -202,10 +274,14 @@ static gr_status count(void *context) {
     return GR_OK;
 }
 
+typedef gr_status (*solver)(struct gr_trainer *, const struct gr_silo *, uint32_t, const float *,
+                            float *, gr_poll_function, void *, struct gr_train_result *);
+
 /* Trains 100 rows with a fresh trainer and a model for batches of batch_max. */
-static struct gr_train_result train(const struct gr_train_config *config, size_t batch_max,
-                                    uint32_t round, uint32_t silo_id, struct counter *counter,
-                                    gr_status expected, float *update) {
+static struct gr_train_result train_with(solver solve, const struct gr_train_config *config,
+                                         size_t batch_max, uint32_t round, uint32_t silo_id,
+                                         struct counter *counter, gr_status expected,
+                                         float *update) {
     struct gr_model *model = create_mlp(20, 17, 4, batch_max);
     struct gr_trainer *trainer = create_trainer(config, model);
     struct gr_silo silo = random_silo(100, 20, 4);
@@ -213,9 +289,9 @@ static struct gr_train_result train(const struct gr_train_config *config, size_t
     struct gr_train_result result;
     silo.id = silo_id;
     ck_assert_int_eq(gr_model_initialise(model, 3, global), GR_OK);
-    ck_assert_int_eq(gr_train_silo(trainer, &silo, round, global, update, counter ? count : NULL,
-                                   counter, &result),
-                     expected);
+    ck_assert_int_eq(
+        solve(trainer, &silo, round, global, update, counter ? count : NULL, counter, &result),
+        expected);
     gr_free(global);
     gr_rows_release(&silo.train);
     gr_trainer_free(trainer);
@@ -223,11 +299,31 @@ static struct gr_train_result train(const struct gr_train_config *config, size_t
     return result;
 }
 
+static struct gr_train_result train(const struct gr_train_config *config, size_t batch_max,
+                                    uint32_t round, uint32_t silo_id, struct counter *counter,
+                                    gr_status expected, float *update) {
+    return train_with(gr_train_silo, config, batch_max, round, silo_id, counter, expected, update);
+}
+
 enum { UPDATE_SIZE = 352 + 32 + 80 + 16 };
 
+static const struct gr_train_config solvers[] = {
+    {.learning_rate = 0.1, .batch_size = 32, .epochs = 2},
+    {.learning_rate = 0.1, .momentum = 0.9, .batch_size = 32, .epochs = 2},
+    {.optimizer = GR_OPTIMIZER_ADAM,
+     .learning_rate = 0.1,
+     .beta1 = 0.9,
+     .beta2 = 0.99,
+     .epsilon = 1e-8,
+     .clip_norm = 0.5,
+     .proximal_mu = 0.1,
+     .batch_size = 32,
+     .epochs = 2},
+};
+enum { SOLVERS = sizeof solvers / sizeof *solvers };
+
 START_TEST(same_key_same_bits) {
-    const struct gr_train_config config = {
-        .learning_rate = 0.1, .momentum = _i ? 0.5 : 0, .batch_size = 32, .epochs = 2};
+    const struct gr_train_config config = solvers[_i];
     _Alignas(64) float first[UPDATE_SIZE], again[UPDATE_SIZE];
     struct gr_train_result a = train(&config, 32, 4, 7, NULL, GR_OK, first), b;
     b = train(&config, 500, 4, 7, NULL, GR_OK, again);
@@ -241,10 +337,8 @@ START_TEST(same_key_same_bits) {
 END_TEST
 
 START_TEST(a_trainer_carries_nothing_over) {
-    const struct gr_train_config config = {
-        .learning_rate = 0.1, .momentum = 0.9, .batch_size = 32, .epochs = 1};
     struct gr_model *model = create_mlp(20, 17, 4, 32);
-    struct gr_trainer *trainer = create_trainer(&config, model);
+    struct gr_trainer *trainer = create_trainer(&solvers[_i], model);
     struct gr_silo large = random_silo(100, 20, 4), small = random_silo(10, 20, 4);
     float *global = vector(model), *first = vector(model), *again = vector(model);
     struct gr_train_result result;
@@ -295,6 +389,50 @@ START_TEST(a_pass_takes_each_row_once) {
     ck_assert_double_eq_tol(by_seven, by_one, 1e-9 * by_one);
     for (size_t i = 0; i < UPDATE_SIZE; i++)
         ck_assert_double_lt(fabsf(update[i]), 1e-25);
+}
+END_TEST
+
+/* One step with the whole silo as its batch is the same, whatever the batches. */
+START_TEST(full_gradient_is_one_step) {
+    _Alignas(64) float update[UPDATE_SIZE], expected[UPDATE_SIZE];
+    struct gr_train_config config = {
+        .learning_rate = 0.3, .weight_decay = 0.1, .batch_size = 100, .epochs = 1};
+    const struct gr_train_result one = train(&config, 100, 2, 3, NULL, GR_OK, expected);
+    for (uint32_t batch = 1; batch <= 100; batch += 33) {
+        struct gr_train_result result;
+        struct counter counter = {0};
+        config.batch_size = batch;
+        result = train_with(gr_train_full_gradient, &config, 100, 2, 3, &counter, GR_OK, update);
+        ck_assert_uint_eq(counter.calls, (100 + batch - 1) / batch);
+        ck_assert_uint_eq(result.processed, 100);
+        ck_assert_uint_eq(result.examples, 100);
+        ck_assert_double_eq_tol(result.loss_sum, one.loss_sum, 1e-6 * one.loss_sum);
+        for (size_t i = 0; i < UPDATE_SIZE; i++)
+            ck_assert_float_eq_tol(update[i], expected[i], 3e-7f);
+    }
+}
+END_TEST
+
+START_TEST(full_gradient_is_clipped) {
+    _Alignas(64) float update[UPDATE_SIZE];
+    double sum = 0;
+    const struct gr_train_config config = {
+        .learning_rate = 0.25, .clip_norm = 0.01, .batch_size = 32, .epochs = 1};
+    train_with(gr_train_full_gradient, &config, 32, 2, 3, NULL, GR_OK, update);
+    for (size_t i = 0; i < UPDATE_SIZE; i++)
+        sum += (double)update[i] * (double)update[i];
+    ck_assert_double_eq_tol(sqrt(sum), 0.0025, 1e-7);
+}
+END_TEST
+
+START_TEST(seconds_end_a_training) {
+    _Alignas(64) float update[UPDATE_SIZE];
+    struct gr_train_config config = {
+        .learning_rate = 0.1, .batch_size = 32, .epochs = 3, .seconds = 1e-9};
+    /* The batch that is under way is finished. */
+    ck_assert_uint_eq(train(&config, 32, 1, 1, NULL, GR_OK, update).processed, 32);
+    config.seconds = 1e6;
+    ck_assert_uint_eq(train(&config, 32, 1, 1, NULL, GR_OK, update).processed, 300);
 }
 END_TEST
 
@@ -355,12 +493,17 @@ int main(void) {
     TCase *tests = tcase_create("train");
     if (gr_base_start() != GR_OK) return 1;
     tcase_set_timeout(tests, 60);
-    tcase_add_loop_test(tests, three_steps_are_pytorchs, 0, 3);
+    tcase_add_loop_test(tests, three_steps_are_pytorchs, 0, (int)(sizeof torch / sizeof *torch));
+    tcase_add_test(tests, rates_are_pytorchs);
+    tcase_add_test(tests, warmup_comes_before_all);
+    tcase_add_test(tests, full_gradient_is_one_step);
+    tcase_add_test(tests, full_gradient_is_clipped);
+    tcase_add_test(tests, seconds_end_a_training);
     tcase_add_loop_test(tests, fused_step_is_gradient_and_step, 0,
                         (int)(sizeof step_rows / sizeof *step_rows));
     tcase_add_test(tests, softmax_finds_the_frequencies);
-    tcase_add_loop_test(tests, same_key_same_bits, 0, 2);
-    tcase_add_test(tests, a_trainer_carries_nothing_over);
+    tcase_add_loop_test(tests, same_key_same_bits, 0, SOLVERS);
+    tcase_add_loop_test(tests, a_trainer_carries_nothing_over, 0, SOLVERS);
     tcase_add_test(tests, epochs_and_steps_are_counted);
     tcase_add_test(tests, a_pass_takes_each_row_once);
     tcase_add_test(tests, poll_ends_the_training);

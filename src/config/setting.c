@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The setting at a path, and what is allowed for it, in words. */
+#include "config/schema.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* "faults[].kind" stands for the kind of every fault. */
+static bool stands_for(const char *setting, const char *path) {
+    for (; *setting && *setting == *path; setting++, path++)
+        if (*path == '[') path += strspn(path + 1, "0123456789");
+    return *setting == *path;
+}
+
+const struct gr_setting *gr_setting_find(const char *path) {
+    static const struct gr_setting none = {.path = ""};
+    for (size_t i = 0; i < gr_settings_count; i++)
+        if (stands_for(gr_settings[i].path, path)) return &gr_settings[i];
+    return &none;
+}
+
+/* ---- what is allowed, in words ------------------------------------------------------------ */
+
+static void join(char *out, size_t size, size_t *used, const char *before, const char *word) {
+    int n = snprintf(out + *used, size - *used, "%s%s", before, word);
+    if (n > 0) *used = *used + (size_t)n < size ? *used + (size_t)n : size - 1;
+}
+
+void gr_keys_allowed(const cyaml_schema_value_t *schema, char *out, size_t size) {
+    size_t used = 0;
+    *out = '\0';
+    for (const cyaml_schema_field_t *f = schema->mapping.fields; f->key; f++)
+        join(out, size, &used, used > 0 ? ", " : "", f->key);
+}
+
+void gr_setting_allowed(const cyaml_schema_value_t *schema, const struct gr_setting *setting,
+                        char *out, size_t size) {
+    char words[128];
+    size_t used = 0;
+    *out = '\0';
+    switch (schema->type) {
+    case CYAML_UINT:
+        snprintf(out, size, "a whole number from %ju to %ju", (uintmax_t)setting->whole_low,
+                 (uintmax_t)setting->whole_high);
+        break;
+    case CYAML_FLOAT:
+        snprintf(out, size, "%g %s x %s %g", setting->real_low,
+                 setting->flags & GR_SETTING_ABOVE ? "<" : "<=",
+                 setting->flags & GR_SETTING_BELOW ? "<" : "<=", setting->real_high);
+        break;
+    case CYAML_ENUM:
+        for (uint32_t i = 0; i < schema->enumeration.count; i++)
+            join(out, size, &used,
+                 i == 0                               ? ""
+                 : i + 1 == schema->enumeration.count ? " or "
+                                                      : ", ",
+                 schema->enumeration.strings[i].str);
+        break;
+    case CYAML_BOOL:
+        snprintf(out, size, "true or false");
+        break;
+    case CYAML_SEQUENCE:
+        gr_setting_allowed(schema->sequence.entry, setting, words, sizeof words);
+        snprintf(out, size, "a list of at most %u, each %s", schema->sequence.max, words);
+        break;
+    case CYAML_MAPPING:
+        gr_keys_allowed(schema, words, sizeof words);
+        snprintf(out, size, "a section of %s", words);
+        break;
+    default:
+        snprintf(out, size, "text of at most %u bytes, no control characters, '' for none",
+                 schema->string.max);
+    }
+}
