@@ -30,6 +30,7 @@ struct gr_rows {
     float scale;
     void *features;  /* n_rows x n_features, 64-byte aligned; owned */
     int32_t *labels; /* n_rows, each in 0..n_classes-1; owned */
+    float *targets;  /* n_rows, numbers to be predicted; owned; NULL: the labels are */
 };
 
 struct gr_silo {
@@ -47,6 +48,8 @@ enum { GR_TEST_BATCH = 500 };
 struct gr_data {
     uint32_t n_silos; /* of the whole federation */
     size_t n_features;
+    size_t n_dims; /* of a row: e.g. [28, 28]; 1: a plain list */
+    size_t shape[GR_TENSOR_DIMS_MAX];
     uint32_t n_classes;
     size_t n_local;
     struct gr_silo *local; /* this process's silos, ascending id; owned */
@@ -105,6 +108,9 @@ void gr_silo_pseudonym(uint32_t id, char out[24]);
  */
 void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,
                     float *out_features, int32_t *out_labels);
+/* The same rows' targets; without any of their own, their labels. out NULL: nothing is done. */
+void gr_rows_gather_targets(const struct gr_rows *rows, const uint32_t *index, size_t first,
+                            size_t n, float *out);
 void gr_rows_release(struct gr_rows *rows);
 
 /* ---- partition ---------------------------------------------------------------------------- */

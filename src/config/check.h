@@ -19,4 +19,8 @@ gr_status gr_check_tree(struct gr_node *root, struct gr_broken *broken) GR_CHECK
  */
 void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_broken *broken);
 
+/* The part of it that is about model.layers. */
+void gr_check_layers(const struct gr_model_config *model, struct gr_node *root,
+                     struct gr_broken *broken);
+
 #endif

@@ -169,14 +169,41 @@ static void check_data(const struct rules *r) {
 
 /* ---- model, train, round ------------------------------------------------------------------ */
 
+/* A list that one type of model needs, and no other has. */
+static void check_list_of(const struct rules *r, const char *path, enum gr_model_type type,
+                          unsigned found, unsigned most, const char *what) {
+    const enum gr_model_type own = r->config->model.type;
+    if (!sound(r, path)) return;
+    if (own == type && found == 0)
+        REFUSE(r, path, "found nothing, allowed 1 to %u %s (model.type is %s)", most, what,
+               gr_model_type_text(own));
+    if (own != type && found > 0)
+        REFUSE(r, path, "found %u %s, allowed none (model.type is %s)", found, what,
+               gr_model_type_text(own));
+}
+
+static void check_loss(const struct rules *r) {
+    static const char *const allowed[] = {
+        [GR_MODEL_SOFTMAX] = "cross_entropy",
+        [GR_MODEL_LINEAR] = "squared or huber",
+        [GR_MODEL_LOGISTIC] = "binary_cross_entropy",
+        [GR_MODEL_POISSON] = "poisson",
+        [GR_MODEL_CNN] = NULL,
+    };
+    const struct gr_model_config *model = &r->config->model;
+    if (!sound(r, "model.loss") || model->loss == GR_LOSS_DEFAULT) return;
+    if (allowed[model->type] && !strstr(allowed[model->type], gr_loss_text(model->loss)))
+        REFUSE(r, "model.loss", "found %s, allowed default or %s (model.type is %s)",
+               gr_loss_text(model->loss), allowed[model->type], gr_model_type_text(model->type));
+}
+
 static void check_model(const struct rules *r) {
     const struct gr_model_config *model = &r->config->model;
-    if (!sound(r, "model.type") || !sound(r, "model.hidden")) return;
-    if (model->type == GR_MODEL_MLP && model->hidden_count == 0)
-        REFUSE(r, "model.hidden", "found nothing, allowed 1 to 32 widths (model.type is mlp)");
-    if (model->type == GR_MODEL_SOFTMAX && model->hidden_count > 0)
-        REFUSE(r, "model.hidden", "found %u widths, allowed none (model.type is softmax)",
-               model->hidden_count);
+    if (!sound(r, "model.type")) return;
+    check_list_of(r, "model.hidden", GR_MODEL_MLP, model->hidden_count, 32, "widths");
+    check_list_of(r, "model.layers", GR_MODEL_CNN, model->layers_count, 64, "layers");
+    check_loss(r);
+    gr_check_layers(model, r->root, r->broken);
 }
 
 static void check_train(const struct rules *r) {

@@ -5,7 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXT_MAX = 4096, HIDDEN_MAX = 32, SILO_TABLES_MAX = 10000, FAULTS_MAX = 64 };
+enum {
+    TEXT_MAX = 4096,
+    HIDDEN_MAX = 32,
+    LAYERS_MAX = 64,
+    SILO_TABLES_MAX = 10000,
+    FAULTS_MAX = 64
+};
 
 /* ---- names of values ---------------------------------------------------------------------- */
 
@@ -16,9 +22,29 @@ static const cyaml_strval_t sources[] = {
 static const cyaml_strval_t partitions[] = {{"iid", GR_PARTITION_IID},
                                             {"dirichlet", GR_PARTITION_DIRICHLET},
                                             {"shards", GR_PARTITION_SHARDS}};
-static const cyaml_strval_t models[] = {{"softmax", GR_MODEL_SOFTMAX}, {"mlp", GR_MODEL_MLP}};
+static const cyaml_strval_t models[] = {
+    {"softmax", GR_MODEL_SOFTMAX},   {"mlp", GR_MODEL_MLP},         {"linear", GR_MODEL_LINEAR},
+    {"logistic", GR_MODEL_LOGISTIC}, {"poisson", GR_MODEL_POISSON}, {"cnn", GR_MODEL_CNN}};
 static const cyaml_strval_t activations[] = {
     {"relu", GR_ACTIVATION_RELU}, {"gelu", GR_ACTIVATION_GELU}, {"tanh", GR_ACTIVATION_TANH}};
+static const cyaml_strval_t layer_activations[] = {{"relu", GR_ACTIVATION_RELU},
+                                                   {"gelu", GR_ACTIVATION_GELU},
+                                                   {"tanh", GR_ACTIVATION_TANH},
+                                                   {"none", GR_ACTIVATION_NONE},
+                                                   {"default", GR_ACTIVATION_DEFAULT}};
+static const cyaml_strval_t layer_types[] = {{"conv", GR_LAYER_CONV},
+                                             {"max_pool", GR_LAYER_MAX_POOL},
+                                             {"average_pool", GR_LAYER_AVERAGE_POOL},
+                                             {"group_norm", GR_LAYER_GROUP_NORM},
+                                             {"dropout", GR_LAYER_DROPOUT},
+                                             {"dense", GR_LAYER_DENSE}};
+static const cyaml_strval_t paddings[] = {{"valid", GR_PADDING_VALID}, {"same", GR_PADDING_SAME}};
+static const cyaml_strval_t losses[] = {{"default", GR_LOSS_DEFAULT},
+                                        {"cross_entropy", GR_LOSS_CROSS_ENTROPY},
+                                        {"binary_cross_entropy", GR_LOSS_BINARY_CROSS_ENTROPY},
+                                        {"squared", GR_LOSS_SQUARED},
+                                        {"huber", GR_LOSS_HUBER},
+                                        {"poisson", GR_LOSS_POISSON}};
 static const cyaml_strval_t initialisations[] = {{"he", GR_INITIALISE_HE},
                                                  {"glorot", GR_INITIALISE_GLOROT}};
 static const cyaml_strval_t computes[] = {{"float32", GR_COMPUTE_FLOAT32},
@@ -69,8 +95,24 @@ const char *gr_strategy_text(enum gr_strategy_name name) {
     return name_of(strategies, COUNT(strategies), name);
 }
 
+const char *gr_model_type_text(enum gr_model_type type) {
+    return name_of(models, COUNT(models), type);
+}
+
+const char *gr_layer_type_text(enum gr_layer_type type) {
+    return name_of(layer_types, COUNT(layer_types), type);
+}
+
+const char *gr_padding_text(enum gr_padding padding) {
+    return name_of(paddings, COUNT(paddings), padding);
+}
+
+const char *gr_loss_text(enum gr_loss_type loss) {
+    return name_of(losses, COUNT(losses), loss);
+}
+
 const char *gr_activation_text(enum gr_activation activation) {
-    return name_of(activations, COUNT(activations), activation);
+    return name_of(layer_activations, COUNT(layer_activations), activation);
 }
 
 const char *gr_compute_text(enum gr_compute compute) {
@@ -155,12 +197,32 @@ static const cyaml_schema_field_t data_fields[] = {
 
 static const cyaml_schema_value_t width_entry = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
 
+static const cyaml_schema_field_t layer_fields[] = {
+    ONE_OF(gr_layer_config, type, layer_types),
+    WHOLE(gr_layer_config, filters),
+    WHOLE(gr_layer_config, width),
+    WHOLE(gr_layer_config, kernel),
+    WHOLE(gr_layer_config, stride),
+    ONE_OF(gr_layer_config, padding, paddings),
+    ONE_OF(gr_layer_config, activation, layer_activations),
+    WHOLE(gr_layer_config, groups),
+    REAL(gr_layer_config, rate),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t layer_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct gr_layer_config, layer_fields)};
+
 static const cyaml_schema_field_t model_fields[] = {
     ONE_OF(gr_model_config, type, models),
     LIST(gr_model_config, hidden, &width_entry, HIDDEN_MAX),
+    LIST(gr_model_config, layers, &layer_entry, LAYERS_MAX),
     ONE_OF(gr_model_config, activation, activations),
     ONE_OF(gr_model_config, initialisation, initialisations),
     ONE_OF(gr_model_config, compute, computes),
+    ONE_OF(gr_model_config, loss, losses),
+    REAL(gr_model_config, label_smoothing),
+    REAL(gr_model_config, huber_delta),
     CYAML_FIELD_END,
 };
 
@@ -261,6 +323,7 @@ enum {
     SILOS_MAX = 1000000,
     ROUNDS_MAX = 10000000,
     WIDTH_MAX = 65536,
+    KERNEL_MAX = 1024,
     SECONDS_MAX = 1000000,
     RATE_MAX = 1000, /* of a learning rate and the like: beyond it there is no sense, and float32
                         runs out of range */
@@ -298,9 +361,22 @@ const struct gr_setting gr_settings[] = {
     {.path = "data.limit", .standard = "0", FROM_TO(0, UINT32_MAX)},
     {.path = "model.type", .flags = REQUIRED},
     {.path = "model.hidden", FROM_TO(1, WIDTH_MAX)},
+    {.path = "model.layers"},
+    {.path = "model.layers[].type", .flags = REQUIRED},
+    {.path = "model.layers[].filters", .standard = "0", FROM_TO(0, WIDTH_MAX)},
+    {.path = "model.layers[].width", .standard = "0", FROM_TO(0, WIDTH_MAX)},
+    {.path = "model.layers[].kernel", .standard = "0", FROM_TO(0, KERNEL_MAX)},
+    {.path = "model.layers[].stride", .standard = "0", FROM_TO(0, KERNEL_MAX)},
+    {.path = "model.layers[].padding", .standard = "valid"},
+    {.path = "model.layers[].activation", .standard = "default"},
+    {.path = "model.layers[].groups", .standard = "0", FROM_TO(0, WIDTH_MAX)},
+    {.path = "model.layers[].rate", .standard = "0", .flags = BELOW, BETWEEN(0, 1)},
     {.path = "model.activation", .standard = "relu"},
     {.path = "model.initialisation", .standard = "he"},
     {.path = "model.compute", .standard = "float32"},
+    {.path = "model.loss", .standard = "default"},
+    {.path = "model.label_smoothing", .standard = "0", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "model.huber_delta", .standard = "1", .flags = ABOVE, BETWEEN(0, 1e6)},
     {.path = "train.learning_rate", .flags = REQUIRED | ABOVE, BETWEEN(0, RATE_MAX)},
     {.path = "train.momentum", .standard = "0", .flags = BELOW, BETWEEN(0, 1)},
     {.path = "train.weight_decay", .standard = "0", BETWEEN(0, RATE_MAX)},
@@ -359,8 +435,8 @@ _Static_assert(COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_
                    COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
                    COUNT(partition_fields) <= GR_FIELDS_MAX &&
                    COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
-                   COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
-                   COUNT(round_fields) <= GR_FIELDS_MAX &&
+                   COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(layer_fields) <= GR_FIELDS_MAX &&
+                   COUNT(train_fields) <= GR_FIELDS_MAX && COUNT(round_fields) <= GR_FIELDS_MAX &&
                    COUNT(strategy_fields) <= GR_FIELDS_MAX &&
                    COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
                    COUNT(evaluate_fields) <= GR_FIELDS_MAX &&

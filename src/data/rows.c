@@ -24,6 +24,7 @@ out:
 void gr_rows_release(struct gr_rows *rows) {
     gr_free(rows->features);
     gr_free(rows->labels);
+    gr_free(rows->targets);
     *rows = (struct gr_rows){0};
 }
 
@@ -59,6 +60,14 @@ void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t fi
             scale_bytes(from, rows->scale, width, to);
         else
             scale_floats(from, rows->scale, width, to);
+    }
+}
+
+void gr_rows_gather_targets(const struct gr_rows *rows, const uint32_t *index, size_t first,
+                            size_t n, float *out) {
+    for (size_t i = 0; out && i < n; i++) {
+        const size_t row = index ? index[i] : first + i;
+        out[i] = rows->targets ? rows->targets[row] : (float)rows->labels[row];
     }
 }
 

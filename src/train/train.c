@@ -73,6 +73,7 @@ static gr_status start_silo(struct gr_trainer *trainer, const struct gr_silo *si
                                                               .silo = silo->id,
                                                               .round = round,
                                                               .purpose = GR_PURPOSE_BATCH});
+    gr_model_start_round(trainer->model, trainer->seed, silo->id, round);
     if (trainer->velocity)
         memset(trainer->velocity, 0, gr_model_layout(trainer->model)->size * sizeof(float));
 out:
@@ -121,6 +122,8 @@ static gr_status train_pass(struct gr_trainer *trainer, const struct gr_silo *si
         if (poll) GR_TRY(poll(context));
         gr_rows_gather(rows, trainer->order + first, 0, n, gr_model_batch_features(trainer->model),
                        gr_model_batch_labels(trainer->model));
+        gr_rows_gather_targets(rows, trainer->order + first, 0, n,
+                               gr_model_batch_targets(trainer->model));
         prefetch_rows(rows, trainer->order + first + n, next);
         GR_TRY(train_batch(trainer, parameters, n, &loss_sum));
         if (!isfinite(loss_sum)) {
