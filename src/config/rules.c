@@ -182,19 +182,24 @@ static void check_list_of(const struct rules *r, const char *path, enum gr_model
                gr_model_type_text(own));
 }
 
+/* Regressions have their own losses; a network takes any. */
 static void check_loss(const struct rules *r) {
-    static const char *const allowed[] = {
-        [GR_MODEL_SOFTMAX] = "cross_entropy",
-        [GR_MODEL_LINEAR] = "squared or huber",
-        [GR_MODEL_LOGISTIC] = "binary_cross_entropy",
-        [GR_MODEL_POISSON] = "poisson",
-        [GR_MODEL_CNN] = NULL,
+    static const struct {
+        enum gr_loss_type losses[2];
+        const char *allowed;
+    } of[] = {
+        [GR_MODEL_SOFTMAX] = {{GR_LOSS_CROSS_ENTROPY}, "default or cross_entropy"},
+        [GR_MODEL_LINEAR] = {{GR_LOSS_SQUARED, GR_LOSS_HUBER}, "default, squared or huber"},
+        [GR_MODEL_LOGISTIC] = {{GR_LOSS_BINARY_CROSS_ENTROPY}, "default or binary_cross_entropy"},
+        [GR_MODEL_POISSON] = {{GR_LOSS_POISSON}, "default or poisson"},
+        [GR_MODEL_CNN] = {{0}, NULL},
     };
     const struct gr_model_config *model = &r->config->model;
-    if (!sound(r, "model.loss") || model->loss == GR_LOSS_DEFAULT) return;
-    if (allowed[model->type] && !strstr(allowed[model->type], gr_loss_text(model->loss)))
-        REFUSE(r, "model.loss", "found %s, allowed default or %s (model.type is %s)",
-               gr_loss_text(model->loss), allowed[model->type], gr_model_type_text(model->type));
+    const enum gr_loss_type loss = model->loss;
+    if (!sound(r, "model.loss") || loss == GR_LOSS_DEFAULT || !of[model->type].allowed) return;
+    if (loss != of[model->type].losses[0] && loss != of[model->type].losses[1])
+        REFUSE(r, "model.loss", "found %s, allowed %s (model.type is %s)", gr_loss_text(loss),
+               of[model->type].allowed, gr_model_type_text(model->type));
 }
 
 static void check_model(const struct rules *r) {

@@ -65,6 +65,16 @@ static const struct {
     {{"model.activation=tanh"}, false},
     {{"model.initialisation=glorot"}, false},
     {{"model.compute=bfloat16"}, false},
+    {{"model.loss=huber"}, false},
+    {{"model.label_smoothing=0.1"}, false},
+    {{"model.huber_delta=0.5"}, false},
+    {{"model.layers=[{type: conv, filters: 3, kernel: 5, stride: 2, padding: same, activation: "
+      "tanh}, {type: group_norm, groups: 3, activation: none}, {type: average_pool, kernel: 2}]",
+      "model.type=cnn", "model.hidden=[]"},
+     false},
+    {{"model.layers=[{type: dropout, rate: 0.25}, {type: dense, width: 7}]", "model.type=cnn",
+      "model.hidden=[]"},
+     false},
     {{"train.learning_rate=0.2000000000000001"}, false},
     {{"train.momentum=0.5"}, false},
     {{"train.weight_decay=1e-4"}, false},
@@ -141,34 +151,36 @@ END_TEST
 START_TEST(test_resolved) {
     struct gr_config *config = must_parse(rich, NULL, 0);
     char *yaml = yaml_of(config);
-    ck_assert_str_eq(yaml, "run:\n  name: run\n  seed: 1\n  rounds: 2\n  directory: runs\n"
-                           "  placement: block\n  rehearsal: false\n"
-                           "data:\n  source: hdf5\n  silos: 3\n"
-                           "  train:\n    features: ''\n    labels: ''\n    file: a\n"
-                           "  silo_tables: []\n"
-                           "  test:\n    features: ''\n    labels: ''\n    file: ''\n"
-                           "  partition:\n    method: dirichlet\n    alpha: 0.3\n"
-                           "    shards_per_silo: 2\n    minimum_rows: 1\n"
-                           "  synthetic:\n    alpha: 1\n    beta: 1\n    features: 60\n"
-                           "    classes: 10\n    minimum_rows: 50\n    maximum_rows: 2000\n"
-                           "    test_rows: 20\n"
-                           "  validation_fraction: 0\n  limit: 0\n"
-                           "model:\n  type: mlp\n  hidden: [12, 4]\n  activation: relu\n"
-                           "  initialisation: he\n  compute: float32\n"
-                           "train:\n  learning_rate: 0.2\n  momentum: 0\n  weight_decay: 0\n"
-                           "  batch_size: 4\n  epochs: 1\n  steps: 0\n"
-                           "round:\n  participants: 0\n  quorum: 1\n  deadline_s: 3600\n"
-                           "  collective_deadline_s: 60\n  heartbeat_s: 30\n"
-                           "  respawn: false\n  replay: ''\n"
-                           "strategy:\n  name: fedavg\n  server_learning_rate: 1\n"
-                           "  server_momentum: 0.9\n"
-                           "aggregation:\n  encoding: ring32\n  ranks_per_node: 0\n"
-                           "evaluate:\n  every: 1\n"
-                           "  metrics: [balanced_accuracy, macro_f1, calibration_error]\n"
-                           "  per_silo: false\n  minimum_rows: 10\n"
-                           "checkpoint:\n  every: 1\n  keep: 2\n"
-                           "alerts:\n  participation: 0.5\n  rounds: 3\n"
-                           "faults: []\n");
+    ck_assert_str_eq(yaml,
+                     "run:\n  name: run\n  seed: 1\n  rounds: 2\n  directory: runs\n"
+                     "  placement: block\n  rehearsal: false\n"
+                     "data:\n  source: hdf5\n  silos: 3\n"
+                     "  train:\n    features: ''\n    labels: ''\n    file: a\n"
+                     "  silo_tables: []\n"
+                     "  test:\n    features: ''\n    labels: ''\n    file: ''\n"
+                     "  partition:\n    method: dirichlet\n    alpha: 0.3\n"
+                     "    shards_per_silo: 2\n    minimum_rows: 1\n"
+                     "  synthetic:\n    alpha: 1\n    beta: 1\n    features: 60\n"
+                     "    classes: 10\n    minimum_rows: 50\n    maximum_rows: 2000\n"
+                     "    test_rows: 20\n"
+                     "  validation_fraction: 0\n  limit: 0\n"
+                     "model:\n  type: mlp\n  hidden: [12, 4]\n  layers: []\n  activation: relu\n"
+                     "  initialisation: he\n  compute: float32\n  loss: default\n"
+                     "  label_smoothing: 0\n  huber_delta: 1\n"
+                     "train:\n  learning_rate: 0.2\n  momentum: 0\n  weight_decay: 0\n"
+                     "  batch_size: 4\n  epochs: 1\n  steps: 0\n"
+                     "round:\n  participants: 0\n  quorum: 1\n  deadline_s: 3600\n"
+                     "  collective_deadline_s: 60\n  heartbeat_s: 30\n"
+                     "  respawn: false\n  replay: ''\n"
+                     "strategy:\n  name: fedavg\n  server_learning_rate: 1\n"
+                     "  server_momentum: 0.9\n"
+                     "aggregation:\n  encoding: ring32\n  ranks_per_node: 0\n"
+                     "evaluate:\n  every: 1\n"
+                     "  metrics: [balanced_accuracy, macro_f1, calibration_error]\n"
+                     "  per_silo: false\n  minimum_rows: 10\n"
+                     "checkpoint:\n  every: 1\n  keep: 2\n"
+                     "alerts:\n  participation: 0.5\n  rounds: 3\n"
+                     "faults: []\n");
     gr_free(yaml);
     gr_config_free(config);
 }
@@ -306,10 +318,10 @@ static const struct {
 } known_digests[] = {
     {"run: {rounds: 2}\ndata: {source: synthetic, silos: 3}\nmodel: {type: softmax}\n"
      "train: {learning_rate: 0.1, batch_size: 4}\n",
-     "46c932072617f43f3fab987a11eb6390cf46cbf2e330d5b685ecb782f810f2a0"},
+     "d89a3a8e2465d86f1dd01c990c860620d6bc8c9a18a2b59be08e446f2b54569b"},
     {"run: {rounds: 9, seed: 7}\ndata: {source: hdf5, silo_tables: [{file: a}, {file: b}]}\n"
      "model: {type: mlp, hidden: [8, 9]}\ntrain: {learning_rate: 1e-4, batch_size: 4}\n",
-     "648f4703263fd45c965943839a672ebc93a36964ad3fdb5af2bc498730e5d291"},
+     "c2262b2ebabae13ad8c33b5b267fa06fa0544e0591d126ba85284df49e5e6473"},
 };
 
 START_TEST(test_known_digest) {
