@@ -100,7 +100,7 @@ static size_t slice_rows(const struct gr_model *model) {
     size_t bytes = 0, rows = 1;
     for (size_t l = 0; l < model->n_layers; l++)
         bytes += model->layers[l].outputs * sizeof(float);
-    const size_t fitting = larger(SLICE_BYTES / bytes, SLICE_ROWS_MIN);
+    const size_t fitting = larger(SLICE_BYTES / larger(bytes, 1), SLICE_ROWS_MIN);
     if (model->batch_max <= fitting) return model->batch_max;
     while (2 * rows <= fitting)
         rows *= 2;

@@ -80,12 +80,8 @@ out:
     return status;
 }
 
-#define POOL(name, what)                                                                           \
-    const struct gr_layer_kind name = {.type = what,                                               \
-                                       .shape = shape,                                             \
-                                       .prepare = gr_images_prepare,                               \
-                                       .forward = forward,                                         \
-                                       .backward = backward,                                       \
-                                       .release = gr_images_release}
-POOL(gr_layer_max_pool, GR_LAYER_MAX_POOL);
-POOL(gr_layer_average_pool, GR_LAYER_AVERAGE_POOL);
+#define FUNCTIONS                                                                                  \
+    .shape = shape, .prepare = gr_images_prepare, .forward = forward, .backward = backward,        \
+    .release = gr_images_release
+const struct gr_layer_kind gr_layer_max_pool = {.type = GR_LAYER_MAX_POOL, FUNCTIONS};
+const struct gr_layer_kind gr_layer_average_pool = {.type = GR_LAYER_AVERAGE_POOL, FUNCTIONS};

@@ -27,6 +27,11 @@ check "one digest, resumed" equal "$(digest cnn-2)" "$(digest cnn-1)"
 check "a stored network scores" grep -qE '^rows 90  loss [0-9.]+  accuracy [01]\.[0-9]+$' <<<"$(scores cnn-1)"
 check "as it did in training" equal "$(scores cnn-1 | sed 's/.*loss //; s/ .*//')" \
     "$(tail -n 1 cnn-1/metrics.jsonl | perl -ne 'printf "%.6f", $1 if /"test_loss": ?([0-9.]+)/')"
+check "the rows in a table" exits 0 "$GRANARY" import --features train-images --labels train-labels -o train.h5
+check "and the test's" exits 0 "$GRANARY" import --features test-images --labels test-labels -o test.h5
+check "a network on tables" train 2 cnn-h5 small.yaml --set "$cnn" --set data.source=hdf5 \
+    --set "data.train={file: train.h5}" --set "data.test={file: test.h5}"
+check "one digest, from tables" equal "$(digest cnn-h5)" "$(digest cnn-1)"
 check "it says what it is" grep -qF '"type":"group_norm"' <<<"$("$GRANARY" inspect cnn-1/model.h5)"
 
 for model in "{type: poisson}" "{type: linear}" "{type: linear, loss: huber, huber_delta: 0.5}" \
