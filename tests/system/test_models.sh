@@ -11,8 +11,10 @@ cnn="model={type: cnn, layers: [$layers, {type: dropout, rate: 0.2}]}"
 
 # train RANKS FOLDER WORDS...
 train() {
+    local launch="mpirun $MPIRUN_FLAGS -n $1"
+    [ "$1" != 1 ] || launch=
     # shellcheck disable=SC2086
-    timeout 60 mpirun $MPIRUN_FLAGS -n "$1" "$GRANARY" train --quiet --run "$2" "${@:3}" >train.out 2>&1
+    timeout 60 $launch "$GRANARY" train --quiet --run "$2" "${@:3}" >train.out 2>&1
 }
 # Of the IDX pair, the line that evaluate prints.
 scores() { "$GRANARY" evaluate "$1/model.h5" --features test-images --labels test-labels; }
