@@ -42,25 +42,19 @@ out:
     return status;
 }
 
+/* McMahan's. */
+#define STANDARD .activation = GR_ACTIVATION_DEFAULT
+static struct gr_layer_config layers[] = {
+    {.type = GR_LAYER_CONV, .filters = 32, .kernel = 5, .padding = GR_PADDING_SAME, STANDARD},
+    {.type = GR_LAYER_MAX_POOL, .kernel = 2, STANDARD},
+    {.type = GR_LAYER_CONV, .filters = 64, .kernel = 5, .padding = GR_PADDING_SAME, STANDARD},
+    {.type = GR_LAYER_MAX_POOL, .kernel = 2, STANDARD},
+    {.type = GR_LAYER_DENSE, .width = 512, STANDARD},
+};
+
 static gr_status measure(uint32_t batch, uint32_t passes, enum gr_compute compute, bool cnn,
                          double *rate) {
-    const enum gr_activation standard = GR_ACTIVATION_DEFAULT;
     uint32_t hidden[] = {200, 200};
-    struct gr_layer_config layers[] = {
-        {.type = GR_LAYER_CONV,
-         .filters = 32,
-         .kernel = 5,
-         .padding = GR_PADDING_SAME,
-         .activation = standard},
-        {.type = GR_LAYER_MAX_POOL, .kernel = 2, .activation = standard},
-        {.type = GR_LAYER_CONV,
-         .filters = 64,
-         .kernel = 5,
-         .padding = GR_PADDING_SAME,
-         .activation = standard},
-        {.type = GR_LAYER_MAX_POOL, .kernel = 2, .activation = standard},
-        {.type = GR_LAYER_DENSE, .width = 512, .activation = standard},
-    };
     const struct gr_model_config shape = {.type = cnn ? GR_MODEL_CNN : GR_MODEL_MLP,
                                           .hidden = hidden,
                                           .hidden_count = 2,
