@@ -17,7 +17,7 @@ train() {
     timeout 60 $launch "$GRANARY" train --quiet --run "$2" "${@:3}" >train.out 2>&1
 }
 # Of the IDX pair, the line that evaluate prints.
-scores() { "$GRANARY" evaluate "$1/model.h5" --features test-images --labels test-labels; }
+scores() { "$GRANARY" evaluate "$1/model.h5" --features test-images --labels test-labels | head -n 1; }
 digest() { "$GRANARY" inspect --digest "$1/model.h5"; }
 
 check "a network trains" train 1 cnn-1 small.yaml --set "$cnn"
@@ -43,6 +43,7 @@ for model in "{type: poisson}" "{type: linear}" "{type: linear, loss: huber, hub
     check "$model on 3 ranks" train 3 three small.yaml --set "model=$model" --set train.learning_rate=0.01
     check "$model: one digest" equal "$(digest three)" "$(digest one)"
     check "$model has no accuracy" grep -qE '^rows 90  loss [-0-9.]+$' <<<"$(scores one)"
+    check "$model: an error instead" bash -c '"$GRANARY" evaluate one/model.h5 --features test-images --labels test-labels | grep -qE "^mse +[0-9]"'
     check "$model: nor in the metrics" bash -c '! grep -qE "accuracy\": ?[0-9]" one/metrics.jsonl'
 done
 

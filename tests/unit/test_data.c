@@ -350,12 +350,9 @@ int main(void) {
     tcase_add_test(tests, one_table_per_silo);
     tcase_add_test(tests, fingerprint_follows_labels);
     tcase_add_test(tests, gather);
-<<<<<<< HEAD
+    tcase_add_test(tests, targets_or_labels);
     tcase_add_test(tests, table_by_ranges);
     tcase_add_test(tests, table_without_labels);
-=======
-    tcase_add_test(tests, targets_or_labels);
->>>>>>> c7d40a4 (tests: the shape of rows, targets)
     tcase_add_test(tests, pseudonyms);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
