@@ -36,7 +36,7 @@ def add(value):
 
 
 for path, rest in rows:
-    if "CHANGEABLE" in rest:
+    if "CHANGEABLE" in rest or "[]" in path:  # the list as a whole has its entries
         continue
     value = config
     for key in path.split("."):

@@ -96,6 +96,7 @@ enum gr_purpose {
     GR_PURPOSE_SAMPLE = 5,     /* silos of a round; silo 0 */
     GR_PURPOSE_SYNTHETIC = 6,  /* synthetic rows of a silo; round 0 */
     GR_PURPOSE_TEST = 7,       /* for tests */
+    GR_PURPOSE_DROPOUT = 10,   /* what a silo's dropout layers drop in a round */
     GR_PURPOSE_ROUNDING = 11,  /* of a silo's update in a round's sum, ring16 */
 };
 

@@ -58,8 +58,38 @@ enum gr_encode {
     GR_ENCODE_CODE,   /* one: its place in `categories`; their number for one that is not there */
     GR_ENCODE_ONE_HOT /* one for each, NAME=CATEGORY: 1 or 0; all 0 for one that is not there */
 };
-enum gr_model_type { GR_MODEL_SOFTMAX, GR_MODEL_MLP };
-enum gr_activation { GR_ACTIVATION_RELU, GR_ACTIVATION_GELU, GR_ACTIVATION_TANH };
+enum gr_model_type {
+    GR_MODEL_SOFTMAX,
+    GR_MODEL_MLP,
+    GR_MODEL_LINEAR,   /* linear regression: one output */
+    GR_MODEL_LOGISTIC, /* binary logistic regression: one output, the log odds of label 1 */
+    GR_MODEL_POISSON,  /* Poisson regression: one output, the logarithm of the expected count */
+    GR_MODEL_CNN       /* `layers`, and a dense layer of the outputs behind them */
+};
+enum gr_activation {
+    GR_ACTIVATION_RELU,
+    GR_ACTIVATION_GELU,
+    GR_ACTIVATION_TANH,
+    GR_ACTIVATION_NONE,   /* of a layer only */
+    GR_ACTIVATION_DEFAULT /* of a layer only: the model's for conv and dense, none for others */
+};
+enum gr_layer_type {
+    GR_LAYER_CONV,
+    GR_LAYER_MAX_POOL,
+    GR_LAYER_AVERAGE_POOL,
+    GR_LAYER_GROUP_NORM,
+    GR_LAYER_DROPOUT,
+    GR_LAYER_DENSE
+};
+enum gr_padding { GR_PADDING_VALID, GR_PADDING_SAME };
+enum gr_loss_type {
+    GR_LOSS_DEFAULT, /* the model's: cross_entropy, squared, binary_cross_entropy or poisson */
+    GR_LOSS_CROSS_ENTROPY,
+    GR_LOSS_BINARY_CROSS_ENTROPY,
+    GR_LOSS_SQUARED,
+    GR_LOSS_HUBER,
+    GR_LOSS_POISSON
+};
 enum gr_initialisation { GR_INITIALISE_HE, GR_INITIALISE_GLOROT };
 enum gr_compute { GR_COMPUTE_FLOAT32, GR_COMPUTE_BFLOAT16 };
 enum gr_optimizer {
@@ -185,13 +215,31 @@ struct gr_data_config {
                                       "fewer than" it; >= 1; default 10 */
 };
 
+/* One of model.layers. What a type has no use for stays at its default. */
+struct gr_layer_config {
+    enum gr_layer_type type;
+    uint32_t filters;              /* conv: output channels; 1 to 65536 */
+    uint32_t width;                /* dense: outputs; 1 to 65536 */
+    uint32_t kernel;               /* conv, pools: height and width of the window; 1 to 1024 */
+    uint32_t stride;               /* conv, pools; default 0: 1 for conv, `kernel` for pools */
+    enum gr_padding padding;       /* conv; default valid */
+    enum gr_activation activation; /* conv, dense, group_norm; default `default` */
+    uint32_t groups;               /* group_norm: divides the channels; 1 to 65536 */
+    double rate;                   /* dropout: share that is set to zero; 0 < rate < 1 */
+};
+
 struct gr_model_config {
     enum gr_model_type type;
     uint32_t *hidden; /* mlp: widths of the hidden layers, at least one */
     unsigned hidden_count;
+    struct gr_layer_config *layers; /* cnn: at least one; images' layers first, then dense ones */
+    unsigned layers_count;
     enum gr_activation activation;         /* default relu */
     enum gr_initialisation initialisation; /* default he */
     enum gr_compute compute;               /* default float32 */
+    enum gr_loss_type loss;                /* default `default` */
+    double label_smoothing;                /* cross_entropy, in training: [0, 1); default 0 */
+    double huber_delta;                    /* huber: > 0; default 1 */
 };
 
 /* train.schedule: the learning rate of a round; see gr_learning_rate (train.h). */
@@ -393,7 +441,11 @@ const char *gr_stop_text(enum gr_stop_metric metric);
 const char *gr_sampling_text(enum gr_sampling sampling);
 const char *gr_strategy_text(enum gr_strategy_name name);
 const char *gr_optimizer_text(enum gr_optimizer optimizer);
-const char *gr_activation_text(enum gr_activation activation);
+const char *gr_model_type_text(enum gr_model_type type);
+const char *gr_layer_type_text(enum gr_layer_type type);
+const char *gr_padding_text(enum gr_padding padding);
+const char *gr_loss_text(enum gr_loss_type loss);
+const char *gr_activation_text(enum gr_activation activation); /* of a layer too */
 const char *gr_compute_text(enum gr_compute compute);
 const char *gr_partition_text(enum gr_partition_method method);
 const char *gr_metric_text(enum gr_metric metric);

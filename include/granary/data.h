@@ -30,7 +30,7 @@ struct gr_rows {
     float scale;
     void *features;  /* n_rows x n_features, 64-byte aligned; owned */
     int32_t *labels; /* n_rows, each in 0..n_classes-1; owned */
-    float *targets;  /* n_rows; NULL for classification; owned */
+    float *targets;  /* n_rows, numbers to be predicted; owned; NULL: the labels are */
 };
 
 /* How a feature came out of its column. */
@@ -95,6 +95,8 @@ enum { GR_TEST_BATCH = 500 };
 struct gr_data {
     uint32_t n_silos; /* of the whole federation */
     size_t n_features;
+    size_t n_dims; /* of a row: e.g. [28, 28]; 1: a plain list */
+    size_t shape[GR_TENSOR_DIMS_MAX];
     uint32_t n_classes;
     size_t n_local;
     struct gr_silo *local; /* this process's silos, ascending id; owned */
@@ -152,7 +154,7 @@ void gr_silo_pseudonym(uint32_t id, char out[24]);
 
 /*
  * A batch: features scaled to float32, out_features n x n_features, out_labels n, out_targets n
- * (NULL, or the rows have none: left alone).
+ * (rows without any: their labels; NULL: left alone).
  * index: n row numbers < rows->n_rows; NULL: rows first .. first + n - 1.
  */
 void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * model: softmax regression and multilayer perceptrons over one contiguous parameter vector.
+ * model: regressions, multilayer perceptrons and convolutional networks over one contiguous
+ * parameter vector.
  *
  * A model is a shape and a workspace, not parameters: parameters and gradients are the caller's
  * vectors of gr_model_layout()->size floats, 64-byte aligned. The same call on the same processor
@@ -19,25 +20,50 @@ extern "C" {
 
 struct gr_model; /* opaque */
 
+/* What a model's outputs are, which follows from its loss. */
+enum gr_task {
+    GR_TASK_CLASSIFICATION, /* an output a class, before the softmax; rows have labels */
+    GR_TASK_BINARY,         /* one output, the log odds of label 1; rows have labels 0 and 1 */
+    GR_TASK_REGRESSION,     /* one output, the expected value; rows have targets */
+    GR_TASK_COUNT           /* one output, the logarithm of the expected count; rows have targets */
+};
+
+/* A row of features: [height, width] or [height, width, channels] of an image, or a plain list. */
+struct gr_row_shape {
+    size_t n_dims;
+    size_t dims[GR_TENSOR_DIMS_MAX];
+};
+
 /*
- * config: what stands under `model:`; inputs: features of a row; classes: outputs;
- * batch_max: most rows of one call. Errors: GR_ERROR_CONFIG (bfloat16 where the kernel library
+ * config: what stands under `model:`; inputs: features of a row; classes: labels there are (of no
+ * use to regression and count); batch_max: most rows of one call. Errors: GR_ERROR_CONFIG (layers
+ * that do not fit the rows, more than two classes for binary, bfloat16 where the kernel library
  * has none), GR_ERROR_INTERNAL.
  */
 gr_status gr_model_create(const struct gr_model_config *config, size_t inputs, size_t classes,
                           size_t batch_max, struct gr_model **out) GR_CHECKED;
+/* The same for rows of any shape; a cnn needs images. */
+gr_status gr_model_create_shaped(const struct gr_model_config *config,
+                                 const struct gr_row_shape *row, size_t classes, size_t batch_max,
+                                 struct gr_model **out) GR_CHECKED;
 void gr_model_free(struct gr_model *model);
 
+enum gr_task gr_model_task(const struct gr_model *model);
+
 /*
- * Tensors "dense0.weight" [in, out], "dense0.bias" [out], "dense1.weight", ... Borrowed.
+ * Tensors "dense0.weight" [in, out], "dense0.bias" [out], "dense1.weight", ...; "conv0.weight"
+ * [height, width, in, out]; "group_norm0.weight" [channels]; each kind counts on its own. A dense
+ * layer behind images takes them as [height, width, channels]. Borrowed.
  */
 const struct gr_layout *gr_model_layout(const struct gr_model *model);
 size_t gr_model_inputs(const struct gr_model *model);
-size_t gr_model_classes(const struct gr_model *model);
+size_t gr_model_classes(const struct gr_model *model); /* 0 for regression and count */
+size_t gr_model_outputs(const struct gr_model *model); /* of a row: classes, or 1 */
 
 /*
  * Weights from N(0, 2 / fan_in) (He et al. 2015) or U(-l, l), l = sqrt(6 / (fan_in + fan_out))
- * (Glorot and Bengio 2010); biases zero; gaps zero. Stream (seed, 0, 0, GR_PURPOSE_INITIALISE).
+ * (Glorot and Bengio 2010), group norm's 1; biases zero; gaps zero. Stream (seed, 0, 0,
+ * GR_PURPOSE_INITIALISE).
  */
 gr_status gr_model_initialise(const struct gr_model *model, uint64_t seed,
                               float *parameters) GR_CHECKED;
@@ -45,25 +71,38 @@ gr_status gr_model_initialise(const struct gr_model *model, uint64_t seed,
 /* Where a batch is to be written: n_rows x inputs float32, batch_max rows. Borrowed. */
 float *gr_model_batch_features(struct gr_model *model);
 int32_t *gr_model_batch_labels(struct gr_model *model);
+/* NULL for classification and binary. */
+float *gr_model_batch_targets(struct gr_model *model);
+
+/* To be called before a silo trains in a round: names the stream that dropout draws from. */
+void gr_model_start_round(struct gr_model *model, uint64_t seed, uint32_t silo, uint32_t round);
 
 /*
- * Softmax cross-entropy of the batch lying in gr_model_batch_features/labels, n rows.
+ * Loss of the batch lying in gr_model_batch_features and labels or targets, n rows.
  * gradient: of the mean loss, overwritten; loss_sum: sum over rows. A loss that is not finite is
  * returned as it is; the caller decides.
  */
 gr_status gr_model_gradient(struct gr_model *model, const float *parameters, size_t n,
                             float *gradient, double *loss_sum) GR_CHECKED;
 
-/* Forward only: sum of losses, and rows whose largest output is their label's (first of ties). */
+/*
+ * Forward only, without dropout and label smoothing: sum of losses, and rows whose largest output
+ * is their label's (first of ties; 0 for regression and count).
+ */
 gr_status gr_model_score(struct gr_model *model, const float *parameters, size_t n,
                          double *loss_sum, size_t *correct) GR_CHECKED;
 
-/* Outputs before the softmax of the last call, n x classes. Borrowed until the next call. */
+/*
+ * What the last gr_model_score has to say, borrowed until the next call: n x classes before the
+ * softmax, where the one output z of a binary model stands as [0, z]; of regression the n values
+ * expected, of count the n counts expected.
+ */
 const float *gr_model_logits(const struct gr_model *model);
 
 /*
- * The architecture as JSON (type, inputs, classes, hidden, activation, compute), which stands in
- * the model file; and back: what is needed to score with a stored model.
+ * The architecture as JSON (type, inputs, classes, hidden, activation, compute; of a cnn shape and
+ * layers; loss where it is not the type's own), which stands in the model file; and back: what is
+ * needed to score with a stored model.
  */
 gr_status gr_model_describe(const struct gr_model *model, char **out) GR_CHECKED;
 gr_status gr_model_create_from_description(const char *json, size_t batch_max,

@@ -69,8 +69,10 @@ static gr_status read_evaluate(struct gr_invocation *invocation, struct words *w
 }
 
 static void print_metrics(const struct gr_score *score, const struct gr_tally *tally) {
-    printf("rows %lld  loss %.6f  accuracy %.4f\n", (long long)score->examples,
-           gr_loss_mean(score->loss, score->examples), gr_score_accuracy(score));
+    printf("rows %lld  loss %.6f", (long long)score->examples,
+           gr_loss_mean(score->loss, score->examples));
+    if (gr_tally_classes(tally) > 0) printf("  accuracy %.4f", gr_score_accuracy(score));
+    printf("\n");
     for (enum gr_metric m = GR_METRIC_BALANCED_ACCURACY; m < GR_METRICS; m++) {
         const struct gr_metric_value v = gr_tally_metric(tally, m);
         if (!gr_metric_fits(m, gr_tally_classes(tally))) continue;

@@ -372,6 +372,7 @@ gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_
     gr_digest_start(&digest);
     for (size_t i = 0; i < gr_settings_count; i++) {
         if (gr_settings[i].flags & GR_SETTING_CHANGEABLE) continue;
+        if (strchr(gr_settings[i].path, '[')) continue; /* the whole list is a setting itself */
         gr_digest_add(&digest, gr_settings[i].path, strlen(gr_settings[i].path) + 1);
         add_to_digest(&digest, gr_node_at(root, gr_settings[i].path));
     }

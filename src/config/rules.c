@@ -204,14 +204,46 @@ static void check_data(const struct rules *r) {
 
 /* ---- model, train, round ------------------------------------------------------------------ */
 
+/* A list that one type of model needs, and no other has. */
+static void check_list_of(const struct rules *r, const char *path, enum gr_model_type type,
+                          unsigned found, unsigned most, const char *what) {
+    const enum gr_model_type own = r->config->model.type;
+    if (!sound(r, path)) return;
+    if (own == type && found == 0)
+        REFUSE(r, path, "found nothing, allowed 1 to %u %s (model.type is %s)", most, what,
+               gr_model_type_text(own));
+    if (own != type && found > 0)
+        REFUSE(r, path, "found %u %s, allowed none (model.type is %s)", found, what,
+               gr_model_type_text(own));
+}
+
+/* Regressions have their own losses; a network takes any. */
+static void check_loss(const struct rules *r) {
+    static const struct {
+        enum gr_loss_type losses[2];
+        const char *allowed;
+    } of[] = {
+        [GR_MODEL_SOFTMAX] = {{GR_LOSS_CROSS_ENTROPY}, "default or cross_entropy"},
+        [GR_MODEL_LINEAR] = {{GR_LOSS_SQUARED, GR_LOSS_HUBER}, "default, squared or huber"},
+        [GR_MODEL_LOGISTIC] = {{GR_LOSS_BINARY_CROSS_ENTROPY}, "default or binary_cross_entropy"},
+        [GR_MODEL_POISSON] = {{GR_LOSS_POISSON}, "default or poisson"},
+        [GR_MODEL_CNN] = {{0}, NULL},
+    };
+    const struct gr_model_config *model = &r->config->model;
+    const enum gr_loss_type loss = model->loss;
+    if (!sound(r, "model.loss") || loss == GR_LOSS_DEFAULT || !of[model->type].allowed) return;
+    if (loss != of[model->type].losses[0] && loss != of[model->type].losses[1])
+        REFUSE(r, "model.loss", "found %s, allowed %s (model.type is %s)", gr_loss_text(loss),
+               of[model->type].allowed, gr_model_type_text(model->type));
+}
+
 static void check_model(const struct rules *r) {
     const struct gr_model_config *model = &r->config->model;
-    if (!sound(r, "model.type") || !sound(r, "model.hidden")) return;
-    if (model->type == GR_MODEL_MLP && model->hidden_count == 0)
-        REFUSE(r, "model.hidden", "found nothing, allowed 1 to 32 widths (model.type is mlp)");
-    if (model->type == GR_MODEL_SOFTMAX && model->hidden_count > 0)
-        REFUSE(r, "model.hidden", "found %u widths, allowed none (model.type is softmax)",
-               model->hidden_count);
+    if (!sound(r, "model.type")) return;
+    check_list_of(r, "model.hidden", GR_MODEL_MLP, model->hidden_count, 32, "widths");
+    check_list_of(r, "model.layers", GR_MODEL_CNN, model->layers_count, 64, "layers");
+    check_loss(r);
+    gr_check_layers(model, r->root, r->broken);
 }
 
 static void check_schedule(const struct rules *r) {

@@ -9,6 +9,7 @@
 enum {
     TEXT_MAX = 4096,
     HIDDEN_MAX = 32,
+    LAYERS_MAX = 64,
     SILO_TABLES_MAX = 10000,
     FAULTS_MAX = 64,
     AVAILABILITY_MAX = 1000
@@ -31,9 +32,29 @@ static const cyaml_strval_t separators[] = {{"comma", GR_SEPARATOR_COMMA},
                                             {"tab", GR_SEPARATOR_TAB},
                                             {"pipe", GR_SEPARATOR_PIPE},
                                             {"space", GR_SEPARATOR_SPACE}};
-static const cyaml_strval_t models[] = {{"softmax", GR_MODEL_SOFTMAX}, {"mlp", GR_MODEL_MLP}};
+static const cyaml_strval_t models[] = {
+    {"softmax", GR_MODEL_SOFTMAX},   {"mlp", GR_MODEL_MLP},         {"linear", GR_MODEL_LINEAR},
+    {"logistic", GR_MODEL_LOGISTIC}, {"poisson", GR_MODEL_POISSON}, {"cnn", GR_MODEL_CNN}};
 static const cyaml_strval_t activations[] = {
     {"relu", GR_ACTIVATION_RELU}, {"gelu", GR_ACTIVATION_GELU}, {"tanh", GR_ACTIVATION_TANH}};
+static const cyaml_strval_t layer_activations[] = {{"relu", GR_ACTIVATION_RELU},
+                                                   {"gelu", GR_ACTIVATION_GELU},
+                                                   {"tanh", GR_ACTIVATION_TANH},
+                                                   {"none", GR_ACTIVATION_NONE},
+                                                   {"default", GR_ACTIVATION_DEFAULT}};
+static const cyaml_strval_t layer_types[] = {{"conv", GR_LAYER_CONV},
+                                             {"max_pool", GR_LAYER_MAX_POOL},
+                                             {"average_pool", GR_LAYER_AVERAGE_POOL},
+                                             {"group_norm", GR_LAYER_GROUP_NORM},
+                                             {"dropout", GR_LAYER_DROPOUT},
+                                             {"dense", GR_LAYER_DENSE}};
+static const cyaml_strval_t paddings[] = {{"valid", GR_PADDING_VALID}, {"same", GR_PADDING_SAME}};
+static const cyaml_strval_t losses[] = {{"default", GR_LOSS_DEFAULT},
+                                        {"cross_entropy", GR_LOSS_CROSS_ENTROPY},
+                                        {"binary_cross_entropy", GR_LOSS_BINARY_CROSS_ENTROPY},
+                                        {"squared", GR_LOSS_SQUARED},
+                                        {"huber", GR_LOSS_HUBER},
+                                        {"poisson", GR_LOSS_POISSON}};
 static const cyaml_strval_t initialisations[] = {{"he", GR_INITIALISE_HE},
                                                  {"glorot", GR_INITIALISE_GLOROT}};
 static const cyaml_strval_t computes[] = {{"float32", GR_COMPUTE_FLOAT32},
@@ -112,8 +133,24 @@ const char *gr_optimizer_text(enum gr_optimizer optimizer) {
     return name_of(optimizers, COUNT(optimizers), optimizer);
 }
 
+const char *gr_model_type_text(enum gr_model_type type) {
+    return name_of(models, COUNT(models), type);
+}
+
+const char *gr_layer_type_text(enum gr_layer_type type) {
+    return name_of(layer_types, COUNT(layer_types), type);
+}
+
+const char *gr_padding_text(enum gr_padding padding) {
+    return name_of(paddings, COUNT(paddings), padding);
+}
+
+const char *gr_loss_text(enum gr_loss_type loss) {
+    return name_of(losses, COUNT(losses), loss);
+}
+
 const char *gr_activation_text(enum gr_activation activation) {
-    return name_of(activations, COUNT(activations), activation);
+    return name_of(layer_activations, COUNT(layer_activations), activation);
 }
 
 const char *gr_compute_text(enum gr_compute compute) {
@@ -213,12 +250,32 @@ static const cyaml_schema_field_t data_fields[] = {
 
 static const cyaml_schema_value_t width_entry = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
 
+static const cyaml_schema_field_t layer_fields[] = {
+    ONE_OF(gr_layer_config, type, layer_types),
+    WHOLE(gr_layer_config, filters),
+    WHOLE(gr_layer_config, width),
+    WHOLE(gr_layer_config, kernel),
+    WHOLE(gr_layer_config, stride),
+    ONE_OF(gr_layer_config, padding, paddings),
+    ONE_OF(gr_layer_config, activation, layer_activations),
+    WHOLE(gr_layer_config, groups),
+    REAL(gr_layer_config, rate),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t layer_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct gr_layer_config, layer_fields)};
+
 static const cyaml_schema_field_t model_fields[] = {
     ONE_OF(gr_model_config, type, models),
     LIST(gr_model_config, hidden, &width_entry, HIDDEN_MAX),
+    LIST(gr_model_config, layers, &layer_entry, LAYERS_MAX),
     ONE_OF(gr_model_config, activation, activations),
     ONE_OF(gr_model_config, initialisation, initialisations),
     ONE_OF(gr_model_config, compute, computes),
+    ONE_OF(gr_model_config, loss, losses),
+    REAL(gr_model_config, label_smoothing),
+    REAL(gr_model_config, huber_delta),
     CYAML_FIELD_END,
 };
 
@@ -367,6 +424,7 @@ enum {
     SILOS_MAX = 1000000,
     ROUNDS_MAX = 10000000,
     WIDTH_MAX = 65536,
+    KERNEL_MAX = 1024,
     SECONDS_MAX = 1000000,
     RATE_MAX = 1000, /* of a learning rate and the like: beyond it there is no sense, and float32
                         runs out of range */
@@ -413,9 +471,22 @@ const struct gr_setting gr_settings[] = {
      FROM_TO(1, 1000000000)},
     {.path = "model.type", .flags = REQUIRED},
     {.path = "model.hidden", FROM_TO(1, WIDTH_MAX)},
+    {.path = "model.layers"},
+    {.path = "model.layers[].type", .flags = REQUIRED},
+    {.path = "model.layers[].filters", .standard = "0", FROM_TO(0, WIDTH_MAX)},
+    {.path = "model.layers[].width", .standard = "0", FROM_TO(0, WIDTH_MAX)},
+    {.path = "model.layers[].kernel", .standard = "0", FROM_TO(0, KERNEL_MAX)},
+    {.path = "model.layers[].stride", .standard = "0", FROM_TO(0, KERNEL_MAX)},
+    {.path = "model.layers[].padding", .standard = "valid"},
+    {.path = "model.layers[].activation", .standard = "default"},
+    {.path = "model.layers[].groups", .standard = "0", FROM_TO(0, WIDTH_MAX)},
+    {.path = "model.layers[].rate", .standard = "0", .flags = BELOW, BETWEEN(0, 1)},
     {.path = "model.activation", .standard = "relu"},
     {.path = "model.initialisation", .standard = "he"},
     {.path = "model.compute", .standard = "float32"},
+    {.path = "model.loss", .standard = "default"},
+    {.path = "model.label_smoothing", .standard = "0", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "model.huber_delta", .standard = "1", .flags = ABOVE, BETWEEN(0, 1e6)},
     {.path = "train.optimizer", .standard = "sgd"},
     {.path = "train.learning_rate", .flags = REQUIRED | ABOVE, BETWEEN(0, RATE_MAX)},
     {.path = "train.schedule.type", .standard = "constant"},
@@ -514,14 +585,17 @@ const struct gr_setting gr_settings[] = {
 const size_t gr_settings_count = COUNT(gr_settings);
 
 _Static_assert(COUNT(gr_settings) <= GR_SETTINGS_MAX, "more settings than GR_SETTINGS_MAX");
-_Static_assert(
-    COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
-        COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
-        COUNT(partition_fields) <= GR_FIELDS_MAX && COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
-        COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
-        COUNT(round_fields) <= GR_FIELDS_MAX && COUNT(schedule_fields) <= GR_FIELDS_MAX &&
-        COUNT(strategy_fields) <= GR_FIELDS_MAX && COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
-        COUNT(evaluate_fields) <= GR_FIELDS_MAX && COUNT(stop_fields) <= GR_FIELDS_MAX &&
-        COUNT(checkpoint_fields) <= GR_FIELDS_MAX && COUNT(alerts_fields) <= GR_FIELDS_MAX &&
-        COUNT(fault_fields) <= GR_FIELDS_MAX && COUNT(csv_fields) <= GR_FIELDS_MAX,
-    "a section of more keys than GR_FIELDS_MAX");
+_Static_assert(COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
+                   COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
+                   COUNT(partition_fields) <= GR_FIELDS_MAX &&
+                   COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
+                   COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
+                   COUNT(round_fields) <= GR_FIELDS_MAX &&
+                   COUNT(schedule_fields) <= GR_FIELDS_MAX &&
+                   COUNT(strategy_fields) <= GR_FIELDS_MAX &&
+                   COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
+                   COUNT(evaluate_fields) <= GR_FIELDS_MAX && COUNT(stop_fields) <= GR_FIELDS_MAX &&
+                   COUNT(checkpoint_fields) <= GR_FIELDS_MAX &&
+                   COUNT(alerts_fields) <= GR_FIELDS_MAX && COUNT(fault_fields) <= GR_FIELDS_MAX &&
+                   COUNT(csv_fields) <= GR_FIELDS_MAX && COUNT(layer_fields) <= GR_FIELDS_MAX,
+               "a section of more keys than GR_FIELDS_MAX");

@@ -100,7 +100,14 @@ static gr_status join_table(struct load *l, struct gr_reader *reader, uint32_t n
     if (data->n_features != 0 && data->n_features != reader->shape.n_features)
         return gr_fail(GR_ERROR_DATA, "%s: rows of %zu features, expected %zu as in the others",
                        gr_reader_features_path(reader), reader->shape.n_features, data->n_features);
+    const size_t n_dims = reader->shape.n_dims - 1, *dims = reader->shape.shape + 1;
+    if (data->n_features != 0 &&
+        (data->n_dims != n_dims || memcmp(data->shape, dims, n_dims * sizeof *dims) != 0))
+        return gr_fail(GR_ERROR_DATA, "%s: rows of another shape than in the others",
+                       gr_reader_features_path(reader));
     data->n_features = reader->shape.n_features;
+    data->n_dims = n_dims;
+    memcpy(data->shape, dims, n_dims * sizeof *dims);
     if (n_classes > data->n_classes) data->n_classes = n_classes;
     return GR_OK;
 }

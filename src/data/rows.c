@@ -62,7 +62,8 @@ void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t fi
         size_t row = index ? index[i] : first + i;
         if (index && i + 1 < n) fetch(features + index[i + 1] * bytes, bytes);
         out_labels[i] = rows->labels[row];
-        if (out_targets && rows->targets) out_targets[i] = rows->targets[row];
+        if (out_targets)
+            out_targets[i] = rows->targets ? rows->targets[row] : (float)rows->labels[row];
         const void *from = features + row * bytes;
         float *to = out_features + i * width;
         if (rows->element == GR_ELEMENT_UINT8)

@@ -169,7 +169,8 @@ gr_status gr_synthetic_load(const struct gr_config *config, const struct gr_shar
     gr_status status;
     GR_TRY(check_config(c));
     GR_TRY(generator_create(config, &g));
-    data->n_features = c->n_features;
+    data->n_features = data->shape[0] = c->n_features;
+    data->n_dims = 1;
     data->n_classes = c->n_classes;
     GR_TRY(gr_test_create(share, (size_t)share->n_silos * c->test_rows, &like, data));
     for (uint32_t id = 0, next = 0; id < share->n_silos; id++) {

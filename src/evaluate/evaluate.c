@@ -35,15 +35,18 @@ gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
         size_t correct;
         int64_t loss;
         gr_rows_gather(rows, NULL, first, n, gr_model_batch_features(model),
-                       gr_model_batch_labels(model), NULL);
+                       gr_model_batch_labels(model), gr_model_batch_targets(model));
         GR_TRY(gr_model_score(model, parameters, n, &loss_sum, &correct));
         GR_TRY(gr_loss_to_grid(loss_sum, &loss));
         out->examples += (int64_t)n;
         out->correct += (int64_t)correct;
         out->loss += loss;
-        if (tally)
+        if (tally && gr_model_classes(model) > 0)
             GR_TRY(gr_tally_add_classes(tally, gr_model_logits(model), gr_model_batch_labels(model),
                                         n));
+        else if (tally)
+            GR_TRY(gr_tally_add_numbers(tally, gr_model_logits(model),
+                                        gr_model_batch_targets(model), n));
     }
 out:
     return status;

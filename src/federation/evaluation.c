@@ -157,13 +157,18 @@ static void fill_named(const struct gr_federation *f, struct gr_metrics *metrics
     }
 }
 
-static void fill_metrics(struct gr_metrics *metrics, const struct round_sums *sums) {
+static double accuracy_of(const struct gr_federation *f, const struct gr_score *score) {
+    return gr_model_classes(f->model) > 0 ? gr_score_accuracy(score) : (double)NAN;
+}
+
+static void fill_metrics(const struct gr_federation *f, struct gr_metrics *metrics,
+                         const struct round_sums *sums) {
     metrics->processed = (uint64_t)sums->processed;
     metrics->train_loss = gr_loss_mean(sums->loss, sums->processed);
     metrics->validation_loss = gr_loss_mean(sums->validation.loss, sums->validation.examples);
-    metrics->validation_accuracy = gr_score_accuracy(&sums->validation);
+    metrics->validation_accuracy = accuracy_of(f, &sums->validation);
     metrics->test_loss = gr_loss_mean(sums->test.loss, sums->test.examples);
-    metrics->test_accuracy = gr_score_accuracy(&sums->test);
+    metrics->test_accuracy = accuracy_of(f, &sums->test);
     metrics->bytes_sent = (uint64_t)sums->bytes;
     metrics->cpu_seconds_train = 1e-6 * (double)sums->cpu_microseconds;
 }
@@ -211,7 +216,7 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
     metrics->round = f->rounds_done;
     metrics->examples = examples_of(f);
     metrics->update_norm = f->update_norm;
-    fill_metrics(metrics, &sums);
+    fill_metrics(f, metrics, &sums);
     fill_named(f, metrics);
     fill_participation(f, metrics);
     double now = gr_clock_seconds();

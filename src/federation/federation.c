@@ -5,6 +5,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What all ranks must agree on of their data. */
+enum { N_CLASSES, N_FEATURES, N_DIMS, DIMS, N_SHAPE = DIMS + GR_TENSOR_DIMS_MAX };
+
+static void shape_of(const struct gr_data *data, int64_t shape[N_SHAPE]) {
+    shape[N_CLASSES] = data->n_classes;
+    shape[N_FEATURES] = (int64_t)data->n_features;
+    shape[N_DIMS] = (int64_t)data->n_dims;
+    for (size_t i = 0; i < GR_TENSOR_DIMS_MAX; i++)
+        shape[DIMS + i] = (int64_t)data->shape[i];
+}
+
+/* A rank without rows takes the others' shape. Returns whether it is, then, the same. */
+static bool take_shape(struct gr_data *data, const int64_t shape[N_SHAPE]) {
+    int64_t own[N_SHAPE];
+    if (data->n_features == 0) {
+        data->n_features = (size_t)shape[N_FEATURES];
+        data->n_dims = (size_t)shape[N_DIMS];
+        for (size_t i = 0; i < GR_TENSOR_DIMS_MAX; i++)
+            data->shape[i] = (size_t)shape[DIMS + i];
+    }
+    shape_of(data, own);
+    return memcmp(own + N_FEATURES, shape + N_FEATURES, (N_SHAPE - N_FEATURES) * sizeof *own) == 0;
+}
+
 /* This rank's silos: placed, loaded, and their classes known to all. Collective. */
 static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
     const int rank = gr_comm_rank(f->comm), size = gr_comm_size(f->comm);
@@ -24,24 +48,25 @@ static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
     if (status != GR_OK) return status;
 
     const char *why = NULL;
-    int64_t shape[2] = {f->data->n_classes, (int64_t)f->data->n_features}, unusable = 0;
+    int64_t shape[N_SHAPE], unusable = 0;
+    shape_of(f->data, shape);
     for (size_t i = 0; i < f->data->n_local; i++) {
         if (f->data->local[i].unusable == GR_OK) continue;
         unusable++;
         if (!why) why = f->data->local[i].why;
     }
-    if (status == GR_OK) status = gr_comm_max_int64(f->comm, shape, 2);
+    if (status == GR_OK) status = gr_comm_max_int64(f->comm, shape, N_SHAPE);
     if (status == GR_OK) status = gr_comm_sum_int64(f->comm, &unusable, 1);
     if (status != GR_OK) return status;
     f->n_unusable = (uint32_t)unusable;
     if (f->n_unusable == share.n_silos)
         return gr_comm_agree(f->comm, gr_fail(GR_ERROR_DATA, "%s", why ? why : "no silo has data"));
-    gr_data_set_classes(f->data, (uint32_t)shape[0]);
-    if (f->data->n_features == 0) f->data->n_features = (size_t)shape[1];
-    if ((int64_t)f->data->n_features != shape[1])
-        status = gr_fail(GR_ERROR_DATA, "%s: found %zu features, expected %lld as in other silos",
+    gr_data_set_classes(f->data, (uint32_t)shape[N_CLASSES]);
+    if (!take_shape(f->data, shape))
+        status = gr_fail(GR_ERROR_DATA,
+                         "%s: found %zu features, expected %lld, of one shape, as in other silos",
                          share.n_local ? f->data->local[0].pseudonym : "test table",
-                         f->data->n_features, (long long)shape[1]);
+                         f->data->n_features, (long long)shape[N_FEATURES]);
     return gr_comm_agree(f->comm, status);
 }
 
@@ -123,8 +148,9 @@ static gr_status make_model(struct gr_federation *f) {
     const struct gr_config *config = f->config;
     size_t batch_max = config->train.batch_size;
     if (batch_max < GR_TEST_BATCH) batch_max = GR_TEST_BATCH;
-    GR_TRY(gr_model_create(&config->model, f->data->n_features, f->data->n_classes, batch_max,
-                           &f->model));
+    struct gr_row_shape row = {.n_dims = f->data->n_dims};
+    memcpy(row.dims, f->data->shape, sizeof row.dims);
+    GR_TRY(gr_model_create_shaped(&config->model, &row, f->data->n_classes, batch_max, &f->model));
     f->layout = gr_model_layout(f->model);
     GR_TRY(gr_model_describe(f->model, &f->architecture));
     GR_TRY(gr_trainer_create(&config->train, config->run.seed, f->model, &f->trainer));
@@ -210,25 +236,23 @@ out:
 
 /* What a newcomer is told, beside the state. */
 struct outline {
-    uint32_t n_unusable, n_classes;
-    uint64_t n_features;
+    uint32_t n_unusable;
+    int64_t shape[N_SHAPE];
     struct gr_run_data run_data;
 };
 
 /* Collective: of members and newcomers alike. Only a newcomer can find itself not to fit. */
 static gr_status share_outline(struct gr_federation *f) {
     gr_status status = GR_OK;
-    struct outline outline = {.n_unusable = f->n_unusable,
-                              .n_classes = f->data->n_classes,
-                              .n_features = f->data->n_features,
-                              .run_data = f->run_data};
+    struct outline outline = {.n_unusable = f->n_unusable, .run_data = f->run_data};
+    shape_of(f->data, outline.shape);
     GR_TRY(gr_comm_broadcast(f->comm, &outline, sizeof outline));
-    if (f->data->n_features == 0) f->data->n_features = outline.n_features;
-    if (f->data->n_features != outline.n_features || f->data->n_classes > outline.n_classes)
-        return gr_fail(GR_ERROR_DATA, "found %zu features, %u classes, expected %llu, %u",
+    if (!take_shape(f->data, outline.shape) || f->data->n_classes > outline.shape[N_CLASSES])
+        return gr_fail(GR_ERROR_DATA,
+                       "found %zu features, %u classes, expected %lld, of one shape, %lld",
                        f->data->n_features, f->data->n_classes,
-                       (unsigned long long)outline.n_features, outline.n_classes);
-    gr_data_set_classes(f->data, outline.n_classes);
+                       (long long)outline.shape[N_FEATURES], (long long)outline.shape[N_CLASSES]);
+    gr_data_set_classes(f->data, (uint32_t)outline.shape[N_CLASSES]);
     f->n_unusable = outline.n_unusable;
     f->run_data = outline.run_data;
     if (f->sizes)

@@ -45,7 +45,7 @@ static gr_status check_fit(const struct scoring *s) {
     if (features != gr_model_inputs(s->model))
         return gr_fail(GR_ERROR_DATA, "%s: found %zu features in a row, expected %zu as in %s",
                        s->table_path, features, gr_model_inputs(s->model), s->model_path);
-    for (size_t i = 0; labels && i < s->n_rows; i++)
+    for (size_t i = 0; labels && classes > 0 && i < s->n_rows; i++)
         if ((size_t)labels[i] >= classes)
             return gr_fail(GR_ERROR_DATA, "%s: row %zu: found label %d, expected 0 to %zu as in %s",
                            s->table_path, i, labels[i], classes - 1, s->model_path);
@@ -176,7 +176,7 @@ static gr_status predict_rows(struct scoring *s, size_t first, size_t n, struct 
         size_t correct;
         batch = n - done < GR_TEST_BATCH ? n - done : GR_TEST_BATCH;
         gr_rows_gather(rows, NULL, done, batch, gr_model_batch_features(s->model),
-                       gr_model_batch_labels(s->model), NULL);
+                       gr_model_batch_labels(s->model), gr_model_batch_targets(s->model));
         GR_TRY(gr_model_score(s->model, s->file.parameters, batch, &loss, &correct));
         if (!isfinite(loss))
             return gr_fail(GR_ERROR_DATA, "%s: among rows %zu to %zu a score is not finite",
@@ -235,6 +235,11 @@ gr_status gr_predict_table(struct gr_comm *comm, const char *model_path,
     unsigned char digest[GR_DIGEST_BYTES];
     char hex[GR_DIGEST_HEX];
     GR_TRY(scoring_open(&s, table, source, false));
+    if (gr_model_classes(s.model) == 0) {
+        status =
+            gr_fail(GR_ERROR_USAGE, "%s: predicts numbers, expected a model of labels", model_path);
+        goto out;
+    }
     GR_TRY(gr_comm_agree(comm, check_output(&s, out_path)));
     GR_TRY(gr_comm_agree(comm, make_portion(&s, &portion)));
     gr_layout_digest(&s.file.layout, s.file.parameters, digest);

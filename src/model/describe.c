@@ -3,39 +3,111 @@
 #include <model/network.h>
 
 #include <jansson.h>
+#include <math.h>
 #include <string.h>
 
-static const char *const type_text[] = {[GR_MODEL_SOFTMAX] = "softmax", [GR_MODEL_MLP] = "mlp"};
+enum { LIST_MAX = 1024 };
 
-enum { HIDDEN_MAX = 1024 };
+/* ---- to JSON ------------------------------------------------------------------------------ */
+
+/* A layer's whole numbers: their names, and where they are. */
+static const struct {
+    const char *key;
+    size_t offset;
+} numbers[] = {
+    {"filters", offsetof(struct gr_layer_config, filters)},
+    {"width", offsetof(struct gr_layer_config, width)},
+    {"kernel", offsetof(struct gr_layer_config, kernel)},
+    {"stride", offsetof(struct gr_layer_config, stride)},
+    {"groups", offsetof(struct gr_layer_config, groups)},
+};
+enum { N_NUMBERS = sizeof numbers / sizeof *numbers };
+
+static uint32_t *number_of(struct gr_layer_config *layer, size_t i) {
+    return (uint32_t *)(void *)((char *)layer + numbers[i].offset);
+}
+
+static json_t *describe_layer(const struct gr_layer *layer) {
+    struct gr_layer_config config = layer->config;
+    json_t *out = json_pack("{s:s, s:s}", "type", gr_layer_type_text(config.type), "activation",
+                            gr_activation_text(layer->activation));
+    for (size_t i = 0; i < N_NUMBERS; i++)
+        if (*number_of(&config, i) > 0)
+            json_object_set_new(out, numbers[i].key, json_integer(*number_of(&config, i)));
+    if (config.padding != GR_PADDING_VALID)
+        json_object_set_new(out, "padding", json_string(gr_padding_text(config.padding)));
+    if (config.rate > 0) json_object_set_new(out, "rate", json_real(config.rate));
+    return out;
+}
+
+/* All layers but the last, which follows from the rest. */
+static void describe_layers(const struct gr_model *model, json_t *root) {
+    json_t *list = json_array(), *shape = json_array();
+    for (size_t l = 0; l + 1 < model->n_layers; l++)
+        json_array_append_new(list, model->type == GR_MODEL_CNN
+                                        ? describe_layer(&model->layers[l])
+                                        : json_integer((json_int_t)model->layers[l].outputs));
+    json_object_set_new(root, model->type == GR_MODEL_CNN ? "layers" : "hidden", list);
+    for (size_t i = 0; i < model->row.n_dims; i++)
+        json_array_append_new(shape, json_integer((json_int_t)model->row.dims[i]));
+    if (model->type == GR_MODEL_CNN) json_object_set(root, "shape", shape);
+    json_decref(shape);
+}
 
 gr_status gr_model_describe(const struct gr_model *model, char **out) {
-    json_t *hidden = json_array(), *root;
+    json_t *root = json_pack(
+        "{s:s, s:I, s:I, s:s, s:s}", "type", gr_model_type_text(model->type), "inputs",
+        (json_int_t)model->inputs, "classes", (json_int_t)model->classes, "activation",
+        gr_activation_text(model->activation), "compute", gr_compute_text(model->compute));
     *out = NULL;
-    for (size_t l = 0; l + 1 < model->n_layers; l++)
-        json_array_append_new(hidden, json_integer((json_int_t)model->layers[l].outputs));
-    root = json_pack("{s:s, s:I, s:I, s:o, s:s, s:s}", "type", type_text[model->type], "inputs",
-                     (json_int_t)model->inputs, "classes", (json_int_t)model->classes, "hidden",
-                     hidden, "activation", gr_activation_text(model->activation), "compute",
-                     gr_compute_text(model->compute));
-    if (root) *out = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
+    if (root) {
+        describe_layers(model, root);
+        if (model->own_loss)
+            json_object_set_new(root, "loss", json_string(gr_loss_text(model->loss.type)));
+        if (model->loss.type == GR_LOSS_HUBER)
+            json_object_set_new(root, "huber_delta", json_real(model->loss.huber_delta));
+        *out = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
+    }
     json_decref(root);
     return *out ? GR_OK : gr_fail(GR_ERROR_INTERNAL, "memory for a description was refused");
 }
 
-static gr_status find_text(const json_t *root, const char *key, const char *const *texts, size_t n,
-                           size_t *out) {
+/* ---- from JSON ---------------------------------------------------------------------------- */
+
+typedef const char *(*name_of)(int value);
+
+static const char *type_name(int value) {
+    return gr_model_type_text((enum gr_model_type)value);
+}
+static const char *activation_name(int value) {
+    return gr_activation_text((enum gr_activation)value);
+}
+static const char *compute_name(int value) {
+    return gr_compute_text((enum gr_compute)value);
+}
+static const char *loss_name(int value) {
+    return gr_loss_text((enum gr_loss_type)value);
+}
+static const char *layer_name(int value) {
+    return gr_layer_type_text((enum gr_layer_type)value);
+}
+static const char *padding_name(int value) {
+    return gr_padding_text((enum gr_padding)value);
+}
+
+/* The value from 0 to `last` whose name stands under `key`. */
+static gr_status find_text(const json_t *root, const char *key, name_of name, int last, int *out) {
     const char *text = json_string_value(json_object_get(root, key));
     char quoted[64];
     if (!text) return gr_fail(GR_ERROR_DATA, "model description: \"%s\" is not a text", key);
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(text, texts[i]) == 0) {
+    for (int i = 0; i <= last; i++)
+        if (strcmp(text, name(i)) == 0) {
             *out = i;
             return GR_OK;
         }
     gr_text_quote(text, strlen(text), quoted, sizeof quoted);
     return gr_fail(GR_ERROR_DATA, "model description: \"%s\" is \"%s\", expected one of \"%s\" ...",
-                   key, quoted, texts[0]);
+                   key, quoted, name(0));
 }
 
 static gr_status to_width(const json_t *value, const char *what, uint32_t *out) {
@@ -47,48 +119,130 @@ static gr_status to_width(const json_t *value, const char *what, uint32_t *out) 
     return GR_OK;
 }
 
-static gr_status read_hidden(const json_t *root, struct gr_model_config *config) {
-    const json_t *hidden = json_object_get(root, "hidden");
-    const size_t n = json_array_size(hidden);
+/* Between 0 and most, neither of them allowed. */
+static gr_status to_real(const json_t *value, const char *what, double most, double *out) {
+    *out = json_number_value(value);
+    if (!json_is_number(value) || !(*out > 0) || !(*out < most))
+        return gr_fail(GR_ERROR_DATA, "model description: \"%s\" holds no number of 0 to %g", what,
+                       most);
+    return GR_OK;
+}
+
+static gr_status read_layer(const json_t *from, struct gr_layer_config *layer) {
+    int type = 0, activation = 0, padding = GR_PADDING_VALID;
     gr_status status;
-    if (!json_is_array(hidden) || n > HIDDEN_MAX || (n == 0) != (config->type == GR_MODEL_SOFTMAX))
-        return gr_fail(GR_ERROR_DATA,
-                       "model description: %zu hidden layers in a %s model, at most %d", n,
-                       type_text[config->type], HIDDEN_MAX);
-    GR_TRY(gr_allocate(n, sizeof *config->hidden, "hidden widths", &config->hidden));
-    config->hidden_count = (unsigned)n;
-    for (size_t i = 0; i < n; i++)
-        GR_TRY(to_width(json_array_get(hidden, i), "hidden", &config->hidden[i]));
+    GR_TRY(find_text(from, "type", layer_name, GR_LAYER_DENSE, &type));
+    GR_TRY(find_text(from, "activation", activation_name, GR_ACTIVATION_NONE, &activation));
+    if (json_object_get(from, "padding"))
+        GR_TRY(find_text(from, "padding", padding_name, GR_PADDING_SAME, &padding));
+    layer->type = (enum gr_layer_type)type;
+    layer->activation = (enum gr_activation)activation;
+    layer->padding = (enum gr_padding)padding;
+    for (size_t i = 0; i < N_NUMBERS; i++)
+        if (json_object_get(from, numbers[i].key))
+            GR_TRY(to_width(json_object_get(from, numbers[i].key), numbers[i].key,
+                            number_of(layer, i)));
+    if (json_object_get(from, "rate"))
+        GR_TRY(to_real(json_object_get(from, "rate"), "rate", 1, &layer->rate));
+out:
+    return status;
+}
+
+/* A layer without what its type cannot do without would be refused later, or divide by zero. */
+static gr_status check_layer(const struct gr_layer_config *layer) {
+    const bool slides = layer->type == GR_LAYER_CONV || layer->type == GR_LAYER_MAX_POOL ||
+                        layer->type == GR_LAYER_AVERAGE_POOL;
+    if ((slides && layer->kernel == 0) || (layer->type == GR_LAYER_CONV && layer->filters == 0) ||
+        (layer->type == GR_LAYER_DENSE && layer->width == 0) ||
+        (layer->type == GR_LAYER_GROUP_NORM && layer->groups == 0) ||
+        (layer->type == GR_LAYER_DROPOUT && !(layer->rate > 0)))
+        return gr_fail(GR_ERROR_DATA, "model description: a %s layer lacks its size",
+                       gr_layer_type_text(layer->type));
+    return GR_OK;
+}
+
+/* "hidden" of an mlp, "layers" of a cnn; no other has any. */
+static gr_status read_layers(const json_t *root, struct gr_model_config *config) {
+    const bool cnn = config->type == GR_MODEL_CNN;
+    const json_t *list = json_object_get(root, cnn ? "layers" : "hidden");
+    const size_t n = json_array_size(list);
+    gr_status status;
+    if (!json_is_array(list) || n > LIST_MAX || (n == 0) != (!cnn && config->type != GR_MODEL_MLP))
+        return gr_fail(GR_ERROR_DATA, "model description: %zu %s in a %s model, at most %d", n,
+                       cnn ? "layers" : "hidden layers", gr_model_type_text(config->type),
+                       LIST_MAX);
+    GR_TRY(gr_allocate_zero(n, sizeof *config->hidden, "hidden widths", &config->hidden));
+    GR_TRY(gr_allocate_zero(n, sizeof *config->layers, "layers", &config->layers));
+    if (!cnn) config->hidden_count = (unsigned)n;
+    if (cnn) config->layers_count = (unsigned)n;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *entry = json_array_get(list, i);
+        if (!cnn) GR_TRY(to_width(entry, "hidden", &config->hidden[i]));
+        if (cnn) GR_TRY(read_layer(entry, &config->layers[i]));
+        if (cnn) GR_TRY(check_layer(&config->layers[i]));
+    }
+out:
+    return status;
+}
+
+static gr_status read_loss(const json_t *root, struct gr_model_config *config) {
+    int loss = GR_LOSS_DEFAULT;
+    gr_status status = GR_OK;
+    if (json_object_get(root, "loss"))
+        GR_TRY(find_text(root, "loss", loss_name, GR_LOSS_POISSON, &loss));
+    config->loss = (enum gr_loss_type)loss;
+    if (loss == GR_LOSS_HUBER)
+        GR_TRY(to_real(json_object_get(root, "huber_delta"), "huber_delta", HUGE_VAL,
+                       &config->huber_delta));
+out:
+    return status;
+}
+
+/* A row is a plain list of inputs, or where there is a "shape" an image. */
+static gr_status read_row(const json_t *root, struct gr_row_shape *row) {
+    const json_t *shape = json_object_get(root, "shape");
+    uint32_t size = 0;
+    gr_status status;
+    GR_TRY(to_width(json_object_get(root, "inputs"), "inputs", &size));
+    *row = (struct gr_row_shape){1, {size}};
+    if (!shape) goto out;
+    row->n_dims = json_array_size(shape);
+    if (row->n_dims > GR_TENSOR_DIMS_MAX)
+        return gr_fail(GR_ERROR_DATA, "model description: \"shape\" has over %d dimensions",
+                       GR_TENSOR_DIMS_MAX);
+    for (size_t i = 0; i < row->n_dims; i++) {
+        GR_TRY(to_width(json_array_get(shape, i), "shape", &size));
+        row->dims[i] = size;
+    }
 out:
     return status;
 }
 
 static gr_status read_description(const json_t *root, struct gr_model_config *config,
-                                  uint32_t *inputs, uint32_t *classes) {
-    const char *activations[GR_ACTIVATION_TANH + 1], *computes[GR_COMPUTE_BFLOAT16 + 1];
-    size_t type = 0, activation = 0, compute = 0;
+                                  struct gr_row_shape *row, uint32_t *classes) {
+    int type = 0, activation = 0, compute = 0;
     gr_status status;
-    for (size_t i = 0; i <= GR_ACTIVATION_TANH; i++)
-        activations[i] = gr_activation_text((enum gr_activation)i);
-    for (size_t i = 0; i <= GR_COMPUTE_BFLOAT16; i++)
-        computes[i] = gr_compute_text((enum gr_compute)i);
-    GR_TRY(find_text(root, "type", type_text, GR_MODEL_MLP + 1, &type));
-    GR_TRY(find_text(root, "activation", activations, GR_ACTIVATION_TANH + 1, &activation));
-    GR_TRY(find_text(root, "compute", computes, GR_COMPUTE_BFLOAT16 + 1, &compute));
+    GR_TRY(find_text(root, "type", type_name, GR_MODEL_CNN, &type));
+    GR_TRY(find_text(root, "activation", activation_name, GR_ACTIVATION_TANH, &activation));
+    GR_TRY(find_text(root, "compute", compute_name, GR_COMPUTE_BFLOAT16, &compute));
     config->type = (enum gr_model_type)type;
     config->activation = (enum gr_activation)activation;
     config->compute = (enum gr_compute)compute;
-    GR_TRY(to_width(json_object_get(root, "inputs"), "inputs", inputs));
-    GR_TRY(to_width(json_object_get(root, "classes"), "classes", classes));
-    GR_TRY(read_hidden(root, config));
+    GR_TRY(read_loss(root, config));
+    GR_TRY(read_row(root, row));
+    const enum gr_task task = gr_loss_task(gr_loss_of(config));
+    if (task == GR_TASK_CLASSIFICATION || task == GR_TASK_BINARY)
+        GR_TRY(to_width(json_object_get(root, "classes"), "classes", classes));
+    GR_TRY(read_layers(root, config));
 out:
     return status;
 }
 
 gr_status gr_model_create_from_description(const char *json, size_t batch_max,
                                            struct gr_model **out) {
-    struct gr_model_config config = {.initialisation = GR_INITIALISE_HE};
-    uint32_t inputs = 0, classes = 0;
+    struct gr_model_config config = {.initialisation = GR_INITIALISE_HE, .huber_delta = 1};
+    struct gr_row_shape row = {0};
+    uint32_t classes = 0;
     json_error_t error;
     gr_status status;
     json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
@@ -96,9 +250,10 @@ gr_status gr_model_create_from_description(const char *json, size_t batch_max,
     if (!root)
         return gr_fail(GR_ERROR_DATA, "model description: line %d column %d: not JSON", error.line,
                        error.column);
-    GR_TRY(read_description(root, &config, &inputs, &classes));
-    GR_TRY(gr_model_create(&config, inputs, classes, batch_max, out));
+    GR_TRY(read_description(root, &config, &row, &classes));
+    GR_TRY(gr_model_create_shaped(&config, &row, classes, batch_max, out));
 out:
+    gr_free(config.layers);
     gr_free(config.hidden);
     json_decref(root);
     return status;

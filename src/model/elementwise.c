@@ -3,6 +3,7 @@
 #include <model/elementwise.h>
 
 #include <math.h>
+#include <string.h>
 
 static const float root_half = 0.70710678118654752f;     /* sqrt(1/2) */
 static const float density_scale = 0.39894228040143268f; /* 1 / sqrt(2 pi) */
@@ -30,6 +31,10 @@ void gr_activate(enum gr_activation activation, const float *sums, float *out, s
         for (size_t i = 0; i < n; i++)
             out[i] = tanhf(sums[i]);
         break;
+    case GR_ACTIVATION_NONE:
+    case GR_ACTIVATION_DEFAULT:
+        if (out != sums) memcpy(out, sums, n * sizeof *out);
+        break;
     }
 }
 
@@ -47,6 +52,9 @@ void gr_activate_backward(enum gr_activation activation, const float *sums, cons
     case GR_ACTIVATION_TANH:
         for (size_t i = 0; i < n; i++)
             delta[i] *= 1.0f - out[i] * out[i];
+        break;
+    case GR_ACTIVATION_NONE:
+    case GR_ACTIVATION_DEFAULT:
         break;
     }
 }

@@ -6,38 +6,19 @@
  * comes out is float32; only the weights' derivative may come in another order.
  */
 #include <model/inner_product.h>
+#include <model/primitive.h>
 
-#include <omp.h>
 #include <string.h>
 
-#include <model/onednn.h>
-
-enum { ROWS_LOG2_MAX = 28, INPUTS_MAX = 3 };
-
-/* One argument of a primitive. */
-struct operand {
-    dnnl_memory_t plain;      /* float32, the caller's array */
-    dnnl_memory_t wanted;     /* owns its data; NULL: `plain` is as the primitive wants it */
-    dnnl_primitive_t reorder; /* between the two; NULL with `wanted` */
-};
-
-/* A primitive with what it reads and what it writes. */
-struct step {
-    dnnl_primitive_t primitive;
-    size_t n_in;
-    int in_id[INPUTS_MAX], out_id; /* oneDNN's numbers of the arguments */
-    struct operand in[INPUTS_MAX], out;
-};
+enum { ROWS_LOG2_MAX = 28 };
 
 /* A layer's primitives for one number of rows. */
 struct layer_set {
-    struct step forward, data, weight;
+    struct gr_primitive forward, data, weight;
 };
 
 struct gr_inner {
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
-    dnnl_data_type_t type;
+    struct gr_dnnl dnnl;
     size_t n_layers;
     struct gr_inner_layer *layers; /* owned */
     struct layer_set
@@ -55,66 +36,7 @@ size_t gr_inner_rows(size_t n) {
     return (size_t)1 << rows_log2(n);
 }
 
-static gr_status refused(const struct gr_inner *inner, dnnl_status_t code, const char *what) {
-    if (code == dnnl_unimplemented && inner->type == dnnl_bf16)
-        return gr_fail(GR_ERROR_CONFIG,
-                       "model.compute: found bfloat16, which needs a processor with AVX-512 (fast "
-                       "with AMX); allowed here: float32");
-    return gr_fail(GR_ERROR_INTERNAL, "oneDNN: %s: status %d", what, (int)code);
-}
-
-#define TRY_DNNL(call)                                                                             \
-    do {                                                                                           \
-        const dnnl_status_t code_ = (call);                                                        \
-        if (code_ != dnnl_success) {                                                               \
-            status = refused(inner, code_, #call);                                                 \
-            goto out;                                                                              \
-        }                                                                                          \
-    } while (0)
-
 /* ---- making ------------------------------------------------------------------------------- */
-
-static gr_status make_operand(struct gr_inner *inner, gr_desc_ref plain, gr_desc_ref wanted,
-                              bool is_output, struct operand *operand) {
-    dnnl_primitive_desc_t reorder = NULL;
-    gr_status status = GR_OK;
-    TRY_DNNL(dnnl_memory_create(&operand->plain, plain, inner->engine, DNNL_MEMORY_NONE));
-    if (dnnl_memory_desc_equal(plain, wanted)) goto out;
-    TRY_DNNL(dnnl_memory_create(&operand->wanted, wanted, inner->engine, DNNL_MEMORY_ALLOCATE));
-    TRY_DNNL(dnnl_reorder_primitive_desc_create(&reorder, is_output ? wanted : plain, inner->engine,
-                                                is_output ? plain : wanted, inner->engine, NULL));
-    TRY_DNNL(dnnl_primitive_create(&operand->reorder, reorder));
-out:
-    dnnl_primitive_desc_destroy(reorder);
-    return status;
-}
-
-/* One argument of a step to be made: its number for oneDNN, the caller's array. */
-struct argument {
-    int id;
-    const struct gr_desc *plain;
-};
-
-/* arguments: n_in that are read, then the one that is written. made: borrowed. */
-static gr_status make_step(struct gr_inner *inner, dnnl_primitive_desc_t made,
-                           const struct argument *arguments, size_t n_in, struct step *step) {
-    gr_status status = GR_OK;
-    TRY_DNNL(dnnl_primitive_create(&step->primitive, made));
-    step->n_in = n_in;
-    for (size_t i = 0; i <= n_in; i++) {
-        const struct argument *argument = &arguments[i];
-        gr_desc_ref wanted =
-            dnnl_primitive_desc_query_md(made, dnnl_query_exec_arg_md, argument->id);
-        if (i < n_in)
-            step->in_id[i] = argument->id;
-        else
-            step->out_id = argument->id;
-        GR_TRY(make_operand(inner, gr_desc_of(argument->plain), wanted, i == n_in,
-                            i < n_in ? &step->in[i] : &step->out));
-    }
-out:
-    return status;
-}
 
 /* What a layer's arrays are to the caller, and to oneDNN in whatever order it likes. */
 struct layer_descs {
@@ -122,19 +44,21 @@ struct layer_descs {
     struct gr_desc any_in, any_out, any_weight, any_derivative;
 };
 
-static gr_status describe_layer(struct gr_inner *inner, size_t l, size_t rows,
+static gr_status describe_layer(const struct gr_inner *inner, size_t l, size_t rows,
                                 struct layer_descs *descs) {
-    const size_t in = inner->layers[l].inputs, out_n = inner->layers[l].outputs;
+    const size_t in[] = {rows, inner->layers[l].inputs}, out[] = {rows, inner->layers[l].outputs},
+                 weight[] = {out[1], in[1]};
     const dnnl_format_tag_t any = dnnl_format_tag_any;
+    const struct gr_dnnl *dnnl = &inner->dnnl;
     gr_status status = GR_OK;
-    TRY_DNNL(gr_desc_make(dnnl_f32, rows, in, dnnl_ab, &descs->in));
-    TRY_DNNL(gr_desc_make(dnnl_f32, rows, out_n, dnnl_ab, &descs->out));
-    TRY_DNNL(gr_desc_make(dnnl_f32, out_n, in, dnnl_ba, &descs->weight));
-    TRY_DNNL(gr_desc_make(dnnl_f32, out_n, 0, dnnl_a, &descs->bias));
-    TRY_DNNL(gr_desc_make(inner->type, rows, in, any, &descs->any_in));
-    TRY_DNNL(gr_desc_make(inner->type, rows, out_n, any, &descs->any_out));
-    TRY_DNNL(gr_desc_make(inner->type, out_n, in, any, &descs->any_weight));
-    TRY_DNNL(gr_desc_make(dnnl_f32, out_n, in, any, &descs->any_derivative));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl_f32, 2, in, dnnl_ab, &descs->in));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl_f32, 2, out, dnnl_ab, &descs->out));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl_f32, 2, weight, dnnl_ba, &descs->weight));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl_f32, 1, weight, dnnl_a, &descs->bias));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl->type, 2, in, any, &descs->any_in));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl->type, 2, out, any, &descs->any_out));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl->type, 2, weight, any, &descs->any_weight));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl_f32, 2, weight, any, &descs->any_derivative));
 out:
     return status;
 }
@@ -150,30 +74,37 @@ static void release_descs(struct layer_descs *descs) {
     gr_desc_release(&descs->any_derivative);
 }
 
-static gr_status make_layer(struct gr_inner *inner, size_t l, size_t rows, struct layer_set *set) {
+static gr_status make_layer(const struct gr_inner *inner, size_t l, size_t rows,
+                            struct layer_set *set) {
     struct layer_descs d = {0};
-    const struct argument forward[] = {{DNNL_ARG_SRC, &d.in},
-                                       {DNNL_ARG_WEIGHTS, &d.weight},
-                                       {DNNL_ARG_BIAS, &d.bias},
-                                       {DNNL_ARG_DST, &d.out}};
-    const struct argument data[] = {
-        {DNNL_ARG_DIFF_DST, &d.out}, {DNNL_ARG_WEIGHTS, &d.weight}, {DNNL_ARG_DIFF_SRC, &d.in}};
-    const struct argument weight[] = {
-        {DNNL_ARG_SRC, &d.in}, {DNNL_ARG_DIFF_DST, &d.out}, {DNNL_ARG_DIFF_WEIGHTS, &d.weight}};
+    const struct gr_argument forward[] = {{DNNL_ARG_SRC, false, &d.in},
+                                          {DNNL_ARG_WEIGHTS, false, &d.weight},
+                                          {DNNL_ARG_BIAS, false, &d.bias},
+                                          {DNNL_ARG_DST, true, &d.out}};
+    const struct gr_argument data[] = {{DNNL_ARG_DIFF_DST, false, &d.out},
+                                       {DNNL_ARG_WEIGHTS, false, &d.weight},
+                                       {DNNL_ARG_DIFF_SRC, true, &d.in}};
+    const struct gr_argument weight[] = {{DNNL_ARG_SRC, false, &d.in},
+                                         {DNNL_ARG_DIFF_DST, false, &d.out},
+                                         {DNNL_ARG_DIFF_WEIGHTS, true, &d.weight}};
+    const struct gr_dnnl *dnnl = &inner->dnnl;
     dnnl_primitive_desc_t hint = NULL, of_data = NULL, of_weight = NULL;
     gr_status status;
     GR_TRY(describe_layer(inner, l, rows, &d));
-    TRY_DNNL(gr_dnnl_forward(&hint, inner->engine, gr_desc_of(&d.any_in), gr_desc_of(&d.any_weight),
-                             gr_desc_of(&d.bias), gr_desc_of(&d.out)));
-    GR_TRY(make_step(inner, hint, forward, 3, &set->forward));
-    if (l > 0) { /* nothing lies before the first layer */
-        TRY_DNNL(gr_dnnl_backward_data(&of_data, inner->engine, gr_desc_of(&d.in),
-                                       gr_desc_of(&d.any_weight), gr_desc_of(&d.any_out), hint));
-        GR_TRY(make_step(inner, of_data, data, 2, &set->data));
+    GR_TRY_DNNL(dnnl, gr_dnnl_forward(&hint, dnnl->engine, gr_desc_of(&d.any_in),
+                                      gr_desc_of(&d.any_weight), gr_desc_of(&d.bias),
+                                      gr_desc_of(&d.out)));
+    GR_TRY(gr_primitive_make(dnnl, hint, forward, 4, &set->forward));
+    if (!inner->layers[l].first) {
+        GR_TRY_DNNL(dnnl,
+                    gr_dnnl_backward_data(&of_data, dnnl->engine, gr_desc_of(&d.in),
+                                          gr_desc_of(&d.any_weight), gr_desc_of(&d.any_out), hint));
+        GR_TRY(gr_primitive_make(dnnl, of_data, data, 3, &set->data));
     }
-    TRY_DNNL(gr_dnnl_backward_weight(&of_weight, inner->engine, gr_desc_of(&d.any_in),
-                                     gr_desc_of(&d.any_derivative), gr_desc_of(&d.any_out), hint));
-    GR_TRY(make_step(inner, of_weight, weight, 2, &set->weight));
+    GR_TRY_DNNL(dnnl, gr_dnnl_backward_weight(&of_weight, dnnl->engine, gr_desc_of(&d.any_in),
+                                              gr_desc_of(&d.any_derivative), gr_desc_of(&d.any_out),
+                                              hint));
+    GR_TRY(gr_primitive_make(dnnl, of_weight, weight, 3, &set->weight));
 out:
     dnnl_primitive_desc_destroy(of_weight);
     dnnl_primitive_desc_destroy(of_data);
@@ -204,13 +135,10 @@ gr_status gr_inner_create(enum gr_compute compute, const struct gr_inner_layer *
     gr_status status;
     *out = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *inner, "oneDNN products", &inner));
-    inner->type = compute == GR_COMPUTE_BFLOAT16 ? dnnl_bf16 : dnnl_f32;
     inner->n_layers = n_layers;
     GR_TRY(gr_allocate(n_layers, sizeof *layers, "layer sizes", &inner->layers));
     memcpy(inner->layers, layers, n_layers * sizeof *layers);
-    omp_set_num_threads(1);
-    TRY_DNNL(dnnl_engine_create(&inner->engine, dnnl_cpu, 0));
-    TRY_DNNL(dnnl_stream_create(&inner->stream, inner->engine, dnnl_stream_default_flags));
+    GR_TRY(gr_dnnl_start(compute, &inner->dnnl));
     /* Now, so that a processor without the type is refused before any work. */
     GR_TRY(find_set(inner, batch_max, &set));
     *out = inner;
@@ -220,73 +148,22 @@ out:
     return status;
 }
 
-static void free_operand(struct operand *operand) {
-    dnnl_primitive_destroy(operand->reorder);
-    dnnl_memory_destroy(operand->wanted);
-    dnnl_memory_destroy(operand->plain);
-}
-
-static void free_step(struct step *step) {
-    for (size_t i = 0; i < INPUTS_MAX; i++)
-        free_operand(&step->in[i]);
-    free_operand(&step->out);
-    dnnl_primitive_destroy(step->primitive);
-}
-
 void gr_inner_free(struct gr_inner *inner) {
     if (!inner) return;
     for (size_t i = 0; i <= ROWS_LOG2_MAX; i++) {
         for (size_t l = 0; inner->sets[i] && l < inner->n_layers; l++) {
-            free_step(&inner->sets[i][l].forward);
-            free_step(&inner->sets[i][l].data);
-            free_step(&inner->sets[i][l].weight);
+            gr_primitive_release(&inner->sets[i][l].forward);
+            gr_primitive_release(&inner->sets[i][l].data);
+            gr_primitive_release(&inner->sets[i][l].weight);
         }
         gr_free(inner->sets[i]);
     }
-    dnnl_stream_destroy(inner->stream);
-    dnnl_engine_destroy(inner->engine);
+    gr_dnnl_stop(&inner->dnnl);
     gr_free(inner->layers);
     gr_free(inner);
 }
 
 /* ---- running ------------------------------------------------------------------------------ */
-
-static gr_status reorder(struct gr_inner *inner, const struct operand *operand, bool is_output) {
-    const dnnl_exec_arg_t arguments[] = {
-        {DNNL_ARG_FROM, is_output ? operand->wanted : operand->plain},
-        {DNNL_ARG_TO, is_output ? operand->plain : operand->wanted}};
-    gr_status status = GR_OK;
-    if (operand->reorder)
-        TRY_DNNL(dnnl_primitive_execute(operand->reorder, inner->stream, 2, arguments));
-out:
-    return status;
-}
-
-static dnnl_memory_t used(const struct operand *operand) {
-    return operand->wanted ? operand->wanted : operand->plain;
-}
-
-/* in: the step's n_in arrays. */
-static gr_status run(struct gr_inner *inner, struct step *step, const float *const in[INPUTS_MAX],
-                     float *to) {
-    dnnl_exec_arg_t arguments[INPUTS_MAX + 1];
-    gr_status status;
-    for (size_t i = 0; i < step->n_in; i++) {
-        /* oneDNN's memory takes pointers without const; what goes in is only read. */
-        /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): callers fill n_in of `in` */
-        TRY_DNNL(dnnl_memory_set_data_handle(step->in[i].plain, (void *)(uintptr_t)in[i]));
-        GR_TRY(reorder(inner, &step->in[i], false));
-        arguments[i] = (dnnl_exec_arg_t){step->in_id[i], used(&step->in[i])};
-    }
-    TRY_DNNL(dnnl_memory_set_data_handle(step->out.plain, to));
-    arguments[step->n_in] = (dnnl_exec_arg_t){step->out_id, used(&step->out)};
-    TRY_DNNL(
-        dnnl_primitive_execute(step->primitive, inner->stream, (int)step->n_in + 1, arguments));
-    GR_TRY(reorder(inner, &step->out, true));
-    TRY_DNNL(dnnl_stream_wait(inner->stream));
-out:
-    return status;
-}
 
 static void clear_rest(float *rows, size_t n, size_t width) {
     memset(rows + n * width, 0, (gr_inner_rows(n) - n) * width * sizeof *rows);
@@ -294,37 +171,37 @@ static void clear_rest(float *rows, size_t n, size_t width) {
 
 gr_status gr_inner_forward(struct gr_inner *inner, size_t layer, size_t n, float *in,
                            const float *weight, const float *bias, float *sums) {
-    const float *const from[INPUTS_MAX] = {in, weight, bias};
     struct layer_set *set;
     gr_status status;
     GR_TRY(find_set(inner, n, &set));
     clear_rest(in, n, inner->layers[layer].inputs);
-    GR_TRY(run(inner, &set[layer].forward, from, sums));
+    GR_TRY(gr_primitive_run(&inner->dnnl, &set[layer].forward,
+                            (const void *const[]){in, weight, bias, sums}));
 out:
     return status;
 }
 
 gr_status gr_inner_backward_data(struct gr_inner *inner, size_t layer, size_t n, float *delta,
                                  const float *weight, float *delta_in) {
-    const float *const from[INPUTS_MAX] = {delta, weight};
     struct layer_set *set;
     gr_status status;
     GR_TRY(find_set(inner, n, &set));
     clear_rest(delta, n, inner->layers[layer].outputs);
-    GR_TRY(run(inner, &set[layer].data, from, delta_in));
+    GR_TRY(gr_primitive_run(&inner->dnnl, &set[layer].data,
+                            (const void *const[]){delta, weight, delta_in}));
 out:
     return status;
 }
 
 gr_status gr_inner_backward_weight(struct gr_inner *inner, size_t layer, size_t n, float *in,
                                    float *delta, float *derivative) {
-    const float *const from[INPUTS_MAX] = {in, delta};
     struct layer_set *set;
     gr_status status;
     GR_TRY(find_set(inner, n, &set));
     clear_rest(in, n, inner->layers[layer].inputs);
     clear_rest(delta, n, inner->layers[layer].outputs);
-    GR_TRY(run(inner, &set[layer].weight, from, derivative));
+    GR_TRY(gr_primitive_run(&inner->dnnl, &set[layer].weight,
+                            (const void *const[]){in, delta, derivative}));
 out:
     return status;
 }

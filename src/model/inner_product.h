@@ -16,6 +16,7 @@ struct gr_inner; /* opaque */
 /* One dense layer's sizes. */
 struct gr_inner_layer {
     size_t inputs, outputs;
+    bool first; /* no derivative by what comes in is wanted */
 };
 
 /* Rows that a batch of n takes: a power of two, so that few sets of primitives serve all. */

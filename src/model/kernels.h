@@ -43,7 +43,7 @@ struct gr_product {
 };
 
 /* Rows of a tile at most, and its widths. */
-enum { GR_TILE_ROWS_MAX = 8, GR_TILE_WIDTHS = 3, GR_TILE_TAIL = 8, GR_TILE_PACK = 16 };
+enum { GR_TILE_ROWS_MAX = 8, GR_TILE_WIDTHS = 4, GR_TILE_TAIL = 8, GR_TILE_PACK = 16 };
 
 /* Tiles side by side: the product with as many rows as the function is made for, n a multiple of
  * the width. */

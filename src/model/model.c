@@ -5,48 +5,19 @@
 
 #include <gsl/gsl_randist.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Above this a size is a mistake or an attack, and sums of sizes below cannot overflow. */
 static const size_t width_max = (size_t)1 << 28;
 
-static gr_status append_layer(struct gr_model *model, size_t l, size_t inputs, size_t outputs) {
-    char name[GR_TENSOR_NAME_MAX];
-    struct gr_layer *layer = &model->layers[l];
-    gr_status status;
-    if (inputs < 1 || inputs > width_max || outputs < 1 || outputs > width_max)
-        return gr_fail(GR_ERROR_CONFIG, "model: layer %zu is %zu by %zu, expected 1 to %zu", l,
-                       inputs, outputs, width_max);
-    *layer =
-        (struct gr_layer){.inputs = inputs, .outputs = outputs, .hidden = l + 1 < model->n_layers};
-    snprintf(name, sizeof name, "dense%zu.weight", l);
-    layer->weight = model->layout.size;
-    GR_TRY(gr_layout_append(&model->layout, name, 2, (size_t[]){inputs, outputs}));
-    snprintf(name, sizeof name, "dense%zu.bias", l);
-    layer->bias = model->layout.size;
-    GR_TRY(gr_layout_append(&model->layout, name, 1, &outputs));
-out:
-    return status;
-}
-
-static gr_status append_layers(struct gr_model *model, const struct gr_model_config *config) {
-    gr_status status;
-    size_t inputs = model->inputs;
-    model->n_layers = 1 + (config->type == GR_MODEL_MLP ? config->hidden_count : 0);
-    GR_TRY(gr_allocate_zero(model->n_layers, sizeof *model->layers, "layers", &model->layers));
-    for (size_t l = 0; l < model->n_layers; l++) {
-        const size_t outputs = l + 1 < model->n_layers ? config->hidden[l] : model->classes;
-        GR_TRY(append_layer(model, l, inputs, outputs));
-        inputs = outputs;
-    }
-out:
-    return status;
-}
+/* What scoring takes between features and outputs, and the fewest rows of a slice. */
+enum { SLICE_BYTES = 16 << 20, SLICE_ROWS_MIN = 32 };
 
 static size_t round_up(size_t n, size_t step) {
     return (n + step - 1) / step * step;
 }
+
+/* ---- workspace ---------------------------------------------------------------------------- */
 
 /* Cuts `n` floats off the workspace; while that is NULL, counts only. */
 static float *cut(float *workspace, size_t *used, size_t rows, size_t columns) {
@@ -55,33 +26,62 @@ static float *cut(float *workspace, size_t *used, size_t rows, size_t columns) {
     return at;
 }
 
+static size_t padded_rows(const struct gr_model *model, size_t rows) {
+    return model->inner ? gr_inner_rows(rows) : rows;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* The largest sizes among a model's layers. */
+struct extremes {
+    size_t widest;                         /* outputs of any layer */
+    size_t widest_dense, longest, derived; /* outputs and inputs of dense ones; tensors apart */
+};
+
+static struct extremes find_extremes(const struct gr_model *model) {
+    struct extremes most = {0};
+    for (size_t l = 0; l < model->n_layers; l++) {
+        const struct gr_layer *layer = &model->layers[l];
+        const bool dense = layer->config.type == GR_LAYER_DENSE;
+        most.widest = larger(most.widest, layer->outputs);
+        if (dense) most.widest_dense = larger(most.widest_dense, layer->outputs);
+        if (dense) most.longest = larger(most.longest, layer->inputs);
+        if (dense && l > 0) most.widest_dense = larger(most.widest_dense, layer->inputs);
+        if (!dense || model->inner) most.derived = larger(most.derived, layer->n_weights);
+        most.longest = larger(most.longest, layer->n_biases);
+    }
+    return most;
+}
+
 /* Sets the pointers into the workspace and returns its size in floats. */
 static size_t lay_out(struct gr_model *model, float *workspace) {
-    const size_t rows = model->inner ? gr_inner_rows(model->batch_max) : model->batch_max;
-    const size_t rows_turned = round_up(rows, GR_TILE_TAIL);
-    size_t used = 0, widest = 0, longest = rows, largest = 0;
-    float *in = model->features = cut(workspace, &used, rows, model->inputs);
+    const size_t rows = padded_rows(model, model->rows), rows_turned = round_up(rows, GR_TILE_TAIL);
+    const struct extremes most = find_extremes(model);
+    size_t used = 0;
+    float *in = NULL; /* of the first and out of the last layer are set for each slice */
     for (size_t l = 0; l < model->n_layers; l++) {
         struct gr_layer *layer = &model->layers[l];
-        const bool both = layer->hidden && model->activation == GR_ACTIVATION_GELU;
+        const bool both = layer->activation == GR_ACTIVATION_GELU;
         layer->in = in;
+        if (l + 1 == model->n_layers) break;
         in = layer->out = cut(workspace, &used, rows, layer->outputs);
         layer->sums = both ? cut(workspace, &used, rows, layer->outputs) : layer->out;
-        if (layer->outputs > widest) widest = layer->outputs;
-        if (layer->inputs > longest) longest = layer->inputs;
-        if (layer->inputs * layer->outputs > largest) largest = layer->inputs * layer->outputs;
     }
-    model->delta = cut(workspace, &used, rows, widest);
-    model->delta_before = cut(workspace, &used, rows, widest);
-    model->turned = cut(workspace, &used, widest, rows_turned);
-    model->product =
-        cut(workspace, &used, model->inner ? 1 : widest, model->inner ? largest : rows_turned);
-    model->pack = cut(workspace, &used, 1, GR_TILE_PACK * longest + widest);
+    model->delta = cut(workspace, &used, rows, most.widest);
+    model->delta_before = cut(workspace, &used, rows, most.widest);
+    model->turned = cut(workspace, &used, most.widest_dense, rows_turned);
+    model->product = cut(workspace, &used, 1,
+                         larger(most.derived, model->inner ? 0 : most.widest_dense * rows_turned));
+    model->pack =
+        cut(workspace, &used, 1, GR_TILE_PACK * larger(most.longest, rows) + most.widest_dense);
     return used;
 }
 
-static gr_status make_workspace(struct gr_model *model) {
+static gr_status make_workspace(struct gr_model *model, size_t rows) {
     gr_status status;
+    model->rows = rows;
     const size_t size = lay_out(model, NULL);
     gr_free(model->workspace);
     model->workspace = NULL;
@@ -91,22 +91,129 @@ out:
     return status;
 }
 
+gr_status gr_model_make_room(struct gr_model *model, size_t rows) {
+    return rows > model->rows ? make_workspace(model, rows) : GR_OK;
+}
+
+/* A power of two, so that a slice's rows are those that oneDNN's dense products take. */
+static size_t slice_rows(const struct gr_model *model) {
+    size_t bytes = 0, rows = 1;
+    for (size_t l = 0; l < model->n_layers; l++)
+        bytes += model->layers[l].outputs * sizeof(float);
+    const size_t fitting = larger(SLICE_BYTES / larger(bytes, 1), SLICE_ROWS_MIN);
+    if (model->batch_max <= fitting) return model->batch_max;
+    while (2 * rows <= fitting)
+        rows *= 2;
+    return rows;
+}
+
+static gr_status make_batch(struct gr_model *model) {
+    const size_t rows = padded_rows(model, model->batch_max);
+    const enum gr_task task = gr_model_task(model);
+    gr_status status;
+    gr_free(model->features);
+    gr_free(model->logits);
+    model->features = model->logits = NULL;
+    GR_TRY(gr_allocate_zero(rows * model->inputs, sizeof(float), "a batch", &model->features));
+    GR_TRY(gr_allocate_zero(rows * model->outputs, sizeof(float), "outputs", &model->logits));
+    if (!model->labels)
+        GR_TRY(gr_allocate_zero(rows, sizeof *model->labels, "labels", &model->labels));
+    if (!model->shown && (task == GR_TASK_BINARY || task == GR_TASK_COUNT))
+        GR_TRY(gr_allocate_zero(2 * rows, sizeof *model->shown, "outputs", &model->shown));
+    if (!model->targets && (task == GR_TASK_REGRESSION || task == GR_TASK_COUNT))
+        GR_TRY(gr_allocate_zero(rows, sizeof *model->targets, "targets", &model->targets));
+    GR_TRY(make_workspace(model, slice_rows(model)));
+out:
+    return status;
+}
+
 gr_status gr_model_use_inner(struct gr_model *model, enum gr_compute compute) {
     gr_status status;
     struct gr_inner_layer *layers = NULL;
+    size_t n = 0;
     GR_TRY(gr_allocate(model->n_layers, sizeof *layers, "layer sizes", &layers));
-    for (size_t l = 0; l < model->n_layers; l++)
-        layers[l] = (struct gr_inner_layer){model->layers[l].inputs, model->layers[l].outputs};
-    GR_TRY(gr_inner_create(compute, layers, model->n_layers, model->batch_max, &model->inner));
-    GR_TRY(make_workspace(model));
+    for (size_t l = 0; l < model->n_layers; l++) {
+        const struct gr_layer *layer = &model->layers[l];
+        if (layer->config.type == GR_LAYER_DENSE)
+            layers[n++] = (struct gr_inner_layer){layer->inputs, layer->outputs, layer->first};
+    }
+    GR_TRY(gr_inner_create(compute, layers, n, slice_rows(model), &model->inner));
+    GR_TRY(make_batch(model));
 out:
     gr_free(layers);
     return status;
 }
 
-gr_status gr_model_create(const struct gr_model_config *config, size_t inputs, size_t classes,
-                          size_t batch_max, struct gr_model **out) {
+/* ---- making ------------------------------------------------------------------------------- */
+
+static gr_status set_loss(struct gr_model *model, const struct gr_model_config *config,
+                          size_t classes) {
+    const struct gr_model_config plain = {.type = config->type};
+    model->loss =
+        (struct gr_loss){gr_loss_of(config), config->label_smoothing, config->huber_delta};
+    model->own_loss = gr_loss_of(&plain) != model->loss.type;
+    model->classes = model->outputs = classes;
+    switch (gr_model_task(model)) {
+    case GR_TASK_CLASSIFICATION:
+        return GR_OK;
+    case GR_TASK_BINARY:
+        model->outputs = 1;
+        model->classes = 2;
+        if (classes <= 2) return GR_OK;
+        return gr_fail(GR_ERROR_CONFIG, "model: found %zu classes, allowed 2 (the loss is %s)",
+                       classes, gr_loss_text(model->loss.type));
+    case GR_TASK_REGRESSION:
+    case GR_TASK_COUNT:
+        model->outputs = 1;
+        model->classes = 0;
+    }
+    return GR_OK;
+}
+
+/* The row as an image, where there are layers of images. */
+static gr_status set_row(struct gr_model *model, const struct gr_row_shape *row,
+                         struct gr_extent *extent) {
+    *extent = (struct gr_extent){1, 1, 1};
+    model->row = *row;
+    model->inputs = row->n_dims > 0;
+    for (size_t i = 0; i < row->n_dims; i++)
+        if (__builtin_mul_overflow(model->inputs, row->dims[i], &model->inputs))
+            return gr_fail(GR_ERROR_CONFIG, "model: the size of a row overflows");
+    if (model->type != GR_MODEL_CNN) {
+        extent->channels = model->inputs;
+        return GR_OK;
+    }
+    if (row->n_dims < 2 || row->n_dims > 3)
+        return gr_fail(GR_ERROR_CONFIG,
+                       "model.type: found cnn for rows of %zu dimensions, allowed for images of 2 "
+                       "(height, width) or 3 (height, width, channels)",
+                       row->n_dims);
+    extent->height = row->dims[0];
+    extent->width = row->dims[1];
+    if (row->n_dims == 3) extent->channels = row->dims[2];
+    return GR_OK;
+}
+
+/* What a cnn needs beside. */
+static gr_status prepare_layers(struct gr_model *model) {
+    gr_status status = GR_OK;
+    if (model->type == GR_MODEL_CNN) {
+        GR_TRY(gr_dnnl_start(model->compute, &model->dnnl));
+        GR_TRY(gr_stream_create((struct gr_stream_key){.purpose = GR_PURPOSE_DROPOUT},
+                                &model->stream));
+    }
+    for (size_t l = 0; l < model->n_layers; l++)
+        if (model->layers[l].kind->prepare)
+            GR_TRY(model->layers[l].kind->prepare(model, &model->layers[l]));
+out:
+    return status;
+}
+
+gr_status gr_model_create_shaped(const struct gr_model_config *config,
+                                 const struct gr_row_shape *row, size_t classes, size_t batch_max,
+                                 struct gr_model **out) {
     struct gr_model *model = NULL;
+    struct gr_extent extent;
     gr_status status;
     *out = NULL;
     if (batch_max < 1 || batch_max > width_max)
@@ -117,16 +224,17 @@ gr_status gr_model_create(const struct gr_model_config *config, size_t inputs, s
     model->activation = config->activation;
     model->initialisation = config->initialisation;
     model->compute = config->compute;
-    model->inputs = inputs;
-    model->classes = classes;
     model->batch_max = batch_max;
     model->tiles = gr_tiles_best();
-    GR_TRY(append_layers(model, config));
-    GR_TRY(gr_allocate_zero(batch_max, sizeof *model->labels, "labels", &model->labels));
+    GR_TRY(set_loss(model, config, classes));
+    GR_TRY(set_row(model, row, &extent));
+    GR_TRY(gr_layers_plan(config, &extent, model->outputs, &model->layout, &model->layers,
+                          &model->n_layers));
+    GR_TRY(prepare_layers(model));
     if (model->compute == GR_COMPUTE_BFLOAT16)
         GR_TRY(gr_model_use_inner(model, model->compute));
     else
-        GR_TRY(make_workspace(model));
+        GR_TRY(make_batch(model));
     *out = model;
     model = NULL;
 out:
@@ -134,18 +242,36 @@ out:
     return status;
 }
 
+gr_status gr_model_create(const struct gr_model_config *config, size_t inputs, size_t classes,
+                          size_t batch_max, struct gr_model **out) {
+    return gr_model_create_shaped(config, &(struct gr_row_shape){1, {inputs}}, classes, batch_max,
+                                  out);
+}
+
 void gr_model_free(struct gr_model *model) {
     if (!model) return;
     gr_inner_free(model->inner);
     gr_free(model->workspace);
+    gr_free(model->features);
     gr_free(model->labels);
-    gr_free(model->layers);
+    gr_free(model->targets);
+    gr_free(model->logits);
+    gr_free(model->shown);
+    gr_layers_free(model->layers, model->n_layers);
+    gr_dnnl_stop(&model->dnnl);
+    gsl_rng_free(model->stream);
     gr_layout_release(&model->layout);
     gr_free(model);
 }
 
+/* ---- what a caller asks for ---------------------------------------------------------------- */
+
 const struct gr_layout *gr_model_layout(const struct gr_model *model) {
     return &model->layout;
+}
+
+enum gr_task gr_model_task(const struct gr_model *model) {
+    return gr_loss_task(model->loss.type);
 }
 
 size_t gr_model_inputs(const struct gr_model *model) {
@@ -156,12 +282,26 @@ size_t gr_model_classes(const struct gr_model *model) {
     return model->classes;
 }
 
+size_t gr_model_outputs(const struct gr_model *model) {
+    return model->outputs;
+}
+
 float *gr_model_batch_features(struct gr_model *model) {
     return model->features;
 }
 
 int32_t *gr_model_batch_labels(struct gr_model *model) {
     return model->labels;
+}
+
+float *gr_model_batch_targets(struct gr_model *model) {
+    return model->targets;
+}
+
+void gr_model_start_round(struct gr_model *model, uint64_t seed, uint32_t silo, uint32_t round) {
+    if (model->stream)
+        gr_stream_restart(model->stream,
+                          (struct gr_stream_key){seed, silo, round, GR_PURPOSE_DROPOUT});
 }
 
 gr_status gr_model_initialise(const struct gr_model *model, uint64_t seed, float *parameters) {
@@ -173,12 +313,13 @@ gr_status gr_model_initialise(const struct gr_model *model, uint64_t seed, float
     for (size_t l = 0; l < model->n_layers; l++) {
         const struct gr_layer *layer = &model->layers[l];
         float *weight = parameters + layer->weight;
-        const double deviation = sqrt(2.0 / (double)layer->inputs);
-        const double limit = sqrt(6.0 / (double)(layer->inputs + layer->outputs));
-        for (size_t i = 0; i < layer->inputs * layer->outputs; i++)
-            weight[i] = (float)(model->initialisation == GR_INITIALISE_HE
-                                    ? gsl_ran_gaussian(stream, deviation)
-                                    : gsl_ran_flat(stream, -limit, limit));
+        const double deviation = sqrt(2.0 / (double)layer->fan_in);
+        const double limit = sqrt(6.0 / (double)(layer->fan_in + layer->fan_out));
+        for (size_t i = 0; i < layer->n_weights; i++)
+            weight[i] = layer->fan_in == 0 ? 1.0f
+                                           : (float)(model->initialisation == GR_INITIALISE_HE
+                                                         ? gsl_ran_gaussian(stream, deviation)
+                                                         : gsl_ran_flat(stream, -limit, limit));
     }
 out:
     gsl_rng_free(stream);

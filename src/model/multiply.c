@@ -87,7 +87,8 @@ static size_t share(const struct gr_tile_width *kind, size_t w, size_t n) {
     if (w + 1 == GR_TILE_WIDTHS) /* a tail of the width before takes all, rather than two tiles */
         return rest > 0 && kind[w - 1].rows > 0 ? 0 : n - rest;
     const size_t next = kind[w + 1].width;
-    if (w == 0 && n > width && rest >= GR_TILE_TAIL && rest < next &&
+    const bool widest = w == 0 || kind[w - 1].rows == 0;
+    if (widest && n > width && rest >= GR_TILE_TAIL && rest < next &&
         (rest + width) % next < GR_TILE_TAIL)
         return n - rest - width;
     return n - rest;
@@ -104,7 +105,8 @@ static void run_block(const struct gr_tiles *tiles, const struct gr_product *p, 
         first += n;
     }
     if (first < p->n) {
-        const size_t w = p->n - first > GR_TILE_TAIL && kind[1].rows > 0 ? 1 : 2;
+        const size_t last = GR_TILE_WIDTHS - 1;
+        const size_t w = p->n - first > GR_TILE_TAIL && kind[last - 1].rows > 0 ? last - 1 : last;
         const struct gr_product part = columns(p, first, p->n - first);
         run_tail(&kind[w], &part, pack);
     }

@@ -9,39 +9,49 @@
 #ifndef GRANARY_MODEL_NETWORK_H
 #define GRANARY_MODEL_NETWORK_H
 
-#include <granary/model.h>
 #include <model/kernels.h>
+#include <model/layer.h>
+#include <model/loss.h>
+#include <model/onednn.h>
+#include <model/primitive.h>
 
 struct gr_inner; /* inner_product.h */
-
-/* One dense layer. */
-struct gr_layer {
-    size_t inputs, outputs;
-    size_t weight, bias; /* offsets in the parameter vector */
-    bool hidden;         /* followed by the activation */
-    float *in;           /* batch_max x inputs: the batch, or the layer's before */
-    float *sums;         /* batch_max x outputs, before the activation; may be `out` */
-    float *out;          /* batch_max x outputs */
-};
 
 struct gr_model {
     enum gr_model_type type;
     enum gr_activation activation;
     enum gr_initialisation initialisation;
     enum gr_compute compute;
-    size_t inputs, classes, batch_max;
+    struct gr_loss loss;
+    bool own_loss; /* other than the type's */
+    struct gr_row_shape row;
+    size_t inputs, classes, outputs, batch_max;
     struct gr_layout layout;
     size_t n_layers;
     struct gr_layer *layers; /* owned */
     const struct gr_tiles *tiles;
-    struct gr_inner *inner;      /* owned; products through oneDNN; NULL: tiles */
+    struct gr_inner *inner; /* owned; dense products through oneDNN; NULL: tiles */
+    struct gr_dnnl dnnl;    /* for images; zeroed without */
+    gsl_rng *stream;        /* owned; of dropout; NULL without */
+    /* A batch, and what comes of it; owned. */
+    float *features; /* batch_max x inputs */
+    int32_t *labels; /* batch_max */
+    float *targets;  /* batch_max; NULL for classification and binary */
+    float *logits;   /* batch_max x outputs */
+    float *shown;    /* gr_model_logits, where that is another; NULL: `logits` */
+    /*
+     * What is between, for `rows` rows at a time: a gradient takes all of its own, scoring goes in
+     * slices, so that images do not take room for batches that are only scored.
+     */
+    size_t rows;
     float *workspace;            /* owned; the pointers below and in layers point into it */
-    float *features;             /* batch_max x inputs */
-    float *delta, *delta_before; /* batch_max x widest layer: derivatives by a layer's sums */
-    float *turned, *product;     /* widest layer x batch_max rounded up to GR_TILE_TAIL */
+    float *delta, *delta_before; /* rows x widest layer: derivatives by a layer's outputs */
+    float *turned, *product;     /* widest dense layer x rows rounded up to GR_TILE_TAIL */
     float *pack;                 /* for gr_multiply */
-    int32_t *labels;             /* batch_max; owned */
 };
+
+/* Lays the workspace out for `rows` rows, when it is for fewer. */
+gr_status gr_model_make_room(struct gr_model *model, size_t rows) GR_CHECKED;
 
 /* Makes a model with its products through oneDNN in that type, whatever `compute` says. */
 gr_status gr_model_use_inner(struct gr_model *model, enum gr_compute compute) GR_CHECKED;

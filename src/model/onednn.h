@@ -9,6 +9,7 @@
 #define GRANARY_MODEL_ONEDNN_H
 
 #include <dnnl.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct gr_desc {
@@ -21,8 +22,8 @@ typedef const_dnnl_memory_desc_t gr_desc_ref;
 typedef const dnnl_memory_desc_t *gr_desc_ref;
 #endif
 
-/* A matrix or, with columns 0, a vector. */
-dnnl_status_t gr_desc_make(dnnl_data_type_t type, size_t rows, size_t columns,
+/* n_dims: at most 4. */
+dnnl_status_t gr_desc_make(dnnl_data_type_t type, size_t n_dims, const size_t *dims,
                            dnnl_format_tag_t tag, struct gr_desc *out);
 gr_desc_ref gr_desc_of(const struct gr_desc *desc);
 /* Accepts a zeroed one. */
@@ -37,5 +38,29 @@ dnnl_status_t gr_dnnl_backward_data(dnnl_primitive_desc_t *out, dnnl_engine_t en
 dnnl_status_t gr_dnnl_backward_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                       gr_desc_ref x, gr_desc_ref d_weight, gr_desc_ref d_y,
                                       dnnl_primitive_desc_t hint);
+
+/* A window that slides over images; of each pair height first, then width. */
+struct gr_window {
+    dnnl_dims_t kernel, stride, before, after; /* before, after: rows and columns of padding */
+};
+
+/* Convolutions; relu: y is cut at zero. */
+dnnl_status_t gr_dnnl_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
+                           const struct gr_window *window, bool relu, gr_desc_ref x,
+                           gr_desc_ref weight, gr_desc_ref bias, gr_desc_ref y);
+dnnl_status_t gr_dnnl_conv_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
+                                const struct gr_window *window, gr_desc_ref d_x, gr_desc_ref weight,
+                                gr_desc_ref d_y, dnnl_primitive_desc_t hint);
+dnnl_status_t gr_dnnl_conv_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
+                                  const struct gr_window *window, gr_desc_ref x,
+                                  gr_desc_ref d_weight, gr_desc_ref d_bias, gr_desc_ref d_y,
+                                  dnnl_primitive_desc_t hint);
+
+/* Pools, for training. */
+dnnl_status_t gr_dnnl_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_alg_kind_t kind,
+                           const struct gr_window *window, gr_desc_ref x, gr_desc_ref y);
+dnnl_status_t gr_dnnl_pool_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
+                                dnnl_alg_kind_t kind, const struct gr_window *window,
+                                gr_desc_ref d_x, gr_desc_ref d_y, dnnl_primitive_desc_t hint);
 
 #endif

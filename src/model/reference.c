@@ -29,6 +29,9 @@ double gr_reference_activate(enum gr_activation activation, double x) {
         return x * 0.5 * erfc(-x * M_SQRT1_2);
     case GR_ACTIVATION_TANH:
         return tanh(x);
+    case GR_ACTIVATION_NONE:
+    case GR_ACTIVATION_DEFAULT:
+        return x;
     }
     return NAN;
 }
@@ -41,6 +44,9 @@ double gr_reference_slope(enum gr_activation activation, double x) {
         return 0.5 * erfc(-x * M_SQRT1_2) + x * exp(-0.5 * x * x) / sqrt(2 * M_PI);
     case GR_ACTIVATION_TANH:
         return 1 / (cosh(x) * cosh(x));
+    case GR_ACTIVATION_NONE:
+    case GR_ACTIVATION_DEFAULT:
+        return 1;
     }
     return NAN;
 }

@@ -96,14 +96,18 @@ DEFINE_TO_4(avx2_24, AVX2, vector8, FUSED_8, 3)
 DEFINE_TO_6(avx2_16, AVX2, vector8, FUSED_8, 2)
 DEFINE_TO_8(avx2_8, AVX2, vector8, FUSED_8, 1)
 DEFINE_TO_8(avx512_48, AVX512, vector16, FUSED_16, 3)
+DEFINE_TO_8(avx512_32, AVX512, vector16, FUSED_16, 2)
 DEFINE_TO_8(avx512_16, AVX512, vector16, FUSED_16, 1)
 DEFINE_TO_8(avx512_8, AVX512, vector8, FUSED_8, 1)
 
 static const struct gr_tiles avx2 = {
-    "avx2", {{24, 4, {LIST_4(avx2_24)}}, {16, 6, {LIST_6(avx2_16)}}, {8, 8, {LIST_8(avx2_8)}}}};
-static const struct gr_tiles avx512 = {
-    "avx512",
-    {{48, 8, {LIST_8(avx512_48)}}, {16, 8, {LIST_8(avx512_16)}}, {8, 8, {LIST_8(avx512_8)}}}};
+    "avx2",
+    {[1] = {24, 4, {LIST_4(avx2_24)}}, {16, 6, {LIST_6(avx2_16)}}, {8, 8, {LIST_8(avx2_8)}}}};
+static const struct gr_tiles avx512 = {"avx512",
+                                       {{48, 8, {LIST_8(avx512_48)}},
+                                        {32, 8, {LIST_8(avx512_32)}},
+                                        {16, 8, {LIST_8(avx512_16)}},
+                                        {8, 8, {LIST_8(avx512_8)}}}};
 #endif
 
 /* Any processor: what the compiler makes of it without being told more. */

@@ -105,6 +105,7 @@ static gr_status start_silo(struct gr_trainer *trainer, const struct gr_silo *si
                                                               .silo = silo->id,
                                                               .round = round,
                                                               .purpose = GR_PURPOSE_BATCH});
+    gr_model_start_round(trainer->model, trainer->seed, silo->id, round);
     for (size_t i = 0; i < trainer->n_state; i++)
         memset(trainer->state[i], 0, gr_model_layout(trainer->model)->size * sizeof(float));
     trainer->global = global;
@@ -173,7 +174,8 @@ static gr_status train_pass(struct gr_trainer *trainer, const struct gr_silo *si
         double loss_sum;
         if (poll) GR_TRY(poll(context));
         gr_rows_gather(rows, trainer->order + first, 0, n, gr_model_batch_features(trainer->model),
-                       gr_model_batch_labels(trainer->model), NULL);
+                       gr_model_batch_labels(trainer->model),
+                       gr_model_batch_targets(trainer->model));
         prefetch_rows(rows, trainer->order + first + n, next);
         GR_TRY(train_batch(trainer, parameters, n, &loss_sum));
         GR_TRY(take_loss(silo, loss_sum, n, result));
@@ -251,7 +253,8 @@ gr_status gr_train_full_gradient(struct gr_trainer *trainer, const struct gr_sil
         n = rows->n_rows - first < config->batch_size ? rows->n_rows - first : config->batch_size;
         if (poll) GR_TRY(poll(context));
         gr_rows_gather(rows, NULL, first, n, gr_model_batch_features(trainer->model),
-                       gr_model_batch_labels(trainer->model), NULL);
+                       gr_model_batch_labels(trainer->model),
+                       gr_model_batch_targets(trainer->model));
         GR_TRY(add_gradient(trainer, n, update, &loss_sum));
         GR_TRY(take_loss(silo, loss_sum, n, out));
     }

@@ -43,7 +43,8 @@ static const struct {
     {"run:", "t.yaml:1: run.rounds: found nothing, " WHOLE("1", "10000000")},
     {"data: {silos: 2}",
      "t.yaml:2: data.source: found nothing, allowed idx, hdf5, csv or synthetic"},
-    {"model: {}", "t.yaml:3: model.type: found nothing, allowed softmax or mlp"},
+    {"model: {}",
+     "t.yaml:3: model.type: found nothing, allowed softmax, mlp, linear, logistic, poisson or cnn"},
     {"train: {batch_size: 1}",
      "t.yaml:4: train.learning_rate: found nothing, allowed 0 < x <= 1000"},
     {"train: {learning_rate: 1}",
@@ -71,10 +72,12 @@ static const struct {
      "t.yaml:1: run.directory: found \"a?b\", " PATH_TEXT},
     {"run: {rounds: 2, directory: \"a\\0b\"}",
      "t.yaml:1: run.directory: found \"a?b\", " PATH_TEXT},
-    {"model: {type: 3}", "t.yaml:3: model.type: found 3, allowed softmax or mlp"},
-    {"model: {type: \"softmax\\0x\"}",
-     "t.yaml:3: model.type: found \"softmax?x\", allowed softmax or mlp"},
-    {"model: {type: Softmax}", "t.yaml:3: model.type: found \"Softmax\", allowed softmax or mlp"},
+    {"model: {type: 3}",
+     "t.yaml:3: model.type: found 3, allowed softmax, mlp, linear, logistic, poisson or cnn"},
+    {"model: {type: \"softmax\\0x\"}", "t.yaml:3: model.type: found \"softmax?x\", allowed "
+                                       "softmax, mlp, linear, logistic, poisson or cnn"},
+    {"model: {type: Softmax}", "t.yaml:3: model.type: found \"Softmax\", allowed softmax, mlp, "
+                               "linear, logistic, poisson or cnn"},
     {"model: {type: softmax, hidden: 8}",
      "t.yaml:3: model.hidden: found 8, allowed a list of at most 32, each a whole number from 1 "
      "to 65536"},
@@ -276,7 +279,8 @@ static const struct {
      "t.yaml:2: data.silos: found \"x\", " WHOLE("1", "1000000")},
     {"model: {type: softmax, hidden: [0]}",
      "t.yaml:3: model.hidden[0]: found 0, " WHOLE("1", "65536")},
-    {"model: {type: mpl}", "t.yaml:3: model.type: found \"mpl\", allowed softmax or mlp"},
+    {"model: {type: mpl}",
+     "t.yaml:3: model.type: found \"mpl\", allowed softmax, mlp, linear, logistic, poisson or cnn"},
     {"data: {sources: idx, train: {features: a}}",
      "t.yaml:2: data.sources: found an unknown key, allowed source, silos, train, silo_tables, "
      "test, partition, synthetic, validation_fraction, limit, csv, schema, "
@@ -288,6 +292,44 @@ static const struct {
      "t.yaml:3: model.hidden: found nothing, allowed 1 to 32 widths (model.type is mlp)"},
     {"model: {type: softmax, hidden: [3]}",
      "t.yaml:3: model.hidden: found 1 widths, allowed none (model.type is softmax)"},
+    {"model: {type: cnn}",
+     "t.yaml:3: model.layers: found nothing, allowed 1 to 64 layers (model.type is cnn)"},
+    {"model: {type: cnn, hidden: [3], layers: [{type: dropout, rate: 0.5}]}",
+     "t.yaml:3: model.hidden: found 1 widths, allowed none (model.type is cnn)"},
+    {"model: {type: mlp, hidden: [3], layers: [{type: dropout, rate: 0.5}]}",
+     "t.yaml:3: model.layers: found 1 layers, allowed none (model.type is mlp)"},
+    {"model: {type: linear, loss: poisson}",
+     "t.yaml:3: model.loss: found poisson, allowed default, squared or huber (model.type is "
+     "linear)"},
+    {"model: {type: logistic, loss: cross_entropy}",
+     "t.yaml:3: model.loss: found cross_entropy, allowed default or binary_cross_entropy "
+     "(model.type is logistic)"},
+    {"model: {type: softmax, loss: binary_cross_entropy}",
+     "t.yaml:3: model.loss: found binary_cross_entropy, allowed default or cross_entropy "
+     "(model.type is softmax)"},
+    {"model: {type: softmax, label_smoothing: 1}",
+     "t.yaml:3: model.label_smoothing: found 1, allowed 0 <= x < 1"},
+    {"model: {type: linear, huber_delta: 0}",
+     "t.yaml:3: model.huber_delta: found 0, allowed 0 < x <= 1e+06"},
+    {"model: {type: cnn, layers: [{type: convolution, kernel: 3}]}",
+     "t.yaml:3: model.layers[0].type: found \"convolution\", allowed conv, max_pool, average_pool, "
+     "group_norm, dropout or dense"},
+    {"model: {type: cnn, layers: [{type: conv}]}",
+     "t.yaml:3: model.layers[0].filters: found nothing, allowed more than 0 (type is conv)\n"
+     "t.yaml:3: model.layers[0].kernel: found nothing, allowed more than 0 (type is conv)"},
+    {"model: {type: cnn, layers: [{type: max_pool, kernel: 2, filters: 3, activation: relu}]}",
+     "t.yaml:3: model.layers[0].filters: found a value, allowed none (type is max_pool)\n"
+     "t.yaml:3: model.layers[0].activation: found a value, allowed none (type is max_pool)"},
+    {"model: {type: cnn, layers: [{type: dropout, rate: 0}, {type: group_norm, padding: same}]}",
+     "t.yaml:3: model.layers[0].rate: found nothing, allowed more than 0 (type is dropout)\n"
+     "t.yaml:3: model.layers[1].padding: found a value, allowed none (type is group_norm)\n"
+     "t.yaml:3: model.layers[1].groups: found nothing, allowed more than 0 (type is group_norm)"},
+    {"model: {type: cnn, layers: [{type: dense, width: 4}, {type: average_pool, kernel: 2}]}",
+     "t.yaml:3: model.layers[1].type: found a layer of images behind a dense one, allowed dense or "
+     "dropout (type is average_pool)"},
+    {"model: {type: cnn, layers: [{type: dense, widht: 4}]}",
+     "t.yaml:3: model.layers[0].widht: found an unknown key, allowed type, filters, width, kernel, "
+     "stride, padding, activation, groups, rate; nearest is model.layers[0].width"},
     {"train: {learning_rate: 1, batch_size: 1, epochs: 2, steps: 3}",
      "t.yaml:4: train.steps: found epochs 2 and steps 3, allowed exactly one of them above 0"},
     {"train: {learning_rate: 1, batch_size: 1, epochs: 0}",
@@ -504,6 +546,10 @@ START_TEST(test_defaults) {
     ck_assert_int_eq(c->model.activation, GR_ACTIVATION_RELU);
     ck_assert_int_eq(c->model.initialisation, GR_INITIALISE_HE);
     ck_assert_int_eq(c->model.compute, GR_COMPUTE_FLOAT32);
+    ck_assert_uint_eq(c->model.layers_count, 0);
+    ck_assert_int_eq(c->model.loss, GR_LOSS_DEFAULT);
+    ck_assert_double_eq(c->model.label_smoothing, 0);
+    ck_assert_double_eq(c->model.huber_delta, 1);
     ck_assert_double_eq(c->train.learning_rate, 0.1);
     ck_assert_double_eq(c->train.momentum, 0);
     ck_assert_double_eq(c->train.weight_decay, 0);
@@ -623,6 +669,11 @@ START_TEST(test_names) {
     ck_assert_str_eq(gr_activation_text(GR_ACTIVATION_RELU), "relu");
     ck_assert_str_eq(gr_activation_text(GR_ACTIVATION_GELU), "gelu");
     ck_assert_str_eq(gr_activation_text(GR_ACTIVATION_TANH), "tanh");
+    ck_assert_str_eq(gr_activation_text(GR_ACTIVATION_NONE), "none");
+    ck_assert_str_eq(gr_model_type_text(GR_MODEL_CNN), "cnn");
+    ck_assert_str_eq(gr_layer_type_text(GR_LAYER_AVERAGE_POOL), "average_pool");
+    ck_assert_str_eq(gr_padding_text(GR_PADDING_SAME), "same");
+    ck_assert_str_eq(gr_loss_text(GR_LOSS_HUBER), "huber");
     ck_assert_str_eq(gr_compute_text(GR_COMPUTE_FLOAT32), "float32");
     ck_assert_str_eq(gr_compute_text(GR_COMPUTE_BFLOAT16), "bfloat16");
     ck_assert_str_eq(gr_partition_text(GR_PARTITION_IID), "iid");
@@ -654,6 +705,17 @@ START_TEST(test_examples) {
     ck_assert_msg(gr_config_load("configs/simulate-1000.yaml", NULL, 0, &c) == GR_OK, "%s",
                   gr_message());
     ck_assert_uint_eq(c->data.silos, 1000);
+    gr_config_free(c);
+    ck_assert_msg(gr_config_load("configs/fashion-mnist-cnn.yaml", NULL, 0, &c) == GR_OK, "%s",
+                  gr_message());
+    ck_assert_int_eq(c->model.type, GR_MODEL_CNN);
+    ck_assert_uint_eq(c->model.layers_count, 5);
+    ck_assert_int_eq(c->model.layers[0].type, GR_LAYER_CONV);
+    ck_assert_uint_eq(c->model.layers[2].filters, 64);
+    ck_assert_int_eq(c->model.layers[2].padding, GR_PADDING_SAME);
+    ck_assert_int_eq(c->model.layers[2].activation, GR_ACTIVATION_DEFAULT);
+    ck_assert_uint_eq(c->model.layers[3].kernel, 2);
+    ck_assert_uint_eq(c->model.layers[4].width, 512);
     gr_config_free(c);
 }
 END_TEST

@@ -71,6 +71,16 @@ static const struct {
     {{"model.activation=tanh"}, false},
     {{"model.initialisation=glorot"}, false},
     {{"model.compute=bfloat16"}, false},
+    {{"model.loss=huber"}, false},
+    {{"model.label_smoothing=0.1"}, false},
+    {{"model.huber_delta=0.5"}, false},
+    {{"model.layers=[{type: conv, filters: 3, kernel: 5, stride: 2, padding: same, activation: "
+      "tanh}, {type: group_norm, groups: 3, activation: none}, {type: average_pool, kernel: 2}]",
+      "model.type=cnn", "model.hidden=[]"},
+     false},
+    {{"model.layers=[{type: dropout, rate: 0.25}, {type: dense, width: 7}]", "model.type=cnn",
+      "model.hidden=[]"},
+     false},
     {{"train.learning_rate=0.2000000000000001"}, false},
     {{"train.momentum=0.5"}, false},
     {{"train.weight_decay=1e-4"}, false},
@@ -188,8 +198,9 @@ START_TEST(test_resolved) {
                      "  validation_fraction: 0\n  limit: 0\n"
                      "  csv:\n    separator: comma\n    header: true\n    label: label\n"
                      "  schema: ''\n  disclosure_threshold: 10\n"
-                     "model:\n  type: mlp\n  hidden: [12, 4]\n  activation: relu\n"
-                     "  initialisation: he\n  compute: float32\n"
+                     "model:\n  type: mlp\n  hidden: [12, 4]\n  layers: []\n  activation: relu\n"
+                     "  initialisation: he\n  compute: float32\n  loss: default\n"
+                     "  label_smoothing: 0\n  huber_delta: 1\n"
                      "train:\n  optimizer: sgd\n  learning_rate: 0.2\n"
                      "  schedule:\n    type: constant\n    warmup_rounds: 0\n"
                      "    every: 10\n    factor: 0.5\n    minimum: 0\n    rounds: 0\n"
@@ -348,10 +359,10 @@ static const struct {
 } known_digests[] = {
     {"run: {rounds: 2}\ndata: {source: synthetic, silos: 3}\nmodel: {type: softmax}\n"
      "train: {learning_rate: 0.1, batch_size: 4}\n",
-     "15c5e7b7d385148017f4e398cc187c45498cb20e1884bffd3c160e59383a1e85"},
+     "8b267682d15c996182c1b9e74fe7e99013c0d0c652940a2c37e116ccfe8202cf"},
     {"run: {rounds: 9, seed: 7}\ndata: {source: hdf5, silo_tables: [{file: a}, {file: b}]}\n"
      "model: {type: mlp, hidden: [8, 9]}\ntrain: {learning_rate: 1e-4, batch_size: 4}\n",
-     "8df3aa00d9af8b20d730f61bc2ed68a90aa5e17ef0a5ac327809fd6ee0f49d24"},
+     "c3f4bf96437c3d33b78eaf8e58b9745c7b15d163c4bdb03d10175bd23aaee8f7"},
 };
 
 START_TEST(test_known_digest) {

@@ -265,6 +265,28 @@ START_TEST(gather) {
 }
 END_TEST
 
+START_TEST(targets_or_labels) {
+    int32_t labels[] = {4, 0, 7, 2}, taken[3];
+    float features[4] = {0}, gathered[3];
+    float targets[] = {0.5f, -2.385f, 1e6f, 3}, out[] = {-1, -1, -1};
+    const uint32_t index[] = {2, 1};
+    struct gr_rows rows = {.n_rows = 4,
+                           .n_features = 1,
+                           .element = GR_ELEMENT_FLOAT32,
+                           .scale = 1,
+                           .features = features,
+                           .labels = labels};
+    gr_rows_gather(&rows, index, 0, 2, gathered, taken, out);
+    ck_assert(out[0] == 7 && out[1] == 0 && out[2] == -1);
+    rows.targets = targets;
+    gr_rows_gather(&rows, index, 0, 2, gathered, taken, out);
+    ck_assert(out[0] == 1e6f && out[1] == -2.385f && out[2] == -1);
+    gr_rows_gather(&rows, NULL, 1, 3, gathered, taken, out);
+    ck_assert(out[0] == -2.385f && out[2] == 3);
+    gr_rows_gather(&rows, NULL, 1, 3, gathered, taken, NULL);
+}
+END_TEST
+
 /* Reads rows first .. first + n - 1 and holds them against what they must be. */
 static void check_rows(struct gr_table *table, size_t first, size_t n, bool labelled) {
     const struct gr_rows *rows;
@@ -334,6 +356,7 @@ int main(void) {
     tcase_add_test(tests, one_table_per_silo);
     tcase_add_test(tests, fingerprint_follows_labels);
     tcase_add_test(tests, gather);
+    tcase_add_test(tests, targets_or_labels);
     tcase_add_test(tests, table_by_ranges);
     tcase_add_test(tests, table_without_labels);
     tcase_add_test(tests, pseudonyms);

@@ -98,6 +98,14 @@ START_TEST(test_table_decides_on_width) {
     check_usable(&data->local[0], 0, 4);
     check_unusable(&data->local[1], 1, "a.images: rows of 6 features, expected 4");
     gr_data_free(data);
+    put_pair("b", 4, 3, 2); /* as many as in 2 x 3, lying otherwise */
+    CHECK_OK(load_all(&config, 2, &data));
+    ck_assert_uint_eq(data->n_dims, 2);
+    ck_assert_uint_eq(data->shape[0], 3);
+    ck_assert_uint_eq(data->shape[1], 2);
+    check_unusable(&data->local[1], 1, "a.images: rows of another shape");
+    gr_data_free(data);
+    put_pair("b", 4, 2, 2);
     config.data.test = tables[1];
     CHECK_OK(load_all(&config, 2, &data));
     check_unusable(&data->local[0], 0, "b.images: rows of 4 features, expected 6");

@@ -337,6 +337,8 @@ START_TEST(fashion_mnist) {
     }
     ck_assert_uint_eq(rows, 60000);
     ck_assert_uint_eq(data->n_features, 784);
+    ck_assert_uint_eq(data->n_dims, 2);
+    ck_assert_uint_eq(data->shape[0] * 100 + data->shape[1], 2828);
     ck_assert_uint_eq(data->n_classes, 10);
     ck_assert_uint_eq(data->n_test, 10000);
     for (size_t i = 0; i < 10000; i++)

@@ -184,6 +184,8 @@ START_TEST(test_share_is_made_again) {
     struct gr_data *all, *part;
     CHECK_OK(load_all(&config, SILOS, &all)); /* 1,200 test rows: 3 batches */
     CHECK_OK(gr_data_load(&config, &share, &part));
+    ck_assert_uint_eq(part->n_dims, 1);
+    ck_assert_uint_eq(part->shape[0], FEATURES);
     const void *train = part->local[0].train.features;
     for (uint32_t count = 1; count <= 4; count++) {
         for (uint32_t index = 0; index < count; index++) {

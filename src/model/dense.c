@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dense: out = activation(in weight + bias); products on our own tiles, or through oneDNN. */
+#include <model/elementwise.h>
+#include <model/inner_product.h>
+#include <model/network.h>
+
+static gr_status shape(struct gr_layer *layer) {
+    layer->to.channels = layer->config.width;
+    return GR_OK;
+}
+
+static gr_status tensors(struct gr_layer *layer, struct gr_layout *layout) {
+    layer->fan_in = layer->inputs;
+    layer->fan_out = layer->outputs;
+    return gr_layer_append(layer, layout, 2, (size_t[]){layer->inputs, layer->outputs},
+                           layer->outputs);
+}
+
+static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                         size_t n, bool training) {
+    const bool fused = layer->activation == GR_ACTIVATION_RELU && !model->inner;
+    const float *weight = parameters + layer->weight, *bias = parameters + layer->bias;
+    (void)training;
+    if (model->inner) {
+        const gr_status status =
+            gr_inner_forward(model->inner, layer->number, n, layer->in, weight, bias, layer->sums);
+        if (status != GR_OK) return status;
+    } else {
+        const struct gr_product product = {
+            .m = n,
+            .n = layer->outputs,
+            .k = layer->inputs,
+            .a = layer->in,
+            .a_row = layer->inputs,
+            .a_step = 1,
+            .b = weight,
+            .b_row = layer->outputs,
+            .c = layer->sums,
+            .c_row = layer->outputs,
+            .start = GR_START_ROW,
+            .finish = fused ? GR_FINISH_RELU : GR_FINISH_STORE,
+            .bias = bias,
+        };
+        gr_multiply(model->tiles, &product, model->pack);
+    }
+    if (!fused) gr_activate(layer->activation, layer->sums, layer->out, n * layer->outputs);
+    return GR_OK;
+}
+
+/*
+ * delta_before = delta weight^T. The product runs transposed, so that weight is read by rows. Its
+ * columns are padded to whole tiles; what stands in the padding is multiplied, and not read.
+ */
+static gr_status backward_data(struct gr_model *model, const struct gr_layer *layer,
+                               const float *parameters, size_t n) {
+    const size_t turned_row = (n + GR_TILE_TAIL - 1) / GR_TILE_TAIL * GR_TILE_TAIL;
+    const float *weight = parameters + layer->weight;
+    if (model->inner)
+        return gr_inner_backward_data(model->inner, layer->number, n, model->delta, weight,
+                                      model->delta_before);
+    gr_transpose(model->delta, layer->outputs, n, layer->outputs, model->turned, turned_row);
+    const struct gr_product product = {
+        .m = layer->inputs,
+        .n = turned_row,
+        .k = layer->outputs,
+        .a = weight,
+        .a_row = layer->outputs,
+        .a_step = 1,
+        .b = model->turned,
+        .b_row = turned_row,
+        .c = model->product,
+        .c_row = turned_row,
+        .start = GR_START_ZERO,
+        .finish = GR_FINISH_STORE,
+    };
+    gr_multiply(model->tiles, &product, model->pack);
+    gr_transpose(model->product, turned_row, layer->inputs, n, model->delta_before, layer->inputs);
+    return GR_OK;
+}
+
+static gr_status backward_weight(struct gr_model *model, const struct gr_layer *layer, size_t n,
+                                 const struct gr_target *target) {
+    float *weight = target->vector + layer->weight;
+    if (model->inner) {
+        float *derivative = target->step ? model->product : weight;
+        const gr_status status = gr_inner_backward_weight(model->inner, layer->number, n, layer->in,
+                                                          model->delta, derivative);
+        if (status == GR_OK && target->step)
+            gr_target_take(target, weight, derivative, layer->inputs * layer->outputs);
+        if (status != GR_OK) return status;
+    } else {
+        const struct gr_product product = {
+            .m = layer->inputs,
+            .n = layer->outputs,
+            .k = n,
+            .a = layer->in,
+            .a_row = 1,
+            .a_step = layer->inputs,
+            .b = model->delta,
+            .b_row = layer->outputs,
+            .c = weight,
+            .c_row = layer->outputs,
+            .start = GR_START_ZERO,
+            .finish = target->step ? GR_FINISH_STEP : GR_FINISH_STORE,
+            .decay = target->decay,
+        };
+        gr_multiply(model->tiles, &product, model->pack);
+    }
+    gr_column_sums(model->delta, n, layer->outputs, model->pack);
+    gr_target_take(target, target->vector + layer->bias, model->pack, layer->outputs);
+    return GR_OK;
+}
+
+static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                          size_t n, const struct gr_target *target) {
+    gr_status status = GR_OK;
+    gr_activate_backward(layer->activation, layer->sums, layer->out, model->delta,
+                         n * layer->outputs);
+    /* Before the weights, which may move. */
+    if (!layer->first) GR_TRY(backward_data(model, layer, parameters, n));
+    GR_TRY(backward_weight(model, layer, n, target));
+out:
+    return status;
+}
+
+const struct gr_layer_kind gr_layer_dense = {.type = GR_LAYER_DENSE,
+                                             .shape = shape,
+                                             .tensors = tensors,
+                                             .forward = forward,
+                                             .backward = backward};

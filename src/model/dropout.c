@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dropout: in training each value is zero with probability `rate`, and else divided by 1 - rate
+ * (Srivastava et al. 2014, in the form that leaves scoring alone). The draws run on over the
+ * batches of a silo's round, from the stream gr_model_start_round names.
+ */
+#include <model/network.h>
+
+#include <math.h>
+#include <string.h>
+
+/* What each value of the last batch was multiplied by. */
+struct dropout {
+    float *factor; /* owned */
+    size_t room;   /* values */
+};
+
+static gr_status shape(struct gr_layer *layer) {
+    layer->to = layer->from;
+    return GR_OK;
+}
+
+static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
+    (void)model;
+    return gr_allocate_zero(1, sizeof(struct dropout), "a dropout layer", &layer->state);
+}
+
+static void release(struct gr_layer *layer) {
+    struct dropout *dropout = layer->state;
+    gr_free(dropout->factor);
+    gr_free(dropout);
+    layer->state = NULL;
+}
+
+static gr_status draw(struct gr_model *model, const struct gr_layer *layer, size_t n) {
+    struct dropout *dropout = layer->state;
+    const double rate = layer->config.rate;
+    const float kept = (float)(1 / (1 - rate));
+    const unsigned long below = (unsigned long)(rate * 0x1p32);
+    gr_status status = GR_OK;
+    if (n > dropout->room) {
+        gr_free(dropout->factor);
+        *dropout = (struct dropout){0};
+        GR_TRY(gr_allocate(n, sizeof(float), "a dropout mask", &dropout->factor));
+        dropout->room = n;
+    }
+    for (size_t i = 0; i < n; i++)
+        dropout->factor[i] = gsl_rng_get(model->stream) < below ? 0.0f : kept;
+out:
+    return status;
+}
+
+static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                         size_t n, bool training) {
+    const struct dropout *dropout = layer->state;
+    gr_status status = GR_OK;
+    (void)parameters;
+    if (!training) {
+        memcpy(layer->out, layer->in, n * layer->outputs * sizeof *layer->out);
+        return GR_OK;
+    }
+    GR_TRY(draw(model, layer, n * layer->outputs));
+    for (size_t i = 0; i < n * layer->outputs; i++)
+        layer->out[i] = layer->in[i] * dropout->factor[i];
+out:
+    return status;
+}
+
+static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                          size_t n, const struct gr_target *target) {
+    const struct dropout *dropout = layer->state;
+    (void)parameters;
+    (void)target;
+    for (size_t i = 0; !layer->first && i < n * layer->outputs; i++)
+        model->delta_before[i] = model->delta[i] * dropout->factor[i];
+    return GR_OK;
+}
+
+const struct gr_layer_kind gr_layer_dropout = {.type = GR_LAYER_DROPOUT,
+                                               .shape = shape,
+                                               .prepare = prepare,
+                                               .forward = forward,
+                                               .backward = backward,
+                                               .release = release};

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * layer: what a layer is to the passes over a model. Each kind is one file that ends in its table
+ * of functions, and one row of the list in layers.c.
+ *
+ * All layers pass float32 arrays of n rows; a row of images is [height, width, channels], the last
+ * the fastest, so that a dense layer takes it as it lies.
+ */
+#ifndef GRANARY_MODEL_LAYER_H
+#define GRANARY_MODEL_LAYER_H
+
+#include <granary/model.h>
+
+/* A row's shape; what is no image has height and width 1. */
+struct gr_extent {
+    size_t height, width, channels;
+};
+
+/* Where the backward pass takes the parameters' derivatives. */
+struct gr_target {
+    float *vector; /* the gradient, or the parameters themselves */
+    bool step;     /* vector += derivative - decay * vector, instead of vector = derivative */
+    float decay;   /* learning rate times weight decay */
+};
+
+/* Handles `n` floats of `derivative` in that way. */
+void gr_target_take(const struct gr_target *target, float *to, const float *derivative, size_t n);
+
+struct gr_layer_kind;
+
+struct gr_layer {
+    const struct gr_layer_kind *kind;
+    struct gr_layer_config config;
+    enum gr_activation activation; /* never `default` */
+    struct gr_extent from, to;
+    size_t inputs, outputs; /* of a row: the extents multiplied out */
+    bool first;             /* no derivative by what comes in is wanted */
+    bool slope_behind;      /* the pool behind takes the derivative of the activation */
+    size_t number;          /* among those with tensors of the same kind */
+    size_t weight, bias;    /* offsets in the parameter vector */
+    size_t n_weights, n_biases;
+    size_t fan_in, fan_out; /* of a weight; fan_in 0: weights start at 1 */
+    float *in;              /* the batch, or the layer's before */
+    float *sums;            /* before the activation; may be `out` */
+    float *out;             /* n x outputs */
+    void *state;            /* the kind's own; owned */
+};
+
+/*
+ * shape: `to` from `from` and the settings. tensors: appends them to the layout (NULL: none).
+ * prepare: makes the state (NULL: none), which release frees. forward: out from in; training:
+ * dropout drops. backward: model->delta, n x outputs, is the derivative by `out`, and may be
+ * overwritten; model->delta_before receives, unless `first`, the one by `in`.
+ */
+struct gr_layer_kind {
+    enum gr_layer_type type;
+    gr_status (*shape)(struct gr_layer *layer);
+    gr_status (*tensors)(struct gr_layer *layer, struct gr_layout *layout);
+    gr_status (*prepare)(struct gr_model *model, struct gr_layer *layer);
+    gr_status (*forward)(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                         size_t n, bool training);
+    gr_status (*backward)(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                          size_t n, const struct gr_target *target);
+    void (*release)(struct gr_layer *layer);
+};
+
+extern const struct gr_layer_kind gr_layer_conv, gr_layer_max_pool, gr_layer_average_pool,
+    gr_layer_group_norm, gr_layer_dropout, gr_layer_dense;
+
+const struct gr_layer_kind *gr_layer_kind_of(enum gr_layer_type type);
+
+/*
+ * The layers of a model over rows of `inputs`, `outputs` wide at its end: planned, with their
+ * tensors in `layout`. *out is owned by the caller in any case: gr_layers_free.
+ */
+gr_status gr_layers_plan(const struct gr_model_config *config, const struct gr_extent *inputs,
+                         size_t outputs, struct gr_layout *layout, struct gr_layer **out,
+                         size_t *n_layers) GR_CHECKED;
+void gr_layers_free(struct gr_layer *layers, size_t n_layers);
+
+/* Appends TYPEn.weight of that shape and TYPEn.bias of `biases`, and notes where they are. */
+gr_status gr_layer_append(struct gr_layer *layer, struct gr_layout *layout, size_t n_dims,
+                          const size_t *shape, size_t biases) GR_CHECKED;
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* layers: the kinds there are, and a model's list of them. */
+#include <model/layer.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct gr_layer_kind *const kinds[] = {
+    &gr_layer_conv,       &gr_layer_max_pool, &gr_layer_average_pool,
+    &gr_layer_group_norm, &gr_layer_dropout,  &gr_layer_dense,
+};
+
+/* Above this a size is a mistake or an attack, and sums of sizes below cannot overflow. */
+static const size_t width_max = (size_t)1 << 28;
+
+const struct gr_layer_kind *gr_layer_kind_of(enum gr_layer_type type) {
+    for (size_t i = 0; i < sizeof kinds / sizeof(kinds[0]);
+         i++) /* NOLINT(bugprone-sizeof-expression) */
+        if (kinds[i]->type == type) return kinds[i];
+    return NULL;
+}
+
+gr_status gr_layer_append(struct gr_layer *layer, struct gr_layout *layout, size_t n_dims,
+                          const size_t *shape, size_t biases) {
+    const char *type = gr_layer_type_text(layer->config.type);
+    char name[GR_TENSOR_NAME_MAX];
+    gr_status status;
+    snprintf(name, sizeof name, "%s%zu.weight", type, layer->number);
+    layer->weight = layout->size;
+    GR_TRY(gr_layout_append(layout, name, n_dims, shape));
+    layer->n_weights = layout->tensors[layout->n_tensors - 1].n_elements;
+    snprintf(name, sizeof name, "%s%zu.bias", type, layer->number);
+    layer->bias = layout->size;
+    layer->n_biases = biases;
+    GR_TRY(gr_layout_append(layout, name, 1, &biases));
+out:
+    return status;
+}
+
+/* inputs or outputs of a row; 0 when that is out of range. */
+static size_t volume(const struct gr_extent *extent) {
+    size_t n;
+    if (__builtin_mul_overflow(extent->height, extent->width, &n) ||
+        __builtin_mul_overflow(n, extent->channels, &n) || n > width_max)
+        return 0;
+    return n;
+}
+
+static gr_status plan_layer(struct gr_layer *layers, size_t l, struct gr_layout *layout) {
+    struct gr_layer *layer = &layers[l];
+    gr_status status;
+    layer->kind = gr_layer_kind_of(layer->config.type);
+    layer->first = l == 0;
+    layer->inputs = volume(&layer->from);
+    layer->to = (struct gr_extent){1, 1, 1};
+    for (size_t i = 0; i < l; i++)
+        layer->number += layers[i].config.type == layer->config.type;
+    if (layer->inputs > 0) GR_TRY(layer->kind->shape(layer));
+    layer->outputs = volume(&layer->to);
+    if (layer->inputs < 1 || layer->outputs < 1)
+        return gr_fail(GR_ERROR_CONFIG,
+                       "model: layer %zu is %zu x %zu x %zu by %zu x %zu x %zu, expected 1 to %zu",
+                       l, layer->from.height, layer->from.width, layer->from.channels,
+                       layer->to.height, layer->to.width, layer->to.channels, width_max);
+    if (layer->kind->tensors) GR_TRY(layer->kind->tensors(layer, layout));
+    /* The largest of values below zero and of the same cut at zero have one slope. */
+    if (l > 0 && layer->config.type == GR_LAYER_MAX_POOL &&
+        layers[l - 1].config.type == GR_LAYER_CONV &&
+        layers[l - 1].activation == GR_ACTIVATION_RELU)
+        layers[l - 1].slope_behind = true;
+out:
+    return status;
+}
+
+static enum gr_activation activation_of(const struct gr_layer_config *layer,
+                                        enum gr_activation of_model) {
+    if (layer->activation != GR_ACTIVATION_DEFAULT) return layer->activation;
+    return layer->type == GR_LAYER_CONV || layer->type == GR_LAYER_DENSE ? of_model
+                                                                         : GR_ACTIVATION_NONE;
+}
+
+gr_status gr_layers_plan(const struct gr_model_config *config, const struct gr_extent *inputs,
+                         size_t outputs, struct gr_layout *layout, struct gr_layer **out,
+                         size_t *n_layers) {
+    const size_t n_hidden = config->type == GR_MODEL_MLP   ? config->hidden_count
+                            : config->type == GR_MODEL_CNN ? config->layers_count
+                                                           : 0;
+    struct gr_layer *layers = NULL;
+    gr_status status;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(n_hidden + 1, sizeof *layers, "layers", &layers));
+    *out = layers;
+    *n_layers = n_hidden + 1;
+    for (size_t l = 0; l <= n_hidden; l++) {
+        struct gr_layer *layer = &layers[l];
+        layer->config =
+            (struct gr_layer_config){.type = GR_LAYER_DENSE, .activation = GR_ACTIVATION_NONE};
+        if (l == n_hidden) {
+            layer->config.width = (uint32_t)outputs;
+        } else if (config->type == GR_MODEL_CNN) {
+            layer->config = config->layers[l];
+        } else {
+            layer->config.width = config->hidden[l];
+            layer->config.activation = GR_ACTIVATION_DEFAULT;
+        }
+        layer->activation = activation_of(&layer->config, config->activation);
+        layer->from = l == 0 ? *inputs : layers[l - 1].to;
+        GR_TRY(plan_layer(layers, l, layout));
+    }
+out:
+    return status;
+}
+
+void gr_layers_free(struct gr_layer *layers, size_t n_layers) {
+    for (size_t l = 0; layers && l < n_layers; l++)
+        if (layers[l].state) layers[l].kind->release(&layers[l]);
+    gr_free(layers);
+}
+
+void gr_target_take(const struct gr_target *target, float *to, const float *derivative, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        to[i] = target->step ? to[i] + (derivative[i] - target->decay * to[i]) : derivative[i];
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The losses, a function each. */
+#include <model/loss.h>
+
+#include <math.h>
+
+#include <model/elementwise.h>
+
+/* One row's loss for output z and target y; its derivative by z. */
+typedef double (*row_loss)(const struct gr_loss *loss, double z, double y, double *slope);
+
+static double binary_cross_entropy(const struct gr_loss *loss, double z, double y, double *slope) {
+    const double small = exp(-fabs(z)); /* never overflows */
+    (void)loss;
+    *slope = (z >= 0 ? 1 / (1 + small) : small / (1 + small)) - y;
+    return fmax(z, 0) - y * z + log1p(small);
+}
+
+static double squared(const struct gr_loss *loss, double z, double y, double *slope) {
+    (void)loss;
+    *slope = 2 * (z - y);
+    return (z - y) * (z - y);
+}
+
+static double huber(const struct gr_loss *loss, double z, double y, double *slope) {
+    const double d = loss->huber_delta, e = z - y;
+    if (fabs(e) > d) {
+        *slope = copysign(d, e);
+        return d * (fabs(e) - 0.5 * d);
+    }
+    *slope = e;
+    return 0.5 * e * e;
+}
+
+static double poisson(const struct gr_loss *loss, double z, double y, double *slope) {
+    const double expected = exp(z);
+    (void)loss;
+    *slope = expected - y;
+    return expected - y * z;
+}
+
+/* What smoothing e adds to the cross-entropy: e (z_y - mean z). */
+static double smooth(const struct gr_loss *loss, const struct gr_loss_batch *batch, float scale,
+                     float *delta) {
+    const size_t width = batch->width;
+    const double share = loss->smoothing / (double)width;
+    double sum = 0;
+    for (size_t i = 0; i < batch->n; i++) {
+        const float *row = batch->outputs + i * width;
+        double mean = 0;
+        for (size_t j = 0; j < width; j++) {
+            const bool own = j == (size_t)batch->labels[i];
+            mean += (double)row[j] / (double)width;
+            delta[i * width + j] += scale * (float)((own ? loss->smoothing : 0) - share);
+        }
+        sum += loss->smoothing * ((double)row[batch->labels[i]] - mean);
+    }
+    return sum;
+}
+
+static double cross_entropy(const struct gr_loss *loss, const struct gr_loss_batch *batch,
+                            float scale, float *delta, size_t *correct) {
+    double sum = gr_cross_entropy(batch->outputs, batch->labels, batch->n, batch->width, scale,
+                                  delta, correct);
+    /* Smoothing is for training; a score is of the labels. */
+    if (delta && loss->smoothing > 0) sum += smooth(loss, batch, scale, delta);
+    return sum;
+}
+
+static const struct {
+    enum gr_task task;
+    row_loss run; /* NULL: cross_entropy */
+} losses[] = {
+    [GR_LOSS_CROSS_ENTROPY] = {GR_TASK_CLASSIFICATION, NULL},
+    [GR_LOSS_BINARY_CROSS_ENTROPY] = {GR_TASK_BINARY, binary_cross_entropy},
+    [GR_LOSS_SQUARED] = {GR_TASK_REGRESSION, squared},
+    [GR_LOSS_HUBER] = {GR_TASK_REGRESSION, huber},
+    [GR_LOSS_POISSON] = {GR_TASK_COUNT, poisson},
+};
+
+enum gr_loss_type gr_loss_of(const struct gr_model_config *config) {
+    static const enum gr_loss_type standard[] = {
+        [GR_MODEL_SOFTMAX] = GR_LOSS_CROSS_ENTROPY,
+        [GR_MODEL_MLP] = GR_LOSS_CROSS_ENTROPY,
+        [GR_MODEL_LINEAR] = GR_LOSS_SQUARED,
+        [GR_MODEL_LOGISTIC] = GR_LOSS_BINARY_CROSS_ENTROPY,
+        [GR_MODEL_POISSON] = GR_LOSS_POISSON,
+        [GR_MODEL_CNN] = GR_LOSS_CROSS_ENTROPY,
+    };
+    return config->loss == GR_LOSS_DEFAULT ? standard[config->type] : config->loss;
+}
+
+enum gr_task gr_loss_task(enum gr_loss_type type) {
+    return losses[type].task;
+}
+
+double gr_loss_run(const struct gr_loss *loss, const struct gr_loss_batch *batch, float scale,
+                   float *delta, size_t *correct) {
+    const row_loss run = losses[loss->type].run;
+    const bool binary = losses[loss->type].task == GR_TASK_BINARY;
+    double sum = 0, slope;
+    size_t n_correct = 0;
+    if (!run) return cross_entropy(loss, batch, scale, delta, correct);
+    for (size_t i = 0; i < batch->n; i++) {
+        const float z = batch->outputs[i];
+        const double y = binary ? (double)batch->labels[i] : (double)batch->targets[i];
+        sum += run(loss, (double)z, y, &slope);
+        n_correct += binary && (z > 0) == (batch->labels[i] == 1);
+        if (delta) delta[i] = (float)((double)scale * slope);
+    }
+    if (correct) *correct = n_correct;
+    return sum;
+}

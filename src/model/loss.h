@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* loss: what training makes small, and its derivative by the model's outputs. */
+#ifndef GRANARY_MODEL_LOSS_H
+#define GRANARY_MODEL_LOSS_H
+
+#include <granary/model.h>
+
+struct gr_loss {
+    enum gr_loss_type type; /* never `default` */
+    double smoothing;       /* cross_entropy */
+    double huber_delta;
+};
+
+/* n rows: outputs n x width; labels for classes, targets for numbers. */
+struct gr_loss_batch {
+    const float *outputs;
+    const int32_t *labels;
+    const float *targets;
+    size_t n, width;
+};
+
+/* The loss of a model whose config says `default`, and otherwise what it says. */
+enum gr_loss_type gr_loss_of(const struct gr_model_config *config);
+enum gr_task gr_loss_task(enum gr_loss_type type);
+
+/*
+ * Sum of the rows' losses, with z an output, y its label (of `cross_entropy`: z_y its output) or
+ * target:
+ *   cross_entropy         log sum_j exp(z_j) - z_y, or with smoothing e
+ *                         (1 - e) of that + e times its mean over all labels (Szegedy et al. 2016)
+ *   binary_cross_entropy  log(1 + exp(z)) - y z
+ *   squared               (z - y)^2
+ *   huber                 (z - y)^2 / 2 up to |z - y| = d, beyond it d (|z - y| - d / 2)
+ *   poisson               exp(z) - y z: less the term log y!, which no parameter moves
+ * as PyTorch's CrossEntropyLoss, BCEWithLogitsLoss, MSELoss, HuberLoss and PoissonNLLLoss.
+ * delta, when not NULL, receives scale times the derivative by outputs. correct, when not NULL: the
+ * rows whose likeliest label (the first of ties) is their own; 0 for numbers.
+ */
+double gr_loss_run(const struct gr_loss *loss, const struct gr_loss_batch *batch, float scale,
+                   float *delta, size_t *correct);
+
+#endif
