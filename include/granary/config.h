@@ -332,8 +332,8 @@ struct gr_evaluate_config {
     /*
      * Beside loss and accuracy, in metrics.jsonl: of the test rows, or where there is no test table
      * of all validation rows. auc costs up to 256 KiB for each rank to send; after the last round
-     * all of them are found, for evaluation.json. Default balanced_accuracy, macro_f1,
-     * calibration_error.
+     * all of them are found, for evaluation.json. Those that do not fit the model are passed over.
+     * Default balanced_accuracy, macro_f1, calibration_error, mae, r2.
      */
     enum gr_metric *metrics;
     unsigned metrics_count;

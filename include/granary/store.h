@@ -112,11 +112,12 @@ void gr_silo_states_tidy(const char *dir);
 /* ---- predictions ---------------------------------------------------------------------------- */
 
 /*
- * A file of a classifier's predictions, written by all ranks, with the same bytes for any number of
+ * A file of predictions, written by all ranks, with the same bytes for any number of
  * them. PATH ends in ".csv": a line of names ("label,p0,p1,..."), then a line for each row, in
  * order, probabilities with nine decimals. In ".h5" or ".hdf5": /labels (int32, n_rows) and
  * /probabilities (float32, n_rows x classes), attributes "format" "granary-predictions", "version",
- * "model_digest". It is under PATH.tmp until it is whole.
+ * "model_digest". Of a model that predicts a number, classes is 0: a column, or a dataset of
+ * n_rows, "prediction", with nine digits. It is under PATH.tmp until it is whole.
  *
  * Lifetime: gr_predictions_create, gr_predictions_free, which before gr_predictions_finish removes
  * what there is. Errors: GR_ERROR_USAGE (another ending), GR_ERROR_WRITE.
@@ -131,10 +132,11 @@ gr_status gr_predictions_create(struct gr_comm *comm, const char *path, size_t n
 /*
  * Collective. Each rank brings rows first .. first + n - 1, or none; those of a rank follow on
  * those of the rank before, and those of rank 0 on the last ones of the call before.
- * labels: n; probabilities: n x classes, each from 0 to 1.
+ * labels: n; values: probabilities, n x classes, each from 0 to 1; without classes labels are not
+ * looked at, and values are n numbers.
  */
 gr_status gr_predictions_write(struct gr_predictions *predictions, size_t first, size_t n,
-                               const int32_t *labels, const float *probabilities) GR_CHECKED;
+                               const int32_t *labels, const float *values) GR_CHECKED;
 /* Collective. On disk, and under its name. */
 gr_status gr_predictions_finish(struct gr_predictions *predictions) GR_CHECKED;
 void gr_predictions_free(struct gr_predictions *predictions);

@@ -88,14 +88,14 @@ static const cyaml_strval_t metrics[] = {
     {"auc", GR_METRIC_AUC},
     {"brier", GR_METRIC_BRIER},
     {"calibration_error", GR_METRIC_CALIBRATION_ERROR},
-    {"accuracy", GR_METRIC_ACCURACY},
-    {"log_loss", GR_METRIC_LOG_LOSS},
     {"mse", GR_METRIC_MSE},
     {"mae", GR_METRIC_MAE},
     {"r2", GR_METRIC_R2},
     {"poisson_deviance", GR_METRIC_POISSON_DEVIANCE},
+    {"accuracy", GR_METRIC_ACCURACY},
+    {"log_loss", GR_METRIC_LOG_LOSS},
 };
-enum { METRICS_NAMED = 5 }; /* accuracy and loss are always told */
+enum { METRICS_NAMED = 9 }; /* accuracy and loss are always told */
 static const cyaml_strval_t placements[] = {{"block", GR_PLACEMENT_BLOCK},
                                             {"cyclic", GR_PLACEMENT_CYCLIC}};
 static const cyaml_strval_t fault_kinds[] = {
@@ -551,7 +551,7 @@ const struct gr_setting gr_settings[] = {
      FROM_TO(0, SILOS_MAX)},
     {.path = "evaluate.every", .standard = "1", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
     {.path = "evaluate.metrics",
-     .standard = "balanced_accuracy macro_f1 calibration_error",
+     .standard = "balanced_accuracy macro_f1 calibration_error mae r2",
      .flags = CHANGEABLE},
     {.path = "evaluate.per_silo", .standard = "false", .flags = CHANGEABLE},
     {.path = "evaluate.minimum_rows",

@@ -93,11 +93,14 @@ static bool add_row(struct gr_tally *t, const float *z, size_t label) {
            gr_real_add(t->log_loss, log(s.sum) - ((double)z[label] - (double)z[s.best]));
 }
 
+static gr_status not_finite(const struct gr_tally *t) {
+    return gr_fail(GR_ERROR_DATA, "row %lld: its scores are not finite, or too large",
+                   (long long)t->sums[GR_ROWS]);
+}
+
 gr_status gr_tally_add_classes(struct gr_tally *t, const float *logits, const int32_t *labels,
                                size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (!add_row(t, logits + i * t->classes, (size_t)labels[i]))
-            return gr_fail(GR_ERROR_DATA, "row %lld: its scores are not finite, or too large",
-                           (long long)t->sums[GR_ROWS]);
+        if (!add_row(t, logits + i * t->classes, (size_t)labels[i])) return not_finite(t);
     return GR_OK;
 }

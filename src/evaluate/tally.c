@@ -120,23 +120,27 @@ static bool add_deviance(struct gr_tally *t, double f, double y) {
     return gr_real_add(t->numbers + (size_t)GR_DEVIANCE * GR_REAL_WORDS, 2 * (part - y + f));
 }
 
+static gr_status add_number(struct gr_tally *t, double f, double y) {
+    const double values[] = {[GR_SQUARED] = (f - y) * (f - y),
+                             [GR_ABSOLUTE] = fabs(f - y),
+                             [GR_TARGET] = y,
+                             [GR_TARGET_SQUARED] = y * y};
+    bool good = add_deviance(t, f, y);
+    for (size_t k = 0; k < GR_DEVIANCE; k++)
+        good = gr_real_add(t->numbers + k * GR_REAL_WORDS, values[k]) && good;
+    if (!good)
+        return gr_fail(GR_ERROR_DATA,
+                       "row %lld: found prediction %g, target %g, expected numbers within +-2^34",
+                       (long long)t->sums[GR_ROWS], f, y);
+    t->sums[GR_ROWS]++;
+    return GR_OK;
+}
+
 gr_status gr_tally_add_numbers(struct gr_tally *t, const float *predictions, const float *targets,
                                size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        const double f = (double)predictions[i], y = (double)targets[i];
-        const double values[] = {[GR_SQUARED] = (f - y) * (f - y),
-                                 [GR_ABSOLUTE] = fabs(f - y),
-                                 [GR_TARGET] = y,
-                                 [GR_TARGET_SQUARED] = y * y};
-        bool good = add_deviance(t, f, y);
-        for (size_t k = 0; k < GR_DEVIANCE; k++)
-            good = gr_real_add(t->numbers + k * GR_REAL_WORDS, values[k]) && good;
-        if (!good)
-            return gr_fail(GR_ERROR_DATA,
-                           "row %lld: found prediction %g, target %g, expected numbers within "
-                           "+-2^34",
-                           (long long)t->sums[GR_ROWS], f, y);
-        t->sums[GR_ROWS]++;
-    }
-    return GR_OK;
+    gr_status status = GR_OK;
+    for (size_t i = 0; i < n; i++)
+        GR_TRY(add_number(t, (double)predictions[i], (double)targets[i]));
+out:
+    return status;
 }

@@ -56,15 +56,17 @@ static json_t *reliability_json(const struct gr_tally *tally) {
 
 static json_t *silos_json(const struct gr_evaluation *e) {
     json_t *silos = json_array();
+    const size_t classes = gr_tally_classes(e->tally);
     for (uint32_t i = 0; i < e->n_silos; i++) {
         const struct gr_score *score = &e->silos[i];
         char name[24];
         if (score->examples == 0) continue;
         gr_silo_pseudonym(i, name);
-        json_array_append_new(silos, json_pack("{s:s, s:I, s:o, s:o}", "silo", name, "rows",
-                                               (json_int_t)score->examples, "loss",
-                                               number(gr_loss_mean(score->loss, score->examples)),
-                                               "accuracy", number(gr_score_accuracy(score))));
+        json_array_append_new(
+            silos,
+            json_pack("{s:s, s:I, s:o, s:o}", "silo", name, "rows", (json_int_t)score->examples,
+                      "loss", number(gr_loss_mean(score->loss, score->examples)), "accuracy",
+                      number(classes > 0 ? gr_score_accuracy(score) : (double)NAN)));
     }
     return silos;
 }

@@ -152,6 +152,7 @@ static void fill_named(const struct gr_federation *f, struct gr_metrics *metrics
     metrics->of_validation = !tallies_test(f);
     for (unsigned i = 0; i < f->config->evaluate.metrics_count; i++) {
         const enum gr_metric metric = f->config->evaluate.metrics[i];
+        if (!gr_metric_fits(metric, gr_tally_classes(evaluation.tally))) continue;
         metrics->named[metric] = gr_tally_metric(evaluation.tally, metric).value;
         metrics->named_told |= UINT32_C(1) << metric;
     }

@@ -53,7 +53,7 @@ static gr_status check_fit(const struct scoring *s) {
 }
 
 static size_t choose_portion(size_t features, size_t classes) {
-    const size_t width = features > classes ? features : classes;
+    const size_t width = features > classes ? features : classes; /* at least 1: features */
     const size_t batches = FLOATS_MOST / GR_TEST_BATCH / width;
     return GR_TEST_BATCH * (batches < 1 ? 1 : batches < BATCHES_MOST ? batches : BATCHES_MOST);
 }
@@ -147,7 +147,7 @@ out:
 /* Room for a portion. */
 struct portion {
     int32_t *labels;
-    float *probabilities;
+    float *values; /* probabilities, or one number a row */
 };
 
 static void softmax(const float *z, size_t classes, int32_t *label, float *p) {
@@ -165,9 +165,19 @@ static void softmax(const float *z, size_t classes, int32_t *label, float *p) {
     *label = (int32_t)best;
 }
 
+/* Of n rows: labels and probabilities, or of a model that predicts a number that. */
+static void take_outputs(const struct gr_model *model, size_t n, int32_t *labels, float *values) {
+    const float *out = gr_model_logits(model);
+    const size_t classes = gr_model_classes(model);
+    for (size_t i = 0; i < n && classes > 0; i++)
+        softmax(out + i * classes, classes, labels + i, values + i * classes);
+    for (size_t i = 0; i < n && classes == 0; i++)
+        values[i] = out[i];
+}
+
 static gr_status predict_rows(struct scoring *s, size_t first, size_t n, struct portion *portion) {
     gr_status status = GR_OK;
-    const size_t classes = gr_model_classes(s->model);
+    const size_t classes = gr_model_classes(s->model), width = classes > 0 ? classes : 1;
     const struct gr_rows *rows;
     if (n == 0) return GR_OK;
     GR_TRY(gr_table_read(s->table, first, n, &rows));
@@ -181,10 +191,7 @@ static gr_status predict_rows(struct scoring *s, size_t first, size_t n, struct 
         if (!isfinite(loss))
             return gr_fail(GR_ERROR_DATA, "%s: among rows %zu to %zu a score is not finite",
                            s->table_path, first + done, first + done + batch - 1);
-        const float *logits = gr_model_logits(s->model);
-        for (size_t i = 0; i < batch; i++)
-            softmax(logits + i * classes, classes, &portion->labels[done + i],
-                    portion->probabilities + (done + i) * classes);
+        take_outputs(s->model, batch, portion->labels + done, portion->values + done * width);
     }
 out:
     return status;
@@ -208,8 +215,7 @@ static gr_status predict_portions(struct scoring *s, struct portion *portion,
     size_t first, n;
     while (next_portion(s, &first, &n)) {
         GR_TRY(gr_comm_agree(s->comm, predict_rows(s, first, n, portion)));
-        GR_TRY(
-            gr_predictions_write(predictions, first, n, portion->labels, portion->probabilities));
+        GR_TRY(gr_predictions_write(predictions, first, n, portion->labels, portion->values));
     }
     status = gr_predictions_finish(predictions);
 out:
@@ -218,9 +224,10 @@ out:
 
 static gr_status make_portion(const struct scoring *s, struct portion *out) {
     gr_status status = GR_OK;
-    const size_t row = gr_model_classes(s->model) * sizeof *out->probabilities;
+    const size_t classes = gr_model_classes(s->model);
+    const size_t row = (classes > 0 ? classes : 1) * sizeof *out->values;
     GR_TRY(gr_allocate(s->portion, sizeof *out->labels, "predictions", &out->labels));
-    GR_TRY(gr_allocate(s->portion, row, "predictions", &out->probabilities));
+    GR_TRY(gr_allocate(s->portion, row, "predictions", &out->values));
 out:
     return status;
 }
@@ -235,11 +242,6 @@ gr_status gr_predict_table(struct gr_comm *comm, const char *model_path,
     unsigned char digest[GR_DIGEST_BYTES];
     char hex[GR_DIGEST_HEX];
     GR_TRY(scoring_open(&s, table, source, false));
-    if (gr_model_classes(s.model) == 0) {
-        status =
-            gr_fail(GR_ERROR_USAGE, "%s: predicts numbers, expected a model of labels", model_path);
-        goto out;
-    }
     GR_TRY(gr_comm_agree(comm, check_output(&s, out_path)));
     GR_TRY(gr_comm_agree(comm, make_portion(&s, &portion)));
     gr_layout_digest(&s.file.layout, s.file.parameters, digest);
@@ -250,7 +252,7 @@ gr_status gr_predict_table(struct gr_comm *comm, const char *model_path,
     *n_rows = s.n_rows;
 out:
     gr_predictions_free(predictions);
-    gr_free(portion.probabilities);
+    gr_free(portion.values);
     gr_free(portion.labels);
     scoring_close(&s);
     return status;

@@ -23,10 +23,10 @@ struct gr_predictions {
     char *path, *temporary;
     bool csv, finished;
     int fd;
-    size_t n_rows, classes;
-    uint64_t labels_at, probabilities_at; /* HDF5: where the datasets begin */
-    uint64_t end;                         /* CSV: bytes written by all ranks */
-    char *text;                           /* CSV: lines; owned */
+    size_t n_rows, classes, width; /* width: floats of a row */
+    uint64_t labels_at, values_at; /* HDF5: where the datasets begin */
+    uint64_t end;                  /* CSV: bytes written by all ranks */
+    char *text;                    /* CSV: lines; owned */
     size_t room;
     int64_t *lengths; /* CSV: a rank's of one turn; comm's size; owned */
 };
@@ -55,7 +55,7 @@ static gr_status write_at(const struct gr_predictions *p, const void *bytes, siz
 /* A contiguous dataset whose room is there at once; *at: its first byte. */
 static gr_status lay_out_dataset(const struct gr_predictions *p, hid_t file, const char *name,
                                  hid_t type, int n_dims, uint64_t *at) {
-    const hsize_t shape[2] = {p->n_rows, p->classes};
+    const hsize_t shape[2] = {p->n_rows, p->width};
     hid_t space = H5Screate_simple(n_dims, shape, NULL), dataset = -1;
     hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
     if (space >= 0 && creation >= 0 && H5Pset_layout(creation, H5D_CONTIGUOUS) >= 0 &&
@@ -83,8 +83,10 @@ static gr_status lay_out(struct gr_predictions *p, const char *model_digest) {
         status = gr_hdf5_fail(GR_ERROR_WRITE, p->path, "creation");
         goto out;
     }
-    GR_TRY(lay_out_dataset(p, file, "labels", H5T_STD_I32LE, 1, &p->labels_at));
-    GR_TRY(lay_out_dataset(p, file, "probabilities", H5T_IEEE_F32LE, 2, &p->probabilities_at));
+    if (p->classes > 0) GR_TRY(lay_out_dataset(p, file, "labels", H5T_STD_I32LE, 1, &p->labels_at));
+    GR_TRY(p->classes > 0
+               ? lay_out_dataset(p, file, "probabilities", H5T_IEEE_F32LE, 2, &p->values_at)
+               : lay_out_dataset(p, file, "prediction", H5T_IEEE_F32LE, 1, &p->values_at));
     GR_TRY(gr_hdf5_set_text(file, p->path, "format", "granary-predictions"));
     GR_TRY(gr_hdf5_set_number(file, p->path, "version", 1));
     GR_TRY(gr_hdf5_set_text(file, p->path, "model_digest", model_digest));
@@ -96,18 +98,19 @@ out:
 }
 
 static gr_status write_slabs(const struct gr_predictions *p, size_t first, size_t n,
-                             const int32_t *labels, const float *probabilities) {
-    const size_t row = p->classes * sizeof *probabilities;
-    gr_status status =
-        write_at(p, labels, n * sizeof *labels, p->labels_at + first * sizeof *labels);
-    if (status == GR_OK)
-        status = write_at(p, probabilities, n * row, p->probabilities_at + first * row);
+                             const int32_t *labels, const float *values) {
+    const size_t row = p->width * sizeof *values;
+    gr_status status = GR_OK;
+    if (p->classes > 0)
+        GR_TRY(write_at(p, labels, n * sizeof *labels, p->labels_at + first * sizeof *labels));
+    status = write_at(p, values, n * row, p->values_at + first * row);
+out:
     return status;
 }
 
 /* ---- CSV ------------------------------------------------------------------------------------ */
 
-enum { DECIMALS = 9, LABEL_BYTES = 12, PROBABILITY_BYTES = 1 + 2 + DECIMALS };
+enum { DECIMALS = 9, LABEL_BYTES = 12, PROBABILITY_BYTES = 1 + 2 + DECIMALS, NUMBER_BYTES = 24 };
 
 /* ",0.123456789" */
 static char *put_probability(char *at, float p) {
@@ -120,11 +123,16 @@ static char *put_probability(char *at, float p) {
     return at + DECIMALS;
 }
 
+/* As many digits as tell a float from any other. */
+static int put_number(char *at, float value) {
+    return sprintf(at, "%.9g", (double)value);
+}
+
 /* The rows as lines; *used: bytes of them. */
 static gr_status format_rows(struct gr_predictions *p, size_t n, const int32_t *labels,
-                             const float *probabilities, size_t *used) {
+                             const float *values, size_t *used) {
     gr_status status = GR_OK;
-    const size_t most = n * (LABEL_BYTES + 1 + p->classes * PROBABILITY_BYTES);
+    const size_t most = n * (LABEL_BYTES + 1 + NUMBER_BYTES + p->classes * PROBABILITY_BYTES);
     if (most > p->room) {
         gr_free(p->text);
         p->text = NULL;
@@ -134,9 +142,9 @@ static gr_status format_rows(struct gr_predictions *p, size_t n, const int32_t *
     }
     char *at = p->text;
     for (size_t i = 0; i < n; i++) {
-        at += sprintf(at, "%d", labels[i]);
+        at += p->classes > 0 ? sprintf(at, "%d", labels[i]) : put_number(at, values[i]);
         for (size_t c = 0; c < p->classes; c++)
-            at = put_probability(at, probabilities[i * p->classes + c]);
+            at = put_probability(at, values[i * p->classes + c]);
         *at++ = '\n';
     }
     *used = (size_t)(at - p->text);
@@ -150,7 +158,7 @@ static gr_status write_header(struct gr_predictions *p) {
     size_t used;
     enum { NAME_BYTES = 16 };
     GR_TRY(gr_allocate(p->classes + 1, NAME_BYTES, "a line of names", &text));
-    used = (size_t)sprintf(text, "label");
+    used = (size_t)sprintf(text, p->classes > 0 ? "label" : "prediction");
     for (size_t c = 0; c < p->classes; c++)
         used += (size_t)snprintf(text + used, NAME_BYTES, ",p%zu", c);
     text[used++] = '\n';
@@ -163,12 +171,12 @@ out:
 
 /* Collective. The ranks' rows follow each other in the order of the ranks. */
 static gr_status write_lines(struct gr_predictions *p, size_t n, const int32_t *labels,
-                             const float *probabilities) {
+                             const float *values) {
     const size_t size = (size_t)gr_comm_size(p->comm), rank = (size_t)gr_comm_rank(p->comm);
     gr_status status = GR_OK;
     size_t used = 0;
     uint64_t at = p->end;
-    GR_TRY(gr_comm_agree(p->comm, format_rows(p, n, labels, probabilities, &used)));
+    GR_TRY(gr_comm_agree(p->comm, format_rows(p, n, labels, values, &used)));
     memset(p->lengths, 0, size * sizeof *p->lengths);
     p->lengths[rank] = (int64_t)used;
     GR_TRY(gr_comm_sum_int64(p->comm, p->lengths, size));
@@ -205,6 +213,7 @@ static gr_status make(struct gr_comm *comm, const char *path, size_t n_rows, siz
     p->fd = -1;
     p->n_rows = n_rows;
     p->classes = classes;
+    p->width = classes > 0 ? classes : 1;
     GR_TRY(gr_text_format(&p->path, "%s", path));
     GR_TRY(gr_text_format(&p->temporary, "%s.tmp", path));
     GR_TRY(gr_allocate((size_t)gr_comm_size(comm), sizeof *p->lengths, "lengths", &p->lengths));
@@ -215,7 +224,7 @@ out:
 /* Rank 0: the file, its form, and where the system can the room for all of it. */
 static gr_status create_file(struct gr_predictions *p, const char *model_digest) {
     gr_status status = GR_OK;
-    const size_t row = sizeof(int32_t) + p->classes * sizeof(float);
+    const size_t row = sizeof(int32_t) + p->width * sizeof(float);
     unlink(p->temporary);
     errno = 0;
     p->fd = open(p->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -245,10 +254,10 @@ gr_status gr_predictions_create(struct gr_comm *comm, const char *path, size_t n
     GR_TRY(gr_comm_agree(comm, mine));
     GR_TRY(mine);
     GR_TRY(gr_comm_agree(comm, gr_comm_rank(comm) == 0 ? create_file(p, model_digest) : GR_OK));
-    uint64_t places[] = {p->labels_at, p->probabilities_at, p->end};
+    uint64_t places[] = {p->labels_at, p->values_at, p->end};
     GR_TRY(gr_comm_broadcast(comm, places, sizeof places));
     p->labels_at = places[0];
-    p->probabilities_at = places[1];
+    p->values_at = places[1];
     p->end = places[2];
     GR_TRY(gr_comm_agree(comm, open_file(p)));
     *out = p;
@@ -259,9 +268,9 @@ out:
 }
 
 gr_status gr_predictions_write(struct gr_predictions *p, size_t first, size_t n,
-                               const int32_t *labels, const float *probabilities) {
-    const gr_status mine = p->csv ? write_lines(p, n, labels, probabilities)
-                                  : write_slabs(p, first, n, labels, probabilities);
+                               const int32_t *labels, const float *values) {
+    const gr_status mine =
+        p->csv ? write_lines(p, n, labels, values) : write_slabs(p, first, n, labels, values);
     return gr_comm_agree(p->comm, mine);
 }
 

@@ -92,6 +92,22 @@ PY
     check "cannot be evaluated" exits 65 "$GRANARY" evaluate run/model.h5 unlabelled.h5
 fi
 
+# ---- models that predict a number -------------------------------------------------------------
+check "a model of counts" exits 0 on_ranks 2 train small.yaml --quiet --run counts --set "model={type: poisson}" \
+    --set train.learning_rate=0.01 --set evaluate.every=3
+check "its metrics in the lines" equal "$(grep -c '"test_mae":[0-9].*"test_r2":' counts/metrics.jsonl)" 2
+check "and no others" bash -c "! grep -qE 'macro_f1|confusion' counts/metrics.jsonl counts/evaluation.json"
+check "evaluate it" exits 0 on_ranks 2 evaluate counts/model.h5 $test
+check "to the same" equal "$(awk '$1 == "mae" {print $2}' "$OUT")" \
+    "$(tail -n 1 counts/metrics.jsonl | perl -ne 'printf "%.6f", $1 if /"test_mae":([0-9.]+)/')"
+for ranks in 1 2; do
+    check "predict on $ranks ranks" exits 0 on_ranks $ranks predict counts/model.h5 --features many -o counts-$ranks.csv
+    check "and to HDF5" exits 0 on_ranks $ranks predict counts/model.h5 --features many -o counts-$ranks.h5
+done
+check "the same" cmp counts-1.csv counts-2.csv
+check "the same" cmp counts-1.h5 counts-2.h5
+check "one positive number a row" awk 'NR == 1 && $0 != "prediction" || NR > 1 && !($0 > 0) {exit 1} END {if (NR != 9101) exit 1}' counts-1.csv
+
 # ---- what does not fit ------------------------------------------------------------------------
 refused() { # CODE TEXT WORDS...: on two ranks
     local code=$1 text=$2; shift 2

@@ -216,7 +216,7 @@ START_TEST(test_resolved) {
                      "  beta1: 0.9\n  beta2: 0.99\n  tau: 0.001\n"
                      "aggregation:\n  encoding: ring32\n  ranks_per_node: 0\n"
                      "evaluate:\n  every: 1\n"
-                     "  metrics: [balanced_accuracy, macro_f1, calibration_error]\n"
+                     "  metrics: [balanced_accuracy, macro_f1, calibration_error, mae, r2]\n"
                      "  per_silo: false\n  minimum_rows: 10\n"
                      "stop:\n  metric: none\n  patience: 10\n  minimum_delta: 0\n"
                      "checkpoint:\n  every: 1\n  keep: 2\n"
