@@ -80,8 +80,8 @@ static void fedyogi_step(const struct gr_strategy_config *config, float *paramet
 
 #define ADAPTIVE(strategy, way)                                                                    \
     {                                                                                              \
-        .name = strategy, .n_server = 2, .server_name = {"first_moment", "second_moment"},         \
-        .start = adaptive_start, .step = way                                                       \
+        .name = (strategy), .n_server = 2, .server_name = {"first_moment", "second_moment"},       \
+        .start = adaptive_start, .step = (way)                                                     \
     }
 
 static const struct gr_strategy strategies[] = {

@@ -73,10 +73,10 @@ double gr_learning_rate(const struct gr_train_config *config, uint32_t round) {
     const uint32_t warmup = schedule->warmup_rounds;
     const double most = config->learning_rate, least = schedule->minimum;
     if (round <= warmup) return most * round / warmup;
-    const uint32_t k = round - 1 - warmup;
+    const uint32_t k = round - 1 - warmup, falls = k / schedule->every; /* whole ones */
     switch (schedule->type) {
     case GR_SCHEDULE_STEP:
-        return fmax(least, most * pow(schedule->factor, k / schedule->every));
+        return fmax(least, most * pow(schedule->factor, falls));
     case GR_SCHEDULE_COSINE:
         if (round >= schedule->rounds) return least;
         return least + (most - least) * (1 + cos(M_PI * k / (schedule->rounds - warmup))) / 2;
