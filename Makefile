@@ -131,7 +131,8 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIBRARY)
 
 # ---- tests ----------------------------------------------------------------------------------
 
-tests: all $(UNIT_TESTS) $(PARALLEL_TESTS)
+# Benchmarks too, so that they go on to compile.
+tests: all $(UNIT_TESTS) $(PARALLEL_TESTS) $(BENCHES)
 test: tests
 	tests/run.sh $(BUILD) all
 test-quick: tests
