@@ -83,7 +83,7 @@ with h5py.File("one.h5") as f:
 rows = list(csv.reader(open("one.csv")))[1:]
 assert len(rows) == len(labels) == len(p)
 for row, label, line in zip(rows, labels, p):
-    assert int(row[0]) == label and all(abs(float(a) - b) <= 5.1e-10 for a, b in zip(row[1:], line))
+    assert int(row[0]) == label and all(abs(float(a) - float(b)) <= 5.1e-10 for a, b in zip(row[1:], line))
 with h5py.File("many.h5") as f, h5py.File("unlabelled.h5", "w") as g:
     f.copy("features", g)
 PY
