@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# quick
 # The asserts of the fault tests see what is wrong: each is shown a good run, and one that it must
 # not let pass.
 . "$(dirname "$0")/../system/library.sh"

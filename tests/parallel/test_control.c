@@ -239,10 +239,10 @@ static int refused_minority(struct gr_comm *comm) {
     if (size != 3) return 0;
     EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
     MPI_Barrier(MPI_COMM_WORLD);
-    gr_comm_set_deadlines(comm, 0.5, 0);
+    gr_comm_set_deadlines(comm, 0.4, 0);
     if (alone) gr_comm_set_arbiter(comm, refuse, &arbiter);
     gr_control_at(comm, 70, GR_PHASE_COMMITTED);
-    if (!alone) usleep(3500000);
+    if (!alone) usleep(2600000);
     EXPECT(gr_control_recover(comm, &roster) == GR_OK);
     EXPECT_EQUAL(roster.need_state, alone);
     if (alone) {

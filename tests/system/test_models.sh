@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# quick
 # The types of models, from config to a stored model that scores: one digest on any number of
 # ranks and after a resumption; what does not fit the data is refused.
 . "$(dirname "$0")/library.sh"

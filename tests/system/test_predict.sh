@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# quick
 # granary evaluate and predict: the same for any number of ranks, files that do not fit, disks that
 # are full; and evaluation.json of a run, which must say the same as evaluate.
 . "$(dirname "$0")/library.sh"
