@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A config's digest, computed outside of granary, for tests/unit/test_config_text.c.
 
-    granary validate CONFIG --resolved | analysis/peers/config_digest.py src/config/schema.c
+    granary validate CONFIG --resolved | analysis/peers/config_digest.py src/config/defaults.c
 
-BLAKE2b-256 over the settings in the order of the table in schema.c, without those marked CHANGEABLE:
+BLAKE2b-256 over the settings in the order of the table in defaults.c, without those marked CHANGEABLE:
 path and a NUL; then "t", length, ":" and the text of a value, or "l", count, ":" and the values of
 a list (for sections "s", count, ":" and their values). Python 3.11, PyYAML 6.0."""
 import hashlib

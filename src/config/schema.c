@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The settings that exist: names, types, members; defaults and allowed values. */
+/* The settings that exist: names, types, members. Their defaults are in defaults.c. */
 #include "config/schema.h"
 
-#include <float.h>
-#include <stdio.h>
-#include <string.h>
+#include "config/names.h"
 
 enum {
     TEXT_MAX = 4096,
@@ -12,164 +10,11 @@ enum {
     LAYERS_MAX = 64,
     SILO_TABLES_MAX = 10000,
     FAULTS_MAX = 64,
-    AVAILABILITY_MAX = 1000
+    AVAILABILITY_MAX = 1000,
+    METRICS_NAMED = 9 /* accuracy and loss are always told */
 };
-
-/* ---- names of values ---------------------------------------------------------------------- */
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-static const cyaml_strval_t sources[] = {{"idx", GR_SOURCE_IDX},
-                                         {"hdf5", GR_SOURCE_HDF5},
-                                         {"csv", GR_SOURCE_CSV},
-                                         {"synthetic", GR_SOURCE_SYNTHETIC}};
-static const cyaml_strval_t partitions[] = {{"iid", GR_PARTITION_IID},
-                                            {"dirichlet", GR_PARTITION_DIRICHLET},
-                                            {"shards", GR_PARTITION_SHARDS},
-                                            {"column", GR_PARTITION_COLUMN}};
-static const cyaml_strval_t separators[] = {{"comma", GR_SEPARATOR_COMMA},
-                                            {"semicolon", GR_SEPARATOR_SEMICOLON},
-                                            {"tab", GR_SEPARATOR_TAB},
-                                            {"pipe", GR_SEPARATOR_PIPE},
-                                            {"space", GR_SEPARATOR_SPACE}};
-static const cyaml_strval_t models[] = {
-    {"softmax", GR_MODEL_SOFTMAX},   {"mlp", GR_MODEL_MLP},         {"linear", GR_MODEL_LINEAR},
-    {"logistic", GR_MODEL_LOGISTIC}, {"poisson", GR_MODEL_POISSON}, {"cnn", GR_MODEL_CNN}};
-static const cyaml_strval_t activations[] = {
-    {"relu", GR_ACTIVATION_RELU}, {"gelu", GR_ACTIVATION_GELU}, {"tanh", GR_ACTIVATION_TANH}};
-static const cyaml_strval_t layer_activations[] = {{"relu", GR_ACTIVATION_RELU},
-                                                   {"gelu", GR_ACTIVATION_GELU},
-                                                   {"tanh", GR_ACTIVATION_TANH},
-                                                   {"none", GR_ACTIVATION_NONE},
-                                                   {"default", GR_ACTIVATION_DEFAULT}};
-static const cyaml_strval_t layer_types[] = {{"conv", GR_LAYER_CONV},
-                                             {"max_pool", GR_LAYER_MAX_POOL},
-                                             {"average_pool", GR_LAYER_AVERAGE_POOL},
-                                             {"group_norm", GR_LAYER_GROUP_NORM},
-                                             {"dropout", GR_LAYER_DROPOUT},
-                                             {"dense", GR_LAYER_DENSE}};
-static const cyaml_strval_t paddings[] = {{"valid", GR_PADDING_VALID}, {"same", GR_PADDING_SAME}};
-static const cyaml_strval_t losses[] = {{"default", GR_LOSS_DEFAULT},
-                                        {"cross_entropy", GR_LOSS_CROSS_ENTROPY},
-                                        {"binary_cross_entropy", GR_LOSS_BINARY_CROSS_ENTROPY},
-                                        {"squared", GR_LOSS_SQUARED},
-                                        {"huber", GR_LOSS_HUBER},
-                                        {"poisson", GR_LOSS_POISSON}};
-static const cyaml_strval_t initialisations[] = {{"he", GR_INITIALISE_HE},
-                                                 {"glorot", GR_INITIALISE_GLOROT}};
-static const cyaml_strval_t computes[] = {{"float32", GR_COMPUTE_FLOAT32},
-                                          {"bfloat16", GR_COMPUTE_BFLOAT16}};
-static const cyaml_strval_t strategies[] = {
-    {"fedavg", GR_STRATEGY_FEDAVG},         {"fedavgm", GR_STRATEGY_FEDAVGM},
-    {"fedsgd", GR_STRATEGY_FEDSGD},         {"fedprox", GR_STRATEGY_FEDPROX},
-    {"fedadagrad", GR_STRATEGY_FEDADAGRAD}, {"fedadam", GR_STRATEGY_FEDADAM},
-    {"fedyogi", GR_STRATEGY_FEDYOGI}};
-static const cyaml_strval_t optimizers[] = {{"sgd", GR_OPTIMIZER_SGD},
-                                            {"nesterov", GR_OPTIMIZER_NESTEROV},
-                                            {"adam", GR_OPTIMIZER_ADAM},
-                                            {"adamw", GR_OPTIMIZER_ADAMW}};
-static const cyaml_strval_t schedules[] = {
-    {"constant", GR_SCHEDULE_CONSTANT}, {"step", GR_SCHEDULE_STEP}, {"cosine", GR_SCHEDULE_COSINE}};
-static const cyaml_strval_t samplings[] = {{"uniform", GR_SAMPLING_UNIFORM},
-                                           {"size", GR_SAMPLING_SIZE},
-                                           {"cyclic", GR_SAMPLING_CYCLIC},
-                                           {"list", GR_SAMPLING_LIST}};
-static const cyaml_strval_t stop_metrics[] = {{"none", GR_STOP_NONE},
-                                              {"validation_loss", GR_STOP_VALIDATION_LOSS},
-                                              {"validation_accuracy", GR_STOP_VALIDATION_ACCURACY}};
-static const cyaml_strval_t encodings[] = {{"ring32", GR_ENCODING_RING32},
-                                           {"ring64", GR_ENCODING_RING64},
-                                           {"ring16", GR_ENCODING_RING16},
-                                           {"float32", GR_ENCODING_FLOAT32}};
-/* Those that a config may name come first. */
-static const cyaml_strval_t metrics[] = {
-    {"balanced_accuracy", GR_METRIC_BALANCED_ACCURACY},
-    {"macro_f1", GR_METRIC_MACRO_F1},
-    {"auc", GR_METRIC_AUC},
-    {"brier", GR_METRIC_BRIER},
-    {"calibration_error", GR_METRIC_CALIBRATION_ERROR},
-    {"mse", GR_METRIC_MSE},
-    {"mae", GR_METRIC_MAE},
-    {"r2", GR_METRIC_R2},
-    {"poisson_deviance", GR_METRIC_POISSON_DEVIANCE},
-    {"accuracy", GR_METRIC_ACCURACY},
-    {"log_loss", GR_METRIC_LOG_LOSS},
-};
-enum { METRICS_NAMED = 9 }; /* accuracy and loss are always told */
-static const cyaml_strval_t placements[] = {{"block", GR_PLACEMENT_BLOCK},
-                                            {"cyclic", GR_PLACEMENT_CYCLIC}};
-static const cyaml_strval_t fault_kinds[] = {
-    {"kill", GR_FAULT_KILL}, {"stop", GR_FAULT_STOP},       {"delay", GR_FAULT_DELAY},
-    {"nan", GR_FAULT_NAN},   {"explode", GR_FAULT_EXPLODE}, {"corrupt", GR_FAULT_CORRUPT}};
-static const cyaml_strval_t fault_points[] = {
-    {"train", GR_POINT_TRAIN},           {"ready", GR_POINT_READY},
-    {"aggregate", GR_POINT_AGGREGATE},   {"commit", GR_POINT_COMMIT},
-    {"evaluate", GR_POINT_EVALUATE},     {"record", GR_POINT_RECORD},
-    {"checkpoint", GR_POINT_CHECKPOINT}, {"recover", GR_POINT_RECOVER}};
-
-static const char *name_of(const cyaml_strval_t *names, size_t n, int64_t value) {
-    for (size_t i = 0; i < n; i++)
-        if (names[i].val == value) return names[i].str;
-    return "unknown";
-}
-
-const char *gr_encoding_text(enum gr_encoding encoding) {
-    return name_of(encodings, COUNT(encodings), encoding);
-}
-
-const char *gr_stop_text(enum gr_stop_metric metric) {
-    return name_of(stop_metrics, COUNT(stop_metrics), metric);
-}
-
-const char *gr_sampling_text(enum gr_sampling sampling) {
-    return name_of(samplings, COUNT(samplings), sampling);
-}
-
-const char *gr_strategy_text(enum gr_strategy_name name) {
-    return name_of(strategies, COUNT(strategies), name);
-}
-
-const char *gr_optimizer_text(enum gr_optimizer optimizer) {
-    return name_of(optimizers, COUNT(optimizers), optimizer);
-}
-
-const char *gr_model_type_text(enum gr_model_type type) {
-    return name_of(models, COUNT(models), type);
-}
-
-const char *gr_layer_type_text(enum gr_layer_type type) {
-    return name_of(layer_types, COUNT(layer_types), type);
-}
-
-const char *gr_padding_text(enum gr_padding padding) {
-    return name_of(paddings, COUNT(paddings), padding);
-}
-
-const char *gr_loss_text(enum gr_loss_type loss) {
-    return name_of(losses, COUNT(losses), loss);
-}
-
-const char *gr_activation_text(enum gr_activation activation) {
-    return name_of(layer_activations, COUNT(layer_activations), activation);
-}
-
-const char *gr_compute_text(enum gr_compute compute) {
-    return name_of(computes, COUNT(computes), compute);
-}
-
-const char *gr_metric_text(enum gr_metric metric) {
-    return name_of(metrics, COUNT(metrics), metric);
-}
-
-const char *gr_partition_text(enum gr_partition_method method) {
-    return name_of(partitions, COUNT(partitions), method);
-}
-
-char gr_separator_byte(enum gr_separator separator) {
-    return ",;\t| "[separator];
-}
-
-/* ---- names, types, members ---------------------------------------------------------------- */
 
 /* Nothing is optional here: libcyaml is given a tree in which every default has been filled in. */
 #define WHOLE(type, member)      CYAML_FIELD_UINT(#member, CYAML_FLAG_DEFAULT, struct type, member)
@@ -190,7 +35,7 @@ static const cyaml_schema_field_t run_fields[] = {
     WHOLE(gr_run_config, seed),
     WHOLE(gr_run_config, rounds),
     TEXT(gr_run_config, directory),
-    ONE_OF(gr_run_config, placement, placements),
+    ONE_OF(gr_run_config, placement, gr_placement_names),
     YES_NO(gr_run_config, rehearsal),
     CYAML_FIELD_END,
 };
@@ -206,7 +51,7 @@ static const cyaml_schema_value_t table_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct gr_table_config, table_fields)};
 
 static const cyaml_schema_field_t partition_fields[] = {
-    ONE_OF(gr_partition_config, method, partitions),
+    ONE_OF(gr_partition_config, method, gr_partition_names),
     REAL(gr_partition_config, alpha),
     WHOLE(gr_partition_config, shards_per_silo),
     WHOLE(gr_partition_config, minimum_rows),
@@ -226,14 +71,14 @@ static const cyaml_schema_field_t synthetic_fields[] = {
 };
 
 static const cyaml_schema_field_t csv_fields[] = {
-    ONE_OF(gr_csv_config, separator, separators),
+    ONE_OF(gr_csv_config, separator, gr_separator_names),
     YES_NO(gr_csv_config, header),
     TEXT(gr_csv_config, label),
     CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t data_fields[] = {
-    ONE_OF(gr_data_config, source, sources),
+    ONE_OF(gr_data_config, source, gr_source_names),
     WHOLE(gr_data_config, silos),
     SECTION(gr_data_config, train, table_fields),
     LIST(gr_data_config, silo_tables, &table_entry, SILO_TABLES_MAX),
@@ -251,13 +96,13 @@ static const cyaml_schema_field_t data_fields[] = {
 static const cyaml_schema_value_t width_entry = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
 
 static const cyaml_schema_field_t layer_fields[] = {
-    ONE_OF(gr_layer_config, type, layer_types),
+    ONE_OF(gr_layer_config, type, gr_layer_type_names),
     WHOLE(gr_layer_config, filters),
     WHOLE(gr_layer_config, width),
     WHOLE(gr_layer_config, kernel),
     WHOLE(gr_layer_config, stride),
-    ONE_OF(gr_layer_config, padding, paddings),
-    ONE_OF(gr_layer_config, activation, layer_activations),
+    ONE_OF(gr_layer_config, padding, gr_padding_names),
+    ONE_OF(gr_layer_config, activation, gr_layer_activation_names),
     WHOLE(gr_layer_config, groups),
     REAL(gr_layer_config, rate),
     CYAML_FIELD_END,
@@ -267,20 +112,20 @@ static const cyaml_schema_value_t layer_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct gr_layer_config, layer_fields)};
 
 static const cyaml_schema_field_t model_fields[] = {
-    ONE_OF(gr_model_config, type, models),
+    ONE_OF(gr_model_config, type, gr_model_names),
     LIST(gr_model_config, hidden, &width_entry, HIDDEN_MAX),
     LIST(gr_model_config, layers, &layer_entry, LAYERS_MAX),
-    ONE_OF(gr_model_config, activation, activations),
-    ONE_OF(gr_model_config, initialisation, initialisations),
-    ONE_OF(gr_model_config, compute, computes),
-    ONE_OF(gr_model_config, loss, losses),
+    ONE_OF(gr_model_config, activation, gr_activation_names),
+    ONE_OF(gr_model_config, initialisation, gr_initialisation_names),
+    ONE_OF(gr_model_config, compute, gr_compute_names),
+    ONE_OF(gr_model_config, loss, gr_loss_names),
     REAL(gr_model_config, label_smoothing),
     REAL(gr_model_config, huber_delta),
     CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t schedule_fields[] = {
-    ONE_OF(gr_schedule_config, type, schedules),
+    ONE_OF(gr_schedule_config, type, gr_schedule_names),
     WHOLE(gr_schedule_config, warmup_rounds),
     WHOLE(gr_schedule_config, every),
     REAL(gr_schedule_config, factor),
@@ -290,7 +135,7 @@ static const cyaml_schema_field_t schedule_fields[] = {
 };
 
 static const cyaml_schema_field_t train_fields[] = {
-    ONE_OF(gr_train_config, optimizer, optimizers),
+    ONE_OF(gr_train_config, optimizer, gr_optimizer_names),
     REAL(gr_train_config, learning_rate),
     SECTION(gr_train_config, schedule, schedule_fields),
     REAL(gr_train_config, momentum),
@@ -321,7 +166,7 @@ static const cyaml_schema_value_t availability_entry = {
 
 static const cyaml_schema_field_t round_fields[] = {
     WHOLE(gr_round_config, participants),
-    ONE_OF(gr_round_config, sampling, samplings),
+    ONE_OF(gr_round_config, sampling, gr_sampling_names),
     YES_NO(gr_round_config, share_sizes),
     LIST(gr_round_config, availability, &availability_entry, AVAILABILITY_MAX),
     WHOLE(gr_round_config, quorum),
@@ -334,7 +179,7 @@ static const cyaml_schema_field_t round_fields[] = {
 };
 
 static const cyaml_schema_field_t strategy_fields[] = {
-    ONE_OF(gr_strategy_config, name, strategies),
+    ONE_OF(gr_strategy_config, name, gr_strategy_names),
     REAL(gr_strategy_config, server_learning_rate),
     REAL(gr_strategy_config, server_momentum),
     REAL(gr_strategy_config, beta1),
@@ -344,13 +189,13 @@ static const cyaml_schema_field_t strategy_fields[] = {
 };
 
 static const cyaml_schema_field_t aggregation_fields[] = {
-    ONE_OF(gr_aggregation_config, encoding, encodings),
+    ONE_OF(gr_aggregation_config, encoding, gr_encoding_names),
     WHOLE(gr_aggregation_config, ranks_per_node),
     CYAML_FIELD_END,
 };
 
 static const cyaml_schema_value_t metric_entry = {
-    CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum gr_metric, metrics, METRICS_NAMED)};
+    CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum gr_metric, gr_metric_names, METRICS_NAMED)};
 
 static const cyaml_schema_field_t evaluate_fields[] = {
     WHOLE(gr_evaluate_config, every),
@@ -361,7 +206,7 @@ static const cyaml_schema_field_t evaluate_fields[] = {
 };
 
 static const cyaml_schema_field_t stop_fields[] = {
-    ONE_OF(gr_stop_config, metric, stop_metrics),
+    ONE_OF(gr_stop_config, metric, gr_stop_metric_names),
     WHOLE(gr_stop_config, patience),
     REAL(gr_stop_config, minimum_delta),
     CYAML_FIELD_END,
@@ -380,10 +225,10 @@ static const cyaml_schema_field_t alerts_fields[] = {
 };
 
 static const cyaml_schema_field_t fault_fields[] = {
-    ONE_OF(gr_fault_config, kind, fault_kinds),
+    ONE_OF(gr_fault_config, kind, gr_fault_kind_names),
     WHOLE(gr_fault_config, silo),
     WHOLE(gr_fault_config, round),
-    ONE_OF(gr_fault_config, point, fault_points),
+    ONE_OF(gr_fault_config, point, gr_fault_point_names),
     REAL(gr_fault_config, after_s),
     REAL(gr_fault_config, seconds),
     CYAML_FIELD_END,
@@ -411,180 +256,6 @@ static const cyaml_schema_field_t config_fields[] = {
 const cyaml_schema_value_t gr_config_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct gr_config, config_fields)};
 
-/* ---- defaults and allowed values ---------------------------------------------------------- */
-
-#define FROM_TO(low, high) .whole_low = (low), .whole_high = (high)
-#define BETWEEN(low, high) .real_low = (low), .real_high = (high)
-
-enum {
-    REQUIRED = GR_SETTING_REQUIRED,
-    ABOVE = GR_SETTING_ABOVE,
-    BELOW = GR_SETTING_BELOW,
-    CHANGEABLE = GR_SETTING_CHANGEABLE,
-    SILOS_MAX = 1000000,
-    ROUNDS_MAX = 10000000,
-    WIDTH_MAX = 65536,
-    KERNEL_MAX = 1024,
-    SECONDS_MAX = 1000000,
-    RATE_MAX = 1000, /* of a learning rate and the like: beyond it there is no sense, and float32
-                        runs out of range */
-};
-
-const struct gr_setting gr_settings[] = {
-    {.path = "run.name", .standard = "run", .flags = CHANGEABLE},
-    {.path = "run.seed", .standard = "1", FROM_TO(0, UINT64_MAX)},
-    {.path = "run.rounds", .flags = REQUIRED | CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
-    {.path = "run.directory", .standard = "runs", .flags = CHANGEABLE},
-    {.path = "run.placement", .standard = "block", .flags = CHANGEABLE},
-    {.path = "run.rehearsal", .standard = "false", .flags = CHANGEABLE},
-    {.path = "data.source", .flags = REQUIRED},
-    /* Its default says "as many as there are tables". */
-    {.path = "data.silos", .standard = "0", FROM_TO(1, SILOS_MAX)},
-    {.path = "data.train.features"},
-    {.path = "data.train.labels"},
-    {.path = "data.train.file"},
-    {.path = "data.silo_tables"},
-    {.path = "data.test.features"},
-    {.path = "data.test.labels"},
-    {.path = "data.test.file"},
-    {.path = "data.partition.method", .standard = "iid"},
-    {.path = "data.partition.alpha", .standard = "0.3", .flags = ABOVE, BETWEEN(0, 1e6)},
-    {.path = "data.partition.shards_per_silo", .standard = "2", FROM_TO(1, 1000)},
-    {.path = "data.partition.minimum_rows", .standard = "1", FROM_TO(1, 1000000000)},
-    {.path = "data.partition.column"},
-    {.path = "data.synthetic.alpha", .standard = "1", BETWEEN(0, 1e6)},
-    {.path = "data.synthetic.beta", .standard = "1", BETWEEN(0, 1e6)},
-    {.path = "data.synthetic.features", .standard = "60", FROM_TO(1, WIDTH_MAX)},
-    {.path = "data.synthetic.classes", .standard = "10", FROM_TO(2, WIDTH_MAX)},
-    {.path = "data.synthetic.minimum_rows", .standard = "50", FROM_TO(1, 1000000)},
-    {.path = "data.synthetic.maximum_rows", .standard = "2000", FROM_TO(1, 1000000)},
-    {.path = "data.synthetic.test_rows", .standard = "20", FROM_TO(0, 1000000)},
-    {.path = "data.validation_fraction", .standard = "0", BETWEEN(0, 0.9)},
-    {.path = "data.limit", .standard = "0", FROM_TO(0, UINT32_MAX)},
-    {.path = "data.csv.separator", .standard = "comma"},
-    {.path = "data.csv.header", .standard = "true"},
-    {.path = "data.csv.label", .standard = "label"},
-    {.path = "data.schema"},
-    {.path = "data.disclosure_threshold",
-     .standard = "10",
-     .flags = CHANGEABLE,
-     FROM_TO(1, 1000000000)},
-    {.path = "model.type", .flags = REQUIRED},
-    {.path = "model.hidden", FROM_TO(1, WIDTH_MAX)},
-    {.path = "model.layers"},
-    {.path = "model.layers[].type", .flags = REQUIRED},
-    {.path = "model.layers[].filters", .standard = "0", FROM_TO(0, WIDTH_MAX)},
-    {.path = "model.layers[].width", .standard = "0", FROM_TO(0, WIDTH_MAX)},
-    {.path = "model.layers[].kernel", .standard = "0", FROM_TO(0, KERNEL_MAX)},
-    {.path = "model.layers[].stride", .standard = "0", FROM_TO(0, KERNEL_MAX)},
-    {.path = "model.layers[].padding", .standard = "valid"},
-    {.path = "model.layers[].activation", .standard = "default"},
-    {.path = "model.layers[].groups", .standard = "0", FROM_TO(0, WIDTH_MAX)},
-    {.path = "model.layers[].rate", .standard = "0", .flags = BELOW, BETWEEN(0, 1)},
-    {.path = "model.activation", .standard = "relu"},
-    {.path = "model.initialisation", .standard = "he"},
-    {.path = "model.compute", .standard = "float32"},
-    {.path = "model.loss", .standard = "default"},
-    {.path = "model.label_smoothing", .standard = "0", .flags = BELOW, BETWEEN(0, 1)},
-    {.path = "model.huber_delta", .standard = "1", .flags = ABOVE, BETWEEN(0, 1e6)},
-    {.path = "train.optimizer", .standard = "sgd"},
-    {.path = "train.learning_rate", .flags = REQUIRED | ABOVE, BETWEEN(0, RATE_MAX)},
-    {.path = "train.schedule.type", .standard = "constant"},
-    {.path = "train.schedule.warmup_rounds", .standard = "0", FROM_TO(0, ROUNDS_MAX)},
-    {.path = "train.schedule.every", .standard = "10", FROM_TO(1, ROUNDS_MAX)},
-    {.path = "train.schedule.factor", .standard = "0.5", .flags = ABOVE, BETWEEN(0, 1)},
-    {.path = "train.schedule.minimum", .standard = "0", BETWEEN(0, RATE_MAX)},
-    /* Its default says "run.rounds", with cosine. */
-    {.path = "train.schedule.rounds", .standard = "0", FROM_TO(0, ROUNDS_MAX)},
-    {.path = "train.momentum", .standard = "0", .flags = BELOW, BETWEEN(0, 1)},
-    {.path = "train.beta1", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
-    {.path = "train.beta2", .standard = "0.999", .flags = BELOW, BETWEEN(0, 1)},
-    {.path = "train.epsilon", .standard = "1e-8", .flags = ABOVE, BETWEEN(0, 1)},
-    {.path = "train.weight_decay", .standard = "0", BETWEEN(0, RATE_MAX)},
-    {.path = "train.clip_norm", .standard = "0", BETWEEN(0, 1e6)},
-    {.path = "train.proximal_mu", .standard = "0", BETWEEN(0, RATE_MAX)},
-    {.path = "train.batch_size", .flags = REQUIRED, FROM_TO(1, 65536)},
-    {.path = "train.epochs", .standard = "1", FROM_TO(0, 1000000)},
-    {.path = "train.steps", .standard = "0", FROM_TO(0, 1000000000)},
-    {.path = "train.seconds", .standard = "0", BETWEEN(0, SECONDS_MAX)},
-    {.path = "round.participants", .standard = "0", FROM_TO(0, SILOS_MAX)},
-    {.path = "round.sampling", .standard = "uniform"},
-    {.path = "round.share_sizes", .standard = "false", .flags = CHANGEABLE},
-    {.path = "round.availability"},
-    /* Digested with their list. */
-    {.path = "round.availability[].silos",
-     .flags = REQUIRED | CHANGEABLE,
-     FROM_TO(0, SILOS_MAX - 1)},
-    {.path = "round.availability[].from",
-     .standard = "1",
-     .flags = CHANGEABLE,
-     FROM_TO(1, ROUNDS_MAX)},
-    {.path = "round.availability[].to",
-     .standard = "0",
-     .flags = CHANGEABLE,
-     FROM_TO(0, ROUNDS_MAX)},
-    {.path = "round.quorum", .standard = "1", .flags = CHANGEABLE, FROM_TO(1, SILOS_MAX)},
-    {.path = "round.deadline_s",
-     .standard = "3600",
-     .flags = ABOVE | CHANGEABLE,
-     BETWEEN(0, SECONDS_MAX)},
-    {.path = "round.collective_deadline_s",
-     .standard = "60",
-     .flags = ABOVE | CHANGEABLE,
-     BETWEEN(0, SECONDS_MAX)},
-    {.path = "round.heartbeat_s", .standard = "30", .flags = CHANGEABLE, BETWEEN(0, SECONDS_MAX)},
-    {.path = "round.respawn", .standard = "false", .flags = CHANGEABLE},
-    {.path = "round.replay", .flags = CHANGEABLE},
-    {.path = "strategy.name", .standard = "fedavg"},
-    {.path = "strategy.server_learning_rate",
-     .standard = "1",
-     .flags = ABOVE,
-     BETWEEN(0, RATE_MAX)},
-    {.path = "strategy.server_momentum", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
-    {.path = "strategy.beta1", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
-    {.path = "strategy.beta2", .standard = "0.99", .flags = BELOW, BETWEEN(0, 1)},
-    {.path = "strategy.tau", .standard = "0.001", .flags = ABOVE, BETWEEN(0, RATE_MAX)},
-    {.path = "aggregation.encoding", .standard = "ring32"},
-    {.path = "aggregation.ranks_per_node",
-     .standard = "0",
-     .flags = CHANGEABLE,
-     FROM_TO(0, SILOS_MAX)},
-    {.path = "evaluate.every", .standard = "1", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
-    {.path = "evaluate.metrics",
-     .standard = "balanced_accuracy macro_f1 calibration_error mae r2",
-     .flags = CHANGEABLE},
-    {.path = "evaluate.per_silo", .standard = "false", .flags = CHANGEABLE},
-    {.path = "evaluate.minimum_rows",
-     .standard = "10",
-     .flags = CHANGEABLE,
-     FROM_TO(1, UINT32_MAX)},
-    {.path = "stop.metric", .standard = "none"},
-    {.path = "stop.patience", .standard = "10", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
-    {.path = "stop.minimum_delta", .standard = "0", BETWEEN(0, 1e6)},
-    {.path = "checkpoint.every", .standard = "1", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
-    {.path = "checkpoint.keep", .standard = "2", .flags = CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
-    {.path = "alerts.participation", .standard = "0.5", .flags = CHANGEABLE, BETWEEN(0, 1)},
-    {.path = "alerts.rounds", .standard = "3", .flags = CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
-    {.path = "faults[].kind", .flags = REQUIRED | CHANGEABLE},
-    {.path = "faults[].silo", .flags = REQUIRED | CHANGEABLE, FROM_TO(0, SILOS_MAX - 1)},
-    {.path = "faults[].round", .flags = REQUIRED | CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
-    {.path = "faults[].point", .standard = "train", .flags = CHANGEABLE},
-    {.path = "faults[].after_s", .standard = "0", .flags = CHANGEABLE, BETWEEN(0, SECONDS_MAX)},
-    {.path = "faults[].seconds", .standard = "0", .flags = CHANGEABLE, BETWEEN(0, SECONDS_MAX)},
-    /* Of a schema's file, not of a config. */
-    {.path = "columns", .flags = REQUIRED | CHANGEABLE},
-    {.path = "columns[].name", .flags = REQUIRED | CHANGEABLE},
-    {.path = "columns[].type", .flags = REQUIRED | CHANGEABLE},
-    {.path = "columns[].unit", .flags = CHANGEABLE},
-    {.path = "columns[].range", .flags = CHANGEABLE, BETWEEN(-FLT_MAX, FLT_MAX)},
-    {.path = "columns[].categories", .flags = CHANGEABLE},
-    {.path = "columns[].missing", .standard = "refuse", .flags = CHANGEABLE},
-    {.path = "columns[].encode", .standard = "code", .flags = CHANGEABLE},
-};
-
-const size_t gr_settings_count = COUNT(gr_settings);
-
-_Static_assert(COUNT(gr_settings) <= GR_SETTINGS_MAX, "more settings than GR_SETTINGS_MAX");
 _Static_assert(COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
                    COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
                    COUNT(partition_fields) <= GR_FIELDS_MAX &&
