@@ -122,6 +122,18 @@ check "granary run killed: nothing left" none_left
 check "resumed" exits 0 "$GRANARY" run -n 2 small.yaml --quiet --run orphaned --resume
 check "same digest" equal "$(digest orphaned)" "$want"
 
+# A daemon that leaves the launcher's process group, as a runtime's may: ours to end all the same.
+# (`exec -a` names it, so that no other sleep is meant.)
+cat >mpirun-daemon <<'SH'
+#!/bin/bash
+[ "${1:-}" = --version ] || setsid bash -c 'exec -a granary-daemon sleep 300' &
+exec mpirun "$@"
+SH
+chmod +x mpirun-daemon
+check "a launcher with a daemon" env GRANARY_MPIRUN="$PWD/mpirun-daemon" \
+    "$GRANARY" run -n 2 small.yaml --set run.rounds=2 --run daemon --quiet
+check "the daemon does not outlive it" equal "$(pgrep -fx 'granary-daemon 300' | wc -l)" 0
+
 # ---- mistakes -----------------------------------------------------------------------------------
 check "no ranks" exits 64 "$GRANARY" run small.yaml
 check "it is named" says "-n RANKS is missing"
