@@ -19,11 +19,14 @@ ROOMS   ?= base config comm observe store data model train evaluate federation
 
 # ---- flags ----------------------------------------------------------------------------------
 
+# Not asked before `make deps` could bring pkg-config and the libraries.
+ifneq ($(if $(MAKECMDGOALS),$(filter-out deps demo help clean,$(MAKECMDGOALS)),all),)
 HDF5_PC := $(firstword $(foreach p,hdf5-openmpi hdf5-mpi hdf5,$(if $(shell $(PKG_CONFIG) --exists $(p) && echo y),$(p))))
 PACKAGES := $(HDF5_PC) libcyaml yaml-0.1 jansson libsodium zlib openblas
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) gsl)
 # GSL's own CBLAS is 14 to 36 times slower than OpenBLAS: leave it out.
 DEP_LIBS := $(filter-out -lgslcblas,$(shell $(PKG_CONFIG) --libs $(PACKAGES) gsl)) -ldnnl -lgomp -lm
+endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
             -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wvla -Wformat=2 -Wundef \

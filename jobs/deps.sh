@@ -21,7 +21,7 @@ done
 
 packages="gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libgsl-dev libdnnl-dev
           libopenblas-serial-dev libsodium-dev libcyaml-dev libyaml-dev libjansson-dev zlib1g-dev
-          check dataset-fashion-mnist"
+          check procps dataset-fashion-mnist"
 [ -z "$peers" ] || packages="$packages python3-torch python3-mpi4py python3-numpy"
 [ -z "$slurm" ] || packages="$packages slurm-wlm munge"
 [ -z "$hosts" ] || packages="$packages iproute2 util-linux"
