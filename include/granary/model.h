@@ -58,7 +58,6 @@ enum gr_task gr_model_task(const struct gr_model *model);
 const struct gr_layout *gr_model_layout(const struct gr_model *model);
 size_t gr_model_inputs(const struct gr_model *model);
 size_t gr_model_classes(const struct gr_model *model); /* 0 for regression and count */
-size_t gr_model_outputs(const struct gr_model *model); /* of a row: classes, or 1 */
 
 /*
  * Weights from N(0, 2 / fan_in) (He et al. 2015) or U(-l, l), l = sqrt(6 / (fan_in + fan_out))

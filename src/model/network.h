@@ -53,6 +53,12 @@ struct gr_model {
 /* Lays the workspace out for `rows` rows, when it is for fewer. */
 gr_status gr_model_make_room(struct gr_model *model, size_t rows) GR_CHECKED;
 
+/*
+ * Rows that are scored at a time: all of a batch, or a power of two, so that a slice's rows are
+ * those that oneDNN's dense products take, and what they clear behind them is no other slice.
+ */
+size_t gr_model_slice(const struct gr_model *model);
+
 /* Makes a model with its products through oneDNN in that type, whatever `compute` says. */
 gr_status gr_model_use_inner(struct gr_model *model, enum gr_compute compute) GR_CHECKED;
 
