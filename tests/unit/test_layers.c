@@ -8,6 +8,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <model/images.h>
 #include <model/network.h>
 #include <stdlib.h>
 #include <string.h>
@@ -327,6 +328,9 @@ START_TEST(scores_go_in_slices) {
     ck_assert_uint_lt(gr_model_slice(model), 150);
     ck_assert_int_eq(gr_model_score(model, parameters, 150, &loss, &correct), GR_OK);
     memcpy(all, gr_model_logits(model), sizeof all);
+    const struct gr_images *images = model->layers[0].state; /* nothing is made for a way back */
+    for (size_t i = 0; i < GR_IMAGE_SETS; i++)
+        ck_assert_ptr_null(images->sets[i].weight.primitive);
     for (size_t i = 0; i < 150; i++) {
         double one;
         size_t right;
