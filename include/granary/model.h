@@ -101,11 +101,13 @@ const float *gr_model_logits(const struct gr_model *model);
 /*
  * The architecture as JSON (type, inputs, classes, hidden, activation, compute; of a cnn shape and
  * layers; loss where it is not the type's own), which stands in the model file; and back: what is
- * needed to score with a stored model.
+ * needed to score with a stored model. layout: what its tensors are to be, which is looked at
+ * before it takes memory; NULL: any. A batch of more than 2 GiB is refused. Errors: GR_ERROR_DATA,
+ * and those of gr_model_create.
  */
 gr_status gr_model_describe(const struct gr_model *model, char **out) GR_CHECKED;
-gr_status gr_model_create_from_description(const char *json, size_t batch_max,
-                                           struct gr_model **out) GR_CHECKED;
+gr_status gr_model_create_from_description(const char *json, const struct gr_layout *layout,
+                                           size_t batch_max, struct gr_model **out) GR_CHECKED;
 
 #ifdef __cplusplus
 }

@@ -206,9 +206,8 @@ out:
     return status;
 }
 
-gr_status gr_model_create_shaped(const struct gr_model_config *config,
-                                 const struct gr_row_shape *row, size_t classes, size_t batch_max,
-                                 struct gr_model **out) {
+gr_status gr_model_plan(const struct gr_model_config *config, const struct gr_row_shape *row,
+                        size_t classes, size_t batch_max, struct gr_model **out) {
     struct gr_model *model = NULL;
     struct gr_extent extent;
     gr_status status;
@@ -227,11 +226,40 @@ gr_status gr_model_create_shaped(const struct gr_model_config *config,
     GR_TRY(set_row(model, row, &extent));
     GR_TRY(gr_layers_plan(config, &extent, model->outputs, &model->layout, &model->layers,
                           &model->n_layers));
+    *out = model;
+    model = NULL;
+out:
+    gr_model_free(model);
+    return status;
+}
+
+size_t gr_model_room(struct gr_model *model) {
+    const size_t rows = model->batch_max;
+    model->rows = gr_model_slice(model);
+    const size_t floats = lay_out(model, NULL) + rows * (model->inputs + model->outputs);
+    model->rows = 0;
+    return floats * sizeof(float);
+}
+
+gr_status gr_model_furnish(struct gr_model *model) {
+    gr_status status;
     GR_TRY(prepare_layers(model));
     if (model->compute == GR_COMPUTE_BFLOAT16)
-        GR_TRY(gr_model_use_inner(model, model->compute));
+        status = gr_model_use_inner(model, model->compute);
     else
-        GR_TRY(make_batch(model));
+        status = make_batch(model);
+out:
+    return status;
+}
+
+gr_status gr_model_create_shaped(const struct gr_model_config *config,
+                                 const struct gr_row_shape *row, size_t classes, size_t batch_max,
+                                 struct gr_model **out) {
+    struct gr_model *model = NULL;
+    gr_status status;
+    *out = NULL;
+    GR_TRY(gr_model_plan(config, row, classes, batch_max, &model));
+    GR_TRY(gr_model_furnish(model));
     *out = model;
     model = NULL;
 out:

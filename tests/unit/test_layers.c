@@ -468,7 +468,7 @@ static void check_round_trip(struct gr_model *model, const char *holds) {
     char *text, *text_again;
     ck_assert_int_eq(gr_model_describe(model, &text), GR_OK);
     ck_assert_msg(strstr(text, holds) != NULL, "%s lacks %s", text, holds);
-    const gr_status status = gr_model_create_from_description(text, 5, &again);
+    const gr_status status = gr_model_create_from_description(text, NULL, 5, &again);
     ck_assert_msg(status == GR_OK, "%s", gr_message());
     ck_assert(gr_layout_equal(gr_model_layout(model), gr_model_layout(again)));
     ck_assert_int_eq(gr_model_task(model), gr_model_task(again));
@@ -533,7 +533,8 @@ static const struct {
 
 START_TEST(bad_description) {
     struct gr_model *model;
-    const gr_status status = gr_model_create_from_description(bad_descriptions[_i].text, 2, &model);
+    const gr_status status =
+        gr_model_create_from_description(bad_descriptions[_i].text, NULL, 2, &model);
     ck_assert_int_ne(status, GR_OK);
     ck_assert_ptr_null(model);
     ck_assert_msg(strstr(gr_message(), bad_descriptions[_i].says) != NULL, "%s", gr_message());
