@@ -258,7 +258,7 @@ struct gr_train_config {
     struct gr_schedule_config schedule;
     double momentum;     /* sgd, nesterov: [0, 1); default 0 */
     double beta1, beta2; /* adam, adamw: [0, 1); default 0.9, 0.999 */
-    double epsilon;      /* adam, adamw: > 0; default 1e-8 */
+    double epsilon;      /* adam, adamw: >= FLT_MIN; default 1e-8 */
     double weight_decay; /* >= 0; default 0; added to the gradient as weight_decay * parameter;
                             adamw: taken off the parameter by itself */
     double clip_norm;    /* largest L2 norm of a batch's gradient; 0: any; default 0 */

@@ -14,19 +14,25 @@
 extern "C" {
 #endif
 
-/* Losses are added on the grid of 2^-GR_LOSS_BITS, so that their order does not matter. */
-enum { GR_LOSS_BITS = 20 };
+/*
+ * Real numbers are added on a grid of 2^-50, in words that 2^32 of them cannot overflow, so that
+ * their order does not matter.
+ */
+enum { GR_REAL_WORDS = 4 };
 
-/* Sums; int64 so that gr_comm_sum_int64 adds them over processes. */
+/* Sums; int64 so that gr_comm_sum_int64 adds them over processes, as GR_SCORE_SUMS values. */
 struct gr_score {
     int64_t examples;
     int64_t correct;
-    int64_t loss; /* sum of losses in units of 2^-GR_LOSS_BITS, rounded batch by batch */
+    int64_t loss[GR_REAL_WORDS]; /* sum of losses, rounded batch by batch */
 };
+enum { GR_SCORE_SUMS = 2 + GR_REAL_WORDS };
 
-/* A loss sum on the grid; not finite or beyond +-2^42 gives GR_ERROR_DATA. */
-gr_status gr_loss_to_grid(double loss_sum, int64_t *out) GR_CHECKED;
-double gr_loss_mean(int64_t loss, int64_t examples); /* NAN when there are none */
+/* Adds a sum of losses; not finite or beyond +-2^70 gives GR_ERROR_DATA. */
+gr_status gr_loss_add(int64_t loss[GR_REAL_WORDS], double loss_sum) GR_CHECKED;
+/* NAN when there are no examples. */
+double gr_loss_mean(const int64_t loss[GR_REAL_WORDS], int64_t examples);
+void gr_score_add(struct gr_score *sum, const struct gr_score *part);
 double gr_score_accuracy(const struct gr_score *score);
 
 /* ---- tallies ------------------------------------------------------------------------------ */
@@ -34,7 +40,7 @@ double gr_score_accuracy(const struct gr_score *score);
 /*
  * What is counted of scored rows, all of it in integers: tallies of different rows are added by
  * adding their sums, and every metric follows from the total, with the same bits however the rows
- * were dealt. Real numbers are added on a grid of 2^-50, in words that 2^32 rows cannot overflow.
+ * were dealt.
  */
 struct gr_tally; /* opaque */
 
@@ -134,9 +140,10 @@ struct gr_evaluation {
     uint32_t n_silos;             /* those without rows are left out */
 };
 /*
- * A JSON object: "rows_of", "rows", "classes", "metrics" (each {"value"} with "lower" and "upper"
- * or, where it is null, "why"), "confusion", "reliability", "silos" (pseudonym, rows, loss,
- * accuracy). Caller releases with gr_free.
+ * A JSON object: "round" (of a run), "rows_of", "rows", "metrics" (each {"value"} with "lower" and
+ * "upper" or, where it is null, "why"), of classes "confusion" ("classes", "counts") and
+ * "reliability" ("bins"), "silos" (each "silo", its pseudonym, "rows", "loss", "accuracy"). Caller
+ * releases with gr_free.
  */
 gr_status gr_evaluation_to_json(const struct gr_evaluation *evaluation, char **out) GR_CHECKED;
 

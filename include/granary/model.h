@@ -58,7 +58,6 @@ enum gr_task gr_model_task(const struct gr_model *model);
 const struct gr_layout *gr_model_layout(const struct gr_model *model);
 size_t gr_model_inputs(const struct gr_model *model);
 size_t gr_model_classes(const struct gr_model *model); /* 0 for regression and count */
-size_t gr_model_outputs(const struct gr_model *model); /* of a row: classes, or 1 */
 
 /*
  * Weights from N(0, 2 / fan_in) (He et al. 2015) or U(-l, l), l = sqrt(6 / (fan_in + fan_out))
@@ -102,11 +101,13 @@ const float *gr_model_logits(const struct gr_model *model);
 /*
  * The architecture as JSON (type, inputs, classes, hidden, activation, compute; of a cnn shape and
  * layers; loss where it is not the type's own), which stands in the model file; and back: what is
- * needed to score with a stored model.
+ * needed to score with a stored model. layout: what its tensors are to be, which is looked at
+ * before it takes memory; NULL: any. A batch of more than 2 GiB is refused. Errors: GR_ERROR_DATA,
+ * and those of gr_model_create.
  */
 gr_status gr_model_describe(const struct gr_model *model, char **out) GR_CHECKED;
-gr_status gr_model_create_from_description(const char *json, size_t batch_max,
-                                           struct gr_model **out) GR_CHECKED;
+gr_status gr_model_create_from_description(const char *json, const struct gr_layout *layout,
+                                           size_t batch_max, struct gr_model **out) GR_CHECKED;
 
 #ifdef __cplusplus
 }

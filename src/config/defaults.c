@@ -91,7 +91,8 @@ const struct gr_setting gr_settings[] = {
     {.path = "train.momentum", .standard = "0", .flags = BELOW, BETWEEN(0, 1)},
     {.path = "train.beta1", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
     {.path = "train.beta2", .standard = "0.999", .flags = BELOW, BETWEEN(0, 1)},
-    {.path = "train.epsilon", .standard = "1e-8", .flags = ABOVE, BETWEEN(0, 1)},
+    /* Less would be 0 in float32, and 0 / 0 wherever a gradient is. */
+    {.path = "train.epsilon", .standard = "1e-8", BETWEEN(FLT_MIN, 1)},
     {.path = "train.weight_decay", .standard = "0", BETWEEN(0, RATE_MAX)},
     {.path = "train.clip_norm", .standard = "0", BETWEEN(0, 1e6)},
     {.path = "train.proximal_mu", .standard = "0", BETWEEN(0, RATE_MAX)},

@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evaluate: scores of a model on rows, as integer sums. */
-#include <granary/evaluate.h>
+#include "evaluate/tally.h"
 
 #include <math.h>
 
-/* 2^42 units of 1, on a grid of 2^-20, leave one bit below int64's sign. */
-static const double loss_limit = 0x1p42;
+_Static_assert(sizeof(struct gr_score) == GR_SCORE_SUMS * sizeof(int64_t),
+               "gr_score is an array of int64_t");
 
-gr_status gr_loss_to_grid(double loss_sum, int64_t *out) {
-    *out = 0;
-    if (!(fabs(loss_sum) <= loss_limit))
-        return gr_fail(GR_ERROR_DATA, "a sum of losses is %g, expected a number within +-2^42",
-                       loss_sum);
-    *out = llrint(ldexp(loss_sum, GR_LOSS_BITS));
-    return GR_OK;
+gr_status gr_loss_add(int64_t loss[GR_REAL_WORDS], double loss_sum) {
+    return gr_real_add(loss, loss_sum)
+               ? GR_OK
+               : gr_fail(GR_ERROR_DATA, "a sum of losses is %g, expected a number within +-2^70",
+                         loss_sum);
 }
 
-double gr_loss_mean(int64_t loss, int64_t examples) {
-    return examples > 0 ? ldexp((double)loss, -GR_LOSS_BITS) / (double)examples : (double)NAN;
+double gr_loss_mean(const int64_t loss[GR_REAL_WORDS], int64_t examples) {
+    return examples > 0 ? (double)(gr_real_value(loss) / (long double)examples) : (double)NAN;
+}
+
+void gr_score_add(struct gr_score *sum, const struct gr_score *part) {
+    sum->examples += part->examples;
+    sum->correct += part->correct;
+    for (size_t w = 0; w < GR_REAL_WORDS; w++)
+        sum->loss[w] += part->loss[w];
 }
 
 double gr_score_accuracy(const struct gr_score *score) {
@@ -33,14 +38,12 @@ gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
         const size_t left = rows->n_rows - first, n = left < GR_TEST_BATCH ? left : GR_TEST_BATCH;
         double loss_sum;
         size_t correct;
-        int64_t loss;
         gr_rows_gather(rows, NULL, first, n, gr_model_batch_features(model),
                        gr_model_batch_labels(model), gr_model_batch_targets(model));
         GR_TRY(gr_model_score(model, parameters, n, &loss_sum, &correct));
-        GR_TRY(gr_loss_to_grid(loss_sum, &loss));
+        GR_TRY(gr_loss_add(out->loss, loss_sum));
         out->examples += (int64_t)n;
         out->correct += (int64_t)correct;
-        out->loss += loss;
         if (tally && gr_model_classes(model) > 0)
             GR_TRY(gr_tally_add_classes(tally, gr_model_logits(model), gr_model_batch_labels(model),
                                         n));

@@ -5,26 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { SCORE_SUMS = sizeof(struct gr_score) / sizeof(int64_t) };
-_Static_assert(sizeof(struct gr_score) == SCORE_SUMS * sizeof(int64_t),
-               "gr_score is an array of int64_t");
 enum { ROUND_SUMS = sizeof(struct round_sums) / sizeof(int64_t) };
 _Static_assert(sizeof(struct round_sums) == ROUND_SUMS * sizeof(int64_t),
                "round_sums is an array of int64_t");
-
-gr_status gr_add_loss(const struct gr_federation *f, int64_t *sum, int64_t loss) {
-    const int64_t most = INT64_MAX / gr_comm_size(f->comm);
-    if (__builtin_add_overflow(*sum, loss, sum) || *sum > most || *sum < -most)
-        return gr_fail(GR_ERROR_DATA, "the sum of losses is too large: the model has diverged");
-    return GR_OK;
-}
-
-static gr_status add_score(const struct gr_federation *f, struct gr_score *sum,
-                           const struct gr_score *score) {
-    sum->examples += score->examples;
-    sum->correct += score->correct;
-    return gr_add_loss(f, &sum->loss, score->loss);
-}
 
 /* After a change of the membership the test table is dealt anew to those left. */
 static gr_status deal_test(struct gr_federation *f) {
@@ -81,13 +64,13 @@ static gr_status score_rows(struct gr_federation *f, struct round_sums *sums) {
     if (f->silo_scores) memset(f->silo_scores, 0, f->data->n_silos * sizeof *f->silo_scores);
     if (f->data->test.n_rows > 0) {
         GR_TRY(gr_evaluate_rows(f->model, f->parameters, &f->data->test, &score, test));
-        GR_TRY(add_score(f, &sums->test, &score));
+        gr_score_add(&sums->test, &score);
     }
     for (size_t i = 0; i < f->data->n_local; i++) {
         const struct gr_rows *rows = &f->data->local[i].validation;
         if (rows->n_rows == 0) continue;
         GR_TRY(gr_evaluate_rows(f->model, f->parameters, rows, &score, validation));
-        GR_TRY(add_score(f, &sums->validation, &score));
+        gr_score_add(&sums->validation, &score);
         note_silo(f, f->data->local[i].id, &score);
     }
 out:
@@ -129,7 +112,7 @@ static gr_status add_tallies(struct gr_federation *f) {
     if (f->silo_scores) {
         const size_t silos = f->data->n_silos;
         memcpy(f->silo_total, f->silo_scores, silos * sizeof *f->silo_total);
-        GR_TRY(gr_comm_sum_int64(f->comm, &f->silo_total->examples, silos * SCORE_SUMS));
+        GR_TRY(gr_comm_sum_int64(f->comm, &f->silo_total->examples, silos * GR_SCORE_SUMS));
     }
     f->total_round = f->rounds_done;
 out:

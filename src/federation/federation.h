@@ -151,14 +151,11 @@ gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *confi
 
 /* What the ranks add up at the end of a round, in integers. */
 struct round_sums {
-    int64_t processed, loss, cpu_microseconds, bytes;
+    int64_t processed, cpu_microseconds, bytes, loss[GR_REAL_WORDS];
     struct gr_score validation, test;
 };
 
 /* Collective. Rank 0's state to all. */
 gr_status gr_federation_share_state(struct gr_federation *f) GR_CHECKED;
-
-/* Adds a loss on the grid; every rank may bring as much without their sum leaving int64. */
-gr_status gr_add_loss(const struct gr_federation *f, int64_t *sum, int64_t loss) GR_CHECKED;
 
 #endif

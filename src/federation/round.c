@@ -23,7 +23,6 @@ static void sit_out(struct gr_federation *f, uint32_t silo, enum gr_sit_out reas
 static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t round) {
     const struct gr_silo *silo = &f->data->local[local];
     struct gr_train_result result;
-    int64_t loss;
     size_t slot = f->n_contributions;
     gr_status status = GR_OK;
     /* A residual is added, which is less than a quarter of what it was left over from. */
@@ -39,9 +38,9 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
         f->trainer, silo, round, f->parameters, f->update[slot], gr_control_poll, f->comm, &result);
     if (status == GR_OK)
         gr_rehearse_update(f, round, silo->id, f->update[slot], f->layout->size, &result.largest);
-    if (status == GR_OK) status = gr_loss_to_grid(result.loss_sum, &loss);
-    if (status == GR_ERROR_DATA ||
-        (status == GR_OK && !isfinite(result.largest * (float)result.examples * room))) {
+    const bool fits = isfinite(result.largest * (float)result.examples * room);
+    if (status == GR_OK && fits) status = gr_loss_add(f->sums->loss, result.loss_sum);
+    if (status == GR_ERROR_DATA || (status == GR_OK && !fits)) {
         sit_out(f, silo->id, GR_SIT_NOT_FINITE);
         return GR_OK;
     }
@@ -54,7 +53,6 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
     GR_TRY(gr_residual_offer(f, local, round, &f->contribution[slot]));
     f->n_contributions++;
     f->sums->processed += (int64_t)result.processed;
-    GR_TRY(gr_add_loss(f, &f->sums->loss, loss));
 out:
     return status;
 }

@@ -31,10 +31,9 @@ static gr_status open_model(struct scoring *s) {
     GR_TRY(gr_model_file_read(s->model_path, &s->file));
     if (!s->file.digests_match)
         return gr_fail(GR_ERROR_DATA, "%s: damaged: a slab's digest differs", s->model_path);
-    GR_TRY(gr_model_create_from_description(s->file.architecture, GR_TEST_BATCH, &s->model));
-    if (!gr_layout_equal(&s->file.layout, gr_model_layout(s->model)))
-        return gr_fail(GR_ERROR_DATA, "%s: its tensors are not those of its architecture",
-                       s->model_path);
+    status = gr_model_create_from_description(s->file.architecture, &s->file.layout, GR_TEST_BATCH,
+                                              &s->model);
+    if (status != GR_OK) return gr_fail_context(status, "%s: ", s->model_path);
 out:
     return status;
 }
@@ -105,14 +104,8 @@ static gr_status evaluate_portions(struct scoring *s, struct gr_score *score,
         if (n == 0) continue;
         GR_TRY(gr_table_read(s->table, first, n, &rows));
         GR_TRY(gr_evaluate_rows(s->model, s->file.parameters, rows, &part, tally));
-        score->examples += part.examples;
-        score->correct += part.correct;
-        if (__builtin_add_overflow(score->loss, part.loss, &score->loss))
-            return gr_fail(GR_ERROR_DATA, "%s: the sum of losses is too large", s->table_path);
+        gr_score_add(score, &part);
     }
-    /* The ranks' sum must fit as well. */
-    if (score->loss > INT64_MAX / gr_comm_size(s->comm))
-        return gr_fail(GR_ERROR_DATA, "%s: the sum of losses is too large", s->table_path);
 out:
     return status;
 }
@@ -129,9 +122,7 @@ gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
     GR_TRY(scoring_open(&s, table, source, true));
     GR_TRY(gr_comm_agree(comm, gr_tally_create(gr_model_classes(s.model), &tally)));
     GR_TRY(gr_comm_agree(comm, evaluate_portions(&s, score, tally)));
-    int64_t sums[] = {score->examples, score->correct, score->loss};
-    GR_TRY(gr_comm_sum_int64(comm, sums, 3));
-    *score = (struct gr_score){sums[0], sums[1], sums[2]};
+    GR_TRY(gr_comm_sum_int64(comm, &score->examples, GR_SCORE_SUMS));
     int64_t *counts = gr_tally_sums(tally, &n);
     GR_TRY(gr_comm_sum_int64(comm, counts, n));
     *out = tally;

@@ -10,7 +10,7 @@
 static gr_status shape(struct gr_layer *layer) {
     struct gr_window window;
     layer->to.channels = layer->config.filters;
-    return gr_images_window(layer, &window);
+    return gr_images_window(layer, &window, &layer->to);
 }
 
 static gr_status tensors(struct gr_layer *layer, struct gr_layout *layout) {
@@ -21,14 +21,8 @@ static gr_status tensors(struct gr_layer *layer, struct gr_layout *layout) {
     return gr_layer_append(layer, layout, 4, dims, layer->to.channels);
 }
 
-/* The arrays as they lie, and as oneDNN is to multiply them; weights in whatever order it likes. */
-struct descs {
-    struct gr_desc in, out, weight, bias;
-    struct gr_desc used_in, used_out, any_weight, any_derivative;
-};
-
 static gr_status describe(const struct gr_dnnl *dnnl, const struct gr_layer *layer, size_t n,
-                          struct descs *d) {
+                          struct gr_descs *d) {
     const size_t kernel = layer->config.kernel;
     const size_t weight[] = {layer->to.channels, layer->from.channels, kernel, kernel};
     gr_status status = GR_OK;
@@ -38,73 +32,74 @@ static gr_status describe(const struct gr_dnnl *dnnl, const struct gr_layer *lay
     GR_TRY_DNNL(dnnl, gr_desc_make(dnnl_f32, 1, weight, dnnl_a, &d->bias));
     GR_TRY_DNNL(dnnl, gr_images_desc(dnnl->type, n, &layer->from, &d->used_in));
     GR_TRY_DNNL(dnnl, gr_images_desc(dnnl->type, n, &layer->to, &d->used_out));
-    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl->type, 4, weight, dnnl_format_tag_any, &d->any_weight));
-    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl_f32, 4, weight, dnnl_format_tag_any, &d->any_derivative));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl->type, 4, weight, dnnl_format_tag_any, &d->used_weight));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl_f32, 4, weight, dnnl_format_tag_any, &d->derivative));
 out:
-    return status;
-}
-
-static void release_descs(struct descs *d) {
-    gr_desc_release(&d->in);
-    gr_desc_release(&d->out);
-    gr_desc_release(&d->weight);
-    gr_desc_release(&d->bias);
-    gr_desc_release(&d->used_in);
-    gr_desc_release(&d->used_out);
-    gr_desc_release(&d->any_weight);
-    gr_desc_release(&d->any_derivative);
-}
-
-static gr_status make_backward(const struct gr_dnnl *dnnl, const struct gr_layer *layer,
-                               const struct gr_window *window, const struct descs *d,
-                               dnnl_primitive_desc_t hint, struct gr_image_set *set) {
-    const struct gr_argument data[] = {{DNNL_ARG_DIFF_DST, false, &d->out},
-                                       {DNNL_ARG_WEIGHTS, false, &d->weight},
-                                       {DNNL_ARG_DIFF_SRC, true, &d->in}};
-    const struct gr_argument weight[] = {{DNNL_ARG_SRC, false, &d->in},
-                                         {DNNL_ARG_DIFF_DST, false, &d->out},
-                                         {DNNL_ARG_DIFF_WEIGHTS, true, &d->weight},
-                                         {DNNL_ARG_DIFF_BIAS, true, &d->bias}};
-    dnnl_primitive_desc_t of_data = NULL, of_weight = NULL;
-    gr_status status = GR_OK;
-    if (!layer->first) {
-        GR_TRY_DNNL(dnnl,
-                    gr_dnnl_conv_data(&of_data, dnnl->engine, window, gr_desc_of(&d->in),
-                                      gr_desc_of(&d->any_weight), gr_desc_of(&d->used_out), hint));
-        GR_TRY(gr_primitive_make(dnnl, of_data, data, 3, &set->data));
-    }
-    GR_TRY_DNNL(dnnl, gr_dnnl_conv_weight(&of_weight, dnnl->engine, window, gr_desc_of(&d->used_in),
-                                          gr_desc_of(&d->any_derivative), gr_desc_of(&d->bias),
-                                          gr_desc_of(&d->used_out), hint));
-    GR_TRY(gr_primitive_make(dnnl, of_weight, weight, 4, &set->weight));
-out:
-    dnnl_primitive_desc_destroy(of_weight);
-    dnnl_primitive_desc_destroy(of_data);
     return status;
 }
 
 static gr_status make(const struct gr_dnnl *dnnl, const struct gr_layer *layer,
                       struct gr_image_set *set) {
-    struct gr_layer copy = *layer;
     struct gr_window window;
-    struct descs d = {0};
+    struct gr_extent to;
+    struct gr_descs d = {0};
     const struct gr_argument forward[] = {{DNNL_ARG_SRC, false, &d.in},
                                           {DNNL_ARG_WEIGHTS, false, &d.weight},
                                           {DNNL_ARG_BIAS, false, &d.bias},
                                           {DNNL_ARG_DST, true, &d.out}};
     dnnl_primitive_desc_t made = NULL;
     gr_status status;
-    GR_TRY(gr_images_window(&copy, &window));
+    GR_TRY(gr_images_window(layer, &window, &to));
     GR_TRY(describe(dnnl, layer, set->n, &d));
     GR_TRY_DNNL(dnnl,
                 gr_dnnl_conv(&made, dnnl->engine, &window, layer->activation == GR_ACTIVATION_RELU,
-                             gr_desc_of(&d.used_in), gr_desc_of(&d.any_weight), gr_desc_of(&d.bias),
-                             gr_desc_of(&d.out)));
+                             gr_desc_of(&d.used_in), gr_desc_of(&d.used_weight),
+                             gr_desc_of(&d.bias), gr_desc_of(&d.out)));
     GR_TRY(gr_primitive_make(dnnl, made, forward, 4, &set->forward));
-    GR_TRY(make_backward(dnnl, layer, &window, &d, made, set));
 out:
     dnnl_primitive_desc_destroy(made);
-    release_descs(&d);
+    gr_descs_release(&d);
+    return status;
+}
+
+static gr_status make_data(const struct gr_dnnl *dnnl, const struct gr_window *window,
+                           const struct gr_descs *d, struct gr_image_set *set) {
+    const struct gr_argument data[] = {{DNNL_ARG_DIFF_DST, false, &d->out},
+                                       {DNNL_ARG_WEIGHTS, false, &d->weight},
+                                       {DNNL_ARG_DIFF_SRC, true, &d->in}};
+    dnnl_primitive_desc_t made = NULL;
+    gr_status status = GR_OK;
+    GR_TRY_DNNL(dnnl, gr_dnnl_conv_data(&made, dnnl->engine, window, gr_desc_of(&d->in),
+                                        gr_desc_of(&d->used_weight), gr_desc_of(&d->used_out),
+                                        gr_primitive_hint(&set->forward)));
+    GR_TRY(gr_primitive_make(dnnl, made, data, 3, &set->data));
+out:
+    dnnl_primitive_desc_destroy(made);
+    return status;
+}
+
+static gr_status make_backward(const struct gr_dnnl *dnnl, const struct gr_layer *layer,
+                               struct gr_image_set *set) {
+    struct gr_window window;
+    struct gr_extent to;
+    struct gr_descs d = {0};
+    const struct gr_argument weight[] = {{DNNL_ARG_SRC, false, &d.in},
+                                         {DNNL_ARG_DIFF_DST, false, &d.out},
+                                         {DNNL_ARG_DIFF_WEIGHTS, true, &d.weight},
+                                         {DNNL_ARG_DIFF_BIAS, true, &d.bias}};
+    dnnl_primitive_desc_t made = NULL;
+    gr_status status;
+    GR_TRY(gr_images_window(layer, &window, &to));
+    GR_TRY(describe(dnnl, layer, set->n, &d));
+    if (!layer->first) GR_TRY(make_data(dnnl, &window, &d, set));
+    GR_TRY_DNNL(dnnl,
+                gr_dnnl_conv_weight(&made, dnnl->engine, &window, gr_desc_of(&d.used_in),
+                                    gr_desc_of(&d.derivative), gr_desc_of(&d.bias),
+                                    gr_desc_of(&d.used_out), gr_primitive_hint(&set->forward)));
+    GR_TRY(gr_primitive_make(dnnl, made, weight, 4, &set->weight));
+out:
+    dnnl_primitive_desc_destroy(made);
+    gr_descs_release(&d);
     return status;
 }
 
@@ -132,6 +127,7 @@ static gr_status backward(struct gr_model *model, struct gr_layer *layer, const 
         gr_activate_backward(layer->activation, layer->sums, layer->out, model->delta,
                              n * layer->outputs);
     GR_TRY(gr_images_find(&model->dnnl, layer, n, make, &set));
+    if (!set->weight.primitive) GR_TRY(make_backward(&model->dnnl, layer, set));
     /* Before the weights, which may move. */
     if (!layer->first)
         GR_TRY(gr_primitive_run(

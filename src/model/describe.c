@@ -238,8 +238,23 @@ out:
     return status;
 }
 
-gr_status gr_model_create_from_description(const char *json, size_t batch_max,
-                                           struct gr_model **out) {
+/* Before it takes any memory: a short text may ask for a lot. */
+static gr_status check_plan(struct gr_model *model, const struct gr_layout *layout) {
+    enum { MEBIBYTE = 1 << 20, ROOM_MAX = 2048 };
+    const size_t room = gr_model_room(model) / MEBIBYTE;
+    if (layout && !gr_layout_equal(layout, &model->layout))
+        return gr_fail(GR_ERROR_DATA, "its tensors are not those of its architecture");
+    if (room > ROOM_MAX)
+        return gr_fail(GR_ERROR_DATA,
+                       "model description: a batch of %zu rows would take %zu MiB, expected at "
+                       "most %d",
+                       model->batch_max, room, ROOM_MAX);
+    return GR_OK;
+}
+
+gr_status gr_model_create_from_description(const char *json, const struct gr_layout *layout,
+                                           size_t batch_max, struct gr_model **out) {
+    struct gr_model *model = NULL;
     struct gr_model_config config = {.initialisation = GR_INITIALISE_HE, .huber_delta = 1};
     struct gr_row_shape row = {0};
     uint32_t classes = 0;
@@ -251,8 +266,13 @@ gr_status gr_model_create_from_description(const char *json, size_t batch_max,
         return gr_fail(GR_ERROR_DATA, "model description: line %d column %d: not JSON", error.line,
                        error.column);
     GR_TRY(read_description(root, &config, &row, &classes));
-    GR_TRY(gr_model_create_shaped(&config, &row, classes, batch_max, out));
+    GR_TRY(gr_model_plan(&config, &row, classes, batch_max, &model));
+    GR_TRY(check_plan(model, layout));
+    GR_TRY(gr_model_furnish(model));
+    *out = model;
+    model = NULL;
 out:
+    gr_model_free(model);
     gr_free(config.layers);
     gr_free(config.hidden);
     json_decref(root);

@@ -79,11 +79,12 @@ static gr_status slide(const struct gr_layer *layer, size_t d, size_t n, struct 
     return GR_OK;
 }
 
-gr_status gr_images_window(struct gr_layer *layer, struct gr_window *out) {
+gr_status gr_images_window(const struct gr_layer *layer, struct gr_window *out,
+                           struct gr_extent *to) {
     gr_status status;
     *out = (struct gr_window){0};
-    GR_TRY(slide(layer, 0, layer->from.height, out, &layer->to.height));
-    GR_TRY(slide(layer, 1, layer->from.width, out, &layer->to.width));
+    GR_TRY(slide(layer, 0, layer->from.height, out, &to->height));
+    GR_TRY(slide(layer, 1, layer->from.width, out, &to->width));
 out:
     return status;
 }

@@ -15,8 +15,9 @@
 struct gr_image_set {
     size_t n;      /* 0: unused */
     uint64_t used; /* when, on the clock of uses */
-    struct gr_primitive forward, data, weight;
-    void *workspace; /* of max pools: where each maximum was; owned */
+    struct gr_primitive forward;
+    struct gr_primitive data, weight; /* made by the first backward pass: scoring needs none */
+    void *workspace;                  /* of max pools: where each maximum was; owned */
 };
 
 /* Batches, the last of an epoch in a few silos, and the test's: more come and go. */
@@ -44,11 +45,12 @@ dnnl_status_t gr_images_desc(dnnl_data_type_t type, size_t n, const struct gr_ex
                              struct gr_desc *out);
 
 /*
- * The window of a layer's kernel, stride and padding. Sets layer->to but for its channels:
+ * The window of a layer's kernel, stride and padding. Sets the height and width of *to:
  * 1 + (n - kernel) / stride for `valid`, n / stride rounded up for `same`, where what is padded is
  * shared evenly, the odd row or column behind (as TensorFlow, and PyTorch for stride 1).
  * GR_ERROR_CONFIG for a kernel that is larger than the image.
  */
-gr_status gr_images_window(struct gr_layer *layer, struct gr_window *out) GR_CHECKED;
+gr_status gr_images_window(const struct gr_layer *layer, struct gr_window *out,
+                           struct gr_extent *to) GR_CHECKED;
 
 #endif

@@ -38,14 +38,8 @@ size_t gr_inner_rows(size_t n) {
 
 /* ---- making ------------------------------------------------------------------------------- */
 
-/* What a layer's arrays are to the caller, and to oneDNN in whatever order it likes. */
-struct layer_descs {
-    struct gr_desc in, out, weight, bias;
-    struct gr_desc any_in, any_out, any_weight, any_derivative;
-};
-
 static gr_status describe_layer(const struct gr_inner *inner, size_t l, size_t rows,
-                                struct layer_descs *descs) {
+                                struct gr_descs *descs) {
     const size_t in[] = {rows, inner->layers[l].inputs}, out[] = {rows, inner->layers[l].outputs},
                  weight[] = {out[1], in[1]};
     const dnnl_format_tag_t any = dnnl_format_tag_any;
@@ -55,28 +49,17 @@ static gr_status describe_layer(const struct gr_inner *inner, size_t l, size_t r
     GR_TRY_DNNL(dnnl, gr_desc_make(dnnl_f32, 2, out, dnnl_ab, &descs->out));
     GR_TRY_DNNL(dnnl, gr_desc_make(dnnl_f32, 2, weight, dnnl_ba, &descs->weight));
     GR_TRY_DNNL(dnnl, gr_desc_make(dnnl_f32, 1, weight, dnnl_a, &descs->bias));
-    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl->type, 2, in, any, &descs->any_in));
-    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl->type, 2, out, any, &descs->any_out));
-    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl->type, 2, weight, any, &descs->any_weight));
-    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl_f32, 2, weight, any, &descs->any_derivative));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl->type, 2, in, any, &descs->used_in));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl->type, 2, out, any, &descs->used_out));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl->type, 2, weight, any, &descs->used_weight));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl_f32, 2, weight, any, &descs->derivative));
 out:
     return status;
 }
 
-static void release_descs(struct layer_descs *descs) {
-    gr_desc_release(&descs->in);
-    gr_desc_release(&descs->out);
-    gr_desc_release(&descs->weight);
-    gr_desc_release(&descs->bias);
-    gr_desc_release(&descs->any_in);
-    gr_desc_release(&descs->any_out);
-    gr_desc_release(&descs->any_weight);
-    gr_desc_release(&descs->any_derivative);
-}
-
 static gr_status make_layer(const struct gr_inner *inner, size_t l, size_t rows,
                             struct layer_set *set) {
-    struct layer_descs d = {0};
+    struct gr_descs d = {0};
     const struct gr_argument forward[] = {{DNNL_ARG_SRC, false, &d.in},
                                           {DNNL_ARG_WEIGHTS, false, &d.weight},
                                           {DNNL_ARG_BIAS, false, &d.bias},
@@ -91,25 +74,25 @@ static gr_status make_layer(const struct gr_inner *inner, size_t l, size_t rows,
     dnnl_primitive_desc_t hint = NULL, of_data = NULL, of_weight = NULL;
     gr_status status;
     GR_TRY(describe_layer(inner, l, rows, &d));
-    GR_TRY_DNNL(dnnl, gr_dnnl_forward(&hint, dnnl->engine, gr_desc_of(&d.any_in),
-                                      gr_desc_of(&d.any_weight), gr_desc_of(&d.bias),
+    GR_TRY_DNNL(dnnl, gr_dnnl_forward(&hint, dnnl->engine, gr_desc_of(&d.used_in),
+                                      gr_desc_of(&d.used_weight), gr_desc_of(&d.bias),
                                       gr_desc_of(&d.out)));
     GR_TRY(gr_primitive_make(dnnl, hint, forward, 4, &set->forward));
     if (!inner->layers[l].first) {
-        GR_TRY_DNNL(dnnl,
-                    gr_dnnl_backward_data(&of_data, dnnl->engine, gr_desc_of(&d.in),
-                                          gr_desc_of(&d.any_weight), gr_desc_of(&d.any_out), hint));
+        GR_TRY_DNNL(dnnl, gr_dnnl_backward_data(&of_data, dnnl->engine, gr_desc_of(&d.in),
+                                                gr_desc_of(&d.used_weight), gr_desc_of(&d.used_out),
+                                                hint));
         GR_TRY(gr_primitive_make(dnnl, of_data, data, 3, &set->data));
     }
-    GR_TRY_DNNL(dnnl, gr_dnnl_backward_weight(&of_weight, dnnl->engine, gr_desc_of(&d.any_in),
-                                              gr_desc_of(&d.any_derivative), gr_desc_of(&d.any_out),
-                                              hint));
+    GR_TRY_DNNL(dnnl,
+                gr_dnnl_backward_weight(&of_weight, dnnl->engine, gr_desc_of(&d.used_in),
+                                        gr_desc_of(&d.derivative), gr_desc_of(&d.used_out), hint));
     GR_TRY(gr_primitive_make(dnnl, of_weight, weight, 3, &set->weight));
 out:
     dnnl_primitive_desc_destroy(of_weight);
     dnnl_primitive_desc_destroy(of_data);
     dnnl_primitive_desc_destroy(hint);
-    release_descs(&d);
+    gr_descs_release(&d);
     return status;
 }
 

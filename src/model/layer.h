@@ -11,6 +11,9 @@
 
 #include <granary/model.h>
 
+/* Above this a size is a mistake or an attack, and sums of sizes below cannot overflow. */
+enum { GR_WIDTH_MAX = 1 << 28 };
+
 /* A row's shape; what is no image has height and width 1. */
 struct gr_extent {
     size_t height, width, channels;
@@ -66,8 +69,6 @@ struct gr_layer_kind {
 
 extern const struct gr_layer_kind gr_layer_conv, gr_layer_max_pool, gr_layer_average_pool,
     gr_layer_group_norm, gr_layer_dropout, gr_layer_dense;
-
-const struct gr_layer_kind *gr_layer_kind_of(enum gr_layer_type type);
 
 /*
  * The layers of a model over rows of `inputs`, `outputs` wide at its end: planned, with their

@@ -10,10 +10,7 @@ static const struct gr_layer_kind *const kinds[] = {
     &gr_layer_group_norm, &gr_layer_dropout,  &gr_layer_dense,
 };
 
-/* Above this a size is a mistake or an attack, and sums of sizes below cannot overflow. */
-static const size_t width_max = (size_t)1 << 28;
-
-const struct gr_layer_kind *gr_layer_kind_of(enum gr_layer_type type) {
+static const struct gr_layer_kind *kind_of(enum gr_layer_type type) {
     for (size_t i = 0; i < sizeof kinds / sizeof(kinds[0]);
          i++) /* NOLINT(bugprone-sizeof-expression) */
         if (kinds[i]->type == type) return kinds[i];
@@ -41,7 +38,7 @@ out:
 static size_t volume(const struct gr_extent *extent) {
     size_t n;
     if (__builtin_mul_overflow(extent->height, extent->width, &n) ||
-        __builtin_mul_overflow(n, extent->channels, &n) || n > width_max)
+        __builtin_mul_overflow(n, extent->channels, &n) || n > GR_WIDTH_MAX)
         return 0;
     return n;
 }
@@ -49,7 +46,7 @@ static size_t volume(const struct gr_extent *extent) {
 static gr_status plan_layer(struct gr_layer *layers, size_t l, struct gr_layout *layout) {
     struct gr_layer *layer = &layers[l];
     gr_status status;
-    layer->kind = gr_layer_kind_of(layer->config.type);
+    layer->kind = kind_of(layer->config.type);
     layer->first = l == 0;
     layer->inputs = volume(&layer->from);
     layer->to = (struct gr_extent){1, 1, 1};
@@ -59,9 +56,9 @@ static gr_status plan_layer(struct gr_layer *layers, size_t l, struct gr_layout 
     layer->outputs = volume(&layer->to);
     if (layer->inputs < 1 || layer->outputs < 1)
         return gr_fail(GR_ERROR_CONFIG,
-                       "model: layer %zu is %zu x %zu x %zu by %zu x %zu x %zu, expected 1 to %zu",
+                       "model: layer %zu is %zu x %zu x %zu by %zu x %zu x %zu, expected 1 to %d",
                        l, layer->from.height, layer->from.width, layer->from.channels,
-                       layer->to.height, layer->to.width, layer->to.channels, width_max);
+                       layer->to.height, layer->to.width, layer->to.channels, GR_WIDTH_MAX);
     if (layer->kind->tensors) GR_TRY(layer->kind->tensors(layer, layout));
     /* The largest of values below zero and of the same cut at zero have one slope. */
     if (l > 0 && layer->config.type == GR_LAYER_MAX_POOL &&

@@ -7,9 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Above this a size is a mistake or an attack, and sums of sizes below cannot overflow. */
-static const size_t width_max = (size_t)1 << 28;
-
 /* What scoring takes between features and outputs, and the fewest rows of a slice. */
 enum { SLICE_BYTES = 16 << 20, SLICE_ROWS_MIN = 32 };
 
@@ -81,13 +78,14 @@ static size_t lay_out(struct gr_model *model, float *workspace) {
 
 static gr_status make_workspace(struct gr_model *model, size_t rows) {
     gr_status status;
-    model->rows = rows;
-    const size_t size = lay_out(model, NULL);
     gr_free(model->workspace);
     model->workspace = NULL;
-    GR_TRY(gr_allocate_zero(size, sizeof(float), "the model's workspace", &model->workspace));
+    model->rows = rows;
+    GR_TRY(gr_allocate_zero(lay_out(model, NULL), sizeof(float), "the model's workspace",
+                            &model->workspace));
     lay_out(model, model->workspace);
 out:
+    if (status != GR_OK) model->rows = 0;
     return status;
 }
 
@@ -95,8 +93,7 @@ gr_status gr_model_make_room(struct gr_model *model, size_t rows) {
     return rows > model->rows ? make_workspace(model, rows) : GR_OK;
 }
 
-/* A power of two, so that a slice's rows are those that oneDNN's dense products take. */
-static size_t slice_rows(const struct gr_model *model) {
+size_t gr_model_slice(const struct gr_model *model) {
     size_t bytes = 0, rows = 1;
     for (size_t l = 0; l < model->n_layers; l++)
         bytes += model->layers[l].outputs * sizeof(float);
@@ -122,7 +119,7 @@ static gr_status make_batch(struct gr_model *model) {
         GR_TRY(gr_allocate_zero(2 * rows, sizeof *model->shown, "outputs", &model->shown));
     if (!model->targets && (task == GR_TASK_REGRESSION || task == GR_TASK_COUNT))
         GR_TRY(gr_allocate_zero(rows, sizeof *model->targets, "targets", &model->targets));
-    GR_TRY(make_workspace(model, slice_rows(model)));
+    GR_TRY(make_workspace(model, gr_model_slice(model)));
 out:
     return status;
 }
@@ -137,7 +134,7 @@ gr_status gr_model_use_inner(struct gr_model *model, enum gr_compute compute) {
         if (layer->config.type == GR_LAYER_DENSE)
             layers[n++] = (struct gr_inner_layer){layer->inputs, layer->outputs, layer->first};
     }
-    GR_TRY(gr_inner_create(compute, layers, n, slice_rows(model), &model->inner));
+    GR_TRY(gr_inner_create(compute, layers, n, gr_model_slice(model), &model->inner));
     GR_TRY(make_batch(model));
 out:
     gr_free(layers);
@@ -209,16 +206,15 @@ out:
     return status;
 }
 
-gr_status gr_model_create_shaped(const struct gr_model_config *config,
-                                 const struct gr_row_shape *row, size_t classes, size_t batch_max,
-                                 struct gr_model **out) {
+gr_status gr_model_plan(const struct gr_model_config *config, const struct gr_row_shape *row,
+                        size_t classes, size_t batch_max, struct gr_model **out) {
     struct gr_model *model = NULL;
     struct gr_extent extent;
     gr_status status;
     *out = NULL;
-    if (batch_max < 1 || batch_max > width_max)
-        return gr_fail(GR_ERROR_INTERNAL, "model: %zu rows of a batch, expected 1 to %zu",
-                       batch_max, width_max);
+    if (batch_max < 1 || batch_max > GR_WIDTH_MAX)
+        return gr_fail(GR_ERROR_INTERNAL, "model: %zu rows of a batch, expected 1 to %d", batch_max,
+                       GR_WIDTH_MAX);
     GR_TRY(gr_allocate_zero(1, sizeof *model, "a model", &model));
     model->type = config->type;
     model->activation = config->activation;
@@ -230,11 +226,40 @@ gr_status gr_model_create_shaped(const struct gr_model_config *config,
     GR_TRY(set_row(model, row, &extent));
     GR_TRY(gr_layers_plan(config, &extent, model->outputs, &model->layout, &model->layers,
                           &model->n_layers));
+    *out = model;
+    model = NULL;
+out:
+    gr_model_free(model);
+    return status;
+}
+
+size_t gr_model_room(struct gr_model *model) {
+    const size_t rows = model->batch_max;
+    model->rows = gr_model_slice(model);
+    const size_t floats = lay_out(model, NULL) + rows * (model->inputs + model->outputs);
+    model->rows = 0;
+    return floats * sizeof(float);
+}
+
+gr_status gr_model_furnish(struct gr_model *model) {
+    gr_status status;
     GR_TRY(prepare_layers(model));
     if (model->compute == GR_COMPUTE_BFLOAT16)
-        GR_TRY(gr_model_use_inner(model, model->compute));
+        status = gr_model_use_inner(model, model->compute);
     else
-        GR_TRY(make_batch(model));
+        status = make_batch(model);
+out:
+    return status;
+}
+
+gr_status gr_model_create_shaped(const struct gr_model_config *config,
+                                 const struct gr_row_shape *row, size_t classes, size_t batch_max,
+                                 struct gr_model **out) {
+    struct gr_model *model = NULL;
+    gr_status status;
+    *out = NULL;
+    GR_TRY(gr_model_plan(config, row, classes, batch_max, &model));
+    GR_TRY(gr_model_furnish(model));
     *out = model;
     model = NULL;
 out:
@@ -280,10 +305,6 @@ size_t gr_model_inputs(const struct gr_model *model) {
 
 size_t gr_model_classes(const struct gr_model *model) {
     return model->classes;
-}
-
-size_t gr_model_outputs(const struct gr_model *model) {
-    return model->outputs;
 }
 
 float *gr_model_batch_features(struct gr_model *model) {

@@ -78,10 +78,12 @@ static void show(struct gr_model *model, size_t n) {
 
 gr_status gr_model_score(struct gr_model *model, const float *parameters, size_t n,
                          double *loss_sum, size_t *correct) {
-    gr_status status = GR_OK;
-    for (size_t first = 0; first < n; first += model->rows) {
+    const size_t slice = gr_model_slice(model);
+    gr_status status;
+    GR_TRY(gr_model_make_room(model, slice));
+    for (size_t first = 0; first < n; first += slice) {
         const size_t left = n - first;
-        GR_TRY(forward(model, parameters, first, left < model->rows ? left : model->rows, false));
+        GR_TRY(forward(model, parameters, first, left < slice ? left : slice, false));
     }
     *loss_sum = run_loss(model, n, 1.0f, NULL, correct);
     show(model, n);

@@ -50,8 +50,24 @@ struct gr_model {
     float *pack;                 /* for gr_multiply */
 };
 
+/*
+ * A model in two steps, so that what a file describes can be looked at before it takes memory:
+ * layers and layout; then, once, operations and room for batches, of gr_model_room bytes and what
+ * oneDNN takes. *out: the caller's, for gr_model_free.
+ */
+gr_status gr_model_plan(const struct gr_model_config *config, const struct gr_row_shape *row,
+                        size_t classes, size_t batch_max, struct gr_model **out) GR_CHECKED;
+size_t gr_model_room(struct gr_model *model);
+gr_status gr_model_furnish(struct gr_model *model) GR_CHECKED;
+
 /* Lays the workspace out for `rows` rows, when it is for fewer. */
 gr_status gr_model_make_room(struct gr_model *model, size_t rows) GR_CHECKED;
+
+/*
+ * Rows that are scored at a time: all of a batch, or a power of two, so that a slice's rows are
+ * those that oneDNN's dense products take, and what they clear behind them is no other slice.
+ */
+size_t gr_model_slice(const struct gr_model *model);
 
 /* Makes a model with its products through oneDNN in that type, whatever `compute` says. */
 gr_status gr_model_use_inner(struct gr_model *model, enum gr_compute compute) GR_CHECKED;

@@ -33,14 +33,14 @@ dnnl_status_t gr_dnnl_forward(dnnl_primitive_desc_t *out, dnnl_engine_t engine, 
 
 dnnl_status_t gr_dnnl_backward_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                     gr_desc_ref d_x, gr_desc_ref weight, gr_desc_ref d_y,
-                                    dnnl_primitive_desc_t hint) {
+                                    const_dnnl_primitive_desc_t hint) {
     return dnnl_inner_product_backward_data_primitive_desc_create(out, engine, d_x, weight, d_y,
                                                                   hint, NULL);
 }
 
 dnnl_status_t gr_dnnl_backward_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                       gr_desc_ref x, gr_desc_ref d_weight, gr_desc_ref d_y,
-                                      dnnl_primitive_desc_t hint) {
+                                      const_dnnl_primitive_desc_t hint) {
     return dnnl_inner_product_backward_weights_primitive_desc_create(out, engine, x, d_weight, NULL,
                                                                      d_y, hint, NULL);
 }
@@ -60,7 +60,7 @@ static dnnl_status_t append_relu(dnnl_post_ops_t operations) {
 
 dnnl_status_t gr_dnnl_conv_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                 const struct gr_window *w, gr_desc_ref d_x, gr_desc_ref weight,
-                                gr_desc_ref d_y, dnnl_primitive_desc_t hint) {
+                                gr_desc_ref d_y, const_dnnl_primitive_desc_t hint) {
     return dnnl_convolution_backward_data_primitive_desc_create(
         out, engine, dnnl_convolution_direct, d_x, weight, d_y, w->stride, undilated, w->before,
         w->after, hint, NULL);
@@ -68,7 +68,8 @@ dnnl_status_t gr_dnnl_conv_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine
 
 dnnl_status_t gr_dnnl_conv_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                   const struct gr_window *w, gr_desc_ref x, gr_desc_ref d_weight,
-                                  gr_desc_ref d_bias, gr_desc_ref d_y, dnnl_primitive_desc_t hint) {
+                                  gr_desc_ref d_bias, gr_desc_ref d_y,
+                                  const_dnnl_primitive_desc_t hint) {
     return dnnl_convolution_backward_weights_primitive_desc_create(
         out, engine, dnnl_convolution_direct, x, d_weight, d_bias, d_y, w->stride, undilated,
         w->before, w->after, hint, NULL);
@@ -83,7 +84,7 @@ dnnl_status_t gr_dnnl_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnn
 
 dnnl_status_t gr_dnnl_pool_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                 dnnl_alg_kind_t kind, const struct gr_window *w, gr_desc_ref d_x,
-                                gr_desc_ref d_y, dnnl_primitive_desc_t hint) {
+                                gr_desc_ref d_y, const_dnnl_primitive_desc_t hint) {
     return dnnl_pooling_backward_primitive_desc_create(out, engine, kind, d_x, d_y, w->stride,
                                                        w->kernel, undilated, w->before, w->after,
                                                        hint, NULL);
@@ -118,7 +119,7 @@ dnnl_status_t gr_dnnl_forward(dnnl_primitive_desc_t *out, dnnl_engine_t engine, 
 
 dnnl_status_t gr_dnnl_backward_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                     gr_desc_ref d_x, gr_desc_ref weight, gr_desc_ref d_y,
-                                    dnnl_primitive_desc_t hint) {
+                                    const_dnnl_primitive_desc_t hint) {
     dnnl_inner_product_desc_t operation;
     dnnl_status_t code = dnnl_inner_product_backward_data_desc_init(&operation, d_x, weight, d_y);
     return code == dnnl_success ? dnnl_primitive_desc_create(out, &operation, NULL, engine, hint)
@@ -127,7 +128,7 @@ dnnl_status_t gr_dnnl_backward_data(dnnl_primitive_desc_t *out, dnnl_engine_t en
 
 dnnl_status_t gr_dnnl_backward_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                       gr_desc_ref x, gr_desc_ref d_weight, gr_desc_ref d_y,
-                                      dnnl_primitive_desc_t hint) {
+                                      const_dnnl_primitive_desc_t hint) {
     dnnl_inner_product_desc_t operation;
     dnnl_status_t code =
         dnnl_inner_product_backward_weights_desc_init(&operation, x, d_weight, NULL, d_y);
@@ -154,7 +155,7 @@ static dnnl_status_t append_relu(dnnl_post_ops_t operations) {
 
 dnnl_status_t gr_dnnl_conv_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                 const struct gr_window *w, gr_desc_ref d_x, gr_desc_ref weight,
-                                gr_desc_ref d_y, dnnl_primitive_desc_t hint) {
+                                gr_desc_ref d_y, const_dnnl_primitive_desc_t hint) {
     dnnl_convolution_desc_t operation;
     dnnl_status_t code = dnnl_convolution_backward_data_desc_init(
         &operation, dnnl_convolution_direct, d_x, weight, d_y, w->stride, w->before, w->after);
@@ -164,7 +165,8 @@ dnnl_status_t gr_dnnl_conv_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine
 
 dnnl_status_t gr_dnnl_conv_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                   const struct gr_window *w, gr_desc_ref x, gr_desc_ref d_weight,
-                                  gr_desc_ref d_bias, gr_desc_ref d_y, dnnl_primitive_desc_t hint) {
+                                  gr_desc_ref d_bias, gr_desc_ref d_y,
+                                  const_dnnl_primitive_desc_t hint) {
     dnnl_convolution_desc_t operation;
     dnnl_status_t code = dnnl_convolution_backward_weights_desc_init(
         &operation, dnnl_convolution_direct, x, d_weight, d_bias, d_y, w->stride, w->before,
@@ -184,7 +186,7 @@ dnnl_status_t gr_dnnl_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnn
 
 dnnl_status_t gr_dnnl_pool_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                 dnnl_alg_kind_t kind, const struct gr_window *w, gr_desc_ref d_x,
-                                gr_desc_ref d_y, dnnl_primitive_desc_t hint) {
+                                gr_desc_ref d_y, const_dnnl_primitive_desc_t hint) {
     dnnl_pooling_desc_t operation;
     dnnl_status_t code = dnnl_pooling_backward_desc_init(&operation, kind, d_x, d_y, w->stride,
                                                          w->kernel, w->before, w->after);

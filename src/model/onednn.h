@@ -34,10 +34,10 @@ dnnl_status_t gr_dnnl_forward(dnnl_primitive_desc_t *out, dnnl_engine_t engine, 
                               gr_desc_ref weight, gr_desc_ref bias, gr_desc_ref y);
 dnnl_status_t gr_dnnl_backward_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                     gr_desc_ref d_x, gr_desc_ref weight, gr_desc_ref d_y,
-                                    dnnl_primitive_desc_t hint);
+                                    const_dnnl_primitive_desc_t hint);
 dnnl_status_t gr_dnnl_backward_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                       gr_desc_ref x, gr_desc_ref d_weight, gr_desc_ref d_y,
-                                      dnnl_primitive_desc_t hint);
+                                      const_dnnl_primitive_desc_t hint);
 
 /* A window that slides over images; of each pair height first, then width. */
 struct gr_window {
@@ -50,17 +50,17 @@ dnnl_status_t gr_dnnl_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                            gr_desc_ref weight, gr_desc_ref bias, gr_desc_ref y);
 dnnl_status_t gr_dnnl_conv_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                 const struct gr_window *window, gr_desc_ref d_x, gr_desc_ref weight,
-                                gr_desc_ref d_y, dnnl_primitive_desc_t hint);
+                                gr_desc_ref d_y, const_dnnl_primitive_desc_t hint);
 dnnl_status_t gr_dnnl_conv_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                   const struct gr_window *window, gr_desc_ref x,
                                   gr_desc_ref d_weight, gr_desc_ref d_bias, gr_desc_ref d_y,
-                                  dnnl_primitive_desc_t hint);
+                                  const_dnnl_primitive_desc_t hint);
 
 /* Pools, for training. */
 dnnl_status_t gr_dnnl_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_alg_kind_t kind,
                            const struct gr_window *window, gr_desc_ref x, gr_desc_ref y);
 dnnl_status_t gr_dnnl_pool_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                                 dnnl_alg_kind_t kind, const struct gr_window *window,
-                                gr_desc_ref d_x, gr_desc_ref d_y, dnnl_primitive_desc_t hint);
+                                gr_desc_ref d_x, gr_desc_ref d_y, const_dnnl_primitive_desc_t hint);
 
 #endif

@@ -29,6 +29,17 @@ void gr_dnnl_stop(struct gr_dnnl *dnnl) {
     *dnnl = (struct gr_dnnl){0};
 }
 
+void gr_descs_release(struct gr_descs *d) {
+    gr_desc_release(&d->in);
+    gr_desc_release(&d->out);
+    gr_desc_release(&d->weight);
+    gr_desc_release(&d->bias);
+    gr_desc_release(&d->used_in);
+    gr_desc_release(&d->used_out);
+    gr_desc_release(&d->used_weight);
+    gr_desc_release(&d->derivative);
+}
+
 static gr_status make_operand(const struct gr_dnnl *dnnl, gr_desc_ref plain, gr_desc_ref wanted,
                               struct gr_operand *operand) {
     const bool is_output = operand->is_output;
@@ -74,6 +85,12 @@ void gr_primitive_release(struct gr_primitive *primitive) {
     }
     dnnl_primitive_destroy(primitive->primitive);
     *primitive = (struct gr_primitive){0};
+}
+
+const_dnnl_primitive_desc_t gr_primitive_hint(const struct gr_primitive *primitive) {
+    const_dnnl_primitive_desc_t desc = NULL;
+    return dnnl_primitive_get_primitive_desc(primitive->primitive, &desc) == dnnl_success ? desc
+                                                                                          : NULL;
 }
 
 static gr_status reorder(const struct gr_dnnl *dnnl, const struct gr_operand *operand) {

@@ -36,6 +36,15 @@ gr_status gr_dnnl_refused(const struct gr_dnnl *dnnl, dnnl_status_t code,
         }                                                                                          \
     } while (0)
 
+/* A layer's arrays as they lie, and as oneDNN is to multiply them; weights in whatever order it
+ * likes. */
+struct gr_descs {
+    struct gr_desc in, out, weight, bias;
+    struct gr_desc used_in, used_out, used_weight, derivative;
+};
+/* Accepts zeroed ones. */
+void gr_descs_release(struct gr_descs *descs);
+
 enum { GR_OPERANDS_MAX = 4 };
 
 /* One argument of a primitive to be made: its number for oneDNN, and the caller's array. */
@@ -65,6 +74,9 @@ gr_status gr_primitive_make(const struct gr_dnnl *dnnl, dnnl_primitive_desc_t ma
                             struct gr_primitive *out) GR_CHECKED;
 /* Accepts a zeroed one. */
 void gr_primitive_release(struct gr_primitive *primitive);
+
+/* What it was made from, as a hint for its backward pass; borrowed. */
+const_dnnl_primitive_desc_t gr_primitive_hint(const struct gr_primitive *primitive);
 
 /* arrays: the caller's, in the order of the arguments. Those that are no output are only read. */
 gr_status gr_primitive_run(const struct gr_dnnl *dnnl, struct gr_primitive *primitive,

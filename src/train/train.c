@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* train: a local solver over one silo's rows. */
+#include <data/rows.h>
 #include <granary/train.h>
 #include <model/network.h>
 
@@ -120,8 +121,7 @@ out:
 /* Asks for the rows of the batch after this one, which lie anywhere in memory. */
 static void prefetch_rows(const struct gr_rows *rows, const uint32_t *index, size_t n) {
     enum { LINE = 64 };
-    const size_t bytes =
-        rows->n_features * (rows->element == GR_ELEMENT_UINT8 ? sizeof(uint8_t) : sizeof(float));
+    const size_t bytes = gr_rows_bytes(rows);
     for (size_t i = 0; i < n; i++) {
         const char *row = (const char *)rows->features + index[i] * bytes;
         for (size_t at = 0; at < bytes; at += LINE)

@@ -6,39 +6,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-START_TEST(losses_round_to_the_nearest_of_the_grid) {
-    static const struct {
-        double loss;
-        int64_t units;
-    } known[] = {{0, 0},
-                 {1, 1 << 20},
-                 {0x1p-20, 1},
-                 {0x1.8p-20, 2}, /* ties go to even */
-                 {0x1.4p-19, 2},
-                 {0x1.7p-20, 1},
-                 {0x1.9p-20, 2},
-                 {-0x1.9p-20, -2},
-                 {0x1p42, (int64_t)1 << 62},
-                 {-0x1p42, -((int64_t)1 << 62)}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        int64_t units = -1;
-        ck_assert_int_eq(gr_loss_to_grid(known[i].loss, &units), GR_OK);
-        ck_assert_int_eq(units, known[i].units);
+START_TEST(losses_add_up_exactly) {
+    static const double known[] = {0,         1,        0x1p-50,  -0x1.8p-49,
+                                   0x1.9p-20, 0x1.fp42, 0x1p69,   -0x1.8p69,
+                                   0x1.7p-20, 0x1.4p30, -0x1p-19, 90000.0 * 90000};
+    int64_t forth[GR_REAL_WORDS] = {0}, back[GR_REAL_WORDS] = {0};
+    long double sum = 0;
+    const size_t n = sizeof known / sizeof *known;
+    for (size_t i = 0; i < n; i++) {
+        ck_assert_int_eq(gr_loss_add(forth, known[i]), GR_OK);
+        ck_assert_int_eq(gr_loss_add(back, known[n - 1 - i]), GR_OK);
+        sum += (long double)known[i];
     }
+    ck_assert_mem_eq(forth, back, sizeof forth);
+    ck_assert_double_eq_tol(gr_loss_mean(forth, 4), (double)(sum / 4), 1e-15 * 0x1p69);
 }
 END_TEST
 
-START_TEST(losses_off_the_grid_are_refused) {
-    const double bad[] = {NAN, INFINITY, -INFINITY, 0x1.0000001p42, -1e300};
-    int64_t units;
+START_TEST(losses_that_are_no_numbers_are_refused) {
+    const double bad[] = {NAN, INFINITY, -INFINITY, 0x1p70, -1e300};
+    int64_t sum[GR_REAL_WORDS] = {0};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        ck_assert_int_eq(gr_loss_to_grid(bad[i], &units), GR_ERROR_DATA);
+        ck_assert_int_eq(gr_loss_add(sum, bad[i]), GR_ERROR_DATA);
 }
 END_TEST
 
 START_TEST(means) {
-    ck_assert_double_eq(gr_loss_mean(3 << 20, 2), 1.5);
-    ck_assert(isnan(gr_loss_mean(5, 0)));
+    int64_t sum[GR_REAL_WORDS] = {0};
+    ck_assert_int_eq(gr_loss_add(sum, 3), GR_OK);
+    ck_assert_double_eq(gr_loss_mean(sum, 2), 1.5);
+    ck_assert(isnan(gr_loss_mean(sum, 0)));
 }
 END_TEST
 
@@ -122,14 +119,32 @@ START_TEST(batches_add_up_anywhere) {
         part.labels = bench.rows.labels + first;
         ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &part, &score, NULL),
                          GR_OK);
-        sum.examples += score.examples;
-        sum.correct += score.correct;
-        sum.loss += score.loss;
+        gr_score_add(&sum, &score);
     }
-    ck_assert_int_eq(sum.examples, whole.examples);
-    ck_assert_int_eq(sum.correct, whole.correct);
-    ck_assert_int_eq(sum.loss, whole.loss);
+    ck_assert_mem_eq(&sum, &whole, sizeof sum);
     tear_down(&bench);
+}
+END_TEST
+
+/* Targets that nobody has scaled, such as prices of houses. */
+START_TEST(targets_far_from_zero) {
+    const struct gr_model_config config = {.type = GR_MODEL_LINEAR};
+    enum { PRICES = 2000 };
+    struct gr_rows rows = {
+        .n_rows = PRICES, .n_features = 1, .element = GR_ELEMENT_FLOAT32, .scale = 1};
+    struct gr_score score;
+    float parameters[32] = {0};
+    ck_assert_int_eq(gr_allocate_zero(PRICES, sizeof(float), "rows", &rows.features), GR_OK);
+    ck_assert_int_eq(gr_allocate_zero(PRICES, sizeof(int32_t), "labels", &rows.labels), GR_OK);
+    ck_assert_int_eq(gr_allocate(PRICES, sizeof(float), "targets", &rows.targets), GR_OK);
+    for (size_t i = 0; i < PRICES; i++)
+        rows.targets[i] = 900000;
+    struct gr_model *model;
+    ck_assert_int_eq(gr_model_create(&config, 1, 0, GR_TEST_BATCH, &model), GR_OK);
+    ck_assert_int_eq(gr_evaluate_rows(model, parameters, &rows, &score, NULL), GR_OK);
+    ck_assert_double_eq(gr_loss_mean(score.loss, score.examples), 8.1e11);
+    gr_model_free(model);
+    gr_rows_release(&rows);
 }
 END_TEST
 
@@ -150,11 +165,12 @@ int main(void) {
     Suite *suite = suite_create("evaluate");
     TCase *tests = tcase_create("evaluate");
     if (gr_base_start() != GR_OK) return 1;
-    tcase_add_test(tests, losses_round_to_the_nearest_of_the_grid);
-    tcase_add_test(tests, losses_off_the_grid_are_refused);
+    tcase_add_test(tests, losses_add_up_exactly);
+    tcase_add_test(tests, losses_that_are_no_numbers_are_refused);
     tcase_add_test(tests, means);
     tcase_add_test(tests, scores_are_the_definitions);
     tcase_add_test(tests, batches_add_up_anywhere);
+    tcase_add_test(tests, targets_far_from_zero);
     tcase_add_test(tests, no_rows_and_broken_parameters);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -371,7 +371,7 @@ START_TEST(description_and_back) {
     ck_assert_int_eq(gr_model_describe(model, &text), GR_OK);
     ck_assert_str_eq(text, "{\"activation\":\"tanh\",\"classes\":10,\"compute\":\"float32\","
                            "\"hidden\":[200,100],\"inputs\":784,\"type\":\"mlp\"}");
-    ck_assert_int_eq(gr_model_create_from_description(text, 3, &again), GR_OK);
+    ck_assert_int_eq(gr_model_create_from_description(text, NULL, 3, &again), GR_OK);
     ck_assert(gr_layout_equal(gr_model_layout(model), gr_model_layout(again)));
     ck_assert_int_eq(gr_model_describe(again, &text_again), GR_OK);
     ck_assert_str_eq(text, text_again);
@@ -387,7 +387,7 @@ START_TEST(softmax_description) {
     struct gr_model *model = create(widths, 2, GR_ACTIVATION_RELU, 8), *again;
     char *text;
     ck_assert_int_eq(gr_model_describe(model, &text), GR_OK);
-    ck_assert_int_eq(gr_model_create_from_description(text, 3, &again), GR_OK);
+    ck_assert_int_eq(gr_model_create_from_description(text, NULL, 3, &again), GR_OK);
     ck_assert(gr_layout_equal(gr_model_layout(model), gr_model_layout(again)));
     gr_free(text);
     gr_model_free(again);
@@ -420,11 +420,31 @@ static const struct {
 
 START_TEST(bad_description) {
     struct gr_model *model;
-    const gr_status status = gr_model_create_from_description(bad_descriptions[_i].text, 1, &model);
+    const gr_status status =
+        gr_model_create_from_description(bad_descriptions[_i].text, NULL, 1, &model);
     ck_assert_int_ne(status, GR_OK);
     ck_assert_int_ne(status, GR_ERROR_INTERNAL);
     ck_assert_ptr_null(model);
     ck_assert_msg(strstr(gr_message(), bad_descriptions[_i].says) != NULL, "%s", gr_message());
+}
+END_TEST
+
+/* A text of a hundred bytes must not take gigabytes: what does not fit the file's tensors is found
+ * first, then what takes too much. */
+START_TEST(descriptions_that_ask_for_too_much) {
+    static const char wide[] =
+        "{\"type\":\"softmax\",\"hidden\":[],\"inputs\":2000000,\"classes\":2," REST "}",
+                      pooled[] = "{\"type\":\"cnn\",\"inputs\":4000000,\"shape\":[4000,1000],"
+                                 "\"classes\":2,\"layers\":[{\"type\":\"max_pool\",\"activation\":"
+                                 "\"none\",\"kernel\":1000}]," REST "}";
+    const struct gr_layout none = {0};
+    struct gr_model *model;
+    ck_assert_int_eq(gr_model_create_from_description(wide, &none, 500, &model), GR_ERROR_DATA);
+    ck_assert_ptr_null(model);
+    ck_assert_str_eq(gr_message(), "its tensors are not those of its architecture");
+    ck_assert_int_eq(gr_model_create_from_description(pooled, NULL, 500, &model), GR_ERROR_DATA);
+    ck_assert_ptr_null(model);
+    ck_assert_ptr_nonnull(strstr(gr_message(), " MiB, expected at most 2048"));
 }
 END_TEST
 
@@ -488,6 +508,7 @@ int main(void) {
     tcase_add_test(tests, softmax_description);
     tcase_add_loop_test(tests, bad_description, 0,
                         (int)(sizeof bad_descriptions / sizeof *bad_descriptions));
+    tcase_add_test(tests, descriptions_that_ask_for_too_much);
     tcase_add_test(tests, bfloat16_works_or_is_refused);
     tcase_add_test(tests, a_loss_that_is_not_finite_is_returned);
     suite_add_tcase(suite, tests);

@@ -360,7 +360,8 @@ static double real_at(const json_t *json, const char *key) {
 }
 
 START_TEST(as_json) {
-    static const struct gr_score silos[] = {{20, 15, 20 << 20}, {0}, {10, 1, 5 << 20}};
+    static const struct gr_score silos[] = {
+        {20, 15, {[2] = 20 << 20}}, {0}, {10, 1, {[2] = 5 << 20}}};
     struct gr_evaluation e = {
         .round = 7, .rows_of = "validation", .tally = tally_of(4, 1), .silos = silos, .n_silos = 3};
     json_t *json = json_of(&e);
