@@ -123,12 +123,19 @@ out:
     return status;
 }
 
+/* As many rows of the common table as the config takes: what comes after is not looked at. */
+static size_t limit_of(const struct gr_reader *reader) {
+    const struct gr_data_config *data = reader->data;
+    return reader->table == &data->train && data->limit > 0 ? data->limit : SIZE_MAX;
+}
+
 static gr_status read_through(struct gr_reader *reader, struct csv_state *s) {
     struct gr_csv_table *t = &s->table;
+    const size_t limit = limit_of(reader);
     bool targets = reader->columns->target >= 0, more;
     bool groups = reader->data->partition.method == GR_PARTITION_COLUMN;
     gr_status status;
-    for (;;) {
+    while (s->n_rows < limit) {
         GR_TRY(make_room(s, targets, groups));
         GR_TRY(gr_csv_table_next(t, s->window, &more));
         if (!more) break;

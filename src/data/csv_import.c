@@ -124,18 +124,22 @@ static void show(const struct import *im, bool writes) {
     options->progress(options->context, done, total);
 }
 
-/* All rows; those wanted go into the file where `writes`. */
+/* All rows; those wanted are counted the first time through, and go into the file where `writes`.
+ */
 static gr_status read_rows(struct import *im, bool writes) {
+    const bool counts = im->table.counting;
     bool more;
     gr_status status;
     for (im->row = 0;; im->row++) {
+        const bool wanted = im->row >= im->first && im->row < im->last;
+        im->table.counting = counts && wanted;
         GR_TRY(
             gr_csv_table_next(&im->table, im->features + im->held * im->shape.n_features, &more));
         if (!more) break;
         if ((uint32_t)im->table.label >= im->n_classes)
             im->n_classes = (uint32_t)im->table.label + 1;
         if (im->row % PROGRESS_ROWS == 0) show(im, writes);
-        if (!writes || im->row < im->first || im->row >= im->last) continue;
+        if (!writes || !wanted) continue;
         im->labels[im->held] = im->table.label;
         im->targets[im->held] = im->table.target;
         if (++im->held == im->feature_rows) GR_TRY(flush_rows(im));

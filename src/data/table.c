@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A table read by ranges of rows, in constant memory, for scoring a stored model. */
-/* A whole table in one process, for scoring a stored model; and what a table holds. */
+/* A table read by ranges of rows, in constant memory, for scoring a stored model; and what it is.
+ */
 #include "data/reader.h"
 #include "data/rows.h"
 
@@ -19,6 +19,7 @@ struct gr_table {
     struct gr_data_config defaults;
     struct gr_reader reader;
     int32_t *labels; /* of all rows; owned; NULL: not read */
+    float *targets;  /* of all rows; owned; NULL: not read, or there are none */
     uint32_t n_classes;
     size_t next;         /* rows are read in ascending order */
     struct gr_rows rows; /* those last read; features' room is for `room` rows */
@@ -46,8 +47,10 @@ gr_status gr_table_open(const struct gr_table_config *config, enum gr_data_sourc
     t->defaults = gr_table_defaults(source);
     GR_TRY(labelled ? gr_reader_open(&t->defaults, &t->config, &t->reader)
                     : gr_reader_open_unlabelled(&t->defaults, &t->config, &t->reader));
-    if (labelled)
+    if (labelled) {
         GR_TRY(gr_reader_labels(&t->reader, gr_table_n_rows(t), &t->labels, &t->n_classes));
+        GR_TRY(gr_reader_targets(&t->reader, gr_table_n_rows(t), &t->targets));
+    }
     *out = t;
     t = NULL;
 out:
@@ -62,6 +65,7 @@ void gr_table_close(struct gr_table *t) {
     gr_free(t->no_labels);
     gr_free(t->picks);
     gr_free(t->labels);
+    gr_free(t->targets);
     gr_free(t->config.features);
     gr_free(t->config.labels);
     gr_free(t->config.file);
@@ -114,6 +118,7 @@ gr_status gr_table_read(struct gr_table *t, size_t first, size_t n, const struct
     t->rows.element = shape->element;
     t->rows.scale = shape->scale;
     t->rows.labels = t->labels ? t->labels + first : t->no_labels;
+    t->rows.targets = t->targets ? t->targets + first : NULL;
     *out = &t->rows;
 out:
     return status;
