@@ -124,9 +124,11 @@ void gr_progress_free(struct gr_progress *progress);
  * be read is left out, and the page says so.
  */
 gr_status gr_report_write(const char *run_path) GR_CHECKED;
+/* RUN_PATH/report.html, without doubled slashes; caller frees. */
+gr_status gr_report_path(const char *run_path, char **out) GR_CHECKED;
 
 /* The same for 1 to GR_REPORT_RUNS_MAX runs, over each other, written to `path` whole or not at
- * all. */
+ * all; GR_ERROR_USAGE if that is one of the runs' own files. */
 enum { GR_REPORT_RUNS_MAX = 8 };
 gr_status gr_report_write_runs(const char *const *run_paths, size_t n, const char *path) GR_CHECKED;
 

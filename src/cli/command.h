@@ -11,6 +11,7 @@
 
 #include <getopt.h>
 #include <granary/granary.h>
+#include <limits.h>
 
 struct gr_invocation {
     int argc; /* argv[0] is the subcommand's name */
@@ -46,5 +47,11 @@ gr_status gr_overrides_add(struct gr_overrides *overrides, const char *text) GR_
 /* The single file name that must follow the options. */
 gr_status gr_only_argument(struct gr_invocation *invocation, const char *what,
                            const char **out) GR_CHECKED;
+
+/* The path of this program, to be started again. */
+gr_status gr_own_program(char out[PATH_MAX]) GR_CHECKED;
+
+/* Frees comm, which may be NULL, and notes how MPI is to be left. */
+void gr_leave(struct gr_invocation *invocation, struct gr_comm *comm);
 
 #endif

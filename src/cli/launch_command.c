@@ -103,12 +103,7 @@ out:
 static gr_status add_train(const struct gr_start *start, struct gr_words *words) {
     gr_status status = GR_OK;
     char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n < 0) return gr_fail(GR_ERROR_INTERNAL, "/proc/self/exe cannot be read");
-    self[n] = '\0';
-    /* Installed anew meanwhile: the new one is where the old one was. */
-    char *gone = strstr(self, " (deleted)");
-    if (gone) *gone = '\0';
+    GR_TRY(gr_own_program(self));
     GR_TRY(gr_words_add(words, "%s", self));
     GR_TRY(gr_words_add(words, "train"));
     for (size_t i = 0; i < start->overrides->n; i++) {

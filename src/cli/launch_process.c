@@ -38,7 +38,6 @@ void gr_watch_begin(void) {
         if (!is_ignored(asking[i])) sigaddset(&watched, asking[i]);
     sigaddset(&watched, SIGCHLD);
     sigprocmask(SIG_BLOCK, &watched, NULL);
-    signal(SIGXFSZ, SIG_IGN); /* a file past its limit is an error of that write */
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 

@@ -214,6 +214,8 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
 
 int main(int argc, char **argv) {
     struct gr_invocation invocation = {.world = MPI_COMM_NULL};
+    /* A file past the limit of its size is an error of that write, not a death. */
+    signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
         print_overview(stderr);
         return GR_ERROR_USAGE;

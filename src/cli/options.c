@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the subcommands share in reading their command lines. */
+/* What the subcommands share. */
 #include "cli/command.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int gr_next_option(struct gr_invocation *invocation, const char *short_options,
                    const struct option *options) {
@@ -40,4 +41,22 @@ gr_status gr_only_argument(struct gr_invocation *invocation, const char *what, c
                        invocation->argv[0], found, what, invocation->argv[0]);
     *out = invocation->argv[optind];
     return GR_OK;
+}
+
+gr_status gr_own_program(char out[PATH_MAX]) {
+    static const char deleted[] = " (deleted)";
+    const ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
+    if (n < 0) return gr_fail(GR_ERROR_INTERNAL, "/proc/self/exe cannot be read");
+    out[n] = '\0';
+    /* Installed anew meanwhile: the new one is where the old one was. */
+    char *end = out + n - (sizeof deleted - 1);
+    if (end > out && strcmp(end, deleted) == 0) *end = '\0';
+    return GR_OK;
+}
+
+void gr_leave(struct gr_invocation *invocation, struct gr_comm *comm) {
+    if (!comm) return;
+    invocation->ranks_lost = gr_comm_losses(comm);
+    invocation->leaves = invocation->ranks_lost && gr_comm_hosts(comm) == 1;
+    gr_comm_free(comm);
 }

@@ -3,15 +3,6 @@
 #include "cli/command.h"
 
 #include <stdio.h>
-#include <string.h>
-
-/* RUN/report.html, without doubled slashes. */
-static gr_status default_path(const char *run_path, char **out) {
-    size_t n = strlen(run_path);
-    while (n > 1 && run_path[n - 1] == '/')
-        n--;
-    return gr_text_format(out, "%.*s/report.html", (int)n, run_path);
-}
 
 gr_status gr_command_report(struct gr_invocation *invocation) {
     static const struct option options[] = {{"output", required_argument, NULL, 'o'}, {0}};
@@ -36,7 +27,7 @@ gr_status gr_command_report(struct gr_invocation *invocation) {
     if (output)
         GR_TRY(gr_text_format(&path, "%s", output));
     else
-        GR_TRY(default_path(runs[0], &path));
+        GR_TRY(gr_report_path(runs[0], &path));
     GR_TRY(gr_report_write_runs(runs, n, path));
     printf("%s\n", path);
 out:

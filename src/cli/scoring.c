@@ -2,7 +2,6 @@
 /* granary evaluate and granary predict: a stored model on a table of rows, by all ranks. */
 #include "cli/command.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,14 +32,6 @@ static gr_status start(struct gr_invocation *invocation, struct gr_comm **comm) 
 static struct gr_table_config table_of(const struct words *words) {
     return (struct gr_table_config){
         .file = words->file, .features = words->features, .labels = words->labels};
-}
-
-/* How MPI is to be left, as after training. */
-static void finish(struct gr_invocation *invocation, struct gr_comm *comm) {
-    if (!comm) return;
-    invocation->ranks_lost = gr_comm_losses(comm);
-    invocation->leaves = invocation->ranks_lost && gr_comm_hosts(comm) == 1;
-    gr_comm_free(comm);
 }
 
 /* ---- evaluate ------------------------------------------------------------------------------- */
@@ -107,7 +98,7 @@ gr_status gr_command_evaluate(struct gr_invocation *invocation) {
 out:
     gr_free(text);
     gr_tally_free(tally);
-    finish(invocation, comm);
+    gr_leave(invocation, comm);
     return status;
 }
 
@@ -138,8 +129,6 @@ gr_status gr_command_predict(struct gr_invocation *invocation) {
     struct words words;
     struct gr_comm *comm = NULL;
     size_t n_rows = 0;
-    /* A full disk under a size limit is an error, not a death. */
-    signal(SIGXFSZ, SIG_IGN);
     GR_TRY(read_predict(invocation, &words));
     GR_TRY(gr_predictions_check_path(words.output));
     const struct gr_table_config table = table_of(&words);
@@ -147,6 +136,6 @@ gr_status gr_command_predict(struct gr_invocation *invocation) {
     GR_TRY(gr_predict_table(comm, words.model, &table, words.source, words.output, &n_rows));
     if (invocation->speaks) printf("%s: %zu rows\n", words.output, n_rows);
 out:
-    finish(invocation, comm);
+    gr_leave(invocation, comm);
     return status;
 }

@@ -2,11 +2,9 @@
 /* granary train: reads the config on rank 0, gives it to all, runs. */
 #include "cli/command.h"
 
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static volatile sig_atomic_t stop_signal;
 
@@ -18,8 +16,6 @@ static void catch_stop_signals(void) {
     struct sigaction action = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
-    /* A full file system under a size limit must be an error, not a death. */
-    signal(SIGXFSZ, SIG_IGN);
 }
 
 struct words {
@@ -101,15 +97,10 @@ out:
  */
 static char **find_command(const struct gr_invocation *invocation, char program[PATH_MAX]) {
     char **command = calloc((size_t)invocation->argc + 2, sizeof *command);
-    ssize_t n = readlink("/proc/self/exe", program, PATH_MAX - 1);
-    if (!command || n < 0) {
+    if (!command || gr_own_program(program) != GR_OK) {
         free(command);
         return NULL;
     }
-    program[n] = '\0';
-    /* Of a program that has been replaced meanwhile. */
-    char *deleted = strstr(program, " (deleted)");
-    if (deleted && !deleted[strlen(" (deleted)")]) *deleted = '\0';
     command[0] = program;
     memcpy(command + 1, invocation->argv, (size_t)invocation->argc * sizeof *command);
     return command;
@@ -139,12 +130,9 @@ gr_status gr_command_train(struct gr_invocation *invocation) {
         status = gr_run(comm, config, &options);
     }
 out:
-    if (comm) {
+    if (comm)
         invocation->speaks = gr_comm_rank(comm) == 0 && !gr_comm_over(comm) && !gr_comm_out(comm);
-        invocation->ranks_lost = gr_comm_losses(comm);
-        invocation->leaves = invocation->ranks_lost && gr_comm_hosts(comm) == 1;
-    }
-    gr_comm_free(comm);
+    gr_leave(invocation, comm);
     gr_config_free(config);
     gr_free(given);
     free(words.overrides.text);

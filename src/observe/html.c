@@ -57,7 +57,7 @@ void gr_html_count(FILE *page, uint64_t count) {
 void gr_html_bytes(FILE *page, double bytes) {
     static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB", "PB"};
     size_t unit = 0;
-    for (; bytes >= 1000 && unit + 1 < sizeof units / sizeof *units; unit++)
+    for (; bytes >= 999.5 && unit + 1 < sizeof units / sizeof *units; unit++)
         bytes /= 1000;
     fprintf(page, unit == 0 ? "%.0f&#160;%s" : "%.3g&#160;%s", bytes, units[unit]);
 }

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "observe/json.h"
 #include "observe/lines.h"
 #include "observe/metrics.h"
 
@@ -15,12 +16,17 @@ struct gr_metrics_file {
     struct gr_lines *lines; /* owned */
 };
 
+/* Of a round that is done. */
+static bool is_of(const json_t *json, uint32_t rounds_done) {
+    const json_t *round = json_object_get(json, "round");
+    return json_is_integer(round) && json_integer_value(round) >= 1 &&
+           json_integer_value(round) <= (json_int_t)rounds_done;
+}
+
 /* True for a line that stays: it parses and is of a round that is done. */
 static bool keeps(const char *line, size_t n, uint32_t rounds_done) {
     json_t *json = n < LINE_MAX_BYTES ? json_loadb(line, n, 0, NULL) : NULL;
-    const json_t *round = json_object_get(json, "round");
-    bool keep = json_is_integer(round) && json_integer_value(round) >= 1 &&
-                json_integer_value(round) <= (json_int_t)rounds_done;
+    bool keep = is_of(json, rounds_done);
     json_decref(json);
     return keep;
 }
@@ -134,16 +140,6 @@ void gr_metrics_close(struct gr_metrics_file *file) {
 
 /* ---- reading, for the report ---------------------------------------------------------------- */
 
-static double real_of(const json_t *json, const char *key) {
-    const json_t *value = json_object_get(json, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
-static uint64_t whole_of(const json_t *json, const char *key) {
-    json_int_t value = json_integer_value(json_object_get(json, key));
-    return value > 0 ? (uint64_t)value : 0;
-}
-
 static void read_named(const json_t *json, struct gr_metrics *out) {
     char key[64];
     for (enum gr_metric metric = 0; metric < GR_METRICS; metric++)
@@ -152,7 +148,7 @@ static void read_named(const json_t *json, struct gr_metrics *out) {
             if (metric == GR_METRIC_ACCURACY || metric == GR_METRIC_LOG_LOSS) continue;
             named_key(of_validation, metric, key);
             if (!json_object_get(json, key)) continue;
-            out->named[metric] = real_of(json, key);
+            out->named[metric] = gr_json_real(json, key);
             out->named_told |= UINT32_C(1) << metric;
             out->of_validation = of_validation;
         }
@@ -161,53 +157,52 @@ static void read_named(const json_t *json, struct gr_metrics *out) {
 static void from_json(const json_t *json, struct gr_metrics *out) {
     const json_t *seconds = json_object_get(json, "seconds");
     *out = (struct gr_metrics){
-        .round = (uint32_t)whole_of(json, "round"),
-        .participants = (uint32_t)whole_of(json, "participants"),
+        .round = (uint32_t)gr_json_count(json, "round"),
+        .participants = (uint32_t)gr_json_count(json, "participants"),
         /* Lines of runs before there were these have none: zeros. */
-        .selected = (uint32_t)whole_of(json, "selected"),
-        .dropped = (uint32_t)whole_of(json, "dropped"),
-        .late = (uint32_t)whole_of(json, "late"),
-        .sat_out = (uint32_t)whole_of(json, "sat_out"),
-        .returned = (uint32_t)whole_of(json, "returned"),
-        .recoveries = (uint32_t)whole_of(json, "recoveries"),
-        .examples = whole_of(json, "examples"),
-        .processed = whole_of(json, "processed"),
-        .train_loss = real_of(json, "train_loss"),
-        .validation_loss = real_of(json, "validation_loss"),
-        .validation_accuracy = real_of(json, "validation_accuracy"),
-        .test_loss = real_of(json, "test_loss"),
-        .test_accuracy = real_of(json, "test_accuracy"),
-        .seconds = {.train = real_of(seconds, "train"),
-                    .aggregate = real_of(seconds, "aggregate"),
-                    .evaluate = real_of(seconds, "evaluate"),
-                    .checkpoint = real_of(seconds, "checkpoint"),
-                    .total = real_of(seconds, "total")},
-        .bytes_sent = whole_of(json, "bytes_sent"),
-        .cpu_seconds_train = real_of(json, "cpu_seconds_train"),
-        .update_norm = real_of(json, "update_norm"),
+        .selected = (uint32_t)gr_json_count(json, "selected"),
+        .dropped = (uint32_t)gr_json_count(json, "dropped"),
+        .late = (uint32_t)gr_json_count(json, "late"),
+        .sat_out = (uint32_t)gr_json_count(json, "sat_out"),
+        .returned = (uint32_t)gr_json_count(json, "returned"),
+        .recoveries = (uint32_t)gr_json_count(json, "recoveries"),
+        .examples = gr_json_count(json, "examples"),
+        .processed = gr_json_count(json, "processed"),
+        .train_loss = gr_json_real(json, "train_loss"),
+        .validation_loss = gr_json_real(json, "validation_loss"),
+        .validation_accuracy = gr_json_real(json, "validation_accuracy"),
+        .test_loss = gr_json_real(json, "test_loss"),
+        .test_accuracy = gr_json_real(json, "test_accuracy"),
+        .seconds = {.train = gr_json_real(seconds, "train"),
+                    .aggregate = gr_json_real(seconds, "aggregate"),
+                    .evaluate = gr_json_real(seconds, "evaluate"),
+                    .checkpoint = gr_json_real(seconds, "checkpoint"),
+                    .total = gr_json_real(seconds, "total")},
+        .bytes_sent = gr_json_count(json, "bytes_sent"),
+        .cpu_seconds_train = gr_json_real(json, "cpu_seconds_train"),
+        .update_norm = gr_json_real(json, "update_norm"),
     };
     read_named(json, out);
 }
 
-gr_status gr_metrics_read(const char *path, struct gr_metrics **out, size_t *n) {
+gr_status gr_metrics_read(const char *path, struct gr_metrics **out, size_t *n, size_t *lines) {
     gr_status status = GR_OK;
     struct gr_metrics *rounds = NULL;
     char *text = NULL;
-    size_t length = 0, lines = 0, at = 0, size;
+    size_t length = 0, at = 0, size;
     const char *line;
+    *n = *lines = 0;
     GR_TRY(gr_lines_read(path, &text, &length));
     while (gr_lines_next(text, length, &at, &line, &size))
-        lines++;
-    GR_TRY(gr_allocate(lines, sizeof *rounds, "metrics", &rounds));
-    lines = at = 0;
+        (*lines)++;
+    GR_TRY(gr_allocate(*lines, sizeof *rounds, "metrics", &rounds));
+    at = 0;
     while (gr_lines_next(text, length, &at, &line, &size)) {
-        if (!keeps(line, size, UINT32_MAX)) continue;
-        json_t *json = json_loadb(line, size, 0, NULL);
-        from_json(json, &rounds[lines++]);
+        json_t *json = size < LINE_MAX_BYTES ? json_loadb(line, size, 0, NULL) : NULL;
+        if (is_of(json, UINT32_MAX)) from_json(json, &rounds[(*n)++]);
         json_decref(json);
     }
     *out = rounds;
-    *n = lines;
 out:
     gr_free(text);
     return status;

@@ -5,7 +5,9 @@
 
 #include <granary/observe.h>
 
-/* The rounds of a metrics file; lines that are none are left out. Caller frees *out. */
-gr_status gr_metrics_read(const char *path, struct gr_metrics **out, size_t *n) GR_CHECKED;
+/* The rounds of a metrics file; of its lines those that are none are left out. Caller frees *out.
+ */
+gr_status gr_metrics_read(const char *path, struct gr_metrics **out, size_t *n,
+                          size_t *lines) GR_CHECKED;
 
 #endif

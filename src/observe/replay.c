@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "observe/json.h"
 #include "observe/lines.h"
 
 /* What is told of a round; members of the event. */
@@ -54,19 +55,6 @@ static size_t place_of(const struct gr_replay *replay, uint32_t round) {
     return low;
 }
 
-/* "silo-017" is 17; false for anything else. */
-static bool silo_of(const char *pseudonym, uint32_t n_silos, uint32_t *silo) {
-    uint64_t number = 0;
-    if (!pseudonym || strncmp(pseudonym, "silo-", 5) != 0) return false;
-    const char *digits = pseudonym + 5;
-    size_t n = strspn(digits, "0123456789");
-    if (n < 3 || n > 9 || digits[n] != '\0') return false;
-    for (size_t i = 0; i < n; i++)
-        number = 10 * number + (uint64_t)(digits[i] - '0');
-    *silo = (uint32_t)number;
-    return number < n_silos;
-}
-
 /* Adds the silos of the list named `key` to those of all partials; *n of them. */
 static gr_status add_silos(struct gr_replay *replay, const json_t *event, const char *key,
                            size_t *n) {
@@ -78,13 +66,13 @@ static gr_status add_silos(struct gr_replay *replay, const json_t *event, const 
     GR_TRY(
         grow(&replay->absent, sizeof *replay->absent, replay->n_absent + *n, &replay->absent_room));
     json_array_foreach(list, i, name) {
-        uint32_t silo = 0;
-        if (!silo_of(json_string_value(name), replay->n_silos, &silo)) {
+        const int64_t silo = gr_json_silo(json_string_value(name));
+        if (silo < 0 || silo >= (int64_t)replay->n_silos) {
             status = gr_fail(GR_ERROR_DATA, "\"%s\"[%zu] is none of the %u silos", key, i,
                              replay->n_silos);
             goto out;
         }
-        replay->absent[replay->n_absent++] = silo;
+        replay->absent[replay->n_absent++] = (uint32_t)silo;
     }
 out:
     return status;

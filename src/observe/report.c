@@ -4,6 +4,8 @@
  * reads what the runs wrote, and holds all it needs.
  */
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "observe/html.h"
 #include "observe/report.h"
@@ -23,7 +25,7 @@ static void write_sections(FILE *page, const struct gr_report_run *run) {
 static void write_title(FILE *page, const struct gr_report_run *runs, size_t n) {
     for (size_t i = 0; i < n; i++) {
         fputs(i == 0 ? "<title>" : ", ", page);
-        gr_html_text(page, gr_report_text(runs[i].manifest, "name"));
+        gr_html_text(page, gr_json_text(runs[i].manifest, "name"));
     }
     fputs(" \xc2\xb7 granary</title>\n", page);
 }
@@ -59,6 +61,31 @@ static gr_status render(const struct gr_report_run *runs, size_t n, char **text,
     return failed ? gr_fail(GR_ERROR_INTERNAL, "memory for a report was refused") : GR_OK;
 }
 
+/* The files that the report is made from, and the others that are evidence, are not its place. */
+static gr_status check_place(const char *const *run_paths, size_t n, const char *path) {
+    static const char *const names[] = {"manifest.json", "resolved.yaml",   "config.yaml",
+                                        "metrics.jsonl", "evaluation.json", "events.jsonl",
+                                        "model.h5"};
+    gr_status status = GR_OK;
+    struct stat out, kept;
+    char *file = NULL;
+    if (stat(path, &out) != 0) return GR_OK;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+            gr_free(file);
+            file = NULL;
+            GR_TRY(gr_text_format(&file, "%s/%s", run_paths[i], names[k]));
+            if (stat(file, &kept) == 0 && kept.st_dev == out.st_dev && kept.st_ino == out.st_ino) {
+                status = gr_fail(GR_ERROR_USAGE, "%s: is a run's %s, and cannot be a report", path,
+                                 names[k]);
+                goto out;
+            }
+        }
+out:
+    gr_free(file);
+    return status;
+}
+
 gr_status gr_report_write_runs(const char *const *run_paths, size_t n, const char *path) {
     gr_status status = GR_OK;
     struct gr_report_run runs[GR_REPORT_RUNS_MAX] = {0};
@@ -72,6 +99,7 @@ gr_status gr_report_write_runs(const char *const *run_paths, size_t n, const cha
         if (n > 1) runs[i].letter = "ABCDEFGH"[i];
         runs[i].colour = (unsigned)i;
     }
+    GR_TRY(check_place(run_paths, n, path));
     GR_TRY(render(runs, n, &text, &length));
     GR_TRY(gr_file_write(path, text, length));
 out:
@@ -81,10 +109,17 @@ out:
     return status;
 }
 
+gr_status gr_report_path(const char *run_path, char **out) {
+    size_t n = strlen(run_path);
+    while (n > 1 && run_path[n - 1] == '/')
+        n--;
+    return gr_text_format(out, "%.*s/report.html", (int)n, run_path);
+}
+
 gr_status gr_report_write(const char *run_path) {
     gr_status status = GR_OK;
     char *path = NULL;
-    GR_TRY(gr_text_format(&path, "%s/report.html", run_path));
+    GR_TRY(gr_report_path(run_path, &path));
     GR_TRY(gr_report_write_runs(&run_path, 1, path));
 out:
     gr_free(path);

@@ -10,6 +10,11 @@
 #include <jansson.h>
 
 #include "config/tree.h"
+#include "observe/chart.h"
+#include "observe/json.h"
+
+/* Events that a report shows, half of them from the beginning. */
+enum { GR_REPORT_EVENTS = 60 };
 
 struct gr_report_run {
     char letter;               /* 'A', 'B', ... of several; 0 for one alone */
@@ -19,10 +24,12 @@ struct gr_report_run {
     struct gr_metrics *rounds; /* owned */
     size_t n;
     json_t *evaluation; /* owned; evaluation.json, an object, or NULL */
-    json_t *timeline;   /* owned; events in their order, without those of every day */
+    json_t *timeline;   /* owned; of n_events the first and the last, in their order */
+    size_t n_events;    /* those of every day are not counted */
     uint32_t *missed;   /* owned; rounds that each silo was to be in and was not; or NULL */
     uint32_t n_silos;   /* elements of missed */
     size_t n_alerts, n_checkpoints;
+    uint32_t best_round; /* whose model was kept instead of the last one's; 0: the last */
     size_t broken_event; /* line at which the chain of events breaks; 0: it is whole */
     json_t *notes;       /* owned; strings: what could not be read, in words */
 };
@@ -36,7 +43,10 @@ void gr_report_release(struct gr_report_run *run);
 
 /* ---- what the sections need of it ----------------------------------------------------------- */
 
-/* The last and the best round of a test or validation figure, and what all rounds took. */
+/*
+ * The last round of a test or validation figure, or that of the model that was kept; the best; and
+ * what all rounds took.
+ */
 struct gr_report_totals {
     const struct gr_metrics *tested, *best_tested;       /* by accuracy, or by loss without one */
     const struct gr_metrics *validated, *best_validated; /* NULL: none */
@@ -49,16 +59,22 @@ struct gr_report_totals {
 };
 struct gr_report_totals gr_report_totals_of(const struct gr_report_run *run);
 
-const char *gr_report_text(const json_t *json, const char *key);                  /* NULL: none */
-uint64_t gr_report_count(const json_t *json, const char *key);                    /* 0: none */
-double gr_report_real(const json_t *json, const char *key);                       /* NAN: none */
 const char *gr_report_setting(const struct gr_report_run *run, const char *path); /* NULL: none */
 
 /* Rounds that are done; of a run that has not ended, those that are in its metrics. */
 uint64_t gr_report_rounds_done(const struct gr_report_run *run);
 
+/* Seconds that can be; 0 for what is none. */
+double gr_report_positive(double value);
+
 /* Every how many rounds are shown so that at most `most` are. */
 size_t gr_report_step(size_t n, size_t most);
+
+/* Draws a bar for each round, or on average of a stretch of rounds: `add` adds a round's parts, one
+ * for each name of the chart, of at most GR_REPORT_PARTS. */
+enum { GR_REPORT_PARTS = 5 };
+void gr_report_bars(FILE *page, const struct gr_report_run *run, struct gr_bars chart,
+                    void (*add)(const struct gr_metrics *round, double *parts));
 
 /* "3 silos", "1 silo" */
 void gr_report_number(FILE *page, uint64_t n, const char *one, const char *many);

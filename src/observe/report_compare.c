@@ -68,20 +68,20 @@ static void write_score(FILE *page, enum quantity quantity, const struct gr_repo
 
 static void write_value(FILE *page, const struct gr_report_run *run, enum quantity quantity,
                         const struct gr_report_totals *t) {
-    const char *digest = gr_report_text(run->manifest, "model_digest");
+    const char *digest = gr_json_text(run->manifest, "model_digest");
     char start[13];
     switch (quantity) {
     case OUTCOME:
-        gr_html_text(page, gr_report_text(run->manifest, "outcome"));
+        gr_html_text(page, gr_json_text(run->manifest, "outcome"));
         break;
     case ROUNDS:
         gr_html_count(page, gr_report_rounds_done(run));
         fputs(" of ", page);
-        gr_html_count(page, gr_report_count(run->manifest, "rounds"));
+        gr_html_count(page, gr_json_count(run->manifest, "rounds"));
         break;
     case SILOS:
     case RANKS:
-        gr_html_count(page, gr_report_count(run->manifest, labels[quantity]));
+        gr_html_count(page, gr_json_count(run->manifest, labels[quantity]));
         break;
     case PARTIAL:
         gr_html_count(page, t->partial);
@@ -110,7 +110,7 @@ static void write_run_head(FILE *page, const struct gr_report_run *runs, size_t 
                 runs[i].letter);
         if (names) {
             fputs("<br><span class=\"muted\">", page);
-            gr_html_text(page, gr_report_text(runs[i].manifest, "name"));
+            gr_html_text(page, gr_json_text(runs[i].manifest, "name"));
             fputs("</span>", page);
         }
         fputs("</th>", page);
@@ -194,12 +194,11 @@ out:
     return status;
 }
 
-/* Whether an earlier run has a section there too, whose keys have been compared with it. */
-static bool is_done(const struct difference *d, size_t run, const char *path,
-                    enum gr_node_kind kind) {
+/* Whether an earlier run has a setting there, which is no section: it has been compared. */
+static bool is_done(const struct difference *d, size_t run, const char *path) {
     for (size_t i = 0; i < run; i++) {
         struct gr_node *node = gr_node_at(d->runs[i].settings, path);
-        if (node && node->kind == kind) return true;
+        if (node && node->kind != GR_NODE_SECTION) return true;
     }
     return false;
 }
@@ -215,7 +214,7 @@ static gr_status compare_below(struct difference *d, size_t run, const struct gr
         GR_TRY(gr_text_format(&path, "%s%s%s", prefix, prefix[0] ? "." : "", node->key));
         if (node->kind == GR_NODE_SECTION)
             GR_TRY(compare_below(d, run, node, path));
-        else if (!is_done(d, run, path, node->kind))
+        else if (!is_done(d, run, path))
             GR_TRY(compare_at(d, path));
     }
 out:
@@ -226,25 +225,33 @@ out:
 static void write_differences(FILE *page, const struct gr_report_run *runs, size_t n) {
     struct difference d = {.page = page, .runs = runs, .n = n};
     gr_status status = GR_OK;
-    for (size_t i = 0; i < n; i++)
-        if (!runs[i].settings) return;
-    fputs("<h2>Settings that differ</h2>\n<div class=\"card scroll\"><table class=\"facts\"><thead>"
+    fputs("<h2>Settings that differ</h2>\n", page);
+    for (size_t i = 0; i < n; i++) {
+        if (runs[i].settings) continue;
+        fprintf(page, "<p>Not known, for those of %c are not.</p>\n", runs[i].letter);
+        return;
+    }
+    fputs("<div class=\"card scroll\"><table class=\"facts\"><thead>"
           "<tr><th scope=\"col\">setting</th>",
           page);
     write_run_head(page, runs, n, false);
     for (size_t i = 0; i < n && status == GR_OK; i++)
         status = compare_below(&d, i, runs[i].settings, "");
-    if (d.found == 0)
+    if (d.found == 0 && status == GR_OK)
         fprintf(page, "<tr><th scope=\"row\">none</th><td colspan=\"%zu\"></td></tr>\n", n);
     fputs("</tbody></table></div>\n", page);
+    if (status == GR_OK) return;
+    fputs("<p>There may be more: ", page);
+    gr_html_text(page, gr_message());
+    fputs(".</p>\n", page);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
 static bool same_model(const struct gr_report_run *runs, size_t n) {
-    const char *first = gr_report_text(runs[0].manifest, "model_digest");
+    const char *first = gr_json_text(runs[0].manifest, "model_digest");
     for (size_t i = 1; first && i < n; i++) {
-        const char *digest = gr_report_text(runs[i].manifest, "model_digest");
+        const char *digest = gr_json_text(runs[i].manifest, "model_digest");
         if (!digest || strcmp(first, digest) != 0) return false;
     }
     return first != NULL;

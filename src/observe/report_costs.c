@@ -6,48 +6,34 @@
 #include "observe/html.h"
 #include "observe/report.h"
 
-enum { BARS_MAX = 100, ROWS_MAX = 200, PHASES = 5 };
-
-/* Seconds that can be; 0 for what is none. */
-static double positive(double value) {
-    return value > 0 && value < 1e15 ? value : 0;
-}
+enum { ROWS_MAX = 200, PHASES = 5 };
+_Static_assert((int)PHASES <= (int)GR_REPORT_PARTS, "all of them in a bar");
 
 /* ---- time and bytes ------------------------------------------------------------------------- */
 
-static void add_phases(const struct gr_metrics *m, double parts[PHASES]) {
-    const double known[] = {positive(m->seconds.train), positive(m->seconds.aggregate),
-                            positive(m->seconds.evaluate), positive(m->seconds.checkpoint)};
+static void add_phases(const struct gr_metrics *m, double *parts) {
+    const double known[] = {
+        gr_report_positive(m->seconds.train), gr_report_positive(m->seconds.aggregate),
+        gr_report_positive(m->seconds.evaluate), gr_report_positive(m->seconds.checkpoint)};
     double sum = 0;
     for (size_t p = 0; p < PHASES - 1; p++) {
         parts[p] += known[p];
         sum += known[p];
     }
-    parts[PHASES - 1] += fmax(0, positive(m->seconds.total) - sum);
+    parts[PHASES - 1] += fmax(0, gr_report_positive(m->seconds.total) - sum);
 }
 
 static void draw_seconds(FILE *page, const struct gr_report_run *run) {
     static const char *const names[PHASES] = {"train", "aggregate", "evaluate", "checkpoint",
                                               "other"};
     static const char *const classes[PHASES] = {"s0", "s1", "s2", "s3", "away"};
-    double parts[BARS_MAX][PHASES] = {{0}};
-    struct gr_bar bars[BARS_MAX];
-    size_t step = gr_report_step(run->n, BARS_MAX), n = 0;
-    for (size_t i = 0; i < run->n; i += step, n++) {
-        size_t end = i + step < run->n ? i + step : run->n;
-        for (size_t j = i; j < end; j++)
-            add_phases(&run->rounds[j], parts[n]);
-        for (size_t p = 0; p < PHASES; p++)
-            parts[n][p] /= (double)(end - i);
-        bars[n] = (struct gr_bar){run->rounds[i].round, run->rounds[end - 1].round, parts[n]};
-    }
-    gr_chart_bars(page, &(struct gr_bars){.title = "Seconds a round",
-                                          .unit = "s",
-                                          .names = names,
-                                          .classes = classes,
-                                          .n_names = PHASES,
-                                          .bars = bars,
-                                          .n = n});
+    gr_report_bars(page, run,
+                   (struct gr_bars){.title = "Seconds a round",
+                                    .unit = "s",
+                                    .names = names,
+                                    .classes = classes,
+                                    .n_names = PHASES},
+                   add_phases);
 }
 
 static void write_phase(FILE *page, const char *name, double seconds,

@@ -162,9 +162,9 @@ void gr_report_curves(FILE *page, const struct gr_report_run *runs, size_t n) {
         most = runs[i].n > most ? runs[i].n : most;
     if (most == 0) return;
     fputs("<h2>Curves</h2>\n", page);
-    size_t step = gr_report_step(most, POINTS_MAX);
-    if (step > 1)
-        fprintf(page, "<p class=\"muted\">One round in %zu and the last are drawn.</p>\n", step);
+    if (most > POINTS_MAX)
+        fprintf(page, "<p class=\"muted\">Curves of more than %d points are thinned.</p>\n",
+                POINTS_MAX);
     fputs("<section class=\"grid two\">\n", page);
     if (n == 1)
         draw_run(page, runs);

@@ -7,19 +7,7 @@
 #include "observe/html.h"
 #include "observe/report.h"
 
-const char *gr_report_text(const json_t *json, const char *key) {
-    return json_string_value(json_object_get(json, key));
-}
-
-uint64_t gr_report_count(const json_t *json, const char *key) {
-    json_int_t value = json_integer_value(json_object_get(json, key));
-    return value > 0 ? (uint64_t)value : 0;
-}
-
-double gr_report_real(const json_t *json, const char *key) {
-    const json_t *value = json_object_get(json, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
+enum { BARS_MAX = 100 };
 
 const char *gr_report_setting(const struct gr_report_run *run, const char *path) {
     const struct gr_node *node = run->settings ? gr_node_at(run->settings, path) : NULL;
@@ -27,7 +15,7 @@ const char *gr_report_setting(const struct gr_report_run *run, const char *path)
 }
 
 uint64_t gr_report_rounds_done(const struct gr_report_run *run) {
-    uint64_t done = gr_report_count(run->manifest, "rounds_done");
+    uint64_t done = gr_json_count(run->manifest, "rounds_done");
     uint64_t last = run->n > 0 ? run->rounds[run->n - 1].round : 0;
     return last > done ? last : done;
 }
@@ -36,13 +24,33 @@ size_t gr_report_step(size_t n, size_t most) {
     return n <= most ? 1 : (n + most - 1) / most;
 }
 
+void gr_report_bars(FILE *page, const struct gr_report_run *run, struct gr_bars chart,
+                    void (*add)(const struct gr_metrics *round, double *parts)) {
+    double parts[BARS_MAX][GR_REPORT_PARTS] = {{0}};
+    struct gr_bar bars[BARS_MAX];
+    const size_t step = gr_report_step(run->n, BARS_MAX);
+    size_t n = 0;
+    for (size_t i = 0; i < run->n; i += step, n++) {
+        const size_t end = i + step < run->n ? i + step : run->n;
+        for (size_t j = i; j < end; j++)
+            add(&run->rounds[j], parts[n]);
+        for (size_t p = 0; p < chart.n_names; p++)
+            parts[n][p] /= (double)(end - i);
+        bars[n] = (struct gr_bar){run->rounds[i].round, run->rounds[end - 1].round, parts[n]};
+    }
+    chart.bars = bars;
+    chart.n = n;
+    gr_chart_bars(page, &chart);
+}
+
 void gr_report_number(FILE *page, uint64_t n, const char *one, const char *many) {
     gr_html_count(page, n);
     fprintf(page, " %s", n == 1 ? one : many);
 }
 
 static bool is_path(const char *key, const char *value) {
-    static const char *const keys[] = {"features", "labels", "file", "directory", "replay"};
+    static const char *const keys[] = {"features",  "labels", "file",
+                                       "directory", "replay", "schema"};
     if (value[0] == '\0' || strcmp(key, "name") == 0) return false;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strcmp(key, keys[i]) == 0) return true;
@@ -59,8 +67,7 @@ bool gr_report_holds_path(const struct gr_node *node) {
     return false;
 }
 
-/* Seconds that can be; 0 for what is none. */
-static double positive(double value) {
+double gr_report_positive(double value) {
     return value > 0 && value < 1e15 ? value : 0;
 }
 
@@ -70,15 +77,16 @@ static bool is_better(double accuracy, double loss, double best_accuracy, double
     return loss < best_loss;
 }
 
-static void take_scores(struct gr_report_totals *t, const struct gr_metrics *m) {
+/* `kept`: the round whose model was kept; 0: the last. */
+static void take_scores(struct gr_report_totals *t, const struct gr_metrics *m, uint32_t kept) {
     if (isfinite(m->test_loss) || isfinite(m->test_accuracy)) {
-        t->tested = m;
+        if (!t->tested || t->tested->round != kept) t->tested = m;
         if (!t->best_tested || is_better(m->test_accuracy, m->test_loss,
                                          t->best_tested->test_accuracy, t->best_tested->test_loss))
             t->best_tested = m;
     }
     if (isfinite(m->validation_loss) || isfinite(m->validation_accuracy)) {
-        t->validated = m;
+        if (!t->validated || t->validated->round != kept) t->validated = m;
         if (!t->best_validated ||
             is_better(m->validation_accuracy, m->validation_loss,
                       t->best_validated->validation_accuracy, t->best_validated->validation_loss))
@@ -90,20 +98,21 @@ struct gr_report_totals gr_report_totals_of(const struct gr_report_run *run) {
     struct gr_report_totals t = {0};
     for (size_t i = 0; i < run->n; i++) {
         const struct gr_metrics *m = &run->rounds[i];
-        double parts = positive(m->seconds.train) + positive(m->seconds.aggregate) +
-                       positive(m->seconds.evaluate) + positive(m->seconds.checkpoint);
-        double total = fmax(positive(m->seconds.total), parts);
-        t.phases.train += positive(m->seconds.train);
-        t.phases.aggregate += positive(m->seconds.aggregate);
-        t.phases.evaluate += positive(m->seconds.evaluate);
-        t.phases.checkpoint += positive(m->seconds.checkpoint);
+        double parts =
+            gr_report_positive(m->seconds.train) + gr_report_positive(m->seconds.aggregate) +
+            gr_report_positive(m->seconds.evaluate) + gr_report_positive(m->seconds.checkpoint);
+        double total = fmax(gr_report_positive(m->seconds.total), parts);
+        t.phases.train += gr_report_positive(m->seconds.train);
+        t.phases.aggregate += gr_report_positive(m->seconds.aggregate);
+        t.phases.evaluate += gr_report_positive(m->seconds.evaluate);
+        t.phases.checkpoint += gr_report_positive(m->seconds.checkpoint);
         t.phases.other += total - parts;
         t.seconds += total;
-        t.cpu_seconds += positive(m->cpu_seconds_train);
+        t.cpu_seconds += gr_report_positive(m->cpu_seconds_train);
         t.processed += m->processed;
         t.bytes += m->bytes_sent;
         t.partial += m->participants < m->selected;
-        take_scores(&t, m);
+        take_scores(&t, m, run->best_round);
     }
     return t;
 }

@@ -23,16 +23,16 @@ static void write_date(FILE *page, const char *utc) {
 /* "8 silos trained a model (mlp, 199,210 parameters) by fedavg" */
 static void write_what(FILE *page, const struct gr_report_run *run) {
     const json_t *m = run->manifest;
-    const char *type = gr_report_text(json_object_get(m, "architecture"), "type");
+    const char *type = gr_json_text(json_object_get(m, "architecture"), "type");
     const char *strategy = gr_report_setting(run, "strategy.name");
     const char *drawn = gr_report_setting(run, "round.participants");
-    gr_report_number(page, gr_report_count(m, "silos"), "silo", "silos");
+    gr_report_number(page, gr_json_count(m, "silos"), "silo", "silos");
     fputs(" trained a model", page);
     if (type) {
         fputs(" (", page);
         gr_html_text(page, type);
         fputs(", ", page);
-        gr_report_number(page, gr_report_count(m, "parameters"), "parameter", "parameters");
+        gr_report_number(page, gr_json_count(m, "parameters"), "parameter", "parameters");
         fputc(')', page);
     }
     if (strategy) {
@@ -50,9 +50,9 @@ static void write_what(FILE *page, const struct gr_report_run *run) {
 static void write_outcome(FILE *page, const struct gr_report_run *run) {
     const json_t *m = run->manifest;
     const json_t *stretch = json_array_get(json_object_get(m, "stretches"), 0);
-    const char *outcome = gr_report_text(m, "outcome");
-    const char *started = gr_report_text(stretch, "started"), *words = "failed";
-    uint64_t done = gr_report_rounds_done(run), planned = gr_report_count(m, "rounds");
+    const char *outcome = gr_json_text(m, "outcome");
+    const char *started = gr_json_text(stretch, "started"), *words = "failed";
+    uint64_t done = gr_report_rounds_done(run), planned = gr_json_count(m, "rounds");
     if (outcome && strcmp(outcome, "running") == 0)
         words = "had not ended when this page was made,";
     else if (outcome && strcmp(outcome, "stopped") == 0)
@@ -142,6 +142,11 @@ static void write_sentences(FILE *page, const struct gr_report_run *run,
     }
     write_result(page, t);
     write_presence(page, run, t);
+    if (run->best_round > 0)
+        fprintf(page,
+                "<p class=\"lead\">The model that was kept is that of round %u, in which its score "
+                "on the validation rows was best.</p>\n",
+                run->best_round);
 }
 
 /* ---- figures -------------------------------------------------------------------------------- */
@@ -181,7 +186,7 @@ static void write_figures(FILE *page, const struct gr_report_run *run,
     figure_begin(page);
     gr_html_count(page, gr_report_rounds_done(run));
     fputs(" <small>of ", page);
-    gr_html_count(page, gr_report_count(run->manifest, "rounds"));
+    gr_html_count(page, gr_json_count(run->manifest, "rounds"));
     fputs("</small>", page);
     figure_end(page, "rounds");
     figure_begin(page);
@@ -222,13 +227,13 @@ static void write_notes(FILE *page, const struct gr_report_run *run) {
 void gr_report_head(FILE *page, const struct gr_report_run *run) {
     /* The class is one of ours; anything else has none. */
     static const char *const known[] = {"finished", "stopped", "running", "failed"};
-    const char *outcome = gr_report_text(run->manifest, "outcome"), *class = "";
+    const char *outcome = gr_json_text(run->manifest, "outcome"), *class = "";
     struct gr_report_totals totals = gr_report_totals_of(run);
     for (size_t i = 0; outcome && i < sizeof known / sizeof *known; i++)
         if (strcmp(outcome, known[i]) == 0) class = known[i];
     fprintf(page, "<div class=\"head\"><h%c>", run->letter ? '2' : '1');
     if (run->letter) fprintf(page, "<i class=\"key s%u\"></i>%c: ", run->colour, run->letter);
-    gr_html_text(page, gr_report_text(run->manifest, "name"));
+    gr_html_text(page, gr_json_text(run->manifest, "name"));
     fprintf(page, "</h%c><span class=\"badge %s\">", run->letter ? '2' : '1', class);
     gr_html_text(page, outcome);
     fputs("</span></div>\n", page);

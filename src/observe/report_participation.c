@@ -6,11 +6,12 @@
 #include "observe/html.h"
 #include "observe/report.h"
 
-enum { BARS_MAX = 100, EVENTS_SHOWN = 60, SILOS_NAMED = 6 };
+enum { SILOS_NAMED = 6 };
 
 /* ---- who took part -------------------------------------------------------------------------- */
 
 enum part { TOOK_PART, LOST, LATE, SAT_OUT, AWAY, PARTS };
+_Static_assert((int)PARTS <= (int)GR_REPORT_PARTS, "all of them in a bar");
 
 static uint32_t take(uint32_t wanted, uint32_t *left) {
     uint32_t n = wanted < *left ? wanted : *left;
@@ -20,7 +21,7 @@ static uint32_t take(uint32_t wanted, uint32_t *left) {
 
 /* Those selected, by what became of them. Of a rank that is lost also silos that were not selected
  * are counted: never more than are missing. */
-static void add_parts(const struct gr_metrics *m, double parts[PARTS]) {
+static void add_parts(const struct gr_metrics *m, double *parts) {
     uint32_t missing = m->participants < m->selected ? m->selected - m->participants : 0;
     parts[TOOK_PART] += m->participants;
     parts[LOST] += take(m->dropped, &missing);
@@ -32,25 +33,13 @@ static void add_parts(const struct gr_metrics *m, double parts[PARTS]) {
 static void draw_parts(FILE *page, const struct gr_report_run *run) {
     static const char *const names[PARTS] = {"took part", "lost", "late", "sat out", "still away"};
     static const char *const classes[PARTS] = {"s0", "s1", "amber", "s3", "away"};
-    double parts[BARS_MAX][PARTS];
-    struct gr_bar bars[BARS_MAX];
-    size_t step = gr_report_step(run->n, BARS_MAX), n = 0;
-    memset(parts, 0, sizeof parts);
-    for (size_t i = 0; i < run->n; i += step, n++) {
-        size_t end = i + step < run->n ? i + step : run->n;
-        for (size_t j = i; j < end; j++)
-            add_parts(&run->rounds[j], parts[n]);
-        for (size_t p = 0; p < PARTS; p++)
-            parts[n][p] /= (double)(end - i);
-        bars[n] = (struct gr_bar){run->rounds[i].round, run->rounds[end - 1].round, parts[n]};
-    }
-    gr_chart_bars(page, &(struct gr_bars){.title = "Silos by round",
-                                          .unit = "",
-                                          .names = names,
-                                          .classes = classes,
-                                          .n_names = PARTS,
-                                          .bars = bars,
-                                          .n = n});
+    gr_report_bars(page, run,
+                   (struct gr_bars){.title = "Silos by round",
+                                    .unit = "",
+                                    .names = names,
+                                    .classes = classes,
+                                    .n_names = PARTS},
+                   add_parts);
 }
 
 static void write_count(FILE *page, const char *label, uint64_t count) {
@@ -114,6 +103,9 @@ static const char *words_of(const char *event) {
         {"sat out: data cannot be read", "Sat out, data could not be read: {}."},
         {"damaged checkpoint passed over", "A damaged checkpoint was passed over."},
         {"quorum lost", "Too few silos were left for a round."},
+        {"findings", "In the data: "},
+        {"early stop", "Ended early: the score got no better."},
+        {"best model", "The model kept is the best so far."},
         {"finished", "The run finished."},
         {"stopped", "The run stopped; it can be resumed."},
         {"failed", "The run failed."},
@@ -170,12 +162,12 @@ static void write_time(FILE *page, const char *time, char day[11]) {
 }
 
 static void write_event(FILE *page, const json_t *json, char day[11]) {
-    const char *event = gr_report_text(json, "event"), *what = gr_report_text(json, "what");
+    const char *event = gr_json_text(json, "event"), *what = gr_json_text(json, "what");
     const char *words = words_of(event);
     bool alert = strcmp(event, "alert") == 0;
-    write_time(page, gr_report_text(json, "time"), day);
+    write_time(page, gr_json_text(json, "time"), day);
     fputs("</td><td>", page);
-    gr_html_count(page, gr_report_count(json, "round"));
+    gr_html_count(page, gr_json_count(json, "round"));
     fputs("</td><td>", page);
     if (alert) fputs("<b class=\"alert\">Alert</b> ", page);
     const char *gap = words ? strstr(words, "{}") : NULL;
@@ -188,17 +180,16 @@ static void write_event(FILE *page, const json_t *json, char day[11]) {
     } else if (!alert) {
         gr_html_text(page, event);
     }
+    if (what && !alert && !words) fputs(": ", page);
     if (what) gr_html_text(page, what);
     write_rest(page, json);
     fputs("</td></tr>\n", page);
 }
 
 void gr_report_timeline(FILE *page, const struct gr_report_run *run) {
-    size_t n = json_array_size(run->timeline);
+    const size_t n = json_array_size(run->timeline);
+    const size_t head = run->n_events > n ? n / 2 : n;
     if (n == 0) return;
-    /* Of a long story the beginning and the end. */
-    size_t head = n > EVENTS_SHOWN ? EVENTS_SHOWN / 2 : n;
-    size_t tail = n > EVENTS_SHOWN ? EVENTS_SHOWN / 2 : 0;
     char day[11] = "";
     fputs("<h2>What happened</h2>\n<div class=\"card scroll\"><table class=\"story\"><thead><tr>"
           "<th scope=\"col\">UTC</th><th scope=\"col\">round</th><th scope=\"col\">event</th>"
@@ -206,12 +197,12 @@ void gr_report_timeline(FILE *page, const struct gr_report_run *run) {
           page);
     for (size_t i = 0; i < head; i++)
         write_event(page, json_array_get(run->timeline, i), day);
-    if (tail > 0)
+    if (n > head)
         fprintf(page,
                 "<tr><td></td><td></td><td class=\"muted\">%zu more, in events.jsonl"
                 "</td></tr>\n",
-                n - head - tail);
-    for (size_t i = n - tail; i < n; i++)
+                run->n_events - n);
+    for (size_t i = head; i < n; i++)
         write_event(page, json_array_get(run->timeline, i), day);
     fputs("</tbody></table></div>\n", page);
     if (run->n_checkpoints > 0) {

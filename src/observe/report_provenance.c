@@ -69,7 +69,7 @@ static void write_json_term(FILE *page, const char *term, const json_t *json) {
 
 static void write_count_cell(FILE *page, const json_t *json, const char *key) {
     fputs("<td>", page);
-    gr_html_count(page, gr_report_count(json, key));
+    gr_html_count(page, gr_json_count(json, key));
     fputs("</td>", page);
 }
 
@@ -83,15 +83,15 @@ static void write_stretches(FILE *page, const json_t *stretches) {
           page);
     json_array_foreach(stretches, i, stretch) {
         fputs("<tr><th scope=\"row\">", page);
-        gr_html_text(page, gr_report_text(stretch, "started"));
+        gr_html_text(page, gr_json_text(stretch, "started"));
         fputs("</th><td>", page);
-        gr_html_text(page, gr_report_text(stretch, "ended"));
+        gr_html_text(page, gr_json_text(stretch, "ended"));
         fputs("</td>", page);
         write_count_cell(page, stretch, "resumed_from");
         write_count_cell(page, stretch, "rounds_done");
         write_count_cell(page, stretch, "ranks");
         fputs("<td>", page);
-        gr_html_text(page, gr_report_text(stretch, "outcome"));
+        gr_html_text(page, gr_json_text(stretch, "outcome"));
         fputs("</td></tr>\n", page);
     }
     fputs("</tbody></table></div>\n", page);
@@ -129,9 +129,10 @@ static void write_placement(FILE *page, const json_t *placement) {
 void gr_report_provenance(FILE *page, const struct gr_report_run *run) {
     const json_t *m = run->manifest, *privacy = json_object_get(m, "privacy");
     fputs("<h2>What exactly ran</h2>\n<div class=\"card\"><dl>\n", page);
-    write_term(page, "model digest", gr_report_text(m, "model_digest"), true);
-    write_term(page, "config digest", gr_report_text(m, "config_digest"), true);
-    write_term(page, "data fingerprint", gr_report_text(m, "data_fingerprint"), true);
+    write_term(page, "model digest", gr_json_text(m, "model_digest"), true);
+    if (run->best_round > 0) fprintf(page, "<dt>of round</dt><dd>%u</dd>\n", run->best_round);
+    write_term(page, "config digest", gr_json_text(m, "config_digest"), true);
+    write_term(page, "data fingerprint", gr_json_text(m, "data_fingerprint"), true);
     if (json_is_true(json_object_get(m, "data_incomplete")))
         write_term(page, "", "The fingerprint lacks the data of silos that could not read theirs.",
                    false);
@@ -140,14 +141,14 @@ void gr_report_provenance(FILE *page, const struct gr_report_run *run) {
     write_json_term(page, "nodes", json_object_get(m, "nodes"));
     write_json_term(page, "ranks", json_object_get(m, "ranks"));
     write_placement(page, json_object_get(m, "rank_of_silo"));
-    write_term(page, "detection of lost ranks", gr_report_text(m, "detection"), false);
-    write_term(page, "batch job", gr_report_text(m, "job"), true);
+    write_term(page, "detection of lost ranks", gr_json_text(m, "detection"), false);
+    write_term(page, "batch job", gr_json_text(m, "job"), true);
     if (json_array_size(run->timeline) > 0)
         write_term(page, "chain of events",
                    run->broken_event ? "broken: lines were changed, lost or added" : "whole",
                    false);
-    write_term(page, "privacy mechanism", gr_report_text(privacy, "mechanism"), false);
-    write_term(page, "privacy", gr_report_text(privacy, "statement"), false);
+    write_term(page, "privacy mechanism", gr_json_text(privacy, "mechanism"), false);
+    write_term(page, "privacy", gr_json_text(privacy, "statement"), false);
     fputs("</dl></div>\n", page);
     write_stretches(page, json_object_get(m, "stretches"));
     write_software(page, json_object_get(m, "software"));

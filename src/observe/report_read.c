@@ -9,8 +9,8 @@
 #include "observe/metrics.h"
 #include "observe/report.h"
 
-/* Of a timeline; of silos, and of silos times rounds, to see who missed which. */
-enum { FILE_LIMIT = 64 << 20, EVENTS_MAX = 10000, SILOS_MAX = 1 << 20, LOOKS_MAX = 1 << 30 };
+/* Of silos, and of silos times rounds, to see who missed which. */
+enum { FILE_LIMIT = 64 << 20, SILOS_MAX = 1 << 20, LOOKS_MAX = 1 << 30 };
 
 static gr_status path_in(const char *run_path, const char *name, char **out) {
     gr_free(*out);
@@ -76,18 +76,6 @@ static void read_settings(const char *path, struct gr_report_run *run) {
     gr_free(text);
 }
 
-/* Whole lines of a file. */
-static size_t count_lines(const char *path) {
-    char *text = NULL;
-    const char *line;
-    size_t length = 0, at = 0, n, lines = 0;
-    if (gr_lines_read(path, &text, &length) != GR_OK) return 0;
-    while (gr_lines_next(text, length, &at, &line, &n))
-        lines++;
-    gr_free(text);
-    return lines;
-}
-
 static void note_damaged(struct gr_report_run *run, const char *file, size_t damaged) {
     if (damaged > 0)
         note(run, "%zu line%s of %s %s damaged and left out", damaged, damaged == 1 ? "" : "s",
@@ -103,14 +91,15 @@ static size_t keep_ascending(struct gr_metrics *rounds, size_t n) {
 }
 
 static void read_rounds(const char *path, struct gr_report_run *run) {
+    size_t lines = 0;
     if (access(path, F_OK) != 0) {
-        if (gr_report_count(run->manifest, "rounds_done") > 0)
+        if (gr_json_count(run->manifest, "rounds_done") > 0)
             note(run, "metrics.jsonl is missing: there are no figures by round");
-    } else if (gr_metrics_read(path, &run->rounds, &run->n) != GR_OK) {
+    } else if (gr_metrics_read(path, &run->rounds, &run->n, &lines) != GR_OK) {
         note(run, "metrics.jsonl cannot be read: there are no figures by round");
     } else {
         run->n = keep_ascending(run->rounds, run->n);
-        note_damaged(run, "metrics.jsonl", count_lines(path) - run->n);
+        note_damaged(run, "metrics.jsonl", lines - run->n);
     }
 }
 
@@ -128,16 +117,21 @@ static void read_evaluation(const char *path, struct gr_report_run *run) {
 
 /* Events of every day are counted, not listed: absences have a chart, checkpoints a sentence. */
 static void take_event(struct gr_report_run *run, json_t *json) {
-    const char *event = gr_report_text(json, "event");
+    const char *event = gr_json_text(json, "event");
     if (strcmp(event, "partial") == 0) return;
     if (strcmp(event, "checkpoint") == 0) {
         run->n_checkpoints++;
         return;
     }
     if (strcmp(event, "alert") == 0) run->n_alerts++;
-    /* The ends of a long story: its first half stays, of the rest the newest. */
-    if (json_array_size(run->timeline) >= EVENTS_MAX)
-        json_array_remove(run->timeline, EVENTS_MAX / 2);
+    if (strcmp(event, "early stop") == 0 || strcmp(event, "best model") == 0)
+        run->best_round = (uint32_t)gr_json_count(json, "best_round");
+    else if (strcmp(event, "resumed") == 0 || strcmp(event, "started") == 0)
+        run->best_round = 0;
+    run->n_events++;
+    /* The ends of a long story: its beginning stays, of the rest the newest. */
+    if (json_array_size(run->timeline) >= GR_REPORT_EVENTS)
+        json_array_remove(run->timeline, GR_REPORT_EVENTS / 2);
     json_array_append(run->timeline, json);
 }
 
@@ -152,7 +146,7 @@ static void read_events(const char *path, struct gr_report_run *run) {
         note(run, "events.jsonl cannot be read: it is not known what happened on the way");
     while (text && gr_lines_next(text, length, &at, &line, &n)) {
         json_t *json = json_loadb(line, n, 0, NULL);
-        if (gr_report_text(json, "event"))
+        if (gr_json_text(json, "event"))
             take_event(run, json);
         else
             damaged++;
@@ -167,7 +161,7 @@ static gr_status read_missed(const char *path, struct gr_report_run *run) {
     gr_status status = GR_OK;
     struct gr_replay *replay = NULL;
     uint8_t *absent = NULL;
-    uint64_t silos = gr_report_count(run->manifest, "silos");
+    uint64_t silos = gr_json_count(run->manifest, "silos");
     if (silos == 0 || silos > SILOS_MAX || silos * run->n > LOOKS_MAX || access(path, F_OK) != 0)
         return GR_OK;
     /* Damaged events are noted already: it is then not known who missed what. */

@@ -38,15 +38,15 @@ static void write_name(FILE *page, const char *key) {
 static void write_metric(FILE *page, const char *key, const json_t *metric) {
     bool alone = !json_is_object(metric);
     double value =
-        json_is_number(metric) ? json_number_value(metric) : gr_report_real(metric, "value");
-    double lower = gr_report_real(metric, "lower"), upper = gr_report_real(metric, "upper");
+        json_is_number(metric) ? json_number_value(metric) : gr_json_real(metric, "value");
+    double lower = gr_json_real(metric, "lower"), upper = gr_json_real(metric, "upper");
     fputs("<tr><th scope=\"row\">", page);
     write_name(page, key);
     fputs("</th><td>", page);
     if (isfinite(value))
         fprintf(page, "%.4f", value);
     else
-        gr_html_not_defined(page, alone ? NULL : gr_report_text(metric, "why"));
+        gr_html_not_defined(page, alone ? NULL : gr_json_text(metric, "why"));
     fputs("</td><td>", page);
     if (isfinite(value) && isfinite(lower) && isfinite(upper) && upper > lower)
         fprintf(page, "%.4f and %.4f", lower, upper);
@@ -177,8 +177,8 @@ static void write_reliability(FILE *page, const json_t *reliability) {
     const json_t *bins = json_object_get(reliability, "bins");
     for (size_t i = 0; i < json_array_size(bins) && i < BINS_MAX; i++) {
         const json_t *bin = json_array_get(bins, i);
-        struct gr_point point = {gr_report_real(bin, "mean_score"), gr_report_real(bin, "fraction"),
-                                 gr_report_count(bin, "n")};
+        struct gr_point point = {gr_json_real(bin, "mean_score"), gr_json_real(bin, "fraction"),
+                                 gr_json_count(bin, "n")};
         /* A bin without rows has no fraction. */
         if (point.n > 0 && is_share(point.x) && is_share(point.y)) points[series.n++] = point;
     }
@@ -192,15 +192,18 @@ static void write_reliability(FILE *page, const json_t *reliability) {
 /* ---- all of it ------------------------------------------------------------------------------ */
 
 /* "On 10,000 test rows, after round 20." */
-static void write_rows(FILE *page, const json_t *evaluation) {
-    const char *rows_of = gr_report_text(evaluation, "rows_of");
+static void write_rows(FILE *page, const json_t *evaluation, uint32_t kept) {
+    const uint64_t round = gr_json_count(evaluation, "round");
+    const char *rows_of = gr_json_text(evaluation, "rows_of");
     if (!rows_of) return;
     fputs("<p class=\"muted\">On ", page);
-    gr_html_count(page, gr_report_count(evaluation, "rows"));
+    gr_html_count(page, gr_json_count(evaluation, "rows"));
     fputc(' ', page);
     gr_html_text(page, rows_of);
     fputs(" rows, after round ", page);
-    gr_html_count(page, gr_report_count(evaluation, "round"));
+    gr_html_count(page, round);
+    if (kept > 0 && round != kept)
+        fprintf(page, "; the model that was kept is that of round %u", kept);
     fputs(".</p>\n", page);
 }
 
@@ -209,8 +212,8 @@ void gr_report_scores(FILE *page, const struct gr_report_run *run) {
     const json_t *confusion = json_object_get(run->evaluation, "confusion");
     const json_t *reliability = json_object_get(run->evaluation, "reliability");
     if (json_object_size(metrics) == 0 && !confusion && !reliability) return;
-    fputs("<h2>Scores of the last evaluated model</h2>\n", page);
-    write_rows(page, run->evaluation);
+    fputs("<h2>Scores of the model</h2>\n", page);
+    write_rows(page, run->evaluation, run->best_round);
     fputs("<section class=\"grid two\">\n", page);
     fputs("<div class=\"grid\">\n", page);
     write_metrics(page, metrics);

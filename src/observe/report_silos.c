@@ -21,7 +21,7 @@ bool gr_report_silo_range(const struct gr_report_run *run, const char *member, d
     double *values;
     if (n > RANGE_MAX || gr_allocate(n, sizeof *values, "silos", &values) != GR_OK) return false;
     for (size_t i = 0; i < n; i++) {
-        double value = gr_report_real(json_array_get(silos, i), member);
+        double value = gr_json_real(json_array_get(silos, i), member);
         if (isfinite(value)) values[known++] = value;
     }
     if (known >= 2) {
@@ -41,16 +41,8 @@ struct row {
     int64_t missed;       /* -1: not known */
 };
 
-/* 17 of "silo-017"; -1 for anything else. */
-static int64_t number_of(const char *silo) {
-    if (!silo || strncmp(silo, "silo-", 5) != 0) return -1;
-    size_t digits = strspn(silo + 5, "0123456789");
-    return digits >= 3 && digits <= 9 && silo[5 + digits] == '\0' ? strtoll(silo + 5, NULL, 10)
-                                                                  : -1;
-}
-
 static void write_real(FILE *page, const struct row *row, const char *member, bool percent) {
-    double value = gr_report_real(row->scores, member);
+    double value = gr_json_real(row->scores, member);
     if (isfinite(value) && percent)
         fprintf(page, "<td class=\"bar\" style=\"--share:%.1f%%\">", 100 * fmin(fmax(value, 0), 1));
     else
@@ -60,7 +52,7 @@ static void write_real(FILE *page, const struct row *row, const char *member, bo
     else if (isfinite(value))
         gr_html_real(page, value, 4);
     else if (row->scores) /* the reason once, in the last of the two */
-        gr_html_not_defined(page, percent ? gr_report_text(row->scores, "why") : NULL);
+        gr_html_not_defined(page, percent ? gr_json_text(row->scores, "why") : NULL);
     else
         gr_html_text(page, "not told");
     fputs("</td>", page);
@@ -73,7 +65,7 @@ static void write_row(FILE *page, const struct gr_report_run *run, const struct 
     if (json_object_get(run->evaluation, "silos")) {
         fputs("<td>", page);
         if (json_is_integer(json_object_get(row->scores, "rows")))
-            gr_html_count(page, gr_report_count(row->scores, "rows"));
+            gr_html_count(page, gr_json_count(row->scores, "rows"));
         else
             gr_html_text(page, "not told");
         fputs("</td>", page);
@@ -114,11 +106,11 @@ static size_t collect(const struct gr_report_run *run, struct row *rows, char (*
     if (gr_allocate_zero(run->n_silos, 1, "silos", &scored) != GR_OK) return 0;
     for (i = 0; i < n_scored; i++) {
         const json_t *scores = json_array_get(silos, i);
-        int64_t silo = number_of(gr_report_text(scores, "silo"));
+        int64_t silo = gr_json_silo(gr_json_text(scores, "silo"));
         bool known = silo >= 0 && silo < (int64_t)run->n_silos;
         if (known) scored[silo] = 1;
         if (n < SHOWN_MAX)
-            rows[n++] = (struct row){gr_report_text(scores, "silo"), scores,
+            rows[n++] = (struct row){gr_json_text(scores, "silo"), scores,
                                      known && run->missed ? (int64_t)run->missed[silo] : -1};
     }
     for (uint32_t silo = 0; silo < run->n_silos && n < SHOWN_MAX; silo++) {

@@ -42,6 +42,11 @@ soak() {
     local verdict
     bash "$TESTS/faults/soak.sh" "$@" >"$OUT" 2>&1
     verdict=$(tail -n 1 "$OUT")
+    if ! grep -qE '^[0-9]+ passed, [0-9]+ failed$' <<<"$verdict"; then
+        cat "$OUT"; echo "FAILED: soak.sh $*: no verdict"
+        FAILED=$((FAILED + 1))
+        return
+    fi
     sed '$d' "$OUT"
     PASSED=$((PASSED + ${verdict%% *}))
     verdict=${verdict#*, }

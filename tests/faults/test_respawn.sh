@@ -23,7 +23,7 @@ runs=0
 # replaced PARTICIPANTS LOST FAULT...: on four ranks (silos 0 | 1 2 | 3 | 4 5) with these faults the
 # rounds have so many participants, and so many silos are lost and returned, in total.
 replaced() {
-    local participants=$1 lost=$2 fault faults="" run p left; shift 2
+    local participants=$1 lost=$2 fault faults="" run p; shift 2
     for fault in "$@"; do faults="$faults{$fault},"; done
     run=run-$((++runs))
     check "$*: finished" exits 0 "$GRANARY" run -n 4 base.yaml --run $run --set round.respawn=true \
@@ -40,12 +40,7 @@ replaced() {
         --set run.rehearsal=false --set round.replay=$run/events.jsonl --run $run-replay
     check "$*: same digest" equal "$("$GRANARY" inspect --digest $run/model.h5)" \
         "$("$GRANARY" inspect --digest $run-replay/model.h5)"
-    for _ in $(seq 40); do
-        left=$(pgrep -f "train base.yaml --run $run ")
-        [ -n "$left" ] || break
-        sleep 0.05
-    done
-    check "$*: nobody is left behind" equal "$left" ""
+    check "$*: nobody is left behind" none_left
 }
 replaced "6 6 5 6 6 6 6 6 6 6 6 6" 1 "kind: kill, silo: 0, round: 3, point: aggregate"
 replaced "6 6 3 6 6 6 6 6 6 6 6 6" 3 "kind: kill, silo: 0, round: 3, point: aggregate" \
@@ -60,7 +55,7 @@ replaced "6 6 6 6 6 6 4 6 6 6 6 6" 4 "kind: kill, silo: 5, round: 3, point: chec
 
 # The program cannot be started again: the others go on with those they are.
 cp "$GRANARY" gone
-{ sleep 1.5; rm gone; } &
+{ wait_lines alone/metrics.jsonl 1; rm gone; } &
 check "goes on without a replacement" exits 0 ./gone run -n 4 base.yaml --quiet --run alone \
     --set round.respawn=true --set round.deadline_s=5 \
     --set "faults=[{kind: delay, silo: 0, round: 2, seconds: 2.5},{kind: kill, silo: 3, round: 3}]"

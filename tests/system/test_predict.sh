@@ -15,6 +15,7 @@ check "a run that tells of its silos" exits 0 on_ranks 3 train small.yaml --quie
     --set data.validation_fraction=0.2
 check "evaluate" exits 0 "$GRANARY" evaluate run/model.h5 $test --json
 cp "$OUT" table.json
+check "metrics are found" grep -q '"auc"' <<<"$(metrics_of table.json)"
 check "evaluation.json says the same as evaluate" equal "$(metrics_of run/evaluation.json)" "$(metrics_of table.json)"
 check "and is of the last round" grep -q '"round": 6' run/evaluation.json
 check "named metrics in every line" equal "$(grep -c '"test_brier":0.*"test_auc":\|"test_auc":.*"test_brier":0' run/metrics.jsonl)" 6

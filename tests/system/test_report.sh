@@ -24,6 +24,13 @@ check "what differs is in it" holds both.html "<code>train.learning_rate</code>"
 check "options may come last or first" exits 0 "$GRANARY" report --output first.html a b
 check "the same page" cmp both.html first.html
 
+for file in manifest.json resolved.yaml metrics.jsonl events.jsonl evaluation.json model.h5; do
+    check "$file is no place for it" exits 64 "$GRANARY" report b -o b/$file
+done
+check "and stays" exits 0 "$GRANARY" report b
+check "a limit of size" bash -c 'ulimit -f 4; "$GRANARY" report a -o large.html 2>/dev/null; [ $? = 73 ]'
+check "nothing is left of it" equal "$(ls | grep -c large)" 0
+
 check "no run" exits 64 "$GRANARY" report
 check "it says how many" says "found 0 run directories, expected 1 to 8"
 check "several without a file" exits 64 "$GRANARY" report a b

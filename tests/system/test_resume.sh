@@ -10,14 +10,8 @@ check "undisturbed" exits 0 on_ranks 3 train $words --quiet --run whole
 want=$("$GRANARY" inspect --digest whole/model.h5)
 
 lines() { wc -l <"$1" 2>/dev/null || echo 0; }
-# wait_round DIR N: until N rounds are recorded, at most 30 s.
-wait_round() {
-    for _ in $(seq 300); do
-        [ -e "$1/metrics.jsonl" ] && [ "$(lines "$1/metrics.jsonl")" -ge "$2" ] && return 0
-        sleep 0.02
-    done
-    return 1
-}
+# wait_round DIR N: until N rounds are recorded.
+wait_round() { wait_lines "$1/metrics.jsonl" "$2"; }
 # start DIR RANKS: in the background, its own process group; PID of mpirun in $job.
 start() {
     # shellcheck disable=SC2086
@@ -28,7 +22,7 @@ start() {
 at=$((30 + RANDOM % 100))
 start killed 4
 check "runs to round $at" wait_round killed $at
-kill -KILL -- -$job 2>/dev/null; pkill -KILL -f -- "--run killed" ; wait $job 2>/dev/null
+kill -KILL -- -$job 2>/dev/null; signal_ours KILL; wait $job 2>/dev/null
 check "no model yet" test ! -e killed/model.h5
 check "another config is refused" exits 78 on_ranks 2 train $words --set train.learning_rate=0.2 --quiet --run killed --resume
 check "and named" says "config"
@@ -50,7 +44,7 @@ for signal in TERM USR1; do
     start stop-$signal 2
     check "runs" wait_round stop-$signal 15
     # To the ranks, as a batch system does.
-    pkill -$signal -f -- "^[^ ]*granary train .*--run stop-$signal"
+    signal_ours $signal granary
     wait $job; code=$?
     check "SIG$signal: exit code 75" equal $code 75
     check "it says how to go on" grep -q -- "--resume" stop-$signal.log

@@ -11,33 +11,10 @@ model: {type: softmax}
 train: {learning_rate: 0.05, batch_size: 10, epochs: 5}
 checkpoint: {every: 50}
 YAML
-export GRANARY_TEST_MARK=$SCRATCH
 
 lines() { cat "$1" 2>/dev/null | wc -l; }
-# wait_round DIR N: until N rounds are recorded, at most 30 s.
-wait_round() {
-    for _ in $(seq 1500); do
-        [ "$(lines "$1/metrics.jsonl")" -ge "$2" ] && return 0
-        sleep 0.02
-    done
-    return 1
-}
-# ours NAME: the processes of that name which this script has started, however they are related.
-ours() {
-    local process
-    for process in $(pgrep -x "$1"); do
-        grep -qszx "GRANARY_TEST_MARK=$SCRATCH" "/proc/$process/environ" && echo "$process"
-    done
-}
-# none_left [NAMES]
-none_left() {
-    local names=${1:-granary|mpirun|prterun}
-    for _ in $(seq 100); do
-        [ -z "$(ours "$names")" ] && return 0
-        sleep 0.1
-    done
-    echo "  left: $(ours "$names")"; return 1
-}
+# wait_round DIR N: until N rounds are recorded.
+wait_round() { wait_lines "$1/metrics.jsonl" "$2"; }
 # start DIR OPTIONS...: granary run in the background, which a shell has ignore SIGINT, in $job; its stderr in DIR.log.
 start() {
     env --default-signal=INT,HUP "$GRANARY" run -n 3 small.yaml --quiet --run "$@" >"$1.out" 2>"$1.log" </dev/null &

@@ -67,10 +67,10 @@ check "300 examples" grep -q '"examples": *300' silos1/metrics.jsonl
 # In use by another run.
 setsid mpirun $MPIRUN_FLAGS -n 2 "$GRANARY" train small.yaml --quiet --run busy --set run.rounds=100000 --set checkpoint.every=0 >busy.log 2>&1 &
 job=$!
-for _ in $(seq 200); do [ -s busy/metrics.jsonl ] && break; sleep 0.05; done
+check "runs" wait_lines busy/metrics.jsonl 1
 check "a directory in use is refused" exits 73 on_ranks 2 train small.yaml --quiet --run busy --resume
 check "and says so" says "in use"
-kill -KILL -- -$job; pkill -KILL -f -- "--run busy"; wait $job 2>/dev/null
+kill -KILL -- -$job; signal_ours KILL; wait $job 2>/dev/null
 
 # Read-only and full.
 if [ "$(id -u)" != 0 ]; then

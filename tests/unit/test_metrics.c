@@ -51,9 +51,9 @@ static void append(uint32_t rounds_done, uint32_t from, uint32_t to) {
 static const char *rounds_there(void) {
     static char text[256];
     struct gr_metrics *rounds;
-    size_t n;
+    size_t n, lines;
     text[0] = '\0';
-    MUST(gr_metrics_read(in_scratch("metrics.jsonl"), &rounds, &n));
+    MUST(gr_metrics_read(in_scratch("metrics.jsonl"), &rounds, &n, &lines));
     for (size_t i = 0; i < n; i++)
         snprintf(text + strlen(text), sizeof text - strlen(text), i ? " %u" : "%u",
                  rounds[i].round);
@@ -87,9 +87,9 @@ END_TEST
 
 /* Every member comes back; of a line from before there were some of them, they come back as 0. */
 START_TEST(read_back) {
-    static const char older[] = "{\"round\":2,\"participants\":8,\"train_loss\":0.5}\n";
+    static const char older[] = "{\"round\":2,\"participants\":8,\"train_loss\":0.5}\nno line\n";
     struct gr_metrics *read, expected = sample(1);
-    size_t n;
+    size_t n, lines;
     append(0, 1, 1);
     char *line = slurp(in_scratch("metrics.jsonl"), &n);
     char *both = malloc(n + sizeof older);
@@ -98,8 +98,9 @@ START_TEST(read_back) {
     spill(in_scratch("metrics.jsonl"), both, n + sizeof older - 1);
     free(both);
     gr_free(line);
-    MUST(gr_metrics_read(in_scratch("metrics.jsonl"), &read, &n));
+    MUST(gr_metrics_read(in_scratch("metrics.jsonl"), &read, &n, &lines));
     ck_assert_uint_eq(n, 2);
+    ck_assert_uint_eq(lines, 3);
     /* Not finite ones are all NAN. */
     expected.update_norm = read[0].update_norm = 0;
     expected.validation_loss = read[0].validation_loss = 0;
@@ -118,10 +119,10 @@ END_TEST
 
 static char *one_line(double loss) {
     struct gr_metrics *read;
-    size_t n;
+    size_t n, lines;
     char *text = slurp(in_scratch("metrics.jsonl"), &n);
     ck_assert_ptr_eq(strchr(text, '\n'), text + n - 1);
-    MUST(gr_metrics_read(in_scratch("metrics.jsonl"), &read, &n));
+    MUST(gr_metrics_read(in_scratch("metrics.jsonl"), &read, &n, &lines));
     ck_assert_uint_eq(n, 1);
     ck_assert(read[0].train_loss == loss);
     gr_free(read);

@@ -15,6 +15,8 @@ static const char manifest[] =
 static const char config[] = "run:\n  name: </pre><script>alert(1)</script> & \"more\"\n"
                              "round:\n  replay: /secret/events.jsonl\n";
 
+static uint64_t bytes_sent = 1530000;
+
 static void write_run(uint32_t rounds) {
     struct gr_metrics_file *file;
     spill(in_scratch("manifest.json"), manifest, sizeof manifest - 1);
@@ -31,7 +33,7 @@ static void write_run(uint32_t rounds) {
                                      .test_loss = 1.1 / round,
                                      .test_accuracy = 0.8571,
                                      .seconds = {0.1, 0.01, 0.02, 0.03, 0.2},
-                                     .bytes_sent = 1530000};
+                                     .bytes_sent = bytes_sent};
         MUST(gr_metrics_append(file, &metrics));
     }
     gr_metrics_close(file);
@@ -100,10 +102,21 @@ START_TEST(numbers_and_curves) {
 }
 END_TEST
 
+START_TEST(units_that_are_nearly_full) {
+    bytes_sent = 333233;
+    write_run(3);
+    char *page = report();
+    ck_assert_ptr_null(strstr(page, "e+"));
+    ck_assert_ptr_nonnull(strstr(page, "<b>1&#160;MB</b>"));
+    gr_free(page);
+}
+END_TEST
+
 START_TEST(long_runs_are_thinned) {
     write_run(1001);
     char *page = report();
     ck_assert_ptr_nonnull(strstr(page, "One round in 6 and the last are shown"));
+    ck_assert_ptr_nonnull(strstr(page, "Curves of more than 400 points are thinned."));
     ck_assert_ptr_nonnull(strstr(page, "<title>rounds 1 to 11, on average: took part 8"));
     ck_assert_uint_le(count(page, "<rect"), 2 * 100 * 5);
     /* The curve goes on to the right end of its axis, which is before its name. */
@@ -192,7 +205,8 @@ START_TEST(events_are_told) {
     MUST(gr_events_open(in_scratch("events.jsonl"), &file));
     MUST(gr_events_append(file, "started", 0, NULL));
     MUST(gr_events_append(file, "lost", 2, "{\"silos\":[\"silo-000\",\"<silo>\"]}"));
-    MUST(gr_events_append(file, "<unheard>", 3, "{\"of\":[1,2]}"));
+    MUST(gr_events_append(file, "<unheard>", 3, "{\"of\":[1,2],\"what\":\"<this>\"}"));
+    MUST(gr_events_append(file, "findings", 3, "{\"what\":\"<smoker>: 37 missing\"}"));
     MUST(gr_events_append(file, "checkpoint", 3, NULL));
     MUST(gr_events_append(file, "partial", 3, "{\"absent\":[\"silo-002\"]}"));
     MUST(gr_events_append(file, "alert", 7, "{\"what\":\"<few>\",\"rounds\":3}"));
@@ -206,17 +220,63 @@ START_TEST(events_are_told) {
     static const char *const told[] = {
         "<td>0</td><td>The run started.</td>",
         "<td>2</td><td>Lost, their process was gone: silo-000, &lt;silo&gt;.</td>",
-        "<td>3</td><td>&lt;unheard&gt; (of [1, 2])</td>",
+        "<td>3</td><td>&lt;unheard&gt;: &lt;this&gt; (of [1, 2])</td>",
+        "<td>3</td><td>In the data: &lt;smoker&gt;: 37 missing</td>",
         "<td>7</td><td><b class=\"alert\">Alert</b> &lt;few&gt; (rounds 3)</td>",
         "<td>8</td><td>Back, for the next round on: a, b, c, d, e, f and 3 more.</td>",
         "<td>9</td><td>The run finished.</td>",
-        "40 more, in events.jsonl",
+        "41 more, in events.jsonl",
         "Besides, 1 checkpoint was written.",
         "and 1 alert was raised.</p>",
         "<dt>chain of events</dt><dd>whole</dd>"};
     for (size_t i = 0; i < sizeof told / sizeof *told; i++)
         ck_assert_msg(strstr(page, told[i]) != NULL, "%s", told[i]);
-    ck_assert_uint_eq(count(page, "<td>8</td><td>Back"), 55);
+    ck_assert_uint_eq(count(page, "<td>8</td><td>Back"), 54);
+    gr_free(page);
+}
+END_TEST
+
+/* A story however long: its beginning, its end, and how much was left out. */
+START_TEST(many_events) {
+    struct gr_events_file *file;
+    write_run(1);
+    MUST(gr_events_open(in_scratch("events.jsonl"), &file));
+    for (uint32_t i = 0; i < 10100; i++)
+        MUST(gr_events_append(file, "returned", i, NULL));
+    gr_events_close(file);
+    char *page = report();
+    ck_assert_uint_eq(count(page, "Back, for the next round on"), 60);
+    ck_assert_ptr_nonnull(strstr(page, ">10040 more, in events.jsonl<"));
+    ck_assert_ptr_nonnull(strstr(page, "<td>29</td><td>Back"));
+    ck_assert_ptr_nonnull(strstr(page, "<td>10,070</td><td>Back"));
+    gr_free(page);
+}
+END_TEST
+
+/* Ended early: the scores are those of the model that was kept, and the page says so. */
+START_TEST(the_model_that_was_kept) {
+    struct gr_events_file *file;
+    write_run(3);
+    MUST(gr_events_open(in_scratch("events.jsonl"), &file));
+    MUST(gr_events_append(file, "early stop", 3, "{\"metric\":\"loss\",\"best_round\":2}"));
+    gr_events_close(file);
+    const char evaluation[] =
+        "{\"round\":3,\"rows_of\":\"test\",\"rows\":7,\"metrics\":{\"r2\":1}}";
+    spill(in_scratch("evaluation.json"), evaluation, sizeof evaluation - 1);
+    char *page = report();
+    static const char *const told[] = {
+        "the model after round 2 is right", "<b>0.5500</b><span>test loss</span>",
+        "The model that was kept is that of round 2, ", "<dt>of round</dt><dd>2</dd>",
+        "after round 3; the model that was kept is that of round 2.</p>"};
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++)
+        ck_assert_msg(strstr(page, told[i]) != NULL, "%s", told[i]);
+    gr_free(page);
+    MUST(gr_events_open(in_scratch("events.jsonl"), &file));
+    MUST(gr_events_append(file, "resumed", 3, NULL));
+    gr_events_close(file);
+    page = report();
+    ck_assert_ptr_nonnull(strstr(page, "the model after round 3 is right"));
+    ck_assert_ptr_null(strstr(page, "The model that was kept"));
     gr_free(page);
 }
 END_TEST
@@ -232,5 +292,6 @@ START_TEST(not_a_run) {
 END_TEST
 
 RUN_TESTS("report", everything_is_escaped, nothing_is_loaded, numbers_and_curves,
-          long_runs_are_thinned, no_round_yet, one_round, nobody_missing, some_missing,
-          events_are_told, not_a_run)
+          units_that_are_nearly_full, long_runs_are_thinned, no_round_yet, one_round,
+          nobody_missing, some_missing, events_are_told, many_events, the_model_that_was_kept,
+          not_a_run)

@@ -103,11 +103,54 @@ START_TEST(the_same_twice) {
 }
 END_TEST
 
+/* A setting of another shape in each run is one row. */
+START_TEST(settings_of_two_shapes) {
+    write_run("a", "aaaa", 0.2, "model:\n  hidden: [5, 6]\n");
+    write_run("b", "bbbb", 0.2, "model:\n  hidden: 7\n");
+    char *page = report_of(2);
+    const char *row = strstr(page, "<code>model.hidden</code></th><td>");
+    ck_assert_ptr_nonnull(row);
+    ck_assert_ptr_null(strstr(row + 1, "<code>model.hidden</code>"));
+    gr_free(page);
+}
+END_TEST
+
+START_TEST(settings_that_are_not_known) {
+    write_run("a", "aaaa", 0.2, "train: {epochs: 2}\n");
+    write_run("b", "bbbb", 0.2, "train: {epochs: 3}\n");
+    ck_assert_int_eq(remove(in_run("b", "resolved.yaml")), 0);
+    char *page = report_of(2);
+    MUST_HOLD(page, "<h2>Settings that differ</h2>\n<p>Not known, for those of B are not.</p>");
+    gr_free(page);
+}
+END_TEST
+
+/* What a run has left is not overwritten, by whatever name. */
+START_TEST(evidence_is_no_place) {
+    static const char *const files[] = {"manifest.json", "resolved.yaml", "metrics.jsonl",
+                                        "events.jsonl"};
+    write_run("a", "aaaa", 0.2, "");
+    write_run("b", "bbbb", 0.2, "");
+    const char *paths[] = {in_scratch("b"), in_scratch("a")};
+    char other[4][160];
+    for (size_t i = 0; i < 4; i++) {
+        size_t before, after;
+        snprintf(other[i], sizeof other[i], "%s", in_scratch("a/../a/"));
+        strcat(other[i], files[i]);
+        gr_free(slurp(other[i], &before));
+        ck_assert_int_eq(gr_report_write_runs(paths, 2, other[i]), GR_ERROR_USAGE);
+        ck_assert_ptr_nonnull(strstr(gr_message(), files[i]));
+        gr_free(slurp(other[i], &after));
+        ck_assert_uint_eq(before, after);
+    }
+}
+END_TEST
+
 /* Neither a folder nor a file is named, alone or in a comparison. */
 START_TEST(no_path_is_told) {
     write_run("a", "aaaa", 0.2,
               "data:\n  train:\n    features: /secret/x\n    labels: secret.gz\n  list:\n"
-              "  - secret.csv\n  - {file: 'secret'}\n  replay: ''\n");
+              "  - secret.csv\n  - {file: 'secret'}\n  schema: secret\n  replay: ''\n");
     write_run("b", "bbbb", 0.2,
               "data:\n  train:\n    features: /secret/y\n    labels: secret2.gz\n  list: "
               "[secret.h5]\n  other: ../secret\n");
@@ -356,7 +399,8 @@ START_TEST(undefined_figures) {
 }
 END_TEST
 
-RUN_TESTS("report of runs", runs_side_by_side, the_same_twice, no_path_is_told,
+RUN_TESTS("report of runs", runs_side_by_side, the_same_twice, settings_of_two_shapes,
+          settings_that_are_not_known, evidence_is_no_place, no_path_is_told,
           as_many_as_there_are_looks, one_of_them_is_none, scores_and_silos, many_classes,
           hostile_evaluations, only_a_manifest, damaged_lines, still_running, how_it_ended,
           undefined_figures)
