@@ -71,11 +71,15 @@ gr_status gr_columns_create(struct gr_schema *schema, struct gr_columns **out) G
 void gr_columns_free(struct gr_columns *columns);
 /*
  * Whether tables of these columns can be rows of one model: names, order, types, categories and
- * encodings. False: `difference` says what differs first, "column 3: found "agee", expected "age"".
+ * encodings. False: `difference` says what differs first, "column 3: found another name, expected
+ * "age"". What was found is never told, for it may be a cell of a file without its header.
  */
 enum { GR_DIFFERENCE_BYTES = 512 };
 bool gr_columns_fit(const struct gr_schema *found, const struct gr_schema *expected,
                     char *difference, size_t size);
+/* The same where neither is a contract, but both were found: no names at all. */
+bool gr_columns_alike(const struct gr_schema *found, const struct gr_schema *other,
+                      char *difference, size_t size);
 /* The feature's name: "age", "sex=F", "chol_missing"; cut to size. */
 void gr_feature_name(const struct gr_columns *columns, size_t feature, char *out, size_t size);
 

@@ -168,9 +168,7 @@ static gr_status find_columns(struct gr_reader *reader) {
         GR_TRY(gr_schema_load(config->schema, &schema));
     } else {
         GR_TRY(gr_csv_infer(path, &config->csv, group, 0, &schema, NULL));
-        for (unsigned i = 0; i < schema->columns_count; i++)
-            if (schema->columns[i].type == GR_COLUMN_INTEGER)
-                schema->columns[i].type = GR_COLUMN_NUMBER;
+        gr_csv_loosen(schema);
     }
     GR_TRY(gr_columns_create(schema, &reader->columns));
     if (reader->columns->label < 0 && reader->columns->target < 0)

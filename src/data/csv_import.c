@@ -22,6 +22,7 @@ struct import {
     const struct gr_import_options *options;
     struct gr_table_file file;
     struct gr_columns *columns;
+    char *text; /* the columns as they are written; owned */
     struct gr_csv_table table;
     struct gr_table_shape shape;
     size_t first, last;   /* rows first .. last - 1 are wanted */
@@ -32,6 +33,7 @@ struct import {
     int32_t *labels;
     float *targets;
     uint32_t n_classes;
+    bool refused; /* a cell is not what its column is to hold */
 };
 
 /* ---- columns -------------------------------------------------------------------------------- */
@@ -51,10 +53,7 @@ static gr_status guess(struct import *im, size_t limit, struct gr_schema **out) 
         gr_schema_free(*out);
         GR_TRY(gr_csv_infer(im->path, &im->options->csv, "", 0, out, NULL));
     }
-    /* Whole numbers here may be others in the next file. */
-    for (unsigned i = 0; i < (*out)->columns_count; i++)
-        if ((*out)->columns[i].type == GR_COLUMN_INTEGER)
-            (*out)->columns[i].type = GR_COLUMN_NUMBER;
+    gr_csv_loosen(*out);
 out:
     return status;
 }
@@ -86,6 +85,25 @@ static gr_status find_columns(struct import *im, size_t limit) {
     if (im->feature_rows == 0) im->feature_rows = 1;
     if (im->feature_rows > CHUNK_ROWS) im->feature_rows = CHUNK_ROWS;
 out:
+    return status;
+}
+
+/* What will be written must be readable: this is found before the rows are read. */
+static gr_status make_text(struct import *im) {
+    struct gr_schema *again = NULL;
+    gr_status status;
+    GR_TRY(gr_schema_to_yaml(im->columns->schema, &im->text));
+    if (strlen(im->text) > GR_CONFIG_FILE_MAX) {
+        status = gr_fail(GR_ERROR_DATA,
+                         "%s: names and categories of its %u columns make %zu bytes, expected at "
+                         "most %d",
+                         im->path, im->columns->schema->columns_count, strlen(im->text),
+                         GR_CONFIG_FILE_MAX);
+        goto out;
+    }
+    GR_TRY(gr_schema_parse("the columns", im->text, strlen(im->text), &again));
+out:
+    gr_schema_free(again);
     return status;
 }
 
@@ -188,21 +206,14 @@ static void tell_found(const struct import *im) {
     }
 }
 
-static gr_status write_text(struct import *im) {
-    const struct gr_schema *schema = im->columns->schema;
-    struct gr_schema *again = NULL;
-    char *text = NULL;
+static gr_status write_columns(struct import *im) {
+    const struct gr_columns *columns = im->columns;
     gr_status status;
-    GR_TRY(gr_schema_to_yaml(schema, &text));
-    /* What is written must be readable. */
-    GR_TRY(gr_schema_parse("the columns", text, strlen(text), &again));
-    GR_TRY(gr_table_file_columns(&im->file, text));
-    if (im->columns->label >= 0 && schema->columns[im->columns->label].categories_count > 0)
-        im->n_classes = schema->columns[im->columns->label].categories_count;
+    GR_TRY(gr_table_file_columns(&im->file, im->text));
+    if (columns->label >= 0 && columns->schema->columns[columns->label].categories_count > 0)
+        im->n_classes = columns->schema->columns[columns->label].categories_count;
     GR_TRY(gr_table_file_classes(&im->file, im->n_classes));
 out:
-    gr_schema_free(again);
-    gr_free(text);
     return status;
 }
 
@@ -212,6 +223,7 @@ static gr_status import_once(struct import *im, size_t limit) {
     im->written = im->held = 0;
     im->n_classes = 1;
     GR_TRY(find_columns(im, limit));
+    GR_TRY(make_text(im));
     GR_TRY(gr_csv_table_open(im->path, &im->options->csv, im->columns, &im->table, &misfit));
     GR_TRY(gr_allocate(im->feature_rows, im->shape.row_bytes, "rows", &im->features));
     GR_TRY(gr_allocate(im->feature_rows, sizeof *im->labels, "labels", &im->labels));
@@ -220,16 +232,19 @@ static gr_status import_once(struct import *im, size_t limit) {
     GR_TRY(gr_table_file_create(&im->file, &im->shape));
     GR_TRY(read_rows(im, true));
     GR_TRY(check_range(im));
-    GR_TRY(write_text(im));
+    GR_TRY(write_columns(im));
     tell_found(im);
     status = gr_table_file_publish(&im->file);
 out:
+    im->refused = im->table.refused;
     gr_csv_table_close(&im->table);
     gr_columns_free(im->columns);
     im->columns = NULL;
+    gr_free(im->text);
     gr_free(im->features);
     gr_free(im->labels);
     gr_free(im->targets);
+    im->text = NULL;
     im->features = im->targets = NULL;
     im->labels = NULL;
     return status;
@@ -241,7 +256,7 @@ static gr_status write_table(void *context) {
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     gr_status status = import_once(im, SAMPLE_ROWS);
     bool guessed = !im->options->schema || !im->options->schema[0];
-    if (status != GR_ERROR_DATA || !guessed) return status;
+    if (status != GR_ERROR_DATA || !guessed || !im->refused) return status;
     /* Perhaps later rows are of another kind than the first ones. */
     gr_table_file_abandon(&im->file);
     return import_once(im, 0);

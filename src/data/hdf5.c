@@ -214,14 +214,28 @@ out:
     return status;
 }
 
+/* *there false: the file has no such dataset. */
+static gr_status open_optional(const struct hdf5_state *state, struct dataset *d, hid_t *type,
+                               bool *there) {
+    htri_t exists = H5Lexists(state->file, d->name, H5P_DEFAULT);
+    gr_status status = GR_OK;
+    *there = exists > 0;
+    if (exists < 0) return damaged(d, "whether it is there");
+    if (!*there) return GR_OK;
+    GR_TRY(open_dataset(state->file, d));
+    GR_TRY(read_type(d, type));
+    GR_TRY(check_storage(d, state->file_size));
+out:
+    return status;
+}
+
 static gr_status open_targets(struct hdf5_state *state, struct dataset *d,
                               struct gr_table_shape *shape) {
     hid_t type;
+    bool there;
     gr_status status;
-    if (H5Lexists(state->file, d->name, H5P_DEFAULT) <= 0) return GR_OK;
-    GR_TRY(open_dataset(state->file, d));
-    GR_TRY(read_type(d, &type));
-    GR_TRY(check_storage(d, state->file_size));
+    GR_TRY(open_optional(state, d, &type, &there));
+    if (!there) goto out;
     if (H5Tget_class(type) != H5T_FLOAT || d->n_dims != 1 || d->shape[0] != shape->shape[0]) {
         status = gr_fail(GR_ERROR_DATA, "%s: /targets: expected %zu floating-point numbers",
                          d->path, shape->shape[0]);
@@ -237,11 +251,10 @@ out:
 static gr_status open_columns(struct hdf5_state *state, struct dataset *d,
                               struct gr_table_shape *shape) {
     hid_t type;
+    bool there;
     gr_status status;
-    if (H5Lexists(state->file, d->name, H5P_DEFAULT) <= 0) return GR_OK;
-    GR_TRY(open_dataset(state->file, d));
-    GR_TRY(read_type(d, &type));
-    GR_TRY(check_storage(d, state->file_size));
+    GR_TRY(open_optional(state, d, &type, &there));
+    if (!there) goto out;
     if (H5Tequal(type, H5T_STD_U8LE) <= 0 || d->n_dims != 1 || d->shape[0] == 0 ||
         d->shape[0] > GR_CONFIG_FILE_MAX) {
         status = gr_fail(GR_ERROR_DATA, "%s: /columns: expected 1 to %d bytes of text", d->path,

@@ -74,8 +74,8 @@ static gr_status join_columns(struct gr_data *data, struct gr_reader *reader) {
                                 "findings", &data->found);
     }
     if (!data->columns) return GR_OK;
-    if (!reader->columns || !gr_columns_fit(reader->columns->schema, data->columns->schema,
-                                            difference, sizeof difference)) {
+    if (!reader->columns || !gr_columns_alike(reader->columns->schema, data->columns->schema,
+                                              difference, sizeof difference)) {
         status = gr_fail(GR_ERROR_DATA, "%s: %s, by the tables before it; data.schema says which",
                          gr_reader_features_path(reader), difference);
         reader->misfit = true;

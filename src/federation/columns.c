@@ -38,13 +38,10 @@ static const char *who(const struct gr_data *data) {
 }
 
 static gr_status differ(const struct gr_data *data, size_t column) {
-    char name[64];
-    const struct gr_column *c = &data->columns->schema->columns[column];
-    gr_text_quote(c->name, strlen(c->name), name, sizeof name);
     return gr_fail(GR_ERROR_DATA,
-                   "%s: column %zu (%s): its name, type or categories are not those of the other "
-                   "silos; data.schema says which",
-                   who(data), column + 1, name);
+                   "%s: column %zu: its name, type or categories are not those of the other silos; "
+                   "data.schema says which",
+                   who(data), column + 1);
 }
 
 /* Collective. Column by column all that have some bring the same digest, or the lesser is refused.
@@ -67,19 +64,28 @@ out:
     return status;
 }
 
+gr_status gr_federation_tell_unusable(const struct gr_federation *f, const struct gr_silo *silo) {
+    const struct gr_table_config *table = &f->config->data.silo_tables[silo->id];
+    const char *paths[] = {table->file, table->features, table->labels};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        size_t n = paths[i] ? strlen(paths[i]) : 0;
+        if (n > 0 && strncmp(silo->why, paths[i], n) == 0)
+            return gr_fail(silo->unusable, "%s%s", silo->pseudonym, silo->why + n);
+    }
+    return gr_fail(silo->unusable, "%s: its data cannot be read", silo->pseudonym);
+}
+
 /* A silo whose columns were found to be wrong as it was read ends the run before it begins. */
-static gr_status refuse_misfits(const struct gr_data *data) {
-    for (size_t i = 0; i < data->n_local; i++)
-        if (data->local[i].misfit)
-            return gr_fail(data->local[i].unusable, "%s: %s", data->local[i].pseudonym,
-                           data->local[i].why);
+static gr_status refuse_misfits(const struct gr_federation *f) {
+    for (size_t i = 0; i < f->data->n_local; i++)
+        if (f->data->local[i].misfit) return gr_federation_tell_unusable(f, &f->data->local[i]);
     return GR_OK;
 }
 
 gr_status gr_federation_check_columns(struct gr_federation *f) {
     const struct gr_data *data = f->data;
     gr_status status, mine = GR_OK;
-    GR_TRY(gr_comm_agree(f->comm, refuse_misfits(data)));
+    GR_TRY(gr_comm_agree(f->comm, refuse_misfits(f)));
     int64_t own = NOBODY, most;
     if (data->columns) own = data->columns->schema->columns_count;
     most = own;

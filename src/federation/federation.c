@@ -47,20 +47,21 @@ static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
     if (status == GR_OK) status = gr_federation_sum_found(f);
     if (status != GR_OK) return status;
 
-    const char *why = NULL;
+    const struct gr_silo *first = NULL;
     int64_t shape[N_SHAPE], unusable = 0;
     shape_of(f->data, shape);
     for (size_t i = 0; i < f->data->n_local; i++) {
         if (f->data->local[i].unusable == GR_OK) continue;
         unusable++;
-        if (!why) why = f->data->local[i].why;
+        if (!first) first = &f->data->local[i];
     }
     if (status == GR_OK) status = gr_comm_max_int64(f->comm, shape, N_SHAPE);
     if (status == GR_OK) status = gr_comm_sum_int64(f->comm, &unusable, 1);
     if (status != GR_OK) return status;
     f->n_unusable = (uint32_t)unusable;
     if (f->n_unusable == share.n_silos)
-        return gr_comm_agree(f->comm, gr_fail(GR_ERROR_DATA, "%s", why ? why : "no silo has data"));
+        return gr_comm_agree(f->comm, first ? gr_federation_tell_unusable(f, first)
+                                            : gr_fail(GR_ERROR_DATA, "no silo has data"));
     gr_data_set_classes(f->data, (uint32_t)shape[N_CLASSES]);
     if (!take_shape(f->data, shape))
         status = gr_fail(GR_ERROR_DATA,
