@@ -150,3 +150,14 @@ bool gr_columns_alike(const struct gr_schema *found, const struct gr_schema *oth
                       char *difference, size_t size) {
     return all_fit(found, other, false, difference, size);
 }
+
+gr_status gr_columns_have_label(const struct gr_columns *columns) {
+    char name[64];
+    if (!columns || columns->label >= 0 || columns->target < 0) return GR_OK;
+    quote(columns->schema->columns[columns->target].name, name);
+    return gr_fail(
+        GR_ERROR_DATA,
+        "column %d (%s): numbers to be predicted, and the model has classes: data.schema "
+        "gives it `type: label`, or model.type is one for numbers",
+        columns->target + 1, name);
+}

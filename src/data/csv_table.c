@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/groups.h"
 #include "data/reader.h"
 
 /* ---- opening -------------------------------------------------------------------------------- */
@@ -273,6 +274,8 @@ static gr_status put_group(struct gr_csv_table *t, size_t column) {
     t->group = t->scan.fields[column];
     if (status == GR_OK && t->group.length == 0)
         return refuse(t, column, "no value", "the name of a group");
+    if (status == GR_OK && t->group.length > GR_GROUP_NAME_MAX)
+        return refuse(t, column, "a longer text", "a group's name of at most 1024 bytes");
     return status;
 }
 

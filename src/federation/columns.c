@@ -49,6 +49,8 @@ static gr_status differ(const struct gr_data *data, size_t column) {
 static gr_status compare_columns(struct gr_federation *f, size_t n) {
     const struct gr_data *data = f->data;
     gr_status status = GR_OK, mine = GR_OK;
+    struct gr_digest digest;
+    gr_digest_start(&digest);
     for (size_t first = 0; first < n; first += AT_ONCE) {
         int64_t most[AT_ONCE], own[AT_ONCE];
         size_t count = n - first < AT_ONCE ? n - first : AT_ONCE;
@@ -56,9 +58,11 @@ static gr_status compare_columns(struct gr_federation *f, size_t n) {
             most[i] = own[i] =
                 data->columns ? digest_column(&data->columns->schema->columns[first + i]) : NOBODY;
         GR_TRY(gr_comm_max_int64(f->comm, most, count));
+        gr_digest_add(&digest, most, count * sizeof *most);
         for (size_t i = 0; i < count && mine == GR_OK; i++)
             if (own[i] != NOBODY && own[i] != most[i]) mine = differ(data, first + i);
     }
+    gr_digest_finish(&digest, f->columns_digest);
     status = gr_comm_agree(f->comm, mine);
 out:
     return status;

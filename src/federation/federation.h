@@ -81,6 +81,7 @@ struct gr_federation {
     uint64_t bytes_sent;         /* up to the last round */
     struct gr_run_data run_data; /* of all silos' rows */
     struct gr_found *found;      /* in each column, over all silos; as the run began */
+    unsigned char columns_digest[GR_DIGEST_BYTES]; /* of what the tables name; 0: they name none */
 };
 
 /* ---- columns.c ------------------------------------------------------------------------------- */

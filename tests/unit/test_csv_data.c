@@ -320,6 +320,39 @@ START_TEST(test_wide) {
 }
 END_TEST
 
+/* A column of as many values as rows is no partition; that of a test table is none's business. */
+START_TEST(test_many_groups) {
+    struct gr_config config = csv_config(4);
+    struct gr_data *data;
+    FILE *file = fopen("many.csv", "wb");
+    fprintf(file, "id,centre,x,k,l\n");
+    for (int i = 0; i < 5000; i++)
+        fprintf(file, "p,G%d,%d,a,no\n", (i * 2791) % 5000, i % 9);
+    fclose(file);
+    put_rows("t.csv", 0, 100);
+    config.data.test.file = (char[]){"many.csv"};
+    CHECK_OK(load_all(&config, 4, &data));
+    ck_assert_uint_eq(data->n_test, 5000);
+    gr_data_free(data);
+    config.data.train.file = config.data.test.file;
+    CHECK_REFUSED(load_all(&config, 4, &data), GR_ERROR_CONFIG,
+                  "data.silos: found 4, the column \"centre\" has more than 1004 values");
+    config.data.silos = 5000;
+    CHECK_OK(load_all(&config, 5000, &data));
+    /* In byte order: G0, G1, G10, G100, G1000, G1001... */
+    static const int group[] = {0, 1, 10, 100, 1000, 1001};
+    for (size_t s = 0; s < COUNT(group); s++) {
+        const struct gr_rows *rows = &data->local[s].train;
+        int row = 0;
+        while ((row * 2791) % 5000 != group[s])
+            row++;
+        ck_assert_uint_eq(rows->n_rows, 1);
+        ck_assert(((const float *)rows->features)[0] == (float)(row % 9));
+    }
+    gr_data_free(data);
+}
+END_TEST
+
 /* Silos of one process whose tables differ: the later one is out, and says by which column. */
 START_TEST(test_silos_that_differ) {
     static const struct {
@@ -375,6 +408,7 @@ int main(void) {
     tcase_add_test(tests, test_late_surprise);
     tcase_add_test(tests, test_guess_has_no_range);
     tcase_add_test(tests, test_wide);
+    tcase_add_test(tests, test_many_groups);
     tcase_add_test(tests, test_silos_that_differ);
     suite_add_tcase(suite, tests);
     int failed = run_suite(suite);
