@@ -177,7 +177,8 @@ struct gr_partition_config {
     double alpha;                    /* dirichlet: concentration, > 0; default 0.3 */
     uint32_t shards_per_silo;        /* shards: default 2 */
     uint32_t minimum_rows;           /* every silo gets at least this many; default 1 */
-    char *column; /* column: a silo for each value of it, in byte order; csv only; default "" */
+    char *column; /* column: a silo for each value of it, in byte order; csv, and hdf5 imported
+                     from it; default "" */
 };
 
 /* How CSV files are written. */

@@ -71,11 +71,20 @@ gr_status gr_columns_create(struct gr_schema *schema, struct gr_columns **out) G
 void gr_columns_free(struct gr_columns *columns);
 /*
  * Whether tables of these columns can be rows of one model: names, order, types, categories and
- * encodings. False: `difference` says what differs first, "column 3: found "agee", expected "age"".
+ * encodings. False: `difference` says what differs first, "column 3: found another name, expected
+ * "age"". What was found is never told, for it may be a cell of a file without its header.
  */
 enum { GR_DIFFERENCE_BYTES = 512 };
 bool gr_columns_fit(const struct gr_schema *found, const struct gr_schema *expected,
                     char *difference, size_t size);
+/* The same where neither is a contract, but both were found: no names at all. */
+bool gr_columns_alike(const struct gr_schema *found, const struct gr_schema *other,
+                      char *difference, size_t size);
+/*
+ * GR_OK, or GR_ERROR_DATA naming the column: where rows have numbers to be predicted and no label,
+ * a model of classes would be trained on labels that are all 0. columns NULL: GR_OK.
+ */
+gr_status gr_columns_have_label(const struct gr_columns *columns) GR_CHECKED;
 /* The feature's name: "age", "sex=F", "chol_missing"; cut to size. */
 void gr_feature_name(const struct gr_columns *columns, size_t feature, char *out, size_t size);
 
@@ -214,8 +223,10 @@ struct gr_import_options {
 
 /*
  * Writes the rows of a CSV file as a granary HDF5 table with float32 /features, /labels (all 0
- * without a label column), float32 /targets when there is a target column, and the text /columns,
- * the schema as YAML, by which the table is held against others and against a model. Streams in
+ * without a label column), float32 /targets when there is a target column, int32 /groups and the
+ * text /group_names (each with a NUL behind it; a row's group is a place in that list) when there
+ * is a group column, and the text /columns, the schema as YAML, by which the table is held against
+ * others and against a model. Streams in
  * constant memory: the buffer of a row, and a chunk of each dataset. Without a schema, columns are
  * guessed from the first 10,000 rows, and when they do not hold, from all.
  */
@@ -258,6 +269,7 @@ void gr_table_close(struct gr_table *table);
 size_t gr_table_n_rows(const struct gr_table *table);
 size_t gr_table_n_features(const struct gr_table *table);
 const int32_t *gr_table_labels(const struct gr_table *table); /* borrowed; NULL: not labelled */
+const struct gr_columns *gr_table_columns(const struct gr_table *table); /* borrowed, may be NULL */
 /*
  * Rows first .. first + n - 1, at or after those of the call before. *out is borrowed until the
  * next call; its labels are zeros where the table is not labelled.

@@ -166,13 +166,14 @@ static void check_silo_tables(const struct rules *r) {
 static void check_columns(const struct rules *r) {
     const struct gr_data_config *data = &r->config->data;
     bool by_column = data->partition.method == GR_PARTITION_COLUMN;
-    bool csv = data->source == GR_SOURCE_CSV;
-    if (by_column && !csv && sound(r, "data.partition.method"))
-        REFUSE(r, "data.partition.method", "found column, allowed only with data.source csv");
+    bool csv = data->source == GR_SOURCE_CSV, columns = csv || data->source == GR_SOURCE_HDF5;
+    if (by_column && !columns && sound(r, "data.partition.method"))
+        REFUSE(r, "data.partition.method",
+               "found column, allowed only with data.source csv or hdf5");
     else if (by_column && !data->partition.column[0] && sound(r, "data.partition.column"))
         REFUSE(r, "data.partition.column",
                "found nothing, allowed a column's name (data.partition.method is column)");
-    if (data->schema[0] && !csv && data->source != GR_SOURCE_HDF5 && sound(r, "data.schema"))
+    if (data->schema[0] && !columns && sound(r, "data.schema"))
         REFUSE(r, "data.schema", "found a path, allowed only with data.source csv or hdf5");
     if (csv && !data->csv.header && !data->schema[0] && sound(r, "data.csv.header") &&
         sound(r, "data.schema"))

@@ -118,23 +118,46 @@ static bool column_fits(const struct gr_column *a, const struct gr_column *b, ch
     return false;
 }
 
-bool gr_columns_fit(const struct gr_schema *found, const struct gr_schema *expected,
+/* named: whether the names of `expected` may be told. */
+static bool all_fit(const struct gr_schema *found, const struct gr_schema *expected, bool named,
                     char *difference, size_t size) {
-    char x[64], y[64], what[256];
+    char name[64], what[256];
     for (unsigned i = 0; i < found->columns_count && i < expected->columns_count; i++) {
         const struct gr_column *a = &found->columns[i], *b = &expected->columns[i];
-        quote(a->name, x);
-        quote(b->name, y);
+        const char *before = named ? " (" : "", *behind = named ? ")" : "";
+        quote(named ? b->name : "", name);
         if (strcmp(a->name, b->name) != 0) {
-            snprintf(difference, size, "column %u: found \"%s\", expected \"%s\"", i + 1, x, y);
+            snprintf(difference, size, "column %u: found another name%s%s%s", i + 1,
+                     named ? ", expected \"" : "", name, named ? "\"" : "");
             return false;
         }
         if (column_fits(a, b, what, sizeof what)) continue;
-        snprintf(difference, size, "column %u (%s): %s", i + 1, x, what);
+        snprintf(difference, size, "column %u%s%s%s: %s", i + 1, before, name, behind, what);
         return false;
     }
     if (found->columns_count == expected->columns_count) return true;
     snprintf(difference, size, "found %u columns, expected %u", found->columns_count,
              expected->columns_count);
     return false;
+}
+
+bool gr_columns_fit(const struct gr_schema *found, const struct gr_schema *expected,
+                    char *difference, size_t size) {
+    return all_fit(found, expected, true, difference, size);
+}
+
+bool gr_columns_alike(const struct gr_schema *found, const struct gr_schema *other,
+                      char *difference, size_t size) {
+    return all_fit(found, other, false, difference, size);
+}
+
+gr_status gr_columns_have_label(const struct gr_columns *columns) {
+    char name[64];
+    if (!columns || columns->label >= 0 || columns->target < 0) return GR_OK;
+    quote(columns->schema->columns[columns->target].name, name);
+    return gr_fail(
+        GR_ERROR_DATA,
+        "column %d (%s): numbers to be predicted, and the model has classes: data.schema "
+        "gives it `type: label`, or model.type is one for numbers",
+        columns->target + 1, name);
 }

@@ -5,16 +5,12 @@
  * windows are read that hold a wanted row. In memory are 4 to 12 bytes a row, and one window.
  */
 #include "data/csv_table.h"
+#include "data/groups.h"
 #include "data/reader.h"
 
 #include <string.h>
 
-enum { ROWS_AT_FIRST = 1024 };
-
-struct group {
-    char *name; /* owned */
-    uint32_t id;
-};
+enum { ROWS_AT_FIRST = 1024, GROUPS_BEYOND = 1000 };
 
 /* Where a window begins. */
 struct place {
@@ -23,12 +19,11 @@ struct place {
 
 struct csv_state {
     struct gr_csv_table table;
-    size_t n_rows, room;  /* rows read the first time, and room for them */
-    int32_t *labels;      /* room; owned, like all below */
-    float *targets;       /* room; NULL without targets */
-    uint32_t *group_of;   /* room; NULL where rows are not partitioned by column */
-    struct group *groups; /* in byte order of the names */
-    size_t n_groups, groups_room;
+    size_t n_rows, room; /* rows read the first time, and room for them */
+    int32_t *labels;     /* room; owned, like all below */
+    float *targets;      /* room; NULL without targets */
+    int32_t *group_of;   /* room; NULL where rows are not partitioned by column */
+    struct gr_groups groups;
     struct place *places; /* room / window_rows + 1 */
     size_t window_rows;
     float *window;
@@ -37,62 +32,27 @@ struct csv_state {
 
 /* ---- groups --------------------------------------------------------------------------------- */
 
-static int compare_name(const struct gr_csv_field *field, const char *name) {
-    int order = strncmp(field->text, name, field->length);
-    return order != 0 ? order : name[field->length] == '\0' ? 0 : -1;
+/* The test table's rows are not partitioned. */
+static bool wants_groups(const struct gr_reader *reader) {
+    return reader->data->partition.method == GR_PARTITION_COLUMN &&
+           reader->table == &reader->data->train && reader->columns->group >= 0;
 }
 
-static gr_status grow_groups(struct csv_state *s) {
-    struct group *grown;
-    size_t room = s->groups_room ? 2 * s->groups_room : 16;
-    if (s->n_groups < s->groups_room) return GR_OK;
-    gr_status status = gr_allocate(room, sizeof *grown, "groups", &grown);
-    if (status != GR_OK) return status;
-    if (s->n_groups > 0) memcpy(grown, s->groups, s->n_groups * sizeof *grown);
-    gr_free(s->groups);
-    s->groups = grown;
-    s->groups_room = room;
-    return GR_OK;
-}
-
-/* The id of the present row's group: in the order in which groups appear. */
-static gr_status find_group(struct csv_state *s, uint32_t *id) {
-    const struct gr_csv_field *field = &s->table.group;
-    size_t low = 0, high = s->n_groups;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        int order = compare_name(field, s->groups[middle].name);
-        if (order == 0) {
-            *id = s->groups[middle].id;
-            return GR_OK;
-        }
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    gr_status status = grow_groups(s);
-    if (status != GR_OK) return status;
-    char *name;
-    status = gr_text_format(&name, "%.*s", (int)field->length, field->text);
-    if (status != GR_OK) return status;
-    memmove(s->groups + low + 1, s->groups + low, (s->n_groups - low) * sizeof *s->groups);
-    *id = (uint32_t)s->n_groups++;
-    s->groups[low] = (struct group){name, *id};
-    return GR_OK;
-}
-
-/* From the order of appearance to that of the names. */
-static gr_status sort_groups(struct csv_state *s) {
-    uint32_t *rank = NULL;
+/* A column that was meant for text, not for silos, is told before its values fill the memory. */
+static gr_status find_group(const struct gr_reader *reader, struct csv_state *s, int32_t *number) {
+    const size_t most = reader->data->silos + (size_t)GROUPS_BEYOND;
+    uint32_t found;
     gr_status status;
-    GR_TRY(gr_allocate(s->n_groups, sizeof *rank, "groups", &rank));
-    for (size_t i = 0; i < s->n_groups; i++)
-        rank[s->groups[i].id] = (uint32_t)i;
-    for (size_t i = 0; i < s->n_rows; i++)
-        s->group_of[i] = rank[s->group_of[i]];
+    GR_TRY(gr_groups_find(&s->groups, s->table.group.text, s->table.group.length, &found));
+    if (found >= most) {
+        status = gr_fail(GR_ERROR_CONFIG,
+                         "data.silos: found %u, the column \"%s\" has more than %zu values (and "
+                         "there is a silo for each)",
+                         reader->data->silos, reader->data->partition.column, most);
+        goto out;
+    }
+    *number = (int32_t)found;
 out:
-    gr_free(rank);
     return status;
 }
 
@@ -133,7 +93,7 @@ static gr_status read_through(struct gr_reader *reader, struct csv_state *s) {
     struct gr_csv_table *t = &s->table;
     const size_t limit = limit_of(reader);
     bool targets = reader->columns->target >= 0, more;
-    bool groups = reader->data->partition.method == GR_PARTITION_COLUMN;
+    bool groups = wants_groups(reader);
     gr_status status;
     while (s->n_rows < limit) {
         GR_TRY(make_room(s, targets, groups));
@@ -148,15 +108,14 @@ static gr_status read_through(struct gr_reader *reader, struct csv_state *s) {
                 (struct place){t->scan.row_offset, t->scan.row_line};
         s->labels[s->n_rows] = t->label;
         if (targets) s->targets[s->n_rows] = t->target;
-        if (groups && reader->columns->group >= 0) GR_TRY(find_group(s, &s->group_of[s->n_rows]));
+        if (groups) GR_TRY(find_group(reader, s, &s->group_of[s->n_rows]));
         s->n_rows++;
     }
     s->at = s->n_rows;
+    reader->shape.group_bytes = s->groups.bytes;
     if (s->n_rows == 0)
         status =
             gr_fail(GR_ERROR_DATA, "%s: a header and no rows, expected at least one", t->scan.path);
-    else if (groups && reader->columns->group >= 0)
-        status = sort_groups(s);
 out:
     return status;
 }
@@ -175,9 +134,7 @@ static gr_status find_columns(struct gr_reader *reader) {
         GR_TRY(gr_schema_load(config->schema, &schema));
     } else {
         GR_TRY(gr_csv_infer(path, &config->csv, group, 0, &schema, NULL));
-        for (unsigned i = 0; i < schema->columns_count; i++)
-            if (schema->columns[i].type == GR_COLUMN_INTEGER)
-                schema->columns[i].type = GR_COLUMN_NUMBER;
+        gr_csv_loosen(schema);
     }
     GR_TRY(gr_columns_create(schema, &reader->columns));
     if (reader->columns->label < 0 && reader->columns->target < 0)
@@ -216,9 +173,7 @@ static void csv_close(struct gr_reader *reader) {
     struct csv_state *s = reader->state;
     if (!s) return;
     gr_csv_table_close(&s->table);
-    for (size_t i = 0; i < s->n_groups; i++)
-        gr_free(s->groups[i].name);
-    gr_free(s->groups);
+    gr_groups_release(&s->groups);
     gr_free(s->group_of);
     gr_free(s->labels);
     gr_free(s->targets);
@@ -290,27 +245,25 @@ out:
     return status;
 }
 
-gr_status gr_csv_groups(struct gr_reader *reader, const uint32_t **groups, uint32_t *n_groups) {
+static gr_status csv_groups(struct gr_reader *reader, size_t first, size_t n, int32_t *out) {
     const struct csv_state *s = reader->state;
-    const struct gr_columns *columns = s->table.columns; /* the data may have them by now */
-    const char *wanted = reader->data->partition.column, *path = reader->table->file;
-    char name[64];
-    gr_text_quote(wanted, strlen(wanted), name, sizeof name);
-    for (unsigned i = 0; i < columns->schema->columns_count; i++) {
-        const struct gr_column *c = &columns->schema->columns[i];
-        if (strcmp(c->name, wanted) != 0) continue;
-        if ((int)i != columns->group)
-            return gr_fail(GR_ERROR_DATA,
-                           "%s: data.partition.column: the column \"%s\" is of type %s, expected "
-                           "group",
-                           path, name, gr_column_type_text(c->type));
-        *groups = s->group_of;
-        *n_groups = (uint32_t)s->n_groups;
-        return GR_OK;
-    }
-    return gr_fail(GR_ERROR_DATA, "%s: data.partition.column: there is no column \"%s\"", path,
-                   name);
+    memcpy(out, s->group_of + first, n * sizeof *out);
+    return GR_OK;
 }
 
-const struct gr_reader_operations gr_csv_operations = {csv_open,  csv_labels,  csv_rows,
-                                                       csv_close, csv_targets, NULL};
+static gr_status csv_group_names(struct gr_reader *reader, char *out) {
+    const struct csv_state *s = reader->state;
+    for (size_t i = 0; i < s->groups.n; i++)
+        out = stpcpy(out, s->groups.names[i]) + 1;
+    return GR_OK;
+}
+
+const struct gr_reader_operations gr_csv_operations = {
+    .open = csv_open,
+    .labels = csv_labels,
+    .rows = csv_rows,
+    .close = csv_close,
+    .targets = csv_targets,
+    .groups = csv_groups,
+    .group_names = csv_group_names,
+};

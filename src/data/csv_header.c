@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first row of a CSV file. */
+/* The first row of a CSV file. It is told by place only: without a header it is a row of cells. */
 #include "data/csv_table.h"
 
 #include <stdlib.h>
@@ -39,20 +39,24 @@ static gr_status check_separator(const struct gr_csv_scan *s) {
 }
 
 static int by_text(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    char *const *x = *(char *const *const *)a, *const *y = *(char *const *const *)b;
+    int order = strcmp(*x, *y);
+    return order != 0 ? order : x < y ? -1 : x > y;
 }
 
 static gr_status check_different(const struct gr_csv_scan *s, char *const *names, size_t n) {
-    char **sorted = NULL, quoted[64];
+    char *const **sorted = NULL;
     gr_status status;
     GR_TRY(gr_allocate(n, sizeof *sorted, "names of columns", &sorted));
-    memcpy(sorted, names, n * sizeof *sorted);
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = names + i;
     qsort(sorted, n, sizeof *sorted, by_text);
     for (size_t i = 1; i < n; i++) {
-        if (strcmp(sorted[i - 1], sorted[i]) != 0) continue;
-        gr_text_quote(sorted[i], strlen(sorted[i]), quoted, sizeof quoted);
-        status = gr_fail(GR_ERROR_DATA, "%s:%zu: found the column \"%s\" twice, expected it once",
-                         s->path, s->row_line, quoted);
+        if (strcmp(*sorted[i - 1], *sorted[i]) != 0) continue;
+        status = gr_fail(GR_ERROR_DATA,
+                         "%s:%zu: columns %zu and %zu have the same name, expected different ones",
+                         s->path, s->row_line, (size_t)(sorted[i - 1] - names) + 1,
+                         (size_t)(sorted[i] - names) + 1);
         goto out;
     }
 out:

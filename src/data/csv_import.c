@@ -6,6 +6,7 @@
  * are guessed and turn out otherwise after the first rows.
  */
 #include "data/csv_table.h"
+#include "data/groups.h"
 #include "data/guard.h"
 #include "data/table_file.h"
 
@@ -22,6 +23,7 @@ struct import {
     const struct gr_import_options *options;
     struct gr_table_file file;
     struct gr_columns *columns;
+    char *text; /* the columns as they are written; owned */
     struct gr_csv_table table;
     struct gr_table_shape shape;
     size_t first, last;   /* rows first .. last - 1 are wanted */
@@ -31,7 +33,10 @@ struct import {
     float *features;
     int32_t *labels;
     float *targets;
+    int32_t *group_of; /* NULL: there is no column of groups */
+    struct gr_groups groups;
     uint32_t n_classes;
+    bool refused; /* a cell is not what its column is to hold */
 };
 
 /* ---- columns -------------------------------------------------------------------------------- */
@@ -51,10 +56,7 @@ static gr_status guess(struct import *im, size_t limit, struct gr_schema **out) 
         gr_schema_free(*out);
         GR_TRY(gr_csv_infer(im->path, &im->options->csv, "", 0, out, NULL));
     }
-    /* Whole numbers here may be others in the next file. */
-    for (unsigned i = 0; i < (*out)->columns_count; i++)
-        if ((*out)->columns[i].type == GR_COLUMN_INTEGER)
-            (*out)->columns[i].type = GR_COLUMN_NUMBER;
+    gr_csv_loosen(*out);
 out:
     return status;
 }
@@ -79,13 +81,33 @@ static gr_status find_columns(struct import *im, size_t limit) {
                                         .shape = {1, im->columns->n_features},
                                         .element = GR_ELEMENT_FLOAT32,
                                         .scale = 1.0f,
-                                        .targets = im->columns->target >= 0};
+                                        .targets = im->columns->target >= 0,
+                                        .group_bytes = im->columns->group >= 0};
     GR_TRY(gr_table_shape_check(im->path, &im->shape));
     im->shape.shape[0] = 0; /* grows */
     im->feature_rows = GR_WINDOW_BYTES / im->shape.row_bytes;
     if (im->feature_rows == 0) im->feature_rows = 1;
     if (im->feature_rows > CHUNK_ROWS) im->feature_rows = CHUNK_ROWS;
 out:
+    return status;
+}
+
+/* What will be written must be readable: this is found before the rows are read. */
+static gr_status make_text(struct import *im) {
+    struct gr_schema *again = NULL;
+    gr_status status;
+    GR_TRY(gr_schema_to_yaml(im->columns->schema, &im->text));
+    if (strlen(im->text) > GR_CONFIG_FILE_MAX) {
+        status = gr_fail(GR_ERROR_DATA,
+                         "%s: names and categories of its %u columns make %zu bytes, expected at "
+                         "most %d",
+                         im->path, im->columns->schema->columns_count, strlen(im->text),
+                         GR_CONFIG_FILE_MAX);
+        goto out;
+    }
+    GR_TRY(gr_schema_parse("the columns", im->text, strlen(im->text), &again));
+out:
+    gr_schema_free(again);
     return status;
 }
 
@@ -99,12 +121,15 @@ static gr_status flush_rows(struct import *im) {
     GR_TRY(gr_table_file_grow(t, t->features, 2, width, all));
     GR_TRY(gr_table_file_grow(t, t->labels, 1, 0, all));
     if (im->shape.targets) GR_TRY(gr_table_file_grow(t, t->targets, 1, 0, all));
+    if (im->group_of) GR_TRY(gr_table_file_grow(t, t->groups, 1, 0, all));
     errno = 0;
     if (!gr_table_file_write(t->features, im->shape.shape, 2, im->written, n, H5T_NATIVE_FLOAT,
                              im->features) ||
         !gr_table_file_write(t->labels, NULL, 1, im->written, n, H5T_NATIVE_INT32, im->labels) ||
-        (im->shape.targets &&
-         !gr_table_file_write(t->targets, NULL, 1, im->written, n, H5T_NATIVE_FLOAT, im->targets)))
+        (im->shape.targets && !gr_table_file_write(t->targets, NULL, 1, im->written, n,
+                                                   H5T_NATIVE_FLOAT, im->targets)) ||
+        (im->group_of &&
+         !gr_table_file_write(t->groups, NULL, 1, im->written, n, H5T_NATIVE_INT32, im->group_of)))
         return gr_table_file_failed(t, "rows");
     im->written = all;
     im->held = 0;
@@ -124,6 +149,27 @@ static void show(const struct import *im, bool writes) {
     options->progress(options->context, done, total);
 }
 
+/* The present row, which is wanted, into the window. */
+static gr_status keep_row(struct import *im) {
+    const struct gr_csv_field *group = &im->table.group;
+    uint32_t number = 0;
+    gr_status status = GR_OK;
+    im->labels[im->held] = im->table.label;
+    im->targets[im->held] = im->table.target;
+    if (im->group_of) {
+        GR_TRY(gr_groups_find(&im->groups, group->text, group->length, &number));
+        if (im->groups.bytes > GR_WINDOW_BYTES_MAX || number > INT32_MAX)
+            return gr_fail(GR_ERROR_DATA,
+                           "%s:%zu: names of groups of more than %zu MiB: is the column of type "
+                           "text?",
+                           im->path, im->table.scan.row_line, GR_WINDOW_BYTES_MAX >> 20);
+        im->group_of[im->held] = (int32_t)number;
+    }
+    if (++im->held == im->feature_rows) status = flush_rows(im);
+out:
+    return status;
+}
+
 /* All rows; those wanted are counted the first time through, and go into the file where `writes`.
  */
 static gr_status read_rows(struct import *im, bool writes) {
@@ -140,9 +186,7 @@ static gr_status read_rows(struct import *im, bool writes) {
             im->n_classes = (uint32_t)im->table.label + 1;
         if (im->row % PROGRESS_ROWS == 0) show(im, writes);
         if (!writes || !wanted) continue;
-        im->labels[im->held] = im->table.label;
-        im->targets[im->held] = im->table.target;
-        if (++im->held == im->feature_rows) GR_TRY(flush_rows(im));
+        GR_TRY(keep_row(im));
     }
     status = GR_OK;
     if (im->row == 0)
@@ -192,21 +236,29 @@ static void tell_found(const struct import *im) {
     }
 }
 
-static gr_status write_text(struct import *im) {
-    const struct gr_schema *schema = im->columns->schema;
-    struct gr_schema *again = NULL;
-    char *text = NULL;
+static gr_status write_groups(struct import *im) {
+    char *text = NULL, *at;
+    gr_status status = GR_OK;
+    if (!im->group_of || im->groups.n == 0) return GR_OK;
+    GR_TRY(gr_allocate(im->groups.bytes, 1, "names of groups", &text));
+    at = text;
+    for (size_t i = 0; i < im->groups.n; i++)
+        at = stpcpy(at, im->groups.names[i]) + 1;
+    status = gr_table_file_text(&im->file, "group_names", text, im->groups.bytes);
+out:
+    gr_free(text);
+    return status;
+}
+
+static gr_status write_columns(struct import *im) {
+    const struct gr_columns *columns = im->columns;
     gr_status status;
-    GR_TRY(gr_schema_to_yaml(schema, &text));
-    /* What is written must be readable. */
-    GR_TRY(gr_schema_parse("the columns", text, strlen(text), &again));
-    GR_TRY(gr_table_file_columns(&im->file, text));
-    if (im->columns->label >= 0 && schema->columns[im->columns->label].categories_count > 0)
-        im->n_classes = schema->columns[im->columns->label].categories_count;
+    GR_TRY(gr_table_file_text(&im->file, "columns", im->text, strlen(im->text)));
+    GR_TRY(write_groups(im));
+    if (columns->label >= 0 && columns->schema->columns[columns->label].categories_count > 0)
+        im->n_classes = columns->schema->columns[columns->label].categories_count;
     GR_TRY(gr_table_file_classes(&im->file, im->n_classes));
 out:
-    gr_schema_free(again);
-    gr_free(text);
     return status;
 }
 
@@ -216,24 +268,33 @@ static gr_status import_once(struct import *im, size_t limit) {
     im->written = im->held = 0;
     im->n_classes = 1;
     GR_TRY(find_columns(im, limit));
+    GR_TRY(make_text(im));
     GR_TRY(gr_csv_table_open(im->path, &im->options->csv, im->columns, &im->table, &misfit));
     GR_TRY(gr_allocate(im->feature_rows, im->shape.row_bytes, "rows", &im->features));
     GR_TRY(gr_allocate(im->feature_rows, sizeof *im->labels, "labels", &im->labels));
     GR_TRY(gr_allocate(im->feature_rows, sizeof *im->targets, "targets", &im->targets));
+    if (im->columns->group >= 0)
+        GR_TRY(gr_allocate(im->feature_rows, sizeof *im->group_of, "groups", &im->group_of));
     GR_TRY(prepare_fill(im));
     GR_TRY(gr_table_file_create(&im->file, &im->shape));
     GR_TRY(read_rows(im, true));
     GR_TRY(check_range(im));
-    GR_TRY(write_text(im));
+    GR_TRY(write_columns(im));
     tell_found(im);
     status = gr_table_file_publish(&im->file);
 out:
+    im->refused = im->table.refused;
     gr_csv_table_close(&im->table);
     gr_columns_free(im->columns);
     im->columns = NULL;
+    gr_free(im->text);
     gr_free(im->features);
     gr_free(im->labels);
     gr_free(im->targets);
+    gr_free(im->group_of);
+    gr_groups_release(&im->groups);
+    im->text = NULL;
+    im->group_of = NULL;
     im->features = im->targets = NULL;
     im->labels = NULL;
     return status;
@@ -245,7 +306,7 @@ static gr_status write_table(void *context) {
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     gr_status status = import_once(im, SAMPLE_ROWS);
     bool guessed = !im->options->schema || !im->options->schema[0];
-    if (status != GR_ERROR_DATA || !guessed) return status;
+    if (status != GR_ERROR_DATA || !guessed || !im->refused) return status;
     /* Perhaps later rows are of another kind than the first ones. */
     gr_table_file_abandon(&im->file);
     return import_once(im, 0);
@@ -257,7 +318,7 @@ gr_status gr_import_csv(const char *path, const struct gr_import_options *option
     gr_status status;
     im.last = options->limit ? options->first + options->limit : SIZE_MAX;
     im.file = (struct gr_table_file){
-        .path = out_path, .file = -1, .features = -1, .labels = -1, .targets = -1};
+        .path = out_path, .file = -1, .features = -1, .labels = -1, .targets = -1, .groups = -1};
     GR_TRY(gr_text_format(&im.file.temporary, "%s.tmp", out_path));
     GR_TRY(gr_guard_write(out_path, write_table, &im));
 out:

@@ -7,7 +7,6 @@
 #include <string.h>
 
 enum { VALUES_MAX = 64, VALUE_BYTES_MAX = 256, NOTES_MAX = 20 };
-#define WHOLE_MAX 16777216.0f
 
 struct value {
     char *text; /* owned */
@@ -62,9 +61,8 @@ static gr_status look_at(struct inference *in, size_t column) {
         g->n_text++;
         if (gr_text_is_utf8(text, length)) break;
         return gr_fail(GR_ERROR_DATA,
-                       "%s:%zu: column %zu (%s): found bytes that are not UTF-8, "
-                       "expected UTF-8 text",
-                       in->scan.path, in->scan.row_line, column + 1, in->names[column]);
+                       "%s:%zu: column %zu: found bytes that are not UTF-8, expected UTF-8 text",
+                       in->scan.path, in->scan.row_line, column + 1);
     case GR_CSV_OVERFLOW:
         g->n_fractions++;
         break;
@@ -72,7 +70,7 @@ static gr_status look_at(struct inference *in, size_t column) {
         if (g->n_whole + g->n_fractions == 0) g->low = g->high = value;
         if (value < g->low) g->low = value;
         if (value > g->high) g->high = value;
-        if (value == floorf(value) && fabsf(value) <= WHOLE_MAX)
+        if (value == floorf(value) && fabsf(value) <= GR_CSV_WHOLE_MAX)
             g->n_whole++;
         else
             g->n_fractions++;
@@ -182,8 +180,9 @@ static gr_status add_notes(const struct inference *in, char **notes) {
     gr_status status = GR_OK;
     for (size_t i = 0, n = 0; i < in->n && n < NOTES_MAX; i++) {
         const struct guess *g = &in->guess[i];
-        const char *what = g->n_values == 0 && !g->many   ? "no row has a value"
-                           : g->n_infinite > 0            ? "has infinities, taken for missing"
+        const char *what = g->n_values == 0 && !g->many ? "no row has a value"
+                           : g->n_infinite > 0 && is_numeric(g)
+                               ? "has infinities, taken for missing"
                            : g->n_values == 1 && !g->many ? "the same in all rows"
                                                           : NULL;
         if (!what) continue;
@@ -245,4 +244,12 @@ out:
     }
     release(&in);
     return status;
+}
+
+void gr_csv_loosen(struct gr_schema *schema) {
+    for (unsigned i = 0; i < schema->columns_count; i++) {
+        struct gr_column *c = &schema->columns[i];
+        if (c->type == GR_COLUMN_INTEGER) c->type = GR_COLUMN_NUMBER;
+        c->range_count = 0;
+    }
 }

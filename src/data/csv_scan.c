@@ -11,7 +11,7 @@
 #define BUFFER_BYTES ((size_t)256 << 10)
 
 /* What a walk along a row ended in. */
-enum outcome { ROW, CUT, BAD_QUOTE, BAD_AFTER_QUOTE, BAD_RETURN, TOO_LONG, TOO_MANY };
+enum outcome { ROW, CUT, BAD_QUOTE, BAD_AFTER_QUOTE, BAD_RETURN, TOO_LONG, TOO_MANY, NO_MEMORY };
 
 static gr_status refill(struct gr_csv_scan *s) {
     memmove(s->buffer, s->buffer + s->at, s->length - s->at);
@@ -94,19 +94,20 @@ _Static_assert(GR_CSV_COLUMNS_MAX == 10000 && GR_CSV_FIELD_MAX == 65536, "stand 
 
 /* ---- a row ---------------------------------------------------------------------------------- */
 
-static bool add_field(struct gr_csv_scan *s, const char *text, size_t length, bool quoted) {
+/* ROW: it has been added. */
+static enum outcome add_field(struct gr_csv_scan *s, const char *text, size_t length, bool quoted) {
+    if (s->n_fields == GR_CSV_COLUMNS_MAX) return TOO_MANY;
     if (s->n_fields == s->fields_room) {
         struct gr_csv_field *grown;
-        if (s->n_fields >= GR_CSV_COLUMNS_MAX ||
-            gr_allocate(2 * s->fields_room, sizeof *grown, "fields", &grown) != GR_OK)
-            return false;
+        if (gr_allocate(2 * s->fields_room, sizeof *grown, "fields", &grown) != GR_OK)
+            return NO_MEMORY;
         memcpy(grown, s->fields, s->n_fields * sizeof *grown);
         gr_free(s->fields);
         s->fields = grown;
         s->fields_room *= 2;
     }
     s->fields[s->n_fields++] = (struct gr_csv_field){text, length, quoted};
-    return true;
+    return ROW;
 }
 
 /* From behind the opening quote to behind the closing one; NULL: the text ends before. */
@@ -149,7 +150,8 @@ static enum outcome walk(struct gr_csv_scan *s, const char **next) {
         if (p >= end && !s->ended) return CUT;
         if (*p == '\r' && p + 1 >= end && !s->ended) return CUT;
         if (*p == '\r' && p[1] != '\n') return BAD_RETURN;
-        if (!add_field(s, start + quoted, length, quoted)) return TOO_MANY;
+        enum outcome added = add_field(s, start + quoted, length, quoted);
+        if (added != ROW) return added;
         if (*p == separator && p < end) {
             p++;
             continue;
@@ -168,6 +170,7 @@ static gr_status refuse(const struct gr_csv_scan *s, enum outcome outcome) {
         [TOO_LONG] = "more than 65536 bytes, or a quote that is not closed",
         [TOO_MANY] = "one more than the 10000 columns there may be",
     };
+    if (outcome == NO_MEMORY) return GR_ERROR_INTERNAL; /* the message is there */
     return gr_fail(GR_ERROR_DATA, "%s:%zu: column %zu: %s", s->path, s->row_line, s->n_fields + 1,
                    what[outcome]);
 }

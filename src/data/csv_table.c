@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/groups.h"
 #include "data/reader.h"
-
-#define WHOLE_MAX 16777216.0f /* float32 holds every whole number up to it */
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
@@ -47,17 +46,17 @@ out:
 static gr_status check_header(struct gr_csv_table *t, const struct gr_csv_config *csv,
                               bool *misfit) {
     const struct gr_schema *schema = t->columns->schema;
-    char **names = NULL, found[64], expected[64];
+    char **names = NULL, expected[64];
     size_t n;
     gr_status status = gr_csv_names(&t->scan, csv->header, &names, &n);
     if (status != GR_OK) return status;
     for (size_t i = 0; csv->header && i < n && i < schema->columns_count; i++) {
         if (strcmp(names[i], schema->columns[i].name) == 0) continue;
-        gr_text_quote(names[i], strlen(names[i]), found, sizeof found);
+        /* What stands there is a cell where the file has no header. */
         gr_text_quote(schema->columns[i].name, strlen(schema->columns[i].name), expected,
                       sizeof expected);
-        status = gr_fail(GR_ERROR_DATA, "%s:1: column %zu: found \"%s\", expected \"%s\"",
-                         t->scan.path, i + 1, found, expected);
+        status = gr_fail(GR_ERROR_DATA, "%s:1: column %zu: found another name, expected \"%s\"",
+                         t->scan.path, i + 1, expected);
         goto out;
     }
     if (n != schema->columns_count)
@@ -159,7 +158,7 @@ static gr_status read_number(struct gr_csv_table *t, size_t column, float *value
         return GR_OK;
     }
     if (c->of->type == GR_COLUMN_INTEGER &&
-        (fabsf(*value) > WHOLE_MAX || (kind != GR_CSV_WHOLE && *value != floorf(*value))))
+        (fabsf(*value) > GR_CSV_WHOLE_MAX || (kind != GR_CSV_WHOLE && *value != floorf(*value))))
         return refuse_number(t, column, kind);
     if (!t->counting) return GR_OK;
     if (c->of->range_count == 2 && !(*value >= c->of->range[0] && *value <= c->of->range[1]))
@@ -275,6 +274,8 @@ static gr_status put_group(struct gr_csv_table *t, size_t column) {
     t->group = t->scan.fields[column];
     if (status == GR_OK && t->group.length == 0)
         return refuse(t, column, "no value", "the name of a group");
+    if (status == GR_OK && t->group.length > GR_GROUP_NAME_MAX)
+        return refuse(t, column, "a longer text", "a group's name of at most 1024 bytes");
     return status;
 }
 
@@ -308,8 +309,11 @@ gr_status gr_csv_table_next(struct gr_csv_table *table, float *features, bool *m
                          table->scan.row_line, table->scan.n_fields, n);
         goto out;
     }
-    for (size_t i = 0; i < n; i++)
-        GR_TRY(put_cell(table, i, features + columns->first_feature[i]));
+    for (size_t i = 0; i < n; i++) {
+        status = put_cell(table, i, features + columns->first_feature[i]);
+        table->refused = status != GR_OK;
+        GR_TRY(status);
+    }
 out:
     return status;
 }

@@ -2,7 +2,7 @@
 /*
  * A CSV file as a table: its rows held against the schema and made into features, one after
  * another. Messages name file, line and column, and never what stands in a cell: they may leave the
- * silo.
+ * silo. Names of columns are the schema's; those of the file may be cells, if it has no header.
  */
 #ifndef GRANARY_DATA_CSV_TABLE_H
 #define GRANARY_DATA_CSV_TABLE_H
@@ -10,6 +10,8 @@
 #include <granary/data.h>
 
 #include "data/csv_scan.h"
+
+#define GR_CSV_WHOLE_MAX 16777216.0f /* float32 holds every whole number up to it */
 
 struct gr_csv_column {
     const struct gr_column *of;
@@ -28,6 +30,7 @@ struct gr_csv_table {
     struct gr_csv_column *column;     /* owned */
     bool needs_fill;                  /* some column is filled by what the whole table says */
     bool counting;                    /* the first time through: counts, sums, findings */
+    bool refused;                     /* a cell is not what its column is to hold */
     /* Of the present row. */
     int32_t label; /* 0 without a label column */
     float target;
@@ -43,6 +46,12 @@ gr_status gr_csv_table_next(struct gr_csv_table *table, float *features, bool *m
 /* After the first time through: means and modes stand in for what is missing. */
 void gr_csv_table_settle(struct gr_csv_table *table);
 void gr_csv_table_close(struct gr_csv_table *table);
+
+/*
+ * From columns that were guessed to ones that other rows and files fit as well: whole numbers may
+ * be others there, and what was seen is no range to be kept.
+ */
+void gr_csv_loosen(struct gr_schema *schema);
 
 /*
  * The first row as names: there, different, UTF-8; or without a header "column1", "column2"..., and

@@ -38,7 +38,14 @@
 
 #include <hdf5.h>
 
-enum guard_verb { GUARD_LABELS, GUARD_ROWS, GUARD_TARGETS, GUARD_COLUMNS };
+enum guard_verb {
+    GUARD_LABELS,
+    GUARD_ROWS,
+    GUARD_TARGETS,
+    GUARD_COLUMNS,
+    GUARD_GROUPS,
+    GUARD_GROUP_NAMES
+};
 
 struct guard_request {
     enum guard_verb verb;
@@ -118,6 +125,10 @@ static gr_status answer(struct gr_reader *reader, const struct guard_request *re
     if (request->verb == GUARD_TARGETS)
         return reader->operations->targets(reader, request->first, request->n, reader->window);
     if (request->verb == GUARD_COLUMNS) return reader->operations->columns(reader);
+    if (request->verb == GUARD_GROUPS)
+        return reader->operations->groups(reader, request->first, request->n, reader->window);
+    if (request->verb == GUARD_GROUP_NAMES)
+        return reader->operations->group_names(reader, reader->window);
     status = reader->operations->rows(reader, request->first, request->n, &block);
     if (status == GR_OK && block != reader->window)
         memcpy(reader->window, block, request->n * reader->shape.row_bytes);
@@ -255,7 +266,8 @@ static gr_status check_reply(const char *path, struct gr_table_shape *shape) {
     gr_status status = gr_table_shape_check(path, shape);
     if (status != GR_OK) return status;
     if (shape->window_rows == 0 || shape->window_rows > GR_WINDOW_BYTES_MAX / shape->row_bytes ||
-        shape->n_classes > GR_CLASSES_MAX || shape->column_bytes > GR_CONFIG_FILE_MAX)
+        shape->n_classes > GR_CLASSES_MAX || shape->column_bytes > GR_CONFIG_FILE_MAX ||
+        shape->group_bytes > GR_WINDOW_BYTES_MAX)
         return gr_fail(GR_ERROR_DATA, "%s: damaged: windows of %zu rows, %u classes", path,
                        shape->window_rows, shape->n_classes);
     return GR_OK;
@@ -344,5 +356,25 @@ static gr_status guard_columns(struct gr_reader *reader) {
     return ask(reader, GUARD_COLUMNS, 0, 0);
 }
 
-const struct gr_reader_operations gr_guard_operations = {guard_open,  guard_labels,  guard_rows,
-                                                         guard_close, guard_targets, guard_columns};
+static gr_status guard_groups(struct gr_reader *reader, size_t first, size_t n, int32_t *out) {
+    gr_status status = ask(reader, GUARD_GROUPS, first, n);
+    if (status == GR_OK) memcpy(out, reader->window, n * sizeof *out);
+    return status;
+}
+
+static gr_status guard_group_names(struct gr_reader *reader, char *out) {
+    gr_status status = ask(reader, GUARD_GROUP_NAMES, 0, 0);
+    if (status == GR_OK) memcpy(out, reader->window, reader->shape.group_bytes);
+    return status;
+}
+
+const struct gr_reader_operations gr_guard_operations = {
+    .open = guard_open,
+    .labels = guard_labels,
+    .rows = guard_rows,
+    .close = guard_close,
+    .targets = guard_targets,
+    .columns = guard_columns,
+    .groups = guard_groups,
+    .group_names = guard_group_names,
+};

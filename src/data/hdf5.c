@@ -10,9 +10,9 @@
  * Runs in the guard's child only (guard.c), so an object that is left open on a failure goes with
  * it; the serial driver is used whatever the build of the library.
  */
+#include "data/hdf5_attributes.h"
 #include "data/reader.h"
 
-#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,11 +21,10 @@
 /* A chunk is held in memory whole, several times over while its filters run. */
 #define CHUNK_BYTES_MAX GR_WINDOW_BYTES_MAX
 
-enum { TABLE_VERSION = 1, ATTRIBUTE_BYTES_MAX = 64 };
-
 struct hdf5_state {
-    hid_t file, features, labels, targets, columns; /* the last two: -1 where there is none */
-    hid_t memory_type;                              /* of features */
+    hid_t file, features, labels;
+    hid_t targets, columns, groups, group_names; /* -1 where there is none */
+    hid_t memory_type;                           /* of features */
     size_t file_size;
 };
 
@@ -214,14 +213,28 @@ out:
     return status;
 }
 
+/* *there false: the file has no such dataset. */
+static gr_status open_optional(const struct hdf5_state *state, struct dataset *d, hid_t *type,
+                               bool *there) {
+    htri_t exists = H5Lexists(state->file, d->name, H5P_DEFAULT);
+    gr_status status = GR_OK;
+    *there = exists > 0;
+    if (exists < 0) return damaged(d, "whether it is there");
+    if (!*there) return GR_OK;
+    GR_TRY(open_dataset(state->file, d));
+    GR_TRY(read_type(d, type));
+    GR_TRY(check_storage(d, state->file_size));
+out:
+    return status;
+}
+
 static gr_status open_targets(struct hdf5_state *state, struct dataset *d,
                               struct gr_table_shape *shape) {
     hid_t type;
+    bool there;
     gr_status status;
-    if (H5Lexists(state->file, d->name, H5P_DEFAULT) <= 0) return GR_OK;
-    GR_TRY(open_dataset(state->file, d));
-    GR_TRY(read_type(d, &type));
-    GR_TRY(check_storage(d, state->file_size));
+    GR_TRY(open_optional(state, d, &type, &there));
+    if (!there) goto out;
     if (H5Tget_class(type) != H5T_FLOAT || d->n_dims != 1 || d->shape[0] != shape->shape[0]) {
         status = gr_fail(GR_ERROR_DATA, "%s: /targets: expected %zu floating-point numbers",
                          d->path, shape->shape[0]);
@@ -233,93 +246,47 @@ out:
     return status;
 }
 
-/* The text of the columns: bytes in one dimension. */
+/* Text is bytes in one dimension. */
+static gr_status check_text(const struct dataset *d, hid_t type, size_t most) {
+    if (H5Tequal(type, H5T_STD_U8LE) > 0 && d->n_dims == 1 && d->shape[0] > 0 &&
+        d->shape[0] <= most)
+        return GR_OK;
+    return gr_fail(GR_ERROR_DATA, "%s: /%s: expected 1 to %zu bytes of text", d->path, d->name,
+                   most);
+}
+
 static gr_status open_columns(struct hdf5_state *state, struct dataset *d,
                               struct gr_table_shape *shape) {
     hid_t type;
+    bool there;
     gr_status status;
-    if (H5Lexists(state->file, d->name, H5P_DEFAULT) <= 0) return GR_OK;
-    GR_TRY(open_dataset(state->file, d));
-    GR_TRY(read_type(d, &type));
-    GR_TRY(check_storage(d, state->file_size));
-    if (H5Tequal(type, H5T_STD_U8LE) <= 0 || d->n_dims != 1 || d->shape[0] == 0 ||
-        d->shape[0] > GR_CONFIG_FILE_MAX) {
-        status = gr_fail(GR_ERROR_DATA, "%s: /columns: expected 1 to %d bytes of text", d->path,
-                         GR_CONFIG_FILE_MAX);
-        goto out;
-    }
+    GR_TRY(open_optional(state, d, &type, &there));
+    if (!there) goto out;
+    GR_TRY(check_text(d, type, GR_CONFIG_FILE_MAX));
     state->columns = d->id;
     shape->column_bytes = d->shape[0];
 out:
     return status;
 }
 
-/* A number in an attribute of the root group; *found false when there is no such attribute. */
-static gr_status read_number(const char *path, hid_t file, const char *name, double *value,
-                             bool *found) {
-    *found = H5Aexists(file, name) > 0;
-    if (!*found) return GR_OK;
-    hid_t attribute = H5Aopen(file, name, H5P_DEFAULT);
-    hid_t type = attribute < 0 ? -1 : H5Aget_type(attribute);
-    hid_t space = attribute < 0 ? -1 : H5Aget_space(attribute);
-    H5T_class_t class = type < 0 ? H5T_NO_CLASS : H5Tget_class(type);
-    if ((class != H5T_INTEGER && class != H5T_FLOAT) || space < 0 ||
-        H5Sget_simple_extent_npoints(space) != 1 ||
-        H5Aread(attribute, H5T_NATIVE_DOUBLE, value) < 0)
-        return gr_fail(GR_ERROR_DATA, "%s: attribute \"%s\" is not a number", path, name);
-    H5Sclose(space);
-    H5Tclose(type);
-    H5Aclose(attribute);
-    return GR_OK;
-}
-
-/* A file that says what it is must be a table; one that says nothing is judged by its datasets. */
-static gr_status check_format(const char *path, hid_t file) {
-    char text[ATTRIBUTE_BYTES_MAX + 1] = {0}, *variable = NULL;
-    if (H5Aexists(file, "format") <= 0) return GR_OK;
-    hid_t attribute = H5Aopen(file, "format", H5P_DEFAULT);
-    hid_t type = attribute < 0 ? -1 : H5Aget_type(attribute);
-    hid_t space = attribute < 0 ? -1 : H5Aget_space(attribute);
-    bool is_text = type >= 0 && H5Tget_class(type) == H5T_STRING && space >= 0 &&
-                   H5Sget_simple_extent_npoints(space) == 1;
-    if (is_text && H5Tis_variable_str(type) > 0) {
-        is_text = H5Aread(attribute, type, &variable) >= 0 && variable;
-        if (is_text) memcpy(text, variable, strnlen(variable, ATTRIBUTE_BYTES_MAX));
-        H5free_memory(variable);
-    } else if (is_text) {
-        is_text = H5Tget_size(type) <= ATTRIBUTE_BYTES_MAX && H5Aread(attribute, type, text) >= 0;
-    }
-    if (is_text && strcmp(text, "granary-table") == 0) return GR_OK;
-    char quoted[ATTRIBUTE_BYTES_MAX];
-    gr_text_quote(text, strlen(text), quoted, sizeof quoted);
-    return gr_fail(GR_ERROR_DATA, "%s: its format is \"%s\", expected \"granary-table\"", path,
-                   quoted);
-}
-
-static gr_status read_attributes(const char *path, hid_t file, struct gr_table_shape *shape) {
-    double value = 0;
-    bool found;
+/* Each row's group as a number, and the groups' names: both or neither. */
+static gr_status open_groups(struct hdf5_state *state, struct dataset *numbers,
+                             struct dataset *names, struct gr_table_shape *shape) {
+    hid_t type, text_type;
+    bool there, named;
     gr_status status;
-    GR_TRY(check_format(path, file));
-    GR_TRY(read_number(path, file, "version", &value, &found));
-    if (found && value != TABLE_VERSION) {
-        status = gr_fail(GR_ERROR_DATA, "%s: version %g of the table's form, expected %d", path,
-                         value, TABLE_VERSION);
-        goto out;
-    }
-    GR_TRY(read_number(path, file, "scale", &value, &found));
-    if (found && !(value > 0 && value <= 1e30)) {
-        status = gr_fail(GR_ERROR_DATA, "%s: scale %g, expected a positive number", path, value);
-        goto out;
-    }
-    if (found) shape->scale = (float)value;
-    GR_TRY(read_number(path, file, "n_classes", &value, &found));
-    if (found && !(value >= 1 && value <= GR_CLASSES_MAX && value == floor(value))) {
-        status = gr_fail(GR_ERROR_DATA, "%s: n_classes %g, expected 1 to %d", path, value,
-                         GR_CLASSES_MAX);
-        goto out;
-    }
-    if (found) shape->n_classes = (uint32_t)value;
+    GR_TRY(open_optional(state, numbers, &type, &there));
+    GR_TRY(open_optional(state, names, &text_type, &named));
+    if (there != named) return damaged(there ? names : numbers, "what is not there");
+    if (!there) goto out;
+    if (H5Tget_class(type) != H5T_INTEGER || numbers->element_bytes > 8 || numbers->n_dims != 1 ||
+        numbers->shape[0] != shape->shape[0])
+        return gr_fail(GR_ERROR_DATA, "%s: /groups: expected %zu integers", numbers->path,
+                       shape->shape[0]);
+    GR_TRY(check_text(names, text_type, GR_WINDOW_BYTES_MAX));
+    state->groups = numbers->id;
+    state->group_names = names->id;
+    shape->group_bytes = names->shape[0];
 out:
     return status;
 }
@@ -348,6 +315,8 @@ static void hdf5_close(struct gr_reader *reader) {
     if (state->labels >= 0) H5Dclose(state->labels);
     if (state->targets >= 0) H5Dclose(state->targets);
     if (state->columns >= 0) H5Dclose(state->columns);
+    if (state->groups >= 0) H5Dclose(state->groups);
+    if (state->group_names >= 0) H5Dclose(state->group_names);
     if (state->file >= 0) H5Fclose(state->file);
     gr_free(state);
     reader->state = NULL;
@@ -359,19 +328,23 @@ static gr_status hdf5_open(struct gr_reader *reader) {
     struct dataset labels = {.path = path, .name = "labels", .chunk_rows = 1};
     struct dataset targets = {.path = path, .name = "targets", .chunk_rows = 1};
     struct dataset columns = {.path = path, .name = "columns", .chunk_rows = 1};
+    struct dataset groups = {.path = path, .name = "groups", .chunk_rows = 1};
+    struct dataset group_names = {.path = path, .name = "group_names", .chunk_rows = 1};
     struct hdf5_state *state = NULL;
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *state, "an HDF5 reader", &state));
     state->file = state->features = state->labels = state->targets = state->columns = -1;
+    state->groups = state->group_names = -1;
     reader->state = state;
     GR_TRY(open_file(path, state));
     GR_TRY(open_features(state, &features, &reader->shape));
     if (!reader->unlabelled) {
         GR_TRY(open_labels(state, &labels, reader->shape.shape[0]));
         GR_TRY(open_targets(state, &targets, &reader->shape));
+        GR_TRY(open_groups(state, &groups, &group_names, &reader->shape));
     }
     GR_TRY(open_columns(state, &columns, &reader->shape));
-    GR_TRY(read_attributes(path, state->file, &reader->shape));
+    GR_TRY(gr_hdf5_attributes(path, state->file, &reader->shape));
 out:
     if (status != GR_OK) hdf5_close(reader);
     return status;
@@ -392,12 +365,10 @@ static gr_status read_slab(hid_t dataset, const size_t *shape, size_t n_dims, si
     return read ? GR_OK : GR_ERROR_DATA;
 }
 
-static gr_status hdf5_labels(struct gr_reader *reader, size_t first, size_t n, int32_t *out) {
-    const struct hdf5_state *state = reader->state;
-    gr_status status = read_slab(state->labels, NULL, 1, first, n, H5T_NATIVE_INT32, out);
-    if (status == GR_OK) return GR_OK;
-    return gr_fail(status, "%s: /labels: rows %zu to %zu cannot be read: damaged",
-                   reader->table->file, first, first + n - 1);
+static gr_status damaged_rows(const struct gr_reader *reader, const char *name, size_t first,
+                              size_t n) {
+    return gr_fail(GR_ERROR_DATA, "%s: /%s: rows %zu to %zu cannot be read: damaged",
+                   reader->table->file, name, first, first + n - 1);
 }
 
 static gr_status hdf5_rows(struct gr_reader *reader, size_t first, size_t n, const void **block) {
@@ -407,25 +378,52 @@ static gr_status hdf5_rows(struct gr_reader *reader, size_t first, size_t n, con
                                  state->memory_type, reader->window);
     *block = reader->window;
     if (status == GR_OK) return GR_OK;
-    return gr_fail(status, "%s: /features: rows %zu to %zu cannot be read: damaged",
-                   reader->table->file, first, first + n - 1);
+    return damaged_rows(reader, "features", first, n);
+}
+
+static gr_status hdf5_labels(struct gr_reader *reader, size_t first, size_t n, int32_t *out) {
+    const struct hdf5_state *state = reader->state;
+    gr_status status = read_slab(state->labels, NULL, 1, first, n, H5T_NATIVE_INT32, out);
+    return status == GR_OK ? GR_OK : damaged_rows(reader, "labels", first, n);
 }
 
 static gr_status hdf5_targets(struct gr_reader *reader, size_t first, size_t n, float *out) {
     const struct hdf5_state *state = reader->state;
     gr_status status = read_slab(state->targets, NULL, 1, first, n, H5T_NATIVE_FLOAT, out);
+    return status == GR_OK ? GR_OK : damaged_rows(reader, "targets", first, n);
+}
+
+/* Out of int32's range numbers come saturated, and are refused then. */
+static gr_status hdf5_groups(struct gr_reader *reader, size_t first, size_t n, int32_t *out) {
+    const struct hdf5_state *state = reader->state;
+    gr_status status = read_slab(state->groups, NULL, 1, first, n, H5T_NATIVE_INT32, out);
+    return status == GR_OK ? GR_OK : damaged_rows(reader, "groups", first, n);
+}
+
+static gr_status read_text(struct gr_reader *reader, hid_t dataset, const char *name, size_t bytes,
+                           void *out) {
+    gr_status status = read_slab(dataset, NULL, 1, 0, bytes, H5T_NATIVE_UINT8, out);
     if (status == GR_OK) return GR_OK;
-    return gr_fail(status, "%s: /targets: rows %zu to %zu cannot be read: damaged",
-                   reader->table->file, first, first + n - 1);
+    return gr_fail(status, "%s: /%s: cannot be read: damaged", reader->table->file, name);
 }
 
 static gr_status hdf5_columns(struct gr_reader *reader) {
     const struct hdf5_state *state = reader->state;
-    gr_status status = read_slab(state->columns, NULL, 1, 0, reader->shape.column_bytes,
-                                 H5T_NATIVE_UINT8, reader->window);
-    if (status == GR_OK) return GR_OK;
-    return gr_fail(status, "%s: /columns: cannot be read: damaged", reader->table->file);
+    return read_text(reader, state->columns, "columns", reader->shape.column_bytes, reader->window);
 }
 
-const struct gr_reader_operations gr_hdf5_operations = {hdf5_open,  hdf5_labels,  hdf5_rows,
-                                                        hdf5_close, hdf5_targets, hdf5_columns};
+static gr_status hdf5_group_names(struct gr_reader *reader, char *out) {
+    const struct hdf5_state *state = reader->state;
+    return read_text(reader, state->group_names, "group_names", reader->shape.group_bytes, out);
+}
+
+const struct gr_reader_operations gr_hdf5_operations = {
+    .open = hdf5_open,
+    .labels = hdf5_labels,
+    .rows = hdf5_rows,
+    .close = hdf5_close,
+    .targets = hdf5_targets,
+    .columns = hdf5_columns,
+    .groups = hdf5_groups,
+    .group_names = hdf5_group_names,
+};

@@ -108,7 +108,7 @@ gr_status gr_import_idx(const char *features, const char *labels, size_t first, 
     struct gr_table_file *t = &import.file;
     gr_status status;
     t->path = out_path;
-    t->file = t->features = t->labels = t->targets = -1;
+    t->file = t->features = t->labels = t->targets = t->groups = -1;
     GR_TRY(gr_text_format(&import.table.features, "%s", features));
     GR_TRY(gr_text_format(&import.table.labels, "%s", labels));
     GR_TRY(gr_text_format(&t->temporary, "%s.tmp", out_path));

@@ -74,8 +74,8 @@ static gr_status join_columns(struct gr_data *data, struct gr_reader *reader) {
                                 "findings", &data->found);
     }
     if (!data->columns) return GR_OK;
-    if (!reader->columns || !gr_columns_fit(reader->columns->schema, data->columns->schema,
-                                            difference, sizeof difference)) {
+    if (!reader->columns || !gr_columns_alike(reader->columns->schema, data->columns->schema,
+                                              difference, sizeof difference)) {
         status = gr_fail(GR_ERROR_DATA, "%s: %s, by the tables before it; data.schema says which",
                          gr_reader_features_path(reader), difference);
         reader->misfit = true;
@@ -148,21 +148,20 @@ static int by_row(const void *a, const void *b) {
 static gr_status partition_rows(struct load *l, struct gr_reader *reader, size_t n,
                                 const int32_t *labels, struct gr_partition *out) {
     const struct gr_partition_config *config = &l->config->data.partition;
-    const uint32_t *groups;
-    uint32_t n_groups;
+    uint32_t *groups = NULL, n_groups = 0;
     gr_status status;
     if (config->method != GR_PARTITION_COLUMN)
         return gr_partition_create(config, l->config->run.seed, l->share->n_silos, labels, n, out);
-    GR_TRY(gr_csv_groups(reader, &groups, &n_groups));
-    if (n_groups != l->share->n_silos) {
-        (void)gr_fail(GR_ERROR_CONFIG,
-                      "data.silos: found %u, the column \"%s\" has %u values (and there is a silo "
-                      "for each)",
-                      l->share->n_silos, config->column, n_groups);
-        return GR_ERROR_CONFIG;
-    }
-    status = gr_partition_by_group(config, n_groups, groups, n, out);
+    GR_TRY(gr_reader_groups(reader, l->data->columns, config->column, n, &groups, &n_groups));
+    if (n_groups != l->share->n_silos)
+        status = gr_fail(GR_ERROR_CONFIG,
+                         "data.silos: found %u, the column \"%s\" has %u values (and there is a "
+                         "silo for each)",
+                         l->share->n_silos, config->column, n_groups);
+    else
+        status = gr_partition_by_group(config, n_groups, groups, n, out);
 out:
+    gr_free(groups);
     return status;
 }
 

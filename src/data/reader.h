@@ -30,6 +30,7 @@ struct gr_table_shape {
     uint32_t n_classes;  /* as the file declares; 0: it does not */
     bool targets;        /* there is one a row */
     size_t column_bytes; /* of the text that says what the columns are; 0: there is none */
+    size_t group_bytes;  /* of the groups' names, each with a NUL behind it; 0: there are none */
     size_t window_rows;  /* rows of a window; windows begin at multiples of it */
     size_t n_features;   /* of a row; follows from shape */
     size_t row_bytes;    /* follows from shape and element */
@@ -49,6 +50,11 @@ struct gr_reader_operations {
     gr_status (*targets)(struct gr_reader *reader, size_t first, size_t n, float *out);
     /* The text of shape.column_bytes bytes into reader->window; only where there is some. */
     gr_status (*columns)(struct gr_reader *reader);
+    /* n <= GR_LABEL_WINDOW rows' groups, as places in the list of names; only where
+     * shape.group_bytes. */
+    gr_status (*groups)(struct gr_reader *reader, size_t first, size_t n, int32_t *out);
+    /* The groups' names, shape.group_bytes bytes. */
+    gr_status (*group_names)(struct gr_reader *reader, char *out);
 };
 
 struct gr_reader {
@@ -102,11 +108,13 @@ gr_status gr_reader_labels(struct gr_reader *reader, size_t n, int32_t **out,
 gr_status gr_reader_targets(struct gr_reader *reader, size_t n, float **out) GR_CHECKED;
 
 /*
- * csv: each row's group by the column of that name, as a place in the byte order of the names;
- * groups[shape.shape[0]] is borrowed.
+ * The first n rows' groups by the column `column` of `columns`, each as a place in the byte order
+ * of the names that occur in those rows; caller releases *out with gr_free. GR_ERROR_DATA: there is
+ * no such column, or it is none of groups.
  */
-gr_status gr_csv_groups(struct gr_reader *reader, const uint32_t **groups,
-                        uint32_t *n_groups) GR_CHECKED;
+gr_status gr_reader_groups(struct gr_reader *reader, const struct gr_columns *columns,
+                           const char *column, size_t n, uint32_t **out,
+                           uint32_t *n_groups) GR_CHECKED;
 
 /* A row wanted, and where its features go. */
 struct gr_pick {

@@ -84,6 +84,10 @@ const int32_t *gr_table_labels(const struct gr_table *t) {
     return t->labels;
 }
 
+const struct gr_columns *gr_table_columns(const struct gr_table *t) {
+    return t->reader.columns;
+}
+
 static gr_status make_room(struct gr_table *t, size_t n) {
     gr_status status = GR_OK;
     if (n <= t->room) return GR_OK;

@@ -74,12 +74,17 @@ gr_status gr_table_file_create(struct gr_table_file *t, const struct gr_table_sh
     if (shape->targets)
         t->targets =
             create_dataset(t->file, "targets", H5T_IEEE_F32LE, 1, shape->shape, sizeof(float));
+    if (shape->group_bytes > 0)
+        t->groups =
+            create_dataset(t->file, "groups", H5T_STD_I32LE, 1, shape->shape, sizeof(int32_t));
     if (t->features < 0 || t->labels < 0 || (shape->targets && t->targets < 0) ||
+        (shape->group_bytes > 0 && t->groups < 0) ||
         !write_text_attribute(t->file, "format", "granary-table") ||
         !write_attribute(t->file, "version", H5T_STD_U32LE, H5T_NATIVE_UINT32, &version) ||
         !write_attribute(t->file, "scale", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, &shape->scale) ||
         !write_text_attribute(t->labels, "role", "label") ||
-        (shape->targets && !write_text_attribute(t->targets, "role", "target")))
+        (shape->targets && !write_text_attribute(t->targets, "role", "target")) ||
+        (shape->group_bytes > 0 && !write_text_attribute(t->groups, "role", "group")))
         return gr_table_file_failed(t, "the form of the table");
     return GR_OK;
 }
@@ -91,14 +96,14 @@ gr_status gr_table_file_classes(struct gr_table_file *t, uint32_t n_classes) {
     return gr_table_file_failed(t, "the number of classes");
 }
 
-gr_status gr_table_file_columns(struct gr_table_file *t, const char *text) {
-    const size_t n = strlen(text);
+gr_status gr_table_file_text(struct gr_table_file *t, const char *name, const char *text,
+                             size_t n) {
     errno = 0;
-    hid_t dataset = create_dataset(t->file, "columns", H5T_STD_U8LE, 1, &n, 1);
+    hid_t dataset = create_dataset(t->file, name, H5T_STD_U8LE, 1, &n, 1);
     bool written = dataset >= 0 &&
                    H5Dwrite(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) >= 0;
     if (dataset >= 0) H5Dclose(dataset);
-    return written ? GR_OK : gr_table_file_failed(t, "the columns");
+    return written ? GR_OK : gr_table_file_failed(t, name);
 }
 
 bool gr_table_file_write(hid_t dataset, const size_t *shape, size_t n_dims, size_t first, size_t n,
@@ -128,8 +133,9 @@ static bool close_file(struct gr_table_file *t) {
     if (t->features >= 0) good = H5Dclose(t->features) >= 0 && good;
     if (t->labels >= 0) good = H5Dclose(t->labels) >= 0 && good;
     if (t->targets >= 0) good = H5Dclose(t->targets) >= 0 && good;
+    if (t->groups >= 0) good = H5Dclose(t->groups) >= 0 && good;
     if (t->file >= 0) good = H5Fclose(t->file) >= 0 && good;
-    t->features = t->labels = t->targets = t->file = -1;
+    t->features = t->labels = t->targets = t->groups = t->file = -1;
     return good;
 }
 

@@ -11,17 +11,18 @@
 #include "data/reader.h"
 
 struct gr_table_file {
-    const char *path;                      /* the final name; borrowed */
-    char *temporary;                       /* owned */
-    hid_t file, features, labels, targets; /* -1: not open */
+    const char *path;                              /* the final name; borrowed */
+    char *temporary;                               /* owned */
+    hid_t file, features, labels, targets, groups; /* -1: not open */
 };
 
-/* shape->shape[0] 0: the datasets grow. */
+/* shape->shape[0] 0: the datasets grow. shape->group_bytes not 0: there are groups. */
 gr_status gr_table_file_create(struct gr_table_file *t,
                                const struct gr_table_shape *shape) GR_CHECKED;
 gr_status gr_table_file_classes(struct gr_table_file *t, uint32_t n_classes) GR_CHECKED;
-/* The columns' schema as YAML. */
-gr_status gr_table_file_columns(struct gr_table_file *t, const char *text) GR_CHECKED;
+/* A text of n bytes: "columns", the schema as YAML; "group_names", each with a NUL behind it. */
+gr_status gr_table_file_text(struct gr_table_file *t, const char *name, const char *text,
+                             size_t n) GR_CHECKED;
 /* Makes a growing dataset of one or two dimensions n rows long. */
 gr_status gr_table_file_grow(struct gr_table_file *t, hid_t dataset, size_t n_dims, size_t width,
                              size_t n) GR_CHECKED;

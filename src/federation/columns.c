@@ -38,13 +38,10 @@ static const char *who(const struct gr_data *data) {
 }
 
 static gr_status differ(const struct gr_data *data, size_t column) {
-    char name[64];
-    const struct gr_column *c = &data->columns->schema->columns[column];
-    gr_text_quote(c->name, strlen(c->name), name, sizeof name);
     return gr_fail(GR_ERROR_DATA,
-                   "%s: column %zu (%s): its name, type or categories are not those of the other "
-                   "silos; data.schema says which",
-                   who(data), column + 1, name);
+                   "%s: column %zu: its name, type or categories are not those of the other silos; "
+                   "data.schema says which",
+                   who(data), column + 1);
 }
 
 /* Collective. Column by column all that have some bring the same digest, or the lesser is refused.
@@ -52,6 +49,8 @@ static gr_status differ(const struct gr_data *data, size_t column) {
 static gr_status compare_columns(struct gr_federation *f, size_t n) {
     const struct gr_data *data = f->data;
     gr_status status = GR_OK, mine = GR_OK;
+    struct gr_digest digest;
+    gr_digest_start(&digest);
     for (size_t first = 0; first < n; first += AT_ONCE) {
         int64_t most[AT_ONCE], own[AT_ONCE];
         size_t count = n - first < AT_ONCE ? n - first : AT_ONCE;
@@ -59,27 +58,38 @@ static gr_status compare_columns(struct gr_federation *f, size_t n) {
             most[i] = own[i] =
                 data->columns ? digest_column(&data->columns->schema->columns[first + i]) : NOBODY;
         GR_TRY(gr_comm_max_int64(f->comm, most, count));
+        gr_digest_add(&digest, most, count * sizeof *most);
         for (size_t i = 0; i < count && mine == GR_OK; i++)
             if (own[i] != NOBODY && own[i] != most[i]) mine = differ(data, first + i);
     }
+    gr_digest_finish(&digest, f->columns_digest);
     status = gr_comm_agree(f->comm, mine);
 out:
     return status;
 }
 
+gr_status gr_federation_tell_unusable(const struct gr_federation *f, const struct gr_silo *silo) {
+    const struct gr_table_config *table = &f->config->data.silo_tables[silo->id];
+    const char *paths[] = {table->file, table->features, table->labels};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        size_t n = paths[i] ? strlen(paths[i]) : 0;
+        if (n > 0 && strncmp(silo->why, paths[i], n) == 0)
+            return gr_fail(silo->unusable, "%s%s", silo->pseudonym, silo->why + n);
+    }
+    return gr_fail(silo->unusable, "%s: its data cannot be read", silo->pseudonym);
+}
+
 /* A silo whose columns were found to be wrong as it was read ends the run before it begins. */
-static gr_status refuse_misfits(const struct gr_data *data) {
-    for (size_t i = 0; i < data->n_local; i++)
-        if (data->local[i].misfit)
-            return gr_fail(data->local[i].unusable, "%s: %s", data->local[i].pseudonym,
-                           data->local[i].why);
+static gr_status refuse_misfits(const struct gr_federation *f) {
+    for (size_t i = 0; i < f->data->n_local; i++)
+        if (f->data->local[i].misfit) return gr_federation_tell_unusable(f, &f->data->local[i]);
     return GR_OK;
 }
 
 gr_status gr_federation_check_columns(struct gr_federation *f) {
     const struct gr_data *data = f->data;
     gr_status status, mine = GR_OK;
-    GR_TRY(gr_comm_agree(f->comm, refuse_misfits(data)));
+    GR_TRY(gr_comm_agree(f->comm, refuse_misfits(f)));
     int64_t own = NOBODY, most;
     if (data->columns) own = data->columns->schema->columns_count;
     most = own;

@@ -47,20 +47,21 @@ static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
     if (status == GR_OK) status = gr_federation_sum_found(f);
     if (status != GR_OK) return status;
 
-    const char *why = NULL;
+    const struct gr_silo *first = NULL;
     int64_t shape[N_SHAPE], unusable = 0;
     shape_of(f->data, shape);
     for (size_t i = 0; i < f->data->n_local; i++) {
         if (f->data->local[i].unusable == GR_OK) continue;
         unusable++;
-        if (!why) why = f->data->local[i].why;
+        if (!first) first = &f->data->local[i];
     }
     if (status == GR_OK) status = gr_comm_max_int64(f->comm, shape, N_SHAPE);
     if (status == GR_OK) status = gr_comm_sum_int64(f->comm, &unusable, 1);
     if (status != GR_OK) return status;
     f->n_unusable = (uint32_t)unusable;
     if (f->n_unusable == share.n_silos)
-        return gr_comm_agree(f->comm, gr_fail(GR_ERROR_DATA, "%s", why ? why : "no silo has data"));
+        return gr_comm_agree(f->comm, first ? gr_federation_tell_unusable(f, first)
+                                            : gr_fail(GR_ERROR_DATA, "no silo has data"));
     gr_data_set_classes(f->data, (uint32_t)shape[N_CLASSES]);
     if (!take_shape(f->data, shape))
         status = gr_fail(GR_ERROR_DATA,
@@ -92,8 +93,9 @@ static void digest_rows(struct gr_digest *digest, const struct gr_rows *rows) {
 
 /*
  * The fingerprint of all silos' rows: each silo's digest is cut into words, which are added over
- * the federation, so that placement does not matter and no silo's digest leaves its rank. It says
- * whether the data are the same, and nothing else of them. Collective.
+ * the federation, so that placement does not matter and no silo's digest leaves its rank. With it
+ * goes what the columns are, whose categories are codes in those rows. It says whether the data are
+ * the same, and nothing else of them. Collective.
  */
 static gr_status fingerprint_data(struct gr_federation *f) {
     enum { WORDS = GR_DIGEST_BYTES / 4 };
@@ -118,6 +120,7 @@ static gr_status fingerprint_data(struct gr_federation *f) {
     gr_digest_start(&digest);
     gr_digest_add(&digest, f->data->fingerprint, strlen(f->data->fingerprint));
     gr_digest_add(&digest, sums, sizeof sums);
+    gr_digest_add(&digest, f->columns_digest, sizeof f->columns_digest);
     gr_digest_finish(&digest, f->run_data.fingerprint);
     f->run_data.known = true;
     f->run_data.incomplete = f->n_unusable > 0;
@@ -142,6 +145,22 @@ static gr_status share_sizes(struct gr_federation *f) {
     return status;
 }
 
+/* A model of classes needs labels; tables without columns do not say what theirs are worth. */
+static gr_status check_answers(const struct gr_federation *f) {
+    const struct gr_data *data = f->data;
+    bool targets = data->test.targets != NULL;
+    gr_status status = GR_OK;
+    if (gr_model_classes(f->model) == 0) return GR_OK;
+    GR_TRY(gr_columns_have_label(data->columns));
+    for (size_t i = 0; i < data->n_local; i++)
+        targets = targets || data->local[i].train.targets != NULL;
+    if (targets && data->n_classes == 1)
+        status = gr_fail(GR_ERROR_DATA, "/labels: all are 0 beside /targets, and the model has "
+                                        "classes: model.type is to be one for numbers");
+out:
+    return status;
+}
+
 /* Model, trainer and vectors: all local. */
 static gr_status make_model(struct gr_federation *f) {
     gr_status status = GR_OK;
@@ -151,6 +170,7 @@ static gr_status make_model(struct gr_federation *f) {
     struct gr_row_shape row = {.n_dims = f->data->n_dims};
     memcpy(row.dims, f->data->shape, sizeof row.dims);
     GR_TRY(gr_model_create_shaped(&config->model, &row, f->data->n_classes, batch_max, &f->model));
+    GR_TRY(check_answers(f));
     f->layout = gr_model_layout(f->model);
     GR_TRY(gr_model_describe(f->model, &f->architecture));
     GR_TRY(gr_trainer_create(&config->train, config->run.seed, f->model, &f->trainer));

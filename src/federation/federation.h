@@ -81,12 +81,16 @@ struct gr_federation {
     uint64_t bytes_sent;         /* up to the last round */
     struct gr_run_data run_data; /* of all silos' rows */
     struct gr_found *found;      /* in each column, over all silos; as the run began */
+    unsigned char columns_digest[GR_DIGEST_BYTES]; /* of what the tables name; 0: they name none */
 };
 
 /* ---- columns.c ------------------------------------------------------------------------------- */
 
 /* Collective. Refuses tables whose columns are not those of the others, by column and pseudonym. */
 gr_status gr_federation_check_columns(struct gr_federation *f) GR_CHECKED;
+/* Fails as loading that silo did, with its pseudonym in the place of its table's path. */
+gr_status gr_federation_tell_unusable(const struct gr_federation *f,
+                                      const struct gr_silo *silo) GR_CHECKED;
 /* Collective. What was found in the silos' columns, added up. */
 gr_status gr_federation_sum_found(struct gr_federation *f) GR_CHECKED;
 

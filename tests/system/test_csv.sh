@@ -41,7 +41,8 @@ check "on two ranks" exits 0 on_ranks 2 train files.yaml --run files2
 check "the same model" equal "$(digest files2)" "$(digest files3)"
 sed -i '1s/lactate/Lactate/' Birke.csv
 check "a column of another name" exits 65 on_ranks 3 train files.yaml --run no
-check "its silo and the column are named" says 'silo-001: Birke.csv:1: column 8: found "Lactate", expected "lactate"'
+check "its silo and the column are named" says 'silo-001:1: column 8: found another name, expected "lactate"'
+check "not its path, nor what stands there" bash -c '! grep -q "Birke\|Lactate" "$0"' "$ERR"
 sed -i '1s/Lactate/lactate/; 5s/$/,1/' Birke.csv
 check "a ragged row: the silo sits out" exits 0 on_ranks 3 train files.yaml --run ragged
 check "that is told" prints "1 of 3 silos sit out"
@@ -52,7 +53,7 @@ sed -e 's/schema: .*/csv: {separator: comma}/' -e 's/Ahorn/a/; s/Birke/b/; s/Buc
 check "guessed columns" exits 0 on_ranks 3 train guessed.yaml --run guessed
 printf 'x,k,label\n1,p,0\n2,r,1\n' >c.csv
 check "categories differ between ranks" exits 65 on_ranks 3 train guessed.yaml --run no
-check "the column is named" says "column 2 (k): its name, type or categories are not those of the other silos"
+check "the column is named" says "column 2: its name, type or categories are not those of the other silos"
 check "and the silo" grep -q 'silo-00[0-2]: ' "$ERR"
 printf 'x,k,m,label\n1,p,1,0\n' >c.csv
 check "one more column" exits 65 on_ranks 3 train guessed.yaml --run no
@@ -66,8 +67,9 @@ check "findings" prints "smoker: 37 missing, 0 outside of the range, 0 of no kno
 check "no progress where nobody watches" equal "$(wc -c <"$ERR")" 0
 "$GRANARY" import hospital/test.csv --schema configs/schemas/hospital.yaml -o u.h5 >/dev/null
 sed -e 's/source: csv/source: hdf5/' -e 's/csv}/h5}/' -e 's,hospital/train,t,; s,hospital/test,u,' \
-    -e '/partition/d' configs/hospital.yaml >h5.yaml
-check "training on it by its schema" exits 0 on_ranks 2 train h5.yaml --set run.rounds=2 --run h5
+    configs/hospital.yaml >h5.yaml
+check "training on it by its schema and centres" exits 0 on_ranks 2 train h5.yaml --set run.rounds=3 --run h5
+check "the same model as from the CSV file" equal "$(digest h5)" "$(digest run1)"
 check "evaluate" exits 0 "$GRANARY" evaluate h5/model.h5 u.h5
 check "a proposed schema" exits 0 "$GRANARY" import --infer-schema hospital/train.csv --label died --group centre
 cp "$OUT" proposed.yaml

@@ -60,6 +60,39 @@ check "groups that do not divide" exits 78 "$GRANARY" train small.yaml \
     --set "model={type: cnn, layers: [{type: group_norm, groups: 2}]}" --run groups
 check "with the reason" says "found 2 groups, allowed divisors of 1"
 
+# Numbers to be predicted are no labels: -1 and 1 without a schema, or a schema that says so.
+for i in $(seq 40); do echo "$((i % 7)),$((i % 2 * 2 - 1))"; done | sed '1i x,label' >signs.csv
+cat >signs.yaml <<'YAML'
+run: {name: signs, rounds: 1}
+data: {source: csv, silos: 2, train: {file: signs.csv}}
+model: {type: softmax}
+train: {learning_rate: 0.05, batch_size: 8}
+YAML
+for model in "{type: softmax}" "{type: logistic}"; do
+    check "numbers for $model" exits 65 on_ranks 2 train signs.yaml --set "model=$model" --run signs
+    check "the column is named" says "column 2 (label): numbers to be predicted, and the model has classes"
+done
+check "nothing is left" [ ! -e signs ]
+check "a model of numbers" train 2 signs signs.yaml --set "model={type: linear}"
+sed 's/,-1/,0/' signs.csv >classes.csv
+check "a model of classes" train 2 classes signs.yaml --set data.train.file=classes.csv
+check "the numbers as a table" exits 0 "$GRANARY" import signs.csv -o signs.h5
+check "no model of classes is evaluated on them" exits 65 "$GRANARY" evaluate classes/model.h5 signs.h5
+check "with the reason" says "signs.h5: column 2 (label): numbers to be predicted"
+
+# Categories in another order are other data.
+printf 'columns: [{name: x, type: category, categories: [%s]}, {name: label, type: label}]\n' \
+    "'0', '1', '2', '3', '4', '5', '6'" >order.yaml
+ordered="signs.yaml --set data.train.file=classes.csv --set data.schema=order.yaml"
+# shellcheck disable=SC2086
+check "categories by a schema" train 2 order $ordered
+# shellcheck disable=SC2086
+check "resumed" train 1 order $ordered --resume --set run.rounds=2
+sed -i "s/type: label}/type: label, categories: ['0', '1']}/" order.yaml
+# shellcheck disable=SC2086
+check "resumed by another schema" exits 78 "$GRANARY" train $ordered --run order --resume --set run.rounds=3
+check "is refused" says "data"
+
 small="--set run.rounds=1 --set data.limit=64 --set data.test={}"
 if [ -f /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ]; then
     # shellcheck disable=SC2086

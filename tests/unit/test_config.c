@@ -242,8 +242,10 @@ static const struct {
     {"data: {source: csv, silos: 2, train: {file: a}, partition: {method: column}}",
      "t.yaml:2: data.partition.column: found nothing, allowed a column's name "
      "(data.partition.method is column)"},
-    {"data: {source: hdf5, silos: 2, train: {file: a}, partition: {method: column, column: c}}",
-     "t.yaml:2: data.partition.method: found column, allowed only with data.source csv"},
+    {"data: {source: idx, silos: 2, train: {features: a, labels: b}, partition: {method: column, "
+     "column: c}}",
+     "t.yaml:2: data.partition.method: found column, allowed only with data.source csv or "
+     "hdf5"},
     {"data: {source: csv, silo_tables: [{file: a}], partition: {method: column, column: c}}",
      "t.yaml:2: data.partition.method: found column, allowed only iid, the default, with "
      "data.silo_tables"},

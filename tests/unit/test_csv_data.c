@@ -191,7 +191,7 @@ START_TEST(test_contract_of_hdf5) {
     config.data.partition.method = GR_PARTITION_IID;
     config.data.train.file = (char[]){"t.h5"};
     CHECK_REFUSED(load_all(&config, 1, &data), GR_ERROR_DATA,
-                  "t.h5: column 3: found \"x\", expected \"y\", by data.schema");
+                  "t.h5: column 3: found another name, expected \"y\", by data.schema");
     put_pair("a", 10, 2, 2);
     CHECK_OK(gr_import_idx("a.images", "a.labels", 0, 0, "a.h5"));
     config.data.train.file = (char[]){"a.h5"};
@@ -264,6 +264,95 @@ START_TEST(test_late_surprise) {
 }
 END_TEST
 
+static void keep_line(void *context, const char *line) {
+    strcat((char *)context, line);
+}
+
+/* The range of the rows that columns were guessed from is not one to be kept. */
+START_TEST(test_guess_has_no_range) {
+    char said[4096] = "";
+    struct gr_import_options options = {
+        .csv = {.header = true, .label = (char[]){"l"}}, .say = keep_line, .context = said};
+    struct gr_config config = csv_config(1);
+    struct gr_data *data;
+    FILE *file = fopen("t.csv", "wb");
+    fprintf(file, "a,l\n");
+    for (int i = 0; i < 12000; i++)
+        fprintf(file, "%d.5,%d\n", i, i % 2);
+    fclose(file);
+    CHECK_OK(gr_import_csv("t.csv", &options, "t.h5"));
+    ck_assert_str_eq(said, "");
+    config.data.source = GR_SOURCE_HDF5;
+    config.data.schema[0] = '\0';
+    config.data.partition.method = GR_PARTITION_IID;
+    config.data.train.file = (char[]){"t.h5"};
+    CHECK_OK(load_all(&config, 1, &data));
+    ck_assert_uint_eq(data->columns->schema->columns[0].range_count, 0);
+    gr_data_free(data);
+    strcpy(config.data.schema, "s.yaml");
+}
+END_TEST
+
+static void put_wide(size_t n, size_t name_bytes) {
+    FILE *file = fopen("t.csv", "wb");
+    for (size_t i = 0; i + 1 < n; i++)
+        fprintf(file, "%0*zu,", (int)name_bytes, i);
+    fprintf(file, "l\n");
+    for (size_t i = 0; i + 1 < n; i++)
+        fprintf(file, "%zu,", i % 10);
+    fprintf(file, "1\n");
+    fclose(file);
+}
+
+/* As many columns as there may be, one more, and names of which the text would not be readable. */
+START_TEST(test_wide) {
+    struct gr_import_options options = {.csv = {.header = true, .label = (char[]){"l"}}};
+    put_wide(10000, 5);
+    CHECK_OK(gr_import_csv("t.csv", &options, "t.h5"));
+    put_wide(10001, 5);
+    CHECK_REFUSED(gr_import_csv("t.csv", &options, "u.h5"), GR_ERROR_DATA,
+                  "t.csv:1: column 10001: one more than the 10000 columns there may be");
+    put_wide(9900, 120);
+    CHECK_REFUSED(gr_import_csv("t.csv", &options, "u.h5"), GR_ERROR_DATA,
+                  "t.csv: names and categories of its 9900 columns make");
+    ck_assert_int_ne(access("u.h5", F_OK), 0);
+    ck_assert_int_ne(access("u.h5.tmp", F_OK), 0);
+}
+END_TEST
+
+/* A column of as many values as rows is no partition; that of a test table is none's business. */
+START_TEST(test_many_groups) {
+    struct gr_config config = csv_config(4);
+    struct gr_data *data;
+    FILE *file = fopen("many.csv", "wb");
+    fprintf(file, "id,centre,x,k,l\n");
+    for (int i = 0; i < 5000; i++)
+        fprintf(file, "p,G%d,%d,a,no\n", (i * 2791) % 5000, i % 9);
+    fclose(file);
+    put_rows("t.csv", 0, 100);
+    config.data.test.file = (char[]){"many.csv"};
+    CHECK_OK(load_all(&config, 4, &data));
+    ck_assert_uint_eq(data->n_test, 5000);
+    gr_data_free(data);
+    config.data.train.file = config.data.test.file;
+    CHECK_REFUSED(load_all(&config, 4, &data), GR_ERROR_CONFIG,
+                  "data.silos: found 4, the column \"centre\" has more than 1004 values");
+    config.data.silos = 5000;
+    CHECK_OK(load_all(&config, 5000, &data));
+    /* In byte order: G0, G1, G10, G100, G1000, G1001... */
+    static const int group[] = {0, 1, 10, 100, 1000, 1001};
+    for (size_t s = 0; s < COUNT(group); s++) {
+        const struct gr_rows *rows = &data->local[s].train;
+        int row = 0;
+        while ((row * 2791) % 5000 != group[s])
+            row++;
+        ck_assert_uint_eq(rows->n_rows, 1);
+        ck_assert(((const float *)rows->features)[0] == (float)(row % 9));
+    }
+    gr_data_free(data);
+}
+END_TEST
+
 /* Silos of one process whose tables differ: the later one is out, and says by which column. */
 START_TEST(test_silos_that_differ) {
     static const struct {
@@ -271,11 +360,11 @@ START_TEST(test_silos_that_differ) {
         bool misfit;
     } second[] = {
         {"x,k,l\n1,a,0\n2,b,1\n", NULL, false},
-        {"x,K,l\n1,a,0\n2,b,1\n", "column 2: found \"K\", expected \"k\"", true},
-        {"k,x,l\na,1,0\nb,2,1\n", "column 1: found \"k\", expected \"x\"", true},
-        {"x,k,l\n1,a,0\n2,c,1\n", "column 2 (k): category 2 is another", true},
-        {"x,k,l\n1,5,0\n2,6,1\n", "column 2 (k): found type number, expected category", true},
-        {"x,k,z,l\n1,a,0,0\n2,b,1,1\n", "column 3: found \"z\", expected \"l\"", true},
+        {"x,K,l\n1,a,0\n2,b,1\n", "b.csv: column 2: found another name, by", true},
+        {"k,x,l\na,1,0\nb,2,1\n", "column 1: found another name, by", true},
+        {"x,k,l\n1,a,0\n2,c,1\n", "column 2: category 2 is another", true},
+        {"x,k,l\n1,5,0\n2,6,1\n", "column 2: found type number, expected category", true},
+        {"x,k,z,l\n1,a,0,0\n2,b,1,1\n", "column 3: found another name, by", true},
         {"x,k,l\n1,a\n", "b.csv:2: found 2 fields, expected 3", false},
         {"x,k,l\n", "b.csv: a header and no rows", false},
         {"x,k,l\n1,a,0\n2,b,0\n", NULL, false}, /* a silo with one class */
@@ -317,6 +406,9 @@ int main(void) {
     tcase_add_test(tests, test_contract_of_hdf5);
     tcase_add_test(tests, test_targets);
     tcase_add_test(tests, test_late_surprise);
+    tcase_add_test(tests, test_guess_has_no_range);
+    tcase_add_test(tests, test_wide);
+    tcase_add_test(tests, test_many_groups);
     tcase_add_test(tests, test_silos_that_differ);
     suite_add_tcase(suite, tests);
     int failed = run_suite(suite);
