@@ -384,8 +384,9 @@ START_TEST(metrics_wait) {
     ck_assert_uint_eq(gr_metrics_behind(metrics), 0);
     gr_metrics_close(metrics);
     struct gr_metrics *read = NULL;
-    size_t n = 0;
-    MUST(gr_metrics_read(file(), &read, &n));
+    size_t n = 0, lines = 0;
+    MUST(gr_metrics_read(file(), &read, &n, &lines));
+    ck_assert_uint_eq(lines, 2);
     ck_assert_uint_eq(n, 2);
     ck_assert_uint_eq(read[0].late, 0);
     ck_assert_uint_eq(read[1].round, 2);
