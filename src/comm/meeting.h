@@ -46,6 +46,8 @@ void gr_meeting_leave(struct gr_meeting *m);
 gr_status gr_meeting_take_verdict(struct gr_meeting *m) GR_CHECKED;
 /* One turn of the member that leads. */
 gr_status gr_meeting_lead(struct gr_meeting *m) GR_CHECKED;
+/* The slots flagged are summoned to a new membership, whose verdict is sent and taken. */
+gr_status gr_meeting_regroup(struct gr_meeting *m, const uint8_t *invited) GR_CHECKED;
 /* What a rank that trains does about letters that have come. GR_LOST: it was given up. */
 gr_status gr_meeting_from_training(struct gr_comm *comm) GR_CHECKED;
 

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A new membership: summons, who answers, where the round goes on, and the claim of its epoch. */
+#include <string.h>
+
+#include "comm/draft.h"
+
+static bool has_answered(const struct gr_comm *comm, int slot) {
+    const struct gr_letter *answer = comm->peers[slot].answer;
+    return answer && answer->head.meeting == comm->meetings;
+}
+
+static bool needs_state(const struct gr_comm *comm, int slot) {
+    if (slot == comm->slot) return comm->situation.need_state;
+    return (comm->peers[slot].answer->head.flags & GR_FLAG_NEED_STATE) != 0;
+}
+
+/* Whether another has come before us: then its verdict, or its summons, is to be followed. */
+static bool overtaken(struct gr_comm *comm) {
+    if (comm->post.excluded) return true;
+    if (comm->post.verdict && comm->post.verdict->head.epoch > comm->epoch) return true;
+    if (!comm->post.summons) return false;
+    int rank = comm->rank_of[comm->post.summons->peer];
+    if (comm->post.summons->head.epoch > comm->epoch || (rank >= 0 && rank < comm->rank))
+        return true;
+    /* A junior that had given us up has heard from us by now. */
+    gr_free(comm->post.summons);
+    comm->post.summons = NULL;
+    return false;
+}
+
+/* Who wanted to join and does not answer: it asks again if it is there. */
+static void forget_silent_joiners(struct gr_comm *comm, const uint8_t *invited) {
+    for (int i = 0; i < comm->slots; i++) {
+        if (!invited[i] || comm->rank_of[i] >= 0 || has_answered(comm, i)) continue;
+        gr_free(comm->peers[i].report);
+        comm->peers[i].report = NULL;
+    }
+}
+
+/* Summons the slots flagged, and waits until all have answered, or died, or time is up. */
+static gr_status summon(struct gr_meeting *m, const uint8_t *invited, bool *yield) {
+    static const double nap_s = 2e-4;
+    gr_status status = GR_OK;
+    struct gr_comm *comm = m->comm;
+    /* Who has kept a collective waiting for half of its time has only the other half left. */
+    double waited = 0, patience = comm->overdue ? comm->collective_s / 2 : comm->collective_s;
+    const struct gr_letter_head head = {.kind = GR_LETTER_SUMMONS,
+                                        .epoch = comm->epoch,
+                                        .meeting = ++comm->meetings,
+                                        .round = comm->situation.round};
+    *yield = false;
+    for (int i = 0; i < comm->slots; i++)
+        if (invited[i] && i != comm->slot) GR_TRY(gr_letter_send_plain(comm, i, &head));
+    for (;;) {
+        struct gr_bell *bell = gr_comm_doorbell(comm);
+        uint32_t seen = atomic_load(&bell->value);
+        int missing = 0;
+        GR_TRY(gr_post_look(comm));
+        gr_detect(comm);
+        if (overtaken(comm)) {
+            *yield = true;
+            break;
+        }
+        for (int i = 0; i < comm->slots; i++)
+            missing +=
+                invited[i] && i != comm->slot && !comm->peers[i].dead && !has_answered(comm, i);
+        if (missing == 0 || waited >= patience) break;
+        waited += gr_wait_nap(bell, seen, nap_s);
+    }
+    forget_silent_joiners(comm, invited);
+out:
+    return status;
+}
+
+static void add_change(struct gr_draft *draft, int slot, enum gr_change_kind kind) {
+    draft->changes[draft->head.n_changes++] = (uint32_t)slot << 2 | (uint32_t)kind;
+}
+
+static void add_member(struct gr_draft *draft, int slot, int fd) {
+    draft->slots[draft->head.n_slots++] = (uint32_t)slot;
+    draft->fds[draft->head.n_fds++] = (uint32_t)fd;
+}
+
+/*
+ * The members of the next epoch: those left in their order, then those that come; whoever lacks
+ * the state goes to the end, for rank 0 is where it comes from.
+ */
+static void choose_members(struct gr_draft *draft, const uint8_t *invited, int own_fd) {
+    struct gr_comm *comm = draft->comm;
+    for (int lacking = 0; lacking < 2; lacking++)
+        for (int i = 0; i < comm->size + comm->slots; i++) {
+            int slot = i < comm->size ? comm->slot_of[i] : i - comm->size;
+            if (i >= comm->size && comm->rank_of[slot] >= 0) continue;
+            bool here = slot == comm->slot ||
+                        (invited[slot] && !comm->peers[slot].dead && has_answered(comm, slot));
+            if (!here || needs_state(comm, slot) != (lacking == 1)) continue;
+            add_member(draft, slot,
+                       slot == comm->slot ? own_fd : comm->peers[slot].answer->head.fd);
+            if (i >= comm->size) add_change(draft, slot, GR_CHANGE_RETURNED);
+            if (lacking) draft->head.flags |= GR_FLAG_NEED_STATE;
+        }
+    for (int i = 0; i < comm->size; i++) {
+        int slot = comm->slot_of[i];
+        bool stays = false;
+        for (uint32_t k = 0; k < draft->head.n_slots; k++)
+            stays = stays || (int)draft->slots[k] == slot;
+        if (!stays)
+            add_change(draft, slot, comm->peers[slot].dead ? GR_CHANGE_LOST : GR_CHANGE_LATE);
+    }
+}
+
+struct position {
+    uint32_t round, phase;
+    bool ready, lacking;
+};
+
+static struct position position_of(const struct gr_comm *comm, int slot) {
+    if (slot == comm->slot) {
+        const struct gr_situation *s = &comm->situation;
+        return (struct position){s->round, (uint32_t)s->phase, s->ready, s->need_state};
+    }
+    const struct gr_letter_head *head = &comm->peers[slot].answer->head;
+    return (struct position){head->round, head->phase, (head->flags & GR_FLAG_READY) != 0,
+                             (head->flags & GR_FLAG_NEED_STATE) != 0};
+}
+
+/* One that fails wherever it stands fails all. */
+static void find_failure(struct gr_draft *draft) {
+    const struct gr_comm *comm = draft->comm;
+    for (uint32_t i = 0; i < draft->head.n_slots && draft->head.status == GR_OK; i++) {
+        const int slot = (int)draft->slots[i];
+        const struct gr_letter *answer = comm->peers[slot].answer;
+        bool own = slot == comm->slot;
+        int32_t failed = own ? (int32_t)comm->situation.status : answer->head.status;
+        if (failed == GR_OK) continue;
+        draft->head.status = failed;
+        draft->text = own ? comm->situation.text : answer->text;
+        draft->head.length = own ? (uint32_t)strlen(draft->text) : answer->head.length;
+    }
+}
+
+/*
+ * The foremost position of those that have the state. A roster is closed where one was, or where
+ * all have trained; it is of the silos whose updates are still there.
+ */
+static gr_status find_position(struct gr_draft *draft) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = draft->comm;
+    struct position front = {0};
+    bool all_ready = true, any = false;
+    for (uint32_t i = 0; i < draft->head.n_slots; i++) {
+        struct position p = position_of(comm, (int)draft->slots[i]);
+        if (p.lacking) continue;
+        if (!any || p.round > front.round || (p.round == front.round && p.phase > front.phase))
+            front = p;
+        any = true;
+    }
+    if (!any)
+        return gr_fail(GR_STOPPED, "all ranks that had the model were lost; a checkpoint has it");
+    for (uint32_t i = 0; i < draft->head.n_slots; i++) {
+        struct position p = position_of(comm, (int)draft->slots[i]);
+        all_ready = all_ready && (p.lacking || (p.ready && p.round == front.round));
+    }
+    draft->head.round = front.round;
+    draft->head.phase = front.phase;
+    find_failure(draft);
+    if (front.phase != GR_PHASE_CLOSED && !(front.phase == GR_PHASE_OPEN && all_ready)) goto out;
+    draft->head.flags |= GR_FLAG_CLOSED;
+    for (uint32_t i = 0; i < draft->head.n_slots; i++) {
+        struct position p = position_of(comm, (int)draft->slots[i]);
+        if (!p.lacking && p.ready && p.round == front.round)
+            GR_TRY(gr_draft_add(draft, (int)draft->slots[i], comm->peers[draft->slots[i]].answer));
+    }
+out:
+    return status;
+}
+
+/* Those who were given up, so that they know when they wake up. */
+static gr_status tell_left_out(const struct gr_draft *draft) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = draft->comm;
+    const struct gr_letter_head head = {
+        .kind = GR_LETTER_EXCLUDED, .epoch = draft->head.epoch, .round = draft->head.round};
+    for (uint32_t i = 0; i < draft->head.n_changes; i++)
+        if ((draft->changes[i] & 3) == GR_CHANGE_LATE)
+            GR_TRY(gr_letter_send_plain(comm, (int)(draft->changes[i] >> 2), &head));
+out:
+    return status;
+}
+
+/* Listens for a while; *yield: another leads by now. */
+static gr_status wait_for_others(struct gr_comm *comm, double seconds, bool *yield) {
+    static const double nap_s = 1e-3;
+    gr_status status = GR_OK;
+    double waited = 0;
+    for (*yield = false; !*yield && waited < seconds;) {
+        struct gr_bell *bell = gr_comm_doorbell(comm);
+        uint32_t seen = atomic_load(&bell->value);
+        GR_TRY(gr_post_look(comm));
+        gr_detect(comm);
+        *yield = overtaken(comm);
+        if (!*yield) waited += gr_wait_nap(bell, seen, nap_s);
+    }
+out:
+    return status;
+}
+
+/* Members that are neither in the draft nor seen to have ended: they may be a group of their own.
+ */
+static uint32_t count_unaccounted(const struct gr_draft *draft) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < draft->head.n_changes; i++)
+        n += (draft->changes[i] & 3) != GR_CHANGE_RETURNED &&
+             !draft->comm->peers[draft->changes[i] >> 2].gone;
+    return n;
+}
+
+/*
+ * Where the members have lost sight of each other, the larger group is to go on: a smaller one
+ * waits before it claims the epoch, and yields when it hears that another has it.
+ */
+static gr_status give_way(struct gr_comm *comm, const struct gr_draft *draft, bool *yield) {
+    *yield = false;
+    if (count_unaccounted(draft) <= draft->head.n_slots) return GR_OK;
+    return wait_for_others(comm, 2 * comm->collective_s + comm->heartbeat_s, yield);
+}
+
+/*
+ * Claims the draft's epoch. Where another has it, or it cannot be claimed just now, the others are
+ * listened to; if nothing comes of it, for its owner has died or hangs, a majority of the members
+ * that may be alive claims the next.
+ */
+static gr_status claim(struct gr_comm *comm, struct gr_draft *draft, bool *granted, bool *yield) {
+    enum { CLAIMS_MAX = 64 };
+    gr_status status = GR_OK;
+    int alive = 0, here = 0;
+    for (int i = 0; i < comm->size; i++)
+        alive += i == comm->rank || !comm->peers[comm->slot_of[i]].gone;
+    for (uint32_t i = 0; i < draft->head.n_slots; i++)
+        here += comm->rank_of[draft->slots[i]] >= 0;
+    for (int tries = 0; tries < CLAIMS_MAX; tries++) {
+        gr_status claimed = comm->claim(comm->claim_context, draft->head.epoch, granted);
+        if (claimed == GR_STOPPED) return claimed;
+        if (claimed == GR_OK && *granted) break;
+        *granted = false;
+        GR_TRY(wait_for_others(comm, comm->collective_s / 2, yield));
+        if (*yield || 2 * here <= alive) break;
+        draft->head.epoch++;
+    }
+out:
+    return status;
+}
+
+gr_status gr_meeting_regroup(struct gr_meeting *m, const uint8_t *invited) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = m->comm;
+    struct gr_draft draft = {0};
+    struct gr_part *offer = &comm->offer[comm->offers++ % GR_OFFERS];
+    bool yield, granted = false;
+    GR_TRY(summon(m, invited, &yield));
+    if (yield) goto out;
+    GR_TRY(gr_draft_create(comm, &draft));
+    gr_part_release(offer);
+    GR_TRY(gr_part_create(sizeof(struct gr_node), offer));
+    choose_members(&draft, invited, offer->fd);
+    draft.head.epoch = comm->epoch + 1;
+    for (uint32_t i = 0; i < draft.head.n_slots; i++) {
+        int slot = (int)draft.slots[i];
+        if (slot == comm->slot) continue;
+        uint32_t epoch = comm->peers[slot].answer->head.epoch;
+        if (epoch >= draft.head.epoch && !needs_state(comm, slot)) draft.head.epoch = epoch + 1;
+    }
+    GR_TRY(find_position(&draft));
+    GR_TRY(give_way(comm, &draft, &yield));
+    if (yield) goto out;
+    GR_TRY(claim(comm, &draft, &granted, &yield));
+    if (yield) goto out;
+    if (!granted) { /* others have gone on without us */
+        gr_meeting_leave(m);
+        goto out;
+    }
+    GR_TRY(gr_draft_pronounce(&draft, draft.slots, draft.head.n_slots));
+    GR_TRY(tell_left_out(&draft));
+    status = gr_meeting_take_verdict(m);
+out:
+    if (status == GR_STOPPED) gr_meeting_leave(m); /* there is nothing that could be gone on with */
+    gr_free(draft.slots);
+    return status;
+}
