@@ -8,7 +8,6 @@
 /* What becomes of the reports of the members, this rank's included. */
 struct gr_draft {
     struct gr_comm *comm;
-    uint32_t n_members;
     uint32_t *slots, *fds, *changes, *ids, *sat; /* one block; owned by slots */
     struct gr_letter_head head;
     const char *text;
