@@ -141,7 +141,9 @@ out:
 static gr_status write_and_leave(struct gr_run_state *run, gr_status outcome,
                                  char message[GR_MESSAGE_MAX]) {
     gr_status status = gr_records_hold(run, gr_federation_rounds_done(run->federation));
-    if (status == GR_OK && outcome == GR_STOPPED) status = keep_rounds(run);
+    if (status == GR_LOST) return status;
+    GR_TRY(gr_comm_agree(run->comm, status)); /* rank 0 alone may be refused, before all go on */
+    if (outcome == GR_STOPPED) status = keep_rounds(run);
     (void)gr_fail(outcome, "%s", message);
     if (status == GR_OK && gr_run_is_root(run)) status = write_end(run, outcome);
     if (outcome != GR_OK) memcpy(message, gr_message(), strlen(gr_message()) + 1);
