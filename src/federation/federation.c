@@ -133,16 +133,11 @@ out:
  * it. Collective.
  */
 static gr_status share_sizes(struct gr_federation *f) {
-    gr_status status = GR_OK;
-    const size_t n = f->config->data.silos;
     if (!f->sizes) return GR_OK;
     for (size_t i = 0; i < f->data->n_local; i++)
         if (f->data->local[i].unusable == GR_OK)
             f->sizes[f->data->local[i].id] = (int64_t)f->data->local[i].train.n_rows;
-    for (size_t i = 0; i < n && status == GR_OK; i += GR_COMM_SMALL_MAX)
-        status = gr_comm_sum_int64(f->comm, f->sizes + i,
-                                   n - i < GR_COMM_SMALL_MAX ? n - i : GR_COMM_SMALL_MAX);
-    return status;
+    return gr_comm_sum_int64(f->comm, f->sizes, f->config->data.silos);
 }
 
 /* A model of classes needs labels; tables without columns do not say what theirs are worth. */
@@ -194,9 +189,9 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->tally));
     GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->total));
     if (config->evaluate.per_silo) {
-        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_scores, "silos' scores",
+        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_scores, "silos' scores",
                                 &f->silo_scores));
-        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_total, "silos' scores",
+        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_total, "silos' scores",
                                 &f->silo_total));
     }
     if (config->round.replay[0])

@@ -272,6 +272,7 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         if (status == GR_ERROR_WRITE) status = GR_OK;
         GR_TRY(status);
     }
+    if (!checkpoint) GR_TRY(watch_disk(run, metrics->round, false));
     if (checkpoint && gr_metrics_behind(run->metrics) == 0) GR_TRY(gr_metrics_sync(run->metrics));
 out:
     return status;
@@ -307,8 +308,6 @@ gr_status gr_record_round(void *context, struct gr_metrics *metrics) {
         metrics->seconds.total += metrics->seconds.checkpoint;
         if (gr_run_is_root(run)) status = write_cost(run, metrics, written);
         GR_TRY(gr_comm_agree(run->comm, status));
-    } else if (gr_run_is_root(run)) {
-        GR_TRY(watch_disk(run, metrics->round, false));
     }
     if (run->progress) gr_progress_round(run->progress, metrics);
 out:
