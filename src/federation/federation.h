@@ -66,7 +66,7 @@ struct gr_federation {
     struct round_sums *sums, *scored; /* of the round; scores as of scored_round */
     uint32_t scored_round;
     /* What has been counted in scored_round by this rank, and in total_round by all; of the silos'
-     * scores, by id, those that may become known; NULL: none may. */
+     * scores, by id, those that may become known, and then what is withheld; NULL: none may. */
     struct gr_tally *tally, *total;
     struct gr_score *silo_scores, *silo_total;
     uint32_t total_round;
@@ -129,6 +129,12 @@ double gr_residuals_bytes(const struct gr_federation *f);
 
 /* Collective. The model on test and validation rows, and all sums of the round, into metrics. */
 gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) GR_CHECKED;
+
+/*
+ * Collective. Counts anew, for gr_federation_evaluation, where the outcome is not the last round's
+ * model: of that one, with the AUC.
+ */
+gr_status gr_evaluate_outcome(struct gr_federation *f) GR_CHECKED;
 
 /* ---- best.c ---------------------------------------------------------------------------------- */
 
