@@ -30,8 +30,8 @@ double gr_score_accuracy(const struct gr_score *score) {
     return score->examples > 0 ? (double)score->correct / (double)score->examples : (double)NAN;
 }
 
-void gr_scores_withhold(struct gr_score *silos, size_t n, int64_t n_withheld,
-                        int64_t rows_withheld, int64_t minimum_rows) {
+void gr_scores_withhold(struct gr_score *silos, size_t n, int64_t n_withheld, int64_t rows_withheld,
+                        int64_t minimum_rows) {
     while (n_withheld > 0 && (n_withheld == 1 || rows_withheld < minimum_rows)) {
         struct gr_score *least = NULL;
         for (size_t i = 0; i < n; i++)

@@ -115,8 +115,8 @@ gr_status gr_federation_sum_found(struct gr_federation *f) {
     int64_t n = f->data->columns ? f->data->columns->schema->columns_count : 0;
     gr_status status;
     GR_TRY(gr_comm_max_int64(f->comm, &n, 1));
-    GR_TRY(gr_comm_agree(
-        f->comm, gr_allocate_zero((size_t)n, sizeof *f->found, "findings", &f->found)));
+    GR_TRY(gr_comm_agree(f->comm,
+                         gr_allocate_zero((size_t)n, sizeof *f->found, "findings", &f->found)));
     if (f->data->columns) memcpy(f->found, f->data->found, (size_t)n * sizeof *f->found);
     status = gr_comm_sum_int64(f->comm, &f->found->missing, (size_t)n * each);
 out:

@@ -187,21 +187,14 @@ static void fill_metrics(const struct gr_federation *f, struct gr_metrics *metri
     metrics->cpu_seconds_train = 1e-6 * (double)sums->cpu_microseconds;
 }
 
-static uint32_t count(const uint8_t *flags, uint32_t n) {
-    uint32_t sum = 0;
-    for (uint32_t i = 0; i < n; i++)
-        sum += flags[i] != 0;
-    return sum;
-}
-
 static void fill_participation(const struct gr_federation *f, struct gr_metrics *metrics) {
     const uint32_t n = f->data->n_silos;
     metrics->participants = f->roster.n_members;
-    metrics->selected = count(f->selected, n);
-    metrics->dropped = count(f->lost, n);
-    metrics->late = count(f->late, n);
-    metrics->returned = count(f->returned, n);
-    metrics->sat_out = count(f->roster.sat_out, n);
+    metrics->selected = gr_count_flags(f->selected, n);
+    metrics->dropped = gr_count_flags(f->lost, n);
+    metrics->late = gr_count_flags(f->late, n);
+    metrics->returned = gr_count_flags(f->returned, n);
+    metrics->sat_out = gr_count_flags(f->roster.sat_out, n);
     metrics->recoveries = f->recoveries;
 }
 

@@ -84,6 +84,13 @@ struct gr_federation {
     unsigned char columns_digest[GR_DIGEST_BYTES]; /* of what the tables name; 0: they name none */
 };
 
+static inline uint32_t gr_count_flags(const uint8_t *flags, uint32_t n) {
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += flags[i] != 0;
+    return sum;
+}
+
 /* ---- columns.c ------------------------------------------------------------------------------- */
 
 /* Collective. Refuses tables whose columns are not those of the others, by column and pseudonym. */

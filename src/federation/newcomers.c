@@ -8,8 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-enum { PATH_LIMIT = 65536 };
-
 /* Of the run, beside its texts. */
 struct outline {
     uint64_t start;
@@ -50,7 +48,7 @@ static gr_status welcome(struct gr_run_state *run) {
     /* The same on all ranks, so that any may be rank 0. */
     GR_TRY(gr_comm_agree(run->comm, gr_config_to_yaml(run->config, &resolved)));
     GR_TRY(tell_text(run, resolved, GR_CONFIG_TEXT_MAX, NULL));
-    GR_TRY(tell_text(run, run->path, PATH_LIMIT, NULL));
+    GR_TRY(tell_text(run, run->path, GR_RUN_PATH_MAX, NULL));
     GR_TRY(tell_text(run, run->config_text, GR_CONFIG_TEXT_MAX, NULL));
     GR_TRY(tell_outline(run));
     status = gr_federation_welcome(run->federation);
@@ -90,7 +88,7 @@ gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) {
     char *resolved = NULL;
     GR_TRY(gr_comm_agree(run->comm, GR_OK));
     GR_TRY(tell_text(run, NULL, GR_CONFIG_TEXT_MAX, &resolved));
-    GR_TRY(tell_text(run, NULL, PATH_LIMIT, &run->path));
+    GR_TRY(tell_text(run, NULL, GR_RUN_PATH_MAX, &run->path));
     GR_TRY(tell_text(run, NULL, GR_CONFIG_TEXT_MAX, &run->config_text));
     GR_TRY(tell_outline(run));
     GR_TRY(gr_config_parse("resolved config", resolved, strlen(resolved), NULL, 0, config));

@@ -21,9 +21,7 @@ static gr_status list_silos(const char *key, const uint8_t *flags, uint32_t n_si
     gr_status status = GR_OK;
     char *text = NULL, name[24];
     size_t used;
-    *n = 0;
-    for (uint32_t i = 0; i < n_silos; i++)
-        *n += flags[i] != 0;
+    *n = gr_count_flags(flags, n_silos);
     GR_TRY(gr_allocate(*n + 2U, EACH, "a list of silos", &text));
     used = (size_t)snprintf(text, EACH, "{\"%s\":[", key);
     for (uint32_t i = 0, first = 1; i < n_silos; i++) {

@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-enum { PATH_LIMIT = 65536 };
-
 /* Another config or other data: a checkpoint of theirs is not ours. */
 static void find_origin(struct gr_run_state *run) {
     struct gr_digest digest;
@@ -44,7 +42,7 @@ gr_status gr_run_name_folders(struct gr_run_state *run) {
 /* Collective. What any rank must know to become rank 0, and who may begin an epoch. */
 static gr_status share_directory(struct gr_run_state *run) {
     gr_status status = GR_OK;
-    GR_TRY(gr_comm_broadcast_text(run->comm, &run->path, PATH_LIMIT));
+    GR_TRY(gr_comm_broadcast_text(run->comm, &run->path, GR_RUN_PATH_MAX));
     GR_TRY(gr_comm_broadcast_text(run->comm, &run->config_text, GR_CONFIG_TEXT_MAX));
     GR_TRY(gr_comm_broadcast(run->comm, &run->start, sizeof run->start));
     GR_TRY(gr_comm_broadcast(run->comm, run->started_utc, sizeof run->started_utc));

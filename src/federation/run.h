@@ -37,6 +37,8 @@ struct gr_run_state {
     bool refused;         /* the disk refused something, and an alert has been given */
 };
 
+enum { GR_RUN_PATH_MAX = 65536 };
+
 /* ---- run.c ----------------------------------------------------------------------------------- */
 
 /* Once `path` is known. */
