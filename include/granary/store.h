@@ -100,11 +100,14 @@ struct gr_silo_state {
     unsigned char origin[GR_DIGEST_BYTES]; /* of config and data: what it belongs to */
     float *residual; /* layout->size floats; borrowed; written to by gr_silo_state_read */
 };
-/* Makes `dir` where there is none. The file is whole and on disk. Errors: GR_ERROR_WRITE. */
+/* Makes `dir` where there is none. The file is whole and on disk, its name only once all that are
+ * to be written have been, by gr_silo_states_sync. Errors: GR_ERROR_WRITE. */
 gr_status gr_silo_state_write(const char *dir, const struct gr_silo_state *state) GR_CHECKED;
+gr_status gr_silo_states_sync(const char *dir) GR_CHECKED;
 /* Errors: GR_ERROR_DATA when there is none of that silo and round, or it is damaged or another
  * run's; `residual` may have been written to then. */
 gr_status gr_silo_state_read(const char *dir, const struct gr_silo_state *state) GR_CHECKED;
+void gr_silo_state_remove(const char *dir, uint32_t silo, uint32_t rounds);
 /* silos: n_silos ids, ascending. Removes all but the newest `keep` of each. */
 void gr_silo_states_keep(const char *dir, const uint32_t *silos, size_t n_silos, uint32_t keep);
 /* Removes those with more rounds than rounds[id]: an earlier stretch of the run got further. */

@@ -13,7 +13,8 @@
 struct gr_residual {
     float *values;   /* layout size floats; owned; NULL: none */
     uint32_t rounds; /* that its silo had taken part in then */
-    bool stored;     /* on disk */
+    bool stored;     /* on disk; */
+    bool fresh;      /* for a checkpoint that is not there yet */
 };
 
 /*
@@ -124,8 +125,10 @@ void gr_residuals_commit(struct gr_federation *f);
 /* This rank's silos' into files of theirs, those that have changed. Errors: GR_ERROR_WRITE. */
 gr_status gr_residuals_write(struct gr_federation *f, const char *dir,
                              const unsigned char origin[GR_DIGEST_BYTES]) GR_CHECKED;
+/* There is no checkpoint that goes with them: those just written go, for those kept are counted. */
+void gr_residuals_take_back(struct gr_federation *f, const char *dir);
 /* Once the checkpoint that goes with them is there: older ones than the newest `keep` go. */
-void gr_residuals_keep(const struct gr_federation *f, const char *dir, uint32_t keep);
+void gr_residuals_keep(struct gr_federation *f, const char *dir, uint32_t keep);
 /* As they were at the checkpoint that has been read; those that are not there are void. */
 gr_status gr_residuals_read(struct gr_federation *f, const char *dir,
                             const unsigned char origin[GR_DIGEST_BYTES]) GR_CHECKED;

@@ -222,7 +222,9 @@ static gr_status write_states(struct gr_run_state *run, const struct gr_state *s
     }
     GR_TRY(gr_checkpoint_write(run->comm, run->checkpoints, state, keep, epoch));
     gr_residuals_keep(run->federation, run->silos, keep);
+    if (run->federation->residual && gr_run_is_root(run)) gr_silo_states_tidy(run->silos);
 out:
+    if (status == GR_ERROR_WRITE) gr_residuals_take_back(run->federation, run->silos);
     return status;
 }
 
