@@ -34,6 +34,7 @@ static int test_predictions_have_room(struct gr_comm *comm) {
     EXPECT(gr_predictions_create(comm, path, ROWS, CLASSES, "", &predictions) == GR_OK);
     EXPECT(stat(temporary, &info) == 0);
     EXPECT(info.st_blocks * 512LL >= ROWS * (CLASSES + 1) * 4LL);
+    EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK);
     gr_predictions_free(predictions);
     EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK);
     EXPECT(access(temporary, F_OK) != 0);
