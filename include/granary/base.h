@@ -178,6 +178,9 @@ gr_status gr_file_read(const char *path, size_t limit, gr_status failure, char *
 /* Writes PATH.tmp, fsyncs, renames to PATH, fsyncs the folder. Errors: GR_ERROR_WRITE. */
 gr_status gr_file_write(const char *path, const void *bytes, size_t length) GR_CHECKED;
 
+/* Renames a file that is on disk, and fsyncs the folder. Errors: GR_ERROR_WRITE. */
+gr_status gr_file_publish(const char *temporary, const char *path) GR_CHECKED;
+
 /* fsync of the folder that holds `path`, so that a rename in it is on disk. */
 gr_status gr_file_sync_folder(const char *path) GR_CHECKED;
 

@@ -49,10 +49,13 @@ void gr_comm_free(struct gr_comm *comm); /* NULL accepted */
 /*
  * Where the MPI has User Level Failure Mitigation. gr_comm_respawn: Collective; starts a process of
  * `command` (NULL-terminated) for each slot whose rank has died, unless a rank is out that may
- * still come back. The new ones take those slots, as the last in seniority, and an epoch of all
- * begins. They call gr_comm_join where others call gr_comm_create, and lack all state.
+ * still come back, or not all ranks are `willing`. The new ones take those slots, as the last in
+ * seniority, and an epoch of all begins. They call gr_comm_join where others call gr_comm_create,
+ * and lack all state.
  */
-gr_status gr_comm_respawn(struct gr_comm *comm, char **command, bool *respawned) GR_CHECKED;
+enum gr_respawn { GR_RESPAWN_NOT_NOW, GR_RESPAWN_FAILED, GR_RESPAWN_DONE };
+gr_status gr_comm_respawn(struct gr_comm *comm, char **command, bool willing,
+                          enum gr_respawn *outcome) GR_CHECKED;
 bool gr_comm_was_spawned(void);
 gr_status gr_comm_join(struct gr_comm **out) GR_CHECKED;
 

@@ -35,6 +35,15 @@ double gr_loss_mean(const int64_t loss[GR_REAL_WORDS], int64_t examples);
 void gr_score_add(struct gr_score *sum, const struct gr_score *part);
 double gr_score_accuracy(const struct gr_score *score);
 
+/*
+ * Scores by silo of which some are withheld, so that those cannot be found as the difference of a
+ * sum over all and of what is told. silos: n, 0 rows where withheld or without any. n_withheld,
+ * rows_withheld: how many are, and of how many rows in all. Withholds the smallest of those left
+ * (of equals the first) for as long as one alone is withheld, or fewer than minimum_rows rows are.
+ */
+void gr_scores_withhold(struct gr_score *silos, size_t n, int64_t n_withheld,
+                        int64_t rows_withheld, int64_t minimum_rows);
+
 /* ---- tallies ------------------------------------------------------------------------------ */
 
 /*

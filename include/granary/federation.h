@@ -127,8 +127,9 @@ void gr_federation_participation(const struct gr_federation *federation,
                                  struct gr_participation *out);
 
 /*
- * What the last round's evaluation has found over all ranks, the same on each; borrowed until the
- * next round. False: the last round was not evaluated, or there were no rows.
+ * What the last round's evaluation has found over all ranks, the same on each, or at the end of a
+ * run that keeps its best model that one's; borrowed until the next round. False: the last round
+ * was not evaluated, or there were no rows.
  */
 bool gr_federation_evaluation(const struct gr_federation *federation, struct gr_evaluation *out);
 

@@ -68,7 +68,10 @@ gr_status gr_checkpoint_read(struct gr_comm *comm, const char *dir, struct gr_st
 /* Rank 0 only: the final model, the same form as a checkpoint ("format" "granary-model"). */
 gr_status gr_model_file_write(const char *path, const struct gr_state *state) GR_CHECKED;
 
-/* A model file or checkpoint read by one process. */
+/*
+ * A model file or checkpoint, read whole by one process, which verifies the digests of the share
+ * that `rank` of `size` has; 0 and 1: all of them.
+ */
 struct gr_model_file {
     uint32_t round;
     char format[32];
@@ -76,11 +79,12 @@ struct gr_model_file {
     char config_digest[GR_DIGEST_HEX];
     struct gr_layout layout; /* owned */
     float *parameters;       /* owned */
-    bool digests_match;
+    bool digests_match; /* of that share */
     size_t n_server;
     uint32_t n_silos;
 };
-gr_status gr_model_file_read(const char *path, struct gr_model_file *out) GR_CHECKED;
+gr_status gr_model_file_read(const char *path, int rank, int size,
+                             struct gr_model_file *out) GR_CHECKED;
 void gr_model_file_release(struct gr_model_file *file);
 
 /* ---- what a silo keeps for itself ----------------------------------------------------------- */
@@ -96,11 +100,14 @@ struct gr_silo_state {
     unsigned char origin[GR_DIGEST_BYTES]; /* of config and data: what it belongs to */
     float *residual; /* layout->size floats; borrowed; written to by gr_silo_state_read */
 };
-/* Makes `dir` where there is none. The file is whole and on disk. Errors: GR_ERROR_WRITE. */
+/* Makes `dir` where there is none. The file is whole and on disk, its name only once all that are
+ * to be written have been, by gr_silo_states_sync. Errors: GR_ERROR_WRITE. */
 gr_status gr_silo_state_write(const char *dir, const struct gr_silo_state *state) GR_CHECKED;
+gr_status gr_silo_states_sync(const char *dir) GR_CHECKED;
 /* Errors: GR_ERROR_DATA when there is none of that silo and round, or it is damaged or another
  * run's; `residual` may have been written to then. */
 gr_status gr_silo_state_read(const char *dir, const struct gr_silo_state *state) GR_CHECKED;
+void gr_silo_state_remove(const char *dir, uint32_t silo, uint32_t rounds);
 /* silos: n_silos ids, ascending. Removes all but the newest `keep` of each. */
 void gr_silo_states_keep(const char *dir, const uint32_t *silos, size_t n_silos, uint32_t keep);
 /* Removes those with more rounds than rounds[id]: an earlier stretch of the run got further. */
@@ -125,7 +132,7 @@ void gr_silo_states_tidy(const char *dir);
 struct gr_predictions; /* opaque */
 /* Not collective. Whether a path has one of the endings. */
 gr_status gr_predictions_check_path(const char *path) GR_CHECKED;
-/* Collective. comm borrowed; all ranks say the same. */
+/* Collective. comm borrowed; all ranks say the same, but of the digest, which is rank 0's. */
 gr_status gr_predictions_create(struct gr_comm *comm, const char *path, size_t n_rows,
                                 size_t classes, const char *model_digest,
                                 struct gr_predictions **out) GR_CHECKED;

@@ -64,6 +64,12 @@ gr_status gr_file_sync_folder(const char *path) {
     return GR_OK;
 }
 
+gr_status gr_file_publish(const char *temporary, const char *path) {
+    if (rename(temporary, path) != 0)
+        return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+    return gr_file_sync_folder(path);
+}
+
 static int write_all(int fd, const char *bytes, size_t length) {
     while (length > 0) {
         ssize_t n = write(fd, bytes, length);
@@ -93,16 +99,9 @@ gr_status gr_file_write(const char *path, const void *bytes, size_t length) {
         bad = 1;
         error = errno;
     }
-    if (!bad && rename(temporary, path) != 0) {
-        bad = 1;
-        error = errno;
-    }
-    if (bad) {
-        unlink(temporary);
-        status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(error));
-        goto out;
-    }
-    status = gr_file_sync_folder(path);
+    status = bad ? gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(error))
+                 : gr_file_publish(temporary, path);
+    if (status != GR_OK) unlink(temporary);
 out:
     gr_free(temporary);
     return status;

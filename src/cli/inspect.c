@@ -31,7 +31,7 @@ static gr_status inspect_model(const char *path, bool digest_only) {
     struct gr_model_file file = {0};
     unsigned char digest[GR_DIGEST_BYTES];
     char hex[GR_DIGEST_HEX];
-    gr_status status = gr_model_file_read(path, &file);
+    gr_status status = gr_model_file_read(path, 0, 1, &file);
     if (status != GR_OK) return status;
     gr_layout_digest(&file.layout, file.parameters, digest);
     gr_digest_hex(digest, hex);

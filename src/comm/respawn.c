@@ -134,16 +134,18 @@ static gr_status enter_world(struct gr_comm *comm, const struct world *world,
     return gr_fail(GR_STOPPED, "lost ranks could not be replaced: %s", gr_message());
 }
 
-gr_status gr_comm_respawn(struct gr_comm *comm, char **command, bool *respawned) {
+gr_status gr_comm_respawn(struct gr_comm *comm, char **command, bool willing,
+                          enum gr_respawn *outcome) {
     gr_status status = GR_OK;
     uint32_t *order = NULL;
     struct world world = {MPI_COMM_NULL, MPI_COMM_NULL};
     bool granted = true;
-    *respawned = false;
+    *outcome = GR_RESPAWN_NOT_NOW;
     GR_TRY(gr_comm_agree(comm, gr_allocate((size_t)comm->slots, sizeof *order, "members", &order)));
-    int64_t obstacles = order_slots(comm, order) && comm->size < comm->slots ? 0 : 1;
+    int64_t obstacles = willing && order_slots(comm, order) && comm->size < comm->slots ? 0 : 1;
     GR_TRY(gr_comm_max_int64(comm, &obstacles, 1)); /* unless all see it so, not now */
     if (obstacles > 0) goto out;
+    *outcome = GR_RESPAWN_FAILED;
     gr_guard_start(RESPAWN_S, "lost ranks could not be replaced");
     status = call_newcomers(comm, command, order, &world);
     gr_guard_stop();
@@ -154,7 +156,7 @@ gr_status gr_comm_respawn(struct gr_comm *comm, char **command, bool *respawned)
     GR_TRY(gr_comm_agree(comm, status));
     gr_guard_start(RESPAWN_S, "new ranks were not taken in");
     status = enter_world(comm, &world, order);
-    *respawned = status == GR_OK;
+    if (status == GR_OK) *outcome = GR_RESPAWN_DONE;
 out:
     gr_guard_stop();
     gr_free(order);

@@ -404,6 +404,13 @@ static void check_stop(const struct rules *r) {
     if (!(config->data.validation_fraction > 0) && sound(r, "data.validation_fraction"))
         REFUSE(r, "data.validation_fraction", "found 0, allowed more than 0 with stop.metric %s",
                gr_stop_text(config->stop.metric));
+    const enum gr_model_type type = config->model.type;
+    if (config->stop.metric == GR_STOP_VALIDATION_ACCURACY && sound(r, "model.type") &&
+        (type == GR_MODEL_LINEAR || type == GR_MODEL_POISSON))
+        REFUSE(r, "stop.metric",
+               "found validation_accuracy, allowed none or validation_loss with model.type %s, "
+               "which predicts a number",
+               gr_model_type_text(type));
 }
 
 /* ---- faults ------------------------------------------------------------------------------- */

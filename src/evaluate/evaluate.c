@@ -3,6 +3,7 @@
 #include "evaluate/tally.h"
 
 #include <math.h>
+#include <string.h>
 
 _Static_assert(sizeof(struct gr_score) == GR_SCORE_SUMS * sizeof(int64_t),
                "gr_score is an array of int64_t");
@@ -27,6 +28,20 @@ void gr_score_add(struct gr_score *sum, const struct gr_score *part) {
 
 double gr_score_accuracy(const struct gr_score *score) {
     return score->examples > 0 ? (double)score->correct / (double)score->examples : (double)NAN;
+}
+
+void gr_scores_withhold(struct gr_score *silos, size_t n, int64_t n_withheld, int64_t rows_withheld,
+                        int64_t minimum_rows) {
+    while (n_withheld > 0 && (n_withheld == 1 || rows_withheld < minimum_rows)) {
+        struct gr_score *least = NULL;
+        for (size_t i = 0; i < n; i++)
+            if (silos[i].examples > 0 && (!least || silos[i].examples < least->examples))
+                least = &silos[i];
+        if (!least) return;
+        n_withheld++;
+        rows_withheld += least->examples;
+        memset(least, 0, sizeof *least);
+    }
 }
 
 gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,

@@ -76,5 +76,6 @@ void gr_federation_outcome(struct gr_federation *f, struct gr_state *out) {
 
 bool gr_federation_ends_early(const struct gr_federation *f) {
     const uint32_t patience = f->config->stop.patience;
-    return counts(f) && patience > 0 && f->rounds_done - gr_best_round(f) >= patience;
+    const uint32_t best = gr_best_round(f);
+    return counts(f) && patience > 0 && best > 0 && f->rounds_done - best >= patience;
 }

@@ -115,13 +115,10 @@ gr_status gr_federation_sum_found(struct gr_federation *f) {
     int64_t n = f->data->columns ? f->data->columns->schema->columns_count : 0;
     gr_status status;
     GR_TRY(gr_comm_max_int64(f->comm, &n, 1));
-    GR_TRY(gr_allocate_zero((size_t)n, sizeof *f->found, "findings", &f->found));
+    GR_TRY(gr_comm_agree(f->comm,
+                         gr_allocate_zero((size_t)n, sizeof *f->found, "findings", &f->found)));
     if (f->data->columns) memcpy(f->found, f->data->found, (size_t)n * sizeof *f->found);
-    int64_t *values = &f->found->missing;
-    for (size_t first = 0, all = (size_t)n * each; first < all; first += GR_COMM_SMALL_MAX) {
-        size_t count = all - first < GR_COMM_SMALL_MAX ? all - first : GR_COMM_SMALL_MAX;
-        GR_TRY(gr_comm_sum_int64(f->comm, values + first, count));
-    }
+    status = gr_comm_sum_int64(f->comm, &f->found->missing, (size_t)n * each);
 out:
     return status;
 }

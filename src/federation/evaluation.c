@@ -47,29 +47,42 @@ static bool tallies_test(const struct gr_federation *f) {
     return f->data->n_test > 0;
 }
 
-/* Where the config allows it a silo's score becomes known, unless it stands for too few rows. */
+/* One for each silo, and one for what is withheld. */
+static size_t silo_slots(const struct gr_federation *f) {
+    return f->data->n_silos + 1U;
+}
+
+/*
+ * Where the config allows it a silo's score becomes known, unless it stands for too few rows: then
+ * it is counted as withheld, after the last silo, as one that is `correct`.
+ */
 static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_score *score) {
-    const struct gr_evaluate_config *config = &f->config->evaluate;
-    if (f->silo_scores && score->examples >= (int64_t)config->minimum_rows)
+    if (!f->silo_scores) return;
+    if (score->examples >= (int64_t)f->config->evaluate.minimum_rows) {
         f->silo_scores[silo] = *score;
+    } else {
+        f->silo_scores[f->data->n_silos].correct++;
+        f->silo_scores[f->data->n_silos].examples += score->examples;
+    }
 }
 
 /* This rank's share of the test table, and its silos' validation rows. */
-static gr_status score_rows(struct gr_federation *f, struct round_sums *sums) {
+static gr_status score_rows(struct gr_federation *f, const float *parameters, bool with_auc,
+                            struct round_sums *sums) {
     gr_status status = GR_OK;
     struct gr_score score;
     struct gr_tally *test = tallies_test(f) ? f->tally : NULL;
     struct gr_tally *validation = test ? NULL : f->tally;
-    gr_tally_clear(f->tally, counts_auc(f));
-    if (f->silo_scores) memset(f->silo_scores, 0, f->data->n_silos * sizeof *f->silo_scores);
+    gr_tally_clear(f->tally, with_auc);
+    if (f->silo_scores) memset(f->silo_scores, 0, silo_slots(f) * sizeof *f->silo_scores);
     if (f->data->test.n_rows > 0) {
-        GR_TRY(gr_evaluate_rows(f->model, f->parameters, &f->data->test, &score, test));
+        GR_TRY(gr_evaluate_rows(f->model, parameters, &f->data->test, &score, test));
         gr_score_add(&sums->test, &score);
     }
     for (size_t i = 0; i < f->data->n_local; i++) {
         const struct gr_rows *rows = &f->data->local[i].validation;
         if (rows->n_rows == 0) continue;
-        GR_TRY(gr_evaluate_rows(f->model, f->parameters, rows, &score, validation));
+        GR_TRY(gr_evaluate_rows(f->model, parameters, rows, &score, validation));
         gr_score_add(&sums->validation, &score);
         note_silo(f, f->data->local[i].id, &score);
     }
@@ -89,7 +102,7 @@ static gr_status evaluate_local(struct gr_federation *f, struct round_sums *sums
         sums->validation = f->scored->validation;
         goto out;
     }
-    GR_TRY(score_rows(f, sums));
+    GR_TRY(score_rows(f, f->parameters, counts_auc(f), sums));
     *f->scored = *sums;
     f->scored_round = f->rounds_done;
 out:
@@ -100,21 +113,38 @@ out:
  * Collective. The tallies and silos' scores of all ranks; this rank's own stay as they are, for
  * this may be done again.
  */
-static gr_status add_tallies(struct gr_federation *f) {
+static gr_status add_tallies(struct gr_federation *f, uint32_t round, bool with_auc) {
     gr_status status = GR_OK;
     size_t n, same;
     const int64_t *own = gr_tally_sums(f->tally, &n);
     f->total_round = 0;
-    gr_tally_clear(f->total, counts_auc(f));
+    gr_tally_clear(f->total, with_auc);
     int64_t *total = gr_tally_sums(f->total, &same);
     memcpy(total, own, n * sizeof *total);
     GR_TRY(gr_comm_sum_int64(f->comm, total, n));
     if (f->silo_scores) {
-        const size_t silos = f->data->n_silos;
+        const size_t silos = silo_slots(f);
         memcpy(f->silo_total, f->silo_scores, silos * sizeof *f->silo_total);
         GR_TRY(gr_comm_sum_int64(f->comm, &f->silo_total->examples, silos * GR_SCORE_SUMS));
+        const struct gr_score *withheld = &f->silo_total[silos - 1];
+        gr_scores_withhold(f->silo_total, silos - 1, withheld->correct, withheld->examples,
+                           f->config->evaluate.minimum_rows);
     }
-    f->total_round = f->rounds_done;
+    f->total_round = round;
+out:
+    return status;
+}
+
+gr_status gr_evaluate_outcome(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    struct round_sums unused = {0};
+    const uint32_t best = gr_best_round(f);
+    if (best == 0 || best == f->rounds_done) return GR_OK;
+    f->scored_round = 0; /* what has been counted is no longer of the last round */
+    status = deal_test(f);
+    if (status == GR_OK) status = score_rows(f, f->best.parameters, true, &unused);
+    GR_TRY(gr_comm_agree(f->comm, status));
+    GR_TRY(add_tallies(f, best, true));
 out:
     return status;
 }
@@ -125,7 +155,7 @@ bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluatio
                                   .tally = f->total,
                                   .silos = f->silo_total,
                                   .n_silos = f->silo_total ? f->data->n_silos : 0};
-    return f->total_round > 0 && f->total_round == f->rounds_done && gr_tally_rows(f->total) > 0;
+    return f->total_round > 0 && gr_tally_rows(f->total) > 0;
 }
 
 /* Those that the config names; none in a round that is not evaluated. */
@@ -157,21 +187,14 @@ static void fill_metrics(const struct gr_federation *f, struct gr_metrics *metri
     metrics->cpu_seconds_train = 1e-6 * (double)sums->cpu_microseconds;
 }
 
-static uint32_t count(const uint8_t *flags, uint32_t n) {
-    uint32_t sum = 0;
-    for (uint32_t i = 0; i < n; i++)
-        sum += flags[i] != 0;
-    return sum;
-}
-
 static void fill_participation(const struct gr_federation *f, struct gr_metrics *metrics) {
     const uint32_t n = f->data->n_silos;
     metrics->participants = f->roster.n_members;
-    metrics->selected = count(f->selected, n);
-    metrics->dropped = count(f->lost, n);
-    metrics->late = count(f->late, n);
-    metrics->returned = count(f->returned, n);
-    metrics->sat_out = count(f->roster.sat_out, n);
+    metrics->selected = gr_count_flags(f->selected, n);
+    metrics->dropped = gr_count_flags(f->lost, n);
+    metrics->late = gr_count_flags(f->late, n);
+    metrics->returned = gr_count_flags(f->returned, n);
+    metrics->sat_out = gr_count_flags(f->roster.sat_out, n);
     metrics->recoveries = f->recoveries;
 }
 
@@ -189,9 +212,10 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
     struct round_sums sums = *f->sums; /* as trained: this may be done again */
     int64_t values[ROUND_SUMS];
     memset(metrics, 0, sizeof *metrics);
+    f->total_round = 0;
     if (evaluation_due(f)) {
         GR_TRY(gr_comm_agree(f->comm, evaluate_local(f, &sums)));
-        GR_TRY(add_tallies(f));
+        GR_TRY(add_tallies(f, f->rounds_done, counts_auc(f)));
     }
     sums.bytes = (int64_t)(gr_comm_bytes_sent(f->comm) - f->bytes_sent);
     memcpy(values, &sums, sizeof values);

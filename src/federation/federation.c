@@ -29,20 +29,25 @@ static bool take_shape(struct gr_data *data, const int64_t shape[N_SHAPE]) {
     return memcmp(own + N_FEATURES, shape + N_FEATURES, (N_SHAPE - N_FEATURES) * sizeof *own) == 0;
 }
 
-/* This rank's silos: placed, loaded, and their classes known to all. Collective. */
-static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
-    const int rank = gr_comm_rank(f->comm), size = gr_comm_size(f->comm);
+/* The silos of this rank's slot, and the rank's share of the test table. */
+static gr_status read_share(struct gr_federation *f, uint32_t *silos) {
     struct gr_share share = {.n_silos = f->config->data.silos,
                              .silos = silos,
-                             .test_index = (uint32_t)rank,
-                             .test_count = (uint32_t)size};
-    if ((uint64_t)size > share.n_silos)
-        return gr_fail(GR_ERROR_USAGE,
-                       "found %d ranks for %u silos, expected at most one rank for a silo", size,
-                       share.n_silos);
-    gr_place_silos(f->config->run.placement, share.n_silos, rank, size, silos, &share.n_local);
+                             .test_index = (uint32_t)gr_comm_rank(f->comm),
+                             .test_count = (uint32_t)gr_comm_size(f->comm)};
+    gr_place_silos(f->config->run.placement, share.n_silos, gr_comm_slot(f->comm),
+                   gr_comm_slots(f->comm), silos, &share.n_local);
+    return gr_data_load(f->config, &share, &f->data);
+}
 
-    gr_status status = gr_comm_agree(f->comm, gr_data_load(f->config, &share, &f->data));
+/* This rank's silos: placed, loaded, and their classes known to all. Collective. */
+static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
+    const uint32_t n_silos = f->config->data.silos;
+    if ((uint64_t)gr_comm_size(f->comm) > n_silos)
+        return gr_fail(GR_ERROR_USAGE,
+                       "found %d ranks for %u silos, expected at most one rank for a silo",
+                       gr_comm_size(f->comm), n_silos);
+    gr_status status = gr_comm_agree(f->comm, read_share(f, silos));
     if (status == GR_OK) status = gr_federation_check_columns(f);
     if (status == GR_OK) status = gr_federation_sum_found(f);
     if (status != GR_OK) return status;
@@ -59,14 +64,14 @@ static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
     if (status == GR_OK) status = gr_comm_sum_int64(f->comm, &unusable, 1);
     if (status != GR_OK) return status;
     f->n_unusable = (uint32_t)unusable;
-    if (f->n_unusable == share.n_silos)
+    if (f->n_unusable == n_silos)
         return gr_comm_agree(f->comm, first ? gr_federation_tell_unusable(f, first)
                                             : gr_fail(GR_ERROR_DATA, "no silo has data"));
     gr_data_set_classes(f->data, (uint32_t)shape[N_CLASSES]);
     if (!take_shape(f->data, shape))
         status = gr_fail(GR_ERROR_DATA,
                          "%s: found %zu features, expected %lld, of one shape, as in other silos",
-                         share.n_local ? f->data->local[0].pseudonym : "test table",
+                         f->data->n_local ? f->data->local[0].pseudonym : "test table",
                          f->data->n_features, (long long)shape[N_FEATURES]);
     return gr_comm_agree(f->comm, status);
 }
@@ -133,16 +138,11 @@ out:
  * it. Collective.
  */
 static gr_status share_sizes(struct gr_federation *f) {
-    gr_status status = GR_OK;
-    const size_t n = f->config->data.silos;
     if (!f->sizes) return GR_OK;
     for (size_t i = 0; i < f->data->n_local; i++)
         if (f->data->local[i].unusable == GR_OK)
             f->sizes[f->data->local[i].id] = (int64_t)f->data->local[i].train.n_rows;
-    for (size_t i = 0; i < n && status == GR_OK; i += GR_COMM_SMALL_MAX)
-        status = gr_comm_sum_int64(f->comm, f->sizes + i,
-                                   n - i < GR_COMM_SMALL_MAX ? n - i : GR_COMM_SMALL_MAX);
-    return status;
+    return gr_comm_sum_int64(f->comm, f->sizes, f->config->data.silos);
 }
 
 /* A model of classes needs labels; tables without columns do not say what theirs are worth. */
@@ -194,9 +194,9 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->tally));
     GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->total));
     if (config->evaluate.per_silo) {
-        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_scores, "silos' scores",
+        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_scores, "silos' scores",
                                 &f->silo_scores));
-        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_total, "silos' scores",
+        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_total, "silos' scores",
                                 &f->silo_total));
     }
     if (config->round.replay[0])
@@ -298,13 +298,7 @@ gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *confi
     *out = NULL;
     GR_TRY(allocate(comm, config, &f, &silos));
     gr_control_expect(comm, config->data.silos);
-    struct gr_share share = {.n_silos = config->data.silos,
-                             .silos = silos,
-                             .test_index = (uint32_t)gr_comm_rank(comm),
-                             .test_count = (uint32_t)gr_comm_size(comm)};
-    gr_place_silos(config->run.placement, share.n_silos, gr_comm_slot(comm), gr_comm_slots(comm),
-                   silos, &share.n_local);
-    GR_TRY(gr_data_load(config, &share, &f->data));
+    GR_TRY(read_share(f, silos));
     GR_TRY(share_outline(f));
     find_hosts(f, silos);
     /* What is wrong with a newcomer is its own affair: it leaves, and the others go on. */

@@ -13,7 +13,8 @@
 struct gr_residual {
     float *values;   /* layout size floats; owned; NULL: none */
     uint32_t rounds; /* that its silo had taken part in then */
-    bool stored;     /* on disk */
+    bool stored;     /* on disk; */
+    bool fresh;      /* for a checkpoint that is not there yet */
 };
 
 /*
@@ -66,7 +67,7 @@ struct gr_federation {
     struct round_sums *sums, *scored; /* of the round; scores as of scored_round */
     uint32_t scored_round;
     /* What has been counted in scored_round by this rank, and in total_round by all; of the silos'
-     * scores, by id, those that may become known; NULL: none may. */
+     * scores, by id, those that may become known, and then what is withheld; NULL: none may. */
     struct gr_tally *tally, *total;
     struct gr_score *silo_scores, *silo_total;
     uint32_t total_round;
@@ -83,6 +84,13 @@ struct gr_federation {
     struct gr_found *found;      /* in each column, over all silos; as the run began */
     unsigned char columns_digest[GR_DIGEST_BYTES]; /* of what the tables name; 0: they name none */
 };
+
+static inline uint32_t gr_count_flags(const uint8_t *flags, uint32_t n) {
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += flags[i] != 0;
+    return sum;
+}
 
 /* ---- columns.c ------------------------------------------------------------------------------- */
 
@@ -117,8 +125,10 @@ void gr_residuals_commit(struct gr_federation *f);
 /* This rank's silos' into files of theirs, those that have changed. Errors: GR_ERROR_WRITE. */
 gr_status gr_residuals_write(struct gr_federation *f, const char *dir,
                              const unsigned char origin[GR_DIGEST_BYTES]) GR_CHECKED;
+/* There is no checkpoint that goes with them: those just written go, for those kept are counted. */
+void gr_residuals_take_back(struct gr_federation *f, const char *dir);
 /* Once the checkpoint that goes with them is there: older ones than the newest `keep` go. */
-void gr_residuals_keep(const struct gr_federation *f, const char *dir, uint32_t keep);
+void gr_residuals_keep(struct gr_federation *f, const char *dir, uint32_t keep);
 /* As they were at the checkpoint that has been read; those that are not there are void. */
 gr_status gr_residuals_read(struct gr_federation *f, const char *dir,
                             const unsigned char origin[GR_DIGEST_BYTES]) GR_CHECKED;
@@ -129,6 +139,12 @@ double gr_residuals_bytes(const struct gr_federation *f);
 
 /* Collective. The model on test and validation rows, and all sums of the round, into metrics. */
 gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) GR_CHECKED;
+
+/*
+ * Collective. Counts anew, for gr_federation_evaluation, where the outcome is not the last round's
+ * model: of that one, with the AUC.
+ */
+gr_status gr_evaluate_outcome(struct gr_federation *f) GR_CHECKED;
 
 /* ---- best.c ---------------------------------------------------------------------------------- */
 

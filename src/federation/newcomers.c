@@ -8,8 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-enum { PATH_LIMIT = 65536 };
-
 /* Of the run, beside its texts. */
 struct outline {
     uint64_t start;
@@ -50,7 +48,7 @@ static gr_status welcome(struct gr_run_state *run) {
     /* The same on all ranks, so that any may be rank 0. */
     GR_TRY(gr_comm_agree(run->comm, gr_config_to_yaml(run->config, &resolved)));
     GR_TRY(tell_text(run, resolved, GR_CONFIG_TEXT_MAX, NULL));
-    GR_TRY(tell_text(run, run->path, PATH_LIMIT, NULL));
+    GR_TRY(tell_text(run, run->path, GR_RUN_PATH_MAX, NULL));
     GR_TRY(tell_text(run, run->config_text, GR_CONFIG_TEXT_MAX, NULL));
     GR_TRY(tell_outline(run));
     status = gr_federation_welcome(run->federation);
@@ -63,20 +61,24 @@ gr_status gr_run_respawn(struct gr_run_state *run) {
     enum { FAILURES_MAX = 3 };
     const struct gr_round_config *limits = &run->config->round;
     const double reading_s = fmax(limits->deadline_s, limits->collective_deadline_s);
-    bool respawned = false;
+    enum gr_respawn outcome;
     gr_status status = GR_OK;
     if (!limits->respawn || !run->options->command || gr_comm_epoch(run->comm) == 0 ||
-        gr_comm_size(run->comm) == gr_comm_slots(run->comm) || run->respawns_failed >= FAILURES_MAX)
+        gr_comm_size(run->comm) == gr_comm_slots(run->comm))
         return GR_OK;
-    status = gr_comm_respawn(run->comm, run->options->command, &respawned);
-    if (status == GR_OK && respawned) {
+    /* A rank that was away has not counted along: what it says must not decide who calls this. */
+    status = gr_comm_respawn(run->comm, run->options->command, run->respawns_failed < FAILURES_MAX,
+                             &outcome);
+    if (status == GR_OK && outcome == GR_RESPAWN_DONE) {
         /* Newcomers may take long to read their data. */
         gr_comm_set_deadlines(run->comm, reading_s, limits->heartbeat_s);
         status = welcome(run);
         gr_comm_set_deadlines(run->comm, limits->collective_deadline_s, limits->heartbeat_s);
     }
     /* Of ranks that cannot be started, or cannot read their data, there would be no end. */
-    run->respawns_failed = status == GR_OK && respawned ? 0 : run->respawns_failed + 1;
+    if (outcome != GR_RESPAWN_NOT_NOW)
+        run->respawns_failed =
+            status == GR_OK && outcome == GR_RESPAWN_DONE ? 0 : run->respawns_failed + 1;
     if (status == GR_LOST) status = gr_federation_recover(run->federation);
     return status;
 }
@@ -86,7 +88,7 @@ gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) {
     char *resolved = NULL;
     GR_TRY(gr_comm_agree(run->comm, GR_OK));
     GR_TRY(tell_text(run, NULL, GR_CONFIG_TEXT_MAX, &resolved));
-    GR_TRY(tell_text(run, NULL, PATH_LIMIT, &run->path));
+    GR_TRY(tell_text(run, NULL, GR_RUN_PATH_MAX, &run->path));
     GR_TRY(tell_text(run, NULL, GR_CONFIG_TEXT_MAX, &run->config_text));
     GR_TRY(tell_outline(run));
     GR_TRY(gr_config_parse("resolved config", resolved, strlen(resolved), NULL, 0, config));

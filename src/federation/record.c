@@ -21,9 +21,7 @@ static gr_status list_silos(const char *key, const uint8_t *flags, uint32_t n_si
     gr_status status = GR_OK;
     char *text = NULL, name[24];
     size_t used;
-    *n = 0;
-    for (uint32_t i = 0; i < n_silos; i++)
-        *n += flags[i] != 0;
+    *n = gr_count_flags(flags, n_silos);
     GR_TRY(gr_allocate(*n + 2U, EACH, "a list of silos", &text));
     used = (size_t)snprintf(text, EACH, "{\"%s\":[", key);
     for (uint32_t i = 0, first = 1; i < n_silos; i++) {
@@ -224,7 +222,9 @@ static gr_status write_states(struct gr_run_state *run, const struct gr_state *s
     }
     GR_TRY(gr_checkpoint_write(run->comm, run->checkpoints, state, keep, epoch));
     gr_residuals_keep(run->federation, run->silos, keep);
+    if (run->federation->residual && gr_run_is_root(run)) gr_silo_states_tidy(run->silos);
 out:
+    if (status == GR_ERROR_WRITE) gr_residuals_take_back(run->federation, run->silos);
     return status;
 }
 
@@ -272,6 +272,7 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         if (status == GR_ERROR_WRITE) status = GR_OK;
         GR_TRY(status);
     }
+    if (!checkpoint) GR_TRY(watch_disk(run, metrics->round, false));
     if (checkpoint && gr_metrics_behind(run->metrics) == 0) GR_TRY(gr_metrics_sync(run->metrics));
 out:
     return status;
@@ -307,8 +308,6 @@ gr_status gr_record_round(void *context, struct gr_metrics *metrics) {
         metrics->seconds.total += metrics->seconds.checkpoint;
         if (gr_run_is_root(run)) status = write_cost(run, metrics, written);
         GR_TRY(gr_comm_agree(run->comm, status));
-    } else if (gr_run_is_root(run)) {
-        GR_TRY(watch_disk(run, metrics->round, false));
     }
     if (run->progress) gr_progress_round(run->progress, metrics);
 out:

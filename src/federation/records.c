@@ -194,7 +194,10 @@ static gr_status note_best(struct gr_run_state *run) {
     const uint32_t best = gr_best_round(run->federation);
     const bool early = done < run->config->run.rounds;
     const char *metric = gr_stop_text(run->config->stop.metric);
-    if (best == 0) return GR_OK;
+    if (run->config->stop.metric == GR_STOP_NONE) return GR_OK;
+    if (best == 0) /* no validation rows, or no round that counts */
+        return gr_records_note(run, "alert", done, "{\"what\":\"stop.metric has had no value\"}",
+                               "alert: stop.metric has had no value: the last model is kept");
     GR_TRY(gr_text_format(&detail, "{\"metric\":\"%s\",\"best_round\":%u}", metric, best));
     GR_TRY(gr_text_format(&words, "%s round %u: %s was best in round %u, whose model is kept",
                           early ? "early stop after" : "end at", done, metric, best));

@@ -87,21 +87,33 @@ static struct gr_silo_state state_of(const struct gr_federation *f, size_t local
 gr_status gr_residuals_write(struct gr_federation *f, const char *dir,
                              const unsigned char origin[GR_DIGEST_BYTES]) {
     gr_status status = GR_OK;
+    bool any = false;
     for (size_t i = 0; f->residual && i < f->data->n_local; i++) {
         struct gr_residual *residual = &f->residual[i];
         if (!residual->values || residual->stored) continue;
         const struct gr_silo_state state = state_of(f, i, origin);
         GR_TRY(gr_silo_state_write(dir, &state));
-        residual->stored = true;
+        residual->stored = residual->fresh = any = true;
     }
+    if (any) status = gr_silo_states_sync(dir);
 out:
     return status;
 }
 
-void gr_residuals_keep(const struct gr_federation *f, const char *dir, uint32_t keep) {
+void gr_residuals_take_back(struct gr_federation *f, const char *dir) {
+    for (size_t i = 0; f->residual && i < f->data->n_local; i++) {
+        struct gr_residual *residual = &f->residual[i];
+        if (!residual->fresh) continue;
+        gr_silo_state_remove(dir, f->local_ids[i], residual->rounds);
+        residual->stored = residual->fresh = false;
+    }
+}
+
+void gr_residuals_keep(struct gr_federation *f, const char *dir, uint32_t keep) {
     if (!f->residual) return;
+    for (size_t i = 0; i < f->data->n_local; i++)
+        f->residual[i].fresh = false;
     gr_silo_states_keep(dir, f->local_ids, f->data->n_local, keep);
-    if (gr_comm_rank(f->comm) == 0) gr_silo_states_tidy(dir);
 }
 
 gr_status gr_residuals_read(struct gr_federation *f, const char *dir,

@@ -218,18 +218,11 @@ gr_status gr_federation_recover(struct gr_federation *f) {
 
 /* ---- the steps ------------------------------------------------------------------------------ */
 
-static uint32_t count(const uint8_t *flags, uint32_t n) {
-    uint32_t sum = 0;
-    for (uint32_t i = 0; i < n; i++)
-        sum += flags[i] != 0;
-    return sum;
-}
-
 /* The same on all ranks. */
 static gr_status check_quorum(const struct gr_federation *f) {
     const uint32_t quorum = f->config->round.quorum, n = f->roster.n_members;
-    const uint32_t sitting = count(f->roster.sat_out, f->data->n_silos);
-    const uint32_t selected = count(f->selected, f->data->n_silos);
+    const uint32_t sitting = gr_count_flags(f->roster.sat_out, f->data->n_silos);
+    const uint32_t selected = gr_count_flags(f->selected, f->data->n_silos);
     if (n >= quorum) return GR_OK;
     if (f->config->round.sampling == GR_SAMPLING_LIST && !f->replay && selected < quorum)
         return gr_fail(GR_ERROR_CONFIG,

@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-enum { PATH_LIMIT = 65536 };
-
 /* Another config or other data: a checkpoint of theirs is not ours. */
 static void find_origin(struct gr_run_state *run) {
     struct gr_digest digest;
@@ -44,7 +42,7 @@ gr_status gr_run_name_folders(struct gr_run_state *run) {
 /* Collective. What any rank must know to become rank 0, and who may begin an epoch. */
 static gr_status share_directory(struct gr_run_state *run) {
     gr_status status = GR_OK;
-    GR_TRY(gr_comm_broadcast_text(run->comm, &run->path, PATH_LIMIT));
+    GR_TRY(gr_comm_broadcast_text(run->comm, &run->path, GR_RUN_PATH_MAX));
     GR_TRY(gr_comm_broadcast_text(run->comm, &run->config_text, GR_CONFIG_TEXT_MAX));
     GR_TRY(gr_comm_broadcast(run->comm, &run->start, sizeof run->start));
     GR_TRY(gr_comm_broadcast(run->comm, run->started_utc, sizeof run->started_utc));
@@ -141,7 +139,10 @@ out:
 static gr_status write_and_leave(struct gr_run_state *run, gr_status outcome,
                                  char message[GR_MESSAGE_MAX]) {
     gr_status status = gr_records_hold(run, gr_federation_rounds_done(run->federation));
-    if (status == GR_OK && outcome == GR_STOPPED) status = keep_rounds(run);
+    if (status == GR_LOST) return status;
+    GR_TRY(gr_comm_agree(run->comm, status)); /* rank 0 alone may be refused, before all go on */
+    if (outcome == GR_STOPPED) status = keep_rounds(run);
+    if (outcome == GR_OK) status = gr_evaluate_outcome(run->federation);
     (void)gr_fail(outcome, "%s", message);
     if (status == GR_OK && gr_run_is_root(run)) status = write_end(run, outcome);
     if (outcome != GR_OK) memcpy(message, gr_message(), strlen(gr_message()) + 1);

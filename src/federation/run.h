@@ -37,6 +37,8 @@ struct gr_run_state {
     bool refused;         /* the disk refused something, and an alert has been given */
 };
 
+enum { GR_RUN_PATH_MAX = 65536 };
+
 /* ---- run.c ----------------------------------------------------------------------------------- */
 
 /* Once `path` is known. */
@@ -56,7 +58,7 @@ gr_status gr_records_start(struct gr_run_state *run) GR_CHECKED;
  * GR_LOST: a later epoch has been claimed; this rank must not write.
  */
 gr_status gr_records_hold(struct gr_run_state *run, uint32_t rounds) GR_CHECKED;
-/* evaluation.json, when the last round was evaluated; whole or not at all. */
+/* evaluation.json, when the last round or the outcome was evaluated; whole or not at all. */
 gr_status gr_records_evaluation(struct gr_run_state *run) GR_CHECKED;
 /* Model, manifest and report of a run that has come to its end. */
 gr_status gr_records_finish(struct gr_run_state *run) GR_CHECKED;

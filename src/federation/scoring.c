@@ -28,7 +28,8 @@ struct scoring {
 
 static gr_status open_model(struct scoring *s) {
     gr_status status = GR_OK;
-    GR_TRY(gr_model_file_read(s->model_path, &s->file));
+    GR_TRY(
+        gr_model_file_read(s->model_path, gr_comm_rank(s->comm), gr_comm_size(s->comm), &s->file));
     if (!s->file.digests_match)
         return gr_fail(GR_ERROR_DATA, "%s: damaged: a slab's digest differs", s->model_path);
     status = gr_model_create_from_description(s->file.architecture, &s->file.layout, GR_TEST_BATCH,
@@ -235,12 +236,14 @@ gr_status gr_predict_table(struct gr_comm *comm, const char *model_path,
     struct portion portion = {0};
     struct gr_predictions *predictions = NULL;
     unsigned char digest[GR_DIGEST_BYTES];
-    char hex[GR_DIGEST_HEX];
+    char hex[GR_DIGEST_HEX] = "";
     GR_TRY(scoring_open(&s, table, source, false));
     GR_TRY(gr_comm_agree(comm, check_output(&s, out_path)));
     GR_TRY(gr_comm_agree(comm, make_portion(&s, &portion)));
-    gr_layout_digest(&s.file.layout, s.file.parameters, digest);
-    gr_digest_hex(digest, hex);
+    if (gr_comm_rank(comm) == 0) {
+        gr_layout_digest(&s.file.layout, s.file.parameters, digest);
+        gr_digest_hex(digest, hex);
+    }
     GR_TRY(gr_predictions_create(comm, out_path, s.n_rows, gr_model_classes(s.model), hex,
                                  &predictions));
     GR_TRY(predict_portions(&s, &portion, predictions));

@@ -119,9 +119,7 @@ static void remove_old(const char *dir, uint32_t round, uint32_t keep) {
 /* Rank 0 only: the temporary file becomes the checkpoint. */
 static gr_status publish(const char *dir, const char *temporary, const char *path,
                          const struct gr_state *state, uint32_t keep) {
-    if (rename(temporary, path) != 0)
-        return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
-    gr_status status = gr_file_sync_folder(path);
+    gr_status status = gr_file_publish(temporary, path);
     if (status != GR_OK) return status;
     remove_old(dir, state->round, keep);
     return GR_OK;

@@ -5,11 +5,7 @@
  */
 #include "store/container_create.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store/container.h"
@@ -34,35 +30,6 @@ static uint64_t bytes_needed(const struct creator *c) {
     return (uint64_t)c->state->layout->n_parameters * (1 + c->state->n_server) * sizeof(float) +
            c->n_pieces * GR_DIGEST_BYTES + c->state->n_silos * sizeof(uint32_t) +
            METADATA_ESTIMATE + c->n_datasets * DATASET_ESTIMATE;
-}
-
-/*
- * Whether the file will fit. It should be known before the HDF5 library begins: that library does
- * not survive its own failure to write metadata.
- */
-static gr_status check_room(const struct creator *c) {
-    struct rlimit limit;
-    struct statvfs disk;
-    uint64_t bytes = bytes_needed(c);
-    int error = 0;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
-        error = EFBIG;
-    else if (fstatvfs(c->fd, &disk) == 0 && disk.f_frsize > 0 &&
-             disk.f_bavail < bytes / disk.f_frsize)
-        error = ENOSPC;
-    if (!error) return GR_OK;
-    return gr_fail(GR_ERROR_WRITE, "%s: %llu bytes: %s", c->path, (unsigned long long)bytes,
-                   strerror(error));
-}
-
-/* Takes the room that is there now, where the file system can: quotas are found here too. */
-static gr_status reserve_room(const struct creator *c) {
-    uint64_t bytes = bytes_needed(c);
-    if (fallocate(c->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0 || errno == EOPNOTSUPP ||
-        errno == ENOSYS)
-        return GR_OK;
-    return gr_fail(GR_ERROR_WRITE, "%s: %llu bytes: %s", c->path, (unsigned long long)bytes,
-                   strerror(errno));
 }
 
 /*
@@ -91,25 +58,6 @@ out:
     return status;
 }
 
-static hid_t create_dataset(hid_t group, const char *name, hid_t type, size_t n_dims,
-                            const size_t *shape) {
-    hsize_t dims[GR_TENSOR_DIMS_MAX];
-    for (size_t d = 0; d < n_dims; d++)
-        dims[d] = shape[d];
-    hid_t creation = H5Pcreate(H5P_DATASET_CREATE),
-          space = H5Screate_simple((int)n_dims, dims, NULL);
-    hid_t dataset = -1;
-    /* No times in the file: the same state gives the same bytes. */
-    if (creation >= 0 && space >= 0 && H5Pset_layout(creation, H5D_CONTIGUOUS) >= 0 &&
-        H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY) >= 0 &&
-        H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0 &&
-        H5Pset_obj_track_times(creation, false) >= 0)
-        dataset = H5Dcreate2(group, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
-    if (space >= 0) H5Sclose(space);
-    if (creation >= 0) H5Pclose(creation);
-    return dataset;
-}
-
 /* A group that remembers the order in which its members were made. */
 static hid_t create_group(hid_t at, const char *name) {
     hid_t group = -1, creation = H5Pcreate(H5P_GROUP_CREATE);
@@ -127,8 +75,8 @@ static gr_status create_vector(struct creator *c, hid_t at, const char *name, si
     gr_status status = GR_OK;
     for (size_t t = 0; t < c->n_tensors; t++) {
         const struct gr_tensor *tensor = &c->state->layout->tensors[t];
-        hid_t dataset =
-            create_dataset(group, tensor->name, H5T_IEEE_F32LE, tensor->n_dims, tensor->shape);
+        hid_t dataset = gr_hdf5_create_dataset(group, tensor->name, H5T_IEEE_F32LE, tensor->n_dims,
+                                               tensor->shape);
         haddr_t offset = dataset >= 0 ? H5Dget_offset(dataset) : HADDR_UNDEF;
         if (offset == HADDR_UNDEF) status = gr_hdf5_fail(GR_ERROR_WRITE, c->path, tensor->name);
         if (dataset >= 0) H5Dclose(dataset);
@@ -178,8 +126,8 @@ static gr_status create_structure(struct creator *c, const char *format) {
     }
     GR_TRY(create_vector(c, global, "parameters", 0));
     GR_TRY(create_server(c, server));
-    digests = create_dataset(global, "digests", H5T_STD_U8LE, 2, shape);
-    rounds = create_dataset(silos, "rounds", H5T_STD_U32LE, 1, &n_silos);
+    digests = gr_hdf5_create_dataset(global, "digests", H5T_STD_U8LE, 2, shape);
+    rounds = gr_hdf5_create_dataset(silos, "rounds", H5T_STD_U32LE, 1, &n_silos);
     if (digests < 0 || rounds < 0) {
         status = gr_hdf5_fail(GR_ERROR_WRITE, c->path, "digests");
         goto out;
@@ -206,9 +154,10 @@ gr_status gr_container_create(const char *path, int fd, const char *format,
                         .n_pieces = n_pieces,
                         .file = -1,
                         .offset = offset};
-    GR_TRY(check_room(&c));
+    const uint64_t bytes = bytes_needed(&c);
+    GR_TRY(gr_hdf5_check_room(path, fd, bytes));
     GR_TRY(create_file(&c, parallel));
-    GR_TRY(reserve_room(&c)); /* not before: creating cuts the file */
+    GR_TRY(gr_hdf5_reserve_room(path, fd, bytes)); /* not before: creating cuts the file */
     GR_TRY(create_structure(&c, format));
 out:
     if (c.file >= 0 && status != GR_OK) give_up_bytes(&c);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HDF5's errors as messages, and its attributes as text and numbers. */
+/* HDF5's errors as messages, room for its files, datasets, and attributes as text and numbers. */
 #include "store/hdf5.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
 
 /* A text attribute larger than this would not fit into an object header. */
 enum { TEXT_MAX = 60000 };
@@ -53,6 +57,49 @@ gr_status gr_hdf5_fail(gr_status status, const char *path, const char *what) {
     H5Eclear2(H5E_DEFAULT);
     return gr_fail(status, "%s: %s: %s", path, what, reason.text);
 }
+
+/* ---- room and datasets ---------------------------------------------------------------------- */
+
+gr_status gr_hdf5_check_room(const char *path, int fd, uint64_t bytes) {
+    struct rlimit limit;
+    struct statvfs disk;
+    int error = 0;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
+        error = EFBIG;
+    else if (fstatvfs(fd, &disk) == 0 && disk.f_frsize > 0 && disk.f_bavail < bytes / disk.f_frsize)
+        error = ENOSPC;
+    if (!error) return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "%s: %llu bytes: %s", path, (unsigned long long)bytes,
+                   strerror(error));
+}
+
+gr_status gr_hdf5_reserve_room(const char *path, int fd, uint64_t bytes) {
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0 || errno == EOPNOTSUPP ||
+        errno == ENOSYS)
+        return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "%s: %llu bytes: %s", path, (unsigned long long)bytes,
+                   strerror(errno));
+}
+
+hid_t gr_hdf5_create_dataset(hid_t group, const char *name, hid_t type, size_t n_dims,
+                             const size_t *shape) {
+    hsize_t dims[GR_TENSOR_DIMS_MAX];
+    for (size_t d = 0; d < n_dims; d++)
+        dims[d] = shape[d];
+    hid_t creation = H5Pcreate(H5P_DATASET_CREATE),
+          space = H5Screate_simple((int)n_dims, dims, NULL);
+    hid_t dataset = -1;
+    if (creation >= 0 && space >= 0 && H5Pset_layout(creation, H5D_CONTIGUOUS) >= 0 &&
+        H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY) >= 0 &&
+        H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0 &&
+        H5Pset_obj_track_times(creation, false) >= 0)
+        dataset = H5Dcreate2(group, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    if (space >= 0) H5Sclose(space);
+    if (creation >= 0) H5Pclose(creation);
+    return dataset;
+}
+
+/* ---- attributes ----------------------------------------------------------------------------- */
 
 static gr_status set_attribute(hid_t at, const char *path, const char *name, hid_t stored,
                                hid_t given, const void *value) {

@@ -20,6 +20,20 @@ gr_status gr_hdf5_fail(gr_status status, const char *path, const char *what);
  */
 gr_status gr_hdf5_access(const char *path, bool parallel, hid_t *out) GR_CHECKED;
 
+/*
+ * Whether a file of so many bytes will fit: to be known before the HDF5 library begins, which does
+ * not survive its own failure to write metadata. And the room taken, where the file system can:
+ * quotas are found here too; once the library has created the file, for that cuts it. fd: of the
+ * file, or of the empty one before it. Errors: GR_ERROR_WRITE.
+ */
+gr_status gr_hdf5_check_room(const char *path, int fd, uint64_t bytes) GR_CHECKED;
+gr_status gr_hdf5_reserve_room(const char *path, int fd, uint64_t bytes) GR_CHECKED;
+
+/* A contiguous dataset whose room is there at once, and that holds no times: the same contents give
+ * the same bytes. Caller closes it; negative on failure. */
+hid_t gr_hdf5_create_dataset(hid_t group, const char *name, hid_t type, size_t n_dims,
+                             const size_t *shape);
+
 /* Attributes of the object `at`: fixed-length text, unsigned and real numbers. */
 gr_status gr_hdf5_set_text(hid_t at, const char *path, const char *name,
                            const char *text) GR_CHECKED;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Model files: containers written and read by one process. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,19 +10,18 @@ gr_status gr_model_file_write(const char *path, const struct gr_state *state) {
     gr_status status = GR_OK;
     char *temporary = NULL;
     GR_TRY(gr_text_format(&temporary, "%s.tmp", path));
+    /* What is left there may still be open in a process that is stopped: not to be shared with it.
+     */
+    unlink(temporary);
     GR_TRY(gr_container_write(NULL, temporary, GR_FORMAT_MODEL, state));
-    if (rename(temporary, path) != 0) {
-        status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
-        goto out;
-    }
-    GR_TRY(gr_file_sync_folder(path));
+    GR_TRY(gr_file_publish(temporary, path));
 out:
     if (status != GR_OK && temporary) unlink(temporary);
     gr_free(temporary);
     return status;
 }
 
-gr_status gr_model_file_read(const char *path, struct gr_model_file *out) {
+gr_status gr_model_file_read(const char *path, int rank, int size, struct gr_model_file *out) {
     gr_status status = GR_OK;
     struct gr_container container;
     memset(out, 0, sizeof *out);
@@ -36,7 +34,7 @@ gr_status gr_model_file_read(const char *path, struct gr_model_file *out) {
     GR_TRY(gr_allocate(container.layout.size, sizeof *out->parameters, "parameters",
                        &out->parameters));
     GR_TRY(gr_container_load(&container, 0, out->parameters));
-    out->digests_match = gr_container_verify(&container, 0, 1) == GR_OK;
+    out->digests_match = gr_container_verify(&container, rank, size) == GR_OK;
     out->round = container.round;
     out->n_server = container.n_server;
     out->n_silos = container.n_silos;

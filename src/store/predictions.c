@@ -52,24 +52,21 @@ static gr_status write_at(const struct gr_predictions *p, const void *bytes, siz
 
 /* ---- HDF5 ----------------------------------------------------------------------------------- */
 
-/* A contiguous dataset whose room is there at once; *at: its first byte. */
+static uint64_t bytes_needed(const struct gr_predictions *p) {
+    enum { METADATA_ESTIMATE = 4096 };
+    return p->n_rows * (sizeof(int32_t) + p->width * sizeof(float)) + METADATA_ESTIMATE;
+}
+
+/* *at: the dataset's first byte. */
 static gr_status lay_out_dataset(const struct gr_predictions *p, hid_t file, const char *name,
-                                 hid_t type, int n_dims, uint64_t *at) {
-    const hsize_t shape[2] = {p->n_rows, p->width};
-    hid_t space = H5Screate_simple(n_dims, shape, NULL), dataset = -1;
-    hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
-    if (space >= 0 && creation >= 0 && H5Pset_layout(creation, H5D_CONTIGUOUS) >= 0 &&
-        H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY) >= 0 &&
-        H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0 &&
-        H5Pset_obj_track_times(creation, false) >= 0)
-        dataset = H5Dcreate2(file, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+                                 hid_t type, size_t n_dims, uint64_t *at) {
+    hid_t dataset =
+        gr_hdf5_create_dataset(file, name, type, n_dims, (size_t[]){p->n_rows, p->width});
     const haddr_t offset = dataset >= 0 ? H5Dget_offset(dataset) : HADDR_UNDEF;
     gr_status status = GR_OK;
     if (offset == HADDR_UNDEF) status = gr_hdf5_fail(GR_ERROR_WRITE, p->path, name);
     *at = offset;
     if (dataset >= 0) H5Dclose(dataset);
-    if (creation >= 0) H5Pclose(creation);
-    if (space >= 0) H5Sclose(space);
     return status;
 }
 
@@ -83,6 +80,8 @@ static gr_status lay_out(struct gr_predictions *p, const char *model_digest) {
         status = gr_hdf5_fail(GR_ERROR_WRITE, p->path, "creation");
         goto out;
     }
+    /* Not before: creating cuts the file. */
+    GR_TRY(gr_hdf5_reserve_room(p->path, p->fd, bytes_needed(p)));
     if (p->classes > 0) GR_TRY(lay_out_dataset(p, file, "labels", H5T_STD_I32LE, 1, &p->labels_at));
     GR_TRY(p->classes > 0
                ? lay_out_dataset(p, file, "probabilities", H5T_IEEE_F32LE, 2, &p->values_at)
@@ -224,15 +223,12 @@ out:
 /* Rank 0: the file, its form, and where the system can the room for all of it. */
 static gr_status create_file(struct gr_predictions *p, const char *model_digest) {
     gr_status status = GR_OK;
-    const size_t row = sizeof(int32_t) + p->width * sizeof(float);
     unlink(p->temporary);
     errno = 0;
     p->fd = open(p->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (p->fd < 0) return cannot_write(p);
     if (p->csv) return write_header(p);
-    /* Before the HDF5 library begins, which does not survive a full disk. */
-    errno = posix_fallocate(p->fd, 0, (off_t)(p->n_rows * row + 4096));
-    if (errno == ENOSPC || errno == EFBIG || errno == EDQUOT) return cannot_write(p);
+    GR_TRY(gr_hdf5_check_room(p->path, p->fd, bytes_needed(p)));
     GR_TRY(lay_out(p, model_digest));
 out:
     return status;
@@ -277,8 +273,8 @@ gr_status gr_predictions_write(struct gr_predictions *p, size_t first, size_t n,
 /* Rank 0, when all have written. */
 static gr_status publish(struct gr_predictions *p) {
     errno = 0;
-    if (fsync(p->fd) != 0 || rename(p->temporary, p->path) != 0) return cannot_write(p);
-    return gr_file_sync_folder(p->path);
+    if (fsync(p->fd) != 0) return cannot_write(p);
+    return gr_file_publish(p->temporary, p->path);
 }
 
 gr_status gr_predictions_finish(struct gr_predictions *p) {

@@ -56,7 +56,9 @@ gr_status gr_silo_state_write(const char *dir, const struct gr_silo_state *state
     gr_status status = GR_OK;
     struct gr_state container;
     char *path = NULL, *temporary = NULL;
-    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+    if (mkdir(dir, 0700) == 0)
+        GR_TRY(gr_file_sync_folder(dir)); /* the one that it is in */
+    else if (errno != EEXIST)
         return gr_fail(GR_ERROR_WRITE, "%s: %s", dir, strerror(errno));
     GR_TRY(path_of(dir, state, &path));
     GR_TRY(gr_text_format(&temporary, "%s/.silo-%03u.tmp", dir, state->silo));
@@ -67,10 +69,17 @@ gr_status gr_silo_state_write(const char *dir, const struct gr_silo_state *state
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
         goto out;
     }
-    GR_TRY(gr_file_sync_folder(path));
 out:
     if (status != GR_OK && temporary) unlink(temporary);
     gr_free(temporary);
+    gr_free(path);
+    return status;
+}
+
+gr_status gr_silo_states_sync(const char *dir) {
+    char *path = NULL;
+    gr_status status = gr_text_format(&path, "%s/.", dir);
+    if (status == GR_OK) status = gr_file_sync_folder(path);
     gr_free(path);
     return status;
 }
@@ -138,8 +147,8 @@ static struct entry *list(const char *dir, const uint32_t *silos, size_t n_silos
     return entries;
 }
 
-static void remove_one(const char *dir, const struct entry *entry) {
-    const struct gr_silo_state state = {.silo = entry->silo, .rounds = entry->rounds};
+void gr_silo_state_remove(const char *dir, uint32_t silo, uint32_t rounds) {
+    const struct gr_silo_state state = {.silo = silo, .rounds = rounds};
     char *path = NULL;
     if (path_of(dir, &state, &path) == GR_OK) unlink(path);
     gr_free(path);
@@ -151,7 +160,7 @@ void gr_silo_states_keep(const char *dir, const uint32_t *silos, size_t n_silos,
     struct entry *entries = list(dir, silos, n_silos, &n);
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || entries[i].silo != entries[i - 1].silo) kept = 0;
-        if (kept++ >= keep) remove_one(dir, &entries[i]);
+        if (kept++ >= keep) gr_silo_state_remove(dir, entries[i].silo, entries[i].rounds);
     }
     free(entries);
 }
@@ -161,7 +170,8 @@ void gr_silo_states_forget(const char *dir, const uint32_t *silos, size_t n_silo
     size_t n;
     struct entry *entries = list(dir, silos, n_silos, &n);
     for (size_t i = 0; i < n; i++)
-        if (entries[i].rounds > rounds[entries[i].silo]) remove_one(dir, &entries[i]);
+        if (entries[i].rounds > rounds[entries[i].silo])
+            gr_silo_state_remove(dir, entries[i].silo, entries[i].rounds);
     free(entries);
 }
 

@@ -82,6 +82,24 @@ check "below quorum" exits 75 "$GRANARY" run -n 2 --restarts 0 --run below base.
 check "resumed" exits 0 on_ranks 2 train base.yaml --quiet --run below --resume
 check "same digest" equal "$("$GRANARY" inspect --digest below/model.h5)" "$want"
 
+# Rank 0 dies, too few are left, and the next one cannot take the records over: all end alike.
+timeout 60 "$GRANARY" run -n 4 --restarts 0 --quiet --run barred base.yaml --set run.rounds=9 --set round.quorum=4 \
+    --set "faults=[{kind: delay, silo: 1, round: 2, seconds: 2}, {kind: kill, silo: 0, round: 8}]" \
+    --set round.deadline_s=3 --set round.collective_deadline_s=2 >barred.out 2>&1 </dev/null &
+job=$!
+for _ in $(seq 400); do
+    [ "$(cat barred/metrics.jsonl 2>/dev/null | wc -l)" -lt 1 ] || break
+    sleep 0.05
+done
+mv barred/events.jsonl events; mkdir barred/events.jsonl
+wait $job
+check "no take-over, below quorum" equal $? 75
+check "no rank crashes" bash -c "! grep -iE 'signal|segmentation|address' barred.out"
+check "seven rounds are kept" test -e barred/checkpoints/round-000007.h5
+rmdir barred/events.jsonl; mv events barred/events.jsonl
+check "resumed" exits 0 on_ranks 2 train base.yaml --quiet --run barred --resume --set run.rounds=9
+check "all rounds" equal "$(wc -l <barred/metrics.jsonl)" 9
+
 # ---- faults only where they are rehearsed ------------------------------------------------------
 check "faults are refused" exits 78 "$GRANARY" train base.yaml --quiet --set run.rehearsal=false \
     --set "faults=[{kind: kill, silo: 0, round: 1}]"

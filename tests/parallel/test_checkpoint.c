@@ -17,6 +17,31 @@ static bool untouched(const struct sample *s) {
     return s->state.round == 0;
 }
 
+/* ---- predictions -----------------------------------------------------------------------------
+ */
+
+/* The room of all rows is taken before the first is written: no disk fills up on the way. */
+static int test_predictions_have_room(struct gr_comm *comm) {
+    enum { ROWS = 100000, CLASSES = 9 };
+    int bad = 0;
+    struct sample s;
+    struct stat info = {0};
+    char path[300], temporary[310];
+    struct gr_predictions *predictions = NULL;
+    EXPECT(make(comm, 100, false, &s) == GR_OK);
+    snprintf(path, sizeof path, "%s/p.h5", s.dir);
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    EXPECT(gr_predictions_create(comm, path, ROWS, CLASSES, "", &predictions) == GR_OK);
+    EXPECT(stat(temporary, &info) == 0);
+    EXPECT(info.st_blocks * 512LL >= ROWS * (CLASSES + 1) * 4LL);
+    EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK);
+    gr_predictions_free(predictions);
+    EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK);
+    EXPECT(access(temporary, F_OK) != 0);
+    release(comm, &s);
+    return bad;
+}
+
 /* ---- round trips -------------------------------------------------------------------------------
  */
 
@@ -289,4 +314,5 @@ static int test_disk_full(struct gr_comm *comm) {
 PARALLEL_MAIN({"comes back", test_comes_back}, {"other rank count", test_other_rank_count},
               {"keep", test_keep}, {"none", test_none}, {"flips", test_flips},
               {"passed over", test_passed_over}, {"another config", test_another_config},
-              {"file too large", test_file_too_large}, {"disk full", test_disk_full})
+              {"file too large", test_file_too_large}, {"disk full", test_disk_full},
+              {"predictions have room", test_predictions_have_room})

@@ -7,6 +7,7 @@
  */
 #include <unistd.h>
 
+#include "comm/communicator.h"
 #include "parallel.h"
 
 enum { SILOS = 13 };
@@ -149,6 +150,27 @@ static int foremost_leads_on(struct gr_comm *comm) {
     return bad;
 }
 
+/*
+ * Without a rank, as those left see it: it is not replaced while it may come back, nor when one of
+ * them has had enough of trying. Elsewhere than with ULFM a try fails; there it would start one.
+ */
+static int nobody_replaced(struct gr_comm *comm, int lost) {
+    int bad = 0, rank = gr_comm_rank(comm);
+    char *command[] = {NULL};
+    enum gr_respawn outcome;
+    EXPECT(gr_comm_respawn(comm, command, true, &outcome) == GR_OK);
+    EXPECT_EQUAL(outcome, GR_RESPAWN_NOT_NOW);
+    if (gr_comm_has_ulfm()) return bad;
+    struct gr_peer before = comm->peers[lost];
+    comm->peers[lost].dead = comm->peers[lost].gone = true;
+    EXPECT(gr_comm_respawn(comm, command, rank != 0, &outcome) == GR_OK);
+    EXPECT_EQUAL(outcome, GR_RESPAWN_NOT_NOW);
+    EXPECT(gr_comm_respawn(comm, command, true, &outcome) == GR_OK);
+    EXPECT_EQUAL(outcome, GR_RESPAWN_FAILED);
+    comm->peers[lost] = before;
+    return bad;
+}
+
 /* A rank past the deadline: the others close without it, and take it in when it has come. */
 static int late_rank(struct gr_comm *comm) {
     int bad = 0, size = gr_comm_size(comm), last = size - 1, slot = gr_comm_slot(comm);
@@ -170,6 +192,7 @@ static int late_rank(struct gr_comm *comm) {
         EXPECT(!roster.need_state && gr_comm_size(comm) == last && gr_comm_rank_of(comm, last) < 0);
         for (uint32_t i = 0; i < SILOS; i++)
             EXPECT_EQUAL(roster.member[i], (int)(i % (uint32_t)size) != last && i != 50 % SILOS);
+        bad += nobody_replaced(comm, last);
         for (int i = 0; i < 90; i++) {
             usleep(10000);
             EXPECT(gr_control_poll(comm) == GR_OK);

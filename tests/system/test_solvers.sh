@@ -51,9 +51,12 @@ check "finished" grep -q '"outcome": *"finished"' early/manifest.json
 # shellcheck disable=SC2086
 check "a run up to that round" train upto 3 $stop --set stop.metric=none --set run.rounds="$at"
 check "has the same model" equal "$(digest early)" "$(digest upto)"
+check "its evaluation is that model's, with the AUC" cmp early/evaluation.json upto/evaluation.json
+check "and says which round" grep -q "\"round\": *$at\b" early/evaluation.json
 check "the model says which round" bash -c "'$GRANARY' inspect early/model.h5 | grep -qE 'round +$at\$'"
 check "ended is ended" exits 0 on_ranks 1 train small.yaml --quiet --run early --resume $stop
 check "no round more" equal "$(wc -l <early/metrics.jsonl)" $((at + 4))
+check "nor another evaluation" cmp early/evaluation.json upto/evaluation.json
 for half in $((at - 1)) "$at" $((at + 2)); do
     # shellcheck disable=SC2086
     check "up to round $half" train "half-$half" 3 $stop --set run.rounds=$half
@@ -70,6 +73,12 @@ check "accuracy, looked at every second round" train accuracy 3 $stop --set eval
     --set stop.patience=3 --set train.learning_rate=0.05 --set train.momentum=0
 check "ends after a round looked at" equal "$(($(wc -l <accuracy/metrics.jsonl) % 2))" 0
 check "early" grep -q '"event":"early stop"' accuracy/events.jsonl
+
+# A metric that never has a value, here for lack of validation rows, ends nothing.
+check "no value" train valueless 2 --set stop.metric=validation_loss --set stop.patience=2 --set run.rounds=6 \
+    --set data.validation_fraction=0.001
+check "all rounds" equal "$(wc -l <valueless/metrics.jsonl)" 6
+check "it is told" grep -q '"what": *"stop.metric has had no value"' valueless/events.jsonl
 
 # Ranks are lost, and one is given up and comes back: those that are left end in the same round.
 stop="--set stop.metric=validation_loss --set stop.patience=8 --set stop.minimum_delta=0.1 \

@@ -370,6 +370,11 @@ static const struct {
     {"stop: {patience: -1}", "t.yaml:5: stop.patience: found -1, " WHOLE("0", "10000000")},
     {"stop: {minimum_delta: -1}",
      "t.yaml:5: stop.minimum_delta: found -1, allowed 0 <= x <= 1e+06"},
+    {"model: {type: poisson}\nstop: {metric: validation_accuracy}",
+     "t.yaml:2: data.validation_fraction: found 0, allowed more than 0 with stop.metric "
+     "validation_accuracy\n"
+     "t.yaml:4: stop.metric: found validation_accuracy, allowed none or validation_loss with "
+     "model.type poisson, which predicts a number"},
     {"stop: {metric: validation_loss}\nevaluate: {every: 0}",
      "t.yaml:6: evaluate.every: found 0, allowed at least 1 with stop.metric validation_loss\n"
      "t.yaml:2: data.validation_fraction: found 0, allowed more than 0 with stop.metric "

@@ -105,6 +105,32 @@ START_TEST(scores_are_the_definitions) {
 END_TEST
 
 /* Batches held by different processes add up to one process's sums, exactly. */
+START_TEST(what_is_withheld_cannot_be_subtracted) {
+    static const struct {
+        int64_t n, rows, minimum;
+        int64_t told[4], left[4];
+    } known[] = {
+        {0, 0, 10, {12, 40, 10, 30}, {12, 40, 10, 30}},
+        {1, 9, 10, {12, 40, 10, 30}, {12, 40, 0, 30}},
+        {1, 1, 10, {11, 40, 11, 30}, {0, 40, 11, 30}},
+        {2, 9, 10, {12, 40, 10, 30}, {12, 40, 0, 30}},
+        {2, 10, 10, {12, 40, 10, 30}, {12, 40, 10, 30}},
+        {1, 9, 10, {0, 40, 0, 0}, {0, 0, 0, 0}},
+        {1, 9, 10, {0, 0, 0, 0}, {0, 0, 0, 0}},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        struct gr_score silos[4];
+        for (size_t s = 0; s < 4; s++)
+            silos[s] = (struct gr_score){known[i].told[s], 1, {7}};
+        gr_scores_withhold(silos, 4, known[i].n, known[i].rows, known[i].minimum);
+        for (size_t s = 0; s < 4; s++) {
+            ck_assert_int_eq(silos[s].examples, known[i].left[s]);
+            ck_assert(known[i].left[s] == known[i].told[s] || silos[s].loss[0] == 0);
+        }
+    }
+}
+END_TEST
+
 START_TEST(batches_add_up_anywhere) {
     struct bench bench = set_up();
     struct gr_score whole, sum = {0};
@@ -169,6 +195,7 @@ int main(void) {
     tcase_add_test(tests, losses_that_are_no_numbers_are_refused);
     tcase_add_test(tests, means);
     tcase_add_test(tests, scores_are_the_definitions);
+    tcase_add_test(tests, what_is_withheld_cannot_be_subtracted);
     tcase_add_test(tests, batches_add_up_anywhere);
     tcase_add_test(tests, targets_far_from_zero);
     tcase_add_test(tests, no_rows_and_broken_parameters);

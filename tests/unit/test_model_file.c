@@ -6,6 +6,7 @@
  */
 #include <granary/store.h>
 
+#include <fcntl.h>
 #include <math.h>
 
 #include "scratch.h"
@@ -56,7 +57,7 @@ START_TEST(comes_back) {
     make(&s, true);
     MUST(gr_model_file_write(in_scratch("m.h5"), &s.state));
     ck_assert(!exists(in_scratch("m.h5.tmp")));
-    MUST(gr_model_file_read(in_scratch("m.h5"), &file));
+    MUST(gr_model_file_read(in_scratch("m.h5"), 0, 1, &file));
     ck_assert_uint_eq(file.round, 12);
     ck_assert_str_eq(file.format, "granary-model");
     ck_assert_str_eq(file.architecture, "{\"type\":\"mlp\"}");
@@ -83,6 +84,23 @@ START_TEST(same_state_same_bytes) {
     ck_assert_mem_eq(a, b, n);
     gr_free(b);
     gr_free(a);
+    release(&s);
+}
+END_TEST
+
+/* Another writer of the same file, held up with it open, does no harm when it wakes up. */
+START_TEST(two_writers) {
+    struct sample s;
+    struct gr_model_file file;
+    make(&s, false);
+    const int held_up = open(in_scratch("m.h5.tmp"), O_RDWR | O_CREAT, 0644);
+    ck_assert_int_ge(held_up, 0);
+    MUST(gr_model_file_write(in_scratch("m.h5"), &s.state));
+    ck_assert_int_eq(ftruncate(held_up, 0), 0);
+    close(held_up);
+    MUST(gr_model_file_read(in_scratch("m.h5"), 0, 1, &file));
+    ck_assert(file.digests_match);
+    gr_model_file_release(&file);
     release(&s);
 }
 END_TEST
@@ -129,7 +147,7 @@ START_TEST(every_byte_counts) {
         char bit = (char)(1 << (i % 8));
         bytes[i] = (char)(bytes[i] ^ bit);
         spill(in_scratch("d.h5"), bytes, length);
-        gr_status status = gr_model_file_read(in_scratch("d.h5"), &file);
+        gr_status status = gr_model_file_read(in_scratch("d.h5"), 0, 1, &file);
         bytes[i] = (char)(bytes[i] ^ bit);
         ck_assert_msg(status == GR_ERROR_DATA || (status == GR_OK && !file.digests_match),
                       "byte %zu of %zu was changed and nobody saw it", i, length);
@@ -153,12 +171,12 @@ START_TEST(every_length_counts) {
     char *bytes = slurp(in_scratch("m.h5"), &length);
     for (size_t n = 0; n < length; n += 61) {
         spill(in_scratch("d.h5"), bytes, n);
-        ck_assert_int_eq(gr_model_file_read(in_scratch("d.h5"), &file), GR_ERROR_DATA);
+        ck_assert_int_eq(gr_model_file_read(in_scratch("d.h5"), 0, 1, &file), GR_ERROR_DATA);
     }
     char *longer = calloc(1, length + 1);
     memcpy(longer, bytes, length);
     spill(in_scratch("d.h5"), longer, length + 1);
-    ck_assert_int_eq(gr_model_file_read(in_scratch("d.h5"), &file), GR_ERROR_DATA);
+    ck_assert_int_eq(gr_model_file_read(in_scratch("d.h5"), 0, 1, &file), GR_ERROR_DATA);
     free(longer);
     gr_free(bytes);
     release(&s);
@@ -168,12 +186,12 @@ END_TEST
 START_TEST(not_a_model) {
     struct gr_model_file file;
     char zeros[4096] = "";
-    ck_assert_int_eq(gr_model_file_read(in_scratch("none"), &file), GR_ERROR_DATA);
+    ck_assert_int_eq(gr_model_file_read(in_scratch("none"), 0, 1, &file), GR_ERROR_DATA);
     ck_assert_ptr_nonnull(strstr(gr_message(), "No such file"));
-    ck_assert_int_eq(gr_model_file_read(scratch, &file), GR_ERROR_DATA);
-    ck_assert_int_eq(gr_model_file_read("/dev/null", &file), GR_ERROR_DATA);
+    ck_assert_int_eq(gr_model_file_read(scratch, 0, 1, &file), GR_ERROR_DATA);
+    ck_assert_int_eq(gr_model_file_read("/dev/null", 0, 1, &file), GR_ERROR_DATA);
     spill(in_scratch("z"), zeros, sizeof zeros);
-    ck_assert_int_eq(gr_model_file_read(in_scratch("z"), &file), GR_ERROR_DATA);
+    ck_assert_int_eq(gr_model_file_read(in_scratch("z"), 0, 1, &file), GR_ERROR_DATA);
     ck_assert_ptr_nonnull(strstr(gr_message(), "not a granary model or checkpoint"));
 }
 END_TEST
@@ -272,5 +290,6 @@ START_TEST(deal) {
 }
 END_TEST
 
-RUN_TESTS("model_file", comes_back, same_state_same_bytes, python_agrees, every_byte_counts,
-          every_length_counts, not_a_model, cannot_write, lanes_agree, cuts, deal)
+RUN_TESTS("model_file", comes_back, same_state_same_bytes, two_writers, python_agrees,
+          every_byte_counts, every_length_counts, not_a_model, cannot_write, lanes_agree, cuts,
+          deal)

@@ -165,6 +165,34 @@ START_TEST(on_disk) {
 }
 END_TEST
 
+/* Where the checkpoint that goes with them is refused, those of the one before are not crowded out.
+ */
+START_TEST(of_a_refused_checkpoint) {
+    static const unsigned char origin[GR_DIGEST_BYTES] = {9};
+    begin();
+    for (uint32_t round = 1; round <= 4; round++) {
+        struct gr_contribution c = offer(0, round);
+        leave(&c, (float)round);
+        commit(0);
+        MUST(gr_residuals_write(&f, in_scratch("silos"), origin));
+        if (round < 3)
+            gr_residuals_keep(&f, in_scratch("silos"), 2);
+        else
+            gr_residuals_take_back(&f, in_scratch("silos"));
+        ck_assert_int_eq(access(in_scratch("silos/silo-003-000001.h5"), F_OK), 0);
+        ck_assert((access(in_scratch("silos/silo-003-000002.h5"), F_OK) == 0) == (round >= 2));
+        ck_assert_int_ne(access(in_scratch("silos/silo-003-000003.h5"), F_OK), 0);
+    }
+    MUST(gr_residuals_write(&f, in_scratch("silos"), origin)); /* there is room again */
+    gr_residuals_keep(&f, in_scratch("silos"), 2);
+    gr_residuals_take_back(&f, in_scratch("silos"));
+    ck_assert_int_eq(access(in_scratch("silos/silo-003-000004.h5"), F_OK), 0);
+    ck_assert_int_eq(access(in_scratch("silos/silo-003-000002.h5"), F_OK), 0);
+    ck_assert_int_ne(access(in_scratch("silos/silo-003-000001.h5"), F_OK), 0);
+    end();
+}
+END_TEST
+
 /* Other encodings keep nothing. */
 START_TEST(other_encodings) {
     begin();
@@ -184,4 +212,4 @@ START_TEST(other_encodings) {
 END_TEST
 
 RUN_TESTS("residuals", with_the_round, void_when_the_others_went_on, void_in_a_replay, on_disk,
-          other_encodings)
+          of_a_refused_checkpoint, other_encodings)

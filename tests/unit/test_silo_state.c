@@ -80,7 +80,7 @@ START_TEST(there_and_back) {
     ck_assert(found[3] == 77);
     /* No model. */
     struct gr_model_file file;
-    ck_assert_int_eq(gr_model_file_read(in_scratch("silos/silo-017-000005.h5"), &file),
+    ck_assert_int_eq(gr_model_file_read(in_scratch("silos/silo-017-000005.h5"), 0, 1, &file),
                      GR_ERROR_DATA);
     ck_assert_ptr_nonnull(strstr(gr_message(), "no model"));
     gr_free(found);
