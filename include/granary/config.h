@@ -98,6 +98,7 @@ enum gr_optimizer {
     GR_OPTIMIZER_ADAM,
     GR_OPTIMIZER_ADAMW
 };
+enum gr_solver_state { GR_SOLVER_RESET, GR_SOLVER_KEEP };
 enum gr_schedule_type { GR_SCHEDULE_CONSTANT, GR_SCHEDULE_STEP, GR_SCHEDULE_COSINE };
 enum gr_strategy_name {
     GR_STRATEGY_FEDAVG,
@@ -262,7 +263,9 @@ struct gr_train_config {
     double epsilon;      /* adam, adamw: >= FLT_MIN; default 1e-8 */
     double weight_decay; /* >= 0; default 0; added to the gradient as weight_decay * parameter;
                             adamw: taken off the parameter by itself */
-    double clip_norm;    /* largest L2 norm of a batch's gradient; 0: any; default 0 */
+    enum gr_solver_state state; /* momentum, Adam's moments and steps between a silo's rounds;
+                                   default reset */
+    double clip_norm;           /* largest L2 norm of a batch's gradient; 0: any; default 0 */
     double proximal_mu;  /* FedProx: pull towards the round's global model; >= 0; default 0 */
     uint32_t batch_size; /* 1 to 65536 */
     uint32_t epochs;     /* local epochs a round; default 1; exactly one of epochs, steps is > 0 */

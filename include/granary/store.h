@@ -79,7 +79,7 @@ struct gr_model_file {
     char config_digest[GR_DIGEST_HEX];
     struct gr_layout layout; /* owned */
     float *parameters;       /* owned */
-    bool digests_match; /* of that share */
+    bool digests_match;      /* of that share */
     size_t n_server;
     uint32_t n_silos;
 };
@@ -92,21 +92,26 @@ void gr_model_file_release(struct gr_model_file *file);
 /*
  * As private as an update: written and read by the rank that hosts the silo, mode 0600, in a folder
  * of mode 0700. Named after the silo and the rounds it had taken part in, silo-017-000005.h5, of
- * the form of a model file ("format" "granary-silo", the residual in place of the parameters).
+ * the form of a model file ("format" "granary-silo", the first vector in place of the parameters,
+ * the others in place of server state, and in place of the architecture their names and `steps`).
  */
+enum { GR_SILO_VECTORS_MAX = 3 };
 struct gr_silo_state {
     uint32_t silo, rounds;
     const struct gr_layout *layout;
     unsigned char origin[GR_DIGEST_BYTES]; /* of config and data: what it belongs to */
-    float *residual; /* layout->size floats; borrowed; written to by gr_silo_state_read */
+    uint64_t steps;                        /* of the silo's optimizer */
+    size_t n_vectors;                      /* from 1 */
+    const char *name[GR_SILO_VECTORS_MAX]; /* "residual", "momentum"; borrowed */
+    float *vector[GR_SILO_VECTORS_MAX];    /* layout->size floats each; borrowed */
 };
 /* Makes `dir` where there is none. The file is whole and on disk, its name only once all that are
  * to be written have been, by gr_silo_states_sync. Errors: GR_ERROR_WRITE. */
 gr_status gr_silo_state_write(const char *dir, const struct gr_silo_state *state) GR_CHECKED;
 gr_status gr_silo_states_sync(const char *dir) GR_CHECKED;
-/* Errors: GR_ERROR_DATA when there is none of that silo and round, or it is damaged or another
- * run's; `residual` may have been written to then. */
-gr_status gr_silo_state_read(const char *dir, const struct gr_silo_state *state) GR_CHECKED;
+/* Into `vector` and `steps`. Errors: GR_ERROR_DATA when there is none of that silo and round, or it
+ * is damaged or another run's, or has other vectors; they may have been written to then. */
+gr_status gr_silo_state_read(const char *dir, struct gr_silo_state *state) GR_CHECKED;
 void gr_silo_state_remove(const char *dir, uint32_t silo, uint32_t rounds);
 /* silos: n_silos ids, ascending. Removes all but the newest `keep` of each. */
 void gr_silo_states_keep(const char *dir, const uint32_t *silos, size_t n_silos, uint32_t keep);

@@ -46,11 +46,30 @@ typedef gr_status (*gr_poll_function)(void *context);
 double gr_learning_rate(const struct gr_train_config *config, uint32_t round);
 
 /*
+ * What a silo's optimizer has: vectors of layout size floats, 0, 1 (momentum) or 2 (Adam's
+ * moments), all zero before its first step. name: receives theirs, or NULL.
+ */
+enum { GR_SOLVER_VECTORS_MAX = 2 };
+size_t gr_solver_vectors(const struct gr_train_config *config,
+                         const char *name[GR_SOLVER_VECTORS_MAX]);
+struct gr_solver {
+    float *vector[GR_SOLVER_VECTORS_MAX]; /* borrowed */
+    uint64_t steps;                       /* taken so far */
+};
+/*
+ * With train.state keep, before each gr_train_silo: it goes on from `solver` as if there had been
+ * no end of a round, and leaves there what the silo's next round is to go on from; what is there
+ * after a failure is void. Borrowed until then.
+ */
+void gr_trainer_carry(struct gr_trainer *trainer, struct gr_solver *solver);
+
+/*
  * The config's optimizer over `epochs` passes or `steps` batches, or until `seconds` have passed,
  * the rows in an order drawn anew each pass from the stream (seed, silo, round, GR_PURPOSE_BATCH);
  * the last batch of a pass may be smaller. Each batch's gradient, with FedProx's term
  * proximal_mu (w - global), is cut to clip_norm before the optimizer adds weight decay, as in
- * PyTorch; the optimizer's state starts at zero in every round (optimizer.h has the formulas).
+ * PyTorch; the optimizer's state starts at zero in every round but with train.state keep
+ * (optimizer.h has the formulas).
  * update: layout size, receives trained minus global; gaps zero. Errors: GR_ERROR_DATA with the
  * pseudonym when the loss or the update is not finite.
  */

@@ -94,6 +94,7 @@ const struct gr_setting gr_settings[] = {
     /* Less would be 0 in float32, and 0 / 0 wherever a gradient is. */
     {.path = "train.epsilon", .standard = "1e-8", BETWEEN(FLT_MIN, 1)},
     {.path = "train.weight_decay", .standard = "0", BETWEEN(0, RATE_MAX)},
+    {.path = "train.state", .standard = "reset"},
     {.path = "train.clip_norm", .standard = "0", BETWEEN(0, 1e6)},
     {.path = "train.proximal_mu", .standard = "0", BETWEEN(0, RATE_MAX)},
     {.path = "train.batch_size", .flags = REQUIRED, FROM_TO(1, 65536)},

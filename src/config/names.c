@@ -53,6 +53,8 @@ const cyaml_strval_t gr_optimizer_names[4] = {{"sgd", GR_OPTIMIZER_SGD},
                                               {"nesterov", GR_OPTIMIZER_NESTEROV},
                                               {"adam", GR_OPTIMIZER_ADAM},
                                               {"adamw", GR_OPTIMIZER_ADAMW}};
+const cyaml_strval_t gr_solver_state_names[2] = {{"reset", GR_SOLVER_RESET},
+                                                 {"keep", GR_SOLVER_KEEP}};
 const cyaml_strval_t gr_schedule_names[3] = {
     {"constant", GR_SCHEDULE_CONSTANT}, {"step", GR_SCHEDULE_STEP}, {"cosine", GR_SCHEDULE_COSINE}};
 const cyaml_strval_t gr_sampling_names[4] = {{"uniform", GR_SAMPLING_UNIFORM},

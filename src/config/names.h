@@ -20,6 +20,7 @@ extern const cyaml_strval_t gr_initialisation_names[2];
 extern const cyaml_strval_t gr_compute_names[2];
 extern const cyaml_strval_t gr_strategy_names[7];
 extern const cyaml_strval_t gr_optimizer_names[4];
+extern const cyaml_strval_t gr_solver_state_names[2];
 extern const cyaml_strval_t gr_schedule_names[3];
 extern const cyaml_strval_t gr_sampling_names[4];
 extern const cyaml_strval_t gr_stop_metric_names[3];

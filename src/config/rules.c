@@ -273,6 +273,11 @@ static void check_optimizer(const struct rules *r) {
                gr_optimizer_text(train->optimizer));
     if (train->optimizer == GR_OPTIMIZER_NESTEROV && !(train->momentum > 0))
         REFUSE(r, "train.momentum", "found 0, allowed 0 < x < 1 with train.optimizer nesterov");
+    if (train->state == GR_SOLVER_KEEP && train->optimizer == GR_OPTIMIZER_SGD &&
+        !(train->momentum > 0) && sound(r, "train.state"))
+        REFUSE(r, "train.state",
+               "found keep, allowed only reset, the default, with "
+               "train.optimizer sgd and train.momentum 0, which keep nothing");
 }
 
 /* FedSGD's silos take one plain step, whatever the batches. */

@@ -143,6 +143,7 @@ static const cyaml_schema_field_t train_fields[] = {
     REAL(gr_train_config, beta2),
     REAL(gr_train_config, epsilon),
     REAL(gr_train_config, weight_decay),
+    ONE_OF(gr_train_config, state, gr_solver_state_names),
     REAL(gr_train_config, clip_norm),
     REAL(gr_train_config, proximal_mu),
     WHOLE(gr_train_config, batch_size),

@@ -204,7 +204,7 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_rounds, "participation",
                             &f->silo_rounds));
     GR_TRY(gr_roster_create(config->data.silos, &f->roster));
-    GR_TRY(gr_residuals_create(f));
+    GR_TRY(gr_kept_create(f));
     GR_TRY(gr_aggregator_create(f->comm, f->layout, config->aggregation.encoding, &f->aggregator));
 out:
     return status;
@@ -317,7 +317,7 @@ void gr_federation_free(struct gr_federation *f) {
     if (!f) return;
     gr_aggregator_free(f->aggregator);
     gr_roster_release(&f->roster);
-    gr_residuals_free(f);
+    gr_kept_free(f);
     for (size_t i = 0; f->update && i < f->data->n_local; i++)
         gr_free(f->update[i]);
     gr_free(f->update);

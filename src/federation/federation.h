@@ -9,12 +9,13 @@
 #include <granary/model.h>
 #include <granary/train.h>
 
-/* What a silo's update has left over in ring16. */
-struct gr_residual {
-    float *values;   /* layout size floats; owned; NULL: none */
-    uint32_t rounds; /* that its silo had taken part in then */
-    bool stored;     /* on disk; */
-    bool fresh;      /* for a checkpoint that is not there yet */
+/* What a silo keeps from round to round: kept.c. */
+struct gr_kept {
+    float *vector[GR_SILO_VECTORS_MAX]; /* n_kept of layout size floats; owned; NULL: none */
+    uint64_t steps;                     /* of its optimizer */
+    uint32_t rounds;                    /* that the silo had taken part in then */
+    bool stored;                        /* on disk; */
+    bool fresh;                         /* for a checkpoint that is not there yet */
 };
 
 /*
@@ -58,12 +59,15 @@ struct gr_federation {
     float **update; /* data->n_local pointers */
     struct gr_contribution *contribution;
     size_t n_contributions;
-    /* ring16, else NULL; data->n_local each. */
-    struct gr_residual *residual;
-    float **left;        /* of each contribution; residuals once the round is committed */
-    size_t *left_by;     /* of each contribution: its silo's place in data->local */
-    uint32_t *local_ids; /* of this rank's silos, ascending */
-    uint8_t *anew;       /* in a replay: silos that are to begin anew; n_silos flags */
+    /* Where silos keep something, else n_kept is 0, and all is NULL; data->n_local each. */
+    size_t n_kept; /* vectors of a silo */
+    const char *kept_name[GR_SILO_VECTORS_MAX];
+    struct gr_kept *kept;
+    struct gr_kept *next;             /* of each contribution; kept once the round is committed */
+    size_t *next_of;                  /* of each contribution: its silo's place in data->local */
+    struct gr_solver solver;          /* of the silo that trains */
+    uint32_t *local_ids;              /* of this rank's silos, ascending */
+    uint8_t *anew;                    /* in a replay: silos that are to begin anew; n_silos flags */
     struct round_sums *sums, *scored; /* of the round; scores as of scored_round */
     uint32_t scored_round;
     /* What has been counted in scored_round by this rank, and in total_round by all; of the silos'
@@ -112,28 +116,30 @@ void gr_rehearse_update(struct gr_federation *f, uint32_t round, uint32_t silo, 
 /* Whether this rank is to damage the checkpoint of a round. */
 bool gr_rehearse_corruption(struct gr_federation *f, uint32_t round);
 
-/* ---- residual.c ------------------------------------------------------------------------------ */
+/* ---- kept.c ---------------------------------------------------------------------------------- */
 
-gr_status gr_residuals_create(struct gr_federation *f) GR_CHECKED;
-void gr_residuals_free(struct gr_federation *f);
+gr_status gr_kept_create(struct gr_federation *f) GR_CHECKED;
+void gr_kept_free(struct gr_federation *f);
+/* Before data->local[local] trains: what its optimizer goes on from. */
+gr_status gr_kept_begin(struct gr_federation *f, size_t local) GR_CHECKED;
 /* What the next contribution, of data->local[local], brings beside its update; and whether that
  * silo begins anew, into the roster. */
-gr_status gr_residual_offer(struct gr_federation *f, size_t local, uint32_t round,
-                            struct gr_contribution *contribution) GR_CHECKED;
-/* The round is taken, silo_rounds counts it: what its sum has left over is the residual. */
-void gr_residuals_commit(struct gr_federation *f);
+void gr_kept_offer(struct gr_federation *f, size_t local, uint32_t round,
+                   struct gr_contribution *contribution);
+/* The round is taken, silo_rounds counts it: what training and sum have left is what is kept. */
+void gr_kept_commit(struct gr_federation *f);
 /* This rank's silos' into files of theirs, those that have changed. Errors: GR_ERROR_WRITE. */
-gr_status gr_residuals_write(struct gr_federation *f, const char *dir,
-                             const unsigned char origin[GR_DIGEST_BYTES]) GR_CHECKED;
-/* There is no checkpoint that goes with them: those just written go, for those kept are counted. */
-void gr_residuals_take_back(struct gr_federation *f, const char *dir);
+gr_status gr_kept_write(struct gr_federation *f, const char *dir,
+                        const unsigned char origin[GR_DIGEST_BYTES]) GR_CHECKED;
+/* There is no checkpoint that goes with them: those just written go, for the newest are counted. */
+void gr_kept_take_back(struct gr_federation *f, const char *dir);
 /* Once the checkpoint that goes with them is there: older ones than the newest `keep` go. */
-void gr_residuals_keep(struct gr_federation *f, const char *dir, uint32_t keep);
+void gr_kept_settle(struct gr_federation *f, const char *dir, uint32_t keep);
 /* As they were at the checkpoint that has been read; those that are not there are void. */
-gr_status gr_residuals_read(struct gr_federation *f, const char *dir,
-                            const unsigned char origin[GR_DIGEST_BYTES]) GR_CHECKED;
+gr_status gr_kept_read(struct gr_federation *f, const char *dir,
+                       const unsigned char origin[GR_DIGEST_BYTES]) GR_CHECKED;
 /* What a rank may have to write. */
-double gr_residuals_bytes(const struct gr_federation *f);
+double gr_kept_bytes(const struct gr_federation *f);
 
 /* ---- evaluation.c ---------------------------------------------------------------------------- */
 

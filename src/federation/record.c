@@ -214,17 +214,16 @@ static double state_bytes(const struct gr_state *state) {
 static gr_status write_states(struct gr_run_state *run, const struct gr_state *state) {
     gr_status status = GR_OK;
     const uint32_t epoch = gr_comm_epoch(run->comm), keep = run->config->checkpoint.keep;
-    if (run->federation->residual) {
+    if (run->federation->n_kept > 0) {
         if (gr_run_superseded(run->path, run->start, epoch))
             return gr_fail(GR_LOST, "%s: others have gone on without this rank", run->path);
-        GR_TRY(
-            gr_comm_agree(run->comm, gr_residuals_write(run->federation, run->silos, run->origin)));
+        GR_TRY(gr_comm_agree(run->comm, gr_kept_write(run->federation, run->silos, run->origin)));
     }
     GR_TRY(gr_checkpoint_write(run->comm, run->checkpoints, state, keep, epoch));
-    gr_residuals_keep(run->federation, run->silos, keep);
-    if (run->federation->residual && gr_run_is_root(run)) gr_silo_states_tidy(run->silos);
+    gr_kept_settle(run->federation, run->silos, keep);
+    if (run->federation->n_kept > 0 && gr_run_is_root(run)) gr_silo_states_tidy(run->silos);
 out:
-    if (status == GR_ERROR_WRITE) gr_residuals_take_back(run->federation, run->silos);
+    if (status == GR_ERROR_WRITE) gr_kept_take_back(run->federation, run->silos);
     return status;
 }
 
@@ -236,7 +235,7 @@ gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
     /* Disks are slower than ranks: what a slow one takes is added to the deadline. */
     const struct gr_round_config *limits = &run->config->round;
-    const double bytes = state_bytes(&state) + gr_residuals_bytes(run->federation);
+    const double bytes = state_bytes(&state) + gr_kept_bytes(run->federation);
     gr_comm_set_deadlines(run->comm, limits->collective_deadline_s + bytes / slow_disk,
                           limits->heartbeat_s);
     gr_status status = write_states(run, &state);

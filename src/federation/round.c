@@ -26,7 +26,7 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
     size_t slot = f->n_contributions;
     gr_status status = GR_OK;
     /* A residual is added, which is less than a quarter of what it was left over from. */
-    const float room = f->residual ? 2 : 1;
+    const float room = f->config->aggregation.encoding == GR_ENCODING_RING16 ? 2 : 1;
     if (silo->unusable != GR_OK) {
         sit_out(f, silo->id, GR_SIT_DATA);
         return GR_OK;
@@ -34,6 +34,7 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
     gr_rehearse(f, round, GR_POINT_TRAIN);
     if (!f->update[slot])
         GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "an update", &f->update[slot]));
+    GR_TRY(gr_kept_begin(f, local));
     status = (f->strategy->full_gradient ? gr_train_full_gradient : gr_train_silo)(
         f->trainer, silo, round, f->parameters, f->update[slot], gr_control_poll, f->comm, &result);
     if (status == GR_OK)
@@ -50,7 +51,7 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
         .weight = f->sizes ? 1 : result.examples, /* by size: see gr_sample_silos */
         .pseudonym = silo->pseudonym};
     f->roster.member[silo->id] = GR_PRESENT;
-    GR_TRY(gr_residual_offer(f, local, round, &f->contribution[slot]));
+    gr_kept_offer(f, local, round, &f->contribution[slot]);
     f->n_contributions++;
     f->sums->processed += (int64_t)result.processed;
 out:
@@ -134,7 +135,7 @@ static void commit(struct gr_federation *f) {
     f->strategy->step(&f->config->strategy, f->parameters, mean, f->server, f->layout->size);
     for (uint32_t i = 0; i < f->data->n_silos; i++)
         f->silo_rounds[i] += f->roster.member[i] != 0;
-    gr_residuals_commit(f);
+    gr_kept_commit(f);
     f->rounds_done = f->roster.round;
     gr_control_at(f->comm, f->rounds_done, GR_PHASE_COMMITTED);
     f->aggregated_s = gr_clock_seconds();

@@ -220,7 +220,8 @@ static gr_status set_up(struct gr_run_state *run) {
     find_origin(run);
     if (run->options->resume) {
         GR_TRY(read_checkpoint(run));
-        GR_TRY(gr_comm_agree(comm, gr_residuals_read(run->federation, run->silos, run->origin)));
+        if (gr_run_is_root(run)) gr_silo_states_tidy(run->silos);
+        GR_TRY(gr_comm_agree(comm, gr_kept_read(run->federation, run->silos, run->origin)));
     }
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? gr_records_start(run) : GR_OK));
     GR_TRY(gr_comm_agree(comm, prepare(run)));

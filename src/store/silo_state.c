@@ -29,14 +29,33 @@ static bool parse_name(const char *name, uint32_t *silo, uint32_t *rounds) {
 
 /* ---- one state ------------------------------------------------------------------------------ */
 
+/* Longer than three names and a number. */
+enum { TEXT_MAX = 256 };
+
+/* What the vectors are; in the place of an architecture. */
+static void describe(const struct gr_silo_state *state, uint64_t steps, char text[TEXT_MAX]) {
+    size_t used = (size_t)snprintf(text, TEXT_MAX, "{\"vectors\":[");
+    for (size_t i = 0; i < state->n_vectors; i++)
+        used += (size_t)snprintf(text + used, TEXT_MAX - used, "%s\"%.40s\"", i ? "," : "",
+                                 state->name[i]);
+    snprintf(text + used, TEXT_MAX - used, "],\"steps\":%llu}", (unsigned long long)steps);
+}
+
 /* Of whose silo, and of which run: another's file is not taken for ours. */
-static void fill_container(const struct gr_silo_state *state, struct gr_state *out) {
+static void fill_container(const struct gr_silo_state *state, char text[TEXT_MAX],
+                           struct gr_state *out) {
     struct gr_digest digest;
     memset(out, 0, sizeof *out);
+    describe(state, state->steps, text);
     out->round = state->rounds;
     out->layout = state->layout;
-    out->parameters = state->residual;
-    out->architecture = "{}";
+    out->parameters = state->vector[0];
+    out->n_server = state->n_vectors - 1;
+    for (size_t i = 0; i < out->n_server; i++) {
+        out->server_name[i] = state->name[1 + i];
+        out->server[i] = state->vector[1 + i];
+    }
+    out->architecture = text;
     gr_digest_start(&digest);
     gr_digest_add(&digest, state->origin, GR_DIGEST_BYTES);
     gr_digest_add(&digest, &state->silo, sizeof state->silo);
@@ -55,14 +74,14 @@ static gr_status create_private(const char *path) {
 gr_status gr_silo_state_write(const char *dir, const struct gr_silo_state *state) {
     gr_status status = GR_OK;
     struct gr_state container;
-    char *path = NULL, *temporary = NULL;
+    char *path = NULL, *temporary = NULL, text[TEXT_MAX];
     if (mkdir(dir, 0700) == 0)
         GR_TRY(gr_file_sync_folder(dir)); /* the one that it is in */
     else if (errno != EEXIST)
         return gr_fail(GR_ERROR_WRITE, "%s: %s", dir, strerror(errno));
     GR_TRY(path_of(dir, state, &path));
     GR_TRY(gr_text_format(&temporary, "%s/.silo-%03u.tmp", dir, state->silo));
-    fill_container(state, &container);
+    fill_container(state, text, &container);
     GR_TRY(create_private(temporary));
     GR_TRY(gr_container_write(NULL, temporary, GR_FORMAT_SILO, &container));
     if (rename(temporary, path) != 0) {
@@ -84,19 +103,35 @@ gr_status gr_silo_states_sync(const char *dir) {
     return status;
 }
 
-static gr_status load(const struct gr_container *c, const struct gr_silo_state *state) {
-    struct gr_state expected;
-    char digest[GR_DIGEST_HEX];
-    fill_container(state, &expected);
-    gr_digest_hex(expected.config_digest, digest);
-    if (strcmp(c->format, GR_FORMAT_SILO) != 0 || strcmp(c->config_digest, digest) != 0 ||
-        c->round != state->rounds || !gr_layout_equal(&c->layout, state->layout))
-        return gr_fail(GR_ERROR_DATA, "%s: the state of another silo, run or round", c->path);
-    gr_status status = gr_container_verify(c, 0, 1);
-    return status == GR_OK ? gr_container_load(c, 0, state->residual) : status;
+/* The steps that are told beside the vectors expected. */
+static bool find_steps(const struct gr_container *c, const struct gr_silo_state *state,
+                       uint64_t *steps) {
+    char again[TEXT_MAX];
+    const char *at = strstr(c->architecture, "\"steps\":");
+    if (!at) return false;
+    *steps = strtoull(at + strlen("\"steps\":"), NULL, 10);
+    describe(state, *steps, again);
+    return strcmp(c->architecture, again) == 0;
 }
 
-gr_status gr_silo_state_read(const char *dir, const struct gr_silo_state *state) {
+static gr_status load(const struct gr_container *c, struct gr_silo_state *state) {
+    gr_status status = GR_OK;
+    struct gr_state expected;
+    char digest[GR_DIGEST_HEX], text[TEXT_MAX];
+    fill_container(state, text, &expected);
+    gr_digest_hex(expected.config_digest, digest);
+    if (strcmp(c->format, GR_FORMAT_SILO) != 0 || strcmp(c->config_digest, digest) != 0 ||
+        c->round != state->rounds || !gr_layout_equal(&c->layout, state->layout) ||
+        c->n_server != expected.n_server || !find_steps(c, state, &state->steps))
+        return gr_fail(GR_ERROR_DATA, "%s: the state of another silo, run or round", c->path);
+    GR_TRY(gr_container_verify(c, 0, 1));
+    for (size_t i = 0; i < state->n_vectors; i++)
+        GR_TRY(gr_container_load(c, i, state->vector[i]));
+out:
+    return status;
+}
+
+gr_status gr_silo_state_read(const char *dir, struct gr_silo_state *state) {
     struct gr_container container = {0};
     char *path = NULL;
     gr_status status = path_of(dir, state, &path);

@@ -15,9 +15,11 @@ struct gr_trainer {
     struct gr_model *model; /* borrowed */
     float *scratch;         /* the gradient; the caller's between rounds; owned */
     size_t n_state;
-    float *state[GR_OPTIMIZER_STATE_MAX]; /* of the optimizer; owned */
-    bool fused;                           /* the model takes plain SGD's step itself */
-    uint32_t *order;                      /* rows in the order of this pass; owned */
+    /* Of the optimizer; owned, or with train.state keep the solver's that is carried. */
+    float *state[GR_SOLVER_VECTORS_MAX];
+    struct gr_solver *solver; /* borrowed */
+    bool fused;               /* the model takes plain SGD's step itself */
+    uint32_t *order;          /* rows in the order of this pass; owned */
     size_t order_room;
     gsl_rng *stream; /* owned */
     /* Of one silo's round. */
@@ -44,7 +46,7 @@ gr_status gr_trainer_create(const struct gr_train_config *config, uint64_t seed,
     trainer->n_state = gr_optimizer_state(config);
     trainer->fused = config->optimizer == GR_OPTIMIZER_SGD && trainer->n_state == 0 &&
                      !(config->clip_norm > 0) && !(config->proximal_mu > 0);
-    for (size_t i = 0; i < trainer->n_state; i++)
+    for (size_t i = 0; i < trainer->n_state && config->state == GR_SOLVER_RESET; i++)
         GR_TRY(gr_allocate(size, sizeof(float), "an optimizer's state", &trainer->state[i]));
     GR_TRY(gr_stream_create((struct gr_stream_key){.seed = seed, .purpose = GR_PURPOSE_BATCH},
                             &trainer->stream));
@@ -59,7 +61,7 @@ void gr_trainer_free(struct gr_trainer *trainer) {
     if (!trainer) return;
     gsl_rng_free(trainer->stream);
     gr_free(trainer->order);
-    for (size_t i = 0; i < trainer->n_state; i++)
+    for (size_t i = 0; i < trainer->n_state && trainer->config.state == GR_SOLVER_RESET; i++)
         gr_free(trainer->state[i]);
     gr_free(trainer->scratch);
     gr_free(trainer);
@@ -67,6 +69,33 @@ void gr_trainer_free(struct gr_trainer *trainer) {
 
 float *gr_trainer_scratch(struct gr_trainer *trainer) {
     return trainer->scratch;
+}
+
+size_t gr_solver_vectors(const struct gr_train_config *config,
+                         const char *name[GR_SOLVER_VECTORS_MAX]) {
+    const size_t n = gr_optimizer_state(config);
+    for (size_t i = 0; name && i < n; i++)
+        name[i] = n == 1 ? "momentum" : i == 0 ? "first_moment" : "second_moment";
+    return n;
+}
+
+void gr_trainer_carry(struct gr_trainer *trainer, struct gr_solver *solver) {
+    trainer->solver = solver;
+}
+
+/* The optimizer's state as the silo's training begins. */
+static gr_status start_solver(struct gr_trainer *trainer) {
+    const struct gr_solver *solver = trainer->solver;
+    const bool keep = trainer->config.state == GR_SOLVER_KEEP;
+    if (keep && !solver)
+        return gr_fail(GR_ERROR_INTERNAL, "trainer: no state to go on from, with train.state keep");
+    trainer->steps_done = keep ? solver->steps : 0;
+    for (size_t i = 0; i < trainer->n_state; i++)
+        if (keep)
+            trainer->state[i] = solver->vector[i];
+        else
+            memset(trainer->state[i], 0, gr_model_layout(trainer->model)->size * sizeof(float));
+    return GR_OK;
 }
 
 double gr_learning_rate(const struct gr_train_config *config, uint32_t round) {
@@ -107,11 +136,9 @@ static gr_status start_silo(struct gr_trainer *trainer, const struct gr_silo *si
                                                               .round = round,
                                                               .purpose = GR_PURPOSE_BATCH});
     gr_model_start_round(trainer->model, trainer->seed, silo->id, round);
-    for (size_t i = 0; i < trainer->n_state; i++)
-        memset(trainer->state[i], 0, gr_model_layout(trainer->model)->size * sizeof(float));
+    GR_TRY(start_solver(trainer));
     trainer->global = global;
     trainer->rate = gr_learning_rate(config, round);
-    trainer->steps_done = 0;
     trainer->steps_left = config->steps ? config->steps : config->epochs * n_batches;
     trainer->ends_s = config->seconds > 0 ? gr_clock_seconds() + config->seconds : (double)INFINITY;
 out:
@@ -221,6 +248,8 @@ gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, 
     memcpy(update, global, size * sizeof *update);
     while (trainer->steps_left > 0)
         GR_TRY(train_pass(trainer, silo, update, poll, context, out));
+    if (trainer->solver) trainer->solver->steps = trainer->steps_done;
+    trainer->solver = NULL;
     status = take_largest(silo, subtract(update, global, size), out);
 out:
     return status;

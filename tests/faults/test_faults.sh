@@ -33,6 +33,8 @@
     echo "tcp --ranks 4 --silos 5 --set aggregation.encoding=ring16 --fault kill:2:3:commit"
     echo "shm --ranks 3 --silos 4 --set aggregation.encoding=ring16 --fault stop:2:3:commit:0:2.5"
     echo "shm --ranks 4 --silos 4 --end stopped --set round.quorum=4 --set aggregation.encoding=ring16 --fault kill:2:3:commit"
+    echo "shm --ranks 4 --silos 5 --set train.state=keep --set train.momentum=0.9 --fault kill:2:3:commit"
+    echo "shm --ranks 3 --silos 4 --set train.state=keep --set train.optimizer=adam --fault stop:2:3:commit:0:2.5"
     # Too few are left: stopped, and resumed with everybody.
     echo "shm --ranks 4 --silos 4 --end stopped --set round.quorum=4 --fault kill:2:3:train"
     echo "shm --ranks 3 --silos 6 --end stopped --set round.quorum=5 --fault kill:0:4:aggregate"

@@ -348,6 +348,11 @@ static const struct {
      "t.yaml:4: train.momentum: found 0.5, allowed only 0, the default, with train.optimizer adam"},
     {"train: {learning_rate: 1, batch_size: 1, optimizer: nesterov}",
      "t.yaml:4: train.momentum: found 0, allowed 0 < x < 1 with train.optimizer nesterov"},
+    {"train: {learning_rate: 1, batch_size: 1, state: kept}",
+     "t.yaml:4: train.state: found \"kept\", allowed reset or keep"},
+    {"train: {learning_rate: 1, batch_size: 1, state: keep}",
+     "t.yaml:4: train.state: found keep, allowed only reset, the default, with train.optimizer sgd "
+     "and train.momentum 0, which keep nothing"},
     {"strategy: {name: fedprox}",
      "t.yaml:4: train.proximal_mu: found 0, allowed more than 0 with strategy.name fedprox"},
     {"train: {learning_rate: 1, batch_size: 1, seconds: 2}\nround: {replay: a}",
@@ -576,6 +581,7 @@ START_TEST(test_defaults) {
     ck_assert_double_eq(c->train.beta1, 0.9);
     ck_assert_double_eq(c->train.beta2, 0.999);
     ck_assert_double_eq(c->train.epsilon, 1e-8);
+    ck_assert_int_eq(c->train.state, GR_SOLVER_RESET);
     ck_assert_double_eq(c->train.clip_norm, 0);
     ck_assert_double_eq(c->train.proximal_mu, 0);
     ck_assert_double_eq(c->train.seconds, 0);

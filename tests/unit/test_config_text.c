@@ -99,6 +99,7 @@ static const struct {
     {{"train.beta1=0.5"}, false},
     {{"train.beta2=0.5"}, false},
     {{"train.epsilon=1e-7"}, false},
+    {{"train.state=keep", "train.momentum=0.5"}, false},
     {{"train.clip_norm=1.5"}, false},
     {{"train.proximal_mu=0.01"}, false},
     {{"round.participants=2"}, false},
@@ -205,7 +206,7 @@ START_TEST(test_resolved) {
                      "  schedule:\n    type: constant\n    warmup_rounds: 0\n"
                      "    every: 10\n    factor: 0.5\n    minimum: 0\n    rounds: 0\n"
                      "  momentum: 0\n  beta1: 0.9\n  beta2: 0.999\n  epsilon: 1e-08\n"
-                     "  weight_decay: 0\n  clip_norm: 0\n  proximal_mu: 0\n"
+                     "  weight_decay: 0\n  state: reset\n  clip_norm: 0\n  proximal_mu: 0\n"
                      "  batch_size: 4\n  epochs: 1\n  steps: 0\n  seconds: 0\n"
                      "round:\n  participants: 0\n  sampling: uniform\n"
                      "  share_sizes: false\n  availability: []\n  quorum: 1\n  deadline_s: 3600\n"
@@ -359,10 +360,10 @@ static const struct {
 } known_digests[] = {
     {"run: {rounds: 2}\ndata: {source: synthetic, silos: 3}\nmodel: {type: softmax}\n"
      "train: {learning_rate: 0.1, batch_size: 4}\n",
-     "8b267682d15c996182c1b9e74fe7e99013c0d0c652940a2c37e116ccfe8202cf"},
+     "5ad0320193ddd327df35aaf43640e2396283413998c905bd954bdb4d2464f993"},
     {"run: {rounds: 9, seed: 7}\ndata: {source: hdf5, silo_tables: [{file: a}, {file: b}]}\n"
      "model: {type: mlp, hidden: [8, 9]}\ntrain: {learning_rate: 1e-4, batch_size: 4}\n",
-     "c3f4bf96437c3d33b78eaf8e58b9745c7b15d163c4bdb03d10175bd23aaee8f7"},
+     "75593466e936d035ec8ebd6721ba3119d41a021c6cf6359bfdf8fd4b0d91b440"},
 };
 
 START_TEST(test_known_digest) {

@@ -22,8 +22,14 @@ static void begin(void) {
     for (size_t i = 0; i < WEIGHTS; i++)
         residual[i] = (float)(int)i / 7 - 70;
     residual[layout.tensors[1].offset + 8] = 1e-42F;
-    state = (struct gr_silo_state){
-        .silo = 17, .rounds = 5, .layout = &layout, .origin = {1, 2, 3}, .residual = residual};
+    state = (struct gr_silo_state){.silo = 17,
+                                   .rounds = 5,
+                                   .layout = &layout,
+                                   .origin = {1, 2, 3},
+                                   .steps = 1ULL << 40,
+                                   .n_vectors = 1,
+                                   .name = {"residual"},
+                                   .vector = {residual}};
 }
 
 static void end(void) {
@@ -36,7 +42,8 @@ static const char *folder(void) {
 }
 
 static gr_status read_into(float *out, struct gr_silo_state like) {
-    like.residual = out;
+    like.vector[0] = out;
+    like.steps = 0;
     memset(out, 0x55, layout.size * sizeof *out);
     return gr_silo_state_read(folder(), &like);
 }
@@ -110,6 +117,40 @@ START_TEST(no_other_is_taken) {
         rename(in_scratch("silos/silo-018-000005.h5"), in_scratch("silos/silo-017-000006.h5")), 0);
     ck_assert_int_eq(read_into(found, other), GR_ERROR_DATA);
     gr_free(found);
+    end();
+}
+END_TEST
+
+/* Three vectors and a number; and other ones, or fewer, are not taken for them. */
+START_TEST(many_vectors) {
+    begin();
+    float *other[2], *found[3];
+    struct gr_silo_state in = state;
+    for (size_t v = 0; v < 3; v++)
+        MUST(gr_allocate_zero(layout.size, sizeof(float), "found", &found[v]));
+    for (size_t v = 0; v < 2; v++) {
+        MUST(gr_allocate_zero(layout.size, sizeof(float), "vector", &other[v]));
+        other[v][layout.tensors[1].offset] = 7 + (float)v;
+        state.name[1 + v] = v ? "second_moment" : "first_moment";
+        state.vector[1 + v] = other[v];
+    }
+    state.n_vectors = 3;
+    MUST(gr_silo_state_write(folder(), &state));
+    in = state;
+    in.steps = 0;
+    memcpy(in.vector, found, sizeof in.vector);
+    MUST(gr_silo_state_read(folder(), &in));
+    ck_assert_uint_eq(in.steps, 1ULL << 40);
+    for (size_t v = 0; v < 3; v++)
+        ck_assert_mem_eq(found[v], state.vector[v], layout.size * sizeof(float));
+    in.name[2] = "third_moment";
+    ck_assert_int_eq(gr_silo_state_read(folder(), &in), GR_ERROR_DATA);
+    in.n_vectors = 2;
+    ck_assert_int_eq(gr_silo_state_read(folder(), &in), GR_ERROR_DATA);
+    for (size_t v = 0; v < 2; v++)
+        gr_free(other[v]);
+    for (size_t v = 0; v < 3; v++)
+        gr_free(found[v]);
     end();
 }
 END_TEST
@@ -190,5 +231,5 @@ START_TEST(old_ones_go) {
 }
 END_TEST
 
-RUN_TESTS("silo states", there_and_back, no_other_is_taken, damage_is_seen, cannot_be_written,
-          old_ones_go)
+RUN_TESTS("silo states", there_and_back, no_other_is_taken, many_vectors, damage_is_seen,
+          cannot_be_written, old_ones_go)

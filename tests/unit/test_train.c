@@ -113,14 +113,10 @@ static const struct {
      torch_clip_parameters},
 };
 
-START_TEST(three_steps_are_pytorchs) {
-    const struct gr_train_config config = torch[_i].config;
-    struct gr_model *model = create_mlp(3, 4, 3, 5);
+/* The problem of the reference: model, silo of 5 rows and parameters. */
+static struct gr_silo pytorchs_problem(const struct gr_model *model, float *global) {
     const struct gr_layout *layout = gr_model_layout(model);
-    struct gr_trainer *trainer = create_trainer(&config, model);
     struct gr_silo silo = create_silo(5, 3);
-    float *global = vector(model), *update = vector(model);
-    struct gr_train_result result;
     size_t at = 0;
     for (size_t t = 0; t < layout->n_tensors; t++)
         for (size_t i = 0; i < layout->tensors[t].n_elements; i++, at++)
@@ -129,16 +125,74 @@ START_TEST(three_steps_are_pytorchs) {
         ((float *)silo.train.features)[i] = (float)cos((double)i);
     for (size_t i = 0; i < 5; i++)
         silo.train.labels[i] = (int32_t)(i % 3);
+    return silo;
+}
+
+static void expect_pytorchs(const struct gr_layout *layout, const float *parameters,
+                            const double *expected, double tolerance) {
+    size_t at = 0;
+    for (size_t t = 0; t < layout->n_tensors; t++)
+        for (size_t i = 0; i < layout->tensors[t].n_elements; i++, at++)
+            ck_assert_double_eq_tol((double)parameters[layout->tensors[t].offset + i], expected[at],
+                                    tolerance);
+}
+
+static void add_update(float *global, const float *update, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        global[i] += update[i];
+}
+
+START_TEST(three_steps_are_pytorchs) {
+    const struct gr_train_config config = torch[_i].config;
+    struct gr_model *model = create_mlp(3, 4, 3, 5);
+    const struct gr_layout *layout = gr_model_layout(model);
+    struct gr_trainer *trainer = create_trainer(&config, model);
+    float *global = vector(model), *update = vector(model);
+    struct gr_silo silo = pytorchs_problem(model, global);
+    struct gr_train_result result;
     ck_assert_int_eq(gr_train_silo(trainer, &silo, 1, global, update, NULL, NULL, &result), GR_OK);
     ck_assert_uint_eq(result.examples, 5);
     ck_assert_uint_eq(result.processed, 15);
-    at = 0;
-    for (size_t t = 0; t < layout->n_tensors; t++)
-        for (size_t i = 0; i < layout->tensors[t].n_elements; i++, at++) {
-            const size_t place = layout->tensors[t].offset + i;
-            ck_assert_double_eq_tol((double)global[place] + (double)update[place],
-                                    torch[_i].parameters[at], torch[_i].tolerance);
-        }
+    add_update(global, update, layout->size);
+    expect_pytorchs(layout, global, torch[_i].parameters, torch[_i].tolerance);
+    gr_free(update);
+    gr_free(global);
+    gr_rows_release(&silo.train);
+    gr_trainer_free(trainer);
+    gr_model_free(model);
+}
+END_TEST
+
+/* With the state kept a step in each of three rounds is three steps: PyTorch's, run on. */
+START_TEST(rounds_go_on_as_pytorch) {
+    struct gr_train_config config = torch[_i].config;
+    const char *name[GR_SOLVER_VECTORS_MAX];
+    struct gr_model *model = create_mlp(3, 4, 3, 5);
+    const struct gr_layout *layout = gr_model_layout(model);
+    const size_t n = gr_solver_vectors(&config, name);
+    struct gr_solver solver = {0};
+    config.epochs = 1;
+    config.steps = 0;
+    config.state = n > 0 ? GR_SOLVER_KEEP : GR_SOLVER_RESET;
+    for (size_t i = 0; i < n; i++)
+        solver.vector[i] = vector(model);
+    struct gr_trainer *trainer = create_trainer(&config, model);
+    float *global = vector(model), *update = vector(model);
+    struct gr_silo silo = pytorchs_problem(model, global);
+    struct gr_train_result result;
+    if (n > 0)
+        ck_assert_int_eq(gr_train_silo(trainer, &silo, 1, global, update, NULL, NULL, &result),
+                         GR_ERROR_INTERNAL);
+    for (uint32_t round = 1; round <= 3; round++) {
+        if (n > 0) gr_trainer_carry(trainer, &solver);
+        ck_assert_int_eq(gr_train_silo(trainer, &silo, round, global, update, NULL, NULL, &result),
+                         GR_OK);
+        ck_assert_uint_eq(solver.steps, n > 0 ? round : 0);
+        add_update(global, update, layout->size);
+    }
+    expect_pytorchs(layout, global, torch[_i].parameters, 2 * torch[_i].tolerance);
+    for (size_t i = 0; i < n; i++)
+        gr_free(solver.vector[i]);
     gr_free(update);
     gr_free(global);
     gr_rows_release(&silo.train);
@@ -494,6 +548,7 @@ int main(void) {
     if (gr_base_start() != GR_OK) return 1;
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, three_steps_are_pytorchs, 0, (int)(sizeof torch / sizeof *torch));
+    tcase_add_loop_test(tests, rounds_go_on_as_pytorch, 0, (int)(sizeof torch / sizeof *torch));
     tcase_add_test(tests, rates_are_pytorchs);
     tcase_add_test(tests, warmup_comes_before_all);
     tcase_add_test(tests, full_gradient_is_one_step);

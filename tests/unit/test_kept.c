@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When a silo's residual is used, when it is void, and that it changes only with the round. */
+/* When what a silo keeps is used, when it is void, and that it changes only with the round. */
 #include "federation/federation.h"
 
 #include "scratch.h"
@@ -29,11 +29,11 @@ static void begin(void) {
     f.layout = &layout;
     f.silo_rounds = silo_rounds;
     MUST(gr_roster_create(SILOS, &f.roster));
-    MUST(gr_residuals_create(&f));
+    MUST(gr_kept_create(&f));
 }
 
 static void end(void) {
-    gr_residuals_free(&f);
+    gr_kept_free(&f);
     gr_roster_release(&f.roster);
     gr_layout_release(&layout);
 }
@@ -42,7 +42,8 @@ static void end(void) {
 static struct gr_contribution offer(size_t which, uint32_t round) {
     struct gr_contribution contribution = {.weight = 1};
     f.roster.member[local[which].id] = GR_PRESENT;
-    MUST(gr_residual_offer(&f, which, round, &contribution));
+    MUST(gr_kept_begin(&f, which));
+    gr_kept_offer(&f, which, round, &contribution);
     ck_assert_ptr_nonnull(contribution.left);
     f.n_contributions++;
     return contribution;
@@ -56,7 +57,7 @@ static void leave(const struct gr_contribution *contribution, float value) {
 
 static void commit(size_t which) {
     silo_rounds[local[which].id]++;
-    gr_residuals_commit(&f);
+    gr_kept_commit(&f);
     f.n_contributions = 0;
 }
 
@@ -146,20 +147,20 @@ START_TEST(on_disk) {
     static const unsigned char origin[GR_DIGEST_BYTES] = {9};
     begin();
     struct gr_contribution c = offer(0, 1);
-    MUST(gr_residuals_write(&f, in_scratch("silos"), origin)); /* nothing yet */
+    MUST(gr_kept_write(&f, in_scratch("silos"), origin)); /* nothing yet */
     ck_assert_int_ne(access(in_scratch("silos"), F_OK), 0);
     leave(&c, 0.5F);
     commit(0);
-    MUST(gr_residuals_write(&f, in_scratch("silos"), origin));
+    MUST(gr_kept_write(&f, in_scratch("silos"), origin));
     ck_assert_int_eq(access(in_scratch("silos/silo-003-000001.h5"), F_OK), 0);
     ck_assert_int_ne(access(in_scratch("silos/silo-005-000000.h5"), F_OK), 0);
     ck_assert_int_eq(unlink(in_scratch("silos/silo-003-000001.h5")), 0);
-    MUST(gr_residuals_write(&f, in_scratch("silos"), origin)); /* not again */
+    MUST(gr_kept_write(&f, in_scratch("silos"), origin)); /* not again */
     ck_assert_int_ne(access(in_scratch("silos/silo-003-000001.h5"), F_OK), 0);
     c = offer(0, 2);
     leave(&c, 0.25F);
     commit(0);
-    MUST(gr_residuals_write(&f, in_scratch("silos"), origin));
+    MUST(gr_kept_write(&f, in_scratch("silos"), origin));
     ck_assert_int_eq(access(in_scratch("silos/silo-003-000002.h5"), F_OK), 0);
     end();
 }
@@ -174,18 +175,18 @@ START_TEST(of_a_refused_checkpoint) {
         struct gr_contribution c = offer(0, round);
         leave(&c, (float)round);
         commit(0);
-        MUST(gr_residuals_write(&f, in_scratch("silos"), origin));
+        MUST(gr_kept_write(&f, in_scratch("silos"), origin));
         if (round < 3)
-            gr_residuals_keep(&f, in_scratch("silos"), 2);
+            gr_kept_settle(&f, in_scratch("silos"), 2);
         else
-            gr_residuals_take_back(&f, in_scratch("silos"));
+            gr_kept_take_back(&f, in_scratch("silos"));
         ck_assert_int_eq(access(in_scratch("silos/silo-003-000001.h5"), F_OK), 0);
         ck_assert((access(in_scratch("silos/silo-003-000002.h5"), F_OK) == 0) == (round >= 2));
         ck_assert_int_ne(access(in_scratch("silos/silo-003-000003.h5"), F_OK), 0);
     }
-    MUST(gr_residuals_write(&f, in_scratch("silos"), origin)); /* there is room again */
-    gr_residuals_keep(&f, in_scratch("silos"), 2);
-    gr_residuals_take_back(&f, in_scratch("silos"));
+    MUST(gr_kept_write(&f, in_scratch("silos"), origin)); /* there is room again */
+    gr_kept_settle(&f, in_scratch("silos"), 2);
+    gr_kept_take_back(&f, in_scratch("silos"));
     ck_assert_int_eq(access(in_scratch("silos/silo-003-000004.h5"), F_OK), 0);
     ck_assert_int_eq(access(in_scratch("silos/silo-003-000002.h5"), F_OK), 0);
     ck_assert_int_ne(access(in_scratch("silos/silo-003-000001.h5"), F_OK), 0);
@@ -193,23 +194,141 @@ START_TEST(of_a_refused_checkpoint) {
 }
 END_TEST
 
-/* Other encodings keep nothing. */
-START_TEST(other_encodings) {
+/* Other encodings keep nothing, unless the optimizer's state is to be kept. */
+START_TEST(nothing_is_kept) {
     begin();
-    gr_residuals_free(&f);
-    f.residual = NULL;
+    gr_kept_free(&f);
+    f.kept = f.next = NULL, f.next_of = NULL, f.local_ids = NULL, f.anew = NULL;
+    config.aggregation.encoding = GR_ENCODING_RING32;
+    config.train.momentum = 0.5;
+    MUST(gr_kept_create(&f));
+    ck_assert_ptr_null(f.kept);
     struct gr_contribution c = {.weight = 1};
     f.roster.member[3] = GR_PRESENT;
     silo_rounds[3] = 4;
-    MUST(gr_residual_offer(&f, 0, 5, &c));
+    MUST(gr_kept_begin(&f, 0));
+    gr_kept_offer(&f, 0, 5, &c);
     ck_assert(!c.residual && !c.left && !anew(0));
-    gr_residuals_commit(&f);
-    MUST(gr_residuals_write(&f, in_scratch("none"), NULL));
+    gr_kept_commit(&f);
+    MUST(gr_kept_write(&f, in_scratch("none"), NULL));
     ck_assert_int_ne(access(in_scratch("none"), F_OK), 0);
-    f.left = NULL, f.left_by = NULL, f.local_ids = NULL, f.anew = NULL;
     end();
 }
 END_TEST
 
-RUN_TESTS("residuals", with_the_round, void_when_the_others_went_on, void_in_a_replay, on_disk,
-          of_a_refused_checkpoint, other_encodings)
+/* ---- an optimizer's state, with a residual and alone ----------------------------------- */
+
+static struct gr_model *model;
+
+static void begin_adam(bool residual) {
+    const struct gr_model_config shape = {.type = GR_MODEL_SOFTMAX};
+    MUST(gr_model_create(&shape, 5, 3, 4, &model));
+    begin();
+    gr_kept_free(&f);
+    if (!residual) config.aggregation.encoding = GR_ENCODING_RING32;
+    config.train = (struct gr_train_config){
+        .optimizer = GR_OPTIMIZER_ADAM, .batch_size = 4, .epochs = 1, .state = GR_SOLVER_KEEP};
+    MUST(gr_trainer_create(&config.train, 1, model, &f.trainer));
+    MUST(gr_kept_create(&f));
+    ck_assert_uint_eq(f.n_kept, residual ? 3 : 2);
+}
+
+static void end_adam(void) {
+    gr_trainer_free(f.trainer);
+    gr_model_free(model);
+    end();
+}
+
+/* As a training does: silo of place `which` begins with `had` in its vectors, and leaves `value`.
+ */
+static void train(size_t which, uint32_t round, float had, float value) {
+    struct gr_contribution c = {.weight = 1};
+    f.roster.member[local[which].id] = GR_PRESENT;
+    MUST(gr_kept_begin(&f, which));
+    ck_assert_uint_eq(f.solver.steps, (uint64_t)had * 10);
+    for (size_t v = 0; v < GR_SOLVER_VECTORS_MAX; v++)
+        for (size_t i = 0; i < layout.size; i++) {
+            ck_assert(f.solver.vector[v][i] == (had == 0 ? 0 : had + (float)v));
+            f.solver.vector[v][i] = value + (float)v;
+        }
+    f.solver.steps = (uint64_t)value * 10;
+    gr_kept_offer(&f, which, round, &c);
+    if (c.left) leave(&c, value);
+    f.n_contributions++;
+}
+
+static void solver_goes_on(bool with_residual) {
+    begin_adam(with_residual);
+    train(1, 1, 0, 4);
+    commit(1);
+    for (int again = 0; again < 3; again++) { /* rounds that are not taken */
+        train(1, 2, 4, 77);
+        f.n_contributions = 0;
+    }
+    train(0, 2, 0, 6);
+    train(1, 2, 4, 5);
+    silo_rounds[3]++;
+    commit(1);
+    train(1, 3, 5, 8);
+    train(0, 3, 6, 9);
+    ck_assert(!anew(0) && !anew(1));
+    f.n_contributions = 0;
+    silo_rounds[3]++; /* the others have gone on */
+    train(0, 4, 0, 2);
+    ck_assert(anew(0));
+    commit(0);
+    train(0, 5, 2, 3);
+    ck_assert(!anew(0));
+    end_adam();
+}
+
+static void solver_comes_back(bool with_residual) {
+    static const unsigned char origin[GR_DIGEST_BYTES] = {9};
+    begin_adam(with_residual);
+    train(0, 1, 0, 3);
+    train(1, 1, 0, 4);
+    silo_rounds[5]++;
+    commit(0);
+    MUST(gr_kept_write(&f, in_scratch("silos"), origin));
+    gr_kept_settle(&f, in_scratch("silos"), 2);
+    /* Another process, to which one of the files is lost. */
+    gr_kept_free(&f);
+    MUST(gr_kept_create(&f));
+    ck_assert_int_eq(unlink(in_scratch("silos/silo-005-000001.h5")), 0);
+    MUST(gr_kept_read(&f, in_scratch("silos"), origin));
+    train(0, 2, 3, 1);
+    ck_assert(!anew(0));
+    if (with_residual) ck_assert(f.kept[0].vector[0][2] == 3);
+    train(1, 2, 0, 1);
+    ck_assert(anew(1));
+    /* A run that keeps other things does not take it. */
+    gr_kept_free(&f);
+    config.train.optimizer = GR_OPTIMIZER_NESTEROV;
+    config.train.momentum = 0.9;
+    MUST(gr_kept_create(&f));
+    MUST(gr_kept_read(&f, in_scratch("silos"), origin));
+    ck_assert_ptr_null(f.kept[0].vector[0]);
+    f.n_contributions = 0;
+    end_adam();
+}
+
+START_TEST(solver_alone_goes_on) {
+    solver_goes_on(false);
+}
+END_TEST
+START_TEST(solver_and_residual_go_on) {
+    solver_goes_on(true);
+}
+END_TEST
+START_TEST(solver_alone_comes_back) {
+    solver_comes_back(false);
+}
+END_TEST
+START_TEST(solver_and_residual_come_back) {
+    solver_comes_back(true);
+}
+END_TEST
+
+RUN_TESTS("kept", with_the_round, void_when_the_others_went_on, void_in_a_replay, on_disk,
+          of_a_refused_checkpoint, nothing_is_kept, solver_alone_goes_on, solver_and_residual_go_on,
+          solver_alone_comes_back, solver_and_residual_come_back)
