@@ -41,8 +41,8 @@ double gr_score_accuracy(const struct gr_score *score);
  * rows_withheld: how many are, and of how many rows in all. Withholds the smallest of those left
  * (of equals the first) for as long as one alone is withheld, or fewer than minimum_rows rows are.
  */
-void gr_scores_withhold(struct gr_score *silos, size_t n, int64_t n_withheld,
-                        int64_t rows_withheld, int64_t minimum_rows);
+void gr_scores_withhold(struct gr_score *silos, size_t n, int64_t n_withheld, int64_t rows_withheld,
+                        int64_t minimum_rows);
 
 /* ---- tallies ------------------------------------------------------------------------------ */
 
