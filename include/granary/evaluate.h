@@ -69,6 +69,9 @@ void gr_tally_clear(struct gr_tally *tally, bool with_auc);
 size_t gr_tally_classes(const struct gr_tally *tally);
 int64_t gr_tally_rows(const struct gr_tally *tally);
 
+/* Adds the rows of another tally of as many classes, which counts what this one does. */
+void gr_tally_add(struct gr_tally *tally, const struct gr_tally *other);
+
 /* The sums, n of them: what is to be added over processes, in place. Borrowed. */
 int64_t *gr_tally_sums(struct gr_tally *tally, size_t *n);
 
@@ -116,6 +119,17 @@ struct gr_metric_value gr_tally_metric(const struct gr_tally *tally, enum gr_met
 /* Whether the metric is one of such a model. */
 bool gr_metric_fits(enum gr_metric metric, size_t classes);
 
+/*
+ * The metrics of one silo's rows as integers, to be told to other processes: all of it is 0 where
+ * the silo is not, so that adding them over processes gives them to all as they are.
+ */
+struct gr_silo_metrics {
+    int64_t told; /* 1: what follows is known */
+    int64_t value[GR_METRICS], lower, upper, why[GR_METRICS];
+};
+void gr_silo_metrics_take(const struct gr_tally *tally, struct gr_silo_metrics *out);
+struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, enum gr_metric metric);
+
 /* Rows of label `actual` that were taken for `predicted`; classes <= GR_CONFUSION_CLASSES_MAX. */
 int64_t gr_tally_confusion(const struct gr_tally *tally, size_t actual, size_t predicted);
 
@@ -147,12 +161,13 @@ struct gr_evaluation {
     const struct gr_tally *tally; /* over all processes; borrowed */
     const struct gr_score *silos; /* each silo's validation rows, by id; NULL: not told */
     uint32_t n_silos;             /* those without rows are left out */
+    const struct gr_silo_metrics *silo_metrics; /* by id, those that are told; NULL: none */
 };
 /*
  * A JSON object: "round" (of a run), "rows_of", "rows", "metrics" (each {"value"} with "lower" and
  * "upper" or, where it is null, "why"), of classes "confusion" ("classes", "counts") and
- * "reliability" ("bins"), "silos" (each "silo", its pseudonym, "rows", "loss", "accuracy"). Caller
- * releases with gr_free.
+ * "reliability" ("bins"), "silos" (each "silo", its pseudonym, "rows", "loss", "accuracy", and
+ * "metrics" again where they are told). Caller releases with gr_free.
  */
 gr_status gr_evaluation_to_json(const struct gr_evaluation *evaluation, char **out) GR_CHECKED;
 

@@ -95,6 +95,12 @@ void gr_tally_clear(struct gr_tally *t, bool with_auc) {
     t->without_auc = !with_auc;
 }
 
+void gr_tally_add(struct gr_tally *t, const struct gr_tally *other) {
+    const size_t n = t->without_auc && t->n_scored > 0 ? t->n_wanted : t->n;
+    for (size_t i = 0; i < n; i++)
+        t->sums[i] += other->sums[i];
+}
+
 size_t gr_tally_classes(const struct gr_tally *t) {
     return t->classes;
 }

@@ -41,6 +41,19 @@ struct gr_tally {
     double *exponentials; /* classes; owned */
 };
 
+/* Why a metric is not defined. */
+enum gr_reason {
+    GR_MANY_CLASSES,
+    GR_NOT_COUNTED,
+    GR_ONE_CLASS,
+    GR_ONE_TARGET,
+    GR_NO_POISSON,
+    GR_NOT_OF_MODEL,
+    GR_NO_ROWS,
+    GR_REASONS
+};
+extern const char *const gr_reason_text[GR_REASONS];
+
 enum { GR_ROWS, GR_CORRECT, GR_NO_DEVIANCE = GR_CORRECT };
 enum { GR_BIN_ROWS, GR_BIN_CORRECT, GR_BIN_SCORE, GR_BIN_SUMS = GR_BIN_SCORE + GR_REAL_WORDS };
 enum { GR_ACTUAL, GR_PREDICTED, GR_FOUND, GR_CLASS_SUMS };

@@ -11,22 +11,23 @@ static json_t *number(double value) {
 }
 
 /* What memory was refused for is found when the whole is put together: jansson passes NULL on. */
-static json_t *metric_json(const struct gr_tally *tally, enum gr_metric metric) {
-    const struct gr_metric_value v = gr_tally_metric(tally, metric);
+static json_t *metric_json(struct gr_metric_value v, enum gr_metric metric) {
     if (v.why) return json_pack("{s:n, s:s}", "value", "why", v.why);
     if (metric != GR_METRIC_AUC) return json_pack("{s:o}", "value", number(v.value));
     return json_pack("{s:o, s:o, s:o}", "value", number(v.value), "lower", number(v.lower), "upper",
                      number(v.upper));
 }
 
-static json_t *metrics_json(const struct gr_tally *tally) {
+/* Of the tally, or where `silo` is given of that silo. */
+static json_t *metrics_json(const struct gr_tally *tally, const struct gr_silo_metrics *silo) {
     json_t *all = json_object();
-    for (enum gr_metric m = 0; m < GR_METRICS; m++)
-        if (gr_metric_fits(m, gr_tally_classes(tally)) &&
-            json_object_set_new(all, gr_metric_text(m), metric_json(tally, m)) != 0) {
-            json_decref(all);
-            return NULL;
-        }
+    for (enum gr_metric m = 0; m < GR_METRICS; m++) {
+        if (!gr_metric_fits(m, gr_tally_classes(tally))) continue;
+        const struct gr_metric_value v = silo ? gr_silo_metric(silo, m) : gr_tally_metric(tally, m);
+        if (json_object_set_new(all, gr_metric_text(m), metric_json(v, m)) == 0) continue;
+        json_decref(all);
+        return NULL;
+    }
     return all;
 }
 
@@ -62,11 +63,19 @@ static json_t *silos_json(const struct gr_evaluation *e) {
         char name[24];
         if (score->examples == 0) continue;
         gr_silo_pseudonym(i, name);
-        json_array_append_new(
-            silos,
+        json_t *silo =
             json_pack("{s:s, s:I, s:o, s:o}", "silo", name, "rows", (json_int_t)score->examples,
                       "loss", number(gr_loss_mean(score->loss, score->examples)), "accuracy",
-                      number(classes > 0 ? gr_score_accuracy(score) : (double)NAN)));
+                      number(classes > 0 ? gr_score_accuracy(score) : (double)NAN));
+        int bad = 0;
+        if (e->silo_metrics && e->silo_metrics[i].told)
+            bad = json_object_set_new(silo, "metrics", metrics_json(e->tally, &e->silo_metrics[i]));
+        if (bad || json_array_append(silos, silo) != 0) {
+            json_decref(silo);
+            json_decref(silos);
+            return NULL;
+        }
+        json_decref(silo);
     }
     return silos;
 }
@@ -84,7 +93,7 @@ gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
     if (e->round > 0) bad |= put(whole, "round", json_integer(e->round));
     bad |= put(whole, "rows_of", json_string(e->rows_of));
     bad |= put(whole, "rows", json_integer(gr_tally_rows(e->tally)));
-    bad |= put(whole, "metrics", metrics_json(e->tally));
+    bad |= put(whole, "metrics", metrics_json(e->tally, NULL));
     if (classes > 0 && classes <= GR_CONFUSION_CLASSES_MAX)
         bad |= put(whole, "confusion", confusion_json(e->tally));
     if (classes > 0) bad |= put(whole, "reliability", reliability_json(e->tally));

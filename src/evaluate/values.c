@@ -8,9 +8,19 @@ static struct gr_metric_value defined(double value) {
     return (struct gr_metric_value){value, value, value, NULL};
 }
 
-static struct gr_metric_value undefined(const char *why) {
+const char *const gr_reason_text[GR_REASONS] = {
+    [GR_MANY_CLASSES] = "more than 100 classes",
+    [GR_NOT_COUNTED] = "counted after the last round only",
+    [GR_ONE_CLASS] = "one class only",
+    [GR_ONE_TARGET] = "all targets are the same",
+    [GR_NO_POISSON] = "a target is below 0, or a prediction not above 0",
+    [GR_NOT_OF_MODEL] = "not a metric of this model",
+    [GR_NO_ROWS] = "no rows",
+};
+
+static struct gr_metric_value undefined(enum gr_reason why) {
     const double none = (double)NAN;
-    return (struct gr_metric_value){none, none, none, why};
+    return (struct gr_metric_value){none, none, none, gr_reason_text[why]};
 }
 
 static double mean(const struct gr_tally *t, const int64_t *sum) {
@@ -67,8 +77,8 @@ static bool area(const struct gr_tally *t, size_t k, struct gr_metric_value *out
 static struct gr_metric_value auc(const struct gr_tally *t) {
     struct gr_metric_value sum = {0}, one;
     double n = 0;
-    if (t->classes > GR_CONFUSION_CLASSES_MAX) return undefined("more than 100 classes");
-    if (t->without_auc) return undefined("counted after the last round only");
+    if (t->classes > GR_CONFUSION_CLASSES_MAX) return undefined(GR_MANY_CLASSES);
+    if (t->without_auc) return undefined(GR_NOT_COUNTED);
     for (size_t k = 0; k < t->n_scored; k++) {
         if (!area(t, k, &one)) continue;
         sum.value += one.value;
@@ -76,7 +86,7 @@ static struct gr_metric_value auc(const struct gr_tally *t) {
         sum.upper += one.upper;
         n++;
     }
-    if (!(n > 0)) return undefined("one class only");
+    if (!(n > 0)) return undefined(GR_ONE_CLASS);
     return (struct gr_metric_value){sum.value / n, sum.lower / n, sum.upper / n, NULL};
 }
 
@@ -118,13 +128,12 @@ static struct gr_metric_value r2(const struct gr_tally *t) {
     const long double spread = squares - sum * sum / rows;
     /* What the grid of the sums, and the digits of this, may leave of nothing. */
     const long double rounding = 0x1p-49L * (rows + fabsl(sum)) + 0x1p-60L * squares;
-    if (!(spread > rounding)) return undefined("all targets are the same");
+    if (!(spread > rounding)) return undefined(GR_ONE_TARGET);
     return defined((double)(1 - gr_real_value(number(t, GR_SQUARED)) / spread));
 }
 
 static struct gr_metric_value poisson_deviance(const struct gr_tally *t) {
-    if (t->sums[GR_NO_DEVIANCE] > 0)
-        return undefined("a target is below 0, or a prediction not above 0");
+    if (t->sums[GR_NO_DEVIANCE] > 0) return undefined(GR_NO_POISSON);
     return defined(mean(t, number(t, GR_DEVIANCE)));
 }
 
@@ -135,8 +144,8 @@ bool gr_metric_fits(enum gr_metric metric, size_t classes) {
 }
 
 struct gr_metric_value gr_tally_metric(const struct gr_tally *t, enum gr_metric metric) {
-    if (!gr_metric_fits(metric, t->classes)) return undefined("not a metric of this model");
-    if (t->sums[GR_ROWS] == 0) return undefined("no rows");
+    if (!gr_metric_fits(metric, t->classes)) return undefined(GR_NOT_OF_MODEL);
+    if (t->sums[GR_ROWS] == 0) return undefined(GR_NO_ROWS);
     switch (metric) {
     case GR_METRIC_ACCURACY:
         return defined(ratio(t->sums[GR_CORRECT], t->sums[GR_ROWS]));
@@ -161,5 +170,5 @@ struct gr_metric_value gr_tally_metric(const struct gr_tally *t, enum gr_metric 
     case GR_METRIC_POISSON_DEVIANCE:
         return poisson_deviance(t);
     }
-    return undefined("unknown");
+    return undefined(GR_NOT_OF_MODEL);
 }

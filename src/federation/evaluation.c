@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+enum { SILO_METRICS = sizeof(struct gr_silo_metrics) / sizeof(int64_t) };
 enum { ROUND_SUMS = sizeof(struct round_sums) / sizeof(int64_t) };
 _Static_assert(sizeof(struct round_sums) == ROUND_SUMS * sizeof(int64_t),
                "round_sums is an array of int64_t");
@@ -66,6 +67,26 @@ static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_sc
     }
 }
 
+/*
+ * One silo's validation rows; into `tally`, if any, with all others'. Where they may be known all of
+ * its metrics too, with the AUC, which is the dearest of them.
+ */
+static gr_status score_silo(struct gr_federation *f, const float *parameters, bool with_auc,
+                            const struct gr_silo *silo, struct gr_tally *tally,
+                            struct gr_score *score) {
+    gr_status status = GR_OK;
+    struct gr_tally *own = with_auc ? f->silo_tally : NULL;
+    if (own) gr_tally_clear(own, with_auc);
+    GR_TRY(gr_evaluate_rows(f->model, parameters, &silo->validation, score, own ? own : tally));
+    note_silo(f, silo->id, score);
+    if (!own) goto out;
+    if (tally) gr_tally_add(tally, own);
+    if (f->silo_scores[silo->id].examples > 0)
+        gr_silo_metrics_take(own, &f->silo_metrics[silo->id]);
+out:
+    return status;
+}
+
 /* This rank's share of the test table, and its silos' validation rows. */
 static gr_status score_rows(struct gr_federation *f, const float *parameters, bool with_auc,
                             struct round_sums *sums) {
@@ -74,17 +95,19 @@ static gr_status score_rows(struct gr_federation *f, const float *parameters, bo
     struct gr_tally *test = tallies_test(f) ? f->tally : NULL;
     struct gr_tally *validation = test ? NULL : f->tally;
     gr_tally_clear(f->tally, with_auc);
-    if (f->silo_scores) memset(f->silo_scores, 0, silo_slots(f) * sizeof *f->silo_scores);
+    if (f->silo_scores) {
+        memset(f->silo_scores, 0, silo_slots(f) * sizeof *f->silo_scores);
+        memset(f->silo_metrics, 0, f->data->n_silos * sizeof *f->silo_metrics);
+    }
     if (f->data->test.n_rows > 0) {
         GR_TRY(gr_evaluate_rows(f->model, parameters, &f->data->test, &score, test));
         gr_score_add(&sums->test, &score);
     }
     for (size_t i = 0; i < f->data->n_local; i++) {
-        const struct gr_rows *rows = &f->data->local[i].validation;
-        if (rows->n_rows == 0) continue;
-        GR_TRY(gr_evaluate_rows(f->model, parameters, rows, &score, validation));
+        const struct gr_silo *silo = &f->data->local[i];
+        if (silo->validation.n_rows == 0) continue;
+        GR_TRY(score_silo(f, parameters, with_auc, silo, validation, &score));
         gr_score_add(&sums->validation, &score);
-        note_silo(f, f->data->local[i].id, &score);
     }
 out:
     return status;
@@ -129,6 +152,10 @@ static gr_status add_tallies(struct gr_federation *f, uint32_t round, bool with_
         const struct gr_score *withheld = &f->silo_total[silos - 1];
         gr_scores_withhold(f->silo_total, silos - 1, withheld->correct, withheld->examples,
                            f->config->evaluate.minimum_rows);
+        const size_t n_silos = f->data->n_silos;
+        memcpy(f->silo_metrics_total, f->silo_metrics, n_silos * sizeof *f->silo_metrics_total);
+        if (with_auc)
+            GR_TRY(gr_comm_sum_int64(f->comm, &f->silo_metrics_total->told, n_silos * SILO_METRICS));
     }
     f->total_round = round;
 out:
@@ -154,6 +181,7 @@ bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluatio
                                   .rows_of = tallies_test(f) ? "test" : "validation",
                                   .tally = f->total,
                                   .silos = f->silo_total,
+                                  .silo_metrics = f->silo_metrics_total,
                                   .n_silos = f->silo_total ? f->data->n_silos : 0};
     return f->total_round > 0 && gr_tally_rows(f->total) > 0;
 }

@@ -198,6 +198,11 @@ static gr_status make_model(struct gr_federation *f) {
                                 &f->silo_scores));
         GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_total, "silos' scores",
                                 &f->silo_total));
+        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics, "silos' metrics",
+                                &f->silo_metrics));
+        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics_total, "silos' metrics",
+                                &f->silo_metrics_total));
+        GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->silo_tally));
     }
     if (config->round.replay[0])
         GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &f->replay));
@@ -325,6 +330,9 @@ void gr_federation_free(struct gr_federation *f) {
     gr_replay_close(f->replay);
     gr_free(f->sums);
     gr_free(f->scored);
+    gr_tally_free(f->silo_tally);
+    gr_free(f->silo_metrics_total);
+    gr_free(f->silo_metrics);
     gr_free(f->silo_total);
     gr_free(f->silo_scores);
     gr_tally_free(f->total);

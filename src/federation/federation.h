@@ -74,6 +74,8 @@ struct gr_federation {
      * scores, by id, those that may become known, and then what is withheld; NULL: none may. */
     struct gr_tally *tally, *total;
     struct gr_score *silo_scores, *silo_total;
+    struct gr_silo_metrics *silo_metrics, *silo_metrics_total; /* likewise, after the last round */
+    struct gr_tally *silo_tally;                               /* of one silo at a time */
     uint32_t total_round;
     uint8_t *selected; /* by the draw from all silos; n_silos flags */
     uint8_t *asked;    /* in this round, as this rank sees it: those that are there */

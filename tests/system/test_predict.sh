@@ -33,6 +33,13 @@ check "a run whose test table is nobody's" exits 0 on_ranks 2 train small.yaml -
 check "is evaluated on the validation rows" grep -q '"rows_of": "validation"' validated/evaluation.json
 check "named so in the lines" equal "$(grep -c '"validation_macro_f1"' validated/metrics.jsonl)" 6
 check "no silo is told of unless the config says so" bash -c "! grep -q silo validated/evaluation.json"
+alone="data.silos=1 data.test.features='' data.test.labels='' evaluate.per_silo=true evaluate.metrics=[auc]"
+# shellcheck disable=SC2046
+check "one silo" exits 0 "$GRANARY" train small.yaml --quiet --run alone $(printf -- '--set %s ' $alone)
+check "has the metrics of all" equal "$(tr -d ' \n' <alone/evaluation.json | grep -o '"auc":{[^}]*}' | sort | uniq -c | awk '{print $1}')" 2
+check "a run whose silos have few classes" exits 0 on_ranks 2 train small.yaml --quiet --run few \
+    --set data.partition.method=shards --set data.partition.shards_per_silo=1 --set evaluate.per_silo=true --set evaluate.minimum_rows=1
+check "a silo of one class has no AUC, and why" grep -q '"auc": *{"value":null,"why":"oneclassonly"}' <<<"$(tr -d ' \n' <few/evaluation.json)"
 check "a run that loses a rank before the last evaluation" exits 0 "$GRANARY" run -n 3 --restarts 0 small.yaml --quiet \
     --run lost --set run.rehearsal=true --set "faults=[{kind: kill, silo: 5, round: 6, point: evaluate}]"
 check "all test rows are scored" grep -q '"rows": 90' lost/evaluation.json

@@ -396,6 +396,38 @@ START_TEST(as_json) {
 }
 END_TEST
 
+/* A silo's metrics told as integers say what its tally says, and why not. */
+START_TEST(a_silo_s_metrics) {
+    static const float logits[] = {1, 2};
+    static const int32_t one = 1;
+    static const struct gr_score silos[] = {{ROWS, 0, 0}, {1, 1, 0}, {3, 3, 0}};
+    struct gr_silo_metrics metrics[3] = {{0}};
+    struct gr_tally *tally = tally_of(2, 0), *small;
+    MUST(gr_tally_create(2, &small));
+    MUST(gr_tally_add_classes(small, logits, &one, 1));
+    gr_silo_metrics_take(tally, &metrics[0]);
+    gr_silo_metrics_take(small, &metrics[1]);
+    json_t *json = json_of(&(struct gr_evaluation){
+        .rows_of = "test", .tally = tally, .silos = silos, .n_silos = 3, .silo_metrics = metrics});
+    const json_t *told = json_object_get(json, "silos");
+    /* All rows are the first silo's. */
+    ck_assert(json_equal(json_object_get(json_array_get(told, 0), "metrics"),
+                         json_object_get(json, "metrics")));
+    const json_t *area =
+        json_object_get(json_object_get(json_array_get(told, 1), "metrics"), "auc");
+    ck_assert(json_is_null(json_object_get(area, "value")));
+    ck_assert_str_eq(json_string_value(json_object_get(area, "why")), "one class only");
+    ck_assert_ptr_null(json_object_get(json_array_get(told, 2), "metrics"));
+    json_decref(json);
+    /* Tallies add up as rows do. */
+    gr_tally_add(small, tally);
+    ck_assert_int_eq(gr_tally_rows(small), ROWS + 1);
+    ck_assert(gr_tally_metric(small, GR_METRIC_AUC).value > 0.5);
+    gr_tally_free(small);
+    gr_tally_free(tally);
+}
+END_TEST
+
 /* Null, and why; never 0. */
 START_TEST(undefined_as_json) {
     static const float logits[] = {1, 2};
@@ -439,6 +471,7 @@ int main(void) {
     tcase_add_test(tests, refused);
     tcase_add_test(tests, numbers_far_from_zero);
     tcase_add_test(tests, as_json);
+    tcase_add_test(tests, a_silo_s_metrics);
     tcase_add_test(tests, undefined_as_json);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

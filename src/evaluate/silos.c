@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The metrics of one silo, to be told to others: as integers, bit by bit. */
+#include <math.h>
+#include <string.h>
+
+#include "evaluate/tally.h"
+
+_Static_assert(sizeof(struct gr_silo_metrics) % sizeof(int64_t) == 0, "integers and nothing else");
+
+static int64_t bits_of(double value) {
+    int64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static double value_of(int64_t bits) {
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* From 1; 0: it is defined. */
+static int64_t number_of(const char *why) {
+    int64_t i = 0;
+    if (!why) return 0;
+    while (i + 1 < GR_REASONS && strcmp(why, gr_reason_text[i]) != 0)
+        i++;
+    return i + 1;
+}
+
+void gr_silo_metrics_take(const struct gr_tally *tally, struct gr_silo_metrics *out) {
+    *out = (struct gr_silo_metrics){.told = 1};
+    for (enum gr_metric m = 0; m < GR_METRICS; m++) {
+        if (!gr_metric_fits(m, tally->classes)) continue;
+        const struct gr_metric_value v = gr_tally_metric(tally, m);
+        out->why[m] = number_of(v.why);
+        if (v.why) continue;
+        out->value[m] = bits_of(v.value);
+        if (m != GR_METRIC_AUC) continue;
+        out->lower = bits_of(v.lower);
+        out->upper = bits_of(v.upper);
+    }
+}
+
+struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics,
+                                      enum gr_metric metric) {
+    const int64_t why = metrics->why[metric];
+    const bool bounds = metric == GR_METRIC_AUC;
+    if (why > 0 && why <= GR_REASONS) {
+        const double none = (double)NAN;
+        return (struct gr_metric_value){none, none, none, gr_reason_text[why - 1]};
+    }
+    const double value = value_of(metrics->value[metric]);
+    return (struct gr_metric_value){value, bounds ? value_of(metrics->lower) : value,
+                                    bounds ? value_of(metrics->upper) : value, NULL};
+}
