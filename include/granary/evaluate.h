@@ -130,6 +130,13 @@ struct gr_silo_metrics {
 void gr_silo_metrics_take(const struct gr_tally *tally, struct gr_silo_metrics *out);
 struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, enum gr_metric metric);
 
+/*
+ * Lowest, middle (of an even number the upper one) and highest of the silos' mean losses and
+ * accuracies, among those that have rows; returns how many these are. room: n_silos numbers.
+ */
+uint32_t gr_scores_spread(const struct gr_score *silos, uint32_t n_silos, double *room,
+                          double loss[3], double accuracy[3]);
+
 /* Rows of label `actual` that were taken for `predicted`; classes <= GR_CONFUSION_CLASSES_MAX. */
 int64_t gr_tally_confusion(const struct gr_tally *tally, size_t actual, size_t predicted);
 

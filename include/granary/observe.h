@@ -35,6 +35,10 @@ struct gr_metrics {
     double named[GR_METRICS];
     uint32_t named_told;
     bool of_validation;
+    /* Where silos' scores may be known: of so many the lowest, middle and highest of those on their
+     * own validation rows; 0: not told. In the line as "silos": {"n", "loss", "accuracy"}. */
+    uint32_t silos;
+    double silo_loss[3], silo_accuracy[3]; /* NAN: not defined */
     struct {
         double train, aggregate, evaluate, checkpoint, total;
     } seconds;                /* as rank 0 lived them */

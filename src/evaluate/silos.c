@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The metrics of one silo, to be told to others: as integers, bit by bit. */
+/* Of single silos: their metrics, told to others as integers; the spread of their scores. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "evaluate/tally.h"
@@ -53,4 +54,31 @@ struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics,
     const double value = value_of(metrics->value[metric]);
     return (struct gr_metric_value){value, bounds ? value_of(metrics->lower) : value,
                                     bounds ? value_of(metrics->upper) : value, NULL};
+}
+
+static int ascending(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void spread_of(double *values, uint32_t n, double out[3]) {
+    out[0] = out[1] = out[2] = (double)NAN;
+    if (n == 0) return;
+    qsort(values, n, sizeof *values, ascending);
+    out[0] = values[0];
+    out[1] = values[n / 2];
+    out[2] = values[n - 1];
+}
+
+uint32_t gr_scores_spread(const struct gr_score *silos, uint32_t n_silos, double *room,
+                          double loss[3], double accuracy[3]) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < n_silos; i++)
+        if (silos[i].examples > 0) room[n++] = gr_loss_mean(silos[i].loss, silos[i].examples);
+    spread_of(room, n, loss);
+    n = 0;
+    for (uint32_t i = 0; i < n_silos; i++)
+        if (silos[i].examples > 0) room[n++] = gr_score_accuracy(&silos[i]);
+    spread_of(room, n, accuracy);
+    return n;
 }

@@ -199,6 +199,16 @@ static void fill_named(const struct gr_federation *f, struct gr_metrics *metrics
     }
 }
 
+/* The spread of the silos' scores: of two at least. */
+static void fill_silos(const struct gr_federation *f, struct gr_metrics *metrics) {
+    if (!f->silo_total || f->total_round != f->rounds_done) return;
+    metrics->silos = gr_scores_spread(f->silo_total, f->data->n_silos, f->silo_room,
+                                      metrics->silo_loss, metrics->silo_accuracy);
+    if (metrics->silos < 2) metrics->silos = 0;
+    for (size_t i = 0; i < 3 && gr_model_classes(f->model) == 0; i++)
+        metrics->silo_accuracy[i] = (double)NAN;
+}
+
 static double accuracy_of(const struct gr_federation *f, const struct gr_score *score) {
     return gr_model_classes(f->model) > 0 ? gr_score_accuracy(score) : (double)NAN;
 }
@@ -254,6 +264,7 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
     metrics->update_norm = f->update_norm;
     fill_metrics(f, metrics, &sums);
     fill_named(f, metrics);
+    fill_silos(f, metrics);
     fill_participation(f, metrics);
     double now = gr_clock_seconds();
     metrics->seconds.train = f->trained_s - f->started_s;

@@ -203,6 +203,8 @@ static gr_status make_model(struct gr_federation *f) {
         GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics_total, "silos' metrics",
                                 &f->silo_metrics_total));
         GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->silo_tally));
+        GR_TRY(
+            gr_allocate(config->data.silos, sizeof *f->silo_room, "silos' scores", &f->silo_room));
     }
     if (config->round.replay[0])
         GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &f->replay));
@@ -330,6 +332,7 @@ void gr_federation_free(struct gr_federation *f) {
     gr_replay_close(f->replay);
     gr_free(f->sums);
     gr_free(f->scored);
+    gr_free(f->silo_room);
     gr_tally_free(f->silo_tally);
     gr_free(f->silo_metrics_total);
     gr_free(f->silo_metrics);

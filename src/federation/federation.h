@@ -76,6 +76,7 @@ struct gr_federation {
     struct gr_score *silo_scores, *silo_total;
     struct gr_silo_metrics *silo_metrics, *silo_metrics_total; /* likewise, after the last round */
     struct gr_tally *silo_tally;                               /* of one silo at a time */
+    double *silo_room;                                         /* a number for each silo */
     uint32_t total_round;
     uint8_t *selected; /* by the draw from all silos; n_silos flags */
     uint8_t *asked;    /* in this round, as this rank sees it: those that are there */

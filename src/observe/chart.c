@@ -56,9 +56,10 @@ static bool fit(const struct gr_chart *chart, struct gr_axis *x, struct gr_axis 
         widen(&xs, chart->first);
         widen(&xs, chart->last);
     }
-    if (chart->spread) {
-        widen(&ys, chart->spread->low);
-        widen(&ys, chart->spread->high);
+    for (size_t i = 0; chart->band && i < chart->band->n; i++) {
+        widen(&xs, chart->band->points[i].x);
+        widen(&ys, chart->band->points[i].low);
+        widen(&ys, chart->band->points[i].high);
     }
     *x = by_round(chart) ? gr_axis_whole(xs.low, xs.high, 8) : gr_axis_round(0, 1, 5);
     *y = by_round(chart) ? gr_axis_round(ys.low, ys.high, 6) : gr_axis_round(0, 1, 5);
@@ -162,17 +163,34 @@ static void write_names(FILE *page, const struct gr_chart *chart, const struct g
     fputc('\n', page);
 }
 
-static void write_spread(FILE *page, const struct gr_chart *chart, const struct gr_axis *x,
-                         const struct gr_axis *y) {
-    const struct gr_spread *s = chart->spread;
-    fprintf(page, "<g class=\"spread s%u\"><path d=\"M%.1f %.1fV%.1f\"/>", s->colour, x->to,
-            gr_axis_at(y, s->low), gr_axis_at(y, s->high));
-    fprintf(page, "<path d=\"M%.1f %.1fh10\"/><title>silos: ", x->to - 5, gr_axis_at(y, s->middle));
-    gr_axis_value(page, y, s->low, 2, chart->unit);
+static bool has_band(const struct gr_chart *chart) {
+    return chart->band && chart->band->n > 0;
+}
+
+static void write_place(FILE *page, const struct gr_axis *x, const struct gr_axis *y, double at,
+                        double value) {
+    fprintf(page, "%.1f,%.1f ", gr_axis_at(x, at), gr_axis_at(y, value));
+}
+
+/* From the lowest to the highest, and a thin line for the middle one. */
+static void write_band(FILE *page, const struct gr_chart *chart, const struct gr_axis *x,
+                       const struct gr_axis *y) {
+    const struct gr_band *band = chart->band;
+    const struct gr_band_point *last = &band->points[band->n - 1];
+    fprintf(page, "<g class=\"band s%u\"><polygon points=\"", band->colour);
+    for (size_t i = 0; i < band->n; i++)
+        write_place(page, x, y, band->points[i].x, band->points[i].low);
+    for (size_t i = band->n; i-- > 0;)
+        write_place(page, x, y, band->points[i].x, band->points[i].high);
+    fputs("\"/><polyline points=\"", page);
+    for (size_t i = 0; i < band->n; i++)
+        write_place(page, x, y, band->points[i].x, band->points[i].middle);
+    fputs("\"/><title>silos at the end: ", page);
+    gr_axis_value(page, y, last->low, 2, chart->unit);
     fputs(" to ", page);
-    gr_axis_value(page, y, s->high, 2, chart->unit);
+    gr_axis_value(page, y, last->high, 2, chart->unit);
     fputs(", the middle one ", page);
-    gr_axis_value(page, y, s->middle, 2, chart->unit);
+    gr_axis_value(page, y, last->middle, 2, chart->unit);
     fputs("</title></g>\n", page);
 }
 
@@ -186,7 +204,7 @@ bool gr_chart_lines(FILE *page, const struct gr_chart *chart) {
     if (!by_round(chart))
         fprintf(page, "<path class=\"ideal\" d=\"M%.1f %.1fL%.1f %.1f\"/>", x.from, y.from, x.to,
                 y.to);
-    if (chart->spread) write_spread(page, chart, &x, &y);
+    if (has_band(chart)) write_band(page, chart, &x, &y);
     for (size_t s = 0; s < chart->n_series; s++)
         if (chart->series[s].n > 0) write_line(page, chart, &chart->series[s], &x, &y);
     for (size_t s = 0; s < chart->n_series; s++)
@@ -194,11 +212,10 @@ bool gr_chart_lines(FILE *page, const struct gr_chart *chart) {
             write_early_name(page, &chart->series[s], &x, &y);
     write_names(page, chart, &x, &y);
     fputs("</svg>\n", page);
-    if (chart->spread)
-        fputs(
-            "<p class=\"note\">The upright bar at the end: the silos, from lowest to highest, the "
-            "middle one marked.</p>\n",
-            page);
+    if (has_band(chart))
+        fputs("<p class=\"note\">The band: the silos on their own validation rows, from the lowest "
+              "to the highest; its thin line: the middle one.</p>\n",
+              page);
     fputs("</figure>\n", page);
     return true;
 }

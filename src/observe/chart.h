@@ -26,10 +26,14 @@ struct gr_series {
     size_t n;
 };
 
-/* Lowest, middle and highest of the silos, at a series' end. */
-struct gr_spread {
+/* Lowest, middle and highest of the silos at x. */
+struct gr_band_point {
+    double x, low, middle, high;
+};
+struct gr_band {
     unsigned colour;
-    double low, middle, high;
+    struct gr_band_point *points; /* by ascending x */
+    size_t n;
 };
 
 struct gr_chart {
@@ -39,7 +43,7 @@ struct gr_chart {
     double first, last; /* rounds that are shown at least */
     const struct gr_series *series;
     size_t n_series;
-    const struct gr_spread *spread; /* or NULL */
+    const struct gr_band *band; /* or NULL */
 };
 
 /* A figure; false and nothing written when no series has a point. */

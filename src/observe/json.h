@@ -20,9 +20,11 @@ static inline uint64_t gr_json_count(const json_t *json, const char *key) {
 }
 
 /* NAN: none. */
-static inline double gr_json_real(const json_t *json, const char *key) {
-    const json_t *value = json_object_get(json, key);
+static inline double gr_json_number(const json_t *value) {
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+static inline double gr_json_real(const json_t *json, const char *key) {
+    return gr_json_number(json_object_get(json, key));
 }
 
 /* 17 of "silo-017"; -1 for anything else. */

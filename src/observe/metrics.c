@@ -81,6 +81,19 @@ static json_t *add_named(json_t *line, const struct gr_metrics *m) {
     return line;
 }
 
+static json_t *three(const double values[3]) {
+    return json_pack("[o, o, o]", number(values[0]), number(values[1]), number(values[2]));
+}
+
+static json_t *add_silos(json_t *line, const struct gr_metrics *m) {
+    if (!line || m->silos == 0) return line;
+    json_t *silos = json_pack("{s:I, s:o, s:o}", "n", (json_int_t)m->silos, "loss",
+                              three(m->silo_loss), "accuracy", three(m->silo_accuracy));
+    if (json_object_set_new(line, "silos", silos) == 0) return line;
+    json_decref(line);
+    return NULL;
+}
+
 /* The line of a round, with its newline; *n: its bytes. */
 static gr_status format_line(const struct gr_metrics *m, char line[LINE_MAX_BYTES], size_t *n) {
     json_t *json = json_pack(
@@ -97,7 +110,7 @@ static gr_status format_line(const struct gr_metrics *m, char line[LINE_MAX_BYTE
         number(m->seconds.evaluate), "checkpoint", number(m->seconds.checkpoint), "total",
         number(m->seconds.total), "bytes_sent", (json_int_t)m->bytes_sent, "cpu_seconds_train",
         number(m->cpu_seconds_train), "update_norm", number(m->update_norm));
-    json = add_named(json, m);
+    json = add_silos(add_named(json, m), m);
     if (!json) return gr_fail(GR_ERROR_INTERNAL, "memory for metrics was refused");
     /* 17 significant digits give the same double back. */
     *n = json_dumpb(json, line, LINE_MAX_BYTES - 1, JSON_COMPACT | JSON_REAL_PRECISION(17));
@@ -154,6 +167,17 @@ static void read_named(const json_t *json, struct gr_metrics *out) {
         }
 }
 
+static void read_silos(const json_t *json, struct gr_metrics *out) {
+    const json_t *silos = json_object_get(json, "silos");
+    const json_t *loss = json_object_get(silos, "loss");
+    const json_t *accuracy = json_object_get(silos, "accuracy");
+    out->silos = (uint32_t)gr_json_count(silos, "n");
+    for (size_t i = 0; out->silos > 0 && i < 3; i++) {
+        out->silo_loss[i] = gr_json_number(json_array_get(loss, i));
+        out->silo_accuracy[i] = gr_json_number(json_array_get(accuracy, i));
+    }
+}
+
 static void from_json(const json_t *json, struct gr_metrics *out) {
     const json_t *seconds = json_object_get(json, "seconds");
     *out = (struct gr_metrics){
@@ -183,6 +207,7 @@ static void from_json(const json_t *json, struct gr_metrics *out) {
         .update_norm = gr_json_real(json, "update_norm"),
     };
     read_named(json, out);
+    read_silos(json, out);
 }
 
 gr_status gr_metrics_read(const char *path, struct gr_metrics **out, size_t *n, size_t *lines) {

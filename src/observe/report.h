@@ -76,6 +76,9 @@ enum { GR_REPORT_PARTS = 5 };
 void gr_report_bars(FILE *page, const struct gr_report_run *run, struct gr_bars chart,
                     void (*add)(const struct gr_metrics *round, double *parts));
 
+/* "ROC AUC" of "auc", "balanced accuracy" of "balanced_accuracy". */
+void gr_report_metric_name(const char *key, char out[80]);
+
 /* "3 silos", "1 silo" */
 void gr_report_number(FILE *page, uint64_t n, const char *one, const char *many);
 
@@ -96,9 +99,5 @@ void gr_report_rounds(FILE *page, const struct gr_report_run *run);
 void gr_report_settings(FILE *page, const struct gr_report_run *run);
 void gr_report_provenance(FILE *page, const struct gr_report_run *run);
 void gr_report_comparison(FILE *page, const struct gr_report_run *runs, size_t n);
-
-/* Lowest, middle and highest of a member ("loss", "accuracy") of the silos in evaluation.json;
- * false when fewer than two have it. */
-bool gr_report_silo_range(const struct gr_report_run *run, const char *member, double range[3]);
 
 #endif

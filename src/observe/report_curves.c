@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Curves by round: of one run, or of several over each other. */
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
@@ -11,9 +12,18 @@ enum { POINTS_MAX = 400 };
 
 static const double value_max = 1e30; /* of what can be drawn */
 
-enum value { TRAIN_LOSS, VALIDATION_LOSS, TEST_LOSS, VALIDATION_ACCURACY, TEST_ACCURACY };
+/* The last two stand for GR_METRICS values each: the named metrics. */
+enum value {
+    TRAIN_LOSS,
+    VALIDATION_LOSS,
+    TEST_LOSS,
+    VALIDATION_ACCURACY,
+    TEST_ACCURACY,
+    VALIDATION_NAMED,
+    TEST_NAMED = VALIDATION_NAMED + GR_METRICS
+};
 
-static double value_of(const struct gr_metrics *m, enum value value) {
+static double value_of(const struct gr_metrics *m, unsigned value) {
     switch (value) {
     case TRAIN_LOSS:
         return m->train_loss;
@@ -26,15 +36,18 @@ static double value_of(const struct gr_metrics *m, enum value value) {
     case TEST_ACCURACY:
         return 100 * m->test_accuracy;
     }
-    return NAN;
+    const bool of_test = value >= TEST_NAMED;
+    const unsigned metric = value - (of_test ? TEST_NAMED : VALIDATION_NAMED);
+    const bool told = m->named_told >> metric & 1 && m->of_validation == !of_test;
+    return told ? m->named[metric] : (double)NAN;
 }
 
-static bool is_drawn(const struct gr_metrics *m, enum value value) {
+static bool is_drawn(const struct gr_metrics *m, unsigned value) {
     return fabs(value_of(m, value)) < value_max;
 }
 
 /* The points of a series; a round without a value is left out. Caller frees points. */
-static gr_status collect(const struct gr_report_run *run, enum value value,
+static gr_status collect(const struct gr_report_run *run, unsigned value,
                          struct gr_series *series) {
     size_t known = 0, k = 0;
     for (size_t i = 0; i < run->n; i++)
@@ -66,18 +79,20 @@ static bool draw(FILE *page, gr_status status, const struct gr_chart *chart) {
 
 /* ---- one run -------------------------------------------------------------------------------- */
 
+/* In the colour and under the name of the rows that the value is of. */
+static void look(unsigned value, struct gr_series *series) {
+    const bool of_test = value == TEST_LOSS || value == TEST_ACCURACY || value >= TEST_NAMED;
+    series->name = value == TRAIN_LOSS ? "training" : of_test ? "test" : "validation";
+    series->colour = value == TRAIN_LOSS ? 3 : of_test ? 0 : 2;
+}
+
 static bool draw_one(FILE *page, const struct gr_report_run *run, const char *title,
-                     const char *unit, const enum value *values, size_t n,
-                     const struct gr_spread *spread) {
-    static const struct {
-        const char *name;
-        unsigned colour;
-    } looks[] = {{"training", 3}, {"validation", 2}, {"test", 0}, {"validation", 2}, {"test", 0}};
+                     const char *unit, const unsigned *values, size_t n,
+                     const struct gr_band *band) {
     struct gr_series series[3] = {0};
     gr_status status = GR_OK;
     for (size_t s = 0; s < n && status == GR_OK; s++) {
-        series[s].name = looks[values[s]].name;
-        series[s].colour = looks[values[s]].colour;
+        look(values[s], &series[s]);
         status = collect(run, values[s], &series[s]);
     }
     bool drawn = draw(page, status,
@@ -88,34 +103,74 @@ static bool draw_one(FILE *page, const struct gr_report_run *run, const char *ti
                                          .last = run->rounds[run->n - 1].round,
                                          .series = series,
                                          .n_series = n,
-                                         .spread = spread});
+                                         .band = band});
     release(series, n);
     return drawn;
 }
 
-/* The silos' scores beside the validation curve, whose end they are of. */
-static const struct gr_spread *spread_of(const struct gr_report_run *run, const char *member,
-                                         double scale, struct gr_spread *spread) {
-    double range[3];
-    if (!gr_report_silo_range(run, member, range)) return NULL;
-    *spread = (struct gr_spread){2, scale * range[0], scale * range[1], scale * range[2]};
-    return fabs(spread->low) < value_max && fabs(spread->high) < value_max ? spread : NULL;
+static bool has_silos(const struct gr_metrics *m, bool accuracy) {
+    const double *v = accuracy ? m->silo_accuracy : m->silo_loss;
+    return m->silos > 0 && fabs(v[0]) < value_max && fabs(v[1]) < value_max &&
+           fabs(v[2]) < value_max;
+}
+
+/* The silos' own scores by round, in the colour of the validation rows; without memory there is no
+ * band. Caller frees points. */
+static void collect_band(const struct gr_report_run *run, bool accuracy, struct gr_band *band) {
+    size_t known = 0, k = 0;
+    *band = (struct gr_band){.colour = 2};
+    for (size_t i = 0; i < run->n; i++)
+        known += has_silos(&run->rounds[i], accuracy);
+    if (gr_allocate(known, sizeof *band->points, "a band", &band->points) != GR_OK) return;
+    const size_t step = gr_report_step(known, POINTS_MAX);
+    const double scale = accuracy ? 100 : 1;
+    for (size_t i = 0; i < run->n; i++) {
+        const struct gr_metrics *m = &run->rounds[i];
+        const double *v = accuracy ? m->silo_accuracy : m->silo_loss;
+        if (!has_silos(m, accuracy)) continue;
+        if (k++ % step == 0 || k == known)
+            band->points[band->n++] =
+                (struct gr_band_point){m->round, scale * v[0], scale * v[1], scale * v[2]};
+    }
+}
+
+/* "Balanced accuracy by round", or with "Test" before it. */
+static void title_of(const char *rows, enum gr_metric metric, char out[120]) {
+    char name[80];
+    gr_report_metric_name(gr_metric_text(metric), name);
+    snprintf(out, 120, "%s%s%s by round", rows, rows[0] ? " " : "", name);
+    out[0] = (char)toupper((unsigned char)out[0]);
+}
+
+static bool draw_named(FILE *page, const struct gr_report_run *run) {
+    char title[120];
+    bool any = false;
+    for (enum gr_metric m = 0; m < GR_METRICS; m++) {
+        const unsigned values[] = {VALIDATION_NAMED + (unsigned)m, TEST_NAMED + (unsigned)m};
+        title_of("", m, title);
+        any |= draw_one(page, run, title, "", values, 2, NULL);
+    }
+    return any;
 }
 
 static void draw_run(FILE *page, const struct gr_report_run *run) {
-    static const enum value losses[] = {TRAIN_LOSS, VALIDATION_LOSS, TEST_LOSS},
-                            accuracies[] = {VALIDATION_ACCURACY, TEST_ACCURACY};
-    struct gr_spread spread;
-    bool any = draw_one(page, run, "Accuracy by round", "%", accuracies, 2,
-                        spread_of(run, "accuracy", 100, &spread));
-    any |= draw_one(page, run, "Loss by round", "", losses, 3, spread_of(run, "loss", 1, &spread));
+    static const unsigned losses[] = {TRAIN_LOSS, VALIDATION_LOSS, TEST_LOSS},
+                          accuracies[] = {VALIDATION_ACCURACY, TEST_ACCURACY};
+    struct gr_band bands[2];
+    collect_band(run, true, &bands[0]);
+    collect_band(run, false, &bands[1]);
+    bool any = draw_one(page, run, "Accuracy by round", "%", accuracies, 2, &bands[0]);
+    any |= draw_one(page, run, "Loss by round", "", losses, 3, &bands[1]);
+    any |= draw_named(page, run);
     if (!any) fputs("<p>In no round is a loss or an accuracy defined.</p>\n", page);
+    gr_free(bands[0].points);
+    gr_free(bands[1].points);
 }
 
 /* ---- several -------------------------------------------------------------------------------- */
 
 static bool draw_all(FILE *page, const struct gr_report_run *runs, size_t n, const char *title,
-                     const char *unit, enum value value) {
+                     const char *unit, unsigned value) {
     struct gr_series series[GR_CHART_COLOURS] = {0};
     char names[GR_CHART_COLOURS][2];
     gr_status status = GR_OK;
@@ -153,6 +208,13 @@ static void draw_runs(FILE *page, const struct gr_report_run *runs, size_t n) {
     bool any = false;
     for (size_t i = 0; i < sizeof charts / sizeof *charts; i++)
         any |= draw_all(page, runs, n, charts[i].title, charts[i].unit, charts[i].value);
+    for (enum gr_metric m = 0; m < GR_METRICS; m++) {
+        char title[120];
+        title_of("Test", m, title);
+        any |= draw_all(page, runs, n, title, "", TEST_NAMED + (unsigned)m);
+        title_of("Validation", m, title);
+        any |= draw_all(page, runs, n, title, "", VALIDATION_NAMED + (unsigned)m);
+    }
     if (!any) fputs("<p>In no round is a loss or an accuracy defined.</p>\n", page);
 }
 

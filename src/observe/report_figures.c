@@ -43,6 +43,24 @@ void gr_report_bars(FILE *page, const struct gr_report_run *run, struct gr_bars 
     gr_chart_bars(page, &chart);
 }
 
+void gr_report_metric_name(const char *key, char out[80]) {
+    static const struct {
+        const char *key, *name;
+    } names[] = {{"auc", "ROC AUC"},
+                 {"macro_f1", "macro F1"},
+                 {"brier", "Brier score"},
+                 {"mse", "mean squared error"},
+                 {"mae", "mean absolute error"},
+                 {"r2", "R\xc2\xb2"},
+                 {"poisson_deviance", "Poisson deviance"}};
+    const char *name = key;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(key, names[i].key) == 0) name = names[i].name;
+    snprintf(out, 80, "%s", name);
+    for (char *c = out; *c; c++)
+        if (*c == '_') *c = ' ';
+}
+
 void gr_report_number(FILE *page, uint64_t n, const char *one, const char *many) {
     gr_html_count(page, n);
     fprintf(page, " %s", n == 1 ? one : many);

@@ -103,7 +103,7 @@ static const char *words_of(const char *event) {
         {"sat out: data cannot be read", "Sat out, data could not be read: {}."},
         {"damaged checkpoint passed over", "A damaged checkpoint was passed over."},
         {"quorum lost", "Too few silos were left for a round."},
-        {"findings", "In the data: "},
+        {"findings", "Found in the "},
         {"early stop", "Ended early: the score got no better."},
         {"best model", "The model kept is the best so far."},
         {"finished", "The run finished."},

@@ -12,36 +12,16 @@ enum { CLASSES_MAX = 1000, MATRIX_MAX = 20, MISTAKES_SHOWN = 20, BINS_MAX = 1000
 
 /* ---- metrics -------------------------------------------------------------------------------- */
 
-static void write_name(FILE *page, const char *key) {
-    static const struct {
-        const char *key, *name;
-    } names[] = {{"auc", "ROC AUC"},
-                 {"macro_f1", "macro F1"},
-                 {"brier", "Brier score"},
-                 {"mse", "mean squared error"},
-                 {"mae", "mean absolute error"},
-                 {"r2", "R\xc2\xb2"},
-                 {"poisson_deviance", "Poisson deviance"}};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(key, names[i].key) != 0) continue;
-        fputs(names[i].name, page);
-        return;
-    }
-    char text[80];
-    snprintf(text, sizeof text, "%s", key);
-    for (char *c = text; *c; c++)
-        if (*c == '_') *c = ' ';
-    gr_html_text(page, text);
-}
-
 /* {"value": 0.91, "lower": .., "upper": .., "why": ".."}, or the value alone. */
 static void write_metric(FILE *page, const char *key, const json_t *metric) {
     bool alone = !json_is_object(metric);
+    char name[80];
     double value =
         json_is_number(metric) ? json_number_value(metric) : gr_json_real(metric, "value");
     double lower = gr_json_real(metric, "lower"), upper = gr_json_real(metric, "upper");
     fputs("<tr><th scope=\"row\">", page);
-    write_name(page, key);
+    gr_report_metric_name(key, name);
+    gr_html_text(page, name);
     fputs("</th><td>", page);
     if (isfinite(value))
         fprintf(page, "%.4f", value);

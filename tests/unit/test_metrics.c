@@ -34,7 +34,10 @@ static struct gr_metrics sample(uint32_t round) {
                                .update_norm = INFINITY,
                                .named = {[GR_METRIC_AUC] = 2.0 / 3.0, [GR_METRIC_BRIER] = NAN},
                                .named_told = 1U << GR_METRIC_AUC | 1U << GR_METRIC_BRIER,
-                               .of_validation = round % 2};
+                               .of_validation = round % 2,
+                               .silos = 7,
+                               .silo_loss = {0.1, 0.2, 1.0 / 3.0},
+                               .silo_accuracy = {0, 0.5, NAN}};
 }
 
 static void append(uint32_t rounds_done, uint32_t from, uint32_t to) {
@@ -78,7 +81,7 @@ START_TEST(line_is_exact) {
     ck_assert(json_is_null(json_object_get(seconds, "checkpoint")));
     ck_assert(json_real_value(json_object_get(json, "validation_auc")) == 2.0 / 3.0);
     ck_assert(json_is_null(json_object_get(json, "validation_brier")));
-    ck_assert_uint_eq(json_object_size(json), 21);
+    ck_assert_uint_eq(json_object_size(json), 22);
     ck_assert_uint_eq(json_object_size(seconds), 5);
     json_decref(json);
     gr_free(text);
@@ -107,11 +110,14 @@ START_TEST(read_back) {
     expected.validation_accuracy = read[0].validation_accuracy = 0;
     expected.seconds.checkpoint = read[0].seconds.checkpoint = 0;
     ck_assert(isnan(read[0].named[GR_METRIC_BRIER]));
+    ck_assert(isnan(read[0].silo_accuracy[2]));
+    expected.silo_accuracy[2] = read[0].silo_accuracy[2] = 0;
     expected.named[GR_METRIC_BRIER] = read[0].named[GR_METRIC_BRIER] = 0;
     ck_assert_mem_eq(&expected, &read[0], sizeof expected);
     ck_assert_uint_eq(read[1].participants, 8);
     ck_assert_uint_eq(read[1].selected + read[1].dropped + read[1].late + read[1].sat_out +
-                          read[1].returned + read[1].recoveries + read[1].named_told,
+                          read[1].returned + read[1].recoveries + read[1].named_told +
+                          read[1].silos,
                       0);
     gr_free(read);
 }

@@ -206,7 +206,7 @@ START_TEST(events_are_told) {
     MUST(gr_events_append(file, "started", 0, NULL));
     MUST(gr_events_append(file, "lost", 2, "{\"silos\":[\"silo-000\",\"<silo>\"]}"));
     MUST(gr_events_append(file, "<unheard>", 3, "{\"of\":[1,2],\"what\":\"<this>\"}"));
-    MUST(gr_events_append(file, "findings", 3, "{\"what\":\"<smoker>: 37 missing\"}"));
+    MUST(gr_events_append(file, "findings", 3, "{\"what\":\"data: <smoker>: 37 missing\"}"));
     MUST(gr_events_append(file, "checkpoint", 3, NULL));
     MUST(gr_events_append(file, "partial", 3, "{\"absent\":[\"silo-002\"]}"));
     MUST(gr_events_append(file, "alert", 7, "{\"what\":\"<few>\",\"rounds\":3}"));
@@ -221,7 +221,7 @@ START_TEST(events_are_told) {
         "<td>0</td><td>The run started.</td>",
         "<td>2</td><td>Lost, their process was gone: silo-000, &lt;silo&gt;.</td>",
         "<td>3</td><td>&lt;unheard&gt;: &lt;this&gt; (of [1, 2])</td>",
-        "<td>3</td><td>In the data: &lt;smoker&gt;: 37 missing</td>",
+        "<td>3</td><td>Found in the data: &lt;smoker&gt;: 37 missing</td>",
         "<td>7</td><td><b class=\"alert\">Alert</b> &lt;few&gt; (rounds 3)</td>",
         "<td>8</td><td>Back, for the next round on: a, b, c, d, e, f and 3 more.</td>",
         "<td>9</td><td>The run finished.</td>",

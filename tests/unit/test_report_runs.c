@@ -219,27 +219,81 @@ START_TEST(scores_and_silos) {
                "\"fraction\":0},{\"from\":0.5,\"to\":1,\"n\":7,\"mean_score\":0.75,"
                "\"fraction\":0.5}]},"
                "\"silos\":[{\"silo\":\"silo-000\",\"rows\":100,\"loss\":0.5,\"accuracy\":0.8},"
-               "{\"silo\":\"silo-001\",\"rows\":50,\"loss\":0.7,\"accuracy\":0.6},"
+               "{\"silo\":\"silo-001\",\"rows\":50,\"loss\":0.7,\"accuracy\":0.6,\"metrics\":"
+               "{\"accuracy\":{\"value\":0.6},\"auc\":{\"value\":null,\"why\":\"<one>\"},"
+               "\"macro_f1\":{\"value\":0.25}}},"
                "{\"silo\":\"<silo>\",\"rows\":9,\"loss\":null,\"accuracy\":null,"
                "\"why\":\"<few>\"}]}");
     char *page = report_of(1);
-    MUST_HOLD(page, "On 1,100 &lt;test&gt; rows, after round 4.",
-              "ROC AUC</th><td>0.9100</td><td>0.9000 and 0.9200</td>",
-              "&lt;m&gt;</th><td><span class=\"muted\">not defined: &lt;one&gt; class only</span>",
-              "Brier score</th><td><span class=\"muted\">not defined</span>",
-              "</th><td>0.5000</td><td></td>", "--share:90%\">90</td>", "--share:10%\">10</td>",
-              "90.0&#8239;%</td>", "not defined: no rows",
-              "score of the model 0.750: 0.500, rows: 7</title>",
-              "silo-000</th><td>100</td><td>0.5000</td><td class=\"bar\" style=\"--share:80.0%\">"
-              "80.00&#8239;%</td><td>0</td>",
-              "silo-001</th><td>50</td><td>0.7000</td><td class=\"bar\" style=\"--share:60.0%\">"
-              "60.00&#8239;%</td><td>1</td>",
-              "&lt;silo&gt;</th><td>9</td><td><span class=\"muted\">not defined</span></td><td>"
-              "<span class=\"muted\">not defined: &lt;few&gt;</span></td>",
-              "accuracy ranges from 60.0&#8239;% to 80.0&#8239;%",
-              "<title>silos: 60.00&#8239;% to 80.00&#8239;%, the middle one 80.00&#8239;%</title>");
+    MUST_HOLD(
+        page, "On 1,100 &lt;test&gt; rows, after round 4.",
+        "ROC AUC</th><td>0.9100</td><td>0.9000 and 0.9200</td>",
+        "&lt;m&gt;</th><td><span class=\"muted\">not defined: &lt;one&gt; class only</span>",
+        "Brier score</th><td><span class=\"muted\">not defined</span>",
+        "</th><td>0.5000</td><td></td>", "--share:90%\">90</td>", "--share:10%\">10</td>",
+        "90.0&#8239;%</td>", "not defined: no rows",
+        "score of the model 0.750: 0.500, rows: 7</title>",
+        "silo-000</th><td>100</td><td>0.5000</td><td class=\"bar\" style=\"--share:80.0%\">"
+        "80.00&#8239;%</td><td><span class=\"muted\">not defined</span></td><td><span "
+        "class=\"muted\">not defined</span></td><td>0</td>",
+        "<th scope=\"col\">accuracy</th><th scope=\"col\">ROC AUC</th><th scope=\"col\">"
+        "macro F1</th><th scope=\"col\">rounds missed</th>",
+        "silo-001</th><td>50</td><td>0.7000</td><td class=\"bar\" style=\"--share:60.0%\">"
+        "60.00&#8239;%</td><td><span class=\"muted\">not defined: &lt;one&gt;</span></td><td>"
+        "0.2500</td><td>1</td>",
+        "&lt;silo&gt;</th><td>9</td><td><span class=\"muted\">not defined</span></td><td>"
+        "<span class=\"muted\">not defined: &lt;few&gt;</span></td>",
+        "accuracy</th><td>60.00&#8239;%</td><td>80.00&#8239;%</td><td>80.00&#8239;%</td><td>2<",
+        "macro F1</th><td>0.2500</td><td>0.2500</td><td>0.2500</td><td>1</td>");
     ck_assert_ptr_null(strstr(page, "0.125"));
     ck_assert_ptr_null(strstr(page, "nan"));
+    gr_free(page);
+}
+END_TEST
+
+/* Silos that are not told of are counted; a score that no silo has is no column. */
+START_TEST(silos_that_are_not_told) {
+    write_run("a", "aaaa", 0.2, "evaluate:\n  minimum_rows: 10\n");
+    write_text("a", "evaluation.json",
+               "{\"silos\":[{\"silo\":\"silo-000\",\"rows\":100,\"loss\":0.5,\"accuracy\":null,"
+               "\"metrics\":{\"mae\":{\"value\":2.5}}}]}");
+    char *page = report_of(1);
+    MUST_HOLD(page, "The scores of 2 silos are not told: ", "than may be told of (10)",
+              "<th scope=\"col\">mean absolute error</th>", "<td>2.5000</td>");
+    ck_assert_ptr_null(strstr(page, "<th scope=\"col\">accuracy"));
+    ck_assert_ptr_null(strstr(page, "How far the silos are apart"));
+    gr_free(page);
+}
+END_TEST
+
+/* Metrics of every round, and what the silos' own scores span; one round may lack them. */
+START_TEST(curves_of_all_that_is_told) {
+    static const char *const runs[] = {"a", "b"};
+    for (size_t i = 0; i < 2; i++) {
+        write_run(runs[i], "aaaa", 0.2, "");
+        write_text(
+            runs[i], "metrics.jsonl",
+            "{\"round\":1,\"train_loss\":3,\"validation_accuracy\":0.5,\"validation_auc\":0.25,"
+            "\"silos\":"
+            "{\"n\":3,\"loss\":[1,2,4],\"accuracy\":[0.25,0.5,0.75]}}\n"
+            "{\"round\":2,\"validation_accuracy\":0.5,\"test_auc\":0.5,\"test_brier\":null}\n"
+            "{\"round\":3,\"validation_accuracy\":0.5,\"test_auc\":0.75,\"silos\":"
+            "{\"n\":3,\"loss\":[1,null,3],\"accuracy\":[0.5,0.625,0.75]}}\n");
+    }
+    char *page = report_of(1);
+    MUST_HOLD(
+        page,
+        "aria-label=\"ROC AUC by round: validation from 0.250 to 0.250; test from "
+        "0.500 to 0.750\"",
+        "<title>silos at the end: 50.00&#8239;% to 75.00&#8239;%, the middle one 62.50&#8239;%",
+        "<title>silos at the end: 1.000 to 4.000, the middle one 2.000<",
+        "The band: the silos on their own validation rows");
+    ck_assert_ptr_null(strstr(page, "Brier score by round"));
+    ck_assert_ptr_null(strstr(page, "nan"));
+    gr_free(page);
+    page = report_of(2);
+    MUST_HOLD(page, "aria-label=\"Test ROC AUC by round: A from 0.5000 to 0.7500; B from 0.5000",
+              "aria-label=\"Validation ROC AUC by round: A from 0.25");
     gr_free(page);
 }
 END_TEST
@@ -401,6 +455,6 @@ END_TEST
 
 RUN_TESTS("report of runs", runs_side_by_side, the_same_twice, settings_of_two_shapes,
           settings_that_are_not_known, evidence_is_no_place, no_path_is_told,
-          as_many_as_there_are_looks, one_of_them_is_none, scores_and_silos, many_classes,
-          hostile_evaluations, only_a_manifest, damaged_lines, still_running, how_it_ended,
-          undefined_figures)
+          as_many_as_there_are_looks, one_of_them_is_none, scores_and_silos,
+          silos_that_are_not_told, curves_of_all_that_is_told, many_classes, hostile_evaluations,
+          only_a_manifest, damaged_lines, still_running, how_it_ended, undefined_figures)
