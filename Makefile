@@ -175,7 +175,7 @@ install: all
 	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/granary/
 	install -m 644 $(wildcard configs/*.yaml) $(DESTDIR)$(PREFIX)/share/granary/configs/
 	install -m 644 $(wildcard configs/schemas/*.yaml) $(DESTDIR)$(PREFIX)/share/granary/configs/schemas/
-	install -m 755 jobs/make-hospital.sh $(DESTDIR)$(PREFIX)/share/granary/jobs/
+	install -m 755 $(wildcard jobs/make-*.sh) $(DESTDIR)$(PREFIX)/share/granary/jobs/
 	install -m 644 jobs/batch.sh $(wildcard jobs/*.sbatch) $(DESTDIR)$(PREFIX)/share/granary/jobs/
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: granary' \
 	  'Description: cross-silo federated learning on MPI' 'Version: $(VERSION)' \

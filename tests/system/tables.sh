@@ -1,16 +1,16 @@
 # Small IDX files for the system tests, made by perl, which every Debian has.
 
-# idx_images FILE ROWS SEED: 6 x 6 bytes; the class (row % 4) lights one quarter.
+# idx_images FILE ROWS SEED [SIDE]: 6 x 6 bytes, or SIDE x SIDE; the class (row % 4) lights one quarter.
 idx_images() {
     perl -e '
-        my ($rows, $seed) = @ARGV; srand($seed);
-        print pack("NNNN", 0x00000803, $rows, 6, 6);
+        my ($rows, $seed, $side) = @ARGV; srand($seed);
+        print pack("NNNN", 0x00000803, $rows, $side, $side);
         for my $row (0 .. $rows - 1) {
             my $class = $row % 4;
-            for my $y (0 .. 5) { for my $x (0 .. 5) {
-                my $lit = int($y / 3) * 2 + int($x / 3) == $class;
+            for my $y (0 .. $side - 1) { for my $x (0 .. $side - 1) {
+                my $lit = int(2 * $y / $side) * 2 + int(2 * $x / $side) == $class;
                 print chr(int(rand(100)) + ($lit ? 120 : 0)); } }
-        }' "$2" "$3" >"$1"
+        }' "$2" "$3" "${4:-6}" >"$1"
 }
 # idx_labels FILE ROWS
 idx_labels() { perl -e 'print pack("NN", 0x00000801, $ARGV[0]); print chr($_ % 4) for 0 .. $ARGV[0] - 1' "$2" >"$1"; }

@@ -66,11 +66,4 @@ for settings in \
     # shellcheck disable=SC2086
     check "$settings on $ranks ranks" equal "$(digest_of $ranks -- small.yaml $settings)" "$one"
 done
-synthetic="$TOP/configs/synthetic.yaml --set run.rounds=4"
-# shellcheck disable=SC2086
-one=$(digest_of 1 -- $synthetic)
-for ranks in 2 3 8; do
-    # shellcheck disable=SC2086
-    check "synthetic on $ranks ranks" equal "$(digest_of $ranks -- $synthetic)" "$one"
-done
 finish
