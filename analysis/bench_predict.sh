@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # `granary predict` of an MLP 784-200-200-10 on 1 million rows by 2 ranks, from a file to a file,
-# against PyTorch's forward pass alone with 2 threads on rows in memory; in turn.
+# against PyTorch's forward pass with 2 threads on rows in memory, in turn: to HDF5 against the pass
+# alone, to CSV against the pass and pandas' to_csv.
 #   analysis/bench_predict.sh BUILD [PAIRS] [ROWS]
 # Wall seconds. "less the launch": minus what it takes for a table of one batch.
 set -u
@@ -11,7 +12,7 @@ TOP=$(cd "$(dirname "$0")/.." && pwd)
 GRANARY=$BUILD/granary PEER=$TOP/analysis/peers/predict_torch.py DATA=/usr/share/datasets/fashion-mnist
 # Debian's python3-torch belongs to Debian's python3.
 PYTHON=${PYTHON:-/usr/bin/python3}
-"$PYTHON" -c 'import torch' 2>/dev/null || { PYTHON=; echo "(no PyTorch here: jobs/deps.sh --peers)"; }
+"$PYTHON" -c 'import torch, pandas' 2>/dev/null || { PYTHON=; echo "(no PyTorch or pandas here: jobs/deps.sh --peers)"; }
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
@@ -36,17 +37,18 @@ idx() { perl -e 'print pack("N*", @ARGV)' "$@"; }
 rm images labels
 
 for format in h5 csv; do
-    ours='' launch='' theirs='' ratios='' less=''
+    ours='' launch='' theirs='' ratios='' less='' table='' peer=PyTorch
+    [ $format != csv ] || table=theirs.csv peer='PyTorch and pandas'
     for _ in $(seq "$PAIRS"); do
         a=$(predict rows.h5 out.$format)
         l=$(predict batch.h5 little.$format)
         ours+="$a"$'\n' launch+="$l"$'\n'
         [ -n "$PYTHON" ] || continue
-        b=$("$PYTHON" "$PEER" "$ROWS" 2)
+        b=$("$PYTHON" "$PEER" "$ROWS" 2 ${table:+"$table"})
         theirs+="$b"$'\n' ratios+="$(awk "BEGIN {print $b / $a}")"$'\n' less+="$(awk "BEGIN {print $b / ($a - $l)}")"$'\n'
     done
     printf '%s: %d rows in %.2f s, launch %.2f s' $format "$ROWS" "$(printf %s "$ours" | middle)" "$(printf %s "$launch" | middle)"
-    [ -z "$PYTHON" ] || printf '; PyTorch %.2f s; %.2f times faster, less the launch %.2f times' \
+    [ -z "$PYTHON" ] || printf '; %s %.2f s; %.2f times faster, less the launch %.2f times' "$peer" \
         "$(printf %s "$theirs" | middle)" "$(printf %s "$ratios" | middle)" "$(printf %s "$less" | middle)"
     echo
 done
