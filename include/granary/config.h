@@ -342,7 +342,7 @@ struct gr_evaluate_config {
     enum gr_metric *metrics;
     unsigned metrics_count;
     bool per_silo;         /* each silo's validation rows, loss and accuracy become known, under its
-                              pseudonym; default false */
+                              pseudonym, and after the last round its metrics; default false */
     uint32_t minimum_rows; /* of a silo's validation for that; >= 1; default 10 */
 };
 

@@ -74,7 +74,7 @@ struct gr_federation {
      * scores, by id, those that may become known, and then what is withheld; NULL: none may. */
     struct gr_tally *tally, *total;
     struct gr_score *silo_scores, *silo_total;
-    struct gr_silo_metrics *silo_metrics, *silo_metrics_total; /* likewise, after the last round */
+    struct gr_silo_metrics *silo_metrics, *silo_metrics_total; /* likewise, with the AUC */
     struct gr_tally *silo_tally;                               /* of one silo at a time */
     double *silo_room;                                         /* a number for each silo */
     uint32_t total_round;

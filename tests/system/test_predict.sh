@@ -28,11 +28,16 @@ check "on another number of ranks" exits 0 on_ranks 2 train small.yaml --quiet -
     --set evaluate.per_silo=true --set evaluate.minimum_rows=4 --set "evaluate.metrics=[brier, auc]" \
     --set data.validation_fraction=0.2
 check "the same evaluation" cmp run/evaluation.json other/evaluation.json
+spread() { grep -o '"silos":{[^}]*}' "$1/metrics.jsonl"; }
+check "what the silos span, in every line" equal "$(spread run | wc -l)" 6
+check "the same on another number" equal "$(spread run)" "$(spread other)"
+lowest=$(sed -n 's/^   "accuracy": \([0-9.]*\),*$/\1/p' run/evaluation.json | sort -g | head -n 1)
+check "it is of the silos that are told of" grep -q "\"accuracy\":\[$lowest," <<<"$(spread run | tail -n 1)"
 check "a run whose test table is nobody's" exits 0 on_ranks 2 train small.yaml --quiet --run validated \
     --set data.test.features="''" --set data.test.labels="''"
 check "is evaluated on the validation rows" grep -q '"rows_of": "validation"' validated/evaluation.json
 check "named so in the lines" equal "$(grep -c '"validation_macro_f1"' validated/metrics.jsonl)" 6
-check "no silo is told of unless the config says so" bash -c "! grep -q silo validated/evaluation.json"
+check "no silo is told of unless the config says so" bash -c "! grep -q silo validated/evaluation.json validated/metrics.jsonl"
 alone="data.silos=1 data.test.features='' data.test.labels='' evaluate.per_silo=true evaluate.metrics=[auc]"
 # shellcheck disable=SC2046
 check "one silo" exits 0 "$GRANARY" train small.yaml --quiet --run alone $(printf -- '--set %s ' $alone)

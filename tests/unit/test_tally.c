@@ -428,6 +428,19 @@ START_TEST(a_silo_s_metrics) {
 }
 END_TEST
 
+/* Lowest, middle and highest of those that are told of. */
+START_TEST(spread_of_scores) {
+    static const struct gr_score silos[] = {
+        {10, 5, 30 << 20}, {0}, {4, 4, 2 << 20}, {8, 1, 16 << 20}, {2, 1, 20 << 20}};
+    double room[5], loss[3], accuracy[3];
+    ck_assert_uint_eq(gr_scores_spread(silos, 5, room, loss, accuracy), 4);
+    ck_assert(loss[0] == 0.5 && loss[1] == 3 && loss[2] == 10);
+    ck_assert(accuracy[0] == 0.125 && accuracy[1] == 0.5 && accuracy[2] == 1);
+    ck_assert_uint_eq(gr_scores_spread(silos + 1, 1, room, loss, accuracy), 0);
+    ck_assert(isnan(loss[0]) && isnan(accuracy[2]));
+}
+END_TEST
+
 /* Null, and why; never 0. */
 START_TEST(undefined_as_json) {
     static const float logits[] = {1, 2};
@@ -472,6 +485,7 @@ int main(void) {
     tcase_add_test(tests, numbers_far_from_zero);
     tcase_add_test(tests, as_json);
     tcase_add_test(tests, a_silo_s_metrics);
+    tcase_add_test(tests, spread_of_scores);
     tcase_add_test(tests, undefined_as_json);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
