@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "observe/events.h"
 #include "observe/lines.h"
 
 enum { HASH_HEX = GR_DIGEST_HEX - 1, DETAIL_MAX = 64 << 10 };
@@ -163,20 +164,26 @@ size_t gr_events_behind(const struct gr_events_file *file) {
     return gr_lines_behind(file->lines);
 }
 
-gr_status gr_events_verify(const char *path, size_t *broken_line) {
-    gr_status status = GR_OK;
-    char *text = NULL, previous[GR_DIGEST_HEX], hash[GR_DIGEST_HEX];
+size_t gr_events_broken(const char *text, size_t length) {
+    char previous[GR_DIGEST_HEX], hash[GR_DIGEST_HEX];
     const char *line;
-    size_t length = 0, at = 0, n, number = 0;
-    *broken_line = 0;
+    size_t at = 0, n, number = 0;
     start_chain(previous);
-    GR_TRY(gr_file_read(path, GR_LINES_FILE_MAX, GR_ERROR_DATA, &text, &length));
-    while (*broken_line == 0 && gr_lines_next(text, length, &at, &line, &n)) {
+    while (gr_lines_next(text, length, &at, &line, &n)) {
         number++;
-        if (!follows(line, n, number, previous, hash)) *broken_line = number;
+        if (!follows(line, n, number, previous, hash)) return number;
         memcpy(previous, hash, sizeof hash);
     }
-    if (*broken_line == 0 && at != length) *broken_line = number + 1;
+    return at == length ? 0 : number + 1;
+}
+
+gr_status gr_events_verify(const char *path, size_t *broken_line) {
+    gr_status status = GR_OK;
+    char *text = NULL;
+    size_t length = 0;
+    *broken_line = 0;
+    GR_TRY(gr_file_read(path, GR_LINES_FILE_MAX, GR_ERROR_DATA, &text, &length));
+    *broken_line = gr_events_broken(text, length);
 out:
     gr_free(text);
     return status;

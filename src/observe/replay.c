@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "observe/events.h"
 #include "observe/json.h"
 #include "observe/lines.h"
 
@@ -136,20 +137,29 @@ static gr_status take_lines(struct gr_replay *replay, const char *path, const ch
     return status;
 }
 
-gr_status gr_replay_open(const char *path, uint32_t n_silos, struct gr_replay **out) {
+gr_status gr_replay_read(const char *path, const char *text, size_t length, uint32_t n_silos,
+                         struct gr_replay **out) {
     gr_status status = GR_OK;
     struct gr_replay *replay = NULL;
-    char *text = NULL;
-    size_t length = 0;
     *out = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *replay, "a replay", &replay));
     replay->n_silos = n_silos;
-    GR_TRY(gr_file_read(path, GR_LINES_FILE_MAX, GR_ERROR_DATA, &text, &length));
     GR_TRY(take_lines(replay, path, text, length));
     *out = replay;
     replay = NULL;
 out:
     gr_replay_close(replay);
+    return status;
+}
+
+gr_status gr_replay_open(const char *path, uint32_t n_silos, struct gr_replay **out) {
+    gr_status status = GR_OK;
+    char *text = NULL;
+    size_t length = 0;
+    *out = NULL;
+    GR_TRY(gr_file_read(path, GR_LINES_FILE_MAX, GR_ERROR_DATA, &text, &length));
+    status = gr_replay_read(path, text, length, n_silos, out);
+out:
     gr_free(text);
     return status;
 }

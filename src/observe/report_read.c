@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "observe/events.h"
 #include "observe/lines.h"
 #include "observe/metrics.h"
 #include "observe/report.h"
@@ -135,16 +136,11 @@ static void take_event(struct gr_report_run *run, json_t *json) {
     json_array_append(run->timeline, json);
 }
 
-static void read_events(const char *path, struct gr_report_run *run) {
-    char *text = NULL;
+static void take_events(struct gr_report_run *run, const char *text, size_t length) {
     const char *line;
-    size_t length = 0, at = 0, n, damaged = 0;
-    if (access(path, F_OK) != 0)
-        note(run, "events.jsonl is missing: it is not known what happened on the way");
-    else if (gr_lines_read(path, &text, &length) != GR_OK ||
-             gr_events_verify(path, &run->broken_event) != GR_OK)
-        note(run, "events.jsonl cannot be read: it is not known what happened on the way");
-    while (text && gr_lines_next(text, length, &at, &line, &n)) {
+    size_t at = 0, n, damaged = 0;
+    run->broken_event = gr_events_broken(text, length);
+    while (gr_lines_next(text, length, &at, &line, &n)) {
         json_t *json = json_loadb(line, n, 0, NULL);
         if (gr_json_text(json, "event"))
             take_event(run, json);
@@ -153,19 +149,18 @@ static void read_events(const char *path, struct gr_report_run *run) {
         json_decref(json);
     }
     note_damaged(run, "events.jsonl", damaged);
-    gr_free(text);
 }
 
 /* Which silos missed how many rounds, as a replay would have it. */
-static gr_status read_missed(const char *path, struct gr_report_run *run) {
+static gr_status find_missed(struct gr_report_run *run, const char *text, size_t length) {
     gr_status status = GR_OK;
     struct gr_replay *replay = NULL;
     uint8_t *absent = NULL;
     uint64_t silos = gr_json_count(run->manifest, "silos");
-    if (silos == 0 || silos > SILOS_MAX || silos * run->n > LOOKS_MAX || access(path, F_OK) != 0)
-        return GR_OK;
+    if (silos == 0 || silos > SILOS_MAX || silos * run->n > LOOKS_MAX) return GR_OK;
     /* Damaged events are noted already: it is then not known who missed what. */
-    if (gr_replay_open(path, (uint32_t)silos, &replay) != GR_OK) return GR_OK;
+    if (gr_replay_read("events.jsonl", text, length, (uint32_t)silos, &replay) != GR_OK)
+        return GR_OK;
     GR_TRY(gr_allocate_zero(silos, 1, "silos", &absent));
     GR_TRY(gr_allocate_zero(silos, sizeof *run->missed, "silos", &run->missed));
     run->n_silos = (uint32_t)silos;
@@ -178,6 +173,22 @@ static gr_status read_missed(const char *path, struct gr_report_run *run) {
 out:
     gr_free(absent);
     gr_replay_close(replay);
+    return status;
+}
+
+static gr_status read_events(const char *path, struct gr_report_run *run) {
+    gr_status status = GR_OK;
+    char *text = NULL;
+    size_t length = 0;
+    if (access(path, F_OK) != 0) {
+        note(run, "events.jsonl is missing: it is not known what happened on the way");
+    } else if (gr_lines_read(path, &text, &length) != GR_OK) {
+        note(run, "events.jsonl cannot be read: it is not known what happened on the way");
+    } else {
+        take_events(run, text, length);
+        status = find_missed(run, text, length);
+    }
+    gr_free(text);
     return status;
 }
 
@@ -194,8 +205,7 @@ gr_status gr_report_read(const char *run_path, struct gr_report_run *run) {
     GR_TRY(path_in(run_path, "evaluation.json", &path));
     read_evaluation(path, run);
     GR_TRY(path_in(run_path, "events.jsonl", &path));
-    read_events(path, run);
-    GR_TRY(read_missed(path, run));
+    status = read_events(path, run);
 out:
     gr_free(path);
     return status;

@@ -400,7 +400,7 @@ END_TEST
 START_TEST(a_silo_s_metrics) {
     static const float logits[] = {1, 2};
     static const int32_t one = 1;
-    static const struct gr_score silos[] = {{ROWS, 0, 0}, {1, 1, 0}, {3, 3, 0}};
+    static const struct gr_score silos[] = {{ROWS, 0, {0}}, {1, 1, {0}}, {3, 3, {0}}};
     struct gr_silo_metrics metrics[3] = {{0}};
     struct gr_tally *tally = tally_of(2, 0), *small;
     MUST(gr_tally_create(2, &small));
@@ -430,8 +430,11 @@ END_TEST
 
 /* Lowest, middle and highest of those that are told of. */
 START_TEST(spread_of_scores) {
-    static const struct gr_score silos[] = {
-        {10, 5, 30 << 20}, {0}, {4, 4, 2 << 20}, {8, 1, 16 << 20}, {2, 1, 20 << 20}};
+    static const struct gr_score silos[] = {{10, 5, {[2] = 30 << 20}},
+                                            {0},
+                                            {4, 4, {[2] = 2 << 20}},
+                                            {8, 1, {[2] = 16 << 20}},
+                                            {2, 1, {[2] = 20 << 20}}};
     double room[5], loss[3], accuracy[3];
     ck_assert_uint_eq(gr_scores_spread(silos, 5, room, loss, accuracy), 4);
     ck_assert(loss[0] == 0.5 && loss[1] == 3 && loss[2] == 10);
