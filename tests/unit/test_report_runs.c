@@ -330,6 +330,10 @@ START_TEST(hostile_evaluations) {
         "{\"metrics\":{\"auc\":\"<x>\"},\"confusion\":{\"counts\":[1,[2],[\"a\",1e300,-1]]}}",
         "{\"silos\":[1,{},{\"silo\":7,\"loss\":1e308,\"accuracy\":1e308},{\"loss\":-1e308,"
         "\"accuracy\":-7}]}",
+        "{\"silos\":[{\"silo\":\"silo-000\",\"metrics\":{\"<x>\":1,\"auc\":\"<x>\",\"brier\":{"
+        "\"value\":\"a\","
+        "\"why\":[\"<x>\"]},\"r2\":{\"why\":\"<x>\",\"value\":1e308}}},{\"metrics\":[1],"
+        "\"accuracy\":{}}]}",
         "{\"reliability\":{\"bins\":[1,{\"n\":1,\"mean_score\":7,\"fraction\":-3},{\"n\":3,"
         "\"mean_score\":\"a\"}]}}",
         "{}",
@@ -436,7 +440,9 @@ START_TEST(undefined_figures) {
     write_text(
         "a", "metrics.jsonl",
         "{\"round\":1,\"train_loss\":1e308,\"test_loss\":null,\"seconds\":{\"train\":1e308}}\n"
-        "{\"round\":2,\"train_loss\":null,\"test_loss\":0.5,\"test_accuracy\":null}\n"
+        "{\"round\":2,\"train_loss\":null,\"test_loss\":0.5,\"test_accuracy\":null,\"silos\":{"
+        "\"n\":"
+        "9,\"loss\":[1e308,null],\"accuracy\":\"<x>\"},\"test_auc\":1e308,\"test_brier\":[]}\n"
         "{\"round\":4294967295,\"train_loss\":5e-324,\"test_loss\":0.5}\n");
     char *page = report_of(1);
     MUST_HOLD(page, "the model after round 4294967295 has a loss of 0.5000;",
