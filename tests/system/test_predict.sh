@@ -45,8 +45,14 @@ check "has the metrics of all" equal "$(tr -d ' \n' <alone/evaluation.json | gre
 check "a run whose silos have few classes" exits 0 on_ranks 2 train small.yaml --quiet --run few \
     --set data.partition.method=shards --set data.partition.shards_per_silo=1 --set evaluate.per_silo=true --set evaluate.minimum_rows=1
 check "a silo of one class has no AUC, and why" grep -q '"auc": *{"value":null,"why":"oneclassonly"}' <<<"$(tr -d ' \n' <few/evaluation.json)"
+check "a run that ends early" exits 0 on_ranks 2 train small.yaml --quiet --run early --set evaluate.per_silo=true \
+    --set evaluate.minimum_rows=4 --set data.validation_fraction=0.2 --set run.rounds=30 --set train.learning_rate=3 \
+    --set stop.metric=validation_loss --set stop.patience=2
+check "it does" grep -q '"early stop"' early/events.jsonl
+check "the model that was kept is scored, silo by silo" test "$(grep -c '^   "metrics"' early/evaluation.json)" -gt 2
 check "a run that loses a rank before the last evaluation" exits 0 "$GRANARY" run -n 3 --restarts 0 small.yaml --quiet \
-    --run lost --set run.rehearsal=true --set "faults=[{kind: kill, silo: 5, round: 6, point: evaluate}]"
+    --run lost --set evaluate.per_silo=true --set evaluate.minimum_rows=1 --set run.rehearsal=true --set "faults=[{kind: kill, silo: 5, round: 6, point: evaluate}]"
+check "whoever is lost is not told of, the others are" bash -c "! grep -q silo-005 lost/evaluation.json && grep -q silo-001 lost/evaluation.json"
 check "all test rows are scored" grep -q '"rows": 90' lost/evaluation.json
 check "evaluate its model" exits 0 "$GRANARY" evaluate lost/model.h5 $test --json
 check "the same" equal "$(metrics_of lost/evaluation.json)" "$(metrics_of "$OUT")"
