@@ -68,14 +68,14 @@ static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_sc
 }
 
 /*
- * One silo's validation rows; into `tally`, if any, with all others'. Where they may be known all of
- * its metrics too, with the AUC, which is the dearest of them.
+ * One silo's validation rows; into `tally`, if any, with all others'. Where they may be known all
+ * of its metrics too, with the AUC, which is the dearest of them.
  */
 static gr_status score_silo(struct gr_federation *f, const float *parameters, bool with_auc,
                             const struct gr_silo *silo, struct gr_tally *tally,
                             struct gr_score *score) {
     gr_status status = GR_OK;
-    struct gr_tally *own = with_auc ? f->silo_tally : NULL;
+    struct gr_tally *own = with_auc && f->silo_scores ? f->silo_tally : NULL;
     if (own) gr_tally_clear(own, with_auc);
     GR_TRY(gr_evaluate_rows(f->model, parameters, &silo->validation, score, own ? own : tally));
     note_silo(f, silo->id, score);
@@ -155,7 +155,8 @@ static gr_status add_tallies(struct gr_federation *f, uint32_t round, bool with_
         const size_t n_silos = f->data->n_silos;
         memcpy(f->silo_metrics_total, f->silo_metrics, n_silos * sizeof *f->silo_metrics_total);
         if (with_auc)
-            GR_TRY(gr_comm_sum_int64(f->comm, &f->silo_metrics_total->told, n_silos * SILO_METRICS));
+            GR_TRY(
+                gr_comm_sum_int64(f->comm, &f->silo_metrics_total->told, n_silos * SILO_METRICS));
     }
     f->total_round = round;
 out:
