@@ -72,14 +72,14 @@ static void evil_close(struct gr_reader *reader) {
 static const struct gr_reader_operations evil = {
     .open = evil_open, .labels = evil_labels, .rows = evil_rows, .close = evil_close};
 
-static const struct gr_guard_limits limits = {
+static const struct gr_child_limits limits = {
     .wall_seconds = 3, .cpu_seconds = 0, .memory_bytes = (size_t)64 << 20};
 
 static gr_status run(const char *deeds, double wall_seconds) {
     char text[8];
     int32_t labels[9];
     const void *block;
-    struct gr_guard_limits own = limits;
+    struct gr_child_limits own = limits;
     struct gr_table_config table = {.file = text};
     struct gr_reader reader = {.operations = &gr_guard_operations, .table = &table};
     gr_status status;
