@@ -42,9 +42,9 @@ static bool counts_auc(const struct gr_federation *f) {
     return is_last(f);
 }
 
-/* What the tally counts: test rows, or where there is no test table all validation rows. */
+/* What the tally counts: test rows, or where there are none all validation rows. */
 static bool tallies_test(const struct gr_federation *f) {
-    return f->data->n_test > 0;
+    return f->data->n_test > 0 || f->config->data.test_fraction > 0;
 }
 
 /* One for each silo, and one for what is withheld. */
@@ -66,7 +66,7 @@ static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_sc
     }
 }
 
-/* This rank's share of the test table, and its silos' validation rows. */
+/* This rank's share of the test table, or its silos' test rows; and their validation rows. */
 static gr_status score_rows(struct gr_federation *f, const float *parameters, bool with_auc,
                             struct round_sums *sums) {
     gr_status status = GR_OK;
@@ -80,7 +80,11 @@ static gr_status score_rows(struct gr_federation *f, const float *parameters, bo
         gr_score_add(&sums->test, &score);
     }
     for (size_t i = 0; i < f->data->n_local; i++) {
-        const struct gr_rows *rows = &f->data->local[i].validation;
+        const struct gr_rows *rows = &f->data->local[i].validation, *held = &f->data->local[i].test;
+        if (held->n_rows > 0) {
+            GR_TRY(gr_evaluate_rows(f->model, parameters, held, &score, test));
+            gr_score_add(&sums->test, &score);
+        }
         if (rows->n_rows == 0) continue;
         GR_TRY(gr_evaluate_rows(f->model, parameters, rows, &score, validation));
         gr_score_add(&sums->validation, &score);
