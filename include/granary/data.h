@@ -216,6 +216,7 @@ typedef void (*gr_import_progress)(void *context, size_t bytes, size_t total);
 struct gr_import_options {
     struct gr_csv_config csv;
     const char *schema;          /* file; NULL or "": columns are guessed, see gr_csv_infer */
+    const char *group;           /* then: the column of groups; NULL or "": none */
     size_t first, limit;         /* rows, as in gr_import_idx */
     gr_import_progress progress; /* NULL: none */
     void (*say)(void *context, const char *line); /* told what was found; NULL: nobody */
