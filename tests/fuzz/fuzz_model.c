@@ -4,7 +4,8 @@
  * files of the built command: models of several types, a checkpoint, a silo's own file.
  * A file that is merely damaged ends at its seal, so the mutator seals most of what it has wounded
  * anew: what is behind the seal must hold against a file that was made to harm. Coverage does not
- * see into HDF5: what the reader says of a file counts as coverage too.
+ * see into HDF5: what the reader says of a file counts as coverage too. A crash-* file after which
+ * the fuzzer goes on is of the child in which the reader tries a file first, and no finding.
  *
  *   make MODE=fuzz CC=clang ROOMS="base config comm store model" build/fuzz/tests/fuzz/fuzz_model
  *   build/fuzz/tests/fuzz/fuzz_model -max_total_time=600 -timeout=60 CORPUS tests/fuzz/corpus/model
@@ -120,9 +121,7 @@ static gr_status read_model(const char *file_path) {
     struct gr_model *model = NULL;
     gr_status status = gr_model_file_read(file_path, 0, 1, &file);
     if (status != GR_OK) return status;
-    status = gr_model_create_from_description(file.architecture, 4, &model);
-    if (status == GR_OK && !gr_layout_equal(&file.layout, gr_model_layout(model)))
-        status = gr_fail(GR_ERROR_DATA, "another layout");
+    status = gr_model_create_from_description(file.architecture, &file.layout, 4, &model);
     gr_model_free(model);
     gr_model_file_release(&file);
     return status;
