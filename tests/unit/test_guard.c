@@ -102,8 +102,8 @@ out:
 
 static void check(const char *deeds, const char *says) {
     double start = gr_clock_seconds();
-    CHECK_REFUSED(run(deeds, 3), GR_ERROR_DATA, says);
-    ck_assert_double_lt(gr_clock_seconds() - start, 2.9);
+    CHECK_REFUSED(run(deeds, 20), GR_ERROR_DATA, says); /* a busy machine lends little of itself */
+    ck_assert_double_lt(gr_clock_seconds() - start, 19);
 }
 
 START_TEST(fine) {
