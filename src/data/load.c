@@ -159,13 +159,15 @@ static gr_status partition_rows(struct load *l, struct gr_reader *reader, size_t
     if (config->method != GR_PARTITION_COLUMN)
         return gr_partition_create(config, l->config->run.seed, l->share->n_silos, labels, n, out);
     GR_TRY(gr_reader_groups(reader, l->data->columns, config->column, n, &groups, &n_groups));
-    if (n_groups != l->share->n_silos)
-        status = gr_fail(GR_ERROR_CONFIG,
-                         "data.silos: found %u, the column \"%s\" has %u values (and there is a "
-                         "silo for each)",
-                         l->share->n_silos, config->column, n_groups);
-    else
-        status = gr_partition_by_group(config, n_groups, groups, n, out);
+    if (n_groups != l->share->n_silos) {
+        (void)gr_fail(GR_ERROR_CONFIG,
+                      "data.silos: found %u, the column \"%s\" has %u values (and there is a silo "
+                      "for each)",
+                      l->share->n_silos, config->column, n_groups);
+        status = GR_ERROR_CONFIG; /* said anew for the analyser */
+        goto out;
+    }
+    status = gr_partition_by_group(config, n_groups, groups, n, out);
 out:
     gr_free(groups);
     return status;
