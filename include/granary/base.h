@@ -237,6 +237,29 @@ void gr_guard_start(unsigned seconds, const char *what);
 void gr_guard_stop(void);
 void gr_guard_code(gr_status code);
 
+/* ---- children ------------------------------------------------------------------------------- */
+
+/* What a child may use up. */
+struct gr_child_limits {
+    double wall_seconds;
+    uint32_t cpu_seconds;
+    size_t memory_bytes; /* address space beyond what it begins with */
+};
+
+/*
+ * For libraries that crash on some files: runs work(context) in a child process and returns its
+ * status, with its message. Its memory is a copy, its standard streams are closed, signals meant
+ * for the job pass it by, and it leaves without exit handlers. A child that ends otherwise, or that
+ * breaks a limit (NULL: there are none), fails with `lost`: "WHAT ended in signal 11".
+ */
+gr_status gr_child_run(const char *what, gr_status lost, const struct gr_child_limits *limits,
+                       gr_status (*work)(void *context), void *context) GR_CHECKED;
+
+/* For children that serve their parent: the first thing they do, and limits from now on. */
+void gr_child_settle(int parent);
+void gr_child_limit_memory(size_t more);
+void gr_child_limit_cpu(uint32_t seconds);
+
 /* ---- start-up ----------------------------------------------------------------------------- */
 
 /*

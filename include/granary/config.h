@@ -210,7 +210,11 @@ struct gr_data_config {
     struct gr_partition_config partition;
     struct gr_synthetic_config synthetic;
     double validation_fraction; /* of each silo's rows; [0, 0.9]; default 0 */
-    uint32_t limit;             /* first rows of `train` taken; 0: all */
+    double test_fraction; /* of each silo's rows, for the test metrics where there is no test table;
+                             [0, 0.9], and the two at most 0.9; default 0 */
+    bool stratify; /* both are drawn class by class, unless the model predicts numbers; default true
+                    */
+    uint32_t limit; /* first rows of `train` taken; 0: all */
     struct gr_csv_config csv;
     char *schema; /* file that says what columns tables have, see gr_schema; default "": none */
     uint32_t disclosure_threshold; /* smaller counts of what was found in the data are told as

@@ -92,7 +92,8 @@ struct gr_silo {
     uint32_t id;        /* 0 .. silos - 1 */
     char pseudonym[24]; /* "silo-017"; the only name that may leave the process */
     struct gr_rows train;
-    struct gr_rows validation; /* may be empty */
+    struct gr_rows validation; /* may be empty, as the next */
+    struct gr_rows test;       /* data.test_fraction of its rows: where there is no test table */
     gr_status unusable;        /* other than GR_OK: its own table was bad, and it has no rows */
     char *why;   /* the message then, which may name its files; owned; NULL when well */
     bool misfit; /* it is unusable because its columns are not those of the schema or the others */
@@ -134,7 +135,7 @@ struct gr_share {
 };
 
 /*
- * Loads (or generates) the share's silos: reads, partitions, splits off validation rows, checks
+ * Loads (or generates) the share's silos: reads, partitions, holds rows out, checks
  * labels, refuses NaN and infinities and silos without a row. Every process finds the same
  * partition. Errors: GR_ERROR_DATA with file, place, found, expected. n_classes of the result is
  * the largest label + 1 over what this process read, or what an HDF5 table declares if that is
@@ -215,6 +216,7 @@ typedef void (*gr_import_progress)(void *context, size_t bytes, size_t total);
 struct gr_import_options {
     struct gr_csv_config csv;
     const char *schema;          /* file; NULL or "": columns are guessed, see gr_csv_infer */
+    const char *group;           /* then: the column of groups; NULL or "": none */
     size_t first, limit;         /* rows, as in gr_import_idx */
     gr_import_progress progress; /* NULL: none */
     void (*say)(void *context, const char *line); /* told what was found; NULL: nobody */

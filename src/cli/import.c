@@ -113,6 +113,9 @@ static gr_status read_words(struct gr_invocation *invocation, struct words *word
         status = gr_fail(GR_ERROR_USAGE,
                          "import: expected FILE.csv and -o, or --features, --labels and -o, and "
                          "nothing else; see `granary help import`");
+    else if (words->group && words->schema)
+        status =
+            gr_fail(GR_ERROR_USAGE, "import: --group: the columns' types are those of --schema");
     else if (words->no_header && !words->schema && !words->infer)
         status = gr_fail(GR_ERROR_USAGE, "import: --no-header needs --schema, which names the "
                                          "columns");
@@ -143,6 +146,7 @@ static gr_status import_csv(const struct words *words, const struct gr_csv_confi
         .terminal = isatty(STDERR_FILENO) ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1};
     struct gr_import_options options = {.csv = *csv,
                                         .schema = words->schema,
+                                        .group = words->group,
                                         .first = words->first,
                                         .limit = words->rows,
                                         .progress = show,

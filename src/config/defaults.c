@@ -52,6 +52,8 @@ const struct gr_setting gr_settings[] = {
     {.path = "data.synthetic.maximum_rows", .standard = "2000", FROM_TO(1, 1000000)},
     {.path = "data.synthetic.test_rows", .standard = "20", FROM_TO(0, 1000000)},
     {.path = "data.validation_fraction", .standard = "0", BETWEEN(0, 0.9)},
+    {.path = "data.test_fraction", .standard = "0", BETWEEN(0, 0.9)},
+    {.path = "data.stratify", .standard = "true"},
     {.path = "data.limit", .standard = "0", FROM_TO(0, UINT32_MAX)},
     {.path = "data.csv.separator", .standard = "comma"},
     {.path = "data.csv.header", .standard = "true"},

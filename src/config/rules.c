@@ -182,6 +182,24 @@ static void check_columns(const struct rules *r) {
                "the columns");
 }
 
+/* One test for a run: a table of its own, or rows of the silos. */
+static void check_held_out(const struct rules *r) {
+    const struct gr_data_config *data = &r->config->data;
+    const bool synthetic = data->source == GR_SOURCE_SYNTHETIC;
+    if (!(data->test_fraction > 0) || !sound(r, "data.test_fraction")) return;
+    if (synthetic && data->synthetic.test_rows > 0 && sound(r, "data.synthetic.test_rows"))
+        REFUSE(r, "data.test_fraction", "found %g, allowed only 0 with data.synthetic.test_rows %u",
+               data->test_fraction, data->synthetic.test_rows);
+    if (!synthetic && !is_empty(&data->test) && sound(r, "data.test"))
+        REFUSE(r, "data.test_fraction", "found %g, allowed only 0 with data.test",
+               data->test_fraction);
+    if (data->test_fraction + data->validation_fraction > 0.9 &&
+        sound(r, "data.validation_fraction"))
+        REFUSE(r, "data.test_fraction",
+               "found %g, allowed at most 0.9 together with data.validation_fraction, which is %g",
+               data->test_fraction, data->validation_fraction);
+}
+
 static void check_data(const struct rules *r) {
     const struct gr_data_config *data = &r->config->data;
     if (data->silos == 0 && data->silo_tables_count == 0 && sound(r, "data.silos") &&
@@ -189,6 +207,7 @@ static void check_data(const struct rules *r) {
         REFUSE(r, "data.silos", "found nothing, allowed a whole number from 1 to 1000000");
     if (!sound(r, "data.source")) return;
     check_columns(r);
+    check_held_out(r);
     if (data->source == GR_SOURCE_SYNTHETIC) {
         check_synthetic(r);
         return;

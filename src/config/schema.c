@@ -86,6 +86,8 @@ static const cyaml_schema_field_t data_fields[] = {
     SECTION(gr_data_config, partition, partition_fields),
     SECTION(gr_data_config, synthetic, synthetic_fields),
     REAL(gr_data_config, validation_fraction),
+    REAL(gr_data_config, test_fraction),
+    YES_NO(gr_data_config, stratify),
     WHOLE(gr_data_config, limit),
     SECTION(gr_data_config, csv, csv_fields),
     TEXT(gr_data_config, schema),

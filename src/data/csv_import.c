@@ -50,11 +50,12 @@ static bool needs_all(const struct gr_schema *schema) {
 }
 
 static gr_status guess(struct import *im, size_t limit, struct gr_schema **out) {
+    const char *group = im->options->group ? im->options->group : "";
     gr_status status;
-    GR_TRY(gr_csv_infer(im->path, &im->options->csv, "", limit, out, NULL));
+    GR_TRY(gr_csv_infer(im->path, &im->options->csv, group, limit, out, NULL));
     if (limit > 0 && needs_all(*out)) {
         gr_schema_free(*out);
-        GR_TRY(gr_csv_infer(im->path, &im->options->csv, "", 0, out, NULL));
+        GR_TRY(gr_csv_infer(im->path, &im->options->csv, group, 0, out, NULL));
     }
     gr_csv_loosen(*out);
 out:

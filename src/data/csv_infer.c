@@ -193,6 +193,17 @@ out:
     return status;
 }
 
+/* What was asked for must be there. */
+static gr_status check_group(const struct inference *in, const char *group) {
+    char name[64];
+    for (size_t i = 0; i < in->n; i++)
+        if (strcmp(in->names[i], group) == 0) return GR_OK;
+    gr_text_quote(group, strlen(group), name, sizeof name);
+    return group[0] ? gr_fail(GR_ERROR_DATA, "%s: there is no column \"%s\" of groups",
+                              in->scan.path, name)
+                    : GR_OK;
+}
+
 static gr_status make_schema(struct inference *in, const char *label, const char *group,
                              struct gr_schema **out) {
     struct gr_schema *schema = NULL;
@@ -236,6 +247,7 @@ gr_status gr_csv_infer(const char *path, const struct gr_csv_config *csv, const 
     GR_TRY(gr_allocate_zero(in.n, sizeof *in.guess, "columns", &in.guess));
     GR_TRY(read_rows(&in, limit));
     if (notes) GR_TRY(add_notes(&in, notes));
+    GR_TRY(check_group(&in, group));
     GR_TRY(make_schema(&in, csv->label, group, out));
 out:
     if (status != GR_OK && notes) {

@@ -24,14 +24,10 @@
 #include "data/guard.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,46 +64,6 @@ struct guard_state {
 
 /* ---- the child ------------------------------------------------------------------------------ */
 
-static void limit(int resource, rlim_t soft) {
-    struct rlimit value;
-    if (getrlimit((__rlimit_resource_t)resource, &value) != 0) return;
-    if (soft > value.rlim_max) soft = value.rlim_max;
-    value.rlim_cur = soft;
-    setrlimit((__rlimit_resource_t)resource, &value);
-}
-
-static void limit_memory(size_t more) {
-    size_t pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file && fscanf(file, "%zu", &pages) != 1) pages = 0;
-    if (file) fclose(file);
-    if (pages) limit(RLIMIT_AS, pages * (size_t)sysconf(_SC_PAGESIZE) + more);
-}
-
-/* Begins the processor time of the next request. */
-static void limit_cpu(uint32_t seconds) {
-    struct rusage used;
-    getrusage(RUSAGE_SELF, &used);
-    limit(RLIMIT_CPU, (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + 1 + seconds);
-}
-
-/* A crash is to end the child silently and at once; a signal meant for the job, not at all. */
-static void settle_signals(void) {
-    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE};
-    sigset_t none;
-    for (int i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
-    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
-        signal(ignored[i], SIG_IGN);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null >= 0) {
-        dup2(null, STDOUT_FILENO);
-        dup2(null, STDERR_FILENO);
-    }
-}
-
 static void send_reply(int socket, gr_status status, const struct gr_table_shape *shape) {
     struct guard_reply reply;
     memset(&reply, 0, sizeof reply);
@@ -135,24 +91,16 @@ static gr_status answer(struct gr_reader *reader, const struct guard_request *re
     return status;
 }
 
-/* What every child begins with. It is not to outlive its parent. */
-static void settle(pid_t parent) {
-    settle_signals();
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(1);
-    limit(RLIMIT_CORE, 0);
-}
-
 static _Noreturn void serve(struct gr_reader *reader, int socket, pid_t parent,
-                            const struct gr_guard_limits *limits) {
+                            const struct gr_child_limits *limits) {
     struct guard_request request;
-    settle(parent);
-    limit_memory(limits->memory_bytes);
-    limit_cpu(limits->cpu_seconds);
+    gr_child_settle(parent);
+    gr_child_limit_memory(limits->memory_bytes);
+    gr_child_limit_cpu(limits->cpu_seconds);
     gr_status status = reader->operations->open(reader);
     send_reply(socket, status, &reader->shape);
     while (status == GR_OK && recv(socket, &request, sizeof request, 0) == sizeof request) {
-        limit_cpu(limits->cpu_seconds);
+        gr_child_limit_cpu(limits->cpu_seconds);
         status = answer(reader, &request);
         send_reply(socket, status, &reader->shape);
     }
@@ -230,7 +178,7 @@ static gr_status ask(struct gr_reader *reader, enum guard_verb verb, size_t firs
 }
 
 static gr_status start_child(struct gr_reader *reader, const struct gr_reader_operations *inner,
-                             const struct gr_guard_limits *limits) {
+                             const struct gr_child_limits *limits) {
     struct guard_state *state = reader->state;
     const char *path = gr_reader_features_path(reader);
     int ends[2];
@@ -274,7 +222,7 @@ static gr_status check_reply(const char *path, struct gr_table_shape *shape) {
 }
 
 gr_status gr_guard_open(struct gr_reader *reader, const struct gr_reader_operations *inner,
-                        const struct gr_guard_limits *limits) {
+                        const struct gr_child_limits *limits) {
     struct guard_state *state = NULL;
     struct guard_reply reply;
     gr_status status;
@@ -295,42 +243,21 @@ out:
 /* ---- writing -------------------------------------------------------------------------------- */
 
 gr_status gr_guard_write(const char *path, gr_status (*work)(void *context), void *context) {
-    static const struct gr_table_shape no_shape;
-    struct guard_reply reply;
-    ssize_t got;
-    int ends[2], how = 0;
+    char *what = NULL;
+    gr_status status;
     if (H5open() < 0) return gr_fail(GR_ERROR_INTERNAL, "HDF5 did not start");
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return gr_fail(GR_ERROR_INTERNAL, "%s: a socket pair: %s", path, strerror(errno));
-    pid_t parent = getpid(), child = fork();
-    if (child == 0) {
-        close(ends[0]);
-        settle(parent);
-        send_reply(ends[1], work(context), &no_shape);
-        _exit(0);
-    }
-    close(ends[1]);
-    do
-        got = child < 0 ? 0 : recv(ends[0], &reply, sizeof reply, 0);
-    while (got < 0 && errno == EINTR);
-    close(ends[0]);
-    if (child < 0)
-        return gr_fail(GR_ERROR_INTERNAL, "%s: a process to write it in: %s", path,
-                       strerror(errno));
-    while (waitpid(child, &how, 0) < 0 && errno == EINTR)
-        continue;
-    if (got != (ssize_t)sizeof reply)
-        return gr_fail(GR_ERROR_WRITE, "%s: writing it ended in signal %d", path,
-                       WIFSIGNALED(how) ? WTERMSIG(how) : 0);
-    reply.message[sizeof reply.message - 1] = '\0';
-    return reply.status == GR_OK ? GR_OK : gr_fail(reply.status, "%s", reply.message);
+    GR_TRY(gr_text_format(&what, "%s: writing it", path));
+    status = gr_child_run(what, GR_ERROR_WRITE, NULL, work, context);
+out:
+    gr_free(what);
+    return status;
 }
 
 /* ---- the guarded reader --------------------------------------------------------------------- */
 
 /* A window is 16 MiB at most: seconds are ample even where eight ranks share a slow disk. */
 static gr_status guard_open(struct gr_reader *reader) {
-    static const struct gr_guard_limits limits = {
+    static const struct gr_child_limits limits = {
         .wall_seconds = 60, .cpu_seconds = 4, .memory_bytes = (size_t)512 << 20};
     return gr_guard_open(reader, &gr_hdf5_operations, &limits);
 }

@@ -5,16 +5,12 @@
 
 #include "data/reader.h"
 
-/* What the child may use up for one request before the file counts as damaged. */
-struct gr_guard_limits {
-    double wall_seconds;
-    uint32_t cpu_seconds;
-    size_t memory_bytes; /* address space beyond what it begins with */
-};
-
-/* Opens `reader` through `inner`, which runs in a child and reads into reader->window. */
+/*
+ * Opens `reader` through `inner`, which runs in a child and reads into reader->window. The limits
+ * are those of one request.
+ */
 gr_status gr_guard_open(struct gr_reader *reader, const struct gr_reader_operations *inner,
-                        const struct gr_guard_limits *limits) GR_CHECKED;
+                        const struct gr_child_limits *limits) GR_CHECKED;
 
 /*
  * Runs `work`, which writes the HDF5 file `path`, in a child, and returns its status and message.

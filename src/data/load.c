@@ -5,6 +5,7 @@
  */
 #include "data/reader.h"
 #include "data/rows.h"
+#include "data/split.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -121,22 +122,27 @@ static gr_status join_table(struct load *l, struct gr_reader *reader, uint32_t n
 static gr_status plan_silo(const struct load *l, uint32_t id, const uint32_t *row, size_t n,
                            const struct answers *answers, const struct gr_table_shape *shape,
                            struct gr_silo *silo, struct gr_pick *picks) {
-    struct gr_rows like = rows_like(shape, answers->targets), *part;
-    size_t filled[2] = {0, 0};
-    uint8_t *held_out = NULL;
+    struct gr_rows like = rows_like(shape, answers->targets), *to;
+    size_t filled[GR_PARTS] = {0};
+    uint8_t *part = NULL;
+    int32_t *labels = NULL;
     gr_status status;
-    GR_TRY(gr_allocate(n, 1, "a split", &held_out));
-    GR_TRY(gr_silo_create(l->config, id, n, &like, silo, held_out));
+    GR_TRY(gr_allocate(n, 1, "a split", &part));
+    GR_TRY(gr_allocate(n, sizeof *labels, "a split", &labels));
+    for (size_t i = 0; i < n; i++)
+        labels[i] = answers->labels[row ? row[i] : i];
+    GR_TRY(gr_silo_create(l->config, id, n, labels, &like, silo, part));
     for (size_t i = 0; i < n; i++) {
         uint32_t r = row ? row[i] : (uint32_t)i;
-        part = held_out[i] ? &silo->validation : &silo->train;
-        size_t at = filled[held_out[i]]++;
-        part->labels[at] = answers->labels[r];
-        if (part->targets) part->targets[at] = answers->targets[r];
-        picks[i] = (struct gr_pick){r, (char *)part->features + at * shape->row_bytes};
+        size_t at = filled[part[i]]++;
+        to = gr_silo_part(silo, part[i]);
+        to->labels[at] = labels[i];
+        if (to->targets) to->targets[at] = answers->targets[r];
+        picks[i] = (struct gr_pick){r, (char *)to->features + at * shape->row_bytes};
     }
 out:
-    gr_free(held_out);
+    gr_free(labels);
+    gr_free(part);
     return status;
 }
 
@@ -153,13 +159,15 @@ static gr_status partition_rows(struct load *l, struct gr_reader *reader, size_t
     if (config->method != GR_PARTITION_COLUMN)
         return gr_partition_create(config, l->config->run.seed, l->share->n_silos, labels, n, out);
     GR_TRY(gr_reader_groups(reader, l->data->columns, config->column, n, &groups, &n_groups));
-    if (n_groups != l->share->n_silos)
-        status = gr_fail(GR_ERROR_CONFIG,
-                         "data.silos: found %u, the column \"%s\" has %u values (and there is a "
-                         "silo for each)",
-                         l->share->n_silos, config->column, n_groups);
-    else
-        status = gr_partition_by_group(config, n_groups, groups, n, out);
+    if (n_groups != l->share->n_silos) {
+        (void)gr_fail(GR_ERROR_CONFIG,
+                      "data.silos: found %u, the column \"%s\" has %u values (and there is a silo "
+                      "for each)",
+                      l->share->n_silos, config->column, n_groups);
+        status = GR_ERROR_CONFIG; /* said anew for the analyser */
+        goto out;
+    }
+    status = gr_partition_by_group(config, n_groups, groups, n, out);
 out:
     gr_free(groups);
     return status;
@@ -249,6 +257,7 @@ static gr_status load_silo(struct load *l, size_t i) {
     gr_silo_pseudonym(silo->id, silo->pseudonym);
     gr_rows_release(&silo->train);
     gr_rows_release(&silo->validation);
+    gr_rows_release(&silo->test);
     return gr_text_format(&silo->why, "%s", gr_message());
 }
 
@@ -420,6 +429,7 @@ void gr_data_free(struct gr_data *data) {
     for (size_t i = 0; i < data->n_local; i++) {
         gr_rows_release(&data->local[i].train);
         gr_rows_release(&data->local[i].validation);
+        gr_rows_release(&data->local[i].test);
         gr_free(data->local[i].why);
     }
     gr_free(data->local);

@@ -79,41 +79,6 @@ void gr_silo_pseudonym(uint32_t id, char out[24]) {
     snprintf(out, 24, "silo-%03u", id);
 }
 
-/* Flags `held` of n rows. */
-static gr_status flag_validation(uint64_t seed, uint32_t silo, size_t n, size_t held,
-                                 uint8_t *held_out) {
-    uint32_t *order = NULL;
-    gsl_rng *stream = NULL;
-    gr_status status;
-    memset(held_out, 0, n);
-    if (held == 0) return GR_OK;
-    GR_TRY(gr_allocate(n, sizeof *order, "a split", &order));
-    GR_TRY(gr_stream_create((struct gr_stream_key){seed, silo, 0, GR_PURPOSE_SPLIT}, &stream));
-    gr_stream_permutation(stream, order, n);
-    for (size_t i = 0; i < held; i++)
-        held_out[order[i]] = 1;
-out:
-    if (stream) gsl_rng_free(stream);
-    gr_free(order);
-    return status;
-}
-
-gr_status gr_silo_create(const struct gr_config *config, uint32_t id, size_t n,
-                         const struct gr_rows *like, struct gr_silo *silo, uint8_t *held_out) {
-    size_t held = (size_t)(config->data.validation_fraction * (double)n);
-    gr_status status;
-    silo->id = id;
-    gr_silo_pseudonym(id, silo->pseudonym);
-    if (n == 0 || held >= n)
-        return gr_fail(GR_ERROR_DATA, "%s: no rows to train on, expected at least one",
-                       silo->pseudonym);
-    GR_TRY(flag_validation(config->run.seed, id, n, held, held_out));
-    GR_TRY(gr_rows_create_like(n - held, like, &silo->train));
-    GR_TRY(gr_rows_create_like(held, like, &silo->validation));
-out:
-    return status;
-}
-
 gr_status gr_test_create(const struct gr_share *share, size_t n, const struct gr_rows *like,
                          struct gr_data *data) {
     size_t rows = 0;

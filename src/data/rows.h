@@ -13,16 +13,6 @@ gr_status gr_rows_create_like(size_t n_rows, const struct gr_rows *like,
                               struct gr_rows *out) GR_CHECKED;
 size_t gr_rows_bytes(const struct gr_rows *rows); /* of one row's features */
 
-/*
- * A silo's rows, from n rows of its table or its generator: makes room in silo->train and
- * silo->validation and flags in held_out[n] the rows that go to validation. These are
- * floor(fraction n) rows drawn from the stream (seed, silo, 0, GR_PURPOSE_SPLIT); both parts keep
- * the order of the rows. n = 0: GR_ERROR_DATA.
- */
-gr_status gr_silo_create(const struct gr_config *config, uint32_t id, size_t n,
-                         const struct gr_rows *like, struct gr_silo *silo,
-                         uint8_t *held_out) GR_CHECKED;
-
 /* Deals the batches of a test table of n rows, and makes room in data->test. */
 gr_status gr_test_create(const struct gr_share *share, size_t n, const struct gr_rows *like,
                          struct gr_data *data) GR_CHECKED;

@@ -12,6 +12,7 @@
  * draws everything from its own stream, so any process makes any silo.
  */
 #include "data/rows.h"
+#include "data/split.h"
 
 #include <math.h>
 #include <string.h>
@@ -118,32 +119,43 @@ static bool tests_here(const struct gr_share *share, uint32_t silo, uint32_t tes
     return false;
 }
 
+/* The labels of a silo's own rows, which its split looks at; then the silo begins anew. */
+static gr_status draw_labels(struct generator *g, uint32_t id, size_t n, int32_t *labels) {
+    float *row = NULL;
+    gr_status status;
+    GR_TRY(gr_allocate(g->config->n_features, sizeof *row, "a synthetic row", &row));
+    for (size_t i = 0; i < n; i++)
+        next_row(g, row, &labels[i]);
+    (void)begin_silo(g, id);
+out:
+    gr_free(row);
+    return status;
+}
+
 /* Makes one silo: its own rows into `silo` (NULL: another process's), its test rows. */
 static gr_status make_silo(const struct gr_config *config, const struct gr_share *share,
                            struct generator *g, uint32_t id, const struct gr_rows *like,
                            struct gr_silo *silo, struct gr_data *data) {
     size_t rows = begin_silo(g, id), test_rows = g->config->test_rows, own = rows - test_rows;
-    size_t n_train = 0, n_held = 0, at;
-    uint8_t *held_out = NULL;
+    size_t filled[GR_PARTS] = {0}, at;
+    uint8_t *part = NULL;
+    int32_t *labels = NULL;
     gr_status status = GR_OK;
     if (silo) {
-        GR_TRY(gr_allocate(own, 1, "a split", &held_out));
-        GR_TRY(gr_silo_create(config, id, own, like, silo, held_out));
+        GR_TRY(gr_allocate(own, 1, "a split", &part));
+        GR_TRY(gr_allocate_zero(own, sizeof *labels, "a split", &labels));
+        if (gr_split_by_class(config)) GR_TRY(draw_labels(g, id, own, labels));
+        GR_TRY(gr_silo_create(config, id, own, labels, like, silo, part));
     }
-    for (size_t i = 0; i < own; i++) {
-        if (!silo)
-            put_row(g, NULL, 0);
-        else if (held_out[i])
-            put_row(g, &silo->validation, n_held++);
-        else
-            put_row(g, &silo->train, n_train++);
-    }
+    for (size_t i = 0; i < own; i++)
+        put_row(g, silo ? gr_silo_part(silo, part[i]) : NULL, silo ? filled[part[i]]++ : 0);
     for (size_t i = 0; i < test_rows; i++) {
         bool here = test_position(share, (size_t)id * test_rows + i, &at);
         put_row(g, here ? &data->test : NULL, at);
     }
 out:
-    gr_free(held_out);
+    gr_free(labels);
+    gr_free(part);
     return status;
 }
 

@@ -43,9 +43,9 @@ static bool counts_auc(const struct gr_federation *f) {
     return is_last(f);
 }
 
-/* What the tally counts: test rows, or where there is no test table all validation rows. */
+/* What the tally counts: test rows, or where there are none all validation rows. */
 static bool tallies_test(const struct gr_federation *f) {
-    return f->data->n_test > 0;
+    return f->data->n_test > 0 || f->config->data.test_fraction > 0;
 }
 
 /* One for each silo, and one for what is withheld. */
@@ -87,7 +87,7 @@ out:
     return status;
 }
 
-/* This rank's share of the test table, and its silos' validation rows. */
+/* This rank's share of the test table, or its silos' test rows; and their validation rows. */
 static gr_status score_rows(struct gr_federation *f, const float *parameters, bool with_auc,
                             struct round_sums *sums) {
     gr_status status = GR_OK;
@@ -105,6 +105,10 @@ static gr_status score_rows(struct gr_federation *f, const float *parameters, bo
     }
     for (size_t i = 0; i < f->data->n_local; i++) {
         const struct gr_silo *silo = &f->data->local[i];
+        if (silo->test.n_rows > 0) {
+            GR_TRY(gr_evaluate_rows(f->model, parameters, &silo->test, &score, test));
+            gr_score_add(&sums->test, &score);
+        }
         if (silo->validation.n_rows == 0) continue;
         GR_TRY(score_silo(f, parameters, with_auc, silo, validation, &score));
         gr_score_add(&sums->validation, &score);

@@ -115,6 +115,7 @@ static gr_status fingerprint_data(struct gr_federation *f) {
         gr_digest_add(&digest, &silo->id, sizeof silo->id);
         digest_rows(&digest, &silo->train);
         digest_rows(&digest, &silo->validation);
+        digest_rows(&digest, &silo->test);
         gr_digest_finish(&digest, bytes);
         memcpy(words, bytes, sizeof words);
         for (size_t w = 0; w < WORDS; w++)

@@ -171,7 +171,8 @@ static gr_status read_table(const struct reader *r, const char *name, hid_t type
     hid_t dataset = H5Dopen2(r->file, name, H5P_DEFAULT);
     if (dataset < 0) return gr_hdf5_fail(GR_ERROR_DATA, r->c->path, name);
     GR_TRY(dataset_shape(r, dataset, name, type, &n_dims, shape));
-    if (n_dims != (width > 1 ? 2U : 1U) || (width > 1 && shape[1] != width) || shape[0] > most) {
+    if (n_dims != (width > 1 ? 2U : 1U) || (width > 1 && shape[1] != width) || shape[0] > most ||
+        shape[0] > r->file_bytes / (width * H5Tget_size(type))) {
         status = damaged(r->c, name, "not of the shape expected");
         goto out;
     }

@@ -94,13 +94,23 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t room, unsigned s
     return draw(&state, 16) ? n : 1 + draw(&state, (uint32_t)n);
 }
 
+static gr_status load(const struct gr_config *config) {
+    const uint32_t silo[] = {0, 2};
+    struct gr_share share = {.n_silos = 3, .silos = silo, .n_local = 2, .test_count = 1};
+    struct gr_data *data = NULL;
+    gr_status status = gr_data_load(config, &share, &data);
+    if (status != GR_OK && status != GR_ERROR_DATA && status != GR_ERROR_CONFIG) abort();
+    if (status != GR_OK && gr_message()[0] == '\0') abort();
+    count_outcome(status == GR_OK ? "good" : gr_message());
+    gr_data_free(data);
+    return status;
+}
+
 /* Good files found on the way are remembered as well, while there is room. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     static int fd = -1;
-    const uint32_t silo[] = {0, 2};
-    struct gr_share share = {.n_silos = 3, .silos = silo, .n_local = 2, .test_count = 1};
+    static char column[] = "c";
     struct gr_config config;
-    struct gr_data *data = NULL;
     if (fd < 0) {
         /* A name that stands: HDF5 resolves the path of what it opened. */
         snprintf(path, sizeof path, "/dev/shm/granary-fuzz-%d.h5", (int)getpid());
@@ -113,11 +123,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     config.data.train.file = path;
     config.data.partition.minimum_rows = 1;
     if (gr_base_start() != GR_OK) abort();
-    gr_status status = gr_data_load(&config, &share, &data);
-    if (status != GR_OK && status != GR_ERROR_DATA && status != GR_ERROR_CONFIG) abort();
-    if (status != GR_OK && gr_message()[0] == '\0') abort();
-    count_outcome(status == GR_OK ? "good" : gr_message());
-    if (status == GR_OK) remember(bytes, n);
-    gr_data_free(data);
+    if (load(&config) != GR_OK) return 0;
+    remember(bytes, n);
+    /* Good rows: partitioned by a column of theirs, too. */
+    config.data.partition.method = GR_PARTITION_COLUMN;
+    config.data.partition.column = column;
+    (void)load(&config);
     return 0;
 }

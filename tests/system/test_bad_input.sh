@@ -111,6 +111,13 @@ PY
     check "row 17" says "17"
 fi
 
+# A model file whose seal is right and whose metadata make libhdf5 crash.
+hostile=$TESTS/fuzz/corpus/model/hostile.h5
+check "a hostile model" exits 65 "$GRANARY" inspect "$hostile"
+check "says so" says "hostile.h5: damaged"
+check "to be evaluated, on ranks" exits 65 on_ranks 2 evaluate "$hostile" train.h5
+check "says so once" equal "$(grep -c 'hostile.h5: damaged' "$ERR")" 1
+
 # A run that diverges is told by silo and ends.
 check "diverging" exits 65 on_ranks 2 train small.yaml --quiet --run diverged --set train.learning_rate=1000 --set train.momentum=0.99 --set round.quorum=9
 check "says that silos sit out" says "silos sit out"

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 START_TEST(philox_known_answers) {
@@ -295,6 +296,40 @@ START_TEST(files) {
 }
 END_TEST
 
+static gr_status do_deed(void *context) {
+    const char deed = *(const char *)context;
+    *(char *)context = 'x'; /* of a copy */
+    if (deed == 'c') raise(SIGSEGV);
+    for (volatile bool loop = deed == 'l'; loop;)
+        ;
+    for (void *block; deed == 'm' && gr_allocate((size_t)1 << 24, 1, "a block", &block) == GR_OK;)
+        memset(block, 1, (size_t)1 << 24);
+    if (deed == 'm') return gr_fail(GR_ERROR_DATA, "memory was refused");
+    return deed == 'r' ? gr_fail(GR_ERROR_CONFIG, "refused: %d%%", 3) : GR_OK;
+}
+
+START_TEST(child) {
+    static const struct {
+        char deed;
+        gr_status status;
+        const char *message;
+    } deeds[] = {{'f', GR_OK, NULL},
+                 {'r', GR_ERROR_CONFIG, "refused: 3%"},
+                 {'m', GR_ERROR_DATA, "memory was refused"},
+                 {'c', GR_ERROR_WRITE, "the deed ended in signal 11"},
+                 {'l', GR_ERROR_WRITE, "the deed ended in signal 9"}};
+    const struct gr_child_limits limits = {.wall_seconds = deeds[_i].deed == 'l' ? 0.2 : 20,
+                                           .cpu_seconds = 60,
+                                           .memory_bytes = 1 << 28};
+    char deed = deeds[_i].deed;
+    gr_status status = gr_child_run("the deed", GR_ERROR_WRITE, &limits, do_deed, &deed);
+    ck_assert_int_eq(status, deeds[_i].status);
+    if (deeds[_i].message) ck_assert_str_eq(gr_message(), deeds[_i].message);
+    ck_assert_int_eq(deed, deeds[_i].deed);
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("base");
     TCase *tests = tcase_create("base");
@@ -312,6 +347,7 @@ int main(void) {
     tcase_add_test(tests, messages);
     tcase_add_test(tests, memory);
     tcase_add_test(tests, files);
+    tcase_add_loop_test(tests, child, 0, 5);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -249,6 +249,16 @@ static const struct {
     {"data: {source: csv, silo_tables: [{file: a}], partition: {method: column, column: c}}",
      "t.yaml:2: data.partition.method: found column, allowed only iid, the default, with "
      "data.silo_tables"},
+    {"data: {source: synthetic, silos: 2, test_fraction: 0.91}",
+     "t.yaml:2: data.test_fraction: found 0.91, allowed 0 <= x <= 0.9"},
+    {"data: {source: synthetic, silos: 2, test_fraction: 0.1}",
+     "t.yaml:2: data.test_fraction: found 0.1, allowed only 0 with data.synthetic.test_rows 20"},
+    {"data: {source: hdf5, silos: 2, train: {file: a}, test: {file: b}, test_fraction: 0.1}",
+     "t.yaml:2: data.test_fraction: found 0.1, allowed only 0 with data.test"},
+    {"data: {source: hdf5, silos: 2, train: {file: a}, test_fraction: 0.5, validation_fraction: "
+     "0.5}",
+     "t.yaml:2: data.test_fraction: found 0.5, allowed at most 0.9 together with "
+     "data.validation_fraction, which is 0.5"},
     {"data: {source: synthetic, silos: 2, schema: x}",
      "t.yaml:2: data.schema: found a path, allowed only with data.source csv or hdf5"},
     {"data: {source: csv, silos: 2, train: {file: a}, csv: {header: false}}",
@@ -288,7 +298,8 @@ static const struct {
      "t.yaml:3: model.type: found \"mpl\", allowed softmax, mlp, linear, logistic, poisson or cnn"},
     {"data: {sources: idx, train: {features: a}}",
      "t.yaml:2: data.sources: found an unknown key, allowed source, silos, train, silo_tables, "
-     "test, partition, synthetic, validation_fraction, limit, csv, schema, "
+     "test, partition, synthetic, validation_fraction, test_fraction, stratify, limit, csv, "
+     "schema, "
      "disclosure_threshold; nearest is data.source\n"
      "t.yaml:2: data.silos: found nothing, " WHOLE("1", "1000000")},
     {"round: {participants: 4}",
@@ -555,6 +566,8 @@ START_TEST(test_defaults) {
     ck_assert_uint_eq(c->data.synthetic.maximum_rows, 2000);
     ck_assert_uint_eq(c->data.synthetic.test_rows, 20);
     ck_assert_double_eq(c->data.validation_fraction, 0);
+    ck_assert_double_eq(c->data.test_fraction, 0);
+    ck_assert(c->data.stratify);
     ck_assert_uint_eq(c->data.limit, 0);
     ck_assert_int_eq(c->model.type, GR_MODEL_SOFTMAX);
     ck_assert_uint_eq(c->model.hidden_count, 0);

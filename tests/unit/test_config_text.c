@@ -65,6 +65,8 @@ static const struct {
     {{"data.synthetic.maximum_rows=2001"}, false},
     {{"data.synthetic.test_rows=21"}, false},
     {{"data.validation_fraction=0.5"}, false},
+    {{"data.test_fraction=0.5", "data.test={}"}, false},
+    {{"data.stratify=false"}, false},
     {{"data.limit=100"}, false},
     {{"model.type=softmax", "model.hidden=[]"}, false},
     {{"model.hidden=[12, 3]"}, false},
@@ -196,7 +198,7 @@ START_TEST(test_resolved) {
                      "  synthetic:\n    alpha: 1\n    beta: 1\n    features: 60\n"
                      "    classes: 10\n    minimum_rows: 50\n    maximum_rows: 2000\n"
                      "    test_rows: 20\n"
-                     "  validation_fraction: 0\n  limit: 0\n"
+                     "  validation_fraction: 0\n  test_fraction: 0\n  stratify: true\n  limit: 0\n"
                      "  csv:\n    separator: comma\n    header: true\n    label: label\n"
                      "  schema: ''\n  disclosure_threshold: 10\n"
                      "model:\n  type: mlp\n  hidden: [12, 4]\n  layers: []\n  activation: relu\n"
@@ -360,10 +362,10 @@ static const struct {
 } known_digests[] = {
     {"run: {rounds: 2}\ndata: {source: synthetic, silos: 3}\nmodel: {type: softmax}\n"
      "train: {learning_rate: 0.1, batch_size: 4}\n",
-     "5ad0320193ddd327df35aaf43640e2396283413998c905bd954bdb4d2464f993"},
+     "91f6d20bb7d483684ca2125e5b27188c026aa013c9c627f059e62cc2ad0dcfdb"},
     {"run: {rounds: 9, seed: 7}\ndata: {source: hdf5, silo_tables: [{file: a}, {file: b}]}\n"
      "model: {type: mlp, hidden: [8, 9]}\ntrain: {learning_rate: 1e-4, batch_size: 4}\n",
-     "75593466e936d035ec8ebd6721ba3119d41a021c6cf6359bfdf8fd4b0d91b440"},
+     "f89e795078d75dad497d5bc4e9a441aa75533c09915da8987f68b0595a2747b1"},
 };
 
 START_TEST(test_known_digest) {

@@ -264,15 +264,18 @@ START_TEST(test_late_surprise) {
 }
 END_TEST
 
+/* Called in a child process: what it is told goes into a file. */
 static void keep_line(void *context, const char *line) {
-    strcat((char *)context, line);
+    FILE *file = fopen(context, "ab");
+    fprintf(file, "%s\n", line);
+    fclose(file);
 }
 
 /* The range of the rows that columns were guessed from is not one to be kept. */
 START_TEST(test_guess_has_no_range) {
-    char said[4096] = "";
-    struct gr_import_options options = {
-        .csv = {.header = true, .label = (char[]){"l"}}, .say = keep_line, .context = said};
+    struct gr_import_options options = {.csv = {.header = true, .label = (char[]){"l"}},
+                                        .say = keep_line,
+                                        .context = (char[]){"said"}};
     struct gr_config config = csv_config(1);
     struct gr_data *data;
     FILE *file = fopen("t.csv", "wb");
@@ -281,7 +284,7 @@ START_TEST(test_guess_has_no_range) {
         fprintf(file, "%d.5,%d\n", i, i % 2);
     fclose(file);
     CHECK_OK(gr_import_csv("t.csv", &options, "t.h5"));
-    ck_assert_str_eq(said, "");
+    ck_assert_int_ne(access("said", F_OK), 0);
     config.data.source = GR_SOURCE_HDF5;
     config.data.schema[0] = '\0';
     config.data.partition.method = GR_PARTITION_IID;

@@ -4,6 +4,8 @@
 
 #include <hdf5.h>
 
+#include "data/groups.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const char schema_text[] =
@@ -26,6 +28,24 @@ static struct gr_config config_of(enum gr_data_source source, const char *file, 
     put_file("s.yaml", schema_text, sizeof schema_text - 1);
     return config;
 }
+
+/* Names that begin alike, the longest first, so that each could be taken for one before it. */
+START_TEST(test_names) {
+    struct gr_groups groups = {0};
+    char name[1001];
+    memset(name, 'a', sizeof name);
+    for (int turn = 0; turn < 2; turn++)
+        for (size_t length = 1000; length > 0; length--) {
+            uint32_t number;
+            CHECK_OK(gr_groups_find(&groups, name, length, &number));
+            ck_assert_uint_eq(number, 1000 - length);
+        }
+    ck_assert_uint_eq(groups.n, 1000);
+    ck_assert_uint_eq(groups.bytes, 1000 * 1001 / 2 + 1000);
+    ck_assert_uint_eq(strlen(groups.names[1]), 999);
+    gr_groups_release(&groups);
+}
+END_TEST
 
 /* 70000 rows: more than one chunk of the table, and than one window of labels. */
 enum { ROWS = 70000 };
@@ -171,6 +191,7 @@ int main(void) {
     scratch_create();
     tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, scratch_enter, NULL);
+    tcase_add_test(tests, test_names);
     tcase_add_test(tests, test_import_keeps_groups);
     tcase_add_loop_test(tests, test_odd_groups, 0, (int)COUNT(odd));
     suite_add_tcase(suite, tests);

@@ -72,14 +72,14 @@ static void evil_close(struct gr_reader *reader) {
 static const struct gr_reader_operations evil = {
     .open = evil_open, .labels = evil_labels, .rows = evil_rows, .close = evil_close};
 
-static const struct gr_guard_limits limits = {
+static const struct gr_child_limits limits = {
     .wall_seconds = 3, .cpu_seconds = 0, .memory_bytes = (size_t)64 << 20};
 
 static gr_status run(const char *deeds, double wall_seconds) {
     char text[8];
     int32_t labels[9];
     const void *block;
-    struct gr_guard_limits own = limits;
+    struct gr_child_limits own = limits;
     struct gr_table_config table = {.file = text};
     struct gr_reader reader = {.operations = &gr_guard_operations, .table = &table};
     gr_status status;
@@ -102,8 +102,8 @@ out:
 
 static void check(const char *deeds, const char *says) {
     double start = gr_clock_seconds();
-    CHECK_REFUSED(run(deeds, 3), GR_ERROR_DATA, says);
-    ck_assert_double_lt(gr_clock_seconds() - start, 2.9);
+    CHECK_REFUSED(run(deeds, 20), GR_ERROR_DATA, says); /* a busy machine lends little of itself */
+    ck_assert_double_lt(gr_clock_seconds() - start, 19);
 }
 
 START_TEST(fine) {

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Work that may crash, loop or ask for any amount of memory, in a process of its own. */
+#include <granary/base.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct reply {
+    gr_status status;
+    char message[GR_MESSAGE_MAX];
+};
+
+/* ---- the child ------------------------------------------------------------------------------ */
+
+static void limit(int resource, rlim_t soft) {
+    struct rlimit value;
+    if (getrlimit((__rlimit_resource_t)resource, &value) != 0) return;
+    if (soft > value.rlim_max) soft = value.rlim_max;
+    value.rlim_cur = soft;
+    setrlimit((__rlimit_resource_t)resource, &value);
+}
+
+void gr_child_limit_memory(size_t more) {
+    size_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file && fscanf(file, "%zu", &pages) != 1) pages = 0;
+    if (file) fclose(file);
+    if (pages) limit(RLIMIT_AS, pages * (size_t)sysconf(_SC_PAGESIZE) + more);
+}
+
+void gr_child_limit_cpu(uint32_t seconds) {
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    limit(RLIMIT_CPU, (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + 1 + seconds);
+}
+
+/* A crash is to end the child silently and at once; a signal meant for the job, not at all. */
+static void settle_signals(void) {
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE};
+    sigset_t none;
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        signal(ignored[i], SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+    }
+}
+
+void gr_child_settle(int parent) {
+    settle_signals();
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);
+    limit(RLIMIT_CORE, 0);
+}
+
+static _Noreturn void work_and_leave(int socket, pid_t parent, const struct gr_child_limits *limits,
+                                     gr_status (*work)(void *context), void *context) {
+    struct reply reply;
+    gr_child_settle(parent);
+    if (limits) {
+        gr_child_limit_memory(limits->memory_bytes);
+        gr_child_limit_cpu(limits->cpu_seconds);
+    }
+    memset(&reply, 0, sizeof reply);
+    reply.status = work(context);
+    if (reply.status != GR_OK) memcpy(reply.message, gr_message(), strlen(gr_message()));
+    (void)!send(socket, &reply, sizeof reply, MSG_NOSIGNAL);
+    _exit(0);
+}
+
+/* ---- the parent ----------------------------------------------------------------------------- */
+
+/* Whether there is a reply before the deadline. */
+static bool await(int socket, const struct gr_child_limits *limits, struct reply *reply) {
+    const double deadline = gr_clock_seconds() + (limits ? limits->wall_seconds : 0);
+    ssize_t got;
+    for (;;) {
+        struct pollfd wait = {.fd = socket, .events = POLLIN};
+        double left = deadline - gr_clock_seconds();
+        int ready = !limits    ? poll(&wait, 1, -1)
+                    : left > 0 ? poll(&wait, 1, (int)(left * 1000) + 1)
+                               : 0;
+        if (ready < 0 && errno == EINTR) continue;
+        if (ready <= 0) return false;
+        break;
+    }
+    do
+        got = recv(socket, reply, sizeof *reply, 0);
+    while (got < 0 && errno == EINTR);
+    reply->message[sizeof reply->message - 1] = '\0';
+    return got == (ssize_t)sizeof *reply;
+}
+
+gr_status gr_child_run(const char *what, gr_status lost, const struct gr_child_limits *limits,
+                       gr_status (*work)(void *context), void *context) {
+    struct reply reply;
+    int ends[2], how = 0;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return gr_fail(GR_ERROR_INTERNAL, "%s: a socket pair: %s", what, strerror(errno));
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        work_and_leave(ends[1], parent, limits, work, context);
+    }
+    close(ends[1]);
+    bool replied = child > 0 && await(ends[0], limits, &reply);
+    close(ends[0]);
+    if (child < 0)
+        return gr_fail(GR_ERROR_INTERNAL, "%s: a process of its own: %s", what, strerror(errno));
+    if (!replied && limits) kill(child, SIGKILL);
+    while (waitpid(child, &how, 0) < 0 && errno == EINTR)
+        continue;
+    if (!replied)
+        return gr_fail(lost, "%s ended in signal %d", what, WIFSIGNALED(how) ? WTERMSIG(how) : 0);
+    return reply.status == GR_OK ? GR_OK : gr_fail(reply.status, "%s", reply.message);
+}
