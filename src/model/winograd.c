@@ -16,16 +16,18 @@ struct winograd {
     size_t block;               /* rows of windows in it */
     size_t in_point, out_point; /* from a point of a block to the next */
     float *in, *out;   /* a block's points: 36 x windows x channels, and x filters; owned */
-    float *weight;     /* 36 x channels x filters; owned, as are all below */
-    float *turned;     /* 36 x filters x channels */
+    float *strip;      /* owned, as are all below */
+    float *weight;     /* 36 x channels x filters */
+    float *turned;     /* 36 x filters x channels; made by the first backward pass, as is */
     float *derivative; /* 36 x channels x filters */
-    float *strip;
 };
 
 bool gr_winograd_fits(const struct gr_model *model, const struct gr_layer *layer) {
-    return model->compute == GR_COMPUTE_FLOAT32 && layer->config.kernel == GR_WINOGRAD_KERNEL &&
-           layer->config.stride <= 1 && layer->from.channels % GR_WINOGRAD_LANES == 0 &&
-           layer->to.channels % GR_WINOGRAD_LANES == 0;
+    const size_t kernel = GR_WINOGRAD_KERNEL, lanes = GR_WINOGRAD_LANES;
+    return model->compute == GR_COMPUTE_FLOAT32 && layer->config.kernel == kernel &&
+           layer->config.stride <= 1 && layer->from.channels % lanes == 0 &&
+           layer->to.channels % lanes == 0 && layer->from.height > kernel &&
+           layer->from.width > kernel;
 }
 
 /* ---- making ------------------------------------------------------------------------------- */
@@ -34,10 +36,10 @@ static void release(struct gr_layer *layer) {
     struct winograd *w = layer->state;
     gr_free(w->in);
     gr_free(w->out);
+    gr_free(w->strip);
     gr_free(w->weight);
     gr_free(w->turned);
     gr_free(w->derivative);
-    gr_free(w->strip);
     gr_free(w);
     layer->state = NULL;
 }
@@ -49,10 +51,10 @@ static size_t point_stride(size_t windows, size_t channels) {
 }
 
 static gr_status set_shape(const struct gr_layer *layer, struct gr_winograd_shape *shape) {
-    struct gr_layer copy = *layer;
     struct gr_window window;
+    struct gr_extent to;
     gr_status status;
-    GR_TRY(gr_images_window(&copy, &window));
+    GR_TRY(gr_images_window(layer, &window, &to));
     *shape = (struct gr_winograd_shape){.in = layer->from,
                                         .out = layer->to,
                                         .above = (size_t)window.before[0],
@@ -79,10 +81,18 @@ static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     GR_TRY(gr_allocate(w->in_point, points, "a convolution's windows", &w->in));
     GR_TRY(gr_allocate(w->out_point, points, "a convolution's windows", &w->out));
     GR_TRY(gr_allocate(channels * filters, points, "a convolution's weights", &w->weight));
-    GR_TRY(gr_allocate(channels * filters, points, "a convolution's weights", &w->turned));
-    GR_TRY(gr_allocate(channels * filters, points, "a convolution's weights", &w->derivative));
     GR_TRY(gr_allocate(2 * w->shape.across + 4, 6 * GR_WINOGRAD_LANES * sizeof(float),
                        "a convolution's windows", &w->strip));
+out:
+    return status;
+}
+
+static gr_status prepare_backward(struct winograd *w) {
+    const size_t points = GR_WINOGRAD_POINTS * sizeof(float);
+    const size_t n = w->shape.in.channels * w->shape.out.channels;
+    gr_status status = GR_OK;
+    if (!w->turned) GR_TRY(gr_allocate(n, points, "a convolution's weights", &w->turned));
+    if (!w->derivative) GR_TRY(gr_allocate(n, points, "a convolution's weights", &w->derivative));
 out:
     return status;
 }
@@ -224,10 +234,12 @@ static void turn_weight(const struct winograd *w) {
 
 static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                           size_t n, const struct gr_target *target) {
-    const struct winograd *w = layer->state;
+    struct winograd *w = layer->state;
     float *const by_weight = model->product, *const by_bias = model->pack;
     struct block block;
+    gr_status status;
     (void)parameters;
+    GR_TRY(prepare_backward(w));
     if (!layer->slope_behind)
         gr_activate_backward(layer->activation, layer->sums, layer->out, model->delta,
                              n * layer->outputs);
@@ -246,7 +258,8 @@ static gr_status backward(struct gr_model *model, struct gr_layer *layer, const 
     w->kernels->gather_weight(w->derivative, layer->from.channels * layer->to.channels, by_weight);
     gr_target_take(target, target->vector + layer->weight, by_weight, layer->n_weights);
     gr_target_take(target, target->vector + layer->bias, by_bias, layer->n_biases);
-    return GR_OK;
+out:
+    return status;
 }
 
 const struct gr_layer_kind gr_layer_winograd = {.type = GR_LAYER_CONV,

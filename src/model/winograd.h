@@ -60,7 +60,10 @@ struct gr_winograd_kernels {
 /* Those for the instruction set of `tiles`. */
 const struct gr_winograd_kernels *gr_winograd_kernels_of(const struct gr_tiles *tiles);
 
-/* Whether the layer is run that way. */
+/*
+ * Whether the layer is run that way: float32, channels and filters in whole vectors, and images of
+ * a window or more, below which the definition is faster.
+ */
 bool gr_winograd_fits(const struct gr_model *model, const struct gr_layer *layer);
 
 /* What conv becomes when it fits. */
