@@ -10,7 +10,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define AVX512     __attribute__((target("avx512f,avx2,fma,bmi,popcnt")))
+#define AVX512 __attribute__((target("avx512f,avx2,fma,bmi,popcnt")))
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): i is a name */
 #define EACH(i, n) _Pragma("GCC unroll 13") for (size_t i = 0; i < (n); i++)
 
 enum {

@@ -81,7 +81,7 @@ static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     GR_TRY(gr_allocate(w->in_point, points, "a convolution's windows", &w->in));
     GR_TRY(gr_allocate(w->out_point, points, "a convolution's windows", &w->out));
     GR_TRY(gr_allocate(channels * filters, points, "a convolution's weights", &w->weight));
-    GR_TRY(gr_allocate(2 * w->shape.across + 4, 6 * GR_WINOGRAD_LANES * sizeof(float),
+    GR_TRY(gr_allocate(2 * w->shape.across + 4, sizeof(float) * 6 * GR_WINOGRAD_LANES,
                        "a convolution's windows", &w->strip));
 out:
     return status;

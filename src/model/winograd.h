@@ -2,8 +2,9 @@
 /*
  * winograd: 5x5 convolutions of stride 1 with 2.8 times fewer multiplications than their definition
  * has: F(2x2, 5x5) of Winograd's minimal filtering (Lavin and Gray, Fast Algorithms for
- * Convolutional Neural Networks, 2016), by the points 0, 1, -1, 1/2, -2 and infinity, which lose
- * least in float32 (Barabasz et al. 2018: about one bit against the definition).
+ * Convolutional Neural Networks, 2016), by the points 0, 1, -1, 1/2, -2 and infinity, of the simple
+ * ones those that lose least: about one bit more than the definition in float32 does
+ * (analysis/peers/winograd_points.py).
  *
  * Windows of 6x6, one for each 2x2 of the output, are transformed (d becomes B^T d B), the weights
  * g too (G g G^T); where the 36 numbers of the one meet those of the other there are 36 products of

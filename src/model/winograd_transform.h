@@ -20,7 +20,8 @@
 #define LANES       (sizeof(VECTOR) / sizeof(float))
 #define AT(pointer) (*(VECTOR *)(uintptr_t)(pointer))
 #define INLINE      ISA static inline __attribute__((always_inline)) void
-#define EACH(i, n)  _Pragma("GCC unroll 6") for (size_t i = 0; i < (n); i++)
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): i is a name */
+#define EACH(i, n) _Pragma("GCC unroll 6") for (size_t i = 0; i < (n); i++)
 
 INLINE NAME(apply_b_t)(const VECTOR *d, size_t step, VECTOR *to) {
     const VECTOR d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step];
