@@ -74,9 +74,17 @@ def smooth_net():
     return dense(x, 3, "none")
 
 
-def show(name, loss):
+def winograd_net():
+    """Convolutions that granary takes by minimal filtering: of odd sizes, padded and not."""
+    x = conv(images(13, 12, 2), 16, 3, same=True)
+    x = F.max_pool2d(conv(x, 48, 5, same=True), 2)
+    return dense(conv(x, 16, 5, activation="gelu"), 3, "none")
+
+
+def show(name, loss, every=1):
+    """The loss, and each so many-th element of its gradient."""
     loss.backward()
-    values = [f"{v:.15e}" for t in tensors for v in t.grad.flatten().tolist()]
+    values = [f"{v:.15e}" for t in tensors for v in t.grad.flatten().tolist()][::every]
     print(f"static const double torch_{name}_loss = {loss.item():.15e};")
     print(f"static const double torch_{name}_gradient[] = {{")
     for i in range(0, len(values), 3):
@@ -91,6 +99,9 @@ labels = torch.tensor([i % 3 for i in range(ROWS)])
 for name, net in (("relu_net", relu_net), ("smooth_net", smooth_net)):
     drawn, tensors = 0, []
     show(name, F.cross_entropy(net(), labels))
+
+drawn, tensors = 0, []
+show("winograd_net", F.cross_entropy(winograd_net(), labels), 97)
 
 ROWS = 9
 features = torch.tensor([math.cos(i) for i in range(ROWS * 3)]).reshape(ROWS, 3)

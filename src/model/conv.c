@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * conv: convolutions (cross-correlations, as everywhere in the field) through oneDNN; weights are
- * [height, width, in, out].
+ * conv: convolutions (cross-correlations, as everywhere in the field) through oneDNN, or by
+ * winograd.h where that is faster; weights are [height, width, in, out].
  */
 #include <model/elementwise.h>
 #include <model/images.h>
 #include <model/network.h>
+#include <model/winograd.h>
 
 static gr_status shape(struct gr_layer *layer) {
     struct gr_window window;
@@ -103,6 +104,12 @@ out:
     return status;
 }
 
+static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
+    if (!gr_winograd_fits(model, layer)) return gr_images_prepare(model, layer);
+    layer->kind = &gr_layer_winograd;
+    return layer->kind->prepare(model, layer);
+}
+
 static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                          size_t n, bool training) {
     struct gr_image_set *set;
@@ -144,7 +151,7 @@ out:
 const struct gr_layer_kind gr_layer_conv = {.type = GR_LAYER_CONV,
                                             .shape = shape,
                                             .tensors = tensors,
-                                            .prepare = gr_images_prepare,
+                                            .prepare = prepare,
                                             .forward = forward,
                                             .backward = backward,
                                             .release = gr_images_release};

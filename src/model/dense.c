@@ -3,6 +3,10 @@
 #include <model/elementwise.h>
 #include <model/inner_product.h>
 #include <model/network.h>
+#include <model/sparse.h>
+
+/* So many tenths of what comes in may be other than zero; products are no faster from eight on. */
+enum { SPARSE_TENTHS = 7 };
 
 static gr_status shape(struct gr_layer *layer) {
     layer->to.channels = layer->config.width;
@@ -16,15 +20,63 @@ static gr_status tensors(struct gr_layer *layer, struct gr_layout *layout) {
                            layer->outputs);
 }
 
+/* ---- rows that are sparse ------------------------------------------------------------------ */
+
+/* What comes in is often half zero: of images, and behind relu. */
+struct dense {
+    struct gr_sparse rows; /* of the last forward pass */
+    bool sparse;           /* enough of them is zero */
+};
+
+static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
+    if (model->compute != GR_COMPUTE_FLOAT32 || !gr_sparse_pays(model->tiles, layer->outputs))
+        return GR_OK;
+    return gr_allocate_zero(1, sizeof(struct dense), "a dense layer", &layer->state);
+}
+
+static void release(struct gr_layer *layer) {
+    struct dense *dense = layer->state;
+    gr_sparse_release(&dense->rows);
+    gr_free(dense);
+    layer->state = NULL;
+}
+
+static gr_status find_sparse(struct gr_layer *layer, size_t n) {
+    struct dense *dense = layer->state;
+    gr_status status = GR_OK;
+    if (!dense) goto out;
+    GR_TRY(gr_sparse_find(&dense->rows, layer->in, n, layer->inputs));
+    dense->sparse = dense->rows.count <= n * layer->inputs / 10 * SPARSE_TENTHS;
+out:
+    return status;
+}
+
+/* The masks of what came in, by row or by column; NULL: it is not sparse. */
+static const uint32_t *masks_of(const struct gr_layer *layer, bool by_column) {
+    const struct dense *dense = layer->state;
+    if (!dense || !dense->sparse) return NULL;
+    return by_column ? dense->rows.by_column : dense->rows.by_row;
+}
+
+static void multiply(const struct gr_model *model, const struct gr_product *product,
+                     const uint32_t *masks) {
+    if (masks)
+        gr_sparse_multiply(product, masks);
+    else
+        gr_multiply(model->tiles, product, model->pack);
+}
+
+/* ---- passes ------------------------------------------------------------------------------- */
+
 static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                          size_t n, bool training) {
     const bool fused = layer->activation == GR_ACTIVATION_RELU && !model->inner;
     const float *weight = parameters + layer->weight, *bias = parameters + layer->bias;
+    gr_status status = GR_OK;
     (void)training;
     if (model->inner) {
-        const gr_status status =
-            gr_inner_forward(model->inner, layer->number, n, layer->in, weight, bias, layer->sums);
-        if (status != GR_OK) return status;
+        GR_TRY(
+            gr_inner_forward(model->inner, layer->number, n, layer->in, weight, bias, layer->sums));
     } else {
         const struct gr_product product = {
             .m = n,
@@ -41,10 +93,12 @@ static gr_status forward(struct gr_model *model, struct gr_layer *layer, const f
             .finish = fused ? GR_FINISH_RELU : GR_FINISH_STORE,
             .bias = bias,
         };
-        gr_multiply(model->tiles, &product, model->pack);
+        GR_TRY(find_sparse(layer, n));
+        multiply(model, &product, masks_of(layer, false));
     }
     if (!fused) gr_activate(layer->activation, layer->sums, layer->out, n * layer->outputs);
-    return GR_OK;
+out:
+    return status;
 }
 
 /*
@@ -104,7 +158,7 @@ static gr_status backward_weight(struct gr_model *model, const struct gr_layer *
             .finish = target->step ? GR_FINISH_STEP : GR_FINISH_STORE,
             .decay = target->decay,
         };
-        gr_multiply(model->tiles, &product, model->pack);
+        multiply(model, &product, masks_of(layer, true));
     }
     gr_column_sums(model->delta, n, layer->outputs, model->pack);
     gr_target_take(target, target->vector + layer->bias, model->pack, layer->outputs);
@@ -126,5 +180,7 @@ out:
 const struct gr_layer_kind gr_layer_dense = {.type = GR_LAYER_DENSE,
                                              .shape = shape,
                                              .tensors = tensors,
+                                             .prepare = prepare,
                                              .forward = forward,
-                                             .backward = backward};
+                                             .backward = backward,
+                                             .release = release};

@@ -51,9 +51,10 @@ struct gr_layer {
 
 /*
  * shape: `to` from `from` and the settings. tensors: appends them to the layout (NULL: none).
- * prepare: makes the state (NULL: none), which release frees. forward: out from in; training:
- * dropout drops. backward: model->delta, n x outputs, is the derivative by `out`, and may be
- * overwritten; model->delta_before receives, unless `first`, the one by `in`.
+ * prepare: makes the state (NULL: none), which release frees, and may put another kind in the
+ * layer's place, that passes over it in another way. forward: out from in; training: dropout drops.
+ * backward: model->delta, n x outputs, is the derivative by `out`, and may be overwritten;
+ * model->delta_before receives, unless `first`, the one by `in`.
  */
 struct gr_layer_kind {
     enum gr_layer_type type;

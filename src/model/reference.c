@@ -51,6 +51,35 @@ double gr_reference_slope(enum gr_activation activation, double x) {
     return NAN;
 }
 
+/* Output `at`, and what it takes from the image at `from` by that tap of the kernel. */
+static void convolve_tap(const struct gr_reference_conv *conv, size_t from, size_t at, size_t tap,
+                         const float *in, const float *weight, const float *delta, double *out,
+                         double *d_in, double *d_weight) {
+    const size_t channels = conv->in.channels, filters = conv->out.channels;
+    for (size_t c = 0; c < channels; c++)
+        for (size_t f = 0; f < filters; f++) {
+            const size_t w = (tap * channels + c) * filters + f;
+            const double x = in[from * channels + c], d = delta[at * filters + f];
+            out[at * filters + f] += x * weight[w];
+            d_in[from * channels + c] += d * weight[w];
+            d_weight[w] += d * x;
+        }
+}
+
+void gr_reference_convolve(const struct gr_reference_conv *conv, const float *in,
+                           const float *weight, const float *delta, double *out, double *d_in,
+                           double *d_weight) {
+    const size_t width = conv->out.width, taps = conv->kernel * conv->kernel;
+    for (size_t at = 0; at < conv->out.height * width; at++)
+        for (size_t tap = 0; tap < taps; tap++) {
+            const size_t y = at / width + tap / conv->kernel, x = at % width + tap % conv->kernel;
+            if (y < conv->above || y - conv->above >= conv->in.height) continue;
+            if (x < conv->left || x - conv->left >= conv->in.width) continue;
+            convolve_tap(conv, (y - conv->above) * conv->in.width + x - conv->left, at, tap, in,
+                         weight, delta, out, d_in, d_weight);
+        }
+}
+
 /* Mean loss of n rows of outputs; delta: its derivative by them. */
 static double cross_entropy(const double *outputs, const int32_t *labels, size_t n, size_t classes,
                             double *delta) {

@@ -8,6 +8,7 @@
 
 #include <granary/config.h>
 #include <model/kernels.h>
+#include <model/layer.h>
 
 /* gr_multiply; fused: with fused multiply-adds, as processors that have them do. */
 void gr_reference_multiply(const struct gr_product *product, bool fused);
@@ -15,6 +16,20 @@ void gr_reference_multiply(const struct gr_product *product, bool fused);
 /* The activation and its derivative, in double. */
 double gr_reference_activate(enum gr_activation activation, double x);
 double gr_reference_slope(enum gr_activation activation, double x);
+
+/* A convolution of stride 1; weights are [kernel, kernel, in, out]. */
+struct gr_reference_conv {
+    struct gr_extent in, out;
+    size_t kernel, above, left; /* rows and columns of padding before the image */
+};
+
+/*
+ * What one image adds to out, and, by the derivative delta of out, to d_in and d_weight; in double,
+ * without bias.
+ */
+void gr_reference_convolve(const struct gr_reference_conv *conv, const float *in,
+                           const float *weight, const float *delta, double *out, double *d_in,
+                           double *d_weight);
 
 /* A network in double: layers of widths[0] (inputs) to widths[n_widths - 1] (classes). */
 struct gr_reference_network {

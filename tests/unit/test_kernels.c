@@ -7,6 +7,7 @@
 #include <math.h>
 #include <model/elementwise.h>
 #include <model/reference.h>
+#include <model/sparse.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +102,95 @@ static void check_shape(const struct gr_tiles *tiles, bool fused, size_t m, size
     p.c_row = n + 5;
     check_product(tiles, fused, p);
 }
+
+/* ---- sparse products ------------------------------------------------------------------------ */
+
+/* a[rows, columns] with that share of elements not zero, and zeros of either sign. */
+static size_t thin_out(size_t rows, size_t columns, int percent) {
+    size_t count = 0;
+    srand(5);
+    for (size_t i = 0; i < rows * columns; i++) {
+        a[i] = rand() % 100 < percent ? (float)(rand() % 1000 + 1) / 997.0f : 0.0f;
+        if (i % 7 == 0 && a[i] == 0.0f) a[i] = -0.0f;
+        count += a[i] != 0.0f;
+    }
+    return count;
+}
+
+/* The reference's bits; c's gaps are not touched. */
+static void check_sparse(struct gr_product p, const uint32_t *masks) {
+    const size_t used = p.m * p.c_row + 64;
+    ck_assert_uint_le(used, ROOM);
+    fill(c, used, 4);
+    memcpy(expected, c, used * sizeof *c);
+    p.c = c;
+    gr_sparse_multiply(&p, masks);
+    p.c = expected;
+    gr_reference_multiply(&p, true);
+    for (size_t i = 0; i < used; i++)
+        if (c[i] != expected[i])
+            ck_abort_msg("%zu x %zu x %zu start %d finish %d: element %zu,%zu is %a, expected %a",
+                         p.m, p.n, p.k, (int)p.start, (int)p.finish, i / p.c_row, i % p.c_row,
+                         (double)c[i], (double)expected[i]);
+}
+
+static void check_sparse_shape(struct gr_sparse *sparse, size_t rows, size_t columns, size_t width,
+                               int percent) {
+    struct gr_product p = {.m = rows,
+                           .n = width,
+                           .k = columns,
+                           .a = a,
+                           .a_row = columns,
+                           .a_step = 1,
+                           .b = b,
+                           .b_row = width + 3,
+                           .c_row = width + 5,
+                           .start = GR_START_ROW,
+                           .finish = percent % 2 ? GR_FINISH_RELU : GR_FINISH_STORE,
+                           .bias = bias};
+    const size_t count = thin_out(rows, columns, percent);
+    ck_assert_int_eq(gr_sparse_find(sparse, a, rows, columns), GR_OK);
+    ck_assert_uint_eq(sparse->count, count);
+    check_sparse(p, sparse->by_row);
+    p.start = GR_START_C;
+    check_sparse(p, sparse->by_row);
+    p.m = columns;
+    p.k = rows;
+    p.a_row = 1;
+    p.a_step = columns;
+    p.start = GR_START_ZERO;
+    p.finish = GR_FINISH_STORE;
+    check_sparse(p, sparse->by_column);
+    p.finish = GR_FINISH_STEP;
+    check_sparse(p, sparse->by_column);
+    p.decay = 0.01f;
+    check_sparse(p, sparse->by_column);
+}
+
+START_TEST(test_sparse_products) {
+    static const size_t inner[] = {1, 15, 16, 17, 32, 33, 70, 130},
+                        widths[] = {64, 65, 200, 209, 430};
+    size_t n_sets;
+    const struct gr_tiles *const best = gr_tiles_all(&n_sets)[0];
+    if (!gr_tiles_supported(best) || !gr_sparse_pays(best, 64)) return;
+    for (size_t i = 0; i < sizeof inner / sizeof *inner; i++) {
+        struct gr_sparse sparse = {0};
+        for (size_t j = 0; j < sizeof inner / sizeof *inner; j++)
+            for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+                check_sparse_shape(&sparse, inner[j], inner[i], widths[w],
+                                   w % 3 == 0   ? 51
+                                   : w % 3 == 1 ? 10
+                                                : 100);
+        gr_sparse_release(&sparse);
+    }
+    a[0] = NAN;
+    struct gr_sparse sparse = {0};
+    ck_assert_int_eq(gr_sparse_find(&sparse, a, 1, 1), GR_OK);
+    ck_assert_uint_eq(sparse.count, 1);
+    ck_assert_uint_eq(sparse.by_row[0] & sparse.by_column[0], 1);
+    gr_sparse_release(&sparse);
+}
+END_TEST
 
 START_TEST(test_products) {
     size_t n_sets;
@@ -228,6 +318,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, test_products, 0, (int)n_sets);
+    tcase_add_test(tests, test_sparse_products);
     tcase_add_test(tests, test_relu_keeps_nan);
     tcase_add_loop_test(tests, test_activations, 0, GR_ACTIVATION_TANH + 1);
     tcase_add_test(tests, test_transpose);

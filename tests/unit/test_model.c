@@ -283,6 +283,46 @@ START_TEST(a_rows_outputs_do_not_depend_on_its_batch) {
 }
 END_TEST
 
+/* The gradient of a batch as it is taken; or, not passing: as if no processor passed zeros by. */
+static double take_gradient(struct bench *bench, size_t n, bool passing) {
+    void *states[3] = {0};
+    double loss;
+    ck_assert_uint_eq(bench->model->n_layers, 3);
+    for (size_t l = 0; l < 3 && !passing; l++) {
+        states[l] = bench->model->layers[l].state;
+        bench->model->layers[l].state = NULL;
+    }
+    ck_assert_int_eq(gr_model_gradient(bench->model, bench->parameters, n, bench->gradient, &loss),
+                     GR_OK);
+    for (size_t l = 0; l < 3 && !passing; l++)
+        bench->model->layers[l].state = states[l];
+    return loss;
+}
+
+/* With rows of which nothing is zero but what relu cuts, and with rows half of zeros. */
+START_TEST(zeros_passed_by_change_no_bit) {
+    static const size_t widths[] = {130, 100, 72, 10};
+    enum { ROWS = 70 };
+    struct bench bench;
+    float *expected;
+    set_up(&bench, widths, 4, GR_ACTIVATION_RELU, ROWS);
+    fill_parameters(&bench, 14);
+    fill_batch(bench.model, ROWS, 15);
+    const size_t bytes = bench.layout->size * sizeof(float);
+    ck_assert_int_eq(gr_allocate(1, bytes, "g", &expected), GR_OK);
+    for (size_t share = 0; share <= 3; share += 3) {
+        for (size_t i = 0; i < ROWS * widths[0]; i++)
+            if (i * i % 5 < share) gr_model_batch_features(bench.model)[i] = 0;
+        const double loss = take_gradient(&bench, ROWS, false);
+        memcpy(expected, bench.gradient, bytes);
+        ck_assert_double_eq(take_gradient(&bench, ROWS, true), loss);
+        ck_assert_mem_eq(bench.gradient, expected, bytes);
+    }
+    gr_free(expected);
+    tear_down(&bench);
+}
+END_TEST
+
 START_TEST(score_counts_first_of_ties) {
     static const size_t widths[] = {2, 3};
     struct bench bench;
@@ -501,6 +541,7 @@ int main(void) {
     tcase_add_loop_test(tests, gradient_is_pytorchs, 0, GR_ACTIVATION_TANH + 1);
     tcase_add_loop_test(tests, bits_do_not_depend_on_surroundings, 0, GR_ACTIVATION_TANH + 1);
     tcase_add_test(tests, a_rows_outputs_do_not_depend_on_its_batch);
+    tcase_add_test(tests, zeros_passed_by_change_no_bit);
     tcase_add_test(tests, score_counts_first_of_ties);
     tcase_add_test(tests, layout_names_and_shapes);
     tcase_add_loop_test(tests, first_parameters, 0, GR_INITIALISE_GLOROT + 1);

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* winograd: the passes of a convolution that is taken by minimal filtering, a block of windows at a
+ * time, so that what lies between the transforms and the products stays in the second cache. */
+#include <model/elementwise.h>
+#include <model/network.h>
+#include <model/winograd.h>
+
+#include <string.h>
+
+/* Of a block's two arrays together. */
+enum { BLOCK_BYTES = 512 << 10 };
+
+struct winograd {
+    struct gr_winograd_shape shape;
+    const struct gr_winograd_kernels *kernels;
+    size_t block;               /* rows of windows in it */
+    size_t in_point, out_point; /* from a point of a block to the next */
+    float *in, *out;   /* a block's points: 36 x windows x channels, and x filters; owned */
+    float *strip;      /* owned, as are all below */
+    float *weight;     /* 36 x channels x filters */
+    float *turned;     /* 36 x filters x channels; made by the first backward pass, as is */
+    float *derivative; /* 36 x channels x filters */
+};
+
+bool gr_winograd_fits(const struct gr_model *model, const struct gr_layer *layer) {
+    const size_t kernel = GR_WINOGRAD_KERNEL, lanes = GR_WINOGRAD_LANES;
+    return model->compute == GR_COMPUTE_FLOAT32 && layer->config.kernel == kernel &&
+           layer->config.stride <= 1 && layer->from.channels % lanes == 0 &&
+           layer->to.channels % lanes == 0 && layer->from.height > kernel &&
+           layer->from.width > kernel;
+}
+
+/* ---- making ------------------------------------------------------------------------------- */
+
+static void release(struct gr_layer *layer) {
+    struct winograd *w = layer->state;
+    gr_free(w->in);
+    gr_free(w->out);
+    gr_free(w->strip);
+    gr_free(w->weight);
+    gr_free(w->turned);
+    gr_free(w->derivative);
+    gr_free(w);
+    layer->state = NULL;
+}
+
+/* An odd number of cache lines, so that not all points of a window fall into one set of a cache. */
+static size_t point_stride(size_t windows, size_t channels) {
+    const size_t lines = windows * channels / GR_WINOGRAD_LANES;
+    return (lines | 1) * GR_WINOGRAD_LANES;
+}
+
+static gr_status set_shape(const struct gr_layer *layer, struct gr_winograd_shape *shape) {
+    struct gr_window window;
+    struct gr_extent to;
+    gr_status status;
+    GR_TRY(gr_images_window(layer, &window, &to));
+    *shape = (struct gr_winograd_shape){.in = layer->from,
+                                        .out = layer->to,
+                                        .above = (size_t)window.before[0],
+                                        .left = (size_t)window.before[1],
+                                        .down = (layer->to.height + 1) / 2,
+                                        .across = (layer->to.width + 1) / 2};
+out:
+    return status;
+}
+
+static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
+    const size_t channels = layer->from.channels, filters = layer->to.channels;
+    const size_t points = GR_WINOGRAD_POINTS * sizeof(float);
+    struct winograd *w;
+    gr_status status;
+    GR_TRY(gr_allocate_zero(1, sizeof *w, "a convolution", &w));
+    layer->state = w;
+    GR_TRY(set_shape(layer, &w->shape));
+    w->kernels = gr_winograd_kernels_of(model->tiles);
+    w->block = BLOCK_BYTES / (points * (channels + filters) * w->shape.across);
+    if (w->block < 1) w->block = 1;
+    w->in_point = point_stride(w->block * w->shape.across, channels);
+    w->out_point = point_stride(w->block * w->shape.across, filters);
+    GR_TRY(gr_allocate(w->in_point, points, "a convolution's windows", &w->in));
+    GR_TRY(gr_allocate(w->out_point, points, "a convolution's windows", &w->out));
+    GR_TRY(gr_allocate(channels * filters, points, "a convolution's weights", &w->weight));
+    GR_TRY(gr_allocate(2 * w->shape.across + 4, sizeof(float) * 6 * GR_WINOGRAD_LANES,
+                       "a convolution's windows", &w->strip));
+out:
+    return status;
+}
+
+static gr_status prepare_backward(struct winograd *w) {
+    const size_t points = GR_WINOGRAD_POINTS * sizeof(float);
+    const size_t n = w->shape.in.channels * w->shape.out.channels;
+    gr_status status = GR_OK;
+    if (!w->turned) GR_TRY(gr_allocate(n, points, "a convolution's weights", &w->turned));
+    if (!w->derivative) GR_TRY(gr_allocate(n, points, "a convolution's weights", &w->derivative));
+out:
+    return status;
+}
+
+/* ---- running ------------------------------------------------------------------------------ */
+
+/* Rows of windows of the whole batch, from `first` on. */
+struct block {
+    size_t first, rows, windows;
+};
+
+static struct block block_at(const struct winograd *w, size_t first, size_t n) {
+    const size_t left = n * w->shape.down - first, rows = left < w->block ? left : w->block;
+    return (struct block){first, rows, rows * w->shape.across};
+}
+
+/* One of its rows, and the image that it is in. */
+static struct gr_winograd_row row_at(const struct winograd *w, const struct block *block, size_t i,
+                                     size_t point, size_t *image) {
+    const size_t at = block->first + i;
+    *image = at / w->shape.down;
+    return (struct gr_winograd_row){&w->shape, at % w->shape.down, point, w->strip};
+}
+
+static void spread_in(const struct winograd *w, const struct block *block, const float *images) {
+    const size_t channels = w->shape.in.channels;
+    const size_t size = w->shape.in.height * w->shape.in.width * channels;
+    for (size_t i = 0, image; i < block->rows; i++) {
+        const struct gr_winograd_row row = row_at(w, block, i, w->in_point, &image);
+        w->kernels->spread_in(&row, images + image * size, w->in + i * w->shape.across * channels);
+    }
+}
+
+/* The product that is meant, for each point: sizes and strides are given, arrays of point 0. */
+static void multiply_points(const struct gr_model *model, struct gr_product product, size_t a_point,
+                            size_t b_point, size_t c_point) {
+    for (size_t p = 0; p < GR_WINOGRAD_POINTS; p++) {
+        gr_multiply(model->tiles, &product, model->pack);
+        product.a += a_point;
+        product.b += b_point;
+        product.c += c_point;
+    }
+}
+
+static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                         size_t n, bool training) {
+    const struct winograd *w = layer->state;
+    const size_t channels = layer->from.channels, filters = layer->to.channels;
+    const bool relu = layer->activation == GR_ACTIVATION_RELU;
+    struct block block;
+    (void)training;
+    w->kernels->spread_weight(parameters + layer->weight, channels * filters, w->weight);
+    for (size_t first = 0; first < n * w->shape.down; first += block.rows) {
+        block = block_at(w, first, n);
+        spread_in(w, &block, layer->in);
+        multiply_points(model,
+                        (struct gr_product){.m = block.windows,
+                                            .n = filters,
+                                            .k = channels,
+                                            .a = w->in,
+                                            .a_row = channels,
+                                            .a_step = 1,
+                                            .b = w->weight,
+                                            .b_row = filters,
+                                            .c = w->out,
+                                            .c_row = filters},
+                        w->in_point, channels * filters, w->out_point);
+        for (size_t i = 0, image; i < block.rows; i++) {
+            const struct gr_winograd_row row = row_at(w, &block, i, w->out_point, &image);
+            w->kernels->gather_out(&row, w->out + i * w->shape.across * filters,
+                                   parameters + layer->bias, relu,
+                                   layer->sums + image * layer->outputs);
+        }
+    }
+    if (!relu) gr_activate(layer->activation, layer->sums, layer->out, n * layer->outputs);
+    return GR_OK;
+}
+
+/* w->derivative += in^T out, or = for the first block. */
+static void derive_weight(const struct gr_model *model, const struct winograd *w,
+                          const struct block *block) {
+    const size_t channels = w->shape.in.channels, filters = w->shape.out.channels;
+    multiply_points(model,
+                    (struct gr_product){.m = channels,
+                                        .n = filters,
+                                        .k = block->windows,
+                                        .a = w->in,
+                                        .a_row = 1,
+                                        .a_step = channels,
+                                        .b = w->out,
+                                        .b_row = filters,
+                                        .c = w->derivative,
+                                        .c_row = filters,
+                                        .start = block->first > 0 ? GR_START_C : GR_START_ZERO},
+                    w->in_point, w->out_point, channels * filters);
+}
+
+/* images += what comes in's derivative by the block, through w->in. */
+static void derive_in(const struct gr_model *model, const struct winograd *w,
+                      const struct block *block, float *images) {
+    const size_t channels = w->shape.in.channels, filters = w->shape.out.channels;
+    const size_t size = w->shape.in.height * w->shape.in.width * channels;
+    multiply_points(model,
+                    (struct gr_product){.m = block->windows,
+                                        .n = channels,
+                                        .k = filters,
+                                        .a = w->out,
+                                        .a_row = filters,
+                                        .a_step = 1,
+                                        .b = w->turned,
+                                        .b_row = channels,
+                                        .c = w->in,
+                                        .c_row = channels},
+                    w->out_point, channels * filters, w->in_point);
+    for (size_t i = 0, image; i < block->rows; i++) {
+        const struct gr_winograd_row row = row_at(w, block, i, w->in_point, &image);
+        w->kernels->gather_in(&row, w->in + i * w->shape.across * channels, images + image * size);
+    }
+}
+
+static void spread_out(const struct winograd *w, const struct block *block, const float *images,
+                       float *sums) {
+    const size_t filters = w->shape.out.channels;
+    const size_t size = w->shape.out.height * w->shape.out.width * filters;
+    for (size_t i = 0, image; i < block->rows; i++) {
+        const struct gr_winograd_row row = row_at(w, block, i, w->out_point, &image);
+        w->kernels->spread_out(&row, images + image * size, w->out + i * w->shape.across * filters,
+                               sums);
+    }
+}
+
+/* w->turned from the weights that the forward pass spread. */
+static void turn_weight(const struct winograd *w) {
+    const size_t channels = w->shape.in.channels, filters = w->shape.out.channels;
+    for (size_t p = 0; p < GR_WINOGRAD_POINTS; p++)
+        gr_transpose(w->weight + p * channels * filters, filters, channels, filters,
+                     w->turned + p * channels * filters, channels);
+}
+
+static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                          size_t n, const struct gr_target *target) {
+    struct winograd *w = layer->state;
+    float *const by_weight = model->product, *const by_bias = model->pack;
+    struct block block;
+    gr_status status;
+    (void)parameters;
+    GR_TRY(prepare_backward(w));
+    if (!layer->slope_behind)
+        gr_activate_backward(layer->activation, layer->sums, layer->out, model->delta,
+                             n * layer->outputs);
+    if (!layer->first) {
+        turn_weight(w);
+        memset(model->delta_before, 0, n * layer->inputs * sizeof(float));
+    }
+    memset(by_bias, 0, layer->n_biases * sizeof *by_bias);
+    for (size_t first = 0; first < n * w->shape.down; first += block.rows) {
+        block = block_at(w, first, n);
+        spread_in(w, &block, layer->in);
+        spread_out(w, &block, model->delta, by_bias);
+        derive_weight(model, w, &block);
+        if (!layer->first) derive_in(model, w, &block, model->delta_before);
+    }
+    w->kernels->gather_weight(w->derivative, layer->from.channels * layer->to.channels, by_weight);
+    gr_target_take(target, target->vector + layer->weight, by_weight, layer->n_weights);
+    gr_target_take(target, target->vector + layer->bias, by_bias, layer->n_biases);
+out:
+    return status;
+}
+
+const struct gr_layer_kind gr_layer_winograd = {.type = GR_LAYER_CONV,
+                                                .prepare = prepare,
+                                                .forward = forward,
+                                                .backward = backward,
+                                                .release = release};

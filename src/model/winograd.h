@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * winograd: 5x5 convolutions of stride 1 with 2.8 times fewer multiplications than their definition
+ * has: F(2x2, 5x5) of Winograd's minimal filtering (Lavin and Gray, Fast Algorithms for
+ * Convolutional Neural Networks, 2016), by the points 0, 1, -1, 1/2, -2 and infinity, of the simple
+ * ones those that lose least: about one bit more than the definition in float32 does
+ * (analysis/peers/winograd_points.py).
+ *
+ * Windows of 6x6, one for each 2x2 of the output, are transformed (d becomes B^T d B), the weights
+ * g too (G g G^T); where the 36 numbers of the one meet those of the other there are 36 products of
+ * matrices [windows, channels] [channels, filters], and the output is A^T m A of what comes. The
+ * derivatives are the same steps transposed, in reverse. See winograd_transform.h.
+ *
+ * Transforms neither fuse nor reorder, products are gr_multiply's: the bits depend on neither the
+ * instruction set (as long as it fuses the multiply-add), nor the batch.
+ */
+#ifndef GRANARY_MODEL_WINOGRAD_H
+#define GRANARY_MODEL_WINOGRAD_H
+
+#include <model/images.h>
+#include <model/kernels.h>
+
+enum { GR_WINOGRAD_KERNEL = 5, GR_WINOGRAD_POINTS = 36, GR_WINOGRAD_LANES = 16 };
+
+/* A convolution's sizes; of windows there are as many as 2x2 squares in the output, rounded up. */
+struct gr_winograd_shape {
+    struct gr_extent in, out;
+    size_t above, left;  /* padding */
+    size_t down, across; /* windows */
+};
+
+/*
+ * A row of windows of one image. Point p of its window t lies at p * point + t * channels of
+ * `spread`. An `image` is a whole one, of which the row's windows are touched.
+ */
+struct gr_winograd_row {
+    const struct gr_winograd_shape *shape;
+    size_t number; /* in the image */
+    size_t point;
+    float *strip; /* room for 6 (2 across + 4) vectors */
+};
+
+/* The transforms, once for each instruction set. Channels and n are multiples of 16. */
+struct gr_winograd_kernels {
+    /* spread = B^T image B */
+    void (*spread_in)(const struct gr_winograd_row *row, const float *image, float *spread);
+    /* image = A^T spread A + bias, cut at zero for relu */
+    void (*gather_out)(const struct gr_winograd_row *row, const float *spread, const float *bias,
+                       bool relu, float *image);
+    /* spread = A image A^T; sums[filters] += the image, filter by filter */
+    void (*spread_out)(const struct gr_winograd_row *row, const float *image, float *spread,
+                       float *sums);
+    /* image += B spread B^T */
+    void (*gather_in)(const struct gr_winograd_row *row, const float *spread, float *image);
+    /* spread[36, n] = G weight G^T of weight[25, n] */
+    void (*spread_weight)(const float *weight, size_t n, float *spread);
+    /* weight[25, n] = G^T spread G of spread[36, n] */
+    void (*gather_weight)(const float *spread, size_t n, float *weight);
+};
+
+/* Those for the instruction set of `tiles`. */
+const struct gr_winograd_kernels *gr_winograd_kernels_of(const struct gr_tiles *tiles);
+
+/*
+ * Whether the layer is run that way: float32, channels and filters in whole vectors, and images of
+ * a window or more, below which the definition is faster.
+ */
+bool gr_winograd_fits(const struct gr_model *model, const struct gr_layer *layer);
+
+/* What conv becomes when it fits. */
+extern const struct gr_layer_kind gr_layer_winograd;
+
+#endif
