@@ -71,7 +71,7 @@ static gr_status measure(uint32_t batch, uint32_t passes, enum gr_compute comput
     float *parameters = NULL, *update = NULL;
     gr_status status;
     GR_TRY(make_silo(&silo, n_rows));
-    GR_TRY(gr_model_create_shaped(&shape, &row, CLASSES, batch, &model));
+    GR_TRY(gr_model_create_shaped(&shape, &row, NULL, CLASSES, batch, &model));
     GR_TRY(gr_trainer_create(&config, 1, model, &trainer));
     const size_t size = gr_model_layout(model)->size;
     GR_TRY(gr_allocate(size, sizeof(float), "parameters", &parameters));

@@ -64,7 +64,8 @@ enum gr_model_type {
     GR_MODEL_LINEAR,   /* linear regression: one output */
     GR_MODEL_LOGISTIC, /* binary logistic regression: one output, the log odds of label 1 */
     GR_MODEL_POISSON,  /* Poisson regression: one output, the logarithm of the expected count */
-    GR_MODEL_CNN       /* `layers`, and a dense layer of the outputs behind them */
+    GR_MODEL_CNN,      /* `layers`, and a dense layer of the outputs behind them */
+    GR_MODEL_BAG       /* rows of ids: the mean of their vectors, `hidden` and the outputs */
 };
 enum gr_activation {
     GR_ACTIVATION_RELU,
@@ -79,7 +80,9 @@ enum gr_layer_type {
     GR_LAYER_AVERAGE_POOL,
     GR_LAYER_GROUP_NORM,
     GR_LAYER_DROPOUT,
-    GR_LAYER_DENSE
+    GR_LAYER_DENSE,
+    GR_LAYER_EMBEDDING, /* from here on: of models that ask for them, never of `layers` */
+    GR_LAYER_BAG
 };
 enum gr_padding { GR_PADDING_VALID, GR_PADDING_SAME };
 enum gr_loss_type {
@@ -99,6 +102,7 @@ enum gr_optimizer {
     GR_OPTIMIZER_ADAMW
 };
 enum gr_solver_state { GR_SOLVER_RESET, GR_SOLVER_KEEP };
+enum gr_class_weights { GR_CLASS_WEIGHTS_NONE, GR_CLASS_WEIGHTS_BALANCED };
 enum gr_schedule_type { GR_SCHEDULE_CONSTANT, GR_SCHEDULE_STEP, GR_SCHEDULE_COSINE };
 enum gr_strategy_name {
     GR_STRATEGY_FEDAVG,
@@ -236,10 +240,13 @@ struct gr_layer_config {
 
 struct gr_model_config {
     enum gr_model_type type;
-    uint32_t *hidden; /* mlp: widths of the hidden layers, at least one */
+    uint32_t *hidden; /* mlp, bag: widths of the hidden layers; of an mlp at least one */
     unsigned hidden_count;
     struct gr_layer_config *layers; /* cnn: at least one; images' layers first, then dense ones */
     unsigned layers_count;
+    uint32_t embedding;  /* mlp: a category's code becomes a vector of so many numbers; 0, the
+                            default: it stays a number. bag: what an id becomes, at least 1 */
+    uint32_t vocabulary; /* bag: ids are 1 to this, at most 2^24; 0 is none */
     enum gr_activation activation;         /* default relu */
     enum gr_initialisation initialisation; /* default he */
     enum gr_compute compute;               /* default float32 */
@@ -270,12 +277,14 @@ struct gr_train_config {
     enum gr_solver_state state; /* momentum, Adam's moments and steps between a silo's rounds;
                                    default reset */
     double clip_norm;           /* largest L2 norm of a batch's gradient; 0: any; default 0 */
-    double proximal_mu;  /* FedProx: pull towards the round's global model; >= 0; default 0 */
-    uint32_t batch_size; /* 1 to 65536 */
-    uint32_t epochs;     /* local epochs a round; default 1; exactly one of epochs, steps is > 0 */
-    uint32_t steps;      /* local steps a round; default 0 */
-    double seconds;      /* a silo's training ends after the batch in which so much time has passed;
-                            0: no limit; default 0. Bits then depend on the machine. */
+    double proximal_mu; /* FedProx: pull towards the round's global model; >= 0; default 0 */
+    enum gr_class_weights class_weights; /* balanced: by the rows of all silos, see
+                                            gr_model_balance_classes; default none */
+    uint32_t batch_size;                 /* 1 to 65536 */
+    uint32_t epochs; /* local epochs a round; default 1; exactly one of epochs, steps is > 0 */
+    uint32_t steps;  /* local steps a round; default 0 */
+    double seconds;  /* a silo's training ends after the batch in which so much time has passed;
+                        0: no limit; default 0. Bits then depend on the machine. */
 };
 
 /* round.availability: silos that can take part in rounds `from` to `to` only. */

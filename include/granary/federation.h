@@ -140,7 +140,8 @@ void gr_federation_state(struct gr_federation *federation, struct gr_state *out)
 /* The model that is the outcome: the newest, or where the config says `stop`, the best one. */
 void gr_federation_outcome(struct gr_federation *federation, struct gr_state *out);
 /* After a checkpoint has been read into `state`, which is gr_federation_state's. */
-void gr_federation_resume(struct gr_federation *federation, const struct gr_state *state);
+gr_status gr_federation_resume(struct gr_federation *federation,
+                               const struct gr_state *state) GR_CHECKED;
 /* Whether the last `stop.patience` rounds have brought nothing better; the same on all ranks. */
 bool gr_federation_ends_early(const struct gr_federation *federation);
 

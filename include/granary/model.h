@@ -34,6 +34,15 @@ struct gr_row_shape {
     size_t dims[GR_TENSOR_DIMS_MAX];
 };
 
+/* A feature that is looked up: a category's place, or `n_categories` for one that is not known. */
+struct gr_code {
+    uint32_t feature, n_categories;
+};
+struct gr_codes {
+    size_t n;
+    const struct gr_code *list; /* ascending features */
+};
+
 /*
  * config: what stands under `model:`; inputs: features of a row; classes: labels there are (of no
  * use to regression and count); batch_max: most rows of one call. Errors: GR_ERROR_CONFIG (layers
@@ -42,9 +51,13 @@ struct gr_row_shape {
  */
 gr_status gr_model_create(const struct gr_model_config *config, size_t inputs, size_t classes,
                           size_t batch_max, struct gr_model **out) GR_CHECKED;
-/* The same for rows of any shape; a cnn needs images. */
+/*
+ * The same for rows of any shape; a cnn needs images. codes: what an mlp with `embedding` looks up,
+ * copied; NULL: none.
+ */
 gr_status gr_model_create_shaped(const struct gr_model_config *config,
-                                 const struct gr_row_shape *row, size_t classes, size_t batch_max,
+                                 const struct gr_row_shape *row, const struct gr_codes *codes,
+                                 size_t classes, size_t batch_max,
                                  struct gr_model **out) GR_CHECKED;
 void gr_model_free(struct gr_model *model);
 
@@ -53,7 +66,9 @@ enum gr_task gr_model_task(const struct gr_model *model);
 /*
  * Tensors "dense0.weight" [in, out], "dense0.bias" [out], "dense1.weight", ...; "conv0.weight"
  * [height, width, in, out]; "group_norm0.weight" [channels]; each kind counts on its own. A dense
- * layer behind images takes them as [height, width, channels]. Borrowed.
+ * layer behind images takes them as [height, width, channels]. "embedding3.weight"
+ * [categories + 1, width], the last row of unknown ones, for feature 3; "bag0.weight"
+ * [vocabulary, width], row i of id i + 1. Borrowed.
  */
 const struct gr_layout *gr_model_layout(const struct gr_model *model);
 size_t gr_model_inputs(const struct gr_model *model);
@@ -61,8 +76,8 @@ size_t gr_model_classes(const struct gr_model *model); /* 0 for regression and c
 
 /*
  * Weights from N(0, 2 / fan_in) (He et al. 2015) or U(-l, l), l = sqrt(6 / (fan_in + fan_out))
- * (Glorot and Bengio 2010), group norm's 1; biases zero; gaps zero. Stream (seed, 0, 0,
- * GR_PURPOSE_INITIALISE).
+ * (Glorot and Bengio 2010), of tables N(0, 1) or U(-l, l), l = sqrt(3), group norm's 1; biases
+ * zero; gaps zero. Stream (seed, 0, 0, GR_PURPOSE_INITIALISE).
  */
 gr_status gr_model_initialise(const struct gr_model *model, uint64_t seed,
                               float *parameters) GR_CHECKED;
@@ -72,6 +87,22 @@ float *gr_model_batch_features(struct gr_model *model);
 int32_t *gr_model_batch_labels(struct gr_model *model);
 /* NULL for classification and binary. */
 float *gr_model_batch_targets(struct gr_model *model);
+
+/*
+ * From now on a row of class c weighs n / (k n_c) in training, for counts n_c of k classes, n in
+ * all (a class without any: as with one). The mean loss of a batch is then the weighted one,
+ * sum w l / sum w, and loss_sum n times it; scores are as before. For classification and binary.
+ */
+gr_status gr_model_balance_classes(struct gr_model *model, const int64_t *counts) GR_CHECKED;
+
+/*
+ * Whether the n rows lying in gr_model_batch_features are such as the model can look up; a model
+ * without tables takes any. Errors: GR_ERROR_DATA, as from the calls below.
+ */
+gr_status gr_model_check_batch(const struct gr_model *model, size_t n) GR_CHECKED;
+bool gr_model_looks_up(const struct gr_model *model);
+/* Those of an embedding; none of a bag, all of whose features are ids. Borrowed. */
+const struct gr_codes *gr_model_codes(const struct gr_model *model);
 
 /* To be called before a silo trains in a round: names the stream that dropout draws from. */
 void gr_model_start_round(struct gr_model *model, uint64_t seed, uint32_t silo, uint32_t round);
@@ -100,10 +131,11 @@ const float *gr_model_logits(const struct gr_model *model);
 
 /*
  * The architecture as JSON (type, inputs, classes, hidden, activation, compute; of a cnn shape and
- * layers; loss where it is not the type's own), which stands in the model file; and back: what is
- * needed to score with a stored model. layout: what its tensors are to be, which is looked at
- * before it takes memory; NULL: any. A batch of more than 2 GiB is refused. Errors: GR_ERROR_DATA,
- * and those of gr_model_create.
+ * layers; of tables embedding, and codes ([feature, n_categories] each) or vocabulary; loss where
+ * it is not the type's own), which stands in the model file; and back: what is needed to score with
+ * a stored model. layout: what its tensors are to be, which is looked at before it takes memory;
+ * NULL: any. A batch of more than 2 GiB is refused. Errors: GR_ERROR_DATA, and those of
+ * gr_model_create.
  */
 gr_status gr_model_describe(const struct gr_model *model, char **out) GR_CHECKED;
 gr_status gr_model_create_from_description(const char *json, const struct gr_layout *layout,

@@ -31,7 +31,9 @@ struct gr_state {
     uint32_t best_round; /* with a vector GR_SERVER_BEST: the round it is of, 0: none yet; */
     double best_value;   /* and what the metric was then */
     uint32_t n_silos;
-    uint32_t *silo_rounds;                        /* rounds each silo took part in, by silo id */
+    uint32_t *silo_rounds; /* rounds each silo took part in, by silo id */
+    int64_t *class_counts; /* n_class_counts; of checkpoints only */
+    size_t n_class_counts;
     const char *architecture;                     /* JSON of gr_model_describe */
     unsigned char config_digest[GR_DIGEST_BYTES]; /* what it belongs to: of config and data */
 };
@@ -48,10 +50,11 @@ struct gr_state {
  * writes into a file that nobody will publish.
  *
  * Layout of the file: /global/parameters/<tensor> (float32, the tensor's shape),
- * /global/server/<name>/<tensor>, /silos/rounds (uint32), /global/digests (one BLAKE2b-256 for each
- * slab of at most 4 MiB, independent of the number of ranks), attributes at /: "format"
- * "granary-checkpoint", "version", "round", "architecture", "config_digest"; at /global/server,
- * with a vector "best": "best_round", "best_value".
+ * /global/server/<name>/<tensor>, /silos/rounds (uint32), /global/class_counts (int64, where
+ * classes weigh differently), /global/digests (one BLAKE2b-256 for each slab of at most 4 MiB,
+ * independent of the number of ranks), attributes at /: "format" "granary-checkpoint", "version",
+ * "round", "architecture", "config_digest"; at /global/server, with a vector "best": "best_round",
+ * "best_value".
  */
 gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struct gr_state *state,
                               uint32_t keep, uint32_t attempt) GR_CHECKED;

@@ -21,7 +21,7 @@ gr_status gr_check_tree(struct gr_node *root, const cyaml_schema_value_t *schema
  */
 void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_broken *broken);
 
-/* The part of it that is about model.layers. */
+/* The part of it that is about model.layers, model.embedding and model.vocabulary. */
 void gr_check_layers(const struct gr_model_config *model, struct gr_node *root,
                      struct gr_broken *broken);
 

@@ -16,6 +16,7 @@ enum {
     SILOS_MAX = 1000000,
     ROUNDS_MAX = 10000000,
     WIDTH_MAX = 65536,
+    WHOLE_MAX = 1 << 24, /* that float32 tells from its neighbours */
     KERNEL_MAX = 1024,
     SECONDS_MAX = 1000000,
     RATE_MAX = 1000, /* of a learning rate and the like: beyond it there is no sense, and float32
@@ -75,6 +76,8 @@ const struct gr_setting gr_settings[] = {
     {.path = "model.layers[].activation", .standard = "default"},
     {.path = "model.layers[].groups", .standard = "0", FROM_TO(0, WIDTH_MAX)},
     {.path = "model.layers[].rate", .standard = "0", .flags = BELOW, BETWEEN(0, 1)},
+    {.path = "model.embedding", .standard = "0", FROM_TO(0, WIDTH_MAX)},
+    {.path = "model.vocabulary", .standard = "0", FROM_TO(0, WHOLE_MAX)},
     {.path = "model.activation", .standard = "relu"},
     {.path = "model.initialisation", .standard = "he"},
     {.path = "model.compute", .standard = "float32"},
@@ -99,6 +102,7 @@ const struct gr_setting gr_settings[] = {
     {.path = "train.state", .standard = "reset"},
     {.path = "train.clip_norm", .standard = "0", BETWEEN(0, 1e6)},
     {.path = "train.proximal_mu", .standard = "0", BETWEEN(0, RATE_MAX)},
+    {.path = "train.class_weights", .standard = "none"},
     {.path = "train.batch_size", .flags = REQUIRED, FROM_TO(1, 65536)},
     {.path = "train.epochs", .standard = "1", FROM_TO(0, 1000000)},
     {.path = "train.steps", .standard = "0", FROM_TO(0, 1000000000)},

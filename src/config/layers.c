@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rules of model.layers: what each type of layer needs and has no use for, and their order. */
+/* The rules of model.layers: what each type of layer needs and has no use for, and their order; and
+ * of the vectors that are looked up before them. */
 #include "config/check.h"
 
 #include <stdio.h>
@@ -83,10 +84,35 @@ static bool is_of_images(enum gr_layer_type type) {
     return type != GR_LAYER_DENSE && type != GR_LAYER_DROPOUT;
 }
 
+/* For an mlp if wanted, for a bag always, for no other. */
+static void check_tables(const struct gr_model_config *model, struct gr_node *root,
+                         struct gr_broken *broken) {
+    const bool bag = model->type == GR_MODEL_BAG, mlp = model->type == GR_MODEL_MLP;
+    const struct {
+        const char *path;
+        uint32_t found;
+        bool wrong;
+    } settings[] = {
+        {"model.embedding", model->embedding,
+         bag ? model->embedding == 0 : model->embedding > 0 && !mlp},
+        {"model.vocabulary", model->vocabulary, bag != (model->vocabulary > 0)},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        const struct gr_node *node = gr_node_at(root, settings[i].path);
+        if (!settings[i].wrong || !node || node->broken) continue;
+        const bool given = node->place.line > 0 || node->place.override;
+        gr_broken_add(broken, given ? node->place : gr_node_at(root, "model")->place,
+                      settings[i].path, "found %u, allowed %s (model.type is %s)",
+                      settings[i].found, bag ? "more than 0" : "only 0, the default",
+                      gr_model_type_text(model->type));
+    }
+}
+
 void gr_check_layers(const struct gr_model_config *model, struct gr_node *root,
                      struct gr_broken *broken) {
     const struct gr_node *node = gr_node_at(root, "model.layers");
     bool dense = false;
+    check_tables(model, root, broken);
     if (!node) return;
     node = node->child;
     for (unsigned i = 0; i < model->layers_count && node; i++, node = node->next) {

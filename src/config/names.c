@@ -17,9 +17,11 @@ const cyaml_strval_t gr_separator_names[5] = {{"comma", GR_SEPARATOR_COMMA},
                                               {"tab", GR_SEPARATOR_TAB},
                                               {"pipe", GR_SEPARATOR_PIPE},
                                               {"space", GR_SEPARATOR_SPACE}};
-const cyaml_strval_t gr_model_names[6] = {
-    {"softmax", GR_MODEL_SOFTMAX},   {"mlp", GR_MODEL_MLP},         {"linear", GR_MODEL_LINEAR},
-    {"logistic", GR_MODEL_LOGISTIC}, {"poisson", GR_MODEL_POISSON}, {"cnn", GR_MODEL_CNN}};
+const cyaml_strval_t gr_model_names[7] = {
+    {"softmax", GR_MODEL_SOFTMAX}, {"mlp", GR_MODEL_MLP},
+    {"linear", GR_MODEL_LINEAR},   {"logistic", GR_MODEL_LOGISTIC},
+    {"poisson", GR_MODEL_POISSON}, {"cnn", GR_MODEL_CNN},
+    {"bag", GR_MODEL_BAG}};
 const cyaml_strval_t gr_activation_names[3] = {
     {"relu", GR_ACTIVATION_RELU}, {"gelu", GR_ACTIVATION_GELU}, {"tanh", GR_ACTIVATION_TANH}};
 const cyaml_strval_t gr_layer_activation_names[5] = {{"relu", GR_ACTIVATION_RELU},
@@ -27,12 +29,15 @@ const cyaml_strval_t gr_layer_activation_names[5] = {{"relu", GR_ACTIVATION_RELU
                                                      {"tanh", GR_ACTIVATION_TANH},
                                                      {"none", GR_ACTIVATION_NONE},
                                                      {"default", GR_ACTIVATION_DEFAULT}};
-const cyaml_strval_t gr_layer_type_names[6] = {{"conv", GR_LAYER_CONV},
+/* Those that a config may name come first: LAYERS_NAMED in schema.c. */
+const cyaml_strval_t gr_layer_type_names[8] = {{"conv", GR_LAYER_CONV},
                                                {"max_pool", GR_LAYER_MAX_POOL},
                                                {"average_pool", GR_LAYER_AVERAGE_POOL},
                                                {"group_norm", GR_LAYER_GROUP_NORM},
                                                {"dropout", GR_LAYER_DROPOUT},
-                                               {"dense", GR_LAYER_DENSE}};
+                                               {"dense", GR_LAYER_DENSE},
+                                               {"embedding", GR_LAYER_EMBEDDING},
+                                               {"bag", GR_LAYER_BAG}};
 const cyaml_strval_t gr_padding_names[2] = {{"valid", GR_PADDING_VALID}, {"same", GR_PADDING_SAME}};
 const cyaml_strval_t gr_loss_names[6] = {{"default", GR_LOSS_DEFAULT},
                                          {"cross_entropy", GR_LOSS_CROSS_ENTROPY},
@@ -55,6 +60,8 @@ const cyaml_strval_t gr_optimizer_names[4] = {{"sgd", GR_OPTIMIZER_SGD},
                                               {"adamw", GR_OPTIMIZER_ADAMW}};
 const cyaml_strval_t gr_solver_state_names[2] = {{"reset", GR_SOLVER_RESET},
                                                  {"keep", GR_SOLVER_KEEP}};
+const cyaml_strval_t gr_class_weights_names[2] = {{"none", GR_CLASS_WEIGHTS_NONE},
+                                                  {"balanced", GR_CLASS_WEIGHTS_BALANCED}};
 const cyaml_strval_t gr_schedule_names[3] = {
     {"constant", GR_SCHEDULE_CONSTANT}, {"step", GR_SCHEDULE_STEP}, {"cosine", GR_SCHEDULE_COSINE}};
 const cyaml_strval_t gr_sampling_names[4] = {{"uniform", GR_SAMPLING_UNIFORM},

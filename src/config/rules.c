@@ -248,6 +248,7 @@ static void check_loss(const struct rules *r) {
         [GR_MODEL_LOGISTIC] = {{GR_LOSS_BINARY_CROSS_ENTROPY}, "default or binary_cross_entropy"},
         [GR_MODEL_POISSON] = {{GR_LOSS_POISSON}, "default or poisson"},
         [GR_MODEL_CNN] = {{0}, NULL},
+        [GR_MODEL_BAG] = {{0}, NULL},
     };
     const struct gr_model_config *model = &r->config->model;
     const enum gr_loss_type loss = model->loss;
@@ -260,7 +261,8 @@ static void check_loss(const struct rules *r) {
 static void check_model(const struct rules *r) {
     const struct gr_model_config *model = &r->config->model;
     if (!sound(r, "model.type")) return;
-    check_list_of(r, "model.hidden", GR_MODEL_MLP, model->hidden_count, 32, "widths");
+    if (model->type != GR_MODEL_BAG)
+        check_list_of(r, "model.hidden", GR_MODEL_MLP, model->hidden_count, 32, "widths");
     check_list_of(r, "model.layers", GR_MODEL_CNN, model->layers_count, 64, "layers");
     check_loss(r);
     gr_check_layers(model, r->root, r->broken);
@@ -330,8 +332,22 @@ static void check_strategy(const struct rules *r) {
         REFUSE(r, "train.proximal_mu", "found 0, allowed more than 0 with strategy.name fedprox");
 }
 
+/* A number has no class. */
+static void check_class_weights(const struct rules *r) {
+    const struct gr_model_config *model = &r->config->model;
+    const enum gr_loss_type loss = model->loss;
+    const bool number = loss == GR_LOSS_DEFAULT
+                            ? model->type == GR_MODEL_LINEAR || model->type == GR_MODEL_POISSON
+                            : loss != GR_LOSS_CROSS_ENTROPY && loss != GR_LOSS_BINARY_CROSS_ENTROPY;
+    if (number && r->config->train.class_weights != GR_CLASS_WEIGHTS_NONE &&
+        sound(r, "model.type") && sound(r, "model.loss") && sound(r, "train.class_weights"))
+        REFUSE(r, "train.class_weights",
+               "found balanced, allowed only none, the default, for a loss of numbers");
+}
+
 static void check_train(const struct rules *r) {
     const struct gr_train_config *train = &r->config->train;
+    check_class_weights(r);
     if ((train->epochs > 0) == (train->steps > 0) && sound(r, "train.epochs") &&
         sound(r, "train.steps"))
         REFUSE(r, train->steps > 0 ? "train.steps" : "train.epochs",

@@ -11,7 +11,8 @@ enum {
     SILO_TABLES_MAX = 10000,
     FAULTS_MAX = 64,
     AVAILABILITY_MAX = 1000,
-    METRICS_NAMED = 9 /* accuracy and loss are always told */
+    METRICS_NAMED = 9, /* accuracy and loss are always told */
+    LAYERS_NAMED = 6   /* others follow from the model's type */
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -98,7 +99,8 @@ static const cyaml_schema_field_t data_fields[] = {
 static const cyaml_schema_value_t width_entry = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
 
 static const cyaml_schema_field_t layer_fields[] = {
-    ONE_OF(gr_layer_config, type, gr_layer_type_names),
+    CYAML_FIELD_ENUM("type", CYAML_FLAG_STRICT, struct gr_layer_config, type, gr_layer_type_names,
+                     LAYERS_NAMED),
     WHOLE(gr_layer_config, filters),
     WHOLE(gr_layer_config, width),
     WHOLE(gr_layer_config, kernel),
@@ -117,6 +119,8 @@ static const cyaml_schema_field_t model_fields[] = {
     ONE_OF(gr_model_config, type, gr_model_names),
     LIST(gr_model_config, hidden, &width_entry, HIDDEN_MAX),
     LIST(gr_model_config, layers, &layer_entry, LAYERS_MAX),
+    WHOLE(gr_model_config, embedding),
+    WHOLE(gr_model_config, vocabulary),
     ONE_OF(gr_model_config, activation, gr_activation_names),
     ONE_OF(gr_model_config, initialisation, gr_initialisation_names),
     ONE_OF(gr_model_config, compute, gr_compute_names),
@@ -148,6 +152,7 @@ static const cyaml_schema_field_t train_fields[] = {
     ONE_OF(gr_train_config, state, gr_solver_state_names),
     REAL(gr_train_config, clip_norm),
     REAL(gr_train_config, proximal_mu),
+    ONE_OF(gr_train_config, class_weights, gr_class_weights_names),
     WHOLE(gr_train_config, batch_size),
     WHOLE(gr_train_config, epochs),
     WHOLE(gr_train_config, steps),

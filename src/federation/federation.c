@@ -29,6 +29,23 @@ static bool take_shape(struct gr_data *data, const int64_t shape[N_SHAPE]) {
     return memcmp(own + N_FEATURES, shape + N_FEATURES, (N_SHAPE - N_FEATURES) * sizeof *own) == 0;
 }
 
+/* Over all ranks; there must be others. Collective. */
+static gr_status count_unusable(struct gr_federation *f) {
+    const struct gr_silo *first = NULL;
+    int64_t unusable = 0;
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        if (f->data->local[i].unusable == GR_OK) continue;
+        unusable++;
+        if (!first) first = &f->data->local[i];
+    }
+    gr_status status = gr_comm_sum_int64(f->comm, &unusable, 1);
+    if (status != GR_OK) return status;
+    f->n_unusable = (uint32_t)unusable;
+    if (f->n_unusable < f->data->n_silos) return GR_OK;
+    return gr_comm_agree(f->comm, first ? gr_federation_tell_unusable(f, first)
+                                        : gr_fail(GR_ERROR_DATA, "no silo has data"));
+}
+
 /* The silos of this rank's slot, and the rank's share of the test table. */
 static gr_status read_share(struct gr_federation *f, uint32_t *silos) {
     struct gr_share share = {.n_silos = f->config->data.silos,
@@ -52,21 +69,11 @@ static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
     if (status == GR_OK) status = gr_federation_sum_found(f);
     if (status != GR_OK) return status;
 
-    const struct gr_silo *first = NULL;
-    int64_t shape[N_SHAPE], unusable = 0;
+    int64_t shape[N_SHAPE];
     shape_of(f->data, shape);
-    for (size_t i = 0; i < f->data->n_local; i++) {
-        if (f->data->local[i].unusable == GR_OK) continue;
-        unusable++;
-        if (!first) first = &f->data->local[i];
-    }
-    if (status == GR_OK) status = gr_comm_max_int64(f->comm, shape, N_SHAPE);
-    if (status == GR_OK) status = gr_comm_sum_int64(f->comm, &unusable, 1);
+    status = gr_comm_max_int64(f->comm, shape, N_SHAPE);
+    if (status == GR_OK) status = count_unusable(f);
     if (status != GR_OK) return status;
-    f->n_unusable = (uint32_t)unusable;
-    if (f->n_unusable == n_silos)
-        return gr_comm_agree(f->comm, first ? gr_federation_tell_unusable(f, first)
-                                            : gr_fail(GR_ERROR_DATA, "no silo has data"));
     gr_data_set_classes(f->data, (uint32_t)shape[N_CLASSES]);
     if (!take_shape(f->data, shape))
         status = gr_fail(GR_ERROR_DATA,
@@ -168,9 +175,7 @@ static gr_status make_model(struct gr_federation *f) {
     const struct gr_config *config = f->config;
     size_t batch_max = config->train.batch_size;
     if (batch_max < GR_TEST_BATCH) batch_max = GR_TEST_BATCH;
-    struct gr_row_shape row = {.n_dims = f->data->n_dims};
-    memcpy(row.dims, f->data->shape, sizeof row.dims);
-    GR_TRY(gr_model_create_shaped(&config->model, &row, f->data->n_classes, batch_max, &f->model));
+    GR_TRY(gr_inputs_create_model(f, batch_max));
     GR_TRY(check_answers(f));
     f->layout = gr_model_layout(f->model);
     GR_TRY(gr_model_describe(f->model, &f->architecture));
@@ -248,10 +253,14 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     GR_TRY(mine);
     gr_control_expect(comm, config->data.silos);
     GR_TRY(load_data(f, silos));
+    GR_TRY(gr_inputs_find_codes(f));
+    GR_TRY(gr_comm_agree(comm, make_model(f)));
+    GR_TRY(gr_comm_agree(comm, gr_inputs_check(f)));
+    GR_TRY(count_unusable(f));
     GR_TRY(fingerprint_data(f));
     GR_TRY(share_sizes(f));
+    GR_TRY(gr_inputs_count_classes(f));
     find_hosts(f, silos);
-    GR_TRY(gr_comm_agree(comm, make_model(f)));
     *out = f;
     f = NULL;
 out:
@@ -285,6 +294,7 @@ static gr_status share_outline(struct gr_federation *f) {
     f->run_data = outline.run_data;
     if (f->sizes)
         GR_TRY(gr_comm_broadcast(f->comm, f->sizes, f->config->data.silos * sizeof *f->sizes));
+    GR_TRY(gr_inputs_share(f));
 out:
     return status;
 }
@@ -311,6 +321,8 @@ gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *confi
     find_hosts(f, silos);
     /* What is wrong with a newcomer is its own affair: it leaves, and the others go on. */
     GR_TRY(make_model(f));
+    GR_TRY(gr_inputs_check(f));
+    GR_TRY(gr_inputs_weigh_classes(f));
     GR_TRY(gr_comm_agree(comm, GR_OK));
     GR_TRY(gr_federation_share_state(f));
     *out = f;
@@ -352,6 +364,8 @@ void gr_federation_free(struct gr_federation *f) {
         gr_free(f->server[i]);
     gr_free(f->best.parameters);
     gr_free(f->parameters);
+    gr_free(f->class_counts);
+    gr_free(f->categories);
     gr_free(f->sizes);
     gr_free(f->host_of);
     gr_free(f->found);
@@ -379,13 +393,16 @@ void gr_federation_state(struct gr_federation *f, struct gr_state *out) {
     gr_best_state(f, out);
     out->n_silos = f->data->n_silos;
     out->silo_rounds = f->silo_rounds;
+    out->class_counts = f->class_counts;
+    out->n_class_counts = f->class_counts ? f->data->n_classes : 0;
     out->architecture = f->architecture;
 }
 
-void gr_federation_resume(struct gr_federation *f, const struct gr_state *state) {
+gr_status gr_federation_resume(struct gr_federation *f, const struct gr_state *state) {
     f->rounds_done = state->round;
     f->best.round = state->best_round;
     f->best.value = state->best_value;
+    return gr_inputs_weigh_classes(f);
 }
 
 const char *gr_federation_architecture(const struct gr_federation *f) {

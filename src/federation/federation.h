@@ -43,6 +43,8 @@ struct gr_federation {
     char *architecture;
     int32_t *host_of;           /* slot of each silo */
     int64_t *sizes;             /* rows of each silo; NULL but for sampling by size */
+    int64_t *categories;        /* of each feature that is a code; NULL: none is looked up */
+    int64_t *class_counts;      /* train rows of each class; NULL: classes weigh the same */
     uint32_t n_unusable;        /* silos that could not be loaded, over all ranks */
     int share_rank, share_size; /* for which the test table was dealt */
     struct gr_replay *replay;
@@ -108,6 +110,22 @@ gr_status gr_federation_tell_unusable(const struct gr_federation *f,
                                       const struct gr_silo *silo) GR_CHECKED;
 /* Collective. What was found in the silos' columns, added up. */
 gr_status gr_federation_sum_found(struct gr_federation *f) GR_CHECKED;
+
+/* ---- inputs.c -------------------------------------------------------------------------------- */
+
+/* Collective. Which features are codes of categories, where the model is to look them up. */
+gr_status gr_inputs_find_codes(struct gr_federation *f) GR_CHECKED;
+/* The model of the config for rows of this kind, into f->model. */
+gr_status gr_inputs_create_model(struct gr_federation *f, size_t batch_max) GR_CHECKED;
+/* Silos of this rank whose tables hold what the model cannot look up become unusable.
+ * GR_ERROR_DATA: test rows do, or a table that silos share. */
+gr_status gr_inputs_check(struct gr_federation *f) GR_CHECKED;
+/* Collective. Where classes are to weigh differently, their rows over all silos. */
+gr_status gr_inputs_count_classes(struct gr_federation *f) GR_CHECKED;
+/* By what is counted, or was when the run began. */
+gr_status gr_inputs_weigh_classes(struct gr_federation *f) GR_CHECKED;
+/* Collective. Rank 0's to newcomers. */
+gr_status gr_inputs_share(struct gr_federation *f) GR_CHECKED;
 
 /* ---- rehearsal.c ----------------------------------------------------------------------------- */
 

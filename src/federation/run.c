@@ -71,7 +71,7 @@ static gr_status read_checkpoint(struct gr_run_state *run) {
         goto out;
     }
     if (found) {
-        gr_federation_resume(run->federation, &state);
+        GR_TRY(gr_comm_agree(run->comm, gr_federation_resume(run->federation, &state)));
         run->resumed_from = run->checkpointed = state.round;
     }
     run->passed_over = passed_over != NULL;

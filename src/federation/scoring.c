@@ -39,12 +39,34 @@ out:
     return status;
 }
 
+/* The codes that the model looks up must be the table's, where that says what its features are. */
+static gr_status check_codes(const struct scoring *s) {
+    const struct gr_columns *columns = gr_table_columns(s->table);
+    const struct gr_codes *codes = gr_model_codes(s->model);
+    if (!columns || codes->n == 0) return GR_OK;
+    for (size_t i = 0, k = 0; i < columns->n_features; i++) {
+        const struct gr_feature *feature = &columns->features[i];
+        const uint32_t found = feature->kind == GR_FEATURE_CODE ? feature->n_categories : 0;
+        const bool wanted = k < codes->n && codes->list[k].feature == i;
+        const uint32_t expected = wanted ? codes->list[k].n_categories : 0;
+        k += wanted;
+        if (found != expected)
+            return gr_fail(GR_ERROR_DATA,
+                           "%s: feature %zu: found the code of %u categories, expected of %u "
+                           "(0: a number) as in %s",
+                           s->table_path, i, found, expected, s->model_path);
+    }
+    return GR_OK;
+}
+
 static gr_status check_fit(const struct scoring *s) {
     const int32_t *labels = gr_table_labels(s->table);
     const size_t features = gr_table_n_features(s->table), classes = gr_model_classes(s->model);
     if (features != gr_model_inputs(s->model))
         return gr_fail(GR_ERROR_DATA, "%s: found %zu features in a row, expected %zu as in %s",
                        s->table_path, features, gr_model_inputs(s->model), s->model_path);
+    const gr_status codes = check_codes(s);
+    if (codes != GR_OK) return codes;
     if (labels && classes > 0) {
         gr_status status = gr_columns_have_label(gr_table_columns(s->table));
         if (status != GR_OK) return gr_fail_context(status, "%s: ", s->table_path);
@@ -97,6 +119,13 @@ static bool next_portion(struct scoring *s, size_t *first, size_t *n) {
     return true;
 }
 
+/* Says where the rows are that cannot be scored. */
+static gr_status name_rows(const struct scoring *s, size_t first, size_t n, gr_status status) {
+    if (status != GR_ERROR_DATA) return status;
+    return gr_fail_context(status, "%s: among rows %zu to %zu: ", s->table_path, first,
+                           first + n - 1);
+}
+
 /* ---- evaluation ----------------------------------------------------------------------------- */
 
 static gr_status evaluate_portions(struct scoring *s, struct gr_score *score,
@@ -108,7 +137,8 @@ static gr_status evaluate_portions(struct scoring *s, struct gr_score *score,
         struct gr_score part;
         if (n == 0) continue;
         GR_TRY(gr_table_read(s->table, first, n, &rows));
-        GR_TRY(gr_evaluate_rows(s->model, s->file.parameters, rows, &part, tally));
+        GR_TRY(name_rows(s, first, n,
+                         gr_evaluate_rows(s->model, s->file.parameters, rows, &part, tally)));
         gr_score_add(score, &part);
     }
 out:
@@ -183,7 +213,8 @@ static gr_status predict_rows(struct scoring *s, size_t first, size_t n, struct 
         batch = n - done < GR_TEST_BATCH ? n - done : GR_TEST_BATCH;
         gr_rows_gather(rows, NULL, done, batch, gr_model_batch_features(s->model),
                        gr_model_batch_labels(s->model), gr_model_batch_targets(s->model));
-        GR_TRY(gr_model_score(s->model, s->file.parameters, batch, &loss, &correct));
+        GR_TRY(name_rows(s, first + done, batch,
+                         gr_model_score(s->model, s->file.parameters, batch, &loss, &correct)));
         if (!isfinite(loss))
             return gr_fail(GR_ERROR_DATA, "%s: among rows %zu to %zu a score is not finite",
                            s->table_path, first + done, first + done + batch - 1);

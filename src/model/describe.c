@@ -40,10 +40,28 @@ static json_t *describe_layer(const struct gr_layer *layer) {
     return out;
 }
 
+/* What is looked up in the first layer; returns how many layers that is. */
+static size_t describe_front(const struct gr_model *model, json_t *root) {
+    const struct gr_layer *first = &model->layers[0];
+    const bool bag = first->config.type == GR_LAYER_BAG;
+    if (!bag && first->config.type != GR_LAYER_EMBEDDING) return 0;
+    json_object_set_new(root, "embedding", json_integer(first->config.width));
+    if (bag) {
+        json_object_set_new(root, "vocabulary", json_integer((json_int_t)first->vocabulary));
+        return 1;
+    }
+    json_t *codes = json_array();
+    for (size_t k = 0; k < first->n_codes; k++)
+        json_array_append_new(codes, json_pack("[I, I]", (json_int_t)first->codes[k].feature,
+                                               (json_int_t)first->codes[k].n_categories));
+    json_object_set_new(root, "codes", codes);
+    return 1;
+}
+
 /* All layers but the last, which follows from the rest. */
 static void describe_layers(const struct gr_model *model, json_t *root) {
     json_t *list = json_array(), *shape = json_array();
-    for (size_t l = 0; l + 1 < model->n_layers; l++)
+    for (size_t l = describe_front(model, root); l + 1 < model->n_layers; l++)
         json_array_append_new(list, model->type == GR_MODEL_CNN
                                         ? describe_layer(&model->layers[l])
                                         : json_integer((json_int_t)model->layers[l].outputs));
@@ -161,13 +179,16 @@ static gr_status check_layer(const struct gr_layer_config *layer) {
     return GR_OK;
 }
 
-/* "hidden" of an mlp, "layers" of a cnn; no other has any. */
+/* "hidden" of an mlp and a bag, "layers" of a cnn; no other has any. A bag's may be none. */
 static gr_status read_layers(const json_t *root, struct gr_model_config *config) {
     const bool cnn = config->type == GR_MODEL_CNN;
     const json_t *list = json_object_get(root, cnn ? "layers" : "hidden");
     const size_t n = json_array_size(list);
     gr_status status;
-    if (!json_is_array(list) || n > LIST_MAX || (n == 0) != (!cnn && config->type != GR_MODEL_MLP))
+    const bool none = n == 0 && !cnn && config->type != GR_MODEL_MLP;
+    const bool some =
+        n > 0 && (cnn || config->type == GR_MODEL_MLP || config->type == GR_MODEL_BAG);
+    if (!json_is_array(list) || n > LIST_MAX || (!none && !some))
         return gr_fail(GR_ERROR_DATA, "model description: %zu %s in a %s model, at most %d", n,
                        cnn ? "layers" : "hidden layers", gr_model_type_text(config->type),
                        LIST_MAX);
@@ -181,6 +202,38 @@ static gr_status read_layers(const json_t *root, struct gr_model_config *config)
         if (cnn) GR_TRY(read_layer(entry, &config->layers[i]));
         if (cnn) GR_TRY(check_layer(&config->layers[i]));
     }
+out:
+    return status;
+}
+
+/* One of "codes": a feature, of which there are 0 to INT32_MAX, and how many categories. */
+static gr_status read_code(const json_t *entry, struct gr_code *code) {
+    const json_t *feature = json_array_get(entry, 0);
+    const json_int_t number = json_integer_value(feature);
+    gr_status status;
+    if (json_array_size(entry) != 2 || !json_is_integer(feature) || number < 0 ||
+        number > INT32_MAX)
+        return gr_fail(GR_ERROR_DATA, "model description: one of \"codes\" is not a feature and "
+                                      "its number of categories");
+    code->feature = (uint32_t)number;
+    GR_TRY(to_width(json_array_get(entry, 1), "codes", &code->n_categories));
+out:
+    return status;
+}
+
+/* What is looked up. *list: the caller's, also on failure. */
+static gr_status read_front(const json_t *root, struct gr_model_config *config,
+                            struct gr_code **list, size_t *n) {
+    const json_t *codes = json_object_get(root, "codes");
+    gr_status status = GR_OK;
+    *n = json_array_size(codes);
+    if (config->type == GR_MODEL_BAG)
+        GR_TRY(to_width(json_object_get(root, "vocabulary"), "vocabulary", &config->vocabulary));
+    if (config->type == GR_MODEL_BAG || codes)
+        GR_TRY(to_width(json_object_get(root, "embedding"), "embedding", &config->embedding));
+    GR_TRY(gr_allocate_zero(*n, sizeof **list, "codes", list));
+    for (size_t i = 0; i < *n; i++)
+        GR_TRY(read_code(json_array_get(codes, i), &(*list)[i]));
 out:
     return status;
 }
@@ -222,7 +275,7 @@ static gr_status read_description(const json_t *root, struct gr_model_config *co
                                   struct gr_row_shape *row, uint32_t *classes) {
     int type = 0, activation = 0, compute = 0;
     gr_status status;
-    GR_TRY(find_text(root, "type", type_name, GR_MODEL_CNN, &type));
+    GR_TRY(find_text(root, "type", type_name, GR_MODEL_BAG, &type));
     GR_TRY(find_text(root, "activation", activation_name, GR_ACTIVATION_TANH, &activation));
     GR_TRY(find_text(root, "compute", compute_name, GR_COMPUTE_BFLOAT16, &compute));
     config->type = (enum gr_model_type)type;
@@ -255,6 +308,8 @@ static gr_status check_plan(struct gr_model *model, const struct gr_layout *layo
 gr_status gr_model_create_from_description(const char *json, const struct gr_layout *layout,
                                            size_t batch_max, struct gr_model **out) {
     struct gr_model *model = NULL;
+    struct gr_code *list = NULL;
+    size_t n_codes = 0;
     struct gr_model_config config = {.initialisation = GR_INITIALISE_HE, .huber_delta = 1};
     struct gr_row_shape row = {0};
     uint32_t classes = 0;
@@ -266,13 +321,16 @@ gr_status gr_model_create_from_description(const char *json, const struct gr_lay
         return gr_fail(GR_ERROR_DATA, "model description: line %d column %d: not JSON", error.line,
                        error.column);
     GR_TRY(read_description(root, &config, &row, &classes));
-    GR_TRY(gr_model_plan(&config, &row, classes, batch_max, &model));
+    GR_TRY(read_front(root, &config, &list, &n_codes));
+    GR_TRY(gr_model_plan(&config, &row, &(struct gr_codes){n_codes, list}, classes, batch_max,
+                         &model));
     GR_TRY(check_plan(model, layout));
     GR_TRY(gr_model_furnish(model));
     *out = model;
     model = NULL;
 out:
     gr_model_free(model);
+    gr_free(list);
     gr_free(config.layers);
     gr_free(config.hidden);
     json_decref(root);

@@ -42,11 +42,13 @@ struct gr_layer {
     size_t number;          /* among those with tensors of the same kind */
     size_t weight, bias;    /* offsets in the parameter vector */
     size_t n_weights, n_biases;
-    size_t fan_in, fan_out; /* of a weight; fan_in 0: weights start at 1 */
-    float *in;              /* the batch, or the layer's before */
-    float *sums;            /* before the activation; may be `out` */
-    float *out;             /* n x outputs */
-    void *state;            /* the kind's own; owned */
+    size_t fan_in, fan_out;      /* of a weight; fan_in 0: weights start at 1 */
+    float *in;                   /* the batch, or the layer's before */
+    float *sums;                 /* before the activation; may be `out` */
+    float *out;                  /* n x outputs */
+    const struct gr_code *codes; /* of an embedding; the model's */
+    size_t n_codes, vocabulary;  /* of an embedding; of a bag */
+    void *state;                 /* the kind's own; owned */
 };
 
 /*
@@ -54,7 +56,8 @@ struct gr_layer {
  * prepare: makes the state (NULL: none), which release frees, and may put another kind in the
  * layer's place, that passes over it in another way. forward: out from in; training: dropout drops.
  * backward: model->delta, n x outputs, is the derivative by `out`, and may be overwritten;
- * model->delta_before receives, unless `first`, the one by `in`.
+ * model->delta_before receives, unless `first`, the one by `in`. check: whether rows can come in
+ * (NULL: any).
  */
 struct gr_layer_kind {
     enum gr_layer_type type;
@@ -66,18 +69,23 @@ struct gr_layer_kind {
     gr_status (*backward)(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                           size_t n, const struct gr_target *target);
     void (*release)(struct gr_layer *layer);
+    gr_status (*check)(const struct gr_layer *layer, const float *features, size_t n);
 };
 
 extern const struct gr_layer_kind gr_layer_conv, gr_layer_max_pool, gr_layer_average_pool,
-    gr_layer_group_norm, gr_layer_dropout, gr_layer_dense;
+    gr_layer_group_norm, gr_layer_dropout, gr_layer_dense, gr_layer_embedding, gr_layer_bag;
+
+/* fan_in, without fan_out, of weights whose variance is to be 1 by either initialisation. */
+enum { GR_FAN_OF_ONE = 2 };
 
 /*
  * The layers of a model over rows of `inputs`, `outputs` wide at its end: planned, with their
- * tensors in `layout`. *out is owned by the caller in any case: gr_layers_free.
+ * tensors in `layout`. codes: borrowed for as long as the layers are. *out is owned by the caller
+ * in any case: gr_layers_free.
  */
 gr_status gr_layers_plan(const struct gr_model_config *config, const struct gr_extent *inputs,
-                         size_t outputs, struct gr_layout *layout, struct gr_layer **out,
-                         size_t *n_layers) GR_CHECKED;
+                         const struct gr_codes *codes, size_t outputs, struct gr_layout *layout,
+                         struct gr_layer **out, size_t *n_layers) GR_CHECKED;
 void gr_layers_free(struct gr_layer *layers, size_t n_layers);
 
 /* Appends TYPEn.weight of that shape and TYPEn.bias of `biases`, and notes where they are. */

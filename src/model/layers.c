@@ -6,8 +6,8 @@
 #include <string.h>
 
 static const struct gr_layer_kind *const kinds[] = {
-    &gr_layer_conv,       &gr_layer_max_pool, &gr_layer_average_pool,
-    &gr_layer_group_norm, &gr_layer_dropout,  &gr_layer_dense,
+    &gr_layer_conv,    &gr_layer_max_pool, &gr_layer_average_pool, &gr_layer_group_norm,
+    &gr_layer_dropout, &gr_layer_dense,    &gr_layer_embedding,    &gr_layer_bag,
 };
 
 static const struct gr_layer_kind *kind_of(enum gr_layer_type type) {
@@ -76,30 +76,58 @@ static enum gr_activation activation_of(const struct gr_layer_config *layer,
                                                                          : GR_ACTIVATION_NONE;
 }
 
+/* Layers before the hidden ones of a config. */
+static bool has_front(const struct gr_model_config *config) {
+    return config->type == GR_MODEL_BAG || (config->type == GR_MODEL_MLP && config->embedding > 0);
+}
+
+static size_t count_hidden(const struct gr_model_config *config) {
+    if (config->type == GR_MODEL_CNN) return config->layers_count;
+    return config->type == GR_MODEL_MLP || config->type == GR_MODEL_BAG ? config->hidden_count : 0;
+}
+
+static void set_front(const struct gr_model_config *config, const struct gr_codes *codes,
+                      struct gr_layer *layer) {
+    const bool bag = config->type == GR_MODEL_BAG;
+    layer->config = (struct gr_layer_config){.type = bag ? GR_LAYER_BAG : GR_LAYER_EMBEDDING,
+                                             .width = config->embedding,
+                                             .activation = GR_ACTIVATION_NONE};
+    layer->vocabulary = config->vocabulary;
+    layer->codes = codes->list;
+    layer->n_codes = codes->n;
+}
+
+/* The settings of layer l behind the front: a hidden one, or the last. */
+static struct gr_layer_config setting_of(const struct gr_model_config *config, size_t l,
+                                         size_t outputs) {
+    struct gr_layer_config layer = {.type = GR_LAYER_DENSE, .activation = GR_ACTIVATION_NONE};
+    if (l == count_hidden(config)) {
+        layer.width = (uint32_t)outputs;
+    } else if (config->type == GR_MODEL_CNN) {
+        layer = config->layers[l];
+    } else {
+        layer.width = config->hidden[l];
+        layer.activation = GR_ACTIVATION_DEFAULT;
+    }
+    return layer;
+}
+
 gr_status gr_layers_plan(const struct gr_model_config *config, const struct gr_extent *inputs,
-                         size_t outputs, struct gr_layout *layout, struct gr_layer **out,
-                         size_t *n_layers) {
-    const size_t n_hidden = config->type == GR_MODEL_MLP   ? config->hidden_count
-                            : config->type == GR_MODEL_CNN ? config->layers_count
-                                                           : 0;
+                         const struct gr_codes *codes, size_t outputs, struct gr_layout *layout,
+                         struct gr_layer **out, size_t *n_layers) {
+    const size_t front = has_front(config), n = front + count_hidden(config) + 1;
     struct gr_layer *layers = NULL;
     gr_status status;
     *out = NULL;
-    GR_TRY(gr_allocate_zero(n_hidden + 1, sizeof *layers, "layers", &layers));
+    GR_TRY(gr_allocate_zero(n, sizeof *layers, "layers", &layers));
     *out = layers;
-    *n_layers = n_hidden + 1;
-    for (size_t l = 0; l <= n_hidden; l++) {
+    *n_layers = n;
+    for (size_t l = 0; l < n; l++) {
         struct gr_layer *layer = &layers[l];
-        layer->config =
-            (struct gr_layer_config){.type = GR_LAYER_DENSE, .activation = GR_ACTIVATION_NONE};
-        if (l == n_hidden) {
-            layer->config.width = (uint32_t)outputs;
-        } else if (config->type == GR_MODEL_CNN) {
-            layer->config = config->layers[l];
-        } else {
-            layer->config.width = config->hidden[l];
-            layer->config.activation = GR_ACTIVATION_DEFAULT;
-        }
+        if (l < front)
+            set_front(config, codes, layer);
+        else
+            layer->config = setting_of(config, l - front, outputs);
         layer->activation = activation_of(&layer->config, config->activation);
         layer->from = l == 0 ? *inputs : layers[l - 1].to;
         GR_TRY(plan_layer(layers, l, layout));

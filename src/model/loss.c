@@ -58,8 +58,42 @@ static double smooth(const struct gr_loss *loss, const struct gr_loss_batch *bat
     return sum;
 }
 
+/* A row's loss where classes weigh differently, and its derivative. */
+static double weighted_row(const struct gr_loss *loss, const float *z, size_t label, size_t width,
+                           float scale, float *delta) {
+    const double *w = loss->weights, own = (1 - loss->smoothing) * w[label];
+    const double share = loss->smoothing / (double)width;
+    double most = (double)z[0], total = own, mean = 0;
+    for (size_t j = 1; j < width; j++)
+        most = fmax(most, (double)z[j]);
+    double sum = exp((double)z[0] - most);
+    for (size_t j = 1; j < width; j++)
+        sum += exp((double)z[j] - most);
+    const double normal = most + log(sum);
+    for (size_t j = 0; j < width; j++) {
+        total += share * w[j];
+        mean += share * w[j] * (normal - (double)z[j]);
+    }
+    for (size_t j = 0; j < width; j++) {
+        const double wanted = share * w[j] + (j == label ? own : 0);
+        delta[j] = (float)((double)scale * (total * exp((double)z[j] - normal) - wanted));
+    }
+    return own * (normal - (double)z[label]) + mean;
+}
+
+static double weighted(const struct gr_loss *loss, const struct gr_loss_batch *batch, float scale,
+                       float *delta) {
+    const size_t width = batch->width;
+    double sum = 0;
+    for (size_t i = 0; i < batch->n; i++)
+        sum += weighted_row(loss, batch->outputs + i * width, (size_t)batch->labels[i], width,
+                            scale, delta + i * width);
+    return sum;
+}
+
 static double cross_entropy(const struct gr_loss *loss, const struct gr_loss_batch *batch,
                             float scale, float *delta, size_t *correct) {
+    if (delta && loss->weights) return weighted(loss, batch, scale, delta);
     double sum = gr_cross_entropy(batch->outputs, batch->labels, batch->n, batch->width, scale,
                                   delta, correct);
     /* Smoothing is for training; a score is of the labels. */
@@ -86,6 +120,7 @@ enum gr_loss_type gr_loss_of(const struct gr_model_config *config) {
         [GR_MODEL_LOGISTIC] = GR_LOSS_BINARY_CROSS_ENTROPY,
         [GR_MODEL_POISSON] = GR_LOSS_POISSON,
         [GR_MODEL_CNN] = GR_LOSS_CROSS_ENTROPY,
+        [GR_MODEL_BAG] = GR_LOSS_CROSS_ENTROPY,
     };
     return config->loss == GR_LOSS_DEFAULT ? standard[config->type] : config->loss;
 }
@@ -104,10 +139,19 @@ double gr_loss_run(const struct gr_loss *loss, const struct gr_loss_batch *batch
     for (size_t i = 0; i < batch->n; i++) {
         const float z = batch->outputs[i];
         const double y = binary ? (double)batch->labels[i] : (double)batch->targets[i];
-        sum += run(loss, (double)z, y, &slope);
+        const double w = delta && loss->weights ? loss->weights[batch->labels[i]] : 1;
+        sum += w * run(loss, (double)z, y, &slope);
         n_correct += binary && (z > 0) == (batch->labels[i] == 1);
-        if (delta) delta[i] = (float)((double)scale * slope);
+        if (delta) delta[i] = (float)((double)scale * w * slope);
     }
     if (correct) *correct = n_correct;
+    return sum;
+}
+
+double gr_loss_weight(const struct gr_loss *loss, const int32_t *labels, size_t n) {
+    double sum = 0;
+    if (!loss->weights) return (double)n;
+    for (size_t i = 0; i < n; i++)
+        sum += loss->weights[labels[i]];
     return sum;
 }

@@ -9,6 +9,7 @@ struct gr_loss {
     enum gr_loss_type type; /* never `default` */
     double smoothing;       /* cross_entropy */
     double huber_delta;
+    const double *weights; /* of classes, in training; NULL: all weigh the same */
 };
 
 /* n rows: outputs n x width; labels for classes, targets for numbers. */
@@ -33,10 +34,15 @@ enum gr_task gr_loss_task(enum gr_loss_type type);
  *   huber                 (z - y)^2 / 2 up to |z - y| = d, beyond it d (|z - y| - d / 2)
  *   poisson               exp(z) - y z: less the term log y!, which no parameter moves
  * as PyTorch's CrossEntropyLoss, BCEWithLogitsLoss, MSELoss, HuberLoss and PoissonNLLLoss.
+ * With weights w, when delta is not NULL: w_y times that, and of smoothing
+ * (1 - e) w_y times it + e times the mean over all labels j of w_j times theirs, as
+ * CrossEntropyLoss(weight=); the caller divides by gr_loss_weight.
  * delta, when not NULL, receives scale times the derivative by outputs. correct, when not NULL: the
  * rows whose likeliest label (the first of ties) is their own; 0 for numbers.
  */
 double gr_loss_run(const struct gr_loss *loss, const struct gr_loss_batch *batch, float scale,
                    float *delta, size_t *correct);
+/* The rows' weights added up: n where all weigh the same. */
+double gr_loss_weight(const struct gr_loss *loss, const int32_t *labels, size_t n);
 
 #endif

@@ -46,7 +46,9 @@ static struct extremes find_extremes(const struct gr_model *model) {
         if (dense) most.widest_dense = larger(most.widest_dense, layer->outputs);
         if (dense) most.longest = larger(most.longest, layer->inputs);
         if (dense && l > 0) most.widest_dense = larger(most.widest_dense, layer->inputs);
-        if (!dense || model->inner) most.derived = larger(most.derived, layer->n_weights);
+        /* Tables' derivatives are added where they go. */
+        if (!layer->kind->check && (!dense || model->inner))
+            most.derived = larger(most.derived, layer->n_weights);
         most.longest = larger(most.longest, layer->n_biases);
     }
     return most;
@@ -146,8 +148,9 @@ out:
 static gr_status set_loss(struct gr_model *model, const struct gr_model_config *config,
                           size_t classes) {
     const struct gr_model_config plain = {.type = config->type};
-    model->loss =
-        (struct gr_loss){gr_loss_of(config), config->label_smoothing, config->huber_delta};
+    model->loss = (struct gr_loss){.type = gr_loss_of(config),
+                                   .smoothing = config->label_smoothing,
+                                   .huber_delta = config->huber_delta};
     model->own_loss = gr_loss_of(&plain) != model->loss.type;
     model->classes = model->outputs = classes;
     switch (gr_model_task(model)) {
@@ -191,6 +194,30 @@ static gr_status set_row(struct gr_model *model, const struct gr_row_shape *row,
     return GR_OK;
 }
 
+/* Copies the codes of a model that looks some up. */
+static gr_status set_codes(struct gr_model *model, const struct gr_model_config *config,
+                           const struct gr_codes *codes) {
+    struct gr_code *list = NULL;
+    gr_status status = GR_OK;
+    if (model->type != GR_MODEL_MLP || config->embedding == 0) return GR_OK;
+    if (!codes || codes->n == 0)
+        return gr_fail(GR_ERROR_CONFIG,
+                       "model.embedding: found %u, allowed 0 where no column of the tables is a "
+                       "category with encode: code (data.schema says which are)",
+                       config->embedding);
+    for (size_t i = 0; i < codes->n; i++)
+        if (codes->list[i].feature >= model->inputs ||
+            (i > 0 && codes->list[i].feature <= codes->list[i - 1].feature))
+            return gr_fail(GR_ERROR_CONFIG,
+                           "model: code %zu is feature %u, expected ascending ones below %zu", i,
+                           codes->list[i].feature, model->inputs);
+    GR_TRY(gr_allocate(codes->n, sizeof *list, "codes", &list));
+    memcpy(list, codes->list, codes->n * sizeof *list);
+    model->codes = (struct gr_codes){codes->n, list};
+out:
+    return status;
+}
+
 /* What a cnn needs beside. */
 static gr_status prepare_layers(struct gr_model *model) {
     gr_status status = GR_OK;
@@ -207,14 +234,12 @@ out:
 }
 
 gr_status gr_model_plan(const struct gr_model_config *config, const struct gr_row_shape *row,
-                        size_t classes, size_t batch_max, struct gr_model **out) {
+                        const struct gr_codes *codes, size_t classes, size_t batch_max,
+                        struct gr_model **out) {
     struct gr_model *model = NULL;
     struct gr_extent extent;
     gr_status status;
     *out = NULL;
-    if (batch_max < 1 || batch_max > GR_WIDTH_MAX)
-        return gr_fail(GR_ERROR_INTERNAL, "model: %zu rows of a batch, expected 1 to %d", batch_max,
-                       GR_WIDTH_MAX);
     GR_TRY(gr_allocate_zero(1, sizeof *model, "a model", &model));
     model->type = config->type;
     model->activation = config->activation;
@@ -224,8 +249,9 @@ gr_status gr_model_plan(const struct gr_model_config *config, const struct gr_ro
     model->tiles = gr_tiles_best();
     GR_TRY(set_loss(model, config, classes));
     GR_TRY(set_row(model, row, &extent));
-    GR_TRY(gr_layers_plan(config, &extent, model->outputs, &model->layout, &model->layers,
-                          &model->n_layers));
+    GR_TRY(set_codes(model, config, codes));
+    GR_TRY(gr_layers_plan(config, &extent, &model->codes, model->outputs, &model->layout,
+                          &model->layers, &model->n_layers));
     *out = model;
     model = NULL;
 out:
@@ -243,6 +269,9 @@ size_t gr_model_room(struct gr_model *model) {
 
 gr_status gr_model_furnish(struct gr_model *model) {
     gr_status status;
+    if (model->batch_max < 1 || model->batch_max > GR_WIDTH_MAX)
+        return gr_fail(GR_ERROR_INTERNAL, "model: %zu rows of a batch, expected 1 to %d",
+                       model->batch_max, GR_WIDTH_MAX);
     GR_TRY(prepare_layers(model));
     if (model->compute == GR_COMPUTE_BFLOAT16)
         status = gr_model_use_inner(model, model->compute);
@@ -253,12 +282,12 @@ out:
 }
 
 gr_status gr_model_create_shaped(const struct gr_model_config *config,
-                                 const struct gr_row_shape *row, size_t classes, size_t batch_max,
-                                 struct gr_model **out) {
+                                 const struct gr_row_shape *row, const struct gr_codes *codes,
+                                 size_t classes, size_t batch_max, struct gr_model **out) {
     struct gr_model *model = NULL;
     gr_status status;
     *out = NULL;
-    GR_TRY(gr_model_plan(config, row, classes, batch_max, &model));
+    GR_TRY(gr_model_plan(config, row, codes, classes, batch_max, &model));
     GR_TRY(gr_model_furnish(model));
     *out = model;
     model = NULL;
@@ -269,8 +298,8 @@ out:
 
 gr_status gr_model_create(const struct gr_model_config *config, size_t inputs, size_t classes,
                           size_t batch_max, struct gr_model **out) {
-    return gr_model_create_shaped(config, &(struct gr_row_shape){1, {inputs}}, classes, batch_max,
-                                  out);
+    return gr_model_create_shaped(config, &(struct gr_row_shape){1, {inputs}}, NULL, classes,
+                                  batch_max, out);
 }
 
 void gr_model_free(struct gr_model *model) {
@@ -282,10 +311,12 @@ void gr_model_free(struct gr_model *model) {
     gr_free(model->targets);
     gr_free(model->logits);
     gr_free(model->shown);
+    gr_free(model->class_weights);
     gr_layers_free(model->layers, model->n_layers);
     gr_dnnl_stop(&model->dnnl);
     gsl_rng_free(model->stream);
     gr_layout_release(&model->layout);
+    gr_free((void *)(uintptr_t)model->codes.list);
     gr_free(model);
 }
 
@@ -319,10 +350,51 @@ float *gr_model_batch_targets(struct gr_model *model) {
     return model->targets;
 }
 
+gr_status gr_model_balance_classes(struct gr_model *model, const int64_t *counts) {
+    const size_t classes = model->classes;
+    int64_t rows = 0;
+    gr_status status = GR_OK;
+    if (!model->class_weights)
+        GR_TRY(gr_allocate(classes, sizeof(double), "class weights", &model->class_weights));
+    for (size_t c = 0; c < classes; c++)
+        rows += counts[c];
+    for (size_t c = 0; c < classes; c++)
+        model->class_weights[c] =
+            (double)rows / ((double)classes * (double)(counts[c] > 0 ? counts[c] : 1));
+    model->loss.weights = model->class_weights;
+out:
+    return status;
+}
+
+bool gr_model_looks_up(const struct gr_model *model) {
+    return model->layers[0].kind->check != NULL;
+}
+
+const struct gr_codes *gr_model_codes(const struct gr_model *model) {
+    return &model->codes;
+}
+
+gr_status gr_model_check_batch(const struct gr_model *model, size_t n) {
+    const struct gr_layer *first = &model->layers[0];
+    return first->kind->check ? first->kind->check(first, model->features, n) : GR_OK;
+}
+
 void gr_model_start_round(struct gr_model *model, uint64_t seed, uint32_t silo, uint32_t round) {
     if (model->stream)
         gr_stream_restart(model->stream,
                           (struct gr_stream_key){seed, silo, round, GR_PURPOSE_DROPOUT});
+}
+
+/* A tensor of a layer's weights. */
+static void draw(const struct gr_model *model, const struct gr_layer *layer, gsl_rng *stream,
+                 float *weight, size_t n) {
+    const double deviation = sqrt(2.0 / (double)layer->fan_in);
+    const double limit = sqrt(6.0 / (double)(layer->fan_in + layer->fan_out));
+    for (size_t i = 0; i < n; i++)
+        weight[i] = layer->fan_in == 0 ? 1.0f
+                                       : (float)(model->initialisation == GR_INITIALISE_HE
+                                                     ? gsl_ran_gaussian(stream, deviation)
+                                                     : gsl_ran_flat(stream, -limit, limit));
 }
 
 gr_status gr_model_initialise(const struct gr_model *model, uint64_t seed, float *parameters) {
@@ -331,16 +403,14 @@ gr_status gr_model_initialise(const struct gr_model *model, uint64_t seed, float
     GR_TRY(gr_stream_create((struct gr_stream_key){.seed = seed, .purpose = GR_PURPOSE_INITIALISE},
                             &stream));
     memset(parameters, 0, model->layout.size * sizeof *parameters);
-    for (size_t l = 0; l < model->n_layers; l++) {
+    for (size_t l = 0, t = 0; l < model->n_layers; l++) {
         const struct gr_layer *layer = &model->layers[l];
-        float *weight = parameters + layer->weight;
-        const double deviation = sqrt(2.0 / (double)layer->fan_in);
-        const double limit = sqrt(6.0 / (double)(layer->fan_in + layer->fan_out));
-        for (size_t i = 0; i < layer->n_weights; i++)
-            weight[i] = layer->fan_in == 0 ? 1.0f
-                                           : (float)(model->initialisation == GR_INITIALISE_HE
-                                                         ? gsl_ran_gaussian(stream, deviation)
-                                                         : gsl_ran_flat(stream, -limit, limit));
+        for (; t < model->layout.n_tensors; t++) {
+            const struct gr_tensor *tensor = &model->layout.tensors[t];
+            const bool weight = tensor->offset < layer->weight + layer->n_weights;
+            if (!weight && !(layer->n_biases > 0 && tensor->offset == layer->bias)) break;
+            if (weight) draw(model, layer, stream, parameters + tensor->offset, tensor->n_elements);
+        }
     }
 out:
     gsl_rng_free(stream);

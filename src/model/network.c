@@ -31,7 +31,9 @@ static gr_status pass(struct gr_model *model, const float *parameters, size_t n,
     gr_status status;
     GR_TRY(gr_model_make_room(model, n));
     GR_TRY(forward(model, parameters, 0, n, true));
-    *loss_sum = run_loss(model, n, (float)scale, model->delta, NULL);
+    model->weight = gr_loss_weight(&model->loss, model->labels, n);
+    const double fill = model->class_weights ? (double)n / model->weight : 1;
+    *loss_sum = fill * run_loss(model, n, (float)(scale * fill), model->delta, NULL);
     for (size_t l = model->n_layers; l-- > 0;) {
         struct gr_layer *layer = &model->layers[l];
         float *delta = model->delta_before;

@@ -23,8 +23,11 @@ struct gr_model {
     enum gr_initialisation initialisation;
     enum gr_compute compute;
     struct gr_loss loss;
-    bool own_loss; /* other than the type's */
+    double *class_weights; /* owned; the loss's; NULL: all weigh the same */
+    double weight;         /* of the last training batch: gr_loss_weight */
+    bool own_loss;         /* other than the type's */
     struct gr_row_shape row;
+    struct gr_codes codes; /* its list owned */
     size_t inputs, classes, outputs, batch_max;
     struct gr_layout layout;
     size_t n_layers;
@@ -56,7 +59,8 @@ struct gr_model {
  * oneDNN takes. *out: the caller's, for gr_model_free.
  */
 gr_status gr_model_plan(const struct gr_model_config *config, const struct gr_row_shape *row,
-                        size_t classes, size_t batch_max, struct gr_model **out) GR_CHECKED;
+                        const struct gr_codes *codes, size_t classes, size_t batch_max,
+                        struct gr_model **out) GR_CHECKED;
 size_t gr_model_room(struct gr_model *model);
 gr_status gr_model_furnish(struct gr_model *model) GR_CHECKED;
 

@@ -204,6 +204,9 @@ static gr_status compare(const struct gr_container *c, const struct gr_state *st
                    state->server_name[i]);
     if (c->n_silos != state->n_silos)
         differ(&d, "found %u silos, expected %u", c->n_silos, state->n_silos);
+    if (c->n_class_counts != state->n_class_counts)
+        differ(&d, "found the rows of %zu classes, expected %zu", c->n_class_counts,
+               state->n_class_counts);
     if (strcmp(c->config_digest, digest) != 0)
         differ(&d, "found digest %.16s... of config and data, expected %.16s...", c->config_digest,
                digest);
@@ -218,6 +221,8 @@ static gr_status load(const struct gr_container *c, struct gr_state *state) {
     for (size_t i = 0; i < state->n_server; i++)
         GR_TRY(gr_container_load(c, 1 + i, state->server[i]));
     memcpy(state->silo_rounds, c->silo_rounds, c->n_silos * sizeof *c->silo_rounds);
+    if (c->n_class_counts > 0)
+        memcpy(state->class_counts, c->class_counts, c->n_class_counts * sizeof *c->class_counts);
     state->round = c->round;
     state->best_round = c->best_round;
     state->best_value = c->best_value;

@@ -36,7 +36,9 @@ struct gr_container {
     bool opened;
     char *format, *architecture, *config_digest; /* owned */
     uint32_t round, n_silos;
-    uint32_t *silo_rounds;   /* owned */
+    uint32_t *silo_rounds; /* owned */
+    int64_t *class_counts; /* owned; NULL: none */
+    size_t n_class_counts;
     struct gr_layout layout; /* owned */
     uint32_t best_round;     /* with a vector GR_SERVER_BEST */
     double best_value;

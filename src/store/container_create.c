@@ -29,7 +29,8 @@ struct creator {
 static uint64_t bytes_needed(const struct creator *c) {
     return (uint64_t)c->state->layout->n_parameters * (1 + c->state->n_server) * sizeof(float) +
            c->n_pieces * GR_DIGEST_BYTES + c->state->n_silos * sizeof(uint32_t) +
-           METADATA_ESTIMATE + c->n_datasets * DATASET_ESTIMATE;
+           c->state->n_class_counts * sizeof(int64_t) + METADATA_ESTIMATE +
+           c->n_datasets * DATASET_ESTIMATE;
 }
 
 /*
@@ -115,6 +116,14 @@ out:
     return status;
 }
 
+static gr_status create_counts(const struct creator *c, hid_t global) {
+    const size_t n = c->state->n_class_counts;
+    hid_t counts = n > 0 ? gr_hdf5_create_dataset(global, "class_counts", H5T_STD_I64LE, 1, &n) : 0;
+    if (counts < 0) return gr_hdf5_fail(GR_ERROR_WRITE, c->path, "class_counts");
+    if (n > 0) H5Dclose(counts);
+    return GR_OK;
+}
+
 static gr_status create_structure(struct creator *c, const char *format) {
     gr_status status = GR_OK;
     hid_t global = create_group(c->file, "global"), silos = create_group(c->file, "silos");
@@ -132,6 +141,7 @@ static gr_status create_structure(struct creator *c, const char *format) {
         status = gr_hdf5_fail(GR_ERROR_WRITE, c->path, "digests");
         goto out;
     }
+    GR_TRY(create_counts(c, global));
     GR_TRY(create_attributes(c, digests, format));
 out:
     if (rounds >= 0) H5Dclose(rounds);

@@ -17,7 +17,7 @@
 #include "store/lanes.h"
 #include "store/seal.h"
 
-enum { TENSORS_MAX = 100000, SILOS_MAX = 100 << 20 };
+enum { TENSORS_MAX = 100000, SILOS_MAX = 100 << 20, CLASSES_MAX = 1 << 28 };
 
 struct reader {
     struct gr_container *c;
@@ -228,6 +228,9 @@ static gr_status read_structure(struct reader *r) {
     }
     GR_TRY(read_table(r, "/silos/rounds", H5T_STD_U32LE, 1, SILOS_MAX, &n_silos, &c->silo_rounds));
     c->n_silos = (uint32_t)n_silos;
+    if (H5Lexists(r->file, "/global/class_counts", H5P_DEFAULT) > 0)
+        GR_TRY(read_table(r, "/global/class_counts", H5T_STD_I64LE, 1, CLASSES_MAX,
+                          &c->n_class_counts, &c->class_counts));
 out:
     return status;
 }
@@ -269,6 +272,7 @@ void gr_container_close(struct gr_container *c) {
         gr_free(c->offset[v]);
     gr_free(c->digests);
     gr_free(c->pieces);
+    gr_free(c->class_counts);
     gr_free(c->silo_rounds);
     gr_layout_release(&c->layout);
     gr_free(c->config_digest);

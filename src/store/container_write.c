@@ -260,6 +260,10 @@ static gr_status write_share(struct writer *w) {
     if (w->rank == 0 && w->state->n_silos > 0)
         GR_TRY(write_rows(w, "/silos/rounds", H5T_NATIVE_UINT32, (size_t[GR_TENSOR_DIMS_MAX]){0},
                           (size_t[GR_TENSOR_DIMS_MAX]){w->state->n_silos}, w->state->silo_rounds));
+    if (w->rank == 0 && w->state->n_class_counts > 0)
+        GR_TRY(write_rows(
+            w, "/global/class_counts", H5T_NATIVE_INT64, (size_t[GR_TENSOR_DIMS_MAX]){0},
+            (size_t[GR_TENSOR_DIMS_MAX]){w->state->n_class_counts}, w->state->class_counts));
 out:
     closed = close_hdf5(w);
     return status != GR_OK ? status : closed;

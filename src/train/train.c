@@ -103,10 +103,12 @@ double gr_learning_rate(const struct gr_train_config *config, uint32_t round) {
     const uint32_t warmup = schedule->warmup_rounds;
     const double most = config->learning_rate, least = schedule->minimum;
     if (round <= warmup) return most * round / warmup;
-    const uint32_t k = round - 1 - warmup, falls = k / schedule->every; /* whole ones */
+    const uint32_t k = round - 1 - warmup;
     switch (schedule->type) {
-    case GR_SCHEDULE_STEP:
+    case GR_SCHEDULE_STEP: {
+        const uint32_t falls = k / schedule->every; /* whole ones */
         return fmax(least, most * pow(schedule->factor, falls));
+    }
     case GR_SCHEDULE_COSINE:
         if (round >= schedule->rounds) return least;
         return least + (most - least) * (1 + cos(M_PI * k / (schedule->rounds - warmup))) / 2;
@@ -255,14 +257,16 @@ out:
     return status;
 }
 
-/* sum += n times the mean gradient of the batch's n rows. */
-static gr_status add_gradient(struct gr_trainer *trainer, size_t n, float *sum, double *loss_sum) {
+/* sum += the mean gradient of the batch's n rows times their weight, which goes into *weight. */
+static gr_status add_gradient(struct gr_trainer *trainer, size_t n, float *sum, double *weight,
+                              double *loss_sum) {
     const size_t size = gr_model_layout(trainer->model)->size;
     const float *mean = trainer->scratch;
     gr_status status =
         gr_model_gradient(trainer->model, trainer->global, n, trainer->scratch, loss_sum);
+    *weight += trainer->model->weight;
     for (size_t i = 0; status == GR_OK && i < size; i++)
-        sum[i] += (float)n * mean[i];
+        sum[i] += (float)trainer->model->weight * mean[i];
     return status;
 }
 
@@ -277,6 +281,7 @@ gr_status gr_train_full_gradient(struct gr_trainer *trainer, const struct gr_sil
     *out = (struct gr_train_result){.examples = rows->n_rows};
     GR_TRY(start_silo(trainer, silo, round, global));
     memset(update, 0, size * sizeof *update);
+    double weight = 0;
     for (size_t first = 0, n; first < rows->n_rows; first += n) {
         double loss_sum;
         n = rows->n_rows - first < config->batch_size ? rows->n_rows - first : config->batch_size;
@@ -284,11 +289,11 @@ gr_status gr_train_full_gradient(struct gr_trainer *trainer, const struct gr_sil
         gr_rows_gather(rows, NULL, first, n, gr_model_batch_features(trainer->model),
                        gr_model_batch_labels(trainer->model),
                        gr_model_batch_targets(trainer->model));
-        GR_TRY(add_gradient(trainer, n, update, &loss_sum));
+        GR_TRY(add_gradient(trainer, n, update, &weight, &loss_sum));
         GR_TRY(take_loss(silo, loss_sum, n, out));
     }
     for (size_t i = 0; i < size; i++)
-        trainer->scratch[i] = update[i] / (float)rows->n_rows;
+        trainer->scratch[i] = update[i] / (float)weight;
     memcpy(update, global, size * sizeof *update);
     gr_optimizer_step(config, trainer->rate, 1, update, trainer->scratch,
                       gr_clip_scale(trainer->scratch, config->clip_norm, size), trainer->state,

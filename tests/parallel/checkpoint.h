@@ -19,6 +19,7 @@ struct sample {
     struct gr_layout layout;
     struct gr_state state;
     uint32_t rounds[5];
+    int64_t counts[3];
     char dir[256], path[300];
 };
 
@@ -39,11 +40,15 @@ static inline gr_status make(struct gr_comm *comm, size_t rows, bool zero, struc
     }
     for (uint32_t i = 0; !zero && i < 5; i++)
         s->rounds[i] = i * i;
+    for (int64_t i = 0; !zero && i < 3; i++)
+        s->counts[i] = (i + 1) << 33;
     s->state.layout = &s->layout;
     s->state.n_server = 1;
     s->state.server_name[0] = "momentum";
     s->state.n_silos = 5;
     s->state.silo_rounds = s->rounds;
+    s->state.class_counts = s->counts;
+    s->state.n_class_counts = 3;
     s->state.architecture = "{\"type\":\"mlp\"}";
     memset(s->state.config_digest, 0x5a, GR_DIGEST_BYTES);
     strcpy(s->dir, "/tmp/granary-test-XXXXXX");
@@ -102,7 +107,8 @@ static inline bool same(const struct sample *a, const struct sample *b) {
     size_t bytes = a->layout.size * sizeof(float);
     return memcmp(a->state.parameters, b->state.parameters, bytes) == 0 &&
            memcmp(a->state.server[0], b->state.server[0], bytes) == 0 &&
-           memcmp(a->rounds, b->rounds, sizeof a->rounds) == 0;
+           memcmp(a->rounds, b->rounds, sizeof a->rounds) == 0 &&
+           memcmp(a->counts, b->counts, sizeof a->counts) == 0;
 }
 
 static inline int compare_files(const char *one, const char *two) {

@@ -245,6 +245,9 @@ static int test_another_config(struct gr_comm *comm) {
     in.state.n_silos = 4;
     bad += expect_config_error(comm, s.dir, &in, "found 5 silos, expected 4");
     in.state.n_silos = 5;
+    in.state.n_class_counts = 0;
+    bad += expect_config_error(comm, s.dir, &in, "found the rows of 3 classes, expected 0");
+    in.state.n_class_counts = 3;
     in.state.n_server = 0;
     bad += expect_config_error(comm, s.dir, &in, "found 1 vectors of server state, expected 0");
     in.state.n_server = 1;

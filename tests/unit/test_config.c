@@ -43,8 +43,8 @@ static const struct {
     {"run:", "t.yaml:1: run.rounds: found nothing, " WHOLE("1", "10000000")},
     {"data: {silos: 2}",
      "t.yaml:2: data.source: found nothing, allowed idx, hdf5, csv or synthetic"},
-    {"model: {}",
-     "t.yaml:3: model.type: found nothing, allowed softmax, mlp, linear, logistic, poisson or cnn"},
+    {"model: {}", "t.yaml:3: model.type: found nothing, allowed softmax, mlp, linear, logistic, "
+                  "poisson, cnn or bag"},
     {"train: {batch_size: 1}",
      "t.yaml:4: train.learning_rate: found nothing, allowed 0 < x <= 1000"},
     {"train: {learning_rate: 1}",
@@ -73,11 +73,11 @@ static const struct {
     {"run: {rounds: 2, directory: \"a\\0b\"}",
      "t.yaml:1: run.directory: found \"a?b\", " PATH_TEXT},
     {"model: {type: 3}",
-     "t.yaml:3: model.type: found 3, allowed softmax, mlp, linear, logistic, poisson or cnn"},
+     "t.yaml:3: model.type: found 3, allowed softmax, mlp, linear, logistic, poisson, cnn or bag"},
     {"model: {type: \"softmax\\0x\"}", "t.yaml:3: model.type: found \"softmax?x\", allowed "
-                                       "softmax, mlp, linear, logistic, poisson or cnn"},
+                                       "softmax, mlp, linear, logistic, poisson, cnn or bag"},
     {"model: {type: Softmax}", "t.yaml:3: model.type: found \"Softmax\", allowed softmax, mlp, "
-                               "linear, logistic, poisson or cnn"},
+                               "linear, logistic, poisson, cnn or bag"},
     {"model: {type: softmax, hidden: 8}",
      "t.yaml:3: model.hidden: found 8, allowed a list of at most 32, each a whole number from 1 "
      "to 65536"},
@@ -294,8 +294,8 @@ static const struct {
      "t.yaml:2: data.silos: found \"x\", " WHOLE("1", "1000000")},
     {"model: {type: softmax, hidden: [0]}",
      "t.yaml:3: model.hidden[0]: found 0, " WHOLE("1", "65536")},
-    {"model: {type: mpl}",
-     "t.yaml:3: model.type: found \"mpl\", allowed softmax, mlp, linear, logistic, poisson or cnn"},
+    {"model: {type: mpl}", "t.yaml:3: model.type: found \"mpl\", allowed softmax, mlp, linear, "
+                           "logistic, poisson, cnn or bag"},
     {"data: {sources: idx, train: {features: a}}",
      "t.yaml:2: data.sources: found an unknown key, allowed source, silos, train, silo_tables, "
      "test, partition, synthetic, validation_fraction, test_fraction, stratify, limit, csv, "
@@ -323,6 +323,19 @@ static const struct {
     {"model: {type: softmax, loss: binary_cross_entropy}",
      "t.yaml:3: model.loss: found binary_cross_entropy, allowed default or cross_entropy "
      "(model.type is softmax)"},
+    {"model: {type: softmax, embedding: 4}",
+     "t.yaml:3: model.embedding: found 4, allowed only 0, the default (model.type is softmax)"},
+    {"model: {type: mlp, hidden: [3], vocabulary: 4}",
+     "t.yaml:3: model.vocabulary: found 4, allowed only 0, the default (model.type is mlp)"},
+    {"model: {type: bag, vocabulary: 4}",
+     "t.yaml:3: model.embedding: found 0, allowed more than 0 (model.type is bag)"},
+    {"model: {type: bag, embedding: 4}",
+     "t.yaml:3: model.vocabulary: found 0, allowed more than 0 (model.type is bag)"},
+    {"model: {type: bag, embedding: 4, vocabulary: 16777217}",
+     "t.yaml:3: model.vocabulary: found 16777217, " WHOLE("0", "16777216")},
+    {"model: {type: cnn, layers: [{type: embedding}]}",
+     "t.yaml:3: model.layers[0].type: found \"embedding\", allowed conv, max_pool, average_pool, "
+     "group_norm, dropout or dense"},
     {"model: {type: softmax, label_smoothing: 1}",
      "t.yaml:3: model.label_smoothing: found 1, allowed 0 <= x < 1"},
     {"model: {type: linear, huber_delta: 0}",
@@ -576,6 +589,8 @@ START_TEST(test_defaults) {
     ck_assert_int_eq(c->model.compute, GR_COMPUTE_FLOAT32);
     ck_assert_uint_eq(c->model.layers_count, 0);
     ck_assert_int_eq(c->model.loss, GR_LOSS_DEFAULT);
+    ck_assert_uint_eq(c->model.embedding, 0);
+    ck_assert_uint_eq(c->model.vocabulary, 0);
     ck_assert_double_eq(c->model.label_smoothing, 0);
     ck_assert_double_eq(c->model.huber_delta, 1);
     ck_assert_double_eq(c->train.learning_rate, 0.1);
@@ -597,6 +612,7 @@ START_TEST(test_defaults) {
     ck_assert_int_eq(c->train.state, GR_SOLVER_RESET);
     ck_assert_double_eq(c->train.clip_norm, 0);
     ck_assert_double_eq(c->train.proximal_mu, 0);
+    ck_assert_int_eq(c->train.class_weights, GR_CLASS_WEIGHTS_NONE);
     ck_assert_double_eq(c->train.seconds, 0);
     ck_assert_double_eq(c->strategy.beta1, 0.9);
     ck_assert_double_eq(c->strategy.beta2, 0.99);
@@ -831,6 +847,19 @@ START_TEST(test_section_begun_by_override) {
 }
 END_TEST
 
+START_TEST(test_class_weights_of_numbers) {
+    static const char *const models[] = {"model={type: linear}", "model={type: poisson}",
+                                         "model={type: mlp, hidden: [3], loss: squared}"};
+    for (size_t i = 0; i < COUNT(models); i++)
+        must_fail(text_with(NULL), (const char *[]){models[i], "train.class_weights=balanced"}, 2,
+                  "--set train.class_weights: found balanced, allowed only "
+                  "none, the default, for a loss of numbers");
+    gr_config_free(
+        must_parse(text_with(NULL),
+                   (const char *[]){"model={type: logistic}", "train.class_weights=balanced"}, 2));
+}
+END_TEST
+
 START_TEST(test_too_many_overrides) {
     static const char *many[1001];
     for (size_t i = 0; i < COUNT(many); i++)
@@ -858,6 +887,7 @@ int main(void) {
     tcase_add_test(values, test_overrides);
     tcase_add_loop_test(values, test_broken_override, 0, (int)COUNT(broken_overrides));
     tcase_add_test(values, test_section_begun_by_override);
+    tcase_add_test(values, test_class_weights_of_numbers);
     tcase_add_test(values, test_too_many_overrides);
     suite_add_tcase(suite, values);
     SRunner *runner = srunner_create(suite);

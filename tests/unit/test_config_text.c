@@ -70,6 +70,8 @@ static const struct {
     {{"data.limit=100"}, false},
     {{"model.type=softmax", "model.hidden=[]"}, false},
     {{"model.hidden=[12, 3]"}, false},
+    {{"model.embedding=8"}, false},
+    {{"model.type=bag", "model.embedding=8", "model.vocabulary=9"}, false},
     {{"model.activation=tanh"}, false},
     {{"model.initialisation=glorot"}, false},
     {{"model.compute=bfloat16"}, false},
@@ -104,6 +106,7 @@ static const struct {
     {{"train.state=keep", "train.momentum=0.5"}, false},
     {{"train.clip_norm=1.5"}, false},
     {{"train.proximal_mu=0.01"}, false},
+    {{"train.class_weights=balanced"}, false},
     {{"round.participants=2"}, false},
     {{"round.sampling=cyclic", "round.participants=2"}, false},
     {{"round.sampling=list", "round.availability=[{silos: [2, 0], from: 3, to: 9}, {silos: [1]}]"},
@@ -201,7 +204,8 @@ START_TEST(test_resolved) {
                      "  validation_fraction: 0\n  test_fraction: 0\n  stratify: true\n  limit: 0\n"
                      "  csv:\n    separator: comma\n    header: true\n    label: label\n"
                      "  schema: ''\n  disclosure_threshold: 10\n"
-                     "model:\n  type: mlp\n  hidden: [12, 4]\n  layers: []\n  activation: relu\n"
+                     "model:\n  type: mlp\n  hidden: [12, 4]\n  layers: []\n"
+                     "  embedding: 0\n  vocabulary: 0\n  activation: relu\n"
                      "  initialisation: he\n  compute: float32\n  loss: default\n"
                      "  label_smoothing: 0\n  huber_delta: 1\n"
                      "train:\n  optimizer: sgd\n  learning_rate: 0.2\n"
@@ -209,6 +213,7 @@ START_TEST(test_resolved) {
                      "    every: 10\n    factor: 0.5\n    minimum: 0\n    rounds: 0\n"
                      "  momentum: 0\n  beta1: 0.9\n  beta2: 0.999\n  epsilon: 1e-08\n"
                      "  weight_decay: 0\n  state: reset\n  clip_norm: 0\n  proximal_mu: 0\n"
+                     "  class_weights: none\n"
                      "  batch_size: 4\n  epochs: 1\n  steps: 0\n  seconds: 0\n"
                      "round:\n  participants: 0\n  sampling: uniform\n"
                      "  share_sizes: false\n  availability: []\n  quorum: 1\n  deadline_s: 3600\n"
@@ -362,10 +367,10 @@ static const struct {
 } known_digests[] = {
     {"run: {rounds: 2}\ndata: {source: synthetic, silos: 3}\nmodel: {type: softmax}\n"
      "train: {learning_rate: 0.1, batch_size: 4}\n",
-     "91f6d20bb7d483684ca2125e5b27188c026aa013c9c627f059e62cc2ad0dcfdb"},
+     "529f3b390a9bbbc3412a2e88cdbd13f929531483d582024428aa1d2b56a8e55b"},
     {"run: {rounds: 9, seed: 7}\ndata: {source: hdf5, silo_tables: [{file: a}, {file: b}]}\n"
      "model: {type: mlp, hidden: [8, 9]}\ntrain: {learning_rate: 1e-4, batch_size: 4}\n",
-     "f89e795078d75dad497d5bc4e9a441aa75533c09915da8987f68b0595a2747b1"},
+     "c70783dbb103e9c89c29ab2fd00a3e023e9c024e5746404e79c723df023534f9"},
 };
 
 START_TEST(test_known_digest) {

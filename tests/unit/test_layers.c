@@ -54,7 +54,7 @@ static struct gr_model_config cnn(struct gr_layer_config *layers, size_t n) {
 static struct gr_model *create(const struct gr_model_config *config, const struct gr_row_shape *row,
                                size_t classes, size_t batch_max) {
     struct gr_model *model;
-    const gr_status status = gr_model_create_shaped(config, row, classes, batch_max, &model);
+    const gr_status status = gr_model_create_shaped(config, row, NULL, classes, batch_max, &model);
     ck_assert_msg(status == GR_OK, "%s", gr_message());
     return model;
 }
@@ -144,7 +144,7 @@ START_TEST(bfloat16_networks_are_pytorchs_roughly) {
     struct gr_model_config relu = cnn(relu_net, COUNT(relu_net));
     struct gr_model *model;
     relu.compute = GR_COMPUTE_BFLOAT16;
-    const gr_status status = gr_model_create_shaped(&relu, &image_982, 3, 4, &model);
+    const gr_status status = gr_model_create_shaped(&relu, &image_982, NULL, 3, 4, &model);
     if (status != GR_OK) {
         ck_assert_int_eq(status, GR_ERROR_CONFIG);
         ck_assert_ptr_nonnull(strstr(gr_message(), "model.compute"));

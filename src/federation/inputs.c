@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the model has to know of all silos' rows: which features are codes of categories, whether
+ * what is to be looked up can be, and how many rows each class has. Of the rows only sums leave
+ * their rank.
+ */
+#include "federation/federation.h"
+
+#include <string.h>
+
+/* ---- codes ---------------------------------------------------------------------------------- */
+
+static gr_status make_room(struct gr_federation *f) {
+    if (f->config->model.embedding == 0 || f->categories) return GR_OK;
+    return gr_allocate_zero(f->data->n_features, sizeof *f->categories, "categories",
+                            &f->categories);
+}
+
+gr_status gr_inputs_find_codes(struct gr_federation *f) {
+    const struct gr_columns *columns = f->data->columns;
+    gr_status status;
+    GR_TRY(gr_comm_agree(f->comm, make_room(f)));
+    if (!f->categories) return GR_OK;
+    for (size_t i = 0; columns && i < columns->n_features && i < f->data->n_features; i++)
+        if (columns->features[i].kind == GR_FEATURE_CODE)
+            f->categories[i] = columns->features[i].n_categories;
+    /* A rank without rows has no columns. */
+    status = gr_comm_max_int64(f->comm, f->categories, f->data->n_features);
+out:
+    return status;
+}
+
+static gr_status list_codes(const struct gr_federation *f, struct gr_code **list, size_t *n) {
+    gr_status status;
+    *n = 0;
+    *list = NULL;
+    if (!f->categories) return GR_OK;
+    GR_TRY(gr_allocate(f->data->n_features, sizeof **list, "codes", list));
+    for (size_t i = 0; i < f->data->n_features; i++)
+        if (f->categories[i] > 0)
+            (*list)[(*n)++] = (struct gr_code){(uint32_t)i, (uint32_t)f->categories[i]};
+out:
+    return status;
+}
+
+gr_status gr_inputs_create_model(struct gr_federation *f, size_t batch_max) {
+    struct gr_row_shape row = {.n_dims = f->data->n_dims};
+    struct gr_code *list = NULL;
+    size_t n = 0;
+    gr_status status;
+    memcpy(row.dims, f->data->shape, sizeof row.dims);
+    GR_TRY(list_codes(f, &list, &n));
+    status = gr_model_create_shaped(&f->config->model, &row, &(struct gr_codes){n, list},
+                                    f->data->n_classes, batch_max, &f->model);
+out:
+    gr_free(list);
+    return status;
+}
+
+static gr_status check_rows(const struct gr_federation *f, const struct gr_rows *rows) {
+    gr_status status = GR_OK;
+    for (size_t first = 0, n; first < rows->n_rows; first += n) {
+        n = rows->n_rows - first < GR_TEST_BATCH ? rows->n_rows - first : GR_TEST_BATCH;
+        gr_rows_gather(rows, NULL, first, n, gr_model_batch_features(f->model),
+                       gr_model_batch_labels(f->model), gr_model_batch_targets(f->model));
+        GR_TRY(gr_model_check_batch(f->model, n));
+    }
+out:
+    return status;
+}
+
+/* A silo whose rows cannot be looked up has none, as one whose table cannot be read. */
+static gr_status check_silo(const struct gr_federation *f, struct gr_silo *silo) {
+    gr_status status = check_rows(f, &silo->train);
+    if (status == GR_OK) status = check_rows(f, &silo->validation);
+    if (status == GR_OK) status = check_rows(f, &silo->test);
+    if (status != GR_ERROR_DATA) return status;
+    if (!f->data->silo_tables) return gr_fail_context(status, "%s: ", silo->pseudonym);
+    silo->unusable = status;
+    gr_rows_release(&silo->train);
+    gr_rows_release(&silo->validation);
+    gr_rows_release(&silo->test);
+    silo->train = silo->validation = silo->test = (struct gr_rows){0};
+    const struct gr_table_config *table = &f->config->data.silo_tables[silo->id];
+    return gr_text_format(&silo->why, "%s: %s", table->file[0] ? table->file : table->features,
+                          gr_message());
+}
+
+gr_status gr_inputs_check(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    if (!gr_model_looks_up(f->model)) return GR_OK;
+    for (size_t i = 0; i < f->data->n_local; i++)
+        if (f->data->local[i].unusable == GR_OK) GR_TRY(check_silo(f, &f->data->local[i]));
+    status = check_rows(f, &f->data->test);
+    if (status == GR_ERROR_DATA) status = gr_fail_context(status, "test table: ");
+out:
+    return status;
+}
+
+/* ---- classes -------------------------------------------------------------------------------- */
+
+gr_status gr_inputs_weigh_classes(struct gr_federation *f) {
+    return f->class_counts ? gr_model_balance_classes(f->model, f->class_counts) : GR_OK;
+}
+
+static gr_status make_counts(struct gr_federation *f) {
+    if (f->config->train.class_weights == GR_CLASS_WEIGHTS_NONE || f->class_counts) return GR_OK;
+    return gr_allocate_zero(f->data->n_classes, sizeof *f->class_counts, "classes",
+                            &f->class_counts);
+}
+
+gr_status gr_inputs_count_classes(struct gr_federation *f) {
+    gr_status status;
+    GR_TRY(gr_comm_agree(f->comm, make_counts(f)));
+    if (!f->class_counts) return GR_OK;
+    for (size_t s = 0; s < f->data->n_local; s++) {
+        const struct gr_rows *rows = &f->data->local[s].train;
+        for (size_t i = 0; i < rows->n_rows; i++)
+            f->class_counts[rows->labels[i]]++;
+    }
+    GR_TRY(gr_comm_sum_int64(f->comm, f->class_counts, f->data->n_classes));
+    status = gr_comm_agree(f->comm, gr_inputs_weigh_classes(f));
+out:
+    return status;
+}
+
+/* ---- newcomers ------------------------------------------------------------------------------ */
+
+gr_status gr_inputs_share(struct gr_federation *f) {
+    gr_status status;
+    GR_TRY(make_room(f));
+    GR_TRY(make_counts(f));
+    if (f->categories)
+        GR_TRY(
+            gr_comm_broadcast(f->comm, f->categories, f->data->n_features * sizeof *f->categories));
+    if (f->class_counts)
+        GR_TRY(gr_comm_broadcast(f->comm, f->class_counts,
+                                 f->data->n_classes * sizeof *f->class_counts));
+out:
+    return status;
+}

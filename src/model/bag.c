@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bag: a row is a list of ids, 0 where there is none; out comes the mean of the vectors of those
+ * there are (as PyTorch's nn.EmbeddingBag), or zeros. Row i of the table is id i + 1.
+ */
+#include <model/lookup.h>
+#include <model/network.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static gr_status shape(struct gr_layer *layer) {
+    layer->to.channels = layer->config.width;
+    return GR_OK;
+}
+
+static gr_status tensors(struct gr_layer *layer, struct gr_layout *layout) {
+    char name[GR_TENSOR_NAME_MAX];
+    gr_status status;
+    snprintf(name, sizeof name, "bag%zu.weight", layer->number);
+    layer->weight = layout->size;
+    GR_TRY(gr_layout_append(layout, name, 2, (size_t[]){layer->vocabulary, layer->config.width}));
+    layer->n_weights = layout->size - layer->weight;
+    layer->fan_in = GR_FAN_OF_ONE;
+out:
+    return status;
+}
+
+static gr_status check(const struct gr_layer *layer, const float *features, size_t n) {
+    gr_status status = GR_OK;
+    for (size_t i = 0; i < n * layer->inputs; i++)
+        GR_TRY(gr_lookup_check(features[i], i % layer->inputs, layer->vocabulary));
+out:
+    return status;
+}
+
+/* The share of each id of a row in its mean. */
+static float share_of(const float *ids, size_t n) {
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++)
+        found += ids[i] > 0;
+    return found > 0 ? 1.0f / (float)found : 0;
+}
+
+static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                         size_t n, bool training) {
+    const size_t width = layer->config.width;
+    gr_status status;
+    (void)model;
+    (void)training;
+    GR_TRY(check(layer, layer->in, n));
+    memset(layer->out, 0, n * width * sizeof *layer->out);
+    for (size_t i = 0; i < n; i++) {
+        const float *ids = layer->in + i * layer->inputs;
+        const float share = share_of(ids, layer->inputs);
+        float *out = layer->out + i * width;
+        for (size_t t = 0; t < layer->inputs; t++) {
+            if (!(ids[t] > 0)) continue;
+            const float *row = parameters + layer->weight + ((size_t)ids[t] - 1) * width;
+            for (size_t j = 0; j < width; j++)
+                out[j] += row[j];
+        }
+        for (size_t j = 0; j < width; j++)
+            out[j] *= share;
+    }
+out:
+    return status;
+}
+
+static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                          size_t n, const struct gr_target *target) {
+    const size_t width = layer->config.width;
+    (void)parameters;
+    gr_lookup_start(target, layer->weight, layer->n_weights);
+    for (size_t i = 0; i < n; i++) {
+        const float *ids = layer->in + i * layer->inputs, *delta = model->delta + i * width;
+        const float share = share_of(ids, layer->inputs);
+        for (size_t t = 0; t < layer->inputs; t++) {
+            if (!(ids[t] > 0)) continue;
+            float *row = target->vector + layer->weight + ((size_t)ids[t] - 1) * width;
+            for (size_t j = 0; j < width; j++)
+                row[j] += share * delta[j];
+        }
+    }
+    return GR_OK;
+}
+
+const struct gr_layer_kind gr_layer_bag = {.type = GR_LAYER_BAG,
+                                           .shape = shape,
+                                           .tensors = tensors,
+                                           .check = check,
+                                           .forward = forward,
+                                           .backward = backward};

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * embedding: a category's code becomes a vector, its row of a table that the column has for itself
+ * (as PyTorch's nn.Embedding), and stands where the code stood; all other features pass.
+ */
+#include <model/lookup.h>
+#include <model/network.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+gr_status gr_lookup_check(float value, size_t feature, size_t most) {
+    if (value >= 0 && value <= (float)most && rintf(value) == value) return GR_OK;
+    return gr_fail(GR_ERROR_DATA,
+                   "feature %zu: found a value that is no whole number from 0 to %zu", feature,
+                   most); /* a cell is not told */
+}
+
+void gr_lookup_start(const struct gr_target *target, size_t offset, size_t n) {
+    float *at = target->vector + offset;
+    if (!target->step) memset(at, 0, n * sizeof *at);
+    for (size_t i = 0; target->step && target->decay > 0 && i < n; i++)
+        at[i] -= target->decay * at[i];
+}
+
+/* Where the vector of code k stands in a row that goes out. */
+static size_t place_of(const struct gr_layer *layer, size_t k) {
+    return layer->codes[k].feature + k * (layer->config.width - 1);
+}
+
+static gr_status shape(struct gr_layer *layer) {
+    layer->to.channels = layer->inputs + layer->n_codes * (layer->config.width - (size_t)1);
+    return GR_OK;
+}
+
+/* A table for each code, named by its feature. Their offsets are the layer's state. */
+static gr_status tensors(struct gr_layer *layer, struct gr_layout *layout) {
+    gr_status status;
+    size_t *offset = NULL;
+    GR_TRY(gr_allocate(layer->n_codes, sizeof *offset, "tables", &offset));
+    layer->state = offset;
+    layer->weight = layout->size;
+    for (size_t k = 0; k < layer->n_codes; k++) {
+        const size_t rows = layer->codes[k].n_categories + (size_t)1;
+        char name[GR_TENSOR_NAME_MAX];
+        snprintf(name, sizeof name, "embedding%u.weight", layer->codes[k].feature);
+        offset[k] = layout->size;
+        GR_TRY(gr_layout_append(layout, name, 2, (size_t[]){rows, layer->config.width}));
+    }
+    layer->n_weights = layout->size - layer->weight;
+    layer->fan_in = GR_FAN_OF_ONE;
+out:
+    return status;
+}
+
+static void release(struct gr_layer *layer) {
+    gr_free(layer->state);
+    layer->state = NULL;
+}
+
+static gr_status check(const struct gr_layer *layer, const float *features, size_t n) {
+    gr_status status = GR_OK;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < layer->n_codes; k++) {
+            const struct gr_code *code = &layer->codes[k];
+            GR_TRY(gr_lookup_check(features[i * layer->inputs + code->feature], code->feature,
+                                   code->n_categories));
+        }
+out:
+    return status;
+}
+
+static void look_up(const struct gr_layer *layer, const float *parameters, const float *in,
+                    float *out) {
+    const size_t *offset = layer->state, width = layer->config.width;
+    size_t next = 0;
+    for (size_t k = 0; k < layer->n_codes; k++) {
+        const size_t feature = layer->codes[k].feature, plain = feature - next;
+        const size_t row = (size_t)in[feature];
+        memcpy(out, in + next, plain * sizeof *out);
+        memcpy(out + plain, parameters + offset[k] + row * width, width * sizeof *out);
+        out += plain + width;
+        next = feature + 1;
+    }
+    memcpy(out, in + next, (layer->inputs - next) * sizeof *out);
+}
+
+static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                         size_t n, bool training) {
+    gr_status status;
+    (void)model;
+    (void)training;
+    GR_TRY(check(layer, layer->in, n));
+    for (size_t i = 0; i < n; i++)
+        look_up(layer, parameters, layer->in + i * layer->inputs, layer->out + i * layer->outputs);
+out:
+    return status;
+}
+
+static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                          size_t n, const struct gr_target *target) {
+    const size_t *offset = layer->state, width = layer->config.width;
+    (void)parameters;
+    gr_lookup_start(target, layer->weight, layer->n_weights);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < layer->n_codes; k++) {
+            const size_t row = (size_t)layer->in[i * layer->inputs + layer->codes[k].feature];
+            const float *delta = model->delta + i * layer->outputs + place_of(layer, k);
+            float *at = target->vector + offset[k] + row * width;
+            for (size_t j = 0; j < width; j++)
+                at[j] += delta[j];
+        }
+    return GR_OK;
+}
+
+const struct gr_layer_kind gr_layer_embedding = {.type = GR_LAYER_EMBEDDING,
+                                                 .shape = shape,
+                                                 .tensors = tensors,
+                                                 .check = check,
+                                                 .forward = forward,
+                                                 .backward = backward,
+                                                 .release = release};
