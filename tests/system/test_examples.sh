@@ -9,6 +9,7 @@ idx_images images 2400 1 28; idx_labels labels 2400
 idx_images few 60 2 28; idx_labels few-labels 60
 "$TOP/jobs/make-hospital.sh" hospital 600 >/dev/null
 "$TOP/jobs/make-visits.sh" visits >/dev/null
+"$TOP/jobs/make-texts.sh" texts 1600 >/dev/null
 
 IDX="--set data.train.features=images --set data.train.labels=labels"
 IDX+=" --set data.test.features=few --set data.test.labels=few-labels"
@@ -17,7 +18,7 @@ reduced() {
     case $1 in
     fashion-mnist) echo "$IDX --set run.rounds=2" ;;
     fashion-mnist-cnn) echo "$IDX --set run.rounds=1 --set data.limit=64" ;;
-    hospital) echo "--set run.rounds=4" ;;
+    hospital | hospital-embedding) echo "--set run.rounds=4" ;;
     poisson) ;;
     # Without its faults: with them tests/faults/test_rehearsal.sh runs it.
     rehearsal) echo "--set run.rounds=3 --set train.steps=20 --set faults=[]" ;;
@@ -25,6 +26,7 @@ reduced() {
     # Its time limit left out: bits depend on it.
     stragglers) echo "--set run.rounds=4 --set train.seconds=0" ;;
     synthetic) echo "--set run.rounds=4" ;;
+    texts) echo "--set run.rounds=4" ;;
     *) return 1 ;;
     esac
 }

@@ -78,7 +78,7 @@ static struct gr_model *create(const struct sizes *s) {
         .type = GR_MODEL_CNN, .layers = layers, .layers_count = 2};
     const struct gr_row_shape row = {2, {s->height, s->width}};
     struct gr_model *model;
-    ck_assert_int_eq(gr_model_create_shaped(&config, &row, 2, s->n, &model), GR_OK);
+    ck_assert_int_eq(gr_model_create_shaped(&config, &row, NULL, 2, s->n, &model), GR_OK);
     ck_assert_int_eq(gr_model_make_room(model, s->n), GR_OK);
     ck_assert_ptr_eq(model->layers[1].kind, &gr_layer_winograd);
     return model;
