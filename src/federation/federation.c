@@ -29,23 +29,6 @@ static bool take_shape(struct gr_data *data, const int64_t shape[N_SHAPE]) {
     return memcmp(own + N_FEATURES, shape + N_FEATURES, (N_SHAPE - N_FEATURES) * sizeof *own) == 0;
 }
 
-/* Over all ranks; there must be others. Collective. */
-static gr_status count_unusable(struct gr_federation *f) {
-    const struct gr_silo *first = NULL;
-    int64_t unusable = 0;
-    for (size_t i = 0; i < f->data->n_local; i++) {
-        if (f->data->local[i].unusable == GR_OK) continue;
-        unusable++;
-        if (!first) first = &f->data->local[i];
-    }
-    gr_status status = gr_comm_sum_int64(f->comm, &unusable, 1);
-    if (status != GR_OK) return status;
-    f->n_unusable = (uint32_t)unusable;
-    if (f->n_unusable < f->data->n_silos) return GR_OK;
-    return gr_comm_agree(f->comm, first ? gr_federation_tell_unusable(f, first)
-                                        : gr_fail(GR_ERROR_DATA, "no silo has data"));
-}
-
 /* The silos of this rank's slot, and the rank's share of the test table. */
 static gr_status read_share(struct gr_federation *f, uint32_t *silos) {
     struct gr_share share = {.n_silos = f->config->data.silos,
@@ -72,7 +55,7 @@ static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
     int64_t shape[N_SHAPE];
     shape_of(f->data, shape);
     status = gr_comm_max_int64(f->comm, shape, N_SHAPE);
-    if (status == GR_OK) status = count_unusable(f);
+    if (status == GR_OK) status = gr_inputs_count_unusable(f);
     if (status != GR_OK) return status;
     gr_data_set_classes(f->data, (uint32_t)shape[N_CLASSES]);
     if (!take_shape(f->data, shape))
@@ -256,7 +239,7 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     GR_TRY(gr_inputs_find_codes(f));
     GR_TRY(gr_comm_agree(comm, make_model(f)));
     GR_TRY(gr_comm_agree(comm, gr_inputs_check(f)));
-    GR_TRY(count_unusable(f));
+    GR_TRY(gr_inputs_count_unusable(f));
     GR_TRY(fingerprint_data(f));
     GR_TRY(share_sizes(f));
     GR_TRY(gr_inputs_count_classes(f));

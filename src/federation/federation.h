@@ -120,6 +120,9 @@ gr_status gr_inputs_create_model(struct gr_federation *f, size_t batch_max) GR_C
 /* Silos of this rank whose tables hold what the model cannot look up become unusable.
  * GR_ERROR_DATA: test rows do, or a table that silos share. */
 gr_status gr_inputs_check(struct gr_federation *f) GR_CHECKED;
+/* Collective. How many silos have no rows, over all ranks, into f->n_unusable; GR_ERROR_DATA: all.
+ */
+gr_status gr_inputs_count_unusable(struct gr_federation *f) GR_CHECKED;
 /* Collective. Where classes are to weigh differently, their rows over all silos. */
 gr_status gr_inputs_count_classes(struct gr_federation *f) GR_CHECKED;
 /* By what is counted, or was when the run began. */

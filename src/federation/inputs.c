@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the model has to know of all silos' rows: which features are codes of categories, whether
- * what is to be looked up can be, and how many rows each class has. Of the rows only sums leave
- * their rank.
+ * What has to be known of all silos' rows: which features are codes of categories, whether what is
+ * to be looked up can be, how many silos have none, and how many each class has. Of the rows only
+ * sums leave their rank.
  */
 #include "federation/federation.h"
 
@@ -95,6 +95,22 @@ gr_status gr_inputs_check(struct gr_federation *f) {
     if (status == GR_ERROR_DATA) status = gr_fail_context(status, "test table: ");
 out:
     return status;
+}
+
+gr_status gr_inputs_count_unusable(struct gr_federation *f) {
+    const struct gr_silo *first = NULL;
+    int64_t unusable = 0;
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        if (f->data->local[i].unusable == GR_OK) continue;
+        unusable++;
+        if (!first) first = &f->data->local[i];
+    }
+    gr_status status = gr_comm_sum_int64(f->comm, &unusable, 1);
+    if (status != GR_OK) return status;
+    f->n_unusable = (uint32_t)unusable;
+    if (f->n_unusable < f->data->n_silos) return GR_OK;
+    return gr_comm_agree(f->comm, first ? gr_federation_tell_unusable(f, first)
+                                        : gr_fail(GR_ERROR_DATA, "no silo has data"));
 }
 
 /* ---- classes -------------------------------------------------------------------------------- */
