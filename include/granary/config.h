@@ -462,6 +462,8 @@ const char *gr_model_type_text(enum gr_model_type type);
 const char *gr_layer_type_text(enum gr_layer_type type);
 const char *gr_padding_text(enum gr_padding padding);
 const char *gr_loss_text(enum gr_loss_type loss);
+/* Whether a model of this config predicts a number or a count, and no class. */
+bool gr_predicts_number(const struct gr_model_config *config);
 const char *gr_activation_text(enum gr_activation activation); /* of a layer too */
 const char *gr_compute_text(enum gr_compute compute);
 const char *gr_partition_text(enum gr_partition_method method);

@@ -30,6 +30,8 @@ struct gr_metrics {
     double train_loss;
     double validation_loss, validation_accuracy; /* NAN without validation rows */
     double test_loss, test_accuracy;             /* NAN when not evaluated */
+    /* That these are of: fewer where rows held out by silos are lost with their ranks. 0: none. */
+    uint64_t validation_rows, test_rows;
     /* By enum gr_metric those that named_told has a bit for; NAN: not defined. They stand in the
      * line as "test_auc", or where they are of the validation rows as "validation_auc". */
     double named[GR_METRICS];

@@ -45,7 +45,8 @@ void gr_child_limit_cpu(uint32_t seconds) {
 
 /* A crash is to end the child silently and at once; a signal meant for the job, not at all. */
 static void settle_signals(void) {
-    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE};
+    static const int ignored[] = {SIGTERM, SIGINT,  SIGHUP,  SIGQUIT,
+                                  SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
     sigset_t none;
     for (int i = 1; i < NSIG; i++)
         signal(i, SIG_DFL);
@@ -84,8 +85,9 @@ static _Noreturn void work_and_leave(int socket, pid_t parent, const struct gr_c
 
 /* ---- the parent ----------------------------------------------------------------------------- */
 
-/* Whether there is a reply before the deadline. */
-static bool await(int socket, const struct gr_child_limits *limits, struct reply *reply) {
+/* Whether there is a reply; *late: not before the deadline. */
+static bool await(int socket, const struct gr_child_limits *limits, struct reply *reply,
+                  bool *late) {
     const double deadline = gr_clock_seconds() + (limits ? limits->wall_seconds : 0);
     ssize_t got;
     for (;;) {
@@ -95,6 +97,7 @@ static bool await(int socket, const struct gr_child_limits *limits, struct reply
                     : left > 0 ? poll(&wait, 1, (int)(left * 1000) + 1)
                                : 0;
         if (ready < 0 && errno == EINTR) continue;
+        *late = ready == 0;
         if (ready <= 0) return false;
         break;
     }
@@ -103,6 +106,17 @@ static bool await(int socket, const struct gr_child_limits *limits, struct reply
     while (got < 0 && errno == EINTR);
     reply->message[sizeof reply->message - 1] = '\0';
     return got == (ssize_t)sizeof *reply;
+}
+
+/* Why a child has gone without a reply. */
+static gr_status lost_child(const char *what, gr_status lost, const struct gr_child_limits *limits,
+                            bool late, int how) {
+    const int number = WIFSIGNALED(how) ? WTERMSIG(how) : 0;
+    if (late) return gr_fail(lost, "%s took over %g s", what, limits->wall_seconds);
+    if (number == SIGXCPU && limits)
+        return gr_fail(lost, "%s took over %u s of processor time", what, limits->cpu_seconds);
+    if (number) return gr_fail(lost, "%s ended in signal %d (%s)", what, number, strsignal(number));
+    return gr_fail(lost, "%s ended early", what);
 }
 
 gr_status gr_child_run(const char *what, gr_status lost, const struct gr_child_limits *limits,
@@ -117,14 +131,14 @@ gr_status gr_child_run(const char *what, gr_status lost, const struct gr_child_l
         work_and_leave(ends[1], parent, limits, work, context);
     }
     close(ends[1]);
-    bool replied = child > 0 && await(ends[0], limits, &reply);
+    bool late = false, replied = child > 0 && await(ends[0], limits, &reply, &late);
     close(ends[0]);
     if (child < 0)
         return gr_fail(GR_ERROR_INTERNAL, "%s: a process of its own: %s", what, strerror(errno));
-    if (!replied && limits) kill(child, SIGKILL);
+    /* Only its reply counts, and what has damaged itself may not come to an end. */
+    if (limits && (replied || late)) kill(child, SIGKILL);
     while (waitpid(child, &how, 0) < 0 && errno == EINTR)
         continue;
-    if (!replied)
-        return gr_fail(lost, "%s ended in signal %d", what, WIFSIGNALED(how) ? WTERMSIG(how) : 0);
+    if (!replied) return lost_child(what, lost, limits, late, how);
     return reply.status == GR_OK ? GR_OK : gr_fail(reply.status, "%s", reply.message);
 }

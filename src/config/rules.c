@@ -334,13 +334,9 @@ static void check_strategy(const struct rules *r) {
 
 /* A number has no class. */
 static void check_class_weights(const struct rules *r) {
-    const struct gr_model_config *model = &r->config->model;
-    const enum gr_loss_type loss = model->loss;
-    const bool number = loss == GR_LOSS_DEFAULT
-                            ? model->type == GR_MODEL_LINEAR || model->type == GR_MODEL_POISSON
-                            : loss != GR_LOSS_CROSS_ENTROPY && loss != GR_LOSS_BINARY_CROSS_ENTROPY;
-    if (number && r->config->train.class_weights != GR_CLASS_WEIGHTS_NONE &&
-        sound(r, "model.type") && sound(r, "model.loss") && sound(r, "train.class_weights"))
+    if (gr_predicts_number(&r->config->model) &&
+        r->config->train.class_weights != GR_CLASS_WEIGHTS_NONE && sound(r, "model.type") &&
+        sound(r, "model.loss") && sound(r, "train.class_weights"))
         REFUSE(r, "train.class_weights",
                "found balanced, allowed only none, the default, for a loss of numbers");
 }
@@ -444,13 +440,11 @@ static void check_stop(const struct rules *r) {
     if (!(config->data.validation_fraction > 0) && sound(r, "data.validation_fraction"))
         REFUSE(r, "data.validation_fraction", "found 0, allowed more than 0 with stop.metric %s",
                gr_stop_text(config->stop.metric));
-    const enum gr_model_type type = config->model.type;
     if (config->stop.metric == GR_STOP_VALIDATION_ACCURACY && sound(r, "model.type") &&
-        (type == GR_MODEL_LINEAR || type == GR_MODEL_POISSON))
+        sound(r, "model.loss") && gr_predicts_number(&config->model))
         REFUSE(r, "stop.metric",
-               "found validation_accuracy, allowed none or validation_loss with model.type %s, "
-               "which predicts a number",
-               gr_model_type_text(type));
+               "found validation_accuracy, allowed none or validation_loss with a model that "
+               "predicts a number");
 }
 
 /* ---- faults ------------------------------------------------------------------------------- */

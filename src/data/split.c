@@ -24,17 +24,10 @@ struct split {
     struct class **largest; /* by remainder; owned */
 };
 
-/* Of one that predicts a number labels are no classes, but counts. */
-static bool has_classes(const struct gr_model_config *model) {
-    return model->type != GR_MODEL_LINEAR && model->type != GR_MODEL_POISSON &&
-           model->loss != GR_LOSS_SQUARED && model->loss != GR_LOSS_HUBER &&
-           model->loss != GR_LOSS_POISSON;
-}
-
 bool gr_split_by_class(const struct gr_config *config) {
     const struct gr_data_config *data = &config->data;
     return data->stratify && (data->validation_fraction > 0 || data->test_fraction > 0) &&
-           has_classes(&config->model);
+           !gr_predicts_number(&config->model); /* of a number labels are no classes */
 }
 
 static size_t class_of(const struct split *s, size_t row) {

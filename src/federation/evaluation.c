@@ -226,6 +226,8 @@ static void fill_metrics(const struct gr_federation *f, struct gr_metrics *metri
     metrics->validation_accuracy = accuracy_of(f, &sums->validation);
     metrics->test_loss = gr_loss_mean(sums->test.loss, sums->test.examples);
     metrics->test_accuracy = accuracy_of(f, &sums->test);
+    metrics->test_rows = (uint64_t)sums->test.examples;
+    metrics->validation_rows = (uint64_t)sums->validation.examples;
     metrics->bytes_sent = (uint64_t)sums->bytes;
     metrics->cpu_seconds_train = 1e-6 * (double)sums->cpu_microseconds;
 }

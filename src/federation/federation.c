@@ -377,7 +377,7 @@ void gr_federation_state(struct gr_federation *f, struct gr_state *out) {
     out->n_silos = f->data->n_silos;
     out->silo_rounds = f->silo_rounds;
     out->class_counts = f->class_counts;
-    out->n_class_counts = f->class_counts ? f->data->n_classes : 0;
+    out->n_class_counts = f->class_counts ? gr_inputs_classes(f) : 0;
     out->architecture = f->architecture;
 }
 

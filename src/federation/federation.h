@@ -125,6 +125,8 @@ gr_status gr_inputs_check(struct gr_federation *f) GR_CHECKED;
 gr_status gr_inputs_count_unusable(struct gr_federation *f) GR_CHECKED;
 /* Collective. Where classes are to weigh differently, their rows over all silos. */
 gr_status gr_inputs_count_classes(struct gr_federation *f) GR_CHECKED;
+/* How many classes are counted. */
+size_t gr_inputs_classes(const struct gr_federation *f);
 /* By what is counted, or was when the run began. */
 gr_status gr_inputs_weigh_classes(struct gr_federation *f) GR_CHECKED;
 /* Collective. Rank 0's to newcomers. */

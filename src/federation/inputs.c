@@ -115,13 +115,18 @@ gr_status gr_inputs_count_unusable(struct gr_federation *f) {
 
 /* ---- classes -------------------------------------------------------------------------------- */
 
+/* A model of two classes has two also where all rows are of one. */
+size_t gr_inputs_classes(const struct gr_federation *f) {
+    return f->data->n_classes < 2 ? 2 : f->data->n_classes;
+}
+
 gr_status gr_inputs_weigh_classes(struct gr_federation *f) {
     return f->class_counts ? gr_model_balance_classes(f->model, f->class_counts) : GR_OK;
 }
 
 static gr_status make_counts(struct gr_federation *f) {
     if (f->config->train.class_weights == GR_CLASS_WEIGHTS_NONE || f->class_counts) return GR_OK;
-    return gr_allocate_zero(f->data->n_classes, sizeof *f->class_counts, "classes",
+    return gr_allocate_zero(gr_inputs_classes(f), sizeof *f->class_counts, "classes",
                             &f->class_counts);
 }
 
@@ -134,7 +139,7 @@ gr_status gr_inputs_count_classes(struct gr_federation *f) {
         for (size_t i = 0; i < rows->n_rows; i++)
             f->class_counts[rows->labels[i]]++;
     }
-    GR_TRY(gr_comm_sum_int64(f->comm, f->class_counts, f->data->n_classes));
+    GR_TRY(gr_comm_sum_int64(f->comm, f->class_counts, gr_inputs_classes(f)));
     status = gr_comm_agree(f->comm, gr_inputs_weigh_classes(f));
 out:
     return status;
@@ -151,7 +156,7 @@ gr_status gr_inputs_share(struct gr_federation *f) {
             gr_comm_broadcast(f->comm, f->categories, f->data->n_features * sizeof *f->categories));
     if (f->class_counts)
         GR_TRY(gr_comm_broadcast(f->comm, f->class_counts,
-                                 f->data->n_classes * sizeof *f->class_counts));
+                                 gr_inputs_classes(f) * sizeof *f->class_counts));
 out:
     return status;
 }

@@ -164,6 +164,8 @@ gr_status gr_federation_share_state(struct gr_federation *f) {
     gr_status status = GR_OK;
     const size_t bytes = f->layout->size * sizeof(float);
     GR_TRY(gr_comm_broadcast(f->comm, &f->rounds_done, sizeof f->rounds_done));
+    /* Of the round that may be committed: all must end with it, or none. */
+    GR_TRY(gr_comm_broadcast(f->comm, &f->roster.stop_requested, sizeof f->roster.stop_requested));
     GR_TRY(gr_comm_broadcast(f->comm, f->parameters, bytes));
     for (size_t i = 0; i < f->strategy->n_server; i++)
         GR_TRY(gr_comm_broadcast(f->comm, f->server[i], bytes));

@@ -143,8 +143,10 @@ static gr_status write_and_leave(struct gr_run_state *run, gr_status outcome,
     GR_TRY(gr_comm_agree(run->comm, status)); /* rank 0 alone may be refused, before all go on */
     if (outcome == GR_STOPPED) status = keep_rounds(run);
     if (outcome == GR_OK) status = gr_evaluate_outcome(run->federation);
-    (void)gr_fail(outcome, "%s", message);
-    if (status == GR_OK && gr_run_is_root(run)) status = write_end(run, outcome);
+    if (status == GR_OK) {
+        (void)gr_fail(outcome, "%s", message); /* what ended the run is written down */
+        if (gr_run_is_root(run)) status = write_end(run, outcome);
+    }
     if (outcome != GR_OK) memcpy(message, gr_message(), strlen(gr_message()) + 1);
     if (status == GR_LOST) return status;
     GR_TRY(gr_comm_agree(run->comm, status));

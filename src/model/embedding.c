@@ -11,7 +11,7 @@
 #include <string.h>
 
 gr_status gr_lookup_check(float value, size_t feature, size_t most) {
-    if (value >= 0 && value <= (float)most && rintf(value) == value) return GR_OK;
+    if (value >= 0 && (double)value <= (double)most && rintf(value) == value) return GR_OK;
     return gr_fail(GR_ERROR_DATA,
                    "feature %zu: found a value that is no whole number from 0 to %zu", feature,
                    most); /* a cell is not told */

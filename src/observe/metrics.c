@@ -98,18 +98,19 @@ static json_t *add_silos(json_t *line, const struct gr_metrics *m) {
 static gr_status format_line(const struct gr_metrics *m, char line[LINE_MAX_BYTES], size_t *n) {
     json_t *json = json_pack(
         "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o,"
-        " s:{s:o, s:o, s:o, s:o, s:o}, s:I, s:o, s:o}",
+        " s:I, s:I, s:{s:o, s:o, s:o, s:o, s:o}, s:I, s:o, s:o}",
         "round", (json_int_t)m->round, "participants", (json_int_t)m->participants, "selected",
         (json_int_t)m->selected, "dropped", (json_int_t)m->dropped, "late", (json_int_t)m->late,
         "sat_out", (json_int_t)m->sat_out, "returned", (json_int_t)m->returned, "recoveries",
         (json_int_t)m->recoveries, "examples", (json_int_t)m->examples, "processed",
         (json_int_t)m->processed, "train_loss", number(m->train_loss), "validation_loss",
         number(m->validation_loss), "validation_accuracy", number(m->validation_accuracy),
-        "test_loss", number(m->test_loss), "test_accuracy", number(m->test_accuracy), "seconds",
-        "train", number(m->seconds.train), "aggregate", number(m->seconds.aggregate), "evaluate",
-        number(m->seconds.evaluate), "checkpoint", number(m->seconds.checkpoint), "total",
-        number(m->seconds.total), "bytes_sent", (json_int_t)m->bytes_sent, "cpu_seconds_train",
-        number(m->cpu_seconds_train), "update_norm", number(m->update_norm));
+        "test_loss", number(m->test_loss), "test_accuracy", number(m->test_accuracy),
+        "validation_rows", (json_int_t)m->validation_rows, "test_rows", (json_int_t)m->test_rows,
+        "seconds", "train", number(m->seconds.train), "aggregate", number(m->seconds.aggregate),
+        "evaluate", number(m->seconds.evaluate), "checkpoint", number(m->seconds.checkpoint),
+        "total", number(m->seconds.total), "bytes_sent", (json_int_t)m->bytes_sent,
+        "cpu_seconds_train", number(m->cpu_seconds_train), "update_norm", number(m->update_norm));
     json = add_silos(add_named(json, m), m);
     if (!json) return gr_fail(GR_ERROR_INTERNAL, "memory for metrics was refused");
     /* 17 significant digits give the same double back. */
@@ -197,6 +198,8 @@ static void from_json(const json_t *json, struct gr_metrics *out) {
         .validation_accuracy = gr_json_real(json, "validation_accuracy"),
         .test_loss = gr_json_real(json, "test_loss"),
         .test_accuracy = gr_json_real(json, "test_accuracy"),
+        .validation_rows = gr_json_count(json, "validation_rows"),
+        .test_rows = gr_json_count(json, "test_rows"),
         .seconds = {.train = gr_json_real(seconds, "train"),
                     .aggregate = gr_json_real(seconds, "aggregate"),
                     .evaluate = gr_json_real(seconds, "evaluate"),

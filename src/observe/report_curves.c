@@ -153,6 +153,25 @@ static bool draw_named(FILE *page, const struct gr_report_run *run) {
     return any;
 }
 
+/* Rows that silos hold out go with them: what is then scored is something else. */
+static void note_rows(FILE *page, const struct gr_report_run *run) {
+    uint64_t least[2] = {UINT64_MAX, UINT64_MAX}, most[2] = {0, 0};
+    static const char *const names[] = {"validation", "test"};
+    for (size_t i = 0; i < run->n; i++) {
+        const uint64_t rows[] = {run->rounds[i].validation_rows, run->rounds[i].test_rows};
+        for (size_t k = 0; k < 2; k++) {
+            if (rows[k] > 0 && rows[k] < least[k]) least[k] = rows[k];
+            if (rows[k] > most[k]) most[k] = rows[k];
+        }
+    }
+    for (size_t k = 0; k < 2; k++)
+        if (least[k] < most[k])
+            fprintf(page,
+                    "<p>Of %s rows there were %llu to %llu: not all silos that hold some out were "
+                    "there in every round, and scores of different rows cannot be compared.</p>\n",
+                    names[k], (unsigned long long)least[k], (unsigned long long)most[k]);
+}
+
 static void draw_run(FILE *page, const struct gr_report_run *run) {
     static const unsigned losses[] = {TRAIN_LOSS, VALIDATION_LOSS, TEST_LOSS},
                           accuracies[] = {VALIDATION_ACCURACY, TEST_ACCURACY};
@@ -163,6 +182,7 @@ static void draw_run(FILE *page, const struct gr_report_run *run) {
     any |= draw_one(page, run, "Loss by round", "", losses, 3, &bands[1]);
     any |= draw_named(page, run);
     if (!any) fputs("<p>In no round is a loss or an accuracy defined.</p>\n", page);
+    note_rows(page, run);
     gr_free(bands[0].points);
     gr_free(bands[1].points);
 }

@@ -240,6 +240,18 @@ static gr_status take_largest(const struct gr_silo *silo, uint32_t largest,
                    (unsigned long long)result->processed);
 }
 
+/* An infinite moment would hold its parameter still for good, with updates that are finite. */
+static gr_status check_kept(const struct gr_trainer *trainer, const struct gr_silo *silo,
+                            size_t size) {
+    const char *name[GR_SOLVER_VECTORS_MAX];
+    for (size_t v = 0; v < gr_solver_vectors(&trainer->config, name); v++)
+        for (size_t i = 0; i < size; i++)
+            if (!isfinite(trainer->solver->vector[v][i]))
+                return gr_fail(GR_ERROR_DATA, "%s: the optimizer's state is not finite",
+                               silo->pseudonym);
+    return GR_OK;
+}
+
 gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, uint32_t round,
                         const float *global, float *update, gr_poll_function poll, void *context,
                         struct gr_train_result *out) {
@@ -250,7 +262,10 @@ gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, 
     memcpy(update, global, size * sizeof *update);
     while (trainer->steps_left > 0)
         GR_TRY(train_pass(trainer, silo, update, poll, context, out));
-    if (trainer->solver) trainer->solver->steps = trainer->steps_done;
+    if (trainer->solver) {
+        trainer->solver->steps = trainer->steps_done;
+        GR_TRY(check_kept(trainer, silo, size));
+    }
     trainer->solver = NULL;
     status = take_largest(silo, subtract(update, global, size), out);
 out:

@@ -103,5 +103,8 @@ check "a missing file" exits 65 "$GRANARY" import nothing.csv -o z.h5
 check "a separator that is none" exits 64 "$GRANARY" import head --separator x -o z.h5
 check "both kinds" exits 64 "$GRANARY" import head --features a --labels b -o z.h5
 check "a folder that is not there" exits 73 "$GRANARY" import hospital/train.csv --label died -o nowhere/z.h5
+perl -e 'print "x,label\n"; print $_ / 7, ",", $_ % 2, "\n" for 1 .. 40000' >large.csv
+check "a limit of size" exits 73 bash -c 'ulimit -f 50; "$GRANARY" import large.csv -o z.h5'
+check "it says so" says "z.h5: the file could not be written: File too large"
 check "nothing is left" [ ! -e z.h5 ] && check "no temporary file" [ ! -e z.h5.tmp ]
 finish

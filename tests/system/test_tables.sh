@@ -56,6 +56,20 @@ check "batches make no difference" exits 0 "$GRANARY" train $hospital --set run.
 check "but for the last digits" equal "$(metric whole/evaluation.json log_loss | cut -c1-7)" \
     "$(metric s2/evaluation.json log_loss | cut -c1-7)"
 
+# Rows of one class only: the other's count is zero, wherever it stands in memory.
+printf 'x,label\n' >one.csv
+for i in 1 2 3 4 5 6 7 8; do echo "0.$i,0"; done >>one.csv
+cat >one.yaml <<'YAML'
+run: {name: one, rounds: 2}
+data: {source: csv, silos: 2, train: {file: one.csv}}
+model: {type: logistic}
+train: {learning_rate: 0.05, batch_size: 4, class_weights: balanced}
+YAML
+for fill in 1 170; do
+    check "one class, balanced" env GLIBC_TUNABLES=glibc.malloc.perturb=$fill "$GRANARY" train one.yaml --quiet --run one$fill
+done
+check "whatever memory held" equal "$(digest one1)" "$(digest one170)"
+
 # A rank whose only silo cannot be read has no columns: what is looked up it learns from the others.
 head -n 1 hospital/train.csv >head
 for c in Ahorn Birke; do { cat head; grep ",$c," hospital/train.csv; } >$c.csv; done

@@ -316,8 +316,8 @@ START_TEST(child) {
     } deeds[] = {{'f', GR_OK, NULL},
                  {'r', GR_ERROR_CONFIG, "refused: 3%"},
                  {'m', GR_ERROR_DATA, "memory was refused"},
-                 {'c', GR_ERROR_WRITE, "the deed ended in signal 11"},
-                 {'l', GR_ERROR_WRITE, "the deed ended in signal 9"}};
+                 {'c', GR_ERROR_WRITE, "the deed ended in signal 11 (Segmentation fault)"},
+                 {'l', GR_ERROR_WRITE, "the deed took over 0.2 s"}};
     const struct gr_child_limits limits = {.wall_seconds = deeds[_i].deed == 'l' ? 0.2 : 20,
                                            .cpu_seconds = 60,
                                            .memory_bytes = 1 << 28};

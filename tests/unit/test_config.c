@@ -403,7 +403,12 @@ static const struct {
      "t.yaml:2: data.validation_fraction: found 0, allowed more than 0 with stop.metric "
      "validation_accuracy\n"
      "t.yaml:4: stop.metric: found validation_accuracy, allowed none or validation_loss with "
-     "model.type poisson, which predicts a number"},
+     "a model that predicts a number"},
+    {"model: {type: mlp, hidden: [3], loss: squared}\nstop: {metric: validation_accuracy}",
+     "t.yaml:2: data.validation_fraction: found 0, allowed more than 0 with stop.metric "
+     "validation_accuracy\n"
+     "t.yaml:4: stop.metric: found validation_accuracy, allowed none or validation_loss with "
+     "a model that predicts a number"},
     {"stop: {metric: validation_loss}\nevaluate: {every: 0}",
      "t.yaml:6: evaluate.every: found 0, allowed at least 1 with stop.metric validation_loss\n"
      "t.yaml:2: data.validation_fraction: found 0, allowed more than 0 with stop.metric "

@@ -28,6 +28,8 @@ static struct gr_metrics sample(uint32_t round) {
                                .validation_accuracy = NAN,
                                .test_loss = 0.1,
                                .test_accuracy = 1e-300,
+                               .validation_rows = 64,
+                               .test_rows = (uint64_t)1 << 41,
                                .seconds = {0.1, 0.2, 0.3, NAN, 5e-324},
                                .bytes_sent = 123456789012345,
                                .cpu_seconds_train = 2.5,
@@ -81,7 +83,7 @@ START_TEST(line_is_exact) {
     ck_assert(json_is_null(json_object_get(seconds, "checkpoint")));
     ck_assert(json_real_value(json_object_get(json, "validation_auc")) == 2.0 / 3.0);
     ck_assert(json_is_null(json_object_get(json, "validation_brier")));
-    ck_assert_uint_eq(json_object_size(json), 22);
+    ck_assert_uint_eq(json_object_size(json), 24);
     ck_assert_uint_eq(json_object_size(seconds), 5);
     json_decref(json);
     gr_free(text);

@@ -17,6 +17,8 @@ static const char config[] = "run:\n  name: </pre><script>alert(1)</script> & \"
 
 static uint64_t bytes_sent = 1530000;
 
+static uint64_t test_rows = 1; /* one fewer from round 3 on; 0 is none */
+
 static void write_run(uint32_t rounds) {
     struct gr_metrics_file *file;
     spill(in_scratch("manifest.json"), manifest, sizeof manifest - 1);
@@ -32,6 +34,7 @@ static void write_run(uint32_t rounds) {
                                      .validation_accuracy = NAN,
                                      .test_loss = 1.1 / round,
                                      .test_accuracy = 0.8571,
+                                     .test_rows = test_rows - (round > 2),
                                      .seconds = {0.1, 0.01, 0.02, 0.03, 0.2},
                                      .bytes_sent = bytes_sent};
         MUST(gr_metrics_append(file, &metrics));
@@ -109,6 +112,20 @@ START_TEST(units_that_are_nearly_full) {
     ck_assert_ptr_null(strstr(page, "e+"));
     ck_assert_ptr_nonnull(strstr(page, "<b>1&#160;MB</b>"));
     gr_free(page);
+}
+END_TEST
+
+START_TEST(other_rows_are_told_of) {
+    test_rows = 500;
+    write_run(2);
+    char *page = report();
+    ck_assert_ptr_null(strstr(page, "test rows there were"));
+    gr_free(page);
+    write_run(3);
+    page = report();
+    ck_assert_ptr_nonnull(strstr(page, "<p>Of test rows there were 499 to 500: "));
+    gr_free(page);
+    test_rows = 1;
 }
 END_TEST
 
@@ -292,6 +309,6 @@ START_TEST(not_a_run) {
 END_TEST
 
 RUN_TESTS("report", everything_is_escaped, nothing_is_loaded, numbers_and_curves,
-          units_that_are_nearly_full, long_runs_are_thinned, no_round_yet, one_round,
-          nobody_missing, some_missing, events_are_told, many_events, the_model_that_was_kept,
-          not_a_run)
+          units_that_are_nearly_full, other_rows_are_told_of, long_runs_are_thinned, no_round_yet,
+          one_round, nobody_missing, some_missing, events_are_told, many_events,
+          the_model_that_was_kept, not_a_run)

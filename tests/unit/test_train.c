@@ -201,6 +201,37 @@ START_TEST(rounds_go_on_as_pytorch) {
 }
 END_TEST
 
+/* An infinite second moment would hold a parameter still for good: the silo sits out. */
+START_TEST(infinite_state_is_refused) {
+    const struct gr_train_config config = {.optimizer = GR_OPTIMIZER_ADAM,
+                                           .learning_rate = 0.01,
+                                           .beta1 = 0.9,
+                                           .beta2 = 0.999,
+                                           .epsilon = 1e-8,
+                                           .batch_size = 5,
+                                           .epochs = 1,
+                                           .state = GR_SOLVER_KEEP};
+    struct gr_model *model = create_mlp(3, 4, 3, 5);
+    struct gr_solver solver = {{vector(model), vector(model)}, 0};
+    struct gr_trainer *trainer = create_trainer(&config, model);
+    float *global = vector(model), *update = vector(model);
+    struct gr_silo silo = pytorchs_problem(model, global);
+    struct gr_train_result result;
+    solver.vector[1][2] = INFINITY;
+    gr_trainer_carry(trainer, &solver);
+    ck_assert_int_eq(gr_train_silo(trainer, &silo, 1, global, update, NULL, NULL, &result),
+                     GR_ERROR_DATA);
+    ck_assert_ptr_nonnull(strstr(gr_message(), "the optimizer's state is not finite"));
+    gr_free(solver.vector[0]);
+    gr_free(solver.vector[1]);
+    gr_free(update);
+    gr_free(global);
+    gr_rows_release(&silo.train);
+    gr_trainer_free(trainer);
+    gr_model_free(model);
+}
+END_TEST
+
 /* ---- the learning rate of a round ------------------------------------------------------------ */
 
 START_TEST(rates_are_pytorchs) {
@@ -549,6 +580,7 @@ int main(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, three_steps_are_pytorchs, 0, (int)(sizeof torch / sizeof *torch));
     tcase_add_loop_test(tests, rounds_go_on_as_pytorch, 0, (int)(sizeof torch / sizeof *torch));
+    tcase_add_test(tests, infinite_state_is_refused);
     tcase_add_test(tests, rates_are_pytorchs);
     tcase_add_test(tests, warmup_comes_before_all);
     tcase_add_test(tests, full_gradient_is_one_step);
