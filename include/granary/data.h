@@ -128,8 +128,9 @@ struct gr_data {
     bool silo_tables; /* a table per silo: the fingerprint is of less, see below */
     struct gr_columns *columns; /* NULL: the tables name none; owned, but when preprocessed its */
     struct gr_preprocessing *preprocessing; /* NULL: rows are as read; owned */
-    struct gr_found *found; /* of each column, over the rows that this process answers for (its
-                               silos' tables, or the common one where it has silo 0); owned */
+    struct gr_found *found; /* of each column, over the rows that this process answers for (of
+                               hdf5 its silos'; of csv its silos' tables, or the common one where it
+                               has silo 0); owned */
     struct gr_rows test;    /* the rows of local_batch, one batch after another */
     struct gr_columns *test_columns; /* of its table, until preprocessed; NULL: `columns`; owned */
     char fingerprint[GR_DIGEST_HEX]; /* BLAKE2b-256 over the source's labels and shape, the same on

@@ -370,6 +370,7 @@ gr_status gr_data_load(const struct gr_config *config, const struct gr_share *sh
     l.data = data;
     gr_digest_start(&l.digest);
     GR_TRY(load_source(&l));
+    if (config->data.source == GR_SOURCE_HDF5) gr_data_count_found(data);
     gr_digest_finish(&l.digest, bytes);
     gr_digest_hex(bytes, data->fingerprint);
     gr_data_set_classes(data, data->n_classes);
