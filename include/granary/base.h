@@ -226,6 +226,20 @@ bool gr_layout_equal(const struct gr_layout *a, const struct gr_layout *b);
 void gr_layout_digest(const struct gr_layout *layout, const float *parameters,
                       unsigned char out[GR_DIGEST_BYTES]);
 
+/* ---- real sums in integers ------------------------------------------------------------------ */
+
+/*
+ * A real sum in four integers, which may be added up in any order: in units of 2^40, 2^10, 2^-20
+ * and 2^-50: the first takes what it can of a value, each other what the one before has left. A
+ * value's part in the lower ones is at most 2^29, and in the first at most 2^30 when the value is
+ * below 2^70.
+ */
+enum { GR_REAL_WORDS = 4 };
+#define GR_REAL_LIMIT 0x1p70
+/* False: not finite, or too large. */
+bool gr_real_add(int64_t *sum, double value) GR_CHECKED;
+long double gr_real_value(const int64_t *sum);
+
 /* ---- what knows no deadline ----------------------------------------------------------------- */
 
 /*

@@ -45,13 +45,22 @@ enum gr_column_type {
     GR_COLUMN_TARGET,   /* a number to be predicted */
     GR_COLUMN_GROUP     /* a centre, by which rows can be partitioned */
 };
-/* What becomes of a value that is not there. */
+/* What becomes of a value that is not there; mean and mode are of all silos' training rows. */
 enum gr_missing {
     GR_MISSING_REFUSE,
-    GR_MISSING_MEAN,      /* number, integer: the mean of the table's others */
-    GR_MISSING_MODE,      /* category: the most frequent of the table, the first of several */
+    GR_MISSING_MEAN,      /* number, integer: the mean of the others */
+    GR_MISSING_MODE,      /* category: the most frequent, the first of several */
     GR_MISSING_INDICATOR, /* zero, and 1 in a further feature NAME_missing */
-    GR_MISSING_ZERO       /* categories: with one_hot only */
+    GR_MISSING_ZERO       /* the feature is 0, also of a scaled column; categories: with one_hot
+                             only */
+};
+/* How numbers are scaled, by what all silos' training rows have. */
+enum gr_scale {
+    GR_SCALE_NONE,
+    GR_SCALE_STANDARDISE, /* less the mean, by the standard deviation (of the population) */
+    GR_SCALE_MIN_MAX,     /* the column's range to 0..1; without one, from the least to the greatest
+                             value, which the model then tells */
+    GR_SCALE_DEFAULT      /* of a column only: preprocess.scale */
 };
 /* How a category becomes features. */
 enum gr_encode {
@@ -222,7 +231,17 @@ struct gr_data_config {
     struct gr_csv_config csv;
     char *schema; /* file that says what columns tables have, see gr_schema; default "": none */
     uint32_t disclosure_threshold; /* smaller counts of what was found in the data are told as
-                                      "fewer than" it; >= 1; default 10 */
+                                      "fewer than" it, and categories of open columns that no silo
+                                      has so often are unknown; >= 1; default 10 */
+};
+
+/*
+ * preprocess: what becomes of values between table and model. Fitted before the first round, over
+ * the training rows of all silos, and kept with the model.
+ */
+struct gr_preprocess_config {
+    enum gr_scale scale; /* of features that are numbers; default none */
+    bool clip;           /* numbers beyond their column's range are set to its end; default false */
 };
 
 /* One of model.layers. What a type has no use for stays at its default. */
@@ -377,6 +396,7 @@ struct gr_checkpoint_config {
 struct gr_config {
     struct gr_run_config run;
     struct gr_data_config data;
+    struct gr_preprocess_config preprocess;
     struct gr_model_config model;
     struct gr_train_config train;
     struct gr_round_config round;
@@ -426,11 +446,16 @@ struct gr_column {
     char *unit;           /* for people; default "" */
     double *range;        /* number, integer, target: [low, high]; values outside are counted */
     unsigned range_count; /* 0 or 2 */
-    char **categories;    /* category, label: distinct; category: at least one */
+    char **categories;    /* category, label: distinct */
     unsigned categories_count;
     enum gr_missing missing; /* default refuse */
     enum gr_encode encode;   /* category; default code */
+    enum gr_scale scale;     /* number, integer; default `default` */
+    bool open; /* category: `categories` are those that this table has, and the silos' together
+                  count; so it is where none are listed; default false */
 };
+/* Of an open column in one table, and over all silos; and bytes of each. */
+enum { GR_OPEN_CATEGORIES_MAX = 10000, GR_OPEN_CATEGORY_BYTES = 256 };
 
 struct gr_schema {
     struct gr_column *columns;
@@ -447,10 +472,38 @@ gr_status gr_schema_parse(const char *name, const char *text, size_t length,
                           struct gr_schema **out) GR_CHECKED;
 /* YAML that gr_schema_parse takes. Caller releases with gr_free. */
 gr_status gr_schema_to_yaml(const struct gr_schema *schema, char **out) GR_CHECKED;
+gr_status gr_schema_copy(const struct gr_schema *schema, struct gr_schema **out) GR_CHECKED;
 void gr_schema_free(struct gr_schema *schema);
+
+/* ---- a fit ----------------------------------------------------------------------------------- */
+
+/*
+ * What a table's values become, with all that had to be learnt of them. A value is what a row has
+ * of a column of numbers or categories, in the order of the columns, or where the tables name none,
+ * a feature. All lists but `low` and `high`, which may be empty, have an entry for each value.
+ */
+struct gr_fit {
+    struct gr_schema schema; /* no columns: the tables name none; open columns list the categories
+                                of all silos */
+    double *low, *high;      /* numbers are clipped to these */
+    unsigned low_count, high_count;
+    double *fill; /* what a missing one becomes: a feature, or a category's code */
+    unsigned fill_count;
+    double *centre, *spread; /* a number's feature is (value - centre) / spread; 0 for spread 0 */
+    unsigned centre_count, spread_count;
+};
+enum { GR_FIT_VALUES_MAX = 10000 };
+
+/* YAML as gr_fit_to_yaml writes it; numbers survive to the last bit. Errors: GR_ERROR_CONFIG. */
+gr_status gr_fit_parse(const char *name, const char *text, size_t length,
+                       struct gr_fit **out) GR_CHECKED;
+gr_status gr_fit_to_yaml(const struct gr_fit *fit, char **out) GR_CHECKED;
+void gr_fit_free(struct gr_fit *fit);
 
 char gr_separator_byte(enum gr_separator separator);
 const char *gr_column_type_text(enum gr_column_type type);
+const char *gr_missing_text(enum gr_missing missing);
+const char *gr_scale_text(enum gr_scale scale);
 
 /* Names as they stand in the config, e.g. "ring32". */
 const char *gr_encoding_text(enum gr_encoding encoding);

@@ -35,7 +35,7 @@ struct gr_rows {
 
 /* How a feature came out of its column. */
 enum gr_feature_kind {
-    GR_FEATURE_NUMBER,   /* the value itself */
+    GR_FEATURE_NUMBER,   /* the value itself, or scaled */
     GR_FEATURE_CODE,     /* a category's place, n_categories for an unknown one */
     GR_FEATURE_ONE_HOT,  /* 1 for one category of the column */
     GR_FEATURE_INDICATOR /* 1 where the column's value is missing */
@@ -55,24 +55,31 @@ struct gr_found {
 };
 
 /*
- * The columns that features were made of, where a table has some: CSV files, and HDF5 files
- * imported from them.
+ * The columns of a table, where it has some: CSV files, and HDF5 files imported from them. As read,
+ * a row has a value for each column of numbers or categories: the number, or the category's place
+ * in its list, their number for an unknown one; NaN where there is none. Features are what
+ * preprocessing makes of the values.
  */
 struct gr_columns {
     struct gr_schema *schema; /* owned */
-    size_t *first_feature;    /* of each column; owned */
-    size_t n_features;
-    struct gr_feature *features; /* owned */
+    size_t *first_value;      /* of each column, in a row as read; owned */
+    size_t n_values;
+    uint32_t *column_of;         /* of each value; owned */
+    size_t n_features;           /* 0 is possible: of open columns without categories */
+    struct gr_feature *features; /* in the order of the columns; owned */
     int label, target, group;    /* columns; -1: there is none */
 };
 
 /* Takes the schema over, also on failure. Release with gr_columns_free, which accepts NULL. */
 gr_status gr_columns_create(struct gr_schema *schema, struct gr_columns **out) GR_CHECKED;
 void gr_columns_free(struct gr_columns *columns);
+/* Lists the features anew, after the schema's categories have changed. */
+gr_status gr_columns_list(struct gr_columns *columns) GR_CHECKED;
 /*
- * Whether tables of these columns can be rows of one model: names, order, types, categories and
- * encodings. False: `difference` says what differs first, "column 3: found another name, expected
- * "age"". What was found is never told, for it may be a cell of a file without its header.
+ * Whether tables of these columns can be rows of one model: names, order, types, categories (but of
+ * open columns) and what becomes of values on the way to features. False: `difference` says what
+ * differs first, "column 3: found another name, expected "age"". What was found is never told, for
+ * it may be a cell of a file without its header.
  */
 enum { GR_DIFFERENCE_BYTES = 512 };
 bool gr_columns_fit(const struct gr_schema *found, const struct gr_schema *expected,
@@ -88,13 +95,16 @@ gr_status gr_columns_have_label(const struct gr_columns *columns) GR_CHECKED;
 /* The feature's name: "age", "sex=F", "chol_missing"; cut to size. */
 void gr_feature_name(const struct gr_columns *columns, size_t feature, char *out, size_t size);
 
+struct gr_preprocessing; /* opaque; see below */
+
 struct gr_silo {
     uint32_t id;        /* 0 .. silos - 1 */
     char pseudonym[24]; /* "silo-017"; the only name that may leave the process */
     struct gr_rows train;
-    struct gr_rows validation; /* may be empty, as the next */
-    struct gr_rows test;       /* data.test_fraction of its rows: where there is no test table */
-    gr_status unusable;        /* other than GR_OK: its own table was bad, and it has no rows */
+    struct gr_rows validation;  /* may be empty, as the next */
+    struct gr_rows test;        /* data.test_fraction of its rows: where there is no test table */
+    struct gr_columns *columns; /* of its own table, until preprocessed; NULL: the data's; owned */
+    gr_status unusable;         /* other than GR_OK: its own table was bad, and it has no rows */
     char *why;   /* the message then, which may name its files; owned; NULL when well */
     bool misfit; /* it is unusable because its columns are not those of the schema or the others */
 };
@@ -116,10 +126,13 @@ struct gr_data {
     size_t
         *local_batch; /* test batches held here: batch b has rows from b * GR_TEST_BATCH; owned */
     bool silo_tables; /* a table per silo: the fingerprint is of less, see below */
-    struct gr_columns *columns; /* NULL: the tables name none; owned */
-    struct gr_found *found;     /* of each column, over the rows that this process answers for (its
-                                   silos' tables, or the common one where it has silo 0); owned */
-    struct gr_rows test;        /* the rows of local_batch, one batch after another */
+    struct gr_columns *columns; /* NULL: the tables name none; owned, but when preprocessed its */
+    struct gr_preprocessing *preprocessing; /* NULL: rows are as read; owned */
+    struct gr_found *found; /* of each column, over the rows that this process answers for (of
+                               hdf5 its silos'; of csv its silos' tables, or the common one where it
+                               has silo 0); owned */
+    struct gr_rows test;    /* the rows of local_batch, one batch after another */
+    struct gr_columns *test_columns; /* of its table, until preprocessed; NULL: `columns`; owned */
     char fingerprint[GR_DIGEST_HEX]; /* BLAKE2b-256 over the source's labels and shape, the same on
                                         every process (silo tables: over shape and class count only,
                                         for no process sees the others' labels) */
@@ -149,6 +162,13 @@ struct gr_share {
 gr_status gr_data_load(const struct gr_config *config, const struct gr_share *share,
                        struct gr_data **out) GR_CHECKED;
 /*
+ * Rows as read become rows of features, in silos and test; those of data without any rows too get
+ * their shape. Takes `preprocessing` over, also on failure, and then `data` can only be released.
+ * Errors: GR_ERROR_CONFIG when it is of other columns, GR_ERROR_DATA for rows of another kind.
+ */
+gr_status gr_data_preprocess(struct gr_data *data,
+                             struct gr_preprocessing *preprocessing) GR_CHECKED;
+/*
  * Deals the test table anew, when there are other processes than before: replaces test,
  * local_batch and n_local_batches by the share of test_index and test_count. A batch holds the same
  * rows whoever has it. On failure the old share stays; a table that is no longer the one that was
@@ -170,6 +190,66 @@ void gr_silo_pseudonym(uint32_t id, char out[24]);
 void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,
                     float *out_features, int32_t *out_labels, float *out_targets);
 void gr_rows_release(struct gr_rows *rows);
+
+/* ---- preprocessing ------------------------------------------------------------------------ */
+
+/* A fit, ready to be applied. text: gr_fit_to_yaml's, kept. Errors: GR_ERROR_DATA. */
+gr_status gr_preprocessing_create(const char *name, const char *text,
+                                  struct gr_preprocessing **out) GR_CHECKED;
+void gr_preprocessing_free(struct gr_preprocessing *p);                        /* NULL too */
+const char *gr_preprocessing_text(const struct gr_preprocessing *p);           /* borrowed */
+const struct gr_fit *gr_preprocessing_fit(const struct gr_preprocessing *p);   /* borrowed */
+struct gr_columns *gr_preprocessing_columns(const struct gr_preprocessing *p); /* NULL: none */
+size_t gr_preprocessing_values(const struct gr_preprocessing *p);              /* of a row */
+size_t gr_preprocessing_features(const struct gr_preprocessing *p);
+
+/* Whether rows can be preprocessed at all: numbers, not bytes. what: names them. */
+gr_status gr_preprocess_check(const char *what, enum gr_element element, float scale) GR_CHECKED;
+
+/* How a value is treated: what a schema and a config say of it. */
+struct gr_treatment {
+    bool number;      /* else a category */
+    bool open;        /* its categories are all silos' */
+    enum gr_scale by; /* never default */
+    enum gr_missing missing;
+    uint32_t n_categories;
+    double low, high;    /* numbers are clipped to these; infinities where not */
+    const double *range; /* of the column; NULL: none; borrowed */
+};
+/* Of n_values values of `columns`, or without any of n_values features. Caller: gr_free. */
+gr_status gr_treatments_create(const struct gr_preprocess_config *config,
+                               const struct gr_columns *columns, size_t n_values,
+                               struct gr_treatment **out) GR_CHECKED;
+
+/*
+ * What a silo's training rows, as read, say of its values; all lists of n_values, in the order of
+ * the rows. Missing values and categories are passed over; numbers are clipped before.
+ * spread: least and greatest, added to what the lists hold. sums: how many, and their sum.
+ * deviations: from `mean`, the greatest, added to what the list holds, and the sum of squares.
+ */
+void gr_fit_spread(const struct gr_treatment *t, const struct gr_rows *rows, float *least,
+                   float *greatest);
+void gr_fit_sums(const struct gr_treatment *t, const struct gr_rows *rows, int64_t *count,
+                 double *sum);
+void gr_fit_deviations(const struct gr_treatment *t, const struct gr_rows *rows, const double *mean,
+                       double *greatest, double *squares);
+/* Adds the rows of each category of one value to count[n_categories]. */
+void gr_fit_categories(const struct gr_rows *rows, size_t value, uint32_t n_categories,
+                       int64_t *count);
+
+/* Categories of an open column that are being collected. */
+struct gr_categories {
+    char **text; /* in byte order; owned */
+    uint32_t n, room;
+};
+/* *room false: there would be more than GR_OPEN_CATEGORIES_MAX. The text needs no NUL behind it. */
+gr_status gr_categories_add(struct gr_categories *c, const char *text, size_t length,
+                            bool *room) GR_CHECKED;
+/* Its place; their number: it is none of them. */
+uint32_t gr_categories_find(const struct gr_categories *c, const char *text);
+/* They become the column's. */
+void gr_categories_give(struct gr_categories *c, struct gr_column *column);
+void gr_categories_release(struct gr_categories *c);
 
 /* ---- partition ---------------------------------------------------------------------------- */
 
@@ -228,8 +308,9 @@ struct gr_import_options {
  * without a label column), float32 /targets when there is a target column, int32 /groups and the
  * text /group_names (each with a NUL behind it; a row's group is a place in that list) when there
  * is a group column, and the text /columns, the schema as YAML, by which the table is held against
- * others and against a model. Streams in
- * constant memory: the buffer of a row, and a chunk of each dataset. Without a schema, columns are
+ * others and against a model. Streams in constant memory: the buffer of a row, and a chunk of each
+ * dataset. Values stand as they were read (see gr_columns): nothing is filled in, scaled or
+ * encoded. Without a schema, columns are
  * guessed from the first 10,000 rows, and when they do not hold, from all.
  */
 gr_status gr_import_csv(const char *path, const struct gr_import_options *options,
@@ -261,12 +342,22 @@ gr_status gr_data_summarise(const struct gr_data_config *config,
 
 /*
  * A table read by ranges of rows, for scoring: of the features only what is asked for is in memory.
- * labelled: its labels are read and checked (gr_table_labels, n_rows of them); else the table needs
- * none. Lifetime: gr_table_open, gr_table_close. Errors: GR_ERROR_DATA.
+ * Lifetime: gr_table_open, gr_table_close. Errors: GR_ERROR_DATA.
  */
+struct gr_table_options {
+    enum gr_data_source source; /* a file: not synthetic */
+    struct gr_csv_config csv;   /* csv only */
+    bool labelled; /* labels are read and checked (gr_table_labels, n_rows of them); else the table
+                      needs none */
+    /*
+     * Rows become its features, from the columns of the same names; NULL: rows are as read. csv
+     * needs one with columns, for it says what to read. Borrowed by the table.
+     */
+    const struct gr_preprocessing *preprocessing;
+};
 struct gr_table; /* opaque */
-gr_status gr_table_open(const struct gr_table_config *config, enum gr_data_source source,
-                        bool labelled, struct gr_table **out) GR_CHECKED;
+gr_status gr_table_open(const struct gr_table_config *config,
+                        const struct gr_table_options *options, struct gr_table **out) GR_CHECKED;
 void gr_table_close(struct gr_table *table);
 size_t gr_table_n_rows(const struct gr_table *table);
 size_t gr_table_n_features(const struct gr_table *table);

@@ -14,12 +14,6 @@
 extern "C" {
 #endif
 
-/*
- * Real numbers are added on a grid of 2^-50, in words that 2^32 of them cannot overflow, so that
- * their order does not matter.
- */
-enum { GR_REAL_WORDS = 4 };
-
 /* Sums; int64 so that gr_comm_sum_int64 adds them over processes, as GR_SCORE_SUMS values. */
 struct gr_score {
     int64_t examples;

@@ -81,9 +81,11 @@ struct gr_federation; /* opaque: data, model, trainer, aggregator, server state 
 /*
  * Collective. Loads data and makes the model. config borrowed. A silo whose own table cannot be
  * read sits out from the start; when all do: GR_ERROR_DATA with the first one's reason.
+ * preprocessing: the text of a fit that a run goes on with, the same on all ranks; NULL: where one
+ * is needed it is made.
  */
 gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *config,
-                               struct gr_federation **out) GR_CHECKED;
+                               const char *preprocessing, struct gr_federation **out) GR_CHECKED;
 void gr_federation_free(struct gr_federation *federation);
 
 /*
@@ -168,6 +170,10 @@ size_t gr_federation_columns(const struct gr_federation *federation);
 gr_status gr_federation_tell_found(const struct gr_federation *federation, size_t column,
                                    char **words) GR_CHECKED;
 
+/* What is odd about the fit of preprocessing; *words as above. */
+gr_status gr_federation_tell_preprocessing(const struct gr_federation *federation,
+                                           char **words) GR_CHECKED;
+
 /* What a whole run was asked to do. */
 struct gr_run_options {
     const char *run_path; /* --run, or NULL */
@@ -197,18 +203,21 @@ gr_status gr_run_join(struct gr_comm *comm, const struct gr_run_options *options
 /*
  * Collective. Scores a model file on a labelled table; the same for any number of ranks. score and
  * *tally (released by the caller): over all rows, on every rank. Errors: GR_ERROR_DATA, also when
- * the table does not fit the model.
+ * the table does not fit the model. Of `options` source and csv are the caller's; preprocessing is
+ * the model's own.
  */
 gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
-                            const struct gr_table_config *table, enum gr_data_source source,
-                            struct gr_score *score, struct gr_tally **tally) GR_CHECKED;
+                            const struct gr_table_config *table,
+                            const struct gr_table_options *options, struct gr_score *score,
+                            struct gr_tally **tally) GR_CHECKED;
 /*
  * Collective. Writes a model file's predictions for a table, which needs no labels, to `out_path`
  * (see gr_predictions_create). *n_rows: how many.
  */
 gr_status gr_predict_table(struct gr_comm *comm, const char *model_path,
-                           const struct gr_table_config *table, enum gr_data_source source,
-                           const char *out_path, size_t *n_rows) GR_CHECKED;
+                           const struct gr_table_config *table,
+                           const struct gr_table_options *options, const char *out_path,
+                           size_t *n_rows) GR_CHECKED;
 
 #ifdef __cplusplus
 }

@@ -35,6 +35,7 @@ struct gr_state {
     int64_t *class_counts; /* n_class_counts; of checkpoints only */
     size_t n_class_counts;
     const char *architecture;                     /* JSON of gr_model_describe */
+    const char *preprocessing;                    /* gr_fit_to_yaml's; NULL: none */
     unsigned char config_digest[GR_DIGEST_BYTES]; /* what it belongs to: of config and data */
 };
 
@@ -52,7 +53,8 @@ struct gr_state {
  * Layout of the file: /global/parameters/<tensor> (float32, the tensor's shape),
  * /global/server/<name>/<tensor>, /silos/rounds (uint32), /global/class_counts (int64, where
  * classes weigh differently), /global/digests (one BLAKE2b-256 for each slab of at most 4 MiB,
- * independent of the number of ranks), attributes at /: "format" "granary-checkpoint", "version",
+ * independent of the number of ranks), /preprocessing (uint8, the text of a gr_fit; absent where
+ * rows go into the model as they are), attributes at /: "format" "granary-checkpoint", "version",
  * "round", "architecture", "config_digest"; at /global/server, with a vector "best": "best_round",
  * "best_value".
  */
@@ -68,6 +70,12 @@ gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struc
 gr_status gr_checkpoint_read(struct gr_comm *comm, const char *dir, struct gr_state *state,
                              bool *found, char **passed_over) GR_CHECKED;
 
+/*
+ * Collective. The text of the fit that the run's checkpoints hold, which is the same in all of
+ * them; NULL: there is none, or no checkpoint that can be opened. Released with gr_free.
+ */
+gr_status gr_checkpoint_preprocessing(struct gr_comm *comm, const char *dir, char **out) GR_CHECKED;
+
 /* Rank 0 only: the final model, the same form as a checkpoint ("format" "granary-model"). */
 gr_status gr_model_file_write(const char *path, const struct gr_state *state) GR_CHECKED;
 
@@ -78,7 +86,8 @@ gr_status gr_model_file_write(const char *path, const struct gr_state *state) GR
 struct gr_model_file {
     uint32_t round;
     char format[32];
-    char *architecture; /* owned */
+    char *architecture;  /* owned */
+    char *preprocessing; /* text of a gr_fit, not yet parsed; owned; NULL: none */
     char config_digest[GR_DIGEST_HEX];
     struct gr_layout layout; /* owned */
     float *parameters;       /* owned */

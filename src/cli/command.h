@@ -54,4 +54,8 @@ gr_status gr_own_program(char out[PATH_MAX]) GR_CHECKED;
 /* Frees comm, which may be NULL, and notes how MPI is to be left. */
 void gr_leave(struct gr_invocation *invocation, struct gr_comm *comm);
 
+/* --separator's value: by name, as in a config, or the byte itself. */
+gr_status gr_read_separator(const struct gr_invocation *invocation, const char *text,
+                            enum gr_separator *out) GR_CHECKED;
+
 #endif

@@ -37,24 +37,7 @@ static gr_status read_count(const char *option, const char *text, size_t *out) {
     return GR_OK;
 }
 
-/* By name, as in a config, or the byte itself. */
-static gr_status read_separator(const char *text, enum gr_separator *out) {
-    static const char *const names[] = {"comma", "semicolon", "tab", "pipe", "space"};
-    char quoted[80];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        enum gr_separator separator = (enum gr_separator)i;
-        bool byte = text[0] == gr_separator_byte(separator) && text[1] == '\0';
-        if (!byte && strcmp(text, names[i]) != 0) continue;
-        *out = separator;
-        return GR_OK;
-    }
-    gr_text_quote(text, strlen(text), quoted, sizeof quoted);
-    return gr_fail(GR_ERROR_USAGE,
-                   "import: --separator: found '%s', expected comma, semicolon, tab, pipe or space",
-                   quoted);
-}
-
-static gr_status read_option(int option, struct words *words) {
+static gr_status read_option(struct gr_invocation *invocation, int option, struct words *words) {
     switch (option) {
     case 'f':
         words->features = optarg;
@@ -79,7 +62,7 @@ static gr_status read_option(int option, struct words *words) {
         words->schema = optarg;
         return GR_OK;
     case 'd':
-        return read_separator(optarg, &words->separator);
+        return gr_read_separator(invocation, optarg, &words->separator);
     case 'h':
         words->no_header = true;
         return GR_OK;
@@ -102,7 +85,7 @@ static gr_status read_words(struct gr_invocation *invocation, struct words *word
     gr_status status = GR_OK;
     int option;
     while ((option = gr_next_option(invocation, ":o:", options)) != -1)
-        GR_TRY(read_option(option, words));
+        GR_TRY(read_option(invocation, option, words));
     if (invocation->argc - optind == 1) words->csv = invocation->argv[optind];
     bool pair = words->features && words->labels && !words->csv,
          of_csv = words->label || words->schema || words->group || words->infer || words->no_header;

@@ -6,6 +6,19 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* As it stands in the file. */
+static void show_preprocessing(const char *text) {
+    if (!text) return;
+    printf("  preprocessing\n");
+    for (const char *line = text; *line;) {
+        const size_t n = strcspn(line, "\n");
+        char quoted[4096];
+        gr_text_quote(line, n, quoted, sizeof quoted);
+        printf("    %s\n", quoted);
+        line += n + (line[n] == '\n');
+    }
+}
+
 static void show_model(const char *path, const struct gr_model_file *file, const char *digest) {
     printf("%s: %s after round %u\n", path, file->format, file->round);
     char quoted[1024];
@@ -20,6 +33,7 @@ static void show_model(const char *path, const struct gr_model_file *file, const
             printf("%s%zu", d ? " x " : " ", tensor->shape[d]);
         printf("\n");
     }
+    show_preprocessing(file->preprocessing);
     printf("  server state  %zu vectors\n", file->n_server);
     printf("  silos         %u\n", file->n_silos);
     printf("  config, data  %s\n", file->config_digest);

@@ -59,6 +59,7 @@ static const struct {
      "example: granary inspect runs/latest/model.h5\n"},
     {"evaluate", gr_command_evaluate, NEEDS_MPI, "score a stored model on labelled rows",
      "usage: granary evaluate MODEL TABLE.h5 [--json]\n"
+     "       granary evaluate MODEL TABLE.csv [--separator S] [--no-header] [--json]\n"
      "       granary evaluate MODEL --features FILE --labels FILE [--json]\n"
      "\n"
      "  --features, --labels   an IDX pair, plain or gzipped, instead of an HDF5 table\n"
@@ -80,6 +81,7 @@ static const struct {
      "example: granary report runs/a runs/b -o comparison.html\n"},
     {"predict", gr_command_predict, NEEDS_MPI, "write a stored model's predictions for rows",
      "usage: granary predict MODEL TABLE.h5 -o FILE\n"
+     "       granary predict MODEL TABLE.csv [--separator S] [--no-header] -o FILE\n"
      "       granary predict MODEL --features FILE -o FILE\n"
      "\n"
      "  -o FILE      .csv: label,p0,p1,... a line for each row, in the table's order;\n"

@@ -4,12 +4,19 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 struct words {
     char *model, *file, *features, *labels, *output; /* borrowed; "" where absent */
-    bool json;
+    bool json, no_header;
+    enum gr_separator separator;
     enum gr_data_source source;
 };
+
+static bool is_csv(const char *path) {
+    size_t n = strlen(path);
+    return n > 4 && strcasecmp(path + n - 4, ".csv") == 0;
+}
 
 /* MODEL and a table, or features with options of its own. */
 static gr_status take_names(struct gr_invocation *invocation, struct words *words) {
@@ -20,8 +27,19 @@ static gr_status take_names(struct gr_invocation *invocation, struct words *word
                        invocation->argv[0], invocation->argv[0]);
     words->model = invocation->argv[optind];
     if (!pair) words->file = invocation->argv[optind + 1];
-    words->source = pair ? GR_SOURCE_IDX : GR_SOURCE_HDF5;
+    words->source = pair ? GR_SOURCE_IDX : is_csv(words->file) ? GR_SOURCE_CSV : GR_SOURCE_HDF5;
+    if (words->source != GR_SOURCE_CSV &&
+        (words->no_header || words->separator != GR_SEPARATOR_COMMA))
+        return gr_fail(GR_ERROR_USAGE,
+                       "%s: --separator and --no-header are of files ending in .csv",
+                       invocation->argv[0]);
     return GR_OK;
+}
+
+static struct gr_table_options options_of(const struct words *words) {
+    return (struct gr_table_options){
+        .source = words->source,
+        .csv = {.separator = words->separator, .header = !words->no_header}};
 }
 
 static gr_status start(struct gr_invocation *invocation, struct gr_comm **comm) {
@@ -37,11 +55,12 @@ static struct gr_table_config table_of(const struct words *words) {
 /* ---- evaluate ------------------------------------------------------------------------------- */
 
 static gr_status read_evaluate(struct gr_invocation *invocation, struct words *words) {
-    static const struct option options[] = {{"features", required_argument, NULL, 'f'},
-                                            {"labels", required_argument, NULL, 'l'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {0}};
+    static const struct option options[] = {
+        {"features", required_argument, NULL, 'f'}, {"labels", required_argument, NULL, 'l'},
+        {"json", no_argument, NULL, 'j'},           {"separator", required_argument, NULL, 'd'},
+        {"no-header", no_argument, NULL, 'h'},      {0}};
     static char none[] = "";
+    gr_status status;
     int option;
     *words = (struct words){.model = none, .file = none, .features = none, .labels = none};
     while ((option = gr_next_option(invocation, ":", options)) != -1) {
@@ -51,12 +70,18 @@ static gr_status read_evaluate(struct gr_invocation *invocation, struct words *w
             words->labels = optarg;
         else if (option == 'j')
             words->json = true;
+        else if (option == 'h')
+            words->no_header = true;
+        else if (option == 'd')
+            GR_TRY(gr_read_separator(invocation, optarg, &words->separator));
         else
             return GR_ERROR_USAGE;
     }
     if (!words->features[0] != !words->labels[0])
         return gr_fail(GR_ERROR_USAGE, "evaluate: --features and --labels go together");
-    return take_names(invocation, words);
+    status = take_names(invocation, words);
+out:
+    return status;
 }
 
 static void print_metrics(const struct gr_score *score, const struct gr_tally *tally) {
@@ -86,7 +111,8 @@ gr_status gr_command_evaluate(struct gr_invocation *invocation) {
     GR_TRY(read_evaluate(invocation, &words));
     const struct gr_table_config table = table_of(&words);
     GR_TRY(start(invocation, &comm));
-    GR_TRY(gr_evaluate_table(comm, words.model, &table, words.source, &score, &tally));
+    const struct gr_table_options options = options_of(&words);
+    GR_TRY(gr_evaluate_table(comm, words.model, &table, &options, &score, &tally));
     if (!invocation->speaks) goto out;
     if (words.json) {
         const struct gr_evaluation evaluation = {.rows_of = "table", .tally = tally};
@@ -105,9 +131,13 @@ out:
 /* ---- predict -------------------------------------------------------------------------------- */
 
 static gr_status read_predict(struct gr_invocation *invocation, struct words *words) {
-    static const struct option options[] = {
-        {"features", required_argument, NULL, 'f'}, {"output", required_argument, NULL, 'o'}, {0}};
+    static const struct option options[] = {{"features", required_argument, NULL, 'f'},
+                                            {"output", required_argument, NULL, 'o'},
+                                            {"separator", required_argument, NULL, 'd'},
+                                            {"no-header", no_argument, NULL, 'h'},
+                                            {0}};
     static char none[] = "";
+    gr_status status;
     int option;
     *words = (struct words){
         .model = none, .file = none, .features = none, .labels = none, .output = none};
@@ -116,12 +146,18 @@ static gr_status read_predict(struct gr_invocation *invocation, struct words *wo
             words->features = optarg;
         else if (option == 'o')
             words->output = optarg;
+        else if (option == 'h')
+            words->no_header = true;
+        else if (option == 'd')
+            GR_TRY(gr_read_separator(invocation, optarg, &words->separator));
         else
             return GR_ERROR_USAGE;
     }
     if (!words->output[0])
         return gr_fail(GR_ERROR_USAGE, "predict: expected -o FILE; see `granary help predict`");
-    return take_names(invocation, words);
+    status = take_names(invocation, words);
+out:
+    return status;
 }
 
 gr_status gr_command_predict(struct gr_invocation *invocation) {
@@ -133,7 +169,8 @@ gr_status gr_command_predict(struct gr_invocation *invocation) {
     GR_TRY(gr_predictions_check_path(words.output));
     const struct gr_table_config table = table_of(&words);
     GR_TRY(start(invocation, &comm));
-    GR_TRY(gr_predict_table(comm, words.model, &table, words.source, words.output, &n_rows));
+    const struct gr_table_options options = options_of(&words);
+    GR_TRY(gr_predict_table(comm, words.model, &table, &options, words.output, &n_rows));
     if (invocation->speaks) printf("%s: %zu rows\n", words.output, n_rows);
 out:
     gr_leave(invocation, comm);

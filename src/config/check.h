@@ -41,4 +41,10 @@ gr_status gr_settings_tree(const void *settings, const cyaml_schema_value_t *sch
                            struct gr_node **out) GR_CHECKED;
 void gr_settings_free(void *settings, const cyaml_schema_value_t *schema); /* NULL accepted */
 
+/* The rules of a table's columns, and what follows from them for the open ones. */
+gr_status gr_check_columns(struct gr_schema *schema, struct gr_node *root,
+                           struct gr_broken *broken) GR_CHECKED;
+/* Leaves out of "columns" what goes without saying. */
+void gr_columns_shorten(struct gr_node *root);
+
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The schema contract: a file that says what columns a table has. Checked as a config is. */
 #include "config/check.h"
+#include "config/names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_MAX = 4096, COLUMNS_MAX = 10000, CATEGORIES_MAX = 10000 };
+enum { TEXT_MAX = 4096, CATEGORIES_MAX = GR_OPEN_CATEGORIES_MAX };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -23,6 +24,10 @@ static const cyaml_strval_t encodes[] = {{"code", GR_ENCODE_CODE}, {"one_hot", G
 
 const char *gr_column_type_text(enum gr_column_type type) {
     return column_types[type].str;
+}
+
+const char *gr_missing_text(enum gr_missing missing) {
+    return missing_policies[missing].str;
 }
 
 #define TEXT(member)                                                                               \
@@ -44,14 +49,16 @@ static const cyaml_schema_field_t column_fields[] = {
     LIST(gr_column, categories, &category_entry, CATEGORIES_MAX),
     ONE_OF(missing, missing_policies),
     ONE_OF(encode, encodes),
+    ONE_OF(scale, gr_column_scale_names),
+    CYAML_FIELD_BOOL("open", CYAML_FLAG_DEFAULT, struct gr_column, open),
     CYAML_FIELD_END,
 };
 
-static const cyaml_schema_value_t column_entry = {
+const cyaml_schema_value_t gr_column_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct gr_column, column_fields)};
 
 static const cyaml_schema_field_t table_schema_fields[] = {
-    LIST(gr_schema, columns, &column_entry, COLUMNS_MAX),
+    LIST(gr_schema, columns, &gr_column_entry, GR_COLUMNS_MAX),
     CYAML_FIELD_END,
 };
 
@@ -101,7 +108,7 @@ static gr_status check_categories(const struct place *at) {
     char quoted[64], found[80];
     const char **sorted = NULL;
     gr_status status;
-    if (category && c->categories_count == 0) refuse(at, "categories", "nothing", "a list");
+    if (!category && c->open) refuse(at, "open", "true", "only false, the default");
     if (!category && !label && c->categories_count > 0) refuse(at, "categories", "a list", "none");
     GR_TRY(gr_allocate(c->categories_count, sizeof *sorted, "categories", &sorted));
     for (unsigned i = 0; i < c->categories_count; i++)
@@ -144,6 +151,8 @@ static gr_status check_column(const struct place *at) {
                "[low, high]");
     if (c->encode != GR_ENCODE_CODE && c->type != GR_COLUMN_CATEGORY)
         refuse(at, "encode", "one_hot", "only code, the default");
+    if (c->scale != GR_SCALE_DEFAULT && c->type != GR_COLUMN_NUMBER && c->type != GR_COLUMN_INTEGER)
+        refuse(at, "scale", gr_scale_text(c->scale), "only default");
     check_missing(at);
     return check_categories(at);
 }
@@ -176,14 +185,22 @@ static gr_status check_together(const struct gr_schema *schema, const struct gr_
     }
     if (schema->columns_count == 0)
         gr_broken_add(broken, list->place, "columns",
-                      "found an empty list, allowed 1 to %d columns", COLUMNS_MAX);
+                      "found an empty list, allowed 1 to %d columns", GR_COLUMNS_MAX);
 out:
     gr_free(sorted);
     return status;
 }
 
-static gr_status check_schema(void *settings, struct gr_node *root, struct gr_broken *broken) {
-    const struct gr_schema *schema = settings;
+/* Of a category column that lists none, the silos' together count. */
+static void open_columns(struct gr_schema *schema) {
+    for (unsigned i = 0; i < schema->columns_count; i++)
+        if (schema->columns[i].type == GR_COLUMN_CATEGORY &&
+            schema->columns[i].categories_count == 0)
+            schema->columns[i].open = true;
+}
+
+gr_status gr_check_columns(struct gr_schema *schema, struct gr_node *root,
+                           struct gr_broken *broken) {
     const struct gr_node *list = gr_node_at(root, "columns"), *node = list->child;
     gr_status status = GR_OK;
     for (unsigned i = 0; i < schema->columns_count && node; i++, node = node->next) {
@@ -193,8 +210,13 @@ static gr_status check_schema(void *settings, struct gr_node *root, struct gr_br
         if (!node->broken && type && !type->broken) GR_TRY(check_column(&at));
     }
     if (!list->broken) status = check_together(schema, list, broken);
+    open_columns(schema);
 out:
     return status;
+}
+
+static gr_status check_schema(void *settings, struct gr_node *root, struct gr_broken *broken) {
+    return gr_check_columns(settings, root, broken);
 }
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -231,12 +253,7 @@ static bool is_standard(const struct gr_node *node) {
     return strcmp(node->text, setting->standard ? setting->standard : "") == 0;
 }
 
-gr_status gr_schema_to_yaml(const struct gr_schema *schema, char **out) {
-    struct gr_node *root = NULL;
-    size_t length;
-    *out = NULL;
-    gr_status status = gr_settings_tree(schema, &gr_table_schema, &root);
-    if (status != GR_OK) return status;
+void gr_columns_shorten(struct gr_node *root) {
     struct gr_node *list = gr_node_at(root, "columns");
     for (struct gr_node *column = list->child; column; column = column->next) {
         struct gr_node **link = &column->child, *previous = NULL;
@@ -249,8 +266,26 @@ gr_status gr_schema_to_yaml(const struct gr_schema *schema, char **out) {
             }
         }
     }
+}
+
+gr_status gr_schema_to_yaml(const struct gr_schema *schema, char **out) {
+    struct gr_node *root = NULL;
+    size_t length;
+    *out = NULL;
+    gr_status status = gr_settings_tree(schema, &gr_table_schema, &root);
+    if (status != GR_OK) return status;
+    gr_columns_shorten(root);
     status = gr_tree_emit(root, out, &length);
     gr_node_free(root);
+    return status;
+}
+
+gr_status gr_schema_copy(const struct gr_schema *schema, struct gr_schema **out) {
+    char *text = NULL;
+    *out = NULL;
+    gr_status status = gr_schema_to_yaml(schema, &text);
+    if (status == GR_OK) status = gr_schema_parse("a schema", text, strlen(text), out);
+    gr_free(text);
     return status;
 }
 

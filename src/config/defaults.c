@@ -60,10 +60,9 @@ const struct gr_setting gr_settings[] = {
     {.path = "data.csv.header", .standard = "true"},
     {.path = "data.csv.label", .standard = "label"},
     {.path = "data.schema"},
-    {.path = "data.disclosure_threshold",
-     .standard = "10",
-     .flags = CHANGEABLE,
-     FROM_TO(1, 1000000000)},
+    {.path = "data.disclosure_threshold", .standard = "10", FROM_TO(1, 1000000000)},
+    {.path = "preprocess.scale", .standard = "none"},
+    {.path = "preprocess.clip", .standard = "false"},
     {.path = "model.type", .flags = REQUIRED},
     {.path = "model.hidden", FROM_TO(1, WIDTH_MAX)},
     {.path = "model.layers"},
@@ -180,6 +179,14 @@ const struct gr_setting gr_settings[] = {
     {.path = "columns[].categories", .flags = CHANGEABLE},
     {.path = "columns[].missing", .standard = "refuse", .flags = CHANGEABLE},
     {.path = "columns[].encode", .standard = "code", .flags = CHANGEABLE},
+    {.path = "columns[].scale", .standard = "default", .flags = CHANGEABLE},
+    {.path = "columns[].open", .standard = "false", .flags = CHANGEABLE},
+    /* Of a fit's text. */
+    {.path = "low", .flags = CHANGEABLE, BETWEEN(-DBL_MAX, DBL_MAX)},
+    {.path = "high", .flags = CHANGEABLE, BETWEEN(-DBL_MAX, DBL_MAX)},
+    {.path = "fill", .flags = REQUIRED | CHANGEABLE, BETWEEN(-DBL_MAX, DBL_MAX)},
+    {.path = "centre", .flags = REQUIRED | CHANGEABLE, BETWEEN(-DBL_MAX, DBL_MAX)},
+    {.path = "spread", .flags = REQUIRED | CHANGEABLE, BETWEEN(0, DBL_MAX)},
 };
 
 const size_t gr_settings_count = COUNT(gr_settings);

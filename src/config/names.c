@@ -17,6 +17,12 @@ const cyaml_strval_t gr_separator_names[5] = {{"comma", GR_SEPARATOR_COMMA},
                                               {"tab", GR_SEPARATOR_TAB},
                                               {"pipe", GR_SEPARATOR_PIPE},
                                               {"space", GR_SEPARATOR_SPACE}};
+const cyaml_strval_t gr_scale_names[3] = {
+    {"none", GR_SCALE_NONE}, {"standardise", GR_SCALE_STANDARDISE}, {"min_max", GR_SCALE_MIN_MAX}};
+const cyaml_strval_t gr_column_scale_names[4] = {{"default", GR_SCALE_DEFAULT},
+                                                 {"none", GR_SCALE_NONE},
+                                                 {"standardise", GR_SCALE_STANDARDISE},
+                                                 {"min_max", GR_SCALE_MIN_MAX}};
 const cyaml_strval_t gr_model_names[7] = {
     {"softmax", GR_MODEL_SOFTMAX}, {"mlp", GR_MODEL_MLP},
     {"linear", GR_MODEL_LINEAR},   {"logistic", GR_MODEL_LOGISTIC},
@@ -163,6 +169,10 @@ const char *gr_metric_text(enum gr_metric metric) {
 
 const char *gr_partition_text(enum gr_partition_method method) {
     return name_of(gr_partition_names, COUNT(gr_partition_names), method);
+}
+
+const char *gr_scale_text(enum gr_scale scale) {
+    return name_of(gr_column_scale_names, COUNT(gr_column_scale_names), scale);
 }
 
 char gr_separator_byte(enum gr_separator separator) {

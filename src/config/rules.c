@@ -200,6 +200,19 @@ static void check_held_out(const struct rules *r) {
                data->test_fraction, data->validation_fraction);
 }
 
+/* Scaling is of floating-point numbers; what a range is, columns say. */
+static void check_preprocess(const struct rules *r) {
+    const struct gr_preprocess_config *p = &r->config->preprocess;
+    const enum gr_data_source source = r->config->data.source;
+    const bool idx = source == GR_SOURCE_IDX, tables = !idx && source != GR_SOURCE_SYNTHETIC;
+    if (!sound(r, "data.source")) return;
+    if (p->scale != GR_SCALE_NONE && idx && sound(r, "preprocess.scale"))
+        REFUSE(r, "preprocess.scale", "found %s, allowed only none with data.source idx",
+               gr_scale_text(p->scale));
+    if (p->clip && !tables && sound(r, "preprocess.clip"))
+        REFUSE(r, "preprocess.clip", "found true, allowed only with data.source csv or hdf5");
+}
+
 static void check_data(const struct rules *r) {
     const struct gr_data_config *data = &r->config->data;
     if (data->silos == 0 && data->silo_tables_count == 0 && sound(r, "data.silos") &&
@@ -510,6 +523,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     if (config->data.silos == 0) config->data.silos = config->data.silo_tables_count;
     check_name(&r);
     check_data(&r);
+    check_preprocess(&r);
     check_model(&r);
     check_train(&r);
     check_schedule(&r);

@@ -96,6 +96,12 @@ static const cyaml_schema_field_t data_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t preprocess_fields[] = {
+    ONE_OF(gr_preprocess_config, scale, gr_scale_names),
+    YES_NO(gr_preprocess_config, clip),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_value_t width_entry = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t)};
 
 static const cyaml_schema_field_t layer_fields[] = {
@@ -248,6 +254,7 @@ static const cyaml_schema_value_t fault_entry = {
 static const cyaml_schema_field_t config_fields[] = {
     SECTION(gr_config, run, run_fields),
     SECTION(gr_config, data, data_fields),
+    SECTION(gr_config, preprocess, preprocess_fields),
     SECTION(gr_config, model, model_fields),
     SECTION(gr_config, train, train_fields),
     SECTION(gr_config, round, round_fields),

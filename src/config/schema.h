@@ -36,6 +36,10 @@ extern const cyaml_schema_value_t gr_config_schema;
 /* Of struct gr_schema. */
 extern const cyaml_schema_value_t gr_table_schema;
 
+/* A column of it. */
+extern const cyaml_schema_value_t gr_column_entry;
+enum { GR_COLUMNS_MAX = 10000 };
+
 extern const struct gr_setting gr_settings[];
 extern const size_t gr_settings_count;
 

@@ -5,17 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool has_value(const struct gr_column *c) {
+    return c->type == GR_COLUMN_NUMBER || c->type == GR_COLUMN_INTEGER ||
+           c->type == GR_COLUMN_CATEGORY;
+}
+
 static size_t width_of(const struct gr_column *c) {
-    size_t indicator = c->missing == GR_MISSING_INDICATOR;
-    switch (c->type) {
-    case GR_COLUMN_NUMBER:
-    case GR_COLUMN_INTEGER:
-        return 1 + indicator;
-    case GR_COLUMN_CATEGORY:
-        return (c->encode == GR_ENCODE_ONE_HOT ? c->categories_count : 1) + indicator;
-    default:
-        return 0;
-    }
+    bool hot = c->type == GR_COLUMN_CATEGORY && c->encode == GR_ENCODE_ONE_HOT;
+    if (!has_value(c)) return 0;
+    return (hot ? c->categories_count : 1) + (c->missing == GR_MISSING_INDICATOR);
 }
 
 static void list_features(struct gr_columns *columns, unsigned column, struct gr_feature *at) {
@@ -32,28 +30,47 @@ static void list_features(struct gr_columns *columns, unsigned column, struct gr
     }
 }
 
+gr_status gr_columns_list(struct gr_columns *columns) {
+    const struct gr_schema *schema = columns->schema;
+    size_t n = 0, at = 0;
+    gr_status status;
+    for (unsigned i = 0; i < schema->columns_count; i++)
+        n += width_of(&schema->columns[i]);
+    gr_free(columns->features);
+    columns->features = NULL;
+    columns->n_features = n;
+    GR_TRY(gr_allocate(n, sizeof *columns->features, "features", &columns->features));
+    for (unsigned i = 0; i < schema->columns_count; i++) {
+        list_features(columns, i, columns->features + at);
+        at += width_of(&schema->columns[i]);
+    }
+out:
+    return status;
+}
+
+static void list_values(struct gr_columns *columns) {
+    for (unsigned i = 0; i < columns->schema->columns_count; i++) {
+        const struct gr_column *c = &columns->schema->columns[i];
+        columns->first_value[i] = columns->n_values;
+        if (has_value(c)) columns->column_of[columns->n_values++] = i;
+        if (c->type == GR_COLUMN_LABEL) columns->label = (int)i;
+        if (c->type == GR_COLUMN_TARGET) columns->target = (int)i;
+        if (c->type == GR_COLUMN_GROUP) columns->group = (int)i;
+    }
+}
+
 gr_status gr_columns_create(struct gr_schema *schema, struct gr_columns **out) {
     struct gr_columns *columns = NULL;
+    const size_t n = schema->columns_count;
     gr_status status;
-    size_t n = 0;
     *out = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *columns, "columns", &columns));
     columns->schema = schema;
     columns->label = columns->target = columns->group = -1;
-    GR_TRY(gr_allocate(schema->columns_count, sizeof *columns->first_feature, "columns",
-                       &columns->first_feature));
-    for (unsigned i = 0; i < schema->columns_count; i++) {
-        enum gr_column_type type = schema->columns[i].type;
-        columns->first_feature[i] = n;
-        n += width_of(&schema->columns[i]);
-        if (type == GR_COLUMN_LABEL) columns->label = (int)i;
-        if (type == GR_COLUMN_TARGET) columns->target = (int)i;
-        if (type == GR_COLUMN_GROUP) columns->group = (int)i;
-    }
-    columns->n_features = n;
-    GR_TRY(gr_allocate(n, sizeof *columns->features, "features", &columns->features));
-    for (unsigned i = 0; i < schema->columns_count; i++)
-        list_features(columns, i, columns->features + columns->first_feature[i]);
+    GR_TRY(gr_allocate(n, sizeof *columns->first_value, "columns", &columns->first_value));
+    GR_TRY(gr_allocate(n, sizeof *columns->column_of, "columns", &columns->column_of));
+    list_values(columns);
+    GR_TRY(gr_columns_list(columns));
     *out = columns;
     columns = NULL;
     schema = NULL;
@@ -67,7 +84,8 @@ out:
 void gr_columns_free(struct gr_columns *columns) {
     if (!columns) return;
     gr_schema_free(columns->schema);
-    gr_free(columns->first_feature);
+    gr_free(columns->first_value);
+    gr_free(columns->column_of);
     gr_free(columns->features);
     gr_free(columns);
 }
@@ -100,21 +118,41 @@ static bool categories_fit(const struct gr_column *a, const struct gr_column *b,
     return false;
 }
 
+static bool ranges_fit(const struct gr_column *a, const struct gr_column *b) {
+    return a->range_count == b->range_count &&
+           (a->range_count < 2 || (!(a->range[0] < b->range[0]) && !(a->range[0] > b->range[0]) &&
+                                   !(a->range[1] < b->range[1]) && !(a->range[1] > b->range[1])));
+}
+
+/* What becomes of the values. */
+static bool treatments_fit(const struct gr_column *a, const struct gr_column *b, char *what,
+                           size_t size) {
+    static const char *const encode[] = {"code", "one_hot"};
+    if (a->encode != b->encode)
+        snprintf(what, size, "found encode %s, expected %s", encode[a->encode], encode[b->encode]);
+    else if (a->missing != b->missing)
+        snprintf(what, size, "found missing %s, expected %s", gr_missing_text(a->missing),
+                 gr_missing_text(b->missing));
+    else if (a->scale != b->scale)
+        snprintf(what, size, "found scale %s, expected %s", gr_scale_text(a->scale),
+                 gr_scale_text(b->scale));
+    else if (!ranges_fit(a, b))
+        snprintf(what, size, "found another range");
+    else
+        return true;
+    return false;
+}
+
 static bool column_fits(const struct gr_column *a, const struct gr_column *b, char *what,
                         size_t size) {
-    static const char *const encode[] = {"code", "one_hot"};
-    bool indicated = a->missing == GR_MISSING_INDICATOR,
-         wanted = b->missing == GR_MISSING_INDICATOR;
     if (a->type != b->type)
         snprintf(what, size, "found type %s, expected %s", gr_column_type_text(a->type),
                  gr_column_type_text(b->type));
-    else if (a->encode != b->encode)
-        snprintf(what, size, "found encode %s, expected %s", encode[a->encode], encode[b->encode]);
-    else if (indicated != wanted)
-        snprintf(what, size, "found %s indicator of missing values, expected %s",
-                 indicated ? "an" : "no", wanted ? "one" : "none");
+    else if (a->open != b->open)
+        snprintf(what, size, "found %s categories, expected %s", a->open ? "open" : "listed",
+                 b->open ? "open" : "listed");
     else
-        return categories_fit(a, b, what, size);
+        return treatments_fit(a, b, what, size) && (a->open || categories_fit(a, b, what, size));
     return false;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * CSV tables, read twice: the first time through finds the number of rows, labels, targets and
- * groups, what fills missing values, and where each window of rows begins; the second time only the
- * windows are read that hold a wanted row. In memory are 4 to 12 bytes a row, and one window.
+ * groups, the categories of open columns, and where each window of rows begins; the second time
+ * only the windows are read that hold a wanted row. In memory are 4 to 12 bytes a row, and one
+ * window.
  */
 #include "data/csv_table.h"
 #include "data/groups.h"
@@ -130,19 +131,22 @@ static gr_status find_columns(struct gr_reader *reader) {
         config->partition.method == GR_PARTITION_COLUMN ? config->partition.column : "";
     struct gr_schema *schema = NULL;
     gr_status status;
-    if (config->schema && config->schema[0]) {
+    if (reader->preprocessing) {
+        GR_TRY(
+            gr_csv_expect(path, &config->csv, reader->preprocessing, !reader->unlabelled, &schema));
+    } else if (config->schema && config->schema[0]) {
         GR_TRY(gr_schema_load(config->schema, &schema));
     } else {
         GR_TRY(gr_csv_infer(path, &config->csv, group, 0, &schema, NULL));
         gr_csv_loosen(schema);
     }
     GR_TRY(gr_columns_create(schema, &reader->columns));
-    if (reader->columns->label < 0 && reader->columns->target < 0)
+    if (reader->columns->label < 0 && reader->columns->target < 0 && !reader->preprocessing)
         status = gr_fail(GR_ERROR_DATA,
                          "%s: has no column \"%s\" of labels: data.csv.label names another, "
                          "data.schema has one of type label or target",
                          path, config->csv.label);
-    else if (reader->columns->n_features == 0)
+    else if (reader->columns->n_values == 0)
         status = gr_fail(GR_ERROR_DATA, "%s: has no column of features", path);
 out:
     return status;
@@ -154,7 +158,7 @@ static gr_status set_shape(struct gr_reader *reader, struct csv_state *s) {
     gr_status status;
     shape->n_dims = 2;
     shape->shape[0] = 1; /* until the rows have been counted */
-    shape->shape[1] = columns->n_features;
+    shape->shape[1] = columns->n_values;
     shape->element = GR_ELEMENT_FLOAT32;
     shape->scale = 1.0f;
     shape->targets = columns->target >= 0;
@@ -193,7 +197,7 @@ static gr_status csv_open(struct gr_reader *reader) {
     GR_TRY(gr_csv_table_open(reader->table->file, &reader->data->csv, reader->columns, &s->table,
                              &reader->misfit));
     GR_TRY(read_through(reader, s));
-    gr_csv_table_settle(&s->table);
+    GR_TRY(gr_csv_table_settle(&s->table, reader->columns));
     reader->shape.shape[0] = s->n_rows;
     GR_TRY(gr_table_shape_check(reader->table->file, &reader->shape));
     unsigned n = reader->columns->schema->columns_count;

@@ -2,8 +2,8 @@
 /*
  * CSV to the HDF5 form of a table, in one pass where that is possible: a chunk of features, of
  * labels and of targets is filled row by row and written when it is full. A pass before that is
- * needed only where the schema fills missing values by the table's mean or mode, or where columns
- * are guessed and turn out otherwise after the first rows.
+ * needed only where the schema leaves the categories of a column open, or where columns are guessed
+ * and turn out otherwise after the first rows.
  */
 #include "data/csv_table.h"
 #include "data/groups.h"
@@ -76,10 +76,10 @@ static gr_status find_columns(struct import *im, size_t limit) {
                        "%s: has no column \"%s\" of labels: --label names another, a schema has "
                        "one of type label or target",
                        im->path, im->options->csv.label);
-    if (im->columns->n_features == 0)
+    if (im->columns->n_values == 0)
         return gr_fail(GR_ERROR_DATA, "%s: has no column of features", im->path);
     im->shape = (struct gr_table_shape){.n_dims = 2,
-                                        .shape = {1, im->columns->n_features},
+                                        .shape = {1, im->columns->n_values},
                                         .element = GR_ELEMENT_FLOAT32,
                                         .scale = 1.0f,
                                         .targets = im->columns->target >= 0,
@@ -143,7 +143,7 @@ static void show(const struct import *im, bool writes) {
     const struct gr_csv_scan *scan = &im->table.scan;
     size_t done = scan->offset + scan->at, total = scan->file_size;
     if (!options->progress) return;
-    if (im->table.needs_fill) { /* twice through */
+    if (im->table.open) { /* twice through */
         done += writes ? total : 0;
         total *= 2;
     }
@@ -201,13 +201,13 @@ out:
 }
 
 /* The first time through, where what it finds is needed for the second. */
-static gr_status prepare_fill(struct import *im) {
+static gr_status find_categories(struct import *im) {
     const struct gr_csv_scan *scan = &im->table.scan;
     size_t offset = scan->offset + scan->at, line = scan->line;
     gr_status status;
-    if (!im->table.needs_fill) return GR_OK;
+    if (!im->table.open) return GR_OK;
     GR_TRY(read_rows(im, false));
-    gr_csv_table_settle(&im->table);
+    GR_TRY(gr_csv_table_settle(&im->table, im->columns));
     GR_TRY(gr_csv_scan_seek(&im->table.scan, offset, line));
 out:
     return status;
@@ -269,14 +269,14 @@ static gr_status import_once(struct import *im, size_t limit) {
     im->written = im->held = 0;
     im->n_classes = 1;
     GR_TRY(find_columns(im, limit));
-    GR_TRY(make_text(im));
     GR_TRY(gr_csv_table_open(im->path, &im->options->csv, im->columns, &im->table, &misfit));
     GR_TRY(gr_allocate(im->feature_rows, im->shape.row_bytes, "rows", &im->features));
     GR_TRY(gr_allocate(im->feature_rows, sizeof *im->labels, "labels", &im->labels));
     GR_TRY(gr_allocate(im->feature_rows, sizeof *im->targets, "targets", &im->targets));
     if (im->columns->group >= 0)
         GR_TRY(gr_allocate(im->feature_rows, sizeof *im->group_of, "groups", &im->group_of));
-    GR_TRY(prepare_fill(im));
+    GR_TRY(find_categories(im));
+    GR_TRY(make_text(im));
     GR_TRY(gr_table_file_create(&im->file, &im->shape));
     GR_TRY(read_rows(im, true));
     GR_TRY(check_range(im));

@@ -215,6 +215,7 @@ static gr_status make_schema(struct inference *in, const char *label, const char
         struct gr_column *c = &schema->columns[i];
         c->name = in->names[i];
         in->names[i] = NULL;
+        c->scale = GR_SCALE_DEFAULT;
         GR_TRY(gr_text_format(&c->unit, "%s", ""));
         GR_TRY(conclude(&in->guess[i], label, group, c));
     }
@@ -262,6 +263,8 @@ void gr_csv_loosen(struct gr_schema *schema) {
     for (unsigned i = 0; i < schema->columns_count; i++) {
         struct gr_column *c = &schema->columns[i];
         if (c->type == GR_COLUMN_INTEGER) c->type = GR_COLUMN_NUMBER;
+        if (c->type == GR_COLUMN_NUMBER) c->missing = GR_MISSING_MEAN;
+        if (c->type == GR_COLUMN_CATEGORY) c->missing = GR_MISSING_MODE;
         c->range_count = 0;
     }
 }

@@ -1,47 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of a CSV file held against the schema and made into features. */
+/* Rows of a CSV file held against the schema and made into values. */
 #include "data/csv_table.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "data/groups.h"
 #include "data/reader.h"
 
 /* ---- opening -------------------------------------------------------------------------------- */
-
-struct entry {
-    const char *text;
-    uint32_t code;
-};
-
-static int by_entry(const void *a, const void *b) {
-    const struct entry *x = a, *y = b;
-    return strcmp(x->text, y->text);
-}
-
-/* What is the same in all rows: the categories in order, the zero that fills. */
-static gr_status prepare(struct gr_csv_column *column, const struct gr_column *of) {
-    struct entry *entries = NULL;
-    size_t n = of->categories_count;
-    gr_status status;
-    column->of = of;
-    GR_TRY(gr_allocate(n, sizeof *entries, "categories", &entries));
-    GR_TRY(gr_allocate(n, sizeof *column->sorted, "categories", &column->sorted));
-    GR_TRY(gr_allocate(n, sizeof *column->code, "categories", &column->code));
-    GR_TRY(gr_allocate_zero(n, sizeof *column->count, "categories", &column->count));
-    for (size_t i = 0; i < n; i++)
-        entries[i] = (struct entry){of->categories[i], (uint32_t)i};
-    qsort(entries, n, sizeof *entries, by_entry);
-    for (size_t i = 0; i < n; i++) {
-        column->sorted[i] = entries[i].text;
-        column->code[i] = entries[i].code;
-    }
-out:
-    gr_free(entries);
-    return status;
-}
 
 static gr_status check_header(struct gr_csv_table *t, const struct gr_csv_config *csv,
                               bool *misfit) {
@@ -80,9 +47,9 @@ gr_status gr_csv_table_open(const char *path, const struct gr_csv_config *csv,
         gr_allocate_zero(schema->columns_count, sizeof *table->column, "columns", &table->column));
     for (unsigned i = 0; i < schema->columns_count; i++) {
         const struct gr_column *of = &schema->columns[i];
-        GR_TRY(prepare(&table->column[i], of));
-        if (of->missing == GR_MISSING_MEAN || of->missing == GR_MISSING_MODE)
-            table->needs_fill = true;
+        table->column[i].of = of;
+        GR_TRY(gr_category_index_create(of, &table->column[i].index));
+        if (of->open) table->open = true;
     }
 out:
     if (status != GR_OK) gr_csv_table_close(table);
@@ -91,26 +58,28 @@ out:
 
 void gr_csv_table_close(struct gr_csv_table *table) {
     for (unsigned i = 0; table->column && i < table->columns->schema->columns_count; i++) {
-        gr_free(table->column[i].sorted);
-        gr_free(table->column[i].code);
-        gr_free(table->column[i].count);
+        gr_category_index_release(&table->column[i].index);
+        gr_categories_release(&table->column[i].seen);
     }
     gr_free(table->column);
     gr_csv_scan_close(&table->scan);
     *table = (struct gr_csv_table){0};
 }
 
-void gr_csv_table_settle(struct gr_csv_table *table) {
-    for (unsigned i = 0; i < table->columns->schema->columns_count; i++) {
-        struct gr_csv_column *c = &table->column[i];
-        size_t best = 0;
-        if (c->of->missing == GR_MISSING_MEAN && c->n > 0) c->fill = (float)(c->sum / (double)c->n);
-        if (c->of->missing != GR_MISSING_MODE) continue;
-        for (size_t k = 1; k < c->of->categories_count; k++)
-            if (c->count[k] > c->count[best]) best = k;
-        c->fill = (float)best;
-    }
+gr_status gr_csv_table_settle(struct gr_csv_table *table, struct gr_columns *columns) {
+    gr_status status = GR_OK;
     table->counting = false;
+    if (!table->open) return GR_OK;
+    for (unsigned i = 0; i < columns->schema->columns_count; i++) {
+        struct gr_csv_column *c = &table->column[i];
+        if (!c->of->open) continue;
+        gr_category_index_release(&c->index);
+        gr_categories_give(&c->seen, &columns->schema->columns[i]);
+        GR_TRY(gr_category_index_create(c->of, &c->index));
+    }
+    status = gr_columns_list(columns);
+out:
+    return status;
 }
 
 /* ---- cells ---------------------------------------------------------------------------------- */
@@ -163,29 +132,7 @@ static gr_status read_number(struct gr_csv_table *t, size_t column, float *value
     if (!t->counting) return GR_OK;
     if (c->of->range_count == 2 && !(*value >= c->of->range[0] && *value <= c->of->range[1]))
         c->found.outside++;
-    c->sum += (double)*value;
-    c->n++;
     return GR_OK;
-}
-
-static int compare(const char *text, size_t length, const char *category) {
-    int order = strncmp(text, category, length);
-    return order != 0 ? order : category[length] == '\0' ? 0 : -1;
-}
-
-/* The category's code, or the number of categories. */
-static uint32_t find_category(const struct gr_csv_column *c, const char *text, size_t length) {
-    size_t low = 0, high = c->of->categories_count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        int order = compare(text, length, c->sorted[middle]);
-        if (order == 0) return c->code[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return c->of->categories_count;
 }
 
 static gr_status check_text(const struct gr_csv_table *t, size_t column) {
@@ -193,6 +140,20 @@ static gr_status check_text(const struct gr_csv_table *t, size_t column) {
     if (gr_text_is_utf8(field->text, field->length)) return GR_OK;
     return refuse(t, column, "bytes that are not UTF-8", "UTF-8 text");
 }
+
+/* A category that is not known yet. */
+static gr_status collect(struct gr_csv_table *t, size_t column, const char *text, size_t length) {
+    bool room;
+    if (!gr_category_takes(text, length))
+        return refuse(t, column, "a long text or control characters",
+                      "a category of 1 to 256 bytes");
+    gr_status status = gr_categories_add(&t->column[column].seen, text, length, &room);
+    if (status != GR_OK || room) return status;
+    return refuse(t, column, "one more than 10000 categories", "a column of categories");
+}
+
+_Static_assert(GR_OPEN_CATEGORIES_MAX == 10000 && GR_OPEN_CATEGORY_BYTES == 256,
+               "stand in messages");
 
 /* *code: that of the category; their number for an unknown one, with *there false for none. */
 static gr_status read_category(struct gr_csv_table *t, size_t column, uint32_t *code, bool *there) {
@@ -204,45 +165,32 @@ static gr_status read_category(struct gr_csv_table *t, size_t column, uint32_t *
     gr_status status = check_text(t, column);
     if (status != GR_OK) return status;
     gr_csv_trim(field, &text, &length);
-    *code = find_category(c, text, length);
+    const bool learns = c->of->open && t->counting;
+    *code = learns ? 0 : gr_category_find(&c->index, text, length);
     *there = true;
-    if (*code < c->of->categories_count) {
-        if (t->counting) c->count[*code]++;
-        return GR_OK;
-    }
+    if (!learns && *code < c->of->categories_count) return GR_OK;
     *there = gr_csv_number(text, length, &ignored) != GR_CSV_MISSING;
     if (!*there && c->of->missing == GR_MISSING_REFUSE)
         return refuse(t, column, "no value", "one of its categories");
+    if (*there && learns) return collect(t, column, text, length);
     if (t->counting) *(*there ? &c->found.unknown : &c->found.missing) += 1;
     return GR_OK;
 }
 
 /* ---- columns -------------------------------------------------------------------------------- */
 
-static gr_status put_number(struct gr_csv_table *t, size_t column, float *features) {
-    const struct gr_csv_column *c = &t->column[column];
-    float value;
+static gr_status put_number(struct gr_csv_table *t, size_t column, float *value) {
     bool there;
-    gr_status status = read_number(t, column, &value, &there);
-    features[0] = there ? value : c->fill;
-    if (c->of->missing == GR_MISSING_INDICATOR) features[1] = there ? 0.0f : 1.0f;
+    gr_status status = read_number(t, column, value, &there);
+    if (!there) *value = NAN;
     return status;
 }
 
-static gr_status put_category(struct gr_csv_table *t, size_t column, float *features) {
-    const struct gr_csv_column *c = &t->column[column];
-    uint32_t n = c->of->categories_count, code = n;
-    bool there = true, hot = c->of->encode == GR_ENCODE_ONE_HOT;
+static gr_status put_category(struct gr_csv_table *t, size_t column, float *value) {
+    uint32_t code = 0;
+    bool there = true;
     gr_status status = read_category(t, column, &code, &there);
-    if (!there && c->of->missing == GR_MISSING_MODE) code = (uint32_t)c->fill;
-    if (!there && c->of->missing != GR_MISSING_MODE && !hot) code = 0;
-    if (hot) {
-        memset(features, 0, n * sizeof *features);
-        if (code < n) features[code] = 1.0f;
-    } else {
-        features[0] = (float)code;
-    }
-    if (c->of->missing == GR_MISSING_INDICATOR) features[hot ? n : 1] = there ? 0.0f : 1.0f;
+    *value = there ? (float)code : NAN;
     return status;
 }
 
@@ -279,14 +227,14 @@ static gr_status put_group(struct gr_csv_table *t, size_t column) {
     return status;
 }
 
-static gr_status put_cell(struct gr_csv_table *t, size_t column, float *features) {
+static gr_status put_cell(struct gr_csv_table *t, size_t column, float *value) {
     bool there;
     switch (t->column[column].of->type) {
     case GR_COLUMN_NUMBER:
     case GR_COLUMN_INTEGER:
-        return put_number(t, column, features);
+        return put_number(t, column, value);
     case GR_COLUMN_CATEGORY:
-        return put_category(t, column, features);
+        return put_category(t, column, value);
     case GR_COLUMN_LABEL:
         return put_label(t, column);
     case GR_COLUMN_TARGET:
@@ -298,7 +246,7 @@ static gr_status put_cell(struct gr_csv_table *t, size_t column, float *features
     }
 }
 
-gr_status gr_csv_table_next(struct gr_csv_table *table, float *features, bool *more) {
+gr_status gr_csv_table_next(struct gr_csv_table *table, float *values, bool *more) {
     const struct gr_columns *columns = table->columns;
     const size_t n = columns->schema->columns_count;
     gr_status status;
@@ -310,7 +258,7 @@ gr_status gr_csv_table_next(struct gr_csv_table *table, float *features, bool *m
         goto out;
     }
     for (size_t i = 0; i < n; i++) {
-        status = put_cell(table, i, features + columns->first_feature[i]);
+        status = put_cell(table, i, values + columns->first_value[i]);
         table->refused = status != GR_OK;
         GR_TRY(status);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A CSV file as a table: its rows held against the schema and made into features, one after
+ * A CSV file as a table: its rows held against the schema and made into values, one after
  * another. Messages name file, line and column, and never what stands in a cell: they may leave the
  * silo. Names of columns are the schema's; those of the file may be cells, if it has no header.
  */
@@ -9,18 +9,15 @@
 
 #include <granary/data.h>
 
+#include "data/category.h"
 #include "data/csv_scan.h"
 
 #define GR_CSV_WHOLE_MAX 16777216.0f /* float32 holds every whole number up to it */
 
 struct gr_csv_column {
     const struct gr_column *of;
-    const char **sorted; /* categories in byte order; owned */
-    uint32_t *code;      /* of each of them; owned */
-    size_t *count;       /* rows of each category, by code; owned */
-    double sum;          /* of a number's values */
-    size_t n;            /* values that were there */
-    float fill;          /* what a missing value becomes */
+    struct gr_category_index index; /* owned */
+    struct gr_categories seen;      /* the first time through, of an open column; owned */
     struct gr_found found;
 };
 
@@ -28,9 +25,9 @@ struct gr_csv_table {
     struct gr_csv_scan scan;
     const struct gr_columns *columns; /* borrowed */
     struct gr_csv_column *column;     /* owned */
-    bool needs_fill;                  /* some column is filled by what the whole table says */
-    bool counting;                    /* the first time through: counts, sums, findings */
-    bool refused;                     /* a cell is not what its column is to hold */
+    bool open;     /* some column is: its categories are known after the first time through */
+    bool counting; /* the first time through: findings are counted */
+    bool refused;  /* a cell is not what its column is to hold */
     /* Of the present row. */
     int32_t label; /* 0 without a label column */
     float target;
@@ -41,17 +38,29 @@ struct gr_csv_table {
 gr_status gr_csv_table_open(const char *path, const struct gr_csv_config *csv,
                             const struct gr_columns *columns, struct gr_csv_table *table,
                             bool *misfit) GR_CHECKED;
-/* The next row: columns->n_features features (written where *more), label, target and group. */
-gr_status gr_csv_table_next(struct gr_csv_table *table, float *features, bool *more) GR_CHECKED;
-/* After the first time through: means and modes stand in for what is missing. */
-void gr_csv_table_settle(struct gr_csv_table *table);
+/*
+ * The next row: columns->n_values values (see gr_columns; written where *more), label, target and
+ * group. The first time through those of open columns are 0.
+ */
+gr_status gr_csv_table_next(struct gr_csv_table *table, float *values, bool *more) GR_CHECKED;
+/* After the first time through: open columns have the categories that were seen. columns: the
+ * table's own. */
+gr_status gr_csv_table_settle(struct gr_csv_table *table, struct gr_columns *columns) GR_CHECKED;
 void gr_csv_table_close(struct gr_csv_table *table);
 
 /*
  * From columns that were guessed to ones that other rows and files fit as well: whole numbers may
- * be others there, and what was seen is no range to be kept.
+ * be others there, values may be missing, and what was seen is no range to be kept.
  */
 void gr_csv_loosen(struct gr_schema *schema);
+
+/*
+ * The columns of a file that a stored model is to be applied to: the model's by name, wherever they
+ * stand; all others, and without `labelled` what was to be predicted, are text that is passed over.
+ */
+gr_status gr_csv_expect(const char *path, const struct gr_csv_config *csv,
+                        const struct gr_preprocessing *p, bool labelled,
+                        struct gr_schema **out) GR_CHECKED;
 
 /*
  * The first row as names: there, different, UTF-8; or without a header "column1", "column2"..., and

@@ -3,6 +3,7 @@
  * A process's share of the federation: partition, split, and the rows of its own silos and test
  * batches read straight to where they stay, in one pass over the file.
  */
+#include "data/preprocess.h"
 #include "data/reader.h"
 #include "data/rows.h"
 #include "data/split.h"
@@ -241,6 +242,8 @@ static gr_status read_silo(struct load *l, size_t i) {
     GR_TRY(gr_reader_rows(&reader, picks, n));
     GR_TRY(join_table(l, &reader, answers.n_classes));
     add_found(l->data, &reader);
+    l->data->local[i].columns = reader.columns;
+    reader.columns = NULL;
 out:
     l->data->local[i].misfit = reader.misfit;
     release_answers(&answers);
@@ -300,6 +303,8 @@ static gr_status load_test(struct load *l) {
     digest_table(l, &reader, n, &answers);
     GR_TRY(gr_test_create(l->share, n, &like, l->data));
     GR_TRY(read_test(l, &reader, &answers));
+    l->data->test_columns = reader.columns;
+    reader.columns = NULL;
 out:
     release_answers(&answers);
     gr_reader_close(&reader);
@@ -365,6 +370,7 @@ gr_status gr_data_load(const struct gr_config *config, const struct gr_share *sh
     l.data = data;
     gr_digest_start(&l.digest);
     GR_TRY(load_source(&l));
+    if (config->data.source == GR_SOURCE_HDF5) gr_data_count_found(data);
     gr_digest_finish(&l.digest, bytes);
     gr_digest_hex(bytes, data->fingerprint);
     gr_data_set_classes(data, data->n_classes);
@@ -391,15 +397,20 @@ gr_status gr_data_reload_test(const struct gr_config *config, uint32_t test_inde
     struct gr_share share = {
         .n_silos = data->n_silos, .test_index = test_index, .test_count = test_count};
     struct gr_data fresh = {.n_silos = data->n_silos};
+    const size_t expected =
+        data->preprocessing ? gr_preprocessing_values(data->preprocessing) : data->n_features;
     gr_status status = load_test_only(config, &share, &fresh);
     if (status == GR_OK && (fresh.n_test != data->n_test || fresh.n_classes > data->n_classes ||
-                            (fresh.n_test > 0 && fresh.n_features != data->n_features)))
+                            (fresh.n_test > 0 && fresh.n_features != expected)))
         status = gr_fail(GR_ERROR_DATA,
                          "test table: found %zu rows of %zu features in %u classes, "
                          "expected %zu of %zu in at most %u as when the run began",
-                         fresh.n_test, fresh.n_features, fresh.n_classes, data->n_test,
-                         data->n_features, data->n_classes);
+                         fresh.n_test, fresh.n_features, fresh.n_classes, data->n_test, expected,
+                         data->n_classes);
+    if (status == GR_OK && data->preprocessing)
+        status = gr_preprocess_rows(data->preprocessing, fresh.columns, "test table", &fresh.test);
     gr_columns_free(fresh.columns);
+    gr_columns_free(fresh.test_columns);
     gr_free(fresh.found);
     if (status == GR_OK) {
         gr_free(data->local_batch);
@@ -430,12 +441,17 @@ void gr_data_free(struct gr_data *data) {
         gr_rows_release(&data->local[i].train);
         gr_rows_release(&data->local[i].validation);
         gr_rows_release(&data->local[i].test);
+        gr_columns_free(data->local[i].columns);
         gr_free(data->local[i].why);
     }
     gr_free(data->local);
     gr_free(data->local_batch);
     gr_rows_release(&data->test);
-    gr_columns_free(data->columns);
+    gr_columns_free(data->test_columns);
+    if (data->preprocessing)
+        gr_preprocessing_free(data->preprocessing);
+    else
+        gr_columns_free(data->columns);
     gr_free(data->found);
     gr_free(data);
 }

@@ -2,6 +2,8 @@
 /* What all readers share: limits, checks of labels and features, the choice of rows. */
 #include "data/reader.h"
 
+#include "data/preprocess.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -55,8 +57,44 @@ gr_status gr_table_shape_check(const char *path, struct gr_table_shape *shape) {
     return GR_OK;
 }
 
+/* ---- columns -------------------------------------------------------------------------------- */
+
+/* What becomes of the table's values is not for the table to say, where a contract or model does.
+ */
+static gr_status adopt(const struct gr_schema *from, struct gr_schema *to) {
+    gr_status status = GR_OK;
+    for (unsigned i = 0; from && i < to->columns_count; i++) {
+        struct gr_column *c = &to->columns[i];
+        const struct gr_column *wanted = gr_column_find(from, c->name, i);
+        if (!wanted || wanted->type != c->type) continue;
+        c->missing = wanted->missing;
+        c->encode = wanted->encode;
+        c->scale = wanted->scale;
+        gr_free(c->range);
+        c->range = NULL;
+        c->range_count = 0;
+        if (wanted->range_count != 2) continue;
+        GR_TRY(gr_allocate(2, sizeof *c->range, "a range", &c->range));
+        memcpy(c->range, wanted->range, 2 * sizeof *c->range);
+        c->range_count = 2;
+    }
+out:
+    return status;
+}
+
+static gr_status find_gaps(struct gr_reader *reader) {
+    const struct gr_columns *columns = reader->columns;
+    gr_status status;
+    GR_TRY(gr_allocate(columns->n_values, 1, "columns", &reader->may_lack));
+    for (size_t v = 0; v < columns->n_values; v++)
+        reader->may_lack[v] =
+            columns->schema->columns[columns->column_of[v]].missing != GR_MISSING_REFUSE;
+out:
+    return status;
+}
+
 /* The text that an HDF5 table carries along. */
-static gr_status read_columns(struct gr_reader *reader) {
+static gr_status read_columns(struct gr_reader *reader, const struct gr_schema *wanted) {
     const char *path = gr_reader_features_path(reader);
     struct gr_schema *schema = NULL;
     char name[256], quoted[200];
@@ -65,47 +103,70 @@ static gr_status read_columns(struct gr_reader *reader) {
     gr_status status = reader->operations->columns(reader);
     if (status == GR_OK)
         status = gr_schema_parse(name, reader->window, reader->shape.column_bytes, &schema);
-    if (status == GR_OK) status = gr_columns_create(schema, &reader->columns);
     if (status == GR_ERROR_CONFIG) status = gr_fail(GR_ERROR_DATA, "%s", gr_message());
-    if (status == GR_OK && reader->columns->n_features != reader->shape.n_features)
-        status = gr_fail(GR_ERROR_DATA, "%s make %zu features, found %zu", name,
-                         reader->columns->n_features, reader->shape.n_features);
+    if (status != GR_OK) return status;
+    status = adopt(wanted, schema);
+    if (status != GR_OK) {
+        gr_schema_free(schema);
+        return status;
+    }
+    GR_TRY(gr_columns_create(schema, &reader->columns));
+    if (reader->columns->n_values != reader->shape.n_features)
+        status = gr_fail(GR_ERROR_DATA,
+                         "%s make %zu values in a row, found %zu; a table of an earlier version is "
+                         "to be imported again",
+                         name, reader->columns->n_values, reader->shape.n_features);
+    else
+        status = find_gaps(reader);
+out:
     return status;
 }
 
 /* Against the schema of the config. A CSV file has been read by it. */
-static gr_status check_columns(struct gr_reader *reader, const struct gr_data_config *config) {
+static gr_status check_columns(struct gr_reader *reader, const struct gr_schema *schema) {
     const char *path = gr_reader_features_path(reader);
-    struct gr_schema *schema = NULL;
     char difference[GR_DIFFERENCE_BYTES] = "it has no /columns; import it with --schema";
-    gr_status status;
-    if (!config->schema || !config->schema[0] || config->source != GR_SOURCE_HDF5) return GR_OK;
-    GR_TRY(gr_schema_load(config->schema, &schema));
-    if (!reader->columns ||
-        !gr_columns_fit(reader->columns->schema, schema, difference, sizeof difference)) {
-        reader->misfit = true;
-        status = gr_fail(GR_ERROR_DATA, "%s: %s, by data.schema", path, difference);
-    }
+    if (!schema || (reader->columns &&
+                    gr_columns_fit(reader->columns->schema, schema, difference, sizeof difference)))
+        return GR_OK;
+    reader->misfit = true;
+    return gr_fail(GR_ERROR_DATA, "%s: %s, by data.schema", path, difference);
+}
+
+static gr_status find_columns(struct gr_reader *reader) {
+    const struct gr_data_config *config = reader->data;
+    const struct gr_columns *model =
+        reader->preprocessing ? gr_preprocessing_columns(reader->preprocessing) : NULL;
+    struct gr_schema *schema = NULL;
+    gr_status status = GR_OK;
+    if (config->source == GR_SOURCE_HDF5 && config->schema && config->schema[0])
+        GR_TRY(gr_schema_load(config->schema, &schema));
+    if (reader->shape.column_bytes > 0)
+        GR_TRY(read_columns(reader, model ? model->schema : schema));
+    status = check_columns(reader, schema);
 out:
     gr_schema_free(schema);
     return status;
 }
 
-static gr_status open_reader(const struct gr_data_config *config,
-                             const struct gr_table_config *table, bool unlabelled,
+/* ---- opening -------------------------------------------------------------------------------- */
+
+gr_status gr_reader_open_for(const struct gr_data_config *config,
+                             const struct gr_table_config *table,
+                             const struct gr_preprocessing *preprocessing, bool labelled,
                              struct gr_reader *reader) {
     *reader = (struct gr_reader){
         .operations = config->source == GR_SOURCE_IDX   ? &gr_idx_operations
                       : config->source == GR_SOURCE_CSV ? &gr_csv_operations
                                                         : &gr_guard_operations,
         .table = table,
-        .unlabelled = unlabelled,
+        .unlabelled = !labelled,
+        .preprocessing = preprocessing,
         .data = config,
     };
     gr_status status = reader->operations->open(reader);
     bool open = status == GR_OK;
-    if (status == GR_OK && reader->shape.column_bytes > 0) status = read_columns(reader);
-    if (status == GR_OK) status = check_columns(reader, config);
+    if (status == GR_OK) status = find_columns(reader);
     if (status != GR_OK) {
         bool misfit = reader->misfit;
         if (open) gr_reader_close(reader);
@@ -116,18 +177,14 @@ static gr_status open_reader(const struct gr_data_config *config,
 
 gr_status gr_reader_open(const struct gr_data_config *config, const struct gr_table_config *table,
                          struct gr_reader *reader) {
-    return open_reader(config, table, false, reader);
-}
-
-gr_status gr_reader_open_unlabelled(const struct gr_data_config *config,
-                                    const struct gr_table_config *table, struct gr_reader *reader) {
-    return open_reader(config, table, true, reader);
+    return gr_reader_open_for(config, table, NULL, true, reader);
 }
 
 void gr_reader_close(struct gr_reader *reader) {
     if (reader->operations) reader->operations->close(reader);
     gr_columns_free(reader->columns);
     gr_free(reader->found);
+    gr_free(reader->may_lack);
     *reader = (struct gr_reader){0};
 }
 
@@ -182,24 +239,33 @@ out:
 }
 
 /* Without a branch in the loop, so that it is as fast as the copy before it. */
-static gr_status check_finite(const char *path, size_t row, const float *values, size_t n) {
+static bool all_finite(const float *values, size_t n) {
     uint32_t bad = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, values + i, sizeof bits);
         bad |= (bits & 0x7f800000u) == 0x7f800000u;
     }
-    if (!bad) return GR_OK;
-    size_t column = 0;
-    while (__builtin_isfinite(values[column]))
-        column++;
-    return gr_fail(GR_ERROR_DATA, "%s: row %zu, column %zu: %s, expected a finite number", path,
-                   row, column, __builtin_isnan(values[column]) ? "NaN" : "an infinity");
+    return !bad;
+}
+
+/* NaN is a value that is missing, where the columns say what becomes of it. A CSV file has been
+ * looked at cell by cell. */
+static gr_status check_finite(const struct gr_reader *reader, size_t row, const float *values,
+                              size_t n) {
+    if (reader->operations == &gr_csv_operations || all_finite(values, n)) return GR_OK;
+    for (size_t i = 0; i < n; i++) {
+        const bool nan = __builtin_isnan(values[i]);
+        if (__builtin_isfinite(values[i]) || (nan && reader->may_lack && reader->may_lack[i]))
+            continue;
+        return gr_fail(GR_ERROR_DATA, "%s: row %zu, column %zu: %s, expected a finite number",
+                       gr_reader_features_path(reader), row, i, nan ? "NaN" : "an infinity");
+    }
+    return GR_OK;
 }
 
 gr_status gr_reader_rows(struct gr_reader *reader, const struct gr_pick *picks, size_t n) {
     const struct gr_table_shape *shape = &reader->shape;
-    const char *path = gr_reader_features_path(reader);
     size_t i = 0;
     while (i < n) {
         /* From the next row wanted to the last one wanted in its window. */
@@ -215,7 +281,7 @@ gr_status gr_reader_rows(struct gr_reader *reader, const struct gr_pick *picks, 
             const char *from = (const char *)block + (picks[i].row - first) * shape->row_bytes;
             memcpy(picks[i].to, from, shape->row_bytes);
             if (shape->element != GR_ELEMENT_FLOAT32) continue;
-            status = check_finite(path, picks[i].row, picks[i].to, shape->n_features);
+            status = check_finite(reader, picks[i].row, picks[i].to, shape->n_features);
             if (status != GR_OK) return status;
         }
     }

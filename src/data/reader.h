@@ -62,8 +62,10 @@ struct gr_reader {
     const struct gr_table_config *table; /* borrowed */
     bool unlabelled;                     /* labels are not looked for, and need not be there */
     const struct gr_data_config *data;   /* borrowed; csv only, else it may be NULL */
+    const struct gr_preprocessing *preprocessing; /* what rows are read for; borrowed; NULL */
     struct gr_table_shape shape;
     struct gr_columns *columns; /* NULL: the table names none; owned */
+    uint8_t *may_lack;          /* hdf5 with columns: values that may be NaN; owned */
     struct gr_found *found;     /* csv: of each column; owned */
     bool misfit;                /* opening failed because the columns are not the schema's */
     void *window; /* GR_WINDOW_BYTES_MAX bytes of the guard's, for the format that reads into it */
@@ -81,10 +83,11 @@ extern const struct gr_reader_operations gr_guard_operations; /* gr_hdf5_operati
  */
 gr_status gr_reader_open(const struct gr_data_config *config, const struct gr_table_config *table,
                          struct gr_reader *reader) GR_CHECKED;
-/* For tables to be predicted: see `unlabelled`. */
-gr_status gr_reader_open_unlabelled(const struct gr_data_config *config,
-                                    const struct gr_table_config *table,
-                                    struct gr_reader *reader) GR_CHECKED;
+/* For a stored model. labelled false: see `unlabelled`; preprocessing NULL: it has none. */
+gr_status gr_reader_open_for(const struct gr_data_config *config,
+                             const struct gr_table_config *table,
+                             const struct gr_preprocessing *preprocessing, bool labelled,
+                             struct gr_reader *reader) GR_CHECKED;
 void gr_reader_close(struct gr_reader *reader);
 
 /* Of a table that no config speaks of. */
@@ -122,7 +125,10 @@ struct gr_pick {
     void *to; /* row_bytes */
 };
 
-/* Reads the picked rows, which ascend strictly. NaN and infinities: GR_ERROR_DATA. */
+/*
+ * Reads the picked rows, which ascend strictly. Infinities, and NaN where columns do not say what
+ * becomes of missing values: GR_ERROR_DATA.
+ */
 gr_status gr_reader_rows(struct gr_reader *reader, const struct gr_pick *picks,
                          size_t n) GR_CHECKED;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A table read by ranges of rows, in constant memory, for scoring a stored model; and what it is.
- */
+/* A table read by ranges of rows, in constant memory, for scoring a model; and what it is. */
+#include "data/preprocess.h"
 #include "data/reader.h"
 #include "data/rows.h"
 
@@ -17,6 +17,9 @@ struct gr_data_config gr_table_defaults(enum gr_data_source source) {
 struct gr_table {
     struct gr_table_config config; /* texts owned */
     struct gr_data_config defaults;
+    const struct gr_preprocessing *preprocessing; /* borrowed; NULL: rows are as read */
+    struct gr_binding binding;
+    float *read; /* room for `room` rows as read; owned; NULL without preprocessing */
     struct gr_reader reader;
     int32_t *labels; /* of all rows; owned; NULL: not read */
     float *targets;  /* of all rows; owned; NULL: not read, or there are none */
@@ -37,16 +40,67 @@ out:
     return status;
 }
 
-gr_status gr_table_open(const struct gr_table_config *config, enum gr_data_source source,
-                        bool labelled, struct gr_table **out) {
+static gr_status refuse_unlabelled(const char *path, const struct gr_columns *model) {
+    const int wanted = model->label >= 0 ? model->label : model->target;
+    const char *text = wanted >= 0 ? model->schema->columns[wanted].name : "label";
+    char name[64];
+    gr_text_quote(text, strlen(text), name, sizeof name);
+    return gr_fail(GR_ERROR_DATA, "%s: has no column \"%s\", by which the model is judged", path,
+                   name);
+}
+
+/* That labels stand for the same classes as in the model. Of numbers to be predicted, and whether
+ * the model does that, others judge. */
+static gr_status check_labels(const struct gr_table *t, const struct gr_columns *model) {
+    const struct gr_columns *own = t->reader.columns;
+    const char *path = gr_reader_features_path(&t->reader);
+    if (!model || !own) return GR_OK;
+    if (own->label < 0 && own->target < 0) return refuse_unlabelled(path, model);
+    if (own->label < 0) return GR_OK;
+    const struct gr_column *a = &own->schema->columns[own->label];
+    const struct gr_column *b = model->label < 0 ? NULL : &model->schema->columns[model->label];
+    bool same = a->categories_count == (b ? b->categories_count : 0);
+    for (unsigned i = 0; b && same && i < a->categories_count; i++)
+        same = strcmp(a->categories[i], b->categories[i]) == 0;
+    return same ? GR_OK
+                : gr_fail(GR_ERROR_DATA, "%s: column %d: its labels are not those of the model",
+                          path, own->label + 1);
+}
+
+static gr_status bind(struct gr_table *t, bool labelled) {
+    const struct gr_preprocessing *p = t->preprocessing;
+    const struct gr_table_shape *shape = &t->reader.shape;
+    const char *path = gr_reader_features_path(&t->reader);
+    gr_status status;
+    if (!p || !gr_preprocessing_columns(p)) {
+        /* Nobody knows what becomes of values that are missing. */
+        gr_free(t->reader.may_lack);
+        t->reader.may_lack = NULL;
+    }
+    if (!p) return GR_OK;
+    GR_TRY(gr_preprocess_check(path, shape->element, shape->scale));
+    GR_TRY(gr_binding_create(p, t->reader.columns, shape->n_features, path, &t->binding));
+    if (labelled) status = check_labels(t, gr_preprocessing_columns(p));
+out:
+    return status;
+}
+
+gr_status gr_table_open(const struct gr_table_config *config,
+                        const struct gr_table_options *options, struct gr_table **out) {
+    const bool labelled = options->labelled;
     gr_status status = GR_OK;
     struct gr_table *t = NULL;
     *out = NULL;
+    if (options->source == GR_SOURCE_CSV && !options->preprocessing)
+        return gr_fail(GR_ERROR_DATA, "%s: the model knows no columns, allowed an HDF5 table",
+                       config->file);
     GR_TRY(gr_allocate_zero(1, sizeof *t, "a table", &t));
     GR_TRY(copy_config(config, &t->config));
-    t->defaults = gr_table_defaults(source);
-    GR_TRY(labelled ? gr_reader_open(&t->defaults, &t->config, &t->reader)
-                    : gr_reader_open_unlabelled(&t->defaults, &t->config, &t->reader));
+    t->defaults = gr_table_defaults(options->source);
+    if (options->source == GR_SOURCE_CSV) t->defaults.csv = options->csv;
+    t->preprocessing = options->preprocessing;
+    GR_TRY(gr_reader_open_for(&t->defaults, &t->config, t->preprocessing, labelled, &t->reader));
+    GR_TRY(bind(t, labelled));
     if (labelled) {
         GR_TRY(gr_reader_labels(&t->reader, gr_table_n_rows(t), &t->labels, &t->n_classes));
         GR_TRY(gr_reader_targets(&t->reader, gr_table_n_rows(t), &t->targets));
@@ -61,6 +115,8 @@ out:
 void gr_table_close(struct gr_table *t) {
     if (!t) return;
     gr_reader_close(&t->reader);
+    gr_binding_release(&t->binding);
+    gr_free(t->read);
     gr_free(t->rows.features);
     gr_free(t->no_labels);
     gr_free(t->picks);
@@ -77,7 +133,8 @@ size_t gr_table_n_rows(const struct gr_table *t) {
 }
 
 size_t gr_table_n_features(const struct gr_table *t) {
-    return t->reader.shape.n_features;
+    return t->preprocessing ? gr_preprocessing_features(t->preprocessing)
+                            : t->reader.shape.n_features;
 }
 
 const int32_t *gr_table_labels(const struct gr_table *t) {
@@ -89,20 +146,33 @@ const struct gr_columns *gr_table_columns(const struct gr_table *t) {
 }
 
 static gr_status make_room(struct gr_table *t, size_t n) {
+    const size_t bytes = t->reader.shape.row_bytes;
     gr_status status = GR_OK;
     if (n <= t->room) return GR_OK;
     gr_free(t->rows.features);
     gr_free(t->no_labels);
     gr_free(t->picks);
+    gr_free(t->read);
     t->rows.features = t->no_labels = NULL;
+    t->read = NULL;
     t->picks = NULL;
     t->room = 0;
-    GR_TRY(gr_allocate(n, t->reader.shape.row_bytes, "rows", &t->rows.features));
+    if (t->preprocessing) GR_TRY(gr_allocate(n, bytes, "rows", &t->read));
+    GR_TRY(gr_allocate(n, t->preprocessing ? gr_table_n_features(t) * sizeof(float) : bytes, "rows",
+                       &t->rows.features));
     GR_TRY(gr_allocate(n, sizeof *t->picks, "a reading plan", &t->picks));
     GR_TRY(gr_allocate_zero(n, sizeof *t->no_labels, "labels", &t->no_labels));
     t->room = n;
 out:
     return status;
+}
+
+/* Rows as read to rows of features. */
+static void preprocess(struct gr_table *t, size_t n) {
+    const size_t from = t->reader.shape.n_features, to = gr_table_n_features(t);
+    for (size_t i = 0; t->preprocessing && i < n; i++)
+        gr_binding_apply(t->preprocessing, &t->binding, t->read + i * from,
+                         (float *)t->rows.features + i * to);
 }
 
 gr_status gr_table_read(struct gr_table *t, size_t first, size_t n, const struct gr_rows **out) {
@@ -112,13 +182,14 @@ gr_status gr_table_read(struct gr_table *t, size_t first, size_t n, const struct
         return gr_fail(GR_ERROR_INTERNAL, "rows %zu to %zu cannot be read after row %zu", first,
                        first + n, t->next);
     GR_TRY(make_room(t, n));
+    char *to = t->preprocessing ? (char *)t->read : t->rows.features;
     for (size_t i = 0; i < n; i++)
-        t->picks[i] = (struct gr_pick){(uint32_t)(first + i),
-                                       (char *)t->rows.features + i * shape->row_bytes};
+        t->picks[i] = (struct gr_pick){(uint32_t)(first + i), to + i * shape->row_bytes};
     GR_TRY(gr_reader_rows(&t->reader, t->picks, n));
+    preprocess(t, n);
     t->next = first + n;
     t->rows.n_rows = n;
-    t->rows.n_features = shape->n_features;
+    t->rows.n_features = gr_table_n_features(t);
     t->rows.element = shape->element;
     t->rows.scale = shape->scale;
     t->rows.labels = t->labels ? t->labels + first : t->no_labels;

@@ -1,31 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tallies: their room, and real sums in integers. */
+/* Tallies: their room. */
 #include "evaluate/tally.h"
 
 #include <math.h>
 #include <string.h>
-
-/* ---- real sums ------------------------------------------------------------------------------ */
-
-static const int real_unit[GR_REAL_WORDS] = {40, 10, -20, -50};
-
-bool gr_real_add(int64_t *sum, double value) {
-    if (!(fabs(value) < GR_REAL_LIMIT)) return false;
-    for (size_t i = 0; i < GR_REAL_WORDS; i++) {
-        /* Powers of two, and a remainder of at most half a unit: all of this is exact. */
-        const double units = rint(ldexp(value, -real_unit[i]));
-        sum[i] += (int64_t)units;
-        value -= ldexp(units, real_unit[i]);
-    }
-    return true;
-}
-
-long double gr_real_value(const int64_t *sum) {
-    long double value = 0;
-    for (size_t i = 0; i < GR_REAL_WORDS; i++)
-        value += ldexpl((long double)sum[i], real_unit[i]);
-    return value;
-}
 
 /* ---- room ----------------------------------------------------------------------------------- */
 

@@ -16,16 +16,6 @@
 
 #include <granary/evaluate.h>
 
-/*
- * A real sum in GR_REAL_WORDS integers, in units of 2^40, 2^10, 2^-20 and 2^-50: the first takes
- * what it can of a value, each other what the one before has left. A value's part in the lower ones
- * is at most 2^29, and in the first at most 2^30 when the value is below 2^70.
- */
-#define GR_REAL_LIMIT 0x1p70
-/* False: not finite, or too large. */
-bool gr_real_add(int64_t *sum, double value) GR_CHECKED;
-long double gr_real_value(const int64_t *sum);
-
 enum gr_number_sum { GR_SQUARED, GR_ABSOLUTE, GR_TARGET, GR_TARGET_SQUARED, GR_DEVIANCE };
 
 struct gr_tally {

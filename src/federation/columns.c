@@ -19,11 +19,14 @@ static int64_t digest_column(const struct gr_column *c) {
     struct gr_digest digest;
     unsigned char bytes[GR_DIGEST_BYTES];
     uint64_t number;
-    uint32_t form[] = {c->type, c->encode, c->missing == GR_MISSING_INDICATOR, c->categories_count};
+    /* What open columns list is a silo's own. */
+    const uint32_t n = c->open ? 0 : c->categories_count;
+    const uint32_t form[] = {c->type, c->encode, c->missing, c->scale, c->open, c->range_count, n};
     gr_digest_start(&digest);
     gr_digest_add(&digest, form, sizeof form);
     gr_digest_add(&digest, c->name, strlen(c->name) + 1);
-    for (unsigned i = 0; i < c->categories_count; i++)
+    if (c->range_count > 0) gr_digest_add(&digest, c->range, c->range_count * sizeof *c->range);
+    for (unsigned i = 0; i < n; i++)
         gr_digest_add(&digest, c->categories[i], strlen(c->categories[i]) + 1);
     gr_digest_finish(&digest, bytes);
     memcpy(&number, bytes, sizeof number);

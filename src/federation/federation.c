@@ -226,7 +226,7 @@ out:
 }
 
 gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *config,
-                               struct gr_federation **out) {
+                               const char *preprocessing, struct gr_federation **out) {
     gr_status status = GR_OK;
     uint32_t *silos = NULL;
     struct gr_federation *f = NULL;
@@ -236,6 +236,7 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     GR_TRY(mine);
     gr_control_expect(comm, config->data.silos);
     GR_TRY(load_data(f, silos));
+    GR_TRY(gr_federation_preprocess(f, preprocessing));
     GR_TRY(gr_inputs_find_codes(f));
     GR_TRY(gr_comm_agree(comm, make_model(f)));
     GR_TRY(gr_comm_agree(comm, gr_inputs_check(f)));
@@ -284,6 +285,7 @@ out:
 
 gr_status gr_federation_welcome(struct gr_federation *f) {
     gr_status status = GR_OK;
+    GR_TRY(gr_federation_share_preprocessing(f, false));
     GR_TRY(share_outline(f));
     GR_TRY(gr_comm_agree(f->comm, GR_OK)); /* newcomers have made their model */
     status = gr_federation_share_state(f);
@@ -300,6 +302,7 @@ gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *confi
     GR_TRY(allocate(comm, config, &f, &silos));
     gr_control_expect(comm, config->data.silos);
     GR_TRY(read_share(f, silos));
+    GR_TRY(gr_federation_share_preprocessing(f, true));
     GR_TRY(share_outline(f));
     find_hosts(f, silos);
     /* What is wrong with a newcomer is its own affair: it leaves, and the others go on. */
@@ -379,6 +382,7 @@ void gr_federation_state(struct gr_federation *f, struct gr_state *out) {
     out->class_counts = f->class_counts;
     out->n_class_counts = f->class_counts ? gr_inputs_classes(f) : 0;
     out->architecture = f->architecture;
+    if (f->data->preprocessing) out->preprocessing = gr_preprocessing_text(f->data->preprocessing);
 }
 
 gr_status gr_federation_resume(struct gr_federation *f, const struct gr_state *state) {

@@ -111,6 +111,18 @@ gr_status gr_federation_tell_unusable(const struct gr_federation *f,
 /* Collective. What was found in the silos' columns, added up. */
 gr_status gr_federation_sum_found(struct gr_federation *f) GR_CHECKED;
 
+/* ---- fit.c, preprocess.c --------------------------------------------------------------------- */
+
+/* Collective. What preprocessing has learnt, as text; released with gr_free. */
+gr_status gr_federation_fit(struct gr_federation *f, char **text) GR_CHECKED;
+/*
+ * Collective. Rows as read become rows of features, where the config or the tables' columns ask for
+ * it: by the fit given, the same text on all ranks, or NULL, one that is made now.
+ */
+gr_status gr_federation_preprocess(struct gr_federation *f, const char *given) GR_CHECKED;
+/* Collective: of members and newcomers alike. Only a newcomer can find that its data do not fit. */
+gr_status gr_federation_share_preprocessing(struct gr_federation *f, bool newcomer) GR_CHECKED;
+
 /* ---- inputs.c -------------------------------------------------------------------------------- */
 
 /* Collective. Which features are codes of categories, where the model is to look them up. */

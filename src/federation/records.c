@@ -96,12 +96,14 @@ out:
     return status;
 }
 
-/* An event and a line for each column in which something was found. */
+/* An event and a line for each column in which something was found, and for what the fit has. */
 static gr_status note_found(struct gr_run_state *run, uint32_t done) {
     gr_status status = GR_OK;
     char *words = NULL, *detail = NULL;
-    for (size_t i = 0; i < gr_federation_columns(run->federation); i++) {
-        GR_TRY(gr_federation_tell_found(run->federation, i, &words));
+    const size_t n = gr_federation_columns(run->federation);
+    for (size_t i = 0; i <= n; i++) {
+        GR_TRY(i < n ? gr_federation_tell_found(run->federation, i, &words)
+                     : gr_federation_tell_preprocessing(run->federation, &words));
         if (!words) continue;
         json_t *object = json_pack("{s:s}", "what", words);
         detail = object ? json_dumps(object, JSON_COMPACT) : NULL;

@@ -207,14 +207,40 @@ static gr_status check_respawn(const struct gr_config *config) {
                                     "that has failure mitigation (mpirun --with-ft ulfm)");
 }
 
+/* Rank 0: the run that is gone on with, as far as there is one; what is wrong is told later. */
+static gr_status find_checkpoints(const struct gr_run_state *run, char **out) {
+    char *latest = NULL;
+    const char *path = run->options->run_path;
+    if (!path && gr_run_directory_latest(run->config, &latest) == GR_OK) path = latest;
+    gr_status status = gr_text_format(out, "%s/checkpoints", path ? path : "");
+    gr_free(latest);
+    return status;
+}
+
+/* Collective. The fit of the run that is gone on with: what its model has learnt is of these
+ * features. */
+static gr_status find_preprocessing(struct gr_run_state *run, char **out) {
+    gr_status status = GR_OK;
+    char *dir = NULL;
+    *out = NULL;
+    if (!run->options->resume) return GR_OK;
+    GR_TRY(gr_comm_agree(run->comm, gr_run_is_root(run) ? find_checkpoints(run, &dir) : GR_OK));
+    status = gr_checkpoint_preprocessing(run->comm, dir, out);
+out:
+    gr_free(dir);
+    return status;
+}
+
 static gr_status set_up(struct gr_run_state *run) {
     gr_status status = GR_OK;
     struct gr_comm *comm = run->comm;
+    char *preprocessing = NULL;
     struct gr_run_data earlier = {0};
     gr_clock_utc(run->started_utc);
     GR_TRY(gr_comm_agree(comm, check_respawn(run->config)));
     GR_TRY(gr_comm_agree(comm, gr_config_digest(run->config, run->config_digest)));
-    GR_TRY(gr_federation_create(comm, run->config, &run->federation));
+    GR_TRY(find_preprocessing(run, &preprocessing));
+    GR_TRY(gr_federation_create(comm, run->config, preprocessing, &run->federation));
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
     GR_TRY(share_directory(run));
     if (gr_run_is_root(run)) earlier = gr_run_directory_data(run->directory);
@@ -228,6 +254,7 @@ static gr_status set_up(struct gr_run_state *run) {
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? gr_records_start(run) : GR_OK));
     GR_TRY(gr_comm_agree(comm, prepare(run)));
 out:
+    gr_free(preprocessing);
     return status;
 }
 

@@ -7,6 +7,7 @@
 #include <granary/federation.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -19,6 +20,7 @@ struct scoring {
     const char *table_path;
     struct gr_model_file file;
     struct gr_model *model;
+    struct gr_preprocessing *preprocessing; /* NULL: rows are taken as they are */
     struct gr_table *table;
     size_t portion;      /* rows of one */
     size_t n_rows, next; /* next: first row of the next turn */
@@ -26,22 +28,9 @@ struct scoring {
 
 /* ---- model and table ------------------------------------------------------------------------ */
 
-static gr_status open_model(struct scoring *s) {
-    gr_status status = GR_OK;
-    GR_TRY(
-        gr_model_file_read(s->model_path, gr_comm_rank(s->comm), gr_comm_size(s->comm), &s->file));
-    if (!s->file.digests_match)
-        return gr_fail(GR_ERROR_DATA, "%s: damaged: a slab's digest differs", s->model_path);
-    status = gr_model_create_from_description(s->file.architecture, &s->file.layout, GR_TEST_BATCH,
-                                              &s->model);
-    if (status != GR_OK) return gr_fail_context(status, "%s: ", s->model_path);
-out:
-    return status;
-}
-
-/* The codes that the model looks up must be the table's, where that says what its features are. */
+/* The codes that the model looks up must be those that preprocessing makes. */
 static gr_status check_codes(const struct scoring *s) {
-    const struct gr_columns *columns = gr_table_columns(s->table);
+    const struct gr_columns *columns = gr_preprocessing_columns(s->preprocessing);
     const struct gr_codes *codes = gr_model_codes(s->model);
     if (!columns || codes->n == 0) return GR_OK;
     for (size_t i = 0, k = 0; i < columns->n_features; i++) {
@@ -52,11 +41,40 @@ static gr_status check_codes(const struct scoring *s) {
         k += wanted;
         if (found != expected)
             return gr_fail(GR_ERROR_DATA,
-                           "%s: feature %zu: found the code of %u categories, expected of %u "
-                           "(0: a number) as in %s",
-                           s->table_path, i, found, expected, s->model_path);
+                           "%s: feature %zu: /preprocessing makes the code of %u categories, its "
+                           "architecture expects %u (0: a number)",
+                           s->model_path, i, found, expected);
     }
     return GR_OK;
+}
+
+static gr_status open_preprocessing(struct scoring *s) {
+    char name[256];
+    gr_status status;
+    snprintf(name, sizeof name, "%s: /preprocessing", s->model_path);
+    GR_TRY(gr_preprocessing_create(name, s->file.preprocessing, &s->preprocessing));
+    const size_t found = gr_preprocessing_features(s->preprocessing);
+    if (found != gr_model_inputs(s->model))
+        status = gr_fail(GR_ERROR_DATA, "%s makes %zu features, the model has %zu inputs", name,
+                         found, gr_model_inputs(s->model));
+    else
+        status = check_codes(s);
+out:
+    return status;
+}
+
+static gr_status open_model(struct scoring *s) {
+    gr_status status = GR_OK;
+    GR_TRY(
+        gr_model_file_read(s->model_path, gr_comm_rank(s->comm), gr_comm_size(s->comm), &s->file));
+    if (!s->file.digests_match)
+        return gr_fail(GR_ERROR_DATA, "%s: damaged: a slab's digest differs", s->model_path);
+    status = gr_model_create_from_description(s->file.architecture, &s->file.layout, GR_TEST_BATCH,
+                                              &s->model);
+    if (status != GR_OK) return gr_fail_context(status, "%s: ", s->model_path);
+    if (s->file.preprocessing) status = open_preprocessing(s);
+out:
+    return status;
 }
 
 static gr_status check_fit(const struct scoring *s) {
@@ -65,8 +83,6 @@ static gr_status check_fit(const struct scoring *s) {
     if (features != gr_model_inputs(s->model))
         return gr_fail(GR_ERROR_DATA, "%s: found %zu features in a row, expected %zu as in %s",
                        s->table_path, features, gr_model_inputs(s->model), s->model_path);
-    const gr_status codes = check_codes(s);
-    if (codes != GR_OK) return codes;
     if (labels && classes > 0) {
         gr_status status = gr_columns_have_label(gr_table_columns(s->table));
         if (status != GR_OK) return gr_fail_context(status, "%s: ", s->table_path);
@@ -86,11 +102,14 @@ static size_t choose_portion(size_t features, size_t classes) {
 
 /* Collective. Both, on every rank; on failure too scoring_close is due. */
 static gr_status scoring_open(struct scoring *s, const struct gr_table_config *table,
-                              enum gr_data_source source, bool labelled) {
+                              const struct gr_table_options *given, bool labelled) {
     gr_status status = GR_OK;
-    s->table_path = source == GR_SOURCE_IDX ? table->features : table->file;
+    struct gr_table_options options = *given;
+    s->table_path = options.source == GR_SOURCE_IDX ? table->features : table->file;
     GR_TRY(gr_comm_agree(s->comm, open_model(s)));
-    GR_TRY(gr_comm_agree(s->comm, gr_table_open(table, source, labelled, &s->table)));
+    options.labelled = labelled;
+    options.preprocessing = s->preprocessing;
+    GR_TRY(gr_comm_agree(s->comm, gr_table_open(table, &options, &s->table)));
     s->n_rows = gr_table_n_rows(s->table);
     GR_TRY(gr_comm_agree(s->comm, check_fit(s)));
     s->portion = choose_portion(gr_model_inputs(s->model), gr_model_classes(s->model));
@@ -105,6 +124,7 @@ out:
 
 static void scoring_close(struct scoring *s) {
     gr_table_close(s->table);
+    gr_preprocessing_free(s->preprocessing);
     gr_model_free(s->model);
     gr_model_file_release(&s->file);
 }
@@ -146,15 +166,16 @@ out:
 }
 
 gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
-                            const struct gr_table_config *table, enum gr_data_source source,
-                            struct gr_score *score, struct gr_tally **out) {
+                            const struct gr_table_config *table,
+                            const struct gr_table_options *options, struct gr_score *score,
+                            struct gr_tally **out) {
     gr_status status = GR_OK;
     struct scoring s = {.comm = comm, .model_path = model_path};
     struct gr_tally *tally = NULL;
     size_t n;
     *out = NULL;
     *score = (struct gr_score){0};
-    GR_TRY(scoring_open(&s, table, source, true));
+    GR_TRY(scoring_open(&s, table, options, true));
     GR_TRY(gr_comm_agree(comm, gr_tally_create(gr_model_classes(s.model), &tally)));
     GR_TRY(gr_comm_agree(comm, evaluate_portions(&s, score, tally)));
     GR_TRY(gr_comm_sum_int64(comm, &score->examples, GR_SCORE_SUMS));
@@ -260,15 +281,16 @@ out:
 }
 
 gr_status gr_predict_table(struct gr_comm *comm, const char *model_path,
-                           const struct gr_table_config *table, enum gr_data_source source,
-                           const char *out_path, size_t *n_rows) {
+                           const struct gr_table_config *table,
+                           const struct gr_table_options *options, const char *out_path,
+                           size_t *n_rows) {
     gr_status status = GR_OK;
     struct scoring s = {.comm = comm, .model_path = model_path};
     struct portion portion = {0};
     struct gr_predictions *predictions = NULL;
     unsigned char digest[GR_DIGEST_BYTES];
     char hex[GR_DIGEST_HEX] = "";
-    GR_TRY(scoring_open(&s, table, source, false));
+    GR_TRY(scoring_open(&s, table, options, false));
     GR_TRY(gr_comm_agree(comm, check_output(&s, out_path)));
     GR_TRY(gr_comm_agree(comm, make_portion(&s, &portion)));
     if (gr_comm_rank(comm) == 0) {

@@ -207,6 +207,9 @@ static gr_status compare(const struct gr_container *c, const struct gr_state *st
     if (c->n_class_counts != state->n_class_counts)
         differ(&d, "found the rows of %zu classes, expected %zu", c->n_class_counts,
                state->n_class_counts);
+    if (strcmp(c->preprocessing ? c->preprocessing : "",
+               state->preprocessing ? state->preprocessing : "") != 0)
+        differ(&d, "found another preprocessing");
     if (strcmp(c->config_digest, digest) != 0)
         differ(&d, "found digest %.16s... of config and data, expected %.16s...", c->config_digest,
                digest);
@@ -274,6 +277,46 @@ static gr_status share_rounds(struct gr_comm *comm, const char *dir, uint32_t **
     if (count > 0) GR_TRY(gr_comm_broadcast(comm, *rounds, (size_t)count * sizeof **rounds));
     *n = *rounds ? (size_t)count : 0;
 out:
+    return status;
+}
+
+/* Rank 0: of the newest that opens; those that do not are told of when they are read. */
+static gr_status find_preprocessing(const char *dir, char **out) {
+    gr_status status;
+    uint32_t *rounds = NULL;
+    size_t n = 0;
+    char *path = NULL;
+    bool found = false;
+    GR_TRY(list_rounds(dir, &rounds, &n));
+    for (size_t i = 0; i < n && !found; i++) {
+        struct gr_container container = {0};
+        GR_TRY(gr_text_format(&path, "%s/round-%06u.h5", dir, rounds[i]));
+        found = gr_container_open(path, &container) == GR_OK;
+        if (found) *out = container.preprocessing;
+        container.preprocessing = NULL;
+        if (found) gr_container_close(&container);
+        gr_free(path);
+        path = NULL;
+    }
+out:
+    gr_free(path);
+    free(rounds);
+    return status;
+}
+
+gr_status gr_checkpoint_preprocessing(struct gr_comm *comm, const char *dir, char **out) {
+    gr_status status;
+    char *text = NULL;
+    *out = NULL;
+    const bool root = gr_comm_rank(comm) == 0;
+    GR_TRY(gr_comm_agree(comm, root ? find_preprocessing(dir, &text) : GR_OK));
+    int64_t there = text != NULL;
+    GR_TRY(gr_comm_max_int64(comm, &there, 1));
+    if (there) GR_TRY(gr_comm_broadcast_text(comm, &text, GR_CONFIG_TEXT_MAX));
+    *out = text;
+    text = NULL;
+out:
+    gr_free(text);
     return status;
 }
 

@@ -35,6 +35,7 @@ struct gr_container {
     int fd;           /* plain reads of tensors; owned when `opened` */
     bool opened;
     char *format, *architecture, *config_digest; /* owned */
+    char *preprocessing;                         /* NULL: none; owned */
     uint32_t round, n_silos;
     uint32_t *silo_rounds; /* owned */
     int64_t *class_counts; /* owned; NULL: none */

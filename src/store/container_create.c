@@ -26,11 +26,15 @@ struct creator {
 /* ---- room -----------------------------------------------------------------------------------
  */
 
+static size_t text_bytes(const char *text) {
+    return text ? strlen(text) : 0;
+}
+
 static uint64_t bytes_needed(const struct creator *c) {
     return (uint64_t)c->state->layout->n_parameters * (1 + c->state->n_server) * sizeof(float) +
-           c->n_pieces * GR_DIGEST_BYTES + c->state->n_silos * sizeof(uint32_t) +
-           c->state->n_class_counts * sizeof(int64_t) + METADATA_ESTIMATE +
-           c->n_datasets * DATASET_ESTIMATE;
+           c->n_pieces * GR_DIGEST_BYTES + text_bytes(c->state->preprocessing) +
+           c->state->n_silos * sizeof(uint32_t) + c->state->n_class_counts * sizeof(int64_t) +
+           METADATA_ESTIMATE + c->n_datasets * DATASET_ESTIMATE;
 }
 
 /*
@@ -124,6 +128,18 @@ static gr_status create_counts(const struct creator *c, hid_t global) {
     return GR_OK;
 }
 
+/* Written at once: like the attributes it is covered by the seal. */
+static gr_status create_preprocessing(const struct creator *c) {
+    const char *text = c->state->preprocessing;
+    const size_t n = text_bytes(text);
+    if (n == 0) return GR_OK;
+    hid_t dataset = gr_hdf5_create_dataset(c->file, "preprocessing", H5T_STD_U8LE, 1, &n);
+    bool written = dataset >= 0 &&
+                   H5Dwrite(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) >= 0;
+    if (dataset >= 0) H5Dclose(dataset);
+    return written ? GR_OK : gr_hdf5_fail(GR_ERROR_WRITE, c->path, "preprocessing");
+}
+
 static gr_status create_structure(struct creator *c, const char *format) {
     gr_status status = GR_OK;
     hid_t global = create_group(c->file, "global"), silos = create_group(c->file, "silos");
@@ -142,6 +158,7 @@ static gr_status create_structure(struct creator *c, const char *format) {
         goto out;
     }
     GR_TRY(create_counts(c, global));
+    GR_TRY(create_preprocessing(c));
     GR_TRY(create_attributes(c, digests, format));
 out:
     if (rounds >= 0) H5Dclose(rounds);

@@ -190,6 +190,24 @@ out:
     return status;
 }
 
+static gr_status read_preprocessing(const struct reader *r) {
+    struct gr_container *c = r->c;
+    char *bytes = NULL;
+    size_t n = 0;
+    gr_status status;
+    htri_t there = H5Lexists(r->file, "preprocessing", H5P_DEFAULT);
+    if (there < 0) return gr_hdf5_fail(GR_ERROR_DATA, c->path, "/preprocessing");
+    if (there == 0) return GR_OK;
+    GR_TRY(read_table(r, "/preprocessing", H5T_STD_U8LE, 1, GR_CONFIG_TEXT_MAX, &n, &bytes));
+    if (n == 0 || memchr(bytes, '\0', n))
+        status = damaged(c, "/preprocessing", "not a text");
+    else
+        status = gr_text_format(&c->preprocessing, "%.*s", (int)n, bytes);
+out:
+    gr_free(bytes);
+    return status;
+}
+
 static gr_status read_attributes(struct reader *r) {
     gr_status status = GR_OK;
     struct gr_container *c = r->c;
@@ -217,6 +235,7 @@ static gr_status read_structure(struct reader *r) {
     struct gr_container *c = r->c;
     size_t n_digests = 0, n_silos = 0;
     GR_TRY(read_attributes(r));
+    GR_TRY(read_preprocessing(r));
     GR_TRY(read_vector(r, r->file, "/global/parameters", 0));
     GR_TRY(read_server(r));
     GR_TRY(gr_pieces_create(&c->layout, 1 + c->n_server, &c->pieces, &c->n_pieces));
@@ -277,6 +296,7 @@ void gr_container_close(struct gr_container *c) {
     gr_layout_release(&c->layout);
     gr_free(c->config_digest);
     gr_free(c->architecture);
+    gr_free(c->preprocessing);
     gr_free(c->format);
     memset(c, 0, sizeof *c);
 }

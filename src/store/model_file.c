@@ -70,6 +70,8 @@ gr_status gr_model_file_read(const char *path, int rank, int size, struct gr_mod
     snprintf(out->config_digest, sizeof out->config_digest, "%s", container.config_digest);
     out->architecture = container.architecture;
     container.architecture = NULL;
+    out->preprocessing = container.preprocessing;
+    container.preprocessing = NULL;
     out->layout = container.layout;
     memset(&container.layout, 0, sizeof container.layout);
 out:
@@ -80,6 +82,7 @@ out:
 
 void gr_model_file_release(struct gr_model_file *file) {
     gr_free(file->architecture);
+    gr_free(file->preprocessing);
     gr_layout_release(&file->layout);
     gr_free(file->parameters);
     memset(file, 0, sizeof *file);

@@ -15,6 +15,8 @@
     echo "tcp --ranks 3 --silos 4 --fault kill:0:4:aggregate"
     echo "tcp --ranks 4 --silos 5 --fault kill:2:3:aggregate:0.0005"
     echo "shm --ranks 4 --silos 4 --fault kill:3:6:record"
+    # Of features that are scaled, by a fit that nobody makes anew.
+    echo "shm --ranks 3 --silos 4 --set preprocess.scale=standardise --fault kill:0:2:train"
     # Two at once; one more during the recovery; all but one, one after the other.
     echo "shm --ranks 5 --silos 6 --fault kill:1:3:aggregate --fault kill:4:3:aggregate"
     echo "shm --ranks 4 --silos 4 --fault kill:2:3:aggregate --fault kill:0:3:recover"

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fuzzes the reader of model files, and the model made of what one describes. The seeds are small
- * files of the built command: models of several types, a checkpoint, a silo's own file.
- * A file that is merely damaged ends at its seal, so the mutator seals most of what it has wounded
- * anew: what is behind the seal must hold against a file that was made to harm. Coverage does not
- * see into HDF5: what the reader says of a file counts as coverage too. A crash-* file after which
- * the fuzzer goes on is of the child in which the reader tries a file first, and no finding.
+ * files of the built command: models of several types, one with preprocessing, a checkpoint, a
+ * silo's own file. A file that is merely damaged ends at its seal, so the mutator seals most of
+ * what it has wounded anew: what is behind the seal must hold against a file that was made to harm.
+ * Coverage does not see into HDF5: what the reader says of a file counts as coverage too. A crash-*
+ * file after which the fuzzer goes on is of the child in which the reader tries a file first, and
+ * no finding.
  *
- *   make MODE=fuzz CC=clang ROOMS="base config comm store model" build/fuzz/tests/fuzz/fuzz_model
- *   build/fuzz/tests/fuzz/fuzz_model -max_total_time=600 -timeout=60 CORPUS tests/fuzz/corpus/model
+ *   make MODE=fuzz CC=clang ROOMS="base config comm store data model"
+ * build/fuzz/tests/fuzz/fuzz_model build/fuzz/tests/fuzz/fuzz_model -max_total_time=600 -timeout=60
+ * CORPUS tests/fuzz/corpus/model
  */
+#include <granary/data.h>
 #include <granary/model.h>
 #include <granary/store.h>
 
@@ -119,9 +122,13 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t room, unsigned s
 static gr_status read_model(const char *file_path) {
     struct gr_model_file file;
     struct gr_model *model = NULL;
+    struct gr_preprocessing *p = NULL;
     gr_status status = gr_model_file_read(file_path, 0, 1, &file);
     if (status != GR_OK) return status;
     status = gr_model_create_from_description(file.architecture, &file.layout, 4, &model);
+    if (status == GR_OK && file.preprocessing)
+        status = gr_preprocessing_create("/preprocessing", file.preprocessing, &p);
+    gr_preprocessing_free(p);
     gr_model_free(model);
     gr_model_file_release(&file);
     return status;

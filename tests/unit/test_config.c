@@ -20,10 +20,12 @@ static const struct {
     {"run: {roundz: 2}", "t.yaml:1: run.roundz: found an unknown key, allowed name, seed, rounds, "
                          "directory, placement, rehearsal; nearest is run.rounds"},
     {"rond: {participants: 2}",
-     "t.yaml:5: rond: found an unknown key, allowed run, data, model, train, round, strategy, "
+     "t.yaml:5: rond: found an unknown key, allowed run, data, preprocess, model, train, round, "
+     "strategy, "
      "aggregation, evaluate, stop, checkpoint, alerts, faults; nearest is round"},
     {"learning_rate: 1",
-     "t.yaml:5: learning_rate: found an unknown key, allowed run, data, model, train, round, "
+     "t.yaml:5: learning_rate: found an unknown key, allowed run, data, preprocess, model, train, "
+     "round, "
      "strategy, aggregation, evaluate, stop, checkpoint, alerts, faults; nearest is "
      "train.learning_rate"},
     {"evaluate: {epochs: 3}",
@@ -264,6 +266,12 @@ static const struct {
     {"data: {source: csv, silos: 2, train: {file: a}, csv: {header: false}}",
      "t.yaml:2: data.csv.header: found false, allowed only with data.schema, which then names the "
      "columns"},
+    {"data: {source: idx, silos: 2, train: {features: a, labels: b}}\npreprocess: {scale: min_max}",
+     "t.yaml:3: preprocess.scale: found min_max, allowed only none with data.source idx"},
+    {"preprocess: {clip: true}",
+     "t.yaml:5: preprocess.clip: found true, allowed only with data.source csv or hdf5"},
+    {"preprocess: {scale: default}",
+     "t.yaml:5: preprocess.scale: found \"default\", allowed none, standardise or min_max"},
     {"data: {source: csv, silos: 2, train: {file: a}, csv: {separator: ';'}}",
      "t.yaml:2: data.csv.separator: found \";\", allowed comma, semicolon, tab, pipe or space"},
     {"data: {source: synthetic, silos: 2, disclosure_threshold: 0}",
@@ -815,7 +823,7 @@ static const struct {
     {"run.roundz=3", "--set run.roundz: found an unknown key, allowed name, seed, rounds, "
                      "directory, placement, rehearsal; nearest is run.rounds"},
     {"rounds=3",
-     "--set rounds: found an unknown key, allowed run, data, model, train, round, "
+     "--set rounds: found an unknown key, allowed run, data, preprocess, model, train, round, "
      "strategy, aggregation, evaluate, stop, checkpoint, alerts, faults; nearest is run.rounds"},
     {"run=3", "--set run: found 3, allowed a section of name, seed, rounds, directory, placement, "
               "rehearsal"},

@@ -56,7 +56,10 @@ static const struct {
     {{"data.csv.header=false", "data.source=csv", "data.schema=x"}, false},
     {{"data.csv.label=y"}, false},
     {{"data.schema=x"}, false},
-    {{"data.disclosure_threshold=11"}, true},
+    {{"data.disclosure_threshold=11"}, false},
+    {{"preprocess.scale=standardise"}, false},
+    {{"preprocess.scale=min_max"}, false},
+    {{"preprocess.clip=true"}, false},
     {{"data.synthetic.alpha=0.125"}, false},
     {{"data.synthetic.beta=0.125"}, false},
     {{"data.synthetic.features=61"}, false},
@@ -204,6 +207,7 @@ START_TEST(test_resolved) {
                      "  validation_fraction: 0\n  test_fraction: 0\n  stratify: true\n  limit: 0\n"
                      "  csv:\n    separator: comma\n    header: true\n    label: label\n"
                      "  schema: ''\n  disclosure_threshold: 10\n"
+                     "preprocess:\n  scale: none\n  clip: false\n"
                      "model:\n  type: mlp\n  hidden: [12, 4]\n  layers: []\n"
                      "  embedding: 0\n  vocabulary: 0\n  activation: relu\n"
                      "  initialisation: he\n  compute: float32\n  loss: default\n"
@@ -367,10 +371,10 @@ static const struct {
 } known_digests[] = {
     {"run: {rounds: 2}\ndata: {source: synthetic, silos: 3}\nmodel: {type: softmax}\n"
      "train: {learning_rate: 0.1, batch_size: 4}\n",
-     "529f3b390a9bbbc3412a2e88cdbd13f929531483d582024428aa1d2b56a8e55b"},
+     "9a483616afd7aef046488b8e3f3eb7b5a128417185142c0a13fff4caa83be35a"},
     {"run: {rounds: 9, seed: 7}\ndata: {source: hdf5, silo_tables: [{file: a}, {file: b}]}\n"
      "model: {type: mlp, hidden: [8, 9]}\ntrain: {learning_rate: 1e-4, batch_size: 4}\n",
-     "c70783dbb103e9c89c29ab2fd00a3e023e9c024e5746404e79c723df023534f9"},
+     "4c464e51c9f7b910f8cdb8ce60c7e8bbf9cccc1b4cac2fcd27ab63e0baf9b7f3"},
 };
 
 START_TEST(test_known_digest) {

@@ -251,7 +251,7 @@ START_TEST(test_numbers_are_exact) {
 }
 END_TEST
 
-/* ---- rows to features ----------------------------------------------------------------------- */
+/* ---- rows to values ------------------------------------------------------------------------- */
 
 static struct gr_columns *columns_of(const char *yaml) {
     struct gr_schema *schema;
@@ -270,30 +270,30 @@ static const char schema_text[] =
     "- {name: h, type: category, categories: [p, q], encode: one_hot, missing: indicator}\n"
     "- {name: z, type: number, missing: zero}\n- {name: l, type: label, categories: [no, yes]}\n";
 
-START_TEST(test_features) {
-    static const float expected[4][8] = {{1, 5, 0, 1, 1, 0, 0, 1},
-                                         {4, 0, 1, 1, 0, 0, 1, 0},
-                                         {11, -2, 0, 1, 0, 0, 0, 2},
-                                         {0, 7, 0, 2, 0, 1, 0, 3}};
+/* Numbers, and places of categories; NaN where there is none. */
+START_TEST(test_values) {
+    static const float expected[4][5] = {
+        {1, 5, 1, 0, 1}, {NAN, NAN, NAN, NAN, NAN}, {11, -2, 1, 2, 2}, {0, 7, 2, 1, 3}};
     struct gr_columns *columns = columns_of(schema_text);
     struct gr_csv_table table;
-    float features[8];
+    float values[5];
     bool more, misfit = false;
     put_text("t.csv", "id,n,i,c,h,z,l\nA,1,5,x,p,1,no\nB,,NA,?,,,yes\n\"C\n\",11,-2, x ,r,2,\"yes\""
                       "\nD,0,7,w,q,3,no\n");
     CHECK_OK(gr_csv_table_open("t.csv", &comma, columns, &table, &misfit));
     for (int row = 0; row < 4; row++)
-        CHECK_OK(gr_csv_table_next(&table, features, &more));
-    CHECK_OK(gr_csv_table_next(&table, features, &more));
+        CHECK_OK(gr_csv_table_next(&table, values, &more));
+    CHECK_OK(gr_csv_table_next(&table, values, &more));
     ck_assert(!more);
-    gr_csv_table_settle(&table);
+    CHECK_OK(gr_csv_table_settle(&table, columns));
     CHECK_OK(gr_csv_scan_seek(&table.scan, 15, 2));
     for (int row = 0; row < 4; row++) {
-        CHECK_OK(gr_csv_table_next(&table, features, &more));
+        CHECK_OK(gr_csv_table_next(&table, values, &more));
         ck_assert(more);
-        for (size_t j = 0; j < 8; j++)
-            ck_assert_msg(features[j] == expected[row][j], "row %d, feature %zu: %g", row, j,
-                          (double)features[j]);
+        for (size_t j = 0; j < 5; j++)
+            ck_assert_msg(values[j] == expected[row][j] ||
+                              (isnan(values[j]) && isnan(expected[row][j])),
+                          "row %d, value %zu: %g", row, j, (double)values[j]);
         ck_assert_int_eq(table.label, row == 1 || row == 2);
     }
     /* Counted the first time through only. */
@@ -455,7 +455,7 @@ int main(void) {
     tcase_add_test(tests, test_long_field);
     tcase_add_loop_test(tests, test_kinds, 0, (int)COUNT(kinds));
     tcase_add_test(tests, test_numbers_are_exact);
-    tcase_add_test(tests, test_features);
+    tcase_add_test(tests, test_values);
     tcase_add_loop_test(tests, test_bad_rows, 0, (int)COUNT(bad_rows));
     tcase_add_test(tests, test_cells_are_not_told);
     tcase_add_test(tests, test_infer);

@@ -299,11 +299,14 @@ static void check_rows(struct gr_table *table, size_t first, size_t n, bool labe
     ck_assert_uint_eq(wrong, 0);
 }
 
+static const struct gr_table_options labelled = {.source = GR_SOURCE_IDX, .labelled = true};
+static const struct gr_table_options unlabelled = {.source = GR_SOURCE_IDX};
+
 START_TEST(table_by_ranges) {
     struct gr_table_config config = idx_config(1).data.train;
     const struct gr_rows *rows;
     struct gr_table *table;
-    CHECK_OK(gr_table_open(&config, GR_SOURCE_IDX, true, &table));
+    CHECK_OK(gr_table_open(&config, &labelled, &table));
     ck_assert_uint_eq(gr_table_n_rows(table), ROWS);
     ck_assert_uint_eq(gr_table_n_features(table), WIDTH);
     for (size_t i = 0; i < ROWS; i++)
@@ -313,7 +316,7 @@ START_TEST(table_by_ranges) {
     check_rows(table, 10, ROWS - 10, true);
     ck_assert_int_eq(gr_table_read(table, 9, 1, &rows), GR_ERROR_INTERNAL);
     gr_table_close(table);
-    CHECK_OK(gr_table_open(&config, GR_SOURCE_IDX, true, &table));
+    CHECK_OK(gr_table_open(&config, &labelled, &table));
     ck_assert_int_eq(gr_table_read(table, 0, ROWS + 1, &rows), GR_ERROR_INTERNAL);
     check_rows(table, 0, ROWS, true);
     gr_table_close(table);
@@ -325,8 +328,8 @@ START_TEST(table_without_labels) {
     struct gr_table_config config = idx_config(1).data.train;
     struct gr_table *table;
     config.labels = config.file;
-    ck_assert_int_eq(gr_table_open(&config, GR_SOURCE_IDX, true, &table), GR_ERROR_DATA);
-    CHECK_OK(gr_table_open(&config, GR_SOURCE_IDX, false, &table));
+    ck_assert_int_eq(gr_table_open(&config, &labelled, &table), GR_ERROR_DATA);
+    CHECK_OK(gr_table_open(&config, &unlabelled, &table));
     ck_assert_ptr_null(gr_table_labels(table));
     check_rows(table, 2, ROWS - 2, false);
     gr_table_close(table);

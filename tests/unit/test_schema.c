@@ -12,7 +12,7 @@ static const struct {
     const char *text, *message;
 } broken[] = {
     {"{}", "s.yaml:1: columns: found nothing, allowed a list of at most 10000, each a section of "
-           "name, type, unit, range, categories, missing, encode"},
+           "name, type, unit, range, categories, missing, encode, scale, open"},
     {"columns: []", "s.yaml:1: columns: found an empty list, allowed 1 to 10000 columns"},
     {"columns: [{name: a, type: real}]",
      "s.yaml:1: columns[0].type: found \"real\", allowed number, integer, category, text, label, "
@@ -22,11 +22,13 @@ static const struct {
      "characters, '' for none"},
     {"columns: [{name: a, type: number, labels: x}]",
      "s.yaml:1: columns[0].labels: found an unknown key, allowed name, type, unit, range, "
-     "categories, missing, encode"},
+     "categories, missing, encode, scale, open"},
     {"columns: [{name: '', type: number}]",
      "s.yaml:1: columns[0].name: found \"\", allowed a name (type is number)"},
-    {"columns: [{name: a, type: category}]",
-     "s.yaml:1: columns[0].categories: found nothing, allowed a list (type is category)"},
+    {"columns: [{name: a, type: number, open: true}]",
+     "s.yaml:1: columns[0].open: found true, allowed only false, the default (type is number)"},
+    {"columns: [{name: a, type: category, scale: none}]",
+     "s.yaml:1: columns[0].scale: found none, allowed only default (type is category)"},
     {"columns: [{name: a, type: category, categories: [x, y, x]}]",
      "s.yaml:1: columns[0].categories: found \"x\" twice, allowed each once (type is category)"},
     {"columns: [{name: a, type: number, categories: [x]}]",
@@ -74,6 +76,8 @@ static const char whole[] =
     "- name: ward\n  type: category\n  categories: ['null', no, b c]\n  missing: indicator\n"
     "  encode: one_hot\n"
     "- name: chol\n  type: number\n  range: [-0.5, 6.25]\n  missing: indicator\n"
+    "  scale: min_max\n"
+    "- name: bed\n  type: category\n  encode: one_hot\n  open: true\n"
     "- name: died\n  type: label\n  categories: [no, yes]\n";
 
 /* What is written reads back, and what goes without saying is not written. */
@@ -107,7 +111,9 @@ START_TEST(test_features) {
     CHECK_OK(parse(whole, &schema));
     CHECK_OK(gr_columns_create(schema, &columns));
     ck_assert_uint_eq(columns->n_features, COUNT(names));
-    ck_assert_int_eq(columns->label, 5);
+    ck_assert_int_eq(columns->label, 6);
+    ck_assert_uint_eq(columns->n_values, 5);
+    ck_assert_uint_eq(columns->column_of[4], 5);
     ck_assert_int_eq(columns->target, -1);
     ck_assert_int_eq(columns->group, -1);
     for (size_t i = 0; i < COUNT(names); i++) {
@@ -124,11 +130,15 @@ END_TEST
 static const struct {
     const char *change, *difference;
 } fits[] = {
-    {"[{name: a, type: number, range: [0, 9], unit: m}, {name: b, type: category, categories: [x, "
-     "y]}]",
-     NULL},
+    {"[{name: a, type: number, unit: m}, {name: b, type: category, categories: [x, y]}]", NULL},
+    {"[{name: a, type: number, range: [0, 9]}, {name: b, type: category, categories: [x, y]}]",
+     "column 1 (a): found another range"},
     {"[{name: a, type: number, missing: mean}, {name: b, type: category, categories: [x, y]}]",
-     NULL},
+     "column 1 (a): found missing mean, expected refuse"},
+    {"[{name: a, type: number, scale: none}, {name: b, type: category, categories: [x, y]}]",
+     "column 1 (a): found scale none, expected default"},
+    {"[{name: a, type: number}, {name: b, type: category, categories: [x, y], open: true}]",
+     "column 2 (b): found open categories, expected listed"},
     {"[{name: A, type: number}, {name: b, type: category, categories: [x, y]}]",
      "column 1: found another name, expected \"a\""},
     {"[{name: b, type: category, categories: [x, y]}, {name: a, type: number}]",
@@ -142,7 +152,7 @@ static const struct {
     {"[{name: a, type: number}, {name: b, type: category, categories: [x, y], encode: one_hot}]",
      "column 2 (b): found encode one_hot, expected code"},
     {"[{name: a, type: number, missing: indicator}, {name: b, type: category, categories: [x, y]}]",
-     "column 1 (a): found an indicator of missing values, expected none"},
+     "column 1 (a): found missing indicator, expected refuse"},
     {"[{name: a, type: number}]", "found 1 columns, expected 2"},
 };
 

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A CSV file that a stored model is to be applied to: which of its columns are the model's. */
+#include "data/csv_table.h"
+#include "data/preprocess.h"
+
+#include <string.h>
+
+static bool wants(const struct gr_column *c, bool labelled) {
+    return c && c->type != GR_COLUMN_TEXT && c->type != GR_COLUMN_GROUP &&
+           (labelled || (c->type != GR_COLUMN_LABEL && c->type != GR_COLUMN_TARGET));
+}
+
+/* The model's column but for what it makes of it. */
+static gr_status copy_column(const struct gr_column *from, struct gr_column *to) {
+    gr_status status = GR_OK;
+    to->type = from->type;
+    to->missing = from->missing;
+    GR_TRY(gr_allocate_zero(from->categories_count, sizeof *to->categories, "categories",
+                            &to->categories));
+    to->categories_count = from->categories_count;
+    for (unsigned i = 0; i < from->categories_count; i++)
+        GR_TRY(gr_text_format(&to->categories[i], "%s", from->categories[i]));
+    if (from->range_count != 2) goto out;
+    GR_TRY(gr_allocate(2, sizeof *to->range, "a range", &to->range));
+    memcpy(to->range, from->range, 2 * sizeof *to->range);
+    to->range_count = 2;
+out:
+    return status;
+}
+
+/* Without a header the file has the model's columns, in their order. */
+static gr_status name_column(const struct gr_schema *model, bool header, char **names, size_t i,
+                             struct gr_column *to) {
+    if (!header && i < model->columns_count)
+        return gr_text_format(&to->name, "%s", model->columns[i].name);
+    to->name = names[i];
+    names[i] = NULL;
+    return GR_OK;
+}
+
+static gr_status fill(const struct gr_schema *model, const struct gr_csv_config *csv, bool labelled,
+                      char **names, struct gr_schema *schema) {
+    gr_status status = GR_OK;
+    for (unsigned i = 0; i < schema->columns_count; i++) {
+        struct gr_column *c = &schema->columns[i];
+        c->type = GR_COLUMN_TEXT;
+        c->scale = GR_SCALE_DEFAULT;
+        GR_TRY(name_column(model, csv->header, names, i, c));
+        GR_TRY(gr_text_format(&c->unit, "%s", ""));
+        const struct gr_column *found = gr_column_find(model, c->name, i);
+        if (wants(found, labelled)) GR_TRY(copy_column(found, c));
+    }
+out:
+    return status;
+}
+
+gr_status gr_csv_expect(const char *path, const struct gr_csv_config *csv,
+                        const struct gr_preprocessing *p, bool labelled, struct gr_schema **out) {
+    const struct gr_columns *columns = gr_preprocessing_columns(p);
+    struct gr_csv_scan scan = {0};
+    struct gr_schema *schema = NULL;
+    char **names = NULL;
+    size_t n = 0;
+    gr_status status;
+    *out = NULL;
+    if (!columns)
+        return gr_fail(GR_ERROR_DATA,
+                       "%s: the model is of tables without columns, allowed only "
+                       "an HDF5 table",
+                       path);
+    GR_TRY(gr_csv_scan_open(path, gr_separator_byte(csv->separator), &scan));
+    GR_TRY(gr_csv_names(&scan, csv->header, &names, &n));
+    GR_TRY(gr_allocate_zero(1, sizeof *schema, "a schema", &schema));
+    GR_TRY(gr_allocate_zero(n, sizeof *schema->columns, "a schema", &schema->columns));
+    schema->columns_count = (unsigned)n;
+    GR_TRY(fill(columns->schema, csv, labelled, names, schema));
+    *out = schema;
+    schema = NULL;
+out:
+    gr_schema_free(schema);
+    gr_csv_names_free(names, n);
+    gr_csv_scan_close(&scan);
+    return status;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is found in the rows of imported tables; CSV files are looked at cell by cell as they are
+ * read. */
+#include "data/rows.h"
+
+#include <math.h>
+
+static void count_value(const struct gr_column *c, float value, struct gr_found *found) {
+    const bool category = c->type == GR_COLUMN_CATEGORY;
+    if (isnan(value))
+        found->missing++;
+    else if (category && !c->open && !(value >= 0 && value < (float)c->categories_count))
+        found->unknown++;
+    else if (!category && c->range_count == 2 &&
+             !((double)value >= c->range[0] && (double)value <= c->range[1]))
+        found->outside++;
+}
+
+static void count_rows(const struct gr_columns *columns, const struct gr_rows *rows,
+                       struct gr_found *found) {
+    const float *row = rows->features;
+    if (rows->element != GR_ELEMENT_FLOAT32) return;
+    for (size_t i = 0; i < rows->n_rows; i++, row += rows->n_features)
+        for (size_t v = 0; v < columns->n_values; v++) {
+            const uint32_t column = columns->column_of[v];
+            count_value(&columns->schema->columns[column], row[v], &found[column]);
+        }
+}
+
+void gr_data_count_found(struct gr_data *data) {
+    for (size_t i = 0; data->columns && i < data->n_local; i++) {
+        count_rows(data->columns, &data->local[i].train, data->found);
+        count_rows(data->columns, &data->local[i].validation, data->found);
+        count_rows(data->columns, &data->local[i].test, data->found);
+    }
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What preprocessing has to learn of all silos' training rows, before the first round. Of numbers:
+ * counts, sums and sums of squares, each silo's in the order of its rows, added up in integers, so
+ * that the fit has the same bits wherever silos are placed; and the power of two above the greatest
+ * magnitude, in units of which sums are taken. Of the least and greatest values themselves only
+ * what min_max asks for. Categories are in union.c.
+ */
+#include "federation/fit.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of a maximum that nobody brings anything to, and an exponent below all. */
+#define NOTHING (-(INT64_C(1) << 40))
+/* Deviations so far below the values themselves are what rounding leaves of a constant. */
+enum { CONSTANT_BITS = 45 };
+
+bool gr_fit_usable(const struct gr_silo *silo) {
+    return silo->unusable == GR_OK && silo->train.n_rows > 0;
+}
+
+static bool wants_mean(const struct gr_treatment *t) {
+    return t->number && (t->by == GR_SCALE_STANDARDISE || t->missing == GR_MISSING_MEAN);
+}
+
+static bool wants_extremes(const struct gr_treatment *t) {
+    return t->number && t->by == GR_SCALE_MIN_MAX && !t->range;
+}
+
+/* ---- magnitudes ----------------------------------------------------------------------------- */
+
+/* Integers in the order of the numbers. */
+static int64_t place_of(float value) {
+    int32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits >= 0 ? bits : -(int64_t)(bits & INT32_MAX);
+}
+
+static float value_at(int64_t place) {
+    int32_t bits = (int32_t)(place < 0 ? -place : place);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return place < 0 ? -value : value;
+}
+
+/* e with magnitude < 2^e. */
+static int64_t exponent_of(double magnitude) {
+    int e;
+    if (!(magnitude > 0)) return NOTHING;
+    (void)frexp(magnitude, &e);
+    return e;
+}
+
+/* Collective. least, greatest: this rank's; those that may be told become all ranks'. */
+static gr_status agree_spread(struct gr_fitting *fit, float *least, float *greatest) {
+    gr_status status;
+    int64_t *most = NULL;
+    const size_t n = fit->n;
+    GR_TRY(gr_allocate(3 * n, sizeof *most, "preprocessing", &most));
+    for (size_t v = 0; v < n; v++) {
+        const bool any = least[v] <= greatest[v];
+        const struct gr_treatment *t = &fit->treatment[v];
+        most[v] = most[n + v] = most[2 * n + v] = NOTHING;
+        if (any && wants_mean(t))
+            most[v] = exponent_of(fmax(fabs((double)least[v]), fabs((double)greatest[v])));
+        if (!any || !wants_extremes(t)) continue;
+        most[n + v] = place_of(greatest[v]);
+        most[2 * n + v] = place_of(-least[v]);
+    }
+    GR_TRY(gr_comm_max_int64(fit->comm, most, 3 * n));
+    for (size_t v = 0; v < n; v++) {
+        fit->exponent[v] = most[v];
+        if (most[n + v] == NOTHING) continue;
+        fit->low[v] = 0 - (double)value_at(most[2 * n + v]);
+        fit->high[v] = (double)value_at(most[n + v]);
+    }
+out:
+    gr_free(most);
+    return status;
+}
+
+static gr_status find_spread(struct gr_fitting *fit) {
+    gr_status status;
+    float *least = NULL, *greatest = NULL;
+    GR_TRY(gr_allocate(fit->n, sizeof *least, "preprocessing", &least));
+    GR_TRY(gr_allocate(fit->n, sizeof *greatest, "preprocessing", &greatest));
+    for (size_t v = 0; v < fit->n; v++) {
+        least[v] = INFINITY;
+        greatest[v] = -INFINITY;
+    }
+    for (size_t i = 0; i < fit->data->n_local; i++)
+        if (gr_fit_usable(&fit->data->local[i]))
+            gr_fit_spread(fit->treatment, &fit->data->local[i].train, least, greatest);
+    status = agree_spread(fit, least, greatest);
+out:
+    gr_free(greatest);
+    gr_free(least);
+    return status;
+}
+
+/* ---- means and deviations ------------------------------------------------------------------- */
+
+enum { SUMS = 1 + GR_REAL_WORDS }; /* a count, a real sum */
+
+/* 2^-e of a value: within 1, where there are any. */
+static bool add_scaled(int64_t *sum, double value, int64_t exponent) {
+    return exponent == NOTHING || gr_real_add(sum, ldexp(value, (int)-exponent));
+}
+
+/* Collective. */
+static gr_status find_means(struct gr_fitting *fit) {
+    gr_status status;
+    const size_t n = fit->n;
+    int64_t *sums = NULL, *count = NULL;
+    double *sum = NULL;
+    GR_TRY(gr_allocate_zero(n, SUMS * sizeof *sums, "preprocessing", &sums));
+    GR_TRY(gr_allocate(n, sizeof *count, "preprocessing", &count));
+    GR_TRY(gr_allocate(n, sizeof *sum, "preprocessing", &sum));
+    for (size_t i = 0; i < fit->data->n_local; i++) {
+        if (!gr_fit_usable(&fit->data->local[i])) continue;
+        gr_fit_sums(fit->treatment, &fit->data->local[i].train, count, sum);
+        for (size_t v = 0; v < n; v++) {
+            if (!wants_mean(&fit->treatment[v])) continue;
+            sums[v * SUMS] += count[v];
+            if (!add_scaled(sums + v * SUMS + 1, sum[v], fit->exponent[v])) fit->overflow = true;
+        }
+    }
+    GR_TRY(gr_comm_sum_int64(fit->comm, sums, n * SUMS));
+    for (size_t v = 0; v < n; v++) {
+        fit->count[v] = sums[v * SUMS];
+        if (fit->count[v] == 0 || fit->exponent[v] == NOTHING) continue;
+        const long double mean = gr_real_value(sums + v * SUMS + 1) / (long double)fit->count[v];
+        fit->mean[v] = ldexp((double)mean, (int)fit->exponent[v]);
+    }
+out:
+    gr_free(sum);
+    gr_free(count);
+    gr_free(sums);
+    return status;
+}
+
+/* Collective. Of deviations the power of two above the greatest, *exponent. */
+static gr_status find_exponents(struct gr_fitting *fit, double *squares, int64_t *exponent) {
+    gr_status status;
+    double *greatest = NULL;
+    GR_TRY(gr_allocate_zero(fit->n, sizeof *greatest, "preprocessing", &greatest));
+    for (size_t i = 0; i < fit->data->n_local; i++)
+        if (gr_fit_usable(&fit->data->local[i]))
+            gr_fit_deviations(fit->treatment, &fit->data->local[i].train, fit->mean, greatest,
+                              squares);
+    for (size_t v = 0; v < fit->n; v++)
+        exponent[v] =
+            fit->treatment[v].by == GR_SCALE_STANDARDISE ? exponent_of(greatest[v]) : NOTHING;
+    status = gr_comm_max_int64(fit->comm, exponent, fit->n);
+out:
+    gr_free(greatest);
+    return status;
+}
+
+static double deviation_of(const struct gr_fitting *fit, size_t v, const int64_t *sum,
+                           int64_t exponent) {
+    if (exponent == NOTHING || exponent <= fit->exponent[v] - CONSTANT_BITS) return 0;
+    const long double mean = gr_real_value(sum) / (long double)fit->count[v];
+    return ldexp((double)sqrtl(mean), (int)exponent);
+}
+
+/* Collective. Standard deviations, of the population; 0 of a column that is the same everywhere. */
+static gr_status find_deviations(struct gr_fitting *fit) {
+    gr_status status;
+    const size_t n = fit->n;
+    int64_t *sums = NULL, *exponent = NULL;
+    double *squares = NULL, *ignored = NULL;
+    GR_TRY(gr_allocate_zero(n, GR_REAL_WORDS * sizeof *sums, "preprocessing", &sums));
+    GR_TRY(gr_allocate(n, sizeof *exponent, "preprocessing", &exponent));
+    GR_TRY(gr_allocate(n, sizeof *squares, "preprocessing", &squares));
+    GR_TRY(gr_allocate_zero(n, sizeof *ignored, "preprocessing", &ignored));
+    GR_TRY(find_exponents(fit, squares, exponent));
+    for (size_t i = 0; i < fit->data->n_local; i++) {
+        if (!gr_fit_usable(&fit->data->local[i])) continue;
+        gr_fit_deviations(fit->treatment, &fit->data->local[i].train, fit->mean, ignored, squares);
+        for (size_t v = 0; v < n; v++)
+            if (exponent[v] != NOTHING &&
+                !add_scaled(sums + v * GR_REAL_WORDS, squares[v], 2 * exponent[v]))
+                fit->overflow = true;
+    }
+    GR_TRY(gr_comm_sum_int64(fit->comm, sums, n * GR_REAL_WORDS));
+    for (size_t v = 0; v < n; v++)
+        fit->deviation[v] = deviation_of(fit, v, sums + v * GR_REAL_WORDS, exponent[v]);
+out:
+    gr_free(ignored);
+    gr_free(squares);
+    gr_free(exponent);
+    gr_free(sums);
+    return status;
+}
+
+/* ---- what follows --------------------------------------------------------------------------- */
+
+/* Centre and spread of a number's feature, and what stands for a missing one. */
+static void conclude_number(const struct gr_fitting *fit, size_t v, double *centre, double *spread,
+                            double *fill) {
+    const struct gr_treatment *t = &fit->treatment[v];
+    *centre = 0;
+    *spread = 1;
+    if (t->by == GR_SCALE_STANDARDISE) {
+        *centre = fit->mean[v];
+        *spread = fit->deviation[v];
+    } else if (t->by == GR_SCALE_MIN_MAX) {
+        *centre = t->range ? t->range[0] : fit->low[v];
+        *spread = t->range ? t->range[1] - t->range[0] : fit->high[v] - fit->low[v];
+    }
+    *fill = 0;
+    if (t->missing == GR_MISSING_MEAN && *spread > 0) *fill = (fit->mean[v] - *centre) / *spread;
+}
+
+static double conclude_category(const struct gr_fitting *fit, size_t v) {
+    const struct gr_column *c = &fit->columns->schema->columns[fit->columns->column_of[v]];
+    if (c->missing == GR_MISSING_MODE) return (double)fit->mode[v];
+    /* One-hot: none of them. */
+    return c->encode == GR_ENCODE_ONE_HOT || c->missing == GR_MISSING_REFUSE
+               ? (double)c->categories_count
+               : 0;
+}
+
+static double within_double(double bound) {
+    return fmin(fmax(bound, -DBL_MAX), DBL_MAX);
+}
+
+static gr_status write_text(const struct gr_fitting *fit, char **out) {
+    const unsigned n = (unsigned)fit->n;
+    double *low = NULL;
+    gr_status status;
+    bool clips = false;
+    GR_TRY(gr_allocate(5 * fit->n, sizeof *low, "preprocessing", &low));
+    struct gr_fit text = {.low = low, .high = low + n, .fill = low + 2 * (size_t)n};
+    text.centre = text.fill + n;
+    text.spread = text.centre + n;
+    text.fill_count = text.centre_count = text.spread_count = n;
+    if (fit->columns) text.schema = *fit->columns->schema;
+    for (size_t v = 0; v < n; v++) {
+        const struct gr_treatment *t = &fit->treatment[v];
+        conclude_number(fit, v, &text.centre[v], &text.spread[v], &text.fill[v]);
+        if (!t->number) text.fill[v] = conclude_category(fit, v);
+        text.low[v] = within_double(t->low);
+        text.high[v] = within_double(t->high);
+        clips = clips || isfinite(t->low);
+    }
+    text.low_count = text.high_count = clips ? n : 0;
+    status = gr_fit_to_yaml(&text, out);
+out:
+    gr_free(low);
+    return status;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+static gr_status allocate(struct gr_fitting *fit) {
+    const size_t n = fit->n;
+    gr_status status;
+    if (n > GR_FIT_VALUES_MAX)
+        return gr_fail(GR_ERROR_CONFIG,
+                       "preprocess: found %zu features in a row, allowed at most %d", n,
+                       GR_FIT_VALUES_MAX);
+    GR_TRY(gr_treatments_create(&fit->config->preprocess, fit->columns, n, &fit->treatment));
+    GR_TRY(gr_allocate_zero(n, sizeof *fit->low, "preprocessing", &fit->low));
+    GR_TRY(gr_allocate_zero(n, sizeof *fit->high, "preprocessing", &fit->high));
+    GR_TRY(gr_allocate_zero(n, sizeof *fit->mean, "preprocessing", &fit->mean));
+    GR_TRY(gr_allocate_zero(n, sizeof *fit->deviation, "preprocessing", &fit->deviation));
+    GR_TRY(gr_allocate_zero(n, sizeof *fit->count, "preprocessing", &fit->count));
+    GR_TRY(gr_allocate_zero(n, sizeof *fit->exponent, "preprocessing", &fit->exponent));
+    GR_TRY(gr_allocate_zero(n, sizeof *fit->mode, "preprocessing", &fit->mode));
+    for (size_t i = 0; i < fit->data->n_local; i++) {
+        const struct gr_silo *silo = &fit->data->local[i];
+        if (gr_fit_usable(silo))
+            GR_TRY(gr_preprocess_check(silo->pseudonym, silo->train.element, silo->train.scale));
+    }
+out:
+    return status;
+}
+
+static void release(struct gr_fitting *fit) {
+    gr_columns_free(fit->columns);
+    gr_free(fit->treatment);
+    gr_free(fit->low);
+    gr_free(fit->high);
+    gr_free(fit->mean);
+    gr_free(fit->deviation);
+    gr_free(fit->count);
+    gr_free(fit->exponent);
+    gr_free(fit->mode);
+}
+
+gr_status gr_federation_fit(struct gr_federation *f, char **text) {
+    struct gr_fitting fit = {.comm = f->comm, .config = f->config, .data = f->data};
+    gr_status status;
+    *text = NULL;
+    GR_TRY(gr_fit_share_columns(&fit));
+    fit.n = fit.columns ? fit.columns->n_values : f->data->n_features;
+    GR_TRY(gr_comm_agree(f->comm, allocate(&fit)));
+    GR_TRY(find_spread(&fit));
+    GR_TRY(find_means(&fit));
+    GR_TRY(find_deviations(&fit));
+    GR_TRY(gr_comm_agree(f->comm, fit.overflow ? gr_fail(GR_ERROR_DATA, "preprocessing: sums are "
+                                                                        "too large")
+                                               : GR_OK));
+    GR_TRY(gr_fit_find_categories(&fit));
+    GR_TRY(gr_comm_agree(f->comm, gr_comm_rank(f->comm) == 0 ? write_text(&fit, text) : GR_OK));
+    /* Rank 0's, should another kind of processor have rounded otherwise. */
+    status = gr_comm_broadcast_text(f->comm, text, GR_CONFIG_TEXT_MAX);
+out:
+    release(&fit);
+    if (status != GR_OK) {
+        gr_free(*text);
+        *text = NULL;
+    }
+    return status;
+}

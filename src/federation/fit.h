@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A fit of preprocessing that is being made: for the files that make it. */
+#ifndef GRANARY_FEDERATION_FIT_H
+#define GRANARY_FEDERATION_FIT_H
+
+#include "federation/federation.h"
+
+struct gr_fitting {
+    struct gr_comm *comm;           /* borrowed */
+    const struct gr_config *config; /* borrowed */
+    const struct gr_data *data;     /* rows as read; borrowed */
+    struct gr_columns *columns;     /* the same on all ranks; NULL: tables name none; owned */
+    size_t n;                       /* values of a row; all lists below are of n; owned */
+    struct gr_treatment *treatment;
+    int64_t *exponent;  /* of the power of two above the greatest magnitude */
+    double *low, *high; /* extremes, where they are told */
+    double *mean, *deviation;
+    int64_t *count; /* values that were there */
+    uint32_t *mode; /* code of the most frequent category */
+    bool overflow;
+};
+
+/* Whether a silo's rows take part in the fit. */
+bool gr_fit_usable(const struct gr_silo *silo);
+
+/* ---- union.c --------------------------------------------------------------------------------- */
+
+/* Collective. The columns of the first rank that has some, without the categories of open ones. */
+gr_status gr_fit_share_columns(struct gr_fitting *fit) GR_CHECKED;
+/*
+ * Collective. Open columns list the categories, in byte order, that some silo has in as many
+ * training rows as data.disclosure_threshold says; and the modes.
+ */
+gr_status gr_fit_find_categories(struct gr_fitting *fit) GR_CHECKED;
+
+#endif
