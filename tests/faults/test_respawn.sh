@@ -7,9 +7,10 @@ export OMPI_MCA_btl=self,sm,tcp OMPI_MCA_btl_tcp_if_include=lo
 cat >base.yaml <<'YAML'
 run: {name: base, rounds: 12, rehearsal: true}
 data: {source: synthetic, silos: 6, synthetic: {features: 8, classes: 3, minimum_rows: 20, maximum_rows: 60, test_rows: 5}}
+preprocess: {scale: standardise}
 model: {type: mlp, hidden: [8]}
 strategy: {name: fedavgm}
-train: {learning_rate: 0.05, batch_size: 8}
+train: {learning_rate: 0.05, batch_size: 8, class_weights: balanced}
 YAML
 if ! "$GRANARY" version --verbose 2>/dev/null | grep -q '^MPI fault tolerance.*user level'; then
     unset OMPI_MCA_btl OMPI_MCA_btl_tcp_if_include
