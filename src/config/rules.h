@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the rules between settings have in common. */
+#ifndef GR_CONFIG_RULES_H
+#define GR_CONFIG_RULES_H
+
+#include "config/check.h"
+
+struct gr_rule_context {
+    const struct gr_config *config;
+    struct gr_node *root;
+    struct gr_broken *broken;
+};
+
+/* Whether the setting's value is the user's, and not a filler for one reported already. */
+bool gr_rule_sound(const struct gr_rule_context *r, const char *path);
+/* The place of a setting, or where it was not given, of its section. */
+struct gr_place gr_rule_place(const struct gr_rule_context *r, const char *path);
+#define REFUSE(r, path, ...) gr_broken_add((r)->broken, gr_rule_place(r, path), path, __VA_ARGS__)
+
+/* What is wrong with a member of a list's entry; path: the entry's. */
+void gr_rule_refuse_member(const struct gr_rule_context *r, const struct gr_node *entry,
+                           const char *path, const char *key, const char *what);
+bool gr_rule_member_sound(const struct gr_node *entry, const char *key);
+
+/* Of run, data and preprocess; of model, train, strategy and round. */
+void gr_rules_of_data(const struct gr_rule_context *r);
+void gr_rules_of_training(const struct gr_rule_context *r);
+
+#endif

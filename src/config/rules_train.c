@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules between settings: model, train, strategy, round. */
+#include <stdio.h>
+#include <string.h>
+
+#include "config/rules.h"
+
+/* Shorter ones would give up ranks that the system merely did not run for a while. */
+#define HEARTBEAT_MIN_S 0.1
+
+/* A list that one type of model needs, and no other has. */
+static void check_list_of(const struct gr_rule_context *r, const char *path,
+                          enum gr_model_type type, unsigned found, unsigned most,
+                          const char *what) {
+    const enum gr_model_type own = r->config->model.type;
+    if (!gr_rule_sound(r, path)) return;
+    if (own == type && found == 0)
+        REFUSE(r, path, "found nothing, allowed 1 to %u %s (model.type is %s)", most, what,
+               gr_model_type_text(own));
+    if (own != type && found > 0)
+        REFUSE(r, path, "found %u %s, allowed none (model.type is %s)", found, what,
+               gr_model_type_text(own));
+}
+
+/* Regressions have their own losses; a network takes any. */
+static void check_loss(const struct gr_rule_context *r) {
+    static const struct {
+        enum gr_loss_type losses[2];
+        const char *allowed;
+    } of[] = {
+        [GR_MODEL_SOFTMAX] = {{GR_LOSS_CROSS_ENTROPY}, "default or cross_entropy"},
+        [GR_MODEL_LINEAR] = {{GR_LOSS_SQUARED, GR_LOSS_HUBER}, "default, squared or huber"},
+        [GR_MODEL_LOGISTIC] = {{GR_LOSS_BINARY_CROSS_ENTROPY}, "default or binary_cross_entropy"},
+        [GR_MODEL_POISSON] = {{GR_LOSS_POISSON}, "default or poisson"},
+        [GR_MODEL_CNN] = {{0}, NULL},
+        [GR_MODEL_BAG] = {{0}, NULL},
+    };
+    const struct gr_model_config *model = &r->config->model;
+    const enum gr_loss_type loss = model->loss;
+    if (!gr_rule_sound(r, "model.loss") || loss == GR_LOSS_DEFAULT || !of[model->type].allowed)
+        return;
+    if (loss != of[model->type].losses[0] && loss != of[model->type].losses[1])
+        REFUSE(r, "model.loss", "found %s, allowed %s (model.type is %s)", gr_loss_text(loss),
+               of[model->type].allowed, gr_model_type_text(model->type));
+}
+
+static void check_model(const struct gr_rule_context *r) {
+    const struct gr_model_config *model = &r->config->model;
+    if (!gr_rule_sound(r, "model.type")) return;
+    if (model->type != GR_MODEL_BAG)
+        check_list_of(r, "model.hidden", GR_MODEL_MLP, model->hidden_count, 32, "widths");
+    check_list_of(r, "model.layers", GR_MODEL_CNN, model->layers_count, 64, "layers");
+    check_loss(r);
+    gr_check_layers(model, r->root, r->broken);
+}
+
+static void check_schedule(const struct gr_rule_context *r) {
+    const struct gr_train_config *train = &r->config->train;
+    const struct gr_schedule_config *schedule = &train->schedule;
+    if (schedule->minimum > train->learning_rate && gr_rule_sound(r, "train.schedule.minimum") &&
+        gr_rule_sound(r, "train.learning_rate"))
+        REFUSE(r, "train.schedule.minimum", "found %g, allowed 0 to %g (train.learning_rate)",
+               schedule->minimum, train->learning_rate);
+    if (schedule->type == GR_SCHEDULE_COSINE && schedule->rounds <= schedule->warmup_rounds &&
+        gr_rule_sound(r, "train.schedule.type") && gr_rule_sound(r, "train.schedule.rounds") &&
+        gr_rule_sound(r, "train.schedule.warmup_rounds") && gr_rule_sound(r, "run.rounds"))
+        REFUSE(r, "train.schedule.rounds",
+               "found %u, allowed more than %u (train.schedule.warmup_rounds)", schedule->rounds,
+               schedule->warmup_rounds);
+}
+
+static void check_optimizer(const struct gr_rule_context *r) {
+    const struct gr_train_config *train = &r->config->train;
+    const bool adam =
+        train->optimizer == GR_OPTIMIZER_ADAM || train->optimizer == GR_OPTIMIZER_ADAMW;
+    if (!gr_rule_sound(r, "train.optimizer") || !gr_rule_sound(r, "train.momentum")) return;
+    if (adam && train->momentum > 0)
+        REFUSE(r, "train.momentum",
+               "found %g, allowed only 0, the default, with train.optimizer %s", train->momentum,
+               gr_optimizer_text(train->optimizer));
+    if (train->optimizer == GR_OPTIMIZER_NESTEROV && !(train->momentum > 0))
+        REFUSE(r, "train.momentum", "found 0, allowed 0 < x < 1 with train.optimizer nesterov");
+    if (train->state == GR_SOLVER_KEEP && train->optimizer == GR_OPTIMIZER_SGD &&
+        !(train->momentum > 0) && gr_rule_sound(r, "train.state"))
+        REFUSE(r, "train.state",
+               "found keep, allowed only reset, the default, with "
+               "train.optimizer sgd and train.momentum 0, which keep nothing");
+}
+
+/* FedSGD's silos take one plain step, whatever the batches. */
+static void check_fedsgd(const struct gr_rule_context *r) {
+    const struct gr_train_config *train = &r->config->train;
+    const struct {
+        const char *path;
+        bool wrong;
+        const char *allowed;
+    } rules[] = {
+        {"train.optimizer", train->optimizer != GR_OPTIMIZER_SGD, "sgd"},
+        {"train.momentum", train->momentum > 0, "0"},
+        {"train.proximal_mu", train->proximal_mu > 0, "0"},
+        {"train.epochs", train->epochs > 1, "1"},
+        {"train.steps", train->steps > 0, "0"},
+        {"train.seconds", train->seconds > 0, "0"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (rules[i].wrong && gr_rule_sound(r, rules[i].path))
+            REFUSE(r, rules[i].path,
+                   "found %s, allowed only %s, the default, with strategy.name fedsgd",
+                   gr_node_at(r->root, rules[i].path)->text, rules[i].allowed);
+}
+
+static void check_strategy(const struct gr_rule_context *r) {
+    const struct gr_config *config = r->config;
+    if (!gr_rule_sound(r, "strategy.name")) return;
+    if (config->strategy.name == GR_STRATEGY_FEDSGD) check_fedsgd(r);
+    if (config->strategy.name == GR_STRATEGY_FEDPROX && !(config->train.proximal_mu > 0) &&
+        gr_rule_sound(r, "train.proximal_mu"))
+        REFUSE(r, "train.proximal_mu", "found 0, allowed more than 0 with strategy.name fedprox");
+}
+
+/* A number has no class. */
+static void check_class_weights(const struct gr_rule_context *r) {
+    if (gr_predicts_number(&r->config->model) &&
+        r->config->train.class_weights != GR_CLASS_WEIGHTS_NONE && gr_rule_sound(r, "model.type") &&
+        gr_rule_sound(r, "model.loss") && gr_rule_sound(r, "train.class_weights"))
+        REFUSE(r, "train.class_weights",
+               "found balanced, allowed only none, the default, for a loss of numbers");
+}
+
+static void check_train(const struct gr_rule_context *r) {
+    const struct gr_train_config *train = &r->config->train;
+    check_class_weights(r);
+    if ((train->epochs > 0) == (train->steps > 0) && gr_rule_sound(r, "train.epochs") &&
+        gr_rule_sound(r, "train.steps"))
+        REFUSE(r, train->steps > 0 ? "train.steps" : "train.epochs",
+               "found epochs %u and steps %u, allowed exactly one of them above 0", train->epochs,
+               train->steps);
+    if (r->config->round.participants > r->config->data.silos && r->config->data.silos > 0 &&
+        gr_rule_sound(r, "round.participants") && gr_rule_sound(r, "data.silos"))
+        REFUSE(r, "round.participants", "found %u, allowed 0 (all) to %u (data.silos)",
+               r->config->round.participants, r->config->data.silos);
+}
+
+static void check_available(const struct gr_rule_context *r,
+                            const struct gr_availability_config *entry, const struct gr_node *node,
+                            const char *path) {
+    char what[96];
+    const uint32_t silos = r->config->data.silos;
+    if (entry->to > 0 && entry->to < entry->from && gr_rule_member_sound(node, "from") &&
+        gr_rule_member_sound(node, "to")) {
+        snprintf(what, sizeof what, "found %u, allowed 0 or at least %u (from)", entry->to,
+                 entry->from);
+        gr_rule_refuse_member(r, node, path, "to", what);
+    }
+    for (unsigned i = 0; i < entry->silos_count && silos > 0; i++) {
+        if (entry->silos[i] < silos || !gr_rule_sound(r, "data.silos") ||
+            !gr_rule_member_sound(node, "silos"))
+            continue;
+        snprintf(what, sizeof what, "found %u, allowed 0 to %u (data.silos is %u)", entry->silos[i],
+                 silos - 1, silos);
+        gr_rule_refuse_member(r, node, path, "silos", what);
+        break;
+    }
+}
+
+static void check_sampling(const struct gr_rule_context *r) {
+    const struct gr_round_config *round = &r->config->round;
+    const enum gr_sampling sampling = round->sampling;
+    const struct gr_node *list = gr_node_at(r->root, "round.availability"), *node = list->child;
+    char path[48];
+    if (!gr_rule_sound(r, "round.sampling")) return;
+    if (round->participants == 0 && gr_rule_sound(r, "round.participants") &&
+        (sampling == GR_SAMPLING_SIZE || sampling == GR_SAMPLING_CYCLIC))
+        REFUSE(r, "round.participants", "found 0 (all), allowed at least 1 with round.sampling %s",
+               gr_sampling_text(sampling));
+    if (sampling == GR_SAMPLING_SIZE && !round->share_sizes &&
+        gr_rule_sound(r, "round.share_sizes"))
+        REFUSE(r, "round.share_sizes",
+               "found false, allowed only true with round.sampling size: every rank learns how "
+               "many rows each silo has");
+    if ((sampling == GR_SAMPLING_LIST) != (round->availability_count > 0) && !list->broken)
+        REFUSE(r, "round.availability", "found %u entries, allowed %s with round.sampling %s",
+               round->availability_count, sampling == GR_SAMPLING_LIST ? "1 to 1000" : "none",
+               gr_sampling_text(sampling));
+    for (unsigned i = 0; i < round->availability_count && node; i++, node = node->next) {
+        snprintf(path, sizeof path, "round.availability[%u]", i);
+        check_available(r, &round->availability[i], node, path);
+    }
+}
+
+static void check_round(const struct gr_rule_context *r) {
+    const struct gr_round_config *round = &r->config->round;
+    if (round->replay[0] && r->config->train.seconds > 0 && gr_rule_sound(r, "round.replay") &&
+        gr_rule_sound(r, "train.seconds"))
+        REFUSE(r, "round.replay",
+               "found a file, allowed none with train.seconds, which no replay can repeat");
+    bool sampled = round->participants > 0;
+    uint32_t most = sampled ? round->participants : r->config->data.silos;
+    if (most > 0 && round->quorum > most && gr_rule_sound(r, "round.quorum") &&
+        gr_rule_sound(r, "round.participants") && gr_rule_sound(r, "data.silos"))
+        REFUSE(r, "round.quorum", "found %u, allowed 1 to %u (%s)", round->quorum, most,
+               sampled ? "round.participants" : "data.silos");
+    if (round->heartbeat_s > 0 && round->heartbeat_s < HEARTBEAT_MIN_S &&
+        gr_rule_sound(r, "round.heartbeat_s"))
+        REFUSE(r, "round.heartbeat_s", "found %g, allowed 0 (none) or at least %g",
+               round->heartbeat_s, HEARTBEAT_MIN_S);
+}
+
+void gr_rules_of_training(const struct gr_rule_context *r) {
+    check_model(r);
+    check_train(r);
+    check_schedule(r);
+    check_optimizer(r);
+    check_strategy(r);
+    check_sampling(r);
+    check_round(r);
+}
