@@ -57,9 +57,8 @@ static int64_t exponent_of(double magnitude) {
 /* Collective. least, greatest: this rank's; those that may be told become all ranks'. */
 static gr_status agree_spread(struct gr_fitting *fit, float *least, float *greatest) {
     gr_status status;
-    int64_t *most = NULL;
+    int64_t *most = fit->sums;
     const size_t n = fit->n;
-    GR_TRY(gr_allocate(3 * n, sizeof *most, "preprocessing", &most));
     for (size_t v = 0; v < n; v++) {
         const bool any = least[v] <= greatest[v];
         const struct gr_treatment *t = &fit->treatment[v];
@@ -78,32 +77,22 @@ static gr_status agree_spread(struct gr_fitting *fit, float *least, float *great
         fit->high[v] = (double)value_at(most[n + v]);
     }
 out:
-    gr_free(most);
     return status;
 }
 
+/* Collective. */
 static gr_status find_spread(struct gr_fitting *fit) {
-    gr_status status;
-    float *least = NULL, *greatest = NULL;
-    GR_TRY(gr_allocate(fit->n, sizeof *least, "preprocessing", &least));
-    GR_TRY(gr_allocate(fit->n, sizeof *greatest, "preprocessing", &greatest));
     for (size_t v = 0; v < fit->n; v++) {
-        least[v] = INFINITY;
-        greatest[v] = -INFINITY;
+        fit->least[v] = INFINITY;
+        fit->most[v] = -INFINITY;
     }
     for (size_t i = 0; i < fit->data->n_local; i++)
         if (gr_fit_usable(&fit->data->local[i]))
-            gr_fit_spread(fit->treatment, &fit->data->local[i].train, least, greatest);
-    status = agree_spread(fit, least, greatest);
-out:
-    gr_free(greatest);
-    gr_free(least);
-    return status;
+            gr_fit_spread(fit->treatment, &fit->data->local[i].train, fit->least, fit->most);
+    return agree_spread(fit, fit->least, fit->most);
 }
 
 /* ---- means and deviations ------------------------------------------------------------------- */
-
-enum { SUMS = 1 + GR_REAL_WORDS }; /* a count, a real sum */
 
 /* 2^-e of a value: within 1, where there are any. */
 static bool add_scaled(int64_t *sum, double value, int64_t exponent) {
@@ -114,50 +103,41 @@ static bool add_scaled(int64_t *sum, double value, int64_t exponent) {
 static gr_status find_means(struct gr_fitting *fit) {
     gr_status status;
     const size_t n = fit->n;
-    int64_t *sums = NULL, *count = NULL;
-    double *sum = NULL;
-    GR_TRY(gr_allocate_zero(n, SUMS * sizeof *sums, "preprocessing", &sums));
-    GR_TRY(gr_allocate(n, sizeof *count, "preprocessing", &count));
-    GR_TRY(gr_allocate(n, sizeof *sum, "preprocessing", &sum));
+    int64_t *sums = fit->sums;
+    memset(sums, 0, n * GR_FIT_SUMS * sizeof *sums);
     for (size_t i = 0; i < fit->data->n_local; i++) {
         if (!gr_fit_usable(&fit->data->local[i])) continue;
-        gr_fit_sums(fit->treatment, &fit->data->local[i].train, count, sum);
+        gr_fit_sums(fit->treatment, &fit->data->local[i].train, fit->integers, fit->own);
         for (size_t v = 0; v < n; v++) {
+            int64_t *sum = sums + v * GR_FIT_SUMS;
             if (!wants_mean(&fit->treatment[v])) continue;
-            sums[v * SUMS] += count[v];
-            if (!add_scaled(sums + v * SUMS + 1, sum[v], fit->exponent[v])) fit->overflow = true;
+            sum[0] += fit->integers[v];
+            if (!add_scaled(sum + 1, fit->own[v], fit->exponent[v])) fit->overflow = true;
         }
     }
-    GR_TRY(gr_comm_sum_int64(fit->comm, sums, n * SUMS));
+    GR_TRY(gr_comm_sum_int64(fit->comm, sums, n * GR_FIT_SUMS));
     for (size_t v = 0; v < n; v++) {
-        fit->count[v] = sums[v * SUMS];
+        const int64_t *sum = sums + v * GR_FIT_SUMS;
+        fit->count[v] = sum[0];
         if (fit->count[v] == 0 || fit->exponent[v] == NOTHING) continue;
-        const long double mean = gr_real_value(sums + v * SUMS + 1) / (long double)fit->count[v];
+        const long double mean = gr_real_value(sum + 1) / (long double)fit->count[v];
         fit->mean[v] = ldexp((double)mean, (int)fit->exponent[v]);
     }
 out:
-    gr_free(sum);
-    gr_free(count);
-    gr_free(sums);
     return status;
 }
 
 /* Collective. Of deviations the power of two above the greatest, *exponent. */
-static gr_status find_exponents(struct gr_fitting *fit, double *squares, int64_t *exponent) {
-    gr_status status;
-    double *greatest = NULL;
-    GR_TRY(gr_allocate_zero(fit->n, sizeof *greatest, "preprocessing", &greatest));
+static gr_status find_exponents(struct gr_fitting *fit, int64_t *exponent) {
+    memset(fit->greatest, 0, fit->n * sizeof *fit->greatest);
     for (size_t i = 0; i < fit->data->n_local; i++)
         if (gr_fit_usable(&fit->data->local[i]))
-            gr_fit_deviations(fit->treatment, &fit->data->local[i].train, fit->mean, greatest,
-                              squares);
+            gr_fit_deviations(fit->treatment, &fit->data->local[i].train, fit->mean, fit->greatest,
+                              fit->own);
     for (size_t v = 0; v < fit->n; v++)
         exponent[v] =
-            fit->treatment[v].by == GR_SCALE_STANDARDISE ? exponent_of(greatest[v]) : NOTHING;
-    status = gr_comm_max_int64(fit->comm, exponent, fit->n);
-out:
-    gr_free(greatest);
-    return status;
+            fit->treatment[v].by == GR_SCALE_STANDARDISE ? exponent_of(fit->greatest[v]) : NOTHING;
+    return gr_comm_max_int64(fit->comm, exponent, fit->n);
 }
 
 static double deviation_of(const struct gr_fitting *fit, size_t v, const int64_t *sum,
@@ -171,29 +151,22 @@ static double deviation_of(const struct gr_fitting *fit, size_t v, const int64_t
 static gr_status find_deviations(struct gr_fitting *fit) {
     gr_status status;
     const size_t n = fit->n;
-    int64_t *sums = NULL, *exponent = NULL;
-    double *squares = NULL, *ignored = NULL;
-    GR_TRY(gr_allocate_zero(n, GR_REAL_WORDS * sizeof *sums, "preprocessing", &sums));
-    GR_TRY(gr_allocate(n, sizeof *exponent, "preprocessing", &exponent));
-    GR_TRY(gr_allocate(n, sizeof *squares, "preprocessing", &squares));
-    GR_TRY(gr_allocate_zero(n, sizeof *ignored, "preprocessing", &ignored));
-    GR_TRY(find_exponents(fit, squares, exponent));
+    int64_t *sums = fit->sums, *exponent = fit->integers;
+    memset(sums, 0, n * GR_REAL_WORDS * sizeof *sums);
+    GR_TRY(find_exponents(fit, exponent));
     for (size_t i = 0; i < fit->data->n_local; i++) {
         if (!gr_fit_usable(&fit->data->local[i])) continue;
-        gr_fit_deviations(fit->treatment, &fit->data->local[i].train, fit->mean, ignored, squares);
+        gr_fit_deviations(fit->treatment, &fit->data->local[i].train, fit->mean, fit->greatest,
+                          fit->own);
         for (size_t v = 0; v < n; v++)
             if (exponent[v] != NOTHING &&
-                !add_scaled(sums + v * GR_REAL_WORDS, squares[v], 2 * exponent[v]))
+                !add_scaled(sums + v * GR_REAL_WORDS, fit->own[v], 2 * exponent[v]))
                 fit->overflow = true;
     }
     GR_TRY(gr_comm_sum_int64(fit->comm, sums, n * GR_REAL_WORDS));
     for (size_t v = 0; v < n; v++)
         fit->deviation[v] = deviation_of(fit, v, sums + v * GR_REAL_WORDS, exponent[v]);
 out:
-    gr_free(ignored);
-    gr_free(squares);
-    gr_free(exponent);
-    gr_free(sums);
     return status;
 }
 
@@ -272,6 +245,12 @@ static gr_status allocate(struct gr_fitting *fit) {
     GR_TRY(gr_allocate_zero(n, sizeof *fit->count, "preprocessing", &fit->count));
     GR_TRY(gr_allocate_zero(n, sizeof *fit->exponent, "preprocessing", &fit->exponent));
     GR_TRY(gr_allocate_zero(n, sizeof *fit->mode, "preprocessing", &fit->mode));
+    GR_TRY(gr_allocate_zero(n, GR_FIT_SUMS * sizeof *fit->sums, "preprocessing", &fit->sums));
+    GR_TRY(gr_allocate_zero(n, sizeof *fit->integers, "preprocessing", &fit->integers));
+    GR_TRY(gr_allocate_zero(n, sizeof *fit->own, "preprocessing", &fit->own));
+    GR_TRY(gr_allocate_zero(n, sizeof *fit->greatest, "preprocessing", &fit->greatest));
+    GR_TRY(gr_allocate_zero(n, sizeof *fit->least, "preprocessing", &fit->least));
+    GR_TRY(gr_allocate_zero(n, sizeof *fit->most, "preprocessing", &fit->most));
     for (size_t i = 0; i < fit->data->n_local; i++) {
         const struct gr_silo *silo = &fit->data->local[i];
         if (gr_fit_usable(silo))
@@ -291,6 +270,12 @@ static void release(struct gr_fitting *fit) {
     gr_free(fit->count);
     gr_free(fit->exponent);
     gr_free(fit->mode);
+    gr_free(fit->sums);
+    gr_free(fit->integers);
+    gr_free(fit->own);
+    gr_free(fit->greatest);
+    gr_free(fit->least);
+    gr_free(fit->most);
 }
 
 gr_status gr_federation_fit(struct gr_federation *f, char **text) {

@@ -5,6 +5,8 @@
 
 #include "federation/federation.h"
 
+enum { GR_FIT_SUMS = 1 + GR_REAL_WORDS }; /* a count, a real sum */
+
 struct gr_fitting {
     struct gr_comm *comm;           /* borrowed */
     const struct gr_config *config; /* borrowed */
@@ -18,6 +20,11 @@ struct gr_fitting {
     int64_t *count; /* values that were there */
     uint32_t *mode; /* code of the most frequent category */
     bool overflow;
+    /* Room for this rank's part, so that none runs out of it between two collectives. */
+    int64_t *sums;     /* GR_FIT_SUMS of each */
+    int64_t *integers; /* one of each */
+    double *own, *greatest;
+    float *least, *most;
 };
 
 /* Whether a silo's rows take part in the fit. */
