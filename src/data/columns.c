@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "data/category.h"
+
 static bool has_value(const struct gr_column *c) {
     return c->type == GR_COLUMN_NUMBER || c->type == GR_COLUMN_INTEGER ||
            c->type == GR_COLUMN_CATEGORY;
@@ -59,11 +61,26 @@ static void list_values(struct gr_columns *columns) {
     }
 }
 
+/* What is collected cell by cell is checked there; a table's own text may be anybody's. */
+static gr_status check_open(const struct gr_schema *schema) {
+    for (unsigned i = 0; i < schema->columns_count; i++) {
+        const struct gr_column *c = &schema->columns[i];
+        for (unsigned k = 0; c->open && k < c->categories_count; k++)
+            if (!gr_category_takes(c->categories[k], strlen(c->categories[k])))
+                return gr_fail(GR_ERROR_DATA,
+                               "column %u: found a category that is a long text or has control "
+                               "characters, expected 1 to 256 bytes",
+                               i + 1);
+    }
+    return GR_OK;
+}
+
 gr_status gr_columns_create(struct gr_schema *schema, struct gr_columns **out) {
     struct gr_columns *columns = NULL;
     const size_t n = schema->columns_count;
     gr_status status;
     *out = NULL;
+    GR_TRY(check_open(schema));
     GR_TRY(gr_allocate_zero(1, sizeof *columns, "columns", &columns));
     columns->schema = schema;
     columns->label = columns->target = columns->group = -1;

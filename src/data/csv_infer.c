@@ -264,7 +264,10 @@ void gr_csv_loosen(struct gr_schema *schema) {
         struct gr_column *c = &schema->columns[i];
         if (c->type == GR_COLUMN_INTEGER) c->type = GR_COLUMN_NUMBER;
         if (c->type == GR_COLUMN_NUMBER) c->missing = GR_MISSING_MEAN;
-        if (c->type == GR_COLUMN_CATEGORY) c->missing = GR_MISSING_MODE;
+        if (c->type == GR_COLUMN_CATEGORY) {
+            c->missing = GR_MISSING_MODE;
+            c->open = true; /* a rare one may name somebody: what all may know is found later */
+        }
         c->range_count = 0;
     }
 }

@@ -9,7 +9,8 @@ static void count_value(const struct gr_column *c, float value, struct gr_found 
     const bool category = c->type == GR_COLUMN_CATEGORY;
     if (isnan(value))
         found->missing++;
-    else if (category && !c->open && !(value >= 0 && value < (float)c->categories_count))
+    else if (category && !c->open &&
+             !(value >= 0 && value < (float)c->categories_count && rintf(value) == value))
         found->unknown++;
     else if (!category && c->range_count == 2 &&
              !((double)value >= c->range[0] && (double)value <= c->range[1]))

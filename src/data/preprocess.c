@@ -165,7 +165,8 @@ static uint32_t code_of(const struct gr_fit *fit, const struct gr_binding_value 
         const double fill = fit->fill[v];
         return fill >= 0 && fill < (double)unknown ? (uint32_t)fill : unknown;
     }
-    return x >= 0 && x < (float)value->n_codes ? value->code[(uint32_t)x] : unknown;
+    return x >= 0 && x < (float)value->n_codes && rintf(x) == x ? value->code[(uint32_t)x]
+                                                                : unknown;
 }
 
 static float *put_category(const struct gr_column *c, uint32_t code, float *to) {

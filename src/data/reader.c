@@ -110,7 +110,8 @@ static gr_status read_columns(struct gr_reader *reader, const struct gr_schema *
         gr_schema_free(schema);
         return status;
     }
-    GR_TRY(gr_columns_create(schema, &reader->columns));
+    status = gr_columns_create(schema, &reader->columns);
+    if (status != GR_OK) return gr_fail_context(status, "%s: ", name);
     if (reader->columns->n_values != reader->shape.n_features)
         status = gr_fail(GR_ERROR_DATA,
                          "%s make %zu values in a row, found %zu; a table of an earlier version is "
@@ -118,7 +119,6 @@ static gr_status read_columns(struct gr_reader *reader, const struct gr_schema *
                          name, reader->columns->n_values, reader->shape.n_features);
     else
         status = find_gaps(reader);
-out:
     return status;
 }
 

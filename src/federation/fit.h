@@ -20,6 +20,7 @@ struct gr_fitting {
     int64_t *count; /* values that were there */
     uint32_t *mode; /* code of the most frequent category */
     bool overflow;
+    size_t category_bytes; /* of open columns so far */
     /* Room for this rank's part, so that none runs out of it between two collectives. */
     int64_t *sums;     /* GR_FIT_SUMS of each */
     int64_t *integers; /* one of each */

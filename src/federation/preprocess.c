@@ -36,7 +36,7 @@ gr_status gr_federation_share_preprocessing(struct gr_federation *f, bool newcom
     const struct gr_preprocessing *p = f->data->preprocessing;
     char *text = NULL, *mine = NULL;
     gr_status status = GR_OK;
-    GR_TRY(gr_text_format(&mine, "%s", p ? gr_preprocessing_text(p) : ""));
+    GR_TRY(gr_comm_agree(f->comm, gr_text_format(&mine, "%s", p ? gr_preprocessing_text(p) : "")));
     text = mine;
     GR_TRY(gr_comm_broadcast_text(f->comm, &text, GR_CONFIG_TEXT_MAX));
     if (newcomer && text[0]) status = apply(f, text);

@@ -207,12 +207,12 @@ static gr_status check_respawn(const struct gr_config *config) {
                                     "that has failure mitigation (mpirun --with-ft ulfm)");
 }
 
-/* Rank 0: the run that is gone on with, as far as there is one; what is wrong is told later. */
+/* Rank 0: of the run that is gone on with; none where there is no run, which is told later. */
 static gr_status find_checkpoints(const struct gr_run_state *run, char **out) {
     char *latest = NULL;
     const char *path = run->options->run_path;
     if (!path && gr_run_directory_latest(run->config, &latest) == GR_OK) path = latest;
-    gr_status status = gr_text_format(out, "%s/checkpoints", path ? path : "");
+    gr_status status = path ? gr_text_format(out, "%s/checkpoints", path) : GR_OK;
     gr_free(latest);
     return status;
 }

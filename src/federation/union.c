@@ -143,10 +143,19 @@ static gr_status least_category(struct gr_comm *comm, const char *mine, char *ou
         *found = word != none;
         if (!*found) break;
         unpack((uint64_t)-word, out + at);
-        if (memchr(out + at, '\0', WORD_BYTES)) break;
+        if (memchr(out + at, '\0', WORD_BYTES)) goto out;
     }
+    if (*found) /* columns list no longer ones, see gr_columns_create */
+        status =
+            gr_fail(GR_ERROR_INTERNAL, "a category of more than %d bytes", GR_OPEN_CATEGORY_BYTES);
 out:
     return status;
+}
+
+/* Of all open columns together: the fit must fit into its text. */
+static bool count_bytes(struct gr_fitting *fit, const char *category) {
+    fit->category_bytes += strlen(category) + 1;
+    return fit->category_bytes <= GR_CONFIG_FILE_MAX;
 }
 
 /* Collective. */
@@ -164,6 +173,12 @@ static gr_status unite(struct gr_fitting *fit, size_t value) {
         if (!found) break;
         if (own && strcmp(own, next) == 0) at++;
         GR_TRY(gr_comm_agree(fit->comm, gr_categories_add(&all, next, strlen(next), &room)));
+        if (count_bytes(fit, next)) continue;
+        status = gr_fail(GR_ERROR_DATA,
+                         "column %u: the categories of open columns take more than %d bytes "
+                         "together: data.schema can list them",
+                         fit->columns->column_of[value] + 1, GR_CONFIG_FILE_MAX);
+        goto out;
     }
     if (!room)
         status = gr_fail(GR_ERROR_DATA, "column %u: found more than %d categories in all silos",

@@ -309,7 +309,7 @@ gr_status gr_checkpoint_preprocessing(struct gr_comm *comm, const char *dir, cha
     char *text = NULL;
     *out = NULL;
     const bool root = gr_comm_rank(comm) == 0;
-    GR_TRY(gr_comm_agree(comm, root ? find_preprocessing(dir, &text) : GR_OK));
+    GR_TRY(gr_comm_agree(comm, root && dir ? find_preprocessing(dir, &text) : GR_OK));
     int64_t there = text != NULL;
     GR_TRY(gr_comm_max_int64(comm, &there, 1));
     if (there) GR_TRY(gr_comm_broadcast_text(comm, &text, GR_CONFIG_TEXT_MAX));

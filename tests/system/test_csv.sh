@@ -52,7 +52,10 @@ for s in a b c; do printf 'x,k,label\n1,p,0\n2,q,1\n3,p,1\n' >$s.csv; done
 sed -e 's/schema: .*/csv: {separator: comma}/' -e 's/Ahorn/a/; s/Birke/b/; s/Buche/c/' files.yaml >guessed.yaml
 check "guessed columns" exits 0 on_ranks 3 train guessed.yaml --run guessed
 printf 'x,k,label\n1,p,0\n2,r,1\n' >c.csv
-check "categories differ between ranks" exits 65 on_ranks 3 train guessed.yaml --run no
+check "guessed categories are united" exits 0 on_ranks 3 train guessed.yaml --run united
+check "rare ones are not told, for they may name somebody" bash -c '"$GRANARY" inspect united/model.h5 >told && ! grep -q "[pqr]," told && grep -q "name: k" told'
+printf 'x,K,label\n1,p,0\n2,q,1\n' >c.csv
+check "names differ between ranks" exits 65 on_ranks 3 train guessed.yaml --run no
 check "the column is named" says "column 2: its name, type or categories are not those of the other silos"
 check "and the silo" grep -q 'silo-00[0-2]: ' "$ERR"
 printf 'x,k,m,label\n1,p,1,0\n' >c.csv

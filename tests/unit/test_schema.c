@@ -156,6 +156,29 @@ static const struct {
     {"[{name: a, type: number}]", "found 1 columns, expected 2"},
 };
 
+/* An open column's categories are united over all silos: none may be longer than those of CSV. */
+START_TEST(test_open_categories) {
+    static const char *const format =
+        "columns: [{name: a, type: category, categories: [\"%s\"], open: true}]";
+    char category[258], text[512];
+    for (size_t length = 256; length <= 257; length++) {
+        struct gr_schema *schema;
+        struct gr_columns *columns;
+        memset(category, 'x', length);
+        category[length] = '\0';
+        snprintf(text, sizeof text, format, category);
+        CHECK_OK(gr_schema_parse("s", text, strlen(text), &schema));
+        if (length == 256) {
+            CHECK_OK(gr_columns_create(schema, &columns));
+            gr_columns_free(columns);
+        } else {
+            CHECK_REFUSED(gr_columns_create(schema, &columns), GR_ERROR_DATA,
+                          "column 1: found a category that is a long text");
+        }
+    }
+}
+END_TEST
+
 START_TEST(test_fit) {
     char text[512], difference[GR_DIFFERENCE_BYTES];
     struct gr_schema *expected, *found;
@@ -187,6 +210,7 @@ int main(void) {
     tcase_add_test(tests, test_round_trip);
     tcase_add_test(tests, test_features);
     tcase_add_loop_test(tests, test_fit, 0, (int)COUNT(fits));
+    tcase_add_test(tests, test_open_categories);
     tcase_add_test(tests, test_missing_file);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
