@@ -57,6 +57,15 @@ check "batches make no difference" exits 0 "$GRANARY" train $hospital --set run.
 check "but for the last digits" equal "$(metric whole/evaluation.json log_loss | cut -c1-7)" \
     "$(metric s2/evaluation.json log_loss | cut -c1-7)"
 
+# Categories that the schema leaves open: those of all silos, each with its row in a table.
+sed 's/, categories: \[emergency, planned, transfer\]//' configs/schemas/hospital-codes.yaml >open.yaml
+for n in 1 3; do
+    check "open categories on $n ranks" exits 0 on_ranks $n train $hospital --set run.rounds=2 --set data.schema=open.yaml --run open$n
+done
+check "one digest" equal "$(digest open1)" "$(digest open3)"
+"$GRANARY" inspect open1/model.h5 >told
+check "a row for each of the three, and one for what is unknown" grep -q "embedding2.weight *4 x" told
+
 # Rows of one class only: the other's count is zero, wherever it stands in memory.
 printf 'x,label\n' >one.csv
 for i in 1 2 3 4 5 6 7 8; do echo "0.$i,0"; done >>one.csv
