@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Made by analysis/peers/reference_preprocessing.py with scikit-learn 1.2.1, NumPy 1.24.2; do not edit. */
+/* Made by analysis/peers/reference_preprocessing.py with scikit-learn 1.2.1, NumPy 1.24.2; do not
+ * edit. */
 /* clang-format off */
 enum { REFERENCE_WIDTH = 11 };
 static const size_t reference_rows[] = {40, 25, 31};
