@@ -188,28 +188,46 @@ void gr_reader_close(struct gr_reader *reader) {
     *reader = (struct gr_reader){0};
 }
 
+/* So many labels, checked; *largest: of those seen so far. */
+static gr_status read_labels(struct gr_reader *reader, size_t first, size_t n, int32_t *labels,
+                             int32_t *largest) {
+    const uint32_t declared = reader->shape.n_classes;
+    const int32_t limit = declared ? (int32_t)declared : GR_CLASSES_MAX;
+    gr_status status = reader->operations->labels(reader, first, n, labels);
+    for (size_t i = 0; status == GR_OK && i < n; i++) {
+        if (labels[i] < 0 || labels[i] >= limit)
+            return gr_fail(GR_ERROR_DATA, "%s: row %zu: label %d, expected 0 to %d",
+                           gr_reader_labels_path(reader), first + i, labels[i], limit - 1);
+        if (labels[i] > *largest) *largest = labels[i];
+    }
+    return status;
+}
+
+static size_t window_of(size_t first, size_t n) {
+    return n - first < GR_LABEL_WINDOW ? n - first : GR_LABEL_WINDOW;
+}
+
 gr_status gr_reader_labels(struct gr_reader *reader, size_t n, int32_t **out, uint32_t *n_classes) {
-    const char *path = gr_reader_labels_path(reader);
-    uint32_t declared = reader->shape.n_classes;
-    int32_t limit = declared ? (int32_t)declared : GR_CLASSES_MAX, largest = 0;
-    int32_t *labels = NULL;
+    int32_t *labels = NULL, largest = 0;
     gr_status status;
     GR_TRY(gr_allocate(n, sizeof *labels, "labels", &labels));
-    for (size_t first = 0; first < n; first += GR_LABEL_WINDOW) {
-        size_t count = n - first < GR_LABEL_WINDOW ? n - first : GR_LABEL_WINDOW;
-        GR_TRY(reader->operations->labels(reader, first, count, labels + first));
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (labels[i] < 0 || labels[i] >= limit) {
-            status = gr_fail(GR_ERROR_DATA, "%s: row %zu: label %d, expected 0 to %d", path, i,
-                             labels[i], limit - 1);
-            goto out;
-        }
-        if (labels[i] > largest) largest = labels[i];
-    }
-    *n_classes = declared ? declared : (uint32_t)largest + 1;
+    for (size_t first = 0; first < n; first += GR_LABEL_WINDOW)
+        GR_TRY(read_labels(reader, first, window_of(first, n), labels + first, &largest));
+    *n_classes = reader->shape.n_classes ? reader->shape.n_classes : (uint32_t)largest + 1;
     *out = labels;
     labels = NULL;
+out:
+    gr_free(labels);
+    return status;
+}
+
+gr_status gr_reader_classes(struct gr_reader *reader, size_t n, uint32_t *n_classes) {
+    int32_t *labels = NULL, largest = 0;
+    gr_status status;
+    GR_TRY(gr_allocate(window_of(0, n), sizeof *labels, "labels", &labels));
+    for (size_t first = 0; first < n; first += GR_LABEL_WINDOW)
+        GR_TRY(read_labels(reader, first, window_of(first, n), labels, &largest));
+    *n_classes = reader->shape.n_classes ? reader->shape.n_classes : (uint32_t)largest + 1;
 out:
     gr_free(labels);
     return status;
@@ -221,10 +239,8 @@ gr_status gr_reader_targets(struct gr_reader *reader, size_t n, float **out) {
     *out = NULL;
     if (!reader->shape.targets) return GR_OK;
     GR_TRY(gr_allocate(n, sizeof *targets, "targets", &targets));
-    for (size_t first = 0; first < n; first += GR_LABEL_WINDOW) {
-        size_t count = n - first < GR_LABEL_WINDOW ? n - first : GR_LABEL_WINDOW;
-        GR_TRY(reader->operations->targets(reader, first, count, targets + first));
-    }
+    for (size_t first = 0; first < n; first += GR_LABEL_WINDOW)
+        GR_TRY(reader->operations->targets(reader, first, window_of(first, n), targets + first));
     for (size_t i = 0; i < n; i++) {
         if (__builtin_isfinite(targets[i])) continue;
         status = gr_fail(GR_ERROR_DATA, "%s: row %zu: its target is not a finite number",

@@ -106,6 +106,8 @@ gr_status gr_table_shape_check(const char *path, struct gr_table_shape *shape) G
  */
 gr_status gr_reader_labels(struct gr_reader *reader, size_t n, int32_t **out,
                            uint32_t *n_classes) GR_CHECKED;
+/* The same number and the same checks, in constant memory. */
+gr_status gr_reader_classes(struct gr_reader *reader, size_t n, uint32_t *n_classes) GR_CHECKED;
 
 /* The first n targets, all finite; caller releases *out with gr_free. NULL where there are none. */
 gr_status gr_reader_targets(struct gr_reader *reader, size_t n, float **out) GR_CHECKED;

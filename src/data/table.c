@@ -208,17 +208,15 @@ gr_status gr_table_summarise(const struct gr_table_config *table, enum gr_data_s
 gr_status gr_data_summarise(const struct gr_data_config *config,
                             const struct gr_table_config *table, struct gr_table_summary *out) {
     struct gr_reader reader = {0};
-    int32_t *labels = NULL;
     gr_status status;
     *out = (struct gr_table_summary){0};
     GR_TRY(gr_reader_open(config, table, &reader));
-    GR_TRY(gr_reader_labels(&reader, reader.shape.shape[0], &labels, &out->n_classes));
+    GR_TRY(gr_reader_classes(&reader, reader.shape.shape[0], &out->n_classes));
     out->n_rows = reader.shape.shape[0];
     out->n_dims = reader.shape.n_dims;
     memcpy(out->shape, reader.shape.shape, sizeof out->shape);
     out->element = reader.shape.element;
 out:
-    gr_free(labels);
     gr_reader_close(&reader);
     return status;
 }
