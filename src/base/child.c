@@ -112,7 +112,7 @@ static bool await(int socket, const struct gr_child_limits *limits, struct reply
 static gr_status lost_child(const char *what, gr_status lost, const struct gr_child_limits *limits,
                             bool late, int how) {
     const int number = WIFSIGNALED(how) ? WTERMSIG(how) : 0;
-    if (late) return gr_fail(lost, "%s took over %g s", what, limits->wall_seconds);
+    if (late && limits) return gr_fail(lost, "%s took over %g s", what, limits->wall_seconds);
     if (number == SIGXCPU && limits)
         return gr_fail(lost, "%s took over %u s of processor time", what, limits->cpu_seconds);
     if (number) return gr_fail(lost, "%s ended in signal %d (%s)", what, number, strsignal(number));

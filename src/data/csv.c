@@ -95,7 +95,7 @@ static gr_status read_through(struct gr_reader *reader, struct csv_state *s) {
     const size_t limit = limit_of(reader);
     bool targets = reader->columns->target >= 0, more;
     bool groups = wants_groups(reader);
-    gr_status status;
+    gr_status status = GR_OK;
     while (s->n_rows < limit) {
         GR_TRY(make_room(s, targets, groups));
         GR_TRY(gr_csv_table_next(t, s->window, &more));

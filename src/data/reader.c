@@ -104,7 +104,7 @@ static gr_status read_columns(struct gr_reader *reader, const struct gr_schema *
     if (status == GR_OK)
         status = gr_schema_parse(name, reader->window, reader->shape.column_bytes, &schema);
     if (status == GR_ERROR_CONFIG) status = gr_fail(GR_ERROR_DATA, "%s", gr_message());
-    if (status != GR_OK) return status;
+    if (status != GR_OK || !schema) return status;
     status = adopt(wanted, schema);
     if (status != GR_OK) {
         gr_schema_free(schema);

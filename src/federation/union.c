@@ -76,10 +76,10 @@ gr_status gr_fit_share_columns(struct gr_fitting *fit) {
     gr_status status;
     GR_TRY(gr_comm_max_int64(fit->comm, &who, 1));
     if (who == nobody) return GR_OK;
-    const bool brings = who == -(int64_t)gr_comm_rank(fit->comm);
+    const bool brings = own && who == -(int64_t)gr_comm_rank(fit->comm);
     GR_TRY(gr_comm_agree(fit->comm, brings ? make_text(own, &mine) : GR_OK));
     GR_TRY(share_text(fit->comm, mine, &text));
-    GR_TRY(gr_comm_agree(fit->comm, read_columns(text, &fit->columns)));
+    GR_TRY(gr_comm_agree(fit->comm, text ? read_columns(text, &fit->columns) : GR_ERROR_INTERNAL));
 out:
     gr_free(text);
     gr_free(mine);

@@ -23,13 +23,13 @@ struct gr_report_run {
     struct gr_node *settings;  /* owned; resolved.yaml, or NULL */
     struct gr_metrics *rounds; /* owned */
     size_t n;
-    json_t *evaluation; /* owned; evaluation.json, an object, or NULL */
-    json_t *timeline;   /* owned; of n_events the first and the last, in their order */
-    size_t n_events;    /* those of every day are not counted */
-    uint32_t *missed;   /* owned; rounds that each silo was to be in and was not; or NULL */
-    uint32_t n_silos;   /* elements of missed */
-    size_t n_alerts, n_checkpoints;
+    json_t *evaluation;  /* owned; evaluation.json, an object, or NULL */
+    json_t *timeline;    /* owned; of n_events the first and the last, in their order */
+    size_t n_events;     /* those of every day are not counted */
+    uint32_t *missed;    /* owned; rounds that each silo was to be in and was not; or NULL */
+    uint32_t n_silos;    /* elements of missed */
     uint32_t best_round; /* whose model was kept instead of the last one's; 0: the last */
+    size_t n_alerts, n_checkpoints;
     size_t broken_event; /* line at which the chain of events breaks; 0: it is whole */
     json_t *notes;       /* owned; strings: what could not be read, in words */
 };
