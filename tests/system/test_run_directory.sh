@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# quick
 # What a run leaves behind, and who may write there.
 . "$(dirname "$0")/library.sh"
 . "$TESTS/system/tables.sh"
