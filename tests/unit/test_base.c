@@ -318,6 +318,9 @@ START_TEST(child) {
                  {'m', GR_ERROR_DATA, "memory was refused"},
                  {'c', GR_ERROR_WRITE, "the deed ended in signal 11 (Segmentation fault)"},
                  {'l', GR_ERROR_WRITE, "the deed took over 0.2 s"}};
+#ifdef __SANITIZE_ADDRESS__
+    if (deeds[_i].deed == 'm') return; /* whose allocator ends the process instead */
+#endif
     const struct gr_child_limits limits = {.wall_seconds = deeds[_i].deed == 'l' ? 0.2 : 20,
                                            .cpu_seconds = 60,
                                            .memory_bytes = 1 << 28};
