@@ -26,15 +26,16 @@ check "three thin rounds running give an alert" equal "$low" 5
 check "of what" grep -q '"event":"alert","round":5,"what":"low participation"' run/events.jsonl
 
 check "a line a round" equal "$(wc -l <run/metrics.jsonl)" 60
-counts() { for name in participants dropped late sat_out returned recoveries; do metric "$1" "$name"; done | xargs; }
-check "undisturbed" equal "$(counts 2)" "8 0 0 0 0 0"
-check "sat out" equal "$(counts 3)" "7 0 0 1 0 0"
-check "late" equal "$(counts 4)" "6 0 2 0 0 0"
-check "not back yet" equal "$(counts 5)" "6 0 0 0 0 0"
+counts() { for name in participants dropped late sat_out returned; do metric "$1" "$name"; done | xargs; }
+check "undisturbed" equal "$(counts 2)" "8 0 0 0 0"
+check "sat out" equal "$(counts 3)" "7 0 0 1 0"
+check "late" equal "$(counts 4)" "6 0 2 0 0"
+check "not back yet" equal "$(counts 5)" "6 0 0 0 0"
 check "returned" equal "$(metric "$back" returned)" 2
 check "takes part again" equal "$(metric $((back + 1)) participants)" 8
-check "dropped" equal "$(counts 50)" "6 2 0 0 0 1"
-check "and stays away" equal "$(counts 51)" "6 0 0 0 0 0"
+check "dropped" equal "$(counts 50)" "6 2 0 0 0"
+check "a sum was repeated" test "$(metric 50 recoveries)" -ge 1
+check "and stays away" equal "$(counts 51)" "6 0 0 0 0"
 
 detection=$(sed -n 's/^ *"detection": "\(.*\)",$/\1/p' run/manifest.json)
 case $detection in
