@@ -140,11 +140,27 @@ overhead() {
     done | median | sed 's/^/wall time of a round minus training: /'
 }
 
+# peak N CONFIG RUN [WORDS]: the most memory that one of N ranks had.
+peak() {
+    # shellcheck disable=SC2086
+    WORDS="$2 --quiet --run $3 ${*:4}" mpirun $MPIRUN_FLAGS -n "$1" -x WORDS bash -c '
+        ulimit -c 0
+        # shellcheck disable=SC2086
+        "$GRANARY" train $WORDS & pid=$!
+        while kill -0 $pid 2>/dev/null; do
+            now=$(sed -n "s/VmHWM:[^0-9]*\([0-9]*\).*/\1/p" /proc/$pid/status 2>/dev/null); most=${now:-$most}; sleep 0.05
+        done
+        echo peak $most KiB' | sort -k2 -n | tail -n 1
+}
+
 thousand() {
     say "1,000 silos, 10 sampled a round, softmax 784-10, batch 10, 100 rounds, 2 ranks: training wall time"
     shown "mpirun -n 2 granary train configs/simulate-1000.yaml"
     ranks 2 "$GRANARY" train "$TOP/configs/simulate-1000.yaml" --quiet --run thousand
     column thousand/metrics.jsonl total | awk '{s += $1} END {print "seconds in 100 rounds: " s}'
+    say "peak memory of a rank in 5,000 rounds of the same; to reach data + 8 P + 150 MiB = 150 MiB and the data"
+    peak 2 "$TOP/configs/simulate-1000.yaml" thousand-peak --set run.rounds=5000 --set checkpoint.every=1000
+    "$GRANARY" inspect thousand/model.h5 | sed -n 's/^ *parameters/parameters/p' | head -n 1
 }
 
 checkpoint() {
@@ -165,10 +181,7 @@ data: {source: synthetic, silos: 4, synthetic: {alpha: 1, beta: 1, minimum_rows:
 model: {type: mlp, hidden: [4940, 4940]}
 train: {learning_rate: 0.001, batch_size: 32}
 YAML
-    # The launcher is small: the largest process is a rank.
-    # shellcheck disable=SC2086
-    /usr/bin/env bash -c "ulimit -c 0; mpirun $MPIRUN_FLAGS -n 4 bash -c '\"\$GRANARY\" train memory.yaml --quiet --run memory & pid=\$!; peak=0; while kill -0 \$pid 2>/dev/null; do now=\$(sed -n \"s/VmHWM:[^0-9]*\\([0-9]*\\).*/\\1/p\" /proc/\$pid/status 2>/dev/null); peak=\${now:-\$peak}; sleep 0.05; done; echo peak \$peak KiB'" |
-        sort -k2 -n | tail -n 1
+    peak 4 memory.yaml memory
     local n
     n=$("$GRANARY" inspect memory/model.h5 | sed -n 's/ *parameters *//p' | head -n 1)
     echo "parameters $n, P = $((n * 4 / 1024)) KiB; bound $((6 * n * 4 / 1024 + 60 * 1024)) KiB"
