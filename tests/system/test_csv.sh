@@ -68,6 +68,10 @@ check "import" exits 0 "$GRANARY" import hospital/train.csv --schema configs/sch
 check "rows and classes" prints "t.h5: 600 rows, 2 classes"
 check "findings" prints "smoker: 37 missing, 0 outside of the range, 0 of no known category"
 check "no progress where nobody watches" equal "$(wc -c <"$ERR")" 0
+if command -v script >/dev/null; then
+    script -qec "$GRANARY import hospital/train.csv --schema configs/schemas/hospital.yaml -o watched.h5" /dev/null </dev/null >watched
+    check "progress on a terminal" grep -q "100 % of 0 MB" watched
+fi
 "$GRANARY" import hospital/test.csv --schema configs/schemas/hospital.yaml -o u.h5 >/dev/null
 sed -e 's/source: csv/source: hdf5/' -e 's/csv}/h5}/' -e 's,hospital/train,t,; s,hospital/test,u,' \
     configs/hospital.yaml >h5.yaml
