@@ -4,7 +4,8 @@
 
     granary validate CONFIG --resolved | analysis/peers/config_digest.py src/config/defaults.c
 
-BLAKE2b-256 over the settings in the order of the table in defaults.c, without those marked CHANGEABLE:
+BLAKE2b-256 over the settings in the order of the table in defaults.c, without those marked CHANGEABLE
+and those at their default:
 path and a NUL; then "t", length, ":" and the text of a value, or "l", count, ":" and the values of
 a list (for sections "s", count, ":" and their values). Python 3.11, PyYAML 6.0."""
 import hashlib
@@ -41,6 +42,9 @@ for path, rest in rows:
     value = config
     for key in path.split("."):
         value = value[key]
+    standard = re.search(r'\.standard = "([^"]*)"', rest)
+    if "REQUIRED" not in rest and value == (standard.group(1) if standard else [] if isinstance(value, list) else ""):
+        continue
     digest.update(path.encode() + b"\0")
     add(value)
 print(digest.hexdigest())

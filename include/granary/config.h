@@ -33,8 +33,27 @@ enum gr_separator {
     GR_SEPARATOR_SEMICOLON,
     GR_SEPARATOR_TAB,
     GR_SEPARATOR_PIPE,
-    GR_SEPARATOR_SPACE
+    GR_SEPARATOR_SPACE,
+    GR_SEPARATOR_BLANKS, /* any number of spaces and tabs, also in front of the first field */
+    GR_SEPARATOR_AUTO    /* found in each file by itself, from its ending and first lines */
 };
+/* How text is encoded in a CSV file. */
+enum gr_encoding_of_text { GR_TEXT_UTF8, GR_TEXT_LATIN1 };
+/* How numbers are written in the cells of a column. */
+enum gr_decimal { GR_DECIMAL_POINT, GR_DECIMAL_COMMA };
+enum gr_thousands {
+    GR_THOUSANDS_NONE,
+    GR_THOUSANDS_COMMA,
+    GR_THOUSANDS_POINT,
+    GR_THOUSANDS_SPACE, /* also the no-break spaces U+00A0 and U+202F */
+    GR_THOUSANDS_APOSTROPHE
+};
+/* The order of day, month and year in a date's cell. */
+enum gr_date_format { GR_DATE_ISO, GR_DATE_DAY_FIRST, GR_DATE_MONTH_FIRST };
+/* The unit in which a date's distance from its origin is counted. */
+enum gr_date_unit { GR_DATE_DAYS, GR_DATE_YEARS, GR_DATE_HOURS, GR_DATE_SECONDS };
+/* The fate of a row without a label or target. */
+enum gr_unlabelled { GR_UNLABELLED_REFUSE, GR_UNLABELLED_DROP };
 /* What a column of a table is. */
 enum gr_column_type {
     GR_COLUMN_NUMBER,
@@ -43,7 +62,11 @@ enum gr_column_type {
     GR_COLUMN_TEXT,     /* names and remarks: never read into the features */
     GR_COLUMN_LABEL,    /* a class: one of `categories`, or where there are none 0, 1, 2... */
     GR_COLUMN_TARGET,   /* a number to be predicted */
-    GR_COLUMN_GROUP     /* a centre, by which rows can be partitioned */
+    GR_COLUMN_GROUP,    /* a centre, by which rows can be partitioned */
+    GR_COLUMN_DATE,     /* a day: as a number of days or years since another */
+    GR_COLUMN_DATETIME, /* a day and a time */
+    GR_COLUMN_WEIGHT,   /* a row's weight in the loss and in metrics, >= 0 */
+    GR_COLUMN_OFFSET    /* added to the model's output before the loss, with coefficient 1 */
 };
 /* What becomes of a value that is not there; mean and mode are of all silos' training rows. */
 enum gr_missing {
@@ -197,9 +220,10 @@ struct gr_partition_config {
 
 /* How CSV files are written. */
 struct gr_csv_config {
-    enum gr_separator separator; /* default comma */
-    bool header;                 /* the first row names the columns; default true */
-    char *label;                 /* without data.schema: the column of labels; default "label" */
+    enum gr_separator separator;       /* default auto */
+    bool header;                       /* the first row names the columns; default true */
+    enum gr_encoding_of_text encoding; /* default utf8 */
+    char *label; /* without data.schema: the column of labels; default "label" */
 };
 
 /* FedProx's synthetic(alpha, beta) (Li et al. 2020, section 5.1). */
@@ -222,6 +246,9 @@ struct gr_data_config {
     struct gr_table_config test; /* global test table; may be absent: no test metrics */
     struct gr_partition_config partition;
     struct gr_synthetic_config synthetic;
+    uint64_t split_seed; /* decides which rows silos hold out, how one table is dealt to silos, and
+                            synthetic rows; apart from run.seed, so that a sweep over run.seed is
+                            scored on one test set; default 1 */
     double validation_fraction; /* of each silo's rows; [0, 0.9]; default 0 */
     double test_fraction; /* of each silo's rows, for the test metrics where there is no test table;
                              [0, 0.9], and the two at most 0.9; default 0 */
@@ -266,6 +293,8 @@ struct gr_model_config {
     uint32_t embedding;  /* mlp: a category's code becomes a vector of so many numbers; 0, the
                             default: it stays a number. bag: what an id becomes, at least 1 */
     uint32_t vocabulary; /* bag: ids are 1 to this, at most 2^24; 0 is none */
+    uint32_t classes;    /* of the label; a label beyond is refused; 0, the default: as many as the
+                            schema lists or the silos' labels show */
     enum gr_activation activation;         /* default relu */
     enum gr_initialisation initialisation; /* default he */
     enum gr_compute compute;               /* default float32 */
@@ -293,6 +322,8 @@ struct gr_train_config {
     double epsilon;      /* adam, adamw: >= FLT_MIN; default 1e-8 */
     double weight_decay; /* >= 0; default 0; added to the gradient as weight_decay * parameter;
                             adamw: taken off the parameter by itself */
+    bool decay_biases;   /* biases decay like weights; false: they do not, as in ridge regression;
+                            default true */
     enum gr_solver_state state; /* momentum, Adam's moments and steps between a silo's rounds;
                                    default reset */
     double clip_norm;           /* largest L2 norm of a batch's gradient; 0: any; default 0 */
@@ -453,14 +484,42 @@ struct gr_column {
     enum gr_scale scale;     /* number, integer; default `default` */
     bool open; /* category: `categories` are those that this table has, and the silos' together
                   count; so it is where none are listed; default false */
+    /* How cells are written. */
+    enum gr_decimal decimal;     /* default point */
+    enum gr_thousands thousands; /* default none */
+    bool percent;                /* cells may end in "%": the number in front of it counts */
+    char **affixes;              /* currencies and units that may stand before or behind a number */
+    unsigned affixes_count;
+    char **missing_words; /* further cells that stand for no value, compared as they are */
+    unsigned missing_words_count;
+    char **censored; /* number: cells like "> 89" that stand for the bound itself */
+    unsigned censored_count;
+    double origin; /* number, integer: taken off in double precision before the value is stored as
+                      float32; default 0 */
+    enum gr_date_format format; /* date, datetime; default iso */
+    enum gr_date_unit in;       /* date, datetime; default days */
+    char *since; /* date, datetime: the day that is counted from, ISO, or the name of another date
+                    column; default "" : 2000-01-01 */
+    enum gr_unlabelled unlabelled; /* label, target; default refuse */
 };
 /* Of an open column in one table, and over all silos; and bytes of each. */
 enum { GR_OPEN_CATEGORIES_MAX = 10000, GR_OPEN_CATEGORY_BYTES = 256 };
 
+/*
+ * A table's columns. `decimal`, `thousands` and `missing_words` of the table are shorthands: once a
+ * schema has been read they stand in its columns, and are empty here.
+ */
 struct gr_schema {
+    enum gr_decimal decimal;
+    enum gr_thousands thousands;
+    char **missing_words;
+    unsigned missing_words_count;
     struct gr_column *columns;
     unsigned columns_count;
 };
+/* Whether rows as read have a value of such a column, and whether that is a number. */
+bool gr_column_has_value(enum gr_column_type type);
+bool gr_column_is_number(enum gr_column_type type);
 
 /*
  * Reads a schema file (YAML, at most 1 MiB) with `columns: [{name: ..., type: ...}, ...]` and

@@ -31,6 +31,8 @@ struct gr_rows {
     void *features;  /* n_rows x n_features, 64-byte aligned; owned */
     int32_t *labels; /* n_rows, each in 0..n_classes-1; owned */
     float *targets;  /* n_rows, numbers to be predicted; owned; NULL: the labels are */
+    float *weights;  /* n_rows, each >= 0 and finite; owned; NULL: each is 1 */
+    float *offsets;  /* n_rows, finite, added to the model's output; owned; NULL: each is 0 */
 };
 
 /* How a feature came out of its column. */
@@ -68,6 +70,7 @@ struct gr_columns {
     size_t n_features;           /* 0 is possible: of open columns without categories */
     struct gr_feature *features; /* in the order of the columns; owned */
     int label, target, group;    /* columns; -1: there is none */
+    int weight, offset;          /* likewise */
 };
 
 /* Takes the schema over, also on failure. Release with gr_columns_free, which accepts NULL. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALLOWED_BYTES = 256 };
+enum { ALLOWED_BYTES = 512 };
 
 /* ---- single values ------------------------------------------------------------------------ */
 

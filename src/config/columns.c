@@ -7,14 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_MAX = 4096, CATEGORIES_MAX = GR_OPEN_CATEGORIES_MAX };
+enum { WORDS_MAX = 1000, TEXT_MAX = 4096, CATEGORIES_MAX = GR_OPEN_CATEGORIES_MAX };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const cyaml_strval_t column_types[] = {
     {"number", GR_COLUMN_NUMBER}, {"integer", GR_COLUMN_INTEGER}, {"category", GR_COLUMN_CATEGORY},
     {"text", GR_COLUMN_TEXT},     {"label", GR_COLUMN_LABEL},     {"target", GR_COLUMN_TARGET},
-    {"group", GR_COLUMN_GROUP}};
+    {"group", GR_COLUMN_GROUP},   {"date", GR_COLUMN_DATE},       {"datetime", GR_COLUMN_DATETIME},
+    {"weight", GR_COLUMN_WEIGHT}, {"offset", GR_COLUMN_OFFSET}};
+static const cyaml_strval_t decimals[] = {{"point", GR_DECIMAL_POINT}, {"comma", GR_DECIMAL_COMMA}};
+static const cyaml_strval_t thousands_marks[] = {{"none", GR_THOUSANDS_NONE},
+                                                 {"comma", GR_THOUSANDS_COMMA},
+                                                 {"point", GR_THOUSANDS_POINT},
+                                                 {"space", GR_THOUSANDS_SPACE},
+                                                 {"apostrophe", GR_THOUSANDS_APOSTROPHE}};
+static const cyaml_strval_t date_formats[] = {
+    {"iso", GR_DATE_ISO}, {"day_first", GR_DATE_DAY_FIRST}, {"month_first", GR_DATE_MONTH_FIRST}};
+static const cyaml_strval_t date_units[] = {{"days", GR_DATE_DAYS},
+                                            {"years", GR_DATE_YEARS},
+                                            {"hours", GR_DATE_HOURS},
+                                            {"seconds", GR_DATE_SECONDS}};
+static const cyaml_strval_t unlabelled_policies[] = {{"refuse", GR_UNLABELLED_REFUSE},
+                                                     {"drop", GR_UNLABELLED_DROP}};
 static const cyaml_strval_t missing_policies[] = {{"refuse", GR_MISSING_REFUSE},
                                                   {"mean", GR_MISSING_MEAN},
                                                   {"mode", GR_MISSING_MODE},
@@ -28,6 +43,15 @@ const char *gr_column_type_text(enum gr_column_type type) {
 
 const char *gr_missing_text(enum gr_missing missing) {
     return missing_policies[missing].str;
+}
+
+bool gr_column_is_number(enum gr_column_type type) {
+    return type == GR_COLUMN_NUMBER || type == GR_COLUMN_INTEGER || type == GR_COLUMN_DATE ||
+           type == GR_COLUMN_DATETIME;
+}
+
+bool gr_column_has_value(enum gr_column_type type) {
+    return type == GR_COLUMN_CATEGORY || gr_column_is_number(type);
 }
 
 #define TEXT(member)                                                                               \
@@ -51,6 +75,17 @@ static const cyaml_schema_field_t column_fields[] = {
     ONE_OF(encode, encodes),
     ONE_OF(scale, gr_column_scale_names),
     CYAML_FIELD_BOOL("open", CYAML_FLAG_DEFAULT, struct gr_column, open),
+    ONE_OF(decimal, decimals),
+    ONE_OF(thousands, thousands_marks),
+    CYAML_FIELD_BOOL("percent", CYAML_FLAG_DEFAULT, struct gr_column, percent),
+    LIST(gr_column, affixes, &category_entry, WORDS_MAX),
+    LIST(gr_column, missing_words, &category_entry, WORDS_MAX),
+    LIST(gr_column, censored, &category_entry, WORDS_MAX),
+    CYAML_FIELD_FLOAT("origin", CYAML_FLAG_DEFAULT, struct gr_column, origin),
+    ONE_OF(format, date_formats),
+    ONE_OF(in, date_units),
+    TEXT(since),
+    ONE_OF(unlabelled, unlabelled_policies),
     CYAML_FIELD_END,
 };
 
@@ -58,6 +93,11 @@ const cyaml_schema_value_t gr_column_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct gr_column, column_fields)};
 
 static const cyaml_schema_field_t table_schema_fields[] = {
+    CYAML_FIELD_ENUM("decimal", CYAML_FLAG_STRICT, struct gr_schema, decimal, decimals,
+                     COUNT(decimals)),
+    CYAML_FIELD_ENUM("thousands", CYAML_FLAG_STRICT, struct gr_schema, thousands, thousands_marks,
+                     COUNT(thousands_marks)),
+    LIST(gr_schema, missing_words, &category_entry, WORDS_MAX),
     LIST(gr_schema, columns, &gr_column_entry, GR_COLUMNS_MAX),
     CYAML_FIELD_END,
 };
@@ -191,6 +231,52 @@ out:
     return status;
 }
 
+static bool takes_words(enum gr_column_type type) {
+    return type != GR_COLUMN_TEXT && type != GR_COLUMN_GROUP;
+}
+
+/* Gives a column the words of its table that it does not list itself. */
+static gr_status add_words(const struct gr_schema *schema, struct gr_column *c) {
+    const unsigned most = c->missing_words_count + schema->missing_words_count;
+    char **words = NULL;
+    gr_status status;
+    GR_TRY(gr_allocate_zero(most, sizeof *words, "missing words", &words));
+    for (unsigned i = 0; i < c->missing_words_count; i++)
+        words[i] = c->missing_words[i];
+    gr_free(c->missing_words);
+    c->missing_words = words;
+    for (unsigned i = 0; i < schema->missing_words_count; i++) {
+        bool there = false;
+        for (unsigned k = 0; k < c->missing_words_count && !there; k++)
+            there = strcmp(words[k], schema->missing_words[i]) == 0;
+        if (there) continue;
+        GR_TRY(gr_text_format(&words[c->missing_words_count], "%s", schema->missing_words[i]));
+        c->missing_words_count++;
+    }
+out:
+    return status;
+}
+
+/* The table's shorthands become its columns' own, so that nobody else looks for them. */
+static gr_status spread_shorthands(struct gr_schema *schema) {
+    gr_status status = GR_OK;
+    for (unsigned i = 0; i < schema->columns_count; i++) {
+        struct gr_column *c = &schema->columns[i];
+        if (c->decimal == GR_DECIMAL_POINT) c->decimal = schema->decimal;
+        if (c->thousands == GR_THOUSANDS_NONE) c->thousands = schema->thousands;
+        if (takes_words(c->type) && schema->missing_words_count > 0) GR_TRY(add_words(schema, c));
+    }
+    for (unsigned i = 0; i < schema->missing_words_count; i++)
+        gr_free(schema->missing_words[i]);
+    gr_free(schema->missing_words);
+    schema->missing_words = NULL;
+    schema->missing_words_count = 0;
+    schema->decimal = GR_DECIMAL_POINT;
+    schema->thousands = GR_THOUSANDS_NONE;
+out:
+    return status;
+}
+
 /* Of a category column that lists none, the silos' together count. */
 static void open_columns(struct gr_schema *schema) {
     for (unsigned i = 0; i < schema->columns_count; i++)
@@ -209,8 +295,9 @@ gr_status gr_check_columns(struct gr_schema *schema, struct gr_node *root,
         const struct gr_node *type = gr_node_child(node, "type", 4);
         if (!node->broken && type && !type->broken) GR_TRY(check_column(&at));
     }
-    if (!list->broken) status = check_together(schema, list, broken);
+    if (!list->broken) GR_TRY(check_together(schema, list, broken));
     open_columns(schema);
+    status = spread_shorthands(schema);
 out:
     return status;
 }
@@ -242,30 +329,33 @@ out:
     return status;
 }
 
-/* Whether it goes without saying. */
-static bool is_standard(const struct gr_node *node) {
+/* Whether it goes without saying. prefix: "columns[]." or nothing. */
+static bool is_standard(const struct gr_node *node, const char *prefix) {
     const struct gr_setting *setting;
     char path[64];
     if (node->kind == GR_NODE_LIST) return node->n_children == 0;
-    snprintf(path, sizeof path, "columns[].%s", node->key);
+    snprintf(path, sizeof path, "%s%s", prefix, node->key);
     setting = gr_setting_find(path);
     if (setting->flags & GR_SETTING_REQUIRED) return false;
     return strcmp(node->text, setting->standard ? setting->standard : "") == 0;
 }
 
-void gr_columns_shorten(struct gr_node *root) {
-    struct gr_node *list = gr_node_at(root, "columns");
-    for (struct gr_node *column = list->child; column; column = column->next) {
-        struct gr_node **link = &column->child, *previous = NULL;
-        while (*link) {
-            if (is_standard(*link)) {
-                gr_node_remove(column, link, previous);
-            } else {
-                previous = *link;
-                link = &previous->next;
-            }
+static void shorten(struct gr_node *section, const char *prefix) {
+    struct gr_node **link = &section->child, *previous = NULL;
+    while (*link) {
+        if (is_standard(*link, prefix)) {
+            gr_node_remove(section, link, previous);
+        } else {
+            previous = *link;
+            link = &previous->next;
         }
     }
+}
+
+void gr_columns_shorten(struct gr_node *root) {
+    struct gr_node *list = gr_node_at(root, "columns");
+    for (struct gr_node *column = list->child; column; column = column->next)
+        shorten(column, "columns[].");
 }
 
 gr_status gr_schema_to_yaml(const struct gr_schema *schema, char **out) {
@@ -275,6 +365,7 @@ gr_status gr_schema_to_yaml(const struct gr_schema *schema, char **out) {
     gr_status status = gr_settings_tree(schema, &gr_table_schema, &root);
     if (status != GR_OK) return status;
     gr_columns_shorten(root);
+    shorten(root, "");
     status = gr_tree_emit(root, out, &length);
     gr_node_free(root);
     return status;

@@ -364,6 +364,15 @@ static void add_to_digest(struct gr_digest *digest, const struct gr_node *node) 
         add_to_digest(digest, child);
 }
 
+/* Settings at their default are left out, so that a setting that is new does not refuse the
+ * checkpoints of before; so a default, once released, never changes its meaning. */
+static bool at_default(const struct gr_setting *setting, const struct gr_node *node) {
+    if (setting->flags & GR_SETTING_REQUIRED) return false;
+    if (node->kind == GR_NODE_SCALAR)
+        return strcmp(node->text, setting->standard ? setting->standard : "") == 0;
+    return node->kind == GR_NODE_LIST && !setting->standard && node->n_children == 0;
+}
+
 gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_DIGEST_BYTES]) {
     struct gr_node *root = NULL;
     struct gr_digest digest;
@@ -373,8 +382,10 @@ gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_
     for (size_t i = 0; i < gr_settings_count; i++) {
         if (gr_settings[i].flags & GR_SETTING_CHANGEABLE) continue;
         if (strchr(gr_settings[i].path, '[')) continue; /* the whole list is a setting itself */
+        const struct gr_node *node = gr_node_at(root, gr_settings[i].path);
+        if (at_default(&gr_settings[i], node)) continue;
         gr_digest_add(&digest, gr_settings[i].path, strlen(gr_settings[i].path) + 1);
-        add_to_digest(&digest, gr_node_at(root, gr_settings[i].path));
+        add_to_digest(&digest, node);
     }
     gr_digest_finish(&digest, out);
     gr_node_free(root);

@@ -32,7 +32,7 @@ _Static_assert(COUNT(fit_fields) <= GR_FIELDS_MAX, "a section of more keys than 
 static unsigned count_values(const struct gr_schema *schema) {
     unsigned n = 0;
     for (unsigned i = 0; i < schema->columns_count; i++)
-        n += schema->columns[i].type <= GR_COLUMN_CATEGORY;
+        n += gr_column_has_value(schema->columns[i].type);
     return n;
 }
 

@@ -12,11 +12,13 @@ const cyaml_strval_t gr_partition_names[4] = {{"iid", GR_PARTITION_IID},
                                               {"dirichlet", GR_PARTITION_DIRICHLET},
                                               {"shards", GR_PARTITION_SHARDS},
                                               {"column", GR_PARTITION_COLUMN}};
-const cyaml_strval_t gr_separator_names[5] = {{"comma", GR_SEPARATOR_COMMA},
-                                              {"semicolon", GR_SEPARATOR_SEMICOLON},
-                                              {"tab", GR_SEPARATOR_TAB},
-                                              {"pipe", GR_SEPARATOR_PIPE},
-                                              {"space", GR_SEPARATOR_SPACE}};
+const cyaml_strval_t gr_separator_names[7] = {
+    {"comma", GR_SEPARATOR_COMMA}, {"semicolon", GR_SEPARATOR_SEMICOLON},
+    {"tab", GR_SEPARATOR_TAB},     {"pipe", GR_SEPARATOR_PIPE},
+    {"space", GR_SEPARATOR_SPACE}, {"blanks", GR_SEPARATOR_BLANKS},
+    {"auto", GR_SEPARATOR_AUTO}};
+const cyaml_strval_t gr_text_encoding_names[2] = {{"utf8", GR_TEXT_UTF8},
+                                                  {"latin1", GR_TEXT_LATIN1}};
 const cyaml_strval_t gr_scale_names[3] = {
     {"none", GR_SCALE_NONE}, {"standardise", GR_SCALE_STANDARDISE}, {"min_max", GR_SCALE_MIN_MAX}};
 const cyaml_strval_t gr_column_scale_names[4] = {{"default", GR_SCALE_DEFAULT},
@@ -176,5 +178,5 @@ const char *gr_scale_text(enum gr_scale scale) {
 }
 
 char gr_separator_byte(enum gr_separator separator) {
-    return ",;\t| "[separator];
+    return ",;\t|  ,"[separator]; /* auto: comma, where nobody has looked */
 }

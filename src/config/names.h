@@ -9,7 +9,8 @@
 
 extern const cyaml_strval_t gr_source_names[4];
 extern const cyaml_strval_t gr_partition_names[4];
-extern const cyaml_strval_t gr_separator_names[5];
+extern const cyaml_strval_t gr_separator_names[7];
+extern const cyaml_strval_t gr_text_encoding_names[2];
 extern const cyaml_strval_t gr_scale_names[3];
 extern const cyaml_strval_t gr_column_scale_names[4];
 extern const cyaml_strval_t gr_model_names[7];

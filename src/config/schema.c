@@ -75,6 +75,7 @@ static const cyaml_schema_field_t csv_fields[] = {
     ONE_OF(gr_csv_config, separator, gr_separator_names),
     YES_NO(gr_csv_config, header),
     TEXT(gr_csv_config, label),
+    ONE_OF(gr_csv_config, encoding, gr_text_encoding_names),
     CYAML_FIELD_END,
 };
 
@@ -86,6 +87,7 @@ static const cyaml_schema_field_t data_fields[] = {
     SECTION(gr_data_config, test, table_fields),
     SECTION(gr_data_config, partition, partition_fields),
     SECTION(gr_data_config, synthetic, synthetic_fields),
+    WHOLE(gr_data_config, split_seed),
     REAL(gr_data_config, validation_fraction),
     REAL(gr_data_config, test_fraction),
     YES_NO(gr_data_config, stratify),
@@ -127,6 +129,7 @@ static const cyaml_schema_field_t model_fields[] = {
     LIST(gr_model_config, layers, &layer_entry, LAYERS_MAX),
     WHOLE(gr_model_config, embedding),
     WHOLE(gr_model_config, vocabulary),
+    WHOLE(gr_model_config, classes),
     ONE_OF(gr_model_config, activation, gr_activation_names),
     ONE_OF(gr_model_config, initialisation, gr_initialisation_names),
     ONE_OF(gr_model_config, compute, gr_compute_names),
@@ -155,6 +158,7 @@ static const cyaml_schema_field_t train_fields[] = {
     REAL(gr_train_config, beta2),
     REAL(gr_train_config, epsilon),
     REAL(gr_train_config, weight_decay),
+    YES_NO(gr_train_config, decay_biases),
     ONE_OF(gr_train_config, state, gr_solver_state_names),
     REAL(gr_train_config, clip_norm),
     REAL(gr_train_config, proximal_mu),

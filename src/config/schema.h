@@ -19,7 +19,7 @@ enum {
 };
 
 /* The most settings there are, and keys of a section with the one that ends them. */
-enum { GR_SETTINGS_MAX = 192, GR_FIELDS_MAX = 24 };
+enum { GR_SETTINGS_MAX = 256, GR_FIELDS_MAX = 32 };
 
 /* The bounds are those of the value, or of each value in a list. */
 struct gr_setting {

@@ -35,7 +35,7 @@ void gr_keys_allowed(const cyaml_schema_value_t *schema, char *out, size_t size)
 
 void gr_setting_allowed(const cyaml_schema_value_t *schema, const struct gr_setting *setting,
                         char *out, size_t size) {
-    char words[128];
+    char words[512];
     size_t used = 0;
     *out = '\0';
     switch (schema->type) {

@@ -8,8 +8,7 @@
 #include "data/category.h"
 
 static bool has_value(const struct gr_column *c) {
-    return c->type == GR_COLUMN_NUMBER || c->type == GR_COLUMN_INTEGER ||
-           c->type == GR_COLUMN_CATEGORY;
+    return gr_column_has_value(c->type);
 }
 
 static size_t width_of(const struct gr_column *c) {
@@ -58,6 +57,8 @@ static void list_values(struct gr_columns *columns) {
         if (c->type == GR_COLUMN_LABEL) columns->label = (int)i;
         if (c->type == GR_COLUMN_TARGET) columns->target = (int)i;
         if (c->type == GR_COLUMN_GROUP) columns->group = (int)i;
+        if (c->type == GR_COLUMN_WEIGHT) columns->weight = (int)i;
+        if (c->type == GR_COLUMN_OFFSET) columns->offset = (int)i;
     }
 }
 
@@ -84,6 +85,7 @@ gr_status gr_columns_create(struct gr_schema *schema, struct gr_columns **out) {
     GR_TRY(gr_allocate_zero(1, sizeof *columns, "columns", &columns));
     columns->schema = schema;
     columns->label = columns->target = columns->group = -1;
+    columns->weight = columns->offset = -1;
     GR_TRY(gr_allocate(n, sizeof *columns->first_value, "columns", &columns->first_value));
     GR_TRY(gr_allocate(n, sizeof *columns->column_of, "columns", &columns->column_of));
     list_values(columns);

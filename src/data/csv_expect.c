@@ -47,6 +47,7 @@ static gr_status fill(const struct gr_schema *model, const struct gr_csv_config 
         c->scale = GR_SCALE_DEFAULT;
         GR_TRY(name_column(model, csv->header, names, i, c));
         GR_TRY(gr_text_format(&c->unit, "%s", ""));
+        GR_TRY(gr_text_format(&c->since, "%s", ""));
         const struct gr_column *found = gr_column_find(model, c->name, i);
         if (wants(found, labelled)) GR_TRY(copy_column(found, c));
     }

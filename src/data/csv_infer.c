@@ -217,6 +217,7 @@ static gr_status make_schema(struct inference *in, const char *label, const char
         in->names[i] = NULL;
         c->scale = GR_SCALE_DEFAULT;
         GR_TRY(gr_text_format(&c->unit, "%s", ""));
+        GR_TRY(gr_text_format(&c->since, "%s", ""));
         GR_TRY(conclude(&in->guess[i], label, group, c));
     }
     *out = schema;

@@ -100,7 +100,7 @@ out:
 
 /* A number may be whole in one table and any in another. */
 static bool same_kind(enum gr_column_type a, enum gr_column_type b) {
-    return a == b || (a <= GR_COLUMN_INTEGER && b <= GR_COLUMN_INTEGER);
+    return a == b || (gr_column_is_number(a) && gr_column_is_number(b));
 }
 
 static gr_status bind_column(const struct gr_columns *table, const char *path,

@@ -33,6 +33,8 @@ void gr_rows_release(struct gr_rows *rows) {
     gr_free(rows->features);
     gr_free(rows->labels);
     gr_free(rows->targets);
+    gr_free(rows->weights);
+    gr_free(rows->offsets);
     *rows = (struct gr_rows){0};
 }
 

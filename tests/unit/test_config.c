@@ -273,7 +273,8 @@ static const struct {
     {"preprocess: {scale: default}",
      "t.yaml:5: preprocess.scale: found \"default\", allowed none, standardise or min_max"},
     {"data: {source: csv, silos: 2, train: {file: a}, csv: {separator: ';'}}",
-     "t.yaml:2: data.csv.separator: found \";\", allowed comma, semicolon, tab, pipe or space"},
+     "t.yaml:2: data.csv.separator: found \";\", allowed comma, semicolon, tab, pipe, "
+     "space, blanks or auto"},
     {"data: {source: synthetic, silos: 2, disclosure_threshold: 0}",
      "t.yaml:2: data.disclosure_threshold: found 0, " WHOLE("1", "1000000000")},
     {"data: {source: synthetic, silos: 2, partition: {method: random}}",
@@ -306,7 +307,8 @@ static const struct {
                            "logistic, poisson, cnn or bag"},
     {"data: {sources: idx, train: {features: a}}",
      "t.yaml:2: data.sources: found an unknown key, allowed source, silos, train, silo_tables, "
-     "test, partition, synthetic, validation_fraction, test_fraction, stratify, limit, csv, "
+     "test, partition, synthetic, split_seed, validation_fraction, test_fraction, stratify, limit, "
+     "csv, "
      "schema, "
      "disclosure_threshold; nearest is data.source\n"
      "t.yaml:2: data.silos: found nothing, " WHOLE("1", "1000000")},

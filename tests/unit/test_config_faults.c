@@ -42,7 +42,8 @@ static const struct {
     /* A key of a fault is not what is meant elsewhere. */
     {"data: {source: synthetic, silo: 3}",
      "t.yaml:2: data.silo: found an unknown key, allowed source, silos, train, silo_tables, test, "
-     "partition, synthetic, validation_fraction, test_fraction, stratify, limit, csv, schema, "
+     "partition, synthetic, split_seed, validation_fraction, test_fraction, stratify, limit, csv, "
+     "schema, "
      "disclosure_threshold; nearest "
      "is data.silos"},
     {"faults: [{kind: kill, silo: 0, round: 1}]",

@@ -204,19 +204,22 @@ START_TEST(test_resolved) {
                      "  synthetic:\n    alpha: 1\n    beta: 1\n    features: 60\n"
                      "    classes: 10\n    minimum_rows: 50\n    maximum_rows: 2000\n"
                      "    test_rows: 20\n"
-                     "  validation_fraction: 0\n  test_fraction: 0\n  stratify: true\n  limit: 0\n"
-                     "  csv:\n    separator: comma\n    header: true\n    label: label\n"
+                     "  split_seed: 1\n  validation_fraction: 0\n  test_fraction: 0\n  stratify: "
+                     "true\n  limit: 0\n"
+                     "  csv:\n    separator: auto\n    header: true\n    label: label\n"
+                     "    encoding: utf8\n"
                      "  schema: ''\n  disclosure_threshold: 10\n"
                      "preprocess:\n  scale: none\n  clip: false\n"
                      "model:\n  type: mlp\n  hidden: [12, 4]\n  layers: []\n"
-                     "  embedding: 0\n  vocabulary: 0\n  activation: relu\n"
+                     "  embedding: 0\n  vocabulary: 0\n  classes: 0\n  activation: relu\n"
                      "  initialisation: he\n  compute: float32\n  loss: default\n"
                      "  label_smoothing: 0\n  huber_delta: 1\n"
                      "train:\n  optimizer: sgd\n  learning_rate: 0.2\n"
                      "  schedule:\n    type: constant\n    warmup_rounds: 0\n"
                      "    every: 10\n    factor: 0.5\n    minimum: 0\n    rounds: 0\n"
                      "  momentum: 0\n  beta1: 0.9\n  beta2: 0.999\n  epsilon: 1e-08\n"
-                     "  weight_decay: 0\n  state: reset\n  clip_norm: 0\n  proximal_mu: 0\n"
+                     "  weight_decay: 0\n  decay_biases: true\n  state: reset\n  clip_norm: 0\n  "
+                     "proximal_mu: 0\n"
                      "  class_weights: none\n"
                      "  batch_size: 4\n  epochs: 1\n  steps: 0\n  seconds: 0\n"
                      "round:\n  participants: 0\n  sampling: uniform\n"
@@ -371,10 +374,10 @@ static const struct {
 } known_digests[] = {
     {"run: {rounds: 2}\ndata: {source: synthetic, silos: 3}\nmodel: {type: softmax}\n"
      "train: {learning_rate: 0.1, batch_size: 4}\n",
-     "9a483616afd7aef046488b8e3f3eb7b5a128417185142c0a13fff4caa83be35a"},
+     "50d77878a34c98cce21bf90d3d1d2a6d34e62a634a68030e47ccaab9acbe4dbe"},
     {"run: {rounds: 9, seed: 7}\ndata: {source: hdf5, silo_tables: [{file: a}, {file: b}]}\n"
      "model: {type: mlp, hidden: [8, 9]}\ntrain: {learning_rate: 1e-4, batch_size: 4}\n",
-     "4c464e51c9f7b910f8cdb8ce60c7e8bbf9cccc1b4cac2fcd27ab63e0baf9b7f3"},
+     "6a88fd9a73880495adeedc34a38a86f1c1d28dc6fb2a091e7249eba59578f780"},
 };
 
 START_TEST(test_known_digest) {
