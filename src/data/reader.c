@@ -275,7 +275,8 @@ static gr_status check_finite(const struct gr_reader *reader, size_t row, const 
         if (__builtin_isfinite(values[i]) || (nan && reader->may_lack && reader->may_lack[i]))
             continue;
         return gr_fail(GR_ERROR_DATA, "%s: row %zu, column %zu: %s, expected a finite number",
-                       gr_reader_features_path(reader), row, i, nan ? "NaN" : "an infinity");
+                       gr_reader_features_path(reader), row, i,
+                       nan ? "NaN" : "an infinity, or a number beyond float32");
     }
     return GR_OK;
 }
