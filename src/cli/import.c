@@ -182,7 +182,7 @@ static gr_status print_summary(const char *output) {
 
 gr_status gr_command_import(struct gr_invocation *invocation) {
     static char standard[] = "label";
-    struct words words = {.separator = GR_SEPARATOR_COMMA};
+    struct words words = {.separator = GR_SEPARATOR_AUTO};
     gr_status status;
     GR_TRY(read_words(invocation, &words));
     const struct gr_csv_config csv = {.separator = words.separator,

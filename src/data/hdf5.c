@@ -28,6 +28,7 @@
 struct hdf5_state {
     hid_t file, features, labels;
     hid_t targets, columns, groups, group_names; /* -1 where there is none */
+    hid_t findings;                              /* likewise */
     hid_t memory_type;                           /* of features */
     int label_dims, target_dims;                 /* 1, or 2 for a column */
     bool label_reals;                            /* labels are floating-point numbers */
@@ -286,6 +287,23 @@ out:
     return status;
 }
 
+/* What an import found; a file of another form has none. */
+static gr_status open_findings(struct hdf5_state *state, const char *path,
+                               struct gr_table_shape *shape) {
+    struct dataset d = {.path = path, .name = "findings", .chunk_rows = 1};
+    hid_t type;
+    bool there;
+    gr_status status;
+    GR_TRY(open_optional(state, &d, &type, &there));
+    if (!there) goto out;
+    state->findings = d.id;
+    if (H5Tget_class(type) == H5T_INTEGER && d.element_bytes <= 8 && d.n_dims == 2 &&
+        d.shape[1] == GR_FINDINGS && d.shape[0] <= GR_FINDINGS_MAX)
+        shape->n_findings = d.shape[0];
+out:
+    return status;
+}
+
 /* Each row's group as a number, and the groups' names: both or neither. */
 static gr_status open_groups(struct hdf5_state *state, struct dataset *numbers,
                              struct dataset *names, struct gr_table_shape *shape) {
@@ -335,6 +353,7 @@ static void hdf5_close(struct gr_reader *reader) {
     if (state->columns >= 0) H5Dclose(state->columns);
     if (state->groups >= 0) H5Dclose(state->groups);
     if (state->group_names >= 0) H5Dclose(state->group_names);
+    if (state->findings >= 0) H5Dclose(state->findings);
     if (state->file >= 0) H5Fclose(state->file);
     gr_free(state);
     reader->state = NULL;
@@ -352,7 +371,7 @@ static gr_status hdf5_open(struct gr_reader *reader) {
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *state, "an HDF5 reader", &state));
     state->file = state->features = state->labels = state->targets = state->columns = -1;
-    state->groups = state->group_names = -1;
+    state->groups = state->group_names = state->findings = -1;
     reader->state = state;
     GR_TRY(open_file(path, state));
     GR_TRY(open_features(state, &features, &reader->shape));
@@ -362,6 +381,7 @@ static gr_status hdf5_open(struct gr_reader *reader) {
         GR_TRY(open_groups(state, &groups, &group_names, &reader->shape));
     }
     GR_TRY(open_columns(state, &columns, &reader->shape));
+    GR_TRY(open_findings(state, path, &reader->shape));
     GR_TRY(gr_hdf5_attributes(path, state->file, &reader->shape));
 out:
     if (status != GR_OK) hdf5_close(reader);
@@ -465,6 +485,13 @@ static gr_status hdf5_group_names(struct gr_reader *reader, char *out) {
     return read_text(reader, state->group_names, "group_names", reader->shape.group_bytes, out);
 }
 
+static gr_status hdf5_findings(struct gr_reader *reader, int64_t *out) {
+    const struct hdf5_state *state = reader->state;
+    const size_t shape[] = {0, GR_FINDINGS}, n = reader->shape.n_findings;
+    gr_status status = read_slab(state->findings, shape, 2, 0, n, H5T_NATIVE_INT64, out);
+    return status == GR_OK ? GR_OK : damaged_rows(reader, "findings", 0, n);
+}
+
 const struct gr_reader_operations gr_hdf5_operations = {
     .open = hdf5_open,
     .labels = hdf5_labels,
@@ -474,4 +501,5 @@ const struct gr_reader_operations gr_hdf5_operations = {
     .columns = hdf5_columns,
     .groups = hdf5_groups,
     .group_names = hdf5_group_names,
+    .findings = hdf5_findings,
 };
