@@ -158,7 +158,8 @@ static gr_status partition_rows(struct load *l, struct gr_reader *reader, size_t
     uint32_t *groups = NULL, n_groups = 0;
     gr_status status;
     if (config->method != GR_PARTITION_COLUMN)
-        return gr_partition_create(config, l->config->run.seed, l->share->n_silos, labels, n, out);
+        return gr_partition_create(config, l->config->data.split_seed, l->share->n_silos, labels, n,
+                                   out);
     GR_TRY(gr_reader_groups(reader, l->data->columns, config->column, n, &groups, &n_groups));
     if (n_groups != l->share->n_silos) {
         (void)gr_fail(GR_ERROR_CONFIG,
@@ -326,7 +327,7 @@ static gr_status check_share(const struct gr_share *share, const struct gr_data_
 static void digest_synthetic(struct load *l) {
     const struct gr_synthetic_config *c = &l->config->data.synthetic;
     double variances[] = {c->alpha, c->beta};
-    digest_number(l, l->config->run.seed);
+    digest_number(l, l->config->data.split_seed);
     digest_number(l, l->share->n_silos);
     gr_digest_add(&l->digest, variances, sizeof variances);
     digest_number(l, c->n_features);

@@ -42,7 +42,7 @@ static struct gr_config csv_config(uint32_t n_silos) {
     static char file[] = "t.csv", schema[] = "s.yaml", column[] = "centre", label[] = "l";
     struct gr_config config;
     memset(&config, 0, sizeof config);
-    config.run.seed = 3;
+    config.data.split_seed = 3;
     config.data.source = GR_SOURCE_CSV;
     config.data.silos = n_silos;
     config.data.train.file = file;

@@ -39,7 +39,7 @@ START_TEST(own_silos_only) {
     for (size_t i = 0; i < ROWS; i++)
         labels[i] = label_of(i);
     CHECK_OK(
-        gr_partition_create(&config.data.partition, config.run.seed, 5, labels, ROWS, &partition));
+        gr_partition_create(&config.data.partition, config.data.split_seed, 5, labels, ROWS, &partition));
     CHECK_OK(gr_data_load(&config, &share, &data));
     ck_assert_uint_eq(data->n_local, 2);
     ck_assert_uint_eq(data->n_silos, 5);
@@ -68,7 +68,7 @@ START_TEST(validation_split) {
     CHECK_OK(load_all(&config, 3, &whole));
     config.data.validation_fraction = 0.2;
     CHECK_OK(load_all(&config, 3, &split));
-    config.run.seed++;
+    config.data.split_seed++;
     CHECK_OK(load_all(&config, 3, &other));
     for (size_t s = 0; s < 3; s++) {
         const struct gr_rows *all = &whole->local[s].train, *train = &split->local[s].train;

@@ -16,7 +16,7 @@ static struct gr_config config_of(enum gr_data_source source, const char *file, 
     struct gr_config config;
     memset(&config, 0, sizeof config);
     snprintf(path, sizeof path, "%s", file);
-    config.run.seed = 3;
+    config.data.split_seed = 3;
     config.data.source = source;
     config.data.silos = silos;
     config.data.train.file = path;

@@ -20,7 +20,7 @@ static void enter(void) {
 static struct gr_config synthetic(double alpha, double beta) {
     struct gr_config config;
     memset(&config, 0, sizeof config);
-    config.run.seed = 4;
+    config.data.split_seed = 4;
     config.data.source = GR_SOURCE_SYNTHETIC;
     config.data.synthetic = (struct gr_synthetic_config){.alpha = alpha,
                                                          .beta = beta,
