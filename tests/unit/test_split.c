@@ -360,6 +360,44 @@ START_TEST(test_synthetic) {
 }
 END_TEST
 
+/*
+ * A sweep over run.seed is scored on one test set: five seeds, one fingerprint of all parts, of
+ * rows that are drawn as of a table that is dealt. data.split_seed makes others.
+ */
+START_TEST(test_seeds) {
+    struct gr_config config = idx_config(3);
+    struct gr_data *first, *other;
+    put_pair("a", 300, 2, 3);
+    if (_i == 1) {
+        config.data.source = GR_SOURCE_SYNTHETIC;
+        config.data.synthetic = (struct gr_synthetic_config){.n_features = 4,
+                                                             .n_classes = 3,
+                                                             .minimum_rows = 50,
+                                                             .maximum_rows = 400,
+                                                             .test_rows = 5};
+    }
+    config.data.partition.method = GR_PARTITION_DIRICHLET;
+    config.data.partition.alpha = 1;
+    config.data.partition.minimum_rows = 10;
+    config.data.validation_fraction = config.data.test_fraction = 0.2;
+    config.data.stratify = true;
+    config.data.split_seed = config.run.seed = 1;
+    CHECK_OK(load_all(&config, 3, &first));
+    for (uint64_t seed = 2; seed <= 6; seed++) {
+        config.run.seed = seed;
+        config.data.split_seed = seed < 6 ? 1 : 2;
+        CHECK_OK(load_all(&config, 3, &other));
+        for (size_t s = 0; s < 3; s++)
+            for (size_t p = 0; p < GR_SILO_PARTS; p++)
+                ck_assert_int_eq(memcmp(first->local[s].digest[p], other->local[s].digest[p],
+                                        GR_DIGEST_BYTES) == 0,
+                                 seed < 6);
+        gr_data_free(other);
+    }
+    gr_data_free(first);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("split");
     TCase *tests = tcase_create("split");
@@ -373,6 +411,7 @@ int main(void) {
     tcase_add_test(tests, test_last_row);
     tcase_add_test(tests, test_plain);
     tcase_add_test(tests, test_table);
+    tcase_add_loop_test(tests, test_seeds, 0, 2);
     tcase_add_test(tests, test_synthetic);
     suite_add_tcase(suite, tests);
     int failed = run_suite(suite);
