@@ -45,7 +45,7 @@ accuracy() {
     say "test accuracy, mean of rounds 16 to 20, 3 seeds, against PyTorch with the same silos"
     local seed ours theirs
     for seed in 1 2 3; do
-        ranks 8 "$GRANARY" train "$TOP/configs/fashion-mnist.yaml" --quiet --run accuracy-$seed --set run.seed=$seed
+        ranks 8 "$GRANARY" train "$TOP/configs/fashion-mnist.yaml" --quiet --run accuracy-$seed --set run.seed=$seed --set data.split_seed=$seed
         ours=$(column accuracy-$seed/metrics.jsonl test_accuracy | tail -n 5 | awk '{s += $1} END {printf "%.4f", s / NR}')
         theirs=
         if have_torch; then
@@ -255,7 +255,7 @@ encodings() {
     for seed in 1 2 3; do
         for encoding in ring32 ring16 ring64; do
             ranks 2 "$GRANARY" train "$TOP/configs/fashion-mnist.yaml" --quiet --run $encoding-$seed --set run.rounds=30 \
-                --set run.seed=$seed --set aggregation.encoding=$encoding --set checkpoint.every=0
+                --set run.seed=$seed --set data.split_seed=$seed --set aggregation.encoding=$encoding --set checkpoint.every=0
             column $encoding-$seed/metrics.jsonl bytes_sent | awk '{s += $1} END {print s}' >bytes-$encoding
             echo "seed $seed, $encoding: accuracy $(column $encoding-$seed/metrics.jsonl test_accuracy | tail -n 5 |
                 awk '{s += $1} END {printf "%.4f", s / NR}'), bytes $(cat bytes-$encoding), of ring32's \

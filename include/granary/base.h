@@ -128,7 +128,7 @@ void gr_stream_permutation(gsl_rng *stream, uint32_t *index, size_t n);
 
 /* ---- digests ------------------------------------------------------------------------------ */
 
-enum { GR_DIGEST_BYTES = 32, GR_DIGEST_HEX = 65 };
+enum { GR_DIGEST_BYTES = 32, GR_DIGEST_HEX = 65, GR_DIGEST_WORDS = GR_DIGEST_BYTES / 4 };
 
 /* BLAKE2b-256 (RFC 7693). */
 struct gr_digest {

@@ -460,11 +460,18 @@ gr_status gr_config_to_yaml(const struct gr_config *config, char **out) GR_CHECK
 /*
  * BLAKE2b-256 over the settings that decide the bits of the model. Left out, and so free to change
  * between a run and its resumption: run.name, run.rounds, run.directory, run.placement,
- * run.rehearsal, all of round but participants, sampling and availability, stop.patience,
- * aggregation.ranks_per_node, evaluate, checkpoint, alerts and faults.
+ * run.rehearsal, the paths of tables and schema (data are compared by what they hold), all of round
+ * but participants, sampling and availability, stop.patience, aggregation.ranks_per_node, evaluate,
+ * checkpoint, alerts and faults.
  */
 gr_status gr_config_digest(const struct gr_config *config,
                            unsigned char out[GR_DIGEST_BYTES]) GR_CHECKED;
+/*
+ * Those of these settings that differ, with both values: "train.learning_rate: 0.1 then, 0.2 now;
+ * ...". *out NULL: none; the caller releases it with gr_free.
+ */
+gr_status gr_config_difference(const struct gr_config *then, const struct gr_config *now,
+                               char **out) GR_CHECKED;
 
 void gr_config_free(struct gr_config *config);
 

@@ -104,6 +104,9 @@ void gr_feature_name(const struct gr_columns *columns, size_t feature, char *out
 
 struct gr_preprocessing; /* opaque; see below */
 
+/* Train, validation and test rows of a silo, in this order. */
+enum { GR_SILO_PARTS = 3 };
+
 struct gr_silo {
     uint32_t id;        /* 0 .. silos - 1 */
     char pseudonym[24]; /* "silo-017"; the only name that may leave the process */
@@ -114,6 +117,9 @@ struct gr_silo {
     gr_status unusable;         /* other than GR_OK: its own table was bad, and it has no rows */
     char *why;   /* the message then, which may name its files; owned; NULL when well */
     bool misfit; /* it is unusable because its columns are not those of the schema or the others */
+    /* Of its parts as they were read. A guessed table can be confirmed with one: it stays in the
+     * process, and others get to know it salted. Undefined where the silo is unusable. */
+    unsigned char digest[GR_SILO_PARTS][GR_DIGEST_BYTES];
 };
 
 /* A test batch has this many rows wherever it is evaluated, so that its sums have the same bits. */
@@ -132,7 +138,7 @@ struct gr_data {
     size_t n_local_batches;
     size_t
         *local_batch; /* test batches held here: batch b has rows from b * GR_TEST_BATCH; owned */
-    bool silo_tables; /* a table per silo: the fingerprint is of less, see below */
+    bool silo_tables; /* a table per silo */
     struct gr_columns *columns; /* NULL: the tables name none; owned, but when preprocessed its */
     struct gr_preprocessing *preprocessing; /* NULL: rows are as read; owned */
     struct gr_found *found; /* of each column, over the rows that this process answers for (of
@@ -140,9 +146,9 @@ struct gr_data {
                                has silo 0); owned */
     struct gr_rows test;    /* the rows of local_batch, one batch after another */
     struct gr_columns *test_columns; /* of its table, until preprocessed; NULL: `columns`; owned */
-    char fingerprint[GR_DIGEST_HEX]; /* BLAKE2b-256 over the source's labels and shape, the same on
-                                        every process (silo tables: over shape and class count only,
-                                        for no process sees the others' labels) */
+    /* Of the test table as it was read: the digests of this process's batches, cut into words of 32
+     * bits, and these added; the sums over all processes are the table's. */
+    int64_t test_digest[GR_DIGEST_WORDS];
 };
 
 /* Which part of the federation a process holds. */
@@ -159,8 +165,7 @@ struct gr_share {
  * labels, refuses NaN and infinities and silos without a row. Every process finds the same
  * partition. Errors: GR_ERROR_DATA with file, place, found, expected. n_classes of the result is
  * the largest label + 1 over what this process read, or what an HDF5 table declares if that is
- * more; the caller takes the maximum over processes (gr_data_set_classes, which also brings the
- * fingerprint of silo tables up to date).
+ * more; the caller takes the maximum over processes into n_classes.
  *
  * Where each silo has a table of its own, one that is bad, or has rows of another width than the
  * test table or the well silos before it, makes its silo `unusable` and nothing else. Where all
@@ -183,7 +188,6 @@ gr_status gr_data_preprocess(struct gr_data *data,
  */
 gr_status gr_data_reload_test(const struct gr_config *config, uint32_t test_index,
                               uint32_t test_count, struct gr_data *data) GR_CHECKED;
-void gr_data_set_classes(struct gr_data *data, uint32_t n_classes);
 void gr_data_free(struct gr_data *data);
 
 /* "silo-017" for 17: the same in every run, naming nobody. */

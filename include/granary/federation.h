@@ -149,14 +149,16 @@ bool gr_federation_ends_early(const struct gr_federation *federation);
 
 /* For the manifest: borrowed. */
 const char *gr_federation_architecture(const struct gr_federation *federation);
-/* Over every silo's rows and labels, the same for any placement. */
+/* Once gr_federation_fingerprint has found it. */
 const struct gr_run_data *gr_federation_data(const struct gr_federation *federation);
 /*
- * Collective. earlier: rank 0's, what an interrupted run says of its data. Where silos could not be
- * read, then or now, the data cannot be compared, and that of the run's start goes on to stand.
+ * Collective. Compares the data with those that the run in the directory `run_path` was begun with;
+ * earlier: rank 0's, what its manifest says of them. GR_ERROR_CONFIG names the silos and tables
+ * that have changed. What could not be read, then or now, is not compared. Where nothing is known
+ * yet the fingerprints are written down, and their salts (gr_salt_take) are drawn.
  */
-gr_status gr_federation_continue_data(struct gr_federation *federation,
-                                      const struct gr_run_data *earlier) GR_CHECKED;
+gr_status gr_federation_fingerprint(struct gr_federation *federation, const char *run_path,
+                                    const struct gr_run_data *earlier) GR_CHECKED;
 const int32_t *gr_federation_hosts(const struct gr_federation *federation);
 /* Silos that could not be loaded, over all ranks. */
 uint32_t gr_federation_unusable(const struct gr_federation *federation);

@@ -206,6 +206,28 @@ struct gr_run_data {
 struct gr_run_data gr_run_directory_data(const struct gr_run_directory *run);
 
 /*
+ * Fingerprints of the data that a run was begun with, in PATH/fingerprints.json. Each is 62 bits of
+ * a digest that is salted, so that nobody can confirm a guessed table with it, and 0 for what was
+ * not read. Salts are 32 bytes in a file each, mode 0600 in the folder PATH/secrets of mode 0700:
+ * "run" for what all processes read, "silo-017" for what only that silo's does.
+ */
+enum { GR_FINGERPRINTS_SILO = 3 }; /* of a silo: train, validation, test */
+enum { GR_FINGERPRINT_TEST, GR_FINGERPRINT_COLUMNS, GR_FINGERPRINTS_COMMON };
+struct gr_fingerprints {
+    uint32_t n_silos;
+    int64_t *print; /* n_silos x GR_FINGERPRINTS_SILO, then those in common; borrowed */
+};
+/* The salt DIR/NAME; *made: there was none, and now there is. Errors: GR_ERROR_WRITE. */
+gr_status gr_salt_take(const char *dir, const char *name, unsigned char salt[GR_DIGEST_BYTES],
+                       bool *made) GR_CHECKED;
+gr_status gr_fingerprints_write(const char *run_path,
+                                const struct gr_fingerprints *fingerprints) GR_CHECKED;
+/* Into `print`. *found false: there is no such file. GR_ERROR_DATA: it is none of ours, or of
+ * another number of silos. */
+gr_status gr_fingerprints_read(const char *run_path, struct gr_fingerprints *fingerprints,
+                               bool *found) GR_CHECKED;
+
+/*
  * Membership changes are claimed in the run directory, so that of two groups of ranks that have
  * lost sight of each other only one goes on: PATH/claims/NNNNNN-EEEEEE (nonce of the start, epoch)
  * is created exclusively. *granted false: another has it, or the run has ended, or a later start

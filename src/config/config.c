@@ -373,6 +373,11 @@ static bool at_default(const struct gr_setting *setting, const struct gr_node *n
     return node->kind == GR_NODE_LIST && !setting->standard && node->n_children == 0;
 }
 
+/* A setting that a run must keep when it is gone on with; lists count as a whole. */
+static bool decides_bits(const struct gr_setting *setting) {
+    return !(setting->flags & GR_SETTING_CHANGEABLE) && !strchr(setting->path, '[');
+}
+
 gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_DIGEST_BYTES]) {
     struct gr_node *root = NULL;
     struct gr_digest digest;
@@ -380,8 +385,7 @@ gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_
     if (status != GR_OK) return status;
     gr_digest_start(&digest);
     for (size_t i = 0; i < gr_settings_count; i++) {
-        if (gr_settings[i].flags & GR_SETTING_CHANGEABLE) continue;
-        if (strchr(gr_settings[i].path, '[')) continue; /* the whole list is a setting itself */
+        if (!decides_bits(&gr_settings[i])) continue;
         const struct gr_node *node = gr_node_at(root, gr_settings[i].path);
         if (at_default(&gr_settings[i], node)) continue;
         gr_digest_add(&digest, gr_settings[i].path, strlen(gr_settings[i].path) + 1);
@@ -390,4 +394,74 @@ gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_
     gr_digest_finish(&digest, out);
     gr_node_free(root);
     return GR_OK;
+}
+
+/* ---- differences -------------------------------------------------------------------------- */
+
+enum { VALUE_BYTES = 128, DIFFERENCES_BYTES = 1024, DIFFERENCES_TOLD = 8 };
+
+static bool same_values(const struct gr_node *a, const struct gr_node *b) {
+    if (a->kind != b->kind || a->n_children != b->n_children) return false;
+    if (a->kind == GR_NODE_SCALAR)
+        return a->length == b->length && memcmp(a->text, b->text, a->length) == 0;
+    const struct gr_node *y = b->child;
+    for (const struct gr_node *x = a->child; x && y; x = x->next, y = y->next)
+        if (!same_values(x, y)) return false;
+    return true;
+}
+
+/* "0.1", "[64, 32]", "[{type: conv, ...": as much as there is room for. */
+static void show_value(const struct gr_node *node, char out[VALUE_BYTES]) {
+    size_t used = strlen(out);
+    char text[VALUE_BYTES];
+    if (node->kind == GR_NODE_SCALAR) {
+        gr_text_quote(node->text, node->length, text, sizeof text);
+        snprintf(out + used, VALUE_BYTES - used, "%s", text[0] ? text : "''");
+        return;
+    }
+    const bool list = node->kind == GR_NODE_LIST;
+    snprintf(out + used, VALUE_BYTES - used, list ? "[" : "{");
+    for (const struct gr_node *child = node->child; child; child = child->next) {
+        used = strlen(out);
+        snprintf(out + used, VALUE_BYTES - used, "%s%s%s", child == node->child ? "" : ", ",
+                 child->key ? child->key : "", child->key ? ": " : "");
+        show_value(child, out);
+    }
+    used = strlen(out);
+    snprintf(out + used, VALUE_BYTES - used, list ? "]" : "}");
+}
+
+/* Adds one that differs; *n of them so far. */
+static void add_difference(const char *path, const struct gr_node *was, const struct gr_node *now,
+                           unsigned *n, char out[DIFFERENCES_BYTES]) {
+    char before[VALUE_BYTES] = "", after[VALUE_BYTES] = "";
+    const size_t used = strlen(out);
+    if ((*n)++ == DIFFERENCES_TOLD) snprintf(out + used, DIFFERENCES_BYTES - used, "; and others");
+    if (*n > DIFFERENCES_TOLD) return;
+    show_value(was, before);
+    show_value(now, after);
+    snprintf(out + used, DIFFERENCES_BYTES - used, "%s%s: %s then, %s now", used > 0 ? "; " : "",
+             path, before, after);
+}
+
+gr_status gr_config_difference(const struct gr_config *then, const struct gr_config *now,
+                               char **out) {
+    struct gr_node *was = NULL, *is = NULL;
+    char text[DIFFERENCES_BYTES] = "";
+    unsigned n = 0;
+    gr_status status;
+    *out = NULL;
+    GR_TRY(gr_settings_tree(then, &gr_config_schema, &was));
+    GR_TRY(gr_settings_tree(now, &gr_config_schema, &is));
+    for (size_t i = 0; i < gr_settings_count; i++) {
+        const char *path = gr_settings[i].path;
+        if (!decides_bits(&gr_settings[i])) continue;
+        const struct gr_node *a = gr_node_at(was, path), *b = gr_node_at(is, path);
+        if (!same_values(a, b)) add_difference(path, a, b, &n, text);
+    }
+    if (n > 0) status = gr_text_format(out, "%s", text);
+out:
+    gr_node_free(is);
+    gr_node_free(was);
+    return status;
 }

@@ -11,12 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is being put together; the fingerprint grows with what is read. */
+/* What is being put together. */
 struct load {
     const struct gr_config *config;
     const struct gr_share *share;
     struct gr_data *data;
-    struct gr_digest digest;
 };
 
 /* What is to be learnt of a table's rows. */
@@ -35,25 +34,6 @@ static void release_answers(struct answers *answers) {
     gr_free(answers->labels);
     gr_free(answers->targets);
     *answers = (struct answers){0};
-}
-
-static void digest_number(struct load *l, uint64_t number) {
-    unsigned char bytes[8];
-    for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (unsigned char)(number >> (8 * i));
-    gr_digest_add(&l->digest, bytes, sizeof bytes);
-}
-
-static void digest_table(struct load *l, const struct gr_reader *reader, size_t n,
-                         const struct answers *answers) {
-    const struct gr_table_shape *shape = &reader->shape;
-    digest_number(l, n);
-    digest_number(l, shape->n_dims);
-    for (size_t i = 1; i < shape->n_dims; i++)
-        digest_number(l, shape->shape[i]);
-    digest_number(l, (uint64_t)shape->element);
-    gr_digest_add(&l->digest, answers->labels, n * sizeof *answers->labels);
-    if (answers->targets) gr_digest_add(&l->digest, answers->targets, n * sizeof *answers->targets);
 }
 
 /* Of `targets` counts only whether there are some. */
@@ -164,7 +144,8 @@ static gr_status partition_rows(struct load *l, struct gr_reader *reader, size_t
     uint32_t *groups = NULL, n_groups = 0;
     gr_status status;
     if (config->method != GR_PARTITION_COLUMN)
-        return gr_partition_create(config, l->config->run.seed, l->share->n_silos, labels, n, out);
+        return gr_partition_create(config, l->config->data.split_seed, l->share->n_silos, labels, n,
+                                   out);
     GR_TRY(gr_reader_groups(reader, l->data->columns, config->column, n, &groups, &n_groups));
     if (n_groups != l->share->n_silos) {
         (void)gr_fail(GR_ERROR_CONFIG,
@@ -220,7 +201,6 @@ static gr_status load_train(struct load *l) {
     if (config->limit != 0 && config->limit < n) n = config->limit;
     GR_TRY(read_answers(&reader, n, &answers));
     GR_TRY(join_table(l, &reader, answers.n_classes));
-    digest_table(l, &reader, n, &answers);
     GR_TRY(plan_silos(l, &reader, n, &answers, &picks, &n_picks));
     if (l->share->n_local > 0 && l->share->silos[0] == 0) add_found(l->data, &reader);
     release_answers(&answers);
@@ -306,7 +286,6 @@ static gr_status load_test(struct load *l) {
     GR_TRY(read_answers(&reader, n, &answers));
     struct gr_rows like = rows_like(&reader.shape, answers.targets);
     GR_TRY(join_table(l, &reader, answers.n_classes));
-    digest_table(l, &reader, n, &answers);
     GR_TRY(gr_test_create(l->share, n, &like, l->data));
     GR_TRY(read_test(l, &reader, &answers));
     l->data->test_columns = reader.columns;
@@ -328,27 +307,11 @@ static gr_status check_share(const struct gr_share *share, const struct gr_data_
     return good ? GR_OK : gr_fail(GR_ERROR_INTERNAL, "a share of silos that are not there");
 }
 
-/* What decides the synthetic rows. */
-static void digest_synthetic(struct load *l) {
-    const struct gr_synthetic_config *c = &l->config->data.synthetic;
-    double variances[] = {c->alpha, c->beta};
-    digest_number(l, l->config->run.seed);
-    digest_number(l, l->share->n_silos);
-    gr_digest_add(&l->digest, variances, sizeof variances);
-    digest_number(l, c->n_features);
-    digest_number(l, c->n_classes);
-    digest_number(l, c->minimum_rows);
-    digest_number(l, c->maximum_rows);
-    digest_number(l, c->test_rows);
-}
-
 static gr_status load_source(struct load *l) {
     const struct gr_data_config *config = &l->config->data;
     gr_status status;
-    if (config->source == GR_SOURCE_SYNTHETIC) {
-        digest_synthetic(l);
+    if (config->source == GR_SOURCE_SYNTHETIC)
         return gr_synthetic_load(l->config, l->share, l->data);
-    }
     if (config->silo_tables_count == 0) {
         GR_TRY(load_train(l));
         return load_test(l);
@@ -363,7 +326,6 @@ out:
 
 gr_status gr_data_load(const struct gr_config *config, const struct gr_share *share,
                        struct gr_data **out) {
-    unsigned char bytes[GR_DIGEST_BYTES];
     struct gr_data *data = NULL;
     struct load l = {.config = config, .share = share};
     gr_status status;
@@ -374,12 +336,9 @@ gr_status gr_data_load(const struct gr_config *config, const struct gr_share *sh
     data->n_local = share->n_local;
     data->silo_tables = config->data.silo_tables_count > 0;
     l.data = data;
-    gr_digest_start(&l.digest);
     GR_TRY(load_source(&l));
     if (config->data.source == GR_SOURCE_HDF5) gr_data_count_found(data);
-    gr_digest_finish(&l.digest, bytes);
-    gr_digest_hex(bytes, data->fingerprint);
-    gr_data_set_classes(data, data->n_classes);
+    gr_data_digest(data);
     *out = data;
     data = NULL;
 out:
@@ -394,7 +353,6 @@ static gr_status load_test_only(const struct gr_config *config, const struct gr_
     gr_status status = check_share(share, &config->data);
     if (status != GR_OK) return status;
     if (config->data.source == GR_SOURCE_SYNTHETIC) return gr_synthetic_load(config, share, fresh);
-    gr_digest_start(&l.digest);
     return load_test(&l);
 }
 
@@ -429,16 +387,6 @@ gr_status gr_data_reload_test(const struct gr_config *config, uint32_t test_inde
         gr_rows_release(&fresh.test);
     }
     return status;
-}
-
-void gr_data_set_classes(struct gr_data *data, uint32_t n_classes) {
-    unsigned char bytes[GR_DIGEST_BYTES];
-    data->n_classes = n_classes;
-    if (!data->silo_tables) return;
-    /* No process sees the others' labels: the fingerprint is of what all know. */
-    uint64_t outline[] = {data->n_silos, data->n_features, n_classes, data->n_test};
-    gr_digest_of(outline, sizeof outline, bytes);
-    gr_digest_hex(bytes, data->fingerprint);
 }
 
 void gr_data_free(struct gr_data *data) {

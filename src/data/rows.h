@@ -20,6 +20,9 @@ gr_status gr_test_create(const struct gr_share *share, size_t n, const struct gr
 /* Adds to data->found what is found in the silos' rows, as read, of tables with columns. */
 void gr_data_count_found(struct gr_data *data);
 
+/* The digests of all that has been read. */
+void gr_data_digest(struct gr_data *data);
+
 /* The synthetic source: fills n_features, n_classes, silos and test table. */
 gr_status gr_synthetic_load(const struct gr_config *config, const struct gr_share *share,
                             struct gr_data *data) GR_CHECKED;

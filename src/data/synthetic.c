@@ -41,10 +41,10 @@ static void generator_release(struct generator *g) {
 
 static gr_status generator_create(const struct gr_config *config, struct generator *g) {
     const struct gr_synthetic_config *c = &config->data.synthetic;
-    struct gr_stream_key key = {config->run.seed, 0, 0, GR_PURPOSE_SYNTHETIC};
+    struct gr_stream_key key = {config->data.split_seed, 0, 0, GR_PURPOSE_SYNTHETIC};
     size_t width = c->n_features;
     gr_status status;
-    *g = (struct generator){.config = c, .seed = config->run.seed};
+    *g = (struct generator){.config = c, .seed = config->data.split_seed};
     GR_TRY(gr_stream_create(key, &g->stream));
     GR_TRY(gr_allocate(c->n_classes * width, sizeof(double), "a synthetic model", &g->weight));
     GR_TRY(gr_allocate(c->n_classes, sizeof(double), "a synthetic model", &g->bias));

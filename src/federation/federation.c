@@ -57,7 +57,7 @@ static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
     status = gr_comm_max_int64(f->comm, shape, N_SHAPE);
     if (status == GR_OK) status = gr_inputs_count_unusable(f);
     if (status != GR_OK) return status;
-    gr_data_set_classes(f->data, (uint32_t)shape[N_CLASSES]);
+    f->data->n_classes = (uint32_t)shape[N_CLASSES];
     if (!take_shape(f->data, shape))
         status = gr_fail(GR_ERROR_DATA,
                          "%s: found %zu features, expected %lld, of one shape, as in other silos",
@@ -77,51 +77,6 @@ static void find_hosts(struct gr_federation *f, uint32_t *silos) {
     }
     f->share_rank = gr_comm_rank(f->comm);
     f->share_size = gr_comm_size(f->comm);
-}
-
-static void digest_rows(struct gr_digest *digest, const struct gr_rows *rows) {
-    const size_t width = rows->element == GR_ELEMENT_UINT8 ? 1 : sizeof(float);
-    gr_digest_add(digest, rows->labels, rows->n_rows * sizeof *rows->labels);
-    if (rows->targets) gr_digest_add(digest, rows->targets, rows->n_rows * sizeof *rows->targets);
-    gr_digest_add(digest, rows->features, rows->n_rows * rows->n_features * width);
-}
-
-/*
- * The fingerprint of all silos' rows: each silo's digest is cut into words, which are added over
- * the federation, so that placement does not matter and no silo's digest leaves its rank. With it
- * goes what the columns are, whose categories are codes in those rows. It says whether the data are
- * the same, and nothing else of them. Collective.
- */
-static gr_status fingerprint_data(struct gr_federation *f) {
-    enum { WORDS = GR_DIGEST_BYTES / 4 };
-    gr_status status = GR_OK;
-    struct gr_digest digest;
-    unsigned char bytes[GR_DIGEST_BYTES];
-    int64_t sums[WORDS] = {0};
-    for (size_t i = 0; i < f->data->n_local; i++) {
-        const struct gr_silo *silo = &f->data->local[i];
-        uint32_t words[WORDS];
-        gr_digest_start(&digest);
-        gr_digest_add(&digest, &silo->id, sizeof silo->id);
-        digest_rows(&digest, &silo->train);
-        digest_rows(&digest, &silo->validation);
-        digest_rows(&digest, &silo->test);
-        gr_digest_finish(&digest, bytes);
-        memcpy(words, bytes, sizeof words);
-        for (size_t w = 0; w < WORDS; w++)
-            sums[w] += words[w];
-    }
-    /* 32 bits in 64: silos beyond 2^31 would be needed to overflow. */
-    GR_TRY(gr_comm_sum_int64(f->comm, sums, WORDS));
-    gr_digest_start(&digest);
-    gr_digest_add(&digest, f->data->fingerprint, strlen(f->data->fingerprint));
-    gr_digest_add(&digest, sums, sizeof sums);
-    gr_digest_add(&digest, f->columns_digest, sizeof f->columns_digest);
-    gr_digest_finish(&digest, f->run_data.fingerprint);
-    f->run_data.known = true;
-    f->run_data.incomplete = f->n_unusable > 0;
-out:
-    return status;
 }
 
 /*
@@ -241,7 +196,6 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     GR_TRY(gr_comm_agree(comm, make_model(f)));
     GR_TRY(gr_comm_agree(comm, gr_inputs_check(f)));
     GR_TRY(gr_inputs_count_unusable(f));
-    GR_TRY(fingerprint_data(f));
     GR_TRY(share_sizes(f));
     GR_TRY(gr_inputs_count_classes(f));
     find_hosts(f, silos);
@@ -273,7 +227,7 @@ static gr_status share_outline(struct gr_federation *f) {
                        "found %zu features, %u classes, expected %lld, of one shape, %lld",
                        f->data->n_features, f->data->n_classes,
                        (long long)outline.shape[N_FEATURES], (long long)outline.shape[N_CLASSES]);
-    gr_data_set_classes(f->data, (uint32_t)outline.shape[N_CLASSES]);
+    f->data->n_classes = (uint32_t)outline.shape[N_CLASSES];
     f->n_unusable = outline.n_unusable;
     f->run_data = outline.run_data;
     if (f->sizes)
@@ -398,16 +352,6 @@ const char *gr_federation_architecture(const struct gr_federation *f) {
 
 const struct gr_run_data *gr_federation_data(const struct gr_federation *f) {
     return &f->run_data;
-}
-
-gr_status gr_federation_continue_data(struct gr_federation *f, const struct gr_run_data *earlier) {
-    struct gr_run_data told = *earlier;
-    gr_status status = gr_comm_broadcast(f->comm, &told, sizeof told);
-    if (status != GR_OK) return status;
-    if (!told.known || (!told.incomplete && !f->run_data.incomplete)) return GR_OK;
-    memcpy(f->run_data.fingerprint, told.fingerprint, sizeof told.fingerprint);
-    f->run_data.incomplete = told.incomplete;
-    return GR_OK;
 }
 
 uint32_t gr_federation_unusable(const struct gr_federation *f) {

@@ -46,6 +46,7 @@ struct gr_federation {
     int64_t *categories;        /* of each feature that is a code; NULL: none is looked up */
     int64_t *class_counts;      /* train rows of each class; NULL: classes weigh the same */
     uint32_t n_unusable;        /* silos that could not be loaded, over all ranks */
+    uint32_t n_uncompared;      /* fingerprints whose salt is gone since the run began */
     int share_rank, share_size; /* for which the test table was dealt */
     struct gr_replay *replay;
     uint8_t *struck; /* rehearsed faults that have been; faults_count flags */

@@ -143,6 +143,10 @@ gr_status gr_records_start(struct gr_run_state *run) {
                               run->config->data.silos));
         GR_TRY(gr_records_note(run, "alert", done, "{\"what\":\"data cannot be read\"}", words));
     }
+    if (run->federation->n_uncompared > 0)
+        GR_TRY(gr_records_note(run, "alert", done, "{\"what\":\"data cannot be compared\"}",
+                               "alert: some data cannot be compared with those that the run was "
+                               "begun with: their salts are gone from its folder secrets/"));
     status = note_found(run, done);
 out:
     gr_free(words);

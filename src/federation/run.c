@@ -207,12 +207,40 @@ static gr_status check_respawn(const struct gr_config *config) {
                                     "that has failure mitigation (mpirun --with-ft ulfm)");
 }
 
+/* The settings that an earlier stretch ran with; one that this version cannot read says nothing. */
+static gr_status compare_settings(const struct gr_run_state *run, const char *run_path) {
+    gr_status status;
+    struct gr_config *then = NULL;
+    char *path = NULL, *text = NULL, *difference = NULL;
+    size_t length;
+    GR_TRY(gr_text_format(&path, "%s/resolved.yaml", run_path));
+    if (gr_file_read(path, GR_CONFIG_TEXT_MAX, GR_ERROR_CONFIG, &text, &length) != GR_OK ||
+        gr_config_parse(path, text, length, NULL, 0, &then) != GR_OK)
+        goto out;
+    GR_TRY(gr_config_difference(then, run->config, &difference));
+    if (difference)
+        status = gr_fail(GR_ERROR_CONFIG,
+                         "%s: the run was begun with another config: %s; --resume goes on with the "
+                         "same settings only",
+                         run_path, difference);
+out:
+    gr_free(difference);
+    gr_config_free(then);
+    gr_free(text);
+    gr_free(path);
+    return status;
+}
+
 /* Rank 0: of the run that is gone on with; none where there is no run, which is told later. */
 static gr_status find_checkpoints(const struct gr_run_state *run, char **out) {
     char *latest = NULL;
     const char *path = run->options->run_path;
+    gr_status status = GR_OK;
     if (!path && gr_run_directory_latest(run->config, &latest) == GR_OK) path = latest;
-    gr_status status = path ? gr_text_format(out, "%s/checkpoints", path) : GR_OK;
+    if (!path) return GR_OK;
+    GR_TRY(compare_settings(run, path));
+    status = gr_text_format(out, "%s/checkpoints", path);
+out:
     gr_free(latest);
     return status;
 }
@@ -244,7 +272,7 @@ static gr_status set_up(struct gr_run_state *run) {
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
     GR_TRY(share_directory(run));
     if (gr_run_is_root(run)) earlier = gr_run_directory_data(run->directory);
-    GR_TRY(gr_federation_continue_data(run->federation, &earlier));
+    GR_TRY(gr_federation_fingerprint(run->federation, run->path, &earlier));
     find_origin(run);
     if (run->options->resume) {
         GR_TRY(read_checkpoint(run));

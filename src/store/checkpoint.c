@@ -211,8 +211,10 @@ static gr_status compare(const struct gr_container *c, const struct gr_state *st
                state->preprocessing ? state->preprocessing : "") != 0)
         differ(&d, "found another preprocessing");
     if (strcmp(c->config_digest, digest) != 0)
-        differ(&d, "found digest %.16s... of config and data, expected %.16s...", c->config_digest,
-               digest);
+        differ(&d,
+               "found digest %.16s... of config and data, expected %.16s...: it is of another run, "
+               "or of another version of granary",
+               c->config_digest, digest);
     if (!d.text[0]) return GR_OK;
     return gr_fail(GR_ERROR_CONFIG, "%s: a checkpoint of another model, config or data: %s",
                    c->path, d.text);

@@ -25,9 +25,17 @@ check "runs to round $at" wait_round killed $at
 kill -KILL -- -$job 2>/dev/null; signal_ours KILL; wait $job 2>/dev/null
 check "no model yet" test ! -e killed/model.h5
 check "another config is refused" exits 78 on_ranks 2 train $words --set train.learning_rate=0.2 --quiet --run killed --resume
-check "and named" says "config"
+check "and named, with both values" says "train.learning_rate: 0.1 then, 0.2 now"
 idx_images other-images 403 77
 check "other data are refused" exits 78 on_ranks 2 train $words --set data.train.features=other-images --quiet --run killed --resume
+check "and named" says "begun with: silo-000: "
+cp test-images test-kept; printf '\377' | dd of=test-images bs=1 seek=100 conv=notrunc 2>/dev/null
+# shellcheck disable=SC2086
+check "another test table is refused" exits 78 on_ranks 2 train $words --quiet --run killed --resume
+check "and named" says "begun with: the test table; --resume"
+mv test-kept test-images; cp train-images.gz moved.gz
+words+=" --set data.train.features=moved.gz"
+check "the salts are their owner's" equal "$(stat -c %a killed/secrets killed/secrets/run | tr '\n' ' ')" "700 600 "
 check "a path that is no run" exits 64 on_ranks 2 train $words --quiet --run kiled --resume
 check "fewer rounds than are done" exits 78 on_ranks 2 train $words --quiet --run killed --resume --set run.rounds=3
 check "another model is refused" exits 78 on_ranks 2 train $words --set "model.hidden=[5]" --quiet --run killed --resume
@@ -106,6 +114,10 @@ check "resumed with it" part 0 1 9 --resume
 check "all took part" grep -q '"round":9,"participants":3' tables/metrics.jsonl
 mv images-1 away; idx_images images-1 61 9
 check "other data of that silo are refused" part 78 2 10 --resume
+check "and named" says "begun with: silo-001: train rows; --resume"
+rm tables/secrets/silo-001
+check "without its salt they cannot be compared" part 0 2 10 --resume
+check "which the events tell" grep -q '"what":"data cannot be compared"' tables/events.jsonl
 
 # --resume without --run takes the latest.
 check "a run under runs/" exits 0 on_ranks 2 train small.yaml --quiet

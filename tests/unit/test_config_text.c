@@ -36,7 +36,7 @@ static const struct {
     {{"data.silos=4"}, false},
     {{"data.train={features: x, labels: b}", "data.source=idx"}, false},
     {{"data.train={labels: x, features: b}", "data.source=idx"}, false},
-    {{"data.train.file=x"}, false},
+    {{"data.train.file=x"}, true},
     {{"data.silo_tables=[{file: x}, {file: y}, {file: z}]", "data.train={}",
       "data.partition.method=iid"},
      false},
@@ -46,7 +46,7 @@ static const struct {
     {{"data.test={labels: x, features: y}", "data.source=idx",
       "data.train={features: a, labels: b}"},
      false},
-    {{"data.test.file=x"}, false},
+    {{"data.test.file=x"}, true},
     {{"data.partition.method=shards"}, false},
     {{"data.partition.alpha=0.25"}, false},
     {{"data.partition.shards_per_silo=3"}, false},
@@ -55,7 +55,7 @@ static const struct {
     {{"data.csv.separator=tab"}, false},
     {{"data.csv.header=false", "data.source=csv", "data.schema=x"}, false},
     {{"data.csv.label=y"}, false},
-    {{"data.schema=x"}, false},
+    {{"data.schema=x"}, true},
     {{"data.disclosure_threshold=11"}, false},
     {{"preprocess.scale=standardise"}, false},
     {{"preprocess.scale=min_max"}, false},
@@ -377,8 +377,26 @@ static const struct {
      "50d77878a34c98cce21bf90d3d1d2a6d34e62a634a68030e47ccaab9acbe4dbe"},
     {"run: {rounds: 9, seed: 7}\ndata: {source: hdf5, silo_tables: [{file: a}, {file: b}]}\n"
      "model: {type: mlp, hidden: [8, 9]}\ntrain: {learning_rate: 1e-4, batch_size: 4}\n",
-     "6a88fd9a73880495adeedc34a38a86f1c1d28dc6fb2a091e7249eba59578f780"},
+     "1d18088adc8e60ab7124aa97ce523b5a0a2147e4bdef57d8ac96499d7abafde4"},
 };
+
+/* Settings that decide the model's bits are named with both values, others are not. */
+START_TEST(test_difference) {
+    static const char *const overrides[] = {"train.learning_rate=0.25", "model.hidden=[12, 5]",
+                                            "run.rounds=9", "data.train.file=elsewhere",
+                                            "data.split_seed=7"};
+    struct gr_config *then = must_parse(rich, NULL, 0), *now = must_parse(rich, overrides, 5);
+    char *text;
+    ck_assert_int_eq(gr_config_difference(then, now, &text), GR_OK);
+    ck_assert_str_eq(text, "data.split_seed: 1 then, 7 now; model.hidden: [12, 4] then, [12, 5] "
+                           "now; train.learning_rate: 0.2 then, 0.25 now");
+    gr_free(text);
+    ck_assert_int_eq(gr_config_difference(then, then, &text), GR_OK);
+    ck_assert_ptr_null(text);
+    gr_config_free(now);
+    gr_config_free(then);
+}
+END_TEST
 
 START_TEST(test_known_digest) {
     char digest[GR_DIGEST_HEX];
@@ -557,6 +575,7 @@ int main(void) {
     tcase_add_test(written, test_text_round_trip);
     tcase_add_test(written, test_large_round_trip);
     tcase_add_loop_test(written, test_known_digest, 0, (int)COUNT(known_digests));
+    tcase_add_test(written, test_difference);
     suite_add_tcase(suite, written);
     TCase *harm = tcase_create("harm");
     tcase_set_timeout(harm, 10);

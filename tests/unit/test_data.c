@@ -38,8 +38,8 @@ START_TEST(own_silos_only) {
     config.data.partition.method = GR_PARTITION_DIRICHLET;
     for (size_t i = 0; i < ROWS; i++)
         labels[i] = label_of(i);
-    CHECK_OK(
-        gr_partition_create(&config.data.partition, config.run.seed, 5, labels, ROWS, &partition));
+    CHECK_OK(gr_partition_create(&config.data.partition, config.data.split_seed, 5, labels, ROWS,
+                                 &partition));
     CHECK_OK(gr_data_load(&config, &share, &data));
     ck_assert_uint_eq(data->n_local, 2);
     ck_assert_uint_eq(data->n_silos, 5);
@@ -68,7 +68,7 @@ START_TEST(validation_split) {
     CHECK_OK(load_all(&config, 3, &whole));
     config.data.validation_fraction = 0.2;
     CHECK_OK(load_all(&config, 3, &split));
-    config.run.seed++;
+    config.data.split_seed++;
     CHECK_OK(load_all(&config, 3, &other));
     for (size_t s = 0; s < 3; s++) {
         const struct gr_rows *all = &whole->local[s].train, *train = &split->local[s].train;
@@ -184,37 +184,47 @@ START_TEST(one_table_per_silo) {
     ck_assert_uint_eq(data->local[1].id, 2);
     ck_assert_uint_eq(data->n_test, ROWS);
     ck_assert_uint_eq(data->n_classes, 4);
-    char before[GR_DIGEST_HEX];
-    strcpy(before, data->fingerprint);
-    gr_data_set_classes(data, 4);
-    ck_assert_str_eq(before, data->fingerprint);
-    gr_data_set_classes(data, 5);
-    ck_assert_uint_eq(data->n_classes, 5);
-    ck_assert_str_ne(before, data->fingerprint);
     ck_assert_int_eq(data->local[0].unusable, GR_OK);
     ck_assert_ptr_null(data->local[0].why);
     gr_data_free(data);
 }
 END_TEST
 
-START_TEST(fingerprint_follows_labels) {
+/* A byte of a table changes the digest of the part that has its row, and no other. */
+START_TEST(digests_follow_bytes) {
     struct gr_config config = idx_config(2);
-    struct gr_data *a, *b;
-    unsigned char bytes[ROWS + 8];
-    const uint32_t id = 1;
-    struct gr_share share = {.n_silos = 2, .silos = &id, .n_local = 1, .test_count = 1};
-    CHECK_OK(load_all(&config, 2, &a));
-    CHECK_OK(gr_data_load(&config, &share, &b));
-    ck_assert_str_eq(a->fingerprint, b->fingerprint);
-    ck_assert_uint_eq(strlen(a->fingerprint), 64);
-    gr_data_free(b);
-    size_t n = get_file("a.labels", bytes, sizeof bytes);
-    bytes[n - 1] ^= 1;
-    put_file("a.labels", bytes, n);
-    CHECK_OK(load_all(&config, 2, &b));
-    ck_assert_str_ne(a->fingerprint, b->fingerprint);
-    gr_data_free(a);
-    gr_data_free(b);
+    struct gr_data *before, *after;
+    unsigned char bytes[ROWS * WIDTH + 16];
+    put_pair("b", 700, 2, 3);
+    config.data.validation_fraction = config.data.test_fraction = 0.2;
+    config.data.test =
+        (struct gr_table_config){.features = (char[]){"b.images"}, .labels = (char[]){"b.labels"}};
+    CHECK_OK(load_all(&config, 2, &before));
+    CHECK_OK(load_all(&config, 2, &after));
+    ck_assert_mem_eq(before->local[0].digest, after->local[0].digest,
+                     sizeof before->local[0].digest);
+    ck_assert_mem_eq(before->test_digest, after->test_digest, sizeof before->test_digest);
+    gr_data_free(after);
+    static const char *const files[] = {"a.labels", "a.images", "b.labels", "b.images"};
+    for (size_t i = 0; i < 4; i++) {
+        size_t differ = 0, n = get_file(files[i], bytes, sizeof bytes);
+        bytes[n - 1] ^= 1;
+        put_file(files[i], bytes, n);
+        CHECK_OK(load_all(&config, 2, &after));
+        for (size_t s = 0; s < 2; s++)
+            for (size_t p = 0; p < GR_SILO_PARTS; p++)
+                differ += memcmp(before->local[s].digest[p], after->local[s].digest[p],
+                                 GR_DIGEST_BYTES) != 0;
+        const bool other =
+            memcmp(before->test_digest, after->test_digest, sizeof before->test_digest) != 0;
+        /* Not stratified: which rows are held out does not follow from labels. */
+        ck_assert_uint_eq(differ, i < 2);
+        ck_assert_int_eq(other, i >= 2);
+        bytes[n - 1] ^= 1;
+        put_file(files[i], bytes, n);
+        gr_data_free(after);
+    }
+    gr_data_free(before);
 }
 END_TEST
 
@@ -357,7 +367,7 @@ int main(void) {
     tcase_add_test(tests, limit_takes_the_first_rows);
     tcase_add_test(tests, empty_silo_is_refused);
     tcase_add_test(tests, one_table_per_silo);
-    tcase_add_test(tests, fingerprint_follows_labels);
+    tcase_add_test(tests, digests_follow_bytes);
     tcase_add_test(tests, gather);
     tcase_add_test(tests, targets_or_labels);
     tcase_add_test(tests, table_by_ranges);

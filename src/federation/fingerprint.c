@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether a run that is gone on with has the data it was begun with, told by silo and table. A
+ * digest leaves its rank salted, with what only that silo's rank can read where a silo has a table
+ * of its own; so it says "the same as before", and does not confirm a guess.
+ */
+#include "federation/federation.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { PARTS = GR_FINGERPRINTS_SILO, MESSAGE_BYTES = 1024, SILOS_TOLD = 5 };
+_Static_assert((int)PARTS == (int)GR_SILO_PARTS, "a fingerprint for each part of a silo");
+
+/* Marks one that cannot be compared, for its salt is new. */
+#define ANEW (INT64_C(1) << 62)
+
+struct prints {
+    struct gr_federation *f;
+    const char *run_path;
+    char *secrets; /* folder; owned */
+    size_t n;
+    int64_t *now, *earlier; /* n; owned; `earlier` is all 0 where there are none */
+    bool found;             /* there are earlier ones */
+    bool run_anew;          /* the salt "run" is new */
+    unsigned char run_salt[GR_DIGEST_BYTES];
+};
+
+/* 62 bits, not 0. */
+static int64_t salted(const unsigned char salt[GR_DIGEST_BYTES], uint32_t number, uint32_t part,
+                      const void *bytes, size_t n) {
+    const uint32_t place[] = {number, part};
+    unsigned char out[GR_DIGEST_BYTES];
+    struct gr_digest digest;
+    uint64_t print;
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, salt, GR_DIGEST_BYTES);
+    gr_digest_add(&digest, place, sizeof place);
+    gr_digest_add(&digest, bytes, n);
+    gr_digest_finish(&digest, out);
+    memcpy(&print, out, sizeof print);
+    return (int64_t)(print >> 2 | 1);
+}
+
+static gr_status print_silo(struct prints *p, const struct gr_silo *silo) {
+    unsigned char own[GR_DIGEST_BYTES];
+    const unsigned char *salt = p->run_salt;
+    bool anew = p->run_anew;
+    gr_status status = GR_OK;
+    if (silo->unusable != GR_OK) return GR_OK;
+    if (p->f->data->silo_tables) {
+        GR_TRY(gr_salt_take(p->secrets, silo->pseudonym, own, &anew));
+        salt = own;
+    }
+    for (uint32_t k = 0; k < PARTS; k++)
+        p->now[(size_t)silo->id * PARTS + k] =
+            salted(salt, silo->id, k, silo->digest[k], GR_DIGEST_BYTES) | (anew ? ANEW : 0);
+out:
+    return status;
+}
+
+static gr_status print_silos(struct prints *p) {
+    gr_status status = GR_OK;
+    for (size_t i = 0; i < p->f->data->n_local; i++)
+        GR_TRY(print_silo(p, &p->f->data->local[i]));
+out:
+    return status;
+}
+
+/* Collective. All ranks' fingerprints on all of them. */
+static gr_status take_prints(struct prints *p) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = p->f->comm;
+    const bool root = gr_comm_rank(comm) == 0;
+    int64_t words[GR_DIGEST_WORDS], *common = p->now + (size_t)p->f->data->n_silos * PARTS;
+    GR_TRY(gr_comm_agree(comm, root ? gr_salt_take(p->secrets, "run", p->run_salt, &p->run_anew)
+                                    : GR_OK));
+    GR_TRY(gr_comm_broadcast(comm, p->run_salt, sizeof p->run_salt));
+    GR_TRY(gr_comm_broadcast(comm, &p->run_anew, sizeof p->run_anew));
+    GR_TRY(gr_comm_agree(comm, print_silos(p)));
+    memcpy(words, p->f->data->test_digest, sizeof words);
+    GR_TRY(gr_comm_sum_int64(comm, words, GR_DIGEST_WORDS));
+    const int64_t anew = p->run_anew ? ANEW : 0;
+    if (root && p->f->data->n_test > 0)
+        common[GR_FINGERPRINT_TEST] =
+            salted(p->run_salt, 0, PARTS + GR_FINGERPRINT_TEST, words, sizeof words) | anew;
+    if (root)
+        common[GR_FINGERPRINT_COLUMNS] = salted(p->run_salt, 0, PARTS + GR_FINGERPRINT_COLUMNS,
+                                                p->f->columns_digest, GR_DIGEST_BYTES) |
+                                         anew;
+    status = gr_comm_sum_int64(comm, p->now, p->n);
+out:
+    return status;
+}
+
+/* Collective. */
+static gr_status read_earlier(struct prints *p, const struct gr_run_data *told) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = p->f->comm;
+    struct gr_fingerprints earlier = {p->f->data->n_silos, p->earlier};
+    const bool root = gr_comm_rank(comm) == 0;
+    if (!told->known) return GR_OK;
+    GR_TRY(
+        gr_comm_agree(comm, root ? gr_fingerprints_read(p->run_path, &earlier, &p->found) : GR_OK));
+    GR_TRY(gr_comm_broadcast(comm, &p->found, sizeof p->found));
+    if (!p->found)
+        return gr_fail(GR_ERROR_CONFIG,
+                       "%s/fingerprints.json: is not there, so the data cannot be compared with "
+                       "those that the run was begun with; a run of an earlier version of granary "
+                       "is gone on with by that version",
+                       p->run_path);
+    status = gr_comm_broadcast(comm, p->earlier, p->n * sizeof *p->earlier);
+out:
+    return status;
+}
+
+/* ---- comparison ----------------------------------------------------------------------------- */
+
+static bool changed(const struct prints *p, size_t i) {
+    return p->earlier[i] != 0 && p->now[i] != 0 && !(p->now[i] & ANEW) &&
+           p->now[i] != p->earlier[i];
+}
+
+static void add_words(char out[MESSAGE_BYTES], const char *separator, const char *words) {
+    const size_t used = strlen(out);
+    snprintf(out + used, MESSAGE_BYTES - used, "%s%s", used > 0 ? separator : "", words);
+}
+
+/* "silo-003: train, validation rows". */
+static void name_silo(const struct prints *p, uint32_t silo, char out[MESSAGE_BYTES]) {
+    static const char *const part[PARTS] = {"train", "validation", "test"};
+    char line[128], name[24];
+    size_t n = 0;
+    gr_silo_pseudonym(silo, name);
+    int used = snprintf(line, sizeof line, "%s: ", name);
+    for (size_t k = 0; k < PARTS; k++)
+        if (changed(p, (size_t)silo * PARTS + k))
+            used += snprintf(line + used, sizeof line - (size_t)used, "%s%s", n++ > 0 ? ", " : "",
+                             part[k]);
+    snprintf(line + used, sizeof line - (size_t)used, " rows");
+    add_words(out, "; ", line);
+}
+
+/* The same on all ranks. */
+static gr_status compare(const struct prints *p) {
+    const uint32_t n_silos = p->f->data->n_silos;
+    const size_t common = (size_t)n_silos * PARTS;
+    char words[MESSAGE_BYTES] = "", line[64];
+    uint32_t n = 0;
+    for (uint32_t s = 0; s < n_silos; s++) {
+        bool any = false;
+        for (size_t k = 0; k < PARTS; k++)
+            any = any || changed(p, (size_t)s * PARTS + k);
+        if (any && n++ < SILOS_TOLD) name_silo(p, s, words);
+    }
+    if (n > SILOS_TOLD) {
+        snprintf(line, sizeof line, "rows of %u more silos", n - SILOS_TOLD);
+        add_words(words, "; ", line);
+    }
+    if (changed(p, common + GR_FINGERPRINT_TEST)) add_words(words, "; ", "the test table");
+    if (changed(p, common + GR_FINGERPRINT_COLUMNS))
+        add_words(words, "; ", "the columns (data.schema)");
+    if (!words[0]) return GR_OK;
+    return gr_fail(GR_ERROR_CONFIG,
+                   "%s: the data are not those that the run was begun with: %s; --resume goes on "
+                   "with the same rows only",
+                   p->run_path, words);
+}
+
+/* What is known now or was known then; how many could not be compared. *news: some were not known.
+ */
+static uint32_t merge(struct prints *p, bool *news) {
+    uint32_t uncompared = 0;
+    *news = !p->found;
+    for (size_t i = 0; i < p->n; i++) {
+        const bool anew = (p->now[i] & ANEW) != 0;
+        p->now[i] &= ~ANEW;
+        if (anew && p->earlier[i] != 0) uncompared++;
+        if (p->now[i] == 0) p->now[i] = p->earlier[i];
+        *news = *news || p->now[i] != p->earlier[i];
+    }
+    return uncompared;
+}
+
+/* The run's data keep the fingerprint that they were given first. */
+static void set_run_data(struct gr_federation *f, const struct prints *p,
+                         const struct gr_run_data *told) {
+    f->run_data = *told;
+    if (told->known) return;
+    f->run_data.known = true;
+    f->run_data.incomplete = f->n_unusable > 0;
+    gr_digest_of(p->now, p->n * sizeof *p->now, f->run_data.fingerprint);
+}
+
+static gr_status make_room(struct prints *p) {
+    gr_status status;
+    p->n = (size_t)p->f->data->n_silos * PARTS + GR_FINGERPRINTS_COMMON;
+    GR_TRY(gr_allocate_zero(p->n, sizeof *p->now, "fingerprints", &p->now));
+    GR_TRY(gr_allocate_zero(p->n, sizeof *p->earlier, "fingerprints", &p->earlier));
+    status = gr_text_format(&p->secrets, "%s/secrets", p->run_path);
+out:
+    return status;
+}
+
+gr_status gr_federation_fingerprint(struct gr_federation *f, const char *run_path,
+                                    const struct gr_run_data *earlier) {
+    struct prints p = {.f = f, .run_path = run_path};
+    struct gr_run_data told = *earlier;
+    gr_status status;
+    bool news;
+    GR_TRY(gr_comm_agree(f->comm, make_room(&p)));
+    GR_TRY(gr_comm_broadcast(f->comm, &told, sizeof told));
+    GR_TRY(take_prints(&p));
+    GR_TRY(read_earlier(&p, &told));
+    GR_TRY(compare(&p));
+    f->n_uncompared = merge(&p, &news);
+    const struct gr_fingerprints all = {f->data->n_silos, p.now};
+    GR_TRY(gr_comm_agree(f->comm, news && gr_comm_rank(f->comm) == 0
+                                      ? gr_fingerprints_write(run_path, &all)
+                                      : GR_OK));
+    set_run_data(f, &p, &told);
+out:
+    gr_free(p.secrets);
+    gr_free(p.earlier);
+    gr_free(p.now);
+    return status;
+}
