@@ -517,6 +517,25 @@ struct gr_schema {
     struct gr_column *columns;
     unsigned columns_count;
 };
+/*
+ * A date's text: ISO is 2024-01-31 (also with "/" or ".", or 20240131), day_first 31.01.2024,
+ * month_first 01/31/2024; years have four digits. with_time: behind a "T" or a space there may be
+ * 23:59, 23:59:59 or 23:59:59.5, and a zone: Z, +01:00, +0100 or +01; without a zone a time counts
+ * as UTC. Without `with_time` only midnight without a zone is taken. *seconds: from
+ * 1970-01-01T00:00:00 UTC; written for GR_DATE_READ only.
+ */
+enum gr_date_reading {
+    GR_DATE_READ,
+    GR_DATE_NONE,        /* not of that form */
+    GR_DATE_SHORT_YEAR,  /* of two digits: which century is not for a program to say */
+    GR_DATE_NO_SUCH_DAY, /* 2023-02-29 */
+    GR_DATE_NO_SUCH_TIME,
+    GR_DATE_HAS_TIME /* where there should be none */
+};
+enum gr_date_reading gr_date_read(const char *text, size_t length, enum gr_date_format format,
+                                  bool with_time, double *seconds);
+/* What was found, for a message; of all but GR_DATE_READ. */
+const char *gr_date_reading_text(enum gr_date_reading reading, enum gr_date_format format);
 /* Whether rows as read have a value of such a column, and whether that is a number. */
 bool gr_column_has_value(enum gr_column_type type);
 bool gr_column_is_number(enum gr_column_type type);

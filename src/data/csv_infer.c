@@ -15,7 +15,7 @@ struct value {
 
 struct guess {
     size_t n_missing, n_infinite, n_fractions, n_whole, n_text;
-    float low, high;
+    double low, high;
     struct value *values; /* the different ones, VALUES_MAX; NULL until there is one; owned */
     size_t n_values;
     bool many; /* there are more, or such as no category can be */
@@ -48,9 +48,10 @@ static gr_status look_at(struct inference *in, size_t column) {
     struct guess *g = &in->guess[column];
     const char *text;
     size_t length;
-    float value;
+    double value;
+    float nearest;
     gr_csv_trim(&in->scan.fields[column], &text, &length);
-    switch (gr_csv_number(text, length, &value)) {
+    switch (gr_csv_number(text, length, &value, &nearest)) {
     case GR_CSV_MISSING:
         g->n_missing++;
         return GR_OK;
@@ -66,11 +67,12 @@ static gr_status look_at(struct inference *in, size_t column) {
     case GR_CSV_OVERFLOW:
         g->n_fractions++;
         break;
+    case GR_CSV_CENSORED: /* without rules there are none */
     default:
         if (g->n_whole + g->n_fractions == 0) g->low = g->high = value;
         if (value < g->low) g->low = value;
         if (value > g->high) g->high = value;
-        if (value == floorf(value) && fabsf(value) <= GR_CSV_WHOLE_MAX)
+        if (floor(value) >= value && fabs(value) <= (double)GR_CSV_WHOLE_MAX)
             g->n_whole++;
         else
             g->n_fractions++;
@@ -126,8 +128,8 @@ static gr_status take_range(const struct guess *g, struct gr_column *c) {
     gr_status status;
     GR_TRY(gr_allocate(2, sizeof *c->range, "a range", &c->range));
     c->range_count = 2;
-    c->range[0] = (double)g->low;
-    c->range[1] = (double)g->high;
+    c->range[0] = g->low;
+    c->range[1] = g->high;
 out:
     return status;
 }

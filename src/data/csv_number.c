@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fields to numbers. */
-#include "data/csv_scan.h"
+/*
+ * Plain numbers: the double and the float32 nearest to a text. A mantissa of up to 53 bits and a
+ * power of ten up to 10^22 are exact doubles, so that one operation rounds right (Clinger 1990).
+ * Mantissas of up to 64 bits go the same way in 64-bit arithmetic, where there is one, unless the
+ * result is the middle of two doubles; then, and beyond, strtod decides. The float32 is the
+ * double's, unless that is the middle of two floats: strtof.
+ */
+#include "data/csv_cell.h"
 
-#include <errno.h>
 #include <float.h>
 #include <locale.h>
 #include <math.h>
@@ -10,16 +15,22 @@
 #include <string.h>
 #include <strings.h>
 
-enum { NUMBER_BYTES_MAX = 512, DIGITS_MAX = 19, POWER_MAX = 22, WORD_MAX = 12 };
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define EXACT_BITS   (UINT64_C(1) << 53)
+
+enum { NUMBER_BYTES_MAX = 512, DIGITS_MAX = 19, POWER_MAX = 22 };
 
 static const double power_of_ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                       1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                       1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-/* Words, compared without case, that stand for no value, and those for an infinity. */
-static const char *const missing_words[] = {"",     "na",      "n/a",    "#n/a",   "<na>", "nan",
-                                            "null", "none",    "nil",    "?",      ".",    "-",
-                                            "#na",  "1.#qnan", "1.#ind", "missing"};
+/* ---- words ---------------------------------------------------------------------------------- */
+
+static const char *const missing_words[] = {"",    "na",  "n/a",  "#n/a", "<na>",
+                                            "#na", "nan", "null", "\\n"};
+static const char *const missing_numbers[] = {
+    "none",         "nil",          "?",       ".",       "-",       "\xE2\x80\x93",
+    "\xE2\x80\x94", "\xE2\x88\x92", "missing", "unknown", "1.#qnan", "1.#ind"};
 static const char *const infinite_words[] = {"inf", "infinity", "1.#inf", "1.#infinity",
                                              "\xE2\x88\x9E"};
 
@@ -29,23 +40,49 @@ static bool is_word(const char *text, size_t length, const char *const *words, s
     return false;
 }
 
-static enum gr_csv_number read_word(const char *text, size_t length) {
-    const size_t n_missing = sizeof missing_words / sizeof *missing_words;
-    const size_t n_infinite = sizeof infinite_words / sizeof *infinite_words;
-    if (is_word(text, length, missing_words, n_missing)) return GR_CSV_MISSING;
-    bool sign = length > 0 && (*text == '+' || *text == '-');
+/* NaN as printf has it. */
+static bool is_nan(const char *text, size_t length) {
+    if (length < 3 || strncasecmp(text, "nan", 3) != 0) return false;
+    return length == 3 || (length > 4 && text[3] == '(' && text[length - 1] == ')');
+}
+
+bool gr_cell_default_missing(const char *text, size_t length, bool numbers) {
+    if (is_word(text, length, missing_words, COUNT(missing_words))) return true;
+    if (!numbers) return false;
+    if (is_word(text, length, missing_numbers, COUNT(missing_numbers))) return true;
+    const bool sign = length > 0 && (*text == '+' || *text == '-');
     text += sign;
     length -= sign;
-    if (sign && length < 3) return GR_CSV_OTHER;
-    if (length > 4 && text[length - 1] == ')' && strncasecmp(text, "nan(", 4) == 0)
-        return GR_CSV_MISSING;
-    if (is_word(text, length, missing_words + 1, n_missing - 1) && strncasecmp(text, "n", 1) == 0)
-        return strncasecmp(text, "nan", 3) == 0 ? GR_CSV_MISSING : GR_CSV_OTHER;
-    if (length > 3 && strncasecmp(text, "1.#", 3) == 0 &&
-        is_word(text, length, missing_words, n_missing))
-        return GR_CSV_MISSING;
-    return is_word(text, length, infinite_words, n_infinite) ? GR_CSV_INFINITE : GR_CSV_OTHER;
+    return is_nan(text, length) || (length > 3 && strncasecmp(text, "1.#", 3) == 0 &&
+                                    is_word(text, length, missing_numbers, COUNT(missing_numbers)));
 }
+
+static bool is_infinite(const char *text, size_t length) {
+    const bool sign = length > 0 && (*text == '+' || *text == '-');
+    return is_word(text + sign, length - sign, infinite_words, COUNT(infinite_words));
+}
+
+/* What is no number in plain signs. */
+static enum gr_csv_number read_other(const char *text, size_t length, double *value,
+                                     float *nearest) {
+    const char *p = text;
+    size_t n = length;
+    gr_cell_trim(&p, &n);
+    if (n < length) return gr_csv_number(p, n, value, nearest);
+    if (n > 3 && (memcmp(p, "\xE2\x88\x92", 3) == 0 || memcmp(p, "\xE2\x80\x93", 3) == 0) &&
+        (p[3] == '.' || (unsigned char)(p[3] - '0') < 10)) {
+        const enum gr_csv_number kind = gr_csv_number(p + 3, n - 3, value, nearest);
+        if (kind <= GR_CSV_WHOLE) {
+            *value = -*value;
+            *nearest = -*nearest;
+        }
+        return kind;
+    }
+    if (gr_cell_default_missing(p, n, true)) return GR_CSV_MISSING;
+    return is_infinite(p, n) ? GR_CSV_INFINITE : GR_CSV_OTHER;
+}
+
+/* ---- numbers -------------------------------------------------------------------------------- */
 
 static locale_t c_locale(void) {
     static locale_t made;
@@ -53,24 +90,44 @@ static locale_t c_locale(void) {
     return made;
 }
 
-/* What the fast way does not decide. The text is known to be a decimal number. */
-static enum gr_csv_number read_exactly(const char *text, size_t length, float *out) {
+/* The C library, whose conversions are exact. The text is known to be a decimal number. */
+static bool read_exactly(const char *text, size_t length, double *value, float *nearest) {
     char copy[NUMBER_BYTES_MAX + 1];
-    if (length > NUMBER_BYTES_MAX || c_locale() == (locale_t)0) return GR_CSV_OTHER;
+    if (length > NUMBER_BYTES_MAX || c_locale() == (locale_t)0) return false;
     memcpy(copy, text, length);
     copy[length] = '\0';
-    *out = strtof_l(copy, NULL, c_locale());
-    return isfinite(*out) ? GR_CSV_NUMBER : GR_CSV_OVERFLOW;
+    if (value) *value = strtod_l(copy, NULL, c_locale());
+    *nearest = strtof_l(copy, NULL, c_locale());
+    return true;
 }
 
-/* Whether a double within two units of its last place rounds to one and the same float32. */
+/* False: not decided. */
+static bool make_double(uint64_t mantissa, int exponent, double *value) {
+    if (exponent < -POWER_MAX || exponent > POWER_MAX) return false;
+    const double power = power_of_ten[exponent < 0 ? -exponent : exponent];
+    if (mantissa <= EXACT_BITS) {
+        *value = exponent < 0 ? (double)mantissa / power : (double)mantissa * power;
+        return true;
+    }
+#if LDBL_MANT_DIG == 64
+    const long double wide = exponent < 0 ? (long double)mantissa / (long double)power
+                                          : (long double)mantissa * (long double)power;
+    uint64_t bits;
+    memcpy(&bits, &wide, sizeof bits);
+    *value = (double)wide;
+    return (bits & 0x7FF) != 0x400;
+#else
+    return false;
+#endif
+}
+
+/* Whether a double's float32 is the float32 nearest to the text that the double is nearest to. */
 static bool decides(double value) {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
-    uint64_t rest = bits & ((1u << 29) - 1);
-    double size = fabs(value);
-    return size > FLT_MIN && size < (double)FLT_MAX / 2 &&
-           (rest < (1u << 28) - 4 || rest > (1u << 28) + 4);
+    const double size = fabs(value);
+    return size > (double)FLT_MIN && size < (double)FLT_MAX / 2 &&
+           (bits & ((1u << 29) - 1)) != 1u << 28;
 }
 
 /* The exponent behind its 'e'; returns the end, NULL: none. */
@@ -85,18 +142,7 @@ static const char *read_exponent(const char *p, const char *end, int *exponent) 
     return p == first ? NULL : p;
 }
 
-void gr_csv_trim(const struct gr_csv_field *field, const char **text, size_t *length) {
-    const char *at = field->text;
-    size_t n = field->length;
-    while (!field->quoted && n > 0 && at[n - 1] == ' ')
-        n--;
-    for (; !field->quoted && n > 0 && *at == ' '; n--)
-        at++;
-    *text = at;
-    *length = n;
-}
-
-enum gr_csv_number gr_csv_number(const char *text, size_t length, float *out) {
+enum gr_csv_number gr_csv_number(const char *text, size_t length, double *value, float *nearest) {
     while (length > 0 && (*text == ' ' || *text == '\t')) {
         text++;
         length--;
@@ -120,20 +166,20 @@ enum gr_csv_number gr_csv_number(const char *text, size_t length, float *out) {
         n_digits += (size_t)(p - fraction);
         exponent = -(int)(p - fraction < NUMBER_BYTES_MAX ? p - fraction : NUMBER_BYTES_MAX);
     }
-    if (n_digits == 0) return read_word(text, length);
+    if (n_digits == 0) return read_other(text, length, value, nearest);
     if (p < end && (*p == 'e' || *p == 'E')) {
         whole = false;
         p = read_exponent(p + 1, end, &exponent);
     }
-    if (p != end) return read_word(text, length);
-    enum gr_csv_number kind = GR_CSV_NUMBER;
-    double value = 0;
-    if (n_digits <= DIGITS_MAX && exponent >= -POWER_MAX && exponent <= POWER_MAX)
-        value = exponent < 0 ? (double)mantissa / power_of_ten[-exponent]
-                             : (double)mantissa * power_of_ten[exponent];
-    if (decides(value) || (n_digits <= DIGITS_MAX && mantissa == 0))
-        *out = (float)(*text == '-' ? -value : value);
-    else
-        kind = read_exactly(text, length, out);
-    return kind == GR_CSV_NUMBER && whole ? GR_CSV_WHOLE : kind;
+    if (p != end) return read_other(text, length, value, nearest);
+    const bool zero = n_digits <= DIGITS_MAX && mantissa == 0;
+    double size = 0;
+    const bool made = zero || (n_digits <= DIGITS_MAX && make_double(mantissa, exponent, &size));
+    *value = *text == '-' ? -size : size;
+    *nearest = (float)*value;
+    if (!(made && (zero || decides(size))) &&
+        !read_exactly(text, length, made ? NULL : value, nearest))
+        return GR_CSV_OTHER;
+    if (!isfinite(*nearest)) return GR_CSV_OVERFLOW;
+    return whole ? GR_CSV_WHOLE : GR_CSV_NUMBER;
 }

@@ -190,6 +190,17 @@ static bool is_blank(const struct gr_csv_scan *s) {
     return s->n_fields == 1 && s->fields[0].length == 0 && !s->fields[0].quoted;
 }
 
+void gr_csv_trim(const struct gr_csv_field *field, const char **text, size_t *length) {
+    const char *at = field->text;
+    size_t n = field->length;
+    while (!field->quoted && n > 0 && at[n - 1] == ' ')
+        n--;
+    for (; !field->quoted && n > 0 && *at == ' '; n--)
+        at++;
+    *text = at;
+    *length = n;
+}
+
 gr_status gr_csv_scan_next(struct gr_csv_scan *scan, bool *more) {
     const char *next;
     *more = false;

@@ -13,6 +13,8 @@
 
 #include <granary/base.h>
 
+#include "data/csv_cell.h"
+
 enum {
     GR_CSV_FIELD_MAX = 65536,   /* bytes; an unclosed quote is found after so many */
     GR_CSV_COLUMNS_MAX = 10000, /* as many as a schema takes */
@@ -47,23 +49,6 @@ gr_status gr_csv_scan_next(struct gr_csv_scan *scan, bool *more) GR_CHECKED;
 /* Goes to a row that began at that offset and line. */
 gr_status gr_csv_scan_seek(struct gr_csv_scan *scan, size_t offset, size_t line) GR_CHECKED;
 void gr_csv_scan_close(struct gr_csv_scan *scan);
-
-enum gr_csv_number {
-    GR_CSV_NUMBER,
-    GR_CSV_WHOLE,    /* a number without point and exponent */
-    GR_CSV_MISSING,  /* nothing, NA, NaN in any spelling, null, none, ? and the like */
-    GR_CSV_INFINITE, /* an infinity in any spelling */
-    GR_CSV_OVERFLOW, /* a number, beyond float32 */
-    GR_CSV_OTHER,
-};
-
-/*
- * Reads a field as the float32 nearest to it, whatever the program's locale. The mantissa's up to
- * 19 digits and the power of ten make a double that is wrong by at most two units in its last
- * place, which decides the float32 unless it is that near to the middle of two; then, and beyond 19
- * digits or 22 powers of ten, strtof decides.
- */
-enum gr_csv_number gr_csv_number(const char *text, size_t length, float *out);
 
 /* The field without the spaces around it, unless it was quoted. */
 void gr_csv_trim(const struct gr_csv_field *field, const char **text, size_t *length);

@@ -118,7 +118,8 @@ static gr_status refuse_number(const struct gr_csv_table *t, size_t column,
 static gr_status read_number(struct gr_csv_table *t, size_t column, float *value, bool *there) {
     struct gr_csv_column *c = &t->column[column];
     const struct gr_csv_field *field = &t->scan.fields[column];
-    enum gr_csv_number kind = gr_csv_number(field->text, field->length, value);
+    double exact;
+    enum gr_csv_number kind = gr_csv_number(field->text, field->length, &exact, value);
     *there = kind <= GR_CSV_WHOLE;
     if (!*there) {
         if (kind > GR_CSV_INFINITE || c->of->missing == GR_MISSING_REFUSE)
@@ -161,7 +162,6 @@ static gr_status read_category(struct gr_csv_table *t, size_t column, uint32_t *
     const struct gr_csv_field *field = &t->scan.fields[column];
     const char *text;
     size_t length;
-    float ignored;
     gr_status status = check_text(t, column);
     if (status != GR_OK) return status;
     gr_csv_trim(field, &text, &length);
@@ -169,7 +169,7 @@ static gr_status read_category(struct gr_csv_table *t, size_t column, uint32_t *
     *code = learns ? 0 : gr_category_find(&c->index, text, length);
     *there = true;
     if (!learns && *code < c->of->categories_count) return GR_OK;
-    *there = gr_csv_number(text, length, &ignored) != GR_CSV_MISSING;
+    *there = !gr_cell_default_missing(text, length, false);
     if (!*there && c->of->missing == GR_MISSING_REFUSE)
         return refuse(t, column, "no value", "one of its categories");
     if (*there && learns) return collect(t, column, text, length);
@@ -201,7 +201,8 @@ static gr_status put_label(struct gr_csv_table *t, size_t column) {
     bool there;
     float value;
     if (c->of->categories_count == 0) {
-        enum gr_csv_number kind = gr_csv_number(field->text, field->length, &value);
+        double exact;
+        enum gr_csv_number kind = gr_csv_number(field->text, field->length, &exact, &value);
         if (kind > GR_CSV_WHOLE || value < 0 || value >= (float)GR_CLASSES_MAX ||
             value != floorf(value))
             return refuse(t, column, kind == GR_CSV_MISSING ? "no value" : "no such label",
