@@ -68,7 +68,7 @@ enum { GR_WORDS_MAX = 256, GR_WORDS_BYTES = 16384 };
 
 struct gr_word {
     size_t at, length; /* in `text`; a NUL stands behind it */
-    size_t count, line; /* rows that have it, and the first one's line */
+    size_t count;      /* rows that have it */
     enum gr_form_kind kind;
 };
 struct gr_words {
@@ -79,7 +79,7 @@ struct gr_words {
     bool many; /* there are more than fit: nothing is kept any longer */
 };
 gr_status gr_words_count(struct gr_words *words, const char *text, size_t length,
-                         enum gr_form_kind kind, size_t line) GR_CHECKED;
+                         enum gr_form_kind kind) GR_CHECKED;
 const char *gr_words_text(const struct gr_words *words, size_t i);
 void gr_words_release(struct gr_words *words);
 uint64_t gr_words_hash(const char *text, size_t length);
@@ -92,12 +92,15 @@ struct gr_tally {
     size_t n_rows, n_missing, n_unknown, n_number, n_infinite, n_censored, n_date, n_time, n_word;
     size_t n_reading[GR_READINGS]; /* numbers that fit */
     size_t n_format[3];            /* dates that fit; by enum gr_date_format */
-    size_t n_marked;               /* numbers with any mark: , . ' or a space */
     size_t n_whole, n_percent, n_padded, n_affixed, n_clock, n_short_year, n_spaced;
     size_t longest; /* bytes of the longest cell */
-    char affix[GR_AFFIXES_MAX][GR_AFFIX_BYTES + 1];
+    struct gr_affix {
+        char text[GR_AFFIX_BYTES + 1];
+        bool behind;
+        size_t count;
+    } affix[GR_AFFIXES_MAX];
     size_t n_affixes;
-    bool affixes_differ; /* there are more */
+    size_t n_other_affixes; /* that found no room */
     struct gr_words words;  /* that are no numbers, dates or missing values of every table */
     struct gr_words values; /* numbers as they are written */
     /* The first GR_UNIQUE_MAX values, until one comes again. */
@@ -106,8 +109,7 @@ struct gr_tally {
     bool repeats, unordered; /* numbers are not in strictly ascending order */
     double last;
 };
-gr_status gr_tally_add(struct gr_tally *tally, const char *text, size_t length,
-                       size_t line) GR_CHECKED;
+gr_status gr_tally_add(struct gr_tally *tally, const char *text, size_t length) GR_CHECKED;
 void gr_tally_release(struct gr_tally *tally);
 /* Values that are to be explained: neither missing nor unknown. */
 size_t gr_tally_values(const struct gr_tally *tally);
@@ -136,5 +138,71 @@ void gr_decide(const struct gr_tally *tally, size_t threshold, bool decimal_comm
                struct gr_decision *out);
 /* A decimal comma that can be nothing else. */
 bool gr_decide_is_comma(const struct gr_tally *tally);
+/* The commonest affix of its kind, NULL: there is none. */
+const struct gr_affix *gr_tally_affix(const struct gr_tally *tally, bool behind);
+
+/* ---- a column of numbers, the second time through (infer_values.c) ---------------------------- */
+
+enum { GR_ENDS = 4, GR_LINES_TOLD = 3 };
+
+struct gr_values {
+    struct gr_cell_rules rules; /* owned; of the column, which must stay where it is */
+    size_t n, n_missing, n_infinite, n_censored;
+    size_t n_unfit, unfit_line[GR_LINES_TOLD], unfit_table[GR_LINES_TOLD]; /* the first ones */
+    /* The GR_ENDS least different values, ascending, and greatest, descending; rows of each. */
+    double low[GR_ENDS], high[GR_ENDS];
+    size_t n_low[GR_ENDS], n_high[GR_ENDS];
+    size_t lows, highs;
+    bool fractions;
+    double sum;
+};
+void gr_values_add(struct gr_values *values, const char *text, size_t length, size_t table,
+                   size_t line);
+/*
+ * Takes a value that stands for none off the end of the numbers, and says which: -999, 9999 and
+ * their like where they are far off the others; any that is common (`threshold` rows), whole, and
+ * farther off than all others are from each other, or the only negative one among many.
+ */
+bool gr_values_take_sentinel(struct gr_values *values, size_t threshold, bool many,
+                             double *sentinel);
+
+/* ---- a column, concluded ---------------------------------------------------------------------- */
+
+struct gr_inferred {
+    struct gr_tally tally;
+    struct gr_decision decision;
+    struct gr_values values; /* of numbers */
+    struct gr_column *column; /* in the schema */
+    struct gr_guess *guess;
+};
+struct gr_infer_state {
+    const struct gr_infer_options *options;
+    struct gr_inferred *column; /* owned */
+    size_t n;
+    struct gr_inference *result; /* owned */
+    bool decimal_comma;
+    const char *units; /* cells of a second header row, each with a NUL behind it; owned */
+};
+
+/* infer_rules.c: how cells are read, as the schema's keys say it. */
+gr_status gr_infer_rules(struct gr_infer_state *state, struct gr_inferred *c) GR_CHECKED;
+/* infer_column.c: type, categories, range, and doubts of a column that is a feature or left out. */
+gr_status gr_infer_column(struct gr_infer_state *state, struct gr_inferred *c) GR_CHECKED;
+/* infer_label.c */
+gr_status gr_infer_label(struct gr_infer_state *state, struct gr_inferred *c) GR_CHECKED;
+gr_status gr_infer_group(struct gr_infer_state *state, struct gr_inferred *c) GR_CHECKED;
+/* infer_number.c: a column of numbers that is a feature. */
+gr_status gr_infer_number(struct gr_infer_state *state, struct gr_inferred *c) GR_CHECKED;
+
+/* infer_tell.c: words for people. Each appends. */
+gr_status gr_tell(char **text, const char *format, ...) GR_PRINTF(2, 3) GR_CHECKED;
+/* The column is text, for this reason, and there is a doubt that says so. */
+gr_status gr_tell_left_out(struct gr_inferred *c, const char *format,
+                           ...) GR_PRINTF(2, 3) GR_CHECKED;
+/* Cells that are no numbers, by line. */
+gr_status gr_tell_unfit(const struct gr_infer_state *state, struct gr_inferred *c) GR_CHECKED;
+/* "a", "b" and "c": of texts that may be told. */
+gr_status gr_tell_list(char **text, char *const *list, unsigned n) GR_CHECKED;
+gr_status gr_list_add(char ***list, unsigned *n, const char *text, size_t length) GR_CHECKED;
 
 #endif

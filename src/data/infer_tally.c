@@ -32,13 +32,31 @@ static gr_status note_unique(struct gr_tally *t, const char *text, size_t length
     return GR_OK;
 }
 
-static void note_affix(struct gr_tally *t, const char *text, size_t length) {
+static void note_affix(struct gr_tally *t, const char *text, size_t length, bool behind) {
+    for (size_t i = 0; i < t->n_affixes; i++) {
+        struct gr_affix *a = &t->affix[i];
+        if (a->behind != behind || strlen(a->text) != length || memcmp(a->text, text, length) != 0)
+            continue;
+        a->count++;
+        return;
+    }
+    if (t->n_affixes == GR_AFFIXES_MAX) {
+        t->n_other_affixes++;
+        return;
+    }
+    struct gr_affix *a = &t->affix[t->n_affixes++];
+    memcpy(a->text, text, length);
+    a->text[length] = '\0';
+    a->behind = behind;
+    a->count = 1;
+}
+
+const struct gr_affix *gr_tally_affix(const struct gr_tally *t, bool behind) {
+    const struct gr_affix *best = NULL;
     for (size_t i = 0; i < t->n_affixes; i++)
-        if (strlen(t->affix[i]) == length && memcmp(t->affix[i], text, length) == 0) return;
-    t->affixes_differ = t->n_affixes == GR_AFFIXES_MAX;
-    if (t->affixes_differ) return;
-    memcpy(t->affix[t->n_affixes], text, length);
-    t->affix[t->n_affixes++][length] = '\0';
+        if (t->affix[i].behind == behind && (!best || t->affix[i].count > best->count))
+            best = &t->affix[i];
+    return best;
 }
 
 static void count_number(struct gr_tally *t, const struct gr_form *form) {
@@ -50,7 +68,8 @@ static void count_number(struct gr_tally *t, const struct gr_form *form) {
     t->n_padded += form->padded;
     t->n_affixed += form->affix_length[0] + form->affix_length[1] > 0;
     for (int i = 0; i < 2; i++)
-        if (form->affix_length[i] > 0) note_affix(t, form->affix[i], form->affix_length[i]);
+        if (form->affix_length[i] > 0)
+            note_affix(t, form->affix[i], form->affix_length[i], i == 1);
     if (t->n_number > 1 && !(form->value > t->last)) t->unordered = true;
     t->last = form->value;
 }
@@ -88,7 +107,7 @@ static void count_form(struct gr_tally *t, const struct gr_form *form) {
     }
 }
 
-gr_status gr_tally_add(struct gr_tally *t, const char *text, size_t length, size_t line) {
+gr_status gr_tally_add(struct gr_tally *t, const char *text, size_t length) {
     struct gr_form form;
     gr_status status;
     gr_form_of(text, length, &form);
@@ -101,7 +120,7 @@ gr_status gr_tally_add(struct gr_tally *t, const char *text, size_t length, size
     if (length > t->longest) t->longest = length;
     t->n_spaced += memchr(text, ' ', length) != NULL;
     struct gr_words *to = form.kind == GR_FORM_NUMBER ? &t->values : &t->words;
-    GR_TRY(gr_words_count(to, text, length, form.kind, line));
+    GR_TRY(gr_words_count(to, text, length, form.kind));
     /* Measurements with a fraction identify nobody. */
     if (form.kind == GR_FORM_NUMBER && !form.whole) t->repeats = true;
     if (form.kind != GR_FORM_UNKNOWN) status = note_unique(t, text, length);

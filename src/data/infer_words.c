@@ -34,7 +34,7 @@ static void give_up(struct gr_words *words) {
 }
 
 gr_status gr_words_count(struct gr_words *words, const char *text, size_t length,
-                         enum gr_form_kind kind, size_t line) {
+                         enum gr_form_kind kind) {
     if (words->many) return GR_OK;
     gr_status status = make_room(words);
     if (status != GR_OK) return status;
@@ -50,7 +50,7 @@ gr_status gr_words_count(struct gr_words *words, const char *text, size_t length
         return GR_OK;
     }
     words->slot[at] = (uint16_t)words->n;
-    words->word[words->n++] = (struct gr_word){words->bytes, length, 1, line, kind};
+    words->word[words->n++] = (struct gr_word){words->bytes, length, 1, kind};
     memcpy(words->text + words->bytes, text, length);
     words->text[words->bytes + length] = '\0';
     words->bytes += length + 1;
