@@ -69,7 +69,7 @@ gr_status gr_csv_expect(const char *path, const struct gr_csv_config *csv,
                        "%s: the model is of tables without columns, allowed only "
                        "an HDF5 table",
                        path);
-    GR_TRY(gr_csv_scan_open(path, gr_separator_byte(csv->separator), &scan));
+    GR_TRY(gr_csv_scan_open(path, csv, &scan));
     GR_TRY(gr_csv_names(&scan, csv->header, &names, &n));
     GR_TRY(gr_allocate_zero(1, sizeof *schema, "a schema", &schema));
     GR_TRY(gr_allocate_zero(n, sizeof *schema->columns, "a schema", &schema->columns));

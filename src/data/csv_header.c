@@ -33,9 +33,9 @@ static gr_status check_separator(const struct gr_csv_scan *s) {
     }
     if (!best) return GR_OK;
     return gr_fail(GR_ERROR_DATA,
-                   "%s:1: found 1 column with separator %s, it would be %zu with %s: set "
+                   "%s:%zu: found 1 column with separator %s, it would be %zu with %s: set "
                    "data.csv.separator, or --separator",
-                   s->path, mine, most + 1, best);
+                   s->path, s->row_line, mine, most + 1, best);
 }
 
 static int by_text(const void *a, const void *b) {
@@ -88,6 +88,18 @@ static gr_status take_name(const struct gr_csv_scan *s, size_t i, char **out) {
     return gr_text_format(out, "%.*s", (int)length, text);
 }
 
+/* Which of the header's fields are names; the rows' fields are theirs from here on. */
+static size_t take_form(struct gr_csv_scan *s) {
+    const struct gr_csv_form *form = &s->form;
+    const bool first = form->row_names && !form->row_names_unheaded && s->n_fields > 1;
+    size_t n = s->n_fields - first;
+    if (first) memmove(s->fields, s->fields + 1, n * sizeof *s->fields);
+    while (form->n_empty > 0 && n > 1 && s->fields[n - 1].length == 0)
+        n--;
+    s->n_fields = s->n_named = n;
+    return n;
+}
+
 gr_status gr_csv_names(struct gr_csv_scan *scan, bool header, char ***names, size_t *n) {
     bool more = false;
     gr_status status;
@@ -100,8 +112,9 @@ gr_status gr_csv_names(struct gr_csv_scan *scan, bool header, char ***names, siz
         goto out;
     }
     GR_TRY(check_separator(scan));
-    GR_TRY(gr_allocate_zero(scan->n_fields, sizeof **names, "names of columns", names));
-    *n = scan->n_fields;
+    const size_t count = header ? take_form(scan) : scan->n_fields;
+    GR_TRY(gr_allocate_zero(count, sizeof **names, "names of columns", names));
+    *n = count;
     for (size_t i = 0; i < *n; i++) {
         if (header)
             GR_TRY(take_name(scan, i, &(*names)[i]));

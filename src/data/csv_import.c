@@ -141,7 +141,7 @@ out:
 static void show(const struct import *im, bool writes) {
     const struct gr_import_options *options = im->options;
     const struct gr_csv_scan *scan = &im->table.scan;
-    size_t done = scan->offset + scan->at, total = scan->file_size;
+    size_t done = gr_csv_scan_done(scan), total = scan->file_size;
     if (!options->progress) return;
     if (im->table.open) { /* twice through */
         done += writes ? total : 0;

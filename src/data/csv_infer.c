@@ -246,7 +246,7 @@ gr_status gr_csv_infer(const char *path, const struct gr_csv_config *csv, const 
     gr_status status;
     *out = NULL;
     if (notes) *notes = NULL;
-    GR_TRY(gr_csv_scan_open(path, gr_separator_byte(csv->separator), &in.scan));
+    GR_TRY(gr_csv_scan_open(path, csv, &in.scan));
     GR_TRY(gr_csv_names(&in.scan, csv->header, &in.names, &in.n));
     GR_TRY(gr_allocate_zero(in.n, sizeof *in.guess, "columns", &in.guess));
     GR_TRY(read_rows(&in, limit));

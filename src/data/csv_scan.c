@@ -2,18 +2,53 @@
 /* CSV text to rows of fields. */
 #include "data/csv_scan.h"
 
+#include "data/foreign.h"
 #include "data/reader.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <zlib.h>
+
 #define BUFFER_BYTES ((size_t)256 << 10)
 
 /* What a walk along a row ended in. */
 enum outcome { ROW, CUT, BAD_QUOTE, BAD_AFTER_QUOTE, BAD_RETURN, TOO_LONG, TOO_MANY, NO_MEMORY };
 
+/* ---- bytes ---------------------------------------------------------------------------------- */
+
+static gr_status damaged(const struct gr_csv_scan *s, const char *what) {
+    return gr_fail(GR_ERROR_DATA, "%s:%zu: the gzip stream is %s", s->path, s->line, what);
+}
+
+static gr_status inflate_bytes(const struct gr_csv_scan *s, char *to, size_t n, size_t offset,
+                               size_t *got) {
+    int code;
+    if ((size_t)gztell(s->gz) != offset && gzseek(s->gz, (z_off_t)offset, SEEK_SET) < 0)
+        return damaged(s, "damaged");
+    const int read = gzread(s->gz, to, (unsigned)n);
+    (void)gzerror(s->gz, &code);
+    if (read < 0 || (read == 0 && code == Z_BUF_ERROR))
+        return damaged(s, code == Z_BUF_ERROR ? "cut off" : "damaged");
+    *got = (size_t)read;
+    return GR_OK;
+}
+
+static gr_status read_bytes(const struct gr_csv_scan *s, char *to, size_t n, size_t offset,
+                            size_t *got) {
+    ssize_t bytes;
+    if (s->gz) return inflate_bytes(s, to, n, offset, got);
+    do
+        bytes = pread(s->fd, to, n, (off_t)offset);
+    while (bytes < 0 && errno == EINTR);
+    if (bytes < 0) return gr_fail(GR_ERROR_DATA, "%s: %s", s->path, strerror(errno));
+    *got = (size_t)bytes;
+    return GR_OK;
+}
+
 static gr_status refill(struct gr_csv_scan *s) {
+    size_t got = 0;
     memmove(s->buffer, s->buffer + s->at, s->length - s->at);
     s->offset += s->at;
     s->length -= s->at;
@@ -30,35 +65,61 @@ static gr_status refill(struct gr_csv_scan *s) {
         s->buffer = grown;
         s->room *= 2;
     }
-    ssize_t got;
-    do
-        got = pread(s->fd, s->buffer + s->length, s->room - s->length,
-                    (off_t)(s->offset + s->length));
-    while (got < 0 && errno == EINTR);
-    if (got < 0) return gr_fail(GR_ERROR_DATA, "%s: %s", s->path, strerror(errno));
-    s->length += (size_t)got;
-    s->ended = got == 0;
-    s->buffer[s->length] = '\n';
-    return GR_OK;
-}
-
-static gr_status check_mark(struct gr_csv_scan *s) {
-    static const char utf8[] = "\xEF\xBB\xBF";
-    gr_status status = refill(s);
+    gr_status status =
+        read_bytes(s, s->buffer + s->length, s->room - s->length, s->offset + s->length, &got);
     if (status != GR_OK) return status;
-    if (s->length >= 3 && memcmp(s->buffer, utf8, 3) == 0) s->at = 3;
-    if (s->length >= 2 &&
-        (memcmp(s->buffer, "\xFF\xFE", 2) == 0 || memcmp(s->buffer, "\xFE\xFF", 2) == 0))
-        return gr_fail(GR_ERROR_DATA, "%s:1: UTF-16, expected UTF-8", s->path);
-    if (s->length >= 2 && memcmp(s->buffer, "\x1F\x8B", 2) == 0)
-        return gr_fail(GR_ERROR_DATA, "%s:1: compressed with gzip, expected plain text", s->path);
+    s->length += got;
+    s->ended = got == 0;
+    s->buffer[s->length] = s->line_end;
     return GR_OK;
 }
 
-gr_status gr_csv_scan_open(const char *path, char separator, struct gr_csv_scan *scan) {
+/* ---- opening -------------------------------------------------------------------------------- */
+
+static gr_status start_inflating(struct gr_csv_scan *s) {
+    if (s->length < 2 || memcmp(s->buffer, "\x1F\x8B", 2) != 0) return GR_OK;
+    if (lseek(s->fd, 0, SEEK_SET) != 0 || (s->gz = gzdopen(s->fd, "rb")) == NULL)
+        return gr_fail(GR_ERROR_INTERNAL, "%s: zlib did not start", s->path);
+    s->fd = -1;
+    (void)gzbuffer(s->gz, BUFFER_BYTES / 2);
+    s->form.gzip = true;
+    s->length = 0;
+    return refill(s);
+}
+
+static bool ends_lines_in_returns(const struct gr_csv_scan *s) {
+    return memchr(s->buffer, '\r', s->length) && !memchr(s->buffer, '\n', s->length) &&
+           (s->length < s->room || memchr(s->buffer, '\r', s->length - 1));
+}
+
+/* The file's first bytes, of which its form is found. */
+static gr_status look(struct gr_csv_scan *s, const struct gr_csv_config *csv) {
+    static const char utf8[] = "\xEF\xBB\xBF";
+    gr_status status;
+    GR_TRY(refill(s));
+    GR_TRY(start_inflating(s));
+    /* A short read is not the end. */
+    while (!s->ended && s->length < s->room)
+        GR_TRY(refill(s));
+    const char *what = gr_foreign_file(s->buffer, s->length);
+    if (what) return gr_fail(GR_ERROR_DATA, "%s: expected CSV, found %s", s->path, what);
+    s->form.latin1 = csv->encoding == GR_TEXT_LATIN1;
+    s->form.returns = ends_lines_in_returns(s);
+    if (s->form.returns) s->line_end = '\r';
+    s->buffer[s->length] = s->line_end;
+    if (s->length >= 3 && memcmp(s->buffer, utf8, 3) == 0) s->at = 3;
+    GR_TRY(
+        gr_csv_form_find(s->path, csv, s->buffer, s->length, s->ended, &s->form, &s->at, &s->line));
+    s->separator = gr_separator_byte(s->form.separator);
+out:
+    return status;
+}
+
+gr_status gr_csv_scan_open(const char *path, const struct gr_csv_config *csv,
+                           struct gr_csv_scan *scan) {
     gr_status status;
     *scan = (struct gr_csv_scan){
-        .path = path, .fd = -1, .separator = separator, .room = BUFFER_BYTES, .line = 1};
+        .path = path, .fd = -1, .line_end = '\n', .room = BUFFER_BYTES, .line = 1};
     status = gr_open_regular(path, &scan->fd, &scan->file_size);
     if (status != GR_OK) {
         scan->fd = -1;
@@ -67,17 +128,24 @@ gr_status gr_csv_scan_open(const char *path, char separator, struct gr_csv_scan 
     scan->fields_room = 256;
     GR_TRY(gr_allocate(scan->room + 1, 1, "CSV text", &scan->buffer));
     GR_TRY(gr_allocate(scan->fields_room, sizeof *scan->fields, "fields", &scan->fields));
-    GR_TRY(check_mark(scan));
+    GR_TRY(look(scan, csv));
 out:
     if (status != GR_OK) gr_csv_scan_close(scan);
     return status;
 }
 
 void gr_csv_scan_close(struct gr_csv_scan *scan) {
+    if (scan->gz) gzclose_r(scan->gz);
     if (scan->fd > 0) close(scan->fd);
     gr_free(scan->buffer);
     gr_free(scan->fields);
+    gr_free(scan->decoded);
     *scan = (struct gr_csv_scan){.fd = -1};
+}
+
+size_t gr_csv_scan_done(const struct gr_csv_scan *scan) {
+    if (!scan->gz) return scan->offset + scan->at;
+    return scan->ended && scan->at == scan->length ? scan->file_size : (size_t)gzoffset(scan->gz);
 }
 
 gr_status gr_csv_scan_seek(struct gr_csv_scan *scan, size_t offset, size_t line) {
@@ -119,44 +187,85 @@ static const char *close_quote(const char *p, const char *end) {
     return NULL;
 }
 
+static bool is_blank_byte(char byte) {
+    return byte == ' ' || byte == '\t';
+}
+
+/* Whether a field ends at p. */
+static bool ends_field(const struct gr_csv_scan *s, const char *p) {
+    return *p == s->separator || *p == '\n' || *p == '\r' ||
+           (s->form.separator == GR_SEPARATOR_BLANKS && *p == '\t');
+}
+
+/* The field at p, from behind its opening quote; *next is behind it. CUT: the text ends first. */
+static enum outcome walk_quoted(const struct gr_csv_scan *s, const char *p, const char *end,
+                                const char **next) {
+    *next = close_quote(p, end);
+    if (!*next || (*next == end && !s->ended))
+        return (size_t)(end - p) > GR_CSV_FIELD_MAX + 1 ? TOO_LONG
+               : *next || !s->ended                     ? CUT
+                                                        : BAD_QUOTE;
+    return ends_field(s, *next) ? ROW : BAD_AFTER_QUOTE;
+}
+
+/* An unquoted field: to the byte that ends it. */
+static const char *walk_plain(const struct gr_csv_scan *s, const char *p) {
+    const char separator = s->separator;
+    if (s->form.separator == GR_SEPARATOR_BLANKS) {
+        while (!ends_field(s, p) && *p != '"')
+            p++;
+        return p;
+    }
+    while (*p != separator && *p != '\n' && *p != '\r' && *p != '"')
+        p++;
+    return p;
+}
+
+/* Behind the blanks at p, and whether the row ends there. */
+static const char *skip_blanks(const char *p, const char *end) {
+    while (p < end && is_blank_byte(*p))
+        p++;
+    return p;
+}
+
 /*
  * Walks from `at` over one row, *next is behind it. CUT: its end is not in the buffer. The buffer's
  * last byte is a line end, so that no bound is looked at between special bytes.
  */
 static enum outcome walk(struct gr_csv_scan *s, const char **next) {
     const char *p = s->buffer + s->at, *end = s->buffer + s->length;
-    const char separator = s->separator;
+    const bool blanks = s->form.separator == GR_SEPARATOR_BLANKS;
     s->n_fields = 0;
+    if (blanks) p = skip_blanks(p, end);
     for (;;) {
         const char *start = p;
         bool quoted = *p == '"' && p < end;
-        size_t length;
         if (quoted) {
-            p = close_quote(start + 1, end);
-            if (!p || (p == end && !s->ended))
-                return (size_t)(end - start) > GR_CSV_FIELD_MAX + 2 ? TOO_LONG
-                       : p || !s->ended                             ? CUT
-                                                                    : BAD_QUOTE;
-            length = (size_t)(p - start) - 2;
-            if (*p != separator && *p != '\n' && *p != '\r') return BAD_AFTER_QUOTE;
+            enum outcome outcome = walk_quoted(s, start + 1, end, &p);
+            if (outcome != ROW) return outcome;
         } else {
-            while (*p != separator && *p != '\n' && *p != '\r' && *p != '"')
-                p++;
+            p = walk_plain(s, p);
             if (*p == '"') return BAD_AFTER_QUOTE;
-            length = (size_t)(p - start);
         }
+        size_t length = (size_t)(p - start) - 2 * quoted;
         *next = p;
         if (length > GR_CSV_FIELD_MAX) return TOO_LONG;
         if (p >= end && !s->ended) return CUT;
-        if (*p == '\r' && p + 1 >= end && !s->ended) return CUT;
-        if (*p == '\r' && p[1] != '\n') return BAD_RETURN;
         enum outcome added = add_field(s, start + quoted, length, quoted);
         if (added != ROW) return added;
-        if (*p == separator && p < end) {
+        if (blanks) {
+            p = skip_blanks(p, end);
+            if (p >= end && !s->ended) return CUT;
+            if (p < end && *p != '\n' && *p != '\r') continue;
+        } else if (*p == s->separator && p < end) {
             p++;
             continue;
         }
-        p += *p == '\r' && p < end;
+        if (*p == '\r' && p < end && s->line_end == '\n') {
+            if (p + 1 >= end && !s->ended) return CUT;
+            if (p[1] != '\n') return BAD_RETURN;
+            p++;
+        }
         *next = p < end ? p + 1 : end;
         return ROW;
     }
@@ -179,7 +288,7 @@ static gr_status refuse(const struct gr_csv_scan *s, enum outcome outcome) {
 static void settle_quotes(struct gr_csv_scan *s, struct gr_csv_field *field) {
     char *text = s->buffer + (field->text - s->buffer), *to = text;
     for (size_t i = 0; i < field->length; i++) {
-        s->line += text[i] == '\n';
+        s->line += text[i] == s->line_end;
         *to++ = text[i];
         i += text[i] == '"';
     }
@@ -199,6 +308,63 @@ void gr_csv_trim(const struct gr_csv_field *field, const char **text, size_t *le
         at++;
     *text = at;
     *length = n;
+}
+
+/* Names of rows are no column, and neither are empty fields beyond the header's names. */
+static void shape_row(struct gr_csv_scan *s) {
+    if (s->form.row_names && s->n_fields > 0)
+        memmove(s->fields, s->fields + 1, --s->n_fields * sizeof *s->fields);
+    if (s->form.n_empty == 0) return;
+    while (s->n_fields > s->n_named && s->fields[s->n_fields - 1].length == 0)
+        s->n_fields--;
+}
+
+/* What the bytes 0x80 to 0x9F are on Windows, whose programs call it Latin-1; 0: nothing. */
+static const uint16_t windows[32] = {
+    0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
+    0x2039, 0x0152, 0,      0x017D, 0,      0,      0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
+    0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0,      0x017E, 0x0178};
+
+static char *put_utf8(char *to, unsigned char byte) {
+    const uint16_t code = byte >= 0x80 && byte < 0xA0 ? windows[byte - 0x80] : byte;
+    const uint16_t c = code ? code : 0xFFFD;
+    if (c < 0x80) {
+        *to++ = (char)c;
+    } else if (c < 0x800) {
+        *to++ = (char)(0xC0 | c >> 6);
+        *to++ = (char)(0x80 | (c & 0x3F));
+    } else {
+        *to++ = (char)(0xE0 | c >> 12);
+        *to++ = (char)(0x80 | (c >> 6 & 0x3F));
+        *to++ = (char)(0x80 | (c & 0x3F));
+    }
+    return to;
+}
+
+/* The row's texts from Latin-1 to UTF-8. */
+static gr_status decode(struct gr_csv_scan *s) {
+    size_t bytes = 0;
+    gr_status status = GR_OK;
+    for (size_t i = 0; i < s->n_fields; i++)
+        bytes += 3 * s->fields[i].length;
+    if (bytes > s->decoded_room) {
+        gr_free(s->decoded);
+        s->decoded = NULL;
+        s->decoded_room = 0;
+        GR_TRY(gr_allocate(2 * bytes, 1, "a row", &s->decoded));
+        s->decoded_room = 2 * bytes;
+    }
+    char *to = s->decoded;
+    for (size_t i = 0; i < s->n_fields; i++) {
+        struct gr_csv_field *field = &s->fields[i];
+        char *const first = to;
+        for (size_t k = 0; k < field->length; k++)
+            to = put_utf8(to, (unsigned char)field->text[k]);
+        field->text = first;
+        field->length = (size_t)(to - first);
+    }
+out:
+    return status;
 }
 
 gr_status gr_csv_scan_next(struct gr_csv_scan *scan, bool *more) {
@@ -221,6 +387,7 @@ gr_status gr_csv_scan_next(struct gr_csv_scan *scan, bool *more) {
         scan->line++;
         if (is_blank(scan)) continue;
         *more = true;
-        return GR_OK;
+        if (scan->n_named > 0) shape_row(scan);
+        return scan->form.latin1 ? decode(scan) : GR_OK;
     }
 }

@@ -41,7 +41,7 @@ gr_status gr_csv_table_open(const char *path, const struct gr_csv_config *csv,
     const struct gr_schema *schema = columns->schema;
     gr_status status;
     *table = (struct gr_csv_table){.columns = columns, .counting = true};
-    GR_TRY(gr_csv_scan_open(path, gr_separator_byte(csv->separator), &table->scan));
+    GR_TRY(gr_csv_scan_open(path, csv, &table->scan));
     GR_TRY(check_header(table, csv, misfit));
     GR_TRY(
         gr_allocate_zero(schema->columns_count, sizeof *table->column, "columns", &table->column));

@@ -15,13 +15,16 @@ static void put_text(const char *path, const char *text) {
     put_file(path, text, strlen(text));
 }
 
+static const struct gr_csv_config comma = {.header = true};
+
 /* ---- rows ----------------------------------------------------------------------------------- */
 
 /* All fields of a text: fields end in '|', rows in '/', the line where a row began before it. */
-static void scan_all(const char *path, char separator, char *out) {
+static void scan_all(const char *path, enum gr_separator separator, char *out) {
+    const struct gr_csv_config csv = {.separator = separator, .header = true};
     struct gr_csv_scan scan;
     bool more;
-    CHECK_OK(gr_csv_scan_open(path, separator, &scan));
+    CHECK_OK(gr_csv_scan_open(path, &csv, &scan));
     for (;;) {
         CHECK_OK(gr_csv_scan_next(&scan, &more));
         if (!more) break;
@@ -36,27 +39,30 @@ static void scan_all(const char *path, char separator, char *out) {
 
 static const struct {
     const char *text;
-    char separator;
+    enum gr_separator separator;
     const char *rows;
 } rows[] = {
-    {"a,b\n1,2\n", ',', "1:a|b|/2:1|2|/"},
-    {"a,b\r\n1,2\r\n", ',', "1:a|b|/2:1|2|/"},
-    {"a,b\n1,2", ',', "1:a|b|/2:1|2|/"},
-    {"a,b\r\n1,2\r", ',', "1:a|b|/2:1|2|/"},
+    {"a,b\n1,2\n", GR_SEPARATOR_COMMA, "1:a|b|/2:1|2|/"},
+    {"a,b\r\n1,2\r\n", GR_SEPARATOR_COMMA, "1:a|b|/2:1|2|/"},
+    {"a,b\n1,2", GR_SEPARATOR_COMMA, "1:a|b|/2:1|2|/"},
+    {"a,b\r\n1,2\r", GR_SEPARATOR_COMMA, "1:a|b|/2:1|2|/"},
     {"\xEF\xBB\xBF"
      "a,b\n",
-     ',', "1:a|b|/"},
-    {"a;b,c\n", ';', "1:a|b,c|/"},
-    {"a\tb\n", '\t', "1:a|b|/"},
-    {",\n,,\n", ',', "1:||/2:|||/"},
-    {"\n\na\n\r\n\nb\n\n", ',', "3:a|/6:b|/"},
-    {"\"\"\n", ',', "1:|/"},
-    {"\"a,b\",\"c\"\"d\"\n", ',', "1:a,b|c\"d|/"},
-    {"\"x\ny\r\nz\",1\n2,3\n", ',', "1:x\ny\r\nz|1|/4:2|3|/"},
-    {"\"a\",\"\"", ',', "1:a||/"},
-    {"\"a\"\"\"\r\nb", ',', "1:a\"|/2:b|/"},
-    {"", ',', ""},
-    {"\n", ',', ""},
+     GR_SEPARATOR_COMMA, "1:a|b|/"},
+    {"a;b,c\n", GR_SEPARATOR_SEMICOLON, "1:a|b,c|/"},
+    {"a\tb\n", GR_SEPARATOR_TAB, "1:a|b|/"},
+    {"  a \t b\n1 2\t \n\n \n\"x y\"  3 \n", GR_SEPARATOR_BLANKS, "1:a|b|/2:1|2|/5:x y|3|/"},
+    {" 1  2", GR_SEPARATOR_BLANKS, "1:1|2|/"},
+    {"a,b\r1,\"x\ry\"\r3,4", GR_SEPARATOR_COMMA, "1:a|b|/2:1|x\ry|/4:3|4|/"},
+    {",\n,,\n", GR_SEPARATOR_COMMA, "1:||/2:|||/"},
+    {"\n\na\n\r\n\nb\n\n", GR_SEPARATOR_COMMA, "3:a|/6:b|/"},
+    {"\"\"\n", GR_SEPARATOR_COMMA, "1:|/"},
+    {"\"a,b\",\"c\"\"d\"\n", GR_SEPARATOR_COMMA, "1:a,b|c\"d|/"},
+    {"\"x\ny\r\nz\",1\n2,3\n", GR_SEPARATOR_COMMA, "1:x\ny\r\nz|1|/4:2|3|/"},
+    {"\"a\",\"\"", GR_SEPARATOR_COMMA, "1:a||/"},
+    {"\"a\"\"\"\r\nb", GR_SEPARATOR_COMMA, "1:a\"|/2:b|/"},
+    {"", GR_SEPARATOR_COMMA, ""},
+    {"\n", GR_SEPARATOR_COMMA, ""},
 };
 
 START_TEST(test_rows) {
@@ -80,7 +86,7 @@ START_TEST(test_buffer_ends) {
             fprintf(file, "%0*d,", (int)(n - i - 1 < 60000 ? n - i - 1 : 59999), 7);
         fprintf(file, "\n%s%s", part, part);
         fclose(file);
-        CHECK_OK(gr_csv_scan_open("t.csv", ',', &scan));
+        CHECK_OK(gr_csv_scan_open("t.csv", &comma, &scan));
         CHECK_OK(gr_csv_scan_next(&scan, &more));
         for (int row = 0; row < 2; row++) {
             CHECK_OK(gr_csv_scan_next(&scan, &more));
@@ -105,18 +111,18 @@ static const struct {
     {"a,b\n1,\"2\n", "t.csv:2: column 2: a quote is opened and not closed"},
     {"a\n1\"2\n", "t.csv:2: column 1: a quote within a field, expected it doubled"},
     {"a\n\"1\"2\n", "t.csv:2: column 1: a quote within a field"},
-    {"a\rb\r", "t.csv:1: column 1: a carriage return without a line feed"},
+    {"a\rb\r\n", "t.csv:1: column 1: a carriage return without a line feed"},
     {"\xFF\xFE"
      "a\n",
-     "t.csv:1: UTF-16, expected UTF-8"},
-    {"\x1F\x8B\x08\n", "t.csv:1: compressed with gzip, expected plain text"},
+     "t.csv: expected CSV, found text in UTF-16: save it as UTF-8"},
+    {"\x1F\x8B\x08\n", "t.csv:1: the gzip stream is cut off"},
 };
 
 START_TEST(test_bad_text) {
     struct gr_csv_scan scan = {0};
     bool more = true;
     put_text("t.csv", bad_text[_i].text);
-    gr_status status = gr_csv_scan_open("t.csv", ',', &scan);
+    gr_status status = gr_csv_scan_open("t.csv", &comma, &scan);
     while (status == GR_OK && more)
         status = gr_csv_scan_next(&scan, &more);
     CHECK_REFUSED(status, GR_ERROR_DATA, bad_text[_i].message);
@@ -135,7 +141,7 @@ START_TEST(test_long_field) {
         memset(text + 3, 'x', N);
         strcpy(text + 3 + N, "\n2,3\n");
         put_text("t.csv", text);
-        CHECK_OK(gr_csv_scan_open("t.csv", ',', &scan));
+        CHECK_OK(gr_csv_scan_open("t.csv", &comma, &scan));
         CHECK_REFUSED(gr_csv_scan_next(&scan, &more), GR_ERROR_DATA,
                       "t.csv:1: column 2: more than 65536 bytes, or a quote that is not closed");
         ck_assert_uint_le(scan.room, 1 << 20);
@@ -273,8 +279,6 @@ static struct gr_columns *columns_of(const char *yaml) {
     return columns;
 }
 
-static const struct gr_csv_config comma = {.header = true};
-
 static const char schema_text[] =
     "columns:\n- {name: id, type: text}\n- {name: n, type: number, range: [0, 10], missing: mean}\n"
     "- {name: i, type: integer, missing: indicator}\n"
@@ -290,8 +294,9 @@ START_TEST(test_values) {
     struct gr_csv_table table;
     float values[5];
     bool more, misfit = false;
-    put_text("t.csv", "id,n,i,c,h,z,l\nA,1,5,x,p,1,no\nB,,NA,NA,,,yes\n\"C\n\",11,-2, x ,r,2,\"yes\""
-                      "\nD,0,7,w,q,3,no\n");
+    put_text("t.csv",
+             "id,n,i,c,h,z,l\nA,1,5,x,p,1,no\nB,,NA,NA,,,yes\n\"C\n\",11,-2, x ,r,2,\"yes\""
+             "\nD,0,7,w,q,3,no\n");
     CHECK_OK(gr_csv_table_open("t.csv", &comma, columns, &table, &misfit));
     for (int row = 0; row < 4; row++)
         CHECK_OK(gr_csv_table_next(&table, values, &more));
