@@ -9,29 +9,93 @@
 enum { WORD_BYTES_MAX = 24, ALL_READINGS = (1 << GR_READINGS) - 1 };
 
 /* In lower case; beside those that gr_cell_default_missing knows. */
-static const char *const unknown_words[] = {
-    "unknown", "unk", "unk.", "unkn", "n.k.", "nk", "n/k", "not known", "n.a.", "not available",
-    "not applicable", "not done", "nd", "n.d.", "n/d", "not tested", "not recorded",
-    "not reported", "not stated", "not measured", "no data", "nodata", "missing", "miss", "\\n",
-    ".", "..", "...", "-", "--", "---", "*", "**", "#n/a", "#value!", "#div/0!", "#null!",
-    "#ref!", "#name?", "#num!", "unbekannt", "unbek.", "k.a.", "k. a.", "keine angabe", "fehlt",
-    "fehlend", "inconnu", "inconnue", "nc", "non connu", "desconocido", "desconhecido",
-    "sconosciuto", "onbekend", "ukendt", "ukjent", "nieznany", "declined", "refused", "pending",
-    "error", "invalid", "void", "blank", "empty", "nil", "none", "null", "tbd", "unspecified"};
+static const char *const unknown_words[] = {"unknown",
+                                            "unk",
+                                            "unk.",
+                                            "unkn",
+                                            "n.k.",
+                                            "nk",
+                                            "n/k",
+                                            "not known",
+                                            "n.a.",
+                                            "not available",
+                                            "not applicable",
+                                            "not done",
+                                            "nd",
+                                            "n.d.",
+                                            "n/d",
+                                            "not tested",
+                                            "not recorded",
+                                            "not reported",
+                                            "not stated",
+                                            "not measured",
+                                            "no data",
+                                            "nodata",
+                                            "missing",
+                                            "miss",
+                                            "\\n",
+                                            ".",
+                                            "..",
+                                            "...",
+                                            "-",
+                                            "--",
+                                            "---",
+                                            "*",
+                                            "**",
+                                            "#n/a",
+                                            "#value!",
+                                            "#div/0!",
+                                            "#null!",
+                                            "#ref!",
+                                            "#name?",
+                                            "#num!",
+                                            "unbekannt",
+                                            "unbek.",
+                                            "k.a.",
+                                            "k. a.",
+                                            "keine angabe",
+                                            "fehlt",
+                                            "fehlend",
+                                            "inconnu",
+                                            "inconnue",
+                                            "nc",
+                                            "non connu",
+                                            "desconocido",
+                                            "desconhecido",
+                                            "sconosciuto",
+                                            "onbekend",
+                                            "ukendt",
+                                            "ukjent",
+                                            "nieznany",
+                                            "declined",
+                                            "refused",
+                                            "pending",
+                                            "error",
+                                            "invalid",
+                                            "void",
+                                            "blank",
+                                            "empty",
+                                            "nil",
+                                            "none",
+                                            "null",
+                                            "tbd",
+                                            "unspecified"};
 
 /* Units and currencies that stand directly at a number. */
 static const char *const units[] = {
-    "$",     "\u20AC", "\u00A3", "\u00A5", "EUR",   "USD",  "GBP",  "CHF",  "Fr.",    "kr",
-    "kg",    "g",      "mg",     "ug",     "\u00B5g", "ng",  "t",    "lb",   "lbs",    "oz",
-    "km",    "m",      "cm",     "mm",     "in",    "ft",   "l",    "L",    "dl",     "ml",
-    "mL",    "h",      "hrs",    "min",    "s",     "sec",  "ms",   "d",    "days",   "years",
-    "yrs",   "y",      "J",      "mmHg",   "bpm",   "/min", "K",    "k",    "M",      "C",
-    "\u00B0C", "\u00B0F", "\u00B0", "mg/dl", "mg/dL", "g/dl", "g/dL", "mmol/l", "mmol/L", "U/l",
-    "U/L",   "IU/l",   "kg/m2",  "kg/m\u00B2", "cc", "kW",  "kWh",  "W",    "V",      "Hz"};
+    "$",          "\u20AC", "\u00A3", "\u00A5", "EUR",    "USD",     "GBP",     "CHF",    "Fr.",
+    "kr",         "kg",     "g",      "mg",     "ug",     "\u00B5g", "ng",      "t",      "lb",
+    "lbs",        "oz",     "km",     "m",      "cm",     "mm",      "in",      "ft",     "l",
+    "L",          "dl",     "ml",     "mL",     "h",      "hrs",     "min",     "s",      "sec",
+    "ms",         "d",      "days",   "years",  "yrs",    "y",       "J",       "mmHg",   "bpm",
+    "/min",       "K",      "k",      "M",      "C",      "\u00B0C", "\u00B0F", "\u00B0", "mg/dl",
+    "mg/dL",      "g/dl",   "g/dL",   "mmol/l", "mmol/L", "U/l",     "U/L",     "IU/l",   "kg/m2",
+    "kg/m\u00B2", "cc",     "kW",     "kWh",    "W",      "V",       "Hz"};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* ---- words ------------------------------------------------------------------------------------ */
+/* ---- words ------------------------------------------------------------------------------------
+ */
 
 static bool is_unit(const char *text, size_t length) {
     for (size_t i = 0; i < COUNT(units); i++)
@@ -39,7 +103,8 @@ static bool is_unit(const char *text, size_t length) {
     return false;
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------
+ */
 
 static bool is_digit(char byte) {
     return byte >= '0' && byte <= '9';
@@ -80,11 +145,11 @@ static const struct {
 } marks[GR_READINGS] = {{'.', 0},   {',', 0},   {'.', ','},  {',', '.'},
                         {'.', ' '}, {',', ' '}, {'.', '\''}, {',', '\''}};
 
-enum gr_decimal gr_reading_decimal(enum gr_reading reading) {
+enum gr_decimal gr_infer_reading_decimal(enum gr_infer_reading reading) {
     return marks[reading].decimal == ',' ? GR_DECIMAL_COMMA : GR_DECIMAL_POINT;
 }
 
-enum gr_thousands gr_reading_thousands(enum gr_reading reading) {
+enum gr_thousands gr_infer_reading_thousands(enum gr_infer_reading reading) {
     switch (marks[reading].thousands) {
     case ',':
         return GR_THOUSANDS_COMMA;
@@ -108,8 +173,8 @@ struct parted {
 };
 
 static unsigned readings_of(const struct parted *p) {
-    const bool three = p->behind == 3 && p->in_front >= 1 && p->in_front <= 3 &&
-                       (p->first || p->in_front == 3);
+    const bool three =
+        p->behind == 3 && p->in_front >= 1 && p->in_front <= 3 && (p->first || p->in_front == 3);
     unsigned fit = 0;
     for (int r = 0; r < GR_READINGS; r++)
         if ((marks[r].decimal == p->mark && p->last) || (marks[r].thousands == p->mark && three))
@@ -125,7 +190,7 @@ static size_t count_digits(const char *text, const char *end) {
 }
 
 /* Reads digits with marks from *at on; the readings that fit, 0: no number. */
-static unsigned read_digits(const char **at, const char *end, struct gr_form *form) {
+static unsigned read_digits(const char **at, const char *end, struct gr_infer_form *form) {
     const char *p = *at;
     unsigned fit = ALL_READINGS;
     size_t bytes, digits = count_digits(p, end), all = digits;
@@ -151,7 +216,7 @@ static unsigned read_digits(const char **at, const char *end, struct gr_form *fo
     return all > 0 ? fit : 0;
 }
 
-static void read_exponent(const char **at, const char *end, struct gr_form *form) {
+static void read_exponent(const char **at, const char *end, struct gr_infer_form *form) {
     const char *p = *at;
     if (p == end || (*p != 'e' && *p != 'E')) return;
     p += 1 + sign_at(p + 1, end);
@@ -168,7 +233,7 @@ static const char *pass_spaces(const char *p, const char *end) {
 }
 
 /* A currency in front: no letters of a code as "A12". */
-static const char *read_prefix(const char *p, const char *end, struct gr_form *form) {
+static const char *read_prefix(const char *p, const char *end, struct gr_infer_form *form) {
     size_t n = 0;
     while (p + n < end && n < GR_AFFIX_BYTES && !is_digit(p[n]) && p[n] != ' ' && p[n] != '-' &&
            p[n] != '+' && !space_at(p + n, end) && !sign_at(p + n, end) &&
@@ -181,7 +246,7 @@ static const char *read_prefix(const char *p, const char *end, struct gr_form *f
 }
 
 /* A unit behind: a known one, or letters after a space. */
-static bool read_suffix(const char *p, const char *end, struct gr_form *form) {
+static bool read_suffix(const char *p, const char *end, struct gr_infer_form *form) {
     const char *word = pass_spaces(p, end);
     size_t n = (size_t)(end - word);
     bool letters = word > p;
@@ -198,7 +263,7 @@ static bool read_suffix(const char *p, const char *end, struct gr_form *form) {
     return true;
 }
 
-static bool read_number(const char *text, const char *end, struct gr_form *form) {
+static bool read_number(const char *text, const char *end, struct gr_infer_form *form) {
     const char *p = text + sign_at(text, end);
     p = read_prefix(p, end, form);
     if (form->affix_length[0] > 0 || p == text) p += sign_at(p, end);
@@ -210,7 +275,7 @@ static bool read_number(const char *text, const char *end, struct gr_form *form)
 
 /* "<5", "> 89", "90+". */
 static bool is_censored(const char *p, const char *end) {
-    struct gr_form bound = {0};
+    struct gr_infer_form bound = {0};
     const char *start = p;
     if (end - p >= 3 && (memcmp(p, "\u2264", 3) == 0 || memcmp(p, "\u2265", 3) == 0))
         p += 3;
@@ -224,7 +289,8 @@ static bool is_censored(const char *p, const char *end) {
     return (p > start || *end == '+') && p < end && read_number(p, end, &bound);
 }
 
-/* ---- times and dates -------------------------------------------------------------------------- */
+/* ---- times and dates --------------------------------------------------------------------------
+ */
 
 /* 7:30, 18:00:00, 18.00.00 */
 static bool is_time(const char *p, const char *end) {
@@ -262,7 +328,7 @@ static bool names_month(const char *text, size_t length) {
     return false;
 }
 
-static bool is_date(const char *text, size_t length, struct gr_form *form) {
+static bool is_date(const char *text, size_t length, struct gr_infer_form *form) {
     double seconds;
     if (length < 6 || length > 40) return false;
     for (int f = GR_DATE_ISO; is_digit(*text) && f <= GR_DATE_MONTH_FIRST; f++) {
@@ -276,18 +342,19 @@ static bool is_date(const char *text, size_t length, struct gr_form *form) {
     return form->dates || names_month(text, length);
 }
 
-/* ---- the cell --------------------------------------------------------------------------------- */
+/* ---- the cell ---------------------------------------------------------------------------------
+ */
 
 static unsigned readings_of_plain(const char *text, size_t length, bool whole) {
-    struct gr_form form = {0};
+    struct gr_infer_form form = {0};
     if (whole || !memchr(text, '.', length)) return ALL_READINGS; /* an exponent */
     const char *at = text + (*text == '-' || *text == '+');
     return read_digits(&at, text + length, &form);
 }
 
-static void read_other(const char *text, size_t length, struct gr_form *form) {
+static void read_other(const char *text, size_t length, struct gr_infer_form *form) {
     const char *end = text + length;
-    if (gr_form_is_common(text, length))
+    if (gr_infer_form_is_common(text, length))
         form->kind = GR_FORM_UNKNOWN;
     else if (is_time(text, end))
         form->kind = GR_FORM_TIME;
@@ -301,10 +368,10 @@ static void read_other(const char *text, size_t length, struct gr_form *form) {
         form->kind = GR_FORM_WORD;
 }
 
-void gr_form_of(const char *text, size_t length, struct gr_form *form) {
+void gr_infer_form_of(const char *text, size_t length, struct gr_infer_form *form) {
     double value;
     float nearest;
-    *form = (struct gr_form){.kind = GR_FORM_NUMBER};
+    *form = (struct gr_infer_form){.kind = GR_FORM_NUMBER};
     enum gr_csv_number kind = gr_csv_number(text, length, &value, &nearest);
     switch (kind) {
     case GR_CSV_WHOLE:
@@ -327,14 +394,14 @@ void gr_form_of(const char *text, size_t length, struct gr_form *form) {
     }
 }
 
-bool gr_form_says_nothing(const char *text, size_t length) {
+bool gr_infer_form_says_nothing(const char *text, size_t length) {
     bool letters = false;
     for (size_t i = 0; i < length; i++)
         letters = letters || isalpha((unsigned char)text[i]) || is_digit(text[i]);
     return !letters || *text == '#';
 }
 
-bool gr_form_is_common(const char *text, size_t length) {
+bool gr_infer_form_is_common(const char *text, size_t length) {
     if (gr_cell_default_missing(text, length, true)) return true;
     if (length > WORD_BYTES_MAX) return false;
     for (size_t i = 0; i < COUNT(unknown_words); i++)

@@ -25,8 +25,8 @@ static void note_end(double sign, double value, double *end, size_t *count, size
     count[at] = 1;
 }
 
-void gr_values_add(struct gr_values *v, const char *text, size_t length, size_t table,
-                   size_t line) {
+void gr_infer_values_add(struct gr_infer_values *v, const char *text, size_t length, size_t table,
+                         size_t line) {
     double value;
     float nearest;
     switch (gr_cell_number(&v->rules, text, length, &value, &nearest)) {
@@ -86,7 +86,8 @@ static void drop_first(double *end, size_t *count, size_t *n) {
     memmove(count, count + 1, *n * sizeof *count);
 }
 
-bool gr_values_take_sentinel(struct gr_values *v, size_t threshold, bool many, double *sentinel) {
+bool gr_infer_values_take_sentinel(struct gr_infer_values *v, size_t threshold, bool many,
+                                   double *sentinel) {
     /* The ends must tell two values and more from one another. */
     if (v->lows < 3 || v->highs < 3) return false;
     size_t count;

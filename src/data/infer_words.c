@@ -6,14 +6,14 @@
 
 enum { SLOTS = 2 * GR_WORDS_MAX, NOBODY = UINT16_MAX };
 
-uint64_t gr_words_hash(const char *text, size_t length) {
+uint64_t gr_infer_words_hash(const char *text, size_t length) {
     uint64_t hash = 14695981039346656037u; /* FNV-1a */
     for (size_t i = 0; i < length; i++)
         hash = (hash ^ (unsigned char)text[i]) * 1099511628211u;
     return hash ^ hash >> 32;
 }
 
-static gr_status make_room(struct gr_words *words) {
+static gr_status make_room(struct gr_infer_words *words) {
     gr_status status;
     if (words->word) return GR_OK;
     GR_TRY(gr_allocate(GR_WORDS_MAX, sizeof *words->word, "words", &words->word));
@@ -24,23 +24,23 @@ out:
     return status;
 }
 
-const char *gr_words_text(const struct gr_words *words, size_t i) {
+const char *gr_infer_words_text(const struct gr_infer_words *words, size_t i) {
     return words->text + words->word[i].at;
 }
 
-static void give_up(struct gr_words *words) {
-    gr_words_release(words);
+static void give_up(struct gr_infer_words *words) {
+    gr_infer_words_release(words);
     words->many = true;
 }
 
-gr_status gr_words_count(struct gr_words *words, const char *text, size_t length,
-                         enum gr_form_kind kind) {
+gr_status gr_infer_words_count(struct gr_infer_words *words, const char *text, size_t length,
+                               enum gr_infer_form_kind kind, size_t line) {
     if (words->many) return GR_OK;
     gr_status status = make_room(words);
     if (status != GR_OK) return status;
-    size_t at = gr_words_hash(text, length) % SLOTS;
+    size_t at = gr_infer_words_hash(text, length) % SLOTS;
     for (; words->slot[at] != NOBODY; at = (at + 1) % SLOTS) {
-        struct gr_word *word = &words->word[words->slot[at]];
+        struct gr_infer_word *word = &words->word[words->slot[at]];
         if (word->length != length || memcmp(words->text + word->at, text, length) != 0) continue;
         word->count++;
         return GR_OK;
@@ -50,16 +50,16 @@ gr_status gr_words_count(struct gr_words *words, const char *text, size_t length
         return GR_OK;
     }
     words->slot[at] = (uint16_t)words->n;
-    words->word[words->n++] = (struct gr_word){words->bytes, length, 1, kind};
+    words->word[words->n++] = (struct gr_infer_word){words->bytes, length, 1, line, kind};
     memcpy(words->text + words->bytes, text, length);
     words->text[words->bytes + length] = '\0';
     words->bytes += length + 1;
     return GR_OK;
 }
 
-void gr_words_release(struct gr_words *words) {
+void gr_infer_words_release(struct gr_infer_words *words) {
     gr_free(words->word);
     gr_free(words->slot);
     gr_free(words->text);
-    *words = (struct gr_words){.many = words->many};
+    *words = (struct gr_infer_words){.many = words->many};
 }

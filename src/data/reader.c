@@ -184,6 +184,7 @@ void gr_reader_close(struct gr_reader *reader) {
     if (reader->operations) reader->operations->close(reader);
     gr_columns_free(reader->columns);
     gr_free(reader->found);
+    gr_free(reader->guessed);
     gr_free(reader->may_lack);
     *reader = (struct gr_reader){0};
 }
