@@ -490,7 +490,8 @@ struct gr_column {
     bool percent;                /* cells may end in "%": the number in front of it counts */
     char **affixes;              /* currencies and units that may stand before or behind a number */
     unsigned affixes_count;
-    char **missing_words; /* further cells that stand for no value, compared as they are */
+    char **missing_words; /* further cells that stand for no value; of columns of numbers those that
+                             are numbers are compared by value */
     unsigned missing_words_count;
     char **censored; /* number: cells like "> 89" that stand for the bound itself */
     unsigned censored_count;

@@ -49,11 +49,15 @@ struct gr_feature {
     uint32_t n_categories; /* of the column */
 };
 
-/* What was found in a column; the rows stay. */
+/* What was found in a column; the rows stay, but for those that are dropped. */
 struct gr_found {
-    int64_t missing; /* and filled as the schema says */
-    int64_t outside; /* of the range */
-    int64_t unknown; /* no category of the column */
+    int64_t missing;  /* and filled as the schema says */
+    int64_t outside;  /* of the range */
+    int64_t unknown;  /* no category of the column */
+    int64_t censored; /* cells that stand for a bound, see gr_column */
+    int64_t lost;     /* numbers that float32 does not tell apart as their digits do: `origin` */
+    int64_t dropped;  /* rows left out, for this label or target is missing */
+    int64_t present;  /* values that are there */
 };
 
 /*
@@ -218,8 +222,9 @@ struct gr_treatment {
     enum gr_scale by; /* never default */
     enum gr_missing missing;
     uint32_t n_categories;
-    double low, high;    /* numbers are clipped to these; infinities where not */
-    const double *range; /* of the column; NULL: none; borrowed */
+    double low, high; /* numbers are clipped to these; infinities where not */
+    bool ranged;      /* the column has a range: */
+    double range[2];  /* from its origin, as values are */
 };
 /* Of n_values values of `columns`, or without any of n_values features. Caller: gr_free. */
 gr_status gr_treatments_create(const struct gr_preprocess_config *config,

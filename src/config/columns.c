@@ -164,9 +164,19 @@ out:
     return status;
 }
 
+static bool is_date(enum gr_column_type type) {
+    return type == GR_COLUMN_DATE || type == GR_COLUMN_DATETIME;
+}
+
+/* Whether cells are read as plain numbers. */
+static bool is_measured(enum gr_column_type type) {
+    return type == GR_COLUMN_NUMBER || type == GR_COLUMN_INTEGER || type == GR_COLUMN_TARGET ||
+           type == GR_COLUMN_WEIGHT || type == GR_COLUMN_OFFSET;
+}
+
 static void check_missing(const struct place *at) {
     const struct gr_column *c = at->column;
-    bool number = c->type == GR_COLUMN_NUMBER || c->type == GR_COLUMN_INTEGER;
+    bool number = gr_column_is_number(c->type);
     bool category = c->type == GR_COLUMN_CATEGORY, hot = c->encode == GR_ENCODE_ONE_HOT;
     const char *found = missing_policies[c->missing].str;
     if (c->missing == GR_MISSING_REFUSE) return;
@@ -180,7 +190,77 @@ static void check_missing(const struct place *at) {
         refuse(at, "missing", found, "only refuse, the default");
 }
 
-static gr_status check_column(const struct place *at) {
+/* A mark that would be both is none. */
+static void check_marks(const struct place *at, enum gr_decimal decimal,
+                        enum gr_thousands thousands) {
+    if (decimal == GR_DECIMAL_COMMA && thousands == GR_THOUSANDS_COMMA)
+        refuse(at, "thousands", "comma", "another mark than `decimal`");
+    if (decimal == GR_DECIMAL_POINT && thousands == GR_THOUSANDS_POINT)
+        refuse(at, "thousands", "point", "another mark than `decimal`, whose default is point");
+}
+
+/* An entry of an affix, missing word or bound as its cell is compared: not empty, not spaced. */
+static void check_words(const struct place *at, const char *key, char *const *words, unsigned n,
+                        bool empty) {
+    for (unsigned i = 0; i < n; i++) {
+        const size_t length = strlen(words[i]);
+        if (length == 0 && empty) continue;
+        if (length == 0)
+            refuse(at, key, "an empty entry", "texts");
+        else if (words[i][0] == ' ' || words[i][length - 1] == ' ')
+            refuse(at, key, "an entry with a space at its end", "entries without");
+    }
+}
+
+/* What of the rules of cells a type has no use for. */
+static void check_cells(const struct place *at, const struct gr_schema *schema) {
+    const struct gr_column *c = at->column;
+    const bool number = is_measured(c->type), label = c->type == GR_COLUMN_LABEL;
+    const bool date = is_date(c->type), text = c->type == GR_COLUMN_TEXT;
+    const bool counts = c->type == GR_COLUMN_NUMBER || c->type == GR_COLUMN_INTEGER;
+    if (!number && !label && c->percent) refuse(at, "percent", "true", "only false, the default");
+    if (!number && !label && c->affixes_count > 0) refuse(at, "affixes", "a list", "none");
+    if (!number && c->censored_count > 0) refuse(at, "censored", "a list", "none");
+    if (!counts && (c->origin < 0 || c->origin > 0)) refuse(at, "origin", "a number", "only 0");
+    if (c->type == GR_COLUMN_INTEGER &&
+        !(c->origin >= -9e15 && c->origin <= 9e15 && (double)(int64_t)c->origin >= c->origin &&
+          (double)(int64_t)c->origin <= c->origin))
+        refuse(at, "origin", "a number with a fraction", "a whole number");
+    if (!date && !text && c->format != GR_DATE_ISO)
+        refuse(at, "format", date_formats[c->format].str, "only iso, the default");
+    if (!date && c->in != GR_DATE_DAYS)
+        refuse(at, "in", date_units[c->in].str, "only days, the default");
+    if (!date && c->since[0]) refuse(at, "since", "a text", "none");
+    if (!label && c->type != GR_COLUMN_TARGET && c->unlabelled != GR_UNLABELLED_REFUSE)
+        refuse(at, "unlabelled", "drop", "only refuse, the default");
+    check_words(at, "affixes", c->affixes, c->affixes_count, false);
+    check_words(at, "censored", c->censored, c->censored_count, false);
+    check_words(at, "missing_words", c->missing_words, c->missing_words_count, true);
+    check_marks(at, c->decimal == GR_DECIMAL_POINT ? schema->decimal : c->decimal,
+                c->thousands == GR_THOUSANDS_NONE ? schema->thousands : c->thousands);
+}
+
+/* A day, or the name of another column that holds dates. */
+static void check_since(const struct place *at, const struct gr_schema *schema) {
+    const struct gr_column *c = at->column;
+    double ignored;
+    char quoted[64], found[80];
+    if (!is_date(c->type) || !c->since[0] ||
+        gr_date_read(c->since, strlen(c->since), GR_DATE_ISO, true, &ignored) == GR_DATE_READ)
+        return;
+    for (unsigned i = 0; i < schema->columns_count; i++) {
+        const struct gr_column *other = &schema->columns[i];
+        if (other == c || strcmp(other->name, c->since) != 0) continue;
+        if (is_date(other->type) || other->type == GR_COLUMN_TEXT) return;
+        refuse(at, "since", "a column that holds no dates", "a date, datetime or text column");
+        return;
+    }
+    gr_text_quote(c->since, strlen(c->since), quoted, sizeof quoted);
+    snprintf(found, sizeof found, "\"%s\"", quoted);
+    refuse(at, "since", found, "a day such as 1990-01-31, or the name of another column of dates");
+}
+
+static gr_status check_column(const struct place *at, const struct gr_schema *schema) {
     const struct gr_column *c = at->column;
     bool measured =
         c->type == GR_COLUMN_NUMBER || c->type == GR_COLUMN_INTEGER || c->type == GR_COLUMN_TARGET;
@@ -191,9 +271,11 @@ static gr_status check_column(const struct place *at) {
                "[low, high]");
     if (c->encode != GR_ENCODE_CODE && c->type != GR_COLUMN_CATEGORY)
         refuse(at, "encode", "one_hot", "only code, the default");
-    if (c->scale != GR_SCALE_DEFAULT && c->type != GR_COLUMN_NUMBER && c->type != GR_COLUMN_INTEGER)
+    if (c->scale != GR_SCALE_DEFAULT && !gr_column_is_number(c->type))
         refuse(at, "scale", gr_scale_text(c->scale), "only default");
     check_missing(at);
+    check_cells(at, schema);
+    check_since(at, schema);
     return check_categories(at);
 }
 
@@ -293,7 +375,7 @@ gr_status gr_check_columns(struct gr_schema *schema, struct gr_node *root,
         struct place at = {&schema->columns[i], node, broken, ""};
         snprintf(at.path, sizeof at.path, "columns[%u]", i);
         const struct gr_node *type = gr_node_child(node, "type", 4);
-        if (!node->broken && type && !type->broken) GR_TRY(check_column(&at));
+        if (!node->broken && type && !type->broken) GR_TRY(check_column(&at, schema));
     }
     if (!list->broken) GR_TRY(check_together(schema, list, broken));
     open_columns(schema);

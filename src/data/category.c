@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/csv_cell.h"
+
 struct entry {
     const char *text;
     uint32_t code;
@@ -15,17 +17,50 @@ static int by_entry(const void *a, const void *b) {
     return strcmp(x->text, y->text);
 }
 
+static bool all_whole(char *const *text, uint32_t n, enum gr_decimal decimal) {
+    for (uint32_t i = 0; i < n; i++)
+        if (!gr_cell_is_whole(text[i], strlen(text[i]), decimal)) return false;
+    return n > 0;
+}
+
+/* The texts, without fractions of zeros where `whole`, in byte order; *twice: two are the same. */
+static void sort_texts(const struct gr_column *column, bool whole, char *at, struct entry *entries,
+                       bool *twice) {
+    const uint32_t n = column->categories_count;
+    *twice = false;
+    for (uint32_t i = 0; i < n; i++) {
+        const char *text = column->categories[i];
+        size_t length = strlen(text);
+        if (whole) length = gr_cell_whole_length(text, length, column->decimal);
+        entries[i] = (struct entry){at, i};
+        memcpy(at, text, length);
+        at[length] = '\0';
+        at += length + 1;
+    }
+    if (n > 0) qsort(entries, n, sizeof *entries, by_entry);
+    for (uint32_t i = 1; i < n; i++)
+        *twice = *twice || strcmp(entries[i - 1].text, entries[i].text) == 0;
+}
+
 gr_status gr_category_index_create(const struct gr_column *column, struct gr_category_index *out) {
     struct entry *entries = NULL;
     const uint32_t n = column->categories_count;
+    size_t bytes = 0;
+    bool twice;
     gr_status status;
-    *out = (struct gr_category_index){.n = n};
+    *out = (struct gr_category_index){.n = n, .decimal = column->decimal};
+    for (uint32_t i = 0; i < n; i++)
+        bytes += strlen(column->categories[i]) + 1;
     GR_TRY(gr_allocate(n, sizeof *entries, "categories", &entries));
     GR_TRY(gr_allocate(n, sizeof *out->sorted, "categories", &out->sorted));
     GR_TRY(gr_allocate(n, sizeof *out->code, "categories", &out->code));
-    for (uint32_t i = 0; i < n; i++)
-        entries[i] = (struct entry){column->categories[i], i};
-    qsort(entries, n, sizeof *entries, by_entry);
+    GR_TRY(gr_allocate(bytes, 1, "categories", &out->texts));
+    out->whole = all_whole(column->categories, n, column->decimal);
+    sort_texts(column, out->whole, out->texts, entries, &twice);
+    if (twice) { /* "1" and "1.0" are both listed: so they are two */
+        out->whole = false;
+        sort_texts(column, false, out->texts, entries, &twice);
+    }
     for (uint32_t i = 0; i < n; i++) {
         out->sorted[i] = entries[i].text;
         out->code[i] = entries[i].code;
@@ -39,6 +74,7 @@ out:
 void gr_category_index_release(struct gr_category_index *index) {
     gr_free(index->sorted);
     gr_free(index->code);
+    gr_free(index->texts);
     *index = (struct gr_category_index){0};
 }
 
@@ -68,6 +104,7 @@ static bool find(const char *const *sorted, uint32_t n, const char *text, size_t
 
 uint32_t gr_category_find(const struct gr_category_index *index, const char *text, size_t length) {
     uint32_t at;
+    if (index->whole) length = gr_cell_whole_length(text, length, index->decimal);
     return find(index->sorted, index->n, text, length, &at) ? index->code[at] : index->n;
 }
 
@@ -113,6 +150,23 @@ out:
 uint32_t gr_categories_find(const struct gr_categories *c, const char *text) {
     uint32_t at;
     return find((const char *const *)c->text, c->n, text, strlen(text), &at) ? at : c->n;
+}
+
+gr_status gr_categories_settle(struct gr_categories *c, enum gr_decimal decimal) {
+    struct gr_categories whole = {0};
+    gr_status status = GR_OK;
+    if (!all_whole(c->text, c->n, decimal)) return GR_OK;
+    for (uint32_t i = 0; i < c->n; i++) {
+        const size_t n = gr_cell_whole_length(c->text[i], strlen(c->text[i]), decimal);
+        bool room;
+        GR_TRY(gr_categories_add(&whole, c->text[i], n, &room));
+    }
+    gr_categories_release(c);
+    *c = whole;
+    whole = (struct gr_categories){0};
+out:
+    gr_categories_release(&whole);
+    return status;
 }
 
 void gr_categories_give(struct gr_categories *c, struct gr_column *column) {

@@ -143,6 +143,13 @@ static bool ranges_fit(const struct gr_column *a, const struct gr_column *b) {
                                    !(a->range[1] < b->range[1]) && !(a->range[1] > b->range[1])));
 }
 
+/* What values count from. */
+static bool origins_fit(const struct gr_column *a, const struct gr_column *b) {
+    const bool date = a->type == GR_COLUMN_DATE || a->type == GR_COLUMN_DATETIME;
+    if (date && (a->in != b->in || strcmp(a->since, b->since) != 0)) return false;
+    return !(a->origin < b->origin) && !(a->origin > b->origin);
+}
+
 /* What becomes of the values. */
 static bool treatments_fit(const struct gr_column *a, const struct gr_column *b, char *what,
                            size_t size) {
@@ -157,6 +164,8 @@ static bool treatments_fit(const struct gr_column *a, const struct gr_column *b,
                  gr_scale_text(b->scale));
     else if (!ranges_fit(a, b))
         snprintf(what, size, "found another range");
+    else if (!origins_fit(a, b))
+        snprintf(what, size, "found another origin, or `since` and `in`");
     else
         return true;
     return false;
@@ -175,12 +184,26 @@ static bool column_fits(const struct gr_column *a, const struct gr_column *b, ch
     return false;
 }
 
+/* A table need not have the column of groups: by it rows are dealt, and not described. */
+static void pass_group(const struct gr_schema *a, const struct gr_schema *b, unsigned *i,
+                       unsigned j) {
+    if (*i < a->columns_count && a->columns[*i].type == GR_COLUMN_GROUP &&
+        !(j < b->columns_count && b->columns[j].type == GR_COLUMN_GROUP))
+        ++*i;
+}
+
 /* named: whether the names of `expected` may be told. */
 static bool all_fit(const struct gr_schema *found, const struct gr_schema *expected, bool named,
                     char *difference, size_t size) {
     char name[64], what[256];
-    for (unsigned i = 0; i < found->columns_count && i < expected->columns_count; i++) {
-        const struct gr_column *a = &found->columns[i], *b = &expected->columns[i];
+    for (unsigned i = 0, j = 0;; i++, j++) {
+        pass_group(found, expected, &i, j);
+        pass_group(expected, found, &j, i);
+        if (i >= found->columns_count || j >= expected->columns_count) {
+            if (i >= found->columns_count && j >= expected->columns_count) return true;
+            break;
+        }
+        const struct gr_column *a = &found->columns[i], *b = &expected->columns[j];
         const char *before = named ? " (" : "", *behind = named ? ")" : "";
         quote(named ? b->name : "", name);
         if (strcmp(a->name, b->name) != 0) {
@@ -192,7 +215,6 @@ static bool all_fit(const struct gr_schema *found, const struct gr_schema *expec
         snprintf(difference, size, "column %u%s%s%s: %s", i + 1, before, name, behind, what);
         return false;
     }
-    if (found->columns_count == expected->columns_count) return true;
     snprintf(difference, size, "found %u columns, expected %u", found->columns_count,
              expected->columns_count);
     return false;

@@ -214,8 +214,8 @@ static gr_status csv_open(struct gr_reader *reader) {
     reader->state = s;
     GR_TRY(find_columns(reader));
     GR_TRY(set_shape(reader, s));
-    GR_TRY(gr_csv_table_open(reader->table->file, &reader->data->csv, reader->columns, &s->table,
-                             &reader->misfit));
+    GR_TRY(gr_csv_table_open(reader->table->file, &reader->data->csv, reader->columns,
+                             wants_groups(reader), &s->table, &reader->misfit));
     GR_TRY(read_through(reader, s));
     GR_TRY(gr_csv_table_settle(&s->table, reader->columns));
     reader->shape.shape[0] = s->n_rows;
@@ -223,7 +223,7 @@ static gr_status csv_open(struct gr_reader *reader) {
     unsigned n = reader->columns->schema->columns_count;
     GR_TRY(gr_allocate_zero(n, sizeof *reader->found, "findings", &reader->found));
     for (unsigned i = 0; i < n; i++)
-        reader->found[i] = s->table.column[i].found;
+        reader->found[i] = gr_csv_table_found(&s->table, i);
 out:
     if (status != GR_OK) {
         csv_close(reader);

@@ -10,16 +10,44 @@ static bool wants(const struct gr_column *c, bool labelled) {
            (labelled || (c->type != GR_COLUMN_LABEL && c->type != GR_COLUMN_TARGET));
 }
 
+static gr_status copy_words(char *const *from, unsigned n, char ***to, unsigned *count) {
+    gr_status status;
+    GR_TRY(gr_allocate_zero(n, sizeof **to, "words", to));
+    *count = n;
+    for (unsigned i = 0; i < n; i++)
+        GR_TRY(gr_text_format(&(*to)[i], "%s", from[i]));
+out:
+    return status;
+}
+
+/* How cells are written, and what of them is stored. Texts may be dates that others count from. */
+static gr_status copy_rules(const struct gr_column *from, struct gr_column *to) {
+    gr_status status;
+    to->decimal = from->decimal;
+    to->thousands = from->thousands;
+    to->percent = from->percent;
+    to->origin = from->origin;
+    to->format = from->format;
+    to->in = from->in;
+    to->unlabelled = from->unlabelled;
+    gr_free(to->since);
+    to->since = NULL;
+    GR_TRY(gr_text_format(&to->since, "%s", from->since));
+    GR_TRY(copy_words(from->affixes, from->affixes_count, &to->affixes, &to->affixes_count));
+    GR_TRY(copy_words(from->missing_words, from->missing_words_count, &to->missing_words,
+                      &to->missing_words_count));
+    GR_TRY(copy_words(from->censored, from->censored_count, &to->censored, &to->censored_count));
+out:
+    return status;
+}
+
 /* The model's column but for what it makes of it. */
 static gr_status copy_column(const struct gr_column *from, struct gr_column *to) {
     gr_status status = GR_OK;
     to->type = from->type;
     to->missing = from->missing;
-    GR_TRY(gr_allocate_zero(from->categories_count, sizeof *to->categories, "categories",
-                            &to->categories));
-    to->categories_count = from->categories_count;
-    for (unsigned i = 0; i < from->categories_count; i++)
-        GR_TRY(gr_text_format(&to->categories[i], "%s", from->categories[i]));
+    GR_TRY(copy_words(from->categories, from->categories_count, &to->categories,
+                      &to->categories_count));
     if (from->range_count != 2) goto out;
     GR_TRY(gr_allocate(2, sizeof *to->range, "a range", &to->range));
     memcpy(to->range, from->range, 2 * sizeof *to->range);
@@ -50,6 +78,7 @@ static gr_status fill(const struct gr_schema *model, const struct gr_csv_config 
         GR_TRY(gr_text_format(&c->since, "%s", ""));
         const struct gr_column *found = gr_column_find(model, c->name, i);
         if (wants(found, labelled)) GR_TRY(copy_column(found, c));
+        if (found) GR_TRY(copy_rules(found, c));
     }
 out:
     return status;

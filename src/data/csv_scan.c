@@ -165,7 +165,7 @@ _Static_assert(GR_CSV_COLUMNS_MAX == 10000 && GR_CSV_FIELD_MAX == 65536, "stand 
 /* ROW: it has been added. */
 static enum outcome add_field(struct gr_csv_scan *s, const char *text, size_t length, bool quoted) {
     if (s->n_fields == GR_CSV_COLUMNS_MAX) return TOO_MANY;
-    if (s->n_fields == s->fields_room) {
+    if (s->n_fields + 1 == s->fields_room) { /* with room for one more, see gr_csv_table_next */
         struct gr_csv_field *grown;
         if (gr_allocate(2 * s->fields_room, sizeof *grown, "fields", &grown) != GR_OK)
             return NO_MEMORY;
@@ -263,7 +263,10 @@ static enum outcome walk(struct gr_csv_scan *s, const char **next) {
         }
         if (*p == '\r' && p < end && s->line_end == '\n') {
             if (p + 1 >= end && !s->ended) return CUT;
-            if (p[1] != '\n') return BAD_RETURN;
+            if (p[1] != '\n') {
+                s->n_fields--;
+                return BAD_RETURN;
+            }
             p++;
         }
         *next = p < end ? p + 1 : end;

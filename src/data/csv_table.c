@@ -6,51 +6,113 @@
 #include <string.h>
 
 #include "data/groups.h"
+#include "data/preprocess.h"
 #include "data/reader.h"
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-static gr_status check_header(struct gr_csv_table *t, const struct gr_csv_config *csv,
+static gr_status other_name(const struct gr_csv_table *t, size_t column) {
+    const char *name = t->columns->schema->columns[column].name;
+    char expected[64];
+    /* What stands there is a cell where the file has no header. */
+    gr_text_quote(name, strlen(name), expected, sizeof expected);
+    return gr_fail(GR_ERROR_DATA, "%s:%zu: column %zu: found another name, expected \"%s\"",
+                   t->scan.path, t->scan.row_line, column + 1, expected);
+}
+
+/* Whether the header is the schema's but for the column of groups. */
+static bool lacks_group(const struct gr_columns *columns, char *const *names, size_t n) {
+    const struct gr_schema *schema = columns->schema;
+    if (columns->group < 0 || n + 1 != schema->columns_count) return false;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], schema->columns[i + (i >= (size_t)columns->group)].name) != 0)
+            return false;
+    return true;
+}
+
+/* Without a header an empty last field is no column where the schema has none for it. */
+static size_t forget_empty(struct gr_csv_scan *scan, size_t n, size_t expected) {
+    const bool empty = n == expected + 1 && scan->fields[n - 1].length == 0;
+    if (!empty) return n;
+    scan->form.n_empty = 1;
+    scan->n_named = expected;
+    return expected;
+}
+
+static gr_status check_header(struct gr_csv_table *t, const struct gr_csv_config *csv, bool groups,
                               bool *misfit) {
     const struct gr_schema *schema = t->columns->schema;
-    char **names = NULL, expected[64];
-    size_t n;
-    gr_status status = gr_csv_names(&t->scan, csv->header, &names, &n);
+    char **names = NULL;
+    size_t n_names, n;
+    gr_status status = gr_csv_names(&t->scan, csv->header, &names, &n_names);
     if (status != GR_OK) return status;
+    n = n_names;
+    if (!csv->header) n = forget_empty(&t->scan, n, schema->columns_count);
+    t->absent = SIZE_MAX;
+    if (csv->header && !groups && lacks_group(t->columns, names, n)) {
+        t->absent = (size_t)t->columns->group;
+        goto out;
+    }
     for (size_t i = 0; csv->header && i < n && i < schema->columns_count; i++) {
         if (strcmp(names[i], schema->columns[i].name) == 0) continue;
-        /* What stands there is a cell where the file has no header. */
-        gr_text_quote(schema->columns[i].name, strlen(schema->columns[i].name), expected,
-                      sizeof expected);
-        status = gr_fail(GR_ERROR_DATA, "%s:1: column %zu: found another name, expected \"%s\"",
-                         t->scan.path, i + 1, expected);
+        status = other_name(t, i);
         goto out;
     }
     if (n != schema->columns_count)
-        status = gr_fail(GR_ERROR_DATA, "%s:1: found %zu columns, expected %u", t->scan.path, n,
-                         schema->columns_count);
+        status = gr_fail(GR_ERROR_DATA, "%s:%zu: found %zu columns, expected %u", t->scan.path,
+                         t->scan.row_line, n, schema->columns_count);
 out:
     *misfit = status != GR_OK;
-    gr_csv_names_free(names, n);
+    gr_csv_names_free(names, n_names);
+    return status;
+}
+
+/* The day that a date counts from, or the column; that of another type is read as dates too. */
+static gr_status find_since(struct gr_csv_table *t, struct gr_csv_column *c) {
+    const struct gr_schema *schema = t->columns->schema;
+    const char *since = c->of->since[0] ? c->of->since : "2000-01-01";
+    char name[64];
+    if (gr_date_read(since, strlen(since), GR_DATE_ISO, true, &c->since) == GR_DATE_READ)
+        return GR_OK;
+    const struct gr_column *other = gr_column_find(schema, since, 0);
+    if (other) {
+        struct gr_csv_column *column = &t->column[other - schema->columns];
+        c->other = column;
+        column->dated = true;
+        return GR_OK;
+    }
+    gr_text_quote(since, strlen(since), name, sizeof name);
+    return gr_fail(GR_ERROR_DATA, "%s: has no column \"%s\", from which the dates of another count",
+                   t->scan.path, name);
+}
+
+static gr_status prepare_column(struct gr_csv_table *t, size_t i) {
+    const struct gr_column *of = &t->columns->schema->columns[i];
+    struct gr_csv_column *c = &t->column[i];
+    const bool date = of->type == GR_COLUMN_DATE || of->type == GR_COLUMN_DATETIME;
+    gr_status status;
+    c->of = of;
+    GR_TRY(gr_cell_rules_create(of, &c->rules));
+    GR_TRY(gr_category_index_create(of, &c->index));
+    t->open = t->open || of->open;
+    if (!date) goto out;
+    t->dated = c->dated = true;
+    status = find_since(t, c);
+out:
     return status;
 }
 
 gr_status gr_csv_table_open(const char *path, const struct gr_csv_config *csv,
-                            const struct gr_columns *columns, struct gr_csv_table *table,
-                            bool *misfit) {
-    const struct gr_schema *schema = columns->schema;
+                            const struct gr_columns *columns, bool groups,
+                            struct gr_csv_table *table, bool *misfit) {
+    const size_t n = columns->schema->columns_count;
     gr_status status;
     *table = (struct gr_csv_table){.columns = columns, .counting = true};
     GR_TRY(gr_csv_scan_open(path, csv, &table->scan));
-    GR_TRY(check_header(table, csv, misfit));
-    GR_TRY(
-        gr_allocate_zero(schema->columns_count, sizeof *table->column, "columns", &table->column));
-    for (unsigned i = 0; i < schema->columns_count; i++) {
-        const struct gr_column *of = &schema->columns[i];
-        table->column[i].of = of;
-        GR_TRY(gr_category_index_create(of, &table->column[i].index));
-        if (of->open) table->open = true;
-    }
+    GR_TRY(check_header(table, csv, groups, misfit));
+    GR_TRY(gr_allocate_zero(n, sizeof *table->column, "columns", &table->column));
+    for (size_t i = 0; i < n; i++)
+        GR_TRY(prepare_column(table, i));
 out:
     if (status != GR_OK) gr_csv_table_close(table);
     return status;
@@ -58,6 +120,7 @@ out:
 
 void gr_csv_table_close(struct gr_csv_table *table) {
     for (unsigned i = 0; table->column && i < table->columns->schema->columns_count; i++) {
+        gr_cell_rules_release(&table->column[i].rules);
         gr_category_index_release(&table->column[i].index);
         gr_categories_release(&table->column[i].seen);
     }
@@ -73,6 +136,7 @@ gr_status gr_csv_table_settle(struct gr_csv_table *table, struct gr_columns *col
     for (unsigned i = 0; i < columns->schema->columns_count; i++) {
         struct gr_csv_column *c = &table->column[i];
         if (!c->of->open) continue;
+        GR_TRY(gr_categories_settle(&c->seen, c->of->decimal));
         gr_category_index_release(&c->index);
         gr_categories_give(&c->seen, &columns->schema->columns[i]);
         GR_TRY(gr_category_index_create(c->of, &c->index));
@@ -80,6 +144,12 @@ gr_status gr_csv_table_settle(struct gr_csv_table *table, struct gr_columns *col
     status = gr_columns_list(columns);
 out:
     return status;
+}
+
+struct gr_found gr_csv_table_found(const struct gr_csv_table *table, size_t column) {
+    struct gr_found found = table->column[column].found;
+    found.lost = gr_digits_lost(&table->column[column].digits);
+    return found;
 }
 
 /* ---- cells ---------------------------------------------------------------------------------- */
@@ -93,12 +163,22 @@ static gr_status refuse(const struct gr_csv_table *t, size_t column, const char 
                    t->scan.row_line, column + 1, name, found, expected);
 }
 
+/* Text that a rule of the column would read is told so; the cell itself is not. */
+static const char *text_found(const struct gr_csv_field *field) {
+    const char *const text = field->text;
+    const size_t n = field->length;
+    if (n > 0 && text[n - 1] == '%') return "text that ends in % (the column is not `percent`)";
+    if (n > 0 && (*text == '<' || *text == '>'))
+        return "text that begins with < or > (a bound is to be listed in `censored`)";
+    if (n > 0 && memchr(text, ',', n))
+        return "text with a comma (`decimal: comma`, or `thousands: comma`)";
+    return "text";
+}
+
 static gr_status refuse_number(const struct gr_csv_table *t, size_t column,
                                enum gr_csv_number kind) {
-    const struct gr_csv_field *field = &t->scan.fields[column];
-    const char *expected =
-        t->column[column].of->type == GR_COLUMN_INTEGER ? "a whole number" : "a finite number";
-    bool comma = field->length > 0 && memchr(field->text, ',', field->length);
+    const struct gr_column *of = t->column[column].of;
+    const char *expected = of->type == GR_COLUMN_INTEGER ? "a whole number" : "a finite number";
     switch (kind) {
     case GR_CSV_MISSING:
         return refuse(t, column, "no value", expected);
@@ -107,11 +187,31 @@ static gr_status refuse_number(const struct gr_csv_table *t, size_t column,
     case GR_CSV_OVERFLOW:
         return refuse(t, column, "a number beyond float32", "at most 3.4e38");
     case GR_CSV_OTHER:
-        return refuse(t, column, comma ? "text with a comma" : "text", expected);
+        return refuse(t, column, text_found(&t->scan.fields[column]), expected);
     default:
         return refuse(t, column, "a number that is not whole, or beyond 16777216",
-                      "a whole number that float32 holds");
+                      "a whole number that float32 holds (`origin` makes them smaller)");
     }
+}
+
+/* A number that is there, in double: the range is the file's, what is stored is from the origin. */
+static gr_status take_number(struct gr_csv_table *t, size_t column, enum gr_csv_number kind,
+                             double exact, float *value) {
+    struct gr_csv_column *c = &t->column[column];
+    const struct gr_column *of = c->of;
+    const double stored = exact - of->origin;
+    if (of->origin < 0 || of->origin > 0) *value = (float)stored;
+    if (!isfinite(*value)) return refuse_number(t, column, GR_CSV_OVERFLOW);
+    if (of->type == GR_COLUMN_INTEGER &&
+        (fabs(stored) > (double)GR_CSV_WHOLE_MAX || exact < ceil(exact)))
+        return refuse_number(t, column, GR_CSV_WHOLE);
+    if (!t->counting) return GR_OK;
+    c->found.present++;
+    c->found.censored += kind == GR_CSV_CENSORED;
+    if (of->range_count == 2 && !(exact >= of->range[0] && exact <= of->range[1]))
+        c->found.outside++;
+    gr_digits_add(&c->digits, stored, *value);
+    return GR_OK;
 }
 
 /* *there false: there is no value, and the column's policy takes that. */
@@ -119,28 +219,55 @@ static gr_status read_number(struct gr_csv_table *t, size_t column, float *value
     struct gr_csv_column *c = &t->column[column];
     const struct gr_csv_field *field = &t->scan.fields[column];
     double exact;
-    enum gr_csv_number kind = gr_csv_number(field->text, field->length, &exact, value);
-    *there = kind <= GR_CSV_WHOLE;
-    if (!*there) {
-        if (kind > GR_CSV_INFINITE || c->of->missing == GR_MISSING_REFUSE)
-            return refuse_number(t, column, kind);
-        if (t->counting) c->found.missing++;
-        return GR_OK;
-    }
-    if (c->of->type == GR_COLUMN_INTEGER &&
-        (fabsf(*value) > GR_CSV_WHOLE_MAX || (kind != GR_CSV_WHOLE && *value != floorf(*value))))
+    enum gr_csv_number kind = gr_cell_number(&c->rules, field->text, field->length, &exact, value);
+    *there = gr_csv_is_number(kind);
+    if (*there) return take_number(t, column, kind, exact, value);
+    if (kind > GR_CSV_INFINITE || c->of->missing == GR_MISSING_REFUSE)
         return refuse_number(t, column, kind);
-    if (!t->counting) return GR_OK;
-    if (c->of->range_count == 2 && !(*value >= c->of->range[0] && *value <= c->of->range[1]))
-        c->found.outside++;
+    if (t->counting) c->found.missing++;
     return GR_OK;
 }
 
 static gr_status check_text(const struct gr_csv_table *t, size_t column) {
     const struct gr_csv_field *field = &t->scan.fields[column];
     if (gr_text_is_utf8(field->text, field->length)) return GR_OK;
-    return refuse(t, column, "bytes that are not UTF-8", "UTF-8 text");
+    return refuse(t, column, "bytes that are not UTF-8", "UTF-8 text, or data.csv.encoding latin1");
 }
+
+/* ---- dates ---------------------------------------------------------------------------------- */
+
+/* The row's dates, before any of them is counted from another. */
+static gr_status read_dates(struct gr_csv_table *t) {
+    for (size_t i = 0; i < t->columns->schema->columns_count; i++) {
+        struct gr_csv_column *c = &t->column[i];
+        const struct gr_csv_field *field = &t->scan.fields[i];
+        enum gr_date_reading why;
+        if (!c->dated) continue;
+        const enum gr_csv_number kind =
+            gr_cell_date(&c->rules, field->text, field->length, &c->date, &why);
+        if (kind == GR_CSV_OTHER)
+            return refuse(t, i, gr_date_reading_text(why, c->of->format),
+                          c->of->type == GR_COLUMN_DATE ? "a date" : "a date, perhaps a time");
+        if (kind == GR_CSV_MISSING) c->date = NAN;
+    }
+    return GR_OK;
+}
+
+/* Days or years from another day; NaN where one of the two is not there. */
+static gr_status put_date(struct gr_csv_table *t, size_t column, float *value) {
+    struct gr_csv_column *c = &t->column[column];
+    const double since = c->other ? c->other->date : c->since;
+    const double exact = (c->date - since) / gr_date_unit_seconds(c->of->in);
+    *value = (float)exact;
+    if (!isnan(exact)) return take_number(t, column, GR_CSV_NUMBER, exact, value);
+    if (c->of->missing == GR_MISSING_REFUSE)
+        return refuse(t, column, isnan(c->date) ? "no value" : "no date that it counts from",
+                      "a date");
+    if (t->counting) c->found.missing++;
+    return GR_OK;
+}
+
+/* ---- categories ----------------------------------------------------------------------------- */
 
 /* A category that is not known yet. */
 static gr_status collect(struct gr_csv_table *t, size_t column, const char *text, size_t length) {
@@ -168,12 +295,16 @@ static gr_status read_category(struct gr_csv_table *t, size_t column, uint32_t *
     const bool learns = c->of->open && t->counting;
     *code = learns ? 0 : gr_category_find(&c->index, text, length);
     *there = true;
-    if (!learns && *code < c->of->categories_count) return GR_OK;
-    *there = !gr_cell_default_missing(text, length, false);
+    if (!learns && *code < c->of->categories_count) {
+        if (t->counting) c->found.present++;
+        return GR_OK;
+    }
+    *there = !gr_cell_is_missing(&c->rules, text, length);
     if (!*there && c->of->missing == GR_MISSING_REFUSE)
         return refuse(t, column, "no value", "one of its categories");
+    if (t->counting) *(*there ? &c->found.present : &c->found.missing) += 1;
     if (*there && learns) return collect(t, column, text, length);
-    if (t->counting) *(*there ? &c->found.unknown : &c->found.missing) += 1;
+    if (*there && t->counting) c->found.unknown++;
     return GR_OK;
 }
 
@@ -194,33 +325,68 @@ static gr_status put_category(struct gr_csv_table *t, size_t column, float *valu
     return status;
 }
 
-static gr_status put_label(struct gr_csv_table *t, size_t column) {
+/* A label, or with *there false none where rows without are left out. */
+static gr_status put_label(struct gr_csv_table *t, size_t column, bool *there) {
     const struct gr_csv_column *c = &t->column[column];
     const struct gr_csv_field *field = &t->scan.fields[column];
-    uint32_t code;
-    bool there;
-    float value;
-    if (c->of->categories_count == 0) {
-        double exact;
-        enum gr_csv_number kind = gr_csv_number(field->text, field->length, &exact, &value);
-        if (kind > GR_CSV_WHOLE || value < 0 || value >= (float)GR_CLASSES_MAX ||
-            value != floorf(value))
-            return refuse(t, column, kind == GR_CSV_MISSING ? "no value" : "no such label",
-                          "a whole number from 0 to 65534");
-        t->label = (int32_t)value;
-        return GR_OK;
-    }
-    gr_status status = read_category(t, column, &code, &there);
-    if (status != GR_OK) return status;
-    if (code >= c->of->categories_count)
-        return refuse(t, column, "an unknown label", "one of its categories");
-    t->label = (int32_t)code;
+    const char *text;
+    size_t length;
+    double value = 0;
+    float ignored;
+    gr_csv_trim(field, &text, &length);
+    uint32_t code = gr_category_find(&c->index, text, length);
+    const bool listed = c->of->categories_count > 0, known = listed && code < c->index.n;
+    enum gr_csv_number kind = GR_CSV_WHOLE;
+    if (!listed)
+        kind = gr_cell_number(&c->rules, text, length, &value, &ignored);
+    else if (!known && gr_cell_is_missing(&c->rules, text, length))
+        kind = GR_CSV_MISSING;
+    *there = kind != GR_CSV_MISSING;
+    if (!*there && c->of->unlabelled == GR_UNLABELLED_DROP) return GR_OK;
+    if (!*there)
+        return refuse(t, column, "no value", "a label (`unlabelled: drop` leaves such rows out)");
+    if (listed && !known) return refuse(t, column, "an unknown label", "one of its categories");
+    if (!listed &&
+        (kind > GR_CSV_WHOLE || !(value >= 0) || value >= GR_CLASSES_MAX || value > floor(value)))
+        return refuse(t, column, "no such label",
+                      "a whole number from 0 to 65534, or a list of the labels in `categories`");
+    t->label = listed ? (int32_t)code : (int32_t)value;
     return GR_OK;
+}
+
+static gr_status put_target(struct gr_csv_table *t, size_t column, bool *there) {
+    const struct gr_csv_column *c = &t->column[column];
+    const struct gr_csv_field *field = &t->scan.fields[column];
+    double value;
+    if (c->of->unlabelled == GR_UNLABELLED_DROP) {
+        *there = gr_cell_number(&c->rules, field->text, field->length, &value, &t->target) !=
+                 GR_CSV_MISSING;
+        if (!*there) return GR_OK;
+    }
+    return read_number(t, column, &t->target, there);
+}
+
+/* Label and target come first: a row without them may be left out, whatever else it holds. */
+static gr_status read_answers(struct gr_csv_table *t, bool *there) {
+    const struct gr_columns *columns = t->columns;
+    const int column[] = {columns->label, columns->target};
+    gr_status status = GR_OK;
+    *there = true;
+    for (size_t i = 0; i < 2 && *there; i++) {
+        if (column[i] < 0) continue;
+        const size_t c = (size_t)column[i];
+        GR_TRY(i == 0 ? put_label(t, c, there) : put_target(t, c, there));
+        if (!*there && t->counting) t->column[c].found.dropped++;
+    }
+out:
+    return status;
 }
 
 static gr_status put_group(struct gr_csv_table *t, size_t column) {
     gr_status status = check_text(t, column);
     t->group = t->scan.fields[column];
+    gr_cell_trim(&t->group.text, &t->group.length);
+    if (t->absent == column) return GR_OK;
     if (status == GR_OK && t->group.length == 0)
         return refuse(t, column, "no value", "the name of a group");
     if (status == GR_OK && t->group.length > GR_GROUP_NAME_MAX)
@@ -229,17 +395,18 @@ static gr_status put_group(struct gr_csv_table *t, size_t column) {
 }
 
 static gr_status put_cell(struct gr_csv_table *t, size_t column, float *value) {
-    bool there;
     switch (t->column[column].of->type) {
     case GR_COLUMN_NUMBER:
     case GR_COLUMN_INTEGER:
         return put_number(t, column, value);
+    case GR_COLUMN_DATE:
+    case GR_COLUMN_DATETIME:
+        return put_date(t, column, value);
     case GR_COLUMN_CATEGORY:
         return put_category(t, column, value);
     case GR_COLUMN_LABEL:
-        return put_label(t, column);
     case GR_COLUMN_TARGET:
-        return read_number(t, column, &t->target, &there);
+        return GR_OK; /* read before */
     case GR_COLUMN_GROUP:
         return put_group(t, column);
     default:
@@ -247,22 +414,47 @@ static gr_status put_cell(struct gr_csv_table *t, size_t column, float *value) {
     }
 }
 
+/* ---- rows ----------------------------------------------------------------------------------- */
+
+/* A field for the column that the file has not, so that all stand in their places. */
+static void insert_absent(struct gr_csv_table *t) {
+    struct gr_csv_scan *s = &t->scan;
+    if (t->absent == SIZE_MAX || s->n_fields < t->absent || s->n_fields == s->fields_room) return;
+    memmove(s->fields + t->absent + 1, s->fields + t->absent,
+            (s->n_fields - t->absent) * sizeof *s->fields);
+    s->fields[t->absent] = (struct gr_csv_field){"", 0, false};
+    s->n_fields++;
+}
+
+static gr_status read_cells(struct gr_csv_table *t, float *values) {
+    const struct gr_columns *columns = t->columns;
+    gr_status status = GR_OK;
+    if (t->dated) GR_TRY(read_dates(t));
+    for (size_t i = 0; i < columns->schema->columns_count; i++)
+        GR_TRY(put_cell(t, i, values + columns->first_value[i]));
+out:
+    return status;
+}
+
 gr_status gr_csv_table_next(struct gr_csv_table *table, float *values, bool *more) {
-    const struct gr_columns *columns = table->columns;
-    const size_t n = columns->schema->columns_count;
+    const size_t n = table->columns->schema->columns_count;
+    bool there;
     gr_status status;
-    GR_TRY(gr_csv_scan_next(&table->scan, more));
-    if (!*more) goto out;
-    if (table->scan.n_fields != n) {
-        status = gr_fail(GR_ERROR_DATA, "%s:%zu: found %zu fields, expected %zu", table->scan.path,
-                         table->scan.row_line, table->scan.n_fields, n);
-        goto out;
-    }
-    for (size_t i = 0; i < n; i++) {
-        status = put_cell(table, i, values + columns->first_value[i]);
+    do {
+        GR_TRY(gr_csv_scan_next(&table->scan, more));
+        if (!*more) goto out;
+        insert_absent(table);
+        if (table->scan.n_fields != n) {
+            const bool absent = table->absent != SIZE_MAX;
+            return gr_fail(GR_ERROR_DATA, "%s:%zu: found %zu fields, expected %zu",
+                           table->scan.path, table->scan.row_line, table->scan.n_fields - absent,
+                           n - absent);
+        }
+        status = read_answers(table, &there);
+        if (status == GR_OK && there) status = read_cells(table, values);
         table->refused = status != GR_OK;
         GR_TRY(status);
-    }
+    } while (!there);
 out:
     return status;
 }

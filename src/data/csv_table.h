@@ -11,14 +11,21 @@
 
 #include "data/category.h"
 #include "data/csv_scan.h"
+#include "data/digits.h"
 
 #define GR_CSV_WHOLE_MAX 16777216.0f /* float32 holds every whole number up to it */
 
 struct gr_csv_column {
     const struct gr_column *of;
-    struct gr_category_index index; /* owned */
-    struct gr_categories seen;      /* the first time through, of an open column; owned */
-    struct gr_found found;
+    struct gr_cell_rules rules;        /* owned */
+    struct gr_category_index index;    /* owned */
+    struct gr_categories seen;         /* the first time through, of an open column; owned */
+    bool dated;                        /* its cells are read as dates */
+    double since;                      /* of a date: seconds of the day that it counts from, */
+    const struct gr_csv_column *other; /* or the column, of the same row; NULL: none */
+    double date;                       /* seconds in the present row; NaN: there is none */
+    struct gr_digits digits;           /* the first time through */
+    struct gr_found found;             /* likewise */
 };
 
 struct gr_csv_table {
@@ -28,25 +35,32 @@ struct gr_csv_table {
     bool open;     /* some column is: its categories are known after the first time through */
     bool counting; /* the first time through: findings are counted */
     bool refused;  /* a cell is not what its column is to hold */
+    bool dated;    /* some column is */
+    size_t absent; /* the column of groups, where the file has none; SIZE_MAX: all are there */
     /* Of the present row. */
     int32_t label; /* 0 without a label column */
     float target;
     struct gr_csv_field group;
 };
 
-/* Opens the file, and holds its header against the columns; *misfit: they differ. */
-gr_status gr_csv_table_open(const char *path, const struct gr_csv_config *csv,
-                            const struct gr_columns *columns, struct gr_csv_table *table,
-                            bool *misfit) GR_CHECKED;
 /*
- * The next row: columns->n_values values (see gr_columns; written where *more), label, target and
- * group. The first time through those of open columns are 0.
+ * Opens the file, and holds its header against the columns; *misfit: they differ. A file without
+ * the column of groups is taken unless `groups` says that they are needed.
+ */
+gr_status gr_csv_table_open(const char *path, const struct gr_csv_config *csv,
+                            const struct gr_columns *columns, bool groups,
+                            struct gr_csv_table *table, bool *misfit) GR_CHECKED;
+/*
+ * The next row that is not left out: columns->n_values values (see gr_columns; written where
+ * *more), label, target and group. The first time through those of open columns are 0.
  */
 gr_status gr_csv_table_next(struct gr_csv_table *table, float *values, bool *more) GR_CHECKED;
 /* After the first time through: open columns have the categories that were seen. columns: the
  * table's own. */
 gr_status gr_csv_table_settle(struct gr_csv_table *table, struct gr_columns *columns) GR_CHECKED;
 void gr_csv_table_close(struct gr_csv_table *table);
+/* What was found in a column the first time through. */
+struct gr_found gr_csv_table_found(const struct gr_csv_table *table, size_t column);
 
 /*
  * The columns of a file that a stored model is to be applied to: the model's by name, wherever they

@@ -22,9 +22,11 @@ gr_status gr_treatments_create(const struct gr_preprocess_config *config,
         t[v].open = c && c->open;
         t[v].missing = c ? c->missing : GR_MISSING_REFUSE;
         t[v].n_categories = c ? c->categories_count : 0;
-        t[v].range = ranged ? c->range : NULL;
-        t[v].low = config->clip && ranged ? c->range[0] : -(double)INFINITY;
-        t[v].high = config->clip && ranged ? c->range[1] : (double)INFINITY;
+        t[v].ranged = ranged;
+        for (size_t k = 0; k < 2 && ranged; k++)
+            t[v].range[k] = c->range[k] - c->origin;
+        t[v].low = config->clip && ranged ? t[v].range[0] : -(double)INFINITY;
+        t[v].high = config->clip && ranged ? t[v].range[1] : (double)INFINITY;
     }
     *out = t;
     t = NULL;

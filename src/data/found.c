@@ -5,15 +5,23 @@
 
 #include <math.h>
 
+/* Against the range's ends as float32 has them: a value that was equal to an end is inside. */
+static bool is_outside(const struct gr_column *c, float value) {
+    return c->range_count == 2 && !(value >= (float)(c->range[0] - c->origin) &&
+                                    value <= (float)(c->range[1] - c->origin));
+}
+
 static void count_value(const struct gr_column *c, float value, struct gr_found *found) {
     const bool category = c->type == GR_COLUMN_CATEGORY;
-    if (isnan(value))
+    if (isnan(value)) {
         found->missing++;
-    else if (category && !c->open &&
-             !(value >= 0 && value < (float)c->categories_count && rintf(value) == value))
+        return;
+    }
+    found->present++;
+    if (category && !c->open &&
+        !(value >= 0 && value < (float)c->categories_count && rintf(value) == value))
         found->unknown++;
-    else if (!category && c->range_count == 2 &&
-             !((double)value >= c->range[0] && (double)value <= c->range[1]))
+    else if (!category && is_outside(c, value))
         found->outside++;
 }
 

@@ -91,6 +91,10 @@ static void add_found(struct gr_data *data, const struct gr_reader *reader) {
         data->found[i].missing += reader->found[i].missing;
         data->found[i].outside += reader->found[i].outside;
         data->found[i].unknown += reader->found[i].unknown;
+        data->found[i].censored += reader->found[i].censored;
+        data->found[i].lost += reader->found[i].lost;
+        data->found[i].dropped += reader->found[i].dropped;
+        data->found[i].present += reader->found[i].present;
     }
 }
 

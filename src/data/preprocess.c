@@ -98,9 +98,19 @@ out:
     return status;
 }
 
+static bool is_date(enum gr_column_type type) {
+    return type == GR_COLUMN_DATE || type == GR_COLUMN_DATETIME;
+}
+
 /* A number may be whole in one table and any in another. */
 static bool same_kind(enum gr_column_type a, enum gr_column_type b) {
-    return a == b || (gr_column_is_number(a) && gr_column_is_number(b));
+    return a == b || (gr_column_is_number(a) && gr_column_is_number(b) && is_date(a) == is_date(b));
+}
+
+/* Whether values count from the same number, or day, in the same unit. */
+static bool same_origin(const struct gr_column *a, const struct gr_column *b) {
+    if (is_date(a->type)) return a->in == b->in && strcmp(a->since, b->since) == 0;
+    return !(a->origin < b->origin) && !(a->origin > b->origin);
 }
 
 static gr_status bind_column(const struct gr_columns *table, const char *path,
@@ -115,6 +125,12 @@ static gr_status bind_column(const struct gr_columns *table, const char *path,
     if (!same_kind(found->type, c->type))
         return gr_fail(GR_ERROR_DATA, "%s: column \"%s\": found type %s, the model needs %s", path,
                        name, gr_column_type_text(found->type), gr_column_type_text(c->type));
+    if (!same_origin(found, c))
+        return gr_fail(
+            GR_ERROR_DATA,
+            "%s: column \"%s\": found another %s than the model's: import it again by the "
+            "model's schema",
+            path, name, is_date(c->type) ? "`since` or `in`" : "`origin`");
     value->from = table->first_value[found - table->schema->columns];
     return c->type == GR_COLUMN_CATEGORY ? translate(found, c, value) : GR_OK;
 }

@@ -28,6 +28,12 @@ static int64_t digest_column(const struct gr_column *c) {
     if (c->range_count > 0) gr_digest_add(&digest, c->range, c->range_count * sizeof *c->range);
     for (unsigned i = 0; i < n; i++)
         gr_digest_add(&digest, c->categories[i], strlen(c->categories[i]) + 1);
+    if (c->origin < 0 || c->origin > 0) gr_digest_add(&digest, &c->origin, sizeof c->origin);
+    if (c->type == GR_COLUMN_DATE || c->type == GR_COLUMN_DATETIME) {
+        const uint32_t unit = c->in;
+        gr_digest_add(&digest, &unit, sizeof unit);
+        gr_digest_add(&digest, c->since, strlen(c->since) + 1);
+    }
     gr_digest_finish(&digest, bytes);
     memcpy(&number, bytes, sizeof number);
     return (int64_t)(number >> 2);
@@ -111,7 +117,7 @@ out:
 
 /* ---- findings ------------------------------------------------------------------------------- */
 
-_Static_assert(sizeof(struct gr_found) == 3 * sizeof(int64_t), "found is three int64_t");
+_Static_assert(sizeof(struct gr_found) == 7 * sizeof(int64_t), "found is seven int64_t");
 
 gr_status gr_federation_sum_found(struct gr_federation *f) {
     const size_t each = sizeof(struct gr_found) / sizeof(int64_t);
@@ -121,6 +127,9 @@ gr_status gr_federation_sum_found(struct gr_federation *f) {
     GR_TRY(gr_comm_agree(f->comm,
                          gr_allocate_zero((size_t)n, sizeof *f->found, "findings", &f->found)));
     if (f->data->columns) memcpy(f->found, f->data->found, (size_t)n * sizeof *f->found);
+    /* How many rows there are is nobody's business: whether there are some is. */
+    for (int64_t i = 0; i < n; i++)
+        f->found[i].present = f->found[i].present > 0;
     status = gr_comm_sum_int64(f->comm, &f->found->missing, (size_t)n * each);
 out:
     return status;
@@ -139,7 +148,7 @@ static void add_count(char *out, size_t size, int64_t count, uint32_t threshold,
 gr_status gr_federation_tell_found(const struct gr_federation *f, size_t column, char **words) {
     const struct gr_columns *columns = f->data->columns;
     const uint32_t threshold = f->config->data.disclosure_threshold;
-    char counts[256] = "", name[64];
+    char counts[512] = "", name[64];
     *words = NULL;
     if (!columns || !f->found) return GR_OK;
     const struct gr_found *found = &f->found[column];
@@ -148,6 +157,12 @@ gr_status gr_federation_tell_found(const struct gr_federation *f, size_t column,
     add_count(counts, sizeof counts, found->missing, threshold, "missing");
     add_count(counts, sizeof counts, found->outside, threshold, "outside of the range");
     add_count(counts, sizeof counts, found->unknown, threshold, "of no known category");
+    add_count(counts, sizeof counts, found->censored, threshold, "censored at a bound");
+    add_count(counts, sizeof counts, found->lost, threshold,
+              "beyond the digits of float32 (`origin`, or of dates `since`, keeps them)");
+    add_count(counts, sizeof counts, found->dropped, threshold, "rows left out without it");
+    if (found->present == 0 && found->missing >= threshold)
+        snprintf(counts + strlen(counts), sizeof counts - strlen(counts), ", no row has a value");
     return counts[0] ? gr_text_format(words, "data: %s:%s", name, counts) : GR_OK;
 }
 

@@ -27,7 +27,7 @@ static bool wants_mean(const struct gr_treatment *t) {
 }
 
 static bool wants_extremes(const struct gr_treatment *t) {
-    return t->number && t->by == GR_SCALE_MIN_MAX && !t->range;
+    return t->number && t->by == GR_SCALE_MIN_MAX && !t->ranged;
 }
 
 /* ---- magnitudes ----------------------------------------------------------------------------- */
@@ -182,8 +182,8 @@ static void conclude_number(const struct gr_fitting *fit, size_t v, double *cent
         *centre = fit->mean[v];
         *spread = fit->deviation[v];
     } else if (t->by == GR_SCALE_MIN_MAX) {
-        *centre = t->range ? t->range[0] : fit->low[v];
-        *spread = t->range ? t->range[1] - t->range[0] : fit->high[v] - fit->low[v];
+        *centre = t->ranged ? t->range[0] : fit->low[v];
+        *spread = t->ranged ? t->range[1] - t->range[0] : fit->high[v] - fit->low[v];
     }
     *fill = 0;
     if (t->missing == GR_MISSING_MEAN && *spread > 0) *fill = (fit->mean[v] - *centre) / *spread;

@@ -297,7 +297,7 @@ START_TEST(test_values) {
     put_text("t.csv",
              "id,n,i,c,h,z,l\nA,1,5,x,p,1,no\nB,,NA,NA,,,yes\n\"C\n\",11,-2, x ,r,2,\"yes\""
              "\nD,0,7,w,q,3,no\n");
-    CHECK_OK(gr_csv_table_open("t.csv", &comma, columns, &table, &misfit));
+    CHECK_OK(gr_csv_table_open("t.csv", &comma, columns, false, &table, &misfit));
     for (int row = 0; row < 4; row++)
         CHECK_OK(gr_csv_table_next(&table, values, &more));
     CHECK_OK(gr_csv_table_next(&table, values, &more));
@@ -332,7 +332,8 @@ static const struct {
     {"n,i,c,l,t\n1,2,x,0\n", "t.csv:2: found 4 fields, expected 5"},
     {"n,i,c,l,t\n1,2,x,0,a\n\n1,2,x,0,a,\n", "t.csv:4: found 6 fields, expected 5"},
     {"n,i,c,l,t\nabc,2,x,0,\n", "t.csv:2: column 1 (n): found text, expected a finite number"},
-    {"n,i,c,l,t\n\"1,5\",2,x,0,\n", "t.csv:2: column 1 (n): found text with a comma, expected a"},
+    {"n,i,c,l,t\n\"1,5\",2,x,0,\n",
+     "t.csv:2: column 1 (n): found text with a comma (`decimal: comma`"},
     {"n,i,c,l,t\n,2,x,0,\n", "t.csv:2: column 1 (n): found no value, expected a finite number"},
     {"n,i,c,l,t\nNaN,2,x,0,\n", "t.csv:2: column 1 (n): found no value, expected"},
     {"n,i,c,l,t\n-inf,2,x,0,\n", "t.csv:2: column 1 (n): found an infinity, expected"},
@@ -340,7 +341,8 @@ static const struct {
     {"n,i,c,l,t\n1,2.5,x,0,\n", "t.csv:2: column 2 (i): found a number that is not whole"},
     {"n,i,c,l,t\n1,16777218,x,0,\n", "column 2 (i): found a number that is not whole, or beyond"},
     {"n,i,c,l,t\n1,2,,0,\n", "t.csv:2: column 3 (c): found no value, expected one of its"},
-    {"n,i,c,l,t\n1,2,x,,\n", "t.csv:2: column 4 (l): found no value, expected a whole number"},
+    {"n,i,c,l,t\n1,2,x,,\n",
+     "t.csv:2: column 4 (l): found no value, expected a label (`unlabelled: drop`"},
     {"n,i,c,l,t\n1,2,x,-1,\n", "t.csv:2: column 4 (l): found no such label, expected a whole"},
     {"n,i,c,l,t\n1,2,x,0.5,\n", "t.csv:2: column 4 (l): found no such label"},
     {"n,i,c,l,t\n1,2,x,65535,\n", "t.csv:2: column 4 (l): found no such label"},
@@ -367,7 +369,7 @@ START_TEST(test_bad_rows) {
     float features[3];
     bool more = true, misfit = false;
     put_text("t.csv", bad_rows[_i].rows);
-    gr_status status = gr_csv_table_open("t.csv", &comma, columns, &table, &misfit);
+    gr_status status = gr_csv_table_open("t.csv", &comma, columns, false, &table, &misfit);
     const char *message = bad_rows[_i].message;
     ck_assert_int_eq(misfit, strstr(message, "expected \"c\"") || strstr(message, " columns, "));
     while (status == GR_OK && more)
@@ -391,7 +393,7 @@ START_TEST(test_cells_are_not_told) {
         float features[1];
         bool more, misfit;
         put_text("t.csv", texts[i]);
-        gr_status status = gr_csv_table_open("t.csv", &comma, columns, &table, &misfit);
+        gr_status status = gr_csv_table_open("t.csv", &comma, columns, false, &table, &misfit);
         ck_assert_int_eq(status, i < 3 ? GR_OK : GR_ERROR_DATA);
         if (i < 3) status = gr_csv_table_next(&table, features, &more);
         ck_assert_int_eq(status, GR_ERROR_DATA);
