@@ -10,12 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SILOS_WITHOUT_GROUP = 4, ROWS_EACH = 50, RANKS_MAX = 8 };
+enum { SILOS_WITHOUT_GROUP = 4, ROWS_EACH = 50, RANKS_MAX = 8, OPEN_FEATURES = 30 };
+enum { BATCH = 32, STEPS = 3000, ROUNDS_LEAST = 20, ROUNDS_MOST = 150 };
 
 struct words {
     const char *const *tables; /* in argv */
     size_t n_tables;
-    const char *label, *group, *folder;
+    const char *label, *group;
+    char *folder;
     struct gr_csv_config csv;
 };
 
@@ -46,6 +48,8 @@ static gr_status read_words(struct gr_invocation *invocation, struct words *word
     if (words->n_tables == 0 || !words->folder)
         return gr_fail(GR_ERROR_USAGE, "init: expected TABLE.csv and -o FOLDER; see `granary help "
                                        "init`");
+    for (size_t n = strlen(words->folder); n > 1 && words->folder[n - 1] == '/'; n--)
+        words->folder[n - 1] = '\0';
     if (words->n_tables > 1 && words->group)
         return gr_fail(GR_ERROR_USAGE,
                        "init: --group is of one table for all silos; %zu tables "
@@ -182,34 +186,61 @@ static void put_data(FILE *out, const struct words *words, const struct gr_infer
           out);
 }
 
-/* Rates at which standardised features are learnt without oscillation. */
+/* Features that the columns make, about. */
+static size_t count_features(const struct gr_schema *schema) {
+    size_t n = 0;
+    for (unsigned i = 0; i < schema->columns_count; i++) {
+        const struct gr_column *c = &schema->columns[i];
+        if (!gr_column_has_value(c->type)) continue;
+        n += gr_column_is_number(c->type) ? 1 : c->open ? OPEN_FEATURES : c->categories_count;
+    }
+    return n;
+}
+
+/* Rounds in which a silo makes about STEPS steps. */
+static size_t count_rounds(const struct words *words, const struct gr_inference *inference) {
+    const size_t steps = inference->n_rows / count_silos(words, inference) / BATCH + 1;
+    const size_t rounds = STEPS / steps;
+    return rounds < ROUNDS_LEAST ? ROUNDS_LEAST : rounds > ROUNDS_MOST ? ROUNDS_MOST : rounds;
+}
+
+/* Rates at which standardised features are learnt without oscillation: the more features there are,
+ * the steeper a loss can be. */
+static double find_rate(const struct gr_inference *inference) {
+    const size_t n = count_features(inference->schema);
+    const double rate = n > 40 ? 4.0 / (double)n : 0.1;
+    switch (inference->label_kind) {
+    case GR_LABEL_NUMBER:
+        return rate / 10;
+    case GR_LABEL_COUNT: /* the gradient of a Poisson model grows with what it predicts */
+        return rate / (1 + inference->label_mean);
+    default:
+        return rate;
+    }
+}
+
 static void put_model(FILE *out, const struct gr_inference *inference) {
     static const struct {
         const char *type, *why, *metrics;
-        double rate;
-    } models[] = {[GR_LABEL_NONE] = {"logistic", "", "", 0},
-                  [GR_LABEL_TWO] = {"logistic", "two classes; or {type: mlp, hidden: [32]}",
-                                    "[auc, balanced_accuracy, calibration_error]", 0.05},
-                  [GR_LABEL_CLASSES] = {"softmax", "several classes; or {type: mlp, hidden: [32]}",
-                                        "[balanced_accuracy, macro_f1]", 0.05},
-                  [GR_LABEL_NUMBER] = {"linear",
-                                       "a number; or {type: mlp, hidden: [32], loss: squared}",
-                                       "[mae, r2]", 0.01},
-                  [GR_LABEL_COUNT] = {"poisson", "a count; or {type: linear}",
-                                      "[mae, poisson_deviance]", 0.05}};
+    } models[] = {
+        [GR_LABEL_NONE] = {"logistic", "", ""},
+        [GR_LABEL_TWO] = {"logistic", "two classes; or {type: mlp, hidden: [32]}",
+                          "[auc, balanced_accuracy, calibration_error]"},
+        [GR_LABEL_CLASSES] = {"softmax", "several classes; or {type: mlp, hidden: [32]}",
+                              "[balanced_accuracy, macro_f1]"},
+        [GR_LABEL_NUMBER] = {"linear", "a number; or {type: mlp, hidden: [32], loss: squared}",
+                             "[mae, r2]"},
+        [GR_LABEL_COUNT] = {"poisson", "a count; or {type: linear}", "[mae, poisson_deviance]"}};
     const enum gr_label_kind kind = inference->label_kind;
-    double rate = models[kind].rate;
-    /* The gradient of a Poisson model grows with what it predicts. */
-    if (kind == GR_LABEL_COUNT) rate /= 1 + inference->label_mean;
     fprintf(out,
             "preprocess: {scale: standardise}  # by what the training rows of all silos have\n"
-            "model: {type: %s}                 # %s\n"
+            "model: {type: %s}           # %s\n"
             "train:\n"
             "  learning_rate: %.2g           # smaller where the loss rises or jumps\n"
             "  schedule: {type: cosine}      # it falls to 0 over run.rounds\n"
-            "  batch_size: 32\n"
+            "  batch_size: %d\n"
             "evaluate: {metrics: %s}\n",
-            models[kind].type, models[kind].why, rate, models[kind].metrics);
+            models[kind].type, models[kind].why, find_rate(inference), BATCH, models[kind].metrics);
 }
 
 static unsigned count_ranks(size_t silos) {
@@ -230,7 +261,8 @@ static gr_status make_config(const struct words *words, const struct gr_inferenc
             words->folder, count_ranks(count_silos(words, inference)), words->folder,
             words->folder);
     put_name(out, words->folder);
-    fputs("\n  rounds: 30                    # more where the loss still falls at the end\n", out);
+    fprintf(out, "\n  rounds: %zu                   # more where the loss still falls at the end\n",
+            count_rounds(words, inference));
     put_data(out, words, inference, schema);
     put_model(out, inference);
     return fclose(out) == 0 ? GR_OK : gr_fail(GR_ERROR_INTERNAL, "memory for a config was refused");

@@ -200,7 +200,8 @@ gr_status gr_infer_column(struct gr_infer_state *state, struct gr_inferred *c) G
 /* infer_label.c */
 gr_status gr_infer_label(struct gr_infer_state *state, struct gr_inferred *c) GR_CHECKED;
 gr_status gr_infer_group(struct gr_infer_state *state, struct gr_inferred *c) GR_CHECKED;
-/* infer_number.c: a column of numbers that is a feature. */
+/* infer_number.c: values that stand for none; and a column of numbers that is a feature. */
+gr_status gr_infer_sentinels(const struct gr_infer_state *state, struct gr_inferred *c) GR_CHECKED;
 gr_status gr_infer_number(struct gr_infer_state *state, struct gr_inferred *c) GR_CHECKED;
 
 /* infer_names.c: label and group are there, or GR_ERROR_DATA with the nearest names. */

@@ -138,6 +138,7 @@ static gr_status take_target(struct gr_infer_state *state, struct gr_inferred *c
     const struct gr_infer_values *v = &c->values;
     gr_status status;
     c->column->type = GR_COLUMN_TARGET;
+    GR_TRY(gr_infer_sentinels(state, c));
     result->label_kind = counts ? GR_LABEL_COUNT : GR_LABEL_NUMBER;
     result->label_mean = v->n > 0 ? v->sum / (double)v->n : 0;
     GR_TRY(gr_infer_tell(&c->guess->taken, "the number to be predicted%s%s",
@@ -225,7 +226,8 @@ out:
 }
 
 static gr_status take_unlabelled(struct gr_infer_state *state, struct gr_inferred *c) {
-    const size_t n = c->tally.n_missing + c->tally.n_unknown;
+    const bool target = c->column->type == GR_COLUMN_TARGET;
+    const size_t n = target ? c->values.n_missing : c->tally.n_missing + c->tally.n_unknown;
     gr_status status;
     state->result->n_unlabelled = n;
     if (n == 0) return GR_OK;

@@ -124,7 +124,7 @@ static gr_status leave_out(struct gr_inferred *c, bool *left) {
 /* ---- the feature ------------------------------------------------------------------------------
  */
 
-static gr_status take_sentinels(const struct gr_infer_state *state, struct gr_inferred *c) {
+gr_status gr_infer_sentinels(const struct gr_infer_state *state, struct gr_inferred *c) {
     const bool many = c->tally.values.many || c->tally.values.n > 20;
     struct gr_column *column = c->column;
     double value;
@@ -215,7 +215,7 @@ gr_status gr_infer_number(struct gr_infer_state *state, struct gr_inferred *c) {
     gr_status status;
     GR_TRY(leave_out(c, &left));
     if (left) goto out;
-    GR_TRY(take_sentinels(state, c));
+    GR_TRY(gr_infer_sentinels(state, c));
     const bool whole =
         !v->fractions && v->lows > 0 && v->low[0] >= -EXACT_MAX && v->high[0] <= EXACT_MAX;
     c->column->type = whole ? GR_COLUMN_INTEGER : GR_COLUMN_NUMBER;
