@@ -144,6 +144,8 @@ struct gr_data {
     struct gr_found *found; /* of each column, over the rows that this process answers for (of
                                hdf5 its silos'; of csv its silos' tables, or the common one where it
                                has silo 0); owned */
+    char *guessed;          /* what the columns of this process's tables were taken for, where no
+                               schema says it: lines for its own terminal; NULL: nothing; owned */
     struct gr_rows test;    /* the rows of local_batch, one batch after another */
     struct gr_columns *test_columns; /* of its table, until preprocessed; NULL: `columns`; owned */
     /* Of the test table as it was read: the digests of this process's batches, cut into words of 32
@@ -328,14 +330,64 @@ struct gr_import_options {
 gr_status gr_import_csv(const char *path, const struct gr_import_options *options,
                         const char *out_path) GR_CHECKED;
 
+/* ---- guessing ------------------------------------------------------------------------------- */
+
+/* Column of a table that is guessed, for the person whose table it is. Text is never NULL. */
+struct gr_guess {
+    char *taken;   /* its type and form, in a line: "number, decimal comma" */
+    char *doubts;  /* lines for a person to look at; each ends in "\n" */
+    bool left_out; /* it is text, and no feature */
+};
+enum gr_label_kind {
+    GR_LABEL_NONE,
+    GR_LABEL_TWO,     /* classes */
+    GR_LABEL_CLASSES, /* any other number of them */
+    GR_LABEL_NUMBER,
+    GR_LABEL_COUNT /* whole numbers from 0 of many values */
+};
+struct gr_inference {
+    struct gr_schema *schema;             /* owned, like all below */
+    struct gr_guess *guesses;             /* of each of its columns */
+    char *notes;                          /* doubts of the whole table; "": none */
+    size_t n_rows, n_unlabelled, n_unfit; /* n_unfit: cells that will be refused */
+    enum gr_label_kind label_kind;
+    uint32_t n_classes; /* of a label: those that were found */
+    double label_mean;  /* of a number or count */
+    size_t n_groups;    /* 0: there is no column of groups; SIZE_MAX: many */
+    size_t units_line;  /* of a second header row, of units; 0: there is none */
+};
+struct gr_infer_options {
+    const char *const *paths; /* tables of the same columns, taken together */
+    size_t n_paths;
+    const struct gr_csv_config *csv; /* csv->label: the column of labels; "": none */
+    const char *group;               /* column of groups; "": none */
+    size_t limit;                    /* rows of each table; 0: all */
+    uint32_t threshold; /* texts of fewer rows are never told: data.disclosure_threshold */
+    bool unlabelled;    /* a label that is not there is no error */
+    bool federated;     /* the columns are to fit other rows and silos: see gr_csv_infer */
+    bool names_told;    /* messages may name columns of the file: none but its owner reads them */
+};
+enum { GR_INFER_THRESHOLD = 10 }; /* where no config says another */
 /*
- * Guesses a schema from the first `limit` rows (0: all): numbers, whole numbers, categories (texts
- * of at most 64 values), other text; the column csv->label is the label, the column `group` (""
- * for none) the group. *notes, if not NULL: a line for what a person should look at (constant and
- * empty columns, infinities); released with gr_free. Errors: GR_ERROR_DATA.
+ * Guesses a schema: the type that fits nearly all cells of a column, with the keys that say how
+ * they are written; the cells that do not fit are named by line. Identifiers, free text and dates
+ * become columns of text, which are no features. Texts of rows are in the result only where
+ * `threshold` rows have them, where they are the label's classes, or words that every table has.
+ *
+ * federated: whole numbers are numbers, ranges are left out, missing values take the mean or the
+ * mode, categories are open, and whole labels stay numbers, so that tables of other rows are
+ * guessed alike as far as one table can know.
+ *
+ * Reads twice, in constant memory for each column. Errors: GR_ERROR_DATA; a label or group that is
+ * not there with the nearest name.
  */
-gr_status gr_csv_infer(const char *path, const struct gr_csv_config *csv, const char *group,
-                       size_t limit, struct gr_schema **out, char **notes) GR_CHECKED;
+gr_status gr_csv_infer(const struct gr_infer_options *options,
+                       struct gr_inference **out) GR_CHECKED;
+void gr_inference_free(struct gr_inference *inference); /* NULL too */
+/* The schema as YAML, with the doubts as comments in front of their columns. Caller: gr_free. */
+gr_status gr_inference_to_yaml(const struct gr_inference *inference, char **out) GR_CHECKED;
+/* A line for each column, "NAME: TAKEN\n", and the notes. Caller: gr_free. */
+gr_status gr_inference_tell(const struct gr_inference *inference, char **out) GR_CHECKED;
 
 /* What a table holds, for `granary inspect`. */
 struct gr_table_summary {

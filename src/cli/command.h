@@ -29,6 +29,7 @@ gr_status gr_command_inspect(struct gr_invocation *invocation);
 gr_status gr_command_evaluate(struct gr_invocation *invocation);
 gr_status gr_command_report(struct gr_invocation *invocation);
 gr_status gr_command_predict(struct gr_invocation *invocation);
+gr_status gr_command_init(struct gr_invocation *invocation);
 gr_status gr_command_import(struct gr_invocation *invocation);
 gr_status gr_command_version(struct gr_invocation *invocation);
 

@@ -9,6 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SCHEMA_HEAD                                                                                \
+    "# Proposed by `granary import --infer-schema`. Look through types, ranges, categories, and\n" \
+    "# `missing` (refuse, mean, mode, indicator, zero); then all sites use this one file.\n"
+
 struct words {
     char *features, *labels, *output, *csv; /* borrowed; NULL where absent */
     char *label, *schema, *group;
@@ -89,7 +93,7 @@ static gr_status read_words(struct gr_invocation *invocation, struct words *word
     if (invocation->argc - optind == 1) words->csv = invocation->argv[optind];
     bool pair = words->features && words->labels && !words->csv,
          of_csv = words->label || words->schema || words->group || words->infer || words->no_header;
-    bool well = words->infer ? words->csv && !words->output && !words->features && !words->labels
+    bool well = words->infer ? words->csv && !words->features && !words->labels && !words->schema
                              : words->output && (words->csv ? !words->features && !words->labels
                                                             : pair && !of_csv);
     if (!well || invocation->argc - optind > 1)
@@ -141,26 +145,35 @@ static gr_status import_csv(const struct words *words, const struct gr_csv_confi
     return status;
 }
 
-/* A schema to be looked through by a person: what is odd first, in comments. */
+/* A schema to be looked through by a person: doubts as comments in it, a summary beside it. */
 static gr_status propose(const struct words *words, const struct gr_csv_config *csv) {
-    struct gr_schema *schema = NULL;
-    char *notes = NULL, *yaml = NULL;
+    const char *path = words->csv;
+    const struct gr_infer_options options = {.paths = &path,
+                                             .n_paths = 1,
+                                             .csv = csv,
+                                             .group = words->group ? words->group : "",
+                                             .threshold = GR_INFER_THRESHOLD,
+                                             .unlabelled = !words->label,
+                                             .names_told = true};
+    struct gr_inference *inference = NULL;
+    char *yaml = NULL, *lines = NULL, *text = NULL;
     gr_status status;
-    GR_TRY(gr_csv_infer(words->csv, csv, words->group ? words->group : "", 0, &schema, &notes));
-    GR_TRY(gr_schema_to_yaml(schema, &yaml));
-    printf(
-        "# Proposed by `granary import --infer-schema`: check types, ranges and categories, and\n"
-        "# what becomes of missing values (refuse, mean, mode, indicator, zero).\n");
-    for (char *line = notes; line && *line;) {
-        size_t n = strcspn(line, "\n");
-        printf("# %.*s\n", (int)n, line);
-        line += n + (line[n] == '\n');
-    }
-    fputs(yaml, stdout);
+    GR_TRY(gr_csv_infer(&options, &inference));
+    GR_TRY(gr_inference_to_yaml(inference, &yaml));
+    GR_TRY(gr_inference_tell(inference, &lines));
+    GR_TRY(gr_text_format(&text, "%s%s", SCHEMA_HEAD, yaml));
+    if (words->output)
+        GR_TRY(gr_file_write(words->output, text, strlen(text)));
+    else
+        fputs(text, stdout);
+    FILE *terminal = words->output ? stdout : stderr;
+    fprintf(terminal, "%s: %zu rows\n%s", path, inference->n_rows, lines);
+    if (words->output) fprintf(terminal, "%s: the schema, to be looked through\n", words->output);
 out:
-    gr_schema_free(schema);
-    gr_free(notes);
+    gr_inference_free(inference);
     gr_free(yaml);
+    gr_free(lines);
+    gr_free(text);
     return status;
 }
 

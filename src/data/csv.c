@@ -123,12 +123,33 @@ out:
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-/* Columns as the schema says, or as they seem to be: then all numbers are of one type. */
+/* Columns as they seem to be, as other rows and silos are to see them too. */
+static gr_status guess(struct gr_reader *reader, struct gr_schema **schema) {
+    const struct gr_data_config *config = reader->data;
+    const char *path = reader->table->file;
+    const bool by_column = config->partition.method == GR_PARTITION_COLUMN;
+    const struct gr_infer_options options = {.paths = &path,
+                                             .n_paths = 1,
+                                             .csv = &config->csv,
+                                             .group = by_column ? config->partition.column : "",
+                                             .threshold = config->disclosure_threshold,
+                                             .federated = true,
+                                             .names_told = config->silo_tables_count == 0};
+    struct gr_inference *inference = NULL;
+    gr_status status;
+    GR_TRY(gr_csv_infer(&options, &inference));
+    GR_TRY(gr_inference_tell(inference, &reader->guessed));
+    *schema = inference->schema;
+    inference->schema = NULL;
+out:
+    gr_inference_free(inference);
+    return status;
+}
+
+/* Columns as the schema says, or as they seem to be. */
 static gr_status find_columns(struct gr_reader *reader) {
     const struct gr_data_config *config = reader->data;
     const char *path = reader->table->file;
-    const char *group =
-        config->partition.method == GR_PARTITION_COLUMN ? config->partition.column : "";
     struct gr_schema *schema = NULL;
     gr_status status;
     if (reader->preprocessing) {
@@ -137,8 +158,7 @@ static gr_status find_columns(struct gr_reader *reader) {
     } else if (config->schema && config->schema[0]) {
         GR_TRY(gr_schema_load(config->schema, &schema));
     } else {
-        GR_TRY(gr_csv_infer(path, &config->csv, group, 0, &schema, NULL));
-        gr_csv_loosen(schema);
+        GR_TRY(guess(reader, &schema));
     }
     GR_TRY(gr_columns_create(schema, &reader->columns));
     if (reader->columns->label < 0 && reader->columns->target < 0 && !reader->preprocessing)
@@ -209,6 +229,8 @@ out:
         csv_close(reader);
         gr_columns_free(reader->columns);
         gr_free(reader->found);
+        gr_free(reader->guessed);
+        reader->guessed = NULL;
         reader->columns = NULL;
         reader->found = NULL;
     }

@@ -43,22 +43,57 @@ struct import {
 
 /* What a few rows cannot tell. */
 static bool needs_all(const struct gr_schema *schema) {
-    for (unsigned i = 0; i < schema->columns_count; i++)
-        if (schema->columns[i].categories_count > 0 || schema->columns[i].type == GR_COLUMN_TEXT)
+    for (unsigned i = 0; i < schema->columns_count; i++) {
+        const struct gr_column *c = &schema->columns[i];
+        if (c->type == GR_COLUMN_CATEGORY || c->categories_count > 0 || c->type == GR_COLUMN_TEXT)
             return true;
+    }
     return false;
 }
 
-static gr_status guess(struct import *im, size_t limit, struct gr_schema **out) {
+static gr_status guess(struct import *im, size_t limit, struct gr_inference **out) {
     const char *group = im->options->group ? im->options->group : "";
+    struct gr_infer_options options = {.paths = &im->path,
+                                       .n_paths = 1,
+                                       .csv = &im->options->csv,
+                                       .group = group,
+                                       .limit = limit,
+                                       .threshold = GR_INFER_THRESHOLD,
+                                       .federated = true,
+                                       .names_told = true};
     gr_status status;
-    GR_TRY(gr_csv_infer(im->path, &im->options->csv, group, limit, out, NULL));
-    if (limit > 0 && needs_all(*out)) {
-        gr_schema_free(*out);
-        GR_TRY(gr_csv_infer(im->path, &im->options->csv, group, 0, out, NULL));
-    }
-    gr_csv_loosen(*out);
+    GR_TRY(gr_csv_infer(&options, out));
+    if (limit == 0 || !needs_all((*out)->schema)) goto out;
+    gr_inference_free(*out);
+    options.limit = 0;
+    status = gr_csv_infer(&options, out);
 out:
+    return status;
+}
+
+/* Each column's line to whoever imports. */
+static gr_status tell_guess(const struct import *im, const struct gr_inference *inference) {
+    char *lines = NULL, *at, *end;
+    if (!im->options->say) return GR_OK;
+    gr_status status = gr_inference_tell(inference, &lines);
+    if (status != GR_OK) return status;
+    for (at = lines; (end = strchr(at, '\n')); at = end + 1) {
+        *end = '\0';
+        im->options->say(im->options->context, at);
+    }
+    gr_free(lines);
+    return GR_OK;
+}
+
+static gr_status guess_and_tell(struct import *im, size_t limit, struct gr_schema **schema) {
+    struct gr_inference *inference = NULL;
+    gr_status status;
+    GR_TRY(guess(im, limit, &inference));
+    GR_TRY(tell_guess(im, inference));
+    *schema = inference->schema;
+    inference->schema = NULL;
+out:
+    gr_inference_free(inference);
     return status;
 }
 
@@ -69,7 +104,7 @@ static gr_status find_columns(struct import *im, size_t limit) {
     if (path && path[0])
         GR_TRY(gr_schema_load(path, &schema));
     else
-        GR_TRY(guess(im, limit, &schema));
+        GR_TRY(guess_and_tell(im, limit, &schema));
     GR_TRY(gr_columns_create(schema, &im->columns));
     if (im->columns->label < 0 && im->columns->target < 0)
         return gr_fail(GR_ERROR_DATA,

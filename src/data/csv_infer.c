@@ -1,276 +1,284 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the columns of a CSV file seem to be. */
+/* Guessing the columns of CSV files: the files read twice, and the whole put together. */
 #include "data/csv_table.h"
+#include "data/infer.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { VALUES_MAX = 64, VALUE_BYTES_MAX = 256, NOTES_MAX = 20 };
+/* ---- reading ----------------------------------------------------------------------------------
+ */
 
-struct value {
-    char *text; /* owned */
-    size_t length;
-};
+/* Told of each row. */
+typedef gr_status (*row_taker)(struct gr_infer_state *state, const struct gr_csv_scan *scan,
+                               size_t table);
 
-struct guess {
-    size_t n_missing, n_infinite, n_fractions, n_whole, n_text;
-    double low, high;
-    struct value *values; /* the different ones, VALUES_MAX; NULL until there is one; owned */
-    size_t n_values;
-    bool many; /* there are more, or such as no category can be */
-};
-
-struct inference {
-    struct gr_csv_scan scan;
-    char **names;
-    size_t n;
-    struct guess *guess;
-};
-
-static gr_status keep_value(struct guess *g, const char *text, size_t length) {
-    for (size_t i = 0; i < g->n_values; i++)
-        if (g->values[i].length == length && memcmp(g->values[i].text, text, length) == 0)
-            return GR_OK;
-    gr_status status = GR_OK;
-    g->many = g->n_values == VALUES_MAX || length > VALUE_BYTES_MAX;
-    for (size_t i = 0; i < length; i++)
-        g->many = g->many || (unsigned char)text[i] < 0x20 || text[i] == 0x7F;
-    if (g->many) return GR_OK;
-    if (!g->values) GR_TRY(gr_allocate(VALUES_MAX, sizeof *g->values, "values", &g->values));
-    GR_TRY(gr_text_format(&g->values[g->n_values].text, "%.*s", (int)length, text));
-    g->values[g->n_values++].length = length;
-out:
-    return status;
-}
-
-static gr_status look_at(struct inference *in, size_t column) {
-    struct guess *g = &in->guess[column];
-    const char *text;
-    size_t length;
-    double value;
-    float nearest;
-    gr_csv_trim(&in->scan.fields[column], &text, &length);
-    switch (gr_csv_number(text, length, &value, &nearest)) {
-    case GR_CSV_MISSING:
-        g->n_missing++;
-        return GR_OK;
-    case GR_CSV_INFINITE:
-        g->n_infinite++;
-        break;
-    case GR_CSV_OTHER:
-        g->n_text++;
-        if (gr_text_is_utf8(text, length)) break;
-        return gr_fail(GR_ERROR_DATA,
-                       "%s:%zu: column %zu: found bytes that are not UTF-8, expected UTF-8 text",
-                       in->scan.path, in->scan.row_line, column + 1);
-    case GR_CSV_OVERFLOW:
-        g->n_fractions++;
-        break;
-    case GR_CSV_CENSORED: /* without rules there are none */
-    default:
-        if (g->n_whole + g->n_fractions == 0) g->low = g->high = value;
-        if (value < g->low) g->low = value;
-        if (value > g->high) g->high = value;
-        if (floor(value) >= value && fabs(value) <= (double)GR_CSV_WHOLE_MAX)
-            g->n_whole++;
-        else
-            g->n_fractions++;
-    }
-    return g->many ? GR_OK : keep_value(g, text, length);
-}
-
-static gr_status read_rows(struct inference *in, size_t limit) {
+static gr_status take_names(struct gr_infer_state *state, char **names, size_t n) {
+    struct gr_schema *schema = state->result->schema;
     gr_status status;
-    bool more = true;
-    size_t n = 0;
-    for (; limit == 0 || n < limit; n++) {
-        GR_TRY(gr_csv_scan_next(&in->scan, &more));
-        if (!more) break;
-        if (in->scan.n_fields != in->n)
-            return gr_fail(GR_ERROR_DATA, "%s:%zu: found %zu fields, expected %zu", in->scan.path,
-                           in->scan.row_line, in->scan.n_fields, in->n);
-        for (size_t i = 0; i < in->n; i++)
-            GR_TRY(look_at(in, i));
-    }
-    status = n > 0 ? GR_OK
-                   : gr_fail(GR_ERROR_DATA, "%s: a header and no rows, expected at least one",
-                             in->scan.path);
-out:
-    return status;
-}
-
-/* ---- what it comes to ----------------------------------------------------------------------- */
-
-static bool is_numeric(const struct guess *g) {
-    return g->n_text == 0 && g->n_whole + g->n_fractions > 0;
-}
-
-static int by_value(const void *a, const void *b) {
-    const struct value *x = a, *y = b;
-    return strcmp(x->text, y->text);
-}
-
-static gr_status take_categories(struct guess *g, struct gr_column *c) {
-    gr_status status;
-    qsort(g->values, g->n_values, sizeof *g->values, by_value);
-    GR_TRY(gr_allocate_zero(g->n_values, sizeof *c->categories, "categories", &c->categories));
-    c->categories_count = (unsigned)g->n_values;
-    for (size_t i = 0; i < g->n_values; i++) {
-        c->categories[i] = g->values[i].text;
-        g->values[i].text = NULL;
-    }
-out:
-    return status;
-}
-
-static gr_status take_range(const struct guess *g, struct gr_column *c) {
-    gr_status status;
-    GR_TRY(gr_allocate(2, sizeof *c->range, "a range", &c->range));
-    c->range_count = 2;
-    c->range[0] = g->low;
-    c->range[1] = g->high;
-out:
-    return status;
-}
-
-static gr_status conclude_label(struct guess *g, struct gr_column *c) {
-    bool numeric = is_numeric(g);
-    c->type = GR_COLUMN_LABEL;
-    if (numeric && (g->n_fractions > 0 || g->low < 0)) {
-        c->type = GR_COLUMN_TARGET;
-        return take_range(g, c);
-    }
-    if (numeric || (g->n_values == 0 && !g->many)) return GR_OK;
-    if (!g->many) return take_categories(g, c);
-    return gr_fail(GR_ERROR_DATA, "column \"%s\": found more than %d different labels", c->name,
-                   VALUES_MAX);
-}
-
-static gr_status conclude(struct guess *g, const char *label, const char *group,
-                          struct gr_column *c) {
-    bool gaps = g->n_missing + g->n_infinite > 0;
-    if (strcmp(c->name, group) == 0) {
-        c->type = GR_COLUMN_GROUP;
-        return GR_OK;
-    }
-    if (strcmp(c->name, label) == 0) return conclude_label(g, c);
-    if (is_numeric(g)) {
-        c->type = g->n_fractions == 0 ? GR_COLUMN_INTEGER : GR_COLUMN_NUMBER;
-        c->missing = gaps ? GR_MISSING_MEAN : GR_MISSING_REFUSE;
-        return take_range(g, c);
-    }
-    if (g->n_values == 0 || g->many) {
-        c->type = GR_COLUMN_TEXT;
-        return GR_OK;
-    }
-    c->type = GR_COLUMN_CATEGORY;
-    c->missing = g->n_missing > 0 ? GR_MISSING_MODE : GR_MISSING_REFUSE;
-    return take_categories(g, c);
-}
-
-static gr_status note(char **notes, const char *name, const char *what) {
-    char *longer = NULL;
-    gr_status status = gr_text_format(&longer, "%s%s: %s\n", *notes ? *notes : "", name, what);
-    if (status != GR_OK) return status;
-    gr_free(*notes);
-    *notes = longer;
-    return GR_OK;
-}
-
-static gr_status add_notes(const struct inference *in, char **notes) {
-    gr_status status = GR_OK;
-    for (size_t i = 0, n = 0; i < in->n && n < NOTES_MAX; i++) {
-        const struct guess *g = &in->guess[i];
-        const char *what = g->n_values == 0 && !g->many ? "no row has a value"
-                           : g->n_infinite > 0 && is_numeric(g)
-                               ? "has infinities, taken for missing"
-                           : g->n_values == 1 && !g->many ? "the same in all rows"
-                                                          : NULL;
-        if (!what) continue;
-        GR_TRY(note(notes, in->names[i], what));
-        n++;
-    }
-out:
-    return status;
-}
-
-/* What was asked for must be there. */
-static gr_status check_group(const struct inference *in, const char *group) {
-    char name[64];
-    for (size_t i = 0; i < in->n; i++)
-        if (strcmp(in->names[i], group) == 0) return GR_OK;
-    gr_text_quote(group, strlen(group), name, sizeof name);
-    return group[0] ? gr_fail(GR_ERROR_DATA, "%s: there is no column \"%s\" of groups",
-                              in->scan.path, name)
-                    : GR_OK;
-}
-
-static gr_status make_schema(struct inference *in, const char *label, const char *group,
-                             struct gr_schema **out) {
-    struct gr_schema *schema = NULL;
-    gr_status status;
-    GR_TRY(gr_allocate_zero(1, sizeof *schema, "a schema", &schema));
-    GR_TRY(gr_allocate_zero(in->n, sizeof *schema->columns, "a schema", &schema->columns));
-    schema->columns_count = (unsigned)in->n;
-    for (size_t i = 0; i < in->n; i++) {
+    GR_TRY(gr_allocate_zero(n, sizeof *schema->columns, "a schema", &schema->columns));
+    GR_TRY(gr_allocate_zero(n, sizeof *state->column, "columns", &state->column));
+    GR_TRY(gr_allocate_zero(n, sizeof *state->result->guesses, "columns", &state->result->guesses));
+    schema->columns_count = (unsigned)n;
+    state->n = n;
+    for (size_t i = 0; i < n; i++) {
         struct gr_column *c = &schema->columns[i];
-        c->name = in->names[i];
-        in->names[i] = NULL;
+        c->name = names[i];
+        names[i] = NULL;
         c->scale = GR_SCALE_DEFAULT;
         GR_TRY(gr_text_format(&c->unit, "%s", ""));
         GR_TRY(gr_text_format(&c->since, "%s", ""));
-        GR_TRY(conclude(&in->guess[i], label, group, c));
+        state->column[i].column = c;
+        state->column[i].guess = &state->result->guesses[i];
     }
-    *out = schema;
-    schema = NULL;
 out:
-    gr_schema_free(schema);
     return status;
 }
 
-static void release(struct inference *in) {
-    for (size_t i = 0; in->guess && i < in->n; i++) {
-        for (size_t k = 0; k < in->guess[i].n_values; k++)
-            gr_free(in->guess[i].values[k].text);
-        gr_free(in->guess[i].values);
-    }
-    gr_free(in->guess);
-    gr_csv_names_free(in->names, in->n);
-    gr_csv_scan_close(&in->scan);
+static gr_status check_names(const struct gr_infer_state *state, const char *path, char **names,
+                             size_t n) {
+    const struct gr_schema *schema = state->result->schema;
+    if (n != state->n)
+        return gr_fail(GR_ERROR_DATA, "%s: found %zu columns, expected %zu as in %s", path, n,
+                       state->n, state->options->paths[0]);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], schema->columns[i].name) != 0)
+            return gr_fail(GR_ERROR_DATA, "%s: column %zu: its name is another than in %s", path,
+                           i + 1, state->options->paths[0]);
+    return GR_OK;
 }
 
-gr_status gr_csv_infer(const char *path, const struct gr_csv_config *csv, const char *group,
-                       size_t limit, struct gr_schema **out, char **notes) {
-    struct inference in = {.n = 0};
+static gr_status read_rows(struct gr_infer_state *state, struct gr_csv_scan *scan, size_t table,
+                           row_taker take) {
+    const size_t limit = state->options->limit ? state->options->limit : SIZE_MAX;
+    gr_status status = GR_OK;
+    bool more;
+    size_t n = 0;
+    for (; n < limit; n++) {
+        GR_TRY(gr_csv_scan_next(scan, &more));
+        if (!more) break;
+        if (scan->n_fields != state->n) {
+            status = gr_fail(GR_ERROR_DATA, "%s:%zu: found %zu fields, expected %zu", scan->path,
+                             scan->row_line, scan->n_fields, state->n);
+            goto out;
+        }
+        GR_TRY(take(state, scan, table));
+    }
+    if (n == 0)
+        status =
+            gr_fail(GR_ERROR_DATA, "%s: a header and no rows, expected at least one", scan->path);
+out:
+    return status;
+}
+
+static gr_status tell_form(struct gr_infer_state *state, const struct gr_csv_form *form) {
+    char line[GR_FORM_LINE];
+    gr_csv_form_tell(form, line);
+    return line[0] ? gr_infer_tell(&state->result->notes, "%s\n", line) : GR_OK;
+}
+
+static gr_status read_table(struct gr_infer_state *state, size_t table, row_taker take) {
+    const char *path = state->options->paths[table];
+    struct gr_csv_scan scan = {0};
+    char **names = NULL;
+    size_t n = 0;
+    gr_status status;
+    GR_TRY(gr_csv_scan_open(path, state->options->csv, &scan));
+    GR_TRY(gr_csv_names(&scan, state->options->csv->header, &names, &n));
+    if (state->n == 0) {
+        GR_TRY(take_names(state, names, n));
+        GR_TRY(tell_form(state, &scan.form));
+    } else
+        GR_TRY(check_names(state, path, names, n));
+    status = read_rows(state, &scan, table, take);
+out:
+    gr_csv_names_free(names, n);
+    gr_csv_scan_close(&scan);
+    return status;
+}
+
+static gr_status read_tables(struct gr_infer_state *state, row_taker take) {
+    gr_status status = GR_OK;
+    for (size_t i = 0; i < state->options->n_paths; i++)
+        GR_TRY(read_table(state, i, take));
+out:
+    return status;
+}
+
+/* ---- rows -------------------------------------------------------------------------------------
+ */
+
+/* The first row is kept apart until it is known whether it holds units. */
+static gr_status tally_row(struct gr_infer_state *state, const struct gr_csv_scan *scan,
+                           size_t table) {
+    const bool first = table == 0 && state->result->n_rows++ == 0;
+    gr_status status = GR_OK;
+    if (first) state->first_line = scan->row_line;
+    for (size_t i = 0; i < state->n; i++) {
+        struct gr_inferred *c = &state->column[i];
+        const char *text = scan->fields[i].text;
+        size_t length = scan->fields[i].length;
+        gr_cell_trim(&text, &length);
+        if (!gr_text_is_utf8(text, length)) {
+            status = gr_fail(GR_ERROR_DATA,
+                             "%s:%zu: column %zu: found bytes that are not UTF-8, expected UTF-8 "
+                             "text (or `encoding: latin1`)",
+                             scan->path, scan->row_line, i + 1);
+            goto out;
+        }
+        if (first)
+            GR_TRY(gr_text_format(&c->first, "%.*s", (int)length, text));
+        else
+            GR_TRY(gr_infer_tally_add(&c->tally, text, length, scan->row_line));
+    }
+out:
+    return status;
+}
+
+static gr_status read_values(struct gr_infer_state *state, const struct gr_csv_scan *scan,
+                             size_t table) {
+    if (table == 0 && scan->row_line == state->result->units_line) return GR_OK;
+    for (size_t i = 0; i < state->n; i++) {
+        struct gr_inferred *c = &state->column[i];
+        if (c->decision.seems != GR_SEEMS_NUMBER) continue;
+        const char *text = scan->fields[i].text;
+        size_t length = scan->fields[i].length;
+        gr_cell_trim(&text, &length);
+        gr_infer_values_add(&c->values, text, length, table, scan->row_line);
+    }
+    return GR_OK;
+}
+
+/* ---- how columns are written ------------------------------------------------------------------
+ */
+
+static void decide(struct gr_infer_state *state) {
+    bool comma = false;
+    for (size_t i = 0; i < state->n; i++)
+        comma = comma || gr_infer_decide_is_comma(&state->column[i].tally);
+    for (size_t i = 0; i < state->n; i++)
+        gr_infer_decide(&state->column[i].tally, state->options->threshold, comma,
+                        &state->column[i].decision);
+}
+
+/* A row behind the header with a word in every column of numbers, where it has anything there. */
+static bool holds_units(const struct gr_infer_state *state) {
+    struct gr_infer_form form;
+    size_t words = 0;
+    for (size_t i = 0; i < state->n; i++) {
+        const struct gr_inferred *c = &state->column[i];
+        if (c->decision.seems != GR_SEEMS_NUMBER || c->tally.n_word > 0) continue;
+        gr_infer_form_of(c->first, strlen(c->first), &form);
+        if (form.kind == GR_FORM_NUMBER || form.kind == GR_FORM_CENSORED) return false;
+        words += form.kind == GR_FORM_WORD;
+    }
+    return words >= 2;
+}
+
+static gr_status take_units(struct gr_infer_state *state) {
+    struct gr_inference *result = state->result;
+    gr_status status;
+    result->units_line = state->first_line;
+    result->n_rows--;
+    for (size_t i = 0; i < state->n; i++) {
+        struct gr_inferred *c = &state->column[i];
+        if (c->decision.seems != GR_SEEMS_NUMBER || strlen(c->first) > GR_AFFIX_BYTES) continue;
+        gr_free(c->column->unit);
+        c->column->unit = c->first;
+        c->first = NULL;
+    }
+    status = gr_infer_tell(
+        &result->notes,
+        "line %zu seems to hold units, no values: take it out of the table; until then "
+        "it is refused\n",
+        result->units_line);
+    return status;
+}
+
+/* The first row is one like the others, or holds units. */
+static gr_status settle_first(struct gr_infer_state *state) {
+    gr_status status = GR_OK;
+    decide(state);
+    if (state->result->n_rows > 1 && holds_units(state)) return take_units(state);
+    for (size_t i = 0; i < state->n; i++)
+        GR_TRY(gr_infer_tally_add(&state->column[i].tally, state->column[i].first,
+                                  strlen(state->column[i].first), state->first_line));
+    decide(state);
+out:
+    return status;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------
+ */
+
+static gr_status conclude(struct gr_infer_state *state, struct gr_inferred *c) {
+    const char *name = c->column->name;
+    if (strcmp(name, state->options->group) == 0) return gr_infer_group(state, c);
+    if (strcmp(name, state->options->csv->label) == 0) return gr_infer_label(state, c);
+    return gr_infer_column(state, c);
+}
+
+static gr_status conclude_all(struct gr_infer_state *state) {
+    gr_status status = GR_OK;
+    for (size_t i = 0; i < state->n; i++) {
+        struct gr_guess *guess = state->column[i].guess;
+        GR_TRY(conclude(state, &state->column[i]));
+        GR_TRY(gr_infer_tell(&guess->taken, "%s", ""));
+        GR_TRY(gr_infer_tell(&guess->doubts, "%s", ""));
+    }
+    status = gr_infer_tell(&state->result->notes, "%s", "");
+out:
+    return status;
+}
+
+static void release(struct gr_infer_state *state) {
+    for (size_t i = 0; i < state->n; i++) {
+        struct gr_inferred *c = &state->column[i];
+        gr_infer_tally_release(&c->tally);
+        gr_cell_rules_release(&c->values.rules);
+        gr_free(c->reading);
+        gr_free(c->first);
+    }
+    gr_free(state->column);
+}
+
+static gr_status infer(struct gr_infer_state *state) {
+    gr_status status;
+    GR_TRY(gr_allocate_zero(1, sizeof *state->result->schema, "a schema", &state->result->schema));
+    GR_TRY(read_tables(state, tally_row));
+    GR_TRY(gr_infer_check_names(state));
+    GR_TRY(settle_first(state));
+    for (size_t i = 0; i < state->n; i++)
+        GR_TRY(gr_infer_rules(state, &state->column[i]));
+    GR_TRY(read_tables(state, read_values));
+    GR_TRY(conclude_all(state));
+    if (state->options->federated) gr_infer_loosen(state->result->schema);
+out:
+    return status;
+}
+
+gr_status gr_csv_infer(const struct gr_infer_options *options, struct gr_inference **out) {
+    struct gr_infer_state state = {.options = options};
     gr_status status;
     *out = NULL;
-    if (notes) *notes = NULL;
-    GR_TRY(gr_csv_scan_open(path, csv, &in.scan));
-    GR_TRY(gr_csv_names(&in.scan, csv->header, &in.names, &in.n));
-    GR_TRY(gr_allocate_zero(in.n, sizeof *in.guess, "columns", &in.guess));
-    GR_TRY(read_rows(&in, limit));
-    if (notes) GR_TRY(add_notes(&in, notes));
-    GR_TRY(check_group(&in, group));
-    GR_TRY(make_schema(&in, csv->label, group, out));
+    GR_TRY(gr_allocate_zero(1, sizeof *state.result, "a guess", &state.result));
+    GR_TRY(infer(&state));
+    *out = state.result;
+    state.result = NULL;
 out:
-    if (status != GR_OK && notes) {
-        gr_free(*notes);
-        *notes = NULL;
-    }
-    release(&in);
+    release(&state);
+    gr_inference_free(state.result);
     return status;
 }
 
-void gr_csv_loosen(struct gr_schema *schema) {
-    for (unsigned i = 0; i < schema->columns_count; i++) {
-        struct gr_column *c = &schema->columns[i];
-        if (c->type == GR_COLUMN_INTEGER) c->type = GR_COLUMN_NUMBER;
-        if (c->type == GR_COLUMN_NUMBER) c->missing = GR_MISSING_MEAN;
-        if (c->type == GR_COLUMN_CATEGORY) {
-            c->missing = GR_MISSING_MODE;
-            c->open = true; /* a rare one may name somebody: what all may know is found later */
-        }
-        c->range_count = 0;
+void gr_inference_free(struct gr_inference *inference) {
+    if (!inference) return;
+    const unsigned n = inference->schema ? inference->schema->columns_count : 0;
+    for (unsigned i = 0; i < n && inference->guesses; i++) {
+        gr_free(inference->guesses[i].taken);
+        gr_free(inference->guesses[i].doubts);
     }
+    gr_free(inference->guesses);
+    gr_free(inference->notes);
+    gr_schema_free(inference->schema);
+    gr_free(inference);
 }

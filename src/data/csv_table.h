@@ -63,12 +63,6 @@ void gr_csv_table_close(struct gr_csv_table *table);
 struct gr_found gr_csv_table_found(const struct gr_csv_table *table, size_t column);
 
 /*
- * From columns that were guessed to ones that other rows and files fit as well: whole numbers may
- * be others there, values may be missing, and what was seen is no range to be kept.
- */
-void gr_csv_loosen(struct gr_schema *schema);
-
-/*
  * The columns of a file that a stored model is to be applied to: the model's by name, wherever they
  * stand; all others, and without `labelled` what was to be predicted, are text that is passed over.
  */

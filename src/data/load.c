@@ -80,6 +80,21 @@ static void add_found(struct gr_data *data, const struct gr_reader *reader) {
     }
 }
 
+/* Lines about a table whose columns were guessed; silos of which the same is to be said say it
+ * once.
+ */
+static gr_status add_guessed(struct gr_data *data, const struct gr_reader *reader,
+                             const char *who) {
+    char *longer = NULL;
+    if (!reader->guessed || (data->guessed && strstr(data->guessed, reader->guessed))) return GR_OK;
+    gr_status status = gr_text_format(&longer, "%s%s: columns as guessed\n%s",
+                                      data->guessed ? data->guessed : "", who, reader->guessed);
+    if (status != GR_OK) return status;
+    gr_free(data->guessed);
+    data->guessed = longer;
+    return GR_OK;
+}
+
 /* All tables have rows of one width; the largest number of classes counts. */
 static gr_status join_table(struct load *l, struct gr_reader *reader, uint32_t n_classes) {
     struct gr_data *data = l->data;
@@ -202,7 +217,10 @@ static gr_status load_train(struct load *l) {
     GR_TRY(read_answers(&reader, n, &answers));
     GR_TRY(join_table(l, &reader, answers.n_classes));
     GR_TRY(plan_silos(l, &reader, n, &answers, &picks, &n_picks));
-    if (l->share->n_local > 0 && l->share->silos[0] == 0) add_found(l->data, &reader);
+    if (l->share->n_local > 0 && l->share->silos[0] == 0) {
+        add_found(l->data, &reader);
+        GR_TRY(add_guessed(l->data, &reader, "common table"));
+    }
     release_answers(&answers);
     GR_TRY(gr_reader_rows(&reader, picks, n_picks));
 out:
@@ -219,6 +237,7 @@ static gr_status read_silo(struct load *l, size_t i) {
     struct gr_reader reader = {0};
     struct gr_pick *picks = NULL;
     struct answers answers = {0};
+    char pseudonym[24];
     gr_status status;
     GR_TRY(gr_reader_open(config, &config->silo_tables[id], &reader));
     size_t n = reader.shape.shape[0];
@@ -228,6 +247,8 @@ static gr_status read_silo(struct load *l, size_t i) {
     GR_TRY(gr_reader_rows(&reader, picks, n));
     GR_TRY(join_table(l, &reader, answers.n_classes));
     add_found(l->data, &reader);
+    gr_silo_pseudonym(id, pseudonym);
+    GR_TRY(add_guessed(l->data, &reader, pseudonym));
     l->data->local[i].columns = reader.columns;
     reader.columns = NULL;
 out:
@@ -407,5 +428,6 @@ void gr_data_free(struct gr_data *data) {
     else
         gr_columns_free(data->columns);
     gr_free(data->found);
+    gr_free(data->guessed);
     gr_free(data);
 }

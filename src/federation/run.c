@@ -8,6 +8,12 @@
 
 #include <string.h>
 
+/* Every rank of its own tables, on its own terminal: what is guessed of a table is its owner's. */
+static void tell_guessed(const struct gr_run_state *run) {
+    const char *guessed = run->federation->data->guessed;
+    if (guessed && run->options->progress) fputs(guessed, run->options->progress);
+}
+
 /* Another config or other data: a checkpoint of theirs is not ours. */
 static void find_origin(struct gr_run_state *run) {
     struct gr_digest digest;
@@ -269,6 +275,7 @@ static gr_status set_up(struct gr_run_state *run) {
     GR_TRY(gr_comm_agree(comm, gr_config_digest(run->config, run->config_digest)));
     GR_TRY(find_preprocessing(run, &preprocessing));
     GR_TRY(gr_federation_create(comm, run->config, preprocessing, &run->federation));
+    tell_guessed(run);
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
     GR_TRY(share_directory(run));
     if (gr_run_is_root(run)) earlier = gr_run_directory_data(run->directory);

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* granary init: a config and a schema for tables, commented and ready to run. */
+#include "cli/command.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SILOS_WITHOUT_GROUP = 4, ROWS_EACH = 50, RANKS_MAX = 8, OPEN_FEATURES = 30 };
+enum { BATCH = 32, STEPS = 3000, ROUNDS_LEAST = 20, ROUNDS_MOST = 150 };
+
+struct words {
+    const char *const *tables; /* in argv */
+    size_t n_tables;
+    const char *label, *group;
+    char *folder;
+    struct gr_csv_config csv;
+};
+
+static gr_status read_words(struct gr_invocation *invocation, struct words *words) {
+    static const struct option options[] = {
+        {"label", required_argument, NULL, 'c'},     {"group", required_argument, NULL, 'g'},
+        {"separator", required_argument, NULL, 'd'}, {"no-header", no_argument, NULL, 'h'},
+        {"output", required_argument, NULL, 'o'},    {0}};
+    int option;
+    while ((option = gr_next_option(invocation, ":o:", options)) != -1) {
+        gr_status status = GR_OK;
+        if (option == 'c')
+            words->label = optarg;
+        else if (option == 'g')
+            words->group = optarg;
+        else if (option == 'o')
+            words->folder = optarg;
+        else if (option == 'h')
+            words->csv.header = false;
+        else if (option == 'd')
+            status = gr_read_separator(invocation, optarg, &words->csv.separator);
+        else
+            status = GR_ERROR_USAGE;
+        if (status != GR_OK) return status;
+    }
+    words->tables = (const char *const *)invocation->argv + optind;
+    words->n_tables = (size_t)(invocation->argc - optind);
+    if (words->n_tables == 0 || !words->folder)
+        return gr_fail(GR_ERROR_USAGE, "init: expected TABLE.csv and -o FOLDER; see `granary help "
+                                       "init`");
+    for (size_t n = strlen(words->folder); n > 1 && words->folder[n - 1] == '/'; n--)
+        words->folder[n - 1] = '\0';
+    if (words->n_tables > 1 && words->group)
+        return gr_fail(GR_ERROR_USAGE,
+                       "init: --group is of one table for all silos; %zu tables "
+                       "are a silo each",
+                       words->n_tables);
+    return GR_OK;
+}
+
+/* ---- what the tables are ----------------------------------------------------------------------
+ */
+
+/* The notes' last line says which columns are likely. */
+static gr_status ask_for_label(const struct gr_inference *inference) {
+    const char *notes = inference->notes, *at = notes + strlen(notes);
+    while (at > notes && at[-1] == '\n')
+        at--;
+    const int n = (int)(at - notes);
+    while (at > notes && at[-1] != '\n')
+        at--;
+    return gr_fail(GR_ERROR_USAGE, "init: %.*s", n - (int)(at - notes), at);
+}
+
+static gr_status check(const struct words *words, const struct gr_inference *inference) {
+    const char *path = words->tables[0];
+    bool features = false;
+    if (!words->label) return ask_for_label(inference);
+    if (inference->units_line > 0)
+        return gr_fail(GR_ERROR_DATA,
+                       "%s:%zu: seems to hold units, no values: take the line out "
+                       "of the table first",
+                       path, inference->units_line);
+    if (inference->label_kind == GR_LABEL_NONE || inference->n_classes == 1)
+        return gr_fail(GR_ERROR_DATA,
+                       "%s: column \"%s\": found %s, expected two classes or more, "
+                       "or numbers",
+                       path, words->label,
+                       inference->n_classes == 1 ? "one class only" : "no value in any row");
+    if (inference->n_groups == SIZE_MAX)
+        return gr_fail(GR_ERROR_DATA,
+                       "%s: column \"%s\": found more than 256 groups, and there is "
+                       "a silo for each",
+                       path, words->group);
+    for (unsigned i = 0; i < inference->schema->columns_count && !features; i++)
+        features = gr_column_has_value(inference->schema->columns[i].type);
+    return features
+               ? GR_OK
+               : gr_fail(GR_ERROR_DATA, "%s: has no column of features: all are left out", path);
+}
+
+static gr_status infer(const struct words *words, struct gr_inference **out) {
+    const struct gr_infer_options options = {.paths = words->tables,
+                                             .n_paths = words->n_tables,
+                                             .csv = &words->csv,
+                                             .group = words->group ? words->group : "",
+                                             .threshold = GR_INFER_THRESHOLD,
+                                             .unlabelled = !words->label,
+                                             .names_told = true};
+    gr_status status = gr_csv_infer(&options, out);
+    return status == GR_OK ? check(words, *out) : status;
+}
+
+/* ---- the config -------------------------------------------------------------------------------
+ */
+
+/* A text in YAML's double quotes. */
+static void put_quoted(FILE *out, const char *text) {
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\') fputc('\\', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+/* The folder's last part, as far as a run may be called so. */
+static void put_name(FILE *out, const char *folder) {
+    size_t n = strlen(folder), written = 0;
+    while (n > 1 && folder[n - 1] == '/')
+        n--;
+    const char *name = folder + n;
+    while (name > folder && name[-1] != '/')
+        name--;
+    for (; name < folder + n; name++) {
+        const bool good = isalnum((unsigned char)*name) || strchr("-_.", *name);
+        if (written == 0 && !isalnum((unsigned char)*name)) continue;
+        fputc(good ? *name : '-', out);
+        written++;
+    }
+    if (written == 0) fputs("study", out);
+}
+
+static size_t count_silos(const struct words *words, const struct gr_inference *inference) {
+    if (words->n_tables > 1) return words->n_tables;
+    if (words->group) return inference->n_groups;
+    const size_t most = inference->n_rows / ROWS_EACH;
+    return most >= SILOS_WITHOUT_GROUP ? SILOS_WITHOUT_GROUP : most > 1 ? most : 1;
+}
+
+static void put_data(FILE *out, const struct words *words, const struct gr_inference *inference,
+                     const char *schema) {
+    fprintf(out, "data:\n  source: csv\n  silos: %zu\n", count_silos(words, inference));
+    if (words->n_tables > 1) {
+        fputs("  silo_tables:                  # a table for each silo, of the same columns\n",
+              out);
+        for (size_t i = 0; i < words->n_tables; i++) {
+            fputs("  - {file: ", out);
+            put_quoted(out, words->tables[i]);
+            fputs("}\n", out);
+        }
+    } else {
+        fputs("  train: {file: ", out);
+        put_quoted(out, words->tables[0]);
+        fputs("}\n", out);
+    }
+    if (words->group) {
+        fputs("  partition: {method: column, column: ", out);
+        put_quoted(out, words->group);
+        fputs("}   # a silo for each value of it\n", out);
+    } else if (words->n_tables == 1) {
+        fputs("  partition: {method: iid}      # no column says whose a row is: dealt at random\n",
+              out);
+    }
+    if (words->csv.separator != GR_SEPARATOR_AUTO || !words->csv.header) {
+        static const char *const names[] = {"comma", "semicolon", "tab", "pipe",
+                                            "space", "blanks",    "auto"};
+        fprintf(out, "  csv: {separator: %s, header: %s}\n", names[words->csv.separator],
+                words->csv.header ? "true" : "false");
+    }
+    fputs("  schema: ", out);
+    put_quoted(out, schema);
+    fputs("\n"
+          "  test_fraction: 0.2            # of each silo's rows: what the scores are of\n"
+          "  validation_fraction: 0.1      # for comparing settings; the test is for the end\n",
+          out);
+}
+
+/* Features that the columns make, about. */
+static size_t count_features(const struct gr_schema *schema) {
+    size_t n = 0;
+    for (unsigned i = 0; i < schema->columns_count; i++) {
+        const struct gr_column *c = &schema->columns[i];
+        if (!gr_column_has_value(c->type)) continue;
+        n += gr_column_is_number(c->type) ? 1 : c->open ? OPEN_FEATURES : c->categories_count;
+    }
+    return n;
+}
+
+/* Rounds in which a silo makes about STEPS steps. */
+static size_t count_rounds(const struct words *words, const struct gr_inference *inference) {
+    const size_t steps = inference->n_rows / count_silos(words, inference) / BATCH + 1;
+    const size_t rounds = STEPS / steps;
+    return rounds < ROUNDS_LEAST ? ROUNDS_LEAST : rounds > ROUNDS_MOST ? ROUNDS_MOST : rounds;
+}
+
+/* Rates at which standardised features are learnt without oscillation: the more features there are,
+ * the steeper a loss can be. */
+static double find_rate(const struct gr_inference *inference) {
+    const size_t n = count_features(inference->schema);
+    const double rate = n > 40 ? 4.0 / (double)n : 0.1;
+    switch (inference->label_kind) {
+    case GR_LABEL_NUMBER:
+        return rate / 10;
+    case GR_LABEL_COUNT: /* the gradient of a Poisson model grows with what it predicts */
+        return rate / (1 + inference->label_mean);
+    default:
+        return rate;
+    }
+}
+
+static void put_model(FILE *out, const struct gr_inference *inference) {
+    static const struct {
+        const char *type, *why, *metrics;
+    } models[] = {
+        [GR_LABEL_NONE] = {"logistic", "", ""},
+        [GR_LABEL_TWO] = {"logistic", "two classes; or {type: mlp, hidden: [32]}",
+                          "[auc, balanced_accuracy, calibration_error]"},
+        [GR_LABEL_CLASSES] = {"softmax", "several classes; or {type: mlp, hidden: [32]}",
+                              "[balanced_accuracy, macro_f1]"},
+        [GR_LABEL_NUMBER] = {"linear", "a number; or {type: mlp, hidden: [32], loss: squared}",
+                             "[mae, r2]"},
+        [GR_LABEL_COUNT] = {"poisson", "a count; or {type: linear}", "[mae, poisson_deviance]"}};
+    const enum gr_label_kind kind = inference->label_kind;
+    fprintf(out,
+            "preprocess: {scale: standardise}  # by what the training rows of all silos have\n"
+            "model: {type: %s}           # %s\n"
+            "train:\n"
+            "  learning_rate: %.2g           # smaller where the loss rises or jumps\n"
+            "  schedule: {type: cosine}      # it falls to 0 over run.rounds\n"
+            "  batch_size: %d\n"
+            "evaluate: {metrics: %s}\n",
+            models[kind].type, models[kind].why, find_rate(inference), BATCH, models[kind].metrics);
+}
+
+static unsigned count_ranks(size_t silos) {
+    return silos < RANKS_MAX ? (unsigned)silos : RANKS_MAX;
+}
+
+static gr_status make_config(const struct words *words, const struct gr_inference *inference,
+                             const char *schema, char **text, size_t *n) {
+    *text = NULL;
+    FILE *out = open_memstream(text, n);
+    if (!out) return gr_fail(GR_ERROR_INTERNAL, "memory for a config was refused");
+    fprintf(out,
+            "# Written by `granary init`. Paths are relative to the folder where it is started:\n"
+            "#   granary validate %s/config.yaml\n"
+            "#   granary run -n %u %s/config.yaml\n"
+            "# All settings with their defaults: granary validate %s/config.yaml --resolved\n"
+            "run:\n  name: ",
+            words->folder, count_ranks(count_silos(words, inference)), words->folder,
+            words->folder);
+    put_name(out, words->folder);
+    fprintf(out, "\n  rounds: %zu                   # more where the loss still falls at the end\n",
+            count_rounds(words, inference));
+    put_data(out, words, inference, schema);
+    put_model(out, inference);
+    return fclose(out) == 0 ? GR_OK : gr_fail(GR_ERROR_INTERNAL, "memory for a config was refused");
+}
+
+static gr_status make_schema(const struct gr_inference *inference, char **out) {
+    char *yaml = NULL;
+    gr_status status = gr_inference_to_yaml(inference, &yaml);
+    if (status == GR_OK)
+        status = gr_text_format(out,
+                                "# Written by `granary init`: what the columns are, the same at "
+                                "every site. Look through it.\n"
+                                "# `missing` is refuse, mean, mode, indicator or zero.\n%s",
+                                yaml);
+    gr_free(yaml);
+    return status;
+}
+
+/* ---- the folder -------------------------------------------------------------------------------
+ */
+
+static gr_status make_folder(const struct words *words, const char *config, const char *schema) {
+    const char *const files[] = {config, schema};
+    struct stat found;
+    for (size_t i = 0; i < 2; i++)
+        if (lstat(files[i], &found) == 0)
+            return gr_fail(GR_ERROR_WRITE, "%s: is there already, and stays as it is", files[i]);
+    if (mkdir(words->folder, 0777) != 0 && errno != EEXIST)
+        return gr_fail(GR_ERROR_WRITE, "%s: %s", words->folder, strerror(errno));
+    return GR_OK;
+}
+
+/* Both files, or none; the config must pass its own rules. */
+static gr_status write_files(const struct words *words, const struct gr_inference *inference,
+                             const char *config_path, const char *schema_path) {
+    char *config = NULL, *schema = NULL;
+    struct gr_config *read = NULL;
+    struct gr_schema *columns = NULL;
+    size_t n = 0;
+    gr_status status;
+    GR_TRY(make_config(words, inference, schema_path, &config, &n));
+    GR_TRY(make_schema(inference, &schema));
+    GR_TRY(gr_config_parse(config_path, config, n, NULL, 0, &read));
+    GR_TRY(gr_schema_parse(schema_path, schema, strlen(schema), &columns));
+    GR_TRY(make_folder(words, config_path, schema_path));
+    GR_TRY(gr_file_write(schema_path, schema, strlen(schema)));
+    status = gr_file_write(config_path, config, n);
+    if (status != GR_OK) unlink(schema_path);
+out:
+    gr_config_free(read);
+    gr_schema_free(columns);
+    free(config);
+    gr_free(schema);
+    return status;
+}
+
+static void tell(const struct words *words, const struct gr_inference *inference, const char *lines,
+                 const char *config, const char *schema) {
+    const size_t silos = count_silos(words, inference);
+    printf("%s%s: %zu rows\n%s", words->tables[0], words->n_tables > 1 ? " and the others" : "",
+           inference->n_rows, lines);
+    printf("%s: %zu silo%s, %s\n%s: %u columns, to be looked through\n", config, silos,
+           silos == 1 ? "" : "s",
+           words->n_tables > 1 ? "a table each"
+           : words->group      ? "one for each group"
+                               : "rows dealt at random",
+           schema, inference->schema->columns_count);
+    if (inference->n_unfit > 0)
+        printf("before it runs: %zu cells named above are to be mended or declared\n",
+               inference->n_unfit);
+    printf("next:\n  granary validate %s\n  granary run -n %u %s\n", config, count_ranks(silos),
+           config);
+}
+
+gr_status gr_command_init(struct gr_invocation *invocation) {
+    static char nothing[] = "";
+    struct words words = {.csv = {.separator = GR_SEPARATOR_AUTO, .header = true}};
+    struct gr_inference *inference = NULL;
+    char *config = NULL, *schema = NULL, *lines = NULL, *label = NULL;
+    gr_status status;
+    GR_TRY(read_words(invocation, &words));
+    GR_TRY(gr_text_format(&label, "%s", words.label ? words.label : nothing));
+    words.csv.label = label;
+    GR_TRY(gr_text_format(&config, "%s/config.yaml", words.folder));
+    GR_TRY(gr_text_format(&schema, "%s/schema.yaml", words.folder));
+    GR_TRY(infer(&words, &inference));
+    GR_TRY(gr_inference_tell(inference, &lines));
+    GR_TRY(write_files(&words, inference, config, schema));
+    tell(&words, inference, lines, config, schema);
+out:
+    gr_inference_free(inference);
+    gr_free(config);
+    gr_free(schema);
+    gr_free(lines);
+    gr_free(label);
+    return status;
+}

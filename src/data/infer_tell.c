@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was guessed, in words for the person whose table it is. */
+#include "data/infer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+gr_status gr_infer_text_append(char **text, const char *part, size_t length) {
+    char *longer = NULL;
+    const size_t before = *text ? strlen(*text) : 0;
+    gr_status status = gr_allocate(before + length + 1, 1, "text", &longer);
+    if (status != GR_OK) return status;
+    if (before > 0) memcpy(longer, *text, before);
+    memcpy(longer + before, part, length);
+    longer[before + length] = '\0';
+    gr_free(*text);
+    *text = longer;
+    return GR_OK;
+}
+
+gr_status gr_infer_tell(char **text, const char *format, ...) {
+    char part[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(part, sizeof part, format, arguments);
+    va_end(arguments);
+    return gr_infer_text_append(text, part, strlen(part));
+}
+
+gr_status gr_infer_tell_left_out(struct gr_inferred *c, const char *format, ...) {
+    char why[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why, sizeof why, format, arguments);
+    va_end(arguments);
+    c->column->type = GR_COLUMN_TEXT;
+    c->guess->left_out = true;
+    gr_status status = gr_infer_tell(&c->guess->taken, "left out: %s", why);
+    return status == GR_OK ? gr_infer_tell(&c->guess->doubts, "left out: %s\n", why) : status;
+}
+
+/* "line 5", "lines 5, 9 and 3 more"; of several tables "line 5 of table 2". */
+static void name_lines(const struct gr_infer_values *v, bool tables, char *out, size_t size) {
+    const size_t told = v->n_unfit < GR_LINES_TOLD ? v->n_unfit : GR_LINES_TOLD;
+    size_t used = 0;
+    for (size_t i = 0; i < told && used < size; i++) {
+        const char *before = i == 0                ? (v->n_unfit == 1 ? "line " : "lines ")
+                             : i + 1 == v->n_unfit ? " and "
+                                                   : ", ";
+        used += (size_t)snprintf(out + used, size - used, "%s%zu", before, v->unfit_line[i]);
+        if (tables && used < size)
+            used +=
+                (size_t)snprintf(out + used, size - used, " of table %zu", v->unfit_table[i] + 1);
+    }
+    if (v->n_unfit > told && used < size)
+        snprintf(out + used, size - used, " and %zu more", v->n_unfit - told);
+}
+
+gr_status gr_infer_tell_unfit(struct gr_infer_state *state, struct gr_inferred *c) {
+    char lines[192] = "";
+    const size_t n = c->values.n_unfit;
+    gr_status status;
+    state->result->n_unfit += n;
+    if (n == 0) return GR_OK;
+    name_lines(&c->values, state->options->n_paths > 1, lines, sizeof lines);
+    GR_TRY(gr_infer_tell(&c->guess->taken, "; %s: no number, refused", lines));
+    status =
+        gr_infer_tell(&c->guess->doubts,
+                      "%s: no number; refused until %s mended, or listed in `missing_words` (no "
+                      "value) or `censored` (the bound is the value)\n",
+                      lines, n == 1 ? "it is" : "they are");
+out:
+    return status;
+}
+
+gr_status gr_infer_list_add(char ***list, unsigned *n, const char *text, size_t length) {
+    char **longer = NULL;
+    gr_status status;
+    for (unsigned i = 0; i < *n; i++)
+        if (strlen((*list)[i]) == length && memcmp((*list)[i], text, length) == 0) return GR_OK;
+    GR_TRY(gr_allocate_zero(*n + 1, sizeof *longer, "words", &longer));
+    GR_TRY(gr_text_format(&longer[*n], "%.*s", (int)length, text));
+    for (unsigned i = 0; i < *n; i++)
+        longer[i] = (*list)[i];
+    gr_free(*list);
+    *list = longer;
+    longer = NULL;
+    ++*n;
+out:
+    gr_free(longer);
+    return status;
+}
+
+gr_status gr_infer_tell_list(char **text, char *const *list, unsigned n) {
+    gr_status status = GR_OK;
+    char word[64];
+    for (unsigned i = 0; i < n; i++) {
+        gr_text_quote(list[i], strlen(list[i]), word, sizeof word);
+        GR_TRY(gr_infer_tell(text, "%s\"%s\"", i == 0 ? "" : i + 1 == n ? " and " : ", ", word));
+    }
+out:
+    return status;
+}

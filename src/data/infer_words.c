@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The different texts of a column, counted: as long as they are few. */
+#include "data/infer.h"
+
+#include <string.h>
+
+enum { SLOTS = 2 * GR_WORDS_MAX, NOBODY = UINT16_MAX };
+
+uint64_t gr_infer_words_hash(const char *text, size_t length) {
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)text[i]) * 1099511628211u;
+    return hash ^ hash >> 32;
+}
+
+static gr_status make_room(struct gr_infer_words *words) {
+    gr_status status;
+    if (words->word) return GR_OK;
+    GR_TRY(gr_allocate(GR_WORDS_MAX, sizeof *words->word, "words", &words->word));
+    GR_TRY(gr_allocate(GR_WORDS_BYTES, 1, "words", &words->text));
+    GR_TRY(gr_allocate(SLOTS, sizeof *words->slot, "words", &words->slot));
+    memset(words->slot, 0xFF, SLOTS * sizeof *words->slot);
+out:
+    return status;
+}
+
+const char *gr_infer_words_text(const struct gr_infer_words *words, size_t i) {
+    return words->text + words->word[i].at;
+}
+
+static void give_up(struct gr_infer_words *words) {
+    gr_infer_words_release(words);
+    words->many = true;
+}
+
+gr_status gr_infer_words_count(struct gr_infer_words *words, const char *text, size_t length,
+                               enum gr_infer_form_kind kind, size_t line) {
+    if (words->many) return GR_OK;
+    gr_status status = make_room(words);
+    if (status != GR_OK) return status;
+    size_t at = gr_infer_words_hash(text, length) % SLOTS;
+    for (; words->slot[at] != NOBODY; at = (at + 1) % SLOTS) {
+        struct gr_infer_word *word = &words->word[words->slot[at]];
+        if (word->length != length || memcmp(words->text + word->at, text, length) != 0) continue;
+        word->count++;
+        return GR_OK;
+    }
+    if (words->n == GR_WORDS_MAX || words->bytes + length + 1 > GR_WORDS_BYTES) {
+        give_up(words);
+        return GR_OK;
+    }
+    words->slot[at] = (uint16_t)words->n;
+    words->word[words->n++] = (struct gr_infer_word){words->bytes, length, 1, line, kind};
+    memcpy(words->text + words->bytes, text, length);
+    words->text[words->bytes + length] = '\0';
+    words->bytes += length + 1;
+    return GR_OK;
+}
+
+void gr_infer_words_release(struct gr_infer_words *words) {
+    gr_free(words->word);
+    gr_free(words->slot);
+    gr_free(words->text);
+    *words = (struct gr_infer_words){.many = words->many};
+}
