@@ -14,18 +14,23 @@
 extern "C" {
 #endif
 
-/* Sums; int64 so that gr_comm_sum_int64 adds them over processes, as GR_SCORE_SUMS values. */
+/*
+ * Sums; int64 so that gr_comm_sum_int64 adds them over processes, as GR_SCORE_SUMS values. Weights
+ * are counted in units of 2^-GR_WEIGHT_BITS, GR_WEIGHT_ONE for a row without one.
+ */
 struct gr_score {
-    int64_t examples;
-    int64_t correct;
-    int64_t loss[GR_REAL_WORDS]; /* sum of losses, rounded batch by batch */
+    int64_t examples;            /* rows */
+    int64_t correct;             /* of those that are, the weights */
+    int64_t loss[GR_REAL_WORDS]; /* sum of weight times loss, rounded batch by batch */
+    int64_t weight;
 };
-enum { GR_SCORE_SUMS = 2 + GR_REAL_WORDS };
+enum { GR_SCORE_SUMS = 3 + GR_REAL_WORDS };
 
 /* Adds a sum of losses; not finite or beyond +-2^70 gives GR_ERROR_DATA. */
 gr_status gr_loss_add(int64_t loss[GR_REAL_WORDS], double loss_sum) GR_CHECKED;
-/* NAN when there are no examples. */
-double gr_loss_mean(const int64_t loss[GR_REAL_WORDS], int64_t examples);
+/* Means over the rows by their weights; NAN where there is no weight. */
+double gr_score_loss(const struct gr_score *score);
+double gr_loss_mean(const int64_t loss[GR_REAL_WORDS], const int64_t weight[GR_REAL_WORDS]);
 void gr_score_add(struct gr_score *sum, const struct gr_score *part);
 double gr_score_accuracy(const struct gr_score *score);
 
@@ -62,6 +67,9 @@ void gr_tally_free(struct gr_tally *tally);
 void gr_tally_clear(struct gr_tally *tally, bool with_auc);
 size_t gr_tally_classes(const struct gr_tally *tally);
 int64_t gr_tally_rows(const struct gr_tally *tally);
+/* What was divided out of all weights by gr_rows_scale_weights: counts are shown times 2^exponent.
+ */
+void gr_tally_set_exponent(struct gr_tally *tally, int exponent);
 
 /* Adds the rows of another tally of as many classes, which counts what this one does. */
 void gr_tally_add(struct gr_tally *tally, const struct gr_tally *other);
@@ -70,17 +78,19 @@ void gr_tally_add(struct gr_tally *tally, const struct gr_tally *other);
 int64_t *gr_tally_sums(struct gr_tally *tally, size_t *n);
 
 /*
- * n rows of a classifier. logits: n x classes, before the softmax; labels: n, each below classes.
+ * n rows of a classifier. logits: n x classes, before the softmax; labels: n, each below classes;
+ * weights: n as gr_rows_scale_weights leaves them, NULL: 1 each. Every count and sum below is of
+ * weights then, as with scikit-learn's sample_weight.
  * A row that is not finite: GR_ERROR_DATA, and the tally is void.
  */
 gr_status gr_tally_add_classes(struct gr_tally *tally, const float *logits, const int32_t *labels,
-                               size_t n) GR_CHECKED;
+                               const float *weights, size_t n) GR_CHECKED;
 /*
  * n rows of a model that predicts a number, the mean of the target. What is not finite, or beyond
  * +-2^34: GR_ERROR_DATA, and the tally is void.
  */
 gr_status gr_tally_add_numbers(struct gr_tally *tally, const float *predictions,
-                               const float *targets, size_t n) GR_CHECKED;
+                               const float *targets, const float *weights, size_t n) GR_CHECKED;
 
 /*
  * enum gr_metric is in config.h. Of a classifier, where p is the softmax and y the label:
@@ -131,8 +141,9 @@ struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, enu
 uint32_t gr_scores_spread(const struct gr_score *silos, uint32_t n_silos, double *room,
                           double loss[3], double accuracy[3]);
 
-/* Rows of label `actual` that were taken for `predicted`; classes <= GR_CONFUSION_CLASSES_MAX. */
-int64_t gr_tally_confusion(const struct gr_tally *tally, size_t actual, size_t predicted);
+/* Weight of the rows of label `actual` that were taken for `predicted`, which without weights is
+ * their number; classes <= GR_CONFUSION_CLASSES_MAX. */
+double gr_tally_confusion(const struct gr_tally *tally, size_t actual, size_t predicted);
 
 /* A bin of the reliability table: rows whose largest p is above `from` and at most `to`. */
 struct gr_reliability {

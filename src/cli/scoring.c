@@ -85,8 +85,7 @@ out:
 }
 
 static void print_metrics(const struct gr_score *score, const struct gr_tally *tally) {
-    printf("rows %lld  loss %.6f", (long long)score->examples,
-           gr_loss_mean(score->loss, score->examples));
+    printf("rows %lld  loss %.6f", (long long)score->examples, gr_score_loss(score));
     if (gr_tally_classes(tally) > 0) printf("  accuracy %.4f", gr_score_accuracy(score));
     printf("\n");
     for (enum gr_metric m = GR_METRIC_BALANCED_ACCURACY; m < GR_METRICS; m++) {

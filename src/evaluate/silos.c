@@ -74,11 +74,11 @@ uint32_t gr_scores_spread(const struct gr_score *silos, uint32_t n_silos, double
                           double loss[3], double accuracy[3]) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < n_silos; i++)
-        if (silos[i].examples > 0) room[n++] = gr_loss_mean(silos[i].loss, silos[i].examples);
+        if (silos[i].weight > 0) room[n++] = gr_score_loss(&silos[i]);
     spread_of(room, n, loss);
     n = 0;
     for (uint32_t i = 0; i < n_silos; i++)
-        if (silos[i].examples > 0) room[n++] = gr_score_accuracy(&silos[i]);
+        if (silos[i].weight > 0) room[n++] = gr_score_accuracy(&silos[i]);
     spread_of(room, n, accuracy);
     return n;
 }

@@ -27,7 +27,7 @@ static int64_t *take(struct gr_tally *t, size_t n) {
 static void lay_out(struct gr_tally *t) {
     const size_t c = t->classes;
     t->n = 0;
-    (void)take(t, 2); /* GR_ROWS, GR_CORRECT or GR_NO_DEVIANCE */
+    (void)take(t, GR_HEAD);
     if (c == 0) {
         t->numbers = take(t, (GR_DEVIANCE + (size_t)1) * GR_REAL_WORDS);
         return;
@@ -87,6 +87,10 @@ int64_t gr_tally_rows(const struct gr_tally *t) {
     return t->sums[GR_ROWS];
 }
 
+void gr_tally_set_exponent(struct gr_tally *t, int exponent) {
+    t->exponent = exponent;
+}
+
 int64_t *gr_tally_sums(struct gr_tally *t, size_t *n) {
     *n = t->without_auc && t->n_scored > 0 ? t->n_wanted : t->n;
     return t->sums;
@@ -95,36 +99,39 @@ int64_t *gr_tally_sums(struct gr_tally *t, size_t *n) {
 /* ---- rows of numbers ------------------------------------------------------------------------ */
 
 /* Rows without a deviance are counted; one of them makes the mean undefined. */
-static bool add_deviance(struct gr_tally *t, double f, double y) {
+static bool add_deviance(struct gr_tally *t, double f, double y, double w) {
     if (!(f > 0) || y < 0) {
-        t->sums[GR_NO_DEVIANCE]++;
+        t->sums[GR_NO_DEVIANCE] += w > 0;
         return true;
     }
     const double part = y > 0 ? y * log(y / f) : 0;
-    return gr_real_add(t->numbers + (size_t)GR_DEVIANCE * GR_REAL_WORDS, 2 * (part - y + f));
+    return gr_real_add(t->numbers + (size_t)GR_DEVIANCE * GR_REAL_WORDS, w * (2 * (part - y + f)));
 }
 
-static gr_status add_number(struct gr_tally *t, double f, double y) {
+static gr_status add_number(struct gr_tally *t, double f, double y, int64_t units) {
+    const double w = (double)units / (double)GR_WEIGHT_ONE;
     const double values[] = {[GR_SQUARED] = (f - y) * (f - y),
                              [GR_ABSOLUTE] = fabs(f - y),
                              [GR_TARGET] = y,
                              [GR_TARGET_SQUARED] = y * y};
-    bool good = add_deviance(t, f, y);
+    bool good = add_deviance(t, f, y, w);
     for (size_t k = 0; k < GR_DEVIANCE; k++)
-        good = gr_real_add(t->numbers + k * GR_REAL_WORDS, values[k]) && good;
+        good = gr_real_add(t->numbers + k * GR_REAL_WORDS, w * values[k]) && good;
     if (!good)
         return gr_fail(GR_ERROR_DATA,
                        "row %lld: found prediction %g, target %g, expected numbers within +-2^34",
                        (long long)t->sums[GR_ROWS], f, y);
     t->sums[GR_ROWS]++;
+    t->sums[GR_WEIGHT] += units;
     return GR_OK;
 }
 
 gr_status gr_tally_add_numbers(struct gr_tally *t, const float *predictions, const float *targets,
-                               size_t n) {
+                               const float *weights, size_t n) {
     gr_status status = GR_OK;
     for (size_t i = 0; i < n; i++)
-        GR_TRY(add_number(t, (double)predictions[i], (double)targets[i]));
+        GR_TRY(
+            add_number(t, (double)predictions[i], (double)targets[i], gr_weight_units(weights, i)));
 out:
     return status;
 }

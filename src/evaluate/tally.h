@@ -2,14 +2,15 @@
 /*
  * How a tally's sums lie in its vector. Of a classifier:
  *
- *   rows, correct                          1 each
+ *   rows, correct, weight                  1 each; weights in units of 2^-GR_WEIGHT_BITS
  *   log loss, Brier                        GR_REAL_WORDS each
- *   reliability, by bin                    rows, correct, score (GR_REAL_WORDS)
+ *   reliability, by bin                    rows, correct, weight, score (GR_REAL_WORDS)
  *   by class                               actual, predicted, found
  *   confusion, actual by predicted         classes x classes, up to GR_CONFUSION_CLASSES_MAX
  *   histograms, by scored class, last      bins of rows of other classes, bins of its own
  *
- * and of numbers: rows, rows without Poisson deviance, then `n_reals` sums.
+ * and of numbers: rows, rows without Poisson deviance, weight, then `n_reals` sums. All but rows
+ * are of weights.
  */
 #ifndef GRANARY_EVALUATE_TALLY_H
 #define GRANARY_EVALUATE_TALLY_H
@@ -25,6 +26,7 @@ struct gr_tally {
     size_t n;
     int64_t *sums;    /* owned */
     bool without_auc; /* histograms are not counted */
+    int exponent;     /* counts are shown times 2^exponent */
     size_t n_wanted;  /* sums but for the histograms */
     /* Into `sums`. */
     int64_t *log_loss, *brier, *reliability, *by_class, *confusion, *histograms, *numbers;
@@ -40,12 +42,19 @@ enum gr_reason {
     GR_NO_POISSON,
     GR_NOT_OF_MODEL,
     GR_NO_ROWS,
+    GR_NO_WEIGHT,
     GR_REASONS
 };
 extern const char *const gr_reason_text[GR_REASONS];
 
-enum { GR_ROWS, GR_CORRECT, GR_NO_DEVIANCE = GR_CORRECT };
-enum { GR_BIN_ROWS, GR_BIN_CORRECT, GR_BIN_SCORE, GR_BIN_SUMS = GR_BIN_SCORE + GR_REAL_WORDS };
+enum { GR_ROWS, GR_CORRECT, GR_WEIGHT, GR_HEAD, GR_NO_DEVIANCE = GR_CORRECT };
+enum {
+    GR_BIN_ROWS,
+    GR_BIN_CORRECT,
+    GR_BIN_WEIGHT,
+    GR_BIN_SCORE,
+    GR_BIN_SUMS = GR_BIN_SCORE + GR_REAL_WORDS
+};
 enum { GR_ACTUAL, GR_PREDICTED, GR_FOUND, GR_CLASS_SUMS };
 
 /* Histogram of scored class k; own: of its own rows. */

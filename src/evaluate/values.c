@@ -16,6 +16,7 @@ const char *const gr_reason_text[GR_REASONS] = {
     [GR_NO_POISSON] = "a target is below 0, or a prediction not above 0",
     [GR_NOT_OF_MODEL] = "not a metric of this model",
     [GR_NO_ROWS] = "no rows",
+    [GR_NO_WEIGHT] = "all weights are 0",
 };
 
 static struct gr_metric_value undefined(enum gr_reason why) {
@@ -23,8 +24,13 @@ static struct gr_metric_value undefined(enum gr_reason why) {
     return (struct gr_metric_value){none, none, none, gr_reason_text[why]};
 }
 
+/* A sum of weights, of which rows without any have 1. */
+static long double weight_of(int64_t units) {
+    return (long double)units / (long double)GR_WEIGHT_ONE;
+}
+
 static double mean(const struct gr_tally *t, const int64_t *sum) {
-    return (double)(gr_real_value(sum) / (long double)t->sums[GR_ROWS]);
+    return (double)(gr_real_value(sum) / weight_of(t->sums[GR_WEIGHT]));
 }
 
 /* ---- classes -------------------------------------------------------------------------------- */
@@ -94,24 +100,25 @@ static struct gr_metric_value calibration_error(const struct gr_tally *t) {
     long double sum = 0;
     for (size_t b = 0; b < GR_RELIABILITY_BINS; b++) {
         const int64_t *bin = t->reliability + b * GR_BIN_SUMS;
-        sum += fabsl(gr_real_value(bin + GR_BIN_SCORE) - (long double)bin[GR_BIN_CORRECT]);
+        sum += fabsl(gr_real_value(bin + GR_BIN_SCORE) - weight_of(bin[GR_BIN_CORRECT]));
     }
-    return defined((double)(sum / (long double)t->sums[GR_ROWS]));
+    return defined((double)(sum / weight_of(t->sums[GR_WEIGHT])));
 }
 
-int64_t gr_tally_confusion(const struct gr_tally *t, size_t actual, size_t predicted) {
-    return t->confusion[actual * t->classes + predicted];
+double gr_tally_confusion(const struct gr_tally *t, size_t actual, size_t predicted) {
+    const int64_t units = t->confusion[actual * t->classes + predicted];
+    return ldexp((double)units, t->exponent - GR_WEIGHT_BITS);
 }
 
 struct gr_reliability gr_tally_reliability(const struct gr_tally *t, size_t b) {
     const int64_t *bin = t->reliability + b * GR_BIN_SUMS;
-    const double rows = (double)bin[GR_BIN_ROWS], none = (double)NAN;
+    const double weight = (double)weight_of(bin[GR_BIN_WEIGHT]), none = (double)NAN;
     return (struct gr_reliability){
         .from = (double)b / GR_RELIABILITY_BINS,
         .to = (double)(b + 1) / GR_RELIABILITY_BINS,
         .rows = bin[GR_BIN_ROWS],
-        .mean_score = rows > 0 ? (double)gr_real_value(bin + GR_BIN_SCORE) / rows : none,
-        .fraction = rows > 0 ? (double)bin[GR_BIN_CORRECT] / rows : none,
+        .mean_score = weight > 0 ? (double)gr_real_value(bin + GR_BIN_SCORE) / weight : none,
+        .fraction = weight > 0 ? ratio(bin[GR_BIN_CORRECT], bin[GR_BIN_WEIGHT]) : none,
     };
 }
 
@@ -122,7 +129,7 @@ static const int64_t *number(const struct gr_tally *t, enum gr_number_sum which)
 }
 
 static struct gr_metric_value r2(const struct gr_tally *t) {
-    const long double rows = (long double)t->sums[GR_ROWS];
+    const long double rows = weight_of(t->sums[GR_WEIGHT]);
     const long double sum = gr_real_value(number(t, GR_TARGET));
     const long double squares = gr_real_value(number(t, GR_TARGET_SQUARED));
     const long double spread = squares - sum * sum / rows;
@@ -145,10 +152,11 @@ bool gr_metric_fits(enum gr_metric metric, size_t classes) {
 
 struct gr_metric_value gr_tally_metric(const struct gr_tally *t, enum gr_metric metric) {
     if (!gr_metric_fits(metric, t->classes)) return undefined(GR_NOT_OF_MODEL);
-    if (t->sums[GR_ROWS] == 0) return undefined(GR_NO_ROWS);
+    if (t->sums[GR_WEIGHT] == 0)
+        return undefined(t->sums[GR_ROWS] == 0 ? GR_NO_ROWS : GR_NO_WEIGHT);
     switch (metric) {
     case GR_METRIC_ACCURACY:
-        return defined(ratio(t->sums[GR_CORRECT], t->sums[GR_ROWS]));
+        return defined(ratio(t->sums[GR_CORRECT], t->sums[GR_WEIGHT]));
     case GR_METRIC_LOG_LOSS:
         return defined(mean(t, t->log_loss));
     case GR_METRIC_BALANCED_ACCURACY:

@@ -16,6 +16,7 @@ static gr_status deal_test(struct gr_federation *f) {
     const int rank = gr_comm_rank(f->comm), size = gr_comm_size(f->comm);
     if (f->share_rank == rank && f->share_size == size) return GR_OK;
     GR_TRY(gr_data_reload_test(f->config, (uint32_t)rank, (uint32_t)size, f->data));
+    gr_inputs_scale_test(f);
     f->share_rank = rank;
     f->share_size = size;
     f->scored_round = 0;
@@ -221,10 +222,10 @@ static double accuracy_of(const struct gr_federation *f, const struct gr_score *
 static void fill_metrics(const struct gr_federation *f, struct gr_metrics *metrics,
                          const struct round_sums *sums) {
     metrics->processed = (uint64_t)sums->processed;
-    metrics->train_loss = gr_loss_mean(sums->loss, sums->processed);
-    metrics->validation_loss = gr_loss_mean(sums->validation.loss, sums->validation.examples);
+    metrics->train_loss = gr_loss_mean(sums->loss, sums->weight);
+    metrics->validation_loss = gr_score_loss(&sums->validation);
     metrics->validation_accuracy = accuracy_of(f, &sums->validation);
-    metrics->test_loss = gr_loss_mean(sums->test.loss, sums->test.examples);
+    metrics->test_loss = gr_score_loss(&sums->test);
     metrics->test_accuracy = accuracy_of(f, &sums->test);
     metrics->test_rows = (uint64_t)sums->test.examples;
     metrics->validation_rows = (uint64_t)sums->validation.examples;
@@ -243,15 +244,6 @@ static void fill_participation(const struct gr_federation *f, struct gr_metrics 
     metrics->recoveries = f->recoveries;
 }
 
-/* The participants' rows: the weight of the sum, unless sizes are in the draw. */
-static uint64_t examples_of(const struct gr_federation *f) {
-    uint64_t sum = 0;
-    if (!f->sizes) return f->weight;
-    for (uint32_t i = 0; i < f->data->n_silos; i++)
-        if (f->roster.member[i]) sum += (uint64_t)f->sizes[i];
-    return sum;
-}
-
 gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) {
     gr_status status = GR_OK;
     struct round_sums sums = *f->sums; /* as trained: this may be done again */
@@ -267,7 +259,7 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
     GR_TRY(gr_comm_sum_int64(f->comm, values, ROUND_SUMS));
     memcpy(&sums, values, sizeof sums);
     metrics->round = f->rounds_done;
-    metrics->examples = examples_of(f);
+    metrics->examples = f->examples;
     metrics->update_norm = f->update_norm;
     fill_metrics(f, metrics, &sums);
     fill_named(f, metrics);

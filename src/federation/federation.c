@@ -83,6 +83,8 @@ static void digest_rows(struct gr_digest *digest, const struct gr_rows *rows) {
     const size_t width = rows->element == GR_ELEMENT_UINT8 ? 1 : sizeof(float);
     gr_digest_add(digest, rows->labels, rows->n_rows * sizeof *rows->labels);
     if (rows->targets) gr_digest_add(digest, rows->targets, rows->n_rows * sizeof *rows->targets);
+    if (rows->weights) gr_digest_add(digest, rows->weights, rows->n_rows * sizeof *rows->weights);
+    if (rows->offsets) gr_digest_add(digest, rows->offsets, rows->n_rows * sizeof *rows->offsets);
     gr_digest_add(digest, rows->features, rows->n_rows * rows->n_features * width);
 }
 
@@ -159,6 +161,7 @@ static gr_status make_model(struct gr_federation *f) {
     size_t batch_max = config->train.batch_size;
     if (batch_max < GR_TEST_BATCH) batch_max = GR_TEST_BATCH;
     GR_TRY(gr_inputs_create_model(f, batch_max));
+    GR_TRY(gr_inputs_use_terms(f));
     GR_TRY(check_answers(f));
     f->layout = gr_model_layout(f->model);
     GR_TRY(gr_model_describe(f->model, &f->architecture));
@@ -238,11 +241,14 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     GR_TRY(load_data(f, silos));
     GR_TRY(gr_federation_preprocess(f, preprocessing));
     GR_TRY(gr_inputs_find_codes(f));
+    GR_TRY(gr_inputs_agree_terms(f));
     GR_TRY(gr_comm_agree(comm, make_model(f)));
     GR_TRY(gr_comm_agree(comm, gr_inputs_check(f)));
     GR_TRY(gr_inputs_count_unusable(f));
     GR_TRY(fingerprint_data(f));
     GR_TRY(share_sizes(f));
+    gr_inputs_scale_weights(f);
+    GR_TRY(gr_inputs_find_empty(f));
     GR_TRY(gr_inputs_count_classes(f));
     find_hosts(f, silos);
     *out = f;
@@ -308,6 +314,7 @@ gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *confi
     /* What is wrong with a newcomer is its own affair: it leaves, and the others go on. */
     GR_TRY(make_model(f));
     GR_TRY(gr_inputs_check(f));
+    gr_inputs_scale_weights(f);
     GR_TRY(gr_inputs_weigh_classes(f));
     GR_TRY(gr_comm_agree(comm, GR_OK));
     GR_TRY(gr_federation_share_state(f));
@@ -408,6 +415,10 @@ gr_status gr_federation_continue_data(struct gr_federation *f, const struct gr_r
     memcpy(f->run_data.fingerprint, told.fingerprint, sizeof told.fingerprint);
     f->run_data.incomplete = told.incomplete;
     return GR_OK;
+}
+
+bool gr_federation_empty_classes(const struct gr_federation *f) {
+    return f->empty_classes;
 }
 
 uint32_t gr_federation_unusable(const struct gr_federation *f) {
