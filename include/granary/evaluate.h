@@ -72,10 +72,19 @@ int64_t gr_tally_rows(const struct gr_tally *tally);
 void gr_tally_set_exponent(struct gr_tally *tally, int exponent);
 
 /* Adds the rows of another tally of as many classes, which counts what this one does. */
-void gr_tally_add(struct gr_tally *tally, const struct gr_tally *other);
+gr_status gr_tally_add(struct gr_tally *tally, const struct gr_tally *other) GR_CHECKED;
 
 /* The sums, n of them: what is to be added over processes, in place. Borrowed. */
 int64_t *gr_tally_sums(struct gr_tally *tally, size_t *n);
+/*
+ * After the sums have been added: counts the rows of `rows_of`, which may be the tally itself, in
+ * bins for the AUC. Of two classes the bins are laid by the mean and the deviation of all scores,
+ * which the sums tell, for scores may be close to each other anywhere. Then the counts are to be
+ * added over processes, and of the bounds the maxima taken, in place; n is 0 without an AUC.
+ */
+void gr_tally_bin(struct gr_tally *tally, const struct gr_tally *rows_of);
+int64_t *gr_tally_counts(struct gr_tally *tally, size_t *n);
+int64_t *gr_tally_bounds(struct gr_tally *tally, size_t *n);
 
 /*
  * n rows of a classifier. logits: n x classes, before the softmax; labels: n, each below classes;
@@ -101,10 +110,10 @@ gr_status gr_tally_add_numbers(struct gr_tally *tally, const float *predictions,
  *   macro_f1           mean, over the classes that have rows or were predicted, of F1
  *   auc                area under the ROC curve: of class 1 where there are two, else the mean over
  *                      the classes that have rows of each one against the rest. From counts by
- *                      bins of the log-odds ln(p / (1 - p)): rows of one bin count as ties, and
- *                      `lower` and `upper` enclose the area that all digits would give
- *   brier              mean of the sum over classes of (p - [y])^2 (Brier 1950); with two classes
- *                      half of it, which is (p[1] - [y = 1])^2
+ *                      bins of the log-odds ln(p / (1 - p)), see gr_tally_bin: rows of one bin
+ * count as ties, and `lower` and `upper` enclose the area that all digits would give. Further apart
+ * than GR_AUC_WIDE there is no value, but these two brier              mean of the sum over classes
+ * of (p - [y])^2 (Brier 1950); with two classes half of it, which is (p[1] - [y = 1])^2
  *   calibration_error  expected calibration error (Guo et al. 2017): over GR_RELIABILITY_BINS equal
  *                      bins of the largest p, the mean over rows of |mean p - share found|
  *
@@ -114,9 +123,10 @@ gr_status gr_tally_add_numbers(struct gr_tally *tally, const float *predictions,
  *   r2                 1 - sum (f - t)^2 / sum (t - mean t)^2
  *   poisson_deviance   mean of 2 (t ln(t / f) - t + f)
  */
+#define GR_AUC_WIDE 0.01
 struct gr_metric_value {
     double value;        /* NAN where it is not defined */
-    double lower, upper; /* of auc; else `value` */
+    double lower, upper; /* of auc, also where only these are known; else `value` */
     const char *why;     /* it is not defined, e.g. "one class only"; NULL when it is */
 };
 struct gr_metric_value gr_tally_metric(const struct gr_tally *tally, enum gr_metric metric);
@@ -131,6 +141,7 @@ struct gr_silo_metrics {
     int64_t told; /* 1: what follows is known */
     int64_t value[GR_METRICS], lower, upper, why[GR_METRICS];
 };
+/* Of a tally whose rows are in bins: gr_tally_bin. */
 void gr_silo_metrics_take(const struct gr_tally *tally, struct gr_silo_metrics *out);
 struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, enum gr_metric metric);
 

@@ -117,7 +117,8 @@ static gr_status read_columns(struct gr_reader *reader, const struct gr_schema *
                          "%s make %zu values in a row, found %zu; a table of an earlier version is "
                          "to be imported again",
                          name, reader->columns->n_values, reader->shape.n_features);
-    else if ((reader->columns->weight >= 0) != reader->shape.terms[GR_TERM_WEIGHT] ||
+    else if ((!reader->unlabelled &&
+              (reader->columns->weight >= 0) != reader->shape.terms[GR_TERM_WEIGHT]) ||
              (reader->columns->offset >= 0) != reader->shape.terms[GR_TERM_OFFSET])
         status =
             gr_fail(GR_ERROR_DATA,

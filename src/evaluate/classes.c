@@ -27,17 +27,6 @@ static struct softmax softmax_of(const float *z, size_t classes, size_t label, d
     return s;
 }
 
-/*
- * The bin of a score by its log-odds x, by way of x / (4 + |x|): monotone, about 8 / bins wide
- * around even odds and wider towards the ends, which lie at infinity.
- */
-static size_t bin_of(double log_odds, size_t bins) {
-    const double place = log_odds / (4 + fabs(log_odds)), half = 0.5 * (double)bins;
-    if (!(place > -1)) return 0;
-    const size_t bin = (size_t)(half * place + half);
-    return bin < bins ? bin : bins - 1;
-}
-
 /* ln(p / (1 - p)) without cancellation: 1 - p is the sum of the others. */
 static double log_odds(const struct softmax *s, const float *z, const double *e, size_t class) {
     if (class != s->best)
@@ -47,10 +36,9 @@ static double log_odds(const struct softmax *s, const float *z, const double *e,
 
 static void add_histograms(struct gr_tally *t, const struct softmax *s, const float *z,
                            int64_t units) {
-    for (size_t k = 0; k < t->n_scored && !t->without_auc; k++) {
-        const size_t class = t->n_scored == 1 ? 1 : k;
+    for (size_t class = 0; class < t->n_scored && !t->without_auc; class ++) {
         const double x = log_odds(s, z, t->exponentials, class);
-        gr_histogram(t, k, s->label == class)[bin_of(x, t->bins)] += units;
+        gr_histogram(t, class, s->label == class)[gr_bin_of(x, 4, t->bins)] += units;
     }
 }
 
@@ -90,7 +78,7 @@ static bool add_row(struct gr_tally *t, const float *z, size_t label, int64_t un
     bin[GR_BIN_ROWS]++;
     bin[GR_BIN_WEIGHT] += units;
     bin[GR_BIN_CORRECT] += hit;
-    add_histograms(t, &s, z, units);
+    if (!t->bounds) add_histograms(t, &s, z, units);
     return gr_real_add(bin + GR_BIN_SCORE, w * score) &&
            gr_real_add(t->brier, w * brier_of(&s, e, t->classes)) &&
            /* Finite floats are less than 2^130 apart; a loss of 2^70 is refused. */
@@ -107,5 +95,10 @@ gr_status gr_tally_add_classes(struct gr_tally *t, const float *logits, const in
     for (size_t i = 0; i < n; i++)
         if (!add_row(t, logits + i * t->classes, (size_t)labels[i], gr_weight_units(weights, i)))
             return not_finite(t);
+    for (size_t i = 0; i < n && t->bounds && !t->without_auc; i++) {
+        const gr_status status = gr_tally_keep(t, (double)logits[2 * i + 1] - (double)logits[2 * i],
+                                               labels[i] == 1, gr_weight_units(weights, i));
+        if (status != GR_OK) return status;
+    }
     return GR_OK;
 }

@@ -19,7 +19,10 @@ static json_t *count(double value) {
 
 /* What memory was refused for is found when the whole is put together: jansson passes NULL on. */
 static json_t *metric_json(struct gr_metric_value v, enum gr_metric metric) {
-    if (v.why) return json_pack("{s:n, s:s}", "value", "why", v.why);
+    if (v.why && isnan(v.lower)) return json_pack("{s:n, s:s}", "value", "why", v.why);
+    if (v.why)
+        return json_pack("{s:n, s:s, s:o, s:o}", "value", "why", v.why, "lower", number(v.lower),
+                         "upper", number(v.upper));
     if (metric != GR_METRIC_AUC) return json_pack("{s:o}", "value", number(v.value));
     return json_pack("{s:o, s:o, s:o}", "value", number(v.value), "lower", number(v.lower), "upper",
                      number(v.upper));

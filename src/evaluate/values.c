@@ -12,6 +12,7 @@ const char *const gr_reason_text[GR_REASONS] = {
     [GR_MANY_CLASSES] = "more than 100 classes",
     [GR_NOT_COUNTED] = "counted after the last round only",
     [GR_ONE_CLASS] = "one class only",
+    [GR_CLOSE_SCORES] = "scores too close to each other to be told apart",
     [GR_ONE_TARGET] = "all targets are the same",
     [GR_NO_POISSON] = "a target is below 0, or a prediction not above 0",
     [GR_NOT_OF_MODEL] = "not a metric of this model",
@@ -63,37 +64,22 @@ static struct gr_metric_value macro_f1(const struct gr_tally *t) {
     return defined(sum / (double)n);
 }
 
-/* One class against the rest; false without rows on either side. */
-static bool area(const struct gr_tally *t, size_t k, struct gr_metric_value *out) {
-    const int64_t *others = gr_histogram(t, k, false), *own = gr_histogram(t, k, true);
-    double below = 0, n_own = 0, higher = 0, tied = 0;
-    for (size_t b = 0; b < t->bins; b++) {
-        higher += (double)own[b] * below;
-        tied += (double)own[b] * (double)others[b];
-        below += (double)others[b];
-        n_own += (double)own[b];
-    }
-    const double pairs = n_own * below;
-    if (!(pairs > 0)) return false;
-    *out = (struct gr_metric_value){(higher + tied / 2) / pairs, higher / pairs,
-                                    (higher + tied) / pairs, NULL};
-    return true;
-}
-
 static struct gr_metric_value auc(const struct gr_tally *t) {
     struct gr_metric_value sum = {0}, one;
     double n = 0;
     if (t->classes > GR_CONFUSION_CLASSES_MAX) return undefined(GR_MANY_CLASSES);
     if (t->without_auc) return undefined(GR_NOT_COUNTED);
     for (size_t k = 0; k < t->n_scored; k++) {
-        if (!area(t, k, &one)) continue;
+        if (!gr_tally_area(t, k, &one)) continue;
         sum.value += one.value;
         sum.lower += one.lower;
         sum.upper += one.upper;
         n++;
     }
     if (!(n > 0)) return undefined(GR_ONE_CLASS);
-    return (struct gr_metric_value){sum.value / n, sum.lower / n, sum.upper / n, NULL};
+    const bool wide = sum.upper / n - sum.lower / n > GR_AUC_WIDE;
+    return (struct gr_metric_value){wide ? (double)NAN : sum.value / n, sum.lower / n,
+                                    sum.upper / n, wide ? gr_reason_text[GR_CLOSE_SCORES] : NULL};
 }
 
 static struct gr_metric_value calibration_error(const struct gr_tally *t) {

@@ -210,6 +210,11 @@ gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
     GR_TRY(gr_comm_sum_int64(comm, &score->examples, GR_SCORE_SUMS));
     int64_t *counts = gr_tally_sums(tally, &n);
     GR_TRY(gr_comm_sum_int64(comm, counts, n));
+    gr_tally_bin(tally, tally);
+    counts = gr_tally_counts(tally, &n);
+    GR_TRY(gr_comm_sum_int64(comm, counts, n));
+    counts = gr_tally_bounds(tally, &n);
+    GR_TRY(gr_comm_max_int64(comm, counts, n));
     *out = tally;
     tally = NULL;
 out:

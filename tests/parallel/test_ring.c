@@ -285,8 +285,8 @@ static int many_members(struct gr_comm *comm) {
         update[i] = i % 2 ? -FLT_MAX : FLT_MAX;
     for (int i = 0; i < MEMBERS; i++)
         if (i % gr_comm_size(comm) == gr_comm_rank(comm))
-            mine[n++] =
-                (struct gr_contribution){.update = update, .weight = 1, .pseudonym = "silo"};
+            mine[n++] = (struct gr_contribution){
+                .update = update, .examples = 1, .weight = 1, .pseudonym = "silo"};
     EXPECT(gr_aggregator_create(comm, &layout, GR_ENCODING_RING32, &aggregator) == GR_OK);
     EXPECT(gr_aggregate(aggregator, mine, n, MEMBERS, mean, &total) == GR_OK);
     EXPECT_EQUAL(total, MEMBERS);
