@@ -230,7 +230,8 @@ struct gr_aggregator; /* opaque: shared segments, staging */
 
 struct gr_contribution {
     const float *update; /* layout size floats; borrowed */
-    uint64_t weight;     /* examples, 1 to 2^24 */
+    uint64_t examples;   /* rows that it stands for; added up, and of no effect on the mean */
+    double weight;       /* of the update in the mean: 0 to 2^60; taken as float32 */
     const char *pseudonym;
     /* ring16 only; layout size floats each, in units of update times weight. */
     const float *residual; /* left over by the silo's last sum; borrowed; NULL: none */
@@ -245,15 +246,15 @@ gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *lay
 void gr_aggregator_free(struct gr_aggregator *aggregator);
 
 /*
- * Collective. mean: layout size floats, receives sum(weight * update) / sum(weight) on every rank;
- * total_weight: sum of weights. n_mine may be 0; n_members: contributions over all ranks, the same
- * on all. A value that is not finite, or too large for the grid, on any rank: GR_ERROR_DATA
- * on all, naming pseudonym and tensor, and `mean` is unspecified. A sum without contributions is
- * an error of the caller (GR_ERROR_INTERNAL).
+ * Collective. mean: layout size floats, receives sum(weight * update) / sum(weight) on every rank,
+ * and zeros where all weights are 0; examples: their sum. n_mine may be 0; n_members: contributions
+ * over all ranks, the same on all. A value that is not finite, or too large for the grid, on any
+ * rank: GR_ERROR_DATA on all, naming pseudonym and tensor, and `mean` is unspecified. A sum without
+ * contributions is an error of the caller (GR_ERROR_INTERNAL).
  */
 gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
                        size_t n_mine, uint32_t n_members, float *mean,
-                       uint64_t *total_weight) GR_CHECKED;
+                       uint64_t *examples) GR_CHECKED;
 
 /* ---- what is in force, for `granary version --verbose` and the manifest ---------------------- */
 

@@ -603,6 +603,17 @@ const char *gr_padding_text(enum gr_padding padding);
 const char *gr_loss_text(enum gr_loss_type loss);
 /* Whether a model of this config predicts a number or a count, and no class. */
 bool gr_predicts_number(const struct gr_model_config *config);
+/* The loss of a model: the type's own where the config says `default`. */
+enum gr_loss_type gr_loss_of(const struct gr_model_config *config);
+/* What a model's loss is defined for: labels 0 to n_classes - 1, or finite targets from `least` on.
+ */
+struct gr_domain {
+    bool labels;
+    uint32_t n_classes; /* 0: any number, as many as there are */
+    double least;
+    const char *expected; /* of a message: "a target of at least 0 (the loss is poisson)" */
+};
+struct gr_domain gr_domain_of(const struct gr_model_config *config);
 const char *gr_activation_text(enum gr_activation activation); /* of a layer too */
 const char *gr_compute_text(enum gr_compute compute);
 const char *gr_partition_text(enum gr_partition_method method);

@@ -35,6 +35,14 @@ struct gr_rows {
     float *offsets;  /* n_rows, finite, added to the model's output; owned; NULL: each is 0 */
 };
 
+/*
+ * Once loaded, and by gr_rows_scale_weights, weights are at most 1 and whole multiples of
+ * 2^-GR_WEIGHT_BITS, so that sums of them are integers: the same in any order. No mean changes when
+ * all weights are divided by a power of two.
+ */
+enum { GR_WEIGHT_BITS = 24, GR_WEIGHT_NONE = -1000 };
+#define GR_WEIGHT_ONE (INT64_C(1) << GR_WEIGHT_BITS)
+
 /* How a feature came out of its column. */
 enum gr_feature_kind {
     GR_FEATURE_NUMBER,   /* the value itself, or scaled */
@@ -202,6 +210,18 @@ void gr_silo_pseudonym(uint32_t id, char out[24]);
  */
 void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,
                     float *out_features, int32_t *out_labels, float *out_targets);
+/* The smallest e for which all weights are at most 2^e; GR_WEIGHT_NONE: none is above 0. */
+int gr_rows_weight_exponent(const struct gr_rows *rows);
+/* Weights, all at most 2^exponent, are divided by that and rounded to multiples of
+ * 2^-GR_WEIGHT_BITS. */
+void gr_rows_scale_weights(struct gr_rows *rows, int exponent);
+/* A row's weight in units of 2^-GR_WEIGHT_BITS; weights NULL: GR_WEIGHT_ONE. */
+static inline int64_t gr_weight_units(const float *weights, size_t row) {
+    return weights ? (int64_t)(weights[row] * (float)GR_WEIGHT_ONE) : GR_WEIGHT_ONE;
+}
+/* Of the same rows weights (1 where there are none) and offsets (0); NULL: left alone. */
+void gr_rows_gather_terms(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,
+                          float *out_weights, float *out_offsets);
 void gr_rows_release(struct gr_rows *rows);
 
 /* ---- preprocessing ------------------------------------------------------------------------ */
@@ -426,6 +446,11 @@ void gr_table_close(struct gr_table *table);
 size_t gr_table_n_rows(const struct gr_table *table);
 size_t gr_table_n_features(const struct gr_table *table);
 const int32_t *gr_table_labels(const struct gr_table *table); /* borrowed; NULL: not labelled */
+/* Weights are read of a labelled table, and scaled by gr_rows_scale_weights with the exponent (0
+ * without any); offsets always. */
+bool gr_table_has_weights(const struct gr_table *table);
+bool gr_table_has_offsets(const struct gr_table *table);
+int gr_table_weight_exponent(const struct gr_table *table);
 const struct gr_columns *gr_table_columns(const struct gr_table *table); /* borrowed, may be NULL */
 /*
  * Rows first .. first + n - 1, at or after those of the call before. *out is borrowed until the

@@ -14,18 +14,23 @@
 extern "C" {
 #endif
 
-/* Sums; int64 so that gr_comm_sum_int64 adds them over processes, as GR_SCORE_SUMS values. */
+/*
+ * Sums; int64 so that gr_comm_sum_int64 adds them over processes, as GR_SCORE_SUMS values. Weights
+ * are counted in units of 2^-GR_WEIGHT_BITS, GR_WEIGHT_ONE for a row without one.
+ */
 struct gr_score {
-    int64_t examples;
-    int64_t correct;
-    int64_t loss[GR_REAL_WORDS]; /* sum of losses, rounded batch by batch */
+    int64_t examples;            /* rows */
+    int64_t correct;             /* of those that are, the weights */
+    int64_t loss[GR_REAL_WORDS]; /* sum of weight times loss, rounded batch by batch */
+    int64_t weight;
 };
-enum { GR_SCORE_SUMS = 2 + GR_REAL_WORDS };
+enum { GR_SCORE_SUMS = 3 + GR_REAL_WORDS };
 
 /* Adds a sum of losses; not finite or beyond +-2^70 gives GR_ERROR_DATA. */
 gr_status gr_loss_add(int64_t loss[GR_REAL_WORDS], double loss_sum) GR_CHECKED;
-/* NAN when there are no examples. */
-double gr_loss_mean(const int64_t loss[GR_REAL_WORDS], int64_t examples);
+/* Means over the rows by their weights; NAN where there is no weight. */
+double gr_score_loss(const struct gr_score *score);
+double gr_loss_mean(const int64_t loss[GR_REAL_WORDS], const int64_t weight[GR_REAL_WORDS]);
 void gr_score_add(struct gr_score *sum, const struct gr_score *part);
 double gr_score_accuracy(const struct gr_score *score);
 
@@ -62,25 +67,39 @@ void gr_tally_free(struct gr_tally *tally);
 void gr_tally_clear(struct gr_tally *tally, bool with_auc);
 size_t gr_tally_classes(const struct gr_tally *tally);
 int64_t gr_tally_rows(const struct gr_tally *tally);
+/* What was divided out of all weights by gr_rows_scale_weights: counts are shown times 2^exponent.
+ */
+void gr_tally_set_exponent(struct gr_tally *tally, int exponent);
 
 /* Adds the rows of another tally of as many classes, which counts what this one does. */
-void gr_tally_add(struct gr_tally *tally, const struct gr_tally *other);
+gr_status gr_tally_add(struct gr_tally *tally, const struct gr_tally *other) GR_CHECKED;
 
 /* The sums, n of them: what is to be added over processes, in place. Borrowed. */
 int64_t *gr_tally_sums(struct gr_tally *tally, size_t *n);
+/*
+ * After the sums have been added: counts the rows of `rows_of`, which may be the tally itself, in
+ * bins for the AUC. Of two classes the bins are laid by the mean and the deviation of all scores,
+ * which the sums tell, for scores may be close to each other anywhere. Then the counts are to be
+ * added over processes, and of the bounds the maxima taken, in place; n is 0 without an AUC.
+ */
+void gr_tally_bin(struct gr_tally *tally, const struct gr_tally *rows_of);
+int64_t *gr_tally_counts(struct gr_tally *tally, size_t *n);
+int64_t *gr_tally_bounds(struct gr_tally *tally, size_t *n);
 
 /*
- * n rows of a classifier. logits: n x classes, before the softmax; labels: n, each below classes.
+ * n rows of a classifier. logits: n x classes, before the softmax; labels: n, each below classes;
+ * weights: n as gr_rows_scale_weights leaves them, NULL: 1 each. Every count and sum below is of
+ * weights then, as with scikit-learn's sample_weight.
  * A row that is not finite: GR_ERROR_DATA, and the tally is void.
  */
 gr_status gr_tally_add_classes(struct gr_tally *tally, const float *logits, const int32_t *labels,
-                               size_t n) GR_CHECKED;
+                               const float *weights, size_t n) GR_CHECKED;
 /*
  * n rows of a model that predicts a number, the mean of the target. What is not finite, or beyond
  * +-2^34: GR_ERROR_DATA, and the tally is void.
  */
 gr_status gr_tally_add_numbers(struct gr_tally *tally, const float *predictions,
-                               const float *targets, size_t n) GR_CHECKED;
+                               const float *targets, const float *weights, size_t n) GR_CHECKED;
 
 /*
  * enum gr_metric is in config.h. Of a classifier, where p is the softmax and y the label:
@@ -91,10 +110,10 @@ gr_status gr_tally_add_numbers(struct gr_tally *tally, const float *predictions,
  *   macro_f1           mean, over the classes that have rows or were predicted, of F1
  *   auc                area under the ROC curve: of class 1 where there are two, else the mean over
  *                      the classes that have rows of each one against the rest. From counts by
- *                      bins of the log-odds ln(p / (1 - p)): rows of one bin count as ties, and
- *                      `lower` and `upper` enclose the area that all digits would give
- *   brier              mean of the sum over classes of (p - [y])^2 (Brier 1950); with two classes
- *                      half of it, which is (p[1] - [y = 1])^2
+ *                      bins of the log-odds ln(p / (1 - p)), see gr_tally_bin: rows of one bin
+ * count as ties, and `lower` and `upper` enclose the area that all digits would give. Further apart
+ * than GR_AUC_WIDE there is no value, but these two brier              mean of the sum over classes
+ * of (p - [y])^2 (Brier 1950); with two classes half of it, which is (p[1] - [y = 1])^2
  *   calibration_error  expected calibration error (Guo et al. 2017): over GR_RELIABILITY_BINS equal
  *                      bins of the largest p, the mean over rows of |mean p - share found|
  *
@@ -104,9 +123,10 @@ gr_status gr_tally_add_numbers(struct gr_tally *tally, const float *predictions,
  *   r2                 1 - sum (f - t)^2 / sum (t - mean t)^2
  *   poisson_deviance   mean of 2 (t ln(t / f) - t + f)
  */
+#define GR_AUC_WIDE 0.01
 struct gr_metric_value {
     double value;        /* NAN where it is not defined */
-    double lower, upper; /* of auc; else `value` */
+    double lower, upper; /* of auc, also where only these are known; else `value` */
     const char *why;     /* it is not defined, e.g. "one class only"; NULL when it is */
 };
 struct gr_metric_value gr_tally_metric(const struct gr_tally *tally, enum gr_metric metric);
@@ -121,6 +141,7 @@ struct gr_silo_metrics {
     int64_t told; /* 1: what follows is known */
     int64_t value[GR_METRICS], lower, upper, why[GR_METRICS];
 };
+/* Of a tally whose rows are in bins: gr_tally_bin. */
 void gr_silo_metrics_take(const struct gr_tally *tally, struct gr_silo_metrics *out);
 struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, enum gr_metric metric);
 
@@ -131,8 +152,9 @@ struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, enu
 uint32_t gr_scores_spread(const struct gr_score *silos, uint32_t n_silos, double *room,
                           double loss[3], double accuracy[3]);
 
-/* Rows of label `actual` that were taken for `predicted`; classes <= GR_CONFUSION_CLASSES_MAX. */
-int64_t gr_tally_confusion(const struct gr_tally *tally, size_t actual, size_t predicted);
+/* Weight of the rows of label `actual` that were taken for `predicted`, which without weights is
+ * their number; classes <= GR_CONFUSION_CLASSES_MAX. */
+double gr_tally_confusion(const struct gr_tally *tally, size_t actual, size_t predicted);
 
 /* A bin of the reliability table: rows whose largest p is above `from` and at most `to`. */
 struct gr_reliability {

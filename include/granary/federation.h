@@ -162,6 +162,8 @@ gr_status gr_federation_fingerprint(struct gr_federation *federation, const char
 const int32_t *gr_federation_hosts(const struct gr_federation *federation);
 /* Silos that could not be loaded, over all ranks. */
 uint32_t gr_federation_unusable(const struct gr_federation *federation);
+/* Whether more than half of the classes, which the labels show, have no rows in any silo. */
+bool gr_federation_empty_classes(const struct gr_federation *federation);
 /* Columns of the tables; 0 where they name none. */
 size_t gr_federation_columns(const struct gr_federation *federation);
 /*

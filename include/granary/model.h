@@ -89,11 +89,34 @@ int32_t *gr_model_batch_labels(struct gr_model *model);
 float *gr_model_batch_targets(struct gr_model *model);
 
 /*
- * From now on a row of class c weighs n / (k n_c) in training, for counts n_c of k classes, n in
- * all (a class without any: as with one). The mean loss of a batch is then the weighted one,
- * sum w l / sum w, and loss_sum n times it; scores are as before. For classification and binary.
+ * From now on rows have a weight w, and an offset that is added to the model's one output: they lie
+ * in gr_model_batch_weights and _offsets, batch_max floats each, NULL until then; borrowed. Weights
+ * multiply losses, in training and in scores. A model of several outputs takes no offset:
+ * GR_ERROR_CONFIG.
+ */
+gr_status gr_model_use_weights(struct gr_model *model) GR_CHECKED;
+gr_status gr_model_use_offsets(struct gr_model *model) GR_CHECKED;
+bool gr_model_has_offset(const struct gr_model *model);
+float *gr_model_batch_weights(struct gr_model *model);
+float *gr_model_batch_offsets(struct gr_model *model);
+
+/*
+ * From now on a row of class c weighs n / (k n_c) in training, beside its own weight, for n_c rows
+ * (or any unit of their weight) of k classes, n in all (a class without any: as with one). Scores
+ * are as before. For classification and binary.
  */
 gr_status gr_model_balance_classes(struct gr_model *model, const int64_t *counts) GR_CHECKED;
+
+/* Of n rows with these labels and weights (NULL: 1 each) the weights in training, added up. */
+double gr_model_weigh(const struct gr_model *model, const int32_t *labels, const float *weights,
+                      size_t n);
+/*
+ * What the rows that batches are drawn from weigh in the mean, above 0. A batch's gradient is that
+ * of sum w l / (n mean_weight): over batches drawn alike its mean is that of sum w l / sum w over
+ * all of these rows. A division by the batch's own sum of weights would not be: it unweighs a batch
+ * of one class. Default 1; of no matter without weights, where it is 1.
+ */
+void gr_model_set_mean_weight(struct gr_model *model, double mean_weight);
 
 /*
  * Whether the n rows lying in gr_model_batch_features are such as the model can look up; a model
@@ -109,15 +132,15 @@ void gr_model_start_round(struct gr_model *model, uint64_t seed, uint32_t silo, 
 
 /*
  * Loss of the batch lying in gr_model_batch_features and labels or targets, n rows.
- * gradient: of the mean loss, overwritten; loss_sum: sum over rows. A loss that is not finite is
- * returned as it is; the caller decides.
+ * gradient: of the mean loss, overwritten; loss_sum: sum of w l over rows. A loss that is not
+ * finite is returned as it is; the caller decides.
  */
 gr_status gr_model_gradient(struct gr_model *model, const float *parameters, size_t n,
                             float *gradient, double *loss_sum) GR_CHECKED;
 
 /*
- * Forward only, without dropout and label smoothing: sum of losses, and rows whose largest output
- * is their label's (first of ties; 0 for regression and count).
+ * Forward only, without dropout, label smoothing and class weights: sum of w l, and rows whose
+ * largest output is their label's (first of ties; 0 for regression and count).
  */
 gr_status gr_model_score(struct gr_model *model, const float *parameters, size_t n,
                          double *loss_sum, size_t *correct) GR_CHECKED;
@@ -132,10 +155,10 @@ const float *gr_model_logits(const struct gr_model *model);
 /*
  * The architecture as JSON (type, inputs, classes, hidden, activation, compute; of a cnn shape and
  * layers; of tables embedding, and codes ([feature, n_categories] each) or vocabulary; loss where
- * it is not the type's own), which stands in the model file; and back: what is needed to score with
- * a stored model. layout: what its tensors are to be, which is looked at before it takes memory;
- * NULL: any. A batch of more than 2 GiB is refused. Errors: GR_ERROR_DATA, and those of
- * gr_model_create.
+ * it is not the type's own; offset where one is added), which stands in the model file; and back:
+ * what is needed to score with a stored model. layout: what its tensors are to be, which is looked
+ * at before it takes memory; NULL: any. A batch of more than 2 GiB is refused. Errors:
+ * GR_ERROR_DATA, and those of gr_model_create.
  */
 gr_status gr_model_describe(const struct gr_model *model, char **out) GR_CHECKED;
 gr_status gr_model_create_from_description(const char *json, const struct gr_layout *layout,

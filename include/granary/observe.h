@@ -37,6 +37,9 @@ struct gr_metrics {
     double named[GR_METRICS];
     uint32_t named_told;
     bool of_validation;
+    /* What encloses the AUC, where that is not all but one number; in the line as "test_auc_lower"
+     * and "test_auc_upper"; NAN or both 0: not told. */
+    double auc_lower, auc_upper;
     /* Where silos' scores may be known: of so many the lowest, middle and highest of those on their
      * own validation rows; 0: not told. In the line as "silos": {"n", "loss", "accuracy"}. */
     uint32_t silos;

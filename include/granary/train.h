@@ -22,10 +22,12 @@ void gr_trainer_free(struct gr_trainer *trainer);
 
 /* What a silo's round came to. */
 struct gr_train_result {
-    uint64_t examples;  /* rows of the silo: its weight in the average */
+    uint64_t examples;  /* rows of the silo */
+    double weight;      /* of them, added up: the silo's in the average; examples without weights */
     uint64_t processed; /* rows that passed, over all epochs or steps */
-    double loss_sum;    /* over the processed rows, each before its step */
-    float largest;      /* magnitude of the update's largest element */
+    double processed_weight;
+    double loss_sum; /* weighted, over the processed rows, each before its step */
+    float largest;   /* magnitude of the update's largest element */
 };
 
 /*
@@ -70,6 +72,7 @@ void gr_trainer_carry(struct gr_trainer *trainer, struct gr_solver *solver);
  * proximal_mu (w - global), is cut to clip_norm before the optimizer adds weight decay, as in
  * PyTorch; the optimizer's state starts at zero in every round but with train.state keep
  * (optimizer.h has the formulas).
+ * Rows that weigh nothing in all leave the model as it is, and are not processed.
  * update: layout size, receives trained minus global; gaps zero. Errors: GR_ERROR_DATA with the
  * pseudonym when the loss or the update is not finite.
  */

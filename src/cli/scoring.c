@@ -85,14 +85,16 @@ out:
 }
 
 static void print_metrics(const struct gr_score *score, const struct gr_tally *tally) {
-    printf("rows %lld  loss %.6f", (long long)score->examples,
-           gr_loss_mean(score->loss, score->examples));
+    printf("rows %lld  loss %.6f", (long long)score->examples, gr_score_loss(score));
     if (gr_tally_classes(tally) > 0) printf("  accuracy %.4f", gr_score_accuracy(score));
     printf("\n");
     for (enum gr_metric m = GR_METRIC_BALANCED_ACCURACY; m < GR_METRICS; m++) {
         const struct gr_metric_value v = gr_tally_metric(tally, m);
         if (!gr_metric_fits(m, gr_tally_classes(tally))) continue;
-        if (v.why)
+        if (v.why && v.lower < v.upper)
+            printf("%-18s not known: %s (%.6f to %.6f)\n", gr_metric_text(m), v.why, v.lower,
+                   v.upper);
+        else if (v.why)
             printf("%-18s not defined: %s\n", gr_metric_text(m), v.why);
         else if (v.lower < v.upper)
             printf("%-18s %.6f  (%.6f to %.6f)\n", gr_metric_text(m), v.value, v.lower, v.upper);

@@ -291,7 +291,7 @@ out:
 }
 
 gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
-                       size_t n_mine, uint32_t n_members, float *mean, uint64_t *total_weight) {
+                       size_t n_mine, uint32_t n_members, float *mean, uint64_t *examples) {
     gr_status status = GR_OK;
     struct gr_sum call = {.aggregator = aggregator,
                           .mine = mine,
@@ -299,9 +299,10 @@ gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contrib
                           .n_members = n_members,
                           .mean = mean};
     if (!aggregator->made || aggregator->epoch != aggregator->comm->epoch) GR_TRY(make(aggregator));
-    GR_TRY(gr_sum_weights(&call, total_weight));
+    GR_TRY(gr_sum_weights(&call, examples));
     GR_TRY(gr_sum_agree_grid(&call));
     GR_TRY(run_pipeline(&call));
+    if (!(call.total_weight > 0)) memset(mean, 0, aggregator->layout->size * sizeof *mean);
     if (call.overflow) {
         const struct gr_tensor *tensor = gr_layout_find(aggregator->layout, call.overflow_at);
         status = gr_fail(GR_ERROR_DATA, "sum of updates of %s leaves the range of float32",

@@ -49,9 +49,9 @@ static inline size_t gr_smaller(size_t a, size_t b) {
 
 /* n elements of a contribution: times its weight, and with what an earlier sum has left over. */
 void gr_sum_weigh(const struct gr_contribution *from, size_t begin, float *p, size_t n);
-/* Collective. Adds up the weights, and finds out whether all are well before anything else is done.
- */
-gr_status gr_sum_weights(struct gr_sum *call, uint64_t *total_weight) GR_CHECKED;
+/* Collective. Adds up weights and examples, and finds out whether all are well before anything else
+ * is done. */
+gr_status gr_sum_weights(struct gr_sum *call, uint64_t *examples) GR_CHECKED;
 /* Collective. The grid of this sum, or the refusal that all agree on. */
 gr_status gr_sum_agree_grid(struct gr_sum *call) GR_CHECKED;
 

@@ -5,7 +5,21 @@
 
 #include "comm/aggregate.h"
 
-enum { WEIGHT_MAX = 1 << 24 }; /* up to which float32 holds every integer */
+/* Far above any count of rows, and so far below GR_REAL_LIMIT that sums of 2^10 such weights fit.
+ */
+static const double weight_max = 0x1p60;
+
+/*
+ * The weight as it enters products and their sum alike. Every count of rows up to 2^24 is a float32
+ * itself. A real weight, such as a sum of class weights, is rounded once, by at most 2^-24 of it:
+ * as the rounded one is also what the total is made of, the mean stays a mean, to the same bits on
+ * any number of ranks, for the total is added up in the integers of gr_real_add. A grid of weights
+ * that the silos agree on would round the weights of small silos more coarsely, and would tell all
+ * how large the largest silo is.
+ */
+static float weight_of(const struct gr_contribution *from) {
+    return (float)from->weight;
+}
 
 static gr_status check_contributions(const struct gr_aggregator *aggregator,
                                      const struct gr_contribution *mine, size_t n_mine) {
@@ -13,38 +27,42 @@ static gr_status check_contributions(const struct gr_aggregator *aggregator,
         if (!aggregator->codec->encode && !mine[i].left)
             return gr_fail(GR_ERROR_INTERNAL, "%s: no room for what ring16 leaves over",
                            mine[i].pseudonym);
-        if (mine[i].weight < 1 || mine[i].weight > WEIGHT_MAX)
-            return gr_fail(GR_ERROR_INTERNAL, "%s: weight %llu, expected 1 to %d",
-                           mine[i].pseudonym, (unsigned long long)mine[i].weight, WEIGHT_MAX);
+        if (!(mine[i].weight >= 0) || mine[i].weight > weight_max)
+            return gr_fail(GR_ERROR_INTERNAL, "%s: weight out of range, expected 0 to 2^60",
+                           mine[i].pseudonym);
     }
     return GR_OK;
 }
 
-gr_status gr_sum_weights(struct gr_sum *call, uint64_t *total_weight) {
+gr_status gr_sum_weights(struct gr_sum *call, uint64_t *examples) {
     gr_status status = GR_OK, mine;
     const struct gr_codec *codec = call->aggregator->codec;
     struct gr_comm *comm = call->aggregator->comm;
     mine = check_contributions(call->aggregator, call->mine, call->n_mine);
-    int64_t sums[] = {0, (int64_t)call->n_mine, mine != GR_OK};
-    for (size_t i = 0; i < call->n_mine && mine == GR_OK; i++)
-        sums[0] += (int64_t)call->mine[i].weight;
-    GR_TRY(gr_comm_sum_int64(comm, sums, 3));
-    if (sums[2] > 0) GR_TRY(gr_comm_agree(comm, mine));
-    if (sums[1] != call->n_members || call->n_members == 0)
-        return gr_fail(GR_ERROR_INTERNAL, "%lld contributions to a sum of %u", (long long)sums[1],
-                       call->n_members);
+    enum { EXAMPLES, MEMBERS, FAILED, WEIGHT, N_SUMS = WEIGHT + GR_REAL_WORDS };
+    int64_t sums[N_SUMS] = {0, (int64_t)call->n_mine, mine != GR_OK};
+    for (size_t i = 0; i < call->n_mine && mine == GR_OK; i++) {
+        sums[EXAMPLES] += (int64_t)call->mine[i].examples;
+        if (!gr_real_add(sums + WEIGHT, (double)weight_of(&call->mine[i])))
+            mine = GR_ERROR_INTERNAL; /* never: it has been checked */
+    }
+    GR_TRY(gr_comm_sum_int64(comm, sums, N_SUMS));
+    if (sums[FAILED] > 0) GR_TRY(gr_comm_agree(comm, mine));
+    if (sums[MEMBERS] != call->n_members || call->n_members == 0)
+        return gr_fail(GR_ERROR_INTERNAL, "%lld contributions to a sum of %u",
+                       (long long)sums[MEMBERS], call->n_members);
     if (!codec->encode && call->n_members > GR_RING16_SILOS_MAX)
         return gr_fail(GR_ERROR_INTERNAL, "%u contributions, ring16 takes at most %d",
                        call->n_members, GR_RING16_SILOS_MAX);
     call->bound = codec->limit / call->n_members;
-    *total_weight = (uint64_t)sums[0];
-    call->total_weight = (double)sums[0];
+    *examples = (uint64_t)sums[EXAMPLES];
+    call->total_weight = (double)gr_real_value(sums + WEIGHT);
 out:
     return status;
 }
 
 void gr_sum_weigh(const struct gr_contribution *from, size_t begin, float *p, size_t n) {
-    gr_ring_weigh(from->update + begin, (float)from->weight,
+    gr_ring_weigh(from->update + begin, weight_of(from),
                   from->residual ? from->residual + begin : NULL, p, n);
 }
 
@@ -59,16 +77,15 @@ static gr_status refuse(const struct gr_layout *layout, const struct gr_contribu
     at += begin;
     const struct gr_tensor *tensor = gr_layout_find(layout, at);
     return gr_fail(GR_ERROR_DATA,
-                   "%s: update of %s, element %zu: %g times %llu examples, expected a finite "
+                   "%s: update of %s, element %zu: %g times the weight %g, expected a finite "
                    "float32",
                    from->pseudonym, tensor ? tensor->name : "no tensor",
-                   tensor ? at - tensor->offset : at, (double)from->update[at],
-                   (unsigned long long)from->weight);
+                   tensor ? at - tensor->offset : at, (double)from->update[at], from->weight);
 }
 
 static uint32_t largest_of(const struct gr_contribution *from, size_t begin, size_t n) {
     float p[GR_RING_BLOCK];
-    if (!from->residual) return gr_ring_largest(from->update + begin, (float)from->weight, n);
+    if (!from->residual) return gr_ring_largest(from->update + begin, weight_of(from), n);
     gr_sum_weigh(from, begin, p, n);
     return gr_ring_largest(p, 1, n);
 }

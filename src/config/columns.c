@@ -279,11 +279,11 @@ static gr_status check_column(const struct place *at, const struct gr_schema *sc
     return check_categories(at);
 }
 
-/* One name for one column; one label, target and group at most. */
+/* One name for one column; one label, target, group, weight and offset at most. */
 static gr_status check_together(const struct gr_schema *schema, const struct gr_node *list,
                                 struct gr_broken *broken) {
-    static const enum gr_column_type single[] = {GR_COLUMN_LABEL, GR_COLUMN_TARGET,
-                                                 GR_COLUMN_GROUP};
+    static const enum gr_column_type single[] = {GR_COLUMN_LABEL, GR_COLUMN_TARGET, GR_COLUMN_GROUP,
+                                                 GR_COLUMN_WEIGHT, GR_COLUMN_OFFSET};
     const char **sorted = NULL;
     char quoted[64];
     gr_status status;

@@ -147,12 +147,6 @@ const char *gr_padding_text(enum gr_padding padding) {
     return name_of(gr_padding_names, COUNT(gr_padding_names), padding);
 }
 
-bool gr_predicts_number(const struct gr_model_config *config) {
-    if (config->loss == GR_LOSS_DEFAULT)
-        return config->type == GR_MODEL_LINEAR || config->type == GR_MODEL_POISSON;
-    return config->loss != GR_LOSS_CROSS_ENTROPY && config->loss != GR_LOSS_BINARY_CROSS_ENTROPY;
-}
-
 const char *gr_loss_text(enum gr_loss_type loss) {
     return name_of(gr_loss_names, COUNT(gr_loss_names), loss);
 }

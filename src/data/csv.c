@@ -20,10 +20,11 @@ struct place {
 
 struct csv_state {
     struct gr_csv_table table;
-    size_t n_rows, room; /* rows read the first time, and room for them */
-    int32_t *labels;     /* room; owned, like all below */
-    float *targets;      /* room; NULL without targets */
-    int32_t *group_of;   /* room; NULL where rows are not partitioned by column */
+    size_t n_rows, room;    /* rows read the first time, and room for them */
+    int32_t *labels;        /* room; owned, like all below */
+    float *targets;         /* room; NULL without targets */
+    float *terms[GR_TERMS]; /* room; NULL without such a column */
+    int32_t *group_of;      /* room; NULL where rows are not partitioned by column */
     struct gr_groups groups;
     struct place *places; /* room / window_rows + 1 */
     size_t window_rows;
@@ -70,12 +71,15 @@ static gr_status grow(void *array, size_t used, size_t room, size_t size) {
     return GR_OK;
 }
 
-static gr_status make_room(struct csv_state *s, bool targets, bool groups) {
+static gr_status make_room(struct csv_state *s, bool targets, const bool terms[GR_TERMS],
+                           bool groups) {
     size_t used = s->n_rows, room = s->room ? 2 * s->room : ROWS_AT_FIRST;
     gr_status status = GR_OK;
     if (used < s->room) return GR_OK;
     GR_TRY(grow(&s->labels, used, room, sizeof *s->labels));
     if (targets) GR_TRY(grow(&s->targets, used, room, sizeof *s->targets));
+    for (size_t k = 0; k < GR_TERMS; k++)
+        if (terms[k]) GR_TRY(grow(&s->terms[k], used, room, sizeof *s->terms[k]));
     if (groups) GR_TRY(grow(&s->group_of, used, room, sizeof *s->group_of));
     GR_TRY(grow(&s->places, (used + s->window_rows - 1) / s->window_rows, room / s->window_rows + 2,
                 sizeof *s->places));
@@ -94,10 +98,11 @@ static gr_status read_through(struct gr_reader *reader, struct csv_state *s) {
     struct gr_csv_table *t = &s->table;
     const size_t limit = limit_of(reader);
     bool targets = reader->columns->target >= 0, more;
+    const bool *terms = reader->shape.terms;
     bool groups = wants_groups(reader);
     gr_status status = GR_OK;
     while (s->n_rows < limit) {
-        GR_TRY(make_room(s, targets, groups));
+        GR_TRY(make_room(s, targets, terms, groups));
         GR_TRY(gr_csv_table_next(t, s->window, &more));
         if (!more) break;
         if (s->n_rows == UINT32_MAX) {
@@ -109,6 +114,8 @@ static gr_status read_through(struct gr_reader *reader, struct csv_state *s) {
                 (struct place){t->scan.row_offset, t->scan.row_line};
         s->labels[s->n_rows] = t->label;
         if (targets) s->targets[s->n_rows] = t->target;
+        for (size_t k = 0; k < GR_TERMS; k++)
+            if (terms[k]) s->terms[k][s->n_rows] = t->terms[k];
         if (groups) GR_TRY(find_group(reader, s, &s->group_of[s->n_rows]));
         s->n_rows++;
     }
@@ -182,6 +189,8 @@ static gr_status set_shape(struct gr_reader *reader, struct csv_state *s) {
     shape->element = GR_ELEMENT_FLOAT32;
     shape->scale = 1.0f;
     shape->targets = columns->target >= 0;
+    shape->terms[GR_TERM_WEIGHT] = columns->weight >= 0;
+    shape->terms[GR_TERM_OFFSET] = columns->offset >= 0;
     shape->n_classes =
         columns->label < 0 ? 1 : columns->schema->columns[columns->label].categories_count;
     GR_TRY(gr_table_shape_check(reader->table->file, shape));
@@ -201,6 +210,8 @@ static void csv_close(struct gr_reader *reader) {
     gr_free(s->group_of);
     gr_free(s->labels);
     gr_free(s->targets);
+    for (size_t k = 0; k < GR_TERMS; k++)
+        gr_free(s->terms[k]);
     gr_free(s->places);
     gr_free(s->window);
     gr_free(s);
@@ -251,6 +262,13 @@ static gr_status csv_targets(struct gr_reader *reader, size_t first, size_t n, f
     return GR_OK;
 }
 
+static gr_status csv_terms(struct gr_reader *reader, enum gr_term term, size_t first, size_t n,
+                           float *out) {
+    const struct csv_state *s = reader->state;
+    memcpy(out, s->terms[term] + first, n * sizeof *out);
+    return GR_OK;
+}
+
 static gr_status csv_rows(struct gr_reader *reader, size_t first, size_t n, const void **block) {
     struct csv_state *s = reader->state;
     const size_t width = reader->shape.n_features, window = first / s->window_rows;
@@ -268,6 +286,16 @@ static gr_status csv_rows(struct gr_reader *reader, size_t first, size_t n, cons
     }
     *block = s->window;
 out:
+    return status;
+}
+
+/* For a message: the window is read anew up to the row. */
+static gr_status csv_line(struct gr_reader *reader, size_t row, size_t *line) {
+    struct csv_state *s = reader->state;
+    const void *block;
+    s->at = SIZE_MAX;
+    gr_status status = csv_rows(reader, row, 1, &block);
+    *line = s->table.scan.row_line;
     return status;
 }
 
@@ -290,6 +318,8 @@ const struct gr_reader_operations gr_csv_operations = {
     .rows = csv_rows,
     .close = csv_close,
     .targets = csv_targets,
+    .terms = csv_terms,
+    .line = csv_line,
     .groups = csv_groups,
     .group_names = csv_group_names,
 };

@@ -7,7 +7,8 @@
 
 static bool wants(const struct gr_column *c, bool labelled) {
     return c && c->type != GR_COLUMN_TEXT && c->type != GR_COLUMN_GROUP &&
-           (labelled || (c->type != GR_COLUMN_LABEL && c->type != GR_COLUMN_TARGET));
+           (labelled || (c->type != GR_COLUMN_LABEL && c->type != GR_COLUMN_TARGET &&
+                         c->type != GR_COLUMN_WEIGHT));
 }
 
 static gr_status copy_words(char *const *from, unsigned n, char ***to, unsigned *count) {

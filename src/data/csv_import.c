@@ -33,6 +33,7 @@ struct import {
     float *features;
     int32_t *labels;
     float *targets;
+    float *terms[GR_TERMS];
     int32_t *group_of; /* NULL: there is no column of groups */
     struct gr_groups groups;
     uint32_t n_classes;
@@ -113,12 +114,14 @@ static gr_status find_columns(struct import *im, size_t limit) {
                        im->path, im->options->csv.label);
     if (im->columns->n_values == 0)
         return gr_fail(GR_ERROR_DATA, "%s: has no column of features", im->path);
-    im->shape = (struct gr_table_shape){.n_dims = 2,
-                                        .shape = {1, im->columns->n_values},
-                                        .element = GR_ELEMENT_FLOAT32,
-                                        .scale = 1.0f,
-                                        .targets = im->columns->target >= 0,
-                                        .group_bytes = im->columns->group >= 0};
+    im->shape =
+        (struct gr_table_shape){.n_dims = 2,
+                                .shape = {1, im->columns->n_values},
+                                .element = GR_ELEMENT_FLOAT32,
+                                .scale = 1.0f,
+                                .targets = im->columns->target >= 0,
+                                .terms = {im->columns->weight >= 0, im->columns->offset >= 0},
+                                .group_bytes = im->columns->group >= 0};
     GR_TRY(gr_table_shape_check(im->path, &im->shape));
     im->shape.shape[0] = 0; /* grows */
     im->feature_rows = GR_WINDOW_BYTES / im->shape.row_bytes;
@@ -149,6 +152,21 @@ out:
 
 /* ---- rows ----------------------------------------------------------------------------------- */
 
+static gr_status flush_terms(struct import *im, size_t all) {
+    struct gr_table_file *t = &im->file;
+    gr_status status = GR_OK;
+    for (size_t k = 0; k < GR_TERMS; k++) {
+        if (!im->shape.terms[k]) continue;
+        GR_TRY(gr_table_file_grow(t, t->terms[k], 1, 0, all));
+        errno = 0;
+        if (!gr_table_file_write(t->terms[k], NULL, 1, im->written, im->held, H5T_NATIVE_FLOAT,
+                                 im->terms[k]))
+            return gr_table_file_failed(t, "weights or offsets");
+    }
+out:
+    return status;
+}
+
 static gr_status flush_rows(struct import *im) {
     struct gr_table_file *t = &im->file;
     const size_t n = im->held, all = im->written + n, width = im->shape.n_features;
@@ -156,6 +174,7 @@ static gr_status flush_rows(struct import *im) {
     if (n == 0) return GR_OK;
     GR_TRY(gr_table_file_grow(t, t->features, 2, width, all));
     GR_TRY(gr_table_file_grow(t, t->labels, 1, 0, all));
+    GR_TRY(flush_terms(im, all));
     if (im->shape.targets) GR_TRY(gr_table_file_grow(t, t->targets, 1, 0, all));
     if (im->group_of) GR_TRY(gr_table_file_grow(t, t->groups, 1, 0, all));
     errno = 0;
@@ -192,6 +211,8 @@ static gr_status keep_row(struct import *im) {
     gr_status status = GR_OK;
     im->labels[im->held] = im->table.label;
     im->targets[im->held] = im->table.target;
+    for (size_t k = 0; k < GR_TERMS; k++)
+        im->terms[k][im->held] = im->table.terms[k];
     if (im->group_of) {
         GR_TRY(gr_groups_find(&im->groups, group->text, group->length, &number));
         if (im->groups.bytes > GR_WINDOW_BYTES_MAX || number > INT32_MAX)
@@ -355,6 +376,8 @@ static gr_status import_once(struct import *im, size_t limit) {
     GR_TRY(gr_allocate(im->feature_rows, im->shape.row_bytes, "rows", &im->features));
     GR_TRY(gr_allocate(im->feature_rows, sizeof *im->labels, "labels", &im->labels));
     GR_TRY(gr_allocate(im->feature_rows, sizeof *im->targets, "targets", &im->targets));
+    for (size_t k = 0; k < GR_TERMS; k++)
+        GR_TRY(gr_allocate(im->feature_rows, sizeof *im->terms[k], "weights", &im->terms[k]));
     if (im->columns->group >= 0 && im->table.absent == SIZE_MAX)
         GR_TRY(gr_allocate(im->feature_rows, sizeof *im->group_of, "groups", &im->group_of));
     im->shape.group_bytes = im->group_of != NULL;
@@ -375,6 +398,10 @@ out:
     gr_free(im->features);
     gr_free(im->labels);
     gr_free(im->targets);
+    for (size_t k = 0; k < GR_TERMS; k++) {
+        gr_free(im->terms[k]);
+        im->terms[k] = NULL;
+    }
     gr_free(im->group_of);
     gr_groups_release(&im->groups);
     im->text = NULL;
@@ -401,8 +428,7 @@ gr_status gr_import_csv(const char *path, const struct gr_import_options *option
     struct import im = {.path = path, .options = options, .first = options->first};
     gr_status status;
     im.last = options->limit ? options->first + options->limit : SIZE_MAX;
-    im.file = (struct gr_table_file){
-        .path = out_path, .file = -1, .features = -1, .labels = -1, .targets = -1, .groups = -1};
+    im.file = gr_table_file_at(out_path);
     GR_TRY(gr_text_format(&im.file.temporary, "%s.tmp", out_path));
     GR_TRY(gr_guard_write(out_path, write_table, &im));
 out:

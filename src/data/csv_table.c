@@ -394,6 +394,15 @@ static gr_status put_group(struct gr_csv_table *t, size_t column) {
     return status;
 }
 
+/* A row's weight or offset. */
+static gr_status put_term(struct gr_csv_table *t, size_t column, enum gr_term term) {
+    bool there;
+    gr_status status = read_number(t, column, &t->terms[term], &there);
+    if (status == GR_OK && term == GR_TERM_WEIGHT && t->terms[term] < 0)
+        return refuse(t, column, "a number below 0", "a weight of at least 0");
+    return status;
+}
+
 static gr_status put_cell(struct gr_csv_table *t, size_t column, float *value) {
     switch (t->column[column].of->type) {
     case GR_COLUMN_NUMBER:
@@ -407,6 +416,10 @@ static gr_status put_cell(struct gr_csv_table *t, size_t column, float *value) {
     case GR_COLUMN_LABEL:
     case GR_COLUMN_TARGET:
         return GR_OK; /* read before */
+    case GR_COLUMN_WEIGHT:
+        return put_term(t, column, GR_TERM_WEIGHT);
+    case GR_COLUMN_OFFSET:
+        return put_term(t, column, GR_TERM_OFFSET);
     case GR_COLUMN_GROUP:
         return put_group(t, column);
     default:

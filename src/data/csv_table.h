@@ -40,6 +40,7 @@ struct gr_csv_table {
     /* Of the present row. */
     int32_t label; /* 0 without a label column */
     float target;
+    float terms[2]; /* weight and offset, by enum gr_term; where there are such columns */
     struct gr_csv_field group;
 };
 

@@ -38,6 +38,8 @@ enum guard_verb {
     GUARD_LABELS,
     GUARD_ROWS,
     GUARD_TARGETS,
+    GUARD_WEIGHTS,
+    GUARD_OFFSETS,
     GUARD_COLUMNS,
     GUARD_GROUPS,
     GUARD_GROUP_NAMES,
@@ -81,6 +83,10 @@ static gr_status answer(struct gr_reader *reader, const struct guard_request *re
         return reader->operations->labels(reader, request->first, request->n, reader->window);
     if (request->verb == GUARD_TARGETS)
         return reader->operations->targets(reader, request->first, request->n, reader->window);
+    if (request->verb == GUARD_WEIGHTS || request->verb == GUARD_OFFSETS)
+        return reader->operations->terms(
+            reader, request->verb == GUARD_WEIGHTS ? GR_TERM_WEIGHT : GR_TERM_OFFSET,
+            request->first, request->n, reader->window);
     if (request->verb == GUARD_COLUMNS) return reader->operations->columns(reader);
     if (request->verb == GUARD_FINDINGS)
         return reader->operations->findings(reader, reader->window);
@@ -282,6 +288,14 @@ static gr_status guard_targets(struct gr_reader *reader, size_t first, size_t n,
     return status;
 }
 
+static gr_status guard_terms(struct gr_reader *reader, enum gr_term term, size_t first, size_t n,
+                             float *out) {
+    gr_status status =
+        ask(reader, term == GR_TERM_WEIGHT ? GUARD_WEIGHTS : GUARD_OFFSETS, first, n);
+    if (status == GR_OK) memcpy(out, reader->window, n * sizeof *out);
+    return status;
+}
+
 static gr_status guard_columns(struct gr_reader *reader) {
     return ask(reader, GUARD_COLUMNS, 0, 0);
 }
@@ -311,6 +325,7 @@ const struct gr_reader_operations gr_guard_operations = {
     .rows = guard_rows,
     .close = guard_close,
     .targets = guard_targets,
+    .terms = guard_terms,
     .columns = guard_columns,
     .groups = guard_groups,
     .group_names = guard_group_names,

@@ -29,6 +29,7 @@ struct hdf5_state {
     hid_t file, features, labels;
     hid_t targets, columns, groups, group_names; /* -1 where there is none */
     hid_t findings;                              /* likewise */
+    hid_t terms[GR_TERMS];                       /* likewise */
     hid_t memory_type;                           /* of features */
     int label_dims, target_dims;                 /* 1, or 2 for a column */
     bool label_reals;                            /* labels are floating-point numbers */
@@ -264,6 +265,28 @@ out:
     return status;
 }
 
+static const char *const term_names[GR_TERMS] = {
+    [GR_TERM_WEIGHT] = "weights", [GR_TERM_OFFSET] = "offsets"};
+
+static gr_status open_term(struct hdf5_state *state, const char *path, enum gr_term term,
+                           struct gr_table_shape *shape) {
+    struct dataset d = {.path = path, .name = term_names[term], .chunk_rows = 1};
+    hid_t type;
+    bool there;
+    gr_status status;
+    GR_TRY(open_optional(state, &d, &type, &there));
+    if (!there) goto out;
+    if (H5Tget_class(type) != H5T_FLOAT || d.n_dims != 1 || d.shape[0] != shape->shape[0]) {
+        status = gr_fail(GR_ERROR_DATA, "%s: /%s: expected %zu floating-point numbers", path,
+                         d.name, shape->shape[0]);
+        goto out;
+    }
+    state->terms[term] = d.id;
+    shape->terms[term] = true;
+out:
+    return status;
+}
+
 /* Text is bytes in one dimension. */
 static gr_status check_text(const struct dataset *d, hid_t type, size_t most) {
     if (H5Tequal(type, H5T_STD_U8LE) > 0 && d->n_dims == 1 && d->shape[0] > 0 &&
@@ -351,6 +374,8 @@ static void hdf5_close(struct gr_reader *reader) {
     if (state->labels >= 0) H5Dclose(state->labels);
     if (state->targets >= 0) H5Dclose(state->targets);
     if (state->columns >= 0) H5Dclose(state->columns);
+    for (size_t t = 0; t < GR_TERMS; t++)
+        if (state->terms[t] >= 0) H5Dclose(state->terms[t]);
     if (state->groups >= 0) H5Dclose(state->groups);
     if (state->group_names >= 0) H5Dclose(state->group_names);
     if (state->findings >= 0) H5Dclose(state->findings);
@@ -372,6 +397,7 @@ static gr_status hdf5_open(struct gr_reader *reader) {
     GR_TRY(gr_allocate_zero(1, sizeof *state, "an HDF5 reader", &state));
     state->file = state->features = state->labels = state->targets = state->columns = -1;
     state->groups = state->group_names = state->findings = -1;
+    state->terms[GR_TERM_WEIGHT] = state->terms[GR_TERM_OFFSET] = -1;
     reader->state = state;
     GR_TRY(open_file(path, state));
     GR_TRY(open_features(state, &features, &reader->shape));
@@ -379,7 +405,9 @@ static gr_status hdf5_open(struct gr_reader *reader) {
         GR_TRY(open_labels(state, &labels, reader->shape.shape[0]));
         GR_TRY(open_targets(state, &targets, &reader->shape));
         GR_TRY(open_groups(state, &groups, &group_names, &reader->shape));
+        GR_TRY(open_term(state, path, GR_TERM_WEIGHT, &reader->shape));
     }
+    GR_TRY(open_term(state, path, GR_TERM_OFFSET, &reader->shape));
     GR_TRY(open_columns(state, &columns, &reader->shape));
     GR_TRY(open_findings(state, path, &reader->shape));
     GR_TRY(gr_hdf5_attributes(path, state->file, &reader->shape));
@@ -461,6 +489,13 @@ static gr_status hdf5_targets(struct gr_reader *reader, size_t first, size_t n, 
     return status == GR_OK ? GR_OK : damaged_rows(reader, "targets", first, n);
 }
 
+static gr_status hdf5_terms(struct gr_reader *reader, enum gr_term term, size_t first, size_t n,
+                            float *out) {
+    const struct hdf5_state *state = reader->state;
+    gr_status status = read_slab(state->terms[term], NULL, 1, first, n, H5T_NATIVE_FLOAT, out);
+    return status == GR_OK ? GR_OK : damaged_rows(reader, term_names[term], first, n);
+}
+
 /* Out of int32's range numbers come saturated, and are refused then. */
 static gr_status hdf5_groups(struct gr_reader *reader, size_t first, size_t n, int32_t *out) {
     const struct hdf5_state *state = reader->state;
@@ -498,6 +533,7 @@ const struct gr_reader_operations gr_hdf5_operations = {
     .rows = hdf5_rows,
     .close = hdf5_close,
     .targets = hdf5_targets,
+    .terms = hdf5_terms,
     .columns = hdf5_columns,
     .groups = hdf5_groups,
     .group_names = hdf5_group_names,

@@ -107,8 +107,7 @@ gr_status gr_import_idx(const char *features, const char *labels, size_t first, 
     struct import import = {.first = first, .limit = limit};
     struct gr_table_file *t = &import.file;
     gr_status status;
-    t->path = out_path;
-    t->file = t->features = t->labels = t->targets = t->groups = -1;
+    *t = gr_table_file_at(out_path);
     GR_TRY(gr_text_format(&import.table.features, "%s", features));
     GR_TRY(gr_text_format(&import.table.labels, "%s", labels));
     GR_TRY(gr_text_format(&t->temporary, "%s.tmp", out_path));

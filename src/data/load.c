@@ -20,28 +20,51 @@ struct load {
 
 /* What is to be learnt of a table's rows. */
 struct answers {
-    int32_t *labels; /* owned */
-    float *targets;  /* NULL: there are none; owned */
+    int32_t *labels;        /* owned */
+    float *targets;         /* NULL: there are none; owned */
+    float *terms[GR_TERMS]; /* likewise */
     uint32_t n_classes;
 };
 
-static gr_status read_answers(struct gr_reader *reader, size_t n, struct answers *answers) {
-    gr_status status = gr_reader_labels(reader, n, &answers->labels, &answers->n_classes);
-    return status == GR_OK ? gr_reader_targets(reader, n, &answers->targets) : status;
+/* Read, and held against the loss of the model. */
+static gr_status read_answers(const struct load *l, struct gr_reader *reader, size_t n,
+                              struct answers *answers) {
+    const struct gr_domain domain = gr_domain_of(&l->config->model);
+    gr_status status;
+    GR_TRY(gr_reader_labels(reader, n, &answers->labels, &answers->n_classes));
+    GR_TRY(gr_reader_targets(reader, n, &answers->targets));
+    for (size_t k = 0; k < GR_TERMS; k++)
+        GR_TRY(gr_reader_terms(reader, (enum gr_term)k, n, &answers->terms[k]));
+    GR_TRY(gr_reader_check(reader, &domain, n, answers->labels, answers->targets));
+    if (l->config->model.classes > 0) answers->n_classes = l->config->model.classes;
+out:
+    return status;
 }
 
 static void release_answers(struct answers *answers) {
     gr_free(answers->labels);
     gr_free(answers->targets);
+    for (size_t k = 0; k < GR_TERMS; k++)
+        gr_free(answers->terms[k]);
     *answers = (struct answers){0};
 }
 
-/* Of `targets` counts only whether there are some. */
-static struct gr_rows rows_like(const struct gr_table_shape *shape, float *targets) {
+/* Of targets, weights and offsets counts only whether there are some. */
+static struct gr_rows rows_like(const struct gr_table_shape *shape, const struct answers *answers) {
     return (struct gr_rows){.n_features = shape->n_features,
                             .element = shape->element,
                             .scale = shape->scale,
-                            .targets = targets};
+                            .targets = answers->targets,
+                            .weights = answers->terms[GR_TERM_WEIGHT],
+                            .offsets = answers->terms[GR_TERM_OFFSET]};
+}
+
+/* Row `row` of a table becomes row `at` of the rows, but for its features. */
+static void put_answers(const struct answers *answers, size_t row, struct gr_rows *to, size_t at) {
+    to->labels[at] = answers->labels[row];
+    if (to->targets) to->targets[at] = answers->targets[row];
+    if (to->weights) to->weights[at] = answers->terms[GR_TERM_WEIGHT][row];
+    if (to->offsets) to->offsets[at] = answers->terms[GR_TERM_OFFSET][row];
 }
 
 /* The first table's columns are everybody's. */
@@ -124,7 +147,7 @@ static gr_status join_table(struct load *l, struct gr_reader *reader, uint32_t n
 static gr_status plan_silo(const struct load *l, uint32_t id, const uint32_t *row, size_t n,
                            const struct answers *answers, const struct gr_table_shape *shape,
                            struct gr_silo *silo, struct gr_pick *picks) {
-    struct gr_rows like = rows_like(shape, answers->targets), *to;
+    struct gr_rows like = rows_like(shape, answers), *to;
     size_t filled[GR_PARTS] = {0};
     uint8_t *part = NULL;
     int32_t *labels = NULL;
@@ -138,8 +161,7 @@ static gr_status plan_silo(const struct load *l, uint32_t id, const uint32_t *ro
         uint32_t r = row ? row[i] : (uint32_t)i;
         size_t at = filled[part[i]]++;
         to = gr_silo_part(silo, part[i]);
-        to->labels[at] = labels[i];
-        if (to->targets) to->targets[at] = answers->targets[r];
+        put_answers(answers, r, to, at);
         picks[i] = (struct gr_pick){r, (char *)to->features + at * shape->row_bytes};
     }
 out:
@@ -214,7 +236,7 @@ static gr_status load_train(struct load *l) {
     GR_TRY(gr_reader_open(config, &config->train, &reader));
     size_t n = reader.shape.shape[0];
     if (config->limit != 0 && config->limit < n) n = config->limit;
-    GR_TRY(read_answers(&reader, n, &answers));
+    GR_TRY(read_answers(l, &reader, n, &answers));
     GR_TRY(join_table(l, &reader, answers.n_classes));
     GR_TRY(plan_silos(l, &reader, n, &answers, &picks, &n_picks));
     if (l->share->n_local > 0 && l->share->silos[0] == 0) {
@@ -241,7 +263,7 @@ static gr_status read_silo(struct load *l, size_t i) {
     gr_status status;
     GR_TRY(gr_reader_open(config, &config->silo_tables[id], &reader));
     size_t n = reader.shape.shape[0];
-    GR_TRY(read_answers(&reader, n, &answers));
+    GR_TRY(read_answers(l, &reader, n, &answers));
     GR_TRY(gr_allocate(n, sizeof *picks, "a reading plan", &picks));
     GR_TRY(plan_silo(l, id, NULL, n, &answers, &reader.shape, &l->data->local[i], picks));
     GR_TRY(gr_reader_rows(&reader, picks, n));
@@ -283,8 +305,7 @@ static gr_status read_test(const struct load *l, struct gr_reader *reader,
     for (size_t i = 0; i < data->n_local_batches; i++) {
         size_t row = data->local_batch[i] * GR_TEST_BATCH, end = row + GR_TEST_BATCH;
         for (; row < end && row < data->n_test; row++, k++) {
-            data->test.labels[k] = answers->labels[row];
-            if (data->test.targets) data->test.targets[k] = answers->targets[row];
+            put_answers(answers, row, &data->test, k);
             picks[k] = (struct gr_pick){(uint32_t)row,
                                         (char *)data->test.features + k * reader->shape.row_bytes};
         }
@@ -304,8 +325,8 @@ static gr_status load_test(struct load *l) {
     if (!path || !path[0]) return GR_OK;
     GR_TRY(gr_reader_open(config, &config->test, &reader));
     size_t n = reader.shape.shape[0];
-    GR_TRY(read_answers(&reader, n, &answers));
-    struct gr_rows like = rows_like(&reader.shape, answers.targets);
+    GR_TRY(read_answers(l, &reader, n, &answers));
+    struct gr_rows like = rows_like(&reader.shape, &answers);
     GR_TRY(join_table(l, &reader, answers.n_classes));
     GR_TRY(gr_test_create(l->share, n, &like, l->data));
     GR_TRY(read_test(l, &reader, &answers));

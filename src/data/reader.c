@@ -138,6 +138,12 @@ static gr_status read_columns(struct gr_reader *reader, const struct gr_schema *
                          "%s make %zu values in a row, found %zu; a table of an earlier version is "
                          "to be imported again",
                          name, reader->columns->n_values, reader->shape.n_features);
+    else if ((!reader->unlabelled &&
+              (reader->columns->weight >= 0) != reader->shape.terms[GR_TERM_WEIGHT]) ||
+             (reader->columns->offset >= 0) != reader->shape.terms[GR_TERM_OFFSET])
+        status =
+            gr_fail(GR_ERROR_DATA,
+                    "%s and the datasets /weights and /offsets do not speak of the same", name);
     else
         status = find_gaps(reader);
     return status == GR_OK ? read_findings(reader) : status;
@@ -275,6 +281,77 @@ gr_status gr_reader_targets(struct gr_reader *reader, size_t n, float **out) {
 out:
     gr_free(targets);
     return status;
+}
+
+/* ---- what a row may not be ------------------------------------------------------------------- */
+
+gr_status gr_reader_refuse(struct gr_reader *reader, size_t row, int column, const char *found,
+                           const char *expected) {
+    const char *path = gr_reader_labels_path(reader);
+    char at[64], of[96] = "";
+    size_t line;
+    snprintf(at, sizeof at, " row %zu", row);
+    if (reader->operations->line) {
+        gr_status status = reader->operations->line(reader, row, &line);
+        if (status != GR_OK) return status;
+        snprintf(at, sizeof at, "%zu", line);
+    }
+    if (column >= 0 && reader->columns) {
+        const char *name = reader->columns->schema->columns[column].name;
+        char quoted[64];
+        gr_text_quote(name, strlen(name), quoted, sizeof quoted);
+        snprintf(of, sizeof of, " column %d (%s):", column + 1, quoted);
+    }
+    return gr_fail(GR_ERROR_DATA, "%s:%s:%s found %s, expected %s", path, at, of, found, expected);
+}
+
+gr_status gr_reader_terms(struct gr_reader *reader, enum gr_term term, size_t n, float **out) {
+    const struct gr_columns *columns = reader->columns;
+    const bool weight = term == GR_TERM_WEIGHT;
+    const int column = !columns ? -1 : weight ? columns->weight : columns->offset;
+    float *values = NULL, largest = 0;
+    gr_status status;
+    *out = NULL;
+    if (!reader->shape.terms[term]) return GR_OK;
+    GR_TRY(gr_allocate(n, sizeof *values, "weights and offsets", &values));
+    for (size_t first = 0; first < n; first += GR_LABEL_WINDOW)
+        GR_TRY(reader->operations->terms(reader, term, first, window_of(first, n), values + first));
+    for (size_t i = 0; i < n; i++) {
+        if (!__builtin_isfinite(values[i]) || (weight && values[i] < 0)) {
+            status =
+                gr_reader_refuse(reader, i, column, weight ? "no such weight" : "no such offset",
+                                 weight ? "a finite number of at least 0" : "a finite number");
+            goto out;
+        }
+        if (values[i] > largest) largest = values[i];
+    }
+    if (weight && !(largest > 0)) {
+        status = gr_fail(GR_ERROR_DATA, "%s: all weights are 0, expected some above 0",
+                         gr_reader_features_path(reader));
+        goto out;
+    }
+    *out = values;
+    values = NULL;
+out:
+    gr_free(values);
+    return status;
+}
+
+gr_status gr_reader_check(struct gr_reader *reader, const struct gr_domain *domain, size_t n,
+                          const int32_t *labels, const float *targets) {
+    const struct gr_columns *columns = reader->columns;
+    char expected[96];
+    for (size_t i = 0; !domain->labels && targets && i < n; i++)
+        if (!((double)targets[i] >= domain->least))
+            return gr_reader_refuse(reader, i, columns ? columns->target : -1,
+                                    "a target that is less", domain->expected);
+    if (!domain->labels || domain->n_classes == 0) return GR_OK;
+    snprintf(expected, sizeof expected, "%s: 0 to %u", domain->expected, domain->n_classes - 1);
+    for (size_t i = 0; i < n; i++)
+        if ((uint32_t)labels[i] >= domain->n_classes)
+            return gr_reader_refuse(reader, i, columns ? columns->label : -1, "a label beyond it",
+                                    expected);
+    return GR_OK;
 }
 
 /* Without a branch in the loop, so that it is as fast as the copy before it. */

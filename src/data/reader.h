@@ -25,19 +25,23 @@ enum { GR_CLASSES_MAX = 65535, GR_LABEL_WINDOW = 65536 };
  * its values do not show any more. */
 enum { GR_FINDINGS = 3, GR_FINDINGS_MAX = 10000 }; /* of one column; columns */
 
+/* Numbers of a row beside its features and its answer. */
+enum gr_term { GR_TERM_WEIGHT, GR_TERM_OFFSET, GR_TERMS };
+
 struct gr_table_shape {
     size_t n_dims;
     size_t shape[GR_TENSOR_DIMS_MAX]; /* rows first */
     enum gr_element element;
     float scale;
-    uint32_t n_classes;  /* as the file declares; 0: it does not */
-    bool targets;        /* there is one a row */
-    size_t column_bytes; /* of the text that says what the columns are; 0: there is none */
-    size_t group_bytes;  /* of the groups' names, each with a NUL behind it; 0: there are none */
-    size_t n_findings;   /* columns of which an import left findings; 0: it did not */
-    size_t window_rows;  /* rows of a window; windows begin at multiples of it */
-    size_t n_features;   /* of a row; follows from shape */
-    size_t row_bytes;    /* follows from shape and element */
+    uint32_t n_classes;   /* as the file declares; 0: it does not */
+    bool targets;         /* there is one a row */
+    bool terms[GR_TERMS]; /* likewise */
+    size_t column_bytes;  /* of the text that says what the columns are; 0: there is none */
+    size_t group_bytes;   /* of the groups' names, each with a NUL behind it; 0: there are none */
+    size_t n_findings;    /* columns of which an import left findings; 0: it did not */
+    size_t window_rows;   /* rows of a window; windows begin at multiples of it */
+    size_t n_features;    /* of a row; follows from shape */
+    size_t row_bytes;     /* follows from shape and element */
 };
 
 struct gr_reader;
@@ -52,6 +56,11 @@ struct gr_reader_operations {
     void (*close)(struct gr_reader *reader);
     /* n <= GR_LABEL_WINDOW targets; only where shape.targets. */
     gr_status (*targets)(struct gr_reader *reader, size_t first, size_t n, float *out);
+    /* n <= GR_LABEL_WINDOW terms; only where shape.terms has them. */
+    gr_status (*terms)(struct gr_reader *reader, enum gr_term term, size_t first, size_t n,
+                       float *out);
+    /* The line on which a row begins; NULL: rows have none. */
+    gr_status (*line)(struct gr_reader *reader, size_t row, size_t *line);
     /* The text of shape.column_bytes bytes into reader->window; only where there is some. */
     gr_status (*columns)(struct gr_reader *reader);
     /* n <= GR_LABEL_WINDOW rows' groups, as places in the list of names; only where
@@ -119,6 +128,21 @@ gr_status gr_reader_classes(struct gr_reader *reader, size_t n, uint32_t *n_clas
 
 /* The first n targets, all finite; caller releases *out with gr_free. NULL where there are none. */
 gr_status gr_reader_targets(struct gr_reader *reader, size_t n, float **out) GR_CHECKED;
+
+/*
+ * The first n weights, all finite and at least 0 and not all 0; or offsets, all finite. Caller
+ * releases *out with gr_free. NULL where there are none.
+ */
+gr_status gr_reader_terms(struct gr_reader *reader, enum gr_term term, size_t n,
+                          float **out) GR_CHECKED;
+
+/* GR_ERROR_DATA with the file, the row (of a CSV file its line), the column (-1: none) and what was
+ * expected; never a value. */
+gr_status gr_reader_refuse(struct gr_reader *reader, size_t row, int column, const char *found,
+                           const char *expected) GR_CHECKED;
+/* Holds n rows' labels, or their targets (NULL: there are none), against a loss. */
+gr_status gr_reader_check(struct gr_reader *reader, const struct gr_domain *domain, size_t n,
+                          const int32_t *labels, const float *targets) GR_CHECKED;
 
 /*
  * The first n rows' groups by the column `column` of `columns`, each as a place in the byte order

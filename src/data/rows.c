@@ -2,6 +2,7 @@
 /* Rows in memory: their room, the batches gathered from them, and how they are dealt. */
 #include "data/rows.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,8 +24,14 @@ out:
 
 gr_status gr_rows_create_like(size_t n_rows, const struct gr_rows *like, struct gr_rows *out) {
     gr_status status = gr_rows_create(n_rows, like->n_features, like->element, like->scale, out);
-    if (status != GR_OK || !like->targets) return status;
-    status = gr_allocate(n_rows, sizeof *out->targets, "targets of rows", &out->targets);
+    if (status != GR_OK) return status;
+    if (like->targets)
+        GR_TRY(gr_allocate(n_rows, sizeof *out->targets, "targets of rows", &out->targets));
+    if (like->weights)
+        GR_TRY(gr_allocate(n_rows, sizeof *out->weights, "weights of rows", &out->weights));
+    if (like->offsets)
+        GR_TRY(gr_allocate(n_rows, sizeof *out->offsets, "offsets of rows", &out->offsets));
+out:
     if (status != GR_OK) gr_rows_release(out);
     return status;
 }
@@ -72,6 +79,36 @@ void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t fi
             scale_bytes(from, rows->scale, width, to);
         else
             scale_floats(from, rows->scale, width, to);
+    }
+}
+
+static void gather_floats(const float *from, const uint32_t *index, size_t first, size_t n,
+                          float without, float *to) {
+    for (size_t i = 0; to && i < n; i++)
+        to[i] = from ? from[index ? index[i] : first + i] : without;
+}
+
+void gr_rows_gather_terms(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,
+                          float *out_weights, float *out_offsets) {
+    gather_floats(rows->weights, index, first, n, 1.0f, out_weights);
+    gather_floats(rows->offsets, index, first, n, 0.0f, out_offsets);
+}
+
+int gr_rows_weight_exponent(const struct gr_rows *rows) {
+    float largest = 0;
+    int exponent;
+    for (size_t i = 0; rows->weights && i < rows->n_rows; i++)
+        largest = fmaxf(largest, rows->weights[i]);
+    if (!(largest > 0)) return GR_WEIGHT_NONE;
+    /* largest = mantissa 2^exponent, with 1/2 <= mantissa < 1. */
+    const float mantissa = frexpf(largest, &exponent);
+    return mantissa > 0.5f ? exponent : exponent - 1;
+}
+
+void gr_rows_scale_weights(struct gr_rows *rows, int exponent) {
+    for (size_t i = 0; rows->weights && i < rows->n_rows; i++) {
+        const double units = rint(ldexp((double)rows->weights[i], GR_WEIGHT_BITS - exponent));
+        rows->weights[i] = (float)ldexp(units, -GR_WEIGHT_BITS);
     }
 }
 

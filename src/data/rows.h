@@ -8,7 +8,7 @@
 /* Room for n rows; gr_rows_release accepts a zeroed struct. */
 gr_status gr_rows_create(size_t n_rows, size_t n_features, enum gr_element element, float scale,
                          struct gr_rows *out) GR_CHECKED;
-/* As `like`, of which only the form is looked at: targets when it has some. */
+/* As `like`, of which only the form is looked at: targets, weights, offsets when it has some. */
 gr_status gr_rows_create_like(size_t n_rows, const struct gr_rows *like,
                               struct gr_rows *out) GR_CHECKED;
 size_t gr_rows_bytes(const struct gr_rows *rows); /* of one row's features */

@@ -21,8 +21,10 @@ struct gr_table {
     struct gr_binding binding;
     float *read; /* room for `room` rows as read; owned; NULL without preprocessing */
     struct gr_reader reader;
-    int32_t *labels; /* of all rows; owned; NULL: not read */
-    float *targets;  /* of all rows; owned; NULL: not read, or there are none */
+    int32_t *labels;        /* of all rows; owned; NULL: not read */
+    float *targets;         /* of all rows; owned; NULL: not read, or there are none */
+    float *terms[GR_TERMS]; /* likewise, but offsets are always read */
+    int weight_exponent;
     uint32_t n_classes;
     size_t next;         /* rows are read in ascending order */
     struct gr_rows rows; /* those last read; features' room is for `room` rows */
@@ -85,6 +87,17 @@ out:
     return status;
 }
 
+static gr_status read_weights(struct gr_table *t) {
+    struct gr_rows rows = {.n_rows = gr_table_n_rows(t)};
+    gr_status status =
+        gr_reader_terms(&t->reader, GR_TERM_WEIGHT, rows.n_rows, &t->terms[GR_TERM_WEIGHT]);
+    if (status != GR_OK || !t->terms[GR_TERM_WEIGHT]) return status;
+    rows.weights = t->terms[GR_TERM_WEIGHT];
+    t->weight_exponent = gr_rows_weight_exponent(&rows);
+    gr_rows_scale_weights(&rows, t->weight_exponent);
+    return GR_OK;
+}
+
 gr_status gr_table_open(const struct gr_table_config *config,
                         const struct gr_table_options *options, struct gr_table **out) {
     const bool labelled = options->labelled;
@@ -104,7 +117,10 @@ gr_status gr_table_open(const struct gr_table_config *config,
     if (labelled) {
         GR_TRY(gr_reader_labels(&t->reader, gr_table_n_rows(t), &t->labels, &t->n_classes));
         GR_TRY(gr_reader_targets(&t->reader, gr_table_n_rows(t), &t->targets));
+        GR_TRY(read_weights(t));
     }
+    GR_TRY(
+        gr_reader_terms(&t->reader, GR_TERM_OFFSET, gr_table_n_rows(t), &t->terms[GR_TERM_OFFSET]));
     *out = t;
     t = NULL;
 out:
@@ -122,6 +138,8 @@ void gr_table_close(struct gr_table *t) {
     gr_free(t->picks);
     gr_free(t->labels);
     gr_free(t->targets);
+    for (size_t k = 0; k < GR_TERMS; k++)
+        gr_free(t->terms[k]);
     gr_free(t->config.features);
     gr_free(t->config.labels);
     gr_free(t->config.file);
@@ -139,6 +157,18 @@ size_t gr_table_n_features(const struct gr_table *t) {
 
 const int32_t *gr_table_labels(const struct gr_table *t) {
     return t->labels;
+}
+
+bool gr_table_has_weights(const struct gr_table *t) {
+    return t->terms[GR_TERM_WEIGHT] != NULL;
+}
+
+bool gr_table_has_offsets(const struct gr_table *t) {
+    return t->terms[GR_TERM_OFFSET] != NULL;
+}
+
+int gr_table_weight_exponent(const struct gr_table *t) {
+    return t->weight_exponent;
 }
 
 const struct gr_columns *gr_table_columns(const struct gr_table *t) {
@@ -194,6 +224,8 @@ gr_status gr_table_read(struct gr_table *t, size_t first, size_t n, const struct
     t->rows.scale = shape->scale;
     t->rows.labels = t->labels ? t->labels + first : t->no_labels;
     t->rows.targets = t->targets ? t->targets + first : NULL;
+    t->rows.weights = t->terms[GR_TERM_WEIGHT] ? t->terms[GR_TERM_WEIGHT] + first : NULL;
+    t->rows.offsets = t->terms[GR_TERM_OFFSET] ? t->terms[GR_TERM_OFFSET] + first : NULL;
     *out = &t->rows;
 out:
     return status;

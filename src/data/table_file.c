@@ -15,6 +15,16 @@ gr_status gr_table_file_failed(const struct gr_table_file *t, const char *what) 
                    errno ? strerror(errno) : "HDF5 refused");
 }
 
+struct gr_table_file gr_table_file_at(const char *path) {
+    return (struct gr_table_file){.path = path,
+                                  .file = -1,
+                                  .features = -1,
+                                  .labels = -1,
+                                  .targets = -1,
+                                  .groups = -1,
+                                  .terms = {-1, -1}};
+}
+
 static bool write_attribute(hid_t object, const char *name, hid_t file_type, hid_t memory_type,
                             const void *value) {
     hid_t space = H5Screate(H5S_SCALAR);
@@ -59,6 +69,19 @@ static hid_t create_dataset(hid_t file, const char *name, hid_t type, size_t n_d
     return dataset;
 }
 
+/* Weights and offsets, of which the shape speaks. */
+static bool create_terms(struct gr_table_file *t, const struct gr_table_shape *shape) {
+    static const char *const names[GR_TERMS] = {"weights", "offsets"};
+    static const char *const roles[GR_TERMS] = {"weight", "offset"};
+    for (size_t k = 0; k < GR_TERMS; k++) {
+        if (!shape->terms[k]) continue;
+        t->terms[k] =
+            create_dataset(t->file, names[k], H5T_IEEE_F32LE, 1, shape->shape, sizeof(float));
+        if (t->terms[k] < 0 || !write_text_attribute(t->terms[k], "role", roles[k])) return false;
+    }
+    return true;
+}
+
 gr_status gr_table_file_create(struct gr_table_file *t, const struct gr_table_shape *shape) {
     const uint32_t version = 1;
     bool bytes = shape->element == GR_ELEMENT_UINT8;
@@ -77,8 +100,8 @@ gr_status gr_table_file_create(struct gr_table_file *t, const struct gr_table_sh
     if (shape->group_bytes > 0)
         t->groups =
             create_dataset(t->file, "groups", H5T_STD_I32LE, 1, shape->shape, sizeof(int32_t));
-    if (t->features < 0 || t->labels < 0 || (shape->targets && t->targets < 0) ||
-        (shape->group_bytes > 0 && t->groups < 0) ||
+    if (!create_terms(t, shape) || t->features < 0 || t->labels < 0 ||
+        (shape->targets && t->targets < 0) || (shape->group_bytes > 0 && t->groups < 0) ||
         !write_text_attribute(t->file, "format", "granary-table") ||
         !write_attribute(t->file, "version", H5T_STD_U32LE, H5T_NATIVE_UINT32, &version) ||
         !write_attribute(t->file, "scale", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, &shape->scale) ||
@@ -145,6 +168,10 @@ static bool close_file(struct gr_table_file *t) {
     if (t->labels >= 0) good = H5Dclose(t->labels) >= 0 && good;
     if (t->targets >= 0) good = H5Dclose(t->targets) >= 0 && good;
     if (t->groups >= 0) good = H5Dclose(t->groups) >= 0 && good;
+    for (size_t k = 0; k < GR_TERMS; k++) {
+        if (t->terms[k] >= 0) good = H5Dclose(t->terms[k]) >= 0 && good;
+        t->terms[k] = -1;
+    }
     if (t->file >= 0) good = H5Fclose(t->file) >= 0 && good;
     t->features = t->labels = t->targets = t->groups = t->file = -1;
     return good;

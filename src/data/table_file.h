@@ -14,8 +14,11 @@ struct gr_table_file {
     const char *path;                              /* the final name; borrowed */
     char *temporary;                               /* owned */
     hid_t file, features, labels, targets, groups; /* -1: not open */
+    hid_t terms[GR_TERMS];                         /* likewise */
 };
 
+/* A table of which nothing is open. */
+struct gr_table_file gr_table_file_at(const char *path);
 /* shape->shape[0] 0: the datasets grow. shape->group_bytes not 0: there are groups. */
 gr_status gr_table_file_create(struct gr_table_file *t,
                                const struct gr_table_shape *shape) GR_CHECKED;

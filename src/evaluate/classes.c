@@ -27,17 +27,6 @@ static struct softmax softmax_of(const float *z, size_t classes, size_t label, d
     return s;
 }
 
-/*
- * The bin of a score by its log-odds x, by way of x / (4 + |x|): monotone, about 8 / bins wide
- * around even odds and wider towards the ends, which lie at infinity.
- */
-static size_t bin_of(double log_odds, size_t bins) {
-    const double place = log_odds / (4 + fabs(log_odds)), half = 0.5 * (double)bins;
-    if (!(place > -1)) return 0;
-    const size_t bin = (size_t)(half * place + half);
-    return bin < bins ? bin : bins - 1;
-}
-
 /* ln(p / (1 - p)) without cancellation: 1 - p is the sum of the others. */
 static double log_odds(const struct softmax *s, const float *z, const double *e, size_t class) {
     if (class != s->best)
@@ -45,11 +34,11 @@ static double log_odds(const struct softmax *s, const float *z, const double *e,
     return s->rest > 1e-290 ? -log(s->rest) : -s->next;
 }
 
-static void add_histograms(struct gr_tally *t, const struct softmax *s, const float *z) {
-    for (size_t k = 0; k < t->n_scored && !t->without_auc; k++) {
-        const size_t class = t->n_scored == 1 ? 1 : k;
+static void add_histograms(struct gr_tally *t, const struct softmax *s, const float *z,
+                           int64_t units) {
+    for (size_t class = 0; class < t->n_scored && !t->without_auc; class ++) {
         const double x = log_odds(s, z, t->exponentials, class);
-        gr_histogram(t, k, s->label == class)[bin_of(x, t->bins)]++;
+        gr_histogram(t, class, s->label == class)[gr_bin_of(x, 4, t->bins)] += units;
     }
 }
 
@@ -70,27 +59,30 @@ static int64_t *reliability_bin(const struct gr_tally *t, double score) {
     return t->reliability + bin * GR_BIN_SUMS;
 }
 
-static bool add_row(struct gr_tally *t, const float *z, size_t label) {
+static bool add_row(struct gr_tally *t, const float *z, size_t label, int64_t units) {
     double *e = t->exponentials;
     const struct softmax s = softmax_of(z, t->classes, label, e);
     const bool correct = s.best == label;
-    const double score = 1 / s.sum;
+    const double score = 1 / s.sum, w = (double)units / (double)GR_WEIGHT_ONE;
+    const int64_t hit = correct ? units : 0;
     int64_t *bin = reliability_bin(t, score);
     for (size_t j = 0; j < t->classes; j++)
         if (!isfinite(z[j])) return false;
     t->sums[GR_ROWS]++;
-    t->sums[GR_CORRECT] += correct;
-    t->by_class[label * GR_CLASS_SUMS + GR_ACTUAL]++;
-    t->by_class[s.best * GR_CLASS_SUMS + GR_PREDICTED]++;
-    t->by_class[label * GR_CLASS_SUMS + GR_FOUND] += correct;
-    if (t->confusion) t->confusion[label * t->classes + s.best]++;
+    t->sums[GR_WEIGHT] += units;
+    t->sums[GR_CORRECT] += hit;
+    t->by_class[label * GR_CLASS_SUMS + GR_ACTUAL] += units;
+    t->by_class[s.best * GR_CLASS_SUMS + GR_PREDICTED] += units;
+    t->by_class[label * GR_CLASS_SUMS + GR_FOUND] += hit;
+    if (t->confusion) t->confusion[label * t->classes + s.best] += units;
     bin[GR_BIN_ROWS]++;
-    bin[GR_BIN_CORRECT] += correct;
-    add_histograms(t, &s, z);
-    return gr_real_add(bin + GR_BIN_SCORE, score) &&
-           gr_real_add(t->brier, brier_of(&s, e, t->classes)) &&
+    bin[GR_BIN_WEIGHT] += units;
+    bin[GR_BIN_CORRECT] += hit;
+    if (!t->bounds) add_histograms(t, &s, z, units);
+    return gr_real_add(bin + GR_BIN_SCORE, w * score) &&
+           gr_real_add(t->brier, w * brier_of(&s, e, t->classes)) &&
            /* Finite floats are less than 2^130 apart; a loss of 2^70 is refused. */
-           gr_real_add(t->log_loss, log(s.sum) - ((double)z[label] - (double)z[s.best]));
+           gr_real_add(t->log_loss, w * (log(s.sum) - ((double)z[label] - (double)z[s.best])));
 }
 
 static gr_status not_finite(const struct gr_tally *t) {
@@ -99,8 +91,14 @@ static gr_status not_finite(const struct gr_tally *t) {
 }
 
 gr_status gr_tally_add_classes(struct gr_tally *t, const float *logits, const int32_t *labels,
-                               size_t n) {
+                               const float *weights, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (!add_row(t, logits + i * t->classes, (size_t)labels[i])) return not_finite(t);
+        if (!add_row(t, logits + i * t->classes, (size_t)labels[i], gr_weight_units(weights, i)))
+            return not_finite(t);
+    for (size_t i = 0; i < n && t->bounds && !t->without_auc; i++) {
+        const gr_status status = gr_tally_keep(t, (double)logits[2 * i + 1] - (double)logits[2 * i],
+                                               labels[i] == 1, gr_weight_units(weights, i));
+        if (status != GR_OK) return status;
+    }
     return GR_OK;
 }

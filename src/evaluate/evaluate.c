@@ -15,19 +15,26 @@ gr_status gr_loss_add(int64_t loss[GR_REAL_WORDS], double loss_sum) {
                          loss_sum);
 }
 
-double gr_loss_mean(const int64_t loss[GR_REAL_WORDS], int64_t examples) {
-    return examples > 0 ? (double)(gr_real_value(loss) / (long double)examples) : (double)NAN;
+double gr_loss_mean(const int64_t loss[GR_REAL_WORDS], const int64_t weight[GR_REAL_WORDS]) {
+    const long double all = gr_real_value(weight);
+    return all > 0 ? (double)(gr_real_value(loss) / all) : (double)NAN;
+}
+
+double gr_score_loss(const struct gr_score *score) {
+    const long double weight = (long double)score->weight / (long double)GR_WEIGHT_ONE;
+    return weight > 0 ? (double)(gr_real_value(score->loss) / weight) : (double)NAN;
 }
 
 void gr_score_add(struct gr_score *sum, const struct gr_score *part) {
     sum->examples += part->examples;
     sum->correct += part->correct;
+    sum->weight += part->weight;
     for (size_t w = 0; w < GR_REAL_WORDS; w++)
         sum->loss[w] += part->loss[w];
 }
 
 double gr_score_accuracy(const struct gr_score *score) {
-    return score->examples > 0 ? (double)score->correct / (double)score->examples : (double)NAN;
+    return score->weight > 0 ? (double)score->correct / (double)score->weight : (double)NAN;
 }
 
 void gr_scores_withhold(struct gr_score *silos, size_t n, int64_t n_withheld, int64_t rows_withheld,
@@ -44,6 +51,32 @@ void gr_scores_withhold(struct gr_score *silos, size_t n, int64_t n_withheld, in
     }
 }
 
+/* The batch's weights, and those of its rows whose likeliest label is their own. */
+static void add_weights(struct gr_model *model, size_t n, size_t correct, struct gr_score *out) {
+    const float *weights = gr_model_batch_weights(model), *z = gr_model_logits(model);
+    const int32_t *labels = gr_model_batch_labels(model);
+    const size_t classes = gr_model_classes(model);
+    if (!weights) {
+        out->weight += (int64_t)n * GR_WEIGHT_ONE;
+        out->correct += (int64_t)correct * GR_WEIGHT_ONE;
+        return;
+    }
+    for (size_t i = 0; i < n; i++, z += classes) {
+        size_t best = 0;
+        for (size_t c = 1; c < classes; c++)
+            if (z[c] > z[best]) best = c;
+        out->weight += gr_weight_units(weights, i);
+        if (classes > 0 && best == (size_t)labels[i]) out->correct += gr_weight_units(weights, i);
+    }
+}
+
+static gr_status tally_batch(struct gr_model *model, size_t n, struct gr_tally *tally) {
+    const float *logits = gr_model_logits(model), *weights = gr_model_batch_weights(model);
+    if (gr_model_classes(model) > 0)
+        return gr_tally_add_classes(tally, logits, gr_model_batch_labels(model), weights, n);
+    return gr_tally_add_numbers(tally, logits, gr_model_batch_targets(model), weights, n);
+}
+
 gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
                            const struct gr_rows *rows, struct gr_score *out,
                            struct gr_tally *tally) {
@@ -55,16 +88,13 @@ gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
         size_t correct;
         gr_rows_gather(rows, NULL, first, n, gr_model_batch_features(model),
                        gr_model_batch_labels(model), gr_model_batch_targets(model));
+        gr_rows_gather_terms(rows, NULL, first, n, gr_model_batch_weights(model),
+                             gr_model_batch_offsets(model));
         GR_TRY(gr_model_score(model, parameters, n, &loss_sum, &correct));
         GR_TRY(gr_loss_add(out->loss, loss_sum));
         out->examples += (int64_t)n;
-        out->correct += (int64_t)correct;
-        if (tally && gr_model_classes(model) > 0)
-            GR_TRY(gr_tally_add_classes(tally, gr_model_logits(model), gr_model_batch_labels(model),
-                                        n));
-        else if (tally)
-            GR_TRY(gr_tally_add_numbers(tally, gr_model_logits(model),
-                                        gr_model_batch_targets(model), n));
+        add_weights(model, n, correct, out);
+        if (tally) GR_TRY(tally_batch(model, n, tally));
     }
 out:
     return status;

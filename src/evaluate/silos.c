@@ -35,9 +35,8 @@ void gr_silo_metrics_take(const struct gr_tally *tally, struct gr_silo_metrics *
         if (!gr_metric_fits(m, tally->classes)) continue;
         const struct gr_metric_value v = gr_tally_metric(tally, m);
         out->why[m] = number_of(v.why);
-        if (v.why) continue;
-        out->value[m] = bits_of(v.value);
-        if (m != GR_METRIC_AUC) continue;
+        if (!v.why) out->value[m] = bits_of(v.value);
+        if (m != GR_METRIC_AUC || isnan(v.lower)) continue;
         out->lower = bits_of(v.lower);
         out->upper = bits_of(v.upper);
     }
@@ -49,7 +48,10 @@ struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics,
     const bool bounds = metric == GR_METRIC_AUC;
     if (why > 0 && why <= GR_REASONS) {
         const double none = (double)NAN;
-        return (struct gr_metric_value){none, none, none, gr_reason_text[why - 1]};
+        const bool close = why - 1 == GR_CLOSE_SCORES;
+        return (struct gr_metric_value){none, close ? value_of(metrics->lower) : none,
+                                        close ? value_of(metrics->upper) : none,
+                                        gr_reason_text[why - 1]};
     }
     const double value = value_of(metrics->value[metric]);
     return (struct gr_metric_value){value, bounds ? value_of(metrics->lower) : value,
@@ -74,11 +76,11 @@ uint32_t gr_scores_spread(const struct gr_score *silos, uint32_t n_silos, double
                           double loss[3], double accuracy[3]) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < n_silos; i++)
-        if (silos[i].examples > 0) room[n++] = gr_loss_mean(silos[i].loss, silos[i].examples);
+        if (silos[i].weight > 0) room[n++] = gr_score_loss(&silos[i]);
     spread_of(room, n, loss);
     n = 0;
     for (uint32_t i = 0; i < n_silos; i++)
-        if (silos[i].examples > 0) room[n++] = gr_score_accuracy(&silos[i]);
+        if (silos[i].weight > 0) room[n++] = gr_score_accuracy(&silos[i]);
     spread_of(room, n, accuracy);
     return n;
 }

@@ -2,12 +2,13 @@
 /* Tallies: their room. */
 #include "evaluate/tally.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 /* ---- room ----------------------------------------------------------------------------------- */
 
-enum { BINS_OF_TWO = 4096, BINS_OF_ALL = 16384 };
+enum { BINS_OF_TWO = 8192, BINS_OF_ALL = 16384 };
 
 /* Fewer for each of many classes, so that all of them stay within a quarter of a mebibyte. */
 static size_t count_bins(size_t classes) {
@@ -27,7 +28,7 @@ static int64_t *take(struct gr_tally *t, size_t n) {
 static void lay_out(struct gr_tally *t) {
     const size_t c = t->classes;
     t->n = 0;
-    (void)take(t, 2); /* GR_ROWS, GR_CORRECT or GR_NO_DEVIANCE */
+    (void)take(t, GR_HEAD);
     if (c == 0) {
         t->numbers = take(t, (GR_DEVIANCE + (size_t)1) * GR_REAL_WORDS);
         return;
@@ -39,9 +40,12 @@ static void lay_out(struct gr_tally *t) {
     if (c > GR_CONFUSION_CLASSES_MAX) return;
     t->confusion = take(t, c * c);
     t->n_wanted = t->n;
+    if (c == 2) t->scores = take(t, (size_t)2 * GR_REAL_WORDS);
+    t->n_scores = t->n - t->n_wanted;
     t->n_scored = c == 1 ? 0 : c == 2 ? 1 : c;
     t->bins = count_bins(c);
     t->histograms = take(t, 2 * t->n_scored * t->bins);
+    if (c == 2) t->bounds = take(t, 2 * t->bins);
 }
 
 gr_status gr_tally_create(size_t classes, struct gr_tally **out) {
@@ -61,8 +65,38 @@ out:
     return status;
 }
 
+/* Room for so many kept rows; those that are there stay. */
+static gr_status make_kept(struct gr_tally *t, size_t n) {
+    struct gr_kept_score *grown;
+    size_t room = t->kept_room ? t->kept_room : 1024;
+    if (n <= t->kept_room) return GR_OK;
+    while (room < n)
+        room *= 2;
+    gr_status status = gr_allocate(room, sizeof *grown, "scores for an AUC", &grown);
+    if (status != GR_OK) return status;
+    if (t->n_kept > 0) memcpy(grown, t->kept, t->n_kept * sizeof *grown);
+    gr_free(t->kept);
+    t->kept = grown;
+    t->kept_room = room;
+    return GR_OK;
+}
+
+gr_status gr_tally_keep(struct gr_tally *t, double log_odds, bool label, int64_t units) {
+    const double most = (double)FLT_MAX, w = (double)units / (double)GR_WEIGHT_ONE;
+    const float x = (float)fmin(fmax(log_odds, -most), most);
+    const double place = gr_place_of(x);
+    gr_status status = make_kept(t, t->n_kept + 1);
+    if (status != GR_OK) return status;
+    t->kept[t->n_kept++] = (struct gr_kept_score){x, (int32_t)(2 * units + label)};
+    if (!gr_real_add(t->scores, w * place) ||
+        !gr_real_add(t->scores + GR_REAL_WORDS, w * place * place))
+        return GR_ERROR_DATA; /* never: they are within 1 */
+    return GR_OK;
+}
+
 void gr_tally_free(struct gr_tally *t) {
     if (!t) return;
+    gr_free(t->kept);
     gr_free(t->exponentials);
     gr_free(t->sums);
     gr_free(t);
@@ -71,12 +105,25 @@ void gr_tally_free(struct gr_tally *t) {
 void gr_tally_clear(struct gr_tally *t, bool with_auc) {
     memset(t->sums, 0, t->n * sizeof *t->sums);
     t->without_auc = !with_auc;
+    t->n_kept = 0;
 }
 
-void gr_tally_add(struct gr_tally *t, const struct gr_tally *other) {
-    const size_t n = t->without_auc && t->n_scored > 0 ? t->n_wanted : t->n;
+/* Sums of rows, in front of the bins; of many classes the bins' counts are such sums as well. */
+static size_t count_sums(const struct gr_tally *t) {
+    if (t->n_scored == 0) return t->n;
+    return t->n_wanted + (t->without_auc ? 0 : t->n_scores);
+}
+
+gr_status gr_tally_add(struct gr_tally *t, const struct gr_tally *other) {
+    gr_status status = GR_OK;
+    const size_t n = t->bounds || t->without_auc ? count_sums(t) : t->n;
     for (size_t i = 0; i < n; i++)
         t->sums[i] += other->sums[i];
+    GR_TRY(make_kept(t, t->n_kept + other->n_kept));
+    for (size_t i = 0; i < other->n_kept; i++)
+        t->kept[t->n_kept++] = other->kept[i];
+out:
+    return status;
 }
 
 size_t gr_tally_classes(const struct gr_tally *t) {
@@ -87,44 +134,61 @@ int64_t gr_tally_rows(const struct gr_tally *t) {
     return t->sums[GR_ROWS];
 }
 
+void gr_tally_set_exponent(struct gr_tally *t, int exponent) {
+    t->exponent = exponent;
+}
+
 int64_t *gr_tally_sums(struct gr_tally *t, size_t *n) {
-    *n = t->without_auc && t->n_scored > 0 ? t->n_wanted : t->n;
+    *n = count_sums(t);
     return t->sums;
+}
+
+int64_t *gr_tally_counts(struct gr_tally *t, size_t *n) {
+    *n = t->without_auc ? 0 : 2 * t->n_scored * t->bins;
+    return t->histograms;
+}
+
+int64_t *gr_tally_bounds(struct gr_tally *t, size_t *n) {
+    *n = t->without_auc || !t->bounds ? 0 : 2 * t->bins;
+    return t->bounds;
 }
 
 /* ---- rows of numbers ------------------------------------------------------------------------ */
 
 /* Rows without a deviance are counted; one of them makes the mean undefined. */
-static bool add_deviance(struct gr_tally *t, double f, double y) {
+static bool add_deviance(struct gr_tally *t, double f, double y, double w) {
     if (!(f > 0) || y < 0) {
-        t->sums[GR_NO_DEVIANCE]++;
+        t->sums[GR_NO_DEVIANCE] += w > 0;
         return true;
     }
     const double part = y > 0 ? y * log(y / f) : 0;
-    return gr_real_add(t->numbers + (size_t)GR_DEVIANCE * GR_REAL_WORDS, 2 * (part - y + f));
+    return gr_real_add(t->numbers + (size_t)GR_DEVIANCE * GR_REAL_WORDS, w * (2 * (part - y + f)));
 }
 
-static gr_status add_number(struct gr_tally *t, double f, double y) {
+static gr_status add_number(struct gr_tally *t, double f, double y, int64_t units) {
+    const double w = (double)units / (double)GR_WEIGHT_ONE;
     const double values[] = {[GR_SQUARED] = (f - y) * (f - y),
                              [GR_ABSOLUTE] = fabs(f - y),
                              [GR_TARGET] = y,
                              [GR_TARGET_SQUARED] = y * y};
-    bool good = add_deviance(t, f, y);
+    bool good = add_deviance(t, f, y, w);
     for (size_t k = 0; k < GR_DEVIANCE; k++)
-        good = gr_real_add(t->numbers + k * GR_REAL_WORDS, values[k]) && good;
+        good = gr_real_add(t->numbers + k * GR_REAL_WORDS, w * values[k]) && good;
     if (!good)
         return gr_fail(GR_ERROR_DATA,
                        "row %lld: found prediction %g, target %g, expected numbers within +-2^34",
                        (long long)t->sums[GR_ROWS], f, y);
     t->sums[GR_ROWS]++;
+    t->sums[GR_WEIGHT] += units;
     return GR_OK;
 }
 
 gr_status gr_tally_add_numbers(struct gr_tally *t, const float *predictions, const float *targets,
-                               size_t n) {
+                               const float *weights, size_t n) {
     gr_status status = GR_OK;
     for (size_t i = 0; i < n; i++)
-        GR_TRY(add_number(t, (double)predictions[i], (double)targets[i]));
+        GR_TRY(
+            add_number(t, (double)predictions[i], (double)targets[i], gr_weight_units(weights, i)));
 out:
     return status;
 }

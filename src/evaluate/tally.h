@@ -2,14 +2,18 @@
 /*
  * How a tally's sums lie in its vector. Of a classifier:
  *
- *   rows, correct                          1 each
+ *   rows, correct, weight                  1 each; weights in units of 2^-GR_WEIGHT_BITS
  *   log loss, Brier                        GR_REAL_WORDS each
- *   reliability, by bin                    rows, correct, score (GR_REAL_WORDS)
+ *   reliability, by bin                    rows, correct, weight, score (GR_REAL_WORDS)
  *   by class                               actual, predicted, found
  *   confusion, actual by predicted         classes x classes, up to GR_CONFUSION_CLASSES_MAX
- *   histograms, by scored class, last      bins of rows of other classes, bins of its own
+ *   scores, of two classes                 sums of gr_place_of and its square (GR_REAL_WORDS)
+ *   histograms, by scored class            bins of rows of other classes, bins of its own
+ *   bounds, of two classes, last           largest score by bin, and largest of -score, as numbers
+ *                                          that are ordered like them
  *
- * and of numbers: rows, rows without Poisson deviance, then `n_reals` sums.
+ * and of numbers: rows, rows without Poisson deviance, weight, then `n_reals` sums. All but rows
+ * are of weights.
  */
 #ifndef GRANARY_EVALUATE_TALLY_H
 #define GRANARY_EVALUATE_TALLY_H
@@ -18,6 +22,12 @@
 
 enum gr_number_sum { GR_SQUARED, GR_ABSOLUTE, GR_TARGET, GR_TARGET_SQUARED, GR_DEVIANCE };
 
+/* A row of two classes, kept until the bins are known. */
+struct gr_kept_score {
+    float log_odds;
+    int32_t weight; /* 2 units + label */
+};
+
 struct gr_tally {
     size_t classes;
     size_t n_scored; /* classes with histograms: 0, 1 (of two) or all */
@@ -25,9 +35,14 @@ struct gr_tally {
     size_t n;
     int64_t *sums;    /* owned */
     bool without_auc; /* histograms are not counted */
-    size_t n_wanted;  /* sums but for the histograms */
+    int exponent;     /* counts are shown times 2^exponent */
+    size_t n_wanted;  /* sums but for what the AUC needs */
+    size_t n_scores;  /* of `scores` */
     /* Into `sums`. */
     int64_t *log_loss, *brier, *reliability, *by_class, *confusion, *histograms, *numbers;
+    int64_t *scores, *bounds;   /* NULL but for two classes */
+    struct gr_kept_score *kept; /* owned */
+    size_t n_kept, kept_room;
     double *exponentials; /* classes; owned */
 };
 
@@ -36,21 +51,51 @@ enum gr_reason {
     GR_MANY_CLASSES,
     GR_NOT_COUNTED,
     GR_ONE_CLASS,
+    GR_CLOSE_SCORES,
     GR_ONE_TARGET,
     GR_NO_POISSON,
     GR_NOT_OF_MODEL,
     GR_NO_ROWS,
+    GR_NO_WEIGHT,
     GR_REASONS
 };
 extern const char *const gr_reason_text[GR_REASONS];
 
-enum { GR_ROWS, GR_CORRECT, GR_NO_DEVIANCE = GR_CORRECT };
-enum { GR_BIN_ROWS, GR_BIN_CORRECT, GR_BIN_SCORE, GR_BIN_SUMS = GR_BIN_SCORE + GR_REAL_WORDS };
+enum { GR_ROWS, GR_CORRECT, GR_WEIGHT, GR_HEAD, GR_NO_DEVIANCE = GR_CORRECT };
+enum {
+    GR_BIN_ROWS,
+    GR_BIN_CORRECT,
+    GR_BIN_WEIGHT,
+    GR_BIN_SCORE,
+    GR_BIN_SUMS = GR_BIN_SCORE + GR_REAL_WORDS
+};
 enum { GR_ACTUAL, GR_PREDICTED, GR_FOUND, GR_CLASS_SUMS };
+
+/* x / (half + |x|): monotone, from -1 to 1, and straight around 0. */
+static inline double gr_squeeze(double x, double half) {
+    return x / (half + (x < 0 ? -x : x));
+}
+/* Where a score lies by its log-odds, so that a few far ones do not count for all. */
+static inline double gr_place_of(float log_odds) {
+    return gr_squeeze((double)log_odds, 4);
+}
+/* The bin of x: 4 half / bins wide around 0 and wider towards the ends, which lie at infinity. */
+static inline size_t gr_bin_of(double x, double half, size_t bins) {
+    const double place = gr_squeeze(x, half), middle = 0.5 * (double)bins;
+    if (!(place > -1)) return 0;
+    const size_t bin = (size_t)(middle * place + middle);
+    return bin < bins ? bin : bins - 1;
+}
+
+/* One more row for the AUC of two classes. */
+gr_status gr_tally_keep(struct gr_tally *t, double log_odds, bool label, int64_t units) GR_CHECKED;
 
 /* Histogram of scored class k; own: of its own rows. */
 static inline int64_t *gr_histogram(const struct gr_tally *t, size_t k, bool own) {
     return t->histograms + (2 * k + own) * t->bins;
 }
+
+/* One class against the rest, from its bins; false without rows on either side. */
+bool gr_tally_area(const struct gr_tally *t, size_t k, struct gr_metric_value *out);
 
 #endif

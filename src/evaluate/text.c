@@ -10,9 +10,19 @@ static json_t *number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* Whole numbers as such: of rows without weights all are. */
+static json_t *count(double value) {
+    return value < 0x1p53 && !(value < floor(value)) && !(value > floor(value))
+               ? json_integer((json_int_t)value)
+               : json_real(value);
+}
+
 /* What memory was refused for is found when the whole is put together: jansson passes NULL on. */
 static json_t *metric_json(struct gr_metric_value v, enum gr_metric metric) {
-    if (v.why) return json_pack("{s:n, s:s}", "value", "why", v.why);
+    if (v.why && isnan(v.lower)) return json_pack("{s:n, s:s}", "value", "why", v.why);
+    if (v.why)
+        return json_pack("{s:n, s:s, s:o, s:o}", "value", "why", v.why, "lower", number(v.lower),
+                         "upper", number(v.upper));
     if (metric != GR_METRIC_AUC) return json_pack("{s:o}", "value", number(v.value));
     return json_pack("{s:o, s:o, s:o}", "value", number(v.value), "lower", number(v.lower), "upper",
                      number(v.upper));
@@ -37,7 +47,7 @@ static json_t *confusion_json(const struct gr_tally *tally) {
     for (size_t i = 0; i < classes; i++) {
         json_t *row = json_array();
         for (size_t j = 0; j < classes; j++)
-            json_array_append_new(row, json_integer(gr_tally_confusion(tally, i, j)));
+            json_array_append_new(row, count(gr_tally_confusion(tally, i, j)));
         json_array_append_new(counts, row);
     }
     return json_pack("{s:I, s:o}", "classes", (json_int_t)classes, "counts", counts);
@@ -65,7 +75,7 @@ static json_t *silos_json(const struct gr_evaluation *e) {
         gr_silo_pseudonym(i, name);
         json_t *silo =
             json_pack("{s:s, s:I, s:o, s:o}", "silo", name, "rows", (json_int_t)score->examples,
-                      "loss", number(gr_loss_mean(score->loss, score->examples)), "accuracy",
+                      "loss", number(gr_score_loss(score)), "accuracy",
                       number(classes > 0 ? gr_score_accuracy(score) : (double)NAN));
         int bad = 0;
         if (e->silo_metrics && e->silo_metrics[i].told)

@@ -12,10 +12,12 @@ const char *const gr_reason_text[GR_REASONS] = {
     [GR_MANY_CLASSES] = "more than 100 classes",
     [GR_NOT_COUNTED] = "counted after the last round only",
     [GR_ONE_CLASS] = "one class only",
+    [GR_CLOSE_SCORES] = "scores too close to each other to be told apart",
     [GR_ONE_TARGET] = "all targets are the same",
     [GR_NO_POISSON] = "a target is below 0, or a prediction not above 0",
     [GR_NOT_OF_MODEL] = "not a metric of this model",
     [GR_NO_ROWS] = "no rows",
+    [GR_NO_WEIGHT] = "all weights are 0",
 };
 
 static struct gr_metric_value undefined(enum gr_reason why) {
@@ -23,8 +25,13 @@ static struct gr_metric_value undefined(enum gr_reason why) {
     return (struct gr_metric_value){none, none, none, gr_reason_text[why]};
 }
 
+/* A sum of weights, of which rows without any have 1. */
+static long double weight_of(int64_t units) {
+    return (long double)units / (long double)GR_WEIGHT_ONE;
+}
+
 static double mean(const struct gr_tally *t, const int64_t *sum) {
-    return (double)(gr_real_value(sum) / (long double)t->sums[GR_ROWS]);
+    return (double)(gr_real_value(sum) / weight_of(t->sums[GR_WEIGHT]));
 }
 
 /* ---- classes -------------------------------------------------------------------------------- */
@@ -57,61 +64,47 @@ static struct gr_metric_value macro_f1(const struct gr_tally *t) {
     return defined(sum / (double)n);
 }
 
-/* One class against the rest; false without rows on either side. */
-static bool area(const struct gr_tally *t, size_t k, struct gr_metric_value *out) {
-    const int64_t *others = gr_histogram(t, k, false), *own = gr_histogram(t, k, true);
-    double below = 0, n_own = 0, higher = 0, tied = 0;
-    for (size_t b = 0; b < t->bins; b++) {
-        higher += (double)own[b] * below;
-        tied += (double)own[b] * (double)others[b];
-        below += (double)others[b];
-        n_own += (double)own[b];
-    }
-    const double pairs = n_own * below;
-    if (!(pairs > 0)) return false;
-    *out = (struct gr_metric_value){(higher + tied / 2) / pairs, higher / pairs,
-                                    (higher + tied) / pairs, NULL};
-    return true;
-}
-
 static struct gr_metric_value auc(const struct gr_tally *t) {
     struct gr_metric_value sum = {0}, one;
     double n = 0;
     if (t->classes > GR_CONFUSION_CLASSES_MAX) return undefined(GR_MANY_CLASSES);
     if (t->without_auc) return undefined(GR_NOT_COUNTED);
     for (size_t k = 0; k < t->n_scored; k++) {
-        if (!area(t, k, &one)) continue;
+        if (!gr_tally_area(t, k, &one)) continue;
         sum.value += one.value;
         sum.lower += one.lower;
         sum.upper += one.upper;
         n++;
     }
     if (!(n > 0)) return undefined(GR_ONE_CLASS);
-    return (struct gr_metric_value){sum.value / n, sum.lower / n, sum.upper / n, NULL};
+    const bool wide = sum.upper / n - sum.lower / n > GR_AUC_WIDE;
+    return (struct gr_metric_value){wide ? (double)NAN : sum.value / n, sum.lower / n,
+                                    sum.upper / n, wide ? gr_reason_text[GR_CLOSE_SCORES] : NULL};
 }
 
 static struct gr_metric_value calibration_error(const struct gr_tally *t) {
     long double sum = 0;
     for (size_t b = 0; b < GR_RELIABILITY_BINS; b++) {
         const int64_t *bin = t->reliability + b * GR_BIN_SUMS;
-        sum += fabsl(gr_real_value(bin + GR_BIN_SCORE) - (long double)bin[GR_BIN_CORRECT]);
+        sum += fabsl(gr_real_value(bin + GR_BIN_SCORE) - weight_of(bin[GR_BIN_CORRECT]));
     }
-    return defined((double)(sum / (long double)t->sums[GR_ROWS]));
+    return defined((double)(sum / weight_of(t->sums[GR_WEIGHT])));
 }
 
-int64_t gr_tally_confusion(const struct gr_tally *t, size_t actual, size_t predicted) {
-    return t->confusion[actual * t->classes + predicted];
+double gr_tally_confusion(const struct gr_tally *t, size_t actual, size_t predicted) {
+    const int64_t units = t->confusion[actual * t->classes + predicted];
+    return ldexp((double)units, t->exponent - GR_WEIGHT_BITS);
 }
 
 struct gr_reliability gr_tally_reliability(const struct gr_tally *t, size_t b) {
     const int64_t *bin = t->reliability + b * GR_BIN_SUMS;
-    const double rows = (double)bin[GR_BIN_ROWS], none = (double)NAN;
+    const double weight = (double)weight_of(bin[GR_BIN_WEIGHT]), none = (double)NAN;
     return (struct gr_reliability){
         .from = (double)b / GR_RELIABILITY_BINS,
         .to = (double)(b + 1) / GR_RELIABILITY_BINS,
         .rows = bin[GR_BIN_ROWS],
-        .mean_score = rows > 0 ? (double)gr_real_value(bin + GR_BIN_SCORE) / rows : none,
-        .fraction = rows > 0 ? (double)bin[GR_BIN_CORRECT] / rows : none,
+        .mean_score = weight > 0 ? (double)gr_real_value(bin + GR_BIN_SCORE) / weight : none,
+        .fraction = weight > 0 ? ratio(bin[GR_BIN_CORRECT], bin[GR_BIN_WEIGHT]) : none,
     };
 }
 
@@ -122,7 +115,7 @@ static const int64_t *number(const struct gr_tally *t, enum gr_number_sum which)
 }
 
 static struct gr_metric_value r2(const struct gr_tally *t) {
-    const long double rows = (long double)t->sums[GR_ROWS];
+    const long double rows = weight_of(t->sums[GR_WEIGHT]);
     const long double sum = gr_real_value(number(t, GR_TARGET));
     const long double squares = gr_real_value(number(t, GR_TARGET_SQUARED));
     const long double spread = squares - sum * sum / rows;
@@ -145,10 +138,11 @@ bool gr_metric_fits(enum gr_metric metric, size_t classes) {
 
 struct gr_metric_value gr_tally_metric(const struct gr_tally *t, enum gr_metric metric) {
     if (!gr_metric_fits(metric, t->classes)) return undefined(GR_NOT_OF_MODEL);
-    if (t->sums[GR_ROWS] == 0) return undefined(GR_NO_ROWS);
+    if (t->sums[GR_WEIGHT] == 0)
+        return undefined(t->sums[GR_ROWS] == 0 ? GR_NO_ROWS : GR_NO_WEIGHT);
     switch (metric) {
     case GR_METRIC_ACCURACY:
-        return defined(ratio(t->sums[GR_CORRECT], t->sums[GR_ROWS]));
+        return defined(ratio(t->sums[GR_CORRECT], t->sums[GR_WEIGHT]));
     case GR_METRIC_LOG_LOSS:
         return defined(mean(t, t->log_loss));
     case GR_METRIC_BALANCED_ACCURACY:

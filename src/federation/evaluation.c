@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { SILO_METRICS = sizeof(struct gr_silo_metrics) / sizeof(int64_t) };
+static const double visible = 1e-3; /* bounds so far apart stand beside an AUC */
 enum { ROUND_SUMS = sizeof(struct round_sums) / sizeof(int64_t) };
 _Static_assert(sizeof(struct round_sums) == ROUND_SUMS * sizeof(int64_t),
                "round_sums is an array of int64_t");
@@ -16,6 +17,7 @@ static gr_status deal_test(struct gr_federation *f) {
     const int rank = gr_comm_rank(f->comm), size = gr_comm_size(f->comm);
     if (f->share_rank == rank && f->share_size == size) return GR_OK;
     GR_TRY(gr_data_reload_test(f->config, (uint32_t)rank, (uint32_t)size, f->data));
+    gr_inputs_scale_test(f);
     f->share_rank = rank;
     f->share_size = size;
     f->scored_round = 0;
@@ -80,7 +82,8 @@ static gr_status score_silo(struct gr_federation *f, const float *parameters, bo
     GR_TRY(gr_evaluate_rows(f->model, parameters, &silo->validation, score, own ? own : tally));
     note_silo(f, silo->id, score);
     if (!own) goto out;
-    if (tally) gr_tally_add(tally, own);
+    if (tally) GR_TRY(gr_tally_add(tally, own));
+    gr_tally_bin(own, own);
     if (f->silo_scores[silo->id].examples > 0)
         gr_silo_metrics_take(own, &f->silo_metrics[silo->id]);
 out:
@@ -149,6 +152,11 @@ static gr_status add_tallies(struct gr_federation *f, uint32_t round, bool with_
     int64_t *total = gr_tally_sums(f->total, &same);
     memcpy(total, own, n * sizeof *total);
     GR_TRY(gr_comm_sum_int64(f->comm, total, n));
+    gr_tally_bin(f->total, f->tally);
+    total = gr_tally_counts(f->total, &n);
+    GR_TRY(gr_comm_sum_int64(f->comm, total, n));
+    total = gr_tally_bounds(f->total, &n);
+    GR_TRY(gr_comm_max_int64(f->comm, total, n));
     if (f->silo_scores) {
         const size_t silos = silo_slots(f);
         memcpy(f->silo_total, f->silo_scores, silos * sizeof *f->silo_total);
@@ -199,8 +207,12 @@ static void fill_named(const struct gr_federation *f, struct gr_metrics *metrics
     for (unsigned i = 0; i < f->config->evaluate.metrics_count; i++) {
         const enum gr_metric metric = f->config->evaluate.metrics[i];
         if (!gr_metric_fits(metric, gr_tally_classes(evaluation.tally))) continue;
-        metrics->named[metric] = gr_tally_metric(evaluation.tally, metric).value;
+        const struct gr_metric_value v = gr_tally_metric(evaluation.tally, metric);
+        metrics->named[metric] = v.value;
         metrics->named_told |= UINT32_C(1) << metric;
+        if (metric != GR_METRIC_AUC || !(v.upper - v.lower >= visible)) continue;
+        metrics->auc_lower = v.lower;
+        metrics->auc_upper = v.upper;
     }
 }
 
@@ -221,10 +233,10 @@ static double accuracy_of(const struct gr_federation *f, const struct gr_score *
 static void fill_metrics(const struct gr_federation *f, struct gr_metrics *metrics,
                          const struct round_sums *sums) {
     metrics->processed = (uint64_t)sums->processed;
-    metrics->train_loss = gr_loss_mean(sums->loss, sums->processed);
-    metrics->validation_loss = gr_loss_mean(sums->validation.loss, sums->validation.examples);
+    metrics->train_loss = gr_loss_mean(sums->loss, sums->weight);
+    metrics->validation_loss = gr_score_loss(&sums->validation);
     metrics->validation_accuracy = accuracy_of(f, &sums->validation);
-    metrics->test_loss = gr_loss_mean(sums->test.loss, sums->test.examples);
+    metrics->test_loss = gr_score_loss(&sums->test);
     metrics->test_accuracy = accuracy_of(f, &sums->test);
     metrics->test_rows = (uint64_t)sums->test.examples;
     metrics->validation_rows = (uint64_t)sums->validation.examples;
@@ -243,20 +255,12 @@ static void fill_participation(const struct gr_federation *f, struct gr_metrics 
     metrics->recoveries = f->recoveries;
 }
 
-/* The participants' rows: the weight of the sum, unless sizes are in the draw. */
-static uint64_t examples_of(const struct gr_federation *f) {
-    uint64_t sum = 0;
-    if (!f->sizes) return f->weight;
-    for (uint32_t i = 0; i < f->data->n_silos; i++)
-        if (f->roster.member[i]) sum += (uint64_t)f->sizes[i];
-    return sum;
-}
-
 gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) {
     gr_status status = GR_OK;
     struct round_sums sums = *f->sums; /* as trained: this may be done again */
     int64_t values[ROUND_SUMS];
     memset(metrics, 0, sizeof *metrics);
+    metrics->auc_lower = metrics->auc_upper = (double)NAN;
     f->total_round = 0;
     if (evaluation_due(f)) {
         GR_TRY(gr_comm_agree(f->comm, evaluate_local(f, &sums)));
@@ -267,7 +271,7 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
     GR_TRY(gr_comm_sum_int64(f->comm, values, ROUND_SUMS));
     memcpy(&sums, values, sizeof sums);
     metrics->round = f->rounds_done;
-    metrics->examples = examples_of(f);
+    metrics->examples = f->examples;
     metrics->update_norm = f->update_norm;
     fill_metrics(f, metrics, &sums);
     fill_named(f, metrics);

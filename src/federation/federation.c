@@ -114,6 +114,7 @@ static gr_status make_model(struct gr_federation *f) {
     size_t batch_max = config->train.batch_size;
     if (batch_max < GR_TEST_BATCH) batch_max = GR_TEST_BATCH;
     GR_TRY(gr_inputs_create_model(f, batch_max));
+    GR_TRY(gr_inputs_use_terms(f));
     GR_TRY(check_answers(f));
     f->layout = gr_model_layout(f->model);
     GR_TRY(gr_model_describe(f->model, &f->architecture));
@@ -193,10 +194,13 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     GR_TRY(load_data(f, silos));
     GR_TRY(gr_federation_preprocess(f, preprocessing));
     GR_TRY(gr_inputs_find_codes(f));
+    GR_TRY(gr_inputs_agree_terms(f));
     GR_TRY(gr_comm_agree(comm, make_model(f)));
     GR_TRY(gr_comm_agree(comm, gr_inputs_check(f)));
     GR_TRY(gr_inputs_count_unusable(f));
     GR_TRY(share_sizes(f));
+    gr_inputs_scale_weights(f);
+    GR_TRY(gr_inputs_find_empty(f));
     GR_TRY(gr_inputs_count_classes(f));
     find_hosts(f, silos);
     *out = f;
@@ -262,6 +266,7 @@ gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *confi
     /* What is wrong with a newcomer is its own affair: it leaves, and the others go on. */
     GR_TRY(make_model(f));
     GR_TRY(gr_inputs_check(f));
+    gr_inputs_scale_weights(f);
     GR_TRY(gr_inputs_weigh_classes(f));
     GR_TRY(gr_comm_agree(comm, GR_OK));
     GR_TRY(gr_federation_share_state(f));
@@ -352,6 +357,10 @@ const char *gr_federation_architecture(const struct gr_federation *f) {
 
 const struct gr_run_data *gr_federation_data(const struct gr_federation *f) {
     return &f->run_data;
+}
+
+bool gr_federation_empty_classes(const struct gr_federation *f) {
+    return f->empty_classes;
 }
 
 uint32_t gr_federation_unusable(const struct gr_federation *f) {

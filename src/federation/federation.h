@@ -31,6 +31,14 @@ struct best {
     double newest;     /* by this value */
 };
 
+/* Of all silos' rows, the same on every rank. */
+struct terms {
+    int64_t weights, offsets; /* 1: each row has one */
+    /* By gr_rows_weight_exponent: of the rows trained on, and of those held out and of the test
+     * table, which are scored by themselves. */
+    int64_t train_exponent, held_exponent;
+};
+
 struct gr_federation {
     struct gr_comm *comm;           /* borrowed */
     const struct gr_config *config; /* borrowed */
@@ -47,6 +55,8 @@ struct gr_federation {
     int64_t *class_counts;      /* train rows of each class; NULL: classes weigh the same */
     uint32_t n_unusable;        /* silos that could not be loaded, over all ranks */
     uint32_t n_uncompared;      /* fingerprints whose salt is gone since the run began */
+    struct terms terms;         /* weights and offsets, over all ranks */
+    bool empty_classes;         /* more than half have no rows in any silo */
     int share_rank, share_size; /* for which the test table was dealt */
     struct gr_replay *replay;
     uint8_t *struck; /* rehearsed faults that have been; faults_count flags */
@@ -85,7 +95,7 @@ struct gr_federation {
     uint8_t *asked;    /* in this round, as this rank sees it: those that are there */
     uint8_t *lost, *late, *returned;
     struct gr_roster roster;
-    uint64_t weight; /* of the sum */
+    uint64_t examples; /* rows of the silos in the sum */
     double update_norm;
     uint32_t recoveries;
     double started_s, trained_s, aggregated_s;
@@ -136,6 +146,15 @@ gr_status gr_inputs_check(struct gr_federation *f) GR_CHECKED;
 /* Collective. How many silos have no rows, over all ranks, into f->n_unusable; GR_ERROR_DATA: all.
  */
 gr_status gr_inputs_count_unusable(struct gr_federation *f) GR_CHECKED;
+/* Collective. Whether rows have weights and offsets: all tables', or none's. */
+gr_status gr_inputs_agree_terms(struct gr_federation *f) GR_CHECKED;
+/* Then: the model takes them; weights are scaled, once all else that is said of rows as read has
+ * been said; and those of the test table, each time that it is dealt. */
+gr_status gr_inputs_use_terms(struct gr_federation *f) GR_CHECKED;
+void gr_inputs_scale_weights(struct gr_federation *f);
+void gr_inputs_scale_test(struct gr_federation *f);
+/* Collective. Whether most classes have no rows at all. */
+gr_status gr_inputs_find_empty(struct gr_federation *f) GR_CHECKED;
 /* Collective. Where classes are to weigh differently, their rows over all silos. */
 gr_status gr_inputs_count_classes(struct gr_federation *f) GR_CHECKED;
 /* How many classes are counted. */
@@ -216,7 +235,8 @@ gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *confi
 
 /* What the ranks add up at the end of a round, in integers. */
 struct round_sums {
-    int64_t processed, cpu_microseconds, bytes, loss[GR_REAL_WORDS];
+    int64_t processed, cpu_microseconds, bytes;
+    int64_t loss[GR_REAL_WORDS], weight[GR_REAL_WORDS]; /* of the processed rows */
     struct gr_score validation, test;
 };
 

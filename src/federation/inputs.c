@@ -113,6 +113,97 @@ gr_status gr_inputs_count_unusable(struct gr_federation *f) {
                                         : gr_fail(GR_ERROR_DATA, "no silo has data"));
 }
 
+/* ---- weights and offsets --------------------------------------------------------------------- */
+
+/* What one list of rows says; an empty one says nothing. */
+struct said {
+    int64_t weights, offsets, no_weights, no_offsets, train_exponent, held_exponent;
+};
+_Static_assert(sizeof(struct said) == 6 * sizeof(int64_t), "said is six int64_t");
+
+static void hear_rows(const struct gr_rows *rows, int64_t *exponent, struct said *said) {
+    if (rows->n_rows == 0) return;
+    const int64_t own = gr_rows_weight_exponent(rows);
+    *(rows->weights ? &said->weights : &said->no_weights) = 1;
+    *(rows->offsets ? &said->offsets : &said->no_offsets) = 1;
+    if (own > *exponent) *exponent = own;
+}
+
+static void hear_silo(const struct gr_silo *silo, struct said *said) {
+    hear_rows(&silo->train, &said->train_exponent, said);
+    hear_rows(&silo->validation, &said->held_exponent, said);
+    hear_rows(&silo->test, &said->held_exponent, said);
+}
+
+/* What this rank's rows lack that others have. */
+static gr_status lacks(const char *who, const struct said *own, const struct said *all) {
+    if (own->no_weights && all->weights)
+        return gr_fail(GR_ERROR_DATA, "%s: rows have no weights, those of other tables have", who);
+    if (own->no_offsets && all->offsets)
+        return gr_fail(GR_ERROR_DATA, "%s: rows have no offsets, those of other tables have", who);
+    return GR_OK;
+}
+
+static gr_status compare_terms(const struct gr_federation *f, const struct said *all) {
+    gr_status status = GR_OK;
+    for (size_t i = 0; status == GR_OK && i < f->data->n_local; i++) {
+        struct said own = {0};
+        hear_silo(&f->data->local[i], &own);
+        status = lacks(f->data->local[i].pseudonym, &own, all);
+    }
+    if (status == GR_OK) {
+        struct said own = {0};
+        hear_rows(&f->data->test, &own.held_exponent, &own);
+        status = lacks("test table", &own, all);
+    }
+    return status;
+}
+
+gr_status gr_inputs_agree_terms(struct gr_federation *f) {
+    struct said all = {.train_exponent = GR_WEIGHT_NONE, .held_exponent = GR_WEIGHT_NONE};
+    gr_status status;
+    for (size_t i = 0; i < f->data->n_local; i++)
+        hear_silo(&f->data->local[i], &all);
+    hear_rows(&f->data->test, &all.held_exponent, &all);
+    GR_TRY(gr_comm_max_int64(f->comm, &all.weights, sizeof all / sizeof(int64_t)));
+    GR_TRY(gr_comm_agree(f->comm, compare_terms(f, &all)));
+    if (all.weights && all.train_exponent == GR_WEIGHT_NONE)
+        return gr_fail(GR_ERROR_DATA, "the weights of all training rows are 0");
+    f->terms = (struct terms){.weights = all.weights,
+                              .offsets = all.offsets,
+                              .train_exponent = all.train_exponent,
+                              .held_exponent = all.held_exponent};
+out:
+    return status;
+}
+
+gr_status gr_inputs_use_terms(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    if (f->terms.weights) GR_TRY(gr_model_use_weights(f->model));
+    if (f->terms.offsets) GR_TRY(gr_model_use_offsets(f->model));
+out:
+    return status;
+}
+
+void gr_inputs_scale_test(struct gr_federation *f) {
+    if (f->terms.held_exponent != GR_WEIGHT_NONE)
+        gr_rows_scale_weights(&f->data->test, (int)f->terms.held_exponent);
+}
+
+void gr_inputs_scale_weights(struct gr_federation *f) {
+    const int held = (int)f->terms.held_exponent;
+    if (!f->terms.weights) return;
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        struct gr_silo *silo = &f->data->local[i];
+        gr_rows_scale_weights(&silo->train, (int)f->terms.train_exponent);
+        if (held == GR_WEIGHT_NONE) continue;
+        gr_rows_scale_weights(&silo->validation, held);
+        gr_rows_scale_weights(&silo->test, held);
+    }
+    gr_inputs_scale_test(f);
+    if (held != GR_WEIGHT_NONE) gr_tally_set_exponent(f->total, held);
+}
+
 /* ---- classes -------------------------------------------------------------------------------- */
 
 /* A model of two classes has two also where all rows are of one. */
@@ -137,11 +228,41 @@ gr_status gr_inputs_count_classes(struct gr_federation *f) {
     for (size_t s = 0; s < f->data->n_local; s++) {
         const struct gr_rows *rows = &f->data->local[s].train;
         for (size_t i = 0; i < rows->n_rows; i++)
-            f->class_counts[rows->labels[i]]++;
+            f->class_counts[rows->labels[i]] +=
+                rows->weights ? gr_weight_units(rows->weights, i) : 1;
     }
     GR_TRY(gr_comm_sum_int64(f->comm, f->class_counts, gr_inputs_classes(f)));
     status = gr_comm_agree(f->comm, gr_inputs_weigh_classes(f));
 out:
+    return status;
+}
+
+static void mark_classes(const struct gr_rows *rows, int64_t *there) {
+    for (size_t i = 0; i < rows->n_rows; i++)
+        there[rows->labels[i]] = 1;
+}
+
+/* Where the config says how many classes there are, it is meant so. Nothing but the fact is told.
+ */
+gr_status gr_inputs_find_empty(struct gr_federation *f) {
+    enum { FEWEST = 3 };
+    const size_t n = f->data->n_classes;
+    int64_t *there = NULL;
+    size_t empty = 0;
+    gr_status status;
+    if (f->config->model.classes > 0 || n < FEWEST || gr_model_classes(f->model) == 0) return GR_OK;
+    GR_TRY(gr_comm_agree(f->comm, gr_allocate_zero(n, sizeof *there, "classes", &there)));
+    for (size_t s = 0; s < f->data->n_local; s++) {
+        mark_classes(&f->data->local[s].train, there);
+        mark_classes(&f->data->local[s].validation, there);
+        mark_classes(&f->data->local[s].test, there);
+    }
+    GR_TRY(gr_comm_max_int64(f->comm, there, n));
+    for (size_t c = 0; c < n; c++)
+        empty += !there[c];
+    f->empty_classes = 2 * empty > n;
+out:
+    gr_free(there);
     return status;
 }
 
@@ -151,6 +272,7 @@ gr_status gr_inputs_share(struct gr_federation *f) {
     gr_status status;
     GR_TRY(make_room(f));
     GR_TRY(make_counts(f));
+    GR_TRY(gr_comm_broadcast(f->comm, &f->terms, sizeof f->terms));
     if (f->categories)
         GR_TRY(
             gr_comm_broadcast(f->comm, f->categories, f->data->n_features * sizeof *f->categories));

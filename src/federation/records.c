@@ -125,6 +125,14 @@ out:
     return status;
 }
 
+/* One wrong label is enough to make a model of hundreds of outputs. */
+static gr_status note_classes(struct gr_run_state *run, uint32_t done) {
+    if (!gr_federation_empty_classes(run->federation)) return GR_OK;
+    return gr_records_note(run, "alert", done, "{\"what\":\"most classes have no rows\"}",
+                           "alert: most classes have no rows in any silo; where a label is wrong, "
+                           "model.classes refuses it by its place");
+}
+
 gr_status gr_records_start(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *resolved = NULL, *words = NULL;
@@ -147,6 +155,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
         GR_TRY(gr_records_note(run, "alert", done, "{\"what\":\"data cannot be compared\"}",
                                "alert: some data cannot be compared with those that the run was "
                                "begun with: their salts are gone from its folder secrets/"));
+    GR_TRY(note_classes(run, done));
     status = note_found(run, done);
 out:
     gr_free(words);

@@ -39,17 +39,19 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
         f->trainer, silo, round, f->parameters, f->update[slot], gr_control_poll, f->comm, &result);
     if (status == GR_OK)
         gr_rehearse_update(f, round, silo->id, f->update[slot], f->layout->size, &result.largest);
-    const bool fits = isfinite(result.largest * (float)result.examples * room);
+    const double weight = f->sizes ? 1 : result.weight; /* by size: see gr_sample_silos */
+    const bool fits = isfinite(result.largest * (float)weight * room);
     if (status == GR_OK && fits) status = gr_loss_add(f->sums->loss, result.loss_sum);
+    if (status == GR_OK && fits) status = gr_loss_add(f->sums->weight, result.processed_weight);
     if (status == GR_ERROR_DATA || (status == GR_OK && !fits)) {
         sit_out(f, silo->id, GR_SIT_NOT_FINITE);
         return GR_OK;
     }
     if (status != GR_OK) return status;
-    f->contribution[slot] = (struct gr_contribution){
-        .update = f->update[slot],
-        .weight = f->sizes ? 1 : result.examples, /* by size: see gr_sample_silos */
-        .pseudonym = silo->pseudonym};
+    f->contribution[slot] = (struct gr_contribution){.update = f->update[slot],
+                                                     .examples = result.examples,
+                                                     .weight = weight,
+                                                     .pseudonym = silo->pseudonym};
     f->roster.member[silo->id] = GR_PRESENT;
     gr_kept_offer(f, local, round, &f->contribution[slot]);
     f->n_contributions++;
@@ -250,7 +252,7 @@ static gr_status reduce(struct gr_federation *f) {
     GR_TRY(check_quorum(f));
     gr_rehearse(f, f->roster.round, GR_POINT_AGGREGATE);
     GR_TRY(gr_aggregate(f->aggregator, f->contribution, f->n_contributions, f->roster.n_members,
-                        gr_trainer_scratch(f->trainer), &f->weight));
+                        gr_trainer_scratch(f->trainer), &f->examples));
     commit(f);
 out:
     return status;

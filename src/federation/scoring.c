@@ -94,6 +94,33 @@ static gr_status check_fit(const struct scoring *s) {
     return GR_OK;
 }
 
+/* The column of the model that a table lacks: the message says which. */
+static gr_status refuse_without(const struct scoring *s, bool weight) {
+    const struct gr_columns *columns =
+        s->preprocessing ? gr_preprocessing_columns(s->preprocessing) : NULL;
+    const int column = !columns ? -1 : weight ? columns->weight : columns->offset;
+    const char *text = column >= 0 ? columns->schema->columns[column].name
+                       : weight    ? "/weights"
+                                   : "/offsets";
+    char name[64];
+    gr_text_quote(text, strlen(text), name, sizeof name);
+    return gr_fail(GR_ERROR_DATA, "%s: has no \"%s\" of the rows' %s, which the model needs",
+                   s->table_path, name, weight ? "weights" : "offsets");
+}
+
+/* Rows bring the weights and offsets that the model knows of. */
+static gr_status use_terms(struct scoring *s, bool labelled) {
+    const struct gr_columns *columns =
+        s->preprocessing ? gr_preprocessing_columns(s->preprocessing) : NULL;
+    gr_status status = GR_OK;
+    if (gr_model_has_offset(s->model) && !gr_table_has_offsets(s->table))
+        return refuse_without(s, false);
+    if (labelled && columns && columns->weight >= 0 && !gr_table_has_weights(s->table))
+        return refuse_without(s, true);
+    if (gr_table_has_weights(s->table)) status = gr_model_use_weights(s->model);
+    return status;
+}
+
 static size_t choose_portion(size_t features, size_t classes) {
     const size_t width = features > classes ? features : classes; /* at least 1: features */
     const size_t batches = FLOATS_MOST / GR_TEST_BATCH / width;
@@ -112,6 +139,7 @@ static gr_status scoring_open(struct scoring *s, const struct gr_table_config *t
     GR_TRY(gr_comm_agree(s->comm, gr_table_open(table, &options, &s->table)));
     s->n_rows = gr_table_n_rows(s->table);
     GR_TRY(gr_comm_agree(s->comm, check_fit(s)));
+    GR_TRY(gr_comm_agree(s->comm, use_terms(s, labelled)));
     s->portion = choose_portion(gr_model_inputs(s->model), gr_model_classes(s->model));
     int64_t rows[2] = {(int64_t)s->n_rows, -(int64_t)s->n_rows};
     GR_TRY(gr_comm_max_int64(s->comm, rows, 2));
@@ -177,10 +205,16 @@ gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
     *score = (struct gr_score){0};
     GR_TRY(scoring_open(&s, table, options, true));
     GR_TRY(gr_comm_agree(comm, gr_tally_create(gr_model_classes(s.model), &tally)));
+    gr_tally_set_exponent(tally, gr_table_weight_exponent(s.table));
     GR_TRY(gr_comm_agree(comm, evaluate_portions(&s, score, tally)));
     GR_TRY(gr_comm_sum_int64(comm, &score->examples, GR_SCORE_SUMS));
     int64_t *counts = gr_tally_sums(tally, &n);
     GR_TRY(gr_comm_sum_int64(comm, counts, n));
+    gr_tally_bin(tally, tally);
+    counts = gr_tally_counts(tally, &n);
+    GR_TRY(gr_comm_sum_int64(comm, counts, n));
+    counts = gr_tally_bounds(tally, &n);
+    GR_TRY(gr_comm_max_int64(comm, counts, n));
     *out = tally;
     tally = NULL;
 out:
@@ -234,6 +268,7 @@ static gr_status predict_rows(struct scoring *s, size_t first, size_t n, struct 
         batch = n - done < GR_TEST_BATCH ? n - done : GR_TEST_BATCH;
         gr_rows_gather(rows, NULL, done, batch, gr_model_batch_features(s->model),
                        gr_model_batch_labels(s->model), gr_model_batch_targets(s->model));
+        gr_rows_gather_terms(rows, NULL, done, batch, NULL, gr_model_batch_offsets(s->model));
         GR_TRY(name_rows(s, first + done, batch,
                          gr_model_score(s->model, s->file.parameters, batch, &loss, &correct)));
         if (!isfinite(loss))

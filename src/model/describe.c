@@ -84,6 +84,7 @@ gr_status gr_model_describe(const struct gr_model *model, char **out) {
             json_object_set_new(root, "loss", json_string(gr_loss_text(model->loss.type)));
         if (model->loss.type == GR_LOSS_HUBER)
             json_object_set_new(root, "huber_delta", json_real(model->loss.huber_delta));
+        if (model->offsets) json_object_set_new(root, "offset", json_true());
         *out = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
     }
     json_decref(root);
@@ -326,6 +327,7 @@ gr_status gr_model_create_from_description(const char *json, const struct gr_lay
                          &model));
     GR_TRY(check_plan(model, layout));
     GR_TRY(gr_model_furnish(model));
+    if (json_is_true(json_object_get(root, "offset"))) GR_TRY(gr_model_use_offsets(model));
     *out = model;
     model = NULL;
 out:

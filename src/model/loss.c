@@ -58,10 +58,18 @@ static double smooth(const struct gr_loss *loss, const struct gr_loss_batch *bat
     return sum;
 }
 
-/* A row's loss where classes weigh differently, and its derivative. */
+static double class_weight(const struct gr_loss *loss, size_t class) {
+    return loss->weights ? loss->weights[class] : 1;
+}
+
+static double row_weight(const float *weights, size_t row) {
+    return weights ? (double)weights[row] : 1;
+}
+
+/* A row's loss where rows or classes weigh differently, and its derivative. */
 static double weighted_row(const struct gr_loss *loss, const float *z, size_t label, size_t width,
-                           float scale, float *delta) {
-    const double *w = loss->weights, own = (1 - loss->smoothing) * w[label];
+                           double scale, float *delta) {
+    const double own = (1 - loss->smoothing) * class_weight(loss, label);
     const double share = loss->smoothing / (double)width;
     double most = (double)z[0], total = own, mean = 0;
     for (size_t j = 1; j < width; j++)
@@ -71,12 +79,12 @@ static double weighted_row(const struct gr_loss *loss, const float *z, size_t la
         sum += exp((double)z[j] - most);
     const double normal = most + log(sum);
     for (size_t j = 0; j < width; j++) {
-        total += share * w[j];
-        mean += share * w[j] * (normal - (double)z[j]);
+        total += share * class_weight(loss, j);
+        mean += share * class_weight(loss, j) * (normal - (double)z[j]);
     }
     for (size_t j = 0; j < width; j++) {
-        const double wanted = share * w[j] + (j == label ? own : 0);
-        delta[j] = (float)((double)scale * (total * exp((double)z[j] - normal) - wanted));
+        const double wanted = share * class_weight(loss, j) + (j == label ? own : 0);
+        delta[j] = (float)(scale * (total * exp((double)z[j] - normal) - wanted));
     }
     return own * (normal - (double)z[label]) + mean;
 }
@@ -85,15 +93,33 @@ static double weighted(const struct gr_loss *loss, const struct gr_loss_batch *b
                        float *delta) {
     const size_t width = batch->width;
     double sum = 0;
-    for (size_t i = 0; i < batch->n; i++)
-        sum += weighted_row(loss, batch->outputs + i * width, (size_t)batch->labels[i], width,
-                            scale, delta + i * width);
+    for (size_t i = 0; i < batch->n; i++) {
+        const double w = row_weight(batch->weights, i);
+        sum += w * weighted_row(loss, batch->outputs + i * width, (size_t)batch->labels[i], width,
+                                w * (double)scale, delta + i * width);
+    }
+    return sum;
+}
+
+/* The same sum as a score: classes weigh alike, and labels are not smoothed. */
+static double weighted_score(const struct gr_loss_batch *batch, size_t *correct) {
+    const size_t width = batch->width;
+    double sum = 0;
+    size_t n_correct = 0, one;
+    for (size_t i = 0; i < batch->n; i++) {
+        sum += row_weight(batch->weights, i) * gr_cross_entropy(batch->outputs + i * width,
+                                                                batch->labels + i, 1, width, 1,
+                                                                NULL, &one);
+        n_correct += one;
+    }
+    if (correct) *correct = n_correct;
     return sum;
 }
 
 static double cross_entropy(const struct gr_loss *loss, const struct gr_loss_batch *batch,
                             float scale, float *delta, size_t *correct) {
-    if (delta && loss->weights) return weighted(loss, batch, scale, delta);
+    if (delta && (loss->weights || batch->weights)) return weighted(loss, batch, scale, delta);
+    if (batch->weights) return weighted_score(batch, correct);
     double sum = gr_cross_entropy(batch->outputs, batch->labels, batch->n, batch->width, scale,
                                   delta, correct);
     /* Smoothing is for training; a score is of the labels. */
@@ -112,19 +138,6 @@ static const struct {
     [GR_LOSS_POISSON] = {GR_TASK_COUNT, poisson},
 };
 
-enum gr_loss_type gr_loss_of(const struct gr_model_config *config) {
-    static const enum gr_loss_type standard[] = {
-        [GR_MODEL_SOFTMAX] = GR_LOSS_CROSS_ENTROPY,
-        [GR_MODEL_MLP] = GR_LOSS_CROSS_ENTROPY,
-        [GR_MODEL_LINEAR] = GR_LOSS_SQUARED,
-        [GR_MODEL_LOGISTIC] = GR_LOSS_BINARY_CROSS_ENTROPY,
-        [GR_MODEL_POISSON] = GR_LOSS_POISSON,
-        [GR_MODEL_CNN] = GR_LOSS_CROSS_ENTROPY,
-        [GR_MODEL_BAG] = GR_LOSS_CROSS_ENTROPY,
-    };
-    return config->loss == GR_LOSS_DEFAULT ? standard[config->type] : config->loss;
-}
-
 enum gr_task gr_loss_task(enum gr_loss_type type) {
     return losses[type].task;
 }
@@ -139,7 +152,8 @@ double gr_loss_run(const struct gr_loss *loss, const struct gr_loss_batch *batch
     for (size_t i = 0; i < batch->n; i++) {
         const float z = batch->outputs[i];
         const double y = binary ? (double)batch->labels[i] : (double)batch->targets[i];
-        const double w = delta && loss->weights ? loss->weights[batch->labels[i]] : 1;
+        const double w = row_weight(batch->weights, i) *
+                         (delta && loss->weights ? loss->weights[batch->labels[i]] : 1);
         sum += w * run(loss, (double)z, y, &slope);
         n_correct += binary && (z > 0) == (batch->labels[i] == 1);
         if (delta) delta[i] = (float)((double)scale * w * slope);
@@ -148,10 +162,11 @@ double gr_loss_run(const struct gr_loss *loss, const struct gr_loss_batch *batch
     return sum;
 }
 
-double gr_loss_weight(const struct gr_loss *loss, const int32_t *labels, size_t n) {
+double gr_loss_weight(const struct gr_loss *loss, const int32_t *labels, const float *weights,
+                      size_t n) {
     double sum = 0;
-    if (!loss->weights) return (double)n;
+    if (!loss->weights && !weights) return (double)n;
     for (size_t i = 0; i < n; i++)
-        sum += loss->weights[labels[i]];
+        sum += row_weight(weights, i) * (loss->weights ? loss->weights[labels[i]] : 1);
     return sum;
 }

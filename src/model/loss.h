@@ -17,11 +17,10 @@ struct gr_loss_batch {
     const float *outputs;
     const int32_t *labels;
     const float *targets;
+    const float *weights; /* of rows; NULL: each is 1 */
     size_t n, width;
 };
 
-/* The loss of a model whose config says `default`, and otherwise what it says. */
-enum gr_loss_type gr_loss_of(const struct gr_model_config *config);
 enum gr_task gr_loss_task(enum gr_loss_type type);
 
 /*
@@ -34,15 +33,17 @@ enum gr_task gr_loss_task(enum gr_loss_type type);
  *   huber                 (z - y)^2 / 2 up to |z - y| = d, beyond it d (|z - y| - d / 2)
  *   poisson               exp(z) - y z: less the term log y!, which no parameter moves
  * as PyTorch's CrossEntropyLoss, BCEWithLogitsLoss, MSELoss, HuberLoss and PoissonNLLLoss.
- * With weights w, when delta is not NULL: w_y times that, and of smoothing
+ * With class weights w, when delta is not NULL: w_y times that, and of smoothing
  * (1 - e) w_y times it + e times the mean over all labels j of w_j times theirs, as
- * CrossEntropyLoss(weight=); the caller divides by gr_loss_weight.
+ * CrossEntropyLoss(weight=). With weights of rows each row's loss, and its derivative, is
+ * multiplied by its own. The caller divides by what a mean is to be of.
  * delta, when not NULL, receives scale times the derivative by outputs. correct, when not NULL: the
  * rows whose likeliest label (the first of ties) is their own; 0 for numbers.
  */
 double gr_loss_run(const struct gr_loss *loss, const struct gr_loss_batch *batch, float scale,
                    float *delta, size_t *correct);
-/* The rows' weights added up: n where all weigh the same. */
-double gr_loss_weight(const struct gr_loss *loss, const int32_t *labels, size_t n);
+/* The rows' weights times those of their classes, added up: n where all weigh the same. */
+double gr_loss_weight(const struct gr_loss *loss, const int32_t *labels, const float *weights,
+                      size_t n);
 
 #endif

@@ -247,6 +247,7 @@ gr_status gr_model_plan(const struct gr_model_config *config, const struct gr_ro
     model->compute = config->compute;
     model->batch_max = batch_max;
     model->tiles = gr_tiles_best();
+    model->mean_weight = 1;
     GR_TRY(set_loss(model, config, classes));
     GR_TRY(set_row(model, row, &extent));
     GR_TRY(set_codes(model, config, codes));
@@ -309,6 +310,8 @@ void gr_model_free(struct gr_model *model) {
     gr_free(model->features);
     gr_free(model->labels);
     gr_free(model->targets);
+    gr_free(model->weights);
+    gr_free(model->offsets);
     gr_free(model->logits);
     gr_free(model->shown);
     gr_free(model->class_weights);
@@ -348,6 +351,44 @@ int32_t *gr_model_batch_labels(struct gr_model *model) {
 
 float *gr_model_batch_targets(struct gr_model *model) {
     return model->targets;
+}
+
+float *gr_model_batch_weights(struct gr_model *model) {
+    return model->weights;
+}
+
+float *gr_model_batch_offsets(struct gr_model *model) {
+    return model->offsets;
+}
+
+gr_status gr_model_use_weights(struct gr_model *model) {
+    if (model->weights) return GR_OK;
+    return gr_allocate_zero(model->batch_max, sizeof *model->weights, "weights of rows",
+                            &model->weights);
+}
+
+gr_status gr_model_use_offsets(struct gr_model *model) {
+    if (model->offsets) return GR_OK;
+    if (model->outputs > 1 || gr_model_task(model) == GR_TASK_CLASSIFICATION)
+        return gr_fail(GR_ERROR_CONFIG,
+                       "model: found rows with an offset, allowed only for a model of one output "
+                       "(the loss is %s)",
+                       gr_loss_text(model->loss.type));
+    return gr_allocate_zero(model->batch_max, sizeof *model->offsets, "offsets of rows",
+                            &model->offsets);
+}
+
+bool gr_model_has_offset(const struct gr_model *model) {
+    return model->offsets != NULL;
+}
+
+void gr_model_set_mean_weight(struct gr_model *model, double mean_weight) {
+    model->mean_weight = mean_weight;
+}
+
+double gr_model_weigh(const struct gr_model *model, const int32_t *labels, const float *weights,
+                      size_t n) {
+    return gr_loss_weight(&model->loss, labels, weights, n);
 }
 
 gr_status gr_model_balance_classes(struct gr_model *model, const int64_t *counts) {

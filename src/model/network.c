@@ -14,14 +14,20 @@ static gr_status forward(struct gr_model *model, const float *parameters, size_t
     last->out = last->sums = model->logits + first * model->outputs;
     for (size_t l = 0; l < model->n_layers; l++)
         GR_TRY(layers[l].kind->forward(model, &layers[l], parameters, n, training));
+    for (size_t i = first; model->offsets && i < first + n; i++)
+        model->logits[i] += model->offsets[i];
 out:
     return status;
 }
 
 static double run_loss(const struct gr_model *model, size_t n, float scale, float *delta,
                        size_t *correct) {
-    const struct gr_loss_batch batch = {model->logits, model->labels, model->targets, n,
-                                        model->outputs};
+    const struct gr_loss_batch batch = {.outputs = model->logits,
+                                        .labels = model->labels,
+                                        .targets = model->targets,
+                                        .weights = model->weights,
+                                        .n = n,
+                                        .width = model->outputs};
     return gr_loss_run(&model->loss, &batch, scale, delta, correct);
 }
 
@@ -31,9 +37,8 @@ static gr_status pass(struct gr_model *model, const float *parameters, size_t n,
     gr_status status;
     GR_TRY(gr_model_make_room(model, n));
     GR_TRY(forward(model, parameters, 0, n, true));
-    model->weight = gr_loss_weight(&model->loss, model->labels, n);
-    const double fill = model->class_weights ? (double)n / model->weight : 1;
-    *loss_sum = fill * run_loss(model, n, (float)(scale * fill), model->delta, NULL);
+    model->weight = gr_loss_weight(&model->loss, model->labels, model->weights, n);
+    *loss_sum = run_loss(model, n, (float)(scale / model->mean_weight), model->delta, NULL);
     for (size_t l = model->n_layers; l-- > 0;) {
         struct gr_layer *layer = &model->layers[l];
         float *delta = model->delta_before;

@@ -24,6 +24,7 @@ struct gr_model {
     enum gr_compute compute;
     struct gr_loss loss;
     double *class_weights; /* owned; the loss's; NULL: all weigh the same */
+    double mean_weight;    /* of a row, see gr_model_set_mean_weight; 1 without weights */
     double weight;         /* of the last training batch: gr_loss_weight */
     bool own_loss;         /* other than the type's */
     struct gr_row_shape row;
@@ -40,6 +41,8 @@ struct gr_model {
     float *features; /* batch_max x inputs */
     int32_t *labels; /* batch_max */
     float *targets;  /* batch_max; NULL for classification and binary */
+    float *weights;  /* batch_max; NULL: rows weigh alike */
+    float *offsets;  /* batch_max; NULL: none are added to the outputs */
     float *logits;   /* batch_max x outputs */
     float *shown;    /* gr_model_logits, where that is another; NULL: `logits` */
     /*

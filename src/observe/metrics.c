@@ -81,6 +81,19 @@ static json_t *add_named(json_t *line, const struct gr_metrics *m) {
     return line;
 }
 
+static json_t *add_bounds(json_t *line, const struct gr_metrics *m) {
+    char key[64], name[96];
+    if (!line || !(m->auc_lower < m->auc_upper)) return line;
+    named_key(m->of_validation, GR_METRIC_AUC, key);
+    snprintf(name, sizeof name, "%s_lower", key);
+    int bad = json_object_set_new(line, name, number(m->auc_lower));
+    snprintf(name, sizeof name, "%s_upper", key);
+    bad |= json_object_set_new(line, name, number(m->auc_upper));
+    if (!bad) return line;
+    json_decref(line);
+    return NULL;
+}
+
 static json_t *three(const double values[3]) {
     return json_pack("[o, o, o]", number(values[0]), number(values[1]), number(values[2]));
 }
@@ -111,7 +124,7 @@ static gr_status format_line(const struct gr_metrics *m, char line[LINE_MAX_BYTE
         "evaluate", number(m->seconds.evaluate), "checkpoint", number(m->seconds.checkpoint),
         "total", number(m->seconds.total), "bytes_sent", (json_int_t)m->bytes_sent,
         "cpu_seconds_train", number(m->cpu_seconds_train), "update_norm", number(m->update_norm));
-    json = add_silos(add_named(json, m), m);
+    json = add_silos(add_bounds(add_named(json, m), m), m);
     if (!json) return gr_fail(GR_ERROR_INTERNAL, "memory for metrics was refused");
     /* 17 significant digits give the same double back. */
     *n = json_dumpb(json, line, LINE_MAX_BYTES - 1, JSON_COMPACT | JSON_REAL_PRECISION(17));

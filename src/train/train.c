@@ -26,8 +26,19 @@ struct gr_trainer {
     const float *global; /* borrowed */
     double rate;
     uint64_t steps_done, steps_left;
+    double weight; /* of the silo's rows, added up */
     double ends_s; /* of the clock; INFINITY: no limit */
 };
+
+static bool spares_biases(const struct gr_train_config *config) {
+    return !config->decay_biases && config->weight_decay > 0;
+}
+
+/* What is added to a layer's outputs or channels: "dense0.bias", and a group norm's. */
+static bool is_bias(const struct gr_tensor *tensor) {
+    const size_t n = strlen(tensor->name);
+    return n > 5 && strcmp(tensor->name + n - 5, ".bias") == 0;
+}
 
 gr_status gr_trainer_create(const struct gr_train_config *config, uint64_t seed,
                             struct gr_model *model, struct gr_trainer **out) {
@@ -45,7 +56,8 @@ gr_status gr_trainer_create(const struct gr_train_config *config, uint64_t seed,
     GR_TRY(gr_allocate_zero(size, sizeof(float), "a gradient", &trainer->scratch));
     trainer->n_state = gr_optimizer_state(config);
     trainer->fused = config->optimizer == GR_OPTIMIZER_SGD && trainer->n_state == 0 &&
-                     !(config->clip_norm > 0) && !(config->proximal_mu > 0);
+                     !(config->clip_norm > 0) && !(config->proximal_mu > 0) &&
+                     !spares_biases(config);
     for (size_t i = 0; i < trainer->n_state && config->state == GR_SOLVER_RESET; i++)
         GR_TRY(gr_allocate(size, sizeof(float), "an optimizer's state", &trainer->state[i]));
     GR_TRY(gr_stream_create((struct gr_stream_key){.seed = seed, .purpose = GR_PURPOSE_BATCH},
@@ -139,6 +151,8 @@ static gr_status start_silo(struct gr_trainer *trainer, const struct gr_silo *si
                                                               .purpose = GR_PURPOSE_BATCH});
     gr_model_start_round(trainer->model, trainer->seed, silo->id, round);
     GR_TRY(start_solver(trainer));
+    trainer->weight = gr_model_weigh(trainer->model, silo->train.labels, silo->train.weights, n);
+    gr_model_set_mean_weight(trainer->model, trainer->weight / (double)n);
     trainer->global = global;
     trainer->rate = gr_learning_rate(config, round);
     trainer->steps_left = config->steps ? config->steps : config->epochs * n_batches;
@@ -158,6 +172,37 @@ static void prefetch_rows(const struct gr_rows *rows, const uint32_t *index, siz
     }
 }
 
+static void gather(const struct gr_trainer *trainer, const struct gr_rows *rows,
+                   const uint32_t *index, size_t first, size_t n) {
+    struct gr_model *model = trainer->model;
+    gr_rows_gather(rows, index, first, n, gr_model_batch_features(model),
+                   gr_model_batch_labels(model), gr_model_batch_targets(model));
+    gr_rows_gather_terms(rows, index, first, n, gr_model_batch_weights(model),
+                         gr_model_batch_offsets(model));
+}
+
+/* The step, in which biases decay like weights or not at all. */
+static void take_step(const struct gr_trainer *trainer, uint64_t t, float *parameters,
+                      const float *gradient) {
+    const struct gr_layout *layout = gr_model_layout(trainer->model);
+    struct gr_train_config config = trainer->config;
+    const float scale = gr_clip_scale(gradient, config.clip_norm, layout->size);
+    if (!spares_biases(&config)) {
+        gr_optimizer_step(&config, trainer->rate, t, parameters, gradient, scale, trainer->state,
+                          layout->size);
+        return;
+    }
+    for (size_t i = 0; i < layout->n_tensors; i++) {
+        const struct gr_tensor *tensor = &layout->tensors[i];
+        float *state[GR_SOLVER_VECTORS_MAX] = {NULL};
+        for (size_t v = 0; v < trainer->n_state; v++)
+            state[v] = trainer->state[v] + tensor->offset;
+        config.weight_decay = is_bias(tensor) ? 0 : trainer->config.weight_decay;
+        gr_optimizer_step(&config, trainer->rate, t, parameters + tensor->offset,
+                          gradient + tensor->offset, scale, state, tensor->n_elements);
+    }
+}
+
 static gr_status train_batch(struct gr_trainer *trainer, float *parameters, size_t n,
                              double *loss_sum) {
     const struct gr_train_config *config = &trainer->config;
@@ -171,20 +216,20 @@ static gr_status train_batch(struct gr_trainer *trainer, float *parameters, size
     GR_TRY(gr_model_gradient(trainer->model, parameters, n, gradient, loss_sum));
     if (config->proximal_mu > 0)
         gr_add_proximal(gradient, parameters, trainer->global, config->proximal_mu, size);
-    gr_optimizer_step(config, trainer->rate, trainer->steps_done, parameters, gradient,
-                      gr_clip_scale(gradient, config->clip_norm, size), trainer->state, size);
+    take_step(trainer, trainer->steps_done, parameters, gradient);
 out:
     return status;
 }
 
-static gr_status take_loss(const struct gr_silo *silo, double loss_sum, size_t n,
-                           struct gr_train_result *result) {
+static gr_status take_loss(const struct gr_trainer *trainer, const struct gr_silo *silo,
+                           double loss_sum, size_t n, struct gr_train_result *result) {
     if (!isfinite(loss_sum))
         return gr_fail(GR_ERROR_DATA,
                        "%s: the training loss is %g after %llu rows, expected a finite number; a "
                        "smaller train.learning_rate may help",
                        silo->pseudonym, loss_sum, (unsigned long long)result->processed);
     result->loss_sum += loss_sum;
+    result->processed_weight += trainer->model->weight;
     result->processed += n;
     return GR_OK;
 }
@@ -202,12 +247,10 @@ static gr_status train_pass(struct gr_trainer *trainer, const struct gr_silo *si
         const size_t next = left - n < batch ? left - n : batch;
         double loss_sum;
         if (poll) GR_TRY(poll(context));
-        gr_rows_gather(rows, trainer->order + first, 0, n, gr_model_batch_features(trainer->model),
-                       gr_model_batch_labels(trainer->model),
-                       gr_model_batch_targets(trainer->model));
+        gather(trainer, rows, trainer->order + first, 0, n);
         prefetch_rows(rows, trainer->order + first + n, next);
         GR_TRY(train_batch(trainer, parameters, n, &loss_sum));
-        GR_TRY(take_loss(silo, loss_sum, n, result));
+        GR_TRY(take_loss(trainer, silo, loss_sum, n, result));
         trainer->steps_left--;
         if (trainer->config.seconds > 0 && gr_clock_seconds() >= trainer->ends_s)
             trainer->steps_left = 0;
@@ -252,6 +295,13 @@ static gr_status check_kept(const struct gr_trainer *trainer, const struct gr_si
     return GR_OK;
 }
 
+/* Rows that weigh nothing move nothing, and a silo goes on from the state it had. */
+static gr_status bring_nothing(struct gr_trainer *trainer, float *update) {
+    memset(update, 0, gr_model_layout(trainer->model)->size * sizeof *update);
+    trainer->solver = NULL;
+    return GR_OK;
+}
+
 gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, uint32_t round,
                         const float *global, float *update, gr_poll_function poll, void *context,
                         struct gr_train_result *out) {
@@ -259,6 +309,8 @@ gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, 
     gr_status status;
     *out = (struct gr_train_result){.examples = silo->train.n_rows};
     GR_TRY(start_silo(trainer, silo, round, global));
+    out->weight = trainer->weight;
+    if (!(out->weight > 0)) return bring_nothing(trainer, update);
     memcpy(update, global, size * sizeof *update);
     while (trainer->steps_left > 0)
         GR_TRY(train_pass(trainer, silo, update, poll, context, out));
@@ -272,16 +324,14 @@ out:
     return status;
 }
 
-/* sum += the mean gradient of the batch's n rows times their weight, which goes into *weight. */
-static gr_status add_gradient(struct gr_trainer *trainer, size_t n, float *sum, double *weight,
-                              double *loss_sum) {
+/* sum += the gradient of the batch, a mean over its n rows, times n. */
+static gr_status add_gradient(struct gr_trainer *trainer, size_t n, float *sum, double *loss_sum) {
     const size_t size = gr_model_layout(trainer->model)->size;
     const float *mean = trainer->scratch;
     gr_status status =
         gr_model_gradient(trainer->model, trainer->global, n, trainer->scratch, loss_sum);
-    *weight += trainer->model->weight;
     for (size_t i = 0; status == GR_OK && i < size; i++)
-        sum[i] += (float)trainer->model->weight * mean[i];
+        sum[i] += (float)n * mean[i];
     return status;
 }
 
@@ -295,24 +345,21 @@ gr_status gr_train_full_gradient(struct gr_trainer *trainer, const struct gr_sil
     gr_status status;
     *out = (struct gr_train_result){.examples = rows->n_rows};
     GR_TRY(start_silo(trainer, silo, round, global));
+    out->weight = trainer->weight;
+    if (!(out->weight > 0)) return bring_nothing(trainer, update);
     memset(update, 0, size * sizeof *update);
-    double weight = 0;
     for (size_t first = 0, n; first < rows->n_rows; first += n) {
         double loss_sum;
         n = rows->n_rows - first < config->batch_size ? rows->n_rows - first : config->batch_size;
         if (poll) GR_TRY(poll(context));
-        gr_rows_gather(rows, NULL, first, n, gr_model_batch_features(trainer->model),
-                       gr_model_batch_labels(trainer->model),
-                       gr_model_batch_targets(trainer->model));
-        GR_TRY(add_gradient(trainer, n, update, &weight, &loss_sum));
-        GR_TRY(take_loss(silo, loss_sum, n, out));
+        gather(trainer, rows, NULL, first, n);
+        GR_TRY(add_gradient(trainer, n, update, &loss_sum));
+        GR_TRY(take_loss(trainer, silo, loss_sum, n, out));
     }
     for (size_t i = 0; i < size; i++)
-        trainer->scratch[i] = update[i] / (float)weight;
+        trainer->scratch[i] = update[i] / (float)rows->n_rows;
     memcpy(update, global, size * sizeof *update);
-    gr_optimizer_step(config, trainer->rate, 1, update, trainer->scratch,
-                      gr_clip_scale(trainer->scratch, config->clip_norm, size), trainer->state,
-                      size);
+    take_step(trainer, 1, update, trainer->scratch);
     status = take_largest(silo, subtract(update, global, size), out);
 out:
     return status;

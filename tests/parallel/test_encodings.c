@@ -151,7 +151,7 @@ static gr_status aggregate(struct gr_comm *comm, struct gr_aggregator *aggregato
     for (size_t s = 0; s < n_members; s++) {
         if (f->host_of[s] != gr_comm_rank(comm)) continue;
         mine[n++] = (struct gr_contribution){.update = f->update[s],
-                                             .weight = f->weight[s],
+                                             .weight = (double)f->weight[s],
                                              .pseudonym = "silo",
                                              .residual = f->fed[s] ? f->residual[s] : NULL,
                                              .left = f->left[s],

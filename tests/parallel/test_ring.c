@@ -138,8 +138,10 @@ static gr_status run(struct gr_comm *comm, struct gr_aggregator *aggregator, str
         size_t s = backwards ? sum->n_silos - 1 - i : i;
         expected += sum->weight[s];
         if (sum->host_of[s] != gr_comm_rank(comm)) continue;
-        mine[n++] = (struct gr_contribution){
-            .update = sum->update[s], .weight = sum->weight[s], .pseudonym = sum->pseudonym[s]};
+        mine[n++] = (struct gr_contribution){.update = sum->update[s],
+                                             .examples = sum->weight[s],
+                                             .weight = (double)sum->weight[s],
+                                             .pseudonym = sum->pseudonym[s]};
     }
     memset(sum->mean, 0x55, sum->layout.size * sizeof(float));
     gr_status status = gr_aggregate(aggregator, mine, n, (uint32_t)sum->n_silos, sum->mean, &total);
@@ -283,8 +285,8 @@ static int many_members(struct gr_comm *comm) {
         update[i] = i % 2 ? -FLT_MAX : FLT_MAX;
     for (int i = 0; i < MEMBERS; i++)
         if (i % gr_comm_size(comm) == gr_comm_rank(comm))
-            mine[n++] =
-                (struct gr_contribution){.update = update, .weight = 1, .pseudonym = "silo"};
+            mine[n++] = (struct gr_contribution){
+                .update = update, .examples = 1, .weight = 1, .pseudonym = "silo"};
     EXPECT(gr_aggregator_create(comm, &layout, GR_ENCODING_RING32, &aggregator) == GR_OK);
     EXPECT(gr_aggregate(aggregator, mine, n, MEMBERS, mean, &total) == GR_OK);
     EXPECT_EQUAL(total, MEMBERS);
@@ -334,7 +336,7 @@ static int not_finite(struct gr_comm *found) {
 }
 
 static int callers_errors(struct gr_comm *comm) {
-    static const uint64_t weights[] = {0, (1 << 24) + 1, UINT64_MAX};
+    static const uint64_t weights[] = {UINT64_C(1) << 61, UINT64_MAX};
     int bad = 0;
     struct sum sum;
     struct gr_aggregator *aggregator = NULL;
@@ -347,7 +349,7 @@ static int callers_errors(struct gr_comm *comm) {
     EXPECT(same_message());
     EXPECT_EQUAL(gr_aggregate(aggregator, NULL, 0, 1, sum.mean, &total), GR_ERROR_INTERNAL);
     EXPECT(same_message());
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 2; i++) {
         uint64_t kept = sum.weight[1];
         sum.weight[1] = weights[i];
         EXPECT_EQUAL(run(comm, aggregator, &sum, false), GR_ERROR_INTERNAL);

@@ -98,7 +98,7 @@ static gr_status take_round(struct gr_comm *comm, struct bench *b,
         GR_TRY((strategy->full_gradient ? gr_train_full_gradient : gr_train_silo)(
             b->trainer, &b->silo[s], round, b->parameters, b->update[n], NULL, NULL, &result));
         contribution[n] = (struct gr_contribution){
-            .update = b->update[n], .weight = result.examples, .pseudonym = "silo"};
+            .update = b->update[n], .weight = (double)result.examples, .pseudonym = "silo"};
     }
     GR_TRY(gr_aggregate(b->aggregator, contribution, n, SILOS, b->mean, &weight));
     strategy->step(config, b->parameters, b->mean, b->server, b->size);
@@ -120,6 +120,7 @@ static int take_rounds(struct gr_comm *comm, const struct task *task, struct ben
     const struct gr_strategy *strategy = gr_strategy_find(task->name);
     const struct gr_train_config train = {.learning_rate = 0.2,
                                           .weight_decay = 0.01,
+                                          .decay_biases = true,
                                           .proximal_mu = task->mu,
                                           .batch_size = ROWS_MAX,
                                           .epochs = 3};

@@ -80,8 +80,12 @@ static void check_gradient(struct gr_model *model, double loss, const double *ex
                            double tolerance) {
     float *parameters = first_parameters(model), *gradient = vector(gr_model_layout(model)->size);
     double sum;
+    /* PyTorch divides a batch's sum of w l by its own sum of w: that of the rows it is drawn from,
+     * if it is all of them. */
+    const double weight = gr_model_weigh(model, gr_model_batch_labels(model), NULL, ROWS);
+    gr_model_set_mean_weight(model, weight / ROWS);
     ck_assert_int_eq(gr_model_gradient(model, parameters, ROWS, gradient, &sum), GR_OK);
-    ck_assert_double_eq_tol(sum / ROWS, loss, tolerance);
+    ck_assert_double_eq_tol(sum / weight, loss, tolerance);
     check_values(model, gradient, expected, n, tolerance);
     gr_free(gradient);
     gr_free(parameters);
@@ -117,10 +121,13 @@ static const struct {
     struct gr_train_config config;
     const double *of_codes, *of_bags;
 } solvers[] = {
-    {{.learning_rate = 0.1, .weight_decay = 0.01}, torch_embedding_sgd, torch_bag_sgd},
+    {{.learning_rate = 0.1, .weight_decay = 0.01, .decay_biases = true},
+     torch_embedding_sgd,
+     torch_bag_sgd},
     {{.optimizer = GR_OPTIMIZER_ADAM,
       .learning_rate = 0.1,
       .weight_decay = 0.01,
+      .decay_biases = true,
       .beta1 = 0.9,
       .beta2 = 0.99,
       .epsilon = 1e-8},
@@ -129,6 +136,7 @@ static const struct {
     {{.optimizer = GR_OPTIMIZER_ADAMW,
       .learning_rate = 0.1,
       .weight_decay = 0.01,
+      .decay_biases = true,
       .beta1 = 0.9,
       .beta2 = 0.99,
       .epsilon = 1e-8},

@@ -69,16 +69,26 @@ static const struct {
     const double *parameters;
 } torch[] = {
     {{.learning_rate = 0.1, .batch_size = 5, .epochs = 3}, 2e-7, torch_sgd_parameters},
-    {{.learning_rate = 0.1, .weight_decay = 1e-2, .batch_size = 5, .epochs = 3},
+    {{.learning_rate = 0.1,
+      .weight_decay = 1e-2,
+      .decay_biases = true,
+      .batch_size = 5,
+      .epochs = 3},
      2e-7,
      torch_decay_parameters},
-    {{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 1e-4, .batch_size = 5, .epochs = 3},
+    {{.learning_rate = 0.1,
+      .momentum = 0.9,
+      .weight_decay = 1e-4,
+      .decay_biases = true,
+      .batch_size = 5,
+      .epochs = 3},
      2e-7,
      torch_momentum_parameters},
     {{.optimizer = GR_OPTIMIZER_NESTEROV,
       .learning_rate = 0.1,
       .momentum = 0.9,
       .weight_decay = 1e-2,
+      .decay_biases = true,
       .batch_size = 5,
       .steps = 3},
      2e-7,
@@ -89,6 +99,7 @@ static const struct {
       .beta2 = 0.95,
       .epsilon = 1e-6,
       .weight_decay = 1e-2,
+      .decay_biases = true,
       .batch_size = 5,
       .epochs = 3},
      3e-7,
@@ -99,6 +110,7 @@ static const struct {
       .beta2 = 0.95,
       .epsilon = 1e-6,
       .weight_decay = 1e-1,
+      .decay_biases = true,
       .batch_size = 5,
       .epochs = 3},
      3e-7,
@@ -106,6 +118,7 @@ static const struct {
     {{.learning_rate = 0.1,
       .momentum = 0.9,
       .weight_decay = 1e-2,
+      .decay_biases = true,
       .clip_norm = 0.1,
       .batch_size = 5,
       .epochs = 3},
@@ -480,8 +493,11 @@ END_TEST
 /* One step with the whole silo as its batch is the same, whatever the batches. */
 START_TEST(full_gradient_is_one_step) {
     _Alignas(64) float update[UPDATE_SIZE], expected[UPDATE_SIZE];
-    struct gr_train_config config = {
-        .learning_rate = 0.3, .weight_decay = 0.1, .batch_size = 100, .epochs = 1};
+    struct gr_train_config config = {.learning_rate = 0.3,
+                                     .weight_decay = 0.1,
+                                     .decay_biases = true,
+                                     .batch_size = 100,
+                                     .epochs = 1};
     const struct gr_train_result one = train(&config, 100, 2, 3, NULL, GR_OK, expected);
     for (uint32_t batch = 1; batch <= 100; batch += 33) {
         struct gr_train_result result;

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The area under the ROC curve, from counts by bins. Of two classes each process keeps its rows'
+ * scores until all know where the scores lie: a model of rare events has all of them around -6, an
+ * early one within a thousandth, and bins that are fixed would take them for ties.
+ */
+#include "evaluate/tally.h"
+
+#include <math.h>
+#include <string.h>
+
+/* A float as a whole number, ordered like floats are. */
+static int64_t order_of(float x) {
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits < 0 ? -(int64_t)(bits & INT32_MAX) : bits;
+}
+
+/* Mean and deviation of all scores' places; a deviation that is lost in the digits is a small one.
+ */
+static void find_spread(const struct gr_tally *t, double *mean, double *deviation) {
+    const int64_t weight = t->sums[GR_WEIGHT] > 0 ? t->sums[GR_WEIGHT] : 1;
+    const long double n = (long double)weight / (long double)GR_WEIGHT_ONE;
+    const long double x = gr_real_value(t->scores) / n;
+    const long double square = gr_real_value(t->scores + GR_REAL_WORDS) / n;
+    const long double least = 0x1p-23L;
+    const long double spread = square - x * x;
+    *mean = (double)x;
+    *deviation = (double)(spread > least * least ? sqrtl(spread) : least);
+}
+
+static void bin_rows(struct gr_tally *t, const struct gr_tally *rows) {
+    double mean, deviation;
+    find_spread(t, &mean, &deviation);
+    memset(t->histograms, 0, 2 * t->bins * sizeof *t->histograms);
+    for (size_t b = 0; b < 2 * t->bins; b++)
+        t->bounds[b] = INT64_MIN;
+    for (size_t i = 0; i < rows->n_kept; i++) {
+        const struct gr_kept_score *row = &rows->kept[i];
+        const size_t b = gr_bin_of(gr_place_of(row->log_odds) - mean, 2 * deviation, t->bins);
+        const int64_t order = order_of(row->log_odds);
+        gr_histogram(t, 0, row->weight & 1)[b] += row->weight >> 1;
+        if (order > t->bounds[b]) t->bounds[b] = order;
+        if (-order > t->bounds[t->bins + b]) t->bounds[t->bins + b] = -order;
+    }
+}
+
+void gr_tally_bin(struct gr_tally *t, const struct gr_tally *rows) {
+    if (t->without_auc) return;
+    if (t->bounds)
+        bin_rows(t, rows);
+    else if (t != rows && t->n_scored > 0)
+        memcpy(t->histograms, rows->histograms, 2 * t->n_scored * t->bins * sizeof *t->histograms);
+}
+
+/* Whether all scores of a bin are the same: then its ties are true ones. */
+static bool is_tied(const struct gr_tally *t, size_t b) {
+    return t->bounds && t->bounds[b] == -t->bounds[t->bins + b];
+}
+
+bool gr_tally_area(const struct gr_tally *t, size_t k, struct gr_metric_value *out) {
+    const int64_t *others = gr_histogram(t, k, false), *own = gr_histogram(t, k, true);
+    double below = 0, n_own = 0, higher = 0, tied = 0, equal = 0;
+    for (size_t b = 0; b < t->bins; b++) {
+        higher += (double)own[b] * below;
+        *(is_tied(t, b) ? &equal : &tied) += (double)own[b] * (double)others[b];
+        below += (double)others[b];
+        n_own += (double)own[b];
+    }
+    const double pairs = n_own * below;
+    if (!(pairs > 0)) return false;
+    higher += equal / 2;
+    *out = (struct gr_metric_value){(higher + tied / 2) / pairs, higher / pairs,
+                                    (higher + tied) / pairs, NULL};
+    return true;
+}
