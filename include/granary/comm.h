@@ -230,7 +230,7 @@ struct gr_aggregator; /* opaque: shared segments, staging */
 
 struct gr_contribution {
     const float *update; /* layout size floats; borrowed */
-    uint64_t weight;     /* examples, 1 to 2^24 */
+    uint64_t weight;     /* examples, 1 to 2^40; beyond 2^24 rounded to what float32 holds */
     const char *pseudonym;
     /* ring16 only; layout size floats each, in units of update times weight. */
     const float *residual; /* left over by the silo's last sum; borrowed; NULL: none */

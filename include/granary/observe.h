@@ -49,12 +49,6 @@ struct gr_metrics {
     double update_norm;       /* L2 norm of the mean update */
 };
 
-/* How far a file of lines has come: the first n lines, and a hash over all of them, in hex. */
-struct gr_head {
-    uint64_t n;
-    char hash[GR_DIGEST_HEX];
-};
-
 struct gr_metrics_file; /* opaque */
 /*
  * Opens PATH for appending; lines of rounds after `rounds_done` (a run that is resumed from an
@@ -139,10 +133,20 @@ void gr_replay_close(struct gr_replay *replay);
 
 /*
  * Checks the chain; *broken_line is the first bad line, 0 if none. gr_events_look: and whether it
- * came by each of n heads, in holds[i].
+ * came by each of n heads, in holds[i], and how many lines there are.
  */
 gr_status gr_events_look(const char *path, const struct gr_head *heads, bool *holds, size_t n,
-                         size_t *broken_line) GR_CHECKED;
+                         uint64_t *n_lines, size_t *broken_line) GR_CHECKED;
+/*
+ * The event that ends a stretch of a run, the `number`-th, tells the digests of what else there is
+ * then, in hex, "" where there is none: manifest.json, metrics.jsonl, the model's parameters.
+ * *found false: there is no such event, or it tells none.
+ */
+struct gr_closing {
+    char manifest[GR_DIGEST_HEX], metrics[GR_DIGEST_HEX], model[GR_DIGEST_HEX];
+};
+gr_status gr_events_closing(const char *path, uint64_t number, struct gr_closing *out,
+                            bool *found) GR_CHECKED;
 gr_status gr_events_verify(const char *path, size_t *broken_line) GR_CHECKED;
 
 /* A line that is redrawn on a terminal, plain lines elsewhere (at most one in two seconds, and the

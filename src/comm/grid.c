@@ -5,7 +5,16 @@
 
 #include "comm/aggregate.h"
 
-enum { WEIGHT_MAX = 1 << 24 }; /* up to which float32 holds every integer */
+/* So that the sum of as many as there can be stays within 63 bits. */
+static const uint64_t weight_max = (uint64_t)1 << 40;
+
+/*
+ * An update is multiplied in float32, which holds every integer up to 2^24: a larger weight counts
+ * as the nearest one that float32 holds, above the line of the mean and below it.
+ */
+static int64_t counted(uint64_t weight) {
+    return (int64_t)(float)weight;
+}
 
 static gr_status check_contributions(const struct gr_aggregator *aggregator,
                                      const struct gr_contribution *mine, size_t n_mine) {
@@ -13,9 +22,10 @@ static gr_status check_contributions(const struct gr_aggregator *aggregator,
         if (!aggregator->codec->encode && !mine[i].left)
             return gr_fail(GR_ERROR_INTERNAL, "%s: no room for what ring16 leaves over",
                            mine[i].pseudonym);
-        if (mine[i].weight < 1 || mine[i].weight > WEIGHT_MAX)
-            return gr_fail(GR_ERROR_INTERNAL, "%s: weight %llu, expected 1 to %d",
-                           mine[i].pseudonym, (unsigned long long)mine[i].weight, WEIGHT_MAX);
+        if (mine[i].weight < 1 || mine[i].weight > weight_max)
+            return gr_fail(GR_ERROR_INTERNAL, "%s: weight %llu, expected 1 to %llu",
+                           mine[i].pseudonym, (unsigned long long)mine[i].weight,
+                           (unsigned long long)weight_max);
     }
     return GR_OK;
 }
@@ -25,10 +35,12 @@ gr_status gr_sum_weights(struct gr_sum *call, uint64_t *total_weight) {
     const struct gr_codec *codec = call->aggregator->codec;
     struct gr_comm *comm = call->aggregator->comm;
     mine = check_contributions(call->aggregator, call->mine, call->n_mine);
-    int64_t sums[] = {0, (int64_t)call->n_mine, mine != GR_OK};
-    for (size_t i = 0; i < call->n_mine && mine == GR_OK; i++)
+    int64_t sums[] = {0, (int64_t)call->n_mine, mine != GR_OK, 0};
+    for (size_t i = 0; i < call->n_mine && mine == GR_OK; i++) {
         sums[0] += (int64_t)call->mine[i].weight;
-    GR_TRY(gr_comm_sum_int64(comm, sums, 3));
+        sums[3] += counted(call->mine[i].weight);
+    }
+    GR_TRY(gr_comm_sum_int64(comm, sums, 4));
     if (sums[2] > 0) GR_TRY(gr_comm_agree(comm, mine));
     if (sums[1] != call->n_members || call->n_members == 0)
         return gr_fail(GR_ERROR_INTERNAL, "%lld contributions to a sum of %u", (long long)sums[1],
@@ -38,7 +50,7 @@ gr_status gr_sum_weights(struct gr_sum *call, uint64_t *total_weight) {
                        call->n_members, GR_RING16_SILOS_MAX);
     call->bound = codec->limit / call->n_members;
     *total_weight = (uint64_t)sums[0];
-    call->total_weight = (double)sums[0];
+    call->total_weight = (double)sums[3];
 out:
     return status;
 }

@@ -373,6 +373,15 @@ static bool at_default(const struct gr_setting *setting, const struct gr_node *n
     return node->kind == GR_NODE_LIST && !setting->standard && node->n_children == 0;
 }
 
+/* These two decide which model is kept, and when a run ends, where it watches a metric. */
+static bool decides(const struct gr_config *config, const struct gr_setting *setting) {
+    static const char *const stopping[] = {"evaluate.every", "stop.patience"};
+    if (strchr(setting->path, '[')) return false; /* the whole list is a setting itself */
+    for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++)
+        if (strcmp(setting->path, stopping[i]) == 0) return config->stop.metric != GR_STOP_NONE;
+    return !(setting->flags & GR_SETTING_CHANGEABLE);
+}
+
 gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_DIGEST_BYTES]) {
     struct gr_node *root = NULL;
     struct gr_digest digest;
@@ -380,8 +389,7 @@ gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_
     if (status != GR_OK) return status;
     gr_digest_start(&digest);
     for (size_t i = 0; i < gr_settings_count; i++) {
-        if (gr_settings[i].flags & GR_SETTING_CHANGEABLE) continue;
-        if (strchr(gr_settings[i].path, '[')) continue; /* the whole list is a setting itself */
+        if (!decides(config, &gr_settings[i])) continue;
         const struct gr_node *node = gr_node_at(root, gr_settings[i].path);
         if (at_default(&gr_settings[i], node)) continue;
         gr_digest_add(&digest, gr_settings[i].path, strlen(gr_settings[i].path) + 1);

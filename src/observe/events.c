@@ -294,13 +294,14 @@ size_t gr_events_behind(const struct gr_events_file *file) {
 /* ---- looking back --------------------------------------------------------------------------- */
 
 gr_status gr_events_look(const char *path, const struct gr_head *heads, bool *holds, size_t n_heads,
-                         size_t *broken_line) {
+                         uint64_t *n_lines, size_t *broken_line) {
     gr_status status = GR_OK;
     struct gr_lines_reader *reader = NULL;
     char previous[GR_DIGEST_HEX], hash[GR_DIGEST_HEX];
     const char *line;
     size_t n, number = 0;
     *broken_line = 0;
+    *n_lines = 0;
     start_chain(previous);
     for (size_t i = 0; i < n_heads; i++)
         holds[i] = heads[i].n == 0;
@@ -316,6 +317,7 @@ gr_status gr_events_look(const char *path, const struct gr_head *heads, bool *ho
             if (heads[i].n == number) holds[i] = strcmp(heads[i].hash, hash) == 0;
         memcpy(previous, hash, sizeof hash);
     }
+    *n_lines = number;
     if (*broken_line == 0 && gr_lines_torn(reader)) *broken_line = number + 1;
 out:
     gr_lines_end(reader);
@@ -323,5 +325,35 @@ out:
 }
 
 gr_status gr_events_verify(const char *path, size_t *broken_line) {
-    return gr_events_look(path, NULL, NULL, 0, broken_line);
+    uint64_t n;
+    return gr_events_look(path, NULL, NULL, 0, &n, broken_line);
+}
+
+static void copy_digest(const json_t *records, const char *key, char out[GR_DIGEST_HEX]) {
+    const char *text = json_string_value(json_object_get(records, key));
+    snprintf(out, GR_DIGEST_HEX, "%s", text ? text : "");
+}
+
+gr_status gr_events_closing(const char *path, uint64_t number, struct gr_closing *out,
+                            bool *found) {
+    gr_status status = GR_OK;
+    struct gr_lines_reader *reader = NULL;
+    const char *line = NULL;
+    size_t n;
+    *found = false;
+    GR_TRY(gr_lines_start(path, &reader));
+    for (uint64_t i = 0; i < number; i++) {
+        GR_TRY(gr_lines_next(reader, &line, &n));
+        if (!line) goto out;
+    }
+    json_t *json = json_loadb(line, n, 0, NULL);
+    const json_t *records = json_object_get(json, "records");
+    *found = records != NULL;
+    copy_digest(records, "manifest", out->manifest);
+    copy_digest(records, "metrics", out->metrics);
+    copy_digest(records, "model", out->model);
+    json_decref(json);
+out:
+    gr_lines_end(reader);
+    return status;
 }

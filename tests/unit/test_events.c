@@ -225,6 +225,7 @@ START_TEST(heads) {
     struct gr_head head[3] = {0};
     bool holds[3];
     size_t line, length;
+    uint64_t n;
     append(4);
     MUST(gr_events_open(events(), &file));
     gr_events_head(file, &head[1]);
@@ -232,20 +233,20 @@ START_TEST(heads) {
     gr_events_head(file, &head[2]);
     gr_events_close(file);
     ck_assert_uint_eq(head[1].n, 4);
-    MUST(gr_events_look(events(), head, holds, 3, &line));
+    MUST(gr_events_look(events(), head, holds, 3, &n, &line));
     ck_assert(holds[0] && holds[1] && holds[2] && line == 0);
     head[1].hash[9] ^= 1;
-    MUST(gr_events_look(events(), head, holds, 3, &line));
+    MUST(gr_events_look(events(), head, holds, 3, &n, &line));
     ck_assert(holds[0] && !holds[1] && holds[2] && line == 0);
     head[1].hash[9] ^= 1;
     char *text = slurp(events(), &length);
     *(char *)memrchr(text, '\n', length - 1) = '\0';
     spill(events(), text, strlen(text));
     spill(events(), strcat(text, "\n"), strlen(text) + 1);
-    MUST(gr_events_look(events(), head, holds, 3, &line));
+    MUST(gr_events_look(events(), head, holds, 3, &n, &line));
     ck_assert(holds[0] && holds[1] && !holds[2] && line == 0);
     spill(events(), "", 0);
-    MUST(gr_events_look(events(), head, holds, 3, &line));
+    MUST(gr_events_look(events(), head, holds, 3, &n, &line));
     ck_assert(holds[0] && !holds[1] && !holds[2] && line == 0);
     gr_free(text);
 }
