@@ -145,6 +145,12 @@ void gr_digest_hex(const unsigned char digest[GR_DIGEST_BYTES], char out[GR_DIGE
 /* And back; false when hex is not of GR_DIGEST_BYTES. */
 bool gr_digest_from_hex(const char *hex, unsigned char out[GR_DIGEST_BYTES]);
 
+/* How far a file of lines has come: the first n lines, and a hash over all of them, in hex. */
+struct gr_head {
+    uint64_t n;
+    char hash[GR_DIGEST_HEX];
+};
+
 /* ---- text --------------------------------------------------------------------------------- */
 
 /* printf into memory that the caller releases with gr_free. */

@@ -204,6 +204,15 @@ gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
  */
 gr_status gr_run_join(struct gr_comm *comm, const struct gr_run_options *options) GR_CHECKED;
 
+/*
+ * Compares what the files of a run directory say of each other: the chain of events with itself,
+ * with the newest whole checkpoint and with the manifest; the metrics, the manifest and the model
+ * with their digests there. What a run that goes on, or was killed, has written behind its newest
+ * checkpoint is compared with nothing. GR_ERROR_DATA with all the differences. *words, on success:
+ * a line that says what they were compared with. Released with gr_free.
+ */
+gr_status gr_run_compare(const char *run_path, char **words) GR_CHECKED;
+
 /* ---- stored models ------------------------------------------------------------------------ */
 
 /*

@@ -76,6 +76,14 @@ gr_status gr_metrics_amend(struct gr_metrics_file *file,
 /* fsync: what is on disk after a power failure must not be a checkpoint without its line. GR_OK
  * although lines wait: see gr_metrics_behind. */
 gr_status gr_metrics_sync(struct gr_metrics_file *file) GR_CHECKED;
+/*
+ * The head of its lines: each hash is over the one before, in hex, and the line, but for its
+ * "seconds" and the blanks that fill it up; 64 zeros stand before the first. gr_metrics_look:
+ * whether PATH came by each of n heads, in holds[i], and how many lines it has.
+ */
+void gr_metrics_head(const struct gr_metrics_file *file, struct gr_head *out);
+gr_status gr_metrics_look(const char *path, const struct gr_head *heads, bool *holds, size_t n,
+                          uint64_t *n_lines) GR_CHECKED;
 void gr_metrics_close(struct gr_metrics_file *file);
 /* Lines that wait in memory because the disk refused them; 0: all are written. */
 size_t gr_metrics_behind(const struct gr_metrics_file *file);
@@ -85,18 +93,34 @@ size_t gr_metrics_behind(const struct gr_metrics_file *file);
  * of the line without it, previous the hash of the line before, 64 zeros for the first.
  */
 struct gr_events_file; /* opaque */
-/* Written anew as gr_metrics_open does, and for the same reason; lines that the disk refuses wait
- * in memory likewise, in their order in the chain. */
+/*
+ * Written anew as gr_metrics_open does, and for the same reason; lines that the disk refuses wait
+ * in memory likewise, in their order in the chain. Of a file with lines that are no events a copy
+ * is kept beside it, PATH.damaged-1 and so on, the lines are left out, and the chain goes on behind
+ * the last event with an "alert" that says so, as gr_events_damage does in words (NULL: none).
+ */
 gr_status gr_events_open(const char *path, struct gr_events_file **out) GR_CHECKED;
-/* detail: further members as JSON object text, or NULL. */
+const char *gr_events_damage(const struct gr_events_file *file);
+/*
+ * detail: further members as JSON object text, or NULL. What would be a line of over 16 MiB is cut
+ * in its lists, each with a count of what is left out beside it ("silos_cut"). On failure the chain
+ * is as it was: GR_ERROR_INTERNAL, when it cannot be written down, GR_ERROR_WRITE.
+ */
 gr_status gr_events_append(struct gr_events_file *file, const char *event, uint32_t round,
                            const char *detail) GR_CHECKED;
+/* As gr_metrics_sync. */
+gr_status gr_events_sync(struct gr_events_file *file) GR_CHECKED;
 void gr_events_close(struct gr_events_file *file);
 size_t gr_events_behind(const struct gr_events_file *file);
 
+/* Of the chain: the hash at the end of its last line. */
+void gr_events_head(const struct gr_events_file *file, struct gr_head *out);
+
 /*
  * Who did not take part, from the events of a run, to be replayed: event "partial" of round r has
- * the member "absent", a list of pseudonyms ("silo-017") that were selected and are not in the sum.
+ * the member "absent", a list of silos that were selected and are not in the sum: "silo-017", or
+ * "silo-000..silo-499" for all of these, "silo-000..silo-998/2" for every second. With "stands" it
+ * is of the rounds that follow as well, to the next "partial". Without, of its own round alone.
  * An event "started", "resumed" or "restarted" of round k takes back what was said of rounds
  * after k, and a later "partial" of the same round replaces an earlier one. absent: n_silos flags,
  * cleared first. Errors: GR_ERROR_DATA with file and line.
@@ -110,7 +134,22 @@ void gr_replay_instead(const struct gr_replay *replay, uint32_t round, uint8_t *
 void gr_replay_anew(const struct gr_replay *replay, uint32_t round, uint8_t *anew);
 void gr_replay_close(struct gr_replay *replay);
 
-/* Checks the chain; *broken_line is the first bad line, 0 if none. */
+/*
+ * Checks the chain; *broken_line is the first bad line, 0 if none. gr_events_look: and whether it
+ * came by each of n heads, in holds[i], and how many lines there are.
+ */
+gr_status gr_events_look(const char *path, const struct gr_head *heads, bool *holds, size_t n,
+                         uint64_t *n_lines, size_t *broken_line) GR_CHECKED;
+/*
+ * The event that ends a stretch of a run, the `number`-th, tells the digests of what else there is
+ * then, in hex, "" where there is none: manifest.json, metrics.jsonl, the model's parameters.
+ * *found false: there is no such event, or it tells none.
+ */
+struct gr_closing {
+    char manifest[GR_DIGEST_HEX], metrics[GR_DIGEST_HEX], model[GR_DIGEST_HEX];
+};
+gr_status gr_events_closing(const char *path, uint64_t number, struct gr_closing *out,
+                            bool *found) GR_CHECKED;
 gr_status gr_events_verify(const char *path, size_t *broken_line) GR_CHECKED;
 
 /* A line that is redrawn on a terminal, plain lines elsewhere (at most one in two seconds, and the

@@ -20,6 +20,22 @@ extern "C" {
 enum { GR_SERVER_VECTORS_MAX = 3 };
 #define GR_SERVER_BEST "best" /* name of the vector that best_round and best_value belong to */
 
+/*
+ * Which run it is: drawn when it starts, and the same when it is resumed. Two runs of one config on
+ * the same data have two.
+ */
+enum { GR_RUN_ID_HEX = 33 };
+
+/*
+ * How far the records had come when a checkpoint was made, all of it on disk: the chain of events,
+ * the lines of metrics (see gr_metrics_head), and manifest.json with so many stretches.
+ */
+struct gr_evidence {
+    struct gr_head events, metrics;
+    char manifest[GR_DIGEST_HEX]; /* digest of the file, in hex */
+    uint32_t stretches;
+};
+
 /* What a checkpoint holds; all pointers borrowed, vectors of layout->size floats. */
 struct gr_state {
     uint32_t round; /* rounds completed */
@@ -37,6 +53,9 @@ struct gr_state {
     const char *architecture;                     /* JSON of gr_model_describe */
     const char *preprocessing;                    /* gr_fit_to_yaml's; NULL: none */
     unsigned char config_digest[GR_DIGEST_BYTES]; /* what it belongs to: of config and data */
+    const char *run_id;                           /* of checkpoints only; NULL: not known */
+    const struct gr_evidence *evidence;           /* rank 0's, of checkpoints only; NULL: none */
+    char run_id_found[GR_RUN_ID_HEX]; /* by gr_checkpoint_read; "": written before there were any */
 };
 
 /*
@@ -55,17 +74,30 @@ struct gr_state {
  * classes weigh differently), /global/digests (one BLAKE2b-256 for each slab of at most 4 MiB,
  * independent of the number of ranks), /preprocessing (uint8, the text of a gr_fit; absent where
  * rows go into the model as they are), attributes at /: "format" "granary-checkpoint", "version",
- * "round", "architecture", "config_digest"; at /global/server, with a vector "best": "best_round",
+ * "round", "architecture" (of over 60,000 bytes: a dataset, as /preprocessing), "config_digest",
+ * "run_id", and of struct gr_evidence "events", "events_head", "metrics", "metrics_head",
+ * "manifest_digest", "stretches"; at /global/server, with a vector "best": "best_round",
  * "best_value".
  */
 gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struct gr_state *state,
                               uint32_t keep, uint32_t attempt) GR_CHECKED;
 
 /*
+ * Collective. Lays out a checkpoint with all that it has but the bytes of its vectors, opens it on
+ * every rank and takes it away again, so that what would refuse it (room, descriptors, memory, a
+ * limit of the format, a folder that some rank does not see) is known before any work is done.
+ * Errors: GR_ERROR_WRITE. *room: whether there is room for `keep` and one more beside what is there
+ * already; rank 0's on all.
+ */
+gr_status gr_checkpoint_try(struct gr_comm *comm, const char *dir, const struct gr_state *state,
+                            uint32_t keep, bool *room) GR_CHECKED;
+
+/*
  * Collective. Reads the newest checkpoint of `dir` that is whole into the vectors of `state`, whose
  * layout, n_server, n_silos and config_digest say what is expected. A damaged one is named
  * in *passed_over (one line each; caller releases with gr_free; NULL if none) and the next older is
- * taken. *found false: there is none. A whole one of another model or config: GR_ERROR_CONFIG.
+ * taken. *found false: there is none. A whole one of another model or config: GR_ERROR_CONFIG; one
+ * of another run, under another's name, or that the system refuses to read: GR_ERROR_DATA.
  */
 gr_status gr_checkpoint_read(struct gr_comm *comm, const char *dir, struct gr_state *state,
                              bool *found, char **passed_over) GR_CHECKED;
@@ -112,6 +144,7 @@ struct gr_silo_state {
     uint32_t silo, rounds;
     const struct gr_layout *layout;
     unsigned char origin[GR_DIGEST_BYTES]; /* of config and data: what it belongs to */
+    const char *run_id;                    /* borrowed; NULL: not known */
     uint64_t steps;                        /* of the silo's optimizer */
     size_t n_vectors;                      /* from 1 */
     const char *name[GR_SILO_VECTORS_MAX]; /* "residual", "momentum"; borrowed */
@@ -194,6 +227,8 @@ gr_status gr_run_directory_set_latest(const char *path) GR_CHECKED;
 gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory **out) GR_CHECKED;
 void gr_run_directory_relock(struct gr_run_directory *run);
 const char *gr_run_directory_path(const struct gr_run_directory *run);
+/* Of the run; where the manifest of a resumed one has none, a new one, and *known is false. */
+const char *gr_run_directory_id(const struct gr_run_directory *run, bool *known);
 /* Drawn when it was opened: whose the claims below are. */
 uint64_t gr_run_directory_start(const struct gr_run_directory *run);
 
@@ -264,10 +299,28 @@ struct gr_manifest {
     const int32_t *host_of;   /* rank of each silo; n_silos */
     const char *detection;    /* how lost ranks are found, e.g. "process table, ulfm, deadlines" */
     const char *job;          /* id of the batch job, NULL: none */
+    const char *run_id;
+    /* The records at the end, but for the event that closes them and holds this file's digest. */
+    const struct gr_head *events; /* NULL: not the end */
+    const char *metrics_digest;   /* of the file; hex */
 };
-/* Rank 0 only. Writes DIR/manifest.json whole. Earlier stretches of a resumed run are kept. */
-gr_status gr_manifest_write(const struct gr_run_directory *run,
-                            const struct gr_manifest *manifest) GR_CHECKED;
+/*
+ * Rank 0 only. Writes DIR/manifest.json whole. Earlier stretches of a resumed run are kept.
+ * evidence: receives the digest of the file and the number of stretches in it.
+ */
+gr_status gr_manifest_write(const struct gr_run_directory *run, const struct gr_manifest *manifest,
+                            struct gr_evidence *evidence) GR_CHECKED;
+/* The same of the file that is there, for a rank that takes over. */
+gr_status gr_manifest_evidence(const char *run_path, struct gr_evidence *evidence) GR_CHECKED;
+
+/*
+ * What a checkpoint says of the records, for comparison: the evidence of the newest one that is
+ * whole, or of that of `round` if it is not 0, whose bytes are then not verified. *found false:
+ * there is none with evidence. run_id: "" where it has none.
+ */
+gr_status gr_checkpoint_evidence(const char *run_path, uint32_t round, struct gr_evidence *evidence,
+                                 char run_id[GR_RUN_ID_HEX], uint32_t *of_round,
+                                 bool *found) GR_CHECKED;
 
 /* One "name value" line per library, for `granary version --verbose`; caller releases. */
 gr_status gr_versions_text(char **out) GR_CHECKED;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* As it stands in the file. */
 static void show_preprocessing(const char *text) {
@@ -79,10 +80,10 @@ static gr_status inspect_table(const char *path) {
     return status;
 }
 
-/* A run directory: is its event chain whole, and the model it ended with. */
+/* A run directory: is its event chain whole, do its files agree, and the model it ended with. */
 static gr_status inspect_run(const char *path, bool digest_only) {
     gr_status status = GR_OK;
-    char *events = NULL, *model = NULL;
+    char *events = NULL, *model = NULL, *words = NULL;
     size_t broken = 0;
     GR_TRY(gr_text_format(&events, "%s/events.jsonl", path));
     GR_TRY(gr_text_format(&model, "%s/model.h5", path));
@@ -93,11 +94,13 @@ static gr_status inspect_run(const char *path, bool digest_only) {
         else
             printf("%s: the chain of events is whole\n", events);
     }
-    GR_TRY(inspect_model(model, digest_only));
-    if (broken)
-        status =
-            gr_fail(GR_ERROR_DATA, "%s:%zu: its hash does not continue the chain", events, broken);
+    gr_status compared = digest_only ? GR_OK : gr_run_compare(path, &words);
+    if (words) printf("%s: %s\n", path, words);
+    if (compared != GR_OK) GR_TRY(gr_text_format(&words, "%s", gr_message()));
+    status = access(model, F_OK) == 0 || digest_only ? inspect_model(model, digest_only) : GR_OK;
+    if (compared != GR_OK) status = gr_fail(compared, "%s", words);
 out:
+    gr_free(words);
     gr_free(events);
     gr_free(model);
     return status;

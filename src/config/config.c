@@ -373,9 +373,14 @@ static bool at_default(const struct gr_setting *setting, const struct gr_node *n
     return node->kind == GR_NODE_LIST && !setting->standard && node->n_children == 0;
 }
 
-/* A setting that a run must keep when it is gone on with; lists count as a whole. */
-static bool decides_bits(const struct gr_setting *setting) {
-    return !(setting->flags & GR_SETTING_CHANGEABLE) && !strchr(setting->path, '[');
+/* A setting that a run must keep when it is gone on with; lists count as a whole. The two named here
+ * decide which model is kept, and when a run ends, where it watches a metric. */
+static bool decides(const struct gr_config *config, const struct gr_setting *setting) {
+    static const char *const stopping[] = {"evaluate.every", "stop.patience"};
+    if (strchr(setting->path, '[')) return false;
+    for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++)
+        if (strcmp(setting->path, stopping[i]) == 0) return config->stop.metric != GR_STOP_NONE;
+    return !(setting->flags & GR_SETTING_CHANGEABLE);
 }
 
 gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_DIGEST_BYTES]) {
@@ -385,7 +390,7 @@ gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_
     if (status != GR_OK) return status;
     gr_digest_start(&digest);
     for (size_t i = 0; i < gr_settings_count; i++) {
-        if (!decides_bits(&gr_settings[i])) continue;
+        if (!decides(config, &gr_settings[i])) continue;
         const struct gr_node *node = gr_node_at(root, gr_settings[i].path);
         if (at_default(&gr_settings[i], node)) continue;
         gr_digest_add(&digest, gr_settings[i].path, strlen(gr_settings[i].path) + 1);
@@ -455,7 +460,7 @@ gr_status gr_config_difference(const struct gr_config *then, const struct gr_con
     GR_TRY(gr_settings_tree(now, &gr_config_schema, &is));
     for (size_t i = 0; i < gr_settings_count; i++) {
         const char *path = gr_settings[i].path;
-        if (!decides_bits(&gr_settings[i])) continue;
+        if (!decides(now, &gr_settings[i])) continue;
         const struct gr_node *a = gr_node_at(was, path), *b = gr_node_at(is, path);
         if (!same_values(a, b)) add_difference(path, a, b, &n, text);
     }

@@ -48,6 +48,7 @@ struct gr_federation {
     struct gr_trainer *trainer;
     struct gr_aggregator *aggregator;
     const struct gr_layout *layout; /* the model's */
+    const char *run_id;             /* borrowed; NULL: there is no run */
     char *architecture;
     int32_t *host_of;           /* slot of each silo */
     int64_t *sizes;             /* rows of each silo; NULL but for sampling by size */

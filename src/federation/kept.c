@@ -133,6 +133,7 @@ static struct gr_silo_state state_of(const struct gr_federation *f, size_t local
     struct gr_silo_state state = {.silo = f->local_ids[local],
                                   .rounds = kept->rounds,
                                   .layout = f->layout,
+                                  .run_id = f->run_id,
                                   .steps = kept->steps,
                                   .n_vectors = f->n_kept};
     memcpy(state.origin, origin, GR_DIGEST_BYTES);

@@ -12,7 +12,7 @@
 struct outline {
     uint64_t start;
     uint32_t resumed_from, checkpointed;
-    char started_utc[32];
+    char started_utc[32], id[GR_RUN_ID_HEX];
 };
 
 /* Collective. Rank 0's text; a newcomer keeps it. */
@@ -33,12 +33,14 @@ static gr_status tell_outline(struct gr_run_state *run) {
     struct outline outline = {
         .start = run->start, .resumed_from = run->resumed_from, .checkpointed = run->checkpointed};
     memcpy(outline.started_utc, run->started_utc, sizeof outline.started_utc);
+    memcpy(outline.id, run->id, sizeof outline.id);
     gr_status status = gr_comm_broadcast(run->comm, &outline, sizeof outline);
     if (status != GR_OK) return status;
     run->start = outline.start;
     run->resumed_from = outline.resumed_from;
     run->checkpointed = outline.checkpointed;
     memcpy(run->started_utc, outline.started_utc, sizeof outline.started_utc);
+    memcpy(run->id, outline.id, sizeof outline.id);
     return GR_OK;
 }
 
@@ -95,7 +97,8 @@ gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) {
     run->config = *config;
     GR_TRY(gr_run_name_folders(run));
     GR_TRY(gr_config_digest(run->config, run->config_digest));
-    status = gr_federation_join(run->comm, run->config, &run->federation);
+    GR_TRY(gr_federation_join(run->comm, run->config, &run->federation));
+    run->federation->run_id = run->id;
 out:
     gr_free(resolved);
     return status;

@@ -14,50 +14,26 @@ static const double slow_disk = 10e6; /* bytes in a second */
 
 /* ---- events --------------------------------------------------------------------------------- */
 
-/* {"KEY":["silo-001","silo-004"]} of the silos flagged; *n of them. */
-static gr_status list_silos(const char *key, const uint8_t *flags, uint32_t n_silos, char **out,
-                            uint32_t *n) {
-    enum { EACH = 32 };
-    gr_status status = GR_OK;
-    char *text = NULL, name[24];
-    size_t used;
-    *n = gr_count_flags(flags, n_silos);
-    GR_TRY(gr_allocate(*n + 2U, EACH, "a list of silos", &text));
-    used = (size_t)snprintf(text, EACH, "{\"%s\":[", key);
-    for (uint32_t i = 0, first = 1; i < n_silos; i++) {
-        if (!flags[i]) continue;
-        gr_silo_pseudonym(i, name);
-        used += (size_t)snprintf(text + used, EACH, "%s\"%s\"", first ? "" : ",", name);
-        first = 0;
-    }
-    snprintf(text + used, EACH, "]}");
-    *out = text;
-    text = NULL;
-out:
-    gr_free(text);
-    return status;
-}
-
 /* An event that names silos, when there are any; words: "were lost". */
-static gr_status note_silos(struct gr_run_state *run, const char *event, const char *key,
-                            const uint8_t *flags, uint32_t round, const char *words) {
+static void note_silos(struct gr_run_state *run, const char *event, const char *key,
+                       const uint8_t *flags, uint32_t round, const char *words) {
     gr_status status = GR_OK;
     char *detail = NULL, *line = NULL;
     uint32_t n;
-    GR_TRY(list_silos(key, flags, run->config->data.silos, &detail, &n));
+    GR_TRY(gr_silo_list(key, flags, run->config->data.silos, &detail, &n));
     if (n == 0) goto out;
     if (words)
         GR_TRY(gr_text_format(&line, "round %u: %u silo%s %s", round, n, n == 1 ? "" : "s", words));
-    GR_TRY(gr_records_note(run, event, round, detail, line));
+    gr_records_note(run, event, round, detail, line);
 out:
+    if (status != GR_OK) gr_records_unwritten(run, event, round);
     gr_free(line);
     gr_free(detail);
-    return status;
 }
 
-/* Silos that sit out, a list for each reason. */
-static gr_status note_sitting(struct gr_run_state *run, const struct gr_participation *p,
-                              uint32_t round, uint8_t *flags) {
+/* Silos that sit out, a list for each reason; each told when it begins to. */
+static void note_sitting(struct gr_run_state *run, const struct gr_participation *p, uint32_t round,
+                         uint8_t *flags) {
     static const struct {
         enum gr_sit_out reason;
         const char *event, *words;
@@ -65,14 +41,14 @@ static gr_status note_sitting(struct gr_run_state *run, const struct gr_particip
         {GR_SIT_NOT_FINITE, "sat out: update not finite", "out: the update is not finite"},
         {GR_SIT_DATA, "sat out: data cannot be read", NULL},
     };
-    gr_status status = GR_OK;
+    const uint32_t n = run->config->data.silos;
     for (size_t r = 0; r < sizeof reasons / sizeof *reasons; r++) {
-        for (uint32_t i = 0; i < run->config->data.silos; i++)
-            flags[i] = p->sat_out[i] == reasons[r].reason;
-        GR_TRY(note_silos(run, reasons[r].event, "silos", flags, round, reasons[r].words));
+        for (uint32_t i = 0; i < n; i++)
+            flags[i] = p->sat_out[i] == reasons[r].reason && run->sitting[i] != p->sat_out[i];
+        note_silos(run, reasons[r].event, "silos", flags, round, reasons[r].words);
     }
-out:
-    return status;
+    for (uint32_t i = 0; i < n; i++)
+        if (p->sat_out[i] || p->member[i]) run->sitting[i] = p->sat_out[i];
 }
 
 /* What became of ranks: once for each silo, though the round may be written down again. */
@@ -92,7 +68,7 @@ static gr_status note_changes(struct gr_run_state *run, uint32_t round) {
             fresh[i] = kinds[k].flags[i] && !(run->noted[i] & 1U << k);
             if (fresh[i]) run->noted[i] |= (uint8_t)(1U << k);
         }
-        GR_TRY(note_silos(run, kinds[k].event, "silos", fresh, round, kinds[k].event));
+        note_silos(run, kinds[k].event, "silos", fresh, round, kinds[k].event);
     }
 out:
     gr_free(fresh);
@@ -111,44 +87,62 @@ static gr_status join(char **detail, const char *more) {
 }
 
 /* Who of the draw is not in the sum, who is instead, and who is without what its rank kept of it:
- * what a replay needs. */
-static gr_status note_partial(struct gr_run_state *run, const struct gr_participation *p,
-                              uint32_t round, uint8_t *flags) {
+ * what a replay needs. *any false: nobody. */
+static gr_status list_partial(const struct gr_run_state *run, const struct gr_participation *p,
+                              uint8_t *flags, char **detail, bool *any) {
     gr_status status = GR_OK;
-    char *detail = NULL, *instead = NULL, *anew = NULL;
+    char *instead = NULL, *anew = NULL;
     const uint32_t silos = run->config->data.silos;
     uint32_t n_absent, n_instead, n_anew;
     for (uint32_t i = 0; i < silos; i++)
         flags[i] = p->selected[i] && !p->member[i];
-    GR_TRY(list_silos("absent", flags, silos, &detail, &n_absent));
+    GR_TRY(gr_silo_list("absent", flags, silos, detail, &n_absent));
     for (uint32_t i = 0; i < silos; i++)
         flags[i] = p->member[i] && !p->selected[i];
-    GR_TRY(list_silos("instead", flags, silos, &instead, &n_instead));
+    GR_TRY(gr_silo_list("instead", flags, silos, &instead, &n_instead));
     for (uint32_t i = 0; i < silos; i++)
         flags[i] = p->member[i] == GR_PRESENT_ANEW;
-    GR_TRY(list_silos("anew", flags, silos, &anew, &n_anew));
-    if (n_absent + n_instead + n_anew == 0) goto out;
-    if (n_instead > 0) GR_TRY(join(&detail, instead));
-    if (n_anew > 0) GR_TRY(join(&detail, anew));
-    GR_TRY(gr_records_note(run, "partial", round, detail, NULL));
+    GR_TRY(gr_silo_list("anew", flags, silos, &anew, &n_anew));
+    *any = n_absent + n_instead + n_anew > 0;
+    if (n_instead > 0) GR_TRY(join(detail, instead));
+    if (n_anew > 0) GR_TRY(join(detail, anew));
+    status = join(detail, "{\"stands\":true}");
 out:
     gr_free(anew);
     gr_free(instead);
-    gr_free(detail);
     return status;
+}
+
+/* What stands in the records already is not written again. */
+static void note_partial(struct gr_run_state *run, const struct gr_participation *p, uint32_t round,
+                         uint8_t *flags) {
+    char *detail = NULL;
+    bool any = false;
+    if (list_partial(run, p, flags, &detail, &any) != GR_OK) {
+        gr_records_unwritten(run, "partial", round);
+    } else if (any ? !run->partial || strcmp(run->partial, detail) != 0 : run->partial != NULL) {
+        const bool written = gr_records_note(run, "partial", round, detail, NULL);
+        gr_free(run->partial);
+        run->partial = NULL;
+        if (written && any) {
+            run->partial = detail;
+            detail = NULL;
+        }
+    }
+    gr_free(detail);
 }
 
 static gr_status note_participation(struct gr_run_state *run, uint32_t round) {
     gr_status status = GR_OK;
     struct gr_participation p;
-    uint8_t *absent = NULL;
+    uint8_t *flags = NULL;
     const uint32_t n = run->config->data.silos;
     gr_federation_participation(run->federation, &p);
-    GR_TRY(gr_allocate(n, 1, "a list of silos", &absent));
-    GR_TRY(note_sitting(run, &p, round, absent));
-    GR_TRY(note_partial(run, &p, round, absent));
+    GR_TRY(gr_allocate(n, 1, "a list of silos", &flags));
+    note_sitting(run, &p, round, flags);
+    note_partial(run, &p, round, flags);
 out:
-    gr_free(absent);
+    gr_free(flags);
     return status;
 }
 
@@ -163,23 +157,19 @@ static gr_status watch_participation(struct gr_run_state *run, const struct gr_m
     if (run->thin_rounds != alerts->rounds) return GR_OK;
     GR_TRY(gr_text_format(&words, "alert: %u rounds running with %u of %u silos or about as few",
                           alerts->rounds, metrics->participants, metrics->selected));
-    GR_TRY(
-        gr_records_note(run, "alert", metrics->round, "{\"what\":\"low participation\"}", words));
+    gr_records_note(run, "alert", metrics->round, "{\"what\":\"low participation\"}", words);
 out:
     gr_free(words);
     return status;
 }
 
 /* Once for each time that the disk begins to refuse. */
-static gr_status watch_disk(struct gr_run_state *run, uint32_t round, bool checkpoint_failed) {
+static void watch_disk(struct gr_run_state *run, uint32_t round, bool checkpoint_failed) {
     bool refused = checkpoint_failed || gr_metrics_behind(run->metrics) > 0;
-    gr_status status = GR_OK;
     if (refused && !run->refused)
-        status =
-            gr_records_note(run, "alert", round, "{\"what\":\"the disk refuses to be written\"}",
-                            "alert: the disk refuses to be written; the training goes on");
+        gr_records_note(run, "alert", round, "{\"what\":\"the disk refuses to be written\"}",
+                        "alert: the disk refuses to be written; the training goes on");
     run->refused = refused;
-    return status;
 }
 
 /* ---- checkpoints ---------------------------------------------------------------------------- */
@@ -233,6 +223,8 @@ gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     gr_rehearse(run->federation, round, GR_POINT_CHECKPOINT);
     gr_federation_state(run->federation, &state);
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
+    state.run_id = run->id;
+    if (gr_run_is_root(run) && run->synced) state.evidence = &run->evidence;
     /* Disks are slower than ranks: what a slow one takes is added to the deadline. */
     const struct gr_round_config *limits = &run->config->round;
     const double bytes = state_bytes(&state) + gr_kept_bytes(run->federation);
@@ -271,8 +263,8 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         if (status == GR_ERROR_WRITE) status = GR_OK;
         GR_TRY(status);
     }
-    if (!checkpoint) GR_TRY(watch_disk(run, metrics->round, false));
-    if (checkpoint && gr_metrics_behind(run->metrics) == 0) GR_TRY(gr_metrics_sync(run->metrics));
+    if (!checkpoint) watch_disk(run, metrics->round, false);
+    if (checkpoint) GR_TRY(gr_records_sync(run));
 out:
     return status;
 }
@@ -282,8 +274,8 @@ static gr_status write_cost(struct gr_run_state *run, const struct gr_metrics *m
                             bool written) {
     gr_status status = GR_OK;
     GR_TRY(gr_metrics_amend(run->metrics, metrics));
-    if (written) GR_TRY(gr_records_note(run, "checkpoint", metrics->round, NULL, NULL));
-    GR_TRY(watch_disk(run, metrics->round, !written));
+    if (written) gr_records_note(run, "checkpoint", metrics->round, NULL, NULL);
+    watch_disk(run, metrics->round, !written);
 out:
     return status;
 }

@@ -33,10 +33,13 @@ static const char *job_id(char out[64]) {
     return out;
 }
 
-static gr_status write_manifest(const struct gr_run_state *run, const char *outcome,
+static gr_status write_manifest(struct gr_run_state *run, const char *outcome,
                                 const char *model_digest) {
-    char now[32], job[64];
+    gr_status status = GR_OK;
+    char now[32], job[64], metrics[GR_DIGEST_HEX], *path = NULL;
+    struct gr_head events;
     gr_clock_utc(now);
+    const bool end = strcmp(outcome, "running") != 0;
     const struct gr_federation *f = run->federation;
     struct gr_manifest manifest = {
         .config = run->config,
@@ -48,16 +51,46 @@ static gr_status write_manifest(const struct gr_run_state *run, const char *outc
         .n_parameters = f->layout->n_parameters,
         .started_utc = run->started_utc,
         .resumed_from = run->resumed_from,
-        .ended_utc = strcmp(outcome, "running") == 0 ? NULL : now,
+        .ended_utc = end ? now : NULL,
         .outcome = outcome,
         .rounds_done = gr_federation_rounds_done(f),
         .model_digest = model_digest,
         .host_of = gr_federation_hosts(f),
         .detection = gr_comm_detection(run->comm),
         .job = job_id(job),
+        .run_id = run->id,
     };
     memcpy(manifest.config_digest, run->config_digest, GR_DIGEST_BYTES);
-    return gr_manifest_write(run->directory, &manifest);
+    if (end) {
+        GR_TRY(gr_records_sync(run));
+        GR_TRY(path_in(run, "metrics.jsonl", &path));
+        GR_TRY(gr_evidence_digest(path, metrics));
+        gr_events_head(run->events, &events);
+        manifest.events = &events;
+        manifest.metrics_digest = metrics;
+    }
+    GR_TRY(gr_manifest_write(run->directory, &manifest, &run->evidence));
+    if (end) memcpy(run->closing.metrics, metrics, sizeof metrics);
+    memcpy(run->closing.manifest, run->evidence.manifest, GR_DIGEST_HEX);
+    snprintf(run->closing.model, GR_DIGEST_HEX, "%s", model_digest ? model_digest : "");
+out:
+    gr_free(path);
+    return status;
+}
+
+/* The manifest, and then the event that closes the stretch with what all else digests to. */
+static gr_status write_closing(struct gr_run_state *run, const char *outcome,
+                               const char *model_digest) {
+    gr_status status = GR_OK;
+    char *detail = NULL;
+    GR_TRY(write_manifest(run, outcome, model_digest));
+    GR_TRY(gr_text_format(&detail,
+                          "{\"records\":{\"manifest\":\"%s\",\"metrics\":\"%s\",\"model\":\"%s\"}}",
+                          run->closing.manifest, run->closing.metrics, run->closing.model));
+    gr_records_note(run, outcome, gr_federation_rounds_done(run->federation), detail, NULL);
+out:
+    gr_free(detail);
+    return status;
 }
 
 static gr_status open_files(struct gr_run_state *run, uint32_t rounds) {
@@ -69,19 +102,52 @@ static gr_status open_files(struct gr_run_state *run, uint32_t rounds) {
     path = NULL;
     GR_TRY(path_in(run, "events.jsonl", &path));
     GR_TRY(gr_events_open(path, &run->events));
+    run->synced = false;
     if (run->options->progress)
         GR_TRY(gr_progress_create(run->options->progress, run->config->run.rounds, rounds,
                                   &run->progress));
+    if (run->progress && gr_events_damage(run->events))
+        gr_progress_say(run->progress, gr_events_damage(run->events));
 out:
     gr_free(path);
     return status;
 }
 
-gr_status gr_records_note(struct gr_run_state *run, const char *event, uint32_t round,
-                          const char *detail, const char *words) {
-    gr_status status = gr_events_append(run->events, event, round, detail);
+void gr_records_unwritten(struct gr_run_state *run, const char *event, uint32_t round) {
+    char *words = NULL, *reason = NULL;
+    if (gr_text_format(&words, "alert: the event \"%s\" cannot be written down: %s", event,
+                       gr_message()) == GR_OK &&
+        run->progress)
+        gr_progress_say(run->progress, words);
+    if (gr_text_format(&reason, "{\"what\":\"the event '%s' cannot be written down\"}", event) !=
+            GR_OK ||
+        gr_events_append(run->events, "alert", round, reason) != GR_OK)
+        run->unwritten = true;
+    gr_free(reason);
+    gr_free(words);
+}
+
+bool gr_records_note(struct gr_run_state *run, const char *event, uint32_t round,
+                     const char *detail, const char *words) {
+    const bool written = gr_events_append(run->events, event, round, detail) == GR_OK;
+    if (!written) gr_records_unwritten(run, event, round);
     if (run->progress && words) gr_progress_say(run->progress, words);
-    return status;
+    return written;
+}
+
+gr_status gr_records_sync(struct gr_run_state *run) {
+    const uint32_t round = gr_federation_rounds_done(run->federation);
+    gr_status status = gr_metrics_sync(run->metrics);
+    if (status != GR_OK) return status;
+    if (gr_events_sync(run->events) != GR_OK) {
+        gr_records_unwritten(run, "checkpoint", round);
+        return GR_OK;
+    }
+    if (gr_metrics_behind(run->metrics) + gr_events_behind(run->events) > 0) return GR_OK;
+    gr_metrics_head(run->metrics, &run->evidence.metrics);
+    gr_events_head(run->events, &run->evidence.events);
+    run->synced = run->evidence.manifest[0] != '\0';
+    return GR_OK;
 }
 
 gr_status gr_records_evaluation(struct gr_run_state *run) {
@@ -114,7 +180,7 @@ static gr_status note_found(struct gr_run_state *run, uint32_t done) {
             status = gr_fail(GR_ERROR_INTERNAL, "memory for an event was refused");
             goto out;
         }
-        GR_TRY(gr_records_note(run, "findings", done, detail, words));
+        gr_records_note(run, "findings", done, detail, words);
         free(detail);
         gr_free(words);
         words = detail = NULL;
@@ -126,38 +192,66 @@ out:
 }
 
 /* One wrong label is enough to make a model of hundreds of outputs. */
-static gr_status note_classes(struct gr_run_state *run, uint32_t done) {
-    if (!gr_federation_empty_classes(run->federation)) return GR_OK;
-    return gr_records_note(run, "alert", done, "{\"what\":\"most classes have no rows\"}",
-                           "alert: most classes have no rows in any silo; where a label is wrong, "
-                           "model.classes refuses it by its place");
+static void note_classes(struct gr_run_state *run, uint32_t done) {
+    if (!gr_federation_empty_classes(run->federation)) return;
+    gr_records_note(run, "alert", done, "{\"what\":\"most classes have no rows\"}",
+                    "alert: most classes have no rows in any silo; where a label is wrong, "
+                    "model.classes refuses it by its place");
+}
+
+/* Of the records from what the checkpoint says that is gone on with; NULL: none. Before they are
+ * made anew, for afterwards they are as they are. */
+static char *find_differences(const struct gr_run_state *run) {
+    char *words = NULL, *differences = NULL;
+    if (gr_evidence_compare(run->path, run->resumed_from, &words) != GR_OK)
+        (void)!gr_text_format(&differences, "%s", gr_message());
+    gr_free(words);
+    return differences;
+}
+
+static void note_words(struct gr_run_state *run, uint32_t round, const char *what) {
+    json_t *object = json_pack("{s:s}", "what", what);
+    char *detail = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    gr_records_note(run, "alert", round, detail, what);
+    free(detail);
+    json_decref(object);
 }
 
 gr_status gr_records_start(struct gr_run_state *run) {
     gr_status status = GR_OK;
-    char *resolved = NULL, *words = NULL;
+    char *resolved = NULL, *words = NULL, *differences = NULL;
     const uint32_t done = gr_federation_rounds_done(run->federation);
     const uint32_t unusable = gr_federation_unusable(run->federation);
     GR_TRY(gr_config_to_yaml(run->config, &resolved));
     GR_TRY(write_text(run, "config.yaml", run->config_text));
     GR_TRY(write_text(run, "resolved.yaml", resolved));
+    if (run->options->resume) differences = find_differences(run);
     GR_TRY(write_manifest(run, "running", NULL));
     GR_TRY(open_files(run, done));
-    GR_TRY(gr_records_note(run, done ? "resumed" : "started", done, NULL, NULL));
-    if (run->passed_over)
-        GR_TRY(gr_records_note(run, "damaged checkpoint passed over", done, NULL, NULL));
+    gr_records_note(run, done ? "resumed" : "started", done, NULL, NULL);
+    if (run->passed_over) gr_records_note(run, "damaged checkpoint passed over", done, NULL, NULL);
+    if (run->adopted)
+        gr_records_note(run, "adopted", done,
+                        "{\"what\":\"the checkpoint is of before runs had an id\"}",
+                        "the checkpoint is of before runs had an id: taken for this run's");
+    if (differences) note_words(run, done, differences);
+    if (!run->room)
+        gr_records_note(run, "alert", done,
+                        "{\"what\":\"the disk has no room for checkpoint.keep checkpoints\"}",
+                        "alert: the disk has no room for checkpoint.keep checkpoints and one more");
     if (unusable > 0) {
         GR_TRY(gr_text_format(&words, "%u of %u silos sit out: their data cannot be read", unusable,
                               run->config->data.silos));
-        GR_TRY(gr_records_note(run, "alert", done, "{\"what\":\"data cannot be read\"}", words));
+        gr_records_note(run, "alert", done, "{\"what\":\"data cannot be read\"}", words);
     }
     if (run->federation->n_uncompared > 0)
-        GR_TRY(gr_records_note(run, "alert", done, "{\"what\":\"data cannot be compared\"}",
-                               "alert: some data cannot be compared with those that the run was "
-                               "begun with: their salts are gone from its folder secrets/"));
-    GR_TRY(note_classes(run, done));
+        gr_records_note(run, "alert", done, "{\"what\":\"data cannot be compared\"}",
+                        "alert: some data cannot be compared with those that the run was "
+                        "begun with: their salts are gone from its folder secrets/");
+    note_classes(run, done);
     status = note_found(run, done);
 out:
+    gr_free(differences);
     gr_free(words);
     gr_free(resolved);
     return status;
@@ -181,8 +275,14 @@ static gr_status take_over(struct gr_run_state *run, uint32_t rounds) {
     GR_TRY(gr_run_directory_take_over(run->path, &run->directory));
     GR_TRY(open_files(run, rounds));
     run->written = rounds;
-    GR_TRY(gr_records_note(run, "takeover", gr_federation_rounds_done(run->federation), NULL,
-                           "rank 0 was lost: another rank keeps the records"));
+    /* What stands in the records is not known here: it is told anew. */
+    gr_free(run->partial);
+    run->partial = NULL;
+    GR_TRY(gr_text_format(&run->partial, "%s", "unknown"));
+    /* Without it checkpoints tell nothing of the records. */
+    if (gr_manifest_evidence(run->path, &run->evidence) != GR_OK) run->evidence.manifest[0] = '\0';
+    gr_records_note(run, "takeover", gr_federation_rounds_done(run->federation), NULL,
+                    "rank 0 was lost: another rank keeps the records");
 out:
     if (status != GR_OK) let_go(run);
     return status;
@@ -212,13 +312,15 @@ static gr_status note_best(struct gr_run_state *run) {
     const bool early = done < run->config->run.rounds;
     const char *metric = gr_stop_text(run->config->stop.metric);
     if (run->config->stop.metric == GR_STOP_NONE) return GR_OK;
-    if (best == 0) /* no validation rows, or no round that counts */
-        return gr_records_note(run, "alert", done, "{\"what\":\"stop.metric has had no value\"}",
-                               "alert: stop.metric has had no value: the last model is kept");
+    if (best == 0) { /* no validation rows, or no round that counts */
+        gr_records_note(run, "alert", done, "{\"what\":\"stop.metric has had no value\"}",
+                        "alert: stop.metric has had no value: the last model is kept");
+        return GR_OK;
+    }
     GR_TRY(gr_text_format(&detail, "{\"metric\":\"%s\",\"best_round\":%u}", metric, best));
     GR_TRY(gr_text_format(&words, "%s round %u: %s was best in round %u, whose model is kept",
                           early ? "early stop after" : "end at", done, metric, best));
-    status = gr_records_note(run, early ? "early stop" : "best model", done, detail, words);
+    gr_records_note(run, early ? "early stop" : "best model", done, detail, words);
 out:
     gr_free(words);
     gr_free(detail);
@@ -238,13 +340,11 @@ gr_status gr_records_finish(struct gr_run_state *run) {
     gr_layout_digest(state.layout, state.parameters, digest);
     gr_digest_hex(digest, hex);
     if (!run->ended) {
-        const uint32_t done = gr_federation_rounds_done(run->federation);
         GR_TRY(note_best(run));
-        GR_TRY(gr_records_note(run, "finished", done, NULL, NULL));
+        GR_TRY(write_closing(run, "finished", hex));
     }
-    GR_TRY(write_manifest(run, "finished", hex));
     GR_TRY(gr_report_write(run->path));
-    if (gr_metrics_behind(run->metrics) + gr_events_behind(run->events) > 0)
+    if (gr_metrics_behind(run->metrics) + gr_events_behind(run->events) > 0 || run->unwritten)
         status = gr_fail(GR_ERROR_WRITE, "%s: the disk refused the last lines of the records",
                          run->path);
     if (run->progress && !run->ended) gr_progress_finish(run->progress, run->path, hex);
@@ -261,8 +361,7 @@ void gr_records_end_early(struct gr_run_state *run, gr_status reason) {
     run->ended = true;
     uint32_t done = gr_federation_rounds_done(run->federation);
     if (run->progress && reason == GR_STOPPED) gr_progress_finish(run->progress, run->path, NULL);
-    gr_status noted = gr_events_append(run->events, outcome, done, NULL);
-    if (noted == GR_OK) noted = write_manifest(run, outcome, NULL);
+    gr_status noted = write_closing(run, outcome, NULL);
     if (noted == GR_OK && done > 0) noted = gr_report_write(run->path);
     if (noted == GR_OK)
         (void)gr_fail(reason, "%s", message);

@@ -31,6 +31,7 @@ static gr_status open_directory(struct gr_run_state *run) {
     GR_TRY(gr_text_format(&run->path, "%s", gr_run_directory_path(run->directory)));
     GR_TRY(gr_text_format(&run->config_text, "%s", run->options->config_text));
     run->start = gr_run_directory_start(run->directory);
+    memcpy(run->id, gr_run_directory_id(run->directory, &run->id_known), sizeof run->id);
 out:
     return status;
 }
@@ -52,6 +53,8 @@ static gr_status share_directory(struct gr_run_state *run) {
     GR_TRY(gr_comm_broadcast_text(run->comm, &run->config_text, GR_CONFIG_TEXT_MAX));
     GR_TRY(gr_comm_broadcast(run->comm, &run->start, sizeof run->start));
     GR_TRY(gr_comm_broadcast(run->comm, run->started_utc, sizeof run->started_utc));
+    GR_TRY(gr_comm_broadcast(run->comm, run->id, sizeof run->id));
+    GR_TRY(gr_comm_broadcast(run->comm, &run->id_known, sizeof run->id_known));
     GR_TRY(gr_comm_agree(run->comm, gr_run_name_folders(run)));
 out:
     return status;
@@ -65,6 +68,7 @@ static gr_status read_checkpoint(struct gr_run_state *run) {
     char *passed_over = NULL;
     gr_federation_state(run->federation, &state);
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
+    state.run_id = run->id_known ? run->id : NULL;
     GR_TRY(gr_checkpoint_read(run->comm, run->checkpoints, &state, &found, &passed_over));
     if (!found && passed_over) {
         status = gr_fail(GR_ERROR_DATA, "no checkpoint is whole: %s", passed_over);
@@ -79,6 +83,9 @@ static gr_status read_checkpoint(struct gr_run_state *run) {
     if (found) {
         GR_TRY(gr_comm_agree(run->comm, gr_federation_resume(run->federation, &state)));
         run->resumed_from = run->checkpointed = state.round;
+        run->adopted = state.run_id_found[0] == '\0';
+        /* Its manifest is lost, or of before there were any. */
+        if (!run->id_known && !run->adopted) memcpy(run->id, state.run_id_found, sizeof run->id);
     }
     run->passed_over = passed_over != NULL;
     if (gr_run_is_root(run) && passed_over && run->options->progress)
@@ -86,6 +93,16 @@ static gr_status read_checkpoint(struct gr_run_state *run) {
 out:
     gr_free(passed_over);
     return status;
+}
+
+/* Collective. What a checkpoint needs is there before the first round is trained. */
+static gr_status try_checkpoint(struct gr_run_state *run) {
+    struct gr_state state;
+    gr_federation_state(run->federation, &state);
+    memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
+    state.run_id = run->id;
+    return gr_checkpoint_try(run->comm, run->checkpoints, &state, run->config->checkpoint.keep,
+                             &run->room);
 }
 
 static bool is_done(const struct gr_run_state *run) {
@@ -118,13 +135,11 @@ out:
 
 /* Rank 0: the records of the end, whatever it is. */
 static gr_status write_end(struct gr_run_state *run, gr_status outcome) {
-    gr_status status = GR_OK;
     if (outcome == GR_OK) return gr_records_finish(run);
     if (run->below_quorum && !run->ended)
-        status = gr_records_note(run, "quorum lost", gr_federation_rounds_done(run->federation),
-                                 NULL, NULL);
-    if (status == GR_OK) gr_records_end_early(run, outcome);
-    return status;
+        gr_records_note(run, "quorum lost", gr_federation_rounds_done(run->federation), NULL, NULL);
+    gr_records_end_early(run, outcome);
+    return GR_OK;
 }
 
 /* Collective. What was done before a round that is void is kept: its checkpoint may not be due yet.
@@ -135,8 +150,9 @@ static gr_status keep_rounds(struct gr_run_state *run) {
     bool written;
     GR_TRY(gr_comm_max_int64(run->comm, &newest, 1)); /* whoever has seen it written knows */
     run->checkpointed = (uint32_t)newest;
-    if (gr_federation_rounds_done(run->federation) > run->checkpointed)
-        status = gr_record_checkpoint(run, &written);
+    if (gr_federation_rounds_done(run->federation) <= run->checkpointed) return GR_OK;
+    GR_TRY(gr_comm_agree(run->comm, gr_run_is_root(run) ? gr_records_sync(run) : GR_OK));
+    status = gr_record_checkpoint(run, &written);
 out:
     return status;
 }
@@ -188,6 +204,8 @@ static gr_status end_together(struct gr_run_state *run, gr_status outcome) {
 static void release(struct gr_run_state *run) {
     gr_records_close(run);
     gr_federation_free(run->federation);
+    gr_free(run->partial);
+    gr_free(run->sitting);
     gr_free(run->noted);
     gr_free(run->config_text);
     gr_free(run->checkpoints);
@@ -200,6 +218,7 @@ static gr_status prepare(struct gr_run_state *run) {
     gr_status status = GR_OK;
     const struct gr_round_config *limits = &run->config->round;
     GR_TRY(gr_allocate_zero(run->config->data.silos, 1, "events", &run->noted));
+    GR_TRY(gr_allocate_zero(run->config->data.silos, 1, "events", &run->sitting));
     gr_comm_set_arbiter(run->comm, claim_epoch, run);
     /* Not earlier: silos may take long to read their data. */
     gr_comm_set_deadlines(run->comm, limits->collective_deadline_s, limits->heartbeat_s);
@@ -283,9 +302,12 @@ static gr_status set_up(struct gr_run_state *run) {
     find_origin(run);
     if (run->options->resume) {
         GR_TRY(read_checkpoint(run));
+        run->federation->run_id = run->id;
         if (gr_run_is_root(run)) gr_silo_states_tidy(run->silos);
         GR_TRY(gr_comm_agree(comm, gr_kept_read(run->federation, run->silos, run->origin)));
     }
+    run->federation->run_id = run->id;
+    GR_TRY(try_checkpoint(run));
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? gr_records_start(run) : GR_OK));
     GR_TRY(gr_comm_agree(comm, prepare(run)));
 out:

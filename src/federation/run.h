@@ -18,6 +18,10 @@ struct gr_run_state {
     /* Known to all ranks, for any of them may become rank 0. */
     char *path, *checkpoints, *silos; /* folders of it */
     char *config_text;
+    char id[GR_RUN_ID_HEX];
+    bool id_known;  /* before the checkpoint was read */
+    bool adopted;   /* the checkpoint gone on with has no id */
+    bool room;      /* for all the checkpoints that are kept, and one more */
     uint64_t start; /* tells the claims of this start of the program from earlier ones */
     uint32_t resumed_from;
     uint32_t checkpointed; /* round of the newest checkpoint, 0: none */
@@ -30,9 +34,15 @@ struct gr_run_state {
     struct gr_metrics_file *metrics;
     struct gr_events_file *events;
     struct gr_progress *progress;
-    bool ended;           /* the records tell how the run ended */
-    uint32_t written;     /* round whose line and events this process has written */
-    uint8_t *noted;       /* bits of what its events have told of each silo; n_silos */
+    bool ended;                  /* the records tell how the run ended */
+    uint32_t written;            /* round whose line and events this process has written */
+    uint8_t *noted;              /* bits of what its events have told of each silo; n_silos */
+    uint8_t *sitting;            /* why each silo sits out, as its events have told; n_silos */
+    char *partial;               /* the detail of the "partial" that stands; owned; NULL: none */
+    struct gr_evidence evidence; /* how far the records have come */
+    bool synced;                 /* that is known, and on disk */
+    struct gr_closing closing;
+    bool unwritten;       /* an event is in no file, nor is an alert in its place */
     uint32_t thin_rounds; /* rounds running with few participants */
     bool refused;         /* the disk refused something, and an alert has been given */
 };
@@ -69,9 +79,35 @@ gr_status gr_records_finish(struct gr_run_state *run) GR_CHECKED;
 void gr_records_end_early(struct gr_run_state *run, gr_status reason);
 void gr_records_close(struct gr_run_state *run);
 
-/* An event, and the same in words among the progress; a full disk is no failure. */
-gr_status gr_records_note(struct gr_run_state *run, const char *event, uint32_t round,
-                          const char *detail, const char *words) GR_CHECKED;
+/*
+ * An event, and the same in words among the progress. No event ends a run: of one that cannot be
+ * written down there is an alert (gr_records_unwritten), and false.
+ */
+bool gr_records_note(struct gr_run_state *run, const char *event, uint32_t round,
+                     const char *detail, const char *words);
+/* The alert, with the reason in gr_message. */
+void gr_records_unwritten(struct gr_run_state *run, const char *event, uint32_t round);
+/*
+ * Before a checkpoint is published: the records of what it holds are on disk, and `evidence` says
+ * how far they have come. Where lines wait for room it stays what it was.
+ */
+gr_status gr_records_sync(struct gr_run_state *run) GR_CHECKED;
+
+/* ---- evidence.c ------------------------------------------------------------------------------ */
+
+/* Of a whole file, in hex. Errors: GR_ERROR_DATA. */
+gr_status gr_evidence_digest(const char *path, char out[GR_DIGEST_HEX]) GR_CHECKED;
+/* As gr_run_compare; round: of the checkpoint that is compared, 0: the newest that is whole. */
+gr_status gr_evidence_compare(const char *run_path, uint32_t round, char **words) GR_CHECKED;
+
+/* ---- silo_list.c ----------------------------------------------------------------------------- */
+
+/*
+ * {"KEY":["silo-001","silo-010..silo-499","silo-500..silo-998/2"]} of the silos flagged; *n of
+ * them. Caller frees *out.
+ */
+gr_status gr_silo_list(const char *key, const uint8_t *flags, uint32_t n_silos, char **out,
+                       uint32_t *n) GR_CHECKED;
 
 /* ---- newcomers.c ----------------------------------------------------------------------------- */
 

@@ -5,14 +5,16 @@
  */
 #include <granary/observe.h>
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "observe/events.h"
 #include "observe/lines.h"
 
-enum { HASH_HEX = GR_DIGEST_HEX - 1, DETAIL_MAX = 64 << 10 };
+/* Of an event with its hash, a line that every reader takes; and of a short one in its place. */
+enum { HASH_HEX = GR_DIGEST_HEX - 1, EVENT_MAX = GR_LINE_MAX - 1024, NAMED_MAX = 256 };
 
 /* What stands between the last member and the end of a line: ,"hash":"..."} */
 #define HASH_KEY ",\"hash\":\""
@@ -22,6 +24,7 @@ struct gr_events_file {
     struct gr_lines *lines; /* owned */
     uint64_t n;             /* events so far */
     char previous[GR_DIGEST_HEX];
+    char *damage; /* owned; NULL: none */
 };
 
 /* The hash that a line without its hash, "{...}", gets. */
@@ -70,41 +73,6 @@ static void start_chain(char previous[GR_DIGEST_HEX]) {
     previous[HASH_HEX] = '\0';
 }
 
-/* Finds the end of the chain; *end: where its lines end, before a torn one. */
-static gr_status find_end(struct gr_events_file *file, const char *path, const char *text,
-                          size_t length, size_t *end) {
-    const char *line;
-    size_t n, n_body;
-    *end = 0;
-    start_chain(file->previous);
-    while (gr_lines_next(text, length, end, &line, &n)) {
-        file->n++;
-        /* A chain that is broken further up stays so, and is told by gr_events_verify. */
-        if (split(line, n, &n_body, file->previous)) continue;
-        return gr_fail(GR_ERROR_DATA, "%s:%llu: not an event; move the file away to go on", path,
-                       (unsigned long long)file->n);
-    }
-    return GR_OK;
-}
-
-gr_status gr_events_open(const char *path, struct gr_events_file **out) {
-    gr_status status = GR_OK;
-    struct gr_events_file *file = NULL;
-    char *text = NULL;
-    size_t length = 0, end;
-    *out = NULL;
-    GR_TRY(gr_allocate_zero(1, sizeof *file, "events", &file));
-    GR_TRY(gr_lines_read(path, &text, &length));
-    GR_TRY(find_end(file, path, text, length, &end));
-    GR_TRY(gr_lines_open(path, text, end, &file->lines));
-    *out = file;
-    file = NULL;
-out:
-    gr_free(text);
-    gr_events_close(file);
-    return status;
-}
-
 /* Puts the members of `detail` behind the common ones. */
 static gr_status add_detail(json_t *event, const char *detail) {
     gr_status status = GR_OK;
@@ -128,6 +96,38 @@ out:
     return status;
 }
 
+/* Of lists that make an event too long as much as fits in all: "silos": [...], "silos_cut": 812. */
+static void cut_lists(json_t *event, size_t room) {
+    const char *key;
+    json_t *list, *counts = json_object();
+    json_object_foreach(event, key, list) {
+        const size_t n = json_array_size(list);
+        size_t used = 0, i = 0;
+        for (; i < n && used < room / 4; i++)
+            used += 4 + json_string_length(json_array_get(list, i));
+        if (i == n) continue;
+        char name[NAMED_MAX];
+        snprintf(name, sizeof name, "%.200s_cut", key);
+        json_object_set_new(counts, name, json_integer((json_int_t)(n - i)));
+        while (json_array_size(list) > i)
+            json_array_remove(list, json_array_size(list) - 1);
+    }
+    json_object_update(event, counts);
+    json_decref(counts);
+}
+
+/* The text of an event, at most EVENT_MAX bytes; NULL: it cannot be written down. */
+static char *compose(json_t *event) {
+    char *body = json_dumps(event, JSON_COMPACT);
+    if (!body || strlen(body) <= EVENT_MAX) return body;
+    free(body);
+    cut_lists(event, EVENT_MAX);
+    body = json_dumps(event, JSON_COMPACT);
+    if (!body || strlen(body) <= EVENT_MAX) return body;
+    free(body);
+    return NULL;
+}
+
 gr_status gr_events_append(struct gr_events_file *file, const char *event, uint32_t round,
                            const char *detail) {
     gr_status status = GR_OK;
@@ -137,9 +137,10 @@ gr_status gr_events_append(struct gr_events_file *file, const char *event, uint3
                              "event", event, "round", (json_int_t)round);
     if (json && detail) GR_TRY(add_detail(json, detail));
     json_object_set_new(json, "previous", json_string(file->previous));
-    body = json_dumps(json, JSON_COMPACT);
-    if (!body || strlen(body) > DETAIL_MAX) {
-        status = gr_fail(GR_ERROR_INTERNAL, "the event %s cannot be written down", event);
+    body = compose(json);
+    if (!body) {
+        status =
+            gr_fail(GR_ERROR_INTERNAL, "the event %.*s cannot be written down", NAMED_MAX, event);
         goto out;
     }
     hash_of(body, strlen(body), hash);
@@ -154,9 +155,135 @@ out:
     return status;
 }
 
+/* ---- opening --------------------------------------------------------------------------------- */
+
+/* Reads PATH to its end: the end of the chain, and which lines are events. */
+struct chain {
+    struct gr_lines_reader *reader; /* owned */
+    struct gr_lines_kept kept;      /* owned */
+    uint64_t n;                     /* events */
+    uint64_t damaged, first;        /* lines that are none, and the number of the first */
+    uint32_t round;                 /* of the last event */
+    char previous[GR_DIGEST_HEX];
+};
+
+static void release_chain(struct chain *chain) {
+    gr_lines_end(chain->reader);
+    gr_free(chain->kept.ranges);
+}
+
+/* Of a line of ours. */
+static uint32_t round_of(const char *line, size_t n) {
+    static const char key[] = "\"round\":";
+    const char *at = memmem(line, n, key, sizeof key - 1);
+    return at ? (uint32_t)strtoul(at + sizeof key - 1, NULL, 10) : 0; /* a hash ends the line */
+}
+
+static gr_status find_end(struct chain *chain, const char *path) {
+    gr_status status = GR_OK;
+    const char *line;
+    size_t n, n_body;
+    start_chain(chain->previous);
+    GR_TRY(gr_lines_start(path, &chain->reader));
+    for (;;) {
+        const uint64_t from = gr_lines_at(chain->reader);
+        GR_TRY(gr_lines_next(chain->reader, &line, &n));
+        if (!line) break;
+        /* A chain that is broken further up stays so, and is told by gr_events_verify. */
+        if (split(line, n, &n_body, chain->previous)) {
+            GR_TRY(gr_lines_keep(&chain->kept, from, gr_lines_at(chain->reader)));
+            chain->n++;
+            chain->round = round_of(line, n);
+        } else if (chain->damaged++ == 0) {
+            chain->first = chain->n + 1;
+        }
+    }
+out:
+    return status;
+}
+
+/* Puts the file, as it is, under another name beside it, without taking it away. */
+static gr_status set_aside(const char *path, char **name) {
+    enum { NAMES_MAX = 1000 };
+    gr_status status = GR_OK;
+    for (unsigned i = 1; i <= NAMES_MAX; i++) {
+        GR_TRY(gr_text_format(name, "%s.damaged-%u", path, i));
+        if (link(path, *name) == 0) return GR_OK;
+        const int error = errno;
+        /* A file system without links: it is renamed, and the new one is made from the copy open.
+         */
+        if (error == EPERM || error == EOPNOTSUPP || error == ENOSYS || error == EMLINK)
+            if (access(*name, F_OK) != 0 && rename(path, *name) == 0) return GR_OK;
+        if (error != EEXIST) status = gr_fail(GR_ERROR_WRITE, "%s: %s", *name, strerror(error));
+        gr_free(*name);
+        *name = NULL;
+        if (status != GR_OK) return status;
+    }
+    status =
+        gr_fail(GR_ERROR_WRITE, "%s.damaged-1 to -%d are there: move them away", path, NAMES_MAX);
+out:
+    return status;
+}
+
+/* Lines that are no events: told in the chain, which goes on from the last that is one. */
+static gr_status tell_damage(struct gr_events_file *file, const struct chain *chain,
+                             const char *aside) {
+    gr_status status = GR_OK;
+    const char *name = strrchr(aside, '/');
+    json_t *json = NULL;
+    char *detail = NULL;
+    GR_TRY(gr_text_format(&file->damage,
+                          "events.jsonl: line %llu is no event%s; the file as it was is kept as %s",
+                          (unsigned long long)chain->first,
+                          chain->damaged > 1 ? ", nor are others" : "", name ? name + 1 : aside));
+    json = json_pack("{s:s, s:I}", "what", file->damage, "lines", (json_int_t)chain->damaged);
+    detail = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    status = gr_events_append(file, "alert", chain->round, detail);
+out:
+    free(detail);
+    json_decref(json);
+    return status;
+}
+
+gr_status gr_events_open(const char *path, struct gr_events_file **out) {
+    gr_status status = GR_OK;
+    struct gr_events_file *file = NULL;
+    struct chain chain = {0};
+    char *aside = NULL;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *file, "events", &file));
+    GR_TRY(find_end(&chain, path));
+    if (chain.damaged > 0) GR_TRY(set_aside(path, &aside));
+    file->n = chain.n;
+    memcpy(file->previous, chain.previous, sizeof file->previous);
+    GR_TRY(gr_lines_open(path, chain.reader, &chain.kept, &file->lines));
+    if (aside) GR_TRY(tell_damage(file, &chain, aside));
+    *out = file;
+    file = NULL;
+out:
+    gr_free(aside);
+    release_chain(&chain);
+    gr_events_close(file);
+    return status;
+}
+
+const char *gr_events_damage(const struct gr_events_file *file) {
+    return file->damage;
+}
+
+gr_status gr_events_sync(struct gr_events_file *file) {
+    return gr_lines_sync(file->lines);
+}
+
+void gr_events_head(const struct gr_events_file *file, struct gr_head *out) {
+    out->n = file->n;
+    memcpy(out->hash, file->previous, sizeof out->hash);
+}
+
 void gr_events_close(struct gr_events_file *file) {
     if (!file) return;
     gr_lines_close(file->lines);
+    gr_free(file->damage);
     gr_free(file);
 }
 
@@ -164,27 +291,69 @@ size_t gr_events_behind(const struct gr_events_file *file) {
     return gr_lines_behind(file->lines);
 }
 
-size_t gr_events_broken(const char *text, size_t length) {
+/* ---- looking back --------------------------------------------------------------------------- */
+
+gr_status gr_events_look(const char *path, const struct gr_head *heads, bool *holds, size_t n_heads,
+                         uint64_t *n_lines, size_t *broken_line) {
+    gr_status status = GR_OK;
+    struct gr_lines_reader *reader = NULL;
     char previous[GR_DIGEST_HEX], hash[GR_DIGEST_HEX];
     const char *line;
-    size_t at = 0, n, number = 0;
+    size_t n, number = 0;
+    *broken_line = 0;
+    *n_lines = 0;
     start_chain(previous);
-    while (gr_lines_next(text, length, &at, &line, &n)) {
+    for (size_t i = 0; i < n_heads; i++)
+        holds[i] = heads[i].n == 0;
+    if (access(path, F_OK) != 0) return gr_fail(GR_ERROR_DATA, "%s: %s", path, strerror(errno));
+    GR_TRY(gr_lines_start(path, &reader));
+    for (;;) {
+        GR_TRY(gr_lines_next(reader, &line, &n));
+        if (!line) break;
         number++;
-        if (!follows(line, n, number, previous, hash)) return number;
+        memset(hash, 0, sizeof hash);
+        if (!follows(line, n, number, previous, hash) && *broken_line == 0) *broken_line = number;
+        for (size_t i = 0; i < n_heads; i++)
+            if (heads[i].n == number) holds[i] = strcmp(heads[i].hash, hash) == 0;
         memcpy(previous, hash, sizeof hash);
     }
-    return at == length ? 0 : number + 1;
+    *n_lines = number;
+    if (*broken_line == 0 && gr_lines_torn(reader)) *broken_line = number + 1;
+out:
+    gr_lines_end(reader);
+    return status;
 }
 
 gr_status gr_events_verify(const char *path, size_t *broken_line) {
+    uint64_t n;
+    return gr_events_look(path, NULL, NULL, 0, &n, broken_line);
+}
+
+static void copy_digest(const json_t *records, const char *key, char out[GR_DIGEST_HEX]) {
+    const char *text = json_string_value(json_object_get(records, key));
+    snprintf(out, GR_DIGEST_HEX, "%s", text ? text : "");
+}
+
+gr_status gr_events_closing(const char *path, uint64_t number, struct gr_closing *out,
+                            bool *found) {
     gr_status status = GR_OK;
-    char *text = NULL;
-    size_t length = 0;
-    *broken_line = 0;
-    GR_TRY(gr_file_read(path, GR_LINES_FILE_MAX, GR_ERROR_DATA, &text, &length));
-    *broken_line = gr_events_broken(text, length);
+    struct gr_lines_reader *reader = NULL;
+    const char *line = NULL;
+    size_t n;
+    *found = false;
+    GR_TRY(gr_lines_start(path, &reader));
+    for (uint64_t i = 0; i < number; i++) {
+        GR_TRY(gr_lines_next(reader, &line, &n));
+        if (!line) goto out;
+    }
+    json_t *json = json_loadb(line, n, 0, NULL);
+    const json_t *records = json_object_get(json, "records");
+    *found = records != NULL;
+    copy_digest(records, "manifest", out->manifest);
+    copy_digest(records, "metrics", out->metrics);
+    copy_digest(records, "model", out->model);
+    json_decref(json);
 out:
-    gr_free(text);
+    gr_lines_end(reader);
     return status;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON lines on disk. */
+/* JSON lines on disk: their writer. */
 #include "observe/lines.h"
 
 #include <errno.h>
@@ -8,37 +8,21 @@
 #include <unistd.h>
 
 /* Bytes written and not synced that are kept, to be written again if a sync is refused. */
-enum { UNSYNCED_MAX = 1 << 20, SPARE_MAX = 4 * UNSYNCED_MAX };
+enum { UNSYNCED_MAX = 1 << 20, SPARE_MAX = 4 * UNSYNCED_MAX, COPY_CHUNK = 256 << 10 };
 
 struct gr_lines {
     char *path, *temporary; /* owned */
     int fd;                 /* -1: the file could not be made anew yet, all of `text` waits */
-    off_t start;            /* where `text` belongs in the file */
-    char *text;             /* owned: lines not synced (the last one in any case), then waiting */
+    int source;             /* owned until then: the former file, and what stays of it; or -1 */
+    struct gr_lines_kept kept;
+    off_t start; /* where `text` belongs in the file */
+    char *text;  /* owned: lines not synced (the last one in any case), then waiting */
     size_t length, capacity;
     size_t written;    /* bytes at the head of `text` that are in the file */
     size_t synced;     /* of them, those that were synced */
-    size_t first;      /* bytes at the head of `text` that came with gr_lines_open */
     size_t behind;     /* lines appended that wait */
     size_t last_bytes; /* of the last line appended, at the end of `text` */
 };
-
-gr_status gr_lines_read(const char *path, char **out, size_t *length) {
-    if (access(path, F_OK) != 0 && errno == ENOENT) {
-        *length = 0;
-        return gr_text_format(out, "%s", "");
-    }
-    return gr_file_read(path, GR_LINES_FILE_MAX, GR_ERROR_DATA, out, length);
-}
-
-bool gr_lines_next(const char *text, size_t length, size_t *at, const char **line, size_t *n) {
-    const char *end = *at < length ? memchr(text + *at, '\n', length - *at) : NULL;
-    if (!end) return false;
-    *line = text + *at;
-    *n = (size_t)(end - *line);
-    *at += *n + 1;
-    return true;
-}
 
 /* ---- the disk ------------------------------------------------------------------------------- */
 
@@ -71,16 +55,53 @@ static gr_status refused(const struct gr_lines *lines, int error) {
     return gr_fail(GR_ERROR_WRITE, "%s: %s", lines->path, strerror(error));
 }
 
+/* One range of the former file, to the end of the new one. */
+static int copy_range(const struct gr_lines *lines, struct gr_lines_range range, int fd, off_t *at,
+                      char *chunk) {
+    while (range.from < range.to) {
+        const uint64_t left = range.to - range.from;
+        ssize_t n = pread(lines->source, chunk, left < COPY_CHUNK ? (size_t)left : COPY_CHUNK,
+                          (off_t)range.from);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return n < 0 ? errno : EIO; /* it has been cut since it was read */
+        int error = put(fd, chunk, (size_t)n, *at);
+        if (error) return error;
+        range.from += (uint64_t)n;
+        *at += n;
+    }
+    return 0;
+}
+
+static int copy_kept(const struct gr_lines *lines, int fd) {
+    off_t at = 0;
+    char *chunk = NULL;
+    if (lines->kept.n == 0) return 0;
+    if (gr_allocate(COPY_CHUNK, 1, "lines that stay", &chunk) != GR_OK) return ENOMEM;
+    int error = 0;
+    for (size_t i = 0; i < lines->kept.n && !error; i++)
+        error = copy_range(lines, lines->kept.ranges[i], fd, &at, chunk);
+    gr_free(chunk);
+    return error;
+}
+
+static void release_source(struct gr_lines *lines) {
+    if (lines->source >= 0) close(lines->source);
+    lines->source = -1;
+    gr_free(lines->kept.ranges);
+    lines->kept = (struct gr_lines_kept){0};
+}
+
 /*
- * Makes the file anew from `text`. The name in between is nobody else's: a file that an earlier
- * writer left under it is removed, not written over.
+ * Makes the file anew from what stays and `text`. The name in between is nobody else's: a file that
+ * an earlier writer left under it is removed, not written over.
  */
 static int make_anew(struct gr_lines *lines) {
     int error = 0;
     if (unlink(lines->temporary) != 0 && errno != ENOENT) return errno;
     int fd = open(lines->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0) return errno;
-    error = put(fd, lines->text, lines->length, 0);
+    error = copy_kept(lines, fd);
+    if (!error) error = put(fd, lines->text, lines->length, lines->start);
     if (!error && fsync(fd) != 0) error = errno;
     if (!error && rename(lines->temporary, lines->path) != 0) error = errno;
     if (error) {
@@ -88,6 +109,7 @@ static int make_anew(struct gr_lines *lines) {
         unlink(lines->temporary);
         return error;
     }
+    release_source(lines);
     lines->fd = fd;
     lines->written = lines->synced = lines->length;
     lines->behind = 0;
@@ -119,7 +141,7 @@ static size_t less(size_t from, size_t n) {
     return from > n ? from - n : 0;
 }
 
-/* The room of a whole file, or of all that waited. */
+/* The room of all that waited. */
 static void give_back(struct gr_lines *lines) {
     char *text;
     if (gr_allocate(UNSYNCED_MAX, 1, "lines", &text) != GR_OK) return;
@@ -136,7 +158,6 @@ static void forget_written(struct gr_lines *lines) {
     lines->length -= n;
     lines->written -= n;
     lines->synced = less(lines->synced, n);
-    lines->first = less(lines->first, n);
     memmove(lines->text, lines->text + n, lines->length);
     if (lines->capacity > SPARE_MAX && lines->length < UNSYNCED_MAX) give_back(lines);
 }
@@ -164,18 +185,22 @@ static gr_status write_waiting(struct gr_lines *lines) {
 
 /* ---- the writer ----------------------------------------------------------------------------- */
 
-gr_status gr_lines_open(const char *path, const char *text, size_t length, struct gr_lines **out) {
+gr_status gr_lines_open(const char *path, const struct gr_lines_reader *reader,
+                        struct gr_lines_kept *kept, struct gr_lines **out) {
     gr_status status = GR_OK;
     struct gr_lines *lines = NULL;
     *out = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *lines, "lines", &lines));
-    lines->fd = -1;
+    lines->fd = lines->source = -1;
     GR_TRY(gr_text_format(&lines->path, "%s", path));
     GR_TRY(gr_text_format(&lines->temporary, "%s.tmp", path));
-    lines->capacity = length + 1;
-    GR_TRY(gr_allocate(lines->capacity, 1, "lines", &lines->text));
-    add_text(lines, text, length);
-    lines->first = length;
+    GR_TRY(gr_allocate(1, 1, "lines", &lines->text));
+    lines->capacity = 1;
+    GR_TRY(gr_lines_copy(reader, &lines->source));
+    lines->kept = *kept;
+    *kept = (struct gr_lines_kept){0};
+    for (size_t i = 0; i < lines->kept.n; i++)
+        lines->start += (off_t)(lines->kept.ranges[i].to - lines->kept.ranges[i].from);
     GR_TRY(write_waiting(lines));
     *out = lines;
     lines = NULL;
@@ -185,16 +210,23 @@ out:
 }
 
 gr_status gr_lines_append(struct gr_lines *lines, const char *line, size_t n) {
-    size_t in_file = lines->written > lines->first ? lines->written : lines->first;
-    if (lines->length - in_file + n > GR_LINES_WAITING_MAX)
+    if (lines->length - lines->written + n > GR_LINES_WAITING_MAX)
         return gr_fail(GR_ERROR_WRITE, "%s: the disk is full, and %zu lines wait, allowed %d MiB",
                        lines->path, lines->behind, GR_LINES_WAITING_MAX >> 20);
     gr_status status = make_room(lines, n);
     if (status != GR_OK) return status;
+    const size_t before = lines->last_bytes;
     add_text(lines, line, n);
     lines->last_bytes = n;
     lines->behind++;
-    return write_waiting(lines);
+    status = write_waiting(lines);
+    /* Written, under a name that may not be on disk yet. */
+    if (lines->behind == 0) return GR_OK;
+    if (status == GR_OK) return status;
+    lines->length -= n;
+    lines->behind--;
+    lines->last_bytes = before;
+    return status;
 }
 
 static void exchange_last(struct gr_lines *lines, const char *line, size_t n) {
@@ -249,8 +281,6 @@ out:
 
 gr_status gr_lines_sync(struct gr_lines *lines) {
     gr_status status = write_waiting(lines);
-    const char *line;
-    size_t at, n;
     if (status != GR_OK || lines->fd < 0) return status;
     if (fsync(lines->fd) == 0) {
         lines->synced = lines->written;
@@ -260,9 +290,8 @@ gr_status gr_lines_sync(struct gr_lines *lines) {
     int error = errno;
     if (!is_full(error)) return refused(lines, error);
     /* Network file systems tell now that there was no room: what was written may be gone. */
-    at = lines->synced;
-    while (gr_lines_next(lines->text, lines->written, &at, &line, &n))
-        lines->behind++;
+    for (size_t i = lines->synced; i < lines->written; i++)
+        lines->behind += lines->text[i] == '\n';
     lines->written = lines->synced;
     off_t end = lines->start + (off_t)lines->synced;
     return ftruncate(lines->fd, end) == 0 ? GR_OK : refused(lines, errno);
@@ -280,6 +309,7 @@ void gr_lines_close(struct gr_lines *lines) {
         fsync(lines->fd);
         close(lines->fd);
     }
+    release_source(lines);
     gr_free(lines->text);
     gr_free(lines->temporary);
     gr_free(lines->path);

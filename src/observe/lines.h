@@ -8,31 +8,57 @@
 
 #include <granary/base.h>
 
-/* Of a file that is read; of what waits in memory for a disk that is full. */
-enum { GR_LINES_FILE_MAX = 1 << 30, GR_LINES_WAITING_MAX = 64 << 20 };
-
-/* The whole file, or empty text when there is none. Caller frees *out. */
-gr_status gr_lines_read(const char *path, char **out, size_t *length) GR_CHECKED;
-
 /*
- * The next line that ends in a newline: *line and *n without it; false at the end of the text or at
- * a torn last line. *at: where to go on, 0 at first.
+ * What waits in memory for a disk that is full; and how long a line of ours may be, which is far
+ * less than the number that can wait.
  */
-bool gr_lines_next(const char *text, size_t length, size_t *at, const char **line, size_t *n);
+enum { GR_LINES_WAITING_MAX = 64 << 20, GR_LINE_MAX = 16 << 20 };
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+struct gr_lines_reader; /* opaque */
+
+/* Opens PATH; a file that is not there has no lines. Errors: GR_ERROR_DATA. */
+gr_status gr_lines_start(const char *path, struct gr_lines_reader **out) GR_CHECKED;
+/*
+ * The next line that ends in a newline: *line and *n without it, until the next call; NULL at the
+ * end of the file or at a torn last line. Of a line longer than GR_LINE_MAX only the end is given.
+ */
+gr_status gr_lines_next(struct gr_lines_reader *reader, const char **line, size_t *n) GR_CHECKED;
+/* Where in the file the next line begins. */
+uint64_t gr_lines_at(const struct gr_lines_reader *reader);
+/* At the end: whether a line without a newline stands there. */
+bool gr_lines_torn(const struct gr_lines_reader *reader);
+/* A descriptor of its own of the file that is read, the caller's to close; -1: there is none. */
+gr_status gr_lines_copy(const struct gr_lines_reader *reader, int *fd) GR_CHECKED;
+void gr_lines_end(struct gr_lines_reader *reader); /* NULL accepted */
+
+/* Bytes from .. to - 1 of a file that stay; neighbours are joined. Start with zeros. */
+struct gr_lines_range {
+    uint64_t from, to;
+};
+struct gr_lines_kept {
+    struct gr_lines_range *ranges; /* owned; for gr_free */
+    size_t n, room;
+};
+gr_status gr_lines_keep(struct gr_lines_kept *kept, uint64_t from, uint64_t to) GR_CHECKED;
+
+/* ---- writing -------------------------------------------------------------------------------- */
 
 struct gr_lines; /* opaque */
 
 /*
- * Makes PATH anew, a file of its own with these lines, which may already stand in it: whoever has
- * the former file open does not reach this one. If the disk is full the former stays until there
- * is room.
+ * Makes PATH anew, a file of its own with what is kept of the file that `reader` has open, which
+ * may be the one at PATH: whoever has the former file open does not reach this one. If the disk is
+ * full the former stays until there is room. On success `kept` is the writer's.
  */
-gr_status gr_lines_open(const char *path, const char *text, size_t length,
-                        struct gr_lines **out) GR_CHECKED;
+gr_status gr_lines_open(const char *path, const struct gr_lines_reader *reader,
+                        struct gr_lines_kept *kept, struct gr_lines **out) GR_CHECKED;
 
 /*
  * Appends n bytes, which end in a newline. GR_OK also when the disk is full or the quota reached:
- * the line then waits. Over GR_LINES_WAITING_MAX bytes, and for any other reason, GR_ERROR_WRITE.
+ * the line then waits. Over GR_LINES_WAITING_MAX bytes, and for any other reason, GR_ERROR_WRITE,
+ * and the line is not there.
  */
 gr_status gr_lines_append(struct gr_lines *lines, const char *line, size_t n) GR_CHECKED;
 

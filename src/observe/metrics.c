@@ -4,17 +4,74 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "observe/json.h"
 #include "observe/lines.h"
 #include "observe/metrics.h"
 
-enum { LINE_MAX_BYTES = 4096 };
-
 struct gr_metrics_file {
     struct gr_lines *lines; /* owned */
+    struct gr_head before;  /* the last line */
+    struct gr_head head;
 };
+
+/* ---- the head of the lines ------------------------------------------------------------------ */
+
+static void start_head(struct gr_head *head) {
+    head->n = 0;
+    memset(head->hash, '0', GR_DIGEST_HEX - 1);
+    head->hash[GR_DIGEST_HEX - 1] = '\0';
+}
+
+/* The head behind one more line, without its newline. */
+static void advance(struct gr_head *head, const char *line, size_t n) {
+    static const char costs[] = "\"seconds\":{";
+    struct gr_digest digest;
+    unsigned char bytes[GR_DIGEST_BYTES];
+    while (n > 0 && line[n - 1] == ' ')
+        n--;
+    const char *from = memmem(line, n, costs, sizeof costs - 1);
+    const char *to = from ? memchr(from, '}', n - (size_t)(from - line)) : NULL;
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, head->hash, GR_DIGEST_HEX - 1);
+    if (to) gr_digest_add(&digest, line, (size_t)(from - line));
+    gr_digest_add(&digest, to ? to : line, to ? n - (size_t)(to - line) : n);
+    gr_digest_finish(&digest, bytes);
+    gr_digest_hex(bytes, head->hash);
+    head->n++;
+}
+
+void gr_metrics_head(const struct gr_metrics_file *file, struct gr_head *out) {
+    *out = file->head;
+}
+
+gr_status gr_metrics_look(const char *path, const struct gr_head *heads, bool *holds,
+                          size_t n_heads, uint64_t *n_lines) {
+    gr_status status = GR_OK;
+    struct gr_lines_reader *reader = NULL;
+    struct gr_head head;
+    const char *line;
+    size_t n;
+    start_head(&head);
+    for (size_t i = 0; i < n_heads; i++)
+        holds[i] = heads[i].n == 0;
+    GR_TRY(gr_lines_start(path, &reader));
+    for (;;) {
+        GR_TRY(gr_lines_next(reader, &line, &n));
+        if (!line) break;
+        advance(&head, line, n);
+        for (size_t i = 0; i < n_heads; i++)
+            if (heads[i].n == head.n) holds[i] = strcmp(heads[i].hash, head.hash) == 0;
+    }
+    *n_lines = head.n;
+out:
+    gr_lines_end(reader);
+    return status;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Of a round that is done. */
 static bool is_of(const json_t *json, uint32_t rounds_done) {
@@ -25,37 +82,46 @@ static bool is_of(const json_t *json, uint32_t rounds_done) {
 
 /* True for a line that stays: it parses and is of a round that is done. */
 static bool keeps(const char *line, size_t n, uint32_t rounds_done) {
-    json_t *json = n < LINE_MAX_BYTES ? json_loadb(line, n, 0, NULL) : NULL;
+    json_t *json = json_loadb(line, n, 0, NULL);
     bool keep = is_of(json, rounds_done);
     json_decref(json);
     return keep;
 }
 
-/* Moves the lines that stay to the front; returns their length. */
-static size_t filter(char *text, size_t length, uint32_t rounds_done) {
-    size_t at = 0, kept = 0, n;
+/* The lines that stay, and their head. */
+static gr_status filter(struct gr_lines_reader *reader, uint32_t rounds_done,
+                        struct gr_lines_kept *kept, struct gr_head *head) {
+    gr_status status = GR_OK;
     const char *line;
-    while (gr_lines_next(text, length, &at, &line, &n)) {
+    size_t n;
+    for (;;) {
+        const uint64_t from = gr_lines_at(reader);
+        GR_TRY(gr_lines_next(reader, &line, &n));
+        if (!line) break;
         if (!keeps(line, n, rounds_done)) continue;
-        memmove(text + kept, line, n + 1);
-        kept += n + 1;
+        GR_TRY(gr_lines_keep(kept, from, gr_lines_at(reader)));
+        advance(head, line, n);
     }
-    return kept;
+out:
+    return status;
 }
 
 gr_status gr_metrics_open(const char *path, uint32_t rounds_done, struct gr_metrics_file **out) {
     gr_status status = GR_OK;
     struct gr_metrics_file *file = NULL;
-    char *text = NULL;
-    size_t length = 0;
+    struct gr_lines_reader *reader = NULL;
+    struct gr_lines_kept kept = {0};
     *out = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *file, "metrics", &file));
-    GR_TRY(gr_lines_read(path, &text, &length));
-    GR_TRY(gr_lines_open(path, text, filter(text, length, rounds_done), &file->lines));
+    start_head(&file->head);
+    GR_TRY(gr_lines_start(path, &reader));
+    GR_TRY(filter(reader, rounds_done, &kept, &file->head));
+    GR_TRY(gr_lines_open(path, reader, &kept, &file->lines));
     *out = file;
     file = NULL;
 out:
-    gr_free(text);
+    gr_free(kept.ranges);
+    gr_lines_end(reader);
     gr_metrics_close(file);
     return status;
 }
@@ -107,8 +173,8 @@ static json_t *add_silos(json_t *line, const struct gr_metrics *m) {
     return NULL;
 }
 
-/* The line of a round, with its newline; *n: its bytes. */
-static gr_status format_line(const struct gr_metrics *m, char line[LINE_MAX_BYTES], size_t *n) {
+/* The line of a round, with its newline; *n: its bytes. Caller frees. */
+static gr_status format_line(const struct gr_metrics *m, char **line, size_t *n) {
     json_t *json = json_pack(
         "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o,"
         " s:I, s:I, s:{s:o, s:o, s:o, s:o, s:o}, s:I, s:o, s:o}",
@@ -127,28 +193,39 @@ static gr_status format_line(const struct gr_metrics *m, char line[LINE_MAX_BYTE
     json = add_silos(add_bounds(add_named(json, m), m), m);
     if (!json) return gr_fail(GR_ERROR_INTERNAL, "memory for metrics was refused");
     /* 17 significant digits give the same double back. */
-    *n = json_dumpb(json, line, LINE_MAX_BYTES - 1, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    char *text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(json);
-    if (*n == 0 || *n >= LINE_MAX_BYTES)
-        return gr_fail(GR_ERROR_INTERNAL, "a line of metrics is too long");
-    line[(*n)++] = '\n';
-    return GR_OK;
+    if (!text) return gr_fail(GR_ERROR_INTERNAL, "memory for metrics was refused");
+    gr_status status = gr_text_format(line, "%s\n", text);
+    if (status == GR_OK) *n = strlen(*line);
+    free(text);
+    return status;
 }
 
 gr_status gr_metrics_append(struct gr_metrics_file *file, const struct gr_metrics *metrics) {
-    char line[LINE_MAX_BYTES];
+    char *line = NULL;
     size_t n = 0;
-    gr_status status = format_line(metrics, line, &n);
-    if (status != GR_OK) return status;
-    return gr_lines_append(file->lines, line, n);
+    gr_status status = format_line(metrics, &line, &n);
+    if (status == GR_OK) status = gr_lines_append(file->lines, line, n);
+    if (status == GR_OK) {
+        file->before = file->head;
+        advance(&file->head, line, n - 1);
+    }
+    gr_free(line);
+    return status;
 }
 
 gr_status gr_metrics_amend(struct gr_metrics_file *file, const struct gr_metrics *metrics) {
-    char line[LINE_MAX_BYTES];
+    char *line = NULL;
     size_t n = 0;
-    gr_status status = format_line(metrics, line, &n);
-    if (status != GR_OK) return status;
-    return gr_lines_replace_last(file->lines, line, n);
+    gr_status status = format_line(metrics, &line, &n);
+    if (status == GR_OK) status = gr_lines_replace_last(file->lines, line, n);
+    if (status == GR_OK) {
+        file->head = file->before;
+        advance(&file->head, line, n - 1);
+    }
+    gr_free(line);
+    return status;
 }
 
 gr_status gr_metrics_sync(struct gr_metrics_file *file) {
@@ -226,25 +303,45 @@ static void from_json(const json_t *json, struct gr_metrics *out) {
     read_silos(json, out);
 }
 
+/* For one more. */
+static gr_status make_room(struct gr_metrics **rounds, size_t n, size_t *room) {
+    struct gr_metrics *grown;
+    if (n < *room) return GR_OK;
+    gr_status status = gr_allocate(2 * n + 16, sizeof *grown, "metrics", &grown);
+    if (status != GR_OK) return status;
+    if (n > 0) memcpy(grown, *rounds, n * sizeof *grown);
+    gr_free(*rounds);
+    *rounds = grown;
+    *room = 2 * n + 16;
+    return GR_OK;
+}
+
 gr_status gr_metrics_read(const char *path, struct gr_metrics **out, size_t *n, size_t *lines) {
     gr_status status = GR_OK;
+    struct gr_lines_reader *reader = NULL;
     struct gr_metrics *rounds = NULL;
-    char *text = NULL;
-    size_t length = 0, at = 0, size;
+    size_t size, room = 0;
     const char *line;
     *n = *lines = 0;
-    GR_TRY(gr_lines_read(path, &text, &length));
-    while (gr_lines_next(text, length, &at, &line, &size))
+    GR_TRY(gr_lines_start(path, &reader));
+    for (;;) {
+        GR_TRY(gr_lines_next(reader, &line, &size));
+        if (!line) break;
         (*lines)++;
-    GR_TRY(gr_allocate(*lines, sizeof *rounds, "metrics", &rounds));
-    at = 0;
-    while (gr_lines_next(text, length, &at, &line, &size)) {
-        json_t *json = size < LINE_MAX_BYTES ? json_loadb(line, size, 0, NULL) : NULL;
-        if (is_of(json, UINT32_MAX)) from_json(json, &rounds[(*n)++]);
+        json_t *json = json_loadb(line, size, 0, NULL);
+        if (is_of(json, UINT32_MAX)) {
+            status = make_room(&rounds, *n, &room);
+            if (status == GR_OK) from_json(json, &rounds[(*n)++]);
+        }
         json_decref(json);
+        if (status != GR_OK) goto out;
     }
+    /* No lines are a list as well. */
+    GR_TRY(make_room(&rounds, *n, &room));
     *out = rounds;
+    rounds = NULL;
 out:
-    gr_free(text);
+    gr_free(rounds);
+    gr_lines_end(reader);
     return status;
 }

@@ -2,10 +2,11 @@
 /* Who was absent from which round, out of the events of a run. */
 #include <granary/observe.h>
 
+#include <errno.h>
 #include <jansson.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "observe/events.h"
 #include "observe/json.h"
 #include "observe/lines.h"
 
@@ -13,9 +14,10 @@
 enum list { ABSENT, INSTEAD, ANEW, N_LISTS };
 static const char *const list_names[N_LISTS] = {"absent", "instead", "anew"};
 
-/* A round from which silos were absent. */
+/* A round from which silos were absent; or, of a list that stands, they from it on. */
 struct partial {
     uint32_t round;
+    bool stands;
     size_t first;      /* of `absent`, list after list */
     size_t n[N_LISTS]; /* in each */
 };
@@ -56,45 +58,79 @@ static size_t place_of(const struct gr_replay *replay, uint32_t round) {
     return low;
 }
 
+/* Adds the silos of one entry of a list. */
+static gr_status add_range(struct gr_replay *replay, const json_t *entry, const char *key,
+                           size_t i) {
+    struct gr_silo_range range;
+    if (!gr_json_silos(json_string_value(entry), &range) || range.last >= (int64_t)replay->n_silos)
+        return gr_fail(GR_ERROR_DATA, "\"%s\"[%zu] is none of the %u silos", key, i,
+                       replay->n_silos);
+    const size_t n = (size_t)((range.last - range.first) / range.step) + 1;
+    gr_status status =
+        grow(&replay->absent, sizeof *replay->absent, replay->n_absent + n, &replay->absent_room);
+    if (status != GR_OK) return status;
+    for (int64_t silo = range.first; silo <= range.last; silo += range.step)
+        replay->absent[replay->n_absent++] = (uint32_t)silo;
+    return GR_OK;
+}
+
 /* Adds the silos of the list named `key` to those of all partials; *n of them. */
 static gr_status add_silos(struct gr_replay *replay, const json_t *event, const char *key,
                            size_t *n) {
     gr_status status = GR_OK;
     const json_t *list = json_object_get(event, key);
-    json_t *name;
+    const size_t before = replay->n_absent;
+    char cut[32];
+    json_t *entry;
     size_t i;
-    *n = json_array_size(list);
-    GR_TRY(
-        grow(&replay->absent, sizeof *replay->absent, replay->n_absent + *n, &replay->absent_room));
-    json_array_foreach(list, i, name) {
-        const int64_t silo = gr_json_silo(json_string_value(name));
-        if (silo < 0 || silo >= (int64_t)replay->n_silos) {
-            status = gr_fail(GR_ERROR_DATA, "\"%s\"[%zu] is none of the %u silos", key, i,
-                             replay->n_silos);
-            goto out;
-        }
-        replay->absent[replay->n_absent++] = (uint32_t)silo;
+    snprintf(cut, sizeof cut, "%s_cut", key);
+    if (json_object_get(event, cut)) {
+        status =
+            gr_fail(GR_ERROR_DATA, "\"%s\" was too long and is cut: it cannot be replayed", key);
+        goto out;
     }
+    json_array_foreach(list, i, entry) GR_TRY(add_range(replay, entry, key, i));
+    *n = replay->n_absent - before;
 out:
     return status;
 }
 
-static gr_status add_partial(struct gr_replay *replay, uint32_t round, const json_t *event) {
-    gr_status status = GR_OK;
-    struct partial partial = {.round = round, .first = replay->n_absent};
-    for (int list = 0; list < N_LISTS; list++)
-        GR_TRY(add_silos(replay, event, list_names[list], &partial.n[list]));
-    GR_TRY(grow(&replay->partials, sizeof *replay->partials, replay->n_partials + 1,
-                &replay->partials_room));
-    size_t at = place_of(replay, round);
-    if (at == replay->n_partials || replay->partials[at].round != round) {
+/* Puts it in its place, or in that of an earlier one of its round. */
+static gr_status put_partial(struct gr_replay *replay, struct partial partial) {
+    gr_status status = grow(&replay->partials, sizeof *replay->partials, replay->n_partials + 1,
+                            &replay->partials_room);
+    if (status != GR_OK) return status;
+    size_t at = place_of(replay, partial.round);
+    if (at == replay->n_partials || replay->partials[at].round != partial.round) {
         memmove(replay->partials + at + 1, replay->partials + at,
                 (replay->n_partials - at) * sizeof *replay->partials);
         replay->n_partials++;
     }
     replay->partials[at] = partial;
+    return GR_OK;
+}
+
+static gr_status add_partial(struct gr_replay *replay, uint32_t round, const json_t *event) {
+    gr_status status = GR_OK;
+    struct partial partial = {.round = round,
+                              .stands = json_is_true(json_object_get(event, "stands")),
+                              .first = replay->n_absent};
+    for (int list = 0; list < N_LISTS; list++)
+        GR_TRY(add_silos(replay, event, list_names[list], &partial.n[list]));
+    status = put_partial(replay, partial);
 out:
     return status;
+}
+
+/* A start from `round` takes back what was said of later ones, and whoever stood absent may be
+ * there again. */
+static gr_status start_again(struct gr_replay *replay, uint32_t round) {
+    while (replay->n_partials > 0 && replay->partials[replay->n_partials - 1].round > round)
+        replay->n_partials--;
+    if (replay->n_partials == 0 || !replay->partials[replay->n_partials - 1].stands ||
+        round == UINT32_MAX)
+        return GR_OK;
+    return put_partial(replay, (struct partial){.round = round + 1, .stands = true});
 }
 
 static bool is_one_of(const char *event, const char *const *names, size_t n) {
@@ -110,64 +146,57 @@ static gr_status take_event(struct gr_replay *replay, const json_t *json) {
     json_int_t round = json_is_integer(member) ? json_integer_value(member) : -1;
     if (!event || round < 0 || round > UINT32_MAX)
         return gr_fail(GR_ERROR_DATA, "found no event with its name and round");
-    if (is_one_of(event, restarts, sizeof restarts / sizeof *restarts)) {
-        while (replay->n_partials > 0 &&
-               replay->partials[replay->n_partials - 1].round > (uint32_t)round)
-            replay->n_partials--;
-        return GR_OK;
-    }
+    if (is_one_of(event, restarts, sizeof restarts / sizeof *restarts))
+        return start_again(replay, (uint32_t)round);
     if (strcmp(event, "partial") != 0) return GR_OK;
     if (!json_is_array(json_object_get(json, "absent")))
         return gr_fail(GR_ERROR_DATA, "found no list \"absent\" in the event partial");
     return add_partial(replay, (uint32_t)round, json);
 }
 
-static gr_status take_lines(struct gr_replay *replay, const char *path, const char *text,
-                            size_t length) {
+static gr_status take_lines(struct gr_replay *replay, const char *path,
+                            struct gr_lines_reader *reader) {
     gr_status status = GR_OK;
     const char *line;
-    size_t at = 0, n, number = 0;
-    while (status == GR_OK && gr_lines_next(text, length, &at, &line, &n)) {
+    size_t n, number = 0;
+    for (;;) {
+        GR_TRY(gr_lines_next(reader, &line, &n));
+        if (!line) break;
         json_t *json = json_loadb(line, n, 0, NULL);
         number++;
         status = take_event(replay, json);
         json_decref(json);
-        if (status != GR_OK) gr_fail_context(status, "%s:%zu: ", path, number);
+        if (status != GR_OK) return gr_fail_context(status, "%s:%zu: ", path, number);
     }
-    return status;
-}
-
-gr_status gr_replay_read(const char *path, const char *text, size_t length, uint32_t n_silos,
-                         struct gr_replay **out) {
-    gr_status status = GR_OK;
-    struct gr_replay *replay = NULL;
-    *out = NULL;
-    GR_TRY(gr_allocate_zero(1, sizeof *replay, "a replay", &replay));
-    replay->n_silos = n_silos;
-    GR_TRY(take_lines(replay, path, text, length));
-    *out = replay;
-    replay = NULL;
 out:
-    gr_replay_close(replay);
     return status;
 }
 
 gr_status gr_replay_open(const char *path, uint32_t n_silos, struct gr_replay **out) {
     gr_status status = GR_OK;
-    char *text = NULL;
-    size_t length = 0;
+    struct gr_replay *replay = NULL;
+    struct gr_lines_reader *reader = NULL;
     *out = NULL;
-    GR_TRY(gr_file_read(path, GR_LINES_FILE_MAX, GR_ERROR_DATA, &text, &length));
-    status = gr_replay_read(path, text, length, n_silos, out);
+    if (access(path, F_OK) != 0) return gr_fail(GR_ERROR_DATA, "%s: %s", path, strerror(errno));
+    GR_TRY(gr_allocate_zero(1, sizeof *replay, "a replay", &replay));
+    replay->n_silos = n_silos;
+    GR_TRY(gr_lines_start(path, &reader));
+    GR_TRY(take_lines(replay, path, reader));
+    *out = replay;
+    replay = NULL;
 out:
-    gr_free(text);
+    gr_lines_end(reader);
+    gr_replay_close(replay);
     return status;
 }
 
 static void flag(const struct gr_replay *replay, uint32_t round, enum list list, uint8_t *flags) {
     size_t at = place_of(replay, round);
     memset(flags, 0, replay->n_silos);
-    if (at == replay->n_partials || replay->partials[at].round != round) return;
+    if (at == replay->n_partials || replay->partials[at].round != round) {
+        if (at == 0 || !replay->partials[at - 1].stands) return;
+        at--;
+    }
     const struct partial *partial = &replay->partials[at];
     size_t first = partial->first;
     for (int before = 0; before < (int)list; before++)

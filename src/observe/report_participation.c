@@ -80,8 +80,8 @@ void gr_report_participation(FILE *page, const struct gr_report_run *run) {
 
 /* Members that every event has, and those that have been put in words. */
 static bool is_common(const char *key) {
-    static const char *const common[] = {"n",        "time", "event", "round",
-                                         "previous", "hash", "silos", "what"};
+    static const char *const common[] = {"n",    "time",  "event", "round",     "previous",
+                                         "hash", "silos", "what",  "silos_cut", "records"};
     for (size_t i = 0; i < sizeof common / sizeof *common; i++)
         if (strcmp(key, common[i]) == 0) return true;
     return false;
@@ -115,16 +115,36 @@ static const char *words_of(const char *event) {
     return NULL;
 }
 
-/* "silo-000, silo-004", or of many the first and how many more. */
-static void write_silos(FILE *page, const json_t *silos) {
+/* How many silos an entry of a list stands for. */
+static uint64_t count_of(const json_t *entry) {
+    struct gr_silo_range range;
+    if (!gr_json_silos(json_string_value(entry), &range)) return 1;
+    return (uint64_t)((range.last - range.first) / range.step) + 1;
+}
+
+/* "silo-000, silo-004, silo-010 to silo-099", or of many the first and how many more. */
+static void write_silos(FILE *page, const json_t *event) {
+    const json_t *silos = json_object_get(event, "silos");
     size_t n = json_array_size(silos), shown = n > SILOS_NAMED + 1 ? SILOS_NAMED : n;
-    for (size_t i = 0; i < shown; i++) {
+    uint64_t more = gr_json_count(event, "silos_cut");
+    for (size_t i = 0; i < n; i++) {
+        const char *text = json_string_value(json_array_get(silos, i));
+        if (i >= shown) {
+            more += count_of(json_array_get(silos, i));
+            continue;
+        }
+        const char *gap = text ? strstr(text, "..") : NULL;
         fputs(i == 0 ? "" : ", ", page);
-        gr_html_text(page, json_string_value(json_array_get(silos, i)));
+        gr_html_bytes_of_text(page, text ? text : "",
+                              gap    ? (size_t)(gap - text)
+                              : text ? strlen(text)
+                                     : 0);
+        if (gap) fputs(" to ", page);
+        if (gap) gr_html_text(page, gap + 2);
     }
-    if (n > shown) {
+    if (more > 0) {
         fputs(" and ", page);
-        gr_html_count(page, n - shown);
+        gr_html_count(page, more);
         fputs(" more", page);
     }
 }
@@ -173,7 +193,7 @@ static void write_event(FILE *page, const json_t *json, char day[11]) {
     const char *gap = words ? strstr(words, "{}") : NULL;
     if (gap) {
         fprintf(page, "%.*s", (int)(gap - words), words);
-        write_silos(page, json_object_get(json, "silos"));
+        write_silos(page, json);
         fputs(gap + 2, page);
     } else if (words) {
         fputs(words, page);

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "observe/events.h"
 #include "observe/lines.h"
 #include "observe/metrics.h"
 #include "observe/report.h"
@@ -136,11 +135,13 @@ static void take_event(struct gr_report_run *run, json_t *json) {
     json_array_append(run->timeline, json);
 }
 
-static void take_events(struct gr_report_run *run, const char *text, size_t length) {
+static gr_status take_events(struct gr_report_run *run, struct gr_lines_reader *reader) {
+    gr_status status = GR_OK;
     const char *line;
-    size_t at = 0, n, damaged = 0;
-    run->broken_event = gr_events_broken(text, length);
-    while (gr_lines_next(text, length, &at, &line, &n)) {
+    size_t n, damaged = 0;
+    for (;;) {
+        GR_TRY(gr_lines_next(reader, &line, &n));
+        if (!line) break;
         json_t *json = json_loadb(line, n, 0, NULL);
         if (gr_json_text(json, "event"))
             take_event(run, json);
@@ -149,18 +150,19 @@ static void take_events(struct gr_report_run *run, const char *text, size_t leng
         json_decref(json);
     }
     note_damaged(run, "events.jsonl", damaged);
+out:
+    return status;
 }
 
 /* Which silos missed how many rounds, as a replay would have it. */
-static gr_status find_missed(struct gr_report_run *run, const char *text, size_t length) {
+static gr_status find_missed(struct gr_report_run *run, const char *path) {
     gr_status status = GR_OK;
     struct gr_replay *replay = NULL;
     uint8_t *absent = NULL;
     uint64_t silos = gr_json_count(run->manifest, "silos");
     if (silos == 0 || silos > SILOS_MAX || silos * run->n > LOOKS_MAX) return GR_OK;
     /* Damaged events are noted already: it is then not known who missed what. */
-    if (gr_replay_read("events.jsonl", text, length, (uint32_t)silos, &replay) != GR_OK)
-        return GR_OK;
+    if (gr_replay_open(path, (uint32_t)silos, &replay) != GR_OK) return GR_OK;
     GR_TRY(gr_allocate_zero(silos, 1, "silos", &absent));
     GR_TRY(gr_allocate_zero(silos, sizeof *run->missed, "silos", &run->missed));
     run->n_silos = (uint32_t)silos;
@@ -177,19 +179,16 @@ out:
 }
 
 static gr_status read_events(const char *path, struct gr_report_run *run) {
-    gr_status status = GR_OK;
-    char *text = NULL;
-    size_t length = 0;
+    struct gr_lines_reader *reader = NULL;
     if (access(path, F_OK) != 0) {
         note(run, "events.jsonl is missing: it is not known what happened on the way");
-    } else if (gr_lines_read(path, &text, &length) != GR_OK) {
-        note(run, "events.jsonl cannot be read: it is not known what happened on the way");
-    } else {
-        take_events(run, text, length);
-        status = find_missed(run, text, length);
+        return GR_OK;
     }
-    gr_free(text);
-    return status;
+    if (gr_events_verify(path, &run->broken_event) != GR_OK ||
+        gr_lines_start(path, &reader) != GR_OK || take_events(run, reader) != GR_OK)
+        note(run, "events.jsonl cannot be read: it is not known what happened on the way");
+    gr_lines_end(reader);
+    return find_missed(run, path);
 }
 
 gr_status gr_report_read(const char *run_path, struct gr_report_run *run) {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store/container.h"
@@ -145,6 +146,41 @@ out:
     return status;
 }
 
+/* ---- before the first --------------------------------------------------------------------------
+ */
+
+/* Rank 0. Whether so many more files of that length would fit. */
+static bool has_room(const char *dir, uint64_t bytes, uint32_t keep) {
+    uint32_t *rounds = NULL;
+    size_t n = 0;
+    struct statvfs disk;
+    if (list_rounds(dir, &rounds, &n) != GR_OK) n = 0;
+    free(rounds);
+    const uint64_t wanted = (uint64_t)keep + 1, missing = wanted > n ? wanted - n : 1;
+    /* A file system that does not know is taken at its word when it refuses. */
+    if (statvfs(dir, &disk) != 0 || disk.f_frsize == 0 || disk.f_blocks == 0) return true;
+    return disk.f_bavail / missing >= bytes / disk.f_frsize;
+}
+
+gr_status gr_checkpoint_try(struct gr_comm *comm, const char *dir, const struct gr_state *state,
+                            uint32_t keep, bool *room) {
+    gr_status status = GR_OK;
+    const bool first = gr_comm_rank(comm) == 0;
+    char *path = NULL;
+    uint64_t bytes = 0;
+    int64_t told;
+    GR_TRY(gr_comm_agree(comm, gr_text_format(&path, "%s/.round-trial.h5.tmp", dir)));
+    GR_TRY(gr_container_try(comm, path, GR_FORMAT_CHECKPOINT, state, &bytes));
+out:
+    if (first && path) unlink(path);
+    gr_free(path);
+    if (status != GR_OK) return gr_fail_context(status, "before the first round: ");
+    told = first && has_room(dir, bytes, keep);
+    status = gr_comm_max_int64(comm, &told, 1);
+    *room = told != 0;
+    return status;
+}
+
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
@@ -188,7 +224,26 @@ static void compare_layouts(const struct gr_layout *found, const struct gr_layou
     }
 }
 
-/* GR_ERROR_CONFIG when the checkpoint is whole but belongs to another run. */
+/*
+ * Whole, and yet not to be taken, nor to be passed over for an older one: another run's, or one
+ * that has been given another's name.
+ */
+static gr_status check_identity(const struct gr_container *c, const struct gr_state *state,
+                                uint32_t round) {
+    if (strcmp(c->format, GR_FORMAT_CHECKPOINT) == 0 && c->round != round)
+        return gr_fail(GR_REFUSED,
+                       "%s: found a checkpoint of round %u, expected that of its name: files were "
+                       "renamed or exchanged",
+                       c->path, c->round);
+    if (c->run_id && state->run_id && strcmp(c->run_id, state->run_id) != 0)
+        return gr_fail(GR_REFUSED,
+                       "%s: a checkpoint of another run: found run %.12s..., expected %.12s...; "
+                       "move it away to go on without it",
+                       c->path, c->run_id, state->run_id);
+    return GR_OK;
+}
+
+/* GR_ERROR_CONFIG when the checkpoint is whole but belongs to another config. */
 static gr_status compare(const struct gr_container *c, const struct gr_state *state) {
     struct differences d = {""};
     char digest[GR_DIGEST_HEX];
@@ -231,21 +286,29 @@ static gr_status load(const struct gr_container *c, struct gr_state *state) {
     state->round = c->round;
     state->best_round = c->best_round;
     state->best_value = c->best_value;
+    snprintf(state->run_id_found, GR_RUN_ID_HEX, "%s", c->run_id ? c->run_id : "");
 out:
     return status;
 }
 
+/* Collective. Damage gives way to what is none: that any rank cannot read it, and why. */
+static gr_status agree_read(struct gr_comm *comm, gr_status mine) {
+    gr_status status = gr_comm_agree(comm, mine == GR_ERROR_DATA ? GR_OK : mine);
+    return status == GR_OK ? gr_comm_agree(comm, mine) : status;
+}
+
 /* Collective. GR_ERROR_DATA before anything in `state` has been touched: it is damaged. */
-static gr_status read_one(struct gr_comm *comm, const char *path, struct gr_state *state,
-                          bool *loading) {
+static gr_status read_one(struct gr_comm *comm, const char *path, uint32_t round,
+                          struct gr_state *state, bool *loading) {
     gr_status status = GR_OK;
     struct gr_container container = {0};
-    GR_TRY(gr_comm_agree(comm, gr_container_open(path, &container)));
+    GR_TRY(agree_read(comm, gr_container_open(path, &container)));
+    GR_TRY(gr_comm_agree(comm, check_identity(&container, state, round)));
     GR_TRY(gr_comm_agree(comm, compare(&container, state)));
-    GR_TRY(gr_comm_agree(comm,
-                         gr_container_verify(&container, gr_comm_rank(comm), gr_comm_size(comm))));
+    GR_TRY(
+        agree_read(comm, gr_container_verify(&container, gr_comm_rank(comm), gr_comm_size(comm))));
     *loading = true;
-    GR_TRY(gr_comm_agree(comm, load(&container, state)));
+    GR_TRY(agree_read(comm, load(&container, state)));
 out:
     gr_container_close(&container);
     return status;
@@ -279,6 +342,52 @@ static gr_status share_rounds(struct gr_comm *comm, const char *dir, uint32_t **
     if (count > 0) GR_TRY(gr_comm_broadcast(comm, *rounds, (size_t)count * sizeof **rounds));
     *n = *rounds ? (size_t)count : 0;
 out:
+    return status;
+}
+
+/* Copies the evidence of a file that opens, and whose vectors are whole where that is asked. */
+static gr_status find_evidence(const char *path, bool verify, struct gr_evidence *evidence,
+                               char run_id[GR_RUN_ID_HEX], bool *found) {
+    gr_status status = GR_OK;
+    struct gr_container container;
+    GR_TRY(gr_container_open(path, &container));
+    if (verify) status = gr_container_verify(&container, 0, 1);
+    *found = status == GR_OK && container.has_evidence;
+    if (*found) *evidence = container.evidence;
+    snprintf(run_id, GR_RUN_ID_HEX, "%s", container.run_id ? container.run_id : "");
+    gr_container_close(&container);
+out:
+    return status;
+}
+
+gr_status gr_checkpoint_evidence(const char *run_path, uint32_t round, struct gr_evidence *evidence,
+                                 char run_id[GR_RUN_ID_HEX], uint32_t *of_round, bool *found) {
+    gr_status status = GR_OK;
+    char *dir = NULL, *path = NULL;
+    uint32_t *rounds = NULL;
+    size_t n = 0;
+    *found = false;
+    *of_round = 0;
+    run_id[0] = '\0';
+    GR_TRY(gr_text_format(&dir, "%s/checkpoints", run_path));
+    GR_TRY(list_rounds(dir, &rounds, &n));
+    for (size_t i = 0; i < n; i++) {
+        if (round > 0 && rounds[i] != round) continue;
+        GR_TRY(gr_text_format(&path, "%s/round-%06u.h5", dir, rounds[i]));
+        status = find_evidence(path, round == 0, evidence, run_id, found);
+        /* A damaged one is passed over, as by a resumption; one may go while the run goes on. */
+        const bool gone = status == GR_REFUSED && access(path, F_OK) != 0;
+        gr_free(path);
+        path = NULL;
+        if (status == GR_OK) *of_round = rounds[i];
+        if (status != GR_ERROR_DATA && !gone) break;
+        status = GR_OK;
+    }
+    if (status == GR_REFUSED) status = gr_fail(GR_ERROR_DATA, "%s", gr_message());
+out:
+    gr_free(path);
+    free(rounds);
+    gr_free(dir);
     return status;
 }
 
@@ -336,7 +445,7 @@ gr_status gr_checkpoint_read(struct gr_comm *comm, const char *dir, struct gr_st
     for (size_t i = 0; i < n && !*found; i++) {
         bool loading = false;
         GR_TRY(gr_comm_agree(comm, gr_text_format(&path, "%s/round-%06u.h5", dir, rounds[i])));
-        status = read_one(comm, path, state, &loading);
+        status = read_one(comm, path, rounds[i], state, &loading);
         gr_free(path);
         path = NULL;
         if (status == GR_OK)
@@ -348,6 +457,9 @@ gr_status gr_checkpoint_read(struct gr_comm *comm, const char *dir, struct gr_st
     }
     status = GR_OK;
 out:
+    if (status == GR_REFUSED)
+        status =
+            gr_fail(GR_ERROR_DATA, "%s (not damaged: no older one is taken instead)", gr_message());
     gr_free(path);
     free(rounds);
     if (status != GR_OK) {

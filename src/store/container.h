@@ -18,6 +18,9 @@
 
 enum { GR_CONTAINER_VERSION = 1, GR_CONTAINER_VECTORS_MAX = 1 + GR_SERVER_VECTORS_MAX };
 
+/* Of what reads: no damage, but the system refuses to read it, or it is not for this program. */
+#define GR_REFUSED GR_ERROR_WRITE
+
 #define GR_FORMAT_CHECKPOINT "granary-checkpoint"
 #define GR_FORMAT_MODEL      "granary-model"
 #define GR_FORMAT_SILO       "granary-silo"
@@ -30,12 +33,22 @@ enum { GR_CONTAINER_VERSION = 1, GR_CONTAINER_VECTORS_MAX = 1 + GR_SERVER_VECTOR
 gr_status gr_container_write(struct gr_comm *comm, const char *path, const char *format,
                              const struct gr_state *state) GR_CHECKED;
 
+/*
+ * The same without its vectors: laid out, opened by every rank, sealed, opened to be read by every
+ * rank. On failure something may be left at PATH. *bytes: how long the whole file is at most.
+ */
+gr_status gr_container_try(struct gr_comm *comm, const char *path, const char *format,
+                           const struct gr_state *state, uint64_t *bytes) GR_CHECKED;
+
 struct gr_container {
     const char *path; /* borrowed */
     int fd;           /* plain reads of tensors; owned when `opened` */
     bool opened;
     char *format, *architecture, *config_digest; /* owned */
     char *preprocessing;                         /* NULL: none; owned */
+    char *run_id;                                /* NULL: none; owned */
+    bool has_evidence;
+    struct gr_evidence evidence;
     uint32_t round, n_silos;
     uint32_t *silo_rounds; /* owned */
     int64_t *class_counts; /* owned; NULL: none */
@@ -51,11 +64,14 @@ struct gr_container {
     unsigned char (*digests)[GR_DIGEST_BYTES]; /* of the pieces; owned */
 };
 
-/* Everything but the tensors, whose bytes are still to be verified. Errors: GR_ERROR_DATA. */
+/*
+ * Everything but the tensors, whose bytes are still to be verified. Errors here and below:
+ * GR_ERROR_DATA, when it is damaged or none; GR_REFUSED.
+ */
 gr_status gr_container_open(const char *path, struct gr_container *out) GR_CHECKED;
 void gr_container_close(struct gr_container *container);
 
-/* Digests the share of pieces that `rank` of `size` has. GR_ERROR_DATA naming tensor and rows. */
+/* Digests the share of pieces that `rank` of `size` has; names tensor and rows. */
 gr_status gr_container_verify(const struct gr_container *container, int rank, int size) GR_CHECKED;
 
 /* Reads one vector, layout.size floats; the gaps between tensors become zero. */

@@ -33,8 +33,9 @@ static size_t text_bytes(const char *text) {
 static uint64_t bytes_needed(const struct creator *c) {
     return (uint64_t)c->state->layout->n_parameters * (1 + c->state->n_server) * sizeof(float) +
            c->n_pieces * GR_DIGEST_BYTES + text_bytes(c->state->preprocessing) +
-           c->state->n_silos * sizeof(uint32_t) + c->state->n_class_counts * sizeof(int64_t) +
-           METADATA_ESTIMATE + c->n_datasets * DATASET_ESTIMATE;
+           text_bytes(c->state->architecture) + c->state->n_silos * sizeof(uint32_t) +
+           c->state->n_class_counts * sizeof(int64_t) + METADATA_ESTIMATE +
+           c->n_datasets * DATASET_ESTIMATE;
 }
 
 /*
@@ -92,6 +93,39 @@ static gr_status create_vector(struct creator *c, hid_t at, const char *name, si
     return status;
 }
 
+/* Written at once: like the attributes it is covered by the seal. */
+static gr_status create_text(const struct creator *c, const char *name, const char *text) {
+    const size_t n = text_bytes(text);
+    if (n == 0) return GR_OK;
+    hid_t dataset = gr_hdf5_create_dataset(c->file, name, H5T_STD_U8LE, 1, &n);
+    bool written = dataset >= 0 &&
+                   H5Dwrite(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) >= 0;
+    if (dataset >= 0) H5Dclose(dataset);
+    return written ? GR_OK : gr_hdf5_fail(GR_ERROR_WRITE, c->path, name);
+}
+
+/* An attribute, or where that cannot hold it a dataset. */
+static gr_status create_architecture(const struct creator *c) {
+    const char *text = c->state->architecture;
+    if (text_bytes(text) > GR_HDF5_TEXT_MAX) return create_text(c, "architecture", text);
+    return gr_hdf5_set_text(c->file, c->path, "architecture", text);
+}
+
+static gr_status create_evidence(const struct creator *c) {
+    gr_status status = GR_OK;
+    const struct gr_evidence *evidence = c->state->evidence;
+    if (c->state->run_id) GR_TRY(gr_hdf5_set_text(c->file, c->path, "run_id", c->state->run_id));
+    if (!evidence) return GR_OK;
+    GR_TRY(gr_hdf5_set_number(c->file, c->path, "events", evidence->events.n));
+    GR_TRY(gr_hdf5_set_text(c->file, c->path, "events_head", evidence->events.hash));
+    GR_TRY(gr_hdf5_set_number(c->file, c->path, "metrics", evidence->metrics.n));
+    GR_TRY(gr_hdf5_set_text(c->file, c->path, "metrics_head", evidence->metrics.hash));
+    GR_TRY(gr_hdf5_set_text(c->file, c->path, "manifest_digest", evidence->manifest));
+    GR_TRY(gr_hdf5_set_number(c->file, c->path, "stretches", evidence->stretches));
+out:
+    return status;
+}
+
 static gr_status create_attributes(const struct creator *c, hid_t digests, const char *format) {
     gr_status status = GR_OK;
     char digest[GR_DIGEST_HEX];
@@ -99,8 +133,9 @@ static gr_status create_attributes(const struct creator *c, hid_t digests, const
     GR_TRY(gr_hdf5_set_text(c->file, c->path, "format", format));
     GR_TRY(gr_hdf5_set_number(c->file, c->path, "version", GR_CONTAINER_VERSION));
     GR_TRY(gr_hdf5_set_number(c->file, c->path, "round", c->state->round));
-    GR_TRY(gr_hdf5_set_text(c->file, c->path, "architecture", c->state->architecture));
+    GR_TRY(create_architecture(c));
     GR_TRY(gr_hdf5_set_text(c->file, c->path, "config_digest", digest));
+    GR_TRY(create_evidence(c));
     GR_TRY(gr_hdf5_set_text(digests, c->path, "algorithm", "BLAKE2b-256"));
     GR_TRY(gr_hdf5_set_number(digests, c->path, "piece_bytes", GR_PIECE_BYTES));
 out:
@@ -128,18 +163,6 @@ static gr_status create_counts(const struct creator *c, hid_t global) {
     return GR_OK;
 }
 
-/* Written at once: like the attributes it is covered by the seal. */
-static gr_status create_preprocessing(const struct creator *c) {
-    const char *text = c->state->preprocessing;
-    const size_t n = text_bytes(text);
-    if (n == 0) return GR_OK;
-    hid_t dataset = gr_hdf5_create_dataset(c->file, "preprocessing", H5T_STD_U8LE, 1, &n);
-    bool written = dataset >= 0 &&
-                   H5Dwrite(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) >= 0;
-    if (dataset >= 0) H5Dclose(dataset);
-    return written ? GR_OK : gr_hdf5_fail(GR_ERROR_WRITE, c->path, "preprocessing");
-}
-
 static gr_status create_structure(struct creator *c, const char *format) {
     gr_status status = GR_OK;
     hid_t global = create_group(c->file, "global"), silos = create_group(c->file, "silos");
@@ -158,7 +181,7 @@ static gr_status create_structure(struct creator *c, const char *format) {
         goto out;
     }
     GR_TRY(create_counts(c, global));
-    GR_TRY(create_preprocessing(c));
+    GR_TRY(create_text(c, "preprocessing", c->state->preprocessing));
     GR_TRY(create_attributes(c, digests, format));
 out:
     if (rounds >= 0) H5Dclose(rounds);
@@ -167,6 +190,13 @@ out:
     if (silos >= 0) H5Gclose(silos);
     if (global >= 0) H5Gclose(global);
     return status;
+}
+
+uint64_t gr_container_bytes(const struct gr_state *state, size_t n_pieces) {
+    const struct creator c = {.state = state,
+                              .n_datasets = state->layout->n_tensors * (1 + state->n_server),
+                              .n_pieces = n_pieces};
+    return bytes_needed(&c);
 }
 
 gr_status gr_container_create(const char *path, int fd, const char *format,

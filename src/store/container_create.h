@@ -14,4 +14,7 @@ gr_status gr_container_create(const char *path, int fd, const char *format,
                               const struct gr_state *state, size_t n_pieces, bool parallel,
                               uint64_t *offset) GR_CHECKED;
 
+/* How long such a file is at most. */
+uint64_t gr_container_bytes(const struct gr_state *state, size_t n_pieces);
+
 #endif

@@ -17,7 +17,7 @@
 #include "store/lanes.h"
 #include "store/seal.h"
 
-enum { TENSORS_MAX = 100000, SILOS_MAX = 100 << 20, CLASSES_MAX = 1 << 28 };
+enum { TENSORS_MAX = 100000, SILOS_MAX = 100 << 20, CLASSES_MAX = 1 << 28, TEXT_MAX = 1 << 30 };
 
 struct reader {
     struct gr_container *c;
@@ -190,21 +190,65 @@ out:
     return status;
 }
 
-static gr_status read_preprocessing(const struct reader *r) {
-    struct gr_container *c = r->c;
+/* The text in a dataset; none where there is no such dataset. */
+static gr_status read_text(const struct reader *r, const char *name, char **out) {
     char *bytes = NULL;
     size_t n = 0;
     gr_status status;
-    htri_t there = H5Lexists(r->file, "preprocessing", H5P_DEFAULT);
-    if (there < 0) return gr_hdf5_fail(GR_ERROR_DATA, c->path, "/preprocessing");
+    htri_t there = H5Lexists(r->file, name, H5P_DEFAULT);
+    if (there < 0) return gr_hdf5_fail(GR_ERROR_DATA, r->c->path, name);
     if (there == 0) return GR_OK;
-    GR_TRY(read_table(r, "/preprocessing", H5T_STD_U8LE, 1, GR_CONFIG_TEXT_MAX, &n, &bytes));
+    GR_TRY(read_table(r, name, H5T_STD_U8LE, 1, TEXT_MAX, &n, &bytes));
     if (n == 0 || memchr(bytes, '\0', n))
-        status = damaged(c, "/preprocessing", "not a text");
+        status = damaged(r->c, name, "not a text");
     else
-        status = gr_text_format(&c->preprocessing, "%.*s", (int)n, bytes);
+        status = gr_text_format(out, "%.*s", (int)n, bytes);
 out:
     gr_free(bytes);
+    return status;
+}
+
+static gr_status read_architecture(const struct reader *r) {
+    struct gr_container *c = r->c;
+    if (gr_hdf5_has(r->file, "architecture"))
+        return gr_hdf5_get_text(r->file, c->path, "architecture", &c->architecture);
+    gr_status status = read_text(r, "architecture", &c->architecture);
+    if (status == GR_OK && !c->architecture) status = damaged(c, "architecture", "there is none");
+    return status;
+}
+
+static gr_status read_head(const struct reader *r, const char *count, const char *hash,
+                           struct gr_head *out) {
+    char *text = NULL;
+    gr_status status = GR_OK;
+    if (count) GR_TRY(gr_hdf5_get_number(r->file, r->c->path, count, &out->n));
+    GR_TRY(gr_hdf5_get_text(r->file, r->c->path, hash, &text));
+    if (strlen(text) == GR_DIGEST_HEX - 1)
+        memcpy(out->hash, text, GR_DIGEST_HEX);
+    else
+        status = damaged(r->c, hash, "not a digest");
+out:
+    gr_free(text);
+    return status;
+}
+
+/* Files of before there was any have none. */
+static gr_status read_evidence(const struct reader *r) {
+    gr_status status = GR_OK;
+    struct gr_container *c = r->c;
+    struct gr_head manifest;
+    uint64_t stretches = 0;
+    if (gr_hdf5_has(r->file, "run_id"))
+        GR_TRY(gr_hdf5_get_text(r->file, c->path, "run_id", &c->run_id));
+    if (!gr_hdf5_has(r->file, "events_head")) return GR_OK;
+    GR_TRY(read_head(r, "events", "events_head", &c->evidence.events));
+    GR_TRY(read_head(r, "metrics", "metrics_head", &c->evidence.metrics));
+    GR_TRY(read_head(r, NULL, "manifest_digest", &manifest));
+    GR_TRY(gr_hdf5_get_number(r->file, c->path, "stretches", &stretches));
+    memcpy(c->evidence.manifest, manifest.hash, GR_DIGEST_HEX);
+    c->evidence.stretches = (uint32_t)stretches;
+    c->has_evidence = true;
+out:
     return status;
 }
 
@@ -215,13 +259,13 @@ static gr_status read_attributes(struct reader *r) {
     GR_TRY(gr_hdf5_get_text(r->file, c->path, "format", &c->format));
     GR_TRY(gr_hdf5_get_number(r->file, c->path, "version", &version));
     GR_TRY(gr_hdf5_get_number(r->file, c->path, "round", &round));
-    GR_TRY(gr_hdf5_get_text(r->file, c->path, "architecture", &c->architecture));
+    GR_TRY(read_architecture(r));
     GR_TRY(gr_hdf5_get_text(r->file, c->path, "config_digest", &c->config_digest));
     if (strcmp(c->format, GR_FORMAT_CHECKPOINT) != 0 && strcmp(c->format, GR_FORMAT_MODEL) != 0 &&
         strcmp(c->format, GR_FORMAT_SILO) != 0)
         status = damaged(c, "format", "not a granary model or checkpoint");
     else if (version != GR_CONTAINER_VERSION)
-        status = gr_fail(GR_ERROR_DATA, "%s: written in version %llu of the format, expected %d",
+        status = gr_fail(GR_REFUSED, "%s: written in version %llu of the format, expected %d",
                          c->path, (unsigned long long)version, GR_CONTAINER_VERSION);
     else if (round > UINT32_MAX)
         status = damaged(c, "round", "impossible");
@@ -235,7 +279,8 @@ static gr_status read_structure(struct reader *r) {
     struct gr_container *c = r->c;
     size_t n_digests = 0, n_silos = 0;
     GR_TRY(read_attributes(r));
-    GR_TRY(read_preprocessing(r));
+    GR_TRY(read_evidence(r));
+    GR_TRY(read_text(r, "preprocessing", &c->preprocessing));
     GR_TRY(read_vector(r, r->file, "/global/parameters", 0));
     GR_TRY(read_server(r));
     GR_TRY(gr_pieces_create(&c->layout, 1 + c->n_server, &c->pieces, &c->n_pieces));
@@ -262,11 +307,11 @@ gr_status gr_container_open(const char *path, struct gr_container *out) {
     *out = (struct gr_container){.path = path};
     GR_TRY(gr_hdf5_start());
     out->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (out->fd < 0) return gr_fail(GR_ERROR_DATA, "%s: %s", path, strerror(errno));
+    if (out->fd < 0) return gr_fail(GR_REFUSED, "%s: %s", path, strerror(errno));
     out->opened = true;
     GR_TRY(gr_seal_check(out->fd, path));
     if (fstat(out->fd, &info) != 0) {
-        status = gr_fail(GR_ERROR_DATA, "%s: %s", path, strerror(errno));
+        status = gr_fail(GR_REFUSED, "%s: %s", path, strerror(errno));
         goto out;
     }
     r.file_bytes = (uint64_t)info.st_size;
@@ -294,6 +339,7 @@ void gr_container_close(struct gr_container *c) {
     gr_free(c->class_counts);
     gr_free(c->silo_rounds);
     gr_layout_release(&c->layout);
+    gr_free(c->run_id);
     gr_free(c->config_digest);
     gr_free(c->architecture);
     gr_free(c->preprocessing);
@@ -311,7 +357,8 @@ static gr_status read_elements(const struct gr_container *c, size_t vector, size
         ssize_t got = pread(c->fd, (char *)out + done, bytes - done, (off_t)(position + done));
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0)
-            return gr_fail(GR_ERROR_DATA, "%s: %s: %s", c->path, c->layout.tensors[tensor].name,
+            return gr_fail(got < 0 ? GR_REFUSED : GR_ERROR_DATA, "%s: %s: %s", c->path,
+                           c->layout.tensors[tensor].name,
                            got < 0 ? strerror(errno) : "end of file");
         done += (size_t)got;
     }

@@ -2,8 +2,9 @@
 /*
  * Writing a container. Rank 0 lays it out; each rank then opens it by itself and writes its share
  * of pieces, so that no rank waits for another inside the HDF5 library, which knows no deadline. As
- * soon as a few pieces are with the kernel it is asked to start writing them out; they are digested
- * and compared with memory while the disk works.
+ * soon as a piece is with the kernel it is asked to start writing it out, and pieces are digested
+ * while the disk works. Once they are on the disk, and not before, they are read back from there
+ * and compared with memory.
  */
 #include "store/container.h"
 
@@ -233,8 +234,29 @@ static gr_status write_pieces(struct writer *w) {
         for (size_t k = 0; k < n; k++)
             GR_TRY(write_piece(w, &w->pieces[i + k]));
         digest_pieces(w, i, n, w->digest + (i - w->begin));
-        for (size_t k = 0; k < n; k++)
-            GR_TRY(compare_piece(w, &w->pieces[i + k]));
+    }
+out:
+    return status;
+}
+
+static gr_status sync_file(const struct writer *w) {
+    if (fsync(w->fd) != 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
+    return GR_OK;
+}
+
+/*
+ * What is on the disk must be what memory holds. Pages that are clean can be let go of, so that
+ * they come from the disk again; a file system that keeps them shows what it would show a reader.
+ */
+static gr_status read_back(const struct writer *w) {
+    gr_status status = GR_OK;
+    if (w->end == w->begin) return GR_OK;
+    GR_TRY(sync_file(w));
+    for (size_t i = w->begin; i < w->end; i++) {
+        const struct gr_piece *piece = &w->pieces[i];
+        posix_fadvise(w->fd, (off_t)position_of(w, piece), (off_t)(piece->n * sizeof(float)),
+                      POSIX_FADV_DONTNEED);
+        GR_TRY(compare_piece(w, piece));
     }
 out:
     return status;
@@ -266,7 +288,8 @@ static gr_status write_share(struct writer *w) {
             (size_t[GR_TENSOR_DIMS_MAX]){w->state->n_class_counts}, w->state->class_counts));
 out:
     closed = close_hdf5(w);
-    return status != GR_OK ? status : closed;
+    if (status == GR_OK) status = closed;
+    return status == GR_OK ? read_back(w) : status;
 }
 
 /* ---- the end ----------------------------------------------------------------------------------
@@ -290,39 +313,85 @@ static gr_status seal(struct writer *w) {
         goto out;
     }
     GR_TRY(gr_seal_write(w->fd, w->path, extents, w->n_datasets));
-    GR_TRY(gr_seal_check(w->fd, w->path));
+    GR_TRY(sync_file(w));
+    status = gr_seal_check(w->fd, w->path);
+    if (status == GR_ERROR_DATA) status = gr_fail(GR_ERROR_WRITE, "%s", gr_message());
 out:
     gr_free(extents);
     return status;
 }
 
-static gr_status sync_file(const struct writer *w) {
-    if (has_share(w) && fsync(w->fd) != 0)
-        return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
-    return GR_OK;
+static struct writer writer_of(struct gr_comm *comm, const char *path,
+                               const struct gr_state *state) {
+    return (struct writer){.comm = comm,
+                           .rank = comm ? gr_comm_rank(comm) : 0,
+                           .size = comm ? gr_comm_size(comm) : 1,
+                           .path = path,
+                           .state = state,
+                           .file = -1,
+                           .dataset = -1,
+                           .fd = -1};
+}
+
+static void release(struct writer *w) {
+    if (w->fd >= 0) close(w->fd);
+    gr_free(w->chunk);
+    gr_free(w->digest);
+    gr_free(w->pieces);
+    gr_free(w->offset);
 }
 
 gr_status gr_container_write(struct gr_comm *comm, const char *path, const char *format,
                              const struct gr_state *state) {
     gr_status status = GR_OK;
-    struct writer w = {.comm = comm,
-                       .rank = comm ? gr_comm_rank(comm) : 0,
-                       .size = comm ? gr_comm_size(comm) : 1,
-                       .path = path,
-                       .state = state,
-                       .file = -1,
-                       .dataset = -1,
-                       .fd = -1};
+    struct writer w = writer_of(comm, path, state);
     GR_TRY(agree(&w, prepare(&w)));
     GR_TRY(agree(&w, w.rank == 0 ? lay_out(&w, format) : GR_OK));
     GR_TRY(agree(&w, write_share(&w)));
     GR_TRY(agree(&w, w.rank == 0 ? seal(&w) : GR_OK));
-    GR_TRY(agree(&w, sync_file(&w)));
 out:
-    if (w.fd >= 0) close(w.fd);
-    gr_free(w.chunk);
-    gr_free(w.digest);
-    gr_free(w.pieces);
-    gr_free(w.offset);
+    release(&w);
+    return status;
+}
+
+/* ---- before it is needed ----------------------------------------------------------------------
+ */
+
+/* As write_share, without a byte. */
+static gr_status open_share(struct writer *w) {
+    gr_status status = GR_OK;
+    if (w->rank > 0) GR_TRY(open_plain(w));
+    if (!has_share(w)) return GR_OK;
+    GR_TRY(open_hdf5(w));
+    status = close_hdf5(w);
+out:
+    return status;
+}
+
+/* What has been laid out is read again; the bytes of vectors and digests are not there. */
+static gr_status open_again(const struct writer *w) {
+    struct gr_container container;
+    gr_status status = gr_container_open(w->path, &container);
+    if (status != GR_OK) return gr_fail(GR_ERROR_WRITE, "%s", gr_message());
+    if (!gr_layout_equal(&container.layout, w->state->layout) ||
+        strcmp(container.architecture, w->state->architecture) != 0 ||
+        container.n_silos != w->state->n_silos)
+        status = gr_fail(GR_ERROR_WRITE, "%s: read back: not what was laid out", w->path);
+    gr_container_close(&container);
+    return status;
+}
+
+gr_status gr_container_try(struct gr_comm *comm, const char *path, const char *format,
+                           const struct gr_state *state, uint64_t *bytes) {
+    gr_status status = GR_OK;
+    struct writer w = writer_of(comm, path, state);
+    GR_TRY(agree(&w, prepare(&w)));
+    *bytes = gr_container_bytes(state, w.n_pieces);
+    GR_TRY(agree(&w, w.rank == 0 ? lay_out(&w, format) : GR_OK));
+    GR_TRY(agree(&w, open_share(&w)));
+    GR_TRY(agree(&w, w.rank == 0 ? seal(&w) : GR_OK));
+    GR_TRY(agree(&w, open_again(&w)));
+out:
+    release(&w);
     return status;
 }

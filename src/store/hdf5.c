@@ -9,9 +9,6 @@
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 
-/* A text attribute larger than this would not fit into an object header. */
-enum { TEXT_MAX = 60000 };
-
 /*
  * Open MPI makes a shared file pointer for each file that is opened, which HDF5 never uses: by
  * default through a semaphore in shared memory and a file that it locks, both named after the file.
@@ -115,9 +112,9 @@ static gr_status set_attribute(hid_t at, const char *path, const char *name, hid
 
 gr_status gr_hdf5_set_text(hid_t at, const char *path, const char *name, const char *text) {
     size_t length = strlen(text);
-    if (length > TEXT_MAX)
+    if (length > GR_HDF5_TEXT_MAX)
         return gr_fail(GR_ERROR_INTERNAL, "%s: %s has %zu bytes, at most %d can be stored", path,
-                       name, length, TEXT_MAX);
+                       name, length, GR_HDF5_TEXT_MAX);
     hid_t type = H5Tcopy(H5T_C_S1);
     if (type < 0 || H5Tset_size(type, length > 0 ? length : 1) < 0 ||
         H5Tset_strpad(type, H5T_STR_NULLPAD) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0) {
@@ -159,6 +156,10 @@ static void close_scalar(hid_t attribute, hid_t type) {
     if (attribute >= 0) H5Aclose(attribute);
 }
 
+bool gr_hdf5_has(hid_t at, const char *name) {
+    return H5Aexists(at, name) > 0;
+}
+
 gr_status gr_hdf5_get_text(hid_t at, const char *path, const char *name, char **out) {
     gr_status status = GR_OK;
     hid_t attribute = -1, type = -1;
@@ -166,9 +167,9 @@ gr_status gr_hdf5_get_text(hid_t at, const char *path, const char *name, char **
     size_t length = 0;
     GR_TRY(open_scalar(at, path, name, H5T_STRING, &attribute, &type));
     length = H5Tget_size(type);
-    if (length == 0 || length > TEXT_MAX || H5Tis_variable_str(type) != 0) {
+    if (length == 0 || length > GR_HDF5_TEXT_MAX || H5Tis_variable_str(type) != 0) {
         status = gr_fail(GR_ERROR_DATA, "%s: attribute %s: not a text of 1 to %d bytes", path, name,
-                         TEXT_MAX);
+                         GR_HDF5_TEXT_MAX);
         goto out;
     }
     GR_TRY(gr_allocate_zero(length + 1, 1, name, &text));

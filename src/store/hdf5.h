@@ -34,12 +34,18 @@ gr_status gr_hdf5_reserve_room(const char *path, int fd, uint64_t bytes) GR_CHEC
 hid_t gr_hdf5_create_dataset(hid_t group, const char *name, hid_t type, size_t n_dims,
                              const size_t *shape);
 
-/* Attributes of the object `at`: fixed-length text, unsigned and real numbers. */
+/* A text attribute larger than this would not fit into an object header. */
+enum { GR_HDF5_TEXT_MAX = 60000 };
+
+/* Attributes of the object `at`: fixed-length text of at most GR_HDF5_TEXT_MAX bytes, unsigned and
+ * real numbers. */
 gr_status gr_hdf5_set_text(hid_t at, const char *path, const char *name,
                            const char *text) GR_CHECKED;
 gr_status gr_hdf5_set_number(hid_t at, const char *path, const char *name,
                              uint64_t number) GR_CHECKED;
 gr_status gr_hdf5_set_real(hid_t at, const char *path, const char *name, double value) GR_CHECKED;
+/* Whether there is an attribute of that name. */
+bool gr_hdf5_has(hid_t at, const char *name);
 /* Caller frees *out. Errors: GR_ERROR_DATA. */
 gr_status gr_hdf5_get_text(hid_t at, const char *path, const char *name, char **out) GR_CHECKED;
 gr_status gr_hdf5_get_number(hid_t at, const char *path, const char *name,

@@ -12,7 +12,7 @@
 #include "store/container.h"
 #include "store/run_directory.h"
 
-enum { MANIFEST_MAX = 64 << 20, TAIL_BYTES = 64 << 10 };
+enum { MANIFEST_MAX = 1 << 30, TAIL_BYTES = 64 << 10 };
 
 static gr_status manifest_path(const char *run_path, char **out) {
     return gr_text_format(out, "%s/manifest.json", run_path);
@@ -68,8 +68,13 @@ static struct gr_run_data data_of(const json_t *manifest) {
     return data;
 }
 
+static void id_of(const json_t *manifest, char id[GR_RUN_ID_HEX]) {
+    const char *text = json_string_value(json_object_get(manifest, "run_id"));
+    snprintf(id, GR_RUN_ID_HEX, "%s", text ? text : "");
+}
+
 gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out,
-                              struct gr_run_data *data) {
+                              struct gr_run_data *data, char id[GR_RUN_ID_HEX]) {
     gr_status status = GR_OK;
     char *path = NULL, *text = NULL;
     size_t length = 0, n;
@@ -94,6 +99,7 @@ gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out,
             mark_interrupted(run_path, last);
         *out = json_deep_copy(stretches);
         *data = data_of(manifest);
+        id_of(manifest, id);
     } else {
         *out = json_array();
     }
@@ -157,6 +163,7 @@ static json_t *compose(const struct gr_run_directory *run, const struct gr_manif
     json_object_set_new(json, "format", json_string("granary-manifest"));
     json_object_set_new(json, "version", json_integer(1));
     json_object_set_new(json, "name", text_or_null(manifest->config->run.name));
+    json_object_set_new(json, "run_id", text_or_null(manifest->run_id));
     json_object_set_new(json, "outcome", text_or_null(manifest->outcome));
     json_object_set_new(json, "rounds", json_integer(manifest->config->run.rounds));
     json_object_set_new(json, "rounds_done", json_integer(manifest->rounds_done));
@@ -180,11 +187,22 @@ static json_t *compose(const struct gr_run_directory *run, const struct gr_manif
                   "what single rows it was trained on were like."));
     json_object_set_new(json, "stretches", stretches(run, manifest));
     json_object_set_new(json, "software", software());
+    if (manifest->events)
+        json_object_set_new(json, "records",
+                            json_pack("{s:I, s:s, s:o}", "events", (json_int_t)manifest->events->n,
+                                      "events_head", manifest->events->hash, "metrics",
+                                      text_or_null(manifest->metrics_digest)));
     return json;
 }
 
-gr_status gr_manifest_write(const struct gr_run_directory *run,
-                            const struct gr_manifest *manifest) {
+static void digest_text(const char *text, size_t length, char out[GR_DIGEST_HEX]) {
+    unsigned char digest[GR_DIGEST_BYTES];
+    gr_digest_of(text, length, digest);
+    gr_digest_hex(digest, out);
+}
+
+gr_status gr_manifest_write(const struct gr_run_directory *run, const struct gr_manifest *manifest,
+                            struct gr_evidence *evidence) {
     gr_status status = GR_OK;
     char *path = NULL, *text = NULL, *file = NULL;
     json_t *json = compose(run, manifest);
@@ -198,10 +216,29 @@ gr_status gr_manifest_write(const struct gr_run_directory *run,
     }
     GR_TRY(manifest_path(run->path, &path));
     GR_TRY(gr_file_write(path, file, strlen(file)));
+    digest_text(file, strlen(file), evidence->manifest);
+    evidence->stretches = (uint32_t)json_array_size(json_object_get(json, "stretches"));
 out:
     gr_free(file);
     free(text);
     gr_free(path);
     json_decref(json);
+    return status;
+}
+
+gr_status gr_manifest_evidence(const char *run_path, struct gr_evidence *evidence) {
+    gr_status status = GR_OK;
+    char *path = NULL, *text = NULL;
+    size_t length = 0;
+    json_t *json = NULL;
+    GR_TRY(manifest_path(run_path, &path));
+    GR_TRY(gr_file_read(path, MANIFEST_MAX, GR_ERROR_DATA, &text, &length));
+    json = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    digest_text(text, length, evidence->manifest);
+    evidence->stretches = (uint32_t)json_array_size(json_object_get(json, "stretches"));
+out:
+    json_decref(json);
+    gr_free(text);
+    gr_free(path);
     return status;
 }

@@ -54,6 +54,7 @@ gr_status gr_model_file_read(const char *path, int rank, int size, struct gr_mod
     memset(out, 0, sizeof *out);
     status = try_in_child(path);
     if (status == GR_OK) status = gr_container_open(path, &container);
+    if (status == GR_REFUSED) return gr_fail(GR_ERROR_DATA, "%s", gr_message());
     if (status != GR_OK) return status;
     if (strcmp(container.format, GR_FORMAT_SILO) == 0) {
         status = gr_fail(GR_ERROR_DATA, "%s: what a silo keeps for itself, and no model", path);
@@ -75,6 +76,7 @@ gr_status gr_model_file_read(const char *path, int rank, int size, struct gr_mod
     out->layout = container.layout;
     memset(&container.layout, 0, sizeof container.layout);
 out:
+    if (status == GR_REFUSED) status = gr_fail(GR_ERROR_DATA, "%s", gr_message());
     gr_container_close(&container);
     if (status != GR_OK) gr_model_file_release(out);
     return status;

@@ -82,6 +82,12 @@ static bool holds_run(int folder) {
     return holds_checkpoint(folder);
 }
 
+static void draw_id(char id[GR_RUN_ID_HEX]) {
+    unsigned char bytes[(GR_RUN_ID_HEX - 1) / 2];
+    randombytes_buf(bytes, sizeof bytes);
+    sodium_bin2hex(id, GR_RUN_ID_HEX, bytes, sizeof bytes);
+}
+
 static gr_status enter(struct gr_run_directory *run, bool resume) {
     gr_status status = GR_OK;
     char *checkpoints = NULL;
@@ -103,7 +109,9 @@ static gr_status enter(struct gr_run_directory *run, bool resume) {
     GR_TRY(gr_text_format(&checkpoints, "%s/checkpoints", run->path));
     GR_TRY(make_folder(checkpoints));
     GR_TRY(gr_run_claims_open(run->path, run->start));
-    GR_TRY(gr_manifest_earlier(run->path, false, &run->earlier, &run->data));
+    GR_TRY(gr_manifest_earlier(run->path, false, &run->earlier, &run->data, run->id));
+    run->id_known = run->id[0] != '\0' || !holds_run(folder);
+    if (!run->id[0]) draw_id(run->id);
 out:
     gr_free(checkpoints);
     close(folder);
@@ -151,7 +159,7 @@ gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory *
     GR_TRY(create(&run));
     GR_TRY(gr_text_format(&run->path, "%s", path));
     gr_run_directory_relock(run);
-    GR_TRY(gr_manifest_earlier(run->path, true, &run->earlier, &run->data));
+    GR_TRY(gr_manifest_earlier(run->path, true, &run->earlier, &run->data, run->id));
     *out = run;
     run = NULL;
 out:
@@ -166,6 +174,11 @@ void gr_run_directory_relock(struct gr_run_directory *run) {
 
 const char *gr_run_directory_path(const struct gr_run_directory *run) {
     return run->path;
+}
+
+const char *gr_run_directory_id(const struct gr_run_directory *run, bool *known) {
+    *known = run->id_known;
+    return run->id;
 }
 
 uint64_t gr_run_directory_start(const struct gr_run_directory *run) {

@@ -37,7 +37,7 @@ static gr_status read_at(int fd, const char *path, void *bytes, size_t n, uint64
     for (size_t done = 0; done < n;) {
         ssize_t got = pread(fd, (char *)bytes + done, n - done, (off_t)(offset + done));
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return gr_fail(GR_ERROR_DATA, "%s: %s", path, strerror(errno));
+        if (got < 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
         if (got == 0)
             return gr_fail(GR_ERROR_DATA, "%s: ends at byte %llu, expected more", path,
                            (unsigned long long)offset + done);
@@ -129,7 +129,7 @@ gr_status gr_seal_check(int fd, const char *path) {
     struct stat info;
     unsigned char found[GR_DIGEST_BYTES];
     char *block = NULL, *chunk = NULL;
-    if (fstat(fd, &info) != 0) return gr_fail(GR_ERROR_DATA, "%s: %s", path, strerror(errno));
+    if (fstat(fd, &info) != 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
     if (!S_ISREG(info.st_mode)) return gr_fail(GR_ERROR_DATA, "%s: not a regular file", path);
     uint64_t bytes = (uint64_t)info.st_size;
     if (bytes < SEAL_BLOCK_MIN)

@@ -27,7 +27,8 @@ size_t gr_seal_bytes(size_t n_extents);
 gr_status gr_seal_write(int fd, const char *path, struct gr_extent *extents,
                         size_t n_extents) GR_CHECKED;
 
-/* GR_ERROR_DATA when the file is not one of ours, not as long as it was, or damaged. */
+/* GR_ERROR_DATA when the file is not one of ours, not as long as it was, or damaged;
+ * GR_ERROR_WRITE when the system refuses to read it. */
 gr_status gr_seal_check(int fd, const char *path) GR_CHECKED;
 
 #endif

@@ -56,6 +56,7 @@ static void fill_container(const struct gr_silo_state *state, char text[TEXT_MAX
         out->server[i] = state->vector[1 + i];
     }
     out->architecture = text;
+    out->run_id = state->run_id;
     gr_digest_start(&digest);
     gr_digest_add(&digest, state->origin, GR_DIGEST_BYTES);
     gr_digest_add(&digest, &state->silo, sizeof state->silo);
@@ -122,6 +123,7 @@ static gr_status load(const struct gr_container *c, struct gr_silo_state *state)
     gr_digest_hex(expected.config_digest, digest);
     if (strcmp(c->format, GR_FORMAT_SILO) != 0 || strcmp(c->config_digest, digest) != 0 ||
         c->round != state->rounds || !gr_layout_equal(&c->layout, state->layout) ||
+        (c->run_id && state->run_id && strcmp(c->run_id, state->run_id) != 0) ||
         c->n_server != expected.n_server || !find_steps(c, state, &state->steps))
         return gr_fail(GR_ERROR_DATA, "%s: the state of another silo, run or round", c->path);
     GR_TRY(gr_container_verify(c, 0, 1));
@@ -137,6 +139,7 @@ gr_status gr_silo_state_read(const char *dir, struct gr_silo_state *state) {
     gr_status status = path_of(dir, state, &path);
     if (status == GR_OK) status = gr_container_open(path, &container);
     if (status == GR_OK) status = load(&container, state);
+    if (status == GR_REFUSED) status = gr_fail(GR_ERROR_DATA, "%s", gr_message());
     gr_container_close(&container);
     gr_free(path);
     return status;

@@ -138,13 +138,117 @@ START_TEST(bad_details) {
 }
 END_TEST
 
+static bool has(const char *path, const char *text) {
+    char *found = slurp(path, NULL);
+    bool has = strstr(found, text) != NULL;
+    gr_free(found);
+    return has;
+}
+
+/* A line that is none is told and kept aside, wherever it stands, and the chain goes on. */
+START_TEST(bad_lines_do_not_block) {
+    static const char bad[] = "\001\002 not an event\n";
+    for (int at = 0; at <= 3; at++) {
+        struct gr_events_file *file;
+        char changed[4096], aside[64];
+        remove(events());
+        append(3);
+        char *text = slurp(events(), NULL);
+        const char *line = text;
+        for (int i = 0; i < at; i++)
+            line = strchr(line, '\n') + 1;
+        snprintf(changed, sizeof changed, "%.*s%s%s", (int)(line - text), text, bad, line);
+        spill(events(), changed, strlen(changed));
+        gr_free(text);
+        MUST(gr_events_open(events(), &file));
+        snprintf(aside, sizeof aside, "kept as events.jsonl.damaged-%d", at + 1);
+        ck_assert_ptr_nonnull(strstr(gr_events_damage(file), aside));
+        MUST(gr_events_append(file, "resumed", 2, NULL));
+        gr_events_close(file);
+        ck_assert_uint_eq(broken(), 0);
+        ck_assert(has(events(), aside));
+        ck_assert(has(events(), "\"n\":5,"));
+        ck_assert(!has(events(), "not an event"));
+        snprintf(aside, sizeof aside, "events.jsonl.damaged-%d", at + 1);
+        text = slurp(in_scratch(aside), NULL);
+        ck_assert_str_eq(text, changed);
+        gr_free(text);
+        MUST(gr_events_open(events(), &file)); /* told once */
+        ck_assert_ptr_null(gr_events_damage(file));
+        gr_events_close(file);
+    }
+}
+END_TEST
+
 START_TEST(not_a_chain) {
     struct gr_events_file *file;
     size_t line;
     spill(events(), "hello\n", 6);
     ck_assert_uint_eq(broken(), 1);
-    ck_assert_int_eq(gr_events_open(events(), &file), GR_ERROR_DATA);
+    MUST(gr_events_open(events(), &file));
+    gr_events_close(file);
+    ck_assert_uint_eq(broken(), 0);
     ck_assert_int_eq(gr_events_verify(in_scratch("none"), &line), GR_ERROR_DATA);
+}
+END_TEST
+
+/* Lists that would make a line of over 16 MiB are cut, with a count; nothing else is lost. */
+START_TEST(too_long_is_cut) {
+    enum { ENTRIES = 1500000 };
+    struct gr_events_file *file;
+    char *detail = malloc((size_t)ENTRIES * 16 + 64), *at = detail;
+    at += sprintf(at, "{\"silos\":[");
+    for (int i = 0; i < ENTRIES; i++)
+        at += sprintf(at, "%s\"silo-%03d\"", i ? "," : "", i);
+    sprintf(at, "],\"short\":[1,2]}");
+    MUST(gr_events_open(events(), &file));
+    MUST(gr_events_append(file, "lost", 3, detail));
+    MUST(gr_events_append(file, "finished", 3, NULL));
+    gr_events_close(file);
+    free(detail);
+    ck_assert_uint_eq(broken(), 0);
+    char *text = slurp(events(), NULL);
+    json_t *json = json_loads(text, JSON_DISABLE_EOF_CHECK, NULL);
+    const size_t told = json_array_size(json_object_get(json, "silos"));
+    ck_assert_uint_gt(told, 100000);
+    ck_assert_int_eq(json_integer_value(json_object_get(json, "silos_cut")),
+                     (json_int_t)(ENTRIES - told));
+    ck_assert_ptr_null(json_object_get(json, "short_cut"));
+    json_decref(json);
+    gr_free(text);
+}
+END_TEST
+
+/* Heads: the chain came by them, or was cut, emptied, or is another. */
+START_TEST(heads) {
+    struct gr_events_file *file;
+    struct gr_head head[3] = {0};
+    bool holds[3];
+    size_t line, length;
+    uint64_t n;
+    append(4);
+    MUST(gr_events_open(events(), &file));
+    gr_events_head(file, &head[1]);
+    MUST(gr_events_append(file, "more", 1, NULL));
+    gr_events_head(file, &head[2]);
+    gr_events_close(file);
+    ck_assert_uint_eq(head[1].n, 4);
+    MUST(gr_events_look(events(), head, holds, 3, &n, &line));
+    ck_assert(holds[0] && holds[1] && holds[2] && line == 0);
+    head[1].hash[9] ^= 1;
+    MUST(gr_events_look(events(), head, holds, 3, &n, &line));
+    ck_assert(holds[0] && !holds[1] && holds[2] && line == 0);
+    head[1].hash[9] ^= 1;
+    char *text = slurp(events(), &length);
+    *(char *)memrchr(text, '\n', length - 1) = '\0';
+    spill(events(), text, strlen(text));
+    spill(events(), strcat(text, "\n"), strlen(text) + 1);
+    MUST(gr_events_look(events(), head, holds, 3, &n, &line));
+    ck_assert(holds[0] && holds[1] && !holds[2] && line == 0);
+    spill(events(), "", 0);
+    MUST(gr_events_look(events(), head, holds, 3, &n, &line));
+    ck_assert(holds[0] && !holds[1] && !holds[2] && line == 0);
+    gr_free(text);
 }
 END_TEST
 
@@ -169,4 +273,5 @@ START_TEST(python_agrees) {
 END_TEST
 
 RUN_TESTS("events", chain_holds, every_bit_counts, lines_cannot_move, lines_cannot_be_exchanged,
-          torn_line, bad_details, not_a_chain, python_agrees)
+          torn_line, bad_details, bad_lines_do_not_block, not_a_chain, too_long_is_cut, heads,
+          python_agrees)

@@ -61,9 +61,22 @@ static void expect(const char *text) {
     ck_assert(!exists(in_scratch("lines.tmp")));
 }
 
+/* With the first n bytes of the file, which are lines. */
+static gr_status open_with(size_t n, struct gr_lines **out) {
+    struct gr_lines_reader *reader;
+    struct gr_lines_kept kept = {0};
+    MUST(gr_lines_start(file(), &reader));
+    if (n > 0) MUST(gr_lines_keep(&kept, 0, n));
+    gr_status status = gr_lines_open(file(), reader, &kept, out);
+    gr_free(kept.ranges);
+    gr_lines_end(reader);
+    return status;
+}
+
 static struct gr_lines *opened(const char *text) {
     struct gr_lines *lines;
-    MUST(gr_lines_open(file(), text, strlen(text), &lines));
+    if (strlen(text) > 0) spill(file(), text, strlen(text));
+    MUST(open_with(strlen(text), &lines));
     expect(text);
     return lines;
 }
@@ -122,7 +135,8 @@ START_TEST(waiting_is_bounded) {
     char *line = malloc(MIB);
     memset(line, 'x', MIB);
     line[MIB - 1] = '\n';
-    MUST(gr_lines_open(file(), line, MIB, &lines));
+    spill(file(), line, MIB);
+    MUST(open_with(MIB, &lines));
     for (int i = 0; i < 3; i++)
         MUST(gr_lines_append(lines, line, MIB));
     for (int i = 0; i < 64; i++)
@@ -289,7 +303,8 @@ START_TEST(always_anew) {
     struct gr_lines *former = opened("one\n"), *lines;
     MUST(append(former, "two\n"));
     ino_t before = inode_of(file());
-    lines = opened("one\ntwo\n");
+    MUST(open_with(8, &lines));
+    expect("one\ntwo\n");
     ck_assert_uint_ne(inode_of(file()), before);
     MUST(replace(former, "zwei\n"));
     MUST(append(former, "drei\n"));
@@ -318,10 +333,9 @@ END_TEST
 /* The former file stays until there is room for a new one. */
 START_TEST(opened_on_a_full_disk) {
     struct gr_lines *lines;
-    const char *text = "one\ntwo\n";
     spill(file(), "one\ntwo\nthree\n", 14);
     ino_t before = inode_of(file());
-    WITH_ROOM(5, gr_lines_open(file(), text, 8, &lines));
+    WITH_ROOM(5, open_with(8, &lines));
     ck_assert_uint_eq(gr_lines_behind(lines), 0);
     WITH_ROOM(5, append(lines, "3\n"));
     WITH_ROOM(5, replace(lines, "3.0\n"));
@@ -337,13 +351,122 @@ START_TEST(opened_on_a_full_disk) {
     gr_lines_close(lines);
     expect("one\ntwo\n3.0\n4\n5\n");
     /* What goes on waiting to the end is lost, and the former file is whole. */
-    WITH_ROOM(5, gr_lines_open(file(), text, 8, &lines));
+    WITH_ROOM(5, open_with(8, &lines));
     limit_files(5);
     gr_status status = append(lines, "6\n");
     gr_lines_close(lines);
     limit_files(RLIM_INFINITY);
     ck_assert_int_eq(status, GR_OK);
     expect("one\ntwo\n3.0\n4\n5\n");
+}
+END_TEST
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+/* Expects the lines of a file, each followed by a bar. */
+static void expect_lines(const char *want, bool torn) {
+    struct gr_lines_reader *reader;
+    char found[256] = "";
+    const char *line;
+    size_t n;
+    MUST(gr_lines_start(file(), &reader));
+    for (;;) {
+        MUST(gr_lines_next(reader, &line, &n));
+        if (!line) break;
+        ck_assert_uint_lt(strlen(found) + n + 2, sizeof found);
+        strncat(found, line, n);
+        strcat(found, "|");
+    }
+    ck_assert_str_eq(found, want);
+    ck_assert_int_eq(gr_lines_torn(reader), torn);
+    gr_lines_end(reader);
+}
+
+START_TEST(lines_are_read) {
+    expect_lines("", false); /* no file */
+    spill(file(), "one\n\ntwo\nthr", 12);
+    expect_lines("one||two|", true);
+    spill(file(), "one\n", 4);
+    expect_lines("one|", false);
+    struct gr_lines_reader *reader;
+    ck_assert_int_eq(gr_lines_start(scratch, &reader), GR_ERROR_DATA);
+}
+END_TEST
+
+/* Over many chunks, with a line that is longer than all of them and one that is none of ours. */
+START_TEST(long_lines) {
+    static const size_t lengths[] = {1, 300 << 10, 3, GR_LINE_MAX, 5, 3 * (size_t)GR_LINE_MAX, 7};
+    struct gr_lines_reader *reader;
+    const char *line;
+    size_t n;
+    uint64_t at = 0;
+    FILE *out = fopen(file(), "w");
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        for (size_t k = 0; k < lengths[i]; k++)
+            putc('a' + (int)i, out);
+        putc('\n', out);
+    }
+    fclose(out);
+    MUST(gr_lines_start(file(), &reader));
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        MUST(gr_lines_next(reader, &line, &n));
+        ck_assert_ptr_nonnull(line);
+        ck_assert(lengths[i] <= GR_LINE_MAX ? n == lengths[i] : n < lengths[i]);
+        ck_assert(n == 0 || line[n - 1] == 'a' + (char)i);
+        at += lengths[i] + 1;
+        ck_assert_uint_eq(gr_lines_at(reader), at);
+    }
+    MUST(gr_lines_next(reader, &line, &n));
+    ck_assert_ptr_null(line);
+    gr_lines_end(reader);
+}
+END_TEST
+
+/* What is kept of the former file may have gaps. */
+START_TEST(kept_with_gaps) {
+    struct gr_lines_reader *reader;
+    struct gr_lines_kept kept = {0};
+    struct gr_lines *lines;
+    spill(file(), "one\ntwo\nthree\nfour\n", 19);
+    MUST(gr_lines_start(file(), &reader));
+    MUST(gr_lines_keep(&kept, 0, 4));
+    MUST(gr_lines_keep(&kept, 8, 14));
+    MUST(gr_lines_keep(&kept, 14, 19));
+    ck_assert_uint_eq(kept.n, 2);
+    MUST(gr_lines_open(file(), reader, &kept, &lines));
+    gr_lines_end(reader);
+    MUST(append(lines, "five\n"));
+    gr_lines_close(lines);
+    expect("one\nthree\nfour\nfive\n");
+}
+END_TEST
+
+/* A record of more than a gibibyte, most of it a hole: it is gone on with, in little memory. */
+START_TEST(longer_than_a_gibibyte) {
+    enum { MIB = 1 << 20 };
+    const off_t hole = (off_t)1100 * MIB;
+    struct gr_metrics_file *metrics;
+    struct gr_metrics round = {.round = 2};
+    struct rusage before, after;
+    MUST(gr_metrics_open(file(), 0, &metrics));
+    MUST(gr_metrics_append(metrics, &(struct gr_metrics){.round = 1}));
+    gr_metrics_close(metrics);
+    FILE *out = fopen(file(), "a");
+    ck_assert_int_eq(fseeko(out, hole, SEEK_END), 0);
+    fputs("\n", out);
+    fclose(out);
+    getrusage(RUSAGE_SELF, &before);
+    MUST(gr_metrics_open(file(), 1, &metrics));
+    MUST(gr_metrics_append(metrics, &round));
+    gr_metrics_close(metrics);
+    getrusage(RUSAGE_SELF, &after);
+    ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, 100 << 10); /* KiB */
+    struct gr_metrics *read = NULL;
+    size_t n = 0, lines = 0;
+    MUST(gr_metrics_read(file(), &read, &n, &lines));
+    ck_assert_uint_eq(n, 2);
+    ck_assert_uint_eq(lines, 2);
+    gr_free(read);
 }
 END_TEST
 
@@ -367,6 +490,28 @@ START_TEST(chain_holds) {
     char *text = slurp(file(), NULL);
     ck_assert_ptr_nonnull(strstr(text, "\"n\":5,"));
     gr_free(text);
+}
+END_TEST
+
+/* A disk that fails: the event is not there, and the chain goes on when it is well again. */
+START_TEST(refused_is_not_there) {
+    struct gr_events_file *events;
+    struct gr_head head;
+    size_t broken = 9;
+    MUST(gr_events_open(file(), &events));
+    MUST(gr_events_append(events, "started", 0, NULL));
+    write_error = EIO;
+    writes_to_pass = 0;
+    for (uint32_t i = 0; i < 3; i++)
+        ck_assert_int_eq(gr_events_append(events, "lost", i, NULL), GR_ERROR_WRITE);
+    write_error = 0;
+    ck_assert_uint_eq(gr_events_behind(events), 0);
+    MUST(gr_events_append(events, "finished", 4, NULL));
+    gr_events_head(events, &head);
+    ck_assert_uint_eq(head.n, 2);
+    gr_events_close(events);
+    MUST(gr_events_verify(file(), &broken));
+    ck_assert_uint_eq(broken, 0);
 }
 END_TEST
 
@@ -398,4 +543,5 @@ END_TEST
 RUN_TESTS("lines", lines_wait_for_room, written_by_sync_and_close, waiting_is_bounded,
           other_failures, refused_sync, unsynced_is_bounded, replaced_while_waiting,
           replacement_refused, never_in_place, always_anew, sleeper_s_temporary,
-          opened_on_a_full_disk, chain_holds, metrics_wait)
+          opened_on_a_full_disk, lines_are_read, long_lines, kept_with_gaps, longer_than_a_gibibyte,
+          refused_is_not_there, chain_holds, metrics_wait)

@@ -155,6 +155,36 @@ START_TEST(any_order) {
 }
 END_TEST
 
+/* Lists of ranges, of every silo or of every second; those of before beside them. */
+START_TEST(ranges) {
+    struct gr_replay *replay = replay_of(PARTIAL(1, "\"silo-002..silo-005\",\"silo-1000\"") PARTIAL(
+        2, "\"silo-001..silo-009/4\"") PARTIAL(3, "\"silo-007..silo-007\",\"silo-003\""));
+    ck_assert_str_eq(absent(replay, 1), "2 3 4 5 1000");
+    ck_assert_str_eq(absent(replay, 2), "1 5 9");
+    ck_assert_str_eq(absent(replay, 3), "3 7");
+    ck_assert_str_eq(absent(replay, 4), "");
+    gr_replay_close(replay);
+}
+END_TEST
+
+#define STANDS(round, silos)                                                                       \
+    "{\"event\":\"partial\",\"round\":" #round ",\"absent\":[" silos "],\"stands\":true}\n"
+
+/* A list that stands is of the rounds behind it too: to the next one, or to another start. */
+START_TEST(standing) {
+    struct gr_replay *replay = replay_of(
+        PARTIAL(1, "\"silo-001\"") STANDS(3, "\"silo-002..silo-004\"") STANDS(6, "\"silo-003\"")
+            STANDS(8, "")
+                STANDS(10, "\"silo-005\"") "{\"event\":\"resumed\",\"round\":11}\n" STANDS(
+                    13, "\"silo-006\"") PARTIAL(15, "\"silo-007\""));
+    static const char *const want[] = {"", "1", "",  "2 3 4", "2 3 4", "2 3 4", "3", "3", "",
+                                       "", "5", "5", "",      "6",     "6",     "7", ""};
+    for (uint32_t round = 1; round < sizeof want / sizeof *want; round++)
+        ck_assert_str_eq(absent(replay, round), want[round]);
+    gr_replay_close(replay);
+}
+END_TEST
+
 /* Silos that took part for absent ones; not to be taken for absent ones of the next line. */
 START_TEST(taken_instead) {
     struct gr_replay *replay = replay_of(
@@ -186,6 +216,13 @@ static const struct {
     {"{\"event\":1,\"round\":1}\n", "found no event with its name and round"},
     {EVENT("partial", 1), "found no list \"absent\" in the event partial"},
     {PARTIAL(1, "\"silo-001\",3"), "\"absent\"[1] is none of the 1005 silos"},
+    {PARTIAL(1, "\"silo-001..silo-1005\""), "\"absent\"[0] is none of the 1005 silos"},
+    {PARTIAL(1, "\"silo-005..silo-001\""), "\"absent\"[0] is none of the 1005 silos"},
+    {PARTIAL(1, "\"silo-001..silo-006/2\""), "\"absent\"[0] is none of the 1005 silos"},
+    {PARTIAL(1, "\"silo-001..silo-006/0\""), "\"absent\"[0] is none of the 1005 silos"},
+    {PARTIAL(1, "\"silo-001..\""), "\"absent\"[0] is none of the 1005 silos"},
+    {"{\"event\":\"partial\",\"round\":1,\"absent\":[],\"absent_cut\":5}\n",
+     "\"absent\" was too long and is cut: it cannot be replayed"},
     {PARTIAL(1, "\"silo-1005\""), "\"absent\"[0] is none of the 1005 silos"},
     {PARTIAL(1, "\"silo-1\""), "\"absent\"[0] is none of the 1005 silos"},
     {PARTIAL(1, "\"silo-001x\""), "\"absent\"[0] is none of the 1005 silos"},
@@ -209,4 +246,4 @@ START_TEST(bad_lines) {
 }
 END_TEST
 
-RUN_TESTS("replay", run, taken_back, lists, any_order, taken_instead, bad_lines)
+RUN_TESTS("replay", run, taken_back, lists, any_order, ranges, standing, taken_instead, bad_lines)

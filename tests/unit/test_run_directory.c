@@ -58,7 +58,11 @@ static void write_manifest(const struct gr_run_directory *run, const struct gr_c
                                    .outcome = outcome,
                                    .rounds_done = done,
                                    .host_of = host};
-    MUST(gr_manifest_write(run, &manifest));
+    struct gr_evidence evidence, again;
+    MUST(gr_manifest_write(run, &manifest, &evidence));
+    MUST(gr_manifest_evidence(gr_run_directory_path(run), &again));
+    ck_assert_str_eq(evidence.manifest, again.manifest);
+    ck_assert_uint_eq(evidence.stretches, again.stretches);
 }
 
 static json_t *read_manifest(const char *path) {

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lines read from a file of any length, through a buffer that is as long as the longest line. */
+#include "observe/lines.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CHUNK = 256 << 10 };
+
+struct gr_lines_reader {
+    char *path; /* owned */
+    int fd;     /* owned; -1: there is no file */
+    char *buffer;
+    size_t capacity, begin, end; /* of what the buffer holds, the rest is begin .. end - 1 */
+    uint64_t at;                 /* of `begin` in the file */
+    bool finished;               /* the file has been read to its end */
+};
+
+gr_status gr_lines_start(const char *path, struct gr_lines_reader **out) {
+    gr_status status = GR_OK;
+    struct gr_lines_reader *reader = NULL;
+    struct stat info;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *reader, "lines", &reader));
+    /* Not to wait for ever for the other end of a pipe that somebody named. */
+    reader->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    reader->finished = reader->fd < 0;
+    if (reader->fd < 0 && errno != ENOENT) {
+        status = gr_fail(GR_ERROR_DATA, "%s: %s", path, strerror(errno));
+        goto out;
+    }
+    if (reader->fd >= 0 && (fstat(reader->fd, &info) != 0 || !S_ISREG(info.st_mode))) {
+        status = gr_fail(GR_ERROR_DATA, "%s: not a regular file", path);
+        goto out;
+    }
+    GR_TRY(gr_text_format(&reader->path, "%s", path));
+    GR_TRY(gr_allocate(CHUNK, 1, "lines", &reader->buffer));
+    reader->capacity = CHUNK;
+    *out = reader;
+    reader = NULL;
+out:
+    gr_lines_end(reader);
+    return status;
+}
+
+/* Moves what is left to the front of a buffer that has room behind it. */
+static gr_status make_room(struct gr_lines_reader *reader) {
+    const size_t left = reader->end - reader->begin;
+    char *larger = reader->buffer;
+    if (left > reader->capacity / 2) {
+        gr_status status = gr_allocate(2 * reader->capacity, 1, "a line", &larger);
+        if (status != GR_OK) return status;
+        reader->capacity *= 2;
+    }
+    memmove(larger, reader->buffer + reader->begin, left);
+    if (larger != reader->buffer) gr_free(reader->buffer);
+    reader->buffer = larger;
+    reader->begin = 0;
+    reader->end = left;
+    return GR_OK;
+}
+
+/* Reads on, behind what is in the buffer. */
+static gr_status fill(struct gr_lines_reader *reader) {
+    gr_status status = make_room(reader);
+    if (status != GR_OK) return status;
+    ssize_t n;
+    do
+        n = read(reader->fd, reader->buffer + reader->end, reader->capacity - reader->end);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return gr_fail(GR_ERROR_DATA, "%s: %s", reader->path, strerror(errno));
+    reader->end += (size_t)n;
+    reader->finished = n == 0;
+    return GR_OK;
+}
+
+gr_status gr_lines_next(struct gr_lines_reader *reader, const char **line, size_t *n) {
+    size_t looked = 0, skipped = 0;
+    *line = NULL;
+    for (;;) {
+        const char *from = reader->buffer + reader->begin;
+        const size_t left = reader->end - reader->begin;
+        const char *end = memchr(from + looked, '\n', left - looked);
+        if (end) {
+            *line = from;
+            *n = (size_t)(end - from);
+            reader->begin += *n + 1;
+            reader->at += *n + 1 + skipped;
+            return GR_OK;
+        }
+        looked = left;
+        if (reader->finished) return GR_OK;
+        if (left > GR_LINE_MAX) { /* of such a line the end will do: it is none of ours */
+            skipped += left;
+            reader->begin = reader->end;
+            looked = 0;
+        }
+        gr_status status = fill(reader);
+        if (status != GR_OK) return status;
+    }
+}
+
+uint64_t gr_lines_at(const struct gr_lines_reader *reader) {
+    return reader->at;
+}
+
+bool gr_lines_torn(const struct gr_lines_reader *reader) {
+    return reader->end > reader->begin;
+}
+
+gr_status gr_lines_copy(const struct gr_lines_reader *reader, int *fd) {
+    *fd = reader->fd < 0 ? -1 : fcntl(reader->fd, F_DUPFD_CLOEXEC, 0);
+    if (reader->fd < 0 || *fd >= 0) return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "%s: %s", reader->path, strerror(errno));
+}
+
+void gr_lines_end(struct gr_lines_reader *reader) {
+    if (!reader) return;
+    if (reader->fd >= 0) close(reader->fd);
+    gr_free(reader->buffer);
+    gr_free(reader->path);
+    gr_free(reader);
+}
+
+gr_status gr_lines_keep(struct gr_lines_kept *kept, uint64_t from, uint64_t to) {
+    if (kept->n > 0 && kept->ranges[kept->n - 1].to == from) {
+        kept->ranges[kept->n - 1].to = to;
+        return GR_OK;
+    }
+    if (kept->n == kept->room) {
+        const size_t room = 2 * kept->room + 16;
+        struct gr_lines_range *grown;
+        gr_status status = gr_allocate(room, sizeof *grown, "lines that stay", &grown);
+        if (status != GR_OK) return status;
+        if (kept->n > 0) memcpy(grown, kept->ranges, kept->n * sizeof *grown);
+        gr_free(kept->ranges);
+        kept->ranges = grown;
+        kept->room = room;
+    }
+    kept->ranges[kept->n++] = (struct gr_lines_range){from, to};
+    return GR_OK;
+}
