@@ -184,6 +184,11 @@ gr_status gr_file_publish(const char *temporary, const char *path) GR_CHECKED;
 /* fsync of the folder that holds `path`, so that a rename in it is on disk. */
 gr_status gr_file_sync_folder(const char *path) GR_CHECKED;
 
+/* `path` behind the working folder of this process. Caller releases with gr_free. */
+gr_status gr_path_absolute(const char *path, char **out) GR_CHECKED;
+/* The end of `path` that tells it from the working folder, for people; all of it elsewhere. */
+const char *gr_path_shown(const char *path);
+
 /* ---- clocks ------------------------------------------------------------------------------- */
 
 double gr_clock_seconds(void);     /* monotonic, for intervals */

@@ -36,6 +36,10 @@ struct gr_comm_options {
     uint32_t ranks_per_node; /* see aggregation.ranks_per_node */
 };
 
+/* The environment variable that tells ranks, before they share a config, what they are given to
+ * start: seconds, as round.start_deadline_s. */
+#define GR_COMM_START_VARIABLE "GRANARY_START_DEADLINE_S"
+
 /*
  * Collective over `parent`. MPI must be initialised (MPI_THREAD_FUNNELED is enough). Here
  * collectives of MPI are called: a rank that dies here ends the others after GR_COMM_START_S, with

@@ -173,7 +173,7 @@ struct gr_run_directory; /* opaque: path, lock */
  * Rank 0 only. path NULL: <run.directory>/<run.name>-<id> with id from time and process, and
  * <run.directory>/latest set to point at it. Existing with a run in it and not `resume`:
  * GR_ERROR_WRITE. Held by another process: GR_ERROR_WRITE. resume with path NULL takes latest.
- * Creates checkpoints/ in it and holds the lock until closed.
+ * Creates checkpoints/ in it and holds the lock until closed. Its path is absolute.
  */
 gr_status gr_run_directory_open(const struct gr_config *config, const char *path, bool resume,
                                 struct gr_run_directory **out) GR_CHECKED;
@@ -194,6 +194,8 @@ gr_status gr_run_directory_set_latest(const char *path) GR_CHECKED;
 gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory **out) GR_CHECKED;
 void gr_run_directory_relock(struct gr_run_directory *run);
 const char *gr_run_directory_path(const struct gr_run_directory *run);
+/* What its file system lacks and the run can do without, in words; borrowed; NULL: nothing. */
+const char *gr_run_directory_warning(const struct gr_run_directory *run);
 /* Drawn when it was opened: whose the claims below are. */
 uint64_t gr_run_directory_start(const struct gr_run_directory *run);
 

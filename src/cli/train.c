@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* granary train: reads the config on rank 0, gives it to all, runs. */
 #include "cli/command.h"
+#include "cli/launch.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_stop_signal(int number) {
-    stop_signal = number;
-}
-
-static void catch_stop_signals(void) {
-    struct sigaction action = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
-}
 
 struct words {
     const char *config_path;
@@ -78,6 +67,7 @@ static gr_status start(struct gr_invocation *invocation, const struct words *wor
     struct gr_comm_options whole_nodes = {0};
     GR_TRY(gr_comm_create(invocation->world, &whole_nodes, comm));
     bool root = gr_comm_rank(*comm) == 0;
+    GR_TRY(gr_comm_agree(*comm, root ? gr_note_start() : GR_OK));
     GR_TRY(gr_comm_agree(*comm, root ? read_config(words, given, &resolved) : GR_OK));
     GR_TRY(gr_comm_broadcast_text(*comm, &resolved, GR_CONFIG_TEXT_MAX));
     GR_TRY(gr_comm_agree(
@@ -113,13 +103,12 @@ gr_status gr_command_train(struct gr_invocation *invocation) {
     struct gr_config *config = NULL;
     char *given = NULL, program[PATH_MAX], **command = find_command(invocation, program);
 
-    catch_stop_signals();
     /* All ranks see the same words, so all fail here or none. */
     GR_TRY(read_words(invocation, &words));
     struct gr_run_options options = {.run_path = words.run_path,
                                      .resume = words.resume,
                                      .progress = words.quiet ? NULL : stdout,
-                                     .stop = &stop_signal,
+                                     .stop = gr_catch_stop(SIGTERM), /* SIGUSR1 has been caught */
                                      .command = command};
     if (gr_comm_was_spawned()) {
         GR_TRY(gr_comm_join(&comm));

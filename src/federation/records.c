@@ -123,6 +123,21 @@ out:
     return status;
 }
 
+/* What the file system of the run directory lacks. */
+static gr_status note_warning(struct gr_run_state *run, uint32_t done) {
+    gr_status status = GR_OK;
+    char *detail = NULL, *words = NULL;
+    const char *warning = gr_run_directory_warning(run->directory);
+    if (!warning) return GR_OK;
+    GR_TRY(gr_text_format(&detail, "{\"what\":\"%s\"}", warning)); /* no quotes are in it */
+    GR_TRY(gr_text_format(&words, "alert: %s", warning));
+    status = gr_records_note(run, "alert", done, detail, words);
+out:
+    gr_free(words);
+    gr_free(detail);
+    return status;
+}
+
 gr_status gr_records_start(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *resolved = NULL, *words = NULL;
@@ -141,6 +156,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
                               run->config->data.silos));
         GR_TRY(gr_records_note(run, "alert", done, "{\"what\":\"data cannot be read\"}", words));
     }
+    GR_TRY(note_warning(run, done));
     status = note_found(run, done);
 out:
     gr_free(words);

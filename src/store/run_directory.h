@@ -10,6 +10,7 @@ struct gr_run_directory {
     char *path;              /* owned */
     uint64_t start;          /* tells this start of the program from others; 0 after a takeover */
     int lock;                /* descriptor that holds the lock, -1: not held */
+    char *warning;           /* owned; NULL: none */
     json_t *earlier;         /* stretches of the run before this process; array; owned */
     struct gr_run_data data; /* as those say */
 };
