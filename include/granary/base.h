@@ -165,6 +165,9 @@ void gr_text_quote(const char *text, size_t length, char *out, size_t size);
 /* True when the bytes are valid UTF-8 (RFC 3629) with no NUL. */
 bool gr_text_is_utf8(const char *text, size_t length);
 
+/* Tells builds of other sources, flags or compilers apart, whatever their version. Static. */
+const char *gr_build_id(void);
+
 /* ---- files -------------------------------------------------------------------------------- */
 
 /*

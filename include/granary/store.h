@@ -194,6 +194,11 @@ gr_status gr_run_directory_set_latest(const char *path) GR_CHECKED;
 gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory **out) GR_CHECKED;
 void gr_run_directory_relock(struct gr_run_directory *run);
 const char *gr_run_directory_path(const struct gr_run_directory *run);
+/*
+ * Collective. GR_ERROR_WRITE: some ranks do not see the folder that rank 0 has opened, or may not
+ * write in it; by rank and host.
+ */
+gr_status gr_run_directory_check_shared(struct gr_comm *comm, const char *path) GR_CHECKED;
 /* What its file system lacks and the run can do without, in words; borrowed; NULL: nothing. */
 const char *gr_run_directory_warning(const struct gr_run_directory *run);
 /* Drawn when it was opened: whose the claims below are. */
@@ -243,12 +248,15 @@ struct gr_manifest {
     const char *model_digest; /* hex, NULL until known */
     const int32_t *host_of;   /* rank of each silo; n_silos */
     const char *detection;    /* how lost ranks are found, e.g. "process table, ulfm, deadlines" */
-    const char *job;          /* id of the batch job, NULL: none */
+    const struct gr_comm_texts *software; /* gr_versions_text of the ranks; NULL: not known */
+    const char *job;                      /* id of the batch job, NULL: none */
 };
 /* Rank 0 only. Writes DIR/manifest.json whole. Earlier stretches of a resumed run are kept. */
 gr_status gr_manifest_write(const struct gr_run_directory *run,
                             const struct gr_manifest *manifest) GR_CHECKED;
 
+/* "name version" lines of the libraries whose versions ranks must share; caller releases. */
+gr_status gr_libraries_text(char **out) GR_CHECKED;
 /* One "name value" line per library, for `granary version --verbose`; caller releases. */
 gr_status gr_versions_text(char **out) GR_CHECKED;
 

@@ -54,6 +54,7 @@ static gr_status write_manifest(const struct gr_run_state *run, const char *outc
         .model_digest = model_digest,
         .host_of = gr_federation_hosts(f),
         .detection = gr_comm_detection(run->comm),
+        .software = run->software.of_slot ? &run->software : NULL,
         .job = job_id(job),
     };
     memcpy(manifest.config_digest, run->config_digest, GR_DIGEST_BYTES);

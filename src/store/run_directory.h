@@ -31,7 +31,8 @@ struct gr_version {
     char name[24];
     char value[160];
 };
-enum { GR_VERSIONS_MAX = 20 };
+/* In the text the value begins in this column, from 0. */
+enum { GR_VERSIONS_MAX = 20, GR_VERSIONS_COLUMN = 21 };
 size_t gr_versions_list(struct gr_version out[GR_VERSIONS_MAX]);
 
 #endif
