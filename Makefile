@@ -99,6 +99,16 @@ $(BUILD)/members: FORCE
 	@mkdir -p $(@D)
 	@echo '$(LIB_SOURCES)' | cmp -s - $@ || echo '$(LIB_SOURCES)' > $@
 
+# What the program is built of, for ranks to compare before they train together.
+$(BUILD)/build_id.h: FORCE
+	@mkdir -p $(@D)
+	@{ cat $(LIB_SOURCES) $(CLI_SOURCES) $(HEADERS) $(wildcard src/*/*.h); \
+	   echo '$(MODE_FLAGS_$(MODE)) $(NUMERIC) $(CFLAGS)'; $(CC) -dumpfullversion; } \
+	 | sha256sum | sed 's/^\(.\{16\}\).*/#define GRANARY_BUILD_ID "\1"/' > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+$(BUILD)/src/base/build.o: $(BUILD)/build_id.h
+$(BUILD)/src/base/build.o: ALL_CFLAGS += -I$(BUILD)
+
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)
@@ -123,6 +133,10 @@ $(BUILD)/tests/parallel/test_%: $(BUILD)/tests/parallel/test_%.o $(LIBRARY)
 $(BUILD)/analysis/bench_%: $(BUILD)/analysis/bench_%.o $(LIBRARY)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+# The command as if of another build, for the tests: its objects come before the library's.
+$(BUILD)/tests/granary-other: $(call object,$(CLI_SOURCES) tests/system/other_build.c) $(LIBRARY)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
 # Fuzzers need clang: make MODE=fuzz CC=clang build/fuzz/tests/fuzz/fuzz_config
 $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIBRARY)
 	$(call say,LINK)
@@ -135,7 +149,7 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIBRARY)
 # ---- tests ----------------------------------------------------------------------------------
 
 # Benchmarks too, so that they go on to compile.
-tests: all $(UNIT_TESTS) $(PARALLEL_TESTS) $(BENCHES)
+tests: all $(UNIT_TESTS) $(PARALLEL_TESTS) $(BENCHES) $(BUILD)/tests/granary-other
 test: tests
 	tests/run.sh $(BUILD) all
 test-quick: tests

@@ -171,6 +171,9 @@ void gr_text_quote(const char *text, size_t length, char *out, size_t size);
 /* True when the bytes are valid UTF-8 (RFC 3629) with no NUL. */
 bool gr_text_is_utf8(const char *text, size_t length);
 
+/* Tells builds of other sources, flags or compilers apart, whatever their version. Static. */
+const char *gr_build_id(void);
+
 /* ---- files -------------------------------------------------------------------------------- */
 
 /*
@@ -189,6 +192,11 @@ gr_status gr_file_publish(const char *temporary, const char *path) GR_CHECKED;
 
 /* fsync of the folder that holds `path`, so that a rename in it is on disk. */
 gr_status gr_file_sync_folder(const char *path) GR_CHECKED;
+
+/* `path` behind the working folder of this process. Caller releases with gr_free. */
+gr_status gr_path_absolute(const char *path, char **out) GR_CHECKED;
+/* The end of `path` that tells it from the working folder, for people; all of it elsewhere. */
+const char *gr_path_shown(const char *path);
 
 /* ---- clocks ------------------------------------------------------------------------------- */
 

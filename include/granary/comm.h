@@ -32,19 +32,42 @@ extern "C" {
 
 struct gr_comm; /* opaque */
 
+/* All borrowed, and as long as the gr_comm is used. */
 struct gr_comm_options {
     uint32_t ranks_per_node; /* see aggregation.ranks_per_node */
+    /* What all ranks must have in common, beside the build; NULL: nothing is said. */
+    const char *command;   /* in a few characters: what they were started to do */
+    const char *libraries; /* "name version\n" of those whose versions must be the same */
+    double start_s;        /* of silence before the first round; 0: as in GR_COMM_START_VARIABLE */
+    void (*say)(const char *words); /* for the terminal; called on ranks 0 and 1; NULL: nobody */
 };
 
+/* The environment variable that tells ranks, before they share a config, what they are given to
+ * start: seconds, as round.start_deadline_s. */
+#define GR_COMM_START_VARIABLE "GRANARY_START_DEADLINE_S"
+
 /*
- * Collective over `parent`. MPI must be initialised (MPI_THREAD_FUNNELED is enough). Here
- * collectives of MPI are called: a rank that dies here ends the others after GR_COMM_START_S, with
- * exit code 75.
+ * Collective over `parent`. MPI must be initialised (MPI_THREAD_FUNNELED is enough). First all
+ * ranks are held against rank 0: GR_ERROR_CONFIG, the same on all, names a rank of another build,
+ * command or set of libraries; GR_STOPPED ranks that do not answer, upon which MPI is not to be
+ * used again. Then collectives of MPI are called: a rank that dies there ends the others once
+ * start_s is over, with exit code 75.
  */
 enum { GR_COMM_START_S = 300 };
 gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
                          struct gr_comm **out) GR_CHECKED;
 void gr_comm_free(struct gr_comm *comm); /* NULL accepted */
+
+/*
+ * Until gr_comm_started is called a member may be silent for start_s, while it loads its data, and
+ * rank 0 says from time to time whom all wait for. To be called by all, before the first round.
+ */
+void gr_comm_started(struct gr_comm *comm);
+/* Whether this rank tells for all what has become of them: rank 0, or at the start the next. */
+bool gr_comm_speaks(const struct gr_comm *comm);
+/* The host of a slot, for messages on terminals; borrowed. */
+enum { GR_HOST_BYTES = 64 };
+const char *gr_comm_host_name(const struct gr_comm *comm, int slot);
 
 /*
  * Where the MPI has User Level Failure Mitigation. gr_comm_respawn: Collective; starts a process of
@@ -57,7 +80,7 @@ enum gr_respawn { GR_RESPAWN_NOT_NOW, GR_RESPAWN_FAILED, GR_RESPAWN_DONE };
 gr_status gr_comm_respawn(struct gr_comm *comm, char **command, bool willing,
                           enum gr_respawn *outcome) GR_CHECKED;
 bool gr_comm_was_spawned(void);
-gr_status gr_comm_join(struct gr_comm **out) GR_CHECKED;
+gr_status gr_comm_join(const struct gr_comm_options *options, struct gr_comm **out) GR_CHECKED;
 
 /* In the present epoch. */
 int gr_comm_rank(const struct gr_comm *comm);
@@ -110,6 +133,30 @@ enum { GR_COMM_SMALL_MAX = 1024 };
 gr_status gr_comm_sum_int64(struct gr_comm *comm, int64_t *values, size_t n) GR_CHECKED;
 /* Collective. Maxima, likewise. */
 gr_status gr_comm_max_int64(struct gr_comm *comm, int64_t *values, size_t n) GR_CHECKED;
+
+/*
+ * Collective. The ranks of which something is said, for a message, the same on all: "rank 1 (h1),
+ * rank 3 (h2) and 4 more"; "" when there are none. flagged: whether it is said of this rank;
+ * unlike: whether its n bytes are other than rank 0's. Only a digest of them leaves the rank, and
+ * only rank 0's.
+ */
+enum { GR_NAMES_BYTES = 384 };
+gr_status gr_comm_name_flagged(struct gr_comm *comm, bool flagged,
+                               char out[GR_NAMES_BYTES]) GR_CHECKED;
+gr_status gr_comm_name_unlike(struct gr_comm *comm, const void *bytes, size_t n,
+                              char out[GR_NAMES_BYTES]) GR_CHECKED;
+
+/* The different texts among those that ranks bring, each cut at GR_COMM_TEXT_MAX - 1 bytes. */
+enum { GR_COMM_TEXT_MAX = 4096, GR_COMM_TEXTS_MAX = 64 };
+struct gr_comm_texts {
+    size_t n;
+    char *text[GR_COMM_TEXTS_MAX]; /* owned; that of the lowest rank first */
+    int64_t *of_slot;              /* 1 + which is its own; 0: there were too many; owned */
+};
+/* Collective. To be released by gr_comm_texts_release. */
+gr_status gr_comm_gather_texts(struct gr_comm *comm, const char *mine,
+                               struct gr_comm_texts *out) GR_CHECKED;
+void gr_comm_texts_release(struct gr_comm_texts *texts);
 
 /* Bytes this process has handed to MPI or written to shared windows for others, since the start. */
 uint64_t gr_comm_bytes_sent(const struct gr_comm *comm);

@@ -359,8 +359,10 @@ struct gr_round_config {
         collective_deadline_s; /* for a rank to do its part in a sum or record; default 60, > 0 */
     double heartbeat_s; /* a rank that trains and gives no sign for so long is given up until it
                            does; 0: only at deadline_s; default 30 */
-    bool respawn;       /* lost ranks are replaced by MPI_Comm_spawn; default false */
-    char *replay;       /* events.jsonl whose silos, round by round, take part; default "" */
+    double start_deadline_s; /* before round 1: how long a rank may give no sign before the start is
+                                given up; default 600, > 0 */
+    bool respawn;            /* lost ranks are replaced by MPI_Comm_spawn; default false */
+    char *replay;            /* events.jsonl whose silos, round by round, take part; default "" */
 };
 
 /* Warnings in events.jsonl and progress: fewer than `participation` of the silos selected took part

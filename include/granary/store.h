@@ -206,7 +206,7 @@ struct gr_run_directory; /* opaque: path, lock */
  * Rank 0 only. path NULL: <run.directory>/<run.name>-<id> with id from time and process, and
  * <run.directory>/latest set to point at it. Existing with a run in it and not `resume`:
  * GR_ERROR_WRITE. Held by another process: GR_ERROR_WRITE. resume with path NULL takes latest.
- * Creates checkpoints/ in it and holds the lock until closed.
+ * Creates checkpoints/ in it and holds the lock until closed. Its path is absolute.
  */
 gr_status gr_run_directory_open(const struct gr_config *config, const char *path, bool resume,
                                 struct gr_run_directory **out) GR_CHECKED;
@@ -229,6 +229,13 @@ void gr_run_directory_relock(struct gr_run_directory *run);
 const char *gr_run_directory_path(const struct gr_run_directory *run);
 /* Of the run; where the manifest of a resumed one has none, a new one, and *known is false. */
 const char *gr_run_directory_id(const struct gr_run_directory *run, bool *known);
+/*
+ * Collective. GR_ERROR_WRITE: some ranks do not see the folder that rank 0 has opened, or may not
+ * write in it; by rank and host.
+ */
+gr_status gr_run_directory_check_shared(struct gr_comm *comm, const char *path) GR_CHECKED;
+/* What its file system lacks and the run can do without, in words; borrowed; NULL: nothing. */
+const char *gr_run_directory_warning(const struct gr_run_directory *run);
 /* Drawn when it was opened: whose the claims below are. */
 uint64_t gr_run_directory_start(const struct gr_run_directory *run);
 
@@ -298,7 +305,8 @@ struct gr_manifest {
     const char *model_digest; /* hex, NULL until known */
     const int32_t *host_of;   /* rank of each silo; n_silos */
     const char *detection;    /* how lost ranks are found, e.g. "process table, ulfm, deadlines" */
-    const char *job;          /* id of the batch job, NULL: none */
+    const struct gr_comm_texts *software; /* gr_versions_text of the ranks; NULL: not known */
+    const char *job;                      /* id of the batch job, NULL: none */
     const char *run_id;
     /* The records at the end, but for the event that closes them and holds this file's digest. */
     const struct gr_head *events; /* NULL: not the end */
@@ -322,6 +330,8 @@ gr_status gr_checkpoint_evidence(const char *run_path, uint32_t round, struct gr
                                  char run_id[GR_RUN_ID_HEX], uint32_t *of_round,
                                  bool *found) GR_CHECKED;
 
+/* "name version" lines of the libraries whose versions ranks must share; caller releases. */
+gr_status gr_libraries_text(char **out) GR_CHECKED;
 /* One "name value" line per library, for `granary version --verbose`; caller releases. */
 gr_status gr_versions_text(char **out) GR_CHECKED;
 

@@ -12,6 +12,32 @@
 #include <getopt.h>
 #include <granary/granary.h>
 #include <limits.h>
+#include <signal.h>
+
+/* ---- start.c: before any command --------------------------------------------------------------
+ */
+
+/*
+ * Opens /dev/null where standard input, output or error are closed: a file or pipe opened later
+ * must not take their place. output_matters: what is printed is the command's result, so that
+ * writing it fails, as it does where output is closed.
+ */
+void gr_start_streams(bool output_matters);
+
+/* From now on that signal is no death but noted where the result points to. */
+const volatile sig_atomic_t *gr_catch_stop(int number);
+
+/* How many processes there are, as whoever started this one told it; 0: it did not. */
+struct gr_company {
+    long told;
+    const char *by; /* the variable that says so */
+};
+/* To be asked before MPI starts, which sets such variables too. */
+struct gr_company gr_start_company(void);
+/* GR_ERROR_USAGE: there are more, and MPI, with `size` ranks, does not know them. */
+gr_status gr_start_check_company(const struct gr_company *company, int size) GR_CHECKED;
+/* For `granary run`. GR_ERROR_USAGE: srun has started several of it. */
+gr_status gr_start_check_once(void) GR_CHECKED;
 
 struct gr_invocation {
     int argc; /* argv[0] is the subcommand's name */

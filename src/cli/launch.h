@@ -69,6 +69,12 @@ void gr_hosts_release(struct gr_hosts *hosts);
 
 /* Once, before all else: signals are waited for from now on, and orphans come to this process. */
 void gr_watch_begin(void);
+/*
+ * From now on this process ends with GR_STOPPED, and `words` (borrowed) on standard error, when it
+ * has not come back to gr_watch or one of its kin for `seconds`: a file system that hangs would
+ * keep it for ever.
+ */
+void gr_watch_self(double seconds, const char *words);
 
 struct gr_watch {
     double grace_s; /* from the first signal to the end by force */
@@ -97,16 +103,24 @@ bool gr_watch_quick(const struct gr_words *words, double seconds, char *out, siz
  */
 
 /*
- * Rank 0 of `train` leaves its status in the file that GRANARY_STATUS_FILE names: a launcher that
- * is to survive the death of ranks ends with 0 whatever they ended with, or not at all. A noted
- * GR_OK stays: whoever was cut off from the others ends otherwise, and later.
+ * Ranks of `train` leave their status in the file that GRANARY_STATUS_FILE names, and which is
+ * there: a launcher that is to survive the death of ranks ends with 0 whatever they ended with, or
+ * not at all. A noted GR_OK stays: whoever was cut off from the others ends otherwise, and later. A
+ * rank that does not speak for the others notes only what all have agreed on, where nothing is
+ * noted: rank 0 may be where the file is not seen.
  */
-void gr_note_status(gr_status status);
+void gr_note_status(gr_status status, bool speaks);
 #define GR_STATUS_FILE "GRANARY_STATUS_FILE"
+/* Rank 0: that it runs. GR_ERROR_WRITE: the file is not there. */
+gr_status gr_note_start(void) GR_CHECKED;
 /* The status noted in a file; -1: none. */
 int gr_noted_status(const char *path);
+/* Whether anything is. */
+bool gr_noted_start(const char *path);
+/* Makes the file, or empties it. Errors: GR_ERROR_WRITE. */
+gr_status gr_note_clear(const char *path) GR_CHECKED;
 /* Where the file is for a run directory; and those that killed processes have left are removed. */
-gr_status gr_note_path(const char *run_path, char **out) GR_CHECKED;
+gr_status gr_note_path(const char *run_path, bool within, char **out) GR_CHECKED;
 void gr_notes_clear(const char *run_path);
 
 /* Marks of a run directory, to see what a start changed. */
@@ -123,10 +137,11 @@ bool gr_run_finished(const char *run_path);
 
 struct gr_outcome {
     struct gr_end end;
-    int noted;     /* the status that rank 0 left, -1: none */
-    bool began;    /* the manifest was written in this start */
-    bool finished; /* and says so */
-    bool first;    /* this was no restart */
+    int noted;      /* the status that rank 0 left, -1: none */
+    bool began;     /* the manifest was written in this start */
+    bool finished;  /* and says so */
+    bool first;     /* this was no restart */
+    bool unstarted; /* it was ended because no rank had said anything in time */
 };
 /* The status to end with, or GR_LOST: start again, because of *reason. */
 gr_status gr_outcome_judge(const struct gr_outcome *outcome, const char **reason);

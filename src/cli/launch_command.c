@@ -58,6 +58,23 @@ static char *find_in_path(const char *name) {
     return found;
 }
 
+/*
+ * The launcher's folder as it is, where its path leads through a link: Open MPI takes the folder
+ * above for its prefix, and that of /bin/mpirun, where /bin is a link to /usr/bin, is no folder at
+ * all. Its own name stays: it may be a link that tells the program what to be.
+ */
+static void resolve_folder(char **path) {
+    char *copy = strdup(*path), *slash = copy ? strrchr(copy, '/') : NULL, *whole = NULL;
+    if (slash) *slash = '\0';
+    char *folder = slash ? realpath(slash == copy ? "/" : copy, NULL) : NULL;
+    if (folder && asprintf(&whole, "%s/%s", folder, slash + 1) >= 0) {
+        free(*path);
+        *path = whole;
+    }
+    free(folder);
+    free(copy);
+}
+
 gr_status gr_launcher_find(struct gr_launcher *launcher) {
     gr_status status = GR_OK;
     struct gr_words words = {0};
@@ -70,6 +87,7 @@ gr_status gr_launcher_find(struct gr_launcher *launcher) {
                          named && *named ? named : "mpirun");
         goto out;
     }
+    resolve_folder(&launcher->path);
     GR_TRY(gr_words_add(&words, "%s", launcher->path));
     GR_TRY(gr_words_add(&words, "--version"));
     if (!gr_watch_quick(&words, VERSION_SECONDS, said, sizeof said)) {
@@ -132,6 +150,8 @@ gr_status gr_start_words(const struct gr_start *start, struct gr_words *out) {
     }
     GR_TRY(gr_words_add(out, "-x"));
     GR_TRY(gr_words_add(out, GR_STATUS_FILE));
+    GR_TRY(gr_words_add(out, "-x"));
+    GR_TRY(gr_words_add(out, GR_COMM_START_VARIABLE));
     /* The user's last: they are the ones that count where two contradict each other. */
     for (char *const *option = start->options; option && *option; option++)
         GR_TRY(gr_words_add(out, "%s", *option));

@@ -7,7 +7,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +23,47 @@
 /* Seconds: between two looks, between two SIGUSR1 (the ranks may not have listened yet), from
  * SIGTERM to SIGKILL; and within which a second signal is not a second wish: a batch system
  * signals the job's script and all its processes at once. */
-static const double tick_s = 0.1, repeat_s = 5, force_s = 5, one_wish_s = 0.5;
+static const double tick_s = 0.1, repeat_s = 5, force_s = 5, one_wish_s = 0.5, longest_nap_s = 0.1;
 
 static sigset_t watched;
+
+/* ---- this process itself ----------------------------------------------------------------------
+ */
+
+static atomic_uint beats; /* counts up whenever this process waits, and so is not held up */
+static double self_s;
+static const char *self_words;
+
+static void beat(void) {
+    atomic_fetch_add(&beats, 1);
+}
+
+/* Only its end frees a process from a file system that hangs: this thread brings it about. Counts
+ * its own looks, so that time in which the process was suspended does not matter. */
+static void *watch_self(void *unused) {
+    static const double look_s = 0.25;
+    double silent_s = 0;
+    (void)unused;
+    for (unsigned seen = atomic_load(&beats), now; silent_s < self_s; seen = now) {
+        const struct timespec pause = {0, (long)(1e9 * look_s)};
+        nanosleep(&pause, NULL);
+        now = atomic_load(&beats);
+        silent_s = now == seen ? silent_s + look_s : 0;
+    }
+    if (write(STDERR_FILENO, self_words, strlen(self_words)) < 0) _exit(GR_STOPPED);
+    _exit(GR_STOPPED);
+}
+
+void gr_watch_self(double seconds, const char *words) {
+    pthread_t thread;
+    self_s = seconds;
+    self_words = words;
+    /* Without it the run goes on as well as it can. */
+    if (pthread_create(&thread, NULL, watch_self, NULL) == 0) pthread_detach(thread);
+}
+
+/* ---- signals ----------------------------------------------------------------------------------
+ */
 
 static bool is_ignored(int number) {
     struct sigaction action;
@@ -43,8 +83,16 @@ void gr_watch_begin(void) {
 
 /* The next signal within `seconds`; 0: none. */
 static int next_signal(double seconds) {
-    struct timespec limit = {(time_t)seconds, (long)(1e9 * (seconds - (double)(time_t)seconds))};
-    int number = sigtimedwait(&watched, NULL, &limit);
+    const double until = gr_clock_seconds() + seconds;
+    double left = seconds;
+    int number;
+    do {
+        const double nap = left < longest_nap_s ? left : longest_nap_s;
+        struct timespec limit = {(time_t)nap, (long)(1e9 * (nap - (double)(time_t)nap))};
+        beat();
+        number = sigtimedwait(&watched, NULL, &limit);
+        left = until - gr_clock_seconds();
+    } while (number <= 0 && left > 0);
     return number > 0 ? number : 0;
 }
 
@@ -186,6 +234,7 @@ bool gr_watch_quick(const struct gr_words *words, double seconds, char *out, siz
             break;
         }
         struct timespec moment = {0, 20000000};
+        beat();
         nanosleep(&moment, NULL); /* signals that ask for the end stay pending for gr_watch */
     }
     /* A pipe holds 64 KiB: what fits is all that is of interest. */

@@ -13,20 +13,65 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/launch.h"
 
-void gr_note_status(gr_status status) {
+/* A status that another start would only meet again. */
+static bool is_final(int code) {
+    return code == GR_ERROR_USAGE || code == GR_ERROR_DATA || code == GR_ERROR_INTERNAL ||
+           code == GR_ERROR_WRITE || code == GR_ERROR_POLICY || code == GR_ERROR_CONFIG;
+}
+
+/* Into the file that is there: one that is made here might be where nobody looks. */
+static void write_note(const char *path, const char *text) {
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    const ssize_t n = (ssize_t)strlen(text);
+    if (fd < 0) return;
+    /* Unwritten, it is as if nothing had been noted: the launcher's end decides. */
+    if (write(fd, text, (size_t)n) != n && ftruncate(fd, 0) != 0) unlink(path);
+    close(fd);
+}
+
+void gr_note_status(gr_status status, bool speaks) {
     const char *path = getenv(GR_STATUS_FILE);
     char text[16];
-    if (!path || gr_noted_status(path) == GR_OK) return;
+    if (!path) return;
+    const int noted = gr_noted_status(path);
+    if (noted == GR_OK) return;
+    if (!speaks && (noted >= 0 || !is_final(status) || status == GR_ERROR_INTERNAL)) return;
+    snprintf(text, sizeof text, "%d\n", (int)status);
+    write_note(path, text);
+}
+
+gr_status gr_note_start(void) {
+    static const double seen_s = 5; /* a file system between hosts may take a while to show it */
+    const char *path = getenv(GR_STATUS_FILE);
+    const struct timespec moment = {0, 100000000};
+    if (!path) return GR_OK;
+    for (double limit = gr_clock_seconds() + seen_s; access(path, F_OK) != 0;) {
+        if (gr_clock_seconds() > limit)
+            return gr_fail(GR_ERROR_WRITE,
+                           "%s: %s: `granary run` made it, and rank 0 does not see it: the folder "
+                           "of the run directory is to be one that all hosts share",
+                           path, strerror(errno));
+        nanosleep(&moment, NULL);
+    }
+    if (gr_noted_status(path) < 0) write_note(path, "started\n");
+    return GR_OK;
+}
+
+bool gr_noted_start(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && info.st_size > 0;
+}
+
+gr_status gr_note_clear(const char *path) {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) return;
-    int n = snprintf(text, sizeof text, "%d\n", (int)status);
-    /* Unwritten, it is as if it were not there: the launcher's end decides. */
-    if (write(fd, text, (size_t)n) != n) unlink(path);
+    if (fd < 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
     close(fd);
+    return GR_OK;
 }
 
 int gr_noted_status(const char *path) {
@@ -38,8 +83,8 @@ int gr_noted_status(const char *path) {
     return n > 0 && strchr(text, '\n') && sscanf(text, "%d", &status) == 1 ? status : -1;
 }
 
-gr_status gr_note_path(const char *run_path, char **out) {
-    return gr_text_format(out, "%s.status-%ld", run_path, (long)getpid());
+gr_status gr_note_path(const char *run_path, bool within, char **out) {
+    return gr_text_format(out, "%s%s.status-%ld", run_path, within ? "/" : "", (long)getpid());
 }
 
 void gr_notes_clear(const char *run_path) {
@@ -116,12 +161,6 @@ bool gr_run_finished(const char *run_path) {
     return finished;
 }
 
-/* A status that another start would only meet again. */
-static bool is_final(int code) {
-    return code == GR_ERROR_USAGE || code == GR_ERROR_DATA || code == GR_ERROR_INTERNAL ||
-           code == GR_ERROR_WRITE || code == GR_ERROR_POLICY || code == GR_ERROR_CONFIG;
-}
-
 gr_status gr_outcome_judge(const struct gr_outcome *outcome, const char **reason) {
     const int wait_status = outcome->end.wait_status;
     const bool noted = outcome->noted >= 0;
@@ -135,8 +174,10 @@ gr_status gr_outcome_judge(const struct gr_outcome *outcome, const char **reason
                        code);
     if (outcome->end.asked)
         return gr_fail(GR_STOPPED, "run: stopped by a signal; `granary run --resume` goes on");
-    if (code == GR_STOPPED)
-        *reason = "quorum lost";
+    if (outcome->unstarted)
+        *reason = "no rank started";
+    else if (code == GR_STOPPED)
+        *reason = outcome->began ? "quorum lost" : "the start was given up";
     else if (noted || code == 0)
         *reason = "ranks lost";
     else if (code < 0)

@@ -9,7 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NEEDS_MPI = 1 };
+enum {
+    NEEDS_MPI = 1,
+    IS_LONG = 2
+}; /* IS_LONG: a signal stops it in order, and what it prints is no result */
 enum { FINALIZE_S = 30, FINALIZE_LOST_S = 5 }; /* for MPI_Finalize, without and after a loss */
 
 static const struct {
@@ -19,7 +22,7 @@ static const struct {
     const char *summary;
     const char *usage; /* what follows the summary in --help */
 } commands[] = {
-    {"train", gr_command_train, NEEDS_MPI, "train a model across silos",
+    {"train", gr_command_train, NEEDS_MPI | IS_LONG, "train a model across silos",
      "usage: granary train CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] [--resume] [--quiet]\n"
      "\n"
      "  --set S.K=V  replaces a setting of the config; VALUE is YAML\n"
@@ -28,7 +31,7 @@ static const struct {
      "  --quiet      no progress on standard output\n"
      "\n"
      "example: mpirun -n 8 granary train configs/fashion-mnist.yaml --set run.rounds=5\n"},
-    {"run", gr_command_run, 0, "train under mpirun, and restart what cannot go on",
+    {"run", gr_command_run, IS_LONG, "train under mpirun, and restart what cannot go on",
      "usage: granary run -n RANKS CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] [--resume]\n"
      "                   [--quiet] [--restarts M] [--backoff SECONDS] [--grace SECONDS]\n"
      "                   [--host NAME[:SLOTS],... | --hostfile FILE] [-- LAUNCHER OPTIONS]\n"
@@ -138,6 +141,12 @@ static const struct {
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
+static bool is_long(const char *name) {
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0) return commands[i].flags & IS_LONG;
+    return false;
+}
+
 static void print_overview(FILE *stream) {
     fputs("granary trains one model across many silos without moving their data.\n\n"
           "usage: granary COMMAND ...\n\n",
@@ -191,11 +200,15 @@ static gr_status check_output(void) {
 }
 
 /* Runs the command under MPI; every rank returns the same status, rank 0 prints. */
-static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
+static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long,
                               struct gr_invocation *invocation) {
-    int provided, rank = 0;
-    /* A command that can stop in order catches it later; until then it must not be a death. */
-    signal(SIGUSR1, SIG_IGN);
+    int provided, rank = 0, size = 1;
+    const struct gr_company company = gr_start_company();
+    /* To a command that can stop in order a signal that comes while MPI starts counts as well. */
+    if (is_long)
+        (void)gr_catch_stop(SIGUSR1);
+    else
+        signal(SIGUSR1, SIG_IGN);
     gr_guard_start(GR_COMM_START_S, "MPI does not start on all ranks");
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
         fprintf(stderr, "granary: MPI did not start\n");
@@ -203,17 +216,19 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
     }
     gr_guard_stop();
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
     invocation->world = MPI_COMM_WORLD;
     invocation->speaks = rank == 0 && !gr_comm_was_spawned();
-    gr_status status = provided < MPI_THREAD_FUNNELED
-                           ? gr_fail(GR_ERROR_INTERNAL, "MPI gives less than MPI_THREAD_FUNNELED")
-                           : run(invocation);
+    gr_status status = gr_comm_was_spawned() ? GR_OK : gr_start_check_company(&company, size);
+    if (status == GR_OK && provided < MPI_THREAD_FUNNELED)
+        status = gr_fail(GR_ERROR_INTERNAL, "MPI gives less than MPI_THREAD_FUNNELED");
+    if (status == GR_OK) status = run(invocation);
     if (status == GR_LOST) status = gr_fail(GR_STOPPED, "%s", gr_message());
     if (status == GR_OK) status = check_output();
     /* An internal error may be one rank's alone. */
     if (status != GR_OK && (invocation->speaks || status == GR_ERROR_INTERNAL))
         fprintf(stderr, "granary: %s\n", gr_message());
-    if (invocation->speaks) gr_note_status(status);
+    gr_note_status(status, invocation->speaks);
     /*
      * After an internal error the others may be anywhere, and find that this rank has gone. After a
      * loss MPI_Finalize may wait for those that are no more: on one host the launcher takes it well
@@ -234,6 +249,7 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
 
 int main(int argc, char **argv) {
     struct gr_invocation invocation = {.world = MPI_COMM_NULL};
+    gr_start_streams(argc < 2 || !is_long(argv[1]));
     /* A file past the limit of its size is an error of that write, not a death. */
     signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
@@ -256,7 +272,7 @@ int main(int argc, char **argv) {
     invocation.argc = argc - 1;
     invocation.argv = argv + 1;
     if (status == GR_OK && (commands[which].flags & NEEDS_MPI))
-        return run_with_mpi(commands[which].run, &invocation);
+        return run_with_mpi(commands[which].run, commands[which].flags & IS_LONG, &invocation);
     if (status == GR_OK) status = commands[which].run(&invocation);
     if (status == GR_OK) status = check_output();
     if (status != GR_OK) fprintf(stderr, "granary: %s\n", gr_message());

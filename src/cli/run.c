@@ -44,6 +44,8 @@ struct run {
         int64_t bytes;
         double since;
     } outlived;
+    double launched_s;       /* when it began, by the clock */
+    bool started, unstarted; /* a rank has said that it runs; none has in time */
 };
 
 /* ---- the command line -------------------------------------------------------------------------
@@ -158,17 +160,57 @@ out:
     return status;
 }
 
-/* The folders above `path`; where one cannot be made the ranks will tell. */
-static void make_folders_above(const char *path) {
-    char *part = strdup(path);
-    for (char *at = part ? part + 1 : NULL; at && (at = strchr(at, '/')); *at++ = '/') {
+/* The folders above `path`. */
+static gr_status make_folders_above(const char *path) {
+    gr_status status = GR_OK;
+    char *part = NULL;
+    GR_TRY(gr_text_format(&part, "%s", path));
+    for (char *at = part + 1; (at = strchr(at, '/')); *at++ = '/') {
         *at = '\0';
-        (void)mkdir(part, 0777);
+        if (mkdir(part, 0777) == 0 || errno == EEXIST) continue;
+        /* Where it is there all the same, e.g. a mount point, another error may have come first. */
+        const int error = errno;
+        if (access(part, F_OK) == 0) continue;
+        status = gr_fail(GR_ERROR_WRITE, "run directory %s: %s", part, strerror(error));
+        goto out;
     }
-    free(part);
+out:
+    gr_free(part);
+    return status;
 }
 
-/* The status goes into a file beside the run directory: where that is shared, so is this. */
+/*
+ * The status goes into a file beside the run directory, or in it, where nothing may be made beside
+ * it: where that is shared, so is this. It is made here, so that what cannot be written is told at
+ * once, and ranks that do not see it know.
+ */
+static gr_status make_note(struct run *run) {
+    gr_status status = GR_OK;
+    GR_TRY(gr_note_path(run->path, false, &run->status_path));
+    if (gr_note_clear(run->status_path) != GR_OK) {
+        gr_free(run->status_path);
+        run->status_path = NULL;
+        if (access(run->path, F_OK) != 0)
+            return gr_fail(GR_ERROR_WRITE, "run directory %s", gr_message());
+        GR_TRY(gr_note_path(run->path, true, &run->status_path));
+        GR_TRY(gr_note_clear(run->status_path));
+    }
+    if (setenv(GR_STATUS_FILE, run->status_path, 1) != 0)
+        status = gr_fail(GR_ERROR_INTERNAL, "memory for the environment was refused");
+out:
+    return status;
+}
+
+/* The path means the same to ranks that have other working folders. */
+static gr_status make_absolute(char **path) {
+    char *whole = NULL;
+    gr_status status = gr_path_absolute(*path, &whole);
+    if (status != GR_OK) return status;
+    gr_free(*path);
+    *path = whole;
+    return GR_OK;
+}
+
 static gr_status choose_path(struct run *run) {
     gr_status status = GR_OK;
     struct gr_marks marks;
@@ -180,14 +222,25 @@ static gr_status choose_path(struct run *run) {
     }
     for (size_t n = strlen(run->path); n > 1 && run->path[n - 1] == '/';)
         run->path[--n] = '\0';
-    if (!run->resume) make_folders_above(run->path);
-    GR_TRY(gr_note_path(run->path, &run->status_path));
+    GR_TRY(make_absolute(&run->path));
+    if (run->resume && access(run->path, F_OK) != 0) {
+        status = gr_fail(GR_ERROR_USAGE, "nothing to resume: %s: %s", run->path, strerror(errno));
+        goto out;
+    }
+    if (!run->resume) GR_TRY(make_folders_above(run->path));
     gr_marks_read(run->path, &marks);
     run->was_there = marks.holds_run;
-    if (setenv(GR_STATUS_FILE, run->status_path, 1) != 0)
-        status = gr_fail(GR_ERROR_INTERNAL, "memory for the environment was refused");
+    status = make_note(run);
 out:
     return status;
+}
+
+/* Ranks must know it before they can read the config together. */
+static gr_status tell_deadline(const struct run *run) {
+    char text[32];
+    snprintf(text, sizeof text, "%.17g", run->config->round.start_deadline_s);
+    if (setenv(GR_COMM_START_VARIABLE, text, 1) == 0) return GR_OK;
+    return gr_fail(GR_ERROR_INTERNAL, "memory for the environment was refused");
 }
 
 /* ---- one start --------------------------------------------------------------------------------
@@ -199,7 +252,8 @@ static void link_latest(struct run *run) {
     if (!run->named_here || run->linked) return;
     gr_marks_read(run->path, &marks);
     if (marks.manifest[0] == 0) return;
-    run->linked = gr_run_directory_set_latest(run->path) == GR_OK;
+    (void)!gr_run_directory_set_latest(run->path); /* a link is a convenience */
+    run->linked = true;
 }
 
 /*
@@ -225,9 +279,21 @@ static bool is_outlived(struct run *run) {
     return true;
 }
 
+/* Whether the launcher, and its host, have had their time and no rank has said that it runs. */
+static bool is_unstarted(struct run *run) {
+    const double limit = run->config->round.start_deadline_s;
+    if (run->started || gr_clock_seconds() < run->launched_s + limit) return false;
+    run->started = gr_noted_start(run->status_path);
+    if (run->started) return false;
+    fprintf(stderr, "granary run: no rank has started within %g s (round.start_deadline_s)\n",
+            limit);
+    run->unstarted = true;
+    return true;
+}
+
 static bool look(void *context) {
     link_latest(context);
-    return is_outlived(context);
+    return is_unstarted(context) || is_outlived(context);
 }
 
 /* GR_LOST: to be started again, because of *reason. */
@@ -252,13 +318,15 @@ static gr_status start_once(struct run *run, bool first, const char **reason) {
                              .quiet = run->quiet};
     GR_TRY(gr_start_words(&start, &words));
     gr_marks_read(run->path, &before);
-    unlink(run->status_path);
+    GR_TRY(gr_note_clear(run->status_path));
     run->outlived.noted = -1;
+    run->started = run->unstarted = false;
+    run->launched_s = gr_clock_seconds();
     GR_TRY(gr_watch(&words, &watch, &outcome.end));
     link_latest(run);
     gr_marks_read(run->path, &after);
     outcome.noted = gr_noted_status(run->status_path);
-    unlink(run->status_path);
+    outcome.unstarted = run->unstarted;
     outcome.began = memcmp(before.manifest, after.manifest, sizeof after.manifest) != 0;
     outcome.finished = gr_run_finished(run->path);
     status = gr_outcome_judge(&outcome, reason);
@@ -359,14 +427,20 @@ static gr_status start_until_done(struct run *run) {
 gr_status gr_command_run(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     struct run run = {.restarts = 5, .backoff_s = 1, .grace_s = 60};
+    GR_TRY(gr_start_check_once());
     GR_TRY(read_words(invocation, &run));
-    GR_TRY(read_config(&run));
     gr_watch_begin();
+    GR_TRY(read_config(&run));
+    gr_watch_self(run.config->round.start_deadline_s,
+                  "granary run: given up: the file system of the run directory does not answer; "
+                  "`granary run --resume` goes on\n");
+    GR_TRY(tell_deadline(&run));
     GR_TRY(gr_launcher_find(&run.launcher));
     GR_TRY(choose_path(&run));
     status = start_until_done(&run);
     if (status == GR_OK) gr_notes_clear(run.path);
 out:
+    if (run.status_path) unlink(run.status_path);
     gr_hosts_release(&run.hosts);
     gr_config_free(run.config);
     free(run.launcher.path);

@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* granary train: reads the config on rank 0, gives it to all, runs. */
 #include "cli/command.h"
+#include "cli/launch.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_stop_signal(int number) {
-    stop_signal = number;
-}
-
-static void catch_stop_signals(void) {
-    struct sigaction action = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
-}
 
 struct words {
     const char *config_path;
@@ -56,8 +46,9 @@ out:
     return status;
 }
 
-/* Rank 0: the config's text as given, and as resolved. */
-static gr_status read_config(const struct words *words, char **given, char **resolved) {
+/* Rank 0: the config's text as given, and as resolved; and how long the start may take. */
+static gr_status read_config(const struct words *words, char **given, char **resolved,
+                             double *start_s) {
     gr_status status = GR_OK;
     struct gr_config *config = NULL;
     size_t length;
@@ -65,25 +56,31 @@ static gr_status read_config(const struct words *words, char **given, char **res
     GR_TRY(gr_config_parse(words->config_path, *given, length, words->overrides.text,
                            words->overrides.n, &config));
     GR_TRY(gr_config_to_yaml(config, resolved));
+    *start_s = config->round.start_deadline_s;
 out:
     gr_config_free(config);
     return status;
 }
 
 /* Collective. Rank 0's config on all ranks, and a communicator as the config wants it. */
-static gr_status start(struct gr_invocation *invocation, const struct words *words, char **given,
+static gr_status start(struct gr_invocation *invocation, const struct words *words,
+                       const struct gr_comm_options *common, char **given,
                        struct gr_config **config, struct gr_comm **comm) {
-    gr_status status = GR_OK;
-    char *resolved = NULL;
-    struct gr_comm_options whole_nodes = {0};
-    GR_TRY(gr_comm_create(invocation->world, &whole_nodes, comm));
-    bool root = gr_comm_rank(*comm) == 0;
-    GR_TRY(gr_comm_agree(*comm, root ? read_config(words, given, &resolved) : GR_OK));
+    gr_status status = GR_OK, read = GR_OK;
+    char *resolved = NULL, message[GR_MESSAGE_MAX] = "";
+    struct gr_comm_options options = *common;
+    /* Before the ranks meet: it says how long they have got for that. */
+    if (invocation->speaks) read = gr_note_start();
+    if (invocation->speaks && read == GR_OK)
+        read = read_config(words, given, &resolved, &options.start_s);
+    if (read != GR_OK) memcpy(message, gr_message(), strlen(gr_message()) + 1);
+    GR_TRY(gr_comm_create(invocation->world, &options, comm));
+    GR_TRY(gr_comm_agree(*comm, read == GR_OK ? GR_OK : gr_fail(read, "%s", message)));
     GR_TRY(gr_comm_broadcast_text(*comm, &resolved, GR_CONFIG_TEXT_MAX));
     GR_TRY(gr_comm_agree(
         *comm, gr_config_parse("resolved config", resolved, strlen(resolved), NULL, 0, config)));
     if ((*config)->aggregation.ranks_per_node > 0) {
-        struct gr_comm_options options = {(*config)->aggregation.ranks_per_node};
+        options.ranks_per_node = (*config)->aggregation.ranks_per_node;
         gr_comm_free(*comm);
         *comm = NULL;
         GR_TRY(gr_comm_create(invocation->world, &options, comm));
@@ -106,35 +103,60 @@ static char **find_command(const struct gr_invocation *invocation, char program[
     return command;
 }
 
+static void say_waiting(const char *words) {
+    fprintf(stderr, "granary: %s\n", words);
+    fflush(stderr);
+}
+
+/* The words that all ranks must have been started with, as "train DIGEST": ranks that are resumed
+ * and ranks that begin would not understand each other. */
+static void describe_command(const struct gr_invocation *invocation, char out[GR_DIGEST_HEX + 16]) {
+    struct gr_digest digest;
+    unsigned char bytes[GR_DIGEST_BYTES];
+    char hex[GR_DIGEST_HEX];
+    gr_digest_start(&digest);
+    for (int i = 0; i < invocation->argc; i++)
+        gr_digest_add(&digest, invocation->argv[i], strlen(invocation->argv[i]) + 1);
+    gr_digest_finish(&digest, bytes);
+    gr_digest_hex(bytes, hex);
+    snprintf(out, GR_DIGEST_HEX + 16, "%s %.16s", invocation->argv[0], hex);
+}
+
 gr_status gr_command_train(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     struct words words = {0};
     struct gr_comm *comm = NULL;
     struct gr_config *config = NULL;
-    char *given = NULL, program[PATH_MAX], **command = find_command(invocation, program);
+    char *given = NULL, *libraries = NULL, started[GR_DIGEST_HEX + 16], program[PATH_MAX],
+         **command = find_command(invocation, program);
 
-    catch_stop_signals();
     /* All ranks see the same words, so all fail here or none. */
     GR_TRY(read_words(invocation, &words));
     struct gr_run_options options = {.run_path = words.run_path,
                                      .resume = words.resume,
                                      .progress = words.quiet ? NULL : stdout,
-                                     .stop = &stop_signal,
+                                     .stop = gr_catch_stop(SIGTERM), /* SIGUSR1 has been caught */
                                      .command = command};
+    const struct gr_comm_options common = {
+        .command = started, .libraries = libraries, .say = say_waiting};
+    describe_command(invocation, started);
+    GR_TRY(gr_libraries_text(&libraries));
     if (gr_comm_was_spawned()) {
-        GR_TRY(gr_comm_join(&comm));
+        GR_TRY(gr_comm_join(&common, &comm));
         status = gr_run_join(comm, &options);
     } else {
-        GR_TRY(start(invocation, &words, &given, &config, &comm));
+        GR_TRY(start(invocation, &words, &common, &given, &config, &comm));
         options.config_text = given;
         status = gr_run(comm, config, &options);
     }
 out:
-    if (comm)
-        invocation->speaks = gr_comm_rank(comm) == 0 && !gr_comm_over(comm) && !gr_comm_out(comm);
+    if (comm) invocation->speaks = gr_comm_speaks(comm);
+    /* Ranks that cannot meet leave MPI as it is. */
+    if (!comm && status == GR_STOPPED) invocation->leaves = true;
     gr_leave(invocation, comm);
     gr_config_free(config);
     gr_free(given);
+    gr_free(libraries);
     free(words.overrides.text);
     free(command);
     return status;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making and freeing communicators, and what they can tell. */
+#include <math.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "comm/communicator.h"
+#include "comm/handshake.h"
 
 /* Seconds of spinning; where ranks outnumber cores, the peer waited for may well need this core. */
 static const double spin_free_s = 50e-6, spin_crowded_s = 2e-6;
@@ -30,6 +32,7 @@ struct introduction {
     int64_t pid, pid_space, fd; /* the part that it offers */
     int64_t host;               /* lowest slot that MPI says shares its memory */
     int64_t host_rank;
+    char name[GR_HOST_BYTES];
 };
 
 /* Processes that cannot see each other's /proc entries share no memory, whatever MPI says. */
@@ -42,6 +45,7 @@ static void place_peers(struct gr_comm *comm, const struct introduction *all,
     for (int i = 0; i < comm->slots; i++) {
         struct gr_peer *peer = &comm->peers[i];
         peer->pid = (pid_t)all[i].pid;
+        memcpy(peer->name, all[i].name, sizeof peer->name);
         peer->host = peer->node = i;
         for (int k = i - 1; k >= 0; k--) {
             if (!sees(&all[i], &all[k])) continue;
@@ -66,6 +70,7 @@ static gr_status introduce(struct gr_comm *comm, MPI_Comm host, int fd, struct i
                                 .fd = fd,
                                 .host = lowest,
                                 .host_rank = host_rank};
+    gr_host_name(mine.name);
     GR_TRY_MPI(
         MPI_Allgather(&mine, sizeof mine, MPI_BYTE, *out, sizeof mine, MPI_BYTE, comm->world));
 out:
@@ -103,7 +108,7 @@ gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t 
     GR_TRY(gr_part_create(sizeof(struct gr_node), &part));
     GR_TRY(introduce(comm, host, part.fd, &all));
     GR_TRY(try_sharing(comm, all, &sharing));
-    place_peers(comm, all, comm->ranks_per_node, sharing);
+    place_peers(comm, all, comm->options.ranks_per_node, sharing);
     GR_TRY(gr_allocate(n, sizeof *fds, "members", &fds));
     for (size_t i = 0; i < n; i++)
         fds[i] = (uint32_t)all[order[i]].fd;
@@ -131,13 +136,14 @@ static gr_status grant_all(void *context, uint32_t epoch, bool *granted) {
     return GR_OK;
 }
 
-gr_status gr_comm_allocate(MPI_Comm world, uint32_t ranks_per_node, struct gr_comm **out) {
+gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options,
+                           struct gr_comm **out) {
     gr_status status = GR_OK;
     struct gr_comm *comm = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *comm, "communicator", &comm));
     comm->world = world;
     comm->control = MPI_COMM_NULL;
-    comm->ranks_per_node = ranks_per_node;
+    comm->options = *options;
     comm->window.mine.fd = -1;
     for (size_t i = 0; i < GR_OFFERS; i++)
         comm->offer[i].fd = -1;
@@ -170,9 +176,12 @@ gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
     struct gr_comm *comm = NULL;
     uint32_t *order = NULL;
     *out = NULL;
-    gr_guard_start(GR_COMM_START_S, "the ranks did not all start");
+    GR_TRY(gr_handshake(parent, options));
+    gr_guard_start((unsigned)fmax(1, gr_comm_start_s(options)), "the ranks did not all start");
     GR_TRY_MPI(MPI_Comm_dup(parent, &world));
-    GR_TRY(gr_comm_allocate(world, options->ranks_per_node, &comm));
+    GR_TRY(gr_comm_allocate(world, options, &comm));
+    comm->starting = true;
+    comm->collective_s = 2 * gr_comm_start_s(options); /* a wait may take half of it */
     GR_TRY(gr_allocate((size_t)comm->slots, sizeof *order, "members", &order));
     for (int i = 0; i < comm->slots; i++)
         order[i] = (uint32_t)i;

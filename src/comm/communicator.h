@@ -69,11 +69,12 @@ struct gr_node {
 
 /* What is known of a slot. */
 struct gr_peer {
-    int host;        /* lowest slot of those on its host that can see each other's processes */
-    int node;        /* lowest slot of those that share memory with it */
-    pid_t pid;       /* as its host knows it */
-    int pidfd;       /* of a process of this host, or -1 */
-    bool dead;       /* known to have ended, or said by MPI to have failed */
+    int host; /* lowest slot of those on its host that can see each other's processes */
+    int node; /* lowest slot of those that share memory with it */
+    char name[GR_HOST_BYTES]; /* of its host */
+    pid_t pid;                /* as its host knows it */
+    int pidfd;                /* of a process of this host, or -1 */
+    bool dead;                /* known to have ended, or said by MPI to have failed */
     bool gone;       /* of the dead: seen to have ended, so that it cannot be a group of its own */
     bool given_up;   /* by this rank, for giving no sign; until it gives one */
     double silent_s; /* waited for a sign of it, not counting time in which we were suspended */
@@ -143,8 +144,9 @@ struct gr_comm {
     unsigned pending; /* requests of this epoch left under way: MPI may use its memory for ever */
     void *scratch;    /* of small messages of this epoch; owned */
 
-    uint32_t ranks_per_node; /* as asked for */
-    double spin_s;           /* of waiting, before a rank offers its core to others */
+    struct gr_comm_options options; /* as asked for */
+    bool starting;                  /* before the first round */
+    double spin_s;                  /* of waiting, before a rank offers its core to others */
     double collective_s, heartbeat_s;
     double round_s;    /* the longest that a round has been given */
     double polled_s;   /* when the training last looked up */
@@ -188,7 +190,7 @@ gr_status gr_comm_lose(struct gr_comm *comm, const char *why);
 /* ---- comm.c ---------------------------------------------------------------------------------- */
 
 /* A gr_comm without members on `world`, which it owns. */
-gr_status gr_comm_allocate(MPI_Comm world, uint32_t ranks_per_node,
+gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options,
                            struct gr_comm **out) GR_CHECKED;
 /* Collective over the world, by collectives of MPI. An epoch of all slots, seniors first. */
 gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t *order) GR_CHECKED;

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "comm/communicator.h"
+#include "comm/handshake.h"
 
 /* Nodes in the order of their first members, members of a node in the order of ranks. */
 static void lay_out(struct gr_comm *comm, const uint32_t *slots, size_t n) {
@@ -87,6 +88,11 @@ out:
 }
 
 gr_status gr_comm_lose(struct gr_comm *comm, const char *why) {
+    struct gr_names names = {0};
     comm->lost = true;
-    return gr_fail(GR_LOST, "%s", why);
+    /* Before the first round nobody goes on without the others: then it is told who they are. */
+    if (comm->starting) gr_start_silent(comm, &names);
+    if (names.n == 0) return gr_fail(GR_LOST, "%s", why);
+    return gr_fail(GR_LOST, "%s ha%s ended or give%s no sign", names.text,
+                   names.n == 1 ? "s" : "ve", names.n == 1 ? "s" : "");
 }

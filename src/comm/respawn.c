@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "comm/communicator.h"
+#include "comm/handshake.h"
 
 #if defined(OPEN_MPI)
 #include <mpi-ext.h>
@@ -100,10 +101,11 @@ static gr_status call_newcomers(struct gr_comm *comm, char **command, const uint
     struct announcement announcement = {.epoch = comm->epoch + 1,
                                         .slots = (uint32_t)comm->slots,
                                         .n_members = (uint32_t)comm->size,
-                                        .ranks_per_node = comm->ranks_per_node};
+                                        .ranks_per_node = comm->options.ranks_per_node};
     uint32_t told[SLOTS_TOLD];
     GR_TRY(spawn(comm, command, comm->slots - comm->size, &merged));
     GR_TRY_MPI(MPI_Comm_set_errhandler(merged, MPI_ERRORS_RETURN));
+    GR_TRY(gr_handshake_newcomer(merged, false, &comm->options));
     GR_TRY_MPI(MPI_Bcast(&announcement, sizeof announcement, MPI_BYTE, 0, merged));
     for (int from = 0; from < comm->slots; from += SLOTS_TOLD) {
         int n = comm->slots - from < SLOTS_TOLD ? comm->slots - from : SLOTS_TOLD;
@@ -192,7 +194,7 @@ out:
     return status;
 }
 
-gr_status gr_comm_join(struct gr_comm **out) {
+gr_status gr_comm_join(const struct gr_comm_options *options, struct gr_comm **out) {
     gr_status status = GR_OK;
     MPI_Comm parent = MPI_COMM_NULL, merged = MPI_COMM_NULL, world = MPI_COMM_NULL;
     struct gr_comm *comm = NULL;
@@ -206,10 +208,13 @@ gr_status gr_comm_join(struct gr_comm **out) {
     GR_TRY_MPI(MPI_Comm_set_errhandler(merged, MPI_ERRORS_RETURN));
     GR_TRY_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &mine));
     GR_TRY_MPI(MPI_Comm_size(MPI_COMM_WORLD, &fresh));
+    GR_TRY(gr_handshake_newcomer(merged, true, options));
     GR_TRY(listen(merged, mine, fresh, &announcement, &order));
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): listen has filled it */
     GR_TRY(make_world(merged, (int)order[(int)announcement.n_members + mine], &world));
-    GR_TRY(gr_comm_allocate(world, announcement.ranks_per_node, &comm));
+    struct gr_comm_options settled = *options;
+    settled.ranks_per_node = announcement.ranks_per_node;
+    GR_TRY(gr_comm_allocate(world, &settled, &comm));
     GR_TRY(gr_comm_meet_all(comm, announcement.epoch, order));
     *out = comm;
     comm = NULL;

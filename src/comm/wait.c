@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "comm/communicator.h"
+#include "comm/handshake.h"
 
 /* Until then a waiter yields: at more ranks than cores that is faster than to sleep at once. */
 static const double yield_s = 200e-6;
@@ -87,7 +88,8 @@ static gr_status look_around(struct gr_wait *wait) {
     struct gr_comm *comm = wait->comm;
     gr_status status = gr_post_look(comm);
     gr_detect(comm);
-    if (status == GR_OK && comm->lost) status = gr_comm_lose(comm, "the membership changes");
+    if (status == GR_OK && comm->lost) return gr_comm_lose(comm, "the membership changes");
+    if (status == GR_OK) gr_start_look(wait);
     return status;
 }
 

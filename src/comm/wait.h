@@ -29,6 +29,8 @@ struct gr_wait {
     int peer;         /* the slot waited for; -1: no one in particular */
     bool polling;     /* what is waited for need not ring the bell */
     double waited_s, looked_s;
+    double told_s; /* before the first round: when it was last told who is waited for, and */
+    bool asked;    /* whether signs of life have been asked for since */
     unsigned turns;
 };
 

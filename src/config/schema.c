@@ -191,6 +191,7 @@ static const cyaml_schema_field_t round_fields[] = {
     REAL(gr_round_config, deadline_s),
     REAL(gr_round_config, collective_deadline_s),
     REAL(gr_round_config, heartbeat_s),
+    REAL(gr_round_config, start_deadline_s),
     YES_NO(gr_round_config, respawn),
     TEXT(gr_round_config, replay),
     CYAML_FIELD_END,

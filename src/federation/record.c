@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -163,13 +165,32 @@ out:
     return status;
 }
 
-/* Once for each time that the disk begins to refuse. */
-static void watch_disk(struct gr_run_state *run, uint32_t round, bool checkpoint_failed) {
-    bool refused = checkpoint_failed || gr_metrics_behind(run->metrics) > 0;
-    if (refused && !run->refused)
-        gr_records_note(run, "alert", round, "{\"what\":\"the disk refuses to be written\"}",
-                        "alert: the disk refuses to be written; the training goes on");
+/*
+ * Once for each time that the disk begins to refuse. why: the message of a checkpoint's refusal,
+ * NULL: there was none; on the terminal in full, and without its path in the events.
+ */
+static gr_status watch_disk(struct gr_run_state *run, uint32_t round, const char *why) {
+    bool refused = why || gr_metrics_behind(run->metrics) > 0;
+    gr_status status = GR_OK;
+    char *words = NULL, *detail = NULL;
+    if (refused && !run->refused) {
+        const char *reason = why ? strrchr(why, ':') : NULL;
+        char quoted[160] = "";
+        if (reason) gr_text_quote(reason + 2, strlen(reason + 2), quoted, sizeof quoted);
+        GR_TRY(gr_text_format(&words,
+                              "alert: the disk refuses to be written; the training goes on%s%s",
+                              why ? ": " : "", why ? why : ""));
+        json_t *object = json_pack("{s:s, s:s*}", "what", "the disk refuses to be written", "why",
+                                   quoted[0] ? quoted : NULL);
+        detail = object ? json_dumps(object, JSON_COMPACT) : NULL;
+        json_decref(object);
+        gr_records_note(run, "alert", round, detail, words);
+    }
     run->refused = refused;
+out:
+    free(detail);
+    gr_free(words);
+    return status;
 }
 
 /* ---- checkpoints ---------------------------------------------------------------------------- */
@@ -217,6 +238,22 @@ out:
     return status;
 }
 
+/*
+ * A checkpoint was refused, as all ranks know by the same message. Room may be made meanwhile, and
+ * is waited for; another reason is not to be trained against for long.
+ */
+static gr_status bear_refusal(struct gr_run_state *run, uint32_t round) {
+    enum { BORNE = 3 };
+    static const int of_room[] = {ENOSPC, EDQUOT, EFBIG};
+    for (size_t i = 0; i < sizeof of_room / sizeof *of_room; i++)
+        if (strstr(gr_message(), strerror(of_room[i]))) return GR_OK;
+    if (++run->refusals < BORNE) return GR_OK;
+    return gr_fail_context(GR_ERROR_WRITE,
+                           "round %u: %d checkpoints in a row were refused, the newest is of round "
+                           "%u; --resume goes on from there: ",
+                           round, (int)BORNE, run->checkpointed);
+}
+
 gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     struct gr_state state;
     const uint32_t round = gr_federation_rounds_done(run->federation);
@@ -235,9 +272,10 @@ gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     *written = status == GR_OK;
     if (status == GR_OK) {
         run->checkpointed = round;
+        run->refusals = 0;
         if (gr_rehearse_corruption(run->federation, round)) damage_checkpoint(run, round);
     }
-    return status == GR_ERROR_WRITE ? GR_OK : status;
+    return status == GR_ERROR_WRITE ? bear_refusal(run, round) : status;
 }
 
 /* ---- the round ------------------------------------------------------------------------------ */
@@ -263,7 +301,7 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         if (status == GR_ERROR_WRITE) status = GR_OK;
         GR_TRY(status);
     }
-    if (!checkpoint) watch_disk(run, metrics->round, false);
+    if (!checkpoint) GR_TRY(watch_disk(run, metrics->round, NULL));
     if (checkpoint) GR_TRY(gr_records_sync(run));
 out:
     return status;
@@ -271,11 +309,11 @@ out:
 
 /* Rank 0: what only the checkpoint has shown. */
 static gr_status write_cost(struct gr_run_state *run, const struct gr_metrics *metrics,
-                            bool written) {
+                            bool written, const char *why) {
     gr_status status = GR_OK;
     GR_TRY(gr_metrics_amend(run->metrics, metrics));
     if (written) gr_records_note(run, "checkpoint", metrics->round, NULL, NULL);
-    watch_disk(run, metrics->round, !written);
+    GR_TRY(watch_disk(run, metrics->round, written ? NULL : why));
 out:
     return status;
 }
@@ -294,10 +332,12 @@ gr_status gr_record_round(void *context, struct gr_metrics *metrics) {
     GR_TRY(gr_comm_agree(run->comm, status));
     if (checkpoint) {
         double started = gr_clock_seconds();
+        char why[GR_MESSAGE_MAX] = "";
         GR_TRY(gr_record_checkpoint(run, &written));
+        if (!written) memcpy(why, gr_message(), strlen(gr_message()) + 1);
         metrics->seconds.checkpoint = gr_clock_seconds() - started;
         metrics->seconds.total += metrics->seconds.checkpoint;
-        if (gr_run_is_root(run)) status = write_cost(run, metrics, written);
+        if (gr_run_is_root(run)) status = write_cost(run, metrics, written, why);
         GR_TRY(gr_comm_agree(run->comm, status));
     }
     if (run->progress) gr_progress_round(run->progress, metrics);

@@ -57,6 +57,7 @@ static gr_status write_manifest(struct gr_run_state *run, const char *outcome,
         .model_digest = model_digest,
         .host_of = gr_federation_hosts(f),
         .detection = gr_comm_detection(run->comm),
+        .software = run->software.of_slot ? &run->software : NULL,
         .job = job_id(job),
         .run_id = run->id,
     };
@@ -217,6 +218,21 @@ static void note_words(struct gr_run_state *run, uint32_t round, const char *wha
     json_decref(object);
 }
 
+/* What the file system of the run directory lacks. */
+static gr_status note_warning(struct gr_run_state *run, uint32_t done) {
+    gr_status status = GR_OK;
+    char *detail = NULL, *words = NULL;
+    const char *warning = gr_run_directory_warning(run->directory);
+    if (!warning) return GR_OK;
+    GR_TRY(gr_text_format(&detail, "{\"what\":\"%s\"}", warning)); /* no quotes are in it */
+    GR_TRY(gr_text_format(&words, "alert: %s", warning));
+    gr_records_note(run, "alert", done, detail, words);
+out:
+    gr_free(words);
+    gr_free(detail);
+    return status;
+}
+
 gr_status gr_records_start(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *resolved = NULL, *words = NULL, *differences = NULL;
@@ -249,6 +265,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
                         "alert: some data cannot be compared with those that the run was "
                         "begun with: their salts are gone from its folder secrets/");
     note_classes(run, done);
+    GR_TRY(note_warning(run, done));
     status = note_found(run, done);
 out:
     gr_free(differences);

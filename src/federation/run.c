@@ -206,6 +206,7 @@ static void release(struct gr_run_state *run) {
     gr_federation_free(run->federation);
     gr_free(run->partial);
     gr_free(run->sitting);
+    gr_comm_texts_release(&run->software);
     gr_free(run->noted);
     gr_free(run->config_text);
     gr_free(run->checkpoints);
@@ -221,6 +222,7 @@ static gr_status prepare(struct gr_run_state *run) {
     GR_TRY(gr_allocate_zero(run->config->data.silos, 1, "events", &run->sitting));
     gr_comm_set_arbiter(run->comm, claim_epoch, run);
     /* Not earlier: silos may take long to read their data. */
+    gr_comm_started(run->comm);
     gr_comm_set_deadlines(run->comm, limits->collective_deadline_s, limits->heartbeat_s);
 out:
     return status;
@@ -284,6 +286,17 @@ out:
     return status;
 }
 
+/* Collective. What each rank runs on, for the manifest. */
+static gr_status gather_software(struct gr_run_state *run) {
+    gr_status status = GR_OK;
+    char *text = NULL;
+    GR_TRY(gr_comm_agree(run->comm, gr_versions_text(&text)));
+    status = gr_comm_gather_texts(run->comm, text, &run->software);
+out:
+    gr_free(text);
+    return status;
+}
+
 static gr_status set_up(struct gr_run_state *run) {
     gr_status status = GR_OK;
     struct gr_comm *comm = run->comm;
@@ -297,6 +310,8 @@ static gr_status set_up(struct gr_run_state *run) {
     tell_guessed(run);
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
     GR_TRY(share_directory(run));
+    GR_TRY(gr_run_directory_check_shared(comm, run->path));
+    GR_TRY(gather_software(run));
     if (gr_run_is_root(run)) earlier = gr_run_directory_data(run->directory);
     GR_TRY(gr_federation_fingerprint(run->federation, run->path, &earlier));
     find_origin(run);
@@ -327,7 +342,7 @@ static gr_status run_through(struct gr_run_state *run) {
 static gr_status conclude(struct gr_run_state *run, gr_status status) {
     /* Before the rounds began there is nothing that could be gone on with. */
     if (status == GR_LOST)
-        status = gr_fail(GR_STOPPED, "ranks were lost before the first round: start again");
+        status = gr_fail(GR_STOPPED, "before the first round: %s: start again", gr_message());
     if (status != GR_OK && run->directory && !run->ended && !gr_comm_out(run->comm))
         gr_records_end_early(run, status);
     release(run);

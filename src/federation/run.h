@@ -28,7 +28,9 @@ struct gr_run_state {
     char started_utc[32];
     bool below_quorum;
     uint32_t respawns_failed;
-    bool passed_over; /* a damaged checkpoint, when resuming */
+    bool passed_over;              /* a damaged checkpoint, when resuming */
+    struct gr_comm_texts software; /* of all ranks, of_slot NULL: not known (a newcomer) */
+    uint32_t refusals; /* checkpoints in a row that were refused for another reason than room */
     /* Rank 0's. */
     struct gr_run_directory *directory;
     struct gr_metrics_file *metrics;

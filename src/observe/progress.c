@@ -179,6 +179,7 @@ void gr_progress_finish(struct gr_progress *p, const char *run_path, const char 
     if (isfinite(p->accuracy)) fputc('\n', p->stream);
     if (model_digest) fprintf(p->stream, "  %-11s%s\n", "model", model_digest);
     if (run_path) {
+        run_path = gr_path_shown(run_path);
         fprintf(p->stream, "  %-11s%s\n", "run", run_path);
         fprintf(p->stream, "  %-11s%s/report.html\n", "report", run_path);
     }

@@ -88,21 +88,26 @@ out:
 
 /*
  * Whether there is a claim of an epoch after `epoch`, or the folder is another start's, or gone.
- * Who cannot look for another reason may try to write.
+ * Who cannot look for another reason may try to write. Two starts at the very same time, where no
+ * lock decides, may both find their folder: the lower one's it is.
  */
 bool gr_run_superseded(const char *path, uint64_t start, uint32_t epoch) {
-    bool found = false;
+    bool later = false, here = false, other = false, lower = false;
     struct dirent *entry;
     unsigned long long of_start;
     unsigned of_epoch;
     errno = 0;
     DIR *claims = open_claims(path);
     if (!claims) return errno == ENOENT;
-    while (!found && (entry = readdir(claims)))
-        found = parse_claim(entry->d_name, &of_start, &of_epoch) &&
-                (of_start == start ? of_epoch > epoch : of_epoch == 0);
+    while ((entry = readdir(claims))) {
+        if (!parse_claim(entry->d_name, &of_start, &of_epoch)) continue;
+        later = later || (of_start == start && of_epoch > epoch);
+        here = here || (of_start == start && of_epoch == 0);
+        other = other || (of_start != start && of_epoch == 0);
+        lower = lower || (of_start < start && of_epoch == 0);
+    }
     closedir(claims);
-    return found;
+    return later || (here ? lower : other);
 }
 
 gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) {

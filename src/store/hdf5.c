@@ -61,9 +61,10 @@ gr_status gr_hdf5_check_room(const char *path, int fd, uint64_t bytes) {
     struct rlimit limit;
     struct statvfs disk;
     int error = 0;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
-        error = EFBIG;
-    else if (fstatvfs(fd, &disk) == 0 && disk.f_frsize > 0 && disk.f_bavail < bytes / disk.f_frsize)
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes) error = EFBIG;
+    /* A file system that knows of no block at all does not count them. */
+    else if (fstatvfs(fd, &disk) == 0 && disk.f_frsize > 0 && disk.f_blocks > 0 &&
+             disk.f_bavail < bytes / disk.f_frsize)
         error = ENOSPC;
     if (!error) return GR_OK;
     return gr_fail(GR_ERROR_WRITE, "%s: %llu bytes: %s", path, (unsigned long long)bytes,

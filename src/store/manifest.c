@@ -139,6 +139,36 @@ static json_t *software(void) {
     return json;
 }
 
+/* A text of gr_versions_text: the name is padded, the value begins in a column. */
+static json_t *software_of(const char *text) {
+    json_t *json = json_object();
+    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        char name[GR_VERSIONS_COLUMN] = "";
+        const size_t length = strcspn(line, "\n");
+        if (length < GR_VERSIONS_COLUMN) continue;
+        memcpy(name, line, GR_VERSIONS_COLUMN - 1);
+        for (size_t n = strlen(name); n > 0 && name[n - 1] == ' ';)
+            name[--n] = '\0';
+        json_object_set_new(json, name,
+                            json_stringn(line + GR_VERSIONS_COLUMN, length - GR_VERSIONS_COLUMN));
+    }
+    return json;
+}
+
+/* What each rank runs on, ranks that run on the same together; no host is named. */
+static json_t *software_of_ranks(const struct gr_manifest *manifest) {
+    json_t *json = json_array();
+    for (size_t i = 0; i < manifest->software->n; i++) {
+        json_t *ranks = json_array();
+        for (int slot = 0; slot < manifest->ranks; slot++)
+            if (manifest->software->of_slot[slot] == (int64_t)i + 1)
+                json_array_append_new(ranks, json_integer(slot));
+        json_array_append_new(json, json_pack("{s:o, s:o}", "ranks", ranks, "software",
+                                              software_of(manifest->software->text[i])));
+    }
+    return json;
+}
+
 static json_t *stretches(const struct gr_run_directory *run, const struct gr_manifest *manifest) {
     json_t *json = json_deep_copy(run->earlier);
     json_array_append_new(json, json_pack("{s:o, s:o, s:i, s:i, s:i, s:o}", "started",
@@ -192,6 +222,8 @@ static json_t *compose(const struct gr_run_directory *run, const struct gr_manif
                             json_pack("{s:I, s:s, s:o}", "events", (json_int_t)manifest->events->n,
                                       "events_head", manifest->events->hash, "metrics",
                                       text_or_null(manifest->metrics_digest)));
+    if (manifest->software)
+        json_object_set_new(json, "software_of_ranks", software_of_ranks(manifest));
     return json;
 }
 

@@ -36,7 +36,22 @@ out:
     return status;
 }
 
-/* Takes the lock or leaves run->lock at -1. */
+/* What is wrong with the file system, and does not keep the run from going on. */
+static void warn(struct gr_run_directory *run, const char *what, int error) {
+    char *more = NULL;
+    if (gr_text_format(&more, "%s%s%s: %s", run->warning ? run->warning : "",
+                       run->warning ? "; " : "", what, strerror(error)) != GR_OK)
+        return;
+    gr_free(run->warning);
+    run->warning = more;
+}
+
+/* The file system lacks locks: NFS without a lock daemon, Lustre without the mount option flock. */
+static bool has_no_locks(int error) {
+    return error == ENOSYS || error == EOPNOTSUPP || error == ENOLCK;
+}
+
+/* Takes the lock or leaves run->lock at -1, which is GR_OK where there are no locks. */
 static gr_status take_lock(struct gr_run_directory *run) {
     gr_status status = GR_OK;
     char *path = NULL;
@@ -50,10 +65,15 @@ static gr_status take_lock(struct gr_run_directory *run) {
         run->lock = fd;
         goto out;
     }
-    status = errno == EWOULDBLOCK
-                 ? gr_fail(GR_ERROR_WRITE, "%s: in use by another run", run->path)
-                 : gr_fail(GR_ERROR_WRITE, "%s: cannot be locked: %s", path, strerror(errno));
+    const int error = errno;
     close(fd);
+    if (error == EWOULDBLOCK)
+        status = gr_fail(GR_ERROR_WRITE, "%s: in use by another run", run->path);
+    else if (!has_no_locks(error))
+        status = gr_fail(GR_ERROR_WRITE, "%s: cannot be locked: %s", path, strerror(error));
+    else if (!run->warning) /* of two runs at once the one that came later goes on, by its claims */
+        warn(run, "the file system has no locks, so two runs in one directory are found late",
+             error);
 out:
     gr_free(path);
     return status;
@@ -128,14 +148,17 @@ gr_status gr_run_directory_open(const struct gr_config *config, const char *path
                                 struct gr_run_directory **out) {
     gr_status status = GR_OK;
     struct gr_run_directory *run = NULL;
+    char *given = NULL;
     *out = NULL;
     GR_TRY(create(&run));
     if (path)
-        GR_TRY(gr_text_format(&run->path, "%s", path));
+        GR_TRY(gr_text_format(&given, "%s", path));
     else if (resume)
-        GR_TRY(gr_run_directory_latest(config, &run->path));
+        GR_TRY(gr_run_directory_latest(config, &given));
     else
-        GR_TRY(gr_run_directory_name(config, &run->path));
+        GR_TRY(gr_run_directory_name(config, &given));
+    /* The same for ranks with other working folders. */
+    GR_TRY(gr_path_absolute(given, &run->path));
     /* A misspelt path must not become a new run that looks like a resumed one. */
     if (resume && access(run->path, F_OK) != 0) {
         status = gr_fail(GR_ERROR_USAGE, "nothing to resume: %s: %s", run->path, strerror(errno));
@@ -144,10 +167,13 @@ gr_status gr_run_directory_open(const struct gr_config *config, const char *path
     randombytes_buf(&run->start, sizeof run->start);
     GR_TRY(make_folders(run->path));
     GR_TRY(enter(run, resume));
-    if (!path && !resume) GR_TRY(gr_run_directory_set_latest(run->path));
+    /* A link is a convenience: there are file systems that have none. */
+    if (!path && !resume && gr_run_directory_set_latest(run->path) != GR_OK)
+        warn(run, "the link to the latest run cannot be made", errno);
     *out = run;
     run = NULL;
 out:
+    gr_free(given);
     gr_run_directory_close(run);
     return status;
 }
@@ -181,6 +207,10 @@ const char *gr_run_directory_id(const struct gr_run_directory *run, bool *known)
     return run->id;
 }
 
+const char *gr_run_directory_warning(const struct gr_run_directory *run) {
+    return run->warning;
+}
+
 uint64_t gr_run_directory_start(const struct gr_run_directory *run) {
     return run->start;
 }
@@ -193,6 +223,7 @@ void gr_run_directory_close(struct gr_run_directory *run) {
     if (!run) return;
     if (run->lock >= 0) close(run->lock);
     json_decref(run->earlier);
+    gr_free(run->warning);
     gr_free(run->path);
     gr_free(run);
 }

@@ -10,6 +10,7 @@ struct gr_run_directory {
     char *path;              /* owned */
     uint64_t start;          /* tells this start of the program from others; 0 after a takeover */
     int lock;                /* descriptor that holds the lock, -1: not held */
+    char *warning;           /* owned; NULL: none */
     json_t *earlier;         /* stretches of the run before this process; array; owned */
     struct gr_run_data data; /* as those say */
     char id[GR_RUN_ID_HEX];  /* of the run */
@@ -32,7 +33,8 @@ struct gr_version {
     char name[24];
     char value[160];
 };
-enum { GR_VERSIONS_MAX = 20 };
+/* In the text the value begins in this column, from 0. */
+enum { GR_VERSIONS_MAX = 20, GR_VERSIONS_COLUMN = 21 };
 size_t gr_versions_list(struct gr_version out[GR_VERSIONS_MAX]);
 
 #endif

@@ -36,7 +36,8 @@ gr_status gr_run_directory_latest(const struct gr_config *config, char **out) {
     GR_TRY(gr_text_format(&link, "%s/latest", directory));
     ssize_t n = readlink(link, target, sizeof target - 1);
     if (n < 0) {
-        status = gr_fail(GR_ERROR_USAGE, "nothing to resume: %s: %s", link, strerror(errno));
+        status = gr_fail(GR_ERROR_USAGE, "nothing to resume: %s: %s; --run names a run directory",
+                         link, strerror(errno));
         goto out;
     }
     target[n] = '\0';
@@ -60,8 +61,10 @@ gr_status gr_run_directory_set_latest(const char *path) {
     GR_TRY(gr_text_format(&fresh, "%.*s/.latest-%ld", folder, slash ? path : ".", (long)getpid()));
     unlink(fresh);
     if (symlink(name, fresh) != 0 || rename(fresh, latest) != 0) {
-        status = gr_fail(GR_ERROR_WRITE, "%s: %s", latest, strerror(errno));
+        const int error = errno;
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", latest, strerror(error));
         unlink(fresh);
+        errno = error;
     }
 out:
     gr_free(fresh);

@@ -105,6 +105,7 @@ static void add_processor(struct list *list) {
 size_t gr_versions_list(struct gr_version out[GR_VERSIONS_MAX]) {
     struct list list = {out, 0};
     add(&list, "granary", GRANARY_VERSION);
+    add(&list, "build", gr_build_id());
     add_mpi(&list);
     add_hdf5(&list);
     add(&list, "GSL", gsl_version);
@@ -118,14 +119,36 @@ size_t gr_versions_list(struct gr_version out[GR_VERSIONS_MAX]) {
     return list.n;
 }
 
+gr_status gr_libraries_text(char **out) {
+    static const char *const decisive[] = {"MPI", "HDF5", "oneDNN"};
+    gr_status status = GR_OK;
+    struct gr_version versions[GR_VERSIONS_MAX];
+    const size_t n = gr_versions_list(versions);
+    char *text = NULL;
+    for (size_t i = 0; status == GR_OK && i < n; i++) {
+        char *longer = NULL;
+        bool counts = false;
+        for (size_t k = 0; k < sizeof decisive / sizeof *decisive; k++)
+            counts = counts || strcmp(versions[i].name, decisive[k]) == 0;
+        if (!counts) continue;
+        status = gr_text_format(&longer, "%s%s %s\n", text ? text : "", versions[i].name,
+                                versions[i].value);
+        gr_free(text);
+        text = longer;
+    }
+    *out = text;
+    return status;
+}
+
 gr_status gr_versions_text(char **out) {
     struct gr_version versions[GR_VERSIONS_MAX];
     size_t n = gr_versions_list(versions);
     char *text = NULL;
     for (size_t i = 0; i < n; i++) {
         char *longer = NULL;
-        gr_status status = gr_text_format(&longer, "%s%-20s %s\n", text ? text : "",
-                                          versions[i].name, versions[i].value);
+        gr_status status =
+            gr_text_format(&longer, "%s%-*s%s\n", text ? text : "", (int)GR_VERSIONS_COLUMN,
+                           versions[i].name, versions[i].value);
         gr_free(text);
         if (status != GR_OK) return status;
         text = longer;

@@ -658,6 +658,7 @@ START_TEST(test_defaults) {
     ck_assert_double_eq(c->round.deadline_s, 3600);
     ck_assert_double_eq(c->round.collective_deadline_s, 60);
     ck_assert_double_eq(c->round.heartbeat_s, 30);
+    ck_assert_double_eq(c->round.start_deadline_s, 600);
     ck_assert(!c->round.respawn);
     ck_assert_str_eq(c->round.replay, "");
     ck_assert_double_eq(c->alerts.participation, 0.5);

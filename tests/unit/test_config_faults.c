@@ -28,6 +28,8 @@ static const struct {
      "t.yaml:5: round.collective_deadline_s: found 0, allowed 0 < x <= 1e+06"},
     {"round: {collective_deadline_s: 1e7}",
      "t.yaml:5: round.collective_deadline_s: found 1e7, allowed 0 < x <= 1e+06"},
+    {"round: {start_deadline_s: 0}",
+     "t.yaml:5: round.start_deadline_s: found 0, allowed 0 < x <= 1e+06"},
     {"round: {heartbeat_s: 0.09}",
      "t.yaml:5: round.heartbeat_s: found 0.09, allowed 0 (none) or at least 0.1"},
     {"round: {heartbeat_s: -1}", "t.yaml:5: round.heartbeat_s: found -1, allowed 0 <= x <= 1e+06"},
@@ -35,7 +37,7 @@ static const struct {
     {"round: {deadline: 3}",
      "t.yaml:5: round.deadline: found an unknown key, allowed participants, sampling, share_sizes, "
      "availability, quorum, deadline_s, "
-     "collective_deadline_s, heartbeat_s, respawn, replay; nearest is round.deadline_s"},
+     "collective_deadline_s, heartbeat_s, start_deadline_s, respawn, replay; nearest is round.deadline_s"},
     {"alerts: {participation: 1.01}",
      "t.yaml:5: alerts.participation: found 1.01, allowed 0 <= x <= 1"},
     {"alerts: {rounds: 0}", "t.yaml:5: alerts.rounds: found 0, " WHOLE("1", "10000000")},

@@ -140,6 +140,7 @@ static const struct {
     {{"round.deadline_s=1.5"}, true},
     {{"round.collective_deadline_s=0.5"}, true},
     {{"round.heartbeat_s=0"}, true},
+    {{"round.start_deadline_s=5"}, true},
     {{"round.respawn=true"}, true},
     {{"round.replay=runs/a b/events.jsonl"}, true},
     {{"alerts.participation=0.25"}, true},

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a process needs before any command: its streams, its signals, and whether it is alone. */
+#include "cli/command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- streams ----------------------------------------------------------------------------------
+ */
+
+void gr_start_streams(bool output_matters) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+        /* A result that nobody can read is still to fail at its first byte. */
+        bool refuses = fd == STDOUT_FILENO && output_matters;
+        int opened = open("/dev/null", refuses ? O_RDONLY : O_RDWR);
+        if (opened >= 0 && opened != fd) close(opened);
+    }
+}
+
+/* ---- signals ----------------------------------------------------------------------------------
+ */
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_stop_signal(int number) {
+    stop_signal = number;
+}
+
+const volatile sig_atomic_t *gr_catch_stop(int number) {
+    struct sigaction action = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
+    sigaction(number, &action, NULL);
+    return &stop_signal;
+}
+
+/* ---- alone ------------------------------------------------------------------------------------
+ */
+
+static long number_in(const char *name) {
+    const char *text = getenv(name);
+    char *end = NULL;
+    long number = text ? strtol(text, &end, 10) : 0;
+    return text && end != text && !*end ? number : 0;
+}
+
+/* How many processes whoever started this one says there are, by `*name`; 0: it does not say. */
+static long count_told(bool by_mpi, const char **name) {
+    static const char *const of_mpi[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "FLUX_JOB_SIZE"};
+    const size_t n = sizeof of_mpi / sizeof *of_mpi;
+    for (size_t i = 0; by_mpi && i < n; i++)
+        if ((*name = of_mpi[i], number_in(of_mpi[i]) > 0)) return number_in(of_mpi[i]);
+    /* A step's own count; the job's stands in the batch script as well, where one process is right.
+     * Below mpirun it counts the launcher's daemons. */
+    *name = "SLURM_STEP_NUM_TASKS";
+    return getenv("SLURM_PROCID") ? number_in(*name) : 0;
+}
+
+struct gr_company gr_start_company(void) {
+    struct gr_company company;
+    company.told = count_told(true, &company.by);
+    return company;
+}
+
+gr_status gr_start_check_company(const struct gr_company *company, int size) {
+    if (size > 1 || company->told <= 1) return GR_OK;
+    return gr_fail(
+        GR_ERROR_USAGE,
+        "%s says that %ld processes were started, but each is alone for MPI and would do "
+        "all of the work: the launcher and this MPI do not know each other. Under Slurm "
+        "start with `srun --mpi=pmix`, or with `granary run -n %ld`, or with the mpirun "
+        "of this MPI",
+        company->by, company->told, company->told);
+}
+
+gr_status gr_start_check_once(void) {
+    const char *name;
+    long tasks = count_told(false, &name);
+    if (tasks <= 1) return GR_OK;
+    return gr_fail(GR_ERROR_USAGE,
+                   "run: %s says that it was started %ld times: `granary run` starts the ranks by "
+                   "itself, and is to be started once (without srun, or with srun -n 1)",
+                   name, tasks);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which ranks are meant, in words; and before round 1 whom the others wait for. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "comm/communicator.h"
+#include "comm/handshake.h"
+
+enum { NAMED_MAX = 8 };
+
+void gr_host_name(char out[GR_HOST_BYTES]) {
+    char name[256] = "";
+    if (gethostname(name, sizeof name - 1) != 0 || !name[0]) snprintf(name, sizeof name, "?");
+    name[strcspn(name, ".")] = '\0';
+    gr_text_quote(name, strlen(name), out, GR_HOST_BYTES);
+}
+
+void gr_names_add(struct gr_names *names, int rank, const char *host) {
+    size_t used = strlen(names->text);
+    const size_t room = sizeof names->text - used;
+    names->n++;
+    if (names->n > NAMED_MAX) {
+        char *more = strstr(names->text, " and ");
+        if (more) *more = '\0';
+        used = strlen(names->text);
+        snprintf(names->text + used, sizeof names->text - used, " and %d more",
+                 names->n - NAMED_MAX);
+    } else {
+        snprintf(names->text + used, room, "%srank %d%s%.24s%s", names->n > 1 ? ", " : "", rank,
+                 host ? " (" : "", host ? host : "", host ? ")" : "");
+    }
+}
+
+void gr_say(const struct gr_comm_options *options, const char *format, ...) {
+    char text[GR_MESSAGE_MAX];
+    va_list arguments;
+    if (!options->say) return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    options->say(text);
+}
+
+double gr_tell_every_s(double limit_s) {
+    static const double every_s = 30;
+    return limit_s / 4 < every_s ? limit_s / 4 : every_s;
+}
+
+double gr_comm_start_s(const struct gr_comm_options *options) {
+    const char *text = getenv(GR_COMM_START_VARIABLE);
+    char *end = NULL;
+    double told = text ? strtod(text, &end) : 0;
+    if (options->start_s > 0) return options->start_s;
+    return text && end != text && *end == '\0' && told > 0 ? told : GR_COMM_START_S;
+}
+
+const char *gr_comm_host_name(const struct gr_comm *comm, int slot) {
+    return comm->peers[slot].name;
+}
+
+void gr_start_silent(const struct gr_comm *comm, struct gr_names *names) {
+    for (int i = 0; i < comm->size; i++) {
+        const struct gr_peer *peer = &comm->peers[comm->slot_of[i]];
+        if (i != comm->rank && (peer->dead || peer->silent_s > 0))
+            gr_names_add(names, i, peer->name);
+    }
+}
+
+/* Rank 1 asks rank 0 alone, which asks all. */
+static void ask(struct gr_comm *comm) {
+    const struct gr_letter_head head = {.kind = GR_LETTER_PING, .epoch = comm->epoch};
+    for (int i = 0; i < comm->size; i++) {
+        struct gr_peer *peer = &comm->peers[comm->slot_of[i]];
+        if (i == comm->rank || (comm->rank > 0 && i > 0)) continue;
+        if (gr_letter_send_plain(comm, comm->slot_of[i], &head) != GR_OK) continue;
+        peer->silent_s = 1; /* until a letter comes */
+    }
+}
+
+void gr_start_look(struct gr_wait *wait) {
+    static const double answers_within = 0.5; /* of the time between two messages */
+    struct gr_comm *comm = wait->comm;
+    const double limit = comm->collective_s / 2, every = gr_tell_every_s(limit);
+    if (!comm->starting || comm->rank > 1) return;
+    if (!wait->asked && wait->waited_s >= wait->told_s + every * (1 - answers_within)) {
+        ask(comm);
+        wait->asked = true;
+    }
+    if (!wait->asked || wait->waited_s < wait->told_s + every) return;
+    struct gr_names names = {0};
+    gr_start_silent(comm, &names);
+    wait->asked = false;
+    wait->told_s = wait->waited_s;
+    if (names.n > 0)
+        gr_say(&comm->options, "waiting for %s, which give%s no sign: %.0f of %g s", names.text,
+               names.n == 1 ? "s" : "", wait->waited_s, limit);
+}
+
+void gr_comm_started(struct gr_comm *comm) {
+    comm->starting = false;
+    for (int i = 0; i < comm->slots; i++)
+        comm->peers[i].silent_s = 0;
+}
+
+bool gr_comm_speaks(const struct gr_comm *comm) {
+    if (comm->rank == 0) return !comm->over && !comm->out;
+    const struct gr_peer *first = &comm->peers[comm->slot_of[0]];
+    return comm->starting && comm->rank == 1 && (first->dead || first->silent_s > 0);
+}
