@@ -77,6 +77,11 @@ gzip -c plain.csv >t.csv.gz; alike "compressed" t.csv.gz
 check "on two ranks" exits 0 on_ranks 2 train run.yaml --run ranks --set data.train.file=t.csv.gz
 check "the same model" equal "$(digest ranks)" "$plain"
 { printf '\xef\xbb\xbf'; cat plain.csv; } >t.csv; check "a byte order mark" same t.csv
+{ echo 'sep=,'; echo '# x'; awk -F, -v OFS=, '{ print (NR == 1 ? "" : NR - 2), $0 "," }' plain.csv; } >t.csv
+alike "all of it" t.csv
+check "a run says so" exits 0 on_ranks 2 train run.yaml --run said --set data.train.file=t.csv
+check "in one line" prints 'data: passed over in CSV files: a line "sep=", comment lines, a first column without a name (names of rows), empty last columns'
+check "and an event" grep -q '"event":"findings".*comment lines' said/events.jsonl
 check "an import says what was passed over" bash -c \
     'sed "s/^/;/; s/,/;/g" plain.csv >t.csv && "$GRANARY" import t.csv --schema schema.yaml -o t.h5 >told'
 check "the separator and the names of rows" grep -qF \
