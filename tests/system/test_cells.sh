@@ -170,6 +170,38 @@ check "and of the imported table" exits 0 "$GRANARY" predict kept/model.h5 origi
 check "the same predictions" cmp p.csv q.csv
 check "which differ from row to row" bash -c '[ "$(tail -n +2 p.csv | sort -u | wc -l)" -gt 20 ]'
 
+# A range is the file's, whatever is taken off: min_max and clip make the same of both
+sed 's/range: \[20, 89\]/range: [30, 80]/' schema.yaml >range.yaml
+sed '/age/s/}/, origin: 30}/' range.yaml >own.yaml
+ranged="--set preprocess.scale=min_max --set preprocess.clip=true --set data.disclosure_threshold=1"
+# shellcheck disable=SC2086
+check "a range" exits 0 "$GRANARY" train run.yaml --run ranged $ranged --set data.schema=range.yaml
+outside=$(grep -o 'data: age: [0-9]* outside of the range' "$OUT")
+# shellcheck disable=SC2086
+check "with an origin" exits 0 "$GRANARY" train run.yaml --run ranged2 $ranged --set data.schema=own.yaml
+check "as many are outside" prints "${outside:-none}"
+check "the same model" equal "$(digest ranged)" "$(digest ranged2)"
+"$GRANARY" import plain.csv --schema own.yaml -o t.h5 >/dev/null
+# shellcheck disable=SC2086
+check "imported" exits 0 "$GRANARY" train run.yaml --run ranged3 $ranged --set data.schema=own.yaml \
+    --set data.source=hdf5 --set data.train.file=t.h5
+check "as many are outside" prints "${outside:-none}"
+check "the same model" equal "$(digest ranged)" "$(digest ranged3)"
+# Cells that equal an end are inside, though their float32 is not the end's double
+printf 'columns: [{name: t, type: number, range: [35.1, 41.9]}, {name: died, type: label}]' >ends.yaml
+{ echo t,died; for i in $(seq 20); do printf '35.1,0\n41.9,1\n'; done; } >t.csv
+for last in 40 42; do
+    echo "$last,0" >>t.csv
+    "$GRANARY" import t.csv --schema ends.yaml -o t.h5 >/dev/null
+    for source in csv hdf5; do
+        check "ends of a range, $source" exits 0 "$GRANARY" train run.yaml --run "ends$last$source" \
+            --set data.schema=ends.yaml --set data.source=$source --set data.disclosure_threshold=1 \
+            --set data.train.file=t.${source/hdf/h}
+        if [ $last = 42 ]; then check "one is outside" prints "data: t: 1 outside of the range"
+        else check "none is outside" bash -c '! grep -q outside "$0"' "$OUT"; fi
+    done
+done
+
 # A model reads other tables by its own schema
 awk -F, -v OFS=, 'NR > 1 { split($5, d, "-"); $5 = d[3] "." d[2] "." d[1]; sub(/\./, "!", $3) } 1' plain.csv |
     tr ',' ';' | tr '!' ',' >t.csv
