@@ -79,12 +79,13 @@ struct gr_reader {
     const struct gr_data_config *data;   /* borrowed; csv only, else it may be NULL */
     const struct gr_preprocessing *preprocessing; /* what rows are read for; borrowed; NULL */
     struct gr_table_shape shape;
-    struct gr_columns *columns; /* NULL: the table names none; owned */
-    uint8_t *may_lack;          /* hdf5 with columns: values that may be NaN; owned */
-    struct gr_found *found;     /* csv: of each column; owned */
-    struct gr_found *imported;  /* hdf5: what an import found of each column; NULL; owned */
+    struct gr_columns *columns;        /* NULL: the table names none; owned */
+    uint8_t *may_lack;                 /* hdf5 with columns: values that may be NaN; owned */
+    struct gr_found *found;            /* csv: of each column; owned */
+    struct gr_passed_over passed_over; /* csv: in this file */
+    struct gr_found *imported;         /* hdf5: what an import found of each column; NULL; owned */
     char *guessed; /* csv without a schema: a line of each column, for its owner; owned */
-    bool misfit;                /* opening failed because the columns are not the schema's */
+    bool misfit;   /* opening failed because the columns are not the schema's */
     void *window; /* GR_WINDOW_BYTES_MAX bytes of the guard's, for the format that reads into it */
     void *state;  /* the format's */
 };
