@@ -78,13 +78,13 @@ static gr_status tell_rare(const struct gr_infer_state *state, struct gr_inferre
     if (c->column->categories_count > 0)
         return gr_infer_tell(
             &c->guess->doubts,
-            "%zu categories of fewer than %u rows are not listed, for they may name somebody: they "
-            "count as unknown\n",
+            "%zu of its values are in fewer than %u rows and may name somebody: not listed, "
+            "they count as unknown\n",
             rare, threshold);
     return gr_infer_tell(
         &c->guess->doubts,
-        "all %zu categories have fewer than %u rows and are not listed, for they may "
-        "name somebody: list those that every site may know\n",
+        "each of its %zu values is in fewer than %u rows and may name somebody: none is "
+        "listed; list those that every site may know\n",
         rare, threshold);
 }
 

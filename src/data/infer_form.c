@@ -348,7 +348,7 @@ static bool is_date(const char *text, size_t length, struct gr_infer_form *form)
 static unsigned readings_of_plain(const char *text, size_t length, bool whole) {
     struct gr_infer_form form = {0};
     if (whole || !memchr(text, '.', length)) return ALL_READINGS; /* an exponent */
-    const char *at = text + (*text == '-' || *text == '+');
+    const char *at = text + sign_at(text, text + length);
     return read_digits(&at, text + length, &form);
 }
 
