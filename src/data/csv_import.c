@@ -257,19 +257,65 @@ static gr_status check_range(const struct import *im) {
                    im->path, o->first, o->limit ? o->first + o->limit - 1 : o->first, im->row - 1);
 }
 
-static void tell_found(const struct import *im) {
-    const struct gr_schema *schema = im->columns->schema;
+static void say_line(const struct import *im, const char *line) {
+    if (im->options->say && line[0]) im->options->say(im->options->context, line);
+}
+
+/* What of a file is no row, and how it was taken apart. */
+static void tell_form(const struct import *im) {
+    char line[GR_FORM_LINE];
+    gr_csv_form_tell(&im->table.scan.form, line);
+    say_line(im, line);
+    if (im->table.absent != SIZE_MAX)
+        say_line(im, "no column of groups: it can be no table to "
+                     "partition by it");
+}
+
+static void add_words(char *line, size_t size, int64_t count, const char *what) {
+    const size_t used = strlen(line);
+    if (count > 0) snprintf(line + used, size - used, ", %lld %s", (long long)count, what);
+}
+
+static void tell_column(const struct import *im, size_t column) {
+    const struct gr_column *c = &im->columns->schema->columns[column];
+    const struct gr_found f = gr_csv_table_found(&im->table, column);
     char line[512], name[64];
-    if (!im->options->say) return;
-    for (unsigned i = 0; i < schema->columns_count; i++) {
-        const struct gr_found *f = &im->table.column[i].found;
-        if (f->missing + f->outside + f->unknown == 0) continue;
-        gr_text_quote(schema->columns[i].name, strlen(schema->columns[i].name), name, sizeof name);
-        snprintf(line, sizeof line,
-                 "%s: %lld missing, %lld outside of the range, %lld of no known category", name,
-                 (long long)f->missing, (long long)f->outside, (long long)f->unknown);
-        im->options->say(im->options->context, line);
+    if (f.missing + f.outside + f.unknown + f.censored + f.lost + f.dropped == 0) return;
+    gr_text_quote(c->name, strlen(c->name), name, sizeof name);
+    snprintf(line, sizeof line,
+             "%s: %lld missing, %lld outside of the range, %lld of no known category", name,
+             (long long)f.missing, (long long)f.outside, (long long)f.unknown);
+    add_words(line, sizeof line, f.censored, "censored at a bound");
+    add_words(line, sizeof line, f.lost,
+              "beyond the digits of float32 (`origin`, or of dates `since`, keeps them)");
+    add_words(line, sizeof line, f.dropped, "rows left out without it");
+    if (f.present == 0 && f.missing > 0) strcat(line, ": no row has a value");
+    say_line(im, line);
+}
+
+static void tell_found(const struct import *im) {
+    tell_form(im);
+    for (size_t i = 0; i < im->columns->schema->columns_count; i++)
+        tell_column(im, i);
+}
+
+/* For those who read the table, whose values do not show it any more. */
+static gr_status write_findings(struct import *im) {
+    const size_t n = im->columns->schema->columns_count;
+    int64_t *counts = NULL;
+    bool any = false;
+    gr_status status;
+    GR_TRY(gr_allocate(n, GR_FINDINGS * sizeof *counts, "findings", &counts));
+    for (size_t i = 0; i < n; i++) {
+        const struct gr_found f = gr_csv_table_found(&im->table, i);
+        const int64_t of_column[GR_FINDINGS] = {f.censored, f.lost, f.dropped};
+        memcpy(counts + i * GR_FINDINGS, of_column, sizeof of_column);
+        any = any || f.censored + f.lost + f.dropped > 0;
     }
+    if (any) GR_TRY(gr_table_file_findings(&im->file, counts, n));
+out:
+    gr_free(counts);
+    return status;
 }
 
 static gr_status write_groups(struct import *im) {
@@ -291,6 +337,7 @@ static gr_status write_columns(struct import *im) {
     gr_status status;
     GR_TRY(gr_table_file_text(&im->file, "columns", im->text, strlen(im->text)));
     GR_TRY(write_groups(im));
+    GR_TRY(write_findings(im));
     if (columns->label >= 0 && columns->schema->columns[columns->label].categories_count > 0)
         im->n_classes = columns->schema->columns[columns->label].categories_count;
     GR_TRY(gr_table_file_classes(&im->file, im->n_classes));
@@ -308,8 +355,9 @@ static gr_status import_once(struct import *im, size_t limit) {
     GR_TRY(gr_allocate(im->feature_rows, im->shape.row_bytes, "rows", &im->features));
     GR_TRY(gr_allocate(im->feature_rows, sizeof *im->labels, "labels", &im->labels));
     GR_TRY(gr_allocate(im->feature_rows, sizeof *im->targets, "targets", &im->targets));
-    if (im->columns->group >= 0)
+    if (im->columns->group >= 0 && im->table.absent == SIZE_MAX)
         GR_TRY(gr_allocate(im->feature_rows, sizeof *im->group_of, "groups", &im->group_of));
+    im->shape.group_bytes = im->group_of != NULL;
     GR_TRY(find_categories(im));
     GR_TRY(make_text(im));
     GR_TRY(gr_table_file_create(&im->file, &im->shape));

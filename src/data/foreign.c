@@ -136,9 +136,9 @@ static const char *tell_zeros(const unsigned char *p, size_t n) {
     return "not text: it holds bytes of 0";
 }
 
-const char *gr_foreign_file(const void *bytes, size_t n) {
+/* A form that is known, text or not. */
+static const char *tell(const void *bytes, size_t n) {
     const unsigned char *p = bytes;
-    if (n > GR_FOREIGN_BYTES) n = GR_FOREIGN_BYTES;
     const bool zip = n > 30 && memcmp(p, "PK\x03\x04", 4) == 0;
     for (size_t i = 0; zip && i < n && i < 64; i++)
         if (i >= 34 && memcmp(p + i - 4, ".npy", 4) == 0) return "NumPy arrays (npz)" FROM_PYTHON;
@@ -150,20 +150,40 @@ const char *gr_foreign_file(const void *bytes, size_t n) {
     }
     if (is_idx(p, n)) return "an IDX file: data.source is idx for those";
     if (is_stata(p, n)) return "a Stata file (dta): write it with Stata's `export delimited`";
-    const char *what = tell_text(bytes, (const char *)bytes + n);
-    return what ? what : tell_zeros(p, n);
+    return tell_text(bytes, (const char *)bytes + n);
+}
+
+const char *gr_foreign_file(const void *bytes, size_t n) {
+    if (n > GR_FOREIGN_BYTES) n = GR_FOREIGN_BYTES;
+    const char *what = tell(bytes, n);
+    return what ? what : tell_zeros(bytes, n);
+}
+
+/* Valid UTF-8, but for a character that is cut off at the end, in lines. */
+static bool is_text(const char *bytes, size_t n) {
+    if (!memchr(bytes, '\n', n)) return false;
+    for (size_t cut = 0; cut < 4 && cut < n; cut++)
+        if (gr_text_is_utf8(bytes, n - cut)) return true;
+    return false;
 }
 
 gr_status gr_foreign_refuse(const char *path, const char *expected) {
-    unsigned char bytes[GR_FOREIGN_BYTES];
+    char bytes[GR_FOREIGN_BYTES];
     size_t size;
     int fd;
     gr_status status = gr_open_regular(path, &fd, &size);
     if (status != GR_OK) return status;
     const ssize_t got = read(fd, bytes, sizeof bytes);
     close(fd);
-    const char *what = got > 0 ? gr_foreign_file(bytes, (size_t)got) : NULL;
-    if (what && strcmp(expected, "IDX") == 0 && is_idx(bytes, (size_t)got)) return GR_OK;
-    if (what) return gr_fail(GR_ERROR_DATA, "%s: expected %s, found %s", path, expected, what);
-    return GR_OK;
+    if (got < 4) return GR_OK;
+    const bool idx = strcmp(expected, "an IDX file") == 0;
+    const bool zipped = memcmp(bytes, "\x1F\x8B", 2) == 0;
+    const bool same = idx ? zipped || is_idx((unsigned char *)bytes, (size_t)got)
+                          : memcmp(bytes, "\x89HDF", 4) == 0;
+    if (same) return GR_OK;
+    const char *what = tell(bytes, (size_t)got);
+    if (!what && is_text(bytes, (size_t)got))
+        what = "text, perhaps CSV: data.source is csv for that, and `granary import` reads it";
+    if (!what) return GR_OK;
+    return gr_fail(GR_ERROR_DATA, "%s: expected %s, found %s", path, expected, what);
 }

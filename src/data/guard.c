@@ -40,7 +40,8 @@ enum guard_verb {
     GUARD_TARGETS,
     GUARD_COLUMNS,
     GUARD_GROUPS,
-    GUARD_GROUP_NAMES
+    GUARD_GROUP_NAMES,
+    GUARD_FINDINGS
 };
 
 struct guard_request {
@@ -81,6 +82,8 @@ static gr_status answer(struct gr_reader *reader, const struct guard_request *re
     if (request->verb == GUARD_TARGETS)
         return reader->operations->targets(reader, request->first, request->n, reader->window);
     if (request->verb == GUARD_COLUMNS) return reader->operations->columns(reader);
+    if (request->verb == GUARD_FINDINGS)
+        return reader->operations->findings(reader, reader->window);
     if (request->verb == GUARD_GROUPS)
         return reader->operations->groups(reader, request->first, request->n, reader->window);
     if (request->verb == GUARD_GROUP_NAMES)
@@ -215,7 +218,7 @@ static gr_status check_reply(const char *path, struct gr_table_shape *shape) {
     if (status != GR_OK) return status;
     if (shape->window_rows == 0 || shape->window_rows > GR_WINDOW_BYTES_MAX / shape->row_bytes ||
         shape->n_classes > GR_CLASSES_MAX || shape->column_bytes > GR_CONFIG_FILE_MAX ||
-        shape->group_bytes > GR_WINDOW_BYTES_MAX)
+        shape->group_bytes > GR_WINDOW_BYTES_MAX || shape->n_findings > GR_FINDINGS_MAX)
         return gr_fail(GR_ERROR_DATA, "%s: damaged: windows of %zu rows, %u classes", path,
                        shape->window_rows, shape->n_classes);
     return GR_OK;
@@ -295,6 +298,13 @@ static gr_status guard_group_names(struct gr_reader *reader, char *out) {
     return status;
 }
 
+static gr_status guard_findings(struct gr_reader *reader, int64_t *out) {
+    gr_status status = ask(reader, GUARD_FINDINGS, 0, 0);
+    if (status == GR_OK)
+        memcpy(out, reader->window, reader->shape.n_findings * GR_FINDINGS * sizeof *out);
+    return status;
+}
+
 const struct gr_reader_operations gr_guard_operations = {
     .open = guard_open,
     .labels = guard_labels,
@@ -304,4 +314,5 @@ const struct gr_reader_operations gr_guard_operations = {
     .columns = guard_columns,
     .groups = guard_groups,
     .group_names = guard_group_names,
+    .findings = guard_findings,
 };

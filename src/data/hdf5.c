@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HDF5 tables: /features (rows first, 2 to 4 dimensions, uint8 or float32) and /labels (one
- * integer a row), as `granary import` writes them or to that form.
+ * HDF5 tables: /features (rows first, 2 to 4 dimensions; uint8 are images' bytes, other integers
+ * and floating-point numbers become float32) and /labels (one whole number a row, also as bool or
+ * as floating-point numbers; in one dimension or in a column), as `granary import` writes them or
+ * to that form.
  *
  * Only what lies in this one file is read: external and soft links, external storage and virtual
  * layouts are refused, and so are filters other than those of HDF5 itself, since they load code.
@@ -10,9 +12,11 @@
  * Runs in the guard's child only (guard.c), so an object that is left open on a failure goes with
  * it; the serial driver is used whatever the build of the library.
  */
+#include "data/foreign.h"
 #include "data/hdf5_attributes.h"
 #include "data/reader.h"
 
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,7 +28,10 @@
 struct hdf5_state {
     hid_t file, features, labels;
     hid_t targets, columns, groups, group_names; /* -1 where there is none */
+    hid_t findings;                              /* likewise */
     hid_t memory_type;                           /* of features */
+    int label_dims, target_dims;                 /* 1, or 2 for a column */
+    bool label_reals;                            /* labels are floating-point numbers */
     size_t file_size;
 };
 
@@ -164,16 +171,17 @@ static gr_status open_features(struct hdf5_state *state, struct dataset *d,
     gr_status status;
     GR_TRY(open_dataset(state->file, d));
     GR_TRY(read_type(d, &type));
+    const H5T_class_t class = H5Tget_class(type);
     if (H5Tequal(type, H5T_STD_U8LE) > 0 || H5Tequal(type, H5T_STD_U8BE) > 0) {
         shape->element = GR_ELEMENT_UINT8;
         shape->scale = 1.0f / 255.0f;
         state->memory_type = H5T_NATIVE_UINT8;
-    } else if (H5Tequal(type, H5T_IEEE_F32LE) > 0 || H5Tequal(type, H5T_IEEE_F32BE) > 0) {
+    } else if (class == H5T_FLOAT || class == H5T_INTEGER || class == H5T_ENUM) {
         shape->element = GR_ELEMENT_FLOAT32;
         shape->scale = 1.0f;
         state->memory_type = H5T_NATIVE_FLOAT;
     } else {
-        status = gr_fail(GR_ERROR_DATA, "%s: /features: neither uint8 nor float32", d->path);
+        status = gr_fail(GR_ERROR_DATA, "%s: /features: not numbers", d->path);
         goto out;
     }
     GR_TRY(check_storage(d, state->file_size));
@@ -191,17 +199,23 @@ out:
     return status;
 }
 
+/* One number a row: in one dimension, or in a column of two. */
+static bool is_column(const struct dataset *d, size_t n_rows) {
+    return d->shape[0] == n_rows && (d->n_dims == 1 || (d->n_dims == 2 && d->shape[1] == 1));
+}
+
 static gr_status open_labels(struct hdf5_state *state, struct dataset *d, size_t n_rows) {
     hid_t type;
     gr_status status;
     GR_TRY(open_dataset(state->file, d));
     GR_TRY(read_type(d, &type));
-    if (H5Tget_class(type) != H5T_INTEGER || d->element_bytes > 8) {
+    const H5T_class_t class = H5Tget_class(type);
+    if ((class != H5T_INTEGER && class != H5T_ENUM && class != H5T_FLOAT) || d->element_bytes > 8) {
         status = gr_fail(GR_ERROR_DATA, "%s: /labels: not integers", d->path);
         goto out;
     }
     GR_TRY(check_storage(d, state->file_size));
-    if (d->n_dims != 1 || d->shape[0] != n_rows) {
+    if (!is_column(d, n_rows)) {
         status = gr_fail(GR_ERROR_DATA,
                          "%s: %llu labels in %d dimensions for %zu rows, expected "
                          "one a row",
@@ -209,6 +223,8 @@ static gr_status open_labels(struct hdf5_state *state, struct dataset *d, size_t
         goto out;
     }
     state->labels = d->id;
+    state->label_dims = d->n_dims;
+    state->label_reals = class == H5T_FLOAT;
 out:
     return status;
 }
@@ -235,12 +251,14 @@ static gr_status open_targets(struct hdf5_state *state, struct dataset *d,
     gr_status status;
     GR_TRY(open_optional(state, d, &type, &there));
     if (!there) goto out;
-    if (H5Tget_class(type) != H5T_FLOAT || d->n_dims != 1 || d->shape[0] != shape->shape[0]) {
-        status = gr_fail(GR_ERROR_DATA, "%s: /targets: expected %zu floating-point numbers",
-                         d->path, shape->shape[0]);
+    const H5T_class_t class = H5Tget_class(type);
+    if ((class != H5T_FLOAT && class != H5T_INTEGER) || !is_column(d, shape->shape[0])) {
+        status = gr_fail(GR_ERROR_DATA, "%s: /targets: expected %zu numbers, one a row", d->path,
+                         shape->shape[0]);
         goto out;
     }
     state->targets = d->id;
+    state->target_dims = d->n_dims;
     shape->targets = true;
 out:
     return status;
@@ -265,6 +283,23 @@ static gr_status open_columns(struct hdf5_state *state, struct dataset *d,
     GR_TRY(check_text(d, type, GR_CONFIG_FILE_MAX));
     state->columns = d->id;
     shape->column_bytes = d->shape[0];
+out:
+    return status;
+}
+
+/* What an import found; a file of another form has none. */
+static gr_status open_findings(struct hdf5_state *state, const char *path,
+                               struct gr_table_shape *shape) {
+    struct dataset d = {.path = path, .name = "findings", .chunk_rows = 1};
+    hid_t type;
+    bool there;
+    gr_status status;
+    GR_TRY(open_optional(state, &d, &type, &there));
+    if (!there) goto out;
+    state->findings = d.id;
+    if (H5Tget_class(type) == H5T_INTEGER && d.element_bytes <= 8 && d.n_dims == 2 &&
+        d.shape[1] == GR_FINDINGS && d.shape[0] <= GR_FINDINGS_MAX)
+        shape->n_findings = d.shape[0];
 out:
     return status;
 }
@@ -303,9 +338,10 @@ static gr_status open_file(const char *path, struct hdf5_state *state) {
         return gr_fail(GR_ERROR_INTERNAL, "%s: HDF5 refused its settings", path);
     state->file = H5Fopen(path, H5F_ACC_RDONLY, access);
     H5Pclose(access);
-    if (state->file < 0)
-        return gr_fail(GR_ERROR_DATA, "%s: not an HDF5 file, or damaged or cut off", path);
-    return GR_OK;
+    if (state->file >= 0) return GR_OK;
+    status = gr_foreign_refuse(path, "an HDF5 file");
+    if (status != GR_OK) return status;
+    return gr_fail(GR_ERROR_DATA, "%s: not an HDF5 file, or damaged or cut off", path);
 }
 
 static void hdf5_close(struct gr_reader *reader) {
@@ -317,6 +353,7 @@ static void hdf5_close(struct gr_reader *reader) {
     if (state->columns >= 0) H5Dclose(state->columns);
     if (state->groups >= 0) H5Dclose(state->groups);
     if (state->group_names >= 0) H5Dclose(state->group_names);
+    if (state->findings >= 0) H5Dclose(state->findings);
     if (state->file >= 0) H5Fclose(state->file);
     gr_free(state);
     reader->state = NULL;
@@ -334,7 +371,7 @@ static gr_status hdf5_open(struct gr_reader *reader) {
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *state, "an HDF5 reader", &state));
     state->file = state->features = state->labels = state->targets = state->columns = -1;
-    state->groups = state->group_names = -1;
+    state->groups = state->group_names = state->findings = -1;
     reader->state = state;
     GR_TRY(open_file(path, state));
     GR_TRY(open_features(state, &features, &reader->shape));
@@ -344,6 +381,7 @@ static gr_status hdf5_open(struct gr_reader *reader) {
         GR_TRY(open_groups(state, &groups, &group_names, &reader->shape));
     }
     GR_TRY(open_columns(state, &columns, &reader->shape));
+    GR_TRY(open_findings(state, path, &reader->shape));
     GR_TRY(gr_hdf5_attributes(path, state->file, &reader->shape));
 out:
     if (status != GR_OK) hdf5_close(reader);
@@ -381,15 +419,45 @@ static gr_status hdf5_rows(struct gr_reader *reader, size_t first, size_t n, con
     return damaged_rows(reader, "features", first, n);
 }
 
+static const size_t column_shape[GR_TENSOR_DIMS_MAX] = {0, 1};
+
+static gr_status not_whole(const struct gr_reader *reader, size_t row) {
+    return gr_fail(GR_ERROR_DATA, "%s: row %zu: its label is no whole number from 0 to %d",
+                   reader->table->file, row, GR_CLASSES_MAX - 1);
+}
+
+/* Labels written as floating-point numbers: whole ones, exactly. */
+static gr_status read_real_labels(struct gr_reader *reader, size_t first, size_t n, int32_t *out) {
+    const struct hdf5_state *state = reader->state;
+    double *values = NULL;
+    gr_status status;
+    GR_TRY(gr_allocate(n, sizeof *values, "labels", &values));
+    status = read_slab(state->labels, column_shape, (size_t)state->label_dims, first, n,
+                       H5T_NATIVE_DOUBLE, values);
+    if (status != GR_OK) status = damaged_rows(reader, "labels", first, n);
+    for (size_t i = 0; status == GR_OK && i < n; i++) {
+        if (values[i] >= 0 && values[i] < GR_CLASSES_MAX && values[i] <= floor(values[i]))
+            out[i] = (int32_t)values[i];
+        else
+            status = not_whole(reader, first + i);
+    }
+out:
+    gr_free(values);
+    return status;
+}
+
 static gr_status hdf5_labels(struct gr_reader *reader, size_t first, size_t n, int32_t *out) {
     const struct hdf5_state *state = reader->state;
-    gr_status status = read_slab(state->labels, NULL, 1, first, n, H5T_NATIVE_INT32, out);
+    if (state->label_reals) return read_real_labels(reader, first, n, out);
+    gr_status status = read_slab(state->labels, column_shape, (size_t)state->label_dims, first, n,
+                                 H5T_NATIVE_INT32, out);
     return status == GR_OK ? GR_OK : damaged_rows(reader, "labels", first, n);
 }
 
 static gr_status hdf5_targets(struct gr_reader *reader, size_t first, size_t n, float *out) {
     const struct hdf5_state *state = reader->state;
-    gr_status status = read_slab(state->targets, NULL, 1, first, n, H5T_NATIVE_FLOAT, out);
+    gr_status status = read_slab(state->targets, column_shape, (size_t)state->target_dims, first, n,
+                                 H5T_NATIVE_FLOAT, out);
     return status == GR_OK ? GR_OK : damaged_rows(reader, "targets", first, n);
 }
 
@@ -417,6 +485,13 @@ static gr_status hdf5_group_names(struct gr_reader *reader, char *out) {
     return read_text(reader, state->group_names, "group_names", reader->shape.group_bytes, out);
 }
 
+static gr_status hdf5_findings(struct gr_reader *reader, int64_t *out) {
+    const struct hdf5_state *state = reader->state;
+    const size_t shape[] = {0, GR_FINDINGS}, n = reader->shape.n_findings;
+    gr_status status = read_slab(state->findings, shape, 2, 0, n, H5T_NATIVE_INT64, out);
+    return status == GR_OK ? GR_OK : damaged_rows(reader, "findings", 0, n);
+}
+
 const struct gr_reader_operations gr_hdf5_operations = {
     .open = hdf5_open,
     .labels = hdf5_labels,
@@ -426,4 +501,5 @@ const struct gr_reader_operations gr_hdf5_operations = {
     .columns = hdf5_columns,
     .groups = hdf5_groups,
     .group_names = hdf5_group_names,
+    .findings = hdf5_findings,
 };

@@ -5,6 +5,7 @@
  * allocated. A gzip stream is inflated once, forwards, and only as far as the last row wanted; its
  * checksum is looked at when the end is reached.
  */
+#include "data/foreign.h"
 #include "data/reader.h"
 
 #include <errno.h>
@@ -214,7 +215,8 @@ static gr_status open_stream(struct stream *s, const char *path) {
     if (s->file_size < 8)
         return gr_fail(GR_ERROR_DATA, "%s: %zu bytes, too short for an IDX file", path,
                        s->file_size);
-    status = read_file(s, magic, 2, 0);
+    status = gr_foreign_refuse(path, "an IDX file");
+    if (status == GR_OK) status = read_file(s, magic, 2, 0);
     if (status != GR_OK) return status;
     s->zipped = magic[0] == 0x1f && magic[1] == 0x8b;
     s->size = SIZE_MAX; /* until the header has been read */

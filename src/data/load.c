@@ -85,16 +85,18 @@ static gr_status join_columns(struct gr_data *data, struct gr_reader *reader) {
     return status;
 }
 
-/* What was found in a table that this process answers for. */
+/* What was found in a table that this process answers for: as it was read, or imported. */
 static void add_found(struct gr_data *data, const struct gr_reader *reader) {
-    for (unsigned i = 0; reader->found && i < data->columns->schema->columns_count; i++) {
-        data->found[i].missing += reader->found[i].missing;
-        data->found[i].outside += reader->found[i].outside;
-        data->found[i].unknown += reader->found[i].unknown;
-        data->found[i].censored += reader->found[i].censored;
-        data->found[i].lost += reader->found[i].lost;
-        data->found[i].dropped += reader->found[i].dropped;
-        data->found[i].present += reader->found[i].present;
+    const struct gr_found *from = reader->found ? reader->found : reader->imported;
+    for (unsigned i = 0; from && i < data->columns->schema->columns_count; i++) {
+        struct gr_found *to = &data->found[i];
+        to->missing += from[i].missing;
+        to->outside += from[i].outside;
+        to->unknown += from[i].unknown;
+        to->censored += from[i].censored;
+        to->lost += from[i].lost;
+        to->dropped += from[i].dropped;
+        to->present += from[i].present;
     }
 }
 

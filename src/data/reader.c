@@ -93,6 +93,27 @@ out:
     return status;
 }
 
+static gr_status read_findings(struct gr_reader *reader) {
+    const size_t n = reader->shape.n_findings;
+    int64_t *counts = NULL;
+    gr_status status;
+    if (n == 0 || n != reader->columns->schema->columns_count) return GR_OK;
+    GR_TRY(gr_allocate(n, GR_FINDINGS * sizeof *counts, "findings", &counts));
+    GR_TRY(reader->operations->findings(reader, counts));
+    GR_TRY(gr_allocate_zero(n, sizeof *reader->imported, "findings", &reader->imported));
+    for (size_t i = 0; i < n; i++) {
+        const int64_t *c = counts + i * GR_FINDINGS;
+        /* The file may be anybody's: a sum over silos must stay one. */
+        if (c[0] < 0 || c[1] < 0 || c[2] < 0 || c[0] > UINT32_MAX || c[1] > UINT32_MAX ||
+            c[2] > UINT32_MAX)
+            continue;
+        reader->imported[i] = (struct gr_found){.censored = c[0], .lost = c[1], .dropped = c[2]};
+    }
+out:
+    gr_free(counts);
+    return status;
+}
+
 /* The text that an HDF5 table carries along. */
 static gr_status read_columns(struct gr_reader *reader, const struct gr_schema *wanted) {
     const char *path = gr_reader_features_path(reader);
@@ -119,7 +140,7 @@ static gr_status read_columns(struct gr_reader *reader, const struct gr_schema *
                          name, reader->columns->n_values, reader->shape.n_features);
     else
         status = find_gaps(reader);
-    return status;
+    return status == GR_OK ? read_findings(reader) : status;
 }
 
 /* Against the schema of the config. A CSV file has been read by it. */
@@ -185,6 +206,7 @@ void gr_reader_close(struct gr_reader *reader) {
     gr_columns_free(reader->columns);
     gr_free(reader->found);
     gr_free(reader->guessed);
+    gr_free(reader->imported);
     gr_free(reader->may_lack);
     *reader = (struct gr_reader){0};
 }
@@ -276,7 +298,8 @@ static gr_status check_finite(const struct gr_reader *reader, size_t row, const 
         if (__builtin_isfinite(values[i]) || (nan && reader->may_lack && reader->may_lack[i]))
             continue;
         return gr_fail(GR_ERROR_DATA, "%s: row %zu, column %zu: %s, expected a finite number",
-                       gr_reader_features_path(reader), row, i, nan ? "NaN" : "an infinity");
+                       gr_reader_features_path(reader), row, i,
+                       nan ? "NaN" : "an infinity, or a number beyond float32");
     }
     return GR_OK;
 }

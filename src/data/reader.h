@@ -21,6 +21,9 @@
 #define GR_DEFLATE_RATIO_MAX 1032u
 
 enum { GR_CLASSES_MAX = 65535, GR_LABEL_WINDOW = 65536 };
+/* Of an imported table's columns: cells that were censored, lost digits, and rows dropped, which
+ * its values do not show any more. */
+enum { GR_FINDINGS = 3, GR_FINDINGS_MAX = 10000 }; /* of one column; columns */
 
 struct gr_table_shape {
     size_t n_dims;
@@ -31,6 +34,7 @@ struct gr_table_shape {
     bool targets;        /* there is one a row */
     size_t column_bytes; /* of the text that says what the columns are; 0: there is none */
     size_t group_bytes;  /* of the groups' names, each with a NUL behind it; 0: there are none */
+    size_t n_findings;   /* columns of which an import left findings; 0: it did not */
     size_t window_rows;  /* rows of a window; windows begin at multiples of it */
     size_t n_features;   /* of a row; follows from shape */
     size_t row_bytes;    /* follows from shape and element */
@@ -55,6 +59,8 @@ struct gr_reader_operations {
     gr_status (*groups)(struct gr_reader *reader, size_t first, size_t n, int32_t *out);
     /* The groups' names, shape.group_bytes bytes. */
     gr_status (*group_names)(struct gr_reader *reader, char *out);
+    /* shape.n_findings x GR_FINDINGS counts; only where there are some. */
+    gr_status (*findings)(struct gr_reader *reader, int64_t *out);
 };
 
 struct gr_reader {
@@ -68,6 +74,7 @@ struct gr_reader {
     uint8_t *may_lack;          /* hdf5 with columns: values that may be NaN; owned */
     struct gr_found *found;     /* csv: of each column; owned */
     char *guessed; /* csv without a schema: a line of each column, for its owner; owned */
+    struct gr_found *imported;  /* hdf5: what an import found of each column; NULL; owned */
     bool misfit;                /* opening failed because the columns are not the schema's */
     void *window; /* GR_WINDOW_BYTES_MAX bytes of the guard's, for the format that reads into it */
     void *state;  /* the format's */

@@ -106,6 +106,17 @@ gr_status gr_table_file_text(struct gr_table_file *t, const char *name, const ch
     return written ? GR_OK : gr_table_file_failed(t, name);
 }
 
+gr_status gr_table_file_findings(struct gr_table_file *t, const int64_t *counts, size_t n) {
+    const size_t shape[] = {n, GR_FINDINGS};
+    errno = 0;
+    hid_t dataset =
+        create_dataset(t->file, "findings", H5T_STD_I64LE, 2, shape, GR_FINDINGS * sizeof *counts);
+    bool written = dataset >= 0 &&
+                   H5Dwrite(dataset, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, counts) >= 0;
+    if (dataset >= 0) H5Dclose(dataset);
+    return written ? GR_OK : gr_table_file_failed(t, "findings");
+}
+
 bool gr_table_file_write(hid_t dataset, const size_t *shape, size_t n_dims, size_t first, size_t n,
                          hid_t type, const void *values) {
     hsize_t start[GR_TENSOR_DIMS_MAX] = {first}, count[GR_TENSOR_DIMS_MAX] = {n};

@@ -78,3 +78,27 @@ gr_status gr_federation_tell_preprocessing(const struct gr_federation *f, char *
     return gr_text_format(words, "preprocessing: the same in all training rows, and so 0: %s",
                           names);
 }
+
+/* Whether a feature goes into the model with one weight, as a quantity. */
+static bool is_linear(enum gr_model_type type) {
+    return type == GR_MODEL_SOFTMAX || type == GR_MODEL_LINEAR || type == GR_MODEL_LOGISTIC ||
+           type == GR_MODEL_POISSON;
+}
+
+gr_status gr_federation_tell_codes(const struct gr_federation *f, char **words) {
+    const struct gr_columns *columns = f->data->columns;
+    char names[WORDS_BYTES] = "";
+    size_t n = 0;
+    *words = NULL;
+    if (!columns || !is_linear(f->config->model.type)) return GR_OK;
+    for (size_t i = 0; i < columns->n_features; i++) {
+        const struct gr_feature *feature = &columns->features[i];
+        if (feature->kind != GR_FEATURE_CODE || feature->n_categories < 3) continue;
+        add_name(names, columns->schema->columns[feature->column].name, ++n);
+    }
+    if (n == 0) return GR_OK;
+    return gr_text_format(words,
+                          "data: codes of three and more categories in a linear model, which takes "
+                          "them for quantities: %s; `encode: one_hot` gives each a weight",
+                          names);
+}

@@ -96,14 +96,16 @@ out:
     return status;
 }
 
-/* An event and a line for each column in which something was found, and for what the fit has. */
+/* An event and a line for each column in which something was found, for what the fit has, and for
+ * codes that a linear model takes for quantities. */
 static gr_status note_found(struct gr_run_state *run, uint32_t done) {
     gr_status status = GR_OK;
     char *words = NULL, *detail = NULL;
     const size_t n = gr_federation_columns(run->federation);
-    for (size_t i = 0; i <= n; i++) {
-        GR_TRY(i < n ? gr_federation_tell_found(run->federation, i, &words)
-                     : gr_federation_tell_preprocessing(run->federation, &words));
+    for (size_t i = 0; i <= n + 1; i++) {
+        GR_TRY(i < n    ? gr_federation_tell_found(run->federation, i, &words)
+               : i == n ? gr_federation_tell_preprocessing(run->federation, &words)
+                        : gr_federation_tell_codes(run->federation, &words));
         if (!words) continue;
         json_t *object = json_pack("{s:s}", "what", words);
         detail = object ? json_dumps(object, JSON_COMPACT) : NULL;

@@ -41,6 +41,7 @@ struct form {
     float special;   /* value of row 17, column 4 */
     long long label; /* of row 9, if not 0 */
     int latest;      /* newest file format */
+    int columns;     /* labels are of two dimensions, n x 1 */
 };
 
 static float value_of(size_t i, size_t j) {
@@ -114,7 +115,8 @@ static void put_labels(hid_t file, const struct form *f) {
     for (size_t i = 0; i < rows; i++)
         labels[i] = label_of(i);
     if (f->label != 0) labels[9] = f->label;
-    put_dataset(file, "labels", f, 1, &rows, f->labels ? f->labels : H5T_STD_I32LE,
+    const hsize_t shape[] = {rows, 1};
+    put_dataset(file, "labels", f, f->columns ? 2 : 1, shape, f->labels ? f->labels : H5T_STD_I32LE,
                 H5T_NATIVE_LLONG, labels);
     free(labels);
 }
@@ -167,13 +169,15 @@ static void check_rows(const struct gr_rows *train, size_t first, size_t rows) {
 /* ---- good files ----------------------------------------------------------------------------- */
 
 START_TEST(forms_allowed) {
-    hid_t label_types[] = {H5T_STD_I8LE,  H5T_STD_U8BE,  H5T_STD_I16BE,
-                           H5T_STD_U32LE, H5T_STD_I64BE, H5T_STD_U64LE};
-    hid_t feature_types[] = {H5T_STD_U8LE, H5T_STD_U8BE, H5T_IEEE_F32LE, H5T_IEEE_F32BE};
+    hid_t label_types[] = {H5T_STD_I8LE,  H5T_STD_U8BE,   H5T_STD_I16BE, H5T_STD_U32LE,
+                           H5T_STD_I64BE, H5T_IEEE_F64LE, H5T_STD_U64LE, H5T_IEEE_F32BE};
+    hid_t feature_types[] = {H5T_STD_U8LE,   H5T_STD_U8BE,  H5T_IEEE_F32LE, H5T_IEEE_F32BE,
+                             H5T_IEEE_F64LE, H5T_STD_I64LE, H5T_STD_U16BE};
     struct gr_data *data;
     for (int k = 0; k < 96; k++) {
-        struct form form = {.features = feature_types[k % 4],
-                            .labels = label_types[k % 6],
+        struct form form = {.features = feature_types[k % 7],
+                            .labels = label_types[k % 8],
+                            .columns = k % 3 == 1,
                             .n_dims = 2 + k % 3,
                             .chunk = k % 5 ? (hsize_t)(k % 5) * 3 : 0,
                             .filters = k % 5 ? k / 5 % 4 : 0,
@@ -185,6 +189,62 @@ START_TEST(forms_allowed) {
         ck_assert_uint_eq(data->n_classes, 4);
         gr_data_free(data);
     }
+}
+END_TEST
+
+/* bool as h5py writes it: an enumeration of bytes. */
+static hid_t bool_type(void) {
+    const int8_t no = 0, yes = 1;
+    hid_t type = H5Tenum_create(H5T_STD_I8LE);
+    H5Tenum_insert(type, "FALSE", &no);
+    H5Tenum_insert(type, "TRUE", &yes);
+    return type;
+}
+
+static void put_bools(hid_t file, hid_t type, const char *name, int n_dims, hsize_t width) {
+    const hsize_t shape[] = {ROWS, width};
+    int8_t values[ROWS * 2];
+    for (size_t i = 0; i < sizeof values; i++)
+        values[i] = (int8_t)(i % 3 == 1);
+    put_dataset(file, name, &(struct form){0}, n_dims, shape, type, type, values);
+}
+
+START_TEST(bools) {
+    struct gr_data *data;
+    hid_t file = create("t.h5", 0), type = bool_type();
+    put_bools(file, type, "features", 2, 2);
+    put_bools(file, type, "labels", 2, 1);
+    H5Tclose(type);
+    H5Fclose(file);
+    CHECK_OK(load(&data));
+    const struct gr_rows *train = &data->local[0].train;
+    ck_assert_uint_eq(data->n_classes, 2);
+    for (size_t i = 0; i < ROWS; i++) {
+        ck_assert_int_eq(train->labels[i], i % 3 == 1);
+        for (size_t j = 0; j < 2; j++)
+            ck_assert(((const float *)train->features)[2 * i + j] == ((2 * i + j) % 3 == 1));
+    }
+    gr_data_free(data);
+}
+END_TEST
+
+/* Numbers to be predicted as NumPy has them: float64, in a column. */
+START_TEST(column_of_targets) {
+    static double values[ROWS];
+    const hsize_t shape[] = {ROWS, 1};
+    struct gr_data *data;
+    hid_t file = create("t.h5", 0);
+    for (size_t i = 0; i < ROWS; i++)
+        values[i] = 0.1 * (double)i;
+    put_features(file, &(struct form){.features = H5T_IEEE_F64LE});
+    put_labels(file, &(struct form){0});
+    put_dataset(file, "targets", &(struct form){0}, 2, shape, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE,
+                values);
+    H5Fclose(file);
+    CHECK_OK(load(&data));
+    for (size_t i = 0; i < ROWS; i++)
+        ck_assert(data->local[0].train.targets[i] == (float)values[i]);
+    gr_data_free(data);
 }
 END_TEST
 
@@ -272,13 +332,12 @@ START_TEST(forms_refused) {
         struct form form;
         const char *says;
     } cases[] = {
-        {{.features = H5T_IEEE_F64LE}, "neither uint8 nor float32"},
-        {{.features = H5T_STD_I8LE}, "neither uint8 nor float32"},
-        {{.features = H5T_STD_U16LE}, "neither uint8 nor float32"},
-        {{.features = H5T_STD_I32LE}, "neither uint8 nor float32"},
+        {{.features = H5T_IEEE_F64LE, .special = NAN}, "row 17, column 4: NaN"},
         {{.n_dims = 1}, "features have 1 dimensions, expected 2 to 4"},
         {{.n_dims = 5}, "has 5 dimensions, expected 1 to 4"},
-        {{.labels = H5T_IEEE_F32LE}, "/labels: not integers"},
+        {{.labels = H5T_IEEE_F64LE, .label = -1}, "row 9: its label is no whole number from 0"},
+        {{.labels = H5T_IEEE_F64LE, .label = 65535}, "row 9: its label is no whole number from 0"},
+        {{.label_rows = 41, .columns = 1}, "41 labels in 2 dimensions for 40 rows"},
         {{.label_rows = 39}, "39 labels in 1 dimensions for 40 rows"},
         {{.label_rows = 41}, "41 labels in 1 dimensions for 40 rows"},
         {{.label = -1}, "row 9: label -1, expected 0 to 65534"},
@@ -420,8 +479,8 @@ START_TEST(other_places_refused) {
         {with_scalar, "/features is not an array"},
         {with_external_storage, "/features keeps its rows in other files"},
         {with_virtual_layout, "/features is virtual"},
-        {with_compound, "neither uint8 nor float32"},
-        {with_text, "neither uint8 nor float32"},
+        {with_compound, "/features: not numbers"},
+        {with_text, "/features: not numbers"},
     };
     unsigned char raw[ROWS * WIDTH] = {0};
     put_table("good.h5", &(struct form){0});
@@ -435,6 +494,10 @@ START_TEST(not_hdf5) {
     CHECK_REFUSED(load_and_free(), GR_ERROR_DATA, "t.h5: cannot be opened: No such file");
     put_file("t.h5", "", 0);
     CHECK_REFUSED(load_and_free(), GR_ERROR_DATA, "t.h5: not an HDF5 file");
+    put_file("t.h5", "a,b\n1,2\n", 8);
+    CHECK_REFUSED(load_and_free(), GR_ERROR_DATA, "t.h5: expected an HDF5 file, found text, perh");
+    put_file("t.h5", "PK\x03\x04", 4);
+    CHECK_REFUSED(load_and_free(), GR_ERROR_DATA, "t.h5: expected an HDF5 file, found a zip arch");
     put_file("t.h5", "\x89HDF\r\n\x1a\n", 8);
     CHECK_REFUSED(load_and_free(), GR_ERROR_DATA, "t.h5: not an HDF5 file");
 }
@@ -585,6 +648,8 @@ int main(void) {
     tcase_add_checked_fixture(tests, enter, leave);
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, forms_allowed);
+    tcase_add_test(tests, bools);
+    tcase_add_test(tests, column_of_targets);
     tcase_add_test(tests, many_windows);
     tcase_add_test(tests, attributes);
     tcase_add_test(tests, forms_refused);
