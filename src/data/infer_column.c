@@ -150,6 +150,8 @@ out:
 
 static gr_status leave_text(struct gr_inferred *c) {
     const size_t n = gr_infer_tally_different(&c->tally);
+    if (!c->tally.repeats && c->tally.n_unique > 0)
+        return gr_infer_tell_left_out(c, "free text, all of it different");
     if (n > GR_WORDS_MAX)
         return gr_infer_tell_left_out(c, "text of more than %d different values", GR_WORDS_MAX);
     return gr_infer_tell_left_out(
