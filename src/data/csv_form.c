@@ -137,7 +137,8 @@ static struct shape shape_of(const struct sample *s, const char *p, enum gr_sepa
 static bool is_table(const struct shape *shape, bool header) {
     if (shape->n_records == 0) return shape->head.n > 1;
     return shape->least == shape->most && shape->most > 1 &&
-           (shape->head.n == shape->most || (header && shape->head.n + 1 == shape->most));
+           (shape->head.n == shape->most ||
+            (header && shape->head.n > 1 && shape->head.n + 1 == shape->most));
 }
 
 static enum gr_separator find_separator(const struct sample *s, const char *p, bool header) {

@@ -102,7 +102,7 @@ static bool read_exactly(const char *text, size_t length, double *value, float *
 }
 
 /* False: not decided. */
-static bool make_double(uint64_t mantissa, int exponent, double *value) {
+static inline bool make_double(uint64_t mantissa, int exponent, double *value) {
     if (exponent < -POWER_MAX || exponent > POWER_MAX) return false;
     const double power = power_of_ten[exponent < 0 ? -exponent : exponent];
     if (mantissa <= EXACT_BITS) {
@@ -126,8 +126,8 @@ static bool decides(double value) {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     const double size = fabs(value);
-    return size > (double)FLT_MIN && size < (double)FLT_MAX / 2 &&
-           (bits & ((1u << 29) - 1)) != 1u << 28;
+    return (bits & ((1u << 29) - 1)) != 1u << 28 && size > (double)FLT_MIN &&
+           size < (double)FLT_MAX / 2;
 }
 
 /* The exponent behind its 'e'; returns the end, NULL: none. */
@@ -172,14 +172,14 @@ enum gr_csv_number gr_csv_number(const char *text, size_t length, double *value,
         p = read_exponent(p + 1, end, &exponent);
     }
     if (p != end) return read_other(text, length, value, nearest);
-    const bool zero = n_digits <= DIGITS_MAX && mantissa == 0;
     double size = 0;
-    const bool made = zero || (n_digits <= DIGITS_MAX && make_double(mantissa, exponent, &size));
+    const bool made =
+        n_digits <= DIGITS_MAX && (mantissa == 0 || make_double(mantissa, exponent, &size));
     *value = *text == '-' ? -size : size;
     *nearest = (float)*value;
-    if (!(made && (zero || decides(size))) &&
-        !read_exactly(text, length, made ? NULL : value, nearest))
-        return GR_CSV_OTHER;
-    if (!isfinite(*nearest)) return GR_CSV_OVERFLOW;
+    if (!made || !(decides(size) || mantissa == 0)) {
+        if (!read_exactly(text, length, made ? NULL : value, nearest)) return GR_CSV_OTHER;
+        if (!isfinite(*nearest)) return GR_CSV_OVERFLOW;
+    }
     return whole ? GR_CSV_WHOLE : GR_CSV_NUMBER;
 }

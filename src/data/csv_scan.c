@@ -208,19 +208,6 @@ static enum outcome walk_quoted(const struct gr_csv_scan *s, const char *p, cons
     return ends_field(s, *next) ? ROW : BAD_AFTER_QUOTE;
 }
 
-/* An unquoted field: to the byte that ends it. */
-static const char *walk_plain(const struct gr_csv_scan *s, const char *p) {
-    const char separator = s->separator;
-    if (s->form.separator == GR_SEPARATOR_BLANKS) {
-        while (!ends_field(s, p) && *p != '"')
-            p++;
-        return p;
-    }
-    while (*p != separator && *p != '\n' && *p != '\r' && *p != '"')
-        p++;
-    return p;
-}
-
 /* Behind the blanks at p, and whether the row ends there. */
 static const char *skip_blanks(const char *p, const char *end) {
     while (p < end && is_blank_byte(*p))
@@ -235,6 +222,7 @@ static const char *skip_blanks(const char *p, const char *end) {
 static enum outcome walk(struct gr_csv_scan *s, const char **next) {
     const char *p = s->buffer + s->at, *end = s->buffer + s->length;
     const bool blanks = s->form.separator == GR_SEPARATOR_BLANKS;
+    const char separator = s->separator;
     s->n_fields = 0;
     if (blanks) p = skip_blanks(p, end);
     for (;;) {
@@ -243,10 +231,14 @@ static enum outcome walk(struct gr_csv_scan *s, const char **next) {
         if (quoted) {
             enum outcome outcome = walk_quoted(s, start + 1, end, &p);
             if (outcome != ROW) return outcome;
+        } else if (blanks) {
+            while (!ends_field(s, p) && *p != '"')
+                p++;
         } else {
-            p = walk_plain(s, p);
-            if (*p == '"') return BAD_AFTER_QUOTE;
+            while (*p != separator && *p != '\n' && *p != '\r' && *p != '"')
+                p++;
         }
+        if (*p == '"') return BAD_AFTER_QUOTE;
         size_t length = (size_t)(p - start) - 2 * quoted;
         *next = p;
         if (length > GR_CSV_FIELD_MAX) return TOO_LONG;
@@ -257,7 +249,7 @@ static enum outcome walk(struct gr_csv_scan *s, const char **next) {
             p = skip_blanks(p, end);
             if (p >= end && !s->ended) return CUT;
             if (p < end && *p != '\n' && *p != '\r') continue;
-        } else if (*p == s->separator && p < end) {
+        } else if (*p == separator && p < end) {
             p++;
             continue;
         }

@@ -219,7 +219,10 @@ static gr_status read_number(struct gr_csv_table *t, size_t column, float *value
     struct gr_csv_column *c = &t->column[column];
     const struct gr_csv_field *field = &t->scan.fields[column];
     double exact;
-    enum gr_csv_number kind = gr_cell_number(&c->rules, field->text, field->length, &exact, value);
+    enum gr_csv_number kind =
+        c->rules.plain && !c->rules.words
+            ? gr_csv_number(field->text, field->length, &exact, value)
+            : gr_cell_number(&c->rules, field->text, field->length, &exact, value);
     *there = gr_csv_is_number(kind);
     if (*there) return take_number(t, column, kind, exact, value);
     if (kind > GR_CSV_INFINITE || c->of->missing == GR_MISSING_REFUSE)

@@ -40,9 +40,11 @@ static inline void gr_digits_add(struct gr_digits *d, double value, float stored
     }
     if (value < d->low) d->low = value;
     if (value > d->high) d->high = value;
-    if (fabs(value - d->last) > size * GR_DIGITS_NOISE) {
+    if (stored < d->last_stored || stored > d->last_stored) {
         d->pairs++;
-        d->merged += !(stored < d->last_stored) && !(stored > d->last_stored);
+    } else if (fabs(value - d->last) > size * GR_DIGITS_NOISE) {
+        d->pairs++;
+        d->merged++;
     }
     d->last = value;
     d->last_stored = stored;
