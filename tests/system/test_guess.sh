@@ -137,6 +137,8 @@ check "a wrong data.csv.label" exits 65 on_ranks 2 train bare.yaml --set data.cs
 check "the nearest is named" says 'nearest is "died"'
 check "a wrong partition.column" exits 65 on_ranks 2 train bare.yaml --set data.partition.column=sites --run no
 check "the nearest is named" says 'nearest is "site"'
+check "with a schema too" exits 65 on_ranks 2 train plain/config.yaml --set data.partition.column=sites --run no
+check "the nearest is named" says 'there is no column "sites"; nearest is "site"'
 head -n 120 plain.csv >a.csv
 { head -n 1 plain.csv; tail -n 100 plain.csv; } >b.csv
 sed 's/silos: 3, train: .*site}/silo_tables: [{file: a.csv}, {file: b.csv}]/' bare.yaml >tables.yaml
