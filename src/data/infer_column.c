@@ -171,6 +171,9 @@ gr_status gr_infer_column(struct gr_infer_state *state, struct gr_inferred *c) {
         return leave_date(c);
     case GR_SEEMS_TIME:
         return gr_infer_tell_left_out(c, "times of a day, which no type is for");
+    case GR_SEEMS_PAIRS:
+        return gr_infer_tell_left_out(c,
+                                      "two numbers in a cell, as 120/80: make two columns of it");
     case GR_SEEMS_NAMES:
         return gr_infer_tell_left_out(c, "all values differ, as an identifier's do");
     case GR_SEEMS_TEXT:

@@ -289,6 +289,16 @@ static bool is_censored(const char *p, const char *end) {
     return (p > start || *end == '+') && p < end && read_number(p, end, &bound);
 }
 
+/* Two numbers in a cell: 120/80, 20-30. */
+static bool is_pair(const char *p, const char *end) {
+    struct gr_infer_form part = {0};
+    if (read_digits(&p, end, &part) == 0) return false;
+    p = pass_spaces(p, end);
+    if (p == end || !strchr("/-:x", *p)) return false;
+    p = pass_spaces(p + 1, end);
+    return read_digits(&p, end, &part) != 0 && p == end;
+}
+
 /* ---- times and dates --------------------------------------------------------------------------
  */
 
@@ -354,12 +364,15 @@ static unsigned readings_of_plain(const char *text, size_t length, bool whole) {
 
 static void read_other(const char *text, size_t length, struct gr_infer_form *form) {
     const char *end = text + length;
+    form->time = is_time(text, end);
     if (gr_infer_form_is_common(text, length))
         form->kind = GR_FORM_UNKNOWN;
-    else if (is_time(text, end))
-        form->kind = GR_FORM_TIME;
-    else if (is_date(text, length, form))
+    else if (is_date(text, length, form)) /* 10.12.21 may be either */
         form->kind = GR_FORM_DATE;
+    else if (form->time)
+        form->kind = GR_FORM_TIME;
+    else if (is_pair(text, end))
+        form->kind = GR_FORM_PAIR;
     else if (is_censored(text, end))
         form->kind = GR_FORM_CENSORED;
     else if (read_number(text, end, form))

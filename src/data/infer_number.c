@@ -52,6 +52,12 @@ static bool is_named_date(const char *name) {
     return is_named(name, words, sizeof words / sizeof *words);
 }
 
+static bool is_named_place(const char *name) {
+    static const char *const words[] = {"zip", "zipcode",    "zip5", "postcode", "postal",
+                                        "plz", "postalcode", "fips", "tract"};
+    return is_named(name, words, sizeof words / sizeof *words);
+}
+
 static bool is_named_amount(const char *name) {
     static const char *const words[] = {"age",     "count",  "n",     "num",   "number", "score",
                                         "grade",   "stage",  "level", "years", "days",   "times",
@@ -112,6 +118,8 @@ static gr_status leave_out(struct gr_inferred *c, bool *left) {
                                           "seems to hold days as a spreadsheet counts them, from "
                                           "1900; to use them: `type: number, origin: 40000`");
     }
+    if (!v->fractions && v->high[0] > 999 && is_named_place(name))
+        return gr_infer_tell_left_out(c, "codes of places, no amounts");
     if (is_id(c))
         return gr_infer_tell_left_out(c, "%s; if it is a measurement: `type: number`",
                                       c->tally.unordered

@@ -80,6 +80,19 @@ out:
     return status;
 }
 
+/* 1,234 or 1.234 in all cells with a mark: what it was taken for, and the other way. */
+static gr_status tell_unsure(struct gr_inferred *c) {
+    const struct gr_column *column = c->column;
+    const bool thousands = column->thousands != GR_THOUSANDS_NONE;
+    const bool comma =
+        thousands ? column->thousands == GR_THOUSANDS_COMMA : column->decimal == GR_DECIMAL_COMMA;
+    return gr_infer_tell(&c->guess->doubts,
+                         "three digits behind every mark, taken for %s: if it is %s, `%s: %s`\n",
+                         thousands ? "thousands" : "decimals",
+                         thousands ? "the decimal mark" : "the mark between thousands",
+                         thousands ? "decimal" : "thousands", comma ? "comma" : "point");
+}
+
 static gr_status tell_reading(struct gr_inferred *c) {
     const struct gr_column *column = c->column;
     struct gr_guess *guess = c->guess;
@@ -94,13 +107,7 @@ static gr_status tell_reading(struct gr_inferred *c) {
         GR_TRY(gr_infer_tell(&c->reading, ", %s between thousands", mark));
         GR_TRY(gr_infer_tell(&guess->doubts, "%s between thousands\n", mark));
     }
-    if (c->decision.unsure)
-        GR_TRY(gr_infer_tell(
-            &guess->doubts,
-            "three digits behind every mark: if it is the decimal mark, say `decimal: "
-            "%s` and no `thousands`; if it parts thousands, `thousands: %s`\n",
-            comma || column->thousands == GR_THOUSANDS_COMMA ? "comma" : "point",
-            comma || column->thousands == GR_THOUSANDS_COMMA ? "comma" : "point"));
+    if (c->decision.unsure) GR_TRY(tell_unsure(c));
     if (column->percent) {
         GR_TRY(gr_infer_tell(&c->reading, ", percent"));
         GR_TRY(gr_infer_tell(&guess->doubts, "percent signs: 45 %% is 45\n"));
