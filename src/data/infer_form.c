@@ -338,15 +338,31 @@ static bool names_month(const char *text, size_t length) {
     return false;
 }
 
+/* 31.01.24 or 24-01-31, as if it were of this century: whether there is such a day. */
+static bool is_short_date(const char *text, size_t length, enum gr_date_format format) {
+    char longer[64];
+    double seconds;
+    size_t year = 0, seen = 0;
+    for (size_t i = 0; i < length && seen < 2 && format != GR_DATE_ISO; i++)
+        if (!is_digit(text[i]) && ++seen == 2) year = i + 1;
+    if (length + 3 > sizeof longer) return false;
+    memcpy(longer, text, year);
+    memcpy(longer + year, "20", 2);
+    memcpy(longer + year + 2, text + year, length - year);
+    return gr_date_read(longer, length + 2, format, true, &seconds) == GR_DATE_READ;
+}
+
 static bool is_date(const char *text, size_t length, struct gr_infer_form *form) {
     double seconds;
     if (length < 6 || length > 40) return false;
     for (int f = GR_DATE_ISO; is_digit(*text) && f <= GR_DATE_MONTH_FIRST; f++) {
         enum gr_date_reading found =
             gr_date_read(text, length, (enum gr_date_format)f, true, &seconds);
-        if (found != GR_DATE_READ && found != GR_DATE_SHORT_YEAR) continue;
+        const bool brief =
+            found == GR_DATE_SHORT_YEAR && is_short_date(text, length, (enum gr_date_format)f);
+        if (found != GR_DATE_READ && !brief) continue;
         form->dates |= 1u << f;
-        form->short_year = found == GR_DATE_SHORT_YEAR;
+        form->short_year = brief;
         form->clock = memchr(text, ':', length) != NULL;
     }
     return form->dates || names_month(text, length);

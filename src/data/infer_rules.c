@@ -80,17 +80,22 @@ out:
     return status;
 }
 
-/* 1,234 or 1.234 in all cells with a mark: what it was taken for, and the other way. */
+/* 1,234 or 1.234 in all cells with a mark: the reading that was taken, and the other one. */
 static gr_status tell_unsure(struct gr_inferred *c) {
     const struct gr_column *column = c->column;
-    const bool thousands = column->thousands != GR_THOUSANDS_NONE;
-    const bool comma =
-        thousands ? column->thousands == GR_THOUSANDS_COMMA : column->decimal == GR_DECIMAL_COMMA;
+    const bool thousands = column->thousands != GR_THOUSANDS_NONE,
+               comma = thousands ? column->thousands == GR_THOUSANDS_COMMA
+                                 : column->decimal == GR_DECIMAL_COMMA;
+    const char *mark = comma ? "comma" : "point", *other = comma ? "point" : "comma";
+    if (thousands)
+        return gr_infer_tell(&c->guess->doubts,
+                             "three digits behind every mark, taken for thousands: if it is the "
+                             "decimal mark, `decimal: %s` and no `thousands`\n",
+                             mark);
     return gr_infer_tell(&c->guess->doubts,
-                         "three digits behind every mark, taken for %s: if it is %s, `%s: %s`\n",
-                         thousands ? "thousands" : "decimals",
-                         thousands ? "the decimal mark" : "the mark between thousands",
-                         thousands ? "decimal" : "thousands", comma ? "comma" : "point");
+                         "three digits behind every mark, taken for decimals: if it stands between "
+                         "thousands, `decimal: %s, thousands: %s`\n",
+                         other, mark);
 }
 
 static gr_status tell_reading(struct gr_inferred *c) {
