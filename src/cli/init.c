@@ -239,7 +239,8 @@ static void put_model(FILE *out, const struct gr_inference *inference) {
             "  learning_rate: %.2g           # smaller where the loss rises or jumps\n"
             "  schedule: {type: cosine}      # it falls to 0 over run.rounds\n"
             "  batch_size: %d\n"
-            "evaluate: {metrics: %s}\n",
+            "evaluate: {metrics: %s}\n"
+            "checkpoint: {every: 10}         # rounds that a crash can cost\n",
             models[kind].type, models[kind].why, find_rate(inference), BATCH, models[kind].metrics);
 }
 
@@ -257,11 +258,12 @@ static gr_status make_config(const struct words *words, const struct gr_inferenc
             "#   granary validate %s/config.yaml\n"
             "#   granary run -n %u %s/config.yaml\n"
             "# All settings with their defaults: granary validate %s/config.yaml --resolved\n"
-            "run:\n  name: ",
+            "run:\n  name: \"",
             words->folder, count_ranks(count_silos(words, inference)), words->folder,
             words->folder);
     put_name(out, words->folder);
-    fprintf(out, "\n  rounds: %zu                   # more where the loss still falls at the end\n",
+    fprintf(out,
+            "\"\n  rounds: %zu                   # more where the loss still falls at the end\n",
             count_rounds(words, inference));
     put_data(out, words, inference, schema);
     put_model(out, inference);
@@ -331,7 +333,7 @@ static void tell(const struct words *words, const struct gr_inference *inference
                                : "rows dealt at random",
            schema, inference->schema->columns_count);
     if (inference->n_unfit > 0)
-        printf("before it runs: %zu cells named above are to be mended or declared\n",
+        printf("before it runs: mend or declare the cells named above (%zu)\n",
                inference->n_unfit);
     printf("next:\n  granary validate %s\n  granary run -n %u %s\n", config, count_ranks(silos),
            config);

@@ -110,7 +110,8 @@ out:
 /* The first row is kept apart until it is known whether it holds units. */
 static gr_status tally_row(struct gr_infer_state *state, const struct gr_csv_scan *scan,
                            size_t table) {
-    const bool first = table == 0 && state->result->n_rows++ == 0;
+    (void)table;
+    const bool first = state->result->n_rows++ == 0;
     gr_status status = GR_OK;
     if (first) state->first_line = scan->row_line;
     for (size_t i = 0; i < state->n; i++) {

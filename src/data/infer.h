@@ -44,6 +44,7 @@ enum gr_infer_form_kind {
     GR_FORM_CENSORED, /* "<5", "> 89", "90+" */
     GR_FORM_DATE,     /* with or without a time */
     GR_FORM_TIME,     /* of a day */
+    GR_FORM_PAIR,     /* of numbers: 120/80 */
     GR_FORM_WORD,
 };
 struct gr_infer_form {
@@ -53,6 +54,7 @@ struct gr_infer_form {
     double value;                /* of a number in the first reading */
     bool whole, percent, padded; /* of a number; padded: 007 */
     bool clock, short_year;      /* of a date: a time stands behind it; 31.01.24 */
+    bool time;                   /* it can be a time of a day, whatever else it is */
     const char *affix[2];        /* of a number: in front and behind; in the cell */
     size_t affix_length[2];      /* 0: none */
 };
@@ -92,7 +94,8 @@ uint64_t gr_infer_words_hash(const char *text, size_t length);
 enum { GR_AFFIXES_MAX = 4, GR_AFFIX_BYTES = 16, GR_UNIQUE_MAX = 512 };
 
 struct gr_infer_tally {
-    size_t n_rows, n_missing, n_unknown, n_number, n_infinite, n_censored, n_date, n_time, n_word;
+    size_t n_rows, n_missing, n_unknown, n_number, n_infinite, n_censored, n_date, n_time, n_pair,
+        n_word;
     size_t n_reading[GR_READINGS]; /* numbers that fit */
     size_t n_format[3];            /* dates that fit; by enum gr_date_format */
     size_t n_whole, n_percent, n_padded, n_affixed, n_clock, n_short_year, n_spaced;
@@ -129,6 +132,7 @@ enum gr_infer_seems {
     GR_SEEMS_NUMBER,
     GR_SEEMS_DATE,
     GR_SEEMS_TIME,
+    GR_SEEMS_PAIRS,
     GR_SEEMS_WORDS, /* few different ones */
     GR_SEEMS_NAMES, /* identifiers: all differ */
     GR_SEEMS_TEXT   /* many different ones */

@@ -78,13 +78,13 @@ static gr_status tell_rare(const struct gr_infer_state *state, struct gr_inferre
     if (c->column->categories_count > 0)
         return gr_infer_tell(
             &c->guess->doubts,
-            "%zu categories of fewer than %u rows are not listed, for they may name somebody: they "
-            "count as unknown\n",
+            "%zu of its values are in fewer than %u rows and may name somebody: not listed, "
+            "they count as unknown\n",
             rare, threshold);
     return gr_infer_tell(
         &c->guess->doubts,
-        "all %zu categories have fewer than %u rows and are not listed, for they may "
-        "name somebody: list those that every site may know\n",
+        "each of its %zu values is in fewer than %u rows and may name somebody: none is "
+        "listed; list those that every site may know\n",
         rare, threshold);
 }
 
@@ -150,6 +150,8 @@ out:
 
 static gr_status leave_text(struct gr_inferred *c) {
     const size_t n = gr_infer_tally_different(&c->tally);
+    if (!c->tally.repeats && c->tally.n_unique > 0)
+        return gr_infer_tell_left_out(c, "free text, all of it different");
     if (n > GR_WORDS_MAX)
         return gr_infer_tell_left_out(c, "text of more than %d different values", GR_WORDS_MAX);
     return gr_infer_tell_left_out(
@@ -169,6 +171,9 @@ gr_status gr_infer_column(struct gr_infer_state *state, struct gr_inferred *c) {
         return leave_date(c);
     case GR_SEEMS_TIME:
         return gr_infer_tell_left_out(c, "times of a day, which no type is for");
+    case GR_SEEMS_PAIRS:
+        return gr_infer_tell_left_out(c,
+                                      "two numbers in a cell, as 120/80: make two columns of it");
     case GR_SEEMS_NAMES:
         return gr_infer_tell_left_out(c, "all values differ, as an identifier's do");
     case GR_SEEMS_TEXT:

@@ -7,7 +7,7 @@
  * fit; SOME_NUMBERS of the values, and more than FEW different ones, stay numbers beside one or two
  * words that are common ("not tested").
  */
-enum { UNFIT_IN = 20, ALWAYS_ONE_FROM = 10, FEW = 20, MANY = 100, NAMED_FROM = 20, ROWS_EACH = 5 };
+enum { UNFIT_IN = 20, ALWAYS_ONE_FROM = 10, FEW = 20, MANY = 100, NAMED_FROM = 20, ROWS_EACH = 10 };
 
 static bool fits(size_t values, size_t fitting) {
     const size_t unfit = values - fitting;
@@ -52,10 +52,11 @@ static enum gr_infer_reading best_reading(const struct gr_infer_tally *t, bool d
     /* 1,234 or 1.234 in all cells that have a mark: thousands, or three decimals. */
     const bool commas = n[GR_READ_COMMA] == n[GR_READ_POINT_COMMAS],
                points = n[GR_READ_POINT] == n[GR_READ_COMMA_POINTS];
-    *unsure = (commas && (best == GR_READ_COMMA || best == GR_READ_POINT_COMMAS) &&
-               n[best] > n[GR_READ_POINT]) ||
-              (points && best == GR_READ_COMMA_POINTS && n[best] > n[GR_READ_COMMA]) ||
-              (points && best == GR_READ_POINT && n[best] > n[GR_READ_COMMA] && decimal_comma);
+    const bool marked = n[GR_READ_POINT] < t->n_number || n[GR_READ_COMMA] < t->n_number;
+    *unsure = marked && ((commas && (best == GR_READ_COMMA || best == GR_READ_POINT_COMMAS) &&
+                          n[best] > n[GR_READ_POINT]) ||
+                         (points && (best == GR_READ_POINT || best == GR_READ_COMMA_POINTS) &&
+                          n[best] > n[GR_READ_COMMA]));
     return best;
 }
 
@@ -122,6 +123,8 @@ void gr_infer_decide(const struct gr_infer_tally *t, size_t threshold, bool deci
                       t->n_format[GR_DATE_ISO] < t->n_format[GR_DATE_DAY_FIRST];
     } else if (fits(values, t->n_time)) {
         out->seems = GR_SEEMS_TIME;
+    } else if (fits(values, t->n_pair) && gr_infer_tally_different(t) > FEW) {
+        out->seems = GR_SEEMS_PAIRS;
     } else {
         out->seems = of_words(t);
     }

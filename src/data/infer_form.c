@@ -289,6 +289,16 @@ static bool is_censored(const char *p, const char *end) {
     return (p > start || *end == '+') && p < end && read_number(p, end, &bound);
 }
 
+/* Two numbers in a cell: 120/80, 20-30. */
+static bool is_pair(const char *p, const char *end) {
+    struct gr_infer_form part = {0};
+    if (read_digits(&p, end, &part) == 0) return false;
+    p = pass_spaces(p, end);
+    if (p == end || !strchr("/-:x", *p)) return false;
+    p = pass_spaces(p + 1, end);
+    return read_digits(&p, end, &part) != 0 && p == end;
+}
+
 /* ---- times and dates --------------------------------------------------------------------------
  */
 
@@ -328,15 +338,31 @@ static bool names_month(const char *text, size_t length) {
     return false;
 }
 
+/* 31.01.24 or 24-01-31, as if it were of this century: whether there is such a day. */
+static bool is_short_date(const char *text, size_t length, enum gr_date_format format) {
+    char longer[64];
+    double seconds;
+    size_t year = 0, seen = 0;
+    for (size_t i = 0; i < length && seen < 2 && format != GR_DATE_ISO; i++)
+        if (!is_digit(text[i]) && ++seen == 2) year = i + 1;
+    if (length + 3 > sizeof longer) return false;
+    memcpy(longer, text, year);
+    memcpy(longer + year, "20", 2);
+    memcpy(longer + year + 2, text + year, length - year);
+    return gr_date_read(longer, length + 2, format, true, &seconds) == GR_DATE_READ;
+}
+
 static bool is_date(const char *text, size_t length, struct gr_infer_form *form) {
     double seconds;
     if (length < 6 || length > 40) return false;
     for (int f = GR_DATE_ISO; is_digit(*text) && f <= GR_DATE_MONTH_FIRST; f++) {
         enum gr_date_reading found =
             gr_date_read(text, length, (enum gr_date_format)f, true, &seconds);
-        if (found != GR_DATE_READ && found != GR_DATE_SHORT_YEAR) continue;
+        const bool brief =
+            found == GR_DATE_SHORT_YEAR && is_short_date(text, length, (enum gr_date_format)f);
+        if (found != GR_DATE_READ && !brief) continue;
         form->dates |= 1u << f;
-        form->short_year = found == GR_DATE_SHORT_YEAR;
+        form->short_year = brief;
         form->clock = memchr(text, ':', length) != NULL;
     }
     return form->dates || names_month(text, length);
@@ -348,18 +374,21 @@ static bool is_date(const char *text, size_t length, struct gr_infer_form *form)
 static unsigned readings_of_plain(const char *text, size_t length, bool whole) {
     struct gr_infer_form form = {0};
     if (whole || !memchr(text, '.', length)) return ALL_READINGS; /* an exponent */
-    const char *at = text + (*text == '-' || *text == '+');
+    const char *at = text + sign_at(text, text + length);
     return read_digits(&at, text + length, &form);
 }
 
 static void read_other(const char *text, size_t length, struct gr_infer_form *form) {
     const char *end = text + length;
+    form->time = is_time(text, end);
     if (gr_infer_form_is_common(text, length))
         form->kind = GR_FORM_UNKNOWN;
-    else if (is_time(text, end))
-        form->kind = GR_FORM_TIME;
-    else if (is_date(text, length, form))
+    else if (is_date(text, length, form)) /* 10.12.21 may be either */
         form->kind = GR_FORM_DATE;
+    else if (form->time)
+        form->kind = GR_FORM_TIME;
+    else if (is_pair(text, end))
+        form->kind = GR_FORM_PAIR;
     else if (is_censored(text, end))
         form->kind = GR_FORM_CENSORED;
     else if (read_number(text, end, form))

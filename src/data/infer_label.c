@@ -8,7 +8,7 @@
 #include <strings.h>
 
 /* Texts that can be classes; whole numbers of more different values are amounts. */
-enum { CLASSES_MAX = 64, AMOUNTS_FROM = 21, TWO_FROM = 10, TOLD_MAX = 10 };
+enum { CLASSES_MAX = 64, AMOUNTS_FROM = 11, TWO_FROM = 10, TOLD_MAX = 10 };
 
 struct class {
     const char *text;
@@ -94,6 +94,18 @@ static void sort_classes(struct class *classes, size_t n, bool *known) {
     classes[1] = first;
 }
 
+/* Rows with "-", where it is the other one of "+" and no sign for a missing value. */
+static size_t count_minus(const struct gr_inferred *c) {
+    const struct gr_infer_words *words = &c->tally.words;
+    size_t n = 0;
+    bool plus = false;
+    for (size_t i = 0; i < words->n; i++) {
+        plus = plus || strcmp(gr_infer_words_text(words, i), "+") == 0;
+        if (strcmp(gr_infer_words_text(words, i), "-") == 0) n = words->word[i].count;
+    }
+    return plus ? n : 0;
+}
+
 /* Numbers of the same value ("1", "1.0") are one class. */
 static gr_status add_class(struct gr_inferred *c, const struct gr_infer_words *words, size_t i,
                            struct class *classes, size_t *n) {
@@ -101,7 +113,7 @@ static gr_status add_class(struct gr_inferred *c, const struct gr_infer_words *w
     struct class found = {
         .text = gr_infer_words_text(words, i), .length = w->length, .count = w->count};
     float nearest;
-    if (w->kind == GR_FORM_UNKNOWN)
+    if (w->kind == GR_FORM_UNKNOWN && !(strcmp(found.text, "-") == 0 && count_minus(c) > 0))
         return gr_infer_list_add(&c->column->missing_words, &c->column->missing_words_count,
                                  found.text, found.length);
     found.number =
@@ -227,7 +239,8 @@ out:
 
 static gr_status take_unlabelled(struct gr_infer_state *state, struct gr_inferred *c) {
     const bool target = c->column->type == GR_COLUMN_TARGET;
-    const size_t n = target ? c->values.n_missing : c->tally.n_missing + c->tally.n_unknown;
+    const size_t n =
+        target ? c->values.n_missing : c->tally.n_missing + c->tally.n_unknown - count_minus(c);
     gr_status status;
     state->result->n_unlabelled = n;
     if (n == 0) return GR_OK;

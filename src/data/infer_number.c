@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDS_FROM = 20, CODES_LEAST = 3, CODES_MOST = 9, INDICATOR_IN = 10 };
+enum { IDS_FROM = 20, CODES_LEAST = 3, CODES_MOST = 9, INDICATOR_IN = 10, NEARLY_ALL_IN = 10 };
 /* float32 holds about seven digits: with less of them for the differences an origin is needed. */
 #define SPREAD_LEAST 1e-4
 #define EXACT_MAX    16777216.0
@@ -49,6 +49,12 @@ static bool is_named_date(const char *name) {
         "date",     "datum",     "day",      "dob",        "birth",      "time",
         "stamp",    "timestamp", "zeit",     "epoch",      "dt",         "dod",
         "birthday", "birthdate", "admitted", "discharged", "dateofbirth"};
+    return is_named(name, words, sizeof words / sizeof *words);
+}
+
+static bool is_named_place(const char *name) {
+    static const char *const words[] = {"zip", "zipcode",    "zip5", "postcode", "postal",
+                                        "plz", "postalcode", "fips", "tract"};
     return is_named(name, words, sizeof words / sizeof *words);
 }
 
@@ -112,6 +118,8 @@ static gr_status leave_out(struct gr_inferred *c, bool *left) {
                                           "seems to hold days as a spreadsheet counts them, from "
                                           "1900; to use them: `type: number, origin: 40000`");
     }
+    if (!v->fractions && v->high[0] > 999 && is_named_place(name))
+        return gr_infer_tell_left_out(c, "codes of places, no amounts");
     if (is_id(c))
         return gr_infer_tell_left_out(c, "%s; if it is a measurement: `type: number`",
                                       c->tally.unordered
@@ -154,7 +162,7 @@ static double step_of(double span, bool whole) {
 static double rounded(double value) {
     char text[40];
     snprintf(text, sizeof text, "%.12g", value);
-    return strtod(text, NULL);
+    return strtod(text, NULL) + 0.0; /* no minus at 0 */
 }
 
 /*
@@ -196,6 +204,17 @@ static gr_status tell_codes(struct gr_inferred *c, bool whole) {
         n);
 }
 
+/* Zeros by themselves, as of a laboratory value that was not taken. */
+static gr_status tell_zeros(const struct gr_infer_state *state, struct gr_inferred *c) {
+    const struct gr_infer_values *v = &c->values;
+    const bool many = c->tally.values.many || c->tally.values.n > 20;
+    if (!many || v->lows < 2 || v->low[0] < 0 || v->low[0] > 0) return GR_OK;
+    if (v->n_low[0] < state->options->threshold || v->low[1] < 0.1 * (v->high[0] - v->low[1]))
+        return GR_OK;
+    return gr_infer_tell(&c->guess->doubts, "0 is far off all other values: if it stands for no "
+                                            "value, `missing_words: [\"0\"]`\n");
+}
+
 static gr_status take_gaps(struct gr_inferred *c) {
     const struct gr_infer_values *v = &c->values;
     const size_t gaps = v->n_missing + v->n_infinite, all = gaps + v->n + v->n_censored;
@@ -203,6 +222,8 @@ static gr_status take_gaps(struct gr_inferred *c) {
     if (v->n_infinite > 0)
         GR_TRY(gr_infer_tell(&c->guess->doubts, "has infinities, taken for missing\n"));
     if (gaps == 0) return GR_OK;
+    if (gaps * NEARLY_ALL_IN > all * (NEARLY_ALL_IN - 1))
+        GR_TRY(gr_infer_tell(&c->guess->doubts, "more than nine of ten rows have no value\n"));
     c->column->missing = gaps * INDICATOR_IN > all ? GR_MISSING_INDICATOR : GR_MISSING_MEAN;
     status = gr_infer_tell(&c->guess->taken, ", %zu missing", gaps);
 out:
@@ -228,6 +249,7 @@ gr_status gr_infer_number(struct gr_infer_state *state, struct gr_inferred *c) {
     }
     if (v->lows == 1) GR_TRY(gr_infer_tell(&c->guess->doubts, "the same in all rows\n"));
     GR_TRY(tell_codes(c, whole));
+    GR_TRY(tell_zeros(state, c));
     status = gr_infer_tell_unfit(state, c);
 out:
     return status;

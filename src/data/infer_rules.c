@@ -80,6 +80,24 @@ out:
     return status;
 }
 
+/* 1,234 or 1.234 in all cells with a mark: the reading that was taken, and the other one. */
+static gr_status tell_unsure(struct gr_inferred *c) {
+    const struct gr_column *column = c->column;
+    const bool thousands = column->thousands != GR_THOUSANDS_NONE,
+               comma = thousands ? column->thousands == GR_THOUSANDS_COMMA
+                                 : column->decimal == GR_DECIMAL_COMMA;
+    const char *mark = comma ? "comma" : "point", *other = comma ? "point" : "comma";
+    if (thousands)
+        return gr_infer_tell(&c->guess->doubts,
+                             "three digits behind every mark, taken for thousands: if it is the "
+                             "decimal mark, `decimal: %s` and no `thousands`\n",
+                             mark);
+    return gr_infer_tell(&c->guess->doubts,
+                         "three digits behind every mark, taken for decimals: if it stands between "
+                         "thousands, `decimal: %s, thousands: %s`\n",
+                         other, mark);
+}
+
 static gr_status tell_reading(struct gr_inferred *c) {
     const struct gr_column *column = c->column;
     struct gr_guess *guess = c->guess;
@@ -94,13 +112,7 @@ static gr_status tell_reading(struct gr_inferred *c) {
         GR_TRY(gr_infer_tell(&c->reading, ", %s between thousands", mark));
         GR_TRY(gr_infer_tell(&guess->doubts, "%s between thousands\n", mark));
     }
-    if (c->decision.unsure)
-        GR_TRY(gr_infer_tell(
-            &guess->doubts,
-            "three digits behind every mark: if it is the decimal mark, say `decimal: "
-            "%s` and no `thousands`; if it parts thousands, `thousands: %s`\n",
-            comma || column->thousands == GR_THOUSANDS_COMMA ? "comma" : "point",
-            comma || column->thousands == GR_THOUSANDS_COMMA ? "comma" : "point"));
+    if (c->decision.unsure) GR_TRY(tell_unsure(c));
     if (column->percent) {
         GR_TRY(gr_infer_tell(&c->reading, ", percent"));
         GR_TRY(gr_infer_tell(&guess->doubts, "percent signs: 45 %% is 45\n"));

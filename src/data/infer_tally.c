@@ -82,6 +82,7 @@ static void count_date(struct gr_infer_tally *t, const struct gr_infer_form *for
 }
 
 static void count_form(struct gr_infer_tally *t, const struct gr_infer_form *form) {
+    t->n_time += form->time;
     switch (form->kind) {
     case GR_FORM_NUMBER:
         count_number(t, form);
@@ -96,7 +97,9 @@ static void count_form(struct gr_infer_tally *t, const struct gr_infer_form *for
         t->n_censored++;
         break;
     case GR_FORM_TIME:
-        t->n_time++;
+        break;
+    case GR_FORM_PAIR:
+        t->n_pair++;
         break;
     case GR_FORM_UNKNOWN:
         t->n_unknown++;

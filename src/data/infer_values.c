@@ -76,7 +76,7 @@ static bool is_sentinel(double value, double beside, double other, size_t count,
     const double gap = fabs(value - beside), span = fabs(beside - other);
     const bool only_negative = value < 0 && beside >= 0;
     if (is_known(value) && gap >= 0.5 * span) return gap > 1;
-    if (count < threshold || !many || floor(value) < value) return false;
+    if (count < threshold || !many || floor(value) < value || fabs(value) < 1) return false;
     return gap >= span || (only_negative && gap >= 0.1 * span);
 }
 

@@ -11,6 +11,25 @@ struct named {
     uint32_t number; /* in the file */
 };
 
+/* The nearest column of the schema, which all silos know, may be meant. */
+static gr_status no_column(const char *path, const struct gr_columns *columns, const char *column) {
+    const unsigned n = columns ? columns->schema->columns_count : 0;
+    const char **names = NULL, *nearest;
+    char name[64], near[64] = "";
+    gr_status status;
+    GR_TRY(gr_allocate(n, sizeof *names, "names", &names));
+    for (unsigned i = 0; i < n; i++)
+        names[i] = columns->schema->columns[i].name;
+    nearest = gr_text_nearest(column, names, n);
+    gr_text_quote(column, strlen(column), name, sizeof name);
+    if (nearest) gr_text_quote(nearest, strlen(nearest), near, sizeof near);
+    status = gr_fail(GR_ERROR_DATA, "%s: data.partition.column: there is no column \"%s\"%s%s%s",
+                     path, name, nearest ? "; nearest is \"" : "", near, nearest ? "\"" : "");
+out:
+    gr_free(names);
+    return status;
+}
+
 static gr_status check_column(const struct gr_reader *reader, const struct gr_columns *columns,
                               const char *column) {
     const char *path = gr_reader_features_path(reader);
@@ -30,8 +49,7 @@ static gr_status check_column(const struct gr_reader *reader, const struct gr_co
                        "import it again",
                        path, name);
     }
-    return gr_fail(GR_ERROR_DATA, "%s: data.partition.column: there is no column \"%s\"", path,
-                   name);
+    return no_column(path, columns, column);
 }
 
 static int by_name(const void *a, const void *b) {

@@ -88,7 +88,7 @@ check "with centres and no schema" exits 0 "$GRANARY" import hospital/train.csv 
 sed -e '/schema:/d; /test:/d' h5.yaml | sed 's/file: t.h5/file: c.h5/' >c.yaml
 check "its centres are silos" exits 0 on_ranks 2 train c.yaml --set run.rounds=1 --run c
 check "a column of centres that is not there" exits 65 "$GRANARY" import hospital/train.csv --label died --group city -o x.h5
-check "is named" says 'there is no column "city" of groups'
+check "is named" says 'has no column "city" of groups'
 check "centres by a schema" exits 64 "$GRANARY" import hospital/train.csv --schema proposed.yaml --group centre -o x.h5
 check "without a schema" exits 0 "$GRANARY" import hospital/train.csv --label died -o w.h5
 tr , ';' <hospital/train.csv >semicolon.csv

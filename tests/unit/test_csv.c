@@ -404,63 +404,6 @@ START_TEST(test_cells_are_not_told) {
 }
 END_TEST
 
-/* ---- guessing ------------------------------------------------------------------------------- */
-
-START_TEST(test_infer) {
-    struct gr_schema *schema;
-    char *notes, *yaml, id[32];
-    struct gr_csv_config csv = comma;
-    char label[] = "died";
-    FILE *file = fopen("t.csv", "wb");
-    csv.label = label;
-    fprintf(file, "id,age,chol,sex,centre,empty,same,died\n");
-    for (int i = 0; i < 100; i++) {
-        snprintf(id, sizeof id, "P%d", i);
-        fprintf(file, "%s,%d,%s,%s,%c,,1,%s\n", id, 20 + i % 50, i % 7 ? "1.5" : "inf",
-                i % 9 == 0 ? "NA"
-                : i % 2    ? "F"
-                           : " M",
-                "AB"[i % 2], i % 3 ? "no" : "yes");
-    }
-    fclose(file);
-    CHECK_OK(gr_csv_infer("t.csv", &csv, "centre", 0, &schema, &notes));
-    CHECK_OK(gr_schema_to_yaml(schema, &yaml));
-    ck_assert_str_eq(yaml, "columns:\n- name: id\n  type: text\n"
-                           "- name: age\n  type: integer\n  range: [20, 69]\n"
-                           "- name: chol\n  type: number\n  range: [1.5, 1.5]\n  missing: mean\n"
-                           "- name: sex\n  type: category\n  categories: [F, M]\n  missing: mode\n"
-                           "- name: centre\n  type: group\n"
-                           "- name: empty\n  type: text\n"
-                           "- name: same\n  type: integer\n  range: [1, 1]\n"
-                           "- name: died\n  type: label\n  categories: [no, yes]\n");
-    ck_assert_str_eq(notes, "chol: has infinities, taken for missing\n"
-                            "empty: no row has a value\nsame: the same in all rows\n");
-    gr_free(yaml);
-    gr_free(notes);
-    gr_schema_free(schema);
-    CHECK_REFUSED(gr_csv_infer("none", &csv, "", 0, &schema, NULL), GR_ERROR_DATA, "none: cannot");
-    put_text("t.csv", "a,b\n");
-    CHECK_REFUSED(gr_csv_infer("t.csv", &csv, "", 0, &schema, NULL), GR_ERROR_DATA,
-                  "t.csv: a header and no rows");
-    put_text("t.csv", "a,b\n1,2\n3\n");
-    CHECK_REFUSED(gr_csv_infer("t.csv", &csv, "", 0, &schema, NULL), GR_ERROR_DATA,
-                  "t.csv:3: found 1 fields, expected 2");
-}
-END_TEST
-
-/* Without a header the first row is looked at twice. */
-START_TEST(test_no_header) {
-    struct gr_csv_config csv = {.header = false, .label = (char[]){"column2"}};
-    struct gr_schema *schema;
-    put_text("t.csv", "\"a\"\"b\",1\nc,0\n");
-    CHECK_OK(gr_csv_infer("t.csv", &csv, "", 0, &schema, NULL));
-    ck_assert_uint_eq(schema->columns[0].categories_count, 2);
-    ck_assert_str_eq(schema->columns[0].categories[0], "a\"b");
-    ck_assert_int_eq(schema->columns[1].type, GR_COLUMN_LABEL);
-    gr_schema_free(schema);
-}
-END_TEST
-
 int main(void) {
     Suite *suite = suite_create("csv");
     TCase *tests = tcase_create("csv");
@@ -477,8 +420,6 @@ int main(void) {
     tcase_add_test(tests, test_values);
     tcase_add_loop_test(tests, test_bad_rows, 0, (int)COUNT(bad_rows));
     tcase_add_test(tests, test_cells_are_not_told);
-    tcase_add_test(tests, test_infer);
-    tcase_add_test(tests, test_no_header);
     suite_add_tcase(suite, tests);
     int failed = run_suite(suite);
     scratch_remove();
