@@ -364,7 +364,10 @@ static gr_status load_source(struct load *l) {
     gr_status status;
     if (config->source == GR_SOURCE_SYNTHETIC) {
         digest_synthetic(l);
-        return gr_synthetic_load(l->config, l->share, l->data);
+        status = gr_synthetic_load(l->config, l->share, l->data);
+        if (l->config->model.classes > l->data->n_classes)
+            l->data->n_classes = l->config->model.classes;
+        return status;
     }
     if (config->silo_tables_count == 0) {
         GR_TRY(load_train(l));

@@ -136,6 +136,7 @@ static gr_status scoring_open(struct scoring *s, const struct gr_table_config *t
     GR_TRY(gr_comm_agree(s->comm, open_model(s)));
     options.labelled = labelled;
     options.preprocessing = s->preprocessing;
+    options.domain = gr_model_domain(s->model);
     GR_TRY(gr_comm_agree(s->comm, gr_table_open(table, &options, &s->table)));
     s->n_rows = gr_table_n_rows(s->table);
     GR_TRY(gr_comm_agree(s->comm, check_fit(s)));
