@@ -613,7 +613,7 @@ struct gr_domain {
     bool labels;
     uint32_t n_classes; /* 0: any number, as many as there are */
     double least;
-    const char *expected; /* of a message: "a target of at least 0 (the loss is poisson)" */
+    const char *found, *expected; /* of a message about others; expected NULL: of labels */
 };
 struct gr_domain gr_domain_of(const struct gr_model_config *config);
 const char *gr_activation_text(enum gr_activation activation); /* of a layer too */

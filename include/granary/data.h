@@ -439,6 +439,7 @@ struct gr_table_options {
     struct gr_csv_config csv;   /* csv only */
     bool labelled; /* labels are read and checked (gr_table_labels, n_rows of them); else the table
                       needs none */
+    struct gr_domain domain; /* what a labelled table is held against */
     /*
      * Rows become its features, from the columns of the same names; NULL: rows are as read. csv
      * needs one with columns, for it says what to read. Borrowed by the table.

@@ -61,6 +61,8 @@ gr_status gr_model_create_shaped(const struct gr_model_config *config,
                                  struct gr_model **out) GR_CHECKED;
 void gr_model_free(struct gr_model *model);
 
+/* What its loss is defined for: of labels, as many as it has classes. */
+struct gr_domain gr_model_domain(const struct gr_model *model);
 enum gr_task gr_model_task(const struct gr_model *model);
 
 /*

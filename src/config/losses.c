@@ -8,14 +8,13 @@ static const struct {
     bool labels;
     uint32_t n_classes;
     double least; /* of targets; of labels as numbers too, which are never below 0 */
-    const char *expected;
+    const char *found, *expected; /* of targets */
 } domains[] = {
-    [GR_LOSS_CROSS_ENTROPY] = {true, 0, 0, "a label below model.classes"},
-    [GR_LOSS_BINARY_CROSS_ENTROPY] = {true, 2, 0,
-                                      "label 0 or 1 (the loss is binary_cross_entropy)"},
-    [GR_LOSS_SQUARED] = {false, 0, -FLT_MAX, "a finite target"},
-    [GR_LOSS_HUBER] = {false, 0, -FLT_MAX, "a finite target"},
-    [GR_LOSS_POISSON] = {false, 0, 0, "a target of at least 0 (the loss is poisson)"},
+    [GR_LOSS_CROSS_ENTROPY] = {true, 0, 0, "a label beyond the classes", NULL},
+    [GR_LOSS_BINARY_CROSS_ENTROPY] = {true, 2, 0, "a label beyond the classes", NULL},
+    [GR_LOSS_SQUARED] = {false, 0, -FLT_MAX, "no number", "a finite number"},
+    [GR_LOSS_HUBER] = {false, 0, -FLT_MAX, "no number", "a finite number"},
+    [GR_LOSS_POISSON] = {false, 0, 0, "a target below 0", "at least 0 (the loss is poisson)"},
 };
 
 enum gr_loss_type gr_loss_of(const struct gr_model_config *config) {
@@ -41,5 +40,6 @@ struct gr_domain gr_domain_of(const struct gr_model_config *config) {
                               .n_classes = domains[loss].n_classes ? domains[loss].n_classes
                                                                    : config->classes,
                               .least = domains[loss].least,
+                              .found = domains[loss].found,
                               .expected = domains[loss].expected};
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules between settings: model, train, strategy, round. */
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -206,12 +208,100 @@ static void check_round(const struct gr_rule_context *r) {
                round->heartbeat_s, HEARTBEAT_MIN_S);
 }
 
+/* Parameters are float32: a number that is 0 there, though it is none here, does nothing at all. */
+static void check_small(const struct gr_rule_context *r) {
+    const struct gr_config *c = r->config;
+    const struct {
+        const char *path;
+        double value, least;
+    } rules[] = {
+        {"train.learning_rate", c->train.learning_rate, FLT_MIN},
+        {"train.schedule.minimum", c->train.schedule.minimum, FLT_MIN},
+        {"train.weight_decay", c->train.weight_decay, FLT_MIN},
+        {"train.proximal_mu", c->train.proximal_mu, FLT_MIN},
+        {"train.clip_norm", c->train.clip_norm, FLT_MIN},
+        {"train.momentum", c->train.momentum, FLT_MIN},
+        {"model.huber_delta", c->model.huber_delta, FLT_MIN},
+        {"strategy.server_learning_rate", c->strategy.server_learning_rate, FLT_MIN},
+        {"strategy.server_momentum", c->strategy.server_momentum, FLT_MIN},
+        {"strategy.tau", c->strategy.tau, 1.1e-19}, /* its square is */
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (rules[i].value > 0 && rules[i].value < rules[i].least &&
+            gr_rule_sound(r, rules[i].path))
+            REFUSE(r, rules[i].path, "found %g, which is 0 in float32, allowed at least %.2g",
+                   rules[i].value, rules[i].least);
+}
+
+/* A momentum that is 1 in float32 forgets nothing. */
+static void check_momentum(const struct gr_rule_context *r) {
+    const struct {
+        const char *path;
+        double value;
+    } rules[] = {{"train.momentum", r->config->train.momentum},
+                 {"strategy.server_momentum", r->config->strategy.server_momentum}};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (rules[i].value < 1 && (float)rules[i].value >= 1.0f && gr_rule_sound(r, rules[i].path))
+            REFUSE(r, rules[i].path,
+                   "found %.17g, allowed at most 0.9999999: float32 holds no more below 1",
+                   rules[i].value);
+}
+
+/* The least rate above 0 that a schedule comes to: in its first round, or of steps in the last. */
+static void check_rates(const struct gr_rule_context *r) {
+    const struct gr_train_config *train = &r->config->train;
+    const struct gr_schedule_config *schedule = &train->schedule;
+    const uint32_t warmup = schedule->warmup_rounds, rounds = r->config->run.rounds;
+    if (!gr_rule_sound(r, "train.learning_rate") || !gr_rule_sound(r, "run.rounds") ||
+        !gr_rule_sound(r, "train.schedule.type") || train->learning_rate < FLT_MIN)
+        return;
+    if (warmup > 0 && train->learning_rate / warmup < FLT_MIN &&
+        gr_rule_sound(r, "train.schedule.warmup_rounds"))
+        REFUSE(r, "train.schedule.warmup_rounds",
+               "found %u, by which the learning rate of the first round is 0 in float32", warmup);
+    if (schedule->type != GR_SCHEDULE_STEP || rounds <= warmup || schedule->minimum > 0 ||
+        !gr_rule_sound(r, "train.schedule.factor") || !gr_rule_sound(r, "train.schedule.every") ||
+        !gr_rule_sound(r, "train.schedule.minimum"))
+        return;
+    const uint32_t falls = (rounds - 1 - warmup) / schedule->every;
+    if (train->learning_rate * pow(schedule->factor, falls) < FLT_MIN)
+        REFUSE(r, "train.schedule.minimum",
+               "found 0, allowed more than 0 where the learning rate falls %u times by %g: in "
+               "float32 it is 0 in the end",
+               falls, schedule->factor);
+}
+
+/* Labels beyond are refused: so there must be as many as the loss is for. */
+static void check_classes(const struct gr_rule_context *r) {
+    const struct gr_model_config *model = &r->config->model;
+    const struct gr_data_config *data = &r->config->data;
+    if (model->classes == 0 || !gr_rule_sound(r, "model.classes") ||
+        !gr_rule_sound(r, "model.type") || !gr_rule_sound(r, "model.loss"))
+        return;
+    if (gr_predicts_number(model))
+        REFUSE(r, "model.classes", "found %u, allowed only 0, the default, for a loss of numbers",
+               model->classes);
+    else if (gr_loss_of(model) == GR_LOSS_BINARY_CROSS_ENTROPY && model->classes != 2)
+        REFUSE(r, "model.classes", "found %u, allowed 0 or 2 (the loss is binary_cross_entropy)",
+               model->classes);
+    else if (model->classes < 2)
+        REFUSE(r, "model.classes", "found 1, allowed 0 (as many as there are) or at least 2");
+    else if (data->source == GR_SOURCE_SYNTHETIC && data->synthetic.n_classes > model->classes &&
+             gr_rule_sound(r, "data.synthetic.classes"))
+        REFUSE(r, "model.classes", "found %u, allowed at least %u (data.synthetic.classes)",
+               model->classes, data->synthetic.n_classes);
+}
+
 void gr_rules_of_training(const struct gr_rule_context *r) {
     check_model(r);
     check_train(r);
     check_schedule(r);
     check_optimizer(r);
     check_strategy(r);
+    check_small(r);
+    check_momentum(r);
+    check_rates(r);
+    check_classes(r);
     check_sampling(r);
     check_round(r);
 }

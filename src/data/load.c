@@ -361,8 +361,12 @@ static gr_status check_share(const struct gr_share *share, const struct gr_data_
 static gr_status load_source(struct load *l) {
     const struct gr_data_config *config = &l->config->data;
     gr_status status;
-    if (config->source == GR_SOURCE_SYNTHETIC)
-        return gr_synthetic_load(l->config, l->share, l->data);
+    if (config->source == GR_SOURCE_SYNTHETIC) {
+        status = gr_synthetic_load(l->config, l->share, l->data);
+        if (l->config->model.classes > l->data->n_classes)
+            l->data->n_classes = l->config->model.classes;
+        return status;
+    }
     if (config->silo_tables_count == 0) {
         GR_TRY(load_train(l));
         return load_test(l);

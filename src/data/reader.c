@@ -343,13 +343,14 @@ gr_status gr_reader_check(struct gr_reader *reader, const struct gr_domain *doma
     char expected[96];
     for (size_t i = 0; !domain->labels && targets && i < n; i++)
         if (!((double)targets[i] >= domain->least))
-            return gr_reader_refuse(reader, i, columns ? columns->target : -1,
-                                    "a target that is less", domain->expected);
+            return gr_reader_refuse(reader, i, columns ? columns->target : -1, domain->found,
+                                    domain->expected);
     if (!domain->labels || domain->n_classes == 0) return GR_OK;
-    snprintf(expected, sizeof expected, "%s: 0 to %u", domain->expected, domain->n_classes - 1);
+    snprintf(expected, sizeof expected, "0 to %u (the model has %u classes)", domain->n_classes - 1,
+             domain->n_classes);
     for (size_t i = 0; i < n; i++)
         if ((uint32_t)labels[i] >= domain->n_classes)
-            return gr_reader_refuse(reader, i, columns ? columns->label : -1, "a label beyond it",
+            return gr_reader_refuse(reader, i, columns ? columns->label : -1, domain->found,
                                     expected);
     return GR_OK;
 }

@@ -118,6 +118,8 @@ gr_status gr_table_open(const struct gr_table_config *config,
         GR_TRY(gr_reader_labels(&t->reader, gr_table_n_rows(t), &t->labels, &t->n_classes));
         GR_TRY(gr_reader_targets(&t->reader, gr_table_n_rows(t), &t->targets));
         GR_TRY(read_weights(t));
+        GR_TRY(gr_reader_check(&t->reader, &options->domain, gr_table_n_rows(t), t->labels,
+                               t->targets));
     }
     GR_TRY(
         gr_reader_terms(&t->reader, GR_TERM_OFFSET, gr_table_n_rows(t), &t->terms[GR_TERM_OFFSET]));

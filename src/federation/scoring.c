@@ -87,10 +87,6 @@ static gr_status check_fit(const struct scoring *s) {
         gr_status status = gr_columns_have_label(gr_table_columns(s->table));
         if (status != GR_OK) return gr_fail_context(status, "%s: ", s->table_path);
     }
-    for (size_t i = 0; labels && classes > 0 && i < s->n_rows; i++)
-        if ((size_t)labels[i] >= classes)
-            return gr_fail(GR_ERROR_DATA, "%s: row %zu: found label %d, expected 0 to %zu as in %s",
-                           s->table_path, i, labels[i], classes - 1, s->model_path);
     return GR_OK;
 }
 
@@ -136,6 +132,7 @@ static gr_status scoring_open(struct scoring *s, const struct gr_table_config *t
     GR_TRY(gr_comm_agree(s->comm, open_model(s)));
     options.labelled = labelled;
     options.preprocessing = s->preprocessing;
+    options.domain = gr_model_domain(s->model);
     GR_TRY(gr_comm_agree(s->comm, gr_table_open(table, &options, &s->table)));
     s->n_rows = gr_table_n_rows(s->table);
     GR_TRY(gr_comm_agree(s->comm, check_fit(s)));

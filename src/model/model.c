@@ -333,6 +333,13 @@ enum gr_task gr_model_task(const struct gr_model *model) {
     return gr_loss_task(model->loss.type);
 }
 
+struct gr_domain gr_model_domain(const struct gr_model *model) {
+    const struct gr_model_config config = {.type = model->type, .loss = model->loss.type};
+    struct gr_domain domain = gr_domain_of(&config);
+    if (domain.labels) domain.n_classes = (uint32_t)model->classes;
+    return domain;
+}
+
 size_t gr_model_inputs(const struct gr_model *model) {
     return model->inputs;
 }

@@ -270,6 +270,53 @@ static int extreme_values(struct gr_comm *comm) {
     return bad;
 }
 
+/* Weights that are no counts: the mean is by them as float32 holds them, to the same bits wherever
+ * silos lie, which the exact mean in long double tells on any number of ranks; a weight of 0 brings
+ * nothing, and where all are 0 the mean is. */
+static int real_weights(struct gr_comm *comm) {
+    enum { MEMBERS = 12, ELEMENTS = 5000 };
+    int bad = 0;
+    struct gr_layout layout = {0};
+    struct gr_aggregator *aggregator = NULL;
+    struct gr_contribution mine[MEMBERS];
+    static float update[MEMBERS][ELEMENTS];
+    _Alignas(64) static float mean[ELEMENTS + 64], first[ELEMENTS];
+    size_t elements = ELEMENTS;
+    uint64_t examples;
+    EXPECT(gr_layout_append(&layout, "only", 1, &elements) == GR_OK);
+    EXPECT(gr_aggregator_create(comm, &layout, GR_ENCODING_RING64, &aggregator) == GR_OK);
+    for (int i = 0; i < MEMBERS; i++)
+        for (int j = 0; j < ELEMENTS; j++)
+            update[i][j] = (float)((i * 31 + j * 17) % 101 - 50) / 64.0f;
+    for (int turn = 0; turn < 3; turn++) {
+        const double scale = turn == 2 ? 0 : 1;
+        size_t n = 0;
+        for (int i = 0; i < MEMBERS; i++)
+            if ((turn ? i * 5 : i) % gr_comm_size(comm) == gr_comm_rank(comm))
+                mine[n++] = (struct gr_contribution){.update = update[i],
+                                                     .examples = 3,
+                                                     .weight = i == 4 ? 0 : scale * 100 * exp(-i),
+                                                     .pseudonym = "silo"};
+        EXPECT(gr_aggregate(aggregator, mine, n, MEMBERS, mean, &examples) == GR_OK);
+        EXPECT_EQUAL(examples, 3 * MEMBERS);
+        if (turn == 0) memcpy(first, mean, sizeof first);
+        EXPECT(turn == 2 || memcmp(first, mean, sizeof first) == 0);
+        for (int j = 0; j < ELEMENTS; j++) {
+            long double sum = 0, total = 0;
+            for (int i = 0; i < MEMBERS; i++) {
+                const float weight = i == 4 ? 0 : (float)(scale * 100 * exp(-i));
+                sum += (long double)weight * (long double)update[i][j];
+                total += (long double)weight;
+            }
+            const double expected = total > 0 ? (double)(sum / total) : 0;
+            EXPECT(fabs((double)mean[j] - expected) <= 6e-8 * fabs(expected) + 1e-15);
+        }
+    }
+    gr_aggregator_free(aggregator);
+    gr_layout_release(&layout);
+    return bad;
+}
+
 /* Many members leave few bits: a mean of FLT_MAX must not become infinite. */
 static int many_members(struct gr_comm *comm) {
     enum { MEMBERS = 1000 };
@@ -441,13 +488,10 @@ static int print_digest(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     static const struct parallel_case cases[] = {
-        {"any placement", any_placement},
-        {"any size", any_size},
-        {"extreme values", extreme_values},
-        {"many members", many_members},
-        {"not finite", not_finite},
-        {"callers' errors", callers_errors},
-        {"floats", floats},
+        {"any placement", any_placement},    {"any size", any_size},
+        {"extreme values", extreme_values},  {"many members", many_members},
+        {"real weights", real_weights},      {"not finite", not_finite},
+        {"callers' errors", callers_errors}, {"floats", floats},
     };
     if (argc > 1 && strcmp(argv[1], "digest") == 0) return print_digest(argc, argv);
     return parallel_run(argc, argv, cases, sizeof cases / sizeof *cases);

@@ -49,8 +49,8 @@ done
 logistic="model={type: logistic}"
 check "logistic regression on two classes" train 2 two "$TOP/configs/synthetic.yaml" --set run.rounds=2 \
     --set "$logistic" --set data.synthetic.classes=2
-check "four classes are refused" exits 78 "$GRANARY" train small.yaml --set "$logistic" --run four
-check "with the reason" says "found 4 classes, allowed 2"
+check "four classes are refused" exits 65 "$GRANARY" train small.yaml --set "$logistic" --run four
+check "with the reason" says "row 2: found a label beyond the classes, expected 0 to 1 (the model has 2 classes)"
 check "rows that are no images" exits 78 "$GRANARY" train "$TOP/configs/synthetic.yaml" --set "$cnn" --run flat
 check "with the reason" says "found cnn for rows of 1 dimensions"
 check "a kernel larger than the image" exits 78 "$GRANARY" train small.yaml \

@@ -19,7 +19,7 @@ fit() {
     exits 0 on_ranks "$2" train fit.yaml --quiet --run "$1" --set "model={type: $3}" "${@:4}"
 }
 cat >fit.yaml <<'YAML'
-run: {name: fit, rounds: 2500}
+run: {name: fit, rounds: 1000}
 data: {source: csv, silos: 1, train: {file: rows.csv}, schema: s.yaml, test: {file: rows.csv}}
 model: {type: logistic}
 train: {learning_rate: 2, batch_size: 64}
@@ -73,7 +73,7 @@ schema weight text label text text text group >s.yaml
 check "weights" fit weights 3 logistic $mixed
 check "are scikit-learn's sample_weight" near "$(weights_of weights)" "0.3902058 0.8518225 -2.3142854"
 # shellcheck disable=SC2086
-check "weights, balanced" fit both 3 logistic $mixed --set train.class_weights=balanced --set evaluate.every=2500
+check "weights, balanced" fit both 3 logistic $mixed --set train.class_weights=balanced --set evaluate.every=1000
 check "weigh the classes too" near "$(weights_of both)" "0.3933991 0.8409645 -0.2413604"
 check "scores" exits 0 "$GRANARY" evaluate both/model.h5 rows.csv
 cp "$OUT" both.scores
@@ -88,12 +88,12 @@ check "the confusion matrix" exits 0 "$GRANARY" evaluate both/model.h5 rows.csv 
 check "is of weights" equal "$(tr -d ' \n' <"$OUT" | grep -o '"counts":[^a-z]*]]')" \
     '"counts":[[182.5,110.5],[12.5,24.5]]'
 # shellcheck disable=SC2086
-check "on one rank" fit both-1 1 logistic $mixed --set train.class_weights=balanced --set evaluate.every=2500
+check "on one rank" fit both-1 1 logistic $mixed --set train.class_weights=balanced --set evaluate.every=1000
 check "one digest" equal "$(digest both-1)" "$(digest both)"
 check "and one evaluation" cmp both/evaluation.json both-1/evaluation.json
 check "imported" exits 0 "$GRANARY" import rows.csv --schema s.yaml -o rows.h5
 # shellcheck disable=SC2086
-check "from HDF5" fit both-h5 2 logistic $mixed --set train.class_weights=balanced --set evaluate.every=2500 \
+check "from HDF5" fit both-h5 2 logistic $mixed --set train.class_weights=balanced --set evaluate.every=1000 \
     --set data.source=hdf5 --set data.train.file=rows.h5 --set data.test.file=rows.h5
 check "one digest, from HDF5" equal "$(digest both-h5)" "$(digest both)"
 check "scored from HDF5" exits 0 "$GRANARY" evaluate both/model.h5 rows.h5

@@ -863,6 +863,47 @@ START_TEST(test_section_begun_by_override) {
 }
 END_TEST
 
+/* What is not 0 here and would be in float32; and what would be 1. */
+START_TEST(test_numbers_of_float32) {
+    static const struct {
+        const char *override, *message;
+    } refused[] = {
+        {"train.learning_rate=1e-50",
+         "found 1e-50, which is 0 in float32, allowed at least 1.2e-38"},
+        {"train.weight_decay=1e-46",
+         "found 1e-46, which is 0 in float32, allowed at least 1.2e-38"},
+        {"train.proximal_mu=1e-40", "found 1e-40, which is 0 in float32, allowed at least 1.2e-38"},
+        {"train.clip_norm=1e-40", "found 1e-40, which is 0 in float32, allowed at least 1.2e-38"},
+        {"strategy.server_learning_rate=1e-40",
+         "found 1e-40, which is 0 in float32, allowed at least 1.2e-38"},
+        {"strategy.tau=1e-20", "found 1e-20, which is 0 in float32, allowed at least 1.1e-19"},
+        {"train.momentum=0.999999999", "allowed at most 0.9999999: float32 holds no more below 1"},
+        {"strategy.server_momentum=0.999999999",
+         "allowed at most 0.9999999: float32 holds no more below 1"},
+        {"model.classes=1", "found 1, allowed 0 (as many as there are) or at least 2"},
+    };
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        struct gr_config *config = NULL;
+        ck_assert_int_eq(gr_config_parse("t.yaml", text_with(NULL), strlen(text_with(NULL)),
+                                         (const char *[]){refused[i].override}, 1, &config),
+                         GR_ERROR_CONFIG);
+        ck_assert_msg(strstr(gr_message(), refused[i].message), "%s", gr_message());
+    }
+    /* 0.1 halved 140 times is less than float32 holds; with a minimum it is not. */
+    const char *falls[] = {"train.schedule={type: step, every: 1, factor: 0.5}", "run.rounds=140",
+                           "train.learning_rate=0.1", "train.schedule.minimum=1e-9"};
+    must_fail(
+        text_with(NULL), falls, 3,
+        "--set train.schedule: train.schedule.minimum: found 0, allowed more than 0 where the "
+        "learning rate falls 139 times by 0.5: in float32 it is 0 in the end");
+    gr_config_free(must_parse(text_with(NULL), falls, 4));
+    must_fail(text_with(NULL), (const char *[]){"model={type: logistic}", "model.classes=3"}, 2,
+              "--set model.classes: found 3, allowed 0 or 2 (the loss is binary_cross_entropy)");
+    must_fail(text_with(NULL), (const char *[]){"model={type: linear}", "model.classes=3"}, 2,
+              "--set model.classes: found 3, allowed only 0, the default, for a loss of numbers");
+}
+END_TEST
+
 START_TEST(test_class_weights_of_numbers) {
     static const char *const models[] = {"model={type: linear}", "model={type: poisson}",
                                          "model={type: mlp, hidden: [3], loss: squared}"};
@@ -904,6 +945,7 @@ int main(void) {
     tcase_add_loop_test(values, test_broken_override, 0, (int)COUNT(broken_overrides));
     tcase_add_test(values, test_section_begun_by_override);
     tcase_add_test(values, test_class_weights_of_numbers);
+    tcase_add_test(values, test_numbers_of_float32);
     tcase_add_test(values, test_too_many_overrides);
     suite_add_tcase(suite, values);
     SRunner *runner = srunner_create(suite);

@@ -252,7 +252,7 @@ START_TEST(test_numbers_round_trip) {
         GR_OK);
     for (int i = 0; i < 500; i++) {
         double mantissa = gsl_rng_uniform_pos(stream) + ldexp(gsl_rng_uniform_pos(stream), -32);
-        config->train.learning_rate = ldexp(mantissa, (int)gsl_rng_uniform_int(stream, 900) - 891);
+        config->train.learning_rate = ldexp(mantissa, (int)gsl_rng_uniform_int(stream, 129) - 120);
         config->run.seed = ((uint64_t)gsl_rng_get(stream) << 32) | gsl_rng_get(stream);
         char *yaml = yaml_of(config);
         gr_status status = gr_config_parse("resolved", yaml, strlen(yaml), NULL, 0, &again);

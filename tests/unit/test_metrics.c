@@ -90,6 +90,27 @@ START_TEST(line_is_exact) {
 }
 END_TEST
 
+/* What encloses an AUC stands beside it, where that is not one number. */
+START_TEST(bounds_of_an_area) {
+    struct gr_metrics metrics = sample(1);
+    struct gr_metrics_file *file;
+    metrics.named[GR_METRIC_AUC] = NAN;
+    metrics.of_validation = false;
+    metrics.auc_lower = 0.25;
+    metrics.auc_upper = 0.75;
+    MUST(gr_metrics_open(in_scratch("metrics.jsonl"), 0, &file));
+    MUST(gr_metrics_append(file, &metrics));
+    gr_metrics_close(file);
+    char *text = slurp(in_scratch("metrics.jsonl"), NULL);
+    json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    ck_assert(json_is_null(json_object_get(json, "test_auc")));
+    ck_assert(json_real_value(json_object_get(json, "test_auc_lower")) == 0.25);
+    ck_assert(json_real_value(json_object_get(json, "test_auc_upper")) == 0.75);
+    json_decref(json);
+    gr_free(text);
+}
+END_TEST
+
 /* Every member comes back; of a line from before there were some of them, they come back as 0. */
 START_TEST(read_back) {
     static const char older[] = "{\"round\":2,\"participants\":8,\"train_loss\":0.5}\nno line\n";
@@ -359,6 +380,7 @@ START_TEST(progress_silent) {
 }
 END_TEST
 
-RUN_TESTS("metrics", line_is_exact, read_back, amended, former_writer, resume_cuts, torn_line_goes,
-          rubbish_goes, no_folder, appending_is_cheap, progress_is_short, progress_stopped,
-          progress_says, progress_of_silos, progress_on_a_terminal, progress_silent)
+RUN_TESTS("metrics", line_is_exact, bounds_of_an_area, read_back, amended, former_writer,
+          resume_cuts, torn_line_goes, rubbish_goes, no_folder, appending_is_cheap,
+          progress_is_short, progress_stopped, progress_says, progress_of_silos,
+          progress_on_a_terminal, progress_silent)

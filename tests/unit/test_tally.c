@@ -440,6 +440,31 @@ START_TEST(a_silo_s_metrics) {
 }
 END_TEST
 
+/* What encloses the area of scores that are not told apart, as text and of a silo. */
+START_TEST(bounds_without_a_value) {
+    static const float logits[] = {0, -800, 0, 700, 0, 700.1f, 0, 1e30f};
+    static const int32_t labels[] = {0, 0, 1, 1};
+    static const struct gr_score silos[] = {SCORE(4, 0, 0)};
+    struct gr_silo_metrics metrics = {0};
+    struct gr_tally *tally;
+    MUST(gr_tally_create(2, &tally));
+    MUST(gr_tally_add_classes(tally, logits, labels, NULL, 4));
+    gr_tally_bin(tally, tally);
+    gr_silo_metrics_take(tally, &metrics);
+    json_t *json = json_of(&(struct gr_evaluation){
+        .rows_of = "test", .tally = tally, .silos = silos, .n_silos = 1, .silo_metrics = &metrics});
+    const json_t *area = json_object_get(json_object_get(json, "metrics"), "auc");
+    const json_t *silo = json_array_get(json_object_get(json, "silos"), 0);
+    ck_assert(json_is_null(json_object_get(area, "value")));
+    ck_assert(real_at(area, "lower") == 0.75 && real_at(area, "upper") == 1);
+    ck_assert_str_eq(json_string_value(json_object_get(area, "why")),
+                     "scores too close to each other to be told apart");
+    ck_assert(json_equal(area, json_object_get(json_object_get(silo, "metrics"), "auc")));
+    json_decref(json);
+    gr_tally_free(tally);
+}
+END_TEST
+
 /* Lowest, middle and highest of those that are told of. */
 START_TEST(spread_of_scores) {
     static const struct gr_score silos[] = {SCORE(10, 5, 30 << 20),
@@ -500,6 +525,7 @@ int main(void) {
     tcase_add_test(tests, numbers_far_from_zero);
     tcase_add_test(tests, as_json);
     tcase_add_test(tests, a_silo_s_metrics);
+    tcase_add_test(tests, bounds_without_a_value);
     tcase_add_test(tests, spread_of_scores);
     tcase_add_test(tests, undefined_as_json);
     suite_add_tcase(suite, tests);
