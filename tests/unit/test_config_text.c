@@ -188,6 +188,28 @@ START_TEST(test_setting_is_written_and_digested) {
 }
 END_TEST
 
+/* Two settings decide the model where a metric is watched, and nowhere else. */
+START_TEST(test_stopping_is_digested) {
+    static const char *const off[] = {"data.validation_fraction=0.5", NULL},
+                             *const on[] = {"data.validation_fraction=0.5",
+                                            "stop.metric=validation_loss", NULL};
+    static const char *const words[] = {"evaluate.every=3", "stop.patience=3"};
+    for (int watched = 0; watched < 2; watched++)
+        for (size_t i = 0; i < 2; i++) {
+            const char *changes[] = {"data.validation_fraction=0.5", words[i],
+                                     "stop.metric=validation_loss"};
+            char digest[2][GR_DIGEST_HEX];
+            struct gr_config *before = must_parse(rich, watched ? on : off, watched ? 2 : 1);
+            struct gr_config *after = must_parse(rich, changes, watched ? 3 : 2);
+            digest_of(before, digest[0]);
+            digest_of(after, digest[1]);
+            ck_assert_int_eq(strcmp(digest[0], digest[1]) != 0, watched);
+            gr_config_free(before);
+            gr_config_free(after);
+        }
+}
+END_TEST
+
 /* What a resolved config looks like, whole. */
 START_TEST(test_resolved) {
     struct gr_config *config = must_parse(rich, NULL, 0);
@@ -551,6 +573,7 @@ int main(void) {
     TCase *written = tcase_create("written");
     tcase_set_timeout(written, 30);
     tcase_add_loop_test(written, test_setting_is_written_and_digested, 0, (int)COUNT(settings));
+    tcase_add_test(written, test_stopping_is_digested);
     tcase_add_test(written, test_resolved);
     tcase_add_test(written, test_numbers_round_trip);
     tcase_add_test(written, test_long_text_is_not_folded);
