@@ -59,9 +59,7 @@ static void strike(const struct gr_fault_config *fault) {
 }
 
 static bool is_here(const struct gr_federation *f, uint32_t silo) {
-    for (size_t i = 0; i < f->data->n_local; i++)
-        if (f->data->local[i].id == silo) return true;
-    return false;
+    return f->host_of[silo] == gr_comm_slot(f->comm);
 }
 
 /* The next fault that is due and has not struck; NULL: none. */

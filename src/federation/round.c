@@ -207,12 +207,11 @@ static gr_status settle(struct gr_federation *f) {
 }
 
 gr_status gr_federation_recover(struct gr_federation *f) {
-    enum {
-        RECOVERIES_MAX = 1000
-    }; /* in one round: more is no loss of ranks, but a fault of ours */
+    /* In one round, in which each rank may be lost and come back: more is a fault of ours. */
+    const uint32_t most = 1000 + 4 * (uint32_t)gr_comm_slots(f->comm);
     gr_status status;
     do {
-        if (++f->recoveries > RECOVERIES_MAX)
+        if (++f->recoveries > most)
             return gr_fail(GR_ERROR_INTERNAL, "round %u does not come to an end: %s",
                            f->roster.round, gr_message());
         status = gr_control_recover(f->comm, &f->roster);

@@ -185,7 +185,9 @@ gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory *
     GR_TRY(create(&run));
     GR_TRY(gr_text_format(&run->path, "%s", path));
     gr_run_directory_relock(run);
-    GR_TRY(gr_manifest_earlier(run->path, true, &run->earlier, &run->data, run->id));
+    /* What a damaged manifest told of earlier stretches is lost; the run is not. */
+    if (gr_manifest_earlier(run->path, true, &run->earlier, &run->data, run->id) != GR_OK)
+        run->earlier = json_array();
     *out = run;
     run = NULL;
 out:

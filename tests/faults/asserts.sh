@@ -150,14 +150,33 @@ host_of() {
     while [ $((SILOS * (rank + 1) / RANKS)) -le "$1" ]; do rank=$((rank + 1)); done
     echo $rank
 }
-# "round silo" of each silo missing in a round's sum.
+# "round silo" of each silo missing in a round's sum. A list that stands is of the rounds that follow,
+# to the next one or to another start; silos may be named by ranges, "silo-002..silo-006/2".
 absent() {
-    awk '/"event": *"partial"/ && match($0, /"round": *[0-9]+/) {
-             round = substr($0, RSTART, RLENGTH); gsub(/[^0-9]/, "", round)
-             if (!match($0, /"absent": *\[[^]]*\]/)) next
-             n = split(substr($0, RSTART, RLENGTH), part, "silo-")
-             for (i = 2; i <= n; i++) print round, part[i] + 0
-         }' "$CASE/run/events.jsonl" | sort -u -k1,1n -k2,2n
+    awk -v rounds="$ROUNDS" '
+        function told(until,   r, i) {
+            for (r = round; r <= (stands ? until : round) && round > 0; r++)
+                for (i = 1; i <= n_silos; i++) print r, silo[i]
+        }
+        function number(text) { sub(/.*silo-0*/, "", text); return text + 0 }
+        {
+            match($0, /"round": *[0-9]+/); now = substr($0, RSTART, RLENGTH); gsub(/[^0-9]/, "", now)
+        }
+        /"event": *"(started|resumed|restarted)"/ { told(now); round = 0 }
+        /"event": *"partial"/ && match($0, /"absent": *\[[^]]*\]/) {
+            list = substr($0, RSTART, RLENGTH)
+            if (now + 0 == round) stands = 0 # what is told twice of a round counts twice
+            told(now - 1)
+            round = now + 0; stands = /"stands": *true/; n_silos = 0
+            n = split(list, part, "\"")
+            for (i = 4; i <= n; i += 2) {
+                if (part[i] !~ /^silo-/) continue
+                step = split(part[i], end, "/") > 1 ? end[2] : 1
+                last = split(end[1], pair, /\.\./) > 1 ? number(pair[2]) : number(pair[1])
+                for (s = number(pair[1]); s <= last; s += step) silo[++n_silos] = s
+            }
+        }
+        END { told(rounds) }' "$CASE/run/events.jsonl" | sort -u -k1,1n -k2,2n
 }
 # What the faults allow to be missing and what they demand, a line "round silo may|must" each.
 expected_absent() {

@@ -80,6 +80,12 @@ fresh; FAULTS="kill:3:5:train:0:0"; partial 5 3 4; partial 6 3 4
 check "a killed rank's silos" content assert_absent
 partial 6 2
 check "a healthy silo" finds "round, silo 6 2" assert_absent
+fresh; FAULTS="kill:3:5:train:0:0"
+echo '{"event":"partial","round":5,"absent":["silo-003..silo-004"],"stands":true}' >>"$CASE/run/events.jsonl"
+check "a list of ranges that stands" content assert_absent
+check "is of the rounds that follow" equal "$(xargs <"$CASE/absent")" "5 3 5 4 6 3 6 4"
+echo '{"event":"resumed","round":5}' >>"$CASE/run/events.jsonl"
+check "to another start" finds "silo 6 3 took part" assert_absent
 fresh; FAULTS="kill:3:5:train:0:0"; partial 4 3; partial 6 3 4
 check "before the fault" finds "round, silo 4 3" assert_absent
 fresh; FAULTS="kill:3:5:train:0:0"; partial 5 3 4; partial 6 4

@@ -7,9 +7,11 @@
  */
 #include "checkpoint.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 static bool untouched(const struct sample *s) {
     for (size_t i = 0; i < s->layout.size; i++)
@@ -261,6 +263,176 @@ static int test_another_config(struct gr_comm *comm) {
     return bad;
 }
 
+/* Of one config and data, and yet another run's: told, and not passed over. */
+static int test_another_run(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample s, in;
+    bool found = false;
+    char *passed = NULL;
+    EXPECT(make(comm, 2, false, &s) == GR_OK && make(comm, 2, true, &in) == GR_OK);
+    s.state.run_id = in.state.run_id = "0123456789abcdef0123456789abcdef";
+    EXPECT(write_round(comm, &s, 4, 9) == GR_OK);
+    s.state.run_id = "fedcba9876543210fedcba9876543210";
+    EXPECT(write_round(comm, &s, 5, 9) == GR_OK);
+    EXPECT_EQUAL(gr_checkpoint_read(comm, s.dir, &in.state, &found, &passed), GR_ERROR_DATA);
+    EXPECT(strstr(gr_message(), "round-000005.h5: a checkpoint of another run: found run "
+                                "fedcba987654..., expected 0123456789ab...") != NULL);
+    EXPECT(!found && !passed && untouched(&in));
+    /* One that has no id is of before there were any, and taken. */
+    s.state.run_id = NULL;
+    EXPECT(write_round(comm, &s, 6, 9) == GR_OK);
+    EXPECT(gr_checkpoint_read(comm, s.dir, &in.state, &found, &passed) == GR_OK && found);
+    EXPECT_EQUAL(in.state.round, 6);
+    EXPECT(strcmp(in.state.run_id_found, "") == 0);
+    /* A reader that knows of none takes it from the checkpoint. */
+    if (gr_comm_rank(comm) == 0) EXPECT(unlink(file_of(&s, 6)) == 0);
+    MPI_Barrier(MPI_COMM_WORLD);
+    in.state.run_id = NULL;
+    EXPECT(gr_checkpoint_read(comm, s.dir, &in.state, &found, &passed) == GR_OK && found);
+    EXPECT(strcmp(in.state.run_id_found, "fedcba9876543210fedcba9876543210") == 0);
+    release(comm, &in);
+    release(comm, &s);
+    return bad;
+}
+
+static int test_exchanged(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample s, in;
+    char four[300], other[300];
+    bool found = false;
+    char *passed = NULL;
+    EXPECT(make(comm, 2, false, &s) == GR_OK && make(comm, 2, true, &in) == GR_OK);
+    EXPECT(write_round(comm, &s, 4, 9) == GR_OK && write_round(comm, &s, 5, 9) == GR_OK);
+    snprintf(four, sizeof four, "%s", file_of(&s, 4));
+    snprintf(other, sizeof other, "%s/other", s.dir);
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (gr_comm_rank(comm) == 0)
+        EXPECT(rename(four, other) == 0 && rename(file_of(&s, 5), four) == 0 &&
+               rename(other, file_of(&s, 5)) == 0);
+    MPI_Barrier(MPI_COMM_WORLD);
+    EXPECT_EQUAL(gr_checkpoint_read(comm, s.dir, &in.state, &found, &passed), GR_ERROR_DATA);
+    EXPECT(strstr(gr_message(), "round-000005.h5: found a checkpoint of round 4") != NULL);
+    EXPECT(!found && !passed && untouched(&in));
+    release(comm, &in);
+    release(comm, &s);
+    return bad;
+}
+
+/* ---- what the system refuses --------------------------------------------------------------------
+ */
+
+static int read_error; /* that reads by position give; 0: none */
+static bool lying;     /* a disk that holds something else than it was given */
+
+ssize_t pread(int fd, void *bytes, size_t n, off_t at) {
+    if (read_error == 0) return syscall(SYS_pread64, fd, bytes, n, at);
+    errno = read_error;
+    return -1;
+}
+
+int fsync(int fd) {
+    struct stat info;
+    int failed = (int)syscall(SYS_fsync, fd);
+    if (!failed && lying && fstat(fd, &info) == 0 && info.st_size > 4096)
+        failed = pwrite(fd, "\xa5", 1, info.st_size - 2000) != 1;
+    return failed;
+}
+
+/* An error of the disk on the newest, and one that cannot be opened: no damage, so no older one. */
+static int test_refused(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample s, in;
+    bool found = false;
+    char *passed = NULL;
+    EXPECT(make(comm, 2, false, &s) == GR_OK && make(comm, 2, true, &in) == GR_OK);
+    EXPECT(write_round(comm, &s, 4, 9) == GR_OK && write_round(comm, &s, 5, 9) == GR_OK);
+    MPI_Barrier(MPI_COMM_WORLD);
+    /* Of one rank alone: the others learn it. */
+    if (gr_comm_rank(comm) == gr_comm_size(comm) - 1) read_error = EIO;
+    EXPECT_EQUAL(gr_checkpoint_read(comm, s.dir, &in.state, &found, &passed), GR_ERROR_DATA);
+    read_error = 0;
+    EXPECT(strstr(gr_message(), "round-000005.h5: Input/output error (not damaged") != NULL);
+    EXPECT(!found && !passed && untouched(&in));
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (gr_comm_rank(comm) == 0)
+        EXPECT(symlink("round-000006.h5", file_of(&s, 6)) == 0); /* to itself */
+    MPI_Barrier(MPI_COMM_WORLD);
+    EXPECT_EQUAL(gr_checkpoint_read(comm, s.dir, &in.state, &found, &passed), GR_ERROR_DATA);
+    EXPECT(strstr(gr_message(), "round-000006.h5: ") && strstr(gr_message(), "symbolic links"));
+    EXPECT(!found && !passed && untouched(&in));
+    release(comm, &in);
+    release(comm, &s);
+    return bad;
+}
+
+/* What is read back is what the disk has made of it, not what it was given. */
+static int test_lying_disk(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample s;
+    EXPECT(make(comm, 300, false, &s) == GR_OK);
+    EXPECT(write_round(comm, &s, 5, 1) == GR_OK);
+    lying = true;
+    EXPECT_EQUAL(write_round(comm, &s, 6, 1), GR_ERROR_WRITE);
+    lying = false;
+    EXPECT(strstr(gr_message(), "not what was written") != NULL);
+    EXPECT(strcmp(listing(&s), "round-000005.h5 ") == 0);
+    release(comm, &s);
+    return bad;
+}
+
+/* ---- before the first ---------------------------------------------------------------------------
+ */
+
+/* Sizes, names and attributes are tried without a byte of the vectors, and nothing stays. */
+static int test_tried(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample s, in;
+    bool room = false, found = false;
+    char *passed = NULL, *long_text = malloc(200001);
+    EXPECT(make(comm, 1500, false, &s) == GR_OK && make(comm, 1500, true, &in) == GR_OK);
+    memset(long_text, 'a', 200000);
+    long_text[200000] = '\0';
+    s.state.architecture = long_text; /* no attribute could hold it */
+    EXPECT(gr_checkpoint_try(comm, s.dir, &s.state, 2, &room) == GR_OK);
+    EXPECT(room);
+    EXPECT(strcmp(listing(&s), "") == 0);
+    EXPECT(write_round(comm, &s, 5, 2) == GR_OK);
+    EXPECT(gr_checkpoint_read(comm, s.dir, &in.state, &found, &passed) == GR_OK && found);
+    EXPECT(same(&s, &in));
+    EXPECT(gr_checkpoint_try(comm, s.dir, &s.state, UINT32_MAX, &room) == GR_OK);
+    EXPECT(!room);
+    EXPECT(gr_checkpoint_try(comm, "/none", &s.state, 1, &room) == GR_ERROR_WRITE);
+    EXPECT(strstr(gr_message(), "before the first round: /none/") != NULL);
+    free(long_text);
+    release(comm, &in);
+    release(comm, &s);
+    return bad;
+}
+
+/* Each bound that a process may be given, on one rank: all learn of it before they have trained. */
+static int test_tried_in_vain(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample s;
+    const int limits[] = {RLIMIT_FSIZE, RLIMIT_NOFILE};
+    const char *says[] = {"File too large", "Too many open files"};
+    bool room;
+    EXPECT(make(comm, 1500, false, &s) == GR_OK);
+    signal(SIGXFSZ, SIG_IGN);
+    for (int i = 0; i < 2; i++) {
+        struct rlimit old, small;
+        getrlimit(limits[i], &old);
+        small = (struct rlimit){i == 0 ? 5000000 : 3, old.rlim_max};
+        if (gr_comm_rank(comm) == 0) setrlimit(limits[i], &small);
+        EXPECT_EQUAL(gr_checkpoint_try(comm, s.dir, &s.state, 1, &room), GR_ERROR_WRITE);
+        if (gr_comm_rank(comm) == 0) setrlimit(limits[i], &old);
+        EXPECT(strstr(gr_message(), says[i]) != NULL);
+        EXPECT(strcmp(listing(&s), "") == 0);
+    }
+    signal(SIGXFSZ, SIG_DFL);
+    release(comm, &s);
+    return bad;
+}
+
 /* ---- no room ------------------------------------------------------------------------------------
  */
 
@@ -317,5 +489,7 @@ static int test_disk_full(struct gr_comm *comm) {
 PARALLEL_MAIN({"comes back", test_comes_back}, {"other rank count", test_other_rank_count},
               {"keep", test_keep}, {"none", test_none}, {"flips", test_flips},
               {"passed over", test_passed_over}, {"another config", test_another_config},
-              {"file too large", test_file_too_large}, {"disk full", test_disk_full},
-              {"predictions have room", test_predictions_have_room})
+              {"another run", test_another_run}, {"exchanged", test_exchanged},
+              {"refused", test_refused}, {"lying disk", test_lying_disk}, {"tried", test_tried},
+              {"tried in vain", test_tried_in_vain}, {"file too large", test_file_too_large},
+              {"disk full", test_disk_full}, {"predictions have room", test_predictions_have_room})

@@ -189,6 +189,28 @@ START_TEST(test_setting_is_written_and_digested) {
 }
 END_TEST
 
+/* Two settings decide the model where a metric is watched, and nowhere else. */
+START_TEST(test_stopping_is_digested) {
+    static const char *const off[] = {"data.validation_fraction=0.5", NULL},
+                             *const on[] = {"data.validation_fraction=0.5",
+                                            "stop.metric=validation_loss", NULL};
+    static const char *const words[] = {"evaluate.every=3", "stop.patience=3"};
+    for (int watched = 0; watched < 2; watched++)
+        for (size_t i = 0; i < 2; i++) {
+            const char *changes[] = {"data.validation_fraction=0.5", words[i],
+                                     "stop.metric=validation_loss"};
+            char digest[2][GR_DIGEST_HEX];
+            struct gr_config *before = must_parse(rich, watched ? on : off, watched ? 2 : 1);
+            struct gr_config *after = must_parse(rich, changes, watched ? 3 : 2);
+            digest_of(before, digest[0]);
+            digest_of(after, digest[1]);
+            ck_assert_int_eq(strcmp(digest[0], digest[1]) != 0, watched);
+            gr_config_free(before);
+            gr_config_free(after);
+        }
+}
+END_TEST
+
 /* What a resolved config looks like, whole. */
 START_TEST(test_resolved) {
     struct gr_config *config = must_parse(rich, NULL, 0);
@@ -447,14 +469,14 @@ static const struct {
     {"run: {rounds: 1, name: ", "a", 1000000, "t.yaml:2:1: did not find expected ',' or '}'"},
     {"run:\n  rounds: 1\n  name: ", "a", 1000000, "t.yaml:3: run.name: found 1000000 bytes"},
     {"run:\n  rounds: ", "1", 1000000, "t.yaml:2: run.rounds: found 1111111111"},
-    {"", "key: 1\n", 700000, "t.yaml:50000:6: found more than 100000 keys and values"},
+    {"", "key: 1\n", 7000000, "t.yaml:500000:6: found more than 1000000 keys and values"},
     {"run:\n", "  key: 1\n", 449982, "t.yaml:2: run.key: found an unknown key"},
     {"run:\n", "  rounds: 1\n", 400000, "t.yaml:3: run.rounds: found a second time"},
     {"", "[", 1000000, "t.yaml:1:9: found values nested too deep"},
     {"", "{", 1000000, "t.yaml:1:2: found a list or section as key"},
     {"", "- ", 1000000, "t.yaml:1:17: found values nested too deep"},
     {"", "? ", 1000000, "t.yaml:1:3: found a list or section as key"},
-    {"a: [", "x, ", 1000000, "t.yaml:1:299996: found more than 100000 keys and values"},
+    {"a: [", "x, ", 4000000, "t.yaml:1:2999996: found more than 1000000 keys and values"},
     {"model: {hidden: [", "1, ", 150000, "t.yaml:2:1: did not find expected node content"},
     {"", "%TAG !a! b:\n", 1000000, "t.yaml:1:1: found %TAG 83333 times, allowed no tags"},
     {"", "&a ", 1000000, "t.yaml:1:1: found an anchor (&), allowed none"},
@@ -570,6 +592,7 @@ int main(void) {
     TCase *written = tcase_create("written");
     tcase_set_timeout(written, 30);
     tcase_add_loop_test(written, test_setting_is_written_and_digested, 0, (int)COUNT(settings));
+    tcase_add_test(written, test_stopping_is_digested);
     tcase_add_test(written, test_resolved);
     tcase_add_test(written, test_numbers_round_trip);
     tcase_add_test(written, test_long_text_is_not_folded);

@@ -146,6 +146,79 @@ START_TEST(read_back) {
 }
 END_TEST
 
+static bool holds(const struct gr_head *head, uint64_t *n) {
+    bool holds;
+    MUST(gr_metrics_look(in_scratch("metrics.jsonl"), head, &holds, 1, n));
+    return holds;
+}
+
+/* Changes one byte of the file, and looks. */
+static bool holds_with(const struct gr_head *head, size_t at, char byte) {
+    size_t length;
+    uint64_t n;
+    char *text = slurp(in_scratch("metrics.jsonl"), &length);
+    const char before = text[at];
+    text[at] = byte;
+    spill(in_scratch("metrics.jsonl"), text, length);
+    const bool good = holds(head, &n);
+    text[at] = before;
+    spill(in_scratch("metrics.jsonl"), text, length);
+    gr_free(text);
+    return good;
+}
+
+/* Where in the first line what a round has cost stands; returns how long it is. */
+static size_t find_costs(size_t *from, size_t *to) {
+    static const char key[] = "\"seconds\":{";
+    char line[4096];
+    FILE *file = fopen(in_scratch("metrics.jsonl"), "r");
+    ck_assert_ptr_nonnull(fgets(line, sizeof line, file));
+    fclose(file);
+    const char *costs = strstr(line, key);
+    *from = (size_t)(costs - line) + strlen(key);
+    *to = *from + strcspn(costs + strlen(key), "}");
+    return strlen(line) - 1;
+}
+
+/* The head changes with every byte but those of what a round has cost; lines that follow, and the
+ * same opened again, change nothing. */
+START_TEST(head_of_the_lines) {
+    struct gr_metrics_file *file;
+    struct gr_metrics metrics = sample(3);
+    struct gr_head head, amended, again;
+    uint64_t n;
+    append(0, 1, 2);
+    MUST(gr_metrics_open(in_scratch("metrics.jsonl"), 2, &file));
+    MUST(gr_metrics_append(file, &metrics));
+    gr_metrics_head(file, &head);
+    metrics.seconds.checkpoint = 0.123456789;
+    MUST(gr_metrics_amend(file, &metrics));
+    gr_metrics_head(file, &amended);
+    ck_assert_str_eq(head.hash, amended.hash);
+    metrics.late++;
+    MUST(gr_metrics_amend(file, &metrics));
+    gr_metrics_head(file, &amended);
+    ck_assert_str_ne(head.hash, amended.hash);
+    ck_assert_uint_eq(amended.n, 3);
+    gr_metrics_close(file);
+    ck_assert(!holds(&head, &n) && holds(&amended, &n) && n == 3);
+    append(3, 4, 5);
+    ck_assert(holds(&amended, &n) && n == 5);
+    MUST(gr_metrics_open(in_scratch("metrics.jsonl"), 3, &file));
+    gr_metrics_head(file, &again);
+    ck_assert_str_eq(again.hash, amended.hash);
+    gr_metrics_close(file);
+
+    size_t seen = 0, from, to;
+    const size_t length = find_costs(&from, &to);
+    for (size_t at = 0; at < length; at += 7, seen++)
+        ck_assert_int_eq(holds_with(&amended, at, '#'), at >= from && at < to);
+    ck_assert_uint_gt(seen, 50);
+    spill(in_scratch("metrics.jsonl"), "", 0);
+    ck_assert(!holds(&amended, &n) && n == 0);
+}
+END_TEST
+
 static char *one_line(double loss) {
     struct gr_metrics *read;
     size_t n, lines;
@@ -380,7 +453,7 @@ START_TEST(progress_silent) {
 }
 END_TEST
 
-RUN_TESTS("metrics", line_is_exact, bounds_of_an_area, read_back, amended, former_writer,
-          resume_cuts, torn_line_goes, rubbish_goes, no_folder, appending_is_cheap,
+RUN_TESTS("metrics", line_is_exact, bounds_of_an_area, head_of_the_lines, read_back, amended,
+          former_writer, resume_cuts, torn_line_goes, rubbish_goes, no_folder, appending_is_cheap,
           progress_is_short, progress_stopped, progress_says, progress_of_silos,
           progress_on_a_terminal, progress_silent)

@@ -73,6 +73,26 @@ START_TEST(comes_back) {
 }
 END_TEST
 
+/* An architecture that no attribute of HDF5 could hold, as of 10,000 embedded columns. */
+START_TEST(long_architecture) {
+    struct sample s;
+    struct gr_model_file file;
+    static const size_t lengths[] = {59999, 60000, 60001, 200000};
+    static char text[200001];
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        memset(text, 'x', lengths[i]);
+        text[lengths[i]] = '\0';
+        make(&s, false);
+        s.state.architecture = text;
+        MUST(gr_model_file_write(in_scratch("m.h5"), &s.state));
+        MUST(gr_model_file_read(in_scratch("m.h5"), 0, 1, &file));
+        ck_assert_str_eq(file.architecture, text);
+        gr_model_file_release(&file);
+        release(&s);
+    }
+}
+END_TEST
+
 START_TEST(same_state_same_bytes) {
     struct sample s;
     size_t n, m;
@@ -290,6 +310,6 @@ START_TEST(deal) {
 }
 END_TEST
 
-RUN_TESTS("model_file", comes_back, same_state_same_bytes, two_writers, python_agrees,
-          every_byte_counts, every_length_counts, not_a_model, cannot_write, lanes_agree, cuts,
-          deal)
+RUN_TESTS("model_file", comes_back, long_architecture, same_state_same_bytes, two_writers,
+          python_agrees, every_byte_counts, every_length_counts, not_a_model, cannot_write,
+          lanes_agree, cuts, deal)

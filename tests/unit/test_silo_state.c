@@ -155,6 +155,27 @@ START_TEST(many_vectors) {
 }
 END_TEST
 
+/* Another run's of the same config and data is none; one of before runs had an id is. */
+START_TEST(of_another_run) {
+    static const char one[] = "0123456789abcdef0123456789abcdef",
+                      two[] = "fedcba9876543210fedcba9876543210";
+    static const struct {
+        const char *written, *read;
+        gr_status status;
+    } cases[] = {
+        {one, one, GR_OK}, {two, one, GR_ERROR_DATA}, {NULL, one, GR_OK}, {two, NULL, GR_OK}};
+    begin();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        state.run_id = cases[i].written;
+        MUST(gr_silo_state_write(folder(), &state));
+        state.run_id = cases[i].read;
+        ck_assert_int_eq(gr_silo_state_read(folder(), &state), cases[i].status);
+    }
+    state.run_id = NULL;
+    end();
+}
+END_TEST
+
 START_TEST(damage_is_seen) {
     begin();
     float *found;
@@ -231,5 +252,5 @@ START_TEST(old_ones_go) {
 }
 END_TEST
 
-RUN_TESTS("silo states", there_and_back, no_other_is_taken, many_vectors, damage_is_seen,
-          cannot_be_written, old_ones_go)
+RUN_TESTS("silo states", there_and_back, no_other_is_taken, many_vectors, of_another_run,
+          damage_is_seen, cannot_be_written, old_ones_go)

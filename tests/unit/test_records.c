@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How events name silos, and that none of them ends a run. */
+#include "federation/run.h"
+
+#include "scratch.h"
+
+static const char *list_of(const uint8_t *flags, uint32_t n, uint32_t *count) {
+    static char text[4096];
+    char *list = NULL;
+    MUST(gr_silo_list("silos", flags, n, &list, count));
+    snprintf(text, sizeof text, "%s", list);
+    gr_free(list);
+    return text;
+}
+
+static const struct {
+    const char *flags, *list;
+} cases[] = {
+    {"0000", ""},
+    {"1000", "\"silo-000\""},
+    {"1100", "\"silo-000\",\"silo-001\""},
+    {"0111", "\"silo-001..silo-003\""},
+    {"1111", "\"silo-000..silo-003\""},
+    {"10101", "\"silo-000..silo-004/2\""},
+    {"0100100100", "\"silo-001..silo-007/3\""},
+    {"10111101", "\"silo-000\",\"silo-002..silo-005\",\"silo-007\""},
+    {"1010111", "\"silo-000..silo-004/2\",\"silo-005\",\"silo-006\""},
+    {"1101011", "\"silo-000\",\"silo-001..silo-005/2\",\"silo-006\""},
+};
+
+START_TEST(ranges) {
+    uint8_t flags[16];
+    char want[256];
+    uint32_t count, expected = 0;
+    const uint32_t n = (uint32_t)strlen(cases[_i].flags);
+    for (uint32_t i = 0; i < n; i++)
+        expected += flags[i] = cases[_i].flags[i] == '1';
+    snprintf(want, sizeof want, "{\"silos\":[%s]}", cases[_i].list);
+    ck_assert_str_eq(list_of(flags, n, &count), want);
+    ck_assert_uint_eq(count, expected);
+}
+END_TEST
+
+/* Any list comes back by way of a replay; a rank's share of a million silos is one entry. */
+START_TEST(comes_back) {
+    enum { N = 3000 };
+    uint8_t flags[N], found[N];
+    for (uint32_t trial = 0; trial < 40; trial++) {
+        char *list = NULL;
+        uint32_t count, words[N];
+        struct gr_replay *replay;
+        const struct gr_stream_key key = {.seed = trial, .purpose = GR_PURPOSE_TEST};
+        gr_stream_words(key, 0, words, N);
+        for (uint32_t i = 0; i < N; i++)
+            flags[i] = words[i] % 40 < trial;
+        MUST(gr_silo_list("absent", flags, N, &list, &count));
+        FILE *out = fopen(in_scratch("events.jsonl"), "w");
+        fprintf(out, "{\"event\":\"partial\",\"round\":1,%s\n", list + 1);
+        fclose(out);
+        gr_free(list);
+        MUST(gr_replay_open(in_scratch("events.jsonl"), N, &replay));
+        gr_replay_absent(replay, 1, found);
+        ck_assert_mem_eq(found, flags, N);
+        gr_replay_close(replay);
+    }
+}
+END_TEST
+
+START_TEST(a_million) {
+    enum { N = 1000000 };
+    uint8_t *flags = calloc(N, 1);
+    uint32_t count;
+    memset(flags + N / 2, 1, N / 2);
+    ck_assert_str_eq(list_of(flags, N, &count), "{\"silos\":[\"silo-500000..silo-999999\"]}");
+    ck_assert_uint_eq(count, N / 2);
+    for (uint32_t i = 0; i < N; i++)
+        flags[i] = i % 3 == 1;
+    ck_assert_str_eq(list_of(flags, N, &count), "{\"silos\":[\"silo-001..silo-999997/3\"]}");
+    free(flags);
+}
+END_TEST
+
+/* An event that cannot be written down has an alert in its place, and the run goes on. */
+START_TEST(no_event_ends_a_run) {
+    struct gr_run_state run = {0};
+    MUST(gr_events_open(in_scratch("events.jsonl"), &run.events));
+    ck_assert(gr_records_note(&run, "good", 1, "{\"silos\":[]}", NULL));
+    ck_assert(!gr_records_note(&run, "bad", 2, "no object", NULL));
+    ck_assert(!run.unwritten);
+    ck_assert(!gr_records_note(&run, "not \xff utf-8", 3, NULL, NULL));
+    ck_assert(run.unwritten);
+    ck_assert(gr_records_note(&run, "good", 4, NULL, NULL));
+    gr_events_close(run.events);
+    size_t broken;
+    MUST(gr_events_verify(in_scratch("events.jsonl"), &broken));
+    ck_assert_uint_eq(broken, 0);
+    char *text = slurp(in_scratch("events.jsonl"), NULL);
+    ck_assert_ptr_nonnull(strstr(text, "\"event\":\"alert\",\"round\":2,\"what\":\"the event 'bad' "
+                                       "cannot be written down\""));
+    gr_free(text);
+}
+END_TEST
+
+int main(void) {
+    if (gr_base_start() != GR_OK) return 1;
+    Suite *suite = suite_create("records");
+    TCase *tcase = tcase_create("records");
+    tcase_add_checked_fixture(tcase, scratch_make, scratch_remove);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, ranges, 0, sizeof cases / sizeof *cases);
+    tcase_add_test(tcase, comes_back);
+    tcase_add_test(tcase, a_million);
+    tcase_add_test(tcase, no_event_ends_a_run);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
