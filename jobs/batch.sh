@@ -3,6 +3,11 @@
 # SIGUSR1, the warning, or by itself. After SIGTERM the job's end is somebody's wish (scancel), or
 # Slurm itself queues it again (scontrol requeue, a node that failed).
 
+# Installed together: PREFIX/share/granary/jobs and PREFIX/bin.
+if ! command -v "$GRANARY" >/dev/null && [ -x "$JOBS/../../../bin/granary" ]; then
+    GRANARY=$JOBS/../../../bin/granary
+fi
+
 # hosts_options: for a launcher that does not ask Slurm by itself, the allocation as a hostfile.
 hosts_options() {
     local mpirun info

@@ -262,6 +262,8 @@ long double gr_real_value(const int64_t *sum);
  * the exit code of GR_STOPPED, or with the one that gr_guard_code has set. One guard at a time.
  */
 void gr_guard_start(unsigned seconds, const char *what);
+/* From now on a guarded call that takes long is told of every so many seconds; 0: no more. */
+void gr_guard_tell(unsigned seconds);
 void gr_guard_stop(void);
 void gr_guard_code(gr_status code);
 

@@ -45,6 +45,8 @@ struct gr_comm_options {
 /* The environment variable that tells ranks, before they share a config, what they are given to
  * start: seconds, as round.start_deadline_s. */
 #define GR_COMM_START_VARIABLE "GRANARY_START_DEADLINE_S"
+/* What it says; GR_COMM_START_S where it says nothing. */
+double gr_comm_start_seconds(void);
 
 /*
  * Collective over `parent`. MPI must be initialised (MPI_THREAD_FUNNELED is enough). First all

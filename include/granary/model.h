@@ -166,6 +166,19 @@ gr_status gr_model_describe(const struct gr_model *model, char **out) GR_CHECKED
 gr_status gr_model_create_from_description(const char *json, const struct gr_layout *layout,
                                            size_t batch_max, struct gr_model **out) GR_CHECKED;
 
+/* ---- instruction sets -------------------------------------------------------------------------
+ */
+
+/* Bits of the instruction sets that kernels would use here: of this processor, and as far as
+ * ONEDNN_MAX_CPU_ISA allows. */
+uint32_t gr_instructions_here(void);
+/*
+ * From now on kernels use none but these. To be called before the first model is made, and before
+ * anything asks oneDNN for its own choice. Returns what is used in words; NULL: oneDNN cannot be
+ * held to it.
+ */
+const char *gr_instructions_limit(uint32_t common);
+
 #ifdef __cplusplus
 }
 #endif

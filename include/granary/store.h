@@ -203,8 +203,8 @@ void gr_predictions_free(struct gr_predictions *predictions);
 struct gr_run_directory; /* opaque: path, lock */
 
 /*
- * Rank 0 only. path NULL: <run.directory>/<run.name>-<id> with id from time and process, and
- * <run.directory>/latest set to point at it. Existing with a run in it and not `resume`:
+ * Rank 0 only. path NULL: <run.directory>/<run.name>-<id> with id from time and process.
+ * <run.directory>/latest is set to point at it. Existing with a run in it and not `resume`:
  * GR_ERROR_WRITE. Held by another process: GR_ERROR_WRITE. resume with path NULL takes latest.
  * Creates checkpoints/ in it and holds the lock until closed. Its path is absolute.
  */
@@ -212,12 +212,12 @@ gr_status gr_run_directory_open(const struct gr_config *config, const char *path
                                 struct gr_run_directory **out) GR_CHECKED;
 /*
  * For who starts runs and must know their directory beforehand: a fresh <run.directory>/<run.name>-
- * <id>; the one that <run.directory>/latest points at; and the link set to point at PATH. Caller
- * releases *out with gr_free.
+ * <id>; the one that <run.directory>/latest points at; and the link set to point at PATH, wherever
+ * that is, unless there is no <run.directory>. Caller releases *out with gr_free.
  */
 gr_status gr_run_directory_name(const struct gr_config *config, char **out) GR_CHECKED;
 gr_status gr_run_directory_latest(const struct gr_config *config, char **out) GR_CHECKED;
-gr_status gr_run_directory_set_latest(const char *path) GR_CHECKED;
+gr_status gr_run_directory_set_latest(const struct gr_config *config, const char *path) GR_CHECKED;
 /*
  * For a rank that takes over from a rank 0 that was lost: the directory is entered as it is. The
  * lock is taken if it is free; a former rank 0 that is only suspended still holds it, which keeps

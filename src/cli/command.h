@@ -24,6 +24,9 @@
  */
 void gr_start_streams(bool output_matters);
 
+/* Whether this process is rank 0, or the only one, as far as its launcher tells before MPI does. */
+bool gr_start_is_first(void);
+
 /* From now on that signal is no death but noted where the result points to. */
 const volatile sig_atomic_t *gr_catch_stop(int number);
 

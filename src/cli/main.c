@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/launch.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static const struct {
      "  --resume     goes on from the newest whole checkpoint of DIR (default: of the latest run)\n"
      "  --quiet      no progress on standard output\n"
      "\n"
-     "example: mpirun -n 8 granary train configs/fashion-mnist.yaml --set run.rounds=5\n"},
+     "example: mpirun --oversubscribe -n 8 granary train configs/fashion-mnist.yaml\n"},
     {"run", gr_command_run, IS_LONG, "train under mpirun, and restart what cannot go on",
      "usage: granary run -n RANKS CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] [--resume]\n"
      "                   [--quiet] [--restarts M] [--backoff SECONDS] [--grace SECONDS]\n"
@@ -110,7 +111,8 @@ static const struct {
      "The table needs no labels; what it has is not looked at. Under mpirun the rows are dealt to\n"
      "the ranks; the file is the same for any number.\n"
      "\n"
-     "example: mpirun -n 2 granary predict runs/latest/model.h5 test.h5 -o predictions.csv\n"},
+     "example: mpirun --oversubscribe -n 2 granary predict runs/latest/model.h5 test.h5 -o "
+     "predictions.csv\n"},
     {"import", gr_command_import, 0, "make an HDF5 table from a CSV file or IDX files",
      "usage: granary import FILE.csv [--label NAME] [--group NAME] [--separator NAME]\n"
      "                      [--first N] [--rows N] -o TABLE.h5\n"
@@ -209,12 +211,15 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_
         (void)gr_catch_stop(SIGUSR1);
     else
         signal(SIGUSR1, SIG_IGN);
-    gr_guard_start(GR_COMM_START_S, "MPI does not start on all ranks");
+    const double start_s = gr_comm_start_seconds();
+    if (gr_start_is_first()) gr_guard_tell((unsigned)fmax(1, fmin(30, start_s / 4)));
+    gr_guard_start((unsigned)start_s, "MPI does not start on all ranks");
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
         fprintf(stderr, "granary: MPI did not start\n");
         return GR_ERROR_INTERNAL;
     }
     gr_guard_stop();
+    gr_guard_tell(0);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     invocation->world = MPI_COMM_WORLD;

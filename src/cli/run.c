@@ -34,10 +34,9 @@ struct run {
     struct gr_config *config;
     struct gr_launcher launcher;
     struct gr_hosts hosts;
-    char *path;              /* the run directory */
-    char *status_path;       /* where rank 0 notes its status */
-    bool named_here, linked; /* the path is ours to link as the latest */
-    bool was_there;          /* it held a run before the first start */
+    char *path;        /* the run directory */
+    char *status_path; /* where rank 0 notes its status */
+    bool was_there;    /* it held a run before the first start */
     /* In this start: when the launcher was first seen to outlive what is noted; since then. */
     struct {
         int noted;
@@ -218,7 +217,6 @@ static gr_status choose_path(struct run *run) {
         GR_TRY(gr_run_directory_latest(run->config, &run->path));
     } else if (!run->path) {
         GR_TRY(gr_run_directory_name(run->config, &run->path));
-        run->named_here = true;
     }
     for (size_t n = strlen(run->path); n > 1 && run->path[n - 1] == '/';)
         run->path[--n] = '\0';
@@ -245,16 +243,6 @@ static gr_status tell_deadline(const struct run *run) {
 
 /* ---- one start --------------------------------------------------------------------------------
  */
-
-/* As `train` does by itself: the link to the latest, once there is a run to link to. */
-static void link_latest(struct run *run) {
-    struct gr_marks marks;
-    if (!run->named_here || run->linked) return;
-    gr_marks_read(run->path, &marks);
-    if (marks.manifest[0] == 0) return;
-    (void)!gr_run_directory_set_latest(run->path); /* a link is a convenience */
-    run->linked = true;
-}
 
 /*
  * Whether the run has ended and its launcher does not. What is no GR_OK may be rank 0's alone, of
@@ -292,7 +280,6 @@ static bool is_unstarted(struct run *run) {
 }
 
 static bool look(void *context) {
-    link_latest(context);
     return is_unstarted(context) || is_outlived(context);
 }
 
@@ -323,7 +310,6 @@ static gr_status start_once(struct run *run, bool first, const char **reason) {
     run->started = run->unstarted = false;
     run->launched_s = gr_clock_seconds();
     GR_TRY(gr_watch(&words, &watch, &outcome.end));
-    link_latest(run);
     gr_marks_read(run->path, &after);
     outcome.noted = gr_noted_status(run->status_path);
     outcome.unstarted = run->unstarted;

@@ -47,6 +47,13 @@ static long number_in(const char *name) {
     return text && end != text && !*end ? number : 0;
 }
 
+bool gr_start_is_first(void) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i])) return strcmp(getenv(names[i]), "0") == 0;
+    return true;
+}
+
 /* How many processes whoever started this one says there are, by `*name`; 0: it does not say. */
 static long count_told(bool by_mpi, const char **name) {
     static const char *const of_mpi[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "FLUX_JOB_SIZE"};

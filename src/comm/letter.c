@@ -190,9 +190,10 @@ static gr_status sort_letter(struct gr_comm *comm, struct gr_letter *letter) {
 static bool well_formed(const struct gr_comm *comm, const struct gr_letter *letter) {
     const struct gr_letter_head *head = &letter->head;
     const uint32_t slots = (uint32_t)comm->slots, ids = (uint32_t)comm->ids_max;
-    return head->n_slots <= slots && head->n_fds <= slots && head->n_changes <= 2 * slots &&
-           head->n_ids <= ids && head->n_sat <= ids && head->length < GR_MESSAGE_MAX &&
-           letter_bytes(head) == letter->bytes;
+    return head->kind >= GR_LETTER_READY && head->kind <= GR_LETTER_PONG &&
+           head->phase <= GR_PHASE_COMMITTED && head->n_slots <= slots && head->n_fds <= slots &&
+           head->n_changes <= 2 * slots && head->n_ids <= ids && head->n_sat <= ids &&
+           head->length < GR_MESSAGE_MAX && letter_bytes(head) == letter->bytes;
 }
 
 /* Begins to receive all that has arrived. */

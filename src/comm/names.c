@@ -49,12 +49,17 @@ double gr_tell_every_s(double limit_s) {
     return limit_s / 4 < every_s ? limit_s / 4 : every_s;
 }
 
-double gr_comm_start_s(const struct gr_comm_options *options) {
+double gr_comm_start_seconds(void) {
+    static const double most_s = 1e6;
     const char *text = getenv(GR_COMM_START_VARIABLE);
     char *end = NULL;
     double told = text ? strtod(text, &end) : 0;
-    if (options->start_s > 0) return options->start_s;
-    return text && end != text && *end == '\0' && told > 0 ? told : GR_COMM_START_S;
+    return text && end != text && *end == '\0' && told > 0 && told <= most_s ? told
+                                                                             : GR_COMM_START_S;
+}
+
+double gr_comm_start_s(const struct gr_comm_options *options) {
+    return options->start_s > 0 ? options->start_s : gr_comm_start_seconds();
 }
 
 const char *gr_comm_host_name(const struct gr_comm *comm, int slot) {

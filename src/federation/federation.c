@@ -40,6 +40,25 @@ static gr_status read_share(struct gr_federation *f, uint32_t *silos) {
     return gr_data_load(f->config, &share, &f->data);
 }
 
+/*
+ * Collective. A table that all read must be the same for all: of two copies each rank would train
+ * on its own. Silos' own tables are theirs alone.
+ */
+static gr_status compare_tables(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    char names[GR_NAMES_BYTES];
+    if (f->data->silo_tables) return GR_OK;
+    GR_TRY(gr_comm_name_unlike(f->comm, f->data->fingerprint, sizeof f->data->fingerprint, names));
+    if (names[0])
+        status =
+            gr_fail(GR_ERROR_DATA,
+                    "data: %s: found other rows in the shared tables than rank 0: their hosts have "
+                    "other copies of the files",
+                    names);
+out:
+    return status;
+}
+
 /* This rank's silos: placed, loaded, and their classes known to all. Collective. */
 static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
     const uint32_t n_silos = f->config->data.silos;
@@ -48,6 +67,7 @@ static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
                        "found %d ranks for %u silos, expected at most one rank for a silo",
                        gr_comm_size(f->comm), n_silos);
     gr_status status = gr_comm_agree(f->comm, read_share(f, silos));
+    if (status == GR_OK) status = compare_tables(f);
     if (status == GR_OK) status = gr_federation_check_columns(f);
     if (status == GR_OK) status = gr_federation_sum_found(f);
     if (status != GR_OK) return status;

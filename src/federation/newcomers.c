@@ -11,7 +11,7 @@
 /* Of the run, beside its texts. */
 struct outline {
     uint64_t start;
-    uint32_t resumed_from, checkpointed;
+    uint32_t resumed_from, checkpointed, instructions;
     char started_utc[32], id[GR_RUN_ID_HEX];
 };
 
@@ -30,8 +30,11 @@ static gr_status tell_text(struct gr_run_state *run, const char *mine, size_t li
 
 /* Collective. */
 static gr_status tell_outline(struct gr_run_state *run) {
-    struct outline outline = {
-        .start = run->start, .resumed_from = run->resumed_from, .checkpointed = run->checkpointed};
+    struct outline outline = {.start = run->start,
+                              .resumed_from = run->resumed_from,
+                              .checkpointed = run->checkpointed,
+                              .instructions =
+                                  run->instructions ? run->instructions : gr_instructions_here()};
     memcpy(outline.started_utc, run->started_utc, sizeof outline.started_utc);
     memcpy(outline.id, run->id, sizeof outline.id);
     gr_status status = gr_comm_broadcast(run->comm, &outline, sizeof outline);
@@ -39,6 +42,7 @@ static gr_status tell_outline(struct gr_run_state *run) {
     run->start = outline.start;
     run->resumed_from = outline.resumed_from;
     run->checkpointed = outline.checkpointed;
+    run->instructions = outline.instructions;
     memcpy(run->started_utc, outline.started_utc, sizeof outline.started_utc);
     memcpy(run->id, outline.id, sizeof outline.id);
     return GR_OK;
@@ -85,6 +89,16 @@ gr_status gr_run_respawn(struct gr_run_state *run) {
     return status;
 }
 
+/* A newcomer: its kernels must give the bits that the members' give. */
+static gr_status keep_to_instructions(const struct gr_run_state *run) {
+    const uint32_t mine = gr_instructions_here();
+    if ((mine & run->instructions) != run->instructions)
+        return gr_fail(GR_ERROR_CONFIG, "the processor of this rank lacks instructions that the "
+                                        "other ranks train with");
+    if (mine != run->instructions) (void)gr_instructions_limit(run->instructions);
+    return GR_OK;
+}
+
 gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) {
     gr_status status = GR_OK;
     char *resolved = NULL;
@@ -95,6 +109,7 @@ gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) {
     GR_TRY(tell_outline(run));
     GR_TRY(gr_config_parse("resolved config", resolved, strlen(resolved), NULL, 0, config));
     run->config = *config;
+    GR_TRY(keep_to_instructions(run));
     GR_TRY(gr_run_name_folders(run));
     GR_TRY(gr_config_digest(run->config, run->config_digest));
     GR_TRY(gr_federation_join(run->comm, run->config, &run->federation));

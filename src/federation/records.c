@@ -239,6 +239,23 @@ out:
     return status;
 }
 
+/* Ranks whose processors differ: what they keep to, or that they do not. */
+static gr_status note_instructions(struct gr_run_state *run, uint32_t done) {
+    gr_status status = GR_OK;
+    char *detail = NULL, *words = NULL;
+    const char *text = run->instructions_text;
+    if (run->instructions == 0) return GR_OK;
+    GR_TRY(gr_text_format(&words, "the ranks' processors differ: %s%s",
+                          text ? "all use the instructions of " : "the model's bits depend on",
+                          text ? text : " which rank hosts which silo"));
+    GR_TRY(gr_text_format(&detail, "{\"what\":\"%s\"}", words));
+    status = gr_records_note(run, "alert", done, detail, words);
+out:
+    gr_free(words);
+    gr_free(detail);
+    return status;
+}
+
 gr_status gr_records_start(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *resolved = NULL, *words = NULL, *differences = NULL;
@@ -272,6 +289,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
                         "begun with: their salts are gone from its folder secrets/");
     note_classes(run, done);
     GR_TRY(note_warning(run, done));
+    GR_TRY(note_instructions(run, done));
     status = note_found(run, done);
 out:
     gr_free(differences);

@@ -286,6 +286,40 @@ out:
     return status;
 }
 
+/* Collective. The instruction sets that all ranks have, where they have not got the same. */
+static gr_status agree_on_instructions(struct gr_run_state *run) {
+    enum { BITS = 32 };
+    gr_status status = GR_OK;
+    const uint32_t mine = gr_instructions_here();
+    int64_t lacking[BITS], having[BITS];
+    uint32_t common = 0, any = 0;
+    for (size_t i = 0; i < BITS; i++) {
+        having[i] = mine >> i & 1;
+        lacking[i] = !having[i];
+    }
+    GR_TRY(gr_comm_max_int64(run->comm, having, BITS));
+    GR_TRY(gr_comm_max_int64(run->comm, lacking, BITS));
+    for (size_t i = 0; i < BITS; i++) {
+        any |= (uint32_t)having[i] << i;
+        common |= (uint32_t)!lacking[i] << i;
+    }
+    if (any == common) return GR_OK;
+    run->instructions = common;
+    run->instructions_text = gr_instructions_limit(common);
+out:
+    return status;
+}
+
+/* Collective. All ranks have read the same text: whether they have understood the same. */
+static gr_status compare_configs(struct gr_run_state *run) {
+    gr_status status = GR_OK;
+    char names[GR_NAMES_BYTES];
+    GR_TRY(gr_comm_name_unlike(run->comm, run->config_digest, sizeof run->config_digest, names));
+    if (names[0]) status = gr_fail(GR_ERROR_CONFIG, "%s: another config than on rank 0", names);
+out:
+    return status;
+}
+
 /* Collective. What each rank runs on, for the manifest. */
 static gr_status gather_software(struct gr_run_state *run) {
     gr_status status = GR_OK;
@@ -305,6 +339,8 @@ static gr_status set_up(struct gr_run_state *run) {
     gr_clock_utc(run->started_utc);
     GR_TRY(gr_comm_agree(comm, check_respawn(run->config)));
     GR_TRY(gr_comm_agree(comm, gr_config_digest(run->config, run->config_digest)));
+    GR_TRY(compare_configs(run));
+    GR_TRY(agree_on_instructions(run));
     GR_TRY(find_preprocessing(run, &preprocessing));
     GR_TRY(gr_federation_create(comm, run->config, preprocessing, &run->federation));
     tell_guessed(run);

@@ -30,6 +30,8 @@ struct gr_run_state {
     uint32_t respawns_failed;
     bool passed_over;              /* a damaged checkpoint, when resuming */
     struct gr_comm_texts software; /* of all ranks, of_slot NULL: not known (a newcomer) */
+    uint32_t instructions;         /* that all ranks have, where they differ; 0: they do not */
+    const char *instructions_text; /* NULL: kernels could not be held to them */
     uint32_t refusals; /* checkpoints in a row that were refused for another reason than room */
     /* Rank 0's. */
     struct gr_run_directory *directory;

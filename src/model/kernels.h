@@ -68,6 +68,9 @@ const struct gr_tiles *const *gr_tiles_all(size_t *n);
 bool gr_tiles_supported(const struct gr_tiles *tiles);
 /* The best set of this processor. */
 const struct gr_tiles *gr_tiles_best(void);
+/* Whether other ranks can fuse multiplication and addition too: all fused tiles give the same bits,
+ * others do not. instructions.c */
+bool gr_instructions_allow_fused(void);
 
 /* pack: room for k * GR_TILE_PACK floats, 64-byte aligned; for widths that leave a remainder. */
 void gr_multiply(const struct gr_tiles *tiles, const struct gr_product *product, float *pack);

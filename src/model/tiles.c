@@ -137,7 +137,7 @@ bool gr_tiles_supported(const struct gr_tiles *tiles) {
 }
 
 const struct gr_tiles *gr_tiles_best(void) {
-    for (size_t i = 0; i + 1 < N_SETS; i++)
+    for (size_t i = 0; i + 1 < N_SETS && gr_instructions_allow_fused(); i++)
         if (gr_tiles_supported(sets[i])) return sets[i];
     return &portable;
 }

@@ -168,7 +168,7 @@ gr_status gr_run_directory_open(const struct gr_config *config, const char *path
     GR_TRY(make_folders(run->path));
     GR_TRY(enter(run, resume));
     /* A link is a convenience: there are file systems that have none. */
-    if (!path && !resume && gr_run_directory_set_latest(run->path) != GR_OK)
+    if (gr_run_directory_set_latest(config, run->path) != GR_OK)
         warn(run, "the link to the latest run cannot be made", errno);
     *out = run;
     run = NULL;

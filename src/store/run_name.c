@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -50,23 +51,43 @@ out:
     return status;
 }
 
-/* A new link renamed over the old one. */
-gr_status gr_run_directory_set_latest(const char *path) {
+/* What the link says: the name where the run lies beside it, so that both can be moved together. */
+static gr_status link_text(const char *directory, const char *path, char **out) {
     gr_status status = GR_OK;
-    char *fresh = NULL, *latest = NULL;
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
-    int folder = slash ? (int)(slash - path) : 1;
-    GR_TRY(gr_text_format(&latest, "%.*s/latest", folder, slash ? path : "."));
-    GR_TRY(gr_text_format(&fresh, "%.*s/.latest-%ld", folder, slash ? path : ".", (long)getpid()));
+    char *copy = NULL, *whole = NULL;
+    GR_TRY(gr_path_absolute(path, &whole));
+    GR_TRY(gr_text_format(&copy, "%s", whole));
+    char *slash = strrchr(copy, '/');
+    *slash = '\0';
+    char *above = realpath(slash == copy ? "/" : copy, NULL), *here = realpath(directory, NULL);
+    const bool beside = above && here && strcmp(above, here) == 0;
+    free(above);
+    free(here);
+    status = gr_text_format(out, "%s", beside ? slash + 1 : whole);
+out:
+    gr_free(copy);
+    gr_free(whole);
+    return status;
+}
+
+/* A new link renamed over the old one. */
+gr_status gr_run_directory_set_latest(const struct gr_config *config, const char *path) {
+    gr_status status = GR_OK;
+    const char *directory = config->run.directory;
+    char *fresh = NULL, *latest = NULL, *text = NULL;
+    if (access(directory, F_OK) != 0 && errno == ENOENT) return GR_OK;
+    GR_TRY(link_text(directory, path, &text));
+    GR_TRY(gr_text_format(&latest, "%s/latest", directory));
+    GR_TRY(gr_text_format(&fresh, "%s/.latest-%ld", directory, (long)getpid()));
     unlink(fresh);
-    if (symlink(name, fresh) != 0 || rename(fresh, latest) != 0) {
+    if (symlink(text, fresh) != 0 || rename(fresh, latest) != 0) {
         const int error = errno;
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", latest, strerror(error));
         unlink(fresh);
         errno = error;
     }
 out:
+    gr_free(text);
     gr_free(fresh);
     gr_free(latest);
     return status;

@@ -429,8 +429,10 @@ static int heavy_silos(struct gr_comm *comm) {
     size_t n_mine = 0;
     for (size_t s = 0; s < 3; s++)
         if (sum.host_of[s] == gr_comm_rank(comm))
-            mine[n_mine++] = (struct gr_contribution){
-                .update = sum.update[s], .weight = weights[s], .pseudonym = sum.pseudonym[s]};
+            mine[n_mine++] = (struct gr_contribution){.update = sum.update[s],
+                                                      .examples = weights[s],
+                                                      .weight = (double)weights[s],
+                                                      .pseudonym = sum.pseudonym[s]};
     EXPECT(gr_aggregate(aggregator, mine, n_mine, 3, sum.mean, &total) == GR_OK);
     EXPECT_EQUAL(total, weights[0] + weights[1] + weights[2]); /* rows are told as they are */
     for (size_t i = 0; i < sum.layout.size; i++) {

@@ -8,6 +8,36 @@ root=$SCRATCH/root/opt/granary
 check "the command" exits 0 "$root/bin/granary" version
 check "the config of the demo" test -s "$root/share/granary/configs/fashion-mnist.yaml"
 check "the batch scripts" test -s "$root/share/granary/jobs/train.sbatch" -a -s "$root/share/granary/jobs/batch.sh"
+# Installed, and copied by Slurm into a folder of its own, which a pretended scontrol knows of.
+mkdir spool bin && cp "$root"/share/granary/jobs/*.sbatch spool
+cat >bin/scontrol <<SH
+#!/bin/sh
+[ "\$2" != hostnames ] || exec echo localhost
+echo "JobId=7"
+echo "   Command=$root/share/granary/jobs/\$SCRIPT.sbatch"
+SH
+# Without Slurm's own daemons an mpirun that asks Slurm for hosts would find none.
+cat >bin/mpirun <<SH
+#!/bin/sh
+exec env -u SLURM_JOB_ID -u SLURM_NTASKS -u SLURM_JOB_NODELIST -u SLURM_TASKS_PER_NODE "$(command -v mpirun)" "\$@"
+SH
+chmod +x bin/scontrol bin/mpirun
+cat >small.yaml <<'YAML'
+run: {name: small, rounds: 2, seed: 3}
+data:
+  source: synthetic
+  silos: 2
+  synthetic: {alpha: 1, beta: 1, features: 8, classes: 3, minimum_rows: 20, maximum_rows: 30, test_rows: 5}
+model: {type: softmax}
+train: {learning_rate: 0.05, batch_size: 10}
+YAML
+for script in train simulate sweep; do
+    check "$script.sbatch, installed" exits 0 env -u JOBS -u GRANARY PATH="$PWD/bin:$PATH" SCRIPT=$script CONFIG=small.yaml \
+        RUN="$PWD/job-$script" SLURM_JOB_ID=7 SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=2 SLURM_NTASKS=2 \
+        SLURM_JOB_NODELIST=localhost SLURM_TASKS_PER_NODE=2 SLURM_SUBMIT_DIR="$PWD" GRANARY_MPIRUN="$PWD/bin/mpirun" \
+        bash "spool/$script.sbatch"
+    check "it has run where RUN says" test -e "job-$script/model.h5"
+done
 cat >use.c <<'C'
 #include <granary/granary.h>
 #include <stdio.h>

@@ -124,4 +124,11 @@ check "a run under runs/" exits 0 on_ranks 2 train small.yaml --quiet
 check "latest points at it" test -e runs/latest/model.h5
 check "resume of the latest" exits 0 on_ranks 2 train small.yaml --quiet --resume --set run.rounds=8
 check "goes on to round 8" equal "$(lines runs/latest/metrics.jsonl)" 8
+check "a run of a name of its own" exits 0 on_ranks 2 train small.yaml --quiet --run runs/named
+check "latest follows" equal "$(readlink runs/latest)" named
+check "one elsewhere" exits 0 on_ranks 2 train small.yaml --quiet --run elsewhere/named
+check "latest follows" equal "$(readlink runs/latest)" "$PWD/elsewhere/named"
+check "resume of the latest" exits 0 on_ranks 2 train small.yaml --quiet --resume --set run.rounds=9
+check "is of that one" equal "$(lines elsewhere/named/metrics.jsonl)" 9
+check "no link beside it" equal "$(ls -A elsewhere)" named
 finish

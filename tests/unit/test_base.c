@@ -308,6 +308,26 @@ static gr_status do_deed(void *context) {
     return deed == 'r' ? gr_fail(GR_ERROR_CONFIG, "refused: %d%%", 3) : GR_OK;
 }
 
+START_TEST(paths) {
+    char *path, *folder = getcwd(NULL, 0);
+    ck_assert_ptr_nonnull(folder);
+    ck_assert_int_eq(GR_OK, gr_path_absolute("/x/y", &path));
+    ck_assert_str_eq(path, "/x/y");
+    ck_assert_str_eq(gr_path_shown(path), "/x/y");
+    gr_free(path);
+    ck_assert_int_eq(GR_OK, gr_path_absolute("runs/a b", &path));
+    ck_assert_int_eq(strncmp(path, folder, strlen(folder)), 0);
+    ck_assert_str_eq(gr_path_shown(path), "runs/a b");
+    gr_free(path);
+    ck_assert_str_eq(gr_path_shown(folder), folder);
+    free(folder);
+    ck_assert_int_eq(chdir("/"), 0);
+    ck_assert_int_eq(GR_OK, gr_path_absolute("x", &path));
+    ck_assert_str_eq(path, "/x");
+    gr_free(path);
+}
+END_TEST
+
 START_TEST(child) {
     static const struct {
         char deed;
@@ -350,6 +370,7 @@ int main(void) {
     tcase_add_test(tests, messages);
     tcase_add_test(tests, memory);
     tcase_add_test(tests, files);
+    tcase_add_test(tests, paths);
     tcase_add_loop_test(tests, child, 0, 5);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -4,6 +4,7 @@
 #include <granary/store.h>
 
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "scratch.h"
 
@@ -89,4 +90,22 @@ START_TEST(claims_at_once) {
 }
 END_TEST
 
-RUN_TESTS("claims", claims, claims_at_once)
+/* Where no lock keeps them apart two starts may both find the folder theirs: the lower one's it is,
+ * and of one whose claim is gone it is not, however low. */
+START_TEST(starts_at_once) {
+    struct gr_run_directory *run = opened(false);
+    const uint64_t start = gr_run_directory_start(run), other = start ^ 1ULL << 40;
+    char path[128];
+    gr_run_directory_close(run);
+    snprintf(path, sizeof path, "x/claims/%016llx-%06u", (unsigned long long)other, 0U);
+    spill(in_scratch(path), "", 0);
+    ck_assert_int_eq(gr_run_superseded(in_scratch("x"), start, 0), other < start);
+    ck_assert_int_eq(gr_run_superseded(in_scratch("x"), other, 0), start < other);
+    snprintf(path, sizeof path, "x/claims/%016llx-%06u", (unsigned long long)start, 0U);
+    ck_assert_int_eq(unlink(in_scratch(path)), 0);
+    ck_assert(gr_run_superseded(in_scratch("x"), start, 0));
+    ck_assert(!gr_run_superseded(in_scratch("x"), other, 0));
+}
+END_TEST
+
+RUN_TESTS("claims", claims, claims_at_once, starts_at_once)

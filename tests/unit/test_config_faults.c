@@ -37,7 +37,8 @@ static const struct {
     {"round: {deadline: 3}",
      "t.yaml:5: round.deadline: found an unknown key, allowed participants, sampling, share_sizes, "
      "availability, quorum, deadline_s, "
-     "collective_deadline_s, heartbeat_s, start_deadline_s, respawn, replay; nearest is round.deadline_s"},
+     "collective_deadline_s, heartbeat_s, start_deadline_s, respawn, replay; nearest is "
+     "round.deadline_s"},
     {"alerts: {participation: 1.01}",
      "t.yaml:5: alerts.participation: found 1.01, allowed 0 <= x <= 1"},
     {"alerts: {rounds: 0}", "t.yaml:5: alerts.rounds: found 0, " WHOLE("1", "10000000")},

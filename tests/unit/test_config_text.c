@@ -247,7 +247,7 @@ START_TEST(test_resolved) {
                      "  batch_size: 4\n  epochs: 1\n  steps: 0\n  seconds: 0\n"
                      "round:\n  participants: 0\n  sampling: uniform\n"
                      "  share_sizes: false\n  availability: []\n  quorum: 1\n  deadline_s: 3600\n"
-                     "  collective_deadline_s: 60\n  heartbeat_s: 30\n"
+                     "  collective_deadline_s: 60\n  heartbeat_s: 30\n  start_deadline_s: 600\n"
                      "  respawn: false\n  replay: ''\n"
                      "strategy:\n  name: fedavg\n  server_learning_rate: 1\n"
                      "  server_momentum: 0.9\n"

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which instruction sets kernels may use. oneDNN chooses by processor, and adds in another order
+ * with another set: ranks on processors of two kinds would train to bits that no single kind has.
+ * So ranks whose sets differ keep to what all have.
+ */
+#include <granary/model.h>
+#include <model/kernels.h>
+
+#include <oneapi/dnnl/dnnl.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+enum { SSE41 = 1, AVX = 2, AVX2 = 4, AVX512 = 8, VNNI512 = 16, BF16 = 32, AMX = 64, FMA = 128 };
+
+/* From the richest on. AVX2 with VNNI is left out: it matters to 8-bit integers alone. */
+static const struct set {
+    const char *name; /* as ONEDNN_MAX_CPU_ISA takes it */
+    const char *text;
+    dnnl_cpu_isa_t isa;
+    uint32_t bits;
+} sets[] = {
+    {"AVX512_CORE_AMX", "AMX", dnnl_cpu_isa_avx512_core_amx,
+     SSE41 | AVX | AVX2 | FMA | AVX512 | VNNI512 | BF16 | AMX},
+    {"AVX512_CORE_BF16", "AVX-512 BF16", dnnl_cpu_isa_avx512_core_bf16,
+     SSE41 | AVX | AVX2 | FMA | AVX512 | VNNI512 | BF16},
+    {"AVX512_CORE_VNNI", "AVX-512 VNNI", dnnl_cpu_isa_avx512_core_vnni,
+     SSE41 | AVX | AVX2 | FMA | AVX512 | VNNI512},
+    {"AVX512_CORE", "AVX-512", dnnl_cpu_isa_avx512_core, SSE41 | AVX | AVX2 | FMA | AVX512},
+    {"AVX2", "AVX2", dnnl_cpu_isa_avx2, SSE41 | AVX | AVX2 | FMA},
+    {"AVX", "AVX", dnnl_cpu_isa_avx, SSE41 | AVX},
+    {"SSE41", "SSE4.1", dnnl_cpu_isa_sse41, SSE41},
+};
+enum { SETS = sizeof sets / sizeof *sets };
+
+static uint32_t limit = UINT32_MAX;
+
+static uint32_t of_processor(void) {
+    uint32_t bits = 0;
+#if defined(__x86_64__)
+    unsigned a, b, c, d = 0;
+    bits |= __builtin_cpu_supports("sse4.1") ? SSE41 : 0;
+    bits |= __builtin_cpu_supports("avx") ? AVX : 0;
+    bits |= __builtin_cpu_supports("avx2") ? AVX2 : 0;
+    bits |= __builtin_cpu_supports("fma") ? FMA : 0;
+    bits |= __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")
+                ? AVX512
+                : 0;
+    bits |= __builtin_cpu_supports("avx512vnni") ? VNNI512 : 0;
+    bits |= __builtin_cpu_supports("avx512bf16") ? BF16 : 0;
+    /* Bits 22, 24 and 25: amx-bf16, amx-tile, amx-int8. */
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 3) == 3) bits |= AMX;
+#endif
+    return bits;
+}
+
+/* What oneDNN is told by its environment. */
+static uint32_t of_environment(void) {
+    const char *name = getenv("ONEDNN_MAX_CPU_ISA");
+    if (!name) name = getenv("DNNL_MAX_CPU_ISA");
+    for (size_t i = 0; name && i < SETS; i++)
+        if (strcmp(name, sets[i].name) == 0) return sets[i].bits;
+    return UINT32_MAX;
+}
+
+/* Two sets: of our own kernels, which go by the processor, and above it of oneDNN's, which go by
+ * the environment too. */
+enum { ONEDNN_SHIFT = 16 };
+
+uint32_t gr_instructions_here(void) {
+    const uint32_t processor = of_processor();
+    return processor | (processor & of_environment()) << ONEDNN_SHIFT;
+}
+
+const char *gr_instructions_limit(uint32_t common) {
+    limit = common;
+    for (size_t i = 0; i < SETS; i++) {
+        if ((sets[i].bits & common >> ONEDNN_SHIFT) != sets[i].bits) continue;
+        return dnnl_set_max_cpu_isa(sets[i].isa) == dnnl_success ? sets[i].text : NULL;
+    }
+    return NULL;
+}
+
+bool gr_instructions_allow_fused(void) {
+    return (limit & AVX2) && (limit & FMA);
+}
