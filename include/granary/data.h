@@ -162,6 +162,8 @@ struct gr_data {
     struct gr_passed_over passed_over; /* in the files that this process read */
     struct gr_rows test;               /* the rows of local_batch, one batch after another */
     struct gr_columns *test_columns; /* of its table, until preprocessed; NULL: `columns`; owned */
+    /* Of the answers of the tables that all processes read: to be compared, and never written. */
+    unsigned char common_digest[GR_DIGEST_BYTES];
     /* Of the test table as it was read: the digests of this process's batches, cut into words of 32
      * bits, and these added; the sums over all processes are the table's. */
     int64_t test_digest[GR_DIGEST_WORDS];

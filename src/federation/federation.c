@@ -47,8 +47,8 @@ static gr_status read_share(struct gr_federation *f, uint32_t *silos) {
 static gr_status compare_tables(struct gr_federation *f) {
     gr_status status = GR_OK;
     char names[GR_NAMES_BYTES];
-    if (f->data->silo_tables) return GR_OK;
-    GR_TRY(gr_comm_name_unlike(f->comm, f->data->fingerprint, sizeof f->data->fingerprint, names));
+    GR_TRY(
+        gr_comm_name_unlike(f->comm, f->data->common_digest, sizeof f->data->common_digest, names));
     if (names[0])
         status =
             gr_fail(GR_ERROR_DATA,
