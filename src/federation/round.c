@@ -39,7 +39,8 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
         f->trainer, silo, round, f->parameters, f->update[slot], gr_control_poll, f->comm, &result);
     if (status == GR_OK)
         gr_rehearse_update(f, round, silo->id, f->update[slot], f->layout->size, &result.largest);
-    const double weight = f->sizes ? 1 : result.weight; /* by size: see gr_sample_silos */
+    /* Where rows are in the draw already (gr_sample_silos), what is left is what one weighs. */
+    const double weight = f->sizes ? result.weight / (double)result.examples : result.weight;
     const bool fits = isfinite(result.largest * (float)weight * room);
     if (status == GR_OK && fits) status = gr_loss_add(f->sums->loss, result.loss_sum);
     if (status == GR_OK && fits) status = gr_loss_add(f->sums->weight, result.processed_weight);

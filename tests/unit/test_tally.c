@@ -218,8 +218,8 @@ START_TEST(areas_by_hand) {
         {{3, 3, 3, 3}, 0.5, 0.5, 0.5}, /* ties */
         {{-1, 1, 1, 2}, 0.875, 0.875, 0.875},
         /* Nearer to each other than bins around even odds would be, and all of them rare events. */
-        {{-6.00002f, -6.00001f, -5.99999f, -5.99998f}, 1, 1, 1},
-        {{1e-7f, 2e-7f, -2e-7f, -1e-7f}, 0, 0, 0},
+        {{-7.00002f, -7.00001f, -6.99999f, -6.99998f}, 1, 1, 1},
+        {{0.300003f, 0.300002f, 0.300001f, 0.3f}, 0, 0, 0},
         /* So far out that p is 0 or 1 in every float; the order of the logits still counts. */
         {{-3e38f, 100, 90, 3e38f}, 0.75, 0.75, 0.75},
         /* Told apart by none: there is no value, but what encloses it. */
