@@ -153,7 +153,7 @@ out:
 static gr_status evaluate_local(struct gr_federation *f, struct round_sums *sums) {
     gr_status status = deal_test(f);
     const bool readable = status == GR_OK;
-    if (status != GR_OK && status != GR_ERROR_DATA) return status;
+    if (!readable && status != GR_ERROR_DATA && status != GR_ERROR_CONFIG) return status;
     if (readable && f->scored_round == f->rounds_done) {
         sums->test = f->scored->test;
         sums->validation = f->scored->validation;
@@ -218,7 +218,7 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     if (best == 0 || best == f->rounds_done) return GR_OK;
     f->scored_round = 0; /* what has been counted is no longer of the last round */
     status = deal_test(f);
-    if (status == GR_OK || status == GR_ERROR_DATA)
+    if (status == GR_OK || status == GR_ERROR_DATA || status == GR_ERROR_CONFIG)
         status = score_rows(f, f->best.parameters, true, status == GR_OK, &sums);
     GR_TRY(gr_comm_agree(f->comm, status));
     GR_TRY(add_tallies(f, best, true));

@@ -148,6 +148,33 @@ out:
     return status;
 }
 
+/* Room for what rows that are held out are counted in. */
+static gr_status make_scores(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    const struct gr_config *config = f->config;
+    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->tally));
+    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->total));
+    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->silo_tally));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.own));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.all));
+    GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->unscored.room, "scores",
+                            &f->unscored.room));
+    if (config->evaluate.per_silo) {
+        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_scores, "silos' scores",
+                                &f->silo_scores));
+        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_total, "silos' scores",
+                                &f->silo_total));
+        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics, "silos' metrics",
+                                &f->silo_metrics));
+        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics_total, "silos' metrics",
+                                &f->silo_metrics_total));
+        GR_TRY(
+            gr_allocate(config->data.silos, sizeof *f->silo_room, "silos' scores", &f->silo_room));
+    }
+out:
+    return status;
+}
+
 /* Model, trainer and vectors: all local. */
 static gr_status make_model(struct gr_federation *f) {
     gr_status status = GR_OK;
@@ -176,25 +203,7 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(config->faults_count, 1, "rehearsed faults", &f->struck));
     GR_TRY(gr_allocate_zero(1, sizeof *f->sums, "sums", &f->sums));
     GR_TRY(gr_allocate_zero(1, sizeof *f->scored, "sums", &f->scored));
-    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->tally));
-    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->total));
-    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->silo_tally));
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.own));
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.all));
-    GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->unscored.room, "scores",
-                            &f->unscored.room));
-    if (config->evaluate.per_silo) {
-        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_scores, "silos' scores",
-                                &f->silo_scores));
-        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_total, "silos' scores",
-                                &f->silo_total));
-        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics, "silos' metrics",
-                                &f->silo_metrics));
-        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics_total, "silos' metrics",
-                                &f->silo_metrics_total));
-        GR_TRY(
-            gr_allocate(config->data.silos, sizeof *f->silo_room, "silos' scores", &f->silo_room));
-    }
+    GR_TRY(make_scores(f));
     if (config->round.replay[0])
         GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &f->replay));
     GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_rounds, "participation",
