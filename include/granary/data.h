@@ -176,6 +176,9 @@ struct gr_share {
     size_t n_local;
     uint32_t test_index; /* holds the test batches b with b % test_count == test_index */
     uint32_t test_count;
+    /* The shape that rows must have, of another process's silos; n_dims 0: the first table's. */
+    size_t n_dims;
+    size_t shape[GR_TENSOR_DIMS_MAX];
 };
 
 /*

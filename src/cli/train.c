@@ -122,6 +122,13 @@ static void describe_command(const struct gr_invocation *invocation, char out[GR
     snprintf(out, GR_DIGEST_HEX + 16, "%s %.16s", invocation->argv[0], hex);
 }
 
+/* What befalls a rank's own silos, on its own terminal. */
+static void hear(void *context, const char *line) {
+    (void)context;
+    fprintf(stderr, "granary: %s\n", line);
+    fflush(stderr);
+}
+
 gr_status gr_command_train(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     struct words words = {0};
@@ -135,6 +142,7 @@ gr_status gr_command_train(struct gr_invocation *invocation) {
     struct gr_run_options options = {.run_path = words.run_path,
                                      .resume = words.resume,
                                      .progress = words.quiet ? NULL : stdout,
+                                     .listener = {.hear = hear},
                                      .stop = gr_catch_stop(SIGTERM), /* SIGUSR1 has been caught */
                                      .command = command};
     const struct gr_comm_options common = {

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 static const double slow_disk = 10e6; /* bytes in a second */
 
 /* ---- events --------------------------------------------------------------------------------- */
@@ -145,6 +147,68 @@ static gr_status note_participation(struct gr_run_state *run, uint32_t round) {
     note_partial(run, &p, round, flags);
 out:
     gr_free(flags);
+    return status;
+}
+
+/* ---- scores --------------------------------------------------------------------------------- */
+
+/* The row and column of a common table that no score could be had of. */
+static gr_status note_bad_test(struct gr_run_state *run, const struct gr_unscored *u,
+                               uint32_t round) {
+    gr_status status;
+    json_t *object = NULL;
+    char *words = NULL, *detail = NULL;
+    const char *where = u->unreadable ? "it cannot be read anew" : u->where;
+    GR_TRY(gr_text_format(
+        &words, "round %u: test metrics are undefined: the test table cannot be scored%s%s", round,
+        where[0] ? ": " : "", where));
+    object = json_pack("{s:s}", "where", where);
+    detail = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    if (detail)
+        gr_records_note(run, "test table cannot be scored", round, detail, words);
+    else
+        status = gr_fail(GR_ERROR_INTERNAL, "memory for an event was refused");
+out:
+    free(detail);
+    json_decref(object);
+    gr_free(words);
+    return status;
+}
+
+static gr_status note_divergence(struct gr_run_state *run, uint32_t round) {
+    char *words = NULL, remedies[GR_REMEDIES_BYTES];
+    gr_status status;
+    gr_federation_remedies(run->federation, remedies);
+    GR_TRY(gr_text_format(&words,
+                          "alert: round %u: the model has diverged, no held-out row has a finite "
+                          "score; what helps: %s",
+                          round, remedies));
+    status = gr_records_note(run, "alert", round, "{\"what\":\"the model has diverged\"}", words);
+out:
+    gr_free(words);
+    return status;
+}
+
+/* Silos in each round that they are missing from, the other two when they begin. */
+static gr_status note_unscored(struct gr_run_state *run, uint32_t round) {
+    gr_status status = GR_OK;
+    struct gr_unscored u;
+    const uint32_t silos = run->config->data.silos;
+    gr_federation_unscored(run->federation, &u);
+    if (!u.evaluated) return GR_OK;
+    const uint32_t n = u.silos ? gr_count_flags(u.silos, silos) : 0;
+    if (n > 0)
+        note_silos(run, "sat out: held-out rows cannot be scored", "silos", u.silos, round,
+                   n != run->unscored
+                       ? "out of the scores: held-out rows whose score is not finite, or "
+                         "too large for a sum"
+                       : NULL);
+    if (u.test && !run->unscored_test) GR_TRY(note_bad_test(run, &u, round));
+    if (u.diverged && !run->diverged) GR_TRY(note_divergence(run, round));
+    run->unscored = n;
+    run->unscored_test = u.test;
+    run->diverged = u.diverged;
+out:
     return status;
 }
 
@@ -291,6 +355,7 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         GR_TRY(gr_metrics_amend(run->metrics, metrics));
     } else {
         GR_TRY(note_participation(run, metrics->round));
+        GR_TRY(note_unscored(run, metrics->round));
         GR_TRY(gr_metrics_append(run->metrics, metrics));
         GR_TRY(watch_participation(run, metrics));
     }

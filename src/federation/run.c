@@ -342,7 +342,8 @@ static gr_status set_up(struct gr_run_state *run) {
     GR_TRY(compare_configs(run));
     GR_TRY(agree_on_instructions(run));
     GR_TRY(find_preprocessing(run, &preprocessing));
-    GR_TRY(gr_federation_create(comm, run->config, preprocessing, &run->federation));
+    GR_TRY(gr_federation_create(comm, run->config, preprocessing, &run->options->listener,
+                                &run->federation));
     tell_guessed(run);
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
     GR_TRY(share_directory(run));

@@ -49,6 +49,9 @@ struct gr_run_state {
     bool unwritten;       /* an event is in no file, nor is an alert in its place */
     uint32_t thin_rounds; /* rounds running with few participants */
     bool refused;         /* the disk refused something, and an alert has been given */
+    uint32_t unscored;    /* silos that the last event on scores told of, */
+    bool unscored_test;   /* and whether it told of the test table, */
+    bool diverged;        /* and of all */
 };
 
 enum { GR_RUN_PATH_MAX = 65536 };
