@@ -14,6 +14,8 @@
 enum outcome { ROW, CUT, BAD_QUOTE, BAD_AFTER_QUOTE, BAD_RETURN, TOO_LONG, TOO_MANY, NO_MEMORY };
 
 static gr_status refill(struct gr_csv_scan *s) {
+    gr_status alive = gr_alive();
+    if (alive != GR_OK) return alive;
     memmove(s->buffer, s->buffer + s->at, s->length - s->at);
     s->offset += s->at;
     s->length -= s->at;

@@ -235,7 +235,7 @@ out:
 static gr_status load_silo(struct load *l, size_t i) {
     struct gr_silo *silo = &l->data->local[i];
     silo->unusable = read_silo(l, i);
-    if (silo->unusable == GR_OK) return GR_OK;
+    if (silo->unusable == GR_OK || silo->unusable == GR_LOST) return silo->unusable;
     silo->id = l->share->silos[i];
     gr_silo_pseudonym(silo->id, silo->pseudonym);
     gr_rows_release(&silo->train);

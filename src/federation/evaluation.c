@@ -67,6 +67,13 @@ static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_sc
     }
 }
 
+/* Rows that others may already wait for. GR_LOST: the membership changes. */
+static gr_status score_part(struct gr_federation *f, const float *parameters,
+                            const struct gr_rows *rows, struct gr_score *score,
+                            struct gr_tally *tally) {
+    return gr_evaluate_rows(f->model, parameters, rows, gr_control_watch, f->comm, score, tally);
+}
+
 /*
  * One silo's validation rows; into `tally`, if any, with all others'. Where they may be known all
  * of its metrics too, with the AUC, which is the dearest of them.
@@ -77,7 +84,7 @@ static gr_status score_silo(struct gr_federation *f, const float *parameters, bo
     gr_status status = GR_OK;
     struct gr_tally *own = with_auc && f->silo_scores ? f->silo_tally : NULL;
     if (own) gr_tally_clear(own, with_auc);
-    GR_TRY(gr_evaluate_rows(f->model, parameters, &silo->validation, score, own ? own : tally));
+    GR_TRY(score_part(f, parameters, &silo->validation, score, own ? own : tally));
     note_silo(f, silo->id, score);
     if (!own) goto out;
     if (tally) gr_tally_add(tally, own);
@@ -100,13 +107,13 @@ static gr_status score_rows(struct gr_federation *f, const float *parameters, bo
         memset(f->silo_metrics, 0, f->data->n_silos * sizeof *f->silo_metrics);
     }
     if (f->data->test.n_rows > 0) {
-        GR_TRY(gr_evaluate_rows(f->model, parameters, &f->data->test, &score, test));
+        GR_TRY(score_part(f, parameters, &f->data->test, &score, test));
         gr_score_add(&sums->test, &score);
     }
     for (size_t i = 0; i < f->data->n_local; i++) {
         const struct gr_silo *silo = &f->data->local[i];
         if (silo->test.n_rows > 0) {
-            GR_TRY(gr_evaluate_rows(f->model, parameters, &silo->test, &score, test));
+            GR_TRY(score_part(f, parameters, &silo->test, &score, test));
             gr_score_add(&sums->test, &score);
         }
         if (silo->validation.n_rows == 0) continue;
@@ -117,10 +124,7 @@ out:
     return status;
 }
 
-/*
- * What this rank has scored in this round already is not scored again: ranks that take longer than
- * others would else be given up for it time and again.
- */
+/* What this rank has scored in this round already is not scored again. */
 static gr_status evaluate_local(struct gr_federation *f, struct round_sums *sums) {
     gr_status status = GR_OK;
     GR_TRY(deal_test(f));

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const double slow_disk = 10e6; /* bytes in a second */
-
 /* ---- events --------------------------------------------------------------------------------- */
 
 /* {"KEY":["silo-001","silo-004"]} of the silos flagged; *n of them. */
@@ -233,13 +231,9 @@ gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     gr_rehearse(run->federation, round, GR_POINT_CHECKPOINT);
     gr_federation_state(run->federation, &state);
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
-    /* Disks are slower than ranks: what a slow one takes is added to the deadline. */
-    const struct gr_round_config *limits = &run->config->round;
-    const double bytes = state_bytes(&state) + gr_kept_bytes(run->federation);
-    gr_comm_set_deadlines(run->comm, limits->collective_deadline_s + bytes / slow_disk,
-                          limits->heartbeat_s);
+    gr_run_allow(run, state_bytes(&state) + gr_kept_bytes(run->federation));
     gr_status status = write_states(run, &state);
-    gr_comm_set_deadlines(run->comm, limits->collective_deadline_s, limits->heartbeat_s);
+    gr_run_allow(run, 0);
     *written = status == GR_OK;
     if (status == GR_OK) {
         run->checkpointed = round;

@@ -41,6 +41,8 @@ enum { GR_RUN_PATH_MAX = 65536 };
 
 /* ---- run.c ----------------------------------------------------------------------------------- */
 
+/* The config's deadlines, and what a slow disk takes to make sure of so many bytes. */
+void gr_run_allow(struct gr_run_state *run, double bytes);
 /* Once `path` is known. */
 gr_status gr_run_name_folders(struct gr_run_state *run) GR_CHECKED;
 

@@ -34,6 +34,7 @@ gr_status gr_lines_read(const char *path, char **out, size_t *length) {
 bool gr_lines_next(const char *text, size_t length, size_t *at, const char **line, size_t *n) {
     const char *end = *at < length ? memchr(text + *at, '\n', length - *at) : NULL;
     if (!end) return false;
+    gr_alive_on();
     *line = text + *at;
     *n = (size_t)(end - *line);
     *at += *n + 1;
