@@ -160,16 +160,17 @@ gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
 struct gr_evaluation {
     uint32_t round;               /* 0: not of a run */
     const char *rows_of;          /* "test" or "validation" */
+    const char *why;              /* there are no rows; NULL: for no special reason */
     const struct gr_tally *tally; /* over all processes; borrowed */
     const struct gr_score *silos; /* each silo's validation rows, by id; NULL: not told */
     uint32_t n_silos;             /* those without rows are left out */
     const struct gr_silo_metrics *silo_metrics; /* by id, those that are told; NULL: none */
 };
 /*
- * A JSON object: "round" (of a run), "rows_of", "rows", "metrics" (each {"value"} with "lower" and
- * "upper" or, where it is null, "why"), of classes "confusion" ("classes", "counts") and
- * "reliability" ("bins"), "silos" (each "silo", its pseudonym, "rows", "loss", "accuracy", and
- * "metrics" again where they are told). Caller releases with gr_free.
+ * A JSON object: "round" (of a run), "rows_of", "rows", "why" (there are none), "metrics" (each
+ * {"value"} with "lower" and "upper" or, where it is null, "why"), of classes "confusion"
+ * ("classes", "counts") and "reliability" ("bins"), "silos" (each "silo", its pseudonym, "rows",
+ * "loss", "accuracy", and "metrics" again where they are told). Caller releases with gr_free.
  */
 gr_status gr_evaluation_to_json(const struct gr_evaluation *evaluation, char **out) GR_CHECKED;
 

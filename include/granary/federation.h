@@ -79,13 +79,24 @@ void gr_place_silos(enum gr_placement placement, uint32_t n_silos, int rank, int
 struct gr_federation; /* opaque: data, model, trainer, aggregator, server state */
 
 /*
- * Collective. Loads data and makes the model. config borrowed. A silo whose own table cannot be
- * read sits out from the start; when all do: GR_ERROR_DATA with the first one's reason.
- * preprocessing: the text of a fit that a run goes on with, the same on all ranks; NULL: where one
- * is needed it is made.
+ * Who is told, in each process, of what befalls its own silos: whole messages, with paths and
+ * values, for the terminal of whoever owns the data. Called between collectives; must not fail or
+ * wait.
+ */
+struct gr_listener {
+    void (*hear)(void *context, const char *line);
+    void *context;
+};
+
+/*
+ * Collective. Loads data and makes the model. config and listener (NULL: nobody) borrowed. A silo
+ * whose own table cannot be read sits out from the start; when all do: GR_ERROR_DATA with the first
+ * one's reason. preprocessing: the text of a fit that a run goes on with, the same on all ranks;
+ * NULL: where one is needed it is made.
  */
 gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *config,
-                               const char *preprocessing, struct gr_federation **out) GR_CHECKED;
+                               const char *preprocessing, const struct gr_listener *listener,
+                               struct gr_federation **out) GR_CHECKED;
 void gr_federation_free(struct gr_federation *federation);
 
 /*
@@ -128,6 +139,18 @@ struct gr_participation {
 void gr_federation_participation(const struct gr_federation *federation,
                                  struct gr_participation *out);
 
+/* Held-out rows that are not in the scores of the round just taken, for they are not finite or too
+ * large for a sum; the same on all ranks. */
+struct gr_unscored {
+    bool evaluated;       /* the round was; else all is empty */
+    const uint8_t *silos; /* n_silos flags; borrowed; NULL: there are none */
+    bool test;            /* the test table, so that test metrics are undefined */
+    bool unreadable;      /* for it could not be read anew after a loss of ranks */
+    char where[160];      /* else "row 3, column "dose"", counted from 0; "": no row alone */
+    bool diverged;        /* nothing at all could be scored */
+};
+void gr_federation_unscored(const struct gr_federation *federation, struct gr_unscored *out);
+
 /*
  * What the last round's evaluation has found over all ranks, the same on each, or at the end of a
  * run that keeps its best model that one's; borrowed until the next round. False: the last round
@@ -162,6 +185,12 @@ gr_status gr_federation_fingerprint(struct gr_federation *federation, const char
 const int32_t *gr_federation_hosts(const struct gr_federation *federation);
 /* Silos that could not be loaded, over all ranks. */
 uint32_t gr_federation_unusable(const struct gr_federation *federation);
+/*
+ * Whether a silo is one of them, and then why, "line 7, column 2: a value is missing": a reason out
+ * of a fixed list and its place, nothing of a cell and no path.
+ */
+bool gr_federation_sits_out(const struct gr_federation *federation, uint32_t silo, char *words,
+                            size_t size);
 /* Columns of the tables; 0 where they name none. */
 size_t gr_federation_columns(const struct gr_federation *federation);
 /*
@@ -172,6 +201,18 @@ size_t gr_federation_columns(const struct gr_federation *federation);
 gr_status gr_federation_tell_found(const struct gr_federation *federation, size_t column,
                                    char **words) GR_CHECKED;
 
+/* Where of an open column no category is common enough to be told; *words as above. */
+gr_status gr_federation_tell_vanished(const struct gr_federation *federation, size_t column,
+                                      char **words) GR_CHECKED;
+
+/*
+ * Where a fraction of rows was to be held out and none is, of some class or of all: 0 for the
+ * validation, 1 for the test; *words as above.
+ */
+enum { GR_TELL_SPLITS = 2 };
+gr_status gr_federation_tell_split(const struct gr_federation *federation, size_t part,
+                                   char **words) GR_CHECKED;
+
 /* What is odd about the fit of preprocessing; *words as above. */
 gr_status gr_federation_tell_preprocessing(const struct gr_federation *federation,
                                            char **words) GR_CHECKED;
@@ -180,10 +221,11 @@ gr_status gr_federation_tell_preprocessing(const struct gr_federation *federatio
 struct gr_run_options {
     const char *run_path; /* --run, or NULL */
     bool resume;
-    const char *config_text;  /* the config as given, for config.yaml; rank 0 */
-    FILE *progress;           /* rank 0; NULL: silent */
-    const volatile int *stop; /* becomes non-zero when a signal came; may be NULL */
-    char **command;           /* that this process was started with, for replacements; or NULL */
+    const char *config_text;     /* the config as given, for config.yaml; rank 0 */
+    FILE *progress;              /* rank 0; NULL: silent */
+    struct gr_listener listener; /* each process */
+    const volatile int *stop;    /* becomes non-zero when a signal came; may be NULL */
+    char **command;              /* that this process was started with, for replacements; or NULL */
 };
 
 /*

@@ -106,6 +106,13 @@ static char **find_command(const struct gr_invocation *invocation, char program[
     return command;
 }
 
+/* What befalls a rank's own silos, on its own terminal. */
+static void hear(void *context, const char *line) {
+    (void)context;
+    fprintf(stderr, "granary: %s\n", line);
+    fflush(stderr);
+}
+
 gr_status gr_command_train(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     struct words words = {0};
@@ -119,6 +126,7 @@ gr_status gr_command_train(struct gr_invocation *invocation) {
     struct gr_run_options options = {.run_path = words.run_path,
                                      .resume = words.resume,
                                      .progress = words.quiet ? NULL : stdout,
+                                     .listener = {.hear = hear},
                                      .stop = &stop_signal,
                                      .command = command};
     if (gr_comm_was_spawned()) {

@@ -93,6 +93,7 @@ gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
     if (e->round > 0) bad |= put(whole, "round", json_integer(e->round));
     bad |= put(whole, "rows_of", json_string(e->rows_of));
     bad |= put(whole, "rows", json_integer(gr_tally_rows(e->tally)));
+    if (e->why) bad |= put(whole, "why", json_string(e->why));
     bad |= put(whole, "metrics", metrics_json(e->tally, NULL));
     if (classes > 0 && classes <= GR_CONFUSION_CLASSES_MAX)
         bad |= put(whole, "confusion", confusion_json(e->tally));

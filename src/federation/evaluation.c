@@ -67,58 +67,83 @@ static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_sc
     }
 }
 
-/* Rows that others may already wait for. GR_LOST: the membership changes. */
-static gr_status score_part(struct gr_federation *f, const float *parameters,
-                            const struct gr_rows *rows, struct gr_score *score,
-                            struct gr_tally *tally) {
-    return gr_evaluate_rows(f->model, parameters, rows, gr_control_watch, f->comm, score, tally);
+/* Rows of a silo, others may already wait for them, into `score`; into f->silo_tally where they are
+ * counted. */
+static gr_status score_part(struct gr_federation *f, const float *parameters, bool with_auc,
+                            const struct gr_rows *rows, bool counted, struct gr_score *score) {
+    *score = (struct gr_score){0};
+    if (rows->n_rows == 0) return GR_OK;
+    if (counted) gr_tally_clear(f->silo_tally, with_auc);
+    return gr_evaluate_rows(f->model, parameters, rows, gr_control_watch, f->comm, score,
+                            counted ? f->silo_tally : NULL);
 }
 
 /*
- * One silo's validation rows; into `tally`, if any, with all others'. Where they may be known all
- * of its metrics too, with the AUC, which is the dearest of them.
+ * One silo's validation and test rows: all of them count, or when some cannot be scored none do.
+ * Where they may be known all metrics of its validation rows too, with the AUC, which is the
+ * dearest of them.
  */
 static gr_status score_silo(struct gr_federation *f, const float *parameters, bool with_auc,
-                            const struct gr_silo *silo, struct gr_tally *tally,
-                            struct gr_score *score) {
-    gr_status status = GR_OK;
-    struct gr_tally *own = with_auc && f->silo_scores ? f->silo_tally : NULL;
-    if (own) gr_tally_clear(own, with_auc);
-    GR_TRY(score_part(f, parameters, &silo->validation, score, own ? own : tally));
-    note_silo(f, silo->id, score);
-    if (!own) goto out;
-    if (tally) gr_tally_add(tally, own);
-    if (f->silo_scores[silo->id].examples > 0)
-        gr_silo_metrics_take(own, &f->silo_metrics[silo->id]);
-out:
-    return status;
+                            const struct gr_silo *silo, struct round_sums *sums) {
+    const bool of_test = tallies_test(f), known = with_auc && f->silo_scores;
+    struct gr_silo_metrics metrics = {0};
+    struct gr_score validation, test;
+    const struct gr_rows *rows = &silo->validation;
+    gr_status status = score_part(f, parameters, with_auc, rows, known || !of_test, &validation);
+    if (status == GR_OK && known && rows->n_rows > 0) gr_silo_metrics_take(f->silo_tally, &metrics);
+    /* Where test rows count, validation rows do not; else there are no test rows of silos. */
+    if (status == GR_OK && silo->test.n_rows > 0) {
+        rows = &silo->test;
+        status = score_part(f, parameters, with_auc, rows, of_test, &test);
+        if (status == GR_OK) gr_score_add(&sums->test, &test);
+    }
+    if (status == GR_ERROR_DATA) return gr_unscored_silo(f, parameters, silo, rows, sums);
+    if (status != GR_OK) return status;
+    f->heard[silo->id] &= (uint8_t)~GR_HEARD_UNSCORED;
+    sums->scored++;
+    if (rows->n_rows > 0 && (of_test == (rows == &silo->test)))
+        gr_tally_add(f->tally, f->silo_tally);
+    if (silo->validation.n_rows == 0) return GR_OK;
+    gr_score_add(&sums->validation, &validation);
+    note_silo(f, silo->id, &validation);
+    if (known && f->silo_scores[silo->id].examples > 0) f->silo_metrics[silo->id] = metrics;
+    return GR_OK;
 }
 
-/* This rank's share of the test table, or its silos' test rows; and their validation rows. */
-static gr_status score_rows(struct gr_federation *f, const float *parameters, bool with_auc,
+/* This rank's share of the test table; a bad row leaves the metrics undefined. */
+static gr_status score_test(struct gr_federation *f, const float *parameters,
                             struct round_sums *sums) {
-    gr_status status = GR_OK;
+    gr_status status;
     struct gr_score score;
-    struct gr_tally *test = tallies_test(f) ? f->tally : NULL;
-    struct gr_tally *validation = test ? NULL : f->tally;
+    if (f->data->test.n_rows == 0) return GR_OK;
+    status = gr_evaluate_rows(f->model, parameters, &f->data->test, gr_control_watch, f->comm,
+                              &score, f->tally);
+    if (status == GR_ERROR_DATA) return gr_unscored_test(f, parameters, sums);
+    if (status != GR_OK) return status;
+    gr_score_add(&sums->test, &score);
+    sums->scored++;
+    return GR_OK;
+}
+
+/* Test table and silos' held-out rows of this rank. readable: the test table is here. */
+static gr_status score_rows(struct gr_federation *f, const float *parameters, bool with_auc,
+                            bool readable, struct round_sums *sums) {
+    gr_status status = GR_OK;
     gr_tally_clear(f->tally, with_auc);
+    gr_unscored_begin(f);
+    sums->unscored = sums->unscored_test = sums->scored = 0;
     if (f->silo_scores) {
         memset(f->silo_scores, 0, silo_slots(f) * sizeof *f->silo_scores);
         memset(f->silo_metrics, 0, f->data->n_silos * sizeof *f->silo_metrics);
     }
-    if (f->data->test.n_rows > 0) {
-        GR_TRY(score_part(f, parameters, &f->data->test, &score, test));
-        gr_score_add(&sums->test, &score);
-    }
+    if (readable)
+        GR_TRY(score_test(f, parameters, sums));
+    else
+        gr_unscored_table(f, sums);
     for (size_t i = 0; i < f->data->n_local; i++) {
         const struct gr_silo *silo = &f->data->local[i];
-        if (silo->test.n_rows > 0) {
-            GR_TRY(score_part(f, parameters, &silo->test, &score, test));
-            gr_score_add(&sums->test, &score);
-        }
-        if (silo->validation.n_rows == 0) continue;
-        GR_TRY(score_silo(f, parameters, with_auc, silo, validation, &score));
-        gr_score_add(&sums->validation, &score);
+        if (silo->validation.n_rows + silo->test.n_rows > 0)
+            GR_TRY(score_silo(f, parameters, with_auc, silo, sums));
     }
 out:
     return status;
@@ -126,18 +151,22 @@ out:
 
 /* What this rank has scored in this round already is not scored again. */
 static gr_status evaluate_local(struct gr_federation *f, struct round_sums *sums) {
-    gr_status status = GR_OK;
-    GR_TRY(deal_test(f));
-    if (f->scored_round == f->rounds_done) {
+    gr_status status = deal_test(f);
+    const bool readable = status == GR_OK;
+    if (status == GR_LOST) return status;
+    if (readable && f->scored_round == f->rounds_done) {
         sums->test = f->scored->test;
         sums->validation = f->scored->validation;
-        goto out;
+        sums->unscored = f->scored->unscored;
+        sums->unscored_test = f->scored->unscored_test;
+        sums->scored = f->scored->scored;
+        return GR_OK;
     }
-    GR_TRY(score_rows(f, f->parameters, counts_auc(f), sums));
+    status = score_rows(f, f->parameters, counts_auc(f), readable, sums);
+    if (status != GR_OK) return status;
     *f->scored = *sums;
-    f->scored_round = f->rounds_done;
-out:
-    return status;
+    f->scored_round = readable ? f->rounds_done : 0; /* it may be readable the next time */
+    return GR_OK;
 }
 
 /*
@@ -171,28 +200,46 @@ out:
     return status;
 }
 
+/* Collective. What could not be scored is known to all; without its table the test has no scores.
+ */
+static gr_status settle_scores(struct gr_federation *f, bool with_auc, struct round_sums *sums) {
+    gr_status status = gr_unscored_share(f, sums);
+    if (status != GR_OK || sums->unscored_test == 0) return status;
+    sums->test = (struct gr_score){0};
+    if (tallies_test(f)) gr_tally_clear(f->total, with_auc);
+    return GR_OK;
+}
+
 gr_status gr_evaluate_outcome(struct gr_federation *f) {
     gr_status status = GR_OK;
-    struct round_sums unused = {0};
+    struct round_sums sums = {0};
+    int64_t values[ROUND_SUMS];
     const uint32_t best = gr_best_round(f);
     if (best == 0 || best == f->rounds_done) return GR_OK;
     f->scored_round = 0; /* what has been counted is no longer of the last round */
     status = deal_test(f);
-    if (status == GR_OK) status = score_rows(f, f->best.parameters, true, &unused);
+    if (status == GR_OK || status == GR_ERROR_DATA)
+        status = score_rows(f, f->best.parameters, true, status == GR_OK, &sums);
     GR_TRY(gr_comm_agree(f->comm, status));
     GR_TRY(add_tallies(f, best, true));
+    memcpy(values, &sums, sizeof values);
+    GR_TRY(gr_comm_sum_int64(f->comm, values, ROUND_SUMS));
+    memcpy(&sums, values, sizeof sums);
+    status = settle_scores(f, true, &sums);
 out:
     return status;
 }
 
 bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluation *out) {
-    *out = (struct gr_evaluation){.round = f->total_round,
-                                  .rows_of = tallies_test(f) ? "test" : "validation",
-                                  .tally = f->total,
-                                  .silos = f->silo_total,
-                                  .silo_metrics = f->silo_metrics_total,
-                                  .n_silos = f->silo_total ? f->data->n_silos : 0};
-    return f->total_round > 0 && gr_tally_rows(f->total) > 0;
+    *out = (struct gr_evaluation){
+        .round = f->total_round,
+        .rows_of = tallies_test(f) ? "test" : "validation",
+        .why = gr_tally_rows(f->total) > 0 ? NULL : gr_unscored_why(f, tallies_test(f)),
+        .tally = f->total,
+        .silos = f->silo_total,
+        .silo_metrics = f->silo_metrics_total,
+        .n_silos = f->silo_total ? f->data->n_silos : 0};
+    return f->total_round > 0 && (out->why || gr_tally_rows(f->total) > 0);
 }
 
 /* Those that the config names; none in a round that is not evaluated. */
@@ -270,6 +317,7 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
     memcpy(values, &sums, sizeof values);
     GR_TRY(gr_comm_sum_int64(f->comm, values, ROUND_SUMS));
     memcpy(&sums, values, sizeof sums);
+    if (f->total_round > 0) GR_TRY(settle_scores(f, counts_auc(f), &sums));
     metrics->round = f->rounds_done;
     metrics->examples = examples_of(f);
     metrics->update_norm = f->update_norm;

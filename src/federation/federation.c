@@ -137,6 +137,11 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(1, sizeof *f->scored, "sums", &f->scored));
     GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->tally));
     GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->total));
+    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->silo_tally));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.own));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.all));
+    GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->unscored.room, "scores",
+                            &f->unscored.room));
     if (config->evaluate.per_silo) {
         GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_scores, "silos' scores",
                                 &f->silo_scores));
@@ -146,7 +151,6 @@ static gr_status make_model(struct gr_federation *f) {
                                 &f->silo_metrics));
         GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics_total, "silos' metrics",
                                 &f->silo_metrics_total));
-        GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->silo_tally));
         GR_TRY(
             gr_allocate(config->data.silos, sizeof *f->silo_room, "silos' scores", &f->silo_room));
     }
@@ -162,15 +166,18 @@ out:
 }
 
 static gr_status allocate(struct gr_comm *comm, const struct gr_config *config,
-                          struct gr_federation **out, uint32_t **silos) {
+                          const struct gr_listener *listener, struct gr_federation **out,
+                          uint32_t **silos) {
     gr_status status = GR_OK;
     struct gr_federation *f = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *f, "a federation", &f));
     f->comm = comm;
     f->config = config;
+    f->listener = listener;
     f->strategy = gr_strategy_find(config->strategy.name);
     *out = f;
     GR_TRY(gr_allocate(config->data.silos, sizeof **silos, "this rank's silos", silos));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "what was heard", &f->heard));
     GR_TRY(
         gr_allocate_zero(config->data.silos, sizeof *f->host_of, "the silos' hosts", &f->host_of));
     if (config->round.sampling == GR_SAMPLING_SIZE)
@@ -181,12 +188,13 @@ out:
 }
 
 gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *config,
-                               const char *preprocessing, struct gr_federation **out) {
+                               const char *preprocessing, const struct gr_listener *listener,
+                               struct gr_federation **out) {
     gr_status status = GR_OK;
     uint32_t *silos = NULL;
     struct gr_federation *f = NULL;
     *out = NULL;
-    gr_status mine = allocate(comm, config, &f, &silos);
+    gr_status mine = allocate(comm, config, listener, &f, &silos);
     GR_TRY(gr_comm_agree(comm, mine));
     GR_TRY(mine);
     gr_control_expect(comm, config->data.silos);
@@ -196,6 +204,8 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     GR_TRY(gr_comm_agree(comm, make_model(f)));
     GR_TRY(gr_comm_agree(comm, gr_inputs_check(f)));
     GR_TRY(gr_inputs_count_unusable(f));
+    GR_TRY(gr_sitting_share(f));
+    GR_TRY(gr_inputs_find_held(f));
     GR_TRY(share_sizes(f));
     GR_TRY(gr_inputs_count_classes(f));
     find_hosts(f, silos);
@@ -248,12 +258,12 @@ out:
 }
 
 gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *config,
-                             struct gr_federation **out) {
+                             const struct gr_listener *listener, struct gr_federation **out) {
     gr_status status = GR_OK;
     uint32_t *silos = NULL;
     struct gr_federation *f = NULL;
     *out = NULL;
-    GR_TRY(allocate(comm, config, &f, &silos));
+    GR_TRY(allocate(comm, config, listener, &f, &silos));
     gr_control_expect(comm, config->data.silos);
     GR_TRY(read_share(f, silos));
     GR_TRY(gr_federation_share_preprocessing(f, true));
@@ -283,6 +293,11 @@ void gr_federation_free(struct gr_federation *f) {
     gr_free(f->update);
     gr_free(f->contribution);
     gr_replay_close(f->replay);
+    gr_free(f->unscored.own);
+    gr_free(f->unscored.all);
+    gr_free(f->unscored.room);
+    gr_free(f->heard);
+    gr_free(f->reasons);
     gr_free(f->sums);
     gr_free(f->scored);
     gr_free(f->silo_room);
@@ -305,6 +320,7 @@ void gr_federation_free(struct gr_federation *f) {
     gr_free(f->best.parameters);
     gr_free(f->parameters);
     gr_free(f->class_counts);
+    gr_free(f->held);
     gr_free(f->categories);
     gr_free(f->sizes);
     gr_free(f->host_of);

@@ -31,9 +31,26 @@ struct best {
     double newest;     /* by this value */
 };
 
+/* Held-out rows that the scores of a round lack. */
+struct unscored {
+    uint8_t *own;       /* this rank's silos, as of scored_round, by id; n_silos flags; owned */
+    int64_t test_place; /* of this rank's bad row of the test table */
+    /* Over all ranks: */
+    uint32_t round; /* of which */
+    uint8_t *all;   /* n_silos flags; owned */
+    int64_t *room;  /* n_silos; owned */
+    int64_t place;
+    bool silos, test, diverged;
+};
+
+/* What a silo's own terminal has been told already. */
+enum { GR_HEARD_UNUSABLE = 1, GR_HEARD_SITTING = 2, GR_HEARD_UNSCORED = 4 };
+
 struct gr_federation {
-    struct gr_comm *comm;           /* borrowed */
-    const struct gr_config *config; /* borrowed */
+    struct gr_comm *comm;               /* borrowed */
+    const struct gr_config *config;     /* borrowed */
+    const struct gr_listener *listener; /* borrowed; NULL: nobody listens */
+    uint8_t *heard;                     /* bits of each silo; n_silos; owned */
     const struct gr_strategy *strategy;
     struct gr_data *data;
     struct gr_model *model;
@@ -41,11 +58,14 @@ struct gr_federation {
     struct gr_aggregator *aggregator;
     const struct gr_layout *layout; /* the model's */
     char *architecture;
-    int32_t *host_of;           /* slot of each silo */
-    int64_t *sizes;             /* rows of each silo; NULL but for sampling by size */
-    int64_t *categories;        /* of each feature that is a code; NULL: none is looked up */
+    int32_t *host_of;    /* slot of each silo */
+    int64_t *sizes;      /* rows of each silo; NULL but for sampling by size */
+    int64_t *categories; /* of each feature that is a code; NULL: none is looked up */
+    uint8_t *held; /* of each class whether some silo has rows, holds some out for validation, and
+                      for the test; 3 x gr_inputs_classes flags, of models without classes 3 */
     int64_t *class_counts;      /* train rows of each class; NULL: classes weigh the same */
     uint32_t n_unusable;        /* silos that could not be loaded, over all ranks */
+    struct gr_reason *reasons;  /* of those, by id; n_silos; NULL: there are none */
     uint32_t n_uncompared;      /* fingerprints whose salt is gone since the run began */
     int share_rank, share_size; /* for which the test table was dealt */
     struct gr_replay *replay;
@@ -72,6 +92,7 @@ struct gr_federation {
     uint32_t *local_ids;              /* of this rank's silos, ascending */
     uint8_t *anew;                    /* in a replay: silos that are to begin anew; n_silos flags */
     struct round_sums *sums, *scored; /* of the round; scores as of scored_round */
+    struct unscored unscored;
     uint32_t scored_round;
     /* What has been counted in scored_round by this rank, and in total_round by all; of the silos'
      * scores, by id, those that may become known, and then what is withheld; NULL: none may. */
@@ -136,6 +157,8 @@ gr_status gr_inputs_check(struct gr_federation *f) GR_CHECKED;
 /* Collective. How many silos have no rows, over all ranks, into f->n_unusable; GR_ERROR_DATA: all.
  */
 gr_status gr_inputs_count_unusable(struct gr_federation *f) GR_CHECKED;
+/* Collective. Which classes are held out anywhere. */
+gr_status gr_inputs_find_held(struct gr_federation *f) GR_CHECKED;
 /* Collective. Where classes are to weigh differently, their rows over all silos. */
 gr_status gr_inputs_count_classes(struct gr_federation *f) GR_CHECKED;
 /* How many classes are counted. */
@@ -191,6 +214,36 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
  */
 gr_status gr_evaluate_outcome(struct gr_federation *f) GR_CHECKED;
 
+/* ---- unscored.c ------------------------------------------------------------------------------ */
+
+/* A line for this process's own terminal, where anything may be told. */
+void gr_federation_hear(const struct gr_federation *f, const char *format, ...) GR_PRINTF(2, 3);
+/* Before rows are scored. */
+void gr_unscored_begin(struct gr_federation *f);
+/* A silo's rows could not be scored: GR_ERROR_DATA, with its message, was about `rows` of its. */
+gr_status gr_unscored_silo(struct gr_federation *f, const float *parameters,
+                           const struct gr_silo *silo, const struct gr_rows *rows,
+                           struct round_sums *sums) GR_CHECKED;
+/* This rank's share of the test table could not be scored, or be read anew. */
+gr_status gr_unscored_test(struct gr_federation *f, const float *parameters,
+                           struct round_sums *sums) GR_CHECKED;
+void gr_unscored_table(struct gr_federation *f, struct round_sums *sums);
+/* Collective. sums: over all ranks. */
+gr_status gr_unscored_share(struct gr_federation *f, const struct round_sums *sums) GR_CHECKED;
+/* Why there are no scores, out of a fixed list; NULL: for no reason of these. */
+const char *gr_unscored_why(const struct gr_federation *f, bool of_test);
+/* What helps against updates and scores that are not finite: "a smaller train.learning_rate ...".
+ */
+enum { GR_REMEDIES_BYTES = 256 };
+void gr_federation_remedies(const struct gr_federation *f, char out[GR_REMEDIES_BYTES]);
+
+/* ---- sitting.c ------------------------------------------------------------------------------- */
+
+/* This rank's unusable silos, on its own terminal, each once. */
+void gr_sitting_hear(struct gr_federation *f);
+/* Collective. Why silos are unusable, as far as it may be told. */
+gr_status gr_sitting_share(struct gr_federation *f) GR_CHECKED;
+
 /* ---- best.c ---------------------------------------------------------------------------------- */
 
 gr_status gr_best_create(struct gr_federation *f) GR_CHECKED;
@@ -210,6 +263,7 @@ uint32_t gr_best_round(const struct gr_federation *f);
 /* Collective, in lockstep: the members welcome, a newcomer joins; all end with the same state. */
 gr_status gr_federation_welcome(struct gr_federation *f) GR_CHECKED;
 gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *config,
+                             const struct gr_listener *listener,
                              struct gr_federation **out) GR_CHECKED;
 
 /* ---- round.c --------------------------------------------------------------------------------- */
@@ -217,6 +271,9 @@ gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *confi
 /* What the ranks add up at the end of a round, in integers. */
 struct round_sums {
     int64_t processed, cpu_microseconds, bytes, loss[GR_REAL_WORDS];
+    /* Silos whose held-out rows cannot be scored, and ranks whose share of the test table cannot;
+     * of what can be scored how many silos, batches or rows. */
+    int64_t unscored, unscored_test, scored;
     struct gr_score validation, test;
 };
 

@@ -6,6 +6,7 @@
  */
 #include "federation/federation.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- codes ---------------------------------------------------------------------------------- */
@@ -100,6 +101,7 @@ out:
 gr_status gr_inputs_count_unusable(struct gr_federation *f) {
     const struct gr_silo *first = NULL;
     int64_t unusable = 0;
+    gr_sitting_hear(f);
     for (size_t i = 0; i < f->data->n_local; i++) {
         if (f->data->local[i].unusable == GR_OK) continue;
         unusable++;
@@ -143,6 +145,83 @@ gr_status gr_inputs_count_classes(struct gr_federation *f) {
     status = gr_comm_agree(f->comm, gr_inputs_weigh_classes(f));
 out:
     return status;
+}
+
+/* ---- held-out rows -------------------------------------------------------------------------- */
+
+enum { THERE, HELD, GR_HELD_PARTS = HELD + GR_TELL_SPLITS };
+
+/* Classes that the split tells apart; else all rows are of one. */
+static size_t held_classes(const struct gr_federation *f) {
+    return gr_model_classes(f->model) > 0 ? gr_inputs_classes(f) : 1;
+}
+
+static void mark_rows(const struct gr_rows *rows, size_t classes, int64_t *flags) {
+    for (size_t i = 0; i < rows->n_rows; i++)
+        flags[classes > 1 ? rows->labels[i] : 0] = 1;
+}
+
+gr_status gr_inputs_find_held(struct gr_federation *f) {
+    const struct gr_data_config *config = &f->config->data;
+    const size_t n = held_classes(f);
+    int64_t *flags = NULL;
+    gr_status status = GR_OK, mine;
+    if (!(config->validation_fraction > 0 || config->test_fraction > 0)) return GR_OK;
+    mine = gr_allocate_zero(GR_HELD_PARTS * n, sizeof *flags, "classes", &flags);
+    if (mine == GR_OK) mine = gr_allocate_zero(GR_HELD_PARTS * n, 1, "classes", &f->held);
+    GR_TRY(gr_comm_agree(f->comm, mine));
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        const struct gr_silo *silo = &f->data->local[i];
+        mark_rows(&silo->train, n, flags);
+        mark_rows(&silo->validation, n, flags);
+        mark_rows(&silo->test, n, flags);
+        mark_rows(&silo->validation, n, flags + HELD * n);
+        mark_rows(&silo->test, n, flags + (HELD + 1) * n);
+    }
+    /* One bit of each, and no count. */
+    GR_TRY(gr_comm_max_int64(f->comm, flags, GR_HELD_PARTS * n));
+    for (size_t i = 0; i < GR_HELD_PARTS * n; i++)
+        f->held[i] = flags[i] != 0;
+out:
+    gr_free(flags);
+    return status;
+}
+
+/* "class 2, class 5" of those without a row in the part; how many they are. */
+static size_t list_classes(const uint8_t *there, const uint8_t *held, size_t n, char *out,
+                           size_t size) {
+    enum { NAMED_MAX = 10 };
+    size_t missing = 0, used = 0;
+    for (size_t c = 0; c < n; c++) {
+        if (!there[c] || held[c]) continue;
+        if (missing++ < NAMED_MAX)
+            used += (size_t)snprintf(out + used, size - used, "%sclass %zu",
+                                     missing > 1 ? ", " : "", c);
+    }
+    if (missing > NAMED_MAX) snprintf(out + used, size - used, " and others");
+    return missing;
+}
+
+gr_status gr_federation_tell_split(const struct gr_federation *f, size_t part, char **words) {
+    static const char *const name[GR_TELL_SPLITS] = {"validation", "test"};
+    const struct gr_data_config *config = &f->config->data;
+    const double fraction = part == 0 ? config->validation_fraction : config->test_fraction;
+    char classes[320] = "";
+    *words = NULL;
+    if (!f->held || !(fraction > 0)) return GR_OK;
+    const size_t n = held_classes(f);
+    const uint8_t *held = f->held + (HELD + part) * n;
+    const size_t missing = list_classes(f->held, held, n, classes, sizeof classes);
+    if (missing == 0) return GR_OK;
+    if (gr_count_flags(held, (uint32_t)n) == 0)
+        return gr_text_format(words,
+                              "alert: no silo holds a row out for the %s, though "
+                              "data.%s_fraction is %g: the silos are too small for it",
+                              name[part], name[part], fraction);
+    return gr_text_format(words,
+                          "alert: no silo holds a row of %s out for the %s: its scores say nothing "
+                          "of %s",
+                          classes, name[part], missing > 1 ? "them" : "it");
 }
 
 /* ---- newcomers ------------------------------------------------------------------------------ */

@@ -95,7 +95,7 @@ gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) {
     run->config = *config;
     GR_TRY(gr_run_name_folders(run));
     GR_TRY(gr_config_digest(run->config, run->config_digest));
-    status = gr_federation_join(run->comm, run->config, &run->federation);
+    status = gr_federation_join(run->comm, run->config, &run->options->listener, &run->federation);
 out:
     gr_free(resolved);
     return status;

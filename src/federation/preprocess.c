@@ -19,6 +19,66 @@ static gr_status apply(struct gr_federation *f, const char *text) {
     return status == GR_OK ? gr_data_preprocess(f->data, p) : status;
 }
 
+/* ---- open columns --------------------------------------------------------------------------- */
+
+/* Rows whose category, one of this table's own, the column of all silos does not list. */
+static void count_lost(const struct gr_column *own, const struct gr_column *all, size_t value,
+                       const struct gr_rows *rows, bool *known, int64_t *lost) {
+    const struct gr_categories list = {all->categories, all->categories_count, 0};
+    const float *x = rows->features;
+    for (unsigned k = 0; k < own->categories_count; k++)
+        known[k] = gr_categories_find(&list, own->categories[k]) < all->categories_count;
+    for (size_t i = 0; i < rows->n_rows; i++) {
+        const float code = x[i * rows->n_features + value];
+        if (code >= 0 && code < (float)own->categories_count && !known[(size_t)code]) ++*lost;
+    }
+}
+
+/* This rank's rows as read, whose open columns are known from now on. */
+static gr_status count_silos(const struct gr_federation *f, const struct gr_columns *all,
+                             int64_t *lost) {
+    bool *known = NULL;
+    gr_status status;
+    GR_TRY(gr_allocate_zero(GR_OPEN_CATEGORIES_MAX + 1, sizeof *known, "categories", &known));
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        const struct gr_silo *silo = &f->data->local[i];
+        const struct gr_columns *own = silo->columns ? silo->columns : f->data->columns;
+        if (silo->unusable != GR_OK || !own || own->n_values != all->n_values) continue;
+        for (size_t v = 0; v < all->n_values; v++) {
+            const uint32_t column = all->column_of[v];
+            const struct gr_column *c = &all->schema->columns[column];
+            const struct gr_column *mine = &own->schema->columns[own->column_of[v]];
+            if (!c->open || mine->categories_count > GR_OPEN_CATEGORIES_MAX) continue;
+            count_lost(mine, c, v, &silo->train, known, &lost[column]);
+            count_lost(mine, c, v, &silo->validation, known, &lost[column]);
+            count_lost(mine, c, v, &silo->test, known, &lost[column]);
+        }
+    }
+out:
+    gr_free(known);
+    return status;
+}
+
+/* Collective. Of open columns the unknown ones join what was found, before rows are features. */
+static gr_status find_lost(struct gr_federation *f, const char *text) {
+    struct gr_preprocessing *p = NULL;
+    int64_t *lost = NULL;
+    size_t n = 0;
+    gr_status mine = gr_preprocessing_create("preprocessing", text, &p), status;
+    const struct gr_columns *all = mine == GR_OK ? gr_preprocessing_columns(p) : NULL;
+    if (all) n = all->schema->columns_count;
+    if (mine == GR_OK) mine = gr_allocate_zero(n, sizeof *lost, "findings", &lost);
+    if (mine == GR_OK && all) mine = count_silos(f, all, lost);
+    GR_TRY(gr_comm_agree(f->comm, mine));
+    GR_TRY(gr_comm_sum_int64(f->comm, lost, n));
+    for (size_t i = 0; f->found && i < n; i++)
+        f->found[i].unknown += lost[i];
+out:
+    gr_free(lost);
+    gr_preprocessing_free(p);
+    return status;
+}
+
 gr_status gr_federation_preprocess(struct gr_federation *f, const char *given) {
     char *text = NULL;
     bool needed;
@@ -26,6 +86,7 @@ gr_status gr_federation_preprocess(struct gr_federation *f, const char *given) {
     GR_TRY(find_need(f, &needed));
     if (!needed) return GR_OK;
     if (!given) GR_TRY(gr_federation_fit(f, &text));
+    GR_TRY(find_lost(f, given ? given : text));
     status = gr_comm_agree(f->comm, apply(f, given ? given : text));
 out:
     gr_free(text);
@@ -58,6 +119,21 @@ static void add_name(char *out, const char *name, size_t n) {
         snprintf(out + used, WORDS_BYTES - used, "%s%s", n > 1 ? ", " : "", quoted);
     else if (n == NAMES_MAX + 1)
         snprintf(out + used, WORDS_BYTES - used, " and others");
+}
+
+gr_status gr_federation_tell_vanished(const struct gr_federation *f, size_t column, char **words) {
+    const struct gr_columns *columns = f->data->columns;
+    char name[64];
+    *words = NULL;
+    if (!columns || !f->found || column >= columns->schema->columns_count) return GR_OK;
+    const struct gr_column *c = &columns->schema->columns[column];
+    if (!c->open || c->categories_count > 0 || f->found[column].unknown == 0) return GR_OK;
+    gr_text_quote(c->name, strlen(c->name), name, sizeof name);
+    return gr_text_format(words,
+                          "alert: %s: no silo has a category of it in %u training rows "
+                          "(data.disclosure_threshold), so it says nothing to the model; "
+                          "data.schema can list its categories",
+                          name, f->config->data.disclosure_threshold);
 }
 
 gr_status gr_federation_tell_preprocessing(const struct gr_federation *f, char **words) {

@@ -7,8 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <jansson.h>
 
 /* ---- events --------------------------------------------------------------------------------- */
 
@@ -150,6 +153,66 @@ out:
     return status;
 }
 
+/* ---- scores --------------------------------------------------------------------------------- */
+
+/* The row and column of a common table that no score could be had of. */
+static gr_status note_bad_test(struct gr_run_state *run, const struct gr_unscored *u,
+                               uint32_t round) {
+    gr_status status;
+    json_t *object = NULL;
+    char *words = NULL, *detail = NULL;
+    const char *where = u->unreadable ? "it cannot be read anew" : u->where;
+    GR_TRY(gr_text_format(
+        &words, "round %u: test metrics are undefined: the test table cannot be scored%s%s", round,
+        where[0] ? ": " : "", where));
+    object = json_pack("{s:s}", "where", where);
+    detail = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    status = detail ? gr_records_note(run, "test table cannot be scored", round, detail, words)
+                    : gr_fail(GR_ERROR_INTERNAL, "memory for an event was refused");
+out:
+    free(detail);
+    json_decref(object);
+    gr_free(words);
+    return status;
+}
+
+static gr_status note_divergence(struct gr_run_state *run, uint32_t round) {
+    char *words = NULL, remedies[GR_REMEDIES_BYTES];
+    gr_status status;
+    gr_federation_remedies(run->federation, remedies);
+    GR_TRY(gr_text_format(&words,
+                          "alert: round %u: the model has diverged, no held-out row has a finite "
+                          "score; what helps: %s",
+                          round, remedies));
+    status = gr_records_note(run, "alert", round, "{\"what\":\"the model has diverged\"}", words);
+out:
+    gr_free(words);
+    return status;
+}
+
+/* Silos in each round that they are missing from, the other two when they begin. */
+static gr_status note_unscored(struct gr_run_state *run, uint32_t round) {
+    gr_status status = GR_OK;
+    struct gr_unscored u;
+    const uint32_t silos = run->config->data.silos;
+    gr_federation_unscored(run->federation, &u);
+    if (!u.evaluated) return GR_OK;
+    const uint32_t n = u.silos ? gr_count_flags(u.silos, silos) : 0;
+    if (n > 0)
+        GR_TRY(note_silos(run, "sat out: held-out rows cannot be scored", "silos", u.silos, round,
+                          n != run->unscored
+                              ? "out of the scores: held-out rows whose score is not finite, or "
+                                "too large for a sum"
+                              : NULL));
+    if (u.test && !run->unscored_test) GR_TRY(note_bad_test(run, &u, round));
+    if (u.diverged && !run->diverged) GR_TRY(note_divergence(run, round));
+    run->unscored = n;
+    run->unscored_test = u.test;
+    run->diverged = u.diverged;
+out:
+    return status;
+}
+
 /* ---- alerts --------------------------------------------------------------------------------- */
 
 static gr_status watch_participation(struct gr_run_state *run, const struct gr_metrics *metrics) {
@@ -255,6 +318,7 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         GR_TRY(gr_metrics_amend(run->metrics, metrics));
     } else {
         GR_TRY(note_participation(run, metrics->round));
+        GR_TRY(note_unscored(run, metrics->round));
         GR_TRY(gr_metrics_append(run->metrics, metrics));
         GR_TRY(watch_participation(run, metrics));
     }

@@ -96,26 +96,76 @@ out:
     return status;
 }
 
-/* An event and a line for each column in which something was found, and for what the fit has. */
+/* An event whose detail is its words; none where there are no words. Releases them. */
+static gr_status note_words(struct gr_run_state *run, const char *event, uint32_t done,
+                            char *words) {
+    gr_status status = GR_OK;
+    if (!words) return GR_OK;
+    const char *what = strncmp(words, "alert: ", 7) == 0 ? words + 7 : words;
+    json_t *object = json_pack("{s:s}", "what", what);
+    char *detail = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    status = detail ? gr_records_note(run, event, done, detail, words)
+                    : gr_fail(GR_ERROR_INTERNAL, "memory for an event was refused");
+    json_decref(object);
+    free(detail);
+    gr_free(words);
+    return status;
+}
+
+/* An event and a line for each column in which something was found or that says nothing, and for
+ * what the fit and the split have. */
 static gr_status note_found(struct gr_run_state *run, uint32_t done) {
     gr_status status = GR_OK;
-    char *words = NULL, *detail = NULL;
-    const size_t n = gr_federation_columns(run->federation);
-    for (size_t i = 0; i <= n; i++) {
-        GR_TRY(i < n ? gr_federation_tell_found(run->federation, i, &words)
-                     : gr_federation_tell_preprocessing(run->federation, &words));
-        if (!words) continue;
-        json_t *object = json_pack("{s:s}", "what", words);
-        detail = object ? json_dumps(object, JSON_COMPACT) : NULL;
-        json_decref(object);
-        if (!detail) {
-            status = gr_fail(GR_ERROR_INTERNAL, "memory for an event was refused");
-            goto out;
-        }
-        GR_TRY(gr_records_note(run, "findings", done, detail, words));
-        free(detail);
-        gr_free(words);
-        words = detail = NULL;
+    const struct gr_federation *f = run->federation;
+    char *words = NULL;
+    for (size_t i = 0; i < gr_federation_columns(f); i++) {
+        GR_TRY(gr_federation_tell_found(f, i, &words));
+        GR_TRY(note_words(run, "findings", done, words));
+        GR_TRY(gr_federation_tell_vanished(f, i, &words));
+        GR_TRY(note_words(run, "alert", done, words));
+    }
+    GR_TRY(gr_federation_tell_preprocessing(f, &words));
+    GR_TRY(note_words(run, "findings", done, words));
+    for (size_t i = 0; i < GR_TELL_SPLITS; i++) {
+        GR_TRY(gr_federation_tell_split(f, i, &words));
+        GR_TRY(note_words(run, "alert", done, words));
+    }
+out:
+    return status;
+}
+
+/* {"what": "data cannot be read", "silos": [{"silo": "silo-001", "why": "line 7: ..."}]} */
+static gr_status detail_unusable(const struct gr_run_state *run, char **out) {
+    enum { LISTED_MAX = 200 };
+    char why[160], name[24];
+    json_t *silos = json_array();
+    for (uint32_t i = 0; i < run->config->data.silos && json_array_size(silos) < LISTED_MAX; i++) {
+        if (!gr_federation_sits_out(run->federation, i, why, sizeof why)) continue;
+        gr_silo_pseudonym(i, name);
+        json_array_append_new(silos, json_pack("{s:s, s:s}", "silo", name, "why", why));
+    }
+    json_t *object = json_pack("{s:s, s:o}", "what", "data cannot be read", "silos", silos);
+    *out = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    return *out ? GR_OK : gr_fail(GR_ERROR_INTERNAL, "memory for an event was refused");
+}
+
+/* How many silos sit out the run, and of the first of them why. */
+static gr_status note_unusable(struct gr_run_state *run, uint32_t unusable, uint32_t done) {
+    enum { SAID_MAX = 10 };
+    gr_status status;
+    char *words = NULL, *detail = NULL, why[160], line[256], name[24];
+    uint32_t said = 0;
+    GR_TRY(detail_unusable(run, &detail));
+    GR_TRY(gr_text_format(&words, "%u of %u silos sit out: their data cannot be read", unusable,
+                          run->config->data.silos));
+    GR_TRY(gr_records_note(run, "alert", done, detail, words));
+    for (uint32_t i = 0; run->progress && i < run->config->data.silos && said < SAID_MAX; i++) {
+        if (!gr_federation_sits_out(run->federation, i, why, sizeof why)) continue;
+        gr_silo_pseudonym(i, name);
+        snprintf(line, sizeof line, "  %s: %s", name, why);
+        gr_progress_say(run->progress, line);
+        said++;
     }
 out:
     free(detail);
@@ -125,7 +175,7 @@ out:
 
 gr_status gr_records_start(struct gr_run_state *run) {
     gr_status status = GR_OK;
-    char *resolved = NULL, *words = NULL;
+    char *resolved = NULL;
     const uint32_t done = gr_federation_rounds_done(run->federation);
     const uint32_t unusable = gr_federation_unusable(run->federation);
     GR_TRY(gr_config_to_yaml(run->config, &resolved));
@@ -136,18 +186,13 @@ gr_status gr_records_start(struct gr_run_state *run) {
     GR_TRY(gr_records_note(run, done ? "resumed" : "started", done, NULL, NULL));
     if (run->passed_over)
         GR_TRY(gr_records_note(run, "damaged checkpoint passed over", done, NULL, NULL));
-    if (unusable > 0) {
-        GR_TRY(gr_text_format(&words, "%u of %u silos sit out: their data cannot be read", unusable,
-                              run->config->data.silos));
-        GR_TRY(gr_records_note(run, "alert", done, "{\"what\":\"data cannot be read\"}", words));
-    }
+    if (unusable > 0) GR_TRY(note_unusable(run, unusable, done));
     if (run->federation->n_uncompared > 0)
         GR_TRY(gr_records_note(run, "alert", done, "{\"what\":\"data cannot be compared\"}",
                                "alert: some data cannot be compared with those that the run was "
                                "begun with: their salts are gone from its folder secrets/"));
     status = note_found(run, done);
 out:
-    gr_free(words);
     gr_free(resolved);
     return status;
 }

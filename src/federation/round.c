@@ -19,6 +19,17 @@ static void sit_out(struct gr_federation *f, uint32_t silo, enum gr_sit_out reas
     f->roster.sat_out[silo] = (uint8_t)reason;
 }
 
+/* The whole reason goes to the silo's own terminal, once for rounds running. */
+static void sit_out_not_finite(struct gr_federation *f, const struct gr_silo *silo, uint32_t round,
+                               const char *why) {
+    const size_t n = strlen(silo->pseudonym);
+    if (strncmp(why, silo->pseudonym, n) == 0 && why[n] == ':') why += n + 2;
+    sit_out(f, silo->id, GR_SIT_NOT_FINITE);
+    if (!(f->heard[silo->id] & GR_HEARD_SITTING))
+        gr_federation_hear(f, "%s: round %u: sits out: %s", silo->pseudonym, round, why);
+    f->heard[silo->id] |= GR_HEARD_SITTING;
+}
+
 /* Trains one silo into the next free update; a silo whose update must not enter a sum sits out. */
 static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t round) {
     const struct gr_silo *silo = &f->data->local[local];
@@ -42,10 +53,12 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
     const bool fits = isfinite(result.largest * (float)result.examples * room);
     if (status == GR_OK && fits) status = gr_loss_add(f->sums->loss, result.loss_sum);
     if (status == GR_ERROR_DATA || (status == GR_OK && !fits)) {
-        sit_out(f, silo->id, GR_SIT_NOT_FINITE);
+        sit_out_not_finite(f, silo, round,
+                           status == GR_OK ? "its update is too large for a sum" : gr_message());
         return GR_OK;
     }
     if (status != GR_OK) return status;
+    f->heard[silo->id] &= (uint8_t)~GR_HEARD_SITTING;
     f->contribution[slot] = (struct gr_contribution){
         .update = f->update[slot],
         .weight = f->sizes ? 1 : result.examples, /* by size: see gr_sample_silos */
@@ -226,6 +239,8 @@ static gr_status check_quorum(const struct gr_federation *f) {
     const uint32_t quorum = f->config->round.quorum, n = f->roster.n_members;
     const uint32_t sitting = gr_count_flags(f->roster.sat_out, f->data->n_silos);
     const uint32_t selected = gr_count_flags(f->selected, f->data->n_silos);
+    char remedies[GR_REMEDIES_BYTES];
+    uint32_t diverged = 0;
     if (n >= quorum) return GR_OK;
     if (f->config->round.sampling == GR_SAMPLING_LIST && !f->replay && selected < quorum)
         return gr_fail(GR_ERROR_CONFIG,
@@ -233,12 +248,18 @@ static gr_status check_quorum(const struct gr_federation *f) {
                        "(round.quorum)",
                        selected, f->roster.round, quorum);
     /* That all come back would not help. */
+    for (uint32_t i = 0; i < f->data->n_silos; i++)
+        diverged += f->roster.sat_out[i] == GR_SIT_NOT_FINITE;
+    gr_federation_remedies(f, remedies);
     if (selected - (sitting < selected ? sitting : selected) < quorum)
         return gr_fail(GR_ERROR_DATA,
                        "round %u: %u of %u silos sit out, for their data or their updates must not "
-                       "enter a sum; round.quorum is %u; if updates are not finite, a smaller "
-                       "train.learning_rate may help",
-                       f->roster.round, sitting, selected, quorum);
+                       "enter a sum; round.quorum is %u%s%s",
+                       f->roster.round, sitting, selected, quorum,
+                       diverged > 0 ? "; training has diverged: updates or losses are not finite, "
+                                      "or too large for a sum; what helps: "
+                                    : "",
+                       diverged > 0 ? remedies : "");
     return gr_fail(GR_STOPPED, "round %u: %u silos are ready, round.quorum is %u", f->roster.round,
                    n, quorum);
 }

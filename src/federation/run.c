@@ -277,7 +277,8 @@ static gr_status set_up(struct gr_run_state *run) {
     GR_TRY(gr_comm_agree(comm, check_respawn(run->config)));
     GR_TRY(gr_comm_agree(comm, gr_config_digest(run->config, run->config_digest)));
     GR_TRY(find_preprocessing(run, &preprocessing));
-    GR_TRY(gr_federation_create(comm, run->config, preprocessing, &run->federation));
+    GR_TRY(gr_federation_create(comm, run->config, preprocessing, &run->options->listener,
+                                &run->federation));
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
     GR_TRY(share_directory(run));
     if (gr_run_is_root(run)) earlier = gr_run_directory_data(run->directory);

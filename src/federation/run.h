@@ -35,6 +35,9 @@ struct gr_run_state {
     uint8_t *noted;       /* bits of what its events have told of each silo; n_silos */
     uint32_t thin_rounds; /* rounds running with few participants */
     bool refused;         /* the disk refused something, and an alert has been given */
+    uint32_t unscored;    /* silos that the last event on scores told of, */
+    bool unscored_test;   /* and whether it told of the test table, */
+    bool diverged;        /* and of all */
 };
 
 enum { GR_RUN_PATH_MAX = 65536 };

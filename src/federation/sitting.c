@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Silos that sit out the run, and why: the whole message goes to the terminal of the process that
+ * read their data; the others are told a reason out of a fixed list, and the place.
+ */
+#include "federation/federation.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of a silo, so that sums over ranks, of which one brings it, are all that travels. */
+struct gr_reason {
+    int64_t reason;            /* place in the list + 1; 0: it does not sit out */
+    int64_t line, row, column; /* + 1; 0: not known; lines and columns count from 1, rows from 0 */
+};
+enum { REASON_WORDS = sizeof(struct gr_reason) / sizeof(int64_t) };
+_Static_assert(sizeof(struct gr_reason) == REASON_WORDS * sizeof(int64_t),
+               "a reason is an array of int64_t");
+
+/* Told where a message holds the words; the first that does. */
+static const struct {
+    const char *words, *told;
+} reasons[] = {
+    {"cannot be opened", "the file cannot be opened"},
+    {"not a regular file", "the file cannot be opened"},
+    {"damaged", "the file is damaged"},
+    {"cut off", "the file is damaged"},
+    {"no rows", "there are no rows"},
+    {" fields, expected", "a row has another number of fields than there are columns"},
+    {"a quote", "a quote is not closed, or stands within a field"},
+    {"UTF-8", "the text is not UTF-8"},
+    {"label", "a label is none of those expected"},
+    {"target", "a target is not what the loss is defined for"},
+    {"NaN, expected", "a value is missing or not a finite number"},
+    {"no value, expected", "a value is missing"},
+    {"an infinity", "a value is not a finite number"},
+    {"finite number", "a value is not a finite number"},
+    {"whole number", "a value is not a whole number"},
+    {"beyond float32", "a number is beyond float32"},
+    {"no category", "a value is none of the categories"},
+    {"dimension", "the rows are of another shape than those of others"},
+    {"rows of", "the rows are of another shape than those of others"},
+    {"column", "the columns are not as expected"},
+    {"feature ", "a value cannot be looked up in the model's tables"},
+};
+enum { REASONS = sizeof reasons / sizeof *reasons };
+
+/* The number behind a word of the message's place, + 1; 0: there is none. */
+static int64_t number_behind(const char *place, const char *word) {
+    const char *at = strstr(place, word);
+    char *end;
+    if (!at) return 0;
+    const long long number = strtoll(at + strlen(word), &end, 10);
+    return end > at + strlen(word) && number >= 0 ? number + 1 : 0;
+}
+
+/* "a.csv:7: column 2 (age): found ...": the path is the config's, and may hold anything. */
+static const char *behind_path(const struct gr_federation *f, const struct gr_silo *silo) {
+    if (!f->data->silo_tables) return silo->why;
+    const struct gr_table_config *table = &f->config->data.silo_tables[silo->id];
+    const char *paths[] = {table->file, table->features, table->labels};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        const size_t n = paths[i] ? strlen(paths[i]) : 0;
+        if (n > 0 && strncmp(silo->why, paths[i], n) == 0) return silo->why + n;
+    }
+    return silo->why;
+}
+
+/* The message behind a column's name, "(age): ", which may be any words. */
+static const char *behind_name(const char *text) {
+    const char *found = text;
+    for (const char *at = strstr(text, "): "); at; at = strstr(at + 1, "): "))
+        found = at;
+    return found;
+}
+
+static struct gr_reason reason_of(const struct gr_federation *f, const struct gr_silo *silo) {
+    struct gr_reason out = {.reason = REASONS + 1};
+    const char *text = behind_path(f, silo), *body = behind_name(text);
+    char place[64];
+    snprintf(place, sizeof place, "%.*s", (int)strcspn(text, "("), text);
+    for (int64_t i = REASONS; i-- > 0;)
+        if (strstr(body, reasons[i].words)) out.reason = i + 1;
+    if (place[0] == ':' && place[1] >= '0' && place[1] <= '9') out.line = number_behind(place, ":");
+    out.row = number_behind(place, ": row ");
+    out.column = number_behind(place, out.row > 0 ? ", column " : ": column ");
+    return out;
+}
+
+gr_status gr_sitting_share(struct gr_federation *f) {
+    const size_t n = f->data->n_silos;
+    gr_status status = GR_OK;
+    if (f->n_unusable == 0) return GR_OK;
+    GR_TRY(gr_comm_agree(
+        f->comm,
+        f->reasons ? GR_OK : gr_allocate_zero(n, sizeof *f->reasons, "reasons", &f->reasons)));
+    memset(f->reasons, 0, n * sizeof *f->reasons);
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        const struct gr_silo *silo = &f->data->local[i];
+        if (silo->unusable != GR_OK) f->reasons[silo->id] = reason_of(f, silo);
+    }
+    status = gr_comm_sum_int64(f->comm, &f->reasons->reason, n * REASON_WORDS);
+out:
+    return status;
+}
+
+void gr_sitting_hear(struct gr_federation *f) {
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        const struct gr_silo *silo = &f->data->local[i];
+        if (silo->unusable == GR_OK || f->heard[silo->id] & GR_HEARD_UNUSABLE) continue;
+        f->heard[silo->id] |= GR_HEARD_UNUSABLE;
+        gr_federation_hear(f, "%s sits out the run: %s", silo->pseudonym, silo->why);
+    }
+}
+
+bool gr_federation_sits_out(const struct gr_federation *f, uint32_t silo, char *words,
+                            size_t size) {
+    const struct gr_reason *r = f->reasons ? &f->reasons[silo] : NULL;
+    char column[48] = "";
+    if (!r || r->reason == 0) return false;
+    const char *told = r->reason <= REASONS ? reasons[r->reason - 1].told : "it cannot be used";
+    if (r->column > 0) snprintf(column, sizeof column, ", column %lld", (long long)r->column - 1);
+    if (r->line > 0)
+        snprintf(words, size, "line %lld%s: %s", (long long)r->line - 1, column, told);
+    else if (r->row > 0)
+        snprintf(words, size, "row %lld%s: %s", (long long)r->row - 1, column, told);
+    else
+        snprintf(words, size, "%s", told);
+    return true;
+}

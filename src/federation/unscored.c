@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Held-out rows that cannot be scored: a silo's sit out of the round's scores, as its update would
+ * of the sum; a test table that has one leaves the test metrics undefined. The run goes on.
+ */
+#include "federation/federation.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A row and a column of it in one number, so that the lowest of all ranks is a maximum of minus. */
+enum { COLUMN_BITS = 24, NO_COLUMN = (1 << COLUMN_BITS) - 1, ITS_TARGET = NO_COLUMN - 1 };
+#define NO_ROW  (INT64_C(1) << 34)
+#define NOWHERE (INT64_C(1) << 60)
+
+void gr_federation_hear(const struct gr_federation *f, const char *format, ...) {
+    char line[GR_MESSAGE_MAX];
+    va_list arguments;
+    if (!f->listener || !f->listener->hear) return;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    f->listener->hear(f->listener->context, line);
+}
+
+/* ---- the place ------------------------------------------------------------------------------ */
+
+/* Rows first .. first + n - 1 as rows of their own; borrowed. */
+static struct gr_rows view(const struct gr_rows *rows, size_t first, size_t n) {
+    struct gr_rows out = *rows;
+    const size_t bytes = rows->n_features * (rows->element == GR_ELEMENT_UINT8 ? 1 : sizeof(float));
+    out.n_rows = n;
+    out.features = (char *)rows->features + first * bytes;
+    out.labels = rows->labels + first;
+    if (rows->targets) out.targets = rows->targets + first;
+    if (rows->weights) out.weights = rows->weights + first;
+    if (rows->offsets) out.offsets = rows->offsets + first;
+    return out;
+}
+
+/* The number of a row that stands out, so far beyond all reason that it may be to blame. */
+static int64_t find_column(const struct gr_rows *row) {
+    const float beyond = 1e4f;
+    float largest = beyond;
+    int64_t column = NO_COLUMN;
+    const float *x = row->features;
+    for (size_t j = 0; row->element == GR_ELEMENT_FLOAT32 && j < row->n_features; j++) {
+        if (!(fabsf(x[j]) > largest) || j >= ITS_TARGET) continue;
+        largest = fabsf(x[j]);
+        column = (int64_t)j;
+    }
+    return row->targets && fabsf(row->targets[0]) > largest ? ITS_TARGET : column;
+}
+
+/* Whether some rows can be scored. *status is set when more is wrong than the rows. */
+static bool scores(struct gr_federation *f, const float *parameters, const struct gr_rows *rows,
+                   gr_status *status) {
+    struct gr_score score;
+    gr_tally_clear(f->silo_tally, false);
+    const gr_status found = gr_evaluate_rows(f->model, parameters, rows, gr_control_watch, f->comm,
+                                             &score, f->silo_tally);
+    if (found != GR_OK && found != GR_ERROR_DATA) *status = found;
+    return found == GR_OK;
+}
+
+/*
+ * The first bad row of the first batch that has one, as a place; row + NO_ROW where no row alone is
+ * bad. *fine: how many batches and rows were met on the way that are well.
+ */
+static gr_status locate(struct gr_federation *f, const float *parameters,
+                        const struct gr_rows *rows, int64_t *place, int64_t *fine) {
+    gr_status status = GR_OK;
+    size_t first = 0, n = 0;
+    *fine = 0;
+    *place = NO_ROW << COLUMN_BITS | NO_COLUMN;
+    for (; first < rows->n_rows; first += n) {
+        n = rows->n_rows - first < GR_TEST_BATCH ? rows->n_rows - first : GR_TEST_BATCH;
+        const struct gr_rows batch = view(rows, first, n);
+        if (!scores(f, parameters, &batch, &status)) break;
+        ++*fine;
+    }
+    for (size_t i = first; status == GR_OK && i < rows->n_rows && i < first + n; i++) {
+        const struct gr_rows row = view(rows, i, 1);
+        if (scores(f, parameters, &row, &status)) {
+            ++*fine;
+        } else if (*place >> COLUMN_BITS == NO_ROW) {
+            *place = (int64_t)i << COLUMN_BITS | find_column(&row);
+        }
+    }
+    return status;
+}
+
+/* " (row 3 of them, column "x")"; rows counted from 0. */
+static void describe(const struct gr_federation *f, int64_t place, char *out, size_t size) {
+    const int64_t row = place >> COLUMN_BITS, column = place & NO_COLUMN;
+    char name[128] = "";
+    out[0] = '\0';
+    if (row >= NO_ROW) return;
+    if (column == ITS_TARGET)
+        snprintf(name, sizeof name, ", its target");
+    else if (column != NO_COLUMN && f->data->columns) {
+        char feature[96];
+        gr_feature_name(f->data->columns, (size_t)column, feature, sizeof feature);
+        snprintf(name, sizeof name, ", column \"%s\"", feature);
+    } else if (column != NO_COLUMN)
+        snprintf(name, sizeof name, ", feature %lld", (long long)column);
+    snprintf(out, size, "row %lld%s", (long long)row, name);
+}
+
+/* ---- what is left out ----------------------------------------------------------------------- */
+
+gr_status gr_unscored_silo(struct gr_federation *f, const float *parameters,
+                           const struct gr_silo *silo, const struct gr_rows *rows,
+                           struct round_sums *sums) {
+    char message[GR_MESSAGE_MAX], where[256];
+    int64_t place, fine;
+    snprintf(message, sizeof message, "%s", gr_message());
+    f->unscored.own[silo->id] = 1;
+    sums->unscored++;
+    if (f->heard[silo->id] & GR_HEARD_UNSCORED) return GR_OK;
+    gr_status status = locate(f, parameters, rows, &place, &fine);
+    if (status != GR_OK) return status;
+    describe(f, place, where, sizeof where);
+    f->heard[silo->id] |= GR_HEARD_UNSCORED;
+    gr_federation_hear(f, "%s: round %u: its held-out rows are not scored: %s; of its %s rows%s%s",
+                       silo->pseudonym, f->rounds_done, message,
+                       rows == &silo->test ? "test" : "validation", where[0] ? " " : "", where);
+    return GR_OK;
+}
+
+gr_status gr_unscored_test(struct gr_federation *f, const float *parameters,
+                           struct round_sums *sums) {
+    int64_t place, fine;
+    gr_status status = locate(f, parameters, &f->data->test, &place, &fine);
+    if (status != GR_OK) return status;
+    const int64_t row = place >> COLUMN_BITS;
+    if (row < NO_ROW) { /* of the whole table, counted from 0 */
+        const size_t at = (size_t)row;
+        place =
+            (int64_t)(f->data->local_batch[at / GR_TEST_BATCH] * GR_TEST_BATCH + at % GR_TEST_BATCH)
+                << COLUMN_BITS |
+            (place & NO_COLUMN);
+    }
+    f->unscored.test_place = place;
+    sums->unscored_test++;
+    sums->scored += fine;
+    return GR_OK;
+}
+
+void gr_unscored_table(struct gr_federation *f, struct round_sums *sums) {
+    f->unscored.test_place = NOWHERE;
+    sums->unscored_test++;
+    gr_federation_hear(f, "round %u: the test table cannot be read anew: %s", f->rounds_done,
+                       gr_message());
+}
+
+void gr_unscored_begin(struct gr_federation *f) {
+    f->unscored.test_place = NOWHERE;
+    memset(f->unscored.own, 0, f->data->n_silos);
+}
+
+/* ---- over all ranks ------------------------------------------------------------------------- */
+
+gr_status gr_unscored_share(struct gr_federation *f, const struct round_sums *sums) {
+    struct unscored *u = &f->unscored;
+    const uint32_t n = f->data->n_silos;
+    gr_status status = GR_OK;
+    u->silos = u->test = u->diverged = false;
+    u->round = f->rounds_done;
+    u->place = NOWHERE;
+    memset(u->all, 0, n);
+    if (sums->unscored > 0) {
+        int64_t *flags = f->unscored.room;
+        for (uint32_t i = 0; i < n; i++)
+            flags[i] = u->own[i];
+        GR_TRY(gr_comm_max_int64(f->comm, flags, n));
+        for (uint32_t i = 0; i < n; i++)
+            u->all[i] = flags[i] != 0;
+        u->silos = true;
+    }
+    if (sums->unscored_test > 0) {
+        int64_t lowest = -u->test_place;
+        GR_TRY(gr_comm_max_int64(f->comm, &lowest, 1));
+        u->place = -lowest;
+        u->test = true;
+    }
+    u->diverged = (u->silos || u->place < NOWHERE) && sums->scored == 0;
+out:
+    return status;
+}
+
+void gr_federation_unscored(const struct gr_federation *f, struct gr_unscored *out) {
+    const struct unscored *u = &f->unscored;
+    const bool now = u->round > 0 && u->round == f->rounds_done;
+    *out = (struct gr_unscored){.evaluated = now,
+                                .silos = now && u->silos ? u->all : NULL,
+                                .test = now && u->test,
+                                .unreadable = u->place == NOWHERE,
+                                .diverged = now && u->diverged};
+    if (out->test && !out->unreadable) describe(f, u->place, out->where, sizeof out->where);
+}
+
+const char *gr_unscored_why(const struct gr_federation *f, bool of_test) {
+    const struct unscored *u = &f->unscored;
+    if (u->diverged) return "the model has diverged: no score is finite";
+    if (of_test && u->test)
+        return u->place == NOWHERE ? "the test table cannot be read"
+                                   : "a row of the test table cannot be scored";
+    return u->silos ? "no held-out row can be scored" : NULL;
+}
+
+/* ---- remedies ------------------------------------------------------------------------------- */
+
+/* Whether columns go into the model as they are; the same on all ranks. */
+static bool unscaled(const struct gr_federation *f) {
+    const struct gr_preprocessing *p = f->data->preprocessing;
+    if (f->config->data.source == GR_SOURCE_IDX) return false;
+    if (!p) return true;
+    const struct gr_fit *fit = gr_preprocessing_fit(p);
+    for (size_t v = 0; v < gr_preprocessing_values(p); v++)
+        if (fit->centre[v] < 0 || fit->centre[v] > 0 || fit->spread[v] < 1 || fit->spread[v] > 1)
+            return false;
+    return true;
+}
+
+void gr_federation_remedies(const struct gr_federation *f, char out[GR_REMEDIES_BYTES]) {
+    snprintf(out, GR_REMEDIES_BYTES, "%sa smaller train.learning_rate%s",
+             unscaled(f) ? "preprocess.scale: standardise (columns are not scaled: with large "
+                           "numbers in them no learning rate is right), "
+                         : "",
+             f->config->train.clip_norm > 0 ? "" : " or train.clip_norm");
+}
