@@ -290,6 +290,25 @@ out:
     return status;
 }
 
+gr_status gr_data_drop_test(struct gr_data *data) {
+    gr_free(data->local_batch);
+    gr_free(data->test_why);
+    gr_columns_free(data->test_columns);
+    gr_rows_release(&data->test);
+    data->local_batch = NULL;
+    data->test_columns = NULL;
+    data->test = (struct gr_rows){0};
+    data->n_test = data->n_test_batches = data->n_local_batches = 0;
+    data->test_why = NULL;
+    return gr_text_format(&data->test_why, "%s", gr_message());
+}
+
+static gr_status load_optional_test(struct load *l) {
+    gr_status status = load_test(l);
+    if (status == GR_OK || status == GR_LOST || !l->share->test_optional) return status;
+    return gr_data_drop_test(l->data);
+}
+
 /* ---- the whole ------------------------------------------------------------------------------ */
 
 static gr_status check_share(const struct gr_share *share, const struct gr_data_config *config) {
@@ -308,10 +327,10 @@ static gr_status load_source(struct load *l) {
         return gr_synthetic_load(l->config, l->share, l->data);
     if (config->silo_tables_count == 0) {
         GR_TRY(load_train(l));
-        return load_test(l);
+        return load_optional_test(l);
     }
     /* The test table first: it is everybody's, and says how wide a silo's rows must be. */
-    GR_TRY(load_test(l));
+    GR_TRY(load_optional_test(l));
     for (size_t i = 0; i < l->share->n_local; i++)
         GR_TRY(load_silo(l, i));
 out:
@@ -396,6 +415,7 @@ void gr_data_free(struct gr_data *data) {
     gr_free(data->local_batch);
     gr_rows_release(&data->test);
     gr_columns_free(data->test_columns);
+    gr_free(data->test_why);
     if (data->preprocessing)
         gr_preprocessing_free(data->preprocessing);
     else

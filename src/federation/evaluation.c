@@ -14,6 +14,7 @@ _Static_assert(sizeof(struct round_sums) == ROUND_SUMS * sizeof(int64_t),
 static gr_status deal_test(struct gr_federation *f) {
     gr_status status = GR_OK;
     const int rank = gr_comm_rank(f->comm), size = gr_comm_size(f->comm);
+    if (f->data->test_why) return gr_fail(GR_ERROR_DATA, "%s", f->data->test_why);
     if (f->share_rank == rank && f->share_size == size) return GR_OK;
     GR_TRY(gr_data_reload_test(f->config, (uint32_t)rank, (uint32_t)size, f->data));
     f->share_rank = rank;
@@ -45,7 +46,7 @@ static bool counts_auc(const struct gr_federation *f) {
 
 /* What the tally counts: test rows, or where there are none all validation rows. */
 static bool tallies_test(const struct gr_federation *f) {
-    return f->data->n_test > 0 || f->config->data.test_fraction > 0;
+    return f->data->n_test > 0 || f->data->test_why || f->config->data.test_fraction > 0;
 }
 
 /* One for each silo, and one for what is withheld. */
@@ -218,8 +219,7 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     if (best == 0 || best == f->rounds_done) return GR_OK;
     f->scored_round = 0; /* what has been counted is no longer of the last round */
     status = deal_test(f);
-    if (status == GR_OK || status == GR_ERROR_DATA)
-        status = score_rows(f, f->best.parameters, true, status == GR_OK, &sums);
+    if (status != GR_LOST) status = score_rows(f, f->best.parameters, true, status == GR_OK, &sums);
     GR_TRY(gr_comm_agree(f->comm, status));
     GR_TRY(add_tallies(f, best, true));
     memcpy(values, &sums, sizeof values);

@@ -64,6 +64,8 @@ static gr_status read_checkpoint(struct gr_run_state *run) {
         status = gr_fail(GR_ERROR_DATA, "no checkpoint is whole: %s", passed_over);
         goto out;
     }
+    GR_TRY(
+        gr_comm_agree(run->comm, gr_run_is_root(run) ? gr_run_check_reached(run, found) : GR_OK));
     if (found && state.round > run->config->run.rounds) {
         status =
             gr_fail(GR_ERROR_CONFIG, "run.rounds: found %u, expected at least the %u that are done",
@@ -277,8 +279,8 @@ static gr_status set_up(struct gr_run_state *run) {
     GR_TRY(gr_comm_agree(comm, check_respawn(run->config)));
     GR_TRY(gr_comm_agree(comm, gr_config_digest(run->config, run->config_digest)));
     GR_TRY(find_preprocessing(run, &preprocessing));
-    GR_TRY(gr_federation_create(comm, run->config, preprocessing, &run->options->listener,
-                                &run->federation));
+    GR_TRY(gr_federation_create(comm, run->config, preprocessing, run->options->resume,
+                                &run->options->listener, &run->federation));
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
     GR_TRY(share_directory(run));
     if (gr_run_is_root(run)) earlier = gr_run_directory_data(run->directory);

@@ -78,6 +78,14 @@ void gr_records_close(struct gr_run_state *run);
 gr_status gr_records_note(struct gr_run_state *run, const char *event, uint32_t round,
                           const char *detail, const char *words) GR_CHECKED;
 
+/* ---- reached.c ------------------------------------------------------------------------------- */
+
+/*
+ * Rank 0, before a run is gone on with from the checkpoint `found`, or none, and anything is
+ * written: GR_ERROR_DATA when its folder holds more than that.
+ */
+gr_status gr_run_check_reached(const struct gr_run_state *run, bool found) GR_CHECKED;
+
 /* ---- newcomers.c ----------------------------------------------------------------------------- */
 
 /* Collective, between rounds. Lost ranks are replaced, where the config asks for it. */

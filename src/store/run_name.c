@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,12 +54,17 @@ out:
 gr_status gr_run_directory_set_latest(const char *path) {
     gr_status status = GR_OK;
     char *fresh = NULL, *latest = NULL;
+    struct stat info;
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
     int folder = slash ? (int)(slash - path) : 1;
     GR_TRY(gr_text_format(&latest, "%.*s/latest", folder, slash ? path : "."));
     GR_TRY(gr_text_format(&fresh, "%.*s/.latest-%ld", folder, slash ? path : ".", (long)getpid()));
     unlink(fresh);
+    if (lstat(latest, &info) == 0 && !S_ISLNK(info.st_mode)) {
+        status = gr_fail(GR_ERROR_WRITE, "%s: is no link, and is left as it is", latest);
+        goto out;
+    }
     if (symlink(name, fresh) != 0 || rename(fresh, latest) != 0) {
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", latest, strerror(errno));
         unlink(fresh);
