@@ -156,6 +156,9 @@ struct gr_share {
     uint32_t test_index; /* holds the test batches b with b % test_count == test_index */
     uint32_t test_count;
     bool test_optional; /* a test table that cannot be read is none: see test_why */
+    /* The shape that rows must have, of another process's silos; n_dims 0: the first table's. */
+    size_t n_dims;
+    size_t shape[GR_TENSOR_DIMS_MAX];
 };
 
 /*

@@ -320,6 +320,16 @@ static gr_status check_share(const struct gr_share *share, const struct gr_data_
     return good ? GR_OK : gr_fail(GR_ERROR_INTERNAL, "a share of silos that are not there");
 }
 
+/* What the loaded tables are then held against. */
+static void expect_shape(const struct gr_share *share, struct gr_data *data) {
+    if (share->n_dims == 0) return;
+    data->n_dims = share->n_dims;
+    data->n_features = 1;
+    memcpy(data->shape, share->shape, sizeof data->shape);
+    for (size_t i = 0; i < share->n_dims; i++)
+        data->n_features *= share->shape[i];
+}
+
 static gr_status load_source(struct load *l) {
     const struct gr_data_config *config = &l->config->data;
     gr_status status;
@@ -348,6 +358,7 @@ gr_status gr_data_load(const struct gr_config *config, const struct gr_share *sh
     GR_TRY(gr_allocate_zero(share->n_local, sizeof *data->local, "silos", &data->local));
     data->n_local = share->n_local;
     data->silo_tables = config->data.silo_tables_count > 0;
+    expect_shape(share, data);
     l.data = data;
     GR_TRY(load_source(&l));
     if (config->data.source == GR_SOURCE_HDF5) gr_data_count_found(data);

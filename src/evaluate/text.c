@@ -18,12 +18,15 @@ static json_t *metric_json(struct gr_metric_value v, enum gr_metric metric) {
                      number(v.upper));
 }
 
-/* Of the tally, or where `silo` is given of that silo. */
-static json_t *metrics_json(const struct gr_tally *tally, const struct gr_silo_metrics *silo) {
+/* Of the tally, or where `silo` is given of that silo. why: a better reason than that of the tally.
+ */
+static json_t *metrics_json(const struct gr_tally *tally, const struct gr_silo_metrics *silo,
+                            const char *why) {
     json_t *all = json_object();
     for (enum gr_metric m = 0; m < GR_METRICS; m++) {
         if (!gr_metric_fits(m, gr_tally_classes(tally))) continue;
-        const struct gr_metric_value v = silo ? gr_silo_metric(silo, m) : gr_tally_metric(tally, m);
+        struct gr_metric_value v = silo ? gr_silo_metric(silo, m) : gr_tally_metric(tally, m);
+        if (v.why && why) v.why = why;
         if (json_object_set_new(all, gr_metric_text(m), metric_json(v, m)) == 0) continue;
         json_decref(all);
         return NULL;
@@ -69,7 +72,8 @@ static json_t *silos_json(const struct gr_evaluation *e) {
                       number(classes > 0 ? gr_score_accuracy(score) : (double)NAN));
         int bad = 0;
         if (e->silo_metrics && e->silo_metrics[i].told)
-            bad = json_object_set_new(silo, "metrics", metrics_json(e->tally, &e->silo_metrics[i]));
+            bad = json_object_set_new(silo, "metrics",
+                                      metrics_json(e->tally, &e->silo_metrics[i], NULL));
         if (bad || json_array_append(silos, silo) != 0) {
             json_decref(silo);
             json_decref(silos);
@@ -94,7 +98,7 @@ gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
     bad |= put(whole, "rows_of", json_string(e->rows_of));
     bad |= put(whole, "rows", json_integer(gr_tally_rows(e->tally)));
     if (e->why) bad |= put(whole, "why", json_string(e->why));
-    bad |= put(whole, "metrics", metrics_json(e->tally, NULL));
+    bad |= put(whole, "metrics", metrics_json(e->tally, NULL, e->why));
     if (classes > 0 && classes <= GR_CONFUSION_CLASSES_MAX)
         bad |= put(whole, "confusion", confusion_json(e->tally));
     if (classes > 0) bad |= put(whole, "reliability", reliability_json(e->tally));

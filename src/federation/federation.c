@@ -29,13 +29,15 @@ static bool take_shape(struct gr_data *data, const int64_t shape[N_SHAPE]) {
     return memcmp(own + N_FEATURES, shape + N_FEATURES, (N_SHAPE - N_FEATURES) * sizeof *own) == 0;
 }
 
-/* The silos of this rank's slot, and the rank's share of the test table. */
-static gr_status read_share(struct gr_federation *f, bool test_optional, uint32_t *silos) {
-    struct gr_share share = {.n_silos = f->config->data.silos,
-                             .silos = silos,
-                             .test_index = (uint32_t)gr_comm_rank(f->comm),
-                             .test_count = (uint32_t)gr_comm_size(f->comm),
-                             .test_optional = test_optional};
+/* The silos of this rank's slot, and the rank's share of the test table; shape: what `given` says.
+ */
+static gr_status read_share(struct gr_federation *f, const struct gr_share *given,
+                            uint32_t *silos) {
+    struct gr_share share = *given;
+    share.n_silos = f->config->data.silos;
+    share.silos = silos;
+    share.test_index = (uint32_t)gr_comm_rank(f->comm);
+    share.test_count = (uint32_t)gr_comm_size(f->comm);
     gr_place_silos(f->config->run.placement, share.n_silos, gr_comm_slot(f->comm),
                    gr_comm_slots(f->comm), silos, &share.n_local);
     return gr_data_load(f->config, &share, &f->data);
@@ -51,6 +53,42 @@ static gr_status agree_on_test(struct gr_federation *f) {
     return gr_data_drop_test(f->data);
 }
 
+static const struct gr_silo *first_usable(const struct gr_data *data) {
+    for (size_t i = 0; i < data->n_local; i++)
+        if (data->local[i].unusable == GR_OK) return &data->local[i];
+    return NULL;
+}
+
+/*
+ * Collective. Where each silo has a table of its own and there is none for the test, the usable
+ * silo with the lowest number says what shape rows have, wherever it is placed; ranks that took
+ * another one's read theirs again, so that those of another shape sit out on any rank.
+ */
+static gr_status agree_shape(struct gr_federation *f, bool resumed, uint32_t *silos) {
+    const int64_t nobody = -(INT64_C(1) << 40);
+    const struct gr_silo *first = first_usable(f->data);
+    int64_t lowest = first && !f->data->columns ? -(int64_t)first->id : nobody, shape[N_SHAPE];
+    gr_status status = GR_OK, mine = GR_OK;
+    if (!f->data->silo_tables || f->data->n_test > 0) return GR_OK;
+    GR_TRY(gr_comm_max_int64(f->comm, &lowest, 1));
+    const bool says = first && lowest == -(int64_t)first->id;
+    for (size_t i = 0; i < N_SHAPE; i++)
+        shape[i] = -1;
+    if (says) shape_of(f->data, shape);
+    GR_TRY(gr_comm_max_int64(f->comm, shape, N_SHAPE));
+    if (lowest == nobody || !first || f->data->columns || take_shape(f->data, shape)) goto agreed;
+    struct gr_share share = {.n_dims = (size_t)shape[N_DIMS], .test_optional = resumed};
+    for (size_t i = 0; i < share.n_dims; i++)
+        share.shape[i] = (size_t)shape[DIMS + i];
+    gr_data_free(f->data);
+    f->data = NULL;
+    mine = read_share(f, &share, silos);
+agreed:
+    status = gr_comm_agree(f->comm, mine);
+out:
+    return status;
+}
+
 /* This rank's silos: placed, loaded, and their classes known to all. Collective. */
 static gr_status load_data(struct gr_federation *f, bool resumed, uint32_t *silos) {
     const uint32_t n_silos = f->config->data.silos;
@@ -58,7 +96,11 @@ static gr_status load_data(struct gr_federation *f, bool resumed, uint32_t *silo
         return gr_fail(GR_ERROR_USAGE,
                        "found %d ranks for %u silos, expected at most one rank for a silo",
                        gr_comm_size(f->comm), n_silos);
-    gr_status status = gr_comm_agree(f->comm, read_share(f, resumed, silos));
+    const struct gr_share any = {.test_optional = resumed};
+    gr_status status = gr_comm_agree(f->comm, read_share(f, &any, silos));
+    if (status == GR_OK) status = gr_comm_agree(f->comm, agree_on_test(f));
+    if (status == GR_OK) status = agree_shape(f, resumed, silos);
+    /* Who has read again may have found it meanwhile. */
     if (status == GR_OK) status = gr_comm_agree(f->comm, agree_on_test(f));
     if (status == GR_OK) status = gr_federation_check_columns(f);
     if (status == GR_OK) status = gr_federation_sum_found(f);
@@ -119,6 +161,33 @@ out:
     return status;
 }
 
+/* Room for what rows that are held out are counted in. */
+static gr_status make_scores(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    const struct gr_config *config = f->config;
+    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->tally));
+    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->total));
+    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->silo_tally));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.own));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.all));
+    GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->unscored.room, "scores",
+                            &f->unscored.room));
+    if (config->evaluate.per_silo) {
+        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_scores, "silos' scores",
+                                &f->silo_scores));
+        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_total, "silos' scores",
+                                &f->silo_total));
+        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics, "silos' metrics",
+                                &f->silo_metrics));
+        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics_total, "silos' metrics",
+                                &f->silo_metrics_total));
+        GR_TRY(
+            gr_allocate(config->data.silos, sizeof *f->silo_room, "silos' scores", &f->silo_room));
+    }
+out:
+    return status;
+}
+
 /* Model, trainer and vectors: all local. */
 static gr_status make_model(struct gr_federation *f) {
     gr_status status = GR_OK;
@@ -147,25 +216,7 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(config->faults_count, 1, "rehearsed faults", &f->struck));
     GR_TRY(gr_allocate_zero(1, sizeof *f->sums, "sums", &f->sums));
     GR_TRY(gr_allocate_zero(1, sizeof *f->scored, "sums", &f->scored));
-    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->tally));
-    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->total));
-    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->silo_tally));
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.own));
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.all));
-    GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->unscored.room, "scores",
-                            &f->unscored.room));
-    if (config->evaluate.per_silo) {
-        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_scores, "silos' scores",
-                                &f->silo_scores));
-        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_total, "silos' scores",
-                                &f->silo_total));
-        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics, "silos' metrics",
-                                &f->silo_metrics));
-        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics_total, "silos' metrics",
-                                &f->silo_metrics_total));
-        GR_TRY(
-            gr_allocate(config->data.silos, sizeof *f->silo_room, "silos' scores", &f->silo_room));
-    }
+    GR_TRY(make_scores(f));
     if (config->round.replay[0])
         GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &f->replay));
     GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_rounds, "participation",
@@ -299,7 +350,8 @@ gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *confi
     *out = NULL;
     GR_TRY(allocate(comm, config, listener, &f, &silos));
     gr_control_expect(comm, config->data.silos);
-    GR_TRY(read_share(f, true, silos));
+    const struct gr_share any = {.test_optional = true};
+    GR_TRY(read_share(f, &any, silos));
     GR_TRY(gr_federation_share_preprocessing(f, true));
     find_hosts(f, silos);
     GR_TRY(share_outline(f));

@@ -12,7 +12,7 @@
 #include "observe/events.h"
 #include "observe/lines.h"
 
-enum { HASH_HEX = GR_DIGEST_HEX - 1, DETAIL_MAX = 64 << 10 };
+enum { HASH_HEX = GR_DIGEST_HEX - 1, DETAIL_MAX = 16 << 20 /* a list of all silos */ };
 
 /* What stands between the last member and the end of a line: ,"hash":"..."} */
 #define HASH_KEY ",\"hash\":\""

@@ -119,7 +119,7 @@ check "to be evaluated, on ranks" exits 65 on_ranks 2 evaluate "$hostile" train.
 check "says so once" equal "$(grep -c 'hostile.h5: damaged' "$ERR")" 1
 
 # A run that diverges is told by silo and ends.
-check "diverging" exits 65 on_ranks 2 train small.yaml --quiet --run diverged --set train.learning_rate=1000 --set train.momentum=0.99 --set round.quorum=9
+check "diverging" exits 65 on_ranks 2 train small.yaml --quiet --run diverged --set train.learning_rate=1000 --set train.weight_decay=1 --set round.quorum=9
 check "says that silos sit out" says "silos sit out"
 check "and what may help" says "train.learning_rate"
 finish

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# quick
 # Data that cannot be used in one place and how the run is told of them: held-out rows without a score,
 # a bad row of the test table, divergence, silos that sit out, columns that vanish, empty test sets.
 . "$(dirname "$0")/library.sh"
+. "$TESTS/system/tables.sh"
 
 digest() { "$GRANARY" inspect --digest "$1/model.h5"; }
 # lines RUN: its metrics without what time and ranks decide.
@@ -68,7 +68,7 @@ check "the event too" tells table '"event":"test table cannot be scored","round"
 check "there are no test scores" equal "$(grep -c '"test_loss":null' table/metrics.jsonl)" 4
 check "but those of validation" equal "$(grep -c '"validation_loss":null' table/metrics.jsonl)" 0
 check "with the reason" grep -q '"why": "a row of the test table cannot be scored"' table/evaluation.json
-check "the report is there" test -s table/report.html
+check "the report has it" grep -q "a row of the test table cannot be scored" table/report.html
 check "the model is the same" equal "$(digest table)" "$(digest well)"
 check "the whole test table" exits 0 on_ranks 2 train held.yaml --quiet --run whole --set data.test.file=nt.csv
 check "has scores" grep -q '"test_mae":0' whole/metrics.jsonl
@@ -135,6 +135,27 @@ check "nobody else sees the cell or the path" bash -c '! grep -q "secret-word\|n
 rm n3.csv
 check "another file is not there" exits 0 "$GRANARY" train held.yaml --run away
 check "which is told" prints "  silo-003: the file cannot be opened"
+
+# Rows of another shape: those of the lowest silo count, wherever silos are placed.
+for s in 0 1 2 3; do
+    side=6; [ $s = 1 ] || [ $s = 2 ] && side=8
+    idx_images images-$s 40 $s $side; idx_labels labels-$s 40
+done
+cat >shapes.yaml <<'YAML'
+run: {name: shapes, rounds: 2}
+data:
+  source: idx
+  silo_tables: [{features: images-0, labels: labels-0}, {features: images-1, labels: labels-1},
+                {features: images-2, labels: labels-2}, {features: images-3, labels: labels-3}]
+model: {type: softmax}
+train: {learning_rate: 0.1, batch_size: 8}
+YAML
+for ranks in 1 2 3 4; do
+    check "images of two sizes on $ranks" exits 0 on_ranks $ranks train shapes.yaml --run shapes$ranks
+    check "two silos sit out" prints "2 of 4 silos sit out"
+    check "with the reason" prints "  silo-002: the rows are of another shape than those of others"
+    check "one digest" equal "$(digest shapes$ranks)" "$(digest shapes1)"
+done
 
 # ---- open columns -------------------------------------------------------------------------------
 mkdir practices

@@ -17,9 +17,9 @@ for n in 2 3; do
 done
 check "there are test figures" grep -q '"test_accuracy":0\.[0-9]' own1/metrics.jsonl
 check "they are the rows told of" grep -q '"rows_of": *"test"' own1/evaluation.json
-# The sum of floor(0.25 n) over the silos, whose sizes are those of the partition: near 403 / 4.
+# 100.75 are expected of 403; 9 silos round their share up or down.
 rows=$(perl -ne 'print $1 if /"rows": *(\d+)/ and !$seen++' own1/evaluation.json)
-check "a quarter of the rows, $rows" test "$rows" -gt 90 -a "$rows" -le 100
+check "a quarter of the rows, $rows" test "$rows" -ge 96 -a "$rows" -le 106
 # shellcheck disable=SC2086
 check "drawn of all alike" exits 0 on_ranks 2 train $own --run plain --set data.stratify=false
 check "are others" bash -c "[ '$(digest plain)' != '$(digest own1)' ]"

@@ -43,6 +43,23 @@ START_TEST(chain_holds) {
 }
 END_TEST
 
+/* A list of all silos of a large federation is one event. */
+START_TEST(long_lists_fit) {
+    enum { SILOS = 100000, EACH = 16 };
+    struct gr_events_file *file;
+    char *detail = malloc(SILOS * EACH + 64);
+    size_t used = (size_t)sprintf(detail, "{\"silos\":[\"silo-000000\"");
+    for (int i = 1; i < SILOS; i++)
+        used += (size_t)sprintf(detail + used, ",\"silo-%06d\"", i);
+    strcpy(detail + used, "]}");
+    ck_assert_int_eq(gr_events_open(events(), &file), GR_OK);
+    ck_assert_int_eq(gr_events_append(file, "partial", 1, detail), GR_OK);
+    gr_events_close(file);
+    ck_assert_uint_eq(broken(), 0);
+    free(detail);
+}
+END_TEST
+
 START_TEST(every_bit_counts) {
     size_t length;
     append(4);
@@ -168,5 +185,5 @@ START_TEST(python_agrees) {
 }
 END_TEST
 
-RUN_TESTS("events", chain_holds, every_bit_counts, lines_cannot_move, lines_cannot_be_exchanged,
-          torn_line, bad_details, not_a_chain, python_agrees)
+RUN_TESTS("events", chain_holds, long_lists_fit, every_bit_counts, lines_cannot_move,
+          lines_cannot_be_exchanged, torn_line, bad_details, not_a_chain, python_agrees)
