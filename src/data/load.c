@@ -395,6 +395,7 @@ gr_status gr_data_reload_test(const struct gr_config *config, uint32_t test_inde
                          "expected %zu of %zu in at most %u as when the run began",
                          fresh.n_test, fresh.n_features, fresh.n_classes, data->n_test, expected,
                          data->n_classes);
+    if (status == GR_OK) gr_data_digest(&fresh);
     if (status == GR_OK && data->preprocessing)
         status = gr_preprocess_rows(data->preprocessing, fresh.columns, "test table", &fresh.test);
     gr_columns_free(fresh.columns);
@@ -406,6 +407,7 @@ gr_status gr_data_reload_test(const struct gr_config *config, uint32_t test_inde
         data->local_batch = fresh.local_batch;
         data->n_local_batches = fresh.n_local_batches;
         data->test = fresh.test;
+        memcpy(data->test_digest, fresh.test_digest, sizeof data->test_digest);
     } else {
         gr_free(fresh.local_batch);
         gr_rows_release(&fresh.test);

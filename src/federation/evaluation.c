@@ -155,6 +155,7 @@ static gr_status evaluate_local(struct gr_federation *f, struct round_sums *sums
     gr_status status = deal_test(f);
     const bool readable = status == GR_OK;
     if (status == GR_LOST) return status;
+    memcpy(sums->test_digest, f->data->test_digest, sizeof sums->test_digest);
     if (readable && f->scored_round == f->rounds_done) {
         sums->test = f->scored->test;
         sums->validation = f->scored->validation;
@@ -201,9 +202,14 @@ out:
     return status;
 }
 
-/* Collective. What could not be scored is known to all; without its table the test has no scores.
+/*
+ * Collective. What could not be scored is known to all; without its table the test has no scores.
+ * Nor has one that was dealt anew and is not, row for row, the one of the beginning.
  */
 static gr_status settle_scores(struct gr_federation *f, bool with_auc, struct round_sums *sums) {
+    f->unscored.replaced = f->test_known && f->data->n_test > 0 && sums->unscored_test == 0 &&
+                           memcmp(sums->test_digest, f->test_total, sizeof f->test_total) != 0;
+    if (f->unscored.replaced) sums->unscored_test = 1;
     gr_status status = gr_unscored_share(f, sums);
     if (status != GR_OK || sums->unscored_test == 0) return status;
     sums->test = (struct gr_score){0};
@@ -220,6 +226,7 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     f->scored_round = 0; /* what has been counted is no longer of the last round */
     status = deal_test(f);
     if (status != GR_LOST) status = score_rows(f, f->best.parameters, true, status == GR_OK, &sums);
+    memcpy(sums.test_digest, f->data->test_digest, sizeof sums.test_digest);
     GR_TRY(gr_comm_agree(f->comm, status));
     GR_TRY(add_tallies(f, best, true));
     memcpy(values, &sums, sizeof values);

@@ -286,6 +286,7 @@ out:
 struct outline {
     uint32_t n_unusable;
     uint64_t n_test;
+    int64_t test_total[GR_DIGEST_WORDS];
     int64_t shape[N_SHAPE];
     struct gr_run_data run_data;
 };
@@ -315,7 +316,10 @@ static gr_status share_outline(struct gr_federation *f) {
     struct outline outline = {
         .n_unusable = f->n_unusable, .n_test = f->data->n_test, .run_data = f->run_data};
     shape_of(f->data, outline.shape);
+    memcpy(outline.test_total, f->test_total, sizeof outline.test_total);
     GR_TRY(gr_comm_broadcast(f->comm, &outline, sizeof outline));
+    memcpy(f->test_total, outline.test_total, sizeof f->test_total);
+    f->test_known = true;
     if (!take_shape(f->data, outline.shape) || f->data->n_classes > outline.shape[N_CLASSES])
         return gr_fail(GR_ERROR_DATA,
                        "found %zu features, %u classes, expected %lld, of one shape, %lld",

@@ -87,6 +87,18 @@ check "replaced" equal "$code" 73
 check "it says so" grep -q "replaced: is no longer the folder of the run" replaced.err
 check "the other folder is as it was" equal "$(ls replaced)" ""
 
+# ---- a test table that is another one when it is dealt anew --------------------------------------
+cp test.csv swapped.csv
+"$GRANARY" run -n 3 base.yaml --quiet --run swapped --set data.test.file=swapped.csv --set \
+    "faults=[{kind: delay, silo: 0, round: 4, seconds: 3}, {kind: kill, silo: 2, round: 5}]" -- $MPIRUN_FLAGS >"$OUT" 2>"$ERR" </dev/null &
+job=$!
+check "three rounds" wait_lines swapped/metrics.jsonl 3
+{ head -n 1 test.csv; tail -n 1 test.csv; sed '1d;$d' test.csv; } >other.csv; mv other.csv swapped.csv
+wait $job
+check "the run goes on" test -e swapped/model.h5
+check "the scores end" equal "$(grep -c '"test_loss":null' swapped/metrics.jsonl)" 8
+check "it is told" grep -q '"event":"test table cannot be scored","round":5,"where":"it is not the one that the run began with"' swapped/events.jsonl
+
 # ---- the test table is gone when the run goes on ------------------------------------------------
 check "stopped" exits 0 on_ranks 2 train base.yaml --quiet --run blind --set run.rounds=4
 mv test.csv kept.csv
