@@ -197,6 +197,19 @@ gr_status gr_file_sync_folder(const char *path) GR_CHECKED;
 gr_status gr_path_absolute(const char *path, char **out) GR_CHECKED;
 /* The end of `path` that tells it from the working folder, for people; all of it elsewhere. */
 const char *gr_path_shown(const char *path);
+/* ---- signs of life -------------------------------------------------------------------------- */
+
+/*
+ * Others may wait for this process while it works. Whatever takes long, reading a table, writing a
+ * checkpoint, calls gr_alive between its pieces (a batch, a chunk of a file); that calls the
+ * function which the process has set, none at first, and a return other than GR_OK ends the work
+ * with that status. Of one thread.
+ */
+typedef gr_status (*gr_poll_function)(void *context);
+void gr_alive_set(gr_poll_function poll, void *context); /* NULL: nobody waits */
+gr_status gr_alive(void) GR_CHECKED;
+/* The same where the work must be brought to its end. */
+void gr_alive_on(void);
 
 /* ---- clocks ------------------------------------------------------------------------------- */
 

@@ -97,9 +97,11 @@ int gr_comm_slots(const struct gr_comm *comm);
 int gr_comm_rank_of(const struct gr_comm *comm, int slot);
 
 /*
- * collective_s: how long a member may take for its part in a collective before the others go on
- * without it (default GR_COMM_DEADLINE_S). heartbeat_s: a rank that trains and gives no sign for so
- * long is given up (0, the default: never).
+ * collective_s: how long a member may be silent on the way to a collective before the others go on
+ * without it: for half of it while they wait there, for the rest while they call it (default
+ * GR_COMM_DEADLINE_S). Who works and gives signs of life meanwhile (gr_control_watch) is waited
+ * for. heartbeat_s: a rank that trains and gives no sign for so long is given up (0, the default:
+ * never).
  */
 #define GR_COMM_DEADLINE_S 3600.0
 void gr_comm_set_deadlines(struct gr_comm *comm, double collective_s, double heartbeat_s);
@@ -231,6 +233,14 @@ gr_status gr_control_recover(struct gr_comm *comm, struct gr_roster *roster) GR_
  * without this rank.
  */
 gr_status gr_control_poll(void *comm) GR_CHECKED;
+
+/*
+ * The same for work on the way to a collective that others may already wait in (an evaluation, a
+ * table to be read, a checkpoint): gives signs of life, by which they know that it is worth
+ * waiting. GR_LOST: the membership changes; the work is to be given up, and done again after
+ * gr_control_recover.
+ */
+gr_status gr_control_watch(void *comm) GR_CHECKED;
 
 /* Whether any rank was ever lost or given up, as far as this one knows. */
 bool gr_comm_losses(const struct gr_comm *comm);

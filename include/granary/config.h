@@ -161,6 +161,7 @@ enum gr_fault_kind {
     GR_FAULT_KILL,  /* SIGKILL to the rank that hosts the silo */
     GR_FAULT_STOP,  /* SIGSTOP; continued after `seconds`, 0: never */
     GR_FAULT_DELAY, /* the rank does nothing for `seconds` */
+    GR_FAULT_SLOW,  /* the same, giving signs of life as one at work does */
     GR_FAULT_NAN,   /* the silo's update holds a NaN; point train only */
     GR_FAULT_EXPLODE /* the silo's update is 1e38 everywhere; point train only */,
     GR_FAULT_CORRUPT /* a byte of the newest checkpoint is flipped; point checkpoint only */

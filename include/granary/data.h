@@ -146,7 +146,8 @@ struct gr_data {
     uint32_t n_classes;
     size_t n_local;
     struct gr_silo *local; /* this process's silos, ascending id; owned */
-    size_t n_test;         /* rows of the whole test table; 0: there is none */
+    size_t n_test;         /* rows of the whole test table; 0: there is none, or test_why */
+    char *test_why; /* the message why it cannot be read, where it is optional; owned; else NULL */
     size_t n_test_batches; /* ceil(n_test / GR_TEST_BATCH) */
     size_t n_local_batches;
     size_t
@@ -176,6 +177,7 @@ struct gr_share {
     size_t n_local;
     uint32_t test_index; /* holds the test batches b with b % test_count == test_index */
     uint32_t test_count;
+    bool test_optional; /* a test table that cannot be read is none: see test_why */
     /* The shape that rows must have, of another process's silos; n_dims 0: the first table's. */
     size_t n_dims;
     size_t shape[GR_TENSOR_DIMS_MAX];
@@ -209,6 +211,8 @@ gr_status gr_data_preprocess(struct gr_data *data,
  */
 gr_status gr_data_reload_test(const struct gr_config *config, uint32_t test_index,
                               uint32_t test_count, struct gr_data *data) GR_CHECKED;
+/* Leaves the data without test rows; test_why is gr_message. */
+gr_status gr_data_drop_test(struct gr_data *data) GR_CHECKED;
 void gr_data_free(struct gr_data *data);
 
 /* "silo-017" for 17: the same in every run, naming nobody. */

@@ -169,11 +169,12 @@ struct gr_reliability gr_tally_reliability(const struct gr_tally *tally, size_t 
 
 /*
  * Scores rows in batches of GR_TEST_BATCH, in order; the model's batch_max must allow them.
- * tally: gets the rows added; or NULL.
+ * tally: gets the rows added; or NULL. poll, if not NULL, is called between batches; a return other
+ * than GR_OK ends the scoring with that status.
  */
 gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
-                           const struct gr_rows *rows, struct gr_score *out,
-                           struct gr_tally *tally) GR_CHECKED;
+                           const struct gr_rows *rows, gr_poll_function poll, void *context,
+                           struct gr_score *out, struct gr_tally *tally) GR_CHECKED;
 
 /* ---- as text ------------------------------------------------------------------------------ */
 

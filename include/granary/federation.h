@@ -92,10 +92,12 @@ struct gr_listener {
  * Collective. Loads data and makes the model. config and listener (NULL: nobody) borrowed. A silo
  * whose own table cannot be read sits out from the start; when all do: GR_ERROR_DATA with the first
  * one's reason. preprocessing: the text of a fit that a run goes on with, the same on all ranks;
- * NULL: where one is needed it is made.
+ * NULL: where one is needed it is made. resumed: that run goes on, so that a test table which
+ * cannot be read leaves the test metrics undefined; else it ends the start.
  */
 gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *config,
-                               const char *preprocessing, const struct gr_listener *listener,
+                               const char *preprocessing, bool resumed,
+                               const struct gr_listener *listener,
                                struct gr_federation **out) GR_CHECKED;
 void gr_federation_free(struct gr_federation *federation);
 

@@ -135,6 +135,13 @@ void gr_replay_anew(const struct gr_replay *replay, uint32_t round, uint8_t *ane
 void gr_replay_close(struct gr_replay *replay);
 
 /*
+ * The newest checkpoint that the events of a run tell of, counted from the last resumption, which
+ * tells what was there then: *round 0: none. *there false: there is no such file. Lines that are no
+ * events are passed over.
+ */
+gr_status gr_events_checkpoint(const char *path, bool *there, uint32_t *round) GR_CHECKED;
+
+/*
  * Checks the chain; *broken_line is the first bad line, 0 if none. gr_events_look: and whether it
  * came by each of n heads, in holds[i], and how many lines there are.
  */

@@ -101,6 +101,8 @@ gr_status gr_checkpoint_try(struct gr_comm *comm, const char *dir, const struct 
  */
 gr_status gr_checkpoint_read(struct gr_comm *comm, const char *dir, struct gr_state *state,
                              bool *found, char **passed_over) GR_CHECKED;
+/* The round of the newest by its name, whole or not, in a run directory; 0: there is none. */
+uint32_t gr_checkpoint_newest(const char *run_path);
 
 /*
  * Collective. The text of the fit that the run's checkpoints hold, which is the same in all of
@@ -129,6 +131,8 @@ struct gr_model_file {
 };
 gr_status gr_model_file_read(const char *path, int rank, int size,
                              struct gr_model_file *out) GR_CHECKED;
+/* The round of a run's own model; 0: there is none, or it cannot be opened. */
+uint32_t gr_model_file_round(const char *path);
 void gr_model_file_release(struct gr_model_file *file);
 
 /* ---- what a silo keeps for itself ----------------------------------------------------------- */

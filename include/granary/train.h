@@ -31,12 +31,6 @@ struct gr_train_result {
 };
 
 /*
- * Called between batches; a return other than GR_OK ends the training with that status. It is
- * where a silo looks at the control plane. May be NULL.
- */
-typedef gr_status (*gr_poll_function)(void *context);
-
-/*
  * The learning rate of a round, from 1. Over the first W = schedule.warmup_rounds it rises,
  * L round / W; after them, with k = round - 1 - W:
  *   constant  L

@@ -34,9 +34,10 @@ struct run {
     struct gr_config *config;
     struct gr_launcher launcher;
     struct gr_hosts hosts;
-    char *path;        /* the run directory */
-    char *status_path; /* where rank 0 notes its status */
-    bool was_there;    /* it held a run before the first start */
+    char *path;         /* the run directory */
+    char *status_path;  /* where rank 0 notes its status */
+    bool was_there;     /* it held a run before the first start */
+    struct stat folder; /* the run directory of the first start that began; st_ino 0: none */
     /* In this start: when the launcher was first seen to outlive what is noted; since then. */
     struct {
         int noted;
@@ -279,8 +280,36 @@ static bool is_unstarted(struct run *run) {
     return true;
 }
 
+/* The folder that a start has left, for the next one to find. */
+static void remember_folder(struct run *run) {
+    struct gr_marks marks;
+    if (run->folder.st_ino != 0) return;
+    gr_marks_read(run->path, &marks);
+    if (marks.holds_run && stat(run->path, &run->folder) != 0) run->folder.st_ino = 0;
+}
+
 static bool look(void *context) {
+    remember_folder(context);
     return is_unstarted(context) || is_outlived(context);
+}
+
+/* A run that has begun is not begun anew because its folder has been moved away or replaced. */
+static gr_status check_folder(const struct run *run) {
+    struct stat now;
+    struct gr_marks marks;
+    gr_marks_read(run->path, &marks);
+    if (run->folder.st_ino == 0) return GR_OK;
+    if (stat(run->path, &now) != 0)
+        return gr_fail(GR_ERROR_WRITE,
+                       "run: %s: the run directory is gone: %s; it is not begun anew: bring it "
+                       "back, and `granary run --resume` goes on",
+                       run->path, strerror(errno));
+    if (now.st_ino == run->folder.st_ino && now.st_dev == run->folder.st_dev && marks.holds_run)
+        return GR_OK;
+    return gr_fail(GR_ERROR_WRITE,
+                   "run: %s: is no longer the folder of the run; it is left as it is: bring the "
+                   "run directory back, and `granary run --resume` goes on",
+                   run->path);
 }
 
 /* GR_LOST: to be started again, because of *reason. */
@@ -310,6 +339,7 @@ static gr_status start_once(struct run *run, bool first, const char **reason) {
     run->started = run->unstarted = false;
     run->launched_s = gr_clock_seconds();
     GR_TRY(gr_watch(&words, &watch, &outcome.end));
+    remember_folder(run);
     gr_marks_read(run->path, &after);
     outcome.noted = gr_noted_status(run->status_path);
     outcome.unstarted = run->unstarted;
@@ -381,6 +411,7 @@ static gr_status prepare_restart(struct run *run, uint32_t attempt, uint32_t rou
             reason, attempt, run->restarts, round, run->ranks, run->ranks == 1 ? "" : "s", pause);
     if (gr_watch_pause(pause))
         return gr_fail(GR_STOPPED, "run: stopped by a signal; `granary run --resume` goes on");
+    GR_TRY(check_folder(run));
     GR_TRY(note_restart(run, attempt, round, reason));
 out:
     return status;

@@ -75,10 +75,11 @@ struct gr_peer {
     pid_t pid;                /* as its host knows it */
     int pidfd;                /* of a process of this host, or -1 */
     bool dead;                /* known to have ended, or said by MPI to have failed */
-    bool gone;       /* of the dead: seen to have ended, so that it cannot be a group of its own */
-    bool given_up;   /* by this rank, for giving no sign; until it gives one */
-    double silent_s; /* waited for a sign of it, not counting time in which we were suspended */
-    double pinged_s; /* silent_s when it was last asked for one */
+    bool gone;        /* of the dead: seen to have ended, so that it cannot be a group of its own */
+    bool given_up;    /* by this rank, for giving no sign; until it gives one */
+    double silent_s;  /* waited for a sign of it, not counting time in which we were suspended */
+    double pinged_s;  /* silent_s when it was last asked for one */
+    double unasked_s; /* in a collective: since it was last asked */
     struct gr_letter *report, *answer; /* the latest, owned; NULL: none */
 };
 
@@ -149,7 +150,8 @@ struct gr_comm {
     double spin_s;                  /* of waiting, before a rank offers its core to others */
     double collective_s, heartbeat_s;
     double round_s;    /* the longest that a round has been given */
-    double polled_s;   /* when the training last looked up */
+    double polled_s;   /* when work last looked up */
+    double idle_s;     /* waited since some rank is last known to have been at work */
     bool out;          /* given up by the others */
     bool over;         /* who have come to the end */
     gr_status failure; /* of the last verdict; its text in situation */

@@ -159,6 +159,7 @@ static gr_status meet(struct gr_meeting *m) {
         if (bell != gr_comm_doorbell(comm)) continue; /* an epoch has begun meanwhile */
         double waited = gr_wait_rest(comm, bell, seen, m->elapsed_s, longest_s);
         m->elapsed_s += waited;
+        comm->idle_s += waited;
         for (int i = 0; i < comm->slots; i++)
             comm->peers[i].silent_s += waited;
     }
@@ -240,13 +241,31 @@ out:
     return status;
 }
 
-gr_status gr_control_poll(void *context) {
+/* Whether work is to look up again. */
+static bool is_due(struct gr_comm *comm) {
     static const double every_s = 2e-3;
+    const double now = gr_clock_seconds();
+    if (!comm->tolerant || now - comm->polled_s < every_s) return false;
+    comm->polled_s = now;
+    comm->idle_s = 0;
+    return true;
+}
+
+gr_status gr_control_watch(void *context) {
     struct gr_comm *comm = context;
     gr_status status = GR_OK;
-    double now = gr_clock_seconds();
-    if (!comm->tolerant || now - comm->polled_s < every_s) return GR_OK;
-    comm->polled_s = now;
+    if (!is_due(comm)) return GR_OK;
+    GR_TRY(gr_post_look(comm));
+    gr_detect(comm);
+    if (comm->lost) status = gr_comm_lose(comm, "the membership changes");
+out:
+    return status;
+}
+
+gr_status gr_control_poll(void *context) {
+    struct gr_comm *comm = context;
+    gr_status status = GR_OK;
+    if (!is_due(comm)) return GR_OK;
     GR_TRY(gr_post_look(comm));
     if (!comm->lost && !comm->post.verdict && !comm->post.summons) return GR_OK;
     comm->situation.training = true;

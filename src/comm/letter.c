@@ -112,6 +112,25 @@ static gr_status tell_excluded(struct gr_comm *comm, int slot) {
                                                          .round = comm->situation.round});
 }
 
+/*
+ * A sign of life says how long ago its sender was at work, or heard of somebody who was: what has
+ * been heard gets older from rank to rank, so that ranks that wait for each other find out.
+ */
+static gr_status send_pong(struct gr_comm *comm, int slot) {
+    const double most_s = UINT32_MAX / 1000;
+    return gr_letter_send_plain(
+        comm, slot,
+        &(struct gr_letter_head){
+            .kind = GR_LETTER_PONG,
+            .epoch = comm->epoch,
+            .round = (uint32_t)(1e3 * (comm->idle_s < most_s ? comm->idle_s : most_s))});
+}
+
+static void take_pong(struct gr_comm *comm, const struct gr_letter *letter) {
+    const double idle_s = 1e-3 * letter->head.round;
+    if (idle_s < comm->idle_s) comm->idle_s = idle_s;
+}
+
 /* A report: of a member, or of one that has been out since an earlier epoch. */
 static gr_status sort_report(struct gr_comm *comm, struct gr_letter *letter) {
     const bool member = comm->rank_of[letter->peer] >= 0;
@@ -125,10 +144,7 @@ static gr_status sort_report(struct gr_comm *comm, struct gr_letter *letter) {
     if (!member && letter->head.epoch < comm->epoch && kind != GR_LETTER_JOIN &&
         kind != GR_LETTER_ANSWER)
         status = tell_excluded(comm, letter->peer);
-    if (kind == GR_LETTER_JOIN && !comm->out)
-        status = gr_letter_send_plain(
-            comm, letter->peer,
-            &(struct gr_letter_head){.kind = GR_LETTER_PONG, .epoch = comm->epoch});
+    if (kind == GR_LETTER_JOIN && !comm->out) status = send_pong(comm, letter->peer);
     /* Apart: a report may be sent while the summons is still on its way. */
     struct gr_peer *peer = &comm->peers[letter->peer];
     keep(kind == GR_LETTER_ANSWER ? &peer->answer : &peer->report, letter);
@@ -174,11 +190,12 @@ static gr_status sort_letter(struct gr_comm *comm, struct gr_letter *letter) {
         keep(&post->excluded, letter);
         return GR_OK;
     case GR_LETTER_PING:
-        status = gr_letter_send_plain(
-            comm, letter->peer,
-            &(struct gr_letter_head){.kind = GR_LETTER_PONG, .epoch = comm->epoch});
+        status = send_pong(comm, letter->peer);
         break;
-    default: /* a pong has been heard, which is all */
+    case GR_LETTER_PONG:
+        take_pong(comm, letter);
+        break;
+    default:
         break;
     }
     gr_free(letter);

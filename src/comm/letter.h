@@ -22,7 +22,7 @@ enum gr_letter_kind {
     GR_LETTER_VERDICT,   /* a closed roster, or a new membership, or both */
     GR_LETTER_EXCLUDED,  /* a later epoch has begun without you */
     GR_LETTER_PING,
-    GR_LETTER_PONG,
+    GR_LETTER_PONG, /* `round`: milliseconds that the sender has waited since it knew of work */
 };
 
 enum {

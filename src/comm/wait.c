@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,9 @@ static const double sleep_polling_share = 0.125;
 static const double suspended_s = 0.25;
 /* Looks at the clock once in so many turns while spinning. */
 enum { TURNS_PER_LOOK = 32 };
+/* Signs of life are asked for so many times in the time that a member has for its part. What a rank
+ * has heard of others' work is as much older than what they have, and so along the tree. */
+enum { GR_WAIT_ASKS = 16 };
 
 /* Shared, not private, futex operations: the waiters are different processes. */
 static void futex_sleep(atomic_uint *word, uint32_t seen, double seconds) {
@@ -93,12 +97,46 @@ static gr_status look_around(struct gr_wait *wait) {
     return status;
 }
 
-static gr_status suspect(const struct gr_wait *wait) {
+static gr_status suspect(const struct gr_wait *wait, const char *whom) {
     wait->comm->overdue = true;
-    (void)gr_fail(GR_LOST, "rank %d waited %.1f s for %s%.0d: %s", wait->comm->rank, wait->waited_s,
-                  wait->peer < 0 ? "its peers" : "slot ", wait->peer < 0 ? 0 : wait->peer,
-                  wait->what);
+    (void)gr_fail(GR_LOST, "rank %d waited %.1f s for %s: %s", wait->comm->rank, wait->waited_s,
+                  whom, wait->what);
     return gr_comm_lose(wait->comm, gr_message());
+}
+
+/*
+ * What is waited for takes long: its ranks are asked for signs of life, and judged by their silence
+ * in the `added_s` seconds since the last look and before. Who answers is at work, or waits as we
+ * do; when nobody has been at work for all of a member's time something is amiss with the wait
+ * itself.
+ */
+static gr_status judge_silence(struct gr_wait *wait, double added_s) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = wait->comm;
+    const double ask_s = comm->collective_s / GR_WAIT_ASKS;
+    const int n = wait->peer < 0 ? comm->node_size : 1;
+    if (!comm->tolerant && wait->waited_s >= comm->collective_s / 2)
+        return suspect(wait, "its peers"); /* where nobody answers the wait itself is judged */
+    if (!comm->tolerant || wait->waited_s < ask_s) return GR_OK;
+    comm->idle_s = wait->asks ? comm->idle_s + added_s : 0;
+    for (int i = 0; i < n; i++) {
+        const int slot = wait->peer < 0 ? comm->node_slot[i] : wait->peer;
+        struct gr_peer *peer = &comm->peers[slot];
+        char whom[32];
+        if (slot == comm->slot) continue;
+        peer->silent_s = wait->asks ? peer->silent_s + added_s : wait->waited_s;
+        peer->unasked_s = wait->asks ? peer->unasked_s + added_s : ask_s;
+        snprintf(whom, sizeof whom, "slot %d", slot);
+        if (peer->silent_s >= comm->collective_s / 2) return suspect(wait, whom);
+        if (peer->unasked_s < ask_s) continue;
+        peer->unasked_s = 0;
+        GR_TRY(gr_letter_send_plain(
+            comm, slot, &(struct gr_letter_head){.kind = GR_LETTER_PING, .epoch = comm->epoch}));
+    }
+    wait->asks = true;
+    if (comm->idle_s > comm->collective_s) return suspect(wait, "ranks none of which is at work");
+out:
+    return status;
 }
 
 gr_status gr_wait_pause(struct gr_wait *wait, struct gr_bell *bell, uint32_t seen) {
@@ -107,8 +145,9 @@ gr_status gr_wait_pause(struct gr_wait *wait, struct gr_bell *bell, uint32_t see
         relax();
         return GR_OK;
     }
-    double now = gr_clock_seconds();
-    if (wait->looked_s > 0) wait->waited_s += counted(now - wait->looked_s);
+    const double now = gr_clock_seconds();
+    const double added_s = wait->looked_s > 0 ? counted(now - wait->looked_s) : 0;
+    wait->waited_s += added_s;
     wait->looked_s = now;
     if (wait->waited_s < wait->comm->spin_s) {
         relax();
@@ -118,7 +157,7 @@ gr_status gr_wait_pause(struct gr_wait *wait, struct gr_bell *bell, uint32_t see
         sched_yield();
         return GR_OK;
     }
-    if (wait->waited_s >= wait->comm->collective_s / 2) return suspect(wait);
+    GR_TRY(judge_silence(wait, added_s));
     double nap = sleep_rung_s;
     if (wait->polling) {
         nap = wait->waited_s * sleep_polling_share;

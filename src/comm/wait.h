@@ -31,6 +31,7 @@ struct gr_wait {
     double waited_s, looked_s;
     double told_s; /* before the first round: when it was last told who is waited for, and */
     bool asked;    /* whether signs of life have been asked for since */
+    bool asks;     /* it has lasted so long that signs of life are asked for */
     unsigned turns;
 };
 
@@ -43,8 +44,10 @@ struct gr_wait {
  *         GR_TRY(gr_wait_pause(&wait, bell, seen));
  *     }
  * Pause returns when the bell has rung since `seen` or after a while. GR_LOST: a member has died,
- * the membership is about to change, or the wait has taken half of the time that a member has for
- * its part; the other half is for the roll call that follows.
+ * the membership is about to change, or a member that is waited for has given no sign of life for
+ * half of the time that it has for its part; the other half is for the roll call that follows. A
+ * member that works is asked for such signs and waited for however long it takes. Where nobody
+ * works, and all wait for each other, the wait ends after that time as well.
  */
 void gr_wait_start(struct gr_wait *wait, struct gr_comm *comm, const char *what, int peer,
                    bool polling);

@@ -100,9 +100,10 @@ const cyaml_strval_t gr_metric_names[11] = {
 };
 const cyaml_strval_t gr_placement_names[2] = {{"block", GR_PLACEMENT_BLOCK},
                                               {"cyclic", GR_PLACEMENT_CYCLIC}};
-const cyaml_strval_t gr_fault_kind_names[6] = {
-    {"kill", GR_FAULT_KILL}, {"stop", GR_FAULT_STOP},       {"delay", GR_FAULT_DELAY},
-    {"nan", GR_FAULT_NAN},   {"explode", GR_FAULT_EXPLODE}, {"corrupt", GR_FAULT_CORRUPT}};
+const cyaml_strval_t gr_fault_kind_names[7] = {
+    {"kill", GR_FAULT_KILL},      {"stop", GR_FAULT_STOP}, {"delay", GR_FAULT_DELAY},
+    {"slow", GR_FAULT_SLOW},      {"nan", GR_FAULT_NAN},   {"explode", GR_FAULT_EXPLODE},
+    {"corrupt", GR_FAULT_CORRUPT}};
 const cyaml_strval_t gr_fault_point_names[8] = {
     {"train", GR_POINT_TRAIN},           {"ready", GR_POINT_READY},
     {"aggregate", GR_POINT_AGGREGATE},   {"commit", GR_POINT_COMMIT},

@@ -105,10 +105,12 @@ static void check_fault(const struct gr_rule_context *r, const struct fault *fau
         gr_rule_refuse_member(r, fault->node, fault->path, "silo", what);
     }
     check_point(r, fault);
-    if (f->kind == GR_FAULT_DELAY && !(f->seconds > 0) &&
+    if ((f->kind == GR_FAULT_DELAY || f->kind == GR_FAULT_SLOW) && !(f->seconds > 0) &&
         gr_rule_member_sound(fault->node, "kind") && gr_rule_member_sound(fault->node, "seconds"))
         gr_rule_refuse_member(r, fault->node, fault->path, "seconds",
-                              "found 0, allowed more than 0 with kind delay");
+                              f->kind == GR_FAULT_SLOW
+                                  ? "found 0, allowed more than 0 with kind slow"
+                                  : "found 0, allowed more than 0 with kind delay");
 }
 
 static void check_faults(const struct gr_rule_context *r) {

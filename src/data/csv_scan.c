@@ -49,6 +49,8 @@ static gr_status read_bytes(const struct gr_csv_scan *s, char *to, size_t n, siz
 
 static gr_status refill(struct gr_csv_scan *s) {
     size_t got = 0;
+    gr_status alive = gr_alive();
+    if (alive != GR_OK) return alive;
     memmove(s->buffer, s->buffer + s->at, s->length - s->at);
     s->offset += s->at;
     s->length -= s->at;

@@ -54,6 +54,7 @@ static void digest_test(struct gr_data *data) {
     for (size_t i = 0, first = 0, n; i < data->n_local_batches; i++, first += n) {
         const size_t left = data->test.n_rows - first;
         n = left < GR_TEST_BATCH ? left : GR_TEST_BATCH;
+        gr_alive_on();
         digest_rows(&data->test, first, n, columns, data->local_batch[i], bytes);
         memcpy(words, bytes, sizeof words);
         for (size_t w = 0; w < GR_DIGEST_WORDS; w++)
@@ -66,6 +67,7 @@ void gr_data_digest(struct gr_data *data) {
         struct gr_silo *silo = &data->local[i];
         const struct gr_rows *part[GR_SILO_PARTS] = {&silo->train, &silo->validation, &silo->test};
         const struct gr_columns *columns = silo->columns ? silo->columns : data->columns;
+        gr_alive_on();
         for (size_t p = 0; p < GR_SILO_PARTS && silo->unusable == GR_OK; p++)
             digest_rows(part[p], 0, part[p]->n_rows, columns, p, silo->digest[p]);
     }

@@ -53,6 +53,8 @@ static gr_status read_file(struct stream *s, void *out, size_t n, off_t offset) 
 /* Input for inflate; none at the end of the file. */
 static gr_status refill(struct stream *s) {
     ssize_t got;
+    gr_status status = gr_alive();
+    if (status != GR_OK) return status;
     do
         got = read(s->fd, s->input, INPUT_BYTES);
     while (got < 0 && errno == EINTR);

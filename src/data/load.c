@@ -308,7 +308,7 @@ out:
 static gr_status load_silo(struct load *l, size_t i) {
     struct gr_silo *silo = &l->data->local[i];
     silo->unusable = read_silo(l, i);
-    if (silo->unusable == GR_OK) return GR_OK;
+    if (silo->unusable == GR_OK || silo->unusable == GR_LOST) return silo->unusable;
     silo->id = l->share->silos[i];
     gr_silo_pseudonym(silo->id, silo->pseudonym);
     gr_rows_release(&silo->train);
@@ -363,6 +363,25 @@ out:
     return status;
 }
 
+gr_status gr_data_drop_test(struct gr_data *data) {
+    gr_free(data->local_batch);
+    gr_free(data->test_why);
+    gr_columns_free(data->test_columns);
+    gr_rows_release(&data->test);
+    data->local_batch = NULL;
+    data->test_columns = NULL;
+    data->test = (struct gr_rows){0};
+    data->n_test = data->n_test_batches = data->n_local_batches = 0;
+    data->test_why = NULL;
+    return gr_text_format(&data->test_why, "%s", gr_message());
+}
+
+static gr_status load_optional_test(struct load *l) {
+    gr_status status = load_test(l);
+    if (status == GR_OK || status == GR_LOST || !l->share->test_optional) return status;
+    return gr_data_drop_test(l->data);
+}
+
 /* ---- the whole ------------------------------------------------------------------------------ */
 
 static gr_status check_share(const struct gr_share *share, const struct gr_data_config *config) {
@@ -395,10 +414,10 @@ static gr_status load_source(struct load *l) {
     }
     if (config->silo_tables_count == 0) {
         GR_TRY(load_train(l));
-        return load_test(l);
+        return load_optional_test(l);
     }
     /* The test table first: it is everybody's, and says how wide a silo's rows must be. */
-    GR_TRY(load_test(l));
+    GR_TRY(load_optional_test(l));
     for (size_t i = 0; i < l->share->n_local; i++)
         GR_TRY(load_silo(l, i));
 out:
@@ -456,6 +475,7 @@ gr_status gr_data_reload_test(const struct gr_config *config, uint32_t test_inde
                          "expected %zu of %zu in at most %u as when the run began",
                          fresh.n_test, fresh.n_features, fresh.n_classes, data->n_test, expected,
                          data->n_classes);
+    if (status == GR_OK) gr_data_digest(&fresh);
     if (status == GR_OK && data->preprocessing)
         status = gr_preprocess_rows(data->preprocessing, fresh.columns, "test table", &fresh.test);
     gr_columns_free(fresh.columns);
@@ -467,6 +487,7 @@ gr_status gr_data_reload_test(const struct gr_config *config, uint32_t test_inde
         data->local_batch = fresh.local_batch;
         data->n_local_batches = fresh.n_local_batches;
         data->test = fresh.test;
+        memcpy(data->test_digest, fresh.test_digest, sizeof data->test_digest);
     } else {
         gr_free(fresh.local_batch);
         gr_rows_release(&fresh.test);
@@ -487,6 +508,7 @@ void gr_data_free(struct gr_data *data) {
     gr_free(data->local_batch);
     gr_rows_release(&data->test);
     gr_columns_free(data->test_columns);
+    gr_free(data->test_why);
     if (data->preprocessing)
         gr_preprocessing_free(data->preprocessing);
     else

@@ -213,6 +213,9 @@ void gr_binding_apply(const struct gr_preprocessing *p, const struct gr_binding 
 
 /* ---- data ----------------------------------------------------------------------------------- */
 
+/* Rows between signs of life. */
+enum { ALIVE_ROWS = 4096 };
+
 static gr_status apply_rows(const struct gr_preprocessing *p, const struct gr_binding *binding,
                             struct gr_rows *rows) {
     const size_t from = rows->n_features, to = p->n_features;
@@ -223,6 +226,7 @@ static gr_status apply_rows(const struct gr_preprocessing *p, const struct gr_bi
     /* Where rows keep their width they stay in their place. */
     if (from != to) GR_TRY(gr_allocate(rows->n_rows, to * sizeof *features, "rows", &features));
     for (size_t i = 0; i < rows->n_rows; i++) {
+        if (i % ALIVE_ROWS == 0) GR_TRY(gr_alive());
         gr_binding_apply(p, binding, read + i * from, row);
         memcpy((features ? features : (float *)rows->features) + i * to, row, to * sizeof *row);
     }

@@ -222,7 +222,8 @@ static gr_status read_labels(struct gr_reader *reader, size_t first, size_t n, i
                              int32_t *largest) {
     const uint32_t declared = reader->shape.n_classes;
     const int32_t limit = declared ? (int32_t)declared : GR_CLASSES_MAX;
-    gr_status status = reader->operations->labels(reader, first, n, labels);
+    gr_status status = gr_alive();
+    if (status == GR_OK) status = reader->operations->labels(reader, first, n, labels);
     for (size_t i = 0; status == GR_OK && i < n; i++) {
         if (labels[i] < 0 || labels[i] >= limit)
             return gr_fail(GR_ERROR_DATA, "%s: row %zu: label %d, expected 0 to %d",
@@ -392,8 +393,9 @@ gr_status gr_reader_rows(struct gr_reader *reader, const struct gr_pick *picks, 
         while (j < n && picks[j].row < end)
             j++;
         const void *block;
-        gr_status status =
-            reader->operations->rows(reader, first, picks[j - 1].row - first + 1u, &block);
+        gr_status status = gr_alive();
+        if (status == GR_OK)
+            status = reader->operations->rows(reader, first, picks[j - 1].row - first + 1u, &block);
         if (status != GR_OK) return status;
         for (; i < j; i++) {
             const char *from = (const char *)block + (picks[i].row - first) * shape->row_bytes;

@@ -188,6 +188,7 @@ gr_status gr_synthetic_load(const struct gr_config *config, const struct gr_shar
     for (uint32_t id = 0, next = 0; id < share->n_silos; id++) {
         bool own = next < share->n_local && share->silos[next] == id;
         if (!own && !tests_here(share, id, c->test_rows)) continue;
+        GR_TRY(gr_alive());
         GR_TRY(make_silo(config, share, &g, id, &like, own ? &data->local[next] : NULL, data));
         next += own;
     }

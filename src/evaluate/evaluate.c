@@ -78,14 +78,15 @@ static gr_status tally_batch(struct gr_model *model, size_t n, struct gr_tally *
 }
 
 gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
-                           const struct gr_rows *rows, struct gr_score *out,
-                           struct gr_tally *tally) {
+                           const struct gr_rows *rows, gr_poll_function poll, void *context,
+                           struct gr_score *out, struct gr_tally *tally) {
     gr_status status = GR_OK;
     *out = (struct gr_score){0};
     for (size_t first = 0; first < rows->n_rows; first += GR_TEST_BATCH) {
         const size_t left = rows->n_rows - first, n = left < GR_TEST_BATCH ? left : GR_TEST_BATCH;
         double loss_sum;
         size_t correct;
+        if (poll) GR_TRY(poll(context));
         gr_rows_gather(rows, NULL, first, n, gr_model_batch_features(model),
                        gr_model_batch_labels(model), gr_model_batch_targets(model));
         gr_rows_gather_terms(rows, NULL, first, n, gr_model_batch_weights(model),

@@ -15,6 +15,7 @@ _Static_assert(sizeof(struct round_sums) == ROUND_SUMS * sizeof(int64_t),
 static gr_status deal_test(struct gr_federation *f) {
     gr_status status = GR_OK;
     const int rank = gr_comm_rank(f->comm), size = gr_comm_size(f->comm);
+    if (f->data->test_why) return gr_fail(GR_ERROR_DATA, "%s", f->data->test_why);
     if (f->share_rank == rank && f->share_size == size) return GR_OK;
     GR_TRY(gr_data_reload_test(f->config, (uint32_t)rank, (uint32_t)size, f->data));
     gr_inputs_scale_test(f);
@@ -47,7 +48,7 @@ static bool counts_auc(const struct gr_federation *f) {
 
 /* What the tally counts: test rows, or where there are none all validation rows. */
 static bool tallies_test(const struct gr_federation *f) {
-    return f->data->n_test > 0 || f->config->data.test_fraction > 0;
+    return f->data->n_test > 0 || f->data->test_why || f->config->data.test_fraction > 0;
 }
 
 /* One for each silo, and one for what is withheld. */
@@ -69,13 +70,15 @@ static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_sc
     }
 }
 
-/* Rows of a silo into `score`; into f->silo_tally where they are counted. */
+/* Rows of a silo, others may already wait for them, into `score`; into f->silo_tally where they are
+ * counted. */
 static gr_status score_part(struct gr_federation *f, const float *parameters, bool with_auc,
                             const struct gr_rows *rows, bool counted, struct gr_score *score) {
     *score = (struct gr_score){0};
     if (rows->n_rows == 0) return GR_OK;
     if (counted) gr_tally_clear(f->silo_tally, with_auc);
-    return gr_evaluate_rows(f->model, parameters, rows, score, counted ? f->silo_tally : NULL);
+    return gr_evaluate_rows(f->model, parameters, rows, gr_control_watch, f->comm, score,
+                            counted ? f->silo_tally : NULL);
 }
 
 /*
@@ -119,7 +122,8 @@ static gr_status score_test(struct gr_federation *f, const float *parameters,
     gr_status status;
     struct gr_score score;
     if (f->data->test.n_rows == 0) return GR_OK;
-    status = gr_evaluate_rows(f->model, parameters, &f->data->test, &score, f->tally);
+    status = gr_evaluate_rows(f->model, parameters, &f->data->test, gr_control_watch, f->comm,
+                              &score, f->tally);
     if (status == GR_ERROR_DATA) return gr_unscored_test(f, parameters, sums);
     if (status != GR_OK) return status;
     gr_score_add(&sums->test, &score);
@@ -151,14 +155,12 @@ out:
     return status;
 }
 
-/*
- * What this rank has scored in this round already is not scored again: ranks that take longer than
- * others would else be given up for it time and again.
- */
+/* What this rank has scored in this round already is not scored again. */
 static gr_status evaluate_local(struct gr_federation *f, struct round_sums *sums) {
     gr_status status = deal_test(f);
     const bool readable = status == GR_OK;
-    if (!readable && status != GR_ERROR_DATA && status != GR_ERROR_CONFIG) return status;
+    if (status == GR_LOST) return status;
+    memcpy(sums->test_digest, f->data->test_digest, sizeof sums->test_digest);
     if (readable && f->scored_round == f->rounds_done) {
         sums->test = f->scored->test;
         sums->validation = f->scored->validation;
@@ -210,9 +212,14 @@ out:
     return status;
 }
 
-/* Collective. What could not be scored is known to all; without its table the test has no scores.
+/*
+ * Collective. What could not be scored is known to all; without its table the test has no scores.
+ * Nor has one that was dealt anew and is not, row for row, the one of the beginning.
  */
 static gr_status settle_scores(struct gr_federation *f, bool with_auc, struct round_sums *sums) {
+    f->unscored.replaced = f->test_known && f->data->n_test > 0 && sums->unscored_test == 0 &&
+                           memcmp(sums->test_digest, f->test_total, sizeof f->test_total) != 0;
+    if (f->unscored.replaced) sums->unscored_test = 1;
     gr_status status = gr_unscored_share(f, sums);
     if (status != GR_OK || sums->unscored_test == 0) return status;
     sums->test = (struct gr_score){0};
@@ -228,8 +235,8 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     if (best == 0 || best == f->rounds_done) return GR_OK;
     f->scored_round = 0; /* what has been counted is no longer of the last round */
     status = deal_test(f);
-    if (status == GR_OK || status == GR_ERROR_DATA || status == GR_ERROR_CONFIG)
-        status = score_rows(f, f->best.parameters, true, status == GR_OK, &sums);
+    if (status != GR_LOST) status = score_rows(f, f->best.parameters, true, status == GR_OK, &sums);
+    memcpy(sums.test_digest, f->data->test_digest, sizeof sums.test_digest);
     GR_TRY(gr_comm_agree(f->comm, status));
     GR_TRY(add_tallies(f, best, true));
     memcpy(values, &sums, sizeof values);

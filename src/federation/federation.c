@@ -62,6 +62,16 @@ out:
     return status;
 }
 
+/* Collective. Where one rank cannot read the test table of a run that goes on, nobody scores it. */
+static gr_status agree_on_test(struct gr_federation *f) {
+    int64_t missing = f->data->test_why != NULL;
+    gr_status status = gr_comm_max_int64(f->comm, &missing, 1), unused;
+    if (status != GR_OK || missing == 0 || f->data->test_why) return status;
+    unused = gr_fail(GR_ERROR_DATA, "another rank cannot read it");
+    (void)unused;
+    return gr_data_drop_test(f->data);
+}
+
 static const struct gr_silo *first_usable(const struct gr_data *data) {
     for (size_t i = 0; i < data->n_local; i++)
         if (data->local[i].unusable == GR_OK) return &data->local[i];
@@ -73,7 +83,7 @@ static const struct gr_silo *first_usable(const struct gr_data *data) {
  * silo with the lowest number says what shape rows have, wherever it is placed; ranks that took
  * another one's read theirs again, so that those of another shape sit out on any rank.
  */
-static gr_status agree_shape(struct gr_federation *f, uint32_t *silos) {
+static gr_status agree_shape(struct gr_federation *f, bool resumed, uint32_t *silos) {
     const int64_t nobody = -(INT64_C(1) << 40);
     const struct gr_silo *first = first_usable(f->data);
     int64_t lowest = first && !f->data->columns ? -(int64_t)first->id : nobody, shape[N_SHAPE];
@@ -86,7 +96,7 @@ static gr_status agree_shape(struct gr_federation *f, uint32_t *silos) {
     if (says) shape_of(f->data, shape);
     GR_TRY(gr_comm_max_int64(f->comm, shape, N_SHAPE));
     if (lowest == nobody || !first || f->data->columns || take_shape(f->data, shape)) goto agreed;
-    struct gr_share share = {.n_dims = (size_t)shape[N_DIMS]};
+    struct gr_share share = {.n_dims = (size_t)shape[N_DIMS], .test_optional = resumed};
     for (size_t i = 0; i < share.n_dims; i++)
         share.shape[i] = (size_t)shape[DIMS + i];
     gr_data_free(f->data);
@@ -99,16 +109,19 @@ out:
 }
 
 /* This rank's silos: placed, loaded, and their classes known to all. Collective. */
-static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
+static gr_status load_data(struct gr_federation *f, bool resumed, uint32_t *silos) {
     const uint32_t n_silos = f->config->data.silos;
     if ((uint64_t)gr_comm_size(f->comm) > n_silos)
         return gr_fail(GR_ERROR_USAGE,
                        "found %d ranks for %u silos, expected at most one rank for a silo",
                        gr_comm_size(f->comm), n_silos);
-    const struct gr_share any = {0};
+    const struct gr_share any = {.test_optional = resumed};
     gr_status status = gr_comm_agree(f->comm, read_share(f, &any, silos));
+    if (status == GR_OK) status = gr_comm_agree(f->comm, agree_on_test(f));
     if (status == GR_OK) status = compare_tables(f);
-    if (status == GR_OK) status = agree_shape(f, silos);
+    if (status == GR_OK) status = agree_shape(f, resumed, silos);
+    /* Who has read again may have found it meanwhile. */
+    if (status == GR_OK) status = gr_comm_agree(f->comm, agree_on_test(f));
     if (status == GR_OK) status = gr_federation_check_columns(f);
     if (status == GR_OK) status = gr_federation_sum_found(f);
     if (status != GR_OK) return status;
@@ -259,8 +272,8 @@ out:
 }
 
 gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *config,
-                               const char *preprocessing, const struct gr_listener *listener,
-                               struct gr_federation **out) {
+                               const char *preprocessing, bool resumed,
+                               const struct gr_listener *listener, struct gr_federation **out) {
     gr_status status = GR_OK;
     uint32_t *silos = NULL;
     struct gr_federation *f = NULL;
@@ -269,7 +282,7 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     GR_TRY(gr_comm_agree(comm, mine));
     GR_TRY(mine);
     gr_control_expect(comm, config->data.silos);
-    GR_TRY(load_data(f, silos));
+    GR_TRY(load_data(f, resumed, silos));
     GR_TRY(gr_federation_preprocess(f, preprocessing));
     GR_TRY(gr_inputs_find_codes(f));
     GR_TRY(gr_inputs_agree_terms(f));
@@ -296,22 +309,48 @@ out:
 /* What a newcomer is told, beside the state. */
 struct outline {
     uint32_t n_unusable;
+    uint64_t n_test;
+    int64_t test_total[GR_DIGEST_WORDS];
     int64_t shape[N_SHAPE];
     struct gr_run_data run_data;
 };
 
+/*
+ * A newcomer without the test table is one that has not read its share yet: it is dealt anew in the
+ * next evaluation, as to all. Where the members have none it has none either.
+ */
+static gr_status take_test(struct gr_federation *f, size_t n_test) {
+    gr_status status = GR_OK, unused;
+    if (f->data->n_test != n_test) {
+        unused = gr_fail(GR_ERROR_DATA, "the members have %zu test rows", n_test);
+        (void)unused;
+        status = gr_data_drop_test(f->data);
+    }
+    if (status != GR_OK || n_test == 0) return status;
+    if (f->data->test_why) f->share_size = 0;
+    gr_free(f->data->test_why);
+    f->data->test_why = NULL;
+    f->data->n_test = n_test;
+    return GR_OK;
+}
+
 /* Collective: of members and newcomers alike. Only a newcomer can find itself not to fit. */
 static gr_status share_outline(struct gr_federation *f) {
     gr_status status = GR_OK;
-    struct outline outline = {.n_unusable = f->n_unusable, .run_data = f->run_data};
+    struct outline outline = {
+        .n_unusable = f->n_unusable, .n_test = f->data->n_test, .run_data = f->run_data};
     shape_of(f->data, outline.shape);
+    memcpy(outline.test_total, f->test_total, sizeof outline.test_total);
     GR_TRY(gr_comm_broadcast(f->comm, &outline, sizeof outline));
+    memcpy(f->test_total, outline.test_total, sizeof f->test_total);
+    f->test_known = true;
     if (!take_shape(f->data, outline.shape) || f->data->n_classes > outline.shape[N_CLASSES])
         return gr_fail(GR_ERROR_DATA,
                        "found %zu features, %u classes, expected %lld, of one shape, %lld",
                        f->data->n_features, f->data->n_classes,
                        (long long)outline.shape[N_FEATURES], (long long)outline.shape[N_CLASSES]);
     f->data->n_classes = (uint32_t)outline.shape[N_CLASSES];
+    GR_TRY(take_test(f, (size_t)outline.n_test));
     f->n_unusable = outline.n_unusable;
     f->run_data = outline.run_data;
     if (f->sizes)
@@ -339,11 +378,11 @@ gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *confi
     *out = NULL;
     GR_TRY(allocate(comm, config, listener, &f, &silos));
     gr_control_expect(comm, config->data.silos);
-    const struct gr_share any = {0};
+    const struct gr_share any = {.test_optional = true};
     GR_TRY(read_share(f, &any, silos));
     GR_TRY(gr_federation_share_preprocessing(f, true));
-    GR_TRY(share_outline(f));
     find_hosts(f, silos);
+    GR_TRY(share_outline(f));
     /* What is wrong with a newcomer is its own affair: it leaves, and the others go on. */
     GR_TRY(make_model(f));
     GR_TRY(gr_inputs_check(f));

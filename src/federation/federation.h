@@ -49,6 +49,7 @@ struct unscored {
     int64_t *room;  /* n_silos; owned */
     int64_t place;
     bool silos, test, diverged;
+    bool replaced; /* the test table is not the one that the run began with */
 };
 
 /* What a silo's own terminal has been told already. */
@@ -104,6 +105,8 @@ struct gr_federation {
     uint8_t *anew;                    /* in a replay: silos that are to begin anew; n_silos flags */
     struct round_sums *sums, *scored; /* of the round; scores as of scored_round */
     struct unscored unscored;
+    int64_t test_total[GR_DIGEST_WORDS]; /* data->test_digest over all ranks, as the run began; */
+    bool test_known;                     /* where that is known */
     uint32_t scored_round;
     /* What has been counted in scored_round by this rank, and in total_round by all; of the silos'
      * scores, by id, those that may become known, and then what is withheld; NULL: none may. */
@@ -296,6 +299,7 @@ struct round_sums {
     /* Silos whose held-out rows cannot be scored, and ranks whose share of the test table cannot;
      * of what can be scored how many silos, batches or rows. */
     int64_t unscored, unscored_test, scored;
+    int64_t test_digest[GR_DIGEST_WORDS]; /* of the test rows scored */
     struct gr_score validation, test;
 };
 

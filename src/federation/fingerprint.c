@@ -80,6 +80,8 @@ static gr_status take_prints(struct prints *p) {
     GR_TRY(gr_comm_agree(comm, print_silos(p)));
     memcpy(words, p->f->data->test_digest, sizeof words);
     GR_TRY(gr_comm_sum_int64(comm, words, GR_DIGEST_WORDS));
+    memcpy(p->f->test_total, words, sizeof words);
+    p->f->test_known = true;
     const int64_t anew = p->run_anew ? ANEW : 0;
     if (root && p->f->data->n_test > 0)
         common[GR_FINGERPRINT_TEST] =

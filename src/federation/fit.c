@@ -86,9 +86,11 @@ static gr_status find_spread(struct gr_fitting *fit) {
         fit->least[v] = INFINITY;
         fit->most[v] = -INFINITY;
     }
-    for (size_t i = 0; i < fit->data->n_local; i++)
+    for (size_t i = 0; i < fit->data->n_local; i++) {
+        gr_alive_on();
         if (gr_fit_usable(&fit->data->local[i]))
             gr_fit_spread(fit->treatment, &fit->data->local[i].train, fit->least, fit->most);
+    }
     return agree_spread(fit, fit->least, fit->most);
 }
 
@@ -106,6 +108,7 @@ static gr_status find_means(struct gr_fitting *fit) {
     int64_t *sums = fit->sums;
     memset(sums, 0, n * GR_FIT_SUMS * sizeof *sums);
     for (size_t i = 0; i < fit->data->n_local; i++) {
+        gr_alive_on();
         if (!gr_fit_usable(&fit->data->local[i])) continue;
         gr_fit_sums(fit->treatment, &fit->data->local[i].train, fit->integers, fit->own);
         for (size_t v = 0; v < n; v++) {
@@ -130,10 +133,12 @@ out:
 /* Collective. Of deviations the power of two above the greatest, *exponent. */
 static gr_status find_exponents(struct gr_fitting *fit, int64_t *exponent) {
     memset(fit->greatest, 0, fit->n * sizeof *fit->greatest);
-    for (size_t i = 0; i < fit->data->n_local; i++)
+    for (size_t i = 0; i < fit->data->n_local; i++) {
+        gr_alive_on();
         if (gr_fit_usable(&fit->data->local[i]))
             gr_fit_deviations(fit->treatment, &fit->data->local[i].train, fit->mean, fit->greatest,
                               fit->own);
+    }
     for (size_t v = 0; v < fit->n; v++)
         exponent[v] =
             fit->treatment[v].by == GR_SCALE_STANDARDISE ? exponent_of(fit->greatest[v]) : NOTHING;
@@ -155,6 +160,7 @@ static gr_status find_deviations(struct gr_fitting *fit) {
     memset(sums, 0, n * GR_REAL_WORDS * sizeof *sums);
     GR_TRY(find_exponents(fit, exponent));
     for (size_t i = 0; i < fit->data->n_local; i++) {
+        gr_alive_on();
         if (!gr_fit_usable(&fit->data->local[i])) continue;
         gr_fit_deviations(fit->treatment, &fit->data->local[i].train, fit->mean, fit->greatest,
                           fit->own);

@@ -185,7 +185,10 @@ gr_status gr_kept_read(struct gr_federation *f, const char *dir,
         if (kept->rounds == 0) continue;
         GR_TRY(make_vectors(f, kept));
         struct gr_silo_state state = state_of(f, i, origin);
-        kept->stored = gr_silo_state_read(dir, &state) == GR_OK;
+        status = gr_silo_state_read(dir, &state);
+        if (status == GR_LOST) return status;
+        kept->stored = status == GR_OK;
+        status = GR_OK;
         kept->steps = state.steps;
         /* Said when the silo next takes part: it begins anew. */
         if (!kept->stored) release(kept);

@@ -14,8 +14,6 @@
 
 #include <jansson.h>
 
-static const double slow_disk = 10e6; /* bytes in a second */
-
 /* ---- events --------------------------------------------------------------------------------- */
 
 /* An event that names silos, when there are any; words: "were lost". */
@@ -183,7 +181,7 @@ static gr_status note_divergence(struct gr_run_state *run, uint32_t round) {
                           "alert: round %u: the model has diverged, no held-out row has a finite "
                           "score; what helps: %s",
                           round, remedies));
-    status = gr_records_note(run, "alert", round, "{\"what\":\"the model has diverged\"}", words);
+    gr_records_note(run, "alert", round, "{\"what\":\"the model has diverged\"}", words);
 out:
     gr_free(words);
     return status;
@@ -326,13 +324,9 @@ gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
     state.run_id = run->id;
     if (gr_run_is_root(run) && run->synced) state.evidence = &run->evidence;
-    /* Disks are slower than ranks: what a slow one takes is added to the deadline. */
-    const struct gr_round_config *limits = &run->config->round;
-    const double bytes = state_bytes(&state) + gr_kept_bytes(run->federation);
-    gr_comm_set_deadlines(run->comm, limits->collective_deadline_s + bytes / slow_disk,
-                          limits->heartbeat_s);
+    gr_run_allow(run, state_bytes(&state) + gr_kept_bytes(run->federation));
     gr_status status = write_states(run, &state);
-    gr_comm_set_deadlines(run->comm, limits->collective_deadline_s, limits->heartbeat_s);
+    gr_run_allow(run, 0);
     *written = status == GR_OK;
     if (status == GR_OK) {
         run->checkpointed = round;

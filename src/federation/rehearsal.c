@@ -37,7 +37,16 @@ static void signal_later(int number, double after_s, double continued_s) {
     _exit(0);
 }
 
-static void strike(const struct gr_fault_config *fault) {
+/* Work that takes long, as others see it; ends, as work does, when the membership changes. */
+static void work_for(struct gr_federation *f, const struct gr_fault_config *fault) {
+    const double until = gr_clock_seconds() + fault->seconds;
+    const gr_poll_function poll =
+        fault->point == GR_POINT_TRAIN ? gr_control_poll : gr_control_watch;
+    while (gr_clock_seconds() < until && poll(f->comm) == GR_OK)
+        sleep_for(1e-3);
+}
+
+static void strike(struct gr_federation *f, const struct gr_fault_config *fault) {
     switch (fault->kind) {
     case GR_FAULT_KILL:
         if (fault->after_s > 0)
@@ -52,6 +61,9 @@ static void strike(const struct gr_fault_config *fault) {
         break;
     case GR_FAULT_DELAY:
         sleep_for(fault->seconds);
+        break;
+    case GR_FAULT_SLOW:
+        work_for(f, fault);
         break;
     default: /* those of updates and checkpoints have their own places */
         break;
@@ -68,7 +80,7 @@ static const struct gr_fault_config *next_fault(struct gr_federation *f, uint32_
     for (unsigned i = 0; i < f->config->faults_count; i++) {
         const struct gr_fault_config *fault = &f->config->faults[i];
         if (f->struck[i] || fault->round != round || fault->point != point ||
-            !is_here(f, fault->silo) || fault->kind > GR_FAULT_DELAY)
+            !is_here(f, fault->silo) || fault->kind > GR_FAULT_SLOW)
             continue;
         f->struck[i] = 1;
         return fault;
@@ -80,7 +92,7 @@ void gr_rehearse(struct gr_federation *f, uint32_t round, enum gr_fault_point po
     const struct gr_fault_config *fault;
     if (!f->config->run.rehearsal) return;
     while ((fault = next_fault(f, round, point)))
-        strike(fault);
+        strike(f, fault);
 }
 
 void gr_rehearse_update(struct gr_federation *f, uint32_t round, uint32_t silo, float *update,

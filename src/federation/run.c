@@ -74,6 +74,8 @@ static gr_status read_checkpoint(struct gr_run_state *run) {
         status = gr_fail(GR_ERROR_DATA, "no checkpoint is whole: %s", passed_over);
         goto out;
     }
+    GR_TRY(
+        gr_comm_agree(run->comm, gr_run_is_root(run) ? gr_run_check_reached(run, found) : GR_OK));
     if (found && state.round > run->config->run.rounds) {
         status =
             gr_fail(GR_ERROR_CONFIG, "run.rounds: found %u, expected at least the %u that are done",
@@ -103,6 +105,13 @@ static gr_status try_checkpoint(struct gr_run_state *run) {
     state.run_id = run->id;
     return gr_checkpoint_try(run->comm, run->checkpoints, &state, run->config->checkpoint.keep,
                              &run->room);
+}
+
+void gr_run_allow(struct gr_run_state *run, double bytes) {
+    static const double slow_disk = 10e6; /* bytes in a second */
+    const struct gr_round_config *limits = &run->config->round;
+    gr_comm_set_deadlines(run->comm, limits->collective_deadline_s + bytes / slow_disk,
+                          limits->heartbeat_s);
 }
 
 static bool is_done(const struct gr_run_state *run) {
@@ -167,11 +176,13 @@ static gr_status write_and_leave(struct gr_run_state *run, gr_status outcome,
     if (outcome == GR_OK) status = gr_evaluate_outcome(run->federation);
     if (status == GR_OK) {
         (void)gr_fail(outcome, "%s", message); /* what ended the run is written down */
+        gr_run_allow(run, (double)(run->federation->layout->size * sizeof(float)));
         if (gr_run_is_root(run)) status = write_end(run, outcome);
     }
     if (outcome != GR_OK) memcpy(message, gr_message(), strlen(gr_message()) + 1);
-    if (status == GR_LOST) return status;
-    GR_TRY(gr_comm_agree(run->comm, status));
+    if (status != GR_LOST) status = gr_comm_agree(run->comm, status);
+    gr_run_allow(run, 0);
+    GR_TRY(status);
     status = gr_control_finish(run->comm);
 out:
     return status;
@@ -342,8 +353,8 @@ static gr_status set_up(struct gr_run_state *run) {
     GR_TRY(compare_configs(run));
     GR_TRY(agree_on_instructions(run));
     GR_TRY(find_preprocessing(run, &preprocessing));
-    GR_TRY(gr_federation_create(comm, run->config, preprocessing, &run->options->listener,
-                                &run->federation));
+    GR_TRY(gr_federation_create(comm, run->config, preprocessing, run->options->resume,
+                                &run->options->listener, &run->federation));
     tell_guessed(run);
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
     GR_TRY(share_directory(run));
@@ -377,6 +388,7 @@ static gr_status run_through(struct gr_run_state *run) {
 }
 
 static gr_status conclude(struct gr_run_state *run, gr_status status) {
+    gr_alive_set(NULL, NULL); /* nobody is waited for any more */
     /* Before the rounds began there is nothing that could be gone on with. */
     if (status == GR_LOST)
         status = gr_fail(GR_STOPPED, "before the first round: %s: start again", gr_message());
@@ -389,6 +401,7 @@ static gr_status conclude(struct gr_run_state *run, gr_status status) {
 gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
                  const struct gr_run_options *options) {
     struct gr_run_state run = {.comm = comm, .config = config, .options = options};
+    gr_alive_set(gr_control_watch, comm);
     gr_status status = set_up(&run);
     if (status == GR_OK) status = run_through(&run);
     return conclude(&run, status);
@@ -398,6 +411,7 @@ gr_status gr_run_join(struct gr_comm *comm, const struct gr_run_options *options
     gr_status status = GR_OK;
     struct gr_config *config = NULL;
     struct gr_run_state run = {.comm = comm, .options = options};
+    gr_alive_set(gr_control_watch, comm);
     GR_TRY(gr_run_listen(&run, &config));
     find_origin(&run);
     GR_TRY(prepare(&run));

@@ -58,6 +58,8 @@ enum { GR_RUN_PATH_MAX = 65536 };
 
 /* ---- run.c ----------------------------------------------------------------------------------- */
 
+/* The config's deadlines, and what a slow disk takes to make sure of so many bytes. */
+void gr_run_allow(struct gr_run_state *run, double bytes);
 /* Once `path` is known. */
 gr_status gr_run_name_folders(struct gr_run_state *run) GR_CHECKED;
 
@@ -115,6 +117,14 @@ gr_status gr_evidence_compare(const char *run_path, uint32_t round, char **words
  */
 gr_status gr_silo_list(const char *key, const uint8_t *flags, uint32_t n_silos, char **out,
                        uint32_t *n) GR_CHECKED;
+
+/* ---- reached.c ------------------------------------------------------------------------------- */
+
+/*
+ * Rank 0, before a run is gone on with from the checkpoint `found`, or none, and anything is
+ * written: GR_ERROR_DATA when its folder holds more than that.
+ */
+gr_status gr_run_check_reached(const struct gr_run_state *run, bool found) GR_CHECKED;
 
 /* ---- newcomers.c ----------------------------------------------------------------------------- */
 

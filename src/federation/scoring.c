@@ -128,6 +128,7 @@ static gr_status scoring_open(struct scoring *s, const struct gr_table_config *t
                               const struct gr_table_options *given, bool labelled) {
     gr_status status = GR_OK;
     struct gr_table_options options = *given;
+    gr_alive_set(gr_control_watch, s->comm);
     s->table_path = options.source == GR_SOURCE_IDX ? table->features : table->file;
     GR_TRY(gr_comm_agree(s->comm, open_model(s)));
     options.labelled = labelled;
@@ -148,6 +149,7 @@ out:
 }
 
 static void scoring_close(struct scoring *s) {
+    gr_alive_set(NULL, NULL);
     gr_table_close(s->table);
     gr_preprocessing_free(s->preprocessing);
     gr_model_free(s->model);
@@ -183,7 +185,8 @@ static gr_status evaluate_portions(struct scoring *s, struct gr_score *score,
         if (n == 0) continue;
         GR_TRY(gr_table_read(s->table, first, n, &rows));
         GR_TRY(name_rows(s, first, n,
-                         gr_evaluate_rows(s->model, s->file.parameters, rows, &part, tally)));
+                         gr_evaluate_rows(s->model, s->file.parameters, rows, gr_control_watch,
+                                          s->comm, &part, tally)));
         gr_score_add(score, &part);
     }
 out:

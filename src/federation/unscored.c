@@ -59,7 +59,8 @@ static bool scores(struct gr_federation *f, const float *parameters, const struc
                    gr_status *status) {
     struct gr_score score;
     gr_tally_clear(f->silo_tally, false);
-    const gr_status found = gr_evaluate_rows(f->model, parameters, rows, &score, f->silo_tally);
+    const gr_status found = gr_evaluate_rows(f->model, parameters, rows, gr_control_watch, f->comm,
+                                             &score, f->silo_tally);
     if (found != GR_OK && found != GR_ERROR_DATA) *status = found;
     return found == GR_OK;
 }
@@ -196,14 +197,19 @@ void gr_federation_unscored(const struct gr_federation *f, struct gr_unscored *o
     *out = (struct gr_unscored){.evaluated = now,
                                 .silos = now && u->silos ? u->all : NULL,
                                 .test = now && u->test,
-                                .unreadable = u->place == NOWHERE,
+                                .unreadable = u->place == NOWHERE && !u->replaced,
                                 .diverged = now && u->diverged};
-    if (out->test && !out->unreadable) describe(f, u->place, out->where, sizeof out->where);
+    if (out->test && u->replaced)
+        snprintf(out->where, sizeof out->where, "it is not the one that the run began with");
+    else if (out->test && !out->unreadable)
+        describe(f, u->place, out->where, sizeof out->where);
 }
 
 const char *gr_unscored_why(const struct gr_federation *f, bool of_test) {
     const struct unscored *u = &f->unscored;
     if (u->diverged) return "the model has diverged: no score is finite";
+    if (of_test && u->test && u->replaced)
+        return "the test table is not the one that the run began with";
     if (of_test && u->test)
         return u->place == NOWHERE ? "the test table cannot be read"
                                    : "a row of the test table cannot be scored";

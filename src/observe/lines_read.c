@@ -86,6 +86,7 @@ gr_status gr_lines_next(struct gr_lines_reader *reader, const char **line, size_
         const size_t left = reader->end - reader->begin;
         const char *end = memchr(from + looked, '\n', left - looked);
         if (end) {
+            gr_alive_on(); /* whoever reads a long file is waited for */
             *line = from;
             *n = (size_t)(end - from);
             reader->begin += *n + 1;

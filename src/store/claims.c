@@ -16,6 +16,8 @@
 #include "store/run_directory.h"
 
 static gr_status over(const char *path) {
+    if (access(path, F_OK) != 0)
+        return gr_fail(GR_STOPPED, "%s: the run directory is gone: %s", path, strerror(errno));
     return gr_fail(GR_STOPPED, "%s: the run has ended, or another start goes on with it", path);
 }
 

@@ -78,7 +78,4 @@ gr_status gr_container_verify(const struct gr_container *container, int rank, in
 gr_status gr_container_load(const struct gr_container *container, size_t vector,
                             float *out) GR_CHECKED;
 
-/* The round of the newest checkpoint of a run directory, going by its name; 0: there is none. */
-uint32_t gr_checkpoint_newest(const char *run_path);
-
 #endif

@@ -388,6 +388,7 @@ gr_status gr_container_verify(const struct gr_container *c, int rank, int size) 
     GR_TRY(gr_allocate(GR_LANES * most, sizeof *elements, "pieces", &elements));
     for (size_t i = begin, n; i < end; i += n) {
         const struct gr_piece *piece = &c->pieces[i];
+        GR_TRY(gr_alive());
         n = gr_pieces_together(c->pieces, i, end);
         for (size_t k = 0; k < n; k++) {
             lane[k] = elements + k * most;
@@ -411,6 +412,7 @@ gr_status gr_container_load(const struct gr_container *c, size_t vector, float *
     size_t end = 0;
     for (size_t t = 0; t < c->layout.n_tensors; t++) {
         const struct gr_tensor *tensor = &c->layout.tensors[t];
+        GR_TRY(gr_alive());
         memset(out + end, 0, (tensor->offset - end) * sizeof *out);
         GR_TRY(read_elements(c, vector, t, 0, tensor->n_elements, out + tensor->offset));
         end = tensor->offset + tensor->n_elements;

@@ -230,6 +230,7 @@ static void digest_pieces(const struct writer *w, size_t at, size_t n,
 static gr_status write_pieces(struct writer *w) {
     gr_status status = GR_OK;
     for (size_t i = w->begin, n; i < w->end; i += n) {
+        GR_TRY(gr_alive());
         n = gr_pieces_together(w->pieces, i, w->end);
         for (size_t k = 0; k < n; k++)
             GR_TRY(write_piece(w, &w->pieces[i + k]));

@@ -22,6 +22,15 @@ out:
     return status;
 }
 
+uint32_t gr_model_file_round(const char *path) {
+    struct gr_container container = {0};
+    uint32_t round = 0;
+    if (access(path, F_OK) != 0 || gr_container_open(path, &container) != GR_OK) return 0;
+    round = container.round;
+    gr_container_close(&container);
+    return round;
+}
+
 static gr_status open_and_close(void *context) {
     struct gr_container container;
     gr_status status = gr_container_open(context, &container);

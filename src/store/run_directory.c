@@ -95,7 +95,8 @@ static bool holds_checkpoint(int folder) {
 /* A run is there as soon as any of its files is. */
 static bool holds_run(int folder) {
     static const char *const files[] = {"manifest.json", "resolved.yaml", "metrics.jsonl",
-                                        "events.jsonl", "model.h5"};
+                                        "events.jsonl",  "model.h5",      "evaluation.json",
+                                        "report.html",   "silos"};
     struct stat info;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (fstatat(folder, files[i], &info, AT_SYMLINK_NOFOLLOW) == 0) return true;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -75,11 +76,16 @@ gr_status gr_run_directory_set_latest(const struct gr_config *config, const char
     gr_status status = GR_OK;
     const char *directory = config->run.directory;
     char *fresh = NULL, *latest = NULL, *text = NULL;
+    struct stat info;
     if (access(directory, F_OK) != 0 && errno == ENOENT) return GR_OK;
     GR_TRY(link_text(directory, path, &text));
     GR_TRY(gr_text_format(&latest, "%s/latest", directory));
     GR_TRY(gr_text_format(&fresh, "%s/.latest-%ld", directory, (long)getpid()));
     unlink(fresh);
+    if (lstat(latest, &info) == 0 && !S_ISLNK(info.st_mode)) {
+        status = gr_fail(GR_ERROR_WRITE, "%s: is no link, and is left as it is", latest);
+        goto out;
+    }
     if (symlink(text, fresh) != 0 || rename(fresh, latest) != 0) {
         const int error = errno;
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", latest, strerror(error));

@@ -287,6 +287,51 @@ static int refused_minority(struct gr_comm *comm) {
     return bad;
 }
 
+/* Work that takes several times as long as a rank may be silent is waited for, from everywhere. */
+static int work_is_waited_for(struct gr_comm *comm) {
+    int bad = 0, rank = gr_comm_rank(comm), size = gr_comm_size(comm);
+    const uint32_t epoch = gr_comm_epoch(comm);
+    MPI_Barrier(MPI_COMM_WORLD);
+    gr_comm_set_deadlines(comm, 0.4, 0);
+    for (int slow = 0; slow<size; slow += size> 1 ? size - 1 : 1) {
+        double until = gr_clock_seconds() + 1.2;
+        while (rank == slow && gr_clock_seconds() < until) {
+            usleep(1000);
+            EXPECT(gr_control_watch(comm) == GR_OK);
+        }
+        EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK);
+    }
+    EXPECT_EQUAL(gr_comm_epoch(comm), epoch);
+    EXPECT_EQUAL(gr_comm_size(comm), size);
+    return bad;
+}
+
+/* All are alive and wait for what nobody is about to do: an end comes to it, and they meet. */
+static int nobody_works(struct gr_comm *comm) {
+    int bad = 0, size = gr_comm_size(comm);
+    const uint32_t epoch = gr_comm_epoch(comm);
+    struct gr_roster roster;
+    struct gr_wait wait;
+    gr_status status = GR_OK;
+    if (size == 1) return 0;
+    EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
+    MPI_Barrier(MPI_COMM_WORLD);
+    gr_comm_set_deadlines(comm, 0.4, 0);
+    gr_control_at(comm, 75, GR_PHASE_COMMITTED);
+    gr_wait_start(&wait, comm, "nothing", -1, false);
+    while (status == GR_OK) {
+        struct gr_bell *bell = gr_comm_doorbell(comm);
+        status = gr_wait_pause(&wait, bell, atomic_load(&bell->value));
+    }
+    EXPECT_EQUAL(status, GR_LOST);
+    EXPECT(gr_control_recover(comm, &roster) == GR_OK);
+    EXPECT_EQUAL(gr_comm_size(comm), size);
+    EXPECT(gr_comm_epoch(comm) > epoch);
+    EXPECT(!roster.need_state);
+    gr_roster_release(&roster);
+    return bad;
+}
+
 static gr_status say_over(void *context, uint32_t epoch, bool *granted) {
     ++*(int *)context;
     *granted = false;
@@ -315,4 +360,5 @@ PARALLEL_MAIN({"rounds close", rounds_close}, {"failing ranks", failing_ranks},
               {"stop is heard", stop_is_heard}, {"silo on two ranks", silo_on_two_ranks},
               {"all regroup", all_regroup}, {"foremost leads on", foremost_leads_on},
               {"late rank", late_rank}, {"orphaned claim", orphaned_claim},
-              {"refused minority", refused_minority}, {"run has ended", run_has_ended})
+              {"refused minority", refused_minority}, {"work is waited for", work_is_waited_for},
+              {"nobody works", nobody_works}, {"run has ended", run_has_ended})

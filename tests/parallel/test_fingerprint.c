@@ -74,7 +74,7 @@ static gr_status meet(struct gr_comm *comm, const char *const *overrides, size_t
     struct gr_federation *f = NULL;
     gr_status status;
     GR_TRY(gr_config_parse("t.yaml", config_text, strlen(config_text), overrides, n, &config));
-    GR_TRY(gr_federation_create(comm, config, NULL, NULL, &f));
+    GR_TRY(gr_federation_create(comm, config, NULL, false, NULL, &f));
     GR_TRY(gr_federation_fingerprint(f, ".", data));
     *data = *gr_federation_data(f);
     *uncompared = f->n_uncompared;

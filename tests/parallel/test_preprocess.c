@@ -64,7 +64,7 @@ static gr_status make(struct gr_comm *comm, const char *override, struct gr_conf
     *f = NULL;
     gr_status status =
         gr_config_parse("t.yaml", config_text, strlen(config_text), &override, 1, config);
-    return status == GR_OK ? gr_federation_create(comm, *config, NULL, NULL, f) : status;
+    return status == GR_OK ? gr_federation_create(comm, *config, NULL, false, NULL, f) : status;
 }
 
 static int compare(const struct gr_silo *silo) {
@@ -162,14 +162,14 @@ static int test_given(struct gr_comm *comm) {
     EXPECT(make(comm, "run.seed=1", &config, &f) == GR_OK);
     EXPECT(gr_text_format(&text, "%s", gr_preprocessing_text(f->data->preprocessing)) == GR_OK);
     put("0.csv", reference_tables[1]);
-    EXPECT(gr_federation_create(comm, config, text, NULL, &again) == GR_OK);
+    EXPECT(gr_federation_create(comm, config, text, true, NULL, &again) == GR_OK);
     EXPECT(again && strcmp(gr_preprocessing_text(again->data->preprocessing), text) == 0);
     gr_federation_free(again);
     at = strstr(text, "name: b\n");
     if (at) at[6] = 'B';
-    EXPECT(gr_federation_create(comm, config, text, NULL, &again) == GR_ERROR_CONFIG);
+    EXPECT(gr_federation_create(comm, config, text, true, NULL, &again) == GR_ERROR_CONFIG);
     EXPECT(strstr(gr_message(), "column 2: found another name, expected \"B\""));
-    EXPECT(gr_federation_create(comm, config, "fill: [1]\n", NULL, &again) == GR_ERROR_DATA);
+    EXPECT(gr_federation_create(comm, config, "fill: [1]\n", true, NULL, &again) == GR_ERROR_DATA);
     gr_free(text);
     gr_federation_free(f);
     gr_config_free(config);

@@ -5,7 +5,7 @@
 #define NEED       "data: {source: synthetic, silos: 3}\n"
 #define REHEARSE   "run: {rounds: 2, rehearsal: true}\n"
 #define FAULT_KEYS "kind, silo, round, point, after_s, seconds"
-#define KINDS      "allowed kill, stop, delay, nan, explode or corrupt"
+#define KINDS      "allowed kill, stop, delay, slow, nan, explode or corrupt"
 #define POINTS     "allowed train, ready, aggregate, commit, evaluate, record, checkpoint or recover"
 
 /* ---- round and alerts --------------------------------------------------------------------- */

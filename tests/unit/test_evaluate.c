@@ -97,8 +97,9 @@ START_TEST(scores_are_the_definitions) {
         loss += log(sum) - z[bench.rows.labels[i]];
         correct += best == (size_t)bench.rows.labels[i];
     }
-    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, &score, NULL),
-                     GR_OK);
+    ck_assert_int_eq(
+        gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, NULL, NULL, &score, NULL),
+        GR_OK);
     ck_assert_int_eq(score.examples, ROWS);
     ck_assert_int_eq(score.correct, correct * GR_WEIGHT_ONE);
     ck_assert_double_eq_tol(gr_score_loss(&score), loss / ROWS, 1e-6);
@@ -136,8 +137,9 @@ END_TEST
 START_TEST(batches_add_up_anywhere) {
     struct bench bench = set_up();
     struct gr_score whole, sum = {0};
-    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, &whole, NULL),
-                     GR_OK);
+    ck_assert_int_eq(
+        gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, NULL, NULL, &whole, NULL),
+        GR_OK);
     for (size_t first = 1000; first <= 1000; first -= GR_TEST_BATCH) { /* last batch first */
         const size_t left = ROWS - first;
         struct gr_rows part = bench.rows;
@@ -145,8 +147,9 @@ START_TEST(batches_add_up_anywhere) {
         part.n_rows = left < GR_TEST_BATCH ? left : GR_TEST_BATCH;
         part.features = (uint8_t *)bench.rows.features + first * INPUTS;
         part.labels = bench.rows.labels + first;
-        ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &part, &score, NULL),
-                         GR_OK);
+        ck_assert_int_eq(
+            gr_evaluate_rows(bench.model, bench.parameters, &part, NULL, NULL, &score, NULL),
+            GR_OK);
         gr_score_add(&sum, &score);
     }
     ck_assert_mem_eq(&sum, &whole, sizeof sum);
@@ -169,7 +172,7 @@ START_TEST(targets_far_from_zero) {
         rows.targets[i] = 900000;
     struct gr_model *model;
     ck_assert_int_eq(gr_model_create(&config, 1, 0, GR_TEST_BATCH, &model), GR_OK);
-    ck_assert_int_eq(gr_evaluate_rows(model, parameters, &rows, &score, NULL), GR_OK);
+    ck_assert_int_eq(gr_evaluate_rows(model, parameters, &rows, NULL, NULL, &score, NULL), GR_OK);
     ck_assert_double_eq(gr_score_loss(&score), 8.1e11);
     gr_model_free(model);
     gr_rows_release(&rows);
@@ -180,11 +183,35 @@ START_TEST(no_rows_and_broken_parameters) {
     struct bench bench = set_up();
     struct gr_rows none = {.n_features = INPUTS};
     struct gr_score score;
-    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &none, &score, NULL), GR_OK);
+    ck_assert_int_eq(
+        gr_evaluate_rows(bench.model, bench.parameters, &none, NULL, NULL, &score, NULL), GR_OK);
     ck_assert_int_eq(score.examples, 0);
     bench.parameters[0] = NAN;
-    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, &score, NULL),
-                     GR_ERROR_DATA);
+    ck_assert_int_eq(
+        gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, NULL, NULL, &score, NULL),
+        GR_ERROR_DATA);
+    tear_down(&bench);
+}
+END_TEST
+
+static gr_status count_to_two(void *context) {
+    return ++*(int *)context > 2 ? gr_fail(GR_LOST, "enough") : GR_OK;
+}
+
+/* Others wait for who scores: it looks up before each batch, and ends when it is told to. */
+START_TEST(looks_up_between_batches) {
+    struct bench bench = set_up();
+    struct gr_score score;
+    int looks = -10, batches = (ROWS + GR_TEST_BATCH - 1) / GR_TEST_BATCH;
+    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, count_to_two,
+                                      &looks, &score, NULL),
+                     GR_OK);
+    ck_assert_int_eq(looks, -10 + batches);
+    looks = 0;
+    ck_assert_int_eq(gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, count_to_two,
+                                      &looks, &score, NULL),
+                     GR_LOST);
+    ck_assert_int_eq(score.examples, 2 * GR_TEST_BATCH);
     tear_down(&bench);
 }
 END_TEST
@@ -194,6 +221,7 @@ int main(void) {
     TCase *tests = tcase_create("evaluate");
     if (gr_base_start() != GR_OK) return 1;
     tcase_add_test(tests, losses_add_up_exactly);
+    tcase_add_test(tests, looks_up_between_batches);
     tcase_add_test(tests, losses_that_are_no_numbers_are_refused);
     tcase_add_test(tests, means);
     tcase_add_test(tests, scores_are_the_definitions);
