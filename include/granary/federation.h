@@ -201,23 +201,41 @@ gr_status gr_run_join(struct gr_comm *comm, const struct gr_run_options *options
 /* ---- stored models ------------------------------------------------------------------------ */
 
 /*
- * Collective. Scores a model file on a labelled table; the same for any number of ranks. score and
- * *tally (released by the caller): over all rows, on every rank. Errors: GR_ERROR_DATA, also when
- * the table does not fit the model. Of `options` source and csv are the caller's; preprocessing is
- * the model's own.
+ * What a stored model said of a table, and what was found in the table's columns: the same on every
+ * rank, over all rows. Released with gr_scored_release, also after a failure.
+ */
+struct gr_scored {
+    size_t n_rows;
+    struct gr_score score;      /* evaluated */
+    struct gr_tally *tally;     /* evaluated; owned */
+    struct gr_columns *columns; /* the model's; owned; NULL: it knows none */
+    struct gr_found *found;     /* of each of them; owned; NULL: nobody has looked */
+};
+void gr_scored_release(struct gr_scored *scored);
+
+/*
+ * Collective. Scores a model file on a labelled table; the same for any number of ranks. Errors:
+ * GR_ERROR_DATA, also when the table does not fit the model. Of `options` source and csv are the
+ * caller's; preprocessing is the model's own.
  */
 gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
                             const struct gr_table_config *table,
-                            const struct gr_table_options *options, struct gr_score *score,
-                            struct gr_tally **tally) GR_CHECKED;
+                            const struct gr_table_options *options,
+                            struct gr_scored *out) GR_CHECKED;
 /*
  * Collective. Writes a model file's predictions for a table, which needs no labels, to `out_path`
- * (see gr_predictions_create). *n_rows: how many.
+ * (see gr_predictions_create), with the ids that `options` names.
  */
 gr_status gr_predict_table(struct gr_comm *comm, const char *model_path,
                            const struct gr_table_config *table,
                            const struct gr_table_options *options, const char *out_path,
-                           size_t *n_rows) GR_CHECKED;
+                           struct gr_scored *out) GR_CHECKED;
+
+/*
+ * What was found in column i, in words and whole counts, for the owner of the rows: "3 missing,
+ * taken as the mean; 5 outside of 0 to 110". *words: NULL for nothing; released with gr_free.
+ */
+gr_status gr_scored_tell(const struct gr_scored *scored, size_t column, char **words) GR_CHECKED;
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@
 #include <getopt.h>
 #include <granary/granary.h>
 #include <limits.h>
+#include <stdio.h>
 
 struct gr_invocation {
     int argc; /* argv[0] is the subcommand's name */
@@ -57,5 +58,11 @@ void gr_leave(struct gr_invocation *invocation, struct gr_comm *comm);
 /* --separator's value: by name, as in a config, or the byte itself. */
 gr_status gr_read_separator(const struct gr_invocation *invocation, const char *text,
                             enum gr_separator *out) GR_CHECKED;
+
+/* What was found in a table's columns, a line each; nothing for nothing. */
+gr_status gr_print_findings(FILE *stream, const struct gr_scored *scored) GR_CHECKED;
+/* An evaluation to standard output: for people, and with all digits. */
+gr_status gr_print_scores(const struct gr_scored *scored) GR_CHECKED;
+gr_status gr_print_scores_json(const struct gr_scored *scored) GR_CHECKED;
 
 #endif

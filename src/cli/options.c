@@ -63,17 +63,21 @@ void gr_leave(struct gr_invocation *invocation, struct gr_comm *comm) {
 
 gr_status gr_read_separator(const struct gr_invocation *invocation, const char *text,
                             enum gr_separator *out) {
-    static const char *const names[] = {"comma", "semicolon", "tab", "pipe", "space"};
+    static const char *const names[] = {"comma", "semicolon", "tab", "pipe",
+                                        "space", "blanks",    "auto"};
     char quoted[80];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         enum gr_separator separator = (enum gr_separator)i;
-        bool byte = text[0] == gr_separator_byte(separator) && text[1] == '\0';
+        bool byte = separator <= GR_SEPARATOR_SPACE && text[0] == gr_separator_byte(separator) &&
+                    text[1] == '\0';
         if (!byte && strcmp(text, names[i]) != 0) continue;
         *out = separator;
         return GR_OK;
     }
     gr_text_quote(text, strlen(text), quoted, sizeof quoted);
-    return gr_fail(GR_ERROR_USAGE,
-                   "%s: --separator: found '%s', expected comma, semicolon, tab, pipe or space",
-                   invocation->argv[0], quoted);
+    return gr_fail(
+        GR_ERROR_USAGE,
+        "%s: --separator: found '%s', expected comma, semicolon, tab, pipe, space, blanks "
+        "or auto",
+        invocation->argv[0], quoted);
 }

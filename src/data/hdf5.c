@@ -341,8 +341,9 @@ static gr_status hdf5_open(struct gr_reader *reader) {
     if (!reader->unlabelled) {
         GR_TRY(open_labels(state, &labels, reader->shape.shape[0]));
         GR_TRY(open_targets(state, &targets, &reader->shape));
-        GR_TRY(open_groups(state, &groups, &group_names, &reader->shape));
     }
+    if (!reader->unlabelled || reader->id)
+        GR_TRY(open_groups(state, &groups, &group_names, &reader->shape));
     GR_TRY(open_columns(state, &columns, &reader->shape));
     GR_TRY(gr_hdf5_attributes(path, state->file, &reader->shape));
 out:

@@ -154,7 +154,7 @@ out:
 gr_status gr_reader_open_for(const struct gr_data_config *config,
                              const struct gr_table_config *table,
                              const struct gr_preprocessing *preprocessing, bool labelled,
-                             struct gr_reader *reader) {
+                             const char *id, struct gr_reader *reader) {
     *reader = (struct gr_reader){
         .operations = config->source == GR_SOURCE_IDX   ? &gr_idx_operations
                       : config->source == GR_SOURCE_CSV ? &gr_csv_operations
@@ -162,6 +162,7 @@ gr_status gr_reader_open_for(const struct gr_data_config *config,
         .table = table,
         .unlabelled = !labelled,
         .preprocessing = preprocessing,
+        .id = id,
         .data = config,
     };
     gr_status status = reader->operations->open(reader);
@@ -177,7 +178,7 @@ gr_status gr_reader_open_for(const struct gr_data_config *config,
 
 gr_status gr_reader_open(const struct gr_data_config *config, const struct gr_table_config *table,
                          struct gr_reader *reader) {
-    return gr_reader_open_for(config, table, NULL, true, reader);
+    return gr_reader_open_for(config, table, NULL, true, NULL, reader);
 }
 
 void gr_reader_close(struct gr_reader *reader) {

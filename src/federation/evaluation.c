@@ -182,12 +182,14 @@ out:
 }
 
 bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluation *out) {
-    *out = (struct gr_evaluation){.round = f->total_round,
-                                  .rows_of = tallies_test(f) ? "test" : "validation",
-                                  .tally = f->total,
-                                  .silos = f->silo_total,
-                                  .silo_metrics = f->silo_metrics_total,
-                                  .n_silos = f->silo_total ? f->data->n_silos : 0};
+    *out = (struct gr_evaluation){
+        .round = f->total_round,
+        .rows_of = tallies_test(f) ? "test" : "validation",
+        .tally = f->total,
+        .silos = f->silo_total,
+        .silo_metrics = f->silo_metrics_total,
+        .n_silos = f->silo_total ? f->data->n_silos : 0,
+        .class_names = gr_columns_class_names(f->data->columns, gr_model_classes(f->model))};
     return f->total_round > 0 && gr_tally_rows(f->total) > 0;
 }
 
