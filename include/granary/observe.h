@@ -110,17 +110,47 @@ void gr_replay_close(struct gr_replay *replay);
 /* Checks the chain; *broken_line is the first bad line, 0 if none. */
 gr_status gr_events_verify(const char *path, size_t *broken_line) GR_CHECKED;
 
-/* A line that is redrawn on a terminal, plain lines elsewhere (at most one in two seconds, and the
- * last). */
+/*
+ * A line that is redrawn on a terminal, plain lines elsewhere (at most one in two seconds, and the
+ * last). While a phase or a round takes long a thread of its own tells how long already: on a
+ * terminal every second, elsewhere every half minute. The batch job's comment in Slurm's queue
+ * follows, once a minute at most, unless GRANARY_JOB_COMMENT is "off" or the job has a comment.
+ */
 struct gr_progress; /* opaque */
+/* stream NULL: silent, but for the job's comment. */
 gr_status gr_progress_create(FILE *stream, uint32_t rounds, uint32_t rounds_done,
                              struct gr_progress **out) GR_CHECKED;
+/* What goes on before the rounds, "loading data"; NULL: nothing that is to be told. */
+void gr_progress_phase(struct gr_progress *progress, const char *phase);
+
+/* What a run is about to do. Text borrowed. */
+struct gr_opening {
+    const char *run_path;            /* NULL: not told */
+    uint32_t silos, unusable, drawn; /* drawn: for each round; 0: all */
+    int ranks;
+    int64_t train_rows, test_rows;       /* -1: not to be told */
+    uint64_t features, columns, classes; /* columns, classes 0: none */
+    uint64_t parameters;
+    const char *model, *loss, *strategy; /* loss NULL: the model's own */
+    uint32_t rounds, rounds_done;
+};
+/* In lines, "rounds     20". */
+void gr_opening_write(FILE *stream, const struct gr_opening *opening);
+/* Tells it, and the clock of the rounds begins. */
+void gr_progress_open(struct gr_progress *progress, const struct gr_opening *opening);
+/* A round is under way: so many of this rank's silos in it have trained. */
+void gr_progress_trained(struct gr_progress *progress, uint32_t round, uint32_t done, uint32_t of);
 void gr_progress_round(struct gr_progress *progress, const struct gr_metrics *metrics);
 /* A line of its own among the rounds: "round 7: 2 silos lost". */
 void gr_progress_say(struct gr_progress *progress, const char *text);
-/* Ends the line, and prints the closing summary. */
+/* How a model of classes is to be judged, beside its accuracy; NAN: not known. */
+struct gr_headline {
+    double largest; /* share of the class with the most rows */
+    double auc;
+};
+/* Ends the line, and prints the closing summary. headline may be NULL. */
 void gr_progress_finish(struct gr_progress *progress, const char *run_path,
-                        const char *model_digest);
+                        const char *model_digest, const struct gr_headline *headline);
 void gr_progress_free(struct gr_progress *progress);
 
 /*

@@ -190,6 +190,9 @@ struct gr_run_directory; /* opaque: path, lock */
  */
 gr_status gr_run_directory_open(const struct gr_config *config, const char *path, bool resume,
                                 struct gr_run_directory **out) GR_CHECKED;
+/* Whether a new run could be opened there, as far as that can be seen without making anything.
+ * Errors: GR_ERROR_WRITE. */
+gr_status gr_run_directory_check(const struct gr_config *config, const char *path) GR_CHECKED;
 /*
  * For who starts runs and must know their directory beforehand: a fresh <run.directory>/<run.name>-
  * <id>; the one that <run.directory>/latest points at; and the link set to point at PATH. Caller

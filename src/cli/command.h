@@ -21,7 +21,15 @@ struct gr_invocation {
     bool speaks;     /* this rank prints what went wrong, and notes the status */
     bool ranks_lost; /* some rank died or was given up */
     bool leaves;     /* and MPI is to be left as it is */
+    bool told;       /* what went wrong has been printed */
 };
+
+/*
+ * Runs the rest of a command under MPI, once in a process; every rank returns the same status, rank
+ * 0 prints what went wrong.
+ */
+gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *),
+                          struct gr_invocation *invocation) GR_CHECKED;
 
 gr_status gr_command_train(struct gr_invocation *invocation);
 gr_status gr_command_run(struct gr_invocation *invocation);

@@ -44,11 +44,15 @@ static const struct {
      "code 75. A second Ctrl-C or SIGTERM ends at once. GRANARY_MPIRUN names another mpirun.\n"
      "\n"
      "example: granary run -n 8 configs/fashion-mnist.yaml --run runs/mine\n"},
-    {"validate", gr_command_validate, 0, "check a config and the files it names",
-     "usage: granary validate CONFIG [--set SECTION.KEY=VALUE]... [--resolved]\n"
+    {"validate", gr_command_validate, 0, "find what `train` would refuse, without training",
+     "usage: granary validate CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] [--resolved]\n"
      "\n"
      "  --set S.K=V  replaces a setting of the config; VALUE is YAML\n"
-     "  --resolved   prints every setting as it will be used\n"
+     "  --run DIR    the run directory that is meant: could a new run be opened there?\n"
+     "  --resolved   only prints every setting as it will be used, and which are required\n"
+     "\n"
+     "Reads the tables as `train` does, once, and ends with the code that `train` would end with.\n"
+     "Nothing is written. With tables larger than one process can hold: under mpirun.\n"
      "\n"
      "example: granary validate configs/synthetic.yaml --resolved\n"},
     {"inspect", gr_command_inspect, 0, "show a model, checkpoint, table or run directory",
@@ -128,7 +132,10 @@ static void print_overview(FILE *stream) {
           stream);
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fputs("\n`granary help COMMAND` or `granary COMMAND --help` tells more, with an example.\n",
+    fputs("\n`granary help COMMAND` or `granary COMMAND --help` tells more, with an example.\n"
+          "`granary help config [SECTION]` lists the settings of a config, `granary help schema` "
+          "those\n"
+          "of a table's columns.\n",
           stream);
 }
 
@@ -147,11 +154,26 @@ static size_t find_command(const char *name) {
     return COMMANDS;
 }
 
+/* The settings of a config, or of a schema's columns. */
+static int help_settings(const char *what, const char *section) {
+    char *page = NULL;
+    gr_status status =
+        strcmp(what, "config") == 0 ? gr_config_help(section, &page) : gr_schema_help(&page);
+    if (status == GR_OK)
+        fputs(page, stdout);
+    else
+        fprintf(stderr, "granary: %s\n", gr_message());
+    gr_free(page);
+    return status;
+}
+
 static int help(int argc, char **argv) {
     if (argc < 3) {
         print_overview(stdout);
         return GR_OK;
     }
+    if (strcmp(argv[2], "config") == 0 || strcmp(argv[2], "schema") == 0)
+        return help_settings(argv[2], argc > 3 ? argv[3] : "");
     size_t which = find_command(argv[2]);
     if (which == COMMANDS) {
         fprintf(stderr, "granary: %s\n", gr_message());
@@ -174,10 +196,10 @@ static gr_status check_output(void) {
     return gr_fail(GR_ERROR_WRITE, "standard output could not be written");
 }
 
-/* Runs the command under MPI; every rank returns the same status, rank 0 prints. */
-static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *),
-                              struct gr_invocation *invocation) {
+gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *),
+                          struct gr_invocation *invocation) {
     int provided, rank = 0;
+    invocation->told = true;
     /* A command that can stop in order catches it later; until then it must not be a death. */
     signal(SIGUSR1, SIG_IGN);
     gr_guard_start(GR_COMM_START_S, "MPI does not start on all ranks");
@@ -240,8 +262,9 @@ int main(int argc, char **argv) {
     invocation.argc = argc - 1;
     invocation.argv = argv + 1;
     if (status == GR_OK && (commands[which].flags & NEEDS_MPI))
-        return run_with_mpi(commands[which].run, &invocation);
+        return gr_run_with_mpi(commands[which].run, &invocation);
     if (status == GR_OK) status = commands[which].run(&invocation);
+    if (invocation.told) return status;
     if (status == GR_OK) status = check_output();
     if (status != GR_OK) fprintf(stderr, "granary: %s\n", gr_message());
     return status;

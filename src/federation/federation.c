@@ -40,14 +40,24 @@ static gr_status read_share(struct gr_federation *f, uint32_t *silos) {
     return gr_data_load(f->config, &share, &f->data);
 }
 
+/* Silos of this rank that sit out, to whoever wants to know on this rank. */
+static void tell_sitting(const struct gr_federation *f, const struct gr_silo_listener *listener) {
+    for (size_t i = 0; listener && i < f->data->n_local; i++)
+        if (f->data->local[i].unusable != GR_OK)
+            listener->hear(listener->context, &f->data->local[i]);
+}
+
 /* This rank's silos: placed, loaded, and their classes known to all. Collective. */
-static gr_status load_data(struct gr_federation *f, uint32_t *silos) {
+static gr_status load_data(struct gr_federation *f, const struct gr_silo_listener *listener,
+                           uint32_t *silos) {
     const uint32_t n_silos = f->config->data.silos;
     if ((uint64_t)gr_comm_size(f->comm) > n_silos)
         return gr_fail(GR_ERROR_USAGE,
                        "found %d ranks for %u silos, expected at most one rank for a silo",
                        gr_comm_size(f->comm), n_silos);
-    gr_status status = gr_comm_agree(f->comm, read_share(f, silos));
+    gr_status status = read_share(f, silos);
+    if (status == GR_OK) tell_sitting(f, listener);
+    status = gr_comm_agree(f->comm, status);
     if (status == GR_OK) status = gr_federation_check_columns(f);
     if (status == GR_OK) status = gr_federation_sum_found(f);
     if (status != GR_OK) return status;
@@ -227,6 +237,13 @@ out:
 
 gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *config,
                                const char *preprocessing, struct gr_federation **out) {
+    return gr_federation_create_heard(comm, config, preprocessing, NULL, out);
+}
+
+gr_status gr_federation_create_heard(struct gr_comm *comm, const struct gr_config *config,
+                                     const char *preprocessing,
+                                     const struct gr_silo_listener *listener,
+                                     struct gr_federation **out) {
     gr_status status = GR_OK;
     uint32_t *silos = NULL;
     struct gr_federation *f = NULL;
@@ -235,7 +252,7 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     GR_TRY(gr_comm_agree(comm, mine));
     GR_TRY(mine);
     gr_control_expect(comm, config->data.silos);
-    GR_TRY(load_data(f, silos));
+    GR_TRY(load_data(f, listener, silos));
     GR_TRY(gr_federation_preprocess(f, preprocessing));
     GR_TRY(gr_inputs_find_codes(f));
     GR_TRY(gr_comm_agree(comm, make_model(f)));

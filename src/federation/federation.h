@@ -101,6 +101,19 @@ static inline uint32_t gr_count_flags(const uint8_t *flags, uint32_t n) {
     return sum;
 }
 
+/* ---- federation.c ---------------------------------------------------------------------------- */
+
+/* Told of each silo of this rank whose data cannot be read, before anybody judges that. */
+struct gr_silo_listener {
+    void (*hear)(void *context, const struct gr_silo *silo);
+    void *context;
+};
+/* Collective. gr_federation_create; listener may be NULL. */
+gr_status gr_federation_create_heard(struct gr_comm *comm, const struct gr_config *config,
+                                     const char *preprocessing,
+                                     const struct gr_silo_listener *listener,
+                                     struct gr_federation **out) GR_CHECKED;
+
 /* ---- columns.c ------------------------------------------------------------------------------- */
 
 /* Collective. Refuses tables whose columns are not those of the others, by column and pseudonym. */

@@ -87,12 +87,19 @@ static bool is_done(const struct gr_run_state *run) {
            gr_federation_ends_early(run->federation);
 }
 
+static void note_trained(void *context, uint32_t round, uint32_t done, uint32_t of) {
+    const struct gr_run_state *run = context;
+    gr_progress_trained(run->progress, round, done, of);
+}
+
 /* Collective. Rounds until the last, or until a signal: then GR_STOPPED. */
 static gr_status run_rounds(struct gr_run_state *run) {
     gr_status status = GR_OK;
     bool stop = false;
-    const struct gr_round_options options = {
-        .stop = run->options->stop, .record = gr_record_round, .context = run};
+    const struct gr_round_options options = {.stop = run->options->stop,
+                                             .record = gr_record_round,
+                                             .trained = note_trained,
+                                             .context = run};
     while (!stop && !is_done(run)) {
         status = gr_federation_round(run->federation, &options, &stop);
         if (status == GR_STOPPED && !gr_comm_out(run->comm)) {
@@ -240,7 +247,12 @@ static gr_status set_up(struct gr_run_state *run) {
     GR_TRY(gr_comm_agree(comm, check_respawn(run->config)));
     GR_TRY(gr_comm_agree(comm, gr_config_digest(run->config, run->config_digest)));
     GR_TRY(find_preprocessing(run, &preprocessing));
+    if (gr_run_is_root(run))
+        (void)!gr_progress_create(run->options->progress, run->config->run.rounds, 0,
+                                  &run->progress);
+    gr_progress_phase(run->progress, "loading the silos' tables");
     GR_TRY(gr_federation_create(comm, run->config, preprocessing, &run->federation));
+    gr_progress_phase(run->progress, NULL);
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
     GR_TRY(share_directory(run));
     if (gr_run_is_root(run)) earlier = gr_run_directory_data(run->directory);
@@ -251,6 +263,7 @@ static gr_status set_up(struct gr_run_state *run) {
         if (gr_run_is_root(run)) gr_silo_states_tidy(run->silos);
         GR_TRY(gr_comm_agree(comm, gr_kept_read(run->federation, run->silos, run->origin)));
     }
+    GR_TRY(gr_federation_outline(run->federation, &run->opening));
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? gr_records_start(run) : GR_OK));
     GR_TRY(gr_comm_agree(comm, prepare(run)));
 out:

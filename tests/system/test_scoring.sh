@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# quick
 # evaluate and predict tell what training tells: findings by column, names of classes, whose row it
 # is; and read a table by what is in it, whatever it is called. Counts and scores are held against
 # awk's of the same rows.
