@@ -153,6 +153,25 @@ void gr_progress_finish(struct gr_progress *progress, const char *run_path,
                         const char *model_digest, const struct gr_headline *headline);
 void gr_progress_free(struct gr_progress *progress);
 
+/* A run in a few figures, out of its records. NAN, 0 and "" for what is not known. */
+struct gr_run_summary {
+    char outcome[24]; /* the manifest's word; "": it cannot be read */
+    uint64_t rounds, rounds_done;
+    uint32_t scored_round; /* whose scores these are; 0: none */
+    bool of_test;          /* else of the validation rows */
+    double accuracy, loss;
+    struct gr_headline headline;
+    double seconds; /* of all rounds */
+    char started[32], ended[32], last_event[64], last_event_utc[32];
+    uint64_t last_event_round;
+    double record_age_s;           /* since a record was written */
+    size_t n_alerts, broken_event; /* line at which the chain of events breaks; 0: it is whole */
+    char *notes;                   /* what could not be read, a line each; owned; NULL: nothing */
+};
+/* Reads only; what is damaged is noted. Errors: GR_ERROR_DATA where no record is there at all. */
+gr_status gr_run_summarise(const char *run_path, struct gr_run_summary *out) GR_CHECKED;
+void gr_run_summary_release(struct gr_run_summary *summary);
+
 /*
  * Reads manifest.json, resolved.yaml, metrics.jsonl, events.jsonl and, where there is one,
  * evaluation.json of a run directory and writes its report.html: one page, nothing loaded from

@@ -213,6 +213,17 @@ const char *gr_run_directory_path(const struct gr_run_directory *run);
 /* Drawn when it was opened: whose the claims below are. */
 uint64_t gr_run_directory_start(const struct gr_run_directory *run);
 
+/*
+ * Whether a process holds the directory PATH, as far as its lock tells: GR_HOLD_UNKNOWN where there
+ * is none, or the file system knows no locks. Changes nothing.
+ */
+enum gr_hold { GR_HOLD_UNKNOWN, GR_HOLD_FREE, GR_HOLD_HELD };
+enum gr_hold gr_run_directory_hold(const char *path);
+/* The model of a run: PATH/model.h5, or else the newest checkpoint; NULL: none yet. Caller:
+ * gr_free.
+ */
+gr_status gr_run_directory_model(const char *path, char **out) GR_CHECKED;
+
 /* What the manifest of earlier stretches says of the data they trained on. */
 struct gr_run_data {
     bool known; /* there is such a manifest */

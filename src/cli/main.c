@@ -56,7 +56,11 @@ static const struct {
      "\n"
      "example: granary validate configs/synthetic.yaml --resolved\n"},
     {"inspect", gr_command_inspect, 0, "show a model, checkpoint, table or run directory",
-     "usage: granary inspect [--digest] FILE\n"
+     "usage: granary inspect [--digest] FILE | RUN\n"
+     "\n"
+     "Of a run directory, live, stopped, finished or damaged: its state, rounds, scores, time, "
+     "last\n"
+     "event, and where its model is. Reads only.\n"
      "\n"
      "  --digest     prints the BLAKE2b-256 of all parameters in hex, and nothing else\n"
      "\n"

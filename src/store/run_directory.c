@@ -5,6 +5,8 @@
  */
 #include "store/run_directory.h"
 
+#include "store/container.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -221,6 +223,30 @@ gr_status gr_run_directory_check(const struct gr_config *config, const char *pat
         status = gr_fail(GR_ERROR_WRITE,
                          "%s: holds a run; resume it with --resume, or name another folder", path);
     close(folder);
+out:
+    return status;
+}
+
+enum gr_hold gr_run_directory_hold(const char *path) {
+    char *lock = NULL;
+    if (gr_text_format(&lock, "%s/lock", path) != GR_OK) return GR_HOLD_UNKNOWN;
+    const int fd = open(lock, O_RDONLY | O_CLOEXEC);
+    gr_free(lock);
+    if (fd < 0) return GR_HOLD_UNKNOWN;
+    /* Shared, and for a moment: who looks does not keep out who looks as well. */
+    const bool taken = flock(fd, LOCK_SH | LOCK_NB) == 0, held = !taken && errno == EWOULDBLOCK;
+    close(fd);
+    return taken ? GR_HOLD_FREE : held ? GR_HOLD_HELD : GR_HOLD_UNKNOWN;
+}
+
+gr_status gr_run_directory_model(const char *path, char **out) {
+    gr_status status;
+    GR_TRY(gr_text_format(out, "%s/model.h5", path));
+    if (access(*out, F_OK) == 0) return GR_OK;
+    gr_free(*out);
+    *out = NULL;
+    const uint32_t round = gr_checkpoint_newest(path);
+    if (round > 0) status = gr_text_format(out, "%s/checkpoints/round-%06u.h5", path, round);
 out:
     return status;
 }
