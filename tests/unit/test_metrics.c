@@ -367,9 +367,9 @@ START_TEST(progress_of_what_takes_long) {
     size_t used = 0;
     for (ssize_t n = 1; n > 0; used += n > 0 ? (size_t)n : 0)
         n = read(master, text + used, sizeof text - 1 - used);
-    ck_assert_ptr_nonnull(strstr(text, "\rloading, 0:01\033[K"));
+    ck_assert_ptr_nonnull(strstr(text, "\rloading, 0:0"));
     ck_assert_ptr_nonnull(
-        strstr(text, "\rround 1/3: 2 of 15 silos of this rank have trained, 0:01\033[K"));
+        strstr(text, "\rround 1/3: 2 of 15 silos of this rank have trained, 0:0"));
     ck_assert_str_eq(text + strlen(text) - 4, "\r\033[K");
     close(master);
 }
