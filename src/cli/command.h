@@ -57,6 +57,14 @@ gr_status gr_overrides_add(struct gr_overrides *overrides, const char *text) GR_
 gr_status gr_only_argument(struct gr_invocation *invocation, const char *what,
                            const char **out) GR_CHECKED;
 
+/* By their names only. */
+bool gr_is_table_name(const char *path);
+bool gr_is_yaml_name(const char *path);
+/* What a file is that is given in a config's place, GR_ERROR_CONFIG, or a model's, GR_ERROR_DATA;
+ * GR_OK: nothing speaks against it. table: the argument behind it, or "". */
+gr_status gr_check_is_config(const char *path) GR_CHECKED;
+gr_status gr_check_is_model(const char *command, const char *path, const char *table) GR_CHECKED;
+
 /* The path of this program, to be started again. */
 gr_status gr_own_program(char out[PATH_MAX]) GR_CHECKED;
 

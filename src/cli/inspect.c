@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* As it stands in the file. */
 static void show_preprocessing(const char *text) {
@@ -160,11 +161,24 @@ static gr_status judge_run(const char *path, const char *model, const struct gr_
     return GR_OK;
 }
 
+/* The folder of runs is not a run, but knows the newest. */
+static gr_status suggest_run(const char *path, gr_status status) {
+    char *latest = NULL;
+    if (status != GR_ERROR_DATA) return status;
+    char reason[GR_MESSAGE_MAX];
+    memcpy(reason, gr_message(), strlen(gr_message()) + 1);
+    if (gr_text_format(&latest, "%s/latest", path) != GR_OK) return status;
+    status = access(latest, F_OK) == 0 ? gr_fail(status, "%s; its newest run is %s", reason, latest)
+                                       : gr_fail(status, "%s", reason);
+    gr_free(latest);
+    return status;
+}
+
 static gr_status inspect_run(const char *path, bool digest_only) {
     gr_status status = GR_OK;
     struct gr_run_summary summary = {0};
     char *model = NULL;
-    GR_TRY(gr_run_summarise(path, &summary));
+    GR_TRY(suggest_run(path, gr_run_summarise(path, &summary)));
     GR_TRY(gr_run_directory_model(path, &model));
     if (digest_only) {
         status = model ? inspect_model(model, true)
@@ -182,16 +196,27 @@ out:
 gr_status gr_command_inspect(struct gr_invocation *invocation) {
     static const struct option options[] = {{"digest", no_argument, NULL, 'd'}, {0}};
     const char *path;
-    struct stat info;
+    struct stat info = {0};
     bool digest_only = false;
     int option;
     while ((option = gr_next_option(invocation, ":", options)) != -1) {
         if (option != 'd') return GR_ERROR_USAGE;
         digest_only = true;
     }
-    gr_status status = gr_only_argument(invocation, "FILE", &path);
+    gr_status status = gr_only_argument(invocation, "FILE or RUN", &path);
     if (status != GR_OK) return status;
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return inspect_run(path, digest_only);
+    if (gr_is_yaml_name(path) && S_ISREG(info.st_mode))
+        return gr_fail(GR_ERROR_DATA,
+                       "%s: a config or a schema, expected a model, a checkpoint, an HDF5 table or "
+                       "a run directory; `granary validate` checks a config",
+                       path);
+    if (gr_is_table_name(path) && S_ISREG(info.st_mode))
+        return gr_fail(
+            GR_ERROR_DATA,
+            "%s: a table of text, expected a model, a checkpoint, an HDF5 table or a run "
+            "directory; `granary import --infer-schema` shows what its columns are",
+            path);
 
     status = inspect_model(path, digest_only);
     if (status == GR_ERROR_DATA && !digest_only) {

@@ -143,6 +143,48 @@ static void print_overview(FILE *stream) {
           stream);
 }
 
+/* Words that people try, and what they stand for here. */
+static const char *meant_by(const char *word) {
+    static const struct {
+        const char *word, *command;
+    } known[] = {{"resume", "train CONFIG --run DIR --resume"},
+                 {"continue", "train CONFIG --run DIR --resume"},
+                 {"check", "validate"},
+                 {"lint", "validate"},
+                 {"test", "evaluate"},
+                 {"eval", "evaluate"},
+                 {"score", "evaluate"},
+                 {"infer", "predict"},
+                 {"convert", "import"},
+                 {"load", "import"},
+                 {"show", "inspect"},
+                 {"status", "inspect"},
+                 {"compare", "report"},
+                 {"simulate", "run"},
+                 {"fit", "train"}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(word, known[i].word) == 0) return known[i].command;
+    return NULL;
+}
+
+static gr_status refuse_command(const char *name, const char *const *names) {
+    char quoted[80];
+    const char *meant = meant_by(name);
+    gr_text_quote(name, strlen(name), quoted, sizeof quoted);
+    if (name[0] == '-')
+        return gr_fail(GR_ERROR_USAGE,
+                       "'%s' is no command: options come behind one, granary COMMAND ...; see "
+                       "`granary help`",
+                       quoted);
+    if (access(name, F_OK) == 0 && gr_is_yaml_name(name))
+        return gr_fail(GR_ERROR_USAGE,
+                       "'%s' is no command, did you mean `granary train %s`; see `granary help`",
+                       quoted, quoted);
+    if (!meant) meant = gr_text_nearest(name, names, COMMANDS);
+    return gr_fail(GR_ERROR_USAGE, "'%s' is no command%s%s%s; see `granary help`", quoted,
+                   meant ? ", did you mean '" : "", meant ? meant : "", meant ? "'" : "");
+}
+
 /* The row of a command; COMMANDS when there is none, with the message set. */
 static size_t find_command(const char *name) {
     const char *names[COMMANDS];
@@ -150,11 +192,7 @@ static size_t find_command(const char *name) {
         names[i] = commands[i].name;
         if (strcmp(name, names[i]) == 0) return i;
     }
-    char quoted[80];
-    gr_text_quote(name, strlen(name), quoted, sizeof quoted);
-    const char *nearest = gr_text_nearest(name, names, COMMANDS);
-    (void)gr_fail(GR_ERROR_USAGE, "'%s' is no command%s%s%s; see `granary help`", quoted,
-                  nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'" : "");
+    (void)refuse_command(name, names);
     return COMMANDS;
 }
 

@@ -16,11 +16,19 @@ struct words {
 /* MODEL and a table, or features with options of its own. */
 static gr_status take_names(struct gr_invocation *invocation, struct words *words) {
     const bool pair = words->features[0];
-    const int found = invocation->argc - optind;
-    if (found != (pair ? 1 : 2))
-        return gr_fail(GR_ERROR_USAGE, "%s: found %d arguments, expected %s; see `granary help %s`",
+    const int found = invocation->argc - optind, wanted = pair ? 1 : 2;
+    char extra[80], hint[160] = "";
+    if (found > wanted) {
+        const char *word = invocation->argv[optind + wanted];
+        gr_text_quote(word, strlen(word), extra, sizeof extra);
+        snprintf(hint, sizeof hint, ": '%s' is one too many (a name with blanks is put in quotes)",
+                 extra);
+    }
+    if (found != wanted)
+        return gr_fail(GR_ERROR_USAGE,
+                       "%s: found %d arguments, expected %s%s; see `granary help %s`",
                        invocation->argv[0], found,
-                       pair ? "one beside --features: MODEL" : "two: MODEL and a table",
+                       pair ? "one beside --features: MODEL" : "two: MODEL and a table", hint,
                        invocation->argv[0]);
     words->model = invocation->argv[optind];
     if (!pair) words->file = invocation->argv[optind + 1];
@@ -41,6 +49,10 @@ static gr_status take_idx(const char *command, struct words *words, bool labelle
 /* What the table is: by --format, or what the file begins with, whatever it is called. */
 static gr_status find_source(const char *command, struct words *words, bool labelled) {
     gr_status status = GR_OK;
+    GR_TRY(gr_check_is_model(command, words->model, words->file));
+    if (gr_is_yaml_name(words->file))
+        return gr_fail(GR_ERROR_USAGE, "%s: %s: a config or a schema, expected a table", command,
+                       words->file);
     if (words->features[0]) {
         words->source = GR_SOURCE_IDX;
     } else {

@@ -66,6 +66,7 @@ static gr_status show_resolved(const struct words *words) {
     struct gr_config *config = NULL;
     char *yaml = NULL;
     gr_status status;
+    GR_TRY(gr_check_is_config(words->config_path));
     GR_TRY(gr_config_load(words->config_path, words->overrides.text, words->overrides.n, &config));
     GR_TRY(gr_config_to_yaml(config, &yaml));
     print_resolved(yaml);
@@ -108,6 +109,7 @@ static gr_status examine(struct gr_invocation *invocation) {
     optind = 1;
     GR_TRY(read_words(invocation, &words));
     GR_TRY(gr_comm_create(invocation->world, &whole_nodes, &comm));
+    GR_TRY(gr_comm_agree(comm, gr_check_is_config(words.config_path)));
     GR_TRY(gr_comm_agree(
         comm, gr_config_load(words.config_path, words.overrides.text, words.overrides.n, &config)));
     GR_TRY(gr_examine(comm, config, words.run_path, &found));
