@@ -5,6 +5,8 @@
 # Prints a line each: wall-clock seconds, processor seconds, peak memory in MiB. `random` has six
 # decimals, `exact` the 17 digits that a double needs.
 set -eu
+# Numbers are written with a point, whatever the user's language writes.
+export LC_ALL=C
 BUILD=$1 MB=${2:-500}
 GRANARY=$(cd "$BUILD" && pwd)/granary
 TIME=$(mktemp)

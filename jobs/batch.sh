@@ -18,7 +18,7 @@ hosts_options() {
     done
     # "2(x3),1": two tasks on each of three nodes, one on the next.
     paste -d' ' <(scontrol show hostnames "$SLURM_JOB_NODELIST") <(
-        awk -v text="$SLURM_TASKS_PER_NODE" 'BEGIN {
+        LC_ALL=C awk -v text="$SLURM_TASKS_PER_NODE" 'BEGIN {
             n = split(text, part, ",")
             for (i = 1; i <= n; i++) {
                 times = 1

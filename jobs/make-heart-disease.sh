@@ -7,6 +7,8 @@
 # One way of writing numbers for all; a blood pressure or a cholesterol of 0 was not measured; the
 # label is whether there is a disease, whatever its degree.
 set -eu
+# Numbers are written with a point, whatever the user's language writes.
+export LC_ALL=C
 [ $# -ge 1 ] || { sed -n '2,9s/^# \?//p' "$0" >&2; exit 64; }
 from=$1 out=${2:-heart-disease}
 for hospital in cleveland hungarian switzerland va; do

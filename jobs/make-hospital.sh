@@ -5,6 +5,8 @@
 # FOLDER/train.csv has ROWS patients, FOLDER/test.csv a quarter as many. The same words, the same
 # bytes: the generator is of its own (Park and Miller's), whatever awk is installed.
 set -eu
+# Numbers are written with a point, whatever the user's language writes.
+export LC_ALL=C
 folder=${1:-hospital} rows=${2:-6000}
 mkdir -p "$folder"
 make_table() {

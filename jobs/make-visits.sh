@@ -8,6 +8,8 @@
 # where distance, in tens of kilometres, is the practice's: its patients come to the hospital less
 # often. The same words, the same bytes: the generator is of its own (Park and Miller's).
 set -eu
+# Numbers are written with a point, whatever the user's language writes.
+export LC_ALL=C
 folder=${1:-visits} rows=${2:-4000}
 mkdir -p "$folder"
 make_table() {

@@ -476,6 +476,17 @@ gr_status gr_config_digest(const struct gr_config *config,
 gr_status gr_config_difference(const struct gr_config *then, const struct gr_config *now,
                                char **out) GR_CHECKED;
 
+/* Whether the setting at "run.rounds" has no default. */
+bool gr_config_requires(const char *path);
+/*
+ * A line for each setting of a section or below it ("train", "data.csv", "train.momentum"; "" for
+ * all): its default, or that it is required, and what is allowed. From the table that the checker
+ * goes by. Released with gr_free. Errors: GR_ERROR_USAGE with the nearest section.
+ */
+gr_status gr_config_help(const char *section, char **out) GR_CHECKED;
+/* The same for a schema's columns. */
+gr_status gr_schema_help(char **out) GR_CHECKED;
+
 void gr_config_free(struct gr_config *config);
 
 /* ---- schema contract ------------------------------------------------------------------------- */

@@ -112,6 +112,9 @@ bool gr_columns_alike(const struct gr_schema *found, const struct gr_schema *oth
  * a model of classes would be trained on labels that are all 0. columns NULL: GR_OK.
  */
 gr_status gr_columns_have_label(const struct gr_columns *columns) GR_CHECKED;
+/* What the classes are called, `classes` names borrowed from the label's categories; NULL: nobody
+ * has named them, or so many. columns may be NULL. */
+const char *const *gr_columns_class_names(const struct gr_columns *columns, size_t classes);
 /* The feature's name: "age", "sex=F", "chol_missing"; cut to size. */
 void gr_feature_name(const struct gr_columns *columns, size_t feature, char *out, size_t size);
 
@@ -443,6 +446,19 @@ gr_status gr_data_summarise(const struct gr_data_config *config,
  * A table read by ranges of rows, for scoring: of the features only what is asked for is in memory.
  * Lifetime: gr_table_open, gr_table_close. Errors: GR_ERROR_DATA.
  */
+/* What a file is: HDF5 or IDX by what it begins with, else CSV. Errors: GR_ERROR_DATA. */
+gr_status gr_table_find_source(const char *path, enum gr_data_source *out) GR_CHECKED;
+
+/* Texts by which a person tells rows apart, one after the other. */
+enum { GR_ID_BYTES_MAX = 1024 };
+struct gr_ids {
+    char *text;  /* owned */
+    size_t *end; /* of each, in `text`; owned */
+    size_t n, room, text_room;
+};
+/* The i-th; not terminated. */
+const char *gr_ids_text(const struct gr_ids *ids, size_t i, size_t *length);
+
 struct gr_table_options {
     enum gr_data_source source; /* a file: not synthetic */
     struct gr_csv_config csv;   /* csv only */
@@ -454,6 +470,7 @@ struct gr_table_options {
      * needs one with columns, for it says what to read. Borrowed by the table.
      */
     const struct gr_preprocessing *preprocessing;
+    const char *id; /* the column of row ids; NULL: none; GR_ERROR_USAGE where there is none such */
 };
 struct gr_table; /* opaque */
 gr_status gr_table_open(const struct gr_table_config *config,
@@ -474,6 +491,15 @@ const struct gr_columns *gr_table_columns(const struct gr_table *table); /* borr
  */
 gr_status gr_table_read(struct gr_table *table, size_t first, size_t n,
                         const struct gr_rows **out) GR_CHECKED;
+/* Of the rows last read, n of them; borrowed until the next are; NULL: no id was asked for. */
+const struct gr_ids *gr_table_ids(const struct gr_table *table);
+/* Bytes of the longest id of the table, or more. */
+size_t gr_table_id_bytes(const struct gr_table *table);
+/*
+ * What was found in each column of the model, in its order; borrowed; NULL: it has no columns.
+ * *whole: of all rows of the table, known since it was opened; else of those read so far.
+ */
+const struct gr_found *gr_table_found(const struct gr_table *table, bool *whole);
 
 #ifdef __cplusplus
 }

@@ -156,6 +156,14 @@ uint32_t gr_scores_spread(const struct gr_score *silos, uint32_t n_silos, double
  * their number; classes <= GR_CONFUSION_CLASSES_MAX. */
 double gr_tally_confusion(const struct gr_tally *tally, size_t actual, size_t predicted);
 
+/* The class with the most rows (the first of several) and its share of all: the accuracy of a model
+ * that always says so. NAN without rows or classes. */
+struct gr_class_share {
+    size_t class;
+    double share;
+};
+struct gr_class_share gr_tally_largest_class(const struct gr_tally *tally);
+
 /* A bin of the reliability table: rows whose largest p is above `from` and at most `to`. */
 struct gr_reliability {
     double from, to;
@@ -187,12 +195,15 @@ struct gr_evaluation {
     const struct gr_score *silos; /* each silo's validation rows, by id; NULL: not told */
     uint32_t n_silos;             /* those without rows are left out */
     const struct gr_silo_metrics *silo_metrics; /* by id, those that are told; NULL: none */
+    const char *const *class_names;             /* of each class; NULL: they have none; borrowed */
+    const char *findings; /* a JSON list of what was found in the columns; NULL: none; borrowed */
 };
 /*
  * A JSON object: "round" (of a run), "rows_of", "rows", "why" (there are none), "metrics" (each
  * {"value"} with "lower" and "upper" or, where it is null, "why"), of classes "confusion"
- * ("classes", "counts") and "reliability" ("bins"), "silos" (each "silo", its pseudonym, "rows",
- * "loss", "accuracy", and "metrics" again where they are told). Caller releases with gr_free.
+ * ("classes", "names" where they have some, "counts") and "reliability" ("bins"), "findings",
+ * "silos" (each "silo", its pseudonym, "rows", "loss", "accuracy", and "metrics" again where they
+ * are told). Caller releases with gr_free.
  */
 gr_status gr_evaluation_to_json(const struct gr_evaluation *evaluation, char **out) GR_CHECKED;
 

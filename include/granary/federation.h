@@ -102,6 +102,30 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
 void gr_federation_free(struct gr_federation *federation);
 
 /*
+ * What `gr_run` would refuse before its first round, found by its own code; nothing is trained or
+ * written.
+ */
+enum { GR_FINDINGS_MAX = 64 };
+struct gr_examination {
+    gr_status status; /* the exit code of `gr_run`; GR_OK: it would begin */
+    char **problem;   /* owned, n of them, the first is what `gr_run` would say */
+    size_t n;
+    char **sitting; /* silos of this rank that would sit out, and why; owned */
+    size_t n_sitting;
+    size_t n_more; /* of them that did not fit */
+    char **note;   /* what was found in the columns, as a run tells it; owned */
+    size_t n_notes;
+    struct gr_opening opening; /* where status is GR_OK; all ranks know it */
+};
+/*
+ * Collective. run_path: of the run directory that is meant, NULL: a new one. Returns other than
+ * GR_OK only where the examination itself failed. Release with gr_examination_release.
+ */
+gr_status gr_examine(struct gr_comm *comm, const struct gr_config *config, const char *run_path,
+                     struct gr_examination *out) GR_CHECKED;
+void gr_examination_release(struct gr_examination *examination);
+
+/*
  * Called at the end of a round, on all ranks, once its metrics are known; Collective. May be called
  * again for the same round when ranks were lost meanwhile, and on a rank that has become rank 0.
  */
@@ -110,6 +134,8 @@ typedef gr_status (*gr_record_function)(void *context, struct gr_metrics *metric
 struct gr_round_options {
     const volatile int *stop; /* non-zero once this process has got a signal; may be NULL */
     gr_record_function record;
+    /* Told how many of this rank's silos of the round have trained; may be NULL. */
+    void (*trained)(void *context, uint32_t round, uint32_t done, uint32_t of);
     void *context;
 };
 
@@ -171,6 +197,14 @@ gr_status gr_federation_resume(struct gr_federation *federation,
                                const struct gr_state *state) GR_CHECKED;
 /* Whether the last `stop.patience` rounds have brought nothing better; the same on all ranks. */
 bool gr_federation_ends_early(const struct gr_federation *federation);
+
+/*
+ * Collective. What a run of this federation is, for people; all but `run_path` is filled in. Rows
+ * are told in sums over all silos, and only where each round tells them anyway: not where silos are
+ * drawn. Text borrowed.
+ */
+gr_status gr_federation_outline(struct gr_federation *federation,
+                                struct gr_opening *out) GR_CHECKED;
 
 /* For the manifest: borrowed. */
 const char *gr_federation_architecture(const struct gr_federation *federation);
@@ -263,23 +297,41 @@ gr_status gr_run_compare(const char *run_path, char **words) GR_CHECKED;
 /* ---- stored models ------------------------------------------------------------------------ */
 
 /*
- * Collective. Scores a model file on a labelled table; the same for any number of ranks. score and
- * *tally (released by the caller): over all rows, on every rank. Errors: GR_ERROR_DATA, also when
- * the table does not fit the model. Of `options` source and csv are the caller's; preprocessing is
- * the model's own.
+ * What a stored model said of a table, and what was found in the table's columns: the same on every
+ * rank, over all rows. Released with gr_scored_release, also after a failure.
+ */
+struct gr_scored {
+    size_t n_rows;
+    struct gr_score score;      /* evaluated */
+    struct gr_tally *tally;     /* evaluated; owned */
+    struct gr_columns *columns; /* the model's; owned; NULL: it knows none */
+    struct gr_found *found;     /* of each of them; owned; NULL: nobody has looked */
+};
+void gr_scored_release(struct gr_scored *scored);
+
+/*
+ * Collective. Scores a model file on a labelled table; the same for any number of ranks. Errors:
+ * GR_ERROR_DATA, also when the table does not fit the model. Of `options` source and csv are the
+ * caller's; preprocessing is the model's own.
  */
 gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
                             const struct gr_table_config *table,
-                            const struct gr_table_options *options, struct gr_score *score,
-                            struct gr_tally **tally) GR_CHECKED;
+                            const struct gr_table_options *options,
+                            struct gr_scored *out) GR_CHECKED;
 /*
  * Collective. Writes a model file's predictions for a table, which needs no labels, to `out_path`
- * (see gr_predictions_create). *n_rows: how many.
+ * (see gr_predictions_create), with the ids that `options` names.
  */
 gr_status gr_predict_table(struct gr_comm *comm, const char *model_path,
                            const struct gr_table_config *table,
                            const struct gr_table_options *options, const char *out_path,
-                           size_t *n_rows) GR_CHECKED;
+                           struct gr_scored *out) GR_CHECKED;
+
+/*
+ * What was found in column i, in words and whole counts, for the owner of the rows: "3 missing,
+ * taken as the mean; 5 outside of 0 to 110". *words: NULL for nothing; released with gr_free.
+ */
+gr_status gr_scored_tell(const struct gr_scored *scored, size_t column, char **words) GR_CHECKED;
 
 #ifdef __cplusplus
 }

@@ -159,18 +159,67 @@ gr_status gr_events_closing(const char *path, uint64_t number, struct gr_closing
                             bool *found) GR_CHECKED;
 gr_status gr_events_verify(const char *path, size_t *broken_line) GR_CHECKED;
 
-/* A line that is redrawn on a terminal, plain lines elsewhere (at most one in two seconds, and the
- * last). */
+/*
+ * A line that is redrawn on a terminal, plain lines elsewhere (at most one in two seconds, and the
+ * last). While a phase or a round takes long a thread of its own tells how long already: on a
+ * terminal every second, elsewhere every half minute. The batch job's comment in Slurm's queue
+ * follows, once a minute at most, unless GRANARY_JOB_COMMENT is "off" or the job has a comment.
+ */
 struct gr_progress; /* opaque */
+/* stream NULL: silent, but for the job's comment. */
 gr_status gr_progress_create(FILE *stream, uint32_t rounds, uint32_t rounds_done,
                              struct gr_progress **out) GR_CHECKED;
+/* What goes on before the rounds, "loading data"; NULL: nothing that is to be told. */
+void gr_progress_phase(struct gr_progress *progress, const char *phase);
+
+/* What a run is about to do. Text borrowed. */
+struct gr_opening {
+    const char *run_path;            /* NULL: not told */
+    uint32_t silos, unusable, drawn; /* drawn: for each round; 0: all */
+    int ranks;
+    int64_t train_rows, test_rows;       /* -1: not to be told */
+    uint64_t features, columns, classes; /* columns, classes 0: none */
+    uint64_t parameters;
+    const char *model, *loss, *strategy; /* loss NULL: the model's own */
+    uint32_t rounds, rounds_done;
+};
+/* In lines, "rounds     20". */
+void gr_opening_write(FILE *stream, const struct gr_opening *opening);
+/* Tells it, and the clock of the rounds begins. */
+void gr_progress_open(struct gr_progress *progress, const struct gr_opening *opening);
+/* A round is under way: so many of this rank's silos in it have trained. */
+void gr_progress_trained(struct gr_progress *progress, uint32_t round, uint32_t done, uint32_t of);
 void gr_progress_round(struct gr_progress *progress, const struct gr_metrics *metrics);
 /* A line of its own among the rounds: "round 7: 2 silos lost". */
 void gr_progress_say(struct gr_progress *progress, const char *text);
-/* Ends the line, and prints the closing summary. */
+/* How a model of classes is to be judged, beside its accuracy; NAN: not known. */
+struct gr_headline {
+    double largest; /* share of the class with the most rows */
+    double auc;
+};
+/* Ends the line, and prints the closing summary. headline may be NULL. */
 void gr_progress_finish(struct gr_progress *progress, const char *run_path,
-                        const char *model_digest);
+                        const char *model_digest, const struct gr_headline *headline);
 void gr_progress_free(struct gr_progress *progress);
+
+/* A run in a few figures, out of its records. NAN, 0 and "" for what is not known. */
+struct gr_run_summary {
+    char outcome[24]; /* the manifest's word; "": it cannot be read */
+    uint64_t rounds, rounds_done;
+    uint32_t scored_round; /* whose scores these are; 0: none */
+    bool of_test;          /* else of the validation rows */
+    double accuracy, loss;
+    struct gr_headline headline;
+    double seconds; /* of all rounds */
+    char started[32], ended[32], last_event[64], last_event_utc[32];
+    uint64_t last_event_round;
+    double record_age_s;           /* since a record was written */
+    size_t n_alerts, broken_event; /* line at which the chain of events breaks; 0: it is whole */
+    char *notes;                   /* what could not be read, a line each; owned; NULL: nothing */
+};
+/* Reads only; what is damaged is noted. Errors: GR_ERROR_DATA where no record is there at all. */
+gr_status gr_run_summarise(const char *run_path, struct gr_run_summary *out) GR_CHECKED;
+void gr_run_summary_release(struct gr_run_summary *summary);
 
 /*
  * Reads manifest.json, resolved.yaml, metrics.jsonl, events.jsonl and, where there is one,

@@ -174,30 +174,43 @@ void gr_silo_states_tidy(const char *dir);
 
 /*
  * A file of predictions, written by all ranks, with the same bytes for any number of
- * them. PATH ends in ".csv": a line of names ("label,p0,p1,..."), then a line for each row, in
- * order, probabilities with nine decimals. In ".h5" or ".hdf5": /labels (int32, n_rows) and
- * /probabilities (float32, n_rows x classes), attributes "format" "granary-predictions", "version",
- * "model_digest". Of a model that predicts a number, classes is 0: a column, or a dataset of
- * n_rows, "prediction", with nine digits. It is under PATH.tmp until it is whole.
+ * them. PATH ends in ".csv": a line of names ("label,p0,p1,...", or where classes have names
+ * "label,p_no,p_yes"), then a line for each row, in order: the class, by its name where it has one,
+ * and probabilities with nine decimals. In ".h5" or ".hdf5": /labels (int32, n_rows) and
+ * /probabilities (float32, n_rows x classes), where classes have names /classes (text, in the order
+ * of the labels), attributes "format" "granary-predictions", "version", "model_digest". Of a model
+ * that predicts a number, classes is 0: a column, or a dataset of n_rows, "prediction", with nine
+ * digits. With ids: a first column of the id's name, a dataset /id (text, n_rows). It is under
+ * PATH.tmp until it is whole.
  *
  * Lifetime: gr_predictions_create, gr_predictions_free, which before gr_predictions_finish removes
  * what there is. Errors: GR_ERROR_USAGE (another ending), GR_ERROR_WRITE.
  */
 struct gr_predictions; /* opaque */
+struct gr_predictions_form {
+    size_t n_rows, classes;
+    const char *const
+        *class_names;         /* `classes` of them; NULL: they have none; borrowed until free */
+    const char *id_name;      /* NULL: no ids; borrowed until free */
+    size_t id_bytes;          /* no id is longer */
+    const char *model_digest; /* rank 0's counts */
+};
 /* Not collective. Whether a path has one of the endings. */
 gr_status gr_predictions_check_path(const char *path) GR_CHECKED;
-/* Collective. comm borrowed; all ranks say the same, but of the digest, which is rank 0's. */
-gr_status gr_predictions_create(struct gr_comm *comm, const char *path, size_t n_rows,
-                                size_t classes, const char *model_digest,
+/* Collective. comm borrowed; all ranks say the same, but of the digest. */
+gr_status gr_predictions_create(struct gr_comm *comm, const char *path,
+                                const struct gr_predictions_form *form,
                                 struct gr_predictions **out) GR_CHECKED;
 /*
  * Collective. Each rank brings rows first .. first + n - 1, or none; those of a rank follow on
  * those of the rank before, and those of rank 0 on the last ones of the call before.
  * labels: n; values: probabilities, n x classes, each from 0 to 1; without classes labels are not
- * looked at, and values are n numbers.
+ * looked at, and values are n numbers. Where the form has a name for ids: their n texts one after
+ * the other in `ids`, and in id_end where each ends.
  */
 gr_status gr_predictions_write(struct gr_predictions *predictions, size_t first, size_t n,
-                               const int32_t *labels, const float *values) GR_CHECKED;
+                               const int32_t *labels, const float *values, const char *ids,
+                               const size_t *id_end) GR_CHECKED;
 /* Collective. On disk, and under its name. */
 gr_status gr_predictions_finish(struct gr_predictions *predictions) GR_CHECKED;
 void gr_predictions_free(struct gr_predictions *predictions);
@@ -214,6 +227,9 @@ struct gr_run_directory; /* opaque: path, lock */
  */
 gr_status gr_run_directory_open(const struct gr_config *config, const char *path, bool resume,
                                 struct gr_run_directory **out) GR_CHECKED;
+/* Whether a new run could be opened there, as far as that can be seen without making anything.
+ * Errors: GR_ERROR_WRITE. */
+gr_status gr_run_directory_check(const struct gr_config *config, const char *path) GR_CHECKED;
 /*
  * For who starts runs and must know their directory beforehand: a fresh <run.directory>/<run.name>-
  * <id>; the one that <run.directory>/latest points at; and the link set to point at PATH, wherever
@@ -242,6 +258,17 @@ gr_status gr_run_directory_check_shared(struct gr_comm *comm, const char *path) 
 const char *gr_run_directory_warning(const struct gr_run_directory *run);
 /* Drawn when it was opened: whose the claims below are. */
 uint64_t gr_run_directory_start(const struct gr_run_directory *run);
+
+/*
+ * Whether a process holds the directory PATH, as far as its lock tells: GR_HOLD_UNKNOWN where there
+ * is none, or the file system knows no locks. Changes nothing.
+ */
+enum gr_hold { GR_HOLD_UNKNOWN, GR_HOLD_FREE, GR_HOLD_HELD };
+enum gr_hold gr_run_directory_hold(const char *path);
+/* The model of a run: PATH/model.h5, or else the newest checkpoint; NULL: none yet. Caller:
+ * gr_free.
+ */
+gr_status gr_run_directory_model(const char *path, char **out) GR_CHECKED;
 
 /* What the manifest of earlier stretches says of the data they trained on. */
 struct gr_run_data {

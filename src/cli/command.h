@@ -13,6 +13,7 @@
 #include <granary/granary.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 
 /* ---- start.c: before any command --------------------------------------------------------------
  */
@@ -49,7 +50,15 @@ struct gr_invocation {
     bool speaks;     /* this rank prints what went wrong, and notes the status */
     bool ranks_lost; /* some rank died or was given up */
     bool leaves;     /* and MPI is to be left as it is */
+    bool told;       /* what went wrong has been printed */
 };
+
+/*
+ * Runs the rest of a command under MPI, once in a process; every rank returns the same status, rank
+ * 0 prints what went wrong. is_long: SIGUSR1 stops it in order, else it is ignored.
+ */
+gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long,
+                          struct gr_invocation *invocation) GR_CHECKED;
 
 gr_status gr_command_train(struct gr_invocation *invocation);
 gr_status gr_command_run(struct gr_invocation *invocation);
@@ -78,6 +87,14 @@ gr_status gr_overrides_add(struct gr_overrides *overrides, const char *text) GR_
 gr_status gr_only_argument(struct gr_invocation *invocation, const char *what,
                            const char **out) GR_CHECKED;
 
+/* By their names only. */
+bool gr_is_table_name(const char *path);
+bool gr_is_yaml_name(const char *path);
+/* What a file is that is given in a config's place, GR_ERROR_CONFIG, or a model's, GR_ERROR_DATA;
+ * GR_OK: nothing speaks against it. table: the argument behind it, or "". */
+gr_status gr_check_is_config(const char *path) GR_CHECKED;
+gr_status gr_check_is_model(const char *command, const char *path, const char *table) GR_CHECKED;
+
 /* The path of this program, to be started again. */
 gr_status gr_own_program(char out[PATH_MAX]) GR_CHECKED;
 
@@ -87,5 +104,11 @@ void gr_leave(struct gr_invocation *invocation, struct gr_comm *comm);
 /* --separator's value: by name, as in a config, or the byte itself. */
 gr_status gr_read_separator(const struct gr_invocation *invocation, const char *text,
                             enum gr_separator *out) GR_CHECKED;
+
+/* What was found in a table's columns, a line each; nothing for nothing. */
+gr_status gr_print_findings(FILE *stream, const struct gr_scored *scored) GR_CHECKED;
+/* An evaluation to standard output: for people, and with all digits. */
+gr_status gr_print_scores(const struct gr_scored *scored) GR_CHECKED;
+gr_status gr_print_scores_json(const struct gr_scored *scored) GR_CHECKED;
 
 #endif

@@ -2,6 +2,7 @@
 /* granary inspect: what a file or a run directory holds. Shows, judges little, changes nothing. */
 #include "cli/command.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -80,45 +81,145 @@ static gr_status inspect_table(const char *path) {
     return status;
 }
 
-/* A run directory: is its event chain whole, do its files agree, and the model it ended with. */
+/* ---- a run ------------------------------------------------------------------------------------
+ */
+
+/* A run that says nothing for so long, and for ten of its rounds, is taken for dead where no lock
+ * tells. */
+static const double silence_s = 120;
+
+/* What became of it, in words. */
+static const char *state_of(const char *path, const struct gr_run_summary *s) {
+    const enum gr_hold hold = gr_run_directory_hold(path);
+    const double round_s = s->rounds_done > 0 ? s->seconds / (double)s->rounds_done : 0;
+    const bool silent = s->record_age_s > fmax(silence_s, 10 * round_s);
+    if (strcmp(s->outcome, "running") != 0) {
+        if (hold == GR_HOLD_HELD) return "about to go on: a process holds it";
+        if (strcmp(s->outcome, "stopped") == 0) return "stopped; --resume goes on";
+        if (strcmp(s->outcome, "failed") == 0) return "failed";
+        if (s->outcome[0] == '\0') return "not known, for its manifest cannot be read";
+        return s->rounds_done < s->rounds ? "finished early" : "finished";
+    }
+    if (hold == GR_HOLD_HELD) return "running";
+    if (hold == GR_HOLD_FREE) return "interrupted: no process holds it; --resume goes on";
+    return silent ? "interrupted, it seems: it is silent; --resume goes on"
+                  : "running, it seems: a record is new";
+}
+
+static void print_scores(const struct gr_run_summary *s) {
+    if (s->scored_round == 0) {
+        printf("  scores        none yet\n");
+        return;
+    }
+    printf("  scores        %s", s->of_test ? "test" : "validation");
+    if (isfinite(s->accuracy)) printf(" accuracy %.2f %%", 100 * s->accuracy);
+    if (isfinite(s->headline.largest))
+        printf(" (largest class %.2f %%)", 100 * s->headline.largest);
+    if (isfinite(s->headline.auc)) printf(", AUC %.3f", s->headline.auc);
+    if (isfinite(s->loss)) printf("%s loss %.4f", isfinite(s->accuracy) ? "," : "", s->loss);
+    printf(", after round %u\n", s->scored_round);
+}
+
+static void print_summary(const char *path, const char *model, const struct gr_run_summary *s) {
+    printf("%s: %s\n", path, state_of(path, s));
+    printf("  rounds        %llu of %llu\n", (unsigned long long)s->rounds_done,
+           (unsigned long long)s->rounds);
+    print_scores(s);
+    printf("  time          %.1f s in rounds%s%s%s%s\n", s->seconds,
+           s->started[0] ? "; started " : "", s->started, s->ended[0] ? ", ended " : "", s->ended);
+    if (s->last_event[0])
+        printf("  last event    %s, round %llu, %s\n", s->last_event,
+               (unsigned long long)s->last_event_round, s->last_event_utc);
+    printf("  last record   %.0f s ago\n", s->record_age_s);
+    if (s->n_alerts > 0) printf("  alerts        %zu\n", s->n_alerts);
+    printf("  model         %s\n", model ? model : "none yet");
+    if (s->broken_event > 0)
+        printf("  events        BROKEN at line %zu\n", s->broken_event);
+    else
+        printf("  events        the chain is whole\n");
+    for (const char *line = s->notes; line && *line;) {
+        const size_t n = strcspn(line, "\n");
+        printf("  note          %.*s\n", (int)n, line);
+        line += n + (line[n] == '\n');
+    }
+}
+
+/* Whether what it holds is whole: its manifest, its chain of events, its model. */
+static gr_status judge_run(const char *path, const char *model, const struct gr_run_summary *s) {
+    struct gr_model_file file = {0};
+    gr_status status = model ? gr_model_file_read(model, 0, 1, &file) : GR_OK;
+    if (status == GR_OK && model && !file.digests_match)
+        status = gr_fail(GR_ERROR_DATA, "%s: damaged: a slab's digest differs from what is stored",
+                         model);
+    gr_model_file_release(&file);
+    if (status != GR_OK) return status;
+    if (s->broken_event > 0)
+        return gr_fail(GR_ERROR_DATA, "%s/events.jsonl:%zu: its hash does not continue the chain",
+                       path, s->broken_event);
+    if (s->outcome[0] == '\0')
+        return gr_fail(GR_ERROR_DATA, "%s/manifest.json: cannot be read", path);
+    return GR_OK;
+}
+
+/* The folder of runs is not a run, but knows the newest. */
+static gr_status suggest_run(const char *path, gr_status status) {
+    char *latest = NULL;
+    if (status != GR_ERROR_DATA) return status;
+    char reason[GR_MESSAGE_MAX];
+    memcpy(reason, gr_message(), strlen(gr_message()) + 1);
+    if (gr_text_format(&latest, "%s/latest", path) != GR_OK) return status;
+    status = access(latest, F_OK) == 0 ? gr_fail(status, "%s; its newest run is %s", reason, latest)
+                                       : gr_fail(status, "%s", reason);
+    gr_free(latest);
+    return status;
+}
+
 static gr_status inspect_run(const char *path, bool digest_only) {
     gr_status status = GR_OK;
-    char *events = NULL, *model = NULL, *words = NULL;
-    size_t broken = 0;
-    GR_TRY(gr_text_format(&events, "%s/events.jsonl", path));
-    GR_TRY(gr_text_format(&model, "%s/model.h5", path));
-    if (!digest_only) {
-        GR_TRY(gr_events_verify(events, &broken));
-        if (broken)
-            printf("%s: BROKEN at line %zu\n", events, broken);
-        else
-            printf("%s: the chain of events is whole\n", events);
+    struct gr_run_summary summary = {0};
+    char *model = NULL, *words = NULL;
+    GR_TRY(suggest_run(path, gr_run_summarise(path, &summary)));
+    GR_TRY(gr_run_directory_model(path, &model));
+    if (digest_only) {
+        status = model ? inspect_model(model, true)
+                       : gr_fail(GR_ERROR_DATA, "%s: has no model and no checkpoint yet", path);
+        goto out;
     }
-    gr_status compared = digest_only ? GR_OK : gr_run_compare(path, &words);
-    if (words) printf("%s: %s\n", path, words);
-    if (compared != GR_OK) GR_TRY(gr_text_format(&words, "%s", gr_message()));
-    status = access(model, F_OK) == 0 || digest_only ? inspect_model(model, digest_only) : GR_OK;
-    if (compared != GR_OK) status = gr_fail(compared, "%s", words);
+    print_summary(path, model, &summary);
+    GR_TRY(judge_run(path, model, &summary));
+    status = gr_run_compare(path, &words);
+    if (words) printf("  evidence      %s\n", words);
 out:
     gr_free(words);
-    gr_free(events);
     gr_free(model);
+    gr_run_summary_release(&summary);
     return status;
 }
 
 gr_status gr_command_inspect(struct gr_invocation *invocation) {
     static const struct option options[] = {{"digest", no_argument, NULL, 'd'}, {0}};
     const char *path;
-    struct stat info;
+    struct stat info = {0};
     bool digest_only = false;
     int option;
     while ((option = gr_next_option(invocation, ":", options)) != -1) {
         if (option != 'd') return GR_ERROR_USAGE;
         digest_only = true;
     }
-    gr_status status = gr_only_argument(invocation, "FILE", &path);
+    gr_status status = gr_only_argument(invocation, "FILE or RUN", &path);
     if (status != GR_OK) return status;
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return inspect_run(path, digest_only);
+    if (gr_is_yaml_name(path) && S_ISREG(info.st_mode))
+        return gr_fail(GR_ERROR_DATA,
+                       "%s: a config or a schema, expected a model, a checkpoint, an HDF5 table or "
+                       "a run directory; `granary validate` checks a config",
+                       path);
+    if (gr_is_table_name(path) && S_ISREG(info.st_mode))
+        return gr_fail(
+            GR_ERROR_DATA,
+            "%s: a table of text, expected a model, a checkpoint, an HDF5 table or a run "
+            "directory; `granary import --infer-schema` shows what its columns are",
+            path);
 
     status = inspect_model(path, digest_only);
     if (status == GR_ERROR_DATA && !digest_only) {

@@ -63,15 +63,23 @@ static const struct {
      "Says of each column what it was taken for. Cells that do not fit are named by line.\n"
      "\n"
      "example: granary init patients.csv --label died --group centre -o study\n"},
-    {"validate", gr_command_validate, 0, "check a config and the files it names",
-     "usage: granary validate CONFIG [--set SECTION.KEY=VALUE]... [--resolved]\n"
+    {"validate", gr_command_validate, 0, "find what `train` would refuse, without training",
+     "usage: granary validate CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] [--resolved]\n"
      "\n"
      "  --set S.K=V  replaces a setting of the config; VALUE is YAML\n"
-     "  --resolved   prints every setting as it will be used\n"
+     "  --run DIR    the run directory that is meant: could a new run be opened there?\n"
+     "  --resolved   only prints every setting as it will be used, and which are required\n"
+     "\n"
+     "Reads the tables as `train` does, once, and ends with the code that `train` would end with.\n"
+     "Nothing is written. With tables larger than one process can hold: under mpirun.\n"
      "\n"
      "example: granary validate configs/synthetic.yaml --resolved\n"},
     {"inspect", gr_command_inspect, 0, "show a model, checkpoint, table or run directory",
-     "usage: granary inspect [--digest] FILE\n"
+     "usage: granary inspect [--digest] FILE | RUN\n"
+     "\n"
+     "Of a run directory, live, stopped, finished or damaged: its state, rounds, scores, time, "
+     "last\n"
+     "event, and where its model is. Reads only.\n"
      "\n"
      "  --digest     prints the BLAKE2b-256 of all parameters in hex, and nothing else\n"
      "\n"
@@ -155,8 +163,53 @@ static void print_overview(FILE *stream) {
           stream);
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fputs("\n`granary help COMMAND` or `granary COMMAND --help` tells more, with an example.\n",
+    fputs("\n`granary help COMMAND` or `granary COMMAND --help` tells more, with an example.\n"
+          "`granary help config [SECTION]` lists the settings of a config, `granary help schema` "
+          "those\n"
+          "of a table's columns.\n",
           stream);
+}
+
+/* Words that people try, and what they stand for here. */
+static const char *meant_by(const char *word) {
+    static const struct {
+        const char *word, *command;
+    } known[] = {{"resume", "train CONFIG --run DIR --resume"},
+                 {"continue", "train CONFIG --run DIR --resume"},
+                 {"check", "validate"},
+                 {"lint", "validate"},
+                 {"test", "evaluate"},
+                 {"eval", "evaluate"},
+                 {"score", "evaluate"},
+                 {"infer", "predict"},
+                 {"convert", "import"},
+                 {"load", "import"},
+                 {"show", "inspect"},
+                 {"status", "inspect"},
+                 {"compare", "report"},
+                 {"simulate", "run"},
+                 {"fit", "train"}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(word, known[i].word) == 0) return known[i].command;
+    return NULL;
+}
+
+static gr_status refuse_command(const char *name, const char *const *names) {
+    char quoted[80];
+    const char *meant = meant_by(name);
+    gr_text_quote(name, strlen(name), quoted, sizeof quoted);
+    if (name[0] == '-')
+        return gr_fail(GR_ERROR_USAGE,
+                       "'%s' is no command: options come behind one, granary COMMAND ...; see "
+                       "`granary help`",
+                       quoted);
+    if (access(name, F_OK) == 0 && gr_is_yaml_name(name))
+        return gr_fail(GR_ERROR_USAGE,
+                       "'%s' is no command, did you mean `granary train %s`; see `granary help`",
+                       quoted, quoted);
+    if (!meant) meant = gr_text_nearest(name, names, COMMANDS);
+    return gr_fail(GR_ERROR_USAGE, "'%s' is no command%s%s%s; see `granary help`", quoted,
+                   meant ? ", did you mean '" : "", meant ? meant : "", meant ? "'" : "");
 }
 
 /* The row of a command; COMMANDS when there is none, with the message set. */
@@ -166,12 +219,21 @@ static size_t find_command(const char *name) {
         names[i] = commands[i].name;
         if (strcmp(name, names[i]) == 0) return i;
     }
-    char quoted[80];
-    gr_text_quote(name, strlen(name), quoted, sizeof quoted);
-    const char *nearest = gr_text_nearest(name, names, COMMANDS);
-    (void)gr_fail(GR_ERROR_USAGE, "'%s' is no command%s%s%s; see `granary help`", quoted,
-                  nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'" : "");
+    (void)refuse_command(name, names);
     return COMMANDS;
+}
+
+/* The settings of a config, or of a schema's columns. */
+static int help_settings(const char *what, const char *section) {
+    char *page = NULL;
+    gr_status status =
+        strcmp(what, "config") == 0 ? gr_config_help(section, &page) : gr_schema_help(&page);
+    if (status == GR_OK)
+        fputs(page, stdout);
+    else
+        fprintf(stderr, "granary: %s\n", gr_message());
+    gr_free(page);
+    return status;
 }
 
 static int help(int argc, char **argv) {
@@ -179,6 +241,8 @@ static int help(int argc, char **argv) {
         print_overview(stdout);
         return GR_OK;
     }
+    if (strcmp(argv[2], "config") == 0 || strcmp(argv[2], "schema") == 0)
+        return help_settings(argv[2], argc > 3 ? argv[3] : "");
     size_t which = find_command(argv[2]);
     if (which == COMMANDS) {
         fprintf(stderr, "granary: %s\n", gr_message());
@@ -201,11 +265,11 @@ static gr_status check_output(void) {
     return gr_fail(GR_ERROR_WRITE, "standard output could not be written");
 }
 
-/* Runs the command under MPI; every rank returns the same status, rank 0 prints. */
-static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long,
-                              struct gr_invocation *invocation) {
+gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long,
+                          struct gr_invocation *invocation) {
     int provided, rank = 0, size = 1;
     const struct gr_company company = gr_start_company();
+    invocation->told = true;
     /* To a command that can stop in order a signal that comes while MPI starts counts as well. */
     if (is_long)
         (void)gr_catch_stop(SIGUSR1);
@@ -277,8 +341,9 @@ int main(int argc, char **argv) {
     invocation.argc = argc - 1;
     invocation.argv = argv + 1;
     if (status == GR_OK && (commands[which].flags & NEEDS_MPI))
-        return run_with_mpi(commands[which].run, commands[which].flags & IS_LONG, &invocation);
+        return gr_run_with_mpi(commands[which].run, commands[which].flags & IS_LONG, &invocation);
     if (status == GR_OK) status = commands[which].run(&invocation);
+    if (invocation.told) return status;
     if (status == GR_OK) status = check_output();
     if (status != GR_OK) fprintf(stderr, "granary: %s\n", gr_message());
     return status;

@@ -2,9 +2,51 @@
 /* What the subcommands share. */
 #include "cli/command.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum { OPTIONS_MAX = 32 };
+
+/* The option that was meant by "--sett" or "--sett=1"; NULL: none is near. */
+static const char *nearest_option(const char *word, const struct option *options) {
+    const char *names[OPTIONS_MAX];
+    char name[64];
+    size_t n = 0;
+    if (strncmp(word, "--", 2) != 0) return NULL;
+    for (; options[n].name && n < OPTIONS_MAX; n++)
+        names[n] = options[n].name;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+    return gr_text_nearest(name, names, n);
+}
+
+/* A word of advice where an option belongs elsewhere. */
+static const char *advice(const char *command, const char *word) {
+    const bool ranks = strncmp(word, "-n", 2) == 0 || strcmp(word, "--np") == 0;
+    if (ranks && (strcmp(command, "train") == 0 || strcmp(command, "predict") == 0 ||
+                  strcmp(command, "evaluate") == 0 || strcmp(command, "validate") == 0))
+        return strcmp(command, "train") == 0 ? "; ranks are given by `granary run -n RANKS`"
+                                             : "; ranks are given by `mpirun -n RANKS granary ...`";
+    return strcmp(command, "run") == 0 ? "; options of mpirun follow `--`" : "";
+}
+
+static void refuse_option(const char *command, const char *word, bool lacks_value,
+                          const struct option *options) {
+    const char *nearest = nearest_option(word, options);
+    char quoted[80];
+    gr_text_quote(word, strlen(word), quoted, sizeof quoted);
+    if (lacks_value)
+        (void)gr_fail(GR_ERROR_USAGE, "%s needs a value after '%s'; see `granary help %s`", command,
+                      quoted, command);
+    else
+        (void)gr_fail(GR_ERROR_USAGE,
+                      "%s does not take the option '%s'%s%s%s%s; see `granary help %s`", command,
+                      quoted, nearest ? ", did you mean '--" : "", nearest ? nearest : "",
+                      nearest ? "'" : "", nearest ? "" : advice(command, word), command);
+}
 
 int gr_next_option(struct gr_invocation *invocation, const char *short_options,
                    const struct option *options) {
@@ -15,11 +57,7 @@ int gr_next_option(struct gr_invocation *invocation, const char *short_options,
         const char letter[] = {'-', (char)optopt, '\0'};
         const char *word = invocation->argv[optind - 1];
         if (strncmp(word, "--", 2) != 0) word = letter;
-        char quoted[80];
-        gr_text_quote(word, strlen(word), quoted, sizeof quoted);
-        (void)gr_fail(GR_ERROR_USAGE, "%s %s '%s'; see `granary help %s`", invocation->argv[0],
-                      option == ':' ? "needs a value after" : "does not take the option", quoted,
-                      invocation->argv[0]);
+        refuse_option(invocation->argv[0], word, option == ':', options);
         return '?';
     }
     return option;
@@ -34,13 +72,85 @@ gr_status gr_overrides_add(struct gr_overrides *overrides, const char *text) {
 }
 
 gr_status gr_only_argument(struct gr_invocation *invocation, const char *what, const char **out) {
-    int found = invocation->argc - optind;
-    if (found != 1)
-        return gr_fail(GR_ERROR_USAGE,
-                       "%s: found %d arguments, expected one: %s; see `granary help %s`",
-                       invocation->argv[0], found, what, invocation->argv[0]);
+    const int found = invocation->argc - optind;
+    const char *command = invocation->argv[0];
+    char quoted[80];
+    if (found == 0)
+        return gr_fail(GR_ERROR_USAGE, "%s: %s is missing; see `granary help %s`", command, what,
+                       command);
     *out = invocation->argv[optind];
-    return GR_OK;
+    if (found == 1) return GR_OK;
+    const char *extra = invocation->argv[optind + 1];
+    gr_text_quote(extra, strlen(extra), quoted, sizeof quoted);
+    return gr_fail(GR_ERROR_USAGE,
+                   "%s: found %d arguments, expected one, %s: '%s' is one too many (%s); see "
+                   "`granary help %s`",
+                   command, found, what, quoted,
+                   strcmp(extra, "=") == 0 ? "there are no blanks around the = of --set"
+                                           : "a name with blanks is put in quotes",
+                   command);
+}
+
+/* ---- a config that is none ------------------------------------------------------------------- */
+
+static bool ends_in(const char *path, const char *ending) {
+    const size_t n = strlen(path), m = strlen(ending);
+    return n > m && strcasecmp(path + n - m, ending) == 0;
+}
+
+static bool holds(const char *folder, const char *name) {
+    char *path = NULL;
+    if (gr_text_format(&path, "%s/%s", folder, name) != GR_OK) return false;
+    const bool found = access(path, F_OK) == 0;
+    gr_free(path);
+    return found;
+}
+
+bool gr_is_table_name(const char *path) {
+    static const char *const endings[] = {".csv", ".tsv", ".csv.gz", ".tsv.gz", ".data"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (ends_in(path, endings[i])) return true;
+    return false;
+}
+
+bool gr_is_yaml_name(const char *path) {
+    return ends_in(path, ".yaml") || ends_in(path, ".yml");
+}
+
+gr_status gr_check_is_config(const char *path) {
+    enum gr_data_source source;
+    struct stat info;
+    if (stat(path, &info) != 0) return GR_OK; /* told by who reads it */
+    if (S_ISDIR(info.st_mode) && holds(path, "manifest.json"))
+        return gr_fail(GR_ERROR_CONFIG,
+                       "%s: a run directory, expected a config; to go on with it: granary train "
+                       "%s/config.yaml --run %s --resume",
+                       path, path, path);
+    if (S_ISDIR(info.st_mode))
+        return gr_fail(GR_ERROR_CONFIG, "%s: a folder, expected a config: a YAML file", path);
+    if (gr_is_table_name(path))
+        return gr_fail(GR_ERROR_CONFIG,
+                       "%s: a table, expected a config: a YAML file that names the table in "
+                       "data.train.file",
+                       path);
+    if (gr_table_find_source(path, &source) != GR_OK || source == GR_SOURCE_CSV) return GR_OK;
+    return gr_fail(GR_ERROR_CONFIG, "%s: an %s file, expected a config: a YAML file", path,
+                   source == GR_SOURCE_HDF5 ? "HDF5" : "IDX");
+}
+
+gr_status gr_check_is_model(const char *command, const char *path, const char *table) {
+    enum gr_data_source source, of_table;
+    struct stat info;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        const bool has = holds(path, "model.h5");
+        return gr_fail(GR_ERROR_DATA, "%s: a folder, expected a model%s%s%s", path,
+                       has ? "; its model is " : "", has ? path : "", has ? "/model.h5" : "");
+    }
+    if (gr_table_find_source(path, &source) != GR_OK || source == GR_SOURCE_HDF5) return GR_OK;
+    const bool swapped =
+        table[0] && gr_table_find_source(table, &of_table) == GR_OK && of_table == GR_SOURCE_HDF5;
+    return gr_fail(GR_ERROR_DATA, "%s: no model, expected `granary %s MODEL TABLE`%s", path,
+                   command, swapped ? ", in this order" : "");
 }
 
 gr_status gr_own_program(char out[PATH_MAX]) {
@@ -63,17 +173,21 @@ void gr_leave(struct gr_invocation *invocation, struct gr_comm *comm) {
 
 gr_status gr_read_separator(const struct gr_invocation *invocation, const char *text,
                             enum gr_separator *out) {
-    static const char *const names[] = {"comma", "semicolon", "tab", "pipe", "space"};
+    static const char *const names[] = {"comma", "semicolon", "tab", "pipe",
+                                        "space", "blanks",    "auto"};
     char quoted[80];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         enum gr_separator separator = (enum gr_separator)i;
-        bool byte = text[0] == gr_separator_byte(separator) && text[1] == '\0';
+        bool byte = separator <= GR_SEPARATOR_SPACE && text[0] == gr_separator_byte(separator) &&
+                    text[1] == '\0';
         if (!byte && strcmp(text, names[i]) != 0) continue;
         *out = separator;
         return GR_OK;
     }
     gr_text_quote(text, strlen(text), quoted, sizeof quoted);
-    return gr_fail(GR_ERROR_USAGE,
-                   "%s: --separator: found '%s', expected comma, semicolon, tab, pipe or space",
-                   invocation->argv[0], quoted);
+    return gr_fail(
+        GR_ERROR_USAGE,
+        "%s: --separator: found '%s', expected comma, semicolon, tab, pipe, space, blanks "
+        "or auto",
+        invocation->argv[0], quoted);
 }

@@ -57,8 +57,8 @@ static gr_status read_number(const char *what, const char *text, double smallest
     errno = 0;
     *out = strtod(text, &end);
     if (end != text && *end == '\0' && *out >= smallest && *out <= largest) return GR_OK;
-    return gr_fail(GR_ERROR_USAGE, "%s: found '%.80s', expected %g to %g", what, text, smallest,
-                   largest);
+    return gr_fail(GR_ERROR_USAGE, "%s: found '%.80s', expected %.10g to %.10g", what, text,
+                   smallest, largest);
 }
 
 static gr_status read_count(const char *what, const char *text, uint32_t smallest, uint32_t largest,
@@ -71,9 +71,11 @@ static gr_status read_count(const char *what, const char *text, uint32_t smalles
     return status;
 }
 
-/* What stands behind `--` is the launcher's. */
+/* What stands behind `--` is the launcher's; and -np is what mpirun calls -n. */
 static void split_off_options(struct gr_invocation *invocation, struct run *run) {
+    static char ranks[] = "-n";
     for (int i = 1; i < invocation->argc; i++) {
+        if (strcmp(invocation->argv[i], "-np") == 0) invocation->argv[i] = ranks;
         if (strcmp(invocation->argv[i], "--") != 0) continue;
         run->options = invocation->argv + i + 1;
         invocation->argc = i;
@@ -133,7 +135,8 @@ static gr_status read_words(struct gr_invocation *invocation, struct run *run) {
     }
     GR_TRY(gr_only_argument(invocation, "CONFIG", &run->config_path));
     if (run->ranks == 0)
-        return gr_fail(GR_ERROR_USAGE, "run: -n RANKS is missing; see `granary help run`");
+        return gr_fail(GR_ERROR_USAGE,
+                       "run: -n RANKS is missing, the number of processes; see `granary help run`");
     if (run->path && !*run->path)
         return gr_fail(GR_ERROR_USAGE, "--run: found '', expected a folder");
     if (run->hostfile && run->host_list)
@@ -152,9 +155,15 @@ static gr_status read_config(struct run *run) {
     gr_status status = GR_OK;
     char *text = NULL;
     size_t length;
+    GR_TRY(gr_check_is_config(run->config_path));
     GR_TRY(gr_file_read(run->config_path, GR_CONFIG_FILE_MAX, GR_ERROR_CONFIG, &text, &length));
     GR_TRY(gr_config_parse(run->config_path, text, length, run->overrides.text, run->overrides.n,
                            &run->config));
+    if (run->ranks > run->config->data.silos)
+        status = gr_fail(GR_ERROR_USAGE,
+                         "run: -n: found %u ranks for %u silos, expected at most one rank for a "
+                         "silo",
+                         run->ranks, run->config->data.silos);
 out:
     gr_free(text);
     return status;

@@ -4,47 +4,89 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 struct words {
     char *model, *file, *features, *labels, *output; /* borrowed; "" where absent */
-    bool json, no_header;
+    const char *id;                                  /* NULL: none */
+    bool json, no_header, separated, formatted;
     enum gr_separator separator;
-    enum gr_data_source source;
+    enum gr_data_source source; /* once the file has been looked at */
 };
-
-static bool is_csv(const char *path) {
-    size_t n = strlen(path);
-    return n > 4 && strcasecmp(path + n - 4, ".csv") == 0;
-}
 
 /* MODEL and a table, or features with options of its own. */
 static gr_status take_names(struct gr_invocation *invocation, struct words *words) {
     const bool pair = words->features[0];
-    if (invocation->argc - optind != (pair ? 1 : 2))
+    const int found = invocation->argc - optind, wanted = pair ? 1 : 2;
+    char extra[80], hint[160] = "";
+    if (found > wanted) {
+        const char *word = invocation->argv[optind + wanted];
+        gr_text_quote(word, strlen(word), extra, sizeof extra);
+        snprintf(hint, sizeof hint, ": '%s' is one too many (a name with blanks is put in quotes)",
+                 extra);
+    }
+    if (found != wanted)
         return gr_fail(GR_ERROR_USAGE,
-                       "%s: expected MODEL and a table or --features; see `granary help %s`",
-                       invocation->argv[0], invocation->argv[0]);
+                       "%s: found %d arguments, expected %s%s; see `granary help %s`",
+                       invocation->argv[0], found,
+                       pair ? "one beside --features: MODEL" : "two: MODEL and a table", hint,
+                       invocation->argv[0]);
     words->model = invocation->argv[optind];
     if (!pair) words->file = invocation->argv[optind + 1];
-    words->source = pair ? GR_SOURCE_IDX : is_csv(words->file) ? GR_SOURCE_CSV : GR_SOURCE_HDF5;
-    if (words->source != GR_SOURCE_CSV &&
-        (words->no_header || words->separator != GR_SEPARATOR_COMMA))
-        return gr_fail(GR_ERROR_USAGE,
-                       "%s: --separator and --no-header are of files ending in .csv",
-                       invocation->argv[0]);
     return GR_OK;
+}
+
+/* The one file that was named is features, where it is IDX. */
+static gr_status take_idx(const char *command, struct words *words, bool labelled) {
+    if (labelled && !words->labels[0])
+        return gr_fail(GR_ERROR_USAGE,
+                       "%s: %s is an IDX file, whose labels are in another: --labels FILE is "
+                       "missing",
+                       command, words->file);
+    words->features = words->file;
+    return GR_OK;
+}
+
+/* What the table is: by --format, or what the file begins with, whatever it is called. */
+static gr_status find_source(const char *command, struct words *words, bool labelled) {
+    gr_status status = GR_OK;
+    GR_TRY(gr_check_is_model(command, words->model, words->file));
+    if (gr_is_yaml_name(words->file))
+        return gr_fail(GR_ERROR_USAGE, "%s: %s: a config or a schema, expected a table", command,
+                       words->file);
+    if (words->features[0]) {
+        words->source = GR_SOURCE_IDX;
+    } else {
+        if (!words->formatted) GR_TRY(gr_table_find_source(words->file, &words->source));
+        if (words->source == GR_SOURCE_IDX) GR_TRY(take_idx(command, words, labelled));
+    }
+    const bool csv = words->source == GR_SOURCE_CSV, idx = words->source == GR_SOURCE_IDX;
+    if (!csv && (words->no_header || words->separated))
+        return gr_fail(GR_ERROR_USAGE,
+                       "%s: --separator and --no-header are of CSV files, and %s is %s", command,
+                       idx ? words->features : words->file, idx ? "IDX" : "HDF5");
+    if (idx && words->id)
+        return gr_fail(GR_ERROR_USAGE, "%s: --id: an IDX file has no columns", command);
+    if (!idx && words->labels[0])
+        return gr_fail(GR_ERROR_USAGE, "%s: --labels is of IDX files; %s has its labels itself",
+                       command, words->file);
+out:
+    return status;
 }
 
 static struct gr_table_options options_of(const struct words *words) {
     return (struct gr_table_options){
         .source = words->source,
+        .id = words->id,
         .csv = {.separator = words->separator, .header = !words->no_header}};
 }
 
-static gr_status start(struct gr_invocation *invocation, struct gr_comm **comm) {
+/* Collective. */
+static gr_status start(struct gr_invocation *invocation, struct words *words, bool labelled,
+                       struct gr_comm **comm) {
     struct gr_comm_options whole_nodes = {0};
-    return gr_comm_create(invocation->world, &whole_nodes, comm);
+    gr_status status = gr_comm_create(invocation->world, &whole_nodes, comm);
+    if (status != GR_OK) return status;
+    return gr_comm_agree(*comm, find_source(invocation->argv[0], words, labelled));
 }
 
 static struct gr_table_config table_of(const struct words *words) {
@@ -52,80 +94,93 @@ static struct gr_table_config table_of(const struct words *words) {
         .file = words->file, .features = words->features, .labels = words->labels};
 }
 
+static gr_status read_format(const char *command, const char *text, struct words *words) {
+    static const char *const names[] = {
+        [GR_SOURCE_IDX] = "idx", [GR_SOURCE_HDF5] = "hdf5", [GR_SOURCE_CSV] = "csv"};
+    char quoted[80];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(text, names[i]) != 0) continue;
+        words->source = (enum gr_data_source)i;
+        words->formatted = true;
+        return GR_OK;
+    }
+    gr_text_quote(text, strlen(text), quoted, sizeof quoted);
+    return gr_fail(GR_ERROR_USAGE, "%s: --format: found '%s', expected csv, hdf5 or idx", command,
+                   quoted);
+}
+
+/* An option that both commands have. */
+static gr_status read_option(struct gr_invocation *invocation, int option, struct words *words) {
+    switch (option) {
+    case 'f':
+        words->features = optarg;
+        return GR_OK;
+    case 'h':
+        words->no_header = true;
+        return GR_OK;
+    case 'm':
+        return read_format(invocation->argv[0], optarg, words);
+    case 'd':
+        words->separated = true;
+        return gr_read_separator(invocation, optarg, &words->separator);
+    default:
+        return GR_ERROR_USAGE;
+    }
+}
+
+static struct words no_words(void) {
+    static char none[] = "";
+    return (struct words){.model = none,
+                          .file = none,
+                          .features = none,
+                          .labels = none,
+                          .output = none,
+                          .separator = GR_SEPARATOR_AUTO};
+}
+
 /* ---- evaluate ------------------------------------------------------------------------------- */
 
 static gr_status read_evaluate(struct gr_invocation *invocation, struct words *words) {
-    static const struct option options[] = {
-        {"features", required_argument, NULL, 'f'}, {"labels", required_argument, NULL, 'l'},
-        {"json", no_argument, NULL, 'j'},           {"separator", required_argument, NULL, 'd'},
-        {"no-header", no_argument, NULL, 'h'},      {0}};
-    static char none[] = "";
+    static const struct option options[] = {{"features", required_argument, NULL, 'f'},
+                                            {"labels", required_argument, NULL, 'l'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"separator", required_argument, NULL, 'd'},
+                                            {"format", required_argument, NULL, 'm'},
+                                            {"no-header", no_argument, NULL, 'h'},
+                                            {0}};
     gr_status status;
     int option;
-    *words = (struct words){.model = none, .file = none, .features = none, .labels = none};
+    *words = no_words();
     while ((option = gr_next_option(invocation, ":", options)) != -1) {
-        if (option == 'f')
-            words->features = optarg;
-        else if (option == 'l')
+        if (option == 'l')
             words->labels = optarg;
         else if (option == 'j')
             words->json = true;
-        else if (option == 'h')
-            words->no_header = true;
-        else if (option == 'd')
-            GR_TRY(gr_read_separator(invocation, optarg, &words->separator));
         else
-            return GR_ERROR_USAGE;
+            GR_TRY(read_option(invocation, option, words));
     }
-    if (!words->features[0] != !words->labels[0])
-        return gr_fail(GR_ERROR_USAGE, "evaluate: --features and --labels go together");
+    if (words->features[0] && !words->labels[0])
+        return gr_fail(GR_ERROR_USAGE,
+                       "evaluate: --features and --labels go together: --labels FILE is missing");
     status = take_names(invocation, words);
 out:
     return status;
-}
-
-static void print_metrics(const struct gr_score *score, const struct gr_tally *tally) {
-    printf("rows %lld  loss %.6f", (long long)score->examples, gr_score_loss(score));
-    if (gr_tally_classes(tally) > 0) printf("  accuracy %.4f", gr_score_accuracy(score));
-    printf("\n");
-    for (enum gr_metric m = GR_METRIC_BALANCED_ACCURACY; m < GR_METRICS; m++) {
-        const struct gr_metric_value v = gr_tally_metric(tally, m);
-        if (!gr_metric_fits(m, gr_tally_classes(tally))) continue;
-        if (v.why && v.lower < v.upper)
-            printf("%-18s not known: %s (%.6f to %.6f)\n", gr_metric_text(m), v.why, v.lower,
-                   v.upper);
-        else if (v.why)
-            printf("%-18s not defined: %s\n", gr_metric_text(m), v.why);
-        else if (v.lower < v.upper)
-            printf("%-18s %.6f  (%.6f to %.6f)\n", gr_metric_text(m), v.value, v.lower, v.upper);
-        else
-            printf("%-18s %.6f\n", gr_metric_text(m), v.value);
-    }
 }
 
 gr_status gr_command_evaluate(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     struct words words;
     struct gr_comm *comm = NULL;
-    struct gr_tally *tally = NULL;
-    struct gr_score score;
-    char *text = NULL;
+    struct gr_scored scored = {0};
     GR_TRY(read_evaluate(invocation, &words));
+    GR_TRY(start(invocation, &words, true, &comm));
     const struct gr_table_config table = table_of(&words);
-    GR_TRY(start(invocation, &comm));
     const struct gr_table_options options = options_of(&words);
-    GR_TRY(gr_evaluate_table(comm, words.model, &table, &options, &score, &tally));
+    GR_TRY(gr_evaluate_table(comm, words.model, &table, &options, &scored));
     if (!invocation->speaks) goto out;
-    if (words.json) {
-        const struct gr_evaluation evaluation = {.rows_of = "table", .tally = tally};
-        GR_TRY(gr_evaluation_to_json(&evaluation, &text));
-        fputs(text, stdout);
-    } else {
-        print_metrics(&score, tally);
-    }
+    status = words.json ? gr_print_scores_json(&scored) : gr_print_scores(&scored);
 out:
-    gr_free(text);
-    gr_tally_free(tally);
+    gr_scored_release(&scored);
     gr_leave(invocation, comm);
     return status;
 }
@@ -136,27 +191,23 @@ static gr_status read_predict(struct gr_invocation *invocation, struct words *wo
     static const struct option options[] = {{"features", required_argument, NULL, 'f'},
                                             {"output", required_argument, NULL, 'o'},
                                             {"separator", required_argument, NULL, 'd'},
+                                            {"format", required_argument, NULL, 'm'},
+                                            {"id", required_argument, NULL, 'i'},
                                             {"no-header", no_argument, NULL, 'h'},
                                             {0}};
-    static char none[] = "";
     gr_status status;
     int option;
-    *words = (struct words){
-        .model = none, .file = none, .features = none, .labels = none, .output = none};
+    *words = no_words();
     while ((option = gr_next_option(invocation, ":o:", options)) != -1) {
-        if (option == 'f')
-            words->features = optarg;
-        else if (option == 'o')
+        if (option == 'o')
             words->output = optarg;
-        else if (option == 'h')
-            words->no_header = true;
-        else if (option == 'd')
-            GR_TRY(gr_read_separator(invocation, optarg, &words->separator));
+        else if (option == 'i')
+            words->id = optarg;
         else
-            return GR_ERROR_USAGE;
+            GR_TRY(read_option(invocation, option, words));
     }
     if (!words->output[0])
-        return gr_fail(GR_ERROR_USAGE, "predict: expected -o FILE; see `granary help predict`");
+        return gr_fail(GR_ERROR_USAGE, "predict: -o FILE is missing; see `granary help predict`");
     status = take_names(invocation, words);
 out:
     return status;
@@ -166,15 +217,18 @@ gr_status gr_command_predict(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     struct words words;
     struct gr_comm *comm = NULL;
-    size_t n_rows = 0;
+    struct gr_scored scored = {0};
     GR_TRY(read_predict(invocation, &words));
     GR_TRY(gr_predictions_check_path(words.output));
+    GR_TRY(start(invocation, &words, false, &comm));
     const struct gr_table_config table = table_of(&words);
-    GR_TRY(start(invocation, &comm));
     const struct gr_table_options options = options_of(&words);
-    GR_TRY(gr_predict_table(comm, words.model, &table, &options, words.output, &n_rows));
-    if (invocation->speaks) printf("%s: %zu rows\n", words.output, n_rows);
+    GR_TRY(gr_predict_table(comm, words.model, &table, &options, words.output, &scored));
+    if (!invocation->speaks) goto out;
+    printf("%s: %zu rows\n", words.output, scored.n_rows);
+    status = gr_print_findings(stderr, &scored);
 out:
+    gr_scored_release(&scored);
     gr_leave(invocation, comm);
     return status;
 }

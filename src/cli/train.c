@@ -52,6 +52,7 @@ static gr_status read_config(const struct words *words, char **given, char **res
     gr_status status = GR_OK;
     struct gr_config *config = NULL;
     size_t length;
+    GR_TRY(gr_check_is_config(words->config_path));
     GR_TRY(gr_file_read(words->config_path, GR_CONFIG_FILE_MAX, GR_ERROR_CONFIG, given, &length));
     GR_TRY(gr_config_parse(words->config_path, *given, length, words->overrides.text,
                            words->overrides.n, &config));

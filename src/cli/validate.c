@@ -1,74 +1,141 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* granary validate: every rule of a config, and the headers of the files it names. */
+/* granary validate: what `train` would refuse before its first round, by the code that it runs. */
 #include "cli/command.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-static const char *name_of(const struct gr_table_config *table) {
-    return table->file[0] ? table->file : table->features;
-}
+struct words {
+    const char *config_path, *run_path; /* borrowed; run_path NULL: a new one */
+    struct gr_overrides overrides;
+    bool resolved;
+};
 
-static gr_status show_table(const struct gr_config *config, const char *role,
-                            const struct gr_table_config *table) {
-    struct gr_table_summary summary;
-    if (!name_of(table)[0]) return GR_OK;
-    gr_status status = gr_data_summarise(&config->data, table, &summary);
-    if (status != GR_OK) return status;
-    printf("  %-6s %s: %zu rows", role, name_of(table), summary.n_rows);
-    for (size_t i = 1; i < summary.n_dims; i++)
-        printf("%s%zu", i == 1 ? " of " : " x ", summary.shape[i]);
-    printf("%s\n", summary.element == GR_ELEMENT_UINT8 ? ", bytes" : ", float32");
-    return GR_OK;
-}
-
-static gr_status show_data(const struct gr_config *config) {
+static gr_status read_words(struct gr_invocation *invocation, struct words *words) {
+    static const struct option options[] = {{"set", required_argument, NULL, 's'},
+                                            {"run", required_argument, NULL, 'd'},
+                                            {"resolved", no_argument, NULL, 'r'},
+                                            {0}};
     gr_status status = GR_OK;
-    printf("  silos  %u\n", config->data.silos);
-    if (config->data.source == GR_SOURCE_SYNTHETIC) return GR_OK;
-    GR_TRY(show_table(config, "train", &config->data.train));
-    for (unsigned i = 0; i < config->data.silo_tables_count; i++) {
-        char role[24];
-        gr_silo_pseudonym(i, role);
-        GR_TRY(show_table(config, role, &config->data.silo_tables[i]));
+    int option;
+    while ((option = gr_next_option(invocation, ":", options)) != -1) {
+        if (option == 's')
+            GR_TRY(gr_overrides_add(&words->overrides, optarg));
+        else if (option == 'd')
+            words->run_path = optarg;
+        else if (option == 'r')
+            words->resolved = true;
+        else
+            return GR_ERROR_USAGE;
     }
-    GR_TRY(show_table(config, "test", &config->data.test));
+    status = gr_only_argument(invocation, "CONFIG", &words->config_path);
 out:
+    return status;
+}
+
+/* ---- the settings -----------------------------------------------------------------------------
+ */
+
+/* A line of YAML ("  rounds: 3") leaves `path` at its key: "run.rounds". */
+static void follow(char path[256], const char *line, size_t n) {
+    size_t indent = strspn(line, " "), depth = indent / 2;
+    const size_t key = strcspn(line + indent, ":");
+    char *at = path;
+    for (; depth > 0 && at; depth--) {
+        at = strchr(at, '.');
+        if (at) at++;
+    }
+    if (!at || indent + key >= n) return;
+    snprintf(at, 256 - (size_t)(at - path), "%.*s.", (int)key, line + indent);
+}
+
+/* With a remark where a setting has no default. */
+static void print_resolved(const char *yaml) {
+    char path[256] = "", name[256];
+    for (const char *line = yaml; *line;) {
+        const size_t n = strcspn(line, "\n");
+        follow(path, line, n);
+        snprintf(name, sizeof name, "%s", path);
+        if (name[0]) name[strlen(name) - 1] = '\0';
+        printf("%.*s%s\n", (int)n, line, gr_config_requires(name) ? "  # required" : "");
+        line += n + (line[n] == '\n');
+    }
+}
+
+static gr_status show_resolved(const struct words *words) {
+    struct gr_config *config = NULL;
+    char *yaml = NULL;
+    gr_status status;
+    GR_TRY(gr_check_is_config(words->config_path));
+    GR_TRY(gr_config_load(words->config_path, words->overrides.text, words->overrides.n, &config));
+    GR_TRY(gr_config_to_yaml(config, &yaml));
+    print_resolved(yaml);
+out:
+    gr_free(yaml);
+    gr_config_free(config);
+    return status;
+}
+
+/* ---- what train would find --------------------------------------------------------------------
+ */
+
+/* A rank's own silos, on its own terminal: here the whole reason may stand. */
+static void print_sitting(const struct gr_examination *e) {
+    for (size_t i = 0; i < e->n_sitting; i++)
+        fprintf(stderr, "granary: %s\n", e->sitting[i]);
+    if (e->n_more > 0) fprintf(stderr, "granary: and %zu silos more\n", e->n_more);
+    if (e->n_sitting > 0 && e->status == GR_OK)
+        fprintf(stderr, "granary: %zu silo%s would sit out, and the others train\n",
+                e->n_sitting + e->n_more, e->n_sitting + e->n_more == 1 ? "" : "s");
+}
+
+/* All that was found as one message, a line each. */
+static gr_status fail_with(const struct gr_examination *e) {
+    char message[GR_MESSAGE_MAX] = "";
+    for (size_t i = 0; i < e->n; i++) {
+        const size_t used = strlen(message);
+        snprintf(message + used, sizeof message - used, "%s%s", i > 0 ? "\n" : "", e->problem[i]);
+    }
+    return gr_fail(e->status, "%s", message);
+}
+
+static gr_status examine(struct gr_invocation *invocation) {
+    gr_status status;
+    struct words words = {0};
+    struct gr_comm *comm = NULL;
+    struct gr_config *config = NULL;
+    struct gr_examination found = {0};
+    const struct gr_comm_options whole_nodes = {0};
+    optind = 1;
+    GR_TRY(read_words(invocation, &words));
+    GR_TRY(gr_comm_create(invocation->world, &whole_nodes, &comm));
+    GR_TRY(gr_comm_agree(comm, gr_check_is_config(words.config_path)));
+    GR_TRY(gr_comm_agree(
+        comm, gr_config_load(words.config_path, words.overrides.text, words.overrides.n, &config)));
+    GR_TRY(gr_examine(comm, config, words.run_path, &found));
+    print_sitting(&found);
+    if (found.status != GR_OK) {
+        status = fail_with(&found);
+    } else if (invocation->speaks) {
+        printf("%s: train would begin\n", words.config_path);
+        gr_opening_write(stdout, &found.opening);
+        for (size_t i = 0; i < found.n_notes; i++)
+            printf("%s\n", found.note[i]);
+    }
+out:
+    gr_examination_release(&found);
+    gr_leave(invocation, comm);
+    gr_config_free(config);
+    free(words.overrides.text);
     return status;
 }
 
 gr_status gr_command_validate(struct gr_invocation *invocation) {
-    static const struct option options[] = {
-        {"set", required_argument, NULL, 's'}, {"resolved", no_argument, NULL, 'r'}, {0}};
-    gr_status status = GR_OK;
-    struct gr_overrides overrides = {0};
-    struct gr_config *config = NULL;
-    const char *path;
-    char *yaml = NULL;
-    bool resolved = false;
-    int option;
-    while ((option = gr_next_option(invocation, ":", options)) != -1) {
-        if (option == 's') {
-            GR_TRY(gr_overrides_add(&overrides, optarg));
-        } else if (option == 'r') {
-            resolved = true;
-        } else {
-            status = GR_ERROR_USAGE;
-            goto out;
-        }
-    }
-    GR_TRY(gr_only_argument(invocation, "CONFIG", &path));
-    GR_TRY(gr_config_load(path, overrides.text, overrides.n, &config));
-    if (resolved) {
-        GR_TRY(gr_config_to_yaml(config, &yaml));
-        fputs(yaml, stdout);
-    } else {
-        printf("%s: all rules hold\n", path);
-        GR_TRY(show_data(config));
-    }
-out:
-    gr_free(yaml);
-    gr_config_free(config);
-    free(overrides.text);
-    return status;
+    struct words words = {0};
+    gr_status status = read_words(invocation, &words);
+    const bool resolved = words.resolved;
+    if (status == GR_OK && resolved) status = show_resolved(&words);
+    free(words.overrides.text);
+    if (status != GR_OK || resolved) return status;
+    return gr_run_with_mpi(examine, false, invocation);
 }

@@ -274,7 +274,8 @@ static gr_status check_section(struct gr_node *node, const cyaml_schema_value_t 
         bool missing = setting->flags & GR_SETTING_REQUIRED;
         if (missing && !meant[i]) {
             gr_setting_allowed(&field->value, setting, allowed, sizeof allowed);
-            gr_broken_add(broken, node->place, below, "found nothing, allowed %s", allowed);
+            gr_broken_add(broken, node->place, below, "is required; found nothing, allowed %s",
+                          allowed);
         }
         GR_TRY(add_missing(node, field, path, missing || meant[i]));
     }
@@ -323,7 +324,9 @@ static gr_status check_value(struct gr_node *node, const cyaml_schema_value_t *s
         found_text(node, found, sizeof found);
     }
     gr_setting_allowed(schema, setting, allowed, sizeof allowed);
-    gr_broken_add(broken, node->place, path, "found %s, allowed %s", found, allowed);
+    const bool lacks = gr_node_is_nothing(node) && setting->flags & GR_SETTING_REQUIRED;
+    gr_broken_add(broken, node->place, path, "%sfound %s, allowed %s", lacks ? "is required; " : "",
+                  found, allowed);
     return fill(node, schema, path, true);
 }
 

@@ -36,8 +36,8 @@ static void check_member(const struct gr_rule_context *r, struct gr_place place,
     char below[128], quoted[64];
     snprintf(below, sizeof below, "%s.%s", path, key);
     if (needed && !text[0]) {
-        gr_broken_add(r->broken, place, below, "found nothing, allowed a path (data.source is %s)",
-                      source);
+        gr_broken_add(r->broken, place, below,
+                      "is required; found nothing, allowed a path (data.source is %s)", source);
     } else if (!needed && text[0]) {
         gr_text_quote(text, strlen(text), quoted, sizeof quoted);
         gr_broken_add(r->broken, place, below, "found \"%s\", allowed nothing (data.source is %s)",
@@ -124,7 +124,8 @@ static void check_columns(const struct gr_rule_context *r) {
                "found column, allowed only with data.source csv or hdf5");
     else if (by_column && !data->partition.column[0] && gr_rule_sound(r, "data.partition.column"))
         REFUSE(r, "data.partition.column",
-               "found nothing, allowed a column's name (data.partition.method is column)");
+               "is required; found nothing, allowed a column's name (data.partition.method is "
+               "column)");
     if (data->schema[0] && !columns && gr_rule_sound(r, "data.schema"))
         REFUSE(r, "data.schema", "found a path, allowed only with data.source csv or hdf5");
     if (csv && !data->csv.header && !data->schema[0] && gr_rule_sound(r, "data.csv.header") &&
@@ -169,7 +170,8 @@ static void check_data(const struct gr_rule_context *r) {
     const struct gr_data_config *data = &r->config->data;
     if (data->silos == 0 && data->silo_tables_count == 0 && gr_rule_sound(r, "data.silos") &&
         gr_rule_sound(r, "data.silo_tables"))
-        REFUSE(r, "data.silos", "found nothing, allowed a whole number from 1 to 1000000");
+        REFUSE(r, "data.silos",
+               "is required; found nothing, allowed a whole number from 1 to 1000000");
     if (!gr_rule_sound(r, "data.source")) return;
     check_columns(r);
     check_held_out(r);

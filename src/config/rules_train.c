@@ -17,8 +17,8 @@ static void check_list_of(const struct gr_rule_context *r, const char *path,
     const enum gr_model_type own = r->config->model.type;
     if (!gr_rule_sound(r, path)) return;
     if (own == type && found == 0)
-        REFUSE(r, path, "found nothing, allowed 1 to %u %s (model.type is %s)", most, what,
-               gr_model_type_text(own));
+        REFUSE(r, path, "is required; found nothing, allowed 1 to %u %s (model.type is %s)", most,
+               what, gr_model_type_text(own));
     if (own != type && found > 0)
         REFUSE(r, path, "found %u %s, allowed none (model.type is %s)", found, what,
                gr_model_type_text(own));

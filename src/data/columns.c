@@ -240,3 +240,10 @@ gr_status gr_columns_have_label(const struct gr_columns *columns) {
         "gives it `type: label`, or model.type is one for numbers",
         columns->target + 1, name);
 }
+
+const char *const *gr_columns_class_names(const struct gr_columns *columns, size_t classes) {
+    if (!columns || columns->label < 0) return NULL;
+    const struct gr_column *label = &columns->schema->columns[columns->label];
+    if (classes == 0 || label->categories_count != classes) return NULL;
+    return (const char *const *)label->categories;
+}

@@ -7,6 +7,7 @@
  */
 #include "data/csv_table.h"
 #include "data/groups.h"
+#include "data/ids.h"
 #include "data/reader.h"
 
 #include <string.h>
@@ -58,6 +59,28 @@ out:
     return status;
 }
 
+/* ---- row ids -------------------------------------------------------------------------------- */
+
+/* The longest, so that room for all can be laid out. */
+static gr_status measure_id(struct gr_reader *reader, const struct gr_csv_table *t) {
+    const char *text;
+    size_t length;
+    if (!reader->id) return GR_OK;
+    gr_csv_trim(&t->scan.fields[reader->id_column], &text, &length);
+    if (length > reader->id_longest) reader->id_longest = length;
+    if (length <= GR_ID_BYTES_MAX) return GR_OK;
+    return gr_fail(GR_ERROR_DATA,
+                   "%s:%zu: column %zu: found %zu bytes, allowed an id of at most %d", t->scan.path,
+                   t->scan.row_line, reader->id_column + 1, length, GR_ID_BYTES_MAX);
+}
+
+static gr_status add_id(const struct gr_reader *reader, const struct gr_csv_table *t) {
+    const char *text;
+    size_t length;
+    gr_csv_trim(&t->scan.fields[reader->id_column], &text, &length);
+    return gr_ids_add(reader->ids, text, length);
+}
+
 /* ---- the first time through ------------------------------------------------------------------ */
 
 static gr_status grow(void *array, size_t used, size_t room, size_t size) {
@@ -105,6 +128,7 @@ static gr_status read_through(struct gr_reader *reader, struct csv_state *s) {
         GR_TRY(make_room(s, targets, terms, groups));
         GR_TRY(gr_csv_table_next(t, s->window, &more));
         if (!more) break;
+        GR_TRY(measure_id(reader, t));
         if (s->n_rows == UINT32_MAX) {
             status = gr_fail(GR_ERROR_DATA, "%s: more than %u rows", t->scan.path, UINT32_MAX);
             goto out;
@@ -229,6 +253,9 @@ static gr_status csv_open(struct gr_reader *reader) {
     GR_TRY(gr_allocate_zero(1, sizeof *s, "a CSV reader", &s));
     reader->state = s;
     GR_TRY(find_columns(reader));
+    if (reader->id)
+        GR_TRY(gr_ids_find(reader->columns->schema, reader->table->file, reader->id,
+                           &reader->id_column));
     GR_TRY(set_shape(reader, s));
     GR_TRY(gr_csv_table_open(reader->table->file, &reader->data->csv, reader->columns,
                              wants_groups(reader), &s->table, &reader->misfit));
@@ -289,6 +316,7 @@ static gr_status csv_rows(struct gr_reader *reader, size_t first, size_t n, cons
         GR_TRY(gr_csv_table_next(&s->table, to, &more));
         if (!more)
             return gr_fail(GR_ERROR_DATA, "%s: became shorter while read", reader->table->file);
+        if (reader->ids && s->at >= first) GR_TRY(add_id(reader, &s->table));
     }
     *block = s->window;
 out:

@@ -11,7 +11,7 @@ static bool is_outside(const struct gr_column *c, float value) {
                                     value <= (float)(c->range[1] - c->origin));
 }
 
-static void count_value(const struct gr_column *c, float value, struct gr_found *found) {
+void gr_found_count(const struct gr_column *c, float value, struct gr_found *found) {
     const bool category = c->type == GR_COLUMN_CATEGORY;
     if (isnan(value)) {
         found->missing++;
@@ -32,7 +32,7 @@ static void count_rows(const struct gr_columns *columns, const struct gr_rows *r
     for (size_t i = 0; i < rows->n_rows; i++, row += rows->n_features)
         for (size_t v = 0; v < columns->n_values; v++) {
             const uint32_t column = columns->column_of[v];
-            count_value(&columns->schema->columns[column], row[v], &found[column]);
+            gr_found_count(&columns->schema->columns[column], row[v], &found[column]);
         }
 }
 

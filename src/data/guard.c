@@ -206,6 +206,7 @@ static gr_status start_child(struct gr_reader *reader, const struct gr_reader_op
         struct gr_reader own = {.operations = inner,
                                 .table = reader->table,
                                 .unlabelled = reader->unlabelled,
+                                .id = reader->id,
                                 .window = reader->window};
         close(ends[0]);
         serve(&own, ends[1], parent, limits);

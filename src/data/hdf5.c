@@ -404,9 +404,10 @@ static gr_status hdf5_open(struct gr_reader *reader) {
     if (!reader->unlabelled) {
         GR_TRY(open_labels(state, &labels, reader->shape.shape[0]));
         GR_TRY(open_targets(state, &targets, &reader->shape));
-        GR_TRY(open_groups(state, &groups, &group_names, &reader->shape));
         GR_TRY(open_term(state, path, GR_TERM_WEIGHT, &reader->shape));
     }
+    if (!reader->unlabelled || reader->id)
+        GR_TRY(open_groups(state, &groups, &group_names, &reader->shape));
     GR_TRY(open_term(state, path, GR_TERM_OFFSET, &reader->shape));
     GR_TRY(open_columns(state, &columns, &reader->shape));
     GR_TRY(open_findings(state, path, &reader->shape));

@@ -178,10 +178,29 @@ out:
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
+/* A file that is plainly of another kind than the config says is told as such. */
+static gr_status tell_source(const struct gr_data_config *config, const char *path,
+                             gr_status status) {
+    static const char *const names[] = {
+        [GR_SOURCE_IDX] = "idx", [GR_SOURCE_HDF5] = "hdf5", [GR_SOURCE_CSV] = "csv"};
+    enum gr_data_source found;
+    char *reason = NULL;
+    if (status != GR_ERROR_DATA || gr_text_format(&reason, "%s", gr_message()) != GR_OK)
+        return status;
+    if (gr_table_find_source(path, &found) == GR_OK && found != config->source &&
+        found != GR_SOURCE_CSV)
+        status = gr_fail(status, "%s: is of source %s, and was to be read as %s", path,
+                         names[found], names[config->source]);
+    else
+        status = gr_fail(status, "%s", reason);
+    gr_free(reason);
+    return status;
+}
+
 gr_status gr_reader_open_for(const struct gr_data_config *config,
                              const struct gr_table_config *table,
                              const struct gr_preprocessing *preprocessing, bool labelled,
-                             struct gr_reader *reader) {
+                             const char *id, struct gr_reader *reader) {
     *reader = (struct gr_reader){
         .operations = config->source == GR_SOURCE_IDX   ? &gr_idx_operations
                       : config->source == GR_SOURCE_CSV ? &gr_csv_operations
@@ -189,9 +208,11 @@ gr_status gr_reader_open_for(const struct gr_data_config *config,
         .table = table,
         .unlabelled = !labelled,
         .preprocessing = preprocessing,
+        .id = id,
         .data = config,
     };
-    gr_status status = reader->operations->open(reader);
+    const char *path = gr_reader_features_path(reader);
+    gr_status status = tell_source(config, path, reader->operations->open(reader));
     bool open = status == GR_OK;
     if (status == GR_OK) status = find_columns(reader);
     if (status != GR_OK) {
@@ -204,7 +225,7 @@ gr_status gr_reader_open_for(const struct gr_data_config *config,
 
 gr_status gr_reader_open(const struct gr_data_config *config, const struct gr_table_config *table,
                          struct gr_reader *reader) {
-    return gr_reader_open_for(config, table, NULL, true, reader);
+    return gr_reader_open_for(config, table, NULL, true, NULL, reader);
 }
 
 void gr_reader_close(struct gr_reader *reader) {

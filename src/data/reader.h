@@ -85,7 +85,12 @@ struct gr_reader {
     struct gr_passed_over passed_over; /* csv: in this file */
     struct gr_found *imported;         /* hdf5: what an import found of each column; NULL; owned */
     char *guessed; /* csv without a schema: a line of each column, for its owner; owned */
-    bool misfit;   /* opening failed because the columns are not the schema's */
+    /* csv: the column of row ids, NULL for none; its place and the bytes of its longest text; where
+     * rows() puts those of the rows that it returns. All borrowed. */
+    const char *id;
+    size_t id_column, id_longest;
+    struct gr_ids *ids;
+    bool misfit; /* opening failed because the columns are not the schema's */
     void *window; /* GR_WINDOW_BYTES_MAX bytes of the guard's, for the format that reads into it */
     void *state;  /* the format's */
 };
@@ -101,11 +106,12 @@ extern const struct gr_reader_operations gr_guard_operations; /* gr_hdf5_operati
  */
 gr_status gr_reader_open(const struct gr_data_config *config, const struct gr_table_config *table,
                          struct gr_reader *reader) GR_CHECKED;
-/* For a stored model. labelled false: see `unlabelled`; preprocessing NULL: it has none. */
+/* For a stored model. labelled false: see `unlabelled`; preprocessing NULL: it has none; id: see
+ * `id`. */
 gr_status gr_reader_open_for(const struct gr_data_config *config,
                              const struct gr_table_config *table,
                              const struct gr_preprocessing *preprocessing, bool labelled,
-                             struct gr_reader *reader) GR_CHECKED;
+                             const char *id, struct gr_reader *reader) GR_CHECKED;
 void gr_reader_close(struct gr_reader *reader);
 
 /* Of a table that no config speaks of. */

@@ -22,6 +22,8 @@ void gr_data_count_found(struct gr_data *data);
 
 /* The digests of all that has been read. */
 void gr_data_digest(struct gr_data *data);
+/* Adds one value of a column, as read, of whose categories it is a code. */
+void gr_found_count(const struct gr_column *column, float value, struct gr_found *found);
 
 /* The synthetic source: fills n_features, n_classes, silos and test table. */
 gr_status gr_synthetic_load(const struct gr_config *config, const struct gr_share *share,

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A table read by ranges of rows, in constant memory, for scoring a model; and what it is. */
+#include "data/ids.h"
 #include "data/preprocess.h"
 #include "data/reader.h"
 #include "data/rows.h"
 
+#include <math.h>
 #include <string.h>
 
 struct gr_data_config gr_table_defaults(enum gr_data_source source) {
@@ -19,7 +21,12 @@ struct gr_table {
     struct gr_data_config defaults;
     const struct gr_preprocessing *preprocessing; /* borrowed; NULL: rows are as read */
     struct gr_binding binding;
-    float *read; /* room for `room` rows as read; owned; NULL without preprocessing */
+    struct gr_found *found; /* of each column of the model; owned; NULL: it has none */
+    bool found_whole;       /* of all rows, as the file was opened */
+    const char *id;         /* borrowed; NULL: none is asked for */
+    struct gr_id_source id_source;
+    struct gr_ids ids; /* of the rows last read */
+    float *read;       /* room for `room` rows as read; owned; NULL without preprocessing */
     struct gr_reader reader;
     int32_t *labels;        /* of all rows; owned; NULL: not read */
     float *targets;         /* of all rows; owned; NULL: not read, or there are none */
@@ -98,6 +105,34 @@ static gr_status read_weights(struct gr_table *t) {
     return GR_OK;
 }
 
+/* A CSV file was looked at cell by cell as it was opened; of an HDF5 table the values are, as they
+ * are read. */
+static gr_status start_findings(struct gr_table *t) {
+    const struct gr_columns *model =
+        t->preprocessing ? gr_preprocessing_columns(t->preprocessing) : NULL;
+    const struct gr_columns *own = t->reader.columns;
+    gr_status status;
+    if (!model || !own) return GR_OK;
+    GR_TRY(gr_allocate_zero(model->schema->columns_count, sizeof *t->found, "findings", &t->found));
+    t->found_whole = t->reader.found != NULL;
+    for (unsigned i = 0; t->found_whole && i < model->schema->columns_count; i++) {
+        const struct gr_column *c = gr_column_find(own->schema, model->schema->columns[i].name, i);
+        if (c) t->found[i] = t->reader.found[c - own->schema->columns];
+    }
+out:
+    return status;
+}
+
+static gr_status start_ids(struct gr_table *t) {
+    t->id = t->reader.id;
+    if (!t->id) return GR_OK;
+    if (t->reader.operations == &gr_csv_operations) {
+        t->reader.ids = &t->ids;
+        return GR_OK;
+    }
+    return gr_id_source_open(&t->reader, t->id, gr_table_n_rows(t), &t->id_source);
+}
+
 gr_status gr_table_open(const struct gr_table_config *config,
                         const struct gr_table_options *options, struct gr_table **out) {
     const bool labelled = options->labelled;
@@ -112,8 +147,11 @@ gr_status gr_table_open(const struct gr_table_config *config,
     t->defaults = gr_table_defaults(options->source);
     if (options->source == GR_SOURCE_CSV) t->defaults.csv = options->csv;
     t->preprocessing = options->preprocessing;
-    GR_TRY(gr_reader_open_for(&t->defaults, &t->config, t->preprocessing, labelled, &t->reader));
+    GR_TRY(gr_reader_open_for(&t->defaults, &t->config, t->preprocessing, labelled, options->id,
+                              &t->reader));
     GR_TRY(bind(t, labelled));
+    GR_TRY(start_findings(t));
+    GR_TRY(start_ids(t));
     if (labelled) {
         GR_TRY(gr_reader_labels(&t->reader, gr_table_n_rows(t), &t->labels, &t->n_classes));
         GR_TRY(gr_reader_targets(&t->reader, gr_table_n_rows(t), &t->targets));
@@ -134,6 +172,9 @@ void gr_table_close(struct gr_table *t) {
     if (!t) return;
     gr_reader_close(&t->reader);
     gr_binding_release(&t->binding);
+    gr_id_source_release(&t->id_source);
+    gr_ids_release(&t->ids);
+    gr_free(t->found);
     gr_free(t->read);
     gr_free(t->rows.features);
     gr_free(t->no_labels);
@@ -173,6 +214,19 @@ int gr_table_weight_exponent(const struct gr_table *t) {
     return t->weight_exponent;
 }
 
+const struct gr_ids *gr_table_ids(const struct gr_table *t) {
+    return t->id ? &t->ids : NULL;
+}
+
+size_t gr_table_id_bytes(const struct gr_table *t) {
+    return t->id_source.column ? t->id_source.longest : t->reader.id_longest;
+}
+
+const struct gr_found *gr_table_found(const struct gr_table *t, bool *whole) {
+    *whole = t->found_whole;
+    return t->found;
+}
+
 const struct gr_columns *gr_table_columns(const struct gr_table *t) {
     return t->reader.columns;
 }
@@ -199,6 +253,38 @@ out:
     return status;
 }
 
+/* One row's values, as read, held against the model's columns. */
+static void count_row(struct gr_table *t, const float *row) {
+    const struct gr_columns *model = gr_preprocessing_columns(t->preprocessing);
+    for (size_t v = 0; v < t->binding.n; v++) {
+        const struct gr_binding_value *value = &t->binding.value[v];
+        const uint32_t column = model->column_of[v];
+        float x = row[value->from];
+        /* Its own code for a category to the model's. */
+        if (value->code)
+            x = x >= 0 && x < (float)value->n_codes ? (float)value->code[(uint32_t)x]
+                : isnan(x)                          ? x
+                                                    : -1;
+        /* The categories of all silos are there: what is none of them is unknown. */
+        struct gr_column c = model->schema->columns[column];
+        c.open = false;
+        gr_found_count(&c, x, &t->found[column]);
+    }
+}
+
+static gr_status note_rows(struct gr_table *t, size_t first, size_t n, const void *rows) {
+    const size_t width = t->reader.shape.n_features;
+    const float *row = rows;
+    gr_status status = GR_OK;
+    const bool counts = t->found && !t->found_whole, names = t->id_source.column != NULL;
+    for (size_t i = 0; (counts || names) && i < n; i++, row += width) {
+        if (counts) count_row(t, row);
+        if (names) GR_TRY(gr_id_source_add(&t->id_source, first + i, row, &t->ids));
+    }
+out:
+    return status;
+}
+
 /* Rows as read to rows of features. */
 static void preprocess(struct gr_table *t, size_t n) {
     const size_t from = t->reader.shape.n_features, to = gr_table_n_features(t);
@@ -217,7 +303,9 @@ gr_status gr_table_read(struct gr_table *t, size_t first, size_t n, const struct
     char *to = t->preprocessing ? (char *)t->read : t->rows.features;
     for (size_t i = 0; i < n; i++)
         t->picks[i] = (struct gr_pick){(uint32_t)(first + i), to + i * shape->row_bytes};
+    gr_ids_clear(&t->ids);
     GR_TRY(gr_reader_rows(&t->reader, t->picks, n));
+    GR_TRY(note_rows(t, first, n, to));
     preprocess(t, n);
     t->next = first + n;
     t->rows.n_rows = n;

@@ -102,3 +102,17 @@ gr_status gr_tally_add_classes(struct gr_tally *t, const float *logits, const in
     }
     return GR_OK;
 }
+
+struct gr_class_share gr_tally_largest_class(const struct gr_tally *t) {
+    struct gr_class_share largest = {0, (double)NAN};
+    int64_t most = 0, all = 0;
+    for (size_t c = 0; c < t->classes; c++) {
+        const int64_t rows = t->by_class[c * GR_CLASS_SUMS + GR_ACTUAL];
+        all += rows;
+        if (rows <= most) continue;
+        most = rows;
+        largest.class = c;
+    }
+    if (all > 0) largest.share = (double)most / (double)all;
+    return largest;
+}

@@ -44,7 +44,14 @@ static json_t *metrics_json(const struct gr_tally *tally, const struct gr_silo_m
     return all;
 }
 
-static json_t *confusion_json(const struct gr_tally *tally) {
+static json_t *names_json(const char *const *names, size_t n) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_string(names[i]));
+    return list;
+}
+
+static json_t *confusion_json(const struct gr_tally *tally, const char *const *names) {
     const size_t classes = gr_tally_classes(tally);
     json_t *counts = json_array();
     for (size_t i = 0; i < classes; i++) {
@@ -53,7 +60,11 @@ static json_t *confusion_json(const struct gr_tally *tally) {
             json_array_append_new(row, count(gr_tally_confusion(tally, i, j)));
         json_array_append_new(counts, row);
     }
-    return json_pack("{s:I, s:o}", "classes", (json_int_t)classes, "counts", counts);
+    json_t *confusion = json_pack("{s:I}", "classes", (json_int_t)classes);
+    if (names) json_object_set_new(confusion, "names", names_json(names, classes));
+    if (json_object_set_new(confusion, "counts", counts) == 0) return confusion;
+    json_decref(confusion);
+    return NULL;
 }
 
 static json_t *reliability_json(const struct gr_tally *tally) {
@@ -110,8 +121,9 @@ gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
     if (e->why) bad |= put(whole, "why", json_string(e->why));
     bad |= put(whole, "metrics", metrics_json(e->tally, NULL, e->why));
     if (classes > 0 && classes <= GR_CONFUSION_CLASSES_MAX)
-        bad |= put(whole, "confusion", confusion_json(e->tally));
+        bad |= put(whole, "confusion", confusion_json(e->tally, e->class_names));
     if (classes > 0) bad |= put(whole, "reliability", reliability_json(e->tally));
+    if (e->findings) bad |= put(whole, "findings", json_loads(e->findings, 0, NULL));
     if (e->silos) bad |= put(whole, "silos", silos_json(e));
     if (!bad) text = json_dumps(whole, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     status = text ? gr_text_format(out, "%s\n", text)

@@ -255,7 +255,8 @@ bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluatio
         .tally = f->total,
         .silos = f->silo_total,
         .silo_metrics = f->silo_metrics_total,
-        .n_silos = f->silo_total ? f->data->n_silos : 0};
+        .n_silos = f->silo_total ? f->data->n_silos : 0,
+        .class_names = gr_columns_class_names(f->data->columns, gr_model_classes(f->model))};
     return f->total_round > 0 && (out->why || gr_tally_rows(f->total) > 0);
 }
 

@@ -2,6 +2,7 @@
 /* What rank 0 keeps in the run directory, and how another rank takes it over. */
 #include "federation/run.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,7 +105,7 @@ static gr_status open_files(struct gr_run_state *run, uint32_t rounds) {
     GR_TRY(path_in(run, "events.jsonl", &path));
     GR_TRY(gr_events_open(path, &run->events));
     run->synced = false;
-    if (run->options->progress)
+    if (!run->progress)
         GR_TRY(gr_progress_create(run->options->progress, run->config->run.rounds, rounds,
                                   &run->progress));
     if (run->progress && gr_events_damage(run->events))
@@ -307,6 +308,8 @@ gr_status gr_records_start(struct gr_run_state *run) {
     if (run->options->resume) differences = find_differences(run);
     GR_TRY(write_manifest(run, "running", NULL));
     GR_TRY(open_files(run, done));
+    run->opening.run_path = run->path;
+    gr_progress_open(run->progress, &run->opening);
     gr_records_note(run, done ? "resumed" : "started", done, NULL, NULL);
     if (run->passed_over) gr_records_note(run, "damaged checkpoint passed over", done, NULL, NULL);
     if (run->adopted)
@@ -404,6 +407,17 @@ out:
     return status;
 }
 
+/* Of the outcome's evaluation. */
+static struct gr_headline headline_of(const struct gr_run_state *run) {
+    struct gr_headline headline = {(double)NAN, (double)NAN};
+    struct gr_evaluation evaluation;
+    if (!gr_federation_evaluation(run->federation, &evaluation)) return headline;
+    const struct gr_metric_value auc = gr_tally_metric(evaluation.tally, GR_METRIC_AUC);
+    headline.largest = gr_tally_largest_class(evaluation.tally).share;
+    if (!auc.why) headline.auc = auc.value;
+    return headline;
+}
+
 gr_status gr_records_finish(struct gr_run_state *run) {
     gr_status status = GR_OK;
     struct gr_state state;
@@ -424,7 +438,10 @@ gr_status gr_records_finish(struct gr_run_state *run) {
     if (gr_metrics_behind(run->metrics) + gr_events_behind(run->events) > 0 || run->unwritten)
         status = gr_fail(GR_ERROR_WRITE, "%s: the disk refused the last lines of the records",
                          run->path);
-    if (run->progress && !run->ended) gr_progress_finish(run->progress, run->path, hex);
+    if (run->progress && !run->ended) {
+        const struct gr_headline headline = headline_of(run);
+        gr_progress_finish(run->progress, run->path, hex, &headline);
+    }
     run->ended = true;
 out:
     gr_free(path);
@@ -437,7 +454,8 @@ void gr_records_end_early(struct gr_run_state *run, gr_status reason) {
     if (!run->events || run->ended || gr_text_format(&message, "%s", gr_message()) != GR_OK) return;
     run->ended = true;
     uint32_t done = gr_federation_rounds_done(run->federation);
-    if (run->progress && reason == GR_STOPPED) gr_progress_finish(run->progress, run->path, NULL);
+    if (run->progress && reason == GR_STOPPED)
+        gr_progress_finish(run->progress, run->path, NULL, NULL);
     gr_status noted = write_closing(run, outcome, NULL);
     if (noted == GR_OK && done > 0) noted = gr_report_write(run->path);
     if (noted == GR_OK)

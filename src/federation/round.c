@@ -119,8 +119,10 @@ out:
     return status;
 }
 
-static gr_status train_selected(struct gr_federation *f, uint32_t round) {
+static gr_status train_selected(struct gr_federation *f, uint32_t round,
+                                const struct gr_round_options *options) {
     gr_status status = GR_OK;
+    uint32_t done = 0, mine = 0;
     double cpu = gr_clock_cpu_seconds();
     f->n_contributions = 0;
     memset(f->sums, 0, sizeof *f->sums);
@@ -128,7 +130,13 @@ static gr_status train_selected(struct gr_federation *f, uint32_t round) {
     memset(f->roster.sat_out, 0, f->roster.n_silos);
     GR_TRY(ask_silos(f, round));
     for (size_t i = 0; i < f->data->n_local; i++)
-        if (f->asked[f->data->local[i].id]) GR_TRY(train_silo(f, i, round));
+        mine += f->asked[f->data->local[i].id] != 0;
+    if (options->trained) options->trained(options->context, round, 0, mine);
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        if (!f->asked[f->data->local[i].id]) continue;
+        GR_TRY(train_silo(f, i, round));
+        if (options->trained) options->trained(options->context, round, ++done, mine);
+    }
     f->sums->cpu_microseconds = llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
     gr_rehearse(f, round, GR_POINT_READY);
 out:
@@ -316,7 +324,7 @@ static gr_status open_round(struct gr_federation *f, const struct gr_round_optio
     f->recoveries = 0;
     f->roster.round = round;
     gr_control_at(f->comm, round, GR_PHASE_OPEN);
-    gr_status status = train_selected(f, round);
+    gr_status status = train_selected(f, round, options);
     f->roster.stop_requested = options->stop && *options->stop != 0;
     f->trained_s = gr_clock_seconds();
     /* Given up meanwhile: how to come back is found out where the others are met. */

@@ -119,12 +119,19 @@ static bool is_done(const struct gr_run_state *run) {
            gr_federation_ends_early(run->federation);
 }
 
+static void note_trained(void *context, uint32_t round, uint32_t done, uint32_t of) {
+    const struct gr_run_state *run = context;
+    gr_progress_trained(run->progress, round, done, of);
+}
+
 /* Collective. Rounds until the last, or until a signal: then GR_STOPPED. */
 static gr_status run_rounds(struct gr_run_state *run) {
     gr_status status = GR_OK;
     bool stop = false;
-    const struct gr_round_options options = {
-        .stop = run->options->stop, .record = gr_record_round, .context = run};
+    const struct gr_round_options options = {.stop = run->options->stop,
+                                             .record = gr_record_round,
+                                             .trained = note_trained,
+                                             .context = run};
     while (!stop && !is_done(run)) {
         status = gr_federation_round(run->federation, &options, &stop);
         if (status == GR_STOPPED && !gr_comm_out(run->comm)) {
@@ -353,8 +360,13 @@ static gr_status set_up(struct gr_run_state *run) {
     GR_TRY(compare_configs(run));
     GR_TRY(agree_on_instructions(run));
     GR_TRY(find_preprocessing(run, &preprocessing));
+    if (gr_run_is_root(run))
+        (void)!gr_progress_create(run->options->progress, run->config->run.rounds, 0,
+                                  &run->progress);
+    gr_progress_phase(run->progress, "loading the silos' tables");
     GR_TRY(gr_federation_create(comm, run->config, preprocessing, run->options->resume,
                                 &run->options->listener, &run->federation));
+    gr_progress_phase(run->progress, NULL);
     tell_guessed(run);
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
     GR_TRY(share_directory(run));
@@ -371,6 +383,7 @@ static gr_status set_up(struct gr_run_state *run) {
     }
     run->federation->run_id = run->id;
     GR_TRY(try_checkpoint(run));
+    GR_TRY(gr_federation_outline(run->federation, &run->opening));
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? gr_records_start(run) : GR_OK));
     GR_TRY(gr_comm_agree(comm, prepare(run)));
 out:

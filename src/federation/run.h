@@ -38,6 +38,7 @@ struct gr_run_state {
     struct gr_metrics_file *metrics;
     struct gr_events_file *events;
     struct gr_progress *progress;
+    struct gr_opening opening;
     bool ended;                  /* the records tell how the run ended */
     uint32_t written;            /* round whose line and events this process has written */
     uint8_t *noted;              /* bits of what its events have told of each silo; n_silos */

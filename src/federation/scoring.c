@@ -148,6 +148,11 @@ out:
     return status;
 }
 
+/* The model's; NULL: it knows none. */
+static const struct gr_columns *columns_of(const struct scoring *s) {
+    return s->preprocessing ? gr_preprocessing_columns(s->preprocessing) : NULL;
+}
+
 static void scoring_close(struct scoring *s) {
     gr_alive_set(NULL, NULL);
     gr_table_close(s->table);
@@ -193,32 +198,116 @@ out:
     return status;
 }
 
+/* ---- findings ------------------------------------------------------------------------------- */
+
+_Static_assert(sizeof(struct gr_found) % sizeof(int64_t) == 0, "found is a list of int64_t");
+
+/* Collective. Over all rows; of a table that every rank has looked through, rank 0's count. */
+static gr_status sum_findings(struct scoring *s, struct gr_scored *out) {
+    const struct gr_columns *columns = columns_of(s);
+    gr_status status;
+    bool whole;
+    const struct gr_found *found = gr_table_found(s->table, &whole);
+    const size_t n = columns ? columns->schema->columns_count : 0;
+    if (!found || n == 0) return GR_OK;
+    GR_TRY(
+        gr_comm_agree(s->comm, gr_allocate_zero(n, sizeof *out->found, "findings", &out->found)));
+    if (!whole || gr_comm_rank(s->comm) == 0) memcpy(out->found, found, n * sizeof *found);
+    status = gr_comm_sum_int64(s->comm, &out->found->missing, n * sizeof *found / sizeof(int64_t));
+out:
+    return status;
+}
+
+static gr_status copy_columns(const struct scoring *s, struct gr_scored *out) {
+    const struct gr_columns *columns = columns_of(s);
+    struct gr_schema *schema;
+    if (!columns) return GR_OK;
+    gr_status status = gr_schema_copy(columns->schema, &schema);
+    return status == GR_OK ? gr_columns_create(schema, &out->columns) : status;
+}
+
+/* Collective. What there is to be told beside the scores. */
+static gr_status conclude(struct scoring *s, struct gr_scored *out) {
+    gr_status status;
+    out->n_rows = s->n_rows;
+    GR_TRY(gr_comm_agree(s->comm, copy_columns(s, out)));
+    status = sum_findings(s, out);
+out:
+    return status;
+}
+
+void gr_scored_release(struct gr_scored *scored) {
+    gr_tally_free(scored->tally);
+    gr_columns_free(scored->columns);
+    gr_free(scored->found);
+    *scored = (struct gr_scored){0};
+}
+
+static const char *filled(const struct gr_column *c) {
+    switch (c->missing) {
+    case GR_MISSING_MEAN:
+        return ", taken as the mean of the training rows";
+    case GR_MISSING_MODE:
+        return ", taken as the commonest category of the training rows";
+    case GR_MISSING_INDICATOR:
+        return ", taken as 0 and said so in a feature";
+    case GR_MISSING_ZERO:
+        return ", taken as 0";
+    default:
+        return "";
+    }
+}
+
+/* "3 missing", or of all rows "all 40 missing". */
+static void add_count(char *out, size_t size, int64_t count, size_t all, const char *what) {
+    const size_t used = strlen(out);
+    if (count == 0) return;
+    snprintf(out + used, size - used, "%s%s%lld %s", used ? "; " : "",
+             (size_t)count == all ? "all " : "", (long long)count, what);
+}
+
+gr_status gr_scored_tell(const struct gr_scored *scored, size_t column, char **words) {
+    char text[512] = "", what[160];
+    *words = NULL;
+    if (!scored->columns || !scored->found) return GR_OK;
+    const struct gr_column *c = &scored->columns->schema->columns[column];
+    const struct gr_found *found = &scored->found[column];
+    snprintf(what, sizeof what, "missing%s", filled(c));
+    add_count(text, sizeof text, found->missing, scored->n_rows, what);
+    if (c->range_count == 2)
+        snprintf(what, sizeof what, "outside of %.9g to %.9g", c->range[0], c->range[1]);
+    add_count(text, sizeof text, found->outside, scored->n_rows, what);
+    add_count(text, sizeof text, found->unknown, scored->n_rows,
+              "of a category that the model does not know");
+    add_count(text, sizeof text, found->censored, scored->n_rows, "that stand for a bound");
+    add_count(text, sizeof text, found->lost, scored->n_rows, "beyond the digits of float32");
+    add_count(text, sizeof text, found->dropped, scored->n_rows, "without an answer, left out");
+    return text[0] ? gr_text_format(words, "%s", text) : GR_OK;
+}
+
+/* ---- evaluation of a table ------------------------------------------------------------------ */
+
 gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
                             const struct gr_table_config *table,
-                            const struct gr_table_options *options, struct gr_score *score,
-                            struct gr_tally **out) {
+                            const struct gr_table_options *options, struct gr_scored *out) {
     gr_status status = GR_OK;
     struct scoring s = {.comm = comm, .model_path = model_path};
-    struct gr_tally *tally = NULL;
     size_t n;
-    *out = NULL;
-    *score = (struct gr_score){0};
+    *out = (struct gr_scored){0};
     GR_TRY(scoring_open(&s, table, options, true));
-    GR_TRY(gr_comm_agree(comm, gr_tally_create(gr_model_classes(s.model), &tally)));
-    gr_tally_set_exponent(tally, gr_table_weight_exponent(s.table));
-    GR_TRY(gr_comm_agree(comm, evaluate_portions(&s, score, tally)));
-    GR_TRY(gr_comm_sum_int64(comm, &score->examples, GR_SCORE_SUMS));
-    int64_t *counts = gr_tally_sums(tally, &n);
+    GR_TRY(gr_comm_agree(comm, gr_tally_create(gr_model_classes(s.model), &out->tally)));
+    gr_tally_set_exponent(out->tally, gr_table_weight_exponent(s.table));
+    GR_TRY(gr_comm_agree(comm, evaluate_portions(&s, &out->score, out->tally)));
+    GR_TRY(gr_comm_sum_int64(comm, &out->score.examples, GR_SCORE_SUMS));
+    int64_t *counts = gr_tally_sums(out->tally, &n);
     GR_TRY(gr_comm_sum_int64(comm, counts, n));
-    gr_tally_bin(tally, tally);
-    counts = gr_tally_counts(tally, &n);
+    gr_tally_bin(out->tally, out->tally);
+    counts = gr_tally_counts(out->tally, &n);
     GR_TRY(gr_comm_sum_int64(comm, counts, n));
-    counts = gr_tally_bounds(tally, &n);
+    counts = gr_tally_bounds(out->tally, &n);
     GR_TRY(gr_comm_max_int64(comm, counts, n));
-    *out = tally;
-    tally = NULL;
+    status = conclude(&s, out);
 out:
-    gr_tally_free(tally);
     scoring_close(&s);
     return status;
 }
@@ -298,7 +387,9 @@ static gr_status predict_portions(struct scoring *s, struct portion *portion,
     size_t first, n;
     while (next_portion(s, &first, &n)) {
         GR_TRY(gr_comm_agree(s->comm, predict_rows(s, first, n, portion)));
-        GR_TRY(gr_predictions_write(predictions, first, n, portion->labels, portion->values));
+        const struct gr_ids *ids = gr_table_ids(s->table);
+        GR_TRY(gr_predictions_write(predictions, first, n, portion->labels, portion->values,
+                                    ids ? ids->text : NULL, ids ? ids->end : NULL));
     }
     status = gr_predictions_finish(predictions);
 out:
@@ -315,27 +406,41 @@ out:
     return status;
 }
 
+/* Collective. */
+static gr_status create_predictions(const struct scoring *s, const char *path, const char *id,
+                                    struct gr_predictions **out) {
+    unsigned char digest[GR_DIGEST_BYTES];
+    char hex[GR_DIGEST_HEX] = "";
+    const size_t classes = gr_model_classes(s->model);
+    if (gr_comm_rank(s->comm) == 0) {
+        gr_layout_digest(&s->file.layout, s->file.parameters, digest);
+        gr_digest_hex(digest, hex);
+    }
+    const struct gr_predictions_form form = {.n_rows = s->n_rows,
+                                             .classes = classes,
+                                             .class_names =
+                                                 gr_columns_class_names(columns_of(s), classes),
+                                             .id_name = id,
+                                             .id_bytes = gr_table_id_bytes(s->table),
+                                             .model_digest = hex};
+    return gr_predictions_create(s->comm, path, &form, out);
+}
+
 gr_status gr_predict_table(struct gr_comm *comm, const char *model_path,
                            const struct gr_table_config *table,
                            const struct gr_table_options *options, const char *out_path,
-                           size_t *n_rows) {
+                           struct gr_scored *out) {
     gr_status status = GR_OK;
     struct scoring s = {.comm = comm, .model_path = model_path};
     struct portion portion = {0};
     struct gr_predictions *predictions = NULL;
-    unsigned char digest[GR_DIGEST_BYTES];
-    char hex[GR_DIGEST_HEX] = "";
+    *out = (struct gr_scored){0};
     GR_TRY(scoring_open(&s, table, options, false));
     GR_TRY(gr_comm_agree(comm, check_output(&s, out_path)));
     GR_TRY(gr_comm_agree(comm, make_portion(&s, &portion)));
-    if (gr_comm_rank(comm) == 0) {
-        gr_layout_digest(&s.file.layout, s.file.parameters, digest);
-        gr_digest_hex(digest, hex);
-    }
-    GR_TRY(gr_predictions_create(comm, out_path, s.n_rows, gr_model_classes(s.model), hex,
-                                 &predictions));
+    GR_TRY(create_predictions(&s, out_path, options->id, &predictions));
     GR_TRY(predict_portions(&s, &portion, predictions));
-    *n_rows = s.n_rows;
+    status = conclude(&s, out);
 out:
     gr_predictions_free(predictions);
     gr_free(portion.values);

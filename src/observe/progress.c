@@ -6,25 +6,40 @@
 #include <granary/observe.h>
 
 #include <math.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 256, SAID_BYTES = 512, WIDTH_DEFAULT = 80 };
+#include "observe/job.h"
+#include "observe/opening.h"
 
-/* Seconds between two drawings. */
-static const double redraw_s = 0.1, plain_s = 2;
+enum { LINE_BYTES = 256, SAID_BYTES = 512, PHASE_BYTES = 80, WIDTH_DEFAULT = 80 };
+
+/* Seconds between two drawings of rounds; and of what takes long within one. */
+static const double redraw_s = 0.1, plain_s = 2, wait_redraw_s = 1, wait_plain_s = 30;
 
 struct gr_progress {
     FILE *stream;
     bool terminal;
+    struct gr_job job;
     uint32_t rounds, first, done; /* first: rounds done before this process */
     double started_s, drawn_s, processed;
     double accuracy, loss; /* the last that were known; of the test rows where there are any */
     bool of_test;
     struct gr_metrics last;
     bool pending; /* a round has come that is not drawn yet */
+    /* What is under way; "": nothing that is to be told. */
+    char phase[PHASE_BYTES];
+    double phase_s; /* since when */
+    /* The thread that tells it. All above is under the lock once there is one. */
+    pthread_t watcher;
+    pthread_mutex_t lock;
+    pthread_cond_t end;
+    bool watching, ending;
 };
 
 /*
@@ -41,18 +56,12 @@ static bool is_watched(FILE *stream) {
     return strncmp(target, "/dev/pts/", 9) == 0 || strncmp(target, "/dev/tty", 8) == 0;
 }
 
-gr_status gr_progress_create(FILE *stream, uint32_t rounds, uint32_t rounds_done,
-                             struct gr_progress **out) {
-    gr_status status = gr_allocate_zero(1, sizeof **out, "progress", out);
-    if (status != GR_OK) return status;
-    (*out)->stream = stream;
-    (*out)->terminal = is_watched(stream);
-    (*out)->rounds = rounds;
-    (*out)->first = (*out)->done = rounds_done;
-    (*out)->started_s = gr_clock_seconds();
-    (*out)->drawn_s = -INFINITY;
-    (*out)->accuracy = (*out)->loss = NAN;
-    return GR_OK;
+static void enter(struct gr_progress *p) {
+    if (p->watching) pthread_mutex_lock(&p->lock);
+}
+
+static void leave(struct gr_progress *p) {
+    if (p->watching) pthread_mutex_unlock(&p->lock);
 }
 
 static size_t width_of(FILE *stream) {
@@ -71,16 +80,9 @@ static void duration_text(double seconds, char *out, size_t size) {
 }
 
 /* "132,000": three significant digits, for a rate that moves. */
-static void rate_text(double rate, char *out, size_t size) {
-    char digits[32];
+static void rate_text(double rate, char out[32]) {
     double unit = rate >= 1000 ? pow(10, floor(log10(rate)) - 2) : 1;
-    int n = snprintf(digits, sizeof digits, "%.0f", round(rate / unit) * unit);
-    size_t used = 0;
-    for (int i = 0; i < n && used + 2 < size; i++) {
-        if (i > 0 && (n - i) % 3 == 0) out[used++] = ',';
-        out[used++] = digits[i];
-    }
-    out[used] = '\0';
+    gr_count_text((uint64_t)(round(fmin(rate, 1e15) / unit) * unit), out);
 }
 
 /* Adds a field if the line stays within `width`. */
@@ -113,7 +115,7 @@ static void compose(const struct gr_progress *p, size_t width, char line[LINE_BY
         snprintf(field, sizeof field, "  %u silos", p->last.participants);
     add(line, width, field);
     if (elapsed > 0) {
-        rate_text(p->processed / elapsed, number, sizeof number);
+        rate_text(p->processed / elapsed, number);
         snprintf(field, sizeof field, "  %s samples/s", number);
         add(line, width, field);
     }
@@ -132,8 +134,149 @@ static void draw(struct gr_progress *p) {
     p->pending = false;
 }
 
+/* ---- what takes long ------------------------------------------------------------------------ */
+
+/* "loading data, 0:12", with the scores of the last round behind it where there was one. */
+static void draw_phase(struct gr_progress *p) {
+    char line[LINE_BYTES], rounds[LINE_BYTES] = "", time[32];
+    const size_t width = p->terminal ? width_of(p->stream) - 1 : LINE_BYTES - 1;
+    duration_text(gr_clock_seconds() - p->phase_s, time, sizeof time);
+    snprintf(line, sizeof line, "%s, %s", p->phase, time);
+    if (p->done > p->first) {
+        compose(p, LINE_BYTES - 1, rounds);
+        const char *behind = strstr(rounds, "  ");
+        if (behind) add(line, width, behind);
+    }
+    fprintf(p->stream, p->terminal ? "\r%.*s\033[K" : "%.*s\n", (int)width, line);
+    fflush(p->stream);
+    p->drawn_s = gr_clock_seconds();
+}
+
+static void *watch(void *context) {
+    struct gr_progress *p = context;
+    const double pause_s = p->terminal ? wait_redraw_s : wait_plain_s;
+    pthread_mutex_lock(&p->lock);
+    while (!p->ending) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 1;
+        pthread_cond_timedwait(&p->end, &p->lock, &until);
+        const double now = gr_clock_seconds();
+        if (p->ending || !p->phase[0] || now - p->phase_s < pause_s || now - p->drawn_s < pause_s)
+            continue;
+        draw_phase(p);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+/* Signals are for the thread that runs the rounds. Without the thread all goes on, untold. */
+static void start_watcher(struct gr_progress *p) {
+    sigset_t all, before;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->end, NULL);
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    p->watching = pthread_create(&p->watcher, NULL, watch, p) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* A phase that was drawn on a terminal goes from it. */
+static void clear_line(const struct gr_progress *p) {
+    if (p->terminal && p->phase[0] && p->drawn_s > p->phase_s) fputs("\r\033[K", p->stream);
+}
+
+static void stop_watcher(struct gr_progress *p) {
+    if (!p->watching) return;
+    pthread_mutex_lock(&p->lock);
+    p->ending = true;
+    pthread_cond_signal(&p->end);
+    pthread_mutex_unlock(&p->lock);
+    pthread_join(p->watcher, NULL);
+    p->watching = false;
+    clear_line(p);
+}
+
+static void set_phase(struct gr_progress *p, const char *phase) {
+    snprintf(p->phase, sizeof p->phase, "%s", phase);
+    p->phase_s = gr_clock_seconds();
+}
+
+/* ---- from the beginning to the end ---------------------------------------------------------- */
+
+gr_status gr_progress_create(FILE *stream, uint32_t rounds, uint32_t rounds_done,
+                             struct gr_progress **out) {
+    gr_status status = gr_allocate_zero(1, sizeof **out, "progress", out);
+    if (status != GR_OK) return status;
+    (*out)->stream = stream;
+    (*out)->terminal = is_watched(stream);
+    (*out)->rounds = rounds;
+    (*out)->first = (*out)->done = rounds_done;
+    (*out)->started_s = gr_clock_seconds();
+    (*out)->drawn_s = -INFINITY;
+    (*out)->accuracy = (*out)->loss = NAN;
+    gr_job_find(&(*out)->job);
+    if (stream) start_watcher(*out);
+    return GR_OK;
+}
+
+void gr_progress_phase(struct gr_progress *p, const char *phase) {
+    if (!p) return;
+    enter(p);
+    set_phase(p, phase ? phase : "");
+    leave(p);
+}
+
+void gr_progress_trained(struct gr_progress *p, uint32_t round, uint32_t done, uint32_t of) {
+    char phase[PHASE_BYTES];
+    if (!p) return;
+    enter(p);
+    const double began_s = p->phase_s;
+    if (done < of)
+        snprintf(phase, sizeof phase, "round %u/%u: %u of %u silos of this rank have trained",
+                 round, p->rounds, done, of);
+    else
+        snprintf(phase, sizeof phase, "round %u/%u: summed up and evaluated", round, p->rounds);
+    set_phase(p, phase);
+    if (done > 0) p->phase_s = began_s; /* of the round */
+    leave(p);
+}
+
+void gr_progress_open(struct gr_progress *p, const struct gr_opening *o) {
+    if (!p) return;
+    enter(p);
+    p->started_s = gr_clock_seconds();
+    p->first = p->done = o->rounds_done;
+    if (p->stream) {
+        clear_line(p);
+        gr_opening_write(p->stream, o);
+        fflush(p->stream);
+    }
+    set_phase(p, "");
+    leave(p);
+}
+
+/* For whoever looks into the queue. */
+static void tell_job(struct gr_progress *p, const char *state) {
+    char text[LINE_BYTES], number[32];
+    if (!p->job.id[0]) return;
+    snprintf(text, sizeof text, "granary %s %u/%u", state, p->done, p->rounds);
+    if (isfinite(p->accuracy))
+        snprintf(text + strlen(text), sizeof text - strlen(text), " accuracy %.1f%%",
+                 100 * p->accuracy);
+    if (p->done > p->first && p->done < p->rounds) {
+        const double elapsed = gr_clock_seconds() - p->started_s;
+        duration_text(elapsed / (p->done - p->first) * (p->rounds - p->done), number,
+                      sizeof number);
+        snprintf(text + strlen(text), sizeof text - strlen(text), " ETA %s", number);
+    }
+    gr_job_comment(&p->job, text, strcmp(state, "round") != 0);
+}
+
 void gr_progress_round(struct gr_progress *p, const struct gr_metrics *metrics) {
     if (!p) return;
+    enter(p);
+    set_phase(p, "");
     /* Whoever has taken over began with a round under way. */
     double began_s = gr_clock_seconds() - metrics->seconds.total;
     if (isfinite(began_s) && began_s < p->started_s) p->started_s = began_s;
@@ -149,34 +292,44 @@ void gr_progress_round(struct gr_progress *p, const struct gr_metrics *metrics) 
         p->loss = metrics->validation_loss;
     }
     p->pending = true;
-    if (!p->stream) return;
     double since = gr_clock_seconds() - p->drawn_s;
-    if (p->done >= p->rounds || since >= (p->terminal ? redraw_s : plain_s)) draw(p);
+    if (p->stream && (p->done >= p->rounds || since >= (p->terminal ? redraw_s : plain_s))) draw(p);
+    tell_job(p, "round");
+    leave(p);
 }
 
 void gr_progress_say(struct gr_progress *p, const char *text) {
     char line[SAID_BYTES];
     if (!p || !p->stream) return;
     gr_text_quote(text, strlen(text), line, sizeof line);
+    enter(p);
     /* On a terminal it takes the place of the progress line, which is drawn again below it. */
     fprintf(p->stream, p->terminal ? "\r%s\033[K\n" : "%s\n", line);
-    if (p->terminal && isfinite(p->drawn_s)) draw(p);
+    if (p->terminal && p->done > p->first && isfinite(p->drawn_s)) draw(p);
     fflush(p->stream);
+    leave(p);
 }
 
-void gr_progress_finish(struct gr_progress *p, const char *run_path, const char *model_digest) {
+/* "  test       81.20 % (largest class 52.00 %), AUC 0.870, loss 0.4123" */
+static void say_scores(const struct gr_progress *p, const struct gr_headline *h) {
+    if (!isfinite(p->accuracy)) return;
+    fprintf(p->stream, "  %-11s%.2f %%", p->of_test ? "test" : "validation", 100 * p->accuracy);
+    if (h && isfinite(h->largest)) fprintf(p->stream, " (largest class %.2f %%)", 100 * h->largest);
+    if (h && isfinite(h->auc)) fprintf(p->stream, ", AUC %.3f", h->auc);
+    if (isfinite(p->loss)) fprintf(p->stream, ", loss %.4f", p->loss);
+    fputc('\n', p->stream);
+}
+
+static void say_end(struct gr_progress *p, const char *run_path, const char *model_digest,
+                    const struct gr_headline *headline) {
     char time[32];
-    if (!p || !p->stream) return;
     if (p->pending) draw(p);
     if (p->terminal && isfinite(p->drawn_s)) fputc('\n', p->stream);
     duration_text(gr_clock_seconds() - p->started_s, time, sizeof time);
     fprintf(p->stream, "\n%s %u of %u rounds; %u in %s\n",
             p->done >= p->rounds ? "finished" : "stopped after", p->done, p->rounds,
             p->done - p->first, time);
-    if (isfinite(p->accuracy))
-        fprintf(p->stream, "  %-11s%.2f %%", p->of_test ? "test" : "validation", 100 * p->accuracy);
-    if (isfinite(p->accuracy) && isfinite(p->loss)) fprintf(p->stream, ", loss %.4f", p->loss);
-    if (isfinite(p->accuracy)) fputc('\n', p->stream);
+    say_scores(p, headline);
     if (model_digest) fprintf(p->stream, "  %-11s%s\n", "model", model_digest);
     if (run_path) {
         run_path = gr_path_shown(run_path);
@@ -187,6 +340,16 @@ void gr_progress_finish(struct gr_progress *p, const char *run_path, const char 
     fflush(p->stream);
 }
 
+void gr_progress_finish(struct gr_progress *p, const char *run_path, const char *model_digest,
+                        const struct gr_headline *headline) {
+    if (!p) return;
+    stop_watcher(p);
+    if (p->stream) say_end(p, run_path, model_digest, headline);
+    tell_job(p, model_digest ? "finished" : "stopped");
+}
+
 void gr_progress_free(struct gr_progress *progress) {
+    if (!progress) return;
+    stop_watcher(progress);
     gr_free(progress);
 }

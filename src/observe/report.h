@@ -25,6 +25,7 @@ struct gr_report_run {
     size_t n;
     json_t *evaluation;  /* owned; evaluation.json, an object, or NULL */
     json_t *timeline;    /* owned; of n_events the first and the last, in their order */
+    json_t *last_event;  /* owned; whatever it is; or NULL */
     size_t n_events;     /* those of every day are not counted */
     uint32_t *missed;    /* owned; rounds that each silo was to be in and was not; or NULL */
     uint32_t n_silos;    /* elements of missed */
@@ -39,6 +40,8 @@ struct gr_report_run {
  * cannot be read is left out and noted. Release in any case.
  */
 gr_status gr_report_read(const char *run_path, struct gr_report_run *run) GR_CHECKED;
+/* The same of a damaged one: where the manifest cannot be read it is NULL, and that is noted. */
+gr_status gr_report_read_any(const char *run_path, struct gr_report_run *run) GR_CHECKED;
 void gr_report_release(struct gr_report_run *run);
 
 /* ---- what the sections need of it ----------------------------------------------------------- */
@@ -58,6 +61,9 @@ struct gr_report_totals {
     size_t partial; /* rounds with fewer silos than were selected */
 };
 struct gr_report_totals gr_report_totals_of(const struct gr_report_run *run);
+
+/* Beside the accuracy of a model of classes, out of evaluation.json. */
+struct gr_headline gr_report_headline(const struct gr_report_run *run);
 
 const char *gr_report_setting(const struct gr_report_run *run, const char *path); /* NULL: none */
 

@@ -134,3 +134,23 @@ struct gr_report_totals gr_report_totals_of(const struct gr_report_run *run) {
     }
     return t;
 }
+
+struct gr_headline gr_report_headline(const struct gr_report_run *run) {
+    struct gr_headline headline = {(double)NAN, (double)NAN};
+    const json_t *counts = json_object_get(json_object_get(run->evaluation, "confusion"), "counts");
+    const json_t *auc = json_object_get(json_object_get(run->evaluation, "metrics"), "auc");
+    double all = 0, most = 0;
+    json_t *row, *cell;
+    size_t i, k;
+    json_array_foreach(counts, i, row) {
+        double sum = 0;
+        json_array_foreach(row, k, cell) {
+            sum += fmax(json_number_value(cell), 0);
+        }
+        all += sum;
+        most = fmax(most, sum);
+    }
+    if (all > 0) headline.largest = most / all;
+    headline.auc = gr_json_real(auc, "value");
+    return headline;
+}

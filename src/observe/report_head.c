@@ -87,7 +87,21 @@ static void write_best(FILE *page, const struct gr_metrics *last, const struct g
     fprintf(page, " after round %u)", best->round);
 }
 
-static void write_result(FILE *page, const struct gr_report_totals *t) {
+/* ", where 52.00 % of them are of one class; the AUC is 0.870" */
+static void write_headline(FILE *page, const struct gr_headline *h) {
+    if (isfinite(h->largest)) {
+        fputs(", where ", page);
+        gr_html_percent(page, h->largest, 2);
+        fputs(" are of the largest class", page);
+    }
+    if (isfinite(h->auc)) {
+        fputs(isfinite(h->largest) ? ", and has an AUC of " : ", with an AUC of ", page);
+        gr_html_real(page, h->auc, 3);
+    }
+}
+
+static void write_result(FILE *page, const struct gr_report_totals *t,
+                         const struct gr_headline *headline) {
     const struct gr_metrics *m = t->tested ? t->tested : t->validated;
     const char *rows = t->tested ? "test rows, which no silo trained on" : "the validation rows";
     if (!m) {
@@ -103,6 +117,7 @@ static void write_result(FILE *page, const struct gr_report_totals *t) {
         fputs("is right in ", page);
         gr_html_percent(page, accuracy, 2);
         fputs(" of the cases", page);
+        write_headline(page, headline);
         write_best(page, m, t->tested ? t->best_tested : t->best_validated, t->tested != NULL);
     } else {
         fputs("has a loss of ", page);
@@ -140,7 +155,8 @@ static void write_sentences(FILE *page, const struct gr_report_run *run,
         fputs("No round has been finished.</p>\n", page);
         return;
     }
-    write_result(page, t);
+    const struct gr_headline headline = gr_report_headline(run);
+    write_result(page, t, &headline);
     write_presence(page, run, t);
     if (run->best_round > 0)
         fprintf(page,
@@ -183,6 +199,17 @@ static void write_figures(FILE *page, const struct gr_report_run *run,
     else if (t->validated)
         write_score(page, "validation", t->validated->validation_accuracy,
                     t->validated->validation_loss);
+    const struct gr_headline headline = gr_report_headline(run);
+    if (isfinite(headline.largest)) {
+        figure_begin(page);
+        gr_html_percent(page, headline.largest, 2);
+        figure_end(page, "are of the largest class");
+    }
+    if (isfinite(headline.auc)) {
+        figure_begin(page);
+        gr_html_real(page, headline.auc, 3);
+        figure_end(page, "AUC");
+    }
     figure_begin(page);
     gr_html_count(page, gr_report_rounds_done(run));
     fputs(" <small>of ", page);

@@ -143,10 +143,13 @@ static gr_status take_events(struct gr_report_run *run, struct gr_lines_reader *
         GR_TRY(gr_lines_next(reader, &line, &n));
         if (!line) break;
         json_t *json = json_loadb(line, n, 0, NULL);
-        if (gr_json_text(json, "event"))
+        if (gr_json_text(json, "event")) {
             take_event(run, json);
-        else
+            json_decref(run->last_event);
+            run->last_event = json_incref(json);
+        } else {
             damaged++;
+        }
         json_decref(json);
     }
     note_damaged(run, "events.jsonl", damaged);
@@ -191,12 +194,9 @@ static gr_status read_events(const char *path, struct gr_report_run *run) {
     return find_missed(run, path);
 }
 
-gr_status gr_report_read(const char *run_path, struct gr_report_run *run) {
+static gr_status read_records(const char *run_path, struct gr_report_run *run) {
     gr_status status = GR_OK;
     char *path = NULL;
-    GR_TRY(read_manifest(run_path, run));
-    run->notes = json_array();
-    run->timeline = json_array();
     GR_TRY(path_in(run_path, "resolved.yaml", &path));
     read_settings(path, run);
     GR_TRY(path_in(run_path, "metrics.jsonl", &path));
@@ -210,10 +210,33 @@ out:
     return status;
 }
 
+static void start(struct gr_report_run *run) {
+    run->notes = json_array();
+    run->timeline = json_array();
+}
+
+gr_status gr_report_read(const char *run_path, struct gr_report_run *run) {
+    gr_status status = read_manifest(run_path, run);
+    if (status != GR_OK) return status;
+    start(run);
+    return read_records(run_path, run);
+}
+
+gr_status gr_report_read_any(const char *run_path, struct gr_report_run *run) {
+    gr_status status = read_manifest(run_path, run);
+    start(run);
+    if (status == GR_ERROR_DATA)
+        note(run, "%s", gr_message());
+    else if (status != GR_OK)
+        return status;
+    return read_records(run_path, run);
+}
+
 void gr_report_release(struct gr_report_run *run) {
     json_decref(run->manifest);
     json_decref(run->evaluation);
     json_decref(run->timeline);
+    json_decref(run->last_event);
     json_decref(run->notes);
     gr_node_free(run->settings);
     gr_free(run->rounds);

@@ -62,18 +62,34 @@ static double row_sum(const json_t *counts, size_t row, size_t n) {
     return sum;
 }
 
+/* Its name, or its number where it has none. */
+static void write_class(FILE *page, const json_t *names, size_t class) {
+    const char *name = json_string_value(json_array_get(names, class));
+    if (name)
+        gr_html_text(page, name);
+    else
+        fprintf(page, "%zu", class);
+}
+
+static void write_class_head(FILE *page, const char *scope, const json_t *names, size_t class) {
+    fprintf(page, "<th scope=\"%s\">", scope);
+    write_class(page, names, class);
+    fputs("</th>", page);
+}
+
 /* Shade: the share of the true class's rows, in hundredths. */
-static void write_matrix(FILE *page, const json_t *counts, size_t n) {
+static void write_matrix(FILE *page, const json_t *names, const json_t *counts, size_t n) {
     fputs("<div class=\"scroll\"><table class=\"matrix\"><caption>Rows: the true class. Columns: "
           "what the model said. The darker, the larger the share of the true class.</caption>"
           "<thead><tr><td></td>",
           page);
     for (size_t column = 0; column < n; column++)
-        fprintf(page, "<th scope=\"col\">%zu</th>", column);
+        write_class_head(page, "col", names, column);
     fputs("<th scope=\"col\">right</th></tr></thead>\n<tbody>\n", page);
     for (size_t row = 0; row < n; row++) {
         double sum = row_sum(counts, row, n);
-        fprintf(page, "<tr><th scope=\"row\">%zu</th>", row);
+        fputs("<tr>", page);
+        write_class_head(page, "row", names, row);
         for (size_t column = 0; column < n; column++) {
             double count = count_at(counts, row, column);
             double share = sum > 0 ? 100 * count / sum : 0;
@@ -113,7 +129,7 @@ static size_t find_mistakes(const json_t *counts, size_t n, struct mistake *foun
     return kept;
 }
 
-static void write_mistakes(FILE *page, const json_t *counts, size_t n) {
+static void write_mistakes(FILE *page, const json_t *names, const json_t *counts, size_t n) {
     struct mistake found[MISTAKES_SHOWN];
     size_t kept = find_mistakes(counts, n, found);
     fprintf(page,
@@ -123,8 +139,11 @@ static void write_mistakes(FILE *page, const json_t *counts, size_t n) {
             "</thead>\n<tbody>\n",
             n);
     for (size_t i = 0; i < kept; i++) {
-        fprintf(page, "<tr><th scope=\"row\">%zu</th><td>%zu</td><td>", found[i].row,
-                found[i].column);
+        fputs("<tr>", page);
+        write_class_head(page, "row", names, found[i].row);
+        fputs("<td>", page);
+        write_class(page, names, found[i].column);
+        fputs("</td><td>", page);
         gr_html_count(page, (uint64_t)fmin(found[i].count, 1e18));
         fputs("</td><td>", page);
         gr_html_percent(page, found[i].count / row_sum(counts, found[i].row, n), 1);
@@ -135,13 +154,14 @@ static void write_mistakes(FILE *page, const json_t *counts, size_t n) {
 
 static void write_confusion(FILE *page, const json_t *confusion) {
     const json_t *counts = json_object_get(confusion, "counts");
+    const json_t *names = json_object_get(confusion, "names");
     size_t n = json_array_size(counts);
     if (n == 0 || n > CLASSES_MAX) return;
     fputs("<div class=\"card\"><h3>Confusion matrix</h3>\n", page);
     if (n <= MATRIX_MAX)
-        write_matrix(page, counts, n);
+        write_matrix(page, names, counts, n);
     else
-        write_mistakes(page, counts, n);
+        write_mistakes(page, names, counts, n);
     fputs("</div>\n", page);
 }
 

@@ -23,10 +23,16 @@ struct gr_predictions {
     char *path, *temporary;
     bool csv, finished;
     int fd;
-    size_t n_rows, classes, width; /* width: floats of a row */
-    uint64_t labels_at, values_at; /* HDF5: where the datasets begin */
-    uint64_t end;                  /* CSV: bytes written by all ranks */
-    char *text;                    /* CSV: lines; owned */
+    size_t n_rows, classes, width;         /* width: floats of a row */
+    const char *const *class_names;        /* NULL: none; borrowed */
+    const char *id_name;                   /* NULL: no ids; borrowed */
+    size_t id_bytes;                       /* of the longest id, at least 1 */
+    size_t name_bytes;                     /* CSV: of the longest class name, quoted */
+    uint64_t labels_at, values_at, ids_at; /* HDF5: where the datasets begin */
+    char *id_room;                         /* HDF5: padded ids; owned */
+    size_t id_rows;                        /* it has room for */
+    uint64_t end;                          /* CSV: bytes written by all ranks */
+    char *text;                            /* CSV: lines; owned */
     size_t room;
     int64_t *lengths; /* CSV: a rank's of one turn; comm's size; owned */
 };
@@ -54,7 +60,8 @@ static gr_status write_at(const struct gr_predictions *p, const void *bytes, siz
 
 static uint64_t bytes_needed(const struct gr_predictions *p) {
     enum { METADATA_ESTIMATE = 4096 };
-    return p->n_rows * (sizeof(int32_t) + p->width * sizeof(float)) + METADATA_ESTIMATE;
+    const size_t id = p->id_name ? p->id_bytes : 0;
+    return p->n_rows * (sizeof(int32_t) + p->width * sizeof(float) + id) + METADATA_ESTIMATE;
 }
 
 /* *at: the dataset's first byte. */
@@ -67,6 +74,48 @@ static gr_status lay_out_dataset(const struct gr_predictions *p, hid_t file, con
     if (offset == HADDR_UNDEF) status = gr_hdf5_fail(GR_ERROR_WRITE, p->path, name);
     *at = offset;
     if (dataset >= 0) H5Dclose(dataset);
+    return status;
+}
+
+/* UTF-8 of so many bytes, filled up with NUL; negative on failure. */
+static hid_t text_type(size_t bytes) {
+    const hid_t type = H5Tcopy(H5T_C_S1);
+    if (type >= 0 && H5Tset_size(type, bytes) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 &&
+        H5Tset_cset(type, H5T_CSET_UTF8) >= 0)
+        return type;
+    if (type >= 0) H5Tclose(type);
+    return -1;
+}
+
+static gr_status lay_out_ids(struct gr_predictions *p, hid_t file) {
+    if (!p->id_name) return GR_OK;
+    const hid_t type = text_type(p->id_bytes);
+    if (type < 0) return gr_hdf5_fail(GR_ERROR_WRITE, p->path, "id");
+    gr_status status = lay_out_dataset(p, file, "id", type, 1, &p->ids_at);
+    H5Tclose(type);
+    return status;
+}
+
+/* The names in the order of the labels. */
+static gr_status write_class_names(const struct gr_predictions *p, hid_t file) {
+    gr_status status = GR_OK;
+    char *names = NULL;
+    size_t longest = 1;
+    hid_t type = -1, dataset = -1;
+    if (!p->class_names) return GR_OK;
+    for (size_t c = 0; c < p->classes; c++)
+        if (strlen(p->class_names[c]) > longest) longest = strlen(p->class_names[c]);
+    GR_TRY(gr_allocate_zero(p->classes, longest, "names of classes", &names));
+    for (size_t c = 0; c < p->classes; c++)
+        memcpy(names + c * longest, p->class_names[c], strlen(p->class_names[c]));
+    type = text_type(longest);
+    if (type >= 0) dataset = gr_hdf5_create_dataset(file, "classes", type, 1, &p->classes);
+    if (dataset < 0 || H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, names) < 0)
+        status = gr_hdf5_fail(GR_ERROR_WRITE, p->path, "classes");
+out:
+    if (dataset >= 0) H5Dclose(dataset);
+    if (type >= 0) H5Tclose(type);
+    gr_free(names);
     return status;
 }
 
@@ -86,6 +135,8 @@ static gr_status lay_out(struct gr_predictions *p, const char *model_digest) {
     GR_TRY(p->classes > 0
                ? lay_out_dataset(p, file, "probabilities", H5T_IEEE_F32LE, 2, &p->values_at)
                : lay_out_dataset(p, file, "prediction", H5T_IEEE_F32LE, 1, &p->values_at));
+    GR_TRY(lay_out_ids(p, file));
+    GR_TRY(write_class_names(p, file));
     GR_TRY(gr_hdf5_set_text(file, p->path, "format", "granary-predictions"));
     GR_TRY(gr_hdf5_set_number(file, p->path, "version", 1));
     GR_TRY(gr_hdf5_set_text(file, p->path, "model_digest", model_digest));
@@ -96,12 +147,35 @@ out:
     return status;
 }
 
-static gr_status write_slabs(const struct gr_predictions *p, size_t first, size_t n,
-                             const int32_t *labels, const float *values) {
+static gr_status write_ids(struct gr_predictions *p, size_t first, size_t n, const char *ids,
+                           const size_t *id_end) {
+    gr_status status = GR_OK;
+    if (n > p->id_rows) {
+        gr_free(p->id_room);
+        p->id_room = NULL;
+        p->id_rows = 0;
+        GR_TRY(gr_allocate(n, p->id_bytes, "row ids", &p->id_room));
+        p->id_rows = n;
+    }
+    for (size_t i = 0, from = 0; i < n; from = id_end[i++]) {
+        char *to = p->id_room + i * p->id_bytes;
+        const size_t length = id_end[i] - from;
+        memcpy(to, ids + from, length);
+        memset(to + length, 0, p->id_bytes - length);
+    }
+    status = write_at(p, p->id_room, n * p->id_bytes, p->ids_at + first * p->id_bytes);
+out:
+    return status;
+}
+
+static gr_status write_slabs(struct gr_predictions *p, size_t first, size_t n,
+                             const int32_t *labels, const float *values, const char *ids,
+                             const size_t *id_end) {
     const size_t row = p->width * sizeof *values;
     gr_status status = GR_OK;
     if (p->classes > 0)
         GR_TRY(write_at(p, labels, n * sizeof *labels, p->labels_at + first * sizeof *labels));
+    if (p->id_name && n > 0) GR_TRY(write_ids(p, first, n, ids, id_end));
     status = write_at(p, values, n * row, p->values_at + first * row);
 out:
     return status;
@@ -127,21 +201,65 @@ static int put_number(char *at, float value) {
     return sprintf(at, "%.9g", (double)value);
 }
 
+/* As a field of a row (RFC 4180): in quotes where it would not be read back as it is. */
+static char *put_text(char *at, const char *text, size_t n) {
+    bool bare = n == 0 || (text[0] != ' ' && text[n - 1] != ' ');
+    for (size_t i = 0; i < n; i++)
+        bare = bare && text[i] != ',' && text[i] != '"' && text[i] != '\n' && text[i] != '\r';
+    if (bare) {
+        memcpy(at, text, n);
+        return at + n;
+    }
+    *at++ = '"';
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] == '"') *at++ = '"';
+        *at++ = text[i];
+    }
+    *at++ = '"';
+    return at;
+}
+
+/* Every byte may be a quote, and two stand around them. */
+static size_t quoted_bytes(size_t n) {
+    return 2 * n + 2;
+}
+
+/* Room for n lines, whose ids have so many bytes. */
+static gr_status make_room(struct gr_predictions *p, size_t n, size_t ids) {
+    const size_t answer = p->class_names ? p->name_bytes : LABEL_BYTES;
+    const size_t line = answer + 1 + NUMBER_BYTES + p->classes * PROBABILITY_BYTES;
+    const size_t most = n * (line + quoted_bytes(1)) + quoted_bytes(ids);
+    if (most <= p->room) return GR_OK;
+    gr_free(p->text);
+    p->text = NULL;
+    p->room = 0;
+    gr_status status = gr_allocate(most, 1, "lines of predictions", &p->text);
+    if (status == GR_OK) p->room = most;
+    return status;
+}
+
+static char *put_class(const struct gr_predictions *p, char *at, int32_t label) {
+    if (!p->class_names) return at + sprintf(at, "%d", label);
+    return put_text(at, p->class_names[label], strlen(p->class_names[label]));
+}
+
 /* The rows as lines; *used: bytes of them. */
 static gr_status format_rows(struct gr_predictions *p, size_t n, const int32_t *labels,
-                             const float *values, size_t *used) {
+                             const float *values, const char *ids, const size_t *id_end,
+                             size_t *used) {
     gr_status status = GR_OK;
-    const size_t most = n * (LABEL_BYTES + 1 + NUMBER_BYTES + p->classes * PROBABILITY_BYTES);
-    if (most > p->room) {
-        gr_free(p->text);
-        p->text = NULL;
-        p->room = 0;
-        GR_TRY(gr_allocate(most, 1, "lines of predictions", &p->text));
-        p->room = most;
-    }
+    GR_TRY(make_room(p, n, p->id_name && n > 0 ? id_end[n - 1] : 0));
     char *at = p->text;
     for (size_t i = 0; i < n; i++) {
-        at += p->classes > 0 ? sprintf(at, "%d", labels[i]) : put_number(at, values[i]);
+        if (p->id_name) {
+            const size_t from = i > 0 ? id_end[i - 1] : 0;
+            at = put_text(at, ids + from, id_end[i] - from);
+            *at++ = ',';
+        }
+        if (p->classes > 0)
+            at = put_class(p, at, labels[i]);
+        else
+            at += put_number(at, values[i]);
         for (size_t c = 0; c < p->classes; c++)
             at = put_probability(at, values[i * p->classes + c]);
         *at++ = '\n';
@@ -151,18 +269,34 @@ out:
     return status;
 }
 
+/* "p3", or of a class with a name "p_yes". */
+static char *put_probability_name(const struct gr_predictions *p, char *at, size_t c) {
+    char *name = NULL;
+    if (!p->class_names) return at + sprintf(at, ",p%zu", c);
+    *at++ = ',';
+    if (gr_text_format(&name, "p_%s", p->class_names[c]) == GR_OK)
+        at = put_text(at, name, strlen(name));
+    gr_free(name);
+    return at;
+}
+
 static gr_status write_header(struct gr_predictions *p) {
     gr_status status = GR_OK;
-    char *text = NULL;
-    size_t used;
-    enum { NAME_BYTES = 16 };
-    GR_TRY(gr_allocate(p->classes + 1, NAME_BYTES, "a line of names", &text));
-    used = (size_t)sprintf(text, p->classes > 0 ? "label" : "prediction");
+    char *text = NULL, *at;
+    enum { NAME_BYTES = 24 };
+    const size_t id = p->id_name ? quoted_bytes(strlen(p->id_name)) : 0;
+    GR_TRY(gr_allocate(p->classes + 1, NAME_BYTES + p->name_bytes + id, "a line of names", &text));
+    at = text;
+    if (p->id_name) {
+        at = put_text(at, p->id_name, strlen(p->id_name));
+        *at++ = ',';
+    }
+    at = stpcpy(at, p->classes > 0 ? "label" : "prediction");
     for (size_t c = 0; c < p->classes; c++)
-        used += (size_t)snprintf(text + used, NAME_BYTES, ",p%zu", c);
-    text[used++] = '\n';
-    status = write_at(p, text, used, 0);
-    p->end = used;
+        at = put_probability_name(p, at, c);
+    *at++ = '\n';
+    p->end = (uint64_t)(at - text);
+    status = write_at(p, text, (size_t)(at - text), 0);
 out:
     gr_free(text);
     return status;
@@ -170,12 +304,12 @@ out:
 
 /* Collective. The ranks' rows follow each other in the order of the ranks. */
 static gr_status write_lines(struct gr_predictions *p, size_t n, const int32_t *labels,
-                             const float *values) {
+                             const float *values, const char *ids, const size_t *id_end) {
     const size_t size = (size_t)gr_comm_size(p->comm), rank = (size_t)gr_comm_rank(p->comm);
     gr_status status = GR_OK;
     size_t used = 0;
     uint64_t at = p->end;
-    GR_TRY(gr_comm_agree(p->comm, format_rows(p, n, labels, values, &used)));
+    GR_TRY(gr_comm_agree(p->comm, format_rows(p, n, labels, values, ids, id_end, &used)));
     memset(p->lengths, 0, size * sizeof *p->lengths);
     p->lengths[rank] = (int64_t)used;
     GR_TRY(gr_comm_sum_int64(p->comm, p->lengths, size));
@@ -200,8 +334,8 @@ gr_status gr_predictions_check_path(const char *path) {
     return gr_fail(GR_ERROR_USAGE, "%s: expected a name that ends in .csv, .h5 or .hdf5", path);
 }
 
-static gr_status make(struct gr_comm *comm, const char *path, size_t n_rows, size_t classes,
-                      struct gr_predictions **out) {
+static gr_status make(struct gr_comm *comm, const char *path,
+                      const struct gr_predictions_form *form, struct gr_predictions **out) {
     gr_status status = GR_OK;
     struct gr_predictions *p = NULL;
     GR_TRY(gr_predictions_check_path(path));
@@ -210,9 +344,16 @@ static gr_status make(struct gr_comm *comm, const char *path, size_t n_rows, siz
     p->comm = comm;
     p->csv = ends_in(path, ".csv");
     p->fd = -1;
-    p->n_rows = n_rows;
-    p->classes = classes;
-    p->width = classes > 0 ? classes : 1;
+    p->n_rows = form->n_rows;
+    p->classes = form->classes;
+    p->width = p->classes > 0 ? p->classes : 1;
+    p->class_names = form->class_names;
+    p->id_name = form->id_name;
+    p->id_bytes = form->id_bytes > 0 ? form->id_bytes : 1;
+    for (size_t c = 0; p->class_names && c < p->classes; c++) {
+        const size_t bytes = quoted_bytes(strlen(p->class_names[c]));
+        if (bytes > p->name_bytes) p->name_bytes = bytes;
+    }
     GR_TRY(gr_text_format(&p->path, "%s", path));
     GR_TRY(gr_text_format(&p->temporary, "%s.tmp", path));
     GR_TRY(gr_allocate((size_t)gr_comm_size(comm), sizeof *p->lengths, "lengths", &p->lengths));
@@ -240,21 +381,23 @@ static gr_status open_file(struct gr_predictions *p) {
     return p->fd < 0 ? cannot_write(p) : GR_OK;
 }
 
-gr_status gr_predictions_create(struct gr_comm *comm, const char *path, size_t n_rows,
-                                size_t classes, const char *model_digest,
+gr_status gr_predictions_create(struct gr_comm *comm, const char *path,
+                                const struct gr_predictions_form *form,
                                 struct gr_predictions **out) {
     gr_status status = GR_OK;
     struct gr_predictions *p = NULL;
     *out = NULL;
-    const gr_status mine = make(comm, path, n_rows, classes, &p);
+    const gr_status mine = make(comm, path, form, &p);
     GR_TRY(gr_comm_agree(comm, mine));
     GR_TRY(mine);
-    GR_TRY(gr_comm_agree(comm, gr_comm_rank(comm) == 0 ? create_file(p, model_digest) : GR_OK));
-    uint64_t places[] = {p->labels_at, p->values_at, p->end};
+    GR_TRY(
+        gr_comm_agree(comm, gr_comm_rank(comm) == 0 ? create_file(p, form->model_digest) : GR_OK));
+    uint64_t places[] = {p->labels_at, p->values_at, p->end, p->ids_at};
     GR_TRY(gr_comm_broadcast(comm, places, sizeof places));
     p->labels_at = places[0];
     p->values_at = places[1];
     p->end = places[2];
+    p->ids_at = places[3];
     GR_TRY(gr_comm_agree(comm, open_file(p)));
     *out = p;
     p = NULL;
@@ -264,9 +407,10 @@ out:
 }
 
 gr_status gr_predictions_write(struct gr_predictions *p, size_t first, size_t n,
-                               const int32_t *labels, const float *values) {
-    const gr_status mine =
-        p->csv ? write_lines(p, n, labels, values) : write_slabs(p, first, n, labels, values);
+                               const int32_t *labels, const float *values, const char *ids,
+                               const size_t *id_end) {
+    const gr_status mine = p->csv ? write_lines(p, n, labels, values, ids, id_end)
+                                  : write_slabs(p, first, n, labels, values, ids, id_end);
     return gr_comm_agree(p->comm, mine);
 }
 
@@ -293,6 +437,7 @@ void gr_predictions_free(struct gr_predictions *p) {
     if (p->fd >= 0) close(p->fd);
     if (!p->finished && p->temporary && gr_comm_rank(p->comm) == 0) unlink(p->temporary);
     gr_free(p->lengths);
+    gr_free(p->id_room);
     gr_free(p->text);
     gr_free(p->temporary);
     gr_free(p->path);

@@ -5,6 +5,8 @@
  */
 #include "store/run_directory.h"
 
+#include "store/container.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -229,4 +231,69 @@ void gr_run_directory_close(struct gr_run_directory *run) {
     gr_free(run->warning);
     gr_free(run->path);
     gr_free(run);
+}
+
+/* The folder itself, or where it is not there yet the nearest above it, must take new names. */
+static gr_status check_place(const char *path) {
+    gr_status status = GR_OK;
+    char *part = NULL;
+    GR_TRY(gr_text_format(&part, "%s", path));
+    while (access(part, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        char *slash = strrchr(part, '/');
+        if (slash == part)
+            part[1] = '\0';
+        else if (slash)
+            *slash = '\0';
+        else
+            part[0] = '\0';
+        if (!part[0] || slash == part) break;
+    }
+    const char *folder = part[0] ? part : ".";
+    struct stat info;
+    if (stat(folder, &info) != 0)
+        status = gr_fail(GR_ERROR_WRITE, "run directory %s: %s: %s", path, folder, strerror(errno));
+    else if (!S_ISDIR(info.st_mode))
+        status = gr_fail(GR_ERROR_WRITE, "run directory %s: %s is no folder", path, folder);
+    else if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0)
+        status = gr_fail(GR_ERROR_WRITE, "run directory %s: %s: %s", path, folder, strerror(errno));
+out:
+    gr_free(part);
+    return status;
+}
+
+gr_status gr_run_directory_check(const struct gr_config *config, const char *path) {
+    gr_status status;
+    GR_TRY(check_place(path ? path : config->run.directory));
+    const int folder = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (folder < 0) return GR_OK;
+    if (holds_run(folder))
+        status = gr_fail(GR_ERROR_WRITE,
+                         "%s: holds a run; resume it with --resume, or name another folder", path);
+    close(folder);
+out:
+    return status;
+}
+
+enum gr_hold gr_run_directory_hold(const char *path) {
+    char *lock = NULL;
+    if (gr_text_format(&lock, "%s/lock", path) != GR_OK) return GR_HOLD_UNKNOWN;
+    const int fd = open(lock, O_RDONLY | O_CLOEXEC);
+    gr_free(lock);
+    if (fd < 0) return GR_HOLD_UNKNOWN;
+    /* Shared, and for a moment: who looks does not keep out who looks as well. */
+    const bool taken = flock(fd, LOCK_SH | LOCK_NB) == 0, held = !taken && errno == EWOULDBLOCK;
+    close(fd);
+    return taken ? GR_HOLD_FREE : held ? GR_HOLD_HELD : GR_HOLD_UNKNOWN;
+}
+
+gr_status gr_run_directory_model(const char *path, char **out) {
+    gr_status status;
+    GR_TRY(gr_text_format(out, "%s/model.h5", path));
+    if (access(*out, F_OK) == 0) return GR_OK;
+    gr_free(*out);
+    *out = NULL;
+    const uint32_t round = gr_checkpoint_newest(path);
+    if (round > 0) status = gr_text_format(out, "%s/checkpoints/round-%06u.h5", path, round);
+out:
+    return status;
 }

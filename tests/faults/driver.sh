@@ -5,6 +5,8 @@
 #             --fault KIND:SILO:ROUND:POINT[:AFTER_S[:SECONDS]]...       those named
 # GRANARY: the command; default build/release/granary. Last line "1 passed, 0 failed" or the other.
 set -u
+# Numbers are written with a point, whatever the user's language writes.
+export LC_ALL=C
 : "${TESTS:=$(cd "$(dirname "$0")/.." && pwd)}"
 : "${GRANARY:=$(dirname "$TESTS")/build/release/granary}"
 export TESTS GRANARY

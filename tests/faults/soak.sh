@@ -4,6 +4,8 @@
 #   soak.sh --list FILE [JOBS]        a line of driver.sh's arguments each
 # Failures as they come, progress each 50, what the endings were; last line "N passed, N failed".
 set -u
+# Numbers are written with a point, whatever the user's language writes.
+export LC_ALL=C
 TESTS=${TESTS:-$(cd "$(dirname "$0")/.." && pwd)}
 export TESTS
 limit=0

@@ -7,6 +7,8 @@
 # apt uses here, the working tree is copied in, and nothing outside of it is touched: all mounts are
 # in a namespace of their own. To be rid of it: rm -r --one-file-system ULFM_ROOT.
 set -eu
+# Numbers are written with a point, whatever the user's language writes.
+export LC_ALL=C
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
 ROOT=${ULFM_ROOT:-/var/tmp/granary-ulfm}
 [ -e "$TOP/jobs/deps.sh" ] || { echo "ulfm.sh: not in its source tree" >&2; exit 1; }

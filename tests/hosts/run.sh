@@ -5,6 +5,8 @@
 # All by granary run: Open MPI 4 must get on in flight, Open MPI 5 gives the job up with a host, and
 # it is started again on the others.
 set -u
+# Numbers are written with a point, whatever the user's language writes.
+export LC_ALL=C
 HOSTS_FOLDER=$(cd "$(dirname "$0")" && pwd)
 TESTS=$(dirname "$HOSTS_FOLDER") GRANARY=$(readlink -f "$1") PATTERN=${2:-}
 skip() { echo "skipped: $1"; echo "0 passed, 0 failed"; exit 0; }

@@ -11,6 +11,8 @@
 #   crash HOST           all its processes are gone at once, without a word
 #   mpirun, hostfile     GRANARY_MPIRUN and --hostfile of granary run; rsh and addresses are mpirun's
 set -eu
+# Numbers are written with a point, whatever the user's language writes.
+export LC_ALL=C
 DIR=$(mkdir -p "$1" && cd "$1" && pwd -P) N=$2
 NET=10.78.0
 PATH=$PATH:/usr/sbin:/sbin

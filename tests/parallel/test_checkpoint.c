@@ -33,7 +33,9 @@ static int test_predictions_have_room(struct gr_comm *comm) {
     EXPECT(make(comm, 100, false, &s) == GR_OK);
     snprintf(path, sizeof path, "%s/p.h5", s.dir);
     snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    EXPECT(gr_predictions_create(comm, path, ROWS, CLASSES, "", &predictions) == GR_OK);
+    const struct gr_predictions_form form = {
+        .n_rows = ROWS, .classes = CLASSES, .model_digest = ""};
+    EXPECT(gr_predictions_create(comm, path, &form, &predictions) == GR_OK);
     EXPECT(stat(temporary, &info) == 0);
     EXPECT(info.st_blocks * 512LL >= ROWS * (CLASSES + 1) * 4LL);
     EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK);

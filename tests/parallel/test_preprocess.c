@@ -182,11 +182,13 @@ static gr_status predict(struct gr_comm *comm, struct gr_federation *f, const ch
     const struct gr_table_config config = {.file = table, .features = none, .labels = none};
     const struct gr_table_options options = {.source = GR_SOURCE_CSV, .csv = {.header = true}};
     struct gr_state state;
-    size_t n = 0;
+    struct gr_scored scored = {0};
     gr_federation_state(f, &state);
     state.preprocessing = preprocessing;
     gr_status status = gr_model_file_write("m.h5", &state);
-    if (status == GR_OK) status = gr_predict_table(comm, "m.h5", &config, &options, "p.csv", &n);
+    if (status == GR_OK)
+        status = gr_predict_table(comm, "m.h5", &config, &options, "p.csv", &scored);
+    gr_scored_release(&scored);
     unlink("m.h5");
     unlink("p.csv");
     return status;

@@ -5,6 +5,8 @@
 # DIR is short (socket paths) and holds everything: key, configuration, state, logs, pid files.
 # Plain processes, no cgroups, loopback only. As an ordinary user jobs run as that user.
 set -eu
+# Numbers are written with a point, whatever the user's language writes.
+export LC_ALL=C
 DIR=$1 ONLY=${2:-}
 PATH=$PATH:/usr/sbin:/sbin
 export SLURM_CONF=$DIR/slurm.conf GRANARY_SLURM_DIR=$DIR

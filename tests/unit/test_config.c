@@ -41,16 +41,17 @@ static const struct {
      "t.yaml:1: run.rounds: found a second time (first in line 1), allowed once"},
     {"run:\n  rounds: 2\n  seed: 3\n  rounds: 3",
      "t.yaml:4: run.rounds: found a second time (first in line 2), allowed once"},
-    {"run: {}", "t.yaml:1: run.rounds: found nothing, " WHOLE("1", "10000000")},
-    {"run:", "t.yaml:1: run.rounds: found nothing, " WHOLE("1", "10000000")},
+    {"run: {}", "t.yaml:1: run.rounds: is required; found nothing, " WHOLE("1", "10000000")},
+    {"run:", "t.yaml:1: run.rounds: is required; found nothing, " WHOLE("1", "10000000")},
     {"data: {silos: 2}",
-     "t.yaml:2: data.source: found nothing, allowed idx, hdf5, csv or synthetic"},
-    {"model: {}", "t.yaml:3: model.type: found nothing, allowed softmax, mlp, linear, logistic, "
-                  "poisson, cnn or bag"},
+     "t.yaml:2: data.source: is required; found nothing, allowed idx, hdf5, csv or synthetic"},
+    {"model: {}",
+     "t.yaml:3: model.type: is required; found nothing, allowed softmax, mlp, linear, logistic, "
+     "poisson, cnn or bag"},
     {"train: {batch_size: 1}",
-     "t.yaml:4: train.learning_rate: found nothing, allowed 0 < x <= 1000"},
+     "t.yaml:4: train.learning_rate: is required; found nothing, allowed 0 < x <= 1000"},
     {"train: {learning_rate: 1}",
-     "t.yaml:4: train.batch_size: found nothing, " WHOLE("1", "65536")},
+     "t.yaml:4: train.batch_size: is required; found nothing, " WHOLE("1", "65536")},
     /* types */
     {"run: 5", "t.yaml:1: run: found 5, allowed a section of name, seed, rounds, directory, "
                "placement, rehearsal"},
@@ -59,8 +60,10 @@ static const struct {
     {"run: {rounds: abc}", "t.yaml:1: run.rounds: found \"abc\", " WHOLE("1", "10000000")},
     {"run: {rounds: [1]}", "t.yaml:1: run.rounds: found a list, " WHOLE("1", "10000000")},
     {"run: {rounds: {a: 1}}", "t.yaml:1: run.rounds: found a section, " WHOLE("1", "10000000")},
-    {"run: {rounds: }", "t.yaml:1: run.rounds: found nothing, " WHOLE("1", "10000000")},
-    {"run: {rounds: ~}", "t.yaml:1: run.rounds: found nothing, " WHOLE("1", "10000000")},
+    {"run: {rounds: }",
+     "t.yaml:1: run.rounds: is required; found nothing, " WHOLE("1", "10000000")},
+    {"run: {rounds: ~}",
+     "t.yaml:1: run.rounds: is required; found nothing, " WHOLE("1", "10000000")},
     {"run: {rounds: 2.0}", "t.yaml:1: run.rounds: found 2.0, " WHOLE("1", "10000000")},
     {"run: {rounds: 1e3}", "t.yaml:1: run.rounds: found 1e3, " WHOLE("1", "10000000")},
     {"run: {rounds: 010}", "t.yaml:1: run.rounds: found 010, " WHOLE("1", "10000000")},
@@ -240,9 +243,9 @@ static const struct {
     {"data: {source: cvs, silos: 2}",
      "t.yaml:2: data.source: found \"cvs\", allowed idx, hdf5, csv or synthetic"},
     {"data: {source: csv, silos: 2}",
-     "t.yaml:2: data.train.file: found nothing, allowed a path (data.source is csv)"},
+     "t.yaml:2: data.train.file: is required; found nothing, allowed a path (data.source is csv)"},
     {"data: {source: csv, silos: 2, train: {file: a}, partition: {method: column}}",
-     "t.yaml:2: data.partition.column: found nothing, allowed a column's name "
+     "t.yaml:2: data.partition.column: is required; found nothing, allowed a column's name "
      "(data.partition.method is column)"},
     {"data: {source: idx, silos: 2, train: {features: a, labels: b}, partition: {method: column, "
      "column: c}}",
@@ -295,10 +298,11 @@ static const struct {
      "letters, digits, '-', '_' and '.', a letter or digit first"},
     {"run: {rounds: 2, directory: ''}",
      "t.yaml:1: run.directory: found \"\", allowed the path of a folder"},
-    {"data: {source: synthetic}", "t.yaml:2: data.silos: found nothing, " WHOLE("1", "1000000")},
+    {"data: {source: synthetic}",
+     "t.yaml:2: data.silos: is required; found nothing, " WHOLE("1", "1000000")},
     /* A broken rule does not set off another. */
     {"data: {source: synthetic}\nround: {participants: 4}",
-     "t.yaml:2: data.silos: found nothing, " WHOLE("1", "1000000")},
+     "t.yaml:2: data.silos: is required; found nothing, " WHOLE("1", "1000000")},
     {"data: {source: synthetic, silos: x}\nround: {participants: 4}",
      "t.yaml:2: data.silos: found \"x\", " WHOLE("1", "1000000")},
     {"model: {type: softmax, hidden: [0]}",
@@ -311,15 +315,15 @@ static const struct {
      "csv, "
      "schema, "
      "disclosure_threshold; nearest is data.source\n"
-     "t.yaml:2: data.silos: found nothing, " WHOLE("1", "1000000")},
+     "t.yaml:2: data.silos: is required; found nothing, " WHOLE("1", "1000000")},
     {"round: {participants: 4}",
      "t.yaml:5: round.participants: found 4, allowed 0 (all) to 3 (data.silos)"},
-    {"model: {type: mlp}",
-     "t.yaml:3: model.hidden: found nothing, allowed 1 to 32 widths (model.type is mlp)"},
+    {"model: {type: mlp}", "t.yaml:3: model.hidden: is required; found nothing, allowed 1 to 32 "
+                           "widths (model.type is mlp)"},
     {"model: {type: softmax, hidden: [3]}",
      "t.yaml:3: model.hidden: found 1 widths, allowed none (model.type is softmax)"},
-    {"model: {type: cnn}",
-     "t.yaml:3: model.layers: found nothing, allowed 1 to 64 layers (model.type is cnn)"},
+    {"model: {type: cnn}", "t.yaml:3: model.layers: is required; found nothing, allowed 1 to 64 "
+                           "layers (model.type is cnn)"},
     {"model: {type: cnn, hidden: [3], layers: [{type: dropout, rate: 0.5}]}",
      "t.yaml:3: model.hidden: found 1 widths, allowed none (model.type is cnn)"},
     {"model: {type: mlp, hidden: [3], layers: [{type: dropout, rate: 0.5}]}",
@@ -440,27 +444,31 @@ static const struct {
      "t.yaml:5: round.availability[1].to: found 2, allowed 0 or at least 3 (from)\n"
      "t.yaml:5: round.availability[1].silos: found 3, allowed 0 to 2 (data.silos is 3)"},
     {"round: {sampling: list, availability: [{from: 3}]}",
-     "t.yaml:5: round.availability[0].silos: found nothing, allowed a list of at most 1000, each a "
+     "t.yaml:5: round.availability[0].silos: is required; found nothing, allowed a list of at most "
+     "1000, each a "
      "whole number from 0 to 999999"},
     {"round: {sampling: list, availability: [{silos: [x], from: 0}]}",
      "t.yaml:5: round.availability[0].silos[0]: found \"x\", " WHOLE(
          "0", "999999") "\n"
                         "t.yaml:5: round.availability[0].from: found 0, " WHOLE("1", "10000000")},
     {"data: {source: idx, silos: 2, train: {features: a}}",
-     "t.yaml:2: data.train.labels: found nothing, allowed a path (data.source is idx)"},
+     "t.yaml:2: data.train.labels: is required; found nothing, allowed a path (data.source is "
+     "idx)"},
     {"data: {source: idx, silos: 2, train: {labels: a}}",
-     "t.yaml:2: data.train.features: found nothing, allowed a path (data.source is idx)"},
+     "t.yaml:2: data.train.features: is required; found nothing, allowed a path (data.source is "
+     "idx)"},
     {"data: {source: idx, silos: 2, train: {features: a, labels: b, file: c}}",
      "t.yaml:2: data.train.file: found \"c\", allowed nothing (data.source is idx)"},
     {"data: {source: hdf5, silos: 2}",
-     "t.yaml:2: data.train.file: found nothing, allowed a path (data.source is hdf5)"},
+     "t.yaml:2: data.train.file: is required; found nothing, allowed a path (data.source is hdf5)"},
     {"data: {source: hdf5, silos: 2, train: {file: a, labels: b}}",
      "t.yaml:2: data.train.labels: found \"b\", allowed nothing (data.source is hdf5)"},
     {"data:\n  source: idx\n  silos: 2\n  train:\n    features: a\n    labels: b\n  test:\n"
      "    features: a",
-     "t.yaml:8: data.test.labels: found nothing, allowed a path (data.source is idx)"},
+     "t.yaml:8: data.test.labels: is required; found nothing, allowed a path (data.source is idx)"},
     {"data: {source: hdf5, silo_tables: [{file: a}, {}]}",
-     "t.yaml:2: data.silo_tables[1].file: found nothing, allowed a path (data.source is hdf5)"},
+     "t.yaml:2: data.silo_tables[1].file: is required; found nothing, allowed a path (data.source "
+     "is hdf5)"},
     {"data: {source: hdf5, silos: 3, silo_tables: [{file: a}, {file: b}]}",
      "t.yaml:2: data.silos: found 3, allowed only 2, the number of data.silo_tables, or none"},
     {"data: {source: hdf5, train: {file: c}, silo_tables: [{file: a}]}",
@@ -527,8 +535,8 @@ START_TEST(test_all_at_once) {
         "t.yaml:11: data.train: found a table",
         "t.yaml:12: model.hidden[0]: found 0",
         "t.yaml:12: model.hidden[2]: found a list",
-        "t.yaml:13: train.learning_rate: found nothing",
-        "t.yaml:13: train.batch_size: found nothing",
+        "t.yaml:13: train.learning_rate: is required; found nothing",
+        "t.yaml:13: train.batch_size: is required; found nothing",
         "t.yaml:14: train.momentum: found 1.5",
         "t.yaml:16: train.steps: found epochs 2 and steps 3",
         "t.yaml:17: evaluate: found 7",
@@ -822,7 +830,7 @@ static const struct {
     const char *override, *message;
 } broken_overrides[] = {
     {"run.rounds=0", "--set run.rounds: found 0, " WHOLE("1", "10000000")},
-    {"run.rounds=", "--set run.rounds: found nothing, " WHOLE("1", "10000000")},
+    {"run.rounds=", "--set run.rounds: is required; found nothing, " WHOLE("1", "10000000")},
     {"run.roundz=3", "--set run.roundz: found an unknown key, allowed name, seed, rounds, "
                      "directory, placement, rehearsal; nearest is run.rounds"},
     {"rounds=3",
@@ -830,7 +838,7 @@ static const struct {
      "strategy, aggregation, evaluate, stop, checkpoint, alerts, faults; nearest is run.rounds"},
     {"run=3", "--set run: found 3, allowed a section of name, seed, rounds, directory, placement, "
               "rehearsal"},
-    {"run={seed: 4}", "--set run: run.rounds: found nothing, " WHOLE("1", "10000000")},
+    {"run={seed: 4}", "--set run: run.rounds: is required; found nothing, " WHOLE("1", "10000000")},
     {"model={type: mlp, hidden: [1, x]}",
      "--set model: model.hidden[1]: found \"x\", " WHOLE("1", "65536")},
     {"round.participants=4",
@@ -859,7 +867,7 @@ END_TEST
 START_TEST(test_section_begun_by_override) {
     static const char *const overrides[] = {"run.seed=3"};
     must_fail(strchr(text_with(NULL), '\n') + 1, overrides, 1,
-              "--set run.seed: run.rounds: found nothing, " WHOLE("1", "10000000"));
+              "--set run.seed: run.rounds: is required; found nothing, " WHOLE("1", "10000000"));
 }
 END_TEST
 

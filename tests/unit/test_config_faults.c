@@ -90,11 +90,11 @@ static const char *rehearsal(const char *faults) {
 static const struct {
     const char *faults, *message;
 } broken_faults[] = {
-    {"- {}",
-     "t.yaml:6: faults[0].kind: found nothing, " KINDS "\n"
-     "t.yaml:6: faults[0].silo: found nothing, " WHOLE(
-         "0", "999999") "\n"
-                        "t.yaml:6: faults[0].round: found nothing, " WHOLE("1", "10000000")},
+    {"- {}", "t.yaml:6: faults[0].kind: is required; found nothing, " KINDS "\n"
+             "t.yaml:6: faults[0].silo: is required; found nothing, " WHOLE(
+                 "0", "999999") "\n"
+                                "t.yaml:6: faults[0].round: is required; found nothing, " WHOLE(
+                                    "1", "10000000")},
     {"- {kind: kill, silo: 3, round: 1}",
      "t.yaml:6: faults[0].silo: found 3, allowed 0 to 2 (data.silos is 3)"},
     {"- {kind: kill, silo: 0, round: 1}\n- {kind: kill, silo: 0, round: 0}",

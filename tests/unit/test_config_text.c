@@ -481,8 +481,8 @@ static const struct {
     {"", "%TAG !a! b:\n", 1000000, "t.yaml:1:1: found %TAG 83333 times, allowed no tags"},
     {"", "&a ", 1000000, "t.yaml:1:1: found an anchor (&), allowed none"},
     {"", "---\n", 1000000, "t.yaml:2:1: found a second document"},
-    {"", "#\n", 1000000, "t.yaml: run.rounds: found nothing"},
-    {"", "\n", 1000000, "t.yaml: run.rounds: found nothing"},
+    {"", "#\n", 1000000, "t.yaml: run.rounds: is required; found nothing"},
+    {"", "\n", 1000000, "t.yaml: run.rounds: is required; found nothing"},
     {"", "\"", 1000000, "t.yaml:1:3: did not find expected <document start>"},
     {"a: |\n", " a\n", 999999, "t.yaml:1: a: found an unknown key"},
 };

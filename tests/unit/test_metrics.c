@@ -345,7 +345,7 @@ static char *progress_of(uint32_t rounds, uint32_t first, uint32_t last) {
         metrics.test_accuracy = 0.8571;
         gr_progress_round(progress, &metrics);
     }
-    gr_progress_finish(progress, "runs/x", "abcd");
+    gr_progress_finish(progress, "runs/x", "abcd", NULL);
     gr_progress_free(progress);
     fclose(stream);
     return slurp(in_scratch("progress"), NULL);
@@ -441,13 +441,41 @@ START_TEST(progress_on_a_terminal) {
 }
 END_TEST
 
+/* What takes long is told on a terminal while it does, and goes when it is over. */
+START_TEST(progress_of_what_takes_long) {
+    struct gr_progress *progress;
+    char text[4096] = "";
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) return;
+    FILE *stream = fopen(ptsname(master), "w");
+    ck_assert_ptr_nonnull(stream);
+    unsetenv("OMPI_COMM_WORLD_RANK");
+    MUST(gr_progress_create(stream, 3, 0, &progress));
+    gr_progress_phase(progress, "loading");
+    usleep(2300000);
+    gr_progress_trained(progress, 1, 0, 15);
+    gr_progress_trained(progress, 1, 2, 15);
+    usleep(2300000);
+    gr_progress_free(progress);
+    fclose(stream);
+    size_t used = 0;
+    for (ssize_t n = 1; n > 0; used += n > 0 ? (size_t)n : 0)
+        n = read(master, text + used, sizeof text - 1 - used);
+    ck_assert_ptr_nonnull(strstr(text, "\rloading, 0:0"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "\rround 1/3: 2 of 15 silos of this rank have trained, 0:0"));
+    ck_assert_str_eq(text + strlen(text) - 4, "\r\033[K");
+    close(master);
+}
+END_TEST
+
 START_TEST(progress_silent) {
     struct gr_progress *progress;
     struct gr_metrics metrics = sample(1);
     MUST(gr_progress_create(NULL, 3, 0, &progress));
     gr_progress_round(progress, &metrics);
     gr_progress_say(progress, "x");
-    gr_progress_finish(progress, "x", NULL);
+    gr_progress_finish(progress, "x", NULL, NULL);
     gr_progress_free(progress);
     gr_progress_free(NULL);
 }
@@ -456,4 +484,4 @@ END_TEST
 RUN_TESTS("metrics", line_is_exact, bounds_of_an_area, head_of_the_lines, read_back, amended,
           former_writer, resume_cuts, torn_line_goes, rubbish_goes, no_folder, appending_is_cheap,
           progress_is_short, progress_stopped, progress_says, progress_of_silos,
-          progress_on_a_terminal, progress_silent)
+          progress_on_a_terminal, progress_of_what_takes_long, progress_silent)

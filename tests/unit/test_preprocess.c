@@ -41,7 +41,7 @@ static struct gr_columns *columns_of(const char *yaml) {
 static const struct {
     const char *text, *message;
 } refused[] = {
-    {"", "columns: found nothing"},
+    {"", "columns: is required; found nothing"},
     {"columns: []\nfill: []\ncentre: []\nspread: []", "fill: found lists that are not of one"},
     {"columns: []\nfill: [1, 2]\ncentre: [1]\nspread: [1, 1]", "fill: found lists that are not"},
     {"columns: []\nfill: [1]\ncentre: [1]\nspread: [-1]", "spread[0]: found -1, allowed 0 <= x"},

@@ -12,7 +12,8 @@ static const struct {
     const char *text, *message;
 } broken[] = {
     {"{}",
-     "s.yaml:1: columns: found nothing, allowed a list of at most 10000, each a section of "
+     "s.yaml:1: columns: is required; found nothing, allowed a list of at most 10000, each a "
+     "section of "
      "name, type, unit, range, categories, missing, encode, scale, open, decimal, "
      "thousands, percent, affixes, missing_words, censored, origin, format, in, since, unlabelled"},
     {"columns: []", "s.yaml:1: columns: found an empty list, allowed 1 to 10000 columns"},
@@ -20,7 +21,8 @@ static const struct {
      "s.yaml:1: columns[0].type: found \"real\", allowed number, integer, category, text, label, "
      "target, group, date, datetime, weight or offset"},
     {"columns:\n- {name: a, type: number}\n- {type: number}",
-     "s.yaml:3: columns[1].name: found nothing, allowed text of at most 4096 bytes, no control "
+     "s.yaml:3: columns[1].name: is required; found nothing, allowed text of at most 4096 bytes, "
+     "no control "
      "characters, '' for none"},
     {"columns: [{name: a, type: number, labels: x}]",
      "s.yaml:1: columns[0].labels: found an unknown key, allowed name, type, unit, range, "

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The scores of a model on a table, for people and as JSON. */
+#include "cli/command.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of more classes the matrix is wider than a page, and of more than hundred nobody has counted. */
+enum { MATRIX_CLASSES_MAX = 12, NAME_BYTES = 24, CLASS_NAME_BYTES = 64 };
+
+/* ---- findings ------------------------------------------------------------------------------- */
+
+static size_t columns_of(const struct gr_scored *s) {
+    return s->columns && s->found ? s->columns->schema->columns_count : 0;
+}
+
+gr_status gr_print_findings(FILE *stream, const struct gr_scored *s) {
+    gr_status status = GR_OK;
+    char *words = NULL, name[CLASS_NAME_BYTES];
+    bool first = true;
+    for (size_t i = 0; i < columns_of(s); i++) {
+        GR_TRY(gr_scored_tell(s, i, &words));
+        if (!words) continue;
+        const char *text = s->columns->schema->columns[i].name;
+        gr_text_quote(text, strlen(text), name, sizeof name);
+        if (first) fprintf(stream, "found in the table's %zu rows:\n", s->n_rows);
+        fprintf(stream, "  %s: %s\n", name, words);
+        first = false;
+        gr_free(words);
+        words = NULL;
+    }
+out:
+    gr_free(words);
+    return status;
+}
+
+/* [{"column", "missing", "outside", "unknown"}, ...]; NULL: nothing was found. */
+static gr_status findings_json(const struct gr_scored *s, char **out) {
+    gr_status status = GR_OK;
+    json_t *list = json_array();
+    char *text = NULL;
+    *out = NULL;
+    for (size_t i = 0; i < columns_of(s); i++) {
+        const struct gr_found *found = &s->found[i];
+        if (found->missing + found->outside + found->unknown == 0) continue;
+        json_array_append_new(
+            list, json_pack("{s:s, s:I, s:I, s:I}", "column", s->columns->schema->columns[i].name,
+                            "missing", (json_int_t)found->missing, "outside",
+                            (json_int_t)found->outside, "unknown", (json_int_t)found->unknown));
+    }
+    if (json_array_size(list) > 0) {
+        text = json_dumps(list, JSON_COMPACT);
+        status = text ? gr_text_format(out, "%s", text)
+                      : gr_fail(GR_ERROR_INTERNAL, "memory for findings was refused");
+    }
+    free(text);
+    json_decref(list);
+    return status;
+}
+
+/* ---- classes -------------------------------------------------------------------------------- */
+
+/* Its name, or its number where it has none. */
+static const char *name_of(const struct gr_scored *s, size_t c, char out[CLASS_NAME_BYTES]) {
+    const char *const *names = gr_columns_class_names(s->columns, gr_tally_classes(s->tally));
+    if (names)
+        gr_text_quote(names[c], strlen(names[c]), out, CLASS_NAME_BYTES);
+    else
+        snprintf(out, CLASS_NAME_BYTES, "%zu", c);
+    return out;
+}
+
+/* Bytes that are no beginning of a character do not take a column. */
+static int padded(const char *text, int width) {
+    for (const char *c = text; *c; c++)
+        width += ((unsigned char)*c & 0xC0) == 0x80;
+    return width;
+}
+
+/* Weights of rows, which are their numbers where rows have no weights. */
+struct class_counts {
+    double actual, predicted, found;
+};
+
+static struct class_counts count_class(const struct gr_tally *tally, size_t c) {
+    struct class_counts n = {.found = gr_tally_confusion(tally, c, c)};
+    for (size_t k = 0; k < gr_tally_classes(tally); k++) {
+        n.actual += gr_tally_confusion(tally, c, k);
+        n.predicted += gr_tally_confusion(tally, k, c);
+    }
+    return n;
+}
+
+static void print_share(double part, double of) {
+    if (of > 0)
+        printf("  %9.4f", part / of);
+    else
+        printf("  %9s", "-");
+}
+
+/* Precision, recall and F1 of each class, as scikit-learn's classification_report has them. */
+static void print_classes(const struct gr_scored *s) {
+    char name[CLASS_NAME_BYTES];
+    printf("\n%-*s  %9s  %9s  %9s  %9s\n", NAME_BYTES, "class", "rows", "precision", "recall",
+           "f1");
+    for (size_t c = 0; c < gr_tally_classes(s->tally); c++) {
+        const struct class_counts n = count_class(s->tally, c);
+        name_of(s, c, name);
+        printf("%-*s  %9.10g", padded(name, NAME_BYTES), name, n.actual);
+        print_share(n.found, n.predicted);
+        print_share(n.found, n.actual);
+        print_share(2 * n.found, n.actual + n.predicted);
+        printf("\n");
+    }
+}
+
+static void print_matrix(const struct gr_scored *s) {
+    const size_t classes = gr_tally_classes(s->tally);
+    char name[CLASS_NAME_BYTES];
+    if (classes > MATRIX_CLASSES_MAX) return;
+    printf("\n%-*s", NAME_BYTES, "is \\ was taken for");
+    for (size_t c = 0; c < classes; c++) {
+        name_of(s, c, name);
+        printf("  %*s", padded(name, 9), name);
+    }
+    printf("\n");
+    for (size_t i = 0; i < classes; i++) {
+        name_of(s, i, name);
+        printf("%-*s", padded(name, NAME_BYTES), name);
+        for (size_t j = 0; j < classes; j++)
+            printf("  %9.10g", gr_tally_confusion(s->tally, i, j));
+        printf("\n");
+    }
+}
+
+static void print_largest(const struct gr_scored *s) {
+    char name[CLASS_NAME_BYTES];
+    const struct gr_class_share largest = gr_tally_largest_class(s->tally);
+    if (isfinite(largest.share))
+        printf("%-18s %.6f  (class %s: the accuracy of who always says so)\n", "largest_class",
+               largest.share, name_of(s, largest.class, name));
+}
+
+/* ---- all of it ------------------------------------------------------------------------------ */
+
+gr_status gr_print_scores(const struct gr_scored *s) {
+    const size_t classes = gr_tally_classes(s->tally);
+    printf("rows %lld  loss %.6f", (long long)s->score.examples, gr_score_loss(&s->score));
+    if (classes > 0) printf("  accuracy %.4f", gr_score_accuracy(&s->score));
+    printf("\n");
+    if (classes > 0) print_largest(s);
+    for (enum gr_metric m = GR_METRIC_BALANCED_ACCURACY; m < GR_METRICS; m++) {
+        const struct gr_metric_value v = gr_tally_metric(s->tally, m);
+        if (!gr_metric_fits(m, classes)) continue;
+        if (v.why && v.lower < v.upper)
+            printf("%-18s not known: %s (%.6f to %.6f)\n", gr_metric_text(m), v.why, v.lower,
+                   v.upper);
+        else if (v.why)
+            printf("%-18s not defined: %s\n", gr_metric_text(m), v.why);
+        else if (v.lower < v.upper)
+            printf("%-18s %.6f  (%.6f to %.6f)\n", gr_metric_text(m), v.value, v.lower, v.upper);
+        else
+            printf("%-18s %.6f\n", gr_metric_text(m), v.value);
+    }
+    if (classes > 0 && classes <= GR_CONFUSION_CLASSES_MAX) {
+        print_classes(s);
+        print_matrix(s);
+    }
+    if (columns_of(s) > 0) printf("\n");
+    return gr_print_findings(stdout, s);
+}
+
+gr_status gr_print_scores_json(const struct gr_scored *s) {
+    char *findings = NULL, *text = NULL;
+    gr_status status;
+    GR_TRY(findings_json(s, &findings));
+    const struct gr_evaluation evaluation = {
+        .rows_of = "table",
+        .tally = s->tally,
+        .class_names = gr_columns_class_names(s->columns, gr_tally_classes(s->tally)),
+        .findings = findings};
+    GR_TRY(gr_evaluation_to_json(&evaluation, &text));
+    fputs(text, stdout);
+out:
+    gr_free(text);
+    gr_free(findings);
+    return status;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a run is about to do, in figures that may be told to all. */
+#include "federation/federation.h"
+
+/* A round's line tells the rows of its participants: with all silos in it that is this sum. */
+static bool tells_rows(const struct gr_federation *f) {
+    const uint32_t drawn = f->config->round.participants;
+    return (drawn == 0 || drawn >= f->data->n_silos) &&
+           f->config->round.sampling != GR_SAMPLING_LIST && !f->replay;
+}
+
+gr_status gr_federation_outline(struct gr_federation *f, struct gr_opening *out) {
+    const struct gr_config *config = f->config;
+    int64_t rows = 0;
+    for (size_t i = 0; i < f->data->n_local; i++)
+        rows += (int64_t)f->data->local[i].train.n_rows;
+    if (tells_rows(f)) {
+        gr_status status = gr_comm_sum_int64(f->comm, &rows, 1);
+        if (status != GR_OK) return status;
+    }
+    *out = (struct gr_opening){
+        .silos = f->data->n_silos,
+        .unusable = f->n_unusable,
+        .drawn = config->round.participants,
+        .ranks = gr_comm_size(f->comm),
+        .train_rows = tells_rows(f) ? rows : -1,
+        .test_rows = (int64_t)f->data->n_test,
+        .features = gr_model_inputs(f->model),
+        .columns = gr_federation_columns(f),
+        .classes = gr_model_classes(f->model),
+        .parameters = f->layout->n_parameters,
+        .model = gr_model_type_text(config->model.type),
+        .loss = config->model.loss == GR_LOSS_DEFAULT ? NULL : gr_loss_text(config->model.loss),
+        .strategy = gr_strategy_text(config->strategy.name),
+        .rounds = config->run.rounds,
+        .rounds_done = f->rounds_done,
+    };
+    return GR_OK;
+}
