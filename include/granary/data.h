@@ -60,6 +60,11 @@ struct gr_found {
     int64_t present;  /* values that are there */
 };
 
+/* What was passed over in some CSV file: 1, or 0. */
+struct gr_passed_over {
+    int64_t sep_line, comments, row_names, empty_columns;
+};
+
 /*
  * The columns of a table, where it has some: CSV files, and HDF5 files imported from them. As read,
  * a row has a value for each column of numbers or categories: the number, or the category's place
@@ -140,7 +145,8 @@ struct gr_data {
                                has silo 0); owned */
     char *guessed;          /* what the columns of this process's tables were taken for, where no
                                schema says it: lines for its own terminal; NULL: nothing; owned */
-    struct gr_rows test;    /* the rows of local_batch, one batch after another */
+    struct gr_passed_over passed_over; /* in the files that this process read */
+    struct gr_rows test;               /* the rows of local_batch, one batch after another */
     struct gr_columns *test_columns; /* of its table, until preprocessed; NULL: `columns`; owned */
     char fingerprint[GR_DIGEST_HEX]; /* BLAKE2b-256 over the source's labels and shape, the same on
                                         every process (silo tables: over shape and class count only,

@@ -173,6 +173,9 @@ gr_status gr_federation_tell_found(const struct gr_federation *federation, size_
 /* What is odd about the fit of preprocessing; *words as above. */
 gr_status gr_federation_tell_preprocessing(const struct gr_federation *federation,
                                            char **words) GR_CHECKED;
+/* What of CSV files is no row, and was passed over; *words as above. */
+gr_status gr_federation_tell_passed_over(const struct gr_federation *federation,
+                                         char **words) GR_CHECKED;
 /* Which codes of categories a linear model takes for quantities; *words as above. */
 gr_status gr_federation_tell_codes(const struct gr_federation *federation, char **words) GR_CHECKED;
 

@@ -207,6 +207,11 @@ static void csv_close(struct gr_reader *reader) {
     reader->state = NULL;
 }
 
+static void tell_form(const struct gr_csv_form *form, struct gr_passed_over *out) {
+    *out = (struct gr_passed_over){form->sep_line, form->n_comments > 0, form->row_names,
+                                   form->n_empty > 0};
+}
+
 static gr_status csv_open(struct gr_reader *reader) {
     struct csv_state *s = NULL;
     gr_status status;
@@ -218,6 +223,7 @@ static gr_status csv_open(struct gr_reader *reader) {
                              wants_groups(reader), &s->table, &reader->misfit));
     GR_TRY(read_through(reader, s));
     GR_TRY(gr_csv_table_settle(&s->table, reader->columns));
+    tell_form(&s->table.scan.form, &reader->passed_over);
     reader->shape.shape[0] = s->n_rows;
     GR_TRY(gr_table_shape_check(reader->table->file, &reader->shape));
     unsigned n = reader->columns->schema->columns_count;

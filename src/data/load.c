@@ -115,6 +115,14 @@ static gr_status add_guessed(struct gr_data *data, const struct gr_reader *reade
     return GR_OK;
 }
 
+static void add_passed_over(struct gr_data *data, const struct gr_passed_over *from) {
+    struct gr_passed_over *to = &data->passed_over;
+    to->sep_line |= from->sep_line;
+    to->comments |= from->comments;
+    to->row_names |= from->row_names;
+    to->empty_columns |= from->empty_columns;
+}
+
 /* All tables have rows of one width; the largest number of classes counts. */
 static gr_status join_table(struct load *l, struct gr_reader *reader, uint32_t n_classes) {
     struct gr_data *data = l->data;
@@ -132,6 +140,7 @@ static gr_status join_table(struct load *l, struct gr_reader *reader, uint32_t n
     data->n_dims = n_dims;
     memcpy(data->shape, dims, n_dims * sizeof *dims);
     if (n_classes > data->n_classes) data->n_classes = n_classes;
+    add_passed_over(data, &reader->passed_over);
     return GR_OK;
 }
 

@@ -74,8 +74,9 @@ struct gr_reader {
     uint8_t *may_lack;          /* hdf5 with columns: values that may be NaN; owned */
     struct gr_found *found;     /* csv: of each column; owned */
     char *guessed; /* csv without a schema: a line of each column, for its owner; owned */
-    struct gr_found *imported;  /* hdf5: what an import found of each column; NULL; owned */
-    bool misfit;                /* opening failed because the columns are not the schema's */
+    struct gr_passed_over passed_over; /* csv: in this file */
+    struct gr_found *imported;         /* hdf5: what an import found of each column; NULL; owned */
+    bool misfit;                       /* opening failed because the columns are not the schema's */
     void *window; /* GR_WINDOW_BYTES_MAX bytes of the guard's, for the format that reads into it */
     void *state;  /* the format's */
 };

@@ -130,7 +130,10 @@ gr_status gr_federation_sum_found(struct gr_federation *f) {
     /* How many rows there are is nobody's business: whether there are some is. */
     for (int64_t i = 0; i < n; i++)
         f->found[i].present = f->found[i].present > 0;
-    status = gr_comm_sum_int64(f->comm, &f->found->missing, (size_t)n * each);
+    GR_TRY(gr_comm_sum_int64(f->comm, &f->found->missing, (size_t)n * each));
+    f->passed_over = f->data->passed_over;
+    status = gr_comm_max_int64(f->comm, &f->passed_over.sep_line,
+                               sizeof f->passed_over / sizeof(int64_t));
 out:
     return status;
 }
@@ -164,6 +167,21 @@ gr_status gr_federation_tell_found(const struct gr_federation *f, size_t column,
     if (found->present == 0 && found->missing >= threshold)
         snprintf(counts + strlen(counts), sizeof counts - strlen(counts), ", no row has a value");
     return counts[0] ? gr_text_format(words, "data: %s:%s", name, counts) : GR_OK;
+}
+
+gr_status gr_federation_tell_passed_over(const struct gr_federation *f, char **words) {
+    const struct gr_passed_over *p = &f->passed_over;
+    const int64_t there[] = {p->sep_line, p->comments, p->row_names, p->empty_columns};
+    static const char *const what[] = {"a line \"sep=\"", "comment lines",
+                                       "a first column without a name (names of rows)",
+                                       "empty last columns"};
+    char list[256] = "";
+    *words = NULL;
+    for (size_t i = 0; i < sizeof there / sizeof *there; i++) {
+        const size_t used = strlen(list);
+        if (there[i]) snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", what[i]);
+    }
+    return list[0] ? gr_text_format(words, "data: passed over in CSV files: %s", list) : GR_OK;
 }
 
 size_t gr_federation_columns(const struct gr_federation *f) {

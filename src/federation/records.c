@@ -96,16 +96,22 @@ out:
     return status;
 }
 
-/* An event and a line for each column in which something was found, for what the fit has, and for
- * codes that a linear model takes for quantities. */
+/* What there is to tell of the data: `at` counts the columns, and then what is told of them all. */
+static gr_status tell_data(const struct gr_federation *f, size_t at, char **words) {
+    const size_t n = gr_federation_columns(f);
+    return at < n        ? gr_federation_tell_found(f, at, words)
+           : at == n     ? gr_federation_tell_preprocessing(f, words)
+           : at == n + 1 ? gr_federation_tell_passed_over(f, words)
+                         : gr_federation_tell_codes(f, words);
+}
+
+/* An event and a line for each column in which something was found, and for the rest. */
 static gr_status note_found(struct gr_run_state *run, uint32_t done) {
     gr_status status = GR_OK;
     char *words = NULL, *detail = NULL;
-    const size_t n = gr_federation_columns(run->federation);
-    for (size_t i = 0; i <= n + 1; i++) {
-        GR_TRY(i < n    ? gr_federation_tell_found(run->federation, i, &words)
-               : i == n ? gr_federation_tell_preprocessing(run->federation, &words)
-                        : gr_federation_tell_codes(run->federation, &words));
+    const size_t n = gr_federation_columns(run->federation) + 3;
+    for (size_t i = 0; i < n; i++) {
+        GR_TRY(tell_data(run->federation, i, &words));
         if (!words) continue;
         json_t *object = json_pack("{s:s}", "what", words);
         detail = object ? json_dumps(object, JSON_COMPACT) : NULL;

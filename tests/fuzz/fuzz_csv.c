@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fuzzes the CSV reader. The first byte says how: bits 0-1: the separator; bit 2: a schema, else
- * the columns are guessed; bit 3: no header; bit 4: partition by column. The second byte: rows
- * taken. All else is the file. What is read is read again, and must be the same.
+ * the columns are guessed; bit 3: no header; bit 4: partition by column; bit 5: the separator is
+ * found, or of bits 0-1 it is blanks; bit 6: Latin-1; bit 7: the schema of rules. The second byte:
+ * rows taken. All else is the file. What is read is read again, and must be the same.
  *
  *   make MODE=fuzz CC=clang ROOMS="base config data" build/fuzz/tests/fuzz/fuzz_csv
  *   build/fuzz/tests/fuzz/fuzz_csv -max_total_time=600 -max_len=2048 -dict=tests/fuzz/csv.dict \
@@ -25,6 +26,14 @@ static const char schema[] =
     "category, "
     "categories: [x, y, '1'], encode: one_hot, missing: indicator}\n- {name: c, type: category, "
     "categories: [p, q], missing: mode}\n- {name: g, type: group}\n- {name: l, type: label}\n";
+
+/* The rules of cells; dates, also from another column; rows without a label are dropped. */
+static const char rules[] =
+    "decimal: comma\nmissing_words: ['-9']\ncolumns:\n- {name: a, type: number, missing: mean, "
+    "thousands: point, percent: true, affixes: [kg, $], censored: ['> 89'], origin: 0.5}\n- {name: "
+    "b, type: date, format: day_first, since: d, in: years, missing: zero}\n- {name: c, type: "
+    "category, missing: mode}\n- {name: d, type: datetime, in: hours, missing: mean}\n- {name: g, "
+    "type: group}\n- {name: l, type: label, categories: ['1', '2'], unlabelled: drop}\n";
 
 /* A file in memory, made once and filled for each input. */
 struct file {
@@ -143,13 +152,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     if (n < 2) return 0;
     if (gr_base_start() != GR_OK) abort();
     fill(&table, "table", bytes + 2, n - 2);
-    fill(&contract, "schema", schema, sizeof schema - 1);
+    if (bytes[0] & 128)
+        fill(&contract, "schema", rules, sizeof rules - 1);
+    else
+        fill(&contract, "schema", schema, sizeof schema - 1);
     memset(&config, 0, sizeof config);
     config.data.source = GR_SOURCE_CSV;
     config.data.csv.separator = (enum gr_separator)(bytes[0] & 3);
+    if (bytes[0] & 32)
+        config.data.csv.separator = bytes[0] & 3 ? GR_SEPARATOR_AUTO : GR_SEPARATOR_BLANKS;
+    config.data.csv.encoding = bytes[0] & 64 ? GR_TEXT_LATIN1 : GR_TEXT_UTF8;
     config.data.csv.header = !(bytes[0] & 8);
     config.data.csv.label = label;
-    config.data.schema = bytes[0] & 4 ? contract.path : none;
+    config.data.schema = bytes[0] & (4 | 128) ? contract.path : none;
     config.data.limit = bytes[1];
     config.data.train.file = table.path;
     config.data.test = config.data.train;

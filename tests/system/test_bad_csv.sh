@@ -50,7 +50,8 @@ check "not UTF-8" refused "t.csv:22: column 2 (k): found bytes that are not UTF-
 # shellcheck disable=SC2086
 check "nor without a schema" refused "t.csv:22: column 2: found bytes that are not UTF-8" $guessed
 good | tr , ';' >t.csv
-check "another separator" refused "found 1 column with separator comma, it would be 3 with semicolon"
+check "another separator" refused "found 1 column with separator comma, it would be 3 with semicolon" \
+    --set data.csv.separator=comma
 { echo x,x,label; good | tail -n +2; } >t.csv
 check "a column twice" refused "t.csv:1: columns 1 and 2 have the same name"
 good | cut -d, -f1,2 >t.csv
