@@ -333,8 +333,7 @@ static void tell(const struct words *words, const struct gr_inference *inference
                                : "rows dealt at random",
            schema, inference->schema->columns_count);
     if (inference->n_unfit > 0)
-        printf("before it runs: mend or declare the cells named above (%zu)\n",
-               inference->n_unfit);
+        printf("before it runs: mend or declare the cells named above (%zu)\n", inference->n_unfit);
     printf("next:\n  granary validate %s\n  granary run -n %u %s\n", config, count_ranks(silos),
            config);
 }

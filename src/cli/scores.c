@@ -36,7 +36,8 @@ out:
     return status;
 }
 
-/* [{"column", "missing", "outside", "unknown"}, ...]; NULL: nothing was found. */
+/* [{"column", "missing", "outside", "unknown", "censored", "lost", "dropped"}, ...]; NULL: nothing
+ * was found. */
 static gr_status findings_json(const struct gr_scored *s, char **out) {
     gr_status status = GR_OK;
     json_t *list = json_array();
@@ -44,11 +45,17 @@ static gr_status findings_json(const struct gr_scored *s, char **out) {
     *out = NULL;
     for (size_t i = 0; i < columns_of(s); i++) {
         const struct gr_found *found = &s->found[i];
-        if (found->missing + found->outside + found->unknown == 0) continue;
+        if (found->missing + found->outside + found->unknown + found->censored + found->lost +
+                found->dropped ==
+            0)
+            continue;
         json_array_append_new(
-            list, json_pack("{s:s, s:I, s:I, s:I}", "column", s->columns->schema->columns[i].name,
-                            "missing", (json_int_t)found->missing, "outside",
-                            (json_int_t)found->outside, "unknown", (json_int_t)found->unknown));
+            list,
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "column",
+                      s->columns->schema->columns[i].name, "missing", (json_int_t)found->missing,
+                      "outside", (json_int_t)found->outside, "unknown", (json_int_t)found->unknown,
+                      "censored", (json_int_t)found->censored, "lost", (json_int_t)found->lost,
+                      "dropped", (json_int_t)found->dropped));
     }
     if (json_array_size(list) > 0) {
         text = json_dumps(list, JSON_COMPACT);

@@ -119,17 +119,17 @@ static gr_status tally_row(struct gr_infer_state *state, const struct gr_csv_sca
         const char *text = scan->fields[i].text;
         size_t length = scan->fields[i].length;
         gr_cell_trim(&text, &length);
-        if (!gr_text_is_utf8(text, length)) {
+        if (first)
+            GR_TRY(gr_text_format(&c->first, "%.*s", (int)length, text));
+        else
+            GR_TRY(gr_infer_tally_add(&c->tally, text, length, scan->row_line));
+        if (c->tally.not_utf8 || (first && !gr_text_is_utf8(text, length))) {
             status = gr_fail(GR_ERROR_DATA,
                              "%s:%zu: column %zu: found bytes that are not UTF-8, expected UTF-8 "
                              "text (or `encoding: latin1`)",
                              scan->path, scan->row_line, i + 1);
             goto out;
         }
-        if (first)
-            GR_TRY(gr_text_format(&c->first, "%.*s", (int)length, text));
-        else
-            GR_TRY(gr_infer_tally_add(&c->tally, text, length, scan->row_line));
     }
 out:
     return status;

@@ -100,6 +100,7 @@ struct gr_infer_tally {
     size_t n_format[3];            /* dates that fit; by enum gr_date_format */
     size_t n_whole, n_percent, n_padded, n_affixed, n_clock, n_short_year, n_spaced;
     size_t longest; /* bytes of the longest cell */
+    bool not_utf8;  /* some cell is not UTF-8 */
     bool controls;  /* some cell holds a control character, as no category may */
     struct gr_infer_affix {
         char text[GR_AFFIX_BYTES + 1];

@@ -371,11 +371,19 @@ static bool is_date(const char *text, size_t length, struct gr_infer_form *form)
 /* ---- the cell ---------------------------------------------------------------------------------
  */
 
+/* Of a number with a point, or none, and nothing else in it: read_digits by hand, for there are
+ * many. */
 static unsigned readings_of_plain(const char *text, size_t length, bool whole) {
-    struct gr_infer_form form = {0};
-    if (whole || !memchr(text, '.', length)) return ALL_READINGS; /* an exponent */
-    const char *at = text + sign_at(text, text + length);
-    return read_digits(&at, text + length, &form);
+    enum {
+        POINTS = 1 << GR_READ_POINT | 1 << GR_READ_POINT_COMMAS | 1 << GR_READ_POINT_SPACES |
+                 1 << GR_READ_POINT_APOSTROPHES
+    };
+    const char *end = text + length, *first = text + sign_at(text, end);
+    const char *point = whole ? NULL : memchr(text, '.', length);
+    if (!point) return ALL_READINGS; /* an exponent */
+    const bool three = count_digits(point + 1, end) == 3, few = point - first <= 3;
+    return three && few && point > first && *first != '0' ? POINTS | 1 << GR_READ_COMMA_POINTS
+                                                          : POINTS;
 }
 
 static void read_other(const char *text, size_t length, struct gr_infer_form *form) {

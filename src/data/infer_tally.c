@@ -109,6 +109,12 @@ static void count_form(struct gr_infer_tally *t, const struct gr_infer_form *for
     }
 }
 
+static void look_at_bytes(struct gr_infer_tally *t, const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        t->controls = t->controls || (unsigned char)text[i] < 0x20 || text[i] == 0x7F;
+    t->not_utf8 = t->not_utf8 || !gr_text_is_utf8(text, length);
+}
+
 gr_status gr_infer_tally_add(struct gr_infer_tally *t, const char *text, size_t length,
                              size_t line) {
     struct gr_infer_form form;
@@ -122,8 +128,7 @@ gr_status gr_infer_tally_add(struct gr_infer_tally *t, const char *text, size_t 
     count_form(t, &form);
     if (length > t->longest) t->longest = length;
     t->n_spaced += memchr(text, ' ', length) != NULL;
-    for (size_t i = 0; i < length; i++)
-        t->controls = t->controls || (unsigned char)text[i] < 0x20 || text[i] == 0x7F;
+    if (form.kind != GR_FORM_NUMBER) look_at_bytes(t, text, length);
     struct gr_infer_words *to = form.kind == GR_FORM_NUMBER ? &t->values : &t->words;
     GR_TRY(gr_infer_words_count(to, text, length, form.kind, line));
     /* Measurements with a fraction identify nobody. */

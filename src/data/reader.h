@@ -90,7 +90,7 @@ struct gr_reader {
     const char *id;
     size_t id_column, id_longest;
     struct gr_ids *ids;
-    bool misfit; /* opening failed because the columns are not the schema's */
+    bool misfit;  /* opening failed because the columns are not the schema's */
     void *window; /* GR_WINDOW_BYTES_MAX bytes of the guard's, for the format that reads into it */
     void *state;  /* the format's */
 };
