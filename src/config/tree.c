@@ -23,7 +23,7 @@ struct builder {
     size_t n_nodes, n_documents;
 };
 
-_Static_assert(GR_TREE_DEPTH_MAX == 8 && GR_TREE_NODES_MAX == 1000000, "stand in messages below");
+_Static_assert(GR_TREE_DEPTH_MAX == 8 && GR_TREE_NODES_MAX == 500000, "stand in messages below");
 
 static gr_status refuse(const struct builder *b, yaml_mark_t mark, const char *what) {
     return gr_fail(GR_ERROR_CONFIG, "%s:%zu:%zu: %s", b->name, mark.line + 1, mark.column + 1,
@@ -105,7 +105,7 @@ static gr_status add_node(struct builder *b, const yaml_event_t *event, enum gr_
         return refuse(b, event->start_mark,
                       "found a list or section as key, allowed the name of a setting");
     if (++b->n_nodes > GR_TREE_NODES_MAX)
-        return refuse(b, event->start_mark, "found more than 1000000 keys and values");
+        return refuse(b, event->start_mark, "found more than 500000 keys and values");
     return key ? add_key(b, event) : add_value(b, event, kind);
 }
 

@@ -13,8 +13,8 @@
 
 enum {
     GR_TREE_DEPTH_MAX = 8,
-    GR_TREE_NODES_MAX = 1000000, /* of the fit of 10,000 columns with their categories */
-    GR_TREE_KEY_MAX = 64,        /* bytes of a key that can be meant */
+    GR_TREE_NODES_MAX = 500000, /* of the fit of 10,000 columns with their categories */
+    GR_TREE_KEY_MAX = 64,       /* bytes of a key that can be meant */
 };
 
 /* Line 0: neither a line nor a column (an override, a default, a missing key). */

@@ -415,7 +415,9 @@ static int callers_errors(struct gr_comm *comm) {
 /* Silos of more rows than float32 tells apart, against the mean in long double of weights as
  * float32 rounds them: the same above the line and below it. */
 static int heavy_silos(struct gr_comm *comm) {
-    static const uint64_t weights[3] = {(1 << 24) + 1, ((uint64_t)1 << 40) - 1, (1 << 26) + 3};
+    /* All rounded down by 2^-24 of them, which is more than the mean's own rounding; and large. */
+    static const uint64_t weights[2][3] = {{(1 << 24) + 1, (1 << 24) + 1, (1 << 24) + 1},
+                                           {(1 << 24) + 1, ((uint64_t)1 << 40) - 1, (1 << 26) + 3}};
     int bad = 0;
     struct sum sum;
     struct gr_aggregator *aggregator = NULL;
@@ -423,27 +425,28 @@ static int heavy_silos(struct gr_comm *comm) {
     bad += sum_create(&sum, 3, 100);
     place(&sum, gr_comm_size(comm), 1);
     EXPECT(gr_aggregator_create(comm, &sum.layout, GR_ENCODING_RING64, &aggregator) == GR_OK);
-    for (size_t s = 0; s < 3; s++)
-        sum.weight[s] = weights[s];
-    struct gr_contribution mine[3];
-    size_t n_mine = 0;
-    for (size_t s = 0; s < 3; s++)
-        if (sum.host_of[s] == gr_comm_rank(comm))
-            mine[n_mine++] = (struct gr_contribution){.update = sum.update[s],
-                                                      .examples = weights[s],
-                                                      .weight = (double)weights[s],
-                                                      .pseudonym = sum.pseudonym[s]};
-    EXPECT(gr_aggregate(aggregator, mine, n_mine, 3, sum.mean, &total) == GR_OK);
-    EXPECT_EQUAL(total, weights[0] + weights[1] + weights[2]); /* rows are told as they are */
-    for (size_t i = 0; i < sum.layout.size; i++) {
-        long double above = 0, below = 0;
-        for (size_t s = 0; s < 3; s++) {
-            const long double weight = (long double)(float)weights[s];
-            above += weight * (long double)sum.update[s][i];
-            below += weight;
+    for (size_t set = 0; set < 2; set++) {
+        struct gr_contribution mine[3];
+        size_t n_mine = 0;
+        for (size_t s = 0; s < 3; s++)
+            if (sum.host_of[s] == gr_comm_rank(comm))
+                mine[n_mine++] = (struct gr_contribution){.update = sum.update[s],
+                                                          .examples = weights[set][s],
+                                                          .weight = (double)weights[set][s],
+                                                          .pseudonym = sum.pseudonym[s]};
+        EXPECT(gr_aggregate(aggregator, mine, n_mine, 3, sum.mean, &total) == GR_OK);
+        /* Rows are told as they are. */
+        EXPECT_EQUAL(total, weights[set][0] + weights[set][1] + weights[set][2]);
+        for (size_t i = 0; i < sum.layout.size; i++) {
+            long double above = 0, below = 0;
+            for (size_t s = 0; s < 3; s++) {
+                const long double weight = (long double)(float)weights[set][s];
+                above += weight * (long double)sum.update[s][i];
+                below += weight;
+            }
+            EXPECT(fabsl((long double)sum.mean[i] - above / below) <=
+                   fabsl(above / below) * 0x1p-24L + 1e-30L);
         }
-        EXPECT(fabsl((long double)sum.mean[i] - above / below) <=
-               fabsl(above / below) * 0x1p-24L + 1e-30L);
     }
     gr_aggregator_free(aggregator);
     sum_release(&sum);
