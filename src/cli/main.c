@@ -190,6 +190,10 @@ static gr_status run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_
                               struct gr_invocation *invocation) {
     int provided, rank = 0, size = 1;
     const struct gr_company company = gr_start_company();
+    if (gr_start_check_launcher(&company) != GR_OK) {
+        fprintf(stderr, "granary: %s\n", gr_message());
+        return GR_ERROR_USAGE;
+    }
     /* To a command that can stop in order a signal that comes while MPI starts counts as well. */
     if (is_long)
         (void)gr_catch_stop(SIGUSR1);
