@@ -270,6 +270,10 @@ gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long
     int provided, rank = 0, size = 1;
     const struct gr_company company = gr_start_company();
     invocation->told = true;
+    if (gr_start_check_launcher(&company) != GR_OK) {
+        fprintf(stderr, "granary: %s\n", gr_message());
+        return GR_ERROR_USAGE;
+    }
     /* To a command that can stop in order a signal that comes while MPI starts counts as well. */
     if (is_long)
         (void)gr_catch_stop(SIGUSR1);

@@ -83,6 +83,13 @@ gr_status gr_start_check_company(const struct gr_company *company, int size) {
         company->by, company->told, company->told);
 }
 
+gr_status gr_start_check_launcher(const struct gr_company *company) {
+    static const char *const ways[] = {"PMIX_NAMESPACE", "PMIX_RANK", "PMI_RANK", "PMI_FD"};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        if (getenv(ways[i])) return GR_OK;
+    return gr_start_check_company(company, 1);
+}
+
 gr_status gr_start_check_once(void) {
     const char *name;
     long tasks = count_told(false, &name);

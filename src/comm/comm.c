@@ -175,9 +175,14 @@ gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
     MPI_Comm world = MPI_COMM_NULL;
     struct gr_comm *comm = NULL;
     uint32_t *order = NULL;
+    int rank;
     *out = NULL;
     GR_TRY(gr_handshake(parent, options));
-    gr_guard_start((unsigned)fmax(1, gr_comm_start_s(options)), "the ranks did not all start");
+    /* Ranks that reach rank 0 need not reach each other; nobody can tell which do not. */
+    const double limit = gr_comm_start_s(options);
+    GR_TRY_MPI(MPI_Comm_rank(parent, &rank));
+    if (rank == 0 && options->say) gr_guard_tell((unsigned)fmax(1, gr_tell_every_s(limit)));
+    gr_guard_start((unsigned)limit, "not all ranks reach each other");
     GR_TRY_MPI(MPI_Comm_dup(parent, &world));
     GR_TRY(gr_comm_allocate(world, options, &comm));
     comm->starting = true;
@@ -190,6 +195,7 @@ gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
     comm = NULL;
 out:
     gr_guard_stop();
+    gr_guard_tell(0);
     gr_free(order);
     gr_comm_free(comm);
     return status;

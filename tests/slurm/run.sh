@@ -76,6 +76,13 @@ check "never in the queue again" equal "$(restarts "$id")" 0
 # What a second holds here, for jobs that are to last a certain time.
 rate=$(grep -o '"total": *[0-9.e+-]*' "$run/metrics.jsonl" | awk -F: '{s += $2} END {r = NR / (s + 0.001); print int(r < 2 ? 2 : r)}')
 
+# ---- srun ---------------------------------------------------------------------------------------
+check "srun without PMIx is refused" exits 64 srun --mpi=none --ntasks=2 "$GRANARY" train small.yaml --run "$SCRATCH/single"
+check "it says how" says "srun --mpi=pmix"
+check "with it the ranks know each other" exits 0 srun --mpi=pmix --nodes=1 --ntasks=2 "$GRANARY" train small.yaml \
+    --quiet --run "$SCRATCH/pmix"
+check "two of them" grep -q '"ranks": 2' "$SCRATCH/pmix/manifest.json"
+
 # ---- an array over seeds ------------------------------------------------------------------------
 rounds 30
 submit sweep --nodes=1 --array=1-3

@@ -194,6 +194,10 @@ int MPI_Init_thread(int *argc, char ***argv, int required, int *provided) {
     hang("meeting");
     return code;
 }
+int MPI_Comm_dup(MPI_Comm from, MPI_Comm *to) {
+    hang("joining");
+    return PMPI_Comm_dup(from, to);
+}
 int open(const char *path, int flags, ...) {
     static int (*real)(const char *, int, ...);
     va_list list;
@@ -220,6 +224,9 @@ check "rank 1 tells" says "rank 0 has not answered for"
 waits starting 2
 check "rank 0 tells" says "granary: waiting: MPI does not start on all ranks"
 check "and gives up" says "granary: given up: MPI does not start on all ranks"
+waits joining 2
+check "rank 0 tells" says "granary: waiting: not all ranks reach each other"
+check "and gives up" says "granary: given up: not all ranks reach each other"
 waits loading 2
 check "while it waits" says "granary: waiting for rank 2 ($(hostname | cut -d. -f1)), which gives no sign"
 check "at the end" says "before the first round: rank 2 ($(hostname | cut -d. -f1)) has ended or gives no sign"
