@@ -150,6 +150,11 @@ static gr_status enter(struct gr_comm *comm, const struct gr_letter *verdict, bo
         gr_membership_enter(comm, head->epoch, verdict->slots, verdict->fds, head->n_slots, mine));
     GR_TRY(note_changes(comm, verdict));
     comm->out = false;
+    /* What has come with the verdict may end its epoch already. */
+    if (comm->post.summons && comm->post.summons->head.epoch >= comm->epoch) comm->lost = true;
+    if (comm->post.excluded && comm->post.excluded->head.epoch > comm->epoch &&
+        comm->post.excluded->head.epoch != GR_EPOCH_OVER)
+        comm->lost = true;
     if (comm->post.excluded && comm->post.excluded->head.epoch <= comm->epoch) {
         gr_free(comm->post.excluded);
         comm->post.excluded = NULL;

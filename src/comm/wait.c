@@ -27,7 +27,7 @@ static const double suspended_s = 0.25;
 enum { TURNS_PER_LOOK = 32 };
 /* Signs of life are asked for so many times in the time that a member has for its part. What a rank
  * has heard of others' work is as much older than what they have, and so along the tree. */
-enum { GR_WAIT_ASKS = 16 };
+enum { GR_WAIT_ASKS = 32 };
 
 /* Shared, not private, futex operations: the waiters are different processes. */
 static void futex_sleep(atomic_uint *word, uint32_t seen, double seconds) {
@@ -107,7 +107,7 @@ static gr_status suspect(const struct gr_wait *wait, const char *whom) {
 /*
  * What is waited for takes long: its ranks are asked for signs of life, and judged by their silence
  * in the `added_s` seconds since the last look and before. Who answers is at work, or waits as we
- * do; when nobody has been at work for all of a member's time something is amiss with the wait
+ * do; when nobody has been at work for half of a member's time something is amiss with the wait
  * itself.
  */
 static gr_status judge_silence(struct gr_wait *wait, double added_s) {
@@ -134,7 +134,8 @@ static gr_status judge_silence(struct gr_wait *wait, double added_s) {
             comm, slot, &(struct gr_letter_head){.kind = GR_LETTER_PING, .epoch = comm->epoch}));
     }
     wait->asks = true;
-    if (comm->idle_s > comm->collective_s) return suspect(wait, "ranks none of which is at work");
+    if (comm->idle_s >= comm->collective_s / 2)
+        return suspect(wait, "ranks none of which is at work");
 out:
     return status;
 }

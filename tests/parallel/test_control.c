@@ -287,6 +287,26 @@ static int refused_minority(struct gr_comm *comm) {
     return bad;
 }
 
+/* The next summons comes with the verdict: who enters its epoch has heard it all the same. Where it
+ * has not, this takes longer than the test may. */
+static int summoned_again(struct gr_comm *comm) {
+    int bad = 0, size = gr_comm_size(comm);
+    struct gr_roster roster;
+    EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
+    MPI_Barrier(MPI_COMM_WORLD);
+    gr_comm_set_deadlines(comm, 3600, 0);
+    for (uint32_t round = 72; round < 272 && size > 1; round++) {
+        gr_control_at(comm, round, GR_PHASE_COMMITTED);
+        EXPECT(gr_control_recover(comm, &roster) == GR_OK);
+        if (gr_comm_rank(comm) > 0) EXPECT_EQUAL(gr_comm_agree(comm, GR_OK), GR_LOST);
+        EXPECT(gr_control_recover(comm, &roster) == GR_OK);
+        EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK);
+        EXPECT_EQUAL(gr_comm_size(comm), size);
+    }
+    gr_roster_release(&roster);
+    return bad;
+}
+
 /* Work that takes several times as long as a rank may be silent is waited for, from everywhere. */
 static int work_is_waited_for(struct gr_comm *comm) {
     int bad = 0, rank = gr_comm_rank(comm), size = gr_comm_size(comm);
@@ -317,7 +337,7 @@ static int nobody_works(struct gr_comm *comm) {
     EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
     MPI_Barrier(MPI_COMM_WORLD);
     gr_comm_set_deadlines(comm, 0.4, 0);
-    gr_control_at(comm, 75, GR_PHASE_COMMITTED);
+    gr_control_at(comm, 275, GR_PHASE_COMMITTED);
     gr_wait_start(&wait, comm, "nothing", -1, false);
     while (status == GR_OK) {
         struct gr_bell *bell = gr_comm_doorbell(comm);
@@ -348,7 +368,7 @@ static int run_has_ended(struct gr_comm *comm) {
     MPI_Barrier(MPI_COMM_WORLD);
     gr_comm_set_deadlines(comm, 0.5, 0);
     gr_comm_set_arbiter(comm, say_over, &calls);
-    gr_control_at(comm, 80, GR_PHASE_COMMITTED);
+    gr_control_at(comm, 280, GR_PHASE_COMMITTED);
     EXPECT_EQUAL(gr_control_recover(comm, &roster), GR_STOPPED);
     EXPECT(gr_comm_out(comm));
     EXPECT_EQUAL(calls, 1);
@@ -360,5 +380,6 @@ PARALLEL_MAIN({"rounds close", rounds_close}, {"failing ranks", failing_ranks},
               {"stop is heard", stop_is_heard}, {"silo on two ranks", silo_on_two_ranks},
               {"all regroup", all_regroup}, {"foremost leads on", foremost_leads_on},
               {"late rank", late_rank}, {"orphaned claim", orphaned_claim},
-              {"refused minority", refused_minority}, {"work is waited for", work_is_waited_for},
-              {"nobody works", nobody_works}, {"run has ended", run_has_ended})
+              {"refused minority", refused_minority}, {"summoned again", summoned_again},
+              {"work is waited for", work_is_waited_for}, {"nobody works", nobody_works},
+              {"run has ended", run_has_ended})
