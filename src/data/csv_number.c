@@ -27,10 +27,10 @@ static const double power_of_ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  
 /* ---- words ---------------------------------------------------------------------------------- */
 
 static const char *const missing_words[] = {"",    "na",  "n/a",  "#n/a", "<na>",
-                                            "#na", "nan", "null", "\\n"};
+                                            "#na", "nan", "null", "\\n",  "?"};
 static const char *const missing_numbers[] = {
-    "none",         "nil",          "?",       ".",       "-",       "\xE2\x80\x93",
-    "\xE2\x80\x94", "\xE2\x88\x92", "missing", "unknown", "1.#qnan", "1.#ind"};
+    "none",         "nil",     ".",       "-",       "\xE2\x80\x93", "\xE2\x80\x94",
+    "\xE2\x88\x92", "missing", "unknown", "1.#qnan", "1.#ind"};
 static const char *const infinite_words[] = {"inf", "infinity", "1.#inf", "1.#infinity",
                                              "\xE2\x88\x9E"};
 

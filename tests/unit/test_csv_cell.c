@@ -212,14 +212,14 @@ START_TEST(long_cells) {
 }
 END_TEST
 
-/* "none" and "?" are answers where they are categories, and only words of their own are not. */
+/* "none" and "-" are answers where they are categories, and only words of their own are not. */
 START_TEST(missing_categories) {
     static const struct {
         const char *text;
         bool missing;
     } words[] = {{"", true},     {"NA", true},       {"n/a", true},     {"NaN", true},
                  {"null", true}, {"\\N", true},      {"none", false},   {"None", false},
-                 {"-", false},   {".", false},       {"?", false},      {"missing", false},
+                 {"-", false},   {".", false},       {"?", true},       {"missing", false},
                  {"nil", false}, {"unknown", false}, {"1.#IND", false}, {"n.k.", true}};
     struct gr_schema *schema = schema_of("type: category, missing_words: [n.k.]");
     struct gr_cell_rules rules;

@@ -415,7 +415,7 @@ START_TEST(listed_words) {
                         "- {name: a, type: category, categories: [none, NA, unknown]}\n"
                         "- {name: b, type: category, missing: mode, missing_words: [none]}\n"
                         "- {name: l, type: label, categories: [NA, x]}\n",
-                        "a,b,l\nNA,none,NA\nnone,?,x\nunknown,unknown,x\n", &r));
+                        "a,b,l\nNA,none,NA\nnone,-,x\nunknown,unknown,x\n", &r));
     ck_assert(r.values[0][0] == 1 && r.values[1][0] == 0 && r.values[2][0] == 2);
     ck_assert(isnan(r.values[0][1]) && r.values[1][1] == 0 && isnan(r.values[2][1]));
     ck_assert_int_eq(r.found[1].missing, 2);
