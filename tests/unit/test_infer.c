@@ -133,7 +133,7 @@ static const struct kind kinds[] = {
      NULL, NULL},
     {"c", "w@b", 37, 900, "Mr Secret", 60, "categories: [w0,", "1 of its values", "Secret"},
     {"c", "w@b", 37, 900, "?", 9, "missing: mode\n  encode: one_hot\n", NULL, NULL},
-    {"c", "w@b", 37, 900, "--", 9, "missing: mode\n  encode: one_hot\n  missing_words: ['--']\n",
+    {"c", "w@b", 37, 900, "--", 9, "missing: mode\n  encode: one_hot\n  missing_words: [--]\n",
      NULL, NULL},
     {"c", "w@b", 37, 900, "unknown", 9, "categories: [unknown, w0,", "is no value", NULL},
     {"c", "w@a", 7, 900, NULL, 1, "type: text\n", "left out", "w42"},
