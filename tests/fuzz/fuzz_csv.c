@@ -89,61 +89,6 @@ static void check_guess(const struct gr_config *config) {
     gr_schema_free(again);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
-
-static const char schema[] =
-    "columns:\n- {name: a, type: number, missing: mean, range: [0, 9]}\n- {name: b, type: "
-    "category, "
-    "categories: [x, y, '1'], encode: one_hot, missing: indicator}\n- {name: c, type: category, "
-    "categories: [p, q], missing: mode}\n- {name: g, type: group}\n- {name: l, type: label}\n";
-
-/* A file in memory, made once and filled for each input. */
-struct file {
-    int fd;
-    char path[32];
-};
-
-static void fill(struct file *file, const char *name, const void *bytes, size_t n) {
-    if (file->path[0] == '\0') {
-        file->fd = memfd_create(name, 0);
-        snprintf(file->path, sizeof file->path, "/proc/self/fd/%d", file->fd);
-    }
-    if (file->fd < 0 || ftruncate(file->fd, 0) != 0 || pwrite(file->fd, bytes, n, 0) != (ssize_t)n)
-        abort();
-}
-
-static gr_status load(const struct gr_config *config, struct gr_data **data) {
-    const uint32_t silo[] = {0, 1};
-    struct gr_share share = {.n_silos = 2, .silos = silo, .n_local = 2, .test_count = 1};
-    gr_status status = gr_data_load(config, &share, data);
-    if (status != GR_OK && status != GR_ERROR_DATA && status != GR_ERROR_CONFIG) abort();
-    if (status != GR_OK && gr_message()[0] == '\0') abort();
-    return status;
-}
-
-static void check_same(const struct gr_rows *a, const struct gr_rows *b) {
-    if (a->n_rows != b->n_rows || a->n_features != b->n_features) abort();
-    if (memcmp(a->features, b->features, a->n_rows * a->n_features * sizeof(float)) != 0) abort();
-    if (memcmp(a->labels, b->labels, a->n_rows * sizeof *a->labels) != 0) abort();
-    for (size_t i = 0; i < a->n_rows * a->n_features; i++)
-        if (isinf(((const float *)a->features)[i])) abort(); /* NaN: a value is missing */
-}
-
-/* A guessed schema can be written and read. */
-static void check_guess(const struct gr_config *config) {
-    struct gr_schema *guessed, *again;
-    char *yaml, *notes;
-    gr_status status =
-        gr_csv_infer(config->data.train.file, &config->data.csv, "g", 0, &guessed, &notes);
-    if (status != GR_OK) return;
-    if (gr_schema_to_yaml(guessed, &yaml) != GR_OK) abort();
-    if (gr_schema_parse("guessed", yaml, strlen(yaml), &again) != GR_OK) abort();
-    gr_free(yaml);
-    gr_free(notes);
-    gr_schema_free(guessed);
-    gr_schema_free(again);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     static struct file table, contract;
     static char none[] = "", label[] = "l", group[] = "g";
