@@ -141,6 +141,9 @@ struct gr_silo {
 /* A test batch has this many rows wherever it is evaluated, so that its sums have the same bits. */
 enum { GR_TEST_BATCH = 500 };
 
+/* Tables that all processes read. */
+enum { GR_COMMON_TRAIN, GR_COMMON_TEST, GR_COMMON_TABLES };
+
 struct gr_data {
     uint32_t n_silos; /* of the whole federation */
     size_t n_features;
@@ -167,7 +170,7 @@ struct gr_data {
     struct gr_rows test;               /* the rows of local_batch, one batch after another */
     struct gr_columns *test_columns; /* of its table, until preprocessed; NULL: `columns`; owned */
     /* Of the answers of the tables that all processes read: to be compared, and never written. */
-    unsigned char common_digest[GR_DIGEST_BYTES];
+    unsigned char common_digest[GR_COMMON_TABLES][GR_DIGEST_BYTES]; /* zeros where there is none */
     /* Of the test table as it was read: the digests of this process's batches, cut into words of 32
      * bits, and these added; the sums over all processes are the table's. */
     int64_t test_digest[GR_DIGEST_WORDS];

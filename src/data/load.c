@@ -16,7 +16,6 @@ struct load {
     const struct gr_config *config;
     const struct gr_share *share;
     struct gr_data *data;
-    struct gr_digest common; /* of what every process reads of the common tables */
 };
 
 /* What is to be learnt of a table's rows. */
@@ -56,11 +55,12 @@ static void digest_answers(struct load *l, const struct gr_reader *reader, size_
                            const struct answers *answers) {
     const struct gr_table_shape *shape = &reader->shape;
     const uint64_t form[] = {n, shape->n_features, shape->element};
-    gr_digest_add(&l->common, form, sizeof form);
-    gr_digest_add(&l->common, answers->labels, n * sizeof *answers->labels);
-    if (answers->targets) gr_digest_add(&l->common, answers->targets, n * sizeof *answers->targets);
+    gr_digest_add(&digest, form, sizeof form);
+    gr_digest_add(&digest, answers->labels, n * sizeof *answers->labels);
+    if (answers->targets) gr_digest_add(&digest, answers->targets, n * sizeof *answers->targets);
     for (size_t k = 0; k < GR_TERMS; k++)
-        if (answers->terms[k]) gr_digest_add(&l->common, answers->terms[k], n * sizeof(float));
+        if (answers->terms[k]) gr_digest_add(&digest, answers->terms[k], n * sizeof(float));
+    gr_digest_finish(&digest, out);
 }
 
 /* Of targets, weights and offsets counts only whether there are some. */
@@ -261,7 +261,7 @@ static gr_status load_train(struct load *l) {
     if (config->limit != 0 && config->limit < n) n = config->limit;
     GR_TRY(read_answers(l, &reader, n, &answers));
     GR_TRY(join_table(l, &reader, answers.n_classes));
-    digest_answers(l, &reader, n, &answers);
+    digest_answers(&reader, n, &answers, l->data->common_digest[GR_COMMON_TRAIN]);
     GR_TRY(plan_silos(l, &reader, n, &answers, &picks, &n_picks));
     if (l->share->n_local > 0 && l->share->silos[0] == 0) {
         add_found(l->data, &reader);
@@ -352,7 +352,7 @@ static gr_status load_test(struct load *l) {
     GR_TRY(read_answers(l, &reader, n, &answers));
     struct gr_rows like = rows_like(&reader.shape, &answers);
     GR_TRY(join_table(l, &reader, answers.n_classes));
-    digest_answers(l, &reader, n, &answers);
+    digest_answers(&reader, n, &answers, l->data->common_digest[GR_COMMON_TEST]);
     GR_TRY(gr_test_create(l->share, n, &like, l->data));
     GR_TRY(read_test(l, &reader, &answers));
     l->data->test_columns = reader.columns;
@@ -437,9 +437,7 @@ gr_status gr_data_load(const struct gr_config *config, const struct gr_share *sh
     data->silo_tables = config->data.silo_tables_count > 0;
     expect_shape(share, data);
     l.data = data;
-    gr_digest_start(&l.common);
     GR_TRY(load_source(&l));
-    gr_digest_finish(&l.common, data->common_digest);
     if (config->data.source == GR_SOURCE_HDF5) gr_data_count_found(data);
     gr_data_digest(data);
     *out = data;
@@ -456,7 +454,6 @@ static gr_status load_test_only(const struct gr_config *config, const struct gr_
     gr_status status = check_share(share, &config->data);
     if (status != GR_OK) return status;
     if (config->data.source == GR_SOURCE_SYNTHETIC) return gr_synthetic_load(config, share, fresh);
-    gr_digest_start(&l.common);
     return load_test(&l);
 }
 
