@@ -186,7 +186,8 @@ gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
     GR_TRY_MPI(MPI_Comm_dup(parent, &world));
     GR_TRY(gr_comm_allocate(world, options, &comm));
     comm->starting = true;
-    comm->collective_s = 2 * gr_comm_start_s(options); /* a wait may take half of it */
+    /* A wait may take half of it; rank 0, which tells who is missing, is to be the first to end. */
+    comm->collective_s = 2 * (limit + (rank > 0 ? GR_COMM_LATER_S : 0));
     GR_TRY(gr_allocate((size_t)comm->slots, sizeof *order, "members", &order));
     for (int i = 0; i < comm->slots; i++)
         order[i] = (uint32_t)i;

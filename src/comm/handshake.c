@@ -17,9 +17,8 @@
 #include "comm/meeting.h"
 
 enum { BLOCK = 1024, TAG_HELLO = 32001, TAG_ANSWER = 32002 };
-/* Seconds: that the others wait longer than rank 0, which is to name who is missing; that it waits
- * for its own answers to leave. */
-static const double later_s = 3, leave_s = 2;
+/* Seconds that rank 0, when it gives up, waits for its answers to leave. */
+static const double leave_s = 2;
 
 /* ---- what a rank is made of -------------------------------------------------------------------
  */
@@ -207,7 +206,7 @@ static gr_status follow(struct roll *roll, const struct gr_comm_options *options
                         bool *stuck) {
     gr_status status = GR_OK;
     MPI_Request request[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
-    const double began = gr_clock_seconds(), limit = gr_comm_start_s(options) + later_s;
+    const double began = gr_clock_seconds(), limit = gr_comm_start_s(options) + GR_COMM_LATER_S;
     int done = 0, code = 0, behind = 0;
     GR_TRY(gr_allocate_zero(1, BLOCK, "the handshake", &roll->hello));
     GR_TRY(hello_compose(options, roll->hello[0]));

@@ -25,6 +25,8 @@ void gr_say(const struct gr_comm_options *options, const char *format, ...) GR_P
 
 /* Seconds from one message to the next, of a wait that may take `limit_s`. */
 double gr_tell_every_s(double limit_s);
+/* Seconds that the others wait longer than rank 0, which is to name who is missing. */
+#define GR_COMM_LATER_S 3.0
 /* Seconds that the ranks are given to start. */
 double gr_comm_start_s(const struct gr_comm_options *options);
 

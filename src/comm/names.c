@@ -67,11 +67,13 @@ const char *gr_comm_host_name(const struct gr_comm *comm, int slot) {
 }
 
 void gr_start_silent(const struct gr_comm *comm, struct gr_names *names) {
-    for (int i = 0; i < comm->size; i++) {
-        const struct gr_peer *peer = &comm->peers[comm->slot_of[i]];
-        if (i != comm->rank && (peer->dead || peer->silent_s > 0))
-            gr_names_add(names, i, peer->name);
-    }
+    /* Where some are silent, those that have ended have given up waiting for them. */
+    for (int dead = 0; dead < 2 && names->n == 0; dead++)
+        for (int i = 0; i < comm->size; i++) {
+            const struct gr_peer *peer = &comm->peers[comm->slot_of[i]];
+            if (i != comm->rank && peer->dead == dead && (dead || peer->silent_s > 0))
+                gr_names_add(names, i, peer->name);
+        }
 }
 
 /* Rank 1 asks rank 0 alone, which asks all. */
