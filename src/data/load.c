@@ -51,10 +51,12 @@ static void release_answers(struct answers *answers) {
 
 /* Every process reads the answers of all rows of a common table: those of one copy have one digest.
  */
-static void digest_answers(struct load *l, const struct gr_reader *reader, size_t n,
-                           const struct answers *answers) {
+static void digest_answers(const struct gr_reader *reader, size_t n, const struct answers *answers,
+                           unsigned char out[GR_DIGEST_BYTES]) {
     const struct gr_table_shape *shape = &reader->shape;
     const uint64_t form[] = {n, shape->n_features, shape->element};
+    struct gr_digest digest;
+    gr_digest_start(&digest);
     gr_digest_add(&digest, form, sizeof form);
     gr_digest_add(&digest, answers->labels, n * sizeof *answers->labels);
     if (answers->targets) gr_digest_add(&digest, answers->targets, n * sizeof *answers->targets);
