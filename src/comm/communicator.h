@@ -79,6 +79,7 @@ struct gr_peer {
     bool given_up;    /* by this rank, for giving no sign; until it gives one */
     double silent_s;  /* waited for a sign of it, not counting time in which we were suspended */
     double pinged_s;  /* silent_s when it was last asked for one */
+    bool unanswered;  /* before the first round: it was asked, and nothing has come since */
     double unasked_s; /* in a collective: since it was last asked */
     struct gr_letter *report, *answer; /* the latest, owned; NULL: none */
 };

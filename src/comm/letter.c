@@ -158,6 +158,7 @@ static gr_status sort_letter(struct gr_comm *comm, struct gr_letter *letter) {
     /* Who asks to be taken in is no member that one could wait for. */
     if (letter->head.kind != GR_LETTER_JOIN) {
         comm->peers[letter->peer].silent_s = 0;
+        comm->peers[letter->peer].unanswered = false;
         comm->peers[letter->peer].given_up = false;
     }
     switch (letter->head.kind) {

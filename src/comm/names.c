@@ -71,7 +71,7 @@ void gr_start_silent(const struct gr_comm *comm, struct gr_names *names) {
     for (int dead = 0; dead < 2 && names->n == 0; dead++)
         for (int i = 0; i < comm->size; i++) {
             const struct gr_peer *peer = &comm->peers[comm->slot_of[i]];
-            if (i != comm->rank && peer->dead == dead && (dead || peer->silent_s > 0))
+            if (i != comm->rank && peer->dead == dead && (dead || peer->unanswered))
                 gr_names_add(names, i, peer->name);
         }
 }
@@ -83,7 +83,7 @@ static void ask(struct gr_comm *comm) {
         struct gr_peer *peer = &comm->peers[comm->slot_of[i]];
         if (i == comm->rank || (comm->rank > 0 && i > 0)) continue;
         if (gr_letter_send_plain(comm, comm->slot_of[i], &head) != GR_OK) continue;
-        peer->silent_s = 1; /* until a letter comes */
+        peer->unanswered = true;
     }
 }
 
@@ -108,12 +108,14 @@ void gr_start_look(struct gr_wait *wait) {
 
 void gr_comm_started(struct gr_comm *comm) {
     comm->starting = false;
-    for (int i = 0; i < comm->slots; i++)
+    for (int i = 0; i < comm->slots; i++) {
         comm->peers[i].silent_s = 0;
+        comm->peers[i].unanswered = false;
+    }
 }
 
 bool gr_comm_speaks(const struct gr_comm *comm) {
     if (comm->rank == 0) return !comm->over && !comm->out;
     const struct gr_peer *first = &comm->peers[comm->slot_of[0]];
-    return comm->starting && comm->rank == 1 && (first->dead || first->silent_s > 0);
+    return comm->starting && comm->rank == 1 && (first->dead || first->unanswered);
 }
