@@ -198,7 +198,10 @@ static gr_status find_columns(struct gr_reader *reader) {
                          "data.schema has one of type label or target",
                          path, config->csv.label);
     else if (reader->columns->n_values == 0)
-        status = gr_fail(GR_ERROR_DATA, "%s: has no column of features", path);
+        status = gr_fail(GR_ERROR_DATA,
+                         "%s: has no column of features: identifiers, dates and text make none "
+                         "unless data.schema gives them a type",
+                         path);
 out:
     return status;
 }

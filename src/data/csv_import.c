@@ -113,7 +113,10 @@ static gr_status find_columns(struct import *im, size_t limit) {
                        "one of type label or target",
                        im->path, im->options->csv.label);
     if (im->columns->n_values == 0)
-        return gr_fail(GR_ERROR_DATA, "%s: has no column of features", im->path);
+        return gr_fail(GR_ERROR_DATA,
+                       "%s: has no column of features: identifiers, dates and text make none "
+                       "unless a schema gives them a type",
+                       im->path);
     im->shape =
         (struct gr_table_shape){.n_dims = 2,
                                 .shape = {1, im->columns->n_values},
