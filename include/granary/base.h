@@ -187,6 +187,13 @@ gr_status gr_file_read(const char *path, size_t limit, gr_status failure, char *
 /* Writes PATH.tmp, fsyncs, renames to PATH, fsyncs the folder. Errors: GR_ERROR_WRITE. */
 gr_status gr_file_write(const char *path, const void *bytes, size_t length) GR_CHECKED;
 
+/*
+ * Whether a file that a user named may be written: it is not one of the `n` files at `read` (NULL:
+ * no file), which would be lost, nor a device, a pipe or a folder, which a rename would replace for
+ * everybody on the machine. Errors: GR_ERROR_USAGE, GR_ERROR_WRITE.
+ */
+gr_status gr_file_check_output(const char *path, const char *const *read, size_t n) GR_CHECKED;
+
 /* Renames a file that is on disk, and fsyncs the folder. Errors: GR_ERROR_WRITE. */
 gr_status gr_file_publish(const char *temporary, const char *path) GR_CHECKED;
 

@@ -64,6 +64,19 @@ gr_status gr_file_sync_folder(const char *path) {
     return GR_OK;
 }
 
+gr_status gr_file_check_output(const char *path, const char *const *read, size_t n) {
+    struct stat out, in;
+    if (stat(path, &out) != 0) return GR_OK; /* writing it tells more */
+    for (size_t i = 0; i < n; i++)
+        if (read[i] && stat(read[i], &in) == 0 && in.st_dev == out.st_dev &&
+            in.st_ino == out.st_ino)
+            return gr_fail(GR_ERROR_USAGE, "%s: is read, and cannot be what is written", path);
+    if (S_ISDIR(out.st_mode)) return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(EISDIR));
+    if (!S_ISREG(out.st_mode))
+        return gr_fail(GR_ERROR_WRITE, "%s: a device or a pipe, expected a file or none", path);
+    return GR_OK;
+}
+
 gr_status gr_file_publish(const char *temporary, const char *path) {
     if (rename(temporary, path) != 0)
         return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));

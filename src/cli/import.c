@@ -201,6 +201,8 @@ gr_status gr_command_import(struct gr_invocation *invocation) {
     const struct gr_csv_config csv = {.separator = words.separator,
                                       .header = !words.no_header,
                                       .label = words.label ? words.label : standard};
+    const char *read[] = {words.csv, words.schema, words.features, words.labels};
+    if (words.output) GR_TRY(gr_file_check_output(words.output, read, 4));
     if (words.infer) return propose(&words, &csv);
     if (words.csv)
         GR_TRY(import_csv(&words, &csv));

@@ -286,13 +286,15 @@ static gr_status make_schema(const struct gr_inference *inference, char **out) {
 /* ---- the folder -------------------------------------------------------------------------------
  */
 
-static gr_status make_folder(const struct words *words, const char *config, const char *schema) {
+static gr_status make_folder(const struct words *words, const char *config, const char *schema,
+                             bool *made) {
     const char *const files[] = {config, schema};
     struct stat found;
     for (size_t i = 0; i < 2; i++)
         if (lstat(files[i], &found) == 0)
             return gr_fail(GR_ERROR_WRITE, "%s: is there already, and stays as it is", files[i]);
-    if (mkdir(words->folder, 0777) != 0 && errno != EEXIST)
+    *made = mkdir(words->folder, 0777) == 0;
+    if (!*made && errno != EEXIST)
         return gr_fail(GR_ERROR_WRITE, "%s: %s", words->folder, strerror(errno));
     return GR_OK;
 }
@@ -304,16 +306,18 @@ static gr_status write_files(const struct words *words, const struct gr_inferenc
     struct gr_config *read = NULL;
     struct gr_schema *columns = NULL;
     size_t n = 0;
+    bool made = false;
     gr_status status;
     GR_TRY(make_config(words, inference, schema_path, &config, &n));
     GR_TRY(make_schema(inference, &schema));
     GR_TRY(gr_config_parse(config_path, config, n, NULL, 0, &read));
     GR_TRY(gr_schema_parse(schema_path, schema, strlen(schema), &columns));
-    GR_TRY(make_folder(words, config_path, schema_path));
+    GR_TRY(make_folder(words, config_path, schema_path, &made));
     GR_TRY(gr_file_write(schema_path, schema, strlen(schema)));
     status = gr_file_write(config_path, config, n);
     if (status != GR_OK) unlink(schema_path);
 out:
+    if (status != GR_OK && made) rmdir(words->folder);
     gr_config_free(read);
     gr_schema_free(columns);
     free(config);

@@ -28,6 +28,7 @@ gr_status gr_command_report(struct gr_invocation *invocation) {
         GR_TRY(gr_text_format(&path, "%s", output));
     else
         GR_TRY(gr_report_path(runs[0], &path));
+    GR_TRY(gr_file_check_output(path, NULL, 0));
     GR_TRY(gr_report_write_runs(runs, n, path));
     printf("%s\n", path);
 out:

@@ -212,6 +212,15 @@ static void check_words(const struct place *at, const char *key, char *const *wo
     }
 }
 
+/* "-" would turn -5 into 5, and "5" 25 into 2. */
+static void check_affixes(const struct place *at, char *const *affixes, unsigned n) {
+    for (unsigned i = 0; i < n; i++)
+        if (affixes[i][0] && affixes[i][strspn(affixes[i], "0123456789+-.,")] == '\0' &&
+            (!affixes[i][1] || strpbrk(affixes[i], "0123456789")))
+            refuse(at, "affixes", "an entry that may be a part of the number",
+                   "entries with a letter or another sign");
+}
+
 /* What of the rules of cells a type has no use for. */
 static void check_cells(const struct place *at, const struct gr_schema *schema) {
     const struct gr_column *c = at->column;
@@ -234,6 +243,7 @@ static void check_cells(const struct place *at, const struct gr_schema *schema) 
     if (!label && c->type != GR_COLUMN_TARGET && c->unlabelled != GR_UNLABELLED_REFUSE)
         refuse(at, "unlabelled", "drop", "only refuse, the default");
     check_words(at, "affixes", c->affixes, c->affixes_count, false);
+    check_affixes(at, c->affixes, c->affixes_count);
     check_words(at, "censored", c->censored, c->censored_count, false);
     check_words(at, "missing_words", c->missing_words, c->missing_words_count, true);
     check_marks(at, c->decimal == GR_DECIMAL_POINT ? schema->decimal : c->decimal,

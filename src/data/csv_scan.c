@@ -3,13 +3,12 @@
 #include "data/csv_scan.h"
 
 #include "data/foreign.h"
+#include "data/gunzip.h"
 #include "data/reader.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <zlib.h>
 
 #define BUFFER_BYTES ((size_t)256 << 10)
 
@@ -18,21 +17,19 @@ enum outcome { ROW, CUT, BAD_QUOTE, BAD_AFTER_QUOTE, BAD_RETURN, TOO_LONG, TOO_M
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
 
-static gr_status damaged(const struct gr_csv_scan *s, const char *what) {
-    return gr_fail(GR_ERROR_DATA, "%s:%zu: the gzip stream is %s", s->path, s->line, what);
-}
-
+/* From `offset` on, which lies behind the last bytes read but where the file is begun anew. */
 static gr_status inflate_bytes(const struct gr_csv_scan *s, char *to, size_t n, size_t offset,
                                size_t *got) {
-    int code;
-    if ((size_t)gztell(s->gz) != offset && gzseek(s->gz, (z_off_t)offset, SEEK_SET) < 0)
-        return damaged(s, "damaged");
-    const int read = gzread(s->gz, to, (unsigned)n);
-    (void)gzerror(s->gz, &code);
-    if (read < 0 || (read == 0 && code == Z_BUF_ERROR))
-        return damaged(s, code == Z_BUF_ERROR ? "cut off" : "damaged");
-    *got = (size_t)read;
-    return GR_OK;
+    gr_status status = GR_OK;
+    if (offset < s->gz->position) GR_TRY(gr_gunzip_start(s->gz));
+    while (s->gz->position < offset) {
+        const size_t left = offset - s->gz->position;
+        GR_TRY(gr_gunzip_read(s->gz, to, left < n ? left : n, got));
+        if (*got == 0) goto out;
+    }
+    status = gr_gunzip_read(s->gz, to, n, got);
+out:
+    return status;
 }
 
 static gr_status read_bytes(const struct gr_csv_scan *s, char *to, size_t n, size_t offset,
@@ -80,10 +77,12 @@ static gr_status refill(struct gr_csv_scan *s) {
 
 static gr_status start_inflating(struct gr_csv_scan *s) {
     if (s->length < 2 || memcmp(s->buffer, "\x1F\x8B", 2) != 0) return GR_OK;
-    if (lseek(s->fd, 0, SEEK_SET) != 0 || (s->gz = gzdopen(s->fd, "rb")) == NULL)
-        return gr_fail(GR_ERROR_INTERNAL, "%s: zlib did not start", s->path);
-    s->fd = -1;
-    (void)gzbuffer(s->gz, BUFFER_BYTES / 2);
+    gr_status status = gr_allocate_zero(1, sizeof *s->gz, "a gzip stream", &s->gz);
+    if (status != GR_OK) return status;
+    s->gz->path = s->path;
+    s->gz->fd = s->fd;
+    status = gr_gunzip_start(s->gz);
+    if (status != GR_OK) return status;
     s->form.gzip = true;
     s->length = 0;
     return refill(s);
@@ -137,7 +136,8 @@ out:
 }
 
 void gr_csv_scan_close(struct gr_csv_scan *scan) {
-    if (scan->gz) gzclose_r(scan->gz);
+    if (scan->gz) gr_gunzip_release(scan->gz);
+    gr_free(scan->gz);
     if (scan->fd > 0) close(scan->fd);
     gr_free(scan->buffer);
     gr_free(scan->fields);
@@ -147,7 +147,7 @@ void gr_csv_scan_close(struct gr_csv_scan *scan) {
 
 size_t gr_csv_scan_done(const struct gr_csv_scan *scan) {
     if (!scan->gz) return scan->offset + scan->at;
-    return scan->ended && scan->at == scan->length ? scan->file_size : (size_t)gzoffset(scan->gz);
+    return scan->ended && scan->at == scan->length ? scan->file_size : gr_gunzip_done(scan->gz);
 }
 
 gr_status gr_csv_scan_seek(struct gr_csv_scan *scan, size_t offset, size_t line) {

@@ -35,7 +35,7 @@ struct gr_csv_field {
 struct gr_csv_scan {
     const char *path; /* borrowed */
     int fd;
-    void *gz; /* zlib's, which has taken fd over; NULL: the file is plain */
+    struct gr_gunzip *gz; /* owned; NULL: the file is plain */
     struct gr_csv_form form;
     char separator;   /* blanks: a space, and tabs count too */
     char line_end;    /* '\n', or '\r' where the file has no other */

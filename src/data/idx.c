@@ -6,28 +6,23 @@
  * checksum is looked at when the end is reached.
  */
 #include "data/foreign.h"
+#include "data/gunzip.h"
 #include "data/reader.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <zlib.h>
-
 enum { IDX_UNSIGNED_BYTE = 0x08, IDX_HEADER_MAX = 4 + 4 * GR_TENSOR_DIMS_MAX };
-#define INPUT_BYTES ((size_t)128 << 10)
 
 /* The bytes of an IDX file, inflated if need be. */
 struct stream {
     const char *path; /* borrowed */
     int fd;           /* -1: not open */
-    bool zipped, inflating;
-    bool ended; /* the end of the gzip stream has been seen, and its checksum was right */
+    bool zipped;
     size_t file_size;
-    size_t size;     /* what the header says */
-    size_t position; /* of the next byte of read_next */
-    z_stream z;
-    unsigned char *input; /* INPUT_BYTES, owned */
+    size_t size; /* what the header says */
+    struct gr_gunzip gunzip;
 };
 
 struct idx_state {
@@ -50,83 +45,6 @@ static gr_status read_file(struct stream *s, void *out, size_t n, off_t offset) 
     return GR_OK;
 }
 
-/* Input for inflate; none at the end of the file. */
-static gr_status refill(struct stream *s) {
-    ssize_t got;
-    gr_status status = gr_alive();
-    if (status != GR_OK) return status;
-    do
-        got = read(s->fd, s->input, INPUT_BYTES);
-    while (got < 0 && errno == EINTR);
-    if (got < 0) return gr_fail(GR_ERROR_DATA, "%s: %s", s->path, strerror(errno));
-    s->z.next_in = s->input;
-    s->z.avail_in = (uInt)got;
-    return GR_OK;
-}
-
-/* At the end of a gzip member: another member may follow, and nothing else. */
-static gr_status next_member(struct stream *s) {
-    if (s->z.avail_in == 0) {
-        gr_status status = refill(s);
-        if (status != GR_OK) return status;
-    }
-    if (s->z.avail_in == 0) {
-        s->ended = true;
-        return GR_OK;
-    }
-    if (s->z.next_in[0] != 0x1f)
-        return gr_fail(GR_ERROR_DATA, "%s: bytes follow the end of the gzip stream", s->path);
-    if (inflateReset(&s->z) != Z_OK)
-        return gr_fail(GR_ERROR_INTERNAL, "%s: zlib did not start again", s->path);
-    return GR_OK;
-}
-
-/* Inflates up to n bytes; *got is less only at the stream's end. */
-static gr_status inflate_some(struct stream *s, void *out, size_t n, size_t *got) {
-    gr_status status;
-    s->z.next_out = out;
-    s->z.avail_out = (uInt)n;
-    while (s->z.avail_out > 0 && !s->ended) {
-        if (s->z.avail_in == 0) GR_TRY(refill(s));
-        if (s->z.avail_in == 0) {
-            status = gr_fail(GR_ERROR_DATA, "%s: the gzip stream is cut off after %zu bytes",
-                             s->path, s->position + n - s->z.avail_out);
-            goto out;
-        }
-        int code = inflate(&s->z, Z_NO_FLUSH);
-        if (code == Z_STREAM_END) {
-            GR_TRY(next_member(s));
-        } else if (code != Z_OK && code != Z_BUF_ERROR) {
-            status = gr_fail(GR_ERROR_DATA, "%s: the gzip stream is damaged after %zu bytes: %s",
-                             s->path, s->position + n - s->z.avail_out,
-                             s->z.msg ? s->z.msg : "not a deflate stream");
-            goto out;
-        }
-    }
-    *got = n - s->z.avail_out;
-    s->position += *got;
-    status = GR_OK;
-out:
-    return status;
-}
-
-static gr_status start_inflating(struct stream *s) {
-    gr_status status = GR_OK;
-    if (!s->input) status = gr_allocate(INPUT_BYTES, 1, "compressed bytes", &s->input);
-    if (status != GR_OK) return status;
-    if (s->inflating) inflateEnd(&s->z);
-    s->inflating = false;
-    memset(&s->z, 0, sizeof s->z);
-    if (inflateInit2(&s->z, 15 + 16) != Z_OK)
-        return gr_fail(GR_ERROR_INTERNAL, "%s: zlib did not start", s->path);
-    s->inflating = true;
-    s->ended = false;
-    s->position = 0;
-    if (lseek(s->fd, 0, SEEK_SET) != 0)
-        return gr_fail(GR_ERROR_DATA, "%s: %s", s->path, strerror(errno));
-    return GR_OK;
-}
-
 static gr_status too_short(const struct stream *s, size_t found) {
     if (s->size == SIZE_MAX)
         return gr_fail(GR_ERROR_DATA, "%s: %zu bytes inflated end within the header", s->path,
@@ -138,12 +56,12 @@ static gr_status too_short(const struct stream *s, size_t found) {
 /* The next n bytes. Whoever takes the last ones also checks what must hold at the end. */
 static gr_status read_next(struct stream *s, void *out, size_t n) {
     size_t got = 0;
-    gr_status status = inflate_some(s, out, n, &got);
+    gr_status status = gr_gunzip_read(&s->gunzip, out, n, &got);
     if (status != GR_OK) return status;
-    if (got < n) return too_short(s, s->position);
-    if (s->position == s->size && !s->ended) {
+    if (got < n) return too_short(s, s->gunzip.position);
+    if (s->gunzip.position == s->size && !s->gunzip.ended) {
         unsigned char extra;
-        status = inflate_some(s, &extra, 1, &got);
+        status = gr_gunzip_read(&s->gunzip, &extra, 1, &got);
         if (status == GR_OK && got > 0)
             status = gr_fail(GR_ERROR_DATA, "%s: goes on after the %zu bytes its header says",
                              s->path, s->size);
@@ -156,9 +74,9 @@ static gr_status read_at(struct stream *s, size_t offset, void *out, size_t n,
                          unsigned char *scratch, size_t scratch_size) {
     if (!s->zipped) return read_file(s, out, n, (off_t)offset);
     gr_status status = GR_OK;
-    if (offset < s->position) status = start_inflating(s);
-    while (status == GR_OK && s->position < offset) {
-        size_t skip = offset - s->position;
+    if (offset < s->gunzip.position) status = gr_gunzip_start(&s->gunzip);
+    while (status == GR_OK && s->gunzip.position < offset) {
+        size_t skip = offset - s->gunzip.position;
         status = read_next(s, scratch, skip < scratch_size ? skip : scratch_size);
     }
     return status == GR_OK ? read_next(s, out, n) : status;
@@ -177,16 +95,16 @@ static gr_status check_zipped_size(struct stream *s) {
                     (uint32_t)trailer[3] << 24;
     if (size == (uint32_t)s->size) goto out;
     GR_TRY(gr_allocate(GR_WINDOW_BYTES, 1, "a window", &scratch));
-    while (got > 0 && s->position <= s->size)
-        GR_TRY(inflate_some(s, scratch, GR_WINDOW_BYTES, &got));
-    if (s->position != s->size) {
-        status = s->position < s->size
-                     ? too_short(s, s->position)
+    while (got > 0 && s->gunzip.position <= s->size)
+        GR_TRY(gr_gunzip_read(&s->gunzip, scratch, GR_WINDOW_BYTES, &got));
+    if (s->gunzip.position != s->size) {
+        status = s->gunzip.position < s->size
+                     ? too_short(s, s->gunzip.position)
                      : gr_fail(GR_ERROR_DATA, "%s: goes on after the %zu bytes its header says",
                                s->path, s->size);
         goto out;
     }
-    status = start_inflating(s);
+    status = gr_gunzip_start(&s->gunzip);
 out:
     gr_free(scratch);
     return status;
@@ -222,12 +140,13 @@ static gr_status open_stream(struct stream *s, const char *path) {
     if (status != GR_OK) return status;
     s->zipped = magic[0] == 0x1f && magic[1] == 0x8b;
     s->size = SIZE_MAX; /* until the header has been read */
-    return s->zipped ? start_inflating(s) : GR_OK;
+    s->gunzip.path = path;
+    s->gunzip.fd = s->fd;
+    return s->zipped ? gr_gunzip_start(&s->gunzip) : GR_OK;
 }
 
 static void close_stream(struct stream *s) {
-    if (s->inflating) inflateEnd(&s->z);
-    gr_free(s->input);
+    gr_gunzip_release(&s->gunzip);
     if (s->fd >= 0) close(s->fd);
 }
 

@@ -229,6 +229,9 @@ gr_status gr_infer_text_append(char **text, const char *part, size_t length) GR_
 gr_status gr_infer_tell_unfit(struct gr_infer_state *state, struct gr_inferred *c) GR_CHECKED;
 /* "a", "b" and "c": of texts that may be told. */
 gr_status gr_infer_tell_list(char **text, char *const *list, unsigned n) GR_CHECKED;
+/* Whether a schema can list the text, whose line is named. Errors: GR_ERROR_DATA. */
+gr_status gr_infer_check_listed(const struct gr_infer_state *state, const struct gr_inferred *c,
+                                const struct gr_infer_words *words, size_t i) GR_CHECKED;
 gr_status gr_infer_list_add(char ***list, unsigned *n, const char *text, size_t length) GR_CHECKED;
 
 #endif

@@ -107,12 +107,15 @@ static size_t count_minus(const struct gr_inferred *c) {
 }
 
 /* Numbers of the same value ("1", "1.0") are one class. */
-static gr_status add_class(struct gr_inferred *c, const struct gr_infer_words *words, size_t i,
-                           struct class *classes, size_t *n) {
+static gr_status add_class(const struct gr_infer_state *state, struct gr_inferred *c,
+                           const struct gr_infer_words *words, size_t i, struct class *classes,
+                           size_t *n) {
     const struct gr_infer_word *w = &words->word[i];
     struct class found = {
         .text = gr_infer_words_text(words, i), .length = w->length, .count = w->count};
     float nearest;
+    const gr_status status = gr_infer_check_listed(state, c, words, i);
+    if (status != GR_OK) return status;
     if (w->kind == GR_FORM_UNKNOWN && !(strcmp(found.text, "-") == 0 && count_minus(c) > 0))
         return gr_infer_list_add(&c->column->missing_words, &c->column->missing_words_count,
                                  found.text, found.length);
@@ -132,12 +135,13 @@ static gr_status add_class(struct gr_inferred *c, const struct gr_infer_words *w
     return GR_OK;
 }
 
-static gr_status collect(struct gr_inferred *c, struct class *classes, size_t *n) {
+static gr_status collect(const struct gr_infer_state *state, struct gr_inferred *c,
+                         struct class *classes, size_t *n) {
     const struct gr_infer_words *sources[] = {&c->tally.words, &c->tally.values};
     gr_status status = GR_OK;
     for (size_t s = 0; s < 2; s++)
         for (size_t i = 0; i < sources[s]->n; i++)
-            GR_TRY(add_class(c, sources[s], i, classes, n));
+            GR_TRY(add_class(state, c, sources[s], i, classes, n));
 out:
     return status;
 }
@@ -275,7 +279,7 @@ gr_status gr_infer_label(struct gr_infer_state *state, struct gr_inferred *c) {
     if (many)
         n = SIZE_MAX;
     else
-        GR_TRY(collect(c, classes, &n));
+        GR_TRY(collect(state, c, classes, &n));
     if (n == 0) {
         c->column->type = GR_COLUMN_LABEL;
         GR_TRY(gr_infer_tell(&c->guess->taken, "the label, of which no row has a value"));

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* As far as schemas take texts. */
+enum { LISTED_BYTES_MAX = 4096 };
+
 gr_status gr_infer_text_append(char **text, const char *part, size_t length) {
     char *longer = NULL;
     const size_t before = *text ? strlen(*text) : 0;
@@ -72,6 +75,21 @@ gr_status gr_infer_tell_unfit(struct gr_infer_state *state, struct gr_inferred *
                       lines, n == 1 ? "it is" : "they are");
 out:
     return status;
+}
+
+gr_status gr_infer_check_listed(const struct gr_infer_state *state, const struct gr_inferred *c,
+                                const struct gr_infer_words *words, size_t i) {
+    const char *text = gr_infer_words_text(words, i);
+    const struct gr_infer_word *word = &words->word[i];
+    bool good = word->length <= LISTED_BYTES_MAX;
+    for (size_t k = 0; good && k < word->length; k++)
+        good = (unsigned char)text[k] >= 0x20 && text[k] != 0x7F;
+    if (good) return GR_OK;
+    return gr_fail(GR_ERROR_DATA,
+                   "%s%s:%zu: column \"%s\": found a text with control characters or of more than "
+                   "%d bytes among its values, expected none that a schema cannot list",
+                   state->options->paths[0], state->options->n_paths > 1 ? " or another" : "",
+                   word->line, c->column->name, LISTED_BYTES_MAX);
 }
 
 gr_status gr_infer_list_add(char ***list, unsigned *n, const char *text, size_t length) {

@@ -9,7 +9,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Enough batches that the ranks seldom meet, as far as they are of few floats. */
 enum { BATCHES_MOST = 8, FLOATS_MOST = 4 << 20 };
@@ -371,14 +370,9 @@ out:
 
 /* The file that would be replaced must not be the one that is read. */
 static gr_status check_output(const struct scoring *s, const char *path) {
-    struct stat out, in;
     const char *read[] = {s->model_path, s->table_path};
     gr_status status = gr_predictions_check_path(path);
-    if (status != GR_OK || stat(path, &out) != 0) return status;
-    for (size_t i = 0; i < 2; i++)
-        if (stat(read[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
-            return gr_fail(GR_ERROR_USAGE, "%s: is read, and cannot be what is written", path);
-    return GR_OK;
+    return status == GR_OK ? gr_file_check_output(path, read, 2) : status;
 }
 
 static gr_status predict_portions(struct scoring *s, struct portion *portion,

@@ -77,6 +77,25 @@ check "its loss is a number" grep -q '"train_loss":[0-9]' constant/metrics.jsonl
 check "it is told of when proposing a schema" exits 0 "$GRANARY" import --infer-schema t.csv
 check "by name" bash -c 'cat "$0" "$1" | grep -q "x: the same in all rows"' "$OUT" "$ERR"
 
+# What is written is never what is read, nor a device or a pipe, which a rename would replace.
+good >own.csv; cp own.csv before.csv; cp s.yaml own.yaml; mkfifo pipe; ln -s pipe link; mkdir folder
+written() { # CODE TEXT WORDS...
+    local code=$1 text=$2; shift 2
+    exits "$code" "$GRANARY" "$@" && says "$text" && cmp own.csv before.csv && cmp own.yaml s.yaml && [ -p pipe ] && [ -L link ]
+}
+check "a table over itself" written 64 "own.csv: is read" import own.csv --schema s.yaml -o ./own.csv
+check "over its schema" written 64 "own.yaml: is read" import own.csv --schema own.yaml -o own.yaml
+check "a schema over the table" written 64 "own.csv: is read" import --infer-schema own.csv --label label -o own.csv
+for output in pipe link; do
+    check "a table into a $output" written 73 "$output: a device or a pipe" import own.csv --schema s.yaml -o $output
+    check "a schema" written 73 "$output: a device or a pipe" import --infer-schema own.csv --label label -o $output
+    check "a report" written 73 "$output: a device or a pipe" report never -o $output
+done
+check "predictions into a pipe" bash -c 'mv pipe pipe.csv'
+check "nor they" exits 73 "$GRANARY" predict never/model.h5 own.csv -o pipe.csv
+check "the pipe is there" [ -p pipe.csv ]
+check "a report over a folder" exits 73 "$GRANARY" report never -o folder
+
 # Silos that differ, each on a rank of its own, without a schema
 good >a.csv
 sed -e 's/train: {file: t.csv}/silo_tables: [{file: a.csv}, {file: b.csv}]/' -e 's/, schema: s.yaml//' \

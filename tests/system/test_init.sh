@@ -92,4 +92,11 @@ check "nothing is left" [ ! -e no ]
 sed '9s/,[^,]*/,old/' two.csv >odd.csv
 check "a cell to be mended" exits 0 "$GRANARY" init odd.csv --label outcome --group centre -o odd
 check "is said" prints "before it runs: mend or declare the cells named above (1)"
+# No room for one of its files: neither is left, nor the folder, unless it was there before.
+STARVED='ulimit -f 1; exec "$0" init two.csv --label outcome --group centre -o "$1"'
+mkdir before
+check "no room" exits 73 bash -c "$STARVED" "$GRANARY" nowhere
+check "leaves no folder" [ ! -e nowhere ]
+check "no room in a folder of one's own" exits 73 bash -c "$STARVED" "$GRANARY" before
+check "leaves it, empty" equal "$(ls -A before | wc -l) $(ls -d before)" "0 before"
 finish

@@ -128,6 +128,28 @@ START_TEST(latin1) {
 }
 END_TEST
 
+/* One file compressed in parts, and padded with zeros; rows appended as they are would be lost. */
+START_TEST(gzip_and_more) {
+    char rows[512], told[GR_FORM_LINE];
+    static const char *const parts[] = {"a,b\n1,2\n", "3,4\n"};
+    static const char zeros[1024];
+    for (int i = 0; i < 2; i++) {
+        gzFile file = gzopen("t.csv.gz", i ? "ab" : "wb");
+        gzputs(file, parts[i]);
+        gzclose(file);
+    }
+    FILE *file = fopen("t.csv.gz", "ab");
+    fwrite(zeros, sizeof zeros, 1, file);
+    fflush(file);
+    CHECK_OK(read_all("t.csv.gz", &automatic, rows, told));
+    ck_assert_str_eq(rows, "a|b|/2:1|2|/3:3|4|");
+    fputs("5,6\n", file);
+    fclose(file);
+    CHECK_REFUSED(read_all("t.csv.gz", &automatic, rows, told), GR_ERROR_DATA,
+                  "t.csv.gz: bytes follow the end of the gzip stream");
+}
+END_TEST
+
 /* A compressed file is read as what is in it, in any order of rows; cut off it is refused. */
 START_TEST(gzip) {
     enum { N = 60000 };
@@ -478,6 +500,7 @@ int main(void) {
     tcase_add_test(tests, forms_declared);
     tcase_add_test(tests, latin1);
     tcase_add_test(tests, gzip);
+    tcase_add_test(tests, gzip_and_more);
     tcase_add_loop_test(tests, foreign_files, 0, (int)COUNT(foreign));
     tcase_add_loop_test(tests, no_foreign_files, 0, (int)COUNT(tables));
     tcase_add_test(tests, ranges_in_double);

@@ -357,6 +357,20 @@ START_TEST(test_refused) {
     CHECK_REFUSED(gr_csv_infer(&options, &guess), GR_ERROR_DATA,
                   "t.csv:3: column 1: found bytes that are not UTF-8");
     ck_assert_ptr_null(guess);
+    /* The schema would have to list them, and could not be read again. */
+    put_text("t.csv", "a;y\n1;no\n2;y\x1b[2Jes\n");
+    CHECK_REFUSED(gr_csv_infer(&options, &guess), GR_ERROR_DATA,
+                  "t.csv:3: column \"y\": found a text with control characters");
+    FILE *file = fopen(path, "wb");
+    fprintf(file, "a;y\n");
+    for (int i = 0; i < 300; i++)
+        if (i % 20 != 5)
+            fprintf(file, "%d.5;%d\n", i, i % 2);
+        else
+            fprintf(file, "n\x01k;%d\n", i % 2);
+    fclose(file);
+    CHECK_REFUSED(gr_csv_infer(&options, &guess), GR_ERROR_DATA,
+                  "t.csv:7: column \"a\": found a text with control characters");
 }
 END_TEST
 

@@ -49,6 +49,15 @@ static const struct {
      "category)"},
     {"columns: [{name: a, type: label, missing: zero}]",
      "s.yaml:1: columns[0].missing: found zero, allowed only refuse, the default (type is label)"},
+    {"columns: [{name: a, type: number, affixes: [kg, '-']}]\n",
+     "s.yaml:1: columns[0].affixes: found an entry that may be a part of the number, allowed "
+     "entries with a letter or another sign (type is number)"},
+    {"columns: [{name: a, type: number, affixes: [kg, '5']}]\n",
+     "s.yaml:1: columns[0].affixes: found an entry that may be a part of the number, allowed "
+     "entries with a letter or another sign (type is number)"},
+    {"columns: [{name: a, type: number, affixes: [kg, '.']}]\n",
+     "s.yaml:1: columns[0].affixes: found an entry that may be a part of the number, allowed "
+     "entries with a letter or another sign (type is number)"},
     {"columns: [{name: a, type: number, range: [1]}]",
      "s.yaml:1: columns[0].range: found one bound, allowed [low, high] (type is number)"},
     {"columns: [{name: a, type: number, range: [2, 1]}]",
