@@ -49,4 +49,15 @@ sed '/age/s/120/29/' schema.yaml >narrow.yaml
 sed -i '20s/^[0-9]*/5/' 3.csv
 check "all but one are outside" exits 0 on_ranks 2 train run.yaml --set data.schema=narrow.yaml --run outside
 check "as well" prints "data: age: 15 missing, all but fewer than 10 outside of the range"
+
+# Without a schema the first silo's way to write numbers goes to all, and into the model
+for i in 1 2 3; do rows $i | sed 's/\([a-z]*\) ,/\1,/' >$i.csv; done
+sed -i '5s/,[0-9.]*,/,<61.7,/; 6s/,[0-9.]*,/,n.k.,/; 7s/^[0-9]*,[0-9.]*,[a-z]*/104,77.7,zebra/' 1.csv
+check "a bound of one row" exits 0 on_ranks 3 train run.yaml --run bound
+check "is none that others are told" bash -c '! grep -raqE "61\.7|77\.7|zebra" bound'
+check "the silo sits out" prints "silo-000: line 5, column 2: a value is not a finite number"
+sed -i '5s/<61.7/<0.05/' 1.csv
+check "a bound that methods have" exits 0 on_ranks 3 train run.yaml --run method
+check "is in the model" grep -qaF "censored: [<0.05]" method/model.h5
+check "no person's words are" bash -c '! grep -raqE "77\.7|zebra" method'
 finish
