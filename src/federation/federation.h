@@ -268,6 +268,8 @@ void gr_federation_remedies(const struct gr_federation *f, char out[GR_REMEDIES_
 void gr_sitting_hear(struct gr_federation *f);
 /* Collective. Why silos are unusable, as far as it may be told. */
 gr_status gr_sitting_share(struct gr_federation *f) GR_CHECKED;
+/* Of a silo of this rank that is unusable, where all are: an error that others may hear. */
+gr_status gr_sitting_fail(const struct gr_federation *f, const struct gr_silo *silo) GR_CHECKED;
 
 /* ---- best.c ---------------------------------------------------------------------------------- */
 

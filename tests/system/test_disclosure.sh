@@ -60,4 +60,11 @@ sed -i '5s/<61.7/<0.05/' 1.csv
 check "a bound that methods have" exits 0 on_ranks 3 train run.yaml --run method
 check "is in the model" grep -qaF "censored: [<0.05]" method/model.h5
 check "no person's words are" bash -c '! grep -raqE "77\.7|zebra" method'
+
+# Where no silo has data the ranks hear a reason, and the rank that read it the whole
+sed '3s/^[0-9]*,[0-9.]*/zebra,77.7/' 2.csv >bad.csv
+sed 's/: \([123]\).csv/: bad.csv/g' run.yaml >bad.yaml
+check "no silo has data" exits 65 on_ranks 3 train bad.yaml --set data.schema=schema.yaml --run none-has
+check "a rank's own terminal says why" says "silo-001 sits out the run: bad.csv:3: column 1 (age): found text"
+check "the others are told" says "no silo has data that can be read; silo-000: line 3, column 1: a value is not a whole number"
 finish
