@@ -197,6 +197,10 @@ gr_status gr_file_check_output(const char *path, const char *const *read, size_t
 /* Renames a file that is on disk, and fsyncs the folder. Errors: GR_ERROR_WRITE. */
 gr_status gr_file_publish(const char *temporary, const char *path) GR_CHECKED;
 
+/* A file or folder that only its owner is to read is so again: a copy, or a folder opened to a
+ * group with all it holds, loses the modes. What is another's, who could set them back, stays. */
+void gr_file_keep_private(const char *path);
+
 /* fsync of the folder that holds `path`, so that a rename in it is on disk. */
 gr_status gr_file_sync_folder(const char *path) GR_CHECKED;
 

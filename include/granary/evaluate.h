@@ -85,6 +85,13 @@ int64_t *gr_tally_sums(struct gr_tally *tally, size_t *n);
 void gr_tally_bin(struct gr_tally *tally, const struct gr_tally *rows_of);
 int64_t *gr_tally_counts(struct gr_tally *tally, size_t *n);
 int64_t *gr_tally_bounds(struct gr_tally *tally, size_t *n);
+/*
+ * Between these two, of rows that others may not know: takes out the bounds of bins where they
+ * decide nothing, and of those that hold fewer than `rows` rows over all processes (of weighted
+ * rows: perhaps fewer), whose bounds would be their scores, to the last bit. Rows of such a bin
+ * count as not told apart.
+ */
+void gr_tally_withhold_bounds(struct gr_tally *tally, uint32_t rows);
 
 /*
  * n rows of a classifier. logits: n x classes, before the softmax; labels: n, each below classes;

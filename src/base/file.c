@@ -77,6 +77,15 @@ gr_status gr_file_check_output(const char *path, const char *const *read, size_t
     return GR_OK;
 }
 
+void gr_file_keep_private(const char *path) {
+    struct stat is;
+    const mode_t others = S_IRWXG | S_IRWXO;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return;
+    if (fstat(fd, &is) == 0 && is.st_mode & others) (void)fchmod(fd, is.st_mode & ~others & 07777);
+    close(fd);
+}
+
 gr_status gr_file_publish(const char *temporary, const char *path) {
     if (rename(temporary, path) != 0)
         return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));

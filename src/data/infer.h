@@ -155,7 +155,7 @@ const struct gr_infer_affix *gr_infer_tally_affix(const struct gr_infer_tally *t
 /* ---- a column of numbers, the second time through (infer_values.c) ----------------------------
  */
 
-enum { GR_ENDS = 4, GR_LINES_TOLD = 3 };
+enum { GR_ENDS = 16, GR_LINES_TOLD = 3 };
 
 struct gr_infer_values {
     struct gr_cell_rules rules; /* owned; of the column, which must stay where it is */

@@ -8,7 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDS_FROM = 20, CODES_LEAST = 3, CODES_MOST = 9, INDICATOR_IN = 10, NEARLY_ALL_IN = 10 };
+enum {
+    FOUR = 4,
+    IDS_FROM = 20,
+    CODES_LEAST = 3,
+    CODES_MOST = 9,
+    INDICATOR_IN = 10,
+    NEARLY_ALL_IN = 10
+};
 /* float32 holds about seven digits: with less of them for the differences an origin is needed. */
 #define SPREAD_LEAST 1e-4
 #define EXACT_MAX    16777216.0
@@ -79,8 +86,8 @@ static bool is_compact_date(double value) {
 
 /* The four outermost values on each side are days of the calendar, as no other numbers are. */
 static bool are_compact_dates(const struct gr_infer_values *v) {
-    bool all = !v->fractions && v->lows == GR_ENDS;
-    for (size_t i = 0; i < v->lows && all; i++)
+    bool all = !v->fractions && v->lows >= FOUR;
+    for (size_t i = 0; i < FOUR && all; i++)
         all = is_compact_date(v->low[i]) && is_compact_date(v->high[i]);
     return all;
 }
@@ -105,7 +112,7 @@ static gr_status leave_out(struct gr_inferred *c, bool *left) {
     if (are_compact_dates(v))
         return gr_infer_tell_left_out(c, "days as eight digits; to use them: `type: date, since: "
                                          "2000-01-01`");
-    if (!v->fractions && v->lows == GR_ENDS && (dated || all_differ)) {
+    if (!v->fractions && v->lows >= FOUR && (dated || all_differ)) {
         if (low > 6e8 && high < 2.3e9 && high > 9e8)
             return gr_infer_tell_left_out(c,
                                           "seconds since 1970; to use them: `type: number, origin: "
@@ -165,18 +172,53 @@ static double rounded(double value) {
     return strtod(text, NULL) + 0.0; /* no minus at 0 */
 }
 
-/*
- * The ends rounded outwards, to a tenth of the span at most: the least and the greatest value are
- * somebody's own.
+/* The least value of `rows` rows that lie nearest to an end; the other end's where that is not
+ * known.
  */
-static gr_status take_range(struct gr_inferred *c) {
+static double behind_end(const double *end, const size_t *count, size_t n, size_t rows,
+                         double other) {
+    size_t seen = 0;
+    for (size_t i = 0; i < n; i++) {
+        seen += count[i];
+        if (seen >= rows) return end[i];
+    }
+    return other;
+}
+
+/* 1, 2, 5, 10 ... times a power of ten: the one behind a step. */
+static double next_step(double step) {
+    const double unit = pow(10, floor(log10(step * 1.001)));
+    return step < 1.5 * unit ? 2 * unit : step < 3 * unit ? 5 * unit : 10 * unit;
+}
+
+/* An end rounded outwards (sign -1: downwards), so far that `behind` is less than a step from it:
+ * the last stretch of the range holds that many rows. */
+static double round_end(double sign, double end, double behind, double step) {
+    enum { STEPS_MAX = 64 };
+    double bound = sign * ceil(sign * end / step) * step;
+    for (int i = 0; i < STEPS_MAX && !(sign * behind > sign * bound - step); i++) {
+        step = next_step(step);
+        bound = sign * ceil(sign * end / step) * step;
+    }
+    return rounded(bound);
+}
+
+/*
+ * The least and the greatest value are somebody's own, and so is a number near them: each end is a
+ * multiple of a tenth of the span at most, or of a longer step, until as many rows lie in the step
+ * inside of it as may be told of.
+ */
+static gr_status take_range(const struct gr_infer_state *state, struct gr_inferred *c) {
     const struct gr_infer_values *v = &c->values;
+    const size_t rows = state->options->threshold;
     const double step = step_of(v->high[0] - v->low[0], !v->fractions);
     gr_status status;
     GR_TRY(gr_allocate(2, sizeof *c->column->range, "a range", &c->column->range));
     c->column->range_count = 2;
-    c->column->range[0] = rounded(floor(v->low[0] / step) * step);
-    c->column->range[1] = rounded(ceil(v->high[0] / step) * step);
+    c->column->range[0] =
+        round_end(-1, v->low[0], behind_end(v->low, v->n_low, v->lows, rows, v->high[0]), step);
+    c->column->range[1] =
+        round_end(1, v->high[0], behind_end(v->high, v->n_high, v->highs, rows, v->low[0]), step);
 out:
     return status;
 }
@@ -244,7 +286,7 @@ gr_status gr_infer_number(struct gr_infer_state *state, struct gr_inferred *c) {
                          c->reading ? c->reading : ""));
     GR_TRY(take_gaps(c));
     if (v->lows > 0) {
-        GR_TRY(take_range(c));
+        GR_TRY(take_range(state, c));
         GR_TRY(take_origin(c));
     }
     if (v->lows == 1) GR_TRY(gr_infer_tell(&c->guess->doubts, "the same in all rows\n"));

@@ -5,17 +5,24 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { BOUND_DIGITS_MAX = 3, WORDS_NAMED = 20 };
+enum { WORDS_NAMED = 20 };
 
 static const char *const thousands_names[] = {"none", "a comma", "a point", "a space",
                                               "an apostrophe"};
 
-/* A bound of few digits is a limit of some method, and no person's own value. */
+/* A bound such as 5, 0.01, 90, 0.25 or 89 is a limit of some method or of what may be told, and no
+ * person's own value. */
 static bool is_plain_bound(const char *text, size_t length) {
-    size_t digits = 0;
-    for (size_t i = 0; i < length; i++)
-        digits += isdigit((unsigned char)text[i]) != 0;
-    return digits <= BOUND_DIGITS_MAX;
+    size_t digits = 0, zeros = 0;
+    unsigned number = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (!isdigit((unsigned char)text[i])) continue;
+        zeros = text[i] == '0' ? zeros + 1 : 0;
+        digits += digits > 0 || text[i] != '0';
+        if (digits <= 2 && digits > 0) number = number * 10 + (unsigned)(text[i] - '0');
+    }
+    if (digits <= 1 || digits - (zeros < digits ? zeros : digits - 1) <= 1) return true;
+    return digits == 2 && (number % 5 == 0 || number == 89);
 }
 
 /* The words of a column of numbers that stand for no value, and its censored cells. */

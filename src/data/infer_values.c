@@ -9,6 +9,7 @@
 /* Values at one end, the outermost first; sign -1: of the greatest. */
 static void note_end(double sign, double value, double *end, size_t *count, size_t *n) {
     size_t at = 0;
+    if (*n == GR_ENDS && sign * end[GR_ENDS - 1] < sign * value) return; /* most are */
     while (at < *n && sign * end[at] < sign * value)
         at++;
     if (at < *n && !(sign * end[at] > sign * value)) {

@@ -53,9 +53,19 @@ void gr_tally_bin(struct gr_tally *t, const struct gr_tally *rows) {
         memcpy(t->histograms, rows->histograms, 2 * t->n_scored * t->bins * sizeof *t->histograms);
 }
 
+void gr_tally_withhold_bounds(struct gr_tally *t, uint32_t rows) {
+    if (t->without_auc || !t->bounds) return;
+    const int64_t *others = gr_histogram(t, 0, false), *own = gr_histogram(t, 0, true);
+    /* A row weighs 1 at most. */
+    const int64_t least = (int64_t)rows * GR_WEIGHT_ONE;
+    for (size_t b = 0; b < t->bins; b++)
+        if (others[b] == 0 || own[b] == 0 || others[b] + own[b] < least)
+            t->bounds[b] = t->bounds[t->bins + b] = INT64_MIN;
+}
+
 /* Whether all scores of a bin are the same: then its ties are true ones. */
 static bool is_tied(const struct gr_tally *t, size_t b) {
-    return t->bounds && t->bounds[b] == -t->bounds[t->bins + b];
+    return t->bounds && t->bounds[b] != INT64_MIN && t->bounds[b] == -t->bounds[t->bins + b];
 }
 
 bool gr_tally_area(const struct gr_tally *t, size_t k, struct gr_metric_value *out) {

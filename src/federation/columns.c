@@ -117,20 +117,39 @@ out:
 
 /* ---- findings ------------------------------------------------------------------------------- */
 
+enum { FOUND_WORDS = sizeof(struct gr_found) / sizeof(int64_t) };
 _Static_assert(sizeof(struct gr_found) == 7 * sizeof(int64_t), "found is seven int64_t");
 
+/*
+ * Of how many values a finding was not made, at most `cap`: added over processes it says whether
+ * they are fewer than that, and how many there are to nobody unless they are.
+ */
+static struct gr_found rest_of(const struct gr_found *found, int64_t cap) {
+    struct gr_found rest = {.missing = found->present, .dropped = found->present};
+    rest.outside = found->present - found->outside;
+    rest.unknown = found->present - found->unknown;
+    rest.censored = found->present - found->censored;
+    rest.lost = found->present - found->lost;
+    int64_t *count = &rest.missing;
+    for (size_t i = 0; i < FOUND_WORDS; i++)
+        count[i] = count[i] < 0 ? 0 : count[i] < cap ? count[i] : cap;
+    return rest;
+}
+
 gr_status gr_federation_sum_found(struct gr_federation *f) {
-    const size_t each = sizeof(struct gr_found) / sizeof(int64_t);
+    const int64_t cap = f->config->data.disclosure_threshold;
     int64_t n = f->data->columns ? f->data->columns->schema->columns_count : 0;
     gr_status status;
     GR_TRY(gr_comm_max_int64(f->comm, &n, 1));
+    /* The findings, and behind them the rests. */
     GR_TRY(gr_comm_agree(f->comm,
-                         gr_allocate_zero((size_t)n, sizeof *f->found, "findings", &f->found)));
-    if (f->data->columns) memcpy(f->found, f->data->found, (size_t)n * sizeof *f->found);
-    /* How many rows there are is nobody's business: whether there are some is. */
-    for (int64_t i = 0; i < n; i++)
-        f->found[i].present = f->found[i].present > 0;
-    GR_TRY(gr_comm_sum_int64(f->comm, &f->found->missing, (size_t)n * each));
+                         gr_allocate_zero(2 * (size_t)n, sizeof *f->found, "findings", &f->found)));
+    for (int64_t i = 0; i < n && f->data->columns; i++) {
+        f->found[i] = f->data->found[i];
+        f->found[n + i] = rest_of(&f->found[i], cap);
+        f->found[i].present = 0; /* a number of rows */
+    }
+    GR_TRY(gr_comm_sum_int64(f->comm, &f->found->missing, 2 * (size_t)n * FOUND_WORDS));
     f->passed_over = f->data->passed_over;
     status = gr_comm_max_int64(f->comm, &f->passed_over.sep_line,
                                sizeof f->passed_over / sizeof(int64_t));
@@ -138,14 +157,21 @@ out:
     return status;
 }
 
-/* "12 values missing", or "fewer than 10"; nothing for none. */
-static void add_count(char *out, size_t size, int64_t count, uint32_t threshold, const char *what) {
+/*
+ * "12 missing", or "fewer than 10"; nothing for none. Where the rest are some, but fewer than the
+ * threshold, the count tells of them what a small count would: "all but fewer than 10".
+ */
+static void add_count(char *out, size_t size, int64_t count, int64_t rest, uint32_t threshold,
+                      const char *what) {
     size_t used = strlen(out);
+    const char *comma = used ? "," : "";
     if (count == 0) return;
     if (count < threshold)
-        snprintf(out + used, size - used, "%s fewer than %u %s", used ? "," : "", threshold, what);
+        snprintf(out + used, size - used, "%s fewer than %u %s", comma, threshold, what);
+    else if (rest > 0 && rest < threshold)
+        snprintf(out + used, size - used, "%s all but fewer than %u %s", comma, threshold, what);
     else
-        snprintf(out + used, size - used, "%s %lld %s", used ? "," : "", (long long)count, what);
+        snprintf(out + used, size - used, "%s %lld %s", comma, (long long)count, what);
 }
 
 gr_status gr_federation_tell_found(const struct gr_federation *f, size_t column, char **words) {
@@ -154,17 +180,23 @@ gr_status gr_federation_tell_found(const struct gr_federation *f, size_t column,
     char counts[512] = "", name[64];
     *words = NULL;
     if (!columns || !f->found) return GR_OK;
-    const struct gr_found *found = &f->found[column];
+    const struct gr_found *found = &f->found[column],
+                          *rest = &f->found[columns->schema->columns_count + column];
+    const struct {
+        int64_t count, rest;
+        const char *what;
+    } kinds[] = {{found->missing, rest->missing, "missing"},
+                 {found->outside, rest->outside, "outside of the range"},
+                 {found->unknown, rest->unknown, "of no known category"},
+                 {found->censored, rest->censored, "censored at a bound"},
+                 {found->lost, rest->lost,
+                  "beyond the digits of float32 (`origin`, or of dates `since`, keeps them)"},
+                 {found->dropped, rest->dropped, "rows left out without it"}};
     const char *text = columns->schema->columns[column].name;
     gr_text_quote(text, strlen(text), name, sizeof name);
-    add_count(counts, sizeof counts, found->missing, threshold, "missing");
-    add_count(counts, sizeof counts, found->outside, threshold, "outside of the range");
-    add_count(counts, sizeof counts, found->unknown, threshold, "of no known category");
-    add_count(counts, sizeof counts, found->censored, threshold, "censored at a bound");
-    add_count(counts, sizeof counts, found->lost, threshold,
-              "beyond the digits of float32 (`origin`, or of dates `since`, keeps them)");
-    add_count(counts, sizeof counts, found->dropped, threshold, "rows left out without it");
-    if (found->present == 0 && found->missing >= threshold)
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        add_count(counts, sizeof counts, kinds[i].count, kinds[i].rest, threshold, kinds[i].what);
+    if (rest->missing == 0 && found->missing >= threshold)
         snprintf(counts + strlen(counts), sizeof counts - strlen(counts), ", no row has a value");
     return counts[0] ? gr_text_format(words, "data: %s:%s", name, counts) : GR_OK;
 }

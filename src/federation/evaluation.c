@@ -192,6 +192,8 @@ static gr_status add_tallies(struct gr_federation *f, uint32_t round, bool with_
     gr_tally_bin(f->total, f->tally);
     total = gr_tally_counts(f->total, &n);
     GR_TRY(gr_comm_sum_int64(f->comm, total, n));
+    if (f->data->n_test == 0) /* the rows are silos' own */
+        gr_tally_withhold_bounds(f->total, f->config->data.disclosure_threshold);
     total = gr_tally_bounds(f->total, &n);
     GR_TRY(gr_comm_max_int64(f->comm, total, n));
     if (f->silo_scores) {

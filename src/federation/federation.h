@@ -124,10 +124,11 @@ struct gr_federation {
     double update_norm;
     uint32_t recoveries;
     double started_s, trained_s, aggregated_s;
-    uint64_t bytes_sent;               /* up to the last round */
-    struct gr_run_data run_data;       /* of all silos' rows */
-    struct gr_found *found;            /* in each column, over all silos; as the run began */
-    struct gr_passed_over passed_over; /* in some file of some silo; likewise */
+    uint64_t bytes_sent;         /* up to the last round */
+    struct gr_run_data run_data; /* of all silos' rows */
+    struct gr_found *found; /* in each column, over all silos, as the run began; behind that, of
+                               each, how much it was not found in, see sum_found */
+    struct gr_passed_over passed_over;             /* in some file of some silo; likewise */
     unsigned char columns_digest[GR_DIGEST_BYTES]; /* of what the tables name; 0: they name none */
 };
 
@@ -267,6 +268,8 @@ void gr_federation_remedies(const struct gr_federation *f, char out[GR_REMEDIES_
 void gr_sitting_hear(struct gr_federation *f);
 /* Collective. Why silos are unusable, as far as it may be told. */
 gr_status gr_sitting_share(struct gr_federation *f) GR_CHECKED;
+/* Of a silo of this rank that is unusable, where all are: an error that others may hear. */
+gr_status gr_sitting_fail(const struct gr_federation *f, const struct gr_silo *silo) GR_CHECKED;
 
 /* ---- best.c ---------------------------------------------------------------------------------- */
 

@@ -111,7 +111,7 @@ gr_status gr_inputs_count_unusable(struct gr_federation *f) {
     if (status != GR_OK) return status;
     f->n_unusable = (uint32_t)unusable;
     if (f->n_unusable < f->data->n_silos) return GR_OK;
-    return gr_comm_agree(f->comm, first ? gr_federation_tell_unusable(f, first)
+    return gr_comm_agree(f->comm, first ? gr_sitting_fail(f, first)
                                         : gr_fail(GR_ERROR_DATA, "no silo has data"));
 }
 

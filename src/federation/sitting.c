@@ -114,12 +114,9 @@ void gr_sitting_hear(struct gr_federation *f) {
     }
 }
 
-bool gr_federation_sits_out(const struct gr_federation *f, uint32_t silo, char *words,
-                            size_t size) {
-    const struct gr_reason *r = f->reasons ? &f->reasons[silo] : NULL;
-    char column[48] = "";
-    if (!r || r->reason == 0) return false;
+static void tell_reason(const struct gr_reason *r, char *words, size_t size) {
     const char *told = r->reason <= REASONS ? reasons[r->reason - 1].told : "it cannot be used";
+    char column[48] = "";
     if (r->column > 0) snprintf(column, sizeof column, ", column %lld", (long long)r->column - 1);
     if (r->line > 0)
         snprintf(words, size, "line %lld%s: %s", (long long)r->line - 1, column, told);
@@ -127,5 +124,20 @@ bool gr_federation_sits_out(const struct gr_federation *f, uint32_t silo, char *
         snprintf(words, size, "row %lld%s: %s", (long long)r->row - 1, column, told);
     else
         snprintf(words, size, "%s", told);
+}
+
+gr_status gr_sitting_fail(const struct gr_federation *f, const struct gr_silo *silo) {
+    const struct gr_reason reason = reason_of(f, silo);
+    char words[192];
+    tell_reason(&reason, words, sizeof words);
+    return gr_fail(silo->unusable, "no silo has data that can be read; %s: %s", silo->pseudonym,
+                   words);
+}
+
+bool gr_federation_sits_out(const struct gr_federation *f, uint32_t silo, char *words,
+                            size_t size) {
+    const struct gr_reason *r = f->reasons ? &f->reasons[silo] : NULL;
+    if (!r || r->reason == 0) return false;
+    tell_reason(r, words, size);
     return true;
 }

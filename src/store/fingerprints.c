@@ -54,6 +54,8 @@ gr_status gr_salt_take(const char *dir, const char *name, unsigned char salt[GR_
     char *path = NULL;
     *made = false;
     GR_TRY(gr_text_format(&path, "%s/%s", dir, name));
+    gr_file_keep_private(dir);
+    gr_file_keep_private(path);
     if (read_salt(path, salt)) goto out;
     if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", dir, strerror(errno));

@@ -80,6 +80,7 @@ gr_status gr_silo_state_write(const char *dir, const struct gr_silo_state *state
         GR_TRY(gr_file_sync_folder(dir)); /* the one that it is in */
     else if (errno != EEXIST)
         return gr_fail(GR_ERROR_WRITE, "%s: %s", dir, strerror(errno));
+    gr_file_keep_private(dir);
     GR_TRY(path_of(dir, state, &path));
     GR_TRY(gr_text_format(&temporary, "%s/.silo-%03u.tmp", dir, state->silo));
     fill_container(state, text, &container);

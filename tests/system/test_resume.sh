@@ -29,13 +29,15 @@ check "and named, with both values" says "train.learning_rate: 0.1 then, 0.2 now
 idx_images other-images 403 77
 check "other data are refused" exits 78 on_ranks 2 train $words --set data.train.features=other-images --quiet --run killed --resume
 check "and named" says "begun with: silo-000: "
+check "the salts are their owner's" equal "$(stat -c %a killed/secrets killed/secrets/run | tr '\n' ' ')" "700 600 "
+chmod -R a+rX killed/secrets
 cp test-images test-kept; printf '\377' | dd of=test-images bs=1 seek=100 conv=notrunc 2>/dev/null
 # shellcheck disable=SC2086
 check "another test table is refused" exits 78 on_ranks 2 train $words --quiet --run killed --resume
 check "and named" says "begun with: the test table; --resume"
 mv test-kept test-images; cp train-images.gz moved.gz
 words+=" --set data.train.features=moved.gz"
-check "the salts are their owner's" equal "$(stat -c %a killed/secrets killed/secrets/run | tr '\n' ' ')" "700 600 "
+check "the salts are again their owner's" equal "$(stat -c %a killed/secrets killed/secrets/run | tr '\n' ' ')" "700 600 "
 check "a path that is no run" exits 64 on_ranks 2 train $words --quiet --run kiled --resume
 check "fewer rounds than are done" exits 78 on_ranks 2 train $words --quiet --run killed --resume --set run.rounds=3
 check "another model is refused" exits 78 on_ranks 2 train $words --set "model.hidden=[5]" --quiet --run killed --resume

@@ -69,6 +69,11 @@ static const struct kind kinds[] = {
     {"c", "@a.@b", 37, 900, "<5", 300, "censored: [<5]\n", "the bound itself", NULL},
     {"c", "@a.@b", 37, 900, "> 89", 300, "censored: [", "\"> 89\" (first in line 9)", NULL},
     {"c", "@a.@b", 37, 900, "90+", 300, "censored: [90+]\n", "the bound itself", NULL},
+    {"c", "@a.@b", 37, 900, "<0.25", 300, "censored: [<0.25]\n", "the bound itself", NULL},
+    {"c", "@a.@b", 37, 900, "<500", 300, "censored: [<500]\n", "the bound itself", NULL},
+    {"c", "@a.@b", 37, 900, "> 104", 300, "type: number\n", "line 9: no number", "104"},
+    {"c", "@a.@b", 37, 900, "<61.7", 300, "type: number\n", "line 9: no number", "61.7"},
+    {"c", "@a.@b", 37, 900, "<61.7", 12, "censored: [<61.7]\n", "the bound itself", NULL},
     {"c", "@a.@b", 37, 900, "<4.0713", 300, "type: number\n", "line 9: no number", "4.0713"},
     {"c", "@a.@b", 37, 900, "Mrs Secret", 300, "type: number\n  range: [0, 90]\n",
      "# c: line 9: no number; refused until it is mended", "Secret"},
@@ -89,6 +94,11 @@ static const struct kind kinds[] = {
     {"c", "5@a@b", 37, 90, "0", 10, "type: integer\n  range: [0, 600]\n",
      "0 is far off all other values", NULL},
     {"c", "@a", 37, 900, "99", 300, "type: integer\n  range: [0, 100]\n", NULL, "missing_words"},
+    /* ends that fewer than ten rows are near */
+    {"c", "@a", 37, 900, "104", 300, "type: integer\n  range: [0, 200]\n", NULL, NULL},
+    {"c", "@a", 37, 900, "104", 12, "type: integer\n  range: [0, 110]\n", NULL, NULL},
+    {"c", "1@b@b.@b", 37, 900, "3.5", 100, "type: number\n  range: [0, 200]\n", NULL, NULL},
+    {"c", "\u2212@a", 37, 900, "-104", 300, "type: integer\n  range: [-200, 0]\n", NULL, NULL},
     {"c", "\u2212@a.@b", 37, 900, NULL, 1, "type: number\n  range: [-90, 0]\n", NULL, NULL},
     /* other ways to write numbers */
     {"c", "@a,@b", 37, 900, NULL, 1, "range: [0, 90]\n  decimal: comma\n", "decimal comma", NULL},

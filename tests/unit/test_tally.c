@@ -465,6 +465,37 @@ START_TEST(bounds_without_a_value) {
 }
 END_TEST
 
+/*
+ * Of rows that others may not know the bounds of a bin are told where it has both classes and rows
+ * enough: 12 rows of one score, 2 of another, and one by itself.
+ */
+START_TEST(bounds_of_few_rows) {
+    float logits[15 * 2] = {0};
+    int32_t labels[15] = {0};
+    struct gr_tally *tally;
+    size_t n, told = 0;
+    for (size_t i = 0; i < 15; i++) {
+        logits[2 * i + 1] = i < 12 ? 1.25f : i < 14 ? -0.75f : 3.5f;
+        labels[i] = i % 2 == 0;
+    }
+    MUST(gr_tally_create(2, &tally));
+    MUST(gr_tally_add_classes(tally, logits, labels, NULL, 15));
+    gr_tally_bin(tally, tally);
+    const struct gr_metric_value all = gr_tally_metric(tally, GR_METRIC_AUC);
+    ck_assert(all.lower >= all.upper && all.upper >= all.lower);
+    gr_tally_withhold_bounds(tally, 10);
+    const int64_t *bounds = gr_tally_bounds(tally, &n);
+    for (size_t i = 0; i < n; i++)
+        told += bounds[i] != INT64_MIN;
+    ck_assert_uint_eq(told, 2); /* the least and the greatest of the twelve */
+    /* The pair at -0.75, of 8 times 7, may be in either order. */
+    const struct gr_metric_value few = gr_tally_metric(tally, GR_METRIC_AUC);
+    ck_assert_double_eq_tol(few.upper - few.lower, 1.0 / 56, 1e-12);
+    ck_assert_double_eq_tol((few.lower + few.upper) / 2, all.value, 1e-12);
+    gr_tally_free(tally);
+}
+END_TEST
+
 /* Lowest, middle and highest of those that are told of. */
 START_TEST(spread_of_scores) {
     static const struct gr_score silos[] = {SCORE(10, 5, 30 << 20),
@@ -526,6 +557,7 @@ int main(void) {
     tcase_add_test(tests, as_json);
     tcase_add_test(tests, a_silo_s_metrics);
     tcase_add_test(tests, bounds_without_a_value);
+    tcase_add_test(tests, bounds_of_few_rows);
     tcase_add_test(tests, spread_of_scores);
     tcase_add_test(tests, undefined_as_json);
     suite_add_tcase(suite, tests);
