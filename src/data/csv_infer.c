@@ -201,8 +201,8 @@ static gr_status settle_first(struct gr_infer_state *state) {
     decide(state);
     if (state->result->n_rows > 1 && holds_units(state)) return take_units(state);
     for (size_t i = 0; i < state->n; i++)
-        GR_TRY(gr_infer_tally_add(&state->column[i].tally, state->column[i].first,
-                                  strlen(state->column[i].first), state->first_line));
+        GR_TRY(gr_infer_tally_add_before(&state->column[i].tally, state->column[i].first,
+                                         strlen(state->column[i].first), state->first_line));
     decide(state);
 out:
     return status;
@@ -246,8 +246,9 @@ static gr_status infer(struct gr_infer_state *state) {
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *state->result->schema, "a schema", &state->result->schema));
     GR_TRY(read_tables(state, tally_row));
-    GR_TRY(gr_infer_check_names(state));
     GR_TRY(settle_first(state));
+    GR_TRY(gr_infer_check_header(state));
+    GR_TRY(gr_infer_check_names(state));
     for (size_t i = 0; i < state->n; i++)
         GR_TRY(gr_infer_rules(state, &state->column[i]));
     GR_TRY(read_tables(state, read_values));

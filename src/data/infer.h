@@ -85,6 +85,9 @@ struct gr_infer_words {
 gr_status gr_infer_words_count(struct gr_infer_words *words, const char *text, size_t length,
                                enum gr_infer_form_kind kind, size_t line) GR_CHECKED;
 const char *gr_infer_words_text(const struct gr_infer_words *words, size_t i);
+/* A word with a digit (V57) says something, beside numbers as well: it stands for no missing value.
+ */
+bool gr_infer_words_is_code(const struct gr_infer_words *words, size_t i);
 void gr_infer_words_release(struct gr_infer_words *words);
 uint64_t gr_infer_words_hash(const char *text, size_t length);
 
@@ -115,10 +118,13 @@ struct gr_infer_tally {
     uint64_t *unique;
     size_t n_unique;
     bool repeats, unordered; /* numbers are not in strictly ascending order */
-    double last;
+    double first, last;      /* of the numbers */
 };
 gr_status gr_infer_tally_add(struct gr_infer_tally *tally, const char *text, size_t length,
                              size_t line) GR_CHECKED;
+/* The same for a cell that stands above all that were added. */
+gr_status gr_infer_tally_add_before(struct gr_infer_tally *tally, const char *text, size_t length,
+                                    size_t line) GR_CHECKED;
 void gr_infer_tally_release(struct gr_infer_tally *tally);
 /* Values that are to be explained: neither missing nor unknown. */
 size_t gr_infer_tally_values(const struct gr_infer_tally *tally);
@@ -211,6 +217,10 @@ gr_status gr_infer_number(struct gr_infer_state *state, struct gr_inferred *c) G
 
 /* infer_names.c: label and group are there, or GR_ERROR_DATA with the nearest names. */
 gr_status gr_infer_check_names(struct gr_infer_state *state) GR_CHECKED;
+
+/* A file that seems to have no header is refused (GR_ERROR_DATA): a row of it, with what may name
+ * somebody, would become the names of columns. */
+gr_status gr_infer_check_header(const struct gr_infer_state *state) GR_CHECKED;
 
 /*
  * infer_schema.c: from columns that were guessed to ones that other rows and files fit as well:

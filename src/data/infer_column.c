@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LISTED_MAX = 30 };
+enum { LISTED_MAX = 100, INDICATOR_IN = 10 };
 
 /* ---- categories -------------------------------------------------------------------------------
  */
@@ -96,7 +96,10 @@ static gr_status infer_category(const struct gr_infer_state *state, struct gr_in
     GR_TRY(collect(c, all, &n, &gaps));
     c->column->type = GR_COLUMN_CATEGORY;
     c->column->encode = GR_ENCODE_ONE_HOT;
-    c->column->missing = gaps > 0 ? GR_MISSING_MODE : GR_MISSING_REFUSE;
+    /* The commonest category in very many rows would drown those that have it. */
+    c->column->missing = gaps * INDICATOR_IN > c->tally.n_rows ? GR_MISSING_INDICATOR
+                         : gaps > 0                            ? GR_MISSING_MODE
+                                                               : GR_MISSING_REFUSE;
     if (n <= LISTED_MAX)
         GR_TRY(list(state, c, all, n, &rare));
     else
@@ -131,6 +134,7 @@ static gr_status leave_date(struct gr_inferred *c) {
     const struct gr_infer_tally *t = &c->tally;
     const char *kind = t->n_clock > 0 ? "datetime" : "date";
     gr_status status;
+    const size_t others = gr_infer_tally_values(t) - t->n_date;
     if (t->n_format[c->decision.format] == 0)
         return gr_infer_tell_left_out(c, "dates with names of months, which no format is for");
     if (t->n_short_year > 0)
@@ -139,6 +143,11 @@ static gr_status leave_date(struct gr_inferred *c) {
                                   "%ss; to use them: `type: %s, format: %s, in: years, since: "
                                   "2000-01-01` (or another date column)",
                                   kind, kind, format_names[c->decision.format]));
+    if (others > 0)
+        GR_TRY(gr_infer_tell(&c->guess->doubts,
+                             "%zu cells are no dates: a date column refuses them, unless "
+                             "`missing_words` lists them\n",
+                             others));
     if (c->decision.unsure)
         status =
             gr_infer_tell(&c->guess->doubts,

@@ -5,9 +5,18 @@
 /*
  * A type holds where at most one cell of twenty (and, of ten or more, one in any case) does not
  * fit; SOME_NUMBERS of the values, and more than FEW different ones, stay numbers beside one or two
- * words that are common ("not tested").
+ * words that are common ("not tested"). A column with a date in one of DATES_IN values holds dates:
+ * as categories they would be days of somebody's life in a schema that goes to other sites.
  */
-enum { UNFIT_IN = 20, ALWAYS_ONE_FROM = 10, FEW = 20, MANY = 100, NAMED_FROM = 20, ROWS_EACH = 10 };
+enum {
+    DATES_IN = 5,
+    UNFIT_IN = 20,
+    ALWAYS_ONE_FROM = 10,
+    FEW = 20,
+    MANY = 100,
+    NAMED_FROM = 20,
+    ROWS_EACH = 10
+};
 
 static bool fits(size_t values, size_t fitting) {
     const size_t unfit = values - fitting;
@@ -67,15 +76,22 @@ static bool has_common_words_only(const struct gr_infer_tally *t, size_t thresho
     if (t->words.many || !many_numbers) return false;
     for (size_t i = 0; i < t->words.n; i++) {
         if (t->words.word[i].kind == GR_FORM_UNKNOWN) continue;
-        if (t->words.word[i].count < threshold) return false;
+        if (t->words.word[i].count < threshold || gr_infer_words_is_code(&t->words, i))
+            return false;
         n++;
     }
     return n <= 2;
 }
 
-/* 007 is a code, of which the zeros are a part; 5 kg and 11 lb are of no one scale. */
-static bool is_code(const struct gr_infer_tally *t) {
+/*
+ * 007 is a code, of which the zeros are a part, and so are numbers beside V57 in several rows; 5 kg
+ * and 11 lb are of no one scale.
+ */
+static bool is_code(const struct gr_infer_tally *t, size_t threshold) {
     size_t others = t->n_other_affixes;
+    for (size_t i = 0; i < t->words.n; i++)
+        if (t->words.word[i].count >= threshold && gr_infer_words_is_code(&t->words, i))
+            return true;
     for (size_t i = 0; i < t->n_affixes; i++)
         if (&t->affix[i] != gr_infer_tally_affix(t, t->affix[i].behind))
             others += t->affix[i].count;
@@ -85,7 +101,7 @@ static bool is_code(const struct gr_infer_tally *t) {
 static bool is_number(const struct gr_infer_tally *t, size_t threshold,
                       enum gr_infer_reading reading) {
     const size_t n = t->n_reading[reading], values = gr_infer_tally_values(t);
-    if (n == 0 || is_code(t)) return false;
+    if (n == 0 || is_code(t, threshold)) return false;
     if (fits(values, n + t->n_infinite + t->n_censored) && 2 * n >= values) return true;
     return 5 * n >= values && has_common_words_only(t, threshold);
 }
@@ -117,7 +133,7 @@ void gr_infer_decide(const struct gr_infer_tally *t, size_t threshold, bool deci
     if (is_number(t, threshold, reading)) {
         out->seems = GR_SEEMS_NUMBER;
         out->reading = reading;
-    } else if (fits(values, t->n_date)) {
+    } else if (fits(values, t->n_date) || DATES_IN * t->n_date >= values) {
         out->seems = GR_SEEMS_DATE;
         out->unsure = t->n_format[GR_DATE_DAY_FIRST] == t->n_format[GR_DATE_MONTH_FIRST] &&
                       t->n_format[GR_DATE_ISO] < t->n_format[GR_DATE_DAY_FIRST];

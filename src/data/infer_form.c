@@ -79,7 +79,9 @@ static const char *const unknown_words[] = {"unknown",
                                             "none",
                                             "null",
                                             "tbd",
-                                            "unspecified"};
+                                            "unspecified",
+                                            "9999-99-99",
+                                            "0000-00-00"};
 
 /* Units and currencies that stand directly at a number. */
 static const char *const units[] = {

@@ -8,7 +8,7 @@
 #include <strings.h>
 
 /* Texts that can be classes; whole numbers of more different values are amounts. */
-enum { CLASSES_MAX = 64, AMOUNTS_FROM = 11, TWO_FROM = 10, TOLD_MAX = 10 };
+enum { CLASSES_MAX = 64, AMOUNTS_FROM = 11, COUNTS_BELOW = 10, TWO_FROM = 10, TOLD_MAX = 10 };
 
 struct class {
     const char *text;
@@ -165,6 +165,11 @@ static gr_status take_target(struct gr_infer_state *state, struct gr_inferred *c
             "whole numbers of more than %d values: counts; if they are classes: `type: "
             "label`\n",
             AMOUNTS_FROM - 1));
+    else if (!v->fractions && v->lows > 0 && v->low[0] >= 0)
+        GR_TRY(gr_infer_tell(&c->guess->doubts,
+                             "whole numbers, none below %d: amounts; if they are counts, the "
+                             "config's `model: {type: poisson}`\n",
+                             COUNTS_BELOW));
     status = gr_infer_tell_unfit(state, c);
 out:
     return status;
@@ -257,7 +262,11 @@ out:
     return status;
 }
 
-/* Whether numbers are amounts: with fractions or below 0, or whole ones of many values. */
+/*
+ * Whether numbers are amounts: with fractions or below 0, or whole ones of many values. Counts of
+ * what happens come down to few; prices, weights and pressures do not, and their spread is not what
+ * a Poisson model takes it for.
+ */
 static bool are_amounts(const struct gr_infer_state *state, const struct gr_inferred *c, size_t n,
                         bool *counts) {
     const struct gr_infer_values *v = &c->values;
@@ -265,8 +274,9 @@ static bool are_amounts(const struct gr_infer_state *state, const struct gr_infe
     if (c->decision.seems != GR_SEEMS_NUMBER || v->lows == 0) return false;
     if (n == 2 && (!v->fractions || v->n >= TWO_FROM)) return false;
     if (v->fractions || v->low[0] < 0) return true;
-    *counts = n >= AMOUNTS_FROM && !state->options->federated;
-    return *counts;
+    if (n < AMOUNTS_FROM || state->options->federated) return false;
+    *counts = v->low[0] < COUNTS_BELOW;
+    return true;
 }
 
 gr_status gr_infer_label(struct gr_infer_state *state, struct gr_inferred *c) {

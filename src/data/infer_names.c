@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Columns asked for by name that are not there, and those that may have been meant. */
+#include "data/csv_cell.h"
 #include "data/infer.h"
 
 #include <string.h>
 #include <strings.h>
 
-enum { NAMES_TOLD = 5 };
+enum { NAMES_TOLD = 5, SAID_IN = 20 };
 
 static bool is_there(const struct gr_infer_state *state, const char *name) {
     for (size_t i = 0; i < state->n; i++)
@@ -100,4 +101,49 @@ gr_status gr_infer_check_names(struct gr_infer_state *state) {
 out:
     gr_free(likely);
     return status;
+}
+
+/* ---- a first row that is none of names --------------------------------------------------------
+ */
+
+/* Whether the name is what many rows say: one of 20, since headers may stand twice in a file. */
+static bool is_said_by_rows(const struct gr_inferred *c) {
+    const struct gr_infer_words *words = &c->tally.words;
+    if (c->decision.seems != GR_SEEMS_WORDS) return false;
+    for (size_t i = 0; i < words->n; i++)
+        if (strcmp(gr_infer_words_text(words, i), c->column->name) == 0)
+            return words->word[i].count > 1 &&
+                   SAID_IN * words->word[i].count >= gr_infer_tally_values(&c->tally);
+    return false;
+}
+
+/* Numbers over numbers; years and wavelengths ascend, values of a row do not. */
+static bool are_numbers(const struct gr_infer_state *state) {
+    double value, last = 0;
+    float nearest;
+    size_t n = 0;
+    bool ascend = true;
+    for (size_t i = 0; i < state->n; i++) {
+        const struct gr_inferred *c = &state->column[i];
+        const char *name = c->column->name;
+        if (c->decision.seems != GR_SEEMS_NUMBER ||
+            !gr_csv_is_number(gr_csv_number(name, strlen(name), &value, &nearest)))
+            continue;
+        ascend = ascend && (n == 0 || value > last);
+        last = value;
+        n++;
+    }
+    return n > 1 && 2 * n >= state->n && !ascend;
+}
+
+gr_status gr_infer_check_header(const struct gr_infer_state *state) {
+    bool data = are_numbers(state);
+    if (!state->options->csv->header) return GR_OK;
+    for (size_t i = 0; i < state->n && !data; i++)
+        data = is_said_by_rows(&state->column[i]);
+    if (!data) return GR_OK;
+    return gr_fail(GR_ERROR_DATA,
+                   "%s: the first row seems to be data and no names of columns: `header: false` "
+                   "(--no-header) calls them column1, column2..., or put a row of names above it",
+                   state->options->paths[0]);
 }

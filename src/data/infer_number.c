@@ -51,6 +51,19 @@ static bool is_named_id(const char *name) {
     return is_named(name, words, sizeof words / sizeof *words);
 }
 
+/* A name that ends in a word for people and things that may be in several rows. */
+static bool is_named_key(const char *name) {
+    static const char *const words[] = {"id",      "ids",     "uid",     "pid",      "mrn",
+                                        "ssn",     "nbr",     "nr",      "ptid",     "patid",
+                                        "patnr",   "subjid",  "kennung", "fallnr",   "idno",
+                                        "barcode", "patient", "subject", "encounter"};
+    const char *end = name + strlen(name), *last = end;
+    while (last > name && isalnum((unsigned char)last[-1]) &&
+           !(last < end && isupper((unsigned char)*last) && islower((unsigned char)last[-1])))
+        last--;
+    return is_named(last, words, sizeof words / sizeof *words);
+}
+
 static bool is_named_date(const char *name) {
     static const char *const words[] = {
         "date",     "datum",     "day",      "dob",        "birth",      "time",
@@ -103,6 +116,14 @@ static bool is_id(const struct gr_inferred *c) {
            is_named_id(c->column->name);
 }
 
+/* Called an identifier, with more different values than codes of kinds have: patients who come
+ * again, in tables of visits. */
+static bool is_key(const struct gr_inferred *c) {
+    const struct gr_infer_tally *t = &c->tally;
+    return !c->values.fractions && c->values.n >= IDS_FROM && is_named_key(c->column->name) &&
+           (t->values.many || 2 * t->values.n > c->values.n);
+}
+
 static gr_status leave_out(struct gr_inferred *c, bool *left) {
     const struct gr_infer_values *v = &c->values;
     const char *name = c->column->name;
@@ -132,6 +153,9 @@ static gr_status leave_out(struct gr_inferred *c, bool *left) {
                                       c->tally.unordered
                                           ? "all values differ, as an identifier's do"
                                           : "rises from row to row, as an identifier does");
+    if (is_key(c))
+        return gr_infer_tell_left_out(c, "called an identifier, of many different values; if it is "
+                                         "a measurement: `type: number`");
     *left = false;
     return GR_OK;
 }

@@ -70,6 +70,7 @@ static void count_number(struct gr_infer_tally *t, const struct gr_infer_form *f
     for (int i = 0; i < 2; i++)
         if (form->affix_length[i] > 0) note_affix(t, form->affix[i], form->affix_length[i], i == 1);
     if (t->n_number > 1 && !(form->value > t->last)) t->unordered = true;
+    if (t->n_number == 1) t->first = form->value;
     t->last = form->value;
 }
 
@@ -135,6 +136,15 @@ gr_status gr_infer_tally_add(struct gr_infer_tally *t, const char *text, size_t 
     if (form.kind == GR_FORM_NUMBER && !form.whole) t->repeats = true;
     if (form.kind != GR_FORM_UNKNOWN) status = note_unique(t, text, length);
 out:
+    return status;
+}
+
+gr_status gr_infer_tally_add_before(struct gr_infer_tally *t, const char *text, size_t length,
+                                    size_t line) {
+    const bool unordered = t->unordered;
+    const size_t n = t->n_number;
+    gr_status status = gr_infer_tally_add(t, text, length, line);
+    if (t->n_number > n) t->unordered = unordered || (n > 0 && !(t->last < t->first));
     return status;
 }
 

@@ -24,6 +24,11 @@ out:
     return status;
 }
 
+bool gr_infer_words_is_code(const struct gr_infer_words *words, size_t i) {
+    return words->word[i].kind == GR_FORM_WORD &&
+           strpbrk(gr_infer_words_text(words, i), "0123456789") != NULL;
+}
+
 const char *gr_infer_words_text(const struct gr_infer_words *words, size_t i) {
     return words->text + words->word[i].at;
 }
@@ -43,6 +48,7 @@ gr_status gr_infer_words_count(struct gr_infer_words *words, const char *text, s
         struct gr_infer_word *word = &words->word[words->slot[at]];
         if (word->length != length || memcmp(words->text + word->at, text, length) != 0) continue;
         word->count++;
+        if (line < word->line) word->line = line;
         return GR_OK;
     }
     if (words->n == GR_WORDS_MAX || words->bytes + length + 1 > GR_WORDS_BYTES) {

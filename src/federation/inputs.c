@@ -308,16 +308,24 @@ out:
     return status;
 }
 
-/* "class 2, class 5" of those without a row in the part; how many they are. */
-static size_t list_classes(const uint8_t *there, const uint8_t *held, size_t n, char *out,
-                           size_t size) {
+/*
+ * "class 2, class 5", or "class no, class yes" where the label's `categories` name them, of those
+ * without a row in the part; how many they are. size: of at least 11 quoted names.
+ */
+static size_t list_classes(const struct gr_federation *f, size_t part, char *out, size_t size) {
     enum { NAMED_MAX = 10 };
+    const size_t n = held_classes(f);
+    const uint8_t *held = f->held + (HELD + part) * n;
+    const char *const *names = gr_columns_class_names(f->data->columns, n);
+    char name[40];
     size_t missing = 0, used = 0;
     for (size_t c = 0; c < n; c++) {
-        if (!there[c] || held[c]) continue;
-        if (missing++ < NAMED_MAX)
-            used += (size_t)snprintf(out + used, size - used, "%sclass %zu",
-                                     missing > 1 ? ", " : "", c);
+        if (!f->held[c] || held[c]) continue;
+        if (missing++ >= NAMED_MAX) continue;
+        snprintf(name, sizeof name, "%zu", c);
+        if (names) gr_text_quote(names[c], strlen(names[c]), name, sizeof name);
+        used +=
+            (size_t)snprintf(out + used, size - used, "%sclass %s", missing > 1 ? ", " : "", name);
     }
     if (missing > NAMED_MAX) snprintf(out + used, size - used, " and others");
     return missing;
@@ -327,12 +335,12 @@ gr_status gr_federation_tell_split(const struct gr_federation *f, size_t part, c
     static const char *const name[GR_TELL_SPLITS] = {"validation", "test"};
     const struct gr_data_config *config = &f->config->data;
     const double fraction = part == 0 ? config->validation_fraction : config->test_fraction;
-    char classes[320] = "";
+    char classes[640] = "";
     *words = NULL;
     if (!f->held || !(fraction > 0)) return GR_OK;
     const size_t n = held_classes(f);
     const uint8_t *held = f->held + (HELD + part) * n;
-    const size_t missing = list_classes(f->held, held, n, classes, sizeof classes);
+    const size_t missing = list_classes(f, part, classes, sizeof classes);
     if (missing == 0) return GR_OK;
     if (gr_count_flags(held, (uint32_t)n) == 0)
         return gr_text_format(words,

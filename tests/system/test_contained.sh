@@ -190,6 +190,10 @@ YAML
 check "a class is rare" exits 0 on_ranks 2 train few.yaml --run few
 check "it is told that none is held out" prints "alert: no silo holds a row of class 1 out for the validation: its scores say nothing of it"
 check "as an event" tells few '"event":"alert","round":0,"what":"no silo holds a row of class 1 out for the validation'
+for s in 0 1 2; do sed 's/,1$/,8/; s/,0$/,1/' few$s.csv >named$s.csv; done
+printf 'columns:\n- {name: x, type: number}\n- {name: label, type: label, categories: ["1", "8"]}\n' >named.yaml
+check "classes with names" exits 0 "$GRANARY" train few.yaml --run named --set data.schema=named.yaml --set "data.silo_tables=[{file: named0.csv}, {file: named1.csv}, {file: named2.csv}]"
+check "are told by them" prints "alert: no silo holds a row of class 8 out for the validation"
 check "a fraction of nothing" exits 0 on_ranks 3 train few.yaml --run none --set data.validation_fraction=0.0001 --set data.test_fraction=0
 check "is told" prints "alert: no silo holds a row out for the validation, though data.validation_fraction is 0.0001"
 check "numbers have no classes" exits 0 "$GRANARY" train held.yaml --run numbers --set data.validation_fraction=0.0001

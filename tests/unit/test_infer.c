@@ -142,12 +142,25 @@ static const struct kind kinds[] = {
      "type: category\n  categories: [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9]\n  encode: one_hot\n",
      NULL, NULL},
     {"c", "w@b", 37, 900, "Mr Secret", 60, "categories: [w0,", "1 of its values", "Secret"},
-    {"c", "w@b", 37, 900, "?", 9, "missing: mode\n  encode: one_hot\n", NULL, NULL},
-    {"c", "w@b", 37, 900, "--", 9, "missing: mode\n  encode: one_hot\n  missing_words: [--]\n",
+    {"c", "w@b", 37, 900, "?", 12, "missing: mode\n  encode: one_hot\n", NULL, NULL},
+    {"c", "w@b", 37, 900, "--", 12, "missing: mode\n  encode: one_hot\n  missing_words: [--]\n",
      NULL, NULL},
     {"c", "w@b", 37, 900, "unknown", 9, "categories: [unknown, w0,", "is no value", NULL},
     {"c", "w@a", 7, 900, NULL, 1, "type: text\n", "left out", "w42"},
     {"c", "@a", 10, 50, NULL, 1, "type: integer\n  range: [0, 4]\n", "codes of kinds", NULL},
+    {"c", "w@b", 37, 900, "?", 9, "missing: indicator\n  encode: one_hot\n", NULL, NULL},
+    /* a day that many rows have is still one of somebody's life */
+    {"c", "9999-99-99", 37, 900, "202@b-01-1@b", 6, "type: text\n", "format: iso", "2021-01"},
+    {"c", "alive", 37, 900, "202@b-01-1@b", 2, "type: text\n", "120 cells are no dates", "2021-01"},
+    /* codes among numbers */
+    {"c", "@a.@b", 37, 900, "V57", 5, "type: text\n", "left out", "V57"},
+    {"c", "@a.@b", 37, 900, "V57", 22, "type: text\n", "left out", "V57"},
+    /* who comes again */
+    {"patient_nbr", "8@a@b", 7, 150, NULL, 1, "type: text\n", "called an identifier", NULL},
+    {"patientID", "8@a@b", 7, 150, NULL, 1, "type: text\n", "called an identifier", NULL},
+    {"patient_income", "8@a@b", 7, 150, NULL, 1, "type: integer\n", NULL, "identifier"},
+    {"site_id", "8@b", 7, 150, NULL, 1, "type: integer\n", NULL, "identifier"},
+    {"c", "5@a@b", 1, 900, NULL, 1, "type: text\n", "rises from row to row", NULL},
     {"c", "same", 1, 2, NULL, 1, "type: category\n", "the same in all rows", NULL}};
 
 START_TEST(test_kinds) {
@@ -248,6 +261,41 @@ START_TEST(test_counts) {
     options.federated = true;
     CHECK_OK(gr_csv_infer(&options, &guess));
     ck_assert_int_eq((int)guess->schema->columns[1].type, GR_COLUMN_LABEL);
+    gr_inference_free(guess);
+}
+END_TEST
+
+/* Prices are whole numbers, and no counts: those come down to few. */
+START_TEST(test_prices) {
+    const char *path = "t.csv";
+    const struct gr_infer_options options = options_of(&path, &semicolons);
+    struct gr_inference *guess;
+    FILE *file = fopen(path, "wb");
+    fprintf(file, "x;y\n");
+    for (int i = 0; i < 60; i++)
+        fprintf(file, "%d.5;%d\n", i * 7 % 50, 41000 + i * 1100 % 3000);
+    fclose(file);
+    CHECK_OK(gr_csv_infer(&options, &guess));
+    ck_assert_int_eq((int)guess->label_kind, GR_LABEL_NUMBER);
+    ck_assert_int_eq((int)guess->schema->columns[1].type, GR_COLUMN_TARGET);
+    ck_assert_ptr_nonnull(strstr(guess->guesses[1].doubts, "poisson"));
+    gr_inference_free(guess);
+}
+END_TEST
+
+/* Categories that each are in enough rows are listed, however many silos share them out. */
+START_TEST(test_many_categories) {
+    const char *path = "t.csv";
+    const struct gr_infer_options options = options_of(&path, &semicolons);
+    struct gr_inference *guess;
+    FILE *file = fopen(path, "wb");
+    fprintf(file, "state;y\n");
+    for (int i = 0; i < 1000; i++)
+        fprintf(file, "S%02d;%d\n", i % 50, i % 2);
+    fclose(file);
+    CHECK_OK(gr_csv_infer(&options, &guess));
+    ck_assert_uint_eq(guess->schema->columns[0].categories_count, 50);
+    ck_assert(!guess->schema->columns[0].open);
     gr_inference_free(guess);
 }
 END_TEST
@@ -401,6 +449,45 @@ START_TEST(test_no_header) {
 }
 END_TEST
 
+/* A first row of data would be lost, and its values be told as names of columns. */
+static const struct {
+    const char *first, *rest; /* rows: a number of their own, and `rest` */
+    bool refused;
+} headers[] = {{"39;Private;13;0", "Private;7;1", true},
+               {"63.0;1.0;233.0;0", "0.0;250.0;2", true},
+               {"842302;M;17.99;1", "M;20.5;0", true},
+               {"age;sex;bmi;y", "M;20.5;0", false},
+               {"0;1;2;y", "5;250;1", false},
+               {"2019;2020;2021;y", "5;250;1", false},
+               {"400.5;401;402.5;y", "0.5;0.2;1", false},
+               {"M;F;n;y", "2;3;1", false}};
+
+START_TEST(test_headers) {
+    const char *path = "t.csv";
+    const struct gr_infer_options options = options_of(&path, &semicolons);
+    struct gr_csv_config bare = semicolons;
+    struct gr_infer_options other = options_of(&path, &bare);
+    struct gr_inference *guess;
+    FILE *file = fopen(path, "wb");
+    fprintf(file, "%s\n", headers[_i].first);
+    for (int i = 0; i < 40; i++)
+        fprintf(file, "%d;%s\n", 20 + i * 7 % 40, headers[_i].rest);
+    fclose(file);
+    if (!headers[_i].refused) {
+        CHECK_OK(gr_csv_infer(&options, &guess));
+        gr_inference_free(guess);
+        return;
+    }
+    CHECK_REFUSED(gr_csv_infer(&options, &guess), GR_ERROR_DATA,
+                  "t.csv: the first row seems to be data and no names of columns");
+    bare.header = false;
+    bare.label = (char[]){"column4"};
+    CHECK_OK(gr_csv_infer(&other, &guess));
+    ck_assert_uint_eq(guess->n_rows, 41);
+    gr_inference_free(guess);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("infer");
     TCase *tests = tcase_create("infer");
@@ -411,6 +498,9 @@ int main(void) {
     tcase_add_loop_test(tests, test_kinds, 0, (int)COUNT(kinds));
     tcase_add_loop_test(tests, test_labels, 0, (int)COUNT(labels));
     tcase_add_test(tests, test_counts);
+    tcase_add_test(tests, test_prices);
+    tcase_add_test(tests, test_many_categories);
+    tcase_add_loop_test(tests, test_headers, 0, (int)COUNT(headers));
     tcase_add_test(tests, test_names);
     tcase_add_test(tests, test_units);
     tcase_add_test(tests, test_several);
