@@ -69,7 +69,8 @@ static void count_number(struct gr_infer_tally *t, const struct gr_infer_form *f
     t->n_affixed += form->affix_length[0] + form->affix_length[1] > 0;
     for (int i = 0; i < 2; i++)
         if (form->affix_length[i] > 0) note_affix(t, form->affix[i], form->affix_length[i], i == 1);
-    if (t->n_number > 1 && !(form->value > t->last)) t->unordered = true;
+    if (t->follows && !(form->value > t->last)) t->unordered = true;
+    t->follows = true;
     t->last = form->value;
 }
 
@@ -113,6 +114,10 @@ static void look_at_bytes(struct gr_infer_tally *t, const char *text, size_t len
     for (size_t i = 0; i < length; i++)
         t->controls = t->controls || (unsigned char)text[i] < 0x20 || text[i] == 0x7F;
     t->not_utf8 = t->not_utf8 || !gr_text_is_utf8(text, length);
+}
+
+void gr_infer_tally_restart(struct gr_infer_tally *t) {
+    t->follows = false;
 }
 
 gr_status gr_infer_tally_add(struct gr_infer_tally *t, const char *text, size_t length,
