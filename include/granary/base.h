@@ -176,6 +176,9 @@ const char *gr_build_id(void);
 
 /* ---- files -------------------------------------------------------------------------------- */
 
+/* Behind "no such file" of a path that a config names. */
+#define GR_RELATIVE_WORDS "; paths are relative to the folder where granary is started"
+
 /*
  * Reads a whole regular file of at most `limit` bytes, with a NUL behind it. Caller releases
  * *out with gr_free. A missing, unreadable or larger file gives `failure` (a file of the user's:

@@ -395,7 +395,8 @@ struct gr_inference {
     uint32_t n_classes; /* of a label: those that were found */
     double label_mean;  /* of a number or count */
     size_t n_groups;    /* 0: there is no column of groups; SIZE_MAX: many */
-    size_t units_line;  /* of a second header row, of units; 0: there is none */
+    /* Second header rows, of units: how many tables have one, and where the first is. */
+    size_t n_units, units_table, units_line; /* units_line 0: there is none */
 };
 struct gr_infer_options {
     const char *const *paths; /* tables of the same columns, taken together */
@@ -408,7 +409,8 @@ struct gr_infer_options {
     bool federated;     /* the columns are to fit other rows and silos: see gr_csv_infer */
     bool names_told;    /* messages may name columns of the file: none but its owner reads them */
 };
-enum { GR_INFER_THRESHOLD = 10 }; /* where no config says another */
+#define GR_NO_LABEL "no column is the label" /* begins the note that names the likely ones */
+enum { GR_INFER_THRESHOLD = 10 };            /* where no config says another */
 /*
  * Guesses a schema: the type that fits nearly all cells of a column, with the keys that say how
  * they are written; the cells that do not fit are named by line. Identifiers, free text and dates

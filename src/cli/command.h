@@ -108,6 +108,10 @@ void gr_leave(struct gr_invocation *invocation, struct gr_comm *comm);
 gr_status gr_read_separator(const struct gr_invocation *invocation, const char *text,
                             enum gr_separator *out) GR_CHECKED;
 
+/* --encoding's value, by name as in a config. */
+gr_status gr_read_encoding(const struct gr_invocation *invocation, const char *text,
+                           enum gr_encoding_of_text *out) GR_CHECKED;
+
 /* What was found in a table's columns, a line each; nothing for nothing. */
 gr_status gr_print_findings(FILE *stream, const struct gr_scored *scored) GR_CHECKED;
 /* An evaluation to standard output: for people, and with all digits. */

@@ -17,7 +17,8 @@ struct words {
     char *features, *labels, *output, *csv; /* borrowed; NULL where absent */
     char *label, *schema, *group;
     enum gr_separator separator;
-    bool infer, no_header;
+    enum gr_encoding_of_text encoding;
+    bool infer, no_header, encoded;
     size_t first, rows;
 };
 
@@ -67,6 +68,9 @@ static gr_status read_option(struct gr_invocation *invocation, int option, struc
         return GR_OK;
     case 'd':
         return gr_read_separator(invocation, optarg, &words->separator);
+    case 'e':
+        words->encoded = true;
+        return gr_read_encoding(invocation, optarg, &words->encoding);
     case 'h':
         words->no_header = true;
         return GR_OK;
@@ -79,20 +83,27 @@ static gr_status read_option(struct gr_invocation *invocation, int option, struc
 }
 
 static gr_status read_words(struct gr_invocation *invocation, struct words *words) {
-    static const struct option options[] = {
-        {"features", required_argument, NULL, 'f'},  {"labels", required_argument, NULL, 'l'},
-        {"first", required_argument, NULL, '1'},     {"rows", required_argument, NULL, 'n'},
-        {"output", required_argument, NULL, 'o'},    {"label", required_argument, NULL, 'c'},
-        {"schema", required_argument, NULL, 's'},    {"group", required_argument, NULL, 'g'},
-        {"separator", required_argument, NULL, 'd'}, {"no-header", no_argument, NULL, 'h'},
-        {"infer-schema", no_argument, NULL, 'i'},    {0}};
+    static const struct option options[] = {{"features", required_argument, NULL, 'f'},
+                                            {"labels", required_argument, NULL, 'l'},
+                                            {"first", required_argument, NULL, '1'},
+                                            {"rows", required_argument, NULL, 'n'},
+                                            {"output", required_argument, NULL, 'o'},
+                                            {"label", required_argument, NULL, 'c'},
+                                            {"schema", required_argument, NULL, 's'},
+                                            {"group", required_argument, NULL, 'g'},
+                                            {"separator", required_argument, NULL, 'd'},
+                                            {"no-header", no_argument, NULL, 'h'},
+                                            {"infer-schema", no_argument, NULL, 'i'},
+                                            {"encoding", required_argument, NULL, 'e'},
+                                            {0}};
     gr_status status = GR_OK;
     int option;
     while ((option = gr_next_option(invocation, ":o:", options)) != -1)
         GR_TRY(read_option(invocation, option, words));
     if (invocation->argc - optind == 1) words->csv = invocation->argv[optind];
     bool pair = words->features && words->labels && !words->csv,
-         of_csv = words->label || words->schema || words->group || words->infer || words->no_header;
+         of_csv = words->label || words->schema || words->group || words->infer ||
+                  words->no_header || words->encoded;
     bool well = words->infer ? words->csv && !words->features && !words->labels && !words->schema
                              : words->output && (words->csv ? !words->features && !words->labels
                                                             : pair && !of_csv);
@@ -200,6 +211,7 @@ gr_status gr_command_import(struct gr_invocation *invocation) {
     GR_TRY(read_words(invocation, &words));
     const struct gr_csv_config csv = {.separator = words.separator,
                                       .header = !words.no_header,
+                                      .encoding = words.encoding,
                                       .label = words.label ? words.label : standard};
     const char *read[] = {words.csv, words.schema, words.features, words.labels};
     if (words.output) GR_TRY(gr_file_check_output(words.output, read, 4));

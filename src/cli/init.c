@@ -22,10 +22,13 @@ struct words {
 };
 
 static gr_status read_words(struct gr_invocation *invocation, struct words *words) {
-    static const struct option options[] = {
-        {"label", required_argument, NULL, 'c'},     {"group", required_argument, NULL, 'g'},
-        {"separator", required_argument, NULL, 'd'}, {"no-header", no_argument, NULL, 'h'},
-        {"output", required_argument, NULL, 'o'},    {0}};
+    static const struct option options[] = {{"label", required_argument, NULL, 'c'},
+                                            {"group", required_argument, NULL, 'g'},
+                                            {"separator", required_argument, NULL, 'd'},
+                                            {"no-header", no_argument, NULL, 'h'},
+                                            {"output", required_argument, NULL, 'o'},
+                                            {"encoding", required_argument, NULL, 'e'},
+                                            {0}};
     int option;
     while ((option = gr_next_option(invocation, ":o:", options)) != -1) {
         gr_status status = GR_OK;
@@ -39,21 +42,27 @@ static gr_status read_words(struct gr_invocation *invocation, struct words *word
             words->csv.header = false;
         else if (option == 'd')
             status = gr_read_separator(invocation, optarg, &words->csv.separator);
+        else if (option == 'e')
+            status = gr_read_encoding(invocation, optarg, &words->csv.encoding);
         else
             status = GR_ERROR_USAGE;
         if (status != GR_OK) return status;
     }
     words->tables = (const char *const *)invocation->argv + optind;
     words->n_tables = (size_t)(invocation->argc - optind);
-    if (words->n_tables == 0 || !words->folder)
-        return gr_fail(GR_ERROR_USAGE, "init: expected TABLE.csv and -o FOLDER; see `granary help "
-                                       "init`");
+    if (words->n_tables == 0)
+        return gr_fail(GR_ERROR_USAGE, "init: TABLE.csv is missing; see `granary help init`");
+    /* Without a label nothing is written, and the likely ones are named. */
+    if (!words->folder && words->label)
+        return gr_fail(GR_ERROR_USAGE, "init: -o FOLDER is missing: where config.yaml and "
+                                       "schema.yaml are to be; see `granary help init`");
+    if (!words->folder) return GR_OK;
     for (size_t n = strlen(words->folder); n > 1 && words->folder[n - 1] == '/'; n--)
         words->folder[n - 1] = '\0';
     if (words->n_tables > 1 && words->group)
         return gr_fail(GR_ERROR_USAGE,
-                       "init: --group is of one table for all silos; %zu tables "
-                       "are a silo each",
+                       "init: --group is of one table for all silos; %zu tables are a silo each "
+                       "already: leave it off",
                        words->n_tables);
     return GR_OK;
 }
@@ -61,26 +70,31 @@ static gr_status read_words(struct gr_invocation *invocation, struct words *word
 /* ---- what the tables are ----------------------------------------------------------------------
  */
 
-/* The notes' last line says which columns are likely. */
+/* A line of the notes says which columns are likely. */
 static gr_status ask_for_label(const struct gr_inference *inference) {
-    const char *notes = inference->notes, *at = notes + strlen(notes);
-    while (at > notes && at[-1] == '\n')
-        at--;
-    const int n = (int)(at - notes);
-    while (at > notes && at[-1] != '\n')
-        at--;
-    return gr_fail(GR_ERROR_USAGE, "init: %.*s", n - (int)(at - notes), at);
+    const char *line = strstr(inference->notes, GR_NO_LABEL);
+    if (!line) line = GR_NO_LABEL;
+    return gr_fail(GR_ERROR_USAGE, "init: %.*s", (int)strcspn(line, "\n"), line);
+}
+
+static gr_status refuse_units(const struct words *words, const struct gr_inference *inference) {
+    const char *path = words->tables[inference->units_table];
+    const size_t line = inference->units_line;
+    char others[64] = "";
+    if (inference->n_units > 1)
+        snprintf(others, sizeof others, ", as in %zu more table%s", inference->n_units - 1,
+                 inference->n_units > 2 ? "s" : "");
+    return gr_fail(GR_ERROR_DATA,
+                   "%s:%zu: seems to hold units, no values%s: take the line out first, as with "
+                   "`sed -i %zud TABLE...`",
+                   path, line, others, line);
 }
 
 static gr_status check(const struct words *words, const struct gr_inference *inference) {
     const char *path = words->tables[0];
     bool features = false;
     if (!words->label) return ask_for_label(inference);
-    if (inference->units_line > 0)
-        return gr_fail(GR_ERROR_DATA,
-                       "%s:%zu: seems to hold units, no values: take the line out "
-                       "of the table first",
-                       path, inference->units_line);
+    if (inference->n_units > 0) return refuse_units(words, inference);
     if (inference->label_kind == GR_LABEL_NONE || inference->n_classes == 1)
         return gr_fail(GR_ERROR_DATA,
                        "%s: column \"%s\": found %s, expected two classes or more, "
@@ -113,6 +127,29 @@ static gr_status infer(const struct words *words, struct gr_inference **out) {
 
 /* ---- the config -------------------------------------------------------------------------------
  */
+
+/* A path as a shell takes it: what is shown is to be pasted. */
+static void put_word(FILE *out, const char *path) {
+    if (path[strspn(path,
+                    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./-+:@%")] ==
+        '\0') {
+        fputs(path, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *path; path++)
+        fputs(*path == '\'' ? "'\\''" : (const char[]){*path, '\0'}, out);
+    fputc('\'', out);
+}
+
+/* The two commands that come next, each behind `margin`. */
+static void put_commands(FILE *out, const char *margin, const char *config, unsigned ranks) {
+    fprintf(out, "%sgranary validate ", margin);
+    put_word(out, config);
+    fprintf(out, "\n%sgranary run -n %u ", margin, ranks);
+    put_word(out, config);
+    fputc('\n', out);
+}
 
 /* A text in YAML's double quotes. */
 static void put_quoted(FILE *out, const char *text) {
@@ -172,11 +209,12 @@ static void put_data(FILE *out, const struct words *words, const struct gr_infer
         fputs("  partition: {method: iid}      # no column says whose a row is: dealt at random\n",
               out);
     }
-    if (words->csv.separator != GR_SEPARATOR_AUTO || !words->csv.header) {
+    const bool latin1 = words->csv.encoding == GR_TEXT_LATIN1;
+    if (words->csv.separator != GR_SEPARATOR_AUTO || !words->csv.header || latin1) {
         static const char *const names[] = {"comma", "semicolon", "tab", "pipe",
                                             "space", "blanks",    "auto"};
-        fprintf(out, "  csv: {separator: %s, header: %s}\n", names[words->csv.separator],
-                words->csv.header ? "true" : "false");
+        fprintf(out, "  csv: {separator: %s, header: %s%s}\n", names[words->csv.separator],
+                words->csv.header ? "true" : "false", latin1 ? ", encoding: latin1" : "");
     }
     fputs("  schema: ", out);
     put_quoted(out, schema);
@@ -249,18 +287,15 @@ static unsigned count_ranks(size_t silos) {
 }
 
 static gr_status make_config(const struct words *words, const struct gr_inference *inference,
-                             const char *schema, char **text, size_t *n) {
+                             const char *path, const char *schema, char **text, size_t *n) {
     *text = NULL;
     FILE *out = open_memstream(text, n);
     if (!out) return gr_fail(GR_ERROR_INTERNAL, "memory for a config was refused");
-    fprintf(out,
-            "# Written by `granary init`. Paths are relative to the folder where it is started:\n"
-            "#   granary validate %s/config.yaml\n"
-            "#   granary run -n %u %s/config.yaml\n"
-            "# All settings with their defaults: granary validate %s/config.yaml --resolved\n"
-            "run:\n  name: \"",
-            words->folder, count_ranks(count_silos(words, inference)), words->folder,
-            words->folder);
+    fputs("# Written by `granary init`. Paths are relative to the folder where it is started:\n",
+          out);
+    put_commands(out, "#   ", path, count_ranks(count_silos(words, inference)));
+    fputs("# All settings, as they are used: `granary validate` with --resolved\nrun:\n  name: \"",
+          out);
     put_name(out, words->folder);
     fprintf(out,
             "\"\n  rounds: %zu                   # more where the loss still falls at the end\n",
@@ -308,7 +343,7 @@ static gr_status write_files(const struct words *words, const struct gr_inferenc
     size_t n = 0;
     bool made = false;
     gr_status status;
-    GR_TRY(make_config(words, inference, schema_path, &config, &n));
+    GR_TRY(make_config(words, inference, config_path, schema_path, &config, &n));
     GR_TRY(make_schema(inference, &schema));
     GR_TRY(gr_config_parse(config_path, config, n, NULL, 0, &read));
     GR_TRY(gr_schema_parse(schema_path, schema, strlen(schema), &columns));
@@ -338,8 +373,8 @@ static void tell(const struct words *words, const struct gr_inference *inference
            schema, inference->schema->columns_count);
     if (inference->n_unfit > 0)
         printf("before it runs: mend or declare the cells named above (%zu)\n", inference->n_unfit);
-    printf("next:\n  granary validate %s\n  granary run -n %u %s\n", config, count_ranks(silos),
-           config);
+    puts("next:");
+    put_commands(stdout, "  ", config, count_ranks(silos));
 }
 
 gr_status gr_command_init(struct gr_invocation *invocation) {
@@ -351,9 +386,9 @@ gr_status gr_command_init(struct gr_invocation *invocation) {
     GR_TRY(read_words(invocation, &words));
     GR_TRY(gr_text_format(&label, "%s", words.label ? words.label : nothing));
     words.csv.label = label;
+    GR_TRY(infer(&words, &inference));
     GR_TRY(gr_text_format(&config, "%s/config.yaml", words.folder));
     GR_TRY(gr_text_format(&schema, "%s/schema.yaml", words.folder));
-    GR_TRY(infer(&words, &inference));
     GR_TRY(gr_inference_tell(inference, &lines));
     GR_TRY(write_files(&words, inference, config, schema));
     tell(&words, inference, lines, config, schema);

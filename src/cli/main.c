@@ -50,7 +50,7 @@ static const struct {
      "example: granary run -n 8 configs/fashion-mnist.yaml --run runs/mine\n"},
     {"init", gr_command_init, 0, "write a config and a schema for tables, ready to run",
      "usage: granary init TABLE.csv --label NAME [--group NAME] [--separator NAME] [--no-header]\n"
-     "                    -o FOLDER\n"
+     "                    [--encoding latin1] -o FOLDER\n"
      "       granary init TABLE.csv TABLE.csv... --label NAME -o FOLDER\n"
      "\n"
      "  TABLE.csv         one table for all silos, or one for each\n"
@@ -58,11 +58,14 @@ static const struct {
      "  --group NAME      a silo for each value of this column; default: dealt at random\n"
      "  --separator NAME  as for `granary import`; default: found\n"
      "  --no-header       the first row is data; columns are column1, column2...\n"
+     "  --encoding NAME   latin1 for files of Excel and other Windows programs; default utf8\n"
      "  -o FOLDER         FOLDER/config.yaml and FOLDER/schema.yaml; nothing is overwritten\n"
      "\n"
-     "Says of each column what it was taken for. Cells that do not fit are named by line.\n"
+     "Says of each column what it was taken for. Cells that do not fit are named by line. Without\n"
+     "--label it names the columns that are likely.\n"
      "\n"
-     "example: granary init patients.csv --label died --group centre -o study\n"},
+     "example: granary init patients.csv --label died --group centre -o study\n"
+     "example: granary init hospital-*.csv --label died -o study\n"},
     {"validate", gr_command_validate, 0, "find what `train` would refuse, without training",
      "usage: granary validate CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] [--resolved]\n"
      "\n"
@@ -86,9 +89,12 @@ static const struct {
      "example: granary inspect runs/latest/model.h5\n"},
     {"evaluate", gr_command_evaluate, NEEDS_MPI, "score a stored model on labelled rows",
      "usage: granary evaluate MODEL TABLE.h5 [--json]\n"
-     "       granary evaluate MODEL TABLE.csv [--separator S] [--no-header] [--json]\n"
+     "       granary evaluate MODEL TABLE.csv [--separator NAME] [--no-header]\n"
+     "                                        [--encoding latin1] [--json]\n"
      "       granary evaluate MODEL --features FILE --labels FILE [--json]\n"
      "\n"
+     "  --separator, --no-header, --encoding   of a CSV file, as for `granary init`\n"
+     "  --format NAME          csv, hdf5 or idx, where the file does not tell\n"
      "  --features, --labels   an IDX pair, plain or gzipped, instead of an HDF5 table\n"
      "  --json                 all metrics with all digits, confusion matrix, reliability table\n"
      "\n"
@@ -108,19 +114,23 @@ static const struct {
      "example: granary report runs/a runs/b -o comparison.html\n"},
     {"predict", gr_command_predict, NEEDS_MPI, "write a stored model's predictions for rows",
      "usage: granary predict MODEL TABLE.h5 -o FILE\n"
-     "       granary predict MODEL TABLE.csv [--separator S] [--no-header] -o FILE\n"
+     "       granary predict MODEL TABLE.csv [--id COLUMN] [--separator NAME] [--no-header]\n"
+     "                                       [--encoding latin1] -o FILE\n"
      "       granary predict MODEL --features FILE -o FILE\n"
      "\n"
-     "  -o FILE      .csv: label,p0,p1,... a line for each row, in the table's order;\n"
-     "               .h5 or .hdf5: datasets /labels and /probabilities; of a model that predicts\n"
-     "               a number: the column or dataset prediction\n"
+     "  -o FILE      .csv: label,p_no,p_yes... a line for each row, in the table's order, classes\n"
+     "               by name (p0,p1... where the model knows none); .h5 or .hdf5: datasets\n"
+     "               /labels, /probabilities and /classes; of a model that predicts a number: the\n"
+     "               column or dataset prediction\n"
+     "  --id COLUMN  a column of the table that tells rows apart, carried along\n"
+     "  --separator, --no-header, --encoding   of a CSV file, as for `granary init`\n"
+     "  --format NAME   csv, hdf5 or idx, where the file does not tell\n"
      "  --features   an IDX file, plain or gzipped, instead of an HDF5 table\n"
      "\n"
      "The table needs no labels; what it has is not looked at. Under mpirun the rows are dealt to\n"
      "the ranks; the file is the same for any number.\n"
      "\n"
-     "example: mpirun --oversubscribe -n 2 granary predict runs/latest/model.h5 test.h5 -o "
-     "predictions.csv\n"},
+     "example: granary predict runs/latest/model.h5 new.csv --id patient -o predictions.csv\n"},
     {"import", gr_command_import, 0, "make an HDF5 table from a CSV file or IDX files",
      "usage: granary import FILE.csv [--label NAME] [--group NAME] [--separator NAME]\n"
      "                      [--first N] [--rows N] -o TABLE.h5\n"
@@ -134,6 +144,7 @@ static const struct {
      "  --schema FILE     what the columns are, see configs/schemas; default: they are guessed\n"
      "  --separator NAME  comma, semicolon, tab, pipe, space or blanks; default: found\n"
      "  --no-header       the first row is data; the schema names the columns\n"
+     "  --encoding NAME   latin1 for files of Excel and other Windows programs; default utf8\n"
      "  --infer-schema    writes a schema that fits the file, with its doubts as comments, to be\n"
      "                    looked through and kept; says of each column what it was taken for\n"
      "  --first N         the first row to take, from 0; default 0\n"

@@ -171,6 +171,19 @@ void gr_leave(struct gr_invocation *invocation, struct gr_comm *comm) {
     gr_comm_free(comm);
 }
 
+gr_status gr_read_encoding(const struct gr_invocation *invocation, const char *text,
+                           enum gr_encoding_of_text *out) {
+    char quoted[80];
+    const bool utf8 = strcmp(text, "utf8") == 0;
+    if (utf8 || strcmp(text, "latin1") == 0) {
+        *out = utf8 ? GR_TEXT_UTF8 : GR_TEXT_LATIN1;
+        return GR_OK;
+    }
+    gr_text_quote(text, strlen(text), quoted, sizeof quoted);
+    return gr_fail(GR_ERROR_USAGE, "%s: --encoding: found '%s', expected utf8 or latin1",
+                   invocation->argv[0], quoted);
+}
+
 gr_status gr_read_separator(const struct gr_invocation *invocation, const char *text,
                             enum gr_separator *out) {
     static const char *const names[] = {"comma", "semicolon", "tab", "pipe",

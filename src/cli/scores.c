@@ -107,15 +107,34 @@ static void print_share(double part, double of) {
         printf("  %9s", "-");
 }
 
+/* Whole numbers, or weights to six digits. */
+static void print_count(double count) {
+    if (count == floor(count))
+        printf("  %9.10g", count);
+    else
+        printf("  %9.6g", count);
+}
+
+static bool has_weights(const struct gr_tally *tally) {
+    const size_t classes = gr_tally_classes(tally);
+    bool whole = true;
+    for (size_t i = 0; i < classes * classes && whole; i++) {
+        const double count = gr_tally_confusion(tally, i / classes, i % classes);
+        whole = count == floor(count);
+    }
+    return !whole;
+}
+
 /* Precision, recall and F1 of each class, as scikit-learn's classification_report has them. */
 static void print_classes(const struct gr_scored *s) {
     char name[CLASS_NAME_BYTES];
-    printf("\n%-*s  %9s  %9s  %9s  %9s\n", NAME_BYTES, "class", "rows", "precision", "recall",
-           "f1");
+    printf("\n%-*s  %9s  %9s  %9s  %9s\n", NAME_BYTES, "class",
+           has_weights(s->tally) ? "weight" : "rows", "precision", "recall", "f1");
     for (size_t c = 0; c < gr_tally_classes(s->tally); c++) {
         const struct class_counts n = count_class(s->tally, c);
         name_of(s, c, name);
-        printf("%-*s  %9.10g", padded(name, NAME_BYTES), name, n.actual);
+        printf("%-*s", padded(name, NAME_BYTES), name);
+        print_count(n.actual);
         print_share(n.found, n.predicted);
         print_share(n.found, n.actual);
         print_share(2 * n.found, n.actual + n.predicted);
@@ -137,7 +156,7 @@ static void print_matrix(const struct gr_scored *s) {
         name_of(s, i, name);
         printf("%-*s", padded(name, NAME_BYTES), name);
         for (size_t j = 0; j < classes; j++)
-            printf("  %9.10g", gr_tally_confusion(s->tally, i, j));
+            print_count(gr_tally_confusion(s->tally, i, j));
         printf("\n");
     }
 }

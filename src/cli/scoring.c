@@ -8,8 +8,9 @@
 struct words {
     char *model, *file, *features, *labels, *output; /* borrowed; "" where absent */
     const char *id;                                  /* NULL: none */
-    bool json, no_header, separated, formatted;
+    bool json, no_header, separated, encoded, formatted;
     enum gr_separator separator;
+    enum gr_encoding_of_text encoding;
     enum gr_data_source source; /* once the file has been looked at */
 };
 
@@ -60,10 +61,10 @@ static gr_status find_source(const char *command, struct words *words, bool labe
         if (words->source == GR_SOURCE_IDX) GR_TRY(take_idx(command, words, labelled));
     }
     const bool csv = words->source == GR_SOURCE_CSV, idx = words->source == GR_SOURCE_IDX;
-    if (!csv && (words->no_header || words->separated))
+    if (!csv && (words->no_header || words->separated || words->encoded))
         return gr_fail(GR_ERROR_USAGE,
-                       "%s: --separator and --no-header are of CSV files, and %s is %s", command,
-                       idx ? words->features : words->file, idx ? "IDX" : "HDF5");
+                       "%s: --separator, --encoding and --no-header are of CSV files, and %s is %s",
+                       command, idx ? words->features : words->file, idx ? "IDX" : "HDF5");
     if (idx && words->id)
         return gr_fail(GR_ERROR_USAGE, "%s: --id: an IDX file has no columns", command);
     if (!idx && words->labels[0])
@@ -74,10 +75,11 @@ out:
 }
 
 static struct gr_table_options options_of(const struct words *words) {
-    return (struct gr_table_options){
-        .source = words->source,
-        .id = words->id,
-        .csv = {.separator = words->separator, .header = !words->no_header}};
+    return (struct gr_table_options){.source = words->source,
+                                     .id = words->id,
+                                     .csv = {.separator = words->separator,
+                                             .header = !words->no_header,
+                                             .encoding = words->encoding}};
 }
 
 /* Collective. */
@@ -123,6 +125,9 @@ static gr_status read_option(struct gr_invocation *invocation, int option, struc
     case 'd':
         words->separated = true;
         return gr_read_separator(invocation, optarg, &words->separator);
+    case 'e':
+        words->encoded = true;
+        return gr_read_encoding(invocation, optarg, &words->encoding);
     default:
         return GR_ERROR_USAGE;
     }
@@ -141,13 +146,11 @@ static struct words no_words(void) {
 /* ---- evaluate ------------------------------------------------------------------------------- */
 
 static gr_status read_evaluate(struct gr_invocation *invocation, struct words *words) {
-    static const struct option options[] = {{"features", required_argument, NULL, 'f'},
-                                            {"labels", required_argument, NULL, 'l'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"separator", required_argument, NULL, 'd'},
-                                            {"format", required_argument, NULL, 'm'},
-                                            {"no-header", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"features", required_argument, NULL, 'f'}, {"labels", required_argument, NULL, 'l'},
+        {"json", no_argument, NULL, 'j'},           {"separator", required_argument, NULL, 'd'},
+        {"encoding", required_argument, NULL, 'e'}, {"format", required_argument, NULL, 'm'},
+        {"no-header", no_argument, NULL, 'h'},      {0}};
     gr_status status;
     int option;
     *words = no_words();
@@ -188,13 +191,11 @@ out:
 /* ---- predict -------------------------------------------------------------------------------- */
 
 static gr_status read_predict(struct gr_invocation *invocation, struct words *words) {
-    static const struct option options[] = {{"features", required_argument, NULL, 'f'},
-                                            {"output", required_argument, NULL, 'o'},
-                                            {"separator", required_argument, NULL, 'd'},
-                                            {"format", required_argument, NULL, 'm'},
-                                            {"id", required_argument, NULL, 'i'},
-                                            {"no-header", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"features", required_argument, NULL, 'f'},  {"output", required_argument, NULL, 'o'},
+        {"separator", required_argument, NULL, 'd'}, {"encoding", required_argument, NULL, 'e'},
+        {"format", required_argument, NULL, 'm'},    {"id", required_argument, NULL, 'i'},
+        {"no-header", no_argument, NULL, 'h'},       {0}};
     gr_status status;
     int option;
     *words = no_words();

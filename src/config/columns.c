@@ -3,9 +3,11 @@
 #include "config/check.h"
 #include "config/names.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { WORDS_MAX = 1000, TEXT_MAX = 4096, CATEGORIES_MAX = GR_OPEN_CATEGORIES_MAX };
 
@@ -414,6 +416,8 @@ gr_status gr_schema_load(const char *path, struct gr_schema **out) {
     char *text = NULL;
     size_t length = 0;
     *out = NULL;
+    if (path[0] != '/' && access(path, F_OK) != 0 && errno == ENOENT)
+        return gr_fail(GR_ERROR_CONFIG, "%s: %s" GR_RELATIVE_WORDS, path, strerror(ENOENT));
     GR_TRY(gr_file_read(path, GR_CONFIG_FILE_MAX, GR_ERROR_CONFIG, &text, &length));
     GR_TRY(gr_schema_parse(path, text, length, out));
 out:

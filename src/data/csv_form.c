@@ -344,5 +344,5 @@ void gr_csv_form_tell(const struct gr_csv_form *form, char out[GR_FORM_LINE]) {
     if (form->row_names) say(out, "a first column without a name: names of rows, passed over");
     if (form->n_empty > 0)
         say(out, "%zu empty last column%s left out", form->n_empty, form->n_empty > 1 ? "s" : "");
-    if (form->latin1) say(out, "read as Latin-1");
+    if (form->latin1) say(out, "read as Latin-1, but for rows that are UTF-8");
 }

@@ -76,8 +76,10 @@ static gr_status take_name(const struct gr_csv_scan *s, size_t i, char **out) {
     while (length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'))
         length--;
     if (!gr_text_is_utf8(text, length))
-        return gr_fail(GR_ERROR_DATA, "%s:%zu: column %zu: its name is not UTF-8", s->path,
-                       s->row_line, i + 1);
+        return gr_fail(GR_ERROR_DATA,
+                       "%s:%zu: column %zu: its name is not UTF-8; if it is Latin-1, as of "
+                       "Excel: " GR_LATIN1_WORDS,
+                       s->path, s->row_line, i + 1);
     for (size_t k = 0; k < length; k++)
         if ((unsigned char)text[k] < 0x20 || text[k] == 0x7F || length > NAME_BYTES_MAX)
             return gr_fail(GR_ERROR_DATA,

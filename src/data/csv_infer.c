@@ -3,6 +3,7 @@
 #include "data/csv_table.h"
 #include "data/infer.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- reading ----------------------------------------------------------------------------------
@@ -18,6 +19,9 @@ static gr_status take_names(struct gr_infer_state *state, char **names, size_t n
     GR_TRY(gr_allocate_zero(n, sizeof *schema->columns, "a schema", &schema->columns));
     GR_TRY(gr_allocate_zero(n, sizeof *state->column, "columns", &state->column));
     GR_TRY(gr_allocate_zero(n, sizeof *state->result->guesses, "columns", &state->result->guesses));
+    const size_t tables = state->options->n_paths;
+    GR_TRY(gr_allocate_zero(tables, sizeof *state->first_line, "tables", &state->first_line));
+    GR_TRY(gr_allocate_zero(tables, sizeof *state->has_units, "tables", &state->has_units));
     schema->columns_count = (unsigned)n;
     state->n = n;
     for (size_t i = 0; i < n; i++) {
@@ -29,6 +33,8 @@ static gr_status take_names(struct gr_infer_state *state, char **names, size_t n
         GR_TRY(gr_text_format(&c->since, "%s", ""));
         state->column[i].column = c;
         state->column[i].guess = &state->result->guesses[i];
+        GR_TRY(gr_allocate_zero(tables, sizeof *state->column[i].first, "tables",
+                                &state->column[i].first));
     }
 out:
     return status;
@@ -107,26 +113,27 @@ out:
 /* ---- rows -------------------------------------------------------------------------------------
  */
 
-/* The first row is kept apart until it is known whether it holds units. */
+/* Each table's first row is kept apart until it is known whether it holds units. */
 static gr_status tally_row(struct gr_infer_state *state, const struct gr_csv_scan *scan,
                            size_t table) {
-    (void)table;
-    const bool first = state->result->n_rows++ == 0;
+    const bool first = state->first_line[table] == 0;
     gr_status status = GR_OK;
-    if (first) state->first_line = scan->row_line;
+    state->result->n_rows++;
+    if (first) state->first_line[table] = scan->row_line;
     for (size_t i = 0; i < state->n; i++) {
         struct gr_inferred *c = &state->column[i];
         const char *text = scan->fields[i].text;
         size_t length = scan->fields[i].length;
         gr_cell_trim(&text, &length);
-        if (first)
-            GR_TRY(gr_text_format(&c->first, "%.*s", (int)length, text));
-        else
+        if (first) {
+            gr_infer_tally_restart(&c->tally);
+            GR_TRY(gr_text_format(&c->first[table], "%.*s", (int)length, text));
+        } else
             GR_TRY(gr_infer_tally_add(&c->tally, text, length, scan->row_line));
         if (c->tally.not_utf8 || (first && !gr_text_is_utf8(text, length))) {
             status = gr_fail(GR_ERROR_DATA,
                              "%s:%zu: column %zu: found bytes that are not UTF-8, expected UTF-8 "
-                             "text (or `encoding: latin1`)",
+                             "text; if it is Latin-1, as of Excel: " GR_LATIN1_WORDS,
                              scan->path, scan->row_line, i + 1);
             goto out;
         }
@@ -137,7 +144,7 @@ out:
 
 static gr_status read_values(struct gr_infer_state *state, const struct gr_csv_scan *scan,
                              size_t table) {
-    if (table == 0 && scan->row_line == state->result->units_line) return GR_OK;
+    if (state->has_units[table] && scan->row_line == state->first_line[table]) return GR_OK;
     for (size_t i = 0; i < state->n; i++) {
         struct gr_inferred *c = &state->column[i];
         if (c->decision.seems != GR_SEEMS_NUMBER) continue;
@@ -162,47 +169,81 @@ static void decide(struct gr_infer_state *state) {
 }
 
 /* A row behind the header with a word in every column of numbers, where it has anything there. */
-static bool holds_units(const struct gr_infer_state *state) {
+static bool holds_units(const struct gr_infer_state *state, size_t table) {
     struct gr_infer_form form;
     size_t words = 0;
     for (size_t i = 0; i < state->n; i++) {
         const struct gr_inferred *c = &state->column[i];
         if (c->decision.seems != GR_SEEMS_NUMBER || c->tally.n_word > 0) continue;
-        gr_infer_form_of(c->first, strlen(c->first), &form);
+        gr_infer_form_of(c->first[table], strlen(c->first[table]), &form);
         if (form.kind == GR_FORM_NUMBER || form.kind == GR_FORM_CENSORED) return false;
         words += form.kind == GR_FORM_WORD;
     }
     return words >= 2;
 }
 
-static gr_status take_units(struct gr_infer_state *state) {
+/* The column's unit is the first table's that tells one; another one elsewhere is a doubt. */
+static gr_status take_unit(struct gr_infer_state *state, struct gr_inferred *c, size_t table) {
+    char *const found = c->first[table], *const before = c->column->unit;
+    if (c->decision.seems != GR_SEEMS_NUMBER || strlen(found) > GR_AFFIX_BYTES || !found[0])
+        return GR_OK;
+    if (before[0] && strcmp(before, found) != 0)
+        return gr_infer_tell(&state->result->notes, "%s: another unit in table %zu than before\n",
+                             c->column->name, table + 1);
+    c->column->unit = found;
+    c->first[table] = before;
+    return GR_OK;
+}
+
+static gr_status take_units(struct gr_infer_state *state, size_t table) {
     struct gr_inference *result = state->result;
-    gr_status status;
-    result->units_line = state->first_line;
-    result->n_rows--;
-    for (size_t i = 0; i < state->n; i++) {
-        struct gr_inferred *c = &state->column[i];
-        if (c->decision.seems != GR_SEEMS_NUMBER || strlen(c->first) > GR_AFFIX_BYTES) continue;
-        gr_free(c->column->unit);
-        c->column->unit = c->first;
-        c->first = NULL;
+    gr_status status = GR_OK;
+    if (result->n_units++ == 0) {
+        result->units_table = table;
+        result->units_line = state->first_line[table];
     }
-    status = gr_infer_tell(
-        &result->notes,
-        "line %zu seems to hold units, no values: take it out of the table; until then "
-        "it is refused\n",
-        result->units_line);
+    state->has_units[table] = true;
+    result->n_rows--;
+    for (size_t i = 0; i < state->n; i++)
+        GR_TRY(take_unit(state, &state->column[i], table));
+out:
     return status;
 }
 
-/* The first row is one like the others, or holds units. */
+static gr_status tell_units(struct gr_infer_state *state) {
+    struct gr_inference *result = state->result;
+    char more[64] = "";
+    if (result->n_units == 0) return GR_OK;
+    if (state->options->n_paths > 1)
+        snprintf(more, sizeof more, " of table %zu", result->units_table + 1);
+    if (result->n_units > 1)
+        snprintf(more + strlen(more), sizeof more - strlen(more), ", as in %zu more,",
+                 result->n_units - 1);
+    return gr_infer_tell(
+        &result->notes,
+        "line %zu%s seems to hold units, no values: take it out of the table; until then "
+        "it is refused\n",
+        result->units_line, more);
+}
+
+/* A first row is one like the others, or holds units. */
 static gr_status settle_first(struct gr_infer_state *state) {
+    const size_t tables = state->options->n_paths;
     gr_status status = GR_OK;
     decide(state);
-    if (state->result->n_rows > 1 && holds_units(state)) return take_units(state);
-    for (size_t i = 0; i < state->n; i++)
-        GR_TRY(gr_infer_tally_add_before(&state->column[i].tally, state->column[i].first,
-                                         strlen(state->column[i].first), state->first_line));
+    const bool others = state->result->n_rows > tables;
+    for (size_t t = 0; t < tables && others; t++)
+        if (holds_units(state, t)) GR_TRY(take_units(state, t));
+    GR_TRY(tell_units(state));
+    for (size_t i = 0; i < state->n; i++) {
+        struct gr_inferred *c = &state->column[i];
+        for (size_t t = 0; t < tables; t++) {
+            if (state->has_units[t]) continue;
+            gr_infer_tally_restart(&c->tally);
+            GR_TRY(gr_infer_tally_add(&c->tally, c->first[t], strlen(c->first[t]),
+                                      state->first_line[t]));
+        }
+    }
     decide(state);
 out:
     return status;
@@ -237,9 +278,13 @@ static void release(struct gr_infer_state *state) {
         gr_infer_tally_release(&c->tally);
         gr_cell_rules_release(&c->values.rules);
         gr_free(c->reading);
+        for (size_t t = 0; t < state->options->n_paths && c->first; t++)
+            gr_free(c->first[t]);
         gr_free(c->first);
     }
     gr_free(state->column);
+    gr_free(state->first_line);
+    gr_free(state->has_units);
 }
 
 static gr_status infer(struct gr_infer_state *state) {

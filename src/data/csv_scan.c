@@ -338,12 +338,17 @@ static char *put_utf8(char *to, unsigned char byte) {
     return to;
 }
 
-/* The row's texts from Latin-1 to UTF-8. */
+/* The row's texts from Latin-1 to UTF-8. A row that is UTF-8 already stays: Latin-1 is so by
+ * chance hardly ever, and of many sites with one config some have files of either kind. */
 static gr_status decode(struct gr_csv_scan *s) {
     size_t bytes = 0;
+    bool utf8 = true;
     gr_status status = GR_OK;
-    for (size_t i = 0; i < s->n_fields; i++)
+    for (size_t i = 0; i < s->n_fields; i++) {
         bytes += 3 * s->fields[i].length;
+        utf8 = utf8 && gr_text_is_utf8(s->fields[i].text, s->fields[i].length);
+    }
+    if (utf8) return GR_OK;
     if (bytes > s->decoded_room) {
         gr_free(s->decoded);
         s->decoded = NULL;

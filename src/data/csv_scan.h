@@ -20,6 +20,9 @@
 #include "data/csv_cell.h"
 #include "data/csv_form.h"
 
+/* For messages about bytes that are not UTF-8: where it is said that they are Latin-1. */
+#define GR_LATIN1_WORDS "data.csv.encoding latin1, or --encoding latin1"
+
 enum {
     GR_CSV_FIELD_MAX = 65536,   /* bytes; an unclosed quote is found after so many */
     GR_CSV_COLUMNS_MAX = 10000, /* as many as a schema takes */

@@ -234,7 +234,8 @@ static gr_status read_number(struct gr_csv_table *t, size_t column, float *value
 static gr_status check_text(const struct gr_csv_table *t, size_t column) {
     const struct gr_csv_field *field = &t->scan.fields[column];
     if (gr_text_is_utf8(field->text, field->length)) return GR_OK;
-    return refuse(t, column, "bytes that are not UTF-8", "UTF-8 text, or data.csv.encoding latin1");
+    return refuse(t, column, "bytes that are not UTF-8",
+                  "UTF-8 text; if it is Latin-1, as of Excel: " GR_LATIN1_WORDS);
 }
 
 /* ---- dates ---------------------------------------------------------------------------------- */

@@ -118,13 +118,13 @@ struct gr_infer_tally {
     uint64_t *unique;
     size_t n_unique;
     bool repeats, unordered; /* numbers are not in strictly ascending order */
-    double first, last;      /* of the numbers */
+    bool follows;            /* `last` is the value before, in the same table */
+    double last;
 };
+/* The next value is another table's first, or one of before: it stands behind none. */
+void gr_infer_tally_restart(struct gr_infer_tally *t);
 gr_status gr_infer_tally_add(struct gr_infer_tally *tally, const char *text, size_t length,
                              size_t line) GR_CHECKED;
-/* The same for a cell that stands above all that were added. */
-gr_status gr_infer_tally_add_before(struct gr_infer_tally *tally, const char *text, size_t length,
-                                    size_t line) GR_CHECKED;
 void gr_infer_tally_release(struct gr_infer_tally *tally);
 /* Values that are to be explained: neither missing nor unknown. */
 size_t gr_infer_tally_values(const struct gr_infer_tally *tally);
@@ -194,14 +194,15 @@ struct gr_inferred {
     struct gr_column *column;      /* in the schema */
     struct gr_guess *guess;        /* in the result */
     char *reading; /* words of infer_rules.c, ", decimal comma"; owned; NULL: none */
-    char *first;   /* cell of the first row; owned */
+    char **first;  /* cell of each table's first row; owned */
 };
 struct gr_infer_state {
     const struct gr_infer_options *options;
     struct gr_inferred *column; /* owned */
     size_t n;
     struct gr_inference *result; /* owned */
-    size_t first_line;           /* of the first row of the first table */
+    size_t *first_line;          /* of each table's first row; owned */
+    bool *has_units;             /* that row is one of units; owned */
 };
 
 /* infer_rules.c: how cells are read, as the schema's keys say it. */

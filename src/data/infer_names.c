@@ -93,11 +93,10 @@ gr_status gr_infer_check_names(struct gr_infer_state *state) {
     if (is_there(state, label)) return GR_OK;
     if (!options->unlabelled) return refuse(state, label, "labels");
     GR_TRY(name_likely(state, &likely));
-    status =
-        gr_infer_tell(&state->result->notes,
-                      "no column is the label: --label NAME, or `type: label` (classes) or `type: "
-                      "target` (a number); likely are: %s\n",
-                      likely ? likely : "none");
+    status = gr_infer_tell(&state->result->notes,
+                           GR_NO_LABEL ": --label NAME, or `type: label` (classes) or `type: "
+                                       "target` (a number); likely are: %s\n",
+                           likely ? likely : "none");
 out:
     gr_free(likely);
     return status;

@@ -69,8 +69,8 @@ static void count_number(struct gr_infer_tally *t, const struct gr_infer_form *f
     t->n_affixed += form->affix_length[0] + form->affix_length[1] > 0;
     for (int i = 0; i < 2; i++)
         if (form->affix_length[i] > 0) note_affix(t, form->affix[i], form->affix_length[i], i == 1);
-    if (t->n_number > 1 && !(form->value > t->last)) t->unordered = true;
-    if (t->n_number == 1) t->first = form->value;
+    if (t->follows && !(form->value > t->last)) t->unordered = true;
+    t->follows = true;
     t->last = form->value;
 }
 
@@ -116,6 +116,10 @@ static void look_at_bytes(struct gr_infer_tally *t, const char *text, size_t len
     t->not_utf8 = t->not_utf8 || !gr_text_is_utf8(text, length);
 }
 
+void gr_infer_tally_restart(struct gr_infer_tally *t) {
+    t->follows = false;
+}
+
 gr_status gr_infer_tally_add(struct gr_infer_tally *t, const char *text, size_t length,
                              size_t line) {
     struct gr_infer_form form;
@@ -136,15 +140,6 @@ gr_status gr_infer_tally_add(struct gr_infer_tally *t, const char *text, size_t 
     if (form.kind == GR_FORM_NUMBER && !form.whole) t->repeats = true;
     if (form.kind != GR_FORM_UNKNOWN) status = note_unique(t, text, length);
 out:
-    return status;
-}
-
-gr_status gr_infer_tally_add_before(struct gr_infer_tally *t, const char *text, size_t length,
-                                    size_t line) {
-    const bool unordered = t->unordered;
-    const size_t n = t->n_number;
-    gr_status status = gr_infer_tally_add(t, text, length, line);
-    if (t->n_number > n) t->unordered = unordered || (n > 0 && !(t->last < t->first));
     return status;
 }
 

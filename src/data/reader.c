@@ -14,7 +14,9 @@
 gr_status gr_open_regular(const char *path, int *fd, size_t *size) {
     struct stat info;
     *fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (*fd < 0) return gr_fail(GR_ERROR_DATA, "%s: cannot be opened: %s", path, strerror(errno));
+    if (*fd < 0)
+        return gr_fail(GR_ERROR_DATA, "%s: cannot be opened: %s%s", path, strerror(errno),
+                       errno == ENOENT && path[0] != '/' ? GR_RELATIVE_WORDS : "");
     if (fstat(*fd, &info) != 0 || !S_ISREG(info.st_mode)) {
         close(*fd);
         return gr_fail(GR_ERROR_DATA, "%s: not a regular file", path);

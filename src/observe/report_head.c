@@ -81,9 +81,10 @@ static void write_outcome(FILE *page, const struct gr_report_run *run) {
 /* " (best: 91.20 % after round 17)", where an earlier round was better. */
 static void write_best(FILE *page, const struct gr_metrics *last, const struct gr_metrics *best,
                        bool tested) {
-    if (best->round == last->round) return;
+    const double before = tested ? best->test_accuracy : best->validation_accuracy;
+    if (!(before > (tested ? last->test_accuracy : last->validation_accuracy))) return;
     fputs(" (best: ", page);
-    gr_html_percent(page, tested ? best->test_accuracy : best->validation_accuracy, 2);
+    gr_html_percent(page, before, 2);
     fprintf(page, " after round %u)", best->round);
 }
 
@@ -117,8 +118,8 @@ static void write_result(FILE *page, const struct gr_report_totals *t,
         fputs("is right in ", page);
         gr_html_percent(page, accuracy, 2);
         fputs(" of the cases", page);
-        write_headline(page, headline);
         write_best(page, m, t->tested ? t->best_tested : t->best_validated, t->tested != NULL);
+        write_headline(page, headline);
     } else {
         fputs("has a loss of ", page);
         gr_html_real(page, loss, 4);

@@ -77,12 +77,29 @@ static void write_class_head(FILE *page, const char *scope, const json_t *names,
     fputs("</th>", page);
 }
 
+/* Rows, or the sum of their weights where rows have weights. */
+static void write_count(FILE *page, double count) {
+    if (count == floor(count))
+        gr_html_count(page, (uint64_t)fmin(count, 1e18));
+    else
+        gr_html_real(page, count, count < 100 ? 2 : 1);
+}
+
+static bool has_weights(const json_t *counts, size_t n) {
+    for (size_t i = 0; i < n * n; i++) {
+        const double count = count_at(counts, i / n, i % n);
+        if (count != floor(count)) return true;
+    }
+    return false;
+}
+
 /* Shade: the share of the true class's rows, in hundredths. */
 static void write_matrix(FILE *page, const json_t *names, const json_t *counts, size_t n) {
-    fputs("<div class=\"scroll\"><table class=\"matrix\"><caption>Rows: the true class. Columns: "
-          "what the model said. The darker, the larger the share of the true class.</caption>"
-          "<thead><tr><td></td>",
-          page);
+    fprintf(page,
+            "<div class=\"scroll\"><table class=\"matrix\"><caption>Rows: the true class. Columns: "
+            "what the model said. The darker, the larger the share of the true class.%s</caption>"
+            "<thead><tr><td></td>",
+            has_weights(counts, n) ? " Figures are sums of the rows' weights." : "");
     for (size_t column = 0; column < n; column++)
         write_class_head(page, "col", names, column);
     fputs("<th scope=\"col\">right</th></tr></thead>\n<tbody>\n", page);
@@ -96,7 +113,7 @@ static void write_matrix(FILE *page, const json_t *names, const json_t *counts, 
             fprintf(page, "<td%s style=\"--share:%.0f%%\"%s>",
                     row == column ? " class=\"hit\"" : "", count > 0 ? fmax(share, 2) : 0,
                     count > 0 ? "" : " data-none");
-            gr_html_count(page, (uint64_t)fmin(count, 1e18));
+            write_count(page, count);
             fputs("</td>", page);
         }
         fputs("<td class=\"right\">", page);
@@ -135,16 +152,16 @@ static void write_mistakes(FILE *page, const json_t *names, const json_t *counts
     fprintf(page,
             "<div class=\"scroll\"><table class=\"facts\"><caption>The commonest mistakes among "
             "%zu classes</caption><thead><tr><th scope=\"col\">true class</th><th scope=\"col\">"
-            "model said</th><th scope=\"col\">rows</th><th scope=\"col\">of the class</th></tr>"
+            "model said</th><th scope=\"col\">%s</th><th scope=\"col\">of the class</th></tr>"
             "</thead>\n<tbody>\n",
-            n);
+            n, has_weights(counts, n) ? "weight" : "rows");
     for (size_t i = 0; i < kept; i++) {
         fputs("<tr>", page);
         write_class_head(page, "row", names, found[i].row);
         fputs("<td>", page);
         write_class(page, names, found[i].column);
         fputs("</td><td>", page);
-        gr_html_count(page, (uint64_t)fmin(found[i].count, 1e18));
+        write_count(page, found[i].count);
         fputs("</td><td>", page);
         gr_html_percent(page, found[i].count / row_sum(counts, found[i].row, n), 1);
         fputs("</td></tr>\n", page);

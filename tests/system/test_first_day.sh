@@ -130,7 +130,7 @@ wrong 78 "tabs.yaml:" train tabs.yaml
 # ---- data -------------------------------------------------------------------------------------
 wrong 65 "none.csv: cannot be opened" train config.yaml --set data.train.file=none.csv
 wrong 65 "hospital: not a regular file" train config.yaml --set data.train.file=hospital
-wrong 78 "none.yaml: No such file or directory" train config.yaml --set data.schema=none.yaml
+wrong 78 "none.yaml: No such file or directory; paths are relative to the folder where granary is started" train config.yaml --set data.schema=none.yaml
 wrong 65 "has no column \"label\" of labels" train config.yaml --set "data.schema=''"
 wrong 65 "table.h5: is of source hdf5, and was to be read as csv" train config.yaml --set data.train.file=table.h5
 wrong 65 "hospital/test.csv: not an HDF5 file" train config.yaml --set data.source=hdf5 --set data.train.file=hospital/test.csv

@@ -56,6 +56,39 @@ check "Poisson" grep -q 'type: poisson' count/config.yaml
 check "it trains" exits 0 on_ranks 2 train count/config.yaml --quiet --run count/run
 check "a sensible deviance" over 1 "$(told count/run poisson_deviance)"
 
+# Tables of Excel: semicolons, Latin-1, a row of units; a folder whose name has a blank
+for s in A B C; do
+    { printf 'Gr\xf6\xdfe;bmi;Befund\ncm;kg/m2;\n'
+        grep "^$s," two.csv | awk -F, '{ printf "%d;%s;%s\n", 100 + $2, $3, $5 == "died" ? "ung\xfcnstig" : "gut" }'; } >excel-$s.csv
+done
+check "no table" exits 64 "$GRANARY" init
+check "is told" says "TABLE.csv is missing"
+check "Latin-1 is refused" exits 65 "$GRANARY" init excel-?.csv
+check "with what to say" says "excel-A.csv:1: column 1: its name is not UTF-8; if it is Latin-1, as of Excel: data.csv.encoding latin1, or --encoding latin1"
+check "no label and no folder" exits 64 "$GRANARY" init excel-?.csv --encoding latin1
+check "likely labels" says "init: no column is the label: --label NAME"
+check "no folder" exits 64 "$GRANARY" init excel-?.csv --label Befund --encoding latin1
+check "is told" says "-o FOLDER is missing"
+check "units in each table" exits 65 "$GRANARY" init excel-?.csv --label Befund --encoding latin1 -o "my study"
+check "all are told" says 'excel-A.csv:2: seems to hold units, no values, as in 2 more tables: take the line out first, as with `sed -i 2d TABLE...`'
+sed -i 2d excel-?.csv
+iconv -f latin1 -t utf8 excel-C.csv >excel && mv excel excel-C.csv
+check "without them" exits 0 "$GRANARY" init excel-?.csv --label Befund --encoding latin1 -o "my study"
+check "commands to be pasted" prints "granary run -n 3 'my study/config.yaml'"
+check "the same in the config" grep -q "^#   granary validate 'my study/config.yaml'" "my study/config.yaml"
+check "it trains, a site in UTF-8 among them" exits 0 on_ranks 2 train "my study/config.yaml" --quiet --run excel
+check "every class is known" [ "$(grep -c '"unknown"' excel/events.jsonl)" = 0 ]
+check "evaluated" exits 0 "$GRANARY" evaluate excel/model.h5 excel-A.csv --encoding latin1
+check "classes by name" prints "ungünstig"
+check "undeclared" exits 65 "$GRANARY" evaluate excel/model.h5 excel-A.csv
+check "predicted" exits 0 "$GRANARY" predict excel/model.h5 excel-A.csv --encoding latin1 --id Größe -o excel.csv
+check "the header" equal "$(head -n 1 excel.csv)" "Größe,label,p_gut,p_ungünstig"
+check "imported" exits 0 "$GRANARY" import excel-A.csv --schema "my study/schema.yaml" --encoding latin1 -o excel.h5
+check "the same scores" equal "$("$GRANARY" evaluate excel/model.h5 excel.h5 --json | head -c 300)" \
+    "$("$GRANARY" evaluate excel/model.h5 excel-A.csv --encoding latin1 --json | head -c 300)"
+check "no such encoding" exits 64 "$GRANARY" predict excel/model.h5 excel-A.csv --encoding cp1252 -o no.csv
+check "of an HDF5 table" exits 64 "$GRANARY" evaluate excel/model.h5 excel.h5 --encoding latin1
+
 # A table for each silo; names that YAML takes for something else
 for s in A B C; do { head -n 1 two.csv; grep "^$s," two.csv; } >"$s: 1.csv"; done
 check "a table for each silo" exits 0 "$GRANARY" init "A: 1.csv" "B: 1.csv" "C: 1.csv" --label outcome -o null

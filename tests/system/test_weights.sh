@@ -77,6 +77,7 @@ check "weights, balanced" fit both 3 logistic $mixed --set train.class_weights=b
 check "weigh the classes too" near "$(weights_of both)" "0.3933991 0.8409645 -0.2413604"
 check "scores" exits 0 "$GRANARY" evaluate both/model.h5 rows.csv
 cp "$OUT" both.scores
+check "classes have weights, not rows" prints "weight  precision"
 for score in "accuracy 0.6272727" "auc 0.6993128" "brier 0.2207871" "balanced_accuracy 0.6425145" \
     "macro_f1 0.5164173" "loss 0.6298608"; do
     check "weighted ${score% *}" near "$(metric both.scores "${score% *}")" "${score#* }" 6e-5

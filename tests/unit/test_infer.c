@@ -351,6 +351,45 @@ START_TEST(test_units) {
     ck_assert_uint_eq(guess->units_line, 0);
     ck_assert_uint_eq(guess->n_rows, 4);
     gr_inference_free(guess);
+    /* Of several tables each may have such a row; they are not always the same units. */
+    const char *paths[] = {path, "u.csv", "v.csv"};
+    struct gr_infer_options three = options_of(paths, &semicolons);
+    three.n_paths = 3;
+    put_text("u.csv", "age;bmi;sex;y\nyears;kg/m2;;0/1\n31;22.5;F;1\n42;31.5;M;0\n53;27.1;F;1\n");
+    put_text("v.csv", "age;bmi;sex;y\nyears;lb/ft2;;0/1\n31;4.5;F;1\n42;6.5;M;0\n53;5.1;F;1\n");
+    put_text(path, "age;bmi;sex;y\n31;22.5;F;1\n42;31.5;M;0\n53;27.1;F;1\n");
+    CHECK_OK(gr_csv_infer(&three, &guess));
+    ck_assert_uint_eq(guess->n_units, 2);
+    ck_assert_uint_eq(guess->units_table, 1);
+    ck_assert_uint_eq(guess->units_line, 2);
+    ck_assert_uint_eq(guess->n_rows, 9);
+    ck_assert_uint_eq(guess->n_unfit, 0);
+    ck_assert_ptr_nonnull(strstr(guess->notes, "line 2 of table 2, as in 1 more, seems to hold"));
+    ck_assert_ptr_nonnull(strstr(guess->notes, "bmi: another unit in table 3 than before"));
+    gr_inference_free(guess);
+}
+END_TEST
+
+/* Numbers that rise with gaps in every table are identifiers, whatever they are called. */
+START_TEST(test_rising) {
+    const char *paths[] = {"a.csv", "b.csv"};
+    struct gr_infer_options options = options_of(paths, &semicolons);
+    struct gr_inference *guess;
+    options.n_paths = 2;
+    for (int t = 0; t < 2; t++) {
+        FILE *file = fopen(paths[t], "wb");
+        ck_assert_ptr_nonnull(file);
+        fputs("case_no;x;y\n", file);
+        for (int i = 0; i < 100; i++)
+            fprintf(file, "%d;%d.5;%d\n", 9000 - 5000 * t + 9 * i + i % 4, i * 7 % 50, i % 2);
+        fclose(file);
+    }
+    for (options.n_paths = 1; options.n_paths <= 2; options.n_paths++) {
+        CHECK_OK(gr_csv_infer(&options, &guess));
+        ck_assert_int_eq((int)guess->schema->columns[0].type, GR_COLUMN_TEXT);
+        ck_assert_ptr_nonnull(strstr(guess->guesses[0].doubts, "rises from row to row"));
+        gr_inference_free(guess);
+    }
 }
 END_TEST
 
@@ -503,6 +542,7 @@ int main(void) {
     tcase_add_loop_test(tests, test_headers, 0, (int)COUNT(headers));
     tcase_add_test(tests, test_names);
     tcase_add_test(tests, test_units);
+    tcase_add_test(tests, test_rising);
     tcase_add_test(tests, test_several);
     tcase_add_test(tests, test_federated);
     tcase_add_test(tests, test_refused);

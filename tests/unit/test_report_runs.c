@@ -251,6 +251,42 @@ START_TEST(scores_and_silos) {
 }
 END_TEST
 
+/* Rows that weigh: a confusion matrix of weights below 1 is not one of zeros. */
+START_TEST(weights_in_the_confusion) {
+    write_run("a", "aaaa", 0.2, "");
+    write_text("a", "evaluation.json", "{\"confusion\":{\"counts\":[[0.25,0.5],[1,12345.678]]}}");
+    char *page = report_of(1);
+    MUST_HOLD(page, ">0.25</td>", ">0.50</td>", ">1</td>", ">12345.7</td>",
+              "Figures are sums of the rows' weights.");
+    gr_free(page);
+    write_text("a", "evaluation.json", "{\"confusion\":{\"counts\":[[90,10],[0,0]]}}");
+    page = report_of(1);
+    ck_assert_ptr_null(strstr(page, "weights"));
+    gr_free(page);
+}
+END_TEST
+
+/* An earlier round's accuracy stands behind this round's, and only where it was better. */
+START_TEST(best_behind_its_own_score) {
+    write_run("a", "aaaa", 0.2, "");
+    write_text("a", "evaluation.json",
+               "{\"round\":4,\"rows_of\":\"test\",\"rows\":10,\"metrics\":{\"auc\":{\"value\":"
+               "0.75}},\"confusion\":{\"counts\":[[6,0],[4,0]]}}");
+    char *page = report_of(1);
+    MUST_HOLD(page, "is right in 60.00&#8239;% of the cases (best: 70.00&#8239;% after round 3), "
+                    "where 60.00&#8239;% are of the largest class");
+    gr_free(page);
+}
+END_TEST
+
+START_TEST(no_better_one) {
+    write_run("a", "aaaa", 0, "");
+    char *page = report_of(1);
+    ck_assert_ptr_null(strstr(page, "(best:"));
+    gr_free(page);
+}
+END_TEST
+
 /* Silos that are not told of are counted; a score that no silo has is no column. */
 START_TEST(silos_that_are_not_told) {
     write_run("a", "aaaa", 0.2, "evaluate:\n  minimum_rows: 10\n");
@@ -462,5 +498,6 @@ END_TEST
 RUN_TESTS("report of runs", runs_side_by_side, the_same_twice, settings_of_two_shapes,
           settings_that_are_not_known, evidence_is_no_place, no_path_is_told,
           as_many_as_there_are_looks, one_of_them_is_none, scores_and_silos,
+          weights_in_the_confusion, best_behind_its_own_score, no_better_one,
           silos_that_are_not_told, curves_of_all_that_is_told, many_classes, hostile_evaluations,
           only_a_manifest, damaged_lines, still_running, how_it_ended, undefined_figures)
