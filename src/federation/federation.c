@@ -293,6 +293,7 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     GR_TRY(gr_inputs_find_held(f));
     GR_TRY(share_sizes(f));
     gr_inputs_scale_weights(f);
+    GR_TRY(gr_inputs_sum_lost(f));
     GR_TRY(gr_inputs_find_empty(f));
     GR_TRY(gr_inputs_count_classes(f));
     find_hosts(f, silos);
