@@ -234,8 +234,8 @@ void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t fi
 /* The smallest e for which all weights are at most 2^e; GR_WEIGHT_NONE: none is above 0. */
 int gr_rows_weight_exponent(const struct gr_rows *rows);
 /* Weights, all at most 2^exponent, are divided by that and rounded to multiples of
- * 2^-GR_WEIGHT_BITS. */
-void gr_rows_scale_weights(struct gr_rows *rows, int exponent);
+ * 2^-GR_WEIGHT_BITS. Returns how many above 0 have become 0 by that. */
+size_t gr_rows_scale_weights(struct gr_rows *rows, int exponent);
 /* A row's weight in units of 2^-GR_WEIGHT_BITS; weights NULL: GR_WEIGHT_ONE. */
 static inline int64_t gr_weight_units(const float *weights, size_t row) {
     return weights ? (int64_t)(weights[row] * (float)GR_WEIGHT_ONE) : GR_WEIGHT_ONE;
@@ -489,6 +489,8 @@ const int32_t *gr_table_labels(const struct gr_table *table); /* borrowed; NULL:
 bool gr_table_has_weights(const struct gr_table *table);
 bool gr_table_has_offsets(const struct gr_table *table);
 int gr_table_weight_exponent(const struct gr_table *table);
+/* Weights above 0 that have become 0 by that. */
+size_t gr_table_lost_weights(const struct gr_table *table);
 const struct gr_columns *gr_table_columns(const struct gr_table *table); /* borrowed, may be NULL */
 /*
  * Rows first .. first + n - 1, at or after those of the call before. *out is borrowed until the

@@ -257,6 +257,9 @@ gr_status gr_federation_tell_preprocessing(const struct gr_federation *federatio
 /* What of CSV files is no row, and was passed over; *words as above. */
 gr_status gr_federation_tell_passed_over(const struct gr_federation *federation,
                                          char **words) GR_CHECKED;
+/* How many weights are too small beside the largest to count; *words as above. */
+gr_status gr_federation_tell_weights(const struct gr_federation *federation,
+                                     char **words) GR_CHECKED;
 /* Which codes of categories a linear model takes for quantities; *words as above. */
 gr_status gr_federation_tell_codes(const struct gr_federation *federation, char **words) GR_CHECKED;
 
@@ -302,6 +305,8 @@ gr_status gr_run_compare(const char *run_path, char **words) GR_CHECKED;
  */
 struct gr_scored {
     size_t n_rows;
+    bool weighted;              /* evaluated: counts are of weights, of which */
+    size_t lost_weights;        /* so many are too small beside the largest, and taken as 0 */
     struct gr_score score;      /* evaluated */
     struct gr_tally *tally;     /* evaluated; owned */
     struct gr_columns *columns; /* the model's; owned; NULL: it knows none */

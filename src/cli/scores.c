@@ -31,6 +31,9 @@ gr_status gr_print_findings(FILE *stream, const struct gr_scored *s) {
         gr_free(words);
         words = NULL;
     }
+    if (s->lost_weights > 0)
+        fprintf(stream, "%zu weights above 0 but below 2^-25 of the largest, and taken as 0\n",
+                s->lost_weights);
 out:
     gr_free(words);
     return status;
@@ -128,8 +131,8 @@ static bool has_weights(const struct gr_tally *tally) {
 /* Precision, recall and F1 of each class, as scikit-learn's classification_report has them. */
 static void print_classes(const struct gr_scored *s) {
     char name[CLASS_NAME_BYTES];
-    printf("\n%-*s  %9s  %9s  %9s  %9s\n", NAME_BYTES, "class",
-           has_weights(s->tally) ? "weight" : "rows", "precision", "recall", "f1");
+    printf("\n%-*s  %9s  %9s  %9s  %9s\n", NAME_BYTES, "class", s->weighted ? "weight" : "rows",
+           "precision", "recall", "f1");
     for (size_t c = 0; c < gr_tally_classes(s->tally); c++) {
         const struct class_counts n = count_class(s->tally, c);
         name_of(s, c, name);

@@ -26,19 +26,24 @@ struct answers {
     uint32_t n_classes;
 };
 
-/* Read, and held against the loss of the model. */
 static gr_status read_answers(const struct load *l, struct gr_reader *reader, size_t n,
                               struct answers *answers) {
-    const struct gr_domain domain = gr_domain_of(&l->config->model);
     gr_status status;
     GR_TRY(gr_reader_labels(reader, n, &answers->labels, &answers->n_classes));
     GR_TRY(gr_reader_targets(reader, n, &answers->targets));
     for (size_t k = 0; k < GR_TERMS; k++)
         GR_TRY(gr_reader_terms(reader, (enum gr_term)k, n, &answers->terms[k]));
-    GR_TRY(gr_reader_check(reader, &domain, n, answers->labels, answers->targets));
     if (l->config->model.classes > 0) answers->n_classes = l->config->model.classes;
 out:
     return status;
+}
+
+/* Of a common table after it has been dealt, so that a wrong column to partition by is told first.
+ */
+static gr_status check_answers(const struct load *l, struct gr_reader *reader, size_t n,
+                               const struct answers *answers) {
+    const struct gr_domain domain = gr_domain_of(&l->config->model);
+    return gr_reader_check(reader, &domain, n, answers->labels, answers->targets);
 }
 
 static void release_answers(struct answers *answers) {
@@ -265,6 +270,7 @@ static gr_status load_train(struct load *l) {
     GR_TRY(join_table(l, &reader, answers.n_classes));
     digest_answers(&reader, n, &answers, l->data->common_digest[GR_COMMON_TRAIN]);
     GR_TRY(plan_silos(l, &reader, n, &answers, &picks, &n_picks));
+    GR_TRY(check_answers(l, &reader, n, &answers));
     if (l->share->n_local > 0 && l->share->silos[0] == 0) {
         add_found(l->data, &reader);
         GR_TRY(add_guessed(l->data, &reader, "common table"));
@@ -290,6 +296,7 @@ static gr_status read_silo(struct load *l, size_t i) {
     GR_TRY(gr_reader_open(config, &config->silo_tables[id], &reader));
     size_t n = reader.shape.shape[0];
     GR_TRY(read_answers(l, &reader, n, &answers));
+    GR_TRY(check_answers(l, &reader, n, &answers));
     GR_TRY(gr_allocate(n, sizeof *picks, "a reading plan", &picks));
     GR_TRY(plan_silo(l, id, NULL, n, &answers, &reader.shape, &l->data->local[i], picks));
     GR_TRY(gr_reader_rows(&reader, picks, n));
@@ -352,6 +359,7 @@ static gr_status load_test(struct load *l) {
     GR_TRY(gr_reader_open(config, &config->test, &reader));
     size_t n = reader.shape.shape[0];
     GR_TRY(read_answers(l, &reader, n, &answers));
+    GR_TRY(check_answers(l, &reader, n, &answers));
     struct gr_rows like = rows_like(&reader.shape, &answers);
     GR_TRY(join_table(l, &reader, answers.n_classes));
     digest_answers(&reader, n, &answers, l->data->common_digest[GR_COMMON_TEST]);

@@ -105,11 +105,14 @@ int gr_rows_weight_exponent(const struct gr_rows *rows) {
     return mantissa > 0.5f ? exponent : exponent - 1;
 }
 
-void gr_rows_scale_weights(struct gr_rows *rows, int exponent) {
+size_t gr_rows_scale_weights(struct gr_rows *rows, int exponent) {
+    size_t lost = 0;
     for (size_t i = 0; rows->weights && i < rows->n_rows; i++) {
         const double units = rint(ldexp((double)rows->weights[i], GR_WEIGHT_BITS - exponent));
+        lost += rows->weights[i] > 0 && !(units > 0);
         rows->weights[i] = (float)ldexp(units, -GR_WEIGHT_BITS);
     }
+    return lost;
 }
 
 /* ---- dealing -------------------------------------------------------------------------------- */

@@ -32,6 +32,7 @@ struct gr_table {
     float *targets;         /* of all rows; owned; NULL: not read, or there are none */
     float *terms[GR_TERMS]; /* likewise, but offsets are always read */
     int weight_exponent;
+    size_t lost_weights;
     uint32_t n_classes;
     size_t next;         /* rows are read in ascending order */
     struct gr_rows rows; /* those last read; features' room is for `room` rows */
@@ -101,7 +102,7 @@ static gr_status read_weights(struct gr_table *t) {
     if (status != GR_OK || !t->terms[GR_TERM_WEIGHT]) return status;
     rows.weights = t->terms[GR_TERM_WEIGHT];
     t->weight_exponent = gr_rows_weight_exponent(&rows);
-    gr_rows_scale_weights(&rows, t->weight_exponent);
+    t->lost_weights = gr_rows_scale_weights(&rows, t->weight_exponent);
     return GR_OK;
 }
 
@@ -212,6 +213,10 @@ bool gr_table_has_offsets(const struct gr_table *t) {
 
 int gr_table_weight_exponent(const struct gr_table *t) {
     return t->weight_exponent;
+}
+
+size_t gr_table_lost_weights(const struct gr_table *t) {
+    return t->lost_weights;
 }
 
 const struct gr_ids *gr_table_ids(const struct gr_table *t) {

@@ -201,6 +201,14 @@ gr_status gr_federation_tell_found(const struct gr_federation *f, size_t column,
     return counts[0] ? gr_text_format(words, "data: %s:%s", name, counts) : GR_OK;
 }
 
+gr_status gr_federation_tell_weights(const struct gr_federation *f, char **words) {
+    char counts[160] = "";
+    *words = NULL;
+    add_count(counts, sizeof counts, f->terms.lost, 0, f->config->data.disclosure_threshold,
+              "above 0 but below 2^-25 of the largest, and taken as 0");
+    return counts[0] ? gr_text_format(words, "data: weights:%s", counts) : GR_OK;
+}
+
 gr_status gr_federation_tell_passed_over(const struct gr_federation *f, char **words) {
     const struct gr_passed_over *p = &f->passed_over;
     const int64_t there[] = {p->sep_line, p->comments, p->row_names, p->empty_columns};

@@ -67,6 +67,8 @@ static gr_status note_found(struct examiner *e, const struct gr_federation *f) {
     GR_TRY(add_words(e, words));
     GR_TRY(gr_federation_tell_passed_over(f, &words));
     GR_TRY(add_words(e, words));
+    GR_TRY(gr_federation_tell_weights(f, &words));
+    GR_TRY(add_words(e, words));
     GR_TRY(gr_federation_tell_codes(f, &words));
     GR_TRY(add_words(e, words));
     for (size_t i = 0; i < GR_TELL_SPLITS; i++) {

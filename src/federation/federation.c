@@ -120,6 +120,7 @@ static gr_status load_data(struct gr_federation *f, bool resumed, uint32_t *silo
                        gr_comm_size(f->comm), n_silos);
     const struct gr_share any = {.test_optional = resumed};
     gr_status status = gr_comm_agree(f->comm, read_share(f, &any, silos));
+    if (status == GR_OK) gr_sitting_hear(f);
     if (status == GR_OK) status = gr_comm_agree(f->comm, agree_on_test(f));
     if (status == GR_OK) status = compare_tables(f);
     if (status == GR_OK) status = agree_shape(f, resumed, silos);
@@ -296,6 +297,7 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     GR_TRY(gr_inputs_find_held(f));
     GR_TRY(share_sizes(f));
     gr_inputs_scale_weights(f);
+    GR_TRY(gr_inputs_sum_lost(f));
     GR_TRY(gr_inputs_find_empty(f));
     GR_TRY(gr_inputs_count_classes(f));
     find_hosts(f, silos);

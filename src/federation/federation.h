@@ -37,6 +37,7 @@ struct terms {
     /* By gr_rows_weight_exponent: of the rows trained on, and of those held out and of the test
      * table, which are scored by themselves. */
     int64_t train_exponent, held_exponent;
+    int64_t lost; /* weights above 0, of all of these rows, that have become 0 by scaling */
 };
 
 /* Held-out rows that the scores of a round lack. */
@@ -179,6 +180,8 @@ gr_status gr_inputs_agree_terms(struct gr_federation *f) GR_CHECKED;
  * been said; and those of the test table, each time that it is dealt. */
 gr_status gr_inputs_use_terms(struct gr_federation *f) GR_CHECKED;
 void gr_inputs_scale_weights(struct gr_federation *f);
+/* Collective. How many of the weights were lost by that, over all ranks. */
+gr_status gr_inputs_sum_lost(struct gr_federation *f) GR_CHECKED;
 void gr_inputs_scale_test(struct gr_federation *f);
 /* Collective. Whether most classes have no rows at all. */
 gr_status gr_inputs_find_empty(struct gr_federation *f) GR_CHECKED;

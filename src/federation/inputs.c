@@ -187,23 +187,34 @@ out:
     return status;
 }
 
+static size_t scale_test(struct gr_federation *f) {
+    return f->terms.held_exponent != GR_WEIGHT_NONE
+               ? gr_rows_scale_weights(&f->data->test, (int)f->terms.held_exponent)
+               : 0;
+}
+
 void gr_inputs_scale_test(struct gr_federation *f) {
-    if (f->terms.held_exponent != GR_WEIGHT_NONE)
-        gr_rows_scale_weights(&f->data->test, (int)f->terms.held_exponent);
+    (void)scale_test(f);
 }
 
 void gr_inputs_scale_weights(struct gr_federation *f) {
     const int held = (int)f->terms.held_exponent;
+    size_t lost = 0;
     if (!f->terms.weights) return;
     for (size_t i = 0; i < f->data->n_local; i++) {
         struct gr_silo *silo = &f->data->local[i];
-        gr_rows_scale_weights(&silo->train, (int)f->terms.train_exponent);
+        lost += gr_rows_scale_weights(&silo->train, (int)f->terms.train_exponent);
         if (held == GR_WEIGHT_NONE) continue;
-        gr_rows_scale_weights(&silo->validation, held);
-        gr_rows_scale_weights(&silo->test, held);
+        lost += gr_rows_scale_weights(&silo->validation, held);
+        lost += gr_rows_scale_weights(&silo->test, held);
     }
-    gr_inputs_scale_test(f);
+    lost += scale_test(f);
+    f->terms.lost = (int64_t)lost;
     if (held != GR_WEIGHT_NONE) gr_tally_set_exponent(f->total, held);
+}
+
+gr_status gr_inputs_sum_lost(struct gr_federation *f) {
+    return gr_comm_sum_int64(f->comm, &f->terms.lost, 1);
 }
 
 /* ---- classes -------------------------------------------------------------------------------- */

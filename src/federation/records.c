@@ -198,6 +198,8 @@ static gr_status note_found(struct gr_run_state *run, uint32_t done) {
     GR_TRY(note_words(run, "findings", done, words));
     GR_TRY(gr_federation_tell_passed_over(f, &words));
     GR_TRY(note_words(run, "findings", done, words));
+    GR_TRY(gr_federation_tell_weights(f, &words));
+    GR_TRY(note_words(run, "findings", done, words));
     GR_TRY(gr_federation_tell_codes(f, &words));
     GR_TRY(note_words(run, "findings", done, words));
     for (size_t i = 0; i < GR_TELL_SPLITS; i++) {

@@ -296,6 +296,8 @@ gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
     GR_TRY(scoring_open(&s, table, options, true));
     GR_TRY(gr_comm_agree(comm, gr_tally_create(gr_model_classes(s.model), &out->tally)));
     gr_tally_set_exponent(out->tally, gr_table_weight_exponent(s.table));
+    out->weighted = gr_table_has_weights(s.table);
+    out->lost_weights = gr_table_lost_weights(s.table);
     GR_TRY(gr_comm_agree(comm, evaluate_portions(&s, &out->score, out->tally)));
     GR_TRY(gr_comm_sum_int64(comm, &out->score.examples, GR_SCORE_SUMS));
     int64_t *counts = gr_tally_sums(out->tally, &n);

@@ -77,17 +77,17 @@ model: {type: softmax}
 train: {learning_rate: 0.01, batch_size: 16}
 YAML
 check "columns of other names end the run" same 65 silos.yaml
-check "every silo is told of, on its own rank's terminal, by file and line" says "silo-001: b.csv:8: column 1 (age): found text"
-check "the second" says "silo-002: c.csv:1: column 1: found another name, expected \"age\""
-check "and the third" says "silo-003: d.csv:1: column 2: found another name, expected \"sex\""
+check "every silo is told of, on its own rank's terminal, by file and line" says "silo-001 sits out the run: b.csv:8: column 1 (age): found text"
+check "the second" says "silo-002 sits out the run: c.csv:1: column 1: found another name, expected \"age\""
+check "and the third" says "silo-003 sits out the run: d.csv:1: column 2: found another name, expected \"sex\""
 own="--set data.silo_tables=[{file: a.csv},{file: b.csv}]"
 check "a bad row lets its silo sit out" same 0 silos.yaml "${own%% *}" "${own#* }"
-check "which is told, with the reason" says "silo-001: b.csv:8: column 1 (age): found text"
+check "which is told, with the reason" says "silo-001 sits out the run: b.csv:8: column 1 (age): found text"
 check "and that the others train" says "1 silo would sit out, and the others train"
 check "and counted" prints "silos      2 on 1 rank; 1 cannot be read and sit out"
 check "when all do" same 65 silos.yaml --set "data.silo_tables=[{file: b.csv}]"
 check "on two ranks" exits 65 on_ranks 2 validate silos.yaml
-check "each tells its own" says "silo-003: d.csv:1"
+check "each tells its own" says "silo-003 sits out the run: d.csv:1"
 check "more ranks than silos" exits 64 on_ranks 3 validate silos.yaml "${own%% *}" "${own#* }"
 
 # ---- the run directory ------------------------------------------------------------------------

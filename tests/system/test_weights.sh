@@ -105,13 +105,31 @@ check "by name" says 'has no "weight"'
 check "none are needed to predict" exits 0 "$GRANARY" predict both/model.h5 light.csv -o light-p.csv
 
 # A weight of 2 is a row twice, one of 0 none: each row of the table so often as twice its weight says.
+cut -d, -f1,2,5 rows.csv >plain.csv
 awk -F, -v OFS=, 'NR == 1 { print; next } { n = 2 * $3; $3 = 1; for (k = 0; k < n; k++) print }' rows.csv >twice.csv
 check "rows so many times" fit twice 1 logistic --set data.silos=2 --set data.partition.method=column \
     --set data.partition.column=mixed --set data.train.file=twice.csv --set data.test.file=twice.csv \
     --set train.class_weights=balanced
 check "the same model" near "$(weights_of twice)" "$(weights_of both)" 2e-6
 check "their scores" exits 0 "$GRANARY" evaluate both/model.h5 twice.csv
-check "are those of weights" cmp <(sed 's/rows *[0-9]*//' "$OUT") <(sed 's/rows *[0-9]*//' both.scores)
+# shares FILE: of evaluate's lines all but counts, which are of weights
+shares() { sed 's/^rows *[0-9]*//' "$1" | awk '/^class/ || NF == 3 { next } NF == 5 && /^[01]/ { $2 = "" } { print }'; }
+check "are those of weights" cmp <(shares "$OUT") <(shares both.scores)
+check "whose sums are called so" grep -q '^class  *weight  *precision' both.scores
+check "and rows rows" exits 0 "$GRANARY" evaluate two/model.h5 plain.csv
+check "where none weigh" prints "class                          rows  precision"
+
+# A weight of a slip, 10^10: beside it the others are below 2^-25, count for nothing, and that is said.
+awk -F, -v OFS=, 'NR == 2 { $3 = "1e10" } { print }' rows.csv >slip.csv
+# shellcheck disable=SC2086
+check "a weight above all" fit slip 2 logistic $mixed --set run.rounds=2 --set data.train.file=slip.csv
+check "lost weights are told" grep -q 'weights: 269 above 0 but below 2^-25 of the largest' slip/events.jsonl
+# shellcheck disable=SC2086
+check "before a run too" exits 0 "$GRANARY" validate fit.yaml --set data.train.file=slip.csv $mixed
+check "in the same words" prints "weights: 269 above 0 but below 2^-25 of the largest, and taken as 0"
+check "and by evaluate" exits 0 "$GRANARY" evaluate both/model.h5 slip.csv
+check "of its table" prints "269 weights above 0 but below 2^-25 of the largest, and taken as 0"
+check "none where all count" bash -c '! grep -q weights: both/events.jsonl'
 
 # ---- offsets --------------------------------------------------------------------------------------
 schema weight offset label text text text group >s.yaml
