@@ -118,16 +118,6 @@ static void print_count(double count) {
         printf("  %9.6g", count);
 }
 
-static bool has_weights(const struct gr_tally *tally) {
-    const size_t classes = gr_tally_classes(tally);
-    bool whole = true;
-    for (size_t i = 0; i < classes * classes && whole; i++) {
-        const double count = gr_tally_confusion(tally, i / classes, i % classes);
-        whole = count == floor(count);
-    }
-    return !whole;
-}
-
 /* Precision, recall and F1 of each class, as scikit-learn's classification_report has them. */
 static void print_classes(const struct gr_scored *s) {
     char name[CLASS_NAME_BYTES];
