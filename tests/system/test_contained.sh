@@ -180,7 +180,7 @@ check "with a lower threshold" exits 0 "$GRANARY" train ward-run.yaml --run told
 check "there is no alert" bash -c '! grep -q "alert\|findings" told/events.jsonl'
 
 # ---- held-out rows of no class ------------------------------------------------------------------
-perl -e 'for my $s (0 .. 2) { open my $f, ">", "few$s.csv"; print $f "x,label\n"; print $f $_ * 37 % 200, ",", $_ == 0 ? 1 : 0, "\n" for 0 .. 199 }'
+perl -e 'for my $s (0 .. 2) { open my $f, ">", "few$s.csv"; print $f "x,label\n"; print $f "$_.5,", $_ == 0 ? 1 : 0, "\n" for 0 .. 199 }'
 cat >few.yaml <<'YAML'
 run: {name: few, rounds: 1}
 data: {source: csv, silo_tables: [{file: few0.csv}, {file: few1.csv}, {file: few2.csv}], validation_fraction: 0.01, test_fraction: 0.02}

@@ -108,7 +108,7 @@ wrong 65 "not a run directory" report empty
 wrong 65 "not a run directory" report done/model.h5
 
 # ---- runs -------------------------------------------------------------------------------------
-wrong 64 "nothing to resume: nowhere" train config.yaml --resume --run nowhere
+wrong 64 "nothing to resume" train config.yaml --resume --run nowhere
 wrong 64 "nothing to resume: elsewhere/latest" train config.yaml --resume --set run.directory=elsewhere
 wrong 73 "done: holds a run; resume it with --resume, or name another folder" train config.yaml --run done
 wrong 73 "config.yaml" train config.yaml --run config.yaml
@@ -133,7 +133,7 @@ wrong 65 "hospital: not a regular file" train config.yaml --set data.train.file=
 wrong 78 "none.yaml: No such file or directory; paths are relative to the folder where granary is started" train config.yaml --set data.schema=none.yaml
 wrong 65 "has no column \"label\" of labels" train config.yaml --set "data.schema=''"
 wrong 65 "table.h5: is of source hdf5, and was to be read as csv" train config.yaml --set data.train.file=table.h5
-wrong 65 "hospital/test.csv: not an HDF5 file" train config.yaml --set data.source=hdf5 --set data.train.file=hospital/test.csv
+wrong 65 "expected an HDF5 file, found text" train config.yaml --set data.source=hdf5 --set data.train.file=hospital/test.csv
 wrong 65 "table.h5: is of source hdf5, and was to be read as idx" train small.yaml --set data.train.features=table.h5
 wrong 78 "data.silos: found 3, the column \"centre\" has 6 values" train config.yaml --set "data.partition={method: column, column: centre}"
 wrong 65 "data.partition.column: there is no column \"center\"" train config.yaml --set "data.partition={method: column, column: center}"
