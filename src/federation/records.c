@@ -310,7 +310,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
     if (run->options->resume) differences = find_differences(run);
     GR_TRY(write_manifest(run, "running", NULL));
     GR_TRY(open_files(run, done));
-    run->opening.run_path = run->path;
+    run->opening.run_path = gr_path_shown(run->path);
     gr_progress_open(run->progress, &run->opening);
     gr_records_note(run, done ? "resumed" : "started", done, NULL, NULL);
     if (run->passed_over) gr_records_note(run, "damaged checkpoint passed over", done, NULL, NULL);

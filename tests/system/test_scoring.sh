@@ -20,7 +20,7 @@ check "missing categories" prints "  smoker: $(gaps 6) missing, taken as the com
 check "missing numbers" prints "  creatinine: $(gaps 7) missing, taken as the mean of the training rows"
 check "with a feature for it" prints "  lactate: $(gaps 8) missing, taken as 0 and said so in a feature"
 check "as JSON" exits 0 "$GRANARY" evaluate run/model.h5 odd.csv --json
-check "the same counts" grep -qF '"findings":[{"column":"age","missing":0,"outside":3,"unknown":0},{"column":"sex","missing":0,"outside":0,"unknown":2},{"column":"smoker","missing":'"$(gaps 6)" <<<"$(tr -d ' \n' <"$OUT")"
+check "the same counts" grep -qF '"findings":[{"column":"age","missing":0,"outside":3,"unknown":0,"censored":0,"lost":0,"dropped":0},{"column":"sex","missing":0,"outside":0,"unknown":2,"censored":0,"lost":0,"dropped":0},{"column":"smoker","missing":'"$(gaps 6)" <<<"$(tr -d ' \n' <"$OUT")"
 check "import" exits 0 "$GRANARY" import odd.csv --schema configs/schemas/hospital.yaml -o odd.h5
 for table in odd.csv odd.h5; do
     for ranks in 1 2 3; do
@@ -115,7 +115,7 @@ for table in "odd.tsv --separator tab" odd.data odd.table "odd.table --format hd
     check "evaluate $table" exits 0 "$GRANARY" evaluate run/model.h5 $table
     check "the same" cmp scores "$OUT"
 done
-check "CSV that calls itself HDF5" refused 65 "wrong.h5: not an HDF5 file" evaluate run/model.h5 wrong.h5
+check "CSV that calls itself HDF5" refused 65 "expected an HDF5 file, found text" evaluate run/model.h5 wrong.h5
 check "unless --format says what it is" exits 0 "$GRANARY" evaluate run/model.h5 wrong.h5 --format csv
 check "another format" refused 64 "--format: found 'xlsx', expected csv, hdf5 or idx" evaluate run/model.h5 odd.csv --format xlsx
 check "a separator of HDF5" refused 64 "are of CSV files, and odd.table is HDF5" evaluate run/model.h5 odd.table --separator tab

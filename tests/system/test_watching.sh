@@ -98,10 +98,10 @@ check "it is called so" prints "live: stopped; --resume goes on"
 check "with the last event" grep -qE '^  last event +stopped, round 6, 20' "$OUT"
 rm live/lock
 sed -i 's/"outcome": "stopped"/"outcome": "running"/' live/manifest.json
-check "without a lock the records' age tells" inspected 0 live
+check "without a lock the records' age tells, and of a manifest that was edited that it was" inspected 65 live
 check "of a new one" prints "live: running, it seems: a record is new"
 touch -d '3 hours ago' live/*.json*
-check "of an old one" inspected 0 live
+check "of an old one" inspected 65 live
 check "it is silent" prints "live: interrupted, it seems: it is silent"
 
 cp -r run torn
