@@ -43,7 +43,11 @@ out:
 static gr_status check_answers(const struct load *l, struct gr_reader *reader, size_t n,
                                const struct answers *answers) {
     const struct gr_domain domain = gr_domain_of(&l->config->model);
-    return gr_reader_check(reader, &domain, n, answers->labels, answers->targets);
+    struct gr_columns *own = reader->columns;
+    if (!own) reader->columns = l->data->columns; /* they were the first table's */
+    const gr_status status = gr_reader_check(reader, &domain, n, answers->labels, answers->targets);
+    reader->columns = own;
+    return status;
 }
 
 static void release_answers(struct answers *answers) {

@@ -61,7 +61,7 @@ check "groups that do not divide" exits 78 "$GRANARY" train small.yaml \
 check "with the reason" says "found 2 groups, allowed divisors of 1"
 
 # Numbers to be predicted are no labels: -1 and 1 without a schema, or a schema that says so.
-for i in $(seq 40); do echo "$((i % 7)),$((i % 2 * 2 - 1))"; done | sed '1i x,label' >signs.csv
+for i in $(seq 40); do echo "$((i % 7)),$((i % 3 - 1)).5"; done | sed '1i x,label' >signs.csv
 cat >signs.yaml <<'YAML'
 run: {name: signs, rounds: 1}
 data: {source: csv, silos: 2, train: {file: signs.csv}}
@@ -74,7 +74,7 @@ for model in "{type: softmax}" "{type: logistic}"; do
 done
 check "nothing is left" [ ! -e signs ]
 check "a model of numbers" train 2 signs signs.yaml --set "model={type: linear}"
-sed 's/,-1/,0/' signs.csv >classes.csv
+sed 's/,-\?\([0-9]\)\.5/,\1/' signs.csv >classes.csv
 check "a model of classes" train 2 classes signs.yaml --set data.train.file=classes.csv
 check "the numbers as a table" exits 0 "$GRANARY" import signs.csv -o signs.h5
 check "no model of classes is evaluated on them" exits 65 "$GRANARY" evaluate classes/model.h5 signs.h5
