@@ -387,8 +387,9 @@ enum gr_label_kind {
     GR_LABEL_COUNT /* whole numbers from 0 of many values */
 };
 struct gr_inference {
-    struct gr_schema *schema;             /* owned, like all below */
-    struct gr_guess *guesses;             /* of each of its columns */
+    struct gr_schema *schema; /* owned, like all below; NULL once a caller has taken it */
+    struct gr_guess *guesses; /* n_columns, of each of its columns */
+    size_t n_columns;
     char *notes;                          /* doubts of the whole table; "": none */
     size_t n_rows, n_unlabelled, n_unfit; /* n_unfit: cells that will be refused */
     enum gr_label_kind label_kind;

@@ -373,8 +373,8 @@ static bool at_default(const struct gr_setting *setting, const struct gr_node *n
     return node->kind == GR_NODE_LIST && !setting->standard && node->n_children == 0;
 }
 
-/* A setting that a run must keep when it is gone on with; lists count as a whole. The two named here
- * decide which model is kept, and when a run ends, where it watches a metric. */
+/* A setting that a run must keep when it is gone on with; lists count as a whole. The two named
+ * here decide which model is kept, and when a run ends, where it watches a metric. */
 static bool decides(const struct gr_config *config, const struct gr_setting *setting) {
     static const char *const stopping[] = {"evaluate.every", "stop.patience"};
     if (strchr(setting->path, '[')) return false;

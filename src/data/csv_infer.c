@@ -19,6 +19,7 @@ static gr_status take_names(struct gr_infer_state *state, char **names, size_t n
     GR_TRY(gr_allocate_zero(n, sizeof *schema->columns, "a schema", &schema->columns));
     GR_TRY(gr_allocate_zero(n, sizeof *state->column, "columns", &state->column));
     GR_TRY(gr_allocate_zero(n, sizeof *state->result->guesses, "columns", &state->result->guesses));
+    state->result->n_columns = n;
     const size_t tables = state->options->n_paths;
     GR_TRY(gr_allocate_zero(tables, sizeof *state->first_line, "tables", &state->first_line));
     GR_TRY(gr_allocate_zero(tables, sizeof *state->has_units, "tables", &state->has_units));
@@ -319,8 +320,7 @@ out:
 
 void gr_inference_free(struct gr_inference *inference) {
     if (!inference) return;
-    const unsigned n = inference->schema ? inference->schema->columns_count : 0;
-    for (unsigned i = 0; i < n && inference->guesses; i++) {
+    for (size_t i = 0; i < inference->n_columns; i++) {
         gr_free(inference->guesses[i].taken);
         gr_free(inference->guesses[i].doubts);
     }

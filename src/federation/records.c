@@ -299,6 +299,14 @@ out:
     return status;
 }
 
+/* The event that opens a stretch names the run: two runs of the same config that begin in the same
+ * second have chains of their own. */
+static void note_beginning(struct gr_run_state *run, uint32_t done) {
+    char detail[64];
+    snprintf(detail, sizeof detail, "{\"run_id\":\"%s\"}", run->id);
+    gr_records_note(run, done ? "resumed" : "started", done, detail, NULL);
+}
+
 gr_status gr_records_start(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *resolved = NULL, *differences = NULL;
@@ -312,7 +320,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
     GR_TRY(open_files(run, done));
     run->opening.run_path = gr_path_shown(run->path);
     gr_progress_open(run->progress, &run->opening);
-    gr_records_note(run, done ? "resumed" : "started", done, NULL, NULL);
+    note_beginning(run, done);
     if (run->passed_over) gr_records_note(run, "damaged checkpoint passed over", done, NULL, NULL);
     if (run->adopted)
         gr_records_note(run, "adopted", done,

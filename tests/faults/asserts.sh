@@ -103,7 +103,7 @@ assert_records() {
                    match($0, /"processed":[0-9]+/); trained = substr($0, RSTART + 12, RLENGTH - 12)
                    if (rows == "" || trained + 0 > rows + 0) printf "%d ", NR}' "$run/metrics.jsonl")
     [ -z "$rounds" ] || wrong "training was repeated in the rounds $rounds"
-    "$GRANARY" inspect "$run" >"$CASE/inspect" 2>&1 && grep -q 'chain of events is whole' "$CASE/inspect" ||
+    "$GRANARY" inspect "$run" >"$CASE/inspect" 2>&1 && grep -q 'chain is whole' "$CASE/inspect" ||
         wrong "inspect: $(head -n 2 "$CASE/inspect" | tr '\n' ' ')"
     last=$(printf '%s/checkpoints/round-%06d.h5' "$run" "$ROUNDS")
     [ "$("$GRANARY" inspect --digest "$last" 2>&1)" = "$("$GRANARY" inspect --digest "$run/model.h5" 2>&1)" ] ||

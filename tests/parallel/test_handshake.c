@@ -4,6 +4,7 @@
  * texts; and the token of every rank in a run directory.
  *
  * ranks: 1 2 3 8
+ * slow: another folder is waited for
  */
 #include <granary/store.h>
 

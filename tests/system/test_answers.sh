@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# quick
 # Targets and labels held against the loss, in every kind of table, before the first round; and how
 # many classes there are.
 . "$(dirname "$0")/library.sh"

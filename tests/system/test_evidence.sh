@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # The files of a run directory vouch for each other: what is cut, emptied, edited or exchanged is
 # found, in a run that has ended, goes on, or was killed; and is told when the run is gone on with.
-# quick
 . "$(dirname "$0")/library.sh"
 cat >run.yaml <<'YAML'
 run: {name: run, rounds: 6}

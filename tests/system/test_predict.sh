@@ -135,7 +135,7 @@ perl -e 'print pack("NNNN", 0x803, 4, 5, 6), "x" x 120' >narrow
 perl -e 'print pack("NN", 0x801, 90), chr(7) x 90' >seven
 check "rows of another width" refused 65 "narrow: found 30 features in a row, expected 36" predict run/model.h5 --features narrow -o no.csv
 check "labels of more classes" refused 65 "seven: row 0: found a label beyond the classes, expected 0 to 3" evaluate run/model.h5 --features test-images --labels seven
-check "a table that is none" refused 65 "small.yaml" predict run/model.h5 small.yaml -o no.csv
+check "a table that is none" refused 64 "small.yaml: a config or a schema, expected a table" predict run/model.h5 small.yaml -o no.csv
 check "a model that is none" refused 65 "many.h5" predict many.h5 many.h5 -o no.csv
 check "another ending" refused 64 ".csv, .h5 or .hdf5" predict run/model.h5 many.h5 -o no.txt
 check "a folder that is not there" refused 73 "none/no.csv" predict run/model.h5 many.h5 -o none/no.csv

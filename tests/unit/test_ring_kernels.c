@@ -2,6 +2,7 @@
 /*
  * The vectorised arithmetic of the ring against naive references in long double and integers, which
  * share no code with it: every bit must agree.
+ * slow: naive references over every block
  */
 #include <check.h>
 #include <float.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A silo's rows in train, validation and test: how many of each class, and which. */
+/*
+ * A silo's rows in train, validation and test: how many of each class, and which.
+ * slow: a thousand federations
+ */
 #include "tables.h"
 
 #include "data/split.h"
