@@ -17,7 +17,7 @@ static const char *nearest_option(const char *word, const struct option *options
     char name[64];
     size_t n = 0;
     if (strncmp(word, "--", 2) != 0) return NULL;
-    for (; options[n].name && n < OPTIONS_MAX; n++)
+    for (; n < OPTIONS_MAX && options[n].name; n++)
         names[n] = options[n].name;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
     return gr_text_nearest(name, names, n);

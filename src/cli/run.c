@@ -37,7 +37,9 @@ struct run {
     char *path;         /* the run directory */
     char *status_path;  /* where rank 0 notes its status */
     bool was_there;     /* it held a run before the first start */
-    struct stat folder; /* the run directory of the first start that began; st_ino 0: none */
+    struct stat folder; /* the run directory as it was before the first start */
+    bool made;          /* it was made for this run */
+    bool held;          /* since then a start has left a run in it */
     /* In this start: when the launcher was first seen to outlive what is noted; since then. */
     struct {
         int noted;
@@ -220,6 +222,18 @@ static gr_status make_absolute(char **path) {
     return GR_OK;
 }
 
+/*
+ * The folder stands before the first start, so that it is known again whatever a start was quick
+ * to do. Ranks take an empty one for a new run's.
+ */
+static gr_status make_folder(struct run *run) {
+    run->made = mkdir(run->path, 0777) == 0;
+    if (!run->made && errno != EEXIST)
+        return gr_fail(GR_ERROR_WRITE, "run directory %s: %s", run->path, strerror(errno));
+    if (stat(run->path, &run->folder) == 0) return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "run directory %s: %s", run->path, strerror(errno));
+}
+
 static gr_status choose_path(struct run *run) {
     gr_status status = GR_OK;
     struct gr_marks marks;
@@ -238,7 +252,8 @@ static gr_status choose_path(struct run *run) {
     if (!run->resume) GR_TRY(make_folders_above(run->path));
     gr_marks_read(run->path, &marks);
     run->was_there = marks.holds_run;
-    status = make_note(run);
+    GR_TRY(make_note(run));
+    status = make_folder(run);
 out:
     return status;
 }
@@ -289,31 +304,31 @@ static bool is_unstarted(struct run *run) {
     return true;
 }
 
-/* The folder that a start has left, for the next one to find. */
-static void remember_folder(struct run *run) {
+static void notice_run(struct run *run) {
     struct gr_marks marks;
-    if (run->folder.st_ino != 0) return;
+    if (run->held) return;
     gr_marks_read(run->path, &marks);
-    if (marks.holds_run && stat(run->path, &run->folder) != 0) run->folder.st_ino = 0;
+    run->held = marks.holds_run;
 }
 
 static bool look(void *context) {
-    remember_folder(context);
+    notice_run(context);
     return is_unstarted(context) || is_outlived(context);
 }
 
-/* A run that has begun is not begun anew because its folder has been moved away or replaced. */
+/* A run that has begun is not begun anew because its folder has been moved away, replaced or
+ * emptied. */
 static gr_status check_folder(const struct run *run) {
     struct stat now;
     struct gr_marks marks;
     gr_marks_read(run->path, &marks);
-    if (run->folder.st_ino == 0) return GR_OK;
     if (stat(run->path, &now) != 0)
         return gr_fail(GR_ERROR_WRITE,
                        "run: %s: the run directory is gone: %s; it is not begun anew: bring it "
                        "back, and `granary run --resume` goes on",
                        run->path, strerror(errno));
-    if (now.st_ino == run->folder.st_ino && now.st_dev == run->folder.st_dev && marks.holds_run)
+    if (now.st_ino == run->folder.st_ino && now.st_dev == run->folder.st_dev &&
+        (marks.holds_run || !run->held))
         return GR_OK;
     return gr_fail(GR_ERROR_WRITE,
                    "run: %s: is no longer the folder of the run; it is left as it is: bring the "
@@ -330,7 +345,8 @@ static gr_status start_once(struct run *run, bool first, const char **reason) {
     struct gr_watch watch = {.grace_s = run->grace_s, .tick = look, .context = run};
     char *hosts = NULL;
     /* Only what this run left is gone on with, never what was there before. */
-    bool resume = run->resume || (!first && !run->was_there && access(run->path, F_OK) == 0);
+    gr_marks_read(run->path, &before);
+    bool resume = run->resume || (!first && !run->was_there && (run->held || before.holds_run));
     GR_TRY(gr_hosts_text(&run->hosts, &hosts));
     struct gr_start start = {.launcher = &run->launcher,
                              .ranks = run->ranks,
@@ -342,13 +358,12 @@ static gr_status start_once(struct run *run, bool first, const char **reason) {
                              .resume = resume,
                              .quiet = run->quiet};
     GR_TRY(gr_start_words(&start, &words));
-    gr_marks_read(run->path, &before);
     GR_TRY(gr_note_clear(run->status_path));
     run->outlived.noted = -1;
     run->started = run->unstarted = false;
     run->launched_s = gr_clock_seconds();
     GR_TRY(gr_watch(&words, &watch, &outcome.end));
-    remember_folder(run);
+    notice_run(run);
     gr_marks_read(run->path, &after);
     outcome.noted = gr_noted_status(run->status_path);
     outcome.unstarted = run->unstarted;
@@ -389,14 +404,16 @@ static gr_status take_directory(const struct run *run, struct gr_run_directory *
     return status;
 }
 
-/* While nobody else writes there. A start that left no directory leaves nothing to note it in. */
+/* While nobody else writes there. A start that left no run leaves nothing to note it in. */
 static gr_status note_restart(const struct run *run, uint32_t attempt, uint32_t round,
                               const char *reason) {
     gr_status status = GR_OK;
     struct gr_run_directory *directory = NULL;
     struct gr_events_file *events = NULL;
+    struct gr_marks marks;
     char *path = NULL, *detail = NULL;
-    if (run->was_there ? !run->resume : access(run->path, F_OK) != 0) return GR_OK;
+    gr_marks_read(run->path, &marks);
+    if (run->was_there ? !run->resume : !marks.holds_run) return GR_OK;
     GR_TRY(gr_text_format(&path, "%s/events.jsonl", run->path));
     GR_TRY(gr_text_format(&detail, "{\"attempt\":%u,\"reason\":\"%s\",\"ranks\":%u}", attempt,
                           reason, run->ranks));
@@ -421,7 +438,9 @@ static gr_status prepare_restart(struct run *run, uint32_t attempt, uint32_t rou
     if (gr_watch_pause(pause))
         return gr_fail(GR_STOPPED, "run: stopped by a signal; `granary run --resume` goes on");
     GR_TRY(check_folder(run));
-    GR_TRY(note_restart(run, attempt, round, reason));
+    /* An event ends no run: where the folder has no room, or its records are damaged, ranks say. */
+    if (note_restart(run, attempt, round, reason) != GR_OK)
+        fprintf(stderr, "granary run: the restart is not noted: %s\n", gr_message());
 out:
     return status;
 }
@@ -467,6 +486,7 @@ gr_status gr_command_run(struct gr_invocation *invocation) {
     if (status == GR_OK) gr_notes_clear(run.path);
 out:
     if (run.status_path) unlink(run.status_path);
+    if (run.made) rmdir(run.path); /* as long as it is empty: no start has begun */
     gr_hosts_release(&run.hosts);
     gr_config_free(run.config);
     free(run.launcher.path);

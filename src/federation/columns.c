@@ -130,9 +130,11 @@ static struct gr_found rest_of(const struct gr_found *found, int64_t cap) {
     rest.unknown = found->present - found->unknown;
     rest.censored = found->present - found->censored;
     rest.lost = found->present - found->lost;
-    int64_t *count = &rest.missing;
+    int64_t count[FOUND_WORDS];
+    memcpy(count, &rest, sizeof rest);
     for (size_t i = 0; i < FOUND_WORDS; i++)
         count[i] = count[i] < 0 ? 0 : count[i] < cap ? count[i] : cap;
+    memcpy(&rest, count, sizeof rest);
     return rest;
 }
 

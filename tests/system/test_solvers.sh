@@ -76,7 +76,7 @@ check "early" grep -q '"event":"early stop"' accuracy/events.jsonl
 
 # A metric that never has a value, here for lack of validation rows, ends nothing.
 check "no value" train valueless 2 --set stop.metric=validation_loss --set stop.patience=2 --set run.rounds=6 \
-    --set data.validation_fraction=0.001
+    --set data.validation_fraction=1e-9
 check "all rounds" equal "$(wc -l <valueless/metrics.jsonl)" 6
 check "it is told" grep -q '"what": *"stop.metric has had no value"' valueless/events.jsonl
 
