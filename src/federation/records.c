@@ -267,35 +267,29 @@ static char *find_differences(const struct gr_run_state *run) {
     return differences;
 }
 
-/* What the file system of the run directory lacks. */
+/* An alert where the file system of the run directory lacks something. */
 static gr_status note_warning(struct gr_run_state *run, uint32_t done) {
     gr_status status = GR_OK;
-    char *detail = NULL, *words = NULL;
+    char *words = NULL;
     const char *warning = gr_run_directory_warning(run->directory);
     if (!warning) return GR_OK;
-    GR_TRY(gr_text_format(&detail, "{\"what\":\"%s\"}", warning)); /* no quotes are in it */
     GR_TRY(gr_text_format(&words, "alert: %s", warning));
-    gr_records_note(run, "alert", done, detail, words);
+    status = note_words(run, "alert", done, words);
 out:
-    gr_free(words);
-    gr_free(detail);
     return status;
 }
 
-/* Ranks whose processors differ: what they keep to, or that they do not. */
+/* An alert where ranks have different processors: what they keep to, or that they do not. */
 static gr_status note_instructions(struct gr_run_state *run, uint32_t done) {
     gr_status status = GR_OK;
-    char *detail = NULL, *words = NULL;
+    char *words = NULL;
     const char *text = run->instructions_text;
     if (run->instructions == 0) return GR_OK;
     GR_TRY(gr_text_format(&words, "the ranks' processors differ: %s%s",
                           text ? "all use the instructions of " : "the model's bits depend on",
                           text ? text : " which rank hosts which silo"));
-    GR_TRY(gr_text_format(&detail, "{\"what\":\"%s\"}", words));
-    gr_records_note(run, "alert", done, detail, words);
+    status = note_words(run, "alert", done, words);
 out:
-    gr_free(words);
-    gr_free(detail);
     return status;
 }
 
