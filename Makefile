@@ -78,7 +78,7 @@ help:
 	@echo 'make deps         install what is missing (Debian), or say what to install'
 	@echo 'make demo         build, and train on Fashion-MNIST across 8 silos'
 	@echo 'make test         all tests                make test-quick   those that take under a minute'
-	@echo 'make soak         training with random faults: N=500 SEED=1 SOAK=shm|tcp JOBS=2'
+	@echo 'make soak         training with random faults: N=500 SEED=1 SOAK=shm|tcp|early JOBS=2'
 	@echo 'make test-hosts   faults across several hosts, emulated (root)'
 	@echo 'make test-ulfm    the fault tests on Open MPI 5, in a Debian 13 root where need be (root)'
 	@echo 'make test-slurm   the batch scripts on a Slurm of two pretended nodes (jobs/deps.sh --slurm)'
@@ -154,7 +154,7 @@ test: tests
 	tests/run.sh $(BUILD) all
 test-quick: tests
 	tests/run.sh $(BUILD) quick
-# make soak N=500 SEED=1 SOAK=shm|tcp [JOBS=2]; each case is repeated alone by its seed
+# make soak N=500 SEED=1 SOAK=shm|tcp|early [JOBS=2]; each case is repeated alone by its seed
 N    ?= 500
 SEED ?= 1
 SOAK ?= shm

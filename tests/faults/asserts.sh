@@ -238,7 +238,8 @@ $(sed -n 's/^State:[[:space:]]*//p' "/proc/$i/status" 2>/dev/null)"
     left=$(shared_files)
     [ -z "$left" ] || { sleep 1; left=$(shared_files); }
     [ -z "$left" ] || wrong "left behind in /dev/shm: $(tr '\n' ' ' <<<"$left")"
-    left=$(find "$CASE/tmp" ! -type d 2>/dev/null)
+    # An mpirun that hangs over a rank killed while it began is killed, and cannot clear up.
+    left=$(find "$CASE/tmp" ! -type d ! -path "$CASE/tmp/${LAUNCHER_KILLED:-none}" 2>/dev/null)
     [ -z "$left" ] || wrong "left behind in TMPDIR: $(tr '\n' ' ' <<<"$left")"
     left=$(find "$CASE/run" -name '*.tmp' -o -path '*/claims/*' 2>/dev/null)
     [ -z "$left" ] || wrong "left behind in the run directory: $(tr '\n' ' ' <<<"$left")"

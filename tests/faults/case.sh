@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # One run with faults on this machine, from its settings to what it must have left. Sourced by
 # driver.sh, which sets
-#   NAME REPEAT MODE (shm|tcp) SEED RANKS SILOS ROUNDS FAULTS END (finished|stopped)
+#   NAME REPEAT MODE (shm|tcp|early) SEED RANKS SILOS ROUNDS FAULTS END (finished|stopped)
+#   VICTIM SIGNAL MOMENT  with MODE early: the rank that is struck, how, seconds after it began
 #   SETTINGS  lines of YAML, "section: {...}", added to the config; SAMPLED
 #   OVERRIDES words for the run with faults, LASTING those of them for its resumption and its replay
 . "$TESTS/environment.sh"
@@ -56,6 +57,38 @@ train() {
 # Deadlines of a run with faults: short, so that a case takes seconds. REHEARSAL is for the case.
 DEADLINES="--set round.deadline_s=1.5 --set round.collective_deadline_s=1 --set round.heartbeat_s=1"
 
+# first_silo RANK: of those that the rank hosts.
+first_silo() {
+    local silo=0
+    while [ "$(host_of $silo)" != "$1" ]; do silo=$((silo + 1)); done
+    echo $silo
+}
+# The process of a rank of this run; nothing while there is none.
+process_of() {
+    local file
+    for file in $(grep -lsF "GRANARY_CASE=$CASE" /proc/[0-9]*/environ); do
+        grep -qszx "OMPI_COMM_WORLD_RANK=$1" "$file" && echo "$file" | cut -d/ -f3 && return
+    done
+}
+strike() {
+    local pid="" last=$((SECONDS + 20))
+    while [ -z "$pid" ] && [ $SECONDS -lt $last ]; do pid=$(process_of "$VICTIM"); done
+    sleep "$MOMENT"
+    [ -z "$pid" ] || kill -"$SIGNAL" "$pid" 2>/dev/null
+}
+# Everybody goes on without the rank, or all start again: `granary run` sees to it.
+run_early() {
+    # shellcheck disable=SC2046,SC2086
+    begin "$GRANARY" run -n "$RANKS" "$CASE/case.yaml" --quiet --backoff 0.1 --set run.name=case \
+        --set run.rounds="$ROUNDS" --set run.seed="$SEED" $DEADLINES --set round.start_deadline_s=4 \
+        $overrides --run "$CASE/run" -- $(launcher)
+    strike &
+    await "$LIMIT"
+    LAUNCHER_KILLED='ompi.*'
+    [ "$GENERATION" -lt 5 ] || LAUNCHER_KILLED='prte.*'
+    # It may be absent from any round, as one that is killed at any point.
+    FAULTS="kill:$(first_silo "$VICTIM"):1:recover:0:0"
+}
 case_run() {
     local overrides=${OVERRIDES:-} lasting=${LASTING:-}
     CASE=$(mktemp -d "${TMPDIR:-/tmp}/granary-case.XXXXXX")
@@ -63,10 +96,14 @@ case_run() {
     mkdir "$CASE/tmp"
     touch "$CASE/started"
     case_config
-    # shellcheck disable=SC2086
-    train "$RANKS" "$CASE/case.yaml" $DEADLINES --set run.rehearsal=true $overrides --run "$CASE/run"
-    begin "${command[@]}"
-    await "$LIMIT"
+    if [ "$MODE" = early ]; then
+        run_early
+    else
+        # shellcheck disable=SC2086
+        train "$RANKS" "$CASE/case.yaml" $DEADLINES --set run.rehearsal=true $overrides --run "$CASE/run"
+        begin "${command[@]}"
+        await "$LIMIT"
+    fi
     # mpirun --enable-recovery ends with 0 however its ranks end.
     [ "$END" = finished ] || CODE_COUNTS=
     assert_ended "$END"

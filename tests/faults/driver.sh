@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # One training run with one or two faults, and what it must have left.
 #   driver.sh SEED [shm|tcp]          ranks, silos, settings and faults drawn from the seed
+#   driver.sh SEED early              a rank is struck from outside at any moment from its first on:
+#                                     in the start, while data are loaded and fitted, in early rounds
 #   driver.sh [shm|tcp] --ranks N --silos N [--set S.K=V]... [--end finished|stopped]
 #             --fault KIND:SILO:ROUND:POINT[:AFTER_S[:SECONDS]]...       those named
 # GRANARY: the command; default build/release/granary. Last line "1 passed, 0 failed" or the other.
@@ -71,12 +73,26 @@ draw_case() {
     else draw_fault "$other" "$round" "" $kinds; fi
 }
 
+# Data that take a while to be made and fitted, and whom to strike how, milliseconds after it began.
+draw_early() {
+    state=$SEED; draw 2; state=$((state ^ drawn << 40 ^ SEED << 20))
+    draw 4; RANKS=$((3 + drawn))
+    draw $((RANKS + 1)); SILOS=$((RANKS + drawn))
+    SETTINGS="checkpoint: {every: 1, keep: 2}"$'\n'"preprocess: {scale: standardise}"$'\n'"model: {type: softmax}"
+    pick 60 4000 20000
+    OVERRIDES="--set data.synthetic.features=40 --set data.synthetic.maximum_rows=$drawn"
+    LASTING=$OVERRIDES
+    draw "$RANKS"; VICTIM=$drawn
+    pick KILL KILL KILL STOP; SIGNAL=$drawn
+    draw 1000; MOMENT=$(printf '%d.%03d' $((drawn / 1000)) $((drawn % 1000)))
+}
+
 MODE=shm SEED=1 RANKS=3 SILOS=3 ROUNDS=6 FAULTS="" END=finished SAMPLED="" OVERRIDES="" LASTING="" every=1
 SETTINGS=$'model: {type: mlp, hidden: [8]}\ncheckpoint: {every: 1, keep: 2}'
 case ${1:-} in
 [0-9]*)
     SEED=$1 MODE=${2:-shm} NAME="seed $1 $MODE"
-    draw_case
+    if [ "$MODE" = early ]; then draw_early; else draw_case; fi
     ;;
 *)
     NAME="$*"
@@ -100,6 +116,6 @@ case ${1:-} in
     ;;
 esac
 REPEAT="tests/faults/driver.sh ${NAME#seed }"
-[ -z "${FAULTS_SHOW:-}" ] || { echo "$NAME: $RANKS ranks, $SILOS silos,$FAULTS"; echo "$SETTINGS"; exit; }
+[ -z "${FAULTS_SHOW:-}" ] || { echo "$NAME: $RANKS ranks, $SILOS silos,$FAULTS ${VICTIM:+$SIGNAL of rank $VICTIM after $MOMENT s}"; echo "$SETTINGS"; exit; }
 case_run
 case_end

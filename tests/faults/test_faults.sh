@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What training must survive, one fault of each kind at each point of a round, then twenty cases
-# drawn by seed. What is asserted of each: driver.sh. Under two minutes on two cores.
+# What training must survive, one fault of each kind at each point of a round, then twenty-six
+# cases drawn by seed. What is asserted of each: driver.sh. Under two minutes on two cores.
 . "$(dirname "$0")/../system/library.sh"
 
 # ---- named cases: what driver.sh takes ----------------------------------------------------------
@@ -59,6 +59,7 @@ soak() {
 soak --list named
 soak 12 1 shm
 soak 8 101 tcp
+soak 6 1 early
 
 # ---- a damaged checkpoint, and a death after it: resumed from the one before --------------------
 cat >base.yaml <<'YAML'
