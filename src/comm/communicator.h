@@ -228,8 +228,9 @@ gr_status gr_tree_send(struct gr_comm *comm, int leader, int tag, const void *by
                        MPI_Request *request) GR_CHECKED;
 gr_status gr_tree_receive(struct gr_comm *comm, int leader, int tag, void *bytes, size_t n,
                           MPI_Request *request) GR_CHECKED;
-gr_status gr_tree_wait(struct gr_comm *comm, int leader, const char *what,
-                       MPI_Request *request) GR_CHECKED;
+/* n: the bytes that a receive is to bring, else GR_ERROR_INTERNAL; 0 for a send. */
+gr_status gr_tree_wait(struct gr_comm *comm, int leader, const char *what, MPI_Request *request,
+                       size_t n) GR_CHECKED;
 gr_status gr_message_send(struct gr_comm *comm, int slot, int tag, const void *bytes, size_t n,
                           MPI_Request *request) GR_CHECKED;
 gr_status gr_message_receive(struct gr_comm *comm, int slot, int tag, void *bytes, size_t n,

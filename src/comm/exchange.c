@@ -135,12 +135,12 @@ static gr_status carry_failure(struct gr_comm *comm, int failed, struct failure 
         memcpy(comm->scratch, failure, sizeof *failure);
         GR_TRY(gr_message_send(comm, comm->slot_of[0], GR_TAG_FAILURE, comm->scratch,
                                sizeof *failure, &request));
-        GR_TRY(gr_wait_request(comm, &request, "to take an error message", comm->slot_of[0]));
+        GR_TRY(gr_wait_request(comm, &request, "to take an error message", comm->slot_of[0], 0));
     } else if (comm->rank == 0) {
         const int slot = comm->slot_of[failed];
         GR_TRY(gr_message_receive(comm, slot, GR_TAG_FAILURE, comm->scratch, sizeof *failure,
                                   &request));
-        GR_TRY(gr_wait_request(comm, &request, "an error message", slot));
+        GR_TRY(gr_wait_request(comm, &request, "an error message", slot, sizeof *failure));
         memcpy(failure, comm->scratch, sizeof *failure);
     }
 out:

@@ -79,7 +79,7 @@ gr_status gr_relay_up(struct gr_relay *relay, size_t k) {
     int parent = gr_tree_parent(relay->comm);
     for (int i = 0; i < children; i++) {
         GR_TRY(gr_tree_wait(relay->comm, first + i, "a segment of its node's sum",
-                            &relay->child[k % GR_RELAY_DEPTH][i]));
+                            &relay->child[k % GR_RELAY_DEPTH][i], bytes(relay, k)));
         relay->codec->add(sum_buffer(relay, k), child_buffer(relay, i, k), sum_buffer(relay, k),
                           elements(relay, k));
     }
@@ -97,7 +97,7 @@ gr_status gr_relay_turn(struct gr_relay *relay, size_t k) {
     int parent = gr_tree_parent(relay->comm);
     if (parent < 0) return GR_OK;
     GR_TRY(gr_tree_wait(relay->comm, parent, "to take a segment of this node's sum",
-                        &relay->up[k % GR_RELAY_DEPTH]));
+                        &relay->up[k % GR_RELAY_DEPTH], 0));
     GR_TRY(gr_tree_receive(relay->comm, parent, TAG_SUM_DOWN, sum_buffer(relay, k), bytes(relay, k),
                            &relay->parent[k % GR_RELAY_DEPTH]));
 out:
@@ -109,7 +109,7 @@ gr_status gr_relay_down(struct gr_relay *relay, size_t k) {
     int parent = gr_tree_parent(relay->comm);
     if (parent < 0) return GR_OK;
     GR_TRY(gr_tree_wait(relay->comm, parent, "a segment of the sum over all nodes",
-                        &relay->parent[k % GR_RELAY_DEPTH]));
+                        &relay->parent[k % GR_RELAY_DEPTH], bytes(relay, k)));
     GR_TRY(send_to_children(relay, k));
 out:
     return status;
@@ -120,7 +120,7 @@ gr_status gr_relay_finish(struct gr_relay *relay, size_t k) {
     int first, children = gr_tree_children(relay->comm, &first);
     for (int i = 0; i < children; i++)
         GR_TRY(gr_tree_wait(relay->comm, first + i, "to take a segment of the sum",
-                            &relay->down[k % GR_RELAY_DEPTH][i]));
+                            &relay->down[k % GR_RELAY_DEPTH][i], 0));
 out:
     return status;
 }

@@ -70,15 +70,16 @@ gr_status gr_tree_receive(struct gr_comm *comm, int leader, int tag, void *bytes
     return gr_message_receive(comm, comm->leader_of[leader], tag, bytes, n, request);
 }
 
-gr_status gr_tree_wait(struct gr_comm *comm, int leader, const char *what, MPI_Request *request) {
-    return gr_wait_request(comm, request, what, comm->leader_of[leader]);
+gr_status gr_tree_wait(struct gr_comm *comm, int leader, const char *what, MPI_Request *request,
+                       size_t n) {
+    return gr_wait_request(comm, request, what, comm->leader_of[leader], n);
 }
 
 static gr_status receive_now(struct gr_comm *comm, int leader, int tag, void *bytes, size_t n) {
     gr_status status = GR_OK;
     MPI_Request request = MPI_REQUEST_NULL;
     GR_TRY(gr_tree_receive(comm, leader, tag, bytes, n, &request));
-    GR_TRY(gr_tree_wait(comm, leader, "a sum or broadcast between nodes", &request));
+    GR_TRY(gr_tree_wait(comm, leader, "a sum or broadcast between nodes", &request, n));
 out:
     if (status != GR_OK) gr_message_abandon(comm, &request);
     return status;
@@ -88,7 +89,7 @@ static gr_status send_now(struct gr_comm *comm, int leader, int tag, const void 
     gr_status status = GR_OK;
     MPI_Request request = MPI_REQUEST_NULL;
     GR_TRY(gr_tree_send(comm, leader, tag, bytes, n, &request));
-    GR_TRY(gr_tree_wait(comm, leader, "a sum or broadcast between nodes", &request));
+    GR_TRY(gr_tree_wait(comm, leader, "a sum or broadcast between nodes", &request, 0));
 out:
     if (status != GR_OK) gr_message_abandon(comm, &request);
     return status;

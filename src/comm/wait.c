@@ -173,17 +173,31 @@ out:
     return status;
 }
 
-gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what, int peer) {
+static gr_status check_length(const MPI_Status *came, const char *what, int peer, size_t n) {
+    gr_status status = GR_OK;
+    int bytes = 0;
+    if (n == 0) return GR_OK;
+    GR_TRY_MPI(MPI_Get_count(came, MPI_BYTE, &bytes));
+    if ((size_t)bytes != n)
+        status = gr_fail(GR_ERROR_INTERNAL, "%s: %d bytes from slot %d, expected %zu", what, bytes,
+                         peer, n);
+out:
+    return status;
+}
+
+gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
+                          size_t n) {
     gr_status status = GR_OK;
     struct gr_bell *bell = gr_comm_doorbell(comm);
     struct gr_wait wait;
+    MPI_Status came;
     gr_wait_start(&wait, comm, what, peer, true);
     for (;;) {
         uint32_t seen = atomic_load(&bell->value);
         int done = 0;
         if (comm->lost) return gr_comm_lose(comm, "the membership changes");
-        GR_TRY(gr_detect_error(comm, MPI_Test(request, &done, MPI_STATUS_IGNORE), "MPI_Test"));
-        if (done) break;
+        GR_TRY(gr_detect_error(comm, MPI_Test(request, &done, &came), "MPI_Test"));
+        if (done) return check_length(&came, what, peer, n);
         GR_TRY(gr_wait_pause(&wait, bell, seen));
     }
 out:

@@ -63,9 +63,12 @@ double gr_wait_nap(struct gr_bell *bell, uint32_t seen, double longest_s);
 double gr_wait_rest(const struct gr_comm *comm, struct gr_bell *bell, uint32_t seen,
                     double waited_s, double longest_s);
 
-/* Completes `request` (peer: slot, for the message). After GR_LOST it is left as it is. */
-gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what,
-                          int peer) GR_CHECKED;
+/*
+ * Completes `request` (peer: its slot, for the message). A receive is to bring n bytes, else
+ * GR_ERROR_INTERNAL; n is 0 for a send. After GR_LOST the request is left as it is.
+ */
+gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
+                          size_t n) GR_CHECKED;
 
 /* GR_ERROR_INTERNAL with MPI's text unless `code` is MPI_SUCCESS. */
 gr_status gr_mpi_check(int code, const char *call) GR_CHECKED;

@@ -193,7 +193,28 @@ static int bytes_are_counted(struct gr_comm *comm) {
     return bad;
 }
 
+/* A rank that brings fewer values than the others, as one that runs another program would. */
+static int lengths_are_checked(struct gr_comm *found) {
+    const int last = gr_comm_size(found) - 1;
+    const struct gr_comm_options options = {.ranks_per_node = 1};
+    struct gr_comm *comm = NULL;
+    int bad = 0, told;
+    if (last == 0) return bad;
+    EXPECT(gr_comm_create(MPI_COMM_WORLD, &options, &comm) == GR_OK);
+    gr_comm_set_deadlines(comm, 1, 0);
+    int64_t values[2] = {1, 2};
+    const gr_status status = gr_comm_sum_int64(comm, values, gr_comm_rank(comm) == last ? 1 : 2);
+    EXPECT(status != GR_OK);
+    told = status == GR_ERROR_INTERNAL && strstr(gr_message(), ": 8 bytes from slot ") != NULL &&
+           strstr(gr_message(), ", expected 16") != NULL;
+    MPI_Allreduce(MPI_IN_PLACE, &told, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+    EXPECT(told >= 1);
+    gr_comm_free(comm);
+    return bad;
+}
+
 PARALLEL_MAIN({"groups are as asked", groups_are_as_asked}, {"agreement", agreement},
               {"longest message", longest_message}, {"sums and maxima", sums_and_maxima},
               {"broadcast", broadcast}, {"broadcast of text", broadcast_text},
-              {"mixed operations", mixed_operations}, {"bytes are counted", bytes_are_counted})
+              {"mixed operations", mixed_operations}, {"bytes are counted", bytes_are_counted},
+              {"lengths are checked", lengths_are_checked})
