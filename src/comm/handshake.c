@@ -184,7 +184,7 @@ static gr_status lead(struct roll *roll, const struct gr_comm_options *options, 
     char message[GR_MESSAGE_MAX] = "";
     const size_t n = (size_t)roll->size;
     GR_TRY(gr_allocate_zero(n, BLOCK, "the handshake", &roll->hello));
-    GR_TRY(gr_allocate_zero(n, sizeof *roll->request, "the handshake", &roll->request));
+    GR_TRY(gr_allocate_zero(n, sizeof(MPI_Request), "the handshake", &roll->request));
     GR_TRY(gr_allocate_zero(n, sizeof *roll->done, "the handshake", &roll->done));
     for (size_t i = 0; i < n; i++)
         roll->request[i] = MPI_REQUEST_NULL;

@@ -19,6 +19,12 @@ static bool read_digits(struct text *t, size_t least, size_t most, int *value, s
     return *n >= least;
 }
 
+/* '\0' at the end. */
+static char next_of(const struct text *t) {
+    if (t->at == t->end) return '\0';
+    return *t->at;
+}
+
 static bool take(struct text *t, char byte) {
     const bool there = t->at < t->end && *t->at == byte;
     t->at += there;
@@ -51,7 +57,7 @@ static enum gr_date_reading read_iso(struct text *t, int ymd[3]) {
         ymd[0] /= 10000;
         return GR_DATE_READ;
     }
-    const char sign = t->at < t->end ? *t->at : '\0';
+    const char sign = next_of(t);
     if ((sign != '-' && sign != '/' && sign != '.') || !take(t, sign)) return GR_DATE_NONE;
     const bool short_year = n == 2;
     if (n != 4 && n != 2) return GR_DATE_NONE;
@@ -64,7 +70,7 @@ static enum gr_date_reading read_year_last(struct text *t, enum gr_date_format f
     const int day = format == GR_DATE_DAY_FIRST ? 2 : 1;
     size_t n;
     if (!read_digits(t, 1, 2, &ymd[day == 2 ? 2 : 1], &n)) return GR_DATE_NONE;
-    const char sign = t->at < t->end ? *t->at : '\0';
+    const char sign = next_of(t);
     if ((sign != '-' && sign != '/' && sign != '.') || !take(t, sign)) return GR_DATE_NONE;
     if (!read_digits(t, 1, 2, &ymd[day == 2 ? 1 : 2], &n) || !take(t, sign)) return GR_DATE_NONE;
     if (!read_digits(t, 2, 4, &ymd[0], &n) || n == 3) return GR_DATE_NONE;

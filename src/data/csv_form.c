@@ -86,7 +86,7 @@ static bool walk_record(const struct sample *s, const char **p, enum gr_separato
         if (!(blanks && none && r->n > 0)) {
             const char *end = walk_field(s, at, separator, &quoted);
             if (!end) return false;
-            add_field(r, at + quoted, (size_t)(end - at) - 2 * quoted, quoted);
+            add_field(r, at + quoted, (size_t)(end - at) - (quoted ? 2 : 0), quoted);
             at = end;
         }
         if (at < s->end && *at == '\r' && s->line_end != '\r') at++;

@@ -313,7 +313,9 @@ static void tell_column(const struct import *im, size_t column) {
     add_words(line, sizeof line, f.lost,
               "beyond the digits of float32 (`origin`, or of dates `since`, keeps them)");
     add_words(line, sizeof line, f.dropped, "rows left out without it");
-    if (f.present == 0 && f.missing > 0) strcat(line, ": no row has a value");
+    const size_t used = strlen(line);
+    if (f.present == 0 && f.missing > 0)
+        snprintf(line + used, sizeof line - used, ": no row has a value");
     say_line(im, line);
 }
 

@@ -241,7 +241,7 @@ static enum outcome walk(struct gr_csv_scan *s, const char **next) {
                 p++;
         }
         if (*p == '"') return BAD_AFTER_QUOTE;
-        size_t length = (size_t)(p - start) - 2 * quoted;
+        size_t length = (size_t)(p - start) - (quoted ? 2 : 0);
         *next = p;
         if (length > GR_CSV_FIELD_MAX) return TOO_LONG;
         if (p >= end && !s->ended) return CUT;

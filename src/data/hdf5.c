@@ -421,7 +421,7 @@ out:
 static gr_status read_slab(hid_t dataset, const size_t *shape, size_t n_dims, size_t first,
                            size_t n, hid_t type, void *out) {
     hsize_t start[GR_TENSOR_DIMS_MAX] = {first}, count[GR_TENSOR_DIMS_MAX] = {n};
-    for (size_t i = 1; i < n_dims; i++)
+    for (size_t i = 1; i < n_dims && i < GR_TENSOR_DIMS_MAX; i++)
         count[i] = shape[i];
     hid_t space = H5Dget_space(dataset), memory = H5Screate_simple((int)n_dims, count, NULL);
     bool read = space >= 0 && memory >= 0 &&

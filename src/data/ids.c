@@ -118,7 +118,7 @@ static gr_status open_groups(struct gr_reader *reader, size_t n_rows, struct gr_
             return gr_fail(GR_ERROR_DATA, "%s: damaged: the name of group %zu is no text",
                            gr_reader_features_path(reader), i);
     }
-    GR_TRY(gr_allocate(n_rows, sizeof *out->group_of, "groups of rows", &out->group_of));
+    GR_TRY(gr_allocate_zero(n_rows, sizeof *out->group_of, "groups of rows", &out->group_of));
     for (size_t first = 0, count; first < n_rows; first += count) {
         count = n_rows - first < GR_LABEL_WINDOW ? n_rows - first : GR_LABEL_WINDOW;
         GR_TRY(reader->operations->groups(reader, first, count, out->group_of + first));
@@ -136,7 +136,7 @@ gr_status gr_id_source_open(struct gr_reader *reader, const char *id, size_t n_r
     const struct gr_columns *columns = reader->columns;
     const char *path = gr_reader_features_path(reader);
     gr_status status;
-    size_t i;
+    size_t i = 0;
     if (!columns)
         return gr_fail(GR_ERROR_USAGE, "--id: %s names no columns; predict from a CSV file", path);
     GR_TRY(gr_ids_find(columns->schema, path, id, &i));

@@ -92,7 +92,7 @@ static gr_status infer_category(const struct gr_infer_state *state, struct gr_in
     struct category *all = NULL;
     size_t n = 0, rare = 0, gaps = c->tally.n_missing;
     gr_status status;
-    GR_TRY(gr_allocate(2 * GR_WORDS_MAX, sizeof *all, "categories", &all));
+    GR_TRY(gr_allocate((size_t)2 * GR_WORDS_MAX, sizeof *all, "categories", &all));
     GR_TRY(collect(c, all, &n, &gaps));
     c->column->type = GR_COLUMN_CATEGORY;
     c->column->encode = GR_ENCODE_ONE_HOT;

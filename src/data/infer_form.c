@@ -349,7 +349,8 @@ static bool is_short_date(const char *text, size_t length, enum gr_date_format f
         if (!is_digit(text[i]) && ++seen == 2) year = i + 1;
     if (length + 3 > sizeof longer) return false;
     memcpy(longer, text, year);
-    memcpy(longer + year, "20", 2);
+    longer[year] = '2';
+    longer[year + 1] = '0';
     memcpy(longer + year + 2, text + year, length - year);
     return gr_date_read(longer, length + 2, format, true, &seconds) == GR_DATE_READ;
 }

@@ -285,7 +285,7 @@ gr_status gr_infer_label(struct gr_infer_state *state, struct gr_inferred *c) {
     size_t n = 0;
     bool counts;
     gr_status status;
-    GR_TRY(gr_allocate(2 * GR_WORDS_MAX, sizeof *classes, "classes", &classes));
+    GR_TRY(gr_allocate((size_t)2 * GR_WORDS_MAX, sizeof *classes, "classes", &classes));
     if (many)
         n = SIZE_MAX;
     else

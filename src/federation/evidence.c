@@ -36,12 +36,12 @@ struct comparison {
 
 static void differ(struct comparison *c, const char *format, ...) GR_PRINTF(2, 3);
 static void differ(struct comparison *c, const char *format, ...) {
-    const size_t length = strlen(c->differences);
+    size_t length = strlen(c->differences);
     va_list arguments;
     va_start(arguments, format);
-    if (length > 0 && length + 2 < sizeof c->differences) strcat(c->differences, "; ");
-    vsnprintf(c->differences + strlen(c->differences),
-              sizeof c->differences - strlen(c->differences), format, arguments);
+    if (length > 0) snprintf(c->differences + length, sizeof c->differences - length, "; ");
+    length = strlen(c->differences);
+    vsnprintf(c->differences + length, sizeof c->differences - length, format, arguments);
     va_end(arguments);
 }
 

@@ -339,7 +339,7 @@ gr_status gr_events_closing(const char *path, uint64_t number, struct gr_closing
     gr_status status = GR_OK;
     struct gr_lines_reader *reader = NULL;
     const char *line = NULL;
-    size_t n;
+    size_t n = 0;
     *found = false;
     GR_TRY(gr_lines_start(path, &reader));
     for (uint64_t i = 0; i < number; i++) {

@@ -207,7 +207,7 @@ gr_status gr_metrics_append(struct gr_metrics_file *file, const struct gr_metric
     size_t n = 0;
     gr_status status = format_line(metrics, &line, &n);
     if (status == GR_OK) status = gr_lines_append(file->lines, line, n);
-    if (status == GR_OK) {
+    if (status == GR_OK && line) {
         file->before = file->head;
         advance(&file->head, line, n - 1);
     }
@@ -220,7 +220,7 @@ gr_status gr_metrics_amend(struct gr_metrics_file *file, const struct gr_metrics
     size_t n = 0;
     gr_status status = format_line(metrics, &line, &n);
     if (status == GR_OK) status = gr_lines_replace_last(file->lines, line, n);
-    if (status == GR_OK) {
+    if (status == GR_OK && line) {
         file->head = file->before;
         advance(&file->head, line, n - 1);
     }

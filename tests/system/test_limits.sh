@@ -4,6 +4,7 @@
 . "$(dirname "$0")/library.sh"
 
 # ---- a million silos, of which a rank takes a third with it ------------------------------------
+LIMIT_S=300
 cat >million.yaml <<'YAML'
 run: {name: million, rounds: 3, rehearsal: true}
 data:
