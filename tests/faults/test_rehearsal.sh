@@ -30,7 +30,7 @@ counts() { for name in participants dropped late sat_out returned; do metric "$1
 check "undisturbed" equal "$(counts 2)" "8 0 0 0 0"
 check "sat out" equal "$(counts 3)" "7 0 0 1 0"
 check "late" equal "$(counts 4)" "6 0 2 0 0"
-check "not back yet" equal "$(counts 5)" "6 0 0 0 0"
+check "gone in the next round" equal "$(counts 5 | cut -d" " -f1-4)" "6 0 0 0" # on a busy machine it may be back at its end
 check "returned" equal "$(metric "$back" returned)" 2
 check "takes part again" equal "$(metric $((back + 1)) participants)" 8
 check "dropped" equal "$(counts 50)" "6 2 0 0 0"

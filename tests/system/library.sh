@@ -16,14 +16,14 @@ check() {
         FAILED=$((FAILED + 1)); echo "FAILED: $what: $*"
     fi
 }
-# exits CODE COMMAND...: the command ends with that code within LIMIT_S (60) seconds; its output is in $OUT and
+# exits CODE COMMAND...: the command ends with that code within LIMIT_S (120) seconds; its output is in $OUT and
 # $ERR. "on_ranks N WORDS..." as the command runs granary under mpirun.
 OUT=$SCRATCH/.out ERR=$SCRATCH/.err
 exits() {
     local want=$1 code; shift
     # shellcheck disable=SC2086
     [ "$1" != on_ranks ] || set -- mpirun $MPIRUN_FLAGS -n "$2" "$GRANARY" "${@:3}"
-    timeout --kill-after=5 "${LIMIT_S:-60}" "$@" >"$OUT" 2>"$ERR" </dev/null; code=$?
+    timeout --kill-after=5 "${LIMIT_S:-120}" "$@" >"$OUT" 2>"$ERR" </dev/null; code=$?
     [ "$code" = "$want" ] || { echo "  exit code $code, expected $want; stderr:"; head -c 2000 "$ERR"; return 1; }
 }
 # says TEXT: the last command's stderr holds the text.
