@@ -40,7 +40,7 @@ void gr_note_status(gr_status status, bool speaks) {
     if (!path) return;
     const int noted = gr_noted_status(path);
     if (noted == GR_OK) return;
-    if (!speaks && (noted >= 0 || !is_final(status) || status == GR_ERROR_INTERNAL)) return;
+    if (!speaks && (noted >= 0 || !is_final((int)status) || status == GR_ERROR_INTERNAL)) return;
     snprintf(text, sizeof text, "%d\n", (int)status);
     write_note(path, text);
 }

@@ -36,7 +36,7 @@ END_TEST
 START_TEST(days_follow_each_other) {
     static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     double last = NAN, seconds = NAN;
-    char text[16];
+    char text[40];
     int count = 0;
     for (int year = 1800; year < 2200; year++)
         for (int month = 1; month <= 12; month++)
