@@ -102,7 +102,7 @@ static gr_status find_columns(struct import *im, size_t limit) {
     struct gr_schema *schema = NULL;
     gr_status status;
     if (path && path[0])
-        GR_TRY(gr_schema_load(path, &schema));
+        GR_TRY(gr_csv_schema_load(path, &schema));
     else
         GR_TRY(guess_and_tell(im, limit, &schema));
     GR_TRY(gr_columns_create(schema, &im->columns));

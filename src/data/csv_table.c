@@ -9,6 +9,31 @@
 #include "data/preprocess.h"
 #include "data/reader.h"
 
+/* ---- the schema ----------------------------------------------------------------------------- */
+
+static gr_status check_rules(const char *path, const struct gr_schema *schema) {
+    gr_status status = GR_OK;
+    for (unsigned i = 0; i < schema->columns_count && status == GR_OK; i++) {
+        struct gr_cell_rules rules;
+        status = gr_cell_rules_create(&schema->columns[i], &rules);
+        gr_cell_rules_release(&rules);
+    }
+    return status == GR_ERROR_CONFIG ? gr_fail_context(status, "%s: ", path) : status;
+}
+
+gr_status gr_csv_schema_load(const char *path, struct gr_schema **out) {
+    struct gr_schema *schema = NULL;
+    gr_status status;
+    *out = NULL;
+    GR_TRY(gr_schema_load(path, &schema));
+    GR_TRY(check_rules(path, schema));
+    *out = schema;
+    schema = NULL;
+out:
+    gr_schema_free(schema);
+    return status;
+}
+
 /* ---- opening -------------------------------------------------------------------------------- */
 
 /* Whether the first row has the name of any column: where it has none it may be no header. */
