@@ -312,6 +312,12 @@ struct gr_child_limits {
 gr_status gr_child_run(const char *what, gr_status lost, const struct gr_child_limits *limits,
                        gr_status (*work)(void *context), void *context) GR_CHECKED;
 
+/*
+ * A file that the child is making, borrowed until NULL is given: where SIGHUP, SIGINT or SIGTERM
+ * would end this process, they end the child and remove the file before.
+ */
+void gr_child_unfinished(const char *path);
+
 /* For children that serve their parent: the first thing they do, and limits from now on. */
 void gr_child_settle(int parent);
 void gr_child_limit_memory(size_t more);

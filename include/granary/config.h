@@ -558,6 +558,15 @@ enum gr_date_reading gr_date_read(const char *text, size_t length, enum gr_date_
                                   bool with_time, double *seconds);
 /* What was found, for a message; of all but GR_DATE_READ. */
 const char *gr_date_reading_text(enum gr_date_reading reading, enum gr_date_format format);
+
+/*
+ * Of a whole number written with a fraction of zeros ("1.0", "-2.00") the length without it; of
+ * any other text its own. decimal: of the column.
+ */
+size_t gr_whole_length(const char *text, size_t length, enum gr_decimal decimal);
+/* Whether a text is a whole number: digits, perhaps a sign before and a fraction of zeros behind.
+ */
+bool gr_is_whole(const char *text, size_t length, enum gr_decimal decimal);
 /* Whether rows as read have a value of such a column, and whether that is a number. */
 bool gr_column_has_value(enum gr_column_type type);
 bool gr_column_is_number(enum gr_column_type type);

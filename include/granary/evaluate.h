@@ -204,11 +204,14 @@ struct gr_evaluation {
     const struct gr_silo_metrics *silo_metrics; /* by id, those that are told; NULL: none */
     const char *const *class_names;             /* of each class; NULL: they have none; borrowed */
     const char *findings; /* a JSON list of what was found in the columns; NULL: none; borrowed */
+    bool weighted;        /* of a table whose rows have weights, of which */
+    size_t lost_weights;  /* so many are too small beside the largest, and taken as 0 */
 };
 /*
  * A JSON object: "round" (of a run), "rows_of", "rows", "why" (there are none), "metrics" (each
  * {"value"} with "lower" and "upper" or, where it is null, "why"), of classes "confusion"
  * ("classes", "names" where they have some, "counts") and "reliability" ("bins"), "findings",
+ * "lost_weights" (of a table with weights),
  * "silos" (each "silo", its pseudonym, "rows", "loss", "accuracy", and "metrics" again where they
  * are told). Caller releases with gr_free.
  */

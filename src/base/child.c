@@ -83,6 +83,49 @@ static _Noreturn void work_and_leave(int socket, pid_t parent, const struct gr_c
     _exit(0);
 }
 
+/* ---- a file that is not finished --------------------------------------------------------------
+ */
+
+static const int ending[] = {SIGHUP, SIGINT, SIGTERM};
+enum { ENDING = sizeof ending / sizeof *ending };
+static struct sigaction before[ENDING]; /* as it was where a file is not finished */
+static const char *volatile unfinished; /* NULL: none */
+static volatile pid_t running;          /* 0: no child */
+
+/* The child first, which may be about to make the file. Only what a signal handler may call. */
+static void on_ending(int number) {
+    const pid_t child = running;
+    if (child > 0) {
+        kill(child, SIGKILL);
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    if (unfinished) unlink(unfinished);
+    signal(number, SIG_DFL);
+    raise(number); /* once the handler has returned */
+}
+
+/* What the process ignores, as under nohup, it goes on to ignore. */
+void gr_child_unfinished(const char *path) {
+    const struct sigaction action = {.sa_handler = on_ending};
+    if (path) unfinished = path;
+    for (int i = 0; i < ENDING; i++) {
+        if (path) sigaction(ending[i], NULL, &before[i]);
+        if (before[i].sa_handler == SIG_DFL)
+            sigaction(ending[i], path ? &action : &before[i], NULL);
+    }
+    unfinished = path;
+}
+
+/* While it is not clear whether there is a child. */
+static void hold_signals(sigset_t *mask) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < ENDING; i++)
+        sigaddset(&set, ending[i]);
+    pthread_sigmask(SIG_BLOCK, &set, mask);
+}
+
 /* ---- the parent ----------------------------------------------------------------------------- */
 
 /* Whether there is a reply; *late: not before the deadline. */
@@ -123,13 +166,17 @@ gr_status gr_child_run(const char *what, gr_status lost, const struct gr_child_l
                        gr_status (*work)(void *context), void *context) {
     struct reply reply;
     int ends[2], how = 0;
+    sigset_t mask;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         return gr_fail(GR_ERROR_INTERNAL, "%s: a socket pair: %s", what, strerror(errno));
+    hold_signals(&mask);
     pid_t parent = getpid(), child = fork();
     if (child == 0) {
         close(ends[0]);
         work_and_leave(ends[1], parent, limits, work, context);
     }
+    running = child;
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
     close(ends[1]);
     bool late = false, replied = child > 0 && await(ends[0], limits, &reply, &late);
     close(ends[0]);
@@ -137,8 +184,11 @@ gr_status gr_child_run(const char *what, gr_status lost, const struct gr_child_l
         return gr_fail(GR_ERROR_INTERNAL, "%s: a process of its own: %s", what, strerror(errno));
     /* Only its reply counts, and what has damaged itself may not come to an end. */
     if (limits && (replied || late)) kill(child, SIGKILL);
+    hold_signals(&mask);
     while (waitpid(child, &how, 0) < 0 && errno == EINTR)
         continue;
+    running = 0;
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
     if (!replied) return lost_child(what, lost, limits, late, how);
     return reply.status == GR_OK ? GR_OK : gr_fail(reply.status, "%s", reply.message);
 }

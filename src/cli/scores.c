@@ -199,7 +199,9 @@ gr_status gr_print_scores_json(const struct gr_scored *s) {
         .rows_of = "table",
         .tally = s->tally,
         .class_names = gr_columns_class_names(s->columns, gr_tally_classes(s->tally)),
-        .findings = findings};
+        .findings = findings,
+        .weighted = s->weighted,
+        .lost_weights = s->lost_weights};
     GR_TRY(gr_evaluation_to_json(&evaluation, &text));
     fputs(text, stdout);
 out:

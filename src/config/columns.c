@@ -144,6 +144,39 @@ static const char *repeated(const char **texts, size_t n) {
     return NULL;
 }
 
+/*
+ * Of categories in byte order that are all whole numbers the first that is another one too, and
+ * `other`; or NULL. Between "1" and "1.0" no third can stand, for a mark is less than a digit.
+ */
+static const char *same_number(const char **sorted, size_t n, enum gr_decimal decimal,
+                               const char **other) {
+    const char *found = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const size_t length = strlen(sorted[i]),
+                     whole = gr_whole_length(sorted[i], length, decimal);
+        if (!gr_is_whole(sorted[i], length, decimal)) return NULL;
+        if (i == 0 || found) continue;
+        const size_t before = gr_whole_length(sorted[i - 1], strlen(sorted[i - 1]), decimal);
+        if (before != whole || memcmp(sorted[i - 1], sorted[i], whole) != 0) continue;
+        found = sorted[i - 1];
+        *other = sorted[i];
+    }
+    return found;
+}
+
+/* What silos have found of an open column may be both, and then is two. */
+static void check_numbers(const struct place *at, const char **sorted) {
+    const struct gr_column *c = at->column;
+    const char *other = NULL;
+    char quoted[2][32], found[80];
+    const char *one = c->open ? NULL : same_number(sorted, c->categories_count, c->decimal, &other);
+    if (!one) return;
+    gr_text_quote(one, strlen(one), quoted[0], sizeof quoted[0]);
+    gr_text_quote(other, strlen(other), quoted[1], sizeof quoted[1]);
+    snprintf(found, sizeof found, "\"%s\" and \"%s\"", quoted[0], quoted[1]);
+    refuse(at, "categories", found, "each number once");
+}
+
 static gr_status check_categories(const struct place *at) {
     const struct gr_column *c = at->column;
     bool category = c->type == GR_COLUMN_CATEGORY, label = c->type == GR_COLUMN_LABEL;
@@ -160,6 +193,8 @@ static gr_status check_categories(const struct place *at) {
         gr_text_quote(twice, strlen(twice), quoted, sizeof quoted);
         snprintf(found, sizeof found, "\"%s\" twice", quoted);
         refuse(at, "categories", found, "each once");
+    } else {
+        check_numbers(at, sorted);
     }
 out:
     gr_free(sorted);

@@ -19,7 +19,7 @@ static int by_entry(const void *a, const void *b) {
 
 static bool all_whole(char *const *text, uint32_t n, enum gr_decimal decimal) {
     for (uint32_t i = 0; i < n; i++)
-        if (!gr_cell_is_whole(text[i], strlen(text[i]), decimal)) return false;
+        if (!gr_is_whole(text[i], strlen(text[i]), decimal)) return false;
     return n > 0;
 }
 
@@ -31,7 +31,7 @@ static void sort_texts(const struct gr_column *column, bool whole, char *at, str
     for (uint32_t i = 0; i < n; i++) {
         const char *text = column->categories[i];
         size_t length = strlen(text);
-        if (whole) length = gr_cell_whole_length(text, length, column->decimal);
+        if (whole) length = gr_whole_length(text, length, column->decimal);
         entries[i] = (struct entry){at, i};
         memcpy(at, text, length);
         at[length] = '\0';
@@ -57,7 +57,7 @@ gr_status gr_category_index_create(const struct gr_column *column, struct gr_cat
     GR_TRY(gr_allocate(bytes, 1, "categories", &out->texts));
     out->whole = all_whole(column->categories, n, column->decimal);
     sort_texts(column, out->whole, out->texts, entries, &twice);
-    if (twice) { /* "1" and "1.0" are both listed: so they are two */
+    if (twice) { /* "1" and "1.0" of an open column, by two silos: so they are two */
         out->whole = false;
         sort_texts(column, false, out->texts, entries, &twice);
     }
@@ -104,7 +104,7 @@ static bool find(const char *const *sorted, uint32_t n, const char *text, size_t
 
 uint32_t gr_category_find(const struct gr_category_index *index, const char *text, size_t length) {
     uint32_t at;
-    if (index->whole) length = gr_cell_whole_length(text, length, index->decimal);
+    if (index->whole) length = gr_whole_length(text, length, index->decimal);
     return find(index->sorted, index->n, text, length, &at) ? index->code[at] : index->n;
 }
 
@@ -157,7 +157,7 @@ gr_status gr_categories_settle(struct gr_categories *c, enum gr_decimal decimal)
     gr_status status = GR_OK;
     if (!all_whole(c->text, c->n, decimal)) return GR_OK;
     for (uint32_t i = 0; i < c->n; i++) {
-        const size_t n = gr_cell_whole_length(c->text[i], strlen(c->text[i]), decimal);
+        const size_t n = gr_whole_length(c->text[i], strlen(c->text[i]), decimal);
         bool room;
         GR_TRY(gr_categories_add(&whole, c->text[i], n, &room));
     }

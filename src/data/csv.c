@@ -187,7 +187,7 @@ static gr_status find_columns(struct gr_reader *reader) {
         GR_TRY(
             gr_csv_expect(path, &config->csv, reader->preprocessing, !reader->unlabelled, &schema));
     } else if (config->schema && config->schema[0]) {
-        GR_TRY(gr_schema_load(config->schema, &schema));
+        GR_TRY(gr_csv_schema_load(config->schema, &schema));
     } else {
         GR_TRY(guess(reader, &schema));
     }

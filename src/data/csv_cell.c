@@ -278,24 +278,3 @@ double gr_date_unit_seconds(enum gr_date_unit unit) {
                                      [GR_DATE_SECONDS] = 1};
     return seconds[unit];
 }
-
-/* ---- whole numbers as text ------------------------------------------------------------------ */
-
-size_t gr_cell_whole_length(const char *text, size_t length, enum gr_decimal decimal) {
-    const char mark = decimal == GR_DECIMAL_COMMA ? ',' : '.';
-    size_t n = length;
-    while (n > 0 && text[n - 1] == '0')
-        n--;
-    if (n < 2 || n == length || text[n - 1] != mark) return length;
-    for (size_t i = text[0] == '-' || text[0] == '+'; i < n - 1; i++)
-        if ((unsigned char)(text[i] - '0') >= 10) return length;
-    return (unsigned char)(text[n - 2] - '0') < 10 ? n - 1 : length;
-}
-
-bool gr_cell_is_whole(const char *text, size_t length, enum gr_decimal decimal) {
-    const size_t n = gr_cell_whole_length(text, length, decimal);
-    const size_t first = n > 0 && (text[0] == '-' || text[0] == '+');
-    for (size_t i = first; i < n; i++)
-        if ((unsigned char)(text[i] - '0') >= 10) return false;
-    return n > first;
-}

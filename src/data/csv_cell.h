@@ -76,13 +76,4 @@ enum gr_csv_number gr_cell_date(const struct gr_cell_rules *rules, const char *t
 /* Seconds of a unit; a year has 365.25 days. */
 double gr_date_unit_seconds(enum gr_date_unit unit);
 
-/*
- * Of a whole number written with a fraction of zeros ("1.0", "-2.00") the length without it; of
- * any other text its own. decimal: of the column.
- */
-size_t gr_cell_whole_length(const char *text, size_t length, enum gr_decimal decimal);
-/* Whether a text is a whole number: digits, perhaps a sign before and a fraction of zeros behind.
- */
-bool gr_cell_is_whole(const char *text, size_t length, enum gr_decimal decimal);
-
 #endif

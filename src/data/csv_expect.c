@@ -85,6 +85,21 @@ out:
     return status;
 }
 
+/* Columns may stand anywhere, but a row that names none of the model's is no header of its tables.
+ */
+static gr_status check_names(const struct gr_csv_scan *scan, const struct gr_schema *model,
+                             char *const *names, size_t n) {
+    char expected[64];
+    for (size_t i = 0; i < n; i++)
+        if (gr_column_find(model, names[i], 0)) return GR_OK;
+    gr_text_quote(model->columns[0].name, strlen(model->columns[0].name), expected,
+                  sizeof expected);
+    return gr_fail(GR_ERROR_DATA,
+                   "%s:%zu: found no name of a column of the model, expected \"%s\" and the "
+                   "others " GR_NO_HEADER_WORDS,
+                   scan->path, scan->row_line, expected);
+}
+
 gr_status gr_csv_expect(const char *path, const struct gr_csv_config *csv,
                         const struct gr_preprocessing *p, bool labelled, struct gr_schema **out) {
     const struct gr_columns *columns = gr_preprocessing_columns(p);
@@ -101,6 +116,7 @@ gr_status gr_csv_expect(const char *path, const struct gr_csv_config *csv,
                        path);
     GR_TRY(gr_csv_scan_open(path, csv, &scan));
     GR_TRY(gr_csv_names(&scan, csv->header, &names, &n));
+    if (csv->header) GR_TRY(check_names(&scan, columns->schema, names, n));
     GR_TRY(gr_allocate_zero(1, sizeof *schema, "a schema", &schema));
     GR_TRY(gr_allocate_zero(n, sizeof *schema->columns, "a schema", &schema->columns));
     schema->columns_count = (unsigned)n;

@@ -54,8 +54,8 @@ static gr_status check_different(const struct gr_csv_scan *s, char *const *names
     for (size_t i = 1; i < n; i++) {
         if (strcmp(*sorted[i - 1], *sorted[i]) != 0) continue;
         status = gr_fail(GR_ERROR_DATA,
-                         "%s:%zu: columns %zu and %zu have the same name, expected different ones "
-                         "(or `header: false`, --no-header, where the first row is data)",
+                         "%s:%zu: columns %zu and %zu have the same name, expected different "
+                         "ones " GR_NO_HEADER_WORDS,
                          s->path, s->row_line, (size_t)(sorted[i - 1] - names) + 1,
                          (size_t)(sorted[i] - names) + 1);
         goto out;

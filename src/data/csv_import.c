@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SAMPLE_ROWS = 10000, PROGRESS_ROWS = 4096, CHUNK_ROWS = 65536 };
 
@@ -103,7 +102,7 @@ static gr_status find_columns(struct import *im, size_t limit) {
     struct gr_schema *schema = NULL;
     gr_status status;
     if (path && path[0])
-        GR_TRY(gr_schema_load(path, &schema));
+        GR_TRY(gr_csv_schema_load(path, &schema));
     else
         GR_TRY(guess_and_tell(im, limit, &schema));
     GR_TRY(gr_columns_create(schema, &im->columns));
@@ -435,9 +434,8 @@ gr_status gr_import_csv(const char *path, const struct gr_import_options *option
     im.last = options->limit ? options->first + options->limit : SIZE_MAX;
     im.file = gr_table_file_at(out_path);
     GR_TRY(gr_text_format(&im.file.temporary, "%s.tmp", out_path));
-    GR_TRY(gr_guard_write(out_path, write_table, &im));
+    GR_TRY(gr_guard_write(out_path, im.file.temporary, write_table, &im));
 out:
-    if (status != GR_OK && im.file.temporary) unlink(im.file.temporary);
     gr_free(im.file.temporary);
     return status;
 }

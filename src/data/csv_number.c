@@ -34,9 +34,14 @@ static const char *const missing_numbers[] = {
 static const char *const infinite_words[] = {"inf", "infinity", "1.#inf", "1.#infinity",
                                              "\xE2\x88\x9E"};
 
+/* Words in lower case; most texts differ from all of them in the first byte. */
 static bool is_word(const char *text, size_t length, const char *const *words, size_t n) {
+    const char byte = length > 0 ? *text : '\0';
+    const char first = byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
     for (size_t i = 0; i < n; i++)
-        if (strlen(words[i]) == length && strncasecmp(text, words[i], length) == 0) return true;
+        if (words[i][0] == first && strlen(words[i]) == length &&
+            strncasecmp(text, words[i], length) == 0)
+            return true;
     return false;
 }
 

@@ -21,7 +21,8 @@
 #include "data/csv_form.h"
 
 /* For messages about bytes that are not UTF-8: where it is said that they are Latin-1. */
-#define GR_LATIN1_WORDS "data.csv.encoding latin1, or --encoding latin1"
+#define GR_LATIN1_WORDS    "data.csv.encoding latin1, or --encoding latin1"
+#define GR_NO_HEADER_WORDS "(or `header: false`, --no-header, where the first row is data)"
 
 enum {
     GR_CSV_FIELD_MAX = 65536,   /* bytes; an unclosed quote is found after so many */

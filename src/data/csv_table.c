@@ -9,15 +9,48 @@
 #include "data/preprocess.h"
 #include "data/reader.h"
 
+/* ---- the schema ----------------------------------------------------------------------------- */
+
+static gr_status check_rules(const char *path, const struct gr_schema *schema) {
+    gr_status status = GR_OK;
+    for (unsigned i = 0; i < schema->columns_count && status == GR_OK; i++) {
+        struct gr_cell_rules rules;
+        status = gr_cell_rules_create(&schema->columns[i], &rules);
+        gr_cell_rules_release(&rules);
+    }
+    return status == GR_ERROR_CONFIG ? gr_fail_context(status, "%s: ", path) : status;
+}
+
+gr_status gr_csv_schema_load(const char *path, struct gr_schema **out) {
+    struct gr_schema *schema = NULL;
+    gr_status status;
+    *out = NULL;
+    GR_TRY(gr_schema_load(path, &schema));
+    GR_TRY(check_rules(path, schema));
+    *out = schema;
+    schema = NULL;
+out:
+    gr_schema_free(schema);
+    return status;
+}
+
 /* ---- opening -------------------------------------------------------------------------------- */
 
-static gr_status other_name(const struct gr_csv_table *t, size_t column) {
+/* Whether the first row has the name of any column: where it has none it may be no header. */
+static bool has_names(const struct gr_schema *schema, char *const *names, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (gr_column_find(schema, names[i], 0)) return true;
+    return false;
+}
+
+static gr_status other_name(const struct gr_csv_table *t, size_t column, bool names) {
     const char *name = t->columns->schema->columns[column].name;
     char expected[64];
     /* What stands there is a cell where the file has no header. */
     gr_text_quote(name, strlen(name), expected, sizeof expected);
-    return gr_fail(GR_ERROR_DATA, "%s:%zu: column %zu: found another name, expected \"%s\"",
-                   t->scan.path, t->scan.row_line, column + 1, expected);
+    return gr_fail(GR_ERROR_DATA, "%s:%zu: column %zu: found another name, expected \"%s\"%s",
+                   t->scan.path, t->scan.row_line, column + 1, expected,
+                   names ? "" : " " GR_NO_HEADER_WORDS);
 }
 
 /* Whether the header is the schema's but for the column of groups. */
@@ -55,7 +88,7 @@ static gr_status check_header(struct gr_csv_table *t, const struct gr_csv_config
     }
     for (size_t i = 0; csv->header && i < n && i < schema->columns_count; i++) {
         if (strcmp(names[i], schema->columns[i].name) == 0) continue;
-        status = other_name(t, i);
+        status = other_name(t, i, has_names(schema, names, n));
         goto out;
     }
     if (n != schema->columns_count)

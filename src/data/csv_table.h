@@ -45,6 +45,11 @@ struct gr_csv_table {
 };
 
 /*
+ * The schema of that file, which may become a table's columns: an entry of `censored` without a
+ * bound is found here, where the file is known.
+ */
+gr_status gr_csv_schema_load(const char *path, struct gr_schema **out) GR_CHECKED;
+/*
  * Opens the file, and holds its header against the columns; *misfit: they differ. A file without
  * the column of groups is taken unless `groups` says that they are needed.
  */

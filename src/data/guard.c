@@ -252,12 +252,16 @@ out:
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-gr_status gr_guard_write(const char *path, gr_status (*work)(void *context), void *context) {
+gr_status gr_guard_write(const char *path, const char *temporary, gr_status (*work)(void *context),
+                         void *context) {
     char *what = NULL;
     gr_status status;
     if (H5open() < 0) return gr_fail(GR_ERROR_INTERNAL, "HDF5 did not start");
     GR_TRY(gr_text_format(&what, "%s: writing it", path));
+    gr_child_unfinished(temporary);
     status = gr_child_run(what, GR_ERROR_WRITE, NULL, work, context);
+    if (status != GR_OK) unlink(temporary);
+    gr_child_unfinished(NULL);
 out:
     gr_free(what);
     return status;

@@ -14,9 +14,10 @@ gr_status gr_guard_open(struct gr_reader *reader, const struct gr_reader_operati
 
 /*
  * Runs `work`, which writes the HDF5 file `path`, in a child, and returns its status and message.
- * Waits as long as the writing takes.
+ * Waits as long as the writing takes. `temporary`, what the file is called until it is whole, is
+ * not left behind by a failure or a signal.
  */
-gr_status gr_guard_write(const char *path, gr_status (*work)(void *context),
+gr_status gr_guard_write(const char *path, const char *temporary, gr_status (*work)(void *context),
                          void *context) GR_CHECKED;
 
 #endif

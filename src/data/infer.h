@@ -73,7 +73,7 @@ enum { GR_WORDS_MAX = 256, GR_WORDS_BYTES = 16384 };
 struct gr_infer_word {
     size_t at, length;  /* in `text`; a NUL stands behind it */
     size_t count, line; /* rows that have it, and the first one's line */
-    enum gr_infer_form_kind kind;
+    struct gr_infer_form form;
 };
 struct gr_infer_words {
     struct gr_infer_word *word; /* GR_WORDS_MAX; NULL until there is one; owned, like all below */
@@ -83,7 +83,10 @@ struct gr_infer_words {
     bool many; /* there are more than fit: nothing is kept any longer */
 };
 gr_status gr_infer_words_count(struct gr_infer_words *words, const char *text, size_t length,
-                               enum gr_infer_form_kind kind, size_t line) GR_CHECKED;
+                               const struct gr_infer_form *form, size_t line) GR_CHECKED;
+/* How a text that has been counted is written; NULL: it has not been. Affixes are not in it. */
+const struct gr_infer_form *gr_infer_words_form(const struct gr_infer_words *words,
+                                                const char *text, size_t length);
 const char *gr_infer_words_text(const struct gr_infer_words *words, size_t i);
 /* A word with a digit (V57) says something, beside numbers as well: it stands for no missing value.
  */

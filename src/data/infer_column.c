@@ -26,11 +26,11 @@ static gr_status take_signs(struct gr_inferred *c, const struct gr_infer_words *
                             bool *sign) {
     const char *text = gr_infer_words_text(words, i);
     const size_t length = words->word[i].length;
-    *sign = words->word[i].kind == GR_FORM_UNKNOWN && gr_infer_form_says_nothing(text, length);
+    *sign = words->word[i].form.kind == GR_FORM_UNKNOWN && gr_infer_form_says_nothing(text, length);
     if (*sign)
         return gr_infer_list_add(&c->column->missing_words, &c->column->missing_words_count, text,
                                  length);
-    return words->word[i].kind == GR_FORM_UNKNOWN
+    return words->word[i].form.kind == GR_FORM_UNKNOWN
                ? gr_infer_tell(&c->guess->doubts,
                                "\"%s\" is a category; in `missing_words` it is no value\n", text)
                : GR_OK;

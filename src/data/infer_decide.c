@@ -75,7 +75,7 @@ static bool has_common_words_only(const struct gr_infer_tally *t, size_t thresho
     size_t n = 0;
     if (t->words.many || !many_numbers) return false;
     for (size_t i = 0; i < t->words.n; i++) {
-        if (t->words.word[i].kind == GR_FORM_UNKNOWN) continue;
+        if (t->words.word[i].form.kind == GR_FORM_UNKNOWN) continue;
         if (t->words.word[i].count < threshold || gr_infer_words_is_code(&t->words, i))
             return false;
         n++;

@@ -99,9 +99,17 @@ static const char *const units[] = {
 /* ---- words ------------------------------------------------------------------------------------
  */
 
+static char lower(char byte) {
+    return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
+}
+
 static bool is_unit(const char *text, size_t length) {
+    /* Most differ at once: texts of 75 units and words are asked for each cell that is no number.
+     */
     for (size_t i = 0; i < COUNT(units); i++)
-        if (strlen(units[i]) == length && memcmp(units[i], text, length) == 0) return true;
+        if (length > 0 && units[i][0] == *text && strlen(units[i]) == length &&
+            memcmp(units[i], text, length) == 0)
+            return true;
     return false;
 }
 
@@ -335,8 +343,9 @@ static bool names_month(const char *text, size_t length) {
         if (text + i != word + letters - 1) return false;
     }
     if (letters < 3 || digits < 3) return false;
+    const char first = lower(*word);
     for (size_t m = 0; m + 3 < sizeof months; m += 3)
-        if (strncasecmp(months + m, word, 3) == 0) return true;
+        if (months[m] == first && strncasecmp(months + m, word, 3) == 0) return true;
     return false;
 }
 
@@ -443,9 +452,11 @@ bool gr_infer_form_says_nothing(const char *text, size_t length) {
 
 bool gr_infer_form_is_common(const char *text, size_t length) {
     if (gr_cell_default_missing(text, length, true)) return true;
-    if (length > WORD_BYTES_MAX) return false;
+    if (length == 0 || length > WORD_BYTES_MAX) return false;
+    const char first = lower(*text);
     for (size_t i = 0; i < COUNT(unknown_words); i++)
-        if (strlen(unknown_words[i]) == length && strncasecmp(unknown_words[i], text, length) == 0)
+        if (unknown_words[i][0] == first && strlen(unknown_words[i]) == length &&
+            strncasecmp(unknown_words[i], text, length) == 0)
             return true;
     return false;
 }

@@ -116,7 +116,7 @@ static gr_status add_class(const struct gr_infer_state *state, struct gr_inferre
     float nearest;
     const gr_status status = gr_infer_check_listed(state, c, words, i);
     if (status != GR_OK) return status;
-    if (w->kind == GR_FORM_UNKNOWN && !(strcmp(found.text, "-") == 0 && count_minus(c) > 0))
+    if (w->form.kind == GR_FORM_UNKNOWN && !(strcmp(found.text, "-") == 0 && count_minus(c) > 0))
         return gr_infer_list_add(&c->column->missing_words, &c->column->missing_words_count,
                                  found.text, found.length);
     found.number =

@@ -34,12 +34,13 @@ static gr_status list_words(const struct gr_infer_state *state, struct gr_inferr
         const struct gr_infer_word *w = &words->word[i];
         const char *text = gr_infer_words_text(words, i);
         const bool common = w->count >= state->options->threshold;
-        if (w->kind == GR_FORM_UNKNOWN || (w->kind == GR_FORM_WORD && common)) {
+        if (w->form.kind == GR_FORM_UNKNOWN || (w->form.kind == GR_FORM_WORD && common)) {
             GR_TRY(gr_infer_check_listed(state, c, words, i));
             if (column->missing_words_count < WORDS_NAMED)
                 GR_TRY(gr_infer_list_add(&column->missing_words, &column->missing_words_count, text,
                                          w->length));
-        } else if (w->kind == GR_FORM_CENSORED && (common || is_plain_bound(text, w->length))) {
+        } else if (w->form.kind == GR_FORM_CENSORED &&
+                   (common || is_plain_bound(text, w->length))) {
             if (column->censored_count < WORDS_NAMED)
                 GR_TRY(
                     gr_infer_list_add(&column->censored, &column->censored_count, text, w->length));

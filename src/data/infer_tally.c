@@ -124,7 +124,12 @@ gr_status gr_infer_tally_add(struct gr_infer_tally *t, const char *text, size_t 
                              size_t line) {
     struct gr_infer_form form;
     gr_status status;
-    gr_infer_form_of(text, length, &form);
+    /* A column of categories has the same few texts over and over: each is looked at once. */
+    const struct gr_infer_form *known = gr_infer_words_form(&t->words, text, length);
+    if (known)
+        form = *known;
+    else
+        gr_infer_form_of(text, length, &form);
     t->n_rows++;
     if (form.kind == GR_FORM_MISSING) {
         t->n_missing++;
@@ -133,9 +138,9 @@ gr_status gr_infer_tally_add(struct gr_infer_tally *t, const char *text, size_t 
     count_form(t, &form);
     if (length > t->longest) t->longest = length;
     t->n_spaced += memchr(text, ' ', length) != NULL;
-    if (form.kind != GR_FORM_NUMBER) look_at_bytes(t, text, length);
+    if (form.kind != GR_FORM_NUMBER && !known) look_at_bytes(t, text, length);
     struct gr_infer_words *to = form.kind == GR_FORM_NUMBER ? &t->values : &t->words;
-    GR_TRY(gr_infer_words_count(to, text, length, form.kind, line));
+    GR_TRY(gr_infer_words_count(to, text, length, &form, line));
     /* Measurements with a fraction identify nobody. */
     if (form.kind == GR_FORM_NUMBER && !form.whole) t->repeats = true;
     if (form.kind != GR_FORM_UNKNOWN) status = note_unique(t, text, length);

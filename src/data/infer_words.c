@@ -25,7 +25,7 @@ out:
 }
 
 bool gr_infer_words_is_code(const struct gr_infer_words *words, size_t i) {
-    return words->word[i].kind == GR_FORM_WORD &&
+    return words->word[i].form.kind == GR_FORM_WORD &&
            strpbrk(gr_infer_words_text(words, i), "0123456789") != NULL;
 }
 
@@ -38,15 +38,31 @@ static void give_up(struct gr_infer_words *words) {
     words->many = true;
 }
 
+/* The slot of a text, or the empty one where it would be. There is room. */
+static size_t slot_of(const struct gr_infer_words *words, const char *text, size_t length) {
+    size_t at = gr_infer_words_hash(text, length) % SLOTS;
+    for (; words->slot[at] != NOBODY; at = (at + 1) % SLOTS) {
+        const struct gr_infer_word *word = &words->word[words->slot[at]];
+        if (word->length == length && memcmp(words->text + word->at, text, length) == 0) break;
+    }
+    return at;
+}
+
+const struct gr_infer_form *gr_infer_words_form(const struct gr_infer_words *words,
+                                                const char *text, size_t length) {
+    if (words->n == 0) return NULL;
+    const uint16_t i = words->slot[slot_of(words, text, length)];
+    return i == NOBODY ? NULL : &words->word[i].form;
+}
+
 gr_status gr_infer_words_count(struct gr_infer_words *words, const char *text, size_t length,
-                               enum gr_infer_form_kind kind, size_t line) {
+                               const struct gr_infer_form *form, size_t line) {
     if (words->many) return GR_OK;
     gr_status status = make_room(words);
     if (status != GR_OK) return status;
-    size_t at = gr_infer_words_hash(text, length) % SLOTS;
-    for (; words->slot[at] != NOBODY; at = (at + 1) % SLOTS) {
+    const size_t at = slot_of(words, text, length);
+    if (words->slot[at] != NOBODY) {
         struct gr_infer_word *word = &words->word[words->slot[at]];
-        if (word->length != length || memcmp(words->text + word->at, text, length) != 0) continue;
         word->count++;
         if (line < word->line) word->line = line;
         return GR_OK;
@@ -56,7 +72,10 @@ gr_status gr_infer_words_count(struct gr_infer_words *words, const char *text, s
         return GR_OK;
     }
     words->slot[at] = (uint16_t)words->n;
-    words->word[words->n++] = (struct gr_infer_word){words->bytes, length, 1, line, kind};
+    struct gr_infer_word *word = &words->word[words->n++];
+    *word = (struct gr_infer_word){words->bytes, length, 1, line, *form};
+    memset(word->form.affix, 0, sizeof word->form.affix);
+    memset(word->form.affix_length, 0, sizeof word->form.affix_length);
     memcpy(words->text + words->bytes, text, length);
     words->text[words->bytes + length] = '\0';
     words->bytes += length + 1;

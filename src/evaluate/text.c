@@ -124,6 +124,7 @@ gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
         bad |= put(whole, "confusion", confusion_json(e->tally, e->class_names));
     if (classes > 0) bad |= put(whole, "reliability", reliability_json(e->tally));
     if (e->findings) bad |= put(whole, "findings", json_loads(e->findings, 0, NULL));
+    if (e->weighted) bad |= put(whole, "lost_weights", json_integer((json_int_t)e->lost_weights));
     if (e->silos) bad |= put(whole, "silos", silos_json(e));
     if (!bad) text = json_dumps(whole, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     status = text ? gr_text_format(out, "%s\n", text)

@@ -262,7 +262,7 @@ gr_status gr_unscored_share(struct gr_federation *f, const struct round_sums *su
 const char *gr_unscored_why(const struct gr_federation *f, bool of_test);
 /* What helps against updates and scores that are not finite: "a smaller train.learning_rate ...".
  */
-enum { GR_REMEDIES_BYTES = 256 };
+enum { GR_REMEDIES_BYTES = 384 };
 void gr_federation_remedies(const struct gr_federation *f, char out[GR_REMEDIES_BYTES]);
 
 /* ---- sitting.c ------------------------------------------------------------------------------- */

@@ -230,10 +230,19 @@ static bool unscaled(const struct gr_federation *f) {
     return true;
 }
 
+/* Targets are never scaled: squares of large ones are too large for a sum at any rate. */
+static bool predicts_numbers(const struct gr_federation *f) {
+    const struct gr_domain domain = gr_domain_of(&f->config->model);
+    return !domain.labels && gr_loss_of(&f->config->model) != GR_LOSS_POISSON;
+}
+
 void gr_federation_remedies(const struct gr_federation *f, char out[GR_REMEDIES_BYTES]) {
-    snprintf(out, GR_REMEDIES_BYTES, "%sa smaller train.learning_rate%s",
+    snprintf(out, GR_REMEDIES_BYTES, "%sa smaller train.learning_rate%s%s",
              unscaled(f) ? "preprocess.scale: standardise (columns are not scaled: with large "
                            "numbers in them no learning rate is right), "
                          : "",
-             f->config->train.clip_norm > 0 ? "" : " or train.clip_norm");
+             f->config->train.clip_norm > 0 ? "" : " or train.clip_norm",
+             predicts_numbers(f) ? "; where targets or offsets are large, a larger unit for them "
+                                   "in the tables, or one number taken off them at all sites"
+                                 : "");
 }

@@ -25,7 +25,7 @@ static void write_sections(FILE *page, const struct gr_report_run *run) {
 static void write_title(FILE *page, const struct gr_report_run *runs, size_t n) {
     for (size_t i = 0; i < n; i++) {
         fputs(i == 0 ? "<title>" : ", ", page);
-        gr_html_text(page, gr_json_text(runs[i].manifest, "name"));
+        gr_report_name(page, &runs[i]);
     }
     fputs(" \xc2\xb7 granary</title>\n", page);
 }
@@ -100,6 +100,7 @@ gr_status gr_report_write_runs(const char *const *run_paths, size_t n, const cha
         runs[i].colour = (unsigned)i;
     }
     GR_TRY(check_place(run_paths, n, path));
+    GR_TRY(gr_report_tell_apart(run_paths, runs, n));
     GR_TRY(render(runs, n, &text, &length));
     GR_TRY(gr_file_write(path, text, length));
 out:

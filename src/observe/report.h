@@ -19,6 +19,7 @@ enum { GR_REPORT_EVENTS = 60 };
 struct gr_report_run {
     char letter;               /* 'A', 'B', ... of several; 0 for one alone */
     unsigned colour;           /* of its lines, of several */
+    char *folder;              /* owned; where others have its name; or NULL */
     json_t *manifest;          /* owned; an object */
     struct gr_node *settings;  /* owned; resolved.yaml, or NULL */
     struct gr_metrics *rounds; /* owned */
@@ -43,6 +44,12 @@ gr_status gr_report_read(const char *run_path, struct gr_report_run *run) GR_CHE
 /* The same of a damaged one: where the manifest cannot be read it is NULL, and that is noted. */
 gr_status gr_report_read_any(const char *run_path, struct gr_report_run *run) GR_CHECKED;
 void gr_report_release(struct gr_report_run *run);
+
+/* The folders of runs that have one name, as short as tells them apart. */
+gr_status gr_report_tell_apart(const char *const *run_paths, struct gr_report_run *runs,
+                               size_t n) GR_CHECKED;
+/* A run's name, and its folder where it has one. */
+void gr_report_name(FILE *page, const struct gr_report_run *run);
 
 /* ---- what the sections need of it ----------------------------------------------------------- */
 

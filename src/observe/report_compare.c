@@ -110,7 +110,7 @@ static void write_run_head(FILE *page, const struct gr_report_run *runs, size_t 
                 runs[i].letter);
         if (names) {
             fputs("<br><span class=\"muted\">", page);
-            gr_html_text(page, gr_json_text(runs[i].manifest, "name"));
+            gr_report_name(page, &runs[i]);
             fputs("</span>", page);
         }
         fputs("</th>", page);

@@ -261,7 +261,7 @@ void gr_report_head(FILE *page, const struct gr_report_run *run) {
         if (strcmp(outcome, known[i]) == 0) class = known[i];
     fprintf(page, "<div class=\"head\"><h%c>", run->letter ? '2' : '1');
     if (run->letter) fprintf(page, "<i class=\"key s%u\"></i>%c: ", run->colour, run->letter);
-    gr_html_text(page, gr_json_text(run->manifest, "name"));
+    gr_report_name(page, run);
     fprintf(page, "</h%c><span class=\"badge %s\">", run->letter ? '2' : '1', class);
     gr_html_text(page, outcome);
     fputs("</span></div>\n", page);

@@ -241,5 +241,6 @@ void gr_report_release(struct gr_report_run *run) {
     gr_node_free(run->settings);
     gr_free(run->rounds);
     gr_free(run->missed);
+    gr_free(run->folder);
     *run = (struct gr_report_run){0};
 }

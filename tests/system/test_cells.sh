@@ -275,6 +275,10 @@ check "since a number" bad "columns[4].since: found a column that holds no dates
 check "days of a number" bad "columns[2].in" '/bmi/s/}/, in: years}/'
 check "bounds without a number" exits 78 bash -c \
     'sed "/bmi/s/}/, censored: [low]}/" schema.yaml >bad.yaml; "$GRANARY" train run.yaml --run no --set data.schema=bad.yaml'
+check "by file, column and entry" says 'bad.yaml: column "bmi": censored: entry 1: expected a text with one number in it'
+check "by import too" exits 78 "$GRANARY" import plain.csv --schema bad.yaml -o no.h5
+check "the same" says 'bad.yaml: column "bmi": censored: entry 1'
+check "one number twice" bad 'bad.yaml:5: columns[3].categories: found "7" and "7.0"' "s/'10'/'10', '7.0'/"
 check "nothing is left of what was refused" [ ! -e no ]
 
 # Files of other programs

@@ -105,6 +105,17 @@ for rate in 0.1 0.000001; do
 done
 check "scaled" exits 0 on_ranks 2 train diverges.yaml --quiet --run scaled --set preprocess.scale=standardise
 check "no alert" bash -c '! grep -q alert scaled/events.jsonl'
+# Squares of numbers near 2^34 are too large for a sum, however slowly it learns.
+perl -e 'srand 6;
+    for my $s (0, 1) {
+        open my $f, ">", "far$s.csv"; open my $n, ">", "near$s.csv"; print $f "x,y\n"; print $n "x,y\n";
+        for (1 .. 40) { my $x = rand; printf $f "%.3f,%.2f\n", $x, 1.7e10 + $x; printf $n "%.3f,%.2f\n", $x, $x } }'
+sed 's/income/x/' big.yaml >far.yaml
+far() { exits "$1" "$GRANARY" train diverges.yaml --quiet --run "$2" --set preprocess.scale=standardise \
+    --set "data.silo_tables=[{file: ${2}0.csv}, {file: ${2}1.csv}]" --set data.schema=far.yaml; }
+check "targets near 2^34" far 65 far
+check "the remedy is theirs" says "where targets or offsets are large, a larger unit for them in the tables, or one number taken off them at all sites"
+check "which helps" far 0 near
 # Short of infinity: the update is finite, the scores of what it makes are not.
 perl -e 'srand 5;
     for my $s (0, 1) {
@@ -122,6 +133,7 @@ check "a Poisson model diverges" exits 65 "$GRANARY" train poisson.yaml --run po
 check "which is told before all is over" prints "alert: round 1: the model has diverged, no held-out row has a finite score; what helps: preprocess.scale"
 check "as an event" tells poisson '"event":"alert","round":1,"what":"the model has diverged"'
 check "and at the end" says "training has diverged"
+check "counts have no other unit" bash -c "! grep -q unit '$ERR'"
 check "with a reason" grep -q '"why": "the model has diverged: no score is finite"' poisson/evaluation.json
 check "slowly it converges" exits 0 "$GRANARY" train poisson.yaml --quiet --run slowly --set train.learning_rate=0.05
 

@@ -116,4 +116,26 @@ perl -e 'print "x,label\n"; print $_ / 7, ",", $_ % 2, "\n" for 1 .. 40000' >lar
 check "a limit of size" exits 73 bash -c 'ulimit -f 50; "$GRANARY" import large.csv -o z.h5'
 check "it says so" says "z.h5: the file could not be written: File too large"
 check "nothing is left" [ ! -e z.h5 ] && check "no temporary file" [ ! -e z.h5.tmp ]
+# ended SIGNAL CODE: an import that is told to end while its process that writes stands still.
+{ echo a,b,c,d,label; yes 0.142857,0.285714,0.428571,0.571429,1 | head -n 1500000; } >larger.csv
+printf 'columns:\n' >larger.yaml
+printf -- '- {name: %s, type: number}\n' a b c d >>larger.yaml
+echo '- {name: label, type: label}' >>larger.yaml
+ended() {
+    local code process
+    env --default-signal="$1" "$GRANARY" import larger.csv --schema larger.yaml -o z.h5 >"$OUT" 2>"$ERR" &
+    process=$!
+    until [ -e z.h5.tmp ] || ! kill -0 $process; do sleep .002; done
+    pkill -STOP -P $process granary
+    cp z.h5.tmp stale.tmp && kill -"$1" $process
+    wait $process; code=$?
+    none_left granary && equal $code "$2"
+}
+for signal in TERM:143 INT:130 HUP:129; do
+    check "an import ended by ${signal%:*}" ended "${signal%:*}" "${signal#*:}"
+    check "leaves nothing" [ ! -e z.h5 ] && check "not half a file either" [ ! -e z.h5.tmp ]
+done
+cp stale.tmp z.h5.tmp
+check "what a process that is dead has left is written over" exits 0 "$GRANARY" import large.csv -o z.h5
+check "and gone" [ ! -e z.h5.tmp ]
 finish

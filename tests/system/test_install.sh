@@ -38,6 +38,13 @@ for script in train simulate sweep; do
         bash "spool/$script.sbatch"
     check "it has run where RUN says" test -e "job-$script/model.h5"
 done
+for script in train simulate sweep; do
+    check "$script.sbatch outside of Slurm" exits 64 env -u SLURM_JOB_ID CONFIG=small.yaml bash "$TOP/jobs/$script.sbatch"
+    check "says what to do" says "$script.sbatch: found no Slurm job, expected: sbatch "
+    cp "$TOP/jobs/$script.sbatch" alone.sbatch
+    check "alone in a job" exits 64 env -u JOBS SLURM_JOB_ID=7 SLURM_SUBMIT_DIR="$PWD" CONFIG=small.yaml bash alone.sbatch
+    check "says what is lacking" says "job 7: found no batch.sh in '.', expected beside the script, or in the folder that JOBS names"
+done
 cat >use.c <<'C'
 #include <granary/granary.h>
 #include <stdio.h>

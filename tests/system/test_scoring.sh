@@ -39,6 +39,14 @@ awk -F, -v OFS=, 'NR > 1 {$6 = ""} {print}' hospital/test.csv >none.csv
 check "a column without any value" exits 0 "$GRANARY" predict run/model.h5 none.csv -o none.predictions.csv
 check "is called so" says "  smoker: all 100 missing"
 
+tail -n +2 odd.csv >bare.csv
+for command in "evaluate run/model.h5 bare.csv" "predict run/model.h5 bare.csv -o no.csv"; do
+    check "a table without names of columns" exits 65 "$GRANARY" $command
+    check "is told how to be read" says 'bare.csv:1: found no name of a column of the model, expected "patient" and the others (or `header: false`, --no-header, where'
+done
+check "so it is read" exits 0 "$GRANARY" evaluate run/model.h5 bare.csv --no-header
+check "with the same scores" cmp scores "$OUT"
+
 # ---- names and ids ----------------------------------------------------------------------------
 for ranks in 1 3; do
     check "with ids, on $ranks ranks" exits 0 on_ranks $ranks predict run/model.h5 odd.csv --id patient -o $ranks.csv

@@ -129,6 +129,12 @@ check "before a run too" exits 0 "$GRANARY" validate fit.yaml --set data.train.f
 check "in the same words" prints "weights: 269 above 0 but below 2^-25 of the largest, and taken as 0"
 check "and by evaluate" exits 0 "$GRANARY" evaluate both/model.h5 slip.csv
 check "of its table" prints "269 weights above 0 but below 2^-25 of the largest, and taken as 0"
+check "and as JSON" exits 0 "$GRANARY" evaluate both/model.h5 slip.csv --json
+check "with their number" prints '"lost_weights": 269'
+check "of weights that all count" exits 0 "$GRANARY" evaluate both/model.h5 rows.csv --json
+check "none" prints '"lost_weights": 0'
+check "of rows without" exits 0 "$GRANARY" evaluate two/model.h5 plain.csv --json
+check "nothing is told" bash -c "! grep -q lost_weights '$OUT'"
 check "none where all count" bash -c '! grep -q weights: both/events.jsonl'
 
 # ---- offsets --------------------------------------------------------------------------------------

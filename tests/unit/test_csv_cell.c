@@ -247,9 +247,9 @@ static const struct {
 START_TEST(whole_texts) {
     const char *text = wholes[_i].text;
     const size_t n = strlen(text);
-    ck_assert_msg(gr_cell_whole_length(text, n, GR_DECIMAL_POINT) == wholes[_i].length, "%s", text);
-    ck_assert_msg(gr_cell_is_whole(text, n, GR_DECIMAL_POINT) == wholes[_i].whole, "%s", text);
-    ck_assert_uint_eq(gr_cell_whole_length("1,0", 3, GR_DECIMAL_COMMA), 1);
+    ck_assert_msg(gr_whole_length(text, n, GR_DECIMAL_POINT) == wholes[_i].length, "%s", text);
+    ck_assert_msg(gr_is_whole(text, n, GR_DECIMAL_POINT) == wholes[_i].whole, "%s", text);
+    ck_assert_uint_eq(gr_whole_length("1,0", 3, GR_DECIMAL_COMMA), 1);
 }
 END_TEST
 

@@ -161,11 +161,13 @@ static gr_status do_work(void *context) {
 }
 
 START_TEST(writing) {
-    CHECK_OK(gr_guard_write("out.h5", do_work, &(struct work){0}));
-    CHECK_REFUSED(gr_guard_write("out.h5", do_work, &(struct work){.status = GR_ERROR_WRITE}),
-                  GR_ERROR_WRITE, "no room");
-    CHECK_REFUSED(gr_guard_write("out.h5", do_work, &(struct work){.kill_by = SIGSEGV}),
-                  GR_ERROR_WRITE, "out.h5: writing it ended in signal 11");
+    CHECK_OK(gr_guard_write("out.h5", "out.h5.tmp", do_work, &(struct work){0}));
+    CHECK_REFUSED(
+        gr_guard_write("out.h5", "out.h5.tmp", do_work, &(struct work){.status = GR_ERROR_WRITE}),
+        GR_ERROR_WRITE, "no room");
+    CHECK_REFUSED(
+        gr_guard_write("out.h5", "out.h5.tmp", do_work, &(struct work){.kill_by = SIGSEGV}),
+        GR_ERROR_WRITE, "out.h5: writing it ended in signal 11");
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 }
 END_TEST

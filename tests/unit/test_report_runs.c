@@ -103,6 +103,40 @@ START_TEST(the_same_twice) {
 }
 END_TEST
 
+/* Runs of a sweep have one name: "name" of the manifest of each. */
+static void write_named(const char *run, const char *name) {
+    char *manifest;
+    write_run(run, "aaaa", 0.2, "train: {epochs: 2}\n");
+    MUST(
+        gr_text_format(&manifest, "{\"name\":\"%s\",\"outcome\":\"finished\",\"rounds\":4}", name));
+    write_text(run, "manifest.json", manifest);
+    gr_free(manifest);
+}
+
+START_TEST(one_name) {
+    static const char *const folders[] = {"x", "y", "x/seed", "y/seed", "<other>", "z"};
+    char paths[5][128];
+    ck_assert_int_eq(mkdir(in_scratch("x"), 0700) | mkdir(in_scratch("y"), 0700), 0);
+    for (size_t i = 2; i < 6; i++)
+        write_named(folders[i], i < 5 ? "sweep" : "alone");
+    ck_assert_int_eq(symlink("seed", in_scratch("x/latest")), 0);
+    snprintf(paths[0], sizeof paths[0], "%s", in_scratch("x/latest"));
+    snprintf(paths[1], sizeof paths[1], "%s/", in_scratch("y/seed"));
+    snprintf(paths[2], sizeof paths[2], "%s", in_scratch("<other>"));
+    snprintf(paths[3], sizeof paths[3], "%s", in_scratch("z"));
+    snprintf(paths[4], sizeof paths[4], "%s", in_scratch("x/seed"));
+    const char *runs[] = {paths[0], paths[1], paths[2], paths[3], paths[4]};
+    MUST(gr_report_write_runs(runs, 5, in_scratch("page.html")));
+    char *page = slurp(in_scratch("page.html"), NULL);
+    MUST_HOLD(
+        page,
+        "<title>sweep (x/seed), sweep (y/seed), sweep (&lt;other&gt;), alone, sweep (x/seed) ",
+        "<br><span class=\"muted\">sweep (y/seed)</span>", "</i>A: sweep (x/seed)</h2>",
+        "</i>D: alone</h2>");
+    gr_free(page);
+}
+END_TEST
+
 /* A setting of another shape in each run is one row. */
 START_TEST(settings_of_two_shapes) {
     write_run("a", "aaaa", 0.2, "model:\n  hidden: [5, 6]\n");
@@ -495,7 +529,7 @@ START_TEST(undefined_figures) {
 }
 END_TEST
 
-RUN_TESTS("report of runs", runs_side_by_side, the_same_twice, settings_of_two_shapes,
+RUN_TESTS("report of runs", runs_side_by_side, the_same_twice, one_name, settings_of_two_shapes,
           settings_that_are_not_known, evidence_is_no_place, no_path_is_told,
           as_many_as_there_are_looks, one_of_them_is_none, scores_and_silos,
           weights_in_the_confusion, best_behind_its_own_score, no_better_one,

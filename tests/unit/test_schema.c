@@ -36,6 +36,12 @@ static const struct {
      "s.yaml:1: columns[0].scale: found none, allowed only default (type is category)"},
     {"columns: [{name: a, type: category, categories: [x, y, x]}]",
      "s.yaml:1: columns[0].categories: found \"x\" twice, allowed each once (type is category)"},
+    {"columns: [{name: a, type: category, categories: [\"10\", \"1.0\", \"2\", \"1\"]}]",
+     "s.yaml:1: columns[0].categories: found \"1\" and \"1.0\", allowed each number once (type is "
+     "category)"},
+    {"columns: [{name: a, type: label, categories: [\"0,00\", \"0\"], decimal: comma}]",
+     "s.yaml:1: columns[0].categories: found \"0\" and \"0,00\", allowed each number once (type is "
+     "label)"},
     {"columns: [{name: a, type: number, categories: [x]}]",
      "s.yaml:1: columns[0].categories: found a list, allowed none (type is number)"},
     {"columns: [{name: a, type: number, missing: mode}]",
