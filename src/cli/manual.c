@@ -102,8 +102,17 @@ static void print_piece(const char *const *lines, size_t n) {
         printf("    %s\n", lines[i]);
 }
 
-static void print_place(const struct document *document, const char *heading) {
-    printf("%s%s%s\n", document->name, heading[0] ? ": " : "", heading);
+/* A line between two places. */
+static void print_place(const struct search *search, const struct document *document,
+                        const char *heading) {
+    printf("%s%s%s%s\n", search->found > 0 ? "\n" : "", document->name, heading[0] ? ": " : "",
+           heading);
+}
+
+/* Of "## Dates" Dates; of "# Tables: CSV, IDX" what is behind the name. */
+static const char *heading_of(const char *line) {
+    const char *behind = strstr(line, ": ");
+    return line[1] == ' ' && behind ? behind + 2 : line + strspn(line, "# ");
 }
 
 static size_t count_lines(const char *const *lines) {
@@ -113,6 +122,13 @@ static size_t count_lines(const char *const *lines) {
     return n;
 }
 
+/* All words, but not in one piece. */
+static void note_apart(struct search *search, const struct document *document) {
+    const size_t used = strlen(search->apart);
+    snprintf(search->apart + used, sizeof search->apart - used, "%s%s", used ? ", " : "",
+             document->name);
+}
+
 static void search_document(struct search *search, const struct document *document) {
     const char *const *lines = document->lines;
     const char *heading = "", *printed = NULL;
@@ -120,20 +136,18 @@ static void search_document(struct search *search, const struct document *docume
     bool code = !document->markdown;
     for (size_t i = 0, n; i < total; i += n) {
         const bool fence = document->markdown && strncmp(lines[i], "```", 3) == 0;
-        if (document->markdown && !code && lines[i][0] == '#')
-            heading = lines[i] + strspn(lines[i], "# ");
+        const bool is_heading = document->markdown && !code && lines[i][0] == '#';
+        if (is_heading) heading = heading_of(lines[i]);
         if (fence) code = !code;
         n = fence ? 1 : piece_lines(lines + i, code);
         if (fence || !holds_all(search, lines + i, n, heading)) continue;
-        if (printed != heading) print_place(document, heading);
+        if (printed != heading) print_place(search, document, heading);
         printed = heading;
-        print_piece(lines + i, n);
+        if (!is_heading) print_piece(lines + i, n);
         search->found++;
     }
-    if (search->found > before || !holds_all(search, lines, total, "")) return;
-    const size_t used = strlen(search->apart);
-    snprintf(search->apart + used, sizeof search->apart - used, "%s%s", used ? ", " : "",
-             document->name);
+    if (search->found == before && holds_all(search, lines, total, ""))
+        note_apart(search, document);
 }
 
 /* Text that is no page; it is cut into its lines. */

@@ -41,7 +41,10 @@ function inline(line,    out, rest, i) {
     }
     return out plain(line)
 }
-function inline_within(line) { return plain(line) }
+function inline_within(line) {
+    gsub(/`/, "", line)
+    return plain(line)
+}
 FNR == 1 { open_page(substr($0, 3)); next }
 /^```/ && block != "code" { enter("code"); next }
 /^```/ { enter(""); next }
@@ -52,5 +55,8 @@ block == "code" { code_line($0); next }
 /^\|/ { enter("table"); n = split_row($0, cells); table_row(cells, n, ++rows == 1); next }
 /^(- |[0-9]+\. )/ { enter("list"); flush(); text = $0; sub(/^(- |[0-9]+\. )/, "", text); next }
 /^ / && block == "list" { sub(/^ +/, ""); text = text " " $0; next }
-{ if (block != "" && text == "") enter(""); if (block != "list") { text = text (text == "" ? "" : " ") $0 } else text = text " " $0 }
+{
+    if (block != "" && text == "") enter("")
+    text = text (text == "" ? "" : " ") $0
+}
 END { enter(""); close_page() }

@@ -8,9 +8,7 @@ function name_of(path) {
     return path
 }
 function literal(line) {
-    gsub(/\\/, "\\\\", line)
-    gsub(/"/, "\\\"", line)
-    gsub(/\?/, "\\?", line) # no trigraphs
+    gsub(/[\\"?]/, "\\\\&", line) # the question mark: no trigraphs
     return "\"" line "\""
 }
 function refuse(why) {

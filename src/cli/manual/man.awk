@@ -1,13 +1,13 @@
 # A page of the manual as a man page of section 7, for groff and mandoc (see blocks.awk).
 function plain(s) {
-    gsub(/\\/, "\\e", s)
+    gsub(/\\/, "\\\\e", s)
     return s
 }
 function code(s) {
     if (s ~ /^granary help [a-z-]+$/ && index(names, " " substr(s, 14) " "))
         return "\\fBgranary-" substr(s, 14) "\\fR(7)"
     s = plain(s)
-    gsub(/-/, "\\-", s)
+    gsub(/-/, "\\\\-", s)
     return "\\fB" s "\\fR"
 }
 function bold(s) { return "\\fB" s "\\fR" }
@@ -28,7 +28,7 @@ function heading(level, s) {
     if (level == 2) { started = 1; printf ".SH \"%s\"\n", upper(s) }
     else { start(); printf ".SS \"%s\"\n", quoted(s) }
 }
-function quoted(s) { gsub(/`/, "", s); gsub(/"/, "\\(dq", s); return plain_heading(s) }
+function quoted(s) { gsub(/`/, "", s); gsub(/"/, "\\\\(dq", s); return plain_heading(s) }
 function plain_heading(s) { return s }
 function upper(s) { return toupper(quoted(s)) }
 function paragraph(s) { start(); print ".PP"; put(inline(s)) }
@@ -43,7 +43,7 @@ function close_block(kind) {
 }
 function code_line(s) {
     s = plain(s)
-    gsub(/-/, "\\-", s)
+    gsub(/-/, "\\\\-", s)
     put(s)
 }
 function table_row(cells, n, is_head,    i) {
