@@ -82,7 +82,7 @@ help:
 	@echo 'make test-hosts   faults across several hosts, emulated (root)'
 	@echo 'make test-ulfm    the fault tests on Open MPI 5, in a Debian 13 root where need be (root)'
 	@echo 'make test-slurm   the batch scripts on a Slurm of two pretended nodes (jobs/deps.sh --slurm)'
-	@echo 'make bench        the figures of the README'
+	@echo 'make bench        the figures of the manual (granary help figures)'
 	@echo 'make manual       man pages and HTML into $(BUILD)/manual'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make format lint  clang-format; clang-tidy and cppcheck'
