@@ -88,7 +88,7 @@ static bool begins_piece(const char *line) {
  * indented far below it. */
 static size_t piece_lines(const char *const *lines, bool code) {
     size_t n = 1;
-    if (lines[0][0] == '\0' || (!code && strchr("|#`", lines[0][0]))) return n;
+    if (lines[0][0] == '\0' || (!code && strchr("|#", lines[0][0]))) return n;
     while (lines[n] && lines[n][0] != '\0') {
         const bool below = strspn(lines[n], " ") >= CONTINUATION;
         if (code ? !below : begins_piece(lines[n])) break;

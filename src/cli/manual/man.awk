@@ -39,24 +39,37 @@ function open_block(kind) {
 }
 function close_block(kind) {
     if (kind == "code") print ".fi\n.RE"
-    if (kind == "table") print ".TE"
+    if (kind == "table") print_table()
 }
 function code_line(s) {
     s = plain(s)
     gsub(/-/, "\\\\-", s)
     put(s)
 }
+# A table is kept until its end: columns of long cells share the room that short ones leave.
 function table_row(cells, n, is_head,    i) {
     if (is_head) {
-        print ".PP\n.TS\nallbox;"
-        for (i = 1; i <= n; i++) printf "%s%s", (i == 1 ? "l" : "lx"), (i < n ? " " : ".\n")
         columns = n
+        table_rows = 0
+        for (i = 1; i <= n; i++) widest[i] = 0
     }
+    table_rows++
     for (i = 1; i <= columns; i++) {
-        print "T{"
-        put(inline(cells[i]))
-        printf "T}%s", (i < columns ? "\t" : "\n")
+        kept[table_rows, i] = i <= n ? cells[i] : ""
+        if (length(kept[table_rows, i]) > widest[i]) widest[i] = length(kept[table_rows, i])
     }
+}
+function print_table(    row, i) {
+    print ".PP\n.TS\nallbox;"
+    for (i = 1; i <= columns; i++)
+        printf "%s%s", (widest[i] > 22 ? "lx" : "l"), (i < columns ? " " : ".\n")
+    for (row = 1; row <= table_rows; row++)
+        for (i = 1; i <= columns; i++) {
+            print "T{"
+            put(inline(kept[row, i]))
+            printf "T}%s", (i < columns ? "\t" : "\n")
+        }
+    print ".TE"
 }
 function close_page() {
     print ".SH \"SEE ALSO\"\n.BR granary (1)"
