@@ -47,6 +47,11 @@ check "there are settings" test "$( { settings config; settings schema; } | wc -
 for setting in $(settings config; settings schema); do
     check "--search $setting" grep -qF "    $setting " <("$GRANARY" help --search "$setting")
 done
+# explained PATH: a page has the setting as code, whole or by its last name, or in an example.
+explained() { grep -qE "(\`|\{|, |^ *)([a-z_]+\.)*${1##*.}(\`|:)" "$PAGES"/*.md; }
+for setting in $(settings config; settings schema); do
+    check "a page explains $setting" explained "$setting"
+done
 check "whatever the case" exits 0 "$GRANARY" help --search PIDFD Linux
 check "the page and the heading are named" prints "faults: How a loss is found"
 check "the paragraph is shown" prints "a pidfd for each"

@@ -27,6 +27,12 @@ FNR == 1 {
     title[pages] = substr($0, 3)
     printf "static const char *const page%d[] = {\n", pages++
 }
+/^```/ { code = !code }
+# A wrapped line that begins like an item of a list would become one.
+!code && /^(- |[0-9]+\. )/ && before != "" && before !~ /^(- |[0-9]+\. | )/ {
+    refuse("a list without an empty line in front of it")
+}
+{ before = $0 }
 /\t/ { refuse("a tab") }
 length(literal($0)) > 4000 { refuse("a line of more than 4,000 bytes") }
 { print "    " literal($0) "," }
