@@ -108,8 +108,9 @@ static gr_status refuse_topic(const char *name) {
     gr_text_quote(name, strlen(name), quoted, sizeof quoted);
     if (!meant) meant = nearest_name(name, true);
     return gr_fail(GR_ERROR_USAGE,
-                   "help: '%s' is no command and no topic%s%s%s; see `granary help`", quoted,
-                   meant ? ", did you mean '" : "", meant ? meant : "", meant ? "'" : "");
+                   "help: '%s' is no command and no topic%s%s%s; `granary help` lists them, "
+                   "`granary help --search WORD` searches the manual",
+                   quoted, meant ? ", did you mean '" : "", meant ? meant : "", meant ? "'" : "");
 }
 
 gr_status gr_help(int argc, char **argv) {

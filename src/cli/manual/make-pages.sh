@@ -38,7 +38,8 @@ convert() { # FORMAT NAME FILE
 } >"$folder/command.md"
 
 convert man granary "$folder/command.md" | sed -e 's/^\.TH GRANARY-GRANARY 7/.TH GRANARY 1/' \
-    -e 's/^granary-granary \\- granary: /granary \\- /' >"$folder/man1/granary.1"
+    -e 's/^granary-granary \\- granary: /granary \\- /' \
+    -e '/^\.SH "SEE ALSO"/,$d' >"$folder/man1/granary.1"
 convert html granary "$folder/command.md" >"$folder/html/index.html"
 for name in $names; do
     convert man "$name" "$folder/markdown/$name.md" >"$folder/man7/granary-$name.7"

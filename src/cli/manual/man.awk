@@ -25,12 +25,14 @@ function open_page(title) {
 }
 function start() { if (!started++) print ".SH DESCRIPTION" }
 function heading(level, s) {
-    if (level == 2) { started = 1; printf ".SH \"%s\"\n", upper(s) }
-    else { start(); printf ".SS \"%s\"\n", quoted(s) }
+    if (level == 2) { started = 1; printf ".SH \"%s\"\n", toupper(bare(s)) }
+    else { start(); printf ".SS \"%s\"\n", bare(s) }
 }
-function quoted(s) { gsub(/`/, "", s); gsub(/"/, "\\\\(dq", s); return plain_heading(s) }
-function plain_heading(s) { return s }
-function upper(s) { return toupper(quoted(s)) }
+# Without the marks that a request's argument cannot have.
+function bare(s) {
+    gsub(/[`"\\]/, "", s)
+    return s
+}
 function paragraph(s) { start(); print ".PP"; put(inline(s)) }
 function item(s) { print ".IP \\(bu 2"; put(inline(s)) }
 function open_block(kind) {
