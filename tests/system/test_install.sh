@@ -33,7 +33,7 @@ complaints() {
 unpaired() {
     local element
     for element in html body pre table tr ul li p a code; do
-        [ "$(grep -oE "<$element[ >]" "$1" | wc -l)" = "$(grep -o "</$element>" "$1" | wc -l)" ] || echo "$1: $element"
+        [ "$(grep -oE "<${element}[ >]" "$1" | wc -l)" = "$(grep -o "</$element>" "$1" | wc -l)" ] || echo "$1: $element"
     done
 }
 for page in "$man"/man1/*.1 "$man"/man7/*.7; do

@@ -70,7 +70,7 @@ check "no words" exits 64 "$GRANARY" help --search
 # Command lines of fenced code and of `code` in the text, without comments, a command each.
 command_lines() {
     awk '/^```/ {code = !code; next}
-         code {sub(/(^| )# .*/, ""); print; next}
+         code {sub(/(^| )# .*/, ""); if (sub(/\\$/, "")) printf "%s", $0; else print; next}
          {while (match($0, /`granary [^`]*`/)) {print substr($0, RSTART + 1, RLENGTH - 2); $0 = substr($0, RSTART + RLENGTH)}}' "$1" |
         sed 's/&&/\n/g; s/;/\n/g; s/|/\n/g' | sed -nE "s/^(.* )?granary ([^=]|$)/\2/p"
 }
