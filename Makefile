@@ -69,7 +69,7 @@ PARALLEL_TESTS := $(call program,$(PARALLEL_SOURCES))
 BENCHES := $(call program,$(BENCH_SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: all library help deps test test-quick tests soak test-hosts test-ulfm test-slurm bench demo install uninstall format lint clean FORCE
+.PHONY: all library manual help deps test test-quick tests soak test-hosts test-ulfm test-slurm bench demo install uninstall format lint clean FORCE
 all: $(LIBRARY) $(COMMAND)
 library: $(LIBRARY)
 
@@ -82,7 +82,8 @@ help:
 	@echo 'make test-hosts   faults across several hosts, emulated (root)'
 	@echo 'make test-ulfm    the fault tests on Open MPI 5, in a Debian 13 root where need be (root)'
 	@echo 'make test-slurm   the batch scripts on a Slurm of two pretended nodes (jobs/deps.sh --slurm)'
-	@echo 'make bench        the figures of the README'
+	@echo 'make bench        the figures of the manual (granary help figures)'
+	@echo 'make manual       man pages and HTML into $(BUILD)/manual'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make format lint  clang-format; clang-tidy and cppcheck'
 
@@ -119,7 +120,21 @@ $(LIBRARY): $(call object,$(LIB_SOURCES)) $(BUILD)/members
 	$(call say,AR)
 	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 
-$(COMMAND): $(call object,$(CLI_SOURCES)) $(LIBRARY)
+# The manual's pages are data of the command.
+MANUAL := src/cli/manual
+PAGES := $(sort $(wildcard $(MANUAL)/*.md))
+$(BUILD)/pages: FORCE
+	@mkdir -p $(@D)
+	@echo '$(PAGES)' | cmp -s - $@ || echo '$(PAGES)' > $@
+$(BUILD)/manual.c: $(MANUAL)/c.awk $(PAGES) $(BUILD)/pages
+	$(call say,AWK)
+	$(Q)LC_ALL=C awk -f $< $(PAGES) > $@
+$(BUILD)/manual.o: $(BUILD)/manual.c src/cli/manual.h $(BUILD)/flags
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+CLI_OBJECTS := $(call object,$(CLI_SOURCES)) $(BUILD)/manual.o
+
+$(COMMAND): $(CLI_OBJECTS) $(LIBRARY)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
 
@@ -134,7 +149,7 @@ $(BUILD)/analysis/bench_%: $(BUILD)/analysis/bench_%.o $(LIBRARY)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
 # The command as if of another build, for the tests: its objects come before the library's.
-$(BUILD)/tests/granary-other: $(call object,$(CLI_SOURCES) tests/system/other_build.c) $(LIBRARY)
+$(BUILD)/tests/granary-other: $(CLI_OBJECTS) $(call object,tests/system/other_build.c) $(LIBRARY)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
 # Fuzzers need clang: make MODE=fuzz CC=clang build/fuzz/tests/fuzz/fuzz_config
@@ -181,8 +196,14 @@ demo:
 
 # ---- installation ---------------------------------------------------------------------------
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+# The manual as man pages and HTML; the command tells its own part.
+manual: $(COMMAND)
+	$(MANUAL)/make-pages.sh $(COMMAND) $(BUILD)/manual
+MAN := $(DESTDIR)$(PREFIX)/share/man
+DOC := $(DESTDIR)$(PREFIX)/share/doc/granary
+
+install: all manual
+	install -d $(MAN)/man1 $(MAN)/man7 $(DOC) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	           $(DESTDIR)$(PREFIX)/include/granary $(DESTDIR)$(PREFIX)/share/granary/configs/schemas $(DESTDIR)$(PREFIX)/share/granary/jobs
 	install -m 755 $(COMMAND) $(DESTDIR)$(PREFIX)/bin/granary
 	install -m 644 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib/libgranary.a
@@ -191,6 +212,9 @@ install: all
 	install -m 644 $(wildcard configs/schemas/*.yaml) $(DESTDIR)$(PREFIX)/share/granary/configs/schemas/
 	install -m 755 $(wildcard jobs/make-*.sh) $(DESTDIR)$(PREFIX)/share/granary/jobs/
 	install -m 644 jobs/batch.sh $(wildcard jobs/*.sbatch) $(DESTDIR)$(PREFIX)/share/granary/jobs/
+	install -m 644 $(BUILD)/manual/man1/granary.1 $(MAN)/man1/
+	install -m 644 $(BUILD)/manual/man7/granary-*.7 $(MAN)/man7/
+	install -m 644 $(BUILD)/manual/html/*.html $(DOC)/
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: granary' \
 	  'Description: cross-silo federated learning on MPI' 'Version: $(VERSION)' \
 	  'Requires: $(PACKAGES)' \
@@ -199,7 +223,8 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/granary $(DESTDIR)$(PREFIX)/lib/libgranary.a \
 	      $(DESTDIR)$(PREFIX)/lib/pkgconfig/granary.pc
-	rm -rf $(DESTDIR)$(PREFIX)/include/granary $(DESTDIR)$(PREFIX)/share/granary
+	rm -rf $(DESTDIR)$(PREFIX)/include/granary $(DESTDIR)$(PREFIX)/share/granary $(DOC)
+	rm -f $(MAN)/man1/granary.1 $(MAN)/man7/granary-*.7
 
 # ---- care -----------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The figures of the README, each with the command that gives it. Nothing here is asserted:
+# The figures of `granary help figures`, each with the command that gives it. Nothing here is asserted:
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
 # Sections: digests accuracy rate aggregate small overhead thousand checkpoint memory lost tolerance

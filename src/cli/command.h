@@ -2,7 +2,8 @@
 /*
  * Subcommands of `granary`. To add one:
  *   1. src/cli/<name>.c with `gr_status gr_command_<name>(struct gr_invocation *)`;
- *   2. its declaration below, and its row in the table of main.c with summary, usage and example;
+ *   2. its declaration below, and its row in the table of main.c with summary, usage and example
+ *      (the manual page granary.1 is made of it);
  *   3. a line in tests/system/test_commands.sh, which also checks that --help works.
  * A subcommand parses, calls the library and prints. Only this room prints; only main.c exits.
  */
@@ -62,6 +63,29 @@ struct gr_invocation {
  */
 gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long,
                           struct gr_invocation *invocation) GR_CHECKED;
+
+/* ---- help.c -----------------------------------------------------------------------------------
+ */
+
+struct gr_command {
+    const char *name;
+    gr_status (*run)(struct gr_invocation *);
+    int flags; /* of main.c */
+    const char *summary;
+    const char *usage; /* what follows the summary in --help */
+};
+extern const struct gr_command gr_commands[];
+extern const size_t gr_commands_n;
+
+/* NULL: there is none of this name. */
+const struct gr_command *gr_command_find(const char *name);
+/* GR_ERROR_USAGE, with what may have been meant. */
+gr_status gr_command_refuse(const char *name);
+
+/* The commands and the topics of the manual. */
+void gr_help_overview(FILE *stream);
+/* `granary help ...`; argv: what follows `help`. */
+gr_status gr_help(int argc, char **argv) GR_CHECKED;
 
 gr_status gr_command_train(struct gr_invocation *invocation);
 gr_status gr_command_run(struct gr_invocation *invocation);

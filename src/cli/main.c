@@ -16,13 +16,7 @@ enum {
 }; /* IS_LONG: a signal stops it in order, and what it prints is no result */
 enum { FINALIZE_S = 30, FINALIZE_LOST_S = 5 }; /* for MPI_Finalize, without and after a loss */
 
-static const struct {
-    const char *name;
-    gr_status (*run)(struct gr_invocation *);
-    int flags;
-    const char *summary;
-    const char *usage; /* what follows the summary in --help */
-} commands[] = {
+const struct gr_command gr_commands[] = {
     {"train", gr_command_train, NEEDS_MPI | IS_LONG, "train a model across silos",
      "usage: granary train CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] [--resume] [--quiet]\n"
      "\n"
@@ -161,108 +155,11 @@ static const struct {
      "\n"
      "example: granary version --verbose\n"},
 };
-enum { COMMANDS = sizeof commands / sizeof *commands };
+const size_t gr_commands_n = sizeof gr_commands / sizeof *gr_commands;
 
 static bool is_long(const char *name) {
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (strcmp(name, commands[i].name) == 0) return commands[i].flags & IS_LONG;
-    return false;
-}
-
-static void print_overview(FILE *stream) {
-    fputs("granary trains one model across many silos without moving their data.\n\n"
-          "usage: granary COMMAND ...\n\n",
-          stream);
-    for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fputs("\n`granary help COMMAND` or `granary COMMAND --help` tells more, with an example.\n"
-          "`granary help config [SECTION]` lists the settings of a config, `granary help schema` "
-          "those\n"
-          "of a table's columns.\n",
-          stream);
-}
-
-/* Words that people try, and what they stand for here. */
-static const char *meant_by(const char *word) {
-    static const struct {
-        const char *word, *command;
-    } known[] = {{"resume", "train CONFIG --run DIR --resume"},
-                 {"continue", "train CONFIG --run DIR --resume"},
-                 {"check", "validate"},
-                 {"lint", "validate"},
-                 {"test", "evaluate"},
-                 {"eval", "evaluate"},
-                 {"score", "evaluate"},
-                 {"infer", "predict"},
-                 {"convert", "import"},
-                 {"load", "import"},
-                 {"show", "inspect"},
-                 {"status", "inspect"},
-                 {"compare", "report"},
-                 {"simulate", "run"},
-                 {"fit", "train"}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(word, known[i].word) == 0) return known[i].command;
-    return NULL;
-}
-
-static gr_status refuse_command(const char *name, const char *const *names) {
-    char quoted[80];
-    const char *meant = meant_by(name);
-    gr_text_quote(name, strlen(name), quoted, sizeof quoted);
-    if (name[0] == '-')
-        return gr_fail(GR_ERROR_USAGE,
-                       "'%s' is no command: options come behind one, granary COMMAND ...; see "
-                       "`granary help`",
-                       quoted);
-    if (access(name, F_OK) == 0 && gr_is_yaml_name(name))
-        return gr_fail(GR_ERROR_USAGE,
-                       "'%s' is no command, did you mean `granary train %s`; see `granary help`",
-                       quoted, quoted);
-    if (!meant) meant = gr_text_nearest(name, names, COMMANDS);
-    return gr_fail(GR_ERROR_USAGE, "'%s' is no command%s%s%s; see `granary help`", quoted,
-                   meant ? ", did you mean '" : "", meant ? meant : "", meant ? "'" : "");
-}
-
-/* The row of a command; COMMANDS when there is none, with the message set. */
-static size_t find_command(const char *name) {
-    const char *names[COMMANDS];
-    for (size_t i = 0; i < COMMANDS; i++) {
-        names[i] = commands[i].name;
-        if (strcmp(name, names[i]) == 0) return i;
-    }
-    (void)refuse_command(name, names);
-    return COMMANDS;
-}
-
-/* The settings of a config, or of a schema's columns. */
-static int help_settings(const char *what, const char *section) {
-    char *page = NULL;
-    gr_status status =
-        strcmp(what, "config") == 0 ? gr_config_help(section, &page) : gr_schema_help(&page);
-    if (status == GR_OK)
-        fputs(page, stdout);
-    else
-        fprintf(stderr, "granary: %s\n", gr_message());
-    gr_free(page);
-    return status;
-}
-
-static int help(int argc, char **argv) {
-    if (argc < 3) {
-        print_overview(stdout);
-        return GR_OK;
-    }
-    if (strcmp(argv[2], "config") == 0 || strcmp(argv[2], "schema") == 0)
-        return help_settings(argv[2], argc > 3 ? argv[3] : "");
-    size_t which = find_command(argv[2]);
-    if (which == COMMANDS) {
-        fprintf(stderr, "granary: %s\n", gr_message());
-        return GR_ERROR_USAGE;
-    }
-    printf("granary %s: %s\n\n%s", commands[which].name, commands[which].summary,
-           commands[which].usage);
-    return GR_OK;
+    const struct gr_command *command = gr_command_find(name);
+    return command && (command->flags & IS_LONG);
 }
 
 static bool asks_for_help(int argc, char **argv) {
@@ -332,35 +229,38 @@ gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long
     return status;
 }
 
+/* Prints what went wrong, if anything did. */
+static gr_status end(gr_status status) {
+    if (status == GR_OK) status = check_output();
+    if (status != GR_OK) fprintf(stderr, "granary: %s\n", gr_message());
+    return status;
+}
+
 int main(int argc, char **argv) {
     struct gr_invocation invocation = {.world = MPI_COMM_NULL};
     gr_start_streams(argc < 2 || !is_long(argv[1]));
     /* A file past the limit of its size is an error of that write, not a death. */
     signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
-        print_overview(stderr);
+        gr_help_overview(stderr);
         return GR_ERROR_USAGE;
     }
     if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
         strcmp(argv[1], "-h") == 0)
-        return help(argc, argv);
+        return end(gr_help(argc - 2, argv + 2));
     if (strcmp(argv[1], "--version") == 0) {
         puts("granary " GRANARY_VERSION);
-        return GR_OK;
+        return end(GR_OK);
     }
-    size_t which = find_command(argv[1]);
-    gr_status status = which == COMMANDS ? GR_ERROR_USAGE : gr_base_start();
-    if (status == GR_OK && asks_for_help(argc, argv)) {
-        char *words[] = {argv[0], argv[0], argv[1]};
-        return help(3, words);
-    }
+    const struct gr_command *command = gr_command_find(argv[1]);
+    if (!command) return end(gr_command_refuse(argv[1]));
+    gr_status status = gr_base_start();
+    if (status == GR_OK && asks_for_help(argc, argv)) return end(gr_help(1, argv + 1));
     invocation.argc = argc - 1;
     invocation.argv = argv + 1;
-    if (status == GR_OK && (commands[which].flags & NEEDS_MPI))
-        return gr_run_with_mpi(commands[which].run, commands[which].flags & IS_LONG, &invocation);
-    if (status == GR_OK) status = commands[which].run(&invocation);
-    if (invocation.told) return status;
-    if (status == GR_OK) status = check_output();
-    if (status != GR_OK) fprintf(stderr, "granary: %s\n", gr_message());
+    if (status == GR_OK && (command->flags & NEEDS_MPI))
+        return gr_run_with_mpi(command->run, command->flags & IS_LONG, &invocation);
+    if (status == GR_OK) status = command->run(&invocation);
+    if (!invocation.told) status = end(status);
     return status;
 }

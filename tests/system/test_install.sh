@@ -8,6 +8,44 @@ root=$SCRATCH/root/opt/granary
 check "the command" exits 0 "$root/bin/granary" version
 check "the config of the demo" test -s "$root/share/granary/configs/fashion-mnist.yaml"
 check "the batch scripts" test -s "$root/share/granary/jobs/train.sbatch" -a -s "$root/share/granary/jobs/batch.sh"
+# The manual: a man page and an HTML page for each topic, and for the command.
+man=$root/share/man doc=$root/share/doc/granary
+for topic in $(cd "$TOP/src/cli/manual" && echo *.md | sed 's/\.md//g') config schema; do
+    check "man page of $topic" grep -q "^\.TH GRANARY-${topic^^} 7 " "$man/man7/granary-$topic.7"
+    check "HTML page of $topic" grep -q '^<h1>' "$doc/granary-$topic.html"
+    check "the index leads to it" grep -qF "href=\"granary-$topic.html\"" "$doc/index.html"
+done
+for command in $("$GRANARY" help | sed -n '/^usage/,/^`/s/^  \([a-z]*\)  *.*/\1/p'); do
+    check "granary.1 has $command" grep -q "^usage: granary $command " "$man/man1/granary.1"
+    for option in $("$GRANARY" help "$command" | grep -oE -- '--[a-z-]+' | sort -u); do
+        check "and $option" grep -qF -- "${option//-/\\-}" "$man/man1/granary.1"
+    done
+done
+# complaints FILE: of a formatter about a man page.
+complaints() {
+    if command -v mandoc >/dev/null; then mandoc -T lint -W error "$1"
+    elif command -v groff >/dev/null; then groff -man -t -Tutf8 -z -ww -W break "$1"
+    else awk '/^\.TH /{n++} /^\.SH /{m++} /^\.TS/{t++} /^\.TE/{t--} /^\.nf/{f++} /^\.fi/{f--}
+              END {if (n != 1 || m < 2 || t || f) print FILENAME ": its requests do not pair"}' "$1"
+    fi 2>&1
+}
+# unpaired FILE: elements of an HTML page that are opened and not closed.
+unpaired() {
+    local element
+    for element in html body pre table tr ul li p a code; do
+        [ "$(grep -oE "<${element}[ >]" "$1" | wc -l)" = "$(grep -o "</$element>" "$1" | wc -l)" ] || echo "$1: $element"
+    done
+}
+for page in "$man"/man1/*.1 "$man"/man7/*.7; do
+    check "$(basename "$page") can be formatted" equal "$(complaints "$page")" ""
+    check "and has no Markdown left" equal "$(grep -nE '^```|\*\*|\]\(|^\|' "$page")" ""
+done
+for page in "$doc"/*.html; do
+    check "$(basename "$page") closes its elements" equal "$(unpaired "$page")" ""
+    for target in $(grep -oE 'href="[^"]*"' "$page" | sed 's/href="//; s/"//'); do
+        check "$(basename "$page") leads to $target" test -e "$doc/$target"
+    done
+done
 # Installed, and copied by Slurm into a folder of its own, which a pretended scontrol knows of.
 mkdir spool bin && cp "$root"/share/granary/jobs/*.sbatch spool
 cat >bin/scontrol <<SH
