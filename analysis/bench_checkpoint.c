@@ -162,5 +162,5 @@ out:
     gr_layout_release(&b.layout);
     gr_comm_free(b.comm);
     MPI_Finalize();
-    return status;
+    return (int)status;
 }

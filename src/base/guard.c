@@ -51,5 +51,5 @@ void gr_guard_stop(void) {
 }
 
 void gr_guard_code(gr_status code) {
-    exit_code = code;
+    exit_code = (sig_atomic_t)code;
 }

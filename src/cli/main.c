@@ -181,7 +181,7 @@ gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long
     invocation->told = true;
     if (gr_start_check_launcher(&company) != GR_OK) {
         fprintf(stderr, "granary: %s\n", gr_message());
-        return GR_ERROR_USAGE;
+        return (int)GR_ERROR_USAGE;
     }
     /* To a command that can stop in order a signal that comes while MPI starts counts as well. */
     if (is_long)
@@ -218,7 +218,7 @@ gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long
      */
     if (status == GR_ERROR_INTERNAL || invocation->leaves) {
         fflush(NULL);
-        _exit(status);
+        _exit((int)status);
     }
     fflush(NULL);
     gr_guard_code(status);
@@ -229,11 +229,11 @@ gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long
     return status;
 }
 
-/* Prints what went wrong, if anything did. */
-static gr_status end(gr_status status) {
+/* Prints the error, if there was one; returns the exit code. */
+static int end(gr_status status) {
     if (status == GR_OK) status = check_output();
     if (status != GR_OK) fprintf(stderr, "granary: %s\n", gr_message());
-    return status;
+    return (int)status;
 }
 
 int main(int argc, char **argv) {
@@ -243,7 +243,7 @@ int main(int argc, char **argv) {
     signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
         gr_help_overview(stderr);
-        return GR_ERROR_USAGE;
+        return (int)GR_ERROR_USAGE;
     }
     if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
         strcmp(argv[1], "-h") == 0)
@@ -259,8 +259,7 @@ int main(int argc, char **argv) {
     invocation.argc = argc - 1;
     invocation.argv = argv + 1;
     if (status == GR_OK && (command->flags & NEEDS_MPI))
-        return gr_run_with_mpi(command->run, command->flags & IS_LONG, &invocation);
+        return (int)gr_run_with_mpi(command->run, command->flags & IS_LONG, &invocation);
     if (status == GR_OK) status = command->run(&invocation);
-    if (!invocation.told) status = end(status);
-    return status;
+    return invocation.told ? (int)status : end(status);
 }

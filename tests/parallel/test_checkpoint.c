@@ -415,7 +415,7 @@ static int test_tried(struct gr_comm *comm) {
 static int test_tried_in_vain(struct gr_comm *comm) {
     int bad = 0;
     struct sample s;
-    const int limits[] = {RLIMIT_FSIZE, RLIMIT_NOFILE};
+    static const __rlimit_resource_t limits[] = {RLIMIT_FSIZE, RLIMIT_NOFILE};
     const char *says[] = {"File too large", "Too many open files"};
     bool room;
     EXPECT(make(comm, 1500, false, &s) == GR_OK);

@@ -343,8 +343,8 @@ START_TEST(test_text_round_trip) {
         "=",
         "%TAG",
         "\u00e9\u4e2d\U0001F600",
-        "a\xc2\x85"
-        "b",
+        ("a\xc2\x85"
+         "b"),
         "a\u2028b",
         "\ufeffa",
         "\u00a0",
