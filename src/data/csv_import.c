@@ -7,13 +7,11 @@
  */
 #include "data/csv_table.h"
 #include "data/groups.h"
-#include "data/guard.h"
 #include "data/table_file.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SAMPLE_ROWS = 10000, PROGRESS_ROWS = 4096, CHUNK_ROWS = 65536 };
 
@@ -429,13 +427,7 @@ static gr_status write_table(void *context) {
 gr_status gr_import_csv(const char *path, const struct gr_import_options *options,
                         const char *out_path) {
     struct import im = {.path = path, .options = options, .first = options->first};
-    gr_status status;
     im.last = options->limit ? options->first + options->limit : SIZE_MAX;
     im.file = gr_table_file_at(out_path);
-    GR_TRY(gr_text_format(&im.file.temporary, "%s.tmp", out_path));
-    GR_TRY(gr_guard_write(out_path, write_table, &im));
-out:
-    if (status != GR_OK && im.file.temporary) unlink(im.file.temporary);
-    gr_free(im.file.temporary);
-    return status;
+    return gr_table_file_run(&im.file, write_table, &im);
 }

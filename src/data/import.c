@@ -4,13 +4,12 @@
  * compressed, so that a silo's rows are read at the disk's rate, and small enough that few rows
  * come along which the silo does not own.
  */
-#include "data/guard.h"
+
 #include "data/table_file.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Rows `first`.. of the reader become rows 0.. of the file. */
 static gr_status copy_rows(struct gr_table_file *t, struct gr_reader *reader, size_t first,
@@ -110,11 +109,8 @@ gr_status gr_import_idx(const char *features, const char *labels, size_t first, 
     *t = gr_table_file_at(out_path);
     GR_TRY(gr_text_format(&import.table.features, "%s", features));
     GR_TRY(gr_text_format(&import.table.labels, "%s", labels));
-    GR_TRY(gr_text_format(&t->temporary, "%s.tmp", out_path));
-    GR_TRY(gr_guard_write(out_path, write_table, &import));
+    status = gr_table_file_run(t, write_table, &import);
 out:
-    if (status != GR_OK && t->temporary) unlink(t->temporary);
-    gr_free(t->temporary);
     gr_free(import.table.labels);
     gr_free(import.table.features);
     return status;

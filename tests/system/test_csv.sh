@@ -116,4 +116,12 @@ perl -e 'print "x,label\n"; print $_ / 7, ",", $_ % 2, "\n" for 1 .. 40000' >lar
 check "a limit of size" exits 73 bash -c 'ulimit -f 50; "$GRANARY" import large.csv -o z.h5'
 check "it says so" says "z.h5: the file could not be written: File too large"
 check "nothing is left" [ ! -e z.h5 ] && check "no temporary file" [ ! -e z.h5.tmp ]
+
+# Somebody else writes the same file: neither gets the other's rows.
+check "a table that another writes" exits 73 flock -n z.h5.tmp "$GRANARY" import large.csv -o z.h5
+check "it says so" says "z.h5: another process is writing it"
+check "the other's file is left to him" [ -e z.h5.tmp ]
+check "what was left behind does no harm" exits 0 "$GRANARY" import large.csv -o z.h5
+check "a first import" exits 0 "$GRANARY" import large.csv -o a.h5
+check "the same table" cmp z.h5 a.h5 && check "no temporary file" [ ! -e z.h5.tmp ]
 finish

@@ -154,5 +154,11 @@ if [ "$(id -u)" = 0 ] && mkdir tiny && mount -t tmpfs -o size=100k none tiny 2>/
     check "nothing is left on it" equal "$(ls tiny)" ""
     umount tiny
 fi
+for format in csv h5; do
+    check "another writes it, $format" exits 73 flock -n "no.$format.tmp" "$GRANARY" predict run/model.h5 many.h5 -o "no.$format"
+    check "it says so" says "no.$format: another process is writing it"
+    check "the other's file is left to him" [ -e "no.$format.tmp" ]
+    rm -f "no.$format.tmp"
+done
 check "nothing is left of what was refused" equal "$(ls | grep -cE '^no\.(csv|h5|txt)|tmp')" 0
 finish
