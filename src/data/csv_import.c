@@ -373,7 +373,11 @@ static gr_status import_once(struct import *im, size_t limit) {
     im->written = im->held = 0;
     im->n_classes = 1;
     GR_TRY(find_columns(im, limit));
-    GR_TRY(gr_csv_table_open(im->path, &im->options->csv, im->columns, false, &im->table, &misfit));
+    status =
+        gr_csv_table_open(im->path, &im->options->csv, im->columns, false, &im->table, &misfit);
+    if (status == GR_ERROR_CONFIG)
+        status = gr_fail_context(status, "%s: ", im->options->schema ? im->options->schema : "");
+    GR_TRY(status);
     GR_TRY(gr_allocate(im->feature_rows, im->shape.row_bytes, "rows", &im->features));
     GR_TRY(gr_allocate(im->feature_rows, sizeof *im->labels, "labels", &im->labels));
     GR_TRY(gr_allocate(im->feature_rows, sizeof *im->targets, "targets", &im->targets));

@@ -70,7 +70,10 @@ static gr_status open_model(struct scoring *s) {
         return gr_fail(GR_ERROR_DATA, "%s: damaged: a slab's digest differs", s->model_path);
     status = gr_model_create_from_description(s->file.architecture, &s->file.layout, GR_TEST_BATCH,
                                               &s->model);
-    if (status != GR_OK) return gr_fail_context(status, "%s: ", s->model_path);
+    /* What cannot be in a config is damage in a model's file. */
+    if (status != GR_OK)
+        return gr_fail_context(status == GR_ERROR_CONFIG ? GR_ERROR_DATA : status,
+                               "%s: ", s->model_path);
     if (s->file.preprocessing) status = open_preprocessing(s);
 out:
     return status;

@@ -275,6 +275,9 @@ check "since a number" bad "columns[4].since: found a column that holds no dates
 check "days of a number" bad "columns[2].in" '/bmi/s/}/, in: years}/'
 check "bounds without a number" exits 78 bash -c \
     'sed "/bmi/s/}/, censored: [low]}/" schema.yaml >bad.yaml; "$GRANARY" train run.yaml --run no --set data.schema=bad.yaml'
+check "name schema and column" says 'granary: bad.yaml: column "bmi": censored: entry 1: expected a text with one number'
+check "when imported too" exits 78 "$GRANARY" import plain.csv --schema bad.yaml -o no.h5
+check "name them" says 'granary: bad.yaml: column "bmi": censored'
 check "nothing is left of what was refused" [ ! -e no ]
 
 # Files of other programs
