@@ -234,6 +234,19 @@ static size_t find_command(const char *name) {
     return COMMANDS;
 }
 
+/* Output that did not reach its file is a failure. */
+static gr_status check_output(void) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "standard output could not be written");
+}
+
+/* The end of what prints and does nothing else. */
+static gr_status printed(void) {
+    gr_status status = check_output();
+    if (status != GR_OK) fprintf(stderr, "granary: %s\n", gr_message());
+    return status;
+}
+
 /* The settings of a config, or of a schema's columns. */
 static int help_settings(const char *what, const char *section) {
     char *page = NULL;
@@ -244,13 +257,13 @@ static int help_settings(const char *what, const char *section) {
     else
         fprintf(stderr, "granary: %s\n", gr_message());
     gr_free(page);
-    return status;
+    return (int)(status == GR_OK ? printed() : status);
 }
 
 static int help(int argc, char **argv) {
     if (argc < 3) {
         print_overview(stdout);
-        return GR_OK;
+        return printed();
     }
     if (strcmp(argv[2], "config") == 0 || strcmp(argv[2], "schema") == 0)
         return help_settings(argv[2], argc > 3 ? argv[3] : "");
@@ -261,19 +274,13 @@ static int help(int argc, char **argv) {
     }
     printf("granary %s: %s\n\n%s", commands[which].name, commands[which].summary,
            commands[which].usage);
-    return GR_OK;
+    return printed();
 }
 
 static bool asks_for_help(int argc, char **argv) {
     for (int i = 2; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
     return false;
-}
-
-/* Output that did not reach its file is a failure. */
-static gr_status check_output(void) {
-    if (fflush(stdout) == 0 && !ferror(stdout)) return GR_OK;
-    return gr_fail(GR_ERROR_WRITE, "standard output could not be written");
 }
 
 gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long,
@@ -345,7 +352,7 @@ int main(int argc, char **argv) {
         return help(argc, argv);
     if (strcmp(argv[1], "--version") == 0) {
         puts("granary " GRANARY_VERSION);
-        return GR_OK;
+        return printed();
     }
     size_t which = find_command(argv[1]);
     gr_status status = which == COMMANDS ? GR_ERROR_USAGE : gr_base_start();
