@@ -191,6 +191,13 @@ gr_status gr_file_read(const char *path, size_t limit, gr_status failure, char *
 gr_status gr_file_write(const char *path, const void *bytes, size_t length) GR_CHECKED;
 
 /*
+ * Opens TEMPORARY, empty, to be written and renamed to PATH later, and locks it as long as *fd is
+ * open: who writes the same PATH meanwhile is refused, rather than to write into the same file.
+ * Where the file system has no locks, none is held. Errors: GR_ERROR_WRITE.
+ */
+gr_status gr_file_claim(const char *path, const char *temporary, int *fd) GR_CHECKED;
+
+/*
  * Whether a file that a user named may be written: it is not one of the `n` files at `read` (NULL:
  * no file), which would be lost, nor a device, a pipe or a folder, which a rename would replace for
  * everybody on the machine. Errors: GR_ERROR_USAGE, GR_ERROR_WRITE.

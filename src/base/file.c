@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,6 +93,33 @@ gr_status gr_file_publish(const char *temporary, const char *path) {
     return gr_file_sync_folder(path);
 }
 
+/* Whether the path still leads to what is open: it may have been renamed before it was locked. */
+static bool leads_to(const char *path, int fd) {
+    struct stat named, open_one;
+    return stat(path, &named) == 0 && fstat(fd, &open_one) == 0 &&
+           named.st_dev == open_one.st_dev && named.st_ino == open_one.st_ino;
+}
+
+gr_status gr_file_claim(const char *path, const char *temporary, int *fd) {
+    enum { TRIES = 100 };
+    for (int i = 0; i < TRIES; i++) {
+        *fd = open(temporary, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
+        if (*fd < 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+        const bool held = flock(*fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+        if (!held && leads_to(temporary, *fd)) {
+            if (ftruncate(*fd, 0) == 0) return GR_OK;
+            const int error = errno;
+            close(*fd);
+            *fd = -1;
+            return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(error));
+        }
+        close(*fd);
+        *fd = -1;
+        if (held) break;
+    }
+    return gr_fail(GR_ERROR_WRITE, "%s: another process is writing it", path);
+}
+
 static int write_all(int fd, const char *bytes, size_t length) {
     while (length > 0) {
         ssize_t n = write(fd, bytes, length);
@@ -115,15 +143,14 @@ gr_status gr_file_write(const char *path, const void *bytes, size_t length) {
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", temporary, strerror(errno));
         goto out;
     }
-    int bad = write_all(fd, bytes, length) != 0 || fsync(fd) != 0;
-    int error = errno;
-    if (close(fd) != 0 && !bad) {
-        bad = 1;
-        error = errno;
-    }
-    status = bad ? gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(error))
-                 : gr_file_publish(temporary, path);
-    if (status != GR_OK) unlink(temporary);
+    if (write_all(fd, bytes, length) != 0 || fsync(fd) != 0)
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+    else if (!leads_to(temporary, fd))
+        status = gr_fail(GR_ERROR_WRITE, "%s: another process is writing it", path);
+    else
+        status = gr_file_publish(temporary, path);
+    if (status != GR_OK && leads_to(temporary, fd)) unlink(temporary);
+    close(fd);
 out:
     gr_free(temporary);
     return status;

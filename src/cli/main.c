@@ -181,7 +181,7 @@ gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long
     invocation->told = true;
     if (gr_start_check_launcher(&company) != GR_OK) {
         fprintf(stderr, "granary: %s\n", gr_message());
-        return (int)GR_ERROR_USAGE;
+        return GR_ERROR_USAGE;
     }
     /* To a command that can stop in order a signal that comes while MPI starts counts as well. */
     if (is_long)

@@ -260,8 +260,10 @@ static gr_status csv_open(struct gr_reader *reader) {
         GR_TRY(gr_ids_find(reader->columns->schema, reader->table->file, reader->id,
                            &reader->id_column));
     GR_TRY(set_shape(reader, s));
-    GR_TRY(gr_csv_table_open(reader->table->file, &reader->data->csv, reader->columns,
-                             wants_groups(reader), &s->table, &reader->misfit));
+    status = gr_csv_table_open(reader->table->file, &reader->data->csv, reader->columns,
+                               wants_groups(reader), &s->table, &reader->misfit);
+    if (status == GR_ERROR_CONFIG) status = gr_fail_context(status, "%s: ", reader->data->schema);
+    GR_TRY(status);
     GR_TRY(read_through(reader, s));
     GR_TRY(gr_csv_table_settle(&s->table, reader->columns));
     tell_form(&s->table.scan.form, &reader->passed_over);

@@ -7,7 +7,6 @@
  */
 #include "data/csv_table.h"
 #include "data/groups.h"
-#include "data/guard.h"
 #include "data/table_file.h"
 
 #include <errno.h>
@@ -376,7 +375,11 @@ static gr_status import_once(struct import *im, size_t limit) {
     im->written = im->held = 0;
     im->n_classes = 1;
     GR_TRY(find_columns(im, limit));
-    GR_TRY(gr_csv_table_open(im->path, &im->options->csv, im->columns, false, &im->table, &misfit));
+    status =
+        gr_csv_table_open(im->path, &im->options->csv, im->columns, false, &im->table, &misfit);
+    if (status == GR_ERROR_CONFIG)
+        status = gr_fail_context(status, "%s: ", im->options->schema ? im->options->schema : "");
+    GR_TRY(status);
     GR_TRY(gr_allocate(im->feature_rows, im->shape.row_bytes, "rows", &im->features));
     GR_TRY(gr_allocate(im->feature_rows, sizeof *im->labels, "labels", &im->labels));
     GR_TRY(gr_allocate(im->feature_rows, sizeof *im->targets, "targets", &im->targets));
@@ -430,12 +433,7 @@ static gr_status write_table(void *context) {
 gr_status gr_import_csv(const char *path, const struct gr_import_options *options,
                         const char *out_path) {
     struct import im = {.path = path, .options = options, .first = options->first};
-    gr_status status;
     im.last = options->limit ? options->first + options->limit : SIZE_MAX;
     im.file = gr_table_file_at(out_path);
-    GR_TRY(gr_text_format(&im.file.temporary, "%s.tmp", out_path));
-    GR_TRY(gr_guard_write(out_path, im.file.temporary, write_table, &im));
-out:
-    gr_free(im.file.temporary);
-    return status;
+    return gr_table_file_run(&im.file, write_table, &im);
 }

@@ -4,7 +4,7 @@
  * compressed, so that a silo's rows are read at the disk's rate, and small enough that few rows
  * come along which the silo does not own.
  */
-#include "data/guard.h"
+
 #include "data/table_file.h"
 
 #include <errno.h>
@@ -109,10 +109,8 @@ gr_status gr_import_idx(const char *features, const char *labels, size_t first, 
     *t = gr_table_file_at(out_path);
     GR_TRY(gr_text_format(&import.table.features, "%s", features));
     GR_TRY(gr_text_format(&import.table.labels, "%s", labels));
-    GR_TRY(gr_text_format(&t->temporary, "%s.tmp", out_path));
-    GR_TRY(gr_guard_write(out_path, t->temporary, write_table, &import));
+    status = gr_table_file_run(t, write_table, &import);
 out:
-    gr_free(t->temporary);
     gr_free(import.table.labels);
     gr_free(import.table.features);
     return status;

@@ -2,6 +2,8 @@
 /* A fit applied: rows as they were read become rows of features. */
 #include "data/preprocess.h"
 
+#include "data/csv_cell.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -11,6 +13,19 @@ struct gr_preprocessing {
     struct gr_columns *columns; /* NULL: the tables name none */
     size_t n_values, n_features;
 };
+
+/* What a schema cannot say is damage here: a model may be anybody's. */
+static gr_status check_cells(const char *name, const struct gr_schema *schema) {
+    for (unsigned i = 0; i < schema->columns_count; i++) {
+        struct gr_cell_rules rules;
+        const gr_status status = gr_cell_rules_create(&schema->columns[i], &rules);
+        if (status != GR_OK)
+            return gr_fail_context(status == GR_ERROR_CONFIG ? GR_ERROR_DATA : status,
+                                   "%s: ", name);
+        gr_cell_rules_release(&rules);
+    }
+    return GR_OK;
+}
 
 gr_status gr_preprocessing_create(const char *name, const char *text,
                                   struct gr_preprocessing **out) {
@@ -25,6 +40,7 @@ gr_status gr_preprocessing_create(const char *name, const char *text,
     GR_TRY(status);
     p->n_values = p->n_features = p->fit->fill_count;
     if (p->fit->schema.columns_count > 0) {
+        GR_TRY(check_cells(name, &p->fit->schema));
         GR_TRY(gr_schema_copy(&p->fit->schema, &schema));
         GR_TRY(gr_columns_create(schema, &p->columns));
         p->n_features = p->columns->n_features;

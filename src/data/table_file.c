@@ -2,6 +2,8 @@
 /* Writing the HDF5 form of a table. */
 #include "data/table_file.h"
 
+#include "data/guard.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -87,7 +89,8 @@ gr_status gr_table_file_create(struct gr_table_file *t, const struct gr_table_sh
     bool bytes = shape->element == GR_ELEMENT_UINT8;
     errno = 0;
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    if (H5Pset_fapl_sec2(access) >= 0)
+    /* No lock of HDF5's: the file is claimed. */
+    if (H5Pset_fapl_sec2(access) >= 0 && H5Pset_file_locking(access, 0, 1) >= 0)
         t->file = H5Fcreate(t->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     H5Pclose(access);
     if (t->file < 0) return gr_table_file_failed(t, "the file");
@@ -175,6 +178,20 @@ static bool close_file(struct gr_table_file *t) {
     if (t->file >= 0) good = H5Fclose(t->file) >= 0 && good;
     t->features = t->labels = t->targets = t->groups = t->file = -1;
     return good;
+}
+
+gr_status gr_table_file_run(struct gr_table_file *t, gr_status (*work)(void *context),
+                            void *context) {
+    gr_status status;
+    int claim = -1;
+    GR_TRY(gr_text_format(&t->temporary, "%s.tmp", t->path));
+    GR_TRY(gr_file_claim(t->path, t->temporary, &claim));
+    status = gr_guard_write(t->path, t->temporary, work, context);
+    close(claim);
+out:
+    gr_free(t->temporary);
+    t->temporary = NULL;
+    return status;
 }
 
 void gr_table_file_abandon(struct gr_table_file *t) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing the HDF5 form of a table: what importers share. Only in a child process (guard.h): what
- * HDF5 still holds after a failure ends with it.
+ * Writing the HDF5 form of a table: what importers share. But for gr_table_file_run only in a
+ * child process (guard.h): what HDF5 still holds after a failure ends with it.
  */
 #ifndef GRANARY_DATA_TABLE_FILE_H
 #define GRANARY_DATA_TABLE_FILE_H
@@ -12,7 +12,7 @@
 
 struct gr_table_file {
     const char *path;                              /* the final name; borrowed */
-    char *temporary;                               /* owned */
+    char *temporary;                               /* of gr_table_file_run */
     hid_t file, features, labels, targets, groups; /* -1: not open */
     hid_t terms[GR_TERMS];                         /* likewise */
 };
@@ -34,6 +34,12 @@ gr_status gr_table_file_grow(struct gr_table_file *t, hid_t dataset, size_t n_di
                              size_t n) GR_CHECKED;
 bool gr_table_file_write(hid_t dataset, const size_t *shape, size_t n_dims, size_t first, size_t n,
                          hid_t type, const void *values);
+/*
+ * Calls `work`, which makes the table and publishes it, in a child process. Refused while another
+ * process writes the same table; after a failure nothing is left.
+ */
+gr_status gr_table_file_run(struct gr_table_file *t, gr_status (*work)(void *context),
+                            void *context) GR_CHECKED;
 /* Closes what is open; the file stays under its temporary name. */
 void gr_table_file_abandon(struct gr_table_file *t);
 /* Closes; on disk first, then under its name. */

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Enough batches that the ranks seldom meet, as far as they are of few floats. */
 enum { BATCHES_MOST = 8, FLOATS_MOST = 4 << 20 };
@@ -70,10 +71,69 @@ static gr_status open_model(struct scoring *s) {
         return gr_fail(GR_ERROR_DATA, "%s: damaged: a slab's digest differs", s->model_path);
     status = gr_model_create_from_description(s->file.architecture, &s->file.layout, GR_TEST_BATCH,
                                               &s->model);
-    if (status != GR_OK) return gr_fail_context(status, "%s: ", s->model_path);
+    /* What cannot be in a config is damage in a model's file. */
+    if (status != GR_OK)
+        return gr_fail_context(status == GR_ERROR_CONFIG ? GR_ERROR_DATA : status,
+                               "%s: ", s->model_path);
     if (s->file.preprocessing) status = open_preprocessing(s);
 out:
     return status;
+}
+
+/*
+ * Collective. Hosts may have other copies of a file, or it is replaced while ranks open it: then
+ * each would score its rows with something else.
+ */
+static gr_status agree_on(const struct scoring *s, const char *path,
+                          const unsigned char digest[GR_DIGEST_BYTES]) {
+    enum { WORDS = GR_DIGEST_BYTES / sizeof(int64_t) };
+    int64_t words[2 * WORDS];
+    gr_status status;
+    memcpy(words, digest, GR_DIGEST_BYTES);
+    for (size_t i = 0; i < WORDS; i++) {
+        words[i] >>= 1; /* so that the least has a negative too */
+        words[WORDS + i] = -words[i];
+    }
+    GR_TRY(gr_comm_max_int64(s->comm, words, sizeof words / sizeof *words));
+    for (size_t i = 0; i < WORDS; i++)
+        if (words[i] != -words[WORDS + i])
+            return gr_fail(GR_ERROR_DATA,
+                           "%s: ranks found different files: their hosts have other copies, or it "
+                           "was replaced meanwhile",
+                           path);
+out:
+    return status;
+}
+
+/* Collective. */
+static gr_status agree_on_model(const struct scoring *s) {
+    unsigned char found[GR_DIGEST_BYTES];
+    struct gr_digest digest;
+    gr_layout_digest(&s->file.layout, s->file.parameters, found);
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, found, sizeof found);
+    gr_digest_add(&digest, s->file.architecture, strlen(s->file.architecture) + 1);
+    if (s->file.preprocessing)
+        gr_digest_add(&digest, s->file.preprocessing, strlen(s->file.preprocessing));
+    gr_digest_finish(&digest, found);
+    return agree_on(s, s->model_path, found);
+}
+
+/* Collective. As far as every rank has read it: its rows, and their labels where there are any. */
+static gr_status agree_on_table(const struct scoring *s) {
+    const int32_t *labels = gr_table_labels(s->table);
+    const uint64_t n = s->n_rows;
+    unsigned char found[GR_DIGEST_BYTES];
+    struct gr_digest digest;
+    struct stat info = {0};
+    if (stat(s->table_path, &info) != 0) info.st_size = 0;
+    const int64_t bytes = (int64_t)info.st_size;
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, &n, sizeof n);
+    gr_digest_add(&digest, &bytes, sizeof bytes);
+    if (labels) gr_digest_add(&digest, labels, s->n_rows * sizeof *labels);
+    gr_digest_finish(&digest, found);
+    return agree_on(s, s->table_path, found);
 }
 
 static gr_status check_fit(const struct scoring *s) {
@@ -130,6 +190,7 @@ static gr_status scoring_open(struct scoring *s, const struct gr_table_config *t
     gr_alive_set(gr_control_watch, s->comm);
     s->table_path = options.source == GR_SOURCE_IDX ? table->features : table->file;
     GR_TRY(gr_comm_agree(s->comm, open_model(s)));
+    GR_TRY(agree_on_model(s));
     options.labelled = labelled;
     options.preprocessing = s->preprocessing;
     options.domain = gr_model_domain(s->model);
@@ -138,11 +199,7 @@ static gr_status scoring_open(struct scoring *s, const struct gr_table_config *t
     GR_TRY(gr_comm_agree(s->comm, check_fit(s)));
     GR_TRY(gr_comm_agree(s->comm, use_terms(s, labelled)));
     s->portion = choose_portion(gr_model_inputs(s->model), gr_model_classes(s->model));
-    int64_t rows[2] = {(int64_t)s->n_rows, -(int64_t)s->n_rows};
-    GR_TRY(gr_comm_max_int64(s->comm, rows, 2));
-    if (rows[0] != -rows[1])
-        return gr_fail(GR_ERROR_DATA, "%s: it has %lld rows on one rank, %lld on another",
-                       s->table_path, (long long)-rows[1], (long long)rows[0]);
+    status = agree_on_table(s);
 out:
     return status;
 }

@@ -22,6 +22,7 @@ struct gr_predictions {
     struct gr_comm *comm; /* borrowed */
     char *path, *temporary;
     bool csv, finished;
+    bool claimed; /* by this rank, the first */
     int fd;
     size_t n_rows, classes, width;         /* width: floats of a row */
     const char *const *class_names;        /* NULL: none; borrowed */
@@ -124,6 +125,11 @@ static gr_status lay_out(struct gr_predictions *p, const char *model_digest) {
     hid_t access = -1, file = -1;
     GR_TRY(gr_hdf5_start());
     GR_TRY(gr_hdf5_access(p->temporary, false, &access));
+    /* No lock of HDF5's: the file is claimed. */
+    if (H5Pset_file_locking(access, 0, 1) < 0) {
+        status = gr_hdf5_fail(GR_ERROR_WRITE, p->path, "access");
+        goto out;
+    }
     file = H5Fcreate(p->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     if (file < 0) {
         status = gr_hdf5_fail(GR_ERROR_WRITE, p->path, "creation");
@@ -364,10 +370,8 @@ out:
 /* Rank 0: the file, its form, and where the system can the room for all of it. */
 static gr_status create_file(struct gr_predictions *p, const char *model_digest) {
     gr_status status = GR_OK;
-    unlink(p->temporary);
-    errno = 0;
-    p->fd = open(p->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (p->fd < 0) return cannot_write(p);
+    GR_TRY(gr_file_claim(p->path, p->temporary, &p->fd));
+    p->claimed = true;
     if (p->csv) return write_header(p);
     GR_TRY(gr_hdf5_check_room(p->path, p->fd, bytes_needed(p)));
     GR_TRY(lay_out(p, model_digest));
@@ -434,8 +438,8 @@ out:
 
 void gr_predictions_free(struct gr_predictions *p) {
     if (!p) return;
+    if (p->claimed && !p->finished) unlink(p->temporary);
     if (p->fd >= 0) close(p->fd);
-    if (!p->finished && p->temporary && gr_comm_rank(p->comm) == 0) unlink(p->temporary);
     gr_free(p->lengths);
     gr_free(p->id_room);
     gr_free(p->text);

@@ -118,6 +118,50 @@ check "says so" says "hostile.h5: damaged"
 check "to be evaluated, on ranks" exits 65 on_ranks 2 evaluate "$hostile" train.h5
 check "says so once" equal "$(grep -c 'hostile.h5: damaged' "$ERR")" 1
 
+# Models of which only the contents are hostile: sealed anew, as anybody can.
+if /usr/bin/python3 -c 'import h5py, numpy' 2>/dev/null; then
+    printf '%s\n' x,y,died 1,2,no 2,1,yes 3,2,no 4,5,yes >people.csv
+    printf '%s\n' columns: ' - {name: x, type: number}' ' - {name: y, type: number}' \
+        ' - {name: died, type: label, categories: [no, yes]}' >people.yaml
+    printf '%s\n' 'run: {rounds: 1}' 'model: {type: logistic}' 'train: {learning_rate: 0.1, batch_size: 4}' \
+        'data: {source: csv, silos: 1, train: {file: people.csv}, schema: people.yaml}' \
+        'preprocess: {scale: standardise}' >people-run.yaml
+    check "a model to be changed" exits 0 "$GRANARY" train people-run.yaml --quiet --run people
+    /usr/bin/python3 - <<'PY'
+import h5py, hashlib, numpy, shutil, struct
+def model(name, change):
+    shutil.copy("people/model.h5", name)
+    with h5py.File(name, "r+") as f:
+        change(f)
+    b = bytearray(open(name, "rb").read())
+    b[12:512] = bytes(500)
+    b[16:24] = struct.pack("<Q", len(b))
+    b[32:64] = hashlib.blake2b(b, digest_size=32).digest()
+    open(name, "wb").write(b)
+def text(f, old, new):
+    words = bytes(f["preprocessing"][:]).replace(old, new)
+    del f["preprocessing"]
+    f["preprocessing"] = numpy.frombuffer(words, "u1")
+def elsewhere(f):
+    del f["preprocessing"]
+    f["preprocessing"] = h5py.ExternalLink("people/model.h5", "/preprocessing")
+def architecture(f, old, new):
+    words = f.attrs["architecture"]
+    words = words if isinstance(words, str) else words.decode()
+    f.attrs["architecture"] = numpy.bytes_(words.replace(old, new))
+model("same.h5", lambda f: None)
+model("elsewhere.h5", elsewhere)
+model("bound.h5", lambda f: text(f, b"name: x", b"name: x\n  censored: [low]"))
+model("classes.h5", lambda f: architecture(f, '"classes":2', '"classes":3'))
+PY
+    check "sealed anew it is a model" exits 0 "$GRANARY" predict same.h5 people.csv -o same.csv
+    for what in elsewhere bound classes; do
+        check "a hostile model: $what" exits 65 "$GRANARY" predict $what.h5 people.csv -o no.csv
+        check "is named" says "granary: $what.h5: "
+    done
+    check "no file of it" [ ! -e no.csv ]
+fi
+
 # A run that diverges is told by silo and ends.
 check "diverging" exits 65 on_ranks 2 train small.yaml --quiet --run diverged --set train.learning_rate=1000 --set train.weight_decay=1 --set round.quorum=9
 check "says that silos sit out" says "silos sit out"

@@ -41,4 +41,8 @@ check "a letter that is no option" exits 64 "$GRANARY" train -x y.yaml
 check "it is named" says "-x"
 check "training with output to a full device" bash -c '"$GRANARY" train "$TOP/configs/synthetic.yaml" --set run.rounds=1 --run full >/dev/full 2>/dev/null; [ $? = 73 ]'
 check "output to a full device" bash -c '"$GRANARY" version >/dev/full 2>/dev/null; [ $? = 73 ]'
+for words in help "help config" "help schema" "help train" "import --help" --version; do
+    check "$words to a full device" bash -c "\"\$GRANARY\" $words >/dev/full 2>/dev/null; [ \$? = 73 ]"
+    check "$words to nobody" bash -c "\"\$GRANARY\" $words >&- 2>/dev/null; [ \$? = 73 ]"
+done
 finish

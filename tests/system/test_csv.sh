@@ -138,4 +138,12 @@ done
 cp stale.tmp z.h5.tmp
 check "what a process that is dead has left is written over" exits 0 "$GRANARY" import large.csv -o z.h5
 check "and gone" [ ! -e z.h5.tmp ]
+
+# Somebody else writes the same file: neither gets the other's rows.
+check "a table that another writes" exits 73 flock -n z.h5.tmp "$GRANARY" import large.csv -o z.h5
+check "it says so" says "z.h5: another process is writing it"
+check "the other's file is left to him" [ -e z.h5.tmp ]
+check "what was left behind does no harm" exits 0 "$GRANARY" import large.csv -o z.h5
+check "a first import" exits 0 "$GRANARY" import large.csv -o a.h5
+check "the same table" cmp z.h5 a.h5 && check "no temporary file" [ ! -e z.h5.tmp ]
 finish

@@ -154,5 +154,28 @@ if [ "$(id -u)" = 0 ] && mkdir tiny && mount -t tmpfs -o size=100k none tiny 2>/
     check "nothing is left on it" equal "$(ls tiny)" ""
     umount tiny
 fi
+# Hosts with other copies: two folders stand for them.
+mkdir here there; cp run/model.h5 here/m.h5; cp other/model.h5 there/m.h5
+cp test-images test-labels here; cp test-images test-labels there
+apart() { # WORDS...: on two ranks, each in a folder of its own
+    # shellcheck disable=SC2086
+    mpirun $MPIRUN_FLAGS -n 1 -wdir "$PWD/here" "$GRANARY" "$@" : -n 1 -wdir "$PWD/there" "$GRANARY" "$@" \
+        >"$OUT" 2>"$ERR" </dev/null
+}
+check "copies that are the same" apart predict m.h5 --features test-images -o "$PWD/x.csv"
+rm -f x.csv
+check "another model trained" exits 0 "$GRANARY" train small.yaml --quiet --run elsewhere --set run.seed=7
+cp elsewhere/model.h5 there/m.h5
+refused_apart() { ! apart "$@"; }
+check "another model there" refused_apart predict m.h5 --features test-images -o "$PWD/x.csv"
+check "is found" says "m.h5: ranks found different files"
+cp run/model.h5 there/m.h5; printf x >>there/m.h5
+check "a damaged model there" refused_apart predict m.h5 --features test-images -o "$PWD/x.csv"
+for format in csv h5; do
+    check "another writes it, $format" exits 73 flock -n "no.$format.tmp" "$GRANARY" predict run/model.h5 many.h5 -o "no.$format"
+    check "it says so" says "no.$format: another process is writing it"
+    check "the other's file is left to him" [ -e "no.$format.tmp" ]
+    rm -f "no.$format.tmp"
+done
 check "nothing is left of what was refused" equal "$(ls | grep -cE '^no\.(csv|h5|txt)|tmp')" 0
 finish
