@@ -108,10 +108,44 @@ lost() {
     assert_nothing_left
     end_case
 }
+# A run on h1 and then one on h2 in the same directory, each with two ranks: with locks that hold
+# everywhere the second is refused; else it takes over, and the first ends by itself.
+second() {
+    wanted "a second run" "$1" || return 0
+    local ROUNDS=400 code
+    begin_mounted "a second run" "$1"
+    train 2 "$CASE/base.yaml" --run "$SHARED"
+    while [ "${command[0]}" != train ]; do command=("${command[@]:1}"); done
+    command=("${command[@]:1}")
+    begin "$HOSTS/on" h1 "$GRANARY" run -n 2 "${command[@]}"
+    until_round 40
+    on_h2 --resume
+    code=$?
+    await "$LIMIT"
+    if [ "$1" = server ]; then
+        [ $code = 73 ] && grep -q 'in use by another run' "$CASE/second" ||
+            wrong "the second: code $code: $(tail -n 1 "$CASE/second")"
+        assert_ended finished
+    else
+        [ $code = 0 ] || wrong "the second: code $code: $(tail -n 1 "$CASE/second")"
+        [ "$CODE" = 75 ] || wrong "the first: code $CODE: $(tail -n 1 "$CASE/output")"
+    fi
+    assert_records
+    assert_undisturbed
+    assert_nothing_left
+    end_case
+}
+# The words of `command`, and these, as a run on h2.
+on_h2() {
+    timeout --kill-after=5 "$LIMIT" env GRANARY_CASE="$CASE" "$HOSTS/on" h2 "$GRANARY" run -n 2 \
+        "${command[@]}" "$@" >"$CASE/second" 2>&1 </dev/null
+}
+
 SHORT="--set round.deadline_s=3 --set round.collective_deadline_s=2 --set round.heartbeat_s=2"
 for kind in server none local; do
     checkpoints $kind
     resumed $kind
+    second $kind
     lost "rank 0 is killed" $kind "" kill_rank 0
     lost "the host of rank 0 crashes" $kind "" eval '"$HOSTS/crash" h1'
     lost "the cable of rank 0 is pulled" $kind h1 eval '"$HOSTS/link" h1 down'
