@@ -88,7 +88,7 @@ resumed() {
 }
 # lost NAME LOCKS HOST ACTION...: between two checkpoints, and the others go on.
 lost() {
-    local name=$1 host=$3
+    local name=$1 host=$3 ROUNDS=120 # so that it is not over before
     local SETTINGS=$'model: {type: mlp, hidden: [64, 32]}\nevaluate: {every: 10}\ncheckpoint: {every: 40, keep: 2}'
     wanted "$name" "$2" || return 0
     begin_mounted "$name" "$2"
