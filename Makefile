@@ -178,6 +178,7 @@ soak: all
 	GRANARY=$(abspath $(COMMAND)) tests/faults/soak.sh $(N) $(SEED) $(SOAK) $(JOBS)
 test-hosts: all
 	tests/hosts/run.sh $(abspath $(COMMAND))
+	tests/hosts/nfs.sh $(abspath $(COMMAND))
 test-ulfm:
 	tests/faults/ulfm.sh
 test-slurm: all

@@ -24,7 +24,7 @@ packages="gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev lib
           check procps dataset-fashion-mnist"
 [ -z "$peers" ] || packages="$packages python3-torch python3-mpi4py python3-numpy python3-pandas"
 [ -z "$slurm" ] || packages="$packages slurm-wlm munge"
-[ -z "$hosts" ] || packages="$packages iproute2 util-linux"
+[ -z "$hosts" ] || packages="$packages iproute2 util-linux libfuse3-dev"
 [ -z "$ulfm" ] || packages="$packages debootstrap util-linux"
 
 if ! command -v apt-get >/dev/null; then

@@ -312,6 +312,8 @@ gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *g
 /* Whether an epoch after `epoch` has been claimed, or the run has ended: who wants to write must
  * then not. */
 bool gr_run_superseded(const char *path, uint64_t start, uint32_t epoch);
+/* The start whose folder it is by its claims: the lowest; false: none is under way. */
+bool gr_run_claimed_by(const char *path, uint64_t *start);
 /*
  * Removes all claims and their folder, unless others have gone on: the last thing done in the
  * directory at the end of a run.

@@ -46,6 +46,8 @@ struct run {
         int64_t bytes;
         double since;
     } outlived;
+    uint64_t claimed_before,
+        claimed;             /* whose the directory was, and is by its claims; 0: nobody's */
     double launched_s;       /* when it began, by the clock */
     bool started, unstarted; /* a rank has said that it runs; none has in time */
 };
@@ -306,6 +308,9 @@ static bool is_unstarted(struct run *run) {
 
 static void notice_run(struct run *run) {
     struct gr_marks marks;
+    uint64_t start;
+    if (!run->claimed && gr_run_claimed_by(run->path, &start) && start != run->claimed_before)
+        run->claimed = start;
     if (run->held) return;
     gr_marks_read(run->path, &marks);
     run->held = marks.holds_run;
@@ -336,6 +341,17 @@ static gr_status check_folder(const struct run *run) {
                    run->path);
 }
 
+/*
+ * Where there are no locks another run may have taken the directory over. Started again, each would
+ * take it from the other, over and over.
+ */
+static gr_status check_claim(const struct run *run) {
+    uint64_t start;
+    if (!run->claimed || !gr_run_claimed_by(run->path, &start) || start == run->claimed)
+        return GR_OK;
+    return gr_fail(GR_STOPPED, "run: %s: another run goes on in it; this one is over", run->path);
+}
+
 /* GR_LOST: to be started again, because of *reason. */
 static gr_status start_once(struct run *run, bool first, const char **reason) {
     gr_status status = GR_OK;
@@ -361,6 +377,8 @@ static gr_status start_once(struct run *run, bool first, const char **reason) {
     GR_TRY(gr_note_clear(run->status_path));
     run->outlived.noted = -1;
     run->started = run->unstarted = false;
+    run->claimed = run->claimed_before = 0;
+    (void)gr_run_claimed_by(run->path, &run->claimed_before);
     run->launched_s = gr_clock_seconds();
     GR_TRY(gr_watch(&words, &watch, &outcome.end));
     notice_run(run);
@@ -432,6 +450,7 @@ static gr_status prepare_restart(struct run *run, uint32_t attempt, uint32_t rou
                                  const char *reason) {
     gr_status status = GR_OK;
     double pause = fmin(backoff_max_s, run->backoff_s * exp2(fmin(attempt - 1, 30)));
+    GR_TRY(check_claim(run));
     GR_TRY(drop_dead_hosts(run));
     fprintf(stderr, "granary run: %s; restart %u of %u, from round %u, on %u rank%s, in %g s\n",
             reason, attempt, run->restarts, round, run->ranks, run->ranks == 1 ? "" : "s", pause);

@@ -361,7 +361,8 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         GR_TRY(status);
     }
     if (!checkpoint) GR_TRY(watch_disk(run, metrics->round, NULL));
-    if (checkpoint) GR_TRY(gr_records_sync(run));
+    /* A host that is lost takes along what only its own cache of the file system has. */
+    if (checkpoint || gr_comm_hosts(run->comm) > 1) GR_TRY(gr_records_sync(run));
 out:
     return status;
 }

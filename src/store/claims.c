@@ -112,6 +112,21 @@ bool gr_run_superseded(const char *path, uint64_t start, uint32_t epoch) {
     return later || (here ? lower : other);
 }
 
+bool gr_run_claimed_by(const char *path, uint64_t *start) {
+    bool any = false;
+    struct dirent *entry;
+    unsigned long long of_start;
+    unsigned of_epoch;
+    DIR *claims = open_claims(path);
+    while (claims && (entry = readdir(claims))) {
+        if (!parse_claim(entry->d_name, &of_start, &of_epoch) || of_epoch > 0) continue;
+        if (!any || of_start < *start) *start = of_start;
+        any = true;
+    }
+    if (claims) closedir(claims);
+    return any;
+}
+
 gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) {
     gr_status status = make_claim(path, start, epoch, granted);
     /* No epoch comes after the last there can be: what is asked is whether the folder is ours. */

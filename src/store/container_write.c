@@ -3,8 +3,13 @@
  * Writing a container. Rank 0 lays it out; each rank then opens it by itself and writes its share
  * of pieces, so that no rank waits for another inside the HDF5 library, which knows no deadline. As
  * soon as a piece is with the kernel it is asked to start writing it out, and pieces are digested
- * while the disk works. Once they are on the disk, and not before, they are read back from there
- * and compared with memory.
+ * while the disk works. Once all shares are on the disk, and not before, they are read back from
+ * there and compared with memory.
+ *
+ * Shares meet within a page. Clients of a network file system write whole pages, and one that has
+ * no lock to make them look first (NFS mounted without) puts back what a neighbour's bytes were
+ * before. Where that is found the shares are written again one after the other, and from then on
+ * in every file.
  */
 #include "store/container.h"
 
@@ -20,7 +25,18 @@
 #include "store/lanes.h"
 #include "store/seal.h"
 
-enum { COMPARE_CHUNK = 256 << 10, PLACE_MAX = 256 };
+enum { COMPARE_CHUNK = 256 << 10, PLACE_MAX = 256, ROWS_MAX = 3 };
+
+/* What has been written besides pieces. */
+struct rows {
+    const char *name;
+    uint64_t offset;
+    size_t bytes;
+    const void *memory;
+};
+
+/* Whether this process has found that shares must be written one after the other. */
+static bool found_overwritten;
 
 struct writer {
     struct gr_comm *comm; /* NULL: this process alone */
@@ -37,6 +53,9 @@ struct writer {
     size_t n_pieces, begin, end;
     unsigned char (*digest)[GR_DIGEST_BYTES]; /* of this rank's pieces; owned */
     char *chunk;                              /* owned */
+    struct rows rows[ROWS_MAX];
+    size_t n_rows;
+    bool overwritten; /* this rank's bytes are not what it has written */
 };
 
 static gr_status agree(const struct writer *w, gr_status mine) {
@@ -81,12 +100,37 @@ static gr_status open_plain(struct writer *w) {
     return GR_OK;
 }
 
+/* What others write is then seen, and what this rank has written seen by them. */
+static gr_status close_plain(struct writer *w) {
+    const int fd = w->fd;
+    w->fd = -1;
+    if (fd < 0 || close(fd) == 0) return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
+}
+
+/*
+ * The name is still that of the file that was opened under it: a rank 0 that was suspended in
+ * between, and whose file another has removed since, has had the HDF5 library make one anew.
+ */
+static gr_status check_own(const struct writer *w) {
+    struct stat own, named;
+    if (fstat(w->fd, &own) != 0 || stat(w->path, &named) != 0)
+        return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
+    if (own.st_ino == named.st_ino && own.st_dev == named.st_dev) return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "%s: was removed while it was written", w->path);
+}
+
 /* Rank 0. */
 static gr_status lay_out(struct writer *w, const char *format) {
+    gr_status status = GR_OK;
     w->fd = open(w->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (w->fd < 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
-    return gr_container_create(w->path, w->fd, format, w->state, w->n_pieces, w->comm != NULL,
-                               w->offset);
+    GR_TRY(gr_container_create(w->path, w->fd, format, w->state, w->n_pieces, w->comm != NULL,
+                               w->offset));
+    GR_TRY(check_own(w));
+    status = close_plain(w);
+out:
+    return status;
 }
 
 static gr_status open_hdf5(struct writer *w) {
@@ -172,13 +216,19 @@ static gr_status write_box(const struct writer *w, hid_t dataset, hid_t type, co
     return status;
 }
 
-static gr_status write_rows(const struct writer *w, const char *name, hid_t type,
-                            const size_t *start, const size_t *count, const void *memory) {
+/* Rows of a dataset whose numbers are stored as memory has them; they are kept to be compared. */
+static gr_status write_rows(struct writer *w, const char *name, hid_t type, size_t first, size_t n,
+                            size_t columns, const void *memory) {
+    const size_t start[GR_TENSOR_DIMS_MAX] = {first}, count[GR_TENSOR_DIMS_MAX] = {n, columns};
+    const size_t row = columns * H5Tget_size(type);
     hid_t dataset;
     gr_status status = open_dataset(w, name, &dataset);
     if (status != GR_OK) return status;
-    status = write_box(w, dataset, type, start, count, memory);
+    const haddr_t offset = H5Dget_offset(dataset);
+    status = offset == HADDR_UNDEF ? gr_hdf5_fail(GR_ERROR_WRITE, w->path, name)
+                                   : write_box(w, dataset, type, start, count, memory);
     H5Dclose(dataset);
+    w->rows[w->n_rows++] = (struct rows){name, offset + first * row, n * row, memory};
     return status;
 }
 
@@ -196,22 +246,27 @@ static gr_status write_piece(struct writer *w, const struct gr_piece *piece) {
 }
 
 /* What the kernel has for the file must be what memory holds. */
-static gr_status compare_piece(const struct writer *w, const struct gr_piece *piece) {
-    const char *memory = (const char *)memory_of(w, piece);
-    uint64_t position = position_of(w, piece);
-    for (size_t done = 0, bytes = piece->n * sizeof(float); done < bytes;) {
+static gr_status compare(struct writer *w, const char *name, uint64_t position, size_t bytes,
+                         const char *memory) {
+    for (size_t done = 0; done < bytes;) {
         size_t n = bytes - done < COMPARE_CHUNK ? bytes - done : COMPARE_CHUNK;
         ssize_t got = pread(w->fd, w->chunk, n, (off_t)(position + done));
         if (got < 0 && errno == EINTR) continue;
-        if (got <= 0 || memcmp(w->chunk, memory + done, (size_t)got) != 0)
-            return gr_fail(GR_ERROR_WRITE, "%s: %s: read back at byte %llu: %s", w->path,
-                           tensor_of(w, piece)->name, (unsigned long long)position + done,
+        w->overwritten = got == 0 || (got > 0 && memcmp(w->chunk, memory + done, (size_t)got) != 0);
+        if (got < 0 || w->overwritten)
+            return gr_fail(GR_ERROR_WRITE, "%s: %s: read back at byte %llu: %s", w->path, name,
+                           (unsigned long long)position + done,
                            got < 0    ? strerror(errno)
                            : got == 0 ? "end of file"
                                       : "not what was written");
         done += (size_t)got;
     }
     return GR_OK;
+}
+
+static gr_status compare_piece(struct writer *w, const struct gr_piece *piece) {
+    return compare(w, tensor_of(w, piece)->name, position_of(w, piece), piece->n * sizeof(float),
+                   (const char *)memory_of(w, piece));
 }
 
 static void digest_pieces(const struct writer *w, size_t at, size_t n,
@@ -257,10 +312,10 @@ static void advise(const struct writer *w, size_t piece, int advice) {
  * they come from the disk again, two pieces ahead; a file system that keeps them shows what it
  * would show a reader.
  */
-static gr_status read_back(const struct writer *w) {
+static gr_status read_back(struct writer *w) {
     gr_status status = GR_OK;
-    if (w->end == w->begin) return GR_OK;
-    GR_TRY(sync_file(w));
+    if (w->end == w->begin && w->n_rows == 0) return GR_OK;
+    GR_TRY(open_plain(w));
     for (size_t i = w->begin; i < w->end; i++)
         advise(w, i, POSIX_FADV_DONTNEED);
     for (size_t i = w->begin; i < w->end; i++) {
@@ -268,6 +323,9 @@ static gr_status read_back(const struct writer *w) {
             advise(w, i + ahead, POSIX_FADV_WILLNEED);
         GR_TRY(compare_piece(w, &w->pieces[i]));
     }
+    for (size_t i = 0; i < w->n_rows; i++)
+        GR_TRY(compare(w, w->rows[i].name, w->rows[i].offset, w->rows[i].bytes, w->rows[i].memory));
+    status = close_plain(w);
 out:
     return status;
 }
@@ -277,29 +335,55 @@ static bool has_share(const struct writer *w) {
     return w->end > w->begin || w->rank == 0;
 }
 
+static gr_status write_own_rows(struct writer *w) {
+    gr_status status = GR_OK;
+    const struct gr_state *state = w->state;
+    w->n_rows = 0;
+    if (w->end > w->begin)
+        GR_TRY(write_rows(w, "/global/digests", H5T_NATIVE_UINT8, w->begin, w->end - w->begin,
+                          GR_DIGEST_BYTES, w->digest));
+    if (w->rank == 0 && state->n_silos > 0)
+        GR_TRY(write_rows(w, "/silos/rounds", H5T_NATIVE_UINT32, 0, state->n_silos, 1,
+                          state->silo_rounds));
+    if (w->rank == 0 && state->n_class_counts > 0)
+        GR_TRY(write_rows(w, "/global/class_counts", H5T_NATIVE_INT64, 0, state->n_class_counts, 1,
+                          state->class_counts));
+out:
+    return status;
+}
+
 /* Each rank by itself. A file system with a cache in each client has the bytes once it is closed.
  */
 static gr_status write_share(struct writer *w) {
     gr_status status = GR_OK, closed;
-    size_t start[GR_TENSOR_DIMS_MAX] = {w->begin};
-    size_t count[GR_TENSOR_DIMS_MAX] = {w->end - w->begin, GR_DIGEST_BYTES};
-    if (w->rank > 0) GR_TRY(open_plain(w));
-    if (!has_share(w)) return GR_OK;
+    GR_TRY(open_plain(w));
+    if (!has_share(w)) return close_plain(w);
     GR_TRY(open_hdf5(w));
     GR_TRY(write_pieces(w));
-    if (w->end > w->begin)
-        GR_TRY(write_rows(w, "/global/digests", H5T_NATIVE_UINT8, start, count, w->digest));
-    if (w->rank == 0 && w->state->n_silos > 0)
-        GR_TRY(write_rows(w, "/silos/rounds", H5T_NATIVE_UINT32, (size_t[GR_TENSOR_DIMS_MAX]){0},
-                          (size_t[GR_TENSOR_DIMS_MAX]){w->state->n_silos}, w->state->silo_rounds));
-    if (w->rank == 0 && w->state->n_class_counts > 0)
-        GR_TRY(write_rows(
-            w, "/global/class_counts", H5T_NATIVE_INT64, (size_t[GR_TENSOR_DIMS_MAX]){0},
-            (size_t[GR_TENSOR_DIMS_MAX]){w->state->n_class_counts}, w->state->class_counts));
+    GR_TRY(write_own_rows(w));
 out:
     closed = close_hdf5(w);
     if (status == GR_OK) status = closed;
-    return status == GR_OK ? read_back(w) : status;
+    if (status == GR_OK) status = sync_file(w);
+    return status == GR_OK ? close_plain(w) : status;
+}
+
+/* Collective. */
+static gr_status write_shares(struct writer *w, bool in_turns) {
+    gr_status status = GR_OK;
+    if (!in_turns) return agree(w, write_share(w));
+    for (int rank = 0; rank < w->size; rank++)
+        GR_TRY(agree(w, rank == w->rank ? write_share(w) : GR_OK));
+out:
+    return status;
+}
+
+/* Collective. *any: on some rank; with one process alone its own. */
+static gr_status share_finding(const struct writer *w, bool mine, bool *any) {
+    int64_t found = mine;
+    const gr_status status = w->comm ? gr_comm_max_int64(w->comm, &found, 1) : GR_OK;
+    *any = found != 0;
+    return status;
 }
 
 /* ---- the end ----------------------------------------------------------------------------------
@@ -314,8 +398,6 @@ static gr_status seal(struct writer *w) {
     for (size_t i = 0; i < w->n_datasets; i++)
         extents[i] = (struct gr_extent){
             w->offset[i], w->state->layout->tensors[i % w->n_tensors].n_elements * sizeof(float)};
-    /* What others have written is seen by opening: where each client has a cache, not before. */
-    close(w->fd);
     GR_TRY(open_plain(w));
     /* Gives back the room that was reserved and not needed. */
     if (fstat(w->fd, &info) != 0 || ftruncate(w->fd, info.st_size) != 0) {
@@ -351,13 +433,35 @@ static void release(struct writer *w) {
     gr_free(w->offset);
 }
 
+/* Collective. *overwritten: on some rank, which is what it failed for. */
+static gr_status write_bytes(struct writer *w, const char *format, bool in_turns,
+                             bool *overwritten) {
+    gr_status status = GR_OK;
+    *overwritten = w->overwritten = false;
+    GR_TRY(agree(w, w->rank == 0 ? lay_out(w, format) : GR_OK));
+    GR_TRY(write_shares(w, in_turns));
+    const gr_status mine = read_back(w);
+    GR_TRY(share_finding(w, w->overwritten, overwritten));
+    status = agree(w, mine);
+out:
+    return status;
+}
+
 gr_status gr_container_write(struct gr_comm *comm, const char *path, const char *format,
                              const struct gr_state *state) {
     gr_status status = GR_OK;
     struct writer w = writer_of(comm, path, state);
+    bool in_turns, overwritten;
     GR_TRY(agree(&w, prepare(&w)));
-    GR_TRY(agree(&w, w.rank == 0 ? lay_out(&w, format) : GR_OK));
-    GR_TRY(agree(&w, write_share(&w)));
+    /* A rank that has come later has found nothing yet. */
+    GR_TRY(share_finding(&w, found_overwritten, &in_turns));
+    status = write_bytes(&w, format, in_turns, &overwritten);
+    if (status == GR_ERROR_WRITE && overwritten && !in_turns && w.size > 1) {
+        (void)close_plain(&w);
+        found_overwritten = true;
+        status = write_bytes(&w, format, true, &overwritten);
+    }
+    GR_TRY(status);
     GR_TRY(agree(&w, w.rank == 0 ? seal(&w) : GR_OK));
 out:
     release(&w);
@@ -370,10 +474,12 @@ out:
 /* As write_share, without a byte. */
 static gr_status open_share(struct writer *w) {
     gr_status status = GR_OK;
-    if (w->rank > 0) GR_TRY(open_plain(w));
-    if (!has_share(w)) return GR_OK;
-    GR_TRY(open_hdf5(w));
-    status = close_hdf5(w);
+    GR_TRY(open_plain(w));
+    if (has_share(w)) {
+        GR_TRY(open_hdf5(w));
+        GR_TRY(close_hdf5(w));
+    }
+    status = close_plain(w);
 out:
     return status;
 }

@@ -55,7 +55,8 @@ check "no restart" equal "$(grep -c 'restart [0-9]* of' "$ERR")" 0
 
 # ---- the run directory -----------------------------------------------------------------------------
 # On rank 1 files below a folder "blind" are not there, and below "barred" not to be written; all
-# checkpoints are refused from the file `refuse` on, with the errno that it holds.
+# checkpoints are refused from the file `refuse` on, with the errno that it holds, or, where it holds
+# a path as well, from when that is there.
 shim folders <<'C'
 #include <dlfcn.h>
 #include <errno.h>
@@ -64,6 +65,7 @@ shim folders <<'C'
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 static int error_of(const char *path, int flags) {
     const char *rank = getenv("OMPI_COMM_WORLD_RANK");
     int writes = (flags & O_ACCMODE) != O_RDONLY, error = 0;
@@ -71,8 +73,10 @@ static int error_of(const char *path, int flags) {
     if (rank && !strcmp(rank, "1") && strstr(path, "/barred/") && writes) return EACCES;
     if (strstr(path, "checkpoints/") && strstr(path, ".h5") && writes) {
         FILE *file = fopen("refuse", "r");
-        if (file && fscanf(file, "%d", &error) != 1) error = 0;
+        char since[1000] = ".";
+        if (file && fscanf(file, "%d %999s", &error, since) < 1) error = 0;
         if (file) fclose(file);
+        if (access(since, F_OK) != 0) error = 0;
     }
     return error;
 }
@@ -113,7 +117,16 @@ echo 13 >refuse # EACCES
 check "another refusal" ends 73 $preload -n 2 "$GRANARY" train small.yaml --run refused
 check "by the system's words" says "Permission denied"
 check "no run has begun" [ ! -e refused/manifest.json ]
+# Later refusals are borne twice: of rounds 6 and 8.
+echo 5 midway/checkpoints/round-000004.h5 >refuse # EIO
+check "refused in mid-run" ends 73 $preload -n 2 "$GRANARY" train small.yaml --run midway
+check "where and why" says "round 10: 3 checkpoints in a row were refused, the newest is of round 4; --resume goes on from there: "
+check "by the system's words" says "Input/output error"
+check "it was told when it began" grep -q '"event":"alert","round":6,.*"why":"Input/output error"' midway/events.jsonl
+check "the run is over" equal "$(wc -l <midway/metrics.jsonl)" 10
 rm refuse
+check "gone on with" ends 0 $preload -n 2 "$GRANARY" train small.yaml --quiet --run midway --resume
+check "same digest" equal "$(digest midway)" "$(digest alike)"
 check "gone on with" ends 0 $preload -n 2 "$GRANARY" train small.yaml --quiet --run refused --resume
 check "same digest" equal "$(digest refused)" "$(digest alike)"
 

@@ -419,7 +419,7 @@ START_TEST(whole_categories) {
     struct reading r;
     CHECK_OK(read_table("columns:\n- {name: a, type: category, categories: ['0', '1']}\n"
                         "- {name: b, type: category}\n"
-                        "- {name: c, type: category, categories: ['250', '250.0']}\n"
+                        "- {name: c, type: category, categories: ['250', '250.0', '250.1']}\n"
                         "- {name: d, type: category, categories: ['250', '250.1'], missing: mode}\n"
                         "- {name: l, type: label, categories: ['1', '2']}\n",
                         "a,b,c,d,l\n1,2,250,250,1\n1.0,1.0,250.0,250.0,2.0\n0.00,1,250,250.1,1\n",
