@@ -69,7 +69,7 @@ PARALLEL_TESTS := $(call program,$(PARALLEL_SOURCES))
 BENCHES := $(call program,$(BENCH_SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: all library manual help deps test test-quick tests soak test-hosts test-ulfm test-slurm bench demo install uninstall format lint clean FORCE
+.PHONY: all library manual help deps test test-quick tests soak test-hosts test-ulfm test-slurm bench demo install uninstall format lint headers clean FORCE
 all: $(LIBRARY) $(COMMAND)
 library: $(LIBRARY)
 
@@ -85,7 +85,7 @@ help:
 	@echo 'make bench        the figures of the manual (granary help figures)'
 	@echo 'make manual       man pages and HTML into $(BUILD)/manual'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
-	@echo 'make format lint  clang-format; clang-tidy and cppcheck'
+	@echo 'make format lint  clang-format; clang-tidy and cppcheck     make headers  each by itself, C and C++'
 
 # ---- building -------------------------------------------------------------------------------
 
@@ -236,8 +236,17 @@ lint:
 	clang-format --dry-run --Werror $(C_FILES)
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
 	  --suppress=missingIncludeSystem -D_GNU_SOURCE -Iinclude -Isrc src
-	clang-tidy --quiet --warnings-as-errors='*' $(LIB_SOURCES) $(CLI_SOURCES) -- \
-	  -std=c17 -D_GNU_SOURCE -Iinclude -Isrc $(DEP_CFLAGS) $(shell $(PKG_CONFIG) --cflags ompi-c)
+	@echo 'clang-tidy, on all processors'
+	@printf '%s\n' $(LIB_SOURCES) $(CLI_SOURCES) | xargs -P $(shell nproc) -n 8 sh -c \
+	  'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc \
+	   $(DEP_CFLAGS) $(shell $(PKG_CONFIG) --cflags ompi-c) 2>/dev/null || exit 255' tidy
+# Each public header by itself, as C and as C++.
+headers:
+	@for header in $(HEADERS); do \
+	  for compiler in 'gcc -std=c17 -xc' 'g++ -std=c++17 -xc++ -DOMPI_SKIP_MPICXX'; do \
+	    echo "#include <$${header#include/}>" | $$compiler -Wall -Wextra -Werror -fsyntax-only -Iinclude \
+	      $(DEP_CFLAGS) $(shell $(PKG_CONFIG) --cflags ompi-c) - || exit 1; \
+	  done; done
 
 clean:
 	rm -rf build

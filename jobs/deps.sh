@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs what granary is built and tested with, where apt is; elsewhere says what to load.
-#   jobs/deps.sh [--quiet] [--peers] [--slurm] [--hosts] [--ulfm]
+#   jobs/deps.sh [--quiet] [--peers] [--slurm] [--hosts] [--ulfm] [--lint]
 # --quiet  says nothing when all is there
 # --peers  also what the comparisons of `make bench` need (PyTorch, mpi4py, pandas)
 # --slurm  also what `make test-slurm` needs
 # --hosts  also what `make test-hosts` needs
 # --ulfm   also what `make test-ulfm` needs
+# --lint   also what `make lint` and `make headers` need
 set -eu
-quiet= peers= slurm= hosts= ulfm=
+quiet= peers= slurm= hosts= ulfm= lint=
 for word; do
     case $word in
     --quiet) quiet=1 ;;
@@ -15,6 +16,7 @@ for word; do
     --slurm) slurm=1 ;;
     --hosts) hosts=1 ;;
     --ulfm) ulfm=1 ;;
+    --lint) lint=1 ;;
     *) echo "deps.sh: unknown option $word" >&2; exit 64 ;;
     esac
 done
@@ -26,6 +28,7 @@ packages="gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev lib
 [ -z "$slurm" ] || packages="$packages slurm-wlm munge"
 [ -z "$hosts" ] || packages="$packages iproute2 util-linux libfuse3-dev"
 [ -z "$ulfm" ] || packages="$packages debootstrap util-linux"
+[ -z "$lint" ] || packages="$packages clang clang-tidy clang-format cppcheck g++"
 
 if ! command -v apt-get >/dev/null; then
     cat <<'TEXT'

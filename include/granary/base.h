@@ -22,6 +22,7 @@ extern "C" {
 #define GRANARY_VERSION "0.1.0"
 
 #define GR_CHECKED           __attribute__((warn_unused_result))
+#define GR_ALIGNED(bytes)    __attribute__((aligned(bytes)))
 #define GR_PRINTF(at, first) __attribute__((format(printf, at, first)))
 
 /* ---- status ------------------------------------------------------------------------------- */
@@ -132,7 +133,7 @@ enum { GR_DIGEST_BYTES = 32, GR_DIGEST_HEX = 65, GR_DIGEST_WORDS = GR_DIGEST_BYT
 
 /* BLAKE2b-256 (RFC 7693). */
 struct gr_digest {
-    _Alignas(64) unsigned char opaque[384];
+    GR_ALIGNED(64) unsigned char opaque[384];
 };
 
 void gr_digest_start(struct gr_digest *digest);

@@ -166,7 +166,7 @@ double gr_tally_confusion(const struct gr_tally *tally, size_t actual, size_t pr
 /* The class with the most rows (the first of several) and its share of all: the accuracy of a model
  * that always says so. NAN without rows or classes. */
 struct gr_class_share {
-    size_t class;
+    size_t index; /* of the class */
     double share;
 };
 struct gr_class_share gr_tally_largest_class(const struct gr_tally *tally);

@@ -159,7 +159,7 @@ static void print_largest(const struct gr_scored *s) {
     const struct gr_class_share largest = gr_tally_largest_class(s->tally);
     if (isfinite(largest.share))
         printf("%-18s %.6f  (class %s: the accuracy of who always says so)\n", "largest_class",
-               largest.share, name_of(s, largest.class, name));
+               largest.share, name_of(s, largest.index, name));
 }
 
 /* ---- all of it ------------------------------------------------------------------------------ */

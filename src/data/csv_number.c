@@ -36,8 +36,9 @@ static const char *const infinite_words[] = {"inf", "infinity", "1.#inf", "1.#in
 
 /* Words in lower case; most texts differ from all of them in the first byte. */
 static bool is_word(const char *text, size_t length, const char *const *words, size_t n) {
-    const char byte = length > 0 ? *text : '\0';
-    const char first = byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
+    char first = '\0';
+    if (length > 0) first = *text;
+    if (first >= 'A' && first <= 'Z') first = (char)(first - 'A' + 'a');
     for (size_t i = 0; i < n; i++)
         if (words[i][0] == first && strlen(words[i]) == length &&
             strncasecmp(text, words[i], length) == 0)

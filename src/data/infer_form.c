@@ -100,7 +100,8 @@ static const char *const units[] = {
  */
 
 static char lower(char byte) {
-    return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
+    if (byte >= 'A' && byte <= 'Z') return (char)(byte - 'A' + 'a');
+    return byte;
 }
 
 static bool is_unit(const char *text, size_t length) {

@@ -111,7 +111,7 @@ struct gr_class_share gr_tally_largest_class(const struct gr_tally *t) {
         all += rows;
         if (rows <= most) continue;
         most = rows;
-        largest.class = c;
+        largest.index = c;
     }
     if (all > 0) largest.share = (double)most / (double)all;
     return largest;
