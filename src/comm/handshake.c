@@ -109,7 +109,7 @@ static void nap(double seconds) {
     nanosleep(&moment, NULL);
 }
 
-/* "rank 1, rank 5": those that have not been heard. */
+/* "rank 1, rank 5": those whose message is still under way. */
 static void list_missing(const struct roll *roll, struct gr_names *names) {
     for (int i = 1; i < roll->size; i++)
         if (roll->request[i] != MPI_REQUEST_NULL) gr_names_add(names, i, NULL);
@@ -157,11 +157,14 @@ static gr_status judge(const struct roll *roll) {
     return status;
 }
 
-/* To those that have been heard; to the others it would never leave. */
-static gr_status answer_all(struct roll *roll, gr_status verdict) {
+/* To those that have been heard; to the others it would never leave. One that hangs meanwhile does
+ * not take it: after an answer that is no refusal GR_STOPPED, and *stuck. */
+static gr_status answer_all(struct roll *roll, const struct gr_comm_options *options,
+                            gr_status verdict, bool *stuck) {
     gr_status status = GR_OK;
-    const double until = gr_clock_seconds() + leave_s;
-    int done = 0;
+    const double limit = verdict == GR_OK ? gr_comm_start_s(options) : leave_s;
+    const double until = gr_clock_seconds() + limit;
+    struct gr_names names = {0};
     snprintf(roll->answer, BLOCK, "%d %s", (int)verdict, verdict == GR_OK ? "" : gr_message());
     for (int i = 1; i < roll->size; i++) {
         if (roll->request[i] != MPI_REQUEST_NULL) {
@@ -171,10 +174,17 @@ static gr_status answer_all(struct roll *roll, gr_status verdict) {
         GR_TRY_MPI(MPI_Isend(roll->answer, BLOCK, MPI_CHAR, i, TAG_ANSWER, roll->world,
                              &roll->request[i]));
     }
-    while (!done && (verdict == GR_OK || gr_clock_seconds() < until)) {
-        GR_TRY_MPI(MPI_Testall(roll->size, roll->request, &done, MPI_STATUSES_IGNORE));
-        if (!done) nap(50e-6);
+    for (int n = 0; gr_clock_seconds() < until; nap(50e-6)) {
+        GR_TRY_MPI(MPI_Testsome(roll->size, roll->request, &n, roll->done, MPI_STATUSES_IGNORE));
+        if (n == MPI_UNDEFINED) return GR_OK; /* nothing is under way any more */
     }
+    *stuck = true;
+    if (verdict != GR_OK) return GR_OK;
+    list_missing(roll, &names);
+    status = gr_fail(GR_STOPPED,
+                     "%s ha%s not taken the answer within %g s "
+                     "(round.start_deadline_s): start again",
+                     names.text, names.n == 1 ? "s" : "ve", limit);
 out:
     return status;
 }
@@ -193,7 +203,7 @@ static gr_status lead(struct roll *roll, const struct gr_comm_options *options, 
     *stuck = verdict != GR_OK;
     if (verdict == GR_OK) verdict = judge(roll);
     if (verdict != GR_OK) memcpy(message, gr_message(), strlen(gr_message()) + 1);
-    GR_TRY(answer_all(roll, verdict));
+    GR_TRY(answer_all(roll, options, verdict, stuck));
     if (verdict != GR_OK) status = gr_fail(verdict, "%s", message);
 out:
     return status;
