@@ -52,7 +52,9 @@ out:
 static gr_status exchange_all(struct gr_comm *comm, int64_t *values, size_t n,
                               gr_combine_function combine, const char *what) {
     gr_status status = GR_OK;
+    int64_t none = 0;
     size_t from = 0;
+    if (n == 0) values = &none; /* the caller's may be NULL */
     do {
         const size_t rest = n - from, piece = rest < GR_COMM_SMALL_MAX ? rest : GR_COMM_SMALL_MAX;
         GR_TRY(exchange(comm, values + from, piece, combine, what));

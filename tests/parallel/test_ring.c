@@ -279,7 +279,8 @@ static int real_weights(struct gr_comm *comm) {
     struct gr_layout layout = {0};
     struct gr_aggregator *aggregator = NULL;
     struct gr_contribution mine[MEMBERS];
-    static float update[MEMBERS][ELEMENTS];
+    _Alignas(
+        64) static float update[MEMBERS][(ELEMENTS + 127) / 64 * 64]; /* padded, as a layout is */
     _Alignas(64) static float mean[ELEMENTS + 64], first[ELEMENTS];
     size_t elements = ELEMENTS;
     uint64_t examples;
