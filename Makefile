@@ -8,6 +8,8 @@
 
 MODE    ?= release# release | debug | sanitize | fuzz
 BUILD   ?= build/$(MODE)
+# The same folder has one name: the files of dependencies hold it, and know no other.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
 PREFIX  ?= /usr/local
 DESTDIR ?=
 WERROR  ?=
