@@ -106,7 +106,7 @@ $(BUILD)/members: FORCE
 $(BUILD)/build_id.h: FORCE
 	@mkdir -p $(@D)
 	@{ cat $(LIB_SOURCES) $(CLI_SOURCES) $(HEADERS) $(wildcard src/*/*.h); \
-	   echo '$(MODE_FLAGS_$(MODE)) $(NUMERIC) $(CFLAGS)'; $(CC) -dumpfullversion; } \
+	   echo '$(MODE_FLAGS_$(MODE)) $(NUMERIC) $(CFLAGS)'; $(CC) --version | head -n 1; } \
 	 | sha256sum | sed 's/^\(.\{16\}\).*/#define GRANARY_BUILD_ID "\1"/' > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 $(BUILD)/src/base/build.o: $(BUILD)/build_id.h

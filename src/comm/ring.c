@@ -6,9 +6,13 @@
 #include <math.h>
 #include <string.h>
 
-/* One version per instruction set, chosen when the program is loaded. */
+/*
+ * One version per instruction set, chosen when the program is loaded. Clang before 17 gives the
+ * choice another name than that by which other files call it, so there it has one version: the same
+ * bits, slower.
+ */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__OPTIMIZE__) &&                      \
-    !defined(__SANITIZE_ADDRESS__)
+    !defined(__SANITIZE_ADDRESS__) && (!defined(__clang__) || __clang_major__ >= 17)
 #define VERSIONS __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define VERSIONS
