@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# quick
 # granary init: from tables to a config and a schema that run as they are, and what is refused.
 . "$(dirname "$0")/library.sh"
 

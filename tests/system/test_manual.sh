@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# quick
 # The manual: each page is listed, shown and found; its examples, exit codes and links are true.
 . "$(dirname "$0")/library.sh"
 
