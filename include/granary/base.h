@@ -205,6 +205,10 @@ gr_status gr_file_claim(const char *path, const char *temporary, int *fd) GR_CHE
  */
 gr_status gr_file_check_output(const char *path, const char *const *read, size_t n) GR_CHECKED;
 
+/* Whether the path leads to the file that is open at fd: it may have been renamed or replaced. Not
+ * collective. */
+bool gr_file_leads_to(const char *path, int fd);
+
 /* Renames a file that is on disk, and fsyncs the folder. Errors: GR_ERROR_WRITE. */
 gr_status gr_file_publish(const char *temporary, const char *path) GR_CHECKED;
 

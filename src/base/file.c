@@ -93,8 +93,7 @@ gr_status gr_file_publish(const char *temporary, const char *path) {
     return gr_file_sync_folder(path);
 }
 
-/* Whether the path still leads to what is open: it may have been renamed before it was locked. */
-static bool leads_to(const char *path, int fd) {
+bool gr_file_leads_to(const char *path, int fd) {
     struct stat named, open_one;
     return stat(path, &named) == 0 && fstat(fd, &open_one) == 0 &&
            named.st_dev == open_one.st_dev && named.st_ino == open_one.st_ino;
@@ -106,7 +105,7 @@ gr_status gr_file_claim(const char *path, const char *temporary, int *fd) {
         *fd = open(temporary, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
         if (*fd < 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
         const bool held = flock(*fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-        if (!held && leads_to(temporary, *fd)) {
+        if (!held && gr_file_leads_to(temporary, *fd)) {
             if (ftruncate(*fd, 0) == 0) return GR_OK;
             const int error = errno;
             close(*fd);
@@ -145,11 +144,11 @@ gr_status gr_file_write(const char *path, const void *bytes, size_t length) {
     }
     if (write_all(fd, bytes, length) != 0 || fsync(fd) != 0)
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
-    else if (!leads_to(temporary, fd))
+    else if (!gr_file_leads_to(temporary, fd))
         status = gr_fail(GR_ERROR_WRITE, "%s: another process is writing it", path);
     else
         status = gr_file_publish(temporary, path);
-    if (status != GR_OK && leads_to(temporary, fd)) unlink(temporary);
+    if (status != GR_OK && gr_file_leads_to(temporary, fd)) unlink(temporary);
     close(fd);
 out:
     gr_free(temporary);

@@ -113,10 +113,7 @@ static gr_status close_plain(struct writer *w) {
  * between, and whose file another has removed since, has had the HDF5 library make one anew.
  */
 static gr_status check_own(const struct writer *w) {
-    struct stat own, named;
-    if (fstat(w->fd, &own) != 0 || stat(w->path, &named) != 0)
-        return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
-    if (own.st_ino == named.st_ino && own.st_dev == named.st_dev) return GR_OK;
+    if (gr_file_leads_to(w->path, w->fd)) return GR_OK;
     return gr_fail(GR_ERROR_WRITE, "%s: was removed while it was written", w->path);
 }
 

@@ -18,6 +18,8 @@ check "another of the same config and data" train 0 other
 check "it agrees" exits 0 "$GRANARY" inspect whole
 check "with what" prints "the records agree with the checkpoint of round 6 and with the manifest"
 
+check "the first event names the run" grep -q "\"run_id\":\"$(sed -n 's/.*"run_id": "\(.*\)",/\1/p' whole/manifest.json)\"" whole/events.jsonl
+
 # found TEXT COMMAND...: of a copy that the command has changed, `inspect` says the text.
 found() {
     local text=$1; shift
