@@ -207,11 +207,18 @@ int MPI_Init_thread(int *argc, char ***argv, int required, int *provided) {
     hang("meeting");
     return code;
 }
-/* The first message of a rank is its hello; it has arrived when the rank hangs. */
+/* `answering`: the rank's hello arrives, and it never takes rank 0's answer. It posts no receive, and
+   rank 0's sends end only with one: so no transport's buffers take the answer for it. */
+int MPI_Irecv(void *bytes, int n, MPI_Datatype type, int from, int tag, MPI_Comm comm, MPI_Request *request) {
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    *request = MPI_REQUEST_NULL;
+    if (from == 0 && !strcmp(getenv("HANG"), "answering") && !strcmp(getenv("HANG_RANK"), rank)) return MPI_SUCCESS;
+    return PMPI_Irecv(bytes, n, type, from, tag, comm, request);
+}
 int MPI_Isend(const void *bytes, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request *request) {
-    int code = PMPI_Isend(bytes, n, type, to, tag, comm, request), done = 0;
-    while (!strcmp(getenv("HANG"), "answering") && to == 0 && !done)
-        PMPI_Request_get_status(*request, &done, MPI_STATUS_IGNORE);
+    if (strcmp(getenv("HANG"), "answering")) return PMPI_Isend(bytes, n, type, to, tag, comm, request);
+    int code = PMPI_Issend(bytes, n, type, to, tag, comm, request), done = 0;
+    while (to == 0 && !done) PMPI_Request_get_status(*request, &done, MPI_STATUS_IGNORE);
     if (to == 0) hang("answering");
     return code;
 }
@@ -245,11 +252,8 @@ check "rank 1 tells" says "rank 0 has not answered for"
 waits starting 2
 check "rank 0 tells" says "granary: waiting: MPI does not start on all ranks"
 check "and gives up" says "granary: given up: MPI does not start on all ranks"
-# An answer of a kilobyte is under way until it is taken.
-export OMPI_MCA_btl_vader_eager_limit=512 OMPI_MCA_btl_sm_eager_limit=512
 waits answering 2
 check "at the end" says "rank 2 has not taken the answer within 2 s (round.start_deadline_s)"
-unset OMPI_MCA_btl_vader_eager_limit OMPI_MCA_btl_sm_eager_limit
 waits joining 2
 check "rank 0 tells" says "granary: waiting: not all ranks reach each other"
 check "and gives up" says "granary: given up: not all ranks reach each other"
