@@ -201,7 +201,8 @@ struct gr_roster {
 gr_status gr_roster_create(uint32_t n_silos, struct gr_roster *out) GR_CHECKED;
 void gr_roster_release(struct gr_roster *roster);
 
-/* How many silos letters may speak of. To be said by all, with an agreement before the first round.
+/* How many silos messages may speak of. To be said by all, with an agreement before the first
+ * round.
  */
 void gr_control_expect(struct gr_comm *comm, uint32_t n_silos);
 

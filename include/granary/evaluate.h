@@ -43,14 +43,15 @@ double gr_score_accuracy(const struct gr_score *score);
 void gr_scores_withhold(struct gr_score *silos, size_t n, int64_t n_withheld, int64_t rows_withheld,
                         int64_t minimum_rows);
 
-/* ---- tallies ------------------------------------------------------------------------------ */
+/* ---- accumulators ------------------------------------------------------------------------------
+ */
 
 /*
- * What is counted of scored rows, all of it in integers: tallies of different rows are added by
- * adding their sums, and every metric follows from the total, with the same bits however the rows
- * were dealt.
+ * What is counted of scored rows, all of it in integers: accumulators of different rows are added
+ * by adding their sums, and every metric follows from the total, with the same bits however the
+ * rows were dealt.
  */
-struct gr_tally; /* opaque */
+struct gr_accumulator; /* opaque */
 
 enum {
     GR_CONFUSION_CLASSES_MAX = 100, /* of more classes there is no confusion matrix, and no AUC */
@@ -58,55 +59,59 @@ enum {
 };
 
 /* classes: of a classifier, from 1; 0: for a model that predicts a number. */
-gr_status gr_tally_create(size_t classes, struct gr_tally **out) GR_CHECKED;
-void gr_tally_free(struct gr_tally *tally);
+gr_status gr_accumulator_create(size_t classes, struct gr_accumulator **out) GR_CHECKED;
+void gr_accumulator_free(struct gr_accumulator *accumulator);
 /*
  * with_auc false: what the AUC needs, which is most of the sums, is not counted until the next
- * call; a new tally counts it.
+ * call; a new accumulator counts it.
  */
-void gr_tally_clear(struct gr_tally *tally, bool with_auc);
-size_t gr_tally_classes(const struct gr_tally *tally);
-int64_t gr_tally_rows(const struct gr_tally *tally);
+void gr_accumulator_clear(struct gr_accumulator *accumulator, bool with_auc);
+size_t gr_accumulator_classes(const struct gr_accumulator *accumulator);
+int64_t gr_accumulator_rows(const struct gr_accumulator *accumulator);
 /* What was divided out of all weights by gr_rows_scale_weights: counts are shown times 2^exponent.
  */
-void gr_tally_set_exponent(struct gr_tally *tally, int exponent);
+void gr_accumulator_set_exponent(struct gr_accumulator *accumulator, int exponent);
 
-/* Adds the rows of another tally of as many classes, which counts what this one does. */
-gr_status gr_tally_add(struct gr_tally *tally, const struct gr_tally *other) GR_CHECKED;
+/* Adds the rows of another accumulator of as many classes, which counts what this one does. */
+gr_status gr_accumulator_add(struct gr_accumulator *accumulator,
+                             const struct gr_accumulator *other) GR_CHECKED;
 
 /* The sums, n of them: what is to be added over processes, in place. Borrowed. */
-int64_t *gr_tally_sums(struct gr_tally *tally, size_t *n);
+int64_t *gr_accumulator_sums(struct gr_accumulator *accumulator, size_t *n);
 /*
- * After the sums have been added: counts the rows of `rows_of`, which may be the tally itself, in
- * bins for the AUC. Of two classes the bins are laid by the mean and the deviation of all scores,
- * which the sums tell, for scores may be close to each other anywhere. Then the counts are to be
- * added over processes, and of the bounds the maxima taken, in place; n is 0 without an AUC.
+ * After the sums have been added: counts the rows of `rows_of`, which may be the accumulator
+ * itself, in bins for the AUC. Of two classes the bins are laid by the mean and the deviation of
+ * all scores, which the sums tell, for scores may be close to each other anywhere. Then the counts
+ * are to be added over processes, and of the bounds the maxima taken, in place; n is 0 without an
+ * AUC.
  */
-void gr_tally_bin(struct gr_tally *tally, const struct gr_tally *rows_of);
-int64_t *gr_tally_counts(struct gr_tally *tally, size_t *n);
-int64_t *gr_tally_bounds(struct gr_tally *tally, size_t *n);
+void gr_accumulator_bin(struct gr_accumulator *accumulator, const struct gr_accumulator *rows_of);
+int64_t *gr_accumulator_counts(struct gr_accumulator *accumulator, size_t *n);
+int64_t *gr_accumulator_bounds(struct gr_accumulator *accumulator, size_t *n);
 /*
  * Between these two, of rows that others may not know: takes out the bounds of bins where they
  * decide nothing, and of those that hold fewer than `rows` rows over all processes (of weighted
  * rows: perhaps fewer), whose bounds would be their scores, to the last bit. Rows of such a bin
  * count as not told apart.
  */
-void gr_tally_withhold_bounds(struct gr_tally *tally, uint32_t rows);
+void gr_accumulator_withhold_bounds(struct gr_accumulator *accumulator, uint32_t rows);
 
 /*
  * n rows of a classifier. logits: n x classes, before the softmax; labels: n, each below classes;
  * weights: n as gr_rows_scale_weights leaves them, NULL: 1 each. Every count and sum below is of
  * weights then, as with scikit-learn's sample_weight.
- * A row that is not finite: GR_ERROR_DATA, and the tally is void.
+ * A row that is not finite: GR_ERROR_DATA, and the accumulator is void.
  */
-gr_status gr_tally_add_classes(struct gr_tally *tally, const float *logits, const int32_t *labels,
-                               const float *weights, size_t n) GR_CHECKED;
+gr_status gr_accumulator_add_classes(struct gr_accumulator *accumulator, const float *logits,
+                                     const int32_t *labels, const float *weights,
+                                     size_t n) GR_CHECKED;
 /*
  * n rows of a model that predicts a number, the mean of the target. What is not finite, or beyond
- * +-2^34: GR_ERROR_DATA, and the tally is void.
+ * +-2^34: GR_ERROR_DATA, and the accumulator is void.
  */
-gr_status gr_tally_add_numbers(struct gr_tally *tally, const float *predictions,
-                               const float *targets, const float *weights, size_t n) GR_CHECKED;
+gr_status gr_accumulator_add_numbers(struct gr_accumulator *accumulator, const float *predictions,
+                                     const float *targets, const float *weights,
+                                     size_t n) GR_CHECKED;
 
 /*
  * enum gr_metric is in config.h. Of a classifier, where p is the softmax and y the label:
@@ -117,10 +122,11 @@ gr_status gr_tally_add_numbers(struct gr_tally *tally, const float *predictions,
  *   macro_f1           mean, over the classes that have rows or were predicted, of F1
  *   auc                area under the ROC curve: of class 1 where there are two, else the mean over
  *                      the classes that have rows of each one against the rest. From counts by
- *                      bins of the log-odds ln(p / (1 - p)), see gr_tally_bin: rows of one bin
- * count as ties, and `lower` and `upper` enclose the area that all digits would give. Further apart
- * than GR_AUC_WIDE there is no value, but these two brier              mean of the sum over classes
- * of (p - [y])^2 (Brier 1950); with two classes half of it, which is (p[1] - [y = 1])^2
+ *                      bins of the log-odds ln(p / (1 - p)), see gr_accumulator_bin: rows of one
+ *                      bin count as ties, and `lower` and `upper` enclose the area that all digits
+ *                      would give. Further apart than GR_AUC_WIDE only these two are told
+ *   brier              mean of the sum over classes of (p - [y])^2 (Brier 1950); with two classes
+ *                      half of it, which is (p[1] - [y = 1])^2
  *   calibration_error  expected calibration error (Guo et al. 2017): over GR_RELIABILITY_BINS equal
  *                      bins of the largest p, the mean over rows of |mean p - share found|
  *
@@ -136,7 +142,8 @@ struct gr_metric_value {
     double lower, upper; /* of auc, also where only these are known; else `value` */
     const char *why;     /* it is not defined, e.g. "one class only"; NULL when it is */
 };
-struct gr_metric_value gr_tally_metric(const struct gr_tally *tally, enum gr_metric metric);
+struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *accumulator,
+                                             enum gr_metric metric);
 /* Whether the metric is one of such a model. */
 bool gr_metric_fits(enum gr_metric metric, size_t classes);
 
@@ -148,8 +155,8 @@ struct gr_silo_metrics {
     int64_t told; /* 1: what follows is known */
     int64_t value[GR_METRICS], lower, upper, why[GR_METRICS];
 };
-/* Of a tally whose rows are in bins: gr_tally_bin. */
-void gr_silo_metrics_take(const struct gr_tally *tally, struct gr_silo_metrics *out);
+/* Of an accumulator whose rows are in bins: gr_accumulator_bin. */
+void gr_silo_metrics_take(const struct gr_accumulator *accumulator, struct gr_silo_metrics *out);
 struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, enum gr_metric metric);
 
 /*
@@ -161,7 +168,8 @@ uint32_t gr_scores_spread(const struct gr_score *silos, uint32_t n_silos, double
 
 /* Weight of the rows of label `actual` that were taken for `predicted`, which without weights is
  * their number; classes <= GR_CONFUSION_CLASSES_MAX. */
-double gr_tally_confusion(const struct gr_tally *tally, size_t actual, size_t predicted);
+double gr_accumulator_confusion(const struct gr_accumulator *accumulator, size_t actual,
+                                size_t predicted);
 
 /* The class with the most rows (the first of several) and its share of all: the accuracy of a model
  * that always says so. NAN without rows or classes. */
@@ -169,7 +177,7 @@ struct gr_class_share {
     size_t index; /* of the class */
     double share;
 };
-struct gr_class_share gr_tally_largest_class(const struct gr_tally *tally);
+struct gr_class_share gr_accumulator_largest_class(const struct gr_accumulator *accumulator);
 
 /* A bin of the reliability table: rows whose largest p is above `from` and at most `to`. */
 struct gr_reliability {
@@ -178,27 +186,28 @@ struct gr_reliability {
     double mean_score; /* NAN without rows */
     double fraction;   /* of the rows, found; NAN without rows */
 };
-struct gr_reliability gr_tally_reliability(const struct gr_tally *tally, size_t bin);
+struct gr_reliability gr_accumulator_reliability(const struct gr_accumulator *accumulator,
+                                                 size_t bin);
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
 /*
  * Scores rows in batches of GR_TEST_BATCH, in order; the model's batch_max must allow them.
- * tally: gets the rows added; or NULL. poll, if not NULL, is called between batches; a return other
- * than GR_OK ends the scoring with that status.
+ * accumulator: gets the rows added; or NULL. poll, if not NULL, is called between batches; a return
+ * other than GR_OK ends the scoring with that status.
  */
 gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
                            const struct gr_rows *rows, gr_poll_function poll, void *context,
-                           struct gr_score *out, struct gr_tally *tally) GR_CHECKED;
+                           struct gr_score *out, struct gr_accumulator *accumulator) GR_CHECKED;
 
 /* ---- as text ------------------------------------------------------------------------------ */
 
 /* What evaluation.json of a run directory and `granary evaluate --json` tell. */
 struct gr_evaluation {
-    uint32_t round;               /* 0: not of a run */
-    const char *rows_of;          /* "test" or "validation" */
-    const char *why;              /* there are no rows; NULL: for no special reason */
-    const struct gr_tally *tally; /* over all processes; borrowed */
+    uint32_t round;                           /* 0: not of a run */
+    const char *rows_of;                      /* "test" or "validation" */
+    const char *why;                          /* there are no rows; NULL: for no special reason */
+    const struct gr_accumulator *accumulator; /* over all processes; borrowed */
     const struct gr_score *silos; /* each silo's validation rows, by id; NULL: not told */
     uint32_t n_silos;             /* those without rows are left out */
     const struct gr_silo_metrics *silo_metrics; /* by id, those that are told; NULL: none */

@@ -305,12 +305,12 @@ gr_status gr_run_compare(const char *run_path, char **words) GR_CHECKED;
  */
 struct gr_scored {
     size_t n_rows;
-    bool weighted;              /* evaluated: counts are of weights, of which */
-    size_t lost_weights;        /* so many are too small beside the largest, and taken as 0 */
-    struct gr_score score;      /* evaluated */
-    struct gr_tally *tally;     /* evaluated; owned */
-    struct gr_columns *columns; /* the model's; owned; NULL: it knows none */
-    struct gr_found *found;     /* of each of them; owned; NULL: nobody has looked */
+    bool weighted;         /* evaluated: counts are of weights, of which */
+    size_t lost_weights;   /* so many are too small beside the largest, and taken as 0 */
+    struct gr_score score; /* evaluated */
+    struct gr_accumulator *accumulator; /* evaluated; owned */
+    struct gr_columns *columns;         /* the model's; owned; NULL: it knows none */
+    struct gr_found *found;             /* of each of them; owned; NULL: nobody has looked */
 };
 void gr_scored_release(struct gr_scored *scored);
 

@@ -23,7 +23,8 @@
 /* Seconds: between two looks, between two SIGUSR1 (the ranks may not have listened yet), from
  * SIGTERM to SIGKILL; and within which a second signal is not a second wish: a batch system
  * signals the job's script and all its processes at once. */
-static const double tick_s = 0.1, repeat_s = 5, force_s = 5, one_wish_s = 0.5, longest_nap_s = 0.1;
+static const double tick_s = 0.1, repeat_s = 5, force_s = 5, one_wish_s = 0.5,
+                    longest_sleep_s = 0.1;
 
 static sigset_t watched;
 
@@ -87,7 +88,7 @@ static int next_signal(double seconds) {
     double left = seconds;
     int number;
     do {
-        const double nap = left < longest_nap_s ? left : longest_nap_s;
+        const double nap = left < longest_sleep_s ? left : longest_sleep_s;
         struct timespec limit = {(time_t)nap, (long)(1e9 * (nap - (double)(time_t)nap))};
         beat();
         number = sigtimedwait(&watched, NULL, &limit);

@@ -74,7 +74,8 @@ static gr_status findings_json(const struct gr_scored *s, char **out) {
 
 /* Its name, or its number where it has none. */
 static const char *name_of(const struct gr_scored *s, size_t c, char out[CLASS_NAME_BYTES]) {
-    const char *const *names = gr_columns_class_names(s->columns, gr_tally_classes(s->tally));
+    const char *const *names =
+        gr_columns_class_names(s->columns, gr_accumulator_classes(s->accumulator));
     if (names)
         gr_text_quote(names[c], strlen(names[c]), out, CLASS_NAME_BYTES);
     else
@@ -94,11 +95,11 @@ struct class_counts {
     double actual, predicted, found;
 };
 
-static struct class_counts count_class(const struct gr_tally *tally, size_t c) {
-    struct class_counts n = {.found = gr_tally_confusion(tally, c, c)};
-    for (size_t k = 0; k < gr_tally_classes(tally); k++) {
-        n.actual += gr_tally_confusion(tally, c, k);
-        n.predicted += gr_tally_confusion(tally, k, c);
+static struct class_counts count_class(const struct gr_accumulator *accumulator, size_t c) {
+    struct class_counts n = {.found = gr_accumulator_confusion(accumulator, c, c)};
+    for (size_t k = 0; k < gr_accumulator_classes(accumulator); k++) {
+        n.actual += gr_accumulator_confusion(accumulator, c, k);
+        n.predicted += gr_accumulator_confusion(accumulator, k, c);
     }
     return n;
 }
@@ -123,8 +124,8 @@ static void print_classes(const struct gr_scored *s) {
     char name[CLASS_NAME_BYTES];
     printf("\n%-*s  %9s  %9s  %9s  %9s\n", NAME_BYTES, "class", s->weighted ? "weight" : "rows",
            "precision", "recall", "f1");
-    for (size_t c = 0; c < gr_tally_classes(s->tally); c++) {
-        const struct class_counts n = count_class(s->tally, c);
+    for (size_t c = 0; c < gr_accumulator_classes(s->accumulator); c++) {
+        const struct class_counts n = count_class(s->accumulator, c);
         name_of(s, c, name);
         printf("%-*s", padded(name, NAME_BYTES), name);
         print_count(n.actual);
@@ -136,7 +137,7 @@ static void print_classes(const struct gr_scored *s) {
 }
 
 static void print_matrix(const struct gr_scored *s) {
-    const size_t classes = gr_tally_classes(s->tally);
+    const size_t classes = gr_accumulator_classes(s->accumulator);
     char name[CLASS_NAME_BYTES];
     if (classes > MATRIX_CLASSES_MAX) return;
     printf("\n%-*s", NAME_BYTES, "is \\ was taken for");
@@ -149,14 +150,14 @@ static void print_matrix(const struct gr_scored *s) {
         name_of(s, i, name);
         printf("%-*s", padded(name, NAME_BYTES), name);
         for (size_t j = 0; j < classes; j++)
-            print_count(gr_tally_confusion(s->tally, i, j));
+            print_count(gr_accumulator_confusion(s->accumulator, i, j));
         printf("\n");
     }
 }
 
 static void print_largest(const struct gr_scored *s) {
     char name[CLASS_NAME_BYTES];
-    const struct gr_class_share largest = gr_tally_largest_class(s->tally);
+    const struct gr_class_share largest = gr_accumulator_largest_class(s->accumulator);
     if (isfinite(largest.share))
         printf("%-18s %.6f  (class %s: the accuracy of who always says so)\n", "largest_class",
                largest.share, name_of(s, largest.index, name));
@@ -165,13 +166,13 @@ static void print_largest(const struct gr_scored *s) {
 /* ---- all of it ------------------------------------------------------------------------------ */
 
 gr_status gr_print_scores(const struct gr_scored *s) {
-    const size_t classes = gr_tally_classes(s->tally);
+    const size_t classes = gr_accumulator_classes(s->accumulator);
     printf("rows %lld  loss %.6f", (long long)s->score.examples, gr_score_loss(&s->score));
     if (classes > 0) printf("  accuracy %.4f", gr_score_accuracy(&s->score));
     printf("\n");
     if (classes > 0) print_largest(s);
     for (enum gr_metric m = GR_METRIC_BALANCED_ACCURACY; m < GR_METRICS; m++) {
-        const struct gr_metric_value v = gr_tally_metric(s->tally, m);
+        const struct gr_metric_value v = gr_accumulator_metric(s->accumulator, m);
         if (!gr_metric_fits(m, classes)) continue;
         if (v.why && v.lower < v.upper)
             printf("%-18s not known: %s (%.6f to %.6f)\n", gr_metric_text(m), v.why, v.lower,
@@ -197,8 +198,8 @@ gr_status gr_print_scores_json(const struct gr_scored *s) {
     GR_TRY(findings_json(s, &findings));
     const struct gr_evaluation evaluation = {
         .rows_of = "table",
-        .tally = s->tally,
-        .class_names = gr_columns_class_names(s->columns, gr_tally_classes(s->tally)),
+        .accumulator = s->accumulator,
+        .class_names = gr_columns_class_names(s->columns, gr_accumulator_classes(s->accumulator)),
         .findings = findings,
         .weighted = s->weighted,
         .lost_weights = s->lost_weights};

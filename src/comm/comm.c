@@ -83,7 +83,7 @@ static gr_status try_sharing(struct gr_comm *comm, const struct introduction *al
     int can = 1;
     for (int i = 0; i < comm->slots && can; i++) {
         void *base = NULL;
-        const size_t bytes = sizeof(struct gr_node);
+        const size_t bytes = sizeof(struct gr_comm_node);
         if (i == comm->slot || !sees(&all[i], &all[comm->slot])) continue;
         can = gr_part_map((pid_t)all[i].pid, (int)all[i].fd, bytes, &base) == GR_OK;
         if (can) munmap(base, bytes);
@@ -105,7 +105,7 @@ gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t 
     GR_TRY_MPI(
         MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->slot, MPI_INFO_NULL, &host));
     GR_TRY(measure_crowding(comm, host));
-    GR_TRY(gr_part_create(sizeof(struct gr_node), &part));
+    GR_TRY(gr_part_create(sizeof(struct gr_comm_node), &part));
     GR_TRY(introduce(comm, host, part.fd, &all));
     GR_TRY(try_sharing(comm, all, &sharing));
     place_peers(comm, all, comm->options.ranks_per_node, sharing);
@@ -115,7 +115,7 @@ gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t 
     GR_TRY(gr_detect_start(comm));
     GR_TRY(gr_membership_enter(comm, epoch, order, fds, n, &part));
     /*
-     * No letter comes before all can take it. A rank that dies here may be noticed by some only:
+     * No message comes before all can take it. A rank that dies here may be noticed by some only:
      * they are members all the same, and find that somebody is missing.
      */
     int code = MPI_Barrier(comm->world);
@@ -204,7 +204,7 @@ out:
 
 void gr_comm_free(struct gr_comm *comm) {
     if (!comm) return;
-    gr_post_release(comm);
+    gr_mailbox_release(comm);
     if (comm->pending > 0) { /* left to MPI */
         comm->window = (struct gr_window){.mine.fd = -1};
         comm->scratch = NULL;

@@ -17,7 +17,7 @@
 #include <poll.h>
 #include <sys/types.h>
 
-#include "comm/letter.h"
+#include "comm/control_message.h"
 #include "comm/wait.h"
 
 /* ---- shared memory (window.c) ---------------------------------------------------------------- */
@@ -50,16 +50,16 @@ enum { GR_SCRATCH_BYTES = 2 * GR_COMM_SMALL_MAX * 8 };
 
 /* A rank's part of the window of a gr_comm. */
 struct gr_member {
-    struct gr_bell doorbell; /* rung when a message for this rank has been sent */
+    struct gr_wait_event doorbell; /* rung when a message for this rank has been sent */
     /* Two of each, used in turn, so that one barrier per exchange is enough. */
     _Alignas(64) int64_t values[2][GR_COMM_SMALL_MAX];
     _Alignas(64) int64_t offer[2]; /* a part of a window being made: descriptor and bytes */
 };
 
 /* Each rank's part has room for all of this; what is before `member` counts in the leader's. */
-struct gr_node {
+struct gr_comm_node {
     _Alignas(64) atomic_uint arrived;
-    struct gr_bell barrier;
+    struct gr_wait_event barrier;
     _Alignas(64) int64_t values[2][GR_COMM_SMALL_MAX];
     _Alignas(64) unsigned char bytes[2][GR_BROADCAST_CHUNK];
     struct gr_member member;
@@ -81,7 +81,7 @@ struct gr_peer {
     double pinged_s;  /* silent_s when it was last asked for one */
     bool unanswered;  /* before the first round: it was asked, and nothing has come since */
     double unasked_s; /* in a collective: since it was last asked */
-    struct gr_letter *report, *answer; /* the latest, owned; NULL: none */
+    struct gr_control_message *report, *answer; /* the latest, owned; NULL: none */
 };
 
 /* Looks who has died, at most once in a millisecond. */
@@ -96,7 +96,7 @@ void gr_detect_clear_up(struct gr_comm *comm);
 
 /* ---- the communicator ------------------------------------------------------------------------ */
 
-struct gr_place {
+struct gr_comm_place {
     int node, node_rank;
 };
 
@@ -114,12 +114,12 @@ struct gr_situation {
     size_t n_ids, n_sat;
 };
 
-/* Summonses that may be open at a time; whoever has answered more has been given up by some. */
+/* Invitations that may be open at a time; whoever has answered more has been given up by some. */
 enum { GR_OFFERS = 8 };
 
 struct gr_comm {
     MPI_Comm world;   /* data; ranks are slots */
-    MPI_Comm control; /* letters */
+    MPI_Comm control; /* messages */
     int slot, slots;
     struct gr_peer *peers;  /* slots of them; owned */
     struct pollfd *watched; /* processes of this host; owned */
@@ -135,11 +135,11 @@ struct gr_comm {
     int *rank_of; /* of each slot, -1: no member; owned */
     int node_rank, node_size;
     int node_index, nodes;
-    struct gr_place *places; /* of each rank; room for slots; owned */
-    int *leader_of;          /* slot of each node's leader; room for slots; owned */
-    int *node_slot;          /* slots of this node's ranks; room for slots; owned */
+    struct gr_comm_place *places; /* of each rank; room for slots; owned */
+    int *leader_of;               /* slot of each node's leader; room for slots; owned */
+    int *node_slot;               /* slots of this node's ranks; room for slots; owned */
     struct gr_window window;
-    struct gr_node *shared; /* the leader's part of it */
+    struct gr_comm_node *shared; /* the leader's part of it */
     unsigned exchanges, broadcasts;
     bool lost;        /* this epoch's collectives have come to an end */
     bool overdue;     /* because a peer let this rank wait */
@@ -155,18 +155,18 @@ struct gr_comm {
     double idle_s;     /* waited since some rank is last known to have been at work */
     bool out;          /* given up by the others */
     bool over;         /* who have come to the end */
-    gr_status failure; /* of the last verdict; its text in situation */
+    gr_status failure; /* of the last decision; its text in situation */
     gr_claim_function claim;
     void *claim_context;
 
     struct gr_situation situation;
-    struct gr_post post;             /* letters under way and arrived */
+    struct gr_mailbox mailbox;       /* messages under way and arrived */
     struct gr_part offer[GR_OFFERS]; /* for the next epoch, to whoever has summoned */
     size_t offers;
-    uint32_t meetings;
+    uint32_t view_changes;
     struct gr_change *changes; /* owned */
     size_t n_changes;
-    size_t ids_max; /* silos of the federation, at most as many ids in a letter */
+    size_t ids_max; /* silos of the federation, at most as many ids in a message */
     uint64_t bytes_sent;
 };
 
@@ -179,12 +179,12 @@ static inline bool gr_comm_leads(const struct gr_comm *comm) {
 
 /* The part of a rank of this node. */
 static inline struct gr_member *gr_comm_member(struct gr_comm *comm, int node_rank) {
-    return &((struct gr_node *)comm->window.part[node_rank])->member;
+    return &((struct gr_comm_node *)comm->window.part[node_rank])->member;
 }
 
-/* This rank's bell, rung by ranks of the node that have sent it a message. */
-static inline struct gr_bell *gr_comm_doorbell(struct gr_comm *comm) {
-    return &((struct gr_node *)comm->window.mine.base)->member.doorbell;
+/* This rank's event, rung by ranks of the node that have sent it a message. */
+static inline struct gr_wait_event *gr_comm_wait_event(struct gr_comm *comm) {
+    return &((struct gr_comm_node *)comm->window.mine.base)->member.doorbell;
 }
 
 /* Ends this epoch's collectives on this rank; returns GR_LOST. */
@@ -200,7 +200,7 @@ gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t 
 
 /* ---- membership.c ---------------------------------------------------------------------------- */
 
-/* Enters the epoch that a verdict describes; `mine` is this rank's part in it. */
+/* Enters the epoch that a decision describes; `mine` is this rank's part in it. */
 gr_status gr_membership_enter(struct gr_comm *comm, uint32_t epoch, const uint32_t *slots,
                               const uint32_t *fds, size_t n, struct gr_part *mine) GR_CHECKED;
 

@@ -2,10 +2,10 @@
 /*
  * The control plane as its callers see it: closing a round, recovering from a loss, polling. In all
  * of them a rank meets the others: the senior member that is thought alive leads, the others tell
- * it how they fare and wait for its verdict, and whoever has been given up asks to be taken in
+ * it how they fare and wait for its decision, and whoever has been given up asks to be taken in
  * again.
  */
-#include "comm/meeting.h"
+#include "comm/view_change.h"
 
 #include <string.h>
 
@@ -66,7 +66,7 @@ static size_t count_dead(const struct gr_comm *comm) {
 static const double leads_at_most = 6;
 
 /* Reports to whoever leads, once, and again when something has changed. */
-static gr_status follow(struct gr_meeting *m, int leader) {
+static gr_status follow(struct gr_view_change *m, int leader) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
     struct gr_peer *peer = &comm->peers[comm->slot_of[leader]];
@@ -76,13 +76,13 @@ static gr_status follow(struct gr_meeting *m, int leader) {
         if (m->told != comm->slot_of[leader]) m->told_s = m->elapsed_s;
         m->told = comm->slot_of[leader];
         m->told_dead = dead;
-        GR_TRY(gr_meeting_report(comm, m->told, m->recovering ? GR_LETTER_TROUBLE : GR_LETTER_READY,
-                                 0, -1));
+        GR_TRY(gr_view_change_report(comm, m->told,
+                                     m->recovering ? GR_CONTROL_TROUBLE : GR_CONTROL_READY, 0, -1));
     }
-    GR_TRY(gr_meeting_ping(m, m->told));
+    GR_TRY(gr_view_change_ping(m, m->told));
     double until = (m->told_s > m->deadline_s ? m->told_s : m->deadline_s) + comm->collective_s;
     if (m->recovering) until = m->told_s + leads_at_most * comm->collective_s;
-    if (m->elapsed_s > until || gr_meeting_silent(m, m->told)) {
+    if (m->elapsed_s > until || gr_view_change_silent(m, m->told)) {
         peer->given_up = true;
         m->told = -1;
         /* The next has had no reason to say anything. */
@@ -96,7 +96,7 @@ out:
 /* ---- out and in again ----------------------------------------------------------------------- */
 
 /* Asks everybody, for whoever leads by now may be anyone. */
-static gr_status ask_to_join(struct gr_meeting *m) {
+static gr_status ask_to_join(struct gr_view_change *m) {
     static const double again_s = 0.25;
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
@@ -110,54 +110,55 @@ static gr_status ask_to_join(struct gr_meeting *m) {
     if (m->joined_s > 0 && m->elapsed_s - m->joined_s < again_s) return GR_OK;
     m->joined_s = m->elapsed_s;
     for (int i = 0; i < comm->slots; i++)
-        if (i != comm->slot) GR_TRY(gr_meeting_report(comm, i, GR_LETTER_JOIN, 0, -1));
+        if (i != comm->slot) GR_TRY(gr_view_change_report(comm, i, GR_CONTROL_JOIN, 0, -1));
 out:
     return status;
 }
 
-static void notice_exclusion(struct gr_meeting *m) {
+static void notice_exclusion(struct gr_view_change *m) {
     struct gr_comm *comm = m->comm;
-    if (!comm->post.excluded) return;
-    const uint32_t epoch = comm->post.excluded->head.epoch;
-    gr_free(comm->post.excluded);
-    comm->post.excluded = NULL;
+    if (!comm->mailbox.excluded) return;
+    const uint32_t epoch = comm->mailbox.excluded->head.epoch;
+    gr_free(comm->mailbox.excluded);
+    comm->mailbox.excluded = NULL;
     if (epoch <= comm->epoch) return; /* taken in again meanwhile */
     m->over = epoch == GR_EPOCH_OVER;
-    gr_meeting_leave(m);
+    gr_view_change_leave(m);
 }
 
-/* ---- meeting -------------------------------------------------------------------------------- */
+/* ---- view change --------------------------------------------------------------------------------
+ */
 
-static gr_status take_turn(struct gr_meeting *m) {
+static gr_status take_turn(struct gr_view_change *m) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
-    GR_TRY(gr_post_look(comm));
+    GR_TRY(gr_mailbox_poll(comm));
     gr_detect(comm);
-    if (comm->post.verdict) return gr_meeting_take_verdict(m);
+    if (comm->mailbox.decision) return gr_view_change_take_decision(m);
     notice_exclusion(m);
     if (m->over) {
         comm->over = true;
         return gr_fail(GR_STOPPED, "the run has ended without this rank");
     }
-    if (comm->post.summons) GR_TRY(gr_meeting_answer(m));
+    if (comm->mailbox.invitation) GR_TRY(gr_view_change_answer(m));
     if (comm->situation.need_state && m->out) return ask_to_join(m);
-    int leader = gr_meeting_leader(comm);
-    status = leader == comm->rank ? gr_meeting_lead(m) : follow(m, leader);
+    int leader = gr_view_change_leader(comm);
+    status = leader == comm->rank ? gr_view_change_lead(m) : follow(m, leader);
 out:
     return status;
 }
 
-static gr_status meet(struct gr_meeting *m) {
+static gr_status meet(struct gr_view_change *m) {
     static const double longest_s = 1e-3;
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
     while (!m->done) {
-        struct gr_bell *bell = gr_comm_doorbell(comm);
-        uint32_t seen = atomic_load(&bell->value);
+        struct gr_wait_event *event = gr_comm_wait_event(comm);
+        uint32_t seen = atomic_load(&event->value);
         GR_TRY(take_turn(m));
         if (m->done) break;
-        if (bell != gr_comm_doorbell(comm)) continue; /* an epoch has begun meanwhile */
-        double waited = gr_wait_rest(comm, bell, seen, m->elapsed_s, longest_s);
+        if (event != gr_comm_wait_event(comm)) continue; /* an epoch has begun meanwhile */
+        double waited = gr_wait_rest(comm, event, seen, m->elapsed_s, longest_s);
         m->elapsed_s += waited;
         comm->idle_s += waited;
         for (int i = 0; i < comm->slots; i++)
@@ -185,7 +186,7 @@ static gr_status prepare(struct gr_comm *comm, const struct gr_roster *roster, g
     for (uint32_t i = 0; i < roster->n_silos; i++)
         if (roster->member[i] && mine == GR_OK)
             situation->ids[situation->n_ids++] =
-                i | (roster->member[i] == GR_PRESENT_ANEW ? GR_LETTER_ANEW : 0);
+                i | (roster->member[i] == GR_PRESENT_ANEW ? GR_CONTROL_ANEW : 0);
     for (uint32_t i = 0; i < roster->n_silos; i++)
         if (roster->sat_out[i])
             situation->ids[situation->n_ids + situation->n_sat++] = i << 3 | roster->sat_out[i];
@@ -197,9 +198,9 @@ out:
     return status;
 }
 
-static void begin(struct gr_meeting *m, struct gr_comm *comm, struct gr_roster *roster,
+static void begin(struct gr_view_change *m, struct gr_comm *comm, struct gr_roster *roster,
                   double deadline_s) {
-    *m = (struct gr_meeting){
+    *m = (struct gr_view_change){
         .comm = comm, .roster = roster, .told = -1, .deadline_s = deadline_s, .joined_s = -1};
     /* Silence is counted from now on. */
     for (int i = 0; i < comm->slots; i++)
@@ -209,7 +210,7 @@ static void begin(struct gr_meeting *m, struct gr_comm *comm, struct gr_roster *
     m->out = comm->situation.need_state && comm->out;
 }
 
-static gr_status end(struct gr_meeting *m) {
+static gr_status end(struct gr_view_change *m) {
     struct gr_comm *comm = m->comm;
     m->roster->need_state = comm->situation.need_state;
     if (comm->failure == GR_OK) return GR_OK;
@@ -218,7 +219,7 @@ static gr_status end(struct gr_meeting *m) {
 
 gr_status gr_control_close_round(struct gr_comm *comm, struct gr_roster *roster, gr_status mine,
                                  double deadline_s) {
-    struct gr_meeting m;
+    struct gr_view_change m;
     gr_status status = GR_OK;
     gr_control_at(comm, roster->round, GR_PHASE_OPEN);
     GR_TRY(prepare(comm, roster, mine));
@@ -231,7 +232,7 @@ out:
 }
 
 gr_status gr_control_recover(struct gr_comm *comm, struct gr_roster *roster) {
-    struct gr_meeting m;
+    struct gr_view_change m;
     gr_status status = GR_OK;
     begin(&m, comm, roster, comm->round_s);
     m.recovering = true;
@@ -255,7 +256,7 @@ gr_status gr_control_watch(void *context) {
     struct gr_comm *comm = context;
     gr_status status = GR_OK;
     if (!is_due(comm)) return GR_OK;
-    GR_TRY(gr_post_look(comm));
+    GR_TRY(gr_mailbox_poll(comm));
     gr_detect(comm);
     if (comm->lost) status = gr_comm_lose(comm, "the membership changes");
 out:
@@ -266,10 +267,10 @@ gr_status gr_control_poll(void *context) {
     struct gr_comm *comm = context;
     gr_status status = GR_OK;
     if (!is_due(comm)) return GR_OK;
-    GR_TRY(gr_post_look(comm));
-    if (!comm->lost && !comm->post.verdict && !comm->post.summons) return GR_OK;
+    GR_TRY(gr_mailbox_poll(comm));
+    if (!comm->lost && !comm->mailbox.decision && !comm->mailbox.invitation) return GR_OK;
     comm->situation.training = true;
-    status = gr_meeting_from_training(comm);
+    status = gr_view_change_from_training(comm);
     comm->situation.training = false;
 out:
     return status;
@@ -282,34 +283,35 @@ void gr_control_fail(struct gr_comm *comm, gr_status status) {
 
 static gr_status tell_the_end(struct gr_comm *comm) {
     gr_status status = GR_OK;
-    const struct gr_letter_head head = {.kind = GR_LETTER_EXCLUDED, .epoch = GR_EPOCH_OVER};
+    const struct gr_control_message_head head = {.kind = GR_CONTROL_EXCLUDED,
+                                                 .epoch = GR_EPOCH_OVER};
     for (int i = 0; i < comm->slots; i++)
-        if (i != comm->slot) GR_TRY(gr_letter_send_plain(comm, i, &head));
+        if (i != comm->slot) GR_TRY(gr_control_message_send_plain(comm, i, &head));
     gr_detect_clear_up(comm);
 out:
     return status;
 }
 
 gr_status gr_control_finish(struct gr_comm *comm) {
-    static const double nap_s = 1e-3, grace_s = 0.1;
+    static const double sleep_s = 1e-3, grace_s = 0.1;
     double waited = 0, alone = 0;
     gr_status status = gr_comm_agree(comm, GR_OK);
     if (status != GR_OK) return status;
     if (comm->rank == 0) return tell_the_end(comm);
-    struct gr_bell *bell = gr_comm_doorbell(comm);
+    struct gr_wait_event *event = gr_comm_wait_event(comm);
     for (;;) {
-        uint32_t seen = atomic_load(&bell->value);
-        GR_TRY(gr_post_look(comm));
-        if (comm->post.excluded && comm->post.excluded->head.epoch == GR_EPOCH_OVER) {
+        uint32_t seen = atomic_load(&event->value);
+        GR_TRY(gr_mailbox_poll(comm));
+        if (comm->mailbox.excluded && comm->mailbox.excluded->head.epoch == GR_EPOCH_OVER) {
             gr_detect_clear_up(comm);
             break;
         }
         /* What rank 0 sent before it left may still be on its way. */
         gr_detect(comm);
-        if (comm->post.summons || comm->post.verdict || waited > comm->collective_s / 2 ||
+        if (comm->mailbox.invitation || comm->mailbox.decision || waited > comm->collective_s / 2 ||
             (comm->lost && alone > grace_s))
             return gr_comm_lose(comm, "the ranks did not come to the end together");
-        double nap = gr_wait_nap(bell, seen, nap_s);
+        double nap = gr_wait_sleep(event, seen, sleep_s);
         waited += nap;
         if (comm->lost) alone += nap;
     }

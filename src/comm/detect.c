@@ -97,7 +97,7 @@ static void look_at_processes(struct gr_comm *comm) {
     }
 }
 
-/* The state letter in /proc/PID/stat; 0: there is none. */
+/* The state message in /proc/PID/stat; 0: there is none. */
 static char state_of(pid_t pid) {
     char path[64], text[512] = "";
     snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);

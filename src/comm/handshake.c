@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "comm/communicator.h"
-#include "comm/meeting.h"
+#include "comm/view_change.h"
 
 enum { BLOCK = 1024, TAG_HELLO = 32001, TAG_ANSWER = 32002 };
 /* Seconds that rank 0, when it gives up, waits for its answers to leave. */
@@ -36,9 +36,9 @@ static gr_status hello_compose(const struct gr_comm_options *options, char out[B
                  "layout %zu %zu %d %d %d %d %d\n"
                  "%s%s%s%s",
                  host, GRANARY_VERSION, gr_build_id(), sizeof(void *), sizeof(long), sizeof(size_t),
-                 __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, sizeof(struct gr_letter_head),
-                 sizeof(struct gr_node), (int)GR_RING_BLOCK, (int)GR_COMM_SMALL_MAX,
-                 (int)GR_BROADCAST_CHUNK, (int)GR_MESSAGE_MAX, (int)GR_LETTER_PONG,
+                 __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, sizeof(struct gr_control_message_head),
+                 sizeof(struct gr_comm_node), (int)GR_RING_BLOCK, (int)GR_COMM_SMALL_MAX,
+                 (int)GR_BROADCAST_CHUNK, (int)GR_MESSAGE_MAX, (int)GR_CONTROL_PONG,
                  options->command ? "command " : "", options->command ? options->command : "",
                  options->command ? "\n" : "", options->libraries ? options->libraries : "");
     if (n >= 0 && n < BLOCK) return GR_OK;
@@ -103,7 +103,7 @@ struct roll {
     char answer[BLOCK];
 };
 
-static void nap(double seconds) {
+static void doze(double seconds) {
     const struct timespec moment = {(time_t)seconds,
                                     (long)(1e9 * (seconds - (double)(time_t)seconds))};
     nanosleep(&moment, NULL);
@@ -131,7 +131,7 @@ static gr_status hear_all(struct roll *roll, const struct gr_comm_options *optio
         if (roll->heard == roll->size - 1) return GR_OK;
         waited = gr_clock_seconds() - began;
         if (waited < told + every && waited < limit) {
-            nap(waited < 0.05 ? 50e-6 : 1e-3);
+            doze(waited < 0.05 ? 50e-6 : 1e-3);
             continue;
         }
         struct gr_names names = {0};
@@ -160,12 +160,12 @@ static gr_status judge(const struct roll *roll) {
 /* To those that have been heard; to the others it would never leave. One that hangs meanwhile does
  * not take it: after an answer that is no refusal GR_STOPPED, and *stuck. */
 static gr_status answer_all(struct roll *roll, const struct gr_comm_options *options,
-                            gr_status verdict, bool *stuck) {
+                            gr_status decision, bool *stuck) {
     gr_status status = GR_OK;
-    const double limit = verdict == GR_OK ? gr_comm_start_s(options) : leave_s;
+    const double limit = decision == GR_OK ? gr_comm_start_s(options) : leave_s;
     const double until = gr_clock_seconds() + limit;
     struct gr_names names = {0};
-    snprintf(roll->answer, BLOCK, "%d %s", (int)verdict, verdict == GR_OK ? "" : gr_message());
+    snprintf(roll->answer, BLOCK, "%d %s", (int)decision, decision == GR_OK ? "" : gr_message());
     for (int i = 1; i < roll->size; i++) {
         if (roll->request[i] != MPI_REQUEST_NULL) {
             roll->request[i] = MPI_REQUEST_NULL;
@@ -174,12 +174,12 @@ static gr_status answer_all(struct roll *roll, const struct gr_comm_options *opt
         GR_TRY_MPI(MPI_Isend(roll->answer, BLOCK, MPI_CHAR, i, TAG_ANSWER, roll->world,
                              &roll->request[i]));
     }
-    for (int n = 0; gr_clock_seconds() < until; nap(50e-6)) {
+    for (int n = 0; gr_clock_seconds() < until; doze(50e-6)) {
         GR_TRY_MPI(MPI_Testsome(roll->size, roll->request, &n, roll->done, MPI_STATUSES_IGNORE));
         if (n == MPI_UNDEFINED) return GR_OK; /* nothing is under way any more */
     }
     *stuck = true;
-    if (verdict != GR_OK) return GR_OK;
+    if (decision != GR_OK) return GR_OK;
     list_missing(roll, &names);
     status = gr_fail(GR_STOPPED,
                      "%s ha%s not taken the answer within %g s "
@@ -190,7 +190,7 @@ out:
 }
 
 static gr_status lead(struct roll *roll, const struct gr_comm_options *options, bool *stuck) {
-    gr_status status = GR_OK, verdict;
+    gr_status status = GR_OK, decision;
     char message[GR_MESSAGE_MAX] = "";
     const size_t n = (size_t)roll->size;
     GR_TRY(gr_allocate_zero(n, BLOCK, "the handshake", &roll->hello));
@@ -199,12 +199,12 @@ static gr_status lead(struct roll *roll, const struct gr_comm_options *options, 
     for (size_t i = 0; i < n; i++)
         roll->request[i] = MPI_REQUEST_NULL;
     GR_TRY(hello_compose(options, roll->hello[0]));
-    verdict = hear_all(roll, options);
-    *stuck = verdict != GR_OK;
-    if (verdict == GR_OK) verdict = judge(roll);
-    if (verdict != GR_OK) memcpy(message, gr_message(), strlen(gr_message()) + 1);
-    GR_TRY(answer_all(roll, options, verdict, stuck));
-    if (verdict != GR_OK) status = gr_fail(verdict, "%s", message);
+    decision = hear_all(roll, options);
+    *stuck = decision != GR_OK;
+    if (decision == GR_OK) decision = judge(roll);
+    if (decision != GR_OK) memcpy(message, gr_message(), strlen(gr_message()) + 1);
+    GR_TRY(answer_all(roll, options, decision, stuck));
+    if (decision != GR_OK) status = gr_fail(decision, "%s", message);
 out:
     return status;
 }
@@ -229,7 +229,7 @@ static gr_status follow(struct roll *roll, const struct gr_comm_options *options
         *stuck = waited > limit;
         if (*stuck && rank == 1) gr_say(options, "rank 0 has not answered for %.0f s", limit);
         if (*stuck) return gr_fail(GR_STOPPED, "rank 0 has not answered for %.0f s", limit);
-        nap(waited < 0.05 ? 50e-6 : 1e-3);
+        doze(waited < 0.05 ? 50e-6 : 1e-3);
     }
     roll->answer[BLOCK - 1] = '\0';
     if (sscanf(roll->answer, "%d %n", &code, &behind) != 1)
@@ -261,8 +261,8 @@ out:
     return status;
 }
 
-gr_status gr_handshake_newcomer(MPI_Comm merged, bool newcomer,
-                                const struct gr_comm_options *options) {
+gr_status gr_handshake_respawned(MPI_Comm merged, bool respawned,
+                                 const struct gr_comm_options *options) {
     gr_status status = GR_OK;
     char mine[BLOCK], first[BLOCK];
     GR_TRY(hello_compose(options, mine));
@@ -271,7 +271,7 @@ gr_status gr_handshake_newcomer(MPI_Comm merged, bool newcomer,
     first[BLOCK - 1] = '\0';
     int rank;
     GR_TRY_MPI(MPI_Comm_rank(merged, &rank));
-    if (newcomer) status = hello_compare(first, mine, rank);
+    if (respawned) status = hello_compare(first, mine, rank);
 out:
     return status;
 }

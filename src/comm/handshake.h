@@ -44,9 +44,9 @@ void gr_start_silent(const struct gr_comm *comm, struct gr_names *names);
  * again.
  */
 gr_status gr_handshake(MPI_Comm world, const struct gr_comm_options *options) GR_CHECKED;
-/* Collective of MPI over members and newcomers, rank 0 a member. A newcomer that is made of other
- * things fails alone. */
-gr_status gr_handshake_newcomer(MPI_Comm merged, bool newcomer,
-                                const struct gr_comm_options *options) GR_CHECKED;
+/* Collective of MPI over members and respawned ranks, rank 0 a member. A respawned rank that is
+ * made of other things fails alone. */
+gr_status gr_handshake_respawned(MPI_Comm merged, bool respawned,
+                                 const struct gr_comm_options *options) GR_CHECKED;
 
 #endif

@@ -25,7 +25,7 @@ static void lay_out(struct gr_comm *comm, const uint32_t *slots, size_t n) {
             node = comm->nodes++;
             comm->leader_of[node] = slot;
         }
-        comm->places[i] = (struct gr_place){node, before};
+        comm->places[i] = (struct gr_comm_place){node, before};
     }
     comm->rank = comm->rank_of[comm->slot];
     comm->node_index = comm->places[comm->rank].node;
@@ -60,7 +60,7 @@ static gr_status map_window(struct gr_comm *comm, const uint32_t *fds, struct gr
     window->n = comm->node_size;
     for (int i = 0; i < comm->node_size; i++) {
         int slot = comm->node_slot[i];
-        window->bytes[i] = sizeof(struct gr_node);
+        window->bytes[i] = sizeof(struct gr_comm_node);
         if (i == comm->node_rank) window->part[i] = window->mine.base;
         /* A peer that has died since is found missing by the first to wait for it. */
         else if (gr_part_map(comm->peers[slot].pid, (int)fds[comm->rank_of[slot]], window->bytes[i],

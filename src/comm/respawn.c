@@ -18,7 +18,7 @@
 /* Slots are told so many at a time. */
 enum { RESPAWN_S = 60, SLOTS_TOLD = 1024 };
 
-/* What the newcomers must know; followed by the order of slots, members first. */
+/* What respawned ranks must know; followed by the order of slots, members first. */
 struct announcement {
     uint32_t epoch, slots, n_members, ranks_per_node;
 };
@@ -42,7 +42,7 @@ static bool order_slots(const struct gr_comm *comm, uint32_t *order) {
     return true;
 }
 
-/* Members and newcomers: from the merged communicator to a world in the order of slots. */
+/* Members and respawned ranks: from the merged communicator to a world in the order of slots. */
 static gr_status make_world(MPI_Comm merged, int slot, MPI_Comm *world) {
     gr_status status = GR_OK;
     GR_TRY_MPI(MPI_Comm_split(merged, 0, slot, world));
@@ -89,12 +89,12 @@ static gr_status note_returned(struct gr_comm *comm, const uint32_t *order, uint
     return GR_OK;
 }
 
-/* A world of members and newcomers, each in his slot, and its copy for letters. */
+/* A world of members and respawned ranks, each in his slot, and its copy for messages. */
 struct world {
     MPI_Comm all, control;
 };
 
-static gr_status call_newcomers(struct gr_comm *comm, char **command, const uint32_t *order,
+static gr_status call_respawned(struct gr_comm *comm, char **command, const uint32_t *order,
                                 struct world *world) {
     gr_status status = GR_OK;
     MPI_Comm merged = MPI_COMM_NULL;
@@ -105,7 +105,7 @@ static gr_status call_newcomers(struct gr_comm *comm, char **command, const uint
     uint32_t told[SLOTS_TOLD];
     GR_TRY(spawn(comm, command, comm->slots - comm->size, &merged));
     GR_TRY_MPI(MPI_Comm_set_errhandler(merged, MPI_ERRORS_RETURN));
-    GR_TRY(gr_handshake_newcomer(merged, false, &comm->options));
+    GR_TRY(gr_handshake_respawned(merged, false, &comm->options));
     GR_TRY_MPI(MPI_Bcast(&announcement, sizeof announcement, MPI_BYTE, 0, merged));
     for (int from = 0; from < comm->slots; from += SLOTS_TOLD) {
         int n = comm->slots - from < SLOTS_TOLD ? comm->slots - from : SLOTS_TOLD;
@@ -123,12 +123,12 @@ out:
 static gr_status enter_world(struct gr_comm *comm, const struct world *world,
                              const uint32_t *order) {
     const uint32_t n_members = (uint32_t)comm->size;
-    gr_post_release(comm);
+    gr_mailbox_release(comm);
     comm->world = world->all;
     comm->control = world->control;
     for (int i = 0; i < comm->slots; i++)
         comm->peers[i] = (struct gr_peer){.pidfd = -1};
-    comm->pending++; /* letters and sums of the old world are not touched again */
+    comm->pending++; /* messages and sums of the old world are not touched again */
     gr_status status = gr_comm_meet_all(comm, comm->epoch + 1, order);
     if (status == GR_OK) status = note_returned(comm, order, n_members);
     if (status == GR_OK) return GR_OK;
@@ -149,12 +149,12 @@ gr_status gr_comm_respawn(struct gr_comm *comm, char **command, bool willing,
     if (obstacles > 0) goto out;
     *outcome = GR_RESPAWN_FAILED;
     gr_guard_start(RESPAWN_S, "lost ranks could not be replaced");
-    status = call_newcomers(comm, command, order, &world);
+    status = call_respawned(comm, command, order, &world);
     gr_guard_stop();
     if (status == GR_OK && comm->rank == 0)
         status = comm->claim(comm->claim_context, comm->epoch + 1, &granted);
     if (status == GR_OK && !granted) status = gr_fail(GR_ERROR_INTERNAL, "others have gone on");
-    /* Where it has failed for one the old world goes on, and its newcomers give up. */
+    /* Where it has failed for one the old world goes on, and its respawned ranks give up. */
     GR_TRY(gr_comm_agree(comm, status));
     gr_guard_start(RESPAWN_S, "new ranks were not taken in");
     status = enter_world(comm, &world, order);
@@ -165,7 +165,7 @@ out:
     return status == GR_LOST || status == GR_STOPPED ? status : GR_OK;
 }
 
-/* Newcomers. Whether what was told is an order of the slots. */
+/* Respawned ranks. Whether what was told is an order of the slots. */
 static bool is_order(const uint32_t *order, uint32_t n) {
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t k = 0; k <= i; k++)
@@ -208,7 +208,7 @@ gr_status gr_comm_join(const struct gr_comm_options *options, struct gr_comm **o
     GR_TRY_MPI(MPI_Comm_set_errhandler(merged, MPI_ERRORS_RETURN));
     GR_TRY_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &mine));
     GR_TRY_MPI(MPI_Comm_size(MPI_COMM_WORLD, &fresh));
-    GR_TRY(gr_handshake_newcomer(merged, true, options));
+    GR_TRY(gr_handshake_respawned(merged, true, options));
     GR_TRY(listen(merged, mine, fresh, &announcement, &order));
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): listen has filled it */
     GR_TRY(make_world(merged, (int)order[(int)announcement.n_members + mine], &world));

@@ -36,14 +36,14 @@ static void futex_sleep(atomic_uint *word, uint32_t seen, double seconds) {
     (void)syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, NULL, 0);
 }
 
-void gr_bell_ring(struct gr_bell *bell) {
+void gr_wait_event_signal(struct gr_wait_event *event) {
     /*
      * Sequentially consistent on both sides: either the ringer sees the sleeper counted, or the
      * sleeper's futex call sees the new value.
      */
-    atomic_fetch_add(&bell->value, 1);
-    if (atomic_load(&bell->sleepers) > 0)
-        (void)syscall(SYS_futex, &bell->value, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    atomic_fetch_add(&event->value, 1);
+    if (atomic_load(&event->sleepers) > 0)
+        (void)syscall(SYS_futex, &event->value, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 static inline void relax(void) {
@@ -64,21 +64,21 @@ static double counted(double seconds) {
     return seconds < suspended_s ? seconds : suspended_s;
 }
 
-double gr_wait_nap(struct gr_bell *bell, uint32_t seen, double longest_s) {
+double gr_wait_sleep(struct gr_wait_event *event, uint32_t seen, double longest_s) {
     double before = gr_clock_seconds();
-    atomic_fetch_add(&bell->sleepers, 1);
-    futex_sleep(&bell->value, seen, longest_s);
-    atomic_fetch_sub(&bell->sleepers, 1);
+    atomic_fetch_add(&event->sleepers, 1);
+    futex_sleep(&event->value, seen, longest_s);
+    atomic_fetch_sub(&event->sleepers, 1);
     return counted(gr_clock_seconds() - before);
 }
 
-double gr_wait_rest(const struct gr_comm *comm, struct gr_bell *bell, uint32_t seen,
+double gr_wait_rest(const struct gr_comm *comm, struct gr_wait_event *event, uint32_t seen,
                     double waited_s, double longest_s) {
     double before = gr_clock_seconds();
     if (waited_s >= yield_s) {
         double nap = waited_s * sleep_polling_share;
         if (nap < sleep_polling_min_s) nap = sleep_polling_min_s;
-        return gr_wait_nap(bell, seen, nap < longest_s ? nap : longest_s);
+        return gr_wait_sleep(event, seen, nap < longest_s ? nap : longest_s);
     }
     if (waited_s < comm->spin_s)
         relax();
@@ -87,10 +87,10 @@ double gr_wait_rest(const struct gr_comm *comm, struct gr_bell *bell, uint32_t s
     return counted(gr_clock_seconds() - before);
 }
 
-/* What a waiter that has time looks after: letters that change the membership, and deaths. */
+/* What a waiter that has time looks after: messages that change the membership, and deaths. */
 static gr_status look_around(struct gr_wait *wait) {
     struct gr_comm *comm = wait->comm;
-    gr_status status = gr_post_look(comm);
+    gr_status status = gr_mailbox_poll(comm);
     gr_detect(comm);
     if (status == GR_OK && comm->lost) return gr_comm_lose(comm, "the membership changes");
     if (status == GR_OK) gr_start_look(wait);
@@ -130,8 +130,9 @@ static gr_status judge_silence(struct gr_wait *wait, double added_s) {
         if (peer->silent_s >= comm->collective_s / 2) return suspect(wait, whom);
         if (peer->unasked_s < ask_s) continue;
         peer->unasked_s = 0;
-        GR_TRY(gr_letter_send_plain(
-            comm, slot, &(struct gr_letter_head){.kind = GR_LETTER_PING, .epoch = comm->epoch}));
+        GR_TRY(gr_control_message_send_plain(
+            comm, slot,
+            &(struct gr_control_message_head){.kind = GR_CONTROL_PING, .epoch = comm->epoch}));
     }
     wait->asks = true;
     if (comm->idle_s >= comm->collective_s / 2)
@@ -140,7 +141,7 @@ out:
     return status;
 }
 
-gr_status gr_wait_pause(struct gr_wait *wait, struct gr_bell *bell, uint32_t seen) {
+gr_status gr_wait_pause(struct gr_wait *wait, struct gr_wait_event *event, uint32_t seen) {
     gr_status status = GR_OK;
     if (wait->turns++ % TURNS_PER_LOOK != 0 && !wait->polling) {
         relax();
@@ -166,7 +167,7 @@ gr_status gr_wait_pause(struct gr_wait *wait, struct gr_bell *bell, uint32_t see
         if (nap > sleep_polling_max_s) nap = sleep_polling_max_s;
     }
     wait->turns = 0; /* whoever has slept looks at the clock next */
-    (void)gr_wait_nap(bell, seen, nap);
+    (void)gr_wait_sleep(event, seen, nap);
     /* A message of ours may also still need this process to be pushed out. */
     GR_TRY(look_around(wait));
 out:
@@ -188,17 +189,17 @@ out:
 gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
                           size_t n) {
     gr_status status = GR_OK;
-    struct gr_bell *bell = gr_comm_doorbell(comm);
+    struct gr_wait_event *event = gr_comm_wait_event(comm);
     struct gr_wait wait;
     MPI_Status came;
     gr_wait_start(&wait, comm, what, peer, true);
     for (;;) {
-        uint32_t seen = atomic_load(&bell->value);
+        uint32_t seen = atomic_load(&event->value);
         int done = 0;
         if (comm->lost) return gr_comm_lose(comm, "the membership changes");
         GR_TRY(gr_detect_error(comm, MPI_Test(request, &done, &came), "MPI_Test"));
         if (done) return check_length(&came, what, peer, n);
-        GR_TRY(gr_wait_pause(&wait, bell, seen));
+        GR_TRY(gr_wait_pause(&wait, event, seen));
     }
 out:
     return status;

@@ -15,19 +15,19 @@
 struct gr_comm;
 
 /* A word in shared memory that waiters sleep on. `sleepers` spares the ringer a system call. */
-struct gr_bell {
+struct gr_wait_event {
     _Alignas(64) atomic_uint value;
     atomic_uint sleepers;
 };
 
-void gr_bell_ring(struct gr_bell *bell);
+void gr_wait_event_signal(struct gr_wait_event *event);
 
 /* One wait, from the first look to success, loss or deadline. */
 struct gr_wait {
     struct gr_comm *comm;
     const char *what; /* what is waited for, for the message */
     int peer;         /* the slot waited for; -1: no one in particular */
-    bool polling;     /* what is waited for need not ring the bell */
+    bool polling;     /* what is waited for need not ring the event */
     double waited_s, looked_s;
     double told_s; /* before the first round: when it was last told who is waited for, and */
     bool asked;    /* whether signs of life have been asked for since */
@@ -39,11 +39,11 @@ struct gr_wait {
  * To be used as
  *     gr_wait_start(&wait, comm, what, peer, polling);
  *     for (;;) {
- *         uint32_t seen = atomic_load(&bell->value);
+ *         uint32_t seen = atomic_load(&event->value);
  *         if (what is waited for has come) break;
- *         GR_TRY(gr_wait_pause(&wait, bell, seen));
+ *         GR_TRY(gr_wait_pause(&wait, event, seen));
  *     }
- * Pause returns when the bell has rung since `seen` or after a while. GR_LOST: a member has died,
+ * Pause returns when the event has rung since `seen` or after a while. GR_LOST: a member has died,
  * the membership is about to change, or a member that is waited for has given no sign of life for
  * half of the time that it has for its part; the other half is for the roll call that follows. A
  * member that works is asked for such signs and waited for however long it takes. Where nobody
@@ -51,16 +51,17 @@ struct gr_wait {
  */
 void gr_wait_start(struct gr_wait *wait, struct gr_comm *comm, const char *what, int peer,
                    bool polling);
-gr_status gr_wait_pause(struct gr_wait *wait, struct gr_bell *bell, uint32_t seen) GR_CHECKED;
+gr_status gr_wait_pause(struct gr_wait *wait, struct gr_wait_event *event,
+                        uint32_t seen) GR_CHECKED;
 
 /*
- * Sleeps until the bell rings, at most `longest_s`; returns the seconds to be counted as waited: a
+ * Sleeps until the event rings, at most `longest_s`; returns the seconds to be counted as waited: a
  * process that was suspended meanwhile has not been kept waiting by anybody.
  */
-double gr_wait_nap(struct gr_bell *bell, uint32_t seen, double longest_s);
+double gr_wait_sleep(struct gr_wait_event *event, uint32_t seen, double longest_s);
 
 /* The same for one that looks around itself, and has waited so long: spins, yields, sleeps. */
-double gr_wait_rest(const struct gr_comm *comm, struct gr_bell *bell, uint32_t seen,
+double gr_wait_rest(const struct gr_comm *comm, struct gr_wait_event *event, uint32_t seen,
                     double waited_s, double longest_s);
 
 /*

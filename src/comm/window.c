@@ -94,11 +94,11 @@ gr_status gr_node_barrier(struct gr_comm *comm, const char *what) {
     gr_status status;
     if (comm->lost) return gr_comm_lose(comm, what);
     if (comm->node_size == 1) return GR_OK;
-    struct gr_node *node = comm->shared;
+    struct gr_comm_node *node = comm->shared;
     uint32_t seen = atomic_load(&node->barrier.value);
     if (atomic_fetch_add(&node->arrived, 1) + 1 == (unsigned)comm->node_size) {
         atomic_store(&node->arrived, 0);
-        gr_bell_ring(&node->barrier);
+        gr_wait_event_signal(&node->barrier);
         return GR_OK;
     }
     struct gr_wait wait;

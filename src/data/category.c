@@ -7,13 +7,13 @@
 
 #include "data/csv_cell.h"
 
-struct entry {
+struct category_entry {
     const char *text;
     uint32_t code;
 };
 
 static int by_entry(const void *a, const void *b) {
-    const struct entry *x = a, *y = b;
+    const struct category_entry *x = a, *y = b;
     return strcmp(x->text, y->text);
 }
 
@@ -24,15 +24,15 @@ static bool all_whole(char *const *text, uint32_t n, enum gr_decimal decimal) {
 }
 
 /* The texts, without fractions of zeros where `whole`, in byte order; *twice: two are the same. */
-static void sort_texts(const struct gr_column *column, bool whole, char *at, struct entry *entries,
-                       bool *twice) {
+static void sort_texts(const struct gr_column *column, bool whole, char *at,
+                       struct category_entry *entries, bool *twice) {
     const uint32_t n = column->categories_count;
     *twice = false;
     for (uint32_t i = 0; i < n; i++) {
         const char *text = column->categories[i];
         size_t length = strlen(text);
         if (whole) length = gr_whole_length(text, length, column->decimal);
-        entries[i] = (struct entry){at, i};
+        entries[i] = (struct category_entry){at, i};
         memcpy(at, text, length);
         at[length] = '\0';
         at += length + 1;
@@ -43,7 +43,7 @@ static void sort_texts(const struct gr_column *column, bool whole, char *at, str
 }
 
 gr_status gr_category_index_create(const struct gr_column *column, struct gr_category_index *out) {
-    struct entry *entries = NULL;
+    struct category_entry *entries = NULL;
     const uint32_t n = column->categories_count;
     size_t bytes = 0;
     bool twice;

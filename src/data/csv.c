@@ -15,7 +15,7 @@
 enum { ROWS_AT_FIRST = 1024, GROUPS_BEYOND = 1000 };
 
 /* Where a window begins. */
-struct place {
+struct csv_place {
     size_t offset, line;
 };
 
@@ -27,7 +27,7 @@ struct csv_state {
     float *terms[GR_TERMS]; /* room; NULL without such a column */
     int32_t *group_of;      /* room; NULL where rows are not partitioned by column */
     struct gr_groups groups;
-    struct place *places; /* room / window_rows + 1 */
+    struct csv_place *places; /* room / window_rows + 1 */
     size_t window_rows;
     float *window;
     size_t at; /* the row that comes next */
@@ -135,7 +135,7 @@ static gr_status read_through(struct gr_reader *reader, struct csv_state *s) {
         }
         if (s->n_rows % s->window_rows == 0)
             s->places[s->n_rows / s->window_rows] =
-                (struct place){t->scan.row_offset, t->scan.row_line};
+                (struct csv_place){t->scan.row_offset, t->scan.row_line};
         s->labels[s->n_rows] = t->label;
         if (targets) s->targets[s->n_rows] = t->target;
         for (size_t k = 0; k < GR_TERMS; k++)

@@ -16,7 +16,7 @@
 enum { SAMPLE_ROWS = 10000, PROGRESS_ROWS = 4096, CHUNK_ROWS = 65536 };
 
 /* What the child is told, and works with. */
-struct import {
+struct csv_import {
     const char *path;
     const struct gr_import_options *options;
     struct gr_table_file file;
@@ -50,7 +50,7 @@ static bool needs_all(const struct gr_schema *schema) {
     return false;
 }
 
-static gr_status guess(struct import *im, size_t limit, struct gr_inference **out) {
+static gr_status guess(struct csv_import *im, size_t limit, struct gr_inference **out) {
     const char *group = im->options->group ? im->options->group : "";
     struct gr_infer_options options = {.paths = &im->path,
                                        .n_paths = 1,
@@ -71,7 +71,7 @@ out:
 }
 
 /* Each column's line to whoever imports. */
-static gr_status tell_guess(const struct import *im, const struct gr_inference *inference) {
+static gr_status tell_guess(const struct csv_import *im, const struct gr_inference *inference) {
     char *lines = NULL, *at, *end;
     if (!im->options->say) return GR_OK;
     gr_status status = gr_inference_tell(inference, &lines);
@@ -84,7 +84,7 @@ static gr_status tell_guess(const struct import *im, const struct gr_inference *
     return GR_OK;
 }
 
-static gr_status guess_and_tell(struct import *im, size_t limit, struct gr_schema **schema) {
+static gr_status guess_and_tell(struct csv_import *im, size_t limit, struct gr_schema **schema) {
     struct gr_inference *inference = NULL;
     gr_status status;
     GR_TRY(guess(im, limit, &inference));
@@ -96,7 +96,7 @@ out:
     return status;
 }
 
-static gr_status find_columns(struct import *im, size_t limit) {
+static gr_status find_columns(struct csv_import *im, size_t limit) {
     const char *path = im->options->schema;
     struct gr_schema *schema = NULL;
     gr_status status;
@@ -133,7 +133,7 @@ out:
 }
 
 /* What will be written must be readable: this is found before the rows are read. */
-static gr_status make_text(struct import *im) {
+static gr_status make_text(struct csv_import *im) {
     struct gr_schema *again = NULL;
     gr_status status;
     GR_TRY(gr_schema_to_yaml(im->columns->schema, &im->text));
@@ -153,7 +153,7 @@ out:
 
 /* ---- rows ----------------------------------------------------------------------------------- */
 
-static gr_status flush_terms(struct import *im, size_t all) {
+static gr_status flush_terms(struct csv_import *im, size_t all) {
     struct gr_table_file *t = &im->file;
     gr_status status = GR_OK;
     for (size_t k = 0; k < GR_TERMS; k++) {
@@ -168,7 +168,7 @@ out:
     return status;
 }
 
-static gr_status flush_rows(struct import *im) {
+static gr_status flush_rows(struct csv_import *im) {
     struct gr_table_file *t = &im->file;
     const size_t n = im->held, all = im->written + n, width = im->shape.n_features;
     gr_status status;
@@ -193,7 +193,7 @@ out:
     return status;
 }
 
-static void show(const struct import *im, bool writes) {
+static void show(const struct csv_import *im, bool writes) {
     const struct gr_import_options *options = im->options;
     const struct gr_csv_scan *scan = &im->table.scan;
     size_t done = gr_csv_scan_done(scan), total = scan->file_size;
@@ -206,7 +206,7 @@ static void show(const struct import *im, bool writes) {
 }
 
 /* The present row, which is wanted, into the window. */
-static gr_status keep_row(struct import *im) {
+static gr_status keep_row(struct csv_import *im) {
     const struct gr_csv_field *group = &im->table.group;
     uint32_t number = 0;
     gr_status status = GR_OK;
@@ -230,7 +230,7 @@ out:
 
 /* All rows; those wanted are counted the first time through, and go into the file where `writes`.
  */
-static gr_status read_rows(struct import *im, bool writes) {
+static gr_status read_rows(struct csv_import *im, bool writes) {
     const bool counts = im->table.counting;
     bool more;
     gr_status status;
@@ -258,7 +258,7 @@ out:
 }
 
 /* The first time through, where what it finds is needed for the second. */
-static gr_status find_categories(struct import *im) {
+static gr_status find_categories(struct csv_import *im) {
     const struct gr_csv_scan *scan = &im->table.scan;
     size_t offset = scan->offset + scan->at, line = scan->line;
     gr_status status;
@@ -272,19 +272,19 @@ out:
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
-static gr_status check_range(const struct import *im) {
+static gr_status check_range(const struct csv_import *im) {
     const struct gr_import_options *o = im->options;
     if (im->row > im->first && (o->limit == 0 || im->row - im->first >= o->limit)) return GR_OK;
     return gr_fail(GR_ERROR_USAGE, "%s: rows %zu to %zu were asked for, it has rows 0 to %zu",
                    im->path, o->first, o->limit ? o->first + o->limit - 1 : o->first, im->row - 1);
 }
 
-static void say_line(const struct import *im, const char *line) {
+static void say_line(const struct csv_import *im, const char *line) {
     if (im->options->say && line[0]) im->options->say(im->options->context, line);
 }
 
 /* What of a file is no row, and how it was taken apart. */
-static void tell_form(const struct import *im) {
+static void tell_form(const struct csv_import *im) {
     char line[GR_FORM_LINE];
     gr_csv_form_tell(&im->table.scan.form, line);
     say_line(im, line);
@@ -298,7 +298,7 @@ static void add_words(char *line, size_t size, int64_t count, const char *what) 
     if (count > 0) snprintf(line + used, size - used, ", %lld %s", (long long)count, what);
 }
 
-static void tell_column(const struct import *im, size_t column) {
+static void tell_column(const struct csv_import *im, size_t column) {
     const struct gr_column *c = &im->columns->schema->columns[column];
     const struct gr_found f = gr_csv_table_found(&im->table, column);
     char line[512], name[64];
@@ -317,14 +317,14 @@ static void tell_column(const struct import *im, size_t column) {
     say_line(im, line);
 }
 
-static void tell_found(const struct import *im) {
+static void tell_found(const struct csv_import *im) {
     tell_form(im);
     for (size_t i = 0; i < im->columns->schema->columns_count; i++)
         tell_column(im, i);
 }
 
 /* For those who read the table, whose values do not show it any more. */
-static gr_status write_findings(struct import *im) {
+static gr_status write_findings(struct csv_import *im) {
     const size_t n = im->columns->schema->columns_count;
     int64_t *counts = NULL;
     bool any = false;
@@ -342,7 +342,7 @@ out:
     return status;
 }
 
-static gr_status write_groups(struct import *im) {
+static gr_status write_groups(struct csv_import *im) {
     char *text = NULL, *at;
     gr_status status = GR_OK;
     if (!im->group_of || im->groups.n == 0) return GR_OK;
@@ -356,7 +356,7 @@ out:
     return status;
 }
 
-static gr_status write_columns(struct import *im) {
+static gr_status write_columns(struct csv_import *im) {
     const struct gr_columns *columns = im->columns;
     gr_status status;
     GR_TRY(gr_table_file_text(&im->file, "columns", im->text, strlen(im->text)));
@@ -369,7 +369,7 @@ out:
     return status;
 }
 
-static gr_status import_once(struct import *im, size_t limit) {
+static gr_status import_once(struct csv_import *im, size_t limit) {
     bool misfit;
     gr_status status;
     im->written = im->held = 0;
@@ -420,7 +420,7 @@ out:
 
 /* In the child. */
 static gr_status write_table(void *context) {
-    struct import *im = context;
+    struct csv_import *im = context;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     gr_status status = import_once(im, SAMPLE_ROWS);
     bool guessed = !im->options->schema || !im->options->schema[0];
@@ -432,7 +432,7 @@ static gr_status write_table(void *context) {
 
 gr_status gr_import_csv(const char *path, const struct gr_import_options *options,
                         const char *out_path) {
-    struct import im = {.path = path, .options = options, .first = options->first};
+    struct csv_import im = {.path = path, .options = options, .first = options->first};
     im.last = options->limit ? options->first + options->limit : SIZE_MAX;
     im.file = gr_table_file_at(out_path);
     return gr_table_file_run(&im.file, write_table, &im);

@@ -115,8 +115,8 @@ out:
  */
 
 /* Each table's first row is kept apart until it is known whether it holds units. */
-static gr_status tally_row(struct gr_infer_state *state, const struct gr_csv_scan *scan,
-                           size_t table) {
+static gr_status accumulator_row(struct gr_infer_state *state, const struct gr_csv_scan *scan,
+                                 size_t table) {
     const bool first = state->first_line[table] == 0;
     gr_status status = GR_OK;
     state->result->n_rows++;
@@ -127,11 +127,11 @@ static gr_status tally_row(struct gr_infer_state *state, const struct gr_csv_sca
         size_t length = scan->fields[i].length;
         gr_cell_trim(&text, &length);
         if (first) {
-            gr_infer_tally_restart(&c->tally);
+            gr_infer_statistics_restart(&c->accumulator);
             GR_TRY(gr_text_format(&c->first[table], "%.*s", (int)length, text));
         } else
-            GR_TRY(gr_infer_tally_add(&c->tally, text, length, scan->row_line));
-        if (c->tally.not_utf8 || (first && !gr_text_is_utf8(text, length))) {
+            GR_TRY(gr_infer_statistics_add(&c->accumulator, text, length, scan->row_line));
+        if (c->accumulator.not_utf8 || (first && !gr_text_is_utf8(text, length))) {
             status = gr_fail(GR_ERROR_DATA,
                              "%s:%zu: column %zu: found bytes that are not UTF-8, expected UTF-8 "
                              "text; if it is Latin-1, as of Excel: " GR_LATIN1_WORDS,
@@ -163,9 +163,9 @@ static gr_status read_values(struct gr_infer_state *state, const struct gr_csv_s
 static void decide(struct gr_infer_state *state) {
     bool comma = false;
     for (size_t i = 0; i < state->n; i++)
-        comma = comma || gr_infer_decide_is_comma(&state->column[i].tally);
+        comma = comma || gr_infer_decide_is_comma(&state->column[i].accumulator);
     for (size_t i = 0; i < state->n; i++)
-        gr_infer_decide(&state->column[i].tally, state->options->threshold, comma,
+        gr_infer_decide(&state->column[i].accumulator, state->options->threshold, comma,
                         &state->column[i].decision);
 }
 
@@ -175,7 +175,7 @@ static bool holds_units(const struct gr_infer_state *state, size_t table) {
     size_t words = 0;
     for (size_t i = 0; i < state->n; i++) {
         const struct gr_inferred *c = &state->column[i];
-        if (c->decision.seems != GR_SEEMS_NUMBER || c->tally.n_word > 0) continue;
+        if (c->decision.seems != GR_SEEMS_NUMBER || c->accumulator.n_word > 0) continue;
         gr_infer_form_of(c->first[table], strlen(c->first[table]), &form);
         if (form.kind == GR_FORM_NUMBER || form.kind == GR_FORM_CENSORED) return false;
         words += form.kind == GR_FORM_WORD;
@@ -240,9 +240,9 @@ static gr_status settle_first(struct gr_infer_state *state) {
         struct gr_inferred *c = &state->column[i];
         for (size_t t = 0; t < tables; t++) {
             if (state->has_units[t]) continue;
-            gr_infer_tally_restart(&c->tally);
-            GR_TRY(gr_infer_tally_add(&c->tally, c->first[t], strlen(c->first[t]),
-                                      state->first_line[t]));
+            gr_infer_statistics_restart(&c->accumulator);
+            GR_TRY(gr_infer_statistics_add(&c->accumulator, c->first[t], strlen(c->first[t]),
+                                           state->first_line[t]));
         }
     }
     decide(state);
@@ -276,7 +276,7 @@ out:
 static void release(struct gr_infer_state *state) {
     for (size_t i = 0; i < state->n; i++) {
         struct gr_inferred *c = &state->column[i];
-        gr_infer_tally_release(&c->tally);
+        gr_infer_statistics_release(&c->accumulator);
         gr_cell_rules_release(&c->values.rules);
         gr_free(c->reading);
         for (size_t t = 0; t < state->options->n_paths && c->first; t++)
@@ -291,7 +291,7 @@ static void release(struct gr_infer_state *state) {
 static gr_status infer(struct gr_infer_state *state) {
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *state->result->schema, "a schema", &state->result->schema));
-    GR_TRY(read_tables(state, tally_row));
+    GR_TRY(read_tables(state, accumulator_row));
     GR_TRY(settle_first(state));
     GR_TRY(gr_infer_check_header(state));
     GR_TRY(gr_infer_check_names(state));

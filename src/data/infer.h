@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Guessing what the columns of a CSV file hold. A file is read twice: the first time counts how the
- * cells of each column are written (infer_form.c, infer_words.c, infer_tally.c), from which follows
- * how the column is to be read (infer_decide.c); the second time reads every cell by these rules,
- * with the parser that training uses, and counts its values and the lines that do not fit
+ * cells of each column are written (infer_form.c, infer_words.c, infer_statistics.c), from which
+ * follows how the column is to be read (infer_decide.c); the second time reads every cell by these
+ * rules, with the parser that training uses, and counts its values and the lines that do not fit
  * (infer_values.c). Of both come type, categories and range (infer_column.c, infer_label.c), and
  * what a person should look at (infer_tell.c).
  *
@@ -94,12 +94,13 @@ bool gr_infer_words_is_code(const struct gr_infer_words *words, size_t i);
 void gr_infer_words_release(struct gr_infer_words *words);
 uint64_t gr_infer_words_hash(const char *text, size_t length);
 
-/* ---- a column, the first time through (infer_tally.c) -----------------------------------------
+/* ---- a column, the first time through (infer_statistics.c)
+ * -----------------------------------------
  */
 
 enum { GR_AFFIXES_MAX = 4, GR_AFFIX_BYTES = 16, GR_UNIQUE_MAX = 512 };
 
-struct gr_infer_tally {
+struct gr_infer_statistics {
     size_t n_rows, n_missing, n_unknown, n_number, n_infinite, n_censored, n_date, n_time, n_pair,
         n_word;
     size_t n_reading[GR_READINGS]; /* numbers that fit */
@@ -125,14 +126,14 @@ struct gr_infer_tally {
     double last;
 };
 /* The next value is another table's first, or one of before: it stands behind none. */
-void gr_infer_tally_restart(struct gr_infer_tally *t);
-gr_status gr_infer_tally_add(struct gr_infer_tally *tally, const char *text, size_t length,
-                             size_t line) GR_CHECKED;
-void gr_infer_tally_release(struct gr_infer_tally *tally);
+void gr_infer_statistics_restart(struct gr_infer_statistics *t);
+gr_status gr_infer_statistics_add(struct gr_infer_statistics *accumulator, const char *text,
+                                  size_t length, size_t line) GR_CHECKED;
+void gr_infer_statistics_release(struct gr_infer_statistics *accumulator);
 /* Values that are to be explained: neither missing nor unknown. */
-size_t gr_infer_tally_values(const struct gr_infer_tally *tally);
+size_t gr_infer_statistics_values(const struct gr_infer_statistics *accumulator);
 /* Different texts, numbers among them; SIZE_MAX: more than are kept. */
-size_t gr_infer_tally_different(const struct gr_infer_tally *tally);
+size_t gr_infer_statistics_different(const struct gr_infer_statistics *accumulator);
 
 /* ---- how a column is to be read (infer_decide.c) ----------------------------------------------
  */
@@ -154,12 +155,13 @@ struct gr_infer_decision {
     enum gr_date_format format;
 };
 /* decimal_comma: other columns of the table leave no doubt that they are written so. */
-void gr_infer_decide(const struct gr_infer_tally *tally, size_t threshold, bool decimal_comma,
-                     struct gr_infer_decision *out);
+void gr_infer_decide(const struct gr_infer_statistics *accumulator, size_t threshold,
+                     bool decimal_comma, struct gr_infer_decision *out);
 /* A decimal comma that can be nothing else. */
-bool gr_infer_decide_is_comma(const struct gr_infer_tally *tally);
+bool gr_infer_decide_is_comma(const struct gr_infer_statistics *accumulator);
 /* The commonest affix of its kind, NULL: there is none. */
-const struct gr_infer_affix *gr_infer_tally_affix(const struct gr_infer_tally *tally, bool behind);
+const struct gr_infer_affix *
+gr_infer_statistics_affix(const struct gr_infer_statistics *accumulator, bool behind);
 
 /* ---- a column of numbers, the second time through (infer_values.c) ----------------------------
  */
@@ -191,7 +193,7 @@ bool gr_infer_values_take_sentinel(struct gr_infer_values *values, size_t thresh
  */
 
 struct gr_inferred {
-    struct gr_infer_tally tally;
+    struct gr_infer_statistics accumulator;
     struct gr_infer_decision decision;
     struct gr_infer_values values; /* of numbers */
     struct gr_column *column;      /* in the schema */

@@ -37,7 +37,7 @@ static gr_status take_signs(struct gr_inferred *c, const struct gr_infer_words *
 }
 
 static gr_status collect(struct gr_inferred *c, struct category *out, size_t *n, size_t *n_signs) {
-    const struct gr_infer_words *sources[] = {&c->tally.words, &c->tally.values};
+    const struct gr_infer_words *sources[] = {&c->accumulator.words, &c->accumulator.values};
     gr_status status = GR_OK;
     for (size_t s = 0; s < 2; s++)
         for (size_t i = 0; i < sources[s]->n; i++) {
@@ -90,16 +90,16 @@ static gr_status tell_rare(const struct gr_infer_state *state, struct gr_inferre
 
 static gr_status infer_category(const struct gr_infer_state *state, struct gr_inferred *c) {
     struct category *all = NULL;
-    size_t n = 0, rare = 0, gaps = c->tally.n_missing;
+    size_t n = 0, rare = 0, gaps = c->accumulator.n_missing;
     gr_status status;
     GR_TRY(gr_allocate((size_t)2 * GR_WORDS_MAX, sizeof *all, "categories", &all));
     GR_TRY(collect(c, all, &n, &gaps));
     c->column->type = GR_COLUMN_CATEGORY;
     c->column->encode = GR_ENCODE_ONE_HOT;
     /* The commonest category in very many rows would drown those that have it. */
-    c->column->missing = gaps * INDICATOR_IN > c->tally.n_rows ? GR_MISSING_INDICATOR
-                         : gaps > 0                            ? GR_MISSING_MODE
-                                                               : GR_MISSING_REFUSE;
+    c->column->missing = gaps * INDICATOR_IN > c->accumulator.n_rows ? GR_MISSING_INDICATOR
+                         : gaps > 0                                  ? GR_MISSING_MODE
+                                                                     : GR_MISSING_REFUSE;
     if (n <= LISTED_MAX)
         GR_TRY(list(state, c, all, n, &rare));
     else
@@ -131,10 +131,10 @@ out:
 static const char *const format_names[] = {"iso", "day_first", "month_first"};
 
 static gr_status leave_date(struct gr_inferred *c) {
-    const struct gr_infer_tally *t = &c->tally;
+    const struct gr_infer_statistics *t = &c->accumulator;
     const char *kind = t->n_clock > 0 ? "datetime" : "date";
     gr_status status;
-    const size_t others = gr_infer_tally_values(t) - t->n_date;
+    const size_t others = gr_infer_statistics_values(t) - t->n_date;
     if (t->n_format[c->decision.format] == 0)
         return gr_infer_tell_left_out(c, "dates with names of months, which no format is for");
     if (t->n_short_year > 0)
@@ -158,8 +158,8 @@ out:
 }
 
 static gr_status leave_text(struct gr_inferred *c) {
-    const size_t n = gr_infer_tally_different(&c->tally);
-    if (!c->tally.repeats && c->tally.n_unique > 0)
+    const size_t n = gr_infer_statistics_different(&c->accumulator);
+    if (!c->accumulator.repeats && c->accumulator.n_unique > 0)
         return gr_infer_tell_left_out(c, "free text, all of it different");
     if (n > GR_WORDS_MAX)
         return gr_infer_tell_left_out(c, "text of more than %d different values", GR_WORDS_MAX);

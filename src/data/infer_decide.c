@@ -26,16 +26,16 @@ static bool fits(size_t values, size_t fitting) {
 /* ---- numbers ----------------------------------------------------------------------------------
  */
 
-bool gr_infer_decide_is_comma(const struct gr_infer_tally *t) {
+bool gr_infer_decide_is_comma(const struct gr_infer_statistics *t) {
     const size_t *n = t->n_reading;
     const size_t comma =
         n[GR_READ_COMMA] > n[GR_READ_COMMA_POINTS] ? n[GR_READ_COMMA] : n[GR_READ_COMMA_POINTS];
-    return fits(gr_infer_tally_values(t), comma) && comma > n[GR_READ_POINT] &&
+    return fits(gr_infer_statistics_values(t), comma) && comma > n[GR_READ_POINT] &&
            comma > n[GR_READ_POINT_COMMAS] && comma > n[GR_READ_POINT_SPACES];
 }
 
 /* The reading that takes most cells; of several the one that goes without saying. */
-static enum gr_infer_reading best_reading(const struct gr_infer_tally *t, bool decimal_comma,
+static enum gr_infer_reading best_reading(const struct gr_infer_statistics *t, bool decimal_comma,
                                           bool *unsure) {
     static const enum gr_infer_reading usual[] = {GR_READ_POINT,
                                                   GR_READ_POINT_COMMAS,
@@ -70,7 +70,7 @@ static enum gr_infer_reading best_reading(const struct gr_infer_tally *t, bool d
 }
 
 /* Beside numbers one or two words, each of them common: "not tested". */
-static bool has_common_words_only(const struct gr_infer_tally *t, size_t threshold) {
+static bool has_common_words_only(const struct gr_infer_statistics *t, size_t threshold) {
     const bool many_numbers = t->values.many || t->values.n > FEW;
     size_t n = 0;
     if (t->words.many || !many_numbers) return false;
@@ -87,20 +87,20 @@ static bool has_common_words_only(const struct gr_infer_tally *t, size_t thresho
  * 007 is a code, of which the zeros are a part, and so are numbers beside V57 in several rows; 5 kg
  * and 11 lb are of no one scale.
  */
-static bool is_code(const struct gr_infer_tally *t, size_t threshold) {
+static bool is_code(const struct gr_infer_statistics *t, size_t threshold) {
     size_t others = t->n_other_affixes;
     for (size_t i = 0; i < t->words.n; i++)
         if (t->words.word[i].count >= threshold && gr_infer_words_is_code(&t->words, i))
             return true;
     for (size_t i = 0; i < t->n_affixes; i++)
-        if (&t->affix[i] != gr_infer_tally_affix(t, t->affix[i].behind))
+        if (&t->affix[i] != gr_infer_statistics_affix(t, t->affix[i].behind))
             others += t->affix[i].count;
     return t->n_padded * UNFIT_IN > t->n_number || others * UNFIT_IN > t->n_number;
 }
 
-static bool is_number(const struct gr_infer_tally *t, size_t threshold,
+static bool is_number(const struct gr_infer_statistics *t, size_t threshold,
                       enum gr_infer_reading reading) {
-    const size_t n = t->n_reading[reading], values = gr_infer_tally_values(t);
+    const size_t n = t->n_reading[reading], values = gr_infer_statistics_values(t);
     if (n == 0 || is_code(t, threshold)) return false;
     if (fits(values, n + t->n_infinite + t->n_censored) && 2 * n >= values) return true;
     return 5 * n >= values && has_common_words_only(t, threshold);
@@ -109,8 +109,9 @@ static bool is_number(const struct gr_infer_tally *t, size_t threshold,
 /* ---- the others -------------------------------------------------------------------------------
  */
 
-static enum gr_infer_seems of_words(const struct gr_infer_tally *t) {
-    const size_t values = gr_infer_tally_values(t), different = gr_infer_tally_different(t);
+static enum gr_infer_seems of_words(const struct gr_infer_statistics *t) {
+    const size_t values = gr_infer_statistics_values(t),
+                 different = gr_infer_statistics_different(t);
     const bool enough = values >= NAMED_FROM;
     if (enough && !t->repeats && t->n_unique > 0) {
         const bool words = 2 * t->n_spaced > values || t->longest > 64;
@@ -122,9 +123,9 @@ static enum gr_infer_seems of_words(const struct gr_infer_tally *t) {
     return enough && 2 * different > values ? GR_SEEMS_TEXT : GR_SEEMS_WORDS;
 }
 
-void gr_infer_decide(const struct gr_infer_tally *t, size_t threshold, bool decimal_comma,
+void gr_infer_decide(const struct gr_infer_statistics *t, size_t threshold, bool decimal_comma,
                      struct gr_infer_decision *out) {
-    const size_t values = gr_infer_tally_values(t);
+    const size_t values = gr_infer_statistics_values(t);
     *out = (struct gr_infer_decision){.seems = GR_SEEMS_EMPTY};
     if (values == 0) return;
     for (int f = GR_DATE_ISO; f <= GR_DATE_MONTH_FIRST; f++)
@@ -139,7 +140,7 @@ void gr_infer_decide(const struct gr_infer_tally *t, size_t threshold, bool deci
                       t->n_format[GR_DATE_ISO] < t->n_format[GR_DATE_DAY_FIRST];
     } else if (fits(values, t->n_time)) {
         out->seems = GR_SEEMS_TIME;
-    } else if (fits(values, t->n_pair) && gr_infer_tally_different(t) > FEW) {
+    } else if (fits(values, t->n_pair) && gr_infer_statistics_different(t) > FEW) {
         out->seems = GR_SEEMS_PAIRS;
     } else {
         out->seems = of_words(t);

@@ -10,7 +10,7 @@
 /* Texts that can be classes; whole numbers of more different values are amounts. */
 enum { CLASSES_MAX = 64, AMOUNTS_FROM = 11, COUNTS_BELOW = 10, TWO_FROM = 10, TOLD_MAX = 10 };
 
-struct class {
+struct label_class {
     const char *text;
     size_t length, count;
     bool number;
@@ -59,7 +59,7 @@ static const char *const pairs[][2] = {{"no", "yes"},
                                        {"wt", "mut"},
                                        {"fail", "pass"}};
 
-static int place_in_pair(const struct class *c, const struct class *other) {
+static int place_in_pair(const struct label_class *c, const struct label_class *other) {
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         for (int k = 0; k < 2; k++)
             if (strcasecmp(pairs[i][k], c->text) == 0 &&
@@ -69,19 +69,19 @@ static int place_in_pair(const struct class *c, const struct class *other) {
 }
 
 /* "not readmitted", "no relapse". */
-static bool denies(const struct class *c) {
+static bool denies(const struct label_class *c) {
     return strncasecmp(c->text, "no ", 3) == 0 || strncasecmp(c->text, "not ", 4) == 0 ||
            strncasecmp(c->text, "non", 3) == 0 || strncasecmp(c->text, "no_", 3) == 0;
 }
 
 static int by_class(const void *a, const void *b) {
-    const struct class *x = a, *y = b;
+    const struct label_class *x = a, *y = b;
     if (x->number && y->number) return x->value < y->value ? -1 : x->value > y->value;
     return strcmp(x->text, y->text);
 }
 
 /* *known: the order of two is that of a pair in which the second is the event. */
-static void sort_classes(struct class *classes, size_t n, bool *known) {
+static void sort_classes(struct label_class *classes, size_t n, bool *known) {
     qsort(classes, n, sizeof *classes, by_class);
     *known = false;
     if (n != 2) return;
@@ -89,14 +89,14 @@ static void sort_classes(struct class *classes, size_t n, bool *known) {
     if (place < 0 && denies(&classes[0]) != denies(&classes[1])) place = denies(&classes[1]);
     *known = place >= 0;
     if (place != 1) return;
-    struct class first = classes[0];
+    struct label_class first = classes[0];
     classes[0] = classes[1];
     classes[1] = first;
 }
 
 /* Rows with "-", where it is the other one of "+" and no sign for a missing value. */
 static size_t count_minus(const struct gr_inferred *c) {
-    const struct gr_infer_words *words = &c->tally.words;
+    const struct gr_infer_words *words = &c->accumulator.words;
     size_t n = 0;
     bool plus = false;
     for (size_t i = 0; i < words->n; i++) {
@@ -108,10 +108,10 @@ static size_t count_minus(const struct gr_inferred *c) {
 
 /* Numbers of the same value ("1", "1.0") are one class. */
 static gr_status add_class(const struct gr_infer_state *state, struct gr_inferred *c,
-                           const struct gr_infer_words *words, size_t i, struct class *classes,
-                           size_t *n) {
+                           const struct gr_infer_words *words, size_t i,
+                           struct label_class *classes, size_t *n) {
     const struct gr_infer_word *w = &words->word[i];
-    struct class found = {
+    struct label_class found = {
         .text = gr_infer_words_text(words, i), .length = w->length, .count = w->count};
     float nearest;
     const gr_status status = gr_infer_check_listed(state, c, words, i);
@@ -122,7 +122,7 @@ static gr_status add_class(const struct gr_infer_state *state, struct gr_inferre
     found.number =
         gr_csv_is_number(gr_csv_number(found.text, found.length, &found.value, &nearest));
     for (size_t k = 0; k < *n && found.number; k++) {
-        struct class *other = &classes[k];
+        struct label_class *other = &classes[k];
         if (!other->number || other->value < found.value || other->value > found.value) continue;
         other->count += found.count;
         if (found.length < other->length) {
@@ -136,8 +136,8 @@ static gr_status add_class(const struct gr_infer_state *state, struct gr_inferre
 }
 
 static gr_status collect(const struct gr_infer_state *state, struct gr_inferred *c,
-                         struct class *classes, size_t *n) {
-    const struct gr_infer_words *sources[] = {&c->tally.words, &c->tally.values};
+                         struct label_class *classes, size_t *n) {
+    const struct gr_infer_words *sources[] = {&c->accumulator.words, &c->accumulator.values};
     gr_status status = GR_OK;
     for (size_t s = 0; s < 2; s++)
         for (size_t i = 0; i < sources[s]->n; i++)
@@ -176,7 +176,7 @@ out:
 }
 
 static gr_status tell_classes(struct gr_infer_state *state, struct gr_inferred *c,
-                              const struct class *classes, size_t n, bool known) {
+                              const struct label_class *classes, size_t n, bool known) {
     const unsigned threshold = state->options->threshold;
     char *counts = NULL, name[64];
     gr_status status;
@@ -219,11 +219,11 @@ out:
 
 /* 0, 1, 2...: the classes need no names. In a federation no whole numbers do, of which a silo may
  * have some only; but two of which one is no class number have. */
-static bool are_numbered(const struct gr_infer_state *state, const struct class *classes,
+static bool are_numbered(const struct gr_infer_state *state, const struct label_class *classes,
                          size_t n) {
     bool whole = true, in_order = true;
     for (size_t i = 0; i < n; i++) {
-        const struct class *k = &classes[i];
+        const struct label_class *k = &classes[i];
         whole = whole && k->number && floor(k->value) >= k->value && k->value >= 0;
         in_order = in_order && whole && !(k->value > (double)i) && !(k->value < (double)i);
     }
@@ -231,7 +231,7 @@ static bool are_numbered(const struct gr_infer_state *state, const struct class 
 }
 
 static gr_status take_classes(struct gr_infer_state *state, struct gr_inferred *c,
-                              struct class *classes, size_t n) {
+                              struct label_class *classes, size_t n) {
     bool known;
     gr_status status;
     c->column->type = GR_COLUMN_LABEL;
@@ -248,8 +248,8 @@ out:
 
 static gr_status take_unlabelled(struct gr_infer_state *state, struct gr_inferred *c) {
     const bool target = c->column->type == GR_COLUMN_TARGET;
-    const size_t n =
-        target ? c->values.n_missing : c->tally.n_missing + c->tally.n_unknown - count_minus(c);
+    const size_t n = target ? c->values.n_missing
+                            : c->accumulator.n_missing + c->accumulator.n_unknown - count_minus(c);
     gr_status status;
     state->result->n_unlabelled = n;
     if (n == 0) return GR_OK;
@@ -280,8 +280,8 @@ static bool are_amounts(const struct gr_infer_state *state, const struct gr_infe
 }
 
 gr_status gr_infer_label(struct gr_infer_state *state, struct gr_inferred *c) {
-    struct class *classes = NULL;
-    const bool many = c->tally.words.many || c->tally.values.many;
+    struct label_class *classes = NULL;
+    const bool many = c->accumulator.words.many || c->accumulator.values.many;
     size_t n = 0;
     bool counts;
     gr_status status;
@@ -314,7 +314,7 @@ out:
 }
 
 gr_status gr_infer_group(struct gr_infer_state *state, struct gr_inferred *c) {
-    const size_t n = gr_infer_tally_different(&c->tally);
+    const size_t n = gr_infer_statistics_different(&c->accumulator);
     gr_status status;
     c->column->type = GR_COLUMN_GROUP;
     state->result->n_groups = n;
@@ -322,9 +322,9 @@ gr_status gr_infer_group(struct gr_infer_state *state, struct gr_inferred *c) {
         GR_TRY(gr_infer_tell(&c->guess->taken, "groups, more than %d", GR_WORDS_MAX));
     else
         GR_TRY(gr_infer_tell(&c->guess->taken, "%zu groups", n));
-    if (c->tally.n_missing > 0)
+    if (c->accumulator.n_missing > 0)
         GR_TRY(gr_infer_tell(&c->guess->doubts, "%zu rows have no group, and will be refused\n",
-                             c->tally.n_missing));
+                             c->accumulator.n_missing));
     status = GR_OK;
 out:
     return status;

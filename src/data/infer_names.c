@@ -36,7 +36,8 @@ static gr_status name_likely(const struct gr_infer_state *state, char **out) {
         for (size_t i = state->n; i-- > 0 && told < NAMES_TOLD;) {
             const struct gr_inferred *c = &state->column[i];
             const bool named = sounds_like_label(c->column->name),
-                       two = gr_infer_tally_different(&c->tally) == 2, last = i + 1 == state->n;
+                       two = gr_infer_statistics_different(&c->accumulator) == 2,
+                       last = i + 1 == state->n;
             const int own = named ? 0 : two ? 1 : last ? 2 : 3;
             if (own != rank || strcmp(c->column->name, state->options->group) == 0) continue;
             gr_text_quote(c->column->name, strlen(c->column->name), name, sizeof name);
@@ -107,12 +108,12 @@ out:
 
 /* Whether the name is what many rows say: one of 20, since headers may stand twice in a file. */
 static bool is_said_by_rows(const struct gr_inferred *c) {
-    const struct gr_infer_words *words = &c->tally.words;
+    const struct gr_infer_words *words = &c->accumulator.words;
     if (c->decision.seems != GR_SEEMS_WORDS) return false;
     for (size_t i = 0; i < words->n; i++)
         if (strcmp(gr_infer_words_text(words, i), c->column->name) == 0)
             return words->word[i].count > 1 &&
-                   SAID_IN * words->word[i].count >= gr_infer_tally_values(&c->tally);
+                   SAID_IN * words->word[i].count >= gr_infer_statistics_values(&c->accumulator);
     return false;
 }
 

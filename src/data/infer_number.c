@@ -107,7 +107,7 @@ static bool are_compact_dates(const struct gr_infer_values *v) {
 
 /* Strictly ascending, 1 to n in any order, larger than a measurement, or called an identifier. */
 static bool is_id(const struct gr_inferred *c) {
-    const struct gr_infer_tally *t = &c->tally;
+    const struct gr_infer_statistics *t = &c->accumulator;
     const struct gr_infer_values *v = &c->values;
     if (v->fractions || t->repeats || v->n < IDS_FROM || t->n_affixed + t->n_percent > 0)
         return false;
@@ -119,7 +119,7 @@ static bool is_id(const struct gr_inferred *c) {
 /* Called an identifier, with more different values than codes of kinds have: patients who come
  * again, in tables of visits. */
 static bool is_key(const struct gr_inferred *c) {
-    const struct gr_infer_tally *t = &c->tally;
+    const struct gr_infer_statistics *t = &c->accumulator;
     return !c->values.fractions && c->values.n >= IDS_FROM && is_named_key(c->column->name) &&
            (t->values.many || 2 * t->values.n > c->values.n);
 }
@@ -128,7 +128,7 @@ static gr_status leave_out(struct gr_inferred *c, bool *left) {
     const struct gr_infer_values *v = &c->values;
     const char *name = c->column->name;
     const double low = v->low[0], high = v->high[0];
-    const bool all_differ = !c->tally.repeats, dated = is_named_date(name);
+    const bool all_differ = !c->accumulator.repeats, dated = is_named_date(name);
     *left = true;
     if (are_compact_dates(v))
         return gr_infer_tell_left_out(c, "days as eight digits; to use them: `type: date, since: "
@@ -150,7 +150,7 @@ static gr_status leave_out(struct gr_inferred *c, bool *left) {
         return gr_infer_tell_left_out(c, "codes of places, no amounts");
     if (is_id(c))
         return gr_infer_tell_left_out(c, "%s; if it is a measurement: `type: number`",
-                                      c->tally.unordered
+                                      c->accumulator.unordered
                                           ? "all values differ, as an identifier's do"
                                           : "rises from row to row, as an identifier does");
     if (is_key(c))
@@ -164,7 +164,7 @@ static gr_status leave_out(struct gr_inferred *c, bool *left) {
  */
 
 gr_status gr_infer_sentinels(const struct gr_infer_state *state, struct gr_inferred *c) {
-    const bool many = c->tally.values.many || c->tally.values.n > 20;
+    const bool many = c->accumulator.values.many || c->accumulator.values.n > 20;
     struct gr_column *column = c->column;
     double value;
     char word[40];
@@ -260,8 +260,8 @@ static gr_status take_origin(struct gr_inferred *c) {
 }
 
 static gr_status tell_codes(struct gr_inferred *c, bool whole) {
-    const size_t n = c->tally.values.n;
-    if (!whole || c->tally.values.many || n < CODES_LEAST || n > CODES_MOST) return GR_OK;
+    const size_t n = c->accumulator.values.n;
+    if (!whole || c->accumulator.values.many || n < CODES_LEAST || n > CODES_MOST) return GR_OK;
     if (is_named_amount(c->column->name)) return GR_OK;
     return gr_infer_tell(
         &c->guess->doubts,
@@ -273,7 +273,7 @@ static gr_status tell_codes(struct gr_inferred *c, bool whole) {
 /* Zeros by themselves, as of a laboratory value that was not taken. */
 static gr_status tell_zeros(const struct gr_infer_state *state, struct gr_inferred *c) {
     const struct gr_infer_values *v = &c->values;
-    const bool many = c->tally.values.many || c->tally.values.n > 20;
+    const bool many = c->accumulator.values.many || c->accumulator.values.n > 20;
     if (!many || v->lows < 2 || v->low[0] < 0 || v->low[0] > 0) return GR_OK;
     if (v->n_low[0] < state->options->threshold || v->low[1] < 0.1 * (v->high[0] - v->low[1]))
         return GR_OK;

@@ -27,7 +27,7 @@ static bool is_plain_bound(const char *text, size_t length) {
 
 /* The words of a column of numbers that stand for no value, and its censored cells. */
 static gr_status list_words(const struct gr_infer_state *state, struct gr_inferred *c) {
-    const struct gr_infer_words *words = &c->tally.words;
+    const struct gr_infer_words *words = &c->accumulator.words;
     struct gr_column *column = c->column;
     gr_status status = GR_OK;
     for (size_t i = 0; i < words->n; i++) {
@@ -63,10 +63,10 @@ static gr_status name_word(char **text, const struct gr_infer_words *words, cons
 static gr_status tell_words(struct gr_inferred *c, char *const *list, unsigned n, const char *as) {
     gr_status status = GR_OK;
     for (unsigned i = 0; i < n; i++) {
-        GR_TRY(name_word(&c->guess->doubts, &c->tally.words, list[i]));
+        GR_TRY(name_word(&c->guess->doubts, &c->accumulator.words, list[i]));
         GR_TRY(gr_infer_tell(&c->guess->doubts, ": taken for %s\n", as));
         GR_TRY(gr_infer_tell(&c->reading, ", "));
-        GR_TRY(name_word(&c->reading, &c->tally.words, list[i]));
+        GR_TRY(name_word(&c->reading, &c->accumulator.words, list[i]));
         GR_TRY(gr_infer_tell(&c->reading, " as %s", as));
     }
 out:
@@ -76,7 +76,7 @@ out:
 static gr_status list_affixes(struct gr_inferred *c) {
     gr_status status = GR_OK;
     for (int behind = 0; behind < 2; behind++) {
-        const struct gr_infer_affix *a = gr_infer_tally_affix(&c->tally, behind == 1);
+        const struct gr_infer_affix *a = gr_infer_statistics_affix(&c->accumulator, behind == 1);
         if (!a) continue;
         GR_TRY(gr_infer_list_add(&c->column->affixes, &c->column->affixes_count, a->text,
                                  strlen(a->text)));
@@ -135,14 +135,14 @@ gr_status gr_infer_rules(struct gr_infer_state *state, struct gr_inferred *c) {
     struct gr_column *column = c->column;
     gr_status status = GR_OK;
     if (d->seems != GR_SEEMS_NUMBER) return GR_OK;
-    const size_t *n = c->tally.n_reading;
+    const size_t *n = c->accumulator.n_reading;
     const bool marked =
-        n[GR_READ_POINT] < c->tally.n_number || n[GR_READ_COMMA] < c->tally.n_number;
+        n[GR_READ_POINT] < c->accumulator.n_number || n[GR_READ_COMMA] < c->accumulator.n_number;
     if (marked) {
         column->decimal = gr_infer_reading_decimal(d->reading);
         column->thousands = gr_infer_reading_thousands(d->reading);
     }
-    column->percent = c->tally.n_percent > 0;
+    column->percent = c->accumulator.n_percent > 0;
     GR_TRY(tell_reading(c));
     GR_TRY(list_affixes(c));
     GR_TRY(list_words(state, c));

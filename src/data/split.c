@@ -20,7 +20,7 @@
 #define ONE (INT64_C(1) << 30)
 
 /* A class of the silo's rows; without classes all rows are of one. */
-struct class {
+struct class_rows {
     size_t rows;
     int64_t part[GR_PARTS]; /* beyond a whole number of rows: 0 to ONE, in the end either */
     size_t take[GR_PARTS];
@@ -30,7 +30,7 @@ struct split {
     const int32_t *labels; /* NULL: no classes */
     uint32_t *order;       /* of n rows */
     size_t n, n_classes;
-    struct class
+    struct class_rows
         *classes;    /* by label; behind them the one that fills up the parts' totals; owned */
     gsl_rng *stream; /* owned */
 };
@@ -68,9 +68,9 @@ static void set_shares(struct split *s, double validation, double test) {
     const double lowered = n - n * held < 1 ? (n - 1) / (n * held) : 1;
     const double fraction[GR_PARTS] = {
         [GR_PART_VALIDATION] = validation * lowered, [GR_PART_TEST] = test * lowered};
-    struct class *rest = &s->classes[s->n_classes];
+    struct class_rows *rest = &s->classes[s->n_classes];
     for (size_t i = 0; i < s->n_classes; i++) {
-        struct class *c = &s->classes[i];
+        struct class_rows *c = &s->classes[i];
         for (int p = GR_PART_VALIDATION; p < GR_PARTS; p++) {
             /* The thousandth: a product just below a whole number is that number. */
             const int64_t share = (int64_t)(fraction[p] * (double)c->rows * (double)ONE + 1e-3);
@@ -110,15 +110,15 @@ static void exchange(gsl_rng *stream, int64_t *const *cell, size_t n) {
         *cell[i] += i % 2 ? -step : step;
 }
 
-static bool is_open(const struct class *c, size_t a, size_t b) {
+static bool is_open(const struct class_rows *c, size_t a, size_t b) {
     return c && c->part[a] > 0 && c->part[a] < ONE && c->part[b] > 0 && c->part[b] < ONE;
 }
 
 /* Until at most one class has a fraction in both of these parts, which is returned. */
-static struct class *round_pair(struct split *s, size_t a, size_t b) {
-    struct class *open = NULL;
+static struct class_rows *round_pair(struct split *s, size_t a, size_t b) {
+    struct class_rows *open = NULL;
     for (size_t i = 0; i <= s->n_classes; i++) {
-        struct class *c = &s->classes[i];
+        struct class_rows *c = &s->classes[i];
         if (!is_open(c, a, b)) continue;
         if (open)
             exchange(s->stream,
@@ -134,7 +134,8 @@ static struct class *round_pair(struct split *s, size_t a, size_t b) {
  */
 static void round_shares(struct split *s) {
     enum { A = GR_PART_TRAIN, B = GR_PART_VALIDATION, C = GR_PART_TEST };
-    struct class *ab = round_pair(s, A, B), *bc = round_pair(s, B, C), *ca = round_pair(s, C, A);
+    struct class_rows *ab = round_pair(s, A, B), *bc = round_pair(s, B, C),
+                      *ca = round_pair(s, C, A);
     if (is_open(ab, A, B) && is_open(bc, B, C) && is_open(ca, C, A))
         exchange(s->stream,
                  (int64_t *[]){&ab->part[A], &ab->part[B], &bc->part[B], &bc->part[C], &ca->part[C],
@@ -149,7 +150,7 @@ static void round_shares(struct split *s) {
 
 static void deal(struct split *s, uint8_t *out) {
     for (size_t i = 0; i < s->n; i++) {
-        struct class *c = &s->classes[class_of(s, s->order[i])];
+        struct class_rows *c = &s->classes[class_of(s, s->order[i])];
         enum gr_part part = GR_PART_TRAIN;
         if (c->take[GR_PART_VALIDATION] > 0)
             part = GR_PART_VALIDATION;

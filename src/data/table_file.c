@@ -2,7 +2,7 @@
 /* Writing the HDF5 form of a table. */
 #include "data/table_file.h"
 
-#include "data/guard.h"
+#include "data/reader_child.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  * scores until all know where the scores lie: a model of rare events has all of them around -6, an
  * early one within a thousandth, and bins that are fixed would take them for ties.
  */
-#include "evaluate/tally.h"
+#include "evaluate/accumulator.h"
 
 #include <math.h>
 #include <string.h>
@@ -18,7 +18,7 @@ static int64_t order_of(float x) {
 
 /* Mean and deviation of all scores' places; a deviation that is lost in the digits is a small one.
  */
-static void find_spread(const struct gr_tally *t, double *mean, double *deviation) {
+static void find_spread(const struct gr_accumulator *t, double *mean, double *deviation) {
     const int64_t weight = t->sums[GR_WEIGHT] > 0 ? t->sums[GR_WEIGHT] : 1;
     const long double n = (long double)weight / (long double)GR_WEIGHT_ONE;
     const long double x = gr_real_value(t->scores) / n;
@@ -29,7 +29,7 @@ static void find_spread(const struct gr_tally *t, double *mean, double *deviatio
     *deviation = (double)(spread > least * least ? sqrtl(spread) : least);
 }
 
-static void bin_rows(struct gr_tally *t, const struct gr_tally *rows) {
+static void bin_rows(struct gr_accumulator *t, const struct gr_accumulator *rows) {
     double mean, deviation;
     find_spread(t, &mean, &deviation);
     memset(t->histograms, 0, 2 * t->bins * sizeof *t->histograms);
@@ -45,7 +45,7 @@ static void bin_rows(struct gr_tally *t, const struct gr_tally *rows) {
     }
 }
 
-void gr_tally_bin(struct gr_tally *t, const struct gr_tally *rows) {
+void gr_accumulator_bin(struct gr_accumulator *t, const struct gr_accumulator *rows) {
     if (t->without_auc) return;
     if (t->bounds)
         bin_rows(t, rows);
@@ -53,7 +53,7 @@ void gr_tally_bin(struct gr_tally *t, const struct gr_tally *rows) {
         memcpy(t->histograms, rows->histograms, 2 * t->n_scored * t->bins * sizeof *t->histograms);
 }
 
-void gr_tally_withhold_bounds(struct gr_tally *t, uint32_t rows) {
+void gr_accumulator_withhold_bounds(struct gr_accumulator *t, uint32_t rows) {
     if (t->without_auc || !t->bounds) return;
     const int64_t *others = gr_histogram(t, 0, false), *own = gr_histogram(t, 0, true);
     /* A row weighs 1 at most. */
@@ -64,11 +64,11 @@ void gr_tally_withhold_bounds(struct gr_tally *t, uint32_t rows) {
 }
 
 /* Whether all scores of a bin are the same: then its ties are true ones. */
-static bool is_tied(const struct gr_tally *t, size_t b) {
+static bool is_tied(const struct gr_accumulator *t, size_t b) {
     return t->bounds && t->bounds[b] != INT64_MIN && t->bounds[b] == -t->bounds[t->bins + b];
 }
 
-bool gr_tally_area(const struct gr_tally *t, size_t k, struct gr_metric_value *out) {
+bool gr_accumulator_area(const struct gr_accumulator *t, size_t k, struct gr_metric_value *out) {
     const int64_t *others = gr_histogram(t, k, false), *own = gr_histogram(t, k, true);
     double below = 0, n_own = 0, higher = 0, tied = 0, equal = 0;
     for (size_t b = 0; b < t->bins; b++) {

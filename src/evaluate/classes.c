@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of a classifier, into a tally. */
-#include "evaluate/tally.h"
+/* Rows of a classifier, into an accumulator. */
+#include "evaluate/accumulator.h"
 
 #include <math.h>
 
@@ -34,7 +34,7 @@ static double log_odds(const struct softmax *s, const float *z, const double *e,
     return s->rest > 1e-290 ? -log(s->rest) : -s->next;
 }
 
-static void add_histograms(struct gr_tally *t, const struct softmax *s, const float *z,
+static void add_histograms(struct gr_accumulator *t, const struct softmax *s, const float *z,
                            int64_t units) {
     for (size_t class = 0; class < t->n_scored && !t->without_auc; class ++) {
         const double x = log_odds(s, z, t->exponentials, class);
@@ -52,14 +52,14 @@ static double brier_of(const struct softmax *s, const double *e, size_t classes)
 }
 
 /* Bins are open below and closed above. */
-static int64_t *reliability_bin(const struct gr_tally *t, double score) {
+static int64_t *reliability_bin(const struct gr_accumulator *t, double score) {
     const double place = ceil(score * GR_RELIABILITY_BINS) - 1;
     size_t bin = place > 0 ? (size_t)place : 0;
     if (bin >= GR_RELIABILITY_BINS) bin = GR_RELIABILITY_BINS - 1;
     return t->reliability + bin * GR_BIN_SUMS;
 }
 
-static bool add_row(struct gr_tally *t, const float *z, size_t label, int64_t units) {
+static bool add_row(struct gr_accumulator *t, const float *z, size_t label, int64_t units) {
     double *e = t->exponentials;
     const struct softmax s = softmax_of(z, t->classes, label, e);
     const bool correct = s.best == label;
@@ -85,25 +85,26 @@ static bool add_row(struct gr_tally *t, const float *z, size_t label, int64_t un
            gr_real_add(t->log_loss, w * (log(s.sum) - ((double)z[label] - (double)z[s.best])));
 }
 
-static gr_status not_finite(const struct gr_tally *t) {
+static gr_status not_finite(const struct gr_accumulator *t) {
     return gr_fail(GR_ERROR_DATA, "row %lld: its scores are not finite, or too large",
                    (long long)t->sums[GR_ROWS]);
 }
 
-gr_status gr_tally_add_classes(struct gr_tally *t, const float *logits, const int32_t *labels,
-                               const float *weights, size_t n) {
+gr_status gr_accumulator_add_classes(struct gr_accumulator *t, const float *logits,
+                                     const int32_t *labels, const float *weights, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (!add_row(t, logits + i * t->classes, (size_t)labels[i], gr_weight_units(weights, i)))
             return not_finite(t);
     for (size_t i = 0; i < n && t->bounds && !t->without_auc; i++) {
-        const gr_status status = gr_tally_keep(t, (double)logits[2 * i + 1] - (double)logits[2 * i],
-                                               labels[i] == 1, gr_weight_units(weights, i));
+        const gr_status status =
+            gr_accumulator_keep(t, (double)logits[2 * i + 1] - (double)logits[2 * i],
+                                labels[i] == 1, gr_weight_units(weights, i));
         if (status != GR_OK) return status;
     }
     return GR_OK;
 }
 
-struct gr_class_share gr_tally_largest_class(const struct gr_tally *t) {
+struct gr_class_share gr_accumulator_largest_class(const struct gr_accumulator *t) {
     struct gr_class_share largest = {0, (double)NAN};
     int64_t most = 0, all = 0;
     for (size_t c = 0; c < t->classes; c++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evaluate: scores of a model on rows, as integer sums. */
-#include "evaluate/tally.h"
+#include "evaluate/accumulator.h"
 
 #include <math.h>
 #include <string.h>
@@ -70,16 +70,19 @@ static void add_weights(struct gr_model *model, size_t n, size_t correct, struct
     }
 }
 
-static gr_status tally_batch(struct gr_model *model, size_t n, struct gr_tally *tally) {
+static gr_status accumulator_batch(struct gr_model *model, size_t n,
+                                   struct gr_accumulator *accumulator) {
     const float *logits = gr_model_logits(model), *weights = gr_model_batch_weights(model);
     if (gr_model_classes(model) > 0)
-        return gr_tally_add_classes(tally, logits, gr_model_batch_labels(model), weights, n);
-    return gr_tally_add_numbers(tally, logits, gr_model_batch_targets(model), weights, n);
+        return gr_accumulator_add_classes(accumulator, logits, gr_model_batch_labels(model),
+                                          weights, n);
+    return gr_accumulator_add_numbers(accumulator, logits, gr_model_batch_targets(model), weights,
+                                      n);
 }
 
 gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
                            const struct gr_rows *rows, gr_poll_function poll, void *context,
-                           struct gr_score *out, struct gr_tally *tally) {
+                           struct gr_score *out, struct gr_accumulator *accumulator) {
     gr_status status = GR_OK;
     *out = (struct gr_score){0};
     for (size_t first = 0; first < rows->n_rows; first += GR_TEST_BATCH) {
@@ -95,7 +98,7 @@ gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
         GR_TRY(gr_loss_add(out->loss, loss_sum));
         out->examples += (int64_t)n;
         add_weights(model, n, correct, out);
-        if (tally) GR_TRY(tally_batch(model, n, tally));
+        if (accumulator) GR_TRY(accumulator_batch(model, n, accumulator));
     }
 out:
     return status;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "evaluate/tally.h"
+#include "evaluate/accumulator.h"
 
 _Static_assert(sizeof(struct gr_silo_metrics) % sizeof(int64_t) == 0, "integers and nothing else");
 
@@ -29,11 +29,11 @@ static int64_t number_of(const char *why) {
     return i + 1;
 }
 
-void gr_silo_metrics_take(const struct gr_tally *tally, struct gr_silo_metrics *out) {
+void gr_silo_metrics_take(const struct gr_accumulator *accumulator, struct gr_silo_metrics *out) {
     *out = (struct gr_silo_metrics){.told = 1};
     for (enum gr_metric m = 0; m < GR_METRICS; m++) {
-        if (!gr_metric_fits(m, tally->classes)) continue;
-        const struct gr_metric_value v = gr_tally_metric(tally, m);
+        if (!gr_metric_fits(m, accumulator->classes)) continue;
+        const struct gr_metric_value v = gr_accumulator_metric(accumulator, m);
         out->why[m] = number_of(v.why);
         if (!v.why) out->value[m] = bits_of(v.value);
         if (m != GR_METRIC_AUC || isnan(v.lower)) continue;

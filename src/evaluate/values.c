@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics from a tally's sums. All of it is done in a fixed order on integers that are exact. */
-#include "evaluate/tally.h"
+/* Metrics from an accumulator's sums. All of it is done in a fixed order on integers that are
+ * exact. */
+#include "evaluate/accumulator.h"
 
 #include <math.h>
 
@@ -30,7 +31,7 @@ static long double weight_of(int64_t units) {
     return (long double)units / (long double)GR_WEIGHT_ONE;
 }
 
-static double mean(const struct gr_tally *t, const int64_t *sum) {
+static double mean(const struct gr_accumulator *t, const int64_t *sum) {
     return (double)(gr_real_value(sum) / weight_of(t->sums[GR_WEIGHT]));
 }
 
@@ -40,7 +41,7 @@ static double ratio(int64_t a, int64_t b) {
     return (double)a / (double)b;
 }
 
-static struct gr_metric_value balanced_accuracy(const struct gr_tally *t) {
+static struct gr_metric_value balanced_accuracy(const struct gr_accumulator *t) {
     double sum = 0;
     size_t n = 0;
     for (size_t c = 0; c < t->classes; c++) {
@@ -52,7 +53,7 @@ static struct gr_metric_value balanced_accuracy(const struct gr_tally *t) {
     return defined(sum / (double)n);
 }
 
-static struct gr_metric_value macro_f1(const struct gr_tally *t) {
+static struct gr_metric_value macro_f1(const struct gr_accumulator *t) {
     double sum = 0;
     size_t n = 0;
     for (size_t c = 0; c < t->classes; c++) {
@@ -64,13 +65,13 @@ static struct gr_metric_value macro_f1(const struct gr_tally *t) {
     return defined(sum / (double)n);
 }
 
-static struct gr_metric_value auc(const struct gr_tally *t) {
+static struct gr_metric_value auc(const struct gr_accumulator *t) {
     struct gr_metric_value sum = {0}, one;
     double n = 0;
     if (t->classes > GR_CONFUSION_CLASSES_MAX) return undefined(GR_MANY_CLASSES);
     if (t->without_auc) return undefined(GR_NOT_COUNTED);
     for (size_t k = 0; k < t->n_scored; k++) {
-        if (!gr_tally_area(t, k, &one)) continue;
+        if (!gr_accumulator_area(t, k, &one)) continue;
         sum.value += one.value;
         sum.lower += one.lower;
         sum.upper += one.upper;
@@ -82,7 +83,7 @@ static struct gr_metric_value auc(const struct gr_tally *t) {
                                     sum.upper / n, wide ? gr_reason_text[GR_CLOSE_SCORES] : NULL};
 }
 
-static struct gr_metric_value calibration_error(const struct gr_tally *t) {
+static struct gr_metric_value calibration_error(const struct gr_accumulator *t) {
     long double sum = 0;
     for (size_t b = 0; b < GR_RELIABILITY_BINS; b++) {
         const int64_t *bin = t->reliability + b * GR_BIN_SUMS;
@@ -91,12 +92,12 @@ static struct gr_metric_value calibration_error(const struct gr_tally *t) {
     return defined((double)(sum / weight_of(t->sums[GR_WEIGHT])));
 }
 
-double gr_tally_confusion(const struct gr_tally *t, size_t actual, size_t predicted) {
+double gr_accumulator_confusion(const struct gr_accumulator *t, size_t actual, size_t predicted) {
     const int64_t units = t->confusion[actual * t->classes + predicted];
     return ldexp((double)units, t->exponent - GR_WEIGHT_BITS);
 }
 
-struct gr_reliability gr_tally_reliability(const struct gr_tally *t, size_t b) {
+struct gr_reliability gr_accumulator_reliability(const struct gr_accumulator *t, size_t b) {
     const int64_t *bin = t->reliability + b * GR_BIN_SUMS;
     const double weight = (double)weight_of(bin[GR_BIN_WEIGHT]), none = (double)NAN;
     return (struct gr_reliability){
@@ -110,11 +111,11 @@ struct gr_reliability gr_tally_reliability(const struct gr_tally *t, size_t b) {
 
 /* ---- numbers -------------------------------------------------------------------------------- */
 
-static const int64_t *number(const struct gr_tally *t, enum gr_number_sum which) {
+static const int64_t *number(const struct gr_accumulator *t, enum gr_number_sum which) {
     return t->numbers + (size_t)which * GR_REAL_WORDS;
 }
 
-static struct gr_metric_value r2(const struct gr_tally *t) {
+static struct gr_metric_value r2(const struct gr_accumulator *t) {
     const long double rows = weight_of(t->sums[GR_WEIGHT]);
     const long double sum = gr_real_value(number(t, GR_TARGET));
     const long double squares = gr_real_value(number(t, GR_TARGET_SQUARED));
@@ -125,7 +126,7 @@ static struct gr_metric_value r2(const struct gr_tally *t) {
     return defined((double)(1 - gr_real_value(number(t, GR_SQUARED)) / spread));
 }
 
-static struct gr_metric_value poisson_deviance(const struct gr_tally *t) {
+static struct gr_metric_value poisson_deviance(const struct gr_accumulator *t) {
     if (t->sums[GR_NO_DEVIANCE] > 0) return undefined(GR_NO_POISSON);
     return defined(mean(t, number(t, GR_DEVIANCE)));
 }
@@ -136,7 +137,8 @@ bool gr_metric_fits(enum gr_metric metric, size_t classes) {
     return (metric >= GR_METRIC_MSE) == (classes == 0);
 }
 
-struct gr_metric_value gr_tally_metric(const struct gr_tally *t, enum gr_metric metric) {
+struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *t,
+                                             enum gr_metric metric) {
     if (!gr_metric_fits(metric, t->classes)) return undefined(GR_NOT_OF_MODEL);
     if (t->sums[GR_WEIGHT] == 0)
         return undefined(t->sums[GR_ROWS] == 0 ? GR_NO_ROWS : GR_NO_WEIGHT);

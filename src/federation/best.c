@@ -4,7 +4,7 @@
  * better (early stopping with patience: Prechelt 1998, "Early stopping - but when?", class UP).
  * All ranks see the same metrics, so all decide alike.
  */
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 #include <math.h>
 #include <string.h>

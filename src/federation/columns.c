@@ -4,7 +4,7 @@
  * was found in them is counted over the federation. Of a column its digest goes to the others, of
  * the findings their sums.
  */
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

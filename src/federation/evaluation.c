@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The model on test and validation rows, and the sums of a round. */
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 #include <math.h>
 #include <string.h>
@@ -46,8 +46,8 @@ static bool counts_auc(const struct gr_federation *f) {
     return is_last(f);
 }
 
-/* What the tally counts: test rows, or where there are none all validation rows. */
-static bool tallies_test(const struct gr_federation *f) {
+/* What the accumulator counts: test rows, or where there are none all validation rows. */
+static bool accumulators_test(const struct gr_federation *f) {
     return f->data->n_test > 0 || f->data->test_why || f->config->data.test_fraction > 0;
 }
 
@@ -70,15 +70,15 @@ static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_sc
     }
 }
 
-/* Rows of a silo, others may already wait for them, into `score`; into f->silo_tally where they are
- * counted. */
+/* Rows of a silo, others may already wait for them, into `score`; into f->silo_accumulator where
+ * they are counted. */
 static gr_status score_part(struct gr_federation *f, const float *parameters, bool with_auc,
                             const struct gr_rows *rows, bool counted, struct gr_score *score) {
     *score = (struct gr_score){0};
     if (rows->n_rows == 0) return GR_OK;
-    if (counted) gr_tally_clear(f->silo_tally, with_auc);
+    if (counted) gr_accumulator_clear(f->silo_accumulator, with_auc);
     return gr_evaluate_rows(f->model, parameters, rows, gr_control_watch, f->comm, score,
-                            counted ? f->silo_tally : NULL);
+                            counted ? f->silo_accumulator : NULL);
 }
 
 /*
@@ -88,14 +88,14 @@ static gr_status score_part(struct gr_federation *f, const float *parameters, bo
  */
 static gr_status score_silo(struct gr_federation *f, const float *parameters, bool with_auc,
                             const struct gr_silo *silo, struct round_sums *sums) {
-    const bool of_test = tallies_test(f), known = with_auc && f->silo_scores;
+    const bool of_test = accumulators_test(f), known = with_auc && f->silo_scores;
     struct gr_silo_metrics metrics = {0};
     struct gr_score validation, test;
     const struct gr_rows *rows = &silo->validation;
     gr_status status = score_part(f, parameters, with_auc, rows, known || !of_test, &validation);
     if (status == GR_OK && known && rows->n_rows > 0) {
-        gr_tally_bin(f->silo_tally, f->silo_tally);
-        gr_silo_metrics_take(f->silo_tally, &metrics);
+        gr_accumulator_bin(f->silo_accumulator, f->silo_accumulator);
+        gr_silo_metrics_take(f->silo_accumulator, &metrics);
     }
     /* Where test rows count, validation rows do not; else there are no test rows of silos. */
     if (status == GR_OK && silo->test.n_rows > 0) {
@@ -108,7 +108,7 @@ static gr_status score_silo(struct gr_federation *f, const float *parameters, bo
     f->heard[silo->id] &= (uint8_t)~GR_HEARD_UNSCORED;
     sums->scored++;
     if (rows->n_rows > 0 && (of_test == (rows == &silo->test)))
-        status = gr_tally_add(f->tally, f->silo_tally);
+        status = gr_accumulator_add(f->accumulator, f->silo_accumulator);
     if (status != GR_OK || silo->validation.n_rows == 0) return status;
     gr_score_add(&sums->validation, &validation);
     note_silo(f, silo->id, &validation);
@@ -123,7 +123,7 @@ static gr_status score_test(struct gr_federation *f, const float *parameters,
     struct gr_score score;
     if (f->data->test.n_rows == 0) return GR_OK;
     status = gr_evaluate_rows(f->model, parameters, &f->data->test, gr_control_watch, f->comm,
-                              &score, f->tally);
+                              &score, f->accumulator);
     if (status == GR_ERROR_DATA) return gr_unscored_test(f, parameters, sums);
     if (status != GR_OK) return status;
     gr_score_add(&sums->test, &score);
@@ -135,7 +135,7 @@ static gr_status score_test(struct gr_federation *f, const float *parameters,
 static gr_status score_rows(struct gr_federation *f, const float *parameters, bool with_auc,
                             bool readable, struct round_sums *sums) {
     gr_status status = GR_OK;
-    gr_tally_clear(f->tally, with_auc);
+    gr_accumulator_clear(f->accumulator, with_auc);
     gr_unscored_begin(f);
     sums->unscored = sums->unscored_test = sums->scored = 0;
     if (f->silo_scores) {
@@ -177,24 +177,24 @@ static gr_status evaluate_local(struct gr_federation *f, struct round_sums *sums
 }
 
 /*
- * Collective. The tallies and silos' scores of all ranks; this rank's own stay as they are, for
- * this may be done again.
+ * Collective. The accumulators and silos' scores of all ranks; this rank's own stay as they are,
+ * for this may be done again.
  */
-static gr_status add_tallies(struct gr_federation *f, uint32_t round, bool with_auc) {
+static gr_status add_accumulators(struct gr_federation *f, uint32_t round, bool with_auc) {
     gr_status status = GR_OK;
     size_t n, same;
-    const int64_t *own = gr_tally_sums(f->tally, &n);
+    const int64_t *own = gr_accumulator_sums(f->accumulator, &n);
     f->total_round = 0;
-    gr_tally_clear(f->total, with_auc);
-    int64_t *total = gr_tally_sums(f->total, &same);
+    gr_accumulator_clear(f->total, with_auc);
+    int64_t *total = gr_accumulator_sums(f->total, &same);
     memcpy(total, own, n * sizeof *total);
     GR_TRY(gr_comm_sum_int64(f->comm, total, n));
-    gr_tally_bin(f->total, f->tally);
-    total = gr_tally_counts(f->total, &n);
+    gr_accumulator_bin(f->total, f->accumulator);
+    total = gr_accumulator_counts(f->total, &n);
     GR_TRY(gr_comm_sum_int64(f->comm, total, n));
     if (f->data->n_test == 0) /* the rows are silos' own */
-        gr_tally_withhold_bounds(f->total, f->config->data.disclosure_threshold);
-    total = gr_tally_bounds(f->total, &n);
+        gr_accumulator_withhold_bounds(f->total, f->config->data.disclosure_threshold);
+    total = gr_accumulator_bounds(f->total, &n);
     GR_TRY(gr_comm_max_int64(f->comm, total, n));
     if (f->silo_scores) {
         const size_t silos = silo_slots(f);
@@ -225,7 +225,7 @@ static gr_status settle_scores(struct gr_federation *f, bool with_auc, struct ro
     gr_status status = gr_unscored_share(f, sums);
     if (status != GR_OK || sums->unscored_test == 0) return status;
     sums->test = (struct gr_score){0};
-    if (tallies_test(f)) gr_tally_clear(f->total, with_auc);
+    if (accumulators_test(f)) gr_accumulator_clear(f->total, with_auc);
     return GR_OK;
 }
 
@@ -240,7 +240,7 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     if (status != GR_LOST) status = score_rows(f, f->best.parameters, true, status == GR_OK, &sums);
     memcpy(sums.test_digest, f->data->test_digest, sizeof sums.test_digest);
     GR_TRY(gr_comm_agree(f->comm, status));
-    GR_TRY(add_tallies(f, best, true));
+    GR_TRY(add_accumulators(f, best, true));
     memcpy(values, &sums, sizeof values);
     GR_TRY(gr_comm_sum_int64(f->comm, values, ROUND_SUMS));
     memcpy(&sums, values, sizeof sums);
@@ -252,25 +252,25 @@ out:
 bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluation *out) {
     *out = (struct gr_evaluation){
         .round = f->total_round,
-        .rows_of = tallies_test(f) ? "test" : "validation",
-        .why = gr_tally_rows(f->total) > 0 ? NULL : gr_unscored_why(f, tallies_test(f)),
-        .tally = f->total,
+        .rows_of = accumulators_test(f) ? "test" : "validation",
+        .why = gr_accumulator_rows(f->total) > 0 ? NULL : gr_unscored_why(f, accumulators_test(f)),
+        .accumulator = f->total,
         .silos = f->silo_total,
         .silo_metrics = f->silo_metrics_total,
         .n_silos = f->silo_total ? f->data->n_silos : 0,
         .class_names = gr_columns_class_names(f->data->columns, gr_model_classes(f->model))};
-    return f->total_round > 0 && (out->why || gr_tally_rows(f->total) > 0);
+    return f->total_round > 0 && (out->why || gr_accumulator_rows(f->total) > 0);
 }
 
 /* Those that the config names; none in a round that is not evaluated. */
 static void fill_named(const struct gr_federation *f, struct gr_metrics *metrics) {
     struct gr_evaluation evaluation;
     if (!gr_federation_evaluation(f, &evaluation)) return;
-    metrics->of_validation = !tallies_test(f);
+    metrics->of_validation = !accumulators_test(f);
     for (unsigned i = 0; i < f->config->evaluate.metrics_count; i++) {
         const enum gr_metric metric = f->config->evaluate.metrics[i];
-        if (!gr_metric_fits(metric, gr_tally_classes(evaluation.tally))) continue;
-        const struct gr_metric_value v = gr_tally_metric(evaluation.tally, metric);
+        if (!gr_metric_fits(metric, gr_accumulator_classes(evaluation.accumulator))) continue;
+        const struct gr_metric_value v = gr_accumulator_metric(evaluation.accumulator, metric);
         metrics->named[metric] = v.value;
         metrics->named_told |= UINT32_C(1) << metric;
         if (metric != GR_METRIC_AUC || !(v.upper - v.lower >= visible)) continue;
@@ -327,7 +327,7 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
     f->total_round = 0;
     if (evaluation_due(f)) {
         GR_TRY(gr_comm_agree(f->comm, evaluate_local(f, &sums)));
-        GR_TRY(add_tallies(f, f->rounds_done, counts_auc(f)));
+        GR_TRY(add_accumulators(f, f->rounds_done, counts_auc(f)));
     }
     sums.bytes = (int64_t)(gr_comm_bytes_sent(f->comm) - f->bytes_sent);
     memcpy(values, &sums, sizeof values);

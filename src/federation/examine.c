@@ -4,7 +4,7 @@
  * go. A refusal hides what would come after it; where it may be about how one table is dealt to the
  * silos, the federation is made again with that out of the way, to see the next one too.
  */
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 #include <stdio.h>
 #include <string.h>

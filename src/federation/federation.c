@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A federation's parts: made together, by all ranks, and released together. */
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -189,9 +189,9 @@ out:
 static gr_status make_scores(struct gr_federation *f) {
     gr_status status = GR_OK;
     const struct gr_config *config = f->config;
-    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->tally));
-    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->total));
-    GR_TRY(gr_tally_create(gr_model_classes(f->model), &f->silo_tally));
+    GR_TRY(gr_accumulator_create(gr_model_classes(f->model), &f->accumulator));
+    GR_TRY(gr_accumulator_create(gr_model_classes(f->model), &f->total));
+    GR_TRY(gr_accumulator_create(gr_model_classes(f->model), &f->silo_accumulator));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.own));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.all));
     GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->unscored.room, "scores",
@@ -309,10 +309,10 @@ out:
     return status;
 }
 
-/* ---- newcomers ------------------------------------------------------------------------------ */
+/* ---- respawned ------------------------------------------------------------------------------ */
 
-/* What a newcomer is told, beside the state. */
-struct outline {
+/* What a respawned rank is told, beside the state. */
+struct federation_outline {
     uint32_t n_unusable;
     uint64_t n_test;
     int64_t test_total[GR_DIGEST_WORDS];
@@ -321,8 +321,8 @@ struct outline {
 };
 
 /*
- * A newcomer without the test table is one that has not read its share yet: it is dealt anew in the
- * next evaluation, as to all. Where the members have none it has none either.
+ * A respawned rank without the test table is one that has not read its share yet: it is dealt anew
+ * in the next evaluation, as to all. Where the members have none it has none either.
  */
 static gr_status take_test(struct gr_federation *f, size_t n_test) {
     gr_status status = GR_OK, unused;
@@ -339,10 +339,11 @@ static gr_status take_test(struct gr_federation *f, size_t n_test) {
     return GR_OK;
 }
 
-/* Collective: of members and newcomers alike. Only a newcomer can find itself not to fit. */
+/* Collective: of members and respawned ranks alike. Only a respawned rank can find itself not to
+ * fit. */
 static gr_status share_outline(struct gr_federation *f) {
     gr_status status = GR_OK;
-    struct outline outline = {
+    struct federation_outline outline = {
         .n_unusable = f->n_unusable, .n_test = f->data->n_test, .run_data = f->run_data};
     shape_of(f->data, outline.shape);
     memcpy(outline.test_total, f->test_total, sizeof outline.test_total);
@@ -369,7 +370,7 @@ gr_status gr_federation_welcome(struct gr_federation *f) {
     gr_status status = GR_OK;
     GR_TRY(gr_federation_share_preprocessing(f, false));
     GR_TRY(share_outline(f));
-    GR_TRY(gr_comm_agree(f->comm, GR_OK)); /* newcomers have made their model */
+    GR_TRY(gr_comm_agree(f->comm, GR_OK)); /* respawned ranks have made their model */
     status = gr_federation_share_state(f);
 out:
     return status;
@@ -388,7 +389,7 @@ gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *confi
     GR_TRY(gr_federation_share_preprocessing(f, true));
     find_hosts(f, silos);
     GR_TRY(share_outline(f));
-    /* What is wrong with a newcomer is its own affair: it leaves, and the others go on. */
+    /* What is wrong with a respawned rank is its own affair: it leaves, and the others go on. */
     GR_TRY(make_model(f));
     GR_TRY(gr_inputs_check(f));
     gr_inputs_scale_weights(f);
@@ -421,13 +422,13 @@ void gr_federation_free(struct gr_federation *f) {
     gr_free(f->sums);
     gr_free(f->scored);
     gr_free(f->silo_room);
-    gr_tally_free(f->silo_tally);
+    gr_accumulator_free(f->silo_accumulator);
     gr_free(f->silo_metrics_total);
     gr_free(f->silo_metrics);
     gr_free(f->silo_total);
     gr_free(f->silo_scores);
-    gr_tally_free(f->total);
-    gr_tally_free(f->tally);
+    gr_accumulator_free(f->total);
+    gr_accumulator_free(f->accumulator);
     gr_free(f->struck);
     gr_free(f->returned);
     gr_free(f->late);

@@ -4,7 +4,7 @@
  * digest leaves its rank salted, with what only that silo's rank can read where a silo has a table
  * of its own; so it says "the same as before", and does not confirm a guess.
  */
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef GRANARY_FEDERATION_FIT_H
 #define GRANARY_FEDERATION_FIT_H
 
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 enum { GR_FIT_SUMS = 1 + GR_REAL_WORDS }; /* a count, a real sum */
 

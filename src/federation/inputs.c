@@ -4,7 +4,7 @@
  * to be looked up can be, how many silos have none, and how many each class has. Of the rows only
  * sums leave their rank.
  */
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -210,7 +210,7 @@ void gr_inputs_scale_weights(struct gr_federation *f) {
     }
     lost += scale_test(f);
     f->terms.lost = (int64_t)lost;
-    if (held != GR_WEIGHT_NONE) gr_tally_set_exponent(f->total, held);
+    if (held != GR_WEIGHT_NONE) gr_accumulator_set_exponent(f->total, held);
 }
 
 gr_status gr_inputs_sum_lost(struct gr_federation *f) {
@@ -364,7 +364,7 @@ gr_status gr_federation_tell_split(const struct gr_federation *f, size_t part, c
                           classes, name[part], missing > 1 ? "them" : "it");
 }
 
-/* ---- newcomers ------------------------------------------------------------------------------ */
+/* ---- respawned ------------------------------------------------------------------------------ */
 
 gr_status gr_inputs_share(struct gr_federation *f) {
     gr_status status;

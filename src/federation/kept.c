@@ -12,7 +12,7 @@
  */
 #include <string.h>
 
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 /* The residual, if there is one, is the first vector; then come the optimizer's. */
 static size_t n_residuals(const struct gr_federation *f) {

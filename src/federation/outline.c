@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a run is about to do, in figures that may be told to all. */
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 /* A round's line tells the rows of its participants: with all silos in it that is this sum. */
 static bool tells_rows(const struct gr_federation *f) {

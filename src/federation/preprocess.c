@@ -93,14 +93,14 @@ out:
     return status;
 }
 
-gr_status gr_federation_share_preprocessing(struct gr_federation *f, bool newcomer) {
+gr_status gr_federation_share_preprocessing(struct gr_federation *f, bool respawned) {
     const struct gr_preprocessing *p = f->data->preprocessing;
     char *text = NULL, *mine = NULL;
     gr_status status = GR_OK;
     GR_TRY(gr_comm_agree(f->comm, gr_text_format(&mine, "%s", p ? gr_preprocessing_text(p) : "")));
     text = mine;
     GR_TRY(gr_comm_broadcast_text(f->comm, &text, GR_CONFIG_TEXT_MAX));
-    if (newcomer && text[0]) status = apply(f, text);
+    if (respawned && text[0]) status = apply(f, text);
 out:
     if (text != mine) gr_free(text);
     gr_free(mine);

@@ -8,7 +8,7 @@
  * take part with their part done; so when one rank has seen it succeed, all others can go on as
  * well.
  */
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 #include <math.h>
 #include <string.h>
@@ -42,14 +42,15 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
         sit_out(f, silo->id, GR_SIT_DATA);
         return GR_OK;
     }
-    gr_rehearse(f, round, GR_POINT_TRAIN);
+    gr_inject_fault(f, round, GR_POINT_TRAIN);
     if (!f->update[slot])
         GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "an update", &f->update[slot]));
     GR_TRY(gr_kept_begin(f, local));
     status = (f->strategy->full_gradient ? gr_train_full_gradient : gr_train_silo)(
         f->trainer, silo, round, f->parameters, f->update[slot], gr_control_poll, f->comm, &result);
     if (status == GR_OK)
-        gr_rehearse_update(f, round, silo->id, f->update[slot], f->layout->size, &result.largest);
+        gr_inject_fault_update(f, round, silo->id, f->update[slot], f->layout->size,
+                               &result.largest);
     /* Where rows are in the draw already (gr_sample_silos), what is left is what one weighs. */
     const double weight = f->sizes ? result.weight / (double)result.examples : result.weight;
     const bool fits = isfinite(result.largest * (float)weight * room);
@@ -138,7 +139,7 @@ static gr_status train_selected(struct gr_federation *f, uint32_t round,
         if (options->trained) options->trained(options->context, round, ++done, mine);
     }
     f->sums->cpu_microseconds = llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
-    gr_rehearse(f, round, GR_POINT_READY);
+    gr_inject_fault(f, round, GR_POINT_READY);
 out:
     return status;
 }
@@ -155,7 +156,7 @@ static double norm_of(const float *vector, size_t n) {
 /* Takes the step with the mean that is there. */
 static void commit(struct gr_federation *f) {
     const float *mean = gr_trainer_scratch(f->trainer);
-    gr_rehearse(f, f->roster.round, GR_POINT_COMMIT);
+    gr_inject_fault(f, f->roster.round, GR_POINT_COMMIT);
     f->strategy->step(&f->config->strategy, f->parameters, mean, f->server, f->layout->size);
     for (uint32_t i = 0; i < f->data->n_silos; i++)
         f->silo_rounds[i] += f->roster.member[i] != 0;
@@ -279,7 +280,7 @@ static gr_status reduce(struct gr_federation *f) {
     gr_status status = GR_OK;
     GR_TRY(select_silos(f, f->roster.round)); /* a rank that has come back has not yet */
     GR_TRY(check_quorum(f));
-    gr_rehearse(f, f->roster.round, GR_POINT_AGGREGATE);
+    gr_inject_fault(f, f->roster.round, GR_POINT_AGGREGATE);
     GR_TRY(gr_aggregate(f->aggregator, f->contribution, f->n_contributions, f->roster.n_members,
                         gr_trainer_scratch(f->trainer), &f->examples));
     commit(f);
@@ -291,10 +292,10 @@ out:
 static gr_status finish(struct gr_federation *f, const struct gr_round_options *options) {
     gr_status status = GR_OK;
     struct gr_metrics metrics;
-    gr_rehearse(f, f->rounds_done, GR_POINT_EVALUATE);
+    gr_inject_fault(f, f->rounds_done, GR_POINT_EVALUATE);
     GR_TRY(gr_round_evaluate(f, &metrics));
     gr_best_judge(f, &metrics);
-    gr_rehearse(f, f->rounds_done, GR_POINT_RECORD);
+    gr_inject_fault(f, f->rounds_done, GR_POINT_RECORD);
     if (options->record) GR_TRY(options->record(options->context, &metrics));
 out:
     return status;
@@ -345,7 +346,7 @@ gr_status gr_federation_round(struct gr_federation *f, const struct gr_round_opt
     gr_status status = f->roster.phase == GR_PHASE_OPEN ? open_round(f, options) : GR_OK;
     while (!done) {
         if (status == GR_LOST) {
-            if (!recovered) gr_rehearse(f, f->roster.round, GR_POINT_RECOVER);
+            if (!recovered) gr_inject_fault(f, f->roster.round, GR_POINT_RECOVER);
             recovered = true;
             status = gr_federation_recover(f);
         }

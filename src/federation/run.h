@@ -6,7 +6,7 @@
 #ifndef GRANARY_FEDERATION_RUN_H
 #define GRANARY_FEDERATION_RUN_H
 
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 struct gr_run_state {
     struct gr_comm *comm;
@@ -29,7 +29,7 @@ struct gr_run_state {
     bool below_quorum;
     uint32_t respawns_failed;
     bool passed_over;              /* a damaged checkpoint, when resuming */
-    struct gr_comm_texts software; /* of all ranks, of_slot NULL: not known (a newcomer) */
+    struct gr_comm_texts software; /* of all ranks, of_slot NULL: not known (a respawned rank) */
     uint32_t instructions;         /* that all ranks have, where they differ; 0: they do not */
     const char *instructions_text; /* NULL: kernels could not be held to them */
     uint32_t refusals; /* checkpoints in a row that were refused for another reason than room */
@@ -127,11 +127,11 @@ gr_status gr_silo_list(const char *key, const uint8_t *flags, uint32_t n_silos, 
  */
 gr_status gr_run_check_reached(const struct gr_run_state *run, bool found) GR_CHECKED;
 
-/* ---- newcomers.c ----------------------------------------------------------------------------- */
+/* ---- respawned.c ----------------------------------------------------------------------------- */
 
 /* Collective, between rounds. Lost ranks are replaced, where the config asks for it. */
 gr_status gr_run_respawn(struct gr_run_state *run) GR_CHECKED;
-/* In a newcomer: all that it needs, in lockstep with the members. *config is the caller's. */
+/* In a respawned: all that it needs, in lockstep with the members. *config is the caller's. */
 gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) GR_CHECKED;
 
 /* ---- record.c -------------------------------------------------------------------------------- */

@@ -237,7 +237,7 @@ static gr_status name_rows(const struct scoring *s, size_t first, size_t n, gr_s
 /* ---- evaluation ----------------------------------------------------------------------------- */
 
 static gr_status evaluate_portions(struct scoring *s, struct gr_score *score,
-                                   struct gr_tally *tally) {
+                                   struct gr_accumulator *accumulator) {
     gr_status status = GR_OK;
     size_t first, n;
     while (next_portion(s, &first, &n)) {
@@ -247,7 +247,7 @@ static gr_status evaluate_portions(struct scoring *s, struct gr_score *score,
         GR_TRY(gr_table_read(s->table, first, n, &rows));
         GR_TRY(name_rows(s, first, n,
                          gr_evaluate_rows(s->model, s->file.parameters, rows, gr_control_watch,
-                                          s->comm, &part, tally)));
+                                          s->comm, &part, accumulator)));
         gr_score_add(score, &part);
     }
 out:
@@ -293,7 +293,7 @@ out:
 }
 
 void gr_scored_release(struct gr_scored *scored) {
-    gr_tally_free(scored->tally);
+    gr_accumulator_free(scored->accumulator);
     gr_columns_free(scored->columns);
     gr_free(scored->found);
     *scored = (struct gr_scored){0};
@@ -351,18 +351,19 @@ gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
     size_t n;
     *out = (struct gr_scored){0};
     GR_TRY(scoring_open(&s, table, options, true));
-    GR_TRY(gr_comm_agree(comm, gr_tally_create(gr_model_classes(s.model), &out->tally)));
-    gr_tally_set_exponent(out->tally, gr_table_weight_exponent(s.table));
+    GR_TRY(
+        gr_comm_agree(comm, gr_accumulator_create(gr_model_classes(s.model), &out->accumulator)));
+    gr_accumulator_set_exponent(out->accumulator, gr_table_weight_exponent(s.table));
     out->weighted = gr_table_has_weights(s.table);
     out->lost_weights = gr_table_lost_weights(s.table);
-    GR_TRY(gr_comm_agree(comm, evaluate_portions(&s, &out->score, out->tally)));
+    GR_TRY(gr_comm_agree(comm, evaluate_portions(&s, &out->score, out->accumulator)));
     GR_TRY(gr_comm_sum_int64(comm, &out->score.examples, GR_SCORE_SUMS));
-    int64_t *counts = gr_tally_sums(out->tally, &n);
+    int64_t *counts = gr_accumulator_sums(out->accumulator, &n);
     GR_TRY(gr_comm_sum_int64(comm, counts, n));
-    gr_tally_bin(out->tally, out->tally);
-    counts = gr_tally_counts(out->tally, &n);
+    gr_accumulator_bin(out->accumulator, out->accumulator);
+    counts = gr_accumulator_counts(out->accumulator, &n);
     GR_TRY(gr_comm_sum_int64(comm, counts, n));
-    counts = gr_tally_bounds(out->tally, &n);
+    counts = gr_accumulator_bounds(out->accumulator, &n);
     GR_TRY(gr_comm_max_int64(comm, counts, n));
     status = conclude(&s, out);
 out:

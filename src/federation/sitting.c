@@ -3,7 +3,7 @@
  * Silos that sit out the run, and why: the whole message goes to the terminal of the process that
  * read their data; the others are told a reason out of a fixed list, and the place.
  */
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

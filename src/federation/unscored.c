@@ -3,7 +3,7 @@
  * Held-out rows that cannot be scored: a silo's sit out of the round's scores, as its update would
  * of the sum; a test table that has one leaves the test metrics undefined. The run goes on.
  */
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -58,9 +58,9 @@ static int64_t find_column(const struct gr_rows *row) {
 static bool scores(struct gr_federation *f, const float *parameters, const struct gr_rows *rows,
                    gr_status *status) {
     struct gr_score score;
-    gr_tally_clear(f->silo_tally, false);
+    gr_accumulator_clear(f->silo_accumulator, false);
     const gr_status found = gr_evaluate_rows(f->model, parameters, rows, gr_control_watch, f->comm,
-                                             &score, f->silo_tally);
+                                             &score, f->silo_accumulator);
     if (found != GR_OK && found != GR_ERROR_DATA) *status = found;
     return found == GR_OK;
 }

@@ -9,7 +9,7 @@
 #include <model/winograd.h>
 
 static gr_status shape(struct gr_layer *layer) {
-    struct gr_window window;
+    struct gr_kernel_window window;
     layer->to.channels = layer->config.filters;
     return gr_images_window(layer, &window, &layer->to);
 }
@@ -41,7 +41,7 @@ out:
 
 static gr_status make(const struct gr_dnnl *dnnl, const struct gr_layer *layer,
                       struct gr_image_set *set) {
-    struct gr_window window;
+    struct gr_kernel_window window;
     struct gr_extent to;
     struct gr_descs d = {0};
     const struct gr_argument forward[] = {{DNNL_ARG_SRC, false, &d.in},
@@ -63,7 +63,7 @@ out:
     return status;
 }
 
-static gr_status make_data(const struct gr_dnnl *dnnl, const struct gr_window *window,
+static gr_status make_data(const struct gr_dnnl *dnnl, const struct gr_kernel_window *window,
                            const struct gr_descs *d, struct gr_image_set *set) {
     const struct gr_argument data[] = {{DNNL_ARG_DIFF_DST, false, &d->out},
                                        {DNNL_ARG_WEIGHTS, false, &d->weight},
@@ -81,7 +81,7 @@ out:
 
 static gr_status make_backward(const struct gr_dnnl *dnnl, const struct gr_layer *layer,
                                struct gr_image_set *set) {
-    struct gr_window window;
+    struct gr_kernel_window window;
     struct gr_extent to;
     struct gr_descs d = {0};
     const struct gr_argument weight[] = {{DNNL_ARG_SRC, false, &d.in},

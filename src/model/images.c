@@ -54,8 +54,8 @@ dnnl_status_t gr_images_desc(dnnl_data_type_t type, size_t n, const struct gr_ex
 }
 
 /* One of the two dimensions: `n` rows or columns. */
-static gr_status slide(const struct gr_layer *layer, size_t d, size_t n, struct gr_window *window,
-                       size_t *to) {
+static gr_status slide(const struct gr_layer *layer, size_t d, size_t n,
+                       struct gr_kernel_window *window, size_t *to) {
     const size_t kernel = layer->config.kernel;
     const bool pools = layer->config.type != GR_LAYER_CONV;
     const size_t stride = layer->config.stride ? layer->config.stride : pools ? kernel : 1;
@@ -79,10 +79,10 @@ static gr_status slide(const struct gr_layer *layer, size_t d, size_t n, struct 
     return GR_OK;
 }
 
-gr_status gr_images_window(const struct gr_layer *layer, struct gr_window *out,
+gr_status gr_images_window(const struct gr_layer *layer, struct gr_kernel_window *out,
                            struct gr_extent *to) {
     gr_status status;
-    *out = (struct gr_window){0};
+    *out = (struct gr_kernel_window){0};
     GR_TRY(slide(layer, 0, layer->from.height, out, &to->height));
     GR_TRY(slide(layer, 1, layer->from.width, out, &to->width));
 out:

@@ -50,7 +50,7 @@ dnnl_status_t gr_images_desc(dnnl_data_type_t type, size_t n, const struct gr_ex
  * shared evenly, the odd row or column behind (as TensorFlow, and PyTorch for stride 1).
  * GR_ERROR_CONFIG for a kernel that is larger than the image.
  */
-gr_status gr_images_window(const struct gr_layer *layer, struct gr_window *out,
+gr_status gr_images_window(const struct gr_layer *layer, struct gr_kernel_window *out,
                            struct gr_extent *to) GR_CHECKED;
 
 #endif

@@ -46,9 +46,9 @@ dnnl_status_t gr_dnnl_backward_weight(dnnl_primitive_desc_t *out, dnnl_engine_t 
 }
 
 static dnnl_status_t create_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                 const struct gr_window *w, const_dnnl_primitive_attr_t attributes,
-                                 gr_desc_ref x, gr_desc_ref weight, gr_desc_ref bias,
-                                 gr_desc_ref y) {
+                                 const struct gr_kernel_window *w,
+                                 const_dnnl_primitive_attr_t attributes, gr_desc_ref x,
+                                 gr_desc_ref weight, gr_desc_ref bias, gr_desc_ref y) {
     return dnnl_convolution_forward_primitive_desc_create(
         out, engine, dnnl_forward_training, dnnl_convolution_direct, x, weight, bias, y, w->stride,
         undilated, w->before, w->after, attributes);
@@ -59,16 +59,17 @@ static dnnl_status_t append_relu(dnnl_post_ops_t operations) {
 }
 
 dnnl_status_t gr_dnnl_conv_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                const struct gr_window *w, gr_desc_ref d_x, gr_desc_ref weight,
-                                gr_desc_ref d_y, const_dnnl_primitive_desc_t hint) {
+                                const struct gr_kernel_window *w, gr_desc_ref d_x,
+                                gr_desc_ref weight, gr_desc_ref d_y,
+                                const_dnnl_primitive_desc_t hint) {
     return dnnl_convolution_backward_data_primitive_desc_create(
         out, engine, dnnl_convolution_direct, d_x, weight, d_y, w->stride, undilated, w->before,
         w->after, hint, NULL);
 }
 
 dnnl_status_t gr_dnnl_conv_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                  const struct gr_window *w, gr_desc_ref x, gr_desc_ref d_weight,
-                                  gr_desc_ref d_bias, gr_desc_ref d_y,
+                                  const struct gr_kernel_window *w, gr_desc_ref x,
+                                  gr_desc_ref d_weight, gr_desc_ref d_bias, gr_desc_ref d_y,
                                   const_dnnl_primitive_desc_t hint) {
     return dnnl_convolution_backward_weights_primitive_desc_create(
         out, engine, dnnl_convolution_direct, x, d_weight, d_bias, d_y, w->stride, undilated,
@@ -76,15 +77,16 @@ dnnl_status_t gr_dnnl_conv_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engi
 }
 
 dnnl_status_t gr_dnnl_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_alg_kind_t kind,
-                           const struct gr_window *w, gr_desc_ref x, gr_desc_ref y) {
+                           const struct gr_kernel_window *w, gr_desc_ref x, gr_desc_ref y) {
     return dnnl_pooling_forward_primitive_desc_create(out, engine, dnnl_forward_training, kind, x,
                                                       y, w->stride, w->kernel, undilated, w->before,
                                                       w->after, NULL);
 }
 
 dnnl_status_t gr_dnnl_pool_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                dnnl_alg_kind_t kind, const struct gr_window *w, gr_desc_ref d_x,
-                                gr_desc_ref d_y, const_dnnl_primitive_desc_t hint) {
+                                dnnl_alg_kind_t kind, const struct gr_kernel_window *w,
+                                gr_desc_ref d_x, gr_desc_ref d_y,
+                                const_dnnl_primitive_desc_t hint) {
     return dnnl_pooling_backward_primitive_desc_create(out, engine, kind, d_x, d_y, w->stride,
                                                        w->kernel, undilated, w->before, w->after,
                                                        hint, NULL);
@@ -137,9 +139,9 @@ dnnl_status_t gr_dnnl_backward_weight(dnnl_primitive_desc_t *out, dnnl_engine_t 
 }
 
 static dnnl_status_t create_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                 const struct gr_window *w, const_dnnl_primitive_attr_t attributes,
-                                 gr_desc_ref x, gr_desc_ref weight, gr_desc_ref bias,
-                                 gr_desc_ref y) {
+                                 const struct gr_kernel_window *w,
+                                 const_dnnl_primitive_attr_t attributes, gr_desc_ref x,
+                                 gr_desc_ref weight, gr_desc_ref bias, gr_desc_ref y) {
     dnnl_convolution_desc_t operation;
     dnnl_status_t code = dnnl_convolution_forward_desc_init(
         &operation, dnnl_forward_training, dnnl_convolution_direct, x, weight, bias, y, w->stride,
@@ -154,8 +156,9 @@ static dnnl_status_t append_relu(dnnl_post_ops_t operations) {
 }
 
 dnnl_status_t gr_dnnl_conv_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                const struct gr_window *w, gr_desc_ref d_x, gr_desc_ref weight,
-                                gr_desc_ref d_y, const_dnnl_primitive_desc_t hint) {
+                                const struct gr_kernel_window *w, gr_desc_ref d_x,
+                                gr_desc_ref weight, gr_desc_ref d_y,
+                                const_dnnl_primitive_desc_t hint) {
     dnnl_convolution_desc_t operation;
     dnnl_status_t code = dnnl_convolution_backward_data_desc_init(
         &operation, dnnl_convolution_direct, d_x, weight, d_y, w->stride, w->before, w->after);
@@ -164,8 +167,8 @@ dnnl_status_t gr_dnnl_conv_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine
 }
 
 dnnl_status_t gr_dnnl_conv_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                  const struct gr_window *w, gr_desc_ref x, gr_desc_ref d_weight,
-                                  gr_desc_ref d_bias, gr_desc_ref d_y,
+                                  const struct gr_kernel_window *w, gr_desc_ref x,
+                                  gr_desc_ref d_weight, gr_desc_ref d_bias, gr_desc_ref d_y,
                                   const_dnnl_primitive_desc_t hint) {
     dnnl_convolution_desc_t operation;
     dnnl_status_t code = dnnl_convolution_backward_weights_desc_init(
@@ -176,7 +179,7 @@ dnnl_status_t gr_dnnl_conv_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engi
 }
 
 dnnl_status_t gr_dnnl_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_alg_kind_t kind,
-                           const struct gr_window *w, gr_desc_ref x, gr_desc_ref y) {
+                           const struct gr_kernel_window *w, gr_desc_ref x, gr_desc_ref y) {
     dnnl_pooling_desc_t operation;
     dnnl_status_t code = dnnl_pooling_forward_desc_init(
         &operation, dnnl_forward_training, kind, x, y, w->stride, w->kernel, w->before, w->after);
@@ -185,8 +188,9 @@ dnnl_status_t gr_dnnl_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnn
 }
 
 dnnl_status_t gr_dnnl_pool_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                dnnl_alg_kind_t kind, const struct gr_window *w, gr_desc_ref d_x,
-                                gr_desc_ref d_y, const_dnnl_primitive_desc_t hint) {
+                                dnnl_alg_kind_t kind, const struct gr_kernel_window *w,
+                                gr_desc_ref d_x, gr_desc_ref d_y,
+                                const_dnnl_primitive_desc_t hint) {
     dnnl_pooling_desc_t operation;
     dnnl_status_t code = dnnl_pooling_backward_desc_init(&operation, kind, d_x, d_y, w->stride,
                                                          w->kernel, w->before, w->after);
@@ -197,7 +201,7 @@ dnnl_status_t gr_dnnl_pool_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine
 #endif
 
 dnnl_status_t gr_dnnl_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                           const struct gr_window *window, bool relu, gr_desc_ref x,
+                           const struct gr_kernel_window *window, bool relu, gr_desc_ref x,
                            gr_desc_ref weight, gr_desc_ref bias, gr_desc_ref y) {
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_post_ops_t operations = NULL;

@@ -40,27 +40,28 @@ dnnl_status_t gr_dnnl_backward_weight(dnnl_primitive_desc_t *out, dnnl_engine_t 
                                       const_dnnl_primitive_desc_t hint);
 
 /* A window that slides over images; of each pair height first, then width. */
-struct gr_window {
+struct gr_kernel_window {
     dnnl_dims_t kernel, stride, before, after; /* before, after: rows and columns of padding */
 };
 
 /* Convolutions; relu: y is cut at zero. */
 dnnl_status_t gr_dnnl_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                           const struct gr_window *window, bool relu, gr_desc_ref x,
+                           const struct gr_kernel_window *window, bool relu, gr_desc_ref x,
                            gr_desc_ref weight, gr_desc_ref bias, gr_desc_ref y);
 dnnl_status_t gr_dnnl_conv_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                const struct gr_window *window, gr_desc_ref d_x, gr_desc_ref weight,
-                                gr_desc_ref d_y, const_dnnl_primitive_desc_t hint);
+                                const struct gr_kernel_window *window, gr_desc_ref d_x,
+                                gr_desc_ref weight, gr_desc_ref d_y,
+                                const_dnnl_primitive_desc_t hint);
 dnnl_status_t gr_dnnl_conv_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                  const struct gr_window *window, gr_desc_ref x,
+                                  const struct gr_kernel_window *window, gr_desc_ref x,
                                   gr_desc_ref d_weight, gr_desc_ref d_bias, gr_desc_ref d_y,
                                   const_dnnl_primitive_desc_t hint);
 
 /* Pools, for training. */
 dnnl_status_t gr_dnnl_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_alg_kind_t kind,
-                           const struct gr_window *window, gr_desc_ref x, gr_desc_ref y);
+                           const struct gr_kernel_window *window, gr_desc_ref x, gr_desc_ref y);
 dnnl_status_t gr_dnnl_pool_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                dnnl_alg_kind_t kind, const struct gr_window *window,
+                                dnnl_alg_kind_t kind, const struct gr_kernel_window *window,
                                 gr_desc_ref d_x, gr_desc_ref d_y, const_dnnl_primitive_desc_t hint);
 
 #endif

@@ -5,7 +5,7 @@
 #include <model/network.h>
 
 static gr_status shape(struct gr_layer *layer) {
-    struct gr_window window;
+    struct gr_kernel_window window;
     layer->to.channels = layer->from.channels;
     return gr_images_window(layer, &window, &layer->to);
 }
@@ -14,7 +14,7 @@ static gr_status shape(struct gr_layer *layer) {
 struct pool {
     bool largest;
     dnnl_alg_kind_t kind;
-    struct gr_window window;
+    struct gr_kernel_window window;
     struct gr_desc in, out;
 };
 

@@ -51,7 +51,7 @@ static size_t point_stride(size_t windows, size_t channels) {
 }
 
 static gr_status set_shape(const struct gr_layer *layer, struct gr_winograd_shape *shape) {
-    struct gr_window window;
+    struct gr_kernel_window window;
     struct gr_extent to;
     gr_status status;
     GR_TRY(gr_images_window(layer, &window, &to));

@@ -389,11 +389,11 @@ static gr_status share_finding(const struct writer *w, bool mine, bool *any) {
 /* Rank 0. */
 static gr_status seal(struct writer *w) {
     gr_status status = GR_OK;
-    struct gr_extent *extents = NULL;
+    struct gr_seal_extent *extents = NULL;
     struct stat info;
     GR_TRY(gr_allocate(w->n_datasets, sizeof *extents, "extents", &extents));
     for (size_t i = 0; i < w->n_datasets; i++)
-        extents[i] = (struct gr_extent){
+        extents[i] = (struct gr_seal_extent){
             w->offset[i], w->state->layout->tensors[i % w->n_tensors].n_elements * sizeof(float)};
     GR_TRY(open_plain(w));
     /* Gives back the room that was reserved and not needed. */

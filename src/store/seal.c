@@ -10,7 +10,8 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the seal is little-endian");
 
-/* At the start of the file; n_extents of struct gr_extent follow, then zeros up to block_bytes. */
+/* At the start of the file; n_extents of struct gr_seal_extent follow, then zeros up to
+ * block_bytes. */
 struct seal_header {
     char magic[8];
     uint32_t block_bytes;
@@ -28,7 +29,7 @@ enum { SEAL_BLOCK_MIN = 512, SEAL_BLOCK_MAX = 64 << 20, SEAL_CHUNK = 256 << 10 }
 
 size_t gr_seal_bytes(size_t n_extents) {
     size_t bytes = SEAL_BLOCK_MIN;
-    while (bytes < sizeof(struct seal_header) + n_extents * sizeof(struct gr_extent))
+    while (bytes < sizeof(struct seal_header) + n_extents * sizeof(struct gr_seal_extent))
         bytes *= 2;
     return bytes;
 }
@@ -64,7 +65,7 @@ static gr_status digest_outside(int fd, const char *path, const char *block, cha
                                 unsigned char out[GR_DIGEST_BYTES]) {
     gr_status status = GR_OK;
     struct seal_header header;
-    struct gr_extent extent;
+    struct gr_seal_extent extent;
     struct gr_digest digest;
     memcpy(&header, block, sizeof header);
     uint64_t at = header.block_bytes;
@@ -88,11 +89,12 @@ out:
 }
 
 static int by_offset(const void *a, const void *b) {
-    const struct gr_extent *x = a, *y = b;
+    const struct gr_seal_extent *x = a, *y = b;
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-gr_status gr_seal_write(int fd, const char *path, struct gr_extent *extents, size_t n_extents) {
+gr_status gr_seal_write(int fd, const char *path, struct gr_seal_extent *extents,
+                        size_t n_extents) {
     gr_status status = GR_OK;
     struct seal_header header = {.block_bytes = (uint32_t)gr_seal_bytes(n_extents),
                                  .n_extents = (uint32_t)n_extents};
@@ -147,7 +149,7 @@ gr_status gr_seal_check(int fd, const char *path) {
         goto out;
     }
     if (header.block_bytes > SEAL_BLOCK_MAX || header.block_bytes > bytes ||
-        header.n_extents > header.block_bytes / sizeof(struct gr_extent) ||
+        header.n_extents > header.block_bytes / sizeof(struct gr_seal_extent) ||
         header.block_bytes != gr_seal_bytes(header.n_extents)) {
         status = gr_fail(GR_ERROR_DATA, "%s: damaged: its seal has impossible sizes", path);
         goto out;

@@ -12,7 +12,7 @@
 #include <granary/base.h>
 
 /* Bytes offset .. offset + length - 1 of the file. */
-struct gr_extent {
+struct gr_seal_extent {
     uint64_t offset;
     uint64_t length;
 };
@@ -24,7 +24,7 @@ size_t gr_seal_bytes(size_t n_extents);
  * Seals a file that is complete but for its user block of gr_seal_bytes(n_extents) bytes. Sorts
  * the extents. Errors: GR_ERROR_WRITE.
  */
-gr_status gr_seal_write(int fd, const char *path, struct gr_extent *extents,
+gr_status gr_seal_write(int fd, const char *path, struct gr_seal_extent *extents,
                         size_t n_extents) GR_CHECKED;
 
 /* GR_ERROR_DATA when the file is not one of ours, not as long as it was, or damaged;

@@ -148,12 +148,12 @@ gr_status gr_silo_state_read(const char *dir, struct gr_silo_state *state) {
 
 /* ---- many ----------------------------------------------------------------------------------- */
 
-struct entry {
+struct state_entry {
     uint32_t silo, rounds;
 };
 
 static int newest_first(const void *a, const void *b) {
-    const struct entry *x = a, *y = b;
+    const struct state_entry *x = a, *y = b;
     if (x->silo != y->silo) return x->silo < y->silo ? -1 : 1;
     return x->rounds > y->rounds ? -1 : x->rounds < y->rounds;
 }
@@ -164,8 +164,8 @@ static int ascending(const void *a, const void *b) {
 }
 
 /* The states of the silos given. What cannot be listed is left alone. Caller frees. */
-static struct entry *list(const char *dir, const uint32_t *silos, size_t n_silos, size_t *n) {
-    struct entry *entries = NULL, found;
+static struct state_entry *list(const char *dir, const uint32_t *silos, size_t n_silos, size_t *n) {
+    struct state_entry *entries = NULL, found;
     size_t room = 0;
     struct dirent *file;
     DIR *folder = opendir(dir);
@@ -175,7 +175,7 @@ static struct entry *list(const char *dir, const uint32_t *silos, size_t n_silos
             !bsearch(&found.silo, silos, n_silos, sizeof *silos, ascending))
             continue;
         if (*n == room) {
-            struct entry *grown = realloc(entries, (room = 2 * room + 16) * sizeof *entries);
+            struct state_entry *grown = realloc(entries, (room = 2 * room + 16) * sizeof *entries);
             if (!grown) break;
             entries = grown;
         }
@@ -196,7 +196,7 @@ void gr_silo_state_remove(const char *dir, uint32_t silo, uint32_t rounds) {
 void gr_silo_states_keep(const char *dir, const uint32_t *silos, size_t n_silos, uint32_t keep) {
     size_t n;
     uint32_t kept = 0;
-    struct entry *entries = list(dir, silos, n_silos, &n);
+    struct state_entry *entries = list(dir, silos, n_silos, &n);
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || entries[i].silo != entries[i - 1].silo) kept = 0;
         if (kept++ >= keep) gr_silo_state_remove(dir, entries[i].silo, entries[i].rounds);
@@ -207,7 +207,7 @@ void gr_silo_states_keep(const char *dir, const uint32_t *silos, size_t n_silos,
 void gr_silo_states_forget(const char *dir, const uint32_t *silos, size_t n_silos,
                            const uint32_t *rounds) {
     size_t n;
-    struct entry *entries = list(dir, silos, n_silos, &n);
+    struct state_entry *entries = list(dir, silos, n_silos, &n);
     for (size_t i = 0; i < n; i++)
         if (entries[i].rounds > rounds[entries[i].silo])
             gr_silo_state_remove(dir, entries[i].silo, entries[i].rounds);

@@ -38,7 +38,7 @@ static int expect_members(const struct gr_roster *roster, uint32_t round) {
 
 static int rounds_close(struct gr_comm *comm) {
     int bad = 0;
-    /* With many silos the verdict is more than a message of the eager kind. */
+    /* With many silos the decision is more than a message of the eager kind. */
     for (uint32_t n_silos = SILOS; n_silos <= 3000; n_silos += 2987) {
         struct gr_roster roster;
         EXPECT(gr_roster_create(n_silos, &roster) == GR_OK);
@@ -287,8 +287,8 @@ static int refused_minority(struct gr_comm *comm) {
     return bad;
 }
 
-/* The next summons comes with the verdict: who enters its epoch has heard it all the same. Where it
- * has not, this takes longer than the test may. */
+/* The next invitation comes with the decision: who enters its epoch has heard it all the same.
+ * Where it has not, this takes longer than the test may. */
 static int summoned_again(struct gr_comm *comm) {
     int bad = 0, size = gr_comm_size(comm);
     struct gr_roster roster;
@@ -340,8 +340,8 @@ static int nobody_works(struct gr_comm *comm) {
     gr_control_at(comm, 275, GR_PHASE_COMMITTED);
     gr_wait_start(&wait, comm, "nothing", -1, false);
     while (status == GR_OK) {
-        struct gr_bell *bell = gr_comm_doorbell(comm);
-        status = gr_wait_pause(&wait, bell, atomic_load(&bell->value));
+        struct gr_wait_event *event = gr_comm_wait_event(comm);
+        status = gr_wait_pause(&wait, event, atomic_load(&event->value));
     }
     EXPECT_EQUAL(status, GR_LOST);
     EXPECT(gr_control_recover(comm, &roster) == GR_OK);

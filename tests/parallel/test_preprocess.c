@@ -5,7 +5,7 @@
  *
  * ranks: 1 2 3
  */
-#include "federation/federation.h"
+#include "federation/internal.h"
 #include "parallel.h"
 #include "preprocess_reference.h"
 

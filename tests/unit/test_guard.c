@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "data/guard.h"
+#include "data/reader_child.h"
 
 enum deed { FINE, CRASH, ABORT, EXIT, LOOP, SLEEP, EAT, FAIL };
 

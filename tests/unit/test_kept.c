@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When what a silo keeps is used, when it is void, and that it changes only with the round. */
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 #include "scratch.h"
 

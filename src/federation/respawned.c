@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lost ranks replaced by new processes: the members spawn and tell, the newcomers listen; then all
- * are members alike. Whatever fails in a newcomer ends that newcomer, and the members go on.
+ * Lost ranks replaced by new processes: the members spawn and tell, the new ranks listen; then all
+ * are members alike. Whatever fails in a respawned rank ends that respawned rank, and the members
+ * go on.
  */
 #include "federation/run.h"
 
@@ -9,13 +10,13 @@
 #include <string.h>
 
 /* Of the run, beside its texts. */
-struct outline {
+struct respawn_outline {
     uint64_t start;
     uint32_t resumed_from, checkpointed, instructions;
     char started_utc[32], id[GR_RUN_ID_HEX];
 };
 
-/* Collective. Rank 0's text; a newcomer keeps it. */
+/* Collective. Rank 0's text; a respawned rank keeps it. */
 static gr_status tell_text(struct gr_run_state *run, const char *mine, size_t limit, char **keep) {
     char *text = (char *)(uintptr_t)mine;
     const bool root = gr_run_is_root(run);
@@ -30,11 +31,11 @@ static gr_status tell_text(struct gr_run_state *run, const char *mine, size_t li
 
 /* Collective. */
 static gr_status tell_outline(struct gr_run_state *run) {
-    struct outline outline = {.start = run->start,
-                              .resumed_from = run->resumed_from,
-                              .checkpointed = run->checkpointed,
-                              .instructions =
-                                  run->instructions ? run->instructions : gr_instructions_here()};
+    struct respawn_outline outline = {.start = run->start,
+                                      .resumed_from = run->resumed_from,
+                                      .checkpointed = run->checkpointed,
+                                      .instructions = run->instructions ? run->instructions
+                                                                        : gr_instructions_here()};
     memcpy(outline.started_utc, run->started_utc, sizeof outline.started_utc);
     memcpy(outline.id, run->id, sizeof outline.id);
     gr_status status = gr_comm_broadcast(run->comm, &outline, sizeof outline);
@@ -76,7 +77,7 @@ gr_status gr_run_respawn(struct gr_run_state *run) {
     status = gr_comm_respawn(run->comm, run->options->command, run->respawns_failed < FAILURES_MAX,
                              &outcome);
     if (status == GR_OK && outcome == GR_RESPAWN_DONE) {
-        /* Newcomers may take long to read their data. */
+        /* Respawned ranks may take long to read their data. */
         gr_comm_set_deadlines(run->comm, reading_s, limits->heartbeat_s);
         status = welcome(run);
         gr_comm_set_deadlines(run->comm, limits->collective_deadline_s, limits->heartbeat_s);
@@ -89,7 +90,7 @@ gr_status gr_run_respawn(struct gr_run_state *run) {
     return status;
 }
 
-/* A newcomer: its kernels must give the bits that the members' give. */
+/* A respawned rank: its kernels must give the bits that the members' give. */
 static gr_status keep_to_instructions(const struct gr_run_state *run) {
     const uint32_t mine = gr_instructions_here();
     if ((mine & run->instructions) != run->instructions)

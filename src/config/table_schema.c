@@ -113,14 +113,14 @@ _Static_assert(COUNT(column_fields) <= GR_FIELDS_MAX && COUNT(table_schema_field
 /* ---- rules ---------------------------------------------------------------------------------- */
 
 /* A column, where it stands, and how messages call it. */
-struct place {
+struct schema_place {
     const struct gr_column *column;
     const struct gr_node *node;
     struct gr_broken *broken;
     char path[32];
 };
 
-static void refuse(const struct place *at, const char *key, const char *found,
+static void refuse(const struct schema_place *at, const char *key, const char *found,
                    const char *allowed) {
     char below[64];
     const struct gr_node *child = gr_node_child(at->node, key, strlen(key));
@@ -165,7 +165,7 @@ static const char *same_number(const char **sorted, size_t n, enum gr_decimal de
 }
 
 /* What silos have found of an open column may be both, and then is two. */
-static void check_numbers(const struct place *at, const char **sorted) {
+static void check_numbers(const struct schema_place *at, const char **sorted) {
     const struct gr_column *c = at->column;
     const char *other = NULL;
     char quoted[2][32], found[80];
@@ -177,7 +177,7 @@ static void check_numbers(const struct place *at, const char **sorted) {
     refuse(at, "categories", found, "each number once");
 }
 
-static gr_status check_categories(const struct place *at) {
+static gr_status check_categories(const struct schema_place *at) {
     const struct gr_column *c = at->column;
     bool category = c->type == GR_COLUMN_CATEGORY, label = c->type == GR_COLUMN_LABEL;
     char quoted[64], found[80];
@@ -211,7 +211,7 @@ static bool is_measured(enum gr_column_type type) {
            type == GR_COLUMN_WEIGHT || type == GR_COLUMN_OFFSET;
 }
 
-static void check_missing(const struct place *at) {
+static void check_missing(const struct schema_place *at) {
     const struct gr_column *c = at->column;
     bool number = gr_column_is_number(c->type);
     bool category = c->type == GR_COLUMN_CATEGORY, hot = c->encode == GR_ENCODE_ONE_HOT;
@@ -228,7 +228,7 @@ static void check_missing(const struct place *at) {
 }
 
 /* A mark that would be both is none. */
-static void check_marks(const struct place *at, enum gr_decimal decimal,
+static void check_marks(const struct schema_place *at, enum gr_decimal decimal,
                         enum gr_thousands thousands) {
     if (decimal == GR_DECIMAL_COMMA && thousands == GR_THOUSANDS_COMMA)
         refuse(at, "thousands", "comma", "another mark than `decimal`");
@@ -237,8 +237,8 @@ static void check_marks(const struct place *at, enum gr_decimal decimal,
 }
 
 /* An entry of an affix, missing word or bound as its cell is compared: not empty, not spaced. */
-static void check_words(const struct place *at, const char *key, char *const *words, unsigned n,
-                        bool empty) {
+static void check_words(const struct schema_place *at, const char *key, char *const *words,
+                        unsigned n, bool empty) {
     for (unsigned i = 0; i < n; i++) {
         const size_t length = strlen(words[i]);
         if (length == 0 && empty) continue;
@@ -250,7 +250,7 @@ static void check_words(const struct place *at, const char *key, char *const *wo
 }
 
 /* "-" would turn -5 into 5, and "5" 25 into 2. */
-static void check_affixes(const struct place *at, char *const *affixes, unsigned n) {
+static void check_affixes(const struct schema_place *at, char *const *affixes, unsigned n) {
     for (unsigned i = 0; i < n; i++)
         if (affixes[i][0] && affixes[i][strspn(affixes[i], "0123456789+-.,")] == '\0' &&
             (!affixes[i][1] || strpbrk(affixes[i], "0123456789")))
@@ -259,7 +259,7 @@ static void check_affixes(const struct place *at, char *const *affixes, unsigned
 }
 
 /* What of the rules of cells a type has no use for. */
-static void check_cells(const struct place *at, const struct gr_schema *schema) {
+static void check_cells(const struct schema_place *at, const struct gr_schema *schema) {
     const struct gr_column *c = at->column;
     const bool number = is_measured(c->type), label = c->type == GR_COLUMN_LABEL;
     const bool date = is_date(c->type), text = c->type == GR_COLUMN_TEXT;
@@ -288,7 +288,7 @@ static void check_cells(const struct place *at, const struct gr_schema *schema) 
 }
 
 /* A day, or the name of another column that holds dates. */
-static void check_since(const struct place *at, const struct gr_schema *schema) {
+static void check_since(const struct schema_place *at, const struct gr_schema *schema) {
     const struct gr_column *c = at->column;
     double ignored;
     char quoted[64], found[80];
@@ -307,7 +307,7 @@ static void check_since(const struct place *at, const struct gr_schema *schema) 
     refuse(at, "since", found, "a day such as 1990-01-31, or the name of another column of dates");
 }
 
-static gr_status check_column(const struct place *at, const struct gr_schema *schema) {
+static gr_status check_column(const struct schema_place *at, const struct gr_schema *schema) {
     const struct gr_column *c = at->column;
     bool measured =
         c->type == GR_COLUMN_NUMBER || c->type == GR_COLUMN_INTEGER || c->type == GR_COLUMN_TARGET;
@@ -419,7 +419,7 @@ gr_status gr_check_columns(struct gr_schema *schema, struct gr_node *root,
     const struct gr_node *list = gr_node_at(root, "columns"), *node = list->child;
     gr_status status = GR_OK;
     for (unsigned i = 0; i < schema->columns_count && node; i++, node = node->next) {
-        struct place at = {&schema->columns[i], node, broken, ""};
+        struct schema_place at = {&schema->columns[i], node, broken, ""};
         snprintf(at.path, sizeof at.path, "columns[%u]", i);
         const struct gr_node *type = gr_node_child(node, "type", 4);
         if (!node->broken && type && !type->broken) GR_TRY(check_column(&at, schema));

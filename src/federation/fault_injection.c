@@ -4,7 +4,7 @@
  * are to come later, or to be taken back, are sent by a process of their own, so that they hit
  * whatever the rank is doing then.
  */
-#include "federation/federation.h"
+#include "federation/internal.h"
 
 #include <math.h>
 #include <signal.h>
@@ -88,15 +88,15 @@ static const struct gr_fault_config *next_fault(struct gr_federation *f, uint32_
     return NULL;
 }
 
-void gr_rehearse(struct gr_federation *f, uint32_t round, enum gr_fault_point point) {
+void gr_inject_fault(struct gr_federation *f, uint32_t round, enum gr_fault_point point) {
     const struct gr_fault_config *fault;
     if (!f->config->run.rehearsal) return;
     while ((fault = next_fault(f, round, point)))
         strike(f, fault);
 }
 
-void gr_rehearse_update(struct gr_federation *f, uint32_t round, uint32_t silo, float *update,
-                        size_t n, float *largest) {
+void gr_inject_fault_update(struct gr_federation *f, uint32_t round, uint32_t silo, float *update,
+                            size_t n, float *largest) {
     for (unsigned i = 0; i < f->config->faults_count && f->config->run.rehearsal; i++) {
         const struct gr_fault_config *fault = &f->config->faults[i];
         if (fault->round != round || fault->silo != silo) continue;
@@ -108,7 +108,7 @@ void gr_rehearse_update(struct gr_federation *f, uint32_t round, uint32_t silo, 
     }
 }
 
-bool gr_rehearse_corruption(struct gr_federation *f, uint32_t round) {
+bool gr_inject_fault_corruption(struct gr_federation *f, uint32_t round) {
     for (unsigned i = 0; i < f->config->faults_count && f->config->run.rehearsal; i++) {
         const struct gr_fault_config *fault = &f->config->faults[i];
         if (fault->kind == GR_FAULT_CORRUPT && fault->round == round && is_here(f, fault->silo))

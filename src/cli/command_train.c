@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct words {
+struct train_words {
     const char *config_path;
     struct gr_overrides overrides;
     const char *run_path;
     bool resume, quiet;
 };
 
-static gr_status read_words(struct gr_invocation *invocation, struct words *words) {
+static gr_status read_words(struct gr_invocation *invocation, struct train_words *words) {
     static const struct option options[] = {{"set", required_argument, NULL, 's'},
                                             {"run", required_argument, NULL, 'r'},
                                             {"resume", no_argument, NULL, 'c'},
@@ -47,7 +47,7 @@ out:
 }
 
 /* Rank 0: the config's text as given, and as resolved; and how long the start may take. */
-static gr_status read_config(const struct words *words, char **given, char **resolved,
+static gr_status read_config(const struct train_words *words, char **given, char **resolved,
                              double *start_s) {
     gr_status status = GR_OK;
     struct gr_config *config = NULL;
@@ -64,7 +64,7 @@ out:
 }
 
 /* Collective. Rank 0's config on all ranks, and a communicator as the config wants it. */
-static gr_status start(struct gr_invocation *invocation, const struct words *words,
+static gr_status start(struct gr_invocation *invocation, const struct train_words *words,
                        const struct gr_comm_options *common, char **given,
                        struct gr_config **config, struct gr_comm **comm) {
     gr_status status = GR_OK, read = GR_OK;
@@ -132,7 +132,7 @@ static void hear(void *context, const char *line) {
 
 gr_status gr_command_train(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
-    struct words words = {0};
+    struct train_words words = {0};
     struct gr_comm *comm = NULL;
     struct gr_config *config = NULL;
     char *given = NULL, *libraries = NULL, started[GR_DIGEST_HEX + 16], program[PATH_MAX],

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The content of a verdict: gathered from the members' reports, then sent. */
-#include "comm/draft.h"
+/* The content of a decision: gathered from the members' reports, then sent. */
+#include "comm/decision.h"
 
 #include <string.h>
 
@@ -8,19 +8,19 @@ gr_status gr_draft_create(struct gr_comm *comm, struct gr_draft *draft) {
     gr_status status = GR_OK;
     const size_t slots = (size_t)comm->slots, ids = comm->ids_max;
     *draft = (struct gr_draft){.comm = comm};
-    GR_TRY(gr_allocate(4 * slots + 2 * ids + 1, sizeof(uint32_t), "a verdict", &draft->slots));
+    GR_TRY(gr_allocate(4 * slots + 2 * ids + 1, sizeof(uint32_t), "a decision", &draft->slots));
     draft->fds = draft->slots + slots;
     draft->changes = draft->fds + slots;
     draft->ids = draft->changes + 2 * slots;
     draft->sat = draft->ids + ids;
-    draft->head =
-        (struct gr_letter_head){.kind = GR_LETTER_VERDICT, .epoch = comm->epoch, .fd = -1};
+    draft->head = (struct gr_control_message_head){
+        .kind = GR_CONTROL_DECISION, .epoch = comm->epoch, .fd = -1};
 out:
     return status;
 }
 
 /* Takes in what one member said; ranks come in order, so the lowest failure is kept. */
-static gr_status add_report(struct gr_draft *draft, const struct gr_letter_head *head,
+static gr_status add_report(struct gr_draft *draft, const struct gr_control_message_head *head,
                             const uint32_t *ids, const uint32_t *sat, const char *text) {
     const size_t most = draft->comm->ids_max;
     if (draft->head.n_ids + (size_t)head->n_ids > most ||
@@ -43,16 +43,16 @@ static gr_status add_report(struct gr_draft *draft, const struct gr_letter_head 
 
 static gr_status add_own(struct gr_draft *draft) {
     const struct gr_situation *s = &draft->comm->situation;
-    const struct gr_letter_head head = {.n_ids = (uint32_t)s->n_ids,
-                                        .n_sat = (uint32_t)s->n_sat,
-                                        .status = (int32_t)s->status,
-                                        .flags = s->stop ? GR_FLAG_STOP : 0,
-                                        .length =
-                                            s->status != GR_OK ? (uint32_t)strlen(s->text) : 0};
+    const struct gr_control_message_head head = {
+        .n_ids = (uint32_t)s->n_ids,
+        .n_sat = (uint32_t)s->n_sat,
+        .status = (int32_t)s->status,
+        .flags = s->stop ? GR_FLAG_STOP : 0,
+        .length = s->status != GR_OK ? (uint32_t)strlen(s->text) : 0};
     return add_report(draft, &head, s->ids, s->ids ? s->ids + s->n_ids : NULL, s->text);
 }
 
-gr_status gr_draft_add(struct gr_draft *draft, int slot, const struct gr_letter *said) {
+gr_status gr_draft_add(struct gr_draft *draft, int slot, const struct gr_control_message *said) {
     if (slot == draft->comm->slot) return add_own(draft);
     return add_report(draft, &said->head, said->ids, said->sat, said->text);
 }
@@ -60,12 +60,12 @@ gr_status gr_draft_add(struct gr_draft *draft, int slot, const struct gr_letter 
 gr_status gr_draft_pronounce(struct gr_draft *draft, const uint32_t *to, size_t n) {
     gr_status status = GR_OK;
     struct gr_comm *comm = draft->comm;
-    struct gr_letter *letter = NULL;
+    struct gr_control_message *message = NULL;
     /* Of a round that has failed there is no roster. */
     if (draft->head.status != GR_OK) draft->head.n_ids = draft->head.n_sat = 0;
-    GR_TRY(gr_letter_create(&draft->head, &letter));
-    uint32_t *at = letter->content;
-    const struct gr_letter_head *head = &draft->head;
+    GR_TRY(gr_control_message_create(&draft->head, &message));
+    uint32_t *at = message->content;
+    const struct gr_control_message_head *head = &draft->head;
     const struct {
         const uint32_t *from;
         uint32_t n;
@@ -80,12 +80,12 @@ gr_status gr_draft_pronounce(struct gr_draft *draft, const uint32_t *to, size_t 
     }
     if (head->length > 0) memcpy(at, draft->text, head->length);
     for (size_t i = 0; i < n; i++)
-        if ((int)to[i] != comm->slot) GR_TRY(gr_letter_send(comm, (int)to[i], letter));
-    letter->peer = comm->slot;
-    gr_free(comm->post.verdict);
-    comm->post.verdict = letter;
-    letter = NULL;
+        if ((int)to[i] != comm->slot) GR_TRY(gr_control_message_send(comm, (int)to[i], message));
+    message->peer = comm->slot;
+    gr_free(comm->mailbox.decision);
+    comm->mailbox.decision = message;
+    message = NULL;
 out:
-    gr_free(letter);
+    gr_free(message);
     return status;
 }

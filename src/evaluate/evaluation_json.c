@@ -28,14 +28,16 @@ static json_t *metric_json(struct gr_metric_value v, enum gr_metric metric) {
                      number(v.upper));
 }
 
-/* Of the tally, or where `silo` is given of that silo. why: a better reason than that of the tally.
+/* Of the accumulator, or where `silo` is given of that silo. why: a better reason than that of the
+ * accumulator.
  */
-static json_t *metrics_json(const struct gr_tally *tally, const struct gr_silo_metrics *silo,
-                            const char *why) {
+static json_t *metrics_json(const struct gr_accumulator *accumulator,
+                            const struct gr_silo_metrics *silo, const char *why) {
     json_t *all = json_object();
     for (enum gr_metric m = 0; m < GR_METRICS; m++) {
-        if (!gr_metric_fits(m, gr_tally_classes(tally))) continue;
-        struct gr_metric_value v = silo ? gr_silo_metric(silo, m) : gr_tally_metric(tally, m);
+        if (!gr_metric_fits(m, gr_accumulator_classes(accumulator))) continue;
+        struct gr_metric_value v =
+            silo ? gr_silo_metric(silo, m) : gr_accumulator_metric(accumulator, m);
         if (v.why && why) v.why = why;
         if (json_object_set_new(all, gr_metric_text(m), metric_json(v, m)) == 0) continue;
         json_decref(all);
@@ -51,13 +53,13 @@ static json_t *names_json(const char *const *names, size_t n) {
     return list;
 }
 
-static json_t *confusion_json(const struct gr_tally *tally, const char *const *names) {
-    const size_t classes = gr_tally_classes(tally);
+static json_t *confusion_json(const struct gr_accumulator *accumulator, const char *const *names) {
+    const size_t classes = gr_accumulator_classes(accumulator);
     json_t *counts = json_array();
     for (size_t i = 0; i < classes; i++) {
         json_t *row = json_array();
         for (size_t j = 0; j < classes; j++)
-            json_array_append_new(row, count(gr_tally_confusion(tally, i, j)));
+            json_array_append_new(row, count(gr_accumulator_confusion(accumulator, i, j)));
         json_array_append_new(counts, row);
     }
     json_t *confusion = json_pack("{s:I}", "classes", (json_int_t)classes);
@@ -67,10 +69,10 @@ static json_t *confusion_json(const struct gr_tally *tally, const char *const *n
     return NULL;
 }
 
-static json_t *reliability_json(const struct gr_tally *tally) {
+static json_t *reliability_json(const struct gr_accumulator *accumulator) {
     json_t *bins = json_array();
     for (size_t i = 0; i < GR_RELIABILITY_BINS; i++) {
-        const struct gr_reliability b = gr_tally_reliability(tally, i);
+        const struct gr_reliability b = gr_accumulator_reliability(accumulator, i);
         json_array_append_new(bins,
                               json_pack("{s:o, s:o, s:I, s:o, s:o}", "from", number(b.from), "to",
                                         number(b.to), "n", (json_int_t)b.rows, "mean_score",
@@ -81,7 +83,7 @@ static json_t *reliability_json(const struct gr_tally *tally) {
 
 static json_t *silos_json(const struct gr_evaluation *e) {
     json_t *silos = json_array();
-    const size_t classes = gr_tally_classes(e->tally);
+    const size_t classes = gr_accumulator_classes(e->accumulator);
     for (uint32_t i = 0; i < e->n_silos; i++) {
         const struct gr_score *score = &e->silos[i];
         char name[24];
@@ -94,7 +96,7 @@ static json_t *silos_json(const struct gr_evaluation *e) {
         int bad = 0;
         if (e->silo_metrics && e->silo_metrics[i].told)
             bad = json_object_set_new(silo, "metrics",
-                                      metrics_json(e->tally, &e->silo_metrics[i], NULL));
+                                      metrics_json(e->accumulator, &e->silo_metrics[i], NULL));
         if (bad || json_array_append(silos, silo) != 0) {
             json_decref(silo);
             json_decref(silos);
@@ -111,18 +113,18 @@ static int put(json_t *whole, const char *key, json_t *value) {
 
 gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
     gr_status status = GR_OK;
-    const size_t classes = gr_tally_classes(e->tally);
+    const size_t classes = gr_accumulator_classes(e->accumulator);
     char *text = NULL;
     json_t *whole = json_object();
     int bad = 0;
     if (e->round > 0) bad |= put(whole, "round", json_integer(e->round));
     bad |= put(whole, "rows_of", json_string(e->rows_of));
-    bad |= put(whole, "rows", json_integer(gr_tally_rows(e->tally)));
+    bad |= put(whole, "rows", json_integer(gr_accumulator_rows(e->accumulator)));
     if (e->why) bad |= put(whole, "why", json_string(e->why));
-    bad |= put(whole, "metrics", metrics_json(e->tally, NULL, e->why));
+    bad |= put(whole, "metrics", metrics_json(e->accumulator, NULL, e->why));
     if (classes > 0 && classes <= GR_CONFUSION_CLASSES_MAX)
-        bad |= put(whole, "confusion", confusion_json(e->tally, e->class_names));
-    if (classes > 0) bad |= put(whole, "reliability", reliability_json(e->tally));
+        bad |= put(whole, "confusion", confusion_json(e->accumulator, e->class_names));
+    if (classes > 0) bad |= put(whole, "reliability", reliability_json(e->accumulator));
     if (e->findings) bad |= put(whole, "findings", json_loads(e->findings, 0, NULL));
     if (e->weighted) bad |= put(whole, "lost_weights", json_integer((json_int_t)e->lost_weights));
     if (e->silos) bad |= put(whole, "silos", silos_json(e));

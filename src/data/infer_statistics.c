@@ -6,16 +6,16 @@
 
 enum { UNIQUE_SLOTS = 2 * GR_UNIQUE_MAX };
 
-size_t gr_infer_tally_values(const struct gr_infer_tally *t) {
+size_t gr_infer_statistics_values(const struct gr_infer_statistics *t) {
     return t->n_rows - t->n_missing - t->n_unknown;
 }
 
-size_t gr_infer_tally_different(const struct gr_infer_tally *t) {
+size_t gr_infer_statistics_different(const struct gr_infer_statistics *t) {
     return t->words.many || t->values.many ? SIZE_MAX : t->words.n + t->values.n;
 }
 
 /* The first values, as hashes: as soon as one comes again they are forgotten. */
-static gr_status note_unique(struct gr_infer_tally *t, const char *text, size_t length) {
+static gr_status note_unique(struct gr_infer_statistics *t, const char *text, size_t length) {
     if (t->repeats || t->n_unique == GR_UNIQUE_MAX) return GR_OK;
     if (!t->unique) {
         gr_status status = gr_allocate_zero(UNIQUE_SLOTS, sizeof *t->unique, "values", &t->unique);
@@ -32,7 +32,8 @@ static gr_status note_unique(struct gr_infer_tally *t, const char *text, size_t 
     return GR_OK;
 }
 
-static void note_affix(struct gr_infer_tally *t, const char *text, size_t length, bool behind) {
+static void note_affix(struct gr_infer_statistics *t, const char *text, size_t length,
+                       bool behind) {
     for (size_t i = 0; i < t->n_affixes; i++) {
         struct gr_infer_affix *a = &t->affix[i];
         if (a->behind != behind || strlen(a->text) != length || memcmp(a->text, text, length) != 0)
@@ -51,7 +52,8 @@ static void note_affix(struct gr_infer_tally *t, const char *text, size_t length
     a->count = 1;
 }
 
-const struct gr_infer_affix *gr_infer_tally_affix(const struct gr_infer_tally *t, bool behind) {
+const struct gr_infer_affix *gr_infer_statistics_affix(const struct gr_infer_statistics *t,
+                                                       bool behind) {
     const struct gr_infer_affix *best = NULL;
     for (size_t i = 0; i < t->n_affixes; i++)
         if (t->affix[i].behind == behind && (!best || t->affix[i].count > best->count))
@@ -59,7 +61,7 @@ const struct gr_infer_affix *gr_infer_tally_affix(const struct gr_infer_tally *t
     return best;
 }
 
-static void count_number(struct gr_infer_tally *t, const struct gr_infer_form *form) {
+static void count_number(struct gr_infer_statistics *t, const struct gr_infer_form *form) {
     t->n_number++;
     for (int r = 0; r < GR_READINGS; r++)
         t->n_reading[r] += form->readings >> r & 1;
@@ -74,7 +76,7 @@ static void count_number(struct gr_infer_tally *t, const struct gr_infer_form *f
     t->last = form->value;
 }
 
-static void count_date(struct gr_infer_tally *t, const struct gr_infer_form *form) {
+static void count_date(struct gr_infer_statistics *t, const struct gr_infer_form *form) {
     t->n_date++;
     for (int f = GR_DATE_ISO; f <= GR_DATE_MONTH_FIRST; f++)
         t->n_format[f] += form->dates >> f & 1;
@@ -82,7 +84,7 @@ static void count_date(struct gr_infer_tally *t, const struct gr_infer_form *for
     t->n_short_year += form->short_year;
 }
 
-static void count_form(struct gr_infer_tally *t, const struct gr_infer_form *form) {
+static void count_form(struct gr_infer_statistics *t, const struct gr_infer_form *form) {
     t->n_time += form->time;
     switch (form->kind) {
     case GR_FORM_NUMBER:
@@ -110,18 +112,18 @@ static void count_form(struct gr_infer_tally *t, const struct gr_infer_form *for
     }
 }
 
-static void look_at_bytes(struct gr_infer_tally *t, const char *text, size_t length) {
+static void look_at_bytes(struct gr_infer_statistics *t, const char *text, size_t length) {
     for (size_t i = 0; i < length; i++)
         t->controls = t->controls || (unsigned char)text[i] < 0x20 || text[i] == 0x7F;
     t->not_utf8 = t->not_utf8 || !gr_text_is_utf8(text, length);
 }
 
-void gr_infer_tally_restart(struct gr_infer_tally *t) {
+void gr_infer_statistics_restart(struct gr_infer_statistics *t) {
     t->follows = false;
 }
 
-gr_status gr_infer_tally_add(struct gr_infer_tally *t, const char *text, size_t length,
-                             size_t line) {
+gr_status gr_infer_statistics_add(struct gr_infer_statistics *t, const char *text, size_t length,
+                                  size_t line) {
     struct gr_infer_form form;
     gr_status status;
     /* A column of categories has the same few texts over and over: each is looked at once. */
@@ -148,7 +150,7 @@ out:
     return status;
 }
 
-void gr_infer_tally_release(struct gr_infer_tally *t) {
+void gr_infer_statistics_release(struct gr_infer_statistics *t) {
     gr_infer_words_release(&t->words);
     gr_infer_words_release(&t->values);
     gr_free(t->unique);

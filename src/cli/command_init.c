@@ -13,7 +13,7 @@
 enum { SILOS_WITHOUT_GROUP = 4, ROWS_EACH = 50, RANKS_MAX = 8, OPEN_FEATURES = 30 };
 enum { BATCH = 32, STEPS = 3000, ROUNDS_LEAST = 20, ROUNDS_MOST = 150 };
 
-struct words {
+struct init_words {
     const char *const *tables; /* in argv */
     size_t n_tables;
     const char *label, *group;
@@ -21,7 +21,7 @@ struct words {
     struct gr_csv_config csv;
 };
 
-static gr_status read_words(struct gr_invocation *invocation, struct words *words) {
+static gr_status read_words(struct gr_invocation *invocation, struct init_words *words) {
     static const struct option options[] = {{"label", required_argument, NULL, 'c'},
                                             {"group", required_argument, NULL, 'g'},
                                             {"separator", required_argument, NULL, 'd'},
@@ -77,7 +77,8 @@ static gr_status ask_for_label(const struct gr_inference *inference) {
     return gr_fail(GR_ERROR_USAGE, "init: %.*s", (int)strcspn(line, "\n"), line);
 }
 
-static gr_status refuse_units(const struct words *words, const struct gr_inference *inference) {
+static gr_status refuse_units(const struct init_words *words,
+                              const struct gr_inference *inference) {
     const char *path = words->tables[inference->units_table];
     const size_t line = inference->units_line;
     char others[64] = "";
@@ -90,7 +91,7 @@ static gr_status refuse_units(const struct words *words, const struct gr_inferen
                    path, line, others, line);
 }
 
-static gr_status check(const struct words *words, const struct gr_inference *inference) {
+static gr_status check(const struct init_words *words, const struct gr_inference *inference) {
     const char *path = words->tables[0];
     bool features = false;
     if (!words->label) return ask_for_label(inference);
@@ -113,7 +114,7 @@ static gr_status check(const struct words *words, const struct gr_inference *inf
                : gr_fail(GR_ERROR_DATA, "%s: has no column of features: all are left out", path);
 }
 
-static gr_status infer(const struct words *words, struct gr_inference **out) {
+static gr_status infer(const struct init_words *words, struct gr_inference **out) {
     const struct gr_infer_options options = {.paths = words->tables,
                                              .n_paths = words->n_tables,
                                              .csv = &words->csv,
@@ -178,15 +179,15 @@ static void put_name(FILE *out, const char *folder) {
     if (written == 0) fputs("study", out);
 }
 
-static size_t count_silos(const struct words *words, const struct gr_inference *inference) {
+static size_t count_silos(const struct init_words *words, const struct gr_inference *inference) {
     if (words->n_tables > 1) return words->n_tables;
     if (words->group) return inference->n_groups;
     const size_t most = inference->n_rows / ROWS_EACH;
     return most >= SILOS_WITHOUT_GROUP ? SILOS_WITHOUT_GROUP : most > 1 ? most : 1;
 }
 
-static void put_data(FILE *out, const struct words *words, const struct gr_inference *inference,
-                     const char *schema) {
+static void put_data(FILE *out, const struct init_words *words,
+                     const struct gr_inference *inference, const char *schema) {
     fprintf(out, "data:\n  source: csv\n  silos: %zu\n", count_silos(words, inference));
     if (words->n_tables > 1) {
         fputs("  silo_tables:                  # a table for each silo, of the same columns\n",
@@ -236,7 +237,7 @@ static size_t count_features(const struct gr_schema *schema) {
 }
 
 /* Rounds in which a silo makes about STEPS steps. */
-static size_t count_rounds(const struct words *words, const struct gr_inference *inference) {
+static size_t count_rounds(const struct init_words *words, const struct gr_inference *inference) {
     const size_t steps = inference->n_rows / count_silos(words, inference) / BATCH + 1;
     const size_t rounds = STEPS / steps;
     return rounds < ROUNDS_LEAST ? ROUNDS_LEAST : rounds > ROUNDS_MOST ? ROUNDS_MOST : rounds;
@@ -286,7 +287,7 @@ static unsigned count_ranks(size_t silos) {
     return silos < RANKS_MAX ? (unsigned)silos : RANKS_MAX;
 }
 
-static gr_status make_config(const struct words *words, const struct gr_inference *inference,
+static gr_status make_config(const struct init_words *words, const struct gr_inference *inference,
                              const char *path, const char *schema, char **text, size_t *n) {
     *text = NULL;
     FILE *out = open_memstream(text, n);
@@ -321,7 +322,7 @@ static gr_status make_schema(const struct gr_inference *inference, char **out) {
 /* ---- the folder -------------------------------------------------------------------------------
  */
 
-static gr_status make_folder(const struct words *words, const char *config, const char *schema,
+static gr_status make_folder(const struct init_words *words, const char *config, const char *schema,
                              bool *made) {
     const char *const files[] = {config, schema};
     struct stat found;
@@ -335,7 +336,7 @@ static gr_status make_folder(const struct words *words, const char *config, cons
 }
 
 /* Both files, or none; the config must pass its own rules. */
-static gr_status write_files(const struct words *words, const struct gr_inference *inference,
+static gr_status write_files(const struct init_words *words, const struct gr_inference *inference,
                              const char *config_path, const char *schema_path) {
     char *config = NULL, *schema = NULL;
     struct gr_config *read = NULL;
@@ -360,8 +361,8 @@ out:
     return status;
 }
 
-static void tell(const struct words *words, const struct gr_inference *inference, const char *lines,
-                 const char *config, const char *schema) {
+static void tell(const struct init_words *words, const struct gr_inference *inference,
+                 const char *lines, const char *config, const char *schema) {
     const size_t silos = count_silos(words, inference);
     printf("%s%s: %zu rows\n%s", words->tables[0], words->n_tables > 1 ? " and the others" : "",
            inference->n_rows, lines);
@@ -379,7 +380,7 @@ static void tell(const struct words *words, const struct gr_inference *inference
 
 gr_status gr_command_init(struct gr_invocation *invocation) {
     static char nothing[] = "";
-    struct words words = {.csv = {.separator = GR_SEPARATOR_AUTO, .header = true}};
+    struct init_words words = {.csv = {.separator = GR_SEPARATOR_AUTO, .header = true}};
     struct gr_inference *inference = NULL;
     char *config = NULL, *schema = NULL, *lines = NULL, *label = NULL;
     gr_status status;

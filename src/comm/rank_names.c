@@ -78,11 +78,11 @@ void gr_start_silent(const struct gr_comm *comm, struct gr_names *names) {
 
 /* Rank 1 asks rank 0 alone, which asks all. */
 static void ask(struct gr_comm *comm) {
-    const struct gr_letter_head head = {.kind = GR_LETTER_PING, .epoch = comm->epoch};
+    const struct gr_control_message_head head = {.kind = GR_CONTROL_PING, .epoch = comm->epoch};
     for (int i = 0; i < comm->size; i++) {
         struct gr_peer *peer = &comm->peers[comm->slot_of[i]];
         if (i == comm->rank || (comm->rank > 0 && i > 0)) continue;
-        if (gr_letter_send_plain(comm, comm->slot_of[i], &head) != GR_OK) continue;
+        if (gr_control_message_send_plain(comm, comm->slot_of[i], &head) != GR_OK) continue;
         peer->unanswered = true;
     }
 }

@@ -111,10 +111,10 @@ struct gr_federation {
     uint32_t scored_round;
     /* What has been counted in scored_round by this rank, and in total_round by all; of the silos'
      * scores, by id, those that may become known, and then what is withheld; NULL: none may. */
-    struct gr_tally *tally, *total;
+    struct gr_accumulator *accumulator, *total;
     struct gr_score *silo_scores, *silo_total;
     struct gr_silo_metrics *silo_metrics, *silo_metrics_total; /* likewise, with the AUC */
-    struct gr_tally *silo_tally;                               /* of one silo at a time */
+    struct gr_accumulator *silo_accumulator;                   /* of one silo at a time */
     double *silo_room;                                         /* a number for each silo */
     uint32_t total_round;
     uint8_t *selected; /* by the draw from all silos; n_silos flags */
@@ -159,8 +159,10 @@ gr_status gr_federation_fit(struct gr_federation *f, char **text) GR_CHECKED;
  * it: by the fit given, the same text on all ranks, or NULL, one that is made now.
  */
 gr_status gr_federation_preprocess(struct gr_federation *f, const char *given) GR_CHECKED;
-/* Collective: of members and newcomers alike. Only a newcomer can find that its data do not fit. */
-gr_status gr_federation_share_preprocessing(struct gr_federation *f, bool newcomer) GR_CHECKED;
+/* Collective: of members and respawned ranks alike. Only a respawned rank can find that its data do
+ * not fit.
+ */
+gr_status gr_federation_share_preprocessing(struct gr_federation *f, bool respawned) GR_CHECKED;
 
 /* ---- inputs.c -------------------------------------------------------------------------------- */
 
@@ -193,18 +195,18 @@ gr_status gr_inputs_count_classes(struct gr_federation *f) GR_CHECKED;
 size_t gr_inputs_classes(const struct gr_federation *f);
 /* By what is counted, or was when the run began. */
 gr_status gr_inputs_weigh_classes(struct gr_federation *f) GR_CHECKED;
-/* Collective. Rank 0's to newcomers. */
+/* Collective. Rank 0's to respawned ranks. */
 gr_status gr_inputs_share(struct gr_federation *f) GR_CHECKED;
 
 /* ---- rehearsal.c ----------------------------------------------------------------------------- */
 
 /* Strikes with the faults of the config that are due at this point, if this rank hosts the silo. */
-void gr_rehearse(struct gr_federation *f, uint32_t round, enum gr_fault_point point);
+void gr_inject_fault(struct gr_federation *f, uint32_t round, enum gr_fault_point point);
 /* Whether a silo's update is to be spoilt, and how; update: n floats. */
-void gr_rehearse_update(struct gr_federation *f, uint32_t round, uint32_t silo, float *update,
-                        size_t n, float *largest);
+void gr_inject_fault_update(struct gr_federation *f, uint32_t round, uint32_t silo, float *update,
+                            size_t n, float *largest);
 /* Whether this rank is to damage the checkpoint of a round. */
-bool gr_rehearse_corruption(struct gr_federation *f, uint32_t round);
+bool gr_inject_fault_corruption(struct gr_federation *f, uint32_t round);
 
 /* ---- kept.c ---------------------------------------------------------------------------------- */
 
@@ -288,9 +290,10 @@ void gr_best_state(struct gr_federation *f, struct gr_state *out);
 /* The round of the best model, this one's included. */
 uint32_t gr_best_round(const struct gr_federation *f);
 
-/* ---- newcomers: federation.c ----------------------------------------------------------------- */
+/* ---- respawned: federation.c ----------------------------------------------------------------- */
 
-/* Collective, in lockstep: the members welcome, a newcomer joins; all end with the same state. */
+/* Collective, in lockstep: the members welcome, a respawned rank joins; all end with the same
+ * state. */
 gr_status gr_federation_welcome(struct gr_federation *f) GR_CHECKED;
 gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *config,
                              const struct gr_listener *listener,

@@ -13,7 +13,7 @@
     "# Proposed by `granary import --infer-schema`. Look through types, ranges, categories, and\n" \
     "# `missing` (refuse, mean, mode, indicator, zero); then all sites use this one file.\n"
 
-struct words {
+struct import_words {
     char *features, *labels, *output, *csv; /* borrowed; NULL where absent */
     char *label, *schema, *group;
     enum gr_separator separator;
@@ -42,7 +42,8 @@ static gr_status read_count(const char *option, const char *text, size_t *out) {
     return GR_OK;
 }
 
-static gr_status read_option(struct gr_invocation *invocation, int option, struct words *words) {
+static gr_status read_option(struct gr_invocation *invocation, int option,
+                             struct import_words *words) {
     switch (option) {
     case 'f':
         words->features = optarg;
@@ -82,7 +83,7 @@ static gr_status read_option(struct gr_invocation *invocation, int option, struc
     }
 }
 
-static gr_status read_words(struct gr_invocation *invocation, struct words *words) {
+static gr_status read_words(struct gr_invocation *invocation, struct import_words *words) {
     static const struct option options[] = {{"features", required_argument, NULL, 'f'},
                                             {"labels", required_argument, NULL, 'l'},
                                             {"first", required_argument, NULL, '1'},
@@ -138,7 +139,7 @@ static void say(void *context, const char *line) {
     if (streams->output >= 0) dprintf(streams->output, "  %s\n", line);
 }
 
-static gr_status import_csv(const struct words *words, const struct gr_csv_config *csv) {
+static gr_status import_csv(const struct import_words *words, const struct gr_csv_config *csv) {
     struct streams streams = {
         .output = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3),
         .terminal = isatty(STDERR_FILENO) ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1};
@@ -157,7 +158,7 @@ static gr_status import_csv(const struct words *words, const struct gr_csv_confi
 }
 
 /* A schema to be looked through by a person: doubts as comments in it, a summary beside it. */
-static gr_status propose(const struct words *words, const struct gr_csv_config *csv) {
+static gr_status propose(const struct import_words *words, const struct gr_csv_config *csv) {
     const char *path = words->csv;
     const struct gr_infer_options options = {.paths = &path,
                                              .n_paths = 1,
@@ -206,7 +207,7 @@ static gr_status print_summary(const char *output) {
 
 gr_status gr_command_import(struct gr_invocation *invocation) {
     static char standard[] = "label";
-    struct words words = {.separator = GR_SEPARATOR_AUTO};
+    struct import_words words = {.separator = GR_SEPARATOR_AUTO};
     gr_status status;
     GR_TRY(read_words(invocation, &words));
     const struct gr_csv_config csv = {.separator = words.separator,

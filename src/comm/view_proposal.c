@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A new membership: summons, who answers, where the round goes on, and the claim of its epoch. */
+/* A new membership: invitation, who answers, where the round goes on, and the claim of its epoch.
+ */
 #include <string.h>
 
-#include "comm/draft.h"
+#include "comm/decision.h"
 
 static bool has_answered(const struct gr_comm *comm, int slot) {
-    const struct gr_letter *answer = comm->peers[slot].answer;
-    return answer && answer->head.meeting == comm->meetings;
+    const struct gr_control_message *answer = comm->peers[slot].answer;
+    return answer && answer->head.view_change == comm->view_changes;
 }
 
 static bool needs_state(const struct gr_comm *comm, int slot) {
@@ -14,17 +15,17 @@ static bool needs_state(const struct gr_comm *comm, int slot) {
     return (comm->peers[slot].answer->head.flags & GR_FLAG_NEED_STATE) != 0;
 }
 
-/* Whether another has come before us: then its verdict, or its summons, is to be followed. */
+/* Whether another has come before us: then its decision, or its invitation, is to be followed. */
 static bool overtaken(struct gr_comm *comm) {
-    if (comm->post.excluded) return true;
-    if (comm->post.verdict && comm->post.verdict->head.epoch > comm->epoch) return true;
-    if (!comm->post.summons) return false;
-    int rank = comm->rank_of[comm->post.summons->peer];
-    if (comm->post.summons->head.epoch > comm->epoch || (rank >= 0 && rank < comm->rank))
+    if (comm->mailbox.excluded) return true;
+    if (comm->mailbox.decision && comm->mailbox.decision->head.epoch > comm->epoch) return true;
+    if (!comm->mailbox.invitation) return false;
+    int rank = comm->rank_of[comm->mailbox.invitation->peer];
+    if (comm->mailbox.invitation->head.epoch > comm->epoch || (rank >= 0 && rank < comm->rank))
         return true;
     /* A junior that had given us up has heard from us by now. */
-    gr_free(comm->post.summons);
-    comm->post.summons = NULL;
+    gr_free(comm->mailbox.invitation);
+    comm->mailbox.invitation = NULL;
     return false;
 }
 
@@ -37,25 +38,25 @@ static void forget_silent_joiners(struct gr_comm *comm, const uint8_t *invited) 
     }
 }
 
-/* Summons the slots flagged, and waits until all have answered, or died, or time is up. */
-static gr_status summon(struct gr_meeting *m, const uint8_t *invited, bool *yield) {
-    static const double nap_s = 2e-4;
+/* Invitation the slots flagged, and waits until all have answered, or died, or time is up. */
+static gr_status summon(struct gr_view_change *m, const uint8_t *invited, bool *yield) {
+    static const double sleep_s = 2e-4;
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
     /* Who has kept a collective waiting for half of its time has only the other half left. */
     double waited = 0, patience = comm->overdue ? comm->collective_s / 2 : comm->collective_s;
-    const struct gr_letter_head head = {.kind = GR_LETTER_SUMMONS,
-                                        .epoch = comm->epoch,
-                                        .meeting = ++comm->meetings,
-                                        .round = comm->situation.round};
+    const struct gr_control_message_head head = {.kind = GR_CONTROL_INVITATION,
+                                                 .epoch = comm->epoch,
+                                                 .view_change = ++comm->view_changes,
+                                                 .round = comm->situation.round};
     *yield = false;
     for (int i = 0; i < comm->slots; i++)
-        if (invited[i] && i != comm->slot) GR_TRY(gr_letter_send_plain(comm, i, &head));
+        if (invited[i] && i != comm->slot) GR_TRY(gr_control_message_send_plain(comm, i, &head));
     for (;;) {
-        struct gr_bell *bell = gr_comm_doorbell(comm);
-        uint32_t seen = atomic_load(&bell->value);
+        struct gr_wait_event *event = gr_comm_wait_event(comm);
+        uint32_t seen = atomic_load(&event->value);
         int missing = 0;
-        GR_TRY(gr_post_look(comm));
+        GR_TRY(gr_mailbox_poll(comm));
         gr_detect(comm);
         if (overtaken(comm)) {
             *yield = true;
@@ -65,7 +66,7 @@ static gr_status summon(struct gr_meeting *m, const uint8_t *invited, bool *yiel
             missing +=
                 invited[i] && i != comm->slot && !comm->peers[i].dead && !has_answered(comm, i);
         if (missing == 0 || waited >= patience) break;
-        waited += gr_wait_nap(bell, seen, nap_s);
+        waited += gr_wait_sleep(event, seen, sleep_s);
     }
     forget_silent_joiners(comm, invited);
 out:
@@ -119,7 +120,7 @@ static struct position position_of(const struct gr_comm *comm, int slot) {
         const struct gr_situation *s = &comm->situation;
         return (struct position){s->round, (uint32_t)s->phase, s->ready, s->need_state};
     }
-    const struct gr_letter_head *head = &comm->peers[slot].answer->head;
+    const struct gr_control_message_head *head = &comm->peers[slot].answer->head;
     return (struct position){head->round, head->phase, (head->flags & GR_FLAG_READY) != 0,
                              (head->flags & GR_FLAG_NEED_STATE) != 0};
 }
@@ -129,7 +130,7 @@ static void find_failure(struct gr_draft *draft) {
     const struct gr_comm *comm = draft->comm;
     for (uint32_t i = 0; i < draft->head.n_slots && draft->head.status == GR_OK; i++) {
         const int slot = (int)draft->slots[i];
-        const struct gr_letter *answer = comm->peers[slot].answer;
+        const struct gr_control_message *answer = comm->peers[slot].answer;
         bool own = slot == comm->slot;
         int32_t failed = own ? (int32_t)comm->situation.status : answer->head.status;
         if (failed == GR_OK) continue;
@@ -179,27 +180,27 @@ out:
 static gr_status tell_left_out(const struct gr_draft *draft) {
     gr_status status = GR_OK;
     struct gr_comm *comm = draft->comm;
-    const struct gr_letter_head head = {
-        .kind = GR_LETTER_EXCLUDED, .epoch = draft->head.epoch, .round = draft->head.round};
+    const struct gr_control_message_head head = {
+        .kind = GR_CONTROL_EXCLUDED, .epoch = draft->head.epoch, .round = draft->head.round};
     for (uint32_t i = 0; i < draft->head.n_changes; i++)
         if ((draft->changes[i] & 3) == GR_CHANGE_LATE)
-            GR_TRY(gr_letter_send_plain(comm, (int)(draft->changes[i] >> 2), &head));
+            GR_TRY(gr_control_message_send_plain(comm, (int)(draft->changes[i] >> 2), &head));
 out:
     return status;
 }
 
 /* Listens for a while; *yield: another leads by now. */
 static gr_status wait_for_others(struct gr_comm *comm, double seconds, bool *yield) {
-    static const double nap_s = 1e-3;
+    static const double sleep_s = 1e-3;
     gr_status status = GR_OK;
     double waited = 0;
     for (*yield = false; !*yield && waited < seconds;) {
-        struct gr_bell *bell = gr_comm_doorbell(comm);
-        uint32_t seen = atomic_load(&bell->value);
-        GR_TRY(gr_post_look(comm));
+        struct gr_wait_event *event = gr_comm_wait_event(comm);
+        uint32_t seen = atomic_load(&event->value);
+        GR_TRY(gr_mailbox_poll(comm));
         gr_detect(comm);
         *yield = overtaken(comm);
-        if (!*yield) waited += gr_wait_nap(bell, seen, nap_s);
+        if (!*yield) waited += gr_wait_sleep(event, seen, sleep_s);
     }
 out:
     return status;
@@ -251,7 +252,7 @@ out:
     return status;
 }
 
-gr_status gr_meeting_regroup(struct gr_meeting *m, const uint8_t *invited) {
+gr_status gr_view_change_propose(struct gr_view_change *m, const uint8_t *invited) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
     struct gr_draft draft = {0};
@@ -261,7 +262,7 @@ gr_status gr_meeting_regroup(struct gr_meeting *m, const uint8_t *invited) {
     if (yield) goto out;
     GR_TRY(gr_draft_create(comm, &draft));
     gr_part_release(offer);
-    GR_TRY(gr_part_create(sizeof(struct gr_node), offer));
+    GR_TRY(gr_part_create(sizeof(struct gr_comm_node), offer));
     choose_members(&draft, invited, offer->fd);
     draft.head.epoch = comm->epoch + 1;
     for (uint32_t i = 0; i < draft.head.n_slots; i++) {
@@ -276,14 +277,15 @@ gr_status gr_meeting_regroup(struct gr_meeting *m, const uint8_t *invited) {
     GR_TRY(claim(comm, &draft, &granted, &yield));
     if (yield) goto out;
     if (!granted) { /* others have gone on without us */
-        gr_meeting_leave(m);
+        gr_view_change_leave(m);
         goto out;
     }
     GR_TRY(gr_draft_pronounce(&draft, draft.slots, draft.head.n_slots));
     GR_TRY(tell_left_out(&draft));
-    status = gr_meeting_take_verdict(m);
+    status = gr_view_change_take_decision(m);
 out:
-    if (status == GR_STOPPED) gr_meeting_leave(m); /* there is nothing that could be gone on with */
+    if (status == GR_STOPPED)
+        gr_view_change_leave(m); /* there is nothing that could be gone on with */
     gr_free(draft.slots);
     return status;
 }

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-struct words {
+struct scoring_words {
     char *model, *file, *features, *labels, *output; /* borrowed; "" where absent */
     const char *id;                                  /* NULL: none */
     bool json, no_header, separated, encoded, formatted;
@@ -15,7 +15,7 @@ struct words {
 };
 
 /* MODEL and a table, or features with options of its own. */
-static gr_status take_names(struct gr_invocation *invocation, struct words *words) {
+static gr_status take_names(struct gr_invocation *invocation, struct scoring_words *words) {
     const bool pair = words->features[0];
     const int found = invocation->argc - optind, wanted = pair ? 1 : 2;
     char extra[80], hint[160] = "";
@@ -37,7 +37,7 @@ static gr_status take_names(struct gr_invocation *invocation, struct words *word
 }
 
 /* The one file that was named is features, where it is IDX. */
-static gr_status take_idx(const char *command, struct words *words, bool labelled) {
+static gr_status take_idx(const char *command, struct scoring_words *words, bool labelled) {
     if (labelled && !words->labels[0])
         return gr_fail(GR_ERROR_USAGE,
                        "%s: %s is an IDX file, whose labels are in another: --labels FILE is "
@@ -48,7 +48,7 @@ static gr_status take_idx(const char *command, struct words *words, bool labelle
 }
 
 /* What the table is: by --format, or what the file begins with, whatever it is called. */
-static gr_status find_source(const char *command, struct words *words, bool labelled) {
+static gr_status find_source(const char *command, struct scoring_words *words, bool labelled) {
     gr_status status = GR_OK;
     GR_TRY(gr_check_is_model(command, words->model, words->file));
     if (gr_is_yaml_name(words->file))
@@ -74,7 +74,7 @@ out:
     return status;
 }
 
-static struct gr_table_options options_of(const struct words *words) {
+static struct gr_table_options options_of(const struct scoring_words *words) {
     return (struct gr_table_options){.source = words->source,
                                      .id = words->id,
                                      .csv = {.separator = words->separator,
@@ -83,7 +83,7 @@ static struct gr_table_options options_of(const struct words *words) {
 }
 
 /* Collective. */
-static gr_status start(struct gr_invocation *invocation, struct words *words, bool labelled,
+static gr_status start(struct gr_invocation *invocation, struct scoring_words *words, bool labelled,
                        struct gr_comm **comm) {
     struct gr_comm_options whole_nodes = {0};
     gr_status status = gr_comm_create(invocation->world, &whole_nodes, comm);
@@ -91,12 +91,12 @@ static gr_status start(struct gr_invocation *invocation, struct words *words, bo
     return gr_comm_agree(*comm, find_source(invocation->argv[0], words, labelled));
 }
 
-static struct gr_table_config table_of(const struct words *words) {
+static struct gr_table_config table_of(const struct scoring_words *words) {
     return (struct gr_table_config){
         .file = words->file, .features = words->features, .labels = words->labels};
 }
 
-static gr_status read_format(const char *command, const char *text, struct words *words) {
+static gr_status read_format(const char *command, const char *text, struct scoring_words *words) {
     static const char *const names[] = {
         [GR_SOURCE_IDX] = "idx", [GR_SOURCE_HDF5] = "hdf5", [GR_SOURCE_CSV] = "csv"};
     char quoted[80];
@@ -112,7 +112,8 @@ static gr_status read_format(const char *command, const char *text, struct words
 }
 
 /* An option that both commands have. */
-static gr_status read_option(struct gr_invocation *invocation, int option, struct words *words) {
+static gr_status read_option(struct gr_invocation *invocation, int option,
+                             struct scoring_words *words) {
     switch (option) {
     case 'f':
         words->features = optarg;
@@ -133,19 +134,19 @@ static gr_status read_option(struct gr_invocation *invocation, int option, struc
     }
 }
 
-static struct words no_words(void) {
+static struct scoring_words no_words(void) {
     static char none[] = "";
-    return (struct words){.model = none,
-                          .file = none,
-                          .features = none,
-                          .labels = none,
-                          .output = none,
-                          .separator = GR_SEPARATOR_AUTO};
+    return (struct scoring_words){.model = none,
+                                  .file = none,
+                                  .features = none,
+                                  .labels = none,
+                                  .output = none,
+                                  .separator = GR_SEPARATOR_AUTO};
 }
 
 /* ---- evaluate ------------------------------------------------------------------------------- */
 
-static gr_status read_evaluate(struct gr_invocation *invocation, struct words *words) {
+static gr_status read_evaluate(struct gr_invocation *invocation, struct scoring_words *words) {
     static const struct option options[] = {
         {"features", required_argument, NULL, 'f'}, {"labels", required_argument, NULL, 'l'},
         {"json", no_argument, NULL, 'j'},           {"separator", required_argument, NULL, 'd'},
@@ -172,7 +173,7 @@ out:
 
 gr_status gr_command_evaluate(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
-    struct words words;
+    struct scoring_words words;
     struct gr_comm *comm = NULL;
     struct gr_scored scored = {0};
     GR_TRY(read_evaluate(invocation, &words));
@@ -190,7 +191,7 @@ out:
 
 /* ---- predict -------------------------------------------------------------------------------- */
 
-static gr_status read_predict(struct gr_invocation *invocation, struct words *words) {
+static gr_status read_predict(struct gr_invocation *invocation, struct scoring_words *words) {
     static const struct option options[] = {
         {"features", required_argument, NULL, 'f'},  {"output", required_argument, NULL, 'o'},
         {"separator", required_argument, NULL, 'd'}, {"encoding", required_argument, NULL, 'e'},
@@ -216,7 +217,7 @@ out:
 
 gr_status gr_command_predict(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
-    struct words words;
+    struct scoring_words words;
     struct gr_comm *comm = NULL;
     struct gr_scored scored = {0};
     GR_TRY(read_predict(invocation, &words));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a tally's sums lie in its vector. Of a classifier:
+ * How an accumulator's sums lie in its vector. Of a classifier:
  *
  *   rows, correct, weight                  1 each; weights in units of 2^-GR_WEIGHT_BITS
  *   log loss, Brier                        GR_REAL_WORDS each
@@ -28,7 +28,7 @@ struct gr_kept_score {
     int32_t weight; /* 2 units + label */
 };
 
-struct gr_tally {
+struct gr_accumulator {
     size_t classes;
     size_t n_scored; /* classes with histograms: 0, 1 (of two) or all */
     size_t bins;     /* of a histogram */
@@ -88,14 +88,15 @@ static inline size_t gr_bin_of(double x, double half, size_t bins) {
 }
 
 /* One more row for the AUC of two classes. */
-gr_status gr_tally_keep(struct gr_tally *t, double log_odds, bool label, int64_t units) GR_CHECKED;
+gr_status gr_accumulator_keep(struct gr_accumulator *t, double log_odds, bool label,
+                              int64_t units) GR_CHECKED;
 
 /* Histogram of scored class k; own: of its own rows. */
-static inline int64_t *gr_histogram(const struct gr_tally *t, size_t k, bool own) {
+static inline int64_t *gr_histogram(const struct gr_accumulator *t, size_t k, bool own) {
     return t->histograms + (2 * k + own) * t->bins;
 }
 
 /* One class against the rest, from its bins; false without rows on either side. */
-bool gr_tally_area(const struct gr_tally *t, size_t k, struct gr_metric_value *out);
+bool gr_accumulator_area(const struct gr_accumulator *t, size_t k, struct gr_metric_value *out);
 
 #endif

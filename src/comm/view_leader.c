@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the member that leads does: waits for the others, closes the roster, or regroups. */
-#include "comm/draft.h"
+#include "comm/decision.h"
 
 /* ---- how the others stand ------------------------------------------------------------------- */
 
@@ -10,27 +10,27 @@ struct standing {
     int gone;     /* dead members */
     int ready;    /* the others that have trained */
     int joiners;  /* ranks that ask to be taken in */
-    bool trouble; /* somebody has given a collective up, or missed a verdict */
+    bool trouble; /* somebody has given a collective up, or missed a decision */
 };
 
-static bool is_ready(const struct gr_comm *comm, const struct gr_letter *report) {
-    return report && report->head.kind == GR_LETTER_READY && report->head.epoch == comm->epoch &&
+static bool is_ready(const struct gr_comm *comm, const struct gr_control_message *report) {
+    return report && report->head.kind == GR_CONTROL_READY && report->head.epoch == comm->epoch &&
            report->head.round == comm->situation.round;
 }
 
-static bool is_trouble(const struct gr_comm *comm, const struct gr_letter *report) {
+static bool is_trouble(const struct gr_comm *comm, const struct gr_control_message *report) {
     if (!report) return false;
-    if (report->head.kind == GR_LETTER_TROUBLE) return true;
-    return report->head.kind == GR_LETTER_READY && report->head.epoch < comm->epoch;
+    if (report->head.kind == GR_CONTROL_TROUBLE) return true;
+    return report->head.kind == GR_CONTROL_READY && report->head.epoch < comm->epoch;
 }
 
 static bool is_joiner(const struct gr_comm *comm, int slot) {
     const struct gr_peer *peer = &comm->peers[slot];
     return comm->rank_of[slot] < 0 && !peer->dead && peer->report &&
-           peer->report->head.kind == GR_LETTER_JOIN;
+           peer->report->head.kind == GR_CONTROL_JOIN;
 }
 
-static gr_status take_stock(struct gr_meeting *m, struct standing *out) {
+static gr_status take_stock(struct gr_view_change *m, struct standing *out) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
     *out = (struct standing){0};
@@ -46,8 +46,8 @@ static gr_status take_stock(struct gr_meeting *m, struct standing *out) {
             out->ready++;
         } else {
             out->waiting++;
-            GR_TRY(gr_meeting_ping(m, slot));
-            out->silent += gr_meeting_silent(m, slot);
+            GR_TRY(gr_view_change_ping(m, slot));
+            out->silent += gr_view_change_silent(m, slot);
         }
     }
     for (int slot = 0; slot < comm->slots; slot++)
@@ -68,7 +68,7 @@ static void forget_reports(struct gr_comm *comm) {
 }
 
 /* All are there and ready: the roster is closed, the membership stays. */
-static gr_status close_roster(struct gr_meeting *m) {
+static gr_status close_roster(struct gr_view_change *m) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
     struct gr_draft draft = {0};
@@ -81,7 +81,7 @@ static gr_status close_roster(struct gr_meeting *m) {
         draft.slots[i] = (uint32_t)comm->slot_of[i];
     GR_TRY(gr_draft_pronounce(&draft, draft.slots, (size_t)comm->size));
     forget_reports(comm);
-    status = gr_meeting_take_verdict(m);
+    status = gr_view_change_take_decision(m);
 out:
     gr_free(draft.slots);
     return status;
@@ -90,7 +90,7 @@ out:
 /* ---- one turn ------------------------------------------------------------------------------- */
 
 /* Whoever comes to lead has not been told anything yet: the others' time begins now. */
-static void begin_to_lead(struct gr_meeting *m) {
+static void begin_to_lead(struct gr_view_change *m) {
     struct gr_comm *comm = m->comm;
     m->leading = true;
     m->lead_s = m->elapsed_s;
@@ -98,12 +98,12 @@ static void begin_to_lead(struct gr_meeting *m) {
         comm->peers[i].silent_s = comm->peers[i].pinged_s = 0;
 }
 
-static bool past_deadline(const struct gr_meeting *m) {
+static bool past_deadline(const struct gr_view_change *m) {
     double until = m->lead_s > 0 ? m->lead_s + m->comm->collective_s / 2 : 0;
     return m->elapsed_s >= (until > m->deadline_s ? until : m->deadline_s);
 }
 
-gr_status gr_meeting_lead(struct gr_meeting *m) {
+gr_status gr_view_change_lead(struct gr_view_change *m) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
     struct standing standing;
@@ -119,7 +119,7 @@ gr_status gr_meeting_lead(struct gr_meeting *m) {
         status = close_roster(m);
         goto out;
     }
-    GR_TRY(gr_allocate_zero((size_t)comm->slots, 1, "a summons", &invited));
+    GR_TRY(gr_allocate_zero((size_t)comm->slots, 1, "an invitation", &invited));
     for (int i = 0; i < comm->size; i++) {
         int slot = comm->slot_of[i];
         const struct gr_peer *peer = &comm->peers[slot];
@@ -127,7 +127,7 @@ gr_status gr_meeting_lead(struct gr_meeting *m) {
     }
     for (int slot = 0; slot < comm->slots && !trouble; slot++)
         invited[slot] = invited[slot] || is_joiner(comm, slot);
-    status = gr_meeting_regroup(m, invited);
+    status = gr_view_change_propose(m, invited);
 out:
     gr_free(invited);
     return status;

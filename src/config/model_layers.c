@@ -32,19 +32,20 @@ static const struct rule rules[] = {
 };
 
 /* One entry of the list. */
-struct entry {
+struct layer_entry {
     const struct gr_layer_config *layer;
     const struct gr_node *node;
     struct gr_broken *broken;
     unsigned index;
 };
 
-static bool entry_sound(const struct entry *e, const char *key) {
+static bool entry_sound(const struct layer_entry *e, const char *key) {
     const struct gr_node *child = gr_node_child(e->node, key, strlen(key));
     return child && !child->broken;
 }
 
-static void refuse(const struct entry *e, const char *key, const char *found, const char *allowed) {
+static void refuse(const struct layer_entry *e, const char *key, const char *found,
+                   const char *allowed) {
     char path[64];
     const struct gr_node *child = gr_node_child(e->node, key, strlen(key));
     const bool given = child->place.line > 0 || child->place.override;
@@ -54,7 +55,7 @@ static void refuse(const struct entry *e, const char *key, const char *found, co
                   gr_layer_type_text(e->layer->type));
 }
 
-static void check_keys(const struct entry *e) {
+static void check_keys(const struct layer_entry *e) {
     const struct gr_layer_config *l = e->layer;
     const struct rule *rule = &rules[l->type];
     const struct {
@@ -116,7 +117,7 @@ void gr_check_layers(const struct gr_model_config *model, struct gr_node *root,
     if (!node) return;
     node = node->child;
     for (unsigned i = 0; i < model->layers_count && node; i++, node = node->next) {
-        const struct entry e = {&model->layers[i], node, broken, i};
+        const struct layer_entry e = {&model->layers[i], node, broken, i};
         if (node->broken || !entry_sound(&e, "type")) continue;
         check_keys(&e);
         if (dense && is_of_images(e.layer->type))

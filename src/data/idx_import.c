@@ -66,7 +66,7 @@ static gr_status check_range(const struct gr_reader *reader, size_t first, size_
 }
 
 /* What the child is told. */
-struct import {
+struct idx_import {
     struct gr_table_config table;
     struct gr_table_file file;
     size_t first, limit;
@@ -74,7 +74,7 @@ struct import {
 
 /* In the child. Whatever HDF5 still holds after a failure ends with it. */
 static gr_status write_table(void *context) {
-    struct import *import = context;
+    struct idx_import *import = context;
     struct gr_table_file *t = &import->file;
     const struct gr_data_config config = gr_table_defaults(GR_SOURCE_IDX);
     struct gr_reader reader = {0};
@@ -103,7 +103,7 @@ out:
 
 gr_status gr_import_idx(const char *features, const char *labels, size_t first, size_t limit,
                         const char *out_path) {
-    struct import import = {.first = first, .limit = limit};
+    struct idx_import import = {.first = first, .limit = limit};
     struct gr_table_file *t = &import.file;
     gr_status status;
     *t = gr_table_file_at(out_path);

@@ -38,12 +38,12 @@ static const struct rows *make_rows(size_t classes, size_t absent) {
     return &rows;
 }
 
-static struct gr_tally *tally_of(size_t classes, size_t absent) {
+static struct gr_accumulator *accumulator_of(size_t classes, size_t absent) {
     const struct rows *rows = make_rows(classes, absent);
-    struct gr_tally *tally;
-    MUST(gr_tally_create(classes, &tally));
-    MUST(gr_tally_add_classes(tally, rows->logits, rows->labels, NULL, ROWS));
-    return tally;
+    struct gr_accumulator *accumulator;
+    MUST(gr_accumulator_create(classes, &accumulator));
+    MUST(gr_accumulator_add_classes(accumulator, rows->logits, rows->labels, NULL, ROWS));
+    return accumulator;
 }
 
 /* ---- against scikit-learn -------------------------------------------------------------------- */
@@ -63,8 +63,9 @@ static const struct {
     }
     KNOWN(2, 0, two), KNOWN(4, 0, four), KNOWN(4, 1, absent)};
 
-static void check_exact(const struct gr_tally *tally, enum gr_metric metric, double expected) {
-    const struct gr_metric_value v = gr_tally_metric(tally, metric);
+static void check_exact(const struct gr_accumulator *accumulator, enum gr_metric metric,
+                        double expected) {
+    const struct gr_metric_value v = gr_accumulator_metric(accumulator, metric);
     ck_assert_msg(fabs(v.value - expected) <= 1e-12 * fabs(expected), "%s: %.17g, expected %.17g",
                   gr_metric_text(metric), v.value, expected);
     ck_assert_ptr_null(v.why);
@@ -76,38 +77,38 @@ static void check_exact(const struct gr_tally *tally, enum gr_metric metric, dou
     { (rows), (right)*GR_WEIGHT_ONE, {[2] = (units)}, (rows)*GR_WEIGHT_ONE }
 
 START_TEST(classes_against_sklearn) {
-    struct gr_tally *tally = tally_of(known[_i].classes, known[_i].absent);
-    check_exact(tally, GR_METRIC_ACCURACY, known[_i].accuracy);
-    check_exact(tally, GR_METRIC_LOG_LOSS, known[_i].log_loss);
-    check_exact(tally, GR_METRIC_BALANCED_ACCURACY, known[_i].balanced_accuracy);
-    check_exact(tally, GR_METRIC_MACRO_F1, known[_i].macro_f1);
-    check_exact(tally, GR_METRIC_BRIER, known[_i].brier);
-    check_exact(tally, GR_METRIC_CALIBRATION_ERROR, known[_i].calibration_error);
-    gr_tally_free(tally);
+    struct gr_accumulator *accumulator = accumulator_of(known[_i].classes, known[_i].absent);
+    check_exact(accumulator, GR_METRIC_ACCURACY, known[_i].accuracy);
+    check_exact(accumulator, GR_METRIC_LOG_LOSS, known[_i].log_loss);
+    check_exact(accumulator, GR_METRIC_BALANCED_ACCURACY, known[_i].balanced_accuracy);
+    check_exact(accumulator, GR_METRIC_MACRO_F1, known[_i].macro_f1);
+    check_exact(accumulator, GR_METRIC_BRIER, known[_i].brier);
+    check_exact(accumulator, GR_METRIC_CALIBRATION_ERROR, known[_i].calibration_error);
+    gr_accumulator_free(accumulator);
 }
 END_TEST
 
 START_TEST(auc_is_enclosed) {
-    struct gr_tally *tally = tally_of(known[_i].classes, known[_i].absent);
-    gr_tally_bin(tally, tally);
-    const struct gr_metric_value v = gr_tally_metric(tally, GR_METRIC_AUC);
+    struct gr_accumulator *accumulator = accumulator_of(known[_i].classes, known[_i].absent);
+    gr_accumulator_bin(accumulator, accumulator);
+    const struct gr_metric_value v = gr_accumulator_metric(accumulator, GR_METRIC_AUC);
     ck_assert(v.lower - 1e-13 <= known[_i].auc && known[_i].auc <= v.upper + 1e-13);
     /* These rows have ties: of two classes true ones are told from scores that share a bin. */
     ck_assert(known[_i].classes == 2 || v.lower < v.upper);
     ck_assert_double_lt(v.upper - v.lower, 0.01);
     ck_assert_double_eq_tol(v.value, known[_i].auc, 0.002);
-    gr_tally_free(tally);
+    gr_accumulator_free(accumulator);
 }
 END_TEST
 
 START_TEST(tables_against_sklearn) {
     const size_t classes = known[_i].classes;
-    struct gr_tally *tally = tally_of(classes, known[_i].absent);
+    struct gr_accumulator *accumulator = accumulator_of(classes, known[_i].absent);
     for (size_t i = 0; i < classes * classes; i++)
-        ck_assert_double_eq(gr_tally_confusion(tally, i / classes, i % classes),
+        ck_assert_double_eq(gr_accumulator_confusion(accumulator, i / classes, i % classes),
                             known[_i].confusion[i]);
     for (size_t i = 0; i < GR_RELIABILITY_BINS; i++) {
-        const struct gr_reliability bin = gr_tally_reliability(tally, i);
+        const struct gr_reliability bin = gr_accumulator_reliability(accumulator, i);
         const double *expected = known[_i].reliability + 3 * i;
         ck_assert_double_eq_tol(bin.to, (double)(i + 1) / 15, 1e-15);
         ck_assert(bin.from == (double)i / 15);
@@ -119,72 +120,73 @@ START_TEST(tables_against_sklearn) {
         ck_assert_double_eq_tol(bin.mean_score, expected[1], 1e-12);
         ck_assert_double_eq_tol(bin.fraction, expected[2], 1e-12);
     }
-    gr_tally_free(tally);
+    gr_accumulator_free(accumulator);
 }
 END_TEST
 
-static struct gr_tally *numbers(float shift) {
+static struct gr_accumulator *numbers(float shift) {
     float predictions[ROWS], targets[ROWS];
-    struct gr_tally *tally;
+    struct gr_accumulator *accumulator;
     for (size_t i = 0; i < ROWS; i++) {
         targets[i] = (float)((i * 29) % 11) + shift;
         predictions[i] = targets[i] * 0.75f + (float)((i * 53) % 97 + 1) / 64.0f;
     }
-    MUST(gr_tally_create(0, &tally));
-    MUST(gr_tally_add_numbers(tally, predictions, targets, NULL, ROWS));
-    return tally;
+    MUST(gr_accumulator_create(0, &accumulator));
+    MUST(gr_accumulator_add_numbers(accumulator, predictions, targets, NULL, ROWS));
+    return accumulator;
 }
 
 START_TEST(numbers_against_sklearn) {
-    struct gr_tally *tally = numbers(0);
-    check_exact(tally, GR_METRIC_MSE, sklearn_mse);
-    check_exact(tally, GR_METRIC_MAE, sklearn_mae);
-    check_exact(tally, GR_METRIC_R2, sklearn_r2);
-    check_exact(tally, GR_METRIC_POISSON_DEVIANCE, sklearn_poisson_deviance);
-    ck_assert_int_eq(gr_tally_rows(tally), ROWS);
-    gr_tally_free(tally);
+    struct gr_accumulator *accumulator = numbers(0);
+    check_exact(accumulator, GR_METRIC_MSE, sklearn_mse);
+    check_exact(accumulator, GR_METRIC_MAE, sklearn_mae);
+    check_exact(accumulator, GR_METRIC_R2, sklearn_r2);
+    check_exact(accumulator, GR_METRIC_POISSON_DEVIANCE, sklearn_poisson_deviance);
+    ck_assert_int_eq(gr_accumulator_rows(accumulator), ROWS);
+    gr_accumulator_free(accumulator);
 }
 END_TEST
 
 /* ---- the same bits however dealt ------------------------------------------------------------- */
 
-/* Rows dealt one by one to seven tallies, the last first; their sums added in another order. */
+/* Rows dealt one by one to seven accumulators, the last first; their sums added in another order.
+ */
 START_TEST(rows_add_up_anywhere) {
     enum { PARTS = 7 };
     const size_t classes = known[_i].classes;
-    struct gr_tally *whole = tally_of(classes, known[_i].absent), *part[PARTS];
+    struct gr_accumulator *whole = accumulator_of(classes, known[_i].absent), *part[PARTS];
     const struct rows *rows = make_rows(classes, known[_i].absent);
     size_t n, same;
     for (size_t p = 0; p < PARTS; p++)
-        MUST(gr_tally_create(classes, &part[p]));
+        MUST(gr_accumulator_create(classes, &part[p]));
     for (size_t i = ROWS; i-- > 0;)
-        MUST(gr_tally_add_classes(part[i * i % PARTS], rows->logits + i * classes, rows->labels + i,
-                                  NULL, 1));
-    int64_t *sums = gr_tally_sums(part[3], &n);
+        MUST(gr_accumulator_add_classes(part[i * i % PARTS], rows->logits + i * classes,
+                                        rows->labels + i, NULL, 1));
+    int64_t *sums = gr_accumulator_sums(part[3], &n);
     for (size_t p = 0; p < PARTS; p++) {
-        const int64_t *more = gr_tally_sums(part[p], &same);
+        const int64_t *more = gr_accumulator_sums(part[p], &same);
         ck_assert_uint_eq(n, same);
         for (size_t i = 0; i < n && p != 3; i++)
             sums[i] += more[i];
     }
-    ck_assert_mem_eq(sums, gr_tally_sums(whole, &same), n * sizeof *sums);
+    ck_assert_mem_eq(sums, gr_accumulator_sums(whole, &same), n * sizeof *sums);
     /* Without what the AUC needs: the same sums, as far as they go. */
-    gr_tally_clear(whole, false);
-    ck_assert_int_eq(gr_tally_rows(whole), 0);
-    MUST(gr_tally_add_classes(whole, rows->logits, rows->labels, NULL, ROWS));
-    const int64_t *fewer = gr_tally_sums(whole, &same);
+    gr_accumulator_clear(whole, false);
+    ck_assert_int_eq(gr_accumulator_rows(whole), 0);
+    MUST(gr_accumulator_add_classes(whole, rows->logits, rows->labels, NULL, ROWS));
+    const int64_t *fewer = gr_accumulator_sums(whole, &same);
     ck_assert_uint_lt(same, 200);
     ck_assert_mem_eq(sums, fewer, same * sizeof *fewer);
-    ck_assert_str_eq(gr_tally_metric(whole, GR_METRIC_AUC).why,
+    ck_assert_str_eq(gr_accumulator_metric(whole, GR_METRIC_AUC).why,
                      "counted after the last round only");
     check_exact(whole, GR_METRIC_MACRO_F1, known[_i].macro_f1);
-    gr_tally_clear(whole, true);
-    MUST(gr_tally_add_classes(whole, rows->logits, rows->labels, NULL, ROWS));
-    ck_assert_mem_eq(sums, gr_tally_sums(whole, &same), n * sizeof *sums);
+    gr_accumulator_clear(whole, true);
+    MUST(gr_accumulator_add_classes(whole, rows->logits, rows->labels, NULL, ROWS));
+    ck_assert_mem_eq(sums, gr_accumulator_sums(whole, &same), n * sizeof *sums);
     ck_assert_uint_eq(same, n);
     for (size_t p = 0; p < PARTS; p++)
-        gr_tally_free(part[p]);
-    gr_tally_free(whole);
+        gr_accumulator_free(part[p]);
+    gr_accumulator_free(whole);
 }
 END_TEST
 
@@ -192,15 +194,15 @@ END_TEST
 
 static double value_of(const float *scores, const int32_t *labels, size_t n, double *lower,
                        double *upper) {
-    struct gr_tally *tally;
-    MUST(gr_tally_create(2, &tally));
+    struct gr_accumulator *accumulator;
+    MUST(gr_accumulator_create(2, &accumulator));
     for (size_t i = 0; i < n; i++) {
         const float logits[2] = {0, scores[i]};
-        MUST(gr_tally_add_classes(tally, logits, labels + i, NULL, 1));
+        MUST(gr_accumulator_add_classes(accumulator, logits, labels + i, NULL, 1));
     }
-    gr_tally_bin(tally, tally);
-    const struct gr_metric_value v = gr_tally_metric(tally, GR_METRIC_AUC);
-    gr_tally_free(tally);
+    gr_accumulator_bin(accumulator, accumulator);
+    const struct gr_metric_value v = gr_accumulator_metric(accumulator, GR_METRIC_AUC);
+    gr_accumulator_free(accumulator);
     *lower = v.lower;
     *upper = v.upper;
     return v.value;
@@ -263,8 +265,9 @@ END_TEST
 /* ---- what is not defined ----------------------------------------------------------------------
  */
 
-static void check_undefined(const struct gr_tally *tally, enum gr_metric metric, const char *why) {
-    const struct gr_metric_value v = gr_tally_metric(tally, metric);
+static void check_undefined(const struct gr_accumulator *accumulator, enum gr_metric metric,
+                            const char *why) {
+    const struct gr_metric_value v = gr_accumulator_metric(accumulator, metric);
     ck_assert(isnan(v.value) && isnan(v.lower) && isnan(v.upper));
     ck_assert_str_eq(v.why, why);
 }
@@ -272,47 +275,47 @@ static void check_undefined(const struct gr_tally *tally, enum gr_metric metric,
 START_TEST(undefined) {
     static const float logits[] = {1, 2, 3, -1};
     static const int32_t ones[] = {1, 1};
-    struct gr_tally *tally;
-    MUST(gr_tally_create(2, &tally));
+    struct gr_accumulator *accumulator;
+    MUST(gr_accumulator_create(2, &accumulator));
     for (enum gr_metric m = 0; m < GR_METRIC_MSE; m++)
-        check_undefined(tally, m, "no rows");
-    check_undefined(tally, GR_METRIC_MSE, "not a metric of this model");
-    MUST(gr_tally_add_classes(tally, logits, ones, NULL, 2));
-    check_undefined(tally, GR_METRIC_AUC, "one class only");
-    check_exact(tally, GR_METRIC_BALANCED_ACCURACY, 0.5);
-    gr_tally_free(tally);
-    MUST(gr_tally_create(0, &tally));
+        check_undefined(accumulator, m, "no rows");
+    check_undefined(accumulator, GR_METRIC_MSE, "not a metric of this model");
+    MUST(gr_accumulator_add_classes(accumulator, logits, ones, NULL, 2));
+    check_undefined(accumulator, GR_METRIC_AUC, "one class only");
+    check_exact(accumulator, GR_METRIC_BALANCED_ACCURACY, 0.5);
+    gr_accumulator_free(accumulator);
+    MUST(gr_accumulator_create(0, &accumulator));
     for (enum gr_metric m = GR_METRIC_MSE; m < GR_METRICS; m++)
-        check_undefined(tally, m, "no rows");
-    check_undefined(tally, GR_METRIC_AUC, "not a metric of this model");
+        check_undefined(accumulator, m, "no rows");
+    check_undefined(accumulator, GR_METRIC_AUC, "not a metric of this model");
     static const float same[] = {0.1f, 0.1f, 0.1f}, guesses[] = {1, 0, 2};
-    MUST(gr_tally_add_numbers(tally, guesses, same, NULL, 3));
-    check_undefined(tally, GR_METRIC_R2, "all targets are the same");
-    check_undefined(tally, GR_METRIC_POISSON_DEVIANCE,
+    MUST(gr_accumulator_add_numbers(accumulator, guesses, same, NULL, 3));
+    check_undefined(accumulator, GR_METRIC_R2, "all targets are the same");
+    check_undefined(accumulator, GR_METRIC_POISSON_DEVIANCE,
                     "a target is below 0, or a prediction not above 0");
-    ck_assert(gr_tally_metric(tally, GR_METRIC_MAE).value > 0);
-    gr_tally_free(tally);
+    ck_assert(gr_accumulator_metric(accumulator, GR_METRIC_MAE).value > 0);
+    gr_accumulator_free(accumulator);
 }
 END_TEST
 
 START_TEST(one_class_and_many) {
     static float logits[101] = {[100] = 3};
     static const int32_t zero = 0, last = 100;
-    struct gr_tally *tally;
-    MUST(gr_tally_create(1, &tally));
-    MUST(gr_tally_add_classes(tally, logits + 100, &zero, NULL, 1));
-    check_exact(tally, GR_METRIC_ACCURACY, 1);
-    check_exact(tally, GR_METRIC_LOG_LOSS, 0);
-    check_undefined(tally, GR_METRIC_AUC, "one class only");
-    gr_tally_free(tally);
-    MUST(gr_tally_create(101, &tally));
+    struct gr_accumulator *accumulator;
+    MUST(gr_accumulator_create(1, &accumulator));
+    MUST(gr_accumulator_add_classes(accumulator, logits + 100, &zero, NULL, 1));
+    check_exact(accumulator, GR_METRIC_ACCURACY, 1);
+    check_exact(accumulator, GR_METRIC_LOG_LOSS, 0);
+    check_undefined(accumulator, GR_METRIC_AUC, "one class only");
+    gr_accumulator_free(accumulator);
+    MUST(gr_accumulator_create(101, &accumulator));
     size_t n;
-    (void)gr_tally_sums(tally, &n);
+    (void)gr_accumulator_sums(accumulator, &n);
     ck_assert_uint_lt(n, 101 * 5); /* no table of 101 x 101 */
-    MUST(gr_tally_add_classes(tally, logits, &last, NULL, 1));
-    check_exact(tally, GR_METRIC_MACRO_F1, 1);
-    check_undefined(tally, GR_METRIC_AUC, "more than 100 classes");
-    gr_tally_free(tally);
+    MUST(gr_accumulator_add_classes(accumulator, logits, &last, NULL, 1));
+    check_exact(accumulator, GR_METRIC_MACRO_F1, 1);
+    check_undefined(accumulator, GR_METRIC_AUC, "more than 100 classes");
+    gr_accumulator_free(accumulator);
 }
 END_TEST
 
@@ -321,38 +324,41 @@ END_TEST
 START_TEST(refused) {
     static const float bad[] = {NAN, INFINITY, -INFINITY};
     static const int32_t zero = 0;
-    struct gr_tally *tally;
+    struct gr_accumulator *accumulator;
     for (size_t i = 0; i < 3; i++)
         for (size_t at = 0; at < 3; at++) {
             float logits[3] = {1, 2, 3};
             logits[at] = bad[i];
-            MUST(gr_tally_create(3, &tally));
-            ck_assert_int_eq(gr_tally_add_classes(tally, logits, &zero, NULL, 1), GR_ERROR_DATA);
-            gr_tally_free(tally);
+            MUST(gr_accumulator_create(3, &accumulator));
+            ck_assert_int_eq(gr_accumulator_add_classes(accumulator, logits, &zero, NULL, 1),
+                             GR_ERROR_DATA);
+            gr_accumulator_free(accumulator);
         }
     for (size_t i = 0; i < 4; i++) {
         const float value = i < 3 ? bad[i] : 1e11f, one = 1;
-        MUST(gr_tally_create(0, &tally));
-        ck_assert_int_eq(gr_tally_add_numbers(tally, &value, &one, NULL, 1), GR_ERROR_DATA);
-        ck_assert_int_eq(gr_tally_add_numbers(tally, &one, &value, NULL, 1), GR_ERROR_DATA);
-        gr_tally_free(tally);
+        MUST(gr_accumulator_create(0, &accumulator));
+        ck_assert_int_eq(gr_accumulator_add_numbers(accumulator, &value, &one, NULL, 1),
+                         GR_ERROR_DATA);
+        ck_assert_int_eq(gr_accumulator_add_numbers(accumulator, &one, &value, NULL, 1),
+                         GR_ERROR_DATA);
+        gr_accumulator_free(accumulator);
     }
     /* A loss of 6e38 nats would spoil the sum. */
     static const float far[] = {-3e38f, 3e38f};
-    MUST(gr_tally_create(2, &tally));
-    ck_assert_int_eq(gr_tally_add_classes(tally, far, &zero, NULL, 1), GR_ERROR_DATA);
-    gr_tally_free(tally);
+    MUST(gr_accumulator_create(2, &accumulator));
+    ck_assert_int_eq(gr_accumulator_add_classes(accumulator, far, &zero, NULL, 1), GR_ERROR_DATA);
+    gr_accumulator_free(accumulator);
 }
 END_TEST
 
 /* Large numbers far from zero: their spread is still told. */
 START_TEST(numbers_far_from_zero) {
-    struct gr_tally *tally = numbers(65536);
+    struct gr_accumulator *accumulator = numbers(65536);
     const double mean_square = 65536.0 * 65536;
-    ck_assert(gr_tally_metric(tally, GR_METRIC_R2).value < 0);
-    ck_assert_double_eq_tol(gr_tally_metric(tally, GR_METRIC_MSE).value / mean_square, 0.0625,
-                            1e-3);
-    gr_tally_free(tally);
+    ck_assert(gr_accumulator_metric(accumulator, GR_METRIC_R2).value < 0);
+    ck_assert_double_eq_tol(gr_accumulator_metric(accumulator, GR_METRIC_MSE).value / mean_square,
+                            0.0625, 1e-3);
+    gr_accumulator_free(accumulator);
 }
 END_TEST
 
@@ -373,12 +379,15 @@ static double real_at(const json_t *json, const char *key) {
 
 START_TEST(as_json) {
     static const struct gr_score silos[] = {SCORE(20, 15, 20 << 20), {0}, SCORE(10, 1, 5 << 20)};
-    struct gr_evaluation e = {
-        .round = 7, .rows_of = "validation", .tally = tally_of(4, 1), .silos = silos, .n_silos = 3};
+    struct gr_evaluation e = {.round = 7,
+                              .rows_of = "validation",
+                              .accumulator = accumulator_of(4, 1),
+                              .silos = silos,
+                              .n_silos = 3};
     json_t *json = json_of(&e);
     const json_t *metrics = json_object_get(json, "metrics");
     const json_t *area = json_object_get(metrics, "auc");
-    const struct gr_metric_value v = gr_tally_metric(e.tally, GR_METRIC_AUC);
+    const struct gr_metric_value v = gr_accumulator_metric(e.accumulator, GR_METRIC_AUC);
     ck_assert_int_eq(json_integer_value(json_object_get(json, "round")), 7);
     ck_assert_int_eq(json_integer_value(json_object_get(json, "rows")), ROWS);
     ck_assert_str_eq(json_string_value(json_object_get(json, "rows_of")), "validation");
@@ -403,23 +412,26 @@ START_TEST(as_json) {
     ck_assert(real_at(third, "rows") == 10 && real_at(third, "loss") == 0.5 &&
               real_at(third, "accuracy") == 0.1);
     json_decref(json);
-    gr_tally_free((struct gr_tally *)(uintptr_t)e.tally);
+    gr_accumulator_free((struct gr_accumulator *)(uintptr_t)e.accumulator);
 }
 END_TEST
 
-/* A silo's metrics told as integers say what its tally says, and why not. */
+/* A silo's metrics told as integers say what its accumulator says, and why not. */
 START_TEST(a_silo_s_metrics) {
     static const float logits[] = {1, 2};
     static const int32_t one = 1;
     static const struct gr_score silos[] = {SCORE(ROWS, 0, 0), SCORE(1, 1, 0), SCORE(3, 3, 0)};
     struct gr_silo_metrics metrics[3] = {{0}};
-    struct gr_tally *tally = tally_of(2, 0), *small;
-    MUST(gr_tally_create(2, &small));
-    MUST(gr_tally_add_classes(small, logits, &one, NULL, 1));
-    gr_silo_metrics_take(tally, &metrics[0]);
+    struct gr_accumulator *accumulator = accumulator_of(2, 0), *small;
+    MUST(gr_accumulator_create(2, &small));
+    MUST(gr_accumulator_add_classes(small, logits, &one, NULL, 1));
+    gr_silo_metrics_take(accumulator, &metrics[0]);
     gr_silo_metrics_take(small, &metrics[1]);
-    json_t *json = json_of(&(struct gr_evaluation){
-        .rows_of = "test", .tally = tally, .silos = silos, .n_silos = 3, .silo_metrics = metrics});
+    json_t *json = json_of(&(struct gr_evaluation){.rows_of = "test",
+                                                   .accumulator = accumulator,
+                                                   .silos = silos,
+                                                   .n_silos = 3,
+                                                   .silo_metrics = metrics});
     const json_t *told = json_object_get(json, "silos");
     /* All rows are the first silo's. */
     ck_assert(json_equal(json_object_get(json_array_get(told, 0), "metrics"),
@@ -431,12 +443,12 @@ START_TEST(a_silo_s_metrics) {
     ck_assert_ptr_null(json_object_get(json_array_get(told, 2), "metrics"));
     json_decref(json);
     /* Tallies add up as rows do. */
-    MUST(gr_tally_add(small, tally));
-    gr_tally_bin(small, small);
-    ck_assert_int_eq(gr_tally_rows(small), ROWS + 1);
-    ck_assert(gr_tally_metric(small, GR_METRIC_AUC).value > 0.5);
-    gr_tally_free(small);
-    gr_tally_free(tally);
+    MUST(gr_accumulator_add(small, accumulator));
+    gr_accumulator_bin(small, small);
+    ck_assert_int_eq(gr_accumulator_rows(small), ROWS + 1);
+    ck_assert(gr_accumulator_metric(small, GR_METRIC_AUC).value > 0.5);
+    gr_accumulator_free(small);
+    gr_accumulator_free(accumulator);
 }
 END_TEST
 
@@ -446,13 +458,16 @@ START_TEST(bounds_without_a_value) {
     static const int32_t labels[] = {0, 0, 1, 1};
     static const struct gr_score silos[] = {SCORE(4, 0, 0)};
     struct gr_silo_metrics metrics = {0};
-    struct gr_tally *tally;
-    MUST(gr_tally_create(2, &tally));
-    MUST(gr_tally_add_classes(tally, logits, labels, NULL, 4));
-    gr_tally_bin(tally, tally);
-    gr_silo_metrics_take(tally, &metrics);
-    json_t *json = json_of(&(struct gr_evaluation){
-        .rows_of = "test", .tally = tally, .silos = silos, .n_silos = 1, .silo_metrics = &metrics});
+    struct gr_accumulator *accumulator;
+    MUST(gr_accumulator_create(2, &accumulator));
+    MUST(gr_accumulator_add_classes(accumulator, logits, labels, NULL, 4));
+    gr_accumulator_bin(accumulator, accumulator);
+    gr_silo_metrics_take(accumulator, &metrics);
+    json_t *json = json_of(&(struct gr_evaluation){.rows_of = "test",
+                                                   .accumulator = accumulator,
+                                                   .silos = silos,
+                                                   .n_silos = 1,
+                                                   .silo_metrics = &metrics});
     const json_t *area = json_object_get(json_object_get(json, "metrics"), "auc");
     const json_t *silo = json_array_get(json_object_get(json, "silos"), 0);
     ck_assert(json_is_null(json_object_get(area, "value")));
@@ -461,7 +476,7 @@ START_TEST(bounds_without_a_value) {
                      "scores too close to each other to be told apart");
     ck_assert(json_equal(area, json_object_get(json_object_get(silo, "metrics"), "auc")));
     json_decref(json);
-    gr_tally_free(tally);
+    gr_accumulator_free(accumulator);
 }
 END_TEST
 
@@ -472,27 +487,27 @@ END_TEST
 START_TEST(bounds_of_few_rows) {
     float logits[15 * 2] = {0};
     int32_t labels[15] = {0};
-    struct gr_tally *tally;
+    struct gr_accumulator *accumulator;
     size_t n, told = 0;
     for (size_t i = 0; i < 15; i++) {
         logits[2 * i + 1] = i < 12 ? 1.25f : i < 14 ? -0.75f : 3.5f;
         labels[i] = i % 2 == 0;
     }
-    MUST(gr_tally_create(2, &tally));
-    MUST(gr_tally_add_classes(tally, logits, labels, NULL, 15));
-    gr_tally_bin(tally, tally);
-    const struct gr_metric_value all = gr_tally_metric(tally, GR_METRIC_AUC);
+    MUST(gr_accumulator_create(2, &accumulator));
+    MUST(gr_accumulator_add_classes(accumulator, logits, labels, NULL, 15));
+    gr_accumulator_bin(accumulator, accumulator);
+    const struct gr_metric_value all = gr_accumulator_metric(accumulator, GR_METRIC_AUC);
     ck_assert(all.lower >= all.upper && all.upper >= all.lower);
-    gr_tally_withhold_bounds(tally, 10);
-    const int64_t *bounds = gr_tally_bounds(tally, &n);
+    gr_accumulator_withhold_bounds(accumulator, 10);
+    const int64_t *bounds = gr_accumulator_bounds(accumulator, &n);
     for (size_t i = 0; i < n; i++)
         told += bounds[i] != INT64_MIN;
     ck_assert_uint_eq(told, 2); /* the least and the greatest of the twelve */
     /* The pair at -0.75, of 8 times 7, may be in either order. */
-    const struct gr_metric_value few = gr_tally_metric(tally, GR_METRIC_AUC);
+    const struct gr_metric_value few = gr_accumulator_metric(accumulator, GR_METRIC_AUC);
     ck_assert_double_eq_tol(few.upper - few.lower, 1.0 / 56, 1e-12);
     ck_assert_double_eq_tol((few.lower + few.upper) / 2, all.value, 1e-12);
-    gr_tally_free(tally);
+    gr_accumulator_free(accumulator);
 }
 END_TEST
 
@@ -516,30 +531,30 @@ END_TEST
 START_TEST(undefined_as_json) {
     static const float logits[] = {1, 2};
     static const int32_t one = 1;
-    struct gr_tally *tally;
-    MUST(gr_tally_create(2, &tally));
-    MUST(gr_tally_add_classes(tally, logits, &one, NULL, 1));
-    json_t *json = json_of(&(struct gr_evaluation){.rows_of = "table", .tally = tally});
+    struct gr_accumulator *accumulator;
+    MUST(gr_accumulator_create(2, &accumulator));
+    MUST(gr_accumulator_add_classes(accumulator, logits, &one, NULL, 1));
+    json_t *json = json_of(&(struct gr_evaluation){.rows_of = "table", .accumulator = accumulator});
     const json_t *area = json_object_get(json_object_get(json, "metrics"), "auc");
     ck_assert(json_is_null(json_object_get(area, "value")));
     ck_assert_str_eq(json_string_value(json_object_get(area, "why")), "one class only");
     ck_assert_ptr_null(json_object_get(json, "round"));
     ck_assert_ptr_null(json_object_get(json, "silos"));
     json_decref(json);
-    gr_tally_free(tally);
-    tally = numbers(0);
-    json = json_of(&(struct gr_evaluation){.rows_of = "table", .tally = tally});
+    gr_accumulator_free(accumulator);
+    accumulator = numbers(0);
+    json = json_of(&(struct gr_evaluation){.rows_of = "table", .accumulator = accumulator});
     ck_assert_uint_eq(json_object_size(json_object_get(json, "metrics")), 4);
     ck_assert_ptr_null(json_object_get(json, "confusion"));
     ck_assert_ptr_null(json_object_get(json, "reliability"));
     json_decref(json);
-    gr_tally_free(tally);
+    gr_accumulator_free(accumulator);
 }
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("tally");
-    TCase *tests = tcase_create("tally");
+    Suite *suite = suite_create("accumulator");
+    TCase *tests = tcase_create("accumulator");
     const int cases = sizeof known / sizeof *known;
     if (gr_base_start() != GR_OK) return 1;
     tcase_set_timeout(tests, 30);

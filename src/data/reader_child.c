@@ -21,7 +21,7 @@
  * The child calls no MPI function: HDF5 is initialised before the fork, because its parallel build
  * registers itself with MPI then. It leaves with _exit, so that no exit handler of MPI's runs.
  */
-#include "data/guard.h"
+#include "data/reader_child.h"
 
 #include <errno.h>
 #include <poll.h>

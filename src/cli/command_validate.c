@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct words {
+struct validate_words {
     const char *config_path, *run_path; /* borrowed; run_path NULL: a new one */
     struct gr_overrides overrides;
     bool resolved;
 };
 
-static gr_status read_words(struct gr_invocation *invocation, struct words *words) {
+static gr_status read_words(struct gr_invocation *invocation, struct validate_words *words) {
     static const struct option options[] = {{"set", required_argument, NULL, 's'},
                                             {"run", required_argument, NULL, 'd'},
                                             {"resolved", no_argument, NULL, 'r'},
@@ -62,7 +62,7 @@ static void print_resolved(const char *yaml) {
     }
 }
 
-static gr_status show_resolved(const struct words *words) {
+static gr_status show_resolved(const struct validate_words *words) {
     struct gr_config *config = NULL;
     char *yaml = NULL;
     gr_status status;
@@ -101,7 +101,7 @@ static gr_status fail_with(const struct gr_examination *e) {
 
 static gr_status examine(struct gr_invocation *invocation) {
     gr_status status;
-    struct words words = {0};
+    struct validate_words words = {0};
     struct gr_comm *comm = NULL;
     struct gr_config *config = NULL;
     struct gr_examination found = {0};
@@ -131,7 +131,7 @@ out:
 }
 
 gr_status gr_command_validate(struct gr_invocation *invocation) {
-    struct words words = {0};
+    struct validate_words words = {0};
     gr_status status = read_words(invocation, &words);
     const bool resolved = words.resolved;
     if (status == GR_OK && resolved) status = show_resolved(&words);

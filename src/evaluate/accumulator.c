@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tallies: their room. */
-#include "evaluate/tally.h"
+#include "evaluate/accumulator.h"
 
 #include <float.h>
 #include <math.h>
@@ -19,13 +19,13 @@ static size_t count_bins(size_t classes) {
 }
 
 /* The next `n` sums. With sums == NULL only their number is found. */
-static int64_t *take(struct gr_tally *t, size_t n) {
+static int64_t *take(struct gr_accumulator *t, size_t n) {
     int64_t *at = t->sums ? t->sums + t->n : NULL;
     t->n += n;
     return at;
 }
 
-static void lay_out(struct gr_tally *t) {
+static void lay_out(struct gr_accumulator *t) {
     const size_t c = t->classes;
     t->n = 0;
     (void)take(t, GR_HEAD);
@@ -48,25 +48,25 @@ static void lay_out(struct gr_tally *t) {
     if (c == 2) t->bounds = take(t, 2 * t->bins);
 }
 
-gr_status gr_tally_create(size_t classes, struct gr_tally **out) {
+gr_status gr_accumulator_create(size_t classes, struct gr_accumulator **out) {
     gr_status status = GR_OK;
-    struct gr_tally *t = NULL;
+    struct gr_accumulator *t = NULL;
     *out = NULL;
-    GR_TRY(gr_allocate_zero(1, sizeof *t, "a tally", &t));
+    GR_TRY(gr_allocate_zero(1, sizeof *t, "an accumulator", &t));
     t->classes = classes;
     lay_out(t);
-    GR_TRY(gr_allocate_zero(t->n, sizeof *t->sums, "a tally", &t->sums));
-    GR_TRY(gr_allocate_zero(classes, sizeof *t->exponentials, "a tally", &t->exponentials));
+    GR_TRY(gr_allocate_zero(t->n, sizeof *t->sums, "an accumulator", &t->sums));
+    GR_TRY(gr_allocate_zero(classes, sizeof *t->exponentials, "an accumulator", &t->exponentials));
     lay_out(t);
     *out = t;
     t = NULL;
 out:
-    gr_tally_free(t);
+    gr_accumulator_free(t);
     return status;
 }
 
 /* Room for so many kept rows; those that are there stay. */
-static gr_status make_kept(struct gr_tally *t, size_t n) {
+static gr_status make_kept(struct gr_accumulator *t, size_t n) {
     struct gr_kept_score *grown;
     size_t room = t->kept_room ? t->kept_room : 1024;
     if (n <= t->kept_room) return GR_OK;
@@ -81,7 +81,8 @@ static gr_status make_kept(struct gr_tally *t, size_t n) {
     return GR_OK;
 }
 
-gr_status gr_tally_keep(struct gr_tally *t, double log_odds, bool label, int64_t units) {
+gr_status gr_accumulator_keep(struct gr_accumulator *t, double log_odds, bool label,
+                              int64_t units) {
     const double most = (double)FLT_MAX, w = (double)units / (double)GR_WEIGHT_ONE;
     const float x = (float)fmin(fmax(log_odds, -most), most);
     const double place = gr_place_of(x);
@@ -94,7 +95,7 @@ gr_status gr_tally_keep(struct gr_tally *t, double log_odds, bool label, int64_t
     return GR_OK;
 }
 
-void gr_tally_free(struct gr_tally *t) {
+void gr_accumulator_free(struct gr_accumulator *t) {
     if (!t) return;
     gr_free(t->kept);
     gr_free(t->exponentials);
@@ -102,19 +103,19 @@ void gr_tally_free(struct gr_tally *t) {
     gr_free(t);
 }
 
-void gr_tally_clear(struct gr_tally *t, bool with_auc) {
+void gr_accumulator_clear(struct gr_accumulator *t, bool with_auc) {
     memset(t->sums, 0, t->n * sizeof *t->sums);
     t->without_auc = !with_auc;
     t->n_kept = 0;
 }
 
 /* Sums of rows, in front of the bins; of many classes the bins' counts are such sums as well. */
-static size_t count_sums(const struct gr_tally *t) {
+static size_t count_sums(const struct gr_accumulator *t) {
     if (t->n_scored == 0) return t->n;
     return t->n_wanted + (t->without_auc ? 0 : t->n_scores);
 }
 
-gr_status gr_tally_add(struct gr_tally *t, const struct gr_tally *other) {
+gr_status gr_accumulator_add(struct gr_accumulator *t, const struct gr_accumulator *other) {
     gr_status status = GR_OK;
     const size_t n = t->bounds || t->without_auc ? count_sums(t) : t->n;
     for (size_t i = 0; i < n; i++)
@@ -126,29 +127,29 @@ out:
     return status;
 }
 
-size_t gr_tally_classes(const struct gr_tally *t) {
+size_t gr_accumulator_classes(const struct gr_accumulator *t) {
     return t->classes;
 }
 
-int64_t gr_tally_rows(const struct gr_tally *t) {
+int64_t gr_accumulator_rows(const struct gr_accumulator *t) {
     return t->sums[GR_ROWS];
 }
 
-void gr_tally_set_exponent(struct gr_tally *t, int exponent) {
+void gr_accumulator_set_exponent(struct gr_accumulator *t, int exponent) {
     t->exponent = exponent;
 }
 
-int64_t *gr_tally_sums(struct gr_tally *t, size_t *n) {
+int64_t *gr_accumulator_sums(struct gr_accumulator *t, size_t *n) {
     *n = count_sums(t);
     return t->sums;
 }
 
-int64_t *gr_tally_counts(struct gr_tally *t, size_t *n) {
+int64_t *gr_accumulator_counts(struct gr_accumulator *t, size_t *n) {
     *n = t->without_auc ? 0 : 2 * t->n_scored * t->bins;
     return t->histograms;
 }
 
-int64_t *gr_tally_bounds(struct gr_tally *t, size_t *n) {
+int64_t *gr_accumulator_bounds(struct gr_accumulator *t, size_t *n) {
     *n = t->without_auc || !t->bounds ? 0 : 2 * t->bins;
     return t->bounds;
 }
@@ -156,7 +157,7 @@ int64_t *gr_tally_bounds(struct gr_tally *t, size_t *n) {
 /* ---- rows of numbers ------------------------------------------------------------------------ */
 
 /* Rows without a deviance are counted; one of them makes the mean undefined. */
-static bool add_deviance(struct gr_tally *t, double f, double y, double w) {
+static bool add_deviance(struct gr_accumulator *t, double f, double y, double w) {
     if (!(f > 0) || y < 0) {
         t->sums[GR_NO_DEVIANCE] += w > 0;
         return true;
@@ -165,7 +166,7 @@ static bool add_deviance(struct gr_tally *t, double f, double y, double w) {
     return gr_real_add(t->numbers + (size_t)GR_DEVIANCE * GR_REAL_WORDS, w * (2 * (part - y + f)));
 }
 
-static gr_status add_number(struct gr_tally *t, double f, double y, int64_t units) {
+static gr_status add_number(struct gr_accumulator *t, double f, double y, int64_t units) {
     const double w = (double)units / (double)GR_WEIGHT_ONE;
     const double values[] = {[GR_SQUARED] = (f - y) * (f - y),
                              [GR_ABSOLUTE] = fabs(f - y),
@@ -183,8 +184,8 @@ static gr_status add_number(struct gr_tally *t, double f, double y, int64_t unit
     return GR_OK;
 }
 
-gr_status gr_tally_add_numbers(struct gr_tally *t, const float *predictions, const float *targets,
-                               const float *weights, size_t n) {
+gr_status gr_accumulator_add_numbers(struct gr_accumulator *t, const float *predictions,
+                                     const float *targets, const float *weights, size_t n) {
     gr_status status = GR_OK;
     for (size_t i = 0; i < n; i++)
         GR_TRY(

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages: composing, sending, taking in, sorting. */
+#include "comm/control_message.h"
+
+#include <string.h>
+
+#include "comm/communicator.h"
+#include "comm/view_change.h"
+
+enum { TAG_CONTROL = 1 };
+
+static size_t content_words(const struct gr_control_message_head *head) {
+    return (size_t)head->n_slots + head->n_fds + head->n_changes + head->n_ids + head->n_sat;
+}
+
+static size_t message_bytes(const struct gr_control_message_head *head) {
+    return sizeof *head + content_words(head) * sizeof(uint32_t) + head->length;
+}
+
+/* The largest message that a peer can honestly send. */
+static size_t most_bytes(const struct gr_comm *comm) {
+    return sizeof(struct gr_control_message_head) +
+           ((size_t)comm->slots * 4 + comm->ids_max * 2) * sizeof(uint32_t) + GR_MESSAGE_MAX;
+}
+
+static void set_pointers(struct gr_control_message *message) {
+    const struct gr_control_message_head *head = &message->head;
+    message->slots = message->content;
+    message->fds = message->slots + head->n_slots;
+    message->changes = message->fds + head->n_fds;
+    message->ids = message->changes + head->n_changes;
+    message->sat = message->ids + head->n_ids;
+    message->text = (const char *)(message->sat + head->n_sat);
+}
+
+static gr_status allocate_message(size_t bytes, struct gr_control_message **out) {
+    gr_status status = gr_allocate_zero(
+        1, sizeof **out + bytes - sizeof(struct gr_control_message_head), "a message", out);
+    if (status == GR_OK) (*out)->bytes = bytes;
+    return status;
+}
+
+gr_status gr_control_message_create(const struct gr_control_message_head *head,
+                                    struct gr_control_message **out) {
+    gr_status status = allocate_message(message_bytes(head), out);
+    if (status != GR_OK) return status;
+    (*out)->head = *head;
+    set_pointers(*out);
+    return GR_OK;
+}
+
+/* ---- sending -------------------------------------------------------------------------------- */
+
+gr_status gr_control_message_send(struct gr_comm *comm, int slot,
+                                  const struct gr_control_message *message) {
+    gr_status status = GR_OK;
+    struct gr_control_message *copy = NULL;
+    if (comm->peers[slot].dead) return GR_OK;
+    GR_TRY(allocate_message(message->bytes, &copy));
+    memcpy(&copy->head, &message->head, message->bytes);
+    int code = MPI_Isend(&copy->head, (int)copy->bytes, MPI_BYTE, slot, TAG_CONTROL, comm->control,
+                         &copy->request);
+    if (code != MPI_SUCCESS) {
+        /* A peer that cannot be reached will be found missing; that is not this message's task. */
+        gr_status failed = gr_detect_error(comm, code, "MPI_Isend");
+        status = failed == GR_LOST ? GR_OK : failed;
+        goto out;
+    }
+    comm->bytes_sent += copy->bytes;
+    copy->peer = slot;
+    copy->next = comm->mailbox.outgoing;
+    comm->mailbox.outgoing = copy;
+    copy = NULL;
+    int rank = comm->rank_of[slot];
+    if (rank >= 0 && comm->places[rank].node == comm->node_index &&
+        comm->window.part[comm->places[rank].node_rank])
+        gr_wait_event_signal(&gr_comm_member(comm, comm->places[rank].node_rank)->doorbell);
+out:
+    gr_free(copy);
+    return status;
+}
+
+gr_status gr_control_message_send_plain(struct gr_comm *comm, int slot,
+                                        const struct gr_control_message_head *head) {
+    struct gr_control_message *message = NULL;
+    gr_status status = gr_control_message_create(head, &message);
+    if (status == GR_OK) status = gr_control_message_send(comm, slot, message);
+    gr_free(message);
+    return status;
+}
+
+/* ---- sorting -------------------------------------------------------------------------------- */
+
+static void keep(struct gr_control_message **place, struct gr_control_message *message) {
+    gr_free(*place);
+    *place = message;
+}
+
+/* What another rank has seen ended. */
+static void learn_deaths(struct gr_comm *comm, const struct gr_control_message *message) {
+    for (uint32_t i = 0; i < message->head.n_slots; i++) {
+        uint32_t slot = message->slots[i];
+        if (slot >= (uint32_t)comm->slots || (int)slot == comm->slot) continue;
+        struct gr_peer *peer = &comm->peers[slot];
+        peer->dead = true;
+        peer->gone = peer->gone || peer->host == comm->peers[message->peer].host;
+        if (comm->rank_of[slot] >= 0) comm->lost = true;
+    }
+}
+
+static gr_status tell_excluded(struct gr_comm *comm, int slot) {
+    return gr_control_message_send_plain(
+        comm, slot,
+        &(struct gr_control_message_head){
+            .kind = GR_CONTROL_EXCLUDED, .epoch = comm->epoch, .round = comm->situation.round});
+}
+
+/*
+ * A sign of life says how long ago its sender was at work, or heard of somebody who was: what has
+ * been heard gets older from rank to rank, so that ranks that wait for each other find out.
+ */
+static gr_status send_pong(struct gr_comm *comm, int slot) {
+    const double most_s = UINT32_MAX / 1000;
+    return gr_control_message_send_plain(
+        comm, slot,
+        &(struct gr_control_message_head){
+            .kind = GR_CONTROL_PONG,
+            .epoch = comm->epoch,
+            .round = (uint32_t)(1e3 * (comm->idle_s < most_s ? comm->idle_s : most_s))});
+}
+
+static void take_pong(struct gr_comm *comm, const struct gr_control_message *message) {
+    const double idle_s = 1e-3 * message->head.round;
+    if (idle_s < comm->idle_s) comm->idle_s = idle_s;
+}
+
+/* A report: of a member, or of one that has been out since an earlier epoch. */
+static gr_status sort_report(struct gr_comm *comm, struct gr_control_message *message) {
+    const bool member = comm->rank_of[message->peer] >= 0;
+    const uint32_t kind = message->head.kind;
+    gr_status status = GR_OK;
+    if (message->head.epoch >= comm->epoch || member) learn_deaths(comm, message);
+    if (kind == GR_CONTROL_TROUBLE && member) {
+        comm->lost = true;
+        comm->overdue = comm->overdue || (message->head.flags & GR_FLAG_OVERDUE);
+    }
+    if (!member && message->head.epoch < comm->epoch && kind != GR_CONTROL_JOIN &&
+        kind != GR_CONTROL_ANSWER)
+        status = tell_excluded(comm, message->peer);
+    if (kind == GR_CONTROL_JOIN && !comm->out) status = send_pong(comm, message->peer);
+    /* Apart: a report may be sent while the invitation is still on its way. */
+    struct gr_peer *peer = &comm->peers[message->peer];
+    keep(kind == GR_CONTROL_ANSWER ? &peer->answer : &peer->report, message);
+    return status;
+}
+
+static gr_status sort_message(struct gr_comm *comm, struct gr_control_message *message) {
+    struct gr_mailbox *mailbox = &comm->mailbox;
+    const uint32_t epoch = message->head.epoch;
+    gr_status status = GR_OK;
+    /* Who asks to be taken in is no member that one could wait for. */
+    if (message->head.kind != GR_CONTROL_JOIN) {
+        comm->peers[message->peer].silent_s = 0;
+        comm->peers[message->peer].unanswered = false;
+        comm->peers[message->peer].given_up = false;
+    }
+    switch (message->head.kind) {
+    case GR_CONTROL_READY:
+    case GR_CONTROL_TROUBLE:
+    case GR_CONTROL_JOIN:
+    case GR_CONTROL_ANSWER:
+        return sort_report(comm, message);
+    case GR_CONTROL_INVITATION:
+        if (epoch >= comm->epoch) {
+            comm->lost = true;
+            keep(&mailbox->invitation, message);
+            return GR_OK;
+        }
+        /* Of a member: it has missed the decision that began this epoch; all must meet again. */
+        if (comm->rank_of[message->peer] < 0)
+            status = tell_excluded(comm, message->peer);
+        else
+            comm->lost = true;
+        break;
+    case GR_CONTROL_DECISION:
+        if (epoch < comm->epoch || (mailbox->decision && mailbox->decision->head.epoch > epoch))
+            break;
+        if (epoch > comm->epoch) comm->lost = true;
+        keep(&mailbox->decision, message);
+        return GR_OK;
+    case GR_CONTROL_EXCLUDED:
+        if (epoch <= comm->epoch) break;
+        /* The end is no loss: it may be told to a member that is still about to agree on it. */
+        if (epoch != GR_EPOCH_OVER) comm->lost = true;
+        keep(&mailbox->excluded, message);
+        return GR_OK;
+    case GR_CONTROL_PING:
+        status = send_pong(comm, message->peer);
+        break;
+    case GR_CONTROL_PONG:
+        take_pong(comm, message);
+        break;
+    default:
+        break;
+    }
+    gr_free(message);
+    return status;
+}
+
+/* ---- taking in ------------------------------------------------------------------------------ */
+
+static bool well_formed(const struct gr_comm *comm, const struct gr_control_message *message) {
+    const struct gr_control_message_head *head = &message->head;
+    const uint32_t slots = (uint32_t)comm->slots, ids = (uint32_t)comm->ids_max;
+    return head->kind >= GR_CONTROL_READY && head->kind <= GR_CONTROL_PONG &&
+           head->phase <= GR_PHASE_COMMITTED && head->n_slots <= slots && head->n_fds <= slots &&
+           head->n_changes <= 2 * slots && head->n_ids <= ids && head->n_sat <= ids &&
+           head->length < GR_MESSAGE_MAX && message_bytes(head) == message->bytes;
+}
+
+/* Begins to receive all that has arrived. */
+static gr_status take_in(struct gr_comm *comm) {
+    gr_status status = GR_OK;
+    struct gr_control_message *message = NULL;
+    for (;;) {
+        MPI_Message matched;
+        MPI_Status came;
+        int flag = 0, bytes = 0;
+        int code = MPI_Improbe(MPI_ANY_SOURCE, TAG_CONTROL, comm->control, &flag, &matched, &came);
+        if (code != MPI_SUCCESS) {
+            gr_status failed = gr_detect_error(comm, code, "MPI_Improbe");
+            return failed == GR_LOST ? GR_OK : failed;
+        }
+        if (!flag) return GR_OK;
+        GR_TRY_MPI(MPI_Get_count(&came, MPI_BYTE, &bytes));
+        if (bytes < (int)sizeof(struct gr_control_message_head) || (size_t)bytes > most_bytes(comm))
+            return gr_fail(GR_ERROR_INTERNAL, "a message of %d bytes from slot %d, at most %zu",
+                           bytes, came.MPI_SOURCE, most_bytes(comm));
+        GR_TRY(allocate_message((size_t)bytes, &message));
+        message->peer = came.MPI_SOURCE;
+        GR_TRY_MPI(MPI_Imrecv(&message->head, bytes, MPI_BYTE, &matched, &message->request));
+        /* At the end of the list, so that messages of one peer stay in order. */
+        struct gr_control_message **end = &comm->mailbox.incoming;
+        while (*end)
+            end = &(*end)->next;
+        *end = message;
+        message = NULL;
+    }
+out:
+    gr_free(message);
+    return status;
+}
+
+static gr_status sort_arrived(struct gr_comm *comm) {
+    gr_status status = GR_OK;
+    struct gr_control_message **link = &comm->mailbox.incoming;
+    while (*link) {
+        struct gr_control_message *message = *link;
+        int done = 0;
+        int code = MPI_Test(&message->request, &done, MPI_STATUS_IGNORE);
+        if (code == MPI_SUCCESS && !done) {
+            link = &message->next;
+            continue;
+        }
+        *link = message->next;
+        message->next = NULL;
+        if (code != MPI_SUCCESS) { /* its sender has gone; the memory is left to MPI */
+            gr_status failed = gr_detect_error(comm, code, "MPI_Test");
+            GR_TRY(failed == GR_LOST ? GR_OK : failed);
+            continue;
+        }
+        set_pointers(message);
+        if (!well_formed(comm, message)) {
+            status = gr_fail(GR_ERROR_INTERNAL, "a message of slot %d does not hold what it says",
+                             message->peer);
+            gr_free(message);
+            goto out;
+        }
+        GR_TRY(sort_message(comm, message));
+    }
+out:
+    return status;
+}
+
+static void release_taken(struct gr_comm *comm) {
+    struct gr_control_message **link = &comm->mailbox.outgoing;
+    while (*link) {
+        struct gr_control_message *message = *link;
+        int done = 0;
+        int code = MPI_Test(&message->request, &done, MPI_STATUS_IGNORE);
+        if (code == MPI_SUCCESS && !done) {
+            link = &message->next;
+            continue;
+        }
+        *link = message->next;
+        if (code == MPI_SUCCESS) gr_free(message); /* else left to MPI */
+    }
+}
+
+gr_status gr_mailbox_poll(struct gr_comm *comm) {
+    gr_status status = take_in(comm);
+    if (status == GR_OK) status = sort_arrived(comm);
+    release_taken(comm);
+    return status;
+}
+
+/* What MPI has not let go of stays allocated. */
+static void drop(struct gr_control_message *message) {
+    while (message) {
+        struct gr_control_message *next = message->next;
+        int done = 0;
+        if (MPI_Test(&message->request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done)
+            gr_free(message);
+        message = next;
+    }
+}
+
+void gr_mailbox_release(struct gr_comm *comm) {
+    drop(comm->mailbox.outgoing);
+    drop(comm->mailbox.incoming);
+    gr_free(comm->mailbox.invitation);
+    gr_free(comm->mailbox.decision);
+    gr_free(comm->mailbox.excluded);
+    comm->mailbox = (struct gr_mailbox){0};
+    for (int i = 0; comm->peers && i < comm->slots; i++) {
+        gr_free(comm->peers[i].report);
+        gr_free(comm->peers[i].answer);
+        comm->peers[i].report = comm->peers[i].answer = NULL;
+    }
+}

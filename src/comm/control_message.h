@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The messages of the control plane. They are sent without waiting and taken in whenever
+ * a rank looks (gr_mailbox_poll); of each kind only the latest counts, so that what waits is
+ * bounded by the number of ranks.
+ */
+#ifndef GRANARY_COMM_LETTER_H
+#define GRANARY_COMM_LETTER_H
+
+#include <mpi.h>
+
+#include <granary/base.h>
+
+struct gr_comm;
+
+enum gr_control_message_kind {
+    GR_CONTROL_READY = 1,  /* to the one who leads: my silos have trained */
+    GR_CONTROL_TROUBLE,    /* to the one who leads: a collective was given up */
+    GR_CONTROL_JOIN,       /* to the one who leads: I was given up, and am here again */
+    GR_CONTROL_ANSWER,     /* to the one who invitation: here I am, this is where I stand */
+    GR_CONTROL_INVITATION, /* the membership is about to change: answer */
+    GR_CONTROL_DECISION,   /* a closed roster, or a new membership, or both */
+    GR_CONTROL_EXCLUDED,   /* a later epoch has begun without you */
+    GR_CONTROL_PING,
+    GR_CONTROL_PONG, /* `round`: milliseconds that the sender has waited since it knew of work */
+};
+
+enum {
+    GR_FLAG_READY = 1,
+    GR_FLAG_TRAINING = 2,
+    GR_FLAG_NEED_STATE = 4,
+    GR_FLAG_STOP = 8,
+    GR_FLAG_CLOSED = 16, /* a decision that holds a roster */
+    GR_FLAG_OVERDUE = 32 /* trouble because somebody let the sender wait */
+};
+
+/* Beside a silo's id: GR_PRESENT_ANEW. */
+#define GR_CONTROL_ANEW ((uint32_t)1 << 31)
+
+/* Followed by four arrays of uint32_t, then text of `length` bytes. */
+struct gr_control_message_head {
+    uint32_t kind;
+    uint32_t epoch;       /* the sender's; in a decision: the one that begins or goes on */
+    uint32_t view_change; /* of an invitation, and of answers to it */
+    uint32_t round, phase, flags;
+    int32_t status;
+    int32_t fd;         /* of the part offered for the next epoch; -1: none */
+    uint32_t n_slots;   /* members (decision), or those known to be dead (reports) */
+    uint32_t n_fds;     /* parts of the members */
+    uint32_t n_changes; /* slot << 2 | enum gr_change_kind */
+    uint32_t n_ids;     /* silos in the sum, with GR_CONTROL_ANEW or not */
+    uint32_t n_sat;     /* silos that sit out: id << 3 | enum gr_sit_out */
+    uint32_t length;
+};
+
+struct gr_control_message {
+    struct gr_control_message *next;
+    MPI_Request request;
+    int peer;
+    size_t bytes;
+    /* Into `content`: */
+    const uint32_t *slots, *fds, *changes, *ids, *sat;
+    const char *text;
+    struct gr_control_message_head head; /* what is sent begins here, `bytes` long */
+    uint32_t content[];
+};
+
+/* Where messages lie. */
+struct gr_mailbox {
+    struct gr_control_message *outgoing, *incoming;              /* under way; owned */
+    struct gr_control_message *invitation, *decision, *excluded; /* latest, unread; owned */
+};
+
+/* A message with room for what `head` counts; the caller fills content through the pointers. */
+gr_status gr_control_message_create(const struct gr_control_message_head *head,
+                                    struct gr_control_message **out) GR_CHECKED;
+/* Sends and forgets: a message that nobody takes is left to MPI. Takes ownership. A copy is made.
+ */
+gr_status gr_control_message_send(struct gr_comm *comm, int slot,
+                                  const struct gr_control_message *message) GR_CHECKED;
+/* One without content. */
+gr_status gr_control_message_send_plain(struct gr_comm *comm, int slot,
+                                        const struct gr_control_message_head *head) GR_CHECKED;
+
+/*
+ * Takes in what has come, and lets go of what was taken. Pings are answered here. Messages of this
+ * epoch that end its collectives (an invitation, trouble reported to the one who leads, an
+ * exclusion) set comm->lost.
+ */
+gr_status gr_mailbox_poll(struct gr_comm *comm) GR_CHECKED;
+void gr_mailbox_release(struct gr_comm *comm);
+
+#endif
