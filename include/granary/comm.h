@@ -131,7 +131,8 @@ gr_status gr_comm_broadcast_text(struct gr_comm *comm, char **text, size_t limit
 
 /*
  * Collective. values[0..n-1] summed over ranks on all ranks, in pieces of GR_COMM_SMALL_MAX values.
- * Overflow is the caller's to exclude. After a failure some values may be sums and some not.
+ * Sums are taken modulo 2^64, and overflow is the caller's to exclude. After a failure some values
+ * may be sums and some not.
  */
 enum { GR_COMM_SMALL_MAX = 1024 };
 gr_status gr_comm_sum_int64(struct gr_comm *comm, int64_t *values, size_t n) GR_CHECKED;

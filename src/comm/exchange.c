@@ -7,9 +7,10 @@
 
 #include "comm/communicator.h"
 
+/* Modulo 2^64: in unsigned words, for a sum that leaves the range of int64 is to wrap. */
 static void combine_sum(void *acc, const void *more, size_t n) {
-    int64_t *a = acc;
-    const int64_t *b = more;
+    uint64_t *a = acc;
+    const uint64_t *b = more;
     for (size_t i = 0; i < n; i++)
         a[i] += b[i];
 }

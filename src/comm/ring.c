@@ -58,23 +58,23 @@ static struct scale scale_of(int exponent) {
 
 VERSIONS static void ring_encode(const float *x, float weight, int16_t exponent, void *sums,
                                  size_t n) {
-    int32_t *q = sums;
+    uint32_t *q = sums;
     struct scale scale = scale_of(exponent);
     for (size_t i = 0; i < n; i++)
-        q[i] = (int32_t)rintf(x[i] * weight * scale.first * scale.second);
+        q[i] = (uint32_t)(int32_t)rintf(x[i] * weight * scale.first * scale.second);
 }
 
 VERSIONS static void ring_add_encoded(const float *x, float weight, int16_t exponent, void *sums,
                                       size_t n) {
-    int32_t *q = sums;
+    uint32_t *q = sums;
     struct scale scale = scale_of(exponent);
     for (size_t i = 0; i < n; i++)
-        q[i] += (int32_t)rintf(x[i] * weight * scale.first * scale.second);
+        q[i] += (uint32_t)(int32_t)rintf(x[i] * weight * scale.first * scale.second);
 }
 
 VERSIONS static void ring_add(const void *a, const void *b, void *sums, size_t n) {
-    const int32_t *p = a, *q = b;
-    int32_t *sum = sums;
+    const uint32_t *p = a, *q = b;
+    uint32_t *sum = sums;
     for (size_t i = 0; i < n; i++)
         sum[i] = p[i] + q[i];
 }
@@ -142,8 +142,8 @@ const struct gr_codec gr_codec_float32 = {
  */
 static const double magic = 0x1.8p52;
 
-static inline int64_t bits_of(double x) {
-    int64_t bits;
+static inline uint64_t bits_of(double x) {
+    uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
@@ -155,17 +155,17 @@ static inline double of_bits(uint64_t bits) {
 }
 
 /* rint(y) for |y| up to 2^62: in units of 2^32 first, then the rest, which is exact. */
-static inline int64_t nearest(double y) {
+static inline uint64_t nearest(double y) {
     double high = y * 0x1p-32 + magic, rest = y - (high - magic) * 0x1p32;
-    uint64_t units = (uint64_t)bits_of(high) - (uint64_t)bits_of(magic);
-    return (int64_t)((units << 32) + (uint64_t)bits_of(rest + magic) - (uint64_t)bits_of(magic));
+    uint64_t units = bits_of(high) - bits_of(magic);
+    return (units << 32) + bits_of(rest + magic) - bits_of(magic);
 }
 
-/* (double)q: both halves exactly, their sum rounded once. */
-static inline double to_double(int64_t q) {
-    uint64_t above = (uint64_t)q ^ (uint64_t)1 << 63; /* q + 2^63 */
-    double high = of_bits((uint64_t)bits_of(0x1p52) | above >> 32) - (0x1p52 + 0x1p31);
-    double low = of_bits((uint64_t)bits_of(0x1p52) | (above & UINT32_MAX)) - 0x1p52;
+/* (double)(int64_t)q: both halves exactly, their sum rounded once. */
+static inline double to_double(uint64_t q) {
+    uint64_t above = q ^ (uint64_t)1 << 63; /* q + 2^63 */
+    double high = of_bits(bits_of(0x1p52) | above >> 32) - (0x1p52 + 0x1p31);
+    double low = of_bits(bits_of(0x1p52) | (above & UINT32_MAX)) - 0x1p52;
     return high * 0x1p32 + low;
 }
 
@@ -175,7 +175,7 @@ static double scale64_of(int16_t exponent) {
 
 VERSIONS static void ring64_encode(const float *x, float weight, int16_t exponent, void *sums,
                                    size_t n) {
-    int64_t *q = sums;
+    uint64_t *q = sums;
     const double scale = scale64_of(exponent), factor = (double)weight;
     for (size_t i = 0; i < n; i++)
         q[i] = nearest((double)x[i] * factor * scale);
@@ -183,15 +183,15 @@ VERSIONS static void ring64_encode(const float *x, float weight, int16_t exponen
 
 VERSIONS static void ring64_add_encoded(const float *x, float weight, int16_t exponent, void *sums,
                                         size_t n) {
-    int64_t *q = sums;
+    uint64_t *q = sums;
     const double scale = scale64_of(exponent), factor = (double)weight;
     for (size_t i = 0; i < n; i++)
         q[i] += nearest((double)x[i] * factor * scale);
 }
 
 VERSIONS static void ring64_add(const void *a, const void *b, void *sums, size_t n) {
-    const int64_t *p = a, *q = b;
-    int64_t *sum = sums;
+    const uint64_t *p = a, *q = b;
+    uint64_t *sum = sums;
     for (size_t i = 0; i < n; i++)
         sum[i] = p[i] + q[i];
 }
@@ -199,7 +199,7 @@ VERSIONS static void ring64_add(const void *a, const void *b, void *sums, size_t
 /* No grid here is coarse enough to lift a mean beyond the largest float. */
 VERSIONS static void ring64_decode(const void *sums, int16_t exponent, double total_weight,
                                    float *x, size_t n) {
-    const int64_t *q = sums;
+    const uint64_t *q = sums;
     double factor = exponent == GR_RING_EXPONENT_ZERO ? 0 : ldexp(1 / total_weight, exponent);
     for (size_t i = 0; i < n; i++)
         x[i] = (float)(to_double(q[i]) * factor);
@@ -225,24 +225,25 @@ void gr_ring_weigh(const float *x, float weight, const float *residual, float *p
 }
 
 VERSIONS void gr_ring16_encode(const float *p, const uint16_t *noise, int16_t exponent, bool add,
-                               int16_t *sums, float *left, size_t n) {
+                               void *sums, float *left, size_t n) {
+    uint16_t *words = sums;
     const struct scale scale = scale_of(exponent);
     const struct scale back = scale_of(exponent == GR_RING_EXPONENT_ZERO ? exponent : -exponent);
-    const int32_t keep = add ? -1 : 0;
+    const uint32_t keep = add ? UINT32_MAX : 0;
     for (size_t i = 0; i < n; i++) {
         float y = p[i] * scale.first * scale.second;
-        /* |y| <= 2^15 - 1, so that neither this nor the sum leaves int32; the shift floors. */
+        /* |y| <= 2^15 - 1, so that this does not leave int32; the shift floors. */
         int32_t q = ((int32_t)rintf(y * 65536) + noise[i]) >> 16;
-        sums[i] = (int16_t)((sums[i] & keep) + q);
+        words[i] = (uint16_t)((words[i] & keep) + (uint32_t)q);
         left[i] = (y - (float)q) * back.first * back.second;
     }
 }
 
 VERSIONS static void ring16_add(const void *a, const void *b, void *sums, size_t n) {
-    const int16_t *p = a, *q = b;
-    int16_t *sum = sums;
+    const uint16_t *p = a, *q = b;
+    uint16_t *sum = sums;
     for (size_t i = 0; i < n; i++)
-        sum[i] = (int16_t)(p[i] + q[i]);
+        sum[i] = (uint16_t)(p[i] + q[i]);
 }
 
 VERSIONS static void ring16_decode(const void *sums, int16_t exponent, double total_weight,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The arithmetic of the ring: from weighted floats to integers on a grid of 2^e and back. Pure
+ * The arithmetic of the ring: from weighted floats to integers on a grid of 2^e and back. The
+ * integers are kept and added as unsigned words, modulo 2^b, for whatever is added to hide them
+ * leaves the range of signed ones; a sum is read as a signed integer once, when it is decoded. Pure
  * loops over a block or a slice, made so that the compiler vectorises them for the processor at
  * hand; no rounding here depends on which version runs.
  *
@@ -38,7 +40,7 @@ int16_t gr_ring_exponent(uint32_t largest, int64_t bound);
 /* What an encoding does with a block or slice of n elements. Floats have no use for the exponent.
  */
 struct gr_codec {
-    size_t element; /* bytes of a sum: an int64, int32, int16 or float */
+    size_t element; /* bytes of a sum: a word of 64, 32 or 16 bits, or a float */
     int64_t limit;
     /* sums[i] = encoded x[i] * weight; add_encoded: added to sums[i]. NULL: gr_ring16_encode. */
     void (*encode)(const float *x, float weight, int16_t exponent, void *sums, size_t n);
@@ -56,7 +58,7 @@ void gr_ring_weigh(const float *x, float weight, const float *residual, float *p
 
 /* sums[i] = p[i] on the grid (add: added to it), left[i] = what that leaves over. noise: 16 random
  * bits for each element. */
-void gr_ring16_encode(const float *p, const uint16_t *noise, int16_t exponent, bool add,
-                      int16_t *sums, float *left, size_t n);
+void gr_ring16_encode(const float *p, const uint16_t *noise, int16_t exponent, bool add, void *sums,
+                      float *left, size_t n);
 
 #endif

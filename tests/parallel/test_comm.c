@@ -107,6 +107,10 @@ static int add_up(struct gr_comm *comm) {
             EXPECT_EQUAL(maxima[i], largest);
         }
     }
+    /* Modulo 2^64: `size` times 2^63 - 1. */
+    int64_t wrapped = INT64_MAX;
+    EXPECT(gr_comm_sum_int64(comm, &wrapped, 1) == GR_OK);
+    EXPECT(wrapped == (int64_t)((uint64_t)size * (uint64_t)INT64_MAX));
     return bad;
 }
 

@@ -178,6 +178,52 @@ START_TEST(adding_is_exact) {
 }
 END_TEST
 
+/*
+ * Whatever is added to hide a contribution goes round the ring, and is taken off again: any words,
+ * in any order, to the bit. Under MODE=sanitize no addition may overflow a signed integer.
+ */
+START_TEST(adding_goes_round) {
+    static const struct gr_codec *const codecs[] = {&gr_codec_ring64, &gr_codec_ring32,
+                                                    &gr_codec_ring16};
+    static uint64_t a[N], mask[N], opposite[N], sum[N];
+    for (size_t c = 0; c < 3; c++) {
+        const size_t bytes = codecs[c]->element;
+        unsigned char *of_mask = (unsigned char *)mask, *other = (unsigned char *)opposite;
+        memset(mask, 0x7F, sizeof mask);
+        for (size_t i = 0; i < N; i++) {
+            a[i] = i * UINT64_C(0x9E3779B97F4A7C15);
+            uint64_t word = 0, minus;
+            for (size_t b = 0; b < bytes; b++)
+                word |= (uint64_t)of_mask[i * bytes + b] << 8 * b;
+            minus = 0 - word;
+            for (size_t b = 0; b < bytes; b++)
+                other[i * bytes + b] = (unsigned char)(minus >> 8 * b);
+        }
+        memcpy(sum, a, sizeof sum);
+        for (int times = 0; times < 3; times++)
+            codecs[c]->add(sum, mask, sum, N);
+        ck_assert(memcmp(sum, a, N * bytes) != 0);
+        for (int times = 0; times < 3; times++)
+            codecs[c]->add(opposite, sum, sum, N);
+        ck_assert(memcmp(sum, a, N * bytes) == 0);
+    }
+    /* What is encoded on top of a word at the end of its range goes round as well. */
+    static const float ones[] = {1, 1, 1, 1, 1, 1, 1, 1};
+    int32_t top32[8];
+    int64_t top64[8];
+    for (size_t i = 0; i < 8; i++) {
+        top32[i] = INT32_MAX;
+        top64[i] = INT64_MAX;
+    }
+    gr_codec_ring32.add_encoded(ones, 1, 0, top32, 8);
+    gr_codec_ring64.add_encoded(ones, 1, 0, top64, 8);
+    for (size_t i = 0; i < 8; i++) {
+        ck_assert_int_eq(top32[i], INT32_MIN);
+        ck_assert(top64[i] == INT64_MIN);
+    }
+}
+END_TEST
+
 START_TEST(decoding_is_as_defined) {
     static int32_t q[N];
     static float x[N];
@@ -407,6 +453,7 @@ int main(void) {
     tcase_add_test(tests, encoding_rounds_to_nearest_even);
     tcase_add_test(tests, zero_blocks_stay_zero);
     tcase_add_test(tests, adding_is_exact);
+    tcase_add_test(tests, adding_goes_round);
     tcase_add_test(tests, decoding_is_as_defined);
     tcase_add_test(tests, ring64_rounds_exact_products_to_nearest_even);
     tcase_add_test(tests, ring64_adds_and_decodes);
