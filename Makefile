@@ -17,7 +17,7 @@ CC      := $(if $(filter default,$(origin CC)),mpicc,$(CC))
 PKG_CONFIG ?= pkg-config
 VERSION := $(shell sed -n 's/.*GRANARY_VERSION "\(.*\)".*/\1/p' include/granary/base.h)
 # Rooms to build; fewer while one of them is being worked on.
-ROOMS   ?= base config comm observe store data model train evaluate federation
+ROOMS   ?= base config comm observe store data model train evaluate cohort federation
 
 # ---- flags ----------------------------------------------------------------------------------
 

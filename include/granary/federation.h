@@ -5,6 +5,7 @@
 #ifndef GRANARY_FEDERATION_H
 #define GRANARY_FEDERATION_H
 
+#include <granary/cohort.h>
 #include <granary/comm.h>
 #include <granary/config.h>
 #include <granary/data.h>
@@ -67,37 +68,17 @@ struct gr_draw {
 gr_status gr_sample_silos(const struct gr_draw *draw, uint32_t round, const uint8_t *present,
                           uint8_t *selected) GR_CHECKED;
 
-/*
- * The silos that `rank` of `size` hosts, ascending: block gives each rank a run of ids, cyclic
- * deals them. silos: room for n_silos; *n_local receives how many.
- */
-void gr_place_silos(enum gr_placement placement, uint32_t n_silos, int rank, int size,
-                    uint32_t *silos, size_t *n_local);
-
 /* ---- a run -------------------------------------------------------------------------------- */
 
 struct gr_federation; /* opaque: data, model, trainer, aggregator, server state */
 
 /*
- * Who is told, in each process, of what befalls its own silos: whole messages, with paths and
- * values, for the terminal of whoever owns the data. Called between collectives; must not fail or
- * wait.
- */
-struct gr_listener {
-    void (*hear)(void *context, const char *line);
-    void *context;
-};
-
-/*
- * Collective. Loads data and makes the model. config and listener (NULL: nobody) borrowed. A silo
- * whose own table cannot be read sits out from the start; when all do: GR_ERROR_DATA with the first
- * one's reason. preprocessing: the text of a fit that a run goes on with, the same on all ranks;
- * NULL: where one is needed it is made. resumed: that run goes on, so that a test table which
- * cannot be read leaves the test metrics undefined; else it ends the start.
+ * Collective. Makes a cohort of the config's data (see gr_cohort_create, whose options these are),
+ * and the model for it. config is borrowed until gr_federation_free. Errors: as gr_cohort_create
+ * and gr_cohort_count.
  */
 gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *config,
-                               const char *preprocessing, bool resumed,
-                               const struct gr_listener *listener,
+                               const struct gr_cohort_options *options,
                                struct gr_federation **out) GR_CHECKED;
 void gr_federation_free(struct gr_federation *federation);
 
@@ -208,60 +189,8 @@ gr_status gr_federation_outline(struct gr_federation *federation,
 
 /* For the manifest: borrowed. */
 const char *gr_federation_architecture(const struct gr_federation *federation);
-/* Once gr_federation_fingerprint has found it. */
-const struct gr_run_data *gr_federation_data(const struct gr_federation *federation);
-/*
- * Collective. Compares the data with those that the run in the directory `run_path` was begun with;
- * earlier: rank 0's, what its manifest says of them. GR_ERROR_CONFIG names the silos and tables
- * that have changed. What could not be read, then or now, is not compared. Where nothing is known
- * yet the fingerprints are written down, and their salts (gr_salt_take) are drawn.
- */
-gr_status gr_federation_fingerprint(struct gr_federation *federation, const char *run_path,
-                                    const struct gr_run_data *earlier) GR_CHECKED;
-const int32_t *gr_federation_hosts(const struct gr_federation *federation);
-/* Silos that could not be loaded, over all ranks. */
-uint32_t gr_federation_unusable(const struct gr_federation *federation);
-/* Whether more than half of the classes, which the labels show, have no rows in any silo. */
-bool gr_federation_empty_classes(const struct gr_federation *federation);
-/*
- * Whether a silo is one of them, and then why, "line 7, column 2: a value is missing": a reason out
- * of a fixed list and its place, nothing of a cell and no path.
- */
-bool gr_federation_sits_out(const struct gr_federation *federation, uint32_t silo, char *words,
-                            size_t size);
-/* Columns of the tables; 0 where they name none. */
-size_t gr_federation_columns(const struct gr_federation *federation);
-/*
- * What was found in a column over all silos before the first round, "data: chol: 30 missing, fewer
- * than 10 outside of the range": counts below data.disclosure_threshold are not told. *words: NULL
- * for nothing; released with gr_free.
- */
-gr_status gr_federation_tell_found(const struct gr_federation *federation, size_t column,
-                                   char **words) GR_CHECKED;
-
-/* Where of an open column no category is common enough to be told; *words as above. */
-gr_status gr_federation_tell_vanished(const struct gr_federation *federation, size_t column,
-                                      char **words) GR_CHECKED;
-
-/*
- * Where a fraction of rows was to be held out and none is, of some class or of all: 0 for the
- * validation, 1 for the test; *words as above.
- */
-enum { GR_TELL_SPLITS = 2 };
-gr_status gr_federation_tell_split(const struct gr_federation *federation, size_t part,
-                                   char **words) GR_CHECKED;
-
-/* What is odd about the fit of preprocessing; *words as above. */
-gr_status gr_federation_tell_preprocessing(const struct gr_federation *federation,
-                                           char **words) GR_CHECKED;
-/* What of CSV files is no row, and was passed over; *words as above. */
-gr_status gr_federation_tell_passed_over(const struct gr_federation *federation,
-                                         char **words) GR_CHECKED;
-/* How many weights are too small beside the largest to count; *words as above. */
-gr_status gr_federation_tell_weights(const struct gr_federation *federation,
-                                     char **words) GR_CHECKED;
-/* Which codes of categories a linear model takes for quantities; *words as above. */
-gr_status gr_federation_tell_codes(const struct gr_federation *federation, char **words) GR_CHECKED;
+/* The silos and their rows; borrowed until gr_federation_free. Not collective. */
+const struct gr_cohort *gr_federation_cohort(const struct gr_federation *federation);
 
 /* What a whole run was asked to do. */
 struct gr_run_options {

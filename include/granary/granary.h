@@ -4,6 +4,7 @@
 #define GRANARY_GRANARY_H
 
 #include <granary/base.h>
+#include <granary/cohort.h>
 #include <granary/comm.h>
 #include <granary/config.h>
 #include <granary/data.h>

@@ -13,16 +13,9 @@ _Static_assert(sizeof(struct round_sums) == ROUND_SUMS * sizeof(int64_t),
 
 /* After a change of the membership the test table is dealt anew to those left. */
 static gr_status deal_test(struct gr_federation *f) {
-    gr_status status = GR_OK;
-    const int rank = gr_comm_rank(f->comm), size = gr_comm_size(f->comm);
-    if (f->data->test_why) return gr_fail(GR_ERROR_DATA, "%s", f->data->test_why);
-    if (f->share_rank == rank && f->share_size == size) return GR_OK;
-    GR_TRY(gr_data_reload_test(f->config, (uint32_t)rank, (uint32_t)size, f->data));
-    gr_inputs_scale_test(f);
-    f->share_rank = rank;
-    f->share_size = size;
-    f->scored_round = 0;
-out:
+    bool dealt;
+    gr_status status = gr_cohort_deal_test(f->cohort, &dealt);
+    if (status == GR_OK && dealt) f->scored_round = 0;
     return status;
 }
 
@@ -219,8 +212,8 @@ out:
  * Nor has one that was dealt anew and is not, row for row, the one of the beginning.
  */
 static gr_status settle_scores(struct gr_federation *f, bool with_auc, struct round_sums *sums) {
-    f->unscored.replaced = f->test_known && f->data->n_test > 0 && sums->unscored_test == 0 &&
-                           memcmp(sums->test_digest, f->test_total, sizeof f->test_total) != 0;
+    f->unscored.replaced =
+        sums->unscored_test == 0 && gr_cohort_test_replaced(f->cohort, sums->test_digest);
     if (f->unscored.replaced) sums->unscored_test = 1;
     gr_status status = gr_unscored_share(f, sums);
     if (status != GR_OK || sums->unscored_test == 0) return status;

@@ -54,25 +54,25 @@ static gr_status add_words(struct examiner *e, char *words) {
 }
 
 /* What a run would say of its data. */
-static gr_status note_found(struct examiner *e, const struct gr_federation *f) {
+static gr_status note_found(struct examiner *e, const struct gr_cohort *cohort) {
     gr_status status = GR_OK;
     char *words = NULL;
-    for (size_t i = 0; i < gr_federation_columns(f); i++) {
-        GR_TRY(gr_federation_tell_found(f, i, &words));
+    for (size_t i = 0; i < gr_cohort_columns(cohort); i++) {
+        GR_TRY(gr_cohort_tell_found(cohort, i, &words));
         GR_TRY(add_words(e, words));
-        GR_TRY(gr_federation_tell_vanished(f, i, &words));
+        GR_TRY(gr_cohort_tell_vanished(cohort, i, &words));
         GR_TRY(add_words(e, words));
     }
-    GR_TRY(gr_federation_tell_preprocessing(f, &words));
+    GR_TRY(gr_cohort_tell_preprocessing(cohort, &words));
     GR_TRY(add_words(e, words));
-    GR_TRY(gr_federation_tell_passed_over(f, &words));
+    GR_TRY(gr_cohort_tell_passed_over(cohort, &words));
     GR_TRY(add_words(e, words));
-    GR_TRY(gr_federation_tell_weights(f, &words));
+    GR_TRY(gr_cohort_tell_weights(cohort, &words));
     GR_TRY(add_words(e, words));
-    GR_TRY(gr_federation_tell_codes(f, &words));
+    GR_TRY(gr_cohort_tell_codes(cohort, &words));
     GR_TRY(add_words(e, words));
     for (size_t i = 0; i < GR_TELL_SPLITS; i++) {
-        GR_TRY(gr_federation_tell_split(f, i, &words));
+        GR_TRY(gr_cohort_tell_split(cohort, i, &words));
         GR_TRY(add_words(e, words));
     }
 out:
@@ -83,10 +83,11 @@ out:
 static gr_status attempt(struct examiner *e, const struct gr_config *config, bool first) {
     struct gr_federation *f = NULL;
     const struct gr_listener listener = {hear, e};
-    gr_status status =
-        gr_federation_create(e->comm, config, NULL, false, first ? &listener : NULL, &f);
+    const struct gr_cohort_options options = {.listener = first ? &listener : NULL};
+    gr_status status = gr_federation_create(e->comm, config, &options, &f);
     if (status == GR_OK && first) status = gr_federation_outline(f, &e->out->opening);
-    if (status == GR_OK && first && e->failed == GR_OK) e->failed = note_found(e, f);
+    if (status == GR_OK && first && e->failed == GR_OK)
+        e->failed = note_found(e, gr_federation_cohort(f));
     gr_federation_free(f);
     if (status == GR_OK) return gr_comm_agree(e->comm, e->failed);
     return status == GR_ERROR_INTERNAL || status == GR_LOST ? status : note(e, status);

@@ -71,7 +71,7 @@ static void strike(struct gr_federation *f, const struct gr_fault_config *fault)
 }
 
 static bool is_here(const struct gr_federation *f, uint32_t silo) {
-    return f->host_of[silo] == gr_comm_slot(f->comm);
+    return gr_cohort_hosts(f->cohort)[silo] == gr_comm_slot(f->comm);
 }
 
 /* The next fault that is due and has not struck; NULL: none. */

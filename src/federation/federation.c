@@ -5,170 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What all ranks must agree on of their data. */
-enum { N_CLASSES, N_FEATURES, N_DIMS, DIMS, N_SHAPE = DIMS + GR_TENSOR_DIMS_MAX };
-
-static void shape_of(const struct gr_data *data, int64_t shape[N_SHAPE]) {
-    shape[N_CLASSES] = data->n_classes;
-    shape[N_FEATURES] = (int64_t)data->n_features;
-    shape[N_DIMS] = (int64_t)data->n_dims;
-    for (size_t i = 0; i < GR_TENSOR_DIMS_MAX; i++)
-        shape[DIMS + i] = (int64_t)data->shape[i];
-}
-
-/* A rank without rows takes the others' shape. Returns whether it is, then, the same. */
-static bool take_shape(struct gr_data *data, const int64_t shape[N_SHAPE]) {
-    int64_t own[N_SHAPE];
-    if (data->n_features == 0) {
-        data->n_features = (size_t)shape[N_FEATURES];
-        data->n_dims = (size_t)shape[N_DIMS];
-        for (size_t i = 0; i < GR_TENSOR_DIMS_MAX; i++)
-            data->shape[i] = (size_t)shape[DIMS + i];
-    }
-    shape_of(data, own);
-    return memcmp(own + N_FEATURES, shape + N_FEATURES, (N_SHAPE - N_FEATURES) * sizeof *own) == 0;
-}
-
-/* The silos of this rank's slot, and the rank's share of the test table; shape: what `given` says.
- */
-static gr_status read_share(struct gr_federation *f, const struct gr_share *given,
-                            uint32_t *silos) {
-    struct gr_share share = *given;
-    share.n_silos = f->config->data.silos;
-    share.silos = silos;
-    share.test_index = (uint32_t)gr_comm_rank(f->comm);
-    share.test_count = (uint32_t)gr_comm_size(f->comm);
-    gr_place_silos(f->config->run.placement, share.n_silos, gr_comm_slot(f->comm),
-                   gr_comm_slots(f->comm), silos, &share.n_local);
-    return gr_data_load(f->config, &share, &f->data);
-}
-
-/*
- * Collective. A table that all read must be the same for all: of two copies each rank would train
- * on its own. Silos' own tables are theirs alone.
- */
-static gr_status compare_tables(struct gr_federation *f) {
-    gr_status status = GR_OK;
-    char names[GR_NAMES_BYTES];
-    for (size_t i = 0; i < GR_COMMON_TABLES; i++) {
-        const unsigned char *digest = f->data->common_digest[i];
-        /* A run that goes on may be without its test table, on all ranks then. */
-        if (i == GR_COMMON_TEST && f->data->test_why) continue;
-        GR_TRY(gr_comm_name_unlike(f->comm, digest, GR_DIGEST_BYTES, names));
-        if (names[0])
-            return gr_fail(GR_ERROR_DATA,
-                           "data: %s: found other rows in the shared tables than rank 0: their "
-                           "hosts have other copies of the files",
-                           names);
-    }
-out:
-    return status;
-}
-
-/* Collective. Where one rank cannot read the test table of a run that goes on, nobody scores it. */
-static gr_status agree_on_test(struct gr_federation *f) {
-    int64_t missing = f->data->test_why != NULL;
-    gr_status status = gr_comm_max_int64(f->comm, &missing, 1), unused;
-    if (status != GR_OK || missing == 0 || f->data->test_why) return status;
-    unused = gr_fail(GR_ERROR_DATA, "another rank cannot read it");
-    (void)unused;
-    return gr_data_drop_test(f->data);
-}
-
-static const struct gr_silo *first_usable(const struct gr_data *data) {
-    for (size_t i = 0; i < data->n_local; i++)
-        if (data->local[i].unusable == GR_OK) return &data->local[i];
-    return NULL;
-}
-
-/*
- * Collective. Where each silo has a table of its own and there is none for the test, the usable
- * silo with the lowest number says what shape rows have, wherever it is placed; ranks that took
- * another one's read theirs again, so that those of another shape sit out on any rank.
- */
-static gr_status agree_shape(struct gr_federation *f, bool resumed, uint32_t *silos) {
-    const int64_t nobody = -(INT64_C(1) << 40);
-    const struct gr_silo *first = first_usable(f->data);
-    int64_t lowest = first && !f->data->columns ? -(int64_t)first->id : nobody, shape[N_SHAPE];
-    gr_status status = GR_OK, mine = GR_OK;
-    if (!f->data->silo_tables || f->data->n_test > 0) return GR_OK;
-    GR_TRY(gr_comm_max_int64(f->comm, &lowest, 1));
-    const bool says = first && lowest == -(int64_t)first->id;
-    for (size_t i = 0; i < N_SHAPE; i++)
-        shape[i] = -1;
-    if (says) shape_of(f->data, shape);
-    GR_TRY(gr_comm_max_int64(f->comm, shape, N_SHAPE));
-    if (lowest == nobody || !first || f->data->columns || take_shape(f->data, shape)) goto agreed;
-    struct gr_share share = {.n_dims = (size_t)shape[N_DIMS], .test_optional = resumed};
-    for (size_t i = 0; i < share.n_dims; i++)
-        share.shape[i] = (size_t)shape[DIMS + i];
-    gr_data_free(f->data);
-    f->data = NULL;
-    mine = read_share(f, &share, silos);
-agreed:
-    status = gr_comm_agree(f->comm, mine);
-out:
-    return status;
-}
-
-/* This rank's silos: placed, loaded, and their classes known to all. Collective. */
-static gr_status load_data(struct gr_federation *f, bool resumed, uint32_t *silos) {
-    const uint32_t n_silos = f->config->data.silos;
-    if ((uint64_t)gr_comm_size(f->comm) > n_silos)
-        return gr_fail(GR_ERROR_USAGE,
-                       "found %d ranks for %u silos, expected at most one rank for a silo",
-                       gr_comm_size(f->comm), n_silos);
-    const struct gr_share any = {.test_optional = resumed};
-    gr_status status = gr_comm_agree(f->comm, read_share(f, &any, silos));
-    if (status == GR_OK) gr_sitting_hear(f);
-    if (status == GR_OK) status = gr_comm_agree(f->comm, agree_on_test(f));
-    if (status == GR_OK) status = compare_tables(f);
-    if (status == GR_OK) status = agree_shape(f, resumed, silos);
-    /* Who has read again may have found it meanwhile. */
-    if (status == GR_OK) status = gr_comm_agree(f->comm, agree_on_test(f));
-    if (status == GR_OK) status = gr_federation_check_columns(f);
-    if (status == GR_OK) status = gr_federation_sum_found(f);
-    if (status != GR_OK) return status;
-
-    int64_t shape[N_SHAPE];
-    shape_of(f->data, shape);
-    status = gr_comm_max_int64(f->comm, shape, N_SHAPE);
-    if (status == GR_OK) status = gr_inputs_count_unusable(f);
-    if (status != GR_OK) return status;
-    f->data->n_classes = (uint32_t)shape[N_CLASSES];
-    if (!take_shape(f->data, shape))
-        status = gr_fail(GR_ERROR_DATA,
-                         "%s: found %zu features, expected %lld, of one shape, as in other silos",
-                         f->data->n_local ? f->data->local[0].pseudonym : "test table",
-                         f->data->n_features, (long long)shape[N_FEATURES]);
-    return gr_comm_agree(f->comm, status);
-}
-
-/* Which slot hosts which silo: every rank knows how they are placed. */
-static void find_hosts(struct gr_federation *f, uint32_t *silos) {
-    const int slots = gr_comm_slots(f->comm);
-    for (int slot = 0; slot < slots; slot++) {
-        size_t n = 0;
-        gr_place_silos(f->config->run.placement, f->config->data.silos, slot, slots, silos, &n);
-        for (size_t i = 0; i < n; i++)
-            f->host_of[silos[i]] = slot;
-    }
-    f->share_rank = gr_comm_rank(f->comm);
-    f->share_size = gr_comm_size(f->comm);
-}
-
-/*
- * Every rank learns how many rows each silo has: only where the config says so, and has a use for
- * it. Collective.
- */
-static gr_status share_sizes(struct gr_federation *f) {
-    if (!f->sizes) return GR_OK;
-    for (size_t i = 0; i < f->data->n_local; i++)
-        if (f->data->local[i].unusable == GR_OK)
-            f->sizes[f->data->local[i].id] = (int64_t)f->data->local[i].train.n_rows;
-    return gr_comm_sum_int64(f->comm, f->sizes, f->config->data.silos);
-}
-
 /* A model of classes needs labels; tables without columns do not say what theirs are worth. */
 static gr_status check_answers(const struct gr_federation *f) {
     const struct gr_data *data = f->data;
@@ -189,8 +25,11 @@ out:
 static gr_status make_scores(struct gr_federation *f) {
     gr_status status = GR_OK;
     const struct gr_config *config = f->config;
+    const struct gr_row_terms *terms = gr_cohort_terms(f->cohort);
     GR_TRY(gr_accumulator_create(gr_model_classes(f->model), &f->accumulator));
     GR_TRY(gr_accumulator_create(gr_model_classes(f->model), &f->total));
+    if (terms->weights && terms->held_exponent != GR_WEIGHT_NONE)
+        gr_accumulator_set_exponent(f->total, (int)terms->held_exponent);
     GR_TRY(gr_accumulator_create(gr_model_classes(f->model), &f->silo_accumulator));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.own));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.all));
@@ -254,122 +93,44 @@ out:
 }
 
 static gr_status allocate(struct gr_comm *comm, const struct gr_config *config,
-                          const struct gr_listener *listener, struct gr_federation **out,
-                          uint32_t **silos) {
+                          struct gr_federation **out) {
     gr_status status = GR_OK;
     struct gr_federation *f = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *f, "a federation", &f));
     f->comm = comm;
     f->config = config;
-    f->listener = listener;
     f->strategy = gr_strategy_find(config->strategy.name);
     *out = f;
-    GR_TRY(gr_allocate(config->data.silos, sizeof **silos, "this rank's silos", silos));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "what was heard", &f->heard));
-    GR_TRY(
-        gr_allocate_zero(config->data.silos, sizeof *f->host_of, "the silos' hosts", &f->host_of));
-    if (config->round.sampling == GR_SAMPLING_SIZE)
-        GR_TRY(
-            gr_allocate_zero(config->data.silos, sizeof *f->sizes, "the silos' sizes", &f->sizes));
 out:
     return status;
 }
 
 gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *config,
-                               const char *preprocessing, bool resumed,
-                               const struct gr_listener *listener, struct gr_federation **out) {
+                               const struct gr_cohort_options *options,
+                               struct gr_federation **out) {
     gr_status status = GR_OK;
-    uint32_t *silos = NULL;
     struct gr_federation *f = NULL;
     *out = NULL;
-    gr_status mine = allocate(comm, config, listener, &f, &silos);
-    GR_TRY(gr_comm_agree(comm, mine));
-    GR_TRY(mine);
-    gr_control_expect(comm, config->data.silos);
-    GR_TRY(load_data(f, resumed, silos));
-    GR_TRY(gr_federation_preprocess(f, preprocessing));
-    GR_TRY(gr_inputs_find_codes(f));
-    GR_TRY(gr_inputs_agree_terms(f));
+    GR_TRY(gr_comm_agree(comm, allocate(comm, config, &f)));
+    GR_TRY(gr_cohort_create(comm, config, options, &f->cohort));
+    f->data = gr_cohort_data(f->cohort);
     GR_TRY(gr_comm_agree(comm, make_model(f)));
     GR_TRY(gr_comm_agree(comm, gr_inputs_check(f)));
-    GR_TRY(gr_inputs_count_unusable(f));
-    GR_TRY(gr_sitting_share(f));
-    GR_TRY(gr_inputs_find_held(f));
-    GR_TRY(share_sizes(f));
-    gr_inputs_scale_weights(f);
-    GR_TRY(gr_inputs_sum_lost(f));
-    GR_TRY(gr_inputs_find_empty(f));
-    GR_TRY(gr_inputs_count_classes(f));
-    find_hosts(f, silos);
+    GR_TRY(gr_cohort_count(f->cohort));
+    GR_TRY(gr_comm_agree(comm, gr_inputs_weigh_classes(f)));
     *out = f;
     f = NULL;
 out:
-    gr_free(silos);
     gr_federation_free(f);
     return status;
 }
 
 /* ---- respawned ------------------------------------------------------------------------------ */
 
-/* What a respawned rank is told, beside the state. */
-struct federation_outline {
-    uint32_t n_unusable;
-    uint64_t n_test;
-    int64_t test_total[GR_DIGEST_WORDS];
-    int64_t shape[N_SHAPE];
-    struct gr_run_data run_data;
-};
-
-/*
- * A respawned rank without the test table is one that has not read its share yet: it is dealt anew
- * in the next evaluation, as to all. Where the members have none it has none either.
- */
-static gr_status take_test(struct gr_federation *f, size_t n_test) {
-    gr_status status = GR_OK, unused;
-    if (f->data->n_test != n_test) {
-        unused = gr_fail(GR_ERROR_DATA, "the members have %zu test rows", n_test);
-        (void)unused;
-        status = gr_data_drop_test(f->data);
-    }
-    if (status != GR_OK || n_test == 0) return status;
-    if (f->data->test_why) f->share_size = 0;
-    gr_free(f->data->test_why);
-    f->data->test_why = NULL;
-    f->data->n_test = n_test;
-    return GR_OK;
-}
-
-/* Collective: of members and respawned ranks alike. Only a respawned rank can find itself not to
- * fit. */
-static gr_status share_outline(struct gr_federation *f) {
-    gr_status status = GR_OK;
-    struct federation_outline outline = {
-        .n_unusable = f->n_unusable, .n_test = f->data->n_test, .run_data = f->run_data};
-    shape_of(f->data, outline.shape);
-    memcpy(outline.test_total, f->test_total, sizeof outline.test_total);
-    GR_TRY(gr_comm_broadcast(f->comm, &outline, sizeof outline));
-    memcpy(f->test_total, outline.test_total, sizeof f->test_total);
-    f->test_known = true;
-    if (!take_shape(f->data, outline.shape) || f->data->n_classes > outline.shape[N_CLASSES])
-        return gr_fail(GR_ERROR_DATA,
-                       "found %zu features, %u classes, expected %lld, of one shape, %lld",
-                       f->data->n_features, f->data->n_classes,
-                       (long long)outline.shape[N_FEATURES], (long long)outline.shape[N_CLASSES]);
-    f->data->n_classes = (uint32_t)outline.shape[N_CLASSES];
-    GR_TRY(take_test(f, (size_t)outline.n_test));
-    f->n_unusable = outline.n_unusable;
-    f->run_data = outline.run_data;
-    if (f->sizes)
-        GR_TRY(gr_comm_broadcast(f->comm, f->sizes, f->config->data.silos * sizeof *f->sizes));
-    GR_TRY(gr_inputs_share(f));
-out:
-    return status;
-}
-
 gr_status gr_federation_welcome(struct gr_federation *f) {
     gr_status status = GR_OK;
-    GR_TRY(gr_federation_share_preprocessing(f, false));
-    GR_TRY(share_outline(f));
+    GR_TRY(gr_cohort_welcome(f->cohort));
     GR_TRY(gr_comm_agree(f->comm, GR_OK)); /* respawned ranks have made their model */
     status = gr_federation_share_state(f);
 out:
@@ -379,27 +140,21 @@ out:
 gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *config,
                              const struct gr_listener *listener, struct gr_federation **out) {
     gr_status status = GR_OK;
-    uint32_t *silos = NULL;
     struct gr_federation *f = NULL;
     *out = NULL;
-    GR_TRY(allocate(comm, config, listener, &f, &silos));
-    gr_control_expect(comm, config->data.silos);
-    const struct gr_share any = {.test_optional = true};
-    GR_TRY(read_share(f, &any, silos));
-    GR_TRY(gr_federation_share_preprocessing(f, true));
-    find_hosts(f, silos);
-    GR_TRY(share_outline(f));
+    GR_TRY(allocate(comm, config, &f));
+    GR_TRY(gr_cohort_join(comm, config, listener, &f->cohort));
+    f->data = gr_cohort_data(f->cohort);
     /* What is wrong with a respawned rank is its own affair: it leaves, and the others go on. */
     GR_TRY(make_model(f));
     GR_TRY(gr_inputs_check(f));
-    gr_inputs_scale_weights(f);
+    gr_cohort_scale_weights(f->cohort);
     GR_TRY(gr_inputs_weigh_classes(f));
     GR_TRY(gr_comm_agree(comm, GR_OK));
     GR_TRY(gr_federation_share_state(f));
     *out = f;
     f = NULL;
 out:
-    gr_free(silos);
     gr_federation_free(f);
     return status;
 }
@@ -418,7 +173,6 @@ void gr_federation_free(struct gr_federation *f) {
     gr_free(f->unscored.all);
     gr_free(f->unscored.room);
     gr_free(f->heard);
-    gr_free(f->reasons);
     gr_free(f->sums);
     gr_free(f->scored);
     gr_free(f->silo_room);
@@ -440,16 +194,10 @@ void gr_federation_free(struct gr_federation *f) {
         gr_free(f->server[i]);
     gr_free(f->best.parameters);
     gr_free(f->parameters);
-    gr_free(f->class_counts);
-    gr_free(f->held);
-    gr_free(f->categories);
-    gr_free(f->sizes);
-    gr_free(f->host_of);
-    gr_free(f->found);
     gr_free(f->architecture);
     gr_trainer_free(f->trainer);
     gr_model_free(f->model);
-    gr_data_free(f->data);
+    gr_cohort_free(f->cohort);
     gr_free(f);
 }
 
@@ -470,8 +218,8 @@ void gr_federation_state(struct gr_federation *f, struct gr_state *out) {
     gr_best_state(f, out);
     out->n_silos = f->data->n_silos;
     out->silo_rounds = f->silo_rounds;
-    out->class_counts = f->class_counts;
-    out->n_class_counts = f->class_counts ? gr_inputs_classes(f) : 0;
+    out->class_counts = gr_cohort_class_counts(f->cohort);
+    out->n_class_counts = out->class_counts ? gr_cohort_classes(f->cohort) : 0;
     out->architecture = f->architecture;
     if (f->data->preprocessing) out->preprocessing = gr_preprocessing_text(f->data->preprocessing);
 }
@@ -487,18 +235,6 @@ const char *gr_federation_architecture(const struct gr_federation *f) {
     return f->architecture;
 }
 
-const struct gr_run_data *gr_federation_data(const struct gr_federation *f) {
-    return &f->run_data;
-}
-
-bool gr_federation_empty_classes(const struct gr_federation *f) {
-    return f->empty_classes;
-}
-
-uint32_t gr_federation_unusable(const struct gr_federation *f) {
-    return f->n_unusable;
-}
-
-const int32_t *gr_federation_hosts(const struct gr_federation *f) {
-    return f->host_of;
+const struct gr_cohort *gr_federation_cohort(const struct gr_federation *f) {
+    return f->cohort;
 }

@@ -3,6 +3,7 @@
 #ifndef GRANARY_FEDERATION_PARTS_H
 #define GRANARY_FEDERATION_PARTS_H
 
+#include <granary/cohort.h>
 #include <granary/data.h>
 #include <granary/evaluate.h>
 #include <granary/federation.h>
@@ -31,15 +32,6 @@ struct best {
     double newest;     /* by this value */
 };
 
-/* Of all silos' rows, the same on every rank. */
-struct terms {
-    int64_t weights, offsets; /* 1: each row has one */
-    /* By gr_rows_weight_exponent: of the rows trained on, and of those held out and of the test
-     * table, which are scored by themselves. */
-    int64_t train_exponent, held_exponent;
-    int64_t lost; /* weights above 0, of all of these rows, that have become 0 by scaling */
-};
-
 /* Held-out rows that the scores of a round lack. */
 struct unscored {
     uint8_t *own;       /* this rank's silos, as of scored_round, by id; n_silos flags; owned */
@@ -54,33 +46,21 @@ struct unscored {
 };
 
 /* What a silo's own terminal has been told already. */
-enum { GR_HEARD_UNUSABLE = 1, GR_HEARD_SITTING = 2, GR_HEARD_UNSCORED = 4 };
+enum { GR_HEARD_SITTING = 1, GR_HEARD_UNSCORED = 2 };
 
 struct gr_federation {
-    struct gr_comm *comm;               /* borrowed */
-    const struct gr_config *config;     /* borrowed */
-    const struct gr_listener *listener; /* borrowed; NULL: nobody listens */
-    uint8_t *heard;                     /* bits of each silo; n_silos; owned */
+    struct gr_comm *comm;           /* borrowed */
+    const struct gr_config *config; /* borrowed */
+    struct gr_cohort *cohort;       /* owned */
+    uint8_t *heard;                 /* bits of each silo; n_silos; owned */
     const struct gr_strategy *strategy;
-    struct gr_data *data;
+    struct gr_data *data; /* the cohort's */
     struct gr_model *model;
     struct gr_trainer *trainer;
     struct gr_aggregator *aggregator;
     const struct gr_layout *layout; /* the model's */
     const char *run_id;             /* borrowed; NULL: there is no run */
     char *architecture;
-    int32_t *host_of;    /* slot of each silo */
-    int64_t *sizes;      /* rows of each silo; NULL but for sampling by size */
-    int64_t *categories; /* of each feature that is a code; NULL: none is looked up */
-    uint8_t *held; /* of each class whether some silo has rows, holds some out for validation, and
-                      for the test; 3 x gr_inputs_classes flags, of models without classes 3 */
-    int64_t *class_counts;      /* train rows of each class; NULL: classes weigh the same */
-    uint32_t n_unusable;        /* silos that could not be loaded, over all ranks */
-    struct gr_reason *reasons;  /* of those, by id; n_silos; NULL: there are none */
-    uint32_t n_uncompared;      /* fingerprints whose salt is gone since the run began */
-    struct terms terms;         /* weights and offsets, over all ranks */
-    bool empty_classes;         /* more than half have no rows in any silo */
-    int share_rank, share_size; /* for which the test table was dealt */
     struct gr_replay *replay;
     uint8_t *struck; /* rehearsed faults that have been; faults_count flags */
 
@@ -106,8 +86,6 @@ struct gr_federation {
     uint8_t *anew;                    /* in a replay: silos that are to begin anew; n_silos flags */
     struct round_sums *sums, *scored; /* of the round; scores as of scored_round */
     struct unscored unscored;
-    int64_t test_total[GR_DIGEST_WORDS]; /* data->test_digest over all ranks, as the run began; */
-    bool test_known;                     /* where that is known */
     uint32_t scored_round;
     /* What has been counted in scored_round by this rank, and in total_round by all; of the silos'
      * scores, by id, those that may become known, and then what is withheld; NULL: none may. */
@@ -125,12 +103,7 @@ struct gr_federation {
     double update_norm;
     uint32_t recoveries;
     double started_s, trained_s, aggregated_s;
-    uint64_t bytes_sent;         /* up to the last round */
-    struct gr_run_data run_data; /* of all silos' rows */
-    struct gr_found *found; /* in each column, over all silos, as the run began; behind that, of
-                               each, how much it was not found in, see sum_found */
-    struct gr_passed_over passed_over;             /* in some file of some silo; likewise */
-    unsigned char columns_digest[GR_DIGEST_BYTES]; /* of what the tables name; 0: they name none */
+    uint64_t bytes_sent; /* up to the last round */
 };
 
 static inline uint32_t gr_count_flags(const uint8_t *flags, uint32_t n) {
@@ -140,65 +113,20 @@ static inline uint32_t gr_count_flags(const uint8_t *flags, uint32_t n) {
     return sum;
 }
 
-/* ---- columns.c ------------------------------------------------------------------------------- */
+/* ---- model_inputs.c -------------------------------------------------------------------------- */
 
-/* Collective. Refuses tables whose columns are not those of the others, by column and pseudonym. */
-gr_status gr_federation_check_columns(struct gr_federation *f) GR_CHECKED;
-/* Fails as loading that silo did, with its pseudonym in the place of its table's path. */
-gr_status gr_federation_tell_unusable(const struct gr_federation *f,
-                                      const struct gr_silo *silo) GR_CHECKED;
-/* Collective. What was found in the silos' columns, added up. */
-gr_status gr_federation_sum_found(struct gr_federation *f) GR_CHECKED;
-
-/* ---- fit.c, preprocess.c --------------------------------------------------------------------- */
-
-/* Collective. What preprocessing has learnt, as text; released with gr_free. */
-gr_status gr_federation_fit(struct gr_federation *f, char **text) GR_CHECKED;
-/*
- * Collective. Rows as read become rows of features, where the config or the tables' columns ask for
- * it: by the fit given, the same text on all ranks, or NULL, one that is made now.
- */
-gr_status gr_federation_preprocess(struct gr_federation *f, const char *given) GR_CHECKED;
-/* Collective: of members and respawned ranks alike. Only a respawned rank can find that its data do
- * not fit.
- */
-gr_status gr_federation_share_preprocessing(struct gr_federation *f, bool respawned) GR_CHECKED;
-
-/* ---- inputs.c -------------------------------------------------------------------------------- */
-
-/* Collective. Which features are codes of categories, where the model is to look them up. */
-gr_status gr_inputs_find_codes(struct gr_federation *f) GR_CHECKED;
-/* The model of the config for rows of this kind, into f->model. */
+/* Not collective, as all of these. The model of the config for the cohort's rows, into f->model. */
 gr_status gr_inputs_create_model(struct gr_federation *f, size_t batch_max) GR_CHECKED;
 /* Silos of this rank whose tables hold what the model cannot look up become unusable.
  * GR_ERROR_DATA: test rows do, or a table that silos share. */
 gr_status gr_inputs_check(struct gr_federation *f) GR_CHECKED;
-/* Collective. How many silos have no rows, over all ranks, into f->n_unusable; GR_ERROR_DATA: all.
- */
-gr_status gr_inputs_count_unusable(struct gr_federation *f) GR_CHECKED;
-/* Collective. Whether rows have weights and offsets: all tables', or none's. */
-gr_status gr_inputs_agree_terms(struct gr_federation *f) GR_CHECKED;
-/* Then: the model takes them; weights are scaled, once all else that is said of rows as read has
- * been said; and those of the test table, each time that it is dealt. */
+/* The model takes weights and offsets, where rows have them. */
 gr_status gr_inputs_use_terms(struct gr_federation *f) GR_CHECKED;
-void gr_inputs_scale_weights(struct gr_federation *f);
-/* Collective. How many of the weights were lost by that, over all ranks. */
-gr_status gr_inputs_sum_lost(struct gr_federation *f) GR_CHECKED;
-void gr_inputs_scale_test(struct gr_federation *f);
-/* Collective. Whether most classes have no rows at all. */
-gr_status gr_inputs_find_empty(struct gr_federation *f) GR_CHECKED;
-/* Collective. Which classes are held out anywhere. */
-gr_status gr_inputs_find_held(struct gr_federation *f) GR_CHECKED;
-/* Collective. Where classes are to weigh differently, their rows over all silos. */
-gr_status gr_inputs_count_classes(struct gr_federation *f) GR_CHECKED;
-/* How many classes are counted. */
-size_t gr_inputs_classes(const struct gr_federation *f);
-/* By what is counted, or was when the run began. */
+/* The model weighs classes by the rows that are counted, or were when the run began. */
 gr_status gr_inputs_weigh_classes(struct gr_federation *f) GR_CHECKED;
-/* Collective. Rank 0's to respawned ranks. */
-gr_status gr_inputs_share(struct gr_federation *f) GR_CHECKED;
 
-/* ---- rehearsal.c ----------------------------------------------------------------------------- */
+/* ---- fault_injection.c
+ * ----------------------------------------------------------------------------- */
 
 /* Strikes with the faults of the config that are due at this point, if this rank hosts the silo. */
 void gr_inject_fault(struct gr_federation *f, uint32_t round, enum gr_fault_point point);
@@ -246,8 +174,6 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) GR_CHECKED;
 
 /* ---- unscored.c ------------------------------------------------------------------------------ */
 
-/* A line for this process's own terminal, where anything may be told. */
-void gr_federation_hear(const struct gr_federation *f, const char *format, ...) GR_PRINTF(2, 3);
 /* Before rows are scored. */
 void gr_unscored_begin(struct gr_federation *f);
 /* A silo's rows could not be scored: GR_ERROR_DATA, with its message, was about `rows` of its. */
@@ -266,15 +192,6 @@ const char *gr_unscored_why(const struct gr_federation *f, bool of_test);
  */
 enum { GR_REMEDIES_BYTES = 384 };
 void gr_federation_remedies(const struct gr_federation *f, char out[GR_REMEDIES_BYTES]);
-
-/* ---- sitting.c ------------------------------------------------------------------------------- */
-
-/* This rank's unusable silos, on its own terminal, each once. */
-void gr_sitting_hear(struct gr_federation *f);
-/* Collective. Why silos are unusable, as far as it may be told. */
-gr_status gr_sitting_share(struct gr_federation *f) GR_CHECKED;
-/* Of a silo of this rank that is unusable, where all are: an error that others may hear. */
-gr_status gr_sitting_fail(const struct gr_federation *f, const struct gr_silo *silo) GR_CHECKED;
 
 /* ---- best.c ---------------------------------------------------------------------------------- */
 

@@ -20,13 +20,13 @@ gr_status gr_federation_outline(struct gr_federation *f, struct gr_opening *out)
     }
     *out = (struct gr_opening){
         .silos = f->data->n_silos,
-        .unusable = f->n_unusable,
+        .unusable = gr_cohort_unusable(f->cohort),
         .drawn = config->round.participants,
         .ranks = gr_comm_size(f->comm),
         .train_rows = tells_rows(f) ? rows : -1,
         .test_rows = (int64_t)f->data->n_test,
         .features = gr_model_inputs(f->model),
-        .columns = gr_federation_columns(f),
+        .columns = gr_cohort_columns(f->cohort),
         .classes = gr_model_classes(f->model),
         .parameters = f->layout->n_parameters,
         .model = gr_model_type_text(config->model.type),

@@ -47,7 +47,7 @@ static gr_status write_manifest(struct gr_run_state *run, const char *outcome,
         .ranks = gr_comm_slots(run->comm),
         .nodes = gr_comm_nodes(run->comm),
         .n_silos = run->config->data.silos,
-        .data = *gr_federation_data(f),
+        .data = *gr_cohort_run_data(f->cohort),
         .architecture = gr_federation_architecture(f),
         .n_parameters = f->layout->n_parameters,
         .started_utc = run->started_utc,
@@ -56,7 +56,7 @@ static gr_status write_manifest(struct gr_run_state *run, const char *outcome,
         .outcome = outcome,
         .rounds_done = gr_federation_rounds_done(f),
         .model_digest = model_digest,
-        .host_of = gr_federation_hosts(f),
+        .host_of = gr_cohort_hosts(f->cohort),
         .detection = gr_comm_detection(run->comm),
         .software = run->software.of_slot ? &run->software : NULL,
         .job = job_id(job),
@@ -186,24 +186,24 @@ static gr_status note_words(struct gr_run_state *run, const char *event, uint32_
  * what the fit, the files and the split have. */
 static gr_status note_found(struct gr_run_state *run, uint32_t done) {
     gr_status status = GR_OK;
-    const struct gr_federation *f = run->federation;
+    const struct gr_cohort *cohort = run->federation->cohort;
     char *words = NULL;
-    for (size_t i = 0; i < gr_federation_columns(f); i++) {
-        GR_TRY(gr_federation_tell_found(f, i, &words));
+    for (size_t i = 0; i < gr_cohort_columns(cohort); i++) {
+        GR_TRY(gr_cohort_tell_found(cohort, i, &words));
         GR_TRY(note_words(run, "findings", done, words));
-        GR_TRY(gr_federation_tell_vanished(f, i, &words));
+        GR_TRY(gr_cohort_tell_vanished(cohort, i, &words));
         GR_TRY(note_words(run, "alert", done, words));
     }
-    GR_TRY(gr_federation_tell_preprocessing(f, &words));
+    GR_TRY(gr_cohort_tell_preprocessing(cohort, &words));
     GR_TRY(note_words(run, "findings", done, words));
-    GR_TRY(gr_federation_tell_passed_over(f, &words));
+    GR_TRY(gr_cohort_tell_passed_over(cohort, &words));
     GR_TRY(note_words(run, "findings", done, words));
-    GR_TRY(gr_federation_tell_weights(f, &words));
+    GR_TRY(gr_cohort_tell_weights(cohort, &words));
     GR_TRY(note_words(run, "findings", done, words));
-    GR_TRY(gr_federation_tell_codes(f, &words));
+    GR_TRY(gr_cohort_tell_codes(cohort, &words));
     GR_TRY(note_words(run, "findings", done, words));
     for (size_t i = 0; i < GR_TELL_SPLITS; i++) {
-        GR_TRY(gr_federation_tell_split(f, i, &words));
+        GR_TRY(gr_cohort_tell_split(cohort, i, &words));
         GR_TRY(note_words(run, "alert", done, words));
     }
 out:
@@ -216,7 +216,7 @@ static gr_status detail_unusable(const struct gr_run_state *run, char **out) {
     char why[160], name[24];
     json_t *silos = json_array();
     for (uint32_t i = 0; i < run->config->data.silos && json_array_size(silos) < LISTED_MAX; i++) {
-        if (!gr_federation_sits_out(run->federation, i, why, sizeof why)) continue;
+        if (!gr_cohort_sits_out(run->federation->cohort, i, why, sizeof why)) continue;
         gr_silo_pseudonym(i, name);
         json_array_append_new(silos, json_pack("{s:s, s:s}", "silo", name, "why", why));
     }
@@ -237,7 +237,7 @@ static gr_status note_unusable(struct gr_run_state *run, uint32_t unusable, uint
                           run->config->data.silos));
     gr_records_note(run, "alert", done, detail, words);
     for (uint32_t i = 0; run->progress && i < run->config->data.silos && said < SAID_MAX; i++) {
-        if (!gr_federation_sits_out(run->federation, i, why, sizeof why)) continue;
+        if (!gr_cohort_sits_out(run->federation->cohort, i, why, sizeof why)) continue;
         gr_silo_pseudonym(i, name);
         snprintf(line, sizeof line, "  %s: %s", name, why);
         gr_progress_say(run->progress, line);
@@ -251,7 +251,7 @@ out:
 
 /* One wrong label is enough to make a model of hundreds of outputs. */
 static void note_classes(struct gr_run_state *run, uint32_t done) {
-    if (!gr_federation_empty_classes(run->federation)) return;
+    if (!gr_cohort_empty_classes(run->federation->cohort)) return;
     gr_records_note(run, "alert", done, "{\"what\":\"most classes have no rows\"}",
                     "alert: most classes have no rows in any silo; where a label is wrong, "
                     "model.classes refuses it by its place");
@@ -305,7 +305,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *resolved = NULL, *differences = NULL;
     const uint32_t done = gr_federation_rounds_done(run->federation);
-    const uint32_t unusable = gr_federation_unusable(run->federation);
+    const uint32_t unusable = gr_cohort_unusable(run->federation->cohort);
     GR_TRY(gr_config_to_yaml(run->config, &resolved));
     GR_TRY(write_text(run, "config.yaml", run->config_text));
     GR_TRY(write_text(run, "resolved.yaml", resolved));
@@ -327,7 +327,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
                         "{\"what\":\"the disk has no room for checkpoint.keep checkpoints\"}",
                         "alert: the disk has no room for checkpoint.keep checkpoints and one more");
     if (unusable > 0) GR_TRY(note_unusable(run, unusable, done));
-    if (run->federation->n_uncompared > 0)
+    if (gr_cohort_uncompared(run->federation->cohort) > 0)
         gr_records_note(run, "alert", done, "{\"what\":\"data cannot be compared\"}",
                         "alert: some data cannot be compared with those that the run was "
                         "begun with: their salts are gone from its folder secrets/");

@@ -26,7 +26,7 @@ static void sit_out_not_finite(struct gr_federation *f, const struct gr_silo *si
     if (strncmp(why, silo->pseudonym, n) == 0 && why[n] == ':') why += n + 2;
     sit_out(f, silo->id, GR_SIT_NOT_FINITE);
     if (!(f->heard[silo->id] & GR_HEARD_SITTING))
-        gr_federation_hear(f, "%s: round %u: sits out: %s", silo->pseudonym, round, why);
+        gr_cohort_hear(f->cohort, "%s: round %u: sits out: %s", silo->pseudonym, round, why);
     f->heard[silo->id] |= GR_HEARD_SITTING;
 }
 
@@ -52,7 +52,8 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
         gr_inject_fault_update(f, round, silo->id, f->update[slot], f->layout->size,
                                &result.largest);
     /* Where rows are in the draw already (gr_sample_silos), what is left is what one weighs. */
-    const double weight = f->sizes ? result.weight / (double)result.examples : result.weight;
+    const double weight =
+        gr_cohort_sizes(f->cohort) ? result.weight / (double)result.examples : result.weight;
     const bool fits = isfinite(result.largest * (float)weight * room);
     if (status == GR_OK && fits) status = gr_loss_add(f->sums->loss, result.loss_sum);
     if (status == GR_OK && fits) status = gr_loss_add(f->sums->weight, result.processed_weight);
@@ -79,7 +80,7 @@ static struct gr_draw draw_of(const struct gr_federation *f) {
     return (struct gr_draw){.seed = f->config->run.seed,
                             .n_silos = f->data->n_silos,
                             .round = &f->config->round,
-                            .sizes = f->sizes};
+                            .sizes = gr_cohort_sizes(f->cohort)};
 }
 
 /* The silos that are to take part; all ranks find the same. In a replay: those that did. */
@@ -112,7 +113,7 @@ static gr_status ask_silos(struct gr_federation *f, uint32_t round) {
     if (status != GR_OK || f->replay || gr_comm_epoch(f->comm) == 0) return status;
     GR_TRY(gr_allocate_zero(n, 1, "silos that are there", &present));
     for (uint32_t i = 0; i < n; i++)
-        present[i] = gr_comm_rank_of(f->comm, f->host_of[i]) >= 0;
+        present[i] = gr_comm_rank_of(f->comm, gr_cohort_hosts(f->cohort)[i]) >= 0;
     const struct gr_draw draw = draw_of(f);
     GR_TRY(gr_sample_silos(&draw, round, present, f->asked));
 out:
@@ -180,7 +181,7 @@ static void note_changes(struct gr_federation *f) {
                          : change[i].kind == GR_CHANGE_LATE ? f->late
                                                             : f->returned;
         for (uint32_t silo = 0; silo < f->data->n_silos; silo++)
-            if (f->host_of[silo] == change[i].slot) flags[silo] = 1;
+            if (gr_cohort_hosts(f->cohort)[silo] == change[i].slot) flags[silo] = 1;
     }
     gr_control_clear_changes(f->comm);
 }

@@ -19,7 +19,8 @@ static void find_origin(struct gr_run_state *run) {
     struct gr_digest digest;
     gr_digest_start(&digest);
     gr_digest_add(&digest, run->config_digest, GR_DIGEST_BYTES);
-    gr_digest_add(&digest, gr_federation_data(run->federation)->fingerprint, GR_DIGEST_BYTES);
+    gr_digest_add(&digest, gr_cohort_run_data(run->federation->cohort)->fingerprint,
+                  GR_DIGEST_BYTES);
     gr_digest_finish(&digest, run->origin);
 }
 
@@ -364,8 +365,10 @@ static gr_status set_up(struct gr_run_state *run) {
         (void)!gr_progress_create(run->options->progress, run->config->run.rounds, 0,
                                   &run->progress);
     gr_progress_phase(run->progress, "loading the silos' tables");
-    GR_TRY(gr_federation_create(comm, run->config, preprocessing, run->options->resume,
-                                &run->options->listener, &run->federation));
+    const struct gr_cohort_options options = {.preprocessing = preprocessing,
+                                              .resumed = run->options->resume,
+                                              .listener = &run->options->listener};
+    GR_TRY(gr_federation_create(comm, run->config, &options, &run->federation));
     gr_progress_phase(run->progress, NULL);
     tell_guessed(run);
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
@@ -373,7 +376,7 @@ static gr_status set_up(struct gr_run_state *run) {
     GR_TRY(gr_run_directory_check_shared(comm, run->path));
     GR_TRY(gather_software(run));
     if (gr_run_is_root(run)) earlier = gr_run_directory_data(run->directory);
-    GR_TRY(gr_federation_fingerprint(run->federation, run->path, &earlier));
+    GR_TRY(gr_cohort_fingerprint(run->federation->cohort, run->path, &earlier));
     find_origin(run);
     if (run->options->resume) {
         GR_TRY(read_checkpoint(run));

@@ -103,17 +103,3 @@ out:
     gr_free(order);
     return status;
 }
-
-void gr_place_silos(enum gr_placement placement, uint32_t n_silos, int rank, int size,
-                    uint32_t *silos, size_t *n_local) {
-    uint64_t n = n_silos, r = (uint64_t)rank, p = (uint64_t)size;
-    size_t count = 0;
-    if (placement == GR_PLACEMENT_CYCLIC) {
-        for (uint64_t silo = r; silo < n; silo += p)
-            silos[count++] = (uint32_t)silo;
-    } else {
-        for (uint64_t silo = n * r / p; silo < n * (r + 1) / p; silo++)
-            silos[count++] = (uint32_t)silo;
-    }
-    *n_local = count;
-}

@@ -6,7 +6,6 @@
 #include "federation/internal.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,16 +13,6 @@
 enum { COLUMN_BITS = 24, NO_COLUMN = (1 << COLUMN_BITS) - 1, ITS_TARGET = NO_COLUMN - 1 };
 #define NO_ROW  (INT64_C(1) << 34)
 #define NOWHERE (INT64_C(1) << 60)
-
-void gr_federation_hear(const struct gr_federation *f, const char *format, ...) {
-    char line[GR_MESSAGE_MAX];
-    va_list arguments;
-    if (!f->listener || !f->listener->hear) return;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    f->listener->hear(f->listener->context, line);
-}
 
 /* ---- the place ------------------------------------------------------------------------------ */
 
@@ -124,9 +113,10 @@ gr_status gr_unscored_silo(struct gr_federation *f, const float *parameters,
     if (status != GR_OK) return status;
     describe(f, place, where, sizeof where);
     f->heard[silo->id] |= GR_HEARD_UNSCORED;
-    gr_federation_hear(f, "%s: round %u: its held-out rows are not scored: %s; of its %s rows%s%s",
-                       silo->pseudonym, f->rounds_done, message,
-                       rows == &silo->test ? "test" : "validation", where[0] ? " " : "", where);
+    gr_cohort_hear(f->cohort,
+                   "%s: round %u: its held-out rows are not scored: %s; of its %s rows%s%s",
+                   silo->pseudonym, f->rounds_done, message,
+                   rows == &silo->test ? "test" : "validation", where[0] ? " " : "", where);
     return GR_OK;
 }
 
@@ -152,8 +142,8 @@ gr_status gr_unscored_test(struct gr_federation *f, const float *parameters,
 void gr_unscored_table(struct gr_federation *f, struct round_sums *sums) {
     f->unscored.test_place = NOWHERE;
     sums->unscored_test++;
-    gr_federation_hear(f, "round %u: the test table cannot be read anew: %s", f->rounds_done,
-                       gr_message());
+    gr_cohort_hear(f->cohort, "round %u: the test table cannot be read anew: %s", f->rounds_done,
+                   gr_message());
 }
 
 void gr_unscored_begin(struct gr_federation *f) {

@@ -72,12 +72,13 @@ static gr_status meet(struct gr_comm *comm, const char *const *overrides, size_t
                       struct gr_run_data *data, uint32_t *uncompared) {
     struct gr_config *config = NULL;
     struct gr_federation *f = NULL;
+    const struct gr_cohort_options options = {0};
     gr_status status;
     GR_TRY(gr_config_parse("t.yaml", config_text, strlen(config_text), overrides, n, &config));
-    GR_TRY(gr_federation_create(comm, config, NULL, false, NULL, &f));
-    GR_TRY(gr_federation_fingerprint(f, ".", data));
-    *data = *gr_federation_data(f);
-    *uncompared = f->n_uncompared;
+    GR_TRY(gr_federation_create(comm, config, &options, &f));
+    GR_TRY(gr_cohort_fingerprint(f->cohort, ".", data));
+    *data = *gr_cohort_run_data(f->cohort);
+    *uncompared = gr_cohort_uncompared(f->cohort);
 out:
     gr_federation_free(f);
     gr_config_free(config);

@@ -61,10 +61,11 @@ static void leave(const char *folder) {
 
 static gr_status make(struct gr_comm *comm, const char *override, struct gr_config **config,
                       struct gr_federation **f) {
+    const struct gr_cohort_options options = {0};
     *f = NULL;
     gr_status status =
         gr_config_parse("t.yaml", config_text, strlen(config_text), &override, 1, config);
-    return status == GR_OK ? gr_federation_create(comm, *config, NULL, false, NULL, f) : status;
+    return status == GR_OK ? gr_federation_create(comm, *config, &options, f) : status;
 }
 
 static int compare(const struct gr_silo *silo) {
@@ -118,7 +119,7 @@ static int test_reference(struct gr_comm *comm) {
         bad += check_columns(f->data->columns);
         EXPECT(strcmp(gr_preprocessing_text(f->data->preprocessing),
                       gr_preprocessing_text(alone->data->preprocessing)) == 0);
-        EXPECT(gr_federation_tell_preprocessing(f, &words) == GR_OK);
+        EXPECT(gr_cohort_tell_preprocessing(f->cohort, &words) == GR_OK);
         EXPECT(words && strstr(words, "the same in all training rows, and so 0: same"));
     }
     gr_free(words);
@@ -142,7 +143,7 @@ static int test_unusable(struct gr_comm *comm) {
     EXPECT(make(comm, "run.seed=1", &config, &f) == GR_OK);
     if (f) {
         const struct gr_fit *fit = gr_preprocessing_fit(f->data->preprocessing);
-        EXPECT_EQUAL(f->n_unusable, 1);
+        EXPECT_EQUAL(gr_cohort_unusable(f->cohort), 1);
         EXPECT(fit->centre[0] > 1400 && fit->centre[0] < 1700);
         EXPECT_EQUAL(f->data->n_features, gr_preprocessing_features(f->data->preprocessing));
     }
@@ -156,20 +157,23 @@ static int test_unusable(struct gr_comm *comm) {
 static int test_given(struct gr_comm *comm) {
     struct gr_config *config = NULL;
     struct gr_federation *f = NULL, *again = NULL;
+    struct gr_cohort_options options = {.resumed = true};
     char folder[32], *text = NULL, *at;
     int bad = 0;
     enter(folder);
     EXPECT(make(comm, "run.seed=1", &config, &f) == GR_OK);
     EXPECT(gr_text_format(&text, "%s", gr_preprocessing_text(f->data->preprocessing)) == GR_OK);
+    options.preprocessing = text;
     put("0.csv", reference_tables[1]);
-    EXPECT(gr_federation_create(comm, config, text, true, NULL, &again) == GR_OK);
+    EXPECT(gr_federation_create(comm, config, &options, &again) == GR_OK);
     EXPECT(again && strcmp(gr_preprocessing_text(again->data->preprocessing), text) == 0);
     gr_federation_free(again);
     at = strstr(text, "name: b\n");
     if (at) at[6] = 'B';
-    EXPECT(gr_federation_create(comm, config, text, true, NULL, &again) == GR_ERROR_CONFIG);
+    EXPECT(gr_federation_create(comm, config, &options, &again) == GR_ERROR_CONFIG);
     EXPECT(strstr(gr_message(), "column 2: found another name, expected \"B\""));
-    EXPECT(gr_federation_create(comm, config, "fill: [1]\n", true, NULL, &again) == GR_ERROR_DATA);
+    options.preprocessing = "fill: [1]\n";
+    EXPECT(gr_federation_create(comm, config, &options, &again) == GR_ERROR_DATA);
     gr_free(text);
     gr_federation_free(f);
     gr_config_free(config);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Columns and categories that all ranks are to know. What only some have goes to the others by
- * sums, in which the others bring zeros, and by minima: nothing is gathered, and of a silo's
- * categories only those that are common enough take part.
+ * The dictionaries of open columns: the categories that all ranks are to know, and the columns
+ * themselves. A text that one rank has goes to the others by sums, in which the others bring zeros,
+ * and by minima: nothing is gathered, and of a silo's categories only those that are common enough
+ * take part.
  */
-#include "federation/fit.h"
+#include "cohort/preprocessing_fit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +69,7 @@ static gr_status read_columns(const char *text, struct gr_columns **out) {
     return status == GR_OK ? gr_columns_create(schema, out) : status;
 }
 
-gr_status gr_fit_share_columns(struct gr_fitting *fit) {
+gr_status gr_dictionary_share_columns(struct gr_fitting *fit) {
     const struct gr_columns *own = fit->data->columns;
     const int64_t nobody = -(INT64_C(1) << 40);
     int64_t who = own ? -(int64_t)gr_comm_rank(fit->comm) : nobody;
@@ -152,14 +153,14 @@ out:
     return status;
 }
 
-/* Of all open columns together: the fit must fit into its text. */
+/* Of all open columns together: preprocessing must fit into its text. */
 static bool count_bytes(struct gr_fitting *fit, const char *category) {
     fit->category_bytes += strlen(category) + 1;
     return fit->category_bytes <= GR_CONFIG_FILE_MAX;
 }
 
 /* Collective. */
-static gr_status unite(struct gr_fitting *fit, size_t value) {
+static gr_status make_dictionary(struct gr_fitting *fit, size_t value) {
     struct gr_categories mine = {0}, all = {0};
     struct gr_column *column = &fit->columns->schema->columns[fit->columns->column_of[value]];
     char next[GR_OPEN_CATEGORY_BYTES + WORD_BYTES];
@@ -237,10 +238,10 @@ out:
     return status;
 }
 
-gr_status gr_fit_find_categories(struct gr_fitting *fit) {
+gr_status gr_dictionary_find_categories(struct gr_fitting *fit) {
     gr_status status = GR_OK;
     for (size_t v = 0; v < fit->n; v++) {
-        if (fit->treatment[v].open) GR_TRY(unite(fit, v));
+        if (fit->treatment[v].open) GR_TRY(make_dictionary(fit, v));
         if (!fit->treatment[v].number && fit->treatment[v].missing == GR_MISSING_MODE)
             GR_TRY(find_mode(fit, v));
     }

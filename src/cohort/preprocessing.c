@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Preprocessing in a federation: fitted once, then the same for everybody who comes. */
-#include "federation/fit.h"
+/* Preprocessing of a cohort: fitted once, then the same for everybody who comes. */
+#include "cohort/preprocessing_fit.h"
 
 #include <stdio.h>
 #include <string.h>
 
 /* Collective. Whether rows go into the model otherwise than as they are. */
-static gr_status find_need(struct gr_federation *f, bool *needed) {
-    int64_t any = f->data->columns || f->config->preprocess.scale != GR_SCALE_NONE;
-    gr_status status = gr_comm_max_int64(f->comm, &any, 1);
+static gr_status find_need(struct gr_cohort *cohort, bool *needed) {
+    int64_t any = cohort->data->columns || cohort->config->preprocess.scale != GR_SCALE_NONE;
+    gr_status status = gr_comm_max_int64(cohort->comm, &any, 1);
     *needed = any != 0;
     return status;
 }
 
-static gr_status apply(struct gr_federation *f, const char *text) {
+static gr_status apply(struct gr_cohort *cohort, const char *text) {
     struct gr_preprocessing *p;
     gr_status status = gr_preprocessing_create("preprocessing", text, &p);
-    return status == GR_OK ? gr_data_preprocess(f->data, p) : status;
+    return status == GR_OK ? gr_data_preprocess(cohort->data, p) : status;
 }
 
 /* ---- open columns --------------------------------------------------------------------------- */
@@ -35,14 +35,14 @@ static void count_lost(const struct gr_column *own, const struct gr_column *all,
 }
 
 /* This rank's rows as read, whose open columns are known from now on. */
-static gr_status count_silos(const struct gr_federation *f, const struct gr_columns *all,
+static gr_status count_silos(const struct gr_cohort *cohort, const struct gr_columns *all,
                              int64_t *lost) {
     bool *known = NULL;
     gr_status status;
     GR_TRY(gr_allocate_zero(GR_OPEN_CATEGORIES_MAX + 1, sizeof *known, "categories", &known));
-    for (size_t i = 0; i < f->data->n_local; i++) {
-        const struct gr_silo *silo = &f->data->local[i];
-        const struct gr_columns *own = silo->columns ? silo->columns : f->data->columns;
+    for (size_t i = 0; i < cohort->data->n_local; i++) {
+        const struct gr_silo *silo = &cohort->data->local[i];
+        const struct gr_columns *own = silo->columns ? silo->columns : cohort->data->columns;
         if (silo->unusable != GR_OK || !own || own->n_values != all->n_values) continue;
         for (size_t v = 0; v < all->n_values; v++) {
             const uint32_t column = all->column_of[v];
@@ -60,7 +60,7 @@ out:
 }
 
 /* Collective. Of open columns the unknown ones join what was found, before rows are features. */
-static gr_status find_lost(struct gr_federation *f, const char *text) {
+static gr_status find_lost(struct gr_cohort *cohort, const char *text) {
     struct gr_preprocessing *p = NULL;
     int64_t *lost = NULL;
     size_t n = 0;
@@ -68,39 +68,40 @@ static gr_status find_lost(struct gr_federation *f, const char *text) {
     const struct gr_columns *all = mine == GR_OK ? gr_preprocessing_columns(p) : NULL;
     if (all) n = all->schema->columns_count;
     if (mine == GR_OK) mine = gr_allocate_zero(n, sizeof *lost, "findings", &lost);
-    if (mine == GR_OK && all) mine = count_silos(f, all, lost);
-    GR_TRY(gr_comm_agree(f->comm, mine));
-    GR_TRY(gr_comm_sum_int64(f->comm, lost, n));
-    for (size_t i = 0; f->found && i < n; i++)
-        f->found[i].unknown += lost[i];
+    if (mine == GR_OK && all) mine = count_silos(cohort, all, lost);
+    GR_TRY(gr_comm_agree(cohort->comm, mine));
+    GR_TRY(gr_comm_sum_int64(cohort->comm, lost, n));
+    for (size_t i = 0; cohort->found && i < n; i++)
+        cohort->found[i].unknown += lost[i];
 out:
     gr_free(lost);
     gr_preprocessing_free(p);
     return status;
 }
 
-gr_status gr_federation_preprocess(struct gr_federation *f, const char *given) {
+gr_status gr_cohort_preprocess(struct gr_cohort *cohort, const char *given) {
     char *text = NULL;
     bool needed;
     gr_status status;
-    GR_TRY(find_need(f, &needed));
+    GR_TRY(find_need(cohort, &needed));
     if (!needed) return GR_OK;
-    if (!given) GR_TRY(gr_federation_fit(f, &text));
-    GR_TRY(find_lost(f, given ? given : text));
-    status = gr_comm_agree(f->comm, apply(f, given ? given : text));
+    if (!given) GR_TRY(gr_cohort_fit(cohort, &text));
+    GR_TRY(find_lost(cohort, given ? given : text));
+    status = gr_comm_agree(cohort->comm, apply(cohort, given ? given : text));
 out:
     gr_free(text);
     return status;
 }
 
-gr_status gr_federation_share_preprocessing(struct gr_federation *f, bool respawned) {
-    const struct gr_preprocessing *p = f->data->preprocessing;
+gr_status gr_cohort_share_preprocessing(struct gr_cohort *cohort, bool respawned) {
+    const struct gr_preprocessing *p = cohort->data->preprocessing;
     char *text = NULL, *mine = NULL;
     gr_status status = GR_OK;
-    GR_TRY(gr_comm_agree(f->comm, gr_text_format(&mine, "%s", p ? gr_preprocessing_text(p) : "")));
+    GR_TRY(gr_comm_agree(cohort->comm,
+                         gr_text_format(&mine, "%s", p ? gr_preprocessing_text(p) : "")));
     text = mine;
-    GR_TRY(gr_comm_broadcast_text(f->comm, &text, GR_CONFIG_TEXT_MAX));
-    if (respawned && text[0]) status = apply(f, text);
+    GR_TRY(gr_comm_broadcast_text(cohort->comm, &text, GR_CONFIG_TEXT_MAX));
+    if (respawned && text[0]) status = apply(cohort, text);
 out:
     if (text != mine) gr_free(text);
     gr_free(mine);
@@ -121,23 +122,23 @@ static void add_name(char *out, const char *name, size_t n) {
         snprintf(out + used, WORDS_BYTES - used, " and others");
 }
 
-gr_status gr_federation_tell_vanished(const struct gr_federation *f, size_t column, char **words) {
-    const struct gr_columns *columns = f->data->columns;
+gr_status gr_cohort_tell_vanished(const struct gr_cohort *cohort, size_t column, char **words) {
+    const struct gr_columns *columns = cohort->data->columns;
     char name[64];
     *words = NULL;
-    if (!columns || !f->found || column >= columns->schema->columns_count) return GR_OK;
+    if (!columns || !cohort->found || column >= columns->schema->columns_count) return GR_OK;
     const struct gr_column *c = &columns->schema->columns[column];
-    if (!c->open || c->categories_count > 0 || f->found[column].unknown == 0) return GR_OK;
+    if (!c->open || c->categories_count > 0 || cohort->found[column].unknown == 0) return GR_OK;
     gr_text_quote(c->name, strlen(c->name), name, sizeof name);
     return gr_text_format(words,
                           "alert: %s: no silo has a category of it in %u training rows "
                           "(data.disclosure_threshold), so it says nothing to the model; "
                           "data.schema can list its categories",
-                          name, f->config->data.disclosure_threshold);
+                          name, cohort->config->data.disclosure_threshold);
 }
 
-gr_status gr_federation_tell_preprocessing(const struct gr_federation *f, char **words) {
-    const struct gr_preprocessing *p = f->data->preprocessing;
+gr_status gr_cohort_tell_preprocessing(const struct gr_cohort *cohort, char **words) {
+    const struct gr_preprocessing *p = cohort->data->preprocessing;
     const struct gr_columns *columns = p ? gr_preprocessing_columns(p) : NULL;
     char names[WORDS_BYTES] = "", number[32];
     size_t n = 0;
@@ -161,12 +162,12 @@ static bool is_linear(enum gr_model_type type) {
            type == GR_MODEL_POISSON;
 }
 
-gr_status gr_federation_tell_codes(const struct gr_federation *f, char **words) {
-    const struct gr_columns *columns = f->data->columns;
+gr_status gr_cohort_tell_codes(const struct gr_cohort *cohort, char **words) {
+    const struct gr_columns *columns = cohort->data->columns;
     char names[WORDS_BYTES] = "";
     size_t n = 0;
     *words = NULL;
-    if (!columns || !is_linear(f->config->model.type)) return GR_OK;
+    if (!columns || !is_linear(cohort->config->model.type)) return GR_OK;
     for (size_t i = 0; i < columns->n_features; i++) {
         const struct gr_feature *feature = &columns->features[i];
         if (feature->kind != GR_FEATURE_CODE || feature->n_categories < 3) continue;

@@ -3,8 +3,9 @@
  * Silos that sit out the run, and why: the whole message goes to the terminal of the process that
  * read their data; the others are told a reason out of a fixed list, and the place.
  */
-#include "federation/internal.h"
+#include "cohort/cohort_parts.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,9 +57,9 @@ static int64_t number_behind(const char *place, const char *word) {
 }
 
 /* "a.csv:7: column 2 (age): found ...": the path is the config's, and may hold anything. */
-static const char *behind_path(const struct gr_federation *f, const struct gr_silo *silo) {
-    if (!f->data->silo_tables) return silo->why;
-    const struct gr_table_config *table = &f->config->data.silo_tables[silo->id];
+static const char *behind_path(const struct gr_cohort *cohort, const struct gr_silo *silo) {
+    if (!cohort->data->silo_tables) return silo->why;
+    const struct gr_table_config *table = &cohort->config->data.silo_tables[silo->id];
     const char *paths[] = {table->file, table->features, table->labels};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         const size_t n = paths[i] ? strlen(paths[i]) : 0;
@@ -75,9 +76,9 @@ static const char *behind_name(const char *text) {
     return found;
 }
 
-static struct gr_reason reason_of(const struct gr_federation *f, const struct gr_silo *silo) {
+static struct gr_reason reason_of(const struct gr_cohort *cohort, const struct gr_silo *silo) {
     struct gr_reason out = {.reason = REASONS + 1};
-    const char *text = behind_path(f, silo), *body = behind_name(text);
+    const char *text = behind_path(cohort, silo), *body = behind_name(text);
     char place[64];
     snprintf(place, sizeof place, "%.*s", (int)strcspn(text, "("), text);
     for (int64_t i = REASONS; i-- > 0;)
@@ -88,29 +89,53 @@ static struct gr_reason reason_of(const struct gr_federation *f, const struct gr
     return out;
 }
 
-gr_status gr_sitting_share(struct gr_federation *f) {
-    const size_t n = f->data->n_silos;
+gr_status gr_unusable_share(struct gr_cohort *cohort) {
+    const size_t n = cohort->data->n_silos;
     gr_status status = GR_OK;
-    if (f->n_unusable == 0) return GR_OK;
-    GR_TRY(gr_comm_agree(
-        f->comm,
-        f->reasons ? GR_OK : gr_allocate_zero(n, sizeof *f->reasons, "reasons", &f->reasons)));
-    memset(f->reasons, 0, n * sizeof *f->reasons);
-    for (size_t i = 0; i < f->data->n_local; i++) {
-        const struct gr_silo *silo = &f->data->local[i];
-        if (silo->unusable != GR_OK) f->reasons[silo->id] = reason_of(f, silo);
+    if (cohort->n_unusable == 0) return GR_OK;
+    GR_TRY(gr_comm_agree(cohort->comm, cohort->reasons
+                                           ? GR_OK
+                                           : gr_allocate_zero(n, sizeof *cohort->reasons, "reasons",
+                                                              &cohort->reasons)));
+    memset(cohort->reasons, 0, n * sizeof *cohort->reasons);
+    for (size_t i = 0; i < cohort->data->n_local; i++) {
+        const struct gr_silo *silo = &cohort->data->local[i];
+        if (silo->unusable != GR_OK) cohort->reasons[silo->id] = reason_of(cohort, silo);
     }
-    status = gr_comm_sum_int64(f->comm, &f->reasons->reason, n * REASON_WORDS);
+    status = gr_comm_sum_int64(cohort->comm, &cohort->reasons->reason, n * REASON_WORDS);
 out:
     return status;
 }
 
-void gr_sitting_hear(struct gr_federation *f) {
-    for (size_t i = 0; i < f->data->n_local; i++) {
-        const struct gr_silo *silo = &f->data->local[i];
-        if (silo->unusable == GR_OK || f->heard[silo->id] & GR_HEARD_UNUSABLE) continue;
-        f->heard[silo->id] |= GR_HEARD_UNUSABLE;
-        gr_federation_hear(f, "%s sits out the run: %s", silo->pseudonym, silo->why);
+void gr_cohort_hear(const struct gr_cohort *cohort, const char *format, ...) {
+    char line[GR_MESSAGE_MAX];
+    va_list arguments;
+    if (!cohort->listener || !cohort->listener->hear) return;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    cohort->listener->hear(cohort->listener->context, line);
+}
+
+gr_status gr_cohort_exclude(struct gr_cohort *cohort, struct gr_silo *silo, gr_status why) {
+    if (why != GR_ERROR_DATA) return why;
+    if (!cohort->data->silo_tables) return gr_fail_context(why, "%s: ", silo->pseudonym);
+    silo->unusable = why;
+    gr_rows_release(&silo->train);
+    gr_rows_release(&silo->validation);
+    gr_rows_release(&silo->test);
+    silo->train = silo->validation = silo->test = (struct gr_rows){0};
+    const struct gr_table_config *table = &cohort->config->data.silo_tables[silo->id];
+    return gr_text_format(&silo->why, "%s: %s", table->file[0] ? table->file : table->features,
+                          gr_message());
+}
+
+void gr_unusable_hear(struct gr_cohort *cohort) {
+    for (size_t i = 0; i < cohort->data->n_local; i++) {
+        const struct gr_silo *silo = &cohort->data->local[i];
+        if (silo->unusable == GR_OK || cohort->heard[silo->id]) continue;
+        cohort->heard[silo->id] = 1;
+        gr_cohort_hear(cohort, "%s sits out the run: %s", silo->pseudonym, silo->why);
     }
 }
 
@@ -126,18 +151,49 @@ static void tell_reason(const struct gr_reason *r, char *words, size_t size) {
         snprintf(words, size, "%s", told);
 }
 
-gr_status gr_sitting_fail(const struct gr_federation *f, const struct gr_silo *silo) {
-    const struct gr_reason reason = reason_of(f, silo);
+static gr_status fail_all(const struct gr_cohort *cohort, const struct gr_silo *silo) {
+    const struct gr_reason reason = reason_of(cohort, silo);
     char words[192];
     tell_reason(&reason, words, sizeof words);
     return gr_fail(silo->unusable, "no silo has data that can be read; %s: %s", silo->pseudonym,
                    words);
 }
 
-bool gr_federation_sits_out(const struct gr_federation *f, uint32_t silo, char *words,
-                            size_t size) {
-    const struct gr_reason *r = f->reasons ? &f->reasons[silo] : NULL;
+gr_status gr_unusable_count(struct gr_cohort *cohort) {
+    const struct gr_silo *first = NULL;
+    int64_t unusable = 0;
+    gr_unusable_hear(cohort);
+    for (size_t i = 0; i < cohort->data->n_local; i++) {
+        if (cohort->data->local[i].unusable == GR_OK) continue;
+        unusable++;
+        if (!first) first = &cohort->data->local[i];
+    }
+    gr_status status = gr_comm_sum_int64(cohort->comm, &unusable, 1);
+    if (status != GR_OK) return status;
+    cohort->n_unusable = (uint32_t)unusable;
+    if (cohort->n_unusable < cohort->data->n_silos) return GR_OK;
+    return gr_comm_agree(cohort->comm, first ? fail_all(cohort, first)
+                                             : gr_fail(GR_ERROR_DATA, "no silo has data"));
+}
+
+gr_status gr_unusable_fail(const struct gr_cohort *cohort, const struct gr_silo *silo) {
+    const struct gr_table_config *table = &cohort->config->data.silo_tables[silo->id];
+    const char *paths[] = {table->file, table->features, table->labels};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        size_t n = paths[i] ? strlen(paths[i]) : 0;
+        if (n > 0 && strncmp(silo->why, paths[i], n) == 0)
+            return gr_fail(silo->unusable, "%s%s", silo->pseudonym, silo->why + n);
+    }
+    return gr_fail(silo->unusable, "%s: its data cannot be read", silo->pseudonym);
+}
+
+bool gr_cohort_sits_out(const struct gr_cohort *cohort, uint32_t silo, char *words, size_t size) {
+    const struct gr_reason *r = cohort->reasons ? &cohort->reasons[silo] : NULL;
     if (!r || r->reason == 0) return false;
     tell_reason(r, words, size);
     return true;
+}
+
+uint32_t gr_cohort_unusable(const struct gr_cohort *cohort) {
+    return cohort->n_unusable;
 }

@@ -4,7 +4,7 @@
  * digest leaves its rank salted, with what only that silo's rank can read where a silo has a table
  * of its own; so it says "the same as before", and does not confirm a guess.
  */
-#include "federation/internal.h"
+#include "cohort/cohort_parts.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +16,7 @@ _Static_assert((int)PARTS == (int)GR_SILO_PARTS, "a fingerprint for each part of
 #define ANEW (INT64_C(1) << 62)
 
 struct prints {
-    struct gr_federation *f;
+    struct gr_cohort *cohort; /* borrowed */
     const char *run_path;
     char *secrets; /* folder; owned */
     size_t n;
@@ -48,7 +48,7 @@ static gr_status print_silo(struct prints *p, const struct gr_silo *silo) {
     bool anew = p->run_anew;
     gr_status status = GR_OK;
     if (silo->unusable != GR_OK) return GR_OK;
-    if (p->f->data->silo_tables) {
+    if (p->cohort->data->silo_tables) {
         GR_TRY(gr_salt_take(p->secrets, silo->pseudonym, own, &anew));
         salt = own;
     }
@@ -61,8 +61,8 @@ out:
 
 static gr_status print_silos(struct prints *p) {
     gr_status status = GR_OK;
-    for (size_t i = 0; i < p->f->data->n_local; i++)
-        GR_TRY(print_silo(p, &p->f->data->local[i]));
+    for (size_t i = 0; i < p->cohort->data->n_local; i++)
+        GR_TRY(print_silo(p, &p->cohort->data->local[i]));
 out:
     return status;
 }
@@ -70,25 +70,25 @@ out:
 /* Collective. All ranks' fingerprints on all of them. */
 static gr_status take_prints(struct prints *p) {
     gr_status status = GR_OK;
-    struct gr_comm *comm = p->f->comm;
+    struct gr_comm *comm = p->cohort->comm;
     const bool root = gr_comm_rank(comm) == 0;
-    int64_t words[GR_DIGEST_WORDS], *common = p->now + (size_t)p->f->data->n_silos * PARTS;
+    int64_t words[GR_DIGEST_WORDS], *common = p->now + (size_t)p->cohort->data->n_silos * PARTS;
     GR_TRY(gr_comm_agree(comm, root ? gr_salt_take(p->secrets, "run", p->run_salt, &p->run_anew)
                                     : GR_OK));
     GR_TRY(gr_comm_broadcast(comm, p->run_salt, sizeof p->run_salt));
     GR_TRY(gr_comm_broadcast(comm, &p->run_anew, sizeof p->run_anew));
     GR_TRY(gr_comm_agree(comm, print_silos(p)));
-    memcpy(words, p->f->data->test_digest, sizeof words);
+    memcpy(words, p->cohort->data->test_digest, sizeof words);
     GR_TRY(gr_comm_sum_int64(comm, words, GR_DIGEST_WORDS));
-    memcpy(p->f->test_total, words, sizeof words);
-    p->f->test_known = true;
+    memcpy(p->cohort->test_total, words, sizeof words);
+    p->cohort->test_known = true;
     const int64_t anew = p->run_anew ? ANEW : 0;
-    if (root && p->f->data->n_test > 0)
+    if (root && p->cohort->data->n_test > 0)
         common[GR_FINGERPRINT_TEST] =
             salted(p->run_salt, 0, PARTS + GR_FINGERPRINT_TEST, words, sizeof words) | anew;
     if (root)
         common[GR_FINGERPRINT_COLUMNS] = salted(p->run_salt, 0, PARTS + GR_FINGERPRINT_COLUMNS,
-                                                p->f->columns_digest, GR_DIGEST_BYTES) |
+                                                p->cohort->columns_digest, GR_DIGEST_BYTES) |
                                          anew;
     status = gr_comm_sum_int64(comm, p->now, p->n);
 out:
@@ -98,8 +98,8 @@ out:
 /* Collective. */
 static gr_status read_earlier(struct prints *p, const struct gr_run_data *told) {
     gr_status status = GR_OK;
-    struct gr_comm *comm = p->f->comm;
-    struct gr_fingerprints earlier = {p->f->data->n_silos, p->earlier};
+    struct gr_comm *comm = p->cohort->comm;
+    struct gr_fingerprints earlier = {p->cohort->data->n_silos, p->earlier};
     const bool root = gr_comm_rank(comm) == 0;
     if (!told->known) return GR_OK;
     GR_TRY(
@@ -145,7 +145,7 @@ static void name_silo(const struct prints *p, uint32_t silo, char out[MESSAGE_BY
 
 /* The same on all ranks. */
 static gr_status compare(const struct prints *p) {
-    const uint32_t n_silos = p->f->data->n_silos;
+    const uint32_t n_silos = p->cohort->data->n_silos;
     const size_t common = (size_t)n_silos * PARTS;
     char words[MESSAGE_BYTES] = "", line[64];
     uint32_t n = 0;
@@ -185,18 +185,18 @@ static uint32_t merge(struct prints *p, bool *news) {
 }
 
 /* The run's data keep the fingerprint that they were given first. */
-static void set_run_data(struct gr_federation *f, const struct prints *p,
+static void set_run_data(struct gr_cohort *cohort, const struct prints *p,
                          const struct gr_run_data *told) {
-    f->run_data = *told;
+    cohort->run_data = *told;
     if (told->known) return;
-    f->run_data.known = true;
-    f->run_data.incomplete = f->n_unusable > 0;
-    gr_digest_of(p->now, p->n * sizeof *p->now, f->run_data.fingerprint);
+    cohort->run_data.known = true;
+    cohort->run_data.incomplete = cohort->n_unusable > 0;
+    gr_digest_of(p->now, p->n * sizeof *p->now, cohort->run_data.fingerprint);
 }
 
 static gr_status make_room(struct prints *p) {
     gr_status status;
-    p->n = (size_t)p->f->data->n_silos * PARTS + GR_FINGERPRINTS_COMMON;
+    p->n = (size_t)p->cohort->data->n_silos * PARTS + GR_FINGERPRINTS_COMMON;
     GR_TRY(gr_allocate_zero(p->n, sizeof *p->now, "fingerprints", &p->now));
     GR_TRY(gr_allocate_zero(p->n, sizeof *p->earlier, "fingerprints", &p->earlier));
     status = gr_text_format(&p->secrets, "%s/secrets", p->run_path);
@@ -204,23 +204,23 @@ out:
     return status;
 }
 
-gr_status gr_federation_fingerprint(struct gr_federation *f, const char *run_path,
-                                    const struct gr_run_data *earlier) {
-    struct prints p = {.f = f, .run_path = run_path};
+gr_status gr_cohort_fingerprint(struct gr_cohort *cohort, const char *run_path,
+                                const struct gr_run_data *earlier) {
+    struct prints p = {.cohort = cohort, .run_path = run_path};
     struct gr_run_data told = *earlier;
     gr_status status;
     bool news;
-    GR_TRY(gr_comm_agree(f->comm, make_room(&p)));
-    GR_TRY(gr_comm_broadcast(f->comm, &told, sizeof told));
+    GR_TRY(gr_comm_agree(cohort->comm, make_room(&p)));
+    GR_TRY(gr_comm_broadcast(cohort->comm, &told, sizeof told));
     GR_TRY(take_prints(&p));
     GR_TRY(read_earlier(&p, &told));
     GR_TRY(compare(&p));
-    f->n_uncompared = merge(&p, &news);
-    const struct gr_fingerprints all = {f->data->n_silos, p.now};
-    GR_TRY(gr_comm_agree(f->comm, news && gr_comm_rank(f->comm) == 0
-                                      ? gr_fingerprints_write(run_path, &all)
-                                      : GR_OK));
-    set_run_data(f, &p, &told);
+    cohort->n_uncompared = merge(&p, &news);
+    const struct gr_fingerprints all = {cohort->data->n_silos, p.now};
+    GR_TRY(gr_comm_agree(cohort->comm, news && gr_comm_rank(cohort->comm) == 0
+                                           ? gr_fingerprints_write(run_path, &all)
+                                           : GR_OK));
+    set_run_data(cohort, &p, &told);
 out:
     gr_free(p.secrets);
     gr_free(p.earlier);

@@ -2,11 +2,11 @@
 /*
  * What preprocessing has to learn of all silos' training rows, before the first round. Of numbers:
  * counts, sums and sums of squares, each silo's in the order of its rows, added up in integers, so
- * that the fit has the same bits wherever silos are placed; and the power of two above the greatest
- * magnitude, in units of which sums are taken. Of the least and greatest values themselves only
- * what min_max asks for. Categories are in union.c.
+ * that preprocessing has the same bits wherever silos are placed; and the power of two above the
+ * greatest magnitude, in units of which sums are taken. Of the least and greatest values themselves
+ * only what min_max asks for. Categories are in category_dictionary.c.
  */
-#include "federation/fit.h"
+#include "cohort/preprocessing_fit.h"
 
 #include <float.h>
 #include <math.h>
@@ -285,23 +285,25 @@ static void release(struct gr_fitting *fit) {
     gr_free(fit->most);
 }
 
-gr_status gr_federation_fit(struct gr_federation *f, char **text) {
-    struct gr_fitting fit = {.comm = f->comm, .config = f->config, .data = f->data};
+gr_status gr_cohort_fit(struct gr_cohort *cohort, char **text) {
+    struct gr_fitting fit = {.comm = cohort->comm, .config = cohort->config, .data = cohort->data};
     gr_status status;
     *text = NULL;
-    GR_TRY(gr_fit_share_columns(&fit));
-    fit.n = fit.columns ? fit.columns->n_values : f->data->n_features;
-    GR_TRY(gr_comm_agree(f->comm, allocate(&fit)));
+    GR_TRY(gr_dictionary_share_columns(&fit));
+    fit.n = fit.columns ? fit.columns->n_values : cohort->data->n_features;
+    GR_TRY(gr_comm_agree(cohort->comm, allocate(&fit)));
     GR_TRY(find_spread(&fit));
     GR_TRY(find_means(&fit));
     GR_TRY(find_deviations(&fit));
-    GR_TRY(gr_comm_agree(f->comm, fit.overflow ? gr_fail(GR_ERROR_DATA, "preprocessing: sums are "
-                                                                        "too large")
-                                               : GR_OK));
-    GR_TRY(gr_fit_find_categories(&fit));
-    GR_TRY(gr_comm_agree(f->comm, gr_comm_rank(f->comm) == 0 ? write_text(&fit, text) : GR_OK));
+    GR_TRY(gr_comm_agree(cohort->comm, fit.overflow
+                                           ? gr_fail(GR_ERROR_DATA, "preprocessing: sums are "
+                                                                    "too large")
+                                           : GR_OK));
+    GR_TRY(gr_dictionary_find_categories(&fit));
+    GR_TRY(gr_comm_agree(cohort->comm,
+                         gr_comm_rank(cohort->comm) == 0 ? write_text(&fit, text) : GR_OK));
     /* Rank 0's, should another kind of processor have rounded otherwise. */
-    status = gr_comm_broadcast_text(f->comm, text, GR_CONFIG_TEXT_MAX);
+    status = gr_comm_broadcast_text(cohort->comm, text, GR_CONFIG_TEXT_MAX);
 out:
     release(&fit);
     if (status != GR_OK) {

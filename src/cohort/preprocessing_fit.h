@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fit of preprocessing that is being made: for the files that make it. */
+/* Preprocessing while it is fitted: for the files that fit it. */
 #ifndef GRANARY_FEDERATION_FIT_H
 #define GRANARY_FEDERATION_FIT_H
 
-#include "federation/internal.h"
+#include "cohort/cohort_parts.h"
 
 enum { GR_FIT_SUMS = 1 + GR_REAL_WORDS }; /* a count, a real sum */
 
@@ -28,17 +28,17 @@ struct gr_fitting {
     float *least, *most;
 };
 
-/* Whether a silo's rows take part in the fit. */
+/* Whether a silo's rows take part. */
 bool gr_fit_usable(const struct gr_silo *silo);
 
-/* ---- union.c --------------------------------------------------------------------------------- */
+/* ---- category_dictionary.c ------------------------------------------------------------------- */
 
 /* Collective. The columns of the first rank that has some, without the categories of open ones. */
-gr_status gr_fit_share_columns(struct gr_fitting *fit) GR_CHECKED;
+gr_status gr_dictionary_share_columns(struct gr_fitting *fit) GR_CHECKED;
 /*
  * Collective. Open columns list the categories, in byte order, that some silo has in as many
  * training rows as data.disclosure_threshold says; and the modes.
  */
-gr_status gr_fit_find_categories(struct gr_fitting *fit) GR_CHECKED;
+gr_status gr_dictionary_find_categories(struct gr_fitting *fit) GR_CHECKED;
 
 #endif

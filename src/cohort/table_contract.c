@@ -4,7 +4,7 @@
  * was found in them is counted over the federation. Of a column its digest goes to the others, of
  * the findings their sums.
  */
-#include "federation/internal.h"
+#include "cohort/cohort_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,8 +55,8 @@ static gr_status differ(const struct gr_data *data, size_t column) {
 
 /* Collective. Column by column all that have some bring the same digest, or the lesser is refused.
  */
-static gr_status compare_columns(struct gr_federation *f, size_t n) {
-    const struct gr_data *data = f->data;
+static gr_status compare_columns(struct gr_cohort *cohort, size_t n) {
+    const struct gr_data *data = cohort->data;
     gr_status status = GR_OK, mine = GR_OK;
     struct gr_digest digest;
     gr_digest_start(&digest);
@@ -66,51 +66,40 @@ static gr_status compare_columns(struct gr_federation *f, size_t n) {
         for (size_t i = 0; i < count; i++)
             most[i] = own[i] =
                 data->columns ? digest_column(&data->columns->schema->columns[first + i]) : NOBODY;
-        GR_TRY(gr_comm_max_int64(f->comm, most, count));
+        GR_TRY(gr_comm_max_int64(cohort->comm, most, count));
         gr_digest_add(&digest, most, count * sizeof *most);
         for (size_t i = 0; i < count && mine == GR_OK; i++)
             if (own[i] != NOBODY && own[i] != most[i]) mine = differ(data, first + i);
     }
-    gr_digest_finish(&digest, f->columns_digest);
-    status = gr_comm_agree(f->comm, mine);
+    gr_digest_finish(&digest, cohort->columns_digest);
+    status = gr_comm_agree(cohort->comm, mine);
 out:
     return status;
 }
 
-gr_status gr_federation_tell_unusable(const struct gr_federation *f, const struct gr_silo *silo) {
-    const struct gr_table_config *table = &f->config->data.silo_tables[silo->id];
-    const char *paths[] = {table->file, table->features, table->labels};
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        size_t n = paths[i] ? strlen(paths[i]) : 0;
-        if (n > 0 && strncmp(silo->why, paths[i], n) == 0)
-            return gr_fail(silo->unusable, "%s%s", silo->pseudonym, silo->why + n);
-    }
-    return gr_fail(silo->unusable, "%s: its data cannot be read", silo->pseudonym);
-}
-
 /* A silo whose columns were found to be wrong as it was read ends the run before it begins. */
-static gr_status refuse_misfits(const struct gr_federation *f) {
-    for (size_t i = 0; i < f->data->n_local; i++)
-        if (f->data->local[i].misfit) return gr_federation_tell_unusable(f, &f->data->local[i]);
+static gr_status refuse_misfits(const struct gr_cohort *cohort) {
+    for (size_t i = 0; i < cohort->data->n_local; i++)
+        if (cohort->data->local[i].misfit) return gr_unusable_fail(cohort, &cohort->data->local[i]);
     return GR_OK;
 }
 
-gr_status gr_federation_check_columns(struct gr_federation *f) {
-    const struct gr_data *data = f->data;
+gr_status gr_contract_check(struct gr_cohort *cohort) {
+    const struct gr_data *data = cohort->data;
     gr_status status, mine = GR_OK;
-    GR_TRY(gr_comm_agree(f->comm, refuse_misfits(f)));
+    GR_TRY(gr_comm_agree(cohort->comm, refuse_misfits(cohort)));
     int64_t own = NOBODY, most;
     if (data->columns) own = data->columns->schema->columns_count;
     most = own;
-    GR_TRY(gr_comm_max_int64(f->comm, &most, 1));
+    GR_TRY(gr_comm_max_int64(cohort->comm, &most, 1));
     if (own != NOBODY && own != most)
         mine = gr_fail(GR_ERROR_DATA, "%s: found %lld columns, expected %lld as in other silos",
                        who(data), (long long)own, (long long)most);
     else if (own == NOBODY && most != NOBODY && data->n_features > 0)
         mine = gr_fail(GR_ERROR_DATA, "%s: its table names no columns, those of other silos do",
                        who(data));
-    GR_TRY(gr_comm_agree(f->comm, mine));
-    if (most != NOBODY) status = compare_columns(f, (size_t)most);
+    GR_TRY(gr_comm_agree(cohort->comm, mine));
+    if (most != NOBODY) status = compare_columns(cohort, (size_t)most);
 out:
     return status;
 }
@@ -138,23 +127,23 @@ static struct gr_found rest_of(const struct gr_found *found, int64_t cap) {
     return rest;
 }
 
-gr_status gr_federation_sum_found(struct gr_federation *f) {
-    const int64_t cap = f->config->data.disclosure_threshold;
-    int64_t n = f->data->columns ? f->data->columns->schema->columns_count : 0;
+gr_status gr_contract_sum_found(struct gr_cohort *cohort) {
+    const int64_t cap = cohort->config->data.disclosure_threshold;
+    int64_t n = cohort->data->columns ? cohort->data->columns->schema->columns_count : 0;
     gr_status status;
-    GR_TRY(gr_comm_max_int64(f->comm, &n, 1));
+    GR_TRY(gr_comm_max_int64(cohort->comm, &n, 1));
     /* The findings, and behind them the rests. */
-    GR_TRY(gr_comm_agree(f->comm,
-                         gr_allocate_zero(2 * (size_t)n, sizeof *f->found, "findings", &f->found)));
-    for (int64_t i = 0; i < n && f->data->columns; i++) {
-        f->found[i] = f->data->found[i];
-        f->found[n + i] = rest_of(&f->found[i], cap);
-        f->found[i].present = 0; /* a number of rows */
+    GR_TRY(gr_comm_agree(cohort->comm, gr_allocate_zero(2 * (size_t)n, sizeof *cohort->found,
+                                                        "findings", &cohort->found)));
+    for (int64_t i = 0; i < n && cohort->data->columns; i++) {
+        cohort->found[i] = cohort->data->found[i];
+        cohort->found[n + i] = rest_of(&cohort->found[i], cap);
+        cohort->found[i].present = 0; /* a number of rows */
     }
-    GR_TRY(gr_comm_sum_int64(f->comm, &f->found->missing, 2 * (size_t)n * FOUND_WORDS));
-    f->passed_over = f->data->passed_over;
-    status = gr_comm_max_int64(f->comm, &f->passed_over.sep_line,
-                               sizeof f->passed_over / sizeof(int64_t));
+    GR_TRY(gr_comm_sum_int64(cohort->comm, &cohort->found->missing, 2 * (size_t)n * FOUND_WORDS));
+    cohort->passed_over = cohort->data->passed_over;
+    status = gr_comm_max_int64(cohort->comm, &cohort->passed_over.sep_line,
+                               sizeof cohort->passed_over / sizeof(int64_t));
 out:
     return status;
 }
@@ -176,14 +165,14 @@ static void add_count(char *out, size_t size, int64_t count, int64_t rest, uint3
         snprintf(out + used, size - used, "%s %lld %s", comma, (long long)count, what);
 }
 
-gr_status gr_federation_tell_found(const struct gr_federation *f, size_t column, char **words) {
-    const struct gr_columns *columns = f->data->columns;
-    const uint32_t threshold = f->config->data.disclosure_threshold;
+gr_status gr_cohort_tell_found(const struct gr_cohort *cohort, size_t column, char **words) {
+    const struct gr_columns *columns = cohort->data->columns;
+    const uint32_t threshold = cohort->config->data.disclosure_threshold;
     char counts[512] = "", name[64];
     *words = NULL;
-    if (!columns || !f->found) return GR_OK;
-    const struct gr_found *found = &f->found[column],
-                          *rest = &f->found[columns->schema->columns_count + column];
+    if (!columns || !cohort->found) return GR_OK;
+    const struct gr_found *found = &cohort->found[column],
+                          *rest = &cohort->found[columns->schema->columns_count + column];
     const struct {
         int64_t count, rest;
         const char *what;
@@ -203,16 +192,17 @@ gr_status gr_federation_tell_found(const struct gr_federation *f, size_t column,
     return counts[0] ? gr_text_format(words, "data: %s:%s", name, counts) : GR_OK;
 }
 
-gr_status gr_federation_tell_weights(const struct gr_federation *f, char **words) {
+gr_status gr_cohort_tell_weights(const struct gr_cohort *cohort, char **words) {
     char counts[160] = "";
     *words = NULL;
-    add_count(counts, sizeof counts, f->terms.lost, 0, f->config->data.disclosure_threshold,
+    add_count(counts, sizeof counts, cohort->terms.lost, 0,
+              cohort->config->data.disclosure_threshold,
               "above 0 but below 2^-25 of the largest, and taken as 0");
     return counts[0] ? gr_text_format(words, "data: weights:%s", counts) : GR_OK;
 }
 
-gr_status gr_federation_tell_passed_over(const struct gr_federation *f, char **words) {
-    const struct gr_passed_over *p = &f->passed_over;
+gr_status gr_cohort_tell_passed_over(const struct gr_cohort *cohort, char **words) {
+    const struct gr_passed_over *p = &cohort->passed_over;
     const int64_t there[] = {p->sep_line, p->comments, p->row_names, p->empty_columns};
     static const char *const what[] = {"a line \"sep=\"", "comment lines",
                                        "a first column without a name (names of rows)",
@@ -226,6 +216,6 @@ gr_status gr_federation_tell_passed_over(const struct gr_federation *f, char **w
     return list[0] ? gr_text_format(words, "data: passed over in CSV files: %s", list) : GR_OK;
 }
 
-size_t gr_federation_columns(const struct gr_federation *f) {
-    return f->data->columns ? f->data->columns->schema->columns_count : 0;
+size_t gr_cohort_columns(const struct gr_cohort *cohort) {
+    return cohort->data->columns ? cohort->data->columns->schema->columns_count : 0;
 }

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cohort: the silos of a federation with their rows, before anything is learnt of them. Silos are
+ * placed on ranks, loaded, held against the schema and each other, and prepared: categories found,
+ * preprocessing fitted and applied, rows and classes counted. A cohort knows no model, so that a
+ * training and a statistical study begin with the same one.
+ */
+#ifndef GRANARY_COHORT_H
+#define GRANARY_COHORT_H
+
+#include <granary/comm.h>
+#include <granary/config.h>
+#include <granary/data.h>
+#include <granary/store.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * The silos that `rank` of `size` hosts, ascending: block gives each rank a run of ids, cyclic
+ * deals them. silos: room for n_silos; *n_local receives how many. Not collective.
+ */
+void gr_place_silos(enum gr_placement placement, uint32_t n_silos, int rank, int size,
+                    uint32_t *silos, size_t *n_local);
+
+/*
+ * Who is told, in each process, of what befalls its own silos: whole messages, with paths and
+ * values, for the terminal of whoever owns the data. Called between collectives; must not fail or
+ * wait.
+ */
+struct gr_listener {
+    void (*hear)(void *context, const char *line);
+    void *context;
+};
+
+struct gr_cohort; /* opaque: data, placement, findings, counts */
+
+struct gr_cohort_options {
+    /* The text of the preprocessing that a run goes on with, the same on all ranks; NULL: where
+     * some is needed it is fitted. Borrowed for the call. */
+    const char *preprocessing;
+    /* That run goes on, so that a test table which cannot be read leaves the test metrics
+     * undefined; else it ends the start. */
+    bool resumed;
+    const struct gr_listener *listener; /* borrowed until gr_cohort_free; NULL: nobody listens */
+};
+
+/*
+ * Collective. Silos are placed by the ranks' slots, loaded, compared, and preprocessed. config is
+ * borrowed until gr_cohort_free. A silo whose own table cannot be read is unusable; when all are:
+ * GR_ERROR_DATA with the first one's reason. GR_ERROR_USAGE: more ranks than silos. GR_ERROR_DATA
+ * also where tables that all ranks share, their columns or their shapes differ. To be followed by
+ * gr_cohort_exclude of silos that the caller cannot use, and by gr_cohort_count.
+ */
+gr_status gr_cohort_create(struct gr_comm *comm, const struct gr_config *config,
+                           const struct gr_cohort_options *options,
+                           struct gr_cohort **out) GR_CHECKED;
+/* Not collective. NULL accepted. */
+void gr_cohort_free(struct gr_cohort *cohort);
+
+/*
+ * Not collective. A silo of this rank with a table of its own becomes unusable, for the
+ * GR_ERROR_DATA whose message is in gr_message: its rows are released. Other errors than
+ * GR_ERROR_DATA, and those of a table that silos share, are returned as they are.
+ */
+gr_status gr_cohort_exclude(struct gr_cohort *cohort, struct gr_silo *silo,
+                            gr_status why) GR_CHECKED;
+
+/*
+ * Collective. The facts about all silos' rows, once: how many silos are unusable and why, their
+ * sizes where round.sampling needs them, which classes are held out, whether most have no rows, and
+ * the rows of each class where train.class_weights asks for them. Weights of rows are scaled to the
+ * powers of two that all ranks agreed on. GR_ERROR_DATA: no silo is usable.
+ */
+gr_status gr_cohort_count(struct gr_cohort *cohort) GR_CHECKED;
+
+/*
+ * A respawned rank, in lockstep with the members: they call gr_cohort_welcome, it calls
+ * gr_cohort_join, and both share what is known of all silos. GR_ERROR_DATA on the respawned rank:
+ * its rows are of another shape than the members'; it leaves, and the members go on. The respawned
+ * rank then calls gr_cohort_exclude where need be, and gr_cohort_scale_weights. Collective.
+ */
+gr_status gr_cohort_welcome(struct gr_cohort *cohort) GR_CHECKED;
+gr_status gr_cohort_join(struct gr_comm *comm, const struct gr_config *config,
+                         const struct gr_listener *listener, struct gr_cohort **out) GR_CHECKED;
+/* Not collective. Once for a respawned rank; gr_cohort_count does it for the others. */
+void gr_cohort_scale_weights(struct gr_cohort *cohort);
+
+/* ---- rows -------------------------------------------------------------------------------------
+ */
+
+/* Not collective. The rows of this rank's silos; borrowed, the cohort's to release. */
+struct gr_data *gr_cohort_data(const struct gr_cohort *cohort);
+/* Not collective. The slot that hosts each silo; n_silos; borrowed. */
+const int32_t *gr_cohort_hosts(const struct gr_cohort *cohort);
+/* Not collective. Train rows of each silo; n_silos; borrowed; NULL but for sampling by size. */
+const int64_t *gr_cohort_sizes(const struct gr_cohort *cohort);
+/*
+ * Not collective. How many categories the code in each feature has, 0: the feature is a number;
+ * n_features; borrowed; NULL where the config's model looks nothing up.
+ */
+const int64_t *gr_cohort_categories(const struct gr_cohort *cohort);
+/*
+ * Not collective. Train rows of each class over all silos, weights in their place where rows have
+ * some, gr_cohort_classes of them; borrowed, and written to by whoever reads a checkpoint. NULL:
+ * classes weigh the same.
+ */
+int64_t *gr_cohort_class_counts(const struct gr_cohort *cohort);
+/* Not collective. How many classes are counted: at least 2. */
+size_t gr_cohort_classes(const struct gr_cohort *cohort);
+/* Not collective. Whether more than half of the classes, which the labels show, have no rows in any
+ * silo. */
+bool gr_cohort_empty_classes(const struct gr_cohort *cohort);
+
+/* Whether all silos' rows have weights and offsets; the same on every rank. */
+struct gr_row_terms {
+    int64_t weights, offsets; /* 1: each row has one */
+    /* gr_rows_weight_exponent of the rows trained on, and of those held out and of the test table,
+     * which are scored by themselves; GR_WEIGHT_NONE: there are none above 0. */
+    int64_t train_exponent, held_exponent;
+    int64_t lost; /* weights above 0, of all of these rows, that scaling has made 0 */
+};
+/* Not collective. Borrowed. */
+const struct gr_row_terms *gr_cohort_terms(const struct gr_cohort *cohort);
+
+/*
+ * Not collective. After a change of the membership this rank reads its new share of the test table;
+ * *dealt: it has, so that scores of the old share are void. GR_ERROR_DATA: it cannot be read.
+ * GR_LOST: the membership changes.
+ */
+gr_status gr_cohort_deal_test(struct gr_cohort *cohort, bool *dealt) GR_CHECKED;
+/* Not collective. Whether the digest, a sum over all ranks' shares of the test table, is known not
+ * to be the one of the beginning. */
+bool gr_cohort_test_replaced(const struct gr_cohort *cohort, const int64_t digest[GR_DIGEST_WORDS]);
+
+/* ---- evidence ---------------------------------------------------------------------------------
+ */
+
+/*
+ * Collective. Compares the data with those that the run in the directory `run_path` was begun with;
+ * earlier: rank 0's, what its manifest says of them. GR_ERROR_CONFIG names the silos and tables
+ * that have changed. What could not be read, then or now, is not compared. Where nothing is known
+ * yet the fingerprints are written down, and their salts (gr_salt_take) are drawn.
+ */
+gr_status gr_cohort_fingerprint(struct gr_cohort *cohort, const char *run_path,
+                                const struct gr_run_data *earlier) GR_CHECKED;
+/* Not collective. Once gr_cohort_fingerprint has found it; borrowed. */
+const struct gr_run_data *gr_cohort_run_data(const struct gr_cohort *cohort);
+/* Not collective. Fingerprints that could not be compared, whose salt is gone since the run began.
+ */
+uint32_t gr_cohort_uncompared(const struct gr_cohort *cohort);
+
+/* ---- findings, for people: not collective -----------------------------------------------------
+ */
+
+/* A line for this process's own terminal, where anything may be told. */
+void gr_cohort_hear(const struct gr_cohort *cohort, const char *format, ...) GR_PRINTF(2, 3);
+/* Silos that are unusable, over all ranks. */
+uint32_t gr_cohort_unusable(const struct gr_cohort *cohort);
+/*
+ * Whether a silo is one of them, and then why, "line 7, column 2: a value is missing": a reason out
+ * of a fixed list and its place, nothing of a cell and no path. words: room for `size` bytes.
+ */
+bool gr_cohort_sits_out(const struct gr_cohort *cohort, uint32_t silo, char *words, size_t size);
+/* Columns of the tables; 0 where they name none. */
+size_t gr_cohort_columns(const struct gr_cohort *cohort);
+/*
+ * The findings in a column over all silos before the first round, "data: chol: 30 missing, fewer
+ * than 10 outside of the range": counts below data.disclosure_threshold are not told. *words: NULL
+ * for nothing; released with gr_free.
+ */
+gr_status gr_cohort_tell_found(const struct gr_cohort *cohort, size_t column,
+                               char **words) GR_CHECKED;
+/* Where of an open column no category is common enough to be told; *words as above. */
+gr_status gr_cohort_tell_vanished(const struct gr_cohort *cohort, size_t column,
+                                  char **words) GR_CHECKED;
+/*
+ * Where a fraction of rows was to be held out and none is, of some class or of all: 0 for the
+ * validation, 1 for the test; *words as above.
+ */
+enum { GR_TELL_SPLITS = 2 };
+gr_status gr_cohort_tell_split(const struct gr_cohort *cohort, size_t part,
+                               char **words) GR_CHECKED;
+/* Features that preprocessing makes 0 everywhere; *words as above. */
+gr_status gr_cohort_tell_preprocessing(const struct gr_cohort *cohort, char **words) GR_CHECKED;
+/* Lines and columns of CSV files that are no rows or features, and were passed over; *words as
+ * above. */
+gr_status gr_cohort_tell_passed_over(const struct gr_cohort *cohort, char **words) GR_CHECKED;
+/* How many weights are too small beside the largest to count; *words as above. */
+gr_status gr_cohort_tell_weights(const struct gr_cohort *cohort, char **words) GR_CHECKED;
+/* Which codes of categories a linear model takes for quantities; *words as above. */
+gr_status gr_cohort_tell_codes(const struct gr_cohort *cohort, char **words) GR_CHECKED;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A cohort's parts: made together, by all ranks, and released together. */
+#include "cohort/cohort_parts.h"
+
+#include <string.h>
+
+/* Which slot hosts which silo: every rank knows how they are placed. */
+static void find_hosts(struct gr_cohort *cohort) {
+    const int slots = gr_comm_slots(cohort->comm);
+    for (int slot = 0; slot < slots; slot++) {
+        size_t n = 0;
+        gr_place_silos(cohort->config->run.placement, cohort->config->data.silos, slot, slots,
+                       cohort->placed, &n);
+        for (size_t i = 0; i < n; i++)
+            cohort->host_of[cohort->placed[i]] = slot;
+    }
+    cohort->share_rank = gr_comm_rank(cohort->comm);
+    cohort->share_size = gr_comm_size(cohort->comm);
+}
+
+/*
+ * Every rank learns how many rows each silo has: only where the config says so, and has a use for
+ * it. Collective.
+ */
+static gr_status share_sizes(struct gr_cohort *cohort) {
+    if (!cohort->sizes) return GR_OK;
+    for (size_t i = 0; i < cohort->data->n_local; i++)
+        if (cohort->data->local[i].unusable == GR_OK)
+            cohort->sizes[cohort->data->local[i].id] = (int64_t)cohort->data->local[i].train.n_rows;
+    return gr_comm_sum_int64(cohort->comm, cohort->sizes, cohort->config->data.silos);
+}
+
+static gr_status allocate(struct gr_comm *comm, const struct gr_config *config,
+                          const struct gr_listener *listener, struct gr_cohort **out) {
+    const uint32_t n = config->data.silos;
+    gr_status status = GR_OK;
+    struct gr_cohort *cohort = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *cohort, "a cohort", &cohort));
+    cohort->comm = comm;
+    cohort->config = config;
+    cohort->listener = listener;
+    *out = cohort;
+    GR_TRY(gr_allocate(n, sizeof *cohort->placed, "this rank's silos", &cohort->placed));
+    GR_TRY(gr_allocate_zero(n, 1, "what was heard", &cohort->heard));
+    GR_TRY(gr_allocate_zero(n, sizeof *cohort->host_of, "the silos' hosts", &cohort->host_of));
+    if (config->round.sampling == GR_SAMPLING_SIZE)
+        GR_TRY(gr_allocate_zero(n, sizeof *cohort->sizes, "the silos' sizes", &cohort->sizes));
+out:
+    return status;
+}
+
+gr_status gr_cohort_create(struct gr_comm *comm, const struct gr_config *config,
+                           const struct gr_cohort_options *options, struct gr_cohort **out) {
+    struct gr_cohort *cohort = NULL;
+    gr_status status = gr_comm_agree(comm, allocate(comm, config, options->listener, &cohort));
+    *out = NULL;
+    GR_TRY(status);
+    gr_control_expect(comm, config->data.silos);
+    cohort->resumed = options->resumed;
+    GR_TRY(gr_tables_load(cohort));
+    GR_TRY(gr_cohort_preprocess(cohort, options->preprocessing));
+    GR_TRY(gr_codes_find(cohort));
+    GR_TRY(gr_terms_agree(cohort));
+    find_hosts(cohort);
+    *out = cohort;
+    cohort = NULL;
+out:
+    gr_cohort_free(cohort);
+    return status;
+}
+
+gr_status gr_cohort_count(struct gr_cohort *cohort) {
+    gr_status status;
+    GR_TRY(gr_unusable_count(cohort));
+    GR_TRY(gr_unusable_share(cohort));
+    GR_TRY(gr_classes_find_held(cohort));
+    GR_TRY(share_sizes(cohort));
+    gr_cohort_scale_weights(cohort);
+    GR_TRY(gr_terms_sum_lost(cohort));
+    GR_TRY(gr_classes_find_empty(cohort));
+    status = gr_classes_count(cohort);
+out:
+    return status;
+}
+
+void gr_cohort_free(struct gr_cohort *cohort) {
+    if (!cohort) return;
+    gr_free(cohort->class_counts);
+    gr_free(cohort->held);
+    gr_free(cohort->categories);
+    gr_free(cohort->found);
+    gr_free(cohort->reasons);
+    gr_free(cohort->heard);
+    gr_free(cohort->sizes);
+    gr_free(cohort->host_of);
+    gr_free(cohort->placed);
+    gr_data_free(cohort->data);
+    gr_free(cohort);
+}
+
+/* ---- respawned ------------------------------------------------------------------------------ */
+
+/* What a respawned rank is told, beside the state. */
+struct cohort_outline {
+    uint32_t n_unusable;
+    uint64_t n_test;
+    int64_t test_total[GR_DIGEST_WORDS];
+    int64_t kind[GR_KIND_WORDS];
+    struct gr_run_data run_data;
+};
+
+/*
+ * A respawned rank without the test table is one that has not read its share yet: it is dealt anew
+ * in the next evaluation, as to all. Where the members have none it has none either.
+ */
+static gr_status take_test(struct gr_cohort *cohort, size_t n_test) {
+    gr_status status = GR_OK, unused;
+    if (cohort->data->n_test != n_test) {
+        unused = gr_fail(GR_ERROR_DATA, "the members have %zu test rows", n_test);
+        (void)unused;
+        status = gr_data_drop_test(cohort->data);
+    }
+    if (status != GR_OK || n_test == 0) return status;
+    if (cohort->data->test_why) cohort->share_size = 0;
+    gr_free(cohort->data->test_why);
+    cohort->data->test_why = NULL;
+    cohort->data->n_test = n_test;
+    return GR_OK;
+}
+
+/* Collective: of members and respawned ranks alike. Only a respawned rank can find itself not to
+ * fit. */
+static gr_status share_outline(struct gr_cohort *cohort) {
+    gr_status status = GR_OK;
+    struct cohort_outline outline = {.n_unusable = cohort->n_unusable,
+                                     .n_test = cohort->data->n_test,
+                                     .run_data = cohort->run_data};
+    gr_tables_kind(cohort->data, outline.kind);
+    memcpy(outline.test_total, cohort->test_total, sizeof outline.test_total);
+    GR_TRY(gr_comm_broadcast(cohort->comm, &outline, sizeof outline));
+    memcpy(cohort->test_total, outline.test_total, sizeof cohort->test_total);
+    cohort->test_known = true;
+    if (!gr_tables_take_kind(cohort->data, outline.kind) ||
+        cohort->data->n_classes > outline.kind[GR_KIND_CLASSES])
+        return gr_fail(
+            GR_ERROR_DATA, "found %zu features, %u classes, expected %lld, of one shape, %lld",
+            cohort->data->n_features, cohort->data->n_classes,
+            (long long)outline.kind[GR_KIND_FEATURES], (long long)outline.kind[GR_KIND_CLASSES]);
+    cohort->data->n_classes = (uint32_t)outline.kind[GR_KIND_CLASSES];
+    GR_TRY(take_test(cohort, (size_t)outline.n_test));
+    cohort->n_unusable = outline.n_unusable;
+    cohort->run_data = outline.run_data;
+    if (cohort->sizes)
+        GR_TRY(gr_comm_broadcast(cohort->comm, cohort->sizes,
+                                 cohort->config->data.silos * sizeof *cohort->sizes));
+    GR_TRY(gr_comm_broadcast(cohort->comm, &cohort->terms, sizeof cohort->terms));
+    GR_TRY(gr_codes_share(cohort));
+    GR_TRY(gr_classes_share(cohort));
+out:
+    return status;
+}
+
+gr_status gr_cohort_welcome(struct gr_cohort *cohort) {
+    gr_status status = gr_cohort_share_preprocessing(cohort, false);
+    return status == GR_OK ? share_outline(cohort) : status;
+}
+
+gr_status gr_cohort_join(struct gr_comm *comm, const struct gr_config *config,
+                         const struct gr_listener *listener, struct gr_cohort **out) {
+    gr_status status = GR_OK;
+    struct gr_cohort *cohort = NULL;
+    *out = NULL;
+    GR_TRY(allocate(comm, config, listener, &cohort));
+    gr_control_expect(comm, config->data.silos);
+    GR_TRY(gr_tables_read(cohort));
+    GR_TRY(gr_cohort_share_preprocessing(cohort, true));
+    find_hosts(cohort);
+    GR_TRY(share_outline(cohort));
+    *out = cohort;
+    cohort = NULL;
+out:
+    gr_cohort_free(cohort);
+    return status;
+}
+
+/* ---- parts ------------------------------------------------------------------------------------
+ */
+
+struct gr_data *gr_cohort_data(const struct gr_cohort *cohort) {
+    return cohort->data;
+}
+
+const int32_t *gr_cohort_hosts(const struct gr_cohort *cohort) {
+    return cohort->host_of;
+}
+
+const int64_t *gr_cohort_sizes(const struct gr_cohort *cohort) {
+    return cohort->sizes;
+}
+
+const int64_t *gr_cohort_categories(const struct gr_cohort *cohort) {
+    return cohort->categories;
+}
+
+const struct gr_row_terms *gr_cohort_terms(const struct gr_cohort *cohort) {
+    return &cohort->terms;
+}
+
+const struct gr_run_data *gr_cohort_run_data(const struct gr_cohort *cohort) {
+    return &cohort->run_data;
+}
+
+uint32_t gr_cohort_uncompared(const struct gr_cohort *cohort) {
+    return cohort->n_uncompared;
+}

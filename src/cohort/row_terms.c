@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Weights and offsets of rows: all tables have them or none has, and all ranks scale weights by the
+ * same powers of two, so that a weight is the same number of units wherever its silo is placed.
+ */
+#include "cohort/cohort_parts.h"
+
+/* What one list of rows says; an empty one says nothing. */
+struct said {
+    int64_t weights, offsets, no_weights, no_offsets, train_exponent, held_exponent;
+};
+_Static_assert(sizeof(struct said) == 6 * sizeof(int64_t), "said is six int64_t");
+
+static void hear_rows(const struct gr_rows *rows, int64_t *exponent, struct said *said) {
+    if (rows->n_rows == 0) return;
+    const int64_t own = gr_rows_weight_exponent(rows);
+    *(rows->weights ? &said->weights : &said->no_weights) = 1;
+    *(rows->offsets ? &said->offsets : &said->no_offsets) = 1;
+    if (own > *exponent) *exponent = own;
+}
+
+static void hear_silo(const struct gr_silo *silo, struct said *said) {
+    hear_rows(&silo->train, &said->train_exponent, said);
+    hear_rows(&silo->validation, &said->held_exponent, said);
+    hear_rows(&silo->test, &said->held_exponent, said);
+}
+
+/* What this rank's rows lack that others have. */
+static gr_status lacks(const char *who, const struct said *own, const struct said *all) {
+    if (own->no_weights && all->weights)
+        return gr_fail(GR_ERROR_DATA, "%s: rows have no weights, those of other tables have", who);
+    if (own->no_offsets && all->offsets)
+        return gr_fail(GR_ERROR_DATA, "%s: rows have no offsets, those of other tables have", who);
+    return GR_OK;
+}
+
+static gr_status compare_terms(const struct gr_cohort *cohort, const struct said *all) {
+    gr_status status = GR_OK;
+    for (size_t i = 0; status == GR_OK && i < cohort->data->n_local; i++) {
+        struct said own = {0};
+        hear_silo(&cohort->data->local[i], &own);
+        status = lacks(cohort->data->local[i].pseudonym, &own, all);
+    }
+    if (status == GR_OK) {
+        struct said own = {0};
+        hear_rows(&cohort->data->test, &own.held_exponent, &own);
+        status = lacks("test table", &own, all);
+    }
+    return status;
+}
+
+gr_status gr_terms_agree(struct gr_cohort *cohort) {
+    struct said all = {.train_exponent = GR_WEIGHT_NONE, .held_exponent = GR_WEIGHT_NONE};
+    gr_status status;
+    for (size_t i = 0; i < cohort->data->n_local; i++)
+        hear_silo(&cohort->data->local[i], &all);
+    hear_rows(&cohort->data->test, &all.held_exponent, &all);
+    GR_TRY(gr_comm_max_int64(cohort->comm, &all.weights, sizeof all / sizeof(int64_t)));
+    GR_TRY(gr_comm_agree(cohort->comm, compare_terms(cohort, &all)));
+    if (all.weights && all.train_exponent == GR_WEIGHT_NONE)
+        return gr_fail(GR_ERROR_DATA, "the weights of all training rows are 0");
+    cohort->terms = (struct gr_row_terms){.weights = all.weights,
+                                          .offsets = all.offsets,
+                                          .train_exponent = all.train_exponent,
+                                          .held_exponent = all.held_exponent};
+out:
+    return status;
+}
+
+static size_t scale_test(struct gr_cohort *cohort) {
+    return cohort->terms.held_exponent != GR_WEIGHT_NONE
+               ? gr_rows_scale_weights(&cohort->data->test, (int)cohort->terms.held_exponent)
+               : 0;
+}
+
+void gr_terms_scale_test(struct gr_cohort *cohort) {
+    (void)scale_test(cohort);
+}
+
+void gr_cohort_scale_weights(struct gr_cohort *cohort) {
+    const int held = (int)cohort->terms.held_exponent;
+    size_t lost = 0;
+    if (!cohort->terms.weights) return;
+    for (size_t i = 0; i < cohort->data->n_local; i++) {
+        struct gr_silo *silo = &cohort->data->local[i];
+        lost += gr_rows_scale_weights(&silo->train, (int)cohort->terms.train_exponent);
+        if (held == GR_WEIGHT_NONE) continue;
+        lost += gr_rows_scale_weights(&silo->validation, held);
+        lost += gr_rows_scale_weights(&silo->test, held);
+    }
+    lost += scale_test(cohort);
+    cohort->terms.lost = (int64_t)lost;
+}
+
+gr_status gr_terms_sum_lost(struct gr_cohort *cohort) {
+    return gr_comm_sum_int64(cohort->comm, &cohort->terms.lost, 1);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The silos' tables are read, each rank those of its slot and its share of the test table, and all
+ * ranks find out whether their rows are of one kind.
+ */
+#include "cohort/cohort_parts.h"
+
+#include <string.h>
+
+void gr_tables_kind(const struct gr_data *data, int64_t kind[GR_KIND_WORDS]) {
+    kind[GR_KIND_CLASSES] = data->n_classes;
+    kind[GR_KIND_FEATURES] = (int64_t)data->n_features;
+    kind[GR_KIND_N_DIMS] = (int64_t)data->n_dims;
+    for (size_t i = 0; i < GR_TENSOR_DIMS_MAX; i++)
+        kind[GR_KIND_DIMS + i] = (int64_t)data->shape[i];
+}
+
+bool gr_tables_take_kind(struct gr_data *data, const int64_t kind[GR_KIND_WORDS]) {
+    int64_t own[GR_KIND_WORDS];
+    if (data->n_features == 0) {
+        data->n_features = (size_t)kind[GR_KIND_FEATURES];
+        data->n_dims = (size_t)kind[GR_KIND_N_DIMS];
+        for (size_t i = 0; i < GR_TENSOR_DIMS_MAX; i++)
+            data->shape[i] = (size_t)kind[GR_KIND_DIMS + i];
+    }
+    gr_tables_kind(data, own);
+    return memcmp(own + GR_KIND_FEATURES, kind + GR_KIND_FEATURES,
+                  (GR_KIND_WORDS - GR_KIND_FEATURES) * sizeof *own) == 0;
+}
+
+/* The silos of this rank's slot, and the rank's share of the test table; shape: what `given` says.
+ */
+static gr_status read_share(struct gr_cohort *cohort, const struct gr_share *given) {
+    struct gr_share share = *given;
+    share.n_silos = cohort->config->data.silos;
+    share.silos = cohort->placed;
+    share.test_index = (uint32_t)gr_comm_rank(cohort->comm);
+    share.test_count = (uint32_t)gr_comm_size(cohort->comm);
+    gr_place_silos(cohort->config->run.placement, share.n_silos, gr_comm_slot(cohort->comm),
+                   gr_comm_slots(cohort->comm), cohort->placed, &share.n_local);
+    return gr_data_load(cohort->config, &share, &cohort->data);
+}
+
+/*
+ * Collective. A table that all read must be the same for all: of two copies each rank would train
+ * on its own. Silos' own tables are theirs alone.
+ */
+static gr_status compare_tables(struct gr_cohort *cohort) {
+    gr_status status = GR_OK;
+    char names[GR_NAMES_BYTES];
+    for (size_t i = 0; i < GR_COMMON_TABLES; i++) {
+        const unsigned char *digest = cohort->data->common_digest[i];
+        /* A run that goes on may be without its test table, on all ranks then. */
+        if (i == GR_COMMON_TEST && cohort->data->test_why) continue;
+        GR_TRY(gr_comm_name_unlike(cohort->comm, digest, GR_DIGEST_BYTES, names));
+        if (names[0])
+            return gr_fail(GR_ERROR_DATA,
+                           "data: %s: found other rows in the shared tables than rank 0: their "
+                           "hosts have other copies of the files",
+                           names);
+    }
+out:
+    return status;
+}
+
+/* Collective. Where one rank cannot read the test table of a run that goes on, nobody scores it. */
+static gr_status agree_on_test(struct gr_cohort *cohort) {
+    int64_t missing = cohort->data->test_why != NULL;
+    gr_status status = gr_comm_max_int64(cohort->comm, &missing, 1), unused;
+    if (status != GR_OK || missing == 0 || cohort->data->test_why) return status;
+    unused = gr_fail(GR_ERROR_DATA, "another rank cannot read it");
+    (void)unused;
+    return gr_data_drop_test(cohort->data);
+}
+
+static const struct gr_silo *first_usable(const struct gr_data *data) {
+    for (size_t i = 0; i < data->n_local; i++)
+        if (data->local[i].unusable == GR_OK) return &data->local[i];
+    return NULL;
+}
+
+/*
+ * Collective. Where each silo has a table of its own and there is none for the test, the usable
+ * silo with the lowest number says what shape rows have, wherever it is placed; ranks that took
+ * another one's read theirs again, so that those of another shape sit out on any rank.
+ */
+static gr_status agree_shape(struct gr_cohort *cohort) {
+    const int64_t nobody = -(INT64_C(1) << 40);
+    const struct gr_silo *first = first_usable(cohort->data);
+    int64_t lowest = first && !cohort->data->columns ? -(int64_t)first->id : nobody,
+            shape[GR_KIND_WORDS];
+    gr_status status = GR_OK, mine = GR_OK;
+    if (!cohort->data->silo_tables || cohort->data->n_test > 0) return GR_OK;
+    GR_TRY(gr_comm_max_int64(cohort->comm, &lowest, 1));
+    const bool says = first && lowest == -(int64_t)first->id;
+    for (size_t i = 0; i < GR_KIND_WORDS; i++)
+        shape[i] = -1;
+    if (says) gr_tables_kind(cohort->data, shape);
+    GR_TRY(gr_comm_max_int64(cohort->comm, shape, GR_KIND_WORDS));
+    if (lowest == nobody || !first || cohort->data->columns ||
+        gr_tables_take_kind(cohort->data, shape))
+        goto agreed;
+    struct gr_share share = {.n_dims = (size_t)shape[GR_KIND_N_DIMS],
+                             .test_optional = cohort->resumed};
+    for (size_t i = 0; i < share.n_dims; i++)
+        share.shape[i] = (size_t)shape[GR_KIND_DIMS + i];
+    gr_data_free(cohort->data);
+    cohort->data = NULL;
+    mine = read_share(cohort, &share);
+agreed:
+    status = gr_comm_agree(cohort->comm, mine);
+out:
+    return status;
+}
+
+/* This rank's silos: placed, loaded, and their classes known to all. Collective. */
+gr_status gr_tables_load(struct gr_cohort *cohort) {
+    const uint32_t n_silos = cohort->config->data.silos;
+    if ((uint64_t)gr_comm_size(cohort->comm) > n_silos)
+        return gr_fail(GR_ERROR_USAGE,
+                       "found %d ranks for %u silos, expected at most one rank for a silo",
+                       gr_comm_size(cohort->comm), n_silos);
+    const struct gr_share any = {.test_optional = cohort->resumed};
+    gr_status status = gr_comm_agree(cohort->comm, read_share(cohort, &any));
+    if (status == GR_OK) gr_unusable_hear(cohort);
+    if (status == GR_OK) status = gr_comm_agree(cohort->comm, agree_on_test(cohort));
+    if (status == GR_OK) status = compare_tables(cohort);
+    if (status == GR_OK) status = agree_shape(cohort);
+    /* Who has read again may have found it meanwhile. */
+    if (status == GR_OK) status = gr_comm_agree(cohort->comm, agree_on_test(cohort));
+    if (status == GR_OK) status = gr_contract_check(cohort);
+    if (status == GR_OK) status = gr_contract_sum_found(cohort);
+    if (status != GR_OK) return status;
+
+    int64_t shape[GR_KIND_WORDS];
+    gr_tables_kind(cohort->data, shape);
+    status = gr_comm_max_int64(cohort->comm, shape, GR_KIND_WORDS);
+    if (status == GR_OK) status = gr_unusable_count(cohort);
+    if (status != GR_OK) return status;
+    cohort->data->n_classes = (uint32_t)shape[GR_KIND_CLASSES];
+    if (!gr_tables_take_kind(cohort->data, shape))
+        status = gr_fail(GR_ERROR_DATA,
+                         "%s: found %zu features, expected %lld, of one shape, as in other silos",
+                         cohort->data->n_local ? cohort->data->local[0].pseudonym : "test table",
+                         cohort->data->n_features, (long long)shape[GR_KIND_FEATURES]);
+    return gr_comm_agree(cohort->comm, status);
+}
+
+gr_status gr_tables_read(struct gr_cohort *cohort) {
+    const struct gr_share any = {.test_optional = true};
+    return read_share(cohort, &any);
+}
+
+/* ---- the test table ---------------------------------------------------------------------------
+ */
+
+gr_status gr_cohort_deal_test(struct gr_cohort *cohort, bool *dealt) {
+    gr_status status = GR_OK;
+    const int rank = gr_comm_rank(cohort->comm), size = gr_comm_size(cohort->comm);
+    *dealt = false;
+    if (cohort->data->test_why) return gr_fail(GR_ERROR_DATA, "%s", cohort->data->test_why);
+    if (cohort->share_rank == rank && cohort->share_size == size) return GR_OK;
+    GR_TRY(gr_data_reload_test(cohort->config, (uint32_t)rank, (uint32_t)size, cohort->data));
+    gr_terms_scale_test(cohort);
+    cohort->share_rank = rank;
+    cohort->share_size = size;
+    *dealt = true;
+out:
+    return status;
+}
+
+bool gr_cohort_test_replaced(const struct gr_cohort *cohort,
+                             const int64_t digest[GR_DIGEST_WORDS]) {
+    return cohort->test_known && cohort->data->n_test > 0 &&
+           memcmp(digest, cohort->test_total, sizeof cohort->test_total) != 0;
+}
