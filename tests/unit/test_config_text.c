@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include "config/check.h"
+
 #include <locale.h>
 #include <math.h>
 #include <sys/stat.h>
@@ -430,6 +432,34 @@ START_TEST(test_known_digest) {
 }
 END_TEST
 
+/*
+ * The digest leaves out what stands in the tree as in the table of defaults: so a default is
+ * written there as a config shows it, and a list that decides has none but the empty one. Otherwise
+ * a new setting would refuse the checkpoints of before. train.epsilon, which is shown as 1e-08, was
+ * there from the first on.
+ */
+START_TEST(test_default_is_left_out) {
+    struct gr_config *config = must_parse(text_with(NULL), NULL, 0);
+    struct gr_node *root = NULL;
+    ck_assert_int_eq(gr_settings_tree(config, &gr_config_schema, &root), GR_OK);
+    for (size_t i = 0; i < gr_settings_count; i++) {
+        const struct gr_setting *s = &gr_settings[i];
+        const struct gr_node *node = gr_node_at(root, s->path);
+        if (s->flags & (GR_SETTING_CHANGEABLE | GR_SETTING_REQUIRED) || strchr(s->path, '[') ||
+            strcmp(s->path, "data.silos") == 0 || strcmp(s->path, "train.epsilon") == 0)
+            continue;
+        ck_assert_msg(node != NULL, "%s", s->path);
+        if (node->kind == GR_NODE_SCALAR)
+            ck_assert_msg(strcmp(node->text, s->standard ? s->standard : "") == 0,
+                          "%s: default %s is shown as %s", s->path, s->standard, node->text);
+        else
+            ck_assert_msg(!s->standard && node->n_children == 0, "%s", s->path);
+    }
+    gr_node_free(root);
+    gr_config_free(config);
+}
+END_TEST
+
 /* ---- harm --------------------------------------------------------------------------------- */
 
 START_TEST(test_not_utf8) {
@@ -600,6 +630,7 @@ int main(void) {
     tcase_add_test(written, test_large_round_trip);
     tcase_add_loop_test(written, test_known_digest, 0, (int)COUNT(known_digests));
     tcase_add_test(written, test_difference);
+    tcase_add_test(written, test_default_is_left_out);
     suite_add_tcase(suite, written);
     TCase *harm = tcase_create("harm");
     tcase_set_timeout(harm, 10);
