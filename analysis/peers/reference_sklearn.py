@@ -4,7 +4,7 @@
 
     analysis/peers/reference_sklearn.py > tests/unit/sklearn_reference.h
 
-The rows are made by formulas whose values float32 holds exactly; tests/unit/test_tally.c has the
+The rows are made by formulas whose values float32 holds exactly; tests/unit/test_accumulator.c has the
 same. The calibration error of Guo et al. (2017) is not in scikit-learn: it is taken here from the
 table that its calibration_curve gives.
 """
@@ -80,6 +80,7 @@ for name, classes, absent in (("two", 2, 0), ("four", 4, 0), ("absent", 4, 1)):
     emit(name + "_log_loss", metrics.log_loss(labels, p, labels=range(classes), eps=1e-300))
     emit(name + "_balanced_accuracy", metrics.balanced_accuracy_score(labels, predicted))
     emit(name + "_macro_f1", metrics.f1_score(labels, predicted, average="macro"))
+    emit(name + "_matthews", metrics.matthews_corrcoef(labels, predicted))
     emit(name + "_auc", area(z, labels))
     emit(name + "_brier", brier(p, labels))
     emit(name + "_calibration_error", (table[:, 0] * abs(table[:, 1] - table[:, 2])).sum() / ROWS)

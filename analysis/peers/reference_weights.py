@@ -51,6 +51,7 @@ def scores(prefix, p, y, w):
     show(prefix + "brier", metrics.brier_score_loss(y, p, sample_weight=w))
     show(prefix + "balanced_accuracy", metrics.balanced_accuracy_score(y, hat, sample_weight=w))
     show(prefix + "macro_f1", metrics.f1_score(y, hat, average="macro", sample_weight=w))
+    show(prefix + "matthews", metrics.matthews_corrcoef(y, hat, sample_weight=w))
     print(prefix + "confusion", metrics.confusion_matrix(y, hat, sample_weight=w).tolist())
 
 

@@ -177,21 +177,26 @@ enum gr_fault_point {
     GR_POINT_RECOVER     /* the first time that a loss is recovered from in that round */
 };
 
-/* evaluate.h says what they are. */
-enum gr_metric {
-    GR_METRIC_ACCURACY,
-    GR_METRIC_LOG_LOSS,
-    GR_METRIC_BALANCED_ACCURACY,
-    GR_METRIC_MACRO_F1,
-    GR_METRIC_AUC,
-    GR_METRIC_BRIER,
-    GR_METRIC_CALIBRATION_ERROR,
-    GR_METRIC_MSE, /* from here on: of models that predict a number */
-    GR_METRIC_MAE,
-    GR_METRIC_R2,
-    GR_METRIC_POISSON_DEVIANCE
+/*
+ * A metric of scored rows. The table of all stands with the formulas in src/evaluate/metric_rows.c;
+ * its names are those of evaluate.metrics, metrics.jsonl, evaluation.json and the report, which
+ * follow it. A metric is known by its index in the table. evaluate.h says how each is defined.
+ */
+struct gr_accumulator;
+struct gr_metric_value;
+struct gr_metric_row {
+    const char *name, *title; /* in files; for people */
+    bool of_numbers;          /* of models that predict a number; else of classifiers */
+    bool always;              /* told anyway, as loss and accuracy: evaluate.metrics lacks it */
+    bool bounded;             /* counted in bins: it lies between `lower` and `upper` */
+    /* Of an accumulator with weight, of such a model. */
+    struct gr_metric_value (*compute)(const struct gr_accumulator *accumulator);
 };
-#define GR_METRICS (GR_METRIC_POISSON_DEVIANCE + 1)
+extern const struct gr_metric_row gr_metric_rows[];
+extern const unsigned gr_metric_count;
+enum { GR_METRICS_MAX = 24 };
+/* Its index; gr_metric_count: there is none of that name. */
+unsigned gr_metric_find(const char *name);
 
 /* run: */
 struct gr_run_config {
@@ -405,7 +410,7 @@ struct gr_evaluate_config {
      * all of them are found, for evaluation.json. Those that do not fit the model are passed over.
      * Default balanced_accuracy, macro_f1, calibration_error, mae, r2.
      */
-    enum gr_metric *metrics;
+    char **metrics;
     unsigned metrics_count;
     bool per_silo;         /* each silo's validation rows, loss and accuracy become known, under its
                               pseudonym, and after the last round its metrics; default false */
@@ -640,7 +645,6 @@ struct gr_domain gr_domain_of(const struct gr_model_config *config);
 const char *gr_activation_text(enum gr_activation activation); /* of a layer too */
 const char *gr_compute_text(enum gr_compute compute);
 const char *gr_partition_text(enum gr_partition_method method);
-const char *gr_metric_text(enum gr_metric metric);
 
 #ifdef __cplusplus
 }

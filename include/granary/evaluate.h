@@ -114,12 +114,16 @@ gr_status gr_accumulator_add_numbers(struct gr_accumulator *accumulator, const f
                                      size_t n) GR_CHECKED;
 
 /*
- * enum gr_metric is in config.h. Of a classifier, where p is the softmax and y the label:
+ * struct gr_metric_row is in config.h. Of a classifier, where p is the softmax and y the label:
  *
  *   accuracy           rows whose largest p is their label's (first of ties)
  *   log_loss           mean of -ln p[y]
  *   balanced_accuracy  mean, over the classes that have rows, of the share of them found
  *   macro_f1           mean, over the classes that have rows or were predicted, of F1
+ *   matthews           correlation of labels and predictions, of K classes as R_K (Gorodkin 2004):
+ *                      with s all rows, c those found, p and t those predicted as and of a class,
+ *                      (c s - sum p t) / sqrt((s^2 - sum p^2) (s^2 - sum t^2)); not defined where
+ *                      all rows are of one class or were taken for one
  *   auc                area under the ROC curve: of class 1 where there are two, else the mean over
  *                      the classes that have rows of each one against the rest. From counts by
  *                      bins of the log-odds ln(p / (1 - p)), see gr_accumulator_bin: rows of one
@@ -143,9 +147,9 @@ struct gr_metric_value {
     const char *why;     /* it is not defined, e.g. "one class only"; NULL when it is */
 };
 struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *accumulator,
-                                             enum gr_metric metric);
+                                             unsigned metric);
 /* Whether the metric is one of such a model. */
-bool gr_metric_fits(enum gr_metric metric, size_t classes);
+bool gr_metric_fits(unsigned metric, size_t classes);
 
 /*
  * The metrics of one silo's rows as integers, to be told to other processes: all of it is 0 where
@@ -153,11 +157,12 @@ bool gr_metric_fits(enum gr_metric metric, size_t classes);
  */
 struct gr_silo_metrics {
     int64_t told; /* 1: what follows is known */
-    int64_t value[GR_METRICS], lower, upper, why[GR_METRICS];
+    int64_t value[GR_METRICS_MAX], lower[GR_METRICS_MAX], upper[GR_METRICS_MAX],
+        why[GR_METRICS_MAX];
 };
 /* Of an accumulator whose rows are in bins: gr_accumulator_bin. */
 void gr_silo_metrics_take(const struct gr_accumulator *accumulator, struct gr_silo_metrics *out);
-struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, enum gr_metric metric);
+struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, unsigned metric);
 
 /*
  * Lowest, middle (of an even number the upper one) and highest of the silos' mean losses and

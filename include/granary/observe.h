@@ -32,14 +32,14 @@ struct gr_metrics {
     double test_loss, test_accuracy;             /* NAN when not evaluated */
     /* That these are of: fewer where rows held out by silos are lost with their ranks. 0: none. */
     uint64_t validation_rows, test_rows;
-    /* By enum gr_metric those that named_told has a bit for; NAN: not defined. They stand in the
-     * line as "test_auc", or where they are of the validation rows as "validation_auc". */
-    double named[GR_METRICS];
+    /* By index of gr_metric_rows those that named_told has a bit for; NAN: not defined. They stand
+     * in the line as "test_auc", or where they are of the validation rows as "validation_auc". */
+    double named[GR_METRICS_MAX];
     uint32_t named_told;
     bool of_validation;
-    /* What encloses the AUC, where that is not all but one number; in the line as "test_auc_lower"
-     * and "test_auc_upper"; NAN or both 0: not told. */
-    double auc_lower, auc_upper;
+    /* What encloses a metric, where that is not all but one number; in the line as "test_auc_lower"
+     * and "test_auc_upper"; both 0: not told. */
+    double named_lower[GR_METRICS_MAX], named_upper[GR_METRICS_MAX];
     /* Where silos' scores may be known: of so many the lowest, middle and highest of those on their
      * own validation rows; 0: not told. In the line as "silos": {"n", "loss", "accuracy"}. */
     uint32_t silos;

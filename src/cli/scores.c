@@ -171,18 +171,18 @@ gr_status gr_print_scores(const struct gr_scored *s) {
     if (classes > 0) printf("  accuracy %.4f", gr_score_accuracy(&s->score));
     printf("\n");
     if (classes > 0) print_largest(s);
-    for (enum gr_metric m = GR_METRIC_BALANCED_ACCURACY; m < GR_METRICS; m++) {
+    for (unsigned m = 0; m < gr_metric_count; m++) {
+        const char *name = gr_metric_rows[m].name;
         const struct gr_metric_value v = gr_accumulator_metric(s->accumulator, m);
-        if (!gr_metric_fits(m, classes)) continue;
+        if (gr_metric_rows[m].always || !gr_metric_fits(m, classes)) continue;
         if (v.why && v.lower < v.upper)
-            printf("%-18s not known: %s (%.6f to %.6f)\n", gr_metric_text(m), v.why, v.lower,
-                   v.upper);
+            printf("%-18s not known: %s (%.6f to %.6f)\n", name, v.why, v.lower, v.upper);
         else if (v.why)
-            printf("%-18s not defined: %s\n", gr_metric_text(m), v.why);
+            printf("%-18s not defined: %s\n", name, v.why);
         else if (v.lower < v.upper)
-            printf("%-18s %.6f  (%.6f to %.6f)\n", gr_metric_text(m), v.value, v.lower, v.upper);
+            printf("%-18s %.6f  (%.6f to %.6f)\n", name, v.value, v.lower, v.upper);
         else
-            printf("%-18s %.6f\n", gr_metric_text(m), v.value);
+            printf("%-18s %.6f\n", name, v.value);
     }
     if (classes > 0 && classes <= GR_CONFUSION_CLASSES_MAX) {
         print_classes(s);

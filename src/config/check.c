@@ -62,7 +62,15 @@ static bool is_true_or_false(const struct gr_node *node) {
     return strcmp(node->text, "true") == 0 || strcmp(node->text, "false") == 0;
 }
 
-static bool text_holds(const struct gr_node *node, const cyaml_schema_value_t *schema) {
+static bool word_holds(const char *text, const char *(*word)(size_t i)) {
+    for (size_t i = 0; word(i); i++)
+        if (strcmp(text, word(i)) == 0) return true;
+    return false;
+}
+
+static bool text_holds(const struct gr_node *node, const cyaml_schema_value_t *schema,
+                       const struct gr_setting *setting) {
+    if (setting->word && !word_holds(node->text, setting->word)) return false;
     for (size_t i = 0; i < node->length; i++)
         if ((unsigned char)node->text[i] < 0x20 || node->text[i] == 0x7F) return false;
     return node->length <= schema->string.max;
@@ -84,7 +92,7 @@ static bool scalar_holds(const struct gr_node *node, const cyaml_schema_value_t 
     case CYAML_BOOL:
         return is_true_or_false(node);
     default:
-        return text_holds(node, schema);
+        return text_holds(node, schema, setting);
     }
 }
 

@@ -23,6 +23,13 @@ enum {
                         runs out of range */
 };
 
+/* The metrics that a config may name. */
+static const char *metric_word(size_t i) {
+    for (unsigned m = 0; m < gr_metric_count; m++)
+        if (!gr_metric_rows[m].always && i-- == 0) return gr_metric_rows[m].name;
+    return NULL;
+}
+
 const struct gr_setting gr_settings[] = {
     {.path = "run.name", .standard = "run", .flags = CHANGEABLE},
     {.path = "run.seed", .standard = "1", FROM_TO(0, UINT64_MAX)},
@@ -160,7 +167,8 @@ const struct gr_setting gr_settings[] = {
     {.path = "evaluate.every", .standard = "1", .flags = CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
     {.path = "evaluate.metrics",
      .standard = "balanced_accuracy macro_f1 calibration_error mae r2",
-     .flags = CHANGEABLE},
+     .flags = CHANGEABLE,
+     .word = metric_word},
     {.path = "evaluate.per_silo", .standard = "false", .flags = CHANGEABLE},
     {.path = "evaluate.minimum_rows",
      .standard = "10",

@@ -2,6 +2,8 @@
 /* Names of values, as they stand in a config. */
 #include "config/names.h"
 
+#include <string.h>
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 const cyaml_strval_t gr_source_names[4] = {{"idx", GR_SOURCE_IDX},
@@ -84,20 +86,6 @@ const cyaml_strval_t gr_encoding_names[4] = {{"ring32", GR_ENCODING_RING32},
                                              {"ring64", GR_ENCODING_RING64},
                                              {"ring16", GR_ENCODING_RING16},
                                              {"float32", GR_ENCODING_FLOAT32}};
-/* Those that a config may name come first: METRICS_NAMED in schema.c. */
-const cyaml_strval_t gr_metric_names[11] = {
-    {"balanced_accuracy", GR_METRIC_BALANCED_ACCURACY},
-    {"macro_f1", GR_METRIC_MACRO_F1},
-    {"auc", GR_METRIC_AUC},
-    {"brier", GR_METRIC_BRIER},
-    {"calibration_error", GR_METRIC_CALIBRATION_ERROR},
-    {"mse", GR_METRIC_MSE},
-    {"mae", GR_METRIC_MAE},
-    {"r2", GR_METRIC_R2},
-    {"poisson_deviance", GR_METRIC_POISSON_DEVIANCE},
-    {"accuracy", GR_METRIC_ACCURACY},
-    {"log_loss", GR_METRIC_LOG_LOSS},
-};
 const cyaml_strval_t gr_placement_names[2] = {{"block", GR_PLACEMENT_BLOCK},
                                               {"cyclic", GR_PLACEMENT_CYCLIC}};
 const cyaml_strval_t gr_fault_kind_names[7] = {
@@ -160,8 +148,11 @@ const char *gr_compute_text(enum gr_compute compute) {
     return name_of(gr_compute_names, COUNT(gr_compute_names), compute);
 }
 
-const char *gr_metric_text(enum gr_metric metric) {
-    return name_of(gr_metric_names, COUNT(gr_metric_names), metric);
+unsigned gr_metric_find(const char *name) {
+    unsigned i = 0;
+    while (i < gr_metric_count && strcmp(gr_metric_rows[i].name, name) != 0)
+        i++;
+    return i;
 }
 
 const char *gr_partition_text(enum gr_partition_method method) {

@@ -11,8 +11,7 @@ enum {
     SILO_TABLES_MAX = 10000,
     FAULTS_MAX = 64,
     AVAILABILITY_MAX = 1000,
-    METRICS_NAMED = 9, /* accuracy and loss are always told */
-    LAYERS_NAMED = 6   /* others follow from the model's type */
+    LAYERS_NAMED = 6 /* others follow from the model's type */
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -214,11 +213,11 @@ static const cyaml_schema_field_t aggregation_fields[] = {
 };
 
 static const cyaml_schema_value_t metric_entry = {
-    CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum gr_metric, gr_metric_names, METRICS_NAMED)};
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, TEXT_MAX)};
 
 static const cyaml_schema_field_t evaluate_fields[] = {
     WHOLE(gr_evaluate_config, every),
-    LIST(gr_evaluate_config, metrics, &metric_entry, METRICS_NAMED),
+    LIST(gr_evaluate_config, metrics, &metric_entry, GR_METRICS_MAX),
     YES_NO(gr_evaluate_config, per_silo),
     WHOLE(gr_evaluate_config, minimum_rows),
     CYAML_FIELD_END,

@@ -29,6 +29,8 @@ struct gr_setting {
     unsigned flags;
     uint64_t whole_low, whole_high;
     double real_low, real_high;
+    /* Text: the words allowed, the i-th, NULL behind the last; NULL: any text. */
+    const char *(*word)(size_t i);
 };
 
 /* Of struct gr_config. */

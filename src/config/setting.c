@@ -26,6 +26,11 @@ static void join(char *out, size_t size, size_t *used, const char *before, const
     if (n > 0) *used = *used + (size_t)n < size ? *used + (size_t)n : size - 1;
 }
 
+/* "a, b or c": the i-th of words of which `last` says whether it is the last. */
+static void join_word(char *out, size_t size, size_t *used, size_t i, bool last, const char *word) {
+    join(out, size, used, i == 0 ? "" : last ? " or " : ", ", word);
+}
+
 void gr_keys_allowed(const cyaml_schema_value_t *schema, char *out, size_t size) {
     size_t used = 0;
     *out = '\0';
@@ -50,11 +55,8 @@ void gr_setting_allowed(const cyaml_schema_value_t *schema, const struct gr_sett
         break;
     case CYAML_ENUM:
         for (uint32_t i = 0; i < schema->enumeration.count; i++)
-            join(out, size, &used,
-                 i == 0                               ? ""
-                 : i + 1 == schema->enumeration.count ? " or "
-                                                      : ", ",
-                 schema->enumeration.strings[i].str);
+            join_word(out, size, &used, i, i + 1 == schema->enumeration.count,
+                      schema->enumeration.strings[i].str);
         break;
     case CYAML_BOOL:
         snprintf(out, size, "true or false");
@@ -68,6 +70,9 @@ void gr_setting_allowed(const cyaml_schema_value_t *schema, const struct gr_sett
         snprintf(out, size, "a section of %s", words);
         break;
     default:
+        for (size_t i = 0; setting->word && setting->word(i); i++)
+            join_word(out, size, &used, i, !setting->word(i + 1), setting->word(i));
+        if (setting->word) break;
         snprintf(out, size, "text of at most %u bytes, no control characters, '' for none",
                  schema->string.max);
     }

@@ -18,12 +18,12 @@ static json_t *count(double value) {
 }
 
 /* What memory was refused for is found when the whole is put together: jansson passes NULL on. */
-static json_t *metric_json(struct gr_metric_value v, enum gr_metric metric) {
+static json_t *metric_json(struct gr_metric_value v, bool bounded) {
     if (v.why && isnan(v.lower)) return json_pack("{s:n, s:s}", "value", "why", v.why);
     if (v.why)
         return json_pack("{s:n, s:s, s:o, s:o}", "value", "why", v.why, "lower", number(v.lower),
                          "upper", number(v.upper));
-    if (metric != GR_METRIC_AUC) return json_pack("{s:o}", "value", number(v.value));
+    if (!bounded) return json_pack("{s:o}", "value", number(v.value));
     return json_pack("{s:o, s:o, s:o}", "value", number(v.value), "lower", number(v.lower), "upper",
                      number(v.upper));
 }
@@ -34,12 +34,14 @@ static json_t *metric_json(struct gr_metric_value v, enum gr_metric metric) {
 static json_t *metrics_json(const struct gr_accumulator *accumulator,
                             const struct gr_silo_metrics *silo, const char *why) {
     json_t *all = json_object();
-    for (enum gr_metric m = 0; m < GR_METRICS; m++) {
+    for (unsigned m = 0; m < gr_metric_count; m++) {
         if (!gr_metric_fits(m, gr_accumulator_classes(accumulator))) continue;
         struct gr_metric_value v =
             silo ? gr_silo_metric(silo, m) : gr_accumulator_metric(accumulator, m);
         if (v.why && why) v.why = why;
-        if (json_object_set_new(all, gr_metric_text(m), metric_json(v, m)) == 0) continue;
+        if (json_object_set_new(all, gr_metric_rows[m].name,
+                                metric_json(v, gr_metric_rows[m].bounded)) == 0)
+            continue;
         json_decref(all);
         return NULL;
     }

@@ -31,31 +31,30 @@ static int64_t number_of(const char *why) {
 
 void gr_silo_metrics_take(const struct gr_accumulator *accumulator, struct gr_silo_metrics *out) {
     *out = (struct gr_silo_metrics){.told = 1};
-    for (enum gr_metric m = 0; m < GR_METRICS; m++) {
+    for (unsigned m = 0; m < gr_metric_count; m++) {
         if (!gr_metric_fits(m, accumulator->classes)) continue;
         const struct gr_metric_value v = gr_accumulator_metric(accumulator, m);
         out->why[m] = number_of(v.why);
         if (!v.why) out->value[m] = bits_of(v.value);
-        if (m != GR_METRIC_AUC || isnan(v.lower)) continue;
-        out->lower = bits_of(v.lower);
-        out->upper = bits_of(v.upper);
+        if (!gr_metric_rows[m].bounded || isnan(v.lower)) continue;
+        out->lower[m] = bits_of(v.lower);
+        out->upper[m] = bits_of(v.upper);
     }
 }
 
-struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics,
-                                      enum gr_metric metric) {
+struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, unsigned metric) {
     const int64_t why = metrics->why[metric];
-    const bool bounds = metric == GR_METRIC_AUC;
+    const bool bounds = gr_metric_rows[metric].bounded;
     if (why > 0 && why <= GR_REASONS) {
         const double none = (double)NAN;
         const bool close = why - 1 == GR_CLOSE_SCORES;
-        return (struct gr_metric_value){none, close ? value_of(metrics->lower) : none,
-                                        close ? value_of(metrics->upper) : none,
+        return (struct gr_metric_value){none, close ? value_of(metrics->lower[metric]) : none,
+                                        close ? value_of(metrics->upper[metric]) : none,
                                         gr_reason_text[why - 1]};
     }
     const double value = value_of(metrics->value[metric]);
-    return (struct gr_metric_value){value, bounds ? value_of(metrics->lower) : value,
-                                    bounds ? value_of(metrics->upper) : value, NULL};
+    return (struct gr_metric_value){value, bounds ? value_of(metrics->lower[metric]) : value,
+                                    bounds ? value_of(metrics->upper[metric]) : value, NULL};
 }
 
 static int ascending(const void *a, const void *b) {

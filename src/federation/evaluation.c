@@ -29,13 +29,13 @@ static bool evaluation_due(const struct gr_federation *f) {
 }
 
 /*
- * What the AUC is counted from may be more bytes than a small model: each round only where the
- * config asks for it.
+ * What a metric with bounds, the AUC, is counted from may be more bytes than a small model: each
+ * round only where the config asks for it.
  */
 static bool counts_auc(const struct gr_federation *f) {
     const struct gr_evaluate_config *config = &f->config->evaluate;
     for (unsigned i = 0; i < config->metrics_count; i++)
-        if (config->metrics[i] == GR_METRIC_AUC) return true;
+        if (gr_metric_rows[gr_metric_find(config->metrics[i])].bounded) return true;
     return is_last(f);
 }
 
@@ -261,14 +261,14 @@ static void fill_named(const struct gr_federation *f, struct gr_metrics *metrics
     if (!gr_federation_evaluation(f, &evaluation)) return;
     metrics->of_validation = !accumulators_test(f);
     for (unsigned i = 0; i < f->config->evaluate.metrics_count; i++) {
-        const enum gr_metric metric = f->config->evaluate.metrics[i];
+        const unsigned metric = gr_metric_find(f->config->evaluate.metrics[i]);
         if (!gr_metric_fits(metric, gr_accumulator_classes(evaluation.accumulator))) continue;
         const struct gr_metric_value v = gr_accumulator_metric(evaluation.accumulator, metric);
         metrics->named[metric] = v.value;
         metrics->named_told |= UINT32_C(1) << metric;
-        if (metric != GR_METRIC_AUC || !(v.upper - v.lower >= visible)) continue;
-        metrics->auc_lower = v.lower;
-        metrics->auc_upper = v.upper;
+        if (!gr_metric_rows[metric].bounded || !(v.upper - v.lower >= visible)) continue;
+        metrics->named_lower[metric] = v.lower;
+        metrics->named_upper[metric] = v.upper;
     }
 }
 
@@ -316,7 +316,6 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
     struct round_sums sums = *f->sums; /* as trained: this may be done again */
     int64_t values[ROUND_SUMS];
     memset(metrics, 0, sizeof *metrics);
-    metrics->auc_lower = metrics->auc_upper = (double)NAN;
     f->total_round = 0;
     if (evaluation_due(f)) {
         GR_TRY(gr_comm_agree(f->comm, evaluate_local(f, &sums)));

@@ -416,7 +416,8 @@ static struct gr_headline headline_of(const struct gr_run_state *run) {
     struct gr_headline headline = {(double)NAN, (double)NAN};
     struct gr_evaluation evaluation;
     if (!gr_federation_evaluation(run->federation, &evaluation)) return headline;
-    const struct gr_metric_value auc = gr_accumulator_metric(evaluation.accumulator, GR_METRIC_AUC);
+    const struct gr_metric_value auc =
+        gr_accumulator_metric(evaluation.accumulator, gr_metric_find("auc"));
     headline.largest = gr_accumulator_largest_class(evaluation.accumulator).share;
     if (!auc.why) headline.auc = auc.value;
     return headline;

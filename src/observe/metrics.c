@@ -130,70 +130,77 @@ static json_t *number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-static void named_key(bool of_validation, enum gr_metric metric, char out[64]) {
-    snprintf(out, 64, "%s_%s", of_validation ? "validation" : "test", gr_metric_text(metric));
+/* "test_auc"; end: "", "_lower" or "_upper". */
+static void named_key(bool of_validation, unsigned metric, const char *end, char out[96]) {
+    snprintf(out, 96, "%s_%s%s", of_validation ? "validation" : "test", gr_metric_rows[metric].name,
+             end);
+}
+
+static int set_named(json_t *line, const struct gr_metrics *m, unsigned metric, const char *end,
+                     double value) {
+    char key[96];
+    named_key(m->of_validation, metric, end, key);
+    return json_object_set_new(line, key, number(value));
 }
 
 /* The metrics that the config names, those that were told. */
-static json_t *add_named(json_t *line, const struct gr_metrics *m) {
-    char key[64];
-    for (enum gr_metric metric = 0; line && metric < GR_METRICS; metric++) {
-        if (!(m->named_told & UINT32_C(1) << metric)) continue;
-        named_key(m->of_validation, metric, key);
-        if (json_object_set_new(line, key, number(m->named[metric])) == 0) continue;
-        json_decref(line);
-        line = NULL;
+static int add_named(json_t *line, const struct gr_metrics *m) {
+    int bad = 0;
+    for (unsigned i = 0; i < gr_metric_count; i++)
+        if (m->named_told & UINT32_C(1) << i) bad |= set_named(line, m, i, "", m->named[i]);
+    for (unsigned i = 0; i < gr_metric_count; i++) {
+        if (!(m->named_lower[i] < m->named_upper[i])) continue;
+        bad |= set_named(line, m, i, "_lower", m->named_lower[i]);
+        bad |= set_named(line, m, i, "_upper", m->named_upper[i]);
     }
-    return line;
-}
-
-static json_t *add_bounds(json_t *line, const struct gr_metrics *m) {
-    char key[64], name[96];
-    if (!line || !(m->auc_lower < m->auc_upper)) return line;
-    named_key(m->of_validation, GR_METRIC_AUC, key);
-    snprintf(name, sizeof name, "%s_lower", key);
-    int bad = json_object_set_new(line, name, number(m->auc_lower));
-    snprintf(name, sizeof name, "%s_upper", key);
-    bad |= json_object_set_new(line, name, number(m->auc_upper));
-    if (!bad) return line;
-    json_decref(line);
-    return NULL;
+    return bad;
 }
 
 static json_t *three(const double values[3]) {
     return json_pack("[o, o, o]", number(values[0]), number(values[1]), number(values[2]));
 }
 
-static json_t *add_silos(json_t *line, const struct gr_metrics *m) {
-    if (!line || m->silos == 0) return line;
+static int add_silos(json_t *line, const struct gr_metrics *m) {
+    if (m->silos == 0) return 0;
     json_t *silos = json_pack("{s:I, s:o, s:o}", "n", (json_int_t)m->silos, "loss",
                               three(m->silo_loss), "accuracy", three(m->silo_accuracy));
-    if (json_object_set_new(line, "silos", silos) == 0) return line;
-    json_decref(line);
-    return NULL;
+    return json_object_set_new(line, "silos", silos);
+}
+
+/* The object that holds a figure's member, whose name *key becomes: the line, or one in it. */
+static json_t *holder(json_t *line, const char *name, const char **key) {
+    char object[32];
+    const char *dot = strchr(name, '.');
+    *key = dot ? dot + 1 : name;
+    if (!dot) return line;
+    snprintf(object, sizeof object, "%.*s", (int)(dot - name), name);
+    if (!json_object_get(line, object)) json_object_set_new(line, object, json_object());
+    return json_object_get(line, object);
+}
+
+static int add_figures(json_t *line, const struct gr_metrics *m) {
+    int bad = 0;
+    for (size_t i = 0; i < gr_figure_count; i++) {
+        const struct gr_figure *figure = &gr_figures[i];
+        const char *key;
+        json_t *object = holder(line, figure->name, &key);
+        json_t *value = gr_figure_is_real(figure)
+                            ? number(gr_figure_value(figure, m))
+                            : json_integer((json_int_t)gr_figure_whole(figure, m));
+        bad |= json_object_set_new(object, key, value);
+    }
+    return bad;
 }
 
 /* The line of a round, with its newline; *n: its bytes. Caller frees. */
 static gr_status format_line(const struct gr_metrics *m, char **line, size_t *n) {
-    json_t *json = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o,"
-        " s:I, s:I, s:{s:o, s:o, s:o, s:o, s:o}, s:I, s:o, s:o}",
-        "round", (json_int_t)m->round, "participants", (json_int_t)m->participants, "selected",
-        (json_int_t)m->selected, "dropped", (json_int_t)m->dropped, "late", (json_int_t)m->late,
-        "sat_out", (json_int_t)m->sat_out, "returned", (json_int_t)m->returned, "recoveries",
-        (json_int_t)m->recoveries, "examples", (json_int_t)m->examples, "processed",
-        (json_int_t)m->processed, "train_loss", number(m->train_loss), "validation_loss",
-        number(m->validation_loss), "validation_accuracy", number(m->validation_accuracy),
-        "test_loss", number(m->test_loss), "test_accuracy", number(m->test_accuracy),
-        "validation_rows", (json_int_t)m->validation_rows, "test_rows", (json_int_t)m->test_rows,
-        "seconds", "train", number(m->seconds.train), "aggregate", number(m->seconds.aggregate),
-        "evaluate", number(m->seconds.evaluate), "checkpoint", number(m->seconds.checkpoint),
-        "total", number(m->seconds.total), "bytes_sent", (json_int_t)m->bytes_sent,
-        "cpu_seconds_train", number(m->cpu_seconds_train), "update_norm", number(m->update_norm));
-    json = add_silos(add_bounds(add_named(json, m), m), m);
-    if (!json) return gr_fail(GR_ERROR_INTERNAL, "memory for metrics was refused");
+    json_t *json = json_object();
+    char *text = NULL;
+    int bad = add_figures(json, m);
+    bad |= add_named(json, m);
+    bad |= add_silos(json, m);
     /* 17 significant digits give the same double back. */
-    char *text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    if (!bad) text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(json);
     if (!text) return gr_fail(GR_ERROR_INTERNAL, "memory for metrics was refused");
     gr_status status = gr_text_format(line, "%s\n", text);
@@ -245,12 +252,12 @@ void gr_metrics_close(struct gr_metrics_file *file) {
 /* ---- reading, for the report ---------------------------------------------------------------- */
 
 static void read_named(const json_t *json, struct gr_metrics *out) {
-    char key[64];
-    for (enum gr_metric metric = 0; metric < GR_METRICS; metric++)
+    char key[96];
+    for (unsigned metric = 0; metric < gr_metric_count; metric++)
         for (int of_validation = 0; of_validation < 2; of_validation++) {
-            /* These two are told by members of their own. */
-            if (metric == GR_METRIC_ACCURACY || metric == GR_METRIC_LOG_LOSS) continue;
-            named_key(of_validation, metric, key);
+            /* Told by members of their own. */
+            if (gr_metric_rows[metric].always) continue;
+            named_key(of_validation, metric, "", key);
             if (!json_object_get(json, key)) continue;
             out->named[metric] = gr_json_real(json, key);
             out->named_told |= UINT32_C(1) << metric;
@@ -269,36 +276,14 @@ static void read_silos(const json_t *json, struct gr_metrics *out) {
     }
 }
 
-static void from_json(const json_t *json, struct gr_metrics *out) {
-    const json_t *seconds = json_object_get(json, "seconds");
-    *out = (struct gr_metrics){
-        .round = (uint32_t)gr_json_count(json, "round"),
-        .participants = (uint32_t)gr_json_count(json, "participants"),
-        /* Lines of runs before there were these have none: zeros. */
-        .selected = (uint32_t)gr_json_count(json, "selected"),
-        .dropped = (uint32_t)gr_json_count(json, "dropped"),
-        .late = (uint32_t)gr_json_count(json, "late"),
-        .sat_out = (uint32_t)gr_json_count(json, "sat_out"),
-        .returned = (uint32_t)gr_json_count(json, "returned"),
-        .recoveries = (uint32_t)gr_json_count(json, "recoveries"),
-        .examples = gr_json_count(json, "examples"),
-        .processed = gr_json_count(json, "processed"),
-        .train_loss = gr_json_real(json, "train_loss"),
-        .validation_loss = gr_json_real(json, "validation_loss"),
-        .validation_accuracy = gr_json_real(json, "validation_accuracy"),
-        .test_loss = gr_json_real(json, "test_loss"),
-        .test_accuracy = gr_json_real(json, "test_accuracy"),
-        .validation_rows = gr_json_count(json, "validation_rows"),
-        .test_rows = gr_json_count(json, "test_rows"),
-        .seconds = {.train = gr_json_real(seconds, "train"),
-                    .aggregate = gr_json_real(seconds, "aggregate"),
-                    .evaluate = gr_json_real(seconds, "evaluate"),
-                    .checkpoint = gr_json_real(seconds, "checkpoint"),
-                    .total = gr_json_real(seconds, "total")},
-        .bytes_sent = gr_json_count(json, "bytes_sent"),
-        .cpu_seconds_train = gr_json_real(json, "cpu_seconds_train"),
-        .update_norm = gr_json_real(json, "update_norm"),
-    };
+/* Lines of earlier versions lack members: zeros, and NAN. */
+static void from_json(json_t *json, struct gr_metrics *out) {
+    *out = (struct gr_metrics){0};
+    for (size_t i = 0; i < gr_figure_count; i++) {
+        const char *key;
+        const json_t *object = holder(json, gr_figures[i].name, &key);
+        gr_figure_set(&gr_figures[i], gr_json_count(object, key), gr_json_real(object, key), out);
+    }
     read_named(json, out);
     read_silos(json, out);
 }

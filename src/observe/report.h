@@ -89,7 +89,7 @@ enum { GR_REPORT_PARTS = 5 };
 void gr_report_bars(FILE *page, const struct gr_report_run *run, struct gr_bars chart,
                     void (*add)(const struct gr_metrics *round, double *parts));
 
-/* "ROC AUC" of "auc", "balanced accuracy" of "balanced_accuracy". */
+/* "ROC AUC" of "auc"; of what no metric is called, its words. */
 void gr_report_metric_name(const char *key, char out[80]);
 
 /* "3 silos", "1 silo" */

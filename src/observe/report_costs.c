@@ -4,9 +4,10 @@
 
 #include "observe/chart.h"
 #include "observe/html.h"
+#include "observe/metrics.h"
 #include "observe/report.h"
 
-enum { ROWS_MAX = 200, PHASES = 5 };
+enum { ROWS_MAX = 200, PHASES = 5, FIGURES_MAX = 64 };
 _Static_assert((int)PHASES <= (int)GR_REPORT_PARTS, "all of them in a bar");
 
 /* ---- time and bytes ------------------------------------------------------------------------- */
@@ -80,68 +81,55 @@ void gr_report_costs(FILE *page, const struct gr_report_run *run) {
 
 /* ---- every round ---------------------------------------------------------------------------- */
 
-/* Columns of values that no round has are left out. */
-struct columns {
-    bool validation, test;
-};
+/* Whether any round has a value of the figure: of others there is no column. */
+static bool has_column(const struct gr_figure *figure, const struct gr_report_run *run) {
+    bool any = false;
+    for (size_t i = 0; i < run->n && figure->title && !any; i++)
+        any = isfinite(gr_figure_value(figure, &run->rounds[i]));
+    return any;
+}
 
-static void write_cell(FILE *page, double value, int decimals) {
+static void write_cell(FILE *page, const struct gr_figure *figure, const struct gr_metrics *m) {
+    const double value = gr_figure_value(figure, m);
     fputs("<td>", page);
-    gr_html_real(page, value, decimals);
+    if (figure->bytes)
+        gr_html_bytes(page, value);
+    else if (gr_figure_is_real(figure))
+        gr_html_real(page, figure->shown_times > 0 ? figure->shown_times * value : value,
+                     figure->decimals);
+    else
+        gr_html_count(page, gr_figure_whole(figure, m));
     fputs("</td>", page);
 }
 
-static void write_row(FILE *page, const struct gr_metrics *m, const struct columns *columns) {
+static void write_row(FILE *page, const struct gr_metrics *m, const bool *columns) {
     fprintf(page, "<tr><th scope=\"row\">%u</th><td>%u", m->round, m->participants);
     if (m->participants < m->selected) fprintf(page, " of %u", m->selected);
-    fputs("</td><td>", page);
-    gr_html_count(page, m->examples);
     fputs("</td>", page);
-    write_cell(page, m->train_loss, 4);
-    if (columns->validation) {
-        write_cell(page, m->validation_loss, 4);
-        write_cell(page, 100 * m->validation_accuracy, 2);
-    }
-    if (columns->test) {
-        write_cell(page, m->test_loss, 4);
-        write_cell(page, 100 * m->test_accuracy, 2);
-    }
-    write_cell(page, m->update_norm, 3);
-    const double seconds[] = {m->seconds.train, m->seconds.aggregate, m->seconds.evaluate,
-                              m->seconds.checkpoint, m->seconds.total};
-    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++)
-        write_cell(page, 1000 * seconds[i], 1);
-    fputs("<td>", page);
-    gr_html_bytes(page, (double)m->bytes_sent);
-    fputs("</td></tr>\n", page);
+    for (size_t i = 0; i < gr_figure_count; i++)
+        if (columns[i]) write_cell(page, &gr_figures[i], m);
+    fputs("</tr>\n", page);
 }
 
-static void write_round_head(FILE *page, const struct columns *columns) {
-    static const char *const times[] = {"train ms",   "aggregate", "evaluate",
-                                        "checkpoint", "total ms",  "sent"};
+static void write_round_head(FILE *page, const bool *columns) {
     fputs("<div class=\"scroll\"><table class=\"rounds\"><thead><tr><th "
-          "scope=\"col\">round</th><th scope=\"col\">"
-          "silos</th><th scope=\"col\">rows</th><th scope=\"col\">training loss</th>",
+          "scope=\"col\">round</th><th scope=\"col\">silos</th>",
           page);
-    if (columns->validation)
-        fputs("<th scope=\"col\">validation loss</th><th scope=\"col\">validation&#8239;%</th>",
-              page);
-    if (columns->test)
-        fputs("<th scope=\"col\">test loss</th><th scope=\"col\">test&#8239;%</th>", page);
-    fputs("<th scope=\"col\">update norm</th>", page);
-    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
-        fprintf(page, "<th scope=\"col\">%s</th>", times[i]);
+    for (size_t i = 0; i < gr_figure_count; i++) {
+        if (!columns[i]) continue;
+        fputs("<th scope=\"col\">", page);
+        gr_html_text(page, gr_figures[i].title);
+        fputs("</th>", page);
+    }
     fputs("</tr></thead>\n<tbody>\n", page);
 }
 
 void gr_report_rounds(FILE *page, const struct gr_report_run *run) {
-    struct columns columns = {false, false};
+    bool columns[FIGURES_MAX] = {false};
     size_t step = gr_report_step(run->n, ROWS_MAX);
     if (run->n == 0) return;
-    for (size_t i = 0; i < run->n; i++) {
-        columns.validation |= isfinite(run->rounds[i].validation_loss);
-        columns.test |= isfinite(run->rounds[i].test_loss);
-    }
+    for (size_t i = 0; i < gr_figure_count && i < FIGURES_MAX; i++)
+        columns[i] = has_column(&gr_figures[i], run);
     fputs("<h2>Rounds</h2>\n<details class=\"card\"><summary>Every round in figures</summary>\n"
           "<p class=\"muted\">\xe2\x80\x93 stands for not defined: nothing of the kind was "
           "measured in that round, or it is not a number.</p>\n",
@@ -151,9 +139,9 @@ void gr_report_rounds(FILE *page, const struct gr_report_run *run) {
                 "<p class=\"muted\">One round in %zu and the last are shown; all %zu are in "
                 "<code>metrics.jsonl</code>.</p>\n",
                 step, run->n);
-    write_round_head(page, &columns);
+    write_round_head(page, columns);
     for (size_t i = 0; i < run->n; i++)
         if (run->rounds[i].round % step == 0 || i + 1 == run->n)
-            write_row(page, &run->rounds[i], &columns);
+            write_row(page, &run->rounds[i], columns);
     fputs("</tbody></table></div></details>\n", page);
 }

@@ -12,7 +12,7 @@ enum { POINTS_MAX = 400 };
 
 static const double value_max = 1e30; /* of what can be drawn */
 
-/* The last two stand for GR_METRICS values each: the named metrics. */
+/* The last two stand for GR_METRICS_MAX values each: the named metrics. */
 enum value {
     TRAIN_LOSS,
     VALIDATION_LOSS,
@@ -20,7 +20,7 @@ enum value {
     VALIDATION_ACCURACY,
     TEST_ACCURACY,
     VALIDATION_NAMED,
-    TEST_NAMED = VALIDATION_NAMED + GR_METRICS
+    TEST_NAMED = VALIDATION_NAMED + GR_METRICS_MAX
 };
 
 static double value_of(const struct gr_metrics *m, unsigned value) {
@@ -135,9 +135,8 @@ static void collect_band(const struct gr_report_run *run, bool accuracy, struct 
 }
 
 /* "Balanced accuracy by round", or with "Test" before it. */
-static void title_of(const char *rows, enum gr_metric metric, char out[120]) {
-    char name[80];
-    gr_report_metric_name(gr_metric_text(metric), name);
+static void title_of(const char *rows, unsigned metric, char out[120]) {
+    const char *name = gr_metric_rows[metric].title;
     snprintf(out, 120, "%s%s%s by round", rows, rows[0] ? " " : "", name);
     out[0] = (char)toupper((unsigned char)out[0]);
 }
@@ -145,8 +144,8 @@ static void title_of(const char *rows, enum gr_metric metric, char out[120]) {
 static bool draw_named(FILE *page, const struct gr_report_run *run) {
     char title[120];
     bool any = false;
-    for (enum gr_metric m = 0; m < GR_METRICS; m++) {
-        const unsigned values[] = {VALIDATION_NAMED + (unsigned)m, TEST_NAMED + (unsigned)m};
+    for (unsigned m = 0; m < gr_metric_count; m++) {
+        const unsigned values[] = {VALIDATION_NAMED + m, TEST_NAMED + m};
         title_of("", m, title);
         any |= draw_one(page, run, title, "", values, 2, NULL);
     }
@@ -228,12 +227,12 @@ static void draw_runs(FILE *page, const struct gr_report_run *runs, size_t n) {
     bool any = false;
     for (size_t i = 0; i < sizeof charts / sizeof *charts; i++)
         any |= draw_all(page, runs, n, charts[i].title, charts[i].unit, charts[i].value);
-    for (enum gr_metric m = 0; m < GR_METRICS; m++) {
+    for (unsigned m = 0; m < gr_metric_count; m++) {
         char title[120];
         title_of("Test", m, title);
-        any |= draw_all(page, runs, n, title, "", TEST_NAMED + (unsigned)m);
+        any |= draw_all(page, runs, n, title, "", TEST_NAMED + m);
         title_of("Validation", m, title);
-        any |= draw_all(page, runs, n, title, "", VALIDATION_NAMED + (unsigned)m);
+        any |= draw_all(page, runs, n, title, "", VALIDATION_NAMED + m);
     }
     if (!any) fputs("<p>In no round is a loss or an accuracy defined.</p>\n", page);
 }

@@ -44,19 +44,8 @@ void gr_report_bars(FILE *page, const struct gr_report_run *run, struct gr_bars 
 }
 
 void gr_report_metric_name(const char *key, char out[80]) {
-    static const struct {
-        const char *key, *name;
-    } names[] = {{"auc", "ROC AUC"},
-                 {"macro_f1", "macro F1"},
-                 {"brier", "Brier score"},
-                 {"mse", "mean squared error"},
-                 {"mae", "mean absolute error"},
-                 {"r2", "R\xc2\xb2"},
-                 {"poisson_deviance", "Poisson deviance"}};
-    const char *name = key;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(key, names[i].key) == 0) name = names[i].name;
-    snprintf(out, 80, "%s", name);
+    const unsigned metric = gr_metric_find(key);
+    snprintf(out, 80, "%s", metric < gr_metric_count ? gr_metric_rows[metric].title : key);
     for (char *c = out; *c; c++)
         if (*c == '_') *c = ' ';
 }

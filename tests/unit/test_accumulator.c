@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tallies: metrics against scikit-learn's, the same bits however rows are dealt, what is not
+ * Accumulators: metrics against scikit-learn's, the same bits however rows are dealt, what is not
  * defined, what must be refused, and all of it as JSON.
  */
 #include <check.h>
@@ -14,7 +14,8 @@
 
 enum { ROWS = 400, CLASSES_MAX = 4 };
 
-#define MUST(call) ck_assert_msg((call) == GR_OK, "%s", gr_message())
+#define METRIC(name) gr_metric_find(#name)
+#define MUST(call)   ck_assert_msg((call) == GR_OK, "%s", gr_message())
 
 /* ---- rows as analysis/peers/reference_sklearn.py makes them ---------------------------------- */
 
@@ -50,24 +51,25 @@ static struct gr_accumulator *accumulator_of(size_t classes, size_t absent) {
 
 static const struct {
     size_t classes, absent;
-    double accuracy, log_loss, balanced_accuracy, macro_f1, auc, brier, calibration_error;
+    double accuracy, log_loss, balanced_accuracy, macro_f1, matthews, auc, brier, calibration_error;
     const int *confusion;
     const double *reliability;
 } known[] = {
 #define KNOWN(classes, absent, name)                                                               \
     {                                                                                              \
         classes, absent, sklearn_##name##_accuracy, sklearn_##name##_log_loss,                     \
-            sklearn_##name##_balanced_accuracy, sklearn_##name##_macro_f1, sklearn_##name##_auc,   \
-            sklearn_##name##_brier, sklearn_##name##_calibration_error,                            \
-            sklearn_##name##_confusion, sklearn_##name##_reliability                               \
+            sklearn_##name##_balanced_accuracy, sklearn_##name##_macro_f1,                         \
+            sklearn_##name##_matthews, sklearn_##name##_auc, sklearn_##name##_brier,               \
+            sklearn_##name##_calibration_error, sklearn_##name##_confusion,                        \
+            sklearn_##name##_reliability                                                           \
     }
     KNOWN(2, 0, two), KNOWN(4, 0, four), KNOWN(4, 1, absent)};
 
-static void check_exact(const struct gr_accumulator *accumulator, enum gr_metric metric,
+static void check_exact(const struct gr_accumulator *accumulator, unsigned metric,
                         double expected) {
     const struct gr_metric_value v = gr_accumulator_metric(accumulator, metric);
     ck_assert_msg(fabs(v.value - expected) <= 1e-12 * fabs(expected), "%s: %.17g, expected %.17g",
-                  gr_metric_text(metric), v.value, expected);
+                  gr_metric_rows[metric].name, v.value, expected);
     ck_assert_ptr_null(v.why);
     ck_assert(v.lower == v.value && v.upper == v.value);
 }
@@ -78,12 +80,13 @@ static void check_exact(const struct gr_accumulator *accumulator, enum gr_metric
 
 START_TEST(classes_against_sklearn) {
     struct gr_accumulator *accumulator = accumulator_of(known[_i].classes, known[_i].absent);
-    check_exact(accumulator, GR_METRIC_ACCURACY, known[_i].accuracy);
-    check_exact(accumulator, GR_METRIC_LOG_LOSS, known[_i].log_loss);
-    check_exact(accumulator, GR_METRIC_BALANCED_ACCURACY, known[_i].balanced_accuracy);
-    check_exact(accumulator, GR_METRIC_MACRO_F1, known[_i].macro_f1);
-    check_exact(accumulator, GR_METRIC_BRIER, known[_i].brier);
-    check_exact(accumulator, GR_METRIC_CALIBRATION_ERROR, known[_i].calibration_error);
+    check_exact(accumulator, METRIC(accuracy), known[_i].accuracy);
+    check_exact(accumulator, METRIC(log_loss), known[_i].log_loss);
+    check_exact(accumulator, METRIC(balanced_accuracy), known[_i].balanced_accuracy);
+    check_exact(accumulator, METRIC(macro_f1), known[_i].macro_f1);
+    check_exact(accumulator, METRIC(matthews), known[_i].matthews);
+    check_exact(accumulator, METRIC(brier), known[_i].brier);
+    check_exact(accumulator, METRIC(calibration_error), known[_i].calibration_error);
     gr_accumulator_free(accumulator);
 }
 END_TEST
@@ -91,7 +94,7 @@ END_TEST
 START_TEST(auc_is_enclosed) {
     struct gr_accumulator *accumulator = accumulator_of(known[_i].classes, known[_i].absent);
     gr_accumulator_bin(accumulator, accumulator);
-    const struct gr_metric_value v = gr_accumulator_metric(accumulator, GR_METRIC_AUC);
+    const struct gr_metric_value v = gr_accumulator_metric(accumulator, METRIC(auc));
     ck_assert(v.lower - 1e-13 <= known[_i].auc && known[_i].auc <= v.upper + 1e-13);
     /* These rows have ties: of two classes true ones are told from scores that share a bin. */
     ck_assert(known[_i].classes == 2 || v.lower < v.upper);
@@ -138,10 +141,10 @@ static struct gr_accumulator *numbers(float shift) {
 
 START_TEST(numbers_against_sklearn) {
     struct gr_accumulator *accumulator = numbers(0);
-    check_exact(accumulator, GR_METRIC_MSE, sklearn_mse);
-    check_exact(accumulator, GR_METRIC_MAE, sklearn_mae);
-    check_exact(accumulator, GR_METRIC_R2, sklearn_r2);
-    check_exact(accumulator, GR_METRIC_POISSON_DEVIANCE, sklearn_poisson_deviance);
+    check_exact(accumulator, METRIC(mse), sklearn_mse);
+    check_exact(accumulator, METRIC(mae), sklearn_mae);
+    check_exact(accumulator, METRIC(r2), sklearn_r2);
+    check_exact(accumulator, METRIC(poisson_deviance), sklearn_poisson_deviance);
     ck_assert_int_eq(gr_accumulator_rows(accumulator), ROWS);
     gr_accumulator_free(accumulator);
 }
@@ -177,9 +180,9 @@ START_TEST(rows_add_up_anywhere) {
     const int64_t *fewer = gr_accumulator_sums(whole, &same);
     ck_assert_uint_lt(same, 200);
     ck_assert_mem_eq(sums, fewer, same * sizeof *fewer);
-    ck_assert_str_eq(gr_accumulator_metric(whole, GR_METRIC_AUC).why,
+    ck_assert_str_eq(gr_accumulator_metric(whole, METRIC(auc)).why,
                      "counted after the last round only");
-    check_exact(whole, GR_METRIC_MACRO_F1, known[_i].macro_f1);
+    check_exact(whole, METRIC(macro_f1), known[_i].macro_f1);
     gr_accumulator_clear(whole, true);
     MUST(gr_accumulator_add_classes(whole, rows->logits, rows->labels, NULL, ROWS));
     ck_assert_mem_eq(sums, gr_accumulator_sums(whole, &same), n * sizeof *sums);
@@ -201,7 +204,7 @@ static double value_of(const float *scores, const int32_t *labels, size_t n, dou
         MUST(gr_accumulator_add_classes(accumulator, logits, labels + i, NULL, 1));
     }
     gr_accumulator_bin(accumulator, accumulator);
-    const struct gr_metric_value v = gr_accumulator_metric(accumulator, GR_METRIC_AUC);
+    const struct gr_metric_value v = gr_accumulator_metric(accumulator, METRIC(auc));
     gr_accumulator_free(accumulator);
     *lower = v.lower;
     *upper = v.upper;
@@ -265,7 +268,7 @@ END_TEST
 /* ---- what is not defined ----------------------------------------------------------------------
  */
 
-static void check_undefined(const struct gr_accumulator *accumulator, enum gr_metric metric,
+static void check_undefined(const struct gr_accumulator *accumulator, unsigned metric,
                             const char *why) {
     const struct gr_metric_value v = gr_accumulator_metric(accumulator, metric);
     ck_assert(isnan(v.value) && isnan(v.lower) && isnan(v.upper));
@@ -277,23 +280,24 @@ START_TEST(undefined) {
     static const int32_t ones[] = {1, 1};
     struct gr_accumulator *accumulator;
     MUST(gr_accumulator_create(2, &accumulator));
-    for (enum gr_metric m = 0; m < GR_METRIC_MSE; m++)
+    for (unsigned m = 0; m < METRIC(mse); m++)
         check_undefined(accumulator, m, "no rows");
-    check_undefined(accumulator, GR_METRIC_MSE, "not a metric of this model");
+    check_undefined(accumulator, METRIC(mse), "not a metric of this model");
     MUST(gr_accumulator_add_classes(accumulator, logits, ones, NULL, 2));
-    check_undefined(accumulator, GR_METRIC_AUC, "one class only");
-    check_exact(accumulator, GR_METRIC_BALANCED_ACCURACY, 0.5);
+    check_undefined(accumulator, METRIC(auc), "one class only");
+    check_undefined(accumulator, METRIC(matthews), "one class only");
+    check_exact(accumulator, METRIC(balanced_accuracy), 0.5);
     gr_accumulator_free(accumulator);
     MUST(gr_accumulator_create(0, &accumulator));
-    for (enum gr_metric m = GR_METRIC_MSE; m < GR_METRICS; m++)
+    for (unsigned m = METRIC(mse); m < gr_metric_count; m++)
         check_undefined(accumulator, m, "no rows");
-    check_undefined(accumulator, GR_METRIC_AUC, "not a metric of this model");
+    check_undefined(accumulator, METRIC(auc), "not a metric of this model");
     static const float same[] = {0.1f, 0.1f, 0.1f}, guesses[] = {1, 0, 2};
     MUST(gr_accumulator_add_numbers(accumulator, guesses, same, NULL, 3));
-    check_undefined(accumulator, GR_METRIC_R2, "all targets are the same");
-    check_undefined(accumulator, GR_METRIC_POISSON_DEVIANCE,
+    check_undefined(accumulator, METRIC(r2), "all targets are the same");
+    check_undefined(accumulator, METRIC(poisson_deviance),
                     "a target is below 0, or a prediction not above 0");
-    ck_assert(gr_accumulator_metric(accumulator, GR_METRIC_MAE).value > 0);
+    ck_assert(gr_accumulator_metric(accumulator, METRIC(mae)).value > 0);
     gr_accumulator_free(accumulator);
 }
 END_TEST
@@ -304,17 +308,17 @@ START_TEST(one_class_and_many) {
     struct gr_accumulator *accumulator;
     MUST(gr_accumulator_create(1, &accumulator));
     MUST(gr_accumulator_add_classes(accumulator, logits + 100, &zero, NULL, 1));
-    check_exact(accumulator, GR_METRIC_ACCURACY, 1);
-    check_exact(accumulator, GR_METRIC_LOG_LOSS, 0);
-    check_undefined(accumulator, GR_METRIC_AUC, "one class only");
+    check_exact(accumulator, METRIC(accuracy), 1);
+    check_exact(accumulator, METRIC(log_loss), 0);
+    check_undefined(accumulator, METRIC(auc), "one class only");
     gr_accumulator_free(accumulator);
     MUST(gr_accumulator_create(101, &accumulator));
     size_t n;
     (void)gr_accumulator_sums(accumulator, &n);
     ck_assert_uint_lt(n, 101 * 5); /* no table of 101 x 101 */
     MUST(gr_accumulator_add_classes(accumulator, logits, &last, NULL, 1));
-    check_exact(accumulator, GR_METRIC_MACRO_F1, 1);
-    check_undefined(accumulator, GR_METRIC_AUC, "more than 100 classes");
+    check_exact(accumulator, METRIC(macro_f1), 1);
+    check_undefined(accumulator, METRIC(auc), "more than 100 classes");
     gr_accumulator_free(accumulator);
 }
 END_TEST
@@ -355,8 +359,8 @@ END_TEST
 START_TEST(numbers_far_from_zero) {
     struct gr_accumulator *accumulator = numbers(65536);
     const double mean_square = 65536.0 * 65536;
-    ck_assert(gr_accumulator_metric(accumulator, GR_METRIC_R2).value < 0);
-    ck_assert_double_eq_tol(gr_accumulator_metric(accumulator, GR_METRIC_MSE).value / mean_square,
+    ck_assert(gr_accumulator_metric(accumulator, METRIC(r2)).value < 0);
+    ck_assert_double_eq_tol(gr_accumulator_metric(accumulator, METRIC(mse)).value / mean_square,
                             0.0625, 1e-3);
     gr_accumulator_free(accumulator);
 }
@@ -387,11 +391,11 @@ START_TEST(as_json) {
     json_t *json = json_of(&e);
     const json_t *metrics = json_object_get(json, "metrics");
     const json_t *area = json_object_get(metrics, "auc");
-    const struct gr_metric_value v = gr_accumulator_metric(e.accumulator, GR_METRIC_AUC);
+    const struct gr_metric_value v = gr_accumulator_metric(e.accumulator, METRIC(auc));
     ck_assert_int_eq(json_integer_value(json_object_get(json, "round")), 7);
     ck_assert_int_eq(json_integer_value(json_object_get(json, "rows")), ROWS);
     ck_assert_str_eq(json_string_value(json_object_get(json, "rows_of")), "validation");
-    ck_assert_uint_eq(json_object_size(metrics), 7);
+    ck_assert_uint_eq(json_object_size(metrics), 8);
     ck_assert(real_at(area, "value") == v.value && real_at(area, "lower") == v.lower &&
               real_at(area, "upper") == v.upper);
     const json_t *confusion = json_object_get(json, "confusion");
@@ -446,7 +450,7 @@ START_TEST(a_silo_s_metrics) {
     MUST(gr_accumulator_add(small, accumulator));
     gr_accumulator_bin(small, small);
     ck_assert_int_eq(gr_accumulator_rows(small), ROWS + 1);
-    ck_assert(gr_accumulator_metric(small, GR_METRIC_AUC).value > 0.5);
+    ck_assert(gr_accumulator_metric(small, METRIC(auc)).value > 0.5);
     gr_accumulator_free(small);
     gr_accumulator_free(accumulator);
 }
@@ -496,7 +500,7 @@ START_TEST(bounds_of_few_rows) {
     MUST(gr_accumulator_create(2, &accumulator));
     MUST(gr_accumulator_add_classes(accumulator, logits, labels, NULL, 15));
     gr_accumulator_bin(accumulator, accumulator);
-    const struct gr_metric_value all = gr_accumulator_metric(accumulator, GR_METRIC_AUC);
+    const struct gr_metric_value all = gr_accumulator_metric(accumulator, METRIC(auc));
     ck_assert(all.lower >= all.upper && all.upper >= all.lower);
     gr_accumulator_withhold_bounds(accumulator, 10);
     const int64_t *bounds = gr_accumulator_bounds(accumulator, &n);
@@ -504,7 +508,7 @@ START_TEST(bounds_of_few_rows) {
         told += bounds[i] != INT64_MIN;
     ck_assert_uint_eq(told, 2); /* the least and the greatest of the twelve */
     /* The pair at -0.75, of 8 times 7, may be in either order. */
-    const struct gr_metric_value few = gr_accumulator_metric(accumulator, GR_METRIC_AUC);
+    const struct gr_metric_value few = gr_accumulator_metric(accumulator, METRIC(auc));
     ck_assert_double_eq_tol(few.upper - few.lower, 1.0 / 56, 1e-12);
     ck_assert_double_eq_tol((few.lower + few.upper) / 2, all.value, 1e-12);
     gr_accumulator_free(accumulator);

@@ -222,14 +222,15 @@ static const struct {
     {"evaluate: {every: 10000001}",
      "t.yaml:5: evaluate.every: found 10000001, " WHOLE("0", "10000000")},
     {"evaluate: {metrics: [auc, rmse]}", "t.yaml:5: evaluate.metrics[1]: found \"rmse\", allowed "
-                                         "balanced_accuracy, macro_f1, auc, brier, "
+                                         "balanced_accuracy, macro_f1, matthews, auc, brier, "
                                          "calibration_error, mse, mae, r2 or poisson_deviance"},
     {"evaluate: {metrics: auc}",
-     "t.yaml:5: evaluate.metrics: found \"auc\", allowed a list of at most 9, each "
-     "balanced_accuracy, macro_f1, auc, brier, calibration_error, mse, mae, r2 or "
+     "t.yaml:5: evaluate.metrics: found \"auc\", allowed a list of at most 24, each "
+     "balanced_accuracy, macro_f1, matthews, auc, brier, calibration_error, mse, mae, r2 or "
      "poisson_deviance"},
     {"evaluate: {metrics: [accuracy]}",
-     "t.yaml:5: evaluate.metrics[0]: found \"accuracy\", allowed balanced_accuracy, macro_f1, auc, "
+     "t.yaml:5: evaluate.metrics[0]: found \"accuracy\", allowed balanced_accuracy, macro_f1, "
+     "matthews, auc, "
      "brier, calibration_error, mse, mae, r2 or poisson_deviance"},
     {"evaluate: {per_silo: yes}",
      "t.yaml:5: evaluate.per_silo: found \"yes\", allowed true or false"},
@@ -651,9 +652,9 @@ START_TEST(test_defaults) {
     ck_assert_uint_eq(c->aggregation.ranks_per_node, 0);
     ck_assert_uint_eq(c->evaluate.every, 1);
     ck_assert_uint_eq(c->evaluate.metrics_count, 5);
-    ck_assert_int_eq(c->evaluate.metrics[0], GR_METRIC_BALANCED_ACCURACY);
-    ck_assert_int_eq(c->evaluate.metrics[1], GR_METRIC_MACRO_F1);
-    ck_assert_int_eq(c->evaluate.metrics[2], GR_METRIC_CALIBRATION_ERROR);
+    ck_assert_str_eq(c->evaluate.metrics[0], "balanced_accuracy");
+    ck_assert_str_eq(c->evaluate.metrics[1], "macro_f1");
+    ck_assert_str_eq(c->evaluate.metrics[2], "calibration_error");
     ck_assert(!c->evaluate.per_silo);
     ck_assert_uint_eq(c->evaluate.minimum_rows, 10);
     ck_assert_int_eq(c->stop.metric, GR_STOP_NONE);

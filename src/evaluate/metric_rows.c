@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics from an accumulator's sums. All of it is done in a fixed order on integers that are
- * exact. */
+/*
+ * The metrics: their formulas and the table of them, gr_metric_rows, which is all that the other
+ * rooms know of them. A formula works in a fixed order on sums that are exact integers, and is not
+ * asked where there is no weight.
+ */
 #include "evaluate/accumulator.h"
 
 #include <math.h>
@@ -37,6 +40,18 @@ static double mean(const struct gr_accumulator *t, const int64_t *sum) {
 
 /* ---- classes -------------------------------------------------------------------------------- */
 
+static struct gr_metric_value accuracy(const struct gr_accumulator *t) {
+    return defined((double)t->sums[GR_CORRECT] / (double)t->sums[GR_WEIGHT]);
+}
+
+static struct gr_metric_value log_loss(const struct gr_accumulator *t) {
+    return defined(mean(t, t->log_loss));
+}
+
+static struct gr_metric_value brier(const struct gr_accumulator *t) {
+    return defined(mean(t, t->brier));
+}
+
 static double ratio(int64_t a, int64_t b) {
     return (double)a / (double)b;
 }
@@ -63,6 +78,27 @@ static struct gr_metric_value macro_f1(const struct gr_accumulator *t) {
         n++;
     }
     return defined(sum / (double)n);
+}
+
+/*
+ * The correlation of labels and predictions (Gorodkin 2004, equation 8; with two classes Matthews
+ * 1975). Weights are below 2^63 units in all, so their shares are taken before they are multiplied.
+ */
+static struct gr_metric_value matthews(const struct gr_accumulator *t) {
+    const long double all = (long double)t->sums[GR_WEIGHT];
+    long double chance = 0, predicted_spread = 1, actual_spread = 1;
+    for (size_t c = 0; c < t->classes; c++) {
+        const int64_t *class = t->by_class + c * GR_CLASS_SUMS;
+        const long double predicted = (long double)class[GR_PREDICTED] / all;
+        const long double actual = (long double)class[GR_ACTUAL] / all;
+        if (class[GR_PREDICTED] == t->sums[GR_WEIGHT] || class[GR_ACTUAL] == t->sums[GR_WEIGHT])
+            return undefined(GR_ONE_CLASS);
+        chance += predicted * actual;
+        predicted_spread -= predicted * predicted;
+        actual_spread -= actual * actual;
+    }
+    const long double found = (long double)t->sums[GR_CORRECT] / all;
+    return defined((double)((found - chance) / sqrtl(predicted_spread * actual_spread)));
 }
 
 static struct gr_metric_value auc(const struct gr_accumulator *t) {
@@ -115,6 +151,14 @@ static const int64_t *number(const struct gr_accumulator *t, enum gr_number_sum 
     return t->numbers + (size_t)which * GR_REAL_WORDS;
 }
 
+static struct gr_metric_value mse(const struct gr_accumulator *t) {
+    return defined(mean(t, number(t, GR_SQUARED)));
+}
+
+static struct gr_metric_value mae(const struct gr_accumulator *t) {
+    return defined(mean(t, number(t, GR_ABSOLUTE)));
+}
+
 static struct gr_metric_value r2(const struct gr_accumulator *t) {
     const long double rows = weight_of(t->sums[GR_WEIGHT]);
     const long double sum = gr_real_value(number(t, GR_TARGET));
@@ -131,40 +175,40 @@ static struct gr_metric_value poisson_deviance(const struct gr_accumulator *t) {
     return defined(mean(t, number(t, GR_DEVIANCE)));
 }
 
-/* ---- all ------------------------------------------------------------------------------------ */
+/* ---- the table ------------------------------------------------------------------------------ */
 
-bool gr_metric_fits(enum gr_metric metric, size_t classes) {
-    return (metric >= GR_METRIC_MSE) == (classes == 0);
+/* In this order they are told. */
+const struct gr_metric_row gr_metric_rows[] = {
+    {.name = "accuracy", .title = "accuracy", .always = true, .compute = accuracy},
+    {.name = "log_loss", .title = "log loss", .always = true, .compute = log_loss},
+    {.name = "balanced_accuracy", .title = "balanced accuracy", .compute = balanced_accuracy},
+    {.name = "macro_f1", .title = "macro F1", .compute = macro_f1},
+    {.name = "matthews", .title = "Matthews correlation", .compute = matthews},
+    {.name = "auc", .title = "ROC AUC", .bounded = true, .compute = auc},
+    {.name = "brier", .title = "Brier score", .compute = brier},
+    {.name = "calibration_error", .title = "calibration error", .compute = calibration_error},
+    {.name = "mse", .title = "mean squared error", .of_numbers = true, .compute = mse},
+    {.name = "mae", .title = "mean absolute error", .of_numbers = true, .compute = mae},
+    {.name = "r2", .title = "R\xc2\xb2", .of_numbers = true, .compute = r2},
+    {.name = "poisson_deviance",
+     .title = "Poisson deviance",
+     .of_numbers = true,
+     .compute = poisson_deviance},
+};
+
+const unsigned gr_metric_count = sizeof gr_metric_rows / sizeof *gr_metric_rows;
+
+_Static_assert(sizeof gr_metric_rows / sizeof *gr_metric_rows <= GR_METRICS_MAX,
+               "more metrics than GR_METRICS_MAX, of config.h");
+
+bool gr_metric_fits(unsigned metric, size_t classes) {
+    return gr_metric_rows[metric].of_numbers == (classes == 0);
 }
 
-struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *t,
-                                             enum gr_metric metric) {
-    if (!gr_metric_fits(metric, t->classes)) return undefined(GR_NOT_OF_MODEL);
+struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *t, unsigned metric) {
+    if (metric >= gr_metric_count || !gr_metric_fits(metric, t->classes))
+        return undefined(GR_NOT_OF_MODEL);
     if (t->sums[GR_WEIGHT] == 0)
         return undefined(t->sums[GR_ROWS] == 0 ? GR_NO_ROWS : GR_NO_WEIGHT);
-    switch (metric) {
-    case GR_METRIC_ACCURACY:
-        return defined(ratio(t->sums[GR_CORRECT], t->sums[GR_WEIGHT]));
-    case GR_METRIC_LOG_LOSS:
-        return defined(mean(t, t->log_loss));
-    case GR_METRIC_BALANCED_ACCURACY:
-        return balanced_accuracy(t);
-    case GR_METRIC_MACRO_F1:
-        return macro_f1(t);
-    case GR_METRIC_AUC:
-        return auc(t);
-    case GR_METRIC_BRIER:
-        return defined(mean(t, t->brier));
-    case GR_METRIC_CALIBRATION_ERROR:
-        return calibration_error(t);
-    case GR_METRIC_MSE:
-        return defined(mean(t, number(t, GR_SQUARED)));
-    case GR_METRIC_MAE:
-        return defined(mean(t, number(t, GR_ABSOLUTE)));
-    case GR_METRIC_R2:
-        return r2(t);
-    case GR_METRIC_POISSON_DEVIANCE:
-        return poisson_deviance(t);
-    }
-    return undefined(GR_NOT_OF_MODEL);
+    return gr_metric_rows[metric].compute(t);
 }
