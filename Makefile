@@ -16,6 +16,8 @@ WERROR  ?=
 CC      := $(if $(filter default,$(origin CC)),mpicc,$(CC))
 PKG_CONFIG ?= pkg-config
 VERSION := $(shell sed -n 's/.*GRANARY_VERSION "\(.*\)".*/\1/p' include/granary/base.h)
+# Raised when a function or struct of a stable header changes so that programs must be built anew.
+SOVERSION := 0
 # Rooms to build; fewer while one of them is being worked on.
 ROOMS   ?= base config comm observe store data model train evaluate cohort federation
 
@@ -65,6 +67,8 @@ object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 program = $(patsubst %.c,$(BUILD)/%,$(1))
 
 LIBRARY := $(BUILD)/libgranary.a
+SONAME := libgranary.so.$(SOVERSION)
+SHARED := $(BUILD)/$(SONAME)
 COMMAND := $(BUILD)/granary
 UNIT_TESTS := $(call program,$(UNIT_SOURCES))
 PARALLEL_TESTS := $(call program,$(PARALLEL_SOURCES))
@@ -72,8 +76,8 @@ BENCHES := $(call program,$(BENCH_SOURCES))
 
 .DELETE_ON_ERROR:
 .PHONY: all library manual help deps test test-quick tests soak test-hosts test-ulfm test-slurm bench demo install uninstall format lint headers clean FORCE
-all: $(LIBRARY) $(COMMAND)
-library: $(LIBRARY)
+all: $(LIBRARY) $(SHARED) $(COMMAND)
+library: $(LIBRARY) $(SHARED)
 
 help:
 	@echo 'make              library and command into $(BUILD)   (MODE=release|debug|sanitize, WERROR=1)'
@@ -121,6 +125,15 @@ $(LIBRARY): $(call object,$(LIB_SOURCES)) $(BUILD)/members
 	@rm -f $@
 	$(call say,AR)
 	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+
+# What the public headers declare is visible, and nothing else.
+$(BUILD)/exports: include/exports.awk $(HEADERS) Makefile
+	@mkdir -p $(@D)
+	@LC_ALL=C awk -v version=$(SOVERSION) -f $< $(HEADERS) > $@
+$(SHARED): $(call object,$(LIB_SOURCES)) $(BUILD)/members $(BUILD)/exports
+	$(call say,LINK)
+	$(Q)$(CC) -shared $(ALL_LDFLAGS) -Wl,-soname,$(SONAME) -Wl,--version-script,$(BUILD)/exports \
+	  -o $@ $(filter %.o,$^) $(DEP_LIBS)
 
 # The manual's pages are data of the command.
 MANUAL := src/cli/manual
@@ -210,6 +223,9 @@ install: all manual
 	           $(DESTDIR)$(PREFIX)/include/granary $(DESTDIR)$(PREFIX)/share/granary/configs/schemas $(DESTDIR)$(PREFIX)/share/granary/jobs
 	install -m 755 $(COMMAND) $(DESTDIR)$(PREFIX)/bin/granary
 	install -m 644 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib/libgranary.a
+	install -m 755 $(SHARED) $(DESTDIR)$(PREFIX)/lib/libgranary.so.$(SOVERSION).$(VERSION)
+	ln -sf libgranary.so.$(SOVERSION).$(VERSION) $(DESTDIR)$(PREFIX)/lib/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libgranary.so
 	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/granary/
 	install -m 644 $(wildcard configs/*.yaml) $(DESTDIR)$(PREFIX)/share/granary/configs/
 	install -m 644 $(wildcard configs/schemas/*.yaml) $(DESTDIR)$(PREFIX)/share/granary/configs/schemas/
@@ -220,11 +236,12 @@ install: all manual
 	install -m 644 $(BUILD)/manual/html/*.html $(DOC)/
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: granary' \
 	  'Description: cross-silo federated learning on MPI' 'Version: $(VERSION)' \
-	  'Requires: $(PACKAGES)' \
-	  'Libs: -L$${prefix}/lib -lgranary -lgsl -ldnnl -lgomp -lm' 'Cflags: -I$${prefix}/include' \
+	  'Requires.private: $(PACKAGES)' 'Libs: -L$${prefix}/lib -lgranary' \
+	  'Libs.private: -lgsl -ldnnl -lgomp -lm' 'Cflags: -I$${prefix}/include' \
 	  > $(DESTDIR)$(PREFIX)/lib/pkgconfig/granary.pc
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/granary $(DESTDIR)$(PREFIX)/lib/libgranary.a \
+	      $(DESTDIR)$(PREFIX)/lib/libgranary.so* \
 	      $(DESTDIR)$(PREFIX)/lib/pkgconfig/granary.pc
 	rm -rf $(DESTDIR)$(PREFIX)/include/granary $(DESTDIR)$(PREFIX)/share/granary $(DOC)
 	rm -f $(MAN)/man1/granary.1 $(MAN)/man7/granary-*.7

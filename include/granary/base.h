@@ -5,6 +5,8 @@
  *
  * Lifetime: nothing here is global except the message of the last failure, which is kept per
  * thread. Not collective: no function here talks to another rank.
+ *
+ * Interface: stable.
  */
 #ifndef GRANARY_BASE_H
 #define GRANARY_BASE_H

@@ -4,6 +4,8 @@
  * placed on ranks, loaded, held against the schema and each other, and prepared: categories found,
  * preprocessing fitted and applied, rows and classes counted. A cohort knows no model, so that a
  * training and a statistical study begin with the same one.
+ *
+ * Interface: internal.
  */
 #ifndef GRANARY_COHORT_H
 #define GRANARY_COHORT_H

@@ -17,6 +17,8 @@
  *
  * Lifetime: gr_comm_create duplicates the parent communicator and owns the copies; everything else
  * here borrows the gr_comm, which must outlive it.
+ *
+ * Interface: stable.
  */
 #ifndef GRANARY_COMM_H
 #define GRANARY_COMM_H

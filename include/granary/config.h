@@ -7,6 +7,8 @@
  * loads, the caller broadcasts gr_config_to_yaml's text, and the others parse that.
  *
  * Paths are taken relative to the working directory, like every other command's arguments.
+ *
+ * Interface: stable.
  */
 #ifndef GRANARY_CONFIG_H
 #define GRANARY_CONFIG_H

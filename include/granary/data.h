@@ -7,6 +7,8 @@
  *
  * Lifetime: gr_data_load creates; the caller owns; gr_data_free. Rows belong to the data. Not
  * collective: the outcome must be agreed on by the caller.
+ *
+ * Interface: internal.
  */
 #ifndef GRANARY_DATA_H
 #define GRANARY_DATA_H

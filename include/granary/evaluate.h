@@ -3,6 +3,8 @@
  * evaluate: scores of a model on rows, as integer sums that add up to the same bits anywhere.
  *
  * Not collective; knows no MPI: the caller adds the sums of all processes.
+ *
+ * Interface: internal.
  */
 #ifndef GRANARY_EVALUATE_H
 #define GRANARY_EVALUATE_H

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * federation: rounds, rosters, strategies, server optimisers, sampling.
+ *
+ * Interface: stable.
  */
 #ifndef GRANARY_FEDERATION_H
 #define GRANARY_FEDERATION_H

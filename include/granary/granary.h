@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The whole public interface. */
+/*
+ * The whole public interface. Each header says how long it stays: of a stable one nothing changes
+ * for programs that are built already as long as the library's SOVERSION stays the same; an
+ * internal one may change with any release.
+ *
+ * Interface: stable.
+ */
 #ifndef GRANARY_GRANARY_H
 #define GRANARY_GRANARY_H
 

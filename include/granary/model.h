@@ -8,6 +8,8 @@
  * gives the same bits: one thread, kernels chosen by shape alone.
  *
  * Lifetime: gr_model_create, gr_model_free. Not collective; knows no MPI.
+ *
+ * Interface: stable.
  */
 #ifndef GRANARY_MODEL_H
 #define GRANARY_MODEL_H

@@ -2,6 +2,8 @@
 /*
  * observe: what a run tells while it runs and afterwards: metrics and events by round, the progress
  * line, the report. Rank 0 only; no MPI. Nothing written here names a silo, a host or a path.
+ *
+ * Interface: internal.
  */
 #ifndef GRANARY_OBSERVE_H
 #define GRANARY_OBSERVE_H

@@ -3,6 +3,8 @@
  * store: parallel HDF5 checkpoints, model files, the run directory and its manifest.
  *
  * Whatever is written appears whole or not at all: a temporary name, fsync, verification, rename.
+ *
+ * Interface: stable.
  */
 #ifndef GRANARY_STORE_H
 #define GRANARY_STORE_H

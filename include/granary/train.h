@@ -3,6 +3,8 @@
  * train: local solvers. One silo's work in one round: from the global parameters to an update.
  *
  * Lifetime: gr_trainer_create borrows the model; gr_trainer_free. Not collective; knows no MPI.
+ *
+ * Interface: internal.
  */
 #ifndef GRANARY_TRAIN_H
 #define GRANARY_TRAIN_H

@@ -101,7 +101,7 @@ flags() { PKG_CONFIG_PATH=$root/lib/pkgconfig pkg-config "$@" granary; }
 sanitize=
 case $BUILD in *sanitize*) sanitize=-fsanitize=address,undefined ;; esac
 check "a program builds" bash -c "mpicc $sanitize use.c $(flags --cflags) $(flags --libs) -o use"
-check "and runs" exits 0 ./use
+check "and runs" exits 0 env LD_LIBRARY_PATH="$root/lib" ./use
 check "and prints" prints "silo-017"
 check "uninstall" install uninstall
 check "nothing stays" equal "$(find "$SCRATCH/root" -type f -o -type l | wc -l)" 0
