@@ -212,13 +212,18 @@ demo:
 
 # ---- installation ---------------------------------------------------------------------------
 
-# The manual as man pages and HTML; the command tells its own part.
+# The manual as man pages and HTML, and the completions of shells; the command tells its own part.
 manual: $(COMMAND)
 	$(MANUAL)/make-pages.sh $(COMMAND) $(BUILD)/manual
+	$(COMMAND) completion bash > $(BUILD)/manual/granary.bash
+	$(COMMAND) completion zsh > $(BUILD)/manual/_granary
+BASH_COMPLETIONS := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETIONS := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 MAN := $(DESTDIR)$(PREFIX)/share/man
 DOC := $(DESTDIR)$(PREFIX)/share/doc/granary
 
 install: all manual
+	install -d $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS)
 	install -d $(MAN)/man1 $(MAN)/man7 $(DOC) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	           $(DESTDIR)$(PREFIX)/include/granary $(DESTDIR)$(PREFIX)/share/granary/configs/schemas $(DESTDIR)$(PREFIX)/share/granary/jobs
 	install -m 755 $(COMMAND) $(DESTDIR)$(PREFIX)/bin/granary
@@ -234,6 +239,8 @@ install: all manual
 	install -m 644 $(BUILD)/manual/man1/granary.1 $(MAN)/man1/
 	install -m 644 $(BUILD)/manual/man7/granary-*.7 $(MAN)/man7/
 	install -m 644 $(BUILD)/manual/html/*.html $(DOC)/
+	install -m 644 $(BUILD)/manual/granary.bash $(BASH_COMPLETIONS)/granary
+	install -m 644 $(BUILD)/manual/_granary $(ZSH_COMPLETIONS)/_granary
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: granary' \
 	  'Description: cross-silo federated learning on MPI' 'Version: $(VERSION)' \
 	  'Requires.private: $(PACKAGES)' 'Libs: -L$${prefix}/lib -lgranary' \
@@ -244,7 +251,8 @@ uninstall:
 	      $(DESTDIR)$(PREFIX)/lib/libgranary.so* \
 	      $(DESTDIR)$(PREFIX)/lib/pkgconfig/granary.pc
 	rm -rf $(DESTDIR)$(PREFIX)/include/granary $(DESTDIR)$(PREFIX)/share/granary $(DOC)
-	rm -f $(MAN)/man1/granary.1 $(MAN)/man7/granary-*.7
+	rm -f $(MAN)/man1/granary.1 $(MAN)/man7/granary-*.7 \
+	      $(BASH_COMPLETIONS)/granary $(ZSH_COMPLETIONS)/_granary
 
 # ---- care -----------------------------------------------------------------------------------
 

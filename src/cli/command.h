@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Subcommands of `granary`. To add one:
- *   1. src/cli/<name>.c with `gr_status gr_command_<name>(struct gr_invocation *)`;
- *   2. its declaration below, and its row in the table of main.c with summary, usage and example
- *      (the manual page granary.1 is made of it);
+ *   1. src/cli/command_<name>.c with `gr_status gr_command_<name>(struct gr_invocation *)`;
+ *   2. its declaration below, and its row in the table of commands.c with summary, usage, options
+ *      and example (parsing, help, the manual page granary.1 and completions follow it);
  *   3. a line in tests/system/test_commands.sh, which also checks that --help works.
  * A subcommand parses, calls the library and prints. Only this room prints; only main.c exits.
  */
@@ -64,21 +64,51 @@ struct gr_invocation {
 gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long,
                           struct gr_invocation *invocation) GR_CHECKED;
 
-/* ---- help.c -----------------------------------------------------------------------------------
- */
+/* ---- commands.c: the table ------------------------------------------------------------------ */
+
+enum gr_value_kind {
+    GR_VALUE_OTHER, /* nobody but the user knows it */
+    GR_VALUE_FILE,
+    GR_VALUE_FOLDER,
+    GR_VALUE_WORD,   /* one of `words` */
+    GR_VALUE_SETTING /* section.key=value */
+};
+
+struct gr_option {
+    const char *name;        /* "output", given as --output; NULL ends a list */
+    char key;                /* what gr_next_option returns for it */
+    bool letter;             /* -key means the same */
+    const char *value;       /* what help calls its value; NULL: it takes none */
+    enum gr_value_kind kind; /* of the value, for completion */
+    const char *words;       /* GR_VALUE_WORD: with blanks between */
+    const char *help;        /* lines, without a newline at the end */
+};
+
+enum {
+    GR_COMMAND_MPI = 1,
+    GR_COMMAND_LONG = 2 /* a signal stops it in order, and what it prints is no result */
+};
 
 struct gr_command {
     const char *name;
     gr_status (*run)(struct gr_invocation *);
-    int flags; /* of main.c */
+    int flags;
     const char *summary;
-    const char *usage; /* what follows the summary in --help */
+    const char *usage; /* its forms: lines */
+    const struct gr_option *options;
+    const char *words; /* that its argument is one of; NULL: arguments are files */
+    const char *notes; /* lines behind the options in help: more of it, and examples */
 };
 extern const struct gr_command gr_commands[];
 extern const size_t gr_commands_n;
 
 /* NULL: there is none of this name. */
 const struct gr_command *gr_command_find(const char *name);
+/* Usage, options and notes, as `granary help COMMAND` shows them below the summary. */
+void gr_command_help(FILE *stream, const struct gr_command *command);
+
+/* ---- command_help.c ------------------------------------------------------------------------- */
+
 /* GR_ERROR_USAGE, with what may have been meant. */
 gr_status gr_command_refuse(const char *name);
 
@@ -96,12 +126,14 @@ gr_status gr_command_report(struct gr_invocation *invocation);
 gr_status gr_command_predict(struct gr_invocation *invocation);
 gr_status gr_command_init(struct gr_invocation *invocation);
 gr_status gr_command_import(struct gr_invocation *invocation);
+gr_status gr_command_completion(struct gr_invocation *invocation);
 gr_status gr_command_version(struct gr_invocation *invocation);
 
-/* getopt_long without its own printing; an unknown or incomplete option sets the message. */
-/* short_options: begins with ':'. */
-int gr_next_option(struct gr_invocation *invocation, const char *short_options,
-                   const struct option *options);
+/*
+ * The key of the next option, out of the command's row of the table, with its value in optarg; -1:
+ * there are no more. '?': an unknown or incomplete one, which sets the message.
+ */
+int gr_next_option(struct gr_invocation *invocation);
 
 /* The `--set` values of a command line, in order; text borrowed from argv. */
 struct gr_overrides {

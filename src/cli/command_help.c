@@ -49,12 +49,6 @@ static const char *meant_by(const char *word) {
     return NULL;
 }
 
-const struct gr_command *gr_command_find(const char *name) {
-    for (size_t i = 0; i < gr_commands_n; i++)
-        if (strcmp(name, gr_commands[i].name) == 0) return &gr_commands[i];
-    return NULL;
-}
-
 /* The command, topic or table of settings whose name is the nearest; with_topics: else commands
  * only. NULL: none is near. */
 static const char *nearest_name(const char *word, bool with_topics) {
@@ -126,6 +120,7 @@ gr_status gr_help(int argc, char **argv) {
         return help_settings(about, argc > 1 ? argv[1] : "");
     if (page) return gr_page_show(page);
     if (!command) return refuse_topic(about);
-    printf("granary %s: %s\n\n%s", command->name, command->summary, command->usage);
+    printf("granary %s: %s\n\n", command->name, command->summary);
+    gr_command_help(stdout, command);
     return GR_OK;
 }

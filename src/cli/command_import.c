@@ -84,22 +84,9 @@ static gr_status read_option(struct gr_invocation *invocation, int option,
 }
 
 static gr_status read_words(struct gr_invocation *invocation, struct import_words *words) {
-    static const struct option options[] = {{"features", required_argument, NULL, 'f'},
-                                            {"labels", required_argument, NULL, 'l'},
-                                            {"first", required_argument, NULL, '1'},
-                                            {"rows", required_argument, NULL, 'n'},
-                                            {"output", required_argument, NULL, 'o'},
-                                            {"label", required_argument, NULL, 'c'},
-                                            {"schema", required_argument, NULL, 's'},
-                                            {"group", required_argument, NULL, 'g'},
-                                            {"separator", required_argument, NULL, 'd'},
-                                            {"no-header", no_argument, NULL, 'h'},
-                                            {"infer-schema", no_argument, NULL, 'i'},
-                                            {"encoding", required_argument, NULL, 'e'},
-                                            {0}};
     gr_status status = GR_OK;
     int option;
-    while ((option = gr_next_option(invocation, ":o:", options)) != -1)
+    while ((option = gr_next_option(invocation)) != -1)
         GR_TRY(read_option(invocation, option, words));
     if (invocation->argc - optind == 1) words->csv = invocation->argv[optind];
     bool pair = words->features && words->labels && !words->csv,

@@ -22,15 +22,8 @@ struct init_words {
 };
 
 static gr_status read_words(struct gr_invocation *invocation, struct init_words *words) {
-    static const struct option options[] = {{"label", required_argument, NULL, 'c'},
-                                            {"group", required_argument, NULL, 'g'},
-                                            {"separator", required_argument, NULL, 'd'},
-                                            {"no-header", no_argument, NULL, 'h'},
-                                            {"output", required_argument, NULL, 'o'},
-                                            {"encoding", required_argument, NULL, 'e'},
-                                            {0}};
     int option;
-    while ((option = gr_next_option(invocation, ":o:", options)) != -1) {
+    while ((option = gr_next_option(invocation)) != -1) {
         gr_status status = GR_OK;
         if (option == 'c')
             words->label = optarg;

@@ -199,12 +199,11 @@ out:
 }
 
 gr_status gr_command_inspect(struct gr_invocation *invocation) {
-    static const struct option options[] = {{"digest", no_argument, NULL, 'd'}, {0}};
     const char *path;
     struct stat info = {0};
     bool digest_only = false;
     int option;
-    while ((option = gr_next_option(invocation, ":", options)) != -1) {
+    while ((option = gr_next_option(invocation)) != -1) {
         if (option != 'd') return GR_ERROR_USAGE;
         digest_only = true;
     }

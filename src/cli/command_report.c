@@ -5,12 +5,11 @@
 #include <stdio.h>
 
 gr_status gr_command_report(struct gr_invocation *invocation) {
-    static const struct option options[] = {{"output", required_argument, NULL, 'o'}, {0}};
     gr_status status = GR_OK;
     const char *output = NULL;
     char *path = NULL;
     int option;
-    while ((option = gr_next_option(invocation, ":o:", options)) != -1) {
+    while ((option = gr_next_option(invocation)) != -1) {
         if (option != 'o') return GR_ERROR_USAGE;
         output = optarg;
     }

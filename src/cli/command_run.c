@@ -118,21 +118,10 @@ static gr_status read_option(int option, struct run *run) {
 }
 
 static gr_status read_words(struct gr_invocation *invocation, struct run *run) {
-    static const struct option options[] = {{"set", required_argument, NULL, 's'},
-                                            {"ranks", required_argument, NULL, 'n'},
-                                            {"run", required_argument, NULL, 'r'},
-                                            {"resume", no_argument, NULL, 'c'},
-                                            {"quiet", no_argument, NULL, 'q'},
-                                            {"restarts", required_argument, NULL, 'm'},
-                                            {"backoff", required_argument, NULL, 'b'},
-                                            {"grace", required_argument, NULL, 'g'},
-                                            {"hostfile", required_argument, NULL, 'f'},
-                                            {"host", required_argument, NULL, 'h'},
-                                            {0}};
     gr_status status = GR_OK;
     int option;
     split_off_options(invocation, run);
-    while ((option = gr_next_option(invocation, ":n:", options)) != -1) {
+    while ((option = gr_next_option(invocation)) != -1) {
         if (option == 'r') gr_free(run->path);
         if (option == 'r') run->path = NULL;
         GR_TRY(read_option(option, run));

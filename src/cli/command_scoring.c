@@ -147,15 +147,10 @@ static struct scoring_words no_words(void) {
 /* ---- evaluate ------------------------------------------------------------------------------- */
 
 static gr_status read_evaluate(struct gr_invocation *invocation, struct scoring_words *words) {
-    static const struct option options[] = {
-        {"features", required_argument, NULL, 'f'}, {"labels", required_argument, NULL, 'l'},
-        {"json", no_argument, NULL, 'j'},           {"separator", required_argument, NULL, 'd'},
-        {"encoding", required_argument, NULL, 'e'}, {"format", required_argument, NULL, 'm'},
-        {"no-header", no_argument, NULL, 'h'},      {0}};
     gr_status status;
     int option;
     *words = no_words();
-    while ((option = gr_next_option(invocation, ":", options)) != -1) {
+    while ((option = gr_next_option(invocation)) != -1) {
         if (option == 'l')
             words->labels = optarg;
         else if (option == 'j')
@@ -192,15 +187,10 @@ out:
 /* ---- predict -------------------------------------------------------------------------------- */
 
 static gr_status read_predict(struct gr_invocation *invocation, struct scoring_words *words) {
-    static const struct option options[] = {
-        {"features", required_argument, NULL, 'f'},  {"output", required_argument, NULL, 'o'},
-        {"separator", required_argument, NULL, 'd'}, {"encoding", required_argument, NULL, 'e'},
-        {"format", required_argument, NULL, 'm'},    {"id", required_argument, NULL, 'i'},
-        {"no-header", no_argument, NULL, 'h'},       {0}};
     gr_status status;
     int option;
     *words = no_words();
-    while ((option = gr_next_option(invocation, ":o:", options)) != -1) {
+    while ((option = gr_next_option(invocation)) != -1) {
         if (option == 'o')
             words->output = optarg;
         else if (option == 'i')

@@ -16,14 +16,9 @@ struct train_words {
 };
 
 static gr_status read_words(struct gr_invocation *invocation, struct train_words *words) {
-    static const struct option options[] = {{"set", required_argument, NULL, 's'},
-                                            {"run", required_argument, NULL, 'r'},
-                                            {"resume", no_argument, NULL, 'c'},
-                                            {"quiet", no_argument, NULL, 'q'},
-                                            {0}};
     gr_status status = GR_OK;
     int option;
-    while ((option = gr_next_option(invocation, ":", options)) != -1) {
+    while ((option = gr_next_option(invocation)) != -1) {
         switch (option) {
         case 's':
             GR_TRY(gr_overrides_add(&words->overrides, optarg));

@@ -12,13 +12,9 @@ struct validate_words {
 };
 
 static gr_status read_words(struct gr_invocation *invocation, struct validate_words *words) {
-    static const struct option options[] = {{"set", required_argument, NULL, 's'},
-                                            {"run", required_argument, NULL, 'd'},
-                                            {"resolved", no_argument, NULL, 'r'},
-                                            {0}};
     gr_status status = GR_OK;
     int option;
-    while ((option = gr_next_option(invocation, ":", options)) != -1) {
+    while ((option = gr_next_option(invocation)) != -1) {
         if (option == 's')
             GR_TRY(gr_overrides_add(&words->overrides, optarg));
         else if (option == 'd')

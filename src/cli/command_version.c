@@ -5,10 +5,9 @@
 #include <stdio.h>
 
 gr_status gr_command_version(struct gr_invocation *invocation) {
-    static const struct option options[] = {{"verbose", no_argument, NULL, 'v'}, {0}};
     bool verbose = false;
     int option;
-    while ((option = gr_next_option(invocation, ":", options)) != -1) {
+    while ((option = gr_next_option(invocation)) != -1) {
         if (option != 'v') return GR_ERROR_USAGE;
         verbose = true;
     }

@@ -167,19 +167,26 @@ static gr_status search_text(struct search *search, const char *name, char *text
     return GR_OK;
 }
 
+static gr_status search_command(struct search *search, const struct gr_command *command) {
+    char name[32], *text = NULL;
+    size_t n = 0;
+    FILE *stream = open_memstream(&text, &n);
+    if (!stream) return gr_fail(GR_ERROR_INTERNAL, "memory for a command's help was refused");
+    fprintf(stream, "%s\n", command->summary);
+    gr_command_help(stream, command);
+    const bool whole = fclose(stream) == 0;
+    snprintf(name, sizeof name, "granary %s", command->name);
+    gr_status status = whole
+                           ? search_text(search, name, text)
+                           : gr_fail(GR_ERROR_INTERNAL, "memory for a command's help was refused");
+    free(text);
+    return status;
+}
+
 static gr_status search_commands(struct search *search) {
     gr_status status = GR_OK;
-    char *name = NULL, *text = NULL;
-    for (size_t i = 0; status == GR_OK && i < gr_commands_n; i++) {
-        const struct gr_command *command = &gr_commands[i];
-        status = gr_text_format(&name, "granary %s", command->name);
-        if (status == GR_OK)
-            status = gr_text_format(&text, "%s\n%s", command->summary, command->usage);
-        if (status == GR_OK) status = search_text(search, name, text);
-        gr_free(name);
-        gr_free(text);
-        name = text = NULL;
-    }
+    for (size_t i = 0; status == GR_OK && i < gr_commands_n; i++)
+        status = search_command(search, &gr_commands[i]);
     return status;
 }
 

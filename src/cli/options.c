@@ -12,7 +12,7 @@
 enum { OPTIONS_MAX = 32 };
 
 /* The option that was meant by "--sett" or "--sett=1"; NULL: none is near. */
-static const char *nearest_option(const char *word, const struct option *options) {
+static const char *nearest_option(const char *word, const struct gr_option *options) {
     const char *names[OPTIONS_MAX];
     char name[64];
     size_t n = 0;
@@ -34,7 +34,7 @@ static const char *advice(const char *command, const char *word) {
 }
 
 static void refuse_option(const char *command, const char *word, bool lacks_value,
-                          const struct option *options) {
+                          const struct gr_option *options) {
     const char *nearest = nearest_option(word, options);
     char quoted[80];
     gr_text_quote(word, strlen(word), quoted, sizeof quoted);
@@ -48,10 +48,30 @@ static void refuse_option(const char *command, const char *word, bool lacks_valu
                       nearest ? "'" : "", nearest ? "" : advice(command, word), command);
 }
 
-int gr_next_option(struct gr_invocation *invocation, const char *short_options,
-                   const struct option *options) {
+/* What getopt_long is to know of a command's options; letters: "o:", for each two bytes at most. */
+static void list_options(const struct gr_option *options, struct option list[OPTIONS_MAX],
+                         char letters[2 * OPTIONS_MAX]) {
+    size_t used = 0, i = 0;
+    letters[used++] = ':';
+    for (; options[i].name && i + 1 < OPTIONS_MAX; i++) {
+        list[i] =
+            (struct option){options[i].name, options[i].value ? required_argument : no_argument,
+                            NULL, options[i].key};
+        if (!options[i].letter) continue;
+        letters[used++] = options[i].key;
+        if (options[i].value) letters[used++] = ':';
+    }
+    list[i] = (struct option){0};
+    letters[used] = '\0';
+}
+
+int gr_next_option(struct gr_invocation *invocation) {
+    const struct gr_option *options = gr_command_find(invocation->argv[0])->options;
+    struct option list[OPTIONS_MAX];
+    char letters[2 * OPTIONS_MAX];
+    list_options(options, list, letters);
     opterr = 0;
-    int option = getopt_long(invocation->argc, invocation->argv, short_options, options, NULL);
+    int option = getopt_long(invocation->argc, invocation->argv, letters, list, NULL);
     if (option == '?' || option == ':') {
         /* Within a cluster of letters optind has not moved yet: the letter is in optopt. */
         const char letter[] = {'-', (char)optopt, '\0'};

@@ -14,8 +14,9 @@ static double rows_per_second(const struct gr_metrics *m) {
     return m->seconds.train > 0 ? (double)m->processed / m->seconds.train : (double)NAN;
 }
 
-#define FIGURE(member, what) .name = #member, .offset = offsetof(struct gr_metrics, member), .kind = what
-#define PERCENT              "\xe2\x80\xaf%" /* behind a narrow space */
+#define FIGURE(member, what)                                                                       \
+    .name = #member, .offset = offsetof(struct gr_metrics, member), .kind = what
+#define PERCENT "\xe2\x80\xaf%" /* behind a narrow space */
 
 const struct gr_figure gr_figures[] = {
     {FIGURE(round, GR_FIGURE_COUNT32)},
@@ -30,31 +31,23 @@ const struct gr_figure gr_figures[] = {
     {FIGURE(processed, GR_FIGURE_COUNT64)},
     {FIGURE(train_loss, GR_FIGURE_REAL), .title = "training loss", .decimals = 4},
     {FIGURE(validation_loss, GR_FIGURE_REAL), .title = "validation loss", .decimals = 4},
-    {FIGURE(validation_accuracy, GR_FIGURE_REAL),
-     .title = "validation" PERCENT,
-     .shown_times = 100,
+    {FIGURE(validation_accuracy, GR_FIGURE_REAL), .title = "validation" PERCENT, .shown_times = 100,
      .decimals = 2},
     {FIGURE(test_loss, GR_FIGURE_REAL), .title = "test loss", .decimals = 4},
-    {FIGURE(test_accuracy, GR_FIGURE_REAL),
-     .title = "test" PERCENT,
-     .shown_times = 100,
+    {FIGURE(test_accuracy, GR_FIGURE_REAL), .title = "test" PERCENT, .shown_times = 100,
      .decimals = 2},
     {FIGURE(validation_rows, GR_FIGURE_COUNT64)},
     {FIGURE(test_rows, GR_FIGURE_COUNT64)},
-    {FIGURE(seconds.train, GR_FIGURE_REAL), .title = "train ms", .shown_times = 1000, .decimals = 1},
-    {FIGURE(seconds.aggregate, GR_FIGURE_REAL),
-     .title = "aggregate",
-     .shown_times = 1000,
+    {FIGURE(seconds.train, GR_FIGURE_REAL), .title = "train ms", .shown_times = 1000,
      .decimals = 1},
-    {FIGURE(seconds.evaluate, GR_FIGURE_REAL),
-     .title = "evaluate",
-     .shown_times = 1000,
+    {FIGURE(seconds.aggregate, GR_FIGURE_REAL), .title = "aggregate", .shown_times = 1000,
      .decimals = 1},
-    {FIGURE(seconds.checkpoint, GR_FIGURE_REAL),
-     .title = "checkpoint",
-     .shown_times = 1000,
+    {FIGURE(seconds.evaluate, GR_FIGURE_REAL), .title = "evaluate", .shown_times = 1000,
      .decimals = 1},
-    {FIGURE(seconds.total, GR_FIGURE_REAL), .title = "total ms", .shown_times = 1000, .decimals = 1},
+    {FIGURE(seconds.checkpoint, GR_FIGURE_REAL), .title = "checkpoint", .shown_times = 1000,
+     .decimals = 1},
+    {FIGURE(seconds.total, GR_FIGURE_REAL), .title = "total ms", .shown_times = 1000,
+     .decimals = 1},
     {FIGURE(bytes_sent, GR_FIGURE_COUNT64), .title = "sent", .bytes = true},
     {FIGURE(cpu_seconds_train, GR_FIGURE_REAL)},
     {FIGURE(update_norm, GR_FIGURE_REAL), .title = "update norm", .decimals = 3},

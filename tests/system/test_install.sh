@@ -21,6 +21,8 @@ for command in $("$GRANARY" help | sed -n '/^usage/,/^`/s/^  \([a-z]*\)  *.*/\1/
         check "and $option" grep -qF -- "${option//-/\\-}" "$man/man1/granary.1"
     done
 done
+check "completion for bash" cmp "$root/share/bash-completion/completions/granary" <("$GRANARY" completion bash)
+check "completion for zsh" cmp "$root/share/zsh/site-functions/_granary" <("$GRANARY" completion zsh)
 # complaints FILE: of a formatter about a man page.
 complaints() {
     if command -v mandoc >/dev/null; then mandoc -T lint -W error "$1"

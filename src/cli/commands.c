@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The commands and their options: the one table from which options are parsed, and from which
+ * help, the manual page granary.1 and the completions of shells are made.
+ */
+#include "cli/command.h"
+
+#include <string.h>
+
+#define SEPARATORS "comma semicolon tab pipe space blanks auto"
+#define SET                                                                                        \
+    {.name = "set", .key = 's', .value = "S.K=V", .kind = GR_VALUE_SETTING,                        \
+     .help = "replaces a setting of the config; VALUE is YAML"}
+#define RESUME                                                                                     \
+    {.name = "resume", .key = 'c',                                                                 \
+     .help = "goes on from the newest whole checkpoint of DIR (default: of the latest run)"}
+#define QUIET {.name = "quiet", .key = 'q', .help = "no progress on standard output"}
+#define RUN_DIRECTORY(key_, help_)                                                                 \
+    {.name = "run", .key = key_, .value = "DIR", .kind = GR_VALUE_FOLDER, .help = help_}
+#define OUTPUT(value_, kind_, help_)                                                               \
+    {.name = "output", .key = 'o', .letter = true, .value = value_, .kind = kind_, .help = help_}
+#define SEPARATOR                                                                                  \
+    {.name = "separator", .key = 'd', .value = "NAME", .kind = GR_VALUE_WORD, .words = SEPARATORS, \
+     .help = "of a CSV file: comma, semicolon, tab, pipe, space or blanks; default: found"}
+#define NO_HEADER(help_) {.name = "no-header", .key = 'h', .help = help_}
+#define ENCODING                                                                                   \
+    {.name = "encoding", .key = 'e', .value = "NAME", .kind = GR_VALUE_WORD,                       \
+     .words = "utf8 latin1",                                                                       \
+     .help = "latin1 for files of Excel and other Windows programs; default utf8"}
+#define FORMAT                                                                                     \
+    {.name = "format", .key = 'm', .value = "NAME", .kind = GR_VALUE_WORD,                         \
+     .words = "csv hdf5 idx", .help = "csv, hdf5 or idx, where the file does not tell"}
+#define IDX(name_, key_, help_)                                                                    \
+    {.name = name_, .key = key_, .value = "FILE", .kind = GR_VALUE_FILE, .help = help_}
+#define NAMED(name_, key_, value_, help_)                                                          \
+    {.name = name_, .key = key_, .value = value_, .help = help_}
+#define END {.name = NULL}
+
+static const struct gr_option train_options[] = {
+    SET, RUN_DIRECTORY('r', "the run directory; default <run.directory>/<run.name>-<id>"), RESUME,
+    QUIET, END};
+
+static const struct gr_option run_options[] = {
+    {.name = "ranks", .key = 'n', .letter = true, .value = "RANKS",
+     .help = "how many processes train"},
+    SET,
+    RUN_DIRECTORY('r', "the run directory; default <run.directory>/<run.name>-<id>"),
+    RESUME,
+    QUIET,
+    NAMED("restarts", 'm', "M", "restarts in a row without a checkpoint of a new round; default 5"),
+    NAMED("backoff", 'b', "SECONDS", "before the first restart, then twice as long each; default 1"),
+    NAMED("grace", 'g', "SECONDS", "from a signal to the end by force; default 60"),
+    NAMED("host", 'h', "NAME[:SLOTS],...",
+          "the hosts; those that do not answer are left out of a restart"),
+    {.name = "hostfile", .key = 'f', .value = "FILE", .kind = GR_VALUE_FILE,
+     .help = "the same in a file of mpirun's"},
+    END};
+
+static const struct gr_option init_options[] = {
+    NAMED("label", 'c', "NAME", "the column to be predicted: classes, a number or a count"),
+    NAMED("group", 'g', "NAME", "a silo for each value of this column; default: dealt at random"),
+    SEPARATOR,
+    NO_HEADER("the first row is data; columns are column1, column2..."),
+    ENCODING,
+    OUTPUT("FOLDER", GR_VALUE_FOLDER,
+           "FOLDER/config.yaml and FOLDER/schema.yaml; nothing is overwritten"),
+    END};
+
+static const struct gr_option validate_options[] = {
+    SET,
+    RUN_DIRECTORY('d', "the run directory that is meant: could a new run be opened there?"),
+    {.name = "resolved", .key = 'r',
+     .help = "only prints every setting as it will be used, and which are required"},
+    END};
+
+static const struct gr_option inspect_options[] = {
+    {.name = "digest", .key = 'd',
+     .help = "prints the BLAKE2b-256 of all parameters in hex, and nothing else"},
+    END};
+
+static const struct gr_option evaluate_options[] = {
+    SEPARATOR,
+    NO_HEADER("the first row of a CSV file is data"),
+    ENCODING,
+    FORMAT,
+    IDX("features", 'f', "an IDX file, plain or gzipped, instead of an HDF5 table"),
+    IDX("labels", 'l', "the IDX file of its labels"),
+    {.name = "json", .key = 'j',
+     .help = "all metrics with all digits, confusion matrix, reliability table,\n"
+             "findings, and lost_weights: too small beside the largest, so 0"},
+    END};
+
+static const struct gr_option report_options[] = {
+    OUTPUT("FILE", GR_VALUE_FILE, "the page; default RUN/report.html; needed for several runs"),
+    END};
+
+static const struct gr_option predict_options[] = {
+    OUTPUT("FILE", GR_VALUE_FILE,
+           ".csv: label,p_no,p_yes... a line for each row, in the table's order, classes\n"
+           "by name (p0,p1... where the model knows none); .h5 or .hdf5: datasets\n"
+           "/labels, /probabilities and /classes; of a model that predicts a number: the\n"
+           "column or dataset prediction"),
+    NAMED("id", 'i', "COLUMN", "a column of the table that tells rows apart, carried along"),
+    SEPARATOR,
+    NO_HEADER("the first row of a CSV file is data"),
+    ENCODING,
+    FORMAT,
+    IDX("features", 'f', "an IDX file, plain or gzipped, instead of an HDF5 table"),
+    END};
+
+static const struct gr_option import_options[] = {
+    NAMED("label", 'c', "NAME", "the column of labels, or of numbers to predict; default label"),
+    NAMED("group", 'g', "NAME", "the column of centres, by which data.partition can make silos"),
+    {.name = "schema", .key = 's', .value = "FILE", .kind = GR_VALUE_FILE,
+     .help = "what the columns are, see configs/schemas; default: they are guessed"},
+    SEPARATOR,
+    NO_HEADER("the first row is data; the schema names the columns"),
+    ENCODING,
+    {.name = "infer-schema", .key = 'i',
+     .help = "writes a schema that fits the file, with its doubts as comments, to be\n"
+             "looked through and kept; says of each column what it was taken for"},
+    NAMED("first", '1', "N", "the first row to take, from 0; default 0"),
+    NAMED("rows", 'n', "N", "how many rows; default: to the end"),
+    IDX("features", 'f', "an IDX file, plain or gzipped"),
+    IDX("labels", 'l', "the IDX file of its labels"),
+    OUTPUT("FILE", GR_VALUE_FILE, "the HDF5 table, or with --infer-schema the schema"),
+    END};
+
+static const struct gr_option version_options[] = {
+    {.name = "verbose", .key = 'v',
+     .help = "also the versions of the libraries, thread and fault-tolerance level"},
+    END};
+
+static const struct gr_option no_options[] = {END};
+
+const struct gr_command gr_commands[] = {
+    {.name = "train",
+     .run = gr_command_train,
+     .flags = GR_COMMAND_MPI | GR_COMMAND_LONG,
+     .summary = "train a model across silos",
+     .usage = "usage: granary train CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] [--resume] "
+              "[--quiet]\n",
+     .options = train_options,
+     .notes = "example: mpirun --oversubscribe -n 8 granary train configs/fashion-mnist.yaml\n"},
+    {.name = "run",
+     .run = gr_command_run,
+     .flags = GR_COMMAND_LONG,
+     .summary = "train under mpirun, and restart what cannot go on",
+     .usage = "usage: granary run -n RANKS CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] "
+              "[--resume]\n"
+              "                   [--quiet] [--restarts M] [--backoff SECONDS] [--grace SECONDS]\n"
+              "                   [--host NAME[:SLOTS],... | --hostfile FILE] [-- LAUNCHER "
+              "OPTIONS]\n",
+     .options = run_options,
+     .notes = "What follows -- goes to mpirun. Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP: the round is\n"
+              "finished, a checkpoint written, exit code 75. A second Ctrl-C or SIGTERM ends at\n"
+              "once. GRANARY_MPIRUN names another mpirun.\n"
+              "\n"
+              "example: granary run -n 8 configs/fashion-mnist.yaml --run runs/mine\n"},
+    {.name = "init",
+     .run = gr_command_init,
+     .summary = "write a config and a schema for tables, ready to run",
+     .usage = "usage: granary init TABLE.csv --label NAME [--group NAME] [--separator NAME] "
+              "[--no-header]\n"
+              "                    [--encoding latin1] -o FOLDER\n"
+              "       granary init TABLE.csv TABLE.csv... --label NAME -o FOLDER\n",
+     .options = init_options,
+     .notes = "TABLE.csv is one table for all silos, or one for each. Says of each column what it\n"
+              "was taken for. Cells that do not fit are named by line. Without --label it names\n"
+              "the columns that are likely.\n"
+              "\n"
+              "example: granary init patients.csv --label died --group centre -o study\n"
+              "example: granary init hospital-*.csv --label died -o study\n"},
+    {.name = "validate",
+     .run = gr_command_validate,
+     .summary = "find what `train` would refuse, without training",
+     .usage = "usage: granary validate CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] "
+              "[--resolved]\n",
+     .options = validate_options,
+     .notes = "Reads the tables as `train` does, once, and ends with the code that `train` would "
+              "end with.\n"
+              "Nothing is written. With tables larger than one process can hold: under mpirun.\n"
+              "\n"
+              "example: granary validate configs/synthetic.yaml --resolved\n"},
+    {.name = "inspect",
+     .run = gr_command_inspect,
+     .summary = "show a model, checkpoint, table or run directory",
+     .usage = "usage: granary inspect [--digest] FILE | RUN\n",
+     .options = inspect_options,
+     .notes = "Of a run directory, live, stopped, finished or damaged: its state, rounds, scores, "
+              "time, last\n"
+              "event, and where its model is. Reads only.\n"
+              "\n"
+              "example: granary inspect runs/latest/model.h5\n"},
+    {.name = "evaluate",
+     .run = gr_command_evaluate,
+     .flags = GR_COMMAND_MPI,
+     .summary = "score a stored model on labelled rows",
+     .usage = "usage: granary evaluate MODEL TABLE.h5 [--json]\n"
+              "       granary evaluate MODEL TABLE.csv [--separator NAME] [--no-header]\n"
+              "                                        [--encoding latin1] [--json]\n"
+              "       granary evaluate MODEL --features FILE --labels FILE [--json]\n",
+     .options = evaluate_options,
+     .notes = "Under mpirun the rows are dealt to the ranks; what is printed is the same for any "
+              "number.\n"
+              "The AUC is counted in bins of scores: the range behind it encloses its exact "
+              "value.\n"
+              "\n"
+              "example: granary evaluate runs/latest/model.h5 test.h5\n"},
+    {.name = "report",
+     .run = gr_command_report,
+     .summary = "make a page about a run, or compare several",
+     .usage = "usage: granary report RUN... [-o FILE]\n",
+     .options = report_options,
+     .notes = "RUN is a run directory, finished or not; at most eight. One HTML file that needs\n"
+              "nothing else. It tells no more than the run directories do, and no paths. A run\n"
+              "writes its own report.html when it ends.\n"
+              "\n"
+              "example: granary report runs/a runs/b -o comparison.html\n"},
+    {.name = "predict",
+     .run = gr_command_predict,
+     .flags = GR_COMMAND_MPI,
+     .summary = "write a stored model's predictions for rows",
+     .usage = "usage: granary predict MODEL TABLE.h5 -o FILE\n"
+              "       granary predict MODEL TABLE.csv [--id COLUMN] [--separator NAME] "
+              "[--no-header]\n"
+              "                                       [--encoding latin1] -o FILE\n"
+              "       granary predict MODEL --features FILE -o FILE\n",
+     .options = predict_options,
+     .notes = "The table needs no labels; what it has is not looked at. Under mpirun the rows are "
+              "dealt to\n"
+              "the ranks; the file is the same for any number.\n"
+              "\n"
+              "example: granary predict runs/latest/model.h5 new.csv --id patient -o "
+              "predictions.csv\n"},
+    {.name = "import",
+     .run = gr_command_import,
+     .summary = "make an HDF5 table from a CSV file or IDX files",
+     .usage = "usage: granary import FILE.csv [--label NAME] [--group NAME] [--separator NAME]\n"
+              "                      [--first N] [--rows N] -o TABLE.h5\n"
+              "       granary import FILE.csv --schema FILE.yaml [--separator NAME] "
+              "[--no-header]\n"
+              "                      [--first N] [--rows N] -o TABLE.h5\n"
+              "       granary import --infer-schema FILE.csv [--label NAME] [--group NAME] [-o "
+              "FILE.yaml]\n"
+              "       granary import --features FILE --labels FILE [--first N] [--rows N] -o "
+              "TABLE.h5\n",
+     .options = import_options,
+     .notes = "example: granary import patients.csv --label died -o patients.h5\n"
+              "example: granary import --features train-images-idx3-ubyte.gz \\\n"
+              "             --labels train-labels-idx1-ubyte.gz -o train.h5\n"},
+    {.name = "completion",
+     .run = gr_command_completion,
+     .summary = "write what lets a shell complete commands and options",
+     .usage = "usage: granary completion bash | zsh\n",
+     .options = no_options,
+     .words = "bash zsh",
+     .notes = "`make install` installs both, where the shells look for them.\n"
+              "\n"
+              "example: granary completion bash >granary.bash\n"},
+    {.name = "version",
+     .run = gr_command_version,
+     .summary = "show versions",
+     .usage = "usage: granary version [--verbose]\n",
+     .options = version_options,
+     .notes = "example: granary version --verbose\n"},
+};
+const size_t gr_commands_n = sizeof gr_commands / sizeof *gr_commands;
+
+const struct gr_command *gr_command_find(const char *name) {
+    for (size_t i = 0; i < gr_commands_n; i++)
+        if (strcmp(name, gr_commands[i].name) == 0) return &gr_commands[i];
+    return NULL;
+}
+
+/* ---- help of a command ---------------------------------------------------------------------- */
+
+/* "-o, --output FILE"; returns its length. */
+static int label_of(const struct gr_option *option, char out[64]) {
+    char letter[5] = "";
+    if (option->letter) snprintf(letter, sizeof letter, "-%c, ", option->key);
+    return snprintf(out, 64, "%s--%s%s%s", letter, option->name, option->value ? " " : "",
+                    option->value ? option->value : "");
+}
+
+/* Lines behind the first stand below it. */
+static void write_option(FILE *stream, const struct gr_option *option, int width) {
+    char label[64];
+    (void)label_of(option, label);
+    fprintf(stream, "  %-*s  ", width, label);
+    for (const char *c = option->help; *c; c++) {
+        fputc(*c, stream);
+        if (*c == '\n') fprintf(stream, "%*s", width + 4, "");
+    }
+    fputc('\n', stream);
+}
+
+void gr_command_help(FILE *stream, const struct gr_command *command) {
+    char label[64];
+    int width = 0;
+    fprintf(stream, "%s\n", command->usage);
+    for (const struct gr_option *option = command->options; option->name; option++) {
+        const int n = label_of(option, label);
+        if (n > width) width = n;
+    }
+    for (const struct gr_option *option = command->options; option->name; option++)
+        write_option(stream, option, width);
+    fprintf(stream, "%s%s", command->options->name ? "\n" : "", command->notes);
+}
