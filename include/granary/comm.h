@@ -173,12 +173,24 @@ uint64_t gr_comm_bytes_sent(const struct gr_comm *comm);
 /*
  * Small messages on a communicator of their own. Nothing here waits without a deadline.
  *
- * A round is open while silos train, closed once its roster is fixed, committed once its sum has
- * been agreed on and taken. A rank's position is the round and this phase. Members are never
- * further apart than one step, for each step ends with an agreement in which all took part: so
- * after a loss they can all go on from the foremost position, and nobody trains again.
+ * A round is open while silos train, closed once its roster is fixed, sealed once all members hold
+ * the undecoded total of that roster, committed once the total has been decoded and the step taken,
+ * scored once all members hold the totals of its evaluation. A rank's position is the round and
+ * this phase. Members are never further apart than one step, for each step ends with an agreement
+ * in which all took part: so after a loss they can all go on from the foremost position, and nobody
+ * trains again.
+ *
+ * A sum that is decoded twice, the second time without a lost silo, tells by subtraction what that
+ * silo sent. So a roster that is sealed stands, silos of ranks that die afterwards included, and
+ * nothing is decoded before.
  */
-enum gr_phase { GR_PHASE_OPEN, GR_PHASE_CLOSED, GR_PHASE_COMMITTED };
+enum gr_phase {
+    GR_PHASE_OPEN,
+    GR_PHASE_CLOSED,
+    GR_PHASE_SEALED,
+    GR_PHASE_COMMITTED,
+    GR_PHASE_SCORED
+};
 
 /* Why a silo that has trained, or should have, is not in the sum. */
 enum gr_sit_out { GR_SIT_NOT_FINITE = 1, GR_SIT_DATA = 2 };
@@ -213,6 +225,14 @@ void gr_control_expect(struct gr_comm *comm, uint32_t n_silos);
 void gr_control_at(struct gr_comm *comm, uint32_t round, enum gr_phase phase);
 
 /*
+ * Collective. To be called with a total that is complete on this rank, and unread. All agree that
+ * they hold it, enter `phase` of the same round, and agree that they have entered it. So where any
+ * rank has got GR_OK, and may read the total, gr_control_recover leads all others to `phase` with
+ * the total that they hold, whoever is lost; and where it leads back, nobody has read anything.
+ */
+gr_status gr_control_seal(struct gr_comm *comm, enum gr_phase phase) GR_CHECKED;
+
+/*
  * Collective. Closes the round. In: roster->round; this rank's finished silos in
  * roster->member and those that sit out in roster->sat_out; `mine` (with gr_message) and
  * stop_requested as this rank sees it. Out: the union, the same on all members, phase CLOSED. A
@@ -227,7 +247,8 @@ gr_status gr_control_close_round(struct gr_comm *comm, struct gr_roster *roster,
 
 /*
  * Collective among those left, after GR_LOST. Out: roster->round and phase, from which all go on;
- * in phase CLOSED also the roster, of the silos that were READY on members that are left.
+ * in phase CLOSED also the roster, of the silos that were READY on members that are left. In the
+ * phases that follow it stays as it was.
  */
 gr_status gr_control_recover(struct gr_comm *comm, struct gr_roster *roster) GR_CHECKED;
 
@@ -309,11 +330,31 @@ gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *lay
 void gr_aggregator_free(struct gr_aggregator *aggregator);
 
 /*
- * Collective. mean: layout size floats, receives sum(weight * update) / sum(weight) on every rank,
- * and zeros where all weights are 0; examples: their sum. n_mine may be 0; n_members: contributions
- * over all ranks, the same on all. A value that is not finite, or too large for the grid, on any
- * rank: GR_ERROR_DATA on all, naming pseudonym and tensor, and `mean` is unspecified. A sum without
- * contributions is an error of the caller (GR_ERROR_INTERNAL).
+ * Collective. Adds up weight * update, weights and examples of all contributions, and keeps the
+ * total on every rank, undecoded, until it is forgotten or the next sum begins. n_mine may be 0;
+ * n_members: contributions over all ranks, the same on all. A value that is not finite, or too
+ * large for the grid, on any rank: GR_ERROR_DATA on all, naming pseudonym and tensor. A sum without
+ * contributions is an error of the caller (GR_ERROR_INTERNAL). Members may return at different
+ * times: whether all hold the total is to be agreed on (gr_control_seal) before it is decoded.
+ */
+gr_status gr_aggregate_total(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
+                             size_t n_mine, uint32_t n_members) GR_CHECKED;
+/*
+ * Not collective. Elements begin .. begin + n - 1 of the mean, sum(weight * update) / sum(weight),
+ * or zeros where all weights are 0; the same on every rank. begin: a multiple of GR_RING_BLOCK. A
+ * total must be held.
+ */
+void gr_aggregate_decode(const struct gr_aggregator *aggregator, size_t begin, float *mean,
+                         size_t n);
+/* Not collective. Whether a total is complete on this rank. */
+bool gr_aggregate_holds(const struct gr_aggregator *aggregator);
+/* Not collective. Rows that the total stands for. */
+uint64_t gr_aggregate_examples(const struct gr_aggregator *aggregator);
+/* Not collective. The total, decoded or not, is of no further use. */
+void gr_aggregate_forget(struct gr_aggregator *aggregator);
+/*
+ * Collective. All of this, where nobody can be lost: the total, an agreement, and the whole mean,
+ * layout size floats, unspecified after a failure.
  */
 gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
                        size_t n_mine, uint32_t n_members, float *mean,

@@ -172,8 +172,10 @@ enum gr_fault_point {
     GR_POINT_TRAIN,      /* before the silo trains */
     GR_POINT_READY,      /* trained, before it reports */
     GR_POINT_AGGREGATE,  /* the roster is closed, before the sum */
-    GR_POINT_COMMIT,     /* the sum is there and agreed on, before the step */
+    GR_POINT_SEAL,       /* the sum is there, undecoded, before it is agreed on */
+    GR_POINT_COMMIT,     /* the sum is agreed on, before it is decoded and the step taken */
     GR_POINT_EVALUATE,   /* after the step */
+    GR_POINT_SCORE,      /* the sums of the evaluation are there, before they are agreed on */
     GR_POINT_RECORD,     /* before the round's line is written */
     GR_POINT_CHECKPOINT, /* before a checkpoint is written; corrupt: after it */
     GR_POINT_RECOVER     /* the first time that a loss is recovered from in that round */

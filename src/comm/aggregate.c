@@ -10,8 +10,11 @@
  *     encode  own contributions, added in the ring, into this rank's slot
  *     sum     this rank's slice of all slots of the node into the segment's sum
  *     (relay  leaders, where there are several nodes: up the tree and down again)
- *     decode  the sum into this rank's `mean`
+ *     keep    the sum, as it is, in this rank's own memory
+ *
+ * The total is decoded by whoever has made sure that all have it (gr_control_seal), block by block.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +30,7 @@ enum { SLOTS = 2 }; /* of each rank: one is written while the other is read */
 
 /* Steps by which the stages of a segment follow its encoding. */
 enum { LAG_SUM = 1, LAG_UP = 2, LAG_TURN = 3, LAG_DOWN = 4 };
-enum { LAG_DECODE_ONE_NODE = 2, LAG_DECODE = GR_RELAY_DEPTH };
+enum { LAG_KEEP_ONE_NODE = 2, LAG_KEEP = GR_RELAY_DEPTH };
 
 static size_t round_up(size_t n, size_t unit) {
     return (n + unit - 1) / unit * unit;
@@ -61,6 +64,9 @@ static gr_status make_local(struct gr_aggregator *aggregator) {
     gr_status status = GR_OK;
     struct gr_comm *comm = aggregator->comm;
     GR_TRY(gr_allocate(aggregator->n_blocks, sizeof(int16_t), "exponents", &aggregator->exponents));
+    if (!aggregator->total)
+        GR_TRY(gr_allocate(aggregator->layout->size, aggregator->element, "the sum of updates",
+                           &aggregator->total));
     if (gr_comm_leads(comm) && comm->nodes > 1) {
         GR_TRY(
             gr_allocate(aggregator->n_blocks, sizeof(int16_t), "exponents", &aggregator->scratch));
@@ -90,7 +96,7 @@ static gr_status make(struct gr_aggregator *aggregator) {
     struct gr_comm *comm = aggregator->comm;
     unmake(aggregator);
     aggregator->epoch = comm->epoch;
-    aggregator->lag = comm->nodes == 1 ? LAG_DECODE_ONE_NODE : LAG_DECODE;
+    aggregator->lag = comm->nodes == 1 ? LAG_KEEP_ONE_NODE : LAG_KEEP;
     gr_status mine = make_window(aggregator);
     if (mine == GR_OK) mine = make_local(aggregator);
     GR_TRY(gr_comm_agree(comm, mine));
@@ -136,6 +142,7 @@ gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *lay
 void gr_aggregator_free(struct gr_aggregator *aggregator) {
     if (!aggregator) return;
     unmake(aggregator);
+    gr_free(aggregator->total);
     gr_free(aggregator);
 }
 
@@ -233,24 +240,39 @@ static void sum_segment(const struct gr_sum *call, size_t k) {
     }
 }
 
-static void decode_segment(struct gr_sum *call, size_t k) {
-    const struct gr_aggregator *aggregator = call->aggregator;
-    size_t begin = k * aggregator->segment, n = elements(aggregator, k);
-    const char *sum = sum_of(aggregator, k);
-    for (size_t i = 0; i < n; i += GR_RING_BLOCK) {
-        size_t block = gr_smaller(GR_RING_BLOCK, n - i);
-        float *mean = call->mean + begin + i;
-        aggregator->codec->decode(sum + i * aggregator->element,
-                                  aggregator->exponents[(begin + i) / GR_RING_BLOCK],
-                                  call->total_weight, mean, block);
-        if (!aggregator->floats || call->overflow) continue;
+/* Where the total of element `at` lies. */
+static char *total_of(const struct gr_aggregator *aggregator, size_t at) {
+    return aggregator->total + at * aggregator->element;
+}
+
+static void decode_block(const struct gr_aggregator *aggregator, size_t begin, float *mean,
+                         size_t n) {
+    aggregator->codec->decode(total_of(aggregator, begin),
+                              aggregator->exponents[begin / GR_RING_BLOCK],
+                              aggregator->total_weight, mean, n);
+}
+
+/* Sums of floats may leave their range; the means are looked at, and thrown away. */
+static void check_range(struct gr_sum *call, size_t begin, size_t n) {
+    float mean[GR_RING_BLOCK];
+    for (size_t i = 0; i < n && !call->overflow; i += GR_RING_BLOCK) {
+        size_t block = gr_smaller(GR_RING_BLOCK, n - i), at = 0;
+        decode_block(call->aggregator, begin + i, mean, block);
         uint32_t largest = gr_ring_largest(mean, 1, block);
         if (gr_ring_exponent(largest, 1) != GR_RING_EXPONENT_REFUSED) continue;
+        while (isfinite(mean[at]))
+            at++;
         call->overflow = true;
-        call->overflow_at = begin + i;
-        while (isfinite(call->mean[call->overflow_at]))
-            call->overflow_at++;
+        call->overflow_at = begin + i + at;
     }
+}
+
+/* The sum over all ranks, out of the window into this rank's own memory. */
+static void keep_segment(struct gr_sum *call, size_t k) {
+    const struct gr_aggregator *aggregator = call->aggregator;
+    const size_t begin = k * aggregator->segment, n = elements(aggregator, k);
+    memcpy(total_of(aggregator, begin), sum_of(aggregator, k), n * aggregator->element);
+    if (aggregator->floats && aggregator->total_weight > 0) check_range(call, begin, n);
 }
 
 /* True when segment t - lag exists; it is *k. */
@@ -268,7 +290,7 @@ static gr_status relay_step(struct gr_aggregator *aggregator, size_t t) {
     if (segment_at(aggregator, t, LAG_DOWN, &k)) GR_TRY(gr_relay_down(relay, k));
     if (segment_at(aggregator, t, LAG_TURN, &k)) GR_TRY(gr_relay_turn(relay, k));
     if (segment_at(aggregator, t, LAG_UP, &k)) GR_TRY(gr_relay_up(relay, k));
-    if (segment_at(aggregator, t, LAG_DECODE, &k)) GR_TRY(gr_relay_finish(relay, k));
+    if (segment_at(aggregator, t, LAG_KEEP, &k)) GR_TRY(gr_relay_finish(relay, k));
 out:
     return status;
 }
@@ -281,8 +303,8 @@ static gr_status run_pipeline(struct gr_sum *call) {
     for (size_t t = 0; t < steps; t++) {
         if (t > 0) GR_TRY(gr_node_barrier(comm, "a segment of a sum"));
         if (comm->nodes > 1 && gr_comm_leads(comm)) GR_TRY(relay_step(aggregator, t));
-        /* Decoding first: a rank alone in its node encodes into the buffer that this frees. */
-        if (segment_at(aggregator, t, aggregator->lag, &k)) decode_segment(call, k);
+        /* This first: a rank alone in its node encodes into the buffer that it frees. */
+        if (segment_at(aggregator, t, aggregator->lag, &k)) keep_segment(call, k);
         if (segment_at(aggregator, t, LAG_SUM, &k)) sum_segment(call, k);
         if (segment_at(aggregator, t, 0, &k)) encode_segment(call, k);
     }
@@ -290,26 +312,59 @@ out:
     return status;
 }
 
-gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
-                       size_t n_mine, uint32_t n_members, float *mean, uint64_t *examples) {
+gr_status gr_aggregate_total(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
+                             size_t n_mine, uint32_t n_members) {
     gr_status status = GR_OK;
-    struct gr_sum call = {.aggregator = aggregator,
-                          .mine = mine,
-                          .n_mine = n_mine,
-                          .n_members = n_members,
-                          .mean = mean};
+    struct gr_sum call = {
+        .aggregator = aggregator, .mine = mine, .n_mine = n_mine, .n_members = n_members};
+    aggregator->held = false;
     if (!aggregator->made || aggregator->epoch != aggregator->comm->epoch) GR_TRY(make(aggregator));
-    GR_TRY(gr_sum_weights(&call, examples));
+    GR_TRY(gr_sum_weights(&call));
     GR_TRY(gr_sum_agree_grid(&call));
     GR_TRY(run_pipeline(&call));
-    if (!(call.total_weight > 0)) memset(mean, 0, aggregator->layout->size * sizeof *mean);
+    aggregator->held = true;
+    /* The same on all ranks, for their totals are. */
     if (call.overflow) {
         const struct gr_tensor *tensor = gr_layout_find(aggregator->layout, call.overflow_at);
         status = gr_fail(GR_ERROR_DATA, "sum of updates of %s leaves the range of float32",
                          tensor ? tensor->name : "no tensor");
     }
-    GR_TRY(gr_comm_agree(aggregator->comm, status));
 out:
     if (status == GR_LOST || status == GR_ERROR_INTERNAL) abandon(aggregator);
+    return status;
+}
+
+void gr_aggregate_decode(const struct gr_aggregator *aggregator, size_t begin, float *mean,
+                         size_t n) {
+    assert(aggregator->held && begin % GR_RING_BLOCK == 0);
+    if (!(aggregator->total_weight > 0)) {
+        memset(mean, 0, n * sizeof *mean);
+        return;
+    }
+    for (size_t i = 0; i < n; i += GR_RING_BLOCK)
+        decode_block(aggregator, begin + i, mean + i, gr_smaller(GR_RING_BLOCK, n - i));
+}
+
+bool gr_aggregate_holds(const struct gr_aggregator *aggregator) {
+    return aggregator->held;
+}
+
+uint64_t gr_aggregate_examples(const struct gr_aggregator *aggregator) {
+    return aggregator->examples;
+}
+
+void gr_aggregate_forget(struct gr_aggregator *aggregator) {
+    aggregator->held = false;
+}
+
+gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
+                       size_t n_mine, uint32_t n_members, float *mean, uint64_t *examples) {
+    gr_status status = GR_OK;
+    GR_TRY(gr_aggregate_total(aggregator, mine, n_mine, n_members));
+    GR_TRY(gr_comm_agree(aggregator->comm, GR_OK));
+    gr_aggregate_decode(aggregator, 0, mean, aggregator->layout->size);
+    *examples = gr_aggregate_examples(aggregator);
+    gr_aggregate_forget(aggregator);
+out:
     return status;
 }

@@ -14,7 +14,7 @@ struct gr_aggregator {
     size_t element; /* bytes of a sum */
     bool floats;    /* whose sums may overflow */
     size_t n_blocks, n_segments, segment;
-    size_t lag; /* of decoding; as many sums are under way */
+    size_t lag; /* of keeping; as many sums are under way */
     /* Of the epoch in which they were made. */
     bool made;
     uint32_t epoch;
@@ -26,6 +26,11 @@ struct gr_aggregator {
     int16_t *exponents;     /* agreed; owned */
     int16_t *scratch;       /* exponents of other nodes; leaders; owned */
     struct gr_relay relay;  /* leaders, where there are several nodes */
+    /* The last sum over all ranks; it outlives the epoch in which it was taken. */
+    char *total; /* layout size words; owned; NULL: none has been taken yet */
+    bool held;   /* it is complete */
+    double total_weight;
+    uint64_t examples;
 };
 
 /* One call of gr_aggregate. */
@@ -35,8 +40,6 @@ struct gr_sum {
     size_t n_mine;
     uint32_t n_members;
     int64_t bound; /* of each contribution's integers */
-    double total_weight;
-    float *mean;
     bool overflow; /* a sum of floats left their range, first at: */
     size_t overflow_at;
 };
@@ -51,7 +54,7 @@ static inline size_t gr_smaller(size_t a, size_t b) {
 void gr_sum_weigh(const struct gr_contribution *from, size_t begin, float *p, size_t n);
 /* Collective. Adds up weights and examples, and finds out whether all are well before anything else
  * is done. */
-gr_status gr_sum_weights(struct gr_sum *call, uint64_t *examples) GR_CHECKED;
+gr_status gr_sum_weights(struct gr_sum *call) GR_CHECKED;
 /* Collective. The grid of this sum, or the refusal that all agree on. */
 gr_status gr_sum_agree_grid(struct gr_sum *call) GR_CHECKED;
 

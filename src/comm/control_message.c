@@ -213,7 +213,7 @@ static bool well_formed(const struct gr_comm *comm, const struct gr_control_mess
     const struct gr_control_message_head *head = &message->head;
     const uint32_t slots = (uint32_t)comm->slots, ids = (uint32_t)comm->ids_max;
     return head->kind >= GR_CONTROL_READY && head->kind <= GR_CONTROL_PONG &&
-           head->phase <= GR_PHASE_COMMITTED && head->n_slots <= slots && head->n_fds <= slots &&
+           head->phase <= GR_PHASE_SCORED && head->n_slots <= slots && head->n_fds <= slots &&
            head->n_changes <= 2 * slots && head->n_ids <= ids && head->n_sat <= ids &&
            head->length < GR_MESSAGE_MAX && message_bytes(head) == message->bytes;
 }

@@ -34,7 +34,7 @@ static gr_status check_contributions(const struct gr_aggregator *aggregator,
     return GR_OK;
 }
 
-gr_status gr_sum_weights(struct gr_sum *call, uint64_t *examples) {
+gr_status gr_sum_weights(struct gr_sum *call) {
     gr_status status = GR_OK, mine;
     const struct gr_codec *codec = call->aggregator->codec;
     struct gr_comm *comm = call->aggregator->comm;
@@ -55,8 +55,8 @@ gr_status gr_sum_weights(struct gr_sum *call, uint64_t *examples) {
         return gr_fail(GR_ERROR_INTERNAL, "%u contributions, ring16 takes at most %d",
                        call->n_members, GR_RING16_SILOS_MAX);
     call->bound = codec->limit / call->n_members;
-    *examples = (uint64_t)sums[EXAMPLES];
-    call->total_weight = (double)gr_real_value(sums + WEIGHT);
+    call->aggregator->examples = (uint64_t)sums[EXAMPLES];
+    call->aggregator->total_weight = (double)gr_real_value(sums + WEIGHT);
 out:
     return status;
 }

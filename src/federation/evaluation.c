@@ -222,12 +222,21 @@ static gr_status settle_scores(struct gr_federation *f, bool with_auc, struct ro
     return GR_OK;
 }
 
+/* Collective. What has been counted is complete on all ranks, and is not counted again. */
+static gr_status seal(struct gr_federation *f) {
+    gr_status status = gr_control_seal(f->comm, GR_PHASE_SCORED);
+    if (status == GR_OK) f->roster.phase = GR_PHASE_SCORED;
+    return status;
+}
+
 gr_status gr_evaluate_outcome(struct gr_federation *f) {
     gr_status status = GR_OK;
     struct round_sums sums = {0};
     int64_t values[ROUND_SUMS];
     const uint32_t best = gr_best_round(f);
     if (best == 0 || best == f->rounds_done) return GR_OK;
+    /* Scored before somebody was lost: the totals are here. */
+    if (f->roster.phase == GR_PHASE_SCORED && f->roster.round > f->rounds_done) return GR_OK;
     f->scored_round = 0; /* what has been counted is no longer of the last round */
     status = deal_test(f);
     if (status != GR_LOST) status = score_rows(f, f->best.parameters, true, status == GR_OK, &sums);
@@ -237,7 +246,8 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     memcpy(values, &sums, sizeof values);
     GR_TRY(gr_comm_sum_int64(f->comm, values, ROUND_SUMS));
     memcpy(&sums, values, sizeof sums);
-    status = settle_scores(f, true, &sums);
+    GR_TRY(settle_scores(f, true, &sums));
+    status = seal(f);
 out:
     return status;
 }
@@ -311,11 +321,14 @@ static void fill_participation(const struct gr_federation *f, struct gr_metrics 
     metrics->recoveries = f->recoveries;
 }
 
-gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) {
+/*
+ * Collective. All sums of the round, over all ranks, up to their seal; read is only what could not
+ * be scored, and by which rows.
+ */
+static gr_status add_up(struct gr_federation *f) {
     gr_status status = GR_OK;
     struct round_sums sums = *f->sums; /* as trained: this may be done again */
     int64_t values[ROUND_SUMS];
-    memset(metrics, 0, sizeof *metrics);
     f->total_round = 0;
     if (evaluation_due(f)) {
         GR_TRY(gr_comm_agree(f->comm, evaluate_local(f, &sums)));
@@ -324,12 +337,22 @@ gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics)
     sums.bytes = (int64_t)(gr_comm_bytes_sent(f->comm) - f->bytes_sent);
     memcpy(values, &sums, sizeof values);
     GR_TRY(gr_comm_sum_int64(f->comm, values, ROUND_SUMS));
-    memcpy(&sums, values, sizeof sums);
-    if (f->total_round > 0) GR_TRY(settle_scores(f, counts_auc(f), &sums));
+    memcpy(f->total_sums, values, sizeof values);
+    if (f->total_round > 0) GR_TRY(settle_scores(f, counts_auc(f), f->total_sums));
+    gr_inject_fault(f, f->rounds_done, GR_POINT_SCORE);
+    status = seal(f);
+out:
+    return status;
+}
+
+gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) {
+    gr_status status = GR_OK;
+    memset(metrics, 0, sizeof *metrics);
+    if (f->roster.phase != GR_PHASE_SCORED) GR_TRY(add_up(f));
     metrics->round = f->rounds_done;
     metrics->examples = f->examples;
     metrics->update_norm = f->update_norm;
-    fill_metrics(f, metrics, &sums);
+    fill_metrics(f, metrics, f->total_sums);
     fill_named(f, metrics);
     fill_silos(f, metrics);
     fill_participation(f, metrics);

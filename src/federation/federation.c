@@ -79,7 +79,9 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "participation", &f->returned));
     GR_TRY(gr_allocate_zero(config->faults_count, 1, "rehearsed faults", &f->struck));
     GR_TRY(gr_allocate_zero(1, sizeof *f->sums, "sums", &f->sums));
+    GR_TRY(gr_allocate_zero(1, sizeof *f->total_sums, "sums of a round", &f->total_sums));
     GR_TRY(gr_allocate_zero(1, sizeof *f->scored, "sums", &f->scored));
+    GR_TRY(gr_allocate_zero(1, sizeof *f->total_sums, "sums", &f->total_sums));
     GR_TRY(make_scores(f));
     if (config->round.replay[0])
         GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &f->replay));
@@ -175,6 +177,7 @@ void gr_federation_free(struct gr_federation *f) {
     gr_free(f->heard);
     gr_free(f->sums);
     gr_free(f->scored);
+    gr_free(f->total_sums);
     gr_free(f->silo_room);
     gr_accumulator_free(f->silo_accumulator);
     gr_free(f->silo_metrics_total);

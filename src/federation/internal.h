@@ -85,6 +85,7 @@ struct gr_federation {
     uint32_t *local_ids;              /* of this rank's silos, ascending */
     uint8_t *anew;                    /* in a replay: silos that are to begin anew; n_silos flags */
     struct round_sums *sums, *scored; /* of the round; scores as of scored_round */
+    struct round_sums *total_sums;    /* over all ranks, complete once the round is scored */
     struct unscored unscored;
     uint32_t scored_round;
     /* What has been counted in scored_round by this rank, and in total_round by all; of the silos'

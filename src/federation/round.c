@@ -2,11 +2,13 @@
 /*
  * One round: select, train, close the roster, reduce, step, evaluate, record.
  *
- * The round is open, closed or committed, and whatever is lost on the way is taken up again at that
- * step by those left: the sum of a closed round on a smaller roster, the evaluation and the records
- * of a committed one. Training is never repeated. Each step ends with an agreement in which all
- * take part with their part done; so when one rank has seen it succeed, all others can go on as
- * well.
+ * The round is open, closed, sealed, committed or scored, and whatever is lost on the way is taken
+ * up again at that step by those left: the sum of a closed round on a smaller roster, the step of a
+ * sealed one with the total that all hold, the evaluation of a committed one on fewer silos, the
+ * records of a scored one. Training is never repeated. Each step ends with an agreement in which
+ * all take part with their part done; so when one rank has seen it succeed, all others can go on as
+ * well. Totals are read after their seal only: by subtraction of a second one, over fewer silos, a
+ * total that had been read would tell what the lost silo sent.
  */
 #include "federation/internal.h"
 
@@ -147,27 +149,46 @@ out:
 
 /* ---- the step -------------------------------------------------------------------------------- */
 
-static double norm_of(const float *vector, size_t n) {
-    double sum = 0;
+static double add_squares(double sum, const float *vector, size_t n) {
     for (size_t i = 0; i < n; i++)
         sum += (double)vector[i] * (double)vector[i];
-    return sqrt(sum);
+    return sum;
 }
 
-/* Takes the step with the mean that is there. */
-static void commit(struct gr_federation *f) {
-    const float *mean = gr_trainer_scratch(f->trainer);
+/* Decodes the total block by block, and steps with each; *squares: of the mean, where asked for. */
+static void take_step(struct gr_federation *f, double *squares) {
+    float mean[GR_RING_BLOCK];
+    float *server[GR_SERVER_VECTORS_MAX];
+    for (size_t begin = 0; begin < f->layout->size; begin += GR_RING_BLOCK) {
+        const size_t rest = f->layout->size - begin;
+        const size_t n = rest < GR_RING_BLOCK ? rest : GR_RING_BLOCK;
+        gr_aggregate_decode(f->aggregator, begin, mean, n);
+        for (size_t i = 0; i < f->strategy->n_server; i++)
+            server[i] = f->server[i] + begin;
+        f->strategy->step(&f->config->strategy, f->parameters + begin, mean, server, n);
+        if (squares) *squares = add_squares(*squares, mean, n);
+    }
+}
+
+/* Takes the step with the total that is held, of a sealed round. */
+static gr_status commit(struct gr_federation *f) {
+    double squares = 0;
+    /* Rank 0 tells the norm, or the one that takes over. */
+    const bool tells = gr_comm_rank(f->comm) < 2;
     gr_inject_fault(f, f->roster.round, GR_POINT_COMMIT);
-    f->strategy->step(&f->config->strategy, f->parameters, mean, f->server, f->layout->size);
+    if (!gr_aggregate_holds(f->aggregator))
+        return gr_fail(GR_ERROR_INTERNAL, "round %u is sealed, and its total is not here",
+                       f->roster.round);
+    take_step(f, tells ? &squares : NULL);
+    f->examples = gr_aggregate_examples(f->aggregator);
+    gr_aggregate_forget(f->aggregator);
+    f->update_norm = tells ? sqrt(squares) : (double)NAN;
     for (uint32_t i = 0; i < f->data->n_silos; i++)
         f->silo_rounds[i] += f->roster.member[i] != 0;
     gr_kept_commit(f);
     f->rounds_done = f->roster.round;
-    gr_control_at(f->comm, f->rounds_done, GR_PHASE_COMMITTED);
     f->aggregated_s = gr_clock_seconds();
-    /* Before the evaluation, which may use the trainer's workspace through the model. */
-    /* Rank 0 tells it, or the one that takes over. */
-    f->update_norm = gr_comm_rank(f->comm) < 2 ? norm_of(mean, f->layout->size) : (double)NAN;
+    return GR_OK;
 }
 
 /* ---- changes of the membership -------------------------------------------------------------- */
@@ -197,6 +218,8 @@ gr_status gr_federation_share_state(struct gr_federation *f) {
         GR_TRY(gr_comm_broadcast(f->comm, f->server[i], bytes));
     GR_TRY(gr_best_share(f));
     GR_TRY(gr_comm_broadcast(f->comm, f->silo_rounds, f->data->n_silos * sizeof *f->silo_rounds));
+    if (f->roster.phase == GR_PHASE_SCORED) /* nobody counts again */
+        GR_TRY(gr_comm_broadcast(f->comm, f->total_sums, sizeof *f->total_sums));
     GR_TRY(gr_comm_agree(f->comm, GR_OK));
     f->roster.send_state = false;
     gr_control_has_state(f->comm);
@@ -210,24 +233,34 @@ static void forget_changes(struct gr_federation *f) {
     memset(f->returned, 0, f->data->n_silos);
 }
 
+static void enter(struct gr_federation *f, enum gr_phase phase) {
+    f->roster.phase = phase;
+    gr_control_at(f->comm, f->roster.round, phase);
+}
+
 /* After the ranks have met: what they found out about each other. Collective. */
 static gr_status settle(struct gr_federation *f) {
+    gr_status status = GR_OK;
     /* Others have opened the next round: what belonged to the one before is in the records. */
     if (f->roster.phase == GR_PHASE_OPEN) {
         forget_changes(f);
         gr_best_keep(f);
     }
     note_changes(f);
-    /* Others have committed, so the sum was complete here as well; before the state is shared. */
-    if (f->roster.phase == GR_PHASE_COMMITTED && f->rounds_done < f->roster.round &&
-        !f->roster.need_state)
-        commit(f);
+    const bool sealed = f->roster.phase == GR_PHASE_SEALED || f->roster.phase == GR_PHASE_COMMITTED;
     if (f->roster.need_state) {
-        /* What was trained belongs to a round that the others have closed without it. */
+        /* What was trained, and added up, belongs to a round that the others go on with alone. */
         f->n_contributions = 0;
         memset(f->sums, 0, sizeof *f->sums);
+        gr_aggregate_forget(f->aggregator);
+    } else if (sealed && f->rounds_done < f->roster.round) {
+        /* Some rank has the round sealed, so the total is here as well; before state is shared. */
+        GR_TRY(commit(f));
     }
-    return f->roster.send_state ? gr_federation_share_state(f) : GR_OK;
+    if (sealed) enter(f, GR_PHASE_COMMITTED);
+    if (f->roster.send_state) status = gr_federation_share_state(f);
+out:
+    return status;
 }
 
 gr_status gr_federation_recover(struct gr_federation *f) {
@@ -282,9 +315,12 @@ static gr_status reduce(struct gr_federation *f) {
     GR_TRY(select_silos(f, f->roster.round)); /* a rank that has come back has not yet */
     GR_TRY(check_quorum(f));
     gr_inject_fault(f, f->roster.round, GR_POINT_AGGREGATE);
-    GR_TRY(gr_aggregate(f->aggregator, f->contribution, f->n_contributions, f->roster.n_members,
-                        gr_trainer_scratch(f->trainer), &f->examples));
-    commit(f);
+    GR_TRY(gr_aggregate_total(f->aggregator, f->contribution, f->n_contributions,
+                              f->roster.n_members));
+    gr_inject_fault(f, f->roster.round, GR_POINT_SEAL);
+    GR_TRY(gr_control_seal(f->comm, GR_PHASE_SEALED));
+    GR_TRY(commit(f));
+    enter(f, GR_PHASE_COMMITTED);
 out:
     return status;
 }
@@ -311,7 +347,6 @@ static gr_status advance(struct gr_federation *f, const struct gr_round_options 
         *done = true;
     } else if (roster->phase == GR_PHASE_CLOSED && f->rounds_done < roster->round) {
         GR_TRY(reduce(f));
-        f->roster.phase = GR_PHASE_COMMITTED;
     } else {
         GR_TRY(finish(f, options));
         *done = true;

@@ -90,6 +90,20 @@ assert_ended() {
     fi
 }
 
+# Rounds in which somebody may be lost between the seal of the sum and that of the figures.
+unsealed() {
+    local fault kind silo round point after seconds r
+    for fault in $FAULTS; do
+        IFS=: read -r kind silo round point after seconds <<<"$fault"
+        case $kind:$point:$after in
+        nan:* | explode:* | corrupt:*) ;;
+        *:commit:0 | *:evaluate:0 | *:score:0) echo "$round" ;;
+        *:train:0 | *:ready:0 | *:aggregate:0 | *:seal:0 | *:record:0 | *:checkpoint:0) ;;
+        *) for ((r = round; r <= ROUNDS; r++)); do echo "$r"; done ;;
+        esac
+    done
+}
+
 # The records of a run that came to its end: all rounds once, chain, whole newest checkpoint.
 assert_records() {
     local run=$CASE/run last rounds
@@ -98,11 +112,15 @@ assert_records() {
     rounds=$(awk 'match($0, /"round": *[0-9]+/) {print substr($0, RSTART, RLENGTH)}' \
         "$run/metrics.jsonl" | tr -dc '0-9\n' | tr '\n' ' ')
     [ "$rounds" = "$(seq -s ' ' "$ROUNDS") " ] || wrong "metrics.jsonl has the rounds $rounds"
-    # One epoch: rows trained on, whatever happened, are the rows of those who are in the sum.
-    rounds=$(awk '{match($0, /"examples":[0-9]+/); rows = substr($0, RSTART + 11, RLENGTH - 11)
-                   match($0, /"processed":[0-9]+/); trained = substr($0, RSTART + 12, RLENGTH - 12)
-                   if (rows == "" || trained + 0 > rows + 0) printf "%d ", NR}' "$run/metrics.jsonl")
-    [ -z "$rounds" ] || wrong "training was repeated in the rounds $rounds"
+    # One epoch: rows trained on, whatever happened, are the rows of those who are in the sum; but
+    # of who dies after his sum was sealed, and before his figures were. Nothing is added up again
+    # without a silo once it has been read.
+    rounds=$(awk -v less=" $(unsealed | tr '\n' ' ')" '
+        {match($0, /"examples":[0-9]+/); rows = substr($0, RSTART + 11, RLENGTH - 11)
+         match($0, /"processed":[0-9]+/); trained = substr($0, RSTART + 12, RLENGTH - 12)
+         if (rows == "" || trained + 0 > rows + 0 || (trained + 0 < rows + 0 && !index(less, " " NR " ")))
+             printf "%d ", NR}' "$run/metrics.jsonl")
+    [ -z "$rounds" ] || wrong "rows trained on are not those in the sum in the rounds $rounds"
     "$GRANARY" inspect "$run" >"$CASE/inspect" 2>&1 && grep -q 'chain is whole' "$CASE/inspect" ||
         wrong "inspect: $(head -n 2 "$CASE/inspect" | tr '\n' ' ')"
     last=$(printf '%s/checkpoints/round-%06d.h5' "$run" "$ROUNDS")
@@ -178,7 +196,10 @@ absent() {
         }
         END { told(rounds) }' "$CASE/run/events.jsonl" | sort -u -k1,1n -k2,2n
 }
-# What the faults allow to be missing and what they demand, a line "round silo may|must" each.
+# Whether a fault strikes after its round's roster has been sealed.
+is_sealed() { case $1 in commit | evaluate | score | record | checkpoint) ;; *) return 1 ;; esac; }
+# What the faults allow to be missing and what they demand, a line "round silo may|must" each; and
+# who must be there, "round silo there": whoever is lost after the seal, if he is there till then.
 expected_absent() {
     local fault kind silo round point after seconds other r
     for fault in $FAULTS; do
@@ -189,7 +210,9 @@ expected_absent() {
                 nan | explode) [ "$other" = "$silo" ] && [ $r = "$round" ] || continue
                     echo "$r $other must" ;;
                 kill | stop | delay) [ "$(host_of $other)" = "$(host_of "$silo")" ] || continue
-                    if [ $r -gt "$round" ] && [ "$kind" != delay ] && [ "$point" != recover ] &&
+                    if [ $r = "$round" ] && is_sealed "$point"; then echo "$r $other there"
+                    elif [ $r = "$round" ] && [ "$kind:$point:$after" = kill:seal:0 ]; then echo "$r $other must"
+                    elif [ $r -gt "$round" ] && [ "$kind" != delay ] && [ "$point" != recover ] &&
                         [ "$after" = 0 ] && [ "$seconds" = 0 ]; then echo "$r $other must"
                     else echo "$r $other may"; fi ;;
                 esac
@@ -208,6 +231,12 @@ assert_absent() {
         echo "$NAME: given up by mistake: round, silo $line    [repeat: $REPEAT]"
     done < <(awk 'NR == FNR {good[$1 " " $2] = 1; next} !(($1 " " $2) in good)' \
         "$CASE/expected" "$CASE/absent")
+    line=$(awk 'FILENAME == ARGV[1] {seen[$1 " " $2] = 1; next}
+                $3 == "there" {there[$1 " " $2] = 1; next}
+                {excused[$1 " " $2] = 1}
+                END {for (who in there) if (who in seen && !(who in excused)) {print who; exit}}' \
+        "$CASE/absent" "$CASE/expected")
+    [ -n "$SAMPLED" ] || [ -z "$line" ] || wrong "lost after the seal, and yet not in the sum: round, silo $line"
     [ -z "$SAMPLED" ] && [ "${END:-finished}" = finished ] || return 0
     line=$(awk 'FILENAME == ARGV[1] {seen[$1 " " $2] = 1; next}
                 $3 == "must" && !(($1 " " $2) in seen) {print $1, $2; exit}' \

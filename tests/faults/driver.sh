@@ -34,7 +34,7 @@ draw_fault() {
     case $kind in
     nan | explode) point=train ;;
     corrupt) point=checkpoint ;;
-    *) pick train ready aggregate commit evaluate record checkpoint; point=${point:-$drawn} ;;
+    *) pick train ready aggregate seal commit evaluate score record checkpoint; point=${point:-$drawn} ;;
     esac
     case $kind in
     kill | stop | pause) # half of them strike up to 5 ms later: inside a collective

@@ -6,14 +6,18 @@
 # ---- named cases: what driver.sh takes ----------------------------------------------------------
 {
     # A rank killed, before, inside and after all that a round does; others than rank 0, then rank 0.
-    for point in train ready aggregate commit evaluate record checkpoint; do
+    for point in train ready aggregate seal commit evaluate score record checkpoint; do
         echo "shm --ranks 4 --silos 5 --fault kill:2:3:$point"
     done
-    for point in train aggregate record checkpoint; do
+    for point in train aggregate seal commit score record checkpoint; do
         echo "shm --ranks 3 --silos 4 --fault kill:0:3:$point"
     done
     echo "tcp --ranks 3 --silos 4 --fault kill:0:4:aggregate"
     echo "tcp --ranks 4 --silos 5 --fault kill:2:3:aggregate:0.0005"
+    echo "tcp --ranks 4 --silos 5 --fault kill:0:3:seal --fault kill:3:3:commit"
+    # Given up, not dead, after the seal: its silo stays in the sum, and it learns what became of it.
+    echo "shm --ranks 3 --silos 4 --fault stop:2:3:commit:0:2.5"
+    echo "tcp --ranks 4 --silos 4 --fault stop:1:3:record:0:2.5"
     echo "shm --ranks 4 --silos 4 --fault kill:3:6:record"
     # Of features that are scaled, by a fit that nobody makes anew.
     echo "shm --ranks 3 --silos 4 --set preprocess.scale=standardise --fault kill:0:2:train"

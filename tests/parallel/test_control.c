@@ -150,6 +150,53 @@ static int foremost_leads_on(struct gr_comm *comm) {
     return bad;
 }
 
+/* Closes round `round`, and meets again from `phase` on rank 0, CLOSED on the others. */
+static int meet_from(struct gr_comm *comm, struct gr_roster *roster, uint32_t round,
+                     enum gr_phase phase) {
+    int bad = 0;
+    finish_silos(comm, roster, round);
+    EXPECT(gr_control_close_round(comm, roster, GR_OK, 20) == GR_OK);
+    if (gr_comm_rank(comm) == 0) gr_control_at(comm, round, phase);
+    EXPECT(gr_control_recover(comm, roster) == GR_OK);
+    EXPECT_EQUAL(roster->round, round);
+    EXPECT_EQUAL(roster->phase, phase);
+    return bad;
+}
+
+/*
+ * A seal stands: all go on from it, with the roster that was sealed. Whether a rank is lost before
+ * the first agreement, between the two or after them is told by who does not come to which: nobody
+ * has returned GR_OK where all are led back.
+ */
+static int seal_stands(struct gr_comm *comm) {
+    int bad = 0, size = gr_comm_size(comm);
+    const bool last = gr_comm_rank(comm) == size - 1;
+    struct gr_roster roster;
+    EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
+    for (enum gr_phase phase = GR_PHASE_SEALED; phase <= GR_PHASE_SCORED; phase++) {
+        bad += meet_from(comm, &roster, 30, phase);
+        bad += expect_members(&roster, 30);
+    }
+    for (int comes_to = 0; comes_to < 3; comes_to++) {
+        finish_silos(comm, &roster, 31);
+        EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
+        roster.sat_out[5] = 7; /* what is not filled anew stays */
+        if (comes_to == 2 || !last || size == 1) {
+            gr_status sealed = gr_control_seal(comm, GR_PHASE_SEALED);
+            EXPECT_EQUAL(sealed, comes_to == 2 || size == 1 ? GR_OK : GR_LOST);
+        } else if (comes_to == 1) {
+            EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK);
+        }
+        EXPECT(gr_control_recover(comm, &roster) == GR_OK);
+        const bool stands = comes_to > 0 || size == 1;
+        EXPECT_EQUAL(roster.phase, stands ? GR_PHASE_SEALED : GR_PHASE_CLOSED);
+        EXPECT_EQUAL(roster.sat_out[5], stands ? 7 : 0);
+        bad += expect_members(&roster, 31);
+    }
+    gr_roster_release(&roster);
+    return bad;
+}
+
 /*
  * Without a rank, as those left see it: it is not replaced while it may come back, nor when one of
  * them has had enough of trying. Elsewhere than with ULFM a try fails; there it would start one.
@@ -379,7 +426,7 @@ static int run_has_ended(struct gr_comm *comm) {
 PARALLEL_MAIN({"rounds close", rounds_close}, {"failing ranks", failing_ranks},
               {"stop is heard", stop_is_heard}, {"silo on two ranks", silo_on_two_ranks},
               {"all regroup", all_regroup}, {"foremost leads on", foremost_leads_on},
-              {"late rank", late_rank}, {"orphaned claim", orphaned_claim},
-              {"refused minority", refused_minority}, {"summoned again", summoned_again},
-              {"work is waited for", work_is_waited_for}, {"nobody works", nobody_works},
-              {"run has ended", run_has_ended})
+              {"seal stands", seal_stands}, {"late rank", late_rank},
+              {"orphaned claim", orphaned_claim}, {"refused minority", refused_minority},
+              {"summoned again", summoned_again}, {"work is waited for", work_is_waited_for},
+              {"nobody works", nobody_works}, {"run has ended", run_has_ended})

@@ -151,6 +151,22 @@ static gr_status run(struct gr_comm *comm, struct gr_aggregator *aggregator, str
     return status;
 }
 
+/* The total alone, which all hold then. */
+static int sum_total(struct gr_comm *comm, struct gr_aggregator *aggregator, struct sum *sum) {
+    int bad = 0;
+    struct gr_contribution mine[SILOS];
+    size_t n = 0;
+    for (size_t s = 0; s < sum->n_silos; s++)
+        if (sum->host_of[s] == gr_comm_rank(comm))
+            mine[n++] = (struct gr_contribution){.update = sum->update[s],
+                                                 .examples = sum->weight[s],
+                                                 .weight = (double)sum->weight[s],
+                                                 .pseudonym = sum->pseudonym[s]};
+    EXPECT(gr_aggregate_total(aggregator, mine, n, (uint32_t)sum->n_silos) == GR_OK);
+    EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK);
+    return bad;
+}
+
 static bool as_expected(const struct sum *sum) {
     return memcmp(sum->mean, sum->expected, sum->layout.size * sizeof(float)) == 0;
 }
@@ -343,6 +359,48 @@ static int many_members(struct gr_comm *comm) {
                (signbit(mean[i]) != 0) == (i % 2 != 0));
     gr_aggregator_free(aggregator);
     gr_layout_release(&layout);
+    return bad;
+}
+
+/* A total that all hold is decoded after a change of the membership, to the same bits; once. */
+static int total_outlives_an_epoch(struct gr_comm *comm) {
+    static const enum gr_encoding encodings[] = {GR_ENCODING_RING32, GR_ENCODING_RING64,
+                                                 GR_ENCODING_FLOAT32};
+    int bad = 0;
+    struct sum sum;
+    struct gr_roster roster;
+    float *later = NULL;
+    bad += sum_create(&sum, SILOS, 70001);
+    place(&sum, gr_comm_size(comm), 2);
+    EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
+    EXPECT(gr_allocate(sum.layout.size, sizeof(float), "a mean", &later) == GR_OK);
+    for (size_t e = 0; e < sizeof encodings / sizeof *encodings; e++) {
+        struct gr_aggregator *aggregator = NULL;
+        const uint32_t epoch = gr_comm_epoch(comm);
+        uint64_t total = 0;
+        EXPECT(gr_aggregator_create(comm, &sum.layout, encodings[e], &aggregator) == GR_OK);
+        EXPECT(run(comm, aggregator, &sum, false) == GR_OK);
+        EXPECT(!gr_aggregate_holds(aggregator));
+        bad += sum_total(comm, aggregator, &sum);
+        gr_control_at(comm, 1, GR_PHASE_SEALED);
+        EXPECT(gr_control_recover(comm, &roster) == GR_OK);
+        EXPECT(gr_comm_epoch(comm) > epoch && roster.phase == GR_PHASE_SEALED);
+        EXPECT(gr_aggregate_holds(aggregator));
+        /* Any range that begins at a block. */
+        gr_aggregate_decode(aggregator, GR_RING_BLOCK, later + GR_RING_BLOCK,
+                            sum.layout.size - GR_RING_BLOCK);
+        gr_aggregate_decode(aggregator, 0, later, GR_RING_BLOCK);
+        EXPECT(memcmp(later, sum.mean, sum.layout.size * sizeof *later) == 0);
+        for (size_t s = 0; s < sum.n_silos; s++)
+            total += sum.weight[s];
+        EXPECT_EQUAL(gr_aggregate_examples(aggregator), total);
+        gr_aggregate_forget(aggregator);
+        EXPECT(!gr_aggregate_holds(aggregator));
+        gr_aggregator_free(aggregator);
+    }
+    gr_free(later);
+    gr_roster_release(&roster);
+    sum_release(&sum);
     return bad;
 }
 
@@ -539,6 +597,7 @@ int main(int argc, char **argv) {
         {"callers' errors", callers_errors},
         {"heavy silos", heavy_silos},
         {"floats", floats},
+        {"total outlives an epoch", total_outlives_an_epoch},
     };
     if (argc > 1 && strcmp(argv[1], "digest") == 0) return print_digest(argc, argv);
     return parallel_run(argc, argv, cases, sizeof cases / sizeof *cases);

@@ -6,7 +6,9 @@
 #define REHEARSE   "run: {rounds: 2, rehearsal: true}\n"
 #define FAULT_KEYS "kind, silo, round, point, after_s, seconds"
 #define KINDS      "allowed kill, stop, delay, slow, nan, explode or corrupt"
-#define POINTS     "allowed train, ready, aggregate, commit, evaluate, record, checkpoint or recover"
+#define POINTS                                                                                     \
+    "allowed train, ready, aggregate, seal, commit, evaluate, score, record, checkpoint or "       \
+    "recover"
 
 /* ---- round and alerts --------------------------------------------------------------------- */
 
@@ -152,6 +154,8 @@ START_TEST(test_faults) {
                   "- {kind: kill, silo: 0, round: 3, point: commit}\n"
                   "- {kind: kill, silo: 0, round: 3, point: evaluate}\n"
                   "- {kind: kill, silo: 0, round: 3, point: record}\n"
+                  "- {kind: kill, silo: 0, round: 3, point: seal}\n"
+                  "- {kind: kill, silo: 0, round: 3, point: score}\n"
                   "- {kind: kill, silo: 0, round: 3, point: recover}"),
         NULL, 0);
     static const enum gr_fault_kind kinds[] = {GR_FAULT_KILL, GR_FAULT_STOP,    GR_FAULT_DELAY,
@@ -159,7 +163,7 @@ START_TEST(test_faults) {
     static const enum gr_fault_point points[] = {
         GR_POINT_TRAIN,  GR_POINT_READY,      GR_POINT_AGGREGATE, GR_POINT_TRAIN,
         GR_POINT_TRAIN,  GR_POINT_CHECKPOINT, GR_POINT_COMMIT,    GR_POINT_EVALUATE,
-        GR_POINT_RECORD, GR_POINT_RECOVER};
+        GR_POINT_RECORD, GR_POINT_SEAL,       GR_POINT_SCORE,     GR_POINT_RECOVER};
     ck_assert(c->run.rehearsal);
     ck_assert_uint_eq(c->faults_count, COUNT(points));
     for (size_t i = 0; i < COUNT(points); i++) {
