@@ -221,8 +221,7 @@ gr_status gr_command_completion(struct gr_invocation *invocation) {
         write_zsh(settings);
     } else {
         gr_text_quote(shell, strlen(shell), quoted, sizeof quoted);
-        status =
-            gr_fail(GR_ERROR_USAGE, "completion: found '%s', expected bash or zsh", quoted);
+        status = gr_fail(GR_ERROR_USAGE, "completion: found '%s', expected bash or zsh", quoted);
     }
 out:
     gr_free(settings);

@@ -9,50 +9,71 @@
 
 #define SEPARATORS "comma semicolon tab pipe space blanks auto"
 #define SET                                                                                        \
-    {.name = "set", .key = 's', .value = "S.K=V", .kind = GR_VALUE_SETTING,                        \
-     .help = "replaces a setting of the config; VALUE is YAML"}
+    {                                                                                              \
+        .name = "set", .key = 's', .value = "S.K=V", .kind = GR_VALUE_SETTING,                     \
+        .help = "replaces a setting of the config; VALUE is YAML"                                  \
+    }
 #define RESUME                                                                                     \
-    {.name = "resume", .key = 'c',                                                                 \
-     .help = "goes on from the newest whole checkpoint of DIR (default: of the latest run)"}
-#define QUIET {.name = "quiet", .key = 'q', .help = "no progress on standard output"}
+    {                                                                                              \
+        .name = "resume", .key = 'c',                                                              \
+        .help = "goes on from the newest whole checkpoint of DIR (default: of the latest run)"     \
+    }
+#define QUIET                                                                                      \
+    { .name = "quiet", .key = 'q', .help = "no progress on standard output" }
 #define RUN_DIRECTORY(key_, help_)                                                                 \
-    {.name = "run", .key = key_, .value = "DIR", .kind = GR_VALUE_FOLDER, .help = help_}
+    { .name = "run", .key = key_, .value = "DIR", .kind = GR_VALUE_FOLDER, .help = help_ }
 #define OUTPUT(value_, kind_, help_)                                                               \
-    {.name = "output", .key = 'o', .letter = true, .value = value_, .kind = kind_, .help = help_}
+    { .name = "output", .key = 'o', .letter = true, .value = value_, .kind = kind_, .help = help_ }
 #define SEPARATOR                                                                                  \
-    {.name = "separator", .key = 'd', .value = "NAME", .kind = GR_VALUE_WORD, .words = SEPARATORS, \
-     .help = "of a CSV file: comma, semicolon, tab, pipe, space or blanks; default: found"}
-#define NO_HEADER(help_) {.name = "no-header", .key = 'h', .help = help_}
+    {                                                                                              \
+        .name = "separator", .key = 'd', .value = "NAME", .kind = GR_VALUE_WORD,                   \
+        .words = SEPARATORS,                                                                       \
+        .help = "of a CSV file: comma, semicolon, tab, pipe, space or blanks; default: found"      \
+    }
+#define NO_HEADER(help_)                                                                           \
+    { .name = "no-header", .key = 'h', .help = help_ }
 #define ENCODING                                                                                   \
-    {.name = "encoding", .key = 'e', .value = "NAME", .kind = GR_VALUE_WORD,                       \
-     .words = "utf8 latin1",                                                                       \
-     .help = "latin1 for files of Excel and other Windows programs; default utf8"}
+    {                                                                                              \
+        .name = "encoding", .key = 'e', .value = "NAME", .kind = GR_VALUE_WORD,                    \
+        .words = "utf8 latin1",                                                                    \
+        .help = "latin1 for files of Excel and other Windows programs; default utf8"               \
+    }
 #define FORMAT                                                                                     \
-    {.name = "format", .key = 'm', .value = "NAME", .kind = GR_VALUE_WORD,                         \
-     .words = "csv hdf5 idx", .help = "csv, hdf5 or idx, where the file does not tell"}
+    {                                                                                              \
+        .name = "format", .key = 'm', .value = "NAME", .kind = GR_VALUE_WORD,                      \
+        .words = "csv hdf5 idx", .help = "csv, hdf5 or idx, where the file does not tell"          \
+    }
 #define IDX(name_, key_, help_)                                                                    \
-    {.name = name_, .key = key_, .value = "FILE", .kind = GR_VALUE_FILE, .help = help_}
+    { .name = name_, .key = key_, .value = "FILE", .kind = GR_VALUE_FILE, .help = help_ }
 #define NAMED(name_, key_, value_, help_)                                                          \
-    {.name = name_, .key = key_, .value = value_, .help = help_}
-#define END {.name = NULL}
+    { .name = name_, .key = key_, .value = value_, .help = help_ }
+#define END                                                                                        \
+    { .name = NULL }
 
 static const struct gr_option train_options[] = {
     SET, RUN_DIRECTORY('r', "the run directory; default <run.directory>/<run.name>-<id>"), RESUME,
     QUIET, END};
 
 static const struct gr_option run_options[] = {
-    {.name = "ranks", .key = 'n', .letter = true, .value = "RANKS",
+    {.name = "ranks",
+     .key = 'n',
+     .letter = true,
+     .value = "RANKS",
      .help = "how many processes train"},
     SET,
     RUN_DIRECTORY('r', "the run directory; default <run.directory>/<run.name>-<id>"),
     RESUME,
     QUIET,
     NAMED("restarts", 'm', "M", "restarts in a row without a checkpoint of a new round; default 5"),
-    NAMED("backoff", 'b', "SECONDS", "before the first restart, then twice as long each; default 1"),
+    NAMED("backoff", 'b', "SECONDS",
+          "before the first restart, then twice as long each; default 1"),
     NAMED("grace", 'g', "SECONDS", "from a signal to the end by force; default 60"),
     NAMED("host", 'h', "NAME[:SLOTS],...",
           "the hosts; those that do not answer are left out of a restart"),
-    {.name = "hostfile", .key = 'f', .value = "FILE", .kind = GR_VALUE_FILE,
+    {.name = "hostfile",
+     .key = 'f',
+     .value = "FILE",
+     .kind = GR_VALUE_FILE,
      .help = "the same in a file of mpirun's"},
     END};
 
@@ -69,12 +90,14 @@ static const struct gr_option init_options[] = {
 static const struct gr_option validate_options[] = {
     SET,
     RUN_DIRECTORY('d', "the run directory that is meant: could a new run be opened there?"),
-    {.name = "resolved", .key = 'r',
+    {.name = "resolved",
+     .key = 'r',
      .help = "only prints every setting as it will be used, and which are required"},
     END};
 
 static const struct gr_option inspect_options[] = {
-    {.name = "digest", .key = 'd',
+    {.name = "digest",
+     .key = 'd',
      .help = "prints the BLAKE2b-256 of all parameters in hex, and nothing else"},
     END};
 
@@ -85,7 +108,8 @@ static const struct gr_option evaluate_options[] = {
     FORMAT,
     IDX("features", 'f', "an IDX file, plain or gzipped, instead of an HDF5 table"),
     IDX("labels", 'l', "the IDX file of its labels"),
-    {.name = "json", .key = 'j',
+    {.name = "json",
+     .key = 'j',
      .help = "all metrics with all digits, confusion matrix, reliability table,\n"
              "findings, and lost_weights: too small beside the largest, so 0"},
     END};
@@ -111,12 +135,16 @@ static const struct gr_option predict_options[] = {
 static const struct gr_option import_options[] = {
     NAMED("label", 'c', "NAME", "the column of labels, or of numbers to predict; default label"),
     NAMED("group", 'g', "NAME", "the column of centres, by which data.partition can make silos"),
-    {.name = "schema", .key = 's', .value = "FILE", .kind = GR_VALUE_FILE,
+    {.name = "schema",
+     .key = 's',
+     .value = "FILE",
+     .kind = GR_VALUE_FILE,
      .help = "what the columns are, see configs/schemas; default: they are guessed"},
     SEPARATOR,
     NO_HEADER("the first row is data; the schema names the columns"),
     ENCODING,
-    {.name = "infer-schema", .key = 'i',
+    {.name = "infer-schema",
+     .key = 'i',
      .help = "writes a schema that fits the file, with its doubts as comments, to be\n"
              "looked through and kept; says of each column what it was taken for"},
     NAMED("first", '1', "N", "the first row to take, from 0; default 0"),
@@ -127,7 +155,8 @@ static const struct gr_option import_options[] = {
     END};
 
 static const struct gr_option version_options[] = {
-    {.name = "verbose", .key = 'v',
+    {.name = "verbose",
+     .key = 'v',
      .help = "also the versions of the libraries, thread and fault-tolerance level"},
     END};
 
