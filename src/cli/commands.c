@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+/* The arguments are members of initialisers, which bear no parentheses.
+ * NOLINTBEGIN(bugprone-macro-parentheses) */
 #define SEPARATORS "comma semicolon tab pipe space blanks auto"
 #define SET                                                                                        \
     {                                                                                              \
@@ -49,6 +51,7 @@
     { .name = name_, .key = key_, .value = value_, .help = help_ }
 #define END                                                                                        \
     { .name = NULL }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static const struct gr_option train_options[] = {
     SET, RUN_DIRECTORY('r', "the run directory; default <run.directory>/<run.name>-<id>"), RESUME,

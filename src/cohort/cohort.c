@@ -55,6 +55,7 @@ gr_status gr_cohort_create(struct gr_comm *comm, const struct gr_config *config,
     gr_status status = gr_comm_agree(comm, allocate(comm, config, options->listener, &cohort));
     *out = NULL;
     GR_TRY(status);
+    if (!cohort) return gr_fail(GR_ERROR_INTERNAL, "a cohort was agreed on that is not there");
     gr_control_expect(comm, config->data.silos);
     cohort->resumed = options->resumed;
     GR_TRY(gr_tables_load(cohort));

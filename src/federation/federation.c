@@ -115,6 +115,7 @@ gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *con
     struct gr_federation *f = NULL;
     *out = NULL;
     GR_TRY(gr_comm_agree(comm, allocate(comm, config, &f)));
+    if (!f) return gr_fail(GR_ERROR_INTERNAL, "a federation was agreed on that is not there");
     GR_TRY(gr_cohort_create(comm, config, options, &f->cohort));
     f->data = gr_cohort_data(f->cohort);
     GR_TRY(gr_comm_agree(comm, make_model(f)));
