@@ -16,7 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-/* ---- start.c: before any command --------------------------------------------------------------
+/* ---- process.c: before any command --------------------------------------------------------------
  */
 
 /*

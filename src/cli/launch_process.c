@@ -88,8 +88,8 @@ static int next_signal(double seconds) {
     double left = seconds;
     int number;
     do {
-        const double nap = left < longest_sleep_s ? left : longest_sleep_s;
-        struct timespec limit = {(time_t)nap, (long)(1e9 * (nap - (double)(time_t)nap))};
+        const double pause = left < longest_sleep_s ? left : longest_sleep_s;
+        struct timespec limit = {(time_t)pause, (long)(1e9 * (pause - (double)(time_t)pause))};
         beat();
         number = sigtimedwait(&watched, NULL, &limit);
         left = until - gr_clock_seconds();

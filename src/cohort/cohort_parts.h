@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of a cohort, shared by the files of this room. */
-#ifndef GRANARY_COHORT_PARTS_H
-#define GRANARY_COHORT_PARTS_H
+#ifndef GRANARY_COHORT_COHORT_PARTS_H
+#define GRANARY_COHORT_COHORT_PARTS_H
 
 #include <granary/cohort.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Preprocessing while it is fitted: for the files that fit it. */
-#ifndef GRANARY_FEDERATION_FIT_H
-#define GRANARY_FEDERATION_FIT_H
+#ifndef GRANARY_COHORT_PREPROCESSING_FIT_H
+#define GRANARY_COHORT_PREPROCESSING_FIT_H
 
 #include "cohort/cohort_parts.h"
 

@@ -161,7 +161,7 @@ struct gr_comm {
 
     struct gr_situation situation;
     struct gr_mailbox mailbox;       /* messages under way and arrived */
-    struct gr_part offer[GR_OFFERS]; /* for the next epoch, to whoever has summoned */
+    struct gr_part offer[GR_OFFERS]; /* for the next epoch, to whoever has invited this rank */
     size_t offers;
     uint32_t view_changes;
     struct gr_change *changes; /* owned */

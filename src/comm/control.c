@@ -322,9 +322,9 @@ gr_status gr_control_finish(struct gr_comm *comm) {
         if (comm->mailbox.invitation || comm->mailbox.decision || waited > comm->collective_s / 2 ||
             (comm->lost && alone > grace_s))
             return gr_comm_lose(comm, "the ranks did not come to the end together");
-        double nap = gr_wait_sleep(event, seen, sleep_s);
-        waited += nap;
-        if (comm->lost) alone += nap;
+        double pause = gr_wait_sleep(event, seen, sleep_s);
+        waited += pause;
+        if (comm->lost) alone += pause;
     }
 out:
     return status;

@@ -4,8 +4,8 @@
  * a rank looks (gr_mailbox_poll); of each kind only the latest counts, so that what waits is
  * bounded by the number of ranks.
  */
-#ifndef GRANARY_COMM_LETTER_H
-#define GRANARY_COMM_LETTER_H
+#ifndef GRANARY_COMM_CONTROL_MESSAGE_H
+#define GRANARY_COMM_CONTROL_MESSAGE_H
 
 #include <mpi.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The content of a decision, while the member that leads puts it together. */
-#ifndef GR_COMM_DRAFT_H
-#define GR_COMM_DRAFT_H
+#ifndef GRANARY_COMM_DECISION_H
+#define GRANARY_COMM_DECISION_H
 
 #include "comm/view_change.h"
 

@@ -5,8 +5,8 @@
  * finds the other's memory, from which position all go on, and if a roster can be closed, which
  * silos are in it. Nothing of this is a collective: ranks may be training meanwhile.
  */
-#ifndef GRANARY_COMM_MEETING_H
-#define GRANARY_COMM_MEETING_H
+#ifndef GRANARY_COMM_VIEW_CHANGE_H
+#define GRANARY_COMM_VIEW_CHANGE_H
 
 #include "comm/communicator.h"
 
@@ -46,7 +46,7 @@ void gr_view_change_leave(struct gr_view_change *m);
 gr_status gr_view_change_take_decision(struct gr_view_change *m) GR_CHECKED;
 /* One turn of the member that leads. */
 gr_status gr_view_change_lead(struct gr_view_change *m) GR_CHECKED;
-/* The slots flagged are summoned to a new membership, whose decision is sent and taken. */
+/* The slots flagged are invited to a new membership, whose decision is sent and taken. */
 gr_status gr_view_change_propose(struct gr_view_change *m, const uint8_t *invited) GR_CHECKED;
 /* What a rank that trains does about messages that have come. GR_LOST: it was given up. */
 gr_status gr_view_change_from_training(struct gr_comm *comm) GR_CHECKED;

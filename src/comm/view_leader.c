@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the member that leads does: waits for the others, closes the roster, or regroups. */
+/* The member that leads waits for the others, closes the roster, or proposes a new membership. */
 #include "comm/decision.h"
 
 /* ---- how the others stand ------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A new membership: invitation, who answers, where the round goes on, and the claim of its epoch.
+/* A new membership: who is invited, who answers, where the round goes on, and the claim of its
+ * epoch.
  */
 #include <string.h>
 
@@ -38,8 +39,8 @@ static void forget_silent_joiners(struct gr_comm *comm, const uint8_t *invited) 
     }
 }
 
-/* Invitation the slots flagged, and waits until all have answered, or died, or time is up. */
-static gr_status summon(struct gr_view_change *m, const uint8_t *invited, bool *yield) {
+/* Invites the slots flagged, and waits until all have answered, or died, or time is up. */
+static gr_status invite(struct gr_view_change *m, const uint8_t *invited, bool *yield) {
     static const double sleep_s = 2e-4;
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
@@ -258,7 +259,7 @@ gr_status gr_view_change_propose(struct gr_view_change *m, const uint8_t *invite
     struct gr_draft draft = {0};
     struct gr_part *offer = &comm->offer[comm->offers++ % GR_OFFERS];
     bool yield, granted = false;
-    GR_TRY(summon(m, invited, &yield));
+    GR_TRY(invite(m, invited, &yield));
     if (yield) goto out;
     GR_TRY(gr_draft_create(comm, &draft));
     gr_part_release(offer);

@@ -76,9 +76,9 @@ double gr_wait_rest(const struct gr_comm *comm, struct gr_wait_event *event, uin
                     double waited_s, double longest_s) {
     double before = gr_clock_seconds();
     if (waited_s >= yield_s) {
-        double nap = waited_s * sleep_polling_share;
-        if (nap < sleep_polling_min_s) nap = sleep_polling_min_s;
-        return gr_wait_sleep(event, seen, nap < longest_s ? nap : longest_s);
+        double pause = waited_s * sleep_polling_share;
+        if (pause < sleep_polling_min_s) pause = sleep_polling_min_s;
+        return gr_wait_sleep(event, seen, pause < longest_s ? pause : longest_s);
     }
     if (waited_s < comm->spin_s)
         relax();
@@ -160,14 +160,14 @@ gr_status gr_wait_pause(struct gr_wait *wait, struct gr_wait_event *event, uint3
         return GR_OK;
     }
     GR_TRY(judge_silence(wait, added_s));
-    double nap = sleep_rung_s;
+    double pause = sleep_rung_s;
     if (wait->polling) {
-        nap = wait->waited_s * sleep_polling_share;
-        if (nap < sleep_polling_min_s) nap = sleep_polling_min_s;
-        if (nap > sleep_polling_max_s) nap = sleep_polling_max_s;
+        pause = wait->waited_s * sleep_polling_share;
+        if (pause < sleep_polling_min_s) pause = sleep_polling_min_s;
+        if (pause > sleep_polling_max_s) pause = sleep_polling_max_s;
     }
     wait->turns = 0; /* whoever has slept looks at the clock next */
-    (void)gr_wait_sleep(event, seen, nap);
+    (void)gr_wait_sleep(event, seen, pause);
     /* A message of ours may also still need this process to be pushed out. */
     GR_TRY(look_around(wait));
 out:

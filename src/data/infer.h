@@ -5,7 +5,7 @@
  * follows how the column is to be read (infer_decide.c); the second time reads every cell by these
  * rules, with the parser that training uses, and counts its values and the lines that do not fit
  * (infer_values.c). Of both come type, categories and range (infer_column.c, infer_label.c), and
- * what a person should look at (infer_tell.c).
+ * what a person should look at (infer_report.c).
  *
  * Memory is constant for each column. No text of a cell gets into a schema, or into words about
  * it, unless it stands in at least `threshold` rows or is a word that everybody uses: a schema goes
@@ -235,7 +235,7 @@ gr_status gr_infer_check_header(const struct gr_infer_state *state) GR_CHECKED;
  */
 void gr_infer_loosen(struct gr_schema *schema);
 
-/* infer_tell.c: words for people. Each appends. */
+/* infer_report.c: words for people. Each appends. */
 gr_status gr_infer_tell(char **text, const char *format, ...) GR_PRINTF(2, 3) GR_CHECKED;
 /* The column is text, for this reason, and there is a doubt that says so. */
 gr_status gr_infer_tell_left_out(struct gr_inferred *c, const char *format, ...)

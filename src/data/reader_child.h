@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading and writing in a child process: why and how is in guard.c. */
-#ifndef GRANARY_DATA_GUARD_H
-#define GRANARY_DATA_GUARD_H
+#ifndef GRANARY_DATA_READER_CHILD_H
+#define GRANARY_DATA_READER_CHILD_H
 
 #include "data/reader.h"
 

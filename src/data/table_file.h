@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Writing the HDF5 form of a table: what importers share. But for gr_table_file_run only in a
- * child process (guard.h): what HDF5 still holds after a failure ends with it.
+ * child process (reader_child.h): what HDF5 still holds after a failure ends with it.
  */
 #ifndef GRANARY_DATA_TABLE_FILE_H
 #define GRANARY_DATA_TABLE_FILE_H

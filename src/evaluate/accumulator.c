@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tallies: their room. */
+/* The memory of accumulators: layout, growth, adding. */
 #include "evaluate/accumulator.h"
 
 #include <float.h>

@@ -15,8 +15,8 @@
  * and of numbers: rows, rows without Poisson deviance, weight, then `n_reals` sums. All but rows
  * are of weights.
  */
-#ifndef GRANARY_EVALUATE_TALLY_H
-#define GRANARY_EVALUATE_TALLY_H
+#ifndef GRANARY_EVALUATE_ACCUMULATOR_H
+#define GRANARY_EVALUATE_ACCUMULATOR_H
 
 #include <granary/evaluate.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of a federation, shared by the files of this room. */
-#ifndef GRANARY_FEDERATION_PARTS_H
-#define GRANARY_FEDERATION_PARTS_H
+#ifndef GRANARY_FEDERATION_INTERNAL_H
+#define GRANARY_FEDERATION_INTERNAL_H
 
 #include <granary/cohort.h>
 #include <granary/data.h>

@@ -253,6 +253,7 @@ static gr_status settle(struct gr_federation *f) {
         f->n_contributions = 0;
         memset(f->sums, 0, sizeof *f->sums);
         gr_aggregate_forget(f->aggregator);
+        f->total_round = 0; /* the accumulator's total here is of an earlier round */
     } else if (sealed && f->rounds_done < f->roster.round) {
         /* Some rank has the round sealed, so the total is here as well; before state is shared. */
         GR_TRY(commit(f));

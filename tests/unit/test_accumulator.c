@@ -446,7 +446,7 @@ START_TEST(a_silo_s_metrics) {
     ck_assert_str_eq(json_string_value(json_object_get(area, "why")), "one class only");
     ck_assert_ptr_null(json_object_get(json_array_get(told, 2), "metrics"));
     json_decref(json);
-    /* Tallies add up as rows do. */
+    /* Accumulators add up as rows do. */
     MUST(gr_accumulator_add(small, accumulator));
     gr_accumulator_bin(small, small);
     ck_assert_int_eq(gr_accumulator_rows(small), ROWS + 1);
