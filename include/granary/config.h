@@ -436,6 +436,18 @@ struct gr_checkpoint_config {
     uint32_t keep; /* newest that stay; >= 1; default 2 */
 };
 
+/*
+ * policy: the rules by which the door withholds. They hold where silos have tables of their own
+ * (data.silo_tables, more than one): a table that is dealt to the silos is read by every process.
+ */
+struct gr_policy_config {
+    uint32_t minimum_silos; /* that a sum of theirs must have; >= 1; default 2 */
+    bool extremes;   /* the least and greatest values of a column may be told, for preprocess.scale
+                        min_max without a range in the schema; default false */
+    uint32_t digits; /* significant ones of losses and metrics of rows that silos hold out; 1 to 17,
+                        which are all; default 4 */
+};
+
 struct gr_config {
     struct gr_run_config run;
     struct gr_data_config data;
@@ -449,6 +461,7 @@ struct gr_config {
     struct gr_stop_config stop;
     struct gr_checkpoint_config checkpoint;
     struct gr_alerts_config alerts;
+    struct gr_policy_config policy;
     struct gr_fault_config *faults;
     unsigned faults_count;
 };
@@ -466,6 +479,14 @@ gr_status gr_config_parse(const char *name, const char *text, size_t length,
                           const char *const *overrides, size_t n_overrides,
                           struct gr_config **out) GR_CHECKED;
 
+/*
+ * Not collective. Whether the rules of `policy` hold: there are several silos, each with a table of
+ * its own.
+ */
+bool gr_policy_holds(const struct gr_config *config);
+/* Not collective. The fewest silos whose sum may be known: policy.minimum_silos, or 1. */
+uint32_t gr_policy_silos(const struct gr_config *config);
+
 /* The resolved settings as YAML that gr_config_parse takes. Caller releases with gr_free. */
 gr_status gr_config_to_yaml(const struct gr_config *config, char **out) GR_CHECKED;
 
@@ -474,7 +495,7 @@ gr_status gr_config_to_yaml(const struct gr_config *config, char **out) GR_CHECK
  * between a run and its resumption: run.name, run.rounds, run.directory, run.placement,
  * run.rehearsal, the paths of tables and schema (data are compared by what they hold), all of round
  * but participants, sampling and availability, stop.patience, aggregation.ranks_per_node, evaluate,
- * checkpoint, alerts and faults.
+ * checkpoint, alerts, policy and faults.
  */
 gr_status gr_config_digest(const struct gr_config *config,
                            unsigned char out[GR_DIGEST_BYTES]) GR_CHECKED;

@@ -173,8 +173,20 @@ struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, uns
 uint32_t gr_scores_spread(const struct gr_score *silos, uint32_t n_silos, double *room,
                           double loss[3], double accuracy[3]);
 
+/*
+ * Not collective. Of rows that are silos' own, once their sums have been added: from now on cells
+ * of the confusion matrix and bins of the reliability table of fewer than `rows` rows are withheld,
+ * with as many more as it takes that they do not follow from totals; of rows with weights the whole
+ * matrix, for weights do not say how many rows they are of; metrics have `digits` significant ones
+ * (0: all). gr_accumulator_clear lifts it. Method: Hundepool et al. 2012, chapter 4.
+ */
+gr_status gr_accumulator_disclose(struct gr_accumulator *accumulator, uint32_t rows,
+                                  uint32_t digits) GR_CHECKED;
+/* A decimal number of so many significant digits; all of them: 0, and from 17 on. */
+double gr_round_digits(double value, uint32_t digits);
+
 /* Weight of the rows of label `actual` that were taken for `predicted`, which without weights is
- * their number; classes <= GR_CONFUSION_CLASSES_MAX. */
+ * their number; NAN: withheld; classes <= GR_CONFUSION_CLASSES_MAX. */
 double gr_accumulator_confusion(const struct gr_accumulator *accumulator, size_t actual,
                                 size_t predicted);
 
@@ -186,10 +198,11 @@ struct gr_class_share {
 };
 struct gr_class_share gr_accumulator_largest_class(const struct gr_accumulator *accumulator);
 
+enum { GR_WITHHELD = -1 };
 /* A bin of the reliability table: rows whose largest p is above `from` and at most `to`. */
 struct gr_reliability {
     double from, to;
-    int64_t rows;
+    int64_t rows;      /* GR_WITHHELD: not told, nor is what follows */
     double mean_score; /* NAN without rows */
     double fraction;   /* of the rows, found; NAN without rows */
 };
@@ -217,6 +230,7 @@ struct gr_evaluation {
     const struct gr_accumulator *accumulator; /* over all processes; borrowed */
     const struct gr_score *silos; /* each silo's validation rows, by id; NULL: not told */
     uint32_t n_silos;             /* those without rows are left out */
+    uint32_t digits;              /* of silos' losses and metrics; 0: all */
     const struct gr_silo_metrics *silo_metrics; /* by id, those that are told; NULL: none */
     const char *const *class_names;             /* of each class; NULL: they have none; borrowed */
     const char *findings; /* a JSON list of what was found in the columns; NULL: none; borrowed */

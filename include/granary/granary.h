@@ -18,6 +18,7 @@
 #include <granary/federation.h>
 #include <granary/model.h>
 #include <granary/observe.h>
+#include <granary/release.h>
 #include <granary/store.h>
 #include <granary/train.h>
 

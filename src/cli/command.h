@@ -120,6 +120,7 @@ gr_status gr_help(int argc, char **argv) GR_CHECKED;
 gr_status gr_command_train(struct gr_invocation *invocation);
 gr_status gr_command_run(struct gr_invocation *invocation);
 gr_status gr_command_validate(struct gr_invocation *invocation);
+gr_status gr_command_releases(struct gr_invocation *invocation);
 gr_status gr_command_inspect(struct gr_invocation *invocation);
 gr_status gr_command_evaluate(struct gr_invocation *invocation);
 gr_status gr_command_report(struct gr_invocation *invocation);

@@ -98,6 +98,9 @@ static const struct gr_option validate_options[] = {
      .help = "only prints every setting as it will be used, and which are required"},
     END};
 
+static const struct gr_option releases_options[] = {
+    SET, {.name = "json", .key = 'j', .help = "the table for a program"}, END};
+
 static const struct gr_option inspect_options[] = {
     {.name = "digest",
      .key = 'd',
@@ -214,6 +217,17 @@ const struct gr_command gr_commands[] = {
               "Nothing is written. With tables larger than one process can hold: under mpirun.\n"
               "\n"
               "example: granary validate configs/synthetic.yaml --resolved\n"},
+    {.name = "releases",
+     .run = gr_command_releases,
+     .summary = "list what a config lets out of a silo, and to whom",
+     .usage = "usage: granary releases CONFIG [--set SECTION.KEY=VALUE]... [--json]\n",
+     .options = releases_options,
+     .notes = "Of each release what leaves, as what numbers, to whom, how often, and by which rule "
+              "it is\n"
+              "withheld. No table is read. A run's events tell what has left: `granary help "
+              "privacy`.\n"
+              "\n"
+              "example: granary releases configs/heart-disease.yaml\n"},
     {.name = "inspect",
      .run = gr_command_inspect,
      .summary = "show a model, checkpoint, table or run directory",

@@ -53,6 +53,32 @@ static void check_aggregation(const struct gr_rule_context *r) {
                most, config->round.participants > 0 ? "round.participants" : "data.silos");
 }
 
+/* ---- policy ------------------------------------------------------------------------------- */
+
+bool gr_policy_holds(const struct gr_config *config) {
+    return config->data.silo_tables_count > 1;
+}
+
+uint32_t gr_policy_silos(const struct gr_config *config) {
+    return gr_policy_holds(config) ? config->policy.minimum_silos : 1;
+}
+
+/* Rounds that could never be summed are refused before the first. */
+static void check_policy(const struct gr_rule_context *r) {
+    const struct gr_config *config = r->config;
+    const uint32_t least = gr_policy_silos(config), drawn = config->round.participants;
+    if (least < 2 || !gr_rule_sound(r, "policy.minimum_silos") || !gr_rule_sound(r, "data.silos"))
+        return;
+    if (least > config->data.silos)
+        REFUSE(r, "policy.minimum_silos", "found %u, allowed at most the %u of data.silos", least,
+               config->data.silos);
+    else if (drawn > 0 && drawn < least && gr_rule_sound(r, "round.participants"))
+        REFUSE(r, "round.participants",
+               "found %u, allowed at least %u (policy.minimum_silos): the sum of fewer silos shows "
+               "their updates",
+               drawn, least);
+}
+
 static void check_stop(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
     if (config->stop.metric == GR_STOP_NONE || !gr_rule_sound(r, "stop.metric")) return;
@@ -138,6 +164,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     gr_rules_of_data(&r);
     gr_rules_of_training(&r);
     check_aggregation(&r);
+    check_policy(&r);
     check_stop(&r);
     check_faults(&r);
 }

@@ -242,6 +242,13 @@ static const cyaml_schema_field_t alerts_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t policy_fields[] = {
+    WHOLE(gr_policy_config, minimum_silos),
+    YES_NO(gr_policy_config, extremes),
+    WHOLE(gr_policy_config, digits),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t fault_fields[] = {
     ONE_OF(gr_fault_config, kind, gr_fault_kind_names),
     WHOLE(gr_fault_config, silo),
@@ -268,6 +275,7 @@ static const cyaml_schema_field_t config_fields[] = {
     SECTION(gr_config, stop, stop_fields),
     SECTION(gr_config, checkpoint, checkpoint_fields),
     SECTION(gr_config, alerts, alerts_fields),
+    SECTION(gr_config, policy, policy_fields),
     LIST(gr_config, faults, &fault_entry, FAULTS_MAX),
     CYAML_FIELD_END,
 };
@@ -275,17 +283,15 @@ static const cyaml_schema_field_t config_fields[] = {
 const cyaml_schema_value_t gr_config_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct gr_config, config_fields)};
 
-_Static_assert(COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
-                   COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
-                   COUNT(partition_fields) <= GR_FIELDS_MAX &&
-                   COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
-                   COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
-                   COUNT(round_fields) <= GR_FIELDS_MAX &&
-                   COUNT(schedule_fields) <= GR_FIELDS_MAX &&
-                   COUNT(strategy_fields) <= GR_FIELDS_MAX &&
-                   COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
-                   COUNT(evaluate_fields) <= GR_FIELDS_MAX && COUNT(stop_fields) <= GR_FIELDS_MAX &&
-                   COUNT(checkpoint_fields) <= GR_FIELDS_MAX &&
-                   COUNT(alerts_fields) <= GR_FIELDS_MAX && COUNT(fault_fields) <= GR_FIELDS_MAX &&
-                   COUNT(csv_fields) <= GR_FIELDS_MAX && COUNT(layer_fields) <= GR_FIELDS_MAX,
-               "a section of more keys than GR_FIELDS_MAX");
+_Static_assert(
+    COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
+        COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
+        COUNT(partition_fields) <= GR_FIELDS_MAX && COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
+        COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
+        COUNT(round_fields) <= GR_FIELDS_MAX && COUNT(schedule_fields) <= GR_FIELDS_MAX &&
+        COUNT(strategy_fields) <= GR_FIELDS_MAX && COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
+        COUNT(evaluate_fields) <= GR_FIELDS_MAX && COUNT(stop_fields) <= GR_FIELDS_MAX &&
+        COUNT(checkpoint_fields) <= GR_FIELDS_MAX && COUNT(alerts_fields) <= GR_FIELDS_MAX &&
+        COUNT(policy_fields) <= GR_FIELDS_MAX && COUNT(fault_fields) <= GR_FIELDS_MAX &&
+        COUNT(csv_fields) <= GR_FIELDS_MAX && COUNT(layer_fields) <= GR_FIELDS_MAX,
+    "a section of more keys than GR_FIELDS_MAX");

@@ -97,6 +97,7 @@ gr_status gr_accumulator_keep(struct gr_accumulator *t, double log_odds, bool la
 
 void gr_accumulator_free(struct gr_accumulator *t) {
     if (!t) return;
+    gr_free(t->withheld);
     gr_free(t->kept);
     gr_free(t->exponentials);
     gr_free(t->sums);
@@ -107,6 +108,9 @@ void gr_accumulator_clear(struct gr_accumulator *t, bool with_auc) {
     memset(t->sums, 0, t->n * sizeof *t->sums);
     t->without_auc = !with_auc;
     t->n_kept = 0;
+    gr_free(t->withheld);
+    t->withheld = NULL;
+    t->digits = 0;
 }
 
 /* Sums of rows, in front of the bins; of many classes the bins' counts are such sums as well. */

@@ -44,7 +44,16 @@ struct gr_accumulator {
     struct gr_kept_score *kept; /* owned */
     size_t n_kept, kept_room;
     double *exponentials; /* classes; owned */
+    /* gr_accumulator_disclose: of each cell of the confusion matrix, then of each bin of the
+     * reliability table, whether it is withheld; owned; NULL: none is. */
+    uint8_t *withheld;
+    uint32_t digits; /* significant ones of metrics; 0: all */
 };
+
+/* 0: there is no matrix. */
+static inline size_t gr_confusion_cells(const struct gr_accumulator *t) {
+    return t->confusion ? t->classes * t->classes : 0;
+}
 
 /* Why a metric is not defined. */
 enum gr_reason {
@@ -95,6 +104,9 @@ gr_status gr_accumulator_keep(struct gr_accumulator *t, double log_odds, bool la
 static inline int64_t *gr_histogram(const struct gr_accumulator *t, size_t k, bool own) {
     return t->histograms + (2 * k + own) * t->bins;
 }
+
+/* With all digits, of an accumulator that need not be disclosed. */
+struct gr_metric_value gr_metric_exact(const struct gr_accumulator *t, unsigned metric);
 
 /* One class against the rest, from its bins; false without rows on either side. */
 bool gr_accumulator_area(const struct gr_accumulator *t, size_t k, struct gr_metric_value *out);

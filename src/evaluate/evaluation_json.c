@@ -12,6 +12,7 @@ static json_t *number(double value) {
 
 /* Whole numbers as such: of rows without weights all are. */
 static json_t *count(double value) {
+    if (isnan(value)) return json_null(); /* withheld */
     return value < 0x1p53 && !(value < floor(value)) && !(value > floor(value))
                ? json_integer((json_int_t)value)
                : json_real(value);
@@ -32,13 +33,16 @@ static json_t *metric_json(struct gr_metric_value v, bool bounded) {
  * accumulator.
  */
 static json_t *metrics_json(const struct gr_accumulator *accumulator,
-                            const struct gr_silo_metrics *silo, const char *why) {
+                            const struct gr_silo_metrics *silo, uint32_t digits, const char *why) {
     json_t *all = json_object();
     for (unsigned m = 0; m < gr_metric_count; m++) {
         if (!gr_metric_fits(m, gr_accumulator_classes(accumulator))) continue;
         struct gr_metric_value v =
             silo ? gr_silo_metric(silo, m) : gr_accumulator_metric(accumulator, m);
         if (v.why && why) v.why = why;
+        v.value = gr_round_digits(v.value, digits);
+        v.lower = gr_round_digits(v.lower, digits);
+        v.upper = gr_round_digits(v.upper, digits);
         if (json_object_set_new(all, gr_metric_rows[m].name,
                                 metric_json(v, gr_metric_rows[m].bounded)) == 0)
             continue;
@@ -75,10 +79,11 @@ static json_t *reliability_json(const struct gr_accumulator *accumulator) {
     json_t *bins = json_array();
     for (size_t i = 0; i < GR_RELIABILITY_BINS; i++) {
         const struct gr_reliability b = gr_accumulator_reliability(accumulator, i);
-        json_array_append_new(bins,
-                              json_pack("{s:o, s:o, s:I, s:o, s:o}", "from", number(b.from), "to",
-                                        number(b.to), "n", (json_int_t)b.rows, "mean_score",
-                                        number(b.mean_score), "fraction", number(b.fraction)));
+        json_array_append_new(
+            bins,
+            json_pack("{s:o, s:o, s:o, s:o, s:o}", "from", number(b.from), "to", number(b.to), "n",
+                      b.rows == GR_WITHHELD ? json_null() : json_integer((json_int_t)b.rows),
+                      "mean_score", number(b.mean_score), "fraction", number(b.fraction)));
     }
     return json_pack("{s:o}", "bins", bins);
 }
@@ -93,12 +98,14 @@ static json_t *silos_json(const struct gr_evaluation *e) {
         gr_silo_pseudonym(i, name);
         json_t *silo =
             json_pack("{s:s, s:I, s:o, s:o}", "silo", name, "rows", (json_int_t)score->examples,
-                      "loss", number(gr_score_loss(score)), "accuracy",
-                      number(classes > 0 ? gr_score_accuracy(score) : (double)NAN));
+                      "loss", number(gr_round_digits(gr_score_loss(score), e->digits)), "accuracy",
+                      number(classes > 0 ? gr_round_digits(gr_score_accuracy(score), e->digits)
+                                         : (double)NAN));
         int bad = 0;
         if (e->silo_metrics && e->silo_metrics[i].told)
-            bad = json_object_set_new(silo, "metrics",
-                                      metrics_json(e->accumulator, &e->silo_metrics[i], NULL));
+            bad = json_object_set_new(
+                silo, "metrics",
+                metrics_json(e->accumulator, &e->silo_metrics[i], e->digits, NULL));
         if (bad || json_array_append(silos, silo) != 0) {
             json_decref(silo);
             json_decref(silos);
@@ -123,7 +130,7 @@ gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
     bad |= put(whole, "rows_of", json_string(e->rows_of));
     bad |= put(whole, "rows", json_integer(gr_accumulator_rows(e->accumulator)));
     if (e->why) bad |= put(whole, "why", json_string(e->why));
-    bad |= put(whole, "metrics", metrics_json(e->accumulator, NULL, e->why));
+    bad |= put(whole, "metrics", metrics_json(e->accumulator, NULL, 0, e->why));
     if (classes > 0 && classes <= GR_CONFUSION_CLASSES_MAX)
         bad |= put(whole, "confusion", confusion_json(e->accumulator, e->class_names));
     if (classes > 0) bad |= put(whole, "reliability", reliability_json(e->accumulator));

@@ -129,19 +129,28 @@ static struct gr_metric_value calibration_error(const struct gr_accumulator *t) 
 }
 
 double gr_accumulator_confusion(const struct gr_accumulator *t, size_t actual, size_t predicted) {
-    const int64_t units = t->confusion[actual * t->classes + predicted];
+    const size_t cell = actual * t->classes + predicted;
+    const int64_t units = t->confusion[cell];
+    if (t->withheld && t->withheld[cell]) return (double)NAN;
     return ldexp((double)units, t->exponent - GR_WEIGHT_BITS);
 }
 
 struct gr_reliability gr_accumulator_reliability(const struct gr_accumulator *t, size_t b) {
     const int64_t *bin = t->reliability + b * GR_BIN_SUMS;
-    const double weight = (double)weight_of(bin[GR_BIN_WEIGHT]), none = (double)NAN;
+    const bool withheld = t->withheld && t->withheld[gr_confusion_cells(t) + b];
+    const double none = (double)NAN;
+    const double weight = withheld ? 0 : (double)weight_of(bin[GR_BIN_WEIGHT]);
     return (struct gr_reliability){
         .from = (double)b / GR_RELIABILITY_BINS,
         .to = (double)(b + 1) / GR_RELIABILITY_BINS,
-        .rows = bin[GR_BIN_ROWS],
-        .mean_score = weight > 0 ? (double)gr_real_value(bin + GR_BIN_SCORE) / weight : none,
-        .fraction = weight > 0 ? ratio(bin[GR_BIN_CORRECT], bin[GR_BIN_WEIGHT]) : none,
+        .rows = withheld ? GR_WITHHELD : bin[GR_BIN_ROWS],
+        .mean_score =
+            weight > 0
+                ? gr_round_digits((double)gr_real_value(bin + GR_BIN_SCORE) / weight, t->digits)
+                : none,
+        .fraction = weight > 0
+                        ? gr_round_digits(ratio(bin[GR_BIN_CORRECT], bin[GR_BIN_WEIGHT]), t->digits)
+                        : none,
     };
 }
 
@@ -205,7 +214,7 @@ bool gr_metric_fits(unsigned metric, size_t classes) {
     return gr_metric_rows[metric].of_numbers == (classes == 0);
 }
 
-struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *t, unsigned metric) {
+struct gr_metric_value gr_metric_exact(const struct gr_accumulator *t, unsigned metric) {
     if (metric >= gr_metric_count || !gr_metric_fits(metric, t->classes))
         return undefined(GR_NOT_OF_MODEL);
     if (t->sums[GR_WEIGHT] == 0)

@@ -134,10 +134,11 @@ struct gr_headline gr_report_headline(const struct gr_report_run *run) {
     json_array_foreach(counts, i, row) {
         double sum = 0;
         json_array_foreach(row, k, cell) {
-            sum += fmax(json_number_value(cell), 0);
+            /* Of a matrix with withheld cells the classes' rows are not known. */
+            sum += json_is_number(cell) ? fmax(json_number_value(cell), 0) : (double)NAN;
         }
         all += sum;
-        most = fmax(most, sum);
+        if (!(sum <= most)) most = sum;
     }
     if (all > 0) headline.largest = most / all;
     headline.auc = gr_json_real(auc, "value");

@@ -55,11 +55,23 @@ static double count_at(const json_t *counts, size_t row, size_t column) {
     return isfinite(count) && count > 0 ? count : 0;
 }
 
+/* Cells that would tell of few persons are null. */
+static bool is_withheld(const json_t *counts, size_t row, size_t column) {
+    return json_is_null(json_array_get(json_array_get(counts, row), column));
+}
+
+/* Of the n cells that begin with `first`, in reading order. */
+static bool any_withheld(const json_t *counts, size_t n, size_t first, size_t cells) {
+    for (size_t i = first; i < first + cells; i++)
+        if (is_withheld(counts, i / n, i % n)) return true;
+    return false;
+}
+
 static double row_sum(const json_t *counts, size_t row, size_t n) {
     double sum = 0;
     for (size_t column = 0; column < n; column++)
         sum += count_at(counts, row, column);
-    return sum;
+    return any_withheld(counts, n, row * n, n) ? 0 : sum;
 }
 
 /* Its name, or its number where it has none. */
@@ -95,11 +107,15 @@ static bool has_weights(const json_t *counts, size_t n) {
 
 /* Shade: the share of the true class's rows, in hundredths. */
 static void write_matrix(FILE *page, const json_t *names, const json_t *counts, size_t n) {
-    fprintf(page,
-            "<div class=\"scroll\"><table class=\"matrix\"><caption>Rows: the true class. Columns: "
-            "what the model said. The darker, the larger the share of the true class.%s</caption>"
-            "<thead><tr><td></td>",
-            has_weights(counts, n) ? " Figures are sums of the rows' weights." : "");
+    fprintf(
+        page,
+        "<div class=\"scroll\"><table class=\"matrix\"><caption>Rows: the true class. Columns: "
+        "what the model said. The darker, the larger the share of the true class.%s%s</caption>"
+        "<thead><tr><td></td>",
+        has_weights(counts, n) ? " Figures are sums of the rows' weights." : "",
+        any_withheld(counts, n, 0, n * n)
+            ? " Cells with a dash hold few rows, or would show cells that do: they are withheld."
+            : "");
     for (size_t column = 0; column < n; column++)
         write_class_head(page, "col", names, column);
     fputs("<th scope=\"col\">right</th></tr></thead>\n<tbody>\n", page);
@@ -113,14 +129,17 @@ static void write_matrix(FILE *page, const json_t *names, const json_t *counts, 
             fprintf(page, "<td%s style=\"--share:%.0f%%\"%s>",
                     row == column ? " class=\"hit\"" : "", count > 0 ? fmax(share, 2) : 0,
                     count > 0 ? "" : " data-none");
-            write_count(page, count);
+            if (is_withheld(counts, row, column))
+                fputs("&ndash;", page);
+            else
+                write_count(page, count);
             fputs("</td>", page);
         }
         fputs("<td class=\"right\">", page);
         if (sum > 0)
             gr_html_percent(page, count_at(counts, row, row) / sum, 1);
         else
-            gr_html_not_defined(page, "no rows");
+            gr_html_not_defined(page, any_withheld(counts, n, row * n, n) ? "withheld" : "no rows");
         fputs("</td></tr>\n", page);
     }
     fputs("</tbody></table></div>\n", page);
@@ -163,7 +182,10 @@ static void write_mistakes(FILE *page, const json_t *names, const json_t *counts
         fputs("</td><td>", page);
         write_count(page, found[i].count);
         fputs("</td><td>", page);
-        gr_html_percent(page, found[i].count / row_sum(counts, found[i].row, n), 1);
+        if (row_sum(counts, found[i].row, n) > 0)
+            gr_html_percent(page, found[i].count / row_sum(counts, found[i].row, n), 1);
+        else
+            gr_html_not_defined(page, "withheld");
         fputs("</td></tr>\n", page);
     }
     fputs("</tbody></table></div>\n", page);

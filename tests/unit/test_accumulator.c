@@ -556,6 +556,121 @@ START_TEST(undefined_as_json) {
 }
 END_TEST
 
+/* ---- disclosure control ---------------------------------------------------------------------- */
+
+/* An accumulator whose confusion matrix has these cells. */
+static struct gr_accumulator *with_cells(size_t classes, const int *cells, float weight) {
+    struct gr_accumulator *accumulator;
+    MUST(gr_accumulator_create(classes, &accumulator));
+    for (size_t i = 0; i < classes * classes; i++) {
+        float logits[CLASSES_MAX] = {0};
+        const int32_t label = (int32_t)(i / classes);
+        logits[i % classes] = 2;
+        for (int k = 0; k < cells[i]; k++)
+            MUST(gr_accumulator_add_classes(accumulator, logits, &label, &weight, 1));
+    }
+    return accumulator;
+}
+
+static bool withheld(const struct gr_accumulator *accumulator, size_t i, size_t j) {
+    return isnan(gr_accumulator_confusion(accumulator, i, j));
+}
+
+/* Of a row (or column): cells withheld, and their rows. */
+static void check_line(const struct gr_accumulator *accumulator, const int *cells, size_t classes,
+                       size_t line, bool column, int threshold) {
+    size_t n = 0;
+    int sum = 0;
+    for (size_t k = 0; k < classes; k++) {
+        const size_t i = column ? k : line, j = column ? line : k;
+        if (!withheld(accumulator, i, j)) continue;
+        n++;
+        sum += cells[i * classes + j];
+    }
+    ck_assert_uint_ne(n, 1);
+    if (n > 0 && n < classes) ck_assert(sum >= threshold || sum == 0);
+}
+
+/* Closed form: no line has one withheld cell, and withheld cells of a line stand for as many rows
+ * as the threshold, or are all of the line. */
+START_TEST(small_cells_do_not_follow) {
+    enum { THRESHOLD = 10 };
+    unsigned seed = 1;
+    for (int table = 0; table < 300; table++) {
+        const size_t classes = 2 + (size_t)table % 3;
+        int cells[CLASSES_MAX * CLASSES_MAX], n_withheld = 0, n_small = 0;
+        for (size_t i = 0; i < classes * classes; i++) {
+            seed = seed * 1103515245 + 12345;
+            const int kind = (int)(seed >> 16) % 4;
+            cells[i] = kind == 0 ? 0 : kind == 1 ? (int)(seed >> 20) % 12 : (int)(seed >> 20) % 90;
+            n_small += cells[i] > 0 && cells[i] < THRESHOLD;
+        }
+        struct gr_accumulator *accumulator = with_cells(classes, cells, 1);
+        MUST(gr_accumulator_disclose(accumulator, THRESHOLD, 0));
+        for (size_t i = 0; i < classes * classes; i++) {
+            const bool gone = withheld(accumulator, i / classes, i % classes);
+            n_withheld += gone;
+            if (cells[i] > 0 && cells[i] < THRESHOLD) ck_assert(gone);
+            if (!gone)
+                ck_assert_double_eq(gr_accumulator_confusion(accumulator, i / classes, i % classes),
+                                    cells[i]);
+        }
+        if (n_small == 0) ck_assert_int_eq(n_withheld, 0);
+        for (size_t line = 0; line < classes && n_small > 0; line++) {
+            check_line(accumulator, cells, classes, line, false, THRESHOLD);
+            check_line(accumulator, cells, classes, line, true, THRESHOLD);
+        }
+        gr_accumulator_free(accumulator);
+    }
+}
+END_TEST
+
+START_TEST(weights_do_not_say_how_many) {
+    static const int cells[] = {90, 20, 30, 80};
+    struct gr_accumulator *accumulator = with_cells(2, cells, 0.5F);
+    MUST(gr_accumulator_disclose(accumulator, 10, 0));
+    for (size_t i = 0; i < 4; i++)
+        ck_assert(withheld(accumulator, i / 2, i % 2));
+    gr_accumulator_free(accumulator);
+}
+END_TEST
+
+START_TEST(few_digits_and_small_bins) {
+    struct gr_accumulator *accumulator = accumulator_of(2, 0);
+    const double exact = gr_accumulator_metric(accumulator, METRIC(accuracy)).value;
+    size_t small = 0, gone = 0;
+    for (size_t b = 0; b < GR_RELIABILITY_BINS; b++) {
+        const int64_t rows = gr_accumulator_reliability(accumulator, b).rows;
+        small += rows > 0 && rows < 30;
+    }
+    MUST(gr_accumulator_disclose(accumulator, 30, 2));
+    for (size_t b = 0; b < GR_RELIABILITY_BINS; b++) {
+        const struct gr_reliability bin = gr_accumulator_reliability(accumulator, b);
+        gone += bin.rows == GR_WITHHELD;
+        if (bin.rows == GR_WITHHELD) ck_assert(isnan(bin.mean_score) && isnan(bin.fraction));
+        if (bin.rows > 0) ck_assert_int_ge(bin.rows, 30);
+    }
+    ck_assert_uint_gt(small, 0);
+    ck_assert_uint_ge(gone, small);
+    ck_assert_uint_ge(gone, 2);
+    const double told = gr_accumulator_metric(accumulator, METRIC(accuracy)).value;
+    ck_assert_double_eq(told, rint(exact * 100) / 100);
+    ck_assert_double_eq(gr_round_digits(0.0123456, 3), 0.0123);
+    ck_assert_double_eq(gr_round_digits(-98765, 2), -99000);
+    ck_assert_double_eq(gr_round_digits(1.0 / 3, 17), 1.0 / 3);
+    json_t *json = json_of(&(struct gr_evaluation){.rows_of = "test", .accumulator = accumulator});
+    const json_t *bins = json_object_get(json_object_get(json, "reliability"), "bins");
+    size_t null = 0;
+    for (size_t b = 0; b < json_array_size(bins); b++)
+        null += json_is_null(json_object_get(json_array_get(bins, b), "n"));
+    ck_assert_uint_eq(null, gone);
+    json_decref(json);
+    gr_accumulator_clear(accumulator, true);
+    ck_assert_int_eq(gr_accumulator_reliability(accumulator, 0).rows, 0);
+    gr_accumulator_free(accumulator);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("accumulator");
     TCase *tests = tcase_create("accumulator");
@@ -579,6 +694,9 @@ int main(void) {
     tcase_add_test(tests, bounds_of_few_rows);
     tcase_add_test(tests, spread_of_scores);
     tcase_add_test(tests, undefined_as_json);
+    tcase_add_test(tests, small_cells_do_not_follow);
+    tcase_add_test(tests, weights_do_not_say_how_many);
+    tcase_add_test(tests, few_digits_and_small_bins);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

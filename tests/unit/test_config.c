@@ -22,11 +22,11 @@ static const struct {
     {"rond: {participants: 2}",
      "t.yaml:5: rond: found an unknown key, allowed run, data, preprocess, model, train, round, "
      "strategy, "
-     "aggregation, evaluate, stop, checkpoint, alerts, faults; nearest is round"},
+     "aggregation, evaluate, stop, checkpoint, alerts, policy, faults; nearest is round"},
     {"learning_rate: 1",
      "t.yaml:5: learning_rate: found an unknown key, allowed run, data, preprocess, model, train, "
      "round, "
-     "strategy, aggregation, evaluate, stop, checkpoint, alerts, faults; nearest is "
+     "strategy, aggregation, evaluate, stop, checkpoint, alerts, policy, faults; nearest is "
      "train.learning_rate"},
     {"evaluate: {epochs: 3}",
      "t.yaml:5: evaluate.epochs: found an unknown key, allowed every, metrics, per_silo, "
@@ -836,7 +836,8 @@ static const struct {
                      "directory, placement, rehearsal; nearest is run.rounds"},
     {"rounds=3",
      "--set rounds: found an unknown key, allowed run, data, preprocess, model, train, round, "
-     "strategy, aggregation, evaluate, stop, checkpoint, alerts, faults; nearest is run.rounds"},
+     "strategy, aggregation, evaluate, stop, checkpoint, alerts, policy, faults; nearest is "
+     "run.rounds"},
     {"run=3", "--set run: found 3, allowed a section of name, seed, rounds, directory, placement, "
               "rehearsal"},
     {"run={seed: 4}", "--set run: run.rounds: is required; found nothing, " WHOLE("1", "10000000")},

@@ -15,6 +15,10 @@
 static const struct {
     const char *section, *message;
 } broken[] = {
+    {"policy: {minimum_silos: 0}",
+     "t.yaml:5: policy.minimum_silos: found 0, " WHOLE("1", "1000000")},
+    {"policy: {digits: 18}", "t.yaml:5: policy.digits: found 18, " WHOLE("1", "17")},
+    {"policy: {extremes: 1}", "t.yaml:5: policy.extremes: found 1, allowed true or false"},
     {"run: {rounds: 2, rehearsal: yes}",
      "t.yaml:1: run.rehearsal: found \"yes\", allowed true or false"},
     {"run: {rounds: 2, rehearsal: 1}", "t.yaml:1: run.rehearsal: found 1, allowed true or false"},

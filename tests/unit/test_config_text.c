@@ -147,6 +147,9 @@ static const struct {
     {{"round.replay=runs/a b/events.jsonl"}, true},
     {{"alerts.participation=0.25"}, true},
     {{"alerts.rounds=4"}, true},
+    {{"policy.minimum_silos=3"}, true},
+    {{"policy.extremes=true"}, true},
+    {{"policy.digits=17"}, true},
     {{"faults=[{kind: kill, silo: 0, round: 1}]", "run.rehearsal=true"}, true},
     {{"faults=[{kind: corrupt, silo: 2, round: 9, point: checkpoint}, {kind: stop, silo: 1, "
       "round: 3, point: recover, after_s: 0.0025, seconds: 1.5}]",
@@ -261,6 +264,7 @@ START_TEST(test_resolved) {
                      "stop:\n  metric: none\n  patience: 10\n  minimum_delta: 0\n"
                      "checkpoint:\n  every: 1\n  keep: 2\n"
                      "alerts:\n  participation: 0.5\n  rounds: 3\n"
+                     "policy:\n  minimum_silos: 2\n  extremes: false\n  digits: 4\n"
                      "faults: []\n");
     gr_free(yaml);
     gr_config_free(config);

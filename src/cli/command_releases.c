@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* granary releases: what a config lets out of a silo, to whom, how often, and by which rule not. */
+#include "cli/command.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct release_words {
+    const char *config_path; /* borrowed */
+    struct gr_overrides overrides;
+    bool json;
+};
+
+static gr_status read_words(struct gr_invocation *invocation, struct release_words *words) {
+    gr_status status = GR_OK;
+    int option;
+    while ((option = gr_next_option(invocation)) != -1) {
+        if (option == 's')
+            GR_TRY(gr_overrides_add(&words->overrides, optarg));
+        else if (option == 'j')
+            words->json = true;
+        else
+            return GR_ERROR_USAGE;
+    }
+    status = gr_only_argument(invocation, "CONFIG", &words->config_path);
+out:
+    return status;
+}
+
+static bool leaves(const struct gr_release_row *row, const struct gr_config *config) {
+    return !row->leaves || row->leaves(config);
+}
+
+/* `text` behind `label`, broken at blanks so that no line is longer than 90 bytes. */
+static void print_wrapped(const char *label, const char *text) {
+    enum { INDENT = 15, WIDTH = 90 };
+    size_t at = (size_t)printf("    %-*s", INDENT - 4, label);
+    while (*text) {
+        const size_t n = strcspn(text, " ");
+        if (at + n > WIDTH) at = (size_t)printf("\n%*s", INDENT, "") - 1;
+        at += (size_t)printf("%.*s ", (int)n, text);
+        text += n + (text[n] == ' ');
+    }
+    putchar('\n');
+}
+
+static void print_row(const struct gr_release_row *row) {
+    printf("%2d  %s\n", (int)row->id, row->name);
+    print_wrapped("what", row->what);
+    print_wrapped("as", row->kind);
+    print_wrapped("to", row->to);
+    print_wrapped("how often", gr_release_when_text(row->when));
+    if (row->rule) print_wrapped("withheld", row->rule);
+}
+
+static void print_policy(const struct gr_config *config) {
+    if (!gr_policy_holds(config)) {
+        printf(
+            "\nThe table is dealt to the silos, or there is one silo: every process may read all "
+            "rows,\nand the rules of `policy` are not in force.\n");
+        return;
+    }
+    printf("\npolicy: sums of at least %u silos, %s, %u digits; data.disclosure_threshold: %u\n",
+           config->policy.minimum_silos,
+           config->policy.extremes ? "extremes are told" : "no extremes", config->policy.digits,
+           config->data.disclosure_threshold);
+}
+
+static void print_table(const struct gr_config *config) {
+    size_t n;
+    const struct gr_release_row *rows = gr_release_rows(&n);
+    for (size_t i = 0; i < n; i++)
+        if (leaves(&rows[i], config)) print_row(&rows[i]);
+    print_policy(config);
+}
+
+static gr_status print_json(const struct gr_config *config) {
+    size_t n;
+    const struct gr_release_row *rows = gr_release_rows(&n);
+    json_t *list = json_array();
+    bool bad = !list;
+    for (size_t i = 0; i < n && !bad; i++) {
+        const struct gr_release_row *r = &rows[i];
+        if (!leaves(r, config)) continue;
+        bad = json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s?}",
+                                                    "release", (int)r->id, "name", r->name, "what",
+                                                    r->what, "as", r->kind, "to", r->to,
+                                                    "how_often", gr_release_when_text(r->when),
+                                                    "withheld", r->rule)) != 0;
+    }
+    char *text = bad ? NULL : json_dumps(list, JSON_INDENT(1));
+    if (text) puts(text);
+    bad = !text;
+    free(text);
+    json_decref(list);
+    return bad ? gr_fail(GR_ERROR_INTERNAL, "memory for the table was refused") : GR_OK;
+}
+
+gr_status gr_command_releases(struct gr_invocation *invocation) {
+    struct release_words words = {0};
+    struct gr_config *config = NULL;
+    gr_status status;
+    GR_TRY(read_words(invocation, &words));
+    GR_TRY(gr_check_is_config(words.config_path));
+    GR_TRY(gr_config_load(words.config_path, words.overrides.text, words.overrides.n, &config));
+    if (words.json)
+        status = print_json(config);
+    else
+        print_table(config);
+out:
+    gr_config_free(config);
+    free(words.overrides.text);
+    return status;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of releases: all that leaves a silo, with the rule that withholds it. */
+#include <granary/release.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* ---- which configs let a release out -------------------------------------------------------- */
+
+static bool has_columns(const struct gr_config *c) {
+    return c->data.source == GR_SOURCE_CSV || c->data.source == GR_SOURCE_HDF5;
+}
+
+static bool has_open_columns(const struct gr_config *c) {
+    return has_columns(c); /* a schema may hold `open` columns: the tables tell */
+}
+
+static bool has_common_table(const struct gr_config *c) {
+    return c->data.silo_tables_count == 0 && c->data.source != GR_SOURCE_SYNTHETIC;
+}
+
+static bool looks_up(const struct gr_config *c) {
+    return c->model.embedding > 0;
+}
+
+static bool preprocesses(const struct gr_config *c) {
+    return has_columns(c) || c->preprocess.scale != GR_SCALE_NONE;
+}
+
+static bool may_tell_extremes(const struct gr_config *c) {
+    return preprocesses(c) && (!gr_policy_holds(c) || c->policy.extremes);
+}
+
+static bool weighs_classes(const struct gr_config *c) {
+    return c->train.class_weights != GR_CLASS_WEIGHTS_NONE;
+}
+
+static bool shares_sizes(const struct gr_config *c) {
+    return c->round.share_sizes;
+}
+
+static bool on_agreed_grid(const struct gr_config *c) {
+    return c->aggregation.encoding != GR_ENCODING_FLOAT32;
+}
+
+static bool holds_rows_out(const struct gr_config *c) {
+    return c->data.validation_fraction > 0 || c->data.test_fraction > 0 ||
+           c->data.source == GR_SOURCE_SYNTHETIC;
+}
+
+static bool scores_silos(const struct gr_config *c) {
+    return c->evaluate.per_silo && holds_rows_out(c);
+}
+
+static bool reads_csv(const struct gr_config *c) {
+    return c->data.source == GR_SOURCE_CSV;
+}
+
+static bool checkpoints(const struct gr_config *c) {
+    return c->checkpoint.every > 0;
+}
+
+/* ---- the table ------------------------------------------------------------------------------ */
+
+#define RANKS   "all ranks"
+#define RECORDS "all ranks, run directory"
+#define MODEL   "all ranks, run directory, model.h5"
+
+static const struct gr_release_row rows[] = {
+    {GR_RELEASE_COLUMN_DIGESTS, "column-digests",
+     "of each column a digest of its name, type and categories", "maximum of 62-bit digests", RANKS,
+     GR_RELEASE_AT_START, "data.schema: they then follow from it, and tell nothing of a table",
+     has_columns},
+    {GR_RELEASE_COLUMNS, "columns",
+     "without data.schema: names, types and ways to write numbers, as guessed of the table of the "
+     "lowest rank",
+     "text", MODEL, GR_RELEASE_AT_START, "data.schema: nothing is guessed", has_columns},
+    {GR_RELEASE_FINDINGS, "findings",
+     "of each column the rows that are missing, outside of the range, of no known category, "
+     "censored, left out or taken as 0",
+     "sums of counts", RECORDS, GR_RELEASE_AT_START,
+     "counts, and what is left without them, below data.disclosure_threshold; sums of fewer silos "
+     "than policy.minimum_silos",
+     has_columns},
+    {GR_RELEASE_SHAPE, "shape", "number of classes, features and dimensions of a row",
+     "maximum of counts", MODEL, GR_RELEASE_AT_START, NULL, NULL},
+    {GR_RELEASE_UNUSABLE, "unusable",
+     "which silos' data cannot be used: a reason out of a fixed list, line or row, and column",
+     "pseudonym and numbers", RECORDS, GR_RELEASE_AT_START,
+     "the whole reason, and each value, stay on the terminal of the silo's process", NULL},
+    {GR_RELEASE_ERRORS, "errors", "the message of the lowest rank that fails",
+     "text without values, rows and paths", RANKS, GR_RELEASE_WHEN_IT_COMES, NULL, NULL},
+    {GR_RELEASE_CODES, "codes", "number of categories of each feature that is looked up",
+     "maximum of counts", MODEL, GR_RELEASE_AT_START, NULL, looks_up},
+    {GR_RELEASE_CATEGORIES, "categories", "names of the categories of open columns", "texts", MODEL,
+     GR_RELEASE_AT_START,
+     "of fewer training rows of each silo than data.disclosure_threshold; columns that data.schema "
+     "lists are not asked for",
+     has_open_columns},
+    {GR_RELEASE_MODES, "modes",
+     "rows of each category of a column whose mode fills what is missing", "sums of counts",
+     "all ranks; model.h5: the mode", GR_RELEASE_AT_START,
+     "modes of fewer rows than data.disclosure_threshold, or of fewer silos than "
+     "policy.minimum_silos",
+     preprocesses},
+    {GR_RELEASE_VALUE_EXPONENTS, "value-exponents",
+     "of each column that is standardised the power of two above the greatest magnitude and above "
+     "the greatest deviation",
+     "maximum of exponents", RANKS, GR_RELEASE_AT_START, NULL, preprocesses},
+    {GR_RELEASE_EXTREMES, "extremes",
+     "least and greatest value of each column with min_max and no range", "maximum of float32",
+     MODEL, GR_RELEASE_AT_START,
+     "policy.extremes (default false): a range in data.schema is taken instead", may_tell_extremes},
+    {GR_RELEASE_MOMENTS, "moments",
+     "of each column that is standardised or filled by its mean: values, their sum, and the sum of "
+     "squared deviations",
+     "sums of 192-bit numbers", "all ranks; model.h5: mean and deviation", GR_RELEASE_AT_START,
+     "columns with fewer values than data.disclosure_threshold, or values of fewer silos than "
+     "policy.minimum_silos",
+     preprocesses},
+    {GR_RELEASE_CLASS_COUNTS, "class-counts", "training rows (or their weights) of each class",
+     "sums of counts", "all ranks, checkpoints", GR_RELEASE_AT_START,
+     "counts below data.disclosure_threshold are told, and used, as the threshold", weighs_classes},
+    {GR_RELEASE_SIZES, "sizes", "training rows of each silo", "count for each silo", RANKS,
+     GR_RELEASE_AT_START, "round.share_sizes (default false)", shares_sizes},
+    {GR_RELEASE_FINGERPRINTS, "fingerprints", "salted digests of what each silo has read",
+     "256-bit digest for each silo", RECORDS, GR_RELEASE_AT_START,
+     "the salts stay in secrets/, which only the account can read", NULL},
+    {GR_RELEASE_COMMON_TABLE, "common-table", "the table that is dealt to the silos", "every row",
+     "every process, which all read it", GR_RELEASE_AT_START,
+     "data.silo_tables: each process reads the tables of its own silos", has_common_table},
+    {GR_RELEASE_UPDATE_EXPONENTS, "update-exponents",
+     "of each 4,096 elements the power of two above the greatest of all updates times weights",
+     "maximum of exponents", RANKS, GR_RELEASE_EACH_ROUND, NULL, on_agreed_grid},
+    {GR_RELEASE_UPDATE, "update", "the sum of updates times weights, of weights and of rows",
+     "sum of vectors", "all ranks; partial sums: the nodes on the way; model.h5: the model",
+     GR_RELEASE_EACH_ROUND, "sums of fewer silos than policy.minimum_silos: the round is void",
+     NULL},
+    {GR_RELEASE_TRAINING, "training", "loss, rows trained on, and rows processed", "sums", RECORDS,
+     GR_RELEASE_EACH_ROUND, "as update: there is no round of fewer silos", NULL},
+    {GR_RELEASE_TIMES, "times", "processor time, bytes sent, and the moment each silo is ready",
+     "sums; messages", RECORDS, GR_RELEASE_EACH_ROUND, NULL, NULL},
+    {GR_RELEASE_SCORES, "scores",
+     "losses and metrics of the rows held out, confusion matrix, reliability, bins of the AUC",
+     "sums of counts and of 192-bit numbers", RECORDS, GR_RELEASE_EACH_SCORING,
+     "of rows of silos' own tables: cells and bins below data.disclosure_threshold, and what shows "
+     "them by subtraction; policy.digits",
+     holds_rows_out},
+    {GR_RELEASE_SILO_SCORES, "silo-scores",
+     "of each silo loss, accuracy, metrics and rows of its validation", "numbers for each silo",
+     RECORDS, GR_RELEASE_EACH_SCORING,
+     "evaluate.per_silo (default false); silos of fewer rows than evaluate.minimum_rows, and one "
+     "more where one alone is withheld; policy.digits",
+     scores_silos},
+    {GR_RELEASE_PARTICIPATION, "participation",
+     "which silos took part, were lost, late, back, or sat out and why", "bits for each silo",
+     "all ranks, run directory, checkpoints", GR_RELEASE_EACH_ROUND, NULL, NULL},
+    {GR_RELEASE_CHECKPOINT, "checkpoint", "model, server state, best model: functions of the above",
+     "vectors", "run directory", GR_RELEASE_AT_CHECKPOINT, NULL, checkpoints},
+    {GR_RELEASE_UNSCORED, "unscored", "which silos' held-out rows cannot be scored",
+     "bit for each silo", RECORDS, GR_RELEASE_EACH_SCORING,
+     "the row and its values stay on the terminal of the silo's process", holds_rows_out},
+    {GR_RELEASE_CLASSES_HELD, "classes-held",
+     "which classes have rows, and have rows held out, in any silo", "bit for each class", RECORDS,
+     GR_RELEASE_AT_START, NULL, NULL},
+    {GR_RELEASE_ROW_TERMS, "row-terms",
+     "whether rows have weights and offsets, the power of two above the greatest weight, and how "
+     "many weights are too small to count",
+     "maxima; sum of counts", RECORDS, GR_RELEASE_AT_START,
+     "counts below data.disclosure_threshold", NULL},
+    {GR_RELEASE_ROWS, "rows", "training rows of all silos together", "sum of counts",
+     "all ranks, terminal", GR_RELEASE_AT_START,
+     "sums of fewer silos than policy.minimum_silos; told only where all silos take part", NULL},
+    {GR_RELEASE_AUC_BOUNDS, "auc-bounds",
+     "of two classes the greatest and least score in each bin of the AUC", "maximum of float32",
+     RANKS, GR_RELEASE_EACH_SCORING, "bins of fewer rows of silos than data.disclosure_threshold",
+     holds_rows_out},
+    {GR_RELEASE_JOB_COMMENT, "job-comment",
+     "round, accuracy and loss in the comment of a Slurm job", "text",
+     "everybody who may see the queue", GR_RELEASE_EACH_ROUND,
+     "GRANARY_JOB_COMMENT: on (default: round and state only)", NULL},
+    {GR_RELEASE_PASSED_OVER, "passed-over",
+     "whether any CSV file has a line `sep=`, comments, names of rows or empty columns",
+     "four bits", RECORDS, GR_RELEASE_AT_START, NULL, reads_csv},
+};
+
+const struct gr_release_row *gr_release_rows(size_t *n) {
+    *n = COUNT(rows);
+    return rows;
+}
+
+const struct gr_release_row *gr_release_row(enum gr_release id) {
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (rows[i].id == id) return &rows[i];
+    return NULL;
+}
+
+const char *gr_release_when_text(enum gr_release_when when) {
+    static const char *const text[] = {"once, before round 1", "each round", "each evaluation",
+                                       "each checkpoint", "where something is wrong"};
+    return text[when];
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Disclosure control of scores over rows that silos hold out: small cells of the confusion matrix
+ * and small bins of the reliability table are withheld, with as many more as it takes that nothing
+ * follows by subtraction from the totals (primary and complementary cell suppression: Hundepool et
+ * al. 2012, Statistical Disclosure Control, chapter 4); metrics are told with few digits.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "evaluate/accumulator.h"
+
+double gr_round_digits(double value, uint32_t digits) {
+    char text[40];
+    if (digits == 0 || digits >= 17 || !isfinite(value)) return value;
+    snprintf(text, sizeof text, "%.*e", (int)digits - 1, value);
+    return strtod(text, NULL);
+}
+
+/* ---- lines of a table ----------------------------------------------------------------------- */
+
+/* The cells of a row, of a column, or of the whole table. */
+struct cells {
+    const int64_t *count;
+    size_t count_step; /* from one cell's count to the next one's */
+    uint8_t *withheld;
+    size_t flag_step;
+    size_t n;
+};
+
+static int64_t count_of(const struct cells *cells, size_t i) {
+    return cells->count[i * cells->count_step];
+}
+
+/* The least cell that is told and has rows; where there is none, a told one without rows; n: all
+ * are withheld. */
+static size_t least_told(const struct cells *cells) {
+    size_t least = cells->n;
+    for (size_t i = 0; i < cells->n; i++) {
+        if (cells->withheld[i * cells->flag_step]) continue;
+        const bool better =
+            least == cells->n ||
+            (count_of(cells, i) > 0 &&
+             (count_of(cells, least) == 0 || count_of(cells, i) < count_of(cells, least)));
+        if (better) least = i;
+    }
+    return least;
+}
+
+/* Whether withheld cells follow from the others and the line's total, closely enough: one alone, or
+ * together fewer than `rows`. */
+static bool follows(const struct cells *cells, int64_t rows) {
+    size_t n = 0;
+    int64_t sum = 0;
+    for (size_t i = 0; i < cells->n; i++) {
+        if (!cells->withheld[i * cells->flag_step]) continue;
+        n++;
+        sum += count_of(cells, i);
+    }
+    return n == 1 || (n > 1 && sum > 0 && sum < rows);
+}
+
+/* Withholds more of the line until none follows; whether it did. */
+static bool withhold_more(const struct cells *cells, int64_t rows) {
+    bool more = false;
+    while (follows(cells, rows)) {
+        const size_t least = least_told(cells);
+        if (least == cells->n) break;
+        cells->withheld[least * cells->flag_step] = 1;
+        more = true;
+    }
+    return more;
+}
+
+static bool withhold_small(const struct cells *cells, int64_t rows) {
+    bool any = false;
+    for (size_t i = 0; i < cells->n; i++) {
+        if (count_of(cells, i) == 0 || count_of(cells, i) >= rows) continue;
+        cells->withheld[i * cells->flag_step] = 1;
+        any = true;
+    }
+    return any;
+}
+
+/* ---- the two tables ------------------------------------------------------------------------- */
+
+static void withhold_confusion(struct gr_accumulator *t, int64_t rows) {
+    const size_t c = t->classes;
+    const struct cells all = {t->confusion, 1, t->withheld, 1, c * c};
+    bool more = withhold_small(&all, rows);
+    while (more) {
+        more = withhold_more(&all, rows);
+        for (size_t i = 0; i < c; i++) {
+            const struct cells row = {t->confusion + i * c, 1, t->withheld + i * c, 1, c};
+            const struct cells column = {t->confusion + i, c, t->withheld + i, c, c};
+            more |= withhold_more(&row, rows);
+            more |= withhold_more(&column, rows);
+        }
+    }
+}
+
+static void withhold_reliability(struct gr_accumulator *t, int64_t rows) {
+    const struct cells bins = {t->reliability + GR_BIN_ROWS, GR_BIN_SUMS,
+                               t->withheld + gr_confusion_cells(t), 1, GR_RELIABILITY_BINS};
+    if (withhold_small(&bins, rows)) (void)withhold_more(&bins, rows);
+}
+
+/* Of rows with weights the matrix holds weights, which do not say how many rows they are of. */
+static bool is_weighted(const struct gr_accumulator *t) {
+    return t->sums[GR_WEIGHT] != t->sums[GR_ROWS] * GR_WEIGHT_ONE;
+}
+
+gr_status gr_accumulator_disclose(struct gr_accumulator *t, uint32_t rows, uint32_t digits) {
+    const size_t cells = gr_confusion_cells(t), n = cells + GR_RELIABILITY_BINS;
+    gr_status status = GR_OK;
+    t->digits = digits;
+    if (t->classes == 0 || rows < 2) return GR_OK;
+    if (!t->withheld) GR_TRY(gr_allocate_zero(n, 1, "an accumulator", &t->withheld));
+    for (size_t i = 0; i < n; i++)
+        t->withheld[i] = i < cells && is_weighted(t);
+    if (cells > 0) withhold_confusion(t, (int64_t)rows * GR_WEIGHT_ONE);
+    withhold_reliability(t, rows);
+out:
+    return status;
+}
+
+struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *t, unsigned metric) {
+    struct gr_metric_value v = gr_metric_exact(t, metric);
+    v.value = gr_round_digits(v.value, t->digits);
+    v.lower = gr_round_digits(v.lower, t->digits);
+    v.upper = gr_round_digits(v.upper, t->digits);
+    return v;
+}
