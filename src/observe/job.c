@@ -21,7 +21,8 @@ extern char **environ;
 void gr_job_find(struct gr_job *job) {
     const char *id = getenv("SLURM_JOB_ID"), *wish = getenv("GRANARY_JOB_COMMENT");
     const char *comment = getenv("SLURM_JOB_COMMENT"); /* somebody's own, perhaps for accounts */
-    *job = (struct gr_job){.told_s = -(double)INFINITY};
+    *job = (struct gr_job){.told_s = -(double)INFINITY,
+                           .with_scores = wish && strcmp(wish, "accuracy") == 0};
     if (!id || (wish && strcmp(wish, "off") == 0) || (comment && comment[0])) return;
     if (strspn(id, "0123456789") != strlen(id) || strlen(id) >= sizeof job->id) return;
     memcpy(job->id, id, strlen(id) + 1);

@@ -14,6 +14,7 @@ struct gr_job {
     char id[64];   /* "": no job, or it is not to be told */
     pid_t pid;     /* the scontrol that may still run; 0: none */
     double told_s; /* when the last was started */
+    bool with_scores; /* the account wants them read by whoever sees the queue */
 };
 
 /* The job of this process, by its environment. */

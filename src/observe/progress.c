@@ -261,7 +261,7 @@ static void tell_job(struct gr_progress *p, const char *state) {
     char text[LINE_BYTES], number[32];
     if (!p->job.id[0]) return;
     snprintf(text, sizeof text, "granary %s %u/%u", state, p->done, p->rounds);
-    if (isfinite(p->accuracy))
+    if (p->job.with_scores && isfinite(p->accuracy))
         snprintf(text + strlen(text), sizeof text - strlen(text), " accuracy %.1f%%",
                  100 * p->accuracy);
     if (p->done > p->first && p->done < p->rounds) {
