@@ -13,6 +13,7 @@
 #include <granary/comm.h>
 #include <granary/config.h>
 #include <granary/data.h>
+#include <granary/release.h>
 #include <granary/store.h>
 
 #ifdef __cplusplus
@@ -92,6 +93,8 @@ void gr_cohort_scale_weights(struct gr_cohort *cohort);
 /* ---- rows -------------------------------------------------------------------------------------
  */
 
+/* Not collective. The door through which values of these silos leave; borrowed. */
+struct gr_door *gr_cohort_door(const struct gr_cohort *cohort);
 /* Not collective. The rows of this rank's silos; borrowed, the cohort's to release. */
 struct gr_data *gr_cohort_data(const struct gr_cohort *cohort);
 /* Not collective. The slot that hosts each silo; n_silos; borrowed. */

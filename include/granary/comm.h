@@ -140,6 +140,17 @@ enum { GR_COMM_SMALL_MAX = 1024 };
 gr_status gr_comm_sum_int64(struct gr_comm *comm, int64_t *values, size_t n) GR_CHECKED;
 /* Collective. Maxima, likewise. */
 gr_status gr_comm_max_int64(struct gr_comm *comm, int64_t *values, size_t n) GR_CHECKED;
+/*
+ * Collective. The same of facts about ranks (sizes of buffers, flags of agreement), into which
+ * nothing of a silo's rows goes. Values of silos leave through the door, granary/release.h: above
+ * `store` only it calls the two functions before these.
+ */
+static inline gr_status gr_comm_sum_public(struct gr_comm *comm, int64_t *values, size_t n) {
+    return gr_comm_sum_int64(comm, values, n);
+}
+static inline gr_status gr_comm_max_public(struct gr_comm *comm, int64_t *values, size_t n) {
+    return gr_comm_max_int64(comm, values, n);
+}
 
 /*
  * Collective. The ranks of which something is said, for a message, the same on all: "rank 1 (h1),

@@ -78,6 +78,50 @@ const struct gr_release_row *gr_release_row(enum gr_release id);
 /* Not collective. "once, before round 1". Static. */
 const char *gr_release_when_text(enum gr_release_when when);
 
+/* ---- the door ---------------------------------------------------------------------------------
+ */
+
+struct gr_door; /* opaque: comm, policy, ledger */
+
+/* Not collective. comm and config are borrowed until gr_door_free, which takes NULL. */
+gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
+                         struct gr_door **out) GR_CHECKED;
+void gr_door_free(struct gr_door *door);
+
+/*
+ * Collective. values[0..n-1], this rank's silos', become their sums, or maxima, over all ranks, on
+ * all ranks. GR_LOST: some may be sums and some not. Errors as of gr_comm_sum_int64.
+ */
+gr_status gr_release_sum(struct gr_door *door, enum gr_release id, int64_t *values,
+                         size_t n) GR_CHECKED;
+gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *values,
+                         size_t n) GR_CHECKED;
+/*
+ * Collective. Whether a sum may be known to which `silos` of this rank bring something: whether
+ * they are policy.minimum_silos over all ranks. Where not the caller does not call for the sum, so
+ * that nothing leaves.
+ */
+gr_status gr_release_allows(struct gr_door *door, uint32_t silos, bool *allowed) GR_CHECKED;
+/*
+ * Collective. gr_aggregate_total, of at least policy.minimum_silos contributions of n floats; fewer:
+ * GR_STOPPED, and nothing has left.
+ */
+gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregator,
+                            const struct gr_contribution *mine, size_t n_mine, uint32_t n_members,
+                            size_t n) GR_CHECKED;
+
+/* Not collective. Notes values that leave with another release, in a message or in a file. */
+void gr_release_note(struct gr_door *door, enum gr_release id, size_t n);
+
+/* Of a release since the ledger was closed: how often values have left, the last time how many. */
+struct gr_release_entry {
+    uint64_t times, values;
+};
+/* Not collective. */
+struct gr_release_entry gr_door_entry(const struct gr_door *door, enum gr_release id);
+/* Not collective. Begins a new page of the ledger: once what has left is written down. */
+void gr_door_close_ledger(struct gr_door *door);
+
 #ifdef __cplusplus
 }
 #endif

@@ -17,7 +17,8 @@ gr_status gr_codes_find(struct gr_cohort *cohort) {
         if (columns->features[i].kind == GR_FEATURE_CODE)
             cohort->categories[i] = columns->features[i].n_categories;
     /* A rank without rows has no columns. */
-    status = gr_comm_max_int64(cohort->comm, cohort->categories, cohort->data->n_features);
+    status = gr_release_max(cohort->door, GR_RELEASE_CODES, cohort->categories,
+                            cohort->data->n_features);
 out:
     return status;
 }

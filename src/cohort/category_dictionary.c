@@ -27,18 +27,18 @@ static void unpack(uint64_t word, char out[WORD_BYTES]) {
 }
 
 /* Collective. One rank's text to all, NULL elsewhere; *out is the caller's to release. */
-static gr_status share_text(struct gr_comm *comm, const char *mine, char **out) {
+static gr_status share_text(struct gr_fitting *fit, const char *mine, char **out) {
     int64_t *words = NULL, length = mine ? (int64_t)strlen(mine) : 0;
     char *text = NULL;
     gr_status status;
-    GR_TRY(gr_comm_max_int64(comm, &length, 1));
+    GR_TRY(gr_comm_max_public(fit->comm, &length, 1));
     const size_t n = ((size_t)length + WORD_BYTES - 1) / WORD_BYTES;
     gr_status made = gr_allocate_zero(n, sizeof *words, "a text", &words);
     if (made == GR_OK) made = gr_allocate_zero(n * WORD_BYTES + 1, 1, "a text", &text);
-    GR_TRY(gr_comm_agree(comm, made));
+    GR_TRY(gr_comm_agree(fit->comm, made));
     for (size_t i = 0; mine && i < n; i++)
         words[i] = (int64_t)pack(mine + i * WORD_BYTES, strlen(mine + i * WORD_BYTES));
-    GR_TRY(gr_comm_sum_int64(comm, words, n));
+    GR_TRY(gr_release_sum(fit->door, GR_RELEASE_COLUMNS, words, n));
     for (size_t i = 0; i < n; i++)
         unpack((uint64_t)words[i], text + i * WORD_BYTES);
     *out = text;
@@ -75,11 +75,11 @@ gr_status gr_dictionary_share_columns(struct gr_fitting *fit) {
     int64_t who = own ? -(int64_t)gr_comm_rank(fit->comm) : nobody;
     char *mine = NULL, *text = NULL;
     gr_status status;
-    GR_TRY(gr_comm_max_int64(fit->comm, &who, 1));
+    GR_TRY(gr_comm_max_public(fit->comm, &who, 1));
     if (who == nobody) return GR_OK;
     const bool brings = own && who == -(int64_t)gr_comm_rank(fit->comm);
     GR_TRY(gr_comm_agree(fit->comm, brings ? make_text(own, &mine) : GR_OK));
-    GR_TRY(share_text(fit->comm, mine, &text));
+    GR_TRY(share_text(fit, mine, &text));
     GR_TRY(gr_comm_agree(fit->comm, text ? read_columns(text, &fit->columns) : GR_ERROR_INTERNAL));
 out:
     gr_free(text);
@@ -133,14 +133,14 @@ out:
  * Collective. The least of all ranks' texts, `mine` being what this one has left, found word by
  * word: each is the minimum over those that agree with all before it. *found false: there is none.
  */
-static gr_status least_category(struct gr_comm *comm, const char *mine, char *out, bool *found) {
+static gr_status least_category(struct gr_fitting *fit, const char *mine, char *out, bool *found) {
     const int64_t none = -(INT64_C(1) << 60);
     gr_status status = GR_OK;
     *found = true;
     for (size_t at = 0; at <= GR_OPEN_CATEGORY_BYTES; at += WORD_BYTES) {
         const bool agrees = mine && strncmp(mine, out, at) == 0;
         int64_t word = agrees ? -(int64_t)pack(mine + at, strlen(mine + at)) : none;
-        GR_TRY(gr_comm_max_int64(comm, &word, 1));
+        GR_TRY(gr_release_max(fit->door, GR_RELEASE_CATEGORIES, &word, 1));
         *found = word != none;
         if (!*found) break;
         unpack((uint64_t)-word, out + at);
@@ -170,7 +170,7 @@ static gr_status make_dictionary(struct gr_fitting *fit, size_t value) {
     GR_TRY(gr_comm_agree(fit->comm, collect(fit, value, &mine)));
     while (room) {
         const char *own = at < mine.n ? mine.text[at] : NULL;
-        GR_TRY(least_category(fit->comm, own, next, &found));
+        GR_TRY(least_category(fit, own, next, &found));
         if (!found) break;
         if (own && strcmp(own, next) == 0) at++;
         GR_TRY(gr_comm_agree(fit->comm, gr_categories_add(&all, next, strlen(next), &room)));
@@ -230,7 +230,7 @@ static gr_status find_mode(struct gr_fitting *fit, size_t value) {
     gr_status mine = gr_allocate_zero(n, sizeof *sums, "categories", &sums);
     if (mine == GR_OK) mine = count_all(fit, value, column, sums);
     GR_TRY(gr_comm_agree(fit->comm, mine));
-    GR_TRY(gr_comm_sum_int64(fit->comm, sums, n));
+    GR_TRY(gr_release_sum(fit->door, GR_RELEASE_MODES, sums, n));
     for (uint32_t k = 1; k < n; k++)
         if (sums[k] > sums[fit->mode[value]]) fit->mode[value] = k;
 out:

@@ -31,7 +31,8 @@ gr_status gr_classes_count(struct gr_cohort *cohort) {
             cohort->class_counts[rows->labels[i]] +=
                 rows->weights ? gr_weight_units(rows->weights, i) : 1;
     }
-    status = gr_comm_sum_int64(cohort->comm, cohort->class_counts, gr_cohort_classes(cohort));
+    status = gr_release_sum(cohort->door, GR_RELEASE_CLASS_COUNTS, cohort->class_counts,
+                            gr_cohort_classes(cohort));
 out:
     return status;
 }
@@ -58,7 +59,7 @@ gr_status gr_classes_find_empty(struct gr_cohort *cohort) {
         mark_classes(&cohort->data->local[s].validation, there);
         mark_classes(&cohort->data->local[s].test, there);
     }
-    GR_TRY(gr_comm_max_int64(cohort->comm, there, n));
+    GR_TRY(gr_release_max(cohort->door, GR_RELEASE_CLASSES_HELD, there, n));
     for (size_t c = 0; c < n; c++)
         empty += !there[c];
     cohort->empty_classes = 2 * empty > n;
@@ -99,7 +100,7 @@ gr_status gr_classes_find_held(struct gr_cohort *cohort) {
         mark_rows(&silo->test, n, flags + (HELD + 1) * n);
     }
     /* One bit of each, and no count. */
-    GR_TRY(gr_comm_max_int64(cohort->comm, flags, GR_HELD_PARTS * n));
+    GR_TRY(gr_release_max(cohort->door, GR_RELEASE_CLASSES_HELD, flags, GR_HELD_PARTS * n));
     for (size_t i = 0; i < GR_HELD_PARTS * n; i++)
         cohort->held[i] = flags[i] != 0;
 out:

@@ -27,7 +27,8 @@ static gr_status share_sizes(struct gr_cohort *cohort) {
     for (size_t i = 0; i < cohort->data->n_local; i++)
         if (cohort->data->local[i].unusable == GR_OK)
             cohort->sizes[cohort->data->local[i].id] = (int64_t)cohort->data->local[i].train.n_rows;
-    return gr_comm_sum_int64(cohort->comm, cohort->sizes, cohort->config->data.silos);
+    return gr_release_sum(cohort->door, GR_RELEASE_SIZES, cohort->sizes,
+                          cohort->config->data.silos);
 }
 
 static gr_status allocate(struct gr_comm *comm, const struct gr_config *config,
@@ -40,6 +41,7 @@ static gr_status allocate(struct gr_comm *comm, const struct gr_config *config,
     cohort->config = config;
     cohort->listener = listener;
     *out = cohort;
+    GR_TRY(gr_door_create(comm, config, &cohort->door));
     GR_TRY(gr_allocate(n, sizeof *cohort->placed, "this rank's silos", &cohort->placed));
     GR_TRY(gr_allocate_zero(n, 1, "what was heard", &cohort->heard));
     GR_TRY(gr_allocate_zero(n, sizeof *cohort->host_of, "the silos' hosts", &cohort->host_of));
@@ -96,6 +98,7 @@ void gr_cohort_free(struct gr_cohort *cohort) {
     gr_free(cohort->host_of);
     gr_free(cohort->placed);
     gr_data_free(cohort->data);
+    gr_door_free(cohort->door);
     gr_free(cohort);
 }
 
@@ -186,6 +189,10 @@ out:
 
 /* ---- parts ------------------------------------------------------------------------------------
  */
+
+struct gr_door *gr_cohort_door(const struct gr_cohort *cohort) {
+    return cohort->door;
+}
 
 struct gr_data *gr_cohort_data(const struct gr_cohort *cohort) {
     return cohort->data;

@@ -4,11 +4,13 @@
 #define GRANARY_COHORT_COHORT_PARTS_H
 
 #include <granary/cohort.h>
+#include <granary/release.h>
 
 struct gr_cohort {
     struct gr_comm *comm;               /* borrowed */
     const struct gr_config *config;     /* borrowed */
     const struct gr_listener *listener; /* borrowed; NULL: nobody listens */
+    struct gr_door *door;               /* through which all that follows leaves; owned */
     struct gr_data *data;               /* this rank's silos and share of the test table; owned */
     bool resumed;                       /* the test table may be missing */
 

@@ -79,7 +79,7 @@ static gr_status take_prints(struct prints *p) {
     GR_TRY(gr_comm_broadcast(comm, &p->run_anew, sizeof p->run_anew));
     GR_TRY(gr_comm_agree(comm, print_silos(p)));
     memcpy(words, p->cohort->data->test_digest, sizeof words);
-    GR_TRY(gr_comm_sum_int64(comm, words, GR_DIGEST_WORDS));
+    GR_TRY(gr_comm_sum_public(comm, words, GR_DIGEST_WORDS));
     memcpy(p->cohort->test_total, words, sizeof words);
     p->cohort->test_known = true;
     const int64_t anew = p->run_anew ? ANEW : 0;
@@ -90,7 +90,7 @@ static gr_status take_prints(struct prints *p) {
         common[GR_FINGERPRINT_COLUMNS] = salted(p->run_salt, 0, PARTS + GR_FINGERPRINT_COLUMNS,
                                                 p->cohort->columns_digest, GR_DIGEST_BYTES) |
                                          anew;
-    status = gr_comm_sum_int64(comm, p->now, p->n);
+    status = gr_release_sum(p->cohort->door, GR_RELEASE_FINGERPRINTS, p->now, p->n);
 out:
     return status;
 }

@@ -8,7 +8,7 @@
 /* Collective. Whether rows go into the model otherwise than as they are. */
 static gr_status find_need(struct gr_cohort *cohort, bool *needed) {
     int64_t any = cohort->data->columns || cohort->config->preprocess.scale != GR_SCALE_NONE;
-    gr_status status = gr_comm_max_int64(cohort->comm, &any, 1);
+    gr_status status = gr_comm_max_public(cohort->comm, &any, 1);
     *needed = any != 0;
     return status;
 }
@@ -70,7 +70,7 @@ static gr_status find_lost(struct gr_cohort *cohort, const char *text) {
     if (mine == GR_OK) mine = gr_allocate_zero(n, sizeof *lost, "findings", &lost);
     if (mine == GR_OK && all) mine = count_silos(cohort, all, lost);
     GR_TRY(gr_comm_agree(cohort->comm, mine));
-    GR_TRY(gr_comm_sum_int64(cohort->comm, lost, n));
+    GR_TRY(gr_release_sum(cohort->door, GR_RELEASE_FINDINGS, lost, n));
     for (size_t i = 0; cohort->found && i < n; i++)
         cohort->found[i].unknown += lost[i];
 out:

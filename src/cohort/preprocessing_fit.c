@@ -69,7 +69,7 @@ static gr_status agree_spread(struct gr_fitting *fit, float *least, float *great
         most[n + v] = place_of(greatest[v]);
         most[2 * n + v] = place_of(-least[v]);
     }
-    GR_TRY(gr_comm_max_int64(fit->comm, most, 3 * n));
+    GR_TRY(gr_release_max(fit->door, GR_RELEASE_EXTREMES, most, 3 * n));
     for (size_t v = 0; v < n; v++) {
         fit->exponent[v] = most[v];
         if (most[n + v] == NOTHING) continue;
@@ -118,7 +118,7 @@ static gr_status find_means(struct gr_fitting *fit) {
             if (!add_scaled(sum + 1, fit->own[v], fit->exponent[v])) fit->overflow = true;
         }
     }
-    GR_TRY(gr_comm_sum_int64(fit->comm, sums, n * GR_FIT_SUMS));
+    GR_TRY(gr_release_sum(fit->door, GR_RELEASE_MOMENTS, sums, n * GR_FIT_SUMS));
     for (size_t v = 0; v < n; v++) {
         const int64_t *sum = sums + v * GR_FIT_SUMS;
         fit->count[v] = sum[0];
@@ -142,7 +142,7 @@ static gr_status find_exponents(struct gr_fitting *fit, int64_t *exponent) {
     for (size_t v = 0; v < fit->n; v++)
         exponent[v] =
             fit->treatment[v].by == GR_SCALE_STANDARDISE ? exponent_of(fit->greatest[v]) : NOTHING;
-    return gr_comm_max_int64(fit->comm, exponent, fit->n);
+    return gr_release_max(fit->door, GR_RELEASE_VALUE_EXPONENTS, exponent, fit->n);
 }
 
 static double deviation_of(const struct gr_fitting *fit, size_t v, const int64_t *sum,
@@ -169,7 +169,7 @@ static gr_status find_deviations(struct gr_fitting *fit) {
                 !add_scaled(sums + v * GR_REAL_WORDS, fit->own[v], 2 * exponent[v]))
                 fit->overflow = true;
     }
-    GR_TRY(gr_comm_sum_int64(fit->comm, sums, n * GR_REAL_WORDS));
+    GR_TRY(gr_release_sum(fit->door, GR_RELEASE_MOMENTS, sums, n * GR_REAL_WORDS));
     for (size_t v = 0; v < n; v++)
         fit->deviation[v] = deviation_of(fit, v, sums + v * GR_REAL_WORDS, exponent[v]);
 out:
@@ -286,7 +286,8 @@ static void release(struct gr_fitting *fit) {
 }
 
 gr_status gr_cohort_fit(struct gr_cohort *cohort, char **text) {
-    struct gr_fitting fit = {.comm = cohort->comm, .config = cohort->config, .data = cohort->data};
+    struct gr_fitting fit = {
+        .comm = cohort->comm, .door = cohort->door, .config = cohort->config, .data = cohort->data};
     gr_status status;
     *text = NULL;
     GR_TRY(gr_dictionary_share_columns(&fit));

@@ -9,6 +9,7 @@ enum { GR_FIT_SUMS = 1 + GR_REAL_WORDS }; /* a count, a real sum */
 
 struct gr_fitting {
     struct gr_comm *comm;           /* borrowed */
+    struct gr_door *door;           /* borrowed */
     const struct gr_config *config; /* borrowed */
     const struct gr_data *data;     /* rows as read; borrowed */
     struct gr_columns *columns;     /* the same on all ranks; NULL: tables name none; owned */

@@ -55,7 +55,8 @@ gr_status gr_terms_agree(struct gr_cohort *cohort) {
     for (size_t i = 0; i < cohort->data->n_local; i++)
         hear_silo(&cohort->data->local[i], &all);
     hear_rows(&cohort->data->test, &all.held_exponent, &all);
-    GR_TRY(gr_comm_max_int64(cohort->comm, &all.weights, sizeof all / sizeof(int64_t)));
+    GR_TRY(gr_release_max(cohort->door, GR_RELEASE_ROW_TERMS, &all.weights,
+                          sizeof all / sizeof(int64_t)));
     GR_TRY(gr_comm_agree(cohort->comm, compare_terms(cohort, &all)));
     if (all.weights && all.train_exponent == GR_WEIGHT_NONE)
         return gr_fail(GR_ERROR_DATA, "the weights of all training rows are 0");
@@ -93,5 +94,5 @@ void gr_cohort_scale_weights(struct gr_cohort *cohort) {
 }
 
 gr_status gr_terms_sum_lost(struct gr_cohort *cohort) {
-    return gr_comm_sum_int64(cohort->comm, &cohort->terms.lost, 1);
+    return gr_release_sum(cohort->door, GR_RELEASE_ROW_TERMS, &cohort->terms.lost, 1);
 }

@@ -66,7 +66,7 @@ out:
 /* Collective. Where one rank cannot read the test table of a run that goes on, nobody scores it. */
 static gr_status agree_on_test(struct gr_cohort *cohort) {
     int64_t missing = cohort->data->test_why != NULL;
-    gr_status status = gr_comm_max_int64(cohort->comm, &missing, 1), unused;
+    gr_status status = gr_comm_max_public(cohort->comm, &missing, 1), unused;
     if (status != GR_OK || missing == 0 || cohort->data->test_why) return status;
     unused = gr_fail(GR_ERROR_DATA, "another rank cannot read it");
     (void)unused;
@@ -91,12 +91,12 @@ static gr_status agree_shape(struct gr_cohort *cohort) {
             shape[GR_KIND_WORDS];
     gr_status status = GR_OK, mine = GR_OK;
     if (!cohort->data->silo_tables || cohort->data->n_test > 0) return GR_OK;
-    GR_TRY(gr_comm_max_int64(cohort->comm, &lowest, 1));
+    GR_TRY(gr_comm_max_public(cohort->comm, &lowest, 1));
     const bool says = first && lowest == -(int64_t)first->id;
     for (size_t i = 0; i < GR_KIND_WORDS; i++)
         shape[i] = -1;
     if (says) gr_tables_kind(cohort->data, shape);
-    GR_TRY(gr_comm_max_int64(cohort->comm, shape, GR_KIND_WORDS));
+    GR_TRY(gr_release_max(cohort->door, GR_RELEASE_SHAPE, shape, GR_KIND_WORDS));
     if (lowest == nobody || !first || cohort->data->columns ||
         gr_tables_take_kind(cohort->data, shape))
         goto agreed;
@@ -134,7 +134,7 @@ gr_status gr_tables_load(struct gr_cohort *cohort) {
 
     int64_t shape[GR_KIND_WORDS];
     gr_tables_kind(cohort->data, shape);
-    status = gr_comm_max_int64(cohort->comm, shape, GR_KIND_WORDS);
+    status = gr_release_max(cohort->door, GR_RELEASE_SHAPE, shape, GR_KIND_WORDS);
     if (status == GR_OK) status = gr_unusable_count(cohort);
     if (status != GR_OK) return status;
     cohort->data->n_classes = (uint32_t)shape[GR_KIND_CLASSES];

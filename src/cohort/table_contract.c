@@ -66,7 +66,7 @@ static gr_status compare_columns(struct gr_cohort *cohort, size_t n) {
         for (size_t i = 0; i < count; i++)
             most[i] = own[i] =
                 data->columns ? digest_column(&data->columns->schema->columns[first + i]) : NOBODY;
-        GR_TRY(gr_comm_max_int64(cohort->comm, most, count));
+        GR_TRY(gr_release_max(cohort->door, GR_RELEASE_COLUMN_DIGESTS, most, count));
         gr_digest_add(&digest, most, count * sizeof *most);
         for (size_t i = 0; i < count && mine == GR_OK; i++)
             if (own[i] != NOBODY && own[i] != most[i]) mine = differ(data, first + i);
@@ -91,7 +91,7 @@ gr_status gr_contract_check(struct gr_cohort *cohort) {
     int64_t own = NOBODY, most;
     if (data->columns) own = data->columns->schema->columns_count;
     most = own;
-    GR_TRY(gr_comm_max_int64(cohort->comm, &most, 1));
+    GR_TRY(gr_release_max(cohort->door, GR_RELEASE_SHAPE, &most, 1));
     if (own != NOBODY && own != most)
         mine = gr_fail(GR_ERROR_DATA, "%s: found %lld columns, expected %lld as in other silos",
                        who(data), (long long)own, (long long)most);
@@ -131,7 +131,7 @@ gr_status gr_contract_sum_found(struct gr_cohort *cohort) {
     const int64_t cap = cohort->config->data.disclosure_threshold;
     int64_t n = cohort->data->columns ? cohort->data->columns->schema->columns_count : 0;
     gr_status status;
-    GR_TRY(gr_comm_max_int64(cohort->comm, &n, 1));
+    GR_TRY(gr_comm_max_public(cohort->comm, &n, 1));
     /* The findings, and behind them the rests. */
     GR_TRY(gr_comm_agree(cohort->comm, gr_allocate_zero(2 * (size_t)n, sizeof *cohort->found,
                                                         "findings", &cohort->found)));
@@ -140,10 +140,11 @@ gr_status gr_contract_sum_found(struct gr_cohort *cohort) {
         cohort->found[n + i] = rest_of(&cohort->found[i], cap);
         cohort->found[i].present = 0; /* a number of rows */
     }
-    GR_TRY(gr_comm_sum_int64(cohort->comm, &cohort->found->missing, 2 * (size_t)n * FOUND_WORDS));
+    GR_TRY(gr_release_sum(cohort->door, GR_RELEASE_FINDINGS, &cohort->found->missing,
+                          2 * (size_t)n * FOUND_WORDS));
     cohort->passed_over = cohort->data->passed_over;
-    status = gr_comm_max_int64(cohort->comm, &cohort->passed_over.sep_line,
-                               sizeof cohort->passed_over / sizeof(int64_t));
+    status = gr_release_max(cohort->door, GR_RELEASE_PASSED_OVER, &cohort->passed_over.sep_line,
+                            sizeof cohort->passed_over / sizeof(int64_t));
 out:
     return status;
 }

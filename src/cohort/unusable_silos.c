@@ -102,7 +102,8 @@ gr_status gr_unusable_share(struct gr_cohort *cohort) {
         const struct gr_silo *silo = &cohort->data->local[i];
         if (silo->unusable != GR_OK) cohort->reasons[silo->id] = reason_of(cohort, silo);
     }
-    status = gr_comm_sum_int64(cohort->comm, &cohort->reasons->reason, n * REASON_WORDS);
+    status = gr_release_sum(cohort->door, GR_RELEASE_UNUSABLE, &cohort->reasons->reason,
+                            n * REASON_WORDS);
 out:
     return status;
 }
@@ -168,7 +169,7 @@ gr_status gr_unusable_count(struct gr_cohort *cohort) {
         unusable++;
         if (!first) first = &cohort->data->local[i];
     }
-    gr_status status = gr_comm_sum_int64(cohort->comm, &unusable, 1);
+    gr_status status = gr_release_sum(cohort->door, GR_RELEASE_UNUSABLE, &unusable, 1);
     if (status != GR_OK) return status;
     cohort->n_unusable = (uint32_t)unusable;
     if (cohort->n_unusable < cohort->data->n_silos) return GR_OK;

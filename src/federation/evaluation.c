@@ -181,26 +181,27 @@ static gr_status add_accumulators(struct gr_federation *f, uint32_t round, bool 
     gr_accumulator_clear(f->total, with_auc);
     int64_t *total = gr_accumulator_sums(f->total, &same);
     memcpy(total, own, n * sizeof *total);
-    GR_TRY(gr_comm_sum_int64(f->comm, total, n));
+    GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SCORES, total, n));
     gr_accumulator_bin(f->total, f->accumulator);
     total = gr_accumulator_counts(f->total, &n);
-    GR_TRY(gr_comm_sum_int64(f->comm, total, n));
+    GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SCORES, total, n));
     if (f->data->n_test == 0) /* the rows are silos' own */
         gr_accumulator_withhold_bounds(f->total, f->config->data.disclosure_threshold);
     total = gr_accumulator_bounds(f->total, &n);
-    GR_TRY(gr_comm_max_int64(f->comm, total, n));
+    GR_TRY(gr_release_max(gr_cohort_door(f->cohort), GR_RELEASE_AUC_BOUNDS, total, n));
     if (f->silo_scores) {
         const size_t silos = silo_slots(f);
         memcpy(f->silo_total, f->silo_scores, silos * sizeof *f->silo_total);
-        GR_TRY(gr_comm_sum_int64(f->comm, &f->silo_total->examples, silos * GR_SCORE_SUMS));
+        GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SILO_SCORES,
+                              &f->silo_total->examples, silos * GR_SCORE_SUMS));
         const struct gr_score *withheld = &f->silo_total[silos - 1];
         gr_scores_withhold(f->silo_total, silos - 1, withheld->correct, withheld->examples,
                            f->config->evaluate.minimum_rows);
         const size_t n_silos = f->data->n_silos;
         memcpy(f->silo_metrics_total, f->silo_metrics, n_silos * sizeof *f->silo_metrics_total);
         if (with_auc)
-            GR_TRY(
-                gr_comm_sum_int64(f->comm, &f->silo_metrics_total->told, n_silos * SILO_METRICS));
+            GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SILO_SCORES,
+                                  &f->silo_metrics_total->told, n_silos * SILO_METRICS));
     }
     f->total_round = round;
 out:
@@ -244,7 +245,7 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     GR_TRY(gr_comm_agree(f->comm, status));
     GR_TRY(add_accumulators(f, best, true));
     memcpy(values, &sums, sizeof values);
-    GR_TRY(gr_comm_sum_int64(f->comm, values, ROUND_SUMS));
+    GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SCORES, values, ROUND_SUMS));
     memcpy(&sums, values, sizeof sums);
     GR_TRY(settle_scores(f, true, &sums));
     status = seal(f);
@@ -336,7 +337,8 @@ static gr_status add_up(struct gr_federation *f) {
     }
     sums.bytes = (int64_t)(gr_comm_bytes_sent(f->comm) - f->bytes_sent);
     memcpy(values, &sums, sizeof values);
-    GR_TRY(gr_comm_sum_int64(f->comm, values, ROUND_SUMS));
+    GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_TRAINING, values, ROUND_SUMS));
+    gr_release_note(gr_cohort_door(f->cohort), GR_RELEASE_TIMES, 2); /* among them */
     memcpy(f->total_sums, values, sizeof values);
     if (f->total_round > 0) GR_TRY(settle_scores(f, counts_auc(f), f->total_sums));
     gr_inject_fault(f, f->rounds_done, GR_POINT_SCORE);

@@ -15,7 +15,7 @@ gr_status gr_federation_outline(struct gr_federation *f, struct gr_opening *out)
     for (size_t i = 0; i < f->data->n_local; i++)
         rows += (int64_t)f->data->local[i].train.n_rows;
     if (tells_rows(f)) {
-        gr_status status = gr_comm_sum_int64(f->comm, &rows, 1);
+        gr_status status = gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_ROWS, &rows, 1);
         if (status != GR_OK) return status;
     }
     *out = (struct gr_opening){

@@ -349,6 +349,7 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         GR_TRY(gr_metrics_amend(run->metrics, metrics));
     } else {
         GR_TRY(note_participation(run, metrics->round));
+        gr_records_releases(run, metrics->round);
         GR_TRY(note_unscored(run, metrics->round));
         GR_TRY(gr_metrics_append(run->metrics, metrics));
         GR_TRY(watch_participation(run, metrics));

@@ -331,6 +331,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
         gr_records_note(run, "alert", done, "{\"what\":\"data cannot be compared\"}",
                         "alert: some data cannot be compared with those that the run was "
                         "begun with: their salts are gone from its folder secrets/");
+    gr_records_releases(run, done);
     note_classes(run, done);
     GR_TRY(note_warning(run, done));
     GR_TRY(note_instructions(run, done));
@@ -361,6 +362,8 @@ static gr_status take_over(struct gr_run_state *run, uint32_t rounds) {
     run->written = rounds;
     /* What stands in the records is not known here: it is told anew. */
     gr_free(run->partial);
+    free(run->released);
+    run->released = NULL; /* whether it is the same as the one that stands is not known */
     run->partial = NULL;
     GR_TRY(gr_text_format(&run->partial, "%s", "unknown"));
     /* Without it checkpoints tell nothing of the records. */
@@ -436,6 +439,7 @@ gr_status gr_records_finish(struct gr_run_state *run) {
     gr_layout_digest(state.layout, state.parameters, digest);
     gr_digest_hex(digest, hex);
     if (!run->ended) {
+        gr_records_releases(run, gr_federation_rounds_done(run->federation));
         GR_TRY(note_best(run));
         GR_TRY(write_closing(run, "finished", hex));
     }

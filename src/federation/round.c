@@ -316,8 +316,8 @@ static gr_status reduce(struct gr_federation *f) {
     GR_TRY(select_silos(f, f->roster.round)); /* a rank that has come back has not yet */
     GR_TRY(check_quorum(f));
     gr_inject_fault(f, f->roster.round, GR_POINT_AGGREGATE);
-    GR_TRY(gr_aggregate_total(f->aggregator, f->contribution, f->n_contributions,
-                              f->roster.n_members));
+    GR_TRY(gr_release_update(gr_cohort_door(f->cohort), f->aggregator, f->contribution,
+                             f->n_contributions, f->roster.n_members, f->layout->size));
     gr_inject_fault(f, f->roster.round, GR_POINT_SEAL);
     GR_TRY(gr_control_seal(f->comm, GR_PHASE_SEALED));
     GR_TRY(commit(f));
@@ -358,6 +358,7 @@ out:
 
 static gr_status open_round(struct gr_federation *f, const struct gr_round_options *options) {
     const uint32_t round = f->rounds_done + 1;
+    gr_door_close_ledger(gr_cohort_door(f->cohort));
     f->started_s = gr_clock_seconds();
     f->recoveries = 0;
     f->roster.round = round;

@@ -6,6 +6,7 @@
  */
 #include "federation/run.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Every rank of its own tables, on its own terminal: what is guessed of a table is its owner's. */
@@ -165,7 +166,7 @@ static gr_status keep_rounds(struct gr_run_state *run) {
     gr_status status = GR_OK;
     int64_t newest = run->checkpointed;
     bool written;
-    GR_TRY(gr_comm_max_int64(run->comm, &newest, 1)); /* whoever has seen it written knows */
+    GR_TRY(gr_comm_max_public(run->comm, &newest, 1)); /* whoever has seen it written knows */
     run->checkpointed = (uint32_t)newest;
     if (gr_federation_rounds_done(run->federation) <= run->checkpointed) return GR_OK;
     GR_TRY(gr_comm_agree(run->comm, gr_run_is_root(run) ? gr_records_sync(run) : GR_OK));
@@ -224,6 +225,7 @@ static void release(struct gr_run_state *run) {
     gr_records_close(run);
     gr_federation_free(run->federation);
     gr_free(run->partial);
+    free(run->released);
     gr_free(run->sitting);
     gr_comm_texts_release(&run->software);
     gr_free(run->noted);
@@ -316,8 +318,8 @@ static gr_status agree_on_instructions(struct gr_run_state *run) {
         having[i] = mine >> i & 1;
         lacking[i] = !having[i];
     }
-    GR_TRY(gr_comm_max_int64(run->comm, having, BITS));
-    GR_TRY(gr_comm_max_int64(run->comm, lacking, BITS));
+    GR_TRY(gr_comm_max_public(run->comm, having, BITS));
+    GR_TRY(gr_comm_max_public(run->comm, lacking, BITS));
     for (size_t i = 0; i < BITS; i++) {
         any |= (uint32_t)having[i] << i;
         common |= (uint32_t)!lacking[i] << i;

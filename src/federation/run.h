@@ -44,6 +44,7 @@ struct gr_run_state {
     uint8_t *noted;              /* bits of what its events have told of each silo; n_silos */
     uint8_t *sitting;            /* why each silo sits out, as its events have told; n_silos */
     char *partial;               /* the detail of the "partial" that stands; owned; NULL: none */
+    char *released;              /* the detail of the "releases" that stands; owned; NULL: none */
     struct gr_evidence evidence; /* how far the records have come */
     bool synced;                 /* that is known, and on disk */
     struct gr_closing closing;
@@ -82,6 +83,9 @@ gr_status gr_records_hold(struct gr_run_state *run, uint32_t rounds) GR_CHECKED;
 gr_status gr_records_evaluation(struct gr_run_state *run) GR_CHECKED;
 /* Model, manifest and report of a run that has come to its end. */
 gr_status gr_records_finish(struct gr_run_state *run) GR_CHECKED;
+/* An event with all that has left silos since the ledger was closed, where it is not the same as
+ * the event that stands: release_records.c. */
+void gr_records_releases(struct gr_run_state *run, uint32_t round);
 /*
  * The records of a run that ended early. What fails here does not replace the reason why it ended;
  * the records of the rounds done are on disk already.

@@ -94,7 +94,7 @@ static gr_status agree_on(const struct scoring *s, const char *path,
         words[i] >>= 1; /* so that the least has a negative too */
         words[WORDS + i] = -words[i];
     }
-    GR_TRY(gr_comm_max_int64(s->comm, words, sizeof words / sizeof *words));
+    GR_TRY(gr_comm_max_public(s->comm, words, sizeof words / sizeof *words));
     for (size_t i = 0; i < WORDS; i++)
         if (words[i] != -words[WORDS + i])
             return gr_fail(GR_ERROR_DATA,
@@ -269,7 +269,7 @@ static gr_status sum_findings(struct scoring *s, struct gr_scored *out) {
     GR_TRY(
         gr_comm_agree(s->comm, gr_allocate_zero(n, sizeof *out->found, "findings", &out->found)));
     if (!whole || gr_comm_rank(s->comm) == 0) memcpy(out->found, found, n * sizeof *found);
-    status = gr_comm_sum_int64(s->comm, &out->found->missing, n * sizeof *found / sizeof(int64_t));
+    status = gr_comm_sum_public(s->comm, &out->found->missing, n * sizeof *found / sizeof(int64_t));
 out:
     return status;
 }
@@ -357,14 +357,14 @@ gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
     out->weighted = gr_table_has_weights(s.table);
     out->lost_weights = gr_table_lost_weights(s.table);
     GR_TRY(gr_comm_agree(comm, evaluate_portions(&s, &out->score, out->accumulator)));
-    GR_TRY(gr_comm_sum_int64(comm, &out->score.examples, GR_SCORE_SUMS));
+    GR_TRY(gr_comm_sum_public(comm, &out->score.examples, GR_SCORE_SUMS));
     int64_t *counts = gr_accumulator_sums(out->accumulator, &n);
-    GR_TRY(gr_comm_sum_int64(comm, counts, n));
+    GR_TRY(gr_comm_sum_public(comm, counts, n));
     gr_accumulator_bin(out->accumulator, out->accumulator);
     counts = gr_accumulator_counts(out->accumulator, &n);
-    GR_TRY(gr_comm_sum_int64(comm, counts, n));
+    GR_TRY(gr_comm_sum_public(comm, counts, n));
     counts = gr_accumulator_bounds(out->accumulator, &n);
-    GR_TRY(gr_comm_max_int64(comm, counts, n));
+    GR_TRY(gr_comm_max_public(comm, counts, n));
     status = conclude(&s, out);
 out:
     scoring_close(&s);

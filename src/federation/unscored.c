@@ -165,14 +165,14 @@ gr_status gr_unscored_share(struct gr_federation *f, const struct round_sums *su
         int64_t *flags = f->unscored.room;
         for (uint32_t i = 0; i < n; i++)
             flags[i] = u->own[i];
-        GR_TRY(gr_comm_max_int64(f->comm, flags, n));
+        GR_TRY(gr_release_max(gr_cohort_door(f->cohort), GR_RELEASE_UNSCORED, flags, n));
         for (uint32_t i = 0; i < n; i++)
             u->all[i] = flags[i] != 0;
         u->silos = true;
     }
     if (sums->unscored_test > 0) {
         int64_t lowest = -u->test_place;
-        GR_TRY(gr_comm_max_int64(f->comm, &lowest, 1));
+        GR_TRY(gr_comm_max_public(f->comm, &lowest, 1));
         u->place = -lowest;
         u->test = true;
     }

@@ -11,9 +11,9 @@
 #include <sys/types.h>
 
 struct gr_job {
-    char id[64];   /* "": no job, or it is not to be told */
-    pid_t pid;     /* the scontrol that may still run; 0: none */
-    double told_s; /* when the last was started */
+    char id[64];      /* "": no job, or it is not to be told */
+    pid_t pid;        /* the scontrol that may still run; 0: none */
+    double told_s;    /* when the last was started */
     bool with_scores; /* the account wants them read by whoever sees the queue */
 };
 

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The door: reductions of values of silos, each as a named release, with the rules that withhold
+ * and the ledger of what has left.
+ */
+#include <granary/release.h>
+
+#include <string.h>
+
+struct gr_door {
+    struct gr_comm *comm;           /* borrowed */
+    const struct gr_config *config; /* borrowed */
+    /* By number; what has left since the ledger was last closed. */
+    struct gr_release_entry ledger[GR_RELEASES_MAX];
+};
+
+gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
+                         struct gr_door **out) {
+    gr_status status = gr_allocate_zero(1, sizeof **out, "the door", out);
+    if (status != GR_OK) return status;
+    (*out)->comm = comm;
+    (*out)->config = config;
+    return GR_OK;
+}
+
+void gr_door_free(struct gr_door *door) {
+    gr_free(door);
+}
+
+/* ---- the ledger ----------------------------------------------------------------------------- */
+
+void gr_release_note(struct gr_door *door, enum gr_release id, size_t n) {
+    struct gr_release_entry *entry = &door->ledger[id];
+    entry->times++;
+    entry->values = n;
+}
+
+struct gr_release_entry gr_door_entry(const struct gr_door *door, enum gr_release id) {
+    return door->ledger[id];
+}
+
+void gr_door_close_ledger(struct gr_door *door) {
+    memset(door->ledger, 0, sizeof door->ledger);
+}
+
+/* ---- reductions ----------------------------------------------------------------------------- */
+
+gr_status gr_release_sum(struct gr_door *door, enum gr_release id, int64_t *values, size_t n) {
+    if (n == 0) return GR_OK;
+    /* Before the sum: a try that a loss ends may have passed values to others. */
+    gr_release_note(door, id, n);
+    return gr_comm_sum_int64(door->comm, values, n);
+}
+
+gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *values, size_t n) {
+    if (n == 0) return GR_OK;
+    gr_release_note(door, id, n);
+    return gr_comm_max_int64(door->comm, values, n);
+}
+
+gr_status gr_release_allows(struct gr_door *door, uint32_t silos, bool *allowed) {
+    int64_t all = silos;
+    gr_status status = GR_OK;
+    *allowed = true;
+    if (gr_policy_silos(door->config) < 2) return GR_OK;
+    status = gr_comm_sum_public(door->comm, &all, 1);
+    *allowed = all >= (int64_t)gr_policy_silos(door->config);
+    return status;
+}
+
+gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregator,
+                            const struct gr_contribution *mine, size_t n_mine, uint32_t n_members,
+                            size_t n) {
+    const uint32_t least = gr_policy_silos(door->config);
+    if (n_members < least)
+        return gr_fail(GR_STOPPED, "%u silos are ready, policy.minimum_silos is %u", n_members,
+                       least);
+    if (door->config->aggregation.encoding != GR_ENCODING_FLOAT32)
+        gr_release_note(door, GR_RELEASE_UPDATE_EXPONENTS, (n + GR_RING_BLOCK - 1) / GR_RING_BLOCK);
+    gr_release_note(door, GR_RELEASE_UPDATE, n);
+    return gr_aggregate_total(aggregator, mine, n_mine, n_members);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The audit of releases: an event with all that has left silos since the one before, by the door's
+ * ledger. An event stands until the next: rounds in which the same has left are not told again.
+ */
+#include "federation/run.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* {"releases":[{"release":18,"name":"update","values":7850,"times":1}]}; free. NULL: no memory. */
+static char *list_releases(const struct gr_door *door) {
+    size_t n;
+    const struct gr_release_row *rows = gr_release_rows(&n);
+    json_t *list = json_array(), *detail = json_object();
+    bool bad = !list || !detail;
+    for (size_t i = 0; i < n && !bad; i++) {
+        const struct gr_release_entry entry = gr_door_entry(door, rows[i].id);
+        if (entry.times == 0) continue;
+        bad = json_array_append_new(list, json_pack("{s:i, s:s, s:I, s:I}", "release",
+                                                    (int)rows[i].id, "name", rows[i].name, "values",
+                                                    (json_int_t)entry.values, "times",
+                                                    (json_int_t)entry.times)) != 0;
+    }
+    bad = bad || json_object_set(detail, "releases", list) != 0;
+    char *text = bad ? NULL : json_dumps(detail, JSON_COMPACT);
+    json_decref(list);
+    json_decref(detail);
+    return text;
+}
+
+void gr_records_releases(struct gr_run_state *run, uint32_t round) {
+    char *detail = list_releases(gr_cohort_door(run->federation->cohort));
+    if (!detail) {
+        gr_records_unwritten(run, "releases", round);
+    } else if (!run->released || strcmp(run->released, detail) != 0) {
+        const bool written = gr_records_note(run, "releases", round, detail, NULL);
+        free(run->released);
+        run->released = written ? detail : NULL;
+        if (written) detail = NULL;
+    }
+    free(detail);
+}
