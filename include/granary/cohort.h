@@ -189,6 +189,8 @@ gr_status gr_cohort_tell_split(const struct gr_cohort *cohort, size_t part,
                                char **words) GR_CHECKED;
 /* Features that preprocessing makes 0 everywhere; *words as above. */
 gr_status gr_cohort_tell_preprocessing(const struct gr_cohort *cohort, char **words) GR_CHECKED;
+/* Columns of which the policy tells preprocessing nothing; *words as above. */
+gr_status gr_cohort_tell_withheld(const struct gr_cohort *cohort, char **words) GR_CHECKED;
 /* Lines and columns of CSV files that are no rows or features, and were passed over; *words as
  * above. */
 gr_status gr_cohort_tell_passed_over(const struct gr_cohort *cohort, char **words) GR_CHECKED;

@@ -37,13 +37,13 @@ void gr_score_add(struct gr_score *sum, const struct gr_score *part);
 double gr_score_accuracy(const struct gr_score *score);
 
 /*
- * Scores by silo of which some are withheld, so that those cannot be found as the difference of a
- * sum over all and of what is told. silos: n, 0 rows where withheld or without any. n_withheld,
- * rows_withheld: how many are, and of how many rows in all. Withholds the smallest of those left
- * (of equals the first) for as long as one alone is withheld, or fewer than minimum_rows rows are.
+ * Not collective. Of n silos those with told[i] != 0 are to be told; n_withheld others are
+ * withheld, for they have few rows. So that those do not follow from a sum over all, one more is
+ * withheld unless there are so many that they have minimum_rows rows at any rate: its index, the
+ * lowest that is told, which is the same in each round; n: none.
  */
-void gr_scores_withhold(struct gr_score *silos, size_t n, int64_t n_withheld, int64_t rows_withheld,
-                        int64_t minimum_rows);
+size_t gr_scores_withhold_more(const int64_t *told, size_t n, int64_t n_withheld,
+                               int64_t minimum_rows);
 
 /* ---- accumulators ------------------------------------------------------------------------------
  */

@@ -113,7 +113,7 @@ gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregat
 /* Not collective. Notes values that leave with another release, in a message or in a file. */
 void gr_release_note(struct gr_door *door, enum gr_release id, size_t n);
 
-/* Of a release since the ledger was closed: how often values have left, the last time how many. */
+/* Of a release since the ledger was closed: how often values have left, and how many in all. */
 struct gr_release_entry {
     uint64_t times, values;
 };

@@ -221,18 +221,52 @@ out:
     return status;
 }
 
+/* A mode of few rows, or of few silos, is a person's or a silo's own. sums: of each category. */
+static gr_status check_mode(const struct gr_fitting *fit, size_t value, int64_t rows,
+                            int64_t silos) {
+    const int64_t threshold = fit->config->data.disclosure_threshold;
+    if (!gr_policy_holds(fit->config)) return GR_OK;
+    if (rows >= threshold && silos >= gr_policy_silos(fit->config)) return GR_OK;
+    return gr_fail(GR_ERROR_DATA,
+                   "column %u: its mode is of fewer than %lld rows (data.disclosure_threshold) or "
+                   "of fewer than %u silos (policy.minimum_silos), and is not told: another "
+                   "`missing` in data.schema does without",
+                   fit->columns->column_of[value] + 1, (long long)threshold,
+                   gr_policy_silos(fit->config));
+}
+
+/* Silos of this rank that have a category in the value. */
+static int64_t count_silos(const struct gr_fitting *fit, size_t value) {
+    int64_t n = 0;
+    for (size_t i = 0; i < fit->data->n_local; i++) {
+        const struct gr_silo *silo = &fit->data->local[i];
+        if (!gr_fit_usable(silo)) continue;
+        const float n_categories = (float)column_of(fit, silo, value)->categories_count;
+        const float *x = silo->train.features;
+        bool any = false;
+        for (size_t row = 0; row < silo->train.n_rows && !any; row++) {
+            const float code = x[row * silo->train.n_features + value];
+            any = code >= 0 && code < n_categories;
+        }
+        n += any;
+    }
+    return n;
+}
+
 /* Collective. The first of the most frequent. */
 static gr_status find_mode(struct gr_fitting *fit, size_t value) {
     const struct gr_column *column = &fit->columns->schema->columns[fit->columns->column_of[value]];
     const uint32_t n = column->categories_count;
     int64_t *sums = NULL;
     gr_status status;
-    gr_status mine = gr_allocate_zero(n, sizeof *sums, "categories", &sums);
+    gr_status mine = gr_allocate_zero((size_t)n + 1, sizeof *sums, "categories", &sums);
     if (mine == GR_OK) mine = count_all(fit, value, column, sums);
     GR_TRY(gr_comm_agree(fit->comm, mine));
-    GR_TRY(gr_release_sum(fit->door, GR_RELEASE_MODES, sums, n));
+    sums[n] = count_silos(fit, value);
+    GR_TRY(gr_release_sum(fit->door, GR_RELEASE_MODES, sums, (size_t)n + 1));
     for (uint32_t k = 1; k < n; k++)
         if (sums[k] > sums[fit->mode[value]]) fit->mode[value] = k;
+    status = check_mode(fit, value, n > 0 ? sums[fit->mode[value]] : 0, sums[n]);
 out:
     gr_free(sums);
     return status;

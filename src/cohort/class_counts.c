@@ -21,6 +21,17 @@ static gr_status make_counts(struct gr_cohort *cohort) {
                             &cohort->class_counts);
 }
 
+/* The weight of a class would tell how few rows it has: from there on it is that of the threshold.
+ */
+static void raise_counts(struct gr_cohort *cohort) {
+    const int64_t threshold = cohort->config->data.disclosure_threshold;
+    const int64_t least = cohort->terms.weights ? threshold * GR_WEIGHT_ONE : threshold;
+    if (!gr_policy_holds(cohort->config)) return;
+    for (size_t c = 0; c < gr_cohort_classes(cohort); c++)
+        if (cohort->class_counts[c] > 0 && cohort->class_counts[c] < least)
+            cohort->class_counts[c] = least;
+}
+
 gr_status gr_classes_count(struct gr_cohort *cohort) {
     gr_status status;
     GR_TRY(gr_comm_agree(cohort->comm, make_counts(cohort)));
@@ -31,8 +42,9 @@ gr_status gr_classes_count(struct gr_cohort *cohort) {
             cohort->class_counts[rows->labels[i]] +=
                 rows->weights ? gr_weight_units(rows->weights, i) : 1;
     }
-    status = gr_release_sum(cohort->door, GR_RELEASE_CLASS_COUNTS, cohort->class_counts,
-                            gr_cohort_classes(cohort));
+    GR_TRY(gr_release_sum(cohort->door, GR_RELEASE_CLASS_COUNTS, cohort->class_counts,
+                          gr_cohort_classes(cohort)));
+    raise_counts(cohort);
 out:
     return status;
 }

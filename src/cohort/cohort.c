@@ -91,6 +91,7 @@ void gr_cohort_free(struct gr_cohort *cohort) {
     gr_free(cohort->class_counts);
     gr_free(cohort->held);
     gr_free(cohort->categories);
+    gr_free(cohort->withheld);
     gr_free(cohort->found);
     gr_free(cohort->reasons);
     gr_free(cohort->heard);

@@ -32,7 +32,7 @@ void gr_door_free(struct gr_door *door) {
 void gr_release_note(struct gr_door *door, enum gr_release id, size_t n) {
     struct gr_release_entry *entry = &door->ledger[id];
     entry->times++;
-    entry->values = n;
+    entry->values += n;
 }
 
 struct gr_release_entry gr_door_entry(const struct gr_door *door, enum gr_release id) {

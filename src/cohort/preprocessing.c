@@ -72,7 +72,7 @@ static gr_status find_lost(struct gr_cohort *cohort, const char *text) {
     GR_TRY(gr_comm_agree(cohort->comm, mine));
     GR_TRY(gr_release_sum(cohort->door, GR_RELEASE_FINDINGS, lost, n));
     for (size_t i = 0; cohort->found && i < n; i++)
-        cohort->found[i].unknown += lost[i];
+        cohort->found[i].unknown += gr_contract_blur(cohort, lost[i]);
 out:
     gr_free(lost);
     gr_preprocessing_free(p);
@@ -137,23 +137,46 @@ gr_status gr_cohort_tell_vanished(const struct gr_cohort *cohort, size_t column,
                           name, cohort->config->data.disclosure_threshold);
 }
 
-gr_status gr_cohort_tell_preprocessing(const struct gr_cohort *cohort, char **words) {
+/* Whether nothing of a value of a row was told to preprocessing. */
+static bool is_withheld(const struct gr_cohort *cohort, size_t value) {
+    return value < cohort->n_withheld && cohort->withheld[value];
+}
+
+/* The names of values without a spread that are, or are not, withheld; how many they are. */
+static size_t list_values(const struct gr_cohort *cohort, bool withheld, char names[WORDS_BYTES]) {
     const struct gr_preprocessing *p = cohort->data->preprocessing;
     const struct gr_columns *columns = p ? gr_preprocessing_columns(p) : NULL;
-    char names[WORDS_BYTES] = "", number[32];
+    char number[32];
     size_t n = 0;
-    *words = NULL;
-    if (!p) return GR_OK;
-    const struct gr_fit *fit = gr_preprocessing_fit(p);
-    for (size_t v = 0; v < gr_preprocessing_values(p); v++) {
-        if (fit->spread[v] > 0) continue;
+    names[0] = '\0';
+    for (size_t v = 0; p && v < gr_preprocessing_values(p); v++) {
+        if (is_withheld(cohort, v) != withheld) continue;
+        if (!withheld && gr_preprocessing_fit(p)->spread[v] > 0) continue;
         snprintf(number, sizeof number, "feature %zu", v);
         add_name(names, columns ? columns->schema->columns[columns->column_of[v]].name : number,
                  ++n);
     }
-    if (n == 0) return GR_OK;
+    return n;
+}
+
+gr_status gr_cohort_tell_preprocessing(const struct gr_cohort *cohort, char **words) {
+    char names[WORDS_BYTES];
+    *words = NULL;
+    if (list_values(cohort, false, names) == 0) return GR_OK;
     return gr_text_format(words, "preprocessing: the same in all training rows, and so 0: %s",
                           names);
+}
+
+gr_status gr_cohort_tell_withheld(const struct gr_cohort *cohort, char **words) {
+    char names[WORDS_BYTES];
+    *words = NULL;
+    if (list_values(cohort, true, names) == 0) return GR_OK;
+    return gr_text_format(
+        words,
+        "alert: preprocessing: fewer than %u values (data.disclosure_threshold) "
+        "or values of fewer than %u silos (policy.minimum_silos), so that nothing "
+        "of them leaves a silo, and scaled they are 0: %s",
+        cohort->config->data.disclosure_threshold, gr_policy_silos(cohort->config), names);
 }
 
 /* Whether a feature goes into the model with one weight, as a quantity. */

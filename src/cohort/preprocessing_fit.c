@@ -22,12 +22,15 @@ bool gr_fit_usable(const struct gr_silo *silo) {
     return silo->unusable == GR_OK && silo->train.n_rows > 0;
 }
 
-static bool wants_mean(const struct gr_treatment *t) {
-    return t->number && (t->by == GR_SCALE_STANDARDISE || t->missing == GR_MISSING_MEAN);
+static bool wants_mean(const struct gr_fitting *fit, size_t v) {
+    const struct gr_treatment *t = &fit->treatment[v];
+    return !fit->withheld[v] && t->number &&
+           (t->by == GR_SCALE_STANDARDISE || t->missing == GR_MISSING_MEAN);
 }
 
-static bool wants_extremes(const struct gr_treatment *t) {
-    return t->number && t->by == GR_SCALE_MIN_MAX && !t->ranged;
+static bool wants_extremes(const struct gr_fitting *fit, size_t v) {
+    const struct gr_treatment *t = &fit->treatment[v];
+    return !fit->withheld[v] && t->number && t->by == GR_SCALE_MIN_MAX && !t->ranged;
 }
 
 /* ---- magnitudes ----------------------------------------------------------------------------- */
@@ -61,11 +64,10 @@ static gr_status agree_spread(struct gr_fitting *fit, float *least, float *great
     const size_t n = fit->n;
     for (size_t v = 0; v < n; v++) {
         const bool any = least[v] <= greatest[v];
-        const struct gr_treatment *t = &fit->treatment[v];
         most[v] = most[n + v] = most[2 * n + v] = NOTHING;
-        if (any && wants_mean(t))
+        if (any && wants_mean(fit, v))
             most[v] = exponent_of(fmax(fabs((double)least[v]), fabs((double)greatest[v])));
-        if (!any || !wants_extremes(t)) continue;
+        if (!any || !wants_extremes(fit, v)) continue;
         most[n + v] = place_of(greatest[v]);
         most[2 * n + v] = place_of(-least[v]);
     }
@@ -113,7 +115,7 @@ static gr_status find_means(struct gr_fitting *fit) {
         gr_fit_sums(fit->treatment, &fit->data->local[i].train, fit->integers, fit->own);
         for (size_t v = 0; v < n; v++) {
             int64_t *sum = sums + v * GR_FIT_SUMS;
-            if (!wants_mean(&fit->treatment[v])) continue;
+            if (!wants_mean(fit, v)) continue;
             sum[0] += fit->integers[v];
             if (!add_scaled(sum + 1, fit->own[v], fit->exponent[v])) fit->overflow = true;
         }
@@ -140,8 +142,9 @@ static gr_status find_exponents(struct gr_fitting *fit, int64_t *exponent) {
                               fit->own);
     }
     for (size_t v = 0; v < fit->n; v++)
-        exponent[v] =
-            fit->treatment[v].by == GR_SCALE_STANDARDISE ? exponent_of(fit->greatest[v]) : NOTHING;
+        exponent[v] = fit->treatment[v].by == GR_SCALE_STANDARDISE && !fit->withheld[v]
+                          ? exponent_of(fit->greatest[v])
+                          : NOTHING;
     return gr_release_max(fit->door, GR_RELEASE_VALUE_EXPONENTS, exponent, fit->n);
 }
 
@@ -252,6 +255,7 @@ static gr_status allocate(struct gr_fitting *fit) {
     GR_TRY(gr_allocate_zero(n, sizeof *fit->count, "preprocessing", &fit->count));
     GR_TRY(gr_allocate_zero(n, sizeof *fit->exponent, "preprocessing", &fit->exponent));
     GR_TRY(gr_allocate_zero(n, sizeof *fit->mode, "preprocessing", &fit->mode));
+    GR_TRY(gr_allocate_zero(n, 1, "preprocessing", &fit->withheld));
     GR_TRY(gr_allocate_zero(n, GR_FIT_SUMS * sizeof *fit->sums, "preprocessing", &fit->sums));
     GR_TRY(gr_allocate_zero(n, sizeof *fit->integers, "preprocessing", &fit->integers));
     GR_TRY(gr_allocate_zero(n, sizeof *fit->own, "preprocessing", &fit->own));
@@ -277,6 +281,7 @@ static void release(struct gr_fitting *fit) {
     gr_free(fit->count);
     gr_free(fit->exponent);
     gr_free(fit->mode);
+    gr_free(fit->withheld);
     gr_free(fit->sums);
     gr_free(fit->integers);
     gr_free(fit->own);
@@ -293,6 +298,7 @@ gr_status gr_cohort_fit(struct gr_cohort *cohort, char **text) {
     GR_TRY(gr_dictionary_share_columns(&fit));
     fit.n = fit.columns ? fit.columns->n_values : cohort->data->n_features;
     GR_TRY(gr_comm_agree(cohort->comm, allocate(&fit)));
+    GR_TRY(gr_fit_find_withheld(&fit));
     GR_TRY(find_spread(&fit));
     GR_TRY(find_means(&fit));
     GR_TRY(find_deviations(&fit));
@@ -303,6 +309,10 @@ gr_status gr_cohort_fit(struct gr_cohort *cohort, char **text) {
     GR_TRY(gr_dictionary_find_categories(&fit));
     GR_TRY(gr_comm_agree(cohort->comm,
                          gr_comm_rank(cohort->comm) == 0 ? write_text(&fit, text) : GR_OK));
+    gr_free(cohort->withheld);
+    cohort->withheld = fit.withheld;
+    cohort->n_withheld = fit.n;
+    fit.withheld = NULL;
     /* Rank 0's, should another kind of processor have rounded otherwise. */
     status = gr_comm_broadcast_text(cohort->comm, text, GR_CONFIG_TEXT_MAX);
 out:

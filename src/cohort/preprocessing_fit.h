@@ -18,8 +18,9 @@ struct gr_fitting {
     int64_t *exponent;  /* of the power of two above the greatest magnitude */
     double *low, *high; /* extremes, where they are told */
     double *mean, *deviation;
-    int64_t *count; /* values that were there */
-    uint32_t *mode; /* code of the most frequent category */
+    int64_t *count;    /* values that were there */
+    uint32_t *mode;    /* code of the most frequent category */
+    uint8_t *withheld; /* whether nothing of the value may be told, by the policy */
     bool overflow;
     size_t category_bytes; /* of open columns so far */
     /* Room for this rank's part, so that none runs out of it between two collectives. */
@@ -31,6 +32,12 @@ struct gr_fitting {
 
 /* Whether a silo's rows take part. */
 bool gr_fit_usable(const struct gr_silo *silo);
+
+/* ---- preprocessing_policy.c ------------------------------------------------------------------ */
+
+/* Collective. Of which values nothing may be told, into fit->withheld. GR_ERROR_CONFIG: min_max
+ * without a range, against the policy. */
+gr_status gr_fit_find_withheld(struct gr_fitting *fit) GR_CHECKED;
 
 /* ---- category_dictionary.c ------------------------------------------------------------------- */
 

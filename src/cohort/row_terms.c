@@ -94,5 +94,8 @@ void gr_cohort_scale_weights(struct gr_cohort *cohort) {
 }
 
 gr_status gr_terms_sum_lost(struct gr_cohort *cohort) {
-    return gr_release_sum(cohort->door, GR_RELEASE_ROW_TERMS, &cohort->terms.lost, 1);
+    const gr_status status =
+        gr_release_sum(cohort->door, GR_RELEASE_ROW_TERMS, &cohort->terms.lost, 1);
+    cohort->terms.lost = gr_contract_blur(cohort, cohort->terms.lost);
+    return status;
 }

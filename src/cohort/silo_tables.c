@@ -113,6 +113,21 @@ out:
     return status;
 }
 
+/* Collective. Too few silos for any sum of theirs: nothing of their rows is added up. */
+static gr_status refuse_few(struct gr_cohort *cohort) {
+    const uint32_t least = gr_policy_silos(cohort->config);
+    int64_t usable = 0;
+    for (size_t i = 0; i < cohort->data->n_local; i++)
+        usable += cohort->data->local[i].unusable == GR_OK;
+    if (least < 2) return GR_OK;
+    gr_status status = gr_comm_sum_public(cohort->comm, &usable, 1);
+    if (status != GR_OK || usable == 0 || usable >= least) return status;
+    return gr_fail(GR_ERROR_DATA,
+                   "found %lld silo%s with data that can be read, expected at least %u "
+                   "(policy.minimum_silos): sums of fewer show what is theirs",
+                   (long long)usable, usable == 1 ? "" : "s", least);
+}
+
 /* This rank's silos: placed, loaded, and their classes known to all. Collective. */
 gr_status gr_tables_load(struct gr_cohort *cohort) {
     const uint32_t n_silos = cohort->config->data.silos;
@@ -129,6 +144,7 @@ gr_status gr_tables_load(struct gr_cohort *cohort) {
     /* Who has read again may have found it meanwhile. */
     if (status == GR_OK) status = gr_comm_agree(cohort->comm, agree_on_test(cohort));
     if (status == GR_OK) status = gr_contract_check(cohort);
+    if (status == GR_OK) status = refuse_few(cohort);
     if (status == GR_OK) status = gr_contract_sum_found(cohort);
     if (status != GR_OK) return status;
 

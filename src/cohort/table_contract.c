@@ -127,6 +127,22 @@ static struct gr_found rest_of(const struct gr_found *found, int64_t cap) {
     return rest;
 }
 
+int64_t gr_contract_blur(const struct gr_cohort *cohort, int64_t count) {
+    return count > 0 && count < cohort->config->data.disclosure_threshold ? 1 : count;
+}
+
+/* Small counts, and small rests, are from here on one figure, on every rank: it says that there are
+ * some. */
+static void blur_found(struct gr_cohort *cohort, size_t n) {
+    int64_t count[FOUND_WORDS];
+    for (size_t i = 0; i < n; i++) {
+        memcpy(count, &cohort->found[i], sizeof count);
+        for (size_t k = 0; k < FOUND_WORDS; k++)
+            count[k] = gr_contract_blur(cohort, count[k]);
+        memcpy(&cohort->found[i], count, sizeof count);
+    }
+}
+
 gr_status gr_contract_sum_found(struct gr_cohort *cohort) {
     const int64_t cap = cohort->config->data.disclosure_threshold;
     int64_t n = cohort->data->columns ? cohort->data->columns->schema->columns_count : 0;
@@ -142,7 +158,9 @@ gr_status gr_contract_sum_found(struct gr_cohort *cohort) {
     }
     GR_TRY(gr_release_sum(cohort->door, GR_RELEASE_FINDINGS, &cohort->found->missing,
                           2 * (size_t)n * FOUND_WORDS));
+    blur_found(cohort, 2 * (size_t)n);
     cohort->passed_over = cohort->data->passed_over;
+    if (cohort->config->data.source != GR_SOURCE_CSV) return GR_OK;
     status = gr_release_max(cohort->door, GR_RELEASE_PASSED_OVER, &cohort->passed_over.sep_line,
                             sizeof cohort->passed_over / sizeof(int64_t));
 out:

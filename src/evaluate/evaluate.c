@@ -37,18 +37,13 @@ double gr_score_accuracy(const struct gr_score *score) {
     return score->weight > 0 ? (double)score->correct / (double)score->weight : (double)NAN;
 }
 
-void gr_scores_withhold(struct gr_score *silos, size_t n, int64_t n_withheld, int64_t rows_withheld,
-                        int64_t minimum_rows) {
-    while (n_withheld > 0 && (n_withheld == 1 || rows_withheld < minimum_rows)) {
-        struct gr_score *least = NULL;
-        for (size_t i = 0; i < n; i++)
-            if (silos[i].examples > 0 && (!least || silos[i].examples < least->examples))
-                least = &silos[i];
-        if (!least) return;
-        n_withheld++;
-        rows_withheld += least->examples;
-        memset(least, 0, sizeof *least);
-    }
+size_t gr_scores_withhold_more(const int64_t *told, size_t n, int64_t n_withheld,
+                               int64_t minimum_rows) {
+    size_t i = 0;
+    if (n_withheld == 0 || (n_withheld > 1 && n_withheld >= minimum_rows)) return n;
+    while (i < n && told[i] == 0)
+        i++;
+    return i;
 }
 
 /* The batch's weights, and those of its rows whose likeliest label is their own. */

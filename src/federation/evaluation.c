@@ -51,7 +51,8 @@ static size_t silo_slots(const struct gr_federation *f) {
 
 /*
  * Where the config allows it a silo's score becomes known, unless it stands for too few rows: then
- * it is counted as withheld, after the last silo, as one that is `correct`.
+ * it is counted as withheld, after the last silo, as one that is `correct`; of its rows nothing
+ * leaves.
  */
 static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_score *score) {
     if (!f->silo_scores) return;
@@ -59,7 +60,6 @@ static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_sc
         f->silo_scores[silo] = *score;
     } else {
         f->silo_scores[f->data->n_silos].correct++;
-        f->silo_scores[f->data->n_silos].examples += score->examples;
     }
 }
 
@@ -169,6 +169,51 @@ static gr_status evaluate_local(struct gr_federation *f, struct round_sums *sums
     return GR_OK;
 }
 
+/* Whether the accumulator counts rows that silos hold out, and no common test table. */
+static bool rows_are_silos(const struct gr_federation *f) {
+    return f->data->n_test == 0;
+}
+
+/*
+ * Collective. Which silos' scores are withheld: first a bit of each says whether it stands for rows
+ * enough, and how many do not; then all know which one more is withheld, and its rank keeps it.
+ */
+static gr_status withhold_silos(struct gr_federation *f) {
+    const size_t n = f->data->n_silos;
+    int64_t *told = NULL;
+    gr_status status;
+    GR_TRY(gr_comm_agree(f->comm, gr_allocate_zero(n + 1, sizeof *told, "silos' scores", &told)));
+    for (size_t i = 0; i < n; i++)
+        told[i] = f->silo_total[i].examples > 0;
+    told[n] = f->silo_total[n].correct;
+    GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SILO_SCORES, told, n + 1));
+    const size_t more = gr_scores_withhold_more(told, n, told[n], f->config->evaluate.minimum_rows);
+    memset(&f->silo_total[n], 0, sizeof *f->silo_total);
+    if (more == n) goto out;
+    memset(&f->silo_total[more], 0, sizeof *f->silo_total);
+    memset(&f->silo_metrics_total[more], 0, sizeof *f->silo_metrics_total);
+out:
+    gr_free(told);
+    return status;
+}
+
+/* Collective. The silos' scores that may be known, on all ranks. */
+static gr_status add_silo_scores(struct gr_federation *f, bool with_auc) {
+    const size_t n = f->data->n_silos;
+    struct gr_door *door = gr_cohort_door(f->cohort);
+    gr_status status;
+    memcpy(f->silo_total, f->silo_scores, silo_slots(f) * sizeof *f->silo_total);
+    memcpy(f->silo_metrics_total, f->silo_metrics, n * sizeof *f->silo_metrics_total);
+    GR_TRY(withhold_silos(f));
+    GR_TRY(
+        gr_release_sum(door, GR_RELEASE_SILO_SCORES, &f->silo_total->examples, n * GR_SCORE_SUMS));
+    if (with_auc)
+        GR_TRY(gr_release_sum(door, GR_RELEASE_SILO_SCORES, &f->silo_metrics_total->told,
+                              n * SILO_METRICS));
+out:
+    return status;
+}
+
 /*
  * Collective. The accumulators and silos' scores of all ranks; this rank's own stay as they are,
  * for this may be done again.
@@ -185,24 +230,15 @@ static gr_status add_accumulators(struct gr_federation *f, uint32_t round, bool 
     gr_accumulator_bin(f->total, f->accumulator);
     total = gr_accumulator_counts(f->total, &n);
     GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SCORES, total, n));
-    if (f->data->n_test == 0) /* the rows are silos' own */
+    if (rows_are_silos(f))
         gr_accumulator_withhold_bounds(f->total, f->config->data.disclosure_threshold);
     total = gr_accumulator_bounds(f->total, &n);
     GR_TRY(gr_release_max(gr_cohort_door(f->cohort), GR_RELEASE_AUC_BOUNDS, total, n));
-    if (f->silo_scores) {
-        const size_t silos = silo_slots(f);
-        memcpy(f->silo_total, f->silo_scores, silos * sizeof *f->silo_total);
-        GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SILO_SCORES,
-                              &f->silo_total->examples, silos * GR_SCORE_SUMS));
-        const struct gr_score *withheld = &f->silo_total[silos - 1];
-        gr_scores_withhold(f->silo_total, silos - 1, withheld->correct, withheld->examples,
-                           f->config->evaluate.minimum_rows);
-        const size_t n_silos = f->data->n_silos;
-        memcpy(f->silo_metrics_total, f->silo_metrics, n_silos * sizeof *f->silo_metrics_total);
-        if (with_auc)
-            GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SILO_SCORES,
-                                  &f->silo_metrics_total->told, n_silos * SILO_METRICS));
-    }
+    if (rows_are_silos(f) && gr_policy_holds(f->config))
+        GR_TRY(gr_comm_agree(f->comm,
+                             gr_accumulator_disclose(f->total, f->config->data.disclosure_threshold,
+                                                     f->config->policy.digits)));
+    if (f->silo_scores && !f->scores_withheld) GR_TRY(add_silo_scores(f, with_auc));
     f->total_round = round;
 out:
     return status;
@@ -230,6 +266,35 @@ static gr_status seal(struct gr_federation *f) {
     return status;
 }
 
+/*
+ * Collective. Held-out rows of fewer silos than the policy asks for: their scores never leave.
+ * test: a common table's, which is nobody's.
+ */
+static gr_status withhold_scores(struct gr_federation *f, struct round_sums *sums) {
+    uint32_t silos = 0;
+    bool allowed;
+    for (size_t i = 0; i < f->data->n_local; i++)
+        silos += f->data->local[i].validation.n_rows + f->data->local[i].test.n_rows > 0;
+    gr_status status = gr_release_allows(gr_cohort_door(f->cohort), silos, &allowed);
+    f->scores_withheld = status == GR_OK && !allowed;
+    if (!f->scores_withheld) return status;
+    memset(&sums->validation, 0, sizeof sums->validation);
+    if (rows_are_silos(f)) memset(&sums->test, 0, sizeof sums->test);
+    if (f->silo_total) memset(f->silo_total, 0, silo_slots(f) * sizeof *f->silo_total);
+    return GR_OK;
+}
+
+/* Collective. What this rank has scored, as far as it may be known, over all ranks. */
+static gr_status share_scores(struct gr_federation *f, uint32_t round, bool with_auc,
+                              struct round_sums *sums) {
+    gr_status status = withhold_scores(f, sums);
+    if (status != GR_OK || !f->scores_withheld || !rows_are_silos(f))
+        return status == GR_OK ? add_accumulators(f, round, with_auc) : status;
+    gr_accumulator_clear(f->total, with_auc);
+    f->total_round = round;
+    return GR_OK;
+}
+
 gr_status gr_evaluate_outcome(struct gr_federation *f) {
     gr_status status = GR_OK;
     struct round_sums sums = {0};
@@ -243,7 +308,7 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     if (status != GR_LOST) status = score_rows(f, f->best.parameters, true, status == GR_OK, &sums);
     memcpy(sums.test_digest, f->data->test_digest, sizeof sums.test_digest);
     GR_TRY(gr_comm_agree(f->comm, status));
-    GR_TRY(add_accumulators(f, best, true));
+    GR_TRY(share_scores(f, best, true, &sums));
     memcpy(values, &sums, sizeof values);
     GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SCORES, values, ROUND_SUMS));
     memcpy(&sums, values, sizeof sums);
@@ -253,11 +318,19 @@ out:
     return status;
 }
 
+/* Why there are no scores; NULL: there are some, or it is not known. */
+static const char *why_none(const struct gr_federation *f) {
+    if (gr_accumulator_rows(f->total) > 0) return NULL;
+    return f->scores_withheld ? "rows of fewer silos than policy.minimum_silos"
+                              : gr_unscored_why(f, accumulators_test(f));
+}
+
 bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluation *out) {
     *out = (struct gr_evaluation){
         .round = f->total_round,
         .rows_of = accumulators_test(f) ? "test" : "validation",
-        .why = gr_accumulator_rows(f->total) > 0 ? NULL : gr_unscored_why(f, accumulators_test(f)),
+        .why = why_none(f),
+        .digits = gr_policy_holds(f->config) ? f->config->policy.digits : 0,
         .accumulator = f->total,
         .silos = f->silo_total,
         .silo_metrics = f->silo_metrics_total,
@@ -311,6 +384,21 @@ static void fill_metrics(const struct gr_federation *f, struct gr_metrics *metri
     metrics->cpu_seconds_train = 1e-6 * (double)sums->cpu_microseconds;
 }
 
+void gr_round_disclose(const struct gr_federation *f, struct gr_metrics *metrics) {
+    const uint32_t digits = f->config->policy.digits;
+    if (!gr_policy_holds(f->config)) return;
+    metrics->train_loss = gr_round_digits(metrics->train_loss, digits);
+    metrics->validation_loss = gr_round_digits(metrics->validation_loss, digits);
+    metrics->validation_accuracy = gr_round_digits(metrics->validation_accuracy, digits);
+    for (size_t i = 0; i < 3; i++) {
+        metrics->silo_loss[i] = gr_round_digits(metrics->silo_loss[i], digits);
+        metrics->silo_accuracy[i] = gr_round_digits(metrics->silo_accuracy[i], digits);
+    }
+    if (!rows_are_silos(f)) return;
+    metrics->test_loss = gr_round_digits(metrics->test_loss, digits);
+    metrics->test_accuracy = gr_round_digits(metrics->test_accuracy, digits);
+}
+
 static void fill_participation(const struct gr_federation *f, struct gr_metrics *metrics) {
     const uint32_t n = f->data->n_silos;
     metrics->participants = f->roster.n_members;
@@ -333,7 +421,7 @@ static gr_status add_up(struct gr_federation *f) {
     f->total_round = 0;
     if (evaluation_due(f)) {
         GR_TRY(gr_comm_agree(f->comm, evaluate_local(f, &sums)));
-        GR_TRY(add_accumulators(f, f->rounds_done, counts_auc(f)));
+        GR_TRY(share_scores(f, f->rounds_done, counts_auc(f), &sums));
     }
     sums.bytes = (int64_t)(gr_comm_bytes_sent(f->comm) - f->bytes_sent);
     memcpy(values, &sums, sizeof values);

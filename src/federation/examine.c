@@ -65,6 +65,8 @@ static gr_status note_found(struct examiner *e, const struct gr_cohort *cohort) 
     }
     GR_TRY(gr_cohort_tell_preprocessing(cohort, &words));
     GR_TRY(add_words(e, words));
+    GR_TRY(gr_cohort_tell_withheld(cohort, &words));
+    GR_TRY(add_words(e, words));
     GR_TRY(gr_cohort_tell_passed_over(cohort, &words));
     GR_TRY(add_words(e, words));
     GR_TRY(gr_cohort_tell_weights(cohort, &words));

@@ -91,6 +91,7 @@ struct gr_federation {
     /* What has been counted in scored_round by this rank, and in total_round by all; of the silos'
      * scores, by id, those that may become known, and then what is withheld; NULL: none may. */
     struct gr_accumulator *accumulator, *total;
+    bool scores_withheld; /* of the rows that silos hold out: by policy.minimum_silos */
     struct gr_score *silo_scores, *silo_total;
     struct gr_silo_metrics *silo_metrics, *silo_metrics_total; /* likewise, with the AUC */
     struct gr_accumulator *silo_accumulator;                   /* of one silo at a time */
@@ -166,6 +167,9 @@ double gr_kept_bytes(const struct gr_federation *f);
 
 /* Collective. The model on test and validation rows, and all sums of the round, into metrics. */
 gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) GR_CHECKED;
+
+/* Not collective. Before metrics are written down: those of silos' own rows get policy.digits. */
+void gr_round_disclose(const struct gr_federation *f, struct gr_metrics *metrics);
 
 /*
  * Collective. Counts anew, for gr_federation_evaluation, where the outcome is not the last round's

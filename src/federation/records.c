@@ -196,6 +196,8 @@ static gr_status note_found(struct gr_run_state *run, uint32_t done) {
     }
     GR_TRY(gr_cohort_tell_preprocessing(cohort, &words));
     GR_TRY(note_words(run, "findings", done, words));
+    GR_TRY(gr_cohort_tell_withheld(cohort, &words));
+    GR_TRY(note_words(run, "alert", done, words));
     GR_TRY(gr_cohort_tell_passed_over(cohort, &words));
     GR_TRY(note_words(run, "findings", done, words));
     GR_TRY(gr_cohort_tell_weights(cohort, &words));

@@ -282,7 +282,10 @@ gr_status gr_federation_recover(struct gr_federation *f) {
 
 /* The same on all ranks. */
 static gr_status check_quorum(const struct gr_federation *f) {
-    const uint32_t quorum = f->config->round.quorum, n = f->roster.n_members;
+    const uint32_t policy = gr_policy_silos(f->config), n = f->roster.n_members;
+    const bool by_policy = policy > f->config->round.quorum;
+    const uint32_t quorum = by_policy ? policy : f->config->round.quorum;
+    const char *setting = by_policy ? "policy.minimum_silos" : "round.quorum";
     const uint32_t sitting = gr_count_flags(f->roster.sat_out, f->data->n_silos);
     const uint32_t selected = gr_count_flags(f->selected, f->data->n_silos);
     char remedies[GR_REMEDIES_BYTES];
@@ -291,8 +294,8 @@ static gr_status check_quorum(const struct gr_federation *f) {
     if (f->config->round.sampling == GR_SAMPLING_LIST && !f->replay && selected < quorum)
         return gr_fail(GR_ERROR_CONFIG,
                        "round.availability: found %u silos for round %u, allowed at least %u "
-                       "(round.quorum)",
-                       selected, f->roster.round, quorum);
+                       "(%s)",
+                       selected, f->roster.round, quorum, setting);
     /* That all come back would not help. */
     for (uint32_t i = 0; i < f->data->n_silos; i++)
         diverged += f->roster.sat_out[i] == GR_SIT_NOT_FINITE;
@@ -300,14 +303,14 @@ static gr_status check_quorum(const struct gr_federation *f) {
     if (selected - (sitting < selected ? sitting : selected) < quorum)
         return gr_fail(GR_ERROR_DATA,
                        "round %u: %u of %u silos sit out, for their data or their updates must not "
-                       "enter a sum; round.quorum is %u%s%s",
-                       f->roster.round, sitting, selected, quorum,
+                       "enter a sum; %s is %u%s%s",
+                       f->roster.round, sitting, selected, setting, quorum,
                        diverged > 0 ? "; training has diverged: updates or losses are not finite, "
                                       "or too large for a sum; what helps: "
                                     : "",
                        diverged > 0 ? remedies : "");
-    return gr_fail(GR_STOPPED, "round %u: %u silos are ready, round.quorum is %u", f->roster.round,
-                   n, quorum);
+    return gr_fail(GR_STOPPED, "round %u: %u silos are ready, %s is %u", f->roster.round, n,
+                   setting, quorum);
 }
 
 /* Collective. The sum of a closed round, and the step. */
@@ -333,6 +336,7 @@ static gr_status finish(struct gr_federation *f, const struct gr_round_options *
     gr_inject_fault(f, f->rounds_done, GR_POINT_EVALUATE);
     GR_TRY(gr_round_evaluate(f, &metrics));
     gr_best_judge(f, &metrics);
+    gr_round_disclose(f, &metrics);
     gr_inject_fault(f, f->rounds_done, GR_POINT_RECORD);
     if (options->record) GR_TRY(options->record(options->context, &metrics));
 out:

@@ -189,7 +189,7 @@ for ranks in 1 3; do
     check "and its rows are counted" tells ward$ranks '"event":"findings","round":0,"what":"data: ward: 320 of no known category"'
 done
 check "with a lower threshold" exits 0 "$GRANARY" train ward-run.yaml --run told --set data.disclosure_threshold=3
-check "there is no alert" bash -c '! grep -q "alert\|findings" told/events.jsonl'
+check "there is no alert" bash -c '! grep -q "\"event\":\"\(alert\|findings\)\"" told/events.jsonl'
 
 # ---- held-out rows of no class ------------------------------------------------------------------
 perl -e 'for my $s (0 .. 2) { open my $f, ">", "few$s.csv"; print $f "x,label\n"; print $f "$_.5,", $_ == 0 ? 1 : 0, "\n" for 0 .. 199 }'
