@@ -33,6 +33,13 @@ static bool wants_extremes(const struct gr_fitting *fit, size_t v) {
     return !fit->withheld[v] && t->number && t->by == GR_SCALE_MIN_MAX && !t->ranged;
 }
 
+/* The same on all ranks. */
+static bool any_extremes(const struct gr_fitting *fit) {
+    for (size_t v = 0; v < fit->n; v++)
+        if (wants_extremes(fit, v)) return true;
+    return false;
+}
+
 /* ---- magnitudes ----------------------------------------------------------------------------- */
 
 /* Integers in the order of the numbers. */
@@ -71,7 +78,9 @@ static gr_status agree_spread(struct gr_fitting *fit, float *least, float *great
         most[n + v] = place_of(greatest[v]);
         most[2 * n + v] = place_of(-least[v]);
     }
-    GR_TRY(gr_release_max(fit->door, GR_RELEASE_EXTREMES, most, 3 * n));
+    GR_TRY(gr_release_max(fit->door, GR_RELEASE_VALUE_EXPONENTS, most, n));
+    if (any_extremes(fit))
+        GR_TRY(gr_release_max(fit->door, GR_RELEASE_EXTREMES, most + n, 2 * n));
     for (size_t v = 0; v < n; v++) {
         fit->exponent[v] = most[v];
         if (most[n + v] == NOTHING) continue;

@@ -30,7 +30,7 @@ static const char config_text[] =
     "run: {rounds: 1}\n"
     "data: {source: csv, schema: s.yaml, disclosure_threshold: 5,\n"
     "       silo_tables: [{file: 0.csv}, {file: 1.csv}, {file: 2.csv}]}\n"
-    "preprocess: {scale: min_max, clip: true}\n"
+    "preprocess: {scale: min_max, clip: true}\npolicy: {extremes: true}\n"
     "model: {type: softmax}\ntrain: {learning_rate: 0.1, batch_size: 8}\n";
 
 static void put(const char *name, const char *text) {
