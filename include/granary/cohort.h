@@ -41,26 +41,54 @@ struct gr_cohort; /* opaque: data, placement, findings, counts */
 
 struct gr_cohort_options {
     /* The text of the preprocessing that a run goes on with, the same on all ranks; NULL: where
-     * some is needed it is fitted. Borrowed for the call. */
+     * some is needed it is fitted. */
     const char *preprocessing;
     /* That run goes on, so that a test table which cannot be read leaves the test metrics
      * undefined; else it ends the start. */
     bool resumed;
-    const struct gr_listener *listener; /* borrowed until gr_cohort_free; NULL: nobody listens */
+    const struct gr_listener *listener; /* NULL: nobody listens */
+    /* Flags of silos that the cohort goes without, as one that lost them before it was loaded;
+     * n_silos; NULL: it goes without none. */
+    const uint8_t *without;
 };
 
 /*
- * Collective. Silos are placed by the ranks' slots, loaded, compared, and preprocessed. config is
- * borrowed until gr_cohort_free. A silo whose own table cannot be read is unusable; when all are:
- * GR_ERROR_DATA with the first one's reason. GR_ERROR_USAGE: more ranks than silos. GR_ERROR_DATA
- * also where tables that all ranks share, their columns or their shapes differ. To be followed by
- * gr_cohort_exclude of silos that the caller cannot use, and by gr_cohort_count.
+ * Not collective. An empty cohort; comm and config are borrowed until gr_cohort_free. config needs
+ * to have been checked.
  */
 gr_status gr_cohort_create(struct gr_comm *comm, const struct gr_config *config,
-                           const struct gr_cohort_options *options,
                            struct gr_cohort **out) GR_CHECKED;
 /* Not collective. NULL accepted. */
 void gr_cohort_free(struct gr_cohort *cohort);
+/* Not collective. All that is in the options is borrowed until gr_cohort_free. */
+void gr_cohort_set_options(struct gr_cohort *cohort, const struct gr_cohort_options *options);
+/* Not collective. As given to gr_cohort_create; borrowed. */
+struct gr_comm *gr_cohort_comm(const struct gr_cohort *cohort);
+const struct gr_config *gr_cohort_config(const struct gr_cohort *cohort);
+
+/*
+ * Collective. Silos are placed by the ranks' slots, loaded, compared, and preprocessed; silos of
+ * slots whose rank is not a member have no part in any of it. May be called again, and begins anew.
+ * A silo whose own table cannot be read is unusable; when all are: GR_ERROR_DATA with the first
+ * one's reason. GR_ERROR_USAGE: more ranks than silos. GR_ERROR_DATA also where tables that all
+ * ranks share, their columns or their shapes differ. To be followed by gr_cohort_exclude of silos
+ * that the caller cannot use, and by gr_cohort_count.
+ */
+gr_status gr_cohort_load(struct gr_cohort *cohort) GR_CHECKED;
+
+/*
+ * Collective. Does collective work, and does it again over the silos that are left when a rank is
+ * lost in it. `work` is called with `context` by every member, and must be able to begin anew,
+ * whatever the call before has left; its own status is the one returned, but for GR_LOST. It has
+ * succeeded everywhere when it has on one member: a last agreement is part of it. A rank's death is
+ * survived as soon as some member has seen it (the process table of its host, ULFM); GR_LOST: a
+ * member is silent, and nobody has seen it end. GR_STOPPED: this rank was given up.
+ */
+typedef gr_status (*gr_cohort_work)(void *context);
+gr_status gr_cohort_attempt(struct gr_cohort *cohort, gr_cohort_work work,
+                            void *context) GR_CHECKED;
+/* Not collective. Flags of the silos that took no part in gr_cohort_load, n_silos; how many. */
+uint32_t gr_cohort_missing(const struct gr_cohort *cohort, uint8_t *silos);
 
 /*
  * Not collective. A silo of this rank with a table of its own becomes unusable, for the
@@ -80,13 +108,13 @@ gr_status gr_cohort_count(struct gr_cohort *cohort) GR_CHECKED;
 
 /*
  * A respawned rank, in lockstep with the members: they call gr_cohort_welcome, it calls
- * gr_cohort_join, and both share what is known of all silos. GR_ERROR_DATA on the respawned rank:
- * its rows are of another shape than the members'; it leaves, and the members go on. The respawned
- * rank then calls gr_cohort_exclude where need be, and gr_cohort_scale_weights. Collective.
+ * gr_cohort_join in the place of gr_cohort_load, and both share the facts about all silos.
+ * GR_ERROR_DATA on the respawned rank: its rows are of another shape than the members'; it leaves,
+ * and the members go on. The respawned rank then calls gr_cohort_exclude where need be, and
+ * gr_cohort_scale_weights. Collective.
  */
 gr_status gr_cohort_welcome(struct gr_cohort *cohort) GR_CHECKED;
-gr_status gr_cohort_join(struct gr_comm *comm, const struct gr_config *config,
-                         const struct gr_listener *listener, struct gr_cohort **out) GR_CHECKED;
+gr_status gr_cohort_join(struct gr_cohort *cohort) GR_CHECKED;
 /* Not collective. Once for a respawned rank; gr_cohort_count does it for the others. */
 void gr_cohort_scale_weights(struct gr_cohort *cohort);
 
@@ -138,6 +166,19 @@ gr_status gr_cohort_deal_test(struct gr_cohort *cohort, bool *dealt) GR_CHECKED;
 /* Not collective. Whether the digest, a sum over all ranks' shares of the test table, is known not
  * to be the one of the beginning. */
 bool gr_cohort_test_replaced(const struct gr_cohort *cohort, const int64_t digest[GR_DIGEST_WORDS]);
+
+/* ---- rehearsed faults -------------------------------------------------------------------------
+ */
+
+/* Not collective. Strikes with the faults of the config that are due at this point, if this rank
+ * hosts the silo; each strikes once. round: 0 for the points before the first round. */
+void gr_inject_fault(struct gr_cohort *cohort, uint32_t round, enum gr_fault_point point);
+/* Not collective. Spoils a silo's update of n floats, where a fault says so; *largest: its largest
+ * magnitude. */
+void gr_inject_fault_update(struct gr_cohort *cohort, uint32_t round, uint32_t silo, float *update,
+                            size_t n, float *largest);
+/* Not collective. Whether this rank is to damage the checkpoint of a round. */
+bool gr_inject_fault_corruption(struct gr_cohort *cohort, uint32_t round);
 
 /* ---- evidence ---------------------------------------------------------------------------------
  */

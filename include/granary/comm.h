@@ -280,6 +280,9 @@ gr_status gr_control_watch(void *comm) GR_CHECKED;
 
 /* Whether any rank was ever lost or given up, as far as this one knows. */
 bool gr_comm_losses(const struct gr_comm *comm);
+/* Not collective. After GR_LOST: whether a member has been seen to end, or another member calls for
+ * a change of the membership; looked for during a second at most. Else it is a loss by silence. */
+bool gr_comm_saw_end(struct gr_comm *comm);
 /* Whether this rank was given up, and has not been taken in again. */
 bool gr_comm_out(const struct gr_comm *comm);
 /* Whether this rank was given up, and the others have come to the end without it. */
@@ -291,6 +294,9 @@ bool gr_comm_over(const struct gr_comm *comm);
  * lost on the way; to be called again after gr_control_recover.
  */
 gr_status gr_control_finish(struct gr_comm *comm) GR_CHECKED;
+/* Not collective. This rank ends the run before the first round, for nobody knows what has become
+ * of a silent one: the others learn that its own end is no loss to recover from. */
+void gr_control_give_up(struct gr_comm *comm);
 /* This rank fails, for a reason that all have agreed on or will: whoever meets with it learns it.
  */
 void gr_control_fail(struct gr_comm *comm, gr_status status);

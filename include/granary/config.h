@@ -178,7 +178,16 @@ enum gr_fault_point {
     GR_POINT_SCORE,      /* the sums of the evaluation are there, before they are agreed on */
     GR_POINT_RECORD,     /* before the round's line is written */
     GR_POINT_CHECKPOINT, /* before a checkpoint is written; corrupt: after it */
-    GR_POINT_RECOVER     /* the first time that a loss is recovered from in that round */
+    GR_POINT_RECOVER,    /* the first time that a loss is recovered from in that round */
+    /* Round 0, before the first round: */
+    GR_POINT_LOAD,        /* before the silos' tables are read */
+    GR_POINT_COMPARE,     /* read, before their columns are compared */
+    GR_POINT_FIT,         /* before preprocessing is fitted */
+    GR_POINT_DICTIONARY,  /* numbers are fitted, before the categories of open columns are found */
+    GR_POINT_COUNT,       /* before the rows of classes are counted */
+    GR_POINT_OPEN,        /* before the run directory is opened */
+    GR_POINT_FINGERPRINT, /* before the data's fingerprints are compared */
+    GR_POINT_START        /* before the records begin */
 };
 
 /*

@@ -75,13 +75,10 @@ gr_status gr_sample_silos(const struct gr_draw *draw, uint32_t round, const uint
 struct gr_federation; /* opaque: data, model, trainer, aggregator, server state */
 
 /*
- * Collective. Makes a cohort of the config's data (see gr_cohort_create, whose options these are),
- * and the model for it. config is borrowed until gr_federation_free. Errors: as gr_cohort_create
- * and gr_cohort_count.
+ * Collective. Loads the cohort (gr_cohort_load), makes the model for its rows, and counts
+ * (gr_cohort_count). The cohort is borrowed until gr_federation_free. Errors: theirs.
  */
-gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *config,
-                               const struct gr_cohort_options *options,
-                               struct gr_federation **out) GR_CHECKED;
+gr_status gr_federation_create(struct gr_cohort *cohort, struct gr_federation **out) GR_CHECKED;
 void gr_federation_free(struct gr_federation *federation);
 
 /*
@@ -191,9 +188,6 @@ gr_status gr_federation_outline(struct gr_federation *federation,
 
 /* For the manifest: borrowed. */
 const char *gr_federation_architecture(const struct gr_federation *federation);
-/* The silos and their rows; borrowed until gr_federation_free. Not collective. */
-const struct gr_cohort *gr_federation_cohort(const struct gr_federation *federation);
-
 /* What a whole run was asked to do. */
 struct gr_run_options {
     const char *run_path; /* --run, or NULL */

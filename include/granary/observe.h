@@ -134,6 +134,9 @@ void gr_replay_absent(const struct gr_replay *replay, uint32_t round, uint8_t *a
 void gr_replay_instead(const struct gr_replay *replay, uint32_t round, uint8_t *instead);
 /* Silos that took part without what was kept of them from earlier rounds: the member "anew". */
 void gr_replay_anew(const struct gr_replay *replay, uint32_t round, uint8_t *anew);
+/* Silos that were lost before the first round, so that preprocessing and counts are without them:
+ * event "lost" of round 0 with the member "before_start". lost: n_silos flags, cleared first. */
+void gr_replay_lost(const struct gr_replay *replay, uint8_t *lost);
 void gr_replay_close(struct gr_replay *replay);
 
 /*

@@ -103,8 +103,8 @@ gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *valu
  */
 gr_status gr_release_allows(struct gr_door *door, uint32_t silos, bool *allowed) GR_CHECKED;
 /*
- * Collective. gr_aggregate_total, of at least policy.minimum_silos contributions of n floats; fewer:
- * GR_STOPPED, and nothing has left.
+ * Collective. gr_aggregate_total, of at least policy.minimum_silos contributions of n floats;
+ * fewer: GR_STOPPED, and nothing has left.
  */
 gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregator,
                             const struct gr_contribution *mine, size_t n_mine, uint32_t n_members,

@@ -14,8 +14,6 @@ static void find_hosts(struct gr_cohort *cohort) {
         for (size_t i = 0; i < n; i++)
             cohort->host_of[cohort->placed[i]] = slot;
     }
-    cohort->share_rank = gr_comm_rank(cohort->comm);
-    cohort->share_size = gr_comm_size(cohort->comm);
 }
 
 /*
@@ -31,45 +29,87 @@ static gr_status share_sizes(struct gr_cohort *cohort) {
                           cohort->config->data.silos);
 }
 
-static gr_status allocate(struct gr_comm *comm, const struct gr_config *config,
-                          const struct gr_listener *listener, struct gr_cohort **out) {
+static gr_status allocate(struct gr_cohort *cohort) {
+    const struct gr_config *config = cohort->config;
     const uint32_t n = config->data.silos;
     gr_status status = GR_OK;
-    struct gr_cohort *cohort = NULL;
-    GR_TRY(gr_allocate_zero(1, sizeof *cohort, "a cohort", &cohort));
-    cohort->comm = comm;
-    cohort->config = config;
-    cohort->listener = listener;
-    *out = cohort;
-    GR_TRY(gr_door_create(comm, config, &cohort->door));
     GR_TRY(gr_allocate(n, sizeof *cohort->placed, "this rank's silos", &cohort->placed));
     GR_TRY(gr_allocate_zero(n, 1, "what was heard", &cohort->heard));
     GR_TRY(gr_allocate_zero(n, sizeof *cohort->host_of, "the silos' hosts", &cohort->host_of));
+    GR_TRY(gr_allocate_zero(config->faults_count, 1, "rehearsed faults", &cohort->struck));
     if (config->round.sampling == GR_SAMPLING_SIZE)
         GR_TRY(gr_allocate_zero(n, sizeof *cohort->sizes, "the silos' sizes", &cohort->sizes));
+    GR_TRY(gr_roster_create(n, &cohort->roster));
 out:
     return status;
 }
 
 gr_status gr_cohort_create(struct gr_comm *comm, const struct gr_config *config,
-                           const struct gr_cohort_options *options, struct gr_cohort **out) {
+                           struct gr_cohort **out) {
+    gr_status status = GR_OK;
     struct gr_cohort *cohort = NULL;
-    gr_status status = gr_comm_agree(comm, allocate(comm, config, options->listener, &cohort));
     *out = NULL;
-    GR_TRY(status);
-    if (!cohort) return gr_fail(GR_ERROR_INTERNAL, "a cohort was agreed on that is not there");
+    GR_TRY(gr_allocate_zero(1, sizeof *cohort, "a cohort", &cohort));
+    cohort->comm = comm;
+    cohort->config = config;
+    GR_TRY(gr_door_create(comm, config, &cohort->door));
+    GR_TRY(allocate(cohort));
     gr_control_expect(comm, config->data.silos);
-    cohort->resumed = options->resumed;
-    GR_TRY(gr_tables_load(cohort));
-    GR_TRY(gr_cohort_preprocess(cohort, options->preprocessing));
-    GR_TRY(gr_codes_find(cohort));
-    GR_TRY(gr_terms_agree(cohort));
     find_hosts(cohort);
     *out = cohort;
     cohort = NULL;
 out:
     gr_cohort_free(cohort);
     return status;
+}
+
+void gr_cohort_set_options(struct gr_cohort *cohort, const struct gr_cohort_options *options) {
+    cohort->options = *options;
+}
+
+/* All that an earlier load has found, but who was told of it. */
+static void forget(struct gr_cohort *cohort) {
+    const uint32_t n = cohort->config->data.silos;
+    gr_data_free(cohort->data);
+    gr_free(cohort->reasons);
+    gr_free(cohort->found);
+    gr_free(cohort->withheld);
+    gr_free(cohort->categories);
+    gr_free(cohort->held);
+    gr_free(cohort->class_counts);
+    cohort->data = NULL;
+    cohort->reasons = NULL;
+    cohort->found = NULL;
+    cohort->withheld = NULL;
+    cohort->categories = NULL;
+    cohort->held = NULL;
+    cohort->class_counts = NULL;
+    cohort->empty_classes = false;
+    cohort->n_unusable = 0;
+    if (cohort->sizes) memset(cohort->sizes, 0, n * sizeof *cohort->sizes);
+}
+
+gr_status gr_cohort_load(struct gr_cohort *cohort) {
+    gr_status status = GR_OK;
+    forget(cohort);
+    gr_inject_fault(cohort, 0, GR_POINT_LOAD);
+    GR_TRY(gr_tables_load(cohort));
+    gr_inject_fault(cohort, 0, GR_POINT_FIT);
+    GR_TRY(gr_cohort_preprocess(cohort, cohort->options.preprocessing));
+    GR_TRY(gr_codes_find(cohort));
+    status = gr_terms_agree(cohort);
+out:
+    return status;
+}
+
+uint32_t gr_cohort_missing(const struct gr_cohort *cohort, uint8_t *silos) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < cohort->config->data.silos; i++) {
+        silos[i] = gr_comm_rank_of(cohort->comm, cohort->host_of[i]) < 0 ||
+                   (cohort->options.without && cohort->options.without[i]);
+        n += silos[i];
+    }
+    return n;
 }
 
 gr_status gr_cohort_count(struct gr_cohort *cohort) {
@@ -80,6 +120,7 @@ gr_status gr_cohort_count(struct gr_cohort *cohort) {
     GR_TRY(share_sizes(cohort));
     gr_cohort_scale_weights(cohort);
     GR_TRY(gr_terms_sum_lost(cohort));
+    gr_inject_fault(cohort, 0, GR_POINT_COUNT);
     GR_TRY(gr_classes_find_empty(cohort));
     status = gr_classes_count(cohort);
 out:
@@ -88,18 +129,14 @@ out:
 
 void gr_cohort_free(struct gr_cohort *cohort) {
     if (!cohort) return;
-    gr_free(cohort->class_counts);
-    gr_free(cohort->held);
-    gr_free(cohort->categories);
-    gr_free(cohort->withheld);
-    gr_free(cohort->found);
-    gr_free(cohort->reasons);
+    forget(cohort);
     gr_free(cohort->heard);
+    gr_free(cohort->struck);
     gr_free(cohort->sizes);
     gr_free(cohort->host_of);
     gr_free(cohort->placed);
-    gr_data_free(cohort->data);
     gr_door_free(cohort->door);
+    gr_roster_release(&cohort->roster);
     gr_free(cohort);
 }
 
@@ -170,21 +207,12 @@ gr_status gr_cohort_welcome(struct gr_cohort *cohort) {
     return status == GR_OK ? share_outline(cohort) : status;
 }
 
-gr_status gr_cohort_join(struct gr_comm *comm, const struct gr_config *config,
-                         const struct gr_listener *listener, struct gr_cohort **out) {
+gr_status gr_cohort_join(struct gr_cohort *cohort) {
     gr_status status = GR_OK;
-    struct gr_cohort *cohort = NULL;
-    *out = NULL;
-    GR_TRY(allocate(comm, config, listener, &cohort));
-    gr_control_expect(comm, config->data.silos);
     GR_TRY(gr_tables_read(cohort));
     GR_TRY(gr_cohort_share_preprocessing(cohort, true));
-    find_hosts(cohort);
-    GR_TRY(share_outline(cohort));
-    *out = cohort;
-    cohort = NULL;
+    status = share_outline(cohort);
 out:
-    gr_cohort_free(cohort);
     return status;
 }
 
@@ -193,6 +221,14 @@ out:
 
 struct gr_door *gr_cohort_door(const struct gr_cohort *cohort) {
     return cohort->door;
+}
+
+struct gr_comm *gr_cohort_comm(const struct gr_cohort *cohort) {
+    return cohort->comm;
+}
+
+const struct gr_config *gr_cohort_config(const struct gr_cohort *cohort) {
+    return cohort->config;
 }
 
 struct gr_data *gr_cohort_data(const struct gr_cohort *cohort) {

@@ -7,12 +7,14 @@
 #include <granary/release.h>
 
 struct gr_cohort {
-    struct gr_comm *comm;               /* borrowed */
-    const struct gr_config *config;     /* borrowed */
-    const struct gr_listener *listener; /* borrowed; NULL: nobody listens */
-    struct gr_door *door;               /* through which all that follows leaves; owned */
-    struct gr_data *data;               /* this rank's silos and share of the test table; owned */
-    bool resumed;                       /* the test table may be missing */
+    struct gr_comm *comm;             /* borrowed */
+    const struct gr_config *config;   /* borrowed */
+    struct gr_cohort_options options; /* borrowed */
+    struct gr_door *door;             /* through which all that follows leaves; owned */
+    struct gr_data *data;             /* this rank's silos and share of the test table; owned */
+    uint8_t *struck;         /* rehearsed faults that have been; faults_count flags; owned */
+    uint32_t attempts;       /* collective works that have succeeded */
+    struct gr_roster roster; /* the outcome of a recovery */
 
     /* Placement. */
     uint32_t *placed;           /* room for the ids of a slot's silos; n_silos; owned */

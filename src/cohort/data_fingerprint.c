@@ -190,7 +190,10 @@ static void set_run_data(struct gr_cohort *cohort, const struct prints *p,
     cohort->run_data = *told;
     if (told->known) return;
     cohort->run_data.known = true;
+    /* Silos that were lost before they were counted are missing as those that cannot be read. */
     cohort->run_data.incomplete = cohort->n_unusable > 0;
+    for (uint32_t i = 0; i < cohort->data->n_silos; i++)
+        if (p->now[(size_t)i * PARTS] == 0) cohort->run_data.incomplete = true;
     gr_digest_of(p->now, p->n * sizeof *p->now, cohort->run_data.fingerprint);
 }
 

@@ -79,8 +79,7 @@ static gr_status agree_spread(struct gr_fitting *fit, float *least, float *great
         most[2 * n + v] = place_of(-least[v]);
     }
     GR_TRY(gr_release_max(fit->door, GR_RELEASE_VALUE_EXPONENTS, most, n));
-    if (any_extremes(fit))
-        GR_TRY(gr_release_max(fit->door, GR_RELEASE_EXTREMES, most + n, 2 * n));
+    if (any_extremes(fit)) GR_TRY(gr_release_max(fit->door, GR_RELEASE_EXTREMES, most + n, 2 * n));
     for (size_t v = 0; v < n; v++) {
         fit->exponent[v] = most[v];
         if (most[n + v] == NOTHING) continue;
@@ -315,6 +314,7 @@ gr_status gr_cohort_fit(struct gr_cohort *cohort, char **text) {
                                            ? gr_fail(GR_ERROR_DATA, "preprocessing: sums are "
                                                                     "too large")
                                            : GR_OK));
+    gr_inject_fault(cohort, 0, GR_POINT_DICTIONARY);
     GR_TRY(gr_dictionary_find_categories(&fit));
     GR_TRY(gr_comm_agree(cohort->comm,
                          gr_comm_rank(cohort->comm) == 0 ? write_text(&fit, text) : GR_OK));

@@ -28,6 +28,15 @@ bool gr_tables_take_kind(struct gr_data *data, const int64_t kind[GR_KIND_WORDS]
                   (GR_KIND_WORDS - GR_KIND_FEATURES) * sizeof *own) == 0;
 }
 
+/* Of the silos placed on this rank those that the cohort does not go without; how many. */
+static size_t leave_out(struct gr_cohort *cohort, size_t n) {
+    const uint8_t *without = cohort->options.without;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!without || !without[cohort->placed[i]]) cohort->placed[kept++] = cohort->placed[i];
+    return kept;
+}
+
 /* The silos of this rank's slot, and the rank's share of the test table; shape: what `given` says.
  */
 static gr_status read_share(struct gr_cohort *cohort, const struct gr_share *given) {
@@ -38,6 +47,9 @@ static gr_status read_share(struct gr_cohort *cohort, const struct gr_share *giv
     share.test_count = (uint32_t)gr_comm_size(cohort->comm);
     gr_place_silos(cohort->config->run.placement, share.n_silos, gr_comm_slot(cohort->comm),
                    gr_comm_slots(cohort->comm), cohort->placed, &share.n_local);
+    share.n_local = leave_out(cohort, share.n_local);
+    cohort->share_rank = gr_comm_rank(cohort->comm);
+    cohort->share_size = gr_comm_size(cohort->comm);
     return gr_data_load(cohort->config, &share, &cohort->data);
 }
 
@@ -101,7 +113,7 @@ static gr_status agree_shape(struct gr_cohort *cohort) {
         gr_tables_take_kind(cohort->data, shape))
         goto agreed;
     struct gr_share share = {.n_dims = (size_t)shape[GR_KIND_N_DIMS],
-                             .test_optional = cohort->resumed};
+                             .test_optional = cohort->options.resumed};
     for (size_t i = 0; i < share.n_dims; i++)
         share.shape[i] = (size_t)shape[GR_KIND_DIMS + i];
     gr_data_free(cohort->data);
@@ -135,7 +147,7 @@ gr_status gr_tables_load(struct gr_cohort *cohort) {
         return gr_fail(GR_ERROR_USAGE,
                        "found %d ranks for %u silos, expected at most one rank for a silo",
                        gr_comm_size(cohort->comm), n_silos);
-    const struct gr_share any = {.test_optional = cohort->resumed};
+    const struct gr_share any = {.test_optional = cohort->options.resumed};
     gr_status status = gr_comm_agree(cohort->comm, read_share(cohort, &any));
     if (status == GR_OK) gr_unusable_hear(cohort);
     if (status == GR_OK) status = gr_comm_agree(cohort->comm, agree_on_test(cohort));
@@ -143,6 +155,7 @@ gr_status gr_tables_load(struct gr_cohort *cohort) {
     if (status == GR_OK) status = agree_shape(cohort);
     /* Who has read again may have found it meanwhile. */
     if (status == GR_OK) status = gr_comm_agree(cohort->comm, agree_on_test(cohort));
+    gr_inject_fault(cohort, 0, GR_POINT_COMPARE);
     if (status == GR_OK) status = gr_contract_check(cohort);
     if (status == GR_OK) status = refuse_few(cohort);
     if (status == GR_OK) status = gr_contract_sum_found(cohort);

@@ -111,11 +111,11 @@ out:
 void gr_cohort_hear(const struct gr_cohort *cohort, const char *format, ...) {
     char line[GR_MESSAGE_MAX];
     va_list arguments;
-    if (!cohort->listener || !cohort->listener->hear) return;
+    if (!cohort->options.listener || !cohort->options.listener->hear) return;
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    cohort->listener->hear(cohort->listener->context, line);
+    cohort->options.listener->hear(cohort->options.listener->context, line);
 }
 
 gr_status gr_cohort_exclude(struct gr_cohort *cohort, struct gr_silo *silo, gr_status why) {
@@ -162,17 +162,17 @@ static gr_status fail_all(const struct gr_cohort *cohort, const struct gr_silo *
 
 gr_status gr_unusable_count(struct gr_cohort *cohort) {
     const struct gr_silo *first = NULL;
-    int64_t unusable = 0;
+    int64_t counts[] = {0, (int64_t)cohort->data->n_local}; /* unusable ones, of all */
     gr_unusable_hear(cohort);
     for (size_t i = 0; i < cohort->data->n_local; i++) {
         if (cohort->data->local[i].unusable == GR_OK) continue;
-        unusable++;
+        counts[0]++;
         if (!first) first = &cohort->data->local[i];
     }
-    gr_status status = gr_release_sum(cohort->door, GR_RELEASE_UNUSABLE, &unusable, 1);
+    gr_status status = gr_release_sum(cohort->door, GR_RELEASE_UNUSABLE, counts, 2);
     if (status != GR_OK) return status;
-    cohort->n_unusable = (uint32_t)unusable;
-    if (cohort->n_unusable < cohort->data->n_silos) return GR_OK;
+    cohort->n_unusable = (uint32_t)counts[0];
+    if (counts[0] < counts[1]) return GR_OK;
     return gr_comm_agree(cohort->comm, first ? fail_all(cohort, first)
                                              : gr_fail(GR_ERROR_DATA, "no silo has data"));
 }

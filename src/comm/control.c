@@ -253,6 +253,30 @@ out:
     return status;
 }
 
+static bool saw_end(const struct gr_comm *comm) {
+    bool any = comm->mailbox.invitation != NULL || comm->mailbox.decision != NULL;
+    for (int i = 0; i < comm->size && !any; i++) {
+        const struct gr_peer *peer = &comm->peers[comm->slot_of[i]];
+        any = peer->dead || (peer->report && peer->report->head.kind == GR_CONTROL_TROUBLE);
+    }
+    return any;
+}
+
+bool gr_comm_saw_end(struct gr_comm *comm) {
+    static const double longest_s = 1, sleep_s = 1e-3;
+    struct gr_wait_event *event = gr_comm_wait_event(comm);
+    for (double waited = 0; waited < longest_s;) {
+        const uint32_t seen = atomic_load(&event->value);
+        gr_status unused = gr_mailbox_poll(comm);
+        (void)unused;
+        gr_detect(comm);
+        if (comm->mailbox.excluded) return false;
+        if (saw_end(comm)) return true;
+        waited += gr_wait_sleep(event, seen, sleep_s);
+    }
+    return false;
+}
+
 /* Whether work is to look up again. */
 static bool is_due(struct gr_comm *comm) {
     static const double every_s = 2e-3;
@@ -301,6 +325,12 @@ static gr_status tell_the_end(struct gr_comm *comm) {
     gr_detect_clear_up(comm);
 out:
     return status;
+}
+
+void gr_control_give_up(struct gr_comm *comm) {
+    gr_status unused = tell_the_end(comm);
+    if (unused == GR_OK) unused = gr_mailbox_poll(comm);
+    (void)unused;
 }
 
 gr_status gr_control_finish(struct gr_comm *comm) {

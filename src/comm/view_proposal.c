@@ -253,6 +253,23 @@ out:
     return status;
 }
 
+/*
+ * Before the first round nobody can be taken in again, and nothing says which of two groups may go
+ * on: a member that is silent, and was not seen to end, ends the start for all.
+ */
+static void refuse_silence(struct gr_draft *draft) {
+    static char text[] = "before the first round a rank gives no sign (round.start_deadline_s): "
+                         "start again";
+    if (!draft->comm->starting || draft->head.status != GR_OK) return;
+    for (uint32_t i = 0; i < draft->head.n_changes; i++) {
+        if ((draft->changes[i] & 3) != GR_CHANGE_LATE) continue;
+        draft->head.status = GR_STOPPED;
+        draft->text = text;
+        draft->head.length = (uint32_t)strlen(text);
+        return;
+    }
+}
+
 gr_status gr_view_change_propose(struct gr_view_change *m, const uint8_t *invited) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
@@ -273,6 +290,7 @@ gr_status gr_view_change_propose(struct gr_view_change *m, const uint8_t *invite
         if (epoch >= draft.head.epoch && !needs_state(comm, slot)) draft.head.epoch = epoch + 1;
     }
     GR_TRY(find_position(&draft));
+    refuse_silence(&draft);
     GR_TRY(give_way(comm, &draft, &yield));
     if (yield) goto out;
     GR_TRY(claim(comm, &draft, &granted, &yield));

@@ -186,7 +186,7 @@ const struct gr_setting gr_settings[] = {
     {.path = "policy.digits", .standard = "4", .flags = CHANGEABLE, FROM_TO(1, 17)},
     {.path = "faults[].kind", .flags = REQUIRED | CHANGEABLE},
     {.path = "faults[].silo", .flags = REQUIRED | CHANGEABLE, FROM_TO(0, SILOS_MAX - 1)},
-    {.path = "faults[].round", .flags = REQUIRED | CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
+    {.path = "faults[].round", .flags = REQUIRED | CHANGEABLE, FROM_TO(0, ROUNDS_MAX)},
     {.path = "faults[].point", .standard = "train", .flags = CHANGEABLE},
     {.path = "faults[].after_s", .standard = "0", .flags = CHANGEABLE, BETWEEN(0, SECONDS_MAX)},
     {.path = "faults[].seconds", .standard = "0", .flags = CHANGEABLE, BETWEEN(0, SECONDS_MAX)},

@@ -92,11 +92,24 @@ const cyaml_strval_t gr_fault_kind_names[7] = {
     {"kill", GR_FAULT_KILL},      {"stop", GR_FAULT_STOP}, {"delay", GR_FAULT_DELAY},
     {"slow", GR_FAULT_SLOW},      {"nan", GR_FAULT_NAN},   {"explode", GR_FAULT_EXPLODE},
     {"corrupt", GR_FAULT_CORRUPT}};
-const cyaml_strval_t gr_fault_point_names[10] = {
-    {"train", GR_POINT_TRAIN},    {"ready", GR_POINT_READY},   {"aggregate", GR_POINT_AGGREGATE},
-    {"seal", GR_POINT_SEAL},      {"commit", GR_POINT_COMMIT}, {"evaluate", GR_POINT_EVALUATE},
-    {"score", GR_POINT_SCORE},    {"record", GR_POINT_RECORD}, {"checkpoint", GR_POINT_CHECKPOINT},
-    {"recover", GR_POINT_RECOVER}};
+const cyaml_strval_t gr_fault_point_names[18] = {{"train", GR_POINT_TRAIN},
+                                                 {"ready", GR_POINT_READY},
+                                                 {"aggregate", GR_POINT_AGGREGATE},
+                                                 {"seal", GR_POINT_SEAL},
+                                                 {"commit", GR_POINT_COMMIT},
+                                                 {"evaluate", GR_POINT_EVALUATE},
+                                                 {"score", GR_POINT_SCORE},
+                                                 {"record", GR_POINT_RECORD},
+                                                 {"checkpoint", GR_POINT_CHECKPOINT},
+                                                 {"recover", GR_POINT_RECOVER},
+                                                 {"load", GR_POINT_LOAD},
+                                                 {"compare", GR_POINT_COMPARE},
+                                                 {"fit", GR_POINT_FIT},
+                                                 {"dictionary", GR_POINT_DICTIONARY},
+                                                 {"count", GR_POINT_COUNT},
+                                                 {"open", GR_POINT_OPEN},
+                                                 {"fingerprint", GR_POINT_FINGERPRINT},
+                                                 {"start", GR_POINT_START}};
 
 static const char *name_of(const cyaml_strval_t *names, size_t n, int64_t value) {
     for (size_t i = 0; i < n; i++)

@@ -31,6 +31,6 @@ extern const cyaml_strval_t gr_stop_metric_names[3];
 extern const cyaml_strval_t gr_encoding_names[4];
 extern const cyaml_strval_t gr_placement_names[2];
 extern const cyaml_strval_t gr_fault_kind_names[7];
-extern const cyaml_strval_t gr_fault_point_names[10];
+extern const cyaml_strval_t gr_fault_point_names[18];
 
 #endif

@@ -120,6 +120,19 @@ static void check_point(const struct gr_rule_context *r, const struct fault *fau
     gr_rule_refuse_member(r, fault->node, fault->path, "point", what);
 }
 
+/* The points before the first round are of round 0, and all others of a later one. */
+static void check_round(const struct gr_rule_context *r, const struct fault *fault) {
+    char what[96];
+    const struct gr_fault_config *f = fault->config;
+    const bool early = f->point >= GR_POINT_LOAD;
+    if (early == (f->round == 0) || !gr_rule_member_sound(fault->node, "round") ||
+        !gr_rule_member_sound(fault->node, "point"))
+        return;
+    snprintf(what, sizeof what, "found %u, allowed %s at this point", f->round,
+             early ? "only 0" : "at least 1");
+    gr_rule_refuse_member(r, fault->node, fault->path, "round", what);
+}
+
 static void check_fault(const struct gr_rule_context *r, const struct fault *fault) {
     char what[96];
     const struct gr_fault_config *f = fault->config;
@@ -131,6 +144,7 @@ static void check_fault(const struct gr_rule_context *r, const struct fault *fau
         gr_rule_refuse_member(r, fault->node, fault->path, "silo", what);
     }
     check_point(r, fault);
+    check_round(r, fault);
     if ((f->kind == GR_FAULT_DELAY || f->kind == GR_FAULT_SLOW) && !(f->seconds > 0) &&
         gr_rule_member_sound(fault->node, "kind") && gr_rule_member_sound(fault->node, "seconds"))
         gr_rule_refuse_member(r, fault->node, fault->path, "seconds",

@@ -429,7 +429,7 @@ static gr_status add_up(struct gr_federation *f) {
     gr_release_note(gr_cohort_door(f->cohort), GR_RELEASE_TIMES, 2); /* among them */
     memcpy(f->total_sums, values, sizeof values);
     if (f->total_round > 0) GR_TRY(settle_scores(f, counts_auc(f), f->total_sums));
-    gr_inject_fault(f, f->rounds_done, GR_POINT_SCORE);
+    gr_inject_fault(f->cohort, f->rounds_done, GR_POINT_SCORE);
     status = seal(f);
 out:
     return status;

@@ -86,11 +86,16 @@ static gr_status attempt(struct examiner *e, const struct gr_config *config, boo
     struct gr_federation *f = NULL;
     const struct gr_listener listener = {hear, e};
     const struct gr_cohort_options options = {.listener = first ? &listener : NULL};
-    gr_status status = gr_federation_create(e->comm, config, &options, &f);
+    struct gr_cohort *cohort = NULL;
+    gr_status status = gr_comm_agree(e->comm, gr_cohort_create(e->comm, config, &cohort));
+    if (status != GR_OK) goto out;
+    gr_cohort_set_options(cohort, &options);
+    status = gr_federation_create(cohort, &f);
     if (status == GR_OK && first) status = gr_federation_outline(f, &e->out->opening);
-    if (status == GR_OK && first && e->failed == GR_OK)
-        e->failed = note_found(e, gr_federation_cohort(f));
+    if (status == GR_OK && first && e->failed == GR_OK) e->failed = note_found(e, cohort);
+out:
     gr_federation_free(f);
+    gr_cohort_free(cohort);
     if (status == GR_OK) return gr_comm_agree(e->comm, e->failed);
     return status == GR_ERROR_INTERNAL || status == GR_LOST ? status : note(e, status);
 }

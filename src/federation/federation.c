@@ -77,7 +77,6 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "participation", &f->lost));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "participation", &f->late));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "participation", &f->returned));
-    GR_TRY(gr_allocate_zero(config->faults_count, 1, "rehearsed faults", &f->struck));
     GR_TRY(gr_allocate_zero(1, sizeof *f->sums, "sums", &f->sums));
     GR_TRY(gr_allocate_zero(1, sizeof *f->total_sums, "sums of a round", &f->total_sums));
     GR_TRY(gr_allocate_zero(1, sizeof *f->scored, "sums", &f->scored));
@@ -94,33 +93,31 @@ out:
     return status;
 }
 
-static gr_status allocate(struct gr_comm *comm, const struct gr_config *config,
-                          struct gr_federation **out) {
+static gr_status allocate(struct gr_cohort *cohort, struct gr_federation **out) {
     gr_status status = GR_OK;
     struct gr_federation *f = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *f, "a federation", &f));
-    f->comm = comm;
-    f->config = config;
-    f->strategy = gr_strategy_find(config->strategy.name);
+    f->comm = gr_cohort_comm(cohort);
+    f->config = gr_cohort_config(cohort);
+    f->cohort = cohort;
+    f->data = gr_cohort_data(cohort);
+    f->strategy = gr_strategy_find(f->config->strategy.name);
     *out = f;
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "what was heard", &f->heard));
+    GR_TRY(gr_allocate_zero(f->config->data.silos, 1, "what was heard", &f->heard));
 out:
     return status;
 }
 
-gr_status gr_federation_create(struct gr_comm *comm, const struct gr_config *config,
-                               const struct gr_cohort_options *options,
-                               struct gr_federation **out) {
+gr_status gr_federation_create(struct gr_cohort *cohort, struct gr_federation **out) {
+    struct gr_comm *comm = gr_cohort_comm(cohort);
     gr_status status = GR_OK;
     struct gr_federation *f = NULL;
     *out = NULL;
-    GR_TRY(gr_comm_agree(comm, allocate(comm, config, &f)));
-    if (!f) return gr_fail(GR_ERROR_INTERNAL, "a federation was agreed on that is not there");
-    GR_TRY(gr_cohort_create(comm, config, options, &f->cohort));
-    f->data = gr_cohort_data(f->cohort);
+    GR_TRY(gr_cohort_load(cohort));
+    GR_TRY(gr_comm_agree(comm, allocate(cohort, &f)));
     GR_TRY(gr_comm_agree(comm, make_model(f)));
     GR_TRY(gr_comm_agree(comm, gr_inputs_check(f)));
-    GR_TRY(gr_cohort_count(f->cohort));
+    GR_TRY(gr_cohort_count(cohort));
     GR_TRY(gr_comm_agree(comm, gr_inputs_weigh_classes(f)));
     *out = f;
     f = NULL;
@@ -140,14 +137,13 @@ out:
     return status;
 }
 
-gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *config,
-                             const struct gr_listener *listener, struct gr_federation **out) {
+gr_status gr_federation_join(struct gr_cohort *cohort, struct gr_federation **out) {
+    struct gr_comm *comm = gr_cohort_comm(cohort);
     gr_status status = GR_OK;
     struct gr_federation *f = NULL;
     *out = NULL;
-    GR_TRY(allocate(comm, config, &f));
-    GR_TRY(gr_cohort_join(comm, config, listener, &f->cohort));
-    f->data = gr_cohort_data(f->cohort);
+    GR_TRY(gr_cohort_join(cohort));
+    GR_TRY(allocate(cohort, &f));
     /* What is wrong with a respawned rank is its own affair: it leaves, and the others go on. */
     GR_TRY(make_model(f));
     GR_TRY(gr_inputs_check(f));
@@ -187,7 +183,6 @@ void gr_federation_free(struct gr_federation *f) {
     gr_free(f->silo_scores);
     gr_accumulator_free(f->total);
     gr_accumulator_free(f->accumulator);
-    gr_free(f->struck);
     gr_free(f->returned);
     gr_free(f->late);
     gr_free(f->lost);
@@ -201,7 +196,6 @@ void gr_federation_free(struct gr_federation *f) {
     gr_free(f->architecture);
     gr_trainer_free(f->trainer);
     gr_model_free(f->model);
-    gr_cohort_free(f->cohort);
     gr_free(f);
 }
 
@@ -237,8 +231,4 @@ gr_status gr_federation_resume(struct gr_federation *f, const struct gr_state *s
 
 const char *gr_federation_architecture(const struct gr_federation *f) {
     return f->architecture;
-}
-
-const struct gr_cohort *gr_federation_cohort(const struct gr_federation *f) {
-    return f->cohort;
 }

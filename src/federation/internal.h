@@ -62,7 +62,6 @@ struct gr_federation {
     const char *run_id;             /* borrowed; NULL: there is no run */
     char *architecture;
     struct gr_replay *replay;
-    uint8_t *struck; /* rehearsed faults that have been; faults_count flags */
 
     float *parameters; /* the global model, the same on every rank */
     float *server[GR_SERVER_VECTORS_MAX];
@@ -126,17 +125,6 @@ gr_status gr_inputs_check(struct gr_federation *f) GR_CHECKED;
 gr_status gr_inputs_use_terms(struct gr_federation *f) GR_CHECKED;
 /* The model weighs classes by the rows that are counted, or were when the run began. */
 gr_status gr_inputs_weigh_classes(struct gr_federation *f) GR_CHECKED;
-
-/* ---- fault_injection.c
- * ----------------------------------------------------------------------------- */
-
-/* Strikes with the faults of the config that are due at this point, if this rank hosts the silo. */
-void gr_inject_fault(struct gr_federation *f, uint32_t round, enum gr_fault_point point);
-/* Whether a silo's update is to be spoilt, and how; update: n floats. */
-void gr_inject_fault_update(struct gr_federation *f, uint32_t round, uint32_t silo, float *update,
-                            size_t n, float *largest);
-/* Whether this rank is to damage the checkpoint of a round. */
-bool gr_inject_fault_corruption(struct gr_federation *f, uint32_t round);
 
 /* ---- kept.c ---------------------------------------------------------------------------------- */
 
@@ -217,9 +205,7 @@ uint32_t gr_best_round(const struct gr_federation *f);
 /* Collective, in lockstep: the members welcome, a respawned rank joins; all end with the same
  * state. */
 gr_status gr_federation_welcome(struct gr_federation *f) GR_CHECKED;
-gr_status gr_federation_join(struct gr_comm *comm, const struct gr_config *config,
-                             const struct gr_listener *listener,
-                             struct gr_federation **out) GR_CHECKED;
+gr_status gr_federation_join(struct gr_cohort *cohort, struct gr_federation **out) GR_CHECKED;
 
 /* ---- round.c --------------------------------------------------------------------------------- */
 

@@ -319,7 +319,7 @@ static gr_status bear_refusal(struct gr_run_state *run, uint32_t round) {
 gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     struct gr_state state;
     const uint32_t round = gr_federation_rounds_done(run->federation);
-    gr_inject_fault(run->federation, round, GR_POINT_CHECKPOINT);
+    gr_inject_fault(run->cohort, round, GR_POINT_CHECKPOINT);
     gr_federation_state(run->federation, &state);
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
     state.run_id = run->id;
@@ -331,7 +331,7 @@ gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     if (status == GR_OK) {
         run->checkpointed = round;
         run->refusals = 0;
-        if (gr_inject_fault_corruption(run->federation, round)) damage_checkpoint(run, round);
+        if (gr_inject_fault_corruption(run->cohort, round)) damage_checkpoint(run, round);
     }
     return status == GR_ERROR_WRITE ? bear_refusal(run, round) : status;
 }

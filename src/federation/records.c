@@ -186,7 +186,7 @@ static gr_status note_words(struct gr_run_state *run, const char *event, uint32_
  * what the fit, the files and the split have. */
 static gr_status note_found(struct gr_run_state *run, uint32_t done) {
     gr_status status = GR_OK;
-    const struct gr_cohort *cohort = run->federation->cohort;
+    const struct gr_cohort *cohort = run->cohort;
     char *words = NULL;
     for (size_t i = 0; i < gr_cohort_columns(cohort); i++) {
         GR_TRY(gr_cohort_tell_found(cohort, i, &words));
@@ -218,7 +218,7 @@ static gr_status detail_unusable(const struct gr_run_state *run, char **out) {
     char why[160], name[24];
     json_t *silos = json_array();
     for (uint32_t i = 0; i < run->config->data.silos && json_array_size(silos) < LISTED_MAX; i++) {
-        if (!gr_cohort_sits_out(run->federation->cohort, i, why, sizeof why)) continue;
+        if (!gr_cohort_sits_out(run->cohort, i, why, sizeof why)) continue;
         gr_silo_pseudonym(i, name);
         json_array_append_new(silos, json_pack("{s:s, s:s}", "silo", name, "why", why));
     }
@@ -239,7 +239,7 @@ static gr_status note_unusable(struct gr_run_state *run, uint32_t unusable, uint
                           run->config->data.silos));
     gr_records_note(run, "alert", done, detail, words);
     for (uint32_t i = 0; run->progress && i < run->config->data.silos && said < SAID_MAX; i++) {
-        if (!gr_cohort_sits_out(run->federation->cohort, i, why, sizeof why)) continue;
+        if (!gr_cohort_sits_out(run->cohort, i, why, sizeof why)) continue;
         gr_silo_pseudonym(i, name);
         snprintf(line, sizeof line, "  %s: %s", name, why);
         gr_progress_say(run->progress, line);
@@ -253,7 +253,7 @@ out:
 
 /* One wrong label is enough to make a model of hundreds of outputs. */
 static void note_classes(struct gr_run_state *run, uint32_t done) {
-    if (!gr_cohort_empty_classes(run->federation->cohort)) return;
+    if (!gr_cohort_empty_classes(run->cohort)) return;
     gr_records_note(run, "alert", done, "{\"what\":\"most classes have no rows\"}",
                     "alert: most classes have no rows in any silo; where a label is wrong, "
                     "model.classes refuses it by its place");
@@ -303,11 +303,30 @@ static void note_beginning(struct gr_run_state *run, uint32_t done) {
     gr_records_note(run, done ? "resumed" : "started", done, detail, NULL);
 }
 
+/* Silos of ranks that were lost before the first round: preprocessing and counts are without them,
+ * which a replay needs to know. */
+static gr_status note_missing(struct gr_run_state *run, uint32_t done) {
+    gr_status status;
+    char *list = NULL, *detail = NULL, *words = NULL;
+    uint32_t n;
+    GR_TRY(gr_silo_list("silos", run->missing, run->config->data.silos, &list, &n));
+    if (n == 0) goto out;
+    GR_TRY(gr_text_format(&detail, "%.*s,\"before_start\":true}", (int)strlen(list) - 1, list));
+    GR_TRY(gr_text_format(&words, "alert: %u of %u silos were lost before the first round", n,
+                          run->config->data.silos));
+    gr_records_note(run, "lost", done, detail, words);
+out:
+    gr_free(words);
+    gr_free(detail);
+    gr_free(list);
+    return status;
+}
+
 gr_status gr_records_start(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *resolved = NULL, *differences = NULL;
     const uint32_t done = gr_federation_rounds_done(run->federation);
-    const uint32_t unusable = gr_cohort_unusable(run->federation->cohort);
+    const uint32_t unusable = gr_cohort_unusable(run->cohort);
     GR_TRY(gr_config_to_yaml(run->config, &resolved));
     GR_TRY(write_text(run, "config.yaml", run->config_text));
     GR_TRY(write_text(run, "resolved.yaml", resolved));
@@ -317,6 +336,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
     run->opening.run_path = gr_path_shown(run->path);
     gr_progress_open(run->progress, &run->opening);
     note_beginning(run, done);
+    GR_TRY(note_missing(run, done));
     if (run->passed_over) gr_records_note(run, "damaged checkpoint passed over", done, NULL, NULL);
     if (run->adopted)
         gr_records_note(run, "adopted", done,
@@ -329,7 +349,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
                         "{\"what\":\"the disk has no room for checkpoint.keep checkpoints\"}",
                         "alert: the disk has no room for checkpoint.keep checkpoints and one more");
     if (unusable > 0) GR_TRY(note_unusable(run, unusable, done));
-    if (gr_cohort_uncompared(run->federation->cohort) > 0)
+    if (gr_cohort_uncompared(run->cohort) > 0)
         gr_records_note(run, "alert", done, "{\"what\":\"data cannot be compared\"}",
                         "alert: some data cannot be compared with those that the run was "
                         "begun with: their salts are gone from its folder secrets/");
@@ -474,6 +494,13 @@ void gr_records_end_early(struct gr_run_state *run, gr_status reason) {
     else
         (void)gr_fail(reason, "%s (and its records: %s)", message, gr_message());
     gr_free(message);
+}
+
+void gr_records_begin_anew(struct gr_run_state *run) {
+    gr_events_close(run->events);
+    gr_metrics_close(run->metrics);
+    run->events = NULL;
+    run->metrics = NULL;
 }
 
 void gr_records_close(struct gr_run_state *run) {

@@ -113,7 +113,10 @@ gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) {
     GR_TRY(keep_to_instructions(run));
     GR_TRY(gr_run_name_folders(run));
     GR_TRY(gr_config_digest(run->config, run->config_digest));
-    GR_TRY(gr_federation_join(run->comm, run->config, &run->options->listener, &run->federation));
+    GR_TRY(gr_cohort_create(run->comm, run->config, &run->cohort));
+    const struct gr_cohort_options options = {.resumed = true, .listener = &run->options->listener};
+    gr_cohort_set_options(run->cohort, &options);
+    GR_TRY(gr_federation_join(run->cohort, &run->federation));
     run->federation->run_id = run->id;
 out:
     gr_free(resolved);

@@ -44,14 +44,14 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
         sit_out(f, silo->id, GR_SIT_DATA);
         return GR_OK;
     }
-    gr_inject_fault(f, round, GR_POINT_TRAIN);
+    gr_inject_fault(f->cohort, round, GR_POINT_TRAIN);
     if (!f->update[slot])
         GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "an update", &f->update[slot]));
     GR_TRY(gr_kept_begin(f, local));
     status = (f->strategy->full_gradient ? gr_train_full_gradient : gr_train_silo)(
         f->trainer, silo, round, f->parameters, f->update[slot], gr_control_poll, f->comm, &result);
     if (status == GR_OK)
-        gr_inject_fault_update(f, round, silo->id, f->update[slot], f->layout->size,
+        gr_inject_fault_update(f->cohort, round, silo->id, f->update[slot], f->layout->size,
                                &result.largest);
     /* Where rows are in the draw already (gr_sample_silos), what is left is what one weighs. */
     const double weight =
@@ -85,6 +85,22 @@ static struct gr_draw draw_of(const struct gr_federation *f) {
                             .sizes = gr_cohort_sizes(f->cohort)};
 }
 
+/* Who was lost before the first round is not loaded; flags: room for n_silos. */
+static gr_status check_replay(const struct gr_federation *f, uint32_t round, uint8_t *flags) {
+    gr_replay_lost(f->replay, flags);
+    for (uint32_t i = 0; i < f->data->n_silos; i++) {
+        char name[24];
+        if (!flags[i] || !f->selected[i]) continue;
+        gr_silo_pseudonym(i, name);
+        return gr_fail(
+            GR_ERROR_DATA,
+            "round.replay: %s was lost before the first round and came back before round "
+            "%u: such a run cannot be replayed",
+            name, round);
+    }
+    return GR_OK;
+}
+
 /* The silos that are to take part; all ranks find the same. In a replay: those that did. */
 static gr_status select_silos(struct gr_federation *f, uint32_t round) {
     const uint32_t n = f->data->n_silos;
@@ -100,6 +116,7 @@ static gr_status select_silos(struct gr_federation *f, uint32_t round) {
     for (uint32_t i = 0; i < n; i++)
         f->selected[i] |= flags[i];
     if (f->anew) gr_replay_anew(f->replay, round, f->anew);
+    status = check_replay(f, round, flags);
 out:
     gr_free(flags);
     return status;
@@ -142,7 +159,7 @@ static gr_status train_selected(struct gr_federation *f, uint32_t round,
         if (options->trained) options->trained(options->context, round, ++done, mine);
     }
     f->sums->cpu_microseconds = llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
-    gr_inject_fault(f, round, GR_POINT_READY);
+    gr_inject_fault(f->cohort, round, GR_POINT_READY);
 out:
     return status;
 }
@@ -175,7 +192,7 @@ static gr_status commit(struct gr_federation *f) {
     double squares = 0;
     /* Rank 0 tells the norm, or the one that takes over. */
     const bool tells = gr_comm_rank(f->comm) < 2;
-    gr_inject_fault(f, f->roster.round, GR_POINT_COMMIT);
+    gr_inject_fault(f->cohort, f->roster.round, GR_POINT_COMMIT);
     if (!gr_aggregate_holds(f->aggregator))
         return gr_fail(GR_ERROR_INTERNAL, "round %u is sealed, and its total is not here",
                        f->roster.round);
@@ -318,10 +335,10 @@ static gr_status reduce(struct gr_federation *f) {
     gr_status status = GR_OK;
     GR_TRY(select_silos(f, f->roster.round)); /* a rank that has come back has not yet */
     GR_TRY(check_quorum(f));
-    gr_inject_fault(f, f->roster.round, GR_POINT_AGGREGATE);
+    gr_inject_fault(f->cohort, f->roster.round, GR_POINT_AGGREGATE);
     GR_TRY(gr_release_update(gr_cohort_door(f->cohort), f->aggregator, f->contribution,
                              f->n_contributions, f->roster.n_members, f->layout->size));
-    gr_inject_fault(f, f->roster.round, GR_POINT_SEAL);
+    gr_inject_fault(f->cohort, f->roster.round, GR_POINT_SEAL);
     GR_TRY(gr_control_seal(f->comm, GR_PHASE_SEALED));
     GR_TRY(commit(f));
     enter(f, GR_PHASE_COMMITTED);
@@ -333,11 +350,11 @@ out:
 static gr_status finish(struct gr_federation *f, const struct gr_round_options *options) {
     gr_status status = GR_OK;
     struct gr_metrics metrics;
-    gr_inject_fault(f, f->rounds_done, GR_POINT_EVALUATE);
+    gr_inject_fault(f->cohort, f->rounds_done, GR_POINT_EVALUATE);
     GR_TRY(gr_round_evaluate(f, &metrics));
     gr_best_judge(f, &metrics);
     gr_round_disclose(f, &metrics);
-    gr_inject_fault(f, f->rounds_done, GR_POINT_RECORD);
+    gr_inject_fault(f->cohort, f->rounds_done, GR_POINT_RECORD);
     if (options->record) GR_TRY(options->record(options->context, &metrics));
 out:
     return status;
@@ -388,7 +405,7 @@ gr_status gr_federation_round(struct gr_federation *f, const struct gr_round_opt
     gr_status status = f->roster.phase == GR_PHASE_OPEN ? open_round(f, options) : GR_OK;
     while (!done) {
         if (status == GR_LOST) {
-            if (!recovered) gr_inject_fault(f, f->roster.round, GR_POINT_RECOVER);
+            if (!recovered) gr_inject_fault(f->cohort, f->roster.round, GR_POINT_RECOVER);
             recovered = true;
             status = gr_federation_recover(f);
         }

@@ -10,9 +10,11 @@
 #include <string.h>
 
 /* Every rank of its own tables, on its own terminal: what is guessed of a table is its owner's. */
-static void tell_guessed(const struct gr_run_state *run) {
+static void tell_guessed(struct gr_run_state *run) {
     const char *guessed = run->federation->data->guessed;
-    if (guessed && run->options->progress) fputs(guessed, run->options->progress);
+    if (guessed && run->options->progress && !run->guessed_told)
+        fputs(guessed, run->options->progress);
+    run->guessed_told = true;
 }
 
 /* Another config or other data: a checkpoint of theirs is not ours. */
@@ -20,14 +22,18 @@ static void find_origin(struct gr_run_state *run) {
     struct gr_digest digest;
     gr_digest_start(&digest);
     gr_digest_add(&digest, run->config_digest, GR_DIGEST_BYTES);
-    gr_digest_add(&digest, gr_cohort_run_data(run->federation->cohort)->fingerprint,
-                  GR_DIGEST_BYTES);
+    gr_digest_add(&digest, gr_cohort_run_data(run->cohort)->fingerprint, GR_DIGEST_BYTES);
     gr_digest_finish(&digest, run->origin);
 }
 
-/* Rank 0. */
+/* Rank 0. Where the one before it was lost once all knew the directory, that one is taken over. */
 static gr_status open_directory(struct gr_run_state *run) {
     gr_status status = GR_OK;
+    if (run->directory) return GR_OK;
+    if (run->shared) return gr_run_directory_take_over(run->path, &run->directory);
+    gr_free(run->path);
+    gr_free(run->config_text);
+    run->path = run->config_text = NULL;
     GR_TRY(gr_run_directory_open(run->config, run->options->run_path, run->options->resume,
                                  &run->directory));
     GR_TRY(gr_text_format(&run->path, "%s", gr_run_directory_path(run->directory)));
@@ -44,20 +50,33 @@ static gr_status claim_epoch(void *context, uint32_t epoch, bool *granted) {
 }
 
 gr_status gr_run_name_folders(struct gr_run_state *run) {
+    gr_free(run->checkpoints);
+    gr_free(run->silos);
+    run->checkpoints = run->silos = NULL;
     gr_status status = gr_text_format(&run->checkpoints, "%s/checkpoints", run->path);
     return status == GR_OK ? gr_text_format(&run->silos, "%s/silos", run->path) : status;
+}
+
+/* Collective. Rank 0's text replaces the others'. */
+static gr_status share_text(struct gr_run_state *run, char **text, size_t limit) {
+    char *own = gr_run_is_root(run) ? NULL : *text;
+    if (own) *text = NULL;
+    gr_status status = gr_comm_broadcast_text(run->comm, text, limit);
+    gr_free(own);
+    return status;
 }
 
 /* Collective. What any rank must know to become rank 0, and who may begin an epoch. */
 static gr_status share_directory(struct gr_run_state *run) {
     gr_status status = GR_OK;
-    GR_TRY(gr_comm_broadcast_text(run->comm, &run->path, GR_RUN_PATH_MAX));
-    GR_TRY(gr_comm_broadcast_text(run->comm, &run->config_text, GR_CONFIG_TEXT_MAX));
+    GR_TRY(share_text(run, &run->path, GR_RUN_PATH_MAX));
+    GR_TRY(share_text(run, &run->config_text, GR_CONFIG_TEXT_MAX));
     GR_TRY(gr_comm_broadcast(run->comm, &run->start, sizeof run->start));
     GR_TRY(gr_comm_broadcast(run->comm, run->started_utc, sizeof run->started_utc));
     GR_TRY(gr_comm_broadcast(run->comm, run->id, sizeof run->id));
     GR_TRY(gr_comm_broadcast(run->comm, &run->id_known, sizeof run->id_known));
     GR_TRY(gr_comm_agree(run->comm, gr_run_name_folders(run)));
+    run->shared = true;
 out:
     return status;
 }
@@ -224,6 +243,9 @@ static gr_status end_together(struct gr_run_state *run, gr_status outcome) {
 static void release(struct gr_run_state *run) {
     gr_records_close(run);
     gr_federation_free(run->federation);
+    gr_cohort_free(run->cohort);
+    gr_free(run->missing);
+    gr_free(run->preprocessing);
     gr_free(run->partial);
     free(run->released);
     gr_free(run->sitting);
@@ -235,18 +257,23 @@ static void release(struct gr_run_state *run) {
     gr_free(run->path);
 }
 
-/* What every rank needs before the rounds, whenever it has come. */
-static gr_status prepare(struct gr_run_state *run) {
+/* Room for what rank 0 has told of silos, for any rank may become rank 0. */
+static gr_status make_room(struct gr_run_state *run) {
     gr_status status = GR_OK;
-    const struct gr_round_config *limits = &run->config->round;
-    GR_TRY(gr_allocate_zero(run->config->data.silos, 1, "events", &run->noted));
-    GR_TRY(gr_allocate_zero(run->config->data.silos, 1, "events", &run->sitting));
-    gr_comm_set_arbiter(run->comm, claim_epoch, run);
-    /* Not earlier: silos may take long to read their data. */
-    gr_comm_started(run->comm);
-    gr_comm_set_deadlines(run->comm, limits->collective_deadline_s, limits->heartbeat_s);
+    const uint32_t n = run->config->data.silos;
+    GR_TRY(gr_allocate_zero(n, 1, "events", &run->noted));
+    GR_TRY(gr_allocate_zero(n, 1, "events", &run->sitting));
+    GR_TRY(gr_allocate_zero(n, 1, "events", &run->missing));
 out:
     return status;
+}
+
+/* The rounds begin: not earlier, for silos may take long to read their data. */
+static void begin_rounds(struct gr_run_state *run) {
+    const struct gr_round_config *limits = &run->config->round;
+    gr_comm_set_arbiter(run->comm, claim_epoch, run);
+    gr_comm_started(run->comm);
+    gr_comm_set_deadlines(run->comm, limits->collective_deadline_s, limits->heartbeat_s);
 }
 
 static gr_status check_respawn(const struct gr_config *config) {
@@ -352,33 +379,52 @@ out:
     return status;
 }
 
-static gr_status set_up(struct gr_run_state *run) {
+/* An earlier attempt at the start, whose ranks were more. */
+static void forget_attempt(struct gr_run_state *run) {
+    gr_records_begin_anew(run);
+    gr_federation_free(run->federation);
+    run->federation = NULL;
+    gr_comm_texts_release(&run->software);
+    gr_free(run->preprocessing);
+    run->preprocessing = NULL;
+    run->adopted = run->passed_over = false;
+    run->resumed_from = run->checkpointed = 0;
+}
+
+/* Collective. The silos' data, and the model for them. */
+static gr_status make_federation(struct gr_run_state *run) {
     gr_status status = GR_OK;
-    struct gr_comm *comm = run->comm;
-    char *preprocessing = NULL;
-    struct gr_run_data earlier = {0};
-    gr_clock_utc(run->started_utc);
-    GR_TRY(gr_comm_agree(comm, check_respawn(run->config)));
-    GR_TRY(gr_comm_agree(comm, gr_config_digest(run->config, run->config_digest)));
-    GR_TRY(compare_configs(run));
-    GR_TRY(agree_on_instructions(run));
-    GR_TRY(find_preprocessing(run, &preprocessing));
-    if (gr_run_is_root(run))
+    GR_TRY(find_preprocessing(run, &run->preprocessing));
+    if (gr_run_is_root(run) && !run->progress)
         (void)!gr_progress_create(run->options->progress, run->config->run.rounds, 0,
                                   &run->progress);
     gr_progress_phase(run->progress, "loading the silos' tables");
-    const struct gr_cohort_options options = {.preprocessing = preprocessing,
+    const struct gr_cohort_options options = {.preprocessing = run->preprocessing,
                                               .resumed = run->options->resume,
-                                              .listener = &run->options->listener};
-    GR_TRY(gr_federation_create(comm, run->config, &options, &run->federation));
+                                              .listener = &run->options->listener,
+                                              .without = run->config->round.replay[0] ? run->missing
+                                                                                      : NULL};
+    gr_cohort_set_options(run->cohort, &options);
+    GR_TRY(gr_federation_create(run->cohort, &run->federation));
     gr_progress_phase(run->progress, NULL);
     tell_guessed(run);
+out:
+    return status;
+}
+
+/* Collective. The run directory, and whether it is this run's. */
+static gr_status enter_directory(struct gr_run_state *run) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = run->comm;
+    struct gr_run_data earlier = {0};
+    gr_inject_fault(run->cohort, 0, GR_POINT_OPEN);
     GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? open_directory(run) : GR_OK));
     GR_TRY(share_directory(run));
     GR_TRY(gr_run_directory_check_shared(comm, run->path));
     GR_TRY(gather_software(run));
+    gr_inject_fault(run->cohort, 0, GR_POINT_FINGERPRINT);
     if (gr_run_is_root(run)) earlier = gr_run_directory_data(run->directory);
-    GR_TRY(gr_cohort_fingerprint(run->federation->cohort, run->path, &earlier));
+    GR_TRY(gr_cohort_fingerprint(run->cohort, run->path, &earlier));
     find_origin(run);
     if (run->options->resume) {
         GR_TRY(read_checkpoint(run));
@@ -387,12 +433,56 @@ static gr_status set_up(struct gr_run_state *run) {
         GR_TRY(gr_comm_agree(comm, gr_kept_read(run->federation, run->silos, run->origin)));
     }
     run->federation->run_id = run->id;
-    GR_TRY(try_checkpoint(run));
-    GR_TRY(gr_federation_outline(run->federation, &run->opening));
-    GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? gr_records_start(run) : GR_OK));
-    GR_TRY(gr_comm_agree(comm, prepare(run)));
+    status = try_checkpoint(run);
 out:
-    gr_free(preprocessing);
+    return status;
+}
+
+/* Collective; a gr_cohort_work. Everything up to the first round, over the ranks that are there. */
+static gr_status set_up_once(void *context) {
+    struct gr_run_state *run = context;
+    struct gr_comm *comm = run->comm;
+    gr_status status = GR_OK;
+    forget_attempt(run);
+    GR_TRY(compare_configs(run));
+    GR_TRY(agree_on_instructions(run));
+    GR_TRY(make_federation(run));
+    GR_TRY(enter_directory(run));
+    GR_TRY(gr_federation_outline(run->federation, &run->opening));
+    /* Losses up to here are told by the silos that are missing, later ones by the first round. */
+    gr_control_clear_changes(comm);
+    (void)gr_cohort_missing(run->cohort, run->missing);
+    gr_inject_fault(run->cohort, 0, GR_POINT_START);
+    status = gr_comm_agree(comm, gr_run_is_root(run) ? gr_records_start(run) : GR_OK);
+out:
+    return status;
+}
+
+/* What each rank needs by itself. */
+static gr_status prepare(struct gr_run_state *run) {
+    gr_status status = GR_OK;
+    const struct gr_config *config = run->config;
+    struct gr_replay *replay = NULL;
+    GR_TRY(check_respawn(config));
+    GR_TRY(gr_config_digest(config, run->config_digest));
+    GR_TRY(make_room(run));
+    GR_TRY(gr_cohort_create(run->comm, config, &run->cohort));
+    if (config->round.replay[0]) {
+        GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &replay));
+        gr_replay_lost(replay, run->missing);
+    }
+out:
+    gr_replay_close(replay);
+    return status;
+}
+
+static gr_status set_up(struct gr_run_state *run) {
+    gr_status status = GR_OK;
+    gr_clock_utc(run->started_utc);
+    GR_TRY(gr_comm_agree(run->comm, prepare(run)));
+    GR_TRY(gr_cohort_attempt(run->cohort, set_up_once, run));
+    begin_rounds(run);
+out:
     return status;
 }
 
@@ -432,7 +522,8 @@ gr_status gr_run_join(struct gr_comm *comm, const struct gr_run_options *options
     gr_alive_set(gr_control_watch, comm);
     GR_TRY(gr_run_listen(&run, &config));
     find_origin(&run);
-    GR_TRY(prepare(&run));
+    GR_TRY(make_room(&run));
+    begin_rounds(&run);
     status = run_through(&run);
 out:
     status = conclude(&run, status);

@@ -12,11 +12,16 @@ struct gr_run_state {
     struct gr_comm *comm;
     const struct gr_config *config;
     const struct gr_run_options *options;
-    struct gr_federation *federation;
+    struct gr_cohort *cohort;         /* owned */
+    struct gr_federation *federation; /* owned */
+    uint8_t *missing;                 /* silos lost before the first round; n_silos; owned */
+    char *preprocessing;              /* of the run that is gone on with; owned; NULL: none */
     unsigned char config_digest[GR_DIGEST_BYTES];
     unsigned char origin[GR_DIGEST_BYTES]; /* of config and data: what a checkpoint belongs to */
     /* Known to all ranks, for any of them may become rank 0. */
     char *path, *checkpoints, *silos; /* folders of it */
+    bool shared;                      /* that all ranks know, the next rank 0 among them */
+    bool guessed_told;
     char *config_text;
     char id[GR_RUN_ID_HEX];
     bool id_known;  /* before the checkpoint was read */
@@ -91,6 +96,8 @@ void gr_records_releases(struct gr_run_state *run, uint32_t round);
  * the records of the rounds done are on disk already.
  */
 void gr_records_end_early(struct gr_run_state *run, gr_status reason);
+/* The start begins anew: the records of rounds are opened again. */
+void gr_records_begin_anew(struct gr_run_state *run);
 void gr_records_close(struct gr_run_state *run);
 
 /*

@@ -30,6 +30,7 @@ struct gr_replay {
     size_t n_partials, partials_room;
     uint32_t *absent; /* owned; the silos of all partials */
     size_t n_absent, absent_room;
+    size_t first_lost, n_lost; /* of `absent`: lost before the first round */
 };
 
 static gr_status grow(void *list, size_t size, size_t n, size_t *room) {
@@ -125,12 +126,20 @@ out:
 /* A start from `round` takes back what was said of later ones, and whoever stood absent may be
  * there again. */
 static gr_status start_again(struct gr_replay *replay, uint32_t round) {
+    if (round == 0) replay->n_lost = 0;
     while (replay->n_partials > 0 && replay->partials[replay->n_partials - 1].round > round)
         replay->n_partials--;
     if (replay->n_partials == 0 || !replay->partials[replay->n_partials - 1].stands ||
         round == UINT32_MAX)
         return GR_OK;
     return put_partial(replay, (struct partial){.round = round + 1, .stands = true});
+}
+
+/* The last beginning's count. */
+static gr_status take_lost(struct gr_replay *replay, const json_t *event) {
+    replay->first_lost = replay->n_absent;
+    replay->n_lost = 0;
+    return add_silos(replay, event, "silos", &replay->n_lost);
 }
 
 static bool is_one_of(const char *event, const char *const *names, size_t n) {
@@ -148,6 +157,9 @@ static gr_status take_event(struct gr_replay *replay, const json_t *json) {
         return gr_fail(GR_ERROR_DATA, "found no event with its name and round");
     if (is_one_of(event, restarts, sizeof restarts / sizeof *restarts))
         return start_again(replay, (uint32_t)round);
+    if (strcmp(event, "lost") == 0 && round == 0 &&
+        json_is_true(json_object_get(json, "before_start")))
+        return take_lost(replay, json);
     if (strcmp(event, "partial") != 0) return GR_OK;
     if (!json_is_array(json_object_get(json, "absent")))
         return gr_fail(GR_ERROR_DATA, "found no list \"absent\" in the event partial");
@@ -215,6 +227,12 @@ void gr_replay_instead(const struct gr_replay *replay, uint32_t round, uint8_t *
 
 void gr_replay_anew(const struct gr_replay *replay, uint32_t round, uint8_t *anew) {
     flag(replay, round, ANEW, anew);
+}
+
+void gr_replay_lost(const struct gr_replay *replay, uint8_t *lost) {
+    memset(lost, 0, replay->n_silos);
+    for (size_t i = 0; i < replay->n_lost; i++)
+        lost[replay->absent[replay->first_lost + i]] = 1;
 }
 
 void gr_replay_close(struct gr_replay *replay) {

@@ -21,6 +21,17 @@
     echo "shm --ranks 4 --silos 4 --fault kill:3:6:record"
     # Of features that are scaled, by a fit that nobody makes anew.
     echo "shm --ranks 3 --silos 4 --set preprocess.scale=standardise --fault kill:0:2:train"
+    # In each phase before the first round; what is fitted and counted then is without their silos.
+    for point in load compare fit dictionary count open fingerprint start; do
+        echo "shm --ranks 4 --silos 5 --set preprocess.scale=standardise --fault kill:2:0:$point"
+    done
+    for point in load fit open start; do
+        echo "shm --ranks 3 --silos 4 --set preprocess.scale=standardise --fault kill:0:0:$point"
+    done
+    echo "tcp --ranks 4 --silos 5 --set preprocess.scale=min_max --fault kill:2:0:fit:0.0005"
+    echo "shm --ranks 5 --silos 6 --set train.class_weights=balanced --fault kill:1:0:load --fault kill:4:0:load --fault kill:0:0:count"
+    echo "shm --ranks 4 --silos 4 --set preprocess.scale=standardise --fault kill:0:0:fingerprint --fault kill:1:2:aggregate"
+    echo "shm --ranks 3 --silos 6 --end stopped --set round.quorum=5 --set preprocess.scale=standardise --fault kill:0:0:fit"
     # Two at once; one more during the recovery; all but one, one after the other.
     echo "shm --ranks 5 --silos 6 --fault kill:1:3:aggregate --fault kill:4:3:aggregate"
     echo "shm --ranks 4 --silos 4 --fault kill:2:3:aggregate --fault kill:0:3:recover"

@@ -50,6 +50,7 @@ static inline int parallel_run(int argc, char **argv, const struct parallel_case
         fprintf(stderr, "start: %s\n", gr_message());
         MPI_Abort(MPI_COMM_WORLD, 1);
     }
+    gr_comm_started(comm); /* cases are of rounds */
     for (size_t i = 0; i < n; i++) {
         int bad = cases[i].run(comm), all = 0;
         MPI_Allreduce(&bad, &all, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);

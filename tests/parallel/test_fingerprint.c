@@ -72,15 +72,17 @@ static gr_status meet(struct gr_comm *comm, const char *const *overrides, size_t
                       struct gr_run_data *data, uint32_t *uncompared) {
     struct gr_config *config = NULL;
     struct gr_federation *f = NULL;
-    const struct gr_cohort_options options = {0};
+    struct gr_cohort *cohort = NULL;
     gr_status status;
     GR_TRY(gr_config_parse("t.yaml", config_text, strlen(config_text), overrides, n, &config));
-    GR_TRY(gr_federation_create(comm, config, &options, &f));
+    GR_TRY(gr_cohort_create(comm, config, &cohort));
+    GR_TRY(gr_federation_create(cohort, &f));
     GR_TRY(gr_cohort_fingerprint(f->cohort, ".", data));
     *data = *gr_cohort_run_data(f->cohort);
     *uncompared = gr_cohort_uncompared(f->cohort);
 out:
     gr_federation_free(f);
+    gr_cohort_free(cohort);
     gr_config_free(config);
     return status;
 }

@@ -59,13 +59,33 @@ static void leave(const char *folder) {
     if (chdir("/") != 0 || rmdir(folder) != 0) abort();
 }
 
+/* A federation and its cohort, of a config. */
+static gr_status found(struct gr_comm *comm, const struct gr_config *config,
+                       const char *preprocessing, struct gr_federation **f) {
+    const struct gr_cohort_options options = {.preprocessing = preprocessing,
+                                              .resumed = preprocessing != NULL};
+    struct gr_cohort *cohort = NULL;
+    *f = NULL;
+    gr_status status = gr_cohort_create(comm, config, &cohort);
+    if (status != GR_OK) return status;
+    gr_cohort_set_options(cohort, &options);
+    status = gr_federation_create(cohort, f);
+    if (status != GR_OK) gr_cohort_free(cohort);
+    return status;
+}
+
 static gr_status make(struct gr_comm *comm, const char *override, struct gr_config **config,
                       struct gr_federation **f) {
-    const struct gr_cohort_options options = {0};
     *f = NULL;
     gr_status status =
         gr_config_parse("t.yaml", config_text, strlen(config_text), &override, 1, config);
-    return status == GR_OK ? gr_federation_create(comm, *config, &options, f) : status;
+    return status == GR_OK ? found(comm, *config, NULL, f) : status;
+}
+
+static void let_go(struct gr_federation *f) {
+    struct gr_cohort *cohort = f ? f->cohort : NULL;
+    gr_federation_free(f);
+    gr_cohort_free(cohort);
 }
 
 static int compare(const struct gr_silo *silo) {
@@ -123,8 +143,8 @@ static int test_reference(struct gr_comm *comm) {
         EXPECT(words && strstr(words, "the same in all training rows, and so 0: same"));
     }
     gr_free(words);
-    gr_federation_free(alone);
-    gr_federation_free(f);
+    let_go(alone);
+    let_go(f);
     gr_config_free(own);
     gr_config_free(config);
     gr_comm_free(self);
@@ -147,7 +167,7 @@ static int test_unusable(struct gr_comm *comm) {
         EXPECT(fit->centre[0] > 1400 && fit->centre[0] < 1700);
         EXPECT_EQUAL(f->data->n_features, gr_preprocessing_features(f->data->preprocessing));
     }
-    gr_federation_free(f);
+    let_go(f);
     gr_config_free(config);
     leave(folder);
     return bad;
@@ -157,25 +177,22 @@ static int test_unusable(struct gr_comm *comm) {
 static int test_given(struct gr_comm *comm) {
     struct gr_config *config = NULL;
     struct gr_federation *f = NULL, *again = NULL;
-    struct gr_cohort_options options = {.resumed = true};
     char folder[32], *text = NULL, *at;
     int bad = 0;
     enter(folder);
     EXPECT(make(comm, "run.seed=1", &config, &f) == GR_OK);
     EXPECT(gr_text_format(&text, "%s", gr_preprocessing_text(f->data->preprocessing)) == GR_OK);
-    options.preprocessing = text;
     put("0.csv", reference_tables[1]);
-    EXPECT(gr_federation_create(comm, config, &options, &again) == GR_OK);
+    EXPECT(found(comm, config, text, &again) == GR_OK);
     EXPECT(again && strcmp(gr_preprocessing_text(again->data->preprocessing), text) == 0);
-    gr_federation_free(again);
+    let_go(again);
     at = strstr(text, "name: b\n");
     if (at) at[6] = 'B';
-    EXPECT(gr_federation_create(comm, config, &options, &again) == GR_ERROR_CONFIG);
+    EXPECT(found(comm, config, text, &again) == GR_ERROR_CONFIG);
     EXPECT(strstr(gr_message(), "column 2: found another name, expected \"B\""));
-    options.preprocessing = "fill: [1]\n";
-    EXPECT(gr_federation_create(comm, config, &options, &again) == GR_ERROR_DATA);
+    EXPECT(found(comm, config, "fill: [1]\n", &again) == GR_ERROR_DATA);
     gr_free(text);
-    gr_federation_free(f);
+    let_go(f);
     gr_config_free(config);
     leave(folder);
     return bad;
@@ -224,7 +241,7 @@ static int test_stored(struct gr_comm *comm) {
     EXPECT(predict(self, f, text) == GR_ERROR_DATA);
     EXPECT(strstr(gr_message(), "makes 10 features, the model has 11 inputs"));
     gr_free(text);
-    gr_federation_free(f);
+    let_go(f);
     gr_config_free(config);
     gr_comm_free(self);
     leave(folder);
@@ -261,12 +278,12 @@ static int test_union(struct gr_comm *comm) {
         for (unsigned i = 0; i < k->categories_count && !bad; i++)
             EXPECT(strcmp(k->categories[i], expected[i]) == 0);
     }
-    gr_federation_free(f);
+    let_go(f);
     f = NULL;
     gr_config_free(config);
     EXPECT(make(comm, "data.disclosure_threshold=6", &config, &f) == GR_OK);
     if (f) EXPECT_EQUAL(f->data->columns->schema->columns[0].categories_count, 0);
-    gr_federation_free(f);
+    let_go(f);
     gr_config_free(config);
     leave(folder);
     return bad;

@@ -73,6 +73,19 @@ check "the replay of it" exits 0 on_ranks 2 train configs/hospital.yaml --run re
 check "one model" equal "$(digest replay)" "$(digest lost)"
 check "with the fit of the undisturbed run" equal "$(fit lost/model.h5)" "$(fit h1/model.h5)"
 check "all test rows, scaled as before" equal "$(of_metrics lost/metrics.jsonl test_loss)" "$(of_metrics replay/metrics.jsonl test_loss)"
+check "a rank is killed before categories are found" exits 0 "$GRANARY" run -n 3 --restarts 0 \
+    configs/hospital.yaml --quiet --run early --set run.rounds=4 \
+    --set run.rehearsal=true --set "faults=[{kind: kill, silo: 3, round: 0, point: dictionary}]"
+check "the events tell of it" grep -q '"event":"lost","round":0,"silos":\[.*"silo-003".*"before_start":true' early/events.jsonl
+check "the replay of it" exits 0 on_ranks 2 train configs/hospital.yaml --run replay-early --quiet --set run.rounds=4 \
+    --set round.replay=early/events.jsonl
+check "one model" equal "$(digest replay-early)" "$(digest early)"
+check "one fit" equal "$(fit replay-early/model.h5)" "$(fit early/model.h5)"
+check "of the hospitals that are left" test "$(fit early/model.h5)" != "$(fit h1/model.h5)"
+sed 's/"absent":\[[^]]*\]/"absent":[]/' early/events.jsonl >back.jsonl
+check "one that came back is named" exits 65 on_ranks 2 train configs/hospital.yaml --run back --quiet --set run.rounds=4 \
+    --set round.replay=back.jsonl
+check "by its number" says "round.replay: silo-002 was lost before the first round and came back before round 1: such a run cannot be replayed"
 for n in 1 3; do
     check "each hospital's own test rows, on $n" exits 0 on_ranks $n train configs/hospital.yaml --run own$n --quiet \
         --set run.rounds=4 --set data.test.file="''" --set data.test_fraction=0.2

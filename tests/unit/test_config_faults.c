@@ -7,8 +7,8 @@
 #define FAULT_KEYS "kind, silo, round, point, after_s, seconds"
 #define KINDS      "allowed kill, stop, delay, slow, nan, explode or corrupt"
 #define POINTS                                                                                     \
-    "allowed train, ready, aggregate, seal, commit, evaluate, score, record, checkpoint or "       \
-    "recover"
+    "allowed train, ready, aggregate, seal, commit, evaluate, score, record, checkpoint, "         \
+    "recover, load, compare, fit, dictionary, count, open, fingerprint or start"
 
 /* ---- round and alerts --------------------------------------------------------------------- */
 
@@ -100,11 +100,13 @@ static const struct {
              "t.yaml:6: faults[0].silo: is required; found nothing, " WHOLE(
                  "0", "999999") "\n"
                                 "t.yaml:6: faults[0].round: is required; found nothing, " WHOLE(
-                                    "1", "10000000")},
+                                    "0", "10000000")},
     {"- {kind: kill, silo: 3, round: 1}",
      "t.yaml:6: faults[0].silo: found 3, allowed 0 to 2 (data.silos is 3)"},
     {"- {kind: kill, silo: 0, round: 1}\n- {kind: kill, silo: 0, round: 0}",
-     "t.yaml:7: faults[1].round: found 0, " WHOLE("1", "10000000")},
+     "t.yaml:7: faults[1].round: found 0, allowed at least 1 at this point"},
+    {"- {kind: kill, silo: 0, round: 1, point: fit}",
+     "t.yaml:6: faults[0].round: found 1, allowed only 0 at this point"},
     {"- {kind: explodes, silo: 0, round: 1}",
      "t.yaml:6: faults[0].kind: found \"explodes\", " KINDS},
     {"- {kind: kill, silo: 0, round: 1, point: summing}",

@@ -42,6 +42,11 @@ static const char *instead(const struct gr_replay *replay, uint32_t round) {
     return flagged(gr_replay_instead, replay, round);
 }
 
+static void lost(const struct gr_replay *replay, uint32_t round, uint8_t *flags) {
+    (void)round;
+    gr_replay_lost(replay, flags);
+}
+
 static void partial(struct gr_events_file *file, uint32_t round, const char *names) {
     char detail[256];
     snprintf(detail, sizeof detail, "{\"participants\":3,\"absent\":[%s]}", names);
@@ -246,4 +251,30 @@ START_TEST(bad_lines) {
 }
 END_TEST
 
-RUN_TESTS("replay", run, taken_back, lists, any_order, ranges, standing, taken_instead, bad_lines)
+/* Lost before the first round, at the last beginning; in later rounds, and as a run is gone on
+ * with, nobody is. */
+START_TEST(lost_before) {
+#define LOST(round, names)                                                                         \
+    "{\"event\":\"lost\",\"round\":" #round ",\"silos\":[" names "],\"before_start\":true}\n"
+    static const struct {
+        const char *text, *lost;
+    } cases[] = {
+        {EVENT("started", 0), ""},
+        {EVENT("started", 0) LOST(0, "\"silo-001\",\"silo-004..silo-006\""), "1 4 5 6"},
+        {EVENT("started", 0) LOST(0, "\"silo-001\"") EVENT("resumed", 3) LOST(3, "\"silo-002\""),
+         "1"},
+        {EVENT("started", 0) LOST(0, "\"silo-001\"") EVENT("started", 0), ""},
+        {EVENT("started", 0) LOST(0, "\"silo-001\"") EVENT("started", 0) LOST(0, "\"silo-003\""),
+         "3"},
+        {EVENT("started", 0) "{\"event\":\"lost\",\"round\":0,\"silos\":[\"silo-001\"]}\n", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct gr_replay *replay = replay_of(cases[i].text);
+        ck_assert_str_eq(flagged(lost, replay, 0), cases[i].lost);
+        gr_replay_close(replay);
+    }
+}
+END_TEST
+
+RUN_TESTS("replay", lost_before, run, taken_back, lists, any_order, ranges, standing, taken_instead,
+          bad_lines)

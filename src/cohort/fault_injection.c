@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fault rehearsal: what a config asks for strikes here, at named points of a round. Signals that
- * are to come later, or to be taken back, are sent by a process of their own, so that they hit
- * whatever the rank is doing then.
+ * Fault rehearsal: the faults of a config strike here, at named points of the start and of a round.
+ * Signals that are to come later, or to be taken back, are sent by a process of their own, so that
+ * they hit whatever the rank is doing then.
  */
-#include "federation/internal.h"
+#include "cohort/cohort_parts.h"
 
 #include <math.h>
 #include <signal.h>
@@ -38,15 +38,15 @@ static void signal_later(int number, double after_s, double continued_s) {
 }
 
 /* Work that takes long, as others see it; ends, as work does, when the membership changes. */
-static void work_for(struct gr_federation *f, const struct gr_fault_config *fault) {
+static void work_for(struct gr_cohort *cohort, const struct gr_fault_config *fault) {
     const double until = gr_clock_seconds() + fault->seconds;
     const gr_poll_function poll =
         fault->point == GR_POINT_TRAIN ? gr_control_poll : gr_control_watch;
-    while (gr_clock_seconds() < until && poll(f->comm) == GR_OK)
+    while (gr_clock_seconds() < until && poll(cohort->comm) == GR_OK)
         sleep_for(1e-3);
 }
 
-static void strike(struct gr_federation *f, const struct gr_fault_config *fault) {
+static void strike(struct gr_cohort *cohort, const struct gr_fault_config *fault) {
     switch (fault->kind) {
     case GR_FAULT_KILL:
         if (fault->after_s > 0)
@@ -63,42 +63,42 @@ static void strike(struct gr_federation *f, const struct gr_fault_config *fault)
         sleep_for(fault->seconds);
         break;
     case GR_FAULT_SLOW:
-        work_for(f, fault);
+        work_for(cohort, fault);
         break;
     default: /* those of updates and checkpoints have their own places */
         break;
     }
 }
 
-static bool is_here(const struct gr_federation *f, uint32_t silo) {
-    return gr_cohort_hosts(f->cohort)[silo] == gr_comm_slot(f->comm);
+static bool is_here(const struct gr_cohort *cohort, uint32_t silo) {
+    return cohort->host_of[silo] == gr_comm_slot(cohort->comm);
 }
 
 /* The next fault that is due and has not struck; NULL: none. */
-static const struct gr_fault_config *next_fault(struct gr_federation *f, uint32_t round,
+static const struct gr_fault_config *next_fault(struct gr_cohort *cohort, uint32_t round,
                                                 enum gr_fault_point point) {
-    for (unsigned i = 0; i < f->config->faults_count; i++) {
-        const struct gr_fault_config *fault = &f->config->faults[i];
-        if (f->struck[i] || fault->round != round || fault->point != point ||
-            !is_here(f, fault->silo) || fault->kind > GR_FAULT_SLOW)
+    for (unsigned i = 0; i < cohort->config->faults_count; i++) {
+        const struct gr_fault_config *fault = &cohort->config->faults[i];
+        if (cohort->struck[i] || fault->round != round || fault->point != point ||
+            !is_here(cohort, fault->silo) || fault->kind > GR_FAULT_SLOW)
             continue;
-        f->struck[i] = 1;
+        cohort->struck[i] = 1;
         return fault;
     }
     return NULL;
 }
 
-void gr_inject_fault(struct gr_federation *f, uint32_t round, enum gr_fault_point point) {
+void gr_inject_fault(struct gr_cohort *cohort, uint32_t round, enum gr_fault_point point) {
     const struct gr_fault_config *fault;
-    if (!f->config->run.rehearsal) return;
-    while ((fault = next_fault(f, round, point)))
-        strike(f, fault);
+    if (!cohort->config->run.rehearsal) return;
+    while ((fault = next_fault(cohort, round, point)))
+        strike(cohort, fault);
 }
 
-void gr_inject_fault_update(struct gr_federation *f, uint32_t round, uint32_t silo, float *update,
+void gr_inject_fault_update(struct gr_cohort *cohort, uint32_t round, uint32_t silo, float *update,
                             size_t n, float *largest) {
-    for (unsigned i = 0; i < f->config->faults_count && f->config->run.rehearsal; i++) {
-        const struct gr_fault_config *fault = &f->config->faults[i];
+    for (unsigned i = 0; i < cohort->config->faults_count && cohort->config->run.rehearsal; i++) {
+        const struct gr_fault_config *fault = &cohort->config->faults[i];
         if (fault->round != round || fault->silo != silo) continue;
         if (fault->kind == GR_FAULT_NAN) update[0] = *largest = NAN;
         if (fault->kind != GR_FAULT_EXPLODE) continue;
@@ -108,10 +108,11 @@ void gr_inject_fault_update(struct gr_federation *f, uint32_t round, uint32_t si
     }
 }
 
-bool gr_inject_fault_corruption(struct gr_federation *f, uint32_t round) {
-    for (unsigned i = 0; i < f->config->faults_count && f->config->run.rehearsal; i++) {
-        const struct gr_fault_config *fault = &f->config->faults[i];
-        if (fault->kind == GR_FAULT_CORRUPT && fault->round == round && is_here(f, fault->silo))
+bool gr_inject_fault_corruption(struct gr_cohort *cohort, uint32_t round) {
+    for (unsigned i = 0; i < cohort->config->faults_count && cohort->config->run.rehearsal; i++) {
+        const struct gr_fault_config *fault = &cohort->config->faults[i];
+        if (fault->kind == GR_FAULT_CORRUPT && fault->round == round &&
+            is_here(cohort, fault->silo))
             return true;
     }
     return false;
