@@ -4,6 +4,8 @@
  * person leaves through it, as a named release. The table says of each release its kind, who sees
  * it, how often, and by which rule it is withheld; `granary releases` prints the rows that a config
  * lets out. Nothing else in cohort, federation, evaluate or study may call a reduction.
+ *
+ * Interface: internal.
  */
 #ifndef GRANARY_RELEASE_H
 #define GRANARY_RELEASE_H

@@ -221,38 +221,6 @@ out:
     return status;
 }
 
-/* A mode of few rows, or of few silos, is a person's or a silo's own. sums: of each category. */
-static gr_status check_mode(const struct gr_fitting *fit, size_t value, int64_t rows,
-                            int64_t silos) {
-    const int64_t threshold = fit->config->data.disclosure_threshold;
-    if (!gr_policy_holds(fit->config)) return GR_OK;
-    if (rows >= threshold && silos >= gr_policy_silos(fit->config)) return GR_OK;
-    return gr_fail(GR_ERROR_DATA,
-                   "column %u: its mode is of fewer than %lld rows (data.disclosure_threshold) or "
-                   "of fewer than %u silos (policy.minimum_silos), and is not told: another "
-                   "`missing` in data.schema does without",
-                   fit->columns->column_of[value] + 1, (long long)threshold,
-                   gr_policy_silos(fit->config));
-}
-
-/* Silos of this rank that have a category in the value. */
-static int64_t count_silos(const struct gr_fitting *fit, size_t value) {
-    int64_t n = 0;
-    for (size_t i = 0; i < fit->data->n_local; i++) {
-        const struct gr_silo *silo = &fit->data->local[i];
-        if (!gr_fit_usable(silo)) continue;
-        const float n_categories = (float)column_of(fit, silo, value)->categories_count;
-        const float *x = silo->train.features;
-        bool any = false;
-        for (size_t row = 0; row < silo->train.n_rows && !any; row++) {
-            const float code = x[row * silo->train.n_features + value];
-            any = code >= 0 && code < n_categories;
-        }
-        n += any;
-    }
-    return n;
-}
-
 /* Collective. The first of the most frequent. */
 static gr_status find_mode(struct gr_fitting *fit, size_t value) {
     const struct gr_column *column = &fit->columns->schema->columns[fit->columns->column_of[value]];
@@ -262,22 +230,31 @@ static gr_status find_mode(struct gr_fitting *fit, size_t value) {
     gr_status mine = gr_allocate_zero((size_t)n + 1, sizeof *sums, "categories", &sums);
     if (mine == GR_OK) mine = count_all(fit, value, column, sums);
     GR_TRY(gr_comm_agree(fit->comm, mine));
-    sums[n] = count_silos(fit, value);
-    GR_TRY(gr_release_sum(fit->door, GR_RELEASE_MODES, sums, (size_t)n + 1));
+    GR_TRY(gr_release_sum(fit->door, GR_RELEASE_MODES, sums, n));
     for (uint32_t k = 1; k < n; k++)
         if (sums[k] > sums[fit->mode[value]]) fit->mode[value] = k;
-    status = check_mode(fit, value, n > 0 ? sums[fit->mode[value]] : 0, sums[n]);
 out:
     gr_free(sums);
     return status;
+}
+
+int64_t gr_dictionary_count(const struct gr_fitting *fit, const struct gr_silo *silo,
+                            size_t value) {
+    const float n_categories = (float)column_of(fit, silo, value)->categories_count;
+    const float *x = silo->train.features;
+    int64_t n = 0;
+    for (size_t row = 0; row < silo->train.n_rows; row++) {
+        const float code = x[row * silo->train.n_features + value];
+        n += code >= 0 && code < n_categories;
+    }
+    return n;
 }
 
 gr_status gr_dictionary_find_categories(struct gr_fitting *fit) {
     gr_status status = GR_OK;
     for (size_t v = 0; v < fit->n; v++) {
         if (fit->treatment[v].open) GR_TRY(make_dictionary(fit, v));
-        if (!fit->treatment[v].number && fit->treatment[v].missing == GR_MISSING_MODE)
-            GR_TRY(find_mode(fit, v));
+        if (gr_fit_wants_mode(fit, v) && !fit->withheld[v]) GR_TRY(find_mode(fit, v));
     }
 out:
     return status;

@@ -175,7 +175,7 @@ gr_status gr_cohort_tell_withheld(const struct gr_cohort *cohort, char **words) 
         words,
         "alert: preprocessing: fewer than %u values (data.disclosure_threshold) "
         "or values of fewer than %u silos (policy.minimum_silos), so that nothing "
-        "of them leaves a silo, and scaled they are 0: %s",
+        "of them leaves a silo; numbers are 0, and a missing category is none: %s",
         cohort->config->data.disclosure_threshold, gr_policy_silos(cohort->config), names);
 }
 

@@ -209,7 +209,7 @@ static void conclude_number(const struct gr_fitting *fit, size_t v, double *cent
 static double conclude_category(const struct gr_fitting *fit, size_t v) {
     if (!fit->columns) return 0; /* without columns there are numbers only */
     const struct gr_column *c = &fit->columns->schema->columns[fit->columns->column_of[v]];
-    if (c->missing == GR_MISSING_MODE) return (double)fit->mode[v];
+    if (c->missing == GR_MISSING_MODE && !fit->withheld[v]) return (double)fit->mode[v];
     /* One-hot: none of them. */
     return c->encode == GR_ENCODE_ONE_HOT || c->missing == GR_MISSING_REFUSE
                ? (double)c->categories_count

@@ -35,12 +35,16 @@ bool gr_fit_usable(const struct gr_silo *silo);
 
 /* ---- preprocessing_policy.c ------------------------------------------------------------------ */
 
+/* Not collective. Whether the value is a category whose missing ones become the mode. */
+bool gr_fit_wants_mode(const struct gr_fitting *fit, size_t value);
 /* Collective. Of which values nothing may be told, into fit->withheld. GR_ERROR_CONFIG: min_max
  * without a range, against the policy. */
 gr_status gr_fit_find_withheld(struct gr_fitting *fit) GR_CHECKED;
 
 /* ---- category_dictionary.c ------------------------------------------------------------------- */
 
+/* Not collective. Training rows of a silo that have a category in the value. */
+int64_t gr_dictionary_count(const struct gr_fitting *fit, const struct gr_silo *silo, size_t value);
 /* Collective. The columns of the first rank that has some, without the categories of open ones. */
 gr_status gr_dictionary_share_columns(struct gr_fitting *fit) GR_CHECKED;
 /*

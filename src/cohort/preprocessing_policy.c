@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Columns whose mean, deviation or extremes would be those of few persons or of one silo: nothing
- * of them leaves, and the column says nothing to the model. Silos bring their number of values, cut
+ * Columns whose mean, deviation, extremes or mode would be those of few persons or of one silo:
+ * nothing of them leaves. Such a number says nothing to the model; such a missing category is none
+ * of the categories. Silos bring their number of values, cut
  * at the threshold, and whether they have any.
  */
 #include "cohort/preprocessing_fit.h"
 
 #include <string.h>
 
-static bool is_asked(const struct gr_treatment *t) {
-    return t->number && (t->by == GR_SCALE_STANDARDISE || t->missing == GR_MISSING_MEAN ||
-                         (t->by == GR_SCALE_MIN_MAX && !t->ranged));
+bool gr_fit_wants_mode(const struct gr_fitting *fit, size_t value) {
+    return !fit->treatment[value].number && fit->treatment[value].missing == GR_MISSING_MODE;
+}
+
+static bool is_asked(const struct gr_fitting *fit, size_t value) {
+    const struct gr_treatment *t = &fit->treatment[value];
+    if (!t->number) return gr_fit_wants_mode(fit, value);
+    return t->by == GR_SCALE_STANDARDISE || t->missing == GR_MISSING_MEAN ||
+           (t->by == GR_SCALE_MIN_MAX && !t->ranged);
 }
 
 /* min_max without a range tells two values as they are: only where the policy says so. */
@@ -41,15 +48,17 @@ gr_status gr_fit_find_withheld(struct gr_fitting *fit) {
         if (!gr_fit_usable(&fit->data->local[i])) continue;
         gr_fit_sums(fit->treatment, &fit->data->local[i].train, fit->integers, fit->own);
         for (size_t v = 0; v < fit->n; v++) {
-            if (!is_asked(&fit->treatment[v])) continue;
-            values[v] += fit->integers[v] < threshold ? fit->integers[v] : threshold;
-            silos[v] += fit->integers[v] > 0;
+            if (!is_asked(fit, v)) continue;
+            const int64_t n = fit->treatment[v].number
+                                  ? fit->integers[v]
+                                  : gr_dictionary_count(fit, &fit->data->local[i], v);
+            values[v] += n < threshold ? n : threshold;
+            silos[v] += n > 0;
         }
     }
     GR_TRY(gr_release_sum(fit->door, GR_RELEASE_MOMENTS, fit->sums, 2 * fit->n));
     for (size_t v = 0; v < fit->n; v++)
-        fit->withheld[v] =
-            is_asked(&fit->treatment[v]) && (values[v] < threshold || silos[v] < least);
+        fit->withheld[v] = is_asked(fit, v) && (values[v] < threshold || silos[v] < least);
 out:
     return status;
 }

@@ -99,7 +99,7 @@ static const struct gr_release_row rows[] = {
     {GR_RELEASE_MODES, "modes",
      "rows of each category of a column whose mode fills what is missing", "sums of counts",
      "all ranks; model.h5: the mode", GR_RELEASE_AT_START,
-     "modes of fewer rows than data.disclosure_threshold, or of fewer silos than "
+     "columns with fewer values than data.disclosure_threshold, or values of fewer silos than "
      "policy.minimum_silos",
      preprocesses},
     {GR_RELEASE_VALUE_EXPONENTS, "value-exponents",
@@ -112,7 +112,9 @@ static const struct gr_release_row rows[] = {
      "policy.extremes (default false): a range in data.schema is taken instead", may_tell_extremes},
     {GR_RELEASE_MOMENTS, "moments",
      "of each column that is standardised or filled by its mean: values, their sum, and the sum of "
-     "squared deviations",
+     "squared deviations; of these and of columns filled by their mode whether values and silos "
+     "are "
+     "enough",
      "sums of 192-bit numbers", "all ranks; model.h5: mean and deviation", GR_RELEASE_AT_START,
      "columns with fewer values than data.disclosure_threshold, or values of fewer silos than "
      "policy.minimum_silos",

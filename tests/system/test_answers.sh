@@ -29,7 +29,7 @@ check "by its line too" says "$place"
 check "numbers may be below 0" exits 0 "$GRANARY" train poisson.yaml --quiet --run linear --set model.type=linear \
     --set data.train.file=bad.csv
 check "a silo's own table" exits 0 on_ranks 2 train poisson.yaml --quiet --run silos --set data.train={} \
-    --set 'data.silo_tables=[{file: good.csv}, {file: bad.csv}]'
+    --set 'data.silo_tables=[{file: good.csv}, {file: bad.csv}]' --set policy.minimum_silos=1
 check "sits out" grep -q '"participants":1,"selected":2' silos/metrics.jsonl
 check "imported" exits 0 "$GRANARY" import bad.csv --schema visits.yaml -o bad.h5
 check "from HDF5" exits 65 "$GRANARY" train poisson.yaml --quiet --run bad --set data.source=hdf5 --set data.train.file=bad.h5

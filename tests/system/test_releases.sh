@@ -87,8 +87,10 @@ check "are used" differ "$(digest ten)" "$(digest none)"
 rows 3 >3.csv
 # No silo but one has wards.
 for i in 1 3; do cp $i.csv $i.keep; sed -i '2,$s/,[we][a-z]*,/,,/' $i.csv; done
-check "a mode of one silo" exits 65 on_ranks 3 train run.yaml --run mode
-check "by name" says "column 4: its mode is of fewer than 10 rows (data.disclosure_threshold) or of fewer than 2 silos (policy.minimum_silos)"
+check "a mode of one silo" exits 0 on_ranks 3 train run.yaml --run mode
+check "is not told" grep -q "a missing category is none: .*ward" mode/events.jsonl
+check "and has not left" bash -c '! grep -q "\"name\":\"modes\"" mode/events.jsonl'
+check "a mode of three" bash -c 'grep -q "\"name\":\"modes\"" ten/events.jsonl'
 for i in 1 3; do mv $i.keep $i.csv; done
 check "extremes" exits 78 on_ranks 2 train run.yaml --run extremes --set preprocess.scale=min_max
 check "by name" says "column 2: found min_max without a range, expected one in data.schema"

@@ -75,6 +75,7 @@ run: {name: silos, rounds: 2}
 data: {source: csv, silo_tables: [{file: a.csv}, {file: b.csv}, {file: c.csv}, {file: d.csv}], schema: own.yaml}
 model: {type: softmax}
 train: {learning_rate: 0.01, batch_size: 16}
+policy: {minimum_silos: 1}
 YAML
 check "columns of other names end the run" same 65 silos.yaml
 check "every silo is told of, on its own rank's terminal, by file and line" says "silo-001 sits out the run: b.csv:8: column 1 (age): found text"
