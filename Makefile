@@ -260,7 +260,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 format:
 	clang-format -i $(C_FILES)
 lint:
-	@if grep -rnE 'gr_comm_(sum|max)_int64|[^_]gr_aggregate\(' $(wildcard src/cohort src/federation src/evaluate src/study) | \
+	@if grep -rnE 'gr_comm_(sum|max)_int64|gr_comm_gather\(|[^_]gr_aggregate\(' $(wildcard src/cohort src/federation src/evaluate src/study) | \
 	  grep -v '^src/cohort/door.c:'; then echo 'a bare reduction: values of silos leave through the door, granary/release.h'; exit 1; fi
 	clang-format --dry-run --Werror $(C_FILES)
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \

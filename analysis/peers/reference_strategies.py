@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Reference numbers of tests/parallel/strategy_reference.h: three rounds of each strategy of the sum
-kind on five silos, from the papers' formulas, in NumPy's float64.
+"""Reference numbers of tests/parallel/strategy_reference.h: three rounds of each strategy on five
+silos, from the papers' formulas, in NumPy's float64, and SciPy's trim_mean.
 
     analysis/peers/reference_strategies.py > tests/parallel/strategy_reference.h
 
@@ -11,6 +11,7 @@ A silo takes three steps of gradient descent on all its rows at rate 0.2 with we
 updates are averaged by rows (McMahan et al. 2017, algorithm 1).
 """
 import numpy as np
+import scipy.stats
 
 ROWS = [4, 9, 6, 5, 12]
 SHAPES = [(3, 4), (4,), (4, 3), (3,)]
@@ -45,12 +46,21 @@ def full(start, x, y, _):
     return -RATE * (gradient(start, x, y) + DECAY * start)
 
 
-def run(step, solve=local, mu=0.0):
+def by_rows(updates):
+    return np.average(updates, axis=0, weights=ROWS)
+
+
+def run(step, solve=local, mu=0.0, combine=by_rows):
     w, state = np.sin(np.arange(sum(SIZES)) + 1) / 2, {}
     for _ in range(ROUNDS):
         updates = [solve(w, x, y, mu) for x, y in SILOS]
-        w = w + step(np.average(updates, axis=0, weights=ROWS), state)
+        w = w + step(combine(updates), state)
     return w
+
+
+def trimmed(updates):
+    """Yin et al. 2018, definition 2, with beta 0.25: of five silos one at either end."""
+    return scipy.stats.trim_mean(updates, 0.25, axis=0)
 
 
 def fedavgm(delta, state):
@@ -77,6 +87,8 @@ RUNS = {
     "fedadagrad": run(adaptive(lambda v, square, _: v + square)),
     "fedadam": run(adaptive(lambda v, square, b: b * v + (1 - b) * square)),
     "fedyogi": run(adaptive(lambda v, square, b: v - (1 - b) * square * np.sign(v - square))),
+    "median": run(lambda delta, _: delta, combine=lambda updates: np.median(updates, axis=0)),
+    "trimmed_mean": run(lambda delta, _: delta, combine=trimmed),
 }
 
 print("/* SPDX-License-Identifier: Apache-2.0 */")

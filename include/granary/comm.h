@@ -153,6 +153,20 @@ static inline gr_status gr_comm_max_public(struct gr_comm *comm, int64_t *values
 }
 
 /*
+ * Collective. The n bytes that each rank brings, to all: those of rank r are bytes[begin[r]] to
+ * bytes[begin[r + 1] - 1]. n may differ between ranks, and be 0. limit: the same on all ranks; more
+ * bytes, of one rank or together, are GR_ERROR_INTERNAL on all. To be released by
+ * gr_gathered_release.
+ */
+struct gr_gathered {
+    unsigned char *bytes; /* owned */
+    size_t *begin;        /* size of the gr_comm + 1; owned */
+};
+gr_status gr_comm_gather(struct gr_comm *comm, const void *mine, size_t n, size_t limit,
+                         struct gr_gathered *out) GR_CHECKED;
+void gr_gathered_release(struct gr_gathered *gathered);
+
+/*
  * Collective. The ranks of which something is said, for a message, the same on all: "rank 1 (h1),
  * rank 3 (h2) and 4 more"; "" when there are none. flagged: whether it is said of this rank;
  * unlike: whether its n bytes are other than rank 0's. Only a digest of them leaves the rank, and
@@ -331,6 +345,7 @@ struct gr_aggregator; /* opaque: shared segments, staging */
 
 struct gr_contribution {
     const float *update; /* layout size floats; borrowed */
+    uint32_t silo;       /* its number, by which the rows of a combination are ordered */
     uint64_t examples;   /* rows that it stands for; added up, and of no effect on the mean */
     double weight;       /* of the update in the mean: 0 to 2^60; taken as float32 */
     const char *pseudonym;
@@ -344,6 +359,29 @@ struct gr_contribution {
 /* layout borrowed, the same on all ranks. Memory is shared at the first sum of each epoch. */
 gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *layout,
                                enum gr_encoding encoding, struct gr_aggregator **out) GR_CHECKED;
+
+/*
+ * The other pattern, for what is no sum: the updates side by side. Each rank gets one slice of the
+ * coordinates of all updates, and combines it; all get the combined slices (an all-to-all and an
+ * all-gather). Beside its contributions and the result a rank holds a few mebibytes.
+ *
+ * combine: row[0 .. n_rows - 1] are n floats each, those of the lowest silo's number first; out
+ * receives n floats, each of its own coordinate of the rows alone. work: n_rows * GR_COMBINE_WIDTH
+ * floats of any content. Pure: the same rows give the same bits.
+ */
+enum { GR_COMBINE_WIDTH = 64 };
+struct gr_combination {
+    void (*combine)(const void *context, const float *const *row, size_t n_rows, size_t n,
+                    float *work, float *out);
+    const void *context; /* borrowed */
+};
+/*
+ * Makes an aggregator whose "mean" is what `combination` (copied) makes of the updates as they are;
+ * weights and residuals have no effect. Not collective. Used as those above.
+ */
+gr_status gr_aggregator_create_combining(struct gr_comm *comm, const struct gr_layout *layout,
+                                         const struct gr_combination *combination,
+                                         struct gr_aggregator **out) GR_CHECKED;
 void gr_aggregator_free(struct gr_aggregator *aggregator);
 
 /*

@@ -145,7 +145,9 @@ enum gr_strategy_name {
     GR_STRATEGY_FEDPROX,
     GR_STRATEGY_FEDADAGRAD,
     GR_STRATEGY_FEDADAM,
-    GR_STRATEGY_FEDYOGI
+    GR_STRATEGY_FEDYOGI,
+    GR_STRATEGY_MEDIAN,
+    GR_STRATEGY_TRIMMED_MEAN
 };
 enum gr_sampling { GR_SAMPLING_UNIFORM, GR_SAMPLING_SIZE, GR_SAMPLING_CYCLIC, GR_SAMPLING_LIST };
 enum gr_stop_metric { GR_STOP_NONE, GR_STOP_VALIDATION_LOSS, GR_STOP_VALIDATION_ACCURACY };
@@ -407,6 +409,7 @@ struct gr_strategy_config {
     double beta1;                /* fedadagrad, fedadam, fedyogi: [0, 1); default 0.9 */
     double beta2;                /* fedadam, fedyogi: [0, 1); default 0.99 */
     double tau;                  /* fedadagrad, fedadam, fedyogi: > 0; default 0.001 */
+    double trim;                 /* trimmed_mean: of each end, [0, 0.5); default 0.1 */
 };
 
 struct gr_aggregation_config {
@@ -658,6 +661,8 @@ const char *gr_encoding_text(enum gr_encoding encoding);
 const char *gr_stop_text(enum gr_stop_metric metric);
 const char *gr_sampling_text(enum gr_sampling sampling);
 const char *gr_strategy_text(enum gr_strategy_name name);
+/* Whether a strategy combines the updates side by side, by slices, and adds nothing up. */
+bool gr_strategy_combines(enum gr_strategy_name name);
 const char *gr_optimizer_text(enum gr_optimizer optimizer);
 const char *gr_model_type_text(enum gr_model_type type);
 const char *gr_layer_type_text(enum gr_layer_type type);

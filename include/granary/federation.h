@@ -22,15 +22,22 @@ extern "C" {
 /* ---- strategies --------------------------------------------------------------------------- */
 
 /*
- * A strategy is pure: it says how many vectors of state the server keeps and how the mean update
- * moves the model. It never calls MPI and never sees a silo. Every rank takes the same step on its
- * own copy.
+ * A strategy is pure: it says what one update is made of all of them, how many vectors of state the
+ * server keeps, and how that update moves the model. It never calls MPI. Every rank takes the same
+ * step on its own copy. A strategy is defined in one file of src/federation, and has a row in
+ * strategy.c.
  */
 struct gr_strategy {
     const char *name;
     size_t n_server;
     const char *server_name[GR_SERVER_VECTORS_MAX];
     bool full_gradient; /* a silo sends one step along its whole gradient: FedSGD */
+    /*
+     * What `mean` is in the step. NULL: the weighted mean of the updates, by a sum. Else, see
+     * gr_combination, what this makes of the updates side by side; context: the gr_strategy_config.
+     */
+    void (*combine)(const void *context, const float *const *row, size_t n_rows, size_t n,
+                    float *work, float *out);
     /* What the server state holds before round 1; NULL: zeros. server[i]: n floats. */
     void (*start)(const struct gr_strategy_config *config, float *const *server, size_t n);
     /*

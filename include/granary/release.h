@@ -48,6 +48,7 @@ enum gr_release {
     GR_RELEASE_ROW_TERMS = 35,
     GR_RELEASE_ROWS = 36,
     GR_RELEASE_AUC_BOUNDS = 38,
+    GR_RELEASE_UPDATE_SLICES = 39,
     GR_RELEASE_JOB_COMMENT = 45,
     GR_RELEASE_PASSED_OVER = 46,
     GR_RELEASES_MAX = 48
@@ -105,8 +106,8 @@ gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *valu
  */
 gr_status gr_release_allows(struct gr_door *door, uint32_t silos, bool *allowed) GR_CHECKED;
 /*
- * Collective. gr_aggregate_total, of at least policy.minimum_silos contributions of n floats;
- * fewer: GR_STOPPED, and nothing has left.
+ * Collective. gr_aggregate_total, be it a sum or a combination, of at least policy.minimum_silos
+ * contributions of n floats; fewer: GR_STOPPED, and nothing has left.
  */
 gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregator,
                             const struct gr_contribution *mine, size_t n_mine, uint32_t n_members,

@@ -75,8 +75,13 @@ gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregat
     if (n_members < least)
         return gr_fail(GR_STOPPED, "%u silos are ready, policy.minimum_silos is %u", n_members,
                        least);
-    if (door->config->aggregation.encoding != GR_ENCODING_FLOAT32)
-        gr_release_note(door, GR_RELEASE_UPDATE_EXPONENTS, (n + GR_RING_BLOCK - 1) / GR_RING_BLOCK);
-    gr_release_note(door, GR_RELEASE_UPDATE, n);
+    if (gr_strategy_combines(door->config->strategy.name)) {
+        gr_release_note(door, GR_RELEASE_UPDATE_SLICES, n_members * n);
+    } else {
+        if (door->config->aggregation.encoding != GR_ENCODING_FLOAT32)
+            gr_release_note(door, GR_RELEASE_UPDATE_EXPONENTS,
+                            (n + GR_RING_BLOCK - 1) / GR_RING_BLOCK);
+        gr_release_note(door, GR_RELEASE_UPDATE, n);
+    }
     return gr_aggregate_total(aggregator, mine, n_mine, n_members);
 }

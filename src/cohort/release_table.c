@@ -38,8 +38,16 @@ static bool shares_sizes(const struct gr_config *c) {
     return c->round.share_sizes;
 }
 
+static bool combines(const struct gr_config *c) {
+    return gr_strategy_combines(c->strategy.name);
+}
+
+static bool adds_up(const struct gr_config *c) {
+    return !combines(c);
+}
+
 static bool on_agreed_grid(const struct gr_config *c) {
-    return c->aggregation.encoding != GR_ENCODING_FLOAT32;
+    return adds_up(c) && c->aggregation.encoding != GR_ENCODING_FLOAT32;
 }
 
 static bool holds_rows_out(const struct gr_config *c) {
@@ -136,7 +144,7 @@ static const struct gr_release_row rows[] = {
     {GR_RELEASE_UPDATE, "update", "the sum of updates times weights, of weights and of rows",
      "sum of vectors", "all ranks; partial sums: the nodes on the way; model.h5: the model",
      GR_RELEASE_EACH_ROUND, "sums of fewer silos than policy.minimum_silos: the round is void",
-     NULL},
+     adds_up},
     {GR_RELEASE_TRAINING, "training", "loss, rows trained on, and rows processed", "sums", RECORDS,
      GR_RELEASE_EACH_ROUND, "as update: there is no round of fewer silos", NULL},
     {GR_RELEASE_TIMES, "times", "processor time, bytes sent, and the moment each silo is ready",
@@ -176,6 +184,17 @@ static const struct gr_release_row rows[] = {
      "of two classes the greatest and least score in each bin of the AUC", "maximum of float32",
      RANKS, GR_RELEASE_EACH_SCORING, "bins of fewer rows of silos than data.disclosure_threshold",
      holds_rows_out},
+    {GR_RELEASE_UPDATE_SLICES, "update-slices",
+     "with a strategy that combines: of the update of each single silo, by its number, a slice to "
+     "the process of each rank, together the whole update; sums of weights and of rows",
+     "vectors of float32, as they are",
+     "all ranks, a slice each; slices pass through memory that a node shares; what is made of "
+     "them: "
+     "model.h5",
+     GR_RELEASE_EACH_ROUND,
+     "none of an update is hidden: a strategy that adds up releases sums alone; rounds of fewer "
+     "silos than policy.minimum_silos are void",
+     combines},
     {GR_RELEASE_JOB_COMMENT, "job-comment",
      "round, state and accuracy in the comment of a Slurm job", "text",
      "everybody who may see the queue", GR_RELEASE_EACH_ROUND,

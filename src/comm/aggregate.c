@@ -139,9 +139,20 @@ gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *lay
     return GR_OK;
 }
 
+gr_status gr_aggregator_create_combining(struct gr_comm *comm, const struct gr_layout *layout,
+                                         const struct gr_combination *combination,
+                                         struct gr_aggregator **out) {
+    gr_status status = gr_aggregator_create(comm, layout, GR_ENCODING_FLOAT32, out);
+    if (status != GR_OK) return status;
+    (*out)->combination = *combination;
+    (*out)->transpose.window.mine.fd = -1;
+    return GR_OK;
+}
+
 void gr_aggregator_free(struct gr_aggregator *aggregator) {
     if (!aggregator) return;
     unmake(aggregator);
+    gr_transpose_release(&aggregator->transpose);
     gr_free(aggregator->total);
     gr_free(aggregator);
 }
@@ -312,24 +323,52 @@ out:
     return status;
 }
 
-gr_status gr_aggregate_total(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
-                             size_t n_mine, uint32_t n_members) {
+/* Collective. The sum, into the total. */
+static gr_status add_up(struct gr_sum *call) {
     gr_status status = GR_OK;
-    struct gr_sum call = {
-        .aggregator = aggregator, .mine = mine, .n_mine = n_mine, .n_members = n_members};
-    aggregator->held = false;
+    struct gr_aggregator *aggregator = call->aggregator;
     if (!aggregator->made || aggregator->epoch != aggregator->comm->epoch) GR_TRY(make(aggregator));
-    GR_TRY(gr_sum_weights(&call));
-    GR_TRY(gr_sum_agree_grid(&call));
-    GR_TRY(run_pipeline(&call));
+    GR_TRY(gr_sum_weights(call));
+    GR_TRY(gr_sum_agree_grid(call));
+    GR_TRY(run_pipeline(call));
     aggregator->held = true;
     /* The same on all ranks, for their totals are. */
-    if (call.overflow) {
-        const struct gr_tensor *tensor = gr_layout_find(aggregator->layout, call.overflow_at);
+    if (call->overflow) {
+        const struct gr_tensor *tensor = gr_layout_find(aggregator->layout, call->overflow_at);
         status = gr_fail(GR_ERROR_DATA, "sum of updates of %s leaves the range of float32",
                          tensor ? tensor->name : "no tensor");
     }
 out:
+    return status;
+}
+
+/* Collective. The combined updates, into the total. */
+static gr_status combine(struct gr_sum *call) {
+    gr_status status = GR_OK, mine = GR_OK;
+    struct gr_aggregator *aggregator = call->aggregator;
+    const size_t size = aggregator->layout->size;
+    GR_TRY(gr_sum_weights(call));
+    if (!aggregator->total)
+        mine = gr_allocate(size, aggregator->element, "combined updates", &aggregator->total);
+    if (mine == GR_OK) mine = gr_sum_check_finite(call);
+    GR_TRY(gr_comm_agree(aggregator->comm, mine));
+    GR_TRY(gr_transpose_combine(aggregator->comm, &aggregator->transpose, call->mine, call->n_mine,
+                                call->n_members, size, &aggregator->combination,
+                                (float *)(void *)aggregator->total));
+    aggregator->held = true;
+out:
+    if (status == GR_LOST || status == GR_ERROR_INTERNAL)
+        gr_transpose_abandon(aggregator->comm, &aggregator->transpose);
+    return status;
+}
+
+gr_status gr_aggregate_total(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
+                             size_t n_mine, uint32_t n_members) {
+    struct gr_sum call = {
+        .aggregator = aggregator, .mine = mine, .n_mine = n_mine, .n_members = n_members};
+    aggregator->held = false;
+    if (aggregator->combination.combine) return combine(&call);
+    gr_status status = add_up(&call);
     if (status == GR_LOST || status == GR_ERROR_INTERNAL) abandon(aggregator);
     return status;
 }
@@ -337,6 +376,10 @@ out:
 void gr_aggregate_decode(const struct gr_aggregator *aggregator, size_t begin, float *mean,
                          size_t n) {
     assert(aggregator->held && begin % GR_RING_BLOCK == 0);
+    if (aggregator->combination.combine) {
+        memcpy(mean, total_of(aggregator, begin), n * sizeof *mean);
+        return;
+    }
     if (!(aggregator->total_weight > 0)) {
         memset(mean, 0, n * sizeof *mean);
         return;

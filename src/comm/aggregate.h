@@ -6,6 +6,7 @@
 #include "comm/communicator.h"
 #include "comm/relay.h"
 #include "comm/ring.h"
+#include "comm/transpose.h"
 
 struct gr_aggregator {
     struct gr_comm *comm;           /* borrowed */
@@ -31,6 +32,8 @@ struct gr_aggregator {
     bool held;   /* it is complete */
     double total_weight;
     uint64_t examples;
+    struct gr_combination combination; /* combine NULL: updates are added up */
+    struct gr_transpose transpose;
 };
 
 /* One call of gr_aggregate. */
@@ -55,6 +58,8 @@ void gr_sum_weigh(const struct gr_contribution *from, size_t begin, float *p, si
 /* Collective. Adds up weights and examples, and finds out whether all are well before anything else
  * is done. */
 gr_status gr_sum_weights(struct gr_sum *call) GR_CHECKED;
+/* Not collective. Whether this rank's updates, as they are, are finite. */
+gr_status gr_sum_check_finite(const struct gr_sum *call) GR_CHECKED;
 /* Collective. The grid of this sum, or the refusal that all agree on. */
 gr_status gr_sum_agree_grid(struct gr_sum *call) GR_CHECKED;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What ranks have in common: whom something is said of, and what different texts they bring. */
+#include <stdio.h>
 #include <string.h>
 
 #include "comm/communicator.h"
@@ -39,21 +40,19 @@ out:
 /* Collective. The text of the lowest rank that has not `told` its own; *text NULL: all have. */
 static gr_status next_text(struct gr_comm *comm, const char *mine, bool told, char **text) {
     gr_status status = GR_OK;
-    int64_t first = told ? 0 : comm->size - comm->rank, *words = NULL;
-    const size_t n = GR_COMM_TEXT_MAX / sizeof *words;
+    struct gr_gathered gathered = {0};
+    char cut[GR_COMM_TEXT_MAX];
+    int64_t first = told ? 0 : comm->size - comm->rank;
     *text = NULL;
     GR_TRY(gr_comm_max_int64(comm, &first, 1));
     if (first == 0) return GR_OK;
-    /* All but one add nothing. */
-    GR_TRY(gr_comm_agree(comm, gr_allocate_zero(n, sizeof *words, "a text", &words)));
-    if (comm->rank == comm->size - (int)first)
-        memcpy(words, mine, strnlen(mine, GR_COMM_TEXT_MAX - 1));
-    GR_TRY(gr_comm_sum_int64(comm, words, n));
-    ((char *)words)[GR_COMM_TEXT_MAX - 1] = '\0';
-    *text = (char *)words;
-    words = NULL;
+    snprintf(cut, sizeof cut, "%s", mine);
+    const bool tells = comm->rank == comm->size - (int)first;
+    GR_TRY(gr_comm_gather(comm, cut, tells ? strlen(cut) + 1 : 0, sizeof cut, &gathered));
+    *text = (char *)gathered.bytes;
+    gathered.bytes = NULL;
 out:
-    gr_free(words);
+    gr_gathered_release(&gathered);
     return status;
 }
 

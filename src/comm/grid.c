@@ -110,6 +110,21 @@ static gr_status find_exponents(const struct gr_sum *call) {
     return status;
 }
 
+gr_status gr_sum_check_finite(const struct gr_sum *call) {
+    const struct gr_layout *layout = call->aggregator->layout;
+    for (size_t c = 0; c < call->n_mine; c++) {
+        struct gr_contribution alone = call->mine[c];
+        alone.weight = 1;
+        alone.residual = NULL;
+        for (size_t begin = 0; begin < layout->size; begin += GR_RING_BLOCK) {
+            const size_t n = gr_smaller(GR_RING_BLOCK, layout->size - begin);
+            if (gr_ring_exponent(largest_of(&alone, begin, n), 1) == GR_RING_EXPONENT_REFUSED)
+                return refuse(layout, &alone, begin, n);
+        }
+    }
+    return GR_OK;
+}
+
 static void combine_exponents(void *acc, const void *more, size_t n) {
     int16_t *a = acc;
     const int16_t *b = more;

@@ -159,6 +159,7 @@ const struct gr_setting gr_settings[] = {
     {.path = "strategy.beta1", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
     {.path = "strategy.beta2", .standard = "0.99", .flags = BELOW, BETWEEN(0, 1)},
     {.path = "strategy.tau", .standard = "0.001", .flags = ABOVE, BETWEEN(0, RATE_MAX)},
+    {.path = "strategy.trim", .standard = "0.1", .flags = BELOW, BETWEEN(0, 0.5)},
     {.path = "aggregation.encoding", .standard = "ring32"},
     {.path = "aggregation.ranks_per_node",
      .standard = "0",

@@ -111,9 +111,21 @@ static void check_fedsgd(const struct gr_rule_context *r) {
                    gr_node_at(r->root, rules[i].path)->text, rules[i].allowed);
 }
 
+/* Where updates are not added up, there is nothing to be encoded. */
+static void check_combined(const struct gr_rule_context *r) {
+    const struct gr_config *config = r->config;
+    if (config->aggregation.encoding != GR_ENCODING_RING32 &&
+        gr_rule_sound(r, "aggregation.encoding"))
+        REFUSE(r, "aggregation.encoding",
+               "found %s, allowed only ring32, the default, with strategy.name %s",
+               gr_node_at(r->root, "aggregation.encoding")->text,
+               gr_strategy_text(config->strategy.name));
+}
+
 static void check_strategy(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
     if (!gr_rule_sound(r, "strategy.name")) return;
+    if (gr_strategy_combines(config->strategy.name)) check_combined(r);
     if (config->strategy.name == GR_STRATEGY_FEDSGD) check_fedsgd(r);
     if (config->strategy.name == GR_STRATEGY_FEDPROX && !(config->train.proximal_mu > 0) &&
         gr_rule_sound(r, "train.proximal_mu"))

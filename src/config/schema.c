@@ -203,6 +203,7 @@ static const cyaml_schema_field_t strategy_fields[] = {
     REAL(gr_strategy_config, beta1),
     REAL(gr_strategy_config, beta2),
     REAL(gr_strategy_config, tau),
+    REAL(gr_strategy_config, trim),
     CYAML_FIELD_END,
 };
 

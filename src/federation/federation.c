@@ -88,7 +88,12 @@ static gr_status make_model(struct gr_federation *f) {
                             &f->silo_rounds));
     GR_TRY(gr_roster_create(config->data.silos, &f->roster));
     GR_TRY(gr_kept_create(f));
-    GR_TRY(gr_aggregator_create(f->comm, f->layout, config->aggregation.encoding, &f->aggregator));
+    const struct gr_combination combination = {f->strategy->combine, &config->strategy};
+    if (combination.combine)
+        status = gr_aggregator_create_combining(f->comm, f->layout, &combination, &f->aggregator);
+    else
+        status =
+            gr_aggregator_create(f->comm, f->layout, config->aggregation.encoding, &f->aggregator);
 out:
     return status;
 }

@@ -67,6 +67,7 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
     if (status != GR_OK) return status;
     f->heard[silo->id] &= (uint8_t)~GR_HEARD_SITTING;
     f->contribution[slot] = (struct gr_contribution){.update = f->update[slot],
+                                                     .silo = silo->id,
                                                      .examples = result.examples,
                                                      .weight = weight,
                                                      .pseudonym = silo->pseudonym};

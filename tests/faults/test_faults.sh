@@ -52,6 +52,12 @@
     echo "shm --ranks 4 --silos 4 --end stopped --set round.quorum=4 --set aggregation.encoding=ring16 --fault kill:2:3:commit"
     echo "shm --ranks 4 --silos 5 --set train.state=keep --set train.momentum=0.9 --fault kill:2:3:commit"
     echo "shm --ranks 3 --silos 4 --set train.state=keep --set train.optimizer=adam --fault stop:2:3:commit:0:2.5"
+    # Updates side by side: before the slices, while they travel, once they are combined.
+    echo "shm --ranks 4 --silos 6 --set strategy.name=median --fault kill:2:3:aggregate"
+    echo "shm --ranks 3 --silos 5 --set strategy.name=trimmed_mean --set strategy.trim=0.2 --fault kill:0:3:seal"
+    echo "tcp --ranks 4 --silos 6 --set strategy.name=median --set model.hidden=[300,300] --fault kill:2:3:aggregate:0.0005"
+    echo "tcp --ranks 4 --silos 5 --set strategy.name=median --fault kill:0:3:seal --fault kill:3:3:commit"
+    echo "shm --ranks 3 --silos 4 --set strategy.name=median --fault stop:2:3:aggregate:0:2.5"
     # Too few are left: stopped, and resumed with everybody.
     echo "shm --ranks 4 --silos 4 --end stopped --set round.quorum=4 --fault kill:2:3:train"
     echo "shm --ranks 3 --silos 6 --end stopped --set round.quorum=5 --fault kill:0:4:aggregate"

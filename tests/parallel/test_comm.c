@@ -167,6 +167,56 @@ static int broadcast_text(struct gr_comm *comm) {
     return for_each_grouping(spread_text);
 }
 
+/* Rank r brings (r * step) % most bytes of its own; on one rank all of them are `most` long. */
+static int gather_sizes(struct gr_comm *comm, size_t step, size_t most, size_t limit) {
+    int bad = 0, rank = gr_comm_rank(comm), size = gr_comm_size(comm);
+    unsigned char *mine = malloc(most + 1);
+    struct gr_gathered all;
+    size_t wrong = 0, begin = 0;
+    for (size_t i = 0; i < most; i++)
+        mine[i] = (unsigned char)(i * 2654435761u >> 13) ^ (unsigned char)rank;
+    EXPECT(gr_comm_gather(comm, mine, ((size_t)rank + 1) * step % (most + 1), limit, &all) ==
+           GR_OK);
+    for (int r = 0; r < size && all.begin; r++) {
+        const size_t n = ((size_t)r + 1) * step % (most + 1);
+        wrong += all.begin[r] != begin || all.begin[r + 1] != begin + n;
+        for (size_t i = 0; i < n && wrong == 0; i++)
+            wrong +=
+                all.bytes[begin + i] != ((unsigned char)(i * 2654435761u >> 13) ^ (unsigned char)r);
+        begin += n;
+    }
+    EXPECT_EQUAL(wrong, 0);
+    gr_gathered_release(&all);
+    free(mine);
+    return bad;
+}
+
+static int gather_in_groups(struct gr_comm *comm) {
+    int bad = 0, size = gr_comm_size(comm);
+    struct gr_gathered all;
+    bad += gather_sizes(comm, 0, 0, 0); /* nobody brings anything */
+    bad += gather_sizes(comm, 1, 1, 8); /* every other rank brings a byte */
+    bad += gather_sizes(comm, 3, 5, 64);
+    /* Chunks of 16 KiB begin and end inside of ranks' bytes. */
+    bad += gather_sizes(comm, 16383, 40000, 400000);
+    bad += gather_sizes(comm, 16384, 16384, 400000);
+    bad += gather_sizes(comm, 100003, 100003, 1000000);
+    /* More than the limit, of one rank and of all together. */
+    char bytes[8] = {0};
+    EXPECT_EQUAL(gr_comm_gather(comm, bytes, gr_comm_rank(comm) == size - 1 ? 8 : 0, 7, &all),
+                 GR_ERROR_INTERNAL);
+    EXPECT(same_message());
+    EXPECT_EQUAL(gr_comm_gather(comm, bytes, 1, (size_t)size - 1, &all), GR_ERROR_INTERNAL);
+    EXPECT(same_message());
+    bad += gather_sizes(comm, 3, 5, 64);
+    return bad;
+}
+
+static int gather(struct gr_comm *comm) {
+    (void)comm;
+    return for_each_grouping(gather_in_groups);
+}
+
 /* Operations one after the other without a pause: slots must not be reused too early. */
 static int mix(struct gr_comm *comm) {
     int bad = 0, size = gr_comm_size(comm);
@@ -219,6 +269,6 @@ static int lengths_are_checked(struct gr_comm *found) {
 
 PARALLEL_MAIN({"groups are as asked", groups_are_as_asked}, {"agreement", agreement},
               {"longest message", longest_message}, {"sums and maxima", sums_and_maxima},
-              {"broadcast", broadcast}, {"broadcast of text", broadcast_text},
+              {"broadcast", broadcast}, {"broadcast of text", broadcast_text}, {"gather", gather},
               {"mixed operations", mixed_operations}, {"bytes are counted", bytes_are_counted},
               {"lengths are checked", lengths_are_checked})

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Three rounds of each strategy of the sum kind on five silos, from local training over the sum in
- * the ring to the server's step, against NumPy (strategy_reference.h), and the same bits on any
- * number of ranks.
+ * Three rounds of each strategy on five silos, from local training over the sum in the ring, or the
+ * updates side by side, to the server's step, against NumPy and SciPy (strategy_reference.h), and
+ * the same bits on any number of ranks.
  *
  * ranks: 1 2 3 5
  */
@@ -30,7 +30,8 @@ struct bench {
 };
 
 static gr_status make_bench(struct gr_comm *comm, const struct gr_train_config *train,
-                            struct bench *b) {
+                            const struct gr_strategy *strategy,
+                            const struct gr_strategy_config *config, struct bench *b) {
     static uint32_t hidden = 4;
     const struct gr_model_config mlp = {.type = GR_MODEL_MLP,
                                         .hidden = &hidden,
@@ -41,7 +42,11 @@ static gr_status make_bench(struct gr_comm *comm, const struct gr_train_config *
     GR_TRY(gr_trainer_create(train, 1, b->model, &b->trainer));
     const struct gr_layout *layout = gr_model_layout(b->model);
     b->size = layout->size;
-    GR_TRY(gr_aggregator_create(comm, layout, GR_ENCODING_RING32, &b->aggregator));
+    const struct gr_combination combination = {strategy->combine, config};
+    if (combination.combine)
+        GR_TRY(gr_aggregator_create_combining(comm, layout, &combination, &b->aggregator));
+    else
+        GR_TRY(gr_aggregator_create(comm, layout, GR_ENCODING_RING32, &b->aggregator));
     GR_TRY(gr_allocate_zero(b->size, sizeof(float), "a model", &b->parameters));
     GR_TRY(gr_allocate_zero(b->size, sizeof(float), "a mean", &b->mean));
     for (size_t i = 0; i < GR_SERVER_VECTORS_MAX; i++)
@@ -97,8 +102,10 @@ static gr_status take_round(struct gr_comm *comm, struct bench *b,
     for (size_t s = (size_t)gr_comm_rank(comm); s < SILOS; s += (size_t)gr_comm_size(comm), n++) {
         GR_TRY((strategy->full_gradient ? gr_train_full_gradient : gr_train_silo)(
             b->trainer, &b->silo[s], round, b->parameters, b->update[n], NULL, NULL, &result));
-        contribution[n] = (struct gr_contribution){
-            .update = b->update[n], .weight = (double)result.examples, .pseudonym = "silo"};
+        contribution[n] = (struct gr_contribution){.update = b->update[n],
+                                                   .silo = (uint32_t)s,
+                                                   .weight = (double)result.examples,
+                                                   .pseudonym = "silo"};
     }
     GR_TRY(gr_aggregate(b->aggregator, contribution, n, SILOS, b->mean, &weight));
     strategy->step(config, b->parameters, b->mean, b->server, b->size);
@@ -124,7 +131,7 @@ static int take_rounds(struct gr_comm *comm, const struct task *task, struct ben
                                           .proximal_mu = task->mu,
                                           .batch_size = ROWS_MAX,
                                           .epochs = 3};
-    EXPECT(make_bench(comm, &train, b) == GR_OK);
+    EXPECT(make_bench(comm, &train, strategy, &task->config, b) == GR_OK);
     EXPECT(strcmp(strategy->name, gr_strategy_text(task->name)) == 0);
     for (size_t i = 0; i < task->n; i++)
         *parameter(b, i) = (float)(sin((double)i + 1) / 2);
@@ -165,6 +172,9 @@ static int compare(struct gr_comm *comm, const struct task *task) {
 #define ADAPTIVE                                                                                   \
     { .server_learning_rate = 0.05, .beta1 = 0.8, .beta2 = 0.95, .tau = 0.02 }
 
+#define TRIMMED                                                                                    \
+    { .server_learning_rate = 1, .trim = 0.25 }
+
 #define STRATEGY(function, number, settings, proximal_mu)                                          \
     static int function(struct gr_comm *comm) {                                                    \
         const struct task task = {.name = number,                                                  \
@@ -182,6 +192,9 @@ STRATEGY(fedprox, GR_STRATEGY_FEDPROX, PLAIN, 0.7)
 STRATEGY(fedadagrad, GR_STRATEGY_FEDADAGRAD, ADAPTIVE, 0)
 STRATEGY(fedadam, GR_STRATEGY_FEDADAM, ADAPTIVE, 0)
 STRATEGY(fedyogi, GR_STRATEGY_FEDYOGI, ADAPTIVE, 0)
+STRATEGY(median, GR_STRATEGY_MEDIAN, PLAIN, 0)
+STRATEGY(trimmed_mean, GR_STRATEGY_TRIMMED_MEAN, TRIMMED, 0)
 
 PARALLEL_MAIN({"fedavg", fedavg}, {"fedavgm", fedavgm}, {"fedsgd", fedsgd}, {"fedprox", fedprox},
-              {"fedadagrad", fedadagrad}, {"fedadam", fedadam}, {"fedyogi", fedyogi})
+              {"fedadagrad", fedadagrad}, {"fedadam", fedadam}, {"fedyogi", fedyogi},
+              {"median", median}, {"trimmed_mean", trimmed_mean})

@@ -48,6 +48,13 @@ for ranks in 1 2 3; do
 done
 check "the update is in the ledger" bash -c 'grep -q "\"round\":1,\"releases\":.*\"name\":\"update\",\"values\":[0-9]*,\"times\":1" r3/events.jsonl'
 check "rounds that release the same are told once" equal "$(grep -c '"event":"releases"' r3/events.jsonl)" "$(grep '"event":"releases"' r3/events.jsonl | sed 's/.*"releases"/"releases"/; s/"previous".*//' | uniq | wc -l)"
+# Side by side: not the sum, but the update of each silo.
+check "a median" train median --quiet --set strategy.name=median
+check "releases nothing else" equal "$(comm -23 <(left median) <(releases run.yaml --set strategy.name=median))" ""
+check "but slices of updates" equal "$(left median | grep update)" '"update-slices"'
+check "as the table says" equal "$(releases run.yaml --set strategy.name=median | grep update)" '"update-slices"'
+check "which a sum does not" equal "$(releases run.yaml | grep update | tr '\n' ' ')" '"update" "update-exponents" '
+check "as many values as silos have" bash -c 'p=$(grep -o "\"name\":\"update\",\"values\":[0-9]*" r3/events.jsonl | head -n 1 | grep -o "[0-9]*$"); grep -q "\"name\":\"update-slices\",\"values\":$((3 * p))," median/events.jsonl'
 check "synthetic data" exits 0 "$GRANARY" train "$TOP/configs/synthetic.yaml" --quiet --run synthetic --set run.rounds=2
 check "neither" equal "$(comm -23 <(left synthetic) <(releases "$TOP/configs/synthetic.yaml"))" ""
 check "its table says that no rule holds" bash -c '"$0" releases "$1" | grep -q "not in force"' "$GRANARY" "$TOP/configs/synthetic.yaml"

@@ -200,7 +200,12 @@ static const struct {
      "t.yaml:4: train.seconds: found -1, allowed 0 <= x <= 1e+06"},
     {"strategy: {name: scaffold}",
      "t.yaml:5: strategy.name: found \"scaffold\", allowed fedavg, fedavgm, fedsgd, fedprox, "
-     "fedadagrad, fedadam or fedyogi"},
+     "fedadagrad, fedadam, fedyogi, median or trimmed_mean"},
+    {"strategy: {name: trimmed_mean, trim: 0.5}",
+     "t.yaml:5: strategy.trim: found 0.5, allowed 0 <= x < 0.5"},
+    {"strategy: {name: median}\naggregation: {encoding: ring16}",
+     "t.yaml:6: aggregation.encoding: found ring16, allowed only ring32, the default, with "
+     "strategy.name median"},
     {"strategy: {beta1: 1}", "t.yaml:5: strategy.beta1: found 1, allowed 0 <= x < 1"},
     {"strategy: {beta2: 1}", "t.yaml:5: strategy.beta2: found 1, allowed 0 <= x < 1"},
     {"strategy: {tau: 0}", "t.yaml:5: strategy.tau: found 0, allowed 0 < x <= 1000"},

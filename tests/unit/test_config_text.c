@@ -256,7 +256,7 @@ START_TEST(test_resolved) {
                      "  respawn: false\n  replay: ''\n"
                      "strategy:\n  name: fedavg\n  server_learning_rate: 1\n"
                      "  server_momentum: 0.9\n"
-                     "  beta1: 0.9\n  beta2: 0.99\n  tau: 0.001\n"
+                     "  beta1: 0.9\n  beta2: 0.99\n  tau: 0.001\n  trim: 0.1\n"
                      "aggregation:\n  encoding: ring32\n  ranks_per_node: 0\n"
                      "evaluate:\n  every: 1\n"
                      "  metrics: [balanced_accuracy, macro_f1, calibration_error, mae, r2]\n"

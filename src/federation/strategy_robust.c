@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Strategies by coordinates, which a minority of silos cannot drag anywhere: the median, and the
+ * mean without the largest and smallest values (Yin, Chen, Ramchandran, Bartlett 2018, definitions
+ * 1 and 2, algorithm 1, options I and II). All silos count alike, whatever their rows.
+ *
+ * Values are sorted by Batcher's odd-even mergesort (Batcher 1968; Knuth, volume 3, 5.2.2,
+ * algorithm M): which rows are compared does not depend on what they hold, so that many coordinates
+ * are sorted at once.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "federation/strategies.h"
+
+/* One version per instruction set, as in comm/ring.c; the bits are the same. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__OPTIMIZE__) &&                      \
+    !defined(__SANITIZE_ADDRESS__) && (!defined(__clang__) || __clang_major__ >= 17)
+#define VERSIONS __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define VERSIONS
+#endif
+
+enum { WIDTH = GR_COMBINE_WIDTH };
+
+/* Afterwards low[i] <= high[i]. */
+static inline void order(float *restrict low, float *restrict high) {
+    for (size_t i = 0; i < WIDTH; i++) {
+        const float a = low[i], b = high[i];
+        low[i] = a < b ? a : b;
+        high[i] = a < b ? b : a;
+    }
+}
+
+/* Sorts each column of n rows of WIDTH floats. */
+VERSIONS static void sort_columns(float *rows, size_t n) {
+    for (size_t p = 1; p < n; p *= 2)
+        for (size_t k = p; k >= 1; k /= 2)
+            for (size_t j = k % p; j + k < n; j += 2 * k)
+                for (size_t i = j; i < j + k && i + k < n; i++)
+                    if (i / (2 * p) == (i + k) / (2 * p))
+                        order(rows + i * WIDTH, rows + (i + k) * WIDTH);
+}
+
+/* Columns begin .. begin + n - 1 of the rows, sorted; n at most WIDTH. */
+static void take_sorted(const float *const *row, size_t n_rows, size_t begin, size_t n,
+                        float *work) {
+    for (size_t r = 0; r < n_rows; r++) {
+        memcpy(work + r * WIDTH, row[r] + begin, n * sizeof *work);
+        memset(work + r * WIDTH + n, 0, (WIDTH - n) * sizeof *work);
+    }
+    sort_columns(work, n_rows);
+}
+
+/* The mean of rows first .. last of sorted columns, added up in double from the smallest on. */
+VERSIONS static void average(const float *work, size_t first, size_t last, size_t n, float *out) {
+    double sum[WIDTH] = {0}, mean[WIDTH];
+    const double share = 1 / (double)(last - first + 1);
+    for (size_t r = first; r <= last; r++)
+        for (size_t i = 0; i < WIDTH; i++)
+            sum[i] += (double)work[r * WIDTH + i];
+    for (size_t i = 0; i < WIDTH; i++)
+        mean[i] = sum[i] * share;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)mean[i];
+}
+
+static void combine_sorted(const float *const *row, size_t n_rows, size_t cut, size_t n,
+                           float *work, float *out) {
+    for (size_t begin = 0; begin < n; begin += WIDTH) {
+        const size_t rest = n - begin, width = rest < WIDTH ? rest : WIDTH;
+        take_sorted(row, n_rows, begin, width, work);
+        average(work, cut, n_rows - 1 - cut, width, out + begin);
+    }
+}
+
+/* Of an even number of silos the mean of the two in the middle. */
+static void median(const void *context, const float *const *row, size_t n_rows, size_t n,
+                   float *work, float *out) {
+    (void)context;
+    combine_sorted(row, n_rows, (n_rows - 1) / 2, n, work, out);
+}
+
+static void trimmed_mean(const void *context, const float *const *row, size_t n_rows, size_t n,
+                         float *work, float *out) {
+    const struct gr_strategy_config *config = context;
+    combine_sorted(row, n_rows, (size_t)(config->trim * (double)n_rows), n, work, out);
+}
+
+const struct gr_strategy gr_strategy_median = {
+    .name = "median", .combine = median, .step = gr_strategy_step_mean};
+
+const struct gr_strategy gr_strategy_trimmed_mean = {
+    .name = "trimmed_mean", .combine = trimmed_mean, .step = gr_strategy_step_mean};
