@@ -369,7 +369,6 @@ gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *lay
  * receives n floats, each of its own coordinate of the rows alone. work: n_rows * GR_COMBINE_WIDTH
  * floats of any content. Pure: the same rows give the same bits.
  */
-enum { GR_COMBINE_WIDTH = 64 };
 struct gr_combination {
     void (*combine)(const void *context, const float *const *row, size_t n_rows, size_t n,
                     float *work, float *out);

@@ -14,6 +14,7 @@
 #define GRANARY_CONFIG_H
 
 #include <granary/base.h>
+#include <granary/strategy.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -138,17 +139,6 @@ enum gr_optimizer {
 enum gr_solver_state { GR_SOLVER_RESET, GR_SOLVER_KEEP };
 enum gr_class_weights { GR_CLASS_WEIGHTS_NONE, GR_CLASS_WEIGHTS_BALANCED };
 enum gr_schedule_type { GR_SCHEDULE_CONSTANT, GR_SCHEDULE_STEP, GR_SCHEDULE_COSINE };
-enum gr_strategy_name {
-    GR_STRATEGY_FEDAVG,
-    GR_STRATEGY_FEDAVGM,
-    GR_STRATEGY_FEDSGD,
-    GR_STRATEGY_FEDPROX,
-    GR_STRATEGY_FEDADAGRAD,
-    GR_STRATEGY_FEDADAM,
-    GR_STRATEGY_FEDYOGI,
-    GR_STRATEGY_MEDIAN,
-    GR_STRATEGY_TRIMMED_MEAN
-};
 enum gr_sampling { GR_SAMPLING_UNIFORM, GR_SAMPLING_SIZE, GR_SAMPLING_CYCLIC, GR_SAMPLING_LIST };
 enum gr_stop_metric { GR_STOP_NONE, GR_STOP_VALIDATION_LOSS, GR_STOP_VALIDATION_ACCURACY };
 enum gr_encoding {
@@ -402,16 +392,6 @@ struct gr_fault_config {
     double seconds;            /* of stop and delay; default 0 */
 };
 
-struct gr_strategy_config {
-    enum gr_strategy_name name;  /* default fedavg */
-    double server_learning_rate; /* > 0; default 1 */
-    double server_momentum;      /* fedavgm: [0, 1); default 0.9 */
-    double beta1;                /* fedadagrad, fedadam, fedyogi: [0, 1); default 0.9 */
-    double beta2;                /* fedadam, fedyogi: [0, 1); default 0.99 */
-    double tau;                  /* fedadagrad, fedadam, fedyogi: > 0; default 0.001 */
-    double trim;                 /* trimmed_mean: of each end, [0, 0.5); default 0.1 */
-};
-
 struct gr_aggregation_config {
     enum gr_encoding encoding; /* default ring32; ring16: at most GR_RING16_SILOS_MAX in a round */
     uint32_t ranks_per_node;   /* ranks that share a memory window; 0: as found; 1: never */
@@ -660,9 +640,6 @@ const char *gr_scale_text(enum gr_scale scale);
 const char *gr_encoding_text(enum gr_encoding encoding);
 const char *gr_stop_text(enum gr_stop_metric metric);
 const char *gr_sampling_text(enum gr_sampling sampling);
-const char *gr_strategy_text(enum gr_strategy_name name);
-/* Whether a strategy combines the updates side by side, by slices, and adds nothing up. */
-bool gr_strategy_combines(enum gr_strategy_name name);
 const char *gr_optimizer_text(enum gr_optimizer optimizer);
 const char *gr_model_type_text(enum gr_model_type type);
 const char *gr_layer_type_text(enum gr_layer_type type);

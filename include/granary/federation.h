@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * federation: rounds, rosters, strategies, server optimisers, sampling.
+ * federation: rounds, rosters, sampling, runs. Strategies are granary/strategy.h.
  *
  * Interface: stable.
  */
@@ -14,42 +14,11 @@
 #include <granary/evaluate.h>
 #include <granary/observe.h>
 #include <granary/store.h>
+#include <granary/strategy.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* ---- strategies --------------------------------------------------------------------------- */
-
-/*
- * A strategy is pure: it says what one update is made of all of them, how many vectors of state the
- * server keeps, and how that update moves the model. It never calls MPI. Every rank takes the same
- * step on its own copy. A strategy is defined in one file of src/federation, and has a row in
- * strategy.c.
- */
-struct gr_strategy {
-    const char *name;
-    size_t n_server;
-    const char *server_name[GR_SERVER_VECTORS_MAX];
-    bool full_gradient; /* a silo sends one step along its whole gradient: FedSGD */
-    /*
-     * What `mean` is in the step. NULL: the weighted mean of the updates, by a sum. Else, see
-     * gr_combination, what this makes of the updates side by side; context: the gr_strategy_config.
-     */
-    void (*combine)(const void *context, const float *const *row, size_t n_rows, size_t n,
-                    float *work, float *out);
-    /* What the server state holds before round 1; NULL: zeros. server[i]: n floats. */
-    void (*start)(const struct gr_strategy_config *config, float *const *server, size_t n);
-    /*
-     * parameters, mean, server[i]: n floats of the same range of the vectors; moves parameters and
-     * server state in place. Elementwise, so that any range may be stepped by itself.
-     */
-    void (*step)(const struct gr_strategy_config *config, float *parameters, const float *mean,
-                 float *const *server, size_t n);
-};
-
-/* The strategy of that name. Never NULL for a checked config. */
-const struct gr_strategy *gr_strategy_find(enum gr_strategy_name name);
 
 /* ---- sampling ----------------------------------------------------------------------------- */
 

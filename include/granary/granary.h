@@ -20,6 +20,7 @@
 #include <granary/observe.h>
 #include <granary/release.h>
 #include <granary/store.h>
+#include <granary/strategy.h>
 #include <granary/train.h>
 
 #endif

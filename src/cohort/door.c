@@ -75,7 +75,7 @@ gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregat
     if (n_members < least)
         return gr_fail(GR_STOPPED, "%u silos are ready, policy.minimum_silos is %u", n_members,
                        least);
-    if (gr_strategy_combines(door->config->strategy.name)) {
+    if (gr_strategy_find(door->config->strategy.name)->combine) {
         gr_release_note(door, GR_RELEASE_UPDATE_SLICES, n_members * n);
     } else {
         if (door->config->aggregation.encoding != GR_ENCODING_FLOAT32)

@@ -39,7 +39,7 @@ static bool shares_sizes(const struct gr_config *c) {
 }
 
 static bool combines(const struct gr_config *c) {
-    return gr_strategy_combines(c->strategy.name);
+    return gr_strategy_find(c->strategy.name)->combine != NULL;
 }
 
 static bool adds_up(const struct gr_config *c) {

@@ -183,9 +183,10 @@ static size_t keys_of(const cyaml_schema_field_t *fields, const char *keys[GR_FI
 static const char *find_elsewhere(const char *word, bool exactly) {
     const char *keys[GR_SETTINGS_MAX] = {NULL}, *paths[GR_SETTINGS_MAX] = {NULL};
     size_t n = 0;
-    for (size_t i = 0; i < gr_settings_count; i++) {
-        if (strchr(gr_settings[i].path, '[') || !strchr(gr_settings[i].path, '.')) continue;
-        paths[n] = gr_settings[i].path;
+    const struct gr_setting *setting;
+    for (size_t i = 0; (setting = gr_setting_at(i)); i++) {
+        if (strchr(setting->path, '[') || !strchr(setting->path, '.')) continue;
+        paths[n] = setting->path;
         keys[n] = strrchr(paths[n], '.') + 1;
         n++;
     }

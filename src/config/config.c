@@ -219,6 +219,7 @@ gr_status gr_config_parse(const char *name, const char *text, size_t length,
                           const char *const *overrides, size_t n_overrides,
                           struct gr_config **out) {
     void *settings = NULL;
+    gr_strategy_section_update();
     gr_status status = gr_settings_parse(name, text, length, overrides, n_overrides,
                                          &gr_config_schema, check_config, &settings);
     *out = settings;
@@ -389,11 +390,12 @@ gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_
     gr_status status = gr_settings_tree(config, &gr_config_schema, &root);
     if (status != GR_OK) return status;
     gr_digest_start(&digest);
-    for (size_t i = 0; i < gr_settings_count; i++) {
-        if (!decides(config, &gr_settings[i])) continue;
-        const struct gr_node *node = gr_node_at(root, gr_settings[i].path);
-        if (at_default(&gr_settings[i], node)) continue;
-        gr_digest_add(&digest, gr_settings[i].path, strlen(gr_settings[i].path) + 1);
+    const struct gr_setting *setting;
+    for (size_t i = 0; (setting = gr_setting_at(i)); i++) {
+        if (!decides(config, setting)) continue;
+        const struct gr_node *node = gr_node_at(root, setting->path);
+        if (at_default(setting, node)) continue;
+        gr_digest_add(&digest, setting->path, strlen(setting->path) + 1);
         add_to_digest(&digest, node);
     }
     gr_digest_finish(&digest, out);
@@ -458,9 +460,10 @@ gr_status gr_config_difference(const struct gr_config *then, const struct gr_con
     *out = NULL;
     GR_TRY(gr_settings_tree(then, &gr_config_schema, &was));
     GR_TRY(gr_settings_tree(now, &gr_config_schema, &is));
-    for (size_t i = 0; i < gr_settings_count; i++) {
-        const char *path = gr_settings[i].path;
-        if (!decides(now, &gr_settings[i])) continue;
+    const struct gr_setting *setting;
+    for (size_t i = 0; (setting = gr_setting_at(i)); i++) {
+        const char *path = setting->path;
+        if (!decides(now, setting)) continue;
         const struct gr_node *a = gr_node_at(was, path), *b = gr_node_at(is, path);
         if (!same_values(a, b)) add_difference(path, a, b, &n, text);
     }

@@ -30,7 +30,12 @@ static const char *metric_word(size_t i) {
     return NULL;
 }
 
-const struct gr_setting gr_settings[] = {
+static const char *strategy_word(size_t i) {
+    const struct gr_strategy *strategy = gr_strategy_at(i);
+    return strategy ? strategy->name : NULL;
+}
+
+const struct gr_setting gr_fixed_settings[] = {
     {.path = "run.name", .standard = "run", .flags = CHANGEABLE},
     {.path = "run.seed", .standard = "1", FROM_TO(0, UINT64_MAX)},
     {.path = "run.rounds", .flags = REQUIRED | CHANGEABLE, FROM_TO(1, ROUNDS_MAX)},
@@ -150,16 +155,8 @@ const struct gr_setting gr_settings[] = {
      BETWEEN(0, SECONDS_MAX)},
     {.path = "round.respawn", .standard = "false", .flags = CHANGEABLE},
     {.path = "round.replay", .flags = CHANGEABLE},
-    {.path = "strategy.name", .standard = "fedavg"},
-    {.path = "strategy.server_learning_rate",
-     .standard = "1",
-     .flags = ABOVE,
-     BETWEEN(0, RATE_MAX)},
-    {.path = "strategy.server_momentum", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
-    {.path = "strategy.beta1", .standard = "0.9", .flags = BELOW, BETWEEN(0, 1)},
-    {.path = "strategy.beta2", .standard = "0.99", .flags = BELOW, BETWEEN(0, 1)},
-    {.path = "strategy.tau", .standard = "0.001", .flags = ABOVE, BETWEEN(0, RATE_MAX)},
-    {.path = "strategy.trim", .standard = "0.1", .flags = BELOW, BETWEEN(0, 0.5)},
+    /* Behind it stand the settings that strategies bring: strategy_section.c. */
+    {.path = "strategy.name", .standard = "fedavg", .word = strategy_word},
     {.path = "aggregation.encoding", .standard = "ring32"},
     {.path = "aggregation.ranks_per_node",
      .standard = "0",
@@ -224,6 +221,6 @@ const struct gr_setting gr_settings[] = {
     {.path = "spread", .flags = REQUIRED | CHANGEABLE, BETWEEN(0, DBL_MAX)},
 };
 
-const size_t gr_settings_count = COUNT(gr_settings);
+const size_t gr_fixed_settings_count = COUNT(gr_fixed_settings);
 
-_Static_assert(COUNT(gr_settings) <= GR_SETTINGS_MAX, "more settings than GR_SETTINGS_MAX");
+_Static_assert(COUNT(gr_fixed_settings) + GR_STRATEGY_SETTINGS_MAX <= GR_SETTINGS_MAX, "more settings than GR_SETTINGS_MAX");

@@ -59,15 +59,6 @@ const cyaml_strval_t gr_initialisation_names[2] = {{"he", GR_INITIALISE_HE},
                                                    {"glorot", GR_INITIALISE_GLOROT}};
 const cyaml_strval_t gr_compute_names[2] = {{"float32", GR_COMPUTE_FLOAT32},
                                             {"bfloat16", GR_COMPUTE_BFLOAT16}};
-const cyaml_strval_t gr_strategy_names[9] = {{"fedavg", GR_STRATEGY_FEDAVG},
-                                             {"fedavgm", GR_STRATEGY_FEDAVGM},
-                                             {"fedsgd", GR_STRATEGY_FEDSGD},
-                                             {"fedprox", GR_STRATEGY_FEDPROX},
-                                             {"fedadagrad", GR_STRATEGY_FEDADAGRAD},
-                                             {"fedadam", GR_STRATEGY_FEDADAM},
-                                             {"fedyogi", GR_STRATEGY_FEDYOGI},
-                                             {"median", GR_STRATEGY_MEDIAN},
-                                             {"trimmed_mean", GR_STRATEGY_TRIMMED_MEAN}};
 const cyaml_strval_t gr_optimizer_names[4] = {{"sgd", GR_OPTIMIZER_SGD},
                                               {"nesterov", GR_OPTIMIZER_NESTEROV},
                                               {"adam", GR_OPTIMIZER_ADAM},
@@ -131,14 +122,6 @@ const char *gr_stop_text(enum gr_stop_metric metric) {
 
 const char *gr_sampling_text(enum gr_sampling sampling) {
     return name_of(gr_sampling_names, COUNT(gr_sampling_names), sampling);
-}
-
-const char *gr_strategy_text(enum gr_strategy_name name) {
-    return name_of(gr_strategy_names, COUNT(gr_strategy_names), name);
-}
-
-bool gr_strategy_combines(enum gr_strategy_name name) {
-    return name == GR_STRATEGY_MEDIAN || name == GR_STRATEGY_TRIMMED_MEAN;
 }
 
 const char *gr_optimizer_text(enum gr_optimizer optimizer) {

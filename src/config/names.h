@@ -21,7 +21,6 @@ extern const cyaml_strval_t gr_padding_names[2];
 extern const cyaml_strval_t gr_loss_names[6];
 extern const cyaml_strval_t gr_initialisation_names[2];
 extern const cyaml_strval_t gr_compute_names[2];
-extern const cyaml_strval_t gr_strategy_names[9];
 extern const cyaml_strval_t gr_optimizer_names[4];
 extern const cyaml_strval_t gr_solver_state_names[2];
 extern const cyaml_strval_t gr_class_weights_names[2];

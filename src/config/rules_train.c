@@ -3,6 +3,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/rules.h"
@@ -89,47 +90,49 @@ static void check_optimizer(const struct gr_rule_context *r) {
                "train.optimizer sgd and train.momentum 0, which keep nothing");
 }
 
-/* FedSGD's silos take one plain step, whatever the batches. */
-static void check_fedsgd(const struct gr_rule_context *r) {
-    const struct gr_train_config *train = &r->config->train;
-    const struct {
-        const char *path;
-        bool wrong;
-        const char *allowed;
-    } rules[] = {
-        {"train.optimizer", train->optimizer != GR_OPTIMIZER_SGD, "sgd"},
-        {"train.momentum", train->momentum > 0, "0"},
-        {"train.proximal_mu", train->proximal_mu > 0, "0"},
-        {"train.epochs", train->epochs > 1, "1"},
-        {"train.steps", train->steps > 0, "0"},
-        {"train.seconds", train->seconds > 0, "0"},
-    };
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if (rules[i].wrong && gr_rule_sound(r, rules[i].path))
-            REFUSE(r, rules[i].path,
-                   "found %s, allowed only %s, the default, with strategy.name fedsgd",
-                   gr_node_at(r->root, rules[i].path)->text, rules[i].allowed);
+/* A rule that a strategy has for a setting of another section. */
+static void check_strategy_rule(const struct gr_rule_context *r, const struct gr_strategy *strategy,
+                                const struct gr_strategy_rule *rule) {
+    const struct gr_node *node = gr_node_at(r->root, rule->path);
+    char *end = NULL;
+    if (!node || !gr_rule_sound(r, rule->path)) return;
+    if (!rule->allowed) {
+        if (!(strtod(node->text, NULL) > 0))
+            REFUSE(r, rule->path, "found %s, allowed more than 0 with strategy.name %s", node->text,
+                   strategy->name);
+        return;
+    }
+    const double most = strtod(rule->allowed, &end);
+    const bool is_number = end != rule->allowed && *end == '\0';
+    if (is_number ? strtod(node->text, NULL) > most : strcmp(node->text, rule->allowed) != 0)
+        REFUSE(r, rule->path, "found %s, allowed only %s, the default, with strategy.name %s",
+               node->text, rule->allowed, strategy->name);
 }
 
-/* Where updates are not added up, there is nothing to be encoded. */
-static void check_combined(const struct gr_rule_context *r) {
-    const struct gr_config *config = r->config;
-    if (config->aggregation.encoding != GR_ENCODING_RING32 &&
-        gr_rule_sound(r, "aggregation.encoding"))
-        REFUSE(r, "aggregation.encoding",
-               "found %s, allowed only ring32, the default, with strategy.name %s",
-               gr_node_at(r->root, "aggregation.encoding")->text,
-               gr_strategy_text(config->strategy.name));
+/* What becomes of a setting of the strategy, taken as float32. */
+static void check_narrow(const struct gr_rule_context *r,
+                         const struct gr_strategy_setting *setting) {
+    char path[GR_STRATEGY_NAME_BYTES + 16];
+    const double value = gr_strategy_get(&r->config->strategy, setting->name);
+    const double least = setting->narrow ? (double)FLT_MIN : setting->least;
+    snprintf(path, sizeof path, "strategy.%s", setting->name);
+    if (!gr_rule_sound(r, path)) return;
+    if (value > 0 && value < least)
+        REFUSE(r, path, "found %g, which is 0 in float32, allowed at least %.2g", value, least);
+    if (setting->narrow && setting->below && value < setting->high &&
+        (float)value >= (float)setting->high)
+        REFUSE(r, path, "found %.17g, allowed at most %.7g: float32 holds no more below %g", value,
+               setting->high * (1 - 1e-7), setting->high);
 }
 
 static void check_strategy(const struct gr_rule_context *r) {
-    const struct gr_config *config = r->config;
-    if (!gr_rule_sound(r, "strategy.name")) return;
-    if (gr_strategy_combines(config->strategy.name)) check_combined(r);
-    if (config->strategy.name == GR_STRATEGY_FEDSGD) check_fedsgd(r);
-    if (config->strategy.name == GR_STRATEGY_FEDPROX && !(config->train.proximal_mu > 0) &&
-        gr_rule_sound(r, "train.proximal_mu"))
-        REFUSE(r, "train.proximal_mu", "found 0, allowed more than 0 with strategy.name fedprox");
+    const struct gr_strategy_setting *setting;
+    for (size_t i = 0; (setting = gr_strategy_setting_at(i)); i++)
+        check_narrow(r, setting);
+    const struct gr_strategy *strategy = gr_strategy_find(r->config->strategy.name);
+    if (!strategy || !gr_rule_sound(r, "strategy.name")) return;
+    for (size_t i = 0; i < GR_STRATEGY_OWN_MAX && strategy->rule[i].path; i++)
+        check_strategy_rule(r, strategy, &strategy->rule[i]);
 }
 
 /* A number has no class. */
@@ -234,9 +237,6 @@ static void check_small(const struct gr_rule_context *r) {
         {"train.clip_norm", c->train.clip_norm, FLT_MIN},
         {"train.momentum", c->train.momentum, FLT_MIN},
         {"model.huber_delta", c->model.huber_delta, FLT_MIN},
-        {"strategy.server_learning_rate", c->strategy.server_learning_rate, FLT_MIN},
-        {"strategy.server_momentum", c->strategy.server_momentum, FLT_MIN},
-        {"strategy.tau", c->strategy.tau, 1.1e-19}, /* its square is */
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (rules[i].value > 0 && rules[i].value < rules[i].least &&
@@ -247,16 +247,10 @@ static void check_small(const struct gr_rule_context *r) {
 
 /* A momentum that is 1 in float32 forgets nothing. */
 static void check_momentum(const struct gr_rule_context *r) {
-    const struct {
-        const char *path;
-        double value;
-    } rules[] = {{"train.momentum", r->config->train.momentum},
-                 {"strategy.server_momentum", r->config->strategy.server_momentum}};
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if (rules[i].value < 1 && (float)rules[i].value >= 1.0f && gr_rule_sound(r, rules[i].path))
-            REFUSE(r, rules[i].path,
-                   "found %.17g, allowed at most 0.9999999: float32 holds no more below 1",
-                   rules[i].value);
+    const double momentum = r->config->train.momentum;
+    if (momentum < 1 && (float)momentum >= 1.0f && gr_rule_sound(r, "train.momentum"))
+        REFUSE(r, "train.momentum",
+               "found %.17g, allowed at most 0.9999999: float32 holds no more below 1", momentum);
 }
 
 /* The least rate above 0 that a schedule comes to: in its first round, or of steps in the last. */

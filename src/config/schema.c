@@ -196,17 +196,6 @@ static const cyaml_schema_field_t round_fields[] = {
     CYAML_FIELD_END,
 };
 
-static const cyaml_schema_field_t strategy_fields[] = {
-    ONE_OF(gr_strategy_config, name, gr_strategy_names),
-    REAL(gr_strategy_config, server_learning_rate),
-    REAL(gr_strategy_config, server_momentum),
-    REAL(gr_strategy_config, beta1),
-    REAL(gr_strategy_config, beta2),
-    REAL(gr_strategy_config, tau),
-    REAL(gr_strategy_config, trim),
-    CYAML_FIELD_END,
-};
-
 static const cyaml_schema_field_t aggregation_fields[] = {
     ONE_OF(gr_aggregation_config, encoding, gr_encoding_names),
     WHOLE(gr_aggregation_config, ranks_per_node),
@@ -270,7 +259,7 @@ static const cyaml_schema_field_t config_fields[] = {
     SECTION(gr_config, model, model_fields),
     SECTION(gr_config, train, train_fields),
     SECTION(gr_config, round, round_fields),
-    SECTION(gr_config, strategy, strategy_fields),
+    SECTION(gr_config, strategy, gr_strategy_fields),
     SECTION(gr_config, aggregation, aggregation_fields),
     SECTION(gr_config, evaluate, evaluate_fields),
     SECTION(gr_config, stop, stop_fields),
@@ -290,7 +279,7 @@ _Static_assert(
         COUNT(partition_fields) <= GR_FIELDS_MAX && COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
         COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
         COUNT(round_fields) <= GR_FIELDS_MAX && COUNT(schedule_fields) <= GR_FIELDS_MAX &&
-        COUNT(strategy_fields) <= GR_FIELDS_MAX && COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
+        COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
         COUNT(evaluate_fields) <= GR_FIELDS_MAX && COUNT(stop_fields) <= GR_FIELDS_MAX &&
         COUNT(checkpoint_fields) <= GR_FIELDS_MAX && COUNT(alerts_fields) <= GR_FIELDS_MAX &&
         COUNT(policy_fields) <= GR_FIELDS_MAX && COUNT(fault_fields) <= GR_FIELDS_MAX &&

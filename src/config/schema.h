@@ -42,8 +42,21 @@ extern const cyaml_schema_value_t gr_table_schema;
 extern const cyaml_schema_value_t gr_column_entry;
 enum { GR_COLUMNS_MAX = 10000 };
 
-extern const struct gr_setting gr_settings[];
-extern const size_t gr_settings_count;
+/* Those of this room; between them, behind strategy.name, stand those of strategies. */
+extern const struct gr_setting gr_fixed_settings[];
+extern const size_t gr_fixed_settings_count;
+/* The i-th of all settings, in the order in which a config's digest goes by them; NULL behind the
+ * last. */
+const struct gr_setting *gr_setting_at(size_t i);
+
+/* ---- strategy_section.c ---------------------------------------------------------------------- */
+
+/* The section `strategy`: its name, and the settings of all strategies that are known by now. */
+extern cyaml_schema_field_t gr_strategy_fields[];
+/* To be called before gr_config_schema is used: takes in what has been registered. */
+void gr_strategy_section_update(void);
+/* The i-th setting of strategies; NULL behind the last. */
+const struct gr_setting *gr_strategy_setting_row(size_t i);
 
 /*
  * The setting at "data.partition.alpha" or "faults[3].kind"; for sections and what lies in

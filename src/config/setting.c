@@ -14,9 +14,29 @@ static bool stands_for(const char *setting, const char *path) {
 
 const struct gr_setting *gr_setting_find(const char *path) {
     static const struct gr_setting none = {.path = ""};
-    for (size_t i = 0; i < gr_settings_count; i++)
-        if (stands_for(gr_settings[i].path, path)) return &gr_settings[i];
+    const struct gr_setting *setting;
+    for (size_t i = 0; (setting = gr_setting_at(i)); i++)
+        if (stands_for(setting->path, path)) return setting;
     return &none;
+}
+
+/* How many of the room's own settings stand in front of those of strategies. */
+static size_t place_of_strategies(void) {
+    static size_t place;
+    while (place == 0 || strcmp(gr_fixed_settings[place - 1].path, "strategy.name") != 0)
+        place++;
+    return place;
+}
+
+const struct gr_setting *gr_setting_at(size_t i) {
+    const size_t place = place_of_strategies();
+    size_t n = 0;
+    if (i < place) return &gr_fixed_settings[i];
+    const struct gr_setting *row = gr_strategy_setting_row(i - place);
+    if (row) return row;
+    while (gr_strategy_setting_row(n))
+        n++;
+    return i - n < gr_fixed_settings_count ? &gr_fixed_settings[i - n] : NULL;
 }
 
 /* ---- what is allowed, in words ------------------------------------------------------------ */

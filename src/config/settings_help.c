@@ -126,6 +126,7 @@ out:
 }
 
 gr_status gr_config_help(const char *section, char **out) {
+    gr_strategy_section_update();
     return write_page(&gr_config_schema, section, out);
 }
 

@@ -31,7 +31,7 @@ gr_status gr_federation_outline(struct gr_federation *f, struct gr_opening *out)
         .parameters = f->layout->n_parameters,
         .model = gr_model_type_text(config->model.type),
         .loss = config->model.loss == GR_LOSS_DEFAULT ? NULL : gr_loss_text(config->model.loss),
-        .strategy = gr_strategy_text(config->strategy.name),
+        .strategy = config->strategy.name,
         .rounds = config->run.rounds,
         .rounds_done = f->rounds_done,
     };

@@ -176,14 +176,14 @@ static double add_squares(double sum, const float *vector, size_t n) {
 /* Decodes the total block by block, and steps with each; *squares: of the mean, where asked for. */
 static void take_step(struct gr_federation *f, double *squares) {
     float mean[GR_RING_BLOCK];
-    float *server[GR_SERVER_VECTORS_MAX];
     for (size_t begin = 0; begin < f->layout->size; begin += GR_RING_BLOCK) {
         const size_t rest = f->layout->size - begin;
         const size_t n = rest < GR_RING_BLOCK ? rest : GR_RING_BLOCK;
         gr_aggregate_decode(f->aggregator, begin, mean, n);
+        struct gr_server_step step = {.n = n, .parameters = f->parameters + begin, .mean = {mean}};
         for (size_t i = 0; i < f->strategy->n_server; i++)
-            server[i] = f->server[i] + begin;
-        f->strategy->step(&f->config->strategy, f->parameters + begin, mean, server, n);
+            step.server[i] = f->server[i] + begin;
+        f->strategy->step(&f->config->strategy, &step);
         if (squares) *squares = add_squares(*squares, mean, n);
     }
 }

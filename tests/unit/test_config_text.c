@@ -446,8 +446,8 @@ START_TEST(test_default_is_left_out) {
     struct gr_config *config = must_parse(text_with(NULL), NULL, 0);
     struct gr_node *root = NULL;
     ck_assert_int_eq(gr_settings_tree(config, &gr_config_schema, &root), GR_OK);
-    for (size_t i = 0; i < gr_settings_count; i++) {
-        const struct gr_setting *s = &gr_settings[i];
+    const struct gr_setting *s;
+    for (size_t i = 0; (s = gr_setting_at(i)); i++) {
         const struct gr_node *node = gr_node_at(root, s->path);
         if (s->flags & (GR_SETTING_CHANGEABLE | GR_SETTING_REQUIRED) || strchr(s->path, '[') ||
             strcmp(s->path, "data.silos") == 0 || strcmp(s->path, "train.epsilon") == 0)

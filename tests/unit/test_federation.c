@@ -11,11 +11,13 @@
 #include <string.h>
 
 START_TEST(fedavg_adds_the_mean) {
-    const struct gr_strategy *strategy = gr_strategy_find(GR_STRATEGY_FEDAVG);
-    struct gr_strategy_config config = {.server_learning_rate = 0.5};
+    const struct gr_strategy *strategy = gr_strategy_find("fedavg");
+    struct gr_strategy_config config = {0};
     float w[3] = {1, -2, 2.385f}, mean[3] = {0.5f, 4, -1};
+    const struct gr_server_step step = {.n = 3, .parameters = w, .mean = {mean}};
+    gr_strategy_set(&config, "server_learning_rate", 0.5);
     ck_assert_uint_eq(strategy->n_server, 0);
-    strategy->step(&config, w, mean, NULL, 3);
+    strategy->step(&config, &step);
     ck_assert_float_eq(w[0], 1.25f);
     ck_assert_float_eq(w[1], 0.0f);
     ck_assert_float_eq_tol(w[2], 1.885f, 1e-6f);
@@ -23,16 +25,19 @@ START_TEST(fedavg_adds_the_mean) {
 END_TEST
 
 START_TEST(fedavgm_keeps_momentum) {
-    const struct gr_strategy *strategy = gr_strategy_find(GR_STRATEGY_FEDAVGM);
-    struct gr_strategy_config config = {.server_learning_rate = 2, .server_momentum = 0.5};
+    const struct gr_strategy *strategy = gr_strategy_find("fedavgm");
+    struct gr_strategy_config config = {0};
     float w = 1, v = 0;
-    float *server[] = {&v};
     const float means[3] = {1, 2, -4};
     /* v: 1, 2.5, -2.75; w: 3, 8, 2.5 */
     const float momentum[3] = {1, 2.5f, -2.75f}, expected[3] = {3, 8, 2.5f};
+    gr_strategy_set(&config, "server_learning_rate", 2);
+    gr_strategy_set(&config, "server_momentum", 0.5);
     ck_assert_uint_eq(strategy->n_server, 1);
     for (int round = 0; round < 3; round++) {
-        strategy->step(&config, &w, &means[round], server, 1);
+        const struct gr_server_step step = {
+            .n = 1, .parameters = &w, .mean = {&means[round]}, .server = {&v}};
+        strategy->step(&config, &step);
         ck_assert_float_eq(v, momentum[round]);
         ck_assert_float_eq(w, expected[round]);
     }

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "federation/strategies.h"
+#include "strategy/strategies.h"
 
 /* One version per instruction set, as in comm/ring.c; the bits are the same. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__OPTIMIZE__) &&                      \
@@ -83,12 +83,30 @@ static void median(const void *context, const float *const *row, size_t n_rows, 
 
 static void trimmed_mean(const void *context, const float *const *row, size_t n_rows, size_t n,
                          float *work, float *out) {
-    const struct gr_strategy_config *config = context;
-    combine_sorted(row, n_rows, (size_t)(config->trim * (double)n_rows), n, work, out);
+    const double share = gr_strategy_get(context, "trim");
+    combine_sorted(row, n_rows, (size_t)(share * (double)n_rows), n, work, out);
 }
 
+static const struct gr_strategy_setting trim = {
+    .name = "trim", .standard = "0.1", .high = 0.5, .below = true};
+
+/* Where updates are not added up, there is nothing to be encoded. */
 const struct gr_strategy gr_strategy_median = {
-    .name = "median", .combine = median, .step = gr_strategy_step_mean};
+    .name = "median",
+    .source = "Yin, Chen, Ramchandran, Bartlett 2018, definition 1",
+    .setting = {&gr_setting_server_learning_rate},
+    .rule = {{"aggregation.encoding", "ring32"}},
+    .alike = true,
+    .combine = median,
+    .step = gr_strategy_step_mean,
+};
 
 const struct gr_strategy gr_strategy_trimmed_mean = {
-    .name = "trimmed_mean", .combine = trimmed_mean, .step = gr_strategy_step_mean};
+    .name = "trimmed_mean",
+    .source = "Yin, Chen, Ramchandran, Bartlett 2018, definition 2",
+    .setting = {&gr_setting_server_learning_rate, &trim},
+    .rule = {{"aggregation.encoding", "ring32"}},
+    .alike = true,
+    .combine = trimmed_mean,
+    .step = gr_strategy_step_mean,
+};
