@@ -223,4 +223,5 @@ const struct gr_setting gr_fixed_settings[] = {
 
 const size_t gr_fixed_settings_count = COUNT(gr_fixed_settings);
 
-_Static_assert(COUNT(gr_fixed_settings) + GR_STRATEGY_SETTINGS_MAX <= GR_SETTINGS_MAX, "more settings than GR_SETTINGS_MAX");
+_Static_assert(COUNT(gr_fixed_settings) + GR_STRATEGY_SETTINGS_MAX <= GR_SETTINGS_MAX,
+               "more settings than GR_SETTINGS_MAX");

@@ -273,15 +273,17 @@ static const cyaml_schema_field_t config_fields[] = {
 const cyaml_schema_value_t gr_config_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct gr_config, config_fields)};
 
-_Static_assert(
-    COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
-        COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
-        COUNT(partition_fields) <= GR_FIELDS_MAX && COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
-        COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
-        COUNT(round_fields) <= GR_FIELDS_MAX && COUNT(schedule_fields) <= GR_FIELDS_MAX &&
-        COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
-        COUNT(evaluate_fields) <= GR_FIELDS_MAX && COUNT(stop_fields) <= GR_FIELDS_MAX &&
-        COUNT(checkpoint_fields) <= GR_FIELDS_MAX && COUNT(alerts_fields) <= GR_FIELDS_MAX &&
-        COUNT(policy_fields) <= GR_FIELDS_MAX && COUNT(fault_fields) <= GR_FIELDS_MAX &&
-        COUNT(csv_fields) <= GR_FIELDS_MAX && COUNT(layer_fields) <= GR_FIELDS_MAX,
-    "a section of more keys than GR_FIELDS_MAX");
+_Static_assert(COUNT(config_fields) <= GR_FIELDS_MAX && COUNT(run_fields) <= GR_FIELDS_MAX &&
+                   COUNT(data_fields) <= GR_FIELDS_MAX && COUNT(table_fields) <= GR_FIELDS_MAX &&
+                   COUNT(partition_fields) <= GR_FIELDS_MAX &&
+                   COUNT(synthetic_fields) <= GR_FIELDS_MAX &&
+                   COUNT(model_fields) <= GR_FIELDS_MAX && COUNT(train_fields) <= GR_FIELDS_MAX &&
+                   COUNT(round_fields) <= GR_FIELDS_MAX &&
+                   COUNT(schedule_fields) <= GR_FIELDS_MAX &&
+                   COUNT(aggregation_fields) <= GR_FIELDS_MAX &&
+                   COUNT(evaluate_fields) <= GR_FIELDS_MAX && COUNT(stop_fields) <= GR_FIELDS_MAX &&
+                   COUNT(checkpoint_fields) <= GR_FIELDS_MAX &&
+                   COUNT(alerts_fields) <= GR_FIELDS_MAX && COUNT(policy_fields) <= GR_FIELDS_MAX &&
+                   COUNT(fault_fields) <= GR_FIELDS_MAX && COUNT(csv_fields) <= GR_FIELDS_MAX &&
+                   COUNT(layer_fields) <= GR_FIELDS_MAX,
+               "a section of more keys than GR_FIELDS_MAX");

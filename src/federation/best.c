@@ -9,20 +9,57 @@
 #include <math.h>
 #include <string.h>
 
-gr_status gr_best_create(struct gr_federation *f) {
-    if (f->config->stop.metric == GR_STOP_NONE) return GR_OK;
-    return gr_allocate_zero(f->layout->size, sizeof(float), "the best model", &f->best.parameters);
+/*
+ * The best model up to the round before, and what the evaluation of this round says. The two are
+ * brought together when the round is over on all ranks: until then it may be evaluated again, on
+ * fewer of them.
+ */
+struct gr_best {
+    float *parameters; /* layout size floats; owned; NULL: the config does not ask for it */
+    uint32_t round;    /* 0: none yet */
+    double value;      /* of the metric */
+    bool improved;     /* this round's model is better */
+    double newest;     /* by this value */
+};
+
+gr_status gr_best_create(const struct gr_config *config, const struct gr_layout *layout,
+                         struct gr_best **out) {
+    struct gr_best *best = NULL;
+    gr_status status;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *best, "the best model", &best));
+    if (config->stop.metric != GR_STOP_NONE)
+        GR_TRY(gr_allocate_zero(layout->size, sizeof(float), "the best model", &best->parameters));
+    *out = best;
+    best = NULL;
+out:
+    gr_best_free(best);
+    return status;
+}
+
+void gr_best_free(struct gr_best *best) {
+    if (best) gr_free(best->parameters);
+    gr_free(best);
+}
+
+const float *gr_best_parameters(const struct gr_best *best) {
+    return best->parameters;
+}
+
+void gr_best_resume(struct gr_best *best, const struct gr_state *state) {
+    best->round = state->best_round;
+    best->value = state->best_value;
 }
 
 /* Rounds evaluated for other reasons, as the last one before a signal, do not count: an undisturbed
  * run has not got them. */
 static bool counts(const struct gr_federation *f) {
-    return f->best.parameters && f->rounds_done % f->config->evaluate.every == 0;
+    return f->best->parameters && gr_server_rounds(f->server) % f->config->evaluate.every == 0;
 }
 
 void gr_best_judge(struct gr_federation *f, const struct gr_metrics *metrics) {
     const struct gr_stop_config *stop = &f->config->stop;
-    struct best *best = &f->best;
+    struct gr_best *best = f->best;
     const bool loss = stop->metric == GR_STOP_VALIDATION_LOSS;
     best->newest = loss ? metrics->validation_loss : metrics->validation_accuracy;
     const double gain = loss ? best->value - best->newest : best->newest - best->value;
@@ -31,44 +68,46 @@ void gr_best_judge(struct gr_federation *f, const struct gr_metrics *metrics) {
 }
 
 void gr_best_keep(struct gr_federation *f) {
-    struct best *best = &f->best;
+    struct gr_best *best = f->best;
     if (!best->improved) return;
-    memcpy(best->parameters, f->parameters, f->layout->size * sizeof *best->parameters);
-    best->round = f->rounds_done;
+    memcpy(best->parameters, gr_server_parameters(f->server),
+           f->layout->size * sizeof *best->parameters);
+    best->round = gr_server_rounds(f->server);
     best->value = best->newest;
     best->improved = false;
 }
 
 gr_status gr_best_share(struct gr_federation *f) {
-    struct best *best = &f->best;
+    struct gr_best *best = f->best;
     gr_status status = GR_OK;
     if (!best->parameters) return GR_OK;
     GR_TRY(gr_comm_broadcast(f->comm, &best->round, sizeof best->round));
     GR_TRY(gr_comm_broadcast(f->comm, &best->value, sizeof best->value));
     GR_TRY(gr_comm_broadcast(f->comm, best->parameters, f->layout->size * sizeof(float)));
-    if (f->roster.need_state) best->improved = false;
+    if (gr_round_roster(f)->need_state) best->improved = false;
 out:
     return status;
 }
 
 void gr_best_state(struct gr_federation *f, struct gr_state *out) {
-    const struct best *best = &f->best;
+    const struct gr_best *best = f->best;
     if (!best->parameters) return;
     out->server_name[out->n_server] = GR_SERVER_BEST;
-    out->server[out->n_server] = best->improved ? f->parameters : best->parameters;
+    out->server[out->n_server] =
+        best->improved ? gr_server_parameters(f->server) : best->parameters;
     out->n_server++;
     out->best_round = gr_best_round(f);
     out->best_value = best->improved ? best->newest : best->value;
 }
 
 uint32_t gr_best_round(const struct gr_federation *f) {
-    return f->best.improved ? f->rounds_done : f->best.round;
+    return f->best->improved ? gr_server_rounds(f->server) : f->best->round;
 }
 
 void gr_federation_outcome(struct gr_federation *f, struct gr_state *out) {
     gr_federation_state(f, out);
     out->n_class_counts = 0; /* a model goes to others */
-    if (!f->best.parameters) return;
+    if (!f->best->parameters) return;
     out->n_server--; /* the best one is the model itself */
     if (out->best_round == 0) return;
     out->parameters = out->server[out->n_server];
@@ -78,5 +117,5 @@ void gr_federation_outcome(struct gr_federation *f, struct gr_state *out) {
 bool gr_federation_ends_early(const struct gr_federation *f) {
     const uint32_t patience = f->config->stop.patience;
     const uint32_t best = gr_best_round(f);
-    return counts(f) && patience > 0 && best > 0 && f->rounds_done - best >= patience;
+    return counts(f) && patience > 0 && best > 0 && gr_server_rounds(f->server) - best >= patience;
 }

@@ -7,25 +7,101 @@
 
 enum { SILO_METRICS = sizeof(struct gr_silo_metrics) / sizeof(int64_t) };
 static const double visible = 1e-3; /* bounds so far apart stand beside an AUC */
-enum { ROUND_SUMS = sizeof(struct round_sums) / sizeof(int64_t) };
-_Static_assert(sizeof(struct round_sums) == ROUND_SUMS * sizeof(int64_t),
+enum { ROUND_SUMS = sizeof(struct gr_round_sums) / sizeof(int64_t) };
+_Static_assert(sizeof(struct gr_round_sums) == ROUND_SUMS * sizeof(int64_t),
                "round_sums is an array of int64_t");
+
+/*
+ * What has been counted in scored_round by this rank, and in total_round over all ranks. Of the
+ * silos' scores, by id, those that may become known, and then one for what is withheld; NULL: none
+ * may.
+ */
+struct gr_scores {
+    struct gr_round_sums scored; /* of this rank, as of scored_round */
+    struct gr_round_sums sums;   /* over all ranks, complete once the round is scored */
+    uint32_t scored_round, total_round;
+    struct gr_accumulator *accumulator, *total; /* owned, as all that follows */
+    struct gr_accumulator *silo_accumulator;    /* of one silo at a time */
+    struct gr_score *silo_scores, *silo_total;
+    struct gr_silo_metrics *silo_metrics, *silo_metrics_total; /* likewise, with the AUC */
+    double *silo_room;                                         /* a number for each silo */
+    bool withheld; /* the rows that silos hold out: by policy.minimum_silos */
+};
+
+static gr_status make_silo_scores(struct gr_scores *s, size_t n) {
+    gr_status status;
+    GR_TRY(gr_allocate_zero(n + 1, sizeof *s->silo_scores, "silos' scores", &s->silo_scores));
+    GR_TRY(gr_allocate_zero(n + 1, sizeof *s->silo_total, "silos' scores", &s->silo_total));
+    GR_TRY(gr_allocate_zero(n, sizeof *s->silo_metrics, "silos' metrics", &s->silo_metrics));
+    GR_TRY(gr_allocate_zero(n, sizeof *s->silo_metrics_total, "silos' metrics",
+                            &s->silo_metrics_total));
+    GR_TRY(gr_allocate(n, sizeof *s->silo_room, "silos' scores", &s->silo_room));
+out:
+    return status;
+}
+
+gr_status gr_scores_create(const struct gr_federation *f, struct gr_scores **out) {
+    const struct gr_row_terms *terms = gr_cohort_terms(f->cohort);
+    const size_t classes = gr_model_classes(f->model);
+    struct gr_scores *s = NULL;
+    gr_status status;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *s, "scores", &s));
+    GR_TRY(gr_accumulator_create(classes, &s->accumulator));
+    GR_TRY(gr_accumulator_create(classes, &s->total));
+    if (terms->weights && terms->held_exponent != GR_WEIGHT_NONE)
+        gr_accumulator_set_exponent(s->total, (int)terms->held_exponent);
+    GR_TRY(gr_accumulator_create(classes, &s->silo_accumulator));
+    if (f->config->evaluate.per_silo) GR_TRY(make_silo_scores(s, f->config->data.silos));
+    *out = s;
+    s = NULL;
+out:
+    gr_scores_free(s);
+    return status;
+}
+
+void gr_scores_free(struct gr_scores *s) {
+    if (!s) return;
+    gr_free(s->silo_room);
+    gr_free(s->silo_metrics_total);
+    gr_free(s->silo_metrics);
+    gr_free(s->silo_total);
+    gr_free(s->silo_scores);
+    gr_accumulator_free(s->silo_accumulator);
+    gr_accumulator_free(s->total);
+    gr_accumulator_free(s->accumulator);
+    gr_free(s);
+}
+
+void gr_scores_forget(struct gr_scores *scores) {
+    scores->total_round = 0;
+}
+
+struct gr_accumulator *gr_scores_spare(struct gr_scores *scores) {
+    return scores->silo_accumulator;
+}
+
+gr_status gr_scores_share(struct gr_federation *f) {
+    if (gr_round_roster(f)->phase != GR_PHASE_SCORED) return GR_OK;
+    return gr_comm_broadcast(f->comm, &f->scores->sums, sizeof f->scores->sums);
+}
 
 /* After a change of the membership the test table is dealt anew to those left. */
 static gr_status deal_test(struct gr_federation *f) {
     bool dealt;
     gr_status status = gr_cohort_deal_test(f->cohort, &dealt);
-    if (status == GR_OK && dealt) f->scored_round = 0;
+    if (status == GR_OK && dealt) f->scores->scored_round = 0;
     return status;
 }
 
 static bool is_last(const struct gr_federation *f) {
-    return f->rounds_done == f->config->run.rounds || f->roster.stop_requested;
+    return gr_server_rounds(f->server) == f->config->run.rounds ||
+           gr_round_roster(f)->stop_requested;
 }
 
 static bool evaluation_due(const struct gr_federation *f) {
     const uint32_t every = f->config->evaluate.every;
-    return every > 0 && (f->rounds_done % every == 0 || is_last(f));
+    return every > 0 && (gr_server_rounds(f->server) % every == 0 || is_last(f));
 }
 
 /*
@@ -55,23 +131,23 @@ static size_t silo_slots(const struct gr_federation *f) {
  * leaves.
  */
 static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_score *score) {
-    if (!f->silo_scores) return;
+    if (!f->scores->silo_scores) return;
     if (score->examples >= (int64_t)f->config->evaluate.minimum_rows) {
-        f->silo_scores[silo] = *score;
+        f->scores->silo_scores[silo] = *score;
     } else {
-        f->silo_scores[f->data->n_silos].correct++;
+        f->scores->silo_scores[f->data->n_silos].correct++;
     }
 }
 
-/* Rows of a silo, others may already wait for them, into `score`; into f->silo_accumulator where
- * they are counted. */
+/* Rows of a silo, others may already wait for them, into `score`; into f->scores->silo_accumulator
+ * where they are counted. */
 static gr_status score_part(struct gr_federation *f, const float *parameters, bool with_auc,
                             const struct gr_rows *rows, bool counted, struct gr_score *score) {
     *score = (struct gr_score){0};
     if (rows->n_rows == 0) return GR_OK;
-    if (counted) gr_accumulator_clear(f->silo_accumulator, with_auc);
+    if (counted) gr_accumulator_clear(f->scores->silo_accumulator, with_auc);
     return gr_evaluate_rows(f->model, parameters, rows, gr_control_watch, f->comm, score,
-                            counted ? f->silo_accumulator : NULL);
+                            counted ? f->scores->silo_accumulator : NULL);
 }
 
 /*
@@ -80,15 +156,15 @@ static gr_status score_part(struct gr_federation *f, const float *parameters, bo
  * dearest of them.
  */
 static gr_status score_silo(struct gr_federation *f, const float *parameters, bool with_auc,
-                            const struct gr_silo *silo, struct round_sums *sums) {
-    const bool of_test = accumulators_test(f), known = with_auc && f->silo_scores;
+                            const struct gr_silo *silo, struct gr_round_sums *sums) {
+    const bool of_test = accumulators_test(f), known = with_auc && f->scores->silo_scores;
     struct gr_silo_metrics metrics = {0};
     struct gr_score validation, test;
     const struct gr_rows *rows = &silo->validation;
     gr_status status = score_part(f, parameters, with_auc, rows, known || !of_test, &validation);
     if (status == GR_OK && known && rows->n_rows > 0) {
-        gr_accumulator_bin(f->silo_accumulator, f->silo_accumulator);
-        gr_silo_metrics_take(f->silo_accumulator, &metrics);
+        gr_accumulator_bin(f->scores->silo_accumulator, f->scores->silo_accumulator);
+        gr_silo_metrics_take(f->scores->silo_accumulator, &metrics);
     }
     /* Where test rows count, validation rows do not; else there are no test rows of silos. */
     if (status == GR_OK && silo->test.n_rows > 0) {
@@ -98,25 +174,26 @@ static gr_status score_silo(struct gr_federation *f, const float *parameters, bo
     }
     if (status == GR_ERROR_DATA) return gr_unscored_silo(f, parameters, silo, rows, sums);
     if (status != GR_OK) return status;
-    f->heard[silo->id] &= (uint8_t)~GR_HEARD_UNSCORED;
+    gr_unscored_none(f->unscored, silo->id);
     sums->scored++;
     if (rows->n_rows > 0 && (of_test == (rows == &silo->test)))
-        status = gr_accumulator_add(f->accumulator, f->silo_accumulator);
+        status = gr_accumulator_add(f->scores->accumulator, f->scores->silo_accumulator);
     if (status != GR_OK || silo->validation.n_rows == 0) return status;
     gr_score_add(&sums->validation, &validation);
     note_silo(f, silo->id, &validation);
-    if (known && f->silo_scores[silo->id].examples > 0) f->silo_metrics[silo->id] = metrics;
+    if (known && f->scores->silo_scores[silo->id].examples > 0)
+        f->scores->silo_metrics[silo->id] = metrics;
     return GR_OK;
 }
 
 /* This rank's share of the test table; a bad row leaves the metrics undefined. */
 static gr_status score_test(struct gr_federation *f, const float *parameters,
-                            struct round_sums *sums) {
+                            struct gr_round_sums *sums) {
     gr_status status;
     struct gr_score score;
     if (f->data->test.n_rows == 0) return GR_OK;
     status = gr_evaluate_rows(f->model, parameters, &f->data->test, gr_control_watch, f->comm,
-                              &score, f->accumulator);
+                              &score, f->scores->accumulator);
     if (status == GR_ERROR_DATA) return gr_unscored_test(f, parameters, sums);
     if (status != GR_OK) return status;
     gr_score_add(&sums->test, &score);
@@ -126,14 +203,14 @@ static gr_status score_test(struct gr_federation *f, const float *parameters,
 
 /* Test table and silos' held-out rows of this rank. readable: the test table is here. */
 static gr_status score_rows(struct gr_federation *f, const float *parameters, bool with_auc,
-                            bool readable, struct round_sums *sums) {
+                            bool readable, struct gr_round_sums *sums) {
     gr_status status = GR_OK;
-    gr_accumulator_clear(f->accumulator, with_auc);
+    gr_accumulator_clear(f->scores->accumulator, with_auc);
     gr_unscored_begin(f);
     sums->unscored = sums->unscored_test = sums->scored = 0;
-    if (f->silo_scores) {
-        memset(f->silo_scores, 0, silo_slots(f) * sizeof *f->silo_scores);
-        memset(f->silo_metrics, 0, f->data->n_silos * sizeof *f->silo_metrics);
+    if (f->scores->silo_scores) {
+        memset(f->scores->silo_scores, 0, silo_slots(f) * sizeof *f->scores->silo_scores);
+        memset(f->scores->silo_metrics, 0, f->data->n_silos * sizeof *f->scores->silo_metrics);
     }
     if (readable)
         GR_TRY(score_test(f, parameters, sums));
@@ -149,23 +226,24 @@ out:
 }
 
 /* What this rank has scored in this round already is not scored again. */
-static gr_status evaluate_local(struct gr_federation *f, struct round_sums *sums) {
+static gr_status evaluate_local(struct gr_federation *f, struct gr_round_sums *sums) {
     gr_status status = deal_test(f);
     const bool readable = status == GR_OK;
     if (status == GR_LOST) return status;
     memcpy(sums->test_digest, f->data->test_digest, sizeof sums->test_digest);
-    if (readable && f->scored_round == f->rounds_done) {
-        sums->test = f->scored->test;
-        sums->validation = f->scored->validation;
-        sums->unscored = f->scored->unscored;
-        sums->unscored_test = f->scored->unscored_test;
-        sums->scored = f->scored->scored;
+    if (readable && f->scores->scored_round == gr_server_rounds(f->server)) {
+        sums->test = f->scores->scored.test;
+        sums->validation = f->scores->scored.validation;
+        sums->unscored = f->scores->scored.unscored;
+        sums->unscored_test = f->scores->scored.unscored_test;
+        sums->scored = f->scores->scored.scored;
         return GR_OK;
     }
-    status = score_rows(f, f->parameters, counts_auc(f), readable, sums);
+    status = score_rows(f, gr_server_parameters(f->server), counts_auc(f), readable, sums);
     if (status != GR_OK) return status;
-    *f->scored = *sums;
-    f->scored_round = readable ? f->rounds_done : 0; /* it may be readable the next time */
+    f->scores->scored = *sums;
+    f->scores->scored_round =
+        readable ? gr_server_rounds(f->server) : 0; /* it may be readable the next time */
     return GR_OK;
 }
 
@@ -184,14 +262,14 @@ static gr_status withhold_silos(struct gr_federation *f) {
     gr_status status;
     GR_TRY(gr_comm_agree(f->comm, gr_allocate_zero(n + 1, sizeof *told, "silos' scores", &told)));
     for (size_t i = 0; i < n; i++)
-        told[i] = f->silo_total[i].examples > 0;
-    told[n] = f->silo_total[n].correct;
+        told[i] = f->scores->silo_total[i].examples > 0;
+    told[n] = f->scores->silo_total[n].correct;
     GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SILO_SCORES, told, n + 1));
     const size_t more = gr_scores_withhold_more(told, n, told[n], f->config->evaluate.minimum_rows);
-    memset(&f->silo_total[n], 0, sizeof *f->silo_total);
+    memset(&f->scores->silo_total[n], 0, sizeof *f->scores->silo_total);
     if (more == n) goto out;
-    memset(&f->silo_total[more], 0, sizeof *f->silo_total);
-    memset(&f->silo_metrics_total[more], 0, sizeof *f->silo_metrics_total);
+    memset(&f->scores->silo_total[more], 0, sizeof *f->scores->silo_total);
+    memset(&f->scores->silo_metrics_total[more], 0, sizeof *f->scores->silo_metrics_total);
 out:
     gr_free(told);
     return status;
@@ -202,13 +280,15 @@ static gr_status add_silo_scores(struct gr_federation *f, bool with_auc) {
     const size_t n = f->data->n_silos;
     struct gr_door *door = gr_cohort_door(f->cohort);
     gr_status status;
-    memcpy(f->silo_total, f->silo_scores, silo_slots(f) * sizeof *f->silo_total);
-    memcpy(f->silo_metrics_total, f->silo_metrics, n * sizeof *f->silo_metrics_total);
+    memcpy(f->scores->silo_total, f->scores->silo_scores,
+           silo_slots(f) * sizeof *f->scores->silo_total);
+    memcpy(f->scores->silo_metrics_total, f->scores->silo_metrics,
+           n * sizeof *f->scores->silo_metrics_total);
     GR_TRY(withhold_silos(f));
-    GR_TRY(
-        gr_release_sum(door, GR_RELEASE_SILO_SCORES, &f->silo_total->examples, n * GR_SCORE_SUMS));
+    GR_TRY(gr_release_sum(door, GR_RELEASE_SILO_SCORES, &f->scores->silo_total->examples,
+                          n * GR_SCORE_SUMS));
     if (with_auc)
-        GR_TRY(gr_release_sum(door, GR_RELEASE_SILO_SCORES, &f->silo_metrics_total->told,
+        GR_TRY(gr_release_sum(door, GR_RELEASE_SILO_SCORES, &f->scores->silo_metrics_total->told,
                               n * SILO_METRICS));
 out:
     return status;
@@ -221,25 +301,25 @@ out:
 static gr_status add_accumulators(struct gr_federation *f, uint32_t round, bool with_auc) {
     gr_status status = GR_OK;
     size_t n, same;
-    const int64_t *own = gr_accumulator_sums(f->accumulator, &n);
-    f->total_round = 0;
-    gr_accumulator_clear(f->total, with_auc);
-    int64_t *total = gr_accumulator_sums(f->total, &same);
+    const int64_t *own = gr_accumulator_sums(f->scores->accumulator, &n);
+    f->scores->total_round = 0;
+    gr_accumulator_clear(f->scores->total, with_auc);
+    int64_t *total = gr_accumulator_sums(f->scores->total, &same);
     memcpy(total, own, n * sizeof *total);
     GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SCORES, total, n));
-    gr_accumulator_bin(f->total, f->accumulator);
-    total = gr_accumulator_counts(f->total, &n);
+    gr_accumulator_bin(f->scores->total, f->scores->accumulator);
+    total = gr_accumulator_counts(f->scores->total, &n);
     GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SCORES, total, n));
     if (rows_are_silos(f))
-        gr_accumulator_withhold_bounds(f->total, f->config->data.disclosure_threshold);
-    total = gr_accumulator_bounds(f->total, &n);
+        gr_accumulator_withhold_bounds(f->scores->total, f->config->data.disclosure_threshold);
+    total = gr_accumulator_bounds(f->scores->total, &n);
     GR_TRY(gr_release_max(gr_cohort_door(f->cohort), GR_RELEASE_AUC_BOUNDS, total, n));
     if (rows_are_silos(f) && gr_policy_holds(f->config))
-        GR_TRY(gr_comm_agree(f->comm,
-                             gr_accumulator_disclose(f->total, f->config->data.disclosure_threshold,
-                                                     f->config->policy.digits)));
-    if (f->silo_scores && !f->scores_withheld) GR_TRY(add_silo_scores(f, with_auc));
-    f->total_round = round;
+        GR_TRY(gr_comm_agree(f->comm, gr_accumulator_disclose(f->scores->total,
+                                                              f->config->data.disclosure_threshold,
+                                                              f->config->policy.digits)));
+    if (f->scores->silo_scores && !f->scores->withheld) GR_TRY(add_silo_scores(f, with_auc));
+    f->scores->total_round = round;
 out:
     return status;
 }
@@ -248,21 +328,22 @@ out:
  * Collective. What could not be scored is known to all; without its table the test has no scores.
  * Nor has one that was dealt anew and is not, row for row, the one of the beginning.
  */
-static gr_status settle_scores(struct gr_federation *f, bool with_auc, struct round_sums *sums) {
-    f->unscored.replaced =
+static gr_status settle_scores(struct gr_federation *f, bool with_auc, struct gr_round_sums *sums) {
+    const bool replaced =
         sums->unscored_test == 0 && gr_cohort_test_replaced(f->cohort, sums->test_digest);
-    if (f->unscored.replaced) sums->unscored_test = 1;
+    gr_unscored_replaced(f->unscored, replaced);
+    if (replaced) sums->unscored_test = 1;
     gr_status status = gr_unscored_share(f, sums);
     if (status != GR_OK || sums->unscored_test == 0) return status;
     sums->test = (struct gr_score){0};
-    if (accumulators_test(f)) gr_accumulator_clear(f->total, with_auc);
+    if (accumulators_test(f)) gr_accumulator_clear(f->scores->total, with_auc);
     return GR_OK;
 }
 
 /* Collective. What has been counted is complete on all ranks, and is not counted again. */
 static gr_status seal(struct gr_federation *f) {
     gr_status status = gr_control_seal(f->comm, GR_PHASE_SCORED);
-    if (status == GR_OK) f->roster.phase = GR_PHASE_SCORED;
+    if (status == GR_OK) gr_round_roster(f)->phase = GR_PHASE_SCORED;
     return status;
 }
 
@@ -270,42 +351,46 @@ static gr_status seal(struct gr_federation *f) {
  * Collective. Held-out rows of fewer silos than the policy asks for: their scores never leave.
  * test: a common table's, which is nobody's.
  */
-static gr_status withhold_scores(struct gr_federation *f, struct round_sums *sums) {
+static gr_status withhold_scores(struct gr_federation *f, struct gr_round_sums *sums) {
     uint32_t silos = 0;
     bool allowed;
     for (size_t i = 0; i < f->data->n_local; i++)
         silos += f->data->local[i].validation.n_rows + f->data->local[i].test.n_rows > 0;
     gr_status status = gr_release_allows(gr_cohort_door(f->cohort), silos, &allowed);
-    f->scores_withheld = status == GR_OK && !allowed;
-    if (!f->scores_withheld) return status;
+    f->scores->withheld = status == GR_OK && !allowed;
+    if (!f->scores->withheld) return status;
     memset(&sums->validation, 0, sizeof sums->validation);
     if (rows_are_silos(f)) memset(&sums->test, 0, sizeof sums->test);
-    if (f->silo_total) memset(f->silo_total, 0, silo_slots(f) * sizeof *f->silo_total);
+    if (f->scores->silo_total)
+        memset(f->scores->silo_total, 0, silo_slots(f) * sizeof *f->scores->silo_total);
     return GR_OK;
 }
 
 /* Collective. What this rank has scored, as far as it may be known, over all ranks. */
 static gr_status share_scores(struct gr_federation *f, uint32_t round, bool with_auc,
-                              struct round_sums *sums) {
+                              struct gr_round_sums *sums) {
     gr_status status = withhold_scores(f, sums);
-    if (status != GR_OK || !f->scores_withheld || !rows_are_silos(f))
+    if (status != GR_OK || !f->scores->withheld || !rows_are_silos(f))
         return status == GR_OK ? add_accumulators(f, round, with_auc) : status;
-    gr_accumulator_clear(f->total, with_auc);
-    f->total_round = round;
+    gr_accumulator_clear(f->scores->total, with_auc);
+    f->scores->total_round = round;
     return GR_OK;
 }
 
 gr_status gr_evaluate_outcome(struct gr_federation *f) {
     gr_status status = GR_OK;
-    struct round_sums sums = {0};
+    struct gr_round_sums sums = {0};
     int64_t values[ROUND_SUMS];
     const uint32_t best = gr_best_round(f);
-    if (best == 0 || best == f->rounds_done) return GR_OK;
+    if (best == 0 || best == gr_server_rounds(f->server)) return GR_OK;
     /* Scored before somebody was lost: the totals are here. */
-    if (f->roster.phase == GR_PHASE_SCORED && f->roster.round > f->rounds_done) return GR_OK;
-    f->scored_round = 0; /* what has been counted is no longer of the last round */
+    if (gr_round_roster(f)->phase == GR_PHASE_SCORED &&
+        gr_round_roster(f)->round > gr_server_rounds(f->server))
+        return GR_OK;
+    f->scores->scored_round = 0; /* what has been counted is no longer of the last round */
     status = deal_test(f);
-    if (status != GR_LOST) status = score_rows(f, f->best.parameters, true, status == GR_OK, &sums);
+    if (status != GR_LOST)
+        status = score_rows(f, gr_best_parameters(f->best), true, status == GR_OK, &sums);
     memcpy(sums.test_digest, f->data->test_digest, sizeof sums.test_digest);
     GR_TRY(gr_comm_agree(f->comm, status));
     GR_TRY(share_scores(f, best, true, &sums));
@@ -320,23 +405,23 @@ out:
 
 /* Why there are no scores; NULL: there are some, or it is not known. */
 static const char *why_none(const struct gr_federation *f) {
-    if (gr_accumulator_rows(f->total) > 0) return NULL;
-    return f->scores_withheld ? "rows of fewer silos than policy.minimum_silos"
-                              : gr_unscored_why(f, accumulators_test(f));
+    if (gr_accumulator_rows(f->scores->total) > 0) return NULL;
+    return f->scores->withheld ? "rows of fewer silos than policy.minimum_silos"
+                               : gr_unscored_why(f, accumulators_test(f));
 }
 
 bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluation *out) {
     *out = (struct gr_evaluation){
-        .round = f->total_round,
+        .round = f->scores->total_round,
         .rows_of = accumulators_test(f) ? "test" : "validation",
         .why = why_none(f),
         .digits = gr_policy_holds(f->config) ? f->config->policy.digits : 0,
-        .accumulator = f->total,
-        .silos = f->silo_total,
-        .silo_metrics = f->silo_metrics_total,
-        .n_silos = f->silo_total ? f->data->n_silos : 0,
+        .accumulator = f->scores->total,
+        .silos = f->scores->silo_total,
+        .silo_metrics = f->scores->silo_metrics_total,
+        .n_silos = f->scores->silo_total ? f->data->n_silos : 0,
         .class_names = gr_columns_class_names(f->data->columns, gr_model_classes(f->model))};
-    return f->total_round > 0 && (out->why || gr_accumulator_rows(f->total) > 0);
+    return f->scores->total_round > 0 && (out->why || gr_accumulator_rows(f->scores->total) > 0);
 }
 
 /* Those that the config names; none in a round that is not evaluated. */
@@ -358,8 +443,8 @@ static void fill_named(const struct gr_federation *f, struct gr_metrics *metrics
 
 /* The spread of the silos' scores: of two at least. */
 static void fill_silos(const struct gr_federation *f, struct gr_metrics *metrics) {
-    if (!f->silo_total || f->total_round != f->rounds_done) return;
-    metrics->silos = gr_scores_spread(f->silo_total, f->data->n_silos, f->silo_room,
+    if (!f->scores->silo_total || f->scores->total_round != gr_server_rounds(f->server)) return;
+    metrics->silos = gr_scores_spread(f->scores->silo_total, f->data->n_silos, f->scores->silo_room,
                                       metrics->silo_loss, metrics->silo_accuracy);
     if (metrics->silos < 2) metrics->silos = 0;
     for (size_t i = 0; i < 3 && gr_model_classes(f->model) == 0; i++)
@@ -371,7 +456,7 @@ static double accuracy_of(const struct gr_federation *f, const struct gr_score *
 }
 
 static void fill_metrics(const struct gr_federation *f, struct gr_metrics *metrics,
-                         const struct round_sums *sums) {
+                         const struct gr_round_sums *sums) {
     metrics->processed = (uint64_t)sums->processed;
     metrics->train_loss = gr_loss_mean(sums->loss, sums->weight);
     metrics->validation_loss = gr_score_loss(&sums->validation);
@@ -399,37 +484,27 @@ void gr_round_disclose(const struct gr_federation *f, struct gr_metrics *metrics
     metrics->test_accuracy = gr_round_digits(metrics->test_accuracy, digits);
 }
 
-static void fill_participation(const struct gr_federation *f, struct gr_metrics *metrics) {
-    const uint32_t n = f->data->n_silos;
-    metrics->participants = f->roster.n_members;
-    metrics->selected = gr_count_flags(f->selected, n);
-    metrics->dropped = gr_count_flags(f->lost, n);
-    metrics->late = gr_count_flags(f->late, n);
-    metrics->returned = gr_count_flags(f->returned, n);
-    metrics->sat_out = gr_count_flags(f->roster.sat_out, n);
-    metrics->recoveries = f->recoveries;
-}
-
 /*
  * Collective. All sums of the round, over all ranks, up to their seal; read is only what could not
  * be scored, and by which rows.
  */
 static gr_status add_up(struct gr_federation *f) {
     gr_status status = GR_OK;
-    struct round_sums sums = *f->sums; /* as trained: this may be done again */
+    struct gr_round_sums sums =
+        *gr_training_sums(f->training); /* as trained: this may be done again */
     int64_t values[ROUND_SUMS];
-    f->total_round = 0;
+    f->scores->total_round = 0;
     if (evaluation_due(f)) {
         GR_TRY(gr_comm_agree(f->comm, evaluate_local(f, &sums)));
-        GR_TRY(share_scores(f, f->rounds_done, counts_auc(f), &sums));
+        GR_TRY(share_scores(f, gr_server_rounds(f->server), counts_auc(f), &sums));
     }
-    sums.bytes = (int64_t)(gr_comm_bytes_sent(f->comm) - f->bytes_sent);
+    sums.bytes = (int64_t)gr_round_bytes(f);
     memcpy(values, &sums, sizeof values);
     GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_TRAINING, values, ROUND_SUMS));
     gr_release_note(gr_cohort_door(f->cohort), GR_RELEASE_TIMES, 2); /* among them */
-    memcpy(f->total_sums, values, sizeof values);
-    if (f->total_round > 0) GR_TRY(settle_scores(f, counts_auc(f), f->total_sums));
-    gr_inject_fault(f->cohort, f->rounds_done, GR_POINT_SCORE);
+    memcpy(&f->scores->sums, values, sizeof values);
+    if (f->scores->total_round > 0) GR_TRY(settle_scores(f, counts_auc(f), &f->scores->sums));
+    gr_inject_fault(f->cohort, gr_server_rounds(f->server), GR_POINT_SCORE);
     status = seal(f);
 out:
     return status;
@@ -438,19 +513,12 @@ out:
 gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) {
     gr_status status = GR_OK;
     memset(metrics, 0, sizeof *metrics);
-    if (f->roster.phase != GR_PHASE_SCORED) GR_TRY(add_up(f));
-    metrics->round = f->rounds_done;
-    metrics->examples = f->examples;
-    metrics->update_norm = f->update_norm;
-    fill_metrics(f, metrics, f->total_sums);
+    if (gr_round_roster(f)->phase != GR_PHASE_SCORED) GR_TRY(add_up(f));
+    metrics->round = gr_server_rounds(f->server);
+    fill_metrics(f, metrics, &f->scores->sums);
     fill_named(f, metrics);
     fill_silos(f, metrics);
-    fill_participation(f, metrics);
-    double now = gr_clock_seconds();
-    metrics->seconds.train = f->trained_s - f->started_s;
-    metrics->seconds.aggregate = f->aggregated_s - f->trained_s;
-    metrics->seconds.evaluate = now - f->aggregated_s;
-    metrics->seconds.total = now - f->started_s;
+    gr_round_figures(f, metrics);
 out:
     return status;
 }

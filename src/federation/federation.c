@@ -21,38 +21,8 @@ out:
     return status;
 }
 
-/* Room for what rows that are held out are counted in. */
-static gr_status make_scores(struct gr_federation *f) {
-    gr_status status = GR_OK;
-    const struct gr_config *config = f->config;
-    const struct gr_row_terms *terms = gr_cohort_terms(f->cohort);
-    GR_TRY(gr_accumulator_create(gr_model_classes(f->model), &f->accumulator));
-    GR_TRY(gr_accumulator_create(gr_model_classes(f->model), &f->total));
-    if (terms->weights && terms->held_exponent != GR_WEIGHT_NONE)
-        gr_accumulator_set_exponent(f->total, (int)terms->held_exponent);
-    GR_TRY(gr_accumulator_create(gr_model_classes(f->model), &f->silo_accumulator));
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.own));
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "scores", &f->unscored.all));
-    GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->unscored.room, "scores",
-                            &f->unscored.room));
-    if (config->evaluate.per_silo) {
-        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_scores, "silos' scores",
-                                &f->silo_scores));
-        GR_TRY(gr_allocate_zero(config->data.silos + 1U, sizeof *f->silo_total, "silos' scores",
-                                &f->silo_total));
-        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics, "silos' metrics",
-                                &f->silo_metrics));
-        GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_metrics_total, "silos' metrics",
-                                &f->silo_metrics_total));
-        GR_TRY(
-            gr_allocate(config->data.silos, sizeof *f->silo_room, "silos' scores", &f->silo_room));
-    }
-out:
-    return status;
-}
-
-/* Model, trainer and vectors: all local. */
-static gr_status make_model(struct gr_federation *f) {
+/* Model and parts: all local. */
+static gr_status make_parts(struct gr_federation *f) {
     gr_status status = GR_OK;
     const struct gr_config *config = f->config;
     size_t batch_max = config->train.batch_size;
@@ -61,56 +31,25 @@ static gr_status make_model(struct gr_federation *f) {
     GR_TRY(gr_inputs_use_terms(f));
     GR_TRY(check_answers(f));
     f->layout = gr_model_layout(f->model);
-    GR_TRY(gr_model_describe(f->model, &f->architecture));
-    GR_TRY(gr_trainer_create(&config->train, config->run.seed, f->model, &f->trainer));
-    GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "the model", &f->parameters));
-    GR_TRY(gr_model_initialise(f->model, config->run.seed, f->parameters));
-    for (size_t i = 0; i < f->strategy->n_server; i++)
-        GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "server state", &f->server[i]));
-    if (f->strategy->start) f->strategy->start(&config->strategy, f->server, f->layout->size);
-    GR_TRY(gr_best_create(f));
-    GR_TRY(gr_allocate_zero(f->data->n_local, sizeof *f->update, "updates", &f->update));
-    GR_TRY(gr_allocate_zero(f->data->n_local, sizeof *f->contribution, "contributions",
-                            &f->contribution));
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &f->selected));
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &f->asked));
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "participation", &f->lost));
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "participation", &f->late));
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "participation", &f->returned));
-    GR_TRY(gr_allocate_zero(1, sizeof *f->sums, "sums", &f->sums));
-    GR_TRY(gr_allocate_zero(1, sizeof *f->total_sums, "sums of a round", &f->total_sums));
-    GR_TRY(gr_allocate_zero(1, sizeof *f->scored, "sums", &f->scored));
-    GR_TRY(gr_allocate_zero(1, sizeof *f->total_sums, "sums", &f->total_sums));
-    GR_TRY(make_scores(f));
-    if (config->round.replay[0])
-        GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &f->replay));
-    GR_TRY(gr_allocate_zero(config->data.silos, sizeof *f->silo_rounds, "participation",
-                            &f->silo_rounds));
-    GR_TRY(gr_roster_create(config->data.silos, &f->roster));
-    GR_TRY(gr_kept_create(f));
-    const struct gr_combination combination = {f->strategy->combine, &config->strategy};
-    if (combination.combine)
-        status = gr_aggregator_create_combining(f->comm, f->layout, &combination, &f->aggregator);
-    else
-        status =
-            gr_aggregator_create(f->comm, f->layout, config->aggregation.encoding, &f->aggregator);
+    GR_TRY(gr_server_create(config, f->model, &f->server));
+    GR_TRY(gr_best_create(config, f->layout, &f->best));
+    GR_TRY(gr_training_create(f));
+    GR_TRY(gr_scores_create(f, &f->scores));
+    GR_TRY(gr_unscored_create(config->data.silos, &f->unscored));
+    GR_TRY(gr_kept_create(config, f->data, f->layout, gr_server_silo_rounds(f->server), &f->kept));
+    GR_TRY(gr_round_create(f));
 out:
     return status;
 }
 
 static gr_status allocate(struct gr_cohort *cohort, struct gr_federation **out) {
-    gr_status status = GR_OK;
-    struct gr_federation *f = NULL;
-    GR_TRY(gr_allocate_zero(1, sizeof *f, "a federation", &f));
-    f->comm = gr_cohort_comm(cohort);
-    f->config = gr_cohort_config(cohort);
-    f->cohort = cohort;
-    f->data = gr_cohort_data(cohort);
-    f->strategy = gr_strategy_find(f->config->strategy.name);
-    *out = f;
-    GR_TRY(gr_allocate_zero(f->config->data.silos, 1, "what was heard", &f->heard));
-out:
-    return status;
+    gr_status status = gr_allocate_zero(1, sizeof **out, "a federation", out);
+    if (status != GR_OK) return status;
+    **out = (struct gr_federation){.comm = gr_cohort_comm(cohort),
+                                   .config = gr_cohort_config(cohort),
+                                   .cohort = cohort,
+                                   .data = gr_cohort_data(cohort)};
+    return GR_OK;
 }
 
 gr_status gr_federation_create(struct gr_cohort *cohort, struct gr_federation **out) {
@@ -120,7 +59,7 @@ gr_status gr_federation_create(struct gr_cohort *cohort, struct gr_federation **
     *out = NULL;
     GR_TRY(gr_cohort_load(cohort));
     GR_TRY(gr_comm_agree(comm, allocate(cohort, &f)));
-    GR_TRY(gr_comm_agree(comm, make_model(f)));
+    GR_TRY(gr_comm_agree(comm, make_parts(f)));
     GR_TRY(gr_comm_agree(comm, gr_inputs_check(f)));
     GR_TRY(gr_cohort_count(cohort));
     GR_TRY(gr_comm_agree(comm, gr_inputs_weigh_classes(f)));
@@ -150,7 +89,7 @@ gr_status gr_federation_join(struct gr_cohort *cohort, struct gr_federation **ou
     GR_TRY(gr_cohort_join(cohort));
     GR_TRY(allocate(cohort, &f));
     /* What is wrong with a respawned rank is its own affair: it leaves, and the others go on. */
-    GR_TRY(make_model(f));
+    GR_TRY(make_parts(f));
     GR_TRY(gr_inputs_check(f));
     gr_cohort_scale_weights(f->cohort);
     GR_TRY(gr_inputs_weigh_classes(f));
@@ -165,75 +104,53 @@ out:
 
 void gr_federation_free(struct gr_federation *f) {
     if (!f) return;
-    gr_aggregator_free(f->aggregator);
-    gr_roster_release(&f->roster);
-    gr_kept_free(f);
-    for (size_t i = 0; f->update && i < f->data->n_local; i++)
-        gr_free(f->update[i]);
-    gr_free(f->update);
-    gr_free(f->contribution);
-    gr_replay_close(f->replay);
-    gr_free(f->unscored.own);
-    gr_free(f->unscored.all);
-    gr_free(f->unscored.room);
-    gr_free(f->heard);
-    gr_free(f->sums);
-    gr_free(f->scored);
-    gr_free(f->total_sums);
-    gr_free(f->silo_room);
-    gr_accumulator_free(f->silo_accumulator);
-    gr_free(f->silo_metrics_total);
-    gr_free(f->silo_metrics);
-    gr_free(f->silo_total);
-    gr_free(f->silo_scores);
-    gr_accumulator_free(f->total);
-    gr_accumulator_free(f->accumulator);
-    gr_free(f->returned);
-    gr_free(f->late);
-    gr_free(f->lost);
-    gr_free(f->asked);
-    gr_free(f->selected);
-    gr_free(f->silo_rounds);
-    for (size_t i = 0; i < GR_SERVER_VECTORS_MAX; i++)
-        gr_free(f->server[i]);
-    gr_free(f->best.parameters);
-    gr_free(f->parameters);
-    gr_free(f->architecture);
-    gr_trainer_free(f->trainer);
+    gr_round_free(f->round);
+    gr_kept_free(f->kept);
+    gr_unscored_free(f->unscored);
+    gr_scores_free(f->scores);
+    gr_training_free(f);
+    gr_best_free(f->best);
+    gr_server_free(f->server);
     gr_model_free(f->model);
     gr_free(f);
 }
 
+/* ---- the state ------------------------------------------------------------------------------ */
+
+gr_status gr_federation_share_state(struct gr_federation *f) {
+    struct gr_roster *roster = gr_round_roster(f);
+    gr_status status;
+    GR_TRY(gr_server_share(f->server, f->comm));
+    /* Of the round that may be committed: all must end with it, or none. */
+    GR_TRY(gr_comm_broadcast(f->comm, &roster->stop_requested, sizeof roster->stop_requested));
+    GR_TRY(gr_best_share(f));
+    GR_TRY(gr_scores_share(f)); /* of a round that is scored: nobody counts again */
+    GR_TRY(gr_comm_agree(f->comm, GR_OK));
+    roster->send_state = false;
+    gr_control_has_state(f->comm);
+out:
+    return status;
+}
+
 uint32_t gr_federation_rounds_done(const struct gr_federation *f) {
-    return f->rounds_done;
+    return gr_server_rounds(f->server);
 }
 
 void gr_federation_state(struct gr_federation *f, struct gr_state *out) {
     memset(out, 0, sizeof *out);
-    out->round = f->rounds_done;
-    out->layout = f->layout;
-    out->parameters = f->parameters;
-    out->n_server = f->strategy->n_server;
-    for (size_t i = 0; i < out->n_server; i++) {
-        out->server_name[i] = f->strategy->server_name[i];
-        out->server[i] = f->server[i];
-    }
+    gr_server_state(f->server, out);
     gr_best_state(f, out);
-    out->n_silos = f->data->n_silos;
-    out->silo_rounds = f->silo_rounds;
     out->class_counts = gr_cohort_class_counts(f->cohort);
     out->n_class_counts = out->class_counts ? gr_cohort_classes(f->cohort) : 0;
-    out->architecture = f->architecture;
     if (f->data->preprocessing) out->preprocessing = gr_preprocessing_text(f->data->preprocessing);
 }
 
 gr_status gr_federation_resume(struct gr_federation *f, const struct gr_state *state) {
-    f->rounds_done = state->round;
-    f->best.round = state->best_round;
-    f->best.value = state->best_value;
+    gr_server_resume(f->server, state);
+    gr_best_resume(f->best, state);
     return gr_inputs_weigh_classes(f);
 }
 
 const char *gr_federation_architecture(const struct gr_federation *f) {
-    return f->architecture;
+    return gr_server_architecture(f->server);
 }

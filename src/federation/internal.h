@@ -10,101 +10,35 @@
 #include <granary/model.h>
 #include <granary/train.h>
 
-/* What a silo keeps from round to round: kept.c. */
-struct gr_kept {
-    float *vector[GR_SILO_VECTORS_MAX]; /* n_kept of layout size floats; owned; NULL: none */
-    uint64_t steps;                     /* of its optimizer */
-    uint32_t rounds;                    /* that the silo had taken part in then */
-    bool stored;                        /* on disk; */
-    bool fresh;                         /* for a checkpoint that is not there yet */
-};
-
 /*
- * The best model up to the round before, and what the evaluation of this round says. The two are
- * brought together when the round is over on all ranks: until then it may be evaluated again, on
- * fewer of them.
+ * The parts are known to their files alone; each has create, free, and, where it is of the state
+ * that all ranks hold, share. All are owned.
  */
-struct best {
-    float *parameters; /* NULL: the config does not ask for it */
-    uint32_t round;    /* 0: none yet */
-    double value;      /* of the metric */
-    bool improved;     /* this round's model is better */
-    double newest;     /* by this value */
-};
-
-/* Held-out rows that the scores of a round lack. */
-struct unscored {
-    uint8_t *own;       /* this rank's silos, as of scored_round, by id; n_silos flags; owned */
-    int64_t test_place; /* of this rank's bad row of the test table */
-    /* Over all ranks: */
-    uint32_t round; /* of which */
-    uint8_t *all;   /* n_silos flags; owned */
-    int64_t *room;  /* n_silos; owned */
-    int64_t place;
-    bool silos, test, diverged;
-    bool replaced; /* the test table is not the one that the run began with */
-};
-
-/* What a silo's own terminal has been told already. */
-enum { GR_HEARD_SITTING = 1, GR_HEARD_UNSCORED = 2 };
-
 struct gr_federation {
     struct gr_comm *comm;           /* borrowed */
     const struct gr_config *config; /* borrowed */
-    struct gr_cohort *cohort;       /* owned */
-    uint8_t *heard;                 /* bits of each silo; n_silos; owned */
-    const struct gr_strategy *strategy;
-    struct gr_data *data; /* the cohort's */
+    struct gr_cohort *cohort;       /* borrowed */
+    struct gr_data *data;           /* the cohort's */
     struct gr_model *model;
-    struct gr_trainer *trainer;
-    struct gr_aggregator *aggregator;
-    const struct gr_layout *layout; /* the model's */
-    const char *run_id;             /* borrowed; NULL: there is no run */
-    char *architecture;
-    struct gr_replay *replay;
+    const struct gr_layout *layout;    /* the model's */
+    struct gr_server *server;          /* the state that all ranks hold alike */
+    struct gr_best *best;              /* the best model so far */
+    struct gr_training *training;      /* this rank's part of a round */
+    struct gr_kept *kept;              /* by its silos, from round to round */
+    struct gr_round *round;            /* the sum, its roster, and its figures */
+    struct gr_scores *scores;          /* of held-out rows */
+    struct gr_unscored_rows *unscored; /* of them those that cannot be scored */
+};
 
-    float *parameters; /* the global model, the same on every rank */
-    float *server[GR_SERVER_VECTORS_MAX];
-    struct best best;
-    uint32_t *silo_rounds; /* rounds each silo took part in, the same on every rank */
-    uint32_t rounds_done;
-
-    /* Of one round. Updates are made when first needed: as many as silos of this rank train in one
-     * round, for the grid of the sum is not known before all have trained. */
-    float **update; /* data->n_local pointers */
-    struct gr_contribution *contribution;
-    size_t n_contributions;
-    /* Where silos keep something, else n_kept is 0, and all is NULL; data->n_local each. */
-    size_t n_kept; /* vectors of a silo */
-    const char *kept_name[GR_SILO_VECTORS_MAX];
-    struct gr_kept *kept;
-    struct gr_kept *next;             /* of each contribution; kept once the round is committed */
-    size_t *next_of;                  /* of each contribution: its silo's place in data->local */
-    struct gr_solver solver;          /* of the silo that trains */
-    uint32_t *local_ids;              /* of this rank's silos, ascending */
-    uint8_t *anew;                    /* in a replay: silos that are to begin anew; n_silos flags */
-    struct round_sums *sums, *scored; /* of the round; scores as of scored_round */
-    struct round_sums *total_sums;    /* over all ranks, complete once the round is scored */
-    struct unscored unscored;
-    uint32_t scored_round;
-    /* What has been counted in scored_round by this rank, and in total_round by all; of the silos'
-     * scores, by id, those that may become known, and then what is withheld; NULL: none may. */
-    struct gr_accumulator *accumulator, *total;
-    bool scores_withheld; /* of the rows that silos hold out: by policy.minimum_silos */
-    struct gr_score *silo_scores, *silo_total;
-    struct gr_silo_metrics *silo_metrics, *silo_metrics_total; /* likewise, with the AUC */
-    struct gr_accumulator *silo_accumulator;                   /* of one silo at a time */
-    double *silo_room;                                         /* a number for each silo */
-    uint32_t total_round;
-    uint8_t *selected; /* by the draw from all silos; n_silos flags */
-    uint8_t *asked;    /* in this round, as this rank sees it: those that are there */
-    uint8_t *lost, *late, *returned;
-    struct gr_roster roster;
-    uint64_t examples; /* rows of the silos in the sum */
-    double update_norm;
-    uint32_t recoveries;
-    double started_s, trained_s, aggregated_s;
-    uint64_t bytes_sent; /* up to the last round */
+/* What the ranks add up at the end of a round, in integers. */
+struct gr_round_sums {
+    int64_t processed, cpu_microseconds, bytes;
+    int64_t loss[GR_REAL_WORDS], weight[GR_REAL_WORDS]; /* of the processed rows */
+    /* Silos whose held-out rows cannot be scored, and ranks whose share of the test table cannot;
+     * of what can be scored how many silos, batches or rows. */
+    int64_t unscored, unscored_test, scored;
+    int64_t test_digest[GR_DIGEST_WORDS]; /* of the test rows scored */
+    struct gr_score validation, test;
 };
 
 static inline uint32_t gr_count_flags(const uint8_t *flags, uint32_t n) {
@@ -126,32 +60,106 @@ gr_status gr_inputs_use_terms(struct gr_federation *f) GR_CHECKED;
 /* The model weighs classes by the rows that are counted, or were when the run began. */
 gr_status gr_inputs_weigh_classes(struct gr_federation *f) GR_CHECKED;
 
+/* ---- server.c -------------------------------------------------------------------------------- */
+
+/* The initial state; config and the model's layout are borrowed until gr_server_free. */
+gr_status gr_server_create(const struct gr_config *config, const struct gr_model *model,
+                           struct gr_server **out) GR_CHECKED;
+void gr_server_free(struct gr_server *server);
+/* The global model, layout size floats. */
+float *gr_server_parameters(const struct gr_server *server);
+/* Rounds each silo has taken part in, data.silos. */
+const uint32_t *gr_server_silo_rounds(const struct gr_server *server);
+uint32_t gr_server_rounds(const struct gr_server *server);
+/* Of the model, in words. */
+const char *gr_server_architecture(const struct gr_server *server);
+/*
+ * Decodes the total block by block, and takes the strategy's step with each; counts the roster's
+ * members. *squares: of the mean update, added up in order; NULL: nobody asks.
+ */
+void gr_server_step(struct gr_server *server, const struct gr_aggregator *total,
+                    const struct gr_roster *roster, double *squares);
+/* Collective. Rank 0's to all. */
+gr_status gr_server_share(struct gr_server *server, struct gr_comm *comm) GR_CHECKED;
+/* Its part of what is stored; borrowed. */
+void gr_server_state(struct gr_server *server, struct gr_state *out);
+/* After a checkpoint has been read into the vectors of gr_server_state. */
+void gr_server_resume(struct gr_server *server, const struct gr_state *state);
+
+/* ---- training.c ------------------------------------------------------------------------------ */
+
+gr_status gr_training_create(struct gr_federation *f) GR_CHECKED;
+void gr_training_free(struct gr_federation *f);
+/* The silos that are to take part in a round; all ranks find the same. In a replay: those that did.
+ */
+gr_status gr_training_select(struct gr_federation *f, uint32_t round) GR_CHECKED;
+/*
+ * Trains this rank's silos of the round. Into the roster: which are present, and which sit out.
+ * GR_LOST: the others have gone on without this rank.
+ */
+gr_status gr_training_run(struct gr_federation *f, uint32_t round,
+                          const struct gr_round_options *options) GR_CHECKED;
+/* Nothing that was trained goes into a sum. */
+void gr_training_discard(struct gr_federation *f);
+/* Of the round, n of them; borrowed until the next one. */
+const struct gr_contribution *gr_training_contributions(const struct gr_training *training,
+                                                        size_t *n);
+/* Of this rank's silos; but for the scores. */
+const struct gr_round_sums *gr_training_sums(const struct gr_training *training);
+/* Flags of the silos drawn from all; n_silos. */
+const uint8_t *gr_training_selected(const struct gr_training *training);
+/* Whether rosters are those of another run. */
+bool gr_training_replays(const struct gr_training *training);
+
 /* ---- kept.c ---------------------------------------------------------------------------------- */
 
-gr_status gr_kept_create(struct gr_federation *f) GR_CHECKED;
-void gr_kept_free(struct gr_federation *f);
-/* Before data->local[local] trains: what its optimizer goes on from. */
-gr_status gr_kept_begin(struct gr_federation *f, size_t local) GR_CHECKED;
-/* What the next contribution, of data->local[local], brings beside its update; and whether that
- * silo begins anew, into the roster. */
-void gr_kept_offer(struct gr_federation *f, size_t local, uint32_t round,
+/*
+ * All that is given is borrowed until gr_kept_free. silo_rounds: n_silos, the rounds each silo has
+ * taken part in, which the caller counts before gr_kept_commit.
+ */
+gr_status gr_kept_create(const struct gr_config *config, const struct gr_data *data,
+                         const struct gr_layout *layout, const uint32_t *silo_rounds,
+                         struct gr_kept **out) GR_CHECKED;
+void gr_kept_free(struct gr_kept *kept);
+/* Vectors that a silo keeps; 0: nothing is kept, and all that follows does nothing. */
+size_t gr_kept_vectors(const struct gr_kept *kept);
+/* n_silos flags of those that are to begin anew, in a replay; NULL where nothing is kept. */
+uint8_t *gr_kept_anew(struct gr_kept *kept);
+/* A round begins: what was offered in one that was not taken is void. */
+void gr_kept_open(struct gr_kept *kept);
+/* Before data->local[local] trains. *solver: what its optimizer goes on from, to be left changed;
+ * borrowed until gr_kept_offer; NULL: from nothing. */
+gr_status gr_kept_begin(struct gr_kept *kept, size_t local, struct gr_solver **solver) GR_CHECKED;
+/* What the next contribution, of data->local[local], brings beside its update. True: that silo
+ * begins anew. */
+bool gr_kept_offer(struct gr_kept *kept, size_t local, uint32_t round,
                    struct gr_contribution *contribution);
 /* The round is taken, silo_rounds counts it: what training and sum have left is what is kept. */
-void gr_kept_commit(struct gr_federation *f);
-/* This rank's silos' into files of theirs, those that have changed. Errors: GR_ERROR_WRITE. */
-gr_status gr_kept_write(struct gr_federation *f, const char *dir,
+void gr_kept_commit(struct gr_kept *kept);
+/* This rank's silos' into files of theirs, those that have changed. run_id: NULL: there is none.
+ * Errors: GR_ERROR_WRITE. */
+gr_status gr_kept_write(struct gr_kept *kept, const char *dir, const char *run_id,
                         const unsigned char origin[GR_DIGEST_BYTES]) GR_CHECKED;
 /* There is no checkpoint that goes with them: those just written go, for the newest are counted. */
-void gr_kept_take_back(struct gr_federation *f, const char *dir);
+void gr_kept_take_back(struct gr_kept *kept, const char *dir);
 /* Once the checkpoint that goes with them is there: older ones than the newest `keep` go. */
-void gr_kept_settle(struct gr_federation *f, const char *dir, uint32_t keep);
+void gr_kept_settle(struct gr_kept *kept, const char *dir, uint32_t keep);
 /* As they were at the checkpoint that has been read; those that are not there are void. */
-gr_status gr_kept_read(struct gr_federation *f, const char *dir,
+gr_status gr_kept_read(struct gr_kept *kept, const char *dir, const char *run_id,
                        const unsigned char origin[GR_DIGEST_BYTES]) GR_CHECKED;
-/* What a rank may have to write. */
-double gr_kept_bytes(const struct gr_federation *f);
+/* Bytes that a rank of so many may have to write. */
+double gr_kept_bytes(const struct gr_kept *kept, int slots);
 
 /* ---- evaluation.c ---------------------------------------------------------------------------- */
+
+gr_status gr_scores_create(const struct gr_federation *f, struct gr_scores **out) GR_CHECKED;
+void gr_scores_free(struct gr_scores *scores);
+/* The total is of an earlier round. */
+void gr_scores_forget(struct gr_scores *scores);
+/* Room for the scores of some rows, between those of silos; borrowed. */
+struct gr_accumulator *gr_scores_spare(struct gr_scores *scores);
+/* Collective. Rank 0's sums of a round that is scored, to all. */
+gr_status gr_scores_share(struct gr_federation *f) GR_CHECKED;
 
 /* Collective. The model on test and validation rows, and all sums of the round, into metrics. */
 gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) GR_CHECKED;
@@ -167,18 +175,24 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) GR_CHECKED;
 
 /* ---- unscored.c ------------------------------------------------------------------------------ */
 
+gr_status gr_unscored_create(uint32_t n_silos, struct gr_unscored_rows **out) GR_CHECKED;
+void gr_unscored_free(struct gr_unscored_rows *unscored);
+/* A silo's rows were scored. */
+void gr_unscored_none(struct gr_unscored_rows *unscored, uint32_t silo);
+/* Whether the test table is another one than the run began with. */
+void gr_unscored_replaced(struct gr_unscored_rows *unscored, bool replaced);
 /* Before rows are scored. */
 void gr_unscored_begin(struct gr_federation *f);
 /* A silo's rows could not be scored: GR_ERROR_DATA, with its message, was about `rows` of its. */
 gr_status gr_unscored_silo(struct gr_federation *f, const float *parameters,
                            const struct gr_silo *silo, const struct gr_rows *rows,
-                           struct round_sums *sums) GR_CHECKED;
+                           struct gr_round_sums *sums) GR_CHECKED;
 /* This rank's share of the test table could not be scored, or be read anew. */
 gr_status gr_unscored_test(struct gr_federation *f, const float *parameters,
-                           struct round_sums *sums) GR_CHECKED;
-void gr_unscored_table(struct gr_federation *f, struct round_sums *sums);
+                           struct gr_round_sums *sums) GR_CHECKED;
+void gr_unscored_table(struct gr_federation *f, struct gr_round_sums *sums);
 /* Collective. sums: over all ranks. */
-gr_status gr_unscored_share(struct gr_federation *f, const struct round_sums *sums) GR_CHECKED;
+gr_status gr_unscored_share(struct gr_federation *f, const struct gr_round_sums *sums) GR_CHECKED;
 /* Why there are no scores, out of a fixed list; NULL: for no reason of these. */
 const char *gr_unscored_why(const struct gr_federation *f, bool of_test);
 /* What helps against updates and scores that are not finite: "a smaller train.learning_rate ...".
@@ -188,7 +202,14 @@ void gr_federation_remedies(const struct gr_federation *f, char out[GR_REMEDIES_
 
 /* ---- best.c ---------------------------------------------------------------------------------- */
 
-gr_status gr_best_create(struct gr_federation *f) GR_CHECKED;
+/* Without parameters where the config asks for no best model. */
+gr_status gr_best_create(const struct gr_config *config, const struct gr_layout *layout,
+                         struct gr_best **out) GR_CHECKED;
+void gr_best_free(struct gr_best *best);
+/* Of the best model up to the round before, layout size floats; NULL: there is none. */
+const float *gr_best_parameters(const struct gr_best *best);
+/* After a checkpoint has been read. */
+void gr_best_resume(struct gr_best *best, const struct gr_state *state);
 /* What this round's metrics say; may be said again. */
 void gr_best_judge(struct gr_federation *f, const struct gr_metrics *metrics);
 /* The round is over. */
@@ -209,16 +230,16 @@ gr_status gr_federation_join(struct gr_cohort *cohort, struct gr_federation **ou
 
 /* ---- round.c --------------------------------------------------------------------------------- */
 
-/* What the ranks add up at the end of a round, in integers. */
-struct round_sums {
-    int64_t processed, cpu_microseconds, bytes;
-    int64_t loss[GR_REAL_WORDS], weight[GR_REAL_WORDS]; /* of the processed rows */
-    /* Silos whose held-out rows cannot be scored, and ranks whose share of the test table cannot;
-     * of what can be scored how many silos, batches or rows. */
-    int64_t unscored, unscored_test, scored;
-    int64_t test_digest[GR_DIGEST_WORDS]; /* of the test rows scored */
-    struct gr_score validation, test;
-};
+gr_status gr_round_create(struct gr_federation *f) GR_CHECKED;
+void gr_round_free(struct gr_round *round);
+/* Of the round under way, or of the last one; the federation's. */
+struct gr_roster *gr_round_roster(const struct gr_federation *f);
+/* Sent by this rank since the last round ended. */
+uint64_t gr_round_bytes(const struct gr_federation *f);
+/* Participation, rows and times of the round, into metrics. */
+void gr_round_figures(const struct gr_federation *f, struct gr_metrics *metrics);
+
+/* ---- federation.c ---------------------------------------------------------------------------- */
 
 /* Collective. Rank 0's state to all. */
 gr_status gr_federation_share_state(struct gr_federation *f) GR_CHECKED;

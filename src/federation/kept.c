@@ -14,191 +14,249 @@
 
 #include "federation/internal.h"
 
+/* One silo's. */
+struct kept_silo {
+    float *vector[GR_SILO_VECTORS_MAX]; /* n_vectors of layout size floats; owned; NULL: none */
+    uint64_t steps;                     /* of its optimizer */
+    uint32_t rounds;                    /* that the silo had taken part in then */
+    bool stored;                        /* on disk; */
+    bool fresh;                         /* for a checkpoint that is not there yet */
+};
+
+/* Where n_vectors is 0 nothing is kept, and all that is owned is NULL. */
+struct gr_kept {
+    const struct gr_config *config; /* borrowed, as the next three */
+    const struct gr_data *data;
+    const struct gr_layout *layout;
+    const uint32_t *silo_rounds; /* rounds each silo has taken part in; n_silos */
+    size_t n_vectors;            /* of a silo */
+    const char *name[GR_SILO_VECTORS_MAX];
+    struct kept_silo *silo;  /* of each silo of this rank; data->n_local; owned */
+    struct kept_silo *next;  /* of each offer; kept once the round is committed; owned */
+    size_t *next_of;         /* of each offer: its silo's place in data->local; owned */
+    size_t n_offers;         /* in this round */
+    struct gr_solver solver; /* of the silo that trains */
+    uint32_t *ids;           /* of this rank's silos, ascending; data->n_local; owned */
+    uint8_t *anew;           /* in a replay: silos that are to begin anew; n_silos flags; owned */
+};
+
 /* The residual, if there is one, is the first vector; then come the optimizer's. */
-static size_t n_residuals(const struct gr_federation *f) {
-    return f->config->aggregation.encoding == GR_ENCODING_RING16;
+static size_t n_residuals(const struct gr_kept *kept) {
+    return kept->config->aggregation.encoding == GR_ENCODING_RING16;
 }
 
-gr_status gr_kept_create(struct gr_federation *f) {
-    gr_status status = GR_OK;
-    const size_t n = f->data->n_local, residuals = n_residuals(f);
-    f->n_kept = residuals;
-    f->kept_name[0] = "residual";
-    if (f->config->train.state == GR_SOLVER_KEEP)
-        f->n_kept += gr_solver_vectors(&f->config->train, f->kept_name + residuals);
-    if (f->n_kept == 0) return GR_OK;
-    GR_TRY(gr_allocate_zero(n, sizeof *f->kept, "what silos keep", &f->kept));
-    GR_TRY(gr_allocate_zero(n, sizeof *f->next, "what silos keep", &f->next));
-    GR_TRY(gr_allocate_zero(n, sizeof *f->next_of, "what silos keep", &f->next_of));
-    GR_TRY(gr_allocate_zero(n, sizeof *f->local_ids, "silos of this rank", &f->local_ids));
-    GR_TRY(gr_allocate_zero(f->data->n_silos, 1, "silos that begin anew", &f->anew));
+static gr_status allocate(struct gr_kept *kept) {
+    const size_t n = kept->data->n_local;
+    gr_status status;
+    GR_TRY(gr_allocate_zero(n, sizeof *kept->silo, "what silos keep", &kept->silo));
+    GR_TRY(gr_allocate_zero(n, sizeof *kept->next, "what silos keep", &kept->next));
+    GR_TRY(gr_allocate_zero(n, sizeof *kept->next_of, "what silos keep", &kept->next_of));
+    GR_TRY(gr_allocate_zero(n, sizeof *kept->ids, "silos of this rank", &kept->ids));
+    GR_TRY(gr_allocate_zero(kept->data->n_silos, 1, "silos that begin anew", &kept->anew));
     for (size_t i = 0; i < n; i++)
-        f->local_ids[i] = f->data->local[i].id;
+        kept->ids[i] = kept->data->local[i].id;
 out:
     return status;
 }
 
-static void release(struct gr_kept *kept) {
+gr_status gr_kept_create(const struct gr_config *config, const struct gr_data *data,
+                         const struct gr_layout *layout, const uint32_t *silo_rounds,
+                         struct gr_kept **out) {
+    struct gr_kept *kept = NULL;
+    gr_status status;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *kept, "what silos keep", &kept));
+    *kept = (struct gr_kept){
+        .config = config, .data = data, .layout = layout, .silo_rounds = silo_rounds};
+    kept->n_vectors = n_residuals(kept);
+    kept->name[0] = "residual";
+    if (config->train.state == GR_SOLVER_KEEP)
+        kept->n_vectors += gr_solver_vectors(&config->train, kept->name + n_residuals(kept));
+    if (kept->n_vectors > 0) GR_TRY(allocate(kept));
+    *out = kept;
+    kept = NULL;
+out:
+    gr_kept_free(kept);
+    return status;
+}
+
+static void release(struct kept_silo *silo) {
     for (size_t v = 0; v < GR_SILO_VECTORS_MAX; v++)
-        gr_free(kept->vector[v]);
-    memset(kept->vector, 0, sizeof kept->vector);
+        gr_free(silo->vector[v]);
+    memset(silo->vector, 0, sizeof silo->vector);
 }
 
-void gr_kept_free(struct gr_federation *f) {
-    for (size_t i = 0; f->data && i < f->data->n_local; i++) {
-        if (f->kept) release(&f->kept[i]);
-        if (f->next) release(&f->next[i]);
+void gr_kept_free(struct gr_kept *kept) {
+    if (!kept) return;
+    for (size_t i = 0; i < kept->data->n_local; i++) {
+        if (kept->silo) release(&kept->silo[i]);
+        if (kept->next) release(&kept->next[i]);
     }
-    gr_free(f->kept);
-    gr_free(f->next);
-    gr_free(f->next_of);
-    gr_free(f->local_ids);
-    gr_free(f->anew);
+    gr_free(kept->silo);
+    gr_free(kept->next);
+    gr_free(kept->next_of);
+    gr_free(kept->ids);
+    gr_free(kept->anew);
+    gr_free(kept);
 }
 
-static gr_status make_vectors(const struct gr_federation *f, struct gr_kept *kept) {
+size_t gr_kept_vectors(const struct gr_kept *kept) {
+    return kept->n_vectors;
+}
+
+uint8_t *gr_kept_anew(struct gr_kept *kept) {
+    return kept->anew;
+}
+
+static gr_status make_vectors(const struct gr_kept *kept, struct kept_silo *silo) {
     gr_status status = GR_OK;
-    for (size_t v = 0; v < f->n_kept; v++)
-        if (!kept->vector[v])
-            GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "what a silo keeps",
-                                    &kept->vector[v]));
+    for (size_t v = 0; v < kept->n_vectors; v++)
+        if (!silo->vector[v])
+            GR_TRY(gr_allocate_zero(kept->layout->size, sizeof(float), "what a silo keeps",
+                                    &silo->vector[v]));
 out:
     return status;
 }
 
 /* ---- a round --------------------------------------------------------------------------------- */
 
-static bool is_good(const struct gr_federation *f, size_t local) {
-    const uint32_t id = f->local_ids[local];
-    const struct gr_kept *kept = &f->kept[local];
-    return kept->vector[0] && kept->rounds == f->silo_rounds[id] && !f->anew[id];
+static bool is_good(const struct gr_kept *kept, size_t local) {
+    const uint32_t id = kept->ids[local];
+    const struct kept_silo *silo = &kept->silo[local];
+    return silo->vector[0] && silo->rounds == kept->silo_rounds[id] && !kept->anew[id];
 }
 
-gr_status gr_kept_begin(struct gr_federation *f, size_t local) {
+void gr_kept_open(struct gr_kept *kept) {
+    kept->n_offers = 0;
+}
+
+gr_status gr_kept_begin(struct gr_kept *kept, size_t local, struct gr_solver **solver) {
     gr_status status = GR_OK;
-    if (f->n_kept == 0) return GR_OK;
-    struct gr_kept *next = &f->next[f->n_contributions];
-    const struct gr_kept *kept = &f->kept[local];
-    const size_t bytes = f->layout->size * sizeof(float);
-    const bool good = is_good(f, local);
-    GR_TRY(make_vectors(f, next));
-    f->solver.steps = good ? kept->steps : 0;
-    for (size_t v = n_residuals(f), i = 0; v < f->n_kept; v++, i++) {
-        f->solver.vector[i] = next->vector[v];
+    *solver = NULL;
+    if (kept->n_vectors == 0) return GR_OK;
+    struct kept_silo *next = &kept->next[kept->n_offers];
+    const struct kept_silo *silo = &kept->silo[local];
+    const size_t bytes = kept->layout->size * sizeof(float);
+    const bool good = is_good(kept, local);
+    GR_TRY(make_vectors(kept, next));
+    kept->solver.steps = good ? silo->steps : 0;
+    for (size_t v = n_residuals(kept), i = 0; v < kept->n_vectors; v++, i++) {
+        kept->solver.vector[i] = next->vector[v];
         if (good)
-            memcpy(next->vector[v], kept->vector[v], bytes);
+            memcpy(next->vector[v], silo->vector[v], bytes);
         else
             memset(next->vector[v], 0, bytes);
     }
-    if (f->n_kept > n_residuals(f)) gr_trainer_carry(f->trainer, &f->solver);
+    if (kept->n_vectors > n_residuals(kept)) *solver = &kept->solver;
 out:
     return status;
 }
 
-void gr_kept_offer(struct gr_federation *f, size_t local, uint32_t round,
+bool gr_kept_offer(struct gr_kept *kept, size_t local, uint32_t round,
                    struct gr_contribution *contribution) {
-    if (f->n_kept == 0) return;
-    const uint32_t id = f->local_ids[local];
-    const size_t slot = f->n_contributions;
-    const bool good = is_good(f, local);
-    f->next_of[slot] = local;
-    f->next[slot].steps = f->solver.steps;
-    if (n_residuals(f) > 0) {
-        contribution->residual = good ? f->kept[local].vector[0] : NULL;
-        contribution->left = f->next[slot].vector[0];
-        contribution->rounding = (struct gr_stream_key){.seed = f->config->run.seed,
+    if (kept->n_vectors == 0) return false;
+    const uint32_t id = kept->ids[local];
+    struct kept_silo *next = &kept->next[kept->n_offers];
+    const bool good = is_good(kept, local);
+    kept->next_of[kept->n_offers++] = local;
+    next->steps = kept->solver.steps;
+    if (n_residuals(kept) > 0) {
+        contribution->residual = good ? kept->silo[local].vector[0] : NULL;
+        contribution->left = next->vector[0];
+        contribution->rounding = (struct gr_stream_key){.seed = kept->config->run.seed,
                                                         .silo = id,
                                                         .round = round,
                                                         .purpose = GR_PURPOSE_ROUNDING};
     }
-    if (!good && f->silo_rounds[id] > 0) f->roster.member[id] = GR_PRESENT_ANEW;
+    return !good && kept->silo_rounds[id] > 0;
 }
 
-void gr_kept_commit(struct gr_federation *f) {
-    for (size_t slot = 0; f->n_kept > 0 && slot < f->n_contributions; slot++) {
-        const size_t local = f->next_of[slot];
-        const struct gr_kept used = f->kept[local];
-        f->kept[local] = f->next[slot];
-        f->kept[local].rounds = f->silo_rounds[f->local_ids[local]];
-        f->kept[local].stored = f->kept[local].fresh = false;
-        f->next[slot] = used;
+void gr_kept_commit(struct gr_kept *kept) {
+    for (size_t i = 0; i < kept->n_offers; i++) {
+        const size_t local = kept->next_of[i];
+        const struct kept_silo used = kept->silo[local];
+        kept->silo[local] = kept->next[i];
+        kept->silo[local].rounds = kept->silo_rounds[kept->ids[local]];
+        kept->silo[local].stored = kept->silo[local].fresh = false;
+        kept->next[i] = used;
     }
+    kept->n_offers = 0;
 }
 
 /* ---- on disk -------------------------------------------------------------------------------- */
 
-static struct gr_silo_state state_of(const struct gr_federation *f, size_t local,
+static struct gr_silo_state state_of(const struct gr_kept *kept, size_t local, const char *run_id,
                                      const unsigned char origin[GR_DIGEST_BYTES]) {
-    const struct gr_kept *kept = &f->kept[local];
-    struct gr_silo_state state = {.silo = f->local_ids[local],
-                                  .rounds = kept->rounds,
-                                  .layout = f->layout,
-                                  .run_id = f->run_id,
-                                  .steps = kept->steps,
-                                  .n_vectors = f->n_kept};
+    const struct kept_silo *silo = &kept->silo[local];
+    struct gr_silo_state state = {.silo = kept->ids[local],
+                                  .rounds = silo->rounds,
+                                  .layout = kept->layout,
+                                  .run_id = run_id,
+                                  .steps = silo->steps,
+                                  .n_vectors = kept->n_vectors};
     memcpy(state.origin, origin, GR_DIGEST_BYTES);
-    memcpy(state.name, f->kept_name, sizeof state.name);
-    memcpy(state.vector, kept->vector, sizeof state.vector);
+    memcpy(state.name, kept->name, sizeof state.name);
+    memcpy(state.vector, silo->vector, sizeof state.vector);
     return state;
 }
 
-gr_status gr_kept_write(struct gr_federation *f, const char *dir,
+gr_status gr_kept_write(struct gr_kept *kept, const char *dir, const char *run_id,
                         const unsigned char origin[GR_DIGEST_BYTES]) {
     gr_status status = GR_OK;
     bool any = false;
-    for (size_t i = 0; f->n_kept > 0 && i < f->data->n_local; i++) {
-        struct gr_kept *kept = &f->kept[i];
-        if (!kept->vector[0] || kept->stored) continue;
-        const struct gr_silo_state state = state_of(f, i, origin);
+    for (size_t i = 0; kept->n_vectors > 0 && i < kept->data->n_local; i++) {
+        struct kept_silo *silo = &kept->silo[i];
+        if (!silo->vector[0] || silo->stored) continue;
+        const struct gr_silo_state state = state_of(kept, i, run_id, origin);
         GR_TRY(gr_silo_state_write(dir, &state));
-        kept->stored = kept->fresh = any = true;
+        silo->stored = silo->fresh = any = true;
     }
     if (any) status = gr_silo_states_sync(dir);
 out:
     return status;
 }
 
-void gr_kept_take_back(struct gr_federation *f, const char *dir) {
-    for (size_t i = 0; f->n_kept > 0 && i < f->data->n_local; i++) {
-        struct gr_kept *kept = &f->kept[i];
-        if (!kept->fresh) continue;
-        gr_silo_state_remove(dir, f->local_ids[i], kept->rounds);
-        kept->stored = kept->fresh = false;
+void gr_kept_take_back(struct gr_kept *kept, const char *dir) {
+    for (size_t i = 0; kept->n_vectors > 0 && i < kept->data->n_local; i++) {
+        struct kept_silo *silo = &kept->silo[i];
+        if (!silo->fresh) continue;
+        gr_silo_state_remove(dir, kept->ids[i], silo->rounds);
+        silo->stored = silo->fresh = false;
     }
 }
 
-void gr_kept_settle(struct gr_federation *f, const char *dir, uint32_t keep) {
-    if (f->n_kept == 0) return;
-    for (size_t i = 0; i < f->data->n_local; i++)
-        f->kept[i].fresh = false;
-    gr_silo_states_keep(dir, f->local_ids, f->data->n_local, keep);
+void gr_kept_settle(struct gr_kept *kept, const char *dir, uint32_t keep) {
+    if (kept->n_vectors == 0) return;
+    for (size_t i = 0; i < kept->data->n_local; i++)
+        kept->silo[i].fresh = false;
+    gr_silo_states_keep(dir, kept->ids, kept->data->n_local, keep);
 }
 
-gr_status gr_kept_read(struct gr_federation *f, const char *dir,
+gr_status gr_kept_read(struct gr_kept *kept, const char *dir, const char *run_id,
                        const unsigned char origin[GR_DIGEST_BYTES]) {
     gr_status status = GR_OK;
-    if (f->n_kept == 0) return GR_OK;
-    gr_silo_states_forget(dir, f->local_ids, f->data->n_local, f->silo_rounds);
-    for (size_t i = 0; i < f->data->n_local; i++) {
-        struct gr_kept *kept = &f->kept[i];
-        kept->rounds = f->silo_rounds[f->local_ids[i]];
-        if (kept->rounds == 0) continue;
-        GR_TRY(make_vectors(f, kept));
-        struct gr_silo_state state = state_of(f, i, origin);
+    if (kept->n_vectors == 0) return GR_OK;
+    gr_silo_states_forget(dir, kept->ids, kept->data->n_local, kept->silo_rounds);
+    for (size_t i = 0; i < kept->data->n_local; i++) {
+        struct kept_silo *silo = &kept->silo[i];
+        silo->rounds = kept->silo_rounds[kept->ids[i]];
+        if (silo->rounds == 0) continue;
+        GR_TRY(make_vectors(kept, silo));
+        struct gr_silo_state state = state_of(kept, i, run_id, origin);
         status = gr_silo_state_read(dir, &state);
         if (status == GR_LOST) return status;
-        kept->stored = status == GR_OK;
+        silo->stored = status == GR_OK;
         status = GR_OK;
-        kept->steps = state.steps;
+        silo->steps = state.steps;
         /* Said when the silo next takes part: it begins anew. */
-        if (!kept->stored) release(kept);
+        if (!silo->stored) release(silo);
     }
 out:
     return status;
 }
 
-double gr_kept_bytes(const struct gr_federation *f) {
-    if (f->n_kept == 0) return 0;
-    return (f->data->n_silos / (double)gr_comm_slots(f->comm) + 1) * (double)f->n_kept *
-           (double)(f->layout->size * sizeof(float));
+double gr_kept_bytes(const struct gr_kept *kept, int slots) {
+    if (kept->n_vectors == 0) return 0;
+    return (kept->data->n_silos / (double)slots + 1) * (double)kept->n_vectors *
+           (double)(kept->layout->size * sizeof(float));
 }

@@ -6,7 +6,7 @@
 static bool tells_rows(const struct gr_federation *f) {
     const uint32_t drawn = f->config->round.participants;
     return (drawn == 0 || drawn >= f->data->n_silos) &&
-           f->config->round.sampling != GR_SAMPLING_LIST && !f->replay;
+           f->config->round.sampling != GR_SAMPLING_LIST && !gr_training_replays(f->training);
 }
 
 gr_status gr_federation_outline(struct gr_federation *f, struct gr_opening *out) {
@@ -33,7 +33,7 @@ gr_status gr_federation_outline(struct gr_federation *f, struct gr_opening *out)
         .loss = config->model.loss == GR_LOSS_DEFAULT ? NULL : gr_loss_text(config->model.loss),
         .strategy = config->strategy.name,
         .rounds = config->run.rounds,
-        .rounds_done = f->rounds_done,
+        .rounds_done = gr_server_rounds(f->server),
     };
     return GR_OK;
 }

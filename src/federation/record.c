@@ -259,7 +259,7 @@ out:
 
 static bool checkpoint_due(const struct gr_run_state *run, uint32_t round) {
     uint32_t every = run->config->checkpoint.every;
-    return run->federation->roster.stop_requested || round == run->config->run.rounds ||
+    return gr_round_roster(run->federation)->stop_requested || round == run->config->run.rounds ||
            gr_federation_ends_early(run->federation) || (every > 0 && round % every == 0);
 }
 
@@ -287,16 +287,17 @@ static double state_bytes(const struct gr_state *state) {
 static gr_status write_states(struct gr_run_state *run, const struct gr_state *state) {
     gr_status status = GR_OK;
     const uint32_t epoch = gr_comm_epoch(run->comm), keep = run->config->checkpoint.keep;
-    if (run->federation->n_kept > 0) {
+    struct gr_kept *kept = run->federation->kept;
+    if (gr_kept_vectors(kept) > 0) {
         if (gr_run_superseded(run->path, run->start, epoch))
             return gr_fail(GR_LOST, "%s: others have gone on without this rank", run->path);
-        GR_TRY(gr_comm_agree(run->comm, gr_kept_write(run->federation, run->silos, run->origin)));
+        GR_TRY(gr_comm_agree(run->comm, gr_kept_write(kept, run->silos, run->id, run->origin)));
     }
     GR_TRY(gr_checkpoint_write(run->comm, run->checkpoints, state, keep, epoch));
-    gr_kept_settle(run->federation, run->silos, keep);
-    if (run->federation->n_kept > 0 && gr_run_is_root(run)) gr_silo_states_tidy(run->silos);
+    gr_kept_settle(kept, run->silos, keep);
+    if (gr_kept_vectors(kept) > 0 && gr_run_is_root(run)) gr_silo_states_tidy(run->silos);
 out:
-    if (status == GR_ERROR_WRITE) gr_kept_take_back(run->federation, run->silos);
+    if (status == GR_ERROR_WRITE) gr_kept_take_back(kept, run->silos);
     return status;
 }
 
@@ -324,7 +325,8 @@ gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
     state.run_id = run->id;
     if (gr_run_is_root(run) && run->synced) state.evidence = &run->evidence;
-    gr_run_allow(run, state_bytes(&state) + gr_kept_bytes(run->federation));
+    gr_run_allow(run, state_bytes(&state) +
+                          gr_kept_bytes(run->federation->kept, gr_comm_slots(run->comm)));
     gr_status status = write_states(run, &state);
     gr_run_allow(run, 0);
     *written = status == GR_OK;

@@ -116,8 +116,7 @@ gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) {
     GR_TRY(gr_cohort_create(run->comm, run->config, &run->cohort));
     const struct gr_cohort_options options = {.resumed = true, .listener = &run->options->listener};
     gr_cohort_set_options(run->cohort, &options);
-    GR_TRY(gr_federation_join(run->cohort, &run->federation));
-    run->federation->run_id = run->id;
+    status = gr_federation_join(run->cohort, &run->federation);
 out:
     gr_free(resolved);
     return status;

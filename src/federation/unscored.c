@@ -14,6 +14,52 @@ enum { COLUMN_BITS = 24, NO_COLUMN = (1 << COLUMN_BITS) - 1, ITS_TARGET = NO_COL
 #define NO_ROW  (INT64_C(1) << 34)
 #define NOWHERE (INT64_C(1) << 60)
 
+struct gr_unscored_rows {
+    uint8_t *own;       /* this rank's silos, as of the last scoring, by id; n_silos flags; owned */
+    uint8_t *heard;     /* silos whose terminal knows why; n_silos flags; owned */
+    int64_t test_place; /* of this rank's bad row of the test table */
+    /* Over all ranks: */
+    uint32_t round; /* of which */
+    uint8_t *all;   /* n_silos flags; owned */
+    int64_t *room;  /* n_silos; owned */
+    int64_t place;
+    bool silos, test, diverged;
+    bool replaced; /* the test table is not the one that the run began with */
+};
+
+gr_status gr_unscored_create(uint32_t n_silos, struct gr_unscored_rows **out) {
+    struct gr_unscored_rows *u = NULL;
+    gr_status status;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *u, "scores", &u));
+    GR_TRY(gr_allocate_zero(n_silos, 1, "scores", &u->own));
+    GR_TRY(gr_allocate_zero(n_silos, 1, "scores", &u->heard));
+    GR_TRY(gr_allocate_zero(n_silos, 1, "scores", &u->all));
+    GR_TRY(gr_allocate_zero(n_silos, sizeof *u->room, "scores", &u->room));
+    *out = u;
+    u = NULL;
+out:
+    gr_unscored_free(u);
+    return status;
+}
+
+void gr_unscored_free(struct gr_unscored_rows *u) {
+    if (!u) return;
+    gr_free(u->own);
+    gr_free(u->heard);
+    gr_free(u->all);
+    gr_free(u->room);
+    gr_free(u);
+}
+
+void gr_unscored_none(struct gr_unscored_rows *u, uint32_t silo) {
+    u->heard[silo] = 0;
+}
+
+void gr_unscored_replaced(struct gr_unscored_rows *u, bool replaced) {
+    u->replaced = replaced;
+}
+
 /* ---- the place ------------------------------------------------------------------------------ */
 
 /* Rows first .. first + n - 1 as rows of their own; borrowed. */
@@ -47,9 +93,9 @@ static int64_t find_column(const struct gr_rows *row) {
 static bool scores(struct gr_federation *f, const float *parameters, const struct gr_rows *rows,
                    gr_status *status) {
     struct gr_score score;
-    gr_accumulator_clear(f->silo_accumulator, false);
+    gr_accumulator_clear(gr_scores_spare(f->scores), false);
     const gr_status found = gr_evaluate_rows(f->model, parameters, rows, gr_control_watch, f->comm,
-                                             &score, f->silo_accumulator);
+                                             &score, gr_scores_spare(f->scores));
     if (found != GR_OK && found != GR_ERROR_DATA) *status = found;
     return found == GR_OK;
 }
@@ -102,26 +148,26 @@ static void describe(const struct gr_federation *f, int64_t place, char *out, si
 
 gr_status gr_unscored_silo(struct gr_federation *f, const float *parameters,
                            const struct gr_silo *silo, const struct gr_rows *rows,
-                           struct round_sums *sums) {
+                           struct gr_round_sums *sums) {
     char message[GR_MESSAGE_MAX], where[256];
     int64_t place, fine;
     snprintf(message, sizeof message, "%s", gr_message());
-    f->unscored.own[silo->id] = 1;
+    f->unscored->own[silo->id] = 1;
     sums->unscored++;
-    if (f->heard[silo->id] & GR_HEARD_UNSCORED) return GR_OK;
+    if (f->unscored->heard[silo->id]) return GR_OK;
     gr_status status = locate(f, parameters, rows, &place, &fine);
     if (status != GR_OK) return status;
     describe(f, place, where, sizeof where);
-    f->heard[silo->id] |= GR_HEARD_UNSCORED;
+    f->unscored->heard[silo->id] = 1;
     gr_cohort_hear(f->cohort,
                    "%s: round %u: its held-out rows are not scored: %s; of its %s rows%s%s",
-                   silo->pseudonym, f->rounds_done, message,
+                   silo->pseudonym, gr_server_rounds(f->server), message,
                    rows == &silo->test ? "test" : "validation", where[0] ? " " : "", where);
     return GR_OK;
 }
 
 gr_status gr_unscored_test(struct gr_federation *f, const float *parameters,
-                           struct round_sums *sums) {
+                           struct gr_round_sums *sums) {
     int64_t place, fine;
     gr_status status = locate(f, parameters, &f->data->test, &place, &fine);
     if (status != GR_OK) return status;
@@ -133,36 +179,36 @@ gr_status gr_unscored_test(struct gr_federation *f, const float *parameters,
                 << COLUMN_BITS |
             (place & NO_COLUMN);
     }
-    f->unscored.test_place = place;
+    f->unscored->test_place = place;
     sums->unscored_test++;
     sums->scored += fine;
     return GR_OK;
 }
 
-void gr_unscored_table(struct gr_federation *f, struct round_sums *sums) {
-    f->unscored.test_place = NOWHERE;
+void gr_unscored_table(struct gr_federation *f, struct gr_round_sums *sums) {
+    f->unscored->test_place = NOWHERE;
     sums->unscored_test++;
-    gr_cohort_hear(f->cohort, "round %u: the test table cannot be read anew: %s", f->rounds_done,
-                   gr_message());
+    gr_cohort_hear(f->cohort, "round %u: the test table cannot be read anew: %s",
+                   gr_server_rounds(f->server), gr_message());
 }
 
 void gr_unscored_begin(struct gr_federation *f) {
-    f->unscored.test_place = NOWHERE;
-    memset(f->unscored.own, 0, f->data->n_silos);
+    f->unscored->test_place = NOWHERE;
+    memset(f->unscored->own, 0, f->data->n_silos);
 }
 
 /* ---- over all ranks ------------------------------------------------------------------------- */
 
-gr_status gr_unscored_share(struct gr_federation *f, const struct round_sums *sums) {
-    struct unscored *u = &f->unscored;
+gr_status gr_unscored_share(struct gr_federation *f, const struct gr_round_sums *sums) {
+    struct gr_unscored_rows *u = f->unscored;
     const uint32_t n = f->data->n_silos;
     gr_status status = GR_OK;
     u->silos = u->test = u->diverged = false;
-    u->round = f->rounds_done;
+    u->round = gr_server_rounds(f->server);
     u->place = NOWHERE;
     memset(u->all, 0, n);
     if (sums->unscored > 0) {
-        int64_t *flags = f->unscored.room;
+        int64_t *flags = f->unscored->room;
         for (uint32_t i = 0; i < n; i++)
             flags[i] = u->own[i];
         GR_TRY(gr_release_max(gr_cohort_door(f->cohort), GR_RELEASE_UNSCORED, flags, n));
@@ -182,8 +228,8 @@ out:
 }
 
 void gr_federation_unscored(const struct gr_federation *f, struct gr_unscored *out) {
-    const struct unscored *u = &f->unscored;
-    const bool now = u->round > 0 && u->round == f->rounds_done;
+    const struct gr_unscored_rows *u = f->unscored;
+    const bool now = u->round > 0 && u->round == gr_server_rounds(f->server);
     *out = (struct gr_unscored){.evaluated = now,
                                 .silos = now && u->silos ? u->all : NULL,
                                 .test = now && u->test,
@@ -196,7 +242,7 @@ void gr_federation_unscored(const struct gr_federation *f, struct gr_unscored *o
 }
 
 const char *gr_unscored_why(const struct gr_federation *f, bool of_test) {
-    const struct unscored *u = &f->unscored;
+    const struct gr_unscored_rows *u = f->unscored;
     if (u->diverged) return "the model has diverged: no score is finite";
     if (of_test && u->test && u->replaced)
         return "the test table is not the one that the run began with";

@@ -112,8 +112,9 @@ static int combine_task(struct gr_comm *comm, const struct task *task) {
 /* Each task with communicators of 0 (as found), 1, 2 and 3 ranks per node. */
 static int slices(struct gr_comm *found) {
     static const struct task tasks[] = {
-        {1, 1, 1},      {1, 70000, 1},  {2, 3, 1},     {5, 64, 1},   {7, 65, 3},   {7, 4097, 1},
-        {11, 30011, 0}, {11, 30011, 1}, {2, 70000, 0}, {3, 1000, 2}, {1, 2100011, 1}, {7, 310001, 0},
+        {1, 1, 1},     {1, 70000, 1}, {2, 3, 1},       {5, 64, 1},
+        {7, 65, 3},    {7, 4097, 1},  {11, 30011, 0},  {11, 30011, 1},
+        {2, 70000, 0}, {3, 1000, 2},  {1, 2100011, 1}, {7, 310001, 0},
     };
     int bad = 0;
     (void)found;

@@ -11,7 +11,9 @@ static struct gr_data data;
 static struct gr_silo local[LOCAL];
 static struct gr_layout layout;
 static uint32_t silo_rounds[SILOS];
-static struct gr_federation f;
+static struct gr_kept *kept;
+static struct gr_solver *solver;
+static bool begins_anew[SILOS];
 
 /* This rank hosts silos 3 and 5 of 6. */
 static void begin(void) {
@@ -24,28 +26,20 @@ static void begin(void) {
     data.local = local;
     config.run.seed = 77;
     config.aggregation.encoding = GR_ENCODING_RING16;
-    f.config = &config;
-    f.data = &data;
-    f.layout = &layout;
-    f.silo_rounds = silo_rounds;
-    MUST(gr_roster_create(SILOS, &f.roster));
-    MUST(gr_kept_create(&f));
+    MUST(gr_kept_create(&config, &data, &layout, silo_rounds, &kept));
 }
 
 static void end(void) {
-    gr_kept_free(&f);
-    gr_roster_release(&f.roster);
+    gr_kept_free(kept);
     gr_layout_release(&layout);
 }
 
 /* As a round does: silo of place `which` brings an update. */
 static struct gr_contribution offer(size_t which, uint32_t round) {
     struct gr_contribution contribution = {.weight = 1};
-    f.roster.member[local[which].id] = GR_PRESENT;
-    MUST(gr_kept_begin(&f, which));
-    gr_kept_offer(&f, which, round, &contribution);
+    MUST(gr_kept_begin(kept, which, &solver));
+    begins_anew[local[which].id] = gr_kept_offer(kept, which, round, &contribution);
     ck_assert_ptr_nonnull(contribution.left);
-    f.n_contributions++;
     return contribution;
 }
 
@@ -57,12 +51,11 @@ static void leave(const struct gr_contribution *contribution, float value) {
 
 static void commit(size_t which) {
     silo_rounds[local[which].id]++;
-    gr_kept_commit(&f);
-    f.n_contributions = 0;
+    gr_kept_commit(kept);
 }
 
 static bool anew(size_t which) {
-    return f.roster.member[local[which].id] == GR_PRESENT_ANEW;
+    return begins_anew[local[which].id];
 }
 
 START_TEST(with_the_round) {
@@ -81,7 +74,7 @@ START_TEST(with_the_round) {
         c = offer(1, 2);
         ck_assert(!anew(1) && c.residual && c.residual != c.left && c.residual[7] == 1);
         leave(&c, 50);
-        f.n_contributions = 0;
+        gr_kept_open(kept);
     }
     /* One that is; the other silo has had none, and its place among the contributions varies. */
     struct gr_contribution first = offer(0, 2);
@@ -108,7 +101,7 @@ START_TEST(void_when_the_others_went_on) {
     commit(0);
     c = offer(0, 9);
     ck_assert(c.residual && c.residual[0] == 4 && !anew(0));
-    f.n_contributions = 0;
+    gr_kept_open(kept);
     silo_rounds[3] = 2;
     c = offer(0, 10);
     ck_assert(!c.residual && anew(0));
@@ -116,7 +109,7 @@ START_TEST(void_when_the_others_went_on) {
     commit(0);
     c = offer(0, 11);
     ck_assert(c.residual && c.residual[0] == 5 && !anew(0));
-    f.n_contributions = 0;
+    gr_kept_open(kept);
     /* As the rank of a replacement finds it. */
     silo_rounds[5] = 3;
     c = offer(1, 12);
@@ -130,12 +123,12 @@ START_TEST(void_in_a_replay) {
     struct gr_contribution c = offer(0, 1);
     leave(&c, 4);
     commit(0);
-    f.anew[3] = 1;
+    gr_kept_anew(kept)[3] = 1;
     c = offer(0, 2);
     ck_assert(!c.residual && anew(0));
     leave(&c, 6);
     commit(0);
-    f.anew[3] = 0;
+    gr_kept_anew(kept)[3] = 0;
     c = offer(0, 3);
     ck_assert(c.residual && c.residual[0] == 6 && !anew(0));
     end();
@@ -147,20 +140,20 @@ START_TEST(on_disk) {
     static const unsigned char origin[GR_DIGEST_BYTES] = {9};
     begin();
     struct gr_contribution c = offer(0, 1);
-    MUST(gr_kept_write(&f, in_scratch("silos"), origin)); /* nothing yet */
+    MUST(gr_kept_write(kept, in_scratch("silos"), NULL, origin)); /* nothing yet */
     ck_assert_int_ne(access(in_scratch("silos"), F_OK), 0);
     leave(&c, 0.5F);
     commit(0);
-    MUST(gr_kept_write(&f, in_scratch("silos"), origin));
+    MUST(gr_kept_write(kept, in_scratch("silos"), NULL, origin));
     ck_assert_int_eq(access(in_scratch("silos/silo-003-000001.h5"), F_OK), 0);
     ck_assert_int_ne(access(in_scratch("silos/silo-005-000000.h5"), F_OK), 0);
     ck_assert_int_eq(unlink(in_scratch("silos/silo-003-000001.h5")), 0);
-    MUST(gr_kept_write(&f, in_scratch("silos"), origin)); /* not again */
+    MUST(gr_kept_write(kept, in_scratch("silos"), NULL, origin)); /* not again */
     ck_assert_int_ne(access(in_scratch("silos/silo-003-000001.h5"), F_OK), 0);
     c = offer(0, 2);
     leave(&c, 0.25F);
     commit(0);
-    MUST(gr_kept_write(&f, in_scratch("silos"), origin));
+    MUST(gr_kept_write(kept, in_scratch("silos"), NULL, origin));
     ck_assert_int_eq(access(in_scratch("silos/silo-003-000002.h5"), F_OK), 0);
     end();
 }
@@ -175,18 +168,18 @@ START_TEST(of_a_refused_checkpoint) {
         struct gr_contribution c = offer(0, round);
         leave(&c, (float)round);
         commit(0);
-        MUST(gr_kept_write(&f, in_scratch("silos"), origin));
+        MUST(gr_kept_write(kept, in_scratch("silos"), NULL, origin));
         if (round < 3)
-            gr_kept_settle(&f, in_scratch("silos"), 2);
+            gr_kept_settle(kept, in_scratch("silos"), 2);
         else
-            gr_kept_take_back(&f, in_scratch("silos"));
+            gr_kept_take_back(kept, in_scratch("silos"));
         ck_assert_int_eq(access(in_scratch("silos/silo-003-000001.h5"), F_OK), 0);
         ck_assert((access(in_scratch("silos/silo-003-000002.h5"), F_OK) == 0) == (round >= 2));
         ck_assert_int_ne(access(in_scratch("silos/silo-003-000003.h5"), F_OK), 0);
     }
-    MUST(gr_kept_write(&f, in_scratch("silos"), origin)); /* there is room again */
-    gr_kept_settle(&f, in_scratch("silos"), 2);
-    gr_kept_take_back(&f, in_scratch("silos"));
+    MUST(gr_kept_write(kept, in_scratch("silos"), NULL, origin)); /* there is room again */
+    gr_kept_settle(kept, in_scratch("silos"), 2);
+    gr_kept_take_back(kept, in_scratch("silos"));
     ck_assert_int_eq(access(in_scratch("silos/silo-003-000004.h5"), F_OK), 0);
     ck_assert_int_eq(access(in_scratch("silos/silo-003-000002.h5"), F_OK), 0);
     ck_assert_int_ne(access(in_scratch("silos/silo-003-000001.h5"), F_OK), 0);
@@ -197,20 +190,18 @@ END_TEST
 /* Other encodings keep nothing, unless the optimizer's state is to be kept. */
 START_TEST(nothing_is_kept) {
     begin();
-    gr_kept_free(&f);
-    f.kept = f.next = NULL, f.next_of = NULL, f.local_ids = NULL, f.anew = NULL;
+    gr_kept_free(kept);
     config.aggregation.encoding = GR_ENCODING_RING32;
     config.train.momentum = 0.5;
-    MUST(gr_kept_create(&f));
-    ck_assert_ptr_null(f.kept);
+    MUST(gr_kept_create(&config, &data, &layout, silo_rounds, &kept));
+    ck_assert_uint_eq(gr_kept_vectors(kept), 0);
     struct gr_contribution c = {.weight = 1};
-    f.roster.member[3] = GR_PRESENT;
     silo_rounds[3] = 4;
-    MUST(gr_kept_begin(&f, 0));
-    gr_kept_offer(&f, 0, 5, &c);
-    ck_assert(!c.residual && !c.left && !anew(0));
-    gr_kept_commit(&f);
-    MUST(gr_kept_write(&f, in_scratch("none"), NULL));
+    MUST(gr_kept_begin(kept, 0, &solver));
+    ck_assert_ptr_null(solver);
+    ck_assert(!gr_kept_offer(kept, 0, 5, &c) && !c.residual && !c.left);
+    gr_kept_commit(kept);
+    MUST(gr_kept_write(kept, in_scratch("none"), NULL, NULL));
     ck_assert_int_ne(access(in_scratch("none"), F_OK), 0);
     end();
 }
@@ -218,43 +209,32 @@ END_TEST
 
 /* ---- an optimizer's state, with a residual and alone ----------------------------------- */
 
-static struct gr_model *model;
-
 static void begin_adam(bool residual) {
-    const struct gr_model_config shape = {.type = GR_MODEL_SOFTMAX};
-    MUST(gr_model_create(&shape, 5, 3, 4, &model));
     begin();
-    gr_kept_free(&f);
+    gr_kept_free(kept);
     if (!residual) config.aggregation.encoding = GR_ENCODING_RING32;
     config.train = (struct gr_train_config){
         .optimizer = GR_OPTIMIZER_ADAM, .batch_size = 4, .epochs = 1, .state = GR_SOLVER_KEEP};
-    MUST(gr_trainer_create(&config.train, 1, model, &f.trainer));
-    MUST(gr_kept_create(&f));
-    ck_assert_uint_eq(f.n_kept, residual ? 3 : 2);
-}
-
-static void end_adam(void) {
-    gr_trainer_free(f.trainer);
-    gr_model_free(model);
-    end();
+    MUST(gr_kept_create(&config, &data, &layout, silo_rounds, &kept));
+    ck_assert_uint_eq(gr_kept_vectors(kept), residual ? 3 : 2);
 }
 
 /* As a training does: silo of place `which` begins with `had` in its vectors, and leaves `value`.
  */
 static void train(size_t which, uint32_t round, float had, float value) {
     struct gr_contribution c = {.weight = 1};
-    f.roster.member[local[which].id] = GR_PRESENT;
-    MUST(gr_kept_begin(&f, which));
-    ck_assert_uint_eq(f.solver.steps, (uint64_t)had * 10);
+    MUST(gr_kept_begin(kept, which, &solver));
+    ck_assert_ptr_nonnull(solver);
+    ck_assert_uint_eq(solver->steps, (uint64_t)had * 10);
     for (size_t v = 0; v < GR_SOLVER_VECTORS_MAX; v++)
         for (size_t i = 0; i < layout.size; i++) {
-            ck_assert(f.solver.vector[v][i] == (had == 0 ? 0 : had + (float)v));
-            f.solver.vector[v][i] = value + (float)v;
+            ck_assert(solver->vector[v][i] == (had == 0 ? 0 : had + (float)v));
+            solver->vector[v][i] = value + (float)v;
         }
-    f.solver.steps = (uint64_t)value * 10;
-    gr_kept_offer(&f, which, round, &c);
+    solver->steps = (uint64_t)value * 10;
+    begins_anew[local[which].id] = gr_kept_offer(kept, which, round, &c);
+    if (c.residual) ck_assert(c.residual[2] == had);
     if (c.left) leave(&c, value);
-    f.n_contributions++;
 }
 
 static void solver_goes_on(bool with_residual) {
@@ -263,7 +243,7 @@ static void solver_goes_on(bool with_residual) {
     commit(1);
     for (int again = 0; again < 3; again++) { /* rounds that are not taken */
         train(1, 2, 4, 77);
-        f.n_contributions = 0;
+        gr_kept_open(kept);
     }
     train(0, 2, 0, 6);
     train(1, 2, 4, 5);
@@ -272,14 +252,14 @@ static void solver_goes_on(bool with_residual) {
     train(1, 3, 5, 8);
     train(0, 3, 6, 9);
     ck_assert(!anew(0) && !anew(1));
-    f.n_contributions = 0;
+    gr_kept_open(kept);
     silo_rounds[3]++; /* the others have gone on */
     train(0, 4, 0, 2);
     ck_assert(anew(0));
     commit(0);
     train(0, 5, 2, 3);
     ck_assert(!anew(0));
-    end_adam();
+    end();
 }
 
 static void solver_comes_back(bool with_residual) {
@@ -289,27 +269,26 @@ static void solver_comes_back(bool with_residual) {
     train(1, 1, 0, 4);
     silo_rounds[5]++;
     commit(0);
-    MUST(gr_kept_write(&f, in_scratch("silos"), origin));
-    gr_kept_settle(&f, in_scratch("silos"), 2);
+    MUST(gr_kept_write(kept, in_scratch("silos"), NULL, origin));
+    gr_kept_settle(kept, in_scratch("silos"), 2);
     /* Another process, to which one of the files is lost. */
-    gr_kept_free(&f);
-    MUST(gr_kept_create(&f));
+    gr_kept_free(kept);
+    MUST(gr_kept_create(&config, &data, &layout, silo_rounds, &kept));
     ck_assert_int_eq(unlink(in_scratch("silos/silo-005-000001.h5")), 0);
-    MUST(gr_kept_read(&f, in_scratch("silos"), origin));
+    MUST(gr_kept_read(kept, in_scratch("silos"), NULL, origin));
     train(0, 2, 3, 1);
     ck_assert(!anew(0));
-    if (with_residual) ck_assert(f.kept[0].vector[0][2] == 3);
     train(1, 2, 0, 1);
     ck_assert(anew(1));
     /* A run that keeps other things does not take it. */
-    gr_kept_free(&f);
+    gr_kept_free(kept);
     config.train.optimizer = GR_OPTIMIZER_NESTEROV;
     config.train.momentum = 0.9;
-    MUST(gr_kept_create(&f));
-    MUST(gr_kept_read(&f, in_scratch("silos"), origin));
-    ck_assert_ptr_null(f.kept[0].vector[0]);
-    f.n_contributions = 0;
-    end_adam();
+    MUST(gr_kept_create(&config, &data, &layout, silo_rounds, &kept));
+    MUST(gr_kept_read(kept, in_scratch("silos"), NULL, origin));
+    MUST(gr_kept_begin(kept, 0, &solver));
+    ck_assert(solver && solver->steps == 0 && solver->vector[0][2] == 0);
+    end();
 }
 
 START_TEST(solver_alone_goes_on) {

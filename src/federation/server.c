@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state that every rank keeps alike: the model, what the strategy's step goes on from, and
+ * which silos have taken part how often. */
+#include "federation/internal.h"
+
+#include <string.h>
+
+struct gr_server {
+    const struct gr_strategy *strategy;   /* static */
+    const struct gr_config *config;       /* borrowed */
+    const struct gr_layout *layout;       /* the model's; borrowed */
+    float *parameters;                    /* the global model; layout size floats; owned */
+    float *vector[GR_SERVER_VECTORS_MAX]; /* strategy->n_server, likewise */
+    char *architecture;                   /* of the model, in words; owned */
+    uint32_t *silo_rounds; /* rounds each silo has taken part in; data.silos; owned */
+    uint32_t rounds_done;
+};
+
+static gr_status fill(struct gr_server *server, const struct gr_model *model) {
+    const struct gr_config *config = server->config;
+    const size_t size = server->layout->size;
+    gr_status status;
+    GR_TRY(gr_model_describe(model, &server->architecture));
+    GR_TRY(gr_allocate_zero(size, sizeof(float), "the model", &server->parameters));
+    GR_TRY(gr_model_initialise(model, config->run.seed, server->parameters));
+    for (size_t i = 0; i < server->strategy->n_server; i++)
+        GR_TRY(gr_allocate_zero(size, sizeof(float), "server state", &server->vector[i]));
+    if (server->strategy->start) server->strategy->start(&config->strategy, server->vector, size);
+    GR_TRY(gr_allocate_zero(config->data.silos, sizeof *server->silo_rounds, "participation",
+                            &server->silo_rounds));
+out:
+    return status;
+}
+
+gr_status gr_server_create(const struct gr_config *config, const struct gr_model *model,
+                           struct gr_server **out) {
+    struct gr_server *server = NULL;
+    gr_status status;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *server, "server state", &server));
+    server->config = config;
+    server->strategy = gr_strategy_find(config->strategy.name);
+    server->layout = gr_model_layout(model);
+    GR_TRY(fill(server, model));
+    *out = server;
+    server = NULL;
+out:
+    gr_server_free(server);
+    return status;
+}
+
+void gr_server_free(struct gr_server *server) {
+    if (!server) return;
+    for (size_t i = 0; i < GR_SERVER_VECTORS_MAX; i++)
+        gr_free(server->vector[i]);
+    gr_free(server->silo_rounds);
+    gr_free(server->parameters);
+    gr_free(server->architecture);
+    gr_free(server);
+}
+
+float *gr_server_parameters(const struct gr_server *server) {
+    return server->parameters;
+}
+
+const uint32_t *gr_server_silo_rounds(const struct gr_server *server) {
+    return server->silo_rounds;
+}
+
+uint32_t gr_server_rounds(const struct gr_server *server) {
+    return server->rounds_done;
+}
+
+const char *gr_server_architecture(const struct gr_server *server) {
+    return server->architecture;
+}
+
+/* ---- the step ------------------------------------------------------------------------------- */
+
+static double add_squares(double sum, const float *vector, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        sum += (double)vector[i] * (double)vector[i];
+    return sum;
+}
+
+void gr_server_step(struct gr_server *server, const struct gr_aggregator *total,
+                    const struct gr_roster *roster, double *squares) {
+    float mean[GR_RING_BLOCK];
+    for (size_t begin = 0; begin < server->layout->size; begin += GR_RING_BLOCK) {
+        const size_t rest = server->layout->size - begin;
+        const size_t n = rest < GR_RING_BLOCK ? rest : GR_RING_BLOCK;
+        gr_aggregate_decode(total, begin, mean, n);
+        struct gr_server_step step = {
+            .n = n, .parameters = server->parameters + begin, .mean = {mean}};
+        for (size_t i = 0; i < server->strategy->n_server; i++)
+            step.server[i] = server->vector[i] + begin;
+        server->strategy->step(&server->config->strategy, &step);
+        if (squares) *squares = add_squares(*squares, mean, n);
+    }
+    for (uint32_t i = 0; i < roster->n_silos; i++)
+        server->silo_rounds[i] += roster->member[i] != 0;
+    server->rounds_done = roster->round;
+}
+
+/* ---- the state ------------------------------------------------------------------------------ */
+
+gr_status gr_server_share(struct gr_server *server, struct gr_comm *comm) {
+    const size_t bytes = server->layout->size * sizeof(float);
+    gr_status status;
+    GR_TRY(gr_comm_broadcast(comm, &server->rounds_done, sizeof server->rounds_done));
+    GR_TRY(gr_comm_broadcast(comm, server->parameters, bytes));
+    for (size_t i = 0; i < server->strategy->n_server; i++)
+        GR_TRY(gr_comm_broadcast(comm, server->vector[i], bytes));
+    status = gr_comm_broadcast(comm, server->silo_rounds,
+                               server->config->data.silos * sizeof *server->silo_rounds);
+out:
+    return status;
+}
+
+void gr_server_state(struct gr_server *server, struct gr_state *out) {
+    out->round = server->rounds_done;
+    out->layout = server->layout;
+    out->parameters = server->parameters;
+    out->n_server = server->strategy->n_server;
+    for (size_t i = 0; i < out->n_server; i++) {
+        out->server_name[i] = server->strategy->server_name[i];
+        out->server[i] = server->vector[i];
+    }
+    out->n_silos = server->config->data.silos;
+    out->silo_rounds = server->silo_rounds;
+    out->architecture = server->architecture;
+}
+
+void gr_server_resume(struct gr_server *server, const struct gr_state *state) {
+    server->rounds_done = state->round;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The training part of a round: which silos take part, and the updates of this rank's silos. An
+ * update that must not enter a sum is left out, and its silo sits out.
+ */
+#include "federation/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+struct gr_training {
+    const struct gr_strategy *strategy; /* static */
+    struct gr_trainer *trainer;         /* owned, as all that follows */
+    struct gr_replay *replay;           /* NULL: nothing is replayed */
+    /* Updates are made when first needed: as many as silos of this rank train in one round, for the
+     * grid of the sum is not known before all have trained. */
+    float **update; /* data->n_local pointers to layout size floats */
+    struct gr_contribution *contribution;
+    size_t n_contributions;
+    struct gr_round_sums sums; /* of this rank; but for the scores */
+    uint8_t *selected;         /* by the draw from all silos; n_silos flags */
+    uint8_t *asked;            /* in this round, as this rank sees it: those that are there */
+    uint8_t *heard;            /* silos whose terminal knows why they sit out; n_silos flags */
+};
+
+gr_status gr_training_create(struct gr_federation *f) {
+    const struct gr_config *config = f->config;
+    const size_t n = f->data->n_local;
+    struct gr_training *t = NULL;
+    gr_status status;
+    GR_TRY(gr_allocate_zero(1, sizeof *t, "training", &f->training));
+    t = f->training;
+    t->strategy = gr_strategy_find(config->strategy.name);
+    GR_TRY(gr_trainer_create(&config->train, config->run.seed, f->model, &t->trainer));
+    GR_TRY(gr_allocate_zero(n, sizeof *t->update, "updates", &t->update));
+    GR_TRY(gr_allocate_zero(n, sizeof *t->contribution, "contributions", &t->contribution));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &t->selected));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &t->asked));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "what was heard", &t->heard));
+    if (config->round.replay[0])
+        GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &t->replay));
+out:
+    return status;
+}
+
+void gr_training_free(struct gr_federation *f) {
+    struct gr_training *t = f->training;
+    if (!t) return;
+    for (size_t i = 0; t->update && i < f->data->n_local; i++)
+        gr_free(t->update[i]);
+    gr_free(t->update);
+    gr_free(t->contribution);
+    gr_free(t->selected);
+    gr_free(t->asked);
+    gr_free(t->heard);
+    gr_replay_close(t->replay);
+    gr_trainer_free(t->trainer);
+    gr_free(t);
+}
+
+/* ---- one silo ------------------------------------------------------------------------------- */
+/* The whole reason goes to the silo's own terminal, once for rounds running. */
+static void sit_out_not_finite(struct gr_federation *f, const struct gr_silo *silo, uint32_t round,
+                               const char *why) {
+    const size_t n = strlen(silo->pseudonym);
+    if (strncmp(why, silo->pseudonym, n) == 0 && why[n] == ':') why += n + 2;
+    gr_round_roster(f)->sat_out[silo->id] = GR_SIT_NOT_FINITE;
+    if (!f->training->heard[silo->id])
+        gr_cohort_hear(f->cohort, "%s: round %u: sits out: %s", silo->pseudonym, round, why);
+    f->training->heard[silo->id] = 1;
+}
+
+/* Trains one silo into the next free update; a silo whose update must not enter a sum sits out. */
+static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t round) {
+    const struct gr_silo *silo = &f->data->local[local];
+    struct gr_training *t = f->training;
+    struct gr_roster *roster = gr_round_roster(f);
+    struct gr_train_result result;
+    struct gr_solver *solver;
+    const size_t slot = t->n_contributions;
+    gr_status status = GR_OK;
+    /* A residual is added, which is less than a quarter of what it was left over from. */
+    const float room = f->config->aggregation.encoding == GR_ENCODING_RING16 ? 2 : 1;
+    if (silo->unusable != GR_OK) {
+        roster->sat_out[silo->id] = GR_SIT_DATA;
+        return GR_OK;
+    }
+    gr_inject_fault(f->cohort, round, GR_POINT_TRAIN);
+    if (!t->update[slot])
+        GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "an update", &t->update[slot]));
+    GR_TRY(gr_kept_begin(f->kept, local, &solver));
+    if (solver) gr_trainer_carry(t->trainer, solver);
+    status = (t->strategy->full_gradient ? gr_train_full_gradient : gr_train_silo)(
+        t->trainer, silo, round, gr_server_parameters(f->server), t->update[slot], gr_control_poll,
+        f->comm, &result);
+    if (status == GR_OK)
+        gr_inject_fault_update(f->cohort, round, silo->id, t->update[slot], f->layout->size,
+                               &result.largest);
+    /* Where rows are in the draw already (gr_sample_silos), what is left is what one weighs. */
+    const double weight =
+        gr_cohort_sizes(f->cohort) ? result.weight / (double)result.examples : result.weight;
+    const bool fits = isfinite(result.largest * (float)weight * room);
+    if (status == GR_OK && fits) status = gr_loss_add(t->sums.loss, result.loss_sum);
+    if (status == GR_OK && fits) status = gr_loss_add(t->sums.weight, result.processed_weight);
+    if (status == GR_ERROR_DATA || (status == GR_OK && !fits)) {
+        sit_out_not_finite(f, silo, round,
+                           status == GR_OK ? "its update is too large for a sum" : gr_message());
+        return GR_OK;
+    }
+    if (status != GR_OK) return status;
+    t->heard[silo->id] = 0;
+    t->contribution[slot] = (struct gr_contribution){.update = t->update[slot],
+                                                     .silo = silo->id,
+                                                     .examples = result.examples,
+                                                     .weight = weight,
+                                                     .pseudonym = silo->pseudonym};
+    const bool anew = gr_kept_offer(f->kept, local, round, &t->contribution[slot]);
+    roster->member[silo->id] = anew ? GR_PRESENT_ANEW : GR_PRESENT;
+    t->n_contributions++;
+    t->sums.processed += (int64_t)result.processed;
+out:
+    return status;
+}
+
+static struct gr_draw draw_of(const struct gr_federation *f) {
+    return (struct gr_draw){.seed = f->config->run.seed,
+                            .n_silos = f->data->n_silos,
+                            .round = &f->config->round,
+                            .sizes = gr_cohort_sizes(f->cohort)};
+}
+
+/* Who was lost before the first round is not loaded; flags: room for n_silos. */
+static gr_status check_replay(const struct gr_federation *f, uint32_t round, uint8_t *flags) {
+    const struct gr_training *t = f->training;
+    gr_replay_lost(t->replay, flags);
+    for (uint32_t i = 0; i < f->data->n_silos; i++) {
+        char name[24];
+        if (!flags[i] || !t->selected[i]) continue;
+        gr_silo_pseudonym(i, name);
+        return gr_fail(
+            GR_ERROR_DATA,
+            "round.replay: %s was lost before the first round and came back before round "
+            "%u: such a run cannot be replayed",
+            name, round);
+    }
+    return GR_OK;
+}
+
+/* The silos that are to take part; all ranks find the same. In a replay: those that did. */
+gr_status gr_training_select(struct gr_federation *f, uint32_t round) {
+    struct gr_training *t = f->training;
+    const uint32_t n = f->data->n_silos;
+    const struct gr_draw draw = draw_of(f);
+    gr_status status = gr_sample_silos(&draw, round, NULL, t->selected);
+    if (status != GR_OK || !t->replay) return status;
+    uint8_t *flags = NULL;
+    GR_TRY(gr_allocate_zero(n, 1, "the roster to be replayed", &flags));
+    gr_replay_absent(t->replay, round, flags);
+    for (uint32_t i = 0; i < n; i++)
+        t->selected[i] = t->selected[i] && !flags[i];
+    gr_replay_instead(t->replay, round, flags);
+    for (uint32_t i = 0; i < n; i++)
+        t->selected[i] |= flags[i];
+    if (gr_kept_anew(f->kept)) gr_replay_anew(t->replay, round, gr_kept_anew(f->kept));
+    status = check_replay(f, round, flags);
+out:
+    gr_free(flags);
+    return status;
+}
+
+/* Whom to ask for training: for selected silos of ranks that are not there, the next of the draw.
+ */
+static gr_status ask_silos(struct gr_federation *f, uint32_t round) {
+    struct gr_training *t = f->training;
+    const uint32_t n = f->data->n_silos;
+    uint8_t *present = NULL;
+    gr_status status = gr_training_select(f, round);
+    memcpy(t->asked, t->selected, n);
+    if (status != GR_OK || t->replay || gr_comm_epoch(f->comm) == 0) return status;
+    GR_TRY(gr_allocate_zero(n, 1, "silos that are there", &present));
+    for (uint32_t i = 0; i < n; i++)
+        present[i] = gr_comm_rank_of(f->comm, gr_cohort_hosts(f->cohort)[i]) >= 0;
+    const struct gr_draw draw = draw_of(f);
+    GR_TRY(gr_sample_silos(&draw, round, present, t->asked));
+out:
+    gr_free(present);
+    return status;
+}
+
+gr_status gr_training_run(struct gr_federation *f, uint32_t round,
+                          const struct gr_round_options *options) {
+    struct gr_training *t = f->training;
+    struct gr_roster *roster = gr_round_roster(f);
+    gr_status status = GR_OK;
+    uint32_t done = 0, mine = 0;
+    double cpu = gr_clock_cpu_seconds();
+    gr_training_discard(f);
+    memset(roster->member, 0, roster->n_silos);
+    memset(roster->sat_out, 0, roster->n_silos);
+    GR_TRY(ask_silos(f, round));
+    for (size_t i = 0; i < f->data->n_local; i++)
+        mine += t->asked[f->data->local[i].id] != 0;
+    if (options->trained) options->trained(options->context, round, 0, mine);
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        if (!t->asked[f->data->local[i].id]) continue;
+        GR_TRY(train_silo(f, i, round));
+        if (options->trained) options->trained(options->context, round, ++done, mine);
+    }
+    t->sums.cpu_microseconds = llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
+    gr_inject_fault(f->cohort, round, GR_POINT_READY);
+out:
+    return status;
+}
+
+void gr_training_discard(struct gr_federation *f) {
+    f->training->n_contributions = 0;
+    memset(&f->training->sums, 0, sizeof f->training->sums);
+    gr_kept_open(f->kept);
+}
+
+const struct gr_contribution *gr_training_contributions(const struct gr_training *training,
+                                                        size_t *n) {
+    *n = training->n_contributions;
+    return training->contribution;
+}
+
+const struct gr_round_sums *gr_training_sums(const struct gr_training *training) {
+    return &training->sums;
+}
+
+const uint8_t *gr_training_selected(const struct gr_training *training) {
+    return training->selected;
+}
+
+bool gr_training_replays(const struct gr_training *training) {
+    return training->replay != NULL;
+}
