@@ -38,7 +38,7 @@ static void step(struct bench *bench) {
     for (size_t begin = 0; begin < bench->layout.size; begin += GR_RING_BLOCK) {
         const size_t rest = bench->layout.size - begin;
         const size_t n = rest < GR_RING_BLOCK ? rest : GR_RING_BLOCK;
-        gr_aggregate_decode(bench->by[bench->encoding], begin, mean, n);
+        gr_aggregate_decode(bench->by[bench->encoding], 0, begin, mean, n);
         for (size_t i = 0; i < n; i++)
             bench->parameters[begin + i] += mean[i];
     }

@@ -8,7 +8,8 @@ silos, from the papers' formulas, in NumPy's float64, and SciPy's trim_mean.
 An MLP 3-4-3 with tanh; parameter i, in granary's order (weights [in, out]), is sin(i + 1) / 2. Silo
 s has ROWS[s] rows; element i of its features is cos(0.7 i + s), the label of row i is (i + s) mod 3.
 A silo takes three steps of gradient descent on all its rows at rate 0.2 with weight decay 0.01;
-updates are averaged by rows (McMahan et al. 2017, algorithm 1).
+updates are averaged by rows (McMahan et al. 2017, algorithm 1). For fednova and scaffold silos take
+UNEVEN steps, and only those of DRAWN take part in a round.
 """
 import numpy as np
 import scipy.stats
@@ -79,6 +80,48 @@ def adaptive(second, eta=0.05, beta1=0.8, beta2=0.95, tau=0.02):
     return step
 
 
+def uneven(start, x, y, steps, correction=0.0):
+    """So many steps of gradient descent, with a correction of each gradient."""
+    w = start.copy()
+    for _ in range(steps):
+        w -= RATE * (gradient(w, x, y) + DECAY * w + correction)
+    return w - start
+
+
+# Local steps of each silo, and the silos of each round, for the two that follow.
+UNEVEN = [1, 2, 3, 1, 2]
+DRAWN = [[0, 1, 2, 3, 4], [0, 2, 3], [1, 2, 4]]
+
+
+def fednova():
+    """Wang et al. 2020, equation 8 with a_i = [1, ..., 1]: tau_eff sum p_i delta_i / tau_i."""
+    w = np.sin(np.arange(sum(SIZES)) + 1) / 2
+    for members in DRAWN:
+        p = np.array([ROWS[i] for i in members], dtype=float)
+        p /= p.sum()
+        deltas = [uneven(w, *SILOS[i], UNEVEN[i]) / UNEVEN[i] for i in members]
+        tau = sum(q * UNEVEN[i] for q, i in zip(p, members))
+        w = w + 0.8 * tau * sum(q * d for q, d in zip(p, deltas))
+    return w
+
+
+def scaffold():
+    """Karimireddy et al. 2020, algorithm 1, option II, with a global rate of 0.9."""
+    x = np.sin(np.arange(sum(SIZES)) + 1) / 2
+    c, own = np.zeros_like(x), [np.zeros_like(x) for _ in ROWS]
+    for members in DRAWN:
+        deltas, changes = [], []
+        for i in members:
+            delta = uneven(x, *SILOS[i], UNEVEN[i], c - own[i])
+            after = own[i] - c - delta / (UNEVEN[i] * RATE)
+            deltas.append(delta)
+            changes.append(after - own[i])
+            own[i] = after
+        x = x + 0.9 * np.mean(deltas, axis=0)
+        c = c + len(members) / len(ROWS) * np.mean(changes, axis=0)
+    return x
+
+
 RUNS = {
     "fedavg": run(lambda delta, _: delta),
     "fedavgm": run(fedavgm),
@@ -89,6 +132,8 @@ RUNS = {
     "fedyogi": run(adaptive(lambda v, square, b: v - (1 - b) * square * np.sign(v - square))),
     "median": run(lambda delta, _: delta, combine=lambda updates: np.median(updates, axis=0)),
     "trimmed_mean": run(lambda delta, _: delta, combine=trimmed),
+    "fednova": fednova(),
+    "scaffold": scaffold(),
 }
 
 print("/* SPDX-License-Identifier: Apache-2.0 */")

@@ -343,20 +343,34 @@ enum { GR_RING_BLOCK = 4096 };
 
 struct gr_aggregator; /* opaque: shared segments, staging */
 
+/* Vectors of a contribution. */
+enum { GR_CONTRIBUTION_VECTORS_MAX = GR_STRATEGY_SENT_MAX };
+
+/* What a silo brings. Vectors have layout size floats, and are borrowed. */
 struct gr_contribution {
-    const float *update; /* layout size floats; borrowed */
-    uint32_t silo;       /* its number, by which the rows of a combination are ordered */
-    uint64_t examples;   /* rows that it stands for; added up, and of no effect on the mean */
-    double weight;       /* of the update in the mean: 0 to 2^60; taken as float32 */
+    union {
+        const float *update;                              /* the first, or the only one */
+        const float *vector[GR_CONTRIBUTION_VECTORS_MAX]; /* as many as the aggregator adds up */
+    };
+    uint32_t silo;     /* its number, by which the rows of a combination are ordered */
+    uint64_t examples; /* rows that it stands for; added up, and of no effect on the mean */
+    double weight;     /* of the vectors in the mean: 0 to 2^60; taken as float32 */
+    double steps;      /* of the silo's solver, 0 to 2^40; where they are added up */
     const char *pseudonym;
-    /* ring16 only; layout size floats each, in units of update times weight. */
-    const float *residual; /* left over by the silo's last sum; borrowed; NULL: none */
-    float *left; /* receives what this sum leaves over, valid once `mean` is; borrowed, not residual
-                  */
+    /* ring16 only; of each vector, in units of it times weight. */
+    union {
+        const float *residual; /* left over by the silo's last sum; NULL: none */
+        const float *residuals[GR_CONTRIBUTION_VECTORS_MAX];
+    };
+    union {
+        float *left; /* receives what this sum leaves over, valid once the total is; not residual */
+        float *lefts[GR_CONTRIBUTION_VECTORS_MAX];
+    };
     struct gr_stream_key rounding; /* of seed, silo, round; GR_PURPOSE_ROUNDING */
 };
 
-/* layout borrowed, the same on all ranks. Memory is shared at the first sum of each epoch. */
+/* Not collective. layout: borrowed, the same on all ranks. Memory is shared at the first sum of
+ * each epoch. */
 gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *layout,
                                enum gr_encoding encoding, struct gr_aggregator **out) GR_CHECKED;
 
@@ -374,13 +388,18 @@ struct gr_combination {
                     float *work, float *out);
     const void *context; /* borrowed */
 };
-/*
- * Makes an aggregator whose "mean" is what `combination` (copied) makes of the updates as they are;
- * weights and residuals have no effect. Not collective. Used as those above.
- */
-gr_status gr_aggregator_create_combining(struct gr_comm *comm, const struct gr_layout *layout,
-                                         const struct gr_combination *combination,
-                                         struct gr_aggregator **out) GR_CHECKED;
+struct gr_aggregator_options {
+    enum gr_encoding encoding;
+    size_t n_vectors; /* of each contribution, side by side in one sum; 0: 1 */
+    bool steps;       /* weight times steps is added up as well */
+    /* combine not NULL: the "mean" is what it makes of the updates as they are. Encoding, weights
+     * and residuals have no effect then; one vector. */
+    struct gr_combination combination;
+};
+/* Not collective. options: copied, the same on all ranks. Else as gr_aggregator_create. */
+gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout *layout,
+                                    const struct gr_aggregator_options *options,
+                                    struct gr_aggregator **out) GR_CHECKED;
 void gr_aggregator_free(struct gr_aggregator *aggregator);
 
 /*
@@ -394,12 +413,15 @@ void gr_aggregator_free(struct gr_aggregator *aggregator);
 gr_status gr_aggregate_total(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
                              size_t n_mine, uint32_t n_members) GR_CHECKED;
 /*
- * Not collective. Elements begin .. begin + n - 1 of the mean, sum(weight * update) / sum(weight),
- * or zeros where all weights are 0; the same on every rank. begin: a multiple of GR_RING_BLOCK. A
- * total must be held.
+ * Not collective. Elements begin .. begin + n - 1 of the mean of a vector, sum(weight * vector) /
+ * sum(weight), or zeros where all weights are 0; the same on every rank. begin: a multiple of
+ * GR_RING_BLOCK. vector: from 0. A total must be held.
  */
-void gr_aggregate_decode(const struct gr_aggregator *aggregator, size_t begin, float *mean,
-                         size_t n);
+void gr_aggregate_decode(const struct gr_aggregator *aggregator, size_t vector, size_t begin,
+                         float *mean, size_t n);
+/* Not collective. sum(weight * steps) / sum(weight), where that is added up; 0 where all weights
+ * are. */
+double gr_aggregate_steps(const struct gr_aggregator *aggregator);
 /* Not collective. Whether a total is complete on this rank. */
 bool gr_aggregate_holds(const struct gr_aggregator *aggregator);
 /* Not collective. Rows that the total stands for. */
@@ -407,8 +429,8 @@ uint64_t gr_aggregate_examples(const struct gr_aggregator *aggregator);
 /* Not collective. The total, decoded or not, is of no further use. */
 void gr_aggregate_forget(struct gr_aggregator *aggregator);
 /*
- * Collective. All of this, where nobody can be lost: the total, an agreement, and the whole mean,
- * layout size floats, unspecified after a failure.
+ * Collective. All of this, where nobody can be lost: the total, an agreement, and the whole mean of
+ * each vector, one behind the other, layout size floats each, unspecified after a failure.
  */
 gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
                        size_t n_mine, uint32_t n_members, float *mean,

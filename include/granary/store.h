@@ -145,7 +145,7 @@ void gr_model_file_release(struct gr_model_file *file);
  * the form of a model file ("format" "granary-silo", the first vector in place of the parameters,
  * the others in place of server state, and in place of the architecture their names and `steps`).
  */
-enum { GR_SILO_VECTORS_MAX = 3 };
+enum { GR_SILO_VECTORS_MAX = 1 + GR_SERVER_VECTORS_MAX };
 struct gr_silo_state {
     uint32_t silo, rounds;
     const struct gr_layout *layout;

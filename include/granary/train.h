@@ -27,6 +27,7 @@ struct gr_train_result {
     uint64_t examples;  /* rows of the silo */
     double weight;      /* of them, added up: the silo's in the average; examples without weights */
     uint64_t processed; /* rows that passed, over all epochs or steps */
+    uint64_t steps;     /* that the solver took */
     double processed_weight;
     double loss_sum; /* weighted, over the processed rows, each before its step */
     float largest;   /* magnitude of the update's largest element */
@@ -60,6 +61,13 @@ struct gr_solver {
  * after a failure is void. Borrowed until then.
  */
 void gr_trainer_carry(struct gr_trainer *trainer, struct gr_solver *solver);
+
+/*
+ * Not collective. For the silo's round that follows: `correction`, layout size floats, is added to
+ * each gradient, once that has been cut to clip_norm (SCAFFOLD's c - c_i). Borrowed until the round
+ * is over; NULL: none.
+ */
+void gr_trainer_correct(struct gr_trainer *trainer, const float *correction);
 
 /*
  * The config's optimizer over `epochs` passes or `steps` batches, or until `seconds` have passed,

@@ -141,7 +141,9 @@ static const struct gr_release_row rows[] = {
     {GR_RELEASE_UPDATE_EXPONENTS, "update-exponents",
      "of each 4,096 elements the power of two above the greatest of all updates times weights",
      "maximum of exponents", RANKS, GR_RELEASE_EACH_ROUND, NULL, on_agreed_grid},
-    {GR_RELEASE_UPDATE, "update", "the sum of updates times weights, of weights and of rows",
+    {GR_RELEASE_UPDATE, "update",
+     "the sum of updates times weights, of weights and of rows; with fednova of local steps, with "
+     "scaffold of changes of control variates",
      "sum of vectors", "all ranks; partial sums: the nodes on the way; model.h5: the model",
      GR_RELEASE_EACH_ROUND, "sums of fewer silos than policy.minimum_silos: the round is void",
      adds_up},

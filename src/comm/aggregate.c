@@ -65,13 +65,13 @@ static gr_status make_local(struct gr_aggregator *aggregator) {
     struct gr_comm *comm = aggregator->comm;
     GR_TRY(gr_allocate(aggregator->n_blocks, sizeof(int16_t), "exponents", &aggregator->exponents));
     if (!aggregator->total)
-        GR_TRY(gr_allocate(aggregator->layout->size, aggregator->element, "the sum of updates",
+        GR_TRY(gr_allocate(aggregator->size, aggregator->element, "the sum of updates",
                            &aggregator->total));
     if (gr_comm_leads(comm) && comm->nodes > 1) {
         GR_TRY(
             gr_allocate(aggregator->n_blocks, sizeof(int16_t), "exponents", &aggregator->scratch));
         GR_TRY(gr_relay_create(comm, aggregator->codec, aggregator->sums, aggregator->segment,
-                               aggregator->layout->size, &aggregator->relay));
+                               aggregator->size, &aggregator->relay));
     }
 out:
     return status;
@@ -116,37 +116,41 @@ static void abandon(struct gr_aggregator *aggregator) {
     unmake(aggregator);
 }
 
-gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *layout,
-                               enum gr_encoding encoding, struct gr_aggregator **out) {
+gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout *layout,
+                                    const struct gr_aggregator_options *options,
+                                    struct gr_aggregator **out) {
     static const struct gr_codec *const codecs[] = {[GR_ENCODING_RING64] = &gr_codec_ring64,
                                                     [GR_ENCODING_RING32] = &gr_codec_ring32,
                                                     [GR_ENCODING_RING16] = &gr_codec_ring16,
                                                     [GR_ENCODING_FLOAT32] = &gr_codec_float32};
     struct gr_aggregator *aggregator = NULL;
+    const bool combines = options->combination.combine != NULL;
     gr_status status = gr_allocate_zero(1, sizeof *aggregator, "aggregator", &aggregator);
     *out = aggregator;
     if (status != GR_OK) return status;
     aggregator->comm = comm;
     aggregator->layout = layout;
-    aggregator->window.mine.fd = -1;
-    aggregator->floats = encoding == GR_ENCODING_FLOAT32;
-    aggregator->codec = codecs[encoding];
+    aggregator->window.mine.fd = aggregator->transpose.window.mine.fd = -1;
+    aggregator->combination = options->combination;
+    aggregator->codec = combines ? &gr_codec_float32 : codecs[options->encoding];
+    aggregator->floats = aggregator->codec == &gr_codec_float32;
     aggregator->element = aggregator->codec->element;
-    aggregator->n_blocks = (layout->size + GR_RING_BLOCK - 1) / GR_RING_BLOCK;
+    aggregator->steps = options->steps;
+    aggregator->n_vectors = options->n_vectors > 0 ? options->n_vectors : 1;
+    aggregator->span = round_up(layout->size > 0 ? layout->size : 1, GR_RING_BLOCK);
+    aggregator->size = (aggregator->n_vectors - 1) * aggregator->span + layout->size;
+    aggregator->n_blocks = (aggregator->size + GR_RING_BLOCK - 1) / GR_RING_BLOCK;
     aggregator->segment = gr_smaller(SEGMENT, aggregator->n_blocks * GR_RING_BLOCK);
     aggregator->n_segments =
-        layout->size > 0 ? (layout->size + aggregator->segment - 1) / aggregator->segment : 0;
+        aggregator->size > 0 ? (aggregator->size + aggregator->segment - 1) / aggregator->segment
+                             : 0;
     return GR_OK;
 }
 
-gr_status gr_aggregator_create_combining(struct gr_comm *comm, const struct gr_layout *layout,
-                                         const struct gr_combination *combination,
-                                         struct gr_aggregator **out) {
-    gr_status status = gr_aggregator_create(comm, layout, GR_ENCODING_FLOAT32, out);
-    if (status != GR_OK) return status;
-    (*out)->combination = *combination;
-    (*out)->transpose.window.mine.fd = -1;
-    return GR_OK;
+gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *layout,
+                               enum gr_encoding encoding, struct gr_aggregator **out) {
+    const struct gr_aggregator_options options = {.encoding = encoding};
+    return gr_aggregator_create_with(comm, layout, &options, out);
 }
 
 void gr_aggregator_free(struct gr_aggregator *aggregator) {
@@ -160,7 +164,7 @@ void gr_aggregator_free(struct gr_aggregator *aggregator) {
 /* ---- the pipeline --------------------------------------------------------------------------- */
 
 static size_t elements(const struct gr_aggregator *aggregator, size_t k) {
-    return gr_smaller(aggregator->segment, aggregator->layout->size - k * aggregator->segment);
+    return gr_smaller(aggregator->segment, aggregator->size - k * aggregator->segment);
 }
 
 static char *sum_of(const struct gr_aggregator *aggregator, size_t k) {
@@ -187,9 +191,9 @@ static void check_bound(const struct gr_sum *call, const void *sums, size_t n) {
 }
 #endif
 
-/* A block of ring16; its first element is a multiple of GR_RING_BLOCK. */
-static void encode_narrow(const struct gr_contribution *from, size_t begin, int16_t exponent,
-                          bool add, void *sums, size_t n) {
+/* A block of ring16; `at`, where it lies in the sum, is a multiple of GR_RING_BLOCK. */
+static void encode_narrow(const struct gr_contribution *from, size_t at, struct gr_span span,
+                          int16_t exponent, bool add, void *sums) {
     enum { NUMBERS_A_BLOCK = 8 }; /* of 16 bits, in each block of the random stream */
     float p[GR_RING_BLOCK];
     union {
@@ -197,32 +201,41 @@ static void encode_narrow(const struct gr_contribution *from, size_t begin, int1
         uint16_t numbers[GR_RING_BLOCK]; /* the lower half first */
     } noise;
     _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "halves of words in their order");
-    gr_sum_weigh(from, begin, p, n);
-    gr_stream_words(from->rounding, (uint32_t)(begin / NUMBERS_A_BLOCK), noise.words, (n + 1) / 2);
-    gr_ring16_encode(p, noise.numbers, exponent, add, sums, from->left + begin, n);
+    gr_sum_weigh(from, span, p);
+    gr_stream_words(from->rounding, (uint32_t)(at / NUMBERS_A_BLOCK), noise.words,
+                    (span.n + 1) / 2);
+    gr_ring16_encode(p, noise.numbers, exponent, add, sums, from->lefts[span.vector] + span.begin,
+                     span.n);
+}
+
+/* A block of n elements of the sum, of all of this rank's contributions. */
+static void encode_block(const struct gr_sum *call, size_t at, size_t n, char *sums) {
+    const struct gr_aggregator *aggregator = call->aggregator;
+    const struct gr_codec *codec = aggregator->codec;
+    const int16_t exponent = aggregator->exponents[at / GR_RING_BLOCK];
+    const struct gr_span span = gr_sum_span(aggregator, at, n);
+    for (size_t c = 0; c < call->n_mine; c++) {
+        const struct gr_contribution *from = &call->mine[c];
+        if (!codec->encode)
+            encode_narrow(from, at, span, exponent, c > 0, sums);
+        else
+            (c == 0 ? codec->encode : codec->add_encoded)(from->vector[span.vector] + span.begin,
+                                                          (float)from->weight, exponent, sums,
+                                                          span.n);
+    }
+    memset(sums + span.n * codec->element, 0, (n - span.n) * codec->element);
 }
 
 static void encode_segment(const struct gr_sum *call, size_t k) {
     const struct gr_aggregator *aggregator = call->aggregator;
-    const struct gr_codec *codec = aggregator->codec;
     struct gr_comm *comm = aggregator->comm;
     size_t begin = k * aggregator->segment, n = elements(aggregator, k);
     char *slot = slot_of(aggregator, comm->node_rank, k);
     if (comm->node_size > 1) comm->bytes_sent += n * aggregator->element;
     if (call->n_mine == 0) memset(slot, 0, n * aggregator->element);
-    for (size_t i = 0; i < n && call->n_mine > 0; i += GR_RING_BLOCK) {
-        size_t block = gr_smaller(GR_RING_BLOCK, n - i), at = begin + i;
-        int16_t exponent = aggregator->exponents[at / GR_RING_BLOCK];
-        void *sums = slot + i * aggregator->element;
-        for (size_t c = 0; c < call->n_mine; c++) {
-            const struct gr_contribution *from = &call->mine[c];
-            if (!codec->encode)
-                encode_narrow(from, at, exponent, c > 0, sums, block);
-            else
-                (c == 0 ? codec->encode : codec->add_encoded)(
-                    from->update + at, (float)from->weight, exponent, sums, block);
-        }
-    }
+    for (size_t i = 0; i < n && call->n_mine > 0; i += GR_RING_BLOCK)
+        encode_block(call, begin + i, gr_smaller(GR_RING_BLOCK, n - i),
+                     slot + i * aggregator->element);
 #ifndef NDEBUG
     if (!aggregator->floats) check_bound(call, slot, n);
 #endif
@@ -334,7 +347,8 @@ static gr_status add_up(struct gr_sum *call) {
     aggregator->held = true;
     /* The same on all ranks, for their totals are. */
     if (call->overflow) {
-        const struct gr_tensor *tensor = gr_layout_find(aggregator->layout, call->overflow_at);
+        const struct gr_tensor *tensor =
+            gr_layout_find(aggregator->layout, call->overflow_at % aggregator->span);
         status = gr_fail(GR_ERROR_DATA, "sum of updates of %s leaves the range of float32",
                          tensor ? tensor->name : "no tensor");
     }
@@ -373,19 +387,25 @@ gr_status gr_aggregate_total(struct gr_aggregator *aggregator, const struct gr_c
     return status;
 }
 
-void gr_aggregate_decode(const struct gr_aggregator *aggregator, size_t begin, float *mean,
-                         size_t n) {
-    assert(aggregator->held && begin % GR_RING_BLOCK == 0);
+void gr_aggregate_decode(const struct gr_aggregator *aggregator, size_t vector, size_t begin,
+                         float *mean, size_t n) {
+    assert(aggregator->held && begin % GR_RING_BLOCK == 0 && vector < aggregator->n_vectors);
     if (aggregator->combination.combine) {
         memcpy(mean, total_of(aggregator, begin), n * sizeof *mean);
         return;
     }
+    begin += vector * aggregator->span;
     if (!(aggregator->total_weight > 0)) {
         memset(mean, 0, n * sizeof *mean);
         return;
     }
     for (size_t i = 0; i < n; i += GR_RING_BLOCK)
         decode_block(aggregator, begin + i, mean + i, gr_smaller(GR_RING_BLOCK, n - i));
+}
+
+double gr_aggregate_steps(const struct gr_aggregator *aggregator) {
+    if (!(aggregator->total_weight > 0)) return 0;
+    return aggregator->total_steps / aggregator->total_weight;
 }
 
 bool gr_aggregate_holds(const struct gr_aggregator *aggregator) {
@@ -405,7 +425,9 @@ gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contrib
     gr_status status = GR_OK;
     GR_TRY(gr_aggregate_total(aggregator, mine, n_mine, n_members));
     GR_TRY(gr_comm_agree(aggregator->comm, GR_OK));
-    gr_aggregate_decode(aggregator, 0, mean, aggregator->layout->size);
+    for (size_t v = 0; v < aggregator->n_vectors; v++)
+        gr_aggregate_decode(aggregator, v, 0, mean + v * aggregator->layout->size,
+                            aggregator->layout->size);
     *examples = gr_aggregate_examples(aggregator);
     gr_aggregate_forget(aggregator);
 out:

@@ -12,6 +12,10 @@ struct gr_aggregator {
     struct gr_comm *comm;           /* borrowed */
     const struct gr_layout *layout; /* borrowed */
     const struct gr_codec *codec;
+    /* A sum is of `size` elements: vectors, one behind the other, each of which but the last is
+     * followed by zeros up to the next block. */
+    size_t n_vectors, size;
+    size_t span;    /* from the beginning of one to that of the next */
     size_t element; /* bytes of a sum */
     bool floats;    /* whose sums may overflow */
     size_t n_blocks, n_segments, segment;
@@ -28,9 +32,10 @@ struct gr_aggregator {
     int16_t *scratch;       /* exponents of other nodes; leaders; owned */
     struct gr_relay relay;  /* leaders, where there are several nodes */
     /* The last sum over all ranks; it outlives the epoch in which it was taken. */
-    char *total; /* layout size words; owned; NULL: none has been taken yet */
-    bool held;   /* it is complete */
-    double total_weight;
+    char *total;                      /* layout size words; owned; NULL: none has been taken yet */
+    bool held;                        /* it is complete */
+    double total_weight, total_steps; /* steps times weights */
+    bool steps;                       /* are added up */
     uint64_t examples;
     struct gr_combination combination; /* combine NULL: updates are added up */
     struct gr_transpose transpose;
@@ -53,8 +58,19 @@ static inline size_t gr_smaller(size_t a, size_t b) {
 
 /* ---- grid.c ---------------------------------------------------------------------------------- */
 
-/* n elements of a contribution: times its weight, and with what an earlier sum has left over. */
-void gr_sum_weigh(const struct gr_contribution *from, size_t begin, float *p, size_t n);
+/* Where a block of the sum lies in a contribution: n elements of a vector; behind them are zeros.
+ */
+struct gr_span {
+    size_t vector, begin, n;
+};
+/* at: of the sum, the beginning of a block; n: elements up to its end. */
+static inline struct gr_span gr_sum_span(const struct gr_aggregator *aggregator, size_t at,
+                                         size_t n) {
+    const size_t vector = at / aggregator->span, begin = at % aggregator->span;
+    return (struct gr_span){vector, begin, gr_smaller(n, aggregator->layout->size - begin)};
+}
+/* Of a contribution, times its weight, and with what an earlier sum has left over. */
+void gr_sum_weigh(const struct gr_contribution *from, struct gr_span span, float *p);
 /* Collective. Adds up weights and examples, and finds out whether all are well before anything else
  * is done. */
 gr_status gr_sum_weights(struct gr_sum *call) GR_CHECKED;

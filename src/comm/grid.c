@@ -21,32 +21,43 @@ static float weight_of(const struct gr_contribution *from) {
     return (float)from->weight;
 }
 
+enum { STEPS_MAX_EXPONENT = 40 };
+
 static gr_status check_contributions(const struct gr_aggregator *aggregator,
                                      const struct gr_contribution *mine, size_t n_mine) {
+    const double steps_max = ldexp(1, STEPS_MAX_EXPONENT);
     for (size_t i = 0; i < n_mine; i++) {
-        if (!aggregator->codec->encode && !mine[i].left)
-            return gr_fail(GR_ERROR_INTERNAL, "%s: no room for what ring16 leaves over",
-                           mine[i].pseudonym);
+        for (size_t v = 0; v < aggregator->n_vectors && !aggregator->codec->encode; v++)
+            if (!mine[i].lefts[v])
+                return gr_fail(GR_ERROR_INTERNAL, "%s: no room for what ring16 leaves over",
+                               mine[i].pseudonym);
         if (!(mine[i].weight >= 0) || mine[i].weight > weight_max)
             return gr_fail(GR_ERROR_INTERNAL, "%s: weight out of range, expected 0 to 2^60",
                            mine[i].pseudonym);
+        if (!(mine[i].steps >= 0) || mine[i].steps > steps_max)
+            return gr_fail(GR_ERROR_INTERNAL, "%s: steps out of range, expected 0 to 2^%d",
+                           mine[i].pseudonym, STEPS_MAX_EXPONENT);
     }
     return GR_OK;
 }
 
 gr_status gr_sum_weights(struct gr_sum *call) {
     gr_status status = GR_OK, mine;
-    const struct gr_codec *codec = call->aggregator->codec;
-    struct gr_comm *comm = call->aggregator->comm;
-    mine = check_contributions(call->aggregator, call->mine, call->n_mine);
-    enum { EXAMPLES, MEMBERS, FAILED, WEIGHT, N_SUMS = WEIGHT + GR_REAL_WORDS };
+    struct gr_aggregator *aggregator = call->aggregator;
+    const struct gr_codec *codec = aggregator->codec;
+    struct gr_comm *comm = aggregator->comm;
+    mine = check_contributions(aggregator, call->mine, call->n_mine);
+    enum { EXAMPLES, MEMBERS, FAILED, WEIGHT, STEPS = WEIGHT + GR_REAL_WORDS };
+    enum { N_SUMS = STEPS + GR_REAL_WORDS };
     int64_t sums[N_SUMS] = {0, (int64_t)call->n_mine, mine != GR_OK};
     for (size_t i = 0; i < call->n_mine && mine == GR_OK; i++) {
+        const double weight = (double)weight_of(&call->mine[i]);
         sums[EXAMPLES] += (int64_t)call->mine[i].examples;
-        if (!gr_real_add(sums + WEIGHT, (double)weight_of(&call->mine[i])))
+        if (!gr_real_add(sums + WEIGHT, weight) ||
+            (aggregator->steps && !gr_real_add(sums + STEPS, weight * call->mine[i].steps)))
             mine = GR_ERROR_INTERNAL; /* never: it has been checked */
     }
-    GR_TRY(gr_comm_sum_int64(comm, sums, N_SUMS));
+    GR_TRY(gr_comm_sum_int64(comm, sums, aggregator->steps ? N_SUMS : STEPS));
     if (sums[FAILED] > 0) GR_TRY(gr_comm_agree(comm, mine));
     if (sums[MEMBERS] != call->n_members || call->n_members == 0)
         return gr_fail(GR_ERROR_INTERNAL, "%lld contributions to a sum of %u",
@@ -55,39 +66,43 @@ gr_status gr_sum_weights(struct gr_sum *call) {
         return gr_fail(GR_ERROR_INTERNAL, "%u contributions, ring16 takes at most %d",
                        call->n_members, GR_RING16_SILOS_MAX);
     call->bound = codec->limit / call->n_members;
-    call->aggregator->examples = (uint64_t)sums[EXAMPLES];
-    call->aggregator->total_weight = (double)gr_real_value(sums + WEIGHT);
+    aggregator->examples = (uint64_t)sums[EXAMPLES];
+    aggregator->total_weight = (double)gr_real_value(sums + WEIGHT);
+    aggregator->total_steps = aggregator->steps ? (double)gr_real_value(sums + STEPS) : 0;
 out:
     return status;
 }
 
-void gr_sum_weigh(const struct gr_contribution *from, size_t begin, float *p, size_t n) {
-    gr_ring_weigh(from->update + begin, weight_of(from),
-                  from->residual ? from->residual + begin : NULL, p, n);
+void gr_sum_weigh(const struct gr_contribution *from, struct gr_span span, float *p) {
+    const float *residual = from->residuals[span.vector];
+    gr_ring_weigh(from->vector[span.vector] + span.begin, weight_of(from),
+                  residual ? residual + span.begin : NULL, p, span.n);
 }
 
 /* What is wrong with a block whose exponent is GR_RING_EXPONENT_REFUSED. */
 static gr_status refuse(const struct gr_layout *layout, const struct gr_contribution *from,
-                        size_t begin, size_t n) {
+                        struct gr_span span) {
     float p[GR_RING_BLOCK];
     size_t at = 0;
-    gr_sum_weigh(from, begin, p, n);
-    while (at + 1 < n && isfinite(p[at]))
+    gr_sum_weigh(from, span, p);
+    while (at + 1 < span.n && isfinite(p[at]))
         at++;
-    at += begin;
+    at += span.begin;
     const struct gr_tensor *tensor = gr_layout_find(layout, at);
     return gr_fail(GR_ERROR_DATA,
-                   "%s: update of %s, element %zu: %g times the weight %g, expected a finite "
+                   "%s: %s of %s, element %zu: %g times the weight %g, expected a finite "
                    "float32",
-                   from->pseudonym, tensor ? tensor->name : "no tensor",
-                   tensor ? at - tensor->offset : at, (double)from->update[at], from->weight);
+                   from->pseudonym, span.vector == 0 ? "update" : "what is sent beside the update",
+                   tensor ? tensor->name : "no tensor", tensor ? at - tensor->offset : at,
+                   (double)from->vector[span.vector][at], from->weight);
 }
 
-static uint32_t largest_of(const struct gr_contribution *from, size_t begin, size_t n) {
+static uint32_t largest_of(const struct gr_contribution *from, struct gr_span span) {
     float p[GR_RING_BLOCK];
-    if (!from->residual) return gr_ring_largest(from->update + begin, weight_of(from), n);
-    gr_sum_weigh(from, begin, p, n);
-    return gr_ring_largest(p, 1, n);
+    if (!from->residuals[span.vector])
+        return gr_ring_largest(from->vector[span.vector] + span.begin, weight_of(from), span.n);
+    gr_sum_weigh(from, span, p);
+    return gr_ring_largest(p, 1, span.n);
 }
 
 /* Exponents of this rank's contributions, into its part of the window. */
@@ -96,14 +111,15 @@ static gr_status find_exponents(const struct gr_sum *call) {
     const struct gr_aggregator *aggregator = call->aggregator;
     int16_t *exponents = aggregator->exponents_of[aggregator->comm->node_rank];
     for (size_t b = 0; b < aggregator->n_blocks; b++) {
-        size_t begin = b * GR_RING_BLOCK;
-        size_t n = gr_smaller(GR_RING_BLOCK, aggregator->layout->size - begin);
+        const size_t at = b * GR_RING_BLOCK;
+        const struct gr_span span =
+            gr_sum_span(aggregator, at, gr_smaller(GR_RING_BLOCK, aggregator->size - at));
         exponents[b] = GR_RING_EXPONENT_ZERO;
         for (size_t c = 0; c < call->n_mine; c++) {
             const struct gr_contribution *from = &call->mine[c];
-            int16_t exponent = gr_ring_exponent(largest_of(from, begin, n), call->bound);
+            int16_t exponent = gr_ring_exponent(largest_of(from, span), call->bound);
             if (exponent == GR_RING_EXPONENT_REFUSED && status == GR_OK)
-                status = refuse(aggregator->layout, from, begin, n);
+                status = refuse(aggregator->layout, from, span);
             if (exponent > exponents[b]) exponents[b] = exponent;
         }
     }
@@ -117,9 +133,9 @@ gr_status gr_sum_check_finite(const struct gr_sum *call) {
         alone.weight = 1;
         alone.residual = NULL;
         for (size_t begin = 0; begin < layout->size; begin += GR_RING_BLOCK) {
-            const size_t n = gr_smaller(GR_RING_BLOCK, layout->size - begin);
-            if (gr_ring_exponent(largest_of(&alone, begin, n), 1) == GR_RING_EXPONENT_REFUSED)
-                return refuse(layout, &alone, begin, n);
+            const struct gr_span span = {0, begin, gr_smaller(GR_RING_BLOCK, layout->size - begin)};
+            if (gr_ring_exponent(largest_of(&alone, span), 1) == GR_RING_EXPONENT_REFUSED)
+                return refuse(layout, &alone, span);
         }
     }
     return GR_OK;

@@ -48,6 +48,11 @@ static inline uint32_t gr_count_flags(const uint8_t *flags, uint32_t n) {
     return sum;
 }
 
+/* Vectors that a silo sends. */
+static inline size_t gr_strategy_sent(const struct gr_strategy *strategy) {
+    return strategy->n_sent > 1 ? strategy->n_sent : 1;
+}
+
 /* ---- model_inputs.c -------------------------------------------------------------------------- */
 
 /* Not collective, as all of these. The model of the config for the cohort's rows, into f->model. */
@@ -68,6 +73,8 @@ gr_status gr_server_create(const struct gr_config *config, const struct gr_model
 void gr_server_free(struct gr_server *server);
 /* The global model, layout size floats. */
 float *gr_server_parameters(const struct gr_server *server);
+/* Vectors of the strategy's state, likewise. */
+float *const *gr_server_vectors(const struct gr_server *server);
 /* Rounds each silo has taken part in, data.silos. */
 const uint32_t *gr_server_silo_rounds(const struct gr_server *server);
 uint32_t gr_server_rounds(const struct gr_server *server);
@@ -104,6 +111,8 @@ void gr_training_discard(struct gr_federation *f);
 /* Of the round, n of them; borrowed until the next one. */
 const struct gr_contribution *gr_training_contributions(const struct gr_training *training,
                                                         size_t *n);
+/* Floats of each. */
+size_t gr_training_values(const struct gr_federation *f);
 /* Of this rank's silos; but for the scores. */
 const struct gr_round_sums *gr_training_sums(const struct gr_training *training);
 /* Flags of the silos drawn from all; n_silos. */
@@ -130,7 +139,10 @@ void gr_kept_open(struct gr_kept *kept);
 /* Before data->local[local] trains. *solver: what its optimizer goes on from, to be left changed;
  * borrowed until gr_kept_offer; NULL: from nothing. */
 gr_status gr_kept_begin(struct gr_kept *kept, size_t local, struct gr_solver **solver) GR_CHECKED;
-/* What the next contribution, of data->local[local], brings beside its update. True: that silo
+/* After gr_kept_begin: the vectors that the strategy keeps of this silo, to be left changed;
+ * borrowed until gr_kept_offer; NULL: none. */
+float *const *gr_kept_of_strategy(struct gr_kept *kept);
+/* What the next contribution, of data->local[local], brings beside its vectors. True: that silo
  * begins anew. */
 bool gr_kept_offer(struct gr_kept *kept, size_t local, uint32_t round,
                    struct gr_contribution *contribution);

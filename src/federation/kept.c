@@ -2,8 +2,9 @@
 /*
  * What silos keep from round to round: with ring16 what the rounding of their update has left over,
  * which is added to the next one (error feedback); with train.state keep what their optimizer goes
- * on from. It stays with the rank that hosts the silo, and takes effect only with the round: a sum
- * that is repeated on fewer ranks, and a round that is not taken, start from the same again.
+ * on from; with some strategies vectors of these, like SCAFFOLD's control variates. It stays with
+ * the rank that hosts the silo, and takes effect only with the round: a sum that is repeated on
+ * fewer ranks, and a round that is not taken, start from the same again.
  *
  * What is kept is of the last round which its silo took part in, or it is void: the silo then
  * begins anew, from nothing, which the roster tells all ranks and the events a replay. So it is
@@ -26,6 +27,7 @@ struct kept_silo {
 /* Where n_vectors is 0 nothing is kept, and all that is owned is NULL. */
 struct gr_kept {
     const struct gr_config *config; /* borrowed, as the next three */
+    const struct gr_strategy *strategy;
     const struct gr_data *data;
     const struct gr_layout *layout;
     const uint32_t *silo_rounds; /* rounds each silo has taken part in; n_silos */
@@ -40,9 +42,34 @@ struct gr_kept {
     uint8_t *anew;           /* in a replay: silos that are to begin anew; n_silos flags; owned */
 };
 
-/* The residual, if there is one, is the first vector; then come the optimizer's. */
+/* Residuals, one of each vector that is sent, come first; then the optimizer's vectors, and then
+ * the strategy's. */
 static size_t n_residuals(const struct gr_kept *kept) {
-    return kept->config->aggregation.encoding == GR_ENCODING_RING16;
+    const bool narrow = kept->config->aggregation.encoding == GR_ENCODING_RING16;
+    return narrow ? gr_strategy_sent(kept->strategy) : 0;
+}
+
+static size_t n_solver(const struct gr_kept *kept) {
+    const struct gr_train_config *train = &kept->config->train;
+    return train->state == GR_SOLVER_KEEP ? gr_solver_vectors(train, NULL) : 0;
+}
+
+/* Counts and names the vectors. */
+static gr_status name_vectors(struct gr_kept *kept) {
+    const struct gr_strategy *strategy = kept->strategy;
+    const size_t residuals = n_residuals(kept), n = n_solver(kept);
+    if (residuals + n + strategy->n_kept > GR_SILO_VECTORS_MAX)
+        return gr_fail(GR_ERROR_CONFIG,
+                       "strategy.name: found %s, whose silos would keep %zu vectors with this "
+                       "optimizer and encoding, allowed at most %d",
+                       strategy->name, residuals + n + strategy->n_kept, GR_SILO_VECTORS_MAX);
+    kept->n_vectors = residuals + n + strategy->n_kept;
+    kept->name[0] = "residual";
+    if (residuals > 1) kept->name[1] = "residual_beside";
+    if (n > 0) gr_solver_vectors(&kept->config->train, kept->name + residuals);
+    for (size_t i = 0; i < strategy->n_kept; i++)
+        kept->name[residuals + n + i] = strategy->kept_name[i];
+    return GR_OK;
 }
 
 static gr_status allocate(struct gr_kept *kept) {
@@ -66,12 +93,12 @@ gr_status gr_kept_create(const struct gr_config *config, const struct gr_data *d
     gr_status status;
     *out = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *kept, "what silos keep", &kept));
-    *kept = (struct gr_kept){
-        .config = config, .data = data, .layout = layout, .silo_rounds = silo_rounds};
-    kept->n_vectors = n_residuals(kept);
-    kept->name[0] = "residual";
-    if (config->train.state == GR_SOLVER_KEEP)
-        kept->n_vectors += gr_solver_vectors(&config->train, kept->name + n_residuals(kept));
+    *kept = (struct gr_kept){.config = config,
+                             .strategy = gr_strategy_find(config->strategy.name),
+                             .data = data,
+                             .layout = layout,
+                             .silo_rounds = silo_rounds};
+    GR_TRY(name_vectors(kept));
     if (kept->n_vectors > 0) GR_TRY(allocate(kept));
     *out = kept;
     kept = NULL;
@@ -141,15 +168,20 @@ gr_status gr_kept_begin(struct gr_kept *kept, size_t local, struct gr_solver **s
     GR_TRY(make_vectors(kept, next));
     kept->solver.steps = good ? silo->steps : 0;
     for (size_t v = n_residuals(kept), i = 0; v < kept->n_vectors; v++, i++) {
-        kept->solver.vector[i] = next->vector[v];
+        if (i < n_solver(kept)) kept->solver.vector[i] = next->vector[v];
         if (good)
             memcpy(next->vector[v], silo->vector[v], bytes);
         else
             memset(next->vector[v], 0, bytes);
     }
-    if (kept->n_vectors > n_residuals(kept)) *solver = &kept->solver;
+    if (n_solver(kept) > 0) *solver = &kept->solver;
 out:
     return status;
+}
+
+float *const *gr_kept_of_strategy(struct gr_kept *kept) {
+    if (kept->strategy->n_kept == 0) return NULL;
+    return kept->next[kept->n_offers].vector + kept->n_vectors - kept->strategy->n_kept;
 }
 
 bool gr_kept_offer(struct gr_kept *kept, size_t local, uint32_t round,
@@ -160,9 +192,9 @@ bool gr_kept_offer(struct gr_kept *kept, size_t local, uint32_t round,
     const bool good = is_good(kept, local);
     kept->next_of[kept->n_offers++] = local;
     next->steps = kept->solver.steps;
-    if (n_residuals(kept) > 0) {
-        contribution->residual = good ? kept->silo[local].vector[0] : NULL;
-        contribution->left = next->vector[0];
+    for (size_t v = 0; v < n_residuals(kept); v++) {
+        contribution->residuals[v] = good ? kept->silo[local].vector[v] : NULL;
+        contribution->lefts[v] = next->vector[v];
         contribution->rounding = (struct gr_stream_key){.seed = kept->config->run.seed,
                                                         .silo = id,
                                                         .round = round,

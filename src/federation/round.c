@@ -29,19 +29,18 @@ struct gr_round {
 gr_status gr_round_create(struct gr_federation *f) {
     const uint32_t n = f->config->data.silos;
     const struct gr_strategy *strategy = gr_strategy_find(f->config->strategy.name);
-    const struct gr_combination combination = {strategy->combine, &f->config->strategy};
+    const struct gr_aggregator_options options = {
+        .encoding = f->config->aggregation.encoding,
+        .n_vectors = gr_strategy_sent(strategy),
+        .steps = strategy->sends_steps,
+        .combination = {strategy->combine, &f->config->strategy}};
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *f->round, "a round", &f->round));
     GR_TRY(gr_allocate_zero(n, 1, "participation", &f->round->lost));
     GR_TRY(gr_allocate_zero(n, 1, "participation", &f->round->late));
     GR_TRY(gr_allocate_zero(n, 1, "participation", &f->round->returned));
     GR_TRY(gr_roster_create(n, &f->round->roster));
-    if (combination.combine)
-        status =
-            gr_aggregator_create_combining(f->comm, f->layout, &combination, &f->round->aggregator);
-    else
-        status = gr_aggregator_create(f->comm, f->layout, f->config->aggregation.encoding,
-                                      &f->round->aggregator);
+    status = gr_aggregator_create_with(f->comm, f->layout, &options, &f->round->aggregator);
 out:
     return status;
 }
@@ -218,7 +217,7 @@ static gr_status reduce(struct gr_federation *f) {
     gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_AGGREGATE);
     mine = gr_training_contributions(f->training, &n);
     GR_TRY(gr_release_update(gr_cohort_door(f->cohort), f->round->aggregator, mine, n,
-                             f->round->roster.n_members, f->layout->size));
+                             f->round->roster.n_members, gr_training_values(f)));
     gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_SEAL);
     GR_TRY(gr_control_seal(f->comm, GR_PHASE_SEALED));
     GR_TRY(commit(f));

@@ -63,6 +63,10 @@ float *gr_server_parameters(const struct gr_server *server) {
     return server->parameters;
 }
 
+float *const *gr_server_vectors(const struct gr_server *server) {
+    return server->vector;
+}
+
 const uint32_t *gr_server_silo_rounds(const struct gr_server *server) {
     return server->silo_rounds;
 }
@@ -85,17 +89,23 @@ static double add_squares(double sum, const float *vector, size_t n) {
 
 void gr_server_step(struct gr_server *server, const struct gr_aggregator *total,
                     const struct gr_roster *roster, double *squares) {
-    float mean[GR_RING_BLOCK];
+    float mean[GR_STRATEGY_SENT_MAX][GR_RING_BLOCK];
+    const double share = roster->n_members / (double)roster->n_silos;
     for (size_t begin = 0; begin < server->layout->size; begin += GR_RING_BLOCK) {
         const size_t rest = server->layout->size - begin;
         const size_t n = rest < GR_RING_BLOCK ? rest : GR_RING_BLOCK;
-        gr_aggregate_decode(total, begin, mean, n);
-        struct gr_server_step step = {
-            .n = n, .parameters = server->parameters + begin, .mean = {mean}};
+        struct gr_server_step step = {.n = n,
+                                      .parameters = server->parameters + begin,
+                                      .share = share,
+                                      .steps = gr_aggregate_steps(total)};
+        for (size_t v = 0; v < gr_strategy_sent(server->strategy); v++) {
+            gr_aggregate_decode(total, v, begin, mean[v], n);
+            step.mean[v] = mean[v];
+        }
         for (size_t i = 0; i < server->strategy->n_server; i++)
             step.server[i] = server->vector[i] + begin;
         server->strategy->step(&server->config->strategy, &step);
-        if (squares) *squares = add_squares(*squares, mean, n);
+        if (squares) *squares = add_squares(*squares, mean[0], n);
     }
     for (uint32_t i = 0; i < roster->n_silos; i++)
         server->silo_rounds[i] += roster->member[i] != 0;

@@ -14,7 +14,8 @@ struct gr_training {
     struct gr_replay *replay;           /* NULL: nothing is replayed */
     /* Updates are made when first needed: as many as silos of this rank train in one round, for the
      * grid of the sum is not known before all have trained. */
-    float **update; /* data->n_local pointers to layout size floats */
+    float **sent;  /* data->n_local times n_sent pointers to layout size floats */
+    size_t n_sent; /* vectors of a contribution */
     struct gr_contribution *contribution;
     size_t n_contributions;
     struct gr_round_sums sums; /* of this rank; but for the scores */
@@ -32,7 +33,8 @@ gr_status gr_training_create(struct gr_federation *f) {
     t = f->training;
     t->strategy = gr_strategy_find(config->strategy.name);
     GR_TRY(gr_trainer_create(&config->train, config->run.seed, f->model, &t->trainer));
-    GR_TRY(gr_allocate_zero(n, sizeof *t->update, "updates", &t->update));
+    t->n_sent = gr_strategy_sent(t->strategy);
+    GR_TRY(gr_allocate_zero(n * t->n_sent, sizeof *t->sent, "updates", &t->sent));
     GR_TRY(gr_allocate_zero(n, sizeof *t->contribution, "contributions", &t->contribution));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &t->selected));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &t->asked));
@@ -46,9 +48,9 @@ out:
 void gr_training_free(struct gr_federation *f) {
     struct gr_training *t = f->training;
     if (!t) return;
-    for (size_t i = 0; t->update && i < f->data->n_local; i++)
-        gr_free(t->update[i]);
-    gr_free(t->update);
+    for (size_t i = 0; t->sent && i < f->data->n_local * t->n_sent; i++)
+        gr_free(t->sent[i]);
+    gr_free(t->sent);
     gr_free(t->contribution);
     gr_free(t->selected);
     gr_free(t->asked);
@@ -59,6 +61,7 @@ void gr_training_free(struct gr_federation *f) {
 }
 
 /* ---- one silo ------------------------------------------------------------------------------- */
+
 /* The whole reason goes to the silo's own terminal, once for rounds running. */
 static void sit_out_not_finite(struct gr_federation *f, const struct gr_silo *silo, uint32_t round,
                                const char *why) {
@@ -70,36 +73,92 @@ static void sit_out_not_finite(struct gr_federation *f, const struct gr_silo *si
     f->training->heard[silo->id] = 1;
 }
 
+/* The largest magnitude of what is sent; NAN: not all is finite. */
+static float largest_sent(float *const *sent, size_t n_sent, size_t n) {
+    float largest = 0;
+    for (size_t v = 0; v < n_sent; v++)
+        for (size_t i = 0; i < n; i++) {
+            if (!isfinite(sent[v][i])) return NAN;
+            largest = fmaxf(largest, fabsf(sent[v][i]));
+        }
+    return largest;
+}
+
+/* The next contribution's vectors: the update, and what the strategy makes of it. */
+static gr_status solve(struct gr_federation *f, size_t local, uint32_t round,
+                       struct gr_train_result *result) {
+    struct gr_training *t = f->training;
+    const struct gr_silo *silo = &f->data->local[local];
+    float **sent = t->sent + t->n_contributions * t->n_sent;
+    const size_t n = f->layout->size;
+    struct gr_solver *solver;
+    gr_status status = GR_OK;
+    for (size_t v = 0; v < t->n_sent; v++)
+        if (!sent[v]) GR_TRY(gr_allocate_zero(n, sizeof(float), "an update", &sent[v]));
+    GR_TRY(gr_kept_begin(f->kept, local, &solver));
+    if (solver) gr_trainer_carry(t->trainer, solver);
+    struct gr_silo_part part = {.config = &f->config->strategy,
+                                .n = n,
+                                .learning_rate = gr_learning_rate(&f->config->train, round),
+                                .server = (const float *const *)gr_server_vectors(f->server),
+                                .kept = gr_kept_of_strategy(f->kept),
+                                .sent = sent};
+    if (t->strategy->prepare) t->strategy->prepare(&part);
+    gr_trainer_correct(t->trainer, t->strategy->corrects ? part.kept[0] : NULL);
+    GR_TRY((t->strategy->full_gradient ? gr_train_full_gradient : gr_train_silo)(
+        t->trainer, silo, round, gr_server_parameters(f->server), sent[0], gr_control_poll, f->comm,
+        result));
+    gr_inject_fault_update(f->cohort, round, silo->id, sent[0], n, &result->largest);
+    part.steps = result->steps;
+    if (!t->strategy->conclude) goto out;
+    t->strategy->conclude(&part);
+    result->largest = largest_sent(sent, t->n_sent, n);
+out:
+    return status;
+}
+
+/* Of a silo in the mean. */
+static double weight_of(const struct gr_federation *f, const struct gr_train_result *result) {
+    if (f->training->strategy->alike) return result->weight > 0;
+    /* Where rows are in the draw already (gr_sample_silos), what is left is what one weighs. */
+    return gr_cohort_sizes(f->cohort) ? result->weight / (double)result->examples : result->weight;
+}
+
+/* The silo is in the sum with its vectors. */
+static void contribute(struct gr_federation *f, size_t local, uint32_t round,
+                       const struct gr_train_result *result) {
+    struct gr_training *t = f->training;
+    const struct gr_silo *silo = &f->data->local[local];
+    struct gr_contribution *contribution = &t->contribution[t->n_contributions];
+    *contribution = (struct gr_contribution){.silo = silo->id,
+                                             .examples = result->examples,
+                                             .weight = weight_of(f, result),
+                                             .steps = (double)result->steps,
+                                             .pseudonym = silo->pseudonym};
+    for (size_t v = 0; v < t->n_sent; v++)
+        contribution->vector[v] = t->sent[t->n_contributions * t->n_sent + v];
+    const bool anew = gr_kept_offer(f->kept, local, round, contribution);
+    gr_round_roster(f)->member[silo->id] = anew ? GR_PRESENT_ANEW : GR_PRESENT;
+    t->n_contributions++;
+    t->sums.processed += (int64_t)result->processed;
+    t->heard[silo->id] = 0;
+}
+
 /* Trains one silo into the next free update; a silo whose update must not enter a sum sits out. */
 static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t round) {
     const struct gr_silo *silo = &f->data->local[local];
     struct gr_training *t = f->training;
-    struct gr_roster *roster = gr_round_roster(f);
-    struct gr_train_result result;
-    struct gr_solver *solver;
-    const size_t slot = t->n_contributions;
-    gr_status status = GR_OK;
+    struct gr_train_result result = {0};
     /* A residual is added, which is less than a quarter of what it was left over from. */
     const float room = f->config->aggregation.encoding == GR_ENCODING_RING16 ? 2 : 1;
     if (silo->unusable != GR_OK) {
-        roster->sat_out[silo->id] = GR_SIT_DATA;
+        gr_round_roster(f)->sat_out[silo->id] = GR_SIT_DATA;
         return GR_OK;
     }
     gr_inject_fault(f->cohort, round, GR_POINT_TRAIN);
-    if (!t->update[slot])
-        GR_TRY(gr_allocate_zero(f->layout->size, sizeof(float), "an update", &t->update[slot]));
-    GR_TRY(gr_kept_begin(f->kept, local, &solver));
-    if (solver) gr_trainer_carry(t->trainer, solver);
-    status = (t->strategy->full_gradient ? gr_train_full_gradient : gr_train_silo)(
-        t->trainer, silo, round, gr_server_parameters(f->server), t->update[slot], gr_control_poll,
-        f->comm, &result);
-    if (status == GR_OK)
-        gr_inject_fault_update(f->cohort, round, silo->id, t->update[slot], f->layout->size,
-                               &result.largest);
-    /* Where rows are in the draw already (gr_sample_silos), what is left is what one weighs. */
-    const double weight =
-        gr_cohort_sizes(f->cohort) ? result.weight / (double)result.examples : result.weight;
-    const bool fits = isfinite(result.largest * (float)weight * room);
+    gr_status status = solve(f, local, round, &result);
+    const float weight = status == GR_OK ? (float)weight_of(f, &result) : 0;
+    const bool fits = isfinite(result.largest * weight * room);
     if (status == GR_OK && fits) status = gr_loss_add(t->sums.loss, result.loss_sum);
     if (status == GR_OK && fits) status = gr_loss_add(t->sums.weight, result.processed_weight);
     if (status == GR_ERROR_DATA || (status == GR_OK && !fits)) {
@@ -107,18 +166,7 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
                            status == GR_OK ? "its update is too large for a sum" : gr_message());
         return GR_OK;
     }
-    if (status != GR_OK) return status;
-    t->heard[silo->id] = 0;
-    t->contribution[slot] = (struct gr_contribution){.update = t->update[slot],
-                                                     .silo = silo->id,
-                                                     .examples = result.examples,
-                                                     .weight = weight,
-                                                     .pseudonym = silo->pseudonym};
-    const bool anew = gr_kept_offer(f->kept, local, round, &t->contribution[slot]);
-    roster->member[silo->id] = anew ? GR_PRESENT_ANEW : GR_PRESENT;
-    t->n_contributions++;
-    t->sums.processed += (int64_t)result.processed;
-out:
+    if (status == GR_OK) contribute(f, local, round, &result);
     return status;
 }
 
@@ -222,6 +270,10 @@ const struct gr_contribution *gr_training_contributions(const struct gr_training
                                                         size_t *n) {
     *n = training->n_contributions;
     return training->contribution;
+}
+
+size_t gr_training_values(const struct gr_federation *f) {
+    return f->training->n_sent * f->layout->size;
 }
 
 const struct gr_round_sums *gr_training_sums(const struct gr_training *training) {

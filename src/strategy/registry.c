@@ -15,7 +15,9 @@
     ROW(fedadam)                                                                                   \
     ROW(fedyogi)                                                                                   \
     ROW(median)                                                                                    \
-    ROW(trimmed_mean)
+    ROW(trimmed_mean)                                                                              \
+    ROW(fednova)                                                                                   \
+    ROW(scaffold)
 
 #define DECLARE(name) extern const struct gr_strategy gr_strategy_##name;
 STRATEGIES(DECLARE)

@@ -23,7 +23,8 @@ struct gr_trainer {
     size_t order_room;
     gsl_rng *stream; /* owned */
     /* Of one silo's round. */
-    const float *global; /* borrowed */
+    const float *global;     /* borrowed */
+    const float *correction; /* of each gradient; borrowed; NULL: none */
     double rate;
     uint64_t steps_done, steps_left;
     double weight; /* of the silo's rows, added up */
@@ -93,6 +94,10 @@ size_t gr_solver_vectors(const struct gr_train_config *config,
 
 void gr_trainer_carry(struct gr_trainer *trainer, struct gr_solver *solver) {
     trainer->solver = solver;
+}
+
+void gr_trainer_correct(struct gr_trainer *trainer, const float *correction) {
+    trainer->correction = correction;
 }
 
 /* The optimizer's state as the silo's training begins. */
@@ -181,12 +186,22 @@ static void gather(const struct gr_trainer *trainer, const struct gr_rows *rows,
                          gr_model_batch_offsets(model));
 }
 
+/* gradient <- scale gradient + correction. */
+static void correct(float *gradient, float scale, const float *correction, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        gradient[i] = scale * gradient[i] + correction[i];
+}
+
 /* The step, in which biases decay like weights or not at all. */
 static void take_step(const struct gr_trainer *trainer, uint64_t t, float *parameters,
-                      const float *gradient) {
+                      float *gradient) {
     const struct gr_layout *layout = gr_model_layout(trainer->model);
     struct gr_train_config config = trainer->config;
-    const float scale = gr_clip_scale(gradient, config.clip_norm, layout->size);
+    float scale = gr_clip_scale(gradient, config.clip_norm, layout->size);
+    if (trainer->correction) {
+        correct(gradient, scale, trainer->correction, layout->size);
+        scale = 1;
+    }
     if (!spares_biases(&config)) {
         gr_optimizer_step(&config, trainer->rate, t, parameters, gradient, scale, trainer->state,
                           layout->size);
@@ -210,7 +225,7 @@ static gr_status train_batch(struct gr_trainer *trainer, float *parameters, size
     float *gradient = trainer->scratch;
     gr_status status;
     trainer->steps_done++;
-    if (trainer->fused)
+    if (trainer->fused && !trainer->correction)
         return gr_model_step(trainer->model, parameters, n, trainer->rate, config->weight_decay,
                              loss_sum);
     GR_TRY(gr_model_gradient(trainer->model, parameters, n, gradient, loss_sum));
@@ -252,6 +267,7 @@ static gr_status train_pass(struct gr_trainer *trainer, const struct gr_silo *si
         GR_TRY(train_batch(trainer, parameters, n, &loss_sum));
         GR_TRY(take_loss(trainer, silo, loss_sum, n, result));
         trainer->steps_left--;
+        result->steps++;
         if (trainer->config.seconds > 0 && gr_clock_seconds() >= trainer->ends_s)
             trainer->steps_left = 0;
     }
@@ -360,6 +376,7 @@ gr_status gr_train_full_gradient(struct gr_trainer *trainer, const struct gr_sil
         trainer->scratch[i] = update[i] / (float)rows->n_rows;
     memcpy(update, global, size * sizeof *update);
     take_step(trainer, 1, update, trainer->scratch);
+    out->steps = 1;
     status = take_largest(silo, subtract(update, global, size), out);
 out:
     return status;

@@ -58,6 +58,12 @@
     echo "tcp --ranks 4 --silos 6 --set strategy.name=median --set model.hidden=[300,300] --fault kill:2:3:aggregate:0.0005"
     echo "tcp --ranks 4 --silos 5 --set strategy.name=median --fault kill:0:3:seal --fault kill:3:3:commit"
     echo "shm --ranks 3 --silos 4 --set strategy.name=median --fault stop:2:3:aggregate:0:2.5"
+    # A second vector in the sum, and one that a silo keeps.
+    echo "shm --ranks 4 --silos 5 --set strategy.name=scaffold --fault kill:2:3:aggregate"
+    echo "tcp --ranks 4 --silos 5 --set strategy.name=scaffold --fault kill:2:3:commit"
+    echo "shm --ranks 3 --silos 4 --set strategy.name=scaffold --set aggregation.encoding=ring16 --fault stop:2:3:commit:0:2.5"
+    echo "shm --ranks 4 --silos 4 --end stopped --set round.quorum=4 --set strategy.name=scaffold --fault kill:2:3:commit"
+    echo "shm --ranks 4 --silos 5 --set strategy.name=fednova --fault kill:0:3:aggregate"
     # Too few are left: stopped, and resumed with everybody.
     echo "shm --ranks 4 --silos 4 --end stopped --set round.quorum=4 --fault kill:2:3:train"
     echo "shm --ranks 3 --silos 6 --end stopped --set round.quorum=5 --fault kill:0:4:aggregate"

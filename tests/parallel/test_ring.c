@@ -387,9 +387,9 @@ static int total_outlives_an_epoch(struct gr_comm *comm) {
         EXPECT(gr_comm_epoch(comm) > epoch && roster.phase == GR_PHASE_SEALED);
         EXPECT(gr_aggregate_holds(aggregator));
         /* Any range that begins at a block. */
-        gr_aggregate_decode(aggregator, GR_RING_BLOCK, later + GR_RING_BLOCK,
+        gr_aggregate_decode(aggregator, 0, GR_RING_BLOCK, later + GR_RING_BLOCK,
                             sum.layout.size - GR_RING_BLOCK);
-        gr_aggregate_decode(aggregator, 0, later, GR_RING_BLOCK);
+        gr_aggregate_decode(aggregator, 0, 0, later, GR_RING_BLOCK);
         EXPECT(memcmp(later, sum.mean, sum.layout.size * sizeof *later) == 0);
         for (size_t s = 0; s < sum.n_silos; s++)
             total += sum.weight[s];
@@ -560,6 +560,62 @@ static int floats(struct gr_comm *found) {
     return bad;
 }
 
+/* Two vectors in one sum are what two sums make of them. */
+static int two_vectors(struct gr_comm *comm) {
+    static const size_t sizes[] = {1, GR_RING_BLOCK, GR_RING_BLOCK + 5, 140001};
+    static const enum gr_encoding encodings[] = {GR_ENCODING_RING64, GR_ENCODING_RING32,
+                                                 GR_ENCODING_FLOAT32};
+    enum { MEMBERS = 4 };
+    int bad = 0;
+    for (size_t c = 0; c < sizeof sizes / sizeof *sizes * 3; c++) {
+        const size_t size = sizes[c / 3];
+        const struct gr_aggregator_options options = {
+            .encoding = encodings[c % 3], .n_vectors = 2, .steps = true};
+        struct gr_aggregator *both = NULL, *alone = NULL;
+        struct gr_layout layout = {0};
+        struct gr_contribution mine[MEMBERS], one[MEMBERS];
+        float *vector[MEMBERS][2], *mean, *expected;
+        uint64_t examples;
+        size_t n = 0;
+        EXPECT(gr_layout_append(&layout, "all", 1, &size) == GR_OK);
+        EXPECT(gr_allocate(2 * layout.size, sizeof *mean, "means", &mean) == GR_OK);
+        EXPECT(gr_allocate(layout.size, sizeof *mean, "mean", &expected) == GR_OK);
+        for (size_t s = 0; s < MEMBERS; s++)
+            for (size_t v = 0; v < 2; v++) {
+                EXPECT(gr_allocate_zero(layout.size, sizeof(float), "v", &vector[s][v]) == GR_OK);
+                for (size_t i = 0; i < size; i++)
+                    vector[s][v][i] = (float)(sin((double)(i + 7 * s)) * (v ? 1e-20 : 3));
+            }
+        for (size_t s = 0; s < MEMBERS; s++)
+            if ((int)s % gr_comm_size(comm) == gr_comm_rank(comm))
+                mine[n++] = (struct gr_contribution){.vector = {vector[s][0], vector[s][1]},
+                                                     .weight = (double)s + 1,
+                                                     .steps = (double)(10 * s),
+                                                     .pseudonym = "silo"};
+        EXPECT(gr_aggregator_create_with(comm, &layout, &options, &both) == GR_OK);
+        EXPECT(gr_aggregator_create(comm, &layout, options.encoding, &alone) == GR_OK);
+        EXPECT(gr_aggregate(both, mine, n, MEMBERS, mean, &examples) == GR_OK);
+        EXPECT(gr_aggregate_steps(both) == 20); /* (0 + 20 + 60 + 120) / 10 */
+        for (size_t v = 0; v < 2; v++) {
+            for (size_t i = 0; i < n; i++) {
+                one[i] = mine[i];
+                one[i].update = mine[i].vector[v];
+            }
+            EXPECT(gr_aggregate(alone, one, n, MEMBERS, expected, &examples) == GR_OK);
+            EXPECT(memcmp(mean + v * layout.size, expected, size * sizeof *mean) == 0);
+        }
+        gr_aggregator_free(alone);
+        gr_aggregator_free(both);
+        for (size_t s = 0; s < MEMBERS; s++)
+            for (size_t v = 0; v < 2; v++)
+                gr_free(vector[s][v]);
+        gr_free(expected);
+        gr_free(mean);
+        gr_layout_release(&layout);
+    }
+    return bad;
+}
+
 static int print_digest(int argc, char **argv) {
     struct gr_comm_options options = {0};
     struct gr_comm *comm = NULL;
@@ -598,6 +654,7 @@ int main(int argc, char **argv) {
         {"heavy silos", heavy_silos},
         {"floats", floats},
         {"total outlives an epoch", total_outlives_an_epoch},
+        {"two vectors", two_vectors},
     };
     if (argc > 1 && strcmp(argv[1], "digest") == 0) return print_digest(argc, argv);
     return parallel_run(argc, argv, cases, sizeof cases / sizeof *cases);

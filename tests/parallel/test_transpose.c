@@ -35,7 +35,7 @@ static void weigh_by_place(const void *context, const float *const *row, size_t 
 }
 
 static const float two = 2;
-static const struct gr_combination by_place = {weigh_by_place, &two};
+static const struct gr_aggregator_options by_place = {.combination = {weigh_by_place, &two}};
 
 struct task {
     uint32_t n_silos; /* numbers 3, 5, 7, ...; the last first */
@@ -90,7 +90,7 @@ static int combine_task(struct gr_comm *comm, const struct task *task) {
     size_t wrong = 0;
     bad += make_updates(comm, task, &u);
     EXPECT(gr_allocate(u.layout.size, sizeof *mean, "mean", &mean) == GR_OK);
-    EXPECT(gr_aggregator_create_combining(comm, &u.layout, &by_place, &aggregator) == GR_OK);
+    EXPECT(gr_aggregator_create_with(comm, &u.layout, &by_place, &aggregator) == GR_OK);
     for (int twice = 0; twice < 2; twice++) {
         memset(mean, 0xff, u.layout.size * sizeof *mean);
         EXPECT(gr_aggregate(aggregator, u.mine, u.n, task->n_silos, mean, &examples) == GR_OK);
@@ -145,7 +145,7 @@ static int rounds(struct gr_comm *comm) {
     uint64_t examples;
     EXPECT(gr_layout_append(&layout, "all", 1, &size) == GR_OK);
     EXPECT(gr_allocate(layout.size, sizeof *mean, "mean", &mean) == GR_OK);
-    EXPECT(gr_aggregator_create_combining(comm, &layout, &by_place, &aggregator) == GR_OK);
+    EXPECT(gr_aggregator_create_with(comm, &layout, &by_place, &aggregator) == GR_OK);
     for (size_t t = 0; t < sizeof members / sizeof *members; t++) {
         const struct task task = {members[t], size, 1};
         struct updates u;
@@ -176,7 +176,7 @@ static int refusals(struct gr_comm *comm) {
     uint64_t examples;
     bad += make_updates(comm, &task, &u);
     EXPECT(gr_allocate(u.layout.size, sizeof *mean, "mean", &mean) == GR_OK);
-    EXPECT(gr_aggregator_create_combining(comm, &u.layout, &by_place, &aggregator) == GR_OK);
+    EXPECT(gr_aggregator_create_with(comm, &u.layout, &by_place, &aggregator) == GR_OK);
     /* Of silos there are more than said, or none. */
     EXPECT_EQUAL(gr_aggregate(aggregator, u.mine, u.n, 2, mean, &examples), GR_ERROR_INTERNAL);
     EXPECT(strstr(gr_message(), "3 contributions to a sum of 2") != NULL);
@@ -214,7 +214,7 @@ static int lost_rank(struct gr_comm *found) {
     if (size < 3) return bad;
     EXPECT(gr_comm_create(MPI_COMM_WORLD, &options, &comm) == GR_OK);
     bad += make_updates(comm, &task, &u);
-    EXPECT(gr_aggregator_create_combining(comm, &u.layout, &by_place, &aggregator) == GR_OK);
+    EXPECT(gr_aggregator_create_with(comm, &u.layout, &by_place, &aggregator) == GR_OK);
     gr_comm_set_deadlines(comm, 0.5, 0);
     if (gr_comm_rank(comm) != last) {
         EXPECT_EQUAL(gr_aggregate_total(aggregator, u.mine, u.n, 5), GR_LOST);

@@ -60,7 +60,9 @@ for settings in \
         --set round.availability=[{\"silos\":[1,2,8],\"from\":3}]" \
     "--set strategy.name=fedadam --set strategy.server_learning_rate=0.1" \
     "--set strategy.name=median --set aggregation.ranks_per_node=2" \
-    "--set strategy.name=trimmed_mean --set strategy.trim=0.2 --set round.participants=6"; do
+    "--set strategy.name=trimmed_mean --set strategy.trim=0.2 --set round.participants=6" \
+    "--set strategy.name=fednova --set round.participants=6" \
+    "--set strategy.name=scaffold --set round.participants=6 --set aggregation.ranks_per_node=2"; do
     # shellcheck disable=SC2086
     one=$(digest_of 1 -- small.yaml $settings)
     check "it differs: $settings" differ "$one" "$want"

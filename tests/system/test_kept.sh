@@ -64,6 +64,17 @@ interrupted "$want" $adam $kept
 ring16="$momentum $kept --set aggregation.encoding=ring16"
 # shellcheck disable=SC2086
 interrupted "$(digest 1 $ring16)" $ring16
+# SCAFFOLD's control variates, alone and with the residuals of both vectors.
+scaffold="--set strategy.name=scaffold --set round.participants=7"
+# shellcheck disable=SC2086
+{
+    interrupted "$(digest 1 $scaffold)" $scaffold
+    check "control variates are kept" bash -c 'ls part/silos/*.h5 >/dev/null'
+    interrupted "$(digest 1 $scaffold --set aggregation.encoding=ring16)" $scaffold --set aggregation.encoding=ring16
+}
+rm -rf part bereft
+# shellcheck disable=SC2086
+{ trained part 3 $ring16 --set run.rounds=4 >/dev/null; cp -r part bereft; }
 # shellcheck disable=SC2086
 check "another state is another run" exits 78 on_ranks 2 train small.yaml --quiet --run part --resume ${ring16/keep/reset}
 

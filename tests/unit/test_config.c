@@ -198,9 +198,9 @@ static const struct {
      "t.yaml:4: train.proximal_mu: found -1, allowed 0 <= x <= 1000"},
     {"train: {learning_rate: 1, batch_size: 1, seconds: -1}",
      "t.yaml:4: train.seconds: found -1, allowed 0 <= x <= 1e+06"},
-    {"strategy: {name: scaffold}",
-     "t.yaml:5: strategy.name: found \"scaffold\", allowed fedavg, fedavgm, fedsgd, fedprox, "
-     "fedadagrad, fedadam, fedyogi, median or trimmed_mean"},
+    {"strategy: {name: krum}",
+     "t.yaml:5: strategy.name: found \"krum\", allowed fedavg, fedavgm, fedsgd, fedprox, "
+     "fedadagrad, fedadam, fedyogi, median, trimmed_mean, fednova or scaffold"},
     {"strategy: {name: trimmed_mean, trim: 0.5}",
      "t.yaml:5: strategy.trim: found 0.5, allowed 0 <= x < 0.5"},
     {"strategy: {name: median}\naggregation: {encoding: ring16}",

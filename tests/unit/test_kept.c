@@ -24,7 +24,9 @@ static void begin(void) {
     data.n_silos = SILOS;
     data.n_local = LOCAL;
     data.local = local;
+    static char strategy[] = "fedavg";
     config.run.seed = 77;
+    config.strategy.name = strategy;
     config.aggregation.encoding = GR_ENCODING_RING16;
     MUST(gr_kept_create(&config, &data, &layout, silo_rounds, &kept));
 }

@@ -138,7 +138,7 @@ START_TEST(many_vectors) {
     MUST(gr_silo_state_write(folder(), &state));
     in = state;
     in.steps = 0;
-    memcpy(in.vector, found, sizeof in.vector);
+    memcpy(in.vector, found, sizeof found);
     MUST(gr_silo_state_read(folder(), &in));
     ck_assert_uint_eq(in.steps, 1ULL << 40);
     for (size_t v = 0; v < 3; v++)
