@@ -72,14 +72,14 @@ struct gr_state {
  * writes into a file that nobody will publish.
  *
  * Layout of the file: /global/parameters/<tensor> (float32, the tensor's shape),
- * /global/server/<name>/<tensor>, /silos/rounds (uint32), /global/class_counts (int64, where
- * classes weigh differently), /global/digests (one BLAKE2b-256 for each slab of at most 4 MiB,
- * independent of the number of ranks), /preprocessing (uint8, the text of a gr_fit; absent where
- * rows go into the model as they are), attributes at /: "format" "granary-checkpoint", "version",
- * "round", "architecture" (of over 60,000 bytes: a dataset, as /preprocessing), "config_digest",
- * "run_id", and of struct gr_evidence "events", "events_head", "metrics", "metrics_head",
- * "manifest_digest", "stretches"; at /global/server, with a vector "best": "best_round",
- * "best_value".
+ * /global/server/<name>/<tensor>, /silos/rounds (uint32; of a checkpoint), /global/class_counts
+ * (int64, where classes weigh differently), /global/digests (one BLAKE2b-256 for each slab of at
+ * most 4 MiB, independent of the number of ranks), /preprocessing (uint8, the text of a gr_fit;
+ * absent where rows go into the model as they are), attributes at /: "format" "granary-checkpoint",
+ * "version", "round", "architecture" (of over 60,000 bytes: a dataset, as /preprocessing),
+ * "config_digest", "run_id", and of struct gr_evidence "events", "events_head", "metrics",
+ * "metrics_head", "manifest_digest", "stretches"; at /global/server, with a vector "best":
+ * "best_round", "best_value".
  */
 gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struct gr_state *state,
                               uint32_t keep, uint32_t attempt) GR_CHECKED;
@@ -129,7 +129,7 @@ struct gr_model_file {
     float *parameters;       /* owned */
     bool digests_match;      /* of that share */
     size_t n_server;
-    uint32_t n_silos;
+    uint32_t n_silos; /* of a checkpoint; 0 of a model */
 };
 gr_status gr_model_file_read(const char *path, int rank, int size,
                              struct gr_model_file *out) GR_CHECKED;

@@ -37,7 +37,7 @@ static void show_model(const char *path, const struct gr_model_file *file, const
     }
     show_preprocessing(file->preprocessing);
     printf("  server state  %zu vectors\n", file->n_server);
-    printf("  silos         %u\n", file->n_silos);
+    if (file->n_silos > 0) printf("  silos         %u\n", file->n_silos);
     printf("  config, data  %s\n", file->config_digest);
     printf("  digest        %s\n", digest);
     printf("  whole         %s\n", file->digests_match ? "yes" : "NO, a slab's digest differs");

@@ -163,31 +163,41 @@ static gr_status create_counts(const struct creator *c, hid_t global) {
     return GR_OK;
 }
 
+/* A model that goes to others does not tell who took part how often: it has no silos. */
+static gr_status create_silos(const struct creator *c) {
+    const size_t n = c->state->n_silos;
+    hid_t silos = -1, rounds = -1;
+    if (n == 0) return GR_OK;
+    silos = create_group(c->file, "silos");
+    if (silos >= 0) rounds = gr_hdf5_create_dataset(silos, "rounds", H5T_STD_U32LE, 1, &n);
+    if (rounds >= 0) H5Dclose(rounds);
+    if (silos >= 0) H5Gclose(silos);
+    return rounds < 0 ? gr_hdf5_fail(GR_ERROR_WRITE, c->path, "silos") : GR_OK;
+}
+
 static gr_status create_structure(struct creator *c, const char *format) {
     gr_status status = GR_OK;
-    hid_t global = create_group(c->file, "global"), silos = create_group(c->file, "silos");
-    hid_t server = global >= 0 ? create_group(global, "server") : -1, digests = -1, rounds = -1;
-    size_t shape[2] = {c->n_pieces, GR_DIGEST_BYTES}, n_silos = c->state->n_silos;
-    if (global < 0 || server < 0 || silos < 0) {
+    hid_t global = create_group(c->file, "global"), digests = -1;
+    hid_t server = global >= 0 ? create_group(global, "server") : -1;
+    size_t shape[2] = {c->n_pieces, GR_DIGEST_BYTES};
+    if (global < 0 || server < 0) {
         status = gr_hdf5_fail(GR_ERROR_WRITE, c->path, "groups");
         goto out;
     }
     GR_TRY(create_vector(c, global, "parameters", 0));
     GR_TRY(create_server(c, server));
     digests = gr_hdf5_create_dataset(global, "digests", H5T_STD_U8LE, 2, shape);
-    rounds = gr_hdf5_create_dataset(silos, "rounds", H5T_STD_U32LE, 1, &n_silos);
-    if (digests < 0 || rounds < 0) {
+    if (digests < 0) {
         status = gr_hdf5_fail(GR_ERROR_WRITE, c->path, "digests");
         goto out;
     }
+    GR_TRY(create_silos(c));
     GR_TRY(create_counts(c, global));
     GR_TRY(create_text(c, "preprocessing", c->state->preprocessing));
     GR_TRY(create_attributes(c, digests, format));
 out:
-    if (rounds >= 0) H5Dclose(rounds);
     if (digests >= 0) H5Dclose(digests);
     if (server >= 0) H5Gclose(server);
-    if (silos >= 0) H5Gclose(silos);
     if (global >= 0) H5Gclose(global);
     return status;
 }

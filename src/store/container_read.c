@@ -290,7 +290,9 @@ static gr_status read_structure(struct reader *r) {
         status = damaged(c, "/global/digests", "fewer digests than pieces");
         goto out;
     }
-    GR_TRY(read_table(r, "/silos/rounds", H5T_STD_U32LE, 1, SILOS_MAX, &n_silos, &c->silo_rounds));
+    if (H5Lexists(r->file, "/silos", H5P_DEFAULT) > 0)
+        GR_TRY(
+            read_table(r, "/silos/rounds", H5T_STD_U32LE, 1, SILOS_MAX, &n_silos, &c->silo_rounds));
     c->n_silos = (uint32_t)n_silos;
     if (H5Lexists(r->file, "/global/class_counts", H5P_DEFAULT) > 0)
         GR_TRY(read_table(r, "/global/class_counts", H5T_STD_I64LE, 1, CLASSES_MAX,

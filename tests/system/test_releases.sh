@@ -104,6 +104,12 @@ check "by name" says "column 2: found min_max without a range, expected one in d
 check "where they are allowed" exits 0 on_ranks 2 train run.yaml --run allowed-extremes --quiet --set preprocess.scale=min_max --set policy.extremes=true
 check "are in the ledger" bash -c 'grep -q "\"name\":\"extremes\"" allowed-extremes/events.jsonl'
 
+# ---- participation: a checkpoint needs it, a model goes to others ---
+check "a checkpoint" exits 0 "$GRANARY" inspect "$(ls ten/checkpoints/round-*.h5 | tail -n 1)"
+check "tells its silos" prints "silos         3"
+check "a model" exits 0 "$GRANARY" inspect ten/model.h5
+check "does not" bash -c '! grep -q silos "$0"' "$OUT"
+
 # ---- scores ------------------------------------------------------------------------------------------
 # Cells of the confusion matrix, a row a line.
 cells() { tr -d ' \n' <"$1/evaluation.json" | sed 's/.*"counts":\[\[\(.*\)\]\]}.*/\1/; s/\].*//' | tr ',[]' '\n\n\n' | grep -v '^$'; }
