@@ -86,6 +86,8 @@ size_t gr_model_classes(const struct gr_model *model); /* 0 for regression and c
 gr_status gr_model_initialise(const struct gr_model *model, uint64_t seed,
                               float *parameters) GR_CHECKED;
 
+/* The most rows of one batch, as gr_model_create was told. Not collective. */
+size_t gr_model_batch_max(const struct gr_model *model);
 /* Where a batch is to be written: n_rows x inputs float32, batch_max rows. Borrowed. */
 float *gr_model_batch_features(struct gr_model *model);
 int32_t *gr_model_batch_labels(struct gr_model *model);
@@ -141,6 +143,30 @@ void gr_model_start_round(struct gr_model *model, uint64_t seed, uint32_t silo, 
  */
 gr_status gr_model_gradient(struct gr_model *model, const float *parameters, size_t n,
                             float *gradient, double *loss_sum) GR_CHECKED;
+
+/*
+ * One step of plain stochastic gradient descent on the batch, in place:
+ * w <- w - learning_rate (g + weight_decay w), with the gradient g of gr_model_gradient. The
+ * gradient is never stored: the product that would write a weight's gradient moves the weight
+ * instead, which saves a pass over the gradient and two over the parameters. Not collective.
+ */
+gr_status gr_model_step(struct gr_model *model, float *parameters, size_t n, double learning_rate,
+                        double weight_decay, double *loss_sum) GR_CHECKED;
+/*
+ * The squared L2 norms of the rows' own gradients, for clipping row by row (Abadi et al. 2016,
+ * Algorithm 1). squares: n, overwritten; squares[i] is of the gradient that gr_model_gradient has
+ * for a batch of row i alone, with its weight. Dropout is drawn as in training. The gradients
+ * themselves are never stored: a dense layer's norm is a product of two norms (Goodfellow 2015).
+ * The time is about that of gr_model_gradient; convolutions take several times that.
+ * loss_sum: as there. Not collective.
+ */
+gr_status gr_model_row_norms(struct gr_model *model, const float *parameters, size_t n,
+                             double *squares, double *loss_sum) GR_CHECKED;
+/*
+ * The sum of the training weights of the last batch's rows, in rows (without weights: n), as
+ * gr_model_gradient, gr_model_step or gr_model_row_norms found it. Not collective.
+ */
+double gr_model_batch_weight(const struct gr_model *model);
 
 /*
  * Forward only, without dropout, label smoothing and class weights: sum of w l, and rows whose

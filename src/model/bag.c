@@ -67,8 +67,9 @@ out:
     return status;
 }
 
-static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
-                          size_t n, const struct gr_target *target) {
+static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
+                                 const float *parameters, size_t n,
+                                 const struct gr_target *target) {
     const size_t width = layer->config.width;
     (void)parameters;
     gr_lookup_start(target, layer->weight, layer->n_weights);
@@ -85,9 +86,27 @@ static gr_status backward(struct gr_model *model, struct gr_layer *layer, const 
     return GR_OK;
 }
 
+/* An id that stands c times in a row has c shares of delta: squared, each time brings c of them. */
+static gr_status row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
+                           double *squares) {
+    const size_t width = layer->config.width;
+    for (size_t i = 0; i < n; i++) {
+        const float *ids = layer->in + i * layer->inputs;
+        const double share = (double)share_of(ids, layer->inputs);
+        size_t pairs = 0;
+        for (size_t t = 0; t < layer->inputs; t++)
+            for (size_t u = 0; u < layer->inputs && ids[t] > 0; u++)
+                pairs += !(ids[u] < ids[t]) && !(ids[u] > ids[t]);
+        squares[i] +=
+            share * share * (double)pairs * gr_square_sum(model->delta + i * width, width);
+    }
+    return GR_OK;
+}
+
 const struct gr_layer_kind gr_layer_bag = {.type = GR_LAYER_BAG,
                                            .shape = shape,
                                            .tensors = tensors,
                                            .check = check,
                                            .forward = forward,
-                                           .backward = backward};
+                                           .backward_weight = backward_weight,
+                                           .row_norms = row_norms};

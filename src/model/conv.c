@@ -63,24 +63,30 @@ out:
     return status;
 }
 
-static gr_status make_data(const struct gr_dnnl *dnnl, const struct gr_kernel_window *window,
-                           const struct gr_descs *d, struct gr_image_set *set) {
-    const struct gr_argument data[] = {{DNNL_ARG_DIFF_DST, false, &d->out},
-                                       {DNNL_ARG_WEIGHTS, false, &d->weight},
-                                       {DNNL_ARG_DIFF_SRC, true, &d->in}};
+static gr_status make_data(const struct gr_dnnl *dnnl, const struct gr_layer *layer,
+                           struct gr_image_set *set) {
+    struct gr_kernel_window window;
+    struct gr_extent to;
+    struct gr_descs d = {0};
+    const struct gr_argument data[] = {{DNNL_ARG_DIFF_DST, false, &d.out},
+                                       {DNNL_ARG_WEIGHTS, false, &d.weight},
+                                       {DNNL_ARG_DIFF_SRC, true, &d.in}};
     dnnl_primitive_desc_t made = NULL;
-    gr_status status = GR_OK;
-    GR_TRY_DNNL(dnnl, gr_dnnl_conv_data(&made, dnnl->engine, window, gr_desc_of(&d->in),
-                                        gr_desc_of(&d->used_weight), gr_desc_of(&d->used_out),
+    gr_status status;
+    GR_TRY(gr_images_window(layer, &window, &to));
+    GR_TRY(describe(dnnl, layer, set->n, &d));
+    GR_TRY_DNNL(dnnl, gr_dnnl_conv_data(&made, dnnl->engine, &window, gr_desc_of(&d.in),
+                                        gr_desc_of(&d.used_weight), gr_desc_of(&d.used_out),
                                         gr_primitive_hint(&set->forward)));
     GR_TRY(gr_primitive_make(dnnl, made, data, 3, &set->data));
 out:
     dnnl_primitive_desc_destroy(made);
+    gr_descs_release(&d);
     return status;
 }
 
-static gr_status make_backward(const struct gr_dnnl *dnnl, const struct gr_layer *layer,
-                               struct gr_image_set *set) {
+static gr_status make_weight(const struct gr_dnnl *dnnl, const struct gr_layer *layer,
+                             struct gr_image_set *set) {
     struct gr_kernel_window window;
     struct gr_extent to;
     struct gr_descs d = {0};
@@ -92,7 +98,6 @@ static gr_status make_backward(const struct gr_dnnl *dnnl, const struct gr_layer
     gr_status status;
     GR_TRY(gr_images_window(layer, &window, &to));
     GR_TRY(describe(dnnl, layer, set->n, &d));
-    if (!layer->first) GR_TRY(make_data(dnnl, &window, &d, set));
     GR_TRY_DNNL(dnnl,
                 gr_dnnl_conv_weight(&made, dnnl->engine, &window, gr_desc_of(&d.used_in),
                                     gr_desc_of(&d.derivative), gr_desc_of(&d.bias),
@@ -125,21 +130,28 @@ out:
     return status;
 }
 
-static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
-                          size_t n, const struct gr_target *target) {
+static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
+                               const float *parameters, size_t n) {
+    struct gr_image_set *set;
+    gr_status status;
+    GR_TRY(gr_images_find(&model->dnnl, layer, n, make, &set));
+    if (!set->data.primitive) GR_TRY(make_data(&model->dnnl, layer, set));
+    GR_TRY(gr_primitive_run(
+        &model->dnnl, &set->data,
+        (const void *const[]){model->delta, parameters + layer->weight, model->delta_before}));
+out:
+    return status;
+}
+
+static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
+                                 const float *parameters, size_t n,
+                                 const struct gr_target *target) {
     float *const by_weight = model->product, *const by_bias = model->pack;
     struct gr_image_set *set;
     gr_status status;
-    if (!layer->slope_behind)
-        gr_activate_backward(layer->activation, layer->sums, layer->out, model->delta,
-                             n * layer->outputs);
+    (void)parameters;
     GR_TRY(gr_images_find(&model->dnnl, layer, n, make, &set));
-    if (!set->weight.primitive) GR_TRY(make_backward(&model->dnnl, layer, set));
-    /* Before the weights, which may move. */
-    if (!layer->first)
-        GR_TRY(gr_primitive_run(
-            &model->dnnl, &set->data,
-            (const void *const[]){model->delta, parameters + layer->weight, model->delta_before}));
+    if (!set->weight.primitive) GR_TRY(make_weight(&model->dnnl, layer, set));
     GR_TRY(gr_primitive_run(&model->dnnl, &set->weight,
                             (const void *const[]){layer->in, model->delta, by_weight, by_bias}));
     gr_target_take(target, target->vector + layer->weight, by_weight, layer->n_weights);
@@ -153,5 +165,7 @@ const struct gr_layer_kind gr_layer_conv = {.type = GR_LAYER_CONV,
                                             .tensors = tensors,
                                             .prepare = prepare,
                                             .forward = forward,
-                                            .backward = backward,
+                                            .backward_data = backward_data,
+                                            .backward_weight = backward_weight,
+                                            .row_norms = gr_images_row_norms,
                                             .release = gr_images_release};

@@ -105,7 +105,7 @@ out:
  * delta_before = delta weight^T. The product runs transposed, so that weight is read by rows. Its
  * columns are padded to whole tiles; what stands in the padding is multiplied, and not read.
  */
-static gr_status backward_data(struct gr_model *model, const struct gr_layer *layer,
+static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
                                const float *parameters, size_t n) {
     const size_t turned_row = (n + GR_TILE_TAIL - 1) / GR_TILE_TAIL * GR_TILE_TAIL;
     const float *weight = parameters + layer->weight;
@@ -132,9 +132,11 @@ static gr_status backward_data(struct gr_model *model, const struct gr_layer *la
     return GR_OK;
 }
 
-static gr_status backward_weight(struct gr_model *model, const struct gr_layer *layer, size_t n,
+static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
+                                 const float *parameters, size_t n,
                                  const struct gr_target *target) {
     float *weight = target->vector + layer->weight;
+    (void)parameters;
     if (model->inner) {
         float *derivative = target->step ? model->product : weight;
         const gr_status status = gr_inner_backward_weight(model->inner, layer->number, n, layer->in,
@@ -165,16 +167,14 @@ static gr_status backward_weight(struct gr_model *model, const struct gr_layer *
     return GR_OK;
 }
 
-static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
-                          size_t n, const struct gr_target *target) {
-    gr_status status = GR_OK;
-    gr_activate_backward(layer->activation, layer->sums, layer->out, model->delta,
-                         n * layer->outputs);
-    /* Before the weights, which may move. */
-    if (!layer->first) GR_TRY(backward_data(model, layer, parameters, n));
-    GR_TRY(backward_weight(model, layer, n, target));
-out:
-    return status;
+/* A row's derivative is the outer product of what comes in and delta, and delta for the biases
+ * (Goodfellow 2015). */
+static gr_status row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
+                           double *squares) {
+    for (size_t i = 0; i < n; i++)
+        squares[i] += (1 + gr_square_sum(layer->in + i * layer->inputs, layer->inputs)) *
+                      gr_square_sum(model->delta + i * layer->outputs, layer->outputs);
+    return GR_OK;
 }
 
 const struct gr_layer_kind gr_layer_dense = {.type = GR_LAYER_DENSE,
@@ -182,5 +182,7 @@ const struct gr_layer_kind gr_layer_dense = {.type = GR_LAYER_DENSE,
                                              .tensors = tensors,
                                              .prepare = prepare,
                                              .forward = forward,
-                                             .backward = backward,
+                                             .backward_data = backward_data,
+                                             .backward_weight = backward_weight,
+                                             .row_norms = row_norms,
                                              .release = release};

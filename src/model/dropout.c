@@ -66,12 +66,11 @@ out:
     return status;
 }
 
-static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
-                          size_t n, const struct gr_target *target) {
+static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
+                               const float *parameters, size_t n) {
     const struct dropout *dropout = layer->state;
     (void)parameters;
-    (void)target;
-    for (size_t i = 0; !layer->first && i < n * layer->outputs; i++)
+    for (size_t i = 0; i < n * layer->outputs; i++)
         model->delta_before[i] = model->delta[i] * dropout->factor[i];
     return GR_OK;
 }
@@ -80,5 +79,5 @@ const struct gr_layer_kind gr_layer_dropout = {.type = GR_LAYER_DROPOUT,
                                                .shape = shape,
                                                .prepare = prepare,
                                                .forward = forward,
-                                               .backward = backward,
+                                               .backward_data = backward_data,
                                                .release = release};

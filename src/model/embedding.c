@@ -98,8 +98,9 @@ out:
     return status;
 }
 
-static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
-                          size_t n, const struct gr_target *target) {
+static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
+                                 const float *parameters, size_t n,
+                                 const struct gr_target *target) {
     const size_t *offset = layer->state, width = layer->config.width;
     (void)parameters;
     gr_lookup_start(target, layer->weight, layer->n_weights);
@@ -114,10 +115,21 @@ static gr_status backward(struct gr_model *model, struct gr_layer *layer, const 
     return GR_OK;
 }
 
+/* Each column has a table for itself: no two of a row's derivatives meet. */
+static gr_status row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
+                           double *squares) {
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < layer->n_codes; k++)
+            squares[i] += gr_square_sum(model->delta + i * layer->outputs + place_of(layer, k),
+                                        layer->config.width);
+    return GR_OK;
+}
+
 const struct gr_layer_kind gr_layer_embedding = {.type = GR_LAYER_EMBEDDING,
                                                  .shape = shape,
                                                  .tensors = tensors,
                                                  .check = check,
                                                  .forward = forward,
-                                                 .backward = backward,
+                                                 .backward_weight = backward_weight,
+                                                 .row_norms = row_norms,
                                                  .release = release};

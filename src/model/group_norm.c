@@ -115,6 +115,22 @@ out:
     return status;
 }
 
+/* One image's part of by_weight and by_bias. */
+static void add_derivatives(const struct gr_layer *layer, size_t image, const float *delta) {
+    const size_t channels = layer->to.channels, groups = layer->config.groups,
+                 width = channels / groups, pixels = layer->outputs / channels;
+    const struct group_norm *norm = layer->state;
+    const float *in = layer->in + image * layer->inputs;
+    const float *mean = norm->mean + image * groups, *scale = norm->scale + image * groups;
+    for (size_t p = 0; p < pixels; p++)
+        for (size_t c = 0; c < channels; c++) {
+            const double x = (double)((in[p * channels + c] - mean[c / width]) * scale[c / width]);
+            const double d = (double)delta[p * channels + c];
+            norm->by_weight[c] += d * x;
+            norm->by_bias[c] += d;
+        }
+}
+
 /*
  * One image's group. With x' the normalised values and d = delta weight:
  * by x: scale (d - mean(d) - x' mean(d x')).
@@ -124,18 +140,14 @@ static void backward_group(const struct gr_layer *layer, const float *in, const 
     const size_t channels = layer->to.channels, width = channels / layer->config.groups,
                  pixels = layer->outputs / channels, first = g * width;
     const double count = (double)(pixels * width);
-    struct group_norm *norm = layer->state;
     double sum = 0, product = 0;
     for (size_t p = 0; p < pixels; p++)
         for (size_t c = first; c < first + width; c++) {
             const double x = (double)((in[p * channels + c] - mean) * scale);
             const double d = (double)delta[p * channels + c];
-            norm->by_weight[c] += d * x;
-            norm->by_bias[c] += d;
             sum += d * (double)weight[c];
             product += d * (double)weight[c] * x;
         }
-    if (layer->first) return;
     for (size_t p = 0; p < pixels; p++)
         for (size_t c = first; c < first + width; c++) {
             const double x = (double)((in[p * channels + c] - mean) * scale);
@@ -152,21 +164,48 @@ static void take(const struct gr_target *target, float *scratch, float *to, cons
     gr_target_take(target, to, scratch, n);
 }
 
-static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
-                          size_t n, const struct gr_target *target) {
-    struct group_norm *norm = layer->state;
-    const size_t channels = layer->to.channels, groups = layer->config.groups;
-    gr_activate_backward(layer->activation, layer->sums, layer->out, model->delta,
-                         n * layer->outputs);
-    memset(norm->by_weight, 0, channels * sizeof *norm->by_weight);
-    memset(norm->by_bias, 0, channels * sizeof *norm->by_bias);
+static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
+                               const float *parameters, size_t n) {
+    const struct group_norm *norm = layer->state;
+    const size_t groups = layer->config.groups;
     for (size_t i = 0; i < n; i++)
         for (size_t g = 0; g < groups; g++)
             backward_group(layer, layer->in + i * layer->inputs, model->delta + i * layer->outputs,
                            parameters + layer->weight, g, norm->mean[i * groups + g],
                            norm->scale[i * groups + g], model->delta_before + i * layer->inputs);
+    return GR_OK;
+}
+
+static void clear_derivatives(const struct gr_layer *layer) {
+    const struct group_norm *norm = layer->state;
+    memset(norm->by_weight, 0, layer->to.channels * sizeof *norm->by_weight);
+    memset(norm->by_bias, 0, layer->to.channels * sizeof *norm->by_bias);
+}
+
+static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
+                                 const float *parameters, size_t n,
+                                 const struct gr_target *target) {
+    const struct group_norm *norm = layer->state;
+    const size_t channels = layer->to.channels;
+    (void)parameters;
+    clear_derivatives(layer);
+    for (size_t i = 0; i < n; i++)
+        add_derivatives(layer, i, model->delta + i * layer->outputs);
     take(target, model->pack, target->vector + layer->weight, norm->by_weight, channels);
     take(target, model->pack, target->vector + layer->bias, norm->by_bias, channels);
+    return GR_OK;
+}
+
+static gr_status row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
+                           double *squares) {
+    const struct group_norm *norm = layer->state;
+    for (size_t i = 0; i < n; i++) {
+        clear_derivatives(layer);
+        add_derivatives(layer, i, model->delta + i * layer->outputs);
+        for (size_t c = 0; c < layer->to.channels; c++)
+            squares[i] +=
+                norm->by_weight[c] * norm->by_weight[c] + norm->by_bias[c] * norm->by_bias[c];
+    }
     return GR_OK;
 }
 
@@ -175,5 +214,7 @@ const struct gr_layer_kind gr_layer_group_norm = {.type = GR_LAYER_GROUP_NORM,
                                                   .tensors = tensors,
                                                   .prepare = prepare,
                                                   .forward = forward,
-                                                  .backward = backward,
+                                                  .backward_data = backward_data,
+                                                  .backward_weight = backward_weight,
+                                                  .row_norms = row_norms,
                                                   .release = release};

@@ -29,6 +29,9 @@ struct gr_target {
 /* Handles `n` floats of `derivative` in that way. */
 void gr_target_take(const struct gr_target *target, float *to, const float *derivative, size_t n);
 
+/* Returns the sum of the squares of n floats, added in their order in double precision. */
+double gr_square_sum(const float *x, size_t n);
+
 struct gr_layer_kind;
 
 struct gr_layer {
@@ -52,23 +55,42 @@ struct gr_layer {
 };
 
 /*
- * shape: `to` from `from` and the settings. tensors: appends them to the layout (NULL: none).
- * prepare: makes the state (NULL: none), which release frees, and may put another kind in the
- * layer's place, that passes over it in another way. forward: out from in; training: dropout drops.
- * backward: model->delta, n x outputs, is the derivative by `out`, and may be overwritten;
- * model->delta_before receives, unless `first`, the one by `in`. check: whether rows can come in
- * (NULL: any).
+ * A kind of layer: its functions. n: rows of the batch. Those that are NULL where they may be are
+ * not called.
+ *
+ * In the backward pass model->delta, n x outputs float32, is the loss's derivative by a layer's
+ * sums before the activation: gr_layer_backward has taken it through the activation. The halves do
+ * not change it and know nothing of each other, so that a caller may ask for either alone.
  */
 struct gr_layer_kind {
     enum gr_layer_type type;
+    /* Sets `to` from `from` and the settings. Errors: GR_ERROR_CONFIG, settings that do not fit. */
     gr_status (*shape)(struct gr_layer *layer);
+    /* Appends the layer's tensors to the layout; NULL: it has none. */
     gr_status (*tensors)(struct gr_layer *layer, struct gr_layout *layout);
+    /* Makes `state`, which release frees; NULL: there is none. It may put another kind in the
+     * layer's place, which computes the same in another way. */
     gr_status (*prepare)(struct gr_model *model, struct gr_layer *layer);
+    /* Computes `out` from `in`; training: dropout drops. */
     gr_status (*forward)(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                          size_t n, bool training);
+    /* The first half: model->delta_before, n x inputs, receives the derivative by `in`. The first
+     * layer is never asked. */
+    gr_status (*backward_data)(struct gr_model *model, struct gr_layer *layer,
+                               const float *parameters, size_t n);
+    /* The second half: the target takes the derivatives by the layer's parameters; NULL: it has
+     * none. It comes second because a step moves the parameters that the first half reads. */
+    gr_status (*backward_weight)(struct gr_model *model, struct gr_layer *layer,
+                                 const float *parameters, size_t n, const struct gr_target *target);
+    /* Both halves in one pass, of the same bits; NULL: that would save nothing. */
     gr_status (*backward)(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                           size_t n, const struct gr_target *target);
+    /* Adds to squares[i], of n, the squared L2 norm of row i's own derivative by the layer's
+     * parameters. A layer with backward_weight has it; others have NULL. */
+    gr_status (*row_norms)(struct gr_model *model, const struct gr_layer *layer, size_t n,
+                           double *squares);
     void (*release)(struct gr_layer *layer);
+    /* Whether rows can come in: GR_ERROR_DATA if not; NULL: any can. */
     gr_status (*check)(const struct gr_layer *layer, const float *features, size_t n);
 };
 

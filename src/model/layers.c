@@ -142,6 +142,13 @@ void gr_layers_free(struct gr_layer *layers, size_t n_layers) {
     gr_free(layers);
 }
 
+double gr_square_sum(const float *x, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
 void gr_target_take(const struct gr_target *target, float *to, const float *derivative, size_t n) {
     for (size_t i = 0; i < n; i++)
         to[i] = target->step ? to[i] + (derivative[i] - target->decay * to[i]) : derivative[i];

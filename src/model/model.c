@@ -348,6 +348,14 @@ size_t gr_model_classes(const struct gr_model *model) {
     return model->classes;
 }
 
+size_t gr_model_batch_max(const struct gr_model *model) {
+    return model->batch_max;
+}
+
+double gr_model_batch_weight(const struct gr_model *model) {
+    return model->weight;
+}
+
 float *gr_model_batch_features(struct gr_model *model) {
     return model->features;
 }

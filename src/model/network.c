@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* network: the forward and backward passes over the layers, float32 in and out. */
+#include <model/elementwise.h>
 #include <model/network.h>
 
 #include <math.h>
@@ -31,9 +32,30 @@ static double run_loss(const struct gr_model *model, size_t n, float scale, floa
     return gr_loss_run(&model->loss, &batch, scale, delta, correct);
 }
 
-/* scale: what the derivatives are multiplied by, from the loss of one row to the target. */
+gr_status gr_layer_backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                            size_t n, const struct gr_target *target, double *squares) {
+    const struct gr_layer_kind *kind = layer->kind;
+    gr_status status = GR_OK;
+    if (!layer->slope_behind)
+        gr_activate_backward(layer->activation, layer->sums, layer->out, model->delta,
+                             n * layer->outputs);
+    if (squares && kind->row_norms) GR_TRY(kind->row_norms(model, layer, n, squares));
+    if (target && !layer->first && kind->backward)
+        return kind->backward(model, layer, parameters, n, target);
+    /* Before the weights, which may move. */
+    if (!layer->first) GR_TRY(kind->backward_data(model, layer, parameters, n));
+    if (target && kind->backward_weight)
+        GR_TRY(kind->backward_weight(model, layer, parameters, n, target));
+out:
+    return status;
+}
+
+/*
+ * scale: what the derivatives are multiplied by, from the loss of one row to the target. target,
+ * squares: either may be NULL.
+ */
 static gr_status pass(struct gr_model *model, const float *parameters, size_t n, double scale,
-                      const struct gr_target *target, double *loss_sum) {
+                      const struct gr_target *target, double *squares, double *loss_sum) {
     gr_status status;
     GR_TRY(gr_model_make_room(model, n));
     GR_TRY(forward(model, parameters, 0, n, true));
@@ -42,7 +64,7 @@ static gr_status pass(struct gr_model *model, const float *parameters, size_t n,
     for (size_t l = model->n_layers; l-- > 0;) {
         struct gr_layer *layer = &model->layers[l];
         float *delta = model->delta_before;
-        GR_TRY(layer->kind->backward(model, layer, parameters, n, target));
+        GR_TRY(gr_layer_backward(model, layer, parameters, n, target, squares));
         model->delta_before = model->delta;
         model->delta = delta;
     }
@@ -60,14 +82,20 @@ gr_status gr_model_gradient(struct gr_model *model, const float *parameters, siz
             t + 1 < layout->n_tensors ? layout->tensors[t + 1].offset : layout->size;
         memset(gradient + end, 0, (next - end) * sizeof *gradient);
     }
-    return pass(model, parameters, n, 1.0 / (double)n, &target, loss_sum);
+    return pass(model, parameters, n, 1.0 / (double)n, &target, NULL, loss_sum);
 }
 
 gr_status gr_model_step(struct gr_model *model, float *parameters, size_t n, double learning_rate,
                         double weight_decay, double *loss_sum) {
     const struct gr_target target = {
         .vector = parameters, .step = true, .decay = (float)(learning_rate * weight_decay)};
-    return pass(model, parameters, n, -learning_rate / (double)n, &target, loss_sum);
+    return pass(model, parameters, n, -learning_rate / (double)n, &target, NULL, loss_sum);
+}
+
+gr_status gr_model_row_norms(struct gr_model *model, const float *parameters, size_t n,
+                             double *squares, double *loss_sum) {
+    memset(squares, 0, n * sizeof *squares);
+    return pass(model, parameters, n, 1.0, NULL, squares, loss_sum);
 }
 
 /* The outputs as the reader of gr_model_logits wants them. */

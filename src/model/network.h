@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * network: what a model holds, for the files of this room, and the training step that train uses.
- *
- * Beside the gradient there is a fused step for plain stochastic gradient descent: the product
- * that would write a weight's gradient moves the weight instead, which saves a pass over the
- * gradient and two over the parameters for each batch.
+ * network: what a model holds, for the files of this room.
  */
 #ifndef GRANARY_MODEL_NETWORK_H
 #define GRANARY_MODEL_NETWORK_H
@@ -80,10 +76,13 @@ size_t gr_model_slice(const struct gr_model *model);
 gr_status gr_model_use_inner(struct gr_model *model, enum gr_compute compute) GR_CHECKED;
 
 /*
- * One step of plain stochastic gradient descent on the batch, in place:
- * w <- w - learning_rate (g + weight_decay w). The gradient of gr_model_gradient, never stored.
+ * The backward pass over one layer, behind a forward pass of n rows: model->delta, n x outputs, is
+ * the derivative by `out` and is overwritten; model->delta_before receives the one by `in`, unless
+ * the layer is the first. target: takes the derivatives by the parameters; NULL: they are not
+ * computed. squares: n, to each of which the row's squared norm is added; NULL: they are not
+ * computed.
  */
-gr_status gr_model_step(struct gr_model *model, float *parameters, size_t n, double learning_rate,
-                        double weight_decay, double *loss_sum) GR_CHECKED;
+gr_status gr_layer_backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                            size_t n, const struct gr_target *target, double *squares) GR_CHECKED;
 
 #endif

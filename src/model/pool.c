@@ -91,13 +91,11 @@ out:
     return status;
 }
 
-static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
-                          size_t n, const struct gr_target *target) {
+static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
+                               const float *parameters, size_t n) {
     struct gr_image_set *set;
     gr_status status = GR_OK;
     (void)parameters;
-    (void)target;
-    if (layer->first) goto out;
     /* Cut at zero before the largest was taken, or after it: the same, and here fewer numbers. */
     if (layer[-1].slope_behind)
         gr_activate_backward(GR_ACTIVATION_RELU, layer->out, layer->out, model->delta,
@@ -112,7 +110,7 @@ out:
 }
 
 #define FUNCTIONS                                                                                  \
-    .shape = shape, .prepare = gr_images_prepare, .forward = forward, .backward = backward,        \
-    .release = gr_images_release
+    .shape = shape, .prepare = gr_images_prepare, .forward = forward,                              \
+    .backward_data = backward_data, .release = gr_images_release
 const struct gr_layer_kind gr_layer_max_pool = {.type = GR_LAYER_MAX_POOL, FUNCTIONS};
 const struct gr_layer_kind gr_layer_average_pool = {.type = GR_LAYER_AVERAGE_POOL, FUNCTIONS};

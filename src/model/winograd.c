@@ -232,38 +232,68 @@ static void turn_weight(const struct winograd *w) {
                      w->turned + p * channels * filters, channels);
 }
 
-static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
-                          size_t n, const struct gr_target *target) {
-    struct winograd *w = layer->state;
-    float *const by_weight = model->product, *const by_bias = model->pack;
+/* The halves asked for: by_weight and by_bias of the weights, or NULL; and of what comes in. */
+static gr_status pass_back(struct gr_model *model, const struct gr_layer *layer, size_t n,
+                           float *by_weight, bool data) {
+    const struct winograd *w = layer->state;
+    float *const by_bias = model->pack;
     struct block block;
     gr_status status;
-    (void)parameters;
-    GR_TRY(prepare_backward(w));
-    if (!layer->slope_behind)
-        gr_activate_backward(layer->activation, layer->sums, layer->out, model->delta,
-                             n * layer->outputs);
-    if (!layer->first) {
+    GR_TRY(prepare_backward(layer->state));
+    if (data) {
         turn_weight(w);
         memset(model->delta_before, 0, n * layer->inputs * sizeof(float));
     }
     memset(by_bias, 0, layer->n_biases * sizeof *by_bias);
     for (size_t first = 0; first < n * w->shape.down; first += block.rows) {
         block = block_at(w, first, n);
-        spread_in(w, &block, layer->in);
+        if (by_weight) spread_in(w, &block, layer->in);
         spread_out(w, &block, model->delta, by_bias);
-        derive_weight(model, w, &block);
-        if (!layer->first) derive_in(model, w, &block, model->delta_before);
+        if (by_weight) derive_weight(model, w, &block);
+        if (data) derive_in(model, w, &block, model->delta_before);
     }
-    w->kernels->gather_weight(w->derivative, layer->from.channels * layer->to.channels, by_weight);
-    gr_target_take(target, target->vector + layer->weight, by_weight, layer->n_weights);
-    gr_target_take(target, target->vector + layer->bias, by_bias, layer->n_biases);
+    if (by_weight)
+        w->kernels->gather_weight(w->derivative, layer->from.channels * layer->to.channels,
+                                  by_weight);
 out:
+    return status;
+}
+
+static void take(const struct gr_model *model, const struct gr_layer *layer,
+                 const struct gr_target *target) {
+    gr_target_take(target, target->vector + layer->weight, model->product, layer->n_weights);
+    gr_target_take(target, target->vector + layer->bias, model->pack, layer->n_biases);
+}
+
+static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
+                               const float *parameters, size_t n) {
+    (void)parameters;
+    return pass_back(model, layer, n, NULL, true);
+}
+
+static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
+                                 const float *parameters, size_t n,
+                                 const struct gr_target *target) {
+    (void)parameters;
+    const gr_status status = pass_back(model, layer, n, model->product, false);
+    if (status == GR_OK) take(model, layer, target);
+    return status;
+}
+
+/* What goes out is transformed once for both halves. */
+static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
+                          size_t n, const struct gr_target *target) {
+    (void)parameters;
+    const gr_status status = pass_back(model, layer, n, model->product, true);
+    if (status == GR_OK) take(model, layer, target);
     return status;
 }
 
 const struct gr_layer_kind gr_layer_winograd = {.type = GR_LAYER_CONV,
                                                 .prepare = prepare,
                                                 .forward = forward,
+                                                .backward_data = backward_data,
+                                                .backward_weight = backward_weight,
                                                 .backward = backward,
+                                                .row_norms = gr_images_row_norms,
                                                 .release = release};

@@ -2,7 +2,6 @@
 /* train: a local solver over one silo's rows. */
 #include <data/rows.h>
 #include <granary/train.h>
-#include <model/network.h>
 
 #include "train/optimizer.h"
 
@@ -47,9 +46,9 @@ gr_status gr_trainer_create(const struct gr_train_config *config, uint64_t seed,
     struct gr_trainer *trainer = NULL;
     gr_status status;
     *out = NULL;
-    if (config->batch_size < 1 || config->batch_size > model->batch_max)
+    if (config->batch_size < 1 || config->batch_size > gr_model_batch_max(model))
         return gr_fail(GR_ERROR_INTERNAL, "trainer: batches of %u rows, the model takes 1 to %zu",
-                       config->batch_size, model->batch_max);
+                       config->batch_size, gr_model_batch_max(model));
     GR_TRY(gr_allocate_zero(1, sizeof *trainer, "a trainer", &trainer));
     trainer->config = *config;
     trainer->seed = seed;
@@ -244,7 +243,7 @@ static gr_status take_loss(const struct gr_trainer *trainer, const struct gr_sil
                        "smaller train.learning_rate may help",
                        silo->pseudonym, loss_sum, (unsigned long long)result->processed);
     result->loss_sum += loss_sum;
-    result->processed_weight += trainer->model->weight;
+    result->processed_weight += gr_model_batch_weight(trainer->model);
     result->processed += n;
     return GR_OK;
 }

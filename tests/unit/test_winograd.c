@@ -146,7 +146,7 @@ START_TEST(filtering_is_convolution) {
     memcpy(model->delta, delta, n * layer->outputs * sizeof *delta);
     for (size_t twice = 0; twice < 2; twice++) { /* nothing is left from the time before */
         memcpy(model->delta, delta, n * layer->outputs * sizeof *delta);
-        ck_assert_int_eq(layer->kind->backward(model, layer, parameters, n, &target), GR_OK);
+        ck_assert_int_eq(gr_layer_backward(model, layer, parameters, n, &target, NULL), GR_OK);
         check_near("in's", model->delta_before, e.d_in, n * layer->inputs);
         check_near("weight's", gradient + layer->weight, e.d_weight, layer->n_weights);
         check_near("bias's", gradient + layer->bias, e.d_bias, layer->n_biases);
@@ -155,6 +155,36 @@ START_TEST(filtering_is_convolution) {
     gr_free(delta);
     gr_free(in);
     gr_free(gradient);
+    gr_free(parameters);
+    gr_model_free(model);
+}
+END_TEST
+
+/* Each by itself they give what both at once give, to the last bit. */
+START_TEST(halves_apart_are_both_at_once) {
+    const size_t n = sizes[_i].n;
+    struct gr_model *model = create(&sizes[_i]);
+    struct gr_layer *layer = &model->layers[1];
+    const size_t size = gr_model_layout(model)->size, in_size = n * layer->inputs;
+    float *parameters = filled_parameters(model), *in = filled(in_size);
+    float *delta = filled(n * layer->outputs), *both = vector(size), *apart = vector(size);
+    float *d_in = vector(in_size);
+    const struct gr_target to_both = {.vector = both}, to_apart = {.vector = apart};
+    memcpy(layer->in, in, in_size * sizeof *in);
+    ck_assert_int_eq(layer->kind->forward(model, layer, parameters, n, true), GR_OK);
+    memcpy(model->delta, delta, n * layer->outputs * sizeof *delta);
+    ck_assert_int_eq(layer->kind->backward(model, layer, parameters, n, &to_both), GR_OK);
+    memcpy(d_in, model->delta_before, in_size * sizeof *d_in);
+    ck_assert_int_eq(layer->kind->backward_weight(model, layer, parameters, n, &to_apart), GR_OK);
+    memset(model->delta_before, 0xff, in_size * sizeof *d_in);
+    ck_assert_int_eq(layer->kind->backward_data(model, layer, parameters, n), GR_OK);
+    ck_assert_mem_eq(apart, both, size * sizeof *both);
+    ck_assert_mem_eq(model->delta_before, d_in, in_size * sizeof *d_in);
+    gr_free(d_in);
+    gr_free(apart);
+    gr_free(both);
+    gr_free(delta);
+    gr_free(in);
     gr_free(parameters);
     gr_model_free(model);
 }
@@ -258,6 +288,7 @@ int main(void) {
     tcase_set_timeout(tests, 60);
     if (gr_base_start() != GR_OK) return 1;
     tcase_add_loop_test(tests, filtering_is_convolution, 0, (int)COUNT(sizes));
+    tcase_add_loop_test(tests, halves_apart_are_both_at_once, 0, (int)COUNT(sizes));
     tcase_add_loop_test(tests, an_image_has_its_bits_in_any_batch, 0, (int)COUNT(sizes));
     tcase_add_test(tests, not_for_all);
     tcase_add_loop_test(tests, all_sets_have_the_same_bits, 0, 2);
