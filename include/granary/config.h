@@ -14,6 +14,7 @@
 #define GRANARY_CONFIG_H
 
 #include <granary/base.h>
+#include <granary/metric.h>
 #include <granary/strategy.h>
 
 #ifdef __cplusplus
@@ -181,27 +182,6 @@ enum gr_fault_point {
     GR_POINT_FINGERPRINT, /* before the data's fingerprints are compared */
     GR_POINT_START        /* before the records begin */
 };
-
-/*
- * A metric of scored rows. The table of all stands with the formulas in src/evaluate/metric_rows.c;
- * its names are those of evaluate.metrics, metrics.jsonl, evaluation.json and the report, which
- * follow it. A metric is known by its index in the table. evaluate.h says how each is defined.
- */
-struct gr_accumulator;
-struct gr_metric_value;
-struct gr_metric_row {
-    const char *name, *title; /* in files; for people */
-    bool of_numbers;          /* of models that predict a number; else of classifiers */
-    bool always;              /* told anyway, as loss and accuracy: evaluate.metrics lacks it */
-    bool bounded;             /* counted in bins: it lies between `lower` and `upper` */
-    /* Of an accumulator with weight, of such a model. */
-    struct gr_metric_value (*compute)(const struct gr_accumulator *accumulator);
-};
-extern const struct gr_metric_row gr_metric_rows[];
-extern const unsigned gr_metric_count;
-enum { GR_METRICS_MAX = 24 };
-/* Its index; gr_metric_count: there is none of that name. */
-unsigned gr_metric_find(const char *name);
 
 /* run: */
 struct gr_run_config {

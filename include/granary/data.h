@@ -37,13 +37,8 @@ struct gr_rows {
     float *offsets;  /* n_rows, finite, added to the model's output; owned; NULL: each is 0 */
 };
 
-/*
- * Once loaded, and by gr_rows_scale_weights, weights are at most 1 and whole multiples of
- * 2^-GR_WEIGHT_BITS, so that sums of them are integers: the same in any order. No mean changes when
- * all weights are divided by a power of two.
- */
-enum { GR_WEIGHT_BITS = 24, GR_WEIGHT_NONE = -1000 };
-#define GR_WEIGHT_ONE (INT64_C(1) << GR_WEIGHT_BITS)
+/* The exponent of rows of which none has a weight above 0: gr_rows_weight_exponent. */
+enum { GR_WEIGHT_NONE = -1000 };
 
 /* How a feature came out of its column. */
 enum gr_feature_kind {
@@ -238,10 +233,6 @@ int gr_rows_weight_exponent(const struct gr_rows *rows);
 /* Weights, all at most 2^exponent, are divided by that and rounded to multiples of
  * 2^-GR_WEIGHT_BITS. Returns how many above 0 have become 0 by that. */
 size_t gr_rows_scale_weights(struct gr_rows *rows, int exponent);
-/* A row's weight in units of 2^-GR_WEIGHT_BITS; weights NULL: GR_WEIGHT_ONE. */
-static inline int64_t gr_weight_units(const float *weights, size_t row) {
-    return weights ? (int64_t)(weights[row] * (float)GR_WEIGHT_ONE) : GR_WEIGHT_ONE;
-}
 /* Of the same rows weights (1 where there are none) and offsets (0); NULL: left alone. */
 void gr_rows_gather_terms(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,
                           float *out_weights, float *out_offsets);

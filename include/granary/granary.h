@@ -16,6 +16,7 @@
 #include <granary/data.h>
 #include <granary/evaluate.h>
 #include <granary/federation.h>
+#include <granary/metric.h>
 #include <granary/model.h>
 #include <granary/observe.h>
 #include <granary/release.h>

@@ -2,8 +2,6 @@
 /* Names of values, as they stand in a config. */
 #include "config/names.h"
 
-#include <string.h>
-
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 const cyaml_strval_t gr_source_names[4] = {{"idx", GR_SOURCE_IDX},
@@ -150,13 +148,6 @@ const char *gr_activation_text(enum gr_activation activation) {
 
 const char *gr_compute_text(enum gr_compute compute) {
     return name_of(gr_compute_names, COUNT(gr_compute_names), compute);
-}
-
-unsigned gr_metric_find(const char *name) {
-    unsigned i = 0;
-    while (i < gr_metric_count && strcmp(gr_metric_rows[i].name, name) != 0)
-        i++;
-    return i;
 }
 
 const char *gr_partition_text(enum gr_partition_method method) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evaluate: scores of a model on rows, as integer sums. */
-#include "evaluate/accumulator.h"
+#include <granary/evaluate.h>
 
 #include <math.h>
 #include <string.h>

@@ -1,61 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Of single silos: their metrics, told to others as integers; the spread of their scores. */
+/* The spread of the silos' scores. */
+#include <granary/evaluate.h>
+
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include "evaluate/accumulator.h"
-
-_Static_assert(sizeof(struct gr_silo_metrics) % sizeof(int64_t) == 0, "integers and nothing else");
-
-static int64_t bits_of(double value) {
-    int64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static double value_of(int64_t bits) {
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* From 1; 0: it is defined. */
-static int64_t number_of(const char *why) {
-    int64_t i = 0;
-    if (!why) return 0;
-    while (i + 1 < GR_REASONS && strcmp(why, gr_reason_text[i]) != 0)
-        i++;
-    return i + 1;
-}
-
-void gr_silo_metrics_take(const struct gr_accumulator *accumulator, struct gr_silo_metrics *out) {
-    *out = (struct gr_silo_metrics){.told = 1};
-    for (unsigned m = 0; m < gr_metric_count; m++) {
-        if (!gr_metric_fits(m, accumulator->classes)) continue;
-        const struct gr_metric_value v = gr_accumulator_metric(accumulator, m);
-        out->why[m] = number_of(v.why);
-        if (!v.why) out->value[m] = bits_of(v.value);
-        if (!gr_metric_rows[m].bounded || isnan(v.lower)) continue;
-        out->lower[m] = bits_of(v.lower);
-        out->upper[m] = bits_of(v.upper);
-    }
-}
-
-struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, unsigned metric) {
-    const int64_t why = metrics->why[metric];
-    const bool bounds = gr_metric_rows[metric].bounded;
-    if (why > 0 && why <= GR_REASONS) {
-        const double none = (double)NAN;
-        const bool close = why - 1 == GR_CLOSE_SCORES;
-        return (struct gr_metric_value){none, close ? value_of(metrics->lower[metric]) : none,
-                                        close ? value_of(metrics->upper[metric]) : none,
-                                        gr_reason_text[why - 1]};
-    }
-    const double value = value_of(metrics->value[metric]);
-    return (struct gr_metric_value){value, bounds ? value_of(metrics->lower[metric]) : value,
-                                    bounds ? value_of(metrics->upper[metric]) : value, NULL};
-}
 
 static int ascending(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;

@@ -4,7 +4,7 @@
  * scores until all know where the scores lie: a model of rare events has all of them around -6, an
  * early one within a thousandth, and bins that are fixed would take them for ties.
  */
-#include "evaluate/accumulator.h"
+#include "metric/accumulator.h"
 
 #include <math.h>
 #include <string.h>

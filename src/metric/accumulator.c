@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The memory of accumulators: layout, growth, adding. */
-#include "evaluate/accumulator.h"
+#include "metric/accumulator.h"
 
 #include <float.h>
 #include <math.h>

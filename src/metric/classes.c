@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows of a classifier, into an accumulator. */
-#include "evaluate/accumulator.h"
+#include "metric/accumulator.h"
 
 #include <math.h>
 

@@ -15,10 +15,10 @@
  * and of numbers: rows, rows without Poisson deviance, weight, then `n_reals` sums. All but rows
  * are of weights.
  */
-#ifndef GRANARY_EVALUATE_ACCUMULATOR_H
-#define GRANARY_EVALUATE_ACCUMULATOR_H
+#ifndef GRANARY_METRIC_ACCUMULATOR_H
+#define GRANARY_METRIC_ACCUMULATOR_H
 
-#include <granary/evaluate.h>
+#include <granary/metric.h>
 
 enum gr_number_sum { GR_SQUARED, GR_ABSOLUTE, GR_TARGET, GR_TARGET_SQUARED, GR_DEVIANCE };
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "evaluate/accumulator.h"
+#include "metric/accumulator.h"
 
 double gr_round_digits(double value, uint32_t digits) {
     char text[40];

@@ -4,9 +4,10 @@
  * rooms know of them. A formula works in a fixed order on sums that are exact integers, and is not
  * asked where there is no weight.
  */
-#include "evaluate/accumulator.h"
+#include "metric/accumulator.h"
 
 #include <math.h>
+#include <string.h>
 
 static struct gr_metric_value defined(double value) {
     return (struct gr_metric_value){value, value, value, NULL};
@@ -208,7 +209,14 @@ const struct gr_metric_row gr_metric_rows[] = {
 const unsigned gr_metric_count = sizeof gr_metric_rows / sizeof *gr_metric_rows;
 
 _Static_assert(sizeof gr_metric_rows / sizeof *gr_metric_rows <= GR_METRICS_MAX,
-               "more metrics than GR_METRICS_MAX, of config.h");
+               "more metrics than GR_METRICS_MAX");
+
+unsigned gr_metric_find(const char *name) {
+    unsigned i = 0;
+    while (i < gr_metric_count && strcmp(gr_metric_rows[i].name, name) != 0)
+        i++;
+    return i;
+}
 
 bool gr_metric_fits(unsigned metric, size_t classes) {
     return gr_metric_rows[metric].of_numbers == (classes == 0);

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * metric: what is counted of scored rows, and the metrics that follow from the counts.
+ *
+ * Knows neither models nor configs nor MPI, so that every room above may read the table of metrics.
+ * No function of this header is collective: the caller adds the sums of all processes.
+ *
+ * Interface: internal.
+ */
+#ifndef GRANARY_METRIC_H
+#define GRANARY_METRIC_H
+
+#include <granary/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- the table of metrics ------------------------------------------------------------------- */
+
+/*
+ * A metric of scored rows. The table of all stands with the formulas in src/metric/metric_rows.c;
+ * its names are those of evaluate.metrics, metrics.jsonl, evaluation.json and the report, which
+ * follow it. A metric is known by its index in the table; gr_accumulator_metric says how each is
+ * defined.
+ */
+struct gr_accumulator;
+struct gr_metric_value;
+struct gr_metric_row {
+    const char *name, *title; /* in files; for people */
+    bool of_numbers;          /* of models that predict a number; else of classifiers */
+    bool always;              /* told anyway, as loss and accuracy: evaluate.metrics lacks it */
+    bool bounded;             /* counted in bins: it lies between `lower` and `upper` */
+    /* Of an accumulator with weight, of such a model. */
+    struct gr_metric_value (*compute)(const struct gr_accumulator *accumulator);
+};
+extern const struct gr_metric_row gr_metric_rows[];
+extern const unsigned gr_metric_count;
+enum { GR_METRICS_MAX = 24 };
+/* Its index; gr_metric_count: there is none of that name. */
+unsigned gr_metric_find(const char *name);
+
+/* ---- weights -------------------------------------------------------------------------------- */
+
+/*
+ * Once loaded, and by gr_rows_scale_weights (data.h), weights of rows are at most 1 and whole
+ * multiples of 2^-GR_WEIGHT_BITS, so that sums of them are integers: the same in any order. No mean
+ * changes when all weights are divided by a power of two.
+ */
+enum { GR_WEIGHT_BITS = 24 };
+#define GR_WEIGHT_ONE (INT64_C(1) << GR_WEIGHT_BITS)
+
+/* A row's weight in units of 2^-GR_WEIGHT_BITS; weights NULL: GR_WEIGHT_ONE. Not collective. */
+static inline int64_t gr_weight_units(const float *weights, size_t row) {
+    return weights ? (int64_t)(weights[row] * (float)GR_WEIGHT_ONE) : GR_WEIGHT_ONE;
+}
+
+/* ---- accumulators ------------------------------------------------------------------------------
+ */
+
+/*
+ * What is counted of scored rows, all of it in integers: accumulators of different rows are added
+ * by adding their sums, and every metric follows from the total, with the same bits however the
+ * rows were dealt.
+ */
+struct gr_accumulator; /* opaque */
+
+enum {
+    GR_CONFUSION_CLASSES_MAX = 100, /* of more classes there is no confusion matrix, and no AUC */
+    GR_RELIABILITY_BINS = 15
+};
+
+/* classes: of a classifier, from 1; 0: for a model that predicts a number. */
+gr_status gr_accumulator_create(size_t classes, struct gr_accumulator **out) GR_CHECKED;
+void gr_accumulator_free(struct gr_accumulator *accumulator);
+/*
+ * with_auc false: what the AUC needs, which is most of the sums, is not counted until the next
+ * call; a new accumulator counts it.
+ */
+void gr_accumulator_clear(struct gr_accumulator *accumulator, bool with_auc);
+size_t gr_accumulator_classes(const struct gr_accumulator *accumulator);
+int64_t gr_accumulator_rows(const struct gr_accumulator *accumulator);
+/* What was divided out of all weights by gr_rows_scale_weights: counts are shown times 2^exponent.
+ */
+void gr_accumulator_set_exponent(struct gr_accumulator *accumulator, int exponent);
+
+/* Adds the rows of another accumulator of as many classes, which counts what this one does. */
+gr_status gr_accumulator_add(struct gr_accumulator *accumulator,
+                             const struct gr_accumulator *other) GR_CHECKED;
+
+/* The sums, n of them: what is to be added over processes, in place. Borrowed. */
+int64_t *gr_accumulator_sums(struct gr_accumulator *accumulator, size_t *n);
+/*
+ * After the sums have been added: counts the rows of `rows_of`, which may be the accumulator
+ * itself, in bins for the AUC. Of two classes the bins are laid by the mean and the deviation of
+ * all scores, which the sums tell, for scores may be close to each other anywhere. Then the counts
+ * are to be added over processes, and of the bounds the maxima taken, in place; n is 0 without an
+ * AUC.
+ */
+void gr_accumulator_bin(struct gr_accumulator *accumulator, const struct gr_accumulator *rows_of);
+int64_t *gr_accumulator_counts(struct gr_accumulator *accumulator, size_t *n);
+int64_t *gr_accumulator_bounds(struct gr_accumulator *accumulator, size_t *n);
+/*
+ * Between these two, of rows that others may not know: takes out the bounds of bins where they
+ * decide nothing, and of those that hold fewer than `rows` rows over all processes (of weighted
+ * rows: perhaps fewer), whose bounds would be their scores, to the last bit. Rows of such a bin
+ * count as not told apart.
+ */
+void gr_accumulator_withhold_bounds(struct gr_accumulator *accumulator, uint32_t rows);
+
+/*
+ * n rows of a classifier. logits: n x classes, before the softmax; labels: n, each below classes;
+ * weights: n as gr_rows_scale_weights leaves them, NULL: 1 each. Every count and sum below is of
+ * weights then, as with scikit-learn's sample_weight.
+ * A row that is not finite: GR_ERROR_DATA, and the accumulator is void.
+ */
+gr_status gr_accumulator_add_classes(struct gr_accumulator *accumulator, const float *logits,
+                                     const int32_t *labels, const float *weights,
+                                     size_t n) GR_CHECKED;
+/*
+ * n rows of a model that predicts a number, the mean of the target. What is not finite, or beyond
+ * +-2^34: GR_ERROR_DATA, and the accumulator is void.
+ */
+gr_status gr_accumulator_add_numbers(struct gr_accumulator *accumulator, const float *predictions,
+                                     const float *targets, const float *weights,
+                                     size_t n) GR_CHECKED;
+
+/*
+ * The metrics. Of a classifier, where p is the softmax and y the label:
+ *
+ *   accuracy           rows whose largest p is their label's (first of ties)
+ *   log_loss           mean of -ln p[y]
+ *   balanced_accuracy  mean, over the classes that have rows, of the share of them found
+ *   macro_f1           mean, over the classes that have rows or were predicted, of F1
+ *   matthews           correlation of labels and predictions, of K classes as R_K (Gorodkin 2004):
+ *                      with s all rows, c those found, p and t those predicted as and of a class,
+ *                      (c s - sum p t) / sqrt((s^2 - sum p^2) (s^2 - sum t^2)); not defined where
+ *                      all rows are of one class or were taken for one
+ *   auc                area under the ROC curve: of class 1 where there are two, else the mean over
+ *                      the classes that have rows of each one against the rest. From counts by
+ *                      bins of the log-odds ln(p / (1 - p)), see gr_accumulator_bin: rows of one
+ *                      bin count as ties, and `lower` and `upper` enclose the area that all digits
+ *                      would give. Further apart than GR_AUC_WIDE only these two are told
+ *   brier              mean of the sum over classes of (p - [y])^2 (Brier 1950); with two classes
+ *                      half of it, which is (p[1] - [y = 1])^2
+ *   calibration_error  expected calibration error (Guo et al. 2017): over GR_RELIABILITY_BINS equal
+ *                      bins of the largest p, the mean over rows of |mean p - share found|
+ *
+ * and of a model that predicts a number (prediction f, target t):
+ *
+ *   mse, mae           means of (f - t)^2, |f - t|
+ *   r2                 1 - sum (f - t)^2 / sum (t - mean t)^2
+ *   poisson_deviance   mean of 2 (t ln(t / f) - t + f)
+ */
+#define GR_AUC_WIDE 0.01
+struct gr_metric_value {
+    double value;        /* NAN where it is not defined */
+    double lower, upper; /* of auc, also where only these are known; else `value` */
+    const char *why;     /* it is not defined, e.g. "one class only"; NULL when it is */
+};
+struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *accumulator,
+                                             unsigned metric);
+/* Whether the metric is one of such a model. */
+bool gr_metric_fits(unsigned metric, size_t classes);
+
+/*
+ * The metrics of one silo's rows as integers, to be told to other processes: all of it is 0 where
+ * the silo is not, so that adding them over processes gives them to all as they are.
+ */
+struct gr_silo_metrics {
+    int64_t told; /* 1: what follows is known */
+    int64_t value[GR_METRICS_MAX], lower[GR_METRICS_MAX], upper[GR_METRICS_MAX],
+        why[GR_METRICS_MAX];
+};
+/* Of an accumulator whose rows are in bins: gr_accumulator_bin. */
+void gr_silo_metrics_take(const struct gr_accumulator *accumulator, struct gr_silo_metrics *out);
+struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, unsigned metric);
+
+/*
+ * Not collective. Of rows that are silos' own, once their sums have been added: from now on cells
+ * of the confusion matrix and bins of the reliability table of fewer than `rows` rows are withheld,
+ * with as many more as it takes that they do not follow from totals; of rows with weights the whole
+ * matrix, for weights do not say how many rows they are of; metrics have `digits` significant ones
+ * (0: all). gr_accumulator_clear lifts it. Method: Hundepool et al. 2012, chapter 4.
+ */
+gr_status gr_accumulator_disclose(struct gr_accumulator *accumulator, uint32_t rows,
+                                  uint32_t digits) GR_CHECKED;
+/* A decimal number of so many significant digits; all of them: 0, and from 17 on. */
+double gr_round_digits(double value, uint32_t digits);
+
+/* Weight of the rows of label `actual` that were taken for `predicted`, which without weights is
+ * their number; NAN: withheld; classes <= GR_CONFUSION_CLASSES_MAX. */
+double gr_accumulator_confusion(const struct gr_accumulator *accumulator, size_t actual,
+                                size_t predicted);
+
+/* The class with the most rows (the first of several) and its share of all: the accuracy of a model
+ * that always says so. NAN without rows or classes. */
+struct gr_class_share {
+    size_t index; /* of the class */
+    double share;
+};
+struct gr_class_share gr_accumulator_largest_class(const struct gr_accumulator *accumulator);
+
+enum { GR_WITHHELD = -1 };
+/* A bin of the reliability table: rows whose largest p is above `from` and at most `to`. */
+struct gr_reliability {
+    double from, to;
+    int64_t rows;      /* GR_WITHHELD: not told, nor is what follows */
+    double mean_score; /* NAN without rows */
+    double fraction;   /* of the rows, found; NAN without rows */
+};
+struct gr_reliability gr_accumulator_reliability(const struct gr_accumulator *accumulator,
+                                                 size_t bin);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
