@@ -18,18 +18,39 @@ enum {
     RATE = 128
 };
 
-struct rule {
-    unsigned needs, takes; /* keys that must, keys that may be given */
-};
+/* The keys that a type of layer needs and may take, by type. */
+#define RULE(type, name, needs, takes) [type] = {needs, takes},
+static const struct { unsigned needs, takes; } rules[] = {GR_LAYER_TYPES(RULE)};
 
-static const struct rule rules[] = {
-    [GR_LAYER_CONV] = {FILTERS | KERNEL, STRIDE | PADDING | ACTIVATION},
-    [GR_LAYER_MAX_POOL] = {KERNEL, STRIDE},
-    [GR_LAYER_AVERAGE_POOL] = {KERNEL, STRIDE},
-    [GR_LAYER_GROUP_NORM] = {GROUPS, ACTIVATION},
-    [GR_LAYER_DROPOUT] = {RATE, 0},
-    [GR_LAYER_DENSE] = {WIDTH, ACTIVATION},
+/* A key beside `type`: its name, its bit, and whether the layer has a value for it. */
+struct layer_key {
+    const char *name;
+    unsigned bit;
+    bool given;
 };
+enum { LAYER_KEYS = 8 };
+
+static void list_keys(const struct gr_layer_config *l, struct layer_key out[LAYER_KEYS]) {
+    const struct layer_key keys[LAYER_KEYS] = {
+        {"filters", FILTERS, l->filters > 0},
+        {"width", WIDTH, l->width > 0},
+        {"kernel", KERNEL, l->kernel > 0},
+        {"stride", STRIDE, l->stride > 0},
+        {"padding", PADDING, l->padding != GR_PADDING_VALID},
+        {"activation", ACTIVATION, l->activation != GR_ACTIVATION_DEFAULT},
+        {"groups", GROUPS, l->groups > 0},
+        {"rate", RATE, l->rate > 0},
+    };
+    memcpy(out, keys, sizeof keys);
+}
+
+const char *gr_layer_lacks(const struct gr_layer_config *layer) {
+    struct layer_key keys[LAYER_KEYS];
+    list_keys(layer, keys);
+    for (size_t i = 0; i < LAYER_KEYS; i++)
+        if (!keys[i].given && rules[layer->type].needs & keys[i].bit) return keys[i].name;
+    return NULL;
+}
 
 /* One entry of the list. */
 struct layer_entry {
@@ -56,28 +77,15 @@ static void refuse(const struct layer_entry *e, const char *key, const char *fou
 }
 
 static void check_keys(const struct layer_entry *e) {
-    const struct gr_layer_config *l = e->layer;
-    const struct rule *rule = &rules[l->type];
-    const struct {
-        const char *key;
-        unsigned bit;
-        bool given;
-    } keys[] = {
-        {"filters", FILTERS, l->filters > 0},
-        {"width", WIDTH, l->width > 0},
-        {"kernel", KERNEL, l->kernel > 0},
-        {"stride", STRIDE, l->stride > 0},
-        {"padding", PADDING, l->padding != GR_PADDING_VALID},
-        {"activation", ACTIVATION, l->activation != GR_ACTIVATION_DEFAULT},
-        {"groups", GROUPS, l->groups > 0},
-        {"rate", RATE, l->rate > 0},
-    };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        if (!entry_sound(e, keys[i].key)) continue;
-        if (keys[i].given && !((rule->needs | rule->takes) & keys[i].bit))
-            refuse(e, keys[i].key, "a value", "none");
-        if (!keys[i].given && rule->needs & keys[i].bit)
-            refuse(e, keys[i].key, "nothing", "more than 0");
+    struct layer_key keys[LAYER_KEYS];
+    const unsigned needs = rules[e->layer->type].needs, takes = rules[e->layer->type].takes;
+    list_keys(e->layer, keys);
+    for (size_t i = 0; i < LAYER_KEYS; i++) {
+        if (!entry_sound(e, keys[i].name)) continue;
+        if (keys[i].given && !((needs | takes) & keys[i].bit))
+            refuse(e, keys[i].name, "a value", "none");
+        if (!keys[i].given && needs & keys[i].bit)
+            refuse(e, keys[i].name, "nothing", "more than 0");
     }
 }
 

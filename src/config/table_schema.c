@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The schema contract: a file that says what columns a table has. Checked as a config is. */
 #include "config/check.h"
-#include "config/names.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,6 +36,8 @@ static const cyaml_strval_t missing_policies[] = {{"refuse", GR_MISSING_REFUSE},
                                                   {"mode", GR_MISSING_MODE},
                                                   {"indicator", GR_MISSING_INDICATOR},
                                                   {"zero", GR_MISSING_ZERO}};
+#define WORD(value, word) {word, value},
+static const cyaml_strval_t scales[] = {GR_COLUMN_SCALE_WORDS(WORD)};
 static const cyaml_strval_t encodes[] = {{"code", GR_ENCODE_CODE}, {"one_hot", GR_ENCODE_ONE_HOT}};
 
 const char *gr_column_type_text(enum gr_column_type type) {
@@ -75,7 +76,7 @@ static const cyaml_schema_field_t column_fields[] = {
     LIST(gr_column, categories, &category_entry, CATEGORIES_MAX),
     ONE_OF(missing, missing_policies),
     ONE_OF(encode, encodes),
-    ONE_OF(scale, gr_column_scale_names),
+    ONE_OF(scale, scales),
     CYAML_FIELD_BOOL("open", CYAML_FLAG_DEFAULT, struct gr_column, open),
     ONE_OF(decimal, decimals),
     ONE_OF(thousands, thousands_marks),

@@ -103,8 +103,7 @@ static gr_status row_norms(struct gr_model *model, const struct gr_layer *layer,
     return GR_OK;
 }
 
-const struct gr_layer_kind gr_layer_bag = {.type = GR_LAYER_BAG,
-                                           .shape = shape,
+const struct gr_layer_kind gr_layer_bag = {.shape = shape,
                                            .tensors = tensors,
                                            .check = check,
                                            .forward = forward,

@@ -160,8 +160,7 @@ out:
     return status;
 }
 
-const struct gr_layer_kind gr_layer_conv = {.type = GR_LAYER_CONV,
-                                            .shape = shape,
+const struct gr_layer_kind gr_layer_conv = {.shape = shape,
                                             .tensors = tensors,
                                             .prepare = prepare,
                                             .forward = forward,

@@ -177,8 +177,7 @@ static gr_status row_norms(struct gr_model *model, const struct gr_layer *layer,
     return GR_OK;
 }
 
-const struct gr_layer_kind gr_layer_dense = {.type = GR_LAYER_DENSE,
-                                             .shape = shape,
+const struct gr_layer_kind gr_layer_dense = {.shape = shape,
                                              .tensors = tensors,
                                              .prepare = prepare,
                                              .forward = forward,

@@ -150,7 +150,7 @@ static gr_status to_real(const json_t *value, const char *what, double most, dou
 static gr_status read_layer(const json_t *from, struct gr_layer_config *layer) {
     int type = 0, activation = 0, padding = GR_PADDING_VALID;
     gr_status status;
-    GR_TRY(find_text(from, "type", layer_name, GR_LAYER_DENSE, &type));
+    GR_TRY(find_text(from, "type", layer_name, GR_LAYER_TYPES_NAMED - 1, &type));
     GR_TRY(find_text(from, "activation", activation_name, GR_ACTIVATION_NONE, &activation));
     if (json_object_get(from, "padding"))
         GR_TRY(find_text(from, "padding", padding_name, GR_PADDING_SAME, &padding));
@@ -167,14 +167,9 @@ out:
     return status;
 }
 
-/* A layer without what its type cannot do without would be refused later, or divide by zero. */
+/* A layer without a key that its type needs would be refused later, or divide by zero. */
 static gr_status check_layer(const struct gr_layer_config *layer) {
-    const bool slides = layer->type == GR_LAYER_CONV || layer->type == GR_LAYER_MAX_POOL ||
-                        layer->type == GR_LAYER_AVERAGE_POOL;
-    if ((slides && layer->kernel == 0) || (layer->type == GR_LAYER_CONV && layer->filters == 0) ||
-        (layer->type == GR_LAYER_DENSE && layer->width == 0) ||
-        (layer->type == GR_LAYER_GROUP_NORM && layer->groups == 0) ||
-        (layer->type == GR_LAYER_DROPOUT && !(layer->rate > 0)))
+    if (gr_layer_lacks(layer))
         return gr_fail(GR_ERROR_DATA, "model description: a %s layer lacks its size",
                        gr_layer_type_text(layer->type));
     return GR_OK;

@@ -75,8 +75,7 @@ static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
     return GR_OK;
 }
 
-const struct gr_layer_kind gr_layer_dropout = {.type = GR_LAYER_DROPOUT,
-                                               .shape = shape,
+const struct gr_layer_kind gr_layer_dropout = {.shape = shape,
                                                .prepare = prepare,
                                                .forward = forward,
                                                .backward_data = backward_data,

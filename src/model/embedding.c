@@ -125,8 +125,7 @@ static gr_status row_norms(struct gr_model *model, const struct gr_layer *layer,
     return GR_OK;
 }
 
-const struct gr_layer_kind gr_layer_embedding = {.type = GR_LAYER_EMBEDDING,
-                                                 .shape = shape,
+const struct gr_layer_kind gr_layer_embedding = {.shape = shape,
                                                  .tensors = tensors,
                                                  .check = check,
                                                  .forward = forward,

@@ -209,8 +209,7 @@ static gr_status row_norms(struct gr_model *model, const struct gr_layer *layer,
     return GR_OK;
 }
 
-const struct gr_layer_kind gr_layer_group_norm = {.type = GR_LAYER_GROUP_NORM,
-                                                  .shape = shape,
+const struct gr_layer_kind gr_layer_group_norm = {.shape = shape,
                                                   .tensors = tensors,
                                                   .prepare = prepare,
                                                   .forward = forward,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * layer: what a layer is to the passes over a model. Each kind is one file that ends in its table
- * of functions, and one row of the list in layers.c.
+ * layer: a layer as the passes over a model know it. Each kind is one file that ends in its table
+ * of functions, and one row of GR_LAYER_TYPES (granary/settings.h).
  *
  * All layers pass float32 arrays of n rows; a row of images is [height, width, channels], the last
  * the fastest, so that a dense layer takes it as it lies.
@@ -63,7 +63,6 @@ struct gr_layer {
  * not change it and know nothing of each other, so that a caller may ask for either alone.
  */
 struct gr_layer_kind {
-    enum gr_layer_type type;
     /* Sets `to` from `from` and the settings. Errors: GR_ERROR_CONFIG, settings that do not fit. */
     gr_status (*shape)(struct gr_layer *layer);
     /* Appends the layer's tensors to the layout; NULL: it has none. */
@@ -94,8 +93,9 @@ struct gr_layer_kind {
     gr_status (*check)(const struct gr_layer *layer, const float *features, size_t n);
 };
 
-extern const struct gr_layer_kind gr_layer_conv, gr_layer_max_pool, gr_layer_average_pool,
-    gr_layer_group_norm, gr_layer_dropout, gr_layer_dense, gr_layer_embedding, gr_layer_bag;
+#define GR_LAYER_EXTERN(type, name, ...) extern const struct gr_layer_kind gr_layer_##name;
+GR_LAYER_TYPES(GR_LAYER_EXTERN)
+GR_FRONT_LAYER_TYPES(GR_LAYER_EXTERN)
 
 /* fan_in, without fan_out, of weights whose variance is to be 1 by either initialisation. */
 enum { GR_FAN_OF_ONE = 2 };

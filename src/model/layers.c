@@ -5,17 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct gr_layer_kind *const kinds[] = {
-    &gr_layer_conv,    &gr_layer_max_pool, &gr_layer_average_pool, &gr_layer_group_norm,
-    &gr_layer_dropout, &gr_layer_dense,    &gr_layer_embedding,    &gr_layer_bag,
-};
-
-static const struct gr_layer_kind *kind_of(enum gr_layer_type type) {
-    for (size_t i = 0; i < sizeof kinds / sizeof(kinds[0]);
-         i++) /* NOLINT(bugprone-sizeof-expression) */
-        if (kinds[i]->type == type) return kinds[i];
-    return NULL;
-}
+/* By type. */
+#define KIND(type, name, ...) [type] = &gr_layer_##name,
+static const struct gr_layer_kind *const kinds[] = {GR_LAYER_TYPES(KIND)
+                                                        GR_FRONT_LAYER_TYPES(KIND)};
 
 gr_status gr_layer_append(struct gr_layer *layer, struct gr_layout *layout, size_t n_dims,
                           const size_t *shape, size_t biases) {
@@ -46,7 +39,7 @@ static size_t volume(const struct gr_extent *extent) {
 static gr_status plan_layer(struct gr_layer *layers, size_t l, struct gr_layout *layout) {
     struct gr_layer *layer = &layers[l];
     gr_status status;
-    layer->kind = kind_of(layer->config.type);
+    layer->kind = kinds[layer->config.type];
     layer->first = l == 0;
     layer->inputs = volume(&layer->from);
     layer->to = (struct gr_extent){1, 1, 1};

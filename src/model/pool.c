@@ -112,5 +112,5 @@ out:
 #define FUNCTIONS                                                                                  \
     .shape = shape, .prepare = gr_images_prepare, .forward = forward,                              \
     .backward_data = backward_data, .release = gr_images_release
-const struct gr_layer_kind gr_layer_max_pool = {.type = GR_LAYER_MAX_POOL, FUNCTIONS};
-const struct gr_layer_kind gr_layer_average_pool = {.type = GR_LAYER_AVERAGE_POOL, FUNCTIONS};
+const struct gr_layer_kind gr_layer_max_pool = {FUNCTIONS};
+const struct gr_layer_kind gr_layer_average_pool = {FUNCTIONS};

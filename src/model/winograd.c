@@ -289,8 +289,7 @@ static gr_status backward(struct gr_model *model, struct gr_layer *layer, const 
     return status;
 }
 
-const struct gr_layer_kind gr_layer_winograd = {.type = GR_LAYER_CONV,
-                                                .prepare = prepare,
+const struct gr_layer_kind gr_layer_winograd = {.prepare = prepare,
                                                 .forward = forward,
                                                 .backward_data = backward_data,
                                                 .backward_weight = backward_weight,

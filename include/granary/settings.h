@@ -1,0 +1,705 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * settings: every key of a config, a row each, by section.
+ *
+ * A row says a key's kind, name, default, flags and bounds. From it follow the member of the struct
+ * below its section, the parser, the checker, the digest, `granary help config`, the completions
+ * and --resolved. A new key is a new row; a rule between keys is a function in src/config/rules*.c.
+ *
+ *     X##_KIND(in, name, [type,] [most,] default, flags, [low, high])
+ *
+ *     WHOLE     uint32_t; WIDE: uint64_t; COUNT: uint32_t n_name
+ *     REAL      double
+ *     YES_NO    bool
+ *     TEXT      char *, owned, never NULL; default NULL: ""
+ *     ONE_OF    enum `type`, written as a word of the list of words; LAYER: as a GR_LAYER_TYPES
+ *     WHOLES    uint32_t *name, owned, and unsigned name_count, at most `most`; TEXTS: char **name
+ *     SECTION   struct `type`, whose keys are a list of rows; SECTIONS: a list of them
+ *
+ * default: as in YAML, of a list its entries with spaces between; NULL: it is required, or empty.
+ * Once released it never changes its meaning, for keys at their default are left out of the digest.
+ * flags: REQUIRED; DECIDES: the key decides the model's bits, and is digested; CHANGEABLE: it does
+ * not, and may differ between a run and its resumption; ABOVE, BELOW: `low`, `high` themselves are
+ * not allowed. Bounds in capitals stand in src/config/defaults.c.
+ *
+ * Interface: stable.
+ */
+#ifndef GRANARY_SETTINGS_H
+#define GRANARY_SETTINGS_H
+
+#include <granary/base.h>
+#include <granary/metric.h>
+#include <granary/strategy.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A list of words as the values of an enum; a list of rows as the members of a struct. */
+#define GR_VALUE(value, word)                  value,
+#define GR_MEMBER_WHOLE(in, name, ...)         uint32_t name;
+#define GR_MEMBER_WIDE(in, name, ...)          uint64_t name;
+#define GR_MEMBER_COUNT(in, name, ...)         uint32_t n_##name;
+#define GR_MEMBER_REAL(in, name, ...)          double name;
+#define GR_MEMBER_YES_NO(in, name, ...)        bool name;
+#define GR_MEMBER_TEXT(in, name, ...)          char *name;
+#define GR_MEMBER_ONE_OF(in, name, type, ...)  enum type name;
+#define GR_MEMBER_LAYER(in, name, type, ...)   enum type name;
+#define GR_MEMBER_SECTION(in, name, type, ...) struct type name;
+#define GR_MEMBER_STRATEGY(in, name, type)     struct type name;
+#define GR_MEMBER_WHOLES(in, name, ...)                                                            \
+    uint32_t *name;                                                                                \
+    unsigned name##_count;
+#define GR_MEMBER_TEXTS(in, name, ...)                                                             \
+    char **name;                                                                                   \
+    unsigned name##_count;
+#define GR_MEMBER_SECTIONS(in, name, type, ...)                                                    \
+    struct type *name;                                                                             \
+    unsigned name##_count;
+
+/* A row stands on a line of its own, which clang-format does not know. */
+/* clang-format off */
+
+/* ---- run ------------------------------------------------------------------------------------ */
+
+#define GR_PLACEMENT_WORDS(WORD)                                                                   \
+    WORD(GR_PLACEMENT_BLOCK, "block")                                                              \
+    WORD(GR_PLACEMENT_CYCLIC, "cyclic")
+enum gr_placement { GR_PLACEMENT_WORDS(GR_VALUE) };
+
+#define GR_RUN_KEYS(X, in)                                                                         \
+    /* The name of the run directory: letters, digits, '-', '_', '.'. */                           \
+    X##_TEXT(in, name, "run", CHANGEABLE)                                                          \
+    X##_WIDE(in, seed, "1", DECIDES, 0, UINT64_MAX)                                                \
+    X##_WHOLE(in, rounds, NULL, REQUIRED | CHANGEABLE, 1, ROUNDS_MAX)                              \
+    /* The parent of run directories. */                                                           \
+    X##_TEXT(in, directory, "runs", CHANGEABLE)                                                    \
+    /* Which rank hosts which silo. */                                                             \
+    X##_ONE_OF(in, placement, gr_placement, GR_PLACEMENT_WORDS, "block", CHANGEABLE)               \
+    /* Faults are allowed. */                                                                      \
+    X##_YES_NO(in, rehearsal, "false", CHANGEABLE)
+struct gr_run_config {
+    GR_RUN_KEYS(GR_MEMBER, )
+};
+
+/* ---- data ----------------------------------------------------------------------------------- */
+
+#define GR_SOURCE_WORDS(WORD)                                                                      \
+    WORD(GR_SOURCE_IDX, "idx")                                                                     \
+    WORD(GR_SOURCE_HDF5, "hdf5")                                                                   \
+    WORD(GR_SOURCE_CSV, "csv")                                                                     \
+    WORD(GR_SOURCE_SYNTHETIC, "synthetic")
+enum gr_data_source { GR_SOURCE_WORDS(GR_VALUE) };
+
+/* A table of rows on disk: files, whose contents a run compares by themselves when it is gone on
+ * with. */
+#define GR_TABLE_KEYS(X, in)                                                                       \
+    /* idx: an IDX file, plain or .gz, of at least two dimensions and unsigned bytes. */           \
+    X##_TEXT(in, features, NULL, CHANGEABLE)                                                       \
+    /* idx: an IDX file of one dimension. */                                                       \
+    X##_TEXT(in, labels, NULL, CHANGEABLE)                                                         \
+    /* hdf5: a file that `granary import` made, or of its form. csv: a CSV file. */                \
+    X##_TEXT(in, file, NULL, CHANGEABLE)
+struct gr_table_config {
+    GR_TABLE_KEYS(GR_MEMBER, )
+};
+
+#define GR_PARTITION_WORDS(WORD)                                                                   \
+    WORD(GR_PARTITION_IID, "iid")                                                                  \
+    WORD(GR_PARTITION_DIRICHLET, "dirichlet")                                                      \
+    WORD(GR_PARTITION_SHARDS, "shards")                                                            \
+    WORD(GR_PARTITION_COLUMN, "column")
+enum gr_partition_method { GR_PARTITION_WORDS(GR_VALUE) };
+
+#define GR_PARTITION_KEYS(X, in)                                                                   \
+    X##_ONE_OF(in, method, gr_partition_method, GR_PARTITION_WORDS, "iid", DECIDES)                \
+    /* dirichlet: the concentration. */                                                            \
+    X##_REAL(in, alpha, "0.3", ABOVE, 0, 1e6)                                                      \
+    /* shards. */                                                                                  \
+    X##_WHOLE(in, shards_per_silo, "2", DECIDES, 1, 1000)                                          \
+    /* Every silo gets at least this many rows. */                                                 \
+    X##_WHOLE(in, minimum_rows, "1", DECIDES, 1, 1000000000)                                       \
+    /* column: there is a silo for each value of it, in byte order; csv, and hdf5 imported from    \
+     * csv. */                                                                                     \
+    X##_TEXT(in, column, NULL, DECIDES)
+struct gr_partition_config {
+    GR_PARTITION_KEYS(GR_MEMBER, )
+};
+
+/* FedProx's synthetic(alpha, beta) (Li et al. 2020, section 5.1). */
+#define GR_SYNTHETIC_KEYS(X, in)                                                                   \
+    /* The variance of the silos' models around their means. */                                    \
+    X##_REAL(in, alpha, "1", DECIDES, 0, 1e6)                                                      \
+    /* The variance of the means of the silos' features. */                                        \
+    X##_REAL(in, beta, "1", DECIDES, 0, 1e6)                                                       \
+    X##_COUNT(in, features, "60", DECIDES, 1, WIDTH_MAX)                                           \
+    X##_COUNT(in, classes, "10", DECIDES, 2, WIDTH_MAX)                                            \
+    /* As in the paper's code: 50 + lognormal(4, 2), cut at maximum_rows. */                       \
+    X##_WHOLE(in, minimum_rows, "50", DECIDES, 1, 1000000)                                         \
+    X##_WHOLE(in, maximum_rows, "2000", DECIDES, 1, 1000000)                                       \
+    /* Rows of each silo that go to the global test set. */                                        \
+    X##_WHOLE(in, test_rows, "20", DECIDES, 0, 1000000)
+struct gr_synthetic_config {
+    GR_SYNTHETIC_KEYS(GR_MEMBER, )
+};
+
+#define GR_SEPARATOR_WORDS(WORD)                                                                   \
+    WORD(GR_SEPARATOR_COMMA, "comma")                                                              \
+    WORD(GR_SEPARATOR_SEMICOLON, "semicolon")                                                      \
+    WORD(GR_SEPARATOR_TAB, "tab")                                                                  \
+    WORD(GR_SEPARATOR_PIPE, "pipe")                                                                \
+    WORD(GR_SEPARATOR_SPACE, "space")                                                              \
+    /* Any number of spaces and tabs, also in front of the first field. */                         \
+    WORD(GR_SEPARATOR_BLANKS, "blanks")                                                            \
+    /* Found in each file by itself, from its ending and first lines. */                           \
+    WORD(GR_SEPARATOR_AUTO, "auto")
+enum gr_separator { GR_SEPARATOR_WORDS(GR_VALUE) };
+
+/* How text is encoded in a CSV file. */
+#define GR_TEXT_ENCODING_WORDS(WORD)                                                               \
+    WORD(GR_TEXT_UTF8, "utf8")                                                                     \
+    WORD(GR_TEXT_LATIN1, "latin1")
+enum gr_encoding_of_text { GR_TEXT_ENCODING_WORDS(GR_VALUE) };
+
+/* How CSV files are written. */
+#define GR_CSV_KEYS(X, in)                                                                         \
+    X##_ONE_OF(in, separator, gr_separator, GR_SEPARATOR_WORDS, "auto", DECIDES)                   \
+    /* The first row names the columns. */                                                         \
+    X##_YES_NO(in, header, "true", DECIDES)                                                        \
+    /* Without data.schema: the column of labels. */                                               \
+    X##_TEXT(in, label, "label", DECIDES)                                                          \
+    X##_ONE_OF(in, encoding, gr_encoding_of_text, GR_TEXT_ENCODING_WORDS, "utf8", DECIDES)
+struct gr_csv_config {
+    GR_CSV_KEYS(GR_MEMBER, )
+};
+
+#define GR_DATA_KEYS(X, in)                                                                        \
+    X##_ONE_OF(in, source, gr_data_source, GR_SOURCE_WORDS, NULL, REQUIRED)                        \
+    /* The default, which is not itself allowed, stands for as many as there are silo_tables. */   \
+    X##_WHOLE(in, silos, "0", DECIDES, 1, SILOS_MAX)                                               \
+    /* The table that is dealt to the silos; unused with silo_tables. */                           \
+    X##_SECTION(in, train, gr_table_config, GR_TABLE_KEYS)                                         \
+    /* A table for each silo, in the order of the silos. */                                        \
+    X##_SECTIONS(in, silo_tables, gr_table_config, GR_TABLE_KEYS, 10000, CHANGEABLE)               \
+    /* The global test table; without it there are no test metrics but those of test_fraction. */  \
+    X##_SECTION(in, test, gr_table_config, GR_TABLE_KEYS)                                          \
+    X##_SECTION(in, partition, gr_partition_config, GR_PARTITION_KEYS)                             \
+    X##_SECTION(in, synthetic, gr_synthetic_config, GR_SYNTHETIC_KEYS)                             \
+    /* Decides which rows silos hold out, how one table is dealt to silos, and synthetic rows.     \
+     * It is apart from run.seed, so that a sweep over run.seed is scored on one test set. */      \
+    X##_WIDE(in, split_seed, "1", DECIDES, 0, UINT64_MAX)                                          \
+    /* Shares of each silo's rows, together at most 0.9; test_fraction is for the test metrics     \
+     * where there is no test table. */                                                            \
+    X##_REAL(in, validation_fraction, "0", DECIDES, 0, 0.9)                                        \
+    X##_REAL(in, test_fraction, "0", DECIDES, 0, 0.9)                                              \
+    /* Both are drawn class by class, unless the model predicts numbers. */                        \
+    X##_YES_NO(in, stratify, "true", DECIDES)                                                      \
+    /* So many first rows of `train` are taken; 0: all. */                                         \
+    X##_WHOLE(in, limit, "0", DECIDES, 0, UINT32_MAX)                                              \
+    X##_SECTION(in, csv, gr_csv_config, GR_CSV_KEYS)                                               \
+    /* The file that says which columns tables have, see gr_schema; "": none. */                   \
+    X##_TEXT(in, schema, NULL, CHANGEABLE)                                                         \
+    /* Smaller counts of findings in the data are told as "fewer than" it, and categories of       \
+     * open columns that no silo has so often are unknown. */                                      \
+    X##_WHOLE(in, disclosure_threshold, "10", DECIDES, 1, 1000000000)
+struct gr_data_config {
+    GR_DATA_KEYS(GR_MEMBER, )
+};
+
+/* ---- preprocess ----------------------------------------------------------------------------- */
+
+/* How numbers are scaled, by statistics of all silos' training rows. */
+#define GR_SCALE_WORDS(WORD)                                                                       \
+    WORD(GR_SCALE_NONE, "none")                                                                    \
+    /* Less the mean, divided by the standard deviation (of the population). */                    \
+    WORD(GR_SCALE_STANDARDISE, "standardise")                                                      \
+    /* The column's range to 0..1; without one, from the least to the greatest value, which the    \
+     * model then tells. */                                                                        \
+    WORD(GR_SCALE_MIN_MAX, "min_max")
+#define GR_COLUMN_SCALE_WORDS(WORD)                                                                \
+    /* Of a column only: preprocess.scale. */                                                      \
+    WORD(GR_SCALE_DEFAULT, "default")                                                              \
+    GR_SCALE_WORDS(WORD)
+enum gr_scale { GR_SCALE_WORDS(GR_VALUE) GR_SCALE_DEFAULT };
+
+/* From values of a table to features. Fitted before the first round, over the training rows of all
+ * silos, and kept with the model. */
+#define GR_PREPROCESS_KEYS(X, in)                                                                  \
+    /* Of features that are numbers. */                                                            \
+    X##_ONE_OF(in, scale, gr_scale, GR_SCALE_WORDS, "none", DECIDES)                               \
+    /* Numbers beyond their column's range are set to its end. */                                  \
+    X##_YES_NO(in, clip, "false", DECIDES)
+struct gr_preprocess_config {
+    GR_PREPROCESS_KEYS(GR_MEMBER, )
+};
+
+/* ---- model ---------------------------------------------------------------------------------- */
+
+#define GR_MODEL_WORDS(WORD)                                                                       \
+    WORD(GR_MODEL_SOFTMAX, "softmax")                                                              \
+    WORD(GR_MODEL_MLP, "mlp")                                                                      \
+    /* Linear regression: one output. */                                                           \
+    WORD(GR_MODEL_LINEAR, "linear")                                                                \
+    /* Binary logistic regression: one output, the log odds of label 1. */                         \
+    WORD(GR_MODEL_LOGISTIC, "logistic")                                                            \
+    /* Poisson regression: one output, the logarithm of the expected count. */                     \
+    WORD(GR_MODEL_POISSON, "poisson")                                                              \
+    /* `layers`, and a dense layer of the outputs behind them. */                                  \
+    WORD(GR_MODEL_CNN, "cnn")                                                                      \
+    /* Rows of ids: the mean of their vectors, `hidden` and the outputs. */                        \
+    WORD(GR_MODEL_BAG, "bag")
+enum gr_model_type { GR_MODEL_WORDS(GR_VALUE) };
+
+#define GR_ACTIVATION_WORDS(WORD)                                                                  \
+    WORD(GR_ACTIVATION_RELU, "relu")                                                               \
+    WORD(GR_ACTIVATION_GELU, "gelu")                                                               \
+    WORD(GR_ACTIVATION_TANH, "tanh")
+#define GR_LAYER_ACTIVATION_WORDS(WORD)                                                            \
+    GR_ACTIVATION_WORDS(WORD)                                                                      \
+    WORD(GR_ACTIVATION_NONE, "none")                                                               \
+    /* The model's for conv and dense, none for others. */                                         \
+    WORD(GR_ACTIVATION_DEFAULT, "default")
+enum gr_activation { GR_LAYER_ACTIVATION_WORDS(GR_VALUE) };
+
+/*
+ * The layers that model.layers may name: LAYER(type, name, needs, takes). The kind of a layer is
+ * gr_layer_NAME, in a file of src/model/. needs, takes: the keys beside `type` that must and that
+ * may be given.
+ */
+#define GR_LAYER_TYPES(LAYER)                                                                      \
+    LAYER(GR_LAYER_CONV, conv, FILTERS | KERNEL, STRIDE | PADDING | ACTIVATION)                    \
+    LAYER(GR_LAYER_MAX_POOL, max_pool, KERNEL, STRIDE)                                             \
+    LAYER(GR_LAYER_AVERAGE_POOL, average_pool, KERNEL, STRIDE)                                     \
+    LAYER(GR_LAYER_GROUP_NORM, group_norm, GROUPS, ACTIVATION)                                     \
+    LAYER(GR_LAYER_DROPOUT, dropout, RATE, 0)                                                      \
+    LAYER(GR_LAYER_DENSE, dense, WIDTH, ACTIVATION)
+/* The layers of models that ask for them, never of model.layers. */
+#define GR_FRONT_LAYER_TYPES(LAYER)                                                                \
+    LAYER(GR_LAYER_EMBEDDING, embedding, 0, 0)                                                     \
+    LAYER(GR_LAYER_BAG, bag, 0, 0)
+#define GR_LAYER_VALUE(type, name, needs, takes) type,
+#define GR_LAYER_PLUS(type, name, needs, takes)  +1
+enum gr_layer_type { GR_LAYER_TYPES(GR_LAYER_VALUE) GR_FRONT_LAYER_TYPES(GR_LAYER_VALUE) };
+/* How many model.layers may name: the first of the enum. */
+enum { GR_LAYER_TYPES_NAMED = 0 GR_LAYER_TYPES(GR_LAYER_PLUS) };
+
+#define GR_PADDING_WORDS(WORD)                                                                     \
+    WORD(GR_PADDING_VALID, "valid")                                                                \
+    WORD(GR_PADDING_SAME, "same")
+enum gr_padding { GR_PADDING_WORDS(GR_VALUE) };
+
+/* One of model.layers. Keys that a type has no use for stay at their default. */
+#define GR_LAYER_KEYS(X, in)                                                                       \
+    X##_LAYER(in, type, gr_layer_type, NULL, REQUIRED)                                             \
+    /* conv: channels that go out. */                                                              \
+    X##_WHOLE(in, filters, "0", DECIDES, 0, WIDTH_MAX)                                             \
+    /* dense: outputs. */                                                                          \
+    X##_WHOLE(in, width, "0", DECIDES, 0, WIDTH_MAX)                                               \
+    /* conv, pools: height and width of the window. */                                             \
+    X##_WHOLE(in, kernel, "0", DECIDES, 0, KERNEL_MAX)                                             \
+    /* conv, pools; 0: 1 for conv, `kernel` for pools. */                                          \
+    X##_WHOLE(in, stride, "0", DECIDES, 0, KERNEL_MAX)                                             \
+    /* conv. */                                                                                    \
+    X##_ONE_OF(in, padding, gr_padding, GR_PADDING_WORDS, "valid", DECIDES)                        \
+    /* conv, dense, group_norm. */                                                                 \
+    X##_ONE_OF(in, activation, gr_activation, GR_LAYER_ACTIVATION_WORDS, "default", DECIDES)       \
+    /* group_norm: divides the channels. */                                                        \
+    X##_WHOLE(in, groups, "0", DECIDES, 0, WIDTH_MAX)                                              \
+    /* dropout: the share that is set to zero. */                                                  \
+    X##_REAL(in, rate, "0", BELOW, 0, 1)
+struct gr_layer_config {
+    GR_LAYER_KEYS(GR_MEMBER, )
+};
+
+#define GR_INITIALISATION_WORDS(WORD)                                                              \
+    WORD(GR_INITIALISE_HE, "he")                                                                   \
+    WORD(GR_INITIALISE_GLOROT, "glorot")
+enum gr_initialisation { GR_INITIALISATION_WORDS(GR_VALUE) };
+
+#define GR_COMPUTE_WORDS(WORD)                                                                     \
+    WORD(GR_COMPUTE_FLOAT32, "float32")                                                            \
+    WORD(GR_COMPUTE_BFLOAT16, "bfloat16")
+enum gr_compute { GR_COMPUTE_WORDS(GR_VALUE) };
+
+#define GR_LOSS_WORDS(WORD)                                                                        \
+    /* The model's: cross_entropy, squared, binary_cross_entropy or poisson. */                    \
+    WORD(GR_LOSS_DEFAULT, "default")                                                               \
+    WORD(GR_LOSS_CROSS_ENTROPY, "cross_entropy")                                                   \
+    WORD(GR_LOSS_BINARY_CROSS_ENTROPY, "binary_cross_entropy")                                     \
+    WORD(GR_LOSS_SQUARED, "squared")                                                               \
+    WORD(GR_LOSS_HUBER, "huber")                                                                   \
+    WORD(GR_LOSS_POISSON, "poisson")
+enum gr_loss_type { GR_LOSS_WORDS(GR_VALUE) };
+
+#define GR_MODEL_KEYS(X, in)                                                                       \
+    X##_ONE_OF(in, type, gr_model_type, GR_MODEL_WORDS, NULL, REQUIRED)                            \
+    /* mlp, bag: widths of the hidden layers; an mlp has at least one. */                          \
+    X##_WHOLES(in, hidden, 32, NULL, DECIDES, 1, WIDTH_MAX)                                        \
+    /* cnn: at least one; layers of images first, then dense ones. */                              \
+    X##_SECTIONS(in, layers, gr_layer_config, GR_LAYER_KEYS, 64, DECIDES)                          \
+    /* mlp: a category's code becomes a vector of so many numbers; 0: it stays a number. bag: an   \
+     * id becomes such a vector; at least 1. */                                                    \
+    X##_WHOLE(in, embedding, "0", DECIDES, 0, WIDTH_MAX)                                           \
+    /* bag: ids are 1 to this; 0: there are none. */                                               \
+    X##_WHOLE(in, vocabulary, "0", DECIDES, 0, WHOLE_MAX)                                          \
+    /* Classes of the label; a label beyond is refused; 0: as many as the schema lists or the      \
+     * silos' labels show. */                                                                      \
+    X##_WHOLE(in, classes, "0", DECIDES, 0, WIDTH_MAX)                                             \
+    X##_ONE_OF(in, activation, gr_activation, GR_ACTIVATION_WORDS, "relu", DECIDES)                \
+    X##_ONE_OF(in, initialisation, gr_initialisation, GR_INITIALISATION_WORDS, "he", DECIDES)      \
+    X##_ONE_OF(in, compute, gr_compute, GR_COMPUTE_WORDS, "float32", DECIDES)                      \
+    X##_ONE_OF(in, loss, gr_loss_type, GR_LOSS_WORDS, "default", DECIDES)                          \
+    /* cross_entropy, in training. */                                                              \
+    X##_REAL(in, label_smoothing, "0", BELOW, 0, 1)                                                \
+    /* huber. */                                                                                   \
+    X##_REAL(in, huber_delta, "1", ABOVE, 0, 1e6)
+struct gr_model_config {
+    GR_MODEL_KEYS(GR_MEMBER, )
+};
+
+/* ---- train ---------------------------------------------------------------------------------- */
+
+#define GR_SCHEDULE_WORDS(WORD)                                                                    \
+    WORD(GR_SCHEDULE_CONSTANT, "constant")                                                         \
+    WORD(GR_SCHEDULE_STEP, "step")                                                                 \
+    WORD(GR_SCHEDULE_COSINE, "cosine")
+enum gr_schedule_type { GR_SCHEDULE_WORDS(GR_VALUE) };
+
+/* The learning rate of a round; see gr_learning_rate (train.h). */
+#define GR_SCHEDULE_KEYS(X, in)                                                                    \
+    X##_ONE_OF(in, type, gr_schedule_type, GR_SCHEDULE_WORDS, "constant", DECIDES)                 \
+    /* The rate rises over so many first rounds. */                                                \
+    X##_WHOLE(in, warmup_rounds, "0", DECIDES, 0, ROUNDS_MAX)                                      \
+    /* step: rounds between falls. */                                                              \
+    X##_WHOLE(in, every, "10", DECIDES, 1, ROUNDS_MAX)                                             \
+    /* step: the rate after a fall by the rate before it. */                                       \
+    X##_REAL(in, factor, "0.5", ABOVE, 0, 1)                                                       \
+    /* step, cosine: the rate never falls below. */                                                \
+    X##_REAL(in, minimum, "0", DECIDES, 0, RATE_MAX)                                               \
+    /* cosine: the round of the minimum; 0: run.rounds. */                                         \
+    X##_WHOLE(in, rounds, "0", DECIDES, 0, ROUNDS_MAX)
+struct gr_schedule_config {
+    GR_SCHEDULE_KEYS(GR_MEMBER, )
+};
+
+#define GR_OPTIMIZER_WORDS(WORD)                                                                   \
+    WORD(GR_OPTIMIZER_SGD, "sgd")                                                                  \
+    WORD(GR_OPTIMIZER_NESTEROV, "nesterov")                                                        \
+    WORD(GR_OPTIMIZER_ADAM, "adam")                                                                \
+    WORD(GR_OPTIMIZER_ADAMW, "adamw")
+enum gr_optimizer { GR_OPTIMIZER_WORDS(GR_VALUE) };
+
+#define GR_SOLVER_STATE_WORDS(WORD)                                                                \
+    WORD(GR_SOLVER_RESET, "reset")                                                                 \
+    WORD(GR_SOLVER_KEEP, "keep")
+enum gr_solver_state { GR_SOLVER_STATE_WORDS(GR_VALUE) };
+
+#define GR_CLASS_WEIGHTS_WORDS(WORD)                                                               \
+    WORD(GR_CLASS_WEIGHTS_NONE, "none")                                                            \
+    WORD(GR_CLASS_WEIGHTS_BALANCED, "balanced")
+enum gr_class_weights { GR_CLASS_WEIGHTS_WORDS(GR_VALUE) };
+
+#define GR_TRAIN_KEYS(X, in)                                                                       \
+    X##_ONE_OF(in, optimizer, gr_optimizer, GR_OPTIMIZER_WORDS, "sgd", DECIDES)                    \
+    X##_REAL(in, learning_rate, NULL, REQUIRED | ABOVE, 0, RATE_MAX)                               \
+    X##_SECTION(in, schedule, gr_schedule_config, GR_SCHEDULE_KEYS)                                \
+    /* sgd, nesterov. */                                                                           \
+    X##_REAL(in, momentum, "0", BELOW, 0, 1)                                                       \
+    /* adam, adamw. */                                                                             \
+    X##_REAL(in, beta1, "0.9", BELOW, 0, 1)                                                        \
+    X##_REAL(in, beta2, "0.999", BELOW, 0, 1)                                                      \
+    /* adam, adamw. Less would be 0 in float32, and 0 / 0 wherever a gradient is 0. */             \
+    X##_REAL(in, epsilon, "1e-8", DECIDES, FLT_MIN, 1)                                             \
+    /* weight_decay parameter is added to the gradient; adamw: taken off the parameter by          \
+     * itself. */                                                                                  \
+    X##_REAL(in, weight_decay, "0", DECIDES, 0, RATE_MAX)                                          \
+    /* Biases decay like weights; false: they do not, as in ridge regression. */                   \
+    X##_YES_NO(in, decay_biases, "true", DECIDES)                                                  \
+    /* Momentum, Adam's moments and steps between a silo's rounds. */                              \
+    X##_ONE_OF(in, state, gr_solver_state, GR_SOLVER_STATE_WORDS, "reset", DECIDES)                \
+    /* The largest L2 norm of a batch's gradient; 0: any. */                                       \
+    X##_REAL(in, clip_norm, "0", DECIDES, 0, 1e6)                                                  \
+    /* FedProx: the pull towards the round's global model. */                                      \
+    X##_REAL(in, proximal_mu, "0", DECIDES, 0, RATE_MAX)                                           \
+    /* balanced: by the rows of all silos, see gr_model_balance_classes. */                        \
+    X##_ONE_OF(in, class_weights, gr_class_weights, GR_CLASS_WEIGHTS_WORDS, "none", DECIDES)       \
+    X##_WHOLE(in, batch_size, NULL, REQUIRED, 1, 65536)                                            \
+    /* Local epochs, or local steps, of a round; exactly one of the two is above 0. */             \
+    X##_WHOLE(in, epochs, "1", DECIDES, 0, 1000000)                                                \
+    X##_WHOLE(in, steps, "0", DECIDES, 0, 1000000000)                                              \
+    /* A silo's training ends after the batch in which so much time has passed; 0: no limit.       \
+     * Bits then depend on the machine. */                                                         \
+    X##_REAL(in, seconds, "0", DECIDES, 0, SECONDS_MAX)
+struct gr_train_config {
+    GR_TRAIN_KEYS(GR_MEMBER, )
+};
+
+/* ---- round ---------------------------------------------------------------------------------- */
+
+/* Silos that can take part in rounds `from` to `to` only. Digested with their list. */
+#define GR_AVAILABILITY_KEYS(X, in)                                                                \
+    X##_WHOLES(in, silos, 1000, NULL, REQUIRED | CHANGEABLE, 0, SILOS_MAX - 1)                     \
+    X##_WHOLE(in, from, "1", CHANGEABLE, 1, ROUNDS_MAX)                                            \
+    /* 0: to the end. */                                                                           \
+    X##_WHOLE(in, to, "0", CHANGEABLE, 0, ROUNDS_MAX)
+struct gr_availability_config {
+    GR_AVAILABILITY_KEYS(GR_MEMBER, )
+};
+
+#define GR_SAMPLING_WORDS(WORD)                                                                    \
+    WORD(GR_SAMPLING_UNIFORM, "uniform")                                                           \
+    WORD(GR_SAMPLING_SIZE, "size")                                                                 \
+    WORD(GR_SAMPLING_CYCLIC, "cyclic")                                                             \
+    WORD(GR_SAMPLING_LIST, "list")
+enum gr_sampling { GR_SAMPLING_WORDS(GR_VALUE) };
+
+#define GR_ROUND_KEYS(X, in)                                                                       \
+    /* Silos drawn for a round; 0: all. */                                                         \
+    X##_WHOLE(in, participants, "0", DECIDES, 0, SILOS_MAX)                                        \
+    /* How they are drawn; see gr_sample_silos (federation.h). */                                  \
+    X##_ONE_OF(in, sampling, gr_sampling, GR_SAMPLING_WORDS, "uniform", DECIDES)                   \
+    /* Every rank may learn how many rows each silo trains on, which sampling by size needs. */    \
+    X##_YES_NO(in, share_sizes, "false", CHANGEABLE)                                               \
+    /* sampling list: silos in none of them are always there. */                                   \
+    X##_SECTIONS(in, availability, gr_availability_config, GR_AVAILABILITY_KEYS, 1000, DECIDES)    \
+    /* The fewest silos in a round's sum, or the run stops. */                                     \
+    X##_WHOLE(in, quorum, "1", CHANGEABLE, 1, SILOS_MAX)                                           \
+    /* For all silos to have trained, in seconds; silos that have not are late. */                 \
+    X##_REAL(in, deadline_s, "3600", ABOVE | CHANGEABLE, 0, SECONDS_MAX)                           \
+    /* For a rank to do its part in a sum or record. */                                            \
+    X##_REAL(in, collective_deadline_s, "60", ABOVE | CHANGEABLE, 0, SECONDS_MAX)                  \
+    /* A rank that trains and gives no sign for so long is given up until it does; 0: only at      \
+     * deadline_s. */                                                                              \
+    X##_REAL(in, heartbeat_s, "30", CHANGEABLE, 0, SECONDS_MAX)                                    \
+    /* Before round 1: how long a rank may give no sign before the start is given up. */           \
+    X##_REAL(in, start_deadline_s, "600", ABOVE | CHANGEABLE, 0, SECONDS_MAX)                      \
+    /* Lost ranks are replaced by MPI_Comm_spawn. */                                               \
+    X##_YES_NO(in, respawn, "false", CHANGEABLE)                                                   \
+    /* The events.jsonl whose silos, round by round, take part. */                                 \
+    X##_TEXT(in, replay, NULL, CHANGEABLE)
+struct gr_round_config {
+    GR_ROUND_KEYS(GR_MEMBER, )
+};
+
+/* ---- aggregation ---------------------------------------------------------------------------- */
+
+#define GR_ENCODING_WORDS(WORD)                                                                    \
+    WORD(GR_ENCODING_RING32, "ring32")                                                             \
+    WORD(GR_ENCODING_RING64, "ring64")                                                             \
+    WORD(GR_ENCODING_RING16, "ring16")                                                             \
+    WORD(GR_ENCODING_FLOAT32, "float32")
+enum gr_encoding { GR_ENCODING_WORDS(GR_VALUE) };
+/* Silos in a round whose updates in ring16 keep 3 bits and a sign. */
+enum { GR_RING16_SILOS_MAX = 4095 };
+
+#define GR_AGGREGATION_KEYS(X, in)                                                                 \
+    /* ring16: at most GR_RING16_SILOS_MAX silos in a round. */                                    \
+    X##_ONE_OF(in, encoding, gr_encoding, GR_ENCODING_WORDS, "ring32", DECIDES)                    \
+    /* Ranks that share a memory window; 0: as found; 1: never. */                                 \
+    X##_WHOLE(in, ranks_per_node, "0", CHANGEABLE, 0, SILOS_MAX)
+struct gr_aggregation_config {
+    GR_AGGREGATION_KEYS(GR_MEMBER, )
+};
+
+/* ---- evaluate, stop ------------------------------------------------------------------------- */
+
+#define GR_EVALUATE_KEYS(X, in)                                                                    \
+    /* A test evaluation each this many rounds, and after the last; 0: never. */                   \
+    X##_WHOLE(in, every, "1", CHANGEABLE, 0, ROUNDS_MAX)                                           \
+    /* Beside loss and accuracy, in metrics.jsonl: of the test rows, or where there is no test     \
+     * table of all validation rows. auc costs up to 256 KiB for each rank to send; after the      \
+     * last round all of them are found, for evaluation.json. Metrics that do not fit the model    \
+     * are passed over. */                                                                         \
+    X##_TEXTS(in, metrics, GR_METRICS_MAX, "balanced_accuracy macro_f1 calibration_error mae r2",  \
+              CHANGEABLE, metric_word)                                                             \
+    /* Each silo's validation rows, loss and accuracy become known, under its pseudonym, and       \
+     * after the last round its metrics. */                                                        \
+    X##_YES_NO(in, per_silo, "false", CHANGEABLE)                                                  \
+    /* The fewest validation rows of a silo for that. */                                           \
+    X##_WHOLE(in, minimum_rows, "10", CHANGEABLE, 1, UINT32_MAX)
+struct gr_evaluate_config {
+    GR_EVALUATE_KEYS(GR_MEMBER, )
+};
+
+#define GR_STOP_METRIC_WORDS(WORD)                                                                 \
+    WORD(GR_STOP_NONE, "none")                                                                     \
+    WORD(GR_STOP_VALIDATION_LOSS, "validation_loss")                                               \
+    WORD(GR_STOP_VALIDATION_ACCURACY, "validation_accuracy")
+enum gr_stop_metric { GR_STOP_METRIC_WORDS(GR_VALUE) };
+
+/* The model kept is that of the round in which the metric was best, and the run may end when it
+ * gets no better. */
+#define GR_STOP_KEYS(X, in)                                                                        \
+    /* Looked at every evaluate.every rounds. */                                                   \
+    X##_ONE_OF(in, metric, gr_stop_metric, GR_STOP_METRIC_WORDS, "none", DECIDES)                  \
+    /* Rounds without a better value that end the run; 0: none do. */                              \
+    X##_WHOLE(in, patience, "10", CHANGEABLE, 0, ROUNDS_MAX)                                       \
+    /* A value is better by more than this. */                                                     \
+    X##_REAL(in, minimum_delta, "0", DECIDES, 0, 1e6)
+struct gr_stop_config {
+    GR_STOP_KEYS(GR_MEMBER, )
+};
+
+/* ---- checkpoint, alerts, policy ------------------------------------------------------------- */
+
+#define GR_CHECKPOINT_KEYS(X, in)                                                                  \
+    /* Rounds between checkpoints, and after the last; 0: only the last. */                        \
+    X##_WHOLE(in, every, "1", CHANGEABLE, 0, ROUNDS_MAX)                                           \
+    /* So many of the newest stay. */                                                              \
+    X##_WHOLE(in, keep, "2", CHANGEABLE, 1, ROUNDS_MAX)
+struct gr_checkpoint_config {
+    GR_CHECKPOINT_KEYS(GR_MEMBER, )
+};
+
+/* Warnings in events.jsonl and progress: fewer than `participation` of the silos selected took part
+ * in `rounds` rounds running. */
+#define GR_ALERTS_KEYS(X, in)                                                                      \
+    X##_REAL(in, participation, "0.5", CHANGEABLE, 0, 1)                                           \
+    X##_WHOLE(in, rounds, "3", CHANGEABLE, 1, ROUNDS_MAX)
+struct gr_alerts_config {
+    GR_ALERTS_KEYS(GR_MEMBER, )
+};
+
+/* The rules by which the door withholds. They hold where silos have tables of their own
+ * (data.silo_tables, more than one): a table that is dealt to the silos is read by every process.
+ */
+#define GR_POLICY_KEYS(X, in)                                                                      \
+    /* The fewest silos whose sum may be known. */                                                 \
+    X##_WHOLE(in, minimum_silos, "2", CHANGEABLE, 1, SILOS_MAX)                                    \
+    /* The least and greatest values of a column may be told, for preprocess.scale min_max         \
+     * without a range in the schema. */                                                           \
+    X##_YES_NO(in, extremes, "false", CHANGEABLE)                                                  \
+    /* Significant digits of losses and metrics of rows that silos hold out; 17: all. */           \
+    X##_WHOLE(in, digits, "4", CHANGEABLE, 1, 17)
+struct gr_policy_config {
+    GR_POLICY_KEYS(GR_MEMBER, )
+};
+
+/* ---- faults --------------------------------------------------------------------------------- */
+
+/* A fault to be injected, and the point of a round at which it strikes. */
+#define GR_FAULT_KIND_WORDS(WORD)                                                                  \
+    /* SIGKILL to the rank that hosts the silo. */                                                 \
+    WORD(GR_FAULT_KILL, "kill")                                                                    \
+    /* SIGSTOP; continued after `seconds`, 0: never. */                                            \
+    WORD(GR_FAULT_STOP, "stop")                                                                    \
+    /* The rank does nothing for `seconds`. */                                                     \
+    WORD(GR_FAULT_DELAY, "delay")                                                                  \
+    /* The same, while it gives signs of life as a rank at work does. */                           \
+    WORD(GR_FAULT_SLOW, "slow")                                                                    \
+    /* The silo's update holds a NaN; point train only. */                                         \
+    WORD(GR_FAULT_NAN, "nan")                                                                      \
+    /* The silo's update is 1e38 everywhere; point train only. */                                  \
+    WORD(GR_FAULT_EXPLODE, "explode")                                                              \
+    /* A byte of the newest checkpoint is flipped; point checkpoint only. */                       \
+    WORD(GR_FAULT_CORRUPT, "corrupt")
+enum gr_fault_kind { GR_FAULT_KIND_WORDS(GR_VALUE) };
+
+#define GR_FAULT_POINT_WORDS(WORD)                                                                 \
+    /* Before the silo trains. */                                                                  \
+    WORD(GR_POINT_TRAIN, "train")                                                                  \
+    /* Trained, before it reports. */                                                              \
+    WORD(GR_POINT_READY, "ready")                                                                  \
+    /* The roster is closed, before the sum. */                                                    \
+    WORD(GR_POINT_AGGREGATE, "aggregate")                                                          \
+    /* The sum is there, undecoded, before it is agreed on. */                                     \
+    WORD(GR_POINT_SEAL, "seal")                                                                    \
+    /* The sum is agreed on, before it is decoded and the step taken. */                           \
+    WORD(GR_POINT_COMMIT, "commit")                                                                \
+    /* After the step. */                                                                          \
+    WORD(GR_POINT_EVALUATE, "evaluate")                                                            \
+    /* The sums of the evaluation are there, before they are agreed on. */                         \
+    WORD(GR_POINT_SCORE, "score")                                                                  \
+    /* Before the round's line is written. */                                                      \
+    WORD(GR_POINT_RECORD, "record")                                                                \
+    /* Before a checkpoint is written; corrupt: after it. */                                       \
+    WORD(GR_POINT_CHECKPOINT, "checkpoint")                                                        \
+    /* The first time that a loss is recovered from in that round. */                              \
+    WORD(GR_POINT_RECOVER, "recover")                                                              \
+    /* Round 0, before the first round: before the silos' tables are read. */                      \
+    WORD(GR_POINT_LOAD, "load")                                                                    \
+    /* Read, before their columns are compared. */                                                 \
+    WORD(GR_POINT_COMPARE, "compare")                                                              \
+    /* Before preprocessing is fitted. */                                                          \
+    WORD(GR_POINT_FIT, "fit")                                                                      \
+    /* Numbers are fitted, before the categories of open columns are found. */                     \
+    WORD(GR_POINT_DICTIONARY, "dictionary")                                                        \
+    /* Before the rows of classes are counted. */                                                  \
+    WORD(GR_POINT_COUNT, "count")                                                                  \
+    /* Before the run directory is opened. */                                                      \
+    WORD(GR_POINT_OPEN, "open")                                                                    \
+    /* Before the data's fingerprints are compared. */                                             \
+    WORD(GR_POINT_FINGERPRINT, "fingerprint")                                                      \
+    /* Before the records begin. */                                                                \
+    WORD(GR_POINT_START, "start")
+enum gr_fault_point { GR_FAULT_POINT_WORDS(GR_VALUE) };
+
+/* Only with run.rehearsal. */
+#define GR_FAULT_KEYS(X, in)                                                                       \
+    X##_ONE_OF(in, kind, gr_fault_kind, GR_FAULT_KIND_WORDS, NULL, REQUIRED | CHANGEABLE)          \
+    X##_WHOLE(in, silo, NULL, REQUIRED | CHANGEABLE, 0, SILOS_MAX - 1)                             \
+    X##_WHOLE(in, round, NULL, REQUIRED | CHANGEABLE, 0, ROUNDS_MAX)                               \
+    X##_ONE_OF(in, point, gr_fault_point, GR_FAULT_POINT_WORDS, "train", CHANGEABLE)               \
+    /* kill and stop: strikes so long after the point. */                                          \
+    X##_REAL(in, after_s, "0", CHANGEABLE, 0, SECONDS_MAX)                                         \
+    /* Of stop, delay and slow. */                                                                 \
+    X##_REAL(in, seconds, "0", CHANGEABLE, 0, SECONDS_MAX)
+struct gr_fault_config {
+    GR_FAULT_KEYS(GR_MEMBER, )
+};
+
+/* ---- all ------------------------------------------------------------------------------------ */
+
+/* PART, PARTS: as SECTION and SECTIONS; a macro is not expanded within itself. */
+#define GR_MEMBER_PART  GR_MEMBER_SECTION
+#define GR_MEMBER_PARTS GR_MEMBER_SECTIONS
+#define GR_CONFIG_KEYS(X, in)                                                                      \
+    X##_PART(in, run, gr_run_config, GR_RUN_KEYS)                                                  \
+    X##_PART(in, data, gr_data_config, GR_DATA_KEYS)                                               \
+    X##_PART(in, preprocess, gr_preprocess_config, GR_PREPROCESS_KEYS)                             \
+    X##_PART(in, model, gr_model_config, GR_MODEL_KEYS)                                            \
+    X##_PART(in, train, gr_train_config, GR_TRAIN_KEYS)                                            \
+    X##_PART(in, round, gr_round_config, GR_ROUND_KEYS)                                            \
+    /* Its name, and the settings that strategies bring: strategy.h. */                            \
+    X##_STRATEGY(in, strategy, gr_strategy_config)                                                 \
+    X##_PART(in, aggregation, gr_aggregation_config, GR_AGGREGATION_KEYS)                          \
+    X##_PART(in, evaluate, gr_evaluate_config, GR_EVALUATE_KEYS)                                   \
+    X##_PART(in, stop, gr_stop_config, GR_STOP_KEYS)                                               \
+    X##_PART(in, checkpoint, gr_checkpoint_config, GR_CHECKPOINT_KEYS)                             \
+    X##_PART(in, alerts, gr_alerts_config, GR_ALERTS_KEYS)                                         \
+    X##_PART(in, policy, gr_policy_config, GR_POLICY_KEYS)                                         \
+    X##_PARTS(in, faults, gr_fault_config, GR_FAULT_KEYS, 64, CHANGEABLE)
+struct gr_config {
+    GR_CONFIG_KEYS(GR_MEMBER, )
+};
+
+/* Every list of keys with its struct; a list follows the lists that it names. */
+#define GR_SECTION_LISTS(LIST)                                                                     \
+    LIST(gr_run_config, GR_RUN_KEYS)                                                               \
+    LIST(gr_table_config, GR_TABLE_KEYS)                                                           \
+    LIST(gr_partition_config, GR_PARTITION_KEYS)                                                   \
+    LIST(gr_synthetic_config, GR_SYNTHETIC_KEYS)                                                   \
+    LIST(gr_csv_config, GR_CSV_KEYS)                                                               \
+    LIST(gr_data_config, GR_DATA_KEYS)                                                             \
+    LIST(gr_preprocess_config, GR_PREPROCESS_KEYS)                                                 \
+    LIST(gr_layer_config, GR_LAYER_KEYS)                                                           \
+    LIST(gr_model_config, GR_MODEL_KEYS)                                                           \
+    LIST(gr_schedule_config, GR_SCHEDULE_KEYS)                                                     \
+    LIST(gr_train_config, GR_TRAIN_KEYS)                                                           \
+    LIST(gr_availability_config, GR_AVAILABILITY_KEYS)                                             \
+    LIST(gr_round_config, GR_ROUND_KEYS)                                                           \
+    LIST(gr_aggregation_config, GR_AGGREGATION_KEYS)                                               \
+    LIST(gr_evaluate_config, GR_EVALUATE_KEYS)                                                     \
+    LIST(gr_stop_config, GR_STOP_KEYS)                                                             \
+    LIST(gr_checkpoint_config, GR_CHECKPOINT_KEYS)                                                 \
+    LIST(gr_alerts_config, GR_ALERTS_KEYS)                                                         \
+    LIST(gr_policy_config, GR_POLICY_KEYS)                                                         \
+    LIST(gr_fault_config, GR_FAULT_KEYS)                                                           \
+    LIST(gr_config, GR_CONFIG_KEYS)
+
+/* clang-format on */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
