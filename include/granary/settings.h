@@ -278,10 +278,9 @@ enum gr_activation { GR_LAYER_ACTIVATION_WORDS(GR_VALUE) };
     LAYER(GR_LAYER_EMBEDDING, embedding, 0, 0)                                                     \
     LAYER(GR_LAYER_BAG, bag, 0, 0)
 #define GR_LAYER_VALUE(type, name, needs, takes) type,
-#define GR_LAYER_PLUS(type, name, needs, takes)  +1
 enum gr_layer_type { GR_LAYER_TYPES(GR_LAYER_VALUE) GR_FRONT_LAYER_TYPES(GR_LAYER_VALUE) };
 /* How many model.layers may name: the first of the enum. */
-enum { GR_LAYER_TYPES_NAMED = 0 GR_LAYER_TYPES(GR_LAYER_PLUS) };
+enum { GR_LAYER_TYPES_NAMED = GR_LAYER_EMBEDDING };
 
 #define GR_PADDING_WORDS(WORD)                                                                     \
     WORD(GR_PADDING_VALID, "valid")                                                                \
@@ -651,8 +650,8 @@ struct gr_fault_config {
 /* ---- all ------------------------------------------------------------------------------------ */
 
 /* PART, PARTS: as SECTION and SECTIONS; a macro is not expanded within itself. */
-#define GR_MEMBER_PART  GR_MEMBER_SECTION
-#define GR_MEMBER_PARTS GR_MEMBER_SECTIONS
+#define GR_MEMBER_PART(in, name, type, ...) struct type name;
+#define GR_MEMBER_PARTS(in, name, type, ...) struct type *name; unsigned name##_count;
 #define GR_CONFIG_KEYS(X, in)                                                                      \
     X##_PART(in, run, gr_run_config, GR_RUN_KEYS)                                                  \
     X##_PART(in, data, gr_data_config, GR_DATA_KEYS)                                               \

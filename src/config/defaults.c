@@ -36,16 +36,21 @@ static const char *strategy_word(size_t i) {
     return strategy ? strategy->name : NULL;
 }
 
-/* A row of granary/settings.h; in: the path of its section, with the point behind it. */
+/* A row of granary/settings.h; in: the path of its section, with the point behind it: literals that
+ * are joined, which parentheses would part. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define SETTING_WHOLE(in, name, default, bits, low, high)                                          \
     {.path = in #name, .standard = default, .flags = (bits), FROM_TO(low, high)},
-#define SETTING_WIDE  SETTING_WHOLE
-#define SETTING_COUNT SETTING_WHOLE
+#define SETTING_WIDE(in, name, default, bits, low, high)                                           \
+    {.path = in #name, .standard = default, .flags = (bits), FROM_TO(low, high)},
+#define SETTING_COUNT(in, name, default, bits, low, high)                                          \
+    {.path = in #name, .standard = default, .flags = (bits), FROM_TO(low, high)},
 #define SETTING_REAL(in, name, default, bits, low, high)                                           \
     {.path = in #name, .standard = default, .flags = (bits), BETWEEN(low, high)},
 #define SETTING_YES_NO(in, name, default, bits)                                                    \
     {.path = in #name, .standard = default, .flags = (bits)},
-#define SETTING_TEXT SETTING_YES_NO
+#define SETTING_TEXT(in, name, default, bits)                                                      \
+    {.path = in #name, .standard = default, .flags = (bits)},
 #define SETTING_ONE_OF(in, name, type, words, default, bits)                                       \
     {.path = in #name, .standard = default, .flags = (bits)},
 #define SETTING_LAYER(in, name, type, default, bits)                                               \
@@ -63,6 +68,7 @@ static const char *strategy_word(size_t i) {
 #define SETTING_PART(in, name, type, keys) keys(SETTING, in #name ".")
 #define SETTING_PARTS(in, name, type, keys, most, bits)                                            \
     {.path = in #name, .flags = (bits)}, keys(SETTING, in #name "[].")
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 const struct gr_setting gr_fixed_settings[] = {
     GR_CONFIG_KEYS(SETTING, "")

@@ -6,9 +6,8 @@ enum { TEXT_MAX = 4096 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* A list of words; how many. */
+/* A list of words. */
 #define WORD(value, word)      {word, value},
-#define PLUS(value, word)      +1
 #define LAYER(type, name, ...) {#name, type},
 #define STRINGS(rows)          ((const cyaml_strval_t[]){rows})
 #define ENTRY(...)             (&(const cyaml_schema_value_t){__VA_ARGS__})
@@ -19,7 +18,7 @@ enum { TEXT_MAX = 4096 };
 
 /* Nothing is optional here: libcyaml is given a tree in which every default has been filled in. */
 #define FIELD_WHOLE(in, name, ...)  CYAML_FIELD_UINT(#name, CYAML_FLAG_DEFAULT, struct in, name),
-#define FIELD_WIDE                  FIELD_WHOLE
+#define FIELD_WIDE(in, name, ...)   CYAML_FIELD_UINT(#name, CYAML_FLAG_DEFAULT, struct in, name),
 #define FIELD_COUNT(in, name, ...)  CYAML_FIELD_UINT(#name, CYAML_FLAG_DEFAULT, struct in, n_##name),
 #define FIELD_REAL(in, name, ...)   CYAML_FIELD_FLOAT(#name, CYAML_FLAG_DEFAULT, struct in, name),
 #define FIELD_YES_NO(in, name, ...) CYAML_FIELD_BOOL(#name, CYAML_FLAG_DEFAULT, struct in, name),
@@ -27,7 +26,7 @@ enum { TEXT_MAX = 4096 };
     CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER, struct in, name, 0, TEXT_MAX),
 #define FIELD_ONE_OF(in, name, type, words, ...)                                                   \
     CYAML_FIELD_ENUM(#name, CYAML_FLAG_STRICT, struct in, name, STRINGS(words(WORD)),              \
-                     0 words(PLUS)),
+                     COUNT(STRINGS(words(WORD)))),
 #define FIELD_LAYER(in, name, ...)                                                                 \
     CYAML_FIELD_ENUM(#name, CYAML_FLAG_STRICT, struct in, name, STRINGS(GR_LAYER_TYPES(LAYER)),    \
                      GR_LAYER_TYPES_NAMED),
@@ -41,8 +40,9 @@ enum { TEXT_MAX = 4096 };
     LIST_FIELD(in, name, SECTION_ENTRY(type), most)
 #define FIELD_STRATEGY(in, name, type)                                                             \
     CYAML_FIELD_MAPPING(#name, CYAML_FLAG_DEFAULT, struct in, name, gr_strategy_fields),
-#define FIELD_PART  FIELD_SECTION
-#define FIELD_PARTS FIELD_SECTIONS
+#define FIELD_PART(in, name, type, ...)                                                            \
+    CYAML_FIELD_MAPPING(#name, CYAML_FLAG_DEFAULT, struct in, name, type##_fields),
+#define FIELD_PARTS(in, name, type, keys, most, ...) LIST_FIELD(in, name, SECTION_ENTRY(type), most)
 
 #define FIELDS(type, keys)                                                                         \
     static const cyaml_schema_field_t type##_fields[] = {keys(FIELD, type) CYAML_FIELD_END};       \
