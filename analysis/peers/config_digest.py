@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A config's digest, computed outside of granary, for tests/unit/test_config_text.c.
 
-    granary validate CONFIG --resolved | analysis/peers/config_digest.py include/granary/settings.h
+    granary validate CONFIG --resolved | \\
+        analysis/peers/config_digest.py include/granary/settings.h src/strategy/*.c
 
 BLAKE2b-256 over the settings in the order of the rows of settings.h, without those marked
 CHANGEABLE and those at their default:
@@ -17,6 +18,9 @@ import yaml
 text = re.sub(r"/\*.*?\*/", "", open(sys.argv[1]).read().replace("\\\n", " "), flags=re.S)
 lists = {name: re.findall(r"X##_(\w+)\(in, ([^)]*)\)", rows)
          for name, rows in re.findall(r"#define (GR_\w+_KEYS)\(X, in\)(.*)", text)}
+# The defaults of the settings that strategies bring.
+strategies = dict(re.findall(r'\.name = "(\w+)",\s*\.standard = "([^"]*)"',
+                             "".join(open(name).read() for name in sys.argv[2:])))
 # Words in front of a row's default.
 BEFORE = {"ONE_OF": 3, "LAYER": 2, "WHOLES": 2, "TEXTS": 2}
 
@@ -27,6 +31,9 @@ def rows_of(keys, path):
         part = [p.strip() for p in row.split(",")]
         if kind in ("PART", "SECTION"):
             yield from rows_of(part[2], path + part[0] + ".")
+        elif kind == "STRATEGY":  # in the order in which --resolved has them
+            for key in config[part[0]]:
+                yield path + part[0] + "." + key, strategies.get(key, "fedavg"), "DECIDES"
         elif kind in ("PARTS", "SECTIONS"):
             yield path + part[0], None, part[4]
         else:

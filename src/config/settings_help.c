@@ -54,7 +54,7 @@ static const char *standard_of(const cyaml_schema_value_t *value,
 
 static void allowed_of(const cyaml_schema_value_t *value, const struct gr_setting *setting,
                        char out[ALLOWED_BYTES]) {
-    if (value->type == CYAML_STRING)
+    if (value->type == CYAML_STRING && !setting->word)
         snprintf(out, ALLOWED_BYTES, "text");
     else if (value->type == CYAML_SEQUENCE && value->sequence.entry->type == CYAML_MAPPING)
         snprintf(out, ALLOWED_BYTES, "a list of at most %u, each with:", value->sequence.max);
