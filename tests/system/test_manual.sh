@@ -65,6 +65,15 @@ check "words far from each other" exits 64 "$GRANARY" help --search pidfd soak
 check "their page is named" says "faults"
 check "no words" exits 64 "$GRANARY" help --search
 
+# The dictionary: each term is found, and stands once.
+terms() { sed -nE '/^\| (term|-)/d; s/^\| ([^|]*) \|.*/\1/p' "$PAGES/dictionary.md"; }
+check "there are terms" test "$(terms | wc -l)" -gt 40
+check "each stands once" equal "$(terms | sort | uniq -d)" ""
+while read -r term; do
+    # shellcheck disable=SC2086
+    check "--search $term" grep -q "^dictionary:" <("$GRANARY" help --search $term)
+done < <(terms)
+
 # ---- true ----
 # Command lines of fenced code and of `code` in the text, without comments, a command each.
 command_lines() {
