@@ -3,7 +3,7 @@
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
 # Sections: digests accuracy rate aggregate small overhead thousand checkpoint memory lost tolerance
-#   encodings
+#   encodings medians
 # The comparisons with PyTorch need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
 BUILD=$(cd "$1" && pwd); shift
@@ -16,7 +16,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate small overhead thousand checkpoint memory lost tolerance encodings}
+SECTIONS=${*:-digests accuracy rate aggregate small overhead thousand checkpoint memory lost tolerance encodings medians}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -39,6 +39,20 @@ digests() {
     done
     shown "tests/run.sh $BUILD all digests; tests/run.sh $BUILD all resume"
     (cd "$TOP" && tests/run.sh "$BUILD" all system/test_digests; tests/run.sh "$BUILD" all system/test_resume)
+}
+
+medians() {
+    say "coordinate median of 8 silos, 10 million parameters: by slices, and gathered for numpy.median"
+    shown "mpirun -n 8 $BUILD/analysis/bench_median"
+    ranks 8 "$BUILD/analysis/bench_median"
+    "$PYTHON" -c 'import numpy, time
+rows = numpy.random.default_rng(1).standard_normal((8, 10000000), dtype=numpy.float32)
+times = []
+for _ in range(3):
+    begin = time.perf_counter()
+    numpy.median(rows, axis=0)
+    times.append(time.perf_counter() - begin)
+print(f"numpy.median of 8 rows on rank 0, behind the MPI_Gather: {sorted(times)[1] * 1e3:.0f} ms")'
 }
 
 accuracy() {

@@ -45,6 +45,23 @@ check "is the same model" equal "$("$GRANARY" inspect --digest embedded/model.h5
 check "a mistake has its exit code" exits 78 ./run small.yml nowhere
 check "and its message" says "small.yml: No such file or directory"
 
+check "strategy.c builds" builds mpicc strategy.c strategy
+{ cat small.yaml; echo 'strategy: {name: bounded, most: 0.001}'; } >bounded.yaml
+sed 's/most: 0.001/most: 1000/' bounded.yaml >unbounded.yaml
+for n in 1 2; do
+    # shellcheck disable=SC2086
+    check "an own strategy on $n ranks" exits 0 mpirun $MPIRUN_FLAGS -n $n ./strategy bounded.yaml bounded-$n
+done
+check "has the same bits" equal "$("$GRANARY" inspect --digest bounded-1/model.h5)" "$("$GRANARY" inspect --digest bounded-2/model.h5)"
+check "its setting is in the run" grep -q '^  most: 0.001' bounded-1/resolved.yaml
+check "without a bound" exits 0 ./strategy unbounded.yaml unbounded
+check "it is FedAvg" equal "$("$GRANARY" inspect --digest unbounded/model.h5)" "$("$GRANARY" inspect --digest command/model.h5)"
+check "with one it is not" differ "$("$GRANARY" inspect --digest bounded-1/model.h5)" "$("$GRANARY" inspect --digest command/model.h5)"
+sed "s/most: 0.001/most: 0/" bounded.yaml >wrong.yaml
+check "what it must not be" exits 78 ./strategy wrong.yaml nowhere
+check "by name" says "strategy.most: found 0, allowed 0 < x <= 1000"
+check "the command knows no such strategy" exits 78 "$GRANARY" train bounded.yaml --run nowhere
+
 check "sum.c builds" builds mpicc sum.c sum
 check "a sum on one rank" exits 0 ./sum
 one=$(cat "$OUT")
