@@ -388,8 +388,19 @@ struct gr_combination {
                     float *work, float *out);
     const void *context; /* borrowed */
 };
+/*
+ * A grid that follows from public numbers: one exponent for the whole vector, for n_selected
+ * contributions with weights of at most weight_max (larger ones count as that) and updates of an L2
+ * norm of at most clip_norm (longer ones are cut to it). ring32 and ring64; one vector.
+ */
+struct gr_public_grid {
+    double clip_norm; /* > 0; 0: exponents are agreed on instead, per block */
+    double weight_max;
+    uint32_t n_selected; /* contributions that are asked for */
+};
 struct gr_aggregator_options {
     enum gr_encoding encoding;
+    struct gr_public_grid grid;
     size_t n_vectors; /* of each contribution, side by side in one sum; 0: 1 */
     bool steps;       /* weight times steps is added up as well */
     /* combine not NULL: the "mean" is what it makes of the updates as they are. Encoding, weights

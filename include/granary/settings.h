@@ -491,9 +491,20 @@ enum gr_encoding { GR_ENCODING_WORDS(GR_VALUE) };
 /* Silos in a round whose updates in ring16 keep 3 bits and a sign. */
 enum { GR_RING16_SILOS_MAX = 4095 };
 
+#define GR_GRID_WORDS(WORD)                                                                        \
+    WORD(GR_GRID_AGREED, "agreed")                                                                 \
+    WORD(GR_GRID_PUBLIC, "public")
+enum gr_grid { GR_GRID_WORDS(GR_VALUE) };
+
 #define GR_AGGREGATION_KEYS(X, in)                                                                 \
     /* ring16: at most GR_RING16_SILOS_MAX silos in a round. */                                    \
     X##_ONE_OF(in, encoding, gr_encoding, GR_ENCODING_WORDS, "ring32", DECIDES)                    \
+    /* What the exponents of a sum follow from: the updates, or the two numbers below. */          \
+    X##_ONE_OF(in, grid, gr_grid, GR_GRID_WORDS, "agreed", DECIDES)                                \
+    /* With a public grid: the L2 norm that a silo's update is cut to, and the most that a silo    \
+     * weighs; both above 0. */                                                                    \
+    X##_REAL(in, clip_norm, "0", DECIDES, 0, 1e6)                                                  \
+    X##_REAL(in, weight_max, "0", DECIDES, 0, 1e9)                                                 \
     /* Ranks that share a memory window; 0: as found; 1: never. */                                 \
     X##_WHOLE(in, ranks_per_node, "0", CHANGEABLE, 0, SILOS_MAX)
 struct gr_aggregation_config {

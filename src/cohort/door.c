@@ -78,7 +78,8 @@ gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregat
     if (gr_strategy_find(door->config->strategy.name)->combine) {
         gr_release_note(door, GR_RELEASE_UPDATE_SLICES, n_members * n);
     } else {
-        if (door->config->aggregation.encoding != GR_ENCODING_FLOAT32)
+        const struct gr_aggregation_config *aggregation = &door->config->aggregation;
+        if (aggregation->encoding != GR_ENCODING_FLOAT32 && aggregation->grid == GR_GRID_AGREED)
             gr_release_note(door, GR_RELEASE_UPDATE_EXPONENTS,
                             (n + GR_RING_BLOCK - 1) / GR_RING_BLOCK);
         gr_release_note(door, GR_RELEASE_UPDATE, n);

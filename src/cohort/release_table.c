@@ -47,7 +47,8 @@ static bool adds_up(const struct gr_config *c) {
 }
 
 static bool on_agreed_grid(const struct gr_config *c) {
-    return adds_up(c) && c->aggregation.encoding != GR_ENCODING_FLOAT32;
+    return adds_up(c) && c->aggregation.encoding != GR_ENCODING_FLOAT32 &&
+           c->aggregation.grid == GR_GRID_AGREED;
 }
 
 static bool holds_rows_out(const struct gr_config *c) {
@@ -140,7 +141,9 @@ static const struct gr_release_row rows[] = {
      "data.silo_tables: each process reads the tables of its own silos", has_common_table},
     {GR_RELEASE_UPDATE_EXPONENTS, "update-exponents",
      "of each 4,096 elements the power of two above the greatest of all updates times weights",
-     "maximum of exponents", RANKS, GR_RELEASE_EACH_ROUND, NULL, on_agreed_grid},
+     "maximum of exponents", RANKS, GR_RELEASE_EACH_ROUND,
+     "aggregation.grid: public: the exponent then follows from the config, and tells nothing",
+     on_agreed_grid},
     {GR_RELEASE_UPDATE, "update",
      "the sum of updates times weights, of weights and of rows; with fednova of local steps, with "
      "scaffold of changes of control variates",

@@ -136,6 +136,7 @@ gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout
     aggregator->floats = aggregator->codec == &gr_codec_float32;
     aggregator->element = aggregator->codec->element;
     aggregator->steps = options->steps;
+    aggregator->grid = options->grid;
     aggregator->n_vectors = options->n_vectors > 0 ? options->n_vectors : 1;
     aggregator->span = round_up(layout->size > 0 ? layout->size : 1, GR_RING_BLOCK);
     aggregator->size = (aggregator->n_vectors - 1) * aggregator->span + layout->size;
@@ -157,6 +158,7 @@ void gr_aggregator_free(struct gr_aggregator *aggregator) {
     if (!aggregator) return;
     unmake(aggregator);
     gr_transpose_release(&aggregator->transpose);
+    gr_free(aggregator->multiplier);
     gr_free(aggregator->total);
     gr_free(aggregator);
 }
@@ -214,14 +216,15 @@ static void encode_block(const struct gr_sum *call, size_t at, size_t n, char *s
     const struct gr_codec *codec = aggregator->codec;
     const int16_t exponent = aggregator->exponents[at / GR_RING_BLOCK];
     const struct gr_span span = gr_sum_span(aggregator, at, n);
+    const bool is_public = aggregator->grid.clip_norm > 0;
     for (size_t c = 0; c < call->n_mine; c++) {
         const struct gr_contribution *from = &call->mine[c];
+        const float multiplier = is_public ? aggregator->multiplier[c] : (float)from->weight;
         if (!codec->encode)
             encode_narrow(from, at, span, exponent, c > 0, sums);
         else
             (c == 0 ? codec->encode : codec->add_encoded)(from->vector[span.vector] + span.begin,
-                                                          (float)from->weight, exponent, sums,
-                                                          span.n);
+                                                          multiplier, exponent, sums, span.n);
     }
     memset(sums + span.n * codec->element, 0, (n - span.n) * codec->element);
 }
@@ -342,7 +345,7 @@ static gr_status add_up(struct gr_sum *call) {
     struct gr_aggregator *aggregator = call->aggregator;
     if (!aggregator->made || aggregator->epoch != aggregator->comm->epoch) GR_TRY(make(aggregator));
     GR_TRY(gr_sum_weights(call));
-    GR_TRY(gr_sum_agree_grid(call));
+    GR_TRY(aggregator->grid.clip_norm > 0 ? gr_sum_public_grid(call) : gr_sum_agree_grid(call));
     GR_TRY(run_pipeline(call));
     aggregator->held = true;
     /* The same on all ranks, for their totals are. */

@@ -37,6 +37,9 @@ struct gr_aggregator {
     double total_weight, total_steps; /* steps times weights */
     bool steps;                       /* are added up */
     uint64_t examples;
+    struct gr_public_grid grid;        /* clip_norm 0: exponents are agreed on */
+    float *multiplier;                 /* with it: of each contribution of this sum; owned */
+    size_t n_multipliers;              /* there is room for */
     struct gr_combination combination; /* combine NULL: updates are added up */
     struct gr_transpose transpose;
 };
@@ -55,6 +58,13 @@ struct gr_sum {
 static inline size_t gr_smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
+
+/* ---- public_grid.c --------------------------------------------------------------------------- */
+
+/* A weight as it enters a sum on a public grid. */
+float gr_sum_capped(const struct gr_aggregator *aggregator, double weight);
+/* Collective. The grid, and by what each contribution is multiplied. */
+gr_status gr_sum_public_grid(struct gr_sum *call) GR_CHECKED;
 
 /* ---- grid.c ---------------------------------------------------------------------------------- */
 
@@ -76,6 +86,9 @@ void gr_sum_weigh(const struct gr_contribution *from, struct gr_span span, float
 gr_status gr_sum_weights(struct gr_sum *call) GR_CHECKED;
 /* Not collective. Whether this rank's updates, as they are, are finite. */
 gr_status gr_sum_check_finite(const struct gr_sum *call) GR_CHECKED;
+/* Not collective. What is wrong with an update that is not finite. */
+gr_status gr_sum_refuse_update(const struct gr_layout *layout,
+                               const struct gr_contribution *from) GR_CHECKED;
 /* Collective. The grid of this sum, or the refusal that all agree on. */
 gr_status gr_sum_agree_grid(struct gr_sum *call) GR_CHECKED;
 

@@ -51,7 +51,9 @@ gr_status gr_sum_weights(struct gr_sum *call) {
     enum { N_SUMS = STEPS + GR_REAL_WORDS };
     int64_t sums[N_SUMS] = {0, (int64_t)call->n_mine, mine != GR_OK};
     for (size_t i = 0; i < call->n_mine && mine == GR_OK; i++) {
-        const double weight = (double)weight_of(&call->mine[i]);
+        const double weight = aggregator->grid.clip_norm > 0
+                                  ? (double)gr_sum_capped(aggregator, call->mine[i].weight)
+                                  : (double)weight_of(&call->mine[i]);
         sums[EXAMPLES] += (int64_t)call->mine[i].examples;
         if (!gr_real_add(sums + WEIGHT, weight) ||
             (aggregator->steps && !gr_real_add(sums + STEPS, weight * call->mine[i].steps)))
@@ -103,6 +105,17 @@ static uint32_t largest_of(const struct gr_contribution *from, struct gr_span sp
         return gr_ring_largest(from->vector[span.vector] + span.begin, weight_of(from), span.n);
     gr_sum_weigh(from, span, p);
     return gr_ring_largest(p, 1, span.n);
+}
+
+gr_status gr_sum_refuse_update(const struct gr_layout *layout, const struct gr_contribution *from) {
+    struct gr_contribution alone = *from;
+    alone.weight = 1;
+    for (size_t begin = 0; begin < layout->size; begin += GR_RING_BLOCK) {
+        const struct gr_span span = {0, begin, gr_smaller(GR_RING_BLOCK, layout->size - begin)};
+        if (gr_ring_exponent(largest_of(&alone, span), 1) == GR_RING_EXPONENT_REFUSED)
+            return refuse(layout, &alone, span);
+    }
+    return gr_fail(GR_ERROR_DATA, "%s: the norm of its update is not finite", from->pseudonym);
 }
 
 /* Exponents of this rank's contributions, into its part of the window. */

@@ -41,6 +41,36 @@ bool gr_rule_member_sound(const struct gr_node *entry, const char *key) {
 
 /* ---- aggregation -------------------------------------------------------------------------- */
 
+/* A public grid needs its numbers; an agreed one would not look at them. */
+static void check_grid(const struct gr_rule_context *r) {
+    const struct gr_aggregation_config *aggregation = &r->config->aggregation;
+    const struct gr_strategy *strategy = gr_strategy_find(r->config->strategy.name);
+    const struct {
+        const char *path;
+        double value;
+    } number[] = {{"aggregation.clip_norm", aggregation->clip_norm},
+                  {"aggregation.weight_max", aggregation->weight_max}};
+    const bool is_public = aggregation->grid == GR_GRID_PUBLIC;
+    if (!gr_rule_sound(r, "aggregation.grid")) return;
+    for (size_t i = 0; i < 2; i++)
+        if (is_public != (number[i].value > 0) && gr_rule_sound(r, number[i].path))
+            REFUSE(r, number[i].path, "found %g, allowed %s with aggregation.grid %s",
+                   number[i].value, is_public ? "more than 0" : "only 0, the default,",
+                   is_public ? "public" : "agreed");
+    if (!is_public) return;
+    if ((aggregation->encoding == GR_ENCODING_RING16 ||
+         aggregation->encoding == GR_ENCODING_FLOAT32) &&
+        gr_rule_sound(r, "aggregation.encoding"))
+        REFUSE(r, "aggregation.encoding",
+               "found %s, allowed ring32 or ring64 with aggregation.grid public",
+               gr_encoding_text(aggregation->encoding));
+    if (strategy && (strategy->combine || strategy->n_sent > 1) &&
+        gr_rule_sound(r, "strategy.name"))
+        REFUSE(r, "aggregation.grid",
+               "found public, allowed only agreed, the default, with strategy.name %s",
+               strategy->name);
+}
+
 static void check_aggregation(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
     uint32_t most =
@@ -51,6 +81,7 @@ static void check_aggregation(const struct gr_rule_context *r) {
         REFUSE(r, "aggregation.encoding",
                "found ring16, allowed up to %d silos in a round, not %u (%s)", GR_RING16_SILOS_MAX,
                most, config->round.participants > 0 ? "round.participants" : "data.silos");
+    check_grid(r);
 }
 
 /* ---- policy ------------------------------------------------------------------------------- */

@@ -28,9 +28,13 @@ struct gr_round {
 
 gr_status gr_round_create(struct gr_federation *f) {
     const uint32_t n = f->config->data.silos;
+    const uint32_t participants = f->config->round.participants;
     const struct gr_strategy *strategy = gr_strategy_find(f->config->strategy.name);
     const struct gr_aggregator_options options = {
         .encoding = f->config->aggregation.encoding,
+        .grid = {.clip_norm = f->config->aggregation.clip_norm,
+                 .weight_max = f->config->aggregation.weight_max,
+                 .n_selected = participants > 0 ? participants : n},
         .n_vectors = gr_strategy_sent(strategy),
         .steps = strategy->sends_steps,
         .combination = {strategy->combine, &f->config->strategy}};

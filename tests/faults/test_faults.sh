@@ -64,6 +64,8 @@
     echo "shm --ranks 3 --silos 4 --set strategy.name=scaffold --set aggregation.encoding=ring16 --fault stop:2:3:commit:0:2.5"
     echo "shm --ranks 4 --silos 4 --end stopped --set round.quorum=4 --set strategy.name=scaffold --fault kill:2:3:commit"
     echo "shm --ranks 4 --silos 5 --set strategy.name=fednova --fault kill:0:3:aggregate"
+    # On a grid that does not depend on who is left.
+    echo "shm --ranks 4 --silos 5 --set aggregation.grid=public --set aggregation.clip_norm=1 --set aggregation.weight_max=50 --fault kill:2:3:aggregate"
     # Too few are left: stopped, and resumed with everybody.
     echo "shm --ranks 4 --silos 4 --end stopped --set round.quorum=4 --fault kill:2:3:train"
     echo "shm --ranks 3 --silos 6 --end stopped --set round.quorum=5 --fault kill:0:4:aggregate"

@@ -62,6 +62,9 @@ for settings in \
     "--set strategy.name=median --set aggregation.ranks_per_node=2" \
     "--set strategy.name=trimmed_mean --set strategy.trim=0.2 --set round.participants=6" \
     "--set strategy.name=fednova --set round.participants=6" \
+    "--set aggregation.grid=public --set aggregation.clip_norm=0.5 --set aggregation.weight_max=60" \
+    "--set aggregation.grid=public --set aggregation.clip_norm=9 --set aggregation.weight_max=60 \
+        --set aggregation.encoding=ring64 --set round.participants=5 --set aggregation.ranks_per_node=2" \
     "--set strategy.name=scaffold --set round.participants=6 --set aggregation.ranks_per_node=2"; do
     # shellcheck disable=SC2086
     one=$(digest_of 1 -- small.yaml $settings)

@@ -55,6 +55,17 @@ check "but slices of updates" equal "$(left median | grep update)" '"update-slic
 check "as the table says" equal "$(releases run.yaml --set strategy.name=median | grep update)" '"update-slices"'
 check "which a sum does not" equal "$(releases run.yaml | grep update | tr '\n' ' ')" '"update" "update-exponents" '
 check "as many values as silos have" bash -c 'p=$(grep -o "\"name\":\"update\",\"values\":[0-9]*" r3/events.jsonl | head -n 1 | grep -o "[0-9]*$"); grep -q "\"name\":\"update-slices\",\"values\":$((3 * p))," median/events.jsonl'
+# On a public grid nothing of an update leaves before the sum.
+public="--set aggregation.grid=public --set aggregation.clip_norm=0.05 --set aggregation.weight_max=100"
+# shellcheck disable=SC2086
+{
+    check "a public grid" train public --quiet $public
+    check "has no exponents" equal "$(left public | grep update)" '"update"'
+    check "as the table says" equal "$(releases run.yaml $public | grep update)" '"update"'
+    RANKS=2 check "another rank count" train public-2 --quiet $public
+}
+check "has the same bits" equal "$(digest public)" "$(digest public-2)"
+check "which are not those of an agreed one" differ "$(digest public)" "$(digest r3)"
 check "synthetic data" exits 0 "$GRANARY" train "$TOP/configs/synthetic.yaml" --quiet --run synthetic --set run.rounds=2
 check "neither" equal "$(comm -23 <(left synthetic) <(releases "$TOP/configs/synthetic.yaml"))" ""
 check "its table says that no rule holds" bash -c '"$0" releases "$1" | grep -q "not in force"' "$GRANARY" "$TOP/configs/synthetic.yaml"

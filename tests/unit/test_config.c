@@ -222,6 +222,18 @@ static const struct {
      "aggregation: {encoding: ring16}",
      "t.yaml:4: aggregation.encoding: found ring16, allowed up to 4095 silos in a round, not 5000 "
      "(round.participants)"},
+    {"aggregation: {grid: public}",
+     "t.yaml:5: aggregation.clip_norm: found 0, allowed more than 0 with aggregation.grid public\n"
+     "t.yaml:5: aggregation.weight_max: found 0, allowed more than 0 with aggregation.grid public"},
+    {"aggregation: {clip_norm: 2}",
+     "t.yaml:5: aggregation.clip_norm: found 2, allowed only 0, the default, with aggregation.grid "
+     "agreed"},
+    {"aggregation: {grid: public, clip_norm: 2, weight_max: 9, encoding: ring16}",
+     "t.yaml:5: aggregation.encoding: found ring16, allowed ring32 or ring64 with "
+     "aggregation.grid public"},
+    {"strategy: {name: scaffold}\naggregation: {grid: public, clip_norm: 2, weight_max: 9}",
+     "t.yaml:6: aggregation.grid: found public, allowed only agreed, the default, with "
+     "strategy.name scaffold"},
     {"aggregation: {ranks_per_node: 1000001}",
      "t.yaml:5: aggregation.ranks_per_node: found 1000001, " WHOLE("0", "1000000")},
     {"evaluate: {every: 10000001}",

@@ -126,6 +126,7 @@ static const struct {
     {{"strategy.beta2=0.5"}, false},
     {{"strategy.tau=0.5"}, false},
     {{"aggregation.encoding=float32"}, false},
+    {{"aggregation.grid=public", "aggregation.clip_norm=1", "aggregation.weight_max=50"}, false},
     {{"aggregation.ranks_per_node=2"}, true},
     {{"evaluate.every=3"}, true},
     {{"evaluate.metrics=[brier, auc]"}, true},
@@ -257,7 +258,8 @@ START_TEST(test_resolved) {
                      "strategy:\n  name: fedavg\n  server_learning_rate: 1\n"
                      "  server_momentum: 0.9\n"
                      "  beta1: 0.9\n  beta2: 0.99\n  tau: 0.001\n  trim: 0.1\n"
-                     "aggregation:\n  encoding: ring32\n  ranks_per_node: 0\n"
+                     "aggregation:\n  encoding: ring32\n  grid: agreed\n"
+                     "  clip_norm: 0\n  weight_max: 0\n  ranks_per_node: 0\n"
                      "evaluate:\n  every: 1\n"
                      "  metrics: [balanced_accuracy, macro_f1, calibration_error, mae, r2]\n"
                      "  per_silo: false\n  minimum_rows: 10\n"

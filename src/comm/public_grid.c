@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A grid that follows from public numbers alone: one exponent for the whole vector, for K silos
+ * with weights of at most weight_max and updates of at most clip_norm. Nothing about an update
+ * leaves before the sum, and its exponent does not change when a silo is lost.
+ *
+ * A longer update is cut to clip_norm. What enters the sum is then looked at once more as it is, in
+ * integers: the squares of an update's integers, added up exactly, are at most B^2, where
+ * B = floor(clip_norm weight_max / 2^exponent). Rounding to nearest may lift the norm by up to
+ * sqrt(n) / 2; where it lifts it above B, the update is cut a little more.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "comm/aggregate.h"
+
+__extension__ typedef unsigned __int128 wide; /* a sum of squares of 63-bit numbers */
+
+/* The largest float32 that is not above. */
+static float round_down(double x) {
+    const float y = (float)x;
+    return (double)y > x ? nextafterf(y, 0) : y;
+}
+
+float gr_sum_capped(const struct gr_aggregator *aggregator, double weight) {
+    const double most = aggregator->grid.weight_max;
+    return weight > most ? round_down(most) : round_down(weight);
+}
+
+/* In a defined order; of values that are not finite not finite either. */
+static double squares_of(const float *x, size_t n) {
+    enum { LANES = 8 };
+    double lane[LANES] = {0}, sum = 0;
+    for (size_t i = 0; i < n; i++)
+        lane[i % LANES] += (double)x[i] * (double)x[i];
+    for (size_t l = 0; l < LANES; l++)
+        sum += lane[l];
+    return sum;
+}
+
+/* Of the integers of an update times `multiplier`. */
+static wide integer_squares(const struct gr_aggregator *aggregator, const float *update,
+                            float multiplier, int16_t exponent) {
+    const size_t size = aggregator->layout->size, element = aggregator->element;
+    int64_t block[GR_RING_BLOCK];
+    int32_t narrow[GR_RING_BLOCK];
+    void *sums = element == sizeof(int64_t) ? (void *)block : (void *)narrow;
+    wide sum = 0;
+    for (size_t begin = 0; begin < size; begin += GR_RING_BLOCK) {
+        const size_t n = gr_smaller(GR_RING_BLOCK, size - begin);
+        aggregator->codec->encode(update + begin, multiplier, exponent, sums, n);
+        for (size_t i = 0; i < n; i++) {
+            const int64_t q = element == sizeof(int64_t) ? block[i] : narrow[i];
+            const uint64_t magnitude = q < 0 ? 0 - (uint64_t)q : (uint64_t)q;
+            sum += (wide)magnitude * magnitude;
+        }
+    }
+    return sum;
+}
+
+/* By what the update is multiplied, so that its integers have a norm of at most `most`. */
+static gr_status cut(const struct gr_sum *call, const struct gr_contribution *from,
+                     int16_t exponent, uint64_t most, float *multiplier) {
+    const struct gr_aggregator *aggregator = call->aggregator;
+    const size_t size = aggregator->layout->size;
+    const double norm = sqrt(squares_of(from->update, size));
+    const double weight = (double)gr_sum_capped(aggregator, from->weight);
+    const double clip = aggregator->grid.clip_norm, lift = sqrt((double)size) / 2;
+    if (!isfinite(norm)) return gr_sum_refuse_update(aggregator->layout, from);
+    *multiplier = round_down(norm > clip ? weight * (clip / norm) : weight);
+    if (integer_squares(aggregator, from->update, *multiplier, exponent) <= (wide)most * most)
+        return GR_OK;
+    const double room = ((double)most - lift) * (1 - 0x1p-20);
+    if (room > 0) *multiplier = round_down(fmin((double)*multiplier, ldexp(room / norm, exponent)));
+    if (room > 0 &&
+        integer_squares(aggregator, from->update, *multiplier, exponent) <= (wide)most * most)
+        return GR_OK;
+    return gr_fail(GR_ERROR_INTERNAL,
+                   "%s: the grid of aggregation.clip_norm and aggregation.weight_max is too coarse "
+                   "for %zu parameters",
+                   from->pseudonym, size);
+}
+
+static gr_status cut_all(struct gr_sum *call, int16_t exponent, uint64_t most) {
+    struct gr_aggregator *aggregator = call->aggregator;
+    gr_status status = GR_OK;
+    if (call->n_mine > aggregator->n_multipliers) {
+        gr_free(aggregator->multiplier);
+        aggregator->multiplier = NULL;
+        aggregator->n_multipliers = 0;
+        GR_TRY(gr_allocate(call->n_mine, sizeof(float), "weights", &aggregator->multiplier));
+        aggregator->n_multipliers = call->n_mine;
+    }
+    for (size_t c = 0; c < call->n_mine; c++)
+        GR_TRY(cut(call, &call->mine[c], exponent, most, &aggregator->multiplier[c]));
+out:
+    return status;
+}
+
+gr_status gr_sum_public_grid(struct gr_sum *call) {
+    struct gr_aggregator *aggregator = call->aggregator;
+    const double largest = aggregator->grid.clip_norm * aggregator->grid.weight_max;
+    const uint32_t selected = aggregator->grid.n_selected;
+    int of_largest, of_bound;
+    /* More than were selected: a silo whose rank came back beside the one that took its place. */
+    call->bound =
+        aggregator->codec->limit / (selected > call->n_members ? selected : call->n_members);
+    const double mantissa = frexp(largest, &of_largest);
+    const double of_all = frexp((double)call->bound, &of_bound);
+    const int16_t exponent = (int16_t)(of_largest - of_bound + (mantissa > of_all));
+    for (size_t b = 0; b < aggregator->n_blocks; b++)
+        aggregator->exponents[b] = exponent;
+    return gr_comm_agree(aggregator->comm,
+                         cut_all(call, exponent, (uint64_t)ldexp(largest, -exponent)));
+}
