@@ -38,7 +38,7 @@ enum gr_date_format { GR_DATE_ISO, GR_DATE_DAY_FIRST, GR_DATE_MONTH_FIRST };
 enum gr_date_unit { GR_DATE_DAYS, GR_DATE_YEARS, GR_DATE_HOURS, GR_DATE_SECONDS };
 /* The fate of a row without a label or target. */
 enum gr_unlabelled { GR_UNLABELLED_REFUSE, GR_UNLABELLED_DROP };
-/* What a column of a table is. */
+/* The role and type of a column of a table. */
 enum gr_column_type {
     GR_COLUMN_NUMBER,
     GR_COLUMN_INTEGER,  /* whole, at most 2^24 in size, which float32 holds exactly */
@@ -52,7 +52,7 @@ enum gr_column_type {
     GR_COLUMN_WEIGHT,   /* a row's weight in the loss and in metrics, >= 0 */
     GR_COLUMN_OFFSET    /* added to the model's output before the loss, with coefficient 1 */
 };
-/* What becomes of a value that is not there; mean and mode are of all silos' training rows. */
+/* The treatment of a value that is not there; mean and mode are of all silos' training rows. */
 enum gr_missing {
     GR_MISSING_REFUSE,
     GR_MISSING_MEAN,      /* number, integer: the mean of the others */
@@ -67,14 +67,18 @@ enum gr_encode {
     GR_ENCODE_ONE_HOT /* one for each, NAME=CATEGORY: 1 or 0; all 0 for one that is not there */
 };
 /*
- * Reads `path` (at most 1 MiB), applies `overrides` ("section.key=value", value in YAML) in order,
- * fills defaults, checks every rule. On GR_ERROR_CONFIG the message holds one line per broken rule
+ * Not collective. Reads `path` (at most 1 MiB), applies `overrides` ("section.key=value", value in
+ * YAML) in order, fills defaults, checks every rule. On GR_ERROR_CONFIG the message holds one line
+ * per broken rule
  * ("path:line: train.momentum: found 1.5, allowed 0 <= x < 1"), a misspelt key with its nearest.
  */
 gr_status gr_config_load(const char *path, const char *const *overrides, size_t n_overrides,
                          struct gr_config **out) GR_CHECKED;
 
-/* The same for text in memory; `name` stands for the path in messages. */
+/*
+ * Not collective. As gr_config_load, for text of `length` bytes in memory; `name` stands for the
+ * path in messages.
+ */
 gr_status gr_config_parse(const char *name, const char *text, size_t length,
                           const char *const *overrides, size_t n_overrides,
                           struct gr_config **out) GR_CHECKED;
@@ -87,36 +91,43 @@ bool gr_policy_holds(const struct gr_config *config);
 /* Not collective. The fewest silos whose sum may be known: policy.minimum_silos, or 1. */
 uint32_t gr_policy_silos(const struct gr_config *config);
 
-/* The resolved settings as YAML that gr_config_parse takes. Caller releases with gr_free. */
+/* Not collective. The resolved settings as YAML that gr_config_parse takes. Caller releases with
+ * gr_free. */
 gr_status gr_config_to_yaml(const struct gr_config *config, char **out) GR_CHECKED;
 
 /*
- * BLAKE2b-256 over the settings that decide the bits of the model. Left out, and so free to change
- * between a run and its resumption: run.name, run.rounds, run.directory, run.placement,
- * run.rehearsal, the paths of tables and schema (data are compared by what they hold), all of round
- * but participants, sampling and availability, stop.patience, aggregation.ranks_per_node, evaluate,
- * checkpoint, alerts, policy and faults.
+ * Not collective. BLAKE2b-256 over the settings that decide the bits of the model. Left out, and so
+ * free to change between a run and its resumption: run.name, run.rounds, run.directory,
+ * run.placement, run.rehearsal, the paths of tables and schema (data are compared by what they
+ * hold), all of round but participants, sampling and availability, stop.patience,
+ * aggregation.ranks_per_node, evaluate, checkpoint, alerts, policy and faults.
  */
 gr_status gr_config_digest(const struct gr_config *config,
                            unsigned char out[GR_DIGEST_BYTES]) GR_CHECKED;
 /*
- * Those of these settings that differ, with both values: "train.learning_rate: 0.1 then, 0.2 now;
+ * Not collective. Lists the settings of the digest that differ, with both values:
+ * "train.learning_rate: 0.1 then, 0.2 now;
  * ...". *out NULL: none; the caller releases it with gr_free.
  */
 gr_status gr_config_difference(const struct gr_config *then, const struct gr_config *now,
                                char **out) GR_CHECKED;
 
-/* Whether the setting at "run.rounds" has no default. */
+/*
+ * Not collective. Whether the setting at a path, such as "run.rounds", has no default and must be
+ * given.
+ */
 bool gr_config_requires(const char *path);
 /*
- * A line for each setting of a section or below it ("train", "data.csv", "train.momentum"; "" for
- * all): its default, or that it is required, and what is allowed. From the table that the checker
- * goes by. Released with gr_free. Errors: GR_ERROR_USAGE with the nearest section.
+ * Not collective. A line for each setting of a section or below it ("train", "data.csv",
+ * "train.momentum"; "" for all): its default, or that it is required, and what is allowed. From the
+ * table that the checker goes by. Released with gr_free. Errors: GR_ERROR_USAGE with the nearest
+ * section.
  */
 gr_status gr_config_help(const char *section, char **out) GR_CHECKED;
-/* The same for a schema's columns. */
+/* Not collective. As gr_config_help, for the keys of a schema's columns. Released with gr_free. */
 gr_status gr_schema_help(char **out) GR_CHECKED;
 
+/* Not collective. Releases a config with all its text and lists; NULL is accepted. */
 void gr_config_free(struct gr_config *config);
 
 /* ---- schema contract ------------------------------------------------------------------------- */
@@ -184,41 +195,58 @@ enum gr_date_reading {
     GR_DATE_NO_SUCH_TIME,
     GR_DATE_HAS_TIME /* where there should be none */
 };
+/*
+ * Not collective. Reads a date, and with `with_time` a time behind it, of `length` bytes; the forms
+ * are listed above. *seconds: from 1970-01-01T00:00:00 UTC, written for GR_DATE_READ only.
+ */
 enum gr_date_reading gr_date_read(const char *text, size_t length, enum gr_date_format format,
                                   bool with_time, double *seconds);
-/* What was found, for a message; of all but GR_DATE_READ. */
+/*
+ * Not collective. Returns the finding in words, for a message about a cell of that format; of every
+ * reading but GR_DATE_READ. Static.
+ */
 const char *gr_date_reading_text(enum gr_date_reading reading, enum gr_date_format format);
 
 /*
- * Of a whole number written with a fraction of zeros ("1.0", "-2.00") the length without it; of
- * any other text its own. decimal: of the column.
+ * Not collective. Returns the length of a whole number without a fraction of zeros behind it
+ * ("1.0", "-2.00"); of any other text its own length. decimal: of the column.
  */
 size_t gr_whole_length(const char *text, size_t length, enum gr_decimal decimal);
-/* Whether a text is a whole number: digits, perhaps a sign before and a fraction of zeros behind.
+/* Not collective. Whether a text is a whole number: digits, perhaps a sign before and a fraction of
+ * zeros behind.
  */
 bool gr_is_whole(const char *text, size_t length, enum gr_decimal decimal);
-/* Whether rows as read have a value of such a column, and whether that is a number. */
+/* Not collective. Whether rows as read have a value of a column of that type. */
 bool gr_column_has_value(enum gr_column_type type);
+/* Not collective. Whether a value of a column of that type is a number. */
 bool gr_column_is_number(enum gr_column_type type);
 
 /*
- * Reads a schema file (YAML, at most 1 MiB) with `columns: [{name: ..., type: ...}, ...]` and
- * checks its rules. Errors as gr_config_load. Caller releases with gr_schema_free.
+ * Not collective. Reads a schema file (YAML, at most 1 MiB) with `columns: [{name: ..., type: ...},
+ * ...]` and checks its rules. Errors as gr_config_load. Caller releases with gr_schema_free.
  */
 gr_status gr_schema_load(const char *path, struct gr_schema **out) GR_CHECKED;
-/* The same for text in memory. */
+/*
+ * Not collective. As gr_schema_load, for text of `length` bytes in memory; `name` stands for the
+ * path in messages.
+ */
 gr_status gr_schema_parse(const char *name, const char *text, size_t length,
                           struct gr_schema **out) GR_CHECKED;
-/* YAML that gr_schema_parse takes. Caller releases with gr_free. */
+/* Not collective. YAML that gr_schema_parse takes. Caller releases with gr_free. */
 gr_status gr_schema_to_yaml(const struct gr_schema *schema, char **out) GR_CHECKED;
+/*
+ * Not collective. Copies a schema with all its text. Caller releases with gr_schema_free. Errors:
+ * GR_ERROR_INTERNAL.
+ */
 gr_status gr_schema_copy(const struct gr_schema *schema, struct gr_schema **out) GR_CHECKED;
+/* Not collective. Releases a schema with all its text and lists; NULL is accepted. */
 void gr_schema_free(struct gr_schema *schema);
 
 /* ---- a fit ----------------------------------------------------------------------------------- */
 
 /*
- * What a table's values become, with all that had to be learnt of them. A value is what a row has
- * of a column of numbers or categories, in the order of the columns, or where the tables name none,
+ * How a table's values become features, with all statistics learnt for it. A value is a row's entry
+ * in a column of numbers or categories, in the order of the columns, or where the tables name none,
  * a feature. All lists but `low` and `high`, which may be empty, have an entry for each value.
  */
 struct gr_fit {
@@ -226,41 +254,67 @@ struct gr_fit {
                                 of all silos */
     double *low, *high;      /* numbers are clipped to these */
     unsigned low_count, high_count;
-    double *fill; /* what a missing one becomes: a feature, or a category's code */
+    double *fill; /* a missing value becomes this: a feature, or a category's code */
     unsigned fill_count;
     double *centre, *spread; /* a number's feature is (value - centre) / spread; 0 for spread 0 */
     unsigned centre_count, spread_count;
 };
 enum { GR_FIT_VALUES_MAX = 10000 };
 
-/* YAML as gr_fit_to_yaml writes it; numbers survive to the last bit. Errors: GR_ERROR_CONFIG. */
+/* Not collective. YAML as gr_fit_to_yaml writes it; numbers survive to the last bit. Errors:
+ * GR_ERROR_CONFIG. */
 gr_status gr_fit_parse(const char *name, const char *text, size_t length,
                        struct gr_fit **out) GR_CHECKED;
+/*
+ * Not collective. Writes a fit as YAML that gr_fit_parse takes. Caller releases with gr_free.
+ * Errors: GR_ERROR_INTERNAL.
+ */
 gr_status gr_fit_to_yaml(const struct gr_fit *fit, char **out) GR_CHECKED;
+/* Not collective. Releases a fit with its schema and lists; NULL is accepted. */
 void gr_fit_free(struct gr_fit *fit);
 
+/*
+ * Not collective. Returns the byte that separates fields; a comma for `auto`, before a file was
+ * looked at.
+ */
 char gr_separator_byte(enum gr_separator separator);
+/* Not collective. Returns the word for a type of column, "number". Static. */
 const char *gr_column_type_text(enum gr_column_type type);
+/* Not collective. Returns the word for a treatment of missing values, "refuse". Static. */
 const char *gr_missing_text(enum gr_missing missing);
+/* Not collective. Returns the word for a scaling, "standardise". Static. */
 const char *gr_scale_text(enum gr_scale scale);
 
-/* Names as they stand in the config, e.g. "ring32". */
+/* Not collective. Returns the word for an encoding as it stands in a config, "ring32". Static. */
 const char *gr_encoding_text(enum gr_encoding encoding);
+/*
+ * Not collective. Returns the word for a metric that a run is stopped by, "validation_loss".
+ * Static.
+ */
 const char *gr_stop_text(enum gr_stop_metric metric);
+/* Not collective. Returns the word for a way of sampling, "uniform". Static. */
 const char *gr_sampling_text(enum gr_sampling sampling);
+/* Not collective. Returns the word for a local optimizer, "sgd". Static. */
 const char *gr_optimizer_text(enum gr_optimizer optimizer);
+/* Not collective. Returns the word for a type of model, "mlp". Static. */
 const char *gr_model_type_text(enum gr_model_type type);
+/* Not collective. Returns the word for a type of layer, "conv". Static. */
 const char *gr_layer_type_text(enum gr_layer_type type);
-/* The key that a layer of its type, one of the first GR_LAYER_TYPES_NAMED, needs and has no value
- * for; NULL: it lacks none. Not collective. */
+/*
+ * Not collective. Returns the key that a layer, of a type that model.layers may name, needs and has
+ * no value for; NULL: it lacks none. Static.
+ */
 const char *gr_layer_lacks(const struct gr_layer_config *layer);
+/* Not collective. Returns the word for a padding, "valid". Static. */
 const char *gr_padding_text(enum gr_padding padding);
+/* Not collective. Returns the word for a loss, "cross_entropy". Static. */
 const char *gr_loss_text(enum gr_loss_type loss);
-/* Whether a model of this config predicts a number or a count, and no class. */
+/* Not collective. Whether a model of this config predicts a number or a count, and no class. */
 bool gr_predicts_number(const struct gr_model_config *config);
-/* The loss of a model: the type's own where the config says `default`. */
+/* Not collective. The loss of a model: the type's own where the config says `default`. */
 enum gr_loss_type gr_loss_of(const struct gr_model_config *config);
-/* What a model's loss is defined for: labels 0 to n_classes - 1, or finite targets from `least` on.
+/* The labels or targets that a model's loss is defined for: labels 0 to n_classes - 1, or finite
+ * targets from `least` on.
  */
 struct gr_domain {
     bool labels;
@@ -268,9 +322,16 @@ struct gr_domain {
     double least;
     const char *found, *expected; /* of a message about others; expected NULL: of labels */
 };
+/*
+ * Not collective. Returns the labels or targets that the loss of a model of this config is defined
+ * for.
+ */
 struct gr_domain gr_domain_of(const struct gr_model_config *config);
-const char *gr_activation_text(enum gr_activation activation); /* of a layer too */
+/* Not collective. Returns the word for an activation of a model or layer, "relu". Static. */
+const char *gr_activation_text(enum gr_activation activation);
+/* Not collective. Returns the word for a precision, "float32". Static. */
 const char *gr_compute_text(enum gr_compute compute);
+/* Not collective. Returns the word for a way of dealing rows, "dirichlet". Static. */
 const char *gr_partition_text(enum gr_partition_method method);
 
 #ifdef __cplusplus

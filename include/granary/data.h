@@ -54,7 +54,7 @@ struct gr_feature {
     uint32_t n_categories; /* of the column */
 };
 
-/* What was found in a column; the rows stay, but for those that are dropped. */
+/* Counts of the findings in a column; the rows stay, but for dropped ones. */
 struct gr_found {
     int64_t missing;  /* and filled as the schema says */
     int64_t outside;  /* of the range */
@@ -65,7 +65,7 @@ struct gr_found {
     int64_t present;  /* values that are there */
 };
 
-/* What was passed over in some CSV file: 1, or 0. */
+/* Whether parts of some CSV file were passed over: 1, or 0. */
 struct gr_passed_over {
     int64_t sep_line, comments, row_names, empty_columns;
 };
@@ -87,32 +87,39 @@ struct gr_columns {
     int weight, offset;          /* likewise */
 };
 
-/* Takes the schema over, also on failure. Release with gr_columns_free, which accepts NULL. */
+/* Not collective. Takes the schema over, also on failure. Release with gr_columns_free, which
+ * accepts NULL. */
 gr_status gr_columns_create(struct gr_schema *schema, struct gr_columns **out) GR_CHECKED;
+/* Not collective. Releases columns with their schema and names; NULL is accepted. */
 void gr_columns_free(struct gr_columns *columns);
-/* Lists the features anew, after the schema's categories have changed. */
+/* Not collective. Lists the features anew, after the schema's categories have changed. */
 gr_status gr_columns_list(struct gr_columns *columns) GR_CHECKED;
-/*
- * Whether tables of these columns can be rows of one model: names, order, types, categories (but of
- * open columns) and what becomes of values on the way to features. False: `difference` says what
- * differs first, "column 3: found another name, expected "age"". What was found is never told, for
- * it may be a cell of a file without its header.
- */
+/* Bytes that the text of a difference needs at most. */
 enum { GR_DIFFERENCE_BYTES = 512 };
+/*
+ * Not collective. Whether tables of these columns can be rows of one model: names, order, types,
+ * categories (but of open columns) and preprocessing. False: `difference`, of `size` bytes, says
+ * where they differ first, "column 3: found another name, expected "age"". The name found is never
+ * told, because it may be a cell of a file without its header.
+ */
 bool gr_columns_fit(const struct gr_schema *found, const struct gr_schema *expected,
                     char *difference, size_t size);
-/* The same where neither is a contract, but both were found: no names at all. */
+/*
+ * Not collective. As gr_columns_fit, where neither schema is a contract but both were found in
+ * tables: `difference` has no names at all.
+ */
 bool gr_columns_alike(const struct gr_schema *found, const struct gr_schema *other,
                       char *difference, size_t size);
 /*
- * GR_OK, or GR_ERROR_DATA naming the column: where rows have numbers to be predicted and no label,
- * a model of classes would be trained on labels that are all 0. columns NULL: GR_OK.
+ * Not collective. GR_OK, or GR_ERROR_DATA naming the column: where rows have numbers to be
+ * predicted and no label, a model of classes would be trained on labels that are all 0. columns
+ * NULL: GR_OK.
  */
 gr_status gr_columns_have_label(const struct gr_columns *columns) GR_CHECKED;
-/* What the classes are called, `classes` names borrowed from the label's categories; NULL: nobody
- * has named them, or so many. columns may be NULL. */
+/* Not collective. Returns the names of the classes, `classes` of them, borrowed from the label's
+ * categories; NULL: nobody has named them, or so many. columns may be NULL. */
 const char *const *gr_columns_class_names(const struct gr_columns *columns, size_t classes);
-/* The feature's name: "age", "sex=F", "chol_missing"; cut to size. */
+/* Not collective. The feature's name: "age", "sex=F", "chol_missing"; cut to size. */
 void gr_feature_name(const struct gr_columns *columns, size_t feature, char *out, size_t size);
 
 struct gr_preprocessing; /* opaque; see below */
@@ -161,8 +168,8 @@ struct gr_data {
     struct gr_found *found; /* of each column, over the rows that this process answers for (of
                                hdf5 its silos'; of csv its silos' tables, or the common one where it
                                has silo 0); owned */
-    char *guessed;          /* what the columns of this process's tables were taken for, where no
-                               schema says it: lines for its own terminal; NULL: nothing; owned */
+    char *guessed; /* the types that the columns of this process's tables were taken for, where no
+                      schema says it: lines for its own terminal; NULL: nothing; owned */
     struct gr_passed_over passed_over; /* in the files that this process read */
     struct gr_rows test;               /* the rows of local_batch, one batch after another */
     struct gr_columns *test_columns; /* of its table, until preprocessed; NULL: `columns`; owned */
@@ -187,7 +194,7 @@ struct gr_share {
 };
 
 /*
- * Loads (or generates) the share's silos: reads, partitions, holds rows out, checks
+ * Not collective. Loads (or generates) the share's silos: reads, partitions, holds rows out, checks
  * labels, refuses NaN and infinities and silos without a row. Every process finds the same
  * partition. Errors: GR_ERROR_DATA with file, place, found, expected. n_classes of the result is
  * the largest label + 1 over what this process read, or what an HDF5 table declares if that is
@@ -200,60 +207,74 @@ struct gr_share {
 gr_status gr_data_load(const struct gr_config *config, const struct gr_share *share,
                        struct gr_data **out) GR_CHECKED;
 /*
- * Rows as read become rows of features, in silos and test; those of data without any rows too get
- * their shape. Takes `preprocessing` over, also on failure, and then `data` can only be released.
- * Errors: GR_ERROR_CONFIG when it is of other columns, GR_ERROR_DATA for rows of another kind.
+ * Not collective. Rows as read become rows of features, in silos and test; those of data without
+ * any rows too get their shape. Takes `preprocessing` over, also on failure, and then `data` can
+ * only be released. Errors: GR_ERROR_CONFIG when it is of other columns, GR_ERROR_DATA for rows of
+ * another kind.
  */
 gr_status gr_data_preprocess(struct gr_data *data,
                              struct gr_preprocessing *preprocessing) GR_CHECKED;
 /*
- * Deals the test table anew, when there are other processes than before: replaces test,
- * local_batch and n_local_batches by the share of test_index and test_count. A batch holds the same
- * rows whoever has it. On failure the old share stays; a table that is no longer the one that was
- * loaded: GR_ERROR_DATA.
+ * Not collective. Deals the test table anew, when there are other processes than before: replaces
+ * test, local_batch and n_local_batches by the share of test_index and test_count. A batch holds
+ * the same rows whoever has it. On failure the old share stays; a table that is no longer the one
+ * that was loaded: GR_ERROR_DATA.
  */
 gr_status gr_data_reload_test(const struct gr_config *config, uint32_t test_index,
                               uint32_t test_count, struct gr_data *data) GR_CHECKED;
-/* Leaves the data without test rows; test_why is gr_message. */
+/* Not collective. Leaves the data without test rows; test_why is gr_message. */
 gr_status gr_data_drop_test(struct gr_data *data) GR_CHECKED;
+/* Not collective. Releases the silos, their rows and the test rows; NULL is accepted. */
 void gr_data_free(struct gr_data *data);
 
-/* "silo-017" for 17: the same in every run, naming nobody. */
+/* Not collective. Writes "silo-017" for 17: the same in every run, naming nobody. */
 void gr_silo_pseudonym(uint32_t id, char out[24]);
 
 /*
- * A batch: features scaled to float32, out_features n x n_features, out_labels n, out_targets n
- * (rows without any: their labels; NULL: left alone).
- * index: n row numbers < rows->n_rows; NULL: rows first .. first + n - 1.
+ * Not collective. A batch: features scaled to float32, out_features n x n_features, out_labels n,
+ * out_targets n (rows without any: their labels; NULL: left alone). index: n row numbers <
+ * rows->n_rows; NULL: rows first .. first + n - 1.
  */
 void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,
                     float *out_features, int32_t *out_labels, float *out_targets);
-/* The smallest e for which all weights are at most 2^e; GR_WEIGHT_NONE: none is above 0. */
+/* Not collective. The smallest e for which all weights are at most 2^e; GR_WEIGHT_NONE: none is
+ * above 0. */
 int gr_rows_weight_exponent(const struct gr_rows *rows);
-/* Weights, all at most 2^exponent, are divided by that and rounded to multiples of
+/* Not collective. Weights, all at most 2^exponent, are divided by that and rounded to multiples of
  * 2^-GR_WEIGHT_BITS. Returns how many above 0 have become 0 by that. */
 size_t gr_rows_scale_weights(struct gr_rows *rows, int exponent);
-/* Of the same rows weights (1 where there are none) and offsets (0); NULL: left alone. */
+/*
+ * Not collective. Of the same rows: out_weights, n, each 1 without weights, and out_offsets, n,
+ * each 0 without offsets; NULL: left alone.
+ */
 void gr_rows_gather_terms(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,
                           float *out_weights, float *out_offsets);
+/* Not collective. Releases the arrays of rows; a zeroed struct is accepted. */
 void gr_rows_release(struct gr_rows *rows);
 
 /* ---- preprocessing ------------------------------------------------------------------------ */
 
-/* A fit, ready to be applied. text: gr_fit_to_yaml's, kept. Errors: GR_ERROR_DATA. */
+/* Not collective. A fit, ready to be applied. text: gr_fit_to_yaml's, kept. Errors: GR_ERROR_DATA.
+ */
 gr_status gr_preprocessing_create(const char *name, const char *text,
                                   struct gr_preprocessing **out) GR_CHECKED;
-void gr_preprocessing_free(struct gr_preprocessing *p);                        /* NULL too */
-const char *gr_preprocessing_text(const struct gr_preprocessing *p);           /* borrowed */
-const struct gr_fit *gr_preprocessing_fit(const struct gr_preprocessing *p);   /* borrowed */
-struct gr_columns *gr_preprocessing_columns(const struct gr_preprocessing *p); /* NULL: none */
-size_t gr_preprocessing_values(const struct gr_preprocessing *p);              /* of a row */
+/* Not collective. Releases preprocessing; NULL is accepted. */
+void gr_preprocessing_free(struct gr_preprocessing *p);
+/* Not collective. Returns the text that it was created from. Borrowed. */
+const char *gr_preprocessing_text(const struct gr_preprocessing *p);
+/* Not collective. Returns the fit that is applied. Borrowed. */
+const struct gr_fit *gr_preprocessing_fit(const struct gr_preprocessing *p);
+/* Not collective. Returns the columns of the tables, NULL when these name none. Borrowed. */
+struct gr_columns *gr_preprocessing_columns(const struct gr_preprocessing *p);
+/* Not collective. Returns how many values a row has before preprocessing. */
+size_t gr_preprocessing_values(const struct gr_preprocessing *p);
+/* Not collective. Returns how many features a row has after preprocessing. */
 size_t gr_preprocessing_features(const struct gr_preprocessing *p);
 
-/* Whether rows can be preprocessed at all: numbers, not bytes. what: names them. */
+/* Not collective. Whether rows can be preprocessed at all: numbers, not bytes. what: names them. */
 gr_status gr_preprocess_check(const char *what, enum gr_element element, float scale) GR_CHECKED;
 
-/* How a value is treated: what a schema and a config say of it. */
+/* How a value is treated, by schema and config. */
 struct gr_treatment {
     bool number;      /* else a category */
     bool open;        /* its categories are all silos' */
@@ -264,24 +285,34 @@ struct gr_treatment {
     bool ranged;      /* the column has a range: */
     double range[2];  /* from its origin, as values are */
 };
-/* Of n_values values of `columns`, or without any of n_values features. Caller: gr_free. */
+/*
+ * Not collective. Lists the treatment of n_values values of `columns`, or without columns of
+ * n_values features. Caller releases with gr_free. Errors: GR_ERROR_INTERNAL.
+ */
 gr_status gr_treatments_create(const struct gr_preprocess_config *config,
                                const struct gr_columns *columns, size_t n_values,
                                struct gr_treatment **out) GR_CHECKED;
 
 /*
- * What a silo's training rows, as read, say of its values; all lists of n_values, in the order of
- * the rows. Missing values and categories are passed over; numbers are clipped before.
- * spread: least and greatest, added to what the lists hold. sums: how many, and their sum.
- * deviations: from `mean`, the greatest, added to what the list holds, and the sum of squares.
+ * Not collective. Of a silo's training rows as read: the least and greatest number of each value,
+ * joined to the bounds that the lists hold already. least, greatest: n_values, in the order of a
+ * row. Missing values and categories are passed over; numbers are clipped before.
  */
 void gr_fit_spread(const struct gr_treatment *t, const struct gr_rows *rows, float *least,
                    float *greatest);
+/*
+ * Not collective. As gr_fit_spread: how many numbers each value has, and their sum. count, sum:
+ * n_values, overwritten.
+ */
 void gr_fit_sums(const struct gr_treatment *t, const struct gr_rows *rows, int64_t *count,
                  double *sum);
+/*
+ * Not collective. As gr_fit_spread: distances from `mean`. greatest: the largest magnitude, joined
+ * to the list; squares: the sum of squares, overwritten; n_values each.
+ */
 void gr_fit_deviations(const struct gr_treatment *t, const struct gr_rows *rows, const double *mean,
                        double *greatest, double *squares);
-/* Adds the rows of each category of one value to count[n_categories]. */
+/* Not collective. Adds the rows of each category of one value to count[n_categories]. */
 void gr_fit_categories(const struct gr_rows *rows, size_t value, uint32_t n_categories,
                        int64_t *count);
 
@@ -290,13 +321,18 @@ struct gr_categories {
     char **text; /* in byte order; owned */
     uint32_t n, room;
 };
-/* *room false: there would be more than GR_OPEN_CATEGORIES_MAX. The text needs no NUL behind it. */
+/*
+ * Not collective. Adds a category of `length` bytes, without a NUL behind it, unless it is there.
+ * *room false: there would be more than GR_OPEN_CATEGORIES_MAX, and it is not added. Errors:
+ * GR_ERROR_INTERNAL.
+ */
 gr_status gr_categories_add(struct gr_categories *c, const char *text, size_t length,
                             bool *room) GR_CHECKED;
-/* Its place; their number: it is none of them. */
+/* Not collective. Returns the place of a category, or n when there is none of that text. */
 uint32_t gr_categories_find(const struct gr_categories *c, const char *text);
-/* They become the column's. */
+/* Not collective. Moves the categories into the column's list, which owns them from then on. */
 void gr_categories_give(struct gr_categories *c, struct gr_column *column);
+/* Not collective. Releases the list; a zeroed struct is accepted. */
 void gr_categories_release(struct gr_categories *c);
 
 /* ---- partition ---------------------------------------------------------------------------- */
@@ -312,28 +348,32 @@ struct gr_partition {
 };
 
 /*
- * iid: a permutation cut into equal parts. dirichlet: each class's rows are dealt by proportions
- * drawn from Dir(alpha) over the silos, drawn again until each silo has minimum_rows (Hsu, Qi,
- * Brown 2019; at most 1,000 times). shards: rows sorted by label, cut into silos *
+ * Not collective. iid: a permutation cut into equal parts. dirichlet: each class's rows are dealt
+ * by proportions drawn from Dir(alpha) over the silos, drawn again until each silo has minimum_rows
+ * (Hsu, Qi, Brown 2019; at most 1,000 times). shards: rows sorted by label, cut into silos *
  * shards_per_silo shards, dealt at random (McMahan et al. 2017, section 3).
  * Draws from the stream (seed, 0, 0, GR_PURPOSE_PARTITION). Errors: GR_ERROR_CONFIG.
  */
 gr_status gr_partition_create(const struct gr_partition_config *config, uint64_t seed,
                               uint32_t n_silos, const int32_t *labels, size_t n_rows,
                               struct gr_partition *out) GR_CHECKED;
-/* column: row i goes to silo silo_of[i] < n_silos. */
+/*
+ * Not collective. The partition `column`: row i goes to silo silo_of[i] < n_silos. Errors:
+ * GR_ERROR_CONFIG for a silo of fewer than minimum_rows rows.
+ */
 gr_status gr_partition_by_group(const struct gr_partition_config *config, uint32_t n_silos,
                                 const uint32_t *silo_of, size_t n_rows,
                                 struct gr_partition *out) GR_CHECKED;
+/* Not collective. Releases both lists; a zeroed struct is accepted. */
 void gr_partition_release(struct gr_partition *partition);
 
 /* ---- import ------------------------------------------------------------------------------- */
 
 /*
- * Writes rows `first` to `first + limit - 1` (limit 0: to the end) of an IDX pair as a granary
- * HDF5 table: /features (chunked by rows, uint8 or float32), /labels (int32), attributes "format"
- * = "granary-table", "version", "scale", "n_classes", and on /labels "role" = "label". Streams in
- * constant memory. Through a temporary name; nothing stays behind on failure.
+ * Not collective. Writes rows `first` to `first + limit - 1` (limit 0: to the end) of an IDX pair
+ * as a granary HDF5 table: /features (chunked by rows, uint8 or float32), /labels (int32),
+ * attributes "format" = "granary-table", "version", "scale", "n_classes", and on /labels "role" =
+ * "label". Streams in constant memory. Through a temporary name; nothing stays behind on failure.
  */
 gr_status gr_import_idx(const char *features, const char *labels, size_t first, size_t limit,
                         const char *out_path) GR_CHECKED;
@@ -352,14 +392,14 @@ struct gr_import_options {
 };
 
 /*
- * Writes the rows of a CSV file as a granary HDF5 table with float32 /features, /labels (all 0
- * without a label column), float32 /targets when there is a target column, int32 /groups and the
- * text /group_names (each with a NUL behind it; a row's group is a place in that list) when there
- * is a group column, and the text /columns, the schema as YAML, by which the table is held against
- * others and against a model. Streams in constant memory: the buffer of a row, and a chunk of each
- * dataset. Values stand as they were read (see gr_columns): nothing is filled in, scaled or
- * encoded. Without a schema, columns are
- * guessed from the first 10,000 rows, and when they do not hold, from all.
+ * Not collective. Writes the rows of a CSV file as a granary HDF5 table with float32 /features,
+ * /labels (all 0 without a label column), float32 /targets when there is a target column, int32
+ * /groups and the text /group_names (each with a NUL behind it; a row's group is a place in that
+ * list) when there is a group column, and the text /columns, the schema as YAML, by which the table
+ * is held against others and against a model. Streams in constant memory: the buffer of a row, and
+ * a chunk of each dataset. Values stand as they were read (see gr_columns): nothing is filled in,
+ * scaled or encoded. Without a schema, columns are guessed from the first 10,000 rows, and when
+ * they do not hold, from all.
  */
 gr_status gr_import_csv(const char *path, const struct gr_import_options *options,
                         const char *out_path) GR_CHECKED;
@@ -406,10 +446,11 @@ struct gr_infer_options {
 #define GR_NO_LABEL "no column is the label" /* begins the note that names the likely ones */
 enum { GR_INFER_THRESHOLD = 10 };            /* where no config says another */
 /*
- * Guesses a schema: the type that fits nearly all cells of a column, with the keys that say how
- * they are written; the cells that do not fit are named by line. Identifiers, free text and dates
- * become columns of text, which are no features. Texts of rows are in the result only where
- * `threshold` rows have them, where they are the label's classes, or words that every table has.
+ * Not collective. Guesses a schema: the type that fits nearly all cells of a column, with the keys
+ * that say how they are written; the cells that do not fit are named by line. Identifiers, free
+ * text and dates become columns of text, which are no features. Texts of rows are in the result
+ * only where `threshold` rows have them, where they are the label's classes, or words that every
+ * table has.
  *
  * federated: whole numbers are numbers, ranges are left out, missing values take the mean or the
  * mode, categories are open, and whole labels stay numbers, so that tables of other rows are
@@ -420,13 +461,15 @@ enum { GR_INFER_THRESHOLD = 10 };            /* where no config says another */
  */
 gr_status gr_csv_infer(const struct gr_infer_options *options,
                        struct gr_inference **out) GR_CHECKED;
-void gr_inference_free(struct gr_inference *inference); /* NULL too */
-/* The schema as YAML, with the doubts as comments in front of their columns. Caller: gr_free. */
+/* Not collective. Releases a guess with all it holds; NULL is accepted. */
+void gr_inference_free(struct gr_inference *inference);
+/* Not collective. The schema as YAML, with the doubts as comments in front of their columns.
+ * Caller: gr_free. */
 gr_status gr_inference_to_yaml(const struct gr_inference *inference, char **out) GR_CHECKED;
-/* A line for each column, "NAME: TAKEN\n", and the notes. Caller: gr_free. */
+/* Not collective. A line for each column, "NAME: TAKEN\n", and the notes. Caller: gr_free. */
 gr_status gr_inference_tell(const struct gr_inference *inference, char **out) GR_CHECKED;
 
-/* What a table holds, for `granary inspect`. */
+/* The size and form of a table, for `granary inspect`. */
 struct gr_table_summary {
     size_t n_rows;
     size_t n_dims; /* of features, rows first */
@@ -434,18 +477,21 @@ struct gr_table_summary {
     enum gr_element element;
     uint32_t n_classes;
 };
+/* Not collective. Summarises a table for `granary inspect`. Errors: GR_ERROR_DATA. */
 gr_status gr_table_summarise(const struct gr_table_config *table, enum gr_data_source source,
                              struct gr_table_summary *out) GR_CHECKED;
-/* The same with what a config says of its tables (data.csv, data.schema). */
+/*
+ * Not collective. As gr_table_summarise, for a table that is read as a config says (data.csv,
+ * data.schema).
+ */
 gr_status gr_data_summarise(const struct gr_data_config *config,
                             const struct gr_table_config *table,
                             struct gr_table_summary *out) GR_CHECKED;
 
 /*
- * A table read by ranges of rows, for scoring: of the features only what is asked for is in memory.
- * Lifetime: gr_table_open, gr_table_close. Errors: GR_ERROR_DATA.
+ * Not collective. Tells a file's form: HDF5 or IDX by its first bytes, else CSV. Errors:
+ * GR_ERROR_DATA.
  */
-/* What a file is: HDF5 or IDX by what it begins with, else CSV. Errors: GR_ERROR_DATA. */
 gr_status gr_table_find_source(const char *path, enum gr_data_source *out) GR_CHECKED;
 
 /* Texts by which a person tells rows apart, one after the other. */
@@ -455,7 +501,7 @@ struct gr_ids {
     size_t *end; /* of each, in `text`; owned */
     size_t n, room, text_room;
 };
-/* The i-th; not terminated. */
+/* Not collective. Returns the i-th id and its length in bytes; not terminated. Borrowed. */
 const char *gr_ids_text(const struct gr_ids *ids, size_t i, size_t *length);
 
 struct gr_table_options {
@@ -463,7 +509,7 @@ struct gr_table_options {
     struct gr_csv_config csv;   /* csv only */
     bool labelled; /* labels are read and checked (gr_table_labels, n_rows of them); else the table
                       needs none */
-    struct gr_domain domain; /* what a labelled table is held against */
+    struct gr_domain domain; /* the labels or targets that a labelled table may have */
     /*
      * Rows become its features, from the columns of the same names; NULL: rows are as read. csv
      * needs one with columns, for it says what to read. Borrowed by the table.
@@ -472,33 +518,53 @@ struct gr_table_options {
     const char *id; /* the column of row ids; NULL: none; GR_ERROR_USAGE where there is none such */
 };
 struct gr_table; /* opaque */
+/*
+ * Not collective. Opens a table that is read by ranges of rows, for scoring: only the features of
+ * one range are in memory. Caller releases with gr_table_close. Errors: GR_ERROR_DATA,
+ * GR_ERROR_USAGE for an id's column that is not there.
+ */
 gr_status gr_table_open(const struct gr_table_config *config,
                         const struct gr_table_options *options, struct gr_table **out) GR_CHECKED;
+/* Not collective. Closes a table and releases all that was borrowed from it; NULL is accepted. */
 void gr_table_close(struct gr_table *table);
+/* Not collective. Returns how many rows the table has. */
 size_t gr_table_n_rows(const struct gr_table *table);
+/* Not collective. Returns how many features a row has, after preprocessing. */
 size_t gr_table_n_features(const struct gr_table *table);
-const int32_t *gr_table_labels(const struct gr_table *table); /* borrowed; NULL: not labelled */
-/* Weights are read of a labelled table, and scaled by gr_rows_scale_weights with the exponent (0
- * without any); offsets always. */
-bool gr_table_has_weights(const struct gr_table *table);
-bool gr_table_has_offsets(const struct gr_table *table);
-int gr_table_weight_exponent(const struct gr_table *table);
-/* Weights above 0 that have become 0 by that. */
-size_t gr_table_lost_weights(const struct gr_table *table);
-const struct gr_columns *gr_table_columns(const struct gr_table *table); /* borrowed, may be NULL */
 /*
- * Rows first .. first + n - 1, at or after those of the call before. *out is borrowed until the
- * next call; its labels are zeros where the table is not labelled.
+ * Not collective. Returns the labels of all rows, n_rows of them; NULL: the table was not opened as
+ * labelled. Borrowed.
+ */
+const int32_t *gr_table_labels(const struct gr_table *table);
+/* Not collective. Whether rows have weights, which are read of a labelled table. */
+bool gr_table_has_weights(const struct gr_table *table);
+/* Not collective. Whether rows have offsets, which are read of every table. */
+bool gr_table_has_offsets(const struct gr_table *table);
+/*
+ * Not collective. Returns the exponent by which gr_rows_scale_weights has scaled the weights; 0
+ * without any.
+ */
+int gr_table_weight_exponent(const struct gr_table *table);
+/* Not collective. Returns how many weights above 0 have become 0 by that scaling. */
+size_t gr_table_lost_weights(const struct gr_table *table);
+/* Not collective. Returns the table's own columns, NULL when it names none. Borrowed. */
+const struct gr_columns *gr_table_columns(const struct gr_table *table);
+/*
+ * Not collective. Rows first .. first + n - 1, at or after those of the call before. *out is
+ * borrowed until the next call; its labels are zeros where the table is not labelled.
  */
 gr_status gr_table_read(struct gr_table *table, size_t first, size_t n,
                         const struct gr_rows **out) GR_CHECKED;
-/* Of the rows last read, n of them; borrowed until the next are; NULL: no id was asked for. */
+/*
+ * Not collective. Returns the ids of the rows last read, n of them; NULL: no id was asked for.
+ * Borrowed until the next gr_table_read.
+ */
 const struct gr_ids *gr_table_ids(const struct gr_table *table);
-/* Bytes of the longest id of the table, or more. */
+/* Not collective. Returns a bound on the bytes of the table's longest id. */
 size_t gr_table_id_bytes(const struct gr_table *table);
 /*
- * What was found in each column of the model, in its order; borrowed; NULL: it has no columns.
- * *whole: of all rows of the table, known since it was opened; else of those read so far.
+ * Not collective. Returns the findings in each column of the model, in its order; NULL: the model
+ * has no columns. Borrowed. *whole: they are of all rows of the table, else of those read so far.
  */
 const struct gr_found *gr_table_found(const struct gr_table *table, bool *whole);
 

@@ -29,26 +29,40 @@ struct gr_score {
 };
 enum { GR_SCORE_SUMS = 3 + GR_REAL_WORDS };
 
-/* Adds a sum of losses; not finite or beyond +-2^70 gives GR_ERROR_DATA. */
+/*
+ * Not collective. Adds a sum of losses to the integers of `loss`. Errors: GR_ERROR_DATA when it is
+ * not finite or beyond +-2^70.
+ */
 gr_status gr_loss_add(int64_t loss[GR_REAL_WORDS], double loss_sum) GR_CHECKED;
-/* Means over the rows by their weights; NAN where there is no weight. */
+/*
+ * Not collective. Returns the mean loss over the rows by their weights; NAN where there is no
+ * weight.
+ */
 double gr_score_loss(const struct gr_score *score);
+/* Not collective. Returns the mean loss, loss / weight; NAN where there is no weight. */
 double gr_loss_mean(const int64_t loss[GR_REAL_WORDS], const int64_t weight[GR_REAL_WORDS]);
+/* Not collective. Adds the sums of other rows. */
 void gr_score_add(struct gr_score *sum, const struct gr_score *part);
+/*
+ * Not collective. Returns the share of the weight whose label was found, 0 to 1; NAN where there is
+ * no weight.
+ */
 double gr_score_accuracy(const struct gr_score *score);
 
 /*
- * Not collective. Of n silos those with told[i] != 0 are to be told; n_withheld others are
- * withheld, for they have few rows. So that those do not follow from a sum over all, one more is
- * withheld unless there are so many that they have minimum_rows rows at any rate: its index, the
- * lowest that is told, which is the same in each round; n: none.
+ * Not collective. Returns the index of one more silo whose scores are to be withheld; n: none. The
+ * scores of the silos with told[i] != 0 are to be told; n_withheld others are withheld because of
+ * few rows, and a single one would follow from a sum over all by subtraction. None is needed when
+ * so many are withheld that they have minimum_rows rows at any rate. The index is the lowest that
+ * is told, the same in each round.
  */
 size_t gr_scores_withhold_more(const int64_t *told, size_t n, int64_t n_withheld,
                                int64_t minimum_rows);
 
 /*
- * Lowest, middle (of an even number the upper one) and highest of the silos' mean losses and
- * accuracies, among those that have rows; returns how many these are. room: n_silos numbers.
+ * Not collective. Lowest, middle (of an even number the upper one) and highest of the silos' mean
+ * losses and accuracies, among those that have rows; returns how many these are. room: n_silos
+ * numbers.
  */
 uint32_t gr_scores_spread(const struct gr_score *silos, uint32_t n_silos, double *room,
                           double loss[3], double accuracy[3]);
@@ -56,9 +70,9 @@ uint32_t gr_scores_spread(const struct gr_score *silos, uint32_t n_silos, double
 /* ---- rows --------------------------------------------------------------------------------- */
 
 /*
- * Scores rows in batches of GR_TEST_BATCH, in order; the model's batch_max must allow them.
- * accumulator: gets the rows added; or NULL. poll, if not NULL, is called between batches; a return
- * other than GR_OK ends the scoring with that status.
+ * Not collective. Scores rows in batches of GR_TEST_BATCH, in order; the model's batch_max must
+ * allow them. accumulator: gets the rows added; or NULL. poll, if not NULL, is called between
+ * batches; a return other than GR_OK ends the scoring with that status.
  */
 gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
                            const struct gr_rows *rows, gr_poll_function poll, void *context,
@@ -66,14 +80,14 @@ gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
 
 /* ---- as text ------------------------------------------------------------------------------ */
 
-/* What evaluation.json of a run directory and `granary evaluate --json` tell. */
+/* The contents of evaluation.json of a run directory, and of `granary evaluate --json`. */
 struct gr_evaluation {
     uint32_t round;                           /* 0: not of a run */
     const char *rows_of;                      /* "test" or "validation" */
     const char *why;                          /* there are no rows; NULL: for no special reason */
     const struct gr_accumulator *accumulator; /* over all processes; borrowed */
     const struct gr_score *silos; /* each silo's validation rows, by id; NULL: not told */
-    uint32_t n_silos;             /* those without rows are left out */
+    uint32_t n_silos;             /* silos without rows are left out */
     uint32_t digits;              /* of silos' losses and metrics; 0: all */
     const struct gr_silo_metrics *silo_metrics; /* by id, those that are told; NULL: none */
     const char *const *class_names;             /* of each class; NULL: they have none; borrowed */
@@ -82,7 +96,8 @@ struct gr_evaluation {
     size_t lost_weights;  /* so many are too small beside the largest, and taken as 0 */
 };
 /*
- * A JSON object: "round" (of a run), "rows_of", "rows", "why" (there are none), "metrics" (each
+ * Not collective. A JSON object: "round" (of a run), "rows_of", "rows", "why" (there are none),
+ * "metrics" (each
  * {"value"} with "lower" and "upper" or, where it is null, "why"), of classes "confusion"
  * ("classes", "names" where they have some, "counts") and "reliability" ("bins"), "findings",
  * "lost_weights" (of a table with weights),

@@ -37,7 +37,7 @@ struct gr_metric_row {
 extern const struct gr_metric_row gr_metric_rows[];
 extern const unsigned gr_metric_count;
 enum { GR_METRICS_MAX = 24 };
-/* Its index; gr_metric_count: there is none of that name. */
+/* Not collective. Returns the index of the metric of that name; gr_metric_count: there is none. */
 unsigned gr_metric_find(const char *name);
 
 /* ---- weights -------------------------------------------------------------------------------- */
@@ -59,9 +59,9 @@ static inline int64_t gr_weight_units(const float *weights, size_t row) {
  */
 
 /*
- * What is counted of scored rows, all of it in integers: accumulators of different rows are added
- * by adding their sums, and every metric follows from the total, with the same bits however the
- * rows were dealt.
+ * Counts of scored rows, all of them integers: accumulators of different rows are added by adding
+ * their sums, and every metric follows from the total, with the same bits however the rows were
+ * dealt.
  */
 struct gr_accumulator; /* opaque */
 
@@ -70,56 +70,75 @@ enum {
     GR_RELIABILITY_BINS = 15
 };
 
-/* classes: of a classifier, from 1; 0: for a model that predicts a number. */
+/*
+ * Not collective. Makes an empty accumulator. classes: of a classifier, from 1; 0: for a model that
+ * predicts a number. Caller releases with gr_accumulator_free. Errors: GR_ERROR_INTERNAL.
+ */
 gr_status gr_accumulator_create(size_t classes, struct gr_accumulator **out) GR_CHECKED;
+/* Not collective. Releases an accumulator; NULL is accepted. */
 void gr_accumulator_free(struct gr_accumulator *accumulator);
 /*
- * with_auc false: what the AUC needs, which is most of the sums, is not counted until the next
- * call; a new accumulator counts it.
+ * Not collective. Forgets all rows. with_auc false: the sums that the AUC needs, which are most,
+ * are not counted until the next call; a new accumulator counts it.
  */
 void gr_accumulator_clear(struct gr_accumulator *accumulator, bool with_auc);
+/* Not collective. Returns how many classes it was created for. */
 size_t gr_accumulator_classes(const struct gr_accumulator *accumulator);
+/* Not collective. Returns how many rows were added, weighted or not. */
 int64_t gr_accumulator_rows(const struct gr_accumulator *accumulator);
-/* What was divided out of all weights by gr_rows_scale_weights: counts are shown times 2^exponent.
+/*
+ * Not collective. Sets the exponent that gr_rows_scale_weights has divided out of all weights:
+ * counts are shown times 2^exponent.
  */
 void gr_accumulator_set_exponent(struct gr_accumulator *accumulator, int exponent);
 
-/* Adds the rows of another accumulator of as many classes, which counts what this one does. */
+/* Not collective. Adds the rows of another accumulator of as many classes, which counts what this
+ * one does. */
 gr_status gr_accumulator_add(struct gr_accumulator *accumulator,
                              const struct gr_accumulator *other) GR_CHECKED;
 
-/* The sums, n of them: what is to be added over processes, in place. Borrowed. */
+/*
+ * Not collective. Returns the integers to be added over processes, n of them, in place. Borrowed.
+ */
 int64_t *gr_accumulator_sums(struct gr_accumulator *accumulator, size_t *n);
 /*
- * After the sums have been added: counts the rows of `rows_of`, which may be the accumulator
- * itself, in bins for the AUC. Of two classes the bins are laid by the mean and the deviation of
- * all scores, which the sums tell, for scores may be close to each other anywhere. Then the counts
- * are to be added over processes, and of the bounds the maxima taken, in place; n is 0 without an
- * AUC.
+ * Not collective. Once the sums are added over processes: counts the rows of `rows_of`, which may
+ * be the accumulator itself, in bins for the AUC. Of two classes the bins are laid by the mean and
+ * deviation of all scores, which the sums tell, because scores may lie close to each other
+ * anywhere. Then gr_accumulator_counts are to be added over processes, and the maxima of
+ * gr_accumulator_bounds taken.
  */
 void gr_accumulator_bin(struct gr_accumulator *accumulator, const struct gr_accumulator *rows_of);
+/*
+ * Not collective. Returns the counts by bins, n of them, to be added over processes in place; n is
+ * 0 without an AUC. Borrowed.
+ */
 int64_t *gr_accumulator_counts(struct gr_accumulator *accumulator, size_t *n);
+/*
+ * Not collective. Returns the bounds of scores by bins, n of them, of which the maxima over
+ * processes are to be taken in place; n is 0 without an AUC. Borrowed.
+ */
 int64_t *gr_accumulator_bounds(struct gr_accumulator *accumulator, size_t *n);
 /*
- * Between these two, of rows that others may not know: takes out the bounds of bins where they
- * decide nothing, and of those that hold fewer than `rows` rows over all processes (of weighted
- * rows: perhaps fewer), whose bounds would be their scores, to the last bit. Rows of such a bin
- * count as not told apart.
+ * Not collective. Between these two, of rows that others may not know: takes out the bounds of bins
+ * where they decide nothing, and of those that hold fewer than `rows` rows over all processes (of
+ * weighted rows: perhaps fewer), whose bounds would be their scores, to the last bit. Rows of such
+ * a bin count as not told apart.
  */
 void gr_accumulator_withhold_bounds(struct gr_accumulator *accumulator, uint32_t rows);
 
 /*
- * n rows of a classifier. logits: n x classes, before the softmax; labels: n, each below classes;
- * weights: n as gr_rows_scale_weights leaves them, NULL: 1 each. Every count and sum below is of
- * weights then, as with scikit-learn's sample_weight.
- * A row that is not finite: GR_ERROR_DATA, and the accumulator is void.
+ * Not collective. n rows of a classifier. logits: n x classes, before the softmax; labels: n, each
+ * below classes; weights: n as gr_rows_scale_weights leaves them, NULL: 1 each. Every count and sum
+ * below is of weights then, as with scikit-learn's sample_weight. A row that is not finite:
+ * GR_ERROR_DATA, and the accumulator is void.
  */
 gr_status gr_accumulator_add_classes(struct gr_accumulator *accumulator, const float *logits,
                                      const int32_t *labels, const float *weights,
                                      size_t n) GR_CHECKED;
 /*
- * n rows of a model that predicts a number, the mean of the target. What is not finite, or beyond
- * +-2^34: GR_ERROR_DATA, and the accumulator is void.
+ * Not collective. n rows of a model that predicts a number, the mean of the target. Errors:
+ * GR_ERROR_DATA for a number that is not finite or beyond +-2^34; the accumulator is then void.
  */
 gr_status gr_accumulator_add_numbers(struct gr_accumulator *accumulator, const float *predictions,
                                      const float *targets, const float *weights,
@@ -158,9 +177,13 @@ struct gr_metric_value {
     double lower, upper; /* of auc, also where only these are known; else `value` */
     const char *why;     /* it is not defined, e.g. "one class only"; NULL when it is */
 };
+/*
+ * Not collective. Returns a metric of the rows added, defined as above, with the digits that
+ * gr_accumulator_disclose allows.
+ */
 struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *accumulator,
                                              unsigned metric);
-/* Whether the metric is one of such a model. */
+/* Not collective. Whether the metric is defined for models of so many classes (0: of numbers). */
 bool gr_metric_fits(unsigned metric, size_t classes);
 
 /*
@@ -172,33 +195,49 @@ struct gr_silo_metrics {
     int64_t value[GR_METRICS_MAX], lower[GR_METRICS_MAX], upper[GR_METRICS_MAX],
         why[GR_METRICS_MAX];
 };
-/* Of an accumulator whose rows are in bins: gr_accumulator_bin. */
+/*
+ * Not collective. Writes the metrics of an accumulator whose rows are in bins (gr_accumulator_bin).
+ */
 void gr_silo_metrics_take(const struct gr_accumulator *accumulator, struct gr_silo_metrics *out);
+/*
+ * Not collective. Returns a metric out of gr_silo_metrics_take's integers, or the reason why it is
+ * not defined.
+ */
 struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, unsigned metric);
 
 /*
- * Not collective. Of rows that are silos' own, once their sums have been added: from now on cells
- * of the confusion matrix and bins of the reliability table of fewer than `rows` rows are withheld,
- * with as many more as it takes that they do not follow from totals; of rows with weights the whole
- * matrix, for weights do not say how many rows they are of; metrics have `digits` significant ones
- * (0: all). gr_accumulator_clear lifts it. Method: Hundepool et al. 2012, chapter 4.
+ * Not collective. To be called for rows that silos hold out, once their sums have been added: from
+ * now on cells of the confusion matrix and bins of the reliability table of fewer than `rows` rows
+ * are withheld, with as many more as it takes that they do not follow from totals; of rows with
+ * weights the whole matrix, for weights do not say how many rows they are of; metrics have `digits`
+ * significant ones (0: all). gr_accumulator_clear lifts it. Method: Hundepool et al. 2012,
+ * chapter 4.
  */
 gr_status gr_accumulator_disclose(struct gr_accumulator *accumulator, uint32_t rows,
                                   uint32_t digits) GR_CHECKED;
-/* A decimal number of so many significant digits; all of them: 0, and from 17 on. */
+/*
+ * Not collective. Returns the value rounded to so many significant decimal digits; 0, and from 17
+ * on: as it is.
+ */
 double gr_round_digits(double value, uint32_t digits);
 
-/* Weight of the rows of label `actual` that were taken for `predicted`, which without weights is
- * their number; NAN: withheld; classes <= GR_CONFUSION_CLASSES_MAX. */
+/*
+ * Not collective. Returns the weight of the rows of label `actual` that were taken for `predicted`,
+ * which without weights is their number; NAN: withheld. Only with classes <=
+ * GR_CONFUSION_CLASSES_MAX.
+ */
 double gr_accumulator_confusion(const struct gr_accumulator *accumulator, size_t actual,
                                 size_t predicted);
 
-/* The class with the most rows (the first of several) and its share of all: the accuracy of a model
- * that always says so. NAN without rows or classes. */
+/* The class with the most rows and its share of all. */
 struct gr_class_share {
     size_t index; /* of the class */
     double share;
 };
+/*
+ * Not collective. Returns the class with the most rows, the first of several, and its share of all,
+ * which is the accuracy of a model that always names it. NAN without rows or classes.
+ */
 struct gr_class_share gr_accumulator_largest_class(const struct gr_accumulator *accumulator);
 
 enum { GR_WITHHELD = -1 };
@@ -209,6 +248,7 @@ struct gr_reliability {
     double mean_score; /* NAN without rows */
     double fraction;   /* of the rows, found; NAN without rows */
 };
+/* Not collective. Returns a bin of the reliability table, from 0 to GR_RELIABILITY_BINS - 1. */
 struct gr_reliability gr_accumulator_reliability(const struct gr_accumulator *accumulator,
                                                  size_t bin);
 

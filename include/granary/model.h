@@ -22,7 +22,7 @@ extern "C" {
 
 struct gr_model; /* opaque */
 
-/* What a model's outputs are, which follows from its loss. */
+/* The kind of a model's outputs, which follows from its loss. */
 enum gr_task {
     GR_TASK_CLASSIFICATION, /* an output a class, before the softmax; rows have labels */
     GR_TASK_BINARY,         /* one output, the log odds of label 1; rows have labels 0 and 1 */
@@ -46,98 +46,134 @@ struct gr_codes {
 };
 
 /*
- * config: what stands under `model:`; inputs: features of a row; classes: labels there are (of no
- * use to regression and count); batch_max: most rows of one call. Errors: GR_ERROR_CONFIG (layers
- * that do not fit the rows, more than two classes for binary, bfloat16 where the kernel library
- * has none), GR_ERROR_INTERNAL.
+ * Not collective. config: what stands under `model:`; inputs: features of a row; classes: labels
+ * there are (of no use to regression and count); batch_max: most rows of one call. Errors:
+ * GR_ERROR_CONFIG (layers that do not fit the rows, more than two classes for binary, bfloat16
+ * where the kernel library has none), GR_ERROR_INTERNAL.
  */
 gr_status gr_model_create(const struct gr_model_config *config, size_t inputs, size_t classes,
                           size_t batch_max, struct gr_model **out) GR_CHECKED;
 /*
- * The same for rows of any shape; a cnn needs images. codes: what an mlp with `embedding` looks up,
- * copied; NULL: none.
+ * Not collective. As gr_model_create, for rows of any shape; a cnn needs images. codes: the
+ * features that an mlp with `embedding` looks up, copied; NULL: none.
  */
 gr_status gr_model_create_shaped(const struct gr_model_config *config,
                                  const struct gr_row_shape *row, const struct gr_codes *codes,
                                  size_t classes, size_t batch_max,
                                  struct gr_model **out) GR_CHECKED;
+/* Not collective. Releases a model with its workspace; NULL is accepted. */
 void gr_model_free(struct gr_model *model);
 
-/* What its loss is defined for: of labels, as many as it has classes. */
+/*
+ * Not collective. Returns the labels or targets that the model's loss is defined for; of labels as
+ * many as it has classes.
+ */
 struct gr_domain gr_model_domain(const struct gr_model *model);
+/* Not collective. Returns the kind of the model's outputs. */
 enum gr_task gr_model_task(const struct gr_model *model);
 
 /*
- * Tensors "dense0.weight" [in, out], "dense0.bias" [out], "dense1.weight", ...; "conv0.weight"
- * [height, width, in, out]; "group_norm0.weight" [channels]; each kind counts on its own. A dense
- * layer behind images takes them as [height, width, channels]. "embedding3.weight"
+ * Not collective. Tensors "dense0.weight" [in, out], "dense0.bias" [out], "dense1.weight", ...;
+ * "conv0.weight" [height, width, in, out]; "group_norm0.weight" [channels]; each kind counts on its
+ * own. A dense layer behind images takes them as [height, width, channels]. "embedding3.weight"
  * [categories + 1, width], the last row of unknown ones, for feature 3; "bag0.weight"
  * [vocabulary, width], row i of id i + 1. Borrowed.
  */
 const struct gr_layout *gr_model_layout(const struct gr_model *model);
+/* Not collective. Returns how many features a row has. */
 size_t gr_model_inputs(const struct gr_model *model);
-size_t gr_model_classes(const struct gr_model *model); /* 0 for regression and count */
+/* Not collective. Returns how many classes there are; 0 for regression and count. */
+size_t gr_model_classes(const struct gr_model *model);
 
 /*
- * Weights from N(0, 2 / fan_in) (He et al. 2015) or U(-l, l), l = sqrt(6 / (fan_in + fan_out))
- * (Glorot and Bengio 2010), of tables N(0, 1) or U(-l, l), l = sqrt(3), group norm's 1; biases
- * zero; gaps zero. Stream (seed, 0, 0, GR_PURPOSE_INITIALISE).
+ * Not collective. Weights from N(0, 2 / fan_in) (He et al. 2015) or U(-l, l), l = sqrt(6 / (fan_in
+ * + fan_out)) (Glorot and Bengio 2010), of tables N(0, 1) or U(-l, l), l = sqrt(3), group norm's 1;
+ * biases zero; gaps zero. Stream (seed, 0, 0, GR_PURPOSE_INITIALISE).
  */
 gr_status gr_model_initialise(const struct gr_model *model, uint64_t seed,
                               float *parameters) GR_CHECKED;
 
-/* The most rows of one batch, as gr_model_create was told. Not collective. */
+/* Not collective. Returns the most rows of one batch, as gr_model_create was told. */
 size_t gr_model_batch_max(const struct gr_model *model);
-/* Where a batch is to be written: n_rows x inputs float32, batch_max rows. Borrowed. */
+/*
+ * Not collective. Returns the place of a batch's features, batch_max x inputs float32, which the
+ * caller writes. Borrowed.
+ */
 float *gr_model_batch_features(struct gr_model *model);
+/*
+ * Not collective. Returns the place of a batch's labels, batch_max int32, which the caller writes.
+ * Borrowed.
+ */
 int32_t *gr_model_batch_labels(struct gr_model *model);
-/* NULL for classification and binary. */
+/*
+ * Not collective. Returns the place of a batch's targets, batch_max float32; NULL for
+ * classification and binary. Borrowed.
+ */
 float *gr_model_batch_targets(struct gr_model *model);
 
 /*
- * From now on rows have a weight w, and an offset that is added to the model's one output: they lie
- * in gr_model_batch_weights and _offsets, batch_max floats each, NULL until then; borrowed. Weights
- * multiply losses, in training and in scores. A model of several outputs takes no offset:
- * GR_ERROR_CONFIG.
+ * Not collective. From now on rows have a weight, in gr_model_batch_weights, by which their losses
+ * are multiplied in training and in scores. Errors: GR_ERROR_INTERNAL.
  */
 gr_status gr_model_use_weights(struct gr_model *model) GR_CHECKED;
+/*
+ * Not collective. From now on rows have an offset, in gr_model_batch_offsets, which is added to the
+ * model's one output. Errors: GR_ERROR_CONFIG for a model of several outputs, GR_ERROR_INTERNAL.
+ */
 gr_status gr_model_use_offsets(struct gr_model *model) GR_CHECKED;
+/* Not collective. Whether gr_model_use_offsets was called. */
 bool gr_model_has_offset(const struct gr_model *model);
+/*
+ * Not collective. Returns the place of a batch's weights, batch_max float32, each >= 0; NULL before
+ * gr_model_use_weights. Borrowed.
+ */
 float *gr_model_batch_weights(struct gr_model *model);
+/*
+ * Not collective. Returns the place of a batch's offsets, batch_max float32; NULL before
+ * gr_model_use_offsets. Borrowed.
+ */
 float *gr_model_batch_offsets(struct gr_model *model);
 
 /*
- * From now on a row of class c weighs n / (k n_c) in training, beside its own weight, for n_c rows
- * (or any unit of their weight) of k classes, n in all (a class without any: as with one). Scores
- * are as before. For classification and binary.
+ * Not collective. From now on a row of class c weighs n / (k n_c) in training, beside its own
+ * weight, for n_c rows (or any unit of their weight) of k classes, n in all (a class without any:
+ * as with one). Scores are as before. For classification and binary.
  */
 gr_status gr_model_balance_classes(struct gr_model *model, const int64_t *counts) GR_CHECKED;
 
-/* Of n rows with these labels and weights (NULL: 1 each) the weights in training, added up. */
+/*
+ * Not collective. Returns the sum of the training weights of n rows with these labels and weights;
+ * NULL: each weighs 1.
+ */
 double gr_model_weigh(const struct gr_model *model, const int32_t *labels, const float *weights,
                       size_t n);
 /*
- * What the rows that batches are drawn from weigh in the mean, above 0. A batch's gradient is that
- * of sum w l / (n mean_weight): over batches drawn alike its mean is that of sum w l / sum w over
- * all of these rows. A division by the batch's own sum of weights would not be: it unweighs a batch
- * of one class. Default 1; of no matter without weights, where it is 1.
+ * Not collective. Sets the mean weight, above 0, of the rows that batches are drawn from. A batch's
+ * gradient is that of sum w l / (n mean_weight): over batches drawn alike its mean is that of sum w
+ * l / sum w over all of these rows. A division by the batch's own sum of weights would not be: it
+ * unweighs a batch of one class. Default 1; of no matter without weights, where it is 1.
  */
 void gr_model_set_mean_weight(struct gr_model *model, double mean_weight);
 
 /*
- * Whether the n rows lying in gr_model_batch_features are such as the model can look up; a model
- * without tables takes any. Errors: GR_ERROR_DATA, as from the calls below.
+ * Not collective. Whether the model can look up the n rows lying in gr_model_batch_features; a
+ * model without tables takes any. Errors: GR_ERROR_DATA, as from the calls below.
  */
 gr_status gr_model_check_batch(const struct gr_model *model, size_t n) GR_CHECKED;
+/* Not collective. Whether the model has tables in which it looks features up. */
 bool gr_model_looks_up(const struct gr_model *model);
-/* Those of an embedding; none of a bag, all of whose features are ids. Borrowed. */
+/*
+ * Not collective. Returns the features that an embedding looks up; none for a bag, all of whose
+ * features are ids. Borrowed.
+ */
 const struct gr_codes *gr_model_codes(const struct gr_model *model);
 
-/* To be called before a silo trains in a round: names the stream that dropout draws from. */
+/* Not collective. Names the stream that dropout draws from; to be called before a silo trains in a
+ * round. */
 void gr_model_start_round(struct gr_model *model, uint64_t seed, uint32_t silo, uint32_t round);
 
 /*
- * Loss of the batch lying in gr_model_batch_features and labels or targets, n rows.
+ * Not collective. Loss of the batch lying in gr_model_batch_features and labels or targets, n rows.
  * gradient: of the mean loss, overwritten; loss_sum: sum of w l over rows. A loss that is not
  * finite is returned as it is; the caller decides.
  */
@@ -169,41 +205,46 @@ gr_status gr_model_row_norms(struct gr_model *model, const float *parameters, si
 double gr_model_batch_weight(const struct gr_model *model);
 
 /*
- * Forward only, without dropout, label smoothing and class weights: sum of w l, and rows whose
- * largest output is their label's (first of ties; 0 for regression and count).
+ * Not collective. Forward only, without dropout, label smoothing and class weights: sum of w l, and
+ * rows whose largest output is their label's (first of ties; 0 for regression and count).
  */
 gr_status gr_model_score(struct gr_model *model, const float *parameters, size_t n,
                          double *loss_sum, size_t *correct) GR_CHECKED;
 
 /*
- * What the last gr_model_score has to say, borrowed until the next call: n x classes before the
- * softmax, where the one output z of a binary model stands as [0, z]; of regression the n values
- * expected, of count the n counts expected.
+ * Not collective. Returns the outputs of the last gr_model_score, borrowed until the next call: n x
+ * classes before the softmax, where the one output z of a binary model stands as [0, z]; of
+ * regression the n values expected, of count the n counts expected.
  */
 const float *gr_model_logits(const struct gr_model *model);
 
 /*
- * The architecture as JSON (type, inputs, classes, hidden, activation, compute; of a cnn shape and
- * layers; of tables embedding, and codes ([feature, n_categories] each) or vocabulary; loss where
- * it is not the type's own; offset where one is added), which stands in the model file; and back:
- * what is needed to score with a stored model. layout: what its tensors are to be, which is looked
- * at before it takes memory; NULL: any. A batch of more than 2 GiB is refused. Errors:
- * GR_ERROR_DATA, and those of gr_model_create.
+ * Not collective. Writes the architecture as JSON, for the model file: type, inputs, classes,
+ * hidden, activation, compute; of a cnn shape and layers; of tables embedding, and codes ([feature,
+ * n_categories] each) or vocabulary; loss where it is not the type's own; offset where one is
+ * added. Caller releases with gr_free. Errors: GR_ERROR_INTERNAL.
  */
 gr_status gr_model_describe(const struct gr_model *model, char **out) GR_CHECKED;
+/*
+ * Not collective. Makes a model from gr_model_describe's text, to score with. layout: the tensors
+ * that it is to have, which are compared before memory is taken; NULL: any. A batch of more than 2
+ * GiB is refused. Errors: GR_ERROR_DATA, and those of gr_model_create.
+ */
 gr_status gr_model_create_from_description(const char *json, const struct gr_layout *layout,
                                            size_t batch_max, struct gr_model **out) GR_CHECKED;
 
 /* ---- instruction sets -------------------------------------------------------------------------
  */
 
-/* Bits of the instruction sets that kernels would use here: of this processor, and as far as
- * ONEDNN_MAX_CPU_ISA allows. */
+/*
+ * Not collective. Returns the bits of the instruction sets that kernels would use here: those of
+ * this processor that ONEDNN_MAX_CPU_ISA allows.
+ */
 uint32_t gr_instructions_here(void);
 /*
- * From now on kernels use none but these. To be called before the first model is made, and before
- * anything asks oneDNN for its own choice. Returns what is used in words; NULL: oneDNN cannot be
- * held to it.
+ * Not collective. From now on kernels use no other instruction sets than `common`. To be called
+ * before the first model is made, and before anything asks oneDNN for its own choice. Returns the
+ * set that is used, in words; NULL: oneDNN cannot be held to it. Static.
  */
 const char *gr_instructions_limit(uint32_t common);
 

@@ -32,15 +32,16 @@ struct gr_metrics {
     double train_loss;
     double validation_loss, validation_accuracy; /* NAN without validation rows */
     double test_loss, test_accuracy;             /* NAN when not evaluated */
-    /* That these are of: fewer where rows held out by silos are lost with their ranks. 0: none. */
+    /* The rows that these scores are of: fewer where rows held out by silos are lost with their
+     * ranks. 0: none. */
     uint64_t validation_rows, test_rows;
     /* By index of gr_metric_rows those that named_told has a bit for; NAN: not defined. They stand
      * in the line as "test_auc", or where they are of the validation rows as "validation_auc". */
     double named[GR_METRICS_MAX];
     uint32_t named_told;
     bool of_validation;
-    /* What encloses a metric, where that is not all but one number; in the line as "test_auc_lower"
-     * and "test_auc_upper"; both 0: not told. */
+    /* Bounds of a metric, where they are further apart than rounding; in the line as
+     * "test_auc_lower" and "test_auc_upper"; both 0: not told. */
     double named_lower[GR_METRICS_MAX], named_upper[GR_METRICS_MAX];
     /* Where silos' scores may be known: of so many the lowest, middle and highest of those on their
      * own validation rows; 0: not told. In the line as "silos": {"n", "loss", "accuracy"}. */
@@ -56,38 +57,50 @@ struct gr_metrics {
 
 struct gr_metrics_file; /* opaque */
 /*
- * Opens PATH for appending; lines of rounds after `rounds_done` (a run that is resumed from an
- * earlier checkpoint) and a torn last line are removed first. The file is always written anew
- * through a temporary name, so that a former writer that wakes up late writes into a file that is
- * no longer there.
+ * Not collective. Opens PATH for appending; lines of rounds after `rounds_done` (a run that is
+ * resumed from an earlier checkpoint) and a torn last line are removed first. The file is always
+ * written anew through a temporary name, so that a former writer that wakes up late writes into a
+ * file that is no longer there.
  */
 gr_status gr_metrics_open(const char *path, uint32_t rounds_done,
                           struct gr_metrics_file **out) GR_CHECKED;
 /*
- * What the disk refuses (full, over quota, limit of the process) is kept in memory and written
- * before the next line that fits; append then returns GR_OK, and gr_metrics_behind tells how many
- * lines wait. More than 64 MiB of them, and any other failure, are GR_ERROR_WRITE.
+ * Not collective. Appends a line. A line that the disk refuses (full, over quota, limit of the
+ * process) is kept in memory and written before the next one that fits; append then returns GR_OK,
+ * and gr_metrics_behind tells how many lines wait. Errors: GR_ERROR_WRITE for any other failure,
+ * and for more than 64 MiB of waiting lines.
  */
 gr_status gr_metrics_append(struct gr_metrics_file *file,
                             const struct gr_metrics *metrics) GR_CHECKED;
-/* Writes the last line appended anew: what a round cost may be known only after its checkpoint, and
- * a checkpoint must not be there before its round's line. Where the disk refuses it the line stays
- * as it was. */
+/*
+ * Not collective. Writes the last line appended anew: the costs of a round may be known only after
+ * its checkpoint, and a checkpoint must not be there before its round's line. Where the disk
+ * refuses it the line stays as it was. Errors: GR_ERROR_WRITE.
+ */
 gr_status gr_metrics_amend(struct gr_metrics_file *file,
                            const struct gr_metrics *metrics) GR_CHECKED;
-/* fsync: what is on disk after a power failure must not be a checkpoint without its line. GR_OK
- * although lines wait: see gr_metrics_behind. */
+/*
+ * Not collective. Brings the lines to disk (fsync), so that a power failure leaves no checkpoint
+ * without its line. GR_OK although lines wait: see gr_metrics_behind. Errors: GR_ERROR_WRITE.
+ */
 gr_status gr_metrics_sync(struct gr_metrics_file *file) GR_CHECKED;
 /*
- * The head of its lines: each hash is over the one before, in hex, and the line, but for its
- * "seconds" and the blanks that fill it up; 64 zeros stand before the first. gr_metrics_look:
- * whether PATH came by each of n heads, in holds[i], and how many lines it has.
+ * Not collective. Writes the head of the lines: each hash is over the one before, in hex, and the
+ * line, but for its "seconds" and the blanks that fill it up; 64 zeros stand before the first.
  */
 void gr_metrics_head(const struct gr_metrics_file *file, struct gr_head *out);
+/*
+ * Not collective. Whether the lines of PATH came by each of n heads, in holds[i], and how many
+ * lines there are. Errors: GR_ERROR_DATA.
+ */
 gr_status gr_metrics_look(const char *path, const struct gr_head *heads, bool *holds, size_t n,
                           uint64_t *n_lines) GR_CHECKED;
+/* Not collective. Closes the file and releases it; NULL is accepted. */
 void gr_metrics_close(struct gr_metrics_file *file);
-/* Lines that wait in memory because the disk refused them; 0: all are written. */
+/*
+ * Not collective. Returns how many lines wait in memory because the disk refused them; 0: all are
+ * written.
+ */
 size_t gr_metrics_behind(const struct gr_metrics_file *file);
 
 /*
@@ -96,72 +109,103 @@ size_t gr_metrics_behind(const struct gr_metrics_file *file);
  */
 struct gr_events_file; /* opaque */
 /*
- * Written anew as gr_metrics_open does, and for the same reason; lines that the disk refuses wait
- * in memory likewise, in their order in the chain. Of a file with lines that are no events a copy
- * is kept beside it, PATH.damaged-1 and so on, the lines are left out, and the chain goes on behind
- * the last event with an "alert" that says so, as gr_events_damage does in words (NULL: none).
+ * Not collective. Written anew as gr_metrics_open does, and for the same reason; lines that the
+ * disk refuses wait in memory likewise, in their order in the chain. Of a file with lines that are
+ * no events a copy is kept beside it, PATH.damaged-1 and so on, the lines are left out, and the
+ * chain goes on behind the last event with an "alert" that says so, as gr_events_damage does in
+ * words (NULL: none).
  */
 gr_status gr_events_open(const char *path, struct gr_events_file **out) GR_CHECKED;
+/*
+ * Not collective. Returns in words which lines gr_events_open found to be no events; NULL: none.
+ * Borrowed.
+ */
 const char *gr_events_damage(const struct gr_events_file *file);
 /*
- * detail: further members as JSON object text, or NULL. What would be a line of over 16 MiB is cut
- * in its lists, each with a count of what is left out beside it ("silos_cut"). On failure the chain
- * is as it was: GR_ERROR_INTERNAL, when it cannot be written down, GR_ERROR_WRITE.
+ * Not collective. Appends an event. detail: further members as JSON object text, or NULL. A line of
+ * over 16 MiB is cut in its lists, each with a count of the entries left out beside it
+ * ("silos_cut"). On failure the chain is as it was: GR_ERROR_INTERNAL when the event cannot be put
+ * into words, GR_ERROR_WRITE.
  */
 gr_status gr_events_append(struct gr_events_file *file, const char *event, uint32_t round,
                            const char *detail) GR_CHECKED;
-/* As gr_metrics_sync. */
+/* Not collective. Brings the lines to disk, as gr_metrics_sync. Errors: GR_ERROR_WRITE. */
 gr_status gr_events_sync(struct gr_events_file *file) GR_CHECKED;
+/* Not collective. Closes the file and releases it; NULL is accepted. */
 void gr_events_close(struct gr_events_file *file);
+/* Not collective. Returns how many lines wait in memory because the disk refused them. */
 size_t gr_events_behind(const struct gr_events_file *file);
 
-/* Of the chain: the hash at the end of its last line. */
+/*
+ * Not collective. Writes the head of the chain: how many lines it has, and the hash of the last
+ * one.
+ */
 void gr_events_head(const struct gr_events_file *file, struct gr_head *out);
 
 /*
- * Who did not take part, from the events of a run, to be replayed: event "partial" of round r has
- * the member "absent", a list of silos that were selected and are not in the sum: "silo-017", or
- * "silo-000..silo-499" for all of these, "silo-000..silo-998/2" for every second. With "stands" it
- * is of the rounds that follow as well, to the next "partial". Without, of its own round alone.
- * An event "started", "resumed" or "restarted" of round k takes back what was said of rounds
- * after k, and a later "partial" of the same round replaces an earlier one. absent: n_silos flags,
- * cleared first. Errors: GR_ERROR_DATA with file and line.
+ * The silos that did not take part in a run, by its events, to be replayed: event "partial" of
+ * round r has the member "absent", a list of silos that were selected and are not in the sum:
+ * "silo-017", or "silo-000..silo-499" for all of these, "silo-000..silo-998/2" for every second.
+ * With "stands" it is of the rounds that follow as well, to the next "partial". Without, of its own
+ * round alone. An event "started", "resumed" or "restarted" of round k takes back what was said of
+ * rounds after k, and a later "partial" of the same round replaces an earlier one. absent: n_silos
+ * flags, cleared first. Errors: GR_ERROR_DATA with file and line.
  */
 struct gr_replay; /* opaque */
+/*
+ * Not collective. Reads the events of a run. Caller releases with gr_replay_close. Errors:
+ * GR_ERROR_DATA with file and line.
+ */
 gr_status gr_replay_open(const char *path, uint32_t n_silos, struct gr_replay **out) GR_CHECKED;
+/*
+ * Not collective. Sets the flags of the silos that were selected for a round and are not in its
+ * sum. absent: n_silos flags, cleared first.
+ */
 void gr_replay_absent(const struct gr_replay *replay, uint32_t round, uint8_t *absent);
-/* Silos that were not sampled and took part for absent ones: the member "instead". */
+/* Not collective. Silos that were not sampled and took part for absent ones: the member "instead".
+ */
 void gr_replay_instead(const struct gr_replay *replay, uint32_t round, uint8_t *instead);
-/* Silos that took part without what was kept of them from earlier rounds: the member "anew". */
+/* Not collective. Silos that took part without what was kept of them from earlier rounds: the
+ * member "anew". */
 void gr_replay_anew(const struct gr_replay *replay, uint32_t round, uint8_t *anew);
-/* Silos that were lost before the first round, so that preprocessing and counts are without them:
- * event "lost" of round 0 with the member "before_start". lost: n_silos flags, cleared first. */
+/* Not collective. Silos that were lost before the first round, so that preprocessing and counts are
+ * without them: event "lost" of round 0 with the member "before_start". lost: n_silos flags,
+ * cleared first. */
 void gr_replay_lost(const struct gr_replay *replay, uint8_t *lost);
+/* Not collective. Releases a replay; NULL is accepted. */
 void gr_replay_close(struct gr_replay *replay);
 
 /*
- * The newest checkpoint that the events of a run tell of, counted from the last resumption, which
- * tells what was there then: *round 0: none. *there false: there is no such file. Lines that are no
- * events are passed over.
+ * Not collective. The newest checkpoint that the events of a run tell of, counted from the last
+ * resumption, which tells what was there then: *round 0: none. *there false: there is no such file.
+ * Lines that are no events are passed over.
  */
 gr_status gr_events_checkpoint(const char *path, bool *there, uint32_t *round) GR_CHECKED;
 
 /*
- * Checks the chain; *broken_line is the first bad line, 0 if none. gr_events_look: and whether it
- * came by each of n heads, in holds[i], and how many lines there are.
+ * Not collective. Checks the chain: *broken_line is the first bad line, from 1, and 0 if none is;
+ * whether it came by each of n heads, in holds[i]; and how many lines there are. Errors:
+ * GR_ERROR_DATA.
  */
 gr_status gr_events_look(const char *path, const struct gr_head *heads, bool *holds, size_t n,
                          uint64_t *n_lines, size_t *broken_line) GR_CHECKED;
 /*
- * The event that ends a stretch of a run, the `number`-th, tells the digests of what else there is
- * then, in hex, "" where there is none: manifest.json, metrics.jsonl, the model's parameters.
- * *found false: there is no such event, or it tells none.
+ * The event that ends a stretch of a run holds the digests of the other records as they are then,
+ * in hex, "" where there is none: manifest.json, metrics.jsonl, the model's parameters.
  */
 struct gr_closing {
     char manifest[GR_DIGEST_HEX], metrics[GR_DIGEST_HEX], model[GR_DIGEST_HEX];
 };
+/*
+ * Not collective. Reads the digests that the `number`-th event holds, which ends a stretch of a
+ * run; *found false: there is no such event, or it holds none. Errors: GR_ERROR_DATA.
+ */
 gr_status gr_events_closing(const char *path, uint64_t number, struct gr_closing *out,
                             bool *found) GR_CHECKED;
+/*
+ * Not collective. Checks the chain: *broken_line is the first bad line, from 1, and 0 if none is.
+ * Errors: GR_ERROR_DATA.
+ */
 gr_status gr_events_verify(const char *path, size_t *broken_line) GR_CHECKED;
 
 /*
@@ -171,13 +215,19 @@ gr_status gr_events_verify(const char *path, size_t *broken_line) GR_CHECKED;
  * follows, once a minute at most, unless GRANARY_JOB_COMMENT is "off" or the job has a comment.
  */
 struct gr_progress; /* opaque */
-/* stream NULL: silent, but for the job's comment. */
+/*
+ * Not collective. Makes a line of progress on `stream`, NULL: silent, but for the job's comment.
+ * Caller releases with gr_progress_free. Errors: GR_ERROR_INTERNAL.
+ */
 gr_status gr_progress_create(FILE *stream, uint32_t rounds, uint32_t rounds_done,
                              struct gr_progress **out) GR_CHECKED;
-/* What goes on before the rounds, "loading data"; NULL: nothing that is to be told. */
+/*
+ * Not collective. Tells the work that goes on before the rounds, "loading data"; NULL: none that is
+ * to be told.
+ */
 void gr_progress_phase(struct gr_progress *progress, const char *phase);
 
-/* What a run is about to do. Text borrowed. */
+/* A run before its first round. Text borrowed. */
 struct gr_opening {
     const char *run_path;            /* NULL: not told */
     uint32_t silos, unusable, drawn; /* drawn: for each round; 0: all */
@@ -188,23 +238,28 @@ struct gr_opening {
     const char *model, *loss, *strategy; /* loss NULL: the model's own */
     uint32_t rounds, rounds_done;
 };
-/* In lines, "rounds     20". */
+/* Not collective. Writes an opening in lines, "rounds     20". */
 void gr_opening_write(FILE *stream, const struct gr_opening *opening);
-/* Tells it, and the clock of the rounds begins. */
+/* Not collective. Writes the opening; the clock of the rounds begins. */
 void gr_progress_open(struct gr_progress *progress, const struct gr_opening *opening);
-/* A round is under way: so many of this rank's silos in it have trained. */
+/*
+ * Not collective. Tells that a round is under way, and that `done` of the `of` silos that this rank
+ * has in it have trained.
+ */
 void gr_progress_trained(struct gr_progress *progress, uint32_t round, uint32_t done, uint32_t of);
+/* Not collective. Tells that a round has ended, with its figures. */
 void gr_progress_round(struct gr_progress *progress, const struct gr_metrics *metrics);
-/* A line of its own among the rounds: "round 7: 2 silos lost". */
+/* Not collective. A line of its own among the rounds: "round 7: 2 silos lost". */
 void gr_progress_say(struct gr_progress *progress, const char *text);
 /* How a model of classes is to be judged, beside its accuracy; NAN: not known. */
 struct gr_headline {
     double largest; /* share of the class with the most rows */
     double auc;
 };
-/* Ends the line, and prints the closing summary. headline may be NULL. */
+/* Not collective. Ends the line, and prints the closing summary. headline may be NULL. */
 void gr_progress_finish(struct gr_progress *progress, const char *run_path,
                         const char *model_digest, const struct gr_headline *headline);
+/* Not collective. Ends the thread and releases the line; NULL is accepted. */
 void gr_progress_free(struct gr_progress *progress);
 
 /* A run in a few figures, out of its records. NAN, 0 and "" for what is not known. */
@@ -220,25 +275,32 @@ struct gr_run_summary {
     uint64_t last_event_round;
     double record_age_s;           /* since a record was written */
     size_t n_alerts, broken_event; /* line at which the chain of events breaks; 0: it is whole */
-    char *notes;                   /* what could not be read, a line each; owned; NULL: nothing */
+    char *notes; /* the records that could not be read, a line each; owned; NULL: none */
 };
-/* Reads only; what is damaged is noted. Errors: GR_ERROR_DATA where no record is there at all. */
+/* Not collective. Reads only; what is damaged is noted. Errors: GR_ERROR_DATA where no record is
+ * there at all. */
 gr_status gr_run_summarise(const char *run_path, struct gr_run_summary *out) GR_CHECKED;
+/* Not collective. Releases the notes; a zeroed struct is accepted. */
 void gr_run_summary_release(struct gr_run_summary *summary);
 
 /*
- * Reads manifest.json, resolved.yaml, metrics.jsonl, events.jsonl and, where there is one,
- * evaluation.json of a run directory and writes its report.html: one page, nothing loaded from
- * elsewhere. Only manifest.json must be there and whole (GR_ERROR_DATA): of the others, what cannot
- * be read is left out, and the page says so.
+ * Not collective. Reads manifest.json, resolved.yaml, metrics.jsonl, events.jsonl and, where there
+ * is one, evaluation.json of a run directory and writes its report.html: one page, nothing loaded
+ * from elsewhere. Only manifest.json must be there and whole (GR_ERROR_DATA): others that cannot be
+ * read are left out, and the page says so.
  */
 gr_status gr_report_write(const char *run_path) GR_CHECKED;
-/* RUN_PATH/report.html, without doubled slashes; caller frees. */
+/* Not collective. RUN_PATH/report.html, without doubled slashes; caller frees. */
 gr_status gr_report_path(const char *run_path, char **out) GR_CHECKED;
 
 /* The same for 1 to GR_REPORT_RUNS_MAX runs, over each other, written to `path` whole or not at
  * all; GR_ERROR_USAGE if that is one of the runs' own files. */
 enum { GR_REPORT_RUNS_MAX = 8 };
+/*
+ * Not collective. As gr_report_write, for 1 to GR_REPORT_RUNS_MAX runs over each other, written to
+ * `path` whole or not at all. Errors: GR_ERROR_DATA; GR_ERROR_USAGE if `path` is one of the runs'
+ * own files; GR_ERROR_WRITE.
+ */
 gr_status gr_report_write_runs(const char *const *run_paths, size_t n, const char *path) GR_CHECKED;
 
 #ifdef __cplusplus

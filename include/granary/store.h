@@ -38,7 +38,7 @@ struct gr_evidence {
     uint32_t stretches;
 };
 
-/* What a checkpoint holds; all pointers borrowed, vectors of layout->size floats. */
+/* The contents of a checkpoint; all pointers borrowed, vectors of layout->size floats. */
 struct gr_state {
     uint32_t round; /* rounds completed */
     const struct gr_layout *layout;
@@ -52,11 +52,12 @@ struct gr_state {
     uint32_t *silo_rounds; /* rounds each silo took part in, by silo id */
     int64_t *class_counts; /* n_class_counts; of checkpoints only */
     size_t n_class_counts;
-    const char *architecture;                     /* JSON of gr_model_describe */
-    const char *preprocessing;                    /* gr_fit_to_yaml's; NULL: none */
-    unsigned char config_digest[GR_DIGEST_BYTES]; /* what it belongs to: of config and data */
-    const char *run_id;                           /* of checkpoints only; NULL: not known */
-    const struct gr_evidence *evidence;           /* rank 0's, of checkpoints only; NULL: none */
+    const char *architecture;  /* JSON of gr_model_describe */
+    const char *preprocessing; /* gr_fit_to_yaml's; NULL: none */
+    unsigned char
+        config_digest[GR_DIGEST_BYTES]; /* the digest of the config and data that it belongs to */
+    const char *run_id;                 /* of checkpoints only; NULL: not known */
+    const struct gr_evidence *evidence; /* rank 0's, of checkpoints only; NULL: none */
     char run_id_found[GR_RUN_ID_HEX]; /* by gr_checkpoint_read; "": written before there were any */
 };
 
@@ -103,7 +104,10 @@ gr_status gr_checkpoint_try(struct gr_comm *comm, const char *dir, const struct 
  */
 gr_status gr_checkpoint_read(struct gr_comm *comm, const char *dir, struct gr_state *state,
                              bool *found, char **passed_over) GR_CHECKED;
-/* The round of the newest by its name, whole or not, in a run directory; 0: there is none. */
+/*
+ * Not collective. Returns the round of the newest checkpoint of a run directory by its name, whole
+ * or not; 0: there is none.
+ */
 uint32_t gr_checkpoint_newest(const char *run_path);
 
 /*
@@ -112,7 +116,10 @@ uint32_t gr_checkpoint_newest(const char *run_path);
  */
 gr_status gr_checkpoint_preprocessing(struct gr_comm *comm, const char *dir, char **out) GR_CHECKED;
 
-/* Rank 0 only: the final model, the same form as a checkpoint ("format" "granary-model"). */
+/*
+ * Not collective; rank 0 only. Writes the final model, in the same form as a checkpoint ("format"
+ * "granary-model"). Errors: GR_ERROR_WRITE.
+ */
 gr_status gr_model_file_write(const char *path, const struct gr_state *state) GR_CHECKED;
 
 /*
@@ -131,10 +138,18 @@ struct gr_model_file {
     size_t n_server;
     uint32_t n_silos; /* of a checkpoint; 0 of a model */
 };
+/*
+ * Not collective. Reads a model file or checkpoint whole and verifies the digests of the slabs that
+ * are the share of `rank` of `size` readers (0 of 1: all). Caller releases with
+ * gr_model_file_release. Errors: GR_ERROR_DATA.
+ */
 gr_status gr_model_file_read(const char *path, int rank, int size,
                              struct gr_model_file *out) GR_CHECKED;
-/* The round of a run's own model; 0: there is none, or it cannot be opened. */
+/*
+ * Not collective. Returns the round of a run's own model; 0: there is none, or it cannot be opened.
+ */
 uint32_t gr_model_file_round(const char *path);
+/* Not collective. Releases the contents of a model file; a zeroed struct is accepted. */
 void gr_model_file_release(struct gr_model_file *file);
 
 /* ---- what a silo keeps for itself ----------------------------------------------------------- */
@@ -156,20 +171,32 @@ struct gr_silo_state {
     const char *name[GR_SILO_VECTORS_MAX]; /* "residual", "momentum"; borrowed */
     float *vector[GR_SILO_VECTORS_MAX];    /* layout->size floats each; borrowed */
 };
-/* Makes `dir` where there is none. The file is whole and on disk, its name only once all that are
- * to be written have been, by gr_silo_states_sync. Errors: GR_ERROR_WRITE. */
+/* Not collective. Makes `dir` where there is none. The file is whole and on disk, its name only
+ * once all that are to be written have been, by gr_silo_states_sync. Errors: GR_ERROR_WRITE. */
 gr_status gr_silo_state_write(const char *dir, const struct gr_silo_state *state) GR_CHECKED;
+/*
+ * Not collective. Gives all states written in `dir` their names, and brings these to disk. Errors:
+ * GR_ERROR_WRITE.
+ */
 gr_status gr_silo_states_sync(const char *dir) GR_CHECKED;
-/* Into `vector` and `steps`. Errors: GR_ERROR_DATA when there is none of that silo and round, or it
- * is damaged or another run's, or has other vectors; they may have been written to then. */
+/* Not collective. Reads a silo's state into `vector` and `steps`. Errors: GR_ERROR_DATA when there
+ * is none of that silo and round, or it is damaged or another run's, or has other vectors; they may
+ * have been written to then. */
 gr_status gr_silo_state_read(const char *dir, struct gr_silo_state *state) GR_CHECKED;
+/* Not collective. Removes a silo's state of so many rounds, if it is there. */
 void gr_silo_state_remove(const char *dir, uint32_t silo, uint32_t rounds);
-/* silos: n_silos ids, ascending. Removes all but the newest `keep` of each. */
+/* Not collective. silos: n_silos ids, ascending. Removes all but the newest `keep` of each. */
 void gr_silo_states_keep(const char *dir, const uint32_t *silos, size_t n_silos, uint32_t keep);
-/* Removes those with more rounds than rounds[id]: an earlier stretch of the run got further. */
+/*
+ * Not collective. Removes states of more rounds than rounds[id], by silo id: an earlier stretch of
+ * the run got further.
+ */
 void gr_silo_states_forget(const char *dir, const uint32_t *silos, size_t n_silos,
                            const uint32_t *rounds);
-/* Removes what writers left that were lost; while nobody writes. */
+/*
+ * Not collective. Removes the temporary files of writers that were lost; to be called while nobody
+ * writes.
+ */
 void gr_silo_states_tidy(const char *dir);
 
 /* ---- predictions ---------------------------------------------------------------------------- */
@@ -186,7 +213,7 @@ void gr_silo_states_tidy(const char *dir);
  * PATH.tmp until it is whole.
  *
  * Lifetime: gr_predictions_create, gr_predictions_free, which before gr_predictions_finish removes
- * what there is. Errors: GR_ERROR_USAGE (another ending), GR_ERROR_WRITE.
+ * the unfinished file. Errors: GR_ERROR_USAGE (another ending), GR_ERROR_WRITE.
  */
 struct gr_predictions; /* opaque */
 struct gr_predictions_form {
@@ -215,6 +242,9 @@ gr_status gr_predictions_write(struct gr_predictions *predictions, size_t first,
                                const size_t *id_end) GR_CHECKED;
 /* Collective. On disk, and under its name. */
 gr_status gr_predictions_finish(struct gr_predictions *predictions) GR_CHECKED;
+/*
+ * Not collective. Releases the file; before gr_predictions_finish it is removed. NULL is accepted.
+ */
 void gr_predictions_free(struct gr_predictions *predictions);
 
 /* ---- the run directory ---------------------------------------------------------------------- */
@@ -222,62 +252,86 @@ void gr_predictions_free(struct gr_predictions *predictions);
 struct gr_run_directory; /* opaque: path, lock */
 
 /*
- * Rank 0 only. path NULL: <run.directory>/<run.name>-<id> with id from time and process.
- * <run.directory>/latest is set to point at it. Existing with a run in it and not `resume`:
- * GR_ERROR_WRITE. Held by another process: GR_ERROR_WRITE. resume with path NULL takes latest.
- * Creates checkpoints/ in it and holds the lock until closed. Its path is absolute.
+ * Not collective; rank 0 only. Opens a run directory, creates checkpoints/ in it, and holds its
+ * lock until gr_run_directory_close. path NULL: <run.directory>/<run.name>-<id>, with an id of time
+ * and process, or with `resume` the one that latest points at; <run.directory>/latest is set to
+ * point at it. The path is made absolute. Errors: GR_ERROR_WRITE, also when there is a run in it
+ * and not `resume`, or another process holds it.
  */
 gr_status gr_run_directory_open(const struct gr_config *config, const char *path, bool resume,
                                 struct gr_run_directory **out) GR_CHECKED;
-/* Whether a new run could be opened there, as far as that can be seen without making anything.
- * Errors: GR_ERROR_WRITE. */
+/*
+ * Not collective. Whether a new run could be opened there, as far as that can be seen without
+ * making anything. Errors: GR_ERROR_WRITE.
+ */
 gr_status gr_run_directory_check(const struct gr_config *config, const char *path) GR_CHECKED;
 /*
- * For who starts runs and must know their directory beforehand: a fresh <run.directory>/<run.name>-
- * <id>; the one that <run.directory>/latest points at; and the link set to point at PATH, wherever
- * that is, unless there is no <run.directory>. Caller releases *out with gr_free.
+ * Not collective. Makes up a fresh <run.directory>/<run.name>-<id>, for a caller that starts runs
+ * and must know their directory beforehand. Caller releases *out with gr_free. Errors:
+ * GR_ERROR_INTERNAL.
  */
 gr_status gr_run_directory_name(const struct gr_config *config, char **out) GR_CHECKED;
+/*
+ * Not collective. Reads where <run.directory>/latest points. Caller releases *out with gr_free.
+ * Errors: GR_ERROR_USAGE when there is no such link.
+ */
 gr_status gr_run_directory_latest(const struct gr_config *config, char **out) GR_CHECKED;
+/*
+ * Not collective. Sets <run.directory>/latest to point at PATH, wherever that is, unless there is
+ * no <run.directory>. Errors: GR_ERROR_WRITE.
+ */
 gr_status gr_run_directory_set_latest(const struct gr_config *config, const char *path) GR_CHECKED;
 /*
- * For a rank that takes over from a rank 0 that was lost: the directory is entered as it is. The
- * lock is taken if it is free; a former rank 0 that is only suspended still holds it, which keeps
- * others out just as well. `gr_run_directory_relock` tries again. The stretch that the manifest
- * says is running is ours, and is written anew.
+ * Not collective. Enters the directory as it is, for a rank that takes over from a rank 0 that was
+ * lost. The lock is taken if it is free; a former rank 0 that is only suspended still holds it,
+ * which keeps others out just as well. `gr_run_directory_relock` tries again. The stretch that the
+ * manifest says is running is ours, and is written anew.
  */
 gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory **out) GR_CHECKED;
+/* Not collective. Tries again to take a lock that gr_run_directory_take_over did not get. */
 void gr_run_directory_relock(struct gr_run_directory *run);
+/* Not collective. Returns the directory's absolute path. Borrowed. */
 const char *gr_run_directory_path(const struct gr_run_directory *run);
-/* Of the run; where the manifest of a resumed one has none, a new one, and *known is false. */
+/*
+ * Not collective. Returns the run's id, GR_RUN_ID_HEX bytes with the NUL; where the manifest of a
+ * resumed run has none it is a new one, and *known is false. Borrowed.
+ */
 const char *gr_run_directory_id(const struct gr_run_directory *run, bool *known);
 /*
  * Collective. GR_ERROR_WRITE: some ranks do not see the folder that rank 0 has opened, or may not
  * write in it; by rank and host.
  */
 gr_status gr_run_directory_check_shared(struct gr_comm *comm, const char *path) GR_CHECKED;
-/* What its file system lacks and the run can do without, in words; borrowed; NULL: nothing. */
+/*
+ * Not collective. Returns in words the features that the file system lacks and the run can do
+ * without; NULL: it lacks none. Borrowed.
+ */
 const char *gr_run_directory_warning(const struct gr_run_directory *run);
-/* Drawn when it was opened: whose the claims below are. */
+/*
+ * Not collective. Returns the number that was drawn when the directory was opened, by which its
+ * claims are told from those of other starts.
+ */
 uint64_t gr_run_directory_start(const struct gr_run_directory *run);
 
-/*
- * Whether a process holds the directory PATH, as far as its lock tells: GR_HOLD_UNKNOWN where there
- * is none, or the file system knows no locks. Changes nothing.
- */
+/* Whether a process holds a run directory. */
 enum gr_hold { GR_HOLD_UNKNOWN, GR_HOLD_FREE, GR_HOLD_HELD };
+/*
+ * Not collective. Whether a process holds the directory PATH, as far as its lock tells:
+ * GR_HOLD_UNKNOWN where there is none, or the file system knows no locks. Changes nothing.
+ */
 enum gr_hold gr_run_directory_hold(const char *path);
-/* The model of a run: PATH/model.h5, or else the newest checkpoint; NULL: none yet. Caller:
- * gr_free.
+/* Not collective. The model of a run: PATH/model.h5, or else the newest checkpoint; NULL: none yet.
+ * Caller: gr_free.
  */
 gr_status gr_run_directory_model(const char *path, char **out) GR_CHECKED;
 
-/* What the manifest of earlier stretches says of the data they trained on. */
+/* The data that earlier stretches trained on, by their manifest. */
 struct gr_run_data {
     bool known; /* there is such a manifest */
     unsigned char fingerprint[GR_DIGEST_BYTES];
     bool incomplete; /* when it was taken, some silos' data could not be read */
 };
+/* Not collective. Returns the data that earlier stretches trained on, as their manifest says. */
 struct gr_run_data gr_run_directory_data(const struct gr_run_directory *run);
 
 /*
@@ -292,38 +346,49 @@ struct gr_fingerprints {
     uint32_t n_silos;
     int64_t *print; /* n_silos x GR_FINGERPRINTS_SILO, then those in common; borrowed */
 };
-/* The salt DIR/NAME; *made: there was none, and now there is. Errors: GR_ERROR_WRITE. */
+/*
+ * Not collective. Reads the salt DIR/NAME, and makes it where there is none (*made). Errors:
+ * GR_ERROR_WRITE.
+ */
 gr_status gr_salt_take(const char *dir, const char *name, unsigned char salt[GR_DIGEST_BYTES],
                        bool *made) GR_CHECKED;
+/*
+ * Not collective; rank 0 only. Writes the fingerprints into the run directory. Errors:
+ * GR_ERROR_WRITE.
+ */
 gr_status gr_fingerprints_write(const char *run_path,
                                 const struct gr_fingerprints *fingerprints) GR_CHECKED;
-/* Into `print`. *found false: there is no such file. GR_ERROR_DATA: it is none of ours, or of
- * another number of silos. */
+/*
+ * Not collective. Reads the fingerprints into `print`, for n_silos silos. *found false: there is no
+ * such file. Errors: GR_ERROR_DATA when the file is damaged, or of another number of silos.
+ */
 gr_status gr_fingerprints_read(const char *run_path, struct gr_fingerprints *fingerprints,
                                bool *found) GR_CHECKED;
 
 /*
- * Membership changes are claimed in the run directory, so that of two groups of ranks that have
- * lost sight of each other only one goes on: PATH/claims/NNNNNN-EEEEEE (nonce of the start, epoch)
- * is created exclusively. *granted false: another has it, or the run has ended, or a later start
- * has resumed it: there is a folder for claims only from gr_run_directory_open to
+ * Not collective. Membership changes are claimed in the run directory, so that of two groups of
+ * ranks that have lost sight of each other only one goes on: PATH/claims/NNNNNN-EEEEEE (nonce of
+ * the start, epoch) is created exclusively. *granted false: another has it, or the run has ended,
+ * or a later start has resumed it: there is a folder for claims only from gr_run_directory_open to
  * gr_run_claims_clear, and it is of one start. On a full disk all are granted: it must not end a
  * run that could go on.
  */
 gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) GR_CHECKED;
-/* Whether an epoch after `epoch` has been claimed, or the run has ended: who wants to write must
- * then not. */
+/* Not collective. Whether an epoch after `epoch` has been claimed, or the run has ended: who wants
+ * to write must then not. */
 bool gr_run_superseded(const char *path, uint64_t start, uint32_t epoch);
-/* The start whose folder it is by its claims: the lowest; false: none is under way. */
+/* Not collective. The start whose folder it is by its claims: the lowest; false: none is under way.
+ */
 bool gr_run_claimed_by(const char *path, uint64_t *start);
 /*
- * Removes all claims and their folder, unless others have gone on: the last thing done in the
- * directory at the end of a run.
+ * Not collective. Removes all claims and their folder, unless others have gone on: the last thing
+ * done in the directory at the end of a run.
  */
 void gr_run_claims_clear(const char *path, uint64_t start, uint32_t epoch);
+/* Not collective. Releases the lock and the struct; NULL is accepted. */
 void gr_run_directory_close(struct gr_run_directory *run);
 
-/* What ran, for manifest.json. All borrowed. */
+/* The contents of manifest.json. All borrowed. */
 struct gr_manifest {
     const struct gr_config *config;
     int ranks, nodes;
@@ -348,26 +413,36 @@ struct gr_manifest {
     const char *metrics_digest;   /* of the file; hex */
 };
 /*
- * Rank 0 only. Writes DIR/manifest.json whole. Earlier stretches of a resumed run are kept.
- * evidence: receives the digest of the file and the number of stretches in it.
+ * Not collective; rank 0 only. Writes DIR/manifest.json whole, and keeps the stretches of earlier
+ * starts. evidence: receives the digest of the file and the number of stretches in it. Errors:
+ * GR_ERROR_WRITE.
  */
 gr_status gr_manifest_write(const struct gr_run_directory *run, const struct gr_manifest *manifest,
                             struct gr_evidence *evidence) GR_CHECKED;
-/* The same of the file that is there, for a rank that takes over. */
+/*
+ * Not collective. Reads the same evidence from the manifest that is there, for a rank that takes
+ * over. Errors: GR_ERROR_DATA.
+ */
 gr_status gr_manifest_evidence(const char *run_path, struct gr_evidence *evidence) GR_CHECKED;
 
 /*
- * What a checkpoint says of the records, for comparison: the evidence of the newest one that is
- * whole, or of that of `round` if it is not 0, whose bytes are then not verified. *found false:
- * there is none with evidence. run_id: "" where it has none.
+ * Not collective. Reads the evidence that a checkpoint holds of the records, for comparison: of the
+ * newest checkpoint that is whole, or if `round` is not 0 of that round's, whose bytes are then not
+ * verified. *found false: there is none with evidence. run_id: "" where it has none.
  */
 gr_status gr_checkpoint_evidence(const char *run_path, uint32_t round, struct gr_evidence *evidence,
                                  char run_id[GR_RUN_ID_HEX], uint32_t *of_round,
                                  bool *found) GR_CHECKED;
 
-/* "name version" lines of the libraries whose versions ranks must share; caller releases. */
+/*
+ * Not collective. Writes "name version" lines of the libraries whose versions ranks must share.
+ * Caller releases with gr_free. Errors: GR_ERROR_INTERNAL.
+ */
 gr_status gr_libraries_text(char **out) GR_CHECKED;
-/* One "name value" line per library, for `granary version --verbose`; caller releases. */
+/*
+ * Not collective. Writes a "name value" line for each library, for `granary version --verbose`.
+ * Caller releases with gr_free. Errors: GR_ERROR_INTERNAL.
+ */
 gr_status gr_versions_text(char **out) GR_CHECKED;
 
 #ifdef __cplusplus

@@ -18,11 +18,17 @@ extern "C" {
 
 struct gr_trainer; /* opaque: gradient and optimizer workspace, batch order, stream */
 
+/*
+ * Not collective. Makes a local solver for a model, both borrowed until gr_trainer_free; seed: of
+ * the streams of batches and dropout. Errors: GR_ERROR_INTERNAL, also for a batch_size that the
+ * model does not take.
+ */
 gr_status gr_trainer_create(const struct gr_train_config *config, uint64_t seed,
                             struct gr_model *model, struct gr_trainer **out) GR_CHECKED;
+/* Not collective. Releases a trainer; NULL is accepted. */
 void gr_trainer_free(struct gr_trainer *trainer);
 
-/* What a silo's round came to. */
+/* The result of a silo's round. */
 struct gr_train_result {
     uint64_t examples;  /* rows of the silo */
     double weight;      /* of them, added up: the silo's in the average; examples without weights */
@@ -34,11 +40,9 @@ struct gr_train_result {
 };
 
 /*
- * The learning rate of a round, from 1. Over the first W = schedule.warmup_rounds it rises,
- * L round / W; after them, with k = round - 1 - W:
- *   constant  L
- *   step      L factor^floor(k / every)
- *   cosine    minimum + (L - minimum)(1 + cos(pi k / (schedule.rounds - W))) / 2, and from
+ * Not collective. The learning rate of a round, from 1. Over the first W = schedule.warmup_rounds
+ * it rises, L round / W; after them, with k = round - 1 - W: constant  L step      L factor^floor(k
+ * / every) cosine    minimum + (L - minimum)(1 + cos(pi k / (schedule.rounds - W))) / 2, and from
  *             schedule.rounds on the minimum (Loshchilov and Hutter 2017, equation 5)
  * where L is learning_rate. Neither falls below `minimum`.
  */
@@ -49,6 +53,11 @@ double gr_learning_rate(const struct gr_train_config *config, uint32_t round);
  * moments), all zero before its first step. name: receives theirs, or NULL.
  */
 enum { GR_SOLVER_VECTORS_MAX = 2 };
+/*
+ * Not collective. Returns how many vectors an optimizer has between steps: 0, 1 (momentum) or 2
+ * (Adam's moments), each of layout size floats and zero before the first step. name: receives their
+ * names, static; or NULL.
+ */
 size_t gr_solver_vectors(const struct gr_train_config *config,
                          const char *name[GR_SOLVER_VECTORS_MAX]);
 struct gr_solver {
@@ -56,9 +65,9 @@ struct gr_solver {
     uint64_t steps;                       /* taken so far */
 };
 /*
- * With train.state keep, before each gr_train_silo: it goes on from `solver` as if there had been
- * no end of a round, and leaves there what the silo's next round is to go on from; what is there
- * after a failure is void. Borrowed until then.
+ * Not collective. With train.state keep, before each gr_train_silo: it goes on from `solver` as if
+ * there had been no end of a round, and leaves there what the silo's next round is to go on from;
+ * its vectors are void after a failure. Borrowed until then.
  */
 void gr_trainer_carry(struct gr_trainer *trainer, struct gr_solver *solver);
 
@@ -70,24 +79,24 @@ void gr_trainer_carry(struct gr_trainer *trainer, struct gr_solver *solver);
 void gr_trainer_correct(struct gr_trainer *trainer, const float *correction);
 
 /*
- * The config's optimizer over `epochs` passes or `steps` batches, or until `seconds` have passed,
- * the rows in an order drawn anew each pass from the stream (seed, silo, round, GR_PURPOSE_BATCH);
- * the last batch of a pass may be smaller. Each batch's gradient, with FedProx's term
- * proximal_mu (w - global), is cut to clip_norm before the optimizer adds weight decay, as in
- * PyTorch; the optimizer's state starts at zero in every round but with train.state keep
- * (optimizer.h has the formulas).
- * Rows that weigh nothing in all leave the model as it is, and are not processed.
- * update: layout size, receives trained minus global; gaps zero. Errors: GR_ERROR_DATA with the
- * pseudonym when the loss or the update is not finite.
+ * Not collective. The config's optimizer over `epochs` passes or `steps` batches, or until
+ * `seconds` have passed, the rows in an order drawn anew each pass from the stream (seed, silo,
+ * round, GR_PURPOSE_BATCH); the last batch of a pass may be smaller. Each batch's gradient, with
+ * FedProx's term proximal_mu (w - global), is cut to clip_norm before the optimizer adds weight
+ * decay, as in PyTorch; the optimizer's state starts at zero in every round but with train.state
+ * keep (optimizer.h has the formulas). Rows that weigh nothing in all leave the model as it is, and
+ * are not processed. update: layout size, receives trained minus global; gaps zero. Errors:
+ * GR_ERROR_DATA with the pseudonym when the loss or the update is not finite.
  */
 gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, uint32_t round,
                         const float *global, float *update, gr_poll_function poll, void *context,
                         struct gr_train_result *out) GR_CHECKED;
 
 /*
- * The same for FedSGD (McMahan et al. 2017, section 2): one step of plain gradient descent with the
- * gradient over all of the silo's rows, taken batch_size rows at a time;
- * update = - learning rate (g + weight_decay global), g cut to clip_norm.
+ * Not collective. As gr_train_silo, for FedSGD (McMahan et al. 2017, section 2): one step of plain
+ * gradient descent with the gradient over all of the silo's rows, taken batch_size rows at a time;
+ * update =
+ * - learning rate (g + weight_decay global), g cut to clip_norm.
  */
 gr_status gr_train_full_gradient(struct gr_trainer *trainer, const struct gr_silo *silo,
                                  uint32_t round, const float *global, float *update,
@@ -95,8 +104,8 @@ gr_status gr_train_full_gradient(struct gr_trainer *trainer, const struct gr_sil
                                  struct gr_train_result *out) GR_CHECKED;
 
 /*
- * The gradient workspace, layout size floats: free for the caller between gr_train_silo calls, so
- * that a process does not hold one vector more than it needs. Borrowed.
+ * Not collective. The gradient workspace, layout size floats: free for the caller between
+ * gr_train_silo calls, so that a process does not hold one vector more than it needs. Borrowed.
  */
 float *gr_trainer_scratch(struct gr_trainer *trainer);
 
