@@ -348,11 +348,12 @@ struct gr_partition {
 };
 
 /*
- * Not collective. iid: a permutation cut into equal parts. dirichlet: each class's rows are dealt
- * by proportions drawn from Dir(alpha) over the silos, drawn again until each silo has minimum_rows
- * (Hsu, Qi, Brown 2019; at most 1,000 times). shards: rows sorted by label, cut into silos *
- * shards_per_silo shards, dealt at random (McMahan et al. 2017, section 3).
- * Draws from the stream (seed, 0, 0, GR_PURPOSE_PARTITION). Errors: GR_ERROR_CONFIG.
+ * Not collective. Deals n_rows rows to n_silos silos by config->method. iid: a permutation cut into
+ * equal parts. dirichlet: each class's rows are dealt by proportions drawn from Dir(alpha) over the
+ * silos, drawn again until each silo has minimum_rows (Hsu, Qi, Brown 2019; at most 1,000 times).
+ * shards: rows sorted by label, cut into silos * shards_per_silo shards, dealt at random (McMahan
+ * et al. 2017, section 3). Draws from the stream (seed, 0, 0, GR_PURPOSE_PARTITION). Errors:
+ * GR_ERROR_CONFIG.
  */
 gr_status gr_partition_create(const struct gr_partition_config *config, uint64_t seed,
                               uint32_t n_silos, const int32_t *labels, size_t n_rows,

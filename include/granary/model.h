@@ -46,10 +46,11 @@ struct gr_codes {
 };
 
 /*
- * Not collective. config: what stands under `model:`; inputs: features of a row; classes: labels
- * there are (of no use to regression and count); batch_max: most rows of one call. Errors:
- * GR_ERROR_CONFIG (layers that do not fit the rows, more than two classes for binary, bfloat16
- * where the kernel library has none), GR_ERROR_INTERNAL.
+ * Not collective. Makes a model over rows of plain features. config: the section `model`; inputs:
+ * features of a row; classes: labels there are (of no use to regression and count); batch_max: most
+ * rows of one call. Caller releases with gr_model_free. Errors: GR_ERROR_CONFIG (layers that do not
+ * fit the rows, more than two classes for binary, bfloat16 where the kernel library has none),
+ * GR_ERROR_INTERNAL.
  */
 gr_status gr_model_create(const struct gr_model_config *config, size_t inputs, size_t classes,
                           size_t batch_max, struct gr_model **out) GR_CHECKED;
@@ -73,11 +74,12 @@ struct gr_domain gr_model_domain(const struct gr_model *model);
 enum gr_task gr_model_task(const struct gr_model *model);
 
 /*
- * Not collective. Tensors "dense0.weight" [in, out], "dense0.bias" [out], "dense1.weight", ...;
- * "conv0.weight" [height, width, in, out]; "group_norm0.weight" [channels]; each kind counts on its
- * own. A dense layer behind images takes them as [height, width, channels]. "embedding3.weight"
- * [categories + 1, width], the last row of unknown ones, for feature 3; "bag0.weight"
- * [vocabulary, width], row i of id i + 1. Borrowed.
+ * Not collective. Returns where each tensor lies in the parameter vector. Tensors are
+ * "dense0.weight" [in, out], "dense0.bias" [out], "dense1.weight", ...; "conv0.weight" [height,
+ * width, in, out]; "group_norm0.weight" [channels]; each kind counts on its own. A dense layer
+ * behind images takes them as [height, width, channels]. "embedding3.weight" [categories + 1,
+ * width], the last row of unknown ones, for feature 3; "bag0.weight" [vocabulary, width], row i of
+ * id i + 1. Borrowed.
  */
 const struct gr_layout *gr_model_layout(const struct gr_model *model);
 /* Not collective. Returns how many features a row has. */
@@ -86,7 +88,8 @@ size_t gr_model_inputs(const struct gr_model *model);
 size_t gr_model_classes(const struct gr_model *model);
 
 /*
- * Not collective. Weights from N(0, 2 / fan_in) (He et al. 2015) or U(-l, l), l = sqrt(6 / (fan_in
+ * Not collective. Draws parameters, layout size floats, overwritten: weights from N(0, 2 / fan_in)
+ * (He et al. 2015) or U(-l, l), l = sqrt(6 / (fan_in
  * + fan_out)) (Glorot and Bengio 2010), of tables N(0, 1) or U(-l, l), l = sqrt(3), group norm's 1;
  * biases zero; gaps zero. Stream (seed, 0, 0, GR_PURPOSE_INITIALISE).
  */
@@ -173,9 +176,9 @@ const struct gr_codes *gr_model_codes(const struct gr_model *model);
 void gr_model_start_round(struct gr_model *model, uint64_t seed, uint32_t silo, uint32_t round);
 
 /*
- * Not collective. Loss of the batch lying in gr_model_batch_features and labels or targets, n rows.
- * gradient: of the mean loss, overwritten; loss_sum: sum of w l over rows. A loss that is not
- * finite is returned as it is; the caller decides.
+ * Not collective. Computes loss and gradient of the batch lying in gr_model_batch_features and
+ * labels or targets, n rows. gradient: of the mean loss, layout size floats, overwritten; loss_sum:
+ * sum of w l over rows. A loss that is not finite is returned as it is; the caller decides.
  */
 gr_status gr_model_gradient(struct gr_model *model, const float *parameters, size_t n,
                             float *gradient, double *loss_sum) GR_CHECKED;
@@ -205,8 +208,9 @@ gr_status gr_model_row_norms(struct gr_model *model, const float *parameters, si
 double gr_model_batch_weight(const struct gr_model *model);
 
 /*
- * Not collective. Forward only, without dropout, label smoothing and class weights: sum of w l, and
- * rows whose largest output is their label's (first of ties; 0 for regression and count).
+ * Not collective. Scores the batch, without dropout, label smoothing and class weights. loss_sum:
+ * sum of w l; correct: rows whose largest output is their label's (first of ties; 0 for regression
+ * and count).
  */
 gr_status gr_model_score(struct gr_model *model, const float *parameters, size_t n,
                          double *loss_sum, size_t *correct) GR_CHECKED;

@@ -109,11 +109,11 @@ size_t gr_metrics_behind(const struct gr_metrics_file *file);
  */
 struct gr_events_file; /* opaque */
 /*
- * Not collective. Written anew as gr_metrics_open does, and for the same reason; lines that the
- * disk refuses wait in memory likewise, in their order in the chain. Of a file with lines that are
- * no events a copy is kept beside it, PATH.damaged-1 and so on, the lines are left out, and the
- * chain goes on behind the last event with an "alert" that says so, as gr_events_damage does in
- * words (NULL: none).
+ * Not collective. Opens the events of a run for appending, written anew as gr_metrics_open does,
+ * and for the same reason; lines that the disk refuses wait in memory likewise, in their order in
+ * the chain. Of a file with lines that are no events a copy is kept beside it, PATH.damaged-1 and
+ * so on, the lines are left out, and the chain goes on behind the last event with an "alert" that
+ * says so, as gr_events_damage does in words (NULL: none).
  */
 gr_status gr_events_open(const char *path, struct gr_events_file **out) GR_CHECKED;
 /*
@@ -162,23 +162,24 @@ gr_status gr_replay_open(const char *path, uint32_t n_silos, struct gr_replay **
  * sum. absent: n_silos flags, cleared first.
  */
 void gr_replay_absent(const struct gr_replay *replay, uint32_t round, uint8_t *absent);
-/* Not collective. Silos that were not sampled and took part for absent ones: the member "instead".
+/* Not collective. Sets the flags of silos that were not sampled and took part for absent ones, by
+ * the member "instead". instead: n_silos flags, cleared first.
  */
 void gr_replay_instead(const struct gr_replay *replay, uint32_t round, uint8_t *instead);
-/* Not collective. Silos that took part without what was kept of them from earlier rounds: the
- * member "anew". */
+/* Not collective. Sets the flags of silos that took part without their state of earlier rounds, by
+ * the member "anew". anew: n_silos flags, cleared first. */
 void gr_replay_anew(const struct gr_replay *replay, uint32_t round, uint8_t *anew);
-/* Not collective. Silos that were lost before the first round, so that preprocessing and counts are
- * without them: event "lost" of round 0 with the member "before_start". lost: n_silos flags,
- * cleared first. */
+/* Not collective. Sets the flags of silos that were lost before the first round, so that
+ * preprocessing and counts are without them: event "lost" of round 0 with the member
+ * "before_start". lost: n_silos flags, cleared first. */
 void gr_replay_lost(const struct gr_replay *replay, uint8_t *lost);
 /* Not collective. Releases a replay; NULL is accepted. */
 void gr_replay_close(struct gr_replay *replay);
 
 /*
- * Not collective. The newest checkpoint that the events of a run tell of, counted from the last
- * resumption, which tells what was there then: *round 0: none. *there false: there is no such file.
- * Lines that are no events are passed over.
+ * Not collective. Finds the newest checkpoint that the events of a run tell of, counted from the
+ * last resumption, whose event names the checkpoint of then: *round 0: none. *there false: there is
+ * no such file. Lines that are no events are passed over.
  */
 gr_status gr_events_checkpoint(const char *path, bool *there, uint32_t *round) GR_CHECKED;
 
