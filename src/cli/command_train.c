@@ -70,7 +70,9 @@ static gr_status start(struct gr_invocation *invocation, const struct train_word
     if (invocation->speaks && read == GR_OK)
         read = read_config(words, given, &resolved, &options.start_s);
     if (read != GR_OK) memcpy(message, gr_message(), strlen(gr_message()) + 1);
+    gr_note_meeting();
     GR_TRY(gr_comm_create(invocation->world, &options, comm));
+    gr_note_met(invocation->speaks);
     GR_TRY(gr_comm_agree(*comm, read == GR_OK ? GR_OK : gr_fail(read, "%s", message)));
     GR_TRY(gr_comm_broadcast_text(*comm, &resolved, GR_CONFIG_TEXT_MAX));
     GR_TRY(gr_comm_agree(

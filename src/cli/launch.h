@@ -113,6 +113,10 @@ void gr_note_status(gr_status status, bool speaks);
 #define GR_STATUS_FILE "GRANARY_STATUS_FILE"
 /* Rank 0: that it runs. GR_ERROR_WRITE: the file is not there. */
 gr_status gr_note_start(void) GR_CHECKED;
+/* From here until gr_note_met a rank that gives up notes it, whichever it is: the launcher may wait
+ * for another one that stands still. */
+void gr_note_meeting(void);
+void gr_note_met(bool speaks);
 /* The status noted in a file; -1: none. */
 int gr_noted_status(const char *path);
 /* Whether anything is. */

@@ -34,13 +34,28 @@ static void write_note(const char *path, const char *text) {
     close(fd);
 }
 
+static const char started[] = "started\n";
+
+/* Whether rank 0 has started, and has not come beyond the meeting of the ranks. */
+static bool is_meeting(const char *path) {
+    char text[16] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    const ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    return n > 0 && strcmp(text, started) == 0;
+}
+
 void gr_note_status(gr_status status, bool speaks) {
     const char *path = getenv(GR_STATUS_FILE);
     char text[16];
     if (!path) return;
     const int noted = gr_noted_status(path);
     if (noted == GR_OK) return;
-    if (!speaks && (noted >= 0 || !is_final((int)status) || status == GR_ERROR_INTERNAL)) return;
+    /* Rank 0 may be the one that stands still, and never say it. */
+    const bool meets = status == GR_STOPPED && is_meeting(path);
+    if (!speaks && !meets && (noted >= 0 || !is_final((int)status) || status == GR_ERROR_INTERNAL))
+        return;
     snprintf(text, sizeof text, "%d\n", (int)status);
     write_note(path, text);
 }
@@ -58,8 +73,18 @@ gr_status gr_note_start(void) {
                            path, strerror(errno));
         nanosleep(&moment, NULL);
     }
-    if (gr_noted_status(path) < 0) write_note(path, "started\n");
+    if (gr_noted_status(path) < 0) write_note(path, started);
     return GR_OK;
+}
+
+void gr_note_meeting(void) {
+    gr_guard_note(getenv(GR_STATUS_FILE), started);
+}
+
+void gr_note_met(bool speaks) {
+    const char *path = getenv(GR_STATUS_FILE);
+    gr_guard_note(NULL, NULL);
+    if (path && speaks && is_meeting(path)) write_note(path, "met\n");
 }
 
 bool gr_noted_start(const char *path) {
