@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is to be told, between the pieces of long work, that this process is at work. */
+/* The function that is told, between the pieces of long work, that this process is at work. */
 #include <granary/base.h>
 
 static struct {

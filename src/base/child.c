@@ -105,7 +105,7 @@ static void on_ending(int number) {
     raise(number); /* once the handler has returned */
 }
 
-/* What the process ignores, as under nohup, it goes on to ignore. */
+/* A signal that the process ignores, as under nohup, stays ignored. */
 void gr_child_unfinished(const char *path) {
     const struct sigaction action = {.sa_handler = on_ending};
     if (path) unfinished = path;

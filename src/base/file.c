@@ -134,7 +134,7 @@ gr_status gr_file_write(const char *path, const void *bytes, size_t length) {
     gr_status status = GR_OK;
     char *temporary = NULL;
     GR_TRY(gr_text_format(&temporary, "%s.tmp", path));
-    /* What is left there may still be open in a process that is stopped: not to be shared with it.
+    /* A file left there may still be open in a stopped process, which must not write into this one.
      */
     unlink(temporary);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);

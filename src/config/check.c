@@ -16,7 +16,7 @@ static bool is_number(const struct gr_node *node) {
     return node->length > 0 && strspn(node->text, "0123456789+-.eE") == node->length;
 }
 
-/* What stands there, in words. */
+/* A node's value in words, for a message. */
 static void found_text(const struct gr_node *node, char *out, size_t size) {
     char quoted[64];
     if (gr_node_is_nothing(node)) {
@@ -178,7 +178,7 @@ static size_t keys_of(const cyaml_schema_field_t *fields, const char *keys[GR_FI
 
 /*
  * The setting of any section that has the key `word`, or else the one nearest to it; or NULL.
- * Those of lists' entries are left out: a "silo" in data is not one of a fault.
+ * Settings of lists' entries are left out: a "silo" in data is not one of a fault.
  */
 static const char *find_elsewhere(const char *word, bool exactly) {
     const char *keys[GR_SETTINGS_MAX] = {NULL}, *paths[GR_SETTINGS_MAX] = {NULL};

@@ -29,8 +29,8 @@ void gr_check_layers(const struct gr_model_config *model, struct gr_node *root,
 typedef gr_status (*gr_rules)(void *settings, struct gr_node *root, struct gr_broken *broken);
 
 /*
- * What a config and a table's schema have in common: text and overrides to a struct, the struct to
- * YAML, and its end. Errors as gr_config_parse.
+ * The functions that a config and a table's schema have in common: text and overrides to a struct,
+ * the struct to YAML, and its end. Errors as gr_config_parse.
  */
 gr_status gr_settings_parse(const char *name, const char *text, size_t length,
                             const char *const *overrides, size_t n_overrides,

@@ -62,7 +62,7 @@ static bool is_setting_name(const char *override) {
     }
 }
 
-/* Puts *value at the override's name, making sections on the way. What is in the way is reported.
+/* Puts *value at the override's name, making sections on the way. A value in the way is reported.
  */
 static gr_status put_at(struct gr_node *root, const char *override, struct gr_node **value,
                         struct gr_broken *broken) {

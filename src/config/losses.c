@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What each loss is defined for. Tables are held against it before the first round. */
+/* The labels or targets that each loss is defined for. Tables are held against it before the first
+ * round. */
 #include <granary/config.h>
 
 #include <float.h>

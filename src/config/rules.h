@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the rules between settings have in common. */
+/* The parts that the rules between settings have in common. */
 #ifndef GR_CONFIG_RULES_H
 #define GR_CONFIG_RULES_H
 
@@ -17,7 +17,7 @@ bool gr_rule_sound(const struct gr_rule_context *r, const char *path);
 struct gr_place gr_rule_place(const struct gr_rule_context *r, const char *path);
 #define REFUSE(r, path, ...) gr_broken_add((r)->broken, gr_rule_place(r, path), path, __VA_ARGS__)
 
-/* What is wrong with a member of a list's entry; path: the entry's. */
+/* Reports a member of a list's entry; path: the entry's. */
 void gr_rule_refuse_member(const struct gr_rule_context *r, const struct gr_node *entry,
                            const char *path, const char *key, const char *what);
 bool gr_rule_member_sound(const struct gr_node *entry, const char *key);

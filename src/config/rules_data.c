@@ -69,7 +69,7 @@ static void check_table(const struct gr_rule_context *r, const struct gr_node *n
     }
 }
 
-/* What makes sense for one table to be partitioned only. */
+/* Refuses settings that make sense only where one table is partitioned. */
 static void check_no_partition(const struct gr_rule_context *r, const char *with) {
     const struct gr_data_config *data = &r->config->data;
     if (!is_empty(&data->train) && gr_rule_sound(r, "data.train"))
@@ -114,7 +114,7 @@ static void check_silo_tables(const struct gr_rule_context *r) {
     }
 }
 
-/* What has a meaning with some sources only. */
+/* Refuses settings that have no meaning with the source. */
 static void check_columns(const struct gr_rule_context *r) {
     const struct gr_data_config *data = &r->config->data;
     bool by_column = data->partition.method == GR_PARTITION_COLUMN;

@@ -109,7 +109,7 @@ static void check_strategy_rule(const struct gr_rule_context *r, const struct gr
                node->text, rule->allowed, strategy->name);
 }
 
-/* What becomes of a setting of the strategy, taken as float32. */
+/* Checks a setting of the strategy that is taken as float32. */
 static void check_narrow(const struct gr_rule_context *r,
                          const struct gr_strategy_setting *setting) {
     char path[GR_STRATEGY_NAME_BYTES + 16];

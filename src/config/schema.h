@@ -42,7 +42,7 @@ extern const cyaml_schema_value_t gr_table_schema;
 extern const cyaml_schema_value_t gr_column_entry;
 enum { GR_COLUMNS_MAX = 10000 };
 
-/* Those of this room; between them, behind strategy.name, stand those of strategies. */
+/* The settings of this room; behind strategy.name stand those that strategies bring. */
 extern const struct gr_setting gr_fixed_settings[];
 extern const size_t gr_fixed_settings_count;
 /* The i-th of all settings, in the order in which a config's digest goes by them; NULL behind the

@@ -165,7 +165,8 @@ static const char *same_number(const char **sorted, size_t n, enum gr_decimal de
     return found;
 }
 
-/* What silos have found of an open column may be both, and then is two. */
+/* Two silos may find both spellings of one number in an open column, which would make two
+ * categories. */
 static void check_numbers(const struct schema_place *at, const char **sorted) {
     const struct gr_column *c = at->column;
     const char *other = NULL;
@@ -259,7 +260,7 @@ static void check_affixes(const struct schema_place *at, char *const *affixes, u
                    "entries with a letter or another sign");
 }
 
-/* What of the rules of cells a type has no use for. */
+/* Refuses rules of cells that a type has no use for. */
 static void check_cells(const struct schema_place *at, const struct gr_schema *schema) {
     const struct gr_column *c = at->column;
     const bool number = is_measured(c->type), label = c->type == GR_COLUMN_LABEL;

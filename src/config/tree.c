@@ -10,7 +10,8 @@
 
 enum { TAG_DIRECTIVES_MAX = 16 };
 
-/* What is being built: open[0..depth-1] are the sections and lists around the next event. */
+/* The tree under construction: open[0..depth-1] are the sections and lists around the next event.
+ */
 struct builder {
     const char *name, *override;
     const char *text;

@@ -106,7 +106,7 @@ static const char *skip_empty_lines(const struct sample *s, const char *p, size_
     return p;
 }
 
-/* What the records from p have in common by one separator. */
+/* The form that the records from p have in common, taken apart by one separator. */
 struct shape {
     struct record head;
     size_t n_records; /* behind the first */

@@ -31,8 +31,8 @@ gr_status gr_csv_form_find(const char *path, const struct gr_csv_config *csv, co
                            size_t n, bool whole, struct gr_csv_form *form, size_t *at,
                            size_t *line) GR_CHECKED;
 
-/* What a person should know, in one line: "separator semicolon (found); 2 comment lines passed
- * over; ..."; "" where all is as one expects. */
+/* The form as a person should know it, in one line: "separator semicolon (found); 2 comment lines
+ * passed over; ..."; "" where all is as one expects. */
 void gr_csv_form_tell(const struct gr_csv_form *form, char out[GR_FORM_LINE]);
 
 #endif

@@ -15,7 +15,7 @@
 
 enum { SAMPLE_ROWS = 10000, PROGRESS_ROWS = 4096, CHUNK_ROWS = 65536 };
 
-/* What the child is told, and works with. */
+/* The child's orders and working state. */
 struct csv_import {
     const char *path;
     const struct gr_import_options *options;
@@ -40,7 +40,7 @@ struct csv_import {
 
 /* ---- columns -------------------------------------------------------------------------------- */
 
-/* What a few rows cannot tell. */
+/* Whether a guess has parts that a few rows cannot settle. */
 static bool needs_all(const struct gr_schema *schema) {
     for (unsigned i = 0; i < schema->columns_count; i++) {
         const struct gr_column *c = &schema->columns[i];
@@ -132,7 +132,7 @@ out:
     return status;
 }
 
-/* What will be written must be readable: this is found before the rows are read. */
+/* A table that is written must be readable: limits are checked before the rows are read. */
 static gr_status make_text(struct csv_import *im) {
     struct gr_schema *again = NULL;
     gr_status status;
@@ -283,7 +283,7 @@ static void say_line(const struct csv_import *im, const char *line) {
     if (im->options->say && line[0]) im->options->say(im->options->context, line);
 }
 
-/* What of a file is no row, and how it was taken apart. */
+/* Tells which parts of a file are no rows, and how it was taken apart. */
 static void tell_form(const struct csv_import *im) {
     char line[GR_FORM_LINE];
     gr_csv_form_tell(&im->table.scan.form, line);

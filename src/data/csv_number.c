@@ -68,7 +68,7 @@ static bool is_infinite(const char *text, size_t length) {
     return is_word(text + sign, length - sign, infinite_words, COUNT(infinite_words));
 }
 
-/* What is no number in plain signs. */
+/* Reads a cell that is no number in plain signs. */
 static enum gr_csv_number read_other(const char *text, size_t length, double *value,
                                      float *nearest) {
     const char *p = text;

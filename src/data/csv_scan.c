@@ -12,7 +12,7 @@
 
 #define BUFFER_BYTES ((size_t)256 << 10)
 
-/* What a walk along a row ended in. */
+/* How a walk along a row ended. */
 enum outcome { ROW, CUT, BAD_QUOTE, BAD_AFTER_QUOTE, BAD_RETURN, TOO_LONG, TOO_MANY, NO_MEMORY };
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
@@ -151,7 +151,8 @@ size_t gr_csv_scan_done(const struct gr_csv_scan *scan) {
 }
 
 gr_status gr_csv_scan_seek(struct gr_csv_scan *scan, size_t offset, size_t line) {
-    /* What has been read is not read again from the buffer: its quotes have been settled there. */
+    /* Cells already read are not read again from the buffer: their quotes have been settled there.
+     */
     scan->line = line;
     if (offset == scan->offset + scan->at) return GR_OK;
     scan->offset = offset;
@@ -316,7 +317,7 @@ static void shape_row(struct gr_csv_scan *s) {
         s->n_fields--;
 }
 
-/* What the bytes 0x80 to 0x9F are on Windows, whose programs call it Latin-1; 0: nothing. */
+/* The characters of the bytes 0x80 to 0x9F on Windows, whose programs call it Latin-1; 0: none. */
 static const uint16_t windows[32] = {
     0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
     0x2039, 0x0152, 0,      0x017D, 0,      0,      0x2018, 0x2019, 0x201C, 0x201D, 0x2022,

@@ -46,7 +46,7 @@ static bool has_names(const struct gr_schema *schema, char *const *names, size_t
 static gr_status other_name(const struct gr_csv_table *t, size_t column, bool names) {
     const char *name = t->columns->schema->columns[column].name;
     char expected[64];
-    /* What stands there is a cell where the file has no header. */
+    /* The word found is not told: it is a cell where the file has no header. */
     gr_text_quote(name, strlen(name), expected, sizeof expected);
     return gr_fail(GR_ERROR_DATA, "%s:%zu: column %zu: found another name, expected \"%s\"%s",
                    t->scan.path, t->scan.row_line, column + 1, expected,

@@ -65,7 +65,7 @@ gr_status gr_csv_table_next(struct gr_csv_table *table, float *values, bool *mor
  * table's own. */
 gr_status gr_csv_table_settle(struct gr_csv_table *table, struct gr_columns *columns) GR_CHECKED;
 void gr_csv_table_close(struct gr_csv_table *table);
-/* What was found in a column the first time through. */
+/* A column's findings of the first pass. */
 struct gr_found gr_csv_table_found(const struct gr_csv_table *table, size_t column);
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What kind of table a file is: by what it begins with, for names are given by people. */
+/* The kind of table that a file is, by its first bytes, because names are given by people. */
 #include "data/reader.h"
 
 #include <string.h>

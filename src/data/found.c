@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is found in the rows of imported tables; CSV files are looked at cell by cell as they are
+/* Findings in the rows of imported tables; CSV files are looked at cell by cell as they are
  * read. */
 #include "data/rows.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was compressed with gzip. */
+/* Files that were compressed with gzip. */
 #include "data/gunzip.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an HDF5 table says of itself. In the guard's child, as hdf5.c. */
+/* The attributes of an HDF5 table. In the guard's child, as hdf5.c. */
 #include "data/hdf5_attributes.h"
 
 #include <math.h>

@@ -36,7 +36,7 @@ struct hdf5_state {
     size_t file_size;
 };
 
-/* What is the same for both datasets. */
+/* A dataset of the file, features or labels: its place, shape and type. */
 struct dataset {
     const char *path, *name;
     hid_t id;
@@ -310,7 +310,7 @@ out:
     return status;
 }
 
-/* What an import found; a file of another form has none. */
+/* The findings of the import; a file of another form has none. */
 static gr_status open_findings(struct hdf5_state *state, const char *path,
                                struct gr_table_shape *shape) {
     struct dataset d = {.path = path, .name = "findings", .chunk_rows = 1};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * IDX tables (LeCun's MNIST form: magic 00 00 type dims, big-endian sizes, then the elements),
- * plain or gzipped. What the header says is held against the file's real size before anything is
+ * plain or gzipped. The header is held against the file's real size before anything is
  * allocated. A gzip stream is inflated once, forwards, and only as far as the last row wanted; its
  * checksum is looked at when the end is reached.
  */

@@ -65,7 +65,7 @@ static gr_status check_range(const struct gr_reader *reader, size_t first, size_
     return GR_OK;
 }
 
-/* What the child is told. */
+/* The child's orders. */
 struct idx_import {
     struct gr_table_config table;
     struct gr_table_file file;

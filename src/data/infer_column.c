@@ -55,7 +55,7 @@ out:
     return status;
 }
 
-/* Those that are common enough to be told, in byte order. */
+/* The texts that are common enough to be told, in byte order. */
 static gr_status list(const struct gr_infer_state *state, struct gr_inferred *c,
                       const struct category *all, size_t n, size_t *rare) {
     struct gr_column *column = c->column;

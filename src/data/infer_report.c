@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was guessed, in words for the person whose table it is. */
+/* The guess in words, for the person whose table it is. */
 #include "data/infer.h"
 
 #include <stdarg.h>

@@ -11,14 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is being put together. */
+/* The data under construction, and the share that is loaded. */
 struct load {
     const struct gr_config *config;
     const struct gr_share *share;
     struct gr_data *data;
 };
 
-/* What is to be learnt of a table's rows. */
+/* The labels, targets and terms of a table's rows, one for each row of the file. */
 struct answers {
     int32_t *labels;        /* owned */
     float *targets;         /* NULL: there are none; owned */
@@ -113,7 +113,7 @@ static gr_status join_columns(struct gr_data *data, struct gr_reader *reader) {
     return status;
 }
 
-/* What was found in a table that this process answers for: as it was read, or imported. */
+/* Takes the findings in a table that this process answers for: as it was read, or imported. */
 static void add_found(struct gr_data *data, const struct gr_reader *reader) {
     const struct gr_found *from = reader->found ? reader->found : reader->imported;
     for (unsigned i = 0; from && i < data->columns->schema->columns_count; i++) {
@@ -407,7 +407,7 @@ static gr_status check_share(const struct gr_share *share, const struct gr_data_
     return good ? GR_OK : gr_fail(GR_ERROR_INTERNAL, "a share of silos that are not there");
 }
 
-/* What the loaded tables are then held against. */
+/* Sets the columns that the loaded tables are then held against. */
 static void expect_shape(const struct gr_share *share, struct gr_data *data) {
     if (share->n_dims == 0) return;
     data->n_dims = share->n_dims;

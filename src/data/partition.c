@@ -12,7 +12,7 @@
 
 enum { DIRICHLET_TRIES = 1000 };
 
-/* What a method works with. */
+/* The input and output of a method. */
 struct dealing {
     const struct gr_partition_config *config;
     uint32_t n_silos;

@@ -14,7 +14,7 @@ struct gr_preprocessing {
     size_t n_values, n_features;
 };
 
-/* What a schema cannot say is damage here: a model may be anybody's. */
+/* A text that no schema can give is damage here: a model may be anybody's. */
 static gr_status check_cells(const char *name, const struct gr_schema *schema) {
     for (unsigned i = 0; i < schema->columns_count; i++) {
         struct gr_cell_rules rules;
@@ -278,7 +278,7 @@ out:
     return status;
 }
 
-/* That the silos' tables are of the columns that the fit is of. */
+/* Checks that the silos' tables have the columns that the fit was learnt from. */
 static gr_status check_columns(const struct gr_data *data, const struct gr_preprocessing *p) {
     char difference[GR_DIFFERENCE_BYTES];
     if (data->n_features == 0 || !data->columns || !p->columns ||

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a silo's training rows say of the values that are to be preprocessed. */
+/* Statistics of a silo's training rows, for preprocessing. */
 #include <granary/data.h>
 
 #include <math.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all readers share: limits, checks of labels and features, the choice of rows. */
+/* The parts that all readers share: limits, checks of labels and features, the choice of rows. */
 #include "data/reader.h"
 
 #include "data/preprocess.h"
@@ -61,7 +61,7 @@ gr_status gr_table_shape_check(const char *path, struct gr_table_shape *shape) {
 
 /* ---- columns -------------------------------------------------------------------------------- */
 
-/* What becomes of the table's values is not for the table to say, where a contract or model does.
+/* A table's own rules of preprocessing do not count where a contract or model has some.
  */
 static gr_status adopt(const struct gr_schema *from, struct gr_schema *to) {
     gr_status status = GR_OK;

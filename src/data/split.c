@@ -60,8 +60,8 @@ out:
 /* ---- shares --------------------------------------------------------------------------------- */
 
 /*
- * What each class is to give to each part. Where less than one of the silo's rows would be left to
- * train on, both fractions are lowered until one is.
+ * The number of rows that each class is to give to each part. Where less than one of the silo's
+ * rows would be left to train on, both fractions are lowered until one is.
  */
 static void set_shares(struct split *s, double validation, double test) {
     const double n = (double)s->n, held = validation + test;

@@ -59,8 +59,8 @@ static gr_status refuse_unlabelled(const char *path, const struct gr_columns *mo
                    name);
 }
 
-/* That labels stand for the same classes as in the model. Of numbers to be predicted, and whether
- * the model does that, others judge. */
+/* Checks that labels stand for the same classes as in the model. Of numbers to be predicted, and
+ * whether the model does that, others judge. */
 static gr_status check_labels(const struct gr_table *t, const struct gr_columns *model) {
     const struct gr_columns *own = t->reader.columns;
     const char *path = gr_reader_features_path(&t->reader);

@@ -62,7 +62,7 @@ static void list_values(struct gr_columns *columns) {
     }
 }
 
-/* What is collected cell by cell is checked there; a table's own text may be anybody's. */
+/* Text collected cell by cell was checked there; a table's own text may be anybody's. */
 static gr_status check_open(const struct gr_schema *schema) {
     for (unsigned i = 0; i < schema->columns_count; i++) {
         const struct gr_column *c = &schema->columns[i];
@@ -143,14 +143,14 @@ static bool ranges_fit(const struct gr_column *a, const struct gr_column *b) {
                                    !(a->range[1] < b->range[1]) && !(a->range[1] > b->range[1])));
 }
 
-/* What values count from. */
+/* The origin that values count from. */
 static bool origins_fit(const struct gr_column *a, const struct gr_column *b) {
     const bool date = a->type == GR_COLUMN_DATE || a->type == GR_COLUMN_DATETIME;
     if (date && (a->in != b->in || strcmp(a->since, b->since) != 0)) return false;
     return !(a->origin < b->origin) && !(a->origin > b->origin);
 }
 
-/* What becomes of the values. */
+/* The rules of preprocessing. */
 static bool treatments_fit(const struct gr_column *a, const struct gr_column *b, char *what,
                            size_t size) {
     static const char *const encode[] = {"code", "one_hot"};

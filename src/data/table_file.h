@@ -26,7 +26,7 @@ gr_status gr_table_file_classes(struct gr_table_file *t, uint32_t n_classes) GR_
 /* A text of n bytes: "columns", the schema as YAML; "group_names", each with a NUL behind it. */
 gr_status gr_table_file_text(struct gr_table_file *t, const char *name, const char *text,
                              size_t n) GR_CHECKED;
-/* What was found in n columns, GR_FINDINGS counts each. */
+/* Writes the findings in n columns, GR_FINDINGS counts each. */
 gr_status gr_table_file_findings(struct gr_table_file *t, const int64_t *counts,
                                  size_t n) GR_CHECKED;
 /* Makes a growing dataset of one or two dimensions n rows long. */

@@ -18,7 +18,8 @@ static json_t *count(double value) {
                : json_real(value);
 }
 
-/* What memory was refused for is found when the whole is put together: jansson passes NULL on. */
+/* A part that memory was refused for is found when the whole is put together: jansson passes NULL
+ * on. */
 static json_t *metric_json(struct gr_metric_value v, bool bounded) {
     if (v.why && isnan(v.lower)) return json_pack("{s:n, s:s}", "value", "why", v.why);
     if (v.why)

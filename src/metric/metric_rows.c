@@ -174,7 +174,8 @@ static struct gr_metric_value r2(const struct gr_accumulator *t) {
     const long double sum = gr_real_value(number(t, GR_TARGET));
     const long double squares = gr_real_value(number(t, GR_TARGET_SQUARED));
     const long double spread = squares - sum * sum / rows;
-    /* What the grid of the sums, and the digits of this, may leave of nothing. */
+    /* The rounding of the sums' grid and of this difference, below which a spread is taken for
+     * none. */
     const long double rounding = 0x1p-49L * (rows + fabsl(sum)) + 0x1p-60L * squares;
     if (!(spread > rounding)) return undefined(GR_ONE_TARGET);
     return defined((double)(1 - gr_real_value(number(t, GR_SQUARED)) / spread));

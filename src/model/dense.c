@@ -22,7 +22,7 @@ static gr_status tensors(struct gr_layer *layer, struct gr_layout *layout) {
 
 /* ---- rows that are sparse ------------------------------------------------------------------ */
 
-/* What comes in is often half zero: of images, and behind relu. */
+/* Inputs are often half zero: of images, and behind relu. */
 struct dense {
     struct gr_sparse rows; /* of the last forward pass */
     bool sparse;           /* enough of them is zero */

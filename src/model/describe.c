@@ -40,7 +40,7 @@ static json_t *describe_layer(const struct gr_layer *layer) {
     return out;
 }
 
-/* What is looked up in the first layer; returns how many layers that is. */
+/* Writes the tables of the first layer; returns how many layers these are. */
 static size_t describe_front(const struct gr_model *model, json_t *root) {
     const struct gr_layer *first = &model->layers[0];
     const bool bag = first->config.type == GR_LAYER_BAG;
@@ -217,7 +217,7 @@ out:
     return status;
 }
 
-/* What is looked up. *list: the caller's, also on failure. */
+/* Reads the tables of the first layer. *list: the caller's, also on failure. */
 static gr_status read_front(const json_t *root, struct gr_model_config *config,
                             struct gr_code **list, size_t *n) {
     const json_t *codes = json_object_get(root, "codes");

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-/* What each value of the last batch was multiplied by. */
+/* The factor of each value of the last batch. */
 struct dropout {
     float *factor; /* owned */
     size_t room;   /* values */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What convolutions and pools have in common. */
+/* The parts that convolutions and pools have in common. */
 #include <model/elementwise.h>
 #include <model/images.h>
 #include <model/network.h>

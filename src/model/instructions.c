@@ -58,7 +58,7 @@ static uint32_t of_processor(void) {
     return bits;
 }
 
-/* What oneDNN is told by its environment. */
+/* The limit that the environment sets for oneDNN. */
 static uint32_t of_environment(void) {
     const char *name = getenv("ONEDNN_MAX_CPU_ISA");
     if (!name) name = getenv("DNNL_MAX_CPU_ISA");

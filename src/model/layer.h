@@ -55,8 +55,8 @@ struct gr_layer {
 };
 
 /*
- * A kind of layer: its functions. n: rows of the batch. Those that are NULL where they may be are
- * not called.
+ * A kind of layer: its functions. n: rows of the batch. A function that may be NULL, and is, is not
+ * called.
  *
  * In the backward pass model->delta, n x outputs float32, is the loss's derivative by a layer's
  * sums before the activation: gr_layer_backward has taken it through the activation. The halves do

@@ -39,7 +39,7 @@ static double poisson(const struct gr_loss *loss, double z, double y, double *sl
     return expected - y * z;
 }
 
-/* What smoothing e adds to the cross-entropy: e (z_y - mean z). */
+/* The term that smoothing e adds to the cross-entropy: e (z_y - mean z). */
 static double smooth(const struct gr_loss *loss, const struct gr_loss_batch *batch, float scale,
                      float *delta) {
     const size_t width = batch->width;

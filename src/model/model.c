@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* What scoring takes between features and outputs, and the fewest rows of a slice. */
+/* Bytes that scoring takes between features and outputs, and the fewest rows of a slice. */
 enum { SLICE_BYTES = 16 << 20, SLICE_ROWS_MIN = 32 };
 
 static size_t round_up(size_t n, size_t step) {
@@ -218,7 +218,7 @@ out:
     return status;
 }
 
-/* What a cnn needs beside. */
+/* Makes the operations that only a cnn needs. */
 static gr_status prepare_layers(struct gr_model *model) {
     gr_status status = GR_OK;
     if (model->type == GR_MODEL_CNN) {

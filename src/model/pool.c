@@ -10,7 +10,7 @@ static gr_status shape(struct gr_layer *layer) {
     return gr_images_window(layer, &window, &layer->to);
 }
 
-/* What both passes are made from. */
+/* The settings that both passes are made from. */
 struct pool {
     bool largest;
     dnnl_alg_kind_t kind;

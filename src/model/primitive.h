@@ -68,17 +68,18 @@ struct gr_primitive {
     struct gr_operand operand[GR_OPERANDS_MAX];
 };
 
-/* made: borrowed. What was made of *out when it failed, gr_primitive_release releases. */
+/* made: borrowed. After a failure gr_primitive_release releases the parts of *out that were made.
+ */
 gr_status gr_primitive_make(const struct gr_dnnl *dnnl, dnnl_primitive_desc_t made,
                             const struct gr_argument *arguments, size_t n,
                             struct gr_primitive *out) GR_CHECKED;
 /* Accepts a zeroed one. */
 void gr_primitive_release(struct gr_primitive *primitive);
 
-/* What it was made from, as a hint for its backward pass; borrowed. */
+/* The descriptor that it was made from, as a hint for its backward pass; borrowed. */
 const_dnnl_primitive_desc_t gr_primitive_hint(const struct gr_primitive *primitive);
 
-/* arrays: the caller's, in the order of the arguments. Those that are no output are only read. */
+/* arrays: the caller's, in the order of the arguments. Arrays that are no output are only read. */
 gr_status gr_primitive_run(const struct gr_dnnl *dnnl, struct gr_primitive *primitive,
                            const void *const *arrays) GR_CHECKED;
 

@@ -24,8 +24,8 @@ struct gr_reference_conv {
 };
 
 /*
- * What one image adds to out, and, by the derivative delta of out, to d_in and d_weight; in double,
- * without bias.
+ * The share of one image in out, and, by the derivative delta of out, to d_in and d_weight; in
+ * double, without bias.
  */
 void gr_reference_convolve(const struct gr_reference_conv *conv, const float *in,
                            const float *weight, const float *delta, double *out, double *d_in,

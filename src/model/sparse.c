@@ -106,7 +106,7 @@ finish(const struct gr_product *p, __m512 sum, __mmask16 there, const float *c) 
     ((j) + 1 < (vectors) ? _mm512_loadu_ps((row) + LANES * (j))                                    \
                          : _mm512_maskz_loadu_ps(last, (row) + LANES * (j)))
 
-/* What the part says is read before the first store, which might alias it. */
+/* The part's members are read before the first store, which might alias them. */
 #define DEFINE_PART(vectors)                                                                       \
     AVX512 static void part_##vectors(const struct part *part) {                                   \
         const struct gr_product p = part->product;                                                 \

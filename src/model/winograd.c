@@ -280,7 +280,7 @@ static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
     return status;
 }
 
-/* What goes out is transformed once for both halves. */
+/* Transforms the derivative by the outputs once for both halves. */
 static gr_status backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                           size_t n, const struct gr_target *target) {
     (void)parameters;

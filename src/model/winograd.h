@@ -58,7 +58,7 @@ struct gr_winograd_kernels {
     void (*gather_weight)(const float *spread, size_t n, float *weight);
 };
 
-/* Those for the instruction set of `tiles`. */
+/* The kernels for the instruction set of `tiles`. */
 const struct gr_winograd_kernels *gr_winograd_kernels_of(const struct gr_tiles *tiles);
 
 /*
@@ -67,7 +67,7 @@ const struct gr_winograd_kernels *gr_winograd_kernels_of(const struct gr_tiles *
  */
 bool gr_winograd_fits(const struct gr_model *model, const struct gr_layer *layer);
 
-/* What conv becomes when it fits. */
+/* The kind that a convolution becomes when its window and sizes fit. */
 extern const struct gr_layer_kind gr_layer_winograd;
 
 #endif

@@ -86,7 +86,7 @@ INLINE NAME(apply_g_t)(const VECTOR *u, size_t step, VECTOR *to) {
     to[4] = (even + u[5 * step]) + (16.0f * u4 - u3);
 }
 
-/* What lies above or left of the image wraps round to beyond its end. */
+/* A place above or left of the image wraps round to beyond its end. */
 ISA static void NAME(spread_in)(const struct gr_winograd_row *row, const float *image,
                                 float *spread) {
     const struct gr_winograd_shape *s = row->shape;

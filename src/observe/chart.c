@@ -283,7 +283,7 @@ void gr_chart_bars(FILE *page, const struct gr_bars *chart) {
     double first = chart->bars[0].first, last = chart->bars[chart->n - 1].last;
     struct gr_axis x = gr_axis_whole(first - 0.5, last + 0.5, 8);
     struct gr_axis y = gr_axis_round(0, highest, 6);
-    /* What is counted has no ticks between whole numbers. */
+    /* Counts have no ticks between whole numbers. */
     if (!chart->unit[0] && y.step < 1) y = gr_axis_whole(0, fmax(1, highest), 6);
     if (y.low < 0) y = gr_axis_whole(0, 1, 2);
     x.from = GR_CHART_LEFT;

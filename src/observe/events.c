@@ -16,7 +16,7 @@
 /* Of an event with its hash, a line that every reader takes; and of a short one in its place. */
 enum { HASH_HEX = GR_DIGEST_HEX - 1, EVENT_MAX = GR_LINE_MAX - 1024, NAMED_MAX = 256 };
 
-/* What stands between the last member and the end of a line: ,"hash":"..."} */
+/* The text between the last member and the end of a line: ,"hash":"..."} */
 #define HASH_KEY ",\"hash\":\""
 enum { HASH_KEY_BYTES = sizeof HASH_KEY - 1, TAIL_BYTES = HASH_KEY_BYTES + HASH_HEX + 2 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What goes into the report one piece at a time. */
+/* Text of the report, written one piece at a time. */
 #include "observe/html.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The batch job's comment, which `squeue -o %k` shows: set by scontrol in a process of its own that
- * nobody waits for, so that a controller that does not answer holds up nothing. What fails is not
+ * nobody waits for, so that a controller that does not answer holds up nothing. A failure is not
  * told. Not for several threads.
  */
 #ifndef GRANARY_OBSERVE_JOB_H

@@ -303,7 +303,7 @@ size_t gr_lines_behind(const struct gr_lines *lines) {
 
 void gr_lines_close(struct gr_lines *lines) {
     if (!lines) return;
-    /* What goes wrong here is found by the next reader. */
+    /* A failure here is found by the next reader. */
     if (lines->behind > 0 && write_waiting(lines) != GR_OK) lines->behind = 0;
     if (lines->fd >= 0) {
         fsync(lines->fd);

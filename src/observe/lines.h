@@ -9,7 +9,7 @@
 #include <granary/base.h>
 
 /*
- * What waits in memory for a disk that is full; and how long a line of ours may be, which is far
+ * Bytes that may wait in memory for a disk that is full; and the longest line of ours, which is far
  * less than the number that can wait.
  */
 enum { GR_LINES_WAITING_MAX = 64 << 20, GR_LINE_MAX = 16 << 20 };
@@ -74,7 +74,7 @@ gr_status gr_lines_sync(struct gr_lines *lines) GR_CHECKED;
 /* Lines that wait. */
 size_t gr_lines_behind(const struct gr_lines *lines);
 
-/* Tries once more to write what waits; fsync; NULL accepted. What fails now is lost. */
+/* Tries once more to write what waits; fsync; NULL accepted. Lines that fail now are lost. */
 void gr_lines_close(struct gr_lines *lines);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run is about to do. */
+/* The opening: a run before its first round. */
 #include "observe/opening.h"
 
 #include <string.h>

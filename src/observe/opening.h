@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run is about to do, in lines for people. */
+/* The opening, a run before its first round, in lines for people. */
 #ifndef GRANARY_OBSERVE_OPENING_H
 #define GRANARY_OBSERVE_OPENING_H
 

@@ -32,7 +32,7 @@ struct gr_progress {
     bool of_test;
     struct gr_metrics last;
     bool pending; /* a round has come that is not drawn yet */
-    /* What is under way; "": nothing that is to be told. */
+    /* The work under way; "": none that is to be told. */
     char phase[PHASE_BYTES];
     double phase_s; /* since when */
     /* The thread that tells it. All above is under the lock once there is one. */

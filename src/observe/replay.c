@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who was absent from which round, out of the events of a run. */
+/* The silos that were absent, round by round, out of the events of a run. */
 #include <granary/observe.h>
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include "observe/json.h"
 #include "observe/lines.h"
 
-/* What is told of a round; members of the event. */
+/* The lists that an event of a round has. */
 enum list { ABSENT, INSTEAD, ANEW, N_LISTS };
 static const char *const list_names[N_LISTS] = {"absent", "instead", "anew"};
 

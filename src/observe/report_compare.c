@@ -7,7 +7,7 @@
 #include "observe/html.h"
 #include "observe/report.h"
 
-/* What stands in a row of the table. */
+/* A row of the table. */
 enum quantity {
     OUTCOME,
     ROUNDS,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the run took: time by phase, bytes; and every round in figures. */
+/* The costs of the run: time by phase, bytes; and every round in figures. */
 #include <math.h>
 
 #include "observe/chart.h"

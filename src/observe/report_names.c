@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What runs that are compared are called: runs of a sweep have one name, and folders of their own.
+/* The names of runs that are compared: runs of a sweep have one name, and folders of their own.
  */
 #include <stdlib.h>
 #include <string.h>

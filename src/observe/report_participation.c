@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who took part, round by round, and what happened on the way. */
+/* The silos that took part, round by round, and the events on the way. */
 #include <string.h>
 
 #include "observe/chart.h"
@@ -19,7 +19,7 @@ static uint32_t take(uint32_t wanted, uint32_t *left) {
     return n;
 }
 
-/* Those selected, by what became of them. Of a rank that is lost also silos that were not selected
+/* The selected silos, by their fate. Of a rank that is lost also silos that were not selected
  * are counted: never more than are missing. */
 static void add_parts(const struct gr_metrics *m, double *parts) {
     uint32_t missing = m->participants < m->selected ? m->selected - m->participants : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What exactly ran: settings, digests, stretches, software. No path and no host. */
+/* The provenance of a run: settings, digests, stretches, software. No path and no host. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ static void write_scalar(FILE *page, const struct gr_node *node) {
     fputc('\n', page);
 }
 
-/* What is below a section or list, as YAML would have it. */
+/* The lines below a section or list, as YAML would have them. */
 static void write_nodes(FILE *page, const struct gr_node *parent, unsigned depth) {
     for (const struct gr_node *node = parent->child; node; node = node->next) {
         indent(page, depth);

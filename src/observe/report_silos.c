@@ -207,7 +207,7 @@ static size_t collect(const struct gr_report_run *run, struct row *rows, char (*
     return n;
 }
 
-/* Who is not in the table, and why. */
+/* The silos that are not in the table, and why. */
 static void write_absent(FILE *page, const struct gr_report_run *run, size_t shown) {
     const uint64_t all = gr_json_count(run->manifest, "silos"),
                    told = json_array_size(silos_of(run));

@@ -81,7 +81,7 @@ uint32_t gr_checkpoint_newest(const char *run_path) {
 /*
  * Leftovers of writers that were killed or given up, which must not be published by one that only
  * slept. Those of a later round or attempt are left alone: it may be this rank that was given up.
- * What cannot be removed does no harm.
+ * A file that cannot be removed does no harm.
  */
 static void remove_temporaries(const char *dir, uint32_t round, uint32_t attempt) {
     struct dirent *entry;

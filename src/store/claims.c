@@ -90,8 +90,8 @@ out:
 
 /*
  * Whether there is a claim of an epoch after `epoch`, or the folder is another start's, or gone.
- * Who cannot look for another reason may try to write. Two starts at the very same time, where no
- * lock decides, may both find their folder: the lower one's it is.
+ * A rank that cannot look for another reason may try to write. Two starts at the very same time,
+ * where no lock decides, may both find their folder: the lower one's it is.
  */
 bool gr_run_superseded(const char *path, uint64_t start, uint32_t epoch) {
     bool later = false, here = false, other = false, lower = false;

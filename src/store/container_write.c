@@ -27,7 +27,7 @@
 
 enum { COMPARE_CHUNK = 256 << 10, PLACE_MAX = 256, ROWS_MAX = 3 };
 
-/* What has been written besides pieces. */
+/* Counts of the bytes written besides pieces. */
 struct rows {
     const char *name;
     uint64_t offset;
@@ -100,7 +100,8 @@ static gr_status open_plain(struct writer *w) {
     return GR_OK;
 }
 
-/* What others write is then seen, and what this rank has written seen by them. */
+/* Bytes that others write are then seen here, and bytes that this rank has written are seen by
+ * them. */
 static gr_status close_plain(struct writer *w) {
     const int fd = w->fd;
     w->fd = -1;
@@ -242,7 +243,7 @@ static gr_status write_piece(struct writer *w, const struct gr_piece *piece) {
     return status;
 }
 
-/* What the kernel has for the file must be what memory holds. */
+/* Checks that the kernel's pages of the file hold the same bytes as memory. */
 static gr_status compare(struct writer *w, const char *name, uint64_t position, size_t bytes,
                          const char *memory) {
     for (size_t done = 0; done < bytes;) {
@@ -305,8 +306,8 @@ static void advise(const struct writer *w, size_t piece, int advice) {
 }
 
 /*
- * What is on the disk must be what memory holds. Pages that are clean can be let go of, so that
- * they come from the disk again, two pieces ahead; a file system that keeps them shows what it
+ * Checks that the disk holds the same bytes as memory. Pages that are clean can be let go of, so
+ * that they come from the disk again, two pieces ahead; a file system that keeps them shows what it
  * would show a reader.
  */
 static gr_status read_back(struct writer *w) {
@@ -481,7 +482,7 @@ out:
     return status;
 }
 
-/* What has been laid out is read again; the bytes of vectors and digests are not there. */
+/* The layout is read again; the bytes of vectors and digests are not there yet. */
 static gr_status open_again(const struct writer *w) {
     struct gr_container container;
     gr_status status = gr_container_open(w->path, &container);

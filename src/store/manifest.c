@@ -155,7 +155,7 @@ static json_t *software_of(const char *text) {
     return json;
 }
 
-/* What each rank runs on, ranks that run on the same together; no host is named. */
+/* The software of each rank, equal ranks together; no host is named. */
 static json_t *software_of_ranks(const struct gr_manifest *manifest) {
     json_t *json = json_array();
     for (size_t i = 0; i < manifest->software->n; i++) {

@@ -11,7 +11,7 @@ gr_status gr_model_file_write(const char *path, const struct gr_state *state) {
     gr_status status = GR_OK;
     char *temporary = NULL;
     GR_TRY(gr_text_format(&temporary, "%s.tmp", path));
-    /* What is left there may still be open in a process that is stopped: not to be shared with it.
+    /* A file left there may still be open in a stopped process, which must not write into this one.
      */
     unlink(temporary);
     GR_TRY(gr_container_write(NULL, temporary, GR_FORMAT_MODEL, state));

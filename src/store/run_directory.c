@@ -38,7 +38,7 @@ out:
     return status;
 }
 
-/* What is wrong with the file system, and does not keep the run from going on. */
+/* Shortcomings of the file system that do not keep the run from going on. */
 static void warn(struct gr_run_directory *run, const char *what, int error) {
     char *more = NULL;
     if (gr_text_format(&more, "%s%s%s: %s", run->warning ? run->warning : "",
@@ -188,7 +188,7 @@ gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory *
     GR_TRY(create(&run));
     GR_TRY(gr_text_format(&run->path, "%s", path));
     gr_run_directory_relock(run);
-    /* What a damaged manifest told of earlier stretches is lost; the run is not. */
+    /* The earlier stretches of a damaged manifest are lost; the run is not. */
     if (gr_manifest_earlier(run->path, true, &run->earlier, &run->data, run->id) != GR_OK)
         run->earlier = json_array();
     *out = run;
@@ -199,7 +199,7 @@ out:
 }
 
 void gr_run_directory_relock(struct gr_run_directory *run) {
-    /* Who has not got it goes on without: its right to write comes from its claim. */
+    /* A rank without the lock goes on: its right to write comes from its claim. */
     if (run->lock < 0) (void)!take_lock(run);
 }
 

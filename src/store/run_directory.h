@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the run directory and the manifest in it share. */
+/* The parts that the run directory and the manifest in it share. */
 #ifndef GRANARY_STORE_RUN_DIRECTORY_H
 #define GRANARY_STORE_RUN_DIRECTORY_H
 

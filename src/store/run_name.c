@@ -52,7 +52,8 @@ out:
     return status;
 }
 
-/* What the link says: the name where the run lies beside it, so that both can be moved together. */
+/* The link's target: the bare name where the run lies beside it, so that both can be moved
+ * together. */
 static gr_status link_text(const char *directory, const char *path, char **out) {
     gr_status status = GR_OK;
     char *copy = NULL, *whole = NULL;

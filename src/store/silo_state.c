@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a silo keeps from round to round and nobody else may see: a container of its own for each
- * checkpoint that has found it changed, for its owner's eyes only.
+ * The state that a silo keeps from round to round and nobody else may see: a container of its own
+ * for each checkpoint that has found it changed, for its owner's eyes only.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -32,7 +32,7 @@ static bool parse_name(const char *name, uint32_t *silo, uint32_t *rounds) {
 /* Longer than three names and a number. */
 enum { TEXT_MAX = 256 };
 
-/* What the vectors are; in the place of an architecture. */
+/* The vectors' names and the steps, in the place of an architecture. */
 static void describe(const struct gr_silo_state *state, uint64_t steps, char text[TEXT_MAX]) {
     size_t used = (size_t)snprintf(text, TEXT_MAX, "{\"vectors\":[");
     for (size_t i = 0; i < state->n_vectors; i++)
@@ -163,7 +163,7 @@ static int ascending(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* The states of the silos given. What cannot be listed is left alone. Caller frees. */
+/* The states of the silos given. A folder that cannot be listed is left alone. Caller frees. */
 static struct state_entry *list(const char *dir, const uint32_t *silos, size_t n_silos, size_t *n) {
     struct state_entry *entries = NULL, found;
     size_t room = 0;

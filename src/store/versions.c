@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this program is made of and runs on. Nothing here names a host, a user or a path: of the
- * MPI library's own description only the part that says which release it is.
+ * The libraries that this program is made of, and the system it runs on. Nothing here names a host,
+ * a user or a path: of the MPI library's own description only the part that says which release it
+ * is.
  */
 #include <granary/base.h>
 

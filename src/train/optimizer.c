@@ -56,7 +56,7 @@ static void nesterov_step(float *restrict parameters, float *restrict velocity,
     }
 }
 
-/* What is the same for all parameters of an Adam step. */
+/* The constants of an Adam step, the same for all parameters. */
 struct adam {
     float beta1, rest1; /* rest: 1 - beta, which float32 would not tell from a beta close to 1 */
     float beta2, rest2;

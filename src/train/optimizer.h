@@ -16,7 +16,7 @@ void gr_add_proximal(float *gradient, const float *parameters, const float *glob
                      size_t n);
 
 /*
- * What a gradient is to be multiplied by for its L2 norm to be at most clip_norm: 1, or
+ * Returns the factor by which a gradient's L2 norm is at most clip_norm: 1, or
  * clip_norm / norm (Pascanu, Mikolov, Bengio 2013, algorithm 1). clip_norm 0: 1.
  */
 float gr_clip_scale(const float *gradient, double clip_norm, size_t n);

@@ -34,7 +34,7 @@ static bool spares_biases(const struct gr_train_config *config) {
     return !config->decay_biases && config->weight_decay > 0;
 }
 
-/* What is added to a layer's outputs or channels: "dense0.bias", and a group norm's. */
+/* Whether a tensor is added to a layer's outputs or channels: "dense0.bias", and a group norm's. */
 static bool is_bias(const struct gr_tensor *tensor) {
     const size_t n = strlen(tensor->name);
     return n > 5 && strcmp(tensor->name + n - 5, ".bias") == 0;
