@@ -175,6 +175,10 @@ out:
     return status;
 }
 
+/*
+ * Every stage leaves a whole tree behind, in which fillers stand for settings that were refused: so
+ * all stages can run, and all broken rules are told at once.
+ */
 static gr_status parse(const char *name, const char *text, size_t length,
                        const char *const *overrides, size_t n_overrides,
                        const cyaml_schema_value_t *schema, gr_rules rules, void **out) {

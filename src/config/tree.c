@@ -110,6 +110,7 @@ static gr_status add_node(struct builder *b, const yaml_event_t *event, enum gr_
     return key ? add_key(b, event) : add_value(b, event, kind);
 }
 
+/* No aliases and one document: an alias could make a small file a tree of any size. */
 static gr_status add_event(struct builder *b, const yaml_event_t *event) {
     switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:

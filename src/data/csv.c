@@ -117,6 +117,11 @@ static size_t limit_of(const struct gr_reader *reader) {
     return reader->table == &data->train && data->limit > 0 ? data->limit : SIZE_MAX;
 }
 
+/*
+ * Reads the whole file once and keeps only labels, targets, terms and groups, a few bytes a row;
+ * features go by in a window. The place of each window's first row is noted, so that any window can
+ * be read again.
+ */
 static gr_status read_through(struct gr_reader *reader, struct csv_state *s) {
     struct gr_csv_table *t = &s->table;
     const size_t limit = limit_of(reader);
@@ -250,6 +255,9 @@ static void tell_form(const struct gr_csv_form *form, struct gr_passed_over *out
                                    form->n_empty > 0};
 }
 
+/*
+ * A table of CSV knows its columns, and how many rows it has, only when it has been read through.
+ */
 static gr_status csv_open(struct gr_reader *reader) {
     struct csv_state *s = NULL;
     gr_status status;
@@ -307,6 +315,10 @@ static gr_status csv_terms(struct gr_reader *reader, enum gr_term term, size_t f
     return GR_OK;
 }
 
+/*
+ * Rows in ascending order go on from where the scan stands; only a step back, or into a later
+ * window, seeks.
+ */
 static gr_status csv_rows(struct gr_reader *reader, size_t first, size_t n, const void **block) {
     struct csv_state *s = reader->state;
     const size_t width = reader->shape.n_features, window = first / s->window_rows;

@@ -168,6 +168,9 @@ out:
     return status;
 }
 
+/*
+ * Appends the rows held to all datasets, which grow before the first is written.
+ */
 static gr_status flush_rows(struct csv_import *im) {
     struct gr_table_file *t = &im->file;
     const size_t n = im->held, all = im->written + n, width = im->shape.n_features;

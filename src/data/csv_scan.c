@@ -44,6 +44,11 @@ static gr_status read_bytes(const struct gr_csv_scan *s, char *to, size_t n, siz
     return GR_OK;
 }
 
+/*
+ * Moves the rest of the buffer to its start and fills it up; a row that does not fit doubles the
+ * buffer up to GR_CSV_ROW_MAX. A byte behind the end is a line's end, so that a scan needs no
+ * bound.
+ */
 static gr_status refill(struct gr_csv_scan *s) {
     size_t got = 0;
     gr_status alive = gr_alive();

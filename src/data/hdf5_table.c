@@ -78,6 +78,10 @@ static gr_status read_shape(struct dataset *d) {
     return GR_OK;
 }
 
+/*
+ * Only filters of the HDF5 library itself: others would be loaded from the machine's plug-in
+ * folder.
+ */
 static gr_status check_filters(const struct dataset *d, hid_t properties, int *n_filters) {
     *n_filters = H5Pget_nfilters(properties);
     if (*n_filters < 0) return damaged(d, "its filters");
@@ -166,6 +170,10 @@ static gr_status read_type(struct dataset *d, hid_t *type) {
     return d->element_bytes == 0 ? damaged(d, "its type") : GR_OK;
 }
 
+/*
+ * Bytes stay bytes, a quarter of float32, and are scaled to 0..1 batch by batch. The window is a
+ * multiple of the chunks' rows, because a chunk is decompressed as a whole.
+ */
 static gr_status open_features(struct hdf5_state *state, struct dataset *d,
                                struct gr_table_shape *shape) {
     hid_t type;

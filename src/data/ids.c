@@ -101,6 +101,10 @@ static size_t longest_category(const struct gr_column *c) {
     return longest;
 }
 
+/*
+ * Row ids that are the groups' names; a file's lengths and numbers are checked before they are used
+ * as places.
+ */
 static gr_status open_groups(struct gr_reader *reader, size_t n_rows, struct gr_id_source *out) {
     const size_t bytes = reader->shape.group_bytes;
     size_t n = 0;

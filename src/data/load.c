@@ -332,6 +332,9 @@ static gr_status load_silo(struct load *l, size_t i) {
 
 /* ---- test table ----------------------------------------------------------------------------- */
 
+/*
+ * The batches of this process in one ascending pass over the file, each row straight to its place.
+ */
 static gr_status read_test(const struct load *l, struct gr_reader *reader,
                            const struct answers *answers) {
     struct gr_data *data = l->data;
@@ -353,6 +356,9 @@ out:
     return status;
 }
 
+/*
+ * Every process reads the labels of all test rows, and the features of its own batches only.
+ */
 static gr_status load_test(struct load *l) {
     const struct gr_data_config *config = &l->config->data;
     struct gr_reader reader = {0};

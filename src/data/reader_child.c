@@ -76,6 +76,7 @@ static void send_reply(int socket, gr_status status, const struct gr_table_shape
     if (send(socket, &reply, sizeof reply, MSG_NOSIGNAL) != (ssize_t)sizeof reply) _exit(1);
 }
 
+/* In the child: does a request; its rows go into the window that both processes share. */
 static gr_status answer(struct gr_reader *reader, const struct guard_request *request) {
     const void *block = reader->window;
     gr_status status;
@@ -152,6 +153,10 @@ static gr_status child_lost(struct gr_reader *reader) {
     return gr_fail(GR_ERROR_DATA, "%s: damaged: reading it ended early", path);
 }
 
+/*
+ * In the parent: a damaged file can hang the HDF5 library, so that the answer is waited for with a
+ * deadline, and is not trusted to end in a NUL.
+ */
 static gr_status await_reply(struct gr_reader *reader, struct guard_reply *reply) {
     struct guard_state *state = reader->state;
     const char *path = gr_reader_features_path(reader);
@@ -186,6 +191,10 @@ static gr_status ask(struct gr_reader *reader, enum guard_verb verb, size_t firs
     return await_reply(reader, &reply);
 }
 
+/*
+ * HDF5 is started before the fork, once for all children. A SEQPACKET socket keeps
+ * requests and replies whole.
+ */
 static gr_status start_child(struct gr_reader *reader, const struct gr_reader_operations *inner,
                              const struct gr_child_limits *limits) {
     struct guard_state *state = reader->state;

@@ -39,6 +39,7 @@ static void generator_release(struct generator *g) {
     gr_free(g->x);
 }
 
+/* The features' covariance is diagonal, Sigma_jj = j^-1.2 (Li et al. 2020, section 5.1). */
 static gr_status generator_create(const struct gr_config *config, struct generator *g) {
     const struct gr_synthetic_config *c = &config->data.synthetic;
     struct gr_stream_key key = {config->data.split_seed, 0, 0, GR_PURPOSE_SYNTHETIC};

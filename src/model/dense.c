@@ -68,6 +68,10 @@ static void multiply(const struct gr_model *model, const struct gr_product *prod
 
 /* ---- passes ------------------------------------------------------------------------------- */
 
+/*
+ * out = activation(in weight + bias); bias and relu are taken into the product, which saves a pass
+ * over the sums.
+ */
 static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                          size_t n, bool training) {
     const bool fused = layer->activation == GR_ACTIVATION_RELU && !model->inner;

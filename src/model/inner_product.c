@@ -57,6 +57,7 @@ out:
     return status;
 }
 
+/* The first layer has no backward pass by its inputs: nobody reads it. */
 static gr_status make_layer(const struct gr_inner *inner, size_t l, size_t rows,
                             struct layer_set *set) {
     struct gr_descs d = {0};

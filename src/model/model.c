@@ -106,6 +106,10 @@ size_t gr_model_slice(const struct gr_model *model) {
     return rows;
 }
 
+/*
+ * Rows are padded to whole tiles and zeroed once; kernels read the padding and nobody reads its
+ * products.
+ */
 static gr_status make_batch(struct gr_model *model) {
     const size_t rows = padded_rows(model, model->batch_max);
     const enum gr_task task = gr_model_task(model);

@@ -65,6 +65,7 @@ out:
     return status;
 }
 
+/* A block is as many rows of windows as fit the cache with their transforms. */
 static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     const size_t channels = layer->from.channels, filters = layer->to.channels;
     const size_t points = GR_WINOGRAD_POINTS * sizeof(float);
@@ -137,6 +138,10 @@ static void multiply_points(const struct gr_model *model, struct gr_product prod
     }
 }
 
+/*
+ * Block by block: windows are transformed, multiplied point by point as matrices, and transformed
+ * back into the sums with their bias.
+ */
 static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                          size_t n, bool training) {
     const struct winograd *w = layer->state;

@@ -91,6 +91,10 @@ static void add(char line[LINE_BYTES], size_t width, const char *field) {
     if (used + n <= width && used + n < LINE_BYTES) memcpy(line + used, field, n + 1);
 }
 
+/*
+ * The line of a round; figures that are not known, or do not fit the terminal's width, are left
+ * out.
+ */
 static void compose(const struct gr_progress *p, size_t width, char line[LINE_BYTES]) {
     char field[64], number[32];
     double elapsed = gr_clock_seconds() - p->started_s;
@@ -152,6 +156,10 @@ static void draw_phase(struct gr_progress *p) {
     p->drawn_s = gr_clock_seconds();
 }
 
+/*
+ * The thread that tells how long a phase takes already; it wakes each second, and draws only where
+ * nothing was drawn meanwhile.
+ */
 static void *watch(void *context) {
     struct gr_progress *p = context;
     const double pause_s = p->terminal ? wait_redraw_s : wait_plain_s;

@@ -171,6 +171,7 @@ static void write_setting(const struct difference *d, const struct gr_node *node
     fputs("</td>", d->page);
 }
 
+/* A row of the table for a setting in which the runs differ; none where all have the same. */
 static gr_status compare_at(struct difference *d, const char *path) {
     gr_status status = GR_OK;
     char *values[GR_CHART_COLOURS] = {NULL};

@@ -175,6 +175,10 @@ static gr_status create_silos(const struct creator *c) {
     return rounds < 0 ? gr_hdf5_fail(GR_ERROR_WRITE, c->path, "silos") : GR_OK;
 }
 
+/*
+ * Rank 0 lays out the whole file by itself, because no rank may wait for another inside the HDF5
+ * library.
+ */
 static gr_status create_structure(struct creator *c, const char *format) {
     gr_status status = GR_OK;
     hid_t global = create_group(c->file, "global"), digests = -1;

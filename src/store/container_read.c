@@ -274,6 +274,10 @@ out:
     return status;
 }
 
+/*
+ * The layout follows from the datasets; the number of pieces follows from the layout, and the
+ * digests must be as many.
+ */
 static gr_status read_structure(struct reader *r) {
     gr_status status = GR_OK;
     struct gr_container *c = r->c;

@@ -62,6 +62,7 @@ static gr_status agree(const struct writer *w, gr_status mine) {
     return w->comm ? gr_comm_agree(w->comm, mine) : mine;
 }
 
+/* The pieces are the same on any number of ranks; each rank has a run of them, begin to end - 1. */
 static gr_status prepare(struct writer *w) {
     gr_status status = GR_OK;
     const struct gr_layout *layout = w->state->layout;

@@ -153,6 +153,10 @@ out:
     return status;
 }
 
+/*
+ * An id has id_bytes in the file, filled up with NULs, so that every rank knows where its rows
+ * begin.
+ */
 static gr_status write_ids(struct gr_predictions *p, size_t first, size_t n, const char *ids,
                            const size_t *id_end) {
     gr_status status = GR_OK;

@@ -133,6 +133,10 @@ double gr_learning_rate(const struct gr_train_config *config, uint32_t round) {
     }
 }
 
+/*
+ * Everything that a silo's round depends on, but a kept solver's state, is set anew from (seed,
+ * silo, round), so that it does not matter which silos this process has trained before.
+ */
 static gr_status start_silo(struct gr_trainer *trainer, const struct gr_silo *silo, uint32_t round,
                             const float *global) {
     const size_t n = silo->train.n_rows;
