@@ -369,8 +369,8 @@ void gr_guard_stop(void);
  * GR_STOPPED's.
  */
 void gr_guard_code(gr_status code);
-/* Before the process is ended its exit code, of two digits, goes into the file at `path`, if that
- * holds `before`; both borrowed. NULL: into none. */
+/* Not collective. Sets the file at `path`, if it holds `before`, into which the exit code, of two
+ * digits, goes before a guard ends the process; both borrowed. NULL: into none. */
 void gr_guard_note(const char *path, const char *before);
 
 /* ---- children ------------------------------------------------------------------------------- */
