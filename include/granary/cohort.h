@@ -64,6 +64,7 @@ void gr_cohort_free(struct gr_cohort *cohort);
 void gr_cohort_set_options(struct gr_cohort *cohort, const struct gr_cohort_options *options);
 /* Not collective. As given to gr_cohort_create; borrowed. */
 struct gr_comm *gr_cohort_comm(const struct gr_cohort *cohort);
+/* Not collective. As given to gr_cohort_create; borrowed. */
 const struct gr_config *gr_cohort_config(const struct gr_cohort *cohort);
 
 /*
@@ -76,15 +77,15 @@ const struct gr_config *gr_cohort_config(const struct gr_cohort *cohort);
  */
 gr_status gr_cohort_load(struct gr_cohort *cohort) GR_CHECKED;
 
+typedef gr_status (*gr_cohort_work)(void *context);
 /*
  * Collective. Does collective work, and does it again over the silos that are left when a rank is
  * lost in it. `work` is called with `context` by every member, and must be able to begin anew,
  * whatever the call before has left; its own status is the one returned, but for GR_LOST. It has
- * succeeded everywhere when it has on one member: a last agreement is part of it. A rank's death is
- * survived as soon as some member has seen it (the process table of its host, ULFM); GR_LOST: a
+ * succeeded everywhere when it has on one member: a last agreement is part of it. A rank's death
+ * is survived as soon as some member has seen it (the process table of its host, ULFM). GR_LOST: a
  * member is silent, and nobody has seen it end. GR_STOPPED: this rank was given up.
  */
-typedef gr_status (*gr_cohort_work)(void *context);
 gr_status gr_cohort_attempt(struct gr_cohort *cohort, gr_cohort_work work,
                             void *context) GR_CHECKED;
 /* Not collective. Flags of the silos that took no part in gr_cohort_load, n_silos; how many. */
@@ -106,14 +107,12 @@ gr_status gr_cohort_exclude(struct gr_cohort *cohort, struct gr_silo *silo,
  */
 gr_status gr_cohort_count(struct gr_cohort *cohort) GR_CHECKED;
 
-/*
- * A respawned rank, in lockstep with the members: they call gr_cohort_welcome, it calls
- * gr_cohort_join in the place of gr_cohort_load, and both share the facts about all silos.
- * GR_ERROR_DATA on the respawned rank: its rows are of another shape than the members'; it leaves,
- * and the members go on. The respawned rank then calls gr_cohort_exclude where need be, and
- * gr_cohort_scale_weights. Collective.
- */
+/* Collective, in lockstep with the gr_cohort_join of respawned ranks. The members' part: the
+ * facts about all silos are shared. */
 gr_status gr_cohort_welcome(struct gr_cohort *cohort) GR_CHECKED;
+/* Collective. A respawned rank calls it in the place of gr_cohort_load, then gr_cohort_exclude
+ * where need be, and gr_cohort_scale_weights. GR_ERROR_DATA: its rows are of another shape than
+ * the members'; it leaves, and they go on. */
 gr_status gr_cohort_join(struct gr_cohort *cohort) GR_CHECKED;
 /* Not collective. Once for a respawned rank; gr_cohort_count does it for the others. */
 void gr_cohort_scale_weights(struct gr_cohort *cohort);
@@ -200,44 +199,42 @@ uint32_t gr_cohort_uncompared(const struct gr_cohort *cohort);
 /* ---- findings, for people: not collective -----------------------------------------------------
  */
 
-/* A line for this process's own terminal, where anything may be told. */
+/* Not collective. A line for this process's own terminal, where anything may be told. */
 void gr_cohort_hear(const struct gr_cohort *cohort, const char *format, ...) GR_PRINTF(2, 3);
-/* Silos that are unusable, over all ranks. */
+/* Not collective. Silos that are unusable, over all ranks. */
 uint32_t gr_cohort_unusable(const struct gr_cohort *cohort);
-/*
- * Whether a silo is one of them, and then why, "line 7, column 2: a value is missing": a reason out
- * of a fixed list and its place, nothing of a cell and no path. words: room for `size` bytes.
- */
+/* Not collective. Whether a silo is one of them, and then why, "line 7, column 2: a value is
+ * missing": a reason out of a fixed list and its place, nothing of a cell and no path. words:
+ * room for `size` bytes. */
 bool gr_cohort_sits_out(const struct gr_cohort *cohort, uint32_t silo, char *words, size_t size);
-/* Columns of the tables; 0 where they name none. */
+/* Not collective. Columns of the tables; 0 where they name none. */
 size_t gr_cohort_columns(const struct gr_cohort *cohort);
-/*
- * The findings in a column over all silos before the first round, "data: chol: 30 missing, fewer
- * than 10 outside of the range": counts below data.disclosure_threshold are not told. *words: NULL
- * for nothing; released with gr_free.
- */
+/* Not collective. The findings in a column over all silos before the first round, "data: chol:
+ * 30 missing, fewer than 10 outside of the range": counts below data.disclosure_threshold are
+ * not told. *words: NULL for nothing; released with gr_free. */
 gr_status gr_cohort_tell_found(const struct gr_cohort *cohort, size_t column,
                                char **words) GR_CHECKED;
-/* Where of an open column no category is common enough to be told; *words as above. */
+/* Not collective. Where of an open column no category is common enough to be told; *words as
+ * above. */
 gr_status gr_cohort_tell_vanished(const struct gr_cohort *cohort, size_t column,
                                   char **words) GR_CHECKED;
-/*
- * Where a fraction of rows was to be held out and none is, of some class or of all: 0 for the
- * validation, 1 for the test; *words as above.
- */
 enum { GR_TELL_SPLITS = 2 };
+/* Not collective. Where a fraction of rows was to be held out and none is, of some class or of
+ * all; part: 0 for the validation, 1 for the test; *words as above. */
 gr_status gr_cohort_tell_split(const struct gr_cohort *cohort, size_t part,
                                char **words) GR_CHECKED;
-/* Features that preprocessing makes 0 everywhere; *words as above. */
+/* Not collective. Features that preprocessing makes 0 everywhere; *words as above. */
 gr_status gr_cohort_tell_preprocessing(const struct gr_cohort *cohort, char **words) GR_CHECKED;
-/* Columns of which the policy tells preprocessing nothing; *words as above. */
+/* Not collective. Columns of which the policy tells preprocessing nothing; *words as above. */
 gr_status gr_cohort_tell_withheld(const struct gr_cohort *cohort, char **words) GR_CHECKED;
-/* Lines and columns of CSV files that are no rows or features, and were passed over; *words as
- * above. */
+/* Not collective. Lines and columns of CSV files that are no rows or features, and were passed
+ * over; *words as above. */
 gr_status gr_cohort_tell_passed_over(const struct gr_cohort *cohort, char **words) GR_CHECKED;
-/* How many weights are too small beside the largest to count; *words as above. */
+/* Not collective. How many weights are too small beside the largest to count; *words as above. */
 gr_status gr_cohort_tell_weights(const struct gr_cohort *cohort, char **words) GR_CHECKED;
-/* Which codes of categories a linear model takes for quantities; *words as above. */
+/*
+ * Not collective. Which codes of categories a linear model takes for quantities; *words as above.
+ */
 gr_status gr_cohort_tell_codes(const struct gr_cohort *cohort, char **words) GR_CHECKED;
 
 #ifdef __cplusplus

@@ -47,7 +47,8 @@ struct gr_comm_options {
 /* The environment variable that tells ranks, before they share a config, what they are given to
  * start: seconds, as round.start_deadline_s. */
 #define GR_COMM_START_VARIABLE "GRANARY_START_DEADLINE_S"
-/* What it says; GR_COMM_START_S where it says nothing. */
+enum { GR_COMM_START_S = 300 };
+/* Not collective. The seconds that the variable names; GR_COMM_START_S where it names none. */
 double gr_comm_start_seconds(void);
 
 /*
@@ -57,63 +58,72 @@ double gr_comm_start_seconds(void);
  * used again. Then collectives of MPI are called: a rank that dies there ends the others once
  * start_s is over, with exit code 75.
  */
-enum { GR_COMM_START_S = 300 };
 gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
                          struct gr_comm **out) GR_CHECKED;
-void gr_comm_free(struct gr_comm *comm); /* NULL accepted */
+/* Not collective. NULL accepted. Calls into MPI, so before MPI_Finalize. */
+void gr_comm_free(struct gr_comm *comm);
 
 /*
- * Until gr_comm_started is called a member may be silent for start_s, while it loads its data, and
- * rank 0 says from time to time whom all wait for. To be called by all, before the first round.
+ * Not collective, but called by all members before the first round. Until then a member may be
+ * silent for start_s while it loads its data, and rank 0 says from time to time whom all wait for.
  */
 void gr_comm_started(struct gr_comm *comm);
-/* Whether this rank tells for all what has become of them: rank 0, or at the start the next. */
+/* Not collective. Whether this rank tells for all what has become of them: rank 0, or at the
+ * start the next one that is left. */
 bool gr_comm_speaks(const struct gr_comm *comm);
-/* The host of a slot, for messages on terminals; borrowed. */
 enum { GR_HOST_BYTES = 64 };
+/* Not collective. The host of a slot, for messages on terminals; borrowed. */
 const char *gr_comm_host_name(const struct gr_comm *comm, int slot);
 
-/*
- * Where the MPI has User Level Failure Mitigation. gr_comm_respawn: Collective; starts a process of
- * `command` (NULL-terminated) for each slot whose rank has died, unless a rank is out that may
- * still come back, or not all ranks are `willing`. The new ones take those slots, as the last in
- * seniority, and an epoch of all begins. They call gr_comm_join where others call gr_comm_create,
- * and lack all state.
- */
 enum gr_respawn { GR_RESPAWN_NOT_NOW, GR_RESPAWN_FAILED, GR_RESPAWN_DONE };
+/*
+ * Collective, where the MPI has User Level Failure Mitigation. Starts a process of `command`
+ * (NULL-terminated) for each slot whose rank has died, unless a rank is out that may still come
+ * back, or not all ranks are `willing`. The new ranks take those slots, as the last in seniority,
+ * and an epoch of all begins.
+ */
 gr_status gr_comm_respawn(struct gr_comm *comm, char **command, bool willing,
                           enum gr_respawn *outcome) GR_CHECKED;
+/* Not collective. Whether this process was started by gr_comm_respawn. */
 bool gr_comm_was_spawned(void);
+/* Collective. A new process calls it in the place of gr_comm_create, in step with the members'
+ * gr_comm_respawn; it lacks all state. Errors as of gr_comm_create. */
 gr_status gr_comm_join(const struct gr_comm_options *options, struct gr_comm **out) GR_CHECKED;
 
-/* In the present epoch. */
+/* Not collective. This rank in the present epoch, from 0. */
 int gr_comm_rank(const struct gr_comm *comm);
+/* Not collective. Members of the present epoch. */
 int gr_comm_size(const struct gr_comm *comm);
-int gr_comm_nodes(const struct gr_comm *comm);      /* shared windows in use, over all ranks */
-int gr_comm_hosts(const struct gr_comm *comm);      /* over all slots */
-uint32_t gr_comm_epoch(const struct gr_comm *comm); /* from 0 */
-/* A rank's number in `parent`, its slot, stays the same; slots: size of `parent`. */
+/* Not collective. Shared windows in use in the present epoch, over all ranks. */
+int gr_comm_nodes(const struct gr_comm *comm);
+/* Not collective. Hosts of all slots. */
+int gr_comm_hosts(const struct gr_comm *comm);
+/* Not collective. The present epoch, from 0: one more with each change of the membership. */
+uint32_t gr_comm_epoch(const struct gr_comm *comm);
+/* Not collective. This rank's number in `parent`, which stays the same in all epochs. */
 int gr_comm_slot(const struct gr_comm *comm);
+/* Not collective. The size of `parent`. */
 int gr_comm_slots(const struct gr_comm *comm);
-/* The rank of a slot in the present epoch, -1: not a member. */
+/* Not collective. The rank of a slot in the present epoch; -1: it is not a member. */
 int gr_comm_rank_of(const struct gr_comm *comm, int slot);
 
-/*
- * collective_s: how long a member may be silent on the way to a collective before the others go on
- * without it: for half of it while they wait there, for the rest while they call it (default
- * GR_COMM_DEADLINE_S). Who works and gives signs of life meanwhile (gr_control_watch) is waited
- * for. heartbeat_s: a rank that trains and gives no sign for so long is given up (0, the default:
- * never).
- */
 #define GR_COMM_DEADLINE_S 3600.0
+/*
+ * Not collective; the same on all ranks. collective_s: how long a member may be silent on the way
+ * to a collective before the others go on without it: for half of it while they wait there, for
+ * the rest while they call it (default GR_COMM_DEADLINE_S). A member that works and gives signs of
+ * life meanwhile (gr_control_watch) is waited for. heartbeat_s: a rank that trains and gives no
+ * sign for so long is given up (0, the default: never).
+ */
 void gr_comm_set_deadlines(struct gr_comm *comm, double collective_s, double heartbeat_s);
 
-/*
- * Who may begin an epoch: of two groups of members that have lost sight of each other one must be
- * refused. Called by the member that leads the change. The default, and NULL, grant all.
- * GR_STOPPED: the run has ended, or goes on elsewhere; this rank is out then.
- */
 typedef gr_status (*gr_claim_function)(void *context, uint32_t epoch, bool *granted);
+/*
+ * Not collective; the same on all ranks. Sets who may begin an epoch: of two groups of members
+ * that have lost sight of each other one must be refused. The member that leads the change calls
+ * `claim`. The default, and NULL, grant all. GR_STOPPED from `claim`: the run has ended, or goes
+ * on elsewhere; this rank is out then.
+ */
 void gr_comm_set_arbiter(struct gr_comm *comm, gr_claim_function claim, void *context);
 
 /*
@@ -131,12 +141,10 @@ gr_status gr_comm_broadcast(struct gr_comm *comm, void *bytes, size_t n) GR_CHEC
  */
 gr_status gr_comm_broadcast_text(struct gr_comm *comm, char **text, size_t limit) GR_CHECKED;
 
-/*
- * Collective. values[0..n-1] summed over ranks on all ranks, in pieces of GR_COMM_SMALL_MAX values.
- * Sums are taken modulo 2^64, and overflow is the caller's to exclude. After a failure some values
- * may be sums and some not.
- */
 enum { GR_COMM_SMALL_MAX = 1024 };
+/* Collective. values[0..n-1] summed over ranks on all ranks, in pieces of GR_COMM_SMALL_MAX
+ * values. Sums are taken modulo 2^64, and overflow is the caller's to exclude. After a failure
+ * some values may be sums and some not. */
 gr_status gr_comm_sum_int64(struct gr_comm *comm, int64_t *values, size_t n) GR_CHECKED;
 /* Collective. Maxima, likewise. */
 gr_status gr_comm_max_int64(struct gr_comm *comm, int64_t *values, size_t n) GR_CHECKED;
@@ -148,33 +156,31 @@ gr_status gr_comm_max_int64(struct gr_comm *comm, int64_t *values, size_t n) GR_
 static inline gr_status gr_comm_sum_public(struct gr_comm *comm, int64_t *values, size_t n) {
     return gr_comm_sum_int64(comm, values, n);
 }
+/* Collective. Maxima of facts about ranks, likewise. */
 static inline gr_status gr_comm_max_public(struct gr_comm *comm, int64_t *values, size_t n) {
     return gr_comm_max_int64(comm, values, n);
 }
 
-/*
- * Collective. The n bytes that each rank brings, to all: those of rank r are bytes[begin[r]] to
- * bytes[begin[r + 1] - 1]. n may differ between ranks, and be 0. limit: the same on all ranks; more
- * bytes, of one rank or together, are GR_ERROR_INTERNAL on all. To be released by
- * gr_gathered_release.
- */
+/* The bytes of all ranks: those of rank r are bytes[begin[r]] to bytes[begin[r + 1] - 1]. */
 struct gr_gathered {
     unsigned char *bytes; /* owned */
     size_t *begin;        /* size of the gr_comm + 1; owned */
 };
+/* Collective. The n bytes that each rank brings, to all; n may differ between ranks, and be 0.
+ * limit: the same on all ranks; more bytes, of one rank or together, are GR_ERROR_INTERNAL on
+ * all. To be released by gr_gathered_release. */
 gr_status gr_comm_gather(struct gr_comm *comm, const void *mine, size_t n, size_t limit,
                          struct gr_gathered *out) GR_CHECKED;
+/* Not collective. */
 void gr_gathered_release(struct gr_gathered *gathered);
 
-/*
- * Collective. The ranks of which something is said, for a message, the same on all: "rank 1 (h1),
- * rank 3 (h2) and 4 more"; "" when there are none. flagged: whether it is said of this rank;
- * unlike: whether its n bytes are other than rank 0's. Only a digest of them leaves the rank, and
- * only rank 0's.
- */
 enum { GR_NAMES_BYTES = 384 };
+/* Collective. The ranks that are `flagged`, for a message, the same on all: "rank 1 (h1), rank 3
+ * (h2) and 4 more"; "" when there are none. */
 gr_status gr_comm_name_flagged(struct gr_comm *comm, bool flagged,
                                char out[GR_NAMES_BYTES]) GR_CHECKED;
+/* Collective. The ranks whose n bytes are other than rank 0's, likewise. Only a digest of the
+ * bytes leaves a rank, and only rank 0's. */
 gr_status gr_comm_name_unlike(struct gr_comm *comm, const void *bytes, size_t n,
                               char out[GR_NAMES_BYTES]) GR_CHECKED;
 
@@ -188,9 +194,11 @@ struct gr_comm_texts {
 /* Collective. To be released by gr_comm_texts_release. */
 gr_status gr_comm_gather_texts(struct gr_comm *comm, const char *mine,
                                struct gr_comm_texts *out) GR_CHECKED;
+/* Not collective. */
 void gr_comm_texts_release(struct gr_comm_texts *texts);
 
-/* Bytes this process has handed to MPI or written to shared windows for others, since the start. */
+/* Not collective. Bytes this process has handed to MPI or written to shared windows for others,
+ * since the start. */
 uint64_t gr_comm_bytes_sent(const struct gr_comm *comm);
 
 /* ---- control plane ------------------------------------------------------------------------ */
@@ -238,15 +246,17 @@ struct gr_roster {
     bool need_state;     /* this rank is such a member: what it trained is void */
 };
 
+/* Not collective. An empty roster of n_silos; released by gr_roster_release. */
 gr_status gr_roster_create(uint32_t n_silos, struct gr_roster *out) GR_CHECKED;
+/* Not collective. */
 void gr_roster_release(struct gr_roster *roster);
 
-/* How many silos messages may speak of. To be said by all, with an agreement before the first
- * round.
- */
+/* Not collective, but called by all, with an agreement before the first round: how many silos
+ * messages may speak of. */
 void gr_control_expect(struct gr_comm *comm, uint32_t n_silos);
 
-/* Where this rank is. To be said whenever it goes on by itself; OPEN forgets what was READY. */
+/* Not collective. Tells the others where this rank is: called whenever it goes on by itself.
+ * GR_PHASE_OPEN forgets which silos were ready. */
 void gr_control_at(struct gr_comm *comm, uint32_t round, enum gr_phase phase);
 
 /*
@@ -277,29 +287,29 @@ gr_status gr_control_close_round(struct gr_comm *comm, struct gr_roster *roster,
  */
 gr_status gr_control_recover(struct gr_comm *comm, struct gr_roster *roster) GR_CHECKED;
 
-/*
- * To be called while training, between batches (a gr_poll_function; context: the gr_comm): takes
- * part in changes of the membership and gives signs of life. GR_LOST: the others have gone on
- * without this rank.
- */
+/* Not collective. Called while training, between batches (a gr_poll_function; context: the
+ * gr_comm): takes part in changes of the membership and gives signs of life. GR_LOST: the others
+ * have gone on without this rank. */
 gr_status gr_control_poll(void *comm) GR_CHECKED;
 
 /*
- * The same for work on the way to a collective that others may already wait in (an evaluation, a
- * table to be read, a checkpoint): gives signs of life, by which they know that it is worth
- * waiting. GR_LOST: the membership changes; the work is to be given up, and done again after
- * gr_control_recover.
+ * Not collective. The same for work on the way to a collective that others may already wait in (an
+ * evaluation, a table to be read, a checkpoint): gives signs of life, by which they know that it
+ * is worth waiting. GR_LOST: the membership changes; the work is to be given up, and done again
+ * after gr_control_recover.
  */
 gr_status gr_control_watch(void *comm) GR_CHECKED;
 
-/* Whether any rank was ever lost or given up, as far as this one knows. */
+/* Not collective. Whether any rank was ever lost or given up, as far as this one knows. */
 bool gr_comm_losses(const struct gr_comm *comm);
 /* Not collective. After GR_LOST: whether a member has been seen to end, or another member calls for
  * a change of the membership; looked for during a second at most. Else it is a loss by silence. */
 bool gr_comm_saw_end(struct gr_comm *comm);
-/* Whether this rank was given up, and has not been taken in again. */
+/* Not collective. Whether this rank was given up, and has not been taken in again. */
 bool gr_comm_out(const struct gr_comm *comm);
-/* Whether this rank was given up, and the others have come to the end without it. */
+/*
+ * Not collective. Whether this rank was given up, and the others have come to the end without it.
+ */
 bool gr_comm_over(const struct gr_comm *comm);
 
 /*
@@ -311,11 +321,11 @@ gr_status gr_control_finish(struct gr_comm *comm) GR_CHECKED;
 /* Not collective. This rank ends the run before the first round, for nobody knows what has become
  * of a silent one: the others learn that its own end is no loss to recover from. */
 void gr_control_give_up(struct gr_comm *comm);
-/* This rank fails, for a reason that all have agreed on or will: whoever meets with it learns it.
- */
+/* Not collective. This rank fails, for a reason that all have agreed on or will: whoever meets
+ * with it learns the reason. */
 void gr_control_fail(struct gr_comm *comm, gr_status status);
 
-/* This rank has received the state that it needed. */
+/* Not collective. This rank has received the state that it needed. */
 void gr_control_has_state(struct gr_comm *comm);
 
 /* What became of slots, in the order in which it happened. */
@@ -324,8 +334,10 @@ struct gr_change {
     int slot;
     enum gr_change_kind kind;
 };
-/* Changes since they were last cleared, the same on all members; borrowed. */
+/* Not collective. Changes since they were last cleared, n of them, the same on all members;
+ * borrowed. */
 const struct gr_change *gr_control_changes(const struct gr_comm *comm, size_t *n);
+/* Not collective, but called by all members alike. */
 void gr_control_clear_changes(struct gr_comm *comm);
 
 /* ---- the reductions ----------------------------------------------------------------------- */
@@ -411,6 +423,7 @@ struct gr_aggregator_options {
 gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout *layout,
                                     const struct gr_aggregator_options *options,
                                     struct gr_aggregator **out) GR_CHECKED;
+/* Not collective. NULL accepted. */
 void gr_aggregator_free(struct gr_aggregator *aggregator);
 
 /*
@@ -449,11 +462,13 @@ gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contrib
 
 /* ---- what is in force, for `granary version --verbose` and the manifest ---------------------- */
 
-/* True when the MPI library was built with, and mpirun has enabled, failure mitigation. */
+/* Not collective. Whether the MPI library was built with, and mpirun has enabled, failure
+ * mitigation. */
 bool gr_comm_has_ulfm(void);
-/* That in words, and what mpirun could enable. */
+/* Not collective. The same in words, and what mpirun could enable; static. */
 const char *gr_comm_fault_tolerance(void);
-/* How lost ranks are found here: "process table, ulfm, deadlines" or less. */
+/* Not collective. How lost ranks are found here: "process table, ulfm, deadlines" or less;
+ * borrowed. */
 const char *gr_comm_detection(const struct gr_comm *comm);
 
 #ifdef __cplusplus

@@ -31,12 +31,11 @@ struct gr_draw {
 };
 
 /*
- * Flags the silos of a round: `participants` of n_silos (0: all) without replacement. The same on
- * every rank. How depends on `sampling`:
- *   uniform  each silo as likely as any other, from the stream (seed, 0, round, GR_PURPOSE_SAMPLE)
- *   size     one after the other, each time in proportion to rows (Efraimidis and Spirakis 2006);
- *            a round's mean is then to weight all silos alike (Li, Huang, Yang, Wang, Zhang 2020,
- *            scheme II), for their sizes are in the draw
+ * Not collective. Flags the silos of a round: `participants` of n_silos (0: all) without
+ * replacement. The same on every rank. How depends on `sampling`: uniform  each silo as likely as
+ * any other, from the stream (seed, 0, round, GR_PURPOSE_SAMPLE) size     one after the other, each
+ * time in proportion to rows (Efraimidis and Spirakis 2006); a round's mean is then to weight all
+ * silos alike (Li, Huang, Yang, Wang, Zhang 2020, scheme II), for their sizes are in the draw
  *   cyclic   the next `participants` in the order of ids, round after round
  *   list     as uniform, of the silos that round.availability has in this round; all of them when
  *            they are fewer
@@ -55,6 +54,7 @@ struct gr_federation; /* opaque: data, model, trainer, aggregator, server state 
  * (gr_cohort_count). The cohort is borrowed until gr_federation_free. Errors: theirs.
  */
 gr_status gr_federation_create(struct gr_cohort *cohort, struct gr_federation **out) GR_CHECKED;
+/* Not collective. NULL accepted; the cohort stays. */
 void gr_federation_free(struct gr_federation *federation);
 
 /*
@@ -79,6 +79,7 @@ struct gr_examination {
  */
 gr_status gr_examine(struct gr_comm *comm, const struct gr_config *config, const char *run_path,
                      struct gr_examination *out) GR_CHECKED;
+/* Not collective. */
 void gr_examination_release(struct gr_examination *examination);
 
 /*
@@ -120,6 +121,7 @@ struct gr_participation {
     const uint8_t *lost, *late,
         *returned; /* silos of ranks that were or did since the last round */
 };
+/* Not collective. Borrowed until the next round. */
 void gr_federation_participation(const struct gr_federation *federation,
                                  struct gr_participation *out);
 
@@ -133,25 +135,26 @@ struct gr_unscored {
     char where[160];      /* else "row 3, column "dose"", counted from 0; "": no row alone */
     bool diverged;        /* nothing at all could be scored */
 };
+/* Not collective. Borrowed until the next round. */
 void gr_federation_unscored(const struct gr_federation *federation, struct gr_unscored *out);
 
-/*
- * What the last round's evaluation has found over all ranks, the same on each, or at the end of a
- * run that keeps its best model that one's; borrowed until the next round. False: the last round
- * was not evaluated, or there were no rows.
- */
+/* Not collective. The findings of the last round's evaluation over all ranks, the same on each,
+ * or at the end of a run that keeps its best model those of that model; borrowed until the next
+ * round. False: the last round was not evaluated, or there were no rows. */
 bool gr_federation_evaluation(const struct gr_federation *federation, struct gr_evaluation *out);
 
-/* Rounds completed. */
+/* Not collective. Rounds completed. */
 uint32_t gr_federation_rounds_done(const struct gr_federation *federation);
-/* The state to be stored, with pointers into the federation. */
+/* Not collective. The state to be stored, with pointers into the federation. */
 void gr_federation_state(struct gr_federation *federation, struct gr_state *out);
-/* The model that is the outcome: the newest, or where the config says `stop`, the best one. */
+/* Not collective. The model that is the outcome: the newest, or where the config says `stop`,
+ * the best one. Without facts about silos, for a model goes to others. */
 void gr_federation_outcome(struct gr_federation *federation, struct gr_state *out);
-/* After a checkpoint has been read into `state`, which is gr_federation_state's. */
+/* Not collective. After a checkpoint has been read into `state`, which is gr_federation_state's. */
 gr_status gr_federation_resume(struct gr_federation *federation,
                                const struct gr_state *state) GR_CHECKED;
-/* Whether the last `stop.patience` rounds have brought nothing better; the same on all ranks. */
+/* Not collective. Whether the last `stop.patience` rounds have brought nothing better; the same
+ * on all ranks. */
 bool gr_federation_ends_early(const struct gr_federation *federation);
 
 /*
@@ -162,7 +165,7 @@ bool gr_federation_ends_early(const struct gr_federation *federation);
 gr_status gr_federation_outline(struct gr_federation *federation,
                                 struct gr_opening *out) GR_CHECKED;
 
-/* For the manifest: borrowed. */
+/* Not collective. The model as JSON, for the manifest; borrowed. */
 const char *gr_federation_architecture(const struct gr_federation *federation);
 /* What a whole run was asked to do. */
 struct gr_run_options {
@@ -184,25 +187,25 @@ gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
                  const struct gr_run_options *options) GR_CHECKED;
 
 /*
- * The same in a process that replaces a lost rank (gr_comm_was_spawned): config and state come from
- * the others.
+ * Collective, in step with the members' gr_comm_respawn. A run in a process that replaces a lost
+ * rank (gr_comm_was_spawned): config and state come from the members.
  */
 gr_status gr_run_join(struct gr_comm *comm, const struct gr_run_options *options) GR_CHECKED;
 
 /*
- * Compares what the files of a run directory say of each other: the chain of events with itself,
- * with the newest whole checkpoint and with the manifest; the metrics, the manifest and the model
- * with their digests there. What a run that goes on, or was killed, has written behind its newest
- * checkpoint is compared with nothing. GR_ERROR_DATA with all the differences. *words, on success:
- * a line that says what they were compared with. Released with gr_free.
+ * Not collective. Compares the files of a run directory with each other: the chain of events with
+ * itself, with the newest whole checkpoint and with the manifest; the metrics, the manifest and the
+ * model with their digests there. Lines that a run which goes on, or was killed, has written behind
+ * its newest checkpoint are compared with nothing. GR_ERROR_DATA with all the differences. *words,
+ * on success: a line that says what they were compared with. Released with gr_free.
  */
 gr_status gr_run_compare(const char *run_path, char **words) GR_CHECKED;
 
 /* ---- stored models ------------------------------------------------------------------------ */
 
 /*
- * What a stored model said of a table, and what was found in the table's columns: the same on every
- * rank, over all rows. Released with gr_scored_release, also after a failure.
+ * A stored model's answers for a table, counted, and the findings in the table's columns: the same
+ * on every rank, over all rows. Released with gr_scored_release, also after a failure.
  */
 struct gr_scored {
     size_t n_rows;
@@ -213,6 +216,7 @@ struct gr_scored {
     struct gr_columns *columns;         /* the model's; owned; NULL: it knows none */
     struct gr_found *found;             /* of each of them; owned; NULL: nobody has looked */
 };
+/* Not collective. */
 void gr_scored_release(struct gr_scored *scored);
 
 /*
@@ -234,8 +238,9 @@ gr_status gr_predict_table(struct gr_comm *comm, const char *model_path,
                            struct gr_scored *out) GR_CHECKED;
 
 /*
- * What was found in column i, in words and whole counts, for the owner of the rows: "3 missing,
- * taken as the mean; 5 outside of 0 to 110". *words: NULL for nothing; released with gr_free.
+ * Not collective. The findings in column i, in words and whole counts, for the owner of the rows:
+ * "3 missing, taken as the mean; 5 outside of 0 to 110". *words: NULL for nothing; released with
+ * gr_free.
  */
 gr_status gr_scored_tell(const struct gr_scored *scored, size_t column, char **words) GR_CHECKED;
 

@@ -86,17 +86,17 @@ const char *gr_release_when_text(enum gr_release_when when);
 
 struct gr_door; /* opaque: comm, policy, ledger */
 
-/* Not collective. comm and config are borrowed until gr_door_free, which takes NULL. */
+/* Not collective. comm and config are borrowed until gr_door_free. */
 gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
                          struct gr_door **out) GR_CHECKED;
+/* Not collective. NULL accepted. */
 void gr_door_free(struct gr_door *door);
 
-/*
- * Collective. values[0..n-1], this rank's silos', become their sums, or maxima, over all ranks, on
- * all ranks. GR_LOST: some may be sums and some not. Errors as of gr_comm_sum_int64.
- */
+/* Collective. values[0..n-1], this rank's silos', become their sums over all ranks, on all
+ * ranks. GR_LOST: some may be sums and some not. Errors as of gr_comm_sum_int64. */
 gr_status gr_release_sum(struct gr_door *door, enum gr_release id, int64_t *values,
                          size_t n) GR_CHECKED;
+/* Collective. Maxima, likewise. */
 gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *values,
                          size_t n) GR_CHECKED;
 /*
@@ -120,7 +120,7 @@ void gr_release_note(struct gr_door *door, enum gr_release id, size_t n);
 struct gr_release_entry {
     uint64_t times, values;
 };
-/* Not collective. */
+/* Not collective. The entry of a release. */
 struct gr_release_entry gr_door_entry(const struct gr_door *door, enum gr_release id);
 /* Not collective. Begins a new page of the ledger: once what has left is written down. */
 void gr_door_close_ledger(struct gr_door *door);

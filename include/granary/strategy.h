@@ -110,24 +110,24 @@ enum { GR_COMBINE_WIDTH = 64 };
 
 /* All of what follows: not collective. */
 
-/*
- * Makes a strategy known, before a config names it, in every process of a run. Borrowed for good.
- * GR_ERROR_USAGE: its name is taken or malformed, it lacks `step`, or a setting of that name is
- * defined otherwise.
- */
+/* Not collective, but called in every process of a run before a config names the strategy, which
+ * is borrowed for good. GR_ERROR_USAGE: its name is taken or malformed, it lacks `step`, or a
+ * setting of that name is defined otherwise. */
 gr_status gr_strategy_register(const struct gr_strategy *strategy) GR_CHECKED;
-/* NULL: there is none of this name. */
+/* Not collective. NULL: there is none of this name. */
 const struct gr_strategy *gr_strategy_find(const char *name);
-/* The i-th, in the order in which they became known; NULL behind the last. */
+/* Not collective. The i-th, in the order in which they became known; NULL behind the last. */
 const struct gr_strategy *gr_strategy_at(size_t i);
 
-/* The i-th setting of all strategies, and its place in gr_strategy_config; NULL behind the last. */
+/* Not collective. The i-th setting of all strategies, i being its place in gr_strategy_config;
+ * NULL behind the last. */
 const struct gr_strategy_setting *gr_strategy_setting_at(size_t i);
-/* GR_STRATEGY_SETTINGS_MAX: there is none of this name. */
+/* Not collective. The place of a setting; GR_STRATEGY_SETTINGS_MAX: there is none of this name. */
 size_t gr_strategy_setting_index(const char *name);
-/* A strategy's setting; 0 where there is none of this name. */
+/* Not collective. A strategy's setting; 0 where there is none of this name. */
 double gr_strategy_get(const struct gr_strategy_config *config, const char *name);
-/* For configs that are made by hand. Does nothing where there is none of this name. */
+/* Not collective. For configs that are made by hand. Does nothing where there is no setting of
+ * this name. */
 void gr_strategy_set(struct gr_strategy_config *config, const char *name, double value);
 
 #ifdef __cplusplus
