@@ -25,7 +25,7 @@
  * Elements of a segment: small enough that what is under way stays in the caches, large enough that
  * ranks seldom wait for each other (measured from 8 to 64 blocks).
  */
-enum { SEGMENT = 32 * GR_RING_BLOCK };
+enum { SEGMENT_BLOCKS = 32, SEGMENT = SEGMENT_BLOCKS * GR_RING_BLOCK };
 enum { SLOTS = 2 }; /* of each rank: one is written while the other is read */
 
 /* Steps by which the stages of a segment follow its encoding. */
@@ -142,9 +142,7 @@ gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout
     aggregator->size = (aggregator->n_vectors - 1) * aggregator->span + layout->size;
     aggregator->n_blocks = (aggregator->size + GR_RING_BLOCK - 1) / GR_RING_BLOCK;
     aggregator->segment = gr_smaller(SEGMENT, aggregator->n_blocks * GR_RING_BLOCK);
-    aggregator->n_segments =
-        aggregator->size > 0 ? (aggregator->size + aggregator->segment - 1) / aggregator->segment
-                             : 0;
+    aggregator->n_segments = (aggregator->n_blocks + SEGMENT_BLOCKS - 1) / SEGMENT_BLOCKS;
     return GR_OK;
 }
 
@@ -170,6 +168,7 @@ static size_t elements(const struct gr_aggregator *aggregator, size_t k) {
 }
 
 static char *sum_of(const struct gr_aggregator *aggregator, size_t k) {
+    assert(aggregator->lag > 0);
     return aggregator->sums + k % aggregator->lag * aggregator->segment * aggregator->element;
 }
 

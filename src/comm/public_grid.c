@@ -38,20 +38,27 @@ static double squares_of(const float *x, size_t n) {
     return sum;
 }
 
+/* The i-th integer of a block, without its sign. */
+static uint64_t magnitude_of(const void *integers, size_t element, size_t i) {
+    int64_t q;
+    if (element == sizeof q)
+        memcpy(&q, (const char *)integers + i * element, sizeof q);
+    else
+        q = ((const int32_t *)integers)[i];
+    return q < 0 ? 0 - (uint64_t)q : (uint64_t)q;
+}
+
 /* Of the integers of an update times `multiplier`. */
 static wide integer_squares(const struct gr_aggregator *aggregator, const float *update,
                             float multiplier, int16_t exponent) {
     const size_t size = aggregator->layout->size, element = aggregator->element;
-    int64_t block[GR_RING_BLOCK];
-    int32_t narrow[GR_RING_BLOCK];
-    void *sums = element == sizeof(int64_t) ? (void *)block : (void *)narrow;
+    _Alignas(64) int64_t integers[GR_RING_BLOCK] = {0}; /* or twice as many narrower ones */
     wide sum = 0;
     for (size_t begin = 0; begin < size; begin += GR_RING_BLOCK) {
         const size_t n = gr_smaller(GR_RING_BLOCK, size - begin);
-        aggregator->codec->encode(update + begin, multiplier, exponent, sums, n);
+        aggregator->codec->encode(update + begin, multiplier, exponent, integers, n);
         for (size_t i = 0; i < n; i++) {
-            const int64_t q = element == sizeof(int64_t) ? block[i] : narrow[i];
-            const uint64_t magnitude = q < 0 ? 0 - (uint64_t)q : (uint64_t)q;
+            const uint64_t magnitude = magnitude_of(integers, element, i);
             sum += (wide)magnitude * magnitude;
         }
     }

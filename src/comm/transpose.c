@@ -107,7 +107,7 @@ static gr_status make_local(struct transposition *t) {
     struct gr_transpose *own = t->own;
     const size_t requests = (size_t)t->comm->slots * REQUESTS;
     if (!own->requests) {
-        GR_TRY(gr_allocate(requests, sizeof *own->requests, "messages", &own->requests));
+        GR_TRY(gr_allocate(requests, sizeof(MPI_Request), "messages", &own->requests));
         for (size_t i = 0; i < requests; i++)
             own->requests[i] = MPI_REQUEST_NULL;
     }

@@ -23,14 +23,15 @@
 STRATEGIES(DECLARE)
 #define POINT(name) &gr_strategy_##name,
 static const struct gr_strategy *const built_in[] = {STRATEGIES(POINT)};
+#define PLACE(name) PLACE_##name,
 
 /* ---- the list ------------------------------------------------------------------------------- */
 
-enum { BUILT_IN = sizeof built_in / sizeof *built_in };
+enum { STRATEGIES(PLACE) BUILT_IN, MORE_MAX = (int)GR_STRATEGIES_MAX - (int)BUILT_IN };
 _Static_assert((int)BUILT_IN < (int)GR_STRATEGIES_MAX, "there is room for others");
 
 /* Registered by a program. */
-static const struct gr_strategy *more[(int)GR_STRATEGIES_MAX - (int)BUILT_IN];
+static const struct gr_strategy *more[MORE_MAX];
 static size_t n_more;
 
 /* Settings in the order in which strategies name them first. */
@@ -136,7 +137,7 @@ gr_status gr_strategy_register(const struct gr_strategy *strategy) {
         return gr_fail(GR_ERROR_USAGE, "strategy %s: it has no step, or vectors that it must not",
                        strategy->name);
     GR_TRY(check_settings(strategy));
-    if (n_more == sizeof more / sizeof *more)
+    if (n_more == MORE_MAX)
         return gr_fail(GR_ERROR_USAGE, "strategy %s: found %d strategies already", strategy->name,
                        GR_STRATEGIES_MAX);
     more[n_more++] = strategy;
