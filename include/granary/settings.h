@@ -575,12 +575,12 @@ struct gr_alerts_config {
  */
 #define GR_POLICY_KEYS(X, in)                                                                      \
     /* The fewest silos whose sum may be known. */                                                 \
-    X##_WHOLE(in, minimum_silos, "2", CHANGEABLE, 1, SILOS_MAX)                                    \
+    X##_WHOLE(in, minimum_silos, "2", DECIDES, 1, SILOS_MAX)                                    \
     /* The least and greatest values of a column may be told, for preprocess.scale min_max         \
      * without a range in the schema. */                                                           \
-    X##_YES_NO(in, extremes, "false", CHANGEABLE)                                                  \
+    X##_YES_NO(in, extremes, "false", DECIDES)                                                  \
     /* Significant digits of losses and metrics of rows that silos hold out; 17: all. */           \
-    X##_WHOLE(in, digits, "4", CHANGEABLE, 1, 17)
+    X##_WHOLE(in, digits, "4", DECIDES, 1, 17)
 struct gr_policy_config {
     GR_POLICY_KEYS(GR_MEMBER, )
 };

@@ -134,7 +134,7 @@ static const struct gr_release_row rows[] = {
     {GR_RELEASE_SIZES, "sizes", "training rows of each silo", "count for each silo", RANKS,
      GR_RELEASE_AT_START, "round.share_sizes (default false)", shares_sizes},
     {GR_RELEASE_FINGERPRINTS, "fingerprints", "salted digests of what each silo has read",
-     "256-bit digest for each silo", RECORDS, GR_RELEASE_AT_START,
+     "three digests of 62 bits for each silo", RECORDS, GR_RELEASE_AT_START,
      "the salts stay in secrets/, which only the account can read", NULL},
     {GR_RELEASE_COMMON_TABLE, "common-table", "the table that is dealt to the silos", "every row",
      "every process, which all read it", GR_RELEASE_AT_START,
@@ -147,11 +147,14 @@ static const struct gr_release_row rows[] = {
     {GR_RELEASE_UPDATE, "update",
      "the sum of updates times weights, of weights and of rows; with fednova of local steps, with "
      "scaffold of changes of control variates",
-     "sum of vectors", "all ranks; partial sums: the nodes on the way; model.h5: the model",
+     "sum of vectors",
+     "all ranks; of each rank the encoded sum of its silos, which may be one: the ranks of its "
+     "node, "
+     "through shared memory; partial sums: the nodes on the way; model.h5: the model",
      GR_RELEASE_EACH_ROUND, "sums of fewer silos than policy.minimum_silos: the round is void",
      adds_up},
     {GR_RELEASE_TRAINING, "training", "loss, rows trained on, and rows processed", "sums", RECORDS,
-     GR_RELEASE_EACH_ROUND, "as update: there is no round of fewer silos", NULL},
+     GR_RELEASE_EACH_ROUND, "sums of fewer silos than policy.minimum_silos", NULL},
     {GR_RELEASE_TIMES, "times", "processor time, bytes sent, and the moment each silo is ready",
      "sums; messages", RECORDS, GR_RELEASE_EACH_ROUND, NULL, NULL},
     {GR_RELEASE_SCORES, "scores",
@@ -169,7 +172,9 @@ static const struct gr_release_row rows[] = {
     {GR_RELEASE_PARTICIPATION, "participation",
      "which silos took part, were lost, late, back, or sat out and why", "bits for each silo",
      "all ranks, run directory, checkpoints", GR_RELEASE_EACH_ROUND, NULL, NULL},
-    {GR_RELEASE_CHECKPOINT, "checkpoint", "model, server state, best model: functions of the above",
+    {GR_RELEASE_CHECKPOINT, "checkpoint",
+     "model, server state, best model: functions of the above; the best model's score with all "
+     "digits",
      "vectors", "run directory", GR_RELEASE_AT_CHECKPOINT, NULL, checkpoints},
     {GR_RELEASE_UNSCORED, "unscored", "which silos' held-out rows cannot be scored",
      "bit for each silo", RECORDS, GR_RELEASE_EACH_SCORING,

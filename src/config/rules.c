@@ -47,15 +47,17 @@ static void check_grid(const struct gr_rule_context *r) {
     const struct gr_strategy *strategy = gr_strategy_find(r->config->strategy.name);
     const struct {
         const char *path;
-        double value;
-    } number[] = {{"aggregation.clip_norm", aggregation->clip_norm},
-                  {"aggregation.weight_max", aggregation->weight_max}};
+        double value, least; /* below which float32 has no room for the grid */
+        const char *text;
+    } number[] = {{"aggregation.clip_norm", aggregation->clip_norm, 1e-12, "at least 1e-12"},
+                  {"aggregation.weight_max", aggregation->weight_max, 1e-6, "at least 1e-06"}};
     const bool is_public = aggregation->grid == GR_GRID_PUBLIC;
     if (!gr_rule_sound(r, "aggregation.grid")) return;
     for (size_t i = 0; i < 2; i++)
-        if (is_public != (number[i].value > 0) && gr_rule_sound(r, number[i].path))
+        if ((is_public ? !(number[i].value >= number[i].least) : number[i].value > 0) &&
+            gr_rule_sound(r, number[i].path))
             REFUSE(r, number[i].path, "found %g, allowed %s with aggregation.grid %s",
-                   number[i].value, is_public ? "more than 0" : "only 0, the default,",
+                   number[i].value, is_public ? number[i].text : "only 0, the default,",
                    is_public ? "public" : "agreed");
     if (!is_public) return;
     if ((aggregation->encoding == GR_ENCODING_RING16 ||
@@ -64,7 +66,7 @@ static void check_grid(const struct gr_rule_context *r) {
         REFUSE(r, "aggregation.encoding",
                "found %s, allowed ring32 or ring64 with aggregation.grid public",
                gr_encoding_text(aggregation->encoding));
-    if (strategy && (strategy->combine || strategy->n_sent > 1) &&
+    if (strategy && (strategy->combine || strategy->n_sent > 1 || strategy->sends_steps) &&
         gr_rule_sound(r, "strategy.name"))
         REFUSE(r, "aggregation.grid",
                "found public, allowed only agreed, the default, with strategy.name %s",

@@ -15,11 +15,13 @@
  * fewer of them.
  */
 struct gr_best {
-    float *parameters; /* layout size floats; owned; NULL: the config does not ask for it */
-    uint32_t round;    /* 0: none yet */
-    double value;      /* of the metric */
-    bool improved;     /* this round's model is better */
-    double newest;     /* by this value */
+    float *parameters;     /* layout size floats; owned; NULL: the config does not ask for it */
+    uint32_t round;        /* 0: none yet */
+    double value;          /* of the metric */
+    uint32_t epoch;        /* in which it was scored */
+    bool improved;         /* this round's model is better */
+    double newest;         /* by this value, */
+    uint32_t newest_epoch; /* scored in this epoch */
 };
 
 gr_status gr_best_create(const struct gr_config *config, const struct gr_layout *layout,
@@ -42,6 +44,10 @@ void gr_best_free(struct gr_best *best) {
     gr_free(best);
 }
 
+uint32_t gr_best_epoch(const struct gr_best *best) {
+    return best->epoch;
+}
+
 const float *gr_best_parameters(const struct gr_best *best) {
     return best->parameters;
 }
@@ -49,6 +55,7 @@ const float *gr_best_parameters(const struct gr_best *best) {
 void gr_best_resume(struct gr_best *best, const struct gr_state *state) {
     best->round = state->best_round;
     best->value = state->best_value;
+    best->epoch = GR_EPOCH_NEVER;
 }
 
 /* Rounds evaluated for other reasons, as the last one before a signal, do not count: an undisturbed
@@ -62,6 +69,7 @@ void gr_best_judge(struct gr_federation *f, const struct gr_metrics *metrics) {
     struct gr_best *best = f->best;
     const bool loss = stop->metric == GR_STOP_VALIDATION_LOSS;
     best->newest = loss ? metrics->validation_loss : metrics->validation_accuracy;
+    best->newest_epoch = gr_scores_epoch(f->scores);
     const double gain = loss ? best->value - best->newest : best->newest - best->value;
     best->improved =
         counts(f) && isfinite(best->newest) && (best->round == 0 || gain > stop->minimum_delta);
@@ -74,6 +82,7 @@ void gr_best_keep(struct gr_federation *f) {
            f->layout->size * sizeof *best->parameters);
     best->round = gr_server_rounds(f->server);
     best->value = best->newest;
+    best->epoch = best->newest_epoch;
     best->improved = false;
 }
 
@@ -83,6 +92,7 @@ gr_status gr_best_share(struct gr_federation *f) {
     if (!best->parameters) return GR_OK;
     GR_TRY(gr_comm_broadcast(f->comm, &best->round, sizeof best->round));
     GR_TRY(gr_comm_broadcast(f->comm, &best->value, sizeof best->value));
+    GR_TRY(gr_comm_broadcast(f->comm, &best->epoch, sizeof best->epoch));
     GR_TRY(gr_comm_broadcast(f->comm, best->parameters, f->layout->size * sizeof(float)));
     if (gr_round_roster(f)->need_state) best->improved = false;
 out:

@@ -25,7 +25,10 @@ struct gr_scores {
     struct gr_score *silo_scores, *silo_total;
     struct gr_silo_metrics *silo_metrics, *silo_metrics_total; /* likewise, with the AUC */
     double *silo_room;                                         /* a number for each silo */
-    bool withheld; /* the rows that silos hold out: by policy.minimum_silos */
+    uint32_t epoch;      /* of the members over which total_round was counted */
+    bool withheld;       /* the total: rows of fewer silos than policy.minimum_silos */
+    bool silos_withheld; /* silos' scores, likewise */
+    bool again;          /* the outcome has been scored before, over other members */
 };
 
 static gr_status make_silo_scores(struct gr_scores *s, size_t n) {
@@ -81,9 +84,17 @@ struct gr_accumulator *gr_scores_spare(struct gr_scores *scores) {
     return scores->silo_accumulator;
 }
 
+uint32_t gr_scores_epoch(const struct gr_scores *scores) {
+    return scores->epoch;
+}
+
 gr_status gr_scores_share(struct gr_federation *f) {
+    gr_status status = GR_OK;
     if (gr_round_roster(f)->phase != GR_PHASE_SCORED) return GR_OK;
-    return gr_comm_broadcast(f->comm, &f->scores->sums, sizeof f->scores->sums);
+    GR_TRY(gr_comm_broadcast(f->comm, &f->scores->epoch, sizeof f->scores->epoch));
+    status = gr_comm_broadcast(f->comm, &f->scores->sums, sizeof f->scores->sums);
+out:
+    return status;
 }
 
 /* After a change of the membership the test table is dealt anew to those left. */
@@ -318,7 +329,7 @@ static gr_status add_accumulators(struct gr_federation *f, uint32_t round, bool 
         GR_TRY(gr_comm_agree(f->comm, gr_accumulator_disclose(f->scores->total,
                                                               f->config->data.disclosure_threshold,
                                                               f->config->policy.digits)));
-    if (f->scores->silo_scores && !f->scores->withheld) GR_TRY(add_silo_scores(f, with_auc));
+    if (f->scores->silo_scores && !f->scores->silos_withheld) GR_TRY(add_silo_scores(f, with_auc));
     f->scores->total_round = round;
 out:
     return status;
@@ -347,34 +358,63 @@ static gr_status seal(struct gr_federation *f) {
     return status;
 }
 
+/* Silos of this rank whose rows, held out for the test or else the validation, were scored. */
+static uint32_t count_scored(const struct gr_federation *f, bool of_test) {
+    uint32_t n = 0;
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        const struct gr_silo *silo = &f->data->local[i];
+        const size_t rows = of_test ? silo->test.n_rows : silo->validation.n_rows;
+        n += rows > 0 && !gr_unscored_has(f->unscored, silo->id);
+    }
+    return n;
+}
+
 /*
- * Collective. Held-out rows of fewer silos than the policy asks for: their scores never leave.
- * test: a common table's, which is nobody's.
+ * Collective. Held-out rows of fewer silos than the policy asks for: their scores never leave. A
+ * common test table is nobody's.
  */
 static gr_status withhold_scores(struct gr_federation *f, struct gr_round_sums *sums) {
-    uint32_t silos = 0;
-    bool allowed;
-    for (size_t i = 0; i < f->data->n_local; i++)
-        silos += f->data->local[i].validation.n_rows + f->data->local[i].test.n_rows > 0;
-    gr_status status = gr_release_allows(gr_cohort_door(f->cohort), silos, &allowed);
-    f->scores->withheld = status == GR_OK && !allowed;
-    if (!f->scores->withheld) return status;
-    memset(&sums->validation, 0, sizeof sums->validation);
-    if (rows_are_silos(f)) memset(&sums->test, 0, sizeof sums->test);
-    if (f->scores->silo_total)
-        memset(f->scores->silo_total, 0, silo_slots(f) * sizeof *f->scores->silo_total);
-    return GR_OK;
+    struct gr_door *door = gr_cohort_door(f->cohort);
+    struct gr_scores *s = f->scores;
+    bool validation, test;
+    gr_status status = GR_OK;
+    GR_TRY(gr_release_allows(door, count_scored(f, false), &validation));
+    GR_TRY(gr_release_allows(door, count_scored(f, true), &test));
+    s->silos_withheld = !validation;
+    s->withheld = rows_are_silos(f) && !(accumulators_test(f) ? test : validation);
+    if (!validation) memset(&sums->validation, 0, sizeof sums->validation);
+    if (!test && rows_are_silos(f)) memset(&sums->test, 0, sizeof sums->test);
+    if (!validation && s->silo_total)
+        memset(s->silo_total, 0, silo_slots(f) * sizeof *s->silo_total);
+out:
+    return status;
 }
 
 /* Collective. What this rank has scored, as far as it may be known, over all ranks. */
 static gr_status share_scores(struct gr_federation *f, uint32_t round, bool with_auc,
                               struct gr_round_sums *sums) {
     gr_status status = withhold_scores(f, sums);
-    if (status != GR_OK || !f->scores->withheld || !rows_are_silos(f))
+    if (status != GR_OK || !f->scores->withheld)
         return status == GR_OK ? add_accumulators(f, round, with_auc) : status;
     gr_accumulator_clear(f->scores->total, with_auc);
     f->scores->total_round = round;
     return GR_OK;
+}
+
+/*
+ * A model that is scored a second time, over fewer silos, tells by subtraction the scores of those
+ * that are no longer there. So where the policy holds, the outcome has no evaluation when members
+ * have changed since it was first scored, or another process has scored it.
+ */
+static bool has_no_second_scoring(struct gr_federation *f, uint32_t best) {
+    if (!gr_policy_holds(f->config) || gr_best_epoch(f->best) == gr_comm_epoch(f->comm))
+        return false;
+    struct gr_scores *s = f->scores;
+    gr_accumulator_clear(s->total, true);
+    if (s->silo_total) memset(s->silo_total, 0, silo_slots(f) * sizeof *s->silo_total);
+    s->total_round = best;
+    s->again = true;
+    return true;
 }
 
 gr_status gr_evaluate_outcome(struct gr_federation *f) {
@@ -387,6 +427,7 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     if (gr_round_roster(f)->phase == GR_PHASE_SCORED &&
         gr_round_roster(f)->round > gr_server_rounds(f->server))
         return GR_OK;
+    if (has_no_second_scoring(f, best)) return GR_OK;
     f->scores->scored_round = 0; /* what has been counted is no longer of the last round */
     status = deal_test(f);
     if (status != GR_LOST)
@@ -406,8 +447,14 @@ out:
 /* Why there are no scores; NULL: there are some, or it is not known. */
 static const char *why_none(const struct gr_federation *f) {
     if (gr_accumulator_rows(f->scores->total) > 0) return NULL;
-    return f->scores->withheld ? "rows of fewer silos than policy.minimum_silos"
-                               : gr_unscored_why(f, accumulators_test(f));
+    if (f->scores->again)
+        return "silos may have gone since this model was scored: a second scoring would tell "
+               "theirs";
+    struct gr_unscored unscored;
+    gr_federation_unscored(f, &unscored);
+    return f->scores->withheld && !unscored.diverged
+               ? "rows of fewer silos than policy.minimum_silos"
+               : gr_unscored_why(f, accumulators_test(f));
 }
 
 bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluation *out) {
@@ -493,7 +540,18 @@ static gr_status add_up(struct gr_federation *f) {
     struct gr_round_sums sums =
         *gr_training_sums(f->training); /* as trained: this may be done again */
     int64_t values[ROUND_SUMS];
+    size_t n;
+    bool allowed;
     f->scores->total_round = 0;
+    f->scores->epoch = gr_comm_epoch(f->comm);
+    /* Of a sealed roster some ranks may be gone: the losses of those left are summed alone. */
+    (void)gr_training_contributions(f->training, &n);
+    GR_TRY(gr_release_allows(gr_cohort_door(f->cohort), (uint32_t)n, &allowed));
+    if (!allowed) {
+        sums.processed = 0;
+        memset(sums.loss, 0, sizeof sums.loss);
+        memset(sums.weight, 0, sizeof sums.weight);
+    }
     if (evaluation_due(f)) {
         GR_TRY(gr_comm_agree(f->comm, evaluate_local(f, &sums)));
         GR_TRY(share_scores(f, gr_server_rounds(f->server), counts_auc(f), &sums));

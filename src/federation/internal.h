@@ -170,6 +170,8 @@ void gr_scores_free(struct gr_scores *scores);
 void gr_scores_forget(struct gr_scores *scores);
 /* Room for the scores of some rows, between those of silos; borrowed. */
 struct gr_accumulator *gr_scores_spare(struct gr_scores *scores);
+/* The epoch of the members over which the total was counted. */
+uint32_t gr_scores_epoch(const struct gr_scores *scores);
 /* Collective. Rank 0's sums of a round that is scored, to all. */
 gr_status gr_scores_share(struct gr_federation *f) GR_CHECKED;
 
@@ -191,6 +193,8 @@ gr_status gr_unscored_create(uint32_t n_silos, struct gr_unscored_rows **out) GR
 void gr_unscored_free(struct gr_unscored_rows *unscored);
 /* A silo's rows were scored. */
 void gr_unscored_none(struct gr_unscored_rows *unscored, uint32_t silo);
+/* Whether rows of a silo of this rank could not be scored, the last time. */
+bool gr_unscored_has(const struct gr_unscored_rows *unscored, uint32_t silo);
 /* Whether the test table is another one than the run began with. */
 void gr_unscored_replaced(struct gr_unscored_rows *unscored, bool replaced);
 /* Before rows are scored. */
@@ -220,6 +224,9 @@ gr_status gr_best_create(const struct gr_config *config, const struct gr_layout 
 void gr_best_free(struct gr_best *best);
 /* Of the best model up to the round before, layout size floats; NULL: there is none. */
 const float *gr_best_parameters(const struct gr_best *best);
+/* The epoch of the members that have scored it; GR_EPOCH_NEVER: another process has. */
+#define GR_EPOCH_NEVER UINT32_MAX
+uint32_t gr_best_epoch(const struct gr_best *best);
 /* After a checkpoint has been read. */
 void gr_best_resume(struct gr_best *best, const struct gr_state *state);
 /* What this round's metrics say; may be said again. */

@@ -63,11 +63,11 @@ void gr_training_free(struct gr_federation *f) {
 /* ---- one silo ------------------------------------------------------------------------------- */
 
 /* The whole reason goes to the silo's own terminal, once for rounds running. */
-static void sit_out_not_finite(struct gr_federation *f, const struct gr_silo *silo, uint32_t round,
-                               const char *why) {
+static void sit_out(struct gr_federation *f, const struct gr_silo *silo, uint32_t round,
+                    enum gr_sit_out reason, const char *why) {
     const size_t n = strlen(silo->pseudonym);
     if (strncmp(why, silo->pseudonym, n) == 0 && why[n] == ':') why += n + 2;
-    gr_round_roster(f)->sat_out[silo->id] = GR_SIT_NOT_FINITE;
+    gr_round_roster(f)->sat_out[silo->id] = (uint8_t)reason;
     if (!f->training->heard[silo->id])
         gr_cohort_hear(f->cohort, "%s: round %u: sits out: %s", silo->pseudonym, round, why);
     f->training->heard[silo->id] = 1;
@@ -157,13 +157,18 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
     }
     gr_inject_fault(f->cohort, round, GR_POINT_TRAIN);
     gr_status status = solve(f, local, round, &result);
+    if (status == GR_OK && t->strategy->alike && !(result.weight > 0)) {
+        /* In a sum it would count for nothing; counted as one of many it would. */
+        sit_out(f, silo, round, GR_SIT_DATA, "its rows weigh nothing");
+        return GR_OK;
+    }
     const float weight = status == GR_OK ? (float)weight_of(f, &result) : 0;
     const bool fits = isfinite(result.largest * weight * room);
     if (status == GR_OK && fits) status = gr_loss_add(t->sums.loss, result.loss_sum);
     if (status == GR_OK && fits) status = gr_loss_add(t->sums.weight, result.processed_weight);
     if (status == GR_ERROR_DATA || (status == GR_OK && !fits)) {
-        sit_out_not_finite(f, silo, round,
-                           status == GR_OK ? "its update is too large for a sum" : gr_message());
+        sit_out(f, silo, round, GR_SIT_NOT_FINITE,
+                status == GR_OK ? "its update is too large for a sum" : gr_message());
         return GR_OK;
     }
     if (status == GR_OK) contribute(f, local, round, &result);

@@ -56,6 +56,10 @@ void gr_unscored_none(struct gr_unscored_rows *u, uint32_t silo) {
     u->heard[silo] = 0;
 }
 
+bool gr_unscored_has(const struct gr_unscored_rows *u, uint32_t silo) {
+    return u->own[silo] != 0;
+}
+
 void gr_unscored_replaced(struct gr_unscored_rows *u, bool replaced) {
     u->replaced = replaced;
 }

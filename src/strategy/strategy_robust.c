@@ -84,7 +84,9 @@ static void median(const void *context, const float *const *row, size_t n_rows, 
 static void trimmed_mean(const void *context, const float *const *row, size_t n_rows, size_t n,
                          float *work, float *out) {
     const double share = gr_strategy_get(context, "trim");
-    combine_sorted(row, n_rows, (size_t)(share * (double)n_rows), n, work, out);
+    /* 0.29 of 100 is 28.999... in double. */
+    const double cut = floor(share * (double)n_rows + 1e-9);
+    combine_sorted(row, n_rows, (size_t)cut, n, work, out);
 }
 
 static const struct gr_strategy_setting trim = {

@@ -24,8 +24,8 @@ static void scaffold_conclude(const struct gr_silo_part *part) {
     const float reach = (float)((double)part->steps * part->learning_rate);
     for (size_t i = 0; i < part->n; i++) {
         const float before = control[i] - kept[i];
-        /* A silo whose rows weigh nothing has not moved. */
-        const float after = part->steps > 0 ? -kept[i] - update[i] / reach : before;
+        /* Where rows weigh nothing, or the round's rate is 0, a silo has not moved. */
+        const float after = reach > 0 ? -kept[i] - update[i] / reach : before;
         change[i] = after - before;
         kept[i] = after;
     }

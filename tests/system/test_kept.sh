@@ -69,6 +69,7 @@ scaffold="--set strategy.name=scaffold --set round.participants=7"
 # shellcheck disable=SC2086
 {
     interrupted "$(digest 1 $scaffold)" $scaffold
+    check "a rate of 0 in the last round leaves them as they are" exits 0 on_ranks 2 train small.yaml --quiet --run cosine $scaffold --set train.schedule.type=cosine
     check "control variates are kept" bash -c 'ls part/silos/*.h5 >/dev/null'
     interrupted "$(digest 1 $scaffold --set aggregation.encoding=ring16)" $scaffold --set aggregation.encoding=ring16
 }

@@ -139,4 +139,28 @@ check "small silos" train small --quiet --set data.validation_fraction=0.05
 held=$(grep -o '"validation_rows":[0-9]*' small/metrics.jsonl | head -n 1)
 check "no score of one silo" equal "$held" '"validation_rows":0'
 check "and why" grep -q "rows of fewer silos than policy.minimum_silos" small/evaluation.json
+# Both silos hold rows out, one of them none for the validation.
+for i in 1 2 3; do rows $i >$i.csv; done
+sed '3,$d' 3.csv >one.csv; sed 's/: [0-9]*.csv/: one.csv/3' run.yaml >part.yaml; sed -i 's/{file: 1.csv}, //' part.yaml
+sed -n '/silo_tables/p' part.yaml >told
+check "one holds out nothing of one kind" exits 0 on_ranks 2 train part.yaml --run part --quiet --set data.validation_fraction=0.2 --set data.test_fraction=0.2
+check "its neighbour's scores are not told" equal "$(grep -o '"validation_rows":[0-9]*\|"test_rows":[0-9]*' part/metrics.jsonl | sort -u | tr '\n' ' ')" '"test_rows":0 "validation_rows":0 '
+
+# ---- silos that are lost --------------------------------------------------------------------------------
+survives() { exits 0 "$GRANARY" run -n "$1" run.yaml --quiet --restarts 0 --set run.rehearsal=true "${@:2}"; }
+pair='data.silo_tables=[{file: 1.csv}, {file: 2.csv}]'
+check "of two silos one is lost after the seal" survives 2 --run gone --set "$pair" --set 'faults=[{kind: kill, silo: 1, round: 2, point: evaluate}]' --set run.rounds=2
+check "the other's losses are not summed alone" grep -q '"round":2,.*"processed":0,"train_loss":null' gone/metrics.jsonl
+stop="--set stop.metric=validation_loss --set stop.patience=2 --set train.learning_rate=30 --set run.rounds=8"
+# shellcheck disable=SC2086
+check "the best model is of an early round" survives 3 --run stays $stop
+check "and scored again" bash -c 'grep -q "\"round\": *[1-5]," stays/evaluation.json && ! grep -q "second scoring" stays/evaluation.json'
+# shellcheck disable=SC2086
+check "a silo is lost after it" survives 3 --run goes $stop --set 'faults=[{kind: kill, silo: 2, round: 3, point: train}]'
+check "it is not scored a second time" grep -q "a second scoring would tell theirs" goes/evaluation.json
+# shellcheck disable=SC2086
+check "nor by a run that goes on" exits 0 on_ranks 3 train run.yaml --quiet --set run.rehearsal=true --run stays --resume $stop
+check "with fewer silos or not" grep -q "a second scoring would tell theirs" stays/evaluation.json
+check "the policy is the one that the run began with" exits 78 on_ranks 3 train run.yaml --run ten --resume --set policy.digits=17
+check "it is named" says "policy.digits"
 finish

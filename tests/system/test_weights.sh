@@ -191,4 +191,24 @@ awk -F, -v OFS=, 'NR > 1 { $3 = 0 } { print }' rows.csv >zero.csv
 check "no weight at all" exits 65 "$GRANARY" train fit.yaml --quiet --run no --set data.train.file=zero.csv
 check "is told" says "zero.csv: all weights are 0"
 check "nothing is left" [ ! -e no ]
+
+# ---- silos whose rows weigh nothing have no say in a strategy in which silos count alike ----------------
+for i in 0 1 2 3 4; do
+    w=1; [ $i -lt 2 ] || w=1e-9
+    printf 'x,w,y\n1,%s,%d\n2,%s,%d\n3,%s,%d\n' $w $((2 + i)) $w $((4 + i)) $w $((6 + i)) >light$i.csv
+done
+printf 'columns:\n- {name: x, type: number}\n- {name: w, type: weight}\n- {name: y, type: target}\n' >light-schema.yaml
+cat >light.yaml <<'YAML'
+run: {name: light, rounds: 2}
+data: {source: csv, schema: light-schema.yaml, silo_tables: [{file: light0.csv}, {file: light1.csv}, {file: light2.csv}, {file: light3.csv}, {file: light4.csv}]}
+model: {type: linear}
+train: {learning_rate: 0.05, batch_size: 8}
+YAML
+light() { exits 0 on_ranks 2 train light.yaml --quiet --run "$@"; }
+for strategy in median trimmed_mean; do
+    check "$strategy" light $strategy --set strategy.name=$strategy
+    check "without them" light only-$strategy --set strategy.name=$strategy --set 'data.silo_tables=[{file: light0.csv}, {file: light1.csv}]'
+    check "is the same" equal "$("$GRANARY" inspect --digest $strategy/model.h5)" "$("$GRANARY" inspect --digest only-$strategy/model.h5)"
+    check "and told" grep -q "sat out" $strategy/events.jsonl
+done
 finish

@@ -222,9 +222,16 @@ static const struct {
      "aggregation: {encoding: ring16}",
      "t.yaml:4: aggregation.encoding: found ring16, allowed up to 4095 silos in a round, not 5000 "
      "(round.participants)"},
-    {"aggregation: {grid: public}",
-     "t.yaml:5: aggregation.clip_norm: found 0, allowed more than 0 with aggregation.grid public\n"
-     "t.yaml:5: aggregation.weight_max: found 0, allowed more than 0 with aggregation.grid public"},
+    {"aggregation: {grid: public}", "t.yaml:5: aggregation.clip_norm: found 0, allowed at least "
+                                    "1e-12 with aggregation.grid public\n"
+                                    "t.yaml:5: aggregation.weight_max: found 0, allowed at least "
+                                    "1e-06 with aggregation.grid public"},
+    {"aggregation: {grid: public, clip_norm: 1e-100, weight_max: 9}",
+     "t.yaml:5: aggregation.clip_norm: found 1e-100, allowed at least 1e-12 with aggregation.grid "
+     "public"},
+    {"strategy: {name: fednova}\naggregation: {grid: public, clip_norm: 2, weight_max: 9}",
+     "t.yaml:6: aggregation.grid: found public, allowed only agreed, the default, with "
+     "strategy.name fednova"},
     {"aggregation: {clip_norm: 2}",
      "t.yaml:5: aggregation.clip_norm: found 2, allowed only 0, the default, with aggregation.grid "
      "agreed"},

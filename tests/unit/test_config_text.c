@@ -148,9 +148,9 @@ static const struct {
     {{"round.replay=runs/a b/events.jsonl"}, true},
     {{"alerts.participation=0.25"}, true},
     {{"alerts.rounds=4"}, true},
-    {{"policy.minimum_silos=3"}, true},
-    {{"policy.extremes=true"}, true},
-    {{"policy.digits=17"}, true},
+    {{"policy.minimum_silos=3"}, false},
+    {{"policy.extremes=true"}, false},
+    {{"policy.digits=17"}, false},
     {{"faults=[{kind: kill, silo: 0, round: 1}]", "run.rehearsal=true"}, true},
     {{"faults=[{kind: corrupt, silo: 2, round: 9, point: checkpoint}, {kind: stop, silo: 1, "
       "round: 3, point: recover, after_s: 0.0025, seconds: 1.5}]",

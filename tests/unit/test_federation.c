@@ -58,6 +58,26 @@ static int count(const uint8_t *flags, int n) {
     return sum;
 }
 
+/* Of the squares of 0 to 99 without 29 at either end: 0.29 of 100 is 28.999... in double. */
+START_TEST(trim_is_rounded_down_once) {
+    enum { N = 100 };
+    const struct gr_strategy *strategy = gr_strategy_find("trimmed_mean");
+    struct gr_strategy_config config = {0};
+    static float value[N], work[N * GR_COMBINE_WIDTH];
+    const float *row[N];
+    float found;
+    double expected = 0;
+    gr_strategy_set(&config, "trim", 0.29);
+    for (size_t i = 0; i < N; i++) {
+        value[i] = (float)(i * i);
+        row[i] = &value[i];
+        if (i >= 29 && i < N - 29) expected += (double)(i * i) / (N - 2 * 29);
+    }
+    strategy->combine(&config, row, N, 1, work, &found);
+    ck_assert(fabs((double)found - expected) < 1e-3);
+}
+END_TEST
+
 START_TEST(sample_has_its_size) {
     struct gr_round_config config = {.participants = TAKEN};
     const struct gr_draw draw = {.seed = 9, .n_silos = SILOS, .round = &config};
@@ -217,6 +237,7 @@ int main(void) {
     if (gr_base_start() != GR_OK) return 1;
     tcase_add_test(tests, fedavg_adds_the_mean);
     tcase_add_test(tests, fedavgm_keeps_momentum);
+    tcase_add_test(tests, trim_is_rounded_down_once);
     tcase_add_test(tests, sample_has_its_size);
     tcase_add_loop_test(tests, sample_passes_over_the_absent, GR_SAMPLING_UNIFORM,
                         GR_SAMPLING_CYCLIC + 1);
