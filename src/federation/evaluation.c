@@ -260,7 +260,7 @@ static gr_status evaluate_local(struct gr_federation *f, struct gr_round_sums *s
 
 /* Whether the accumulator counts rows that silos hold out, and no common test table. */
 static bool rows_are_silos(const struct gr_federation *f) {
-    return f->data->n_test == 0;
+    return f->data->n_test == 0 && !f->data->test_why;
 }
 
 /*
@@ -380,6 +380,7 @@ static gr_status withhold_scores(struct gr_federation *f, struct gr_round_sums *
     gr_status status = GR_OK;
     GR_TRY(gr_release_allows(door, count_scored(f, false), &validation));
     GR_TRY(gr_release_allows(door, count_scored(f, true), &test));
+    if (s->again) validation = test = false;
     s->silos_withheld = !validation;
     s->withheld = rows_are_silos(f) && !(accumulators_test(f) ? test : validation);
     if (!validation) memset(&sums->validation, 0, sizeof sums->validation);
@@ -403,18 +404,11 @@ static gr_status share_scores(struct gr_federation *f, uint32_t round, bool with
 
 /*
  * A model that is scored a second time, over fewer silos, tells by subtraction the scores of those
- * that are no longer there. So where the policy holds, the outcome has no evaluation when members
- * have changed since it was first scored, or another process has scored it.
+ * that are no longer there. So where the policy holds, rows of silos are not in the scores of an
+ * outcome when members have changed since it was first scored, or another process has scored it.
  */
-static bool has_no_second_scoring(struct gr_federation *f, uint32_t best) {
-    if (!gr_policy_holds(f->config) || gr_best_epoch(f->best) == gr_comm_epoch(f->comm))
-        return false;
-    struct gr_scores *s = f->scores;
-    gr_accumulator_clear(s->total, true);
-    if (s->silo_total) memset(s->silo_total, 0, silo_slots(f) * sizeof *s->silo_total);
-    s->total_round = best;
-    s->again = true;
-    return true;
+static bool is_scored_again(const struct gr_federation *f) {
+    return gr_policy_holds(f->config) && gr_best_epoch(f->best) != gr_comm_epoch(f->comm);
 }
 
 gr_status gr_evaluate_outcome(struct gr_federation *f) {
@@ -427,7 +421,7 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     if (gr_round_roster(f)->phase == GR_PHASE_SCORED &&
         gr_round_roster(f)->round > gr_server_rounds(f->server))
         return GR_OK;
-    if (has_no_second_scoring(f, best)) return GR_OK;
+    f->scores->again = is_scored_again(f);
     f->scores->scored_round = 0; /* what has been counted is no longer of the last round */
     status = deal_test(f);
     if (status != GR_LOST)
@@ -447,7 +441,7 @@ out:
 /* Why there are no scores; NULL: there are some, or it is not known. */
 static const char *why_none(const struct gr_federation *f) {
     if (gr_accumulator_rows(f->scores->total) > 0) return NULL;
-    if (f->scores->again)
+    if (f->scores->again && f->scores->withheld)
         return "silos may have gone since this model was scored: a second scoring would tell "
                "theirs";
     struct gr_unscored unscored;
@@ -543,6 +537,7 @@ static gr_status add_up(struct gr_federation *f) {
     size_t n;
     bool allowed;
     f->scores->total_round = 0;
+    f->scores->again = false;
     f->scores->epoch = gr_comm_epoch(f->comm);
     /* Of a sealed roster some ranks may be gone: the losses of those left are summed alone. */
     (void)gr_training_contributions(f->training, &n);
