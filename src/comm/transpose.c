@@ -81,8 +81,7 @@ static void release_epoch(struct gr_transpose *own) {
     own->made = false;
 }
 
-void gr_transpose_release(struct gr_transpose *own) {
-    release_epoch(own);
+static void release_rows(struct gr_transpose *own) {
     gr_free(own->rows);
     gr_free(own->row);
     gr_free(own->work);
@@ -90,6 +89,11 @@ void gr_transpose_release(struct gr_transpose *own) {
     own->row = NULL;
     own->work = NULL;
     own->rows_room = 0;
+}
+
+void gr_transpose_release(struct gr_transpose *own) {
+    release_epoch(own);
+    release_rows(own);
 }
 
 void gr_transpose_abandon(struct gr_comm *comm, struct gr_transpose *own) {
@@ -122,13 +126,7 @@ static gr_status make_local(struct transposition *t) {
         own->received_room = floats;
     }
     if (t->n_rows <= own->rows_room) return GR_OK;
-    gr_free(own->rows);
-    gr_free(own->row);
-    gr_free(own->work);
-    own->rows = NULL;
-    own->row = NULL;
-    own->work = NULL;
-    own->rows_room = 0;
+    release_rows(own);
     GR_TRY(gr_allocate(t->n_rows, sizeof *own->rows, "rows of silos", &own->rows));
     GR_TRY(gr_allocate(t->n_rows, sizeof *own->row, "rows of silos", &own->row));
     GR_TRY(
