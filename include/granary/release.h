@@ -99,12 +99,14 @@ gr_status gr_release_sum(struct gr_door *door, enum gr_release id, int64_t *valu
 /* Collective. Maxima, likewise. */
 gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *values,
                          size_t n) GR_CHECKED;
+enum { GR_RELEASES_ASKED_MAX = 2 };
 /*
- * Collective. Whether a sum may be known to which `silos` of this rank bring something: whether
- * they are policy.minimum_silos over all ranks. Where not the caller does not call for the sum, so
- * that nothing leaves.
+ * Collective. Whether each of n sums (at most GR_RELEASES_ASKED_MAX) may be known, to which so many
+ * `silos` of this rank bring something: whether they are policy.minimum_silos over all ranks. A sum
+ * that is not allowed is not called for, so that nothing leaves.
  */
-gr_status gr_release_allows(struct gr_door *door, uint32_t silos, bool *allowed) GR_CHECKED;
+gr_status gr_release_allows(struct gr_door *door, const uint32_t *silos, bool *allowed,
+                            size_t n) GR_CHECKED;
 /*
  * Collective. gr_aggregate_total, be it a sum or a combination, of at least policy.minimum_silos
  * contributions of n floats; fewer: GR_STOPPED, and nothing has left.

@@ -58,13 +58,17 @@ gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *valu
     return gr_comm_max_int64(door->comm, values, n);
 }
 
-gr_status gr_release_allows(struct gr_door *door, uint32_t silos, bool *allowed) {
-    int64_t all = silos;
+gr_status gr_release_allows(struct gr_door *door, const uint32_t *silos, bool *allowed, size_t n) {
+    const int64_t least = gr_policy_silos(door->config);
+    int64_t all[GR_RELEASES_ASKED_MAX] = {0};
     gr_status status = GR_OK;
-    *allowed = true;
-    if (gr_policy_silos(door->config) < 2) return GR_OK;
-    status = gr_comm_sum_public(door->comm, &all, 1);
-    *allowed = all >= (int64_t)gr_policy_silos(door->config);
+    if (n > GR_RELEASES_ASKED_MAX)
+        return gr_fail(GR_ERROR_INTERNAL, "the door was asked for %zu sums at once", n);
+    for (size_t i = 0; i < n; i++)
+        all[i] = silos[i];
+    if (least >= 2) status = gr_comm_sum_public(door->comm, all, n);
+    for (size_t i = 0; i < n; i++)
+        allowed[i] = least < 2 || all[i] >= least;
     return status;
 }
 

@@ -376,11 +376,11 @@ static uint32_t count_scored(const struct gr_federation *f, bool of_test) {
 static gr_status withhold_scores(struct gr_federation *f, struct gr_round_sums *sums) {
     struct gr_door *door = gr_cohort_door(f->cohort);
     struct gr_scores *s = f->scores;
-    bool validation, test;
+    const uint32_t silos[2] = {count_scored(f, false), count_scored(f, true)};
+    bool allowed[2];
     gr_status status = GR_OK;
-    GR_TRY(gr_release_allows(door, count_scored(f, false), &validation));
-    GR_TRY(gr_release_allows(door, count_scored(f, true), &test));
-    if (s->again) validation = test = false;
+    GR_TRY(gr_release_allows(door, silos, allowed, 2));
+    const bool validation = allowed[0] && !s->again, test = allowed[1] && !s->again;
     s->silos_withheld = !validation;
     s->withheld = rows_are_silos(f) && !(accumulators_test(f) ? test : validation);
     if (!validation) memset(&sums->validation, 0, sizeof sums->validation);
@@ -541,7 +541,8 @@ static gr_status add_up(struct gr_federation *f) {
     f->scores->epoch = gr_comm_epoch(f->comm);
     /* Of a sealed roster some ranks may be gone: the losses of those left are summed alone. */
     (void)gr_training_contributions(f->training, &n);
-    GR_TRY(gr_release_allows(gr_cohort_door(f->cohort), (uint32_t)n, &allowed));
+    const uint32_t contributions = (uint32_t)n;
+    GR_TRY(gr_release_allows(gr_cohort_door(f->cohort), &contributions, &allowed, 1));
     if (!allowed) {
         sums.processed = 0;
         memset(sums.loss, 0, sizeof sums.loss);
