@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Work that may crash, loop or ask for any amount of memory, in a process of its own. */
+/*
+ * Work that may crash, loop or ask for any amount of memory, in a process of its own. A child that
+ * serves requests over a pipe is data/reader_child.c's, which shares gr_child_settle and the
+ * limits.
+ */
 #include <granary/base.h>
 
 #include <errno.h>
@@ -14,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Sent whole by SOCK_SEQPACKET: a child that dies half-way sends nothing, never a part. */
 struct reply {
     gr_status status;
     char message[GR_MESSAGE_MAX];
@@ -21,6 +26,7 @@ struct reply {
 
 /* ---- the child ------------------------------------------------------------------------------ */
 
+/* Lowers the soft limit alone; a hard limit below `soft` is the user's, and stands. */
 static void limit(int resource, rlim_t soft) {
     struct rlimit value;
     if (getrlimit((__rlimit_resource_t)resource, &value) != 0) return;
@@ -29,6 +35,11 @@ static void limit(int resource, rlim_t soft) {
     setrlimit((__rlimit_resource_t)resource, &value);
 }
 
+/*
+ * The limit is over the present address space, not over nothing: MPI has mapped shared memory and
+ * libraries already, and by how much differs between machines. Without /proc there is no limit, and
+ * the deadline alone holds.
+ */
 void gr_child_limit_memory(size_t more) {
     size_t pages = 0;
     FILE *file = fopen("/proc/self/statm", "re");
@@ -37,6 +48,8 @@ void gr_child_limit_memory(size_t more) {
     if (pages) limit(RLIMIT_AS, pages * (size_t)sysconf(_SC_PAGESIZE) + more);
 }
 
+/* RLIMIT_CPU is in whole seconds since the process began. The two parts used are each cut to whole
+ * seconds, hence one second more. */
 void gr_child_limit_cpu(uint32_t seconds) {
     struct rusage used;
     getrusage(RUSAGE_SELF, &used);
@@ -61,6 +74,8 @@ static void settle_signals(void) {
     }
 }
 
+/* The parent may have ended before prctl: its end would never be signalled, so the id is compared
+ * afterwards. */
 void gr_child_settle(int parent) {
     settle_signals();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -68,6 +83,8 @@ void gr_child_settle(int parent) {
     limit(RLIMIT_CORE, 0);
 }
 
+/* _exit, not exit: exit handlers of MPI and HDF5 belong to the parent, and would close its
+ * connections and flush its files a second time. */
 static _Noreturn void work_and_leave(int socket, pid_t parent, const struct gr_child_limits *limits,
                                      gr_status (*work)(void *context), void *context) {
     struct reply reply;
@@ -105,7 +122,8 @@ static void on_ending(int number) {
     raise(number); /* once the handler has returned */
 }
 
-/* A signal that the process ignores, as under nohup, stays ignored. */
+/* A signal that the process ignores, as under nohup, stays ignored. The path is set before the
+ * handlers are, and cleared after they are gone, so that none of them runs without a path. */
 void gr_child_unfinished(const char *path) {
     const struct sigaction action = {.sa_handler = on_ending};
     if (path) unfinished = path;
@@ -162,6 +180,8 @@ static gr_status lost_child(const char *what, gr_status lost, const struct gr_ch
     return gr_fail(lost, "%s ended early", what);
 }
 
+/* The message is passed through gr_fail, so that it becomes the parent's own last message: the
+ * child's copy of that buffer is gone with the child. */
 gr_status gr_child_run(const char *what, gr_status lost, const struct gr_child_limits *limits,
                        gr_status (*work)(void *context), void *context) {
     struct reply reply;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Clocks: intervals, processor time, the date. */
+/* Clocks: intervals, processor time, the date. Deadlines are taken from the monotonic clock alone:
+ * the date jumps when a host's clock is set, and is for people to read. */
 #include <granary/base.h>
 
 #include <time.h>

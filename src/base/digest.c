@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* BLAKE2b-256 through libsodium. */
+/* BLAKE2b-256 through libsodium. Digests here tell a changed or damaged file from a whole one; no
+ * digest here is keyed, so none of them proves who wrote a file. */
 #include <granary/base.h>
 
 #include <sodium.h>
@@ -8,6 +9,8 @@
 _Static_assert(sizeof(crypto_generichash_state) <= sizeof(struct gr_digest),
                "struct gr_digest holds libsodium's state");
 
+/* The header shows bytes in place of libsodium's type, so that programs need not have its headers.
+ * libsodium asks for 64-byte alignment, which struct gr_digest has. */
 static crypto_generichash_state *state_of(struct gr_digest *digest) {
     /* cppcheck-suppress ctuuninitvar ; it is about to be initialised */
     return (crypto_generichash_state *)(void *)digest->opaque;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole files, read with a limit and written so that they appear whole or not at all. */
+/*
+ * Whole files, read with a limit and written so that they appear whole or not at all. Files that
+ * grow by lines (metrics, events) are store's; HDF5 files are written through HDF5 and only
+ * published here.
+ */
 #include <granary/base.h>
 
 #include <errno.h>
@@ -32,6 +36,8 @@ gr_status gr_file_read(const char *path, size_t limit, gr_status failure, char *
         goto out;
     }
     GR_TRY(gr_allocate((size_t)info.st_size + 1, 1, path, &text));
+    /* No more is read than was there at first, even if the file grows meanwhile: the memory is
+     * allocated. A file that shrinks meanwhile gives what is left. */
     while (used < (size_t)info.st_size) {
         ssize_t n = read(fd, text + used, (size_t)info.st_size - used);
         if (n < 0 && errno == EINTR) continue;
@@ -65,6 +71,7 @@ gr_status gr_file_sync_folder(const char *path) {
     return GR_OK;
 }
 
+/* By device and inode, because one file has many names: links, ./x and x, a bind mount. */
 gr_status gr_file_check_output(const char *path, const char *const *read, size_t n) {
     struct stat out, in;
     if (stat(path, &out) != 0) return GR_OK; /* writing it tells more */
@@ -78,6 +85,11 @@ gr_status gr_file_check_output(const char *path, const char *const *read, size_t
     return GR_OK;
 }
 
+/*
+ * Through the open file, and not through a link: between a check and chmod by name, somebody else
+ * might put another file there. A failure is left alone, as the modes may be out of this process's
+ * hands (another owner, a file system without modes).
+ */
 void gr_file_keep_private(const char *path) {
     struct stat is;
     const mode_t others = S_IRWXG | S_IRWXO;
@@ -87,6 +99,8 @@ void gr_file_keep_private(const char *path) {
     close(fd);
 }
 
+/* rename replaces the old file in one step, so that a reader sees the old one or the new one whole.
+ * It lasts through a power cut only once the folder is on disk as well. */
 gr_status gr_file_publish(const char *temporary, const char *path) {
     if (rename(temporary, path) != 0)
         return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
@@ -99,6 +113,11 @@ bool gr_file_leads_to(const char *path, int fd) {
            named.st_dev == open_one.st_dev && named.st_ino == open_one.st_ino;
 }
 
+/*
+ * The lock is on the file, not on its name: whoever held it before may have renamed it to PATH
+ * between our open and our lock. Such a file is left, and the temporary one opened anew. It is
+ * emptied only under the lock, because before that its content is another process's.
+ */
 gr_status gr_file_claim(const char *path, const char *temporary, int *fd) {
     enum { TRIES = 100 };
     for (int i = 0; i < TRIES; i++) {
@@ -130,6 +149,11 @@ static int write_all(int fd, const char *bytes, size_t length) {
     return 0;
 }
 
+/*
+ * The temporary file has one name, not one for each process, so that a killed process leaves no
+ * more than one file behind. Two writers of one PATH therefore meet: each removes the temporary
+ * file that it finds, and the one whose file is gone fails, instead of publishing the other's half.
+ */
 gr_status gr_file_write(const char *path, const void *bytes, size_t length) {
     gr_status status = GR_OK;
     char *temporary = NULL;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A deadline on calls that know none, by the alarm clock of the process. */
+/*
+ * A deadline on calls that know none, by the alarm clock of the process. It ends the process: a
+ * call into MPI that waits for ever can be neither cancelled nor left. Waits of our own have
+ * deadlines of their own, and need no guard.
+ */
 #include <granary/base.h>
 
 #include <fcntl.h>
@@ -11,6 +15,7 @@
 static const char *volatile guarded = "";
 static volatile sig_atomic_t exit_code = GR_STOPPED;
 
+/* Standard I/O is out of bounds in a signal handler, which may have interrupted it. */
 static void say(const char *text) {
     if (write(STDERR_FILENO, text, strlen(text)) < 0) return; /* nobody listens */
 }
@@ -54,6 +59,8 @@ static void on_alarm(int number) {
     set_alarm();
 }
 
+/* SA_RESTART: a guarded library does not see its system calls fail with EINTR when a message is
+ * due. alarm(0) would switch the alarm off, so that a limit of 0 counts as 1 s. */
 void gr_guard_start(unsigned seconds, const char *what) {
     struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
     guarded = what;

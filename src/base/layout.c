@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The named tensors of one contiguous parameter vector. */
+/*
+ * The named tensors of one contiguous parameter vector. The layout is the contract between model,
+ * checkpoint and sum: all of them address a parameter by its offset here. It holds no parameters.
+ */
 #include <granary/base.h>
 
 #include <stdlib.h>
@@ -20,8 +23,11 @@ gr_status gr_layout_append(struct gr_layout *layout, const char *name, size_t n_
         if (__builtin_mul_overflow(tensor.n_elements, shape[i], &tensor.n_elements))
             return gr_fail(GR_ERROR_INTERNAL, "tensor %s: its size overflows", name);
     }
+    /* Sizes come from files as well. An eighth of the address space leaves room for the alignment
+     * and for multiplying by sizeof(float). */
     if (tensor.n_elements == 0 || tensor.n_elements > SIZE_MAX / 8 - layout->size)
         return gr_fail(GR_ERROR_INTERNAL, "tensor %s: %zu elements", name, tensor.n_elements);
+    /* One at a time: a model has tens of tensors, and appends them once. */
     struct gr_tensor *grown =
         realloc(layout->tensors, (layout->n_tensors + 1) * sizeof *layout->tensors);
     if (!grown) return gr_fail(GR_ERROR_INTERNAL, "memory for a layout was refused");
@@ -57,6 +63,8 @@ bool gr_layout_equal(const struct gr_layout *a, const struct gr_layout *b) {
     return true;
 }
 
+/* Over the elements alone: another alignment, or another name of a tensor, leaves the digest of the
+ * same numbers as it is. */
 void gr_layout_digest(const struct gr_layout *layout, const float *parameters,
                       unsigned char out[GR_DIGEST_BYTES]) {
     _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "digests are over little-endian");

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Aligned memory with overflow checked. */
+/* Aligned memory with overflow checked. There is no pool and no realloc: whatever grows copies, and
+ * large vectors are allocated once a run. */
 #include <granary/base.h>
 
 #include <stdlib.h>
 #include <string.h>
 
+/* A cache line, and a register of AVX-512: no vector of a kernel straddles two lines. */
 enum { ALIGNMENT = 64 };
 
+/* `out` is written by memcpy, because it points to a pointer of any type: a store through void **
+ * would break the aliasing rules. aligned_alloc asks for a multiple of the alignment. */
 gr_status gr_allocate(size_t count, size_t size, const char *what, void *out) {
     size_t bytes;
     void *pointer = NULL;

@@ -17,6 +17,8 @@ gr_status gr_path_absolute(const char *path, char **out) {
     return status;
 }
 
+/* Only below the working folder: "../x" is longer to read than the path itself, and a folder "/" (n
+ * = 1) is in front of everything. */
 const char *gr_path_shown(const char *path) {
     char *folder = getcwd(NULL, 0);
     const size_t n = folder ? strlen(folder) : 0;

@@ -35,6 +35,8 @@ static void philox_block(const uint32_t counter[4], const uint32_t key_in[2], ui
     memcpy(out, x, sizeof x);
 }
 
+/* The first word of the counter runs, the other three hold (round, silo, purpose) and stay: streams
+ * of different keys never meet. After 2^32 blocks a stream begins again. */
 static unsigned long philox_get(void *opaque) {
     struct philox_state *state = opaque;
     if (state->used == 4) {
@@ -85,6 +87,8 @@ __attribute__((target("avx2"))) static inline void store_lanes(struct lanes l, u
 }
 
 __attribute__((target("avx2"))) static size_t
+/* Two groups of four counters side by side: a multiplication takes some five cycles and one can
+ * begin in each, so that a single chain would wait for itself. */
 philox_vectors(const uint32_t first[4], const uint32_t key[2], uint32_t *words, size_t n) {
     enum { LANES = 4, PAIR = 2 * LANES, WORDS = 4 * LANES };
     size_t done = 0;
@@ -119,6 +123,7 @@ static double philox_get_double(void *opaque) {
     return (double)((high << 21) | (low >> 11)) * 0x1p-53;
 }
 
+/* used = 4: no word of the (empty) block is left, so that the first draw makes block 0. */
 static void philox_set(void *opaque, unsigned long seed) {
     struct philox_state *state = opaque;
     memset(state, 0, sizeof *state);
@@ -148,6 +153,8 @@ void gr_stream_restart(gsl_rng *stream, struct gr_stream_key key) {
     state->counter[3] = (uint32_t)key.purpose;
 }
 
+/* Word i of a stream is word i % 4 of block i / 4, whether it comes from here or from gsl_rng_get:
+ * the vector code must not change a digest. test_base compares the two. */
 void gr_stream_words(struct gr_stream_key key, uint32_t block, uint32_t *words, size_t n) {
     const uint32_t seed[2] = {(uint32_t)key.seed, (uint32_t)(key.seed >> 32)};
     uint32_t counter[4] = {block, key.round, key.silo, (uint32_t)key.purpose};
@@ -163,6 +170,9 @@ void gr_stream_words(struct gr_stream_key key, uint32_t block, uint32_t *words, 
 void gr_stream_permutation(gsl_rng *stream, uint32_t *index, size_t n) {
     for (size_t i = 0; i < n; i++)
         index[i] = (uint32_t)i;
+    /*
+     * From the end, Durstenfeld's order. The order of the draws is part of what a digest stands on.
+     */
     for (size_t i = n; i > 1; i--) {
         /* 64 bits times i, high part: a bias below i / 2^64. */
         uint64_t bits = (uint64_t)gsl_rng_get(stream) << 32;

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Real sums in integers. */
+/*
+ * Real sums in integers: integers may be added in any order, doubles may not. A value is cut into
+ * four words of 30 bits each, from units of 2^40 to units of 2^-50; whatever is finer than 2^-51 is
+ * rounded away. A word takes at most 2^30 of a value, so that int64_t holds the sum of 2^33 of
+ * them.
+ */
 #include <granary/base.h>
 
 #include <math.h>
@@ -17,6 +22,8 @@ bool gr_real_add(int64_t *sum, double value) {
     return true;
 }
 
+/* In a fixed order, and in 64 bits of mantissa (x86), where each word is exact: the same sums give
+ * the same number. */
 long double gr_real_value(const int64_t *sum) {
     long double value = 0;
     for (size_t i = 0; i < GR_REAL_WORDS; i++)

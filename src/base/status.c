@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The message of the last failure, kept per thread. */
+/*
+ * The message of the last failure, kept per thread: a status travels up through returns, and its
+ * text waits here until the command prints it. Messages of a success are void, and no function
+ * clears them.
+ */
 #include <granary/base.h>
 
 #include <stdarg.h>
@@ -19,6 +23,8 @@ gr_status gr_fail(gr_status status, const char *format, ...) {
     return status;
 }
 
+/* For a caller that knows more than the function that failed, such as the silo. Where both do not
+ * fit, the end of the old message is cut, not the new context. */
 gr_status gr_fail_context(gr_status status, const char *format, ...) {
     char text[GR_MESSAGE_MAX];
     va_list arguments;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text for messages: formatting, nearest words, quoting what somebody else wrote. */
+/* Text for messages: formatting, nearest words, quoting what somebody else wrote. Parsing numbers
+ * and dates is data's and config's. */
 #include <granary/base.h>
 
 #include <stdarg.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Distances take time by the product of the lengths, and words come from files of others. */
 enum { WORD_MAX = 64 };
 
 gr_status gr_text_format(char **out, const char *format, ...) {
@@ -40,6 +42,11 @@ static size_t edit_distance(const char *a, const char *b) {
     return row[n];
 }
 
+/*
+ * Of candidates equally near the first is taken, so that the order of a table decides and messages
+ * are stable. Within half of the word's length there is likeness; of words of up to five letters
+ * two edits are allowed.
+ */
 const char *gr_text_nearest(const char *word, const char *const *candidates, size_t n) {
     const char *nearest = NULL;
     size_t length = strnlen(word, WORD_MAX + 1);
