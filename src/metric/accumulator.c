@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The memory of accumulators: layout, growth, adding. */
+/*
+ * The memory of accumulators: layout, growth, adding. All sums lie in one vector of integers, so
+ * that adding accumulators, in a process or over processes, knows nothing of metrics. Formulas are
+ * in metric_rows.c, rows of classifiers in classes.c.
+ */
 #include "metric/accumulator.h"
 
 #include <float.h>
@@ -25,6 +29,11 @@ static int64_t *take(struct gr_accumulator *t, size_t n) {
     return at;
 }
 
+/*
+ * Called twice: without memory it counts the sums, with memory it sets the pointers into it. The
+ * order is that of accumulator.h; the parts that the AUC alone needs are last, so that a prefix is
+ * added where it is not wanted.
+ */
 static void lay_out(struct gr_accumulator *t) {
     const size_t c = t->classes;
     t->n = 0;
@@ -65,7 +74,8 @@ out:
     return status;
 }
 
-/* Room for so many kept rows; those that are there stay. */
+/* Room for so many kept rows; those that are there stay. Doubled, so that rows that come one by one
+ * are copied twice at most on average. */
 static gr_status make_kept(struct gr_accumulator *t, size_t n) {
     struct gr_kept_score *grown;
     size_t room = t->kept_room ? t->kept_room : 1024;
@@ -81,6 +91,8 @@ static gr_status make_kept(struct gr_accumulator *t, size_t n) {
     return GR_OK;
 }
 
+/* Differences of finite logits reach twice FLT_MAX, hence the clamp. The place is taken from the
+ * float that is kept, so that the mean of places is that of the rows which are binned later. */
 gr_status gr_accumulator_keep(struct gr_accumulator *t, double log_odds, bool label,
                               int64_t units) {
     const double most = (double)FLT_MAX, w = (double)units / (double)GR_WEIGHT_ONE;
@@ -119,6 +131,8 @@ static size_t count_sums(const struct gr_accumulator *t) {
     return t->n_wanted + (t->without_auc ? 0 : t->n_scores);
 }
 
+/* Of two classes the rows themselves are handed on, not their bins: bins are laid once all rows are
+ * known, and bins of one silo's spread do not fit another's. */
 gr_status gr_accumulator_add(struct gr_accumulator *t, const struct gr_accumulator *other) {
     gr_status status = GR_OK;
     const size_t n = t->bounds || t->without_auc ? count_sums(t) : t->n;
@@ -170,6 +184,8 @@ static bool add_deviance(struct gr_accumulator *t, double f, double y, double w)
     return gr_real_add(t->numbers + (size_t)GR_DEVIANCE * GR_REAL_WORDS, w * (2 * (part - y + f)));
 }
 
+/* Sums reach 2^70: squares of numbers within 2^34, times a weight of at most 1. A row that fails
+ * leaves sums that are half added, which is why the accumulator is void. */
 static gr_status add_number(struct gr_accumulator *t, double f, double y, int64_t units) {
     const double w = (double)units / (double)GR_WEIGHT_ONE;
     const double values[] = {[GR_SQUARED] = (f - y) * (f - y),

@@ -16,7 +16,10 @@ static int64_t order_of(float x) {
     return bits < 0 ? -(int64_t)(bits & INT32_MAX) : bits;
 }
 
-/* Mean and deviation of all scores' places; a deviation that is lost in the digits is a small one.
+/*
+ * Mean and deviation of all scores' places, by mean square less squared mean: both sums come from
+ * integers, in 64 bits of mantissa. Places are floats' images, so that a deviation below 2^-23 is
+ * lost in the digits and is counts as 2^-23.
  */
 static void find_spread(const struct gr_accumulator *t, double *mean, double *deviation) {
     const int64_t weight = t->sums[GR_WEIGHT] > 0 ? t->sums[GR_WEIGHT] : 1;
@@ -29,6 +32,8 @@ static void find_spread(const struct gr_accumulator *t, double *mean, double *de
     *deviation = (double)(spread > least * least ? sqrtl(spread) : least);
 }
 
+/* The bins follow from the sums of all processes, the counts from this process's rows. Bounds keep
+ * the largest of a score and of its negative, so that a maximum over processes gives both ends. */
 static void bin_rows(struct gr_accumulator *t, const struct gr_accumulator *rows) {
     double mean, deviation;
     find_spread(t, &mean, &deviation);
@@ -53,6 +58,7 @@ void gr_accumulator_bin(struct gr_accumulator *t, const struct gr_accumulator *r
         memcpy(t->histograms, rows->histograms, 2 * t->n_scored * t->bins * sizeof *t->histograms);
 }
 
+/* A bin with rows of one side only adds no ties, whatever its scores are. */
 void gr_accumulator_withhold_bounds(struct gr_accumulator *t, uint32_t rows) {
     if (t->without_auc || !t->bounds) return;
     const int64_t *others = gr_histogram(t, 0, false), *own = gr_histogram(t, 0, true);
@@ -68,6 +74,12 @@ static bool is_tied(const struct gr_accumulator *t, size_t b) {
     return t->bounds && t->bounds[b] != INT64_MIN && t->bounds[b] == -t->bounds[t->bins + b];
 }
 
+/*
+ * The Mann-Whitney statistic (Hanley, McNeil 1982): the share of pairs, one row of either side,
+ * that the scores put in their order; ties count half. Pairs within a bin whose order the bin does
+ * not tell are all wrong in `lower` and all right in `upper`. Products of weights exceed int64_t;
+ * double's rounding of them is far below the width of the bins.
+ */
 bool gr_accumulator_area(const struct gr_accumulator *t, size_t k, struct gr_metric_value *out) {
     const int64_t *others = gr_histogram(t, k, false), *own = gr_histogram(t, k, true);
     double below = 0, n_own = 0, higher = 0, tied = 0, equal = 0;

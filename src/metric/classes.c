@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of a classifier, into an accumulator. */
+/*
+ * Rows of a classifier, into an accumulator. All is worked out in double from the differences to
+ * the largest logit, so that no exponential overflows, and a loss is exact where a softmax in
+ * float32 has become 0 or 1.
+ */
 #include "metric/accumulator.h"
 
 #include <math.h>
@@ -12,6 +16,8 @@ struct softmax {
     double next; /* largest z but the best's, less z[best] */
 };
 
+/* The best class is the first of equals. The rest is summed without it, since 1 - p[best] of a sure
+ * prediction is lost in a sum that holds the 1. e: receives exp(z - z[best]), `classes` of them. */
 static struct softmax softmax_of(const float *z, size_t classes, size_t label, double *e) {
     struct softmax s = {.label = label, .next = -(double)INFINITY};
     for (size_t j = 1; j < classes; j++)
@@ -27,13 +33,16 @@ static struct softmax softmax_of(const float *z, size_t classes, size_t label, d
     return s;
 }
 
-/* ln(p / (1 - p)) without cancellation: 1 - p is the sum of the others. */
+/* ln(p / (1 - p)) without cancellation: 1 - p is the sum of the others. Where that sum leaves the
+ * range of double, its largest term stands for it. */
 static double log_odds(const struct softmax *s, const float *z, const double *e, size_t class) {
     if (class != s->best)
         return (double)z[class] - (double)z[s->best] - log(1 + (s->rest - e[class]));
     return s->rest > 1e-290 ? -log(s->rest) : -s->next;
 }
 
+/* Of many classes: bins lie at fixed places, as nobody keeps `classes` scores of every row. 4 is
+ * the half-way point of gr_squeeze: half of all bins lie within log-odds of +-4. */
 static void add_histograms(struct gr_accumulator *t, const struct softmax *s, const float *z,
                            int64_t units) {
     for (size_t class = 0; class < t->n_scored && !t->without_auc; class ++) {
@@ -42,6 +51,7 @@ static void add_histograms(struct gr_accumulator *t, const struct softmax *s, co
     }
 }
 
+/* With two classes the two squares are equal, and half of them is the usual score. */
 static double brier_of(const struct softmax *s, const double *e, size_t classes) {
     double sum = 0;
     for (size_t j = 0; j < classes; j++) {
@@ -59,6 +69,8 @@ static int64_t *reliability_bin(const struct gr_accumulator *t, double score) {
     return t->reliability + bin * GR_BIN_SUMS;
 }
 
+/* All counts of a row or none: it is checked before the first is taken. Only the real sums may fail
+ * after that, on losses no trained model has. */
 static bool add_row(struct gr_accumulator *t, const float *z, size_t label, int64_t units) {
     double *e = t->exponentials;
     const struct softmax s = softmax_of(z, t->classes, label, e);

@@ -11,6 +11,8 @@
 
 #include "metric/accumulator.h"
 
+/* By way of decimal text, which is how the value is shown: rounding in binary (times 10^k, rint,
+ * divided) leaves digits behind the last in some values. */
 double gr_round_digits(double value, uint32_t digits) {
     char text[40];
     if (digits == 0 || digits >= 17 || !isfinite(value)) return value;
@@ -73,6 +75,7 @@ static bool withhold_more(const struct cells *cells, int64_t rows) {
     return more;
 }
 
+/* Withholds the cells of 1 to rows - 1 rows. A cell without rows tells of nobody. */
 static bool withhold_small(const struct cells *cells, int64_t rows) {
     bool any = false;
     for (size_t i = 0; i < cells->n; i++) {
@@ -85,6 +88,11 @@ static bool withhold_small(const struct cells *cells, int64_t rows) {
 
 /* ---- the two tables ------------------------------------------------------------------------- */
 
+/*
+ * Until a pass over the table, its rows and its columns changes nothing: a cell that is withheld
+ * for its row may leave its column with one gap. It ends, as each pass withholds one more cell at
+ * least.
+ */
 static void withhold_confusion(struct gr_accumulator *t, int64_t rows) {
     const size_t c = t->classes;
     const struct cells all = {t->confusion, 1, t->withheld, 1, c * c};

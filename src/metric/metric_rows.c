@@ -35,6 +35,7 @@ static long double weight_of(int64_t units) {
     return (long double)units / (long double)GR_WEIGHT_ONE;
 }
 
+/* Divided once, at the end, and rounded to double once. */
 static double mean(const struct gr_accumulator *t, const int64_t *sum) {
     return (double)(gr_real_value(sum) / weight_of(t->sums[GR_WEIGHT]));
 }
@@ -57,6 +58,7 @@ static double ratio(int64_t a, int64_t b) {
     return (double)a / (double)b;
 }
 
+/* n is above 0: a formula is asked only where there is weight, and then some class has rows. */
 static struct gr_metric_value balanced_accuracy(const struct gr_accumulator *t) {
     double sum = 0;
     size_t n = 0;
@@ -102,6 +104,8 @@ static struct gr_metric_value matthews(const struct gr_accumulator *t) {
     return defined((double)((found - chance) / sqrtl(predicted_spread * actual_spread)));
 }
 
+/* A class without rows on either side is left out of the mean, as it has no curve. The bounds of a
+ * mean are the means of the bounds. */
 static struct gr_metric_value auc(const struct gr_accumulator *t) {
     struct gr_metric_value sum = {0}, one;
     double n = 0;
@@ -120,6 +124,7 @@ static struct gr_metric_value auc(const struct gr_accumulator *t) {
                                     sum.upper / n, wide ? gr_reason_text[GR_CLOSE_SCORES] : NULL};
 }
 
+/* A bin's weight cancels: weight / all * |score sum / weight - found / weight|. */
 static struct gr_metric_value calibration_error(const struct gr_accumulator *t) {
     long double sum = 0;
     for (size_t b = 0; b < GR_RELIABILITY_BINS; b++) {
@@ -129,6 +134,7 @@ static struct gr_metric_value calibration_error(const struct gr_accumulator *t) 
     return defined((double)(sum / weight_of(t->sums[GR_WEIGHT])));
 }
 
+/* Weights were divided by 2^exponent when they were loaded; shown counts take it back. */
 double gr_accumulator_confusion(const struct gr_accumulator *t, size_t actual, size_t predicted) {
     const size_t cell = actual * t->classes + predicted;
     const int64_t units = t->confusion[cell];
@@ -169,6 +175,8 @@ static struct gr_metric_value mae(const struct gr_accumulator *t) {
     return defined(mean(t, number(t, GR_ABSOLUTE)));
 }
 
+/* By sums rather than by a second pass over the rows: the mean is not known before all processes
+ * have added theirs. */
 static struct gr_metric_value r2(const struct gr_accumulator *t) {
     const long double rows = weight_of(t->sums[GR_WEIGHT]);
     const long double sum = gr_real_value(number(t, GR_TARGET));

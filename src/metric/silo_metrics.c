@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The metrics of one silo's rows as integers, which other processes are told. */
+/*
+ * The metrics of one silo's rows as integers, which other processes are told. A double travels by
+ * its bits: the sum over processes, all but one of which give 0, then returns it as it was, NaN and
+ * -0 included. A reason travels by its number, which ranks of one build agree on.
+ */
 #include "metric/accumulator.h"
 
 #include <math.h>
@@ -41,6 +45,9 @@ void gr_silo_metrics_take(const struct gr_accumulator *accumulator, struct gr_si
     }
 }
 
+/*
+ * The number comes from another process: beyond the table it is no index, and counts as no reason.
+ */
 struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, unsigned metric) {
     const int64_t why = metrics->why[metric];
     const bool bounds = gr_metric_rows[metric].bounded;
