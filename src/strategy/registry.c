@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which strategies there are, and the settings that they bring. */
+/*
+ * Which strategies there are, and the settings that they bring. A config holds the settings' values
+ * by their place in this list, so that a place must never change once it has been given out:
+ * strategies and settings are only ever added at the end. The lists are not locked; programs
+ * register before they read a config, in one thread.
+ */
 #include <granary/strategy.h>
 
 #include <string.h>
@@ -52,6 +57,7 @@ const struct gr_strategy *gr_strategy_find(const char *name) {
 
 /* ---- settings ------------------------------------------------------------------------------- */
 
+/* Of the settings collected so far; GR_STRATEGY_SETTINGS_MAX: of none. */
 static size_t index_of(const char *name) {
     for (size_t i = 0; i < n_settings; i++)
         if (strcmp(settings[i]->name, name) == 0) return i;
@@ -96,6 +102,8 @@ static bool is_name(const char *name) {
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == n;
 }
 
+/* Two strategies with one key share one definition, compared by its address: a config has one value
+ * for it, with one default and one range. "name" is the key that names the strategy. */
 static gr_status check_settings(const struct gr_strategy *strategy) {
     size_t n_new = 0;
     for (size_t s = 0; s < GR_STRATEGY_OWN_MAX && strategy->setting[s]; s++) {
@@ -130,6 +138,8 @@ gr_status gr_strategy_register(const struct gr_strategy *strategy) {
                        GR_STRATEGY_NAME_BYTES - 1);
     if (gr_strategy_find(strategy->name))
         return gr_fail(GR_ERROR_USAGE, "strategy %s: the name is taken", strategy->name);
+    /* `corrects` reads kept[0]. `combine` sees one vector a silo: the transposition brings the
+     * updates side by side, and none of the further vectors. */
     if (!strategy->step || strategy->n_sent > GR_STRATEGY_SENT_MAX ||
         strategy->n_kept > GR_STRATEGY_KEPT_MAX || strategy->n_server > GR_STRATEGY_SERVER_MAX ||
         (strategy->corrects && strategy->n_kept == 0) ||

@@ -20,6 +20,8 @@ static const struct gr_strategy_setting tau = {
     .least = 1.1e-19, /* whose square is not 0 in float32 */
 };
 
+/* The paper asks for a second moment of at least tau^2 before round 1, so that no coordinate's
+ * first step is divided by tau alone. */
 static void adaptive_start(const struct gr_strategy_config *config, float *const *server,
                            size_t n) {
     const double least = gr_strategy_get(config, "tau");
@@ -27,7 +29,11 @@ static void adaptive_start(const struct gr_strategy_config *config, float *const
         server[1][i] = (float)(least * least);
 }
 
-/* Once a round: in double, so that what float32 state loses is all that is lost. */
+/*
+ * Once a round: in double, so that what float32 state loses is all that is lost. As in the paper
+ * there is no correction of the moments' bias, unlike Kingma and Ba's Adam: tau bounds the first
+ * steps.
+ */
 static void adaptive_step(const struct gr_strategy_config *config,
                           const struct gr_server_step *step) {
     const double keep = gr_strategy_get(config, "beta1"), least = gr_strategy_get(config, "tau");
@@ -61,6 +67,11 @@ static void fedadam_step(const struct gr_strategy_config *config,
     adaptive_step(config, step);
 }
 
+/*
+ * Adam's second moment loses a fixed share of itself in each round; Yogi's rises and falls by the
+ * square of the mean alone, so that small means let it fall slowly (Zaheer, Reddi, Sachan, Kale,
+ * Kumar 2018).
+ */
 static void fedyogi_step(const struct gr_strategy_config *config,
                          const struct gr_server_step *step) {
     const double keep = gr_strategy_get(config, "beta2");

@@ -13,6 +13,8 @@ static void fednova_conclude(const struct gr_silo_part *part) {
         part->sent[0][i] /= (float)part->steps;
 }
 
+/* mean[0] is the weighted mean of updates by step, step->steps that of the steps. The two are
+ * summed apart, since their product is of sums, not a sum of products. */
 static void fednova_step(const struct gr_strategy_config *config,
                          const struct gr_server_step *step) {
     const double rate = gr_strategy_get(config, "server_learning_rate") * step->steps;

@@ -20,6 +20,8 @@ const struct gr_strategy_setting gr_setting_server_learning_rate = {
 static const struct gr_strategy_setting server_momentum = {
     .name = "server_momentum", .standard = "0.9", .high = 1, .below = true, .narrow = true};
 
+/* In float32, like the parameters: at rate 1 the model becomes the mean of the silos' models, but
+ * for the grid of the sum and the rounding of one addition. */
 void gr_strategy_step_mean(const struct gr_strategy_config *config,
                            const struct gr_server_step *step) {
     const float rate = (float)gr_strategy_get(config, "server_learning_rate");

@@ -21,9 +21,15 @@
 #define VERSIONS
 #endif
 
+/* Columns that are sorted together: 256 bytes of a row, four cache lines. The rows of a few hundred
+ * silos stay in the second-level cache. */
 enum { WIDTH = GR_COMBINE_WIDTH };
 
-/* Afterwards low[i] <= high[i]. */
+/*
+ * Afterwards low[i] <= high[i]. Values are finite: a silo with another update sits out. The two may
+ * be exchanged where they are equal, which no result shows but for the sign of 0; the network is
+ * the same for all ranks, so that sign is too.
+ */
 static inline void order(float *restrict low, float *restrict high) {
     for (size_t i = 0; i < WIDTH; i++) {
         const float a = low[i], b = high[i];
@@ -42,7 +48,8 @@ VERSIONS static void sort_columns(float *rows, size_t n) {
                         order(rows + i * WIDTH, rows + (i + k) * WIDTH);
 }
 
-/* Columns begin .. begin + n - 1 of the rows, sorted; n at most WIDTH. */
+/* Columns begin .. begin + n - 1 of the rows, sorted; n at most WIDTH. Columns beyond n are zeroed:
+ * they are sorted too, and whatever lies in `work` may be slow numbers. */
 static void take_sorted(const float *const *row, size_t n_rows, size_t begin, size_t n,
                         float *work) {
     for (size_t r = 0; r < n_rows; r++) {
@@ -65,6 +72,7 @@ VERSIONS static void average(const float *work, size_t first, size_t last, size_
         out[i] = (float)mean[i];
 }
 
+/* `cut` rows are left out at either end; 2 cut < n_rows. */
 static void combine_sorted(const float *const *row, size_t n_rows, size_t cut, size_t n,
                            float *work, float *out) {
     for (size_t begin = 0; begin < n; begin += WIDTH) {
