@@ -103,12 +103,6 @@ gr_status gr_train_full_gradient(struct gr_trainer *trainer, const struct gr_sil
                                  gr_poll_function poll, void *context,
                                  struct gr_train_result *out) GR_CHECKED;
 
-/*
- * Not collective. The gradient workspace, layout size floats: free for the caller between
- * gr_train_silo calls, so that a process does not hold one vector more than it needs. Borrowed.
- */
-float *gr_trainer_scratch(struct gr_trainer *trainer);
-
 #ifdef __cplusplus
 }
 #endif

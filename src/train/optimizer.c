@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps of the local solvers, each one loop over the parameters. */
+/*
+ * Steps of the local solvers, each one loop over the parameters. All state and all arithmetic but
+ * norms and Adam's constants are float32, in the order in which PyTorch has them: tests compare the
+ * two. A solver that the model can take in its backward pass (plain SGD) is not here but behind
+ * gr_model_step.
+ */
 #include "train/optimizer.h"
 
 #include <math.h>
@@ -12,6 +17,7 @@ size_t gr_optimizer_state(const struct gr_train_config *config) {
     return is_adam(config) ? 2 : config->momentum > 0 ? 1 : 0;
 }
 
+/* Before clipping: the term is part of the objective, and its gradient is clipped with the rest. */
 void gr_add_proximal(float *restrict gradient, const float *restrict parameters,
                      const float *restrict global, double mu, size_t n) {
     const float pull = (float)mu;
@@ -31,6 +37,8 @@ float gr_clip_scale(const float *gradient, double clip_norm, size_t n) {
     return sqrt(sum) <= clip_norm ? 1 : (float)(clip_norm / sqrt(sum));
 }
 
+/* One loop for each kind, without a branch on what is 0: the compiler makes vectors of it, and
+ * scale 1 and decay 0 leave the value of a finite gradient as it is. */
 static void plain_step(float *restrict parameters, const float *restrict gradient, float scale,
                        float rate, float decay, size_t n) {
     for (size_t i = 0; i < n; i++)
@@ -65,6 +73,11 @@ struct adam {
     float decay, shrink; /* added to the gradient; what a parameter is multiplied by */
 };
 
+/*
+ * In double: 1 - beta2^t of t = 1 and beta2 = 0.999 would keep four digits in float32. rate is
+ * divided by the first moment's correction, root takes the second's out of the square root, so that
+ * the loop has no power.
+ */
 static struct adam adam_of(const struct gr_train_config *config, double rate, uint64_t t) {
     const bool apart = config->optimizer == GR_OPTIMIZER_ADAMW;
     return (struct adam){

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* train: a local solver over one silo's rows. */
+/*
+ * train: a local solver over one silo's rows, from the global parameters to an update. Which silos
+ * train, what becomes of the update and which corrections there are is federation's; gradients are
+ * model's.
+ */
 #include <data/rows.h>
 #include <granary/train.h>
 
@@ -12,7 +16,7 @@ struct gr_trainer {
     struct gr_train_config config;
     uint64_t seed;
     struct gr_model *model; /* borrowed */
-    float *scratch;         /* the gradient; the caller's between rounds; owned */
+    float *gradient;        /* of a batch; owned */
     size_t n_state;
     /* Of the optimizer; owned, or with train.state keep the solver's that is carried. */
     float *state[GR_SOLVER_VECTORS_MAX];
@@ -30,6 +34,7 @@ struct gr_trainer {
     double ends_s; /* of the clock; INFINITY: no limit */
 };
 
+/* Only where there is decay to spare them from: else all parameters go in one step. */
 static bool spares_biases(const struct gr_train_config *config) {
     return !config->decay_biases && config->weight_decay > 0;
 }
@@ -53,7 +58,7 @@ gr_status gr_trainer_create(const struct gr_train_config *config, uint64_t seed,
     trainer->config = *config;
     trainer->seed = seed;
     trainer->model = model;
-    GR_TRY(gr_allocate_zero(size, sizeof(float), "a gradient", &trainer->scratch));
+    GR_TRY(gr_allocate_zero(size, sizeof(float), "a gradient", &trainer->gradient));
     trainer->n_state = gr_optimizer_state(config);
     trainer->fused = config->optimizer == GR_OPTIMIZER_SGD && trainer->n_state == 0 &&
                      !(config->clip_norm > 0) && !(config->proximal_mu > 0) &&
@@ -75,12 +80,8 @@ void gr_trainer_free(struct gr_trainer *trainer) {
     gr_free(trainer->order);
     for (size_t i = 0; i < trainer->n_state && trainer->config.state == GR_SOLVER_RESET; i++)
         gr_free(trainer->state[i]);
-    gr_free(trainer->scratch);
+    gr_free(trainer->gradient);
     gr_free(trainer);
-}
-
-float *gr_trainer_scratch(struct gr_trainer *trainer) {
-    return trainer->scratch;
 }
 
 size_t gr_solver_vectors(const struct gr_train_config *config,
@@ -91,6 +92,8 @@ size_t gr_solver_vectors(const struct gr_train_config *config,
     return n;
 }
 
+/* For one silo's round: gr_train_silo lets go of it, so that the state of one silo is not continued
+ * by the next. */
 void gr_trainer_carry(struct gr_trainer *trainer, struct gr_solver *solver) {
     trainer->solver = solver;
 }
@@ -118,6 +121,7 @@ double gr_learning_rate(const struct gr_train_config *config, uint32_t round) {
     const struct gr_schedule_config *schedule = &config->schedule;
     const uint32_t warmup = schedule->warmup_rounds;
     const double most = config->learning_rate, least = schedule->minimum;
+    /* Warm-up ends at the full rate in round W, and k = 0 is the first round after it. */
     if (round <= warmup) return most * round / warmup;
     const uint32_t k = round - 1 - warmup;
     switch (schedule->type) {
@@ -163,13 +167,15 @@ static gr_status start_silo(struct gr_trainer *trainer, const struct gr_silo *si
     gr_model_set_mean_weight(trainer->model, trainer->weight / (double)n);
     trainer->global = global;
     trainer->rate = gr_learning_rate(config, round);
+    /* epochs * n_batches fits: both are 32-bit by the config and by the rows' number. */
     trainer->steps_left = config->steps ? config->steps : config->epochs * n_batches;
     trainer->ends_s = config->seconds > 0 ? gr_clock_seconds() + config->seconds : (double)INFINITY;
 out:
     return status;
 }
 
-/* Asks for the rows of the batch after this one, which lie anywhere in memory. */
+/* Asks for the rows of the batch after this one, which lie anywhere in memory, while this one is
+ * computed. Into the second-level cache (locality 2): the first is the kernels'. */
 static void prefetch_rows(const struct gr_rows *rows, const uint32_t *index, size_t n) {
     enum { LINE = 64 };
     const size_t bytes = gr_rows_bytes(rows);
@@ -189,13 +195,15 @@ static void gather(const struct gr_trainer *trainer, const struct gr_rows *rows,
                          gr_model_batch_offsets(model));
 }
 
-/* gradient <- scale gradient + correction. */
+/* gradient <- scale gradient + correction. The correction is not clipped: SCAFFOLD's c - c_i is no
+ * gradient of a batch, and clipping the sum would bias it. */
 static void correct(float *gradient, float scale, const float *correction, size_t n) {
     for (size_t i = 0; i < n; i++)
         gradient[i] = scale * gradient[i] + correction[i];
 }
 
-/* The step, in which biases decay like weights or not at all. */
+/* The step, in which biases decay like weights or not at all. Scaling is left to the optimizer's
+ * loop, which reads each gradient anyway; only a correction needs it before. */
 static void take_step(const struct gr_trainer *trainer, uint64_t t, float *parameters,
                       float *gradient) {
     const struct gr_layout *layout = gr_model_layout(trainer->model);
@@ -221,11 +229,13 @@ static void take_step(const struct gr_trainer *trainer, uint64_t t, float *param
     }
 }
 
+/* Steps are counted from 1, as Adam's correction has them. The fused step is not to be had with a
+ * correction, since no gradient appears. */
 static gr_status train_batch(struct gr_trainer *trainer, float *parameters, size_t n,
                              double *loss_sum) {
     const struct gr_train_config *config = &trainer->config;
     const size_t size = gr_model_layout(trainer->model)->size;
-    float *gradient = trainer->scratch;
+    float *gradient = trainer->gradient;
     gr_status status;
     trainer->steps_done++;
     if (trainer->fused && !trainer->correction)
@@ -239,6 +249,8 @@ out:
     return status;
 }
 
+/* After each batch, not at the end: a model that has diverged would train on NaN for hours. The
+ * batch has moved the parameters already, and the caller drops them. */
 static gr_status take_loss(const struct gr_trainer *trainer, const struct gr_silo *silo,
                            double loss_sum, size_t n, struct gr_train_result *result) {
     if (!isfinite(loss_sum))
@@ -259,6 +271,8 @@ static gr_status train_pass(struct gr_trainer *trainer, const struct gr_silo *si
     const struct gr_rows *rows = &silo->train;
     const size_t batch = trainer->config.batch_size;
     gr_status status = GR_OK;
+    /* Also of a pass that ends early: the next pass draws its order from where this one has left
+     * the stream. */
     gr_stream_permutation(trainer->stream, trainer->order, rows->n_rows);
     for (size_t first = 0; first < rows->n_rows && trainer->steps_left > 0; first += batch) {
         const size_t left = rows->n_rows - first, n = left < batch ? left : batch;
@@ -271,6 +285,7 @@ static gr_status train_pass(struct gr_trainer *trainer, const struct gr_silo *si
         GR_TRY(take_loss(trainer, silo, loss_sum, n, result));
         trainer->steps_left--;
         result->steps++;
+        /* After a step, so that every silo takes one however late it is. */
         if (trainer->config.seconds > 0 && gr_clock_seconds() >= trainer->ends_s)
             trainer->steps_left = 0;
     }
@@ -331,6 +346,7 @@ gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, 
     out->weight = trainer->weight;
     if (!(out->weight > 0)) return bring_nothing(trainer, update);
     memcpy(update, global, size * sizeof *update);
+    /* `update` holds the parameters in training: a vector less than to keep both. */
     while (trainer->steps_left > 0)
         GR_TRY(train_pass(trainer, silo, update, poll, context, out));
     if (trainer->solver) {
@@ -343,12 +359,13 @@ out:
     return status;
 }
 
-/* sum += the gradient of the batch, a mean over its n rows, times n. */
+/* sum += the gradient of the batch, a mean over its n rows, times n. Batches differ in size; their
+ * means are weighted by their rows, and divided by all rows at the end. */
 static gr_status add_gradient(struct gr_trainer *trainer, size_t n, float *sum, double *loss_sum) {
     const size_t size = gr_model_layout(trainer->model)->size;
-    const float *mean = trainer->scratch;
+    const float *mean = trainer->gradient;
     gr_status status =
-        gr_model_gradient(trainer->model, trainer->global, n, trainer->scratch, loss_sum);
+        gr_model_gradient(trainer->model, trainer->global, n, trainer->gradient, loss_sum);
     for (size_t i = 0; status == GR_OK && i < size; i++)
         sum[i] += (float)n * mean[i];
     return status;
@@ -376,9 +393,9 @@ gr_status gr_train_full_gradient(struct gr_trainer *trainer, const struct gr_sil
         GR_TRY(take_loss(trainer, silo, loss_sum, n, out));
     }
     for (size_t i = 0; i < size; i++)
-        trainer->scratch[i] = update[i] / (float)rows->n_rows;
+        trainer->gradient[i] = update[i] / (float)rows->n_rows;
     memcpy(update, global, size * sizeof *update);
-    take_step(trainer, 1, update, trainer->scratch);
+    take_step(trainer, 1, update, trainer->gradient);
     out->steps = 1;
     status = take_largest(silo, subtract(update, global, size), out);
 out:
