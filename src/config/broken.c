@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The list of broken rules of a config, which becomes one message. */
+/*
+ * The list of broken rules of a config, which becomes one message: a user mends all faults at once,
+ * and not one a run. It has a fixed size, because a config of a million faults must not make a
+ * message of a million lines; those beyond are counted.
+ */
 #include "config/broken.h"
 
 #include <stdarg.h>
@@ -36,6 +40,7 @@ void gr_broken_add(struct gr_broken *broken, struct gr_place place, const char *
     vsnprintf(line + start, sizeof line - start, format, arguments);
     va_end(arguments);
     size_t length = strlen(line);
+    /* A line goes in whole or not at all. n_shown then lags behind n for good. */
     if (broken->length + length >= sizeof broken->lines) return;
     memcpy(broken->lines + broken->length, line, length + 1);
     broken->length += length;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rules of single settings, checked by a walk over the tree along the schema. */
+/*
+ * The rules of single settings, checked by a walk over the tree along the schema. The walk never
+ * stops at a broken rule: it puts a filler in its place, so that everything behind it can be
+ * checked too. Rules between settings are rules*.c's, which run over the struct afterwards.
+ */
 #include "config/check.h"
 
 #include <errno.h>
@@ -8,10 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The words of a long list of values are cut there. */
 enum { ALLOWED_BYTES = 512 };
 
 /* ---- single values ------------------------------------------------------------------------ */
 
+/* The letters of a decimal number: strtod alone would also take hexadecimal numbers, "inf" and
+ * "nan". Messages show such a text as it stands, any other in quotes. */
 static bool is_number(const struct gr_node *node) {
     return node->length > 0 && strspn(node->text, "0123456789+-.eE") == node->length;
 }
@@ -68,6 +75,8 @@ static bool word_holds(const char *text, const char *(*word)(size_t i)) {
     return false;
 }
 
+/* Control characters are refused, since a text may become a path, a name in a line of progress, or
+ * a cell of the report. */
 static bool text_holds(const struct gr_node *node, const cyaml_schema_value_t *schema,
                        const struct gr_setting *setting) {
     if (setting->word && !word_holds(node->text, setting->word)) return false;
@@ -116,7 +125,11 @@ out:
     return status;
 }
 
-/* Gives a node its default, or where there is none some value of its type. */
+/*
+ * Gives a node its default, or where there is none some value of its type, which libcyaml must be
+ * able to load; rules between settings do not look at it, because it is marked broken. A text's
+ * default is quoted: "null" or "" unquoted would be nothing.
+ */
 static gr_status fill(struct gr_node *node, const cyaml_schema_value_t *schema, const char *path,
                       bool broken) {
     gr_status status = GR_OK;
@@ -224,6 +237,7 @@ static int report_unknown(const struct gr_node *node, const cyaml_schema_value_t
     return index;
 }
 
+/* Keys are compared by length and bytes: a key in the file may hold a NUL. */
 static int field_index(const cyaml_schema_field_t *fields, const struct gr_node *node) {
     for (int i = 0; fields[i].key; i++)
         if (strlen(fields[i].key) == node->key_length &&
@@ -257,6 +271,8 @@ static void check_keys(struct gr_node *node, const cyaml_schema_value_t *schema,
     }
 }
 
+/* Afterwards each field is there once. A section that is absent is made and walked over, as an
+ * empty one would be, so that its defaults are filled in, and a required key in it is missed. */
 static gr_status check_section(struct gr_node *node, const cyaml_schema_value_t *schema,
                                const char *path, struct gr_broken *broken) {
     gr_status status = GR_OK;
@@ -294,6 +310,8 @@ out:
 
 /* ---- the walk ----------------------------------------------------------------------------- */
 
+/* An entry that is broken breaks its list: a rule about how many entries there are would speak of
+ * fillers. */
 static gr_status check_list(struct gr_node *node, const cyaml_schema_value_t *schema,
                             const struct gr_setting *setting, const char *path,
                             struct gr_broken *broken) {

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text and overrides to typed settings; settings to text and to a digest. */
+/*
+ * Text and overrides to typed settings; settings to text and to a digest. The way in is tree,
+ * overrides, checks, libcyaml, rules; a table's schema and what preprocessing has learnt go the
+ * same way with tables of their own. Which keys there are is said in granary/settings.h alone.
+ */
 #include "config/check.h"
 
 #include <inttypes.h>
@@ -11,6 +15,7 @@
 /* libcyaml keeps silent: what it would log has been checked and reported before. */
 static const cyaml_config_t quiet = {.mem_fn = cyaml_mem, .flags = CYAML_CFG_NO_ALIAS};
 
+/* Beyond what a person or a sweep gives; each override is parsed as a document of its own. */
 enum { OVERRIDES_MAX = 1000 };
 
 /*
@@ -36,6 +41,8 @@ static void c_locale_leave(struct c_locale *locale) {
 
 /* ---- overrides ---------------------------------------------------------------------------- */
 
+/* Takes *value, and sets it to NULL, once it hangs in the tree; after a failure it is the caller's
+ * still. The node keeps its key and its place among its siblings. */
 static gr_status put_value(struct gr_node *section, const char *key, size_t length,
                            struct gr_node **value) {
     gr_status status = GR_OK;
@@ -52,6 +59,8 @@ out:
     return status;
 }
 
+/* Keys of at most GR_TREE_KEY_MAX bytes, none of them empty, up to the first '='. put_value relies
+ * on it. */
 static bool is_setting_name(const char *override) {
     size_t depth = 0;
     for (const char *key = override;; key++) {
@@ -94,6 +103,8 @@ out:
     return status;
 }
 
+/* The value is YAML: "[64, 32]" is a list, and "'1'" a text. A list's entry cannot be named; the
+ * list is given as a whole. */
 static gr_status apply_override(struct gr_node *root, const char *override,
                                 struct gr_broken *broken) {
     char name[96], key[64];
@@ -125,6 +136,7 @@ static gr_status apply_override(struct gr_node *root, const char *override,
 
 /* ---- text to settings --------------------------------------------------------------------- */
 
+/* The line is searched for only after the whole text has failed: it costs a second pass. */
 static gr_status check_text(const char *name, const char *text, size_t length) {
     if (length > GR_CONFIG_TEXT_MAX)
         return gr_fail(GR_ERROR_CONFIG, "%s: found %zu bytes, allowed at most %d", name, length,
@@ -141,7 +153,11 @@ static gr_status check_text(const char *name, const char *text, size_t length) {
                    name, line);
 }
 
-/* The tree, in which every setting has a value, becomes the struct. */
+/*
+ * The tree, in which every setting has a value, becomes the struct. It goes by way of text, since
+ * libcyaml reads nothing else; a refusal here means that the checker and libcyaml disagree, which
+ * is a fault of ours and not the user's.
+ */
 static gr_status load(const struct gr_node *root, const cyaml_schema_value_t *schema, void **out) {
     char *text = NULL;
     size_t length = 0;
@@ -219,6 +235,7 @@ static gr_status check_config(void *settings, struct gr_node *root, struct gr_br
     return GR_OK;
 }
 
+/* Strategies may have been registered since the last config, and bring keys. */
 gr_status gr_config_parse(const char *name, const char *text, size_t length,
                           const char *const *overrides, size_t n_overrides,
                           struct gr_config **out) {
@@ -253,7 +270,8 @@ void gr_config_free(struct gr_config *config) {
 
 /* ---- settings to text --------------------------------------------------------------------- */
 
-/* The fewest digits that read back as the same number. */
+/* The fewest digits that read back as the same number: 15 suffice for any decimal of up to 15
+ * digits, 17 for any double. A resolved config is thereby stable when it is resolved again. */
 static void real_text(double value, char *out, size_t size) {
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(out, size, "%.*g", digits, value);
@@ -261,6 +279,8 @@ static void real_text(double value, char *out, size_t size) {
     }
 }
 
+/* Members are copied out by memcpy: `data` points into a struct of any section, at an offset that
+ * the table gives. Returns `buffer`, a static word, or the struct's own text, borrowed. */
 static const char *scalar_text(const cyaml_schema_value_t *schema, const char *data, char *buffer,
                                size_t size) {
     uint32_t narrow;
@@ -388,6 +408,8 @@ static bool decides(const struct gr_config *config, const struct gr_setting *set
     return !(setting->flags & GR_SETTING_CHANGEABLE);
 }
 
+/* Over the settings' paths and values in the order of the table, not of the file: layout, comments
+ * and the order of keys in a file do not matter. */
 gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_DIGEST_BYTES]) {
     struct gr_node *root = NULL;
     struct gr_digest digest;
@@ -455,6 +477,8 @@ static void add_difference(const char *path, const struct gr_node *was, const st
              path, before, after);
 }
 
+/* Whether a setting decides is asked of the config of now: stop.metric, which may make two more of
+ * them decide, decides itself, so that a change of it is told anyway. */
 gr_status gr_config_difference(const struct gr_config *then, const struct gr_config *now,
                                char **out) {
     struct gr_node *was = NULL, *is = NULL;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dates in text: the proleptic Gregorian calendar, years 1 to 9999. */
+/*
+ * Dates in text: the proleptic Gregorian calendar, years 1 to 9999. strptime is not used: it
+ * depends on the locale, skips spaces and takes the day 31 of every month. There are no leap
+ * seconds, and no time zones by name.
+ */
 #include <granary/config.h>
 
 #include <string.h>
@@ -40,7 +44,12 @@ static int days_of(int year, int month) {
     return days[month - 1] + (month == 2 && is_leap(year));
 }
 
-/* Days from 1970-01-01; years begin in March here, so that a leap day is a year's last. */
+/*
+ * Days from 1970-01-01; years begin in March here, so that a leap day is a year's last, and the
+ * days before a month follow from 153 days in five months. An era is 400 years or 146097 days;
+ * 719468 is 1970-01-01 counted from 0000-03-01. Source: Hinnant, "chrono-compatible low-level date
+ * algorithms", days_from_civil. The year is at least 1, so that y is never negative.
+ */
 static int days_from_1970(int year, int month, int day) {
     const int y = month <= 2 ? year - 1 : year, era = y / 400, of_era = y % 400;
     const int of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
@@ -66,6 +75,8 @@ static enum gr_date_reading read_iso(struct text *t, int ymd[3]) {
     return short_year ? GR_DATE_SHORT_YEAR : GR_DATE_READ;
 }
 
+/* A year of two digits is told apart from no date at all: the user learns what to mend, and no
+ * century is guessed. */
 static enum gr_date_reading read_year_last(struct text *t, enum gr_date_format format, int ymd[3]) {
     const int day = format == GR_DATE_DAY_FIRST ? 2 : 1;
     size_t n;
@@ -100,6 +111,7 @@ static bool read_zone(struct text *t, int *minutes) {
     return true;
 }
 
+/* Digits beyond double's are read and change nothing. */
 static double read_fraction(struct text *t, bool *good) {
     double value = 0, unit = 0.1;
     const char *first = t->at;
@@ -127,6 +139,8 @@ static enum gr_date_reading read_time(struct text *t, double *seconds) {
     return GR_DATE_READ;
 }
 
+/* Each reading that fails has a reason of its own: inference counts them to choose a format,
+ * messages name them. *seconds is written only with GR_DATE_READ. */
 enum gr_date_reading gr_date_read(const char *text, size_t length, enum gr_date_format format,
                                   bool with_time, double *seconds) {
     struct text t = {text, text + length};

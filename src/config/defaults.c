@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Defaults and allowed values of the settings. */
+/*
+ * Defaults and allowed values of the settings, out of granary/settings.h, and the bounds that are
+ * written in capitals there. The settings of a table's schema and of a fit's text stand here as
+ * rows, since no list of keys in settings.h has them.
+ */
 #include "config/schema.h"
 
 #include <float.h>
@@ -8,6 +12,11 @@
 #define FROM_TO(low, high) .whole_low = (low), .whole_high = (high)
 #define BETWEEN(low, high) .real_low = (low), .real_high = (high)
 
+/*
+ * Bounds keep arithmetic elsewhere from overflowing, and memory from being asked for by a slip of
+ * the keyboard: counts of silos and rounds fit uint32_t with room for sums of two, a width of
+ * layers is squared as a tensor's size.
+ */
 enum {
     DECIDES = 0,
     REQUIRED = GR_SETTING_REQUIRED,

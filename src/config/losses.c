@@ -18,6 +18,7 @@ static const struct {
     [GR_LOSS_POISSON] = {false, 0, 0, "a target below 0", "at least 0 (the loss is poisson)"},
 };
 
+/* A row for each model type; a type without one would be 0, which is GR_LOSS_DEFAULT. */
 enum gr_loss_type gr_loss_of(const struct gr_model_config *config) {
     static const enum gr_loss_type standard[] = {
         [GR_MODEL_SOFTMAX] = GR_LOSS_CROSS_ENTROPY,

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rules of model.layers: what each type of layer needs and has no use for, and their order; and
- * of the vectors that are looked up before them. */
+/*
+ * The rules of model.layers: the keys that each type of layer needs or has no use for, and the
+ * layers' order; and of the vectors that are looked up before them. Whether shapes fit each other
+ * is known only once the data's are, and is model's to check.
+ */
 #include "config/check.h"
 
 #include <stdio.h>
@@ -89,6 +92,7 @@ static void check_keys(const struct layer_entry *e) {
     }
 }
 
+/* Rows and columns are gone once a dense layer has mixed them. */
 static bool is_of_images(enum gr_layer_type type) {
     return type != GR_LAYER_DENSE && type != GR_LAYER_DROPOUT;
 }

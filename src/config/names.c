@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The words of values, as they stand in a config. */
+/* The words of values, as they stand in a config. All come from the lists of granary/settings.h,
+ * which the parser reads too, so that a value shown can be written back. */
 #include <granary/config.h>
 
 /* A function that gives a value's word, by a list of words of granary/settings.h. */

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The nodes of a config's tree. */
+/*
+ * The nodes of a config's tree: a child is owned by its parent, in the order of the file. Searching
+ * is linear, because sections are short; a list of a hundred thousand entries is only walked over,
+ * and appended to at its end.
+ */
 #include "config/tree.h"
 
 #include <string.h>
@@ -51,6 +55,7 @@ void gr_node_append(struct gr_node *parent, struct gr_node *child) {
     parent->n_children++;
 }
 
+/* `previous` is asked of the caller, who has it: the list is linked one way. */
 void gr_node_remove(struct gr_node *parent, struct gr_node **link, struct gr_node *previous) {
     struct gr_node *node = *link;
     *link = node->next;
@@ -102,6 +107,7 @@ struct gr_node *gr_node_child(const struct gr_node *section, const char *key, si
     return NULL;
 }
 
+/* Lists are not entered: "faults[0].kind" finds nothing. */
 struct gr_node *gr_node_at(struct gr_node *root, const char *path) {
     struct gr_node *node = root;
     while (node && *path) {
@@ -112,6 +118,7 @@ struct gr_node *gr_node_at(struct gr_node *root, const char *path) {
     return node;
 }
 
+/* The words of YAML 1.1's null; quoted they are texts. */
 bool gr_node_is_nothing(const struct gr_node *node) {
     static const char *const words[] = {"", "~", "null", "Null", "NULL"};
     if (node->kind != GR_NODE_SCALAR || node->quoted) return false;

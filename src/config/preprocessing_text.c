@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fit as text: what preprocessing has learnt, checked like a config when it is read back. */
+/*
+ * A fit as text: the numbers and dictionaries that preprocessing has learnt, checked like a config
+ * when it is read back, because a model's file may come from anybody. What is done with them is
+ * data/preprocess.c's.
+ */
 #include "config/check.h"
 
 #include <string.h>
@@ -41,6 +45,11 @@ static void refuse(struct gr_node *root, struct gr_broken *broken, const char *k
     gr_broken_add(broken, gr_node_at(root, key)->place, key, "%s", what);
 }
 
+/*
+ * low and high are there only where numbers are clipped; the other three have one number for each
+ * value of a row. With a schema its columns say how many values there are, without one (data that
+ * has no columns, such as synthetic rows) `fill` does.
+ */
 static gr_status check_fit(void *settings, struct gr_node *root, struct gr_broken *broken) {
     struct gr_fit *fit = settings;
     const unsigned n = fit->schema.columns_count ? count_values(&fit->schema) : fit->fill_count;

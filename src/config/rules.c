@@ -13,6 +13,8 @@ bool gr_rule_sound(const struct gr_rule_context *r, const char *path) {
     return node && !node->broken;
 }
 
+/* The nearest place on the way down: a setting that was not given is reported at its section's
+ * line, or where that is absent too, without a line. */
 struct gr_place gr_rule_place(const struct gr_rule_context *r, const char *path) {
     struct gr_place place = {0};
     struct gr_node *node = r->root;
@@ -25,6 +27,7 @@ struct gr_place gr_rule_place(const struct gr_rule_context *r, const char *path)
     return place;
 }
 
+/* At the member's own line if it was given, else at its entry's. */
 void gr_rule_refuse_member(const struct gr_rule_context *r, const struct gr_node *entry,
                            const char *path, const char *key, const char *what) {
     char below[64];
@@ -73,6 +76,8 @@ static void check_grid(const struct gr_rule_context *r) {
                strategy->name);
 }
 
+/* ring16 has 16 bits for the sum of all silos, of which each then has few: beyond the limit the
+ * grid is too coarse. */
 static void check_aggregation(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
     uint32_t most =
@@ -88,6 +93,7 @@ static void check_aggregation(const struct gr_rule_context *r) {
 
 /* ---- policy ------------------------------------------------------------------------------- */
 
+/* A table that is dealt to silos is read by every process: there is nobody to keep it from. */
 bool gr_policy_holds(const struct gr_config *config) {
     return config->data.silo_tables_count > 1;
 }
@@ -112,6 +118,7 @@ static void check_policy(const struct gr_rule_context *r) {
                drawn, least);
 }
 
+/* A run that stops by a metric must have it, every so many rounds, of rows that were held out. */
 static void check_stop(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
     if (config->stop.metric == GR_STOP_NONE || !gr_rule_sound(r, "stop.metric")) return;
@@ -199,6 +206,8 @@ static void check_faults(const struct gr_rule_context *r) {
     }
 }
 
+/* Defaults that follow from other settings come first, as the rules are about their values. The
+ * order of the groups is the order of messages. */
 void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_broken *broken) {
     struct gr_rule_context r = {config, root, broken};
     const struct gr_node *epochs = gr_node_at(root, "train.epochs");

@@ -9,6 +9,8 @@
 
 enum { NAME_MAX_BYTES = 64 };
 
+/* The name becomes a folder's and stands in file names and batch scripts: no slash, no space, no
+ * dot or dash in front. isalnum is the C locale's while a config is read. */
 static void check_name(const struct gr_rule_context *r) {
     const char *name = r->config->run.name;
     char quoted[NAME_MAX_BYTES + 4];
@@ -27,6 +29,7 @@ static void check_name(const struct gr_rule_context *r) {
         REFUSE(r, "run.directory", "found \"\", allowed the path of a folder");
 }
 
+/* A table of which nothing is given does not exist. */
 static bool is_empty(const struct gr_table_config *table) {
     return !table->features[0] && !table->labels[0] && !table->file[0];
 }
@@ -98,6 +101,7 @@ static void check_synthetic(const struct gr_rule_context *r) {
                data->synthetic.minimum_rows, data->synthetic.maximum_rows);
 }
 
+/* data.silos is filled in from the list's length before, where it was not given. */
 static void check_silo_tables(const struct gr_rule_context *r) {
     const struct gr_data_config *data = &r->config->data;
     const struct gr_node *list = gr_node_at(r->root, "data.silo_tables");
@@ -166,6 +170,7 @@ static void check_preprocess(const struct gr_rule_context *r) {
         REFUSE(r, "preprocess.clip", "found true, allowed only with data.source csv or hdf5");
 }
 
+/* Other rules depend on the source: with a wrong one there is nothing to be said. */
 static void check_data(const struct gr_rule_context *r) {
     const struct gr_data_config *data = &r->config->data;
     if (data->silos == 0 && data->silo_tables_count == 0 && gr_rule_sound(r, "data.silos") &&

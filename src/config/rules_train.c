@@ -57,6 +57,8 @@ static void check_model(const struct gr_rule_context *r) {
     gr_check_layers(model, r->root, r->broken);
 }
 
+/* A cosine takes its period from run.rounds where it has none; then the message is about that,
+ * which is why its soundness is asked too. */
 static void check_schedule(const struct gr_rule_context *r) {
     const struct gr_train_config *train = &r->config->train;
     const struct gr_schedule_config *schedule = &train->schedule;
@@ -72,6 +74,7 @@ static void check_schedule(const struct gr_rule_context *r) {
                schedule->warmup_rounds);
 }
 
+/* Adam has its own momentum, beta1: a second one would be ignored in silence. */
 static void check_optimizer(const struct gr_rule_context *r) {
     const struct gr_train_config *train = &r->config->train;
     const bool adam =
@@ -144,6 +147,7 @@ static void check_class_weights(const struct gr_rule_context *r) {
                "found balanced, allowed only none, the default, for a loss of numbers");
 }
 
+/* Both at 0 would never end or never begin; both above 0 leave open which holds. */
 static void check_train(const struct gr_rule_context *r) {
     const struct gr_train_config *train = &r->config->train;
     check_class_weights(r);
@@ -158,6 +162,7 @@ static void check_train(const struct gr_rule_context *r) {
                r->config->round.participants, r->config->data.silos);
 }
 
+/* The first silo beyond is reported: one line an entry. */
 static void check_available(const struct gr_rule_context *r,
                             const struct gr_availability_config *entry, const struct gr_node *node,
                             const char *path) {
@@ -180,6 +185,8 @@ static void check_available(const struct gr_rule_context *r,
     }
 }
 
+/* Sampling by size shows how many rows silos have to every rank, which is why the config must say
+ * that it may. */
 static void check_sampling(const struct gr_rule_context *r) {
     const struct gr_round_config *round = &r->config->round;
     const enum gr_sampling sampling = round->sampling;
@@ -205,6 +212,8 @@ static void check_sampling(const struct gr_rule_context *r) {
     }
 }
 
+/* A quorum above the number of silos that are asked could never be met, and every round would be
+ * void. */
 static void check_round(const struct gr_rule_context *r) {
     const struct gr_round_config *round = &r->config->round;
     if (round->replay[0] && r->config->train.seconds > 0 && gr_rule_sound(r, "round.replay") &&

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The settings as libcyaml's tables: the rows of granary/settings.h with their members' places. */
+/* The settings as libcyaml's tables: the rows of granary/settings.h with their members' places.
+ * Defaults and bounds are not here but in defaults.c: libcyaml knows neither. */
 #include "config/schema.h"
 
 enum { TEXT_MAX = 4096 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The setting at a path, and what is allowed for it, in words. */
+/* The setting at a path, and its allowed values in words. Paths are searched for in a row: there
+ * are some two hundred settings, and a config is read once. */
 #include "config/schema.h"
 
 #include <stdio.h>
@@ -12,6 +13,7 @@ static bool stands_for(const char *setting, const char *path) {
     return *setting == *path;
 }
 
+/* Sections have no row of their own, and get an empty one: no default, no bounds, no flags. */
 const struct gr_setting *gr_setting_find(const char *path) {
     static const struct gr_setting none = {.path = ""};
     const struct gr_setting *setting;
@@ -20,7 +22,8 @@ const struct gr_setting *gr_setting_find(const char *path) {
     return &none;
 }
 
-/* How many of the room's own settings stand in front of those of strategies. */
+/* How many of the room's own settings stand in front of those of strategies. Searched for once;
+ * strategy.name is in the table, so that the loop ends. */
 static size_t place_of_strategies(void) {
     static size_t place;
     while (place == 0 || strcmp(gr_fixed_settings[place - 1].path, "strategy.name") != 0)

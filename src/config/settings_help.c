@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every setting with its default and what is allowed, out of the tables that the checker goes by.
- */
+/* Every setting with its default and its allowed values, out of the tables that the checker goes
+ * by, so that help cannot be out of date. The words that explain a setting are the manual's. */
 #include "config/schema.h"
 
 #include <stdio.h>
@@ -16,6 +16,7 @@ struct page {
     const char *section; /* what is asked for; "": all */
 };
 
+/* "data" is above "data.csv" and "faults" above "faults[]", but "data" not above "database". */
 static bool is_below(const char *path, const char *section) {
     const size_t n = strlen(section);
     return n == 0 || (strncmp(path, section, n) == 0 && strchr(".[", path[n]));

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The section `strategy`, whose keys are those that the registered strategies bring. */
+/*
+ * The section `strategy`, whose keys are those that the registered strategies bring. It is the one
+ * section that grows while a program runs, which is why its rows and fields are arrays that are
+ * filled, and not constants. Rows are only added: gr_setting_at's order, and with it a config's
+ * digest, stays for those that were there.
+ */
 #include "config/schema.h"
 
 #include <float.h>
@@ -21,6 +26,7 @@ static struct gr_setting rows[GR_STRATEGY_SETTINGS_MAX];
 static char paths[GR_STRATEGY_SETTINGS_MAX][PATH_BYTES];
 static size_t n_rows;
 
+/* The array of fields keeps its end mark behind the newest row at all times. */
 static void add_row(const struct gr_strategy_setting *setting) {
     const cyaml_schema_field_t field = {
         .key = setting->name,

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The schema contract: a file that says what columns a table has. Checked as a config is. */
+/*
+ * The schema contract: a file that says which columns a table has, and of which type, unit, range
+ * and spelling. Checked as a config is. Whether a table keeps to it is data's to find (csv_cell.c,
+ * table_columns.c); proposals for one are inferred in data/infer*.c.
+ */
 #include "config/check.h"
 
 #include <errno.h>
@@ -8,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Categories may be many (an open column's dictionary is kept here); spellings of a missing cell
+ * are written by a person. */
 enum { WORDS_MAX = 1000, TEXT_MAX = 4096, CATEGORIES_MAX = GR_OPEN_CATEGORIES_MAX };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -121,6 +127,7 @@ struct schema_place {
     char path[32];
 };
 
+/* Once a key is broken nothing more is said of it: its value is a filler. */
 static void refuse(const struct schema_place *at, const char *key, const char *found,
                    const char *allowed) {
     char below[64];
@@ -179,6 +186,7 @@ static void check_numbers(const struct schema_place *at, const char **sorted) {
     refuse(at, "categories", found, "each number once");
 }
 
+/* By sorting copies of the pointers: the categories' own order is their codes, and must stay. */
 static gr_status check_categories(const struct schema_place *at) {
     const struct gr_column *c = at->column;
     bool category = c->type == GR_COLUMN_CATEGORY, label = c->type == GR_COLUMN_LABEL;
@@ -213,6 +221,8 @@ static bool is_measured(enum gr_column_type type) {
            type == GR_COLUMN_WEIGHT || type == GR_COLUMN_OFFSET;
 }
 
+/* Each policy needs a statistic that the type has: numbers no mode, categories no mean, and a code
+ * no zero that would not be a category. */
 static void check_missing(const struct schema_place *at) {
     const struct gr_column *c = at->column;
     bool number = gr_column_is_number(c->type);
@@ -309,6 +319,7 @@ static void check_since(const struct schema_place *at, const struct gr_schema *s
     refuse(at, "since", found, "a day such as 1990-01-31, or the name of another column of dates");
 }
 
+/* A target has a range too, though it is no feature: cells beyond it are refused all the same. */
 static gr_status check_column(const struct schema_place *at, const struct gr_schema *schema) {
     const struct gr_column *c = at->column;
     bool measured =
@@ -366,7 +377,8 @@ static bool takes_words(enum gr_column_type type) {
     return type != GR_COLUMN_TEXT && type != GR_COLUMN_GROUP;
 }
 
-/* Gives a column the words of its table that it does not list itself. */
+/* Gives a column the words of its table that it does not list itself. They are counted one by one
+ * as they are made, so that a failure on the way leaves a list that can be released. */
 static gr_status add_words(const struct gr_schema *schema, struct gr_column *c) {
     const unsigned most = c->missing_words_count + schema->missing_words_count;
     char **words = NULL;
@@ -416,6 +428,8 @@ static void open_columns(struct gr_schema *schema) {
             schema->columns[i].open = true;
 }
 
+/* Shorthands are spread last: rules speak of the words as they were written, and of the column that
+ * wrote them. */
 gr_status gr_check_columns(struct gr_schema *schema, struct gr_node *root,
                            struct gr_broken *broken) {
     const struct gr_node *list = gr_node_at(root, "columns"), *node = list->child;
@@ -448,6 +462,8 @@ gr_status gr_schema_parse(const char *name, const char *text, size_t length,
     return status;
 }
 
+/* Relative paths are looked for from the working folder; the message says so, since a config's
+ * author may have meant the config's folder. */
 gr_status gr_schema_load(const char *path, struct gr_schema **out) {
     gr_status status;
     char *text = NULL;
@@ -504,6 +520,7 @@ gr_status gr_schema_to_yaml(const struct gr_schema *schema, char **out) {
     return status;
 }
 
+/* By way of text: the only code that knows all members is the one that writes and reads them. */
 gr_status gr_schema_copy(const struct gr_schema *schema, struct gr_schema **out) {
     char *text = NULL;
     *out = NULL;

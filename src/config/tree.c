@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* YAML to a tree and back, through libyaml's events. */
+/*
+ * YAML to a tree and back, through libyaml's events. Everything that could make a small file large
+ * in memory or long in time is refused here, at the event where it appears, because a config may
+ * come from somebody else: aliases, tags, depth, numbers of nodes, further documents.
+ */
 #include "config/tree.h"
 
 #include <stdio.h>
@@ -26,6 +30,7 @@ struct builder {
 
 _Static_assert(GR_TREE_DEPTH_MAX == 8 && GR_TREE_NODES_MAX == 500000, "stand in messages below");
 
+/* libyaml counts lines and columns from 0, people from 1. */
 static gr_status refuse(const struct builder *b, yaml_mark_t mark, const char *what) {
     return gr_fail(GR_ERROR_CONFIG, "%s:%zu:%zu: %s", b->name, mark.line + 1, mark.column + 1,
                    what);
@@ -97,6 +102,7 @@ static gr_status add_value(struct builder *b, const yaml_event_t *event, enum gr
     return GR_OK;
 }
 
+/* In a section keys and values take turns: `waiting` is the key whose value is next. */
 static gr_status add_node(struct builder *b, const yaml_event_t *event, enum gr_node_kind kind,
                           const yaml_char_t *anchor, const yaml_char_t *tag) {
     bool key = b->depth > 0 && b->open[b->depth - 1]->kind == GR_NODE_SECTION && !b->waiting;
@@ -144,6 +150,7 @@ gr_status gr_tree_parse(const char *name, const char *override, const char *text
     bool ended = false;
     size_t tags = 0;
     *out = NULL;
+    /* Counted in comments and texts as well: sixteen of them are more than anybody writes. */
     for (const char *at = text; (at = memmem(at, length - (size_t)(at - text), "%TAG", 4)); at += 4)
         tags++;
     /* libyaml compares each such directive with all before it. */
@@ -195,6 +202,8 @@ static bool emit_scalar(yaml_emitter_t *emitter, const char *text, size_t length
                 &event);
 }
 
+/* Lists of scalars are written in a line, "[64, 32]", as people write them; lists of sections are
+ * not. */
 static bool emit_node(yaml_emitter_t *emitter, const struct gr_node *node) {
     yaml_event_t event;
     bool section = node->kind == GR_NODE_SECTION;
@@ -242,6 +251,7 @@ gr_status gr_tree_emit(const struct gr_node *root, char **out, size_t *length) {
     }
     yaml_emitter_set_output_file(&emitter, stream);
     yaml_emitter_set_unicode(&emitter, 1);
+    /* A long text stays one line: folded, it would be harder to search for. */
     yaml_emitter_set_width(&emitter, -1);
     good = emit_document(&emitter, root);
     if (!good)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole numbers as texts: 1 and 1.0 are one category. */
+/* Whole numbers as texts: 1 and 1.0 are one category. They are compared as text and not as numbers,
+ * because codes may have more digits than double has, and "007" is not 7. */
 #include <granary/config.h>
 
+/* "-1.00" gives 2, "10" gives 2 and ".0", "1.5" and "x.0" their whole length. */
 size_t gr_whole_length(const char *text, size_t length, enum gr_decimal decimal) {
     const char mark = decimal == GR_DECIMAL_COMMA ? ',' : '.';
     size_t n = length;
