@@ -26,6 +26,8 @@ out:
     return status;
 }
 
+/* In each forward pass, not only when data are loaded: an id becomes an index, and rows come from
+ * files of others too. */
 static gr_status check(const struct gr_layer *layer, const float *features, size_t n) {
     gr_status status = GR_OK;
     for (size_t i = 0; i < n * layer->inputs; i++)
@@ -34,7 +36,7 @@ out:
     return status;
 }
 
-/* The share of each id of a row in its mean. */
+/* The share of each id of a row in its mean. Ids were checked before: a value above 0 is an id. */
 static float share_of(const float *ids, size_t n) {
     size_t found = 0;
     for (size_t i = 0; i < n; i++)

@@ -39,6 +39,8 @@ out:
     return status;
 }
 
+/* Relu is put into the primitive where it is the activation, so that `sums` holds what has passed
+ * it; other activations follow in a pass of their own. */
 static gr_status make(const struct gr_dnnl *dnnl, const struct gr_layer *layer,
                       struct gr_image_set *set) {
     struct gr_kernel_window window;
@@ -63,6 +65,7 @@ out:
     return status;
 }
 
+/* Made when a backward pass first comes with so many rows: scoring needs none. */
 static gr_status make_data(const struct gr_dnnl *dnnl, const struct gr_layer *layer,
                            struct gr_image_set *set) {
     struct gr_kernel_window window;
@@ -109,6 +112,8 @@ out:
     return status;
 }
 
+/* The kind is changed first: if the other one's prepare fails half-way, the release that is called
+ * is its own. */
 static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     if (!gr_winograd_fits(model, layer)) return gr_images_prepare(model, layer);
     layer->kind = &gr_layer_winograd;
@@ -146,6 +151,8 @@ out:
 static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
                                  const float *parameters, size_t n,
                                  const struct gr_target *target) {
+    /* The derivative goes through the workspace, since a step adds it to the parameters, and oneDNN
+     * only overwrites. */
     float *const by_weight = model->product, *const by_bias = model->pack;
     struct gr_image_set *set;
     gr_status status;

@@ -28,6 +28,7 @@ struct dense {
     bool sparse;           /* enough of them is zero */
 };
 
+/* Without a state the layer multiplies in full: through oneDNN, or where masks do not pay. */
 static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     if (model->compute != GR_COMPUTE_FLOAT32 || !gr_sparse_pays(model->tiles, layer->outputs))
         return GR_OK;
@@ -41,6 +42,8 @@ static void release(struct gr_layer *layer) {
     layer->state = NULL;
 }
 
+/* The masks are made once a batch, and serve the product by the weights in the backward pass again,
+ * for which `in` must not have changed. */
 static gr_status find_sparse(struct gr_layer *layer, size_t n) {
     struct dense *dense = layer->state;
     gr_status status = GR_OK;
@@ -74,6 +77,7 @@ static void multiply(const struct gr_model *model, const struct gr_product *prod
  */
 static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                          size_t n, bool training) {
+    /* oneDNN's sums are given to the activation afterwards, as for all but relu. */
     const bool fused = layer->activation == GR_ACTIVATION_RELU && !model->inner;
     const float *weight = parameters + layer->weight, *bias = parameters + layer->bias;
     gr_status status = GR_OK;
@@ -136,6 +140,8 @@ static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
     return GR_OK;
 }
 
+/* In a step the product adds to the weights as it finishes, without a gradient in memory. The
+ * biases are summed apart; they are few. */
 static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
                                  const float *parameters, size_t n,
                                  const struct gr_target *target) {

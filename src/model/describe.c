@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* describe: the architecture as JSON, and back. */
+/*
+ * describe: the architecture as JSON, and back. The text stands in model files and checkpoints,
+ * whose readers are of other versions and other languages: keys are only added, in sorted order, so
+ * that one architecture has one text. Parameters are store's. A text that is read may be anybody's:
+ * every number is checked before it becomes a size.
+ */
 #include <model/network.h>
 
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
 
+/* Layers of a network; beyond it a file is damaged, or meant to take memory. */
 enum { LIST_MAX = 1024 };
 
 /* ---- to JSON ------------------------------------------------------------------------------ */
@@ -27,6 +33,8 @@ static uint32_t *number_of(struct gr_layer_config *layer, size_t i) {
     return (uint32_t *)(void *)((char *)layer + numbers[i].offset);
 }
 
+/* Settings at their default are left out, which keeps old readers able to read models that do not
+ * use new ones. `config` is copied for number_of, which gives a place that may be written. */
 static json_t *describe_layer(const struct gr_layer *layer) {
     struct gr_layer_config config = layer->config;
     json_t *out = json_pack("{s:s, s:s}", "type", gr_layer_type_text(config.type), "activation",
@@ -78,6 +86,8 @@ gr_status gr_model_describe(const struct gr_model *model, char **out) {
         (json_int_t)model->inputs, "classes", (json_int_t)model->classes, "activation",
         gr_activation_text(model->activation), "compute", gr_compute_text(model->compute));
     *out = NULL;
+    /* The calls below do not look for lack of memory: jansson passes NULL on, and the text lacks a
+     * key or is NULL. */
     if (root) {
         describe_layers(model, root);
         if (model->own_loss)
@@ -93,6 +103,8 @@ gr_status gr_model_describe(const struct gr_model *model, char **out) {
 
 /* ---- from JSON ---------------------------------------------------------------------------- */
 
+/* Names of enums by value, under one type of function; the compiler lets no function of an enum
+ * stand for one of int. */
 typedef const char *(*name_of)(int value);
 
 static const char *type_name(int value) {
@@ -129,6 +141,7 @@ static gr_status find_text(const json_t *root, const char *key, name_of name, in
                    key, quoted, name(0));
 }
 
+/* Up to INT32_MAX: products of widths are checked where layers are planned. */
 static gr_status to_width(const json_t *value, const char *what, uint32_t *out) {
     const json_int_t number = json_integer_value(value);
     if (!json_is_integer(value) || number < 1 || number > INT32_MAX)
@@ -147,6 +160,7 @@ static gr_status to_real(const json_t *value, const char *what, double most, dou
     return GR_OK;
 }
 
+/* "default" is refused as an activation: a description says the one that was used. */
 static gr_status read_layer(const json_t *from, struct gr_layer_config *layer) {
     int type = 0, activation = 0, padding = GR_PADDING_VALID;
     gr_status status;
@@ -188,6 +202,7 @@ static gr_status read_layers(const json_t *root, struct gr_model_config *config)
         return gr_fail(GR_ERROR_DATA, "model description: %zu %s in a %s model, at most %d", n,
                        cnn ? "layers" : "hidden layers", gr_model_type_text(config->type),
                        LIST_MAX);
+    /* Both lists are made, of which one stays empty, so that the caller frees both in any case. */
     GR_TRY(gr_allocate_zero(n, sizeof *config->hidden, "hidden widths", &config->hidden));
     GR_TRY(gr_allocate_zero(n, sizeof *config->layers, "layers", &config->layers));
     if (!cnn) config->hidden_count = (unsigned)n;
@@ -301,6 +316,8 @@ static gr_status check_plan(struct gr_model *model, const struct gr_layout *layo
     return GR_OK;
 }
 
+/* Planned, held against the file's tensors and against the memory it would take, and only then
+ * furnished. Duplicate keys are refused: which of two holds differs between JSON libraries. */
 gr_status gr_model_create_from_description(const char *json, const struct gr_layout *layout,
                                            size_t batch_max, struct gr_model **out) {
     struct gr_model *model = NULL;

@@ -32,6 +32,8 @@ static void release(struct gr_layer *layer) {
     layer->state = NULL;
 }
 
+/* A draw for each value, in order, also of those that are zero anyway: the stream's place must
+ * follow from the shapes alone. rate is below 1, so that `kept` is finite. */
 static gr_status draw(struct gr_model *model, const struct gr_layer *layer, size_t n) {
     struct dropout *dropout = layer->state;
     const double rate = layer->config.rate;
@@ -55,6 +57,7 @@ static gr_status forward(struct gr_model *model, struct gr_layer *layer, const f
     const struct dropout *dropout = layer->state;
     gr_status status = GR_OK;
     (void)parameters;
+    /* Copied, not passed on: layers own their outputs, and the next one reads from there. */
     if (!training) {
         memcpy(layer->out, layer->in, n * layer->outputs * sizeof *layer->out);
         return GR_OK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Activations, softmax cross-entropy, transposes: what stands between two products. */
+/* Activations, softmax cross-entropy, transposes: the work between two products. Loops are plain
+ * and in a fixed order, so that a row's bits do not depend on the rows beside it. */
 #include <model/elementwise.h>
 
 #include <math.h>
@@ -38,6 +39,8 @@ void gr_activate(enum gr_activation activation, const float *sums, float *out, s
     }
 }
 
+/* relu's slope at 0 is 0, as in PyTorch. Relu and tanh go by `out`, because sums may have been
+ * overwritten by it. */
 void gr_activate_backward(enum gr_activation activation, const float *sums, const float *out,
                           float *delta, size_t n) {
     switch (activation) {
@@ -62,7 +65,8 @@ void gr_activate_backward(enum gr_activation activation, const float *sums, cons
 typedef float vector4 __attribute__((vector_size(16), aligned(4), may_alias));
 #define ROW4(pointer) (*(vector4 *)(uintptr_t)(pointer))
 
-/* out[4, 4] = in[4, 4] transposed. */
+/* out[4, 4] = in[4, 4] transposed. By shuffles of the compiler's vectors, which need no instruction
+ * set by name; bits are only moved. */
 static void transpose4(const float *in, size_t in_row, float *out, size_t out_row) {
     const vector4 a = ROW4(in), b = ROW4(in + in_row), c = ROW4(in + 2 * in_row),
                   d = ROW4(in + 3 * in_row);
@@ -91,6 +95,8 @@ void gr_transpose(const float *in, size_t in_row, size_t rows, size_t columns, f
             out[j * out_row + i] = in[i * in_row + j];
 }
 
+/* Rows outside, so that the inner loop runs along memory; each column's sum still goes from the
+ * first row to the last. */
 void gr_column_sums(const float *in, size_t rows, size_t columns, float *sums) {
     for (size_t j = 0; j < columns; j++)
         sums[j] = 0.0f;
@@ -106,6 +112,8 @@ static size_t first_largest(const float *row, size_t n) {
     return best;
 }
 
+/* The largest output is taken off before exp, so that nothing overflows. The loss is summed in
+ * double: of a hundred thousand rows float32 would keep two digits of each. */
 double gr_cross_entropy(const float *logits, const int32_t *labels, size_t n, size_t classes,
                         float scale, float *delta, size_t *correct) {
     double loss_sum = 0.0;

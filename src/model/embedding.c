@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Values come as floats, like all features; up to 2^24 they tell whole numbers apart. A NaN fails
+ * the first comparison. */
 gr_status gr_lookup_check(float value, size_t feature, size_t most) {
     if (value >= 0 && (double)value <= (double)most && rintf(value) == value) return GR_OK;
     return gr_fail(GR_ERROR_DATA,
@@ -17,6 +19,8 @@ gr_status gr_lookup_check(float value, size_t feature, size_t most) {
                    most); /* a cell is not told */
 }
 
+/* Weight decay is of all rows of a table, also of those that no row of the batch looks up, as in
+ * any other layer; hence a pass over the whole table in each step with decay. */
 void gr_lookup_start(const struct gr_target *target, size_t offset, size_t n) {
     float *at = target->vector + offset;
     if (!target->step) memset(at, 0, n * sizeof *at);
@@ -24,7 +28,8 @@ void gr_lookup_start(const struct gr_target *target, size_t offset, size_t n) {
         at[i] -= target->decay * at[i];
 }
 
-/* Where the vector of code k stands in a row that goes out. */
+/* Where the vector of code k stands in a row that goes out. Codes are in ascending order of
+ * features, and each before this one has moved the rest by width - 1. */
 static size_t place_of(const struct gr_layer *layer, size_t k) {
     return layer->codes[k].feature + k * (layer->config.width - 1);
 }
@@ -34,7 +39,8 @@ static gr_status shape(struct gr_layer *layer) {
     return GR_OK;
 }
 
-/* A table for each code, named by its feature. Their offsets are the layer's state. */
+/* A table for each code, named by its feature. Their offsets are the layer's state. `state` is set
+ * before a tensor can fail, and is freed by release. */
 static gr_status tensors(struct gr_layer *layer, struct gr_layout *layout) {
     gr_status status;
     size_t *offset = NULL;

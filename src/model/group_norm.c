@@ -70,7 +70,11 @@ out:
     return status;
 }
 
-/* One image's group: `pixels` rows of `width` channels, `row` from one to the next. */
+/*
+ * One image's group: `pixels` rows of `width` channels, `row` from one to the next. In two passes
+ * and in double: mean square less squared mean loses all digits where the mean is large beside the
+ * deviation.
+ */
 static void normalise(const float *in, size_t pixels, size_t width, size_t row, float *mean_out,
                       float *scale_out) {
     double sum = 0, squares = 0;
@@ -157,6 +161,7 @@ static void backward_group(const struct gr_layer *layer, const float *in, const 
         }
 }
 
+/* Derivatives are summed over all pixels of the batch in double, and rounded once. */
 static void take(const struct gr_target *target, float *scratch, float *to, const double *from,
                  size_t n) {
     for (size_t i = 0; i < n; i++)
@@ -164,6 +169,8 @@ static void take(const struct gr_target *target, float *scratch, float *to, cons
     gr_target_take(target, to, scratch, n);
 }
 
+/* Works from `in` and the kept statistics; normalised values are not kept, as that would take the
+ * batch's room once more. */
 static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
                                const float *parameters, size_t n) {
     const struct group_norm *norm = layer->state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts that convolutions and pools have in common. */
+/* The parts that convolutions and pools have in common: windows, oneDNN's operations by number of
+ * rows, norms of rows. The arithmetic is oneDNN's, or winograd.c's. */
 #include <model/elementwise.h>
 #include <model/images.h>
 #include <model/network.h>
@@ -27,6 +28,11 @@ void gr_images_release(struct gr_layer *layer) {
     layer->state = NULL;
 }
 
+/*
+ * The set that was not used for longest goes when there is none for n rows: an unused one first,
+ * whose time is 0. A set that could not be made is emptied, so that it is not taken for a whole
+ * one.
+ */
 gr_status gr_images_find(const struct gr_dnnl *dnnl, struct gr_layer *layer, size_t n,
                          gr_images_make make, struct gr_image_set **out) {
     struct gr_images *images = layer->state;
@@ -138,6 +144,11 @@ static double weight_square(const struct gr_layer *layer, const struct gr_kernel
     return square;
 }
 
+/*
+ * One derivative at a time, of one image: the norm of a batch's rows needs each apart, and n whole
+ * derivatives would not fit. It costs as much as the backward pass by the weights without its
+ * blocking.
+ */
 gr_status gr_images_row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
                               double *squares) {
     const size_t filters = layer->to.channels;

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+/* GR_WIDTH_MAX rows. */
 enum { ROWS_LOG2_MAX = 28 };
 
 /* A layer's primitives for one number of rows. */
@@ -97,7 +98,8 @@ out:
     return status;
 }
 
-/* The set for a batch of n rows, made when first asked for. */
+/* The set for a batch of n rows, made when first asked for. A set that was made in part stays, and
+ * is freed with the others; the model is void after the failure. */
 static gr_status find_set(struct gr_inner *inner, size_t n, struct layer_set **out) {
     const size_t log2 = rows_log2(n);
     gr_status status = GR_OK;
@@ -149,6 +151,8 @@ void gr_inner_free(struct gr_inner *inner) {
 
 /* ---- running ------------------------------------------------------------------------------ */
 
+/* Padding is zeroed before each product: an infinite number left there would spread to the
+ * derivative by the weights, which sums over rows. */
 static void clear_rest(float *rows, size_t n, size_t width) {
     memset(rows + n * width, 0, (gr_inner_rows(n) - n) * width * sizeof *rows);
 }

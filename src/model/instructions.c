@@ -38,6 +38,8 @@ enum { SETS = sizeof sets / sizeof *sets };
 
 static uint32_t limit = UINT32_MAX;
 
+/* AVX-512 counts only with BW, VL and DQ, as oneDNN asks for all of them. Of processors other than
+ * x86-64 nothing is said: they have the portable kernels alone. */
 static uint32_t of_processor(void) {
     uint32_t bits = 0;
 #if defined(__x86_64__)
@@ -76,6 +78,8 @@ uint32_t gr_instructions_here(void) {
     return processor | (processor & of_environment()) << ONEDNN_SHIFT;
 }
 
+/* oneDNN takes a limit only before it has made its first kernel, and refuses it afterwards: this
+ * is to be called before any model is made. */
 const char *gr_instructions_limit(uint32_t common) {
     limit = common;
     for (size_t i = 0; i < SETS; i++) {

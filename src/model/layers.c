@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* layers: the kinds there are, and a model's list of them. */
+/* layers: the kinds there are, and a model's list of them. Planning says shapes, tensors and their
+ * places, and takes the memory of the list and the layout alone; `prepare` makes the rest later. */
 #include <model/layer.h>
 
 #include <stdio.h>
@@ -43,6 +44,8 @@ static gr_status plan_layer(struct gr_layer *layers, size_t l, struct gr_layout 
     layer->first = l == 0;
     layer->inputs = volume(&layer->from);
     layer->to = (struct gr_extent){1, 1, 1};
+    /* Tensors are named by kind and number, "conv0.weight", so that another layer of another kind
+     * renames none. */
     for (size_t i = 0; i < l; i++)
         layer->number += layers[i].config.type == layer->config.type;
     if (layer->inputs > 0) GR_TRY(layer->kind->shape(layer));
@@ -62,6 +65,7 @@ out:
     return status;
 }
 
+/* A pool or a norm has none unless its own setting says so. */
 static enum gr_activation activation_of(const struct gr_layer_config *layer,
                                         enum gr_activation of_model) {
     if (layer->activation != GR_ACTIVATION_DEFAULT) return layer->activation;
@@ -90,7 +94,8 @@ static void set_front(const struct gr_model_config *config, const struct gr_code
     layer->n_codes = codes->n;
 }
 
-/* The settings of layer l behind the front: a hidden one, or the last. */
+/* The settings of layer l behind the front: a hidden one, or the last. The last layer is dense and
+ * without an activation in every model: the loss takes its sums. */
 static struct gr_layer_config setting_of(const struct gr_model_config *config, size_t l,
                                          size_t outputs) {
     struct gr_layer_config layer = {.type = GR_LAYER_DENSE, .activation = GR_ACTIVATION_NONE};
@@ -129,12 +134,14 @@ out:
     return status;
 }
 
+/* A kind that makes a state has a release; the list may be planned in part. */
 void gr_layers_free(struct gr_layer *layers, size_t n_layers) {
     for (size_t l = 0; layers && l < n_layers; l++)
         if (layers[l].state) layers[l].kind->release(&layers[l]);
     gr_free(layers);
 }
 
+/* In one chain: a row's norm has the same bits wherever the row lies. */
 double gr_square_sum(const float *x, size_t n) {
     double sum = 0;
     for (size_t i = 0; i < n; i++)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The losses, a function each. */
+/* The losses, a function each. A row's loss and slope are worked out in double, but for the
+ * plain cross-entropy, elementwise.c's; whether labels or targets are allowed at all is
+ * config/losses.c's. */
 #include <model/loss.h>
 
 #include <math.h>
@@ -9,6 +11,8 @@
 /* One row's loss for output z and target y; its derivative by z. */
 typedef double (*row_loss)(const struct gr_loss *loss, double z, double y, double *slope);
 
+/* log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)): neither side overflows, and small losses keep
+ * their digits. */
 static double binary_cross_entropy(const struct gr_loss *loss, double z, double y, double *slope) {
     const double small = exp(-fabs(z)); /* never overflows */
     (void)loss;
@@ -32,6 +36,7 @@ static double huber(const struct gr_loss *loss, double z, double y, double *slop
     return 0.5 * e * e;
 }
 
+/* exp(z) overflows beyond z = 709; the loss is infinite then, and the trainer refuses the batch. */
 static double poisson(const struct gr_loss *loss, double z, double y, double *slope) {
     const double expected = exp(z);
     (void)loss;
@@ -89,6 +94,8 @@ static double weighted_row(const struct gr_loss *loss, const float *z, size_t la
     return own * (normal - (double)z[label]) + mean;
 }
 
+/* The plain path is not this one with weights of 1: it is a float32 pass over vectors, and digests
+ * stand on its bits. */
 static double weighted(const struct gr_loss *loss, const struct gr_loss_batch *batch, float scale,
                        float *delta) {
     const size_t width = batch->width;
@@ -142,6 +149,7 @@ enum gr_task gr_loss_task(enum gr_loss_type type) {
     return losses[type].task;
 }
 
+/* An output of exactly 0 is a tie, and goes to label 0, the first. */
 double gr_loss_run(const struct gr_loss *loss, const struct gr_loss_batch *batch, float scale,
                    float *delta, size_t *correct) {
     const row_loss run = losses[loss->type].run;

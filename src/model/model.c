@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model: shape, workspace, and first parameters. */
+/*
+ * model: shape, workspace, and first parameters. A model is made in two steps, a plan and its
+ * memory, so that a description from a file is looked at before it takes any. It holds no
+ * parameters: the caller passes them to each call, and has one vector for all silos of a process.
+ */
 #include <model/inner_product.h>
 #include <model/network.h>
 
@@ -23,6 +27,7 @@ static float *cut(float *workspace, size_t *used, size_t rows, size_t columns) {
     return at;
 }
 
+/* oneDNN's products take powers of two of rows. */
 static size_t padded_rows(const struct gr_model *model, size_t rows) {
     return model->inner ? gr_inner_rows(rows) : rows;
 }
@@ -54,7 +59,12 @@ static struct extremes find_extremes(const struct gr_model *model) {
     return most;
 }
 
-/* Sets the pointers into the workspace and returns its size in floats. */
+/*
+ * Sets the pointers into the workspace and returns its size in floats. Called without memory first,
+ * to count. The outputs of every layer stay, because the backward pass reads them; `delta` and
+ * `delta_before` take turns from layer to layer, so that two vectors of the widest layer do for
+ * all.
+ */
 static size_t lay_out(struct gr_model *model, float *workspace) {
     const size_t rows = padded_rows(model, model->rows), rows_turned = round_up(rows, GR_TILE_TAIL);
     const struct extremes most = find_extremes(model);
@@ -62,6 +72,7 @@ static size_t lay_out(struct gr_model *model, float *workspace) {
     float *in = NULL; /* of the first and out of the last layer are set for each slice */
     for (size_t l = 0; l < model->n_layers; l++) {
         struct gr_layer *layer = &model->layers[l];
+        /* gelu's slope needs the sums, relu's and tanh's follow from the outputs. */
         const bool both = layer->activation == GR_ACTIVATION_GELU;
         layer->in = in;
         if (l + 1 == model->n_layers) break;
@@ -95,6 +106,8 @@ gr_status gr_model_make_room(struct gr_model *model, size_t rows) {
     return rows > model->rows ? make_workspace(model, rows) : GR_OK;
 }
 
+/* By the bytes between features and outputs, so that images of a large network are scored by a few
+ * and rows of a table by thousands. */
 size_t gr_model_slice(const struct gr_model *model) {
     size_t bytes = 0, rows = 1;
     for (size_t l = 0; l < model->n_layers; l++)
@@ -149,6 +162,8 @@ out:
 
 /* ---- making ------------------------------------------------------------------------------- */
 
+/* A binary model has one output for two classes, the log odds of label 1; regressions have none of
+ * the classes. */
 static gr_status set_loss(struct gr_model *model, const struct gr_model_config *config,
                           size_t classes) {
     const struct gr_model_config plain = {.type = config->type};
@@ -264,6 +279,8 @@ out:
     return status;
 }
 
+/* Counted with the very function that lays out, so that the two cannot differ. Leaves the model
+ * without room, as it was. */
 size_t gr_model_room(struct gr_model *model) {
     const size_t rows = model->batch_max;
     model->rows = gr_model_slice(model);
@@ -410,6 +427,8 @@ double gr_model_weigh(const struct gr_model *model, const int32_t *labels, const
     return gr_loss_weight(&model->loss, labels, weights, n);
 }
 
+/* rows / (classes * rows of the class), as scikit-learn's class_weight="balanced". A class without
+ * rows has a weight that no row asks for. */
 gr_status gr_model_balance_classes(struct gr_model *model, const int64_t *counts) {
     const size_t classes = model->classes;
     int64_t rows = 0;
@@ -434,6 +453,7 @@ const struct gr_codes *gr_model_codes(const struct gr_model *model) {
     return &model->codes;
 }
 
+/* Only tables ask anything of a row: an id or a code becomes an index. */
 gr_status gr_model_check_batch(const struct gr_model *model, size_t n) {
     const struct gr_layer *first = &model->layers[0];
     return first->kind->check ? first->kind->check(first, model->features, n) : GR_OK;
@@ -445,7 +465,11 @@ void gr_model_start_round(struct gr_model *model, uint64_t seed, uint32_t silo, 
                           (struct gr_stream_key){seed, silo, round, GR_PURPOSE_DROPOUT});
 }
 
-/* A tensor of a layer's weights. */
+/*
+ * A tensor of a layer's weights: He, normal of variance 2 / fan_in (He, Zhang, Ren, Sun 2015), or
+ * Glorot, even within sqrt(6 / (fan_in + fan_out)) (Glorot, Bengio 2010, equation 16). fan_in 0 is
+ * a norm's, whose weights are 1.
+ */
 static void draw(const struct gr_model *model, const struct gr_layer *layer, gsl_rng *stream,
                  float *weight, size_t n) {
     const double deviation = sqrt(2.0 / (double)layer->fan_in);
@@ -457,6 +481,8 @@ static void draw(const struct gr_model *model, const struct gr_layer *layer, gsl
                                                      : gsl_ran_flat(stream, -limit, limit));
 }
 
+/* Tensors are drawn in the order of the layout from one stream: changing that order changes every
+ * digest. */
 gr_status gr_model_initialise(const struct gr_model *model, uint64_t seed, float *parameters) {
     gr_status status;
     gsl_rng *stream = NULL;

@@ -37,6 +37,7 @@ static void run_columns(const struct gr_tile_width *kind, const struct gr_produc
     }
 }
 
+/* The part of a product over n columns of b and c from `first` on. */
 static struct gr_product columns(const struct gr_product *p, size_t first, size_t n) {
     struct gr_product part = *p;
     part.b += first;

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* network: the forward and backward passes over the layers, float32 in and out. */
+/*
+ * network: the forward and backward passes over the layers, float32 in and out. A batch lies in the
+ * model's own arrays; layers hold what they need for the way back from the last forward pass, so
+ * that a backward pass belongs to the forward pass before it.
+ */
 #include <model/elementwise.h>
 #include <model/network.h>
 
 #include <math.h>
 #include <string.h>
 
-/* Rows first .. first + n - 1 of the batch; n at most model->rows. */
+/* Rows first .. first + n - 1 of the batch; n at most model->rows. The first layer reads and the
+ * last one writes the batch's arrays in place, hence their pointers are set for each slice. */
 static gr_status forward(struct gr_model *model, const float *parameters, size_t first, size_t n,
                          bool training) {
     struct gr_layer *layers = model->layers, *last = &layers[model->n_layers - 1];
@@ -72,6 +77,11 @@ out:
     return status;
 }
 
+/*
+ * Gaps are zeroed, since the gradient is clipped and added as one vector, gaps included. Weights of
+ * rows are taken against their mean over the silo, so that a batch of light rows makes a small
+ * step.
+ */
 gr_status gr_model_gradient(struct gr_model *model, const float *parameters, size_t n,
                             float *gradient, double *loss_sum) {
     const struct gr_target target = {.vector = gradient};
@@ -92,6 +102,7 @@ gr_status gr_model_step(struct gr_model *model, float *parameters, size_t n, dou
     return pass(model, parameters, n, -learning_rate / (double)n, &target, NULL, loss_sum);
 }
 
+/* Scale 1: a row's own derivative, not its part in the batch's mean. */
 gr_status gr_model_row_norms(struct gr_model *model, const float *parameters, size_t n,
                              double *squares, double *loss_sum) {
     memset(squares, 0, n * sizeof *squares);
@@ -111,6 +122,8 @@ static void show(struct gr_model *model, size_t n) {
     }
 }
 
+/* Slices do not show in the bits: a row's outputs depend on that row alone, and the loss is summed
+ * over the whole batch at the end. */
 gr_status gr_model_score(struct gr_model *model, const float *parameters, size_t n,
                          double *loss_sum, size_t *correct) {
     const size_t slice = gr_model_slice(model);

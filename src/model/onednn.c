@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* oneDNN 2 and 3 under one set of names. */
+/*
+ * oneDNN 2 and 3 under one set of names. Version 3 has no operation descriptors and makes memory
+ * descriptors on the heap; everything else of it is called by its own name. Forward primitives are
+ * made for training also where a model only scores: the backward pass needs them as its hint.
+ */
 #include <model/onednn.h>
 
 #include <string.h>

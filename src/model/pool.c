@@ -96,7 +96,8 @@ static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
     struct gr_image_set *set;
     gr_status status = GR_OK;
     (void)parameters;
-    /* Cut at zero before the largest was taken, or after it: the same, and here fewer numbers. */
+    /* Cut at zero before the largest was taken, or after it: the same, and here fewer numbers.
+     * There is a layer before: the first one is never asked for this pass. */
     if (layer[-1].slope_behind)
         gr_activate_backward(GR_ACTIVATION_RELU, layer->out, layer->out, model->delta,
                              n * layer->outputs);

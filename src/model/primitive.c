@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* oneDNN's operations between arrays of ours. */
+/* oneDNN's operations between arrays of ours. Memory objects are made once, without data; each run
+ * hands them the arrays of that time, because the workspace's vectors take turns. */
 #include <model/primitive.h>
 
 #include <omp.h>
@@ -16,6 +17,9 @@ gr_status gr_dnnl_refused(const struct gr_dnnl *dnnl, dnnl_status_t code, const 
 gr_status gr_dnnl_start(enum gr_compute compute, struct gr_dnnl *dnnl) {
     gr_status status = GR_OK;
     *dnnl = (struct gr_dnnl){.type = compute == GR_COMPUTE_BFLOAT16 ? dnnl_bf16 : dnnl_f32};
+    /*
+     * A rank is a core: more threads would take other ranks' cores, and split sums by their number.
+     */
     omp_set_num_threads(1);
     GR_TRY_DNNL(dnnl, dnnl_engine_create(&dnnl->engine, dnnl_cpu, 0));
     GR_TRY_DNNL(dnnl, dnnl_stream_create(&dnnl->stream, dnnl->engine, dnnl_stream_default_flags));
@@ -40,6 +44,7 @@ void gr_descs_release(struct gr_descs *d) {
     gr_desc_release(&d->derivative);
 }
 
+/* Without a reorder where the operation takes the array as it lies. */
 static gr_status make_operand(const struct gr_dnnl *dnnl, gr_desc_ref plain, gr_desc_ref wanted,
                               struct gr_operand *operand) {
     const bool is_output = operand->is_output;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Naive references of the kernels, for tests. */
+/* Naive references of the kernels, for tests: loops as the definitions have them, in double where
+ * no bits are compared. Nothing but tests calls them. */
 #include <model/reference.h>
 
 #include <math.h>

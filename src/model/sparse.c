@@ -35,7 +35,11 @@ AVX512 static __mmask16 not_zero(const float *x, size_t n) {
                                    _CMP_NEQ_UQ);
 }
 
-/* Of one row block, the masks by row, and one by column for each of 16 columns. */
+/*
+ * Of one row block, the masks by row, and one by column for each of 16 columns. A word of 32
+ * columns is filled by two calls of 16: the lower half comes first and overwrites whatever the last
+ * batch left there.
+ */
 AVX512 static void find_columns(struct gr_sparse *sparse, const float *x, size_t first_row,
                                 size_t first) {
     const size_t columns = sparse->columns, rows = sparse->rows, n = columns - first;
@@ -152,7 +156,8 @@ static void (*const parts[VECTORS_MAX])(const struct part *) = {
     part_1, part_2, part_3,  part_4,  part_5,  part_6, part_7,
     part_8, part_9, part_10, part_11, part_12, part_13};
 
-/* Columns [left, left + width) of c, so many blocks of the inner index at a time. */
+/* Columns [left, left + width) of c, so many blocks of the inner index at a time. c carries the
+ * sums from one group of blocks to the next, as in multiply.c. */
 static void multiply_columns(const struct gr_product *p, const uint32_t *masks, size_t left,
                              size_t width, size_t blocks) {
     const size_t vectors = (width + LANES - 1) / LANES, rest = width - (vectors - 1) * LANES;

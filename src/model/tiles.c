@@ -136,6 +136,8 @@ bool gr_tiles_supported(const struct gr_tiles *tiles) {
     return tiles == &portable;
 }
 
+/* All or none: where one rank cannot fuse, every rank takes the portable tiles, whose bits are
+ * those of separate multiplication and addition. */
 const struct gr_tiles *gr_tiles_best(void) {
     for (size_t i = 0; i + 1 < N_SETS && gr_instructions_allow_fused(); i++)
         if (gr_tiles_supported(sets[i])) return sets[i];

@@ -22,6 +22,7 @@ struct winograd {
     float *derivative; /* 36 x channels x filters */
 };
 
+/* Minimal filtering is of stride 1, and channels go by whole vectors. */
 bool gr_winograd_fits(const struct gr_model *model, const struct gr_layer *layer) {
     const size_t kernel = GR_WINOGRAD_KERNEL, lanes = GR_WINOGRAD_LANES;
     return model->compute == GR_COMPUTE_FLOAT32 && layer->config.kernel == kernel &&
@@ -88,6 +89,7 @@ out:
     return status;
 }
 
+/* A model that only scores is spared the room: two more copies of the weights in 36 points. */
 static gr_status prepare_backward(struct winograd *w) {
     const size_t points = GR_WINOGRAD_POINTS * sizeof(float);
     const size_t n = w->shape.in.channels * w->shape.out.channels;
@@ -149,6 +151,7 @@ static gr_status forward(struct gr_model *model, struct gr_layer *layer, const f
     const bool relu = layer->activation == GR_ACTIVATION_RELU;
     struct block block;
     (void)training;
+    /* Anew in each pass: the parameters have moved since the last one. */
     w->kernels->spread_weight(parameters + layer->weight, channels * filters, w->weight);
     for (size_t first = 0; first < n * w->shape.down; first += block.rows) {
         block = block_at(w, first, n);
@@ -229,7 +232,8 @@ static void spread_out(const struct winograd *w, const struct block *block, cons
     }
 }
 
-/* w->turned from the weights that the forward pass spread. */
+/* w->turned from the weights that the forward pass spread. The forward pass's weights still hold,
+ * because a backward pass follows it with the same parameters, and moves them last. */
 static void turn_weight(const struct winograd *w) {
     const size_t channels = w->shape.in.channels, filters = w->shape.out.channels;
     for (size_t p = 0; p < GR_WINOGRAD_POINTS; p++)
@@ -237,7 +241,11 @@ static void turn_weight(const struct winograd *w) {
                      w->turned + p * channels * filters, channels);
 }
 
-/* The halves asked for: by_weight and by_bias of the weights, or NULL; and of what comes in. */
+/*
+ * The halves asked for: by_weight and by_bias of the weights, or NULL; and of what comes in.
+ * Windows overlap in the images: gather_in adds to pixels that a neighbour has added to, hence
+ * delta_before is zeroed at first, and blocks run in order.
+ */
 static gr_status pass_back(struct gr_model *model, const struct gr_layer *layer, size_t n,
                            float *by_weight, bool data) {
     const struct winograd *w = layer->state;

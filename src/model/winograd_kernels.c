@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The transforms of winograd.h, once for each instruction set that there are tiles for. */
+/*
+ * The transforms of winograd.h, once for each instruction set that there are tiles for.
+ * winograd_transform.h holds the code, and is included once for each with its vector. Transforms
+ * add and multiply by constants without fusing, so that vectors of any width give the same bits.
+ */
 #include <model/winograd.h>
 
 #include <string.h>
