@@ -133,6 +133,12 @@ void gr_comm_set_arbiter(struct gr_comm *comm, gr_claim_function claim, void *co
  */
 gr_status gr_comm_agree(struct gr_comm *comm, gr_status mine) GR_CHECKED;
 
+/*
+ * Not collective. Failures whose message has come to this rank and all others, its own included,
+ * since the start: one for each time that ranks have agreed on one. 0 where there is one rank.
+ */
+uint64_t gr_comm_failures(const struct gr_comm *comm);
+
 /* Collective. n bytes from rank 0 to all. */
 gr_status gr_comm_broadcast(struct gr_comm *comm, void *bytes, size_t n) GR_CHECKED;
 /*

@@ -163,6 +163,7 @@ struct gr_data {
     size_t
         *local_batch; /* test batches held here: batch b has rows from b * GR_TEST_BATCH; owned */
     bool silo_tables; /* a table per silo */
+    size_t n_common;  /* rows of the one table that is dealt to the silos, else 0 */
     struct gr_columns *columns; /* NULL: the tables name none; owned, but when preprocessed its */
     struct gr_preprocessing *preprocessing; /* NULL: rows are as read; owned */
     struct gr_found *found; /* of each column, over the rows that this process answers for (of

@@ -248,8 +248,9 @@ void gr_progress_open(struct gr_progress *progress, const struct gr_opening *ope
  * has in it have trained.
  */
 void gr_progress_trained(struct gr_progress *progress, uint32_t round, uint32_t done, uint32_t of);
-/* Not collective. Tells that a round has ended, with its figures. */
-void gr_progress_round(struct gr_progress *progress, const struct gr_metrics *metrics);
+/* Not collective. Tells that a round has ended, with its figures. True: the batch job's comment has
+ * been set as well. */
+bool gr_progress_round(struct gr_progress *progress, const struct gr_metrics *metrics);
 /* Not collective. A line of its own among the rounds: "round 7: 2 silos lost". */
 void gr_progress_say(struct gr_progress *progress, const char *text);
 /* How a model of classes is to be judged, beside its accuracy; NAN: not known. */
@@ -257,6 +258,8 @@ struct gr_headline {
     double largest; /* share of the class with the most rows */
     double auc;
 };
+/* Not collective. Whether there is a batch job whose comment gr_progress_finish sets. */
+bool gr_progress_tells_job(const struct gr_progress *progress);
 /* Not collective. Ends the line, and prints the closing summary. headline may be NULL. */
 void gr_progress_finish(struct gr_progress *progress, const char *run_path,
                         const char *model_digest, const struct gr_headline *headline);

@@ -78,6 +78,8 @@ struct gr_release_row {
 const struct gr_release_row *gr_release_rows(size_t *n);
 /* Not collective. NULL: there is none of this number. */
 const struct gr_release_row *gr_release_row(enum gr_release id);
+/* Not collective. Whether the table lists it for a config. */
+bool gr_release_leaves(enum gr_release id, const struct gr_config *config);
 /* Not collective. "once, before round 1". Static. */
 const char *gr_release_when_text(enum gr_release_when when);
 
@@ -92,8 +94,12 @@ gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
 /* Not collective. NULL accepted. */
 void gr_door_free(struct gr_door *door);
 
-/* Collective. values[0..n-1], this rank's silos', become their sums over all ranks, on all
- * ranks. GR_LOST: some may be sums and some not. Errors as of gr_comm_sum_int64. */
+/*
+ * Collective. values[0..n-1], this rank's silos', become their sums over all ranks, on all ranks.
+ * GR_LOST: some may be sums and some not. GR_ERROR_INTERNAL: the table does not list the release
+ * for this config, and nothing has left; so it is with all that follows. Other errors as of
+ * gr_comm_sum_int64.
+ */
 gr_status gr_release_sum(struct gr_door *door, enum gr_release id, int64_t *values,
                          size_t n) GR_CHECKED;
 /* Collective. Maxima, likewise. */
@@ -118,7 +124,10 @@ gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregat
 /* Not collective. Notes values that leave with another release, in a message or in a file. */
 void gr_release_note(struct gr_door *door, enum gr_release id, size_t n);
 
-/* Of a release since the ledger was closed: how often values have left, and how many in all. */
+/*
+ * Of a release since the ledger was closed: how often values have left, and how many in all. Of
+ * GR_RELEASE_ERRORS the messages of failures that comm has carried from one rank to the others.
+ */
 struct gr_release_entry {
     uint64_t times, values;
 };

@@ -28,10 +28,6 @@ out:
     return status;
 }
 
-static bool leaves(const struct gr_release_row *row, const struct gr_config *config) {
-    return !row->leaves || row->leaves(config);
-}
-
 /* `text` behind `label`, broken at blanks so that no line is longer than 90 bytes. */
 static void print_wrapped(const char *label, const char *text) {
     enum { INDENT = 15, WIDTH = 90 };
@@ -71,7 +67,7 @@ static void print_table(const struct gr_config *config) {
     size_t n;
     const struct gr_release_row *rows = gr_release_rows(&n);
     for (size_t i = 0; i < n; i++)
-        if (leaves(&rows[i], config)) print_row(&rows[i]);
+        if (gr_release_leaves(rows[i].id, config)) print_row(&rows[i]);
     print_policy(config);
 }
 
@@ -82,7 +78,7 @@ static gr_status print_json(const struct gr_config *config) {
     bool bad = !list;
     for (size_t i = 0; i < n && !bad; i++) {
         const struct gr_release_row *r = &rows[i];
-        if (!leaves(r, config)) continue;
+        if (!gr_release_leaves(r->id, config)) continue;
         bad = json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s?}",
                                                     "release", (int)r->id, "name", r->name, "what",
                                                     r->what, "as", r->kind, "to", r->to,

@@ -12,6 +12,7 @@ struct gr_door {
     const struct gr_config *config; /* borrowed */
     /* By number; what has left since the ledger was last closed. */
     struct gr_release_entry ledger[GR_RELEASES_MAX];
+    uint64_t failures; /* that comm had carried then */
 };
 
 gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
@@ -36,17 +37,30 @@ void gr_release_note(struct gr_door *door, enum gr_release id, size_t n) {
 }
 
 struct gr_release_entry gr_door_entry(const struct gr_door *door, enum gr_release id) {
-    return door->ledger[id];
+    if (id != GR_RELEASE_ERRORS) return door->ledger[id];
+    const uint64_t n = gr_comm_failures(door->comm) - door->failures;
+    return (struct gr_release_entry){n, n};
 }
 
 void gr_door_close_ledger(struct gr_door *door) {
     memset(door->ledger, 0, sizeof door->ledger);
+    door->failures = gr_comm_failures(door->comm);
+}
+
+/* The same on all ranks. */
+static gr_status check_listed(const struct gr_door *door, enum gr_release id) {
+    if (gr_release_leaves(id, door->config)) return GR_OK;
+    return gr_fail(GR_ERROR_INTERNAL,
+                   "release %d is to leave, and the table does not list it for this config",
+                   (int)id);
 }
 
 /* ---- reductions ----------------------------------------------------------------------------- */
 
 gr_status gr_release_sum(struct gr_door *door, enum gr_release id, int64_t *values, size_t n) {
     if (n == 0) return GR_OK;
+    gr_status status = check_listed(door, id);
+    if (status != GR_OK) return status;
     /* Before the sum: a try that a loss ends may have passed values to others. */
     gr_release_note(door, id, n);
     return gr_comm_sum_int64(door->comm, values, n);
@@ -54,6 +68,8 @@ gr_status gr_release_sum(struct gr_door *door, enum gr_release id, int64_t *valu
 
 gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *values, size_t n) {
     if (n == 0) return GR_OK;
+    gr_status status = check_listed(door, id);
+    if (status != GR_OK) return status;
     gr_release_note(door, id, n);
     return gr_comm_max_int64(door->comm, values, n);
 }

@@ -26,16 +26,20 @@ static bool preprocesses(const struct gr_config *c) {
     return has_columns(c) || c->preprocess.scale != GR_SCALE_NONE;
 }
 
+/* A column's own `scale` may ask for them as well. */
 static bool may_tell_extremes(const struct gr_config *c) {
-    return preprocesses(c) && (!gr_policy_holds(c) || c->policy.extremes);
+    const bool may_ask = c->preprocess.scale == GR_SCALE_MIN_MAX || c->data.schema[0] ||
+                         c->data.source == GR_SOURCE_HDF5;
+    return may_ask && (!gr_policy_holds(c) || c->policy.extremes);
 }
 
 static bool weighs_classes(const struct gr_config *c) {
     return c->train.class_weights != GR_CLASS_WEIGHTS_NONE;
 }
 
+/* round.share_sizes allows it; nothing else has a use for it. */
 static bool shares_sizes(const struct gr_config *c) {
-    return c->round.share_sizes;
+    return c->round.sampling == GR_SAMPLING_SIZE;
 }
 
 static bool combines(const struct gr_config *c) {
@@ -56,16 +60,36 @@ static bool holds_rows_out(const struct gr_config *c) {
            c->data.source == GR_SOURCE_SYNTHETIC;
 }
 
+/* A common test table is nobody's, and is scored with the rows of silos, if there are any. */
+static bool scores_rows(const struct gr_config *c) {
+    const struct gr_table_config *test = &c->data.test;
+    return c->evaluate.every > 0 &&
+           (holds_rows_out(c) || test->file[0] || test->features[0] || test->labels[0]);
+}
+
+/* The AUC is of two classes. */
+static bool bins_scores(const struct gr_config *c) {
+    return scores_rows(c) && !gr_predicts_number(&c->model);
+}
+
 static bool scores_silos(const struct gr_config *c) {
-    return c->evaluate.per_silo && holds_rows_out(c);
+    return c->evaluate.every > 0 && c->evaluate.per_silo && holds_rows_out(c);
+}
+
+static bool asks_for_classes(const struct gr_config *c) {
+    return c->data.validation_fraction > 0 || c->data.test_fraction > 0 ||
+           (c->model.classes == 0 && !gr_predicts_number(&c->model));
+}
+
+/* Where the first round has all silos: its line tells the same number. */
+static bool tells_rows(const struct gr_config *c) {
+    const uint32_t drawn = c->round.participants;
+    return (drawn == 0 || drawn >= c->data.silos) && c->round.sampling != GR_SAMPLING_LIST &&
+           !c->round.replay[0];
 }
 
 static bool reads_csv(const struct gr_config *c) {
     return c->data.source == GR_SOURCE_CSV;
-}
-
-static bool checkpoints(const struct gr_config *c) {
-    return c->checkpoint.every > 0;
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */
@@ -132,7 +156,8 @@ static const struct gr_release_row rows[] = {
      "sums of counts", "all ranks, checkpoints", GR_RELEASE_AT_START,
      "counts below data.disclosure_threshold are told, and used, as the threshold", weighs_classes},
     {GR_RELEASE_SIZES, "sizes", "training rows of each silo", "count for each silo", RANKS,
-     GR_RELEASE_AT_START, "round.share_sizes (default false)", shares_sizes},
+     GR_RELEASE_AT_START,
+     "round.sampling: size alone asks for it, and round.share_sizes has to allow it", shares_sizes},
     {GR_RELEASE_FINGERPRINTS, "fingerprints", "salted digests of what each silo has read",
      "three digests of 62 bits for each silo", RECORDS, GR_RELEASE_AT_START,
      "the salts stay in secrets/, which only the account can read", NULL},
@@ -158,11 +183,13 @@ static const struct gr_release_row rows[] = {
     {GR_RELEASE_TIMES, "times", "processor time, bytes sent, and the moment each silo is ready",
      "sums; messages", RECORDS, GR_RELEASE_EACH_ROUND, NULL, NULL},
     {GR_RELEASE_SCORES, "scores",
-     "losses and metrics of the rows held out, confusion matrix, reliability, bins of the AUC",
+     "losses and metrics of the rows held out and of the test table, confusion matrix, "
+     "reliability, "
+     "bins of the AUC",
      "sums of counts and of 192-bit numbers", RECORDS, GR_RELEASE_EACH_SCORING,
      "of rows of silos' own tables: cells and bins below data.disclosure_threshold, and what shows "
      "them by subtraction; policy.digits",
-     holds_rows_out},
+     scores_rows},
     {GR_RELEASE_SILO_SCORES, "silo-scores",
      "of each silo loss, accuracy, metrics and rows of its validation", "numbers for each silo",
      RECORDS, GR_RELEASE_EACH_SCORING,
@@ -175,13 +202,13 @@ static const struct gr_release_row rows[] = {
     {GR_RELEASE_CHECKPOINT, "checkpoint",
      "model, server state, best model: functions of the above; the best model's score with all "
      "digits",
-     "vectors", "run directory", GR_RELEASE_AT_CHECKPOINT, NULL, checkpoints},
+     "vectors", "run directory", GR_RELEASE_AT_CHECKPOINT, NULL, NULL},
     {GR_RELEASE_UNSCORED, "unscored", "which silos' held-out rows cannot be scored",
-     "bit for each silo", RECORDS, GR_RELEASE_EACH_SCORING,
+     "bit for each silo", RECORDS, GR_RELEASE_WHEN_IT_COMES,
      "the row and its values stay on the terminal of the silo's process", holds_rows_out},
     {GR_RELEASE_CLASSES_HELD, "classes-held",
      "which classes have rows, and have rows held out, in any silo", "bit for each class", RECORDS,
-     GR_RELEASE_AT_START, NULL, NULL},
+     GR_RELEASE_AT_START, NULL, asks_for_classes},
     {GR_RELEASE_ROW_TERMS, "row-terms",
      "whether rows have weights and offsets, the power of two above the greatest weight, and how "
      "many weights are too small to count",
@@ -189,11 +216,12 @@ static const struct gr_release_row rows[] = {
      "counts below data.disclosure_threshold", NULL},
     {GR_RELEASE_ROWS, "rows", "training rows of all silos together", "sum of counts",
      "all ranks, terminal", GR_RELEASE_AT_START,
-     "sums of fewer silos than policy.minimum_silos; told only where all silos take part", NULL},
+     "sums of fewer silos than policy.minimum_silos; told only where all silos take part",
+     tells_rows},
     {GR_RELEASE_AUC_BOUNDS, "auc-bounds",
      "of two classes the greatest and least score in each bin of the AUC", "maximum of float32",
      RANKS, GR_RELEASE_EACH_SCORING, "bins of fewer rows of silos than data.disclosure_threshold",
-     holds_rows_out},
+     bins_scores},
     {GR_RELEASE_UPDATE_SLICES, "update-slices",
      "with a strategy that combines: of the update of each single silo, by its number, a slice to "
      "the process of each rank, together the whole update; sums of weights and of rows",
@@ -223,6 +251,11 @@ const struct gr_release_row *gr_release_row(enum gr_release id) {
     for (size_t i = 0; i < COUNT(rows); i++)
         if (rows[i].id == id) return &rows[i];
     return NULL;
+}
+
+bool gr_release_leaves(enum gr_release id, const struct gr_config *config) {
+    const struct gr_release_row *row = gr_release_row(id);
+    return row && (!row->leaves || row->leaves(config));
 }
 
 const char *gr_release_when_text(enum gr_release_when when) {

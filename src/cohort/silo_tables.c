@@ -149,6 +149,8 @@ gr_status gr_tables_load(struct gr_cohort *cohort) {
                        gr_comm_size(cohort->comm), n_silos);
     const struct gr_share any = {.test_optional = cohort->options.resumed};
     gr_status status = gr_comm_agree(cohort->comm, read_share(cohort, &any));
+    if (status == GR_OK && cohort->data->n_common > 0)
+        gr_release_note(cohort->door, GR_RELEASE_COMMON_TABLE, cohort->data->n_common);
     if (status == GR_OK) gr_unusable_hear(cohort);
     if (status == GR_OK) status = gr_comm_agree(cohort->comm, agree_on_test(cohort));
     if (status == GR_OK) status = compare_tables(cohort);

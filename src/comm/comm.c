@@ -291,6 +291,10 @@ void gr_comm_set_arbiter(struct gr_comm *comm, gr_claim_function claim, void *co
     comm->claim_context = context;
 }
 
+uint64_t gr_comm_failures(const struct gr_comm *comm) {
+    return comm->failures;
+}
+
 uint64_t gr_comm_bytes_sent(const struct gr_comm *comm) {
     return comm->bytes_sent;
 }

@@ -156,6 +156,7 @@ struct gr_comm {
     bool out;          /* given up by the others */
     bool over;         /* who have come to the end */
     gr_status failure; /* of the last decision; its text in situation */
+    uint64_t failures; /* whose message has come to all */
     gr_claim_function claim;
     void *claim_context;
 

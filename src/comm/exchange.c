@@ -164,6 +164,7 @@ gr_status gr_comm_agree(struct gr_comm *comm, gr_status mine) {
     GR_TRY(carry_failure(comm, comm->size - (int)first, &failure));
     GR_TRY(gr_comm_broadcast(comm, &failure, sizeof failure));
     failure.message[GR_MESSAGE_MAX - 1] = '\0';
+    if (comm->size > 1) comm->failures++;
     return gr_fail((gr_status)failure.status, "%s", failure.message);
 out:
     return status;

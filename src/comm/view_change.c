@@ -204,6 +204,7 @@ static void take_failure(struct gr_comm *comm, const struct gr_control_message *
     const struct gr_control_message_head *head = &decision->head;
     comm->failure = (gr_status)head->status;
     if (comm->failure == GR_OK) return;
+    comm->failures++;
     memcpy(comm->situation.text, decision->text, head->length);
     comm->situation.text[head->length] = '\0';
 }

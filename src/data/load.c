@@ -270,6 +270,7 @@ static gr_status load_train(struct load *l) {
     GR_TRY(gr_reader_open(config, &config->train, &reader));
     size_t n = reader.shape.shape[0];
     if (config->limit != 0 && config->limit < n) n = config->limit;
+    l->data->n_common = n;
     GR_TRY(read_answers(l, &reader, n, &answers));
     GR_TRY(join_table(l, &reader, answers.n_classes));
     digest_answers(&reader, n, &answers, l->data->common_digest[GR_COMMON_TRAIN]);

@@ -112,7 +112,8 @@ static bool is_last(const struct gr_federation *f) {
 
 static bool evaluation_due(const struct gr_federation *f) {
     const uint32_t every = f->config->evaluate.every;
-    return every > 0 && (gr_server_rounds(f->server) % every == 0 || is_last(f));
+    return gr_release_leaves(GR_RELEASE_SCORES, f->config) &&
+           (gr_server_rounds(f->server) % every == 0 || is_last(f));
 }
 
 /*
@@ -329,7 +330,8 @@ static gr_status add_accumulators(struct gr_federation *f, uint32_t round, bool 
         GR_TRY(gr_comm_agree(f->comm, gr_accumulator_disclose(f->scores->total,
                                                               f->config->data.disclosure_threshold,
                                                               f->config->policy.digits)));
-    if (f->scores->silo_scores && !f->scores->silos_withheld) GR_TRY(add_silo_scores(f, with_auc));
+    if (gr_release_leaves(GR_RELEASE_SILO_SCORES, f->config) && !f->scores->silos_withheld)
+        GR_TRY(add_silo_scores(f, with_auc));
     f->scores->total_round = round;
 out:
     return status;

@@ -2,19 +2,14 @@
 /* What a run is about to do, in figures that may be told to all. */
 #include "federation/internal.h"
 
-/* A round's line tells the rows of its participants: with all silos in it that is this sum. */
-static bool tells_rows(const struct gr_federation *f) {
-    const uint32_t drawn = f->config->round.participants;
-    return (drawn == 0 || drawn >= f->data->n_silos) &&
-           f->config->round.sampling != GR_SAMPLING_LIST && !gr_training_replays(f->training);
-}
-
 gr_status gr_federation_outline(struct gr_federation *f, struct gr_opening *out) {
     const struct gr_config *config = f->config;
+    /* A round's line tells the rows of its participants: with all silos in it that is this sum. */
+    const bool told = gr_release_leaves(GR_RELEASE_ROWS, config);
     int64_t rows = 0;
     for (size_t i = 0; i < f->data->n_local; i++)
         rows += (int64_t)f->data->local[i].train.n_rows;
-    if (tells_rows(f)) {
+    if (told) {
         gr_status status = gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_ROWS, &rows, 1);
         if (status != GR_OK) return status;
     }
@@ -23,7 +18,7 @@ gr_status gr_federation_outline(struct gr_federation *f, struct gr_opening *out)
         .unusable = gr_cohort_unusable(f->cohort),
         .drawn = config->round.participants,
         .ranks = gr_comm_size(f->comm),
-        .train_rows = tells_rows(f) ? rows : -1,
+        .train_rows = told ? rows : -1,
         .test_rows = (int64_t)f->data->n_test,
         .features = gr_model_inputs(f->model),
         .columns = gr_cohort_columns(f->cohort),

@@ -279,8 +279,12 @@ static void damage_checkpoint(const struct gr_run_state *run, uint32_t round) {
     gr_free(path);
 }
 
+static size_t state_values(const struct gr_state *state) {
+    return (1 + state->n_server) * state->layout->size;
+}
+
 static double state_bytes(const struct gr_state *state) {
-    return (double)((1 + state->n_server) * state->layout->size * sizeof(float));
+    return (double)(state_values(state) * sizeof(float));
 }
 
 /* Collective. The silos' own states, which a checkpoint must not lack; then the checkpoint. */
@@ -325,6 +329,7 @@ gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
     state.run_id = run->id;
     if (gr_run_is_root(run) && run->synced) state.evidence = &run->evidence;
+    gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_CHECKPOINT, state_values(&state));
     gr_run_allow(run, state_bytes(&state) +
                           gr_kept_bytes(run->federation->kept, gr_comm_slots(run->comm)));
     gr_status status = write_states(run, &state);
@@ -351,11 +356,11 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         GR_TRY(gr_metrics_amend(run->metrics, metrics));
     } else {
         GR_TRY(note_participation(run, metrics->round));
-        gr_records_releases(run, metrics->round);
         GR_TRY(note_unscored(run, metrics->round));
         GR_TRY(gr_metrics_append(run->metrics, metrics));
         GR_TRY(watch_participation(run, metrics));
     }
+    gr_records_releases(run, metrics->round);
     run->written = metrics->round;
     if (checkpoint) {
         /* A full disk is no failure: the last one is written again with the model. */
@@ -393,6 +398,7 @@ gr_status gr_record_round(void *context, struct gr_metrics *metrics) {
     if (status == GR_OK && gr_run_is_root(run)) status = write_round(run, metrics, checkpoint);
     if (status == GR_LOST) return status;
     GR_TRY(gr_comm_agree(run->comm, status));
+    gr_run_close_ledger(run);
     if (checkpoint) {
         double started = gr_clock_seconds();
         char why[GR_MESSAGE_MAX] = "";
@@ -403,7 +409,8 @@ gr_status gr_record_round(void *context, struct gr_metrics *metrics) {
         if (gr_run_is_root(run)) status = write_cost(run, metrics, written, why);
         GR_TRY(gr_comm_agree(run->comm, status));
     }
-    if (run->progress) gr_progress_round(run->progress, metrics);
+    if (run->progress && gr_progress_round(run->progress, metrics))
+        gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_JOB_COMMENT, 1);
 out:
     return status;
 }

@@ -461,6 +461,9 @@ gr_status gr_records_finish(struct gr_run_state *run) {
     gr_layout_digest(state.layout, state.parameters, digest);
     gr_digest_hex(digest, hex);
     if (!run->ended) {
+        /* gr_progress_finish is about to: there is no event behind the one that closes. */
+        if (gr_progress_tells_job(run->progress))
+            gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_JOB_COMMENT, 1);
         gr_records_releases(run, gr_federation_rounds_done(run->federation));
         GR_TRY(note_best(run));
         GR_TRY(write_closing(run, "finished", hex));
@@ -487,6 +490,9 @@ void gr_records_end_early(struct gr_run_state *run, gr_status reason) {
     uint32_t done = gr_federation_rounds_done(run->federation);
     if (run->progress && reason == GR_STOPPED)
         gr_progress_finish(run->progress, run->path, NULL, NULL);
+    if (reason == GR_STOPPED && gr_progress_tells_job(run->progress))
+        gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_JOB_COMMENT, 1);
+    gr_records_releases(run, done);
     gr_status noted = write_closing(run, outcome, NULL);
     if (noted == GR_OK && done > 0) noted = gr_report_write(run->path);
     if (noted == GR_OK)

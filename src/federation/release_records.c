@@ -9,15 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* {"releases":[{"release":18,"name":"update","values":7850,"times":1}]}; free. NULL: no memory. */
-static char *list_releases(const struct gr_door *door) {
+/* {"releases":[{"release":18,"name":"update","values":7850,"times":1}]} of *told releases; free.
+ * NULL: no memory. */
+static char *list_releases(const struct gr_door *door, size_t *told) {
     size_t n;
     const struct gr_release_row *rows = gr_release_rows(&n);
     json_t *list = json_array(), *detail = json_object();
     bool bad = !list || !detail;
+    *told = 0;
     for (size_t i = 0; i < n && !bad; i++) {
         const struct gr_release_entry entry = gr_door_entry(door, rows[i].id);
         if (entry.times == 0) continue;
+        ++*told;
         bad = json_array_append_new(list, json_pack("{s:i, s:s, s:I, s:I}", "release",
                                                     (int)rows[i].id, "name", rows[i].name, "values",
                                                     (json_int_t)entry.values, "times",
@@ -31,14 +34,20 @@ static char *list_releases(const struct gr_door *door) {
 }
 
 void gr_records_releases(struct gr_run_state *run, uint32_t round) {
-    char *detail = list_releases(gr_cohort_door(run->federation->cohort));
+    struct gr_door *door = gr_cohort_door(run->cohort);
+    size_t n;
+    char *detail = list_releases(door, &n);
+    bool told = false;
     if (!detail) {
         gr_records_unwritten(run, "releases", round);
-    } else if (!run->released || strcmp(run->released, detail) != 0) {
-        const bool written = gr_records_note(run, "releases", round, detail, NULL);
+    } else if (n > 0 && (!run->released || strcmp(run->released, detail) != 0)) {
+        told = gr_records_note(run, "releases", round, detail, NULL);
         free(run->released);
-        run->released = written ? detail : NULL;
-        if (written) detail = NULL;
+        run->released = told ? detail : NULL;
+        if (told) detail = NULL;
+    } else {
+        told = true;
     }
+    if (told) gr_door_close_ledger(door); /* else it is told with what comes after */
     free(detail);
 }

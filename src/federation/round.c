@@ -137,6 +137,7 @@ static void enter(struct gr_federation *f, enum gr_phase phase) {
 /* After the ranks have met: what they found out about each other. Collective. */
 static gr_status settle(struct gr_federation *f) {
     gr_status status = GR_OK;
+    gr_release_note(gr_cohort_door(f->cohort), GR_RELEASE_PARTICIPATION, f->data->n_silos);
     /* Others have opened the next round: what belonged to the one before is in the records. */
     if (f->round->roster.phase == GR_PHASE_OPEN) {
         forget_changes(f);
@@ -263,7 +264,6 @@ out:
 
 static gr_status open_round(struct gr_federation *f, const struct gr_round_options *options) {
     const uint32_t round = gr_server_rounds(f->server) + 1;
-    gr_door_close_ledger(gr_cohort_door(f->cohort));
     f->round->started_s = gr_clock_seconds();
     f->round->recoveries = 0;
     f->round->roster.round = round;

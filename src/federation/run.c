@@ -480,6 +480,7 @@ static gr_status set_up(struct gr_run_state *run) {
     gr_clock_utc(run->started_utc);
     GR_TRY(gr_comm_agree(run->comm, prepare(run)));
     GR_TRY(gr_cohort_attempt(run->cohort, set_up_once, run));
+    gr_run_close_ledger(run);
     begin_rounds(run);
 out:
     return status;

@@ -89,8 +89,12 @@ gr_status gr_records_evaluation(struct gr_run_state *run) GR_CHECKED;
 /* Model, manifest and report of a run that has come to its end. */
 gr_status gr_records_finish(struct gr_run_state *run) GR_CHECKED;
 /* An event with all that has left silos since the ledger was closed, where it is not the same as
- * the event that stands: release_records.c. */
+ * the event that stands, and closes the ledger: release_records.c. */
 void gr_records_releases(struct gr_run_state *run, uint32_t round);
+/* On the other ranks, once all have agreed that rank 0 has: each of them may become rank 0. */
+static inline void gr_run_close_ledger(const struct gr_run_state *run) {
+    if (!gr_run_is_root(run)) gr_door_close_ledger(gr_cohort_door(run->cohort));
+}
 /*
  * The records of a run that ended early. What fails here does not replace the reason why it ended;
  * the records of the rounds done are on disk already.

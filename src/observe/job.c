@@ -62,12 +62,13 @@ static void start(struct gr_job *job, char *const words[]) {
     posix_spawn_file_actions_destroy(&actions);
 }
 
-void gr_job_comment(struct gr_job *job, const char *text, bool last) {
+bool gr_job_comment(struct gr_job *job, const char *text, bool last) {
     char id[80], comment[300], program[] = "scontrol", verb[] = "update";
     const double now = gr_clock_seconds();
-    if (!job->id[0] || is_busy(job) || (!last && now - job->told_s < pause_s)) return;
+    if (!job->id[0] || is_busy(job) || (!last && now - job->told_s < pause_s)) return false;
     job->told_s = now;
     snprintf(id, sizeof id, "JobId=%s", job->id);
     snprintf(comment, sizeof comment, "Comment=%s", text);
     start(job, (char *[]){program, verb, id, comment, NULL});
+    return true;
 }

@@ -20,7 +20,7 @@ struct gr_job {
 /* The job of this process, by its environment. */
 void gr_job_find(struct gr_job *job);
 /* At most once a minute, and not while the last one is under way. last: at the end, whenever it
- * was. */
-void gr_job_comment(struct gr_job *job, const char *text, bool last);
+ * was. Whether it has been started. */
+bool gr_job_comment(struct gr_job *job, const char *text, bool last);
 
 #endif

@@ -264,10 +264,10 @@ void gr_progress_open(struct gr_progress *p, const struct gr_opening *o) {
     leave(p);
 }
 
-/* For whoever looks into the queue. */
-static void tell_job(struct gr_progress *p, const char *state) {
+/* For whoever looks into the queue; whether it is told now. */
+static bool tell_job(struct gr_progress *p, const char *state) {
     char text[LINE_BYTES], number[32];
-    if (!p->job.id[0]) return;
+    if (!p->job.id[0]) return false;
     snprintf(text, sizeof text, "granary %s %u/%u", state, p->done, p->rounds);
     if (p->job.with_scores && isfinite(p->accuracy))
         snprintf(text + strlen(text), sizeof text - strlen(text), " accuracy %.1f%%",
@@ -278,11 +278,11 @@ static void tell_job(struct gr_progress *p, const char *state) {
                       sizeof number);
         snprintf(text + strlen(text), sizeof text - strlen(text), " ETA %s", number);
     }
-    gr_job_comment(&p->job, text, strcmp(state, "round") != 0);
+    return gr_job_comment(&p->job, text, strcmp(state, "round") != 0);
 }
 
-void gr_progress_round(struct gr_progress *p, const struct gr_metrics *metrics) {
-    if (!p) return;
+bool gr_progress_round(struct gr_progress *p, const struct gr_metrics *metrics) {
+    if (!p) return false;
     enter(p);
     set_phase(p, "");
     /* Whoever has taken over began with a round under way. */
@@ -302,8 +302,13 @@ void gr_progress_round(struct gr_progress *p, const struct gr_metrics *metrics) 
     p->pending = true;
     double since = gr_clock_seconds() - p->drawn_s;
     if (p->stream && (p->done >= p->rounds || since >= (p->terminal ? redraw_s : plain_s))) draw(p);
-    tell_job(p, "round");
+    const bool told = tell_job(p, "round");
     leave(p);
+    return told;
+}
+
+bool gr_progress_tells_job(const struct gr_progress *p) {
+    return p && p->job.id[0] != '\0';
 }
 
 void gr_progress_say(struct gr_progress *p, const char *text) {
@@ -353,7 +358,7 @@ void gr_progress_finish(struct gr_progress *p, const char *run_path, const char 
     if (!p) return;
     stop_watcher(p);
     if (p->stream) say_end(p, run_path, model_digest, headline);
-    tell_job(p, model_digest ? "finished" : "stopped");
+    (void)tell_job(p, model_digest ? "finished" : "stopped");
 }
 
 void gr_progress_free(struct gr_progress *progress) {

@@ -39,7 +39,7 @@ check "the table" exits 0 "$GRANARY" releases run.yaml
 check "has the update" prints "18  update"
 check "and the rules" prints "policy: sums of at least 2 silos, no extremes, 4 digits; data.disclosure_threshold: 10"
 check "sizes are not told" bash -c '! "$0" releases run.yaml --json | grep -q "\"sizes\""' "$GRANARY"
-check "unless the config says so" bash -c '"$0" releases run.yaml --json --set round.share_sizes=true | grep -q "\"sizes\""' "$GRANARY"
+check "unless the config asks for them" bash -c '"$0" releases run.yaml --json --set round.sampling=size --set round.participants=2 --set round.share_sizes=true | grep -q "\"sizes\""' "$GRANARY"
 check "a config that is none" exits 78 "$GRANARY" releases schema.yaml
 for ranks in 1 2 3; do
     check "a run on $ranks" eval "RANKS=$ranks train r$ranks --quiet"
