@@ -110,7 +110,9 @@ static gr_status add_recovery(const struct gr_launcher *launcher, struct gr_word
     static const char *const four[] = {
         "--enable-recovery", "--mca", "orte_abort_on_non_zero_status", "0",
         "--oversubscribe",   NULL};
-    static const char *const five[] = {"--with-ft", "ulfm", "--map-by", ":oversubscribe", NULL};
+    /* Open MPI 5 takes --map-by once, and it is the user's: this is what it is added to. */
+    static const char *const five[] = {
+        "--with-ft", "ulfm", "--prtemca", "rmaps_default_mapping_policy", ":oversubscribe", NULL};
     gr_status status = GR_OK;
     for (const char *const *word = launcher->generation < 5 ? four : five; *word; word++)
         GR_TRY(gr_words_add(words, "%s", *word));

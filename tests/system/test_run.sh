@@ -30,6 +30,7 @@ check "named as a run of train" grep -q '/runs/small-[0-9]*-[0-9]*-[0-9]*$' <<<"
 check "output is passed through" prints "finished 8000 of 8000"
 check "the folder holds the run alone" equal "$(ls -A runs | wc -l)" 2
 check "launcher options" exits 0 "$GRANARY" run -n 2 small.yaml --set run.rounds=2 --run opt --quiet -- -x GRANARY_TEST_MARK
+check "options that are its own as well" exits 0 "$GRANARY" run -n 5 small.yaml --set run.rounds=2 --run own --quiet -- --map-by slot
 check "on a host" exits 0 "$GRANARY" run -n 2 small.yaml --set run.rounds=2 --run host --quiet --host localhost:2
 printf '# here\nlocalhost slots=2\n' >hosts
 check "on hosts of a file" exits 0 "$GRANARY" run -n 2 small.yaml --set run.rounds=2 --run hostfile --quiet --hostfile hosts
@@ -133,6 +134,18 @@ check "a directory with a run" exits 73 "$GRANARY" run -n 2 small.yaml --run kil
 check "nothing to resume" exits 64 "$GRANARY" run -n 2 small.yaml --run nowhere --resume
 check "nothing made" test ! -e nowhere
 check "an option the launcher lacks" exits 70 "$GRANARY" run -n 2 small.yaml --run bad -- --no-such-option
+# Open MPI 5 refuses --map-by when it is there twice: it is left to the user.
+cat >five <<'SH'
+#!/bin/bash
+[ "$1" != --version ] || { echo "mpirun (Open MPI) 5.0.7"; exit; }
+printf '%s\n' "$@" >five-words
+exit 1
+SH
+chmod +x five
+GRANARY_MPIRUN=./five "$GRANARY" run -n 3 small.yaml --run five-run -- --map-by node 2>/dev/null
+check "Open MPI 5: lost ranks are survived" equal "$(grep -cx -e --with-ft -e ulfm five-words)" 2
+check "Open MPI 5: more ranks than cores" grep -qx :oversubscribe five-words
+check "Open MPI 5: --map-by is the user's" equal "$(grep -cx -e --map-by five-words)" 1
 check "no launcher" env GRANARY_MPIRUN=/nowhere/mpirun bash -c '"$GRANARY" run -n 2 small.yaml 2>/dev/null; [ $? = 64 ]'
 check "a launcher of another make" env GRANARY_MPIRUN=/bin/ls bash -c '"$GRANARY" run -n 2 small.yaml 2>/dev/null; [ $? = 64 ]'
 
