@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Categories by text: those of a column, and those that are being collected. */
+/*
+ * Categories by text: those of a column, and those that are being collected. Both are sorted lists
+ * of bytes, searched by halves: a column has at most some thousands, and the same list on every
+ * rank must not depend on the order in which texts came. Codes are places in the column's own list,
+ * not in the sorted one.
+ */
 #include "data/category.h"
 
 #include <stdlib.h>
@@ -23,7 +28,8 @@ static bool all_whole(char *const *text, uint32_t n, enum gr_decimal decimal) {
     return n > 0;
 }
 
-/* The texts, without fractions of zeros where `whole`, in byte order; *twice: two are the same. */
+/* The texts, without fractions of zeros where `whole`, in byte order; *twice: two are the same.
+ * `at` has room for all texts with their NULs; entries point into it. */
 static void sort_texts(const struct gr_column *column, bool whole, char *at,
                        struct category_entry *entries, bool *twice) {
     const uint32_t n = column->categories_count;
@@ -130,6 +136,8 @@ bool gr_category_takes(const char *text, size_t length) {
     return good;
 }
 
+/* *room false: the list is full, which the caller tells with the column's name. Insertion moves the
+ * pointers behind: quadratic in categories, of which there are at most GR_OPEN_CATEGORIES_MAX. */
 gr_status gr_categories_add(struct gr_categories *c, const char *text, size_t length, bool *room) {
     uint32_t at;
     char *copy = NULL;
@@ -152,6 +160,7 @@ uint32_t gr_categories_find(const struct gr_categories *c, const char *text) {
     return find((const char *const *)c->text, c->n, text, strlen(text), &at) ? at : c->n;
 }
 
+/* Only now, since one text that is no number shows that "1" and "1.0" are words. */
 gr_status gr_categories_settle(struct gr_categories *c, enum gr_decimal decimal) {
     struct gr_categories whole = {0};
     gr_status status = GR_OK;
@@ -169,6 +178,7 @@ out:
     return status;
 }
 
+/* The column takes the texts over; its old list is released. */
 void gr_categories_give(struct gr_categories *c, struct gr_column *column) {
     for (unsigned i = 0; i < column->categories_count; i++)
         gr_free(column->categories[i]);

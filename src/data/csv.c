@@ -19,6 +19,7 @@ struct csv_place {
     size_t offset, line;
 };
 
+/* Arrays of a number a row grow together, by doubling. */
 struct csv_state {
     struct gr_csv_table table;
     size_t n_rows, room;    /* rows read the first time, and room for them */
@@ -83,6 +84,8 @@ static gr_status add_id(const struct gr_reader *reader, const struct gr_csv_tabl
 
 /* ---- the first time through ------------------------------------------------------------------ */
 
+/* `array` is the address of any object pointer, as gr_allocate's `out`. The old array stays where
+ * memory is refused. */
 static gr_status grow(void *array, size_t used, size_t room, size_t size) {
     void *old, *grown;
     memcpy(&old, array, sizeof old);
@@ -211,6 +214,7 @@ out:
     return status;
 }
 
+/* A window is as many whole rows as fit GR_WINDOW_BYTES, and one where a row is larger. */
 static gr_status set_shape(struct gr_reader *reader, struct csv_state *s) {
     const struct gr_columns *columns = reader->columns;
     struct gr_table_shape *shape = &reader->shape;
@@ -234,6 +238,7 @@ out:
     return status;
 }
 
+/* Also of a reader that was opened in part. */
 static void csv_close(struct gr_reader *reader) {
     struct csv_state *s = reader->state;
     if (!s) return;
@@ -255,9 +260,8 @@ static void tell_form(const struct gr_csv_form *form, struct gr_passed_over *out
                                    form->n_empty > 0};
 }
 
-/*
- * A table of CSV knows its columns, and how many rows it has, only when it has been read through.
- */
+/* A table of CSV knows its columns, and how many rows it has, only when it has been read through.
+ * The reader's parts are set only on success; after a failure it is as before. */
 static gr_status csv_open(struct gr_reader *reader) {
     struct csv_state *s = NULL;
     gr_status status;
@@ -317,7 +321,8 @@ static gr_status csv_terms(struct gr_reader *reader, enum gr_term term, size_t f
 
 /*
  * Rows in ascending order go on from where the scan stands; only a step back, or into a later
- * window, seeks.
+ * window, seeks. Rows of a window are overwritten by the next call. A row that was left out the
+ * first time is left out again, by the same rules, so that numbers of rows agree.
  */
 static gr_status csv_rows(struct gr_reader *reader, size_t first, size_t n, const void **block) {
     struct csv_state *s = reader->state;

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cells to numbers, by the rules of their columns. */
+/*
+ * Cells to numbers, by the rules of their columns. A cell that is written otherwise than programs
+ * write it (marks, signs, affixes) is rewritten into a short buffer and read by gr_csv_number, so
+ * that there is one reader of digits. Texts are not told in messages from here: only the caller
+ * knows the line.
+ */
 #include "data/csv_cell.h"
 
 #include <math.h>
 #include <string.h>
 
+/* Longer texts are no numbers. */
 enum { NUMBER_BYTES_MAX = 512, GROUP_DIGITS = 3 };
 
 /* ---- spaces and signs ----------------------------------------------------------------------- */
@@ -17,6 +23,7 @@ static size_t space_at(const char *p, size_t n) {
     return 0;
 }
 
+/* By trying each length, because UTF-8 cannot be read backwards in one step. */
 static size_t space_before(const char *end, size_t n) {
     for (size_t bytes = 1; bytes <= 3 && bytes <= n; bytes++)
         if (space_at(end - bytes, bytes) == bytes) return bytes;
@@ -63,6 +70,7 @@ static bool is_digit(const struct rewriting *r) {
     return r->at < r->end && (unsigned char)(*r->at - '0') < 10;
 }
 
+/* Stops where the buffer is full; then the caller finds bytes left, and the cell is no number. */
 static size_t put_digits(struct rewriting *r) {
     size_t n = 0;
     for (; is_digit(r) && put(r, *r->at); r->at++)
@@ -86,7 +94,8 @@ static size_t mark_at(enum gr_thousands thousands, const char *p, size_t n) {
     }
 }
 
-/* Digits in groups of three behind a first of one to three, or not in groups at all. */
+/* Digits in groups of three behind a first of one to three, or not in groups at all. "1,23" with a
+ * thousands comma is refused and not taken for 123: it may be another country's decimal. */
 static bool put_whole(struct rewriting *r, enum gr_thousands thousands) {
     size_t digits = put_digits(r), bytes;
     if (mark_at(thousands, r->at, (size_t)(r->end - r->at)) == 0) return true;
@@ -123,13 +132,19 @@ static bool strip_affix(const struct gr_column *c, bool behind, const char **tex
     return most > 0;
 }
 
+/* The sign is taken off, and the number stays: 5% is 5. On either side of an affix, hence called
+ * twice. */
 static void strip_percent(const struct gr_column *c, const char **text, size_t *length) {
     if (!c->percent || *length == 0 || (*text)[*length - 1] != '%') return;
     --*length;
     gr_cell_trim(text, length);
 }
 
-/* The number as gr_csv_number reads it; false: it is none by the column's rules. */
+/*
+ * The number as gr_csv_number reads it; false: it is none by the column's rules. A sign may stand
+ * before an affix ("-$5") or behind it ("$-5"), not in both places. *n is set before the exponent
+ * is read, so that it is defined in any case.
+ */
 static bool rewrite(const struct gr_column *c, const char *text, size_t length, char *out,
                     size_t *n) {
     bool negative, behind = false;
@@ -166,7 +181,8 @@ static bool is_text(const char *text, size_t length, const char *word) {
     return strlen(word) == length && memcmp(word, text, length) == 0;
 }
 
-/* Where the one number in a censored cell begins and ends; false: there is none, or another. */
+/* Where the one number in a censored cell begins and ends; false: there is none, or another. A
+ * point, comma or minus right before the first digit belongs to it. */
 static bool find_bound(const char *text, const char **from, const char **to) {
     const char *const digits = "0123456789";
     const char *p = strpbrk(text, digits);
@@ -179,6 +195,8 @@ static bool find_bound(const char *text, const char **from, const char **to) {
     return strpbrk(p, digits) == NULL;
 }
 
+/* Once a file, so that a cell costs no search for marks: `plain` columns go straight to
+ * gr_csv_number. */
 gr_status gr_cell_rules_create(const struct gr_column *of, struct gr_cell_rules *out) {
     gr_status status;
     float ignored;
@@ -230,6 +248,8 @@ bool gr_cell_is_missing(const struct gr_cell_rules *rules, const char *text, siz
 
 /* ---- cells ---------------------------------------------------------------------------------- */
 
+/* A cell that is no number by the column's rules is still looked at for "NA" and infinities; a
+ * number by other rules (a point where the column has commas) is refused. */
 static enum gr_csv_number read_written(const struct gr_column *c, const char *text, size_t length,
                                        double *value, float *nearest) {
     char plain[NUMBER_BYTES_MAX];
@@ -239,6 +259,8 @@ static enum gr_csv_number read_written(const struct gr_column *c, const char *te
     return kind == GR_CSV_MISSING || kind == GR_CSV_INFINITE ? kind : GR_CSV_OTHER;
 }
 
+/* Censored cells and missing words are compared as texts first: they may look like numbers
+ * ("-999"). Missing words that are numbers are compared by value last. */
 enum gr_csv_number gr_cell_number(const struct gr_cell_rules *rules, const char *text,
                                   size_t length, double *value, float *nearest) {
     const struct gr_column *c = rules->of;
@@ -260,6 +282,7 @@ enum gr_csv_number gr_cell_number(const struct gr_cell_rules *rules, const char 
     return kind;
 }
 
+/* The date is tried before the default words for no value, since none of them is a date. */
 enum gr_csv_number gr_cell_date(const struct gr_cell_rules *rules, const char *text, size_t length,
                                 double *seconds, enum gr_date_reading *why) {
     const struct gr_column *c = rules->of;

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A CSV file that a stored model is to be applied to: which of its columns are the model's. */
+/*
+ * A CSV file that a stored model is to be applied to: which of its columns are the model's. The
+ * schema that is made here is of the file, in the file's order; preprocess.c maps it onto the
+ * model's columns.
+ */
 #include "data/csv_table.h"
 #include "data/preprocess.h"
 
 #include <string.h>
 
+/* Groups and texts are of no use to a model. Without labels the answer's columns may be there or
+ * not, and are not looked at. */
 static bool wants(const struct gr_column *c, bool labelled) {
     return c && c->type != GR_COLUMN_TEXT && c->type != GR_COLUMN_GROUP &&
            (labelled || (c->type != GR_COLUMN_LABEL && c->type != GR_COLUMN_TARGET &&
@@ -67,6 +73,7 @@ static gr_status name_column(const struct gr_schema *model, bool header, char **
     return GR_OK;
 }
 
+/* Rules of cells are copied for texts too: another column may count its dates from one. */
 static gr_status fill(const struct gr_schema *model, const struct gr_csv_config *csv, bool labelled,
                       char **names, struct gr_schema *schema) {
     gr_status status = GR_OK;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The form of a CSV file, from its first lines. */
+/*
+ * The form of a CSV file, from its first lines. It only counts fields; no cell is kept or told. All
+ * decisions are of the first 256 KiB: two readings of a file come to the same form, and a large
+ * file costs no extra pass.
+ */
 #include "data/csv_form.h"
 
 #include <stdarg.h>
@@ -9,6 +13,7 @@
 
 #include "data/csv_cell.h"
 
+/* Records that a separator must take apart alike to be believed. */
 enum { RECORDS_MAX = 50, CANDIDATES = 5 };
 
 /* In the order in which they are believed: numbers hold commas and texts blanks. */
@@ -38,6 +43,7 @@ static bool is_blank(char byte) {
     return byte == ' ' || byte == '\t';
 }
 
+/* A field that begins as a number does tells rows from headers; quoted ones are texts. */
 static void add_field(struct record *r, const char *text, size_t n, bool quoted) {
     gr_cell_trim(&text, &n);
     const bool empty = n == 0, sign = n > 1 && (*text == '-' || *text == '+' || *text == '.');
@@ -54,7 +60,8 @@ static const char *skip_blanks(const char *p, const char *end) {
     return p;
 }
 
-/* Behind a field that begins at p; NULL: the sample ends before it does. */
+/* Behind a field that begins at p; NULL: the sample ends before it does. The walk is csv_scan.c's
+ * in short: it takes any separator and knows no limits. */
 static const char *walk_field(const struct sample *s, const char *p, enum gr_separator separator,
                               bool *quoted) {
     const bool blanks = separator == GR_SEPARATOR_BLANKS;
@@ -133,7 +140,8 @@ static struct shape shape_of(const struct sample *s, const char *p, enum gr_sepa
 
 /* ---- the separator -------------------------------------------------------------------------- */
 
-/* All rows are of one length, and the header is too, or lacks the name of the first. */
+/* All rows are of one length, and the header is too, or lacks the name of the first. One lacking
+ * name is R's write.table, whose first column has none. */
 static bool is_table(const struct shape *shape, bool header) {
     if (shape->n_records == 0) return shape->head.n > 1;
     return shape->least == shape->most && shape->most > 1 &&
@@ -141,6 +149,8 @@ static bool is_table(const struct shape *shape, bool header) {
             (header && shape->head.n > 1 && shape->head.n + 1 == shape->most));
 }
 
+/* Blanks are tried last, and only where no other sign stands in the first line: most texts hold
+ * them. */
 static enum gr_separator find_separator(const struct sample *s, const char *p, bool header) {
     enum gr_separator best = GR_SEPARATOR_COMMA;
     size_t most = 1;
@@ -196,7 +206,8 @@ static gr_status name_separator(const char *path, char byte, enum gr_separator *
                    path);
 }
 
-/* Lines of svmlight: a number, and pairs of a place and a value. */
+/* Lines of svmlight: a number, and pairs of a place and a value. It would pass for a table
+ * separated by blanks, with "3:0.5" for texts. */
 static bool is_svmlight(const struct sample *s, const char *p) {
     size_t pairs = 0;
     if (p == s->end || !((*p >= '0' && *p <= '9') || *p == '-' || *p == '+')) return false;
@@ -222,6 +233,7 @@ struct front {
     size_t last_line;
 };
 
+/* A comment line that is followed by an empty one is no header. */
 static gr_status skip_comments(const struct sample *s, const char **p, size_t *line,
                                struct gr_csv_form *form, struct front *front) {
     for (;;) {
@@ -258,6 +270,11 @@ static bool is_marked(const struct sample *s, const struct front *front, const c
 
 /* ---- columns without values ----------------------------------------------------------------- */
 
+/*
+ * Empty names at the end are columns without values, one at the beginning is that of row names.
+ * Rows that are one field longer than a full header have an unnamed first column, or where the last
+ * is always empty a separator at each line's end.
+ */
 static void find_empty(const struct shape *shape, struct gr_csv_form *form) {
     const struct record *head = &shape->head;
     if (head->n > 1 && head->n_empty < head->n) form->n_empty = head->n_empty;
@@ -273,6 +290,8 @@ static void find_empty(const struct shape *shape, struct gr_csv_form *form) {
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
+/* What a config or the file itself says holds; then the name's ending, if the text agrees; then a
+ * search. */
 static gr_status choose(const struct sample *s, const struct gr_csv_config *csv, const char *p,
                         char sep, struct gr_csv_form *form) {
     form->separator = csv->separator;

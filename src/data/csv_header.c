@@ -38,6 +38,7 @@ static gr_status check_separator(const struct gr_csv_scan *s) {
                    s->path, s->row_line, mine, most + 1, best);
 }
 
+/* Equal names in the order of their columns, so that the message names the first two. */
 static int by_text(const void *a, const void *b) {
     char *const *x = *(char *const *const *)a, *const *y = *(char *const *const *)b;
     int order = strcmp(*x, *y);
@@ -91,7 +92,8 @@ static gr_status take_name(const struct gr_csv_scan *s, size_t i, char **out) {
     return gr_text_format(out, "%.*s", (int)length, text);
 }
 
-/* Which of the header's fields are names; the rows' fields are theirs from here on. */
+/* Which of the header's fields are names; the rows' fields are theirs from here on. From the header
+ * on `n_named` is set, which makes the scan take row names and empty ends off each row. */
 static size_t take_form(struct gr_csv_scan *s) {
     const struct gr_csv_form *form = &s->form;
     const bool first = form->row_names && !form->row_names_unheaded && s->n_fields > 1;
@@ -125,6 +127,7 @@ gr_status gr_csv_names(struct gr_csv_scan *scan, bool header, char ***names, siz
             GR_TRY(gr_text_format(&(*names)[i], "column%zu", i + 1));
     }
     GR_TRY(check_different(scan, *names, *n));
+    /* The row was read for its number of fields, and is the first row of data. */
     if (!header) GR_TRY(gr_csv_scan_seek(scan, scan->row_offset, scan->row_line));
 out:
     if (status != GR_OK) {

@@ -208,7 +208,8 @@ static void show(const struct csv_import *im, bool writes) {
     options->progress(options->context, done, total);
 }
 
-/* The present row, which is wanted, into the window. */
+/* The present row, which is wanted, into the window. Features of the row lie in the window already:
+ * gr_csv_table_next has written them there. */
 static gr_status keep_row(struct csv_import *im) {
     const struct gr_csv_field *group = &im->table.group;
     uint32_t number = 0;
@@ -231,7 +232,10 @@ out:
     return status;
 }
 
-/* All rows; those wanted are counted the first time through, and go into the file where `writes`.
+/*
+ * All rows; those wanted are counted the first time through, and go into the file where `writes`.
+ * Rows that are not wanted are read too: they are checked, and n_classes is of all rows, so that
+ * two halves of a file have the same number of classes.
  */
 static gr_status read_rows(struct csv_import *im, bool writes) {
     const bool counts = im->table.counting;
@@ -275,6 +279,8 @@ out:
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
+/* Afterwards, because how many rows there are is known only then; the file has not been published
+ * yet. */
 static gr_status check_range(const struct csv_import *im) {
     const struct gr_import_options *o = im->options;
     if (im->row > im->first && (o->limit == 0 || im->row - im->first >= o->limit)) return GR_OK;
@@ -372,6 +378,7 @@ out:
     return status;
 }
 
+/* May be called twice in one process, hence everything that it made is set to NULL at its end. */
 static gr_status import_once(struct csv_import *im, size_t limit) {
     bool misfit;
     gr_status status;

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guessing the columns of CSV files: the files read twice, and the whole put together. */
+/*
+ * Guessing the columns of CSV files: the files read twice, and the whole put together. The first
+ * reading counts forms of cells, from which follows how numbers are written; the second reads the
+ * numbers by those rules. Which type follows from the counts is decided in infer_*.c. All tables
+ * must have one header: a guess is of one schema for all silos.
+ */
 #include "data/csv_table.h"
 #include "data/infer.h"
 
@@ -13,6 +18,8 @@
 typedef gr_status (*row_taker)(struct gr_infer_state *state, const struct gr_csv_scan *scan,
                                size_t table);
 
+/* The names are taken over, their places set to NULL; the other arrays are of the number of columns
+ * or tables, known from here on. */
 static gr_status take_names(struct gr_infer_state *state, char **names, size_t n) {
     struct gr_schema *schema = state->result->schema;
     gr_status status;
@@ -54,6 +61,8 @@ static gr_status check_names(const struct gr_infer_state *state, const char *pat
     return GR_OK;
 }
 
+/* A wrong number of fields is refused, not passed over: a guess from half-read rows would be wrong
+ * in silence. */
 static gr_status read_rows(struct gr_infer_state *state, struct gr_csv_scan *scan, size_t table,
                            row_taker take) {
     const size_t limit = state->options->limit ? state->options->limit : SIZE_MAX;
@@ -160,6 +169,8 @@ static gr_status read_values(struct gr_infer_state *state, const struct gr_csv_s
 /* ---- how columns are written ------------------------------------------------------------------
  */
 
+/* One comma column decides for the others: whether "1,234" is a thousand or one and a quarter
+ * cannot be told from a single column. */
 static void decide(struct gr_infer_state *state) {
     bool comma = false;
     for (size_t i = 0; i < state->n; i++)
@@ -169,7 +180,8 @@ static void decide(struct gr_infer_state *state) {
                         &state->column[i].decision);
 }
 
-/* A row behind the header with a word in every column of numbers, where it has anything there. */
+/* A row behind the header with a word in every column of numbers, where it has anything there. Two
+ * words at least: one alone may be a missing value. */
 static bool holds_units(const struct gr_infer_state *state, size_t table) {
     struct gr_infer_form form;
     size_t words = 0;
@@ -260,6 +272,7 @@ static gr_status conclude(struct gr_infer_state *state, struct gr_inferred *c) {
     return gr_infer_column(state, c);
 }
 
+/* Empty texts are added so that none of them is NULL for the reader. */
 static gr_status conclude_all(struct gr_infer_state *state) {
     gr_status status = GR_OK;
     for (size_t i = 0; i < state->n; i++) {

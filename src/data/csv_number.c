@@ -20,6 +20,7 @@
 
 enum { NUMBER_BYTES_MAX = 512, DIGITS_MAX = 19, POWER_MAX = 22 };
 
+/* 10^22 is the last power of ten that a double holds exactly: 5^22 < 2^53. */
 static const double power_of_ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                       1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                       1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
@@ -90,6 +91,7 @@ static enum gr_csv_number read_other(const char *text, size_t length, double *va
 
 /* ---- numbers -------------------------------------------------------------------------------- */
 
+/* Made once and kept: a program's own locale may write a comma for the point. */
 static locale_t c_locale(void) {
     static locale_t made;
     if (made == (locale_t)0) made = newlocale(LC_ALL_MASK, "C", (locale_t)0);
@@ -107,7 +109,8 @@ static bool read_exactly(const char *text, size_t length, double *value, float *
     return true;
 }
 
-/* False: not decided. */
+/* False: not decided. In 64 bits the quotient or product is rounded once; rounding it again to 53
+ * bits is right unless its last 11 bits are the middle, 100 0000 0000. */
 static inline bool make_double(uint64_t mantissa, int exponent, double *value) {
     if (exponent < -POWER_MAX || exponent > POWER_MAX) return false;
     const double power = power_of_ten[exponent < 0 ? -exponent : exponent];
@@ -127,7 +130,11 @@ static inline bool make_double(uint64_t mantissa, int exponent, double *value) {
 #endif
 }
 
-/* Whether a double's float32 is the float32 nearest to the text that the double is nearest to. */
+/*
+ * Whether a double's float32 is the float32 nearest to the text that the double is nearest to. The
+ * middle of two floats has a 1 and 28 zeros below float's 24 bits. Small and huge numbers, where
+ * float32 has other spacing or none, are not decided here either.
+ */
 static bool decides(double value) {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -136,7 +143,8 @@ static bool decides(double value) {
            size < (double)FLT_MAX / 2;
 }
 
-/* The exponent behind its 'e'; returns the end, NULL: none. */
+/* The exponent behind its 'e'; returns the end, NULL: none. Digits behind 100000 are of no account:
+ * the number is 0, or beyond all. */
 static const char *read_exponent(const char *p, const char *end, int *exponent) {
     bool negative = p < end && *p == '-';
     int value = 0;
@@ -148,6 +156,8 @@ static const char *read_exponent(const char *p, const char *end, int *exponent) 
     return p == first ? NULL : p;
 }
 
+/* Long on purpose: it is the innermost loop of every CSV file, a single pass over the bytes. The
+ * mantissa may wrap beyond 19 digits; n_digits then sends it to strtod. */
 enum gr_csv_number gr_csv_number(const char *text, size_t length, double *value, float *nearest) {
     while (length > 0 && (*text == ' ' || *text == '\t')) {
         text++;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CSV text to rows of fields. */
+/*
+ * CSV text to rows of fields. Fields point into the buffer, without copies, until the next row;
+ * only quotes that were doubled and Latin-1 move bytes. The scan knows nothing of columns' types.
+ * Limits on field, row and columns keep a file that is no CSV from taking memory.
+ */
 #include "data/csv_scan.h"
 
 #include "data/foreign.h"
@@ -10,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of reading: large enough that system calls do not show, small enough for the second-level cache.
+ * Also the part of a file by which its form is found. */
 #define BUFFER_BYTES ((size_t)256 << 10)
 
 /* How a walk along a row ended. */
@@ -17,7 +23,8 @@ enum outcome { ROW, CUT, BAD_QUOTE, BAD_AFTER_QUOTE, BAD_RETURN, TOO_LONG, TOO_M
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
 
-/* From `offset` on, which lies behind the last bytes read but where the file is begun anew. */
+/* From `offset` on, which lies behind the last bytes read but where the file is begun anew. Bytes
+ * that are passed by are inflated into `to`, which is overwritten afterwards. */
 static gr_status inflate_bytes(const struct gr_csv_scan *s, char *to, size_t n, size_t offset,
                                size_t *got) {
     gr_status status = GR_OK;
@@ -93,6 +100,7 @@ static gr_status start_inflating(struct gr_csv_scan *s) {
     return refill(s);
 }
 
+/* A last byte '\r' alone may be the first half of CRLF at the buffer's end. */
 static bool ends_lines_in_returns(const struct gr_csv_scan *s) {
     return memchr(s->buffer, '\r', s->length) && !memchr(s->buffer, '\n', s->length) &&
            (s->length < s->room || memchr(s->buffer, '\r', s->length - 1));
@@ -155,6 +163,7 @@ size_t gr_csv_scan_done(const struct gr_csv_scan *scan) {
     return scan->ended && scan->at == scan->length ? scan->file_size : gr_gunzip_done(scan->gz);
 }
 
+/* `line` is told by the caller, who noted it with the offset: lines are not counted backwards. */
 gr_status gr_csv_scan_seek(struct gr_csv_scan *scan, size_t offset, size_t line) {
     /* Cells already read are not read again from the buffer: their quotes have been settled there.
      */
@@ -287,7 +296,8 @@ static gr_status refuse(const struct gr_csv_scan *s, enum outcome outcome) {
                    what[outcome]);
 }
 
-/* Doubled quotes become single ones, and lines are counted. */
+/* Doubled quotes become single ones, and lines are counted. In place, which is safe once: a field's
+ * text is never read from the buffer again. Only quoted fields hold line ends. */
 static void settle_quotes(struct gr_csv_scan *s, struct gr_csv_field *field) {
     char *text = s->buffer + (field->text - s->buffer), *to = text;
     for (size_t i = 0; i < field->length; i++) {
@@ -344,8 +354,11 @@ static char *put_utf8(char *to, unsigned char byte) {
     return to;
 }
 
-/* The row's texts from Latin-1 to UTF-8. A row that is UTF-8 already stays: Latin-1 is so by
- * chance hardly ever, and of many sites with one config some have files of either kind. */
+/*
+ * The row's texts from Latin-1 to UTF-8. A row that is UTF-8 already stays: Latin-1 is so by chance
+ * hardly ever, and of many sites with one config some have files of either kind. A Latin-1 byte
+ * becomes at most three of UTF-8.
+ */
 static gr_status decode(struct gr_csv_scan *s) {
     size_t bytes = 0;
     bool utf8 = true;
@@ -375,6 +388,8 @@ out:
     return status;
 }
 
+/* After CUT the walk begins at the row's start again, which is at the buffer's start by then; as
+ * the buffer doubles, a long row's bytes are walked over twice on average. */
 gr_status gr_csv_scan_next(struct gr_csv_scan *scan, bool *more) {
     const char *next;
     *more = false;

@@ -11,6 +11,7 @@
 
 /* ---- the schema ----------------------------------------------------------------------------- */
 
+/* When the schema is loaded, not at the first row: the message can name the schema's file. */
 static gr_status check_rules(const char *path, const struct gr_schema *schema) {
     gr_status status = GR_OK;
     for (unsigned i = 0; i < schema->columns_count && status == GR_OK; i++) {
@@ -162,6 +163,8 @@ void gr_csv_table_close(struct gr_csv_table *table) {
     *table = (struct gr_csv_table){0};
 }
 
+/* The scan stays where it is; the caller seeks to the first row, and reads again with the
+ * categories that are known now. */
 gr_status gr_csv_table_settle(struct gr_csv_table *table, struct gr_columns *columns) {
     gr_status status = GR_OK;
     table->counting = false;
@@ -179,6 +182,7 @@ out:
     return status;
 }
 
+/* `lost` is worked out at the end: it depends on the spread, which only grows. */
 struct gr_found gr_csv_table_found(const struct gr_csv_table *table, size_t column) {
     struct gr_found found = table->column[column].found;
     found.lost = gr_digits_lost(&table->column[column].digits);
@@ -187,6 +191,7 @@ struct gr_found gr_csv_table_found(const struct gr_csv_table *table, size_t colu
 
 /* ---- cells ---------------------------------------------------------------------------------- */
 
+/* "column 3 (age): found text, expected a finite number": never the cell. */
 static gr_status refuse(const struct gr_csv_table *t, size_t column, const char *found,
                         const char *expected) {
     char name[64];
@@ -320,7 +325,8 @@ static gr_status collect(struct gr_csv_table *t, size_t column, const char *text
 _Static_assert(GR_OPEN_CATEGORIES_MAX == 10000 && GR_OPEN_CATEGORY_BYTES == 256,
                "stand in messages");
 
-/* *code: that of the category; their number for an unknown one, with *there false for none. */
+/* *code: that of the category; their number for an unknown one, with *there false for none. A
+ * listed category is found before the words for no value are tried: "none" may be an answer. */
 static gr_status read_category(struct gr_csv_table *t, size_t column, uint32_t *code, bool *there) {
     struct gr_csv_column *c = &t->column[column];
     const struct gr_csv_field *field = &t->scan.fields[column];
@@ -391,6 +397,8 @@ static gr_status put_label(struct gr_csv_table *t, size_t column, bool *there) {
     return GR_OK;
 }
 
+/* Without rows to leave out, read_number alone says whether a value is there, and refuses as for
+ * any number. */
 static gr_status put_target(struct gr_csv_table *t, size_t column, bool *there) {
     const struct gr_csv_column *c = &t->column[column];
     const struct gr_csv_field *field = &t->scan.fields[column];
@@ -486,6 +494,8 @@ out:
     return status;
 }
 
+/* `refused` tells the importer that a cell, and not the file, is at fault: then a guess from the
+ * first rows may have been wrong. */
 gr_status gr_csv_table_next(struct gr_csv_table *table, float *values, bool *more) {
     const size_t n = table->columns->schema->columns_count;
     bool there;

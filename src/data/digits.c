@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Digits that float32 does not hold. */
+/*
+ * Digits that float32 does not hold: the counts behind digits.h's definition. Errors are kept by
+ * binary exponent, not one by one, because the spread that they are compared with is known at the
+ * end only.
+ */
 #include "data/digits.h"
 
-/* The bin of errors of 2^(e-1) to 2^e. */
+/* The bin of errors of 2^(e-1) to 2^e. Errors below 2^-96 share the first bin, and those beyond the
+ * last one its end. */
 static int bin_of(double error) {
     int e;
     (void)frexp(error, &e);

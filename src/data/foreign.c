@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of other programs, told by their first bytes. */
+/*
+ * Files of other programs, told by their first bytes, so that a user is told how to convert the
+ * file and not that line 1 has a strange byte. Signatures are the formats' own; none of these files
+ * is read.
+ */
 #include "data/foreign.h"
 
 #include <stdio.h>
@@ -12,7 +16,10 @@
 #define AS_CSV      ": write it as CSV from the program that made it"
 #define FROM_PYTHON ": write it as CSV (pandas' to_csv) or HDF5 (h5py)"
 
-/* Bytes at an offset, and what a file is that has them there; the first that fits counts. */
+/*
+ * Bytes at an offset, and what a file is that has them there; the first that fits counts. Order
+ * matters: a zip's members come before zip itself, UTF-32 before UTF-16, whose mark it begins with.
+ */
 struct magic {
     size_t offset, length;
     const char *bytes, *what;
@@ -124,7 +131,7 @@ static const char *tell_text(const char *p, const char *end) {
     return NULL;
 }
 
-/* A byte that no text has. */
+/* A byte that no text has. UTF-16 of Western text has a zero in every second byte. */
 static const char *tell_zeros(const unsigned char *p, size_t n) {
     size_t even = 0, odd = 0;
     for (size_t i = 0; i < n; i++)
@@ -167,6 +174,7 @@ static bool is_text(const char *bytes, size_t n) {
     return false;
 }
 
+/* A file that cannot be told is left to its own reader, whose message is more exact. */
 gr_status gr_foreign_refuse(const char *path, const char *expected) {
     char bytes[GR_FOREIGN_BYTES];
     size_t size;

@@ -45,6 +45,8 @@ static bool ends_in(const char *path, const char *ending) {
     return n > m && strcasecmp(path + n - m, ending) == 0;
 }
 
+/* Binary forms are told by their bytes; whatever is left is CSV, whose own reader refuses other
+ * files with a reason. */
 gr_status gr_table_find_source(const char *path, enum gr_data_source *out) {
     size_t size;
     int fd;

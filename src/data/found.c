@@ -25,6 +25,7 @@ void gr_found_count(const struct gr_column *c, float value, struct gr_found *fou
         found->outside++;
 }
 
+/* Rows of bytes (images) have no columns to be held against. */
 static void count_rows(const struct gr_columns *columns, const struct gr_rows *rows,
                        struct gr_found *found) {
     const float *row = rows->features;

@@ -6,7 +6,8 @@
 
 enum { GROUPS_AT_FIRST = 64 };
 
-/* FNV-1a, 64 bits. */
+/* FNV-1a, 64 bits. Names come from files of others, who might choose them to collide; the number of
+ * groups is bounded by the callers, and a slow import is all there is to gain. */
 static uint64_t hash_of(const char *text, size_t length) {
     uint64_t hash = UINT64_C(14695981039346656037);
     for (size_t i = 0; i < length; i++)
@@ -24,6 +25,7 @@ static size_t slot_of(const struct gr_groups *g, const char *name, size_t length
     return at;
 }
 
+/* Slots are twice the names: at most half are taken, so that a search ends soon, and always. */
 static gr_status grow(struct gr_groups *g) {
     const size_t room = g->room ? 2 * g->room : GROUPS_AT_FIRST;
     char **names = NULL;

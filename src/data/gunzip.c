@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files that were compressed with gzip. */
+/* Files that were compressed with gzip, inflated forwards. zlib's gzread is not used: it hands a
+ * file through as it is where its header is damaged, and the bytes would be taken for text. */
 #include "data/gunzip.h"
 
 #include <errno.h>
@@ -53,6 +54,7 @@ gr_status gr_gunzip_start(struct gr_gunzip *g) {
     if (g->started) inflateEnd(&g->z);
     g->started = false;
     memset(&g->z, 0, sizeof g->z);
+    /* 15: the largest window; 16: a gzip header and checksum are asked for, not zlib's. */
     if (inflateInit2(&g->z, 15 + 16) != Z_OK)
         return gr_fail(GR_ERROR_INTERNAL, "%s: zlib did not start", g->path);
     g->started = true;
@@ -63,6 +65,7 @@ gr_status gr_gunzip_start(struct gr_gunzip *g) {
     return GR_OK;
 }
 
+/* Z_BUF_ERROR is no error: inflate asks for more input or room, which the loop brings. */
 gr_status gr_gunzip_read(struct gr_gunzip *g, void *out, size_t n, size_t *got) {
     gr_status status;
     g->z.next_out = out;
@@ -91,6 +94,7 @@ out:
     return status;
 }
 
+/* In compressed bytes, for progress: the size of the text is not known before its end. */
 size_t gr_gunzip_done(const struct gr_gunzip *g) {
     const off_t at = lseek(g->fd, 0, SEEK_CUR);
     return at < 0 ? 0 : (size_t)at - g->z.avail_in;

@@ -7,7 +7,8 @@
 
 enum { TABLE_VERSION = 1, ATTRIBUTE_BYTES_MAX = 64 };
 
-/* A number in an attribute of the root group; *found false when there is no such attribute. */
+/* A number in an attribute of the root group; *found false when there is no such attribute. After a
+ * failure handles stay open: the child that reads ends with the refusal. */
 static gr_status read_number(const char *path, hid_t file, const char *name, double *value,
                              bool *found) {
     *found = H5Aexists(file, name) > 0;
@@ -26,7 +27,8 @@ static gr_status read_number(const char *path, hid_t file, const char *name, dou
     return GR_OK;
 }
 
-/* A file that says what it is must be a table; one that says nothing is judged by its datasets. */
+/* A file that says what it is must be a table; one that says nothing is judged by its datasets. A
+ * text is taken up to 64 bytes: an attribute may have any size. */
 static gr_status check_format(const char *path, hid_t file) {
     char text[ATTRIBUTE_BYTES_MAX + 1] = {0}, *variable = NULL;
     if (H5Aexists(file, "format") <= 0) return GR_OK;

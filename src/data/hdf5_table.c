@@ -66,6 +66,7 @@ static gr_status open_dataset(hid_t file, struct dataset *d) {
     return GR_OK;
 }
 
+/* At most as many dimensions as a tensor has; d->shape has room for HDF5's own most. */
 static gr_status read_shape(struct dataset *d) {
     hid_t space = H5Dget_space(d->id);
     if (space < 0 || H5Sget_simple_extent_type(space) != H5S_SIMPLE)
@@ -100,7 +101,8 @@ static gr_status check_filters(const struct dataset *d, hid_t properties, int *n
     return GR_OK;
 }
 
-/* Each chunk must be there: an absent one would read as zeros. */
+/* Each chunk must be there: an absent one would read as zeros. With filters a chunk may be smaller
+ * than its rows, but not by more than deflate can pack. */
 static gr_status check_chunks(struct dataset *d, hid_t properties, hsize_t bytes, hsize_t stored) {
     hsize_t chunk[H5S_MAX_RANK], size = d->element_bytes, expected = 1, found = 0;
     int n_filters;
@@ -128,7 +130,8 @@ static gr_status check_chunks(struct dataset *d, hid_t properties, hsize_t bytes
     return GR_OK;
 }
 
-/* The extent against what is stored, and that against the file. */
+/* The extent against what is stored, and that against the file. All products are checked for
+ * overflow first: the numbers are the file's. */
 static gr_status check_extent(struct dataset *d, hid_t properties, size_t file_size) {
     hsize_t bytes = d->element_bytes, stored = H5Dget_storage_size(d->id);
     for (int i = 0; i < d->n_dims; i++)
@@ -201,6 +204,8 @@ static gr_status open_features(struct hdf5_state *state, struct dataset *d,
     size_t chunk_rows = d->chunk_rows > UINT32_MAX ? UINT32_MAX : d->chunk_rows;
     size_t whole = GR_WINDOW_BYTES / shape->row_bytes / chunk_rows;
     shape->window_rows = chunk_rows * (whole ? whole : 1);
+    /* Chunks of many rows: a window is then a part of one, and the chunk is decompressed more than
+     * once. */
     if (shape->window_rows > GR_WINDOW_BYTES_MAX / shape->row_bytes)
         shape->window_rows = GR_WINDOW_BYTES_MAX / shape->row_bytes;
     state->features = d->id;
@@ -213,6 +218,8 @@ static bool is_column(const struct dataset *d, size_t n_rows) {
     return d->shape[0] == n_rows && (d->n_dims == 1 || (d->n_dims == 2 && d->shape[1] == 1));
 }
 
+/* Up to 8 bytes: HDF5 converts them to int32 with saturation, and a saturated label is refused as
+ * one beyond the classes. */
 static gr_status open_labels(struct hdf5_state *state, struct dataset *d, size_t n_rows) {
     hid_t type;
     gr_status status;
@@ -357,6 +364,8 @@ out:
     return status;
 }
 
+/* Opened once by ourselves before: HDF5 would wait at a pipe, and its error does not tell a foreign
+ * file from a damaged one. */
 static gr_status open_file(const char *path, struct hdf5_state *state) {
     int fd;
     gr_status status = gr_open_regular(path, &fd, &state->file_size);
@@ -392,6 +401,8 @@ static void hdf5_close(struct gr_reader *reader) {
     reader->state = NULL;
 }
 
+/* The datasets that a purpose does not need are not opened, so that a table without labels can be
+ * predicted. */
 static gr_status hdf5_open(struct gr_reader *reader) {
     const char *path = reader->table->file;
     struct dataset features = {.path = path, .name = "features", .chunk_rows = 1};
@@ -440,6 +451,8 @@ static gr_status read_slab(hid_t dataset, const size_t *shape, size_t n_dims, si
     return read ? GR_OK : GR_ERROR_DATA;
 }
 
+/* Rows are named, since checksums (fletcher32, deflate's) fail where a chunk is read, not when the
+ * file is opened. */
 static gr_status damaged_rows(const struct gr_reader *reader, const char *name, size_t first,
                               size_t n) {
     return gr_fail(GR_ERROR_DATA, "%s: /%s: rows %zu to %zu cannot be read: damaged",

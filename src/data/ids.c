@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Row ids: texts that grow, the column they come from, and what an HDF5 table has kept of it. */
+/* Row ids: texts that grow, the column they come from, and the part of it that an HDF5 table has
+ * kept. Ids go along with predictions, and no model sees one. */
 #include "data/ids.h"
 
 #include "data/groups.h"
@@ -24,6 +25,7 @@ static gr_status grow(void *array, size_t used, size_t room, size_t size) {
     return GR_OK;
 }
 
+/* Texts lie behind each other without separators; `end` says where each one ends. */
 gr_status gr_ids_add(struct gr_ids *ids, const char *text, size_t length) {
     const size_t used = ids->n > 0 ? ids->end[ids->n - 1] : 0;
     gr_status status = GR_OK;
@@ -43,6 +45,7 @@ out:
     return status;
 }
 
+/* The memory stays for the next batch. */
 void gr_ids_clear(struct gr_ids *ids) {
     ids->n = 0;
 }
@@ -178,6 +181,7 @@ static int number_text(double value, char out[NUMBER_BYTES]) {
     return n;
 }
 
+/* A code beyond the categories has no text. */
 gr_status gr_id_source_add(const struct gr_id_source *source, size_t row, const float *values,
                            struct gr_ids *ids) {
     const struct gr_column *c = source->column;

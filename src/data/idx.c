@@ -84,7 +84,8 @@ static gr_status read_at(struct stream *s, size_t offset, void *out, size_t n,
 
 /*
  * The real size of a zipped stream. The trailer holds it (modulo 2^32) when the file is one gzip
- * member, which is the rule; otherwise the stream is inflated once more, and only for this.
+ * member, which is the rule; otherwise the stream is inflated once more, and only for this. The
+ * second inflation costs time, not memory, and is rare: files of several members.
  */
 static gr_status check_zipped_size(struct stream *s) {
     unsigned char trailer[4], *scratch = NULL;
@@ -154,7 +155,8 @@ static uint32_t big_endian(const unsigned char *b) {
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
-/* Reads the header into `shape` and sets the stream's size and *start. */
+/* Reads the header into `shape` and sets the stream's size and *start. An overflow of the product
+ * becomes a size that no file has, and is refused as such. */
 static gr_status read_header(struct stream *s, size_t least_dims, size_t most_dims,
                              struct gr_table_shape *shape, size_t *start) {
     unsigned char header[IDX_HEADER_MAX];
@@ -230,6 +232,7 @@ static gr_status idx_open(struct gr_reader *reader) {
     }
     shape->window_rows = GR_WINDOW_BYTES / shape->row_bytes;
     if (shape->window_rows == 0) shape->window_rows = 1;
+    /* The window also takes labels, and bytes that are passed by. */
     size_t window = shape->window_rows * shape->row_bytes;
     GR_TRY(gr_allocate(window > GR_LABEL_WINDOW ? window : GR_LABEL_WINDOW, 1, "a window",
                        &state->window));

@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Rows `first`.. of the reader become rows 0.. of the file. */
+/* Rows `first`.. of the reader become rows 0.. of the file. Bytes stay bytes: a file of images is
+ * no larger than the IDX file was. */
 static gr_status copy_rows(struct gr_table_file *t, struct gr_reader *reader, size_t first,
                            size_t n) {
     const struct gr_table_shape *shape = &reader->shape;

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A column that is a feature, or is left out. */
+/*
+ * A column that is a feature, or is left out. Its type follows from infer_decide.c; the label's
+ * column is infer_label.c's, and numbers are infer_number.c's. No text goes into the schema or its
+ * comments unless `threshold` rows have it.
+ */
 #include "data/infer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/* More categories are found over all silos in a run (open), rather than listed by one. */
 enum { LISTED_MAX = 100, INDICATOR_IN = 10 };
 
 /* ---- categories -------------------------------------------------------------------------------
@@ -36,6 +41,8 @@ static gr_status take_signs(struct gr_inferred *c, const struct gr_infer_words *
                : GR_OK;
 }
 
+/* Numbers count as texts here: a column of "1", "2" and "unknown" has three categories. Signs for
+ * no value are rows without a value. */
 static gr_status collect(struct gr_inferred *c, struct category *out, size_t *n, size_t *n_signs) {
     const struct gr_infer_words *sources[] = {&c->accumulator.words, &c->accumulator.values};
     gr_status status = GR_OK;
@@ -130,6 +137,7 @@ out:
 
 static const char *const format_names[] = {"iso", "day_first", "month_first"};
 
+/* Dates are never features by a guess: a birthday in a schema's range would be somebody's. */
 static gr_status leave_date(struct gr_inferred *c) {
     const struct gr_infer_statistics *t = &c->accumulator;
     const char *kind = t->n_clock > 0 ? "datetime" : "date";

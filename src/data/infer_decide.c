@@ -18,6 +18,7 @@ enum {
     ROWS_EACH = 10
 };
 
+/* Of fewer than ten values all must fit, for one of nine is no exception. */
 static bool fits(size_t values, size_t fitting) {
     const size_t unfit = values - fitting;
     return fitting > 0 && (unfit * UNFIT_IN <= values || (unfit <= 1 && values >= ALWAYS_ONE_FROM));
@@ -26,6 +27,8 @@ static bool fits(size_t values, size_t fitting) {
 /* ---- numbers ----------------------------------------------------------------------------------
  */
 
+/* Three digits behind a comma may be either, and do not count here: then the readings with a point
+ * have as many. */
 bool gr_infer_decide_is_comma(const struct gr_infer_statistics *t) {
     const size_t *n = t->n_reading;
     const size_t comma =
@@ -98,6 +101,8 @@ static bool is_code(const struct gr_infer_statistics *t, size_t threshold) {
     return t->n_padded * UNFIT_IN > t->n_number || others * UNFIT_IN > t->n_number;
 }
 
+/* Half of the values must be numbers in one reading even where the rest are bounds ("<5"), else the
+ * column is of bounds. */
 static bool is_number(const struct gr_infer_statistics *t, size_t threshold,
                       enum gr_infer_reading reading) {
     const size_t n = t->n_reading[reading], values = gr_infer_statistics_values(t);
@@ -109,6 +114,8 @@ static bool is_number(const struct gr_infer_statistics *t, size_t threshold,
 /* ---- the others -------------------------------------------------------------------------------
  */
 
+/* Names differ in all rows and are short and without spaces; free text is longer. Few rows (below
+ * NAMED_FROM) say nothing about repeats. */
 static enum gr_infer_seems of_words(const struct gr_infer_statistics *t) {
     const size_t values = gr_infer_statistics_values(t),
                  different = gr_infer_statistics_different(t);
@@ -123,6 +130,7 @@ static enum gr_infer_seems of_words(const struct gr_infer_statistics *t) {
     return enough && 2 * different > values ? GR_SEEMS_TEXT : GR_SEEMS_WORDS;
 }
 
+/* Numbers first, and dates before times: "10.12.21" can be either of these. */
 void gr_infer_decide(const struct gr_infer_statistics *t, size_t threshold, bool decimal_comma,
                      struct gr_infer_decision *out) {
     const size_t values = gr_infer_statistics_values(t);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How one cell is written, before anything is known of its column. */
+/*
+ * How one cell is written, before anything is known of its column. A cell may be read in several
+ * ways; all that fit are told, and the column decides. Nothing is converted here but numbers in
+ * plain signs: the reader of training does that in the second pass.
+ */
 #include "data/infer.h"
 
 #include <ctype.h>
@@ -183,6 +187,8 @@ struct parted {
     size_t in_front, behind;
 };
 
+/* A mark fits as a decimal if it is the last one, as a thousands mark if three digits follow and
+ * one to three (behind another mark: three) stand before it. */
 static unsigned readings_of(const struct parted *p) {
     const bool three =
         p->behind == 3 && p->in_front >= 1 && p->in_front <= 3 && (p->first || p->in_front == 3);
@@ -274,6 +280,8 @@ static bool read_suffix(const char *p, const char *end, struct gr_infer_form *fo
     return true;
 }
 
+/* Sign, prefix, sign, digits, exponent, suffix, each but the digits optional: as csv_cell.c reads
+ * them. */
 static bool read_number(const char *text, const char *end, struct gr_infer_form *form) {
     const char *p = text + sign_at(text, end);
     p = read_prefix(p, end, form);
@@ -365,6 +373,7 @@ static bool is_short_date(const char *text, size_t length, enum gr_date_format f
     return gr_date_read(longer, length + 2, format, true, &seconds) == GR_DATE_READ;
 }
 
+/* All three orders are tried; of 03.04.2020 two fit, and another row may decide. */
 static bool is_date(const char *text, size_t length, struct gr_infer_form *form) {
     double seconds;
     if (length < 6 || length > 40) return false;
@@ -385,7 +394,7 @@ static bool is_date(const char *text, size_t length, struct gr_infer_form *form)
  */
 
 /* Of a number with a point, or none, and nothing else in it: read_digits by hand, for there are
- * many. */
+ * many. Such cells have passed gr_csv_number; only the three-digit case is open, "1.234". */
 static unsigned readings_of_plain(const char *text, size_t length, bool whole) {
     enum {
         POINTS = 1 << GR_READ_POINT | 1 << GR_READ_POINT_COMMAS | 1 << GR_READ_POINT_SPACES |
@@ -399,6 +408,7 @@ static unsigned readings_of_plain(const char *text, size_t length, bool whole) {
                                                           : POINTS;
 }
 
+/* Words before dates, since "0000-00-00" is no day; times before pairs, as 7:30 is both. */
 static void read_other(const char *text, size_t length, struct gr_infer_form *form) {
     const char *end = text + length;
     form->time = is_time(text, end);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The column that is to be predicted, and the one of groups. */
+/*
+ * The column that is to be predicted, and the one of groups: whether it holds classes or amounts,
+ * and in which order two classes stand. Classes are told whatever their counts, unlike other texts:
+ * a model cannot be trained without their names.
+ */
 #include "data/infer.h"
 
 #include <math.h>
@@ -59,6 +63,7 @@ static const char *const pairs[][2] = {{"no", "yes"},
                                        {"wt", "mut"},
                                        {"fail", "pass"}};
 
+/* -1: the two are no known pair. */
 static int place_in_pair(const struct label_class *c, const struct label_class *other) {
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         for (int k = 0; k < 2; k++)
@@ -74,6 +79,7 @@ static bool denies(const struct label_class *c) {
            strncasecmp(c->text, "non", 3) == 0 || strncasecmp(c->text, "no_", 3) == 0;
 }
 
+/* Numbers by value, so that 10 follows 9; everything else by bytes, the same on every machine. */
 static int by_class(const void *a, const void *b) {
     const struct label_class *x = a, *y = b;
     if (x->number && y->number) return x->value < y->value ? -1 : x->value > y->value;
@@ -106,7 +112,8 @@ static size_t count_minus(const struct gr_inferred *c) {
     return plus ? n : 0;
 }
 
-/* Numbers of the same value ("1", "1.0") are one class. */
+/* Numbers of the same value ("1", "1.0") are one class. The shorter spelling stays. Words for no
+ * value become missing words, but "-" where "+" is the other class. */
 static gr_status add_class(const struct gr_infer_state *state, struct gr_inferred *c,
                            const struct gr_infer_words *words, size_t i,
                            struct label_class *classes, size_t *n) {
@@ -175,6 +182,7 @@ out:
     return status;
 }
 
+/* In a federation counts are not told; else rare ones are told as "fewer than". */
 static gr_status tell_classes(struct gr_infer_state *state, struct gr_inferred *c,
                               const struct label_class *classes, size_t n, bool known) {
     const unsigned threshold = state->options->threshold;
@@ -279,6 +287,8 @@ static bool are_amounts(const struct gr_infer_state *state, const struct gr_infe
     return true;
 }
 
+/* More classes than CLASSES_MAX are taken for a count if they are numbers, and are refused if they
+ * are texts. */
 gr_status gr_infer_label(struct gr_infer_state *state, struct gr_inferred *c) {
     struct label_class *classes = NULL;
     const bool many = c->accumulator.words.many || c->accumulator.values.many;

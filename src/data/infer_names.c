@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Columns asked for by name that are not there, and those that may have been meant. */
+/*
+ * Columns asked for by name that are not there, and those that may have been meant; and files whose
+ * first row is data. Names are told only where `names_told`: a file without a header has cells in
+ * their place.
+ */
 #include "data/csv_cell.h"
 #include "data/infer.h"
 
@@ -27,7 +31,8 @@ static bool sounds_like_label(const char *name) {
     return false;
 }
 
-/* The columns that may be the label: by their names, of two values, the last. */
+/* The columns that may be the label: by their names, of two values, the last. From the last column
+ * on, where labels mostly stand. */
 static gr_status name_likely(const struct gr_infer_state *state, char **out) {
     char name[64];
     unsigned told = 0;
@@ -47,6 +52,7 @@ out:
     return status;
 }
 
+/* By edits first, then by letters regardless of case. */
 static gr_status nearest(const struct gr_infer_state *state, const char *word, char *out,
                          size_t size) {
     const char **names = NULL;

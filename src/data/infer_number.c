@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A column of numbers: a feature, a code, or something that only looks like a number. */
+/*
+ * A column of numbers: a feature, a code, or something that only looks like a number. All of it are
+ * rules of thumb about tables in the wild; each that takes a column out, or a value for missing,
+ * leaves a doubt in words, so that a person can say otherwise in the schema.
+ */
 #include "data/infer.h"
 
 #include <ctype.h>
@@ -8,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Rows from which a column without repeats is no chance; different values that codes of kinds have;
+ * shares of rows, one in so many. */
 enum {
     FOUR = 4,
     IDS_FROM = 20,
@@ -23,7 +29,8 @@ enum {
 /* ---- what the column is called ----------------------------------------------------------------
  */
 
-/* Whether one of the words of a name, parted by case and signs, is one of a list. */
+/* Whether one of the words of a name, parted by case and signs, is one of a list. "patientId" has
+ * the words patient and id, "PATIENT_ID" too. */
 static bool is_named(const char *name, const char *const *list, size_t n) {
     char word[32];
     for (const char *p = name; *p;) {
@@ -105,7 +112,8 @@ static bool are_compact_dates(const struct gr_infer_values *v) {
     return all;
 }
 
-/* Strictly ascending, 1 to n in any order, larger than a measurement, or called an identifier. */
+/* Strictly ascending, 1 to n in any order, larger than a measurement, or called an identifier. A
+ * span of at most a tenth more than the rows is a numbering with gaps. */
 static bool is_id(const struct gr_inferred *c) {
     const struct gr_infer_statistics *t = &c->accumulator;
     const struct gr_infer_values *v = &c->values;
@@ -124,6 +132,8 @@ static bool is_key(const struct gr_inferred *c) {
            (t->values.many || 2 * t->values.n > c->values.n);
 }
 
+/* Seconds and milliseconds since 1970 from 1989 to 2042, spreadsheet days from 1949 to 2119:
+ * numbers that other columns of whole numbers rarely fill. */
 static gr_status leave_out(struct gr_inferred *c, bool *left) {
     const struct gr_infer_values *v = &c->values;
     const char *name = c->column->name;
@@ -182,6 +192,7 @@ out:
     return status;
 }
 
+/* The largest of 1, 2 and 5 times a power of ten that is at most a tenth of the span. */
 static double step_of(double span, bool whole) {
     if (!(span > 0)) return 1;
     const double unit = pow(10, floor(log10(span / 10))), tenths = span / 10 / unit;
@@ -247,6 +258,7 @@ out:
     return status;
 }
 
+/* The origin is rounded down like a range's end: the least value itself would be somebody's. */
 static gr_status take_origin(struct gr_inferred *c) {
     const struct gr_infer_values *v = &c->values;
     const double span = v->high[0] - v->low[0], size = fmax(fabs(v->low[0]), fabs(v->high[0]));
@@ -281,6 +293,8 @@ static gr_status tell_zeros(const struct gr_infer_state *state, struct gr_inferr
                                             "value, `missing_words: [\"0\"]`\n");
 }
 
+/* Where more than a tenth is missing, that a value is missing may tell something: an indicator
+ * beside the mean. */
 static gr_status take_gaps(struct gr_inferred *c) {
     const struct gr_infer_values *v = &c->values;
     const size_t gaps = v->n_missing + v->n_infinite, all = gaps + v->n + v->n_censored;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guess in words, for the person whose table it is. */
+/*
+ * The guess in words, for the person whose table it is. Two texts for each column: `taken`, a line
+ * that says its type, and `doubts`, lines to look at. Cells are named by line; texts only where
+ * infer.h's rule lets them be told.
+ */
 #include "data/infer.h"
 
 #include <stdarg.h>
@@ -9,6 +13,7 @@
 /* As far as schemas take texts. */
 enum { LISTED_BYTES_MAX = 4096 };
 
+/* Copied anew each time: texts are lines, and few. */
 gr_status gr_infer_text_append(char **text, const char *part, size_t length) {
     char *longer = NULL;
     const size_t before = *text ? strlen(*text) : 0;
@@ -92,6 +97,7 @@ gr_status gr_infer_check_listed(const struct gr_infer_state *state, const struct
                    word->line, c->column->name, LISTED_BYTES_MAX);
 }
 
+/* A text that is in the list already is not added again. */
 gr_status gr_infer_list_add(char ***list, unsigned *n, const char *text, size_t length) {
     char **longer = NULL;
     gr_status status;

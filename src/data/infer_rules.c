@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the cells of a column are read, in the keys of a schema. */
+/* How the cells of a column are read, in the keys of a schema. Only columns that seem to hold
+ * numbers have such rules; the second pass reads their cells by them, as training will. */
 #include "data/infer.h"
 
 #include <ctype.h>
 #include <string.h>
 
+/* More words than that are no habit of a table but its values. */
 enum { WORDS_NAMED = 20 };
 
 static const char *const thousands_names[] = {"none", "a comma", "a point", "a space",
@@ -138,6 +140,7 @@ gr_status gr_infer_rules(struct gr_infer_state *state, struct gr_inferred *c) {
     const size_t *n = c->accumulator.n_reading;
     const bool marked =
         n[GR_READ_POINT] < c->accumulator.n_number || n[GR_READ_COMMA] < c->accumulator.n_number;
+    /* Where no cell has a mark the defaults stay, so that the schema says nothing of them. */
     if (marked) {
         column->decimal = gr_infer_reading_decimal(d->reading);
         column->thousands = gr_infer_reading_thousands(d->reading);

@@ -12,6 +12,8 @@ static void drop_list(char ***list, unsigned *n) {
     *n = 0;
 }
 
+/* Each silo guesses from its own rows; columns must come out alike in all of them, which is why the
+ * loosest type and policy are taken. */
 void gr_infer_loosen(struct gr_schema *schema) {
     for (unsigned i = 0; i < schema->columns_count; i++) {
         struct gr_column *c = &schema->columns[i];

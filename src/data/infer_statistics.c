@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the cells of a column are written, counted. */
+/* How the cells of a column are written, counted in constant memory: counters, the first
+ * GR_UNIQUE_MAX values as hashes, and different texts while they are few. */
 #include "data/infer.h"
 
 #include <string.h>
@@ -14,7 +15,11 @@ size_t gr_infer_statistics_different(const struct gr_infer_statistics *t) {
     return t->words.many || t->values.many ? SIZE_MAX : t->words.n + t->values.n;
 }
 
-/* The first values, as hashes: as soon as one comes again they are forgotten. */
+/*
+ * The first values, as hashes: as soon as one comes again they are forgotten. Two texts with one
+ * hash of 64 bits would count as a repeat, which errs on the side of keeping a column. The lowest
+ * bit is set because 0 marks an empty slot.
+ */
 static gr_status note_unique(struct gr_infer_statistics *t, const char *text, size_t length) {
     if (t->repeats || t->n_unique == GR_UNIQUE_MAX) return GR_OK;
     if (!t->unique) {
@@ -61,6 +66,7 @@ const struct gr_infer_affix *gr_infer_statistics_affix(const struct gr_infer_sta
     return best;
 }
 
+/* `unordered` compares with the row before, in the same table: see restart. */
 static void count_number(struct gr_infer_statistics *t, const struct gr_infer_form *form) {
     t->n_number++;
     for (int r = 0; r < GR_READINGS; r++)

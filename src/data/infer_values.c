@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Values at one end, the outermost first; sign -1: of the greatest. */
+/*
+ * Values at one end, the outermost first; sign -1: of the greatest. A sorted list of the outermost
+ * GR_ENDS different values with the rows of each: enough to take sentinels off the end, and to find
+ * the value behind which `threshold` rows lie.
+ */
 static void note_end(double sign, double value, double *end, size_t *count, size_t *n) {
     size_t at = 0;
     if (*n == GR_ENDS && sign * end[GR_ENDS - 1] < sign * value) return; /* most are */
@@ -71,7 +75,11 @@ static bool is_known(double value) {
            strcmp(digits, "65535") == 0;
 }
 
-/* The outermost value against the one beside it and the end on the other side. */
+/*
+ * The outermost value against the one beside it and the end on the other side. A known one must be
+ * half of the others' span away; one that nobody knows needs many rows, and the whole span, or to
+ * be the only negative one.
+ */
 static bool is_sentinel(double value, double beside, double other, size_t count, size_t threshold,
                         bool many) {
     const double gap = fabs(value - beside), span = fabs(beside - other);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The different texts of a column, counted: as long as they are few. */
+/* The different texts of a column, counted, as long as they are few: beyond GR_WORDS_MAX texts or
+ * GR_WORDS_BYTES bytes the column is none of categories, and nothing is kept of it. */
 #include "data/infer.h"
 
 #include <string.h>
@@ -33,6 +34,7 @@ const char *gr_infer_words_text(const struct gr_infer_words *words, size_t i) {
     return words->text + words->word[i].at;
 }
 
+/* `many` outlives the release. */
 static void give_up(struct gr_infer_words *words) {
     gr_infer_words_release(words);
     words->many = true;
@@ -74,6 +76,7 @@ gr_status gr_infer_words_count(struct gr_infer_words *words, const char *text, s
     words->slot[at] = (uint16_t)words->n;
     struct gr_infer_word *word = &words->word[words->n++];
     *word = (struct gr_infer_word){words->bytes, length, 1, line, *form};
+    /* The affixes point into the scan's buffer, which the next row overwrites. */
     memset(word->form.affix, 0, sizeof word->form.affix);
     memset(word->form.affix_length, 0, sizeof word->form.affix_length);
     memcpy(words->text + words->bytes, text, length);

@@ -33,6 +33,8 @@ static gr_status too_few(const struct dealing *d, size_t least) {
                    d->n_rows, d->n_silos, least, d->config->minimum_rows);
 }
 
+/* Sizes differ by one row at most; the permutation says which rows, the place i * silos / rows how
+ * many. */
 static gr_status deal_iid(struct dealing *d) {
     gr_stream_permutation(d->stream, d->permutation, d->n_rows);
     for (size_t i = 0; i < d->n_rows; i++)
@@ -40,7 +42,8 @@ static gr_status deal_iid(struct dealing *d) {
     return GR_OK;
 }
 
-/* Counting sort by label. */
+/* Counting sort by label. class_first is moved on while rows are placed, and set back by one class
+ * afterwards. */
 static void sort_by_class(struct dealing *d) {
     memset(d->class_first, 0, (d->n_classes + 1) * sizeof *d->class_first);
     for (size_t i = 0; i < d->n_rows; i++)
@@ -53,10 +56,8 @@ static void sort_by_class(struct dealing *d) {
     d->class_first[0] = 0;
 }
 
-/*
- * One draw: each class's proportions become the silos' cuts of its rows. size: each silo's rows;
- * `deal`: the rows are dealt, too.
- */
+/* One draw: each class's proportions become the silos' cuts of its rows. size: each silo's rows;
+ * `deal`: the rows are dealt, too. The last silo takes the rest, so that rounding loses no row. */
 static void draw_proportions(const struct dealing *d, gsl_rng *stream, double *alpha,
                              double *proportion, size_t *size, bool deal) {
     for (uint32_t s = 0; s < d->n_silos; s++) {
@@ -89,7 +90,11 @@ static void shuffle_classes(struct dealing *d) {
     memcpy(d->by_class, d->permutation, d->n_rows * sizeof *d->by_class);
 }
 
-/* Draws until every silo has enough, which needs sizes only; then the last draw is repeated. */
+/*
+ * Draws until every silo has enough, which needs sizes only; then the last draw is repeated. The
+ * stream is cloned before each draw rather than all proportions kept: they are as many as silos
+ * times classes.
+ */
 static gr_status deal_dirichlet(struct dealing *d) {
     double *alpha = NULL, *proportion = NULL;
     size_t *size = NULL, least = 0, best = 0;
@@ -124,6 +129,8 @@ out:
     return status;
 }
 
+/* Shards of rows sorted by label, so that a silo sees few classes (McMahan et al. 2017, section 3,
+ * the pathological partition). */
 static gr_status deal_shards(struct dealing *d) {
     uint64_t n_shards = (uint64_t)d->n_silos * d->config->shards_per_silo;
     if (n_shards == 0 || n_shards > d->n_rows)
@@ -157,6 +164,8 @@ static gr_status list_rows(const struct dealing *d, struct gr_partition *out) {
     return GR_OK;
 }
 
+/* Every process partitions the whole table, though it keeps its silos' rows only: that costs a few
+ * bytes a row and no communication. */
 gr_status gr_partition_create(const struct gr_partition_config *config, uint64_t seed,
                               uint32_t n_silos, const int32_t *labels, size_t n_rows,
                               struct gr_partition *out) {

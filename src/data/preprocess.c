@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fit applied: rows as they were read become rows of features. */
+/*
+ * A fit applied: rows as they were read become rows of features. It is learnt in cohort, over all
+ * silos; here nothing looks at more than one row. The same functions serve training, evaluation and
+ * prediction from a stored model.
+ */
 #include "data/preprocess.h"
 
 #include "data/csv_cell.h"
@@ -27,6 +31,8 @@ static gr_status check_cells(const char *name, const struct gr_schema *schema) {
     return GR_OK;
 }
 
+/* From text in any case, also in the run that has just fitted it: a model that is read back must do
+ * exactly the same. */
 gr_status gr_preprocessing_create(const char *name, const char *text,
                                   struct gr_preprocessing **out) {
     struct gr_preprocessing *p = NULL;
@@ -129,6 +135,7 @@ static bool same_origin(const struct gr_column *a, const struct gr_column *b) {
     return !(a->origin < b->origin) && !(a->origin > b->origin);
 }
 
+/* Codes are translated once a category, not once a cell. */
 static gr_status bind_column(const struct gr_columns *table, const char *path,
                              const struct gr_column *c, size_t likely,
                              struct gr_binding_value *value) {
@@ -184,6 +191,7 @@ void gr_binding_release(struct gr_binding *binding) {
 
 /* ---- a row ---------------------------------------------------------------------------------- */
 
+/* A constant column has spread 0, and becomes 0: it tells nothing. */
 static float number(const struct gr_fit *fit, size_t v, float value) {
     double x = (double)value;
     if (isnan(value)) return (float)fit->fill[v];
@@ -191,6 +199,8 @@ static float number(const struct gr_fit *fit, size_t v, float value) {
     return fit->spread[v] > 0 ? (float)((x - fit->centre[v]) / fit->spread[v]) : 0.0f;
 }
 
+/* `unknown` is the number of categories: no code of any. A fill that is none (no row had a value)
+ * is unknown too. */
 static uint32_t code_of(const struct gr_fit *fit, const struct gr_binding_value *value, size_t v,
                         float x, uint32_t unknown) {
     if (isnan(x)) {
@@ -232,6 +242,7 @@ void gr_binding_apply(const struct gr_preprocessing *p, const struct gr_binding 
 /* Rows between signs of life. */
 enum { ALIVE_ROWS = 4096 };
 
+/* Row by row through a buffer, because features of a row may lie where its values lie. */
 static gr_status apply_rows(const struct gr_preprocessing *p, const struct gr_binding *binding,
                             struct gr_rows *rows) {
     const size_t from = rows->n_features, to = p->n_features;
@@ -290,6 +301,8 @@ static gr_status check_columns(const struct gr_data *data, const struct gr_prepr
                    difference);
 }
 
+/* `p` is owned by data from here on, also after a failure, with its columns. The columns as read
+ * are released in any case: rows fit them no longer. */
 gr_status gr_data_preprocess(struct gr_data *data, struct gr_preprocessing *p) {
     struct gr_columns *read = data->columns;
     gr_status status;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Statistics of a silo's training rows, for preprocessing. */
+/* Statistics of a silo's training rows, for preprocessing: plain sums of one silo, in the order of
+ * its rows. They leave the silo only through cohort's door, which adds and withholds. */
 #include <granary/data.h>
 
 #include <math.h>
 #include <string.h>
 
+/* A column's own scale goes before the config's. Ranges are taken from the origin, as values are
+ * stored. */
 gr_status gr_treatments_create(const struct gr_preprocess_config *config,
                                const struct gr_columns *columns, size_t n_values,
                                struct gr_treatment **out) {
@@ -46,6 +49,7 @@ static const float *row_of(const struct gr_rows *rows, size_t row) {
     return (const float *)rows->features + row * rows->n_features;
 }
 
+/* In float32, as values are, so that the extremes of a range are values that occur. */
 void gr_fit_spread(const struct gr_treatment *t, const struct gr_rows *rows, float *least,
                    float *greatest) {
     double x;
@@ -74,6 +78,9 @@ void gr_fit_sums(const struct gr_treatment *t, const struct gr_rows *rows, int64
     }
 }
 
+/*
+ * From the mean of all silos, found before: a sum of squares alone would cancel (see group_norm.c).
+ */
 void gr_fit_deviations(const struct gr_treatment *t, const struct gr_rows *rows, const double *mean,
                        double *greatest, double *squares) {
     double x;

@@ -61,8 +61,8 @@ gr_status gr_table_shape_check(const char *path, struct gr_table_shape *shape) {
 
 /* ---- columns -------------------------------------------------------------------------------- */
 
-/* A table's own rules of preprocessing do not count where a contract or model has some.
- */
+/* A table's own rules of preprocessing do not count where a contract or model has some. A column of
+ * another type is left as it is: the check afterwards tells of it. */
 static gr_status adopt(const struct gr_schema *from, struct gr_schema *to) {
     gr_status status = GR_OK;
     for (unsigned i = 0; from && i < to->columns_count; i++) {
@@ -162,6 +162,7 @@ static gr_status check_columns(struct gr_reader *reader, const struct gr_schema 
     return gr_fail(GR_ERROR_DATA, "%s: %s, by data.schema", path, difference);
 }
 
+/* The schema of a CSV file was applied as the file was opened. */
 static gr_status find_columns(struct gr_reader *reader) {
     const struct gr_data_config *config = reader->data;
     const struct gr_columns *model =
@@ -180,7 +181,8 @@ out:
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-/* A file that is plainly of another kind than the config says is told as such. */
+/* A file that is plainly of another kind than the config says is told as such. Only after a
+ * failure, and by looking at the file anew: the common case pays nothing. */
 static gr_status tell_source(const struct gr_data_config *config, const char *path,
                              gr_status status) {
     static const char *const names[] = {
@@ -240,7 +242,8 @@ void gr_reader_close(struct gr_reader *reader) {
     *reader = (struct gr_reader){0};
 }
 
-/* So many labels, checked; *largest: of those seen so far. */
+/* So many labels, checked; *largest: of those seen so far. Signs of life are given once a window,
+ * here and in gr_reader_rows. */
 static gr_status read_labels(struct gr_reader *reader, size_t first, size_t n, int32_t *labels,
                              int32_t *largest) {
     const uint32_t declared = reader->shape.n_classes;
@@ -406,6 +409,8 @@ static gr_status check_finite(const struct gr_reader *reader, size_t row, const 
     return GR_OK;
 }
 
+/* Rows that nobody wants are read as well where they lie between two that are wanted in one window:
+ * a seek costs more. Whole windows without any are skipped. */
 gr_status gr_reader_rows(struct gr_reader *reader, const struct gr_pick *picks, size_t n) {
     const struct gr_table_shape *shape = &reader->shape;
     size_t i = 0;

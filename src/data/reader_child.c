@@ -34,6 +34,7 @@
 
 #include <hdf5.h>
 
+/* One verb for each operation of a reader; `rows` is the last case of `answer`. */
 enum guard_verb {
     GUARD_LABELS,
     GUARD_ROWS,
@@ -101,6 +102,8 @@ static gr_status answer(struct gr_reader *reader, const struct guard_request *re
     return status;
 }
 
+/* Any failure ends the child, with its reply sent: what HDF5 holds after an error is not used
+ * again. */
 static _Noreturn void serve(struct gr_reader *reader, int socket, pid_t parent,
                             const struct gr_child_limits *limits) {
     struct guard_request request;
@@ -119,6 +122,7 @@ static _Noreturn void serve(struct gr_reader *reader, int socket, pid_t parent,
 
 /* ---- the parent ----------------------------------------------------------------------------- */
 
+/* By SIGKILL, since a child that hangs in HDF5 would not notice a closed socket. */
 static void guard_close(struct gr_reader *reader) {
     struct guard_state *state = reader->state;
     if (!state) return;
@@ -178,6 +182,7 @@ static gr_status await_reply(struct gr_reader *reader, struct guard_reply *reply
     return reply->status == GR_OK ? GR_OK : gr_fail(reply->status, "%s", reply->message);
 }
 
+/* The request is zeroed first, padding included: its bytes go through a socket as they are. */
 static gr_status ask(struct gr_reader *reader, enum guard_verb verb, size_t first, size_t n) {
     struct guard_state *state = reader->state;
     struct guard_request request;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows' groups, whatever the format: from names in any order to places among those that occur. */
+/*
+ * Rows' groups, whatever the format: from names in any order to places among those that occur.
+ * Silos are numbered by the byte order of names, so that a table that is sorted otherwise, or cut
+ * to its first rows, keeps its silos' order.
+ */
 #include "data/groups.h"
 #include "data/reader.h"
 
@@ -63,7 +67,8 @@ static gr_status bad_names(const struct gr_reader *reader) {
                    gr_reader_features_path(reader), GR_GROUP_NAME_MAX);
 }
 
-/* The names in byte order; `text` has their bytes. */
+/* The names in byte order; `text` has their bytes. The last byte must be a NUL before any strlen;
+ * after it the number of NULs bounds the loop. */
 static gr_status read_names(struct gr_reader *reader, char **text, struct named **names,
                             size_t *n) {
     const size_t bytes = reader->shape.group_bytes;

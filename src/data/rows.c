@@ -47,6 +47,7 @@ void gr_rows_release(struct gr_rows *rows) {
 
 /* ---- batches -------------------------------------------------------------------------------- */
 
+/* Two loops without branches, which become vectors. scale 1 changes no float. */
 static void scale_bytes(const uint8_t *restrict from, float scale, size_t n, float *restrict to) {
     for (size_t i = 0; i < n; i++)
         to[i] = (float)from[i] * scale;
@@ -63,6 +64,7 @@ static void fetch(const char *row, size_t bytes) {
         __builtin_prefetch(row + i);
 }
 
+/* Targets of a table without any are its labels as numbers. */
 void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t first, size_t n,
                     float *out_features, int32_t *out_labels, float *out_targets) {
     const char *features = rows->features;
@@ -94,6 +96,8 @@ void gr_rows_gather_terms(const struct gr_rows *rows, const uint32_t *index, siz
     gather_floats(rows->offsets, index, first, n, 0.0f, out_offsets);
 }
 
+/* The least exponent whose power of two no weight exceeds: an exact power of two needs no larger
+ * one. */
 int gr_rows_weight_exponent(const struct gr_rows *rows) {
     float largest = 0;
     int exponent;
@@ -105,6 +109,8 @@ int gr_rows_weight_exponent(const struct gr_rows *rows) {
     return mantissa > 0.5f ? exponent : exponent - 1;
 }
 
+/* Rounded to units of 2^-24 of the largest: from here on weights are exact integers. Returns how
+ * many weights above 0 became 0. */
 size_t gr_rows_scale_weights(struct gr_rows *rows, int exponent) {
     size_t lost = 0;
     for (size_t i = 0; rows->weights && i < rows->n_rows; i++) {
@@ -121,6 +127,8 @@ void gr_silo_pseudonym(uint32_t id, char out[24]) {
     snprintf(out, 24, "silo-%03u", id);
 }
 
+/* Batches are dealt in turn, so that ranks differ by one batch at most, and a batch is the same
+ * rows on any number of ranks. */
 gr_status gr_test_create(const struct gr_share *share, size_t n, const struct gr_rows *like,
                          struct gr_data *data) {
     size_t rows = 0;

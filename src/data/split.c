@@ -61,7 +61,8 @@ out:
 
 /*
  * The number of rows that each class is to give to each part. Where less than one of the silo's
- * rows would be left to train on, both fractions are lowered until one is.
+ * rows would be left to train on, both fractions are lowered until one is. `rest` is a row of the
+ * table that makes the fractions of each part add up to whole rows.
  */
 static void set_shares(struct split *s, double validation, double test) {
     const double n = (double)s->n, held = validation + test;
@@ -86,6 +87,7 @@ static void set_shares(struct split *s, double validation, double test) {
 
 /* ---- rounding ------------------------------------------------------------------------------- */
 
+/* 64 bits times n, high part: a bias below n / 2^64. */
 static int64_t draw_below(gsl_rng *stream, int64_t n) {
     uint64_t bits = (uint64_t)gsl_rng_get(stream) << 32;
     bits |= gsl_rng_get(stream);
@@ -148,6 +150,7 @@ static void round_shares(struct split *s) {
 
 /* ---- rows ----------------------------------------------------------------------------------- */
 
+/* Rows come in a random order, and the first ones of a class are held out. */
 static void deal(struct split *s, uint8_t *out) {
     for (size_t i = 0; i < s->n; i++) {
         struct class_rows *c = &s->classes[class_of(s, s->order[i])];

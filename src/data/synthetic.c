@@ -59,7 +59,8 @@ out:
     return status;
 }
 
-/* Begins a silo; returns its number of rows, test rows included. */
+/* Begins a silo; returns its number of rows, test rows included. The order of draws is fixed:
+ * digests of the examples stand on it. */
 static size_t begin_silo(struct generator *g, uint32_t silo) {
     const struct gr_synthetic_config *c = g->config;
     gr_stream_restart(g->stream, (struct gr_stream_key){g->seed, silo, 0, GR_PURPOSE_SYNTHETIC});
@@ -120,7 +121,11 @@ static bool tests_here(const struct gr_share *share, uint32_t silo, uint32_t tes
     return false;
 }
 
-/* The labels of a silo's own rows, which its split looks at; then the silo begins anew. */
+/*
+ * The labels of a silo's own rows, which its split looks at; then the silo begins anew. The
+ * features are drawn twice rather than kept: a silo's rows may be many, its split must come before
+ * their places are known.
+ */
 static gr_status draw_labels(struct generator *g, uint32_t id, size_t n, int32_t *labels) {
     float *row = NULL;
     gr_status status;
@@ -160,6 +165,7 @@ out:
     return status;
 }
 
+/* A silo keeps at least one row of its own beside its test rows. */
 static gr_status check_config(const struct gr_synthetic_config *c) {
     size_t least = c->minimum_rows < c->maximum_rows ? c->minimum_rows : c->maximum_rows;
     if (c->n_classes == 0 || c->n_classes > UINT16_MAX || c->n_features == 0)

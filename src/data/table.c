@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A table read by ranges of rows, in constant memory, for scoring a model; and what it is. */
+/*
+ * A table read by ranges of rows, in constant memory, for scoring a model. Answers are read whole,
+ * features a range at a time, in ascending order. Rows of a run's silos are load.c's: they stay in
+ * memory.
+ */
 #include "data/ids.h"
 #include "data/preprocess.h"
 #include "data/reader.h"
@@ -8,6 +12,9 @@
 #include <math.h>
 #include <string.h>
 
+/*
+ * Static texts without const, because the config's members are char *; nobody frees or writes them.
+ */
 struct gr_data_config gr_table_defaults(enum gr_data_source source) {
     static char none[] = "", label[] = "label";
     return (struct gr_data_config){.source = source,
@@ -124,6 +131,7 @@ out:
     return status;
 }
 
+/* A CSV reader hands out ids as it reads rows, an HDF5 table keeps some of them in its values. */
 static gr_status start_ids(struct gr_table *t) {
     t->id = t->reader.id;
     if (!t->id) return GR_OK;
@@ -236,6 +244,9 @@ const struct gr_columns *gr_table_columns(const struct gr_table *t) {
     return t->reader.columns;
 }
 
+/*
+ * After a failure there is no room: all pointers are NULL or owned by the table, which is closed.
+ */
 static gr_status make_room(struct gr_table *t, size_t n) {
     const size_t bytes = t->reader.shape.row_bytes;
     gr_status status = GR_OK;

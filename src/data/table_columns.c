@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a table's columns to features, and what makes two tables' columns the same. */
+/*
+ * From a table's columns to features, and the question whether two tables' columns are the same. A
+ * column's place among features follows from the schema alone; every silo and every reader of a
+ * model must come to the same.
+ */
 #include <granary/data.h>
 
 #include <stdio.h>
@@ -31,6 +35,8 @@ static void list_features(struct gr_columns *columns, unsigned column, struct gr
     }
 }
 
+/* Called again when an open column's categories become known, which changes how many features it
+ * makes. */
 gr_status gr_columns_list(struct gr_columns *columns) {
     const struct gr_schema *schema = columns->schema;
     size_t n = 0, at = 0;
@@ -76,6 +82,7 @@ static gr_status check_open(const struct gr_schema *schema) {
     return GR_OK;
 }
 
+/* The schema is taken over, also on failure. */
 gr_status gr_columns_create(struct gr_schema *schema, struct gr_columns **out) {
     struct gr_columns *columns = NULL;
     const size_t n = schema->columns_count;
@@ -225,6 +232,8 @@ bool gr_columns_fit(const struct gr_schema *found, const struct gr_schema *expec
     return all_fit(found, expected, true, difference, size);
 }
 
+/* Names and types of a silo's own table are not told to others; of data.schema (gr_columns_fit) all
+ * know them. */
 bool gr_columns_alike(const struct gr_schema *found, const struct gr_schema *other,
                       char *difference, size_t size) {
     return all_fit(found, other, false, difference, size);

@@ -46,6 +46,11 @@ static void digest_rows(const struct gr_rows *rows, size_t first, size_t n,
     gr_digest_finish(&digest, out);
 }
 
+/*
+ * Batches' digests are added word by word, modulo 2^32: the sum over processes is then the same
+ * however batches are dealt. Each holds its batch's number, so that two that change places are
+ * told.
+ */
 static void digest_test(struct gr_data *data) {
     const struct gr_columns *columns = data->test_columns ? data->test_columns : data->columns;
     unsigned char bytes[GR_DIGEST_BYTES];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing the HDF5 form of a table. */
+/* Writing the HDF5 form of a table. The form is the manual's (granary help files); hdf5_table.c
+ * reads it. Everything here but gr_table_file_run is called in a child process. */
 #include "data/table_file.h"
 
 #include "data/reader_child.h"
@@ -10,8 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A silo reads few rows of others along with its own, and a chunk's checksum costs little. */
 #define CHUNK_BYTES ((size_t)256 << 10)
 
+/* errno is cleared before calls of HDF5: it sets none itself, but the system calls below it do. */
 gr_status gr_table_file_failed(const struct gr_table_file *t, const char *what) {
     return gr_fail(GR_ERROR_WRITE, "%s: %s could not be written: %s", t->path, what,
                    errno ? strerror(errno) : "HDF5 refused");
@@ -37,6 +40,8 @@ static bool write_attribute(hid_t object, const char *name, hid_t file_type, hid
     return written;
 }
 
+/* Of fixed length: h5py and other readers take either kind, and a fixed one needs no heap in the
+ * file. */
 static bool write_text_attribute(hid_t object, const char *name, const char *text) {
     hid_t type = H5Tcopy(H5T_C_S1);
     bool written =
@@ -143,6 +148,7 @@ gr_status gr_table_file_findings(struct gr_table_file *t, const int64_t *counts,
     return written ? GR_OK : gr_table_file_failed(t, "findings");
 }
 
+/* The dataset must have been grown to first + n rows before. */
 bool gr_table_file_write(hid_t dataset, const size_t *shape, size_t n_dims, size_t first, size_t n,
                          hid_t type, const void *values) {
     hsize_t start[GR_TENSOR_DIMS_MAX] = {first}, count[GR_TENSOR_DIMS_MAX] = {n};
@@ -180,6 +186,8 @@ static bool close_file(struct gr_table_file *t) {
     return good;
 }
 
+/* The claim is held by the parent until the child has published, so that two imports of one table
+ * do not meet. */
 gr_status gr_table_file_run(struct gr_table_file *t, gr_status (*work)(void *context),
                             void *context) {
     gr_status status;
