@@ -54,6 +54,9 @@ out:
 static gr_status spawn(struct gr_comm *comm, char **command, int n, MPI_Comm *merged) {
     gr_status status = GR_OK;
     MPI_Comm alive = MPI_COMM_NULL, between = MPI_COMM_NULL;
+    /* MPI can, but was not started so: to shrink would wait for who is gone. */
+    if (!gr_comm_has_ulfm())
+        return gr_fail(GR_ERROR_INTERNAL, "this MPI was started without failure mitigation");
     GR_TRY_MPI(MPIX_Comm_shrink(comm->world, &alive));
     GR_TRY_MPI(MPI_Comm_set_errhandler(alive, MPI_ERRORS_RETURN));
     GR_TRY_MPI(MPI_Comm_spawn(command[0], command + 1, n, MPI_INFO_NULL, 0, alive, &between,
