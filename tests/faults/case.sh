@@ -85,7 +85,7 @@ run_early() {
     strike &
     await "$LIMIT"
     LAUNCHER_KILLED='ompi.*'
-    [ "$GENERATION" -lt 5 ] || LAUNCHER_KILLED='prte.*'
+    [ "$GENERATION" -lt 5 ] || LAUNCHER_KILLED='prte*'
     # It may be absent from any round, as one that is killed at any point.
     FAULTS="kill:$(first_silo "$VICTIM"):1:recover:0:0"
 }

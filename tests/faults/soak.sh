@@ -34,7 +34,7 @@ while read -r out; do
     done=$((done + 1))
     if [ "$(tail -n 1 "$out")" = "1 passed, 0 failed" ]; then passed=$((passed + 1)); else
         failed=$((failed + 1))
-        grep -v "^[01] passed, [01] failed$" "$out" # only the sum counts
+        grep -av "^[01] passed, [01] failed$" "$out" # only the sum counts
     fi
     read -r ending given < <(sed -n 's/^ending \([a-z]*\), given up by mistake \([0-9]*\)$/\1 \2/p' "$out")
     case ${ending:-} in
@@ -46,7 +46,7 @@ while read -r out; do
     esac
     if [ "${given:-0}" != 0 ]; then
         mistakes=$((mistakes + 1))
-        grep -m 1 'given up by mistake:' "$out"
+        grep -am 1 'given up by mistake:' "$out"
     fi
     rm -f "$out"
     [ $((done % 50)) != 0 ] || echo "$done of $n: $failed failed, $mistakes with healthy silos given up"

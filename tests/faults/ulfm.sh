@@ -111,5 +111,5 @@ find "$source" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
 done | tar --null -T - -cf -) | tar -C "$source" -xf -
 flock -u 9
 exec 9>&-
-within env -u BUILD -u GRANARY -u TESTS HOME=/root TMPDIR=/tmp LC_ALL=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
+within env -u BUILD -u GRANARY -u TESTS -u OMPI_CC HOME=/root TMPDIR=/tmp LC_ALL=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
     chroot . sh -c 'cd /usr/src/granary && exec bash tests/faults/ulfm.sh --inside "$@"' sh "$@"

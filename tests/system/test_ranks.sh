@@ -257,13 +257,15 @@ check "at the end" says "rank 2 has not taken the answer within 2 s (round.start
 waits joining 2
 check "rank 0 tells" says "granary: waiting: not all ranks reach each other"
 check "and gives up" says "granary: given up: not all ranks reach each other"
-# A rank that is suspended for good does not end by its own clock, and its launcher waits for it.
+# A rank that is suspended for good does not end by its own clock, and its launcher waits for it; that
+# of Open MPI 5 ends it with the others.
+five=$(mpirun --version | grep -o 'Open MPI) [5-9]')
 for case in meeting:2 joining:0 joining:2; do
     at=${case%:*} rank=${case#*:}
     check "suspended, $at, rank $rank: the start is given up" exits 75 timeout 60 "$GRANARY" run -n 3 cnn.yaml --run "held-$at-$rank" \
         --set round.start_deadline_s=2 --set round.collective_deadline_s=1 --set round.deadline_s=1 --restarts 0 \
         -- -x LD_PRELOAD="$PWD/hangs.so" -x HANG="$at" -x HANG_RANK="$rank"
-    check "by the launcher" says "the launcher outlives its run by"
+    [ -n "$five" ] || check "by the launcher" says "the launcher outlives its run by"
     check "nothing is left" none_left granary
 done
 waits loading 2
