@@ -137,6 +137,7 @@ struct gr_silo {
     gr_status unusable;         /* other than GR_OK: its own table was bad, and it has no rows */
     char *why;   /* the message then, which may name its files; owned; NULL when well */
     bool misfit; /* it is unusable because its columns are not those of the schema or the others */
+    int64_t lost_weights; /* rows whose weight is too small to count, see gr_rows_scale_weights */
     /* Of its parts as they were read. A guessed table can be confirmed with one: it stays in the
      * process, and others get to know it salted. Undefined where the silo is unusable. */
     unsigned char digest[GR_SILO_PARTS][GR_DIGEST_BYTES];
@@ -166,9 +167,8 @@ struct gr_data {
     size_t n_common;  /* rows of the one table that is dealt to the silos, else 0 */
     struct gr_columns *columns; /* NULL: the tables name none; owned, but when preprocessed its */
     struct gr_preprocessing *preprocessing; /* NULL: rows are as read; owned */
-    struct gr_found *found; /* of each column, over the rows that this process answers for (of
-                               hdf5 its silos'; of csv its silos' tables, or the common one where it
-                               has silo 0); owned */
+    struct gr_found *found; /* n_local x columns, of each silo's rows; those of a common CSV table
+                               are counted as silo 0's; owned */
     char *guessed; /* the types that the columns of this process's tables were taken for, where no
                       schema says it: lines for its own terminal; NULL: nothing; owned */
     struct gr_passed_over passed_over; /* in the files that this process read */

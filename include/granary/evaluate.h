@@ -48,6 +48,12 @@ void gr_score_add(struct gr_score *sum, const struct gr_score *part);
  * no weight.
  */
 double gr_score_accuracy(const struct gr_score *score);
+/*
+ * Not collective. Returns the accuracy as it may be told: exactly where no row, or at least `least`
+ * rows, were right, and wrong; else, and with weights, in multiples of gr_share_step. NAN: not at
+ * all.
+ */
+double gr_score_accuracy_told(const struct gr_score *score, uint32_t least);
 
 /*
  * Not collective. Returns the index of one more silo whose scores are to be withheld; n: none. The

@@ -30,6 +30,7 @@ struct gr_metric_row {
     const char *name, *title; /* in files; for people */
     bool of_numbers;          /* of models that predict a number; else of classifiers */
     bool always;              /* told anyway, as loss and accuracy: evaluate.metrics lacks it */
+    bool counted;             /* follows from counts of rows, which it would tell */
     bool bounded;             /* counted in bins: it lies between `lower` and `upper` */
     /* Of an accumulator with weight, of such a model. */
     struct gr_metric_value (*compute)(const struct gr_accumulator *accumulator);
@@ -210,8 +211,9 @@ struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, uns
  * now on cells of the confusion matrix and bins of the reliability table of fewer than `rows` rows
  * are withheld, with as many more as it takes that they do not follow from totals; of rows with
  * weights the whole matrix, for weights do not say how many rows they are of; metrics have `digits`
- * significant ones (0: all). gr_accumulator_clear lifts it. Method: Hundepool et al. 2012,
- * chapter 4.
+ * significant ones (0: all). Beside withheld cells metrics that follow from counts are told in
+ * multiples of gr_share_step, for withheld cells could be solved for from three exact ones.
+ * gr_accumulator_clear lifts it. Method: Hundepool et al. 2012, chapter 4.
  */
 gr_status gr_accumulator_disclose(struct gr_accumulator *accumulator, uint32_t rows,
                                   uint32_t digits) GR_CHECKED;
@@ -220,6 +222,15 @@ gr_status gr_accumulator_disclose(struct gr_accumulator *accumulator, uint32_t r
  * on: as it is.
  */
 double gr_round_digits(double value, uint32_t digits);
+/*
+ * Not collective. Returns the step in which shares of `rows` rows are told, so that fewer than
+ * `least` rows do not show: least / rows, rounded up to 1, 2 or 5 times a power of ten. 0: any step
+ * (least below 2); 1: no share is told, since rows are fewer than twice `least`.
+ */
+double gr_share_step(int64_t rows, uint32_t least);
+/* Not collective. Returns the nearest multiple of the step; 0: the value as it is; from 1 on NAN.
+ */
+double gr_round_step(double value, double step);
 
 /*
  * Not collective. Returns the weight of the rows of label `actual` that were taken for `predicted`,

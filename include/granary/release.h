@@ -105,14 +105,35 @@ gr_status gr_release_sum(struct gr_door *door, enum gr_release id, int64_t *valu
 /* Collective. Maxima, likewise. */
 gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *values,
                          size_t n) GR_CHECKED;
-enum { GR_RELEASES_ASKED_MAX = 2 };
+enum { GR_RELEASE_SOME = -1, GR_RELEASE_MOST = -2 };
 /*
- * Collective. Whether each of n sums (at most GR_RELEASES_ASKED_MAX) may be known, to which so many
- * `silos` of this rank bring something: whether they are policy.minimum_silos over all ranks. A sum
- * that is not allowed is not called for, so that nothing leaves.
+ * Collective. Counts of rows that are told where they are not few, and never leave where they are.
+ * counts, rests: n_silos x n, of each of this rank's silos, in how many rows something was found,
+ * and in how many it was not. told: 2 n; of each count its sum over all silos, 0 where there are
+ * none, or, where it does not leave, GR_RELEASE_SOME or GR_RELEASE_MOST: all but some. Behind them
+ * of each rest 0, GR_RELEASE_SOME, or 1: more. Of rests no number is told.
+ *
+ * Where the policy holds silos first tell of each count and rest whether it is 0, below
+ * data.disclosure_threshold, or not. The sum is told of counts that with their rests are known by
+ * these bits alone to be 0, or the threshold's, of policy.minimum_silos silos. Elsewhere, with a
+ * table that all read, sums below the threshold are withheld.
  */
-gr_status gr_release_allows(struct gr_door *door, const uint32_t *silos, bool *allowed,
-                            size_t n) GR_CHECKED;
+gr_status gr_release_counts(struct gr_door *door, enum gr_release id, const int64_t *counts,
+                            const int64_t *rests, size_t n_silos, size_t n,
+                            int64_t *told) GR_CHECKED;
+enum { GR_RELEASES_ASKED_MAX = 2 };
+/* This rank's part in a sum. */
+struct gr_release_basis {
+    uint32_t silos; /* that bring something to it */
+    uint64_t rows;  /* of theirs that it is of */
+};
+/*
+ * Collective. Whether each of n sums (at most GR_RELEASES_ASKED_MAX) may be known: over all ranks
+ * it is of policy.minimum_silos silos, and of data.disclosure_threshold rows, of which no more are
+ * told than the threshold. A sum that is not allowed is not called for, so that nothing leaves.
+ */
+gr_status gr_release_allows(struct gr_door *door, const struct gr_release_basis *basis,
+                            bool *allowed, size_t n) GR_CHECKED;
 /*
  * Collective. gr_aggregate_total, be it a sum or a combination, of at least policy.minimum_silos
  * contributions of n floats; fewer: GR_STOPPED, and nothing has left.

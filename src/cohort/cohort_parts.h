@@ -30,8 +30,8 @@ struct gr_cohort {
     /* Columns and findings. */
     unsigned char columns_digest[GR_DIGEST_BYTES]; /* of the tables' columns; 0: they name none */
     struct gr_found
-        *found;        /* in each column, over all silos, as the run began; behind that, of
-                          each, how much it was not found in, see gr_contract_sum_found; owned */
+        *found;        /* in each column, over all silos, as the run began; behind them, of
+                          each, how much it was not found in: as gr_release_counts tells; owned */
     uint8_t *withheld; /* of which values of a row the policy has told preprocessing nothing;
                           n_withheld; owned; NULL: it was not fitted by this process */
     size_t n_withheld;
@@ -77,11 +77,7 @@ bool gr_tables_take_kind(struct gr_data *data, const int64_t kind[GR_KIND_WORDS]
 
 /* Collective. Refuses tables whose columns are not those of the others, by column and pseudonym. */
 gr_status gr_contract_check(struct gr_cohort *cohort) GR_CHECKED;
-/* Not collective. A count below data.disclosure_threshold becomes 1, which says that there are
- * some.
- */
-int64_t gr_contract_blur(const struct gr_cohort *cohort, int64_t count);
-/* Collective. The findings in the silos' columns, added up. */
+/* Collective. The findings in the silos' columns, added up where they may be told. */
 gr_status gr_contract_sum_found(struct gr_cohort *cohort) GR_CHECKED;
 
 /* ---- preprocessing_fit.c, preprocessing.c ---------------------------------------------------- */

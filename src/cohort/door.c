@@ -74,17 +74,107 @@ gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *valu
     return gr_comm_max_int64(door->comm, values, n);
 }
 
-gr_status gr_release_allows(struct gr_door *door, const uint32_t *silos, bool *allowed, size_t n) {
-    const int64_t least = gr_policy_silos(door->config);
-    int64_t all[GR_RELEASES_ASKED_MAX] = {0};
+/* ---- counts of rows ------------------------------------------------------------------------- */
+
+/* Of a count, in how many silos it is from 1 to below the threshold, and in how many not below. */
+enum { FEW, ENOUGH, MARKS };
+
+static void mark_counts(const struct gr_door *door, const int64_t *counts, size_t n_silos, size_t n,
+                        int64_t *marks) {
+    const int64_t threshold = door->config->data.disclosure_threshold;
+    for (size_t i = 0; i < n_silos * n; i++)
+        if (counts[i] > 0) marks[i % n * MARKS + (counts[i] < threshold ? FEW : ENOUGH)]++;
+}
+
+/* By its marks alone: 0: in no silo; GR_RELEASE_SOME: perhaps of few rows, or of few silos; 1. */
+static int64_t weigh_marks(const struct gr_door *door, const int64_t marks[MARKS]) {
+    const int64_t threshold = door->config->data.disclosure_threshold;
+    const int64_t silos = marks[FEW] + marks[ENOUGH];
+    if (silos == 0) return 0;
+    return (marks[ENOUGH] > 0 || marks[FEW] >= threshold) && silos >= gr_policy_silos(door->config)
+               ? 1
+               : GR_RELEASE_SOME;
+}
+
+/* A small rest gives persons away as a small count does. */
+static void withhold_most(int64_t *told, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (told[i] > 0 && told[n + i] == GR_RELEASE_SOME) told[i] = GR_RELEASE_MOST;
+}
+
+/* Collective. marks: 2 n x MARKS, zeros; told: all that is to be told but the sums. */
+static gr_status weigh_counts(struct gr_door *door, enum gr_release id, const int64_t *counts,
+                              const int64_t *rests, size_t n_silos, size_t n, int64_t *marks,
+                              int64_t *told) {
+    mark_counts(door, counts, n_silos, n, marks);
+    mark_counts(door, rests, n_silos, n, marks + n * MARKS);
+    gr_status status = gr_release_sum(door, id, marks, 2 * n * MARKS);
+    if (status != GR_OK) return status;
+    for (size_t i = 0; i < 2 * n; i++)
+        told[i] = weigh_marks(door, marks + i * MARKS);
+    withhold_most(told, n);
+    return GR_OK;
+}
+
+/* Collective. The sums of this table that all read, of which small ones are told to nobody else. */
+static gr_status sum_all(struct gr_door *door, enum gr_release id, const int64_t *counts,
+                         const int64_t *rests, size_t n_silos, size_t n, int64_t *told) {
+    const int64_t threshold = door->config->data.disclosure_threshold;
+    memset(told, 0, 2 * n * sizeof *told);
+    for (size_t i = 0; i < n_silos * n; i++) {
+        told[i % n] += counts[i];
+        told[n + i % n] += rests[i] < threshold ? rests[i] : threshold;
+    }
+    gr_status status = gr_release_sum(door, id, told, 2 * n);
+    if (status != GR_OK) return status;
+    for (size_t i = 0; i < 2 * n; i++)
+        if (told[i] > 0 && told[i] < threshold) told[i] = GR_RELEASE_SOME;
+    for (size_t i = n; i < 2 * n; i++)
+        if (told[i] > 0) told[i] = 1;
+    withhold_most(told, n);
+    return GR_OK;
+}
+
+gr_status gr_release_counts(struct gr_door *door, enum gr_release id, const int64_t *counts,
+                            const int64_t *rests, size_t n_silos, size_t n, int64_t *told) {
+    int64_t *marks = NULL, *sums;
+    gr_status status = GR_OK;
+    if (n == 0) return GR_OK;
+    if (!gr_policy_holds(door->config)) return sum_all(door, id, counts, rests, n_silos, n, told);
+    GR_TRY(gr_comm_agree(door->comm,
+                         gr_allocate_zero(2 * n * MARKS, sizeof *marks, "the door", &marks)));
+    GR_TRY(weigh_counts(door, id, counts, rests, n_silos, n, marks, told));
+    sums = marks; /* they have been read */
+    memset(sums, 0, n * sizeof *sums);
+    for (size_t i = 0; i < n_silos * n; i++)
+        if (told[i % n] == 1) sums[i % n] += counts[i];
+    GR_TRY(gr_release_sum(door, id, sums, n));
+    for (size_t i = 0; i < n; i++)
+        if (told[i] == 1) told[i] = sums[i];
+out:
+    gr_free(marks);
+    return status;
+}
+
+/* ---- whether sums may be known -------------------------------------------------------------- */
+
+gr_status gr_release_allows(struct gr_door *door, const struct gr_release_basis *basis,
+                            bool *allowed, size_t n) {
+    const int64_t silos = gr_policy_silos(door->config);
+    const uint64_t rows = door->config->data.disclosure_threshold;
+    int64_t all[2 * GR_RELEASES_ASKED_MAX] = {0};
     gr_status status = GR_OK;
     if (n > GR_RELEASES_ASKED_MAX)
         return gr_fail(GR_ERROR_INTERNAL, "the door was asked for %zu sums at once", n);
+    for (size_t i = 0; i < n; i++) {
+        all[2 * i] = basis[i].silos;
+        all[2 * i + 1] = (int64_t)(basis[i].rows < rows ? basis[i].rows : rows);
+        allowed[i] = true;
+    }
+    if (!gr_policy_holds(door->config)) return GR_OK;
+    status = gr_comm_sum_public(door->comm, all, 2 * n);
     for (size_t i = 0; i < n; i++)
-        all[i] = silos[i];
-    if (least >= 2) status = gr_comm_sum_public(door->comm, all, n);
-    for (size_t i = 0; i < n; i++)
-        allowed[i] = least < 2 || all[i] >= least;
+        allowed[i] = all[2 * i] >= silos && all[2 * i + 1] >= (int64_t)rows;
     return status;
 }
 

@@ -34,7 +34,8 @@ static void count_lost(const struct gr_column *own, const struct gr_column *all,
     }
 }
 
-/* This rank's rows as read, whose open columns are known from now on. */
+/* The rows of each of this rank's silos as read, whose open columns are known from now on. lost:
+ * n_local x columns. */
 static gr_status count_silos(const struct gr_cohort *cohort, const struct gr_columns *all,
                              int64_t *lost) {
     bool *known = NULL;
@@ -49,9 +50,10 @@ static gr_status count_silos(const struct gr_cohort *cohort, const struct gr_col
             const struct gr_column *c = &all->schema->columns[column];
             const struct gr_column *mine = &own->schema->columns[own->column_of[v]];
             if (!c->open || mine->categories_count > GR_OPEN_CATEGORIES_MAX) continue;
-            count_lost(mine, c, v, &silo->train, known, &lost[column]);
-            count_lost(mine, c, v, &silo->validation, known, &lost[column]);
-            count_lost(mine, c, v, &silo->test, known, &lost[column]);
+            int64_t *count = &lost[i * all->schema->columns_count + column];
+            count_lost(mine, c, v, &silo->train, known, count);
+            count_lost(mine, c, v, &silo->validation, known, count);
+            count_lost(mine, c, v, &silo->test, known, count);
         }
     }
 out:
@@ -59,21 +61,32 @@ out:
     return status;
 }
 
+static int64_t count_rows(const struct gr_silo *silo) {
+    return (int64_t)(silo->train.n_rows + silo->validation.n_rows + silo->test.n_rows);
+}
+
 /* Collective. Of open columns the unknown ones join what was found, before rows are features. */
 static gr_status find_lost(struct gr_cohort *cohort, const char *text) {
     struct gr_preprocessing *p = NULL;
-    int64_t *lost = NULL;
+    const size_t n_local = cohort->data->n_local;
+    int64_t *lost = NULL, *told = NULL;
     size_t n = 0;
     gr_status mine = gr_preprocessing_create("preprocessing", text, &p), status;
     const struct gr_columns *all = mine == GR_OK ? gr_preprocessing_columns(p) : NULL;
     if (all) n = all->schema->columns_count;
-    if (mine == GR_OK) mine = gr_allocate_zero(n, sizeof *lost, "findings", &lost);
+    /* The counts, and behind them the rests; the answer. */
+    if (mine == GR_OK) mine = gr_allocate_zero(2 * n_local * n, sizeof *lost, "findings", &lost);
+    if (mine == GR_OK) mine = gr_allocate_zero(2 * n, sizeof *told, "findings", &told);
     if (mine == GR_OK && all) mine = count_silos(cohort, all, lost);
     GR_TRY(gr_comm_agree(cohort->comm, mine));
-    GR_TRY(gr_release_sum(cohort->door, GR_RELEASE_FINDINGS, lost, n));
+    for (size_t i = 0; i < n_local * n; i++)
+        lost[n_local * n + i] = count_rows(&cohort->data->local[i / n]) - lost[i];
+    GR_TRY(gr_release_counts(cohort->door, GR_RELEASE_FINDINGS, lost, lost + n_local * n, n_local,
+                             n, told));
     for (size_t i = 0; cohort->found && i < n; i++)
-        cohort->found[i].unknown += gr_contract_blur(cohort, lost[i]);
+        if (told[i] != 0) cohort->found[i].unknown = told[i]; /* open columns know all else */
 out:
+    gr_free(told);
     gr_free(lost);
     gr_preprocessing_free(p);
     return status;

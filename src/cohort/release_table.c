@@ -111,8 +111,9 @@ static const struct gr_release_row rows[] = {
      "of each column the rows that are missing, outside of the range, of no known category, "
      "censored, left out or taken as 0",
      "sums of counts", RECORDS, GR_RELEASE_AT_START,
-     "counts, and what is left without them, below data.disclosure_threshold; sums of fewer silos "
-     "than policy.minimum_silos",
+     "counts, and what is left without them, that may be of fewer rows than "
+     "data.disclosure_threshold, or of fewer silos than policy.minimum_silos: silos first tell of "
+     "each whether it is none, few or enough",
      has_columns},
     {GR_RELEASE_SHAPE, "shape", "number of classes, features and dimensions of a row",
      "maximum of counts", MODEL, GR_RELEASE_AT_START, NULL, NULL},
@@ -179,7 +180,9 @@ static const struct gr_release_row rows[] = {
      GR_RELEASE_EACH_ROUND, "sums of fewer silos than policy.minimum_silos: the round is void",
      adds_up},
     {GR_RELEASE_TRAINING, "training", "loss, rows trained on, and rows processed", "sums", RECORDS,
-     GR_RELEASE_EACH_ROUND, "sums of fewer silos than policy.minimum_silos", NULL},
+     GR_RELEASE_EACH_ROUND,
+     "sums of fewer silos than policy.minimum_silos, or fewer rows than data.disclosure_threshold",
+     NULL},
     {GR_RELEASE_TIMES, "times", "processor time, bytes sent, and the moment each silo is ready",
      "sums; messages", RECORDS, GR_RELEASE_EACH_ROUND, NULL, NULL},
     {GR_RELEASE_SCORES, "scores",
@@ -187,8 +190,10 @@ static const struct gr_release_row rows[] = {
      "reliability, "
      "bins of the AUC",
      "sums of counts and of 192-bit numbers", RECORDS, GR_RELEASE_EACH_SCORING,
-     "of rows of silos' own tables: cells and bins below data.disclosure_threshold, and what shows "
-     "them by subtraction; policy.digits",
+     "of rows of silos' own tables: all of fewer rows than data.disclosure_threshold or fewer "
+     "silos "
+     "than policy.minimum_silos; in the run directory cells and bins below the threshold, and what "
+     "shows them by subtraction, metrics beside them but in steps; policy.digits",
      scores_rows},
     {GR_RELEASE_SILO_SCORES, "silo-scores",
      "of each silo loss, accuracy, metrics and rows of its validation", "numbers for each silo",
@@ -213,7 +218,9 @@ static const struct gr_release_row rows[] = {
      "whether rows have weights and offsets, the power of two above the greatest weight, and how "
      "many weights are too small to count",
      "maxima; sum of counts", RECORDS, GR_RELEASE_AT_START,
-     "counts below data.disclosure_threshold", NULL},
+     "counts that may be below data.disclosure_threshold, or of fewer silos than "
+     "policy.minimum_silos",
+     NULL},
     {GR_RELEASE_ROWS, "rows", "training rows of all silos together", "sum of counts",
      "all ranks, terminal", GR_RELEASE_AT_START,
      "sums of fewer silos than policy.minimum_silos; told only where all silos take part",

@@ -80,22 +80,33 @@ void gr_terms_scale_test(struct gr_cohort *cohort) {
 
 void gr_cohort_scale_weights(struct gr_cohort *cohort) {
     const int held = (int)cohort->terms.held_exponent;
-    size_t lost = 0;
     if (!cohort->terms.weights) return;
     for (size_t i = 0; i < cohort->data->n_local; i++) {
         struct gr_silo *silo = &cohort->data->local[i];
-        lost += gr_rows_scale_weights(&silo->train, (int)cohort->terms.train_exponent);
-        if (held == GR_WEIGHT_NONE) continue;
-        lost += gr_rows_scale_weights(&silo->validation, held);
-        lost += gr_rows_scale_weights(&silo->test, held);
+        size_t lost = gr_rows_scale_weights(&silo->train, (int)cohort->terms.train_exponent);
+        if (held != GR_WEIGHT_NONE) {
+            lost += gr_rows_scale_weights(&silo->validation, held);
+            lost += gr_rows_scale_weights(&silo->test, held);
+        }
+        silo->lost_weights = (int64_t)lost;
     }
-    lost += scale_test(cohort);
-    cohort->terms.lost = (int64_t)lost;
+    /* A test table is read by all, and its weights are nobody's secret. */
+    cohort->terms.lost = (int64_t)scale_test(cohort);
 }
 
 gr_status gr_terms_sum_lost(struct gr_cohort *cohort) {
-    const gr_status status =
-        gr_release_sum(cohort->door, GR_RELEASE_ROW_TERMS, &cohort->terms.lost, 1);
-    cohort->terms.lost = gr_contract_blur(cohort, cohort->terms.lost);
+    const size_t n = cohort->data->n_local;
+    int64_t *counts = NULL, told[2];
+    gr_status status;
+    /* The counts, and behind them the rests, which would tell of rows, and are none. */
+    GR_TRY(
+        gr_comm_agree(cohort->comm, gr_allocate_zero(2 * n, sizeof *counts, "weights", &counts)));
+    for (size_t i = 0; i < n; i++)
+        counts[i] = cohort->data->local[i].lost_weights;
+    GR_TRY(gr_release_counts(cohort->door, GR_RELEASE_ROW_TERMS, counts, counts + n, n, 1, told));
+    GR_TRY(gr_comm_sum_public(cohort->comm, &cohort->terms.lost, 1));
+    if (told[0] != 0) cohort->terms.lost = told[0] < 0 ? told[0] : cohort->terms.lost + told[0];
+out:
+    gr_free(counts);
     return status;
 }

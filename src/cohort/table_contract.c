@@ -109,56 +109,46 @@ out:
 enum { FOUND_WORDS = sizeof(struct gr_found) / sizeof(int64_t) };
 _Static_assert(sizeof(struct gr_found) == 7 * sizeof(int64_t), "found is seven int64_t");
 
-/*
- * Of how many values a finding was not made, at most `cap`: added over processes it says whether
- * they are fewer than that, and how many there are to nobody unless they are.
- */
-static struct gr_found rest_of(const struct gr_found *found, int64_t cap) {
+/* Of how many values a finding was not made; `present` is a number of rows, and nobody's. */
+static struct gr_found rest_of(const struct gr_found *found) {
     struct gr_found rest = {.missing = found->present, .dropped = found->present};
     rest.outside = found->present - found->outside;
     rest.unknown = found->present - found->unknown;
     rest.censored = found->present - found->censored;
     rest.lost = found->present - found->lost;
-    int64_t count[FOUND_WORDS];
-    memcpy(count, &rest, sizeof rest);
-    for (size_t i = 0; i < FOUND_WORDS; i++)
-        count[i] = count[i] < 0 ? 0 : count[i] < cap ? count[i] : cap;
-    memcpy(&rest, count, sizeof rest);
     return rest;
 }
 
-int64_t gr_contract_blur(const struct gr_cohort *cohort, int64_t count) {
-    return count > 0 && count < cohort->config->data.disclosure_threshold ? 1 : count;
-}
-
-/* Small counts, and small rests, are from here on one figure, on every rank: it says that there are
- * some. */
-static void blur_found(struct gr_cohort *cohort, size_t n) {
-    int64_t count[FOUND_WORDS];
-    for (size_t i = 0; i < n; i++) {
-        memcpy(count, &cohort->found[i], sizeof count);
-        for (size_t k = 0; k < FOUND_WORDS; k++)
-            count[k] = gr_contract_blur(cohort, count[k]);
-        memcpy(&cohort->found[i], count, sizeof count);
+/* Collective. counts: this rank's silos', found[i] for each; of n columns. */
+static gr_status release_found(struct gr_cohort *cohort, size_t n) {
+    const struct gr_data *data = cohort->data;
+    const size_t all = data->columns ? data->n_local * n : 0;
+    struct gr_found *counts = NULL, *rests = NULL;
+    gr_status status, mine = gr_allocate_zero(all, sizeof *counts, "findings", &counts);
+    if (mine == GR_OK) mine = gr_allocate_zero(all, sizeof *rests, "findings", &rests);
+    GR_TRY(gr_comm_agree(cohort->comm, mine));
+    for (size_t i = 0; i < all; i++) {
+        counts[i] = data->found[i];
+        rests[i] = rest_of(&counts[i]);
+        counts[i].present = 0;
     }
+    status = gr_release_counts(cohort->door, GR_RELEASE_FINDINGS, (const int64_t *)counts,
+                               (const int64_t *)rests, all > 0 ? data->n_local : 0, n * FOUND_WORDS,
+                               &cohort->found->missing);
+out:
+    gr_free(rests);
+    gr_free(counts);
+    return status;
 }
 
 gr_status gr_contract_sum_found(struct gr_cohort *cohort) {
-    const int64_t cap = cohort->config->data.disclosure_threshold;
     int64_t n = cohort->data->columns ? cohort->data->columns->schema->columns_count : 0;
     gr_status status;
     GR_TRY(gr_comm_max_public(cohort->comm, &n, 1));
     /* The findings, and behind them the rests. */
     GR_TRY(gr_comm_agree(cohort->comm, gr_allocate_zero(2 * (size_t)n, sizeof *cohort->found,
                                                         "findings", &cohort->found)));
-    for (int64_t i = 0; i < n && cohort->data->columns; i++) {
-        cohort->found[i] = cohort->data->found[i];
-        cohort->found[n + i] = rest_of(&cohort->found[i], cap);
-        cohort->found[i].present = 0; /* a number of rows */
-    }
-    GR_TRY(gr_release_sum(cohort->door, GR_RELEASE_FINDINGS, &cohort->found->missing,
-                          2 * (size_t)n * FOUND_WORDS));
-    blur_found(cohort, 2 * (size_t)n);
+    GR_TRY(release_found(cohort, (size_t)n));
     cohort->passed_over = cohort->data->passed_over;
     if (cohort->config->data.source != GR_SOURCE_CSV) return GR_OK;
     status = gr_release_max(cohort->door, GR_RELEASE_PASSED_OVER, &cohort->passed_over.sep_line,
@@ -167,46 +157,44 @@ out:
     return status;
 }
 
-/*
- * "12 missing", or "fewer than 10"; nothing for none. Where the rest are some, but fewer than the
- * threshold, the count tells of them what a small count would: "all but fewer than 10".
- */
-static void add_count(char *out, size_t size, int64_t count, int64_t rest, uint32_t threshold,
+/* "12 missing"; nothing for none. Withheld: "some", or of a table that all read, whose counts are
+ * withheld below the threshold and never else, "fewer than 10". */
+static void add_count(const struct gr_cohort *cohort, char *out, size_t size, int64_t count,
                       const char *what) {
-    size_t used = strlen(out);
-    const char *comma = used ? "," : "";
+    const size_t used = strlen(out);
+    const char *comma = used ? "," : "", *all_but = count == GR_RELEASE_MOST ? "all but " : "";
     if (count == 0) return;
-    if (count < threshold)
-        snprintf(out + used, size - used, "%s fewer than %u %s", comma, threshold, what);
-    else if (rest > 0 && rest < threshold)
-        snprintf(out + used, size - used, "%s all but fewer than %u %s", comma, threshold, what);
-    else
+    if (count > 0)
         snprintf(out + used, size - used, "%s %lld %s", comma, (long long)count, what);
+    else if (gr_policy_holds(cohort->config))
+        snprintf(out + used, size - used, "%s %ssome %s", comma, all_but, what);
+    else
+        snprintf(out + used, size - used, "%s %sfewer than %u %s", comma, all_but,
+                 cohort->config->data.disclosure_threshold, what);
 }
 
 gr_status gr_cohort_tell_found(const struct gr_cohort *cohort, size_t column, char **words) {
     const struct gr_columns *columns = cohort->data->columns;
-    const uint32_t threshold = cohort->config->data.disclosure_threshold;
     char counts[512] = "", name[64];
     *words = NULL;
     if (!columns || !cohort->found) return GR_OK;
     const struct gr_found *found = &cohort->found[column],
                           *rest = &cohort->found[columns->schema->columns_count + column];
     const struct {
-        int64_t count, rest;
+        int64_t count;
         const char *what;
-    } kinds[] = {{found->missing, rest->missing, "missing"},
-                 {found->outside, rest->outside, "outside of the range"},
-                 {found->unknown, rest->unknown, "of no known category"},
-                 {found->censored, rest->censored, "censored at a bound"},
-                 {found->lost, rest->lost,
-                  "beyond the digits of float32 (`origin`, or of dates `since`, keeps them)"},
-                 {found->dropped, rest->dropped, "rows left out without it"}};
+    } kinds[] = {
+        {found->missing, "missing"},
+        {found->outside, "outside of the range"},
+        {found->unknown, "of no known category"},
+        {found->censored, "censored at a bound"},
+        {found->lost, "beyond the digits of float32 (`origin`, or of dates `since`, keeps them)"},
+        {found->dropped, "rows left out without it"}};
     const char *text = columns->schema->columns[column].name;
     gr_text_quote(text, strlen(text), name, sizeof name);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        add_count(counts, sizeof counts, kinds[i].count, kinds[i].rest, threshold, kinds[i].what);
-    if (rest->missing == 0 && found->missing >= threshold)
+        add_count(cohort, counts, sizeof counts, kinds[i].count, kinds[i].what);
+    if (rest->missing == 0 && found->missing > 0)
         snprintf(counts + strlen(counts), sizeof counts - strlen(counts), ", no row has a value");
     return counts[0] ? gr_text_format(words, "data: %s:%s", name, counts) : GR_OK;
 }
@@ -214,8 +202,7 @@ gr_status gr_cohort_tell_found(const struct gr_cohort *cohort, size_t column, ch
 gr_status gr_cohort_tell_weights(const struct gr_cohort *cohort, char **words) {
     char counts[160] = "";
     *words = NULL;
-    add_count(counts, sizeof counts, cohort->terms.lost, 0,
-              cohort->config->data.disclosure_threshold,
+    add_count(cohort, counts, sizeof counts, cohort->terms.lost,
               "above 0 but below 2^-25 of the largest, and taken as 0");
     return counts[0] ? gr_text_format(words, "data: weights:%s", counts) : GR_OK;
 }

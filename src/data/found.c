@@ -39,8 +39,9 @@ static void count_rows(const struct gr_columns *columns, const struct gr_rows *r
 
 void gr_data_count_found(struct gr_data *data) {
     for (size_t i = 0; data->columns && i < data->n_local; i++) {
-        count_rows(data->columns, &data->local[i].train, data->found);
-        count_rows(data->columns, &data->local[i].validation, data->found);
-        count_rows(data->columns, &data->local[i].test, data->found);
+        struct gr_found *found = data->found + i * data->columns->schema->columns_count;
+        count_rows(data->columns, &data->local[i].train, found);
+        count_rows(data->columns, &data->local[i].validation, found);
+        count_rows(data->columns, &data->local[i].test, found);
     }
 }

@@ -100,8 +100,8 @@ static gr_status join_columns(struct gr_data *data, struct gr_reader *reader) {
     if (first && reader->columns) {
         data->columns = reader->columns;
         reader->columns = NULL;
-        return gr_allocate_zero(data->columns->schema->columns_count, sizeof *data->found,
-                                "findings", &data->found);
+        return gr_allocate_zero(data->n_local * data->columns->schema->columns_count,
+                                sizeof *data->found, "findings", &data->found);
     }
     if (!data->columns) return GR_OK;
     if (!reader->columns || !gr_columns_alike(reader->columns->schema, data->columns->schema,
@@ -113,11 +113,12 @@ static gr_status join_columns(struct gr_data *data, struct gr_reader *reader) {
     return status;
 }
 
-/* Takes the findings in a table that this process answers for: as it was read, or imported. */
-static void add_found(struct gr_data *data, const struct gr_reader *reader) {
+/* Takes the findings in a table that this process answers for, as it was read or imported, for
+ * those of a silo by its index here. */
+static void add_found(struct gr_data *data, size_t silo, const struct gr_reader *reader) {
     const struct gr_found *from = reader->found ? reader->found : reader->imported;
     for (unsigned i = 0; from && i < data->columns->schema->columns_count; i++) {
-        struct gr_found *to = &data->found[i];
+        struct gr_found *to = &data->found[silo * data->columns->schema->columns_count + i];
         to->missing += from[i].missing;
         to->outside += from[i].outside;
         to->unknown += from[i].unknown;
@@ -277,7 +278,7 @@ static gr_status load_train(struct load *l) {
     GR_TRY(plan_silos(l, &reader, n, &answers, &picks, &n_picks));
     GR_TRY(check_answers(l, &reader, n, &answers));
     if (l->share->n_local > 0 && l->share->silos[0] == 0) {
-        add_found(l->data, &reader);
+        add_found(l->data, 0, &reader);
         GR_TRY(add_guessed(l->data, &reader, "common table"));
     }
     release_answers(&answers);
@@ -306,7 +307,7 @@ static gr_status read_silo(struct load *l, size_t i) {
     GR_TRY(plan_silo(l, id, NULL, n, &answers, &reader.shape, &l->data->local[i], picks));
     GR_TRY(gr_reader_rows(&reader, picks, n));
     GR_TRY(join_table(l, &reader, answers.n_classes));
-    add_found(l->data, &reader);
+    add_found(l->data, i, &reader);
     gr_silo_pseudonym(id, pseudonym);
     GR_TRY(add_guessed(l->data, &reader, pseudonym));
     l->data->local[i].columns = reader.columns;

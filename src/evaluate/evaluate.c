@@ -37,6 +37,15 @@ double gr_score_accuracy(const struct gr_score *score) {
     return score->weight > 0 ? (double)score->correct / (double)score->weight : (double)NAN;
 }
 
+double gr_score_accuracy_told(const struct gr_score *score, uint32_t least) {
+    const int64_t right = score->correct, wrong = score->weight - score->correct;
+    const int64_t few = (int64_t)least * GR_WEIGHT_ONE;
+    const bool weighted = score->weight != score->examples * GR_WEIGHT_ONE;
+    const bool shows = weighted || (right > 0 && right < few) || (wrong > 0 && wrong < few);
+    return gr_round_step(gr_score_accuracy(score),
+                         shows ? gr_share_step(score->examples, least) : 0);
+}
+
 size_t gr_scores_withhold_more(const int64_t *told, size_t n, int64_t n_withheld,
                                int64_t minimum_rows) {
     size_t i = 0;

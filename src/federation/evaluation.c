@@ -26,7 +26,7 @@ struct gr_scores {
     struct gr_silo_metrics *silo_metrics, *silo_metrics_total; /* likewise, with the AUC */
     double *silo_room;                                         /* a number for each silo */
     uint32_t epoch;      /* of the members over which total_round was counted */
-    bool withheld;       /* the total: rows of fewer silos than policy.minimum_silos */
+    bool withheld;       /* the total: too few silos or rows stand behind it */
     bool silos_withheld; /* silos' scores, likewise */
     bool again;          /* the outcome has been scored before, over other members */
 };
@@ -361,27 +361,29 @@ static gr_status seal(struct gr_federation *f) {
 }
 
 /* Silos of this rank whose rows, held out for the test or else the validation, were scored. */
-static uint32_t count_scored(const struct gr_federation *f, bool of_test) {
-    uint32_t n = 0;
+static struct gr_release_basis count_scored(const struct gr_federation *f, bool of_test) {
+    struct gr_release_basis basis = {0};
     for (size_t i = 0; i < f->data->n_local; i++) {
         const struct gr_silo *silo = &f->data->local[i];
         const size_t rows = of_test ? silo->test.n_rows : silo->validation.n_rows;
-        n += rows > 0 && !gr_unscored_has(f->unscored, silo->id);
+        if (rows == 0 || gr_unscored_has(f->unscored, silo->id)) continue;
+        basis.silos++;
+        basis.rows += rows;
     }
-    return n;
+    return basis;
 }
 
 /*
- * Collective. Held-out rows of fewer silos than the policy asks for: their scores never leave. A
- * common test table is nobody's.
+ * Collective. Held-out rows of fewer silos than the policy asks for, or fewer rows than the
+ * threshold: their scores never leave. A common test table is nobody's.
  */
 static gr_status withhold_scores(struct gr_federation *f, struct gr_round_sums *sums) {
     struct gr_door *door = gr_cohort_door(f->cohort);
     struct gr_scores *s = f->scores;
-    const uint32_t silos[2] = {count_scored(f, false), count_scored(f, true)};
+    const struct gr_release_basis of[2] = {count_scored(f, false), count_scored(f, true)};
     bool allowed[2];
     gr_status status = GR_OK;
-    GR_TRY(gr_release_allows(door, silos, allowed, 2));
+    GR_TRY(gr_release_allows(door, of, allowed, 2));
     const bool validation = allowed[0] && !s->again, test = allowed[1] && !s->again;
     s->silos_withheld = !validation;
     s->withheld = rows_are_silos(f) && !(accumulators_test(f) ? test : validation);
@@ -449,7 +451,8 @@ static const char *why_none(const struct gr_federation *f) {
     struct gr_unscored unscored;
     gr_federation_unscored(f, &unscored);
     return f->scores->withheld && !unscored.diverged
-               ? "rows of fewer silos than policy.minimum_silos"
+               ? "rows of fewer silos than policy.minimum_silos, or fewer than "
+                 "data.disclosure_threshold"
                : gr_unscored_why(f, accumulators_test(f));
 }
 
@@ -512,19 +515,26 @@ static void fill_metrics(const struct gr_federation *f, struct gr_metrics *metri
     metrics->cpu_seconds_train = 1e-6 * (double)sums->cpu_microseconds;
 }
 
+static double accuracy_told(const struct gr_federation *f, const struct gr_score *score) {
+    return gr_model_classes(f->model) > 0
+               ? gr_score_accuracy_told(score, f->config->data.disclosure_threshold)
+               : (double)NAN;
+}
+
 void gr_round_disclose(const struct gr_federation *f, struct gr_metrics *metrics) {
     const uint32_t digits = f->config->policy.digits;
     if (!gr_policy_holds(f->config)) return;
     metrics->train_loss = gr_round_digits(metrics->train_loss, digits);
     metrics->validation_loss = gr_round_digits(metrics->validation_loss, digits);
-    metrics->validation_accuracy = gr_round_digits(metrics->validation_accuracy, digits);
+    metrics->validation_accuracy =
+        gr_round_digits(accuracy_told(f, &f->scores->sums.validation), digits);
     for (size_t i = 0; i < 3; i++) {
         metrics->silo_loss[i] = gr_round_digits(metrics->silo_loss[i], digits);
         metrics->silo_accuracy[i] = gr_round_digits(metrics->silo_accuracy[i], digits);
     }
     if (!rows_are_silos(f)) return;
     metrics->test_loss = gr_round_digits(metrics->test_loss, digits);
-    metrics->test_accuracy = gr_round_digits(metrics->test_accuracy, digits);
+    metrics->test_accuracy = gr_round_digits(accuracy_told(f, &f->scores->sums.test), digits);
 }
 
 /*
@@ -542,9 +552,11 @@ static gr_status add_up(struct gr_federation *f) {
     f->scores->again = false;
     f->scores->epoch = gr_comm_epoch(f->comm);
     /* Of a sealed roster some ranks may be gone: the losses of those left are summed alone. */
-    (void)gr_training_contributions(f->training, &n);
-    const uint32_t contributions = (uint32_t)n;
-    GR_TRY(gr_release_allows(gr_cohort_door(f->cohort), &contributions, &allowed, 1));
+    const struct gr_contribution *contributions = gr_training_contributions(f->training, &n);
+    struct gr_release_basis basis = {.silos = (uint32_t)n};
+    for (size_t i = 0; i < n; i++)
+        basis.rows += contributions[i].examples;
+    GR_TRY(gr_release_allows(gr_cohort_door(f->cohort), &basis, &allowed, 1));
     if (!allowed) {
         sums.processed = 0;
         memset(sums.loss, 0, sizeof sums.loss);

@@ -122,7 +122,8 @@ void gr_accumulator_clear(struct gr_accumulator *t, bool with_auc) {
     t->n_kept = 0;
     gr_free(t->withheld);
     t->withheld = NULL;
-    t->digits = 0;
+    t->digits = t->least = 0;
+    t->step = 0;
 }
 
 /* Sums of rows, in front of the bins; of many classes the bins' counts are such sums as well. */

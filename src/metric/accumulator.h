@@ -48,6 +48,8 @@ struct gr_accumulator {
      * reliability table, whether it is withheld; owned; NULL: none is. */
     uint8_t *withheld;
     uint32_t digits; /* significant ones of metrics; 0: all */
+    uint32_t least;  /* rows of which a share is told; 0: any */
+    double step;     /* of metrics that follow from counts; 0: they are told as they are */
 };
 
 /* 0: there is no matrix. */
@@ -66,6 +68,7 @@ enum gr_reason {
     GR_NOT_OF_MODEL,
     GR_NO_ROWS,
     GR_NO_WEIGHT,
+    GR_FEW_ROWS,
     GR_REASONS
 };
 extern const char *const gr_reason_text[GR_REASONS];

@@ -3,11 +3,13 @@
  * Disclosure control of scores over rows that silos hold out: small cells of the confusion matrix
  * and small bins of the reliability table are withheld, with as many more as it takes that nothing
  * follows by subtraction from the totals (primary and complementary cell suppression: Hundepool et
- * al. 2012, Statistical Disclosure Control, chapter 4); metrics are told with few digits.
+ * al. 2012, Statistical Disclosure Control, chapter 4); metrics are told with few digits, and
+ * beside withheld cells in steps so wide that the cells cannot be solved for.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "metric/accumulator.h"
 
@@ -18,6 +20,23 @@ double gr_round_digits(double value, uint32_t digits) {
     if (digits == 0 || digits >= 17 || !isfinite(value)) return value;
     snprintf(text, sizeof text, "%.*e", (int)digits - 1, value);
     return strtod(text, NULL);
+}
+
+double gr_share_step(int64_t rows, uint32_t least) {
+    const double share = (double)least / (double)rows;
+    if (least < 2) return 0;
+    if (!(share <= 0.5)) return 1;
+    double step = pow(10, floor(log10(share)));
+    for (size_t i = 0; step < share * (1 - 1e-12); i++)
+        step *= i % 3 == 1 ? 2.5 : 2; /* 1, 2, 5, 10 */
+    return step;
+}
+
+double gr_round_step(double value, double step) {
+    if (!(step > 0) || !isfinite(value)) return value;
+    if (!(step < 1)) return (double)NAN;
+    /* A step is at most one digit: its multiples are those that decimal text has. */
+    return gr_round_digits(rint(value / step) * step, 15);
 }
 
 /* ---- lines of a table ----------------------------------------------------------------------- */
@@ -123,18 +142,38 @@ gr_status gr_accumulator_disclose(struct gr_accumulator *t, uint32_t rows, uint3
     const size_t cells = gr_confusion_cells(t), n = cells + GR_RELIABILITY_BINS;
     gr_status status = GR_OK;
     t->digits = digits;
+    t->least = rows;
     if (t->classes == 0 || rows < 2) return GR_OK;
     if (!t->withheld) GR_TRY(gr_allocate_zero(n, 1, "an accumulator", &t->withheld));
     for (size_t i = 0; i < n; i++)
         t->withheld[i] = i < cells && is_weighted(t);
     if (cells > 0) withhold_confusion(t, (int64_t)rows * GR_WEIGHT_ONE);
     withhold_reliability(t, rows);
+    /* Where there is no matrix its cells, of more than 100 classes, are small. */
+    if (cells == 0 || memchr(t->withheld, 1, cells))
+        t->step = gr_share_step(t->sums[GR_ROWS], rows);
 out:
     return status;
 }
 
+/* The bounds go outwards, so that they still enclose the value. */
+static void in_steps(struct gr_metric_value *v, double step) {
+    if (!(step < 1)) {
+        const double none = (double)NAN;
+        *v = (struct gr_metric_value){none, none, none, gr_reason_text[GR_FEW_ROWS]};
+        return;
+    }
+    const bool bounded = v->lower < v->upper;
+    v->value = gr_round_step(v->value, step);
+    v->lower = bounded ? gr_round_step(floor(v->lower / step) * step, step) : v->value;
+    v->upper = bounded ? gr_round_step(ceil(v->upper / step) * step, step) : v->value;
+}
+
 struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *t, unsigned metric) {
     struct gr_metric_value v = gr_metric_exact(t, metric);
+    if (t->step > 0 && metric < gr_metric_count && gr_metric_rows[metric].counted &&
+        !isnan(v.lower))
+        in_steps(&v, t->step);
     v.value = gr_round_digits(v.value, t->digits);
     v.lower = gr_round_digits(v.lower, t->digits);
     v.upper = gr_round_digits(v.upper, t->digits);

@@ -23,6 +23,7 @@ const char *const gr_reason_text[GR_REASONS] = {
     [GR_NOT_OF_MODEL] = "not a metric of this model",
     [GR_NO_ROWS] = "no rows",
     [GR_NO_WEIGHT] = "all weights are 0",
+    [GR_FEW_ROWS] = "too few rows: it would tell of fewer than data.disclosure_threshold",
 };
 
 static struct gr_metric_value undefined(enum gr_reason why) {
@@ -142,6 +143,14 @@ double gr_accumulator_confusion(const struct gr_accumulator *t, size_t actual, s
     return ldexp((double)units, t->exponent - GR_WEIGHT_BITS);
 }
 
+/* Beside the bin's rows the exact share would tell how many are not found. */
+static double fraction_found(const struct gr_accumulator *t, const int64_t *bin) {
+    const int64_t found = bin[GR_BIN_CORRECT], weight = bin[GR_BIN_WEIGHT];
+    const int64_t least = (int64_t)t->least * GR_WEIGHT_ONE;
+    const bool few = (found > 0 && found < least) || (found < weight && weight - found < least);
+    return gr_round_step(ratio(found, weight), few ? gr_share_step(bin[GR_BIN_ROWS], t->least) : 0);
+}
+
 struct gr_reliability gr_accumulator_reliability(const struct gr_accumulator *t, size_t b) {
     const int64_t *bin = t->reliability + b * GR_BIN_SUMS;
     const bool withheld = t->withheld && t->withheld[gr_confusion_cells(t) + b];
@@ -155,9 +164,7 @@ struct gr_reliability gr_accumulator_reliability(const struct gr_accumulator *t,
             weight > 0
                 ? gr_round_digits((double)gr_real_value(bin + GR_BIN_SCORE) / weight, t->digits)
                 : none,
-        .fraction = weight > 0
-                        ? gr_round_digits(ratio(bin[GR_BIN_CORRECT], bin[GR_BIN_WEIGHT]), t->digits)
-                        : none,
+        .fraction = weight > 0 ? gr_round_digits(fraction_found(t, bin), t->digits) : none,
     };
 }
 
@@ -198,14 +205,20 @@ static struct gr_metric_value poisson_deviance(const struct gr_accumulator *t) {
 
 /* In this order they are told. */
 const struct gr_metric_row gr_metric_rows[] = {
-    {.name = "accuracy", .title = "accuracy", .always = true, .compute = accuracy},
+    {.name = "accuracy", .counted = true, .title = "accuracy", .always = true, .compute = accuracy},
     {.name = "log_loss", .title = "log loss", .always = true, .compute = log_loss},
-    {.name = "balanced_accuracy", .title = "balanced accuracy", .compute = balanced_accuracy},
-    {.name = "macro_f1", .title = "macro F1", .compute = macro_f1},
-    {.name = "matthews", .title = "Matthews correlation", .compute = matthews},
-    {.name = "auc", .title = "ROC AUC", .bounded = true, .compute = auc},
+    {.name = "balanced_accuracy",
+     .counted = true,
+     .title = "balanced accuracy",
+     .compute = balanced_accuracy},
+    {.name = "macro_f1", .counted = true, .title = "macro F1", .compute = macro_f1},
+    {.name = "matthews", .counted = true, .title = "Matthews correlation", .compute = matthews},
+    {.name = "auc", .counted = true, .title = "ROC AUC", .bounded = true, .compute = auc},
     {.name = "brier", .title = "Brier score", .compute = brier},
-    {.name = "calibration_error", .title = "calibration error", .compute = calibration_error},
+    {.name = "calibration_error",
+     .counted = true,
+     .title = "calibration error",
+     .compute = calibration_error},
     {.name = "mse", .title = "mean squared error", .of_numbers = true, .compute = mse},
     {.name = "mae", .title = "mean absolute error", .of_numbers = true, .compute = mae},
     {.name = "r2", .title = "R\xc2\xb2", .of_numbers = true, .compute = r2},

@@ -139,6 +139,17 @@ check "small silos" train small --quiet --set data.validation_fraction=0.05
 held=$(grep -o '"validation_rows":[0-9]*' small/metrics.jsonl | head -n 1)
 check "no score of one silo" equal "$held" '"validation_rows":0'
 check "and why" grep -q "rows of fewer silos than policy.minimum_silos" small/evaluation.json
+# All three do, 9 rows together, and 18.
+for i in 1 2 3; do rows $i 15 >$i.csv; done
+few() { exits 0 on_ranks "$1" train run.yaml --run "few$1${3:-}" --quiet --set data.validation_fraction="$2" --set data.stratify=false --set preprocess.scale=none; }
+check "nine rows held out" few 3 0.2
+check "have no score" equal "$(grep -o '"validation_rows":[0-9]*' few3/metrics.jsonl | sort -u)" '"validation_rows":0'
+check "and why" grep -q "or fewer than data.disclosure_threshold" few3/evaluation.json
+check "on one rank" few 1 0.2
+check "neither" equal "$(grep -o '"validation_rows":[0-9]*' few1/metrics.jsonl | sort -u)" '"validation_rows":0'
+check "eighteen rows" few 2 0.4 b
+check "have a loss" grep -q '"validation_rows":18' few2b/metrics.jsonl
+check "and no accuracy that few rows were right, or wrong, by" bash -c 'grep -q "\"validation_accuracy\":null" few2b/metrics.jsonl && grep -q "too few rows" few2b/evaluation.json'
 # Both silos hold rows out, one of them none for the validation.
 for i in 1 2 3; do rows $i >$i.csv; done
 sed '3,$d' 3.csv >one.csv; sed 's/: [0-9]*.csv/: one.csv/3' run.yaml >part.yaml; sed -i 's/{file: 1.csv}, //' part.yaml

@@ -625,6 +625,102 @@ START_TEST(small_cells_do_not_follow) {
 }
 END_TEST
 
+/* The metrics of a table of two classes, {right no, wrong yes, wrong no, right yes}, by their
+ * definitions; NAN: not defined. */
+enum { TOLD = 4 };
+static void metrics_of(const double t[4], double out[TOLD]) {
+    const double n = t[0] + t[1] + t[2] + t[3], no = t[0] + t[1], yes = t[2] + t[3];
+    const double said_no = t[0] + t[2], said_yes = t[1] + t[3];
+    const double classes = (no > 0) + (yes > 0), named = (no + said_no > 0) + (yes + said_yes > 0);
+    out[0] = (t[0] + t[3]) / n;
+    out[1] = ((no > 0 ? t[0] / no : 0) + (yes > 0 ? t[3] / yes : 0)) / classes;
+    out[2] = ((no + said_no > 0 ? 2 * t[0] / (no + said_no) : 0) +
+              (yes + said_yes > 0 ? 2 * t[3] / (yes + said_yes) : 0)) /
+             named;
+    out[3] = (t[0] * t[3] - t[1] * t[2]) / sqrt(no * yes * said_no * said_yes);
+}
+
+/*
+ * Closed form: of all tables of as many rows, those with which the told metrics agree differ in
+ * each small cell by 4 at least. With four exact digits many a table is the only
+ * one.
+ */
+START_TEST(withheld_cells_are_not_solved_for) {
+    static const int tables[][4] = {{20, 3, 2, 5}, {30, 1, 4, 15}, {11, 2, 1, 16}, {40, 6, 3, 11}};
+    static const unsigned metric[TOLD] = {0, 2, 3, 4}; /* in gr_metric_rows */
+    for (size_t k = 0; k < sizeof tables / sizeof *tables; k++) {
+        struct gr_accumulator *accumulator = with_cells(2, tables[k], 1);
+        const int n = tables[k][0] + tables[k][1] + tables[k][2] + tables[k][3];
+        double told[TOLD], step = gr_share_step(n, 10), least[4], most[4];
+        MUST(gr_accumulator_disclose(accumulator, 10, 4));
+        for (size_t m = 0; m < TOLD; m++)
+            told[m] = gr_accumulator_metric(accumulator, metric[m]).value;
+        for (size_t c = 0; c < 4; c++) {
+            least[c] = n;
+            most[c] = 0;
+        }
+        for (int a = 0; a <= n; a++)
+            for (int b = 0; a + b <= n; b++)
+                for (int c = 0; a + b + c <= n; c++) {
+                    const double t[4] = {a, b, c, n - a - b - c};
+                    double of[TOLD];
+                    bool agrees = true;
+                    metrics_of(t, of);
+                    for (size_t m = 0; m < TOLD; m++)
+                        agrees =
+                            agrees && (isnan(told[m]) || fabs(of[m] - told[m]) <= step / 2 + 1e-9);
+                    for (size_t i = 0; agrees && i < 4; i++) {
+                        least[i] = fmin(least[i], t[i]);
+                        most[i] = fmax(most[i], t[i]);
+                    }
+                }
+        for (size_t i = 0; i < 4; i++) {
+            ck_assert_double_ge(tables[k][i], least[i]);
+            ck_assert_double_le(tables[k][i], most[i]);
+            if (tables[k][i] < 10) ck_assert_double_ge(most[i] - least[i], 4);
+        }
+        gr_accumulator_free(accumulator);
+    }
+}
+END_TEST
+
+START_TEST(steps_of_shares) {
+    ck_assert_double_eq_tol(gr_share_step(200, 10), 0.05, 1e-15);
+    ck_assert_double_eq_tol(gr_share_step(201, 10), 0.05, 1e-15);
+    ck_assert_double_eq_tol(gr_share_step(199, 10), 0.1, 1e-15);
+    ck_assert_double_eq_tol(gr_share_step(1000000, 10), 1e-5, 1e-18);
+    ck_assert_double_eq_tol(gr_share_step(400000, 10), 5e-5, 1e-18);
+    ck_assert_double_eq(gr_share_step(20, 10), 0.5);
+    ck_assert_double_eq(gr_share_step(19, 10), 1);
+    ck_assert_double_eq(gr_share_step(0, 10), 1);
+    ck_assert_double_eq(gr_share_step(5, 1), 0);
+    ck_assert_double_eq(gr_round_step(0.8222, 0.05), 0.8);
+    ck_assert_double_eq(gr_round_step(-0.38, 0.05), -0.4);
+    ck_assert_double_eq(gr_round_step(0.123456, 0), 0.123456);
+    ck_assert(isnan(gr_round_step(0.5, 1)));
+}
+END_TEST
+
+/* Closed form: 6 of 100 wrong are too few to be told, 10 are not, nor is none. */
+START_TEST(an_accuracy_tells_no_few_errors) {
+    struct gr_score score = {
+        .examples = 100, .correct = 94 * GR_WEIGHT_ONE, .weight = 100 * GR_WEIGHT_ONE};
+    ck_assert_double_eq(gr_score_accuracy_told(&score, 10), 0.9);
+    score.correct = 90 * GR_WEIGHT_ONE;
+    ck_assert_double_eq(gr_score_accuracy_told(&score, 10), 0.9);
+    score.correct = 89 * GR_WEIGHT_ONE;
+    ck_assert_double_eq(gr_score_accuracy_told(&score, 10), 0.89);
+    score.correct = 100 * GR_WEIGHT_ONE;
+    ck_assert_double_eq(gr_score_accuracy_told(&score, 10), 1);
+    score.correct = 3 * GR_WEIGHT_ONE;
+    ck_assert_double_eq(gr_score_accuracy_told(&score, 10), 0);
+    ck_assert_double_eq(gr_score_accuracy_told(&score, 1), 0.03);
+    score.weight /= 2; /* weights do not say how many rows they are of */
+    score.correct = 20 * GR_WEIGHT_ONE;
+    ck_assert_double_eq(gr_score_accuracy_told(&score, 10), 0.4);
+}
+END_TEST
+
 START_TEST(weights_do_not_say_how_many) {
     static const int cells[] = {90, 20, 30, 80};
     struct gr_accumulator *accumulator = with_cells(2, cells, 0.5F);
@@ -695,6 +791,9 @@ int main(void) {
     tcase_add_test(tests, spread_of_scores);
     tcase_add_test(tests, undefined_as_json);
     tcase_add_test(tests, small_cells_do_not_follow);
+    tcase_add_test(tests, withheld_cells_are_not_solved_for);
+    tcase_add_test(tests, steps_of_shares);
+    tcase_add_test(tests, an_accuracy_tells_no_few_errors);
     tcase_add_test(tests, weights_do_not_say_how_many);
     tcase_add_test(tests, few_digits_and_small_bins);
     suite_add_tcase(suite, tests);
