@@ -62,6 +62,7 @@ gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long
     if (status == GR_OK) status = run(invocation);
     if (status == GR_LOST) status = gr_fail(GR_STOPPED, "%s", gr_message());
     if (status == GR_OK) status = check_output();
+    fflush(stdout);
     /* An internal error may be one rank's alone. */
     if (status != GR_OK && (invocation->speaks || status == GR_ERROR_INTERNAL))
         fprintf(stderr, "granary: %s\n", gr_message());
@@ -84,9 +85,10 @@ gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long
     return status;
 }
 
-/* Prints the error, if there was one; returns the exit code. */
+/* Prints the error, if there was one, after all output before it; returns the exit code. */
 static int end(gr_status status) {
     if (status == GR_OK) status = check_output();
+    fflush(stdout);
     if (status != GR_OK) fprintf(stderr, "granary: %s\n", gr_message());
     return (int)status;
 }

@@ -122,7 +122,7 @@ assert_records() {
              printf "%d ", NR}' "$run/metrics.jsonl")
     [ -z "$rounds" ] || wrong "rows trained on are not those in the sum in the rounds $rounds"
     "$GRANARY" inspect "$run" >"$CASE/inspect" 2>&1 && grep -q 'chain is whole' "$CASE/inspect" ||
-        wrong "inspect: $(head -n 2 "$CASE/inspect" | tr '\n' ' ')"
+        wrong "inspect: $(tail -n 1 "$CASE/inspect")"
     last=$(printf '%s/checkpoints/round-%06d.h5' "$run" "$ROUNDS")
     [ "$("$GRANARY" inspect --digest "$last" 2>&1)" = "$("$GRANARY" inspect --digest "$run/model.h5" 2>&1)" ] ||
         wrong "the last checkpoint is not the model's"

@@ -79,6 +79,11 @@ check "scores" grep -qE '^  scores +test accuracy [0-9.]+ % \(largest class 25\.
 check "the last event" grep -qE '^  last event +finished, round 6, 20' "$OUT"
 check "where the model is" prints "  model         run/model.h5"
 check "that its events are whole" prints "the chain is whole"
+cp -r run broken
+sed -i 2d broken/events.jsonl
+check "a broken chain" exits 65 sh -c '"$GRANARY" inspect broken 2>&1'
+check "is told" prints "BROKEN at line 2"
+check "and last of all" equal "$(tail -n 1 "$OUT")" "granary: broken/events.jsonl:2: its hash does not continue the chain"
 
 # A run that is held up in round 4.
 slow="--set run.rehearsal=true --set run.rounds=40"

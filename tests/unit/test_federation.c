@@ -78,6 +78,24 @@ START_TEST(trim_is_rounded_down_once) {
 }
 END_TEST
 
+/* The largest share that is allowed leaves the middle, of 2 n silos the mean of two: the median. */
+START_TEST(trim_leaves_the_middle) {
+    enum { MOST = 9 };
+    const struct gr_strategy *strategy = gr_strategy_find("trimmed_mean");
+    struct gr_strategy_config config = {0};
+    static float work[MOST * GR_COMBINE_WIDTH];
+    static const float value[MOST] = {0, 1, 4, 9, 16, 25, 36, 49, 64};
+    const float *row[MOST];
+    gr_strategy_set(&config, "trim", nextafter(0.5, 0));
+    for (size_t n = 1; n <= MOST; n++) {
+        float found;
+        row[n - 1] = &value[n - 1];
+        strategy->combine(&config, row, n, 1, work, &found);
+        ck_assert_float_eq(found, (value[(n - 1) / 2] + value[n / 2]) / 2);
+    }
+}
+END_TEST
+
 START_TEST(sample_has_its_size) {
     struct gr_round_config config = {.participants = TAKEN};
     const struct gr_draw draw = {.seed = 9, .n_silos = SILOS, .round = &config};
@@ -238,6 +256,7 @@ int main(void) {
     tcase_add_test(tests, fedavg_adds_the_mean);
     tcase_add_test(tests, fedavgm_keeps_momentum);
     tcase_add_test(tests, trim_is_rounded_down_once);
+    tcase_add_test(tests, trim_leaves_the_middle);
     tcase_add_test(tests, sample_has_its_size);
     tcase_add_loop_test(tests, sample_passes_over_the_absent, GR_SAMPLING_UNIFORM,
                         GR_SAMPLING_CYCLIC + 1);
