@@ -44,6 +44,7 @@ static const struct {
     {"rows of", "the rows are of another shape than those of others"},
     {"column", "the columns are not as expected"},
     {"feature ", "a value cannot be looked up in the model's tables"},
+    {"data.schema", "data.schema cannot be read, or breaks its rules"},
 };
 enum { REASONS = sizeof reasons / sizeof *reasons };
 
@@ -78,8 +79,15 @@ static const char *behind_name(const char *text) {
 
 static struct gr_reason reason_of(const struct gr_cohort *cohort, const struct gr_silo *silo) {
     struct gr_reason out = {.reason = REASONS + 1};
-    const char *text = behind_path(cohort, silo), *body = behind_name(text);
+    const char *text = behind_path(cohort, silo), *schema = cohort->config->data.schema;
+    const char *body = behind_name(text);
     char place[64];
+    /* A message about the schema tells what it may hold, in words that are those of other reasons. */
+    const size_t n = strlen(schema);
+    if (n > 0 && strncmp(text, schema, n) == 0) {
+        text += n;
+        body = "data.schema";
+    }
     snprintf(place, sizeof place, "%.*s", (int)strcspn(text, "("), text);
     for (int64_t i = REASONS; i-- > 0;)
         if (strstr(body, reasons[i].words)) out.reason = i + 1;

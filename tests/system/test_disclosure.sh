@@ -77,4 +77,9 @@ sed 's/: \([123]\).csv/: bad.csv/g' run.yaml >bad.yaml
 check "no silo has data" exits 65 on_ranks 3 train bad.yaml --set data.schema=schema.yaml --run none-has
 check "a rank's own terminal says why" says "silo-001 sits out the run: bad.csv:3: column 1 (age): found text"
 check "the others are told" says "no silo has data that can be read; silo-000: line 3, column 1: a value is not a whole number"
+# A message about the schema holds the words of other reasons: what it might have been.
+sed 's/type: integer/type: whole/' schema.yaml >odd.yaml
+check "a broken schema" exits 78 on_ranks 3 train run.yaml --set data.schema=odd.yaml --run odd
+check "the whole" says 'silo-001 sits out the run: odd.yaml:2: columns[0].type: found "whole"'
+check "the reason" says "no silo has data that can be read; silo-000: line 2: data.schema cannot be read, or breaks its rules"
 finish
