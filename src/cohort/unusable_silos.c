@@ -82,7 +82,8 @@ static struct gr_reason reason_of(const struct gr_cohort *cohort, const struct g
     const char *text = behind_path(cohort, silo), *schema = cohort->config->data.schema;
     const char *body = behind_name(text);
     char place[64];
-    /* A message about the schema tells what it may hold, in words that are those of other reasons. */
+    /* A message about the schema tells what it may hold, in words that are those of other reasons.
+     */
     const size_t n = strlen(schema);
     if (n > 0 && strncmp(text, schema, n) == 0) {
         text += n;

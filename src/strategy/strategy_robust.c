@@ -92,7 +92,8 @@ static void median(const void *context, const float *const *row, size_t n_rows, 
 static void trimmed_mean(const void *context, const float *const *row, size_t n_rows, size_t n,
                          float *work, float *out) {
     const double share = gr_strategy_get(context, "trim");
-    /* 0.29 of 100 is 28.999... in double; a share just below a half leaves the middle all the same. */
+    /* 0.29 of 100 is 28.999... in double; a share just below a half leaves the middle all the same.
+     */
     const double cut = fmin(floor(share * (double)n_rows + 1e-9), floor((double)(n_rows - 1) / 2));
     combine_sorted(row, n_rows, (size_t)cut, n, work, out);
 }
