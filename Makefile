@@ -167,6 +167,11 @@ $(BUILD)/analysis/bench_%: $(BUILD)/analysis/bench_%.o $(LIBRARY)
 $(BUILD)/tests/granary-other: $(CLI_OBJECTS) $(call object,tests/system/other_build.c) $(LIBRARY)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+# The words of the config's fuzzer: signs of YAML, and every setting that the command knows.
+$(BUILD)/tests/fuzz/config.dict: tests/fuzz/yaml.dict tests/fuzz/settings.awk $(COMMAND)
+	@mkdir -p $(@D)
+	$(call say,AWK)
+	$(Q){ cat $< && $(COMMAND) help config | LC_ALL=C awk -f tests/fuzz/settings.awk; } > $@
 # Fuzzers need clang: make MODE=fuzz CC=clang build/fuzz/tests/fuzz/fuzz_config
 $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIBRARY)
 	$(call say,LINK)

@@ -2,8 +2,9 @@
 /*
  * The config reader under libFuzzer: a text, and behind each NUL an override. Whatever comes in,
  * either the rules are listed, or the settings survive being written and read again.
- *   make MODE=fuzz CC=clang ROOMS="base config" build/fuzz/tests/fuzz/fuzz_config
- *   build/fuzz/tests/fuzz/fuzz_config -dict=tests/fuzz/config.dict -timeout=5 \
+ *   make build/release/tests/fuzz/config.dict
+ *   make MODE=fuzz CC=clang ROOMS="base metric strategy config" build/fuzz/tests/fuzz/fuzz_config
+ *   build/fuzz/tests/fuzz/fuzz_config -dict=build/release/tests/fuzz/config.dict -timeout=5 \
  *       -max_total_time=600 CORPUS tests/fuzz/corpus/config
  */
 #include <granary/config.h>

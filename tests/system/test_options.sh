@@ -35,7 +35,37 @@ check "is named" says "found 'fish', expected bash or zsh"
 if command -v zsh >/dev/null; then
     "$GRANARY" completion zsh >_granary
     check "the completion is zsh" zsh -n _granary
+    # LINE|MATCHES, as zsh at a terminal finds them; of the commands the options that bash completes.
+    while IFS='|' read -r line matches; do
+        lines+=("granary $line") expected+=("$matches")
+    done <<'END'
+va|validate
+train c.yaml --set train.learning_r|train.learning_rate=
+evaluate m.h5 t.csv --encoding la|latin1
+train file-of|file-of-rows.csv
+train c.yaml --run f|folder-of-runs
+help strat|strategies
+completion z|zsh
+run -n |
+END
+    for command in train run init validate releases inspect evaluate report predict import version; do
+        lines+=("granary $command --") expected+=("$(completed "$command" -- | sort | xargs)")
+    done
+    timeout 300 zsh -f "$TESTS/system/zsh_complete.zsh" "${lines[@]}" >by-zsh
+    for i in "${!lines[@]}"; do
+        found=$(sed -n "$((i + 1))p" by-zsh | tr ' ' '\n' | grep -v '^-[a-z]$' | sort | xargs)
+        check "zsh: ${lines[i]}" equal "$found" "$(tr ' ' '\n' <<<"${expected[i]}" | sort | xargs)"
+    done
 else
     echo "left out: the completion of zsh, which is not here"
 fi
+# The fuzzer's words follow from the table of settings.
+"$GRANARY" help config | LC_ALL=C awk -f "$TESTS/fuzz/settings.awk" >words
+check "words for libFuzzer" equal "$(grep -cvE '^"[^"\\]+"$' words) $(sort words | uniq -d)" "0 "
+for key in $("$GRANARY" help config | sed -n '2,$s/ .*//p' | grep -v '\['); do
+    check "$key is a word" grep -qxF "\"$key=\"" words
+done
+for word in after_s kind faults: data: fedyogi min_max true auc poisson_deviance group_norm; do
+    check "$word is a word" grep -qxF "\"$word\"" words
+done
 finish
