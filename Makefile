@@ -116,6 +116,17 @@ $(BUILD)/build_id.h: FORCE
 $(BUILD)/src/base/build.o: $(BUILD)/build_id.h
 $(BUILD)/src/base/build.o: ALL_CFLAGS += -I$(BUILD)
 
+# The strategies: each struct gr_strategy of the files below. Their order is that of help and of the
+# settings in a config; a file that is new is in by itself, behind these.
+STRATEGIES := $(patsubst %,src/strategy/strategy_%.c,mean adaptive robust)
+STRATEGIES += $(filter-out $(STRATEGIES),$(sort $(wildcard src/strategy/strategy_*.c)))
+$(BUILD)/strategy_list.h: src/strategy/list.awk $(STRATEGIES) FORCE
+	@mkdir -p $(@D)
+	@LC_ALL=C awk -f $< $(STRATEGIES) > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+$(BUILD)/src/strategy/registry.o: $(BUILD)/strategy_list.h
+$(BUILD)/src/strategy/registry.o: ALL_CFLAGS += -I$(BUILD)
+
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)
@@ -264,15 +275,15 @@ uninstall:
 C_FILES = $(shell git ls-files '*.c' '*.h')
 format:
 	clang-format -i $(C_FILES)
-lint:
+lint: $(BUILD)/strategy_list.h
 	@if grep -rnE 'gr_comm_(sum|max)_int64|gr_comm_gather\(|[^_]gr_aggregate\(' $(wildcard src/cohort src/federation src/evaluate src/study) | \
 	  grep -v '^src/cohort/door.c:'; then echo 'a bare reduction: values of silos leave through the door, granary/release.h'; exit 1; fi
 	clang-format --dry-run --Werror $(C_FILES)
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
-	  --suppress=missingIncludeSystem -D_GNU_SOURCE -Iinclude -Isrc src
+	  --suppress=missingIncludeSystem -D_GNU_SOURCE -Iinclude -Isrc -I$(BUILD) src
 	@echo 'clang-tidy, on all processors'
 	@printf '%s\n' $(LIB_SOURCES) $(CLI_SOURCES) | xargs -P $(shell nproc) -n 8 sh -c \
-	  'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc \
+	  'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=c17 -D_GNU_SOURCE -Iinclude -Isrc -I$(BUILD) \
 	   $(DEP_CFLAGS) $(shell $(PKG_CONFIG) --cflags ompi-c) 2>/dev/null || exit 255' tidy
 # Each public header by itself, as C and as C++.
 headers:

@@ -4,9 +4,10 @@
  * updates, and how the model moves by it. It is pure: it calls no MPI, and never sees a row. Every
  * rank takes the same step on its own copy of the model.
  *
- * A strategy is one `struct gr_strategy` in one file, and a row in src/strategy/registry.c, or
- * comes from a program that calls gr_strategy_register. It brings its settings, which are then keys
- * of the config's section `strategy`, and the rules that it has for others.
+ * A strategy is one `struct gr_strategy`, named gr_strategy_NAME, in a file
+ * src/strategy/strategy_*.c, where the Makefile finds it, or comes from a program that calls
+ * gr_strategy_register. It brings its settings, which are then keys of the config's section
+ * `strategy`, and the rules that it has for others.
  *
  * Interface: stable.
  */

@@ -9,20 +9,9 @@
 
 #include <string.h>
 
-/* ---- a row for each; its file has the rest -------------------------------------------------- */
+#include "strategy_list.h"
 
-#define STRATEGIES(ROW)                                                                            \
-    ROW(fedavg)                                                                                    \
-    ROW(fedavgm)                                                                                   \
-    ROW(fedsgd)                                                                                    \
-    ROW(fedprox)                                                                                   \
-    ROW(fedadagrad)                                                                                \
-    ROW(fedadam)                                                                                   \
-    ROW(fedyogi)                                                                                   \
-    ROW(median)                                                                                    \
-    ROW(trimmed_mean)                                                                              \
-    ROW(fednova)                                                                                   \
-    ROW(scaffold)
+/* ---- a row for each, which the Makefile finds in strategy_*.c ------------------------------- */
 
 #define DECLARE(name) extern const struct gr_strategy gr_strategy_##name;
 STRATEGIES(DECLARE)

@@ -49,12 +49,13 @@ const struct gr_strategy gr_strategy_fedavg = {
     .step = gr_strategy_step_mean,
 };
 
-const struct gr_strategy gr_strategy_fedprox = {
-    .name = "fedprox",
-    .source = "Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith 2020, algorithm 2",
-    .setting = {&gr_setting_server_learning_rate},
-    .rule = {{"train.proximal_mu", NULL}},
-    .step = gr_strategy_step_mean,
+const struct gr_strategy gr_strategy_fedavgm = {
+    .name = "fedavgm",
+    .source = "Hsu, Qi, Brown 2019, section 4",
+    .setting = {&gr_setting_server_learning_rate, &server_momentum},
+    .n_server = 1,
+    .server_name = {"momentum"},
+    .step = fedavgm_step,
 };
 
 /* Silos take one plain step, whatever the batches. */
@@ -72,11 +73,10 @@ const struct gr_strategy gr_strategy_fedsgd = {
     .step = gr_strategy_step_mean,
 };
 
-const struct gr_strategy gr_strategy_fedavgm = {
-    .name = "fedavgm",
-    .source = "Hsu, Qi, Brown 2019, section 4",
-    .setting = {&gr_setting_server_learning_rate, &server_momentum},
-    .n_server = 1,
-    .server_name = {"momentum"},
-    .step = fedavgm_step,
+const struct gr_strategy gr_strategy_fedprox = {
+    .name = "fedprox",
+    .source = "Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith 2020, algorithm 2",
+    .setting = {&gr_setting_server_learning_rate},
+    .rule = {{"train.proximal_mu", NULL}},
+    .step = gr_strategy_step_mean,
 };
