@@ -173,6 +173,8 @@ static gr_status load(const struct gr_node *root, const cyaml_schema_value_t *sc
     return GR_OK;
 }
 
+/* In the order of the command line: of two for one key the last holds. The limits are told once,
+ * and the config is then refused without looking at the rest. */
 static gr_status apply_overrides(struct gr_node *root, const char *const *overrides, size_t n,
                                  struct gr_broken *broken) {
     gr_status status = GR_OK;
@@ -218,6 +220,8 @@ out:
     return status;
 }
 
+/* Only the calling thread's locale changes, and it is put back on every way out: a program that
+ * embeds the library keeps its own. */
 gr_status gr_settings_parse(const char *name, const char *text, size_t length,
                             const char *const *overrides, size_t n_overrides,
                             const cyaml_schema_value_t *schema, gr_rules rules, void **out) {
@@ -350,6 +354,7 @@ out:
     return status;
 }
 
+/* Numbers are written here and read in gr_settings_parse, both in the C locale. */
 gr_status gr_settings_tree(const void *settings, const cyaml_schema_value_t *schema,
                            struct gr_node **out) {
     struct c_locale locale = {0};

@@ -33,6 +33,8 @@ struct layer_key {
 };
 enum { LAYER_KEYS = 8 };
 
+/* A key counts as given where it is not at its default: the rules see values, not the file, so that
+ * a resolved config is taken again. */
 static void list_keys(const struct gr_layer_config *l, struct layer_key out[LAYER_KEYS]) {
     const struct layer_key keys[LAYER_KEYS] = {
         {"filters", FILTERS, l->filters > 0},
@@ -121,6 +123,7 @@ static void check_tables(const struct gr_model_config *model, struct gr_node *ro
     }
 }
 
+/* Entries that are broken in themselves are passed over: more about them would be guesswork. */
 void gr_check_layers(const struct gr_model_config *model, struct gr_node *root,
                      struct gr_broken *broken) {
     const struct gr_node *node = gr_node_at(root, "model.layers");

@@ -77,6 +77,8 @@ void gr_node_clear(struct gr_node *node) {
     node->quoted = false;
 }
 
+/* `from` is emptied before it is freed: its text and children now belong to `node`. Keys and
+ * siblings stay where they are, as the tree's shape does not change. */
 void gr_node_take(struct gr_node *node, struct gr_node *from) {
     gr_node_clear(node);
     node->kind = from->kind;

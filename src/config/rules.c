@@ -193,6 +193,7 @@ static void check_fault(const struct gr_rule_context *r, const struct fault *fau
                                   : "found 0, allowed more than 0 with kind delay");
 }
 
+/* A fault in a run that is no rehearsal is refused: no run that counts may carry one by mistake. */
 static void check_faults(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
     const struct gr_node *list = gr_node_at(r->root, "faults"), *node = list->child;

@@ -34,6 +34,8 @@ static bool is_empty(const struct gr_table_config *table) {
     return !table->features[0] && !table->labels[0] && !table->file[0];
 }
 
+/* Which members a table has depends on the source: a path that would be ignored is refused like one
+ * that lacks. */
 static void check_member(const struct gr_rule_context *r, struct gr_place place, const char *path,
                          const char *key, const char *text, bool needed, const char *source) {
     char below[128], quoted[64];
@@ -85,6 +87,7 @@ static void check_no_partition(const struct gr_rule_context *r, const char *with
                with);
 }
 
+/* Rows are drawn for each silo by itself: there is no table to be dealt, limited or tested on. */
 static void check_synthetic(const struct gr_rule_context *r) {
     const struct gr_data_config *data = &r->config->data;
     check_no_partition(r, "data.source synthetic");

@@ -307,6 +307,7 @@ static void check_classes(const struct gr_rule_context *r) {
                model->classes, data->synthetic.n_classes);
 }
 
+/* This order is the order of messages. */
 void gr_rules_of_training(const struct gr_rule_context *r) {
     check_model(r);
     check_train(r);

@@ -31,6 +31,8 @@ static size_t place_of_strategies(void) {
     return place;
 }
 
+/* The settings of strategies stand where the section stands, in the middle of the table: digests go
+ * by this order. */
 const struct gr_setting *gr_setting_at(size_t i) {
     const size_t place = place_of_strategies();
     size_t n = 0;
@@ -61,6 +63,8 @@ void gr_keys_allowed(const cyaml_schema_value_t *schema, char *out, size_t size)
         join(out, size, &used, used > 0 ? ", " : "", f->key);
 }
 
+/* The same words in errors, in help and in the manual's tables. A list's words are those of its
+ * entries. */
 void gr_setting_allowed(const cyaml_schema_value_t *schema, const struct gr_setting *setting,
                         char *out, size_t size) {
     char words[512];

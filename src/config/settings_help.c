@@ -66,6 +66,8 @@ static void allowed_of(const cyaml_schema_value_t *value, const struct gr_settin
 static gr_status add_section(struct page *page, const cyaml_schema_value_t *section,
                              const char *path);
 
+/* Sections and lists of sections call themselves with a longer path: "faults" and then
+ * "faults[].kind". */
 static gr_status add_setting(struct page *page, const cyaml_schema_field_t *field,
                              const char *above) {
     const cyaml_schema_value_t *value = &field->value;
@@ -108,6 +110,7 @@ static gr_status refuse_section(const char *section) {
                    nearest ? "; nearest is " : "", nearest ? nearest : "");
 }
 
+/* A section that is none gives no line, and is refused with the nearest name. */
 static gr_status write_page(const cyaml_schema_value_t *schema, const char *section, char **out) {
     struct page page = {.section = section};
     gr_status status;

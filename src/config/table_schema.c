@@ -507,6 +507,7 @@ void gr_columns_shorten(struct gr_node *root) {
         shorten(column, "columns[].");
 }
 
+/* Settings at their default are left out: a schema is read by people, and compared by eye. */
 gr_status gr_schema_to_yaml(const struct gr_schema *schema, char **out) {
     struct gr_node *root = NULL;
     size_t length;

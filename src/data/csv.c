@@ -97,6 +97,8 @@ static gr_status grow(void *array, size_t used, size_t room, size_t size) {
     return GR_OK;
 }
 
+/* After a failure some arrays have more room than others; `room` is that of the least, and the
+ * reader is closed. */
 static gr_status make_room(struct csv_state *s, bool targets, const bool terms[GR_TERMS],
                            bool groups) {
     size_t used = s->n_rows, room = s->room ? 2 * s->room : ROWS_AT_FIRST;

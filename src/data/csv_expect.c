@@ -107,6 +107,8 @@ static gr_status check_names(const struct gr_csv_scan *scan, const struct gr_sch
                    scan->path, scan->row_line, expected);
 }
 
+/* The header is read here once more than the table will: the file's columns must be known before
+ * rules for them can be. */
 gr_status gr_csv_expect(const char *path, const struct gr_csv_config *csv,
                         const struct gr_preprocessing *p, bool labelled, struct gr_schema **out) {
     const struct gr_columns *columns = gr_preprocessing_columns(p);

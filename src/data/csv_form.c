@@ -306,6 +306,8 @@ static gr_status choose(const struct sample *s, const struct gr_csv_config *csv,
     return GR_OK;
 }
 
+/* In the order in which the parts stand in a file: "sep=", comments, header. The separator must be
+ * known before the last comment line can be judged to be the header. */
 gr_status gr_csv_form_find(const char *path, const struct gr_csv_config *csv, const char *text,
                            size_t n, bool whole, struct gr_csv_form *form, size_t *at,
                            size_t *line) {
@@ -351,6 +353,7 @@ static void say(char out[GR_FORM_LINE], const char *format, ...) {
     va_end(arguments);
 }
 
+/* Commas and other usual things are not told. */
 void gr_csv_form_tell(const struct gr_csv_form *form, char out[GR_FORM_LINE]) {
     out[0] = '\0';
     if (form->found && form->separator != GR_SEPARATOR_COMMA)

@@ -50,6 +50,7 @@ static bool needs_all(const struct gr_schema *schema) {
     return false;
 }
 
+/* From the first rows; where these leave something open, from all of them. */
 static gr_status guess(struct csv_import *im, size_t limit, struct gr_inference **out) {
     const char *group = im->options->group ? im->options->group : "";
     struct gr_infer_options options = {.paths = &im->path,
@@ -307,6 +308,7 @@ static void add_words(char *line, size_t size, int64_t count, const char *what) 
     if (count > 0) snprintf(line + used, size - used, ", %lld %s", (long long)count, what);
 }
 
+/* Counts without a threshold: they are told to the person who imports the table. */
 static void tell_column(const struct csv_import *im, size_t column) {
     const struct gr_column *c = &im->columns->schema->columns[column];
     const struct gr_found f = gr_csv_table_found(&im->table, column);
@@ -365,6 +367,7 @@ out:
     return status;
 }
 
+/* After the rows, when all groups and the largest label are known. */
 static gr_status write_columns(struct csv_import *im) {
     const struct gr_columns *columns = im->columns;
     gr_status status;

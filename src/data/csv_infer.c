@@ -48,6 +48,7 @@ out:
     return status;
 }
 
+/* Names are not told: without a header they may be cells. */
 static gr_status check_names(const struct gr_infer_state *state, const char *path, char **names,
                              size_t n) {
     const struct gr_schema *schema = state->result->schema;
@@ -152,6 +153,7 @@ out:
     return status;
 }
 
+/* Lines of units are left out, as they were taken out of the count. */
 static gr_status read_values(struct gr_infer_state *state, const struct gr_csv_scan *scan,
                              size_t table) {
     if (state->has_units[table] && scan->row_line == state->first_line[table]) return GR_OK;
@@ -301,6 +303,11 @@ static void release(struct gr_infer_state *state) {
     gr_free(state->has_units);
 }
 
+/*
+ * The order matters: rules of a column need its decision, the second reading needs the rules, and
+ * types need the values. Columns asked for by name are looked for before the second reading, so
+ * that a slip costs half.
+ */
 static gr_status infer(struct gr_infer_state *state) {
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *state->result->schema, "a schema", &state->result->schema));

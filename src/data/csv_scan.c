@@ -87,6 +87,8 @@ static gr_status refill(struct gr_csv_scan *s) {
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
+/* By the first bytes, not by the name. The buffer's bytes are dropped, and filled again from the
+ * inflated stream. */
 static gr_status start_inflating(struct gr_csv_scan *s) {
     if (s->length < 2 || memcmp(s->buffer, "\x1F\x8B", 2) != 0) return GR_OK;
     gr_status status = gr_allocate_zero(1, sizeof *s->gz, "a gzip stream", &s->gz);
@@ -129,6 +131,7 @@ out:
     return status;
 }
 
+/* A byte more than the buffer's room is allocated, for the line end that stands behind it. */
 gr_status gr_csv_scan_open(const char *path, const struct gr_csv_config *csv,
                            struct gr_csv_scan *scan) {
     gr_status status;

@@ -73,6 +73,8 @@ static size_t forget_empty(struct gr_csv_scan *scan, size_t n, size_t expected) 
     return expected;
 }
 
+/* *misfit tells the caller that the file is another table than the schema's, and not that a cell is
+ * wrong. */
 static gr_status check_header(struct gr_csv_table *t, const struct gr_csv_config *csv, bool groups,
                               bool *misfit) {
     const struct gr_schema *schema = t->columns->schema;
@@ -136,6 +138,7 @@ out:
     return status;
 }
 
+/* All columns are allocated before any is prepared, because a date may point to another one. */
 gr_status gr_csv_table_open(const char *path, const struct gr_csv_config *csv,
                             const struct gr_columns *columns, bool groups,
                             struct gr_csv_table *table, bool *misfit) {
@@ -427,6 +430,7 @@ out:
     return status;
 }
 
+/* A group's name is text as it stands, trimmed: "NA" may be one. */
 static gr_status put_group(struct gr_csv_table *t, size_t column) {
     gr_status status = check_text(t, column);
     t->group = t->scan.fields[column];

@@ -11,6 +11,8 @@ static bool is_outside(const struct gr_column *c, float value) {
                                     value <= (float)(c->range[1] - c->origin));
 }
 
+/* A code of an open column is never unknown here: the table's own list is all that there is before
+ * the silos' are joined. */
 void gr_found_count(const struct gr_column *c, float value, struct gr_found *found) {
     const bool category = c->type == GR_COLUMN_CATEGORY;
     if (isnan(value)) {

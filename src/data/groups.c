@@ -49,6 +49,7 @@ out:
     return status;
 }
 
+/* Room is made before the search, so that the slot found stays where it is. */
 gr_status gr_groups_find(struct gr_groups *groups, const char *name, size_t length,
                          uint32_t *number) {
     gr_status status;

@@ -51,6 +51,7 @@ static gr_status check_format(const char *path, hid_t file) {
                    quoted);
 }
 
+/* All are optional: a file that somebody made with h5py needs none of them. */
 gr_status gr_hdf5_attributes(const char *path, hid_t file, struct gr_table_shape *shape) {
     double value = 0;
     bool found;

@@ -50,6 +50,8 @@ static gr_status damaged(const struct dataset *d, const char *what) {
     return gr_fail(GR_ERROR_DATA, "%s: /%s: damaged: %s cannot be read", d->path, d->name, what);
 }
 
+/* H5Lget_info does not follow a link, so that no other file is touched before the link's kind is
+ * known. */
 static gr_status open_dataset(hid_t file, struct dataset *d) {
     H5L_info_t link;
     if (H5Lexists(file, d->name, H5P_DEFAULT) <= 0 ||
@@ -283,6 +285,7 @@ out:
 static const char *const term_names[GR_TERMS] = {
     [GR_TERM_WEIGHT] = "weights", [GR_TERM_OFFSET] = "offsets"};
 
+/* Only as `granary import` writes them, in one dimension of floating-point numbers. */
 static gr_status open_term(struct hdf5_state *state, const char *path, enum gr_term term,
                            struct gr_table_shape *shape) {
     struct dataset d = {.path = path, .name = term_names[term], .chunk_rows = 1};

@@ -138,6 +138,8 @@ out:
     return status;
 }
 
+/* Dates are stored as days or years from somewhere, which no longer is the text that stood in the
+ * cell. */
 gr_status gr_id_source_open(struct gr_reader *reader, const char *id, size_t n_rows,
                             struct gr_id_source *out) {
     const struct gr_columns *columns = reader->columns;

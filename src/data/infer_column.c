@@ -178,6 +178,7 @@ static gr_status leave_text(struct gr_inferred *c) {
         n);
 }
 
+/* Each way out sets the column's type, and says why in `taken`. */
 gr_status gr_infer_column(struct gr_infer_state *state, struct gr_inferred *c) {
     switch (c->decision.seems) {
     case GR_SEEMS_EMPTY:

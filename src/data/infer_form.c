@@ -428,6 +428,7 @@ static void read_other(const char *text, size_t length, struct gr_infer_form *fo
         form->kind = GR_FORM_WORD;
 }
 
+/* Numbers in plain signs first: they are most cells, and the reader of training knows them. */
 void gr_infer_form_of(const char *text, size_t length, struct gr_infer_form *form) {
     double value;
     float nearest;

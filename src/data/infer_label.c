@@ -238,6 +238,8 @@ static bool are_numbered(const struct gr_infer_state *state, const struct label_
     return in_order || (whole && n != 2 && state->options->federated);
 }
 
+/* Classes are listed unless they are 0, 1, 2...: the list's order is the order of labels in every
+ * silo and in the model. */
 static gr_status take_classes(struct gr_infer_state *state, struct gr_inferred *c,
                               struct label_class *classes, size_t n) {
     bool known;
@@ -254,6 +256,8 @@ out:
     return status;
 }
 
+/* Rows without an answer are the rule in registers that are still being filled in: they are left
+ * out, and said, rather than to refuse the table. */
 static gr_status take_unlabelled(struct gr_infer_state *state, struct gr_inferred *c) {
     const bool target = c->column->type == GR_COLUMN_TARGET;
     const size_t n = target ? c->values.n_missing
@@ -323,6 +327,7 @@ out:
     return status;
 }
 
+/* Names of groups are never told: they are hospitals, or people. */
 gr_status gr_infer_group(struct gr_infer_state *state, struct gr_inferred *c) {
     const size_t n = gr_infer_statistics_different(&c->accumulator);
     gr_status status;

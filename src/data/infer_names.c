@@ -91,6 +91,7 @@ out:
     return status;
 }
 
+/* A guess for `granary init` goes on without a label, with a note; a run does not. */
 gr_status gr_infer_check_names(struct gr_infer_state *state) {
     const struct gr_infer_options *options = state->options;
     const char *label = options->csv->label, *group = options->group;
@@ -142,6 +143,7 @@ static bool are_numbers(const struct gr_infer_state *state) {
     return n > 1 && 2 * n >= state->n && !ascend;
 }
 
+/* Only where a header is said to be there. */
 gr_status gr_infer_check_header(const struct gr_infer_state *state) {
     bool data = are_numbers(state);
     if (!state->options->csv->header) return GR_OK;

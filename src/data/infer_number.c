@@ -173,6 +173,8 @@ static gr_status leave_out(struct gr_inferred *c, bool *left) {
 /* ---- the feature ------------------------------------------------------------------------------
  */
 
+/* Each one that is taken off shows the next: -999 behind -9999. The word is written with the
+ * column's own decimal mark, as its cells are read. */
 gr_status gr_infer_sentinels(const struct gr_infer_state *state, struct gr_inferred *c) {
     const bool many = c->accumulator.values.many || c->accumulator.values.n > 20;
     struct gr_column *column = c->column;
@@ -310,6 +312,7 @@ out:
     return status;
 }
 
+/* Sentinels are taken off before the range is drawn; left-out columns need neither. */
 gr_status gr_infer_number(struct gr_infer_state *state, struct gr_inferred *c) {
     const struct gr_infer_values *v = &c->values;
     bool left;

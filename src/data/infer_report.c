@@ -36,6 +36,7 @@ gr_status gr_infer_tell(char **text, const char *format, ...) {
     return gr_infer_text_append(text, part, strlen(part));
 }
 
+/* Type text: such a column is checked for UTF-8, and is no feature. */
 gr_status gr_infer_tell_left_out(struct gr_inferred *c, const char *format, ...) {
     char why[512];
     va_list arguments;

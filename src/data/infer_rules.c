@@ -75,6 +75,8 @@ out:
     return status;
 }
 
+/* The commonest one on each side; cells with another one are told as no numbers in the second
+ * reading. */
 static gr_status list_affixes(struct gr_inferred *c) {
     gr_status status = GR_OK;
     for (int behind = 0; behind < 2; behind++) {

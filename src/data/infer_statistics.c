@@ -90,6 +90,7 @@ static void count_date(struct gr_infer_statistics *t, const struct gr_infer_form
     t->n_short_year += form->short_year;
 }
 
+/* A cell that may be a time is counted as one beside whatever else it is. */
 static void count_form(struct gr_infer_statistics *t, const struct gr_infer_form *form) {
     t->n_time += form->time;
     switch (form->kind) {

@@ -30,6 +30,8 @@ static void note_end(double sign, double value, double *end, size_t *count, size
     count[at] = 1;
 }
 
+/* The first few lines that do not fit are kept by number, so that a person finds them; the cells
+ * are not. */
 void gr_infer_values_add(struct gr_infer_values *v, const char *text, size_t length, size_t table,
                          size_t line) {
     double value;

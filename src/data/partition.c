@@ -211,6 +211,7 @@ out:
     return status;
 }
 
+/* Nothing is drawn: silos are the groups, in their order. */
 gr_status gr_partition_by_group(const struct gr_partition_config *config, uint32_t n_silos,
                                 const uint32_t *silo_of, size_t n_rows, struct gr_partition *out) {
     struct dealing d = {.config = config, .n_silos = n_silos, .n_rows = n_rows};

@@ -158,6 +158,7 @@ static gr_status bind_column(const struct gr_columns *table, const char *path,
     return c->type == GR_COLUMN_CATEGORY ? translate(found, c, value) : GR_OK;
 }
 
+/* Tables without columns bind by place, and must have as many values as the fit. */
 gr_status gr_binding_create(const struct gr_preprocessing *p, const struct gr_columns *table,
                             size_t n_values, const char *path, struct gr_binding *out) {
     gr_status status;
@@ -211,6 +212,8 @@ static uint32_t code_of(const struct gr_fit *fit, const struct gr_binding_value 
                                                                 : unknown;
 }
 
+/* An unknown category is all zeros in one-hot, and in `code` the number behind the last, for which
+ * an embedding has a row. */
 static float *put_category(const struct gr_column *c, uint32_t code, float *to) {
     const uint32_t n = c->categories_count;
     if (c->encode != GR_ENCODE_ONE_HOT) {
@@ -222,6 +225,7 @@ static float *put_category(const struct gr_column *c, uint32_t code, float *to) 
     return to + n;
 }
 
+/* The indicator looks at the value as read, before it is filled. */
 void gr_binding_apply(const struct gr_preprocessing *p, const struct gr_binding *binding,
                       const float *row, float *to) {
     for (size_t v = 0; v < p->n_values; v++) {

@@ -63,6 +63,8 @@ void gr_fit_spread(const struct gr_treatment *t, const struct gr_rows *rows, flo
     }
 }
 
+/* Plain double sums over one silo: the order of its rows is fixed by the table, so that they have
+ * the same bits in any process. */
 void gr_fit_sums(const struct gr_treatment *t, const struct gr_rows *rows, int64_t *count,
                  double *sum) {
     double x;

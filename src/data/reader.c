@@ -35,6 +35,8 @@ const char *gr_reader_labels_path(const struct gr_reader *reader) {
     return reader->operations == &gr_idx_operations ? table->labels : table->file;
 }
 
+/* Sizes are a file's own word: each product is checked, and a row is bounded, before anybody
+ * allocates by them. */
 gr_status gr_table_shape_check(const char *path, struct gr_table_shape *shape) {
     size_t features = 1, size = shape->element == GR_ELEMENT_UINT8 ? 1 : sizeof(float), total;
     if (shape->n_dims < 2 || shape->n_dims > GR_TENSOR_DIMS_MAX)
@@ -201,6 +203,7 @@ static gr_status tell_source(const struct gr_data_config *config, const char *pa
     return status;
 }
 
+/* Opening, columns, schema: after a failure in any of them only `misfit` says something. */
 gr_status gr_reader_open_for(const struct gr_data_config *config,
                              const struct gr_table_config *table,
                              const struct gr_preprocessing *preprocessing, bool labelled,
@@ -263,6 +266,8 @@ static size_t window_of(size_t first, size_t n) {
     return n - first < GR_LABEL_WINDOW ? n - first : GR_LABEL_WINDOW;
 }
 
+/* Without a declared number of classes the labels decide it, which is why all of them are read even
+ * by a process that keeps few rows. */
 gr_status gr_reader_labels(struct gr_reader *reader, size_t n, int32_t **out, uint32_t *n_classes) {
     int32_t *labels = NULL, largest = 0;
     gr_status status;
@@ -312,6 +317,7 @@ out:
 
 /* ---- what a row may not be ------------------------------------------------------------------- */
 
+/* By the line of a CSV file, which is read again for it: a message is rare. */
 gr_status gr_reader_refuse(struct gr_reader *reader, size_t row, int column, const char *found,
                            const char *expected) {
     const char *path = gr_reader_labels_path(reader);

@@ -245,6 +245,7 @@ static gr_status check_reply(const char *path, struct gr_table_shape *shape) {
     return GR_OK;
 }
 
+/* The reply's shape is held against all limits once more before it is used. */
 gr_status gr_guard_open(struct gr_reader *reader, const struct gr_reader_operations *inner,
                         const struct gr_child_limits *limits) {
     struct guard_state *state = NULL;
@@ -266,6 +267,8 @@ out:
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
+/* No limits on a writer: its input is ours, and a large table takes as long as it takes. A signal
+ * that ends the command removes the temporary file. */
 gr_status gr_guard_write(const char *path, const char *temporary, gr_status (*work)(void *context),
                          void *context) {
     char *what = NULL;

@@ -125,6 +125,7 @@ static uint32_t place_numbers(const struct named *names, size_t n_names, const i
     return used;
 }
 
+/* Only names that occur in the first n rows make silos: with data.limit others may have none. */
 gr_status gr_reader_groups(struct gr_reader *reader, const struct gr_columns *columns,
                            const char *column, size_t n, uint32_t **out, uint32_t *n_groups) {
     char *text = NULL;

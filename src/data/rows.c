@@ -10,6 +10,7 @@ size_t gr_rows_bytes(const struct gr_rows *rows) {
     return rows->n_features * (rows->element == GR_ELEMENT_UINT8 ? 1 : sizeof(float));
 }
 
+/* Features are not zeroed: every row is read into its place, or the load fails. */
 gr_status gr_rows_create(size_t n_rows, size_t n_features, enum gr_element element, float scale,
                          struct gr_rows *out) {
     gr_status status;

@@ -164,6 +164,8 @@ static void deal(struct split *s, uint8_t *out) {
     }
 }
 
+/* Without a fraction no stream is opened and nothing drawn: a run that holds nothing out keeps its
+ * bits whatever is changed here. */
 gr_status gr_split_rows(const struct gr_config *config, uint32_t silo, size_t n,
                         const int32_t *labels, uint8_t *part) {
     const struct gr_data_config *data = &config->data;
@@ -192,6 +194,7 @@ struct gr_rows *gr_silo_part(struct gr_silo *silo, enum gr_part part) {
                                         : &silo->test;
 }
 
+/* Counted first and allocated once: parts do not grow. */
 gr_status gr_silo_create(const struct gr_config *config, uint32_t id, size_t n,
                          const int32_t *labels, const struct gr_rows *like, struct gr_silo *silo,
                          uint8_t *part) {

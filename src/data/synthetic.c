@@ -179,6 +179,7 @@ static gr_status check_config(const struct gr_synthetic_config *c) {
     return GR_OK;
 }
 
+/* A silo of another process is drawn here too where test rows of it are held here. */
 gr_status gr_synthetic_load(const struct gr_config *config, const struct gr_share *share,
                             struct gr_data *data) {
     const struct gr_synthetic_config *c = &config->data.synthetic;

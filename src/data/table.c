@@ -102,6 +102,8 @@ out:
     return status;
 }
 
+/* Scaled by the largest weight of the whole table, which every process reads, so that all of them
+ * have one exponent. */
 static gr_status read_weights(struct gr_table *t) {
     struct gr_rows rows = {.n_rows = gr_table_n_rows(t)};
     gr_status status =
@@ -142,6 +144,8 @@ static gr_status start_ids(struct gr_table *t) {
     return gr_id_source_open(&t->reader, t->id, gr_table_n_rows(t), &t->id_source);
 }
 
+/* Answers are held against the model's loss before the first row is scored, so that a wrong table
+ * costs no pass over it. */
 gr_status gr_table_open(const struct gr_table_config *config,
                         const struct gr_table_options *options, struct gr_table **out) {
     const bool labelled = options->labelled;
@@ -309,6 +313,7 @@ static void preprocess(struct gr_table *t, size_t n) {
                          (float *)t->rows.features + i * to);
 }
 
+/* Ranges ascend: a zipped or CSV table cannot go back without beginning anew. */
 gr_status gr_table_read(struct gr_table *t, size_t first, size_t n, const struct gr_rows **out) {
     const struct gr_table_shape *shape = &t->reader.shape;
     gr_status status = GR_OK;

@@ -55,6 +55,7 @@ out:
     return status;
 }
 
+/* A column without a value has the place of the next one's, and does not use it. */
 static void list_values(struct gr_columns *columns) {
     for (unsigned i = 0; i < columns->schema->columns_count; i++) {
         const struct gr_column *c = &columns->schema->columns[i];
@@ -178,6 +179,7 @@ static bool treatments_fit(const struct gr_column *a, const struct gr_column *b,
     return false;
 }
 
+/* Open columns' categories differ from silo to silo by design; they are joined later. */
 static bool column_fits(const struct gr_column *a, const struct gr_column *b, char *what,
                         size_t size) {
     if (a->type != b->type)

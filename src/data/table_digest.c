@@ -67,6 +67,7 @@ static void digest_test(struct gr_data *data) {
     }
 }
 
+/* A silo that could not be read has no digest: zeros. */
 void gr_data_digest(struct gr_data *data) {
     for (size_t i = 0; i < data->n_local; i++) {
         struct gr_silo *silo = &data->local[i];

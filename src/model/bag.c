@@ -14,6 +14,7 @@ static gr_status shape(struct gr_layer *layer) {
     return GR_OK;
 }
 
+/* A row of the table is used alone and not summed over inputs, so that its fan is that of one. */
 static gr_status tensors(struct gr_layer *layer, struct gr_layout *layout) {
     char name[GR_TENSOR_NAME_MAX];
     gr_status status;
@@ -44,6 +45,7 @@ static float share_of(const float *ids, size_t n) {
     return found > 0 ? 1.0f / (float)found : 0;
 }
 
+/* Vectors are added in the order of the ids in the row: its bits do not depend on the batch. */
 static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                          size_t n, bool training) {
     const size_t width = layer->config.width;
@@ -69,6 +71,8 @@ out:
     return status;
 }
 
+/* Row by row of the batch, in order, each onto the one before: two rows may look up the same
+ * vector. The ids were checked by the forward pass. */
 static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
                                  const float *parameters, size_t n,
                                  const struct gr_target *target) {

@@ -22,6 +22,8 @@ static gr_status tensors(struct gr_layer *layer, struct gr_layout *layout) {
     return gr_layer_append(layer, layout, 4, dims, layer->to.channels);
 }
 
+/* The used descriptors of weights are in whatever order oneDNN likes; images keep theirs, so that
+ * no layer reorders what another one has to put back. */
 static gr_status describe(const struct gr_dnnl *dnnl, const struct gr_layer *layer, size_t n,
                           struct gr_descs *d) {
     const size_t kernel = layer->config.kernel;
@@ -88,6 +90,8 @@ out:
     return status;
 }
 
+/* The derivative is float32 also where images are multiplied in bfloat16: it is added to parameters
+ * in small steps. */
 static gr_status make_weight(const struct gr_dnnl *dnnl, const struct gr_layer *layer,
                              struct gr_image_set *set) {
     struct gr_kernel_window window;
@@ -120,6 +124,7 @@ static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     return layer->kind->prepare(model, layer);
 }
 
+/* Where relu is the activation `sums` and `out` are one array, and the primitive has applied it. */
 static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                          size_t n, bool training) {
     struct gr_image_set *set;

@@ -249,6 +249,7 @@ out:
     return status;
 }
 
+/* Absent in texts of models whose loss is their type's own. */
 static gr_status read_loss(const json_t *root, struct gr_model_config *config) {
     int loss = GR_LOSS_DEFAULT;
     gr_status status = GR_OK;
@@ -282,6 +283,7 @@ out:
     return status;
 }
 
+/* Classes are read only where the loss has some: a regression's text says 0. */
 static gr_status read_description(const json_t *root, struct gr_model_config *config,
                                   struct gr_row_shape *row, uint32_t *classes) {
     int type = 0, activation = 0, compute = 0;

@@ -80,6 +80,8 @@ static void transpose4(const float *in, size_t in_row, float *out, size_t out_ro
     ROW4(out + 3 * out_row) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
+/* In squares of four, whose rows and columns are both read and written by vectors; the edges one by
+ * one. Padding behind an output row is not written. */
 void gr_transpose(const float *in, size_t in_row, size_t rows, size_t columns, float *out,
                   size_t out_row) {
     const size_t rows4 = rows / 4 * 4, columns4 = columns / 4 * 4;

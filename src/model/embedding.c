@@ -77,6 +77,7 @@ out:
     return status;
 }
 
+/* Stretches of plain features between two codes are copied as they are. */
 static void look_up(const struct gr_layer *layer, const float *parameters, const float *in,
                     float *out) {
     const size_t *offset = layer->state, width = layer->config.width;
@@ -104,6 +105,8 @@ out:
     return status;
 }
 
+/* Plain features have no derivative here: the layer is always the first, and nobody asks for one by
+ * its inputs. */
 static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
                                  const float *parameters, size_t n,
                                  const struct gr_target *target) {

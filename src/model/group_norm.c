@@ -56,6 +56,8 @@ static void release(struct gr_layer *layer) {
     layer->state = NULL;
 }
 
+/* Grown for the largest batch so far; the statistics of the last one are void, and the forward pass
+ * that follows writes them. */
 static gr_status make_room(struct group_norm *norm, size_t n) {
     gr_status status = GR_OK;
     if (n <= norm->room) return GR_OK;
@@ -203,6 +205,7 @@ static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
     return GR_OK;
 }
 
+/* An image's derivatives are those of a batch of it alone, because groups never span images. */
 static gr_status row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
                            double *squares) {
     const struct group_norm *norm = layer->state;

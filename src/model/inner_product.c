@@ -39,6 +39,8 @@ size_t gr_inner_rows(size_t n) {
 
 /* ---- making ------------------------------------------------------------------------------- */
 
+/* oneDNN names weights [out, in]; ours lie as [in, out], hence the transposed format of the plain
+ * one. */
 static gr_status describe_layer(const struct gr_inner *inner, size_t l, size_t rows,
                                 struct gr_descs *descs) {
     const size_t in[] = {rows, inner->layers[l].inputs}, out[] = {rows, inner->layers[l].outputs},
@@ -181,6 +183,8 @@ out:
     return status;
 }
 
+/* Both are padded here again: other layers may have written into the rows behind since the forward
+ * pass. */
 gr_status gr_inner_backward_weight(struct gr_inner *inner, size_t layer, size_t n, float *in,
                                    float *delta, float *derivative) {
     struct layer_set *set;

@@ -11,6 +11,7 @@
 static const struct gr_layer_kind *const kinds[] = {GR_LAYER_TYPES(KIND)
                                                         GR_FRONT_LAYER_TYPES(KIND)};
 
+/* Weights first, then biases: gr_model_initialise walks over the layout in that order. */
 gr_status gr_layer_append(struct gr_layer *layer, struct gr_layout *layout, size_t n_dims,
                           const size_t *shape, size_t biases) {
     const char *type = gr_layer_type_text(layer->config.type);
@@ -110,6 +111,8 @@ static struct gr_layer_config setting_of(const struct gr_model_config *config, s
     return layer;
 }
 
+/* *out is set before anything can fail, so that the model frees the layers that were planned. Each
+ * layer's input is the output of the one before. */
 gr_status gr_layers_plan(const struct gr_model_config *config, const struct gr_extent *inputs,
                          const struct gr_codes *codes, size_t outputs, struct gr_layout *layout,
                          struct gr_layer **out, size_t *n_layers) {

@@ -89,6 +89,7 @@ static size_t lay_out(struct gr_model *model, float *workspace) {
     return used;
 }
 
+/* Zeroed, since kernels read padding rows that no batch has written. */
 static gr_status make_workspace(struct gr_model *model, size_t rows) {
     gr_status status;
     gr_free(model->workspace);
@@ -143,6 +144,7 @@ out:
     return status;
 }
 
+/* The batch's arrays are made anew, because padded rows need more room. */
 gr_status gr_model_use_inner(struct gr_model *model, enum gr_compute compute) {
     gr_status status;
     struct gr_inner_layer *layers = NULL;
@@ -252,6 +254,8 @@ out:
     return status;
 }
 
+/* The parts that shapes follow from come first: the loss says how many outputs there are, the row
+ * and the codes how many inputs. */
 gr_status gr_model_plan(const struct gr_model_config *config, const struct gr_row_shape *row,
                         const struct gr_codes *codes, size_t classes, size_t batch_max,
                         struct gr_model **out) {
@@ -403,6 +407,8 @@ gr_status gr_model_use_weights(struct gr_model *model) {
                             &model->weights);
 }
 
+/* An offset is added to the one output; with one output for each class it would be added to all of
+ * them, and change nothing. */
 gr_status gr_model_use_offsets(struct gr_model *model) {
     if (model->offsets) return GR_OK;
     if (model->outputs > 1 || gr_model_task(model) == GR_TASK_CLASSIFICATION)

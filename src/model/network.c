@@ -26,6 +26,7 @@ out:
     return status;
 }
 
+/* Over the rows 0 to n - 1 of the batch, in order, whatever slices they were scored in. */
 static double run_loss(const struct gr_model *model, size_t n, float scale, float *delta,
                        size_t *correct) {
     const struct gr_loss_batch batch = {.outputs = model->logits,

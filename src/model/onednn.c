@@ -204,6 +204,7 @@ dnnl_status_t gr_dnnl_pool_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine
 
 #endif
 
+/* Attributes and post-operations are copied into the descriptor, and may go when it is made. */
 dnnl_status_t gr_dnnl_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                            const struct gr_kernel_window *window, bool relu, gr_desc_ref x,
                            gr_desc_ref weight, gr_desc_ref bias, gr_desc_ref y) {

@@ -37,6 +37,8 @@ static void release(struct pool *pool) {
     gr_desc_release(&pool->out);
 }
 
+/* A max pool notes where each maximum was, in a workspace whose form is oneDNN's own; the backward
+ * pass reads it, and so must follow its forward pass. */
 static gr_status make(const struct gr_dnnl *dnnl, const struct gr_layer *layer,
                       struct gr_image_set *set) {
     struct pool p = {0};

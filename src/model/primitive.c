@@ -63,6 +63,8 @@ out:
     return status;
 }
 
+/* The descriptor is asked which order and type it wants for each argument; `any` in the layer's
+ * descriptions left it the choice. */
 gr_status gr_primitive_make(const struct gr_dnnl *dnnl, dnnl_primitive_desc_t made,
                             const struct gr_argument *arguments, size_t n,
                             struct gr_primitive *out) {

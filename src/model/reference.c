@@ -116,6 +116,8 @@ static void backward(const double *in, const double *weight, const double *delta
         }
 }
 
+/* Layers' outputs, sums and deltas lie behind each other in `scratch`, a batch each; `at` is where
+ * the present layer's begin. */
 double gr_reference_loss(const struct gr_reference_network *network, const double *parameters,
                          const float *features, const int32_t *labels, size_t n, double *scratch,
                          double *gradient) {

@@ -63,6 +63,8 @@ static size_t blocks_of(size_t n) {
     return (n + GR_SPARSE_BLOCK - 1) / GR_SPARSE_BLOCK;
 }
 
+/* All of the batch, row block by row block, so that a block's column masks are finished in
+ * registers. */
 gr_status gr_sparse_find(struct gr_sparse *sparse, const float *x, size_t rows, size_t columns) {
     gr_status status = GR_OK;
     if (rows > sparse->room) {

@@ -51,6 +51,7 @@ static size_t point_stride(size_t windows, size_t channels) {
     return (lines | 1) * GR_WINOGRAD_LANES;
 }
 
+/* A window makes 2 x 2 outputs; an odd last row or column is made and not stored. */
 static gr_status set_shape(const struct gr_layer *layer, struct gr_winograd_shape *shape) {
     struct gr_kernel_window window;
     struct gr_extent to;
