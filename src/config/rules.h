@@ -22,8 +22,10 @@ void gr_rule_refuse_member(const struct gr_rule_context *r, const struct gr_node
                            const char *path, const char *key, const char *what);
 bool gr_rule_member_sound(const struct gr_node *entry, const char *key);
 
-/* Of run, data and preprocess; of model, train, strategy and round. */
+/* Of run, data and preprocess; of model, train and round, and within it of strategy, whose settings
+ * and rules stand in strategy_section.c. */
 void gr_rules_of_data(const struct gr_rule_context *r);
 void gr_rules_of_training(const struct gr_rule_context *r);
+void gr_rules_of_strategy(const struct gr_rule_context *r);
 
 #endif

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rules between settings: model, train, strategy, round. */
+/* Rules between settings: model, train, round. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "config/rules.h"
 
@@ -91,51 +89,6 @@ static void check_optimizer(const struct gr_rule_context *r) {
         REFUSE(r, "train.state",
                "found keep, allowed only reset, the default, with "
                "train.optimizer sgd and train.momentum 0, which keep nothing");
-}
-
-/* A rule that a strategy has for a setting of another section. */
-static void check_strategy_rule(const struct gr_rule_context *r, const struct gr_strategy *strategy,
-                                const struct gr_strategy_rule *rule) {
-    const struct gr_node *node = gr_node_at(r->root, rule->path);
-    char *end = NULL;
-    if (!node || !gr_rule_sound(r, rule->path)) return;
-    if (!rule->allowed) {
-        if (!(strtod(node->text, NULL) > 0))
-            REFUSE(r, rule->path, "found %s, allowed more than 0 with strategy.name %s", node->text,
-                   strategy->name);
-        return;
-    }
-    const double most = strtod(rule->allowed, &end);
-    const bool is_number = end != rule->allowed && *end == '\0';
-    if (is_number ? strtod(node->text, NULL) > most : strcmp(node->text, rule->allowed) != 0)
-        REFUSE(r, rule->path, "found %s, allowed only %s, the default, with strategy.name %s",
-               node->text, rule->allowed, strategy->name);
-}
-
-/* Checks a setting of the strategy that is taken as float32. */
-static void check_narrow(const struct gr_rule_context *r,
-                         const struct gr_strategy_setting *setting) {
-    char path[GR_STRATEGY_NAME_BYTES + 16];
-    const double value = gr_strategy_get(&r->config->strategy, setting->name);
-    const double least = setting->narrow ? (double)FLT_MIN : setting->least;
-    snprintf(path, sizeof path, "strategy.%s", setting->name);
-    if (!gr_rule_sound(r, path)) return;
-    if (value > 0 && value < least)
-        REFUSE(r, path, "found %g, which is 0 in float32, allowed at least %.2g", value, least);
-    if (setting->narrow && setting->below && value < setting->high &&
-        (float)value >= (float)setting->high)
-        REFUSE(r, path, "found %.17g, allowed at most %.7g: float32 holds no more below %g", value,
-               setting->high * (1 - 1e-7), setting->high);
-}
-
-static void check_strategy(const struct gr_rule_context *r) {
-    const struct gr_strategy_setting *setting;
-    for (size_t i = 0; (setting = gr_strategy_setting_at(i)); i++)
-        check_narrow(r, setting);
-    const struct gr_strategy *strategy = gr_strategy_find(r->config->strategy.name);
-    if (!strategy || !gr_rule_sound(r, "strategy.name")) return;
-    for (size_t i = 0; i < GR_STRATEGY_OWN_MAX && strategy->rule[i].path; i++)
-        check_strategy_rule(r, strategy, &strategy->rule[i]);
 }
 
 /* A number has no class. */
@@ -313,7 +266,7 @@ void gr_rules_of_training(const struct gr_rule_context *r) {
     check_train(r);
     check_schedule(r);
     check_optimizer(r);
-    check_strategy(r);
+    gr_rules_of_strategy(r);
     check_small(r);
     check_momentum(r);
     check_rates(r);

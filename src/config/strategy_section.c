@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The section `strategy`, whose keys are those that the registered strategies bring. It is the one
- * section that grows while a program runs, which is why its rows and fields are arrays that are
- * filled, and not constants. Rows are only added: gr_setting_at's order, and with it a config's
- * digest, stays for those that were there.
+ * The section `strategy`, whose keys are those that the registered strategies bring, with the rules
+ * for them and those that a strategy has for other sections. It is the one section that grows while
+ * a program runs, which is why its rows and fields are arrays that are filled, and not constants.
+ * Rows are only added: gr_setting_at's order, and with it a config's digest, stays for those that
+ * were there.
  */
-#include "config/schema.h"
+#include "config/rules.h"
 
 #include <float.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { TEXT_MAX = 64, PATH_BYTES = GR_STRATEGY_NAME_BYTES + 16 };
 
@@ -57,4 +60,51 @@ void gr_strategy_section_update(void) {
 const struct gr_setting *gr_strategy_setting_row(size_t i) {
     gr_strategy_section_update();
     return i < n_rows ? &rows[i] : NULL;
+}
+
+/* ---- rules ---------------------------------------------------------------------------------- */
+
+/* A rule that a strategy has for a setting of another section. */
+static void check_strategy_rule(const struct gr_rule_context *r, const struct gr_strategy *strategy,
+                                const struct gr_strategy_rule *rule) {
+    const struct gr_node *node = gr_node_at(r->root, rule->path);
+    char *end = NULL;
+    if (!node || !gr_rule_sound(r, rule->path)) return;
+    if (!rule->allowed) {
+        if (!(strtod(node->text, NULL) > 0))
+            REFUSE(r, rule->path, "found %s, allowed more than 0 with strategy.name %s", node->text,
+                   strategy->name);
+        return;
+    }
+    const double most = strtod(rule->allowed, &end);
+    const bool is_number = end != rule->allowed && *end == '\0';
+    if (is_number ? strtod(node->text, NULL) > most : strcmp(node->text, rule->allowed) != 0)
+        REFUSE(r, rule->path, "found %s, allowed only %s, the default, with strategy.name %s",
+               node->text, rule->allowed, strategy->name);
+}
+
+/* Checks a setting of the strategy that is taken as float32. */
+static void check_narrow(const struct gr_rule_context *r,
+                         const struct gr_strategy_setting *setting) {
+    char path[GR_STRATEGY_NAME_BYTES + 16];
+    const double value = gr_strategy_get(&r->config->strategy, setting->name);
+    const double least = setting->narrow ? (double)FLT_MIN : setting->least;
+    snprintf(path, sizeof path, "strategy.%s", setting->name);
+    if (!gr_rule_sound(r, path)) return;
+    if (value > 0 && value < least)
+        REFUSE(r, path, "found %g, which is 0 in float32, allowed at least %.2g", value, least);
+    if (setting->narrow && setting->below && value < setting->high &&
+        (float)value >= (float)setting->high)
+        REFUSE(r, path, "found %.17g, allowed at most %.7g: float32 holds no more below %g", value,
+               setting->high * (1 - 1e-7), setting->high);
+}
+
+void gr_rules_of_strategy(const struct gr_rule_context *r) {
+    const struct gr_strategy_setting *setting;
+    for (size_t i = 0; (setting = gr_strategy_setting_at(i)); i++)
+        check_narrow(r, setting);
+    const struct gr_strategy *strategy = gr_strategy_find(r->config->strategy.name);
+    if (!strategy || !gr_rule_sound(r, "strategy.name")) return;
+    for (size_t i = 0; i < GR_STRATEGY_OWN_MAX && strategy->rule[i].path; i++)
+        check_strategy_rule(r, strategy, &strategy->rule[i]);
 }
