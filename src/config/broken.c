@@ -2,7 +2,7 @@
 /*
  * The list of broken rules of a config, which becomes one message: a user mends all faults at once,
  * and not one a run. It has a fixed size, because a config of a million faults must not make a
- * message of a million lines; those beyond are counted.
+ * message of a million lines; further ones are counted.
  */
 #include "config/broken.h"
 

@@ -59,12 +59,14 @@ static bool real_holds(const struct gr_node *node, const struct gr_setting *sett
            !(setting->flags & GR_SETTING_BELOW && value >= setting->real_high);
 }
 
+/* By case: "Adam" is refused, with the words that are allowed. */
 static bool name_holds(const struct gr_node *node, const cyaml_schema_value_t *schema) {
     for (uint32_t i = 0; i < schema->enumeration.count; i++)
         if (strcmp(schema->enumeration.strings[i].str, node->text) == 0) return true;
     return false;
 }
 
+/* YAML 1.1's yes, no, on and off are refused, since YAML 1.2 takes them for texts. */
 static bool is_true_or_false(const struct gr_node *node) {
     return strcmp(node->text, "true") == 0 || strcmp(node->text, "false") == 0;
 }

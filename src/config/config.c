@@ -2,7 +2,7 @@
 /*
  * Text and overrides to typed settings; settings to text and to a digest. The way in is tree,
  * overrides, checks, libcyaml, rules; a table's schema and what preprocessing has learnt go the
- * same way with tables of their own. Which keys there are is said in granary/settings.h alone.
+ * same way with tables of their own. The keys themselves are in granary/settings.h alone.
  */
 #include "config/check.h"
 
@@ -438,6 +438,7 @@ gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_
 
 enum { VALUE_BYTES = 128, DIFFERENCES_BYTES = 1024, DIFFERENCES_TOLD = 8 };
 
+/* As text: both come out of the same writer, which has one form for a value. */
 static bool same_values(const struct gr_node *a, const struct gr_node *b) {
     if (a->kind != b->kind || a->n_children != b->n_children) return false;
     if (a->kind == GR_NODE_SCALAR)

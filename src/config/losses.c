@@ -36,6 +36,7 @@ bool gr_predicts_number(const struct gr_model_config *config) {
     return !domains[gr_loss_of(config)].labels;
 }
 
+/* A loss of two classes fixes their number; of others the config says it, or with 0 the data do. */
 struct gr_domain gr_domain_of(const struct gr_model_config *config) {
     const enum gr_loss_type loss = gr_loss_of(config);
     return (struct gr_domain){.labels = domains[loss].labels,

@@ -29,6 +29,7 @@ TEXT_OF(gr_scale_text, gr_scale, GR_COLUMN_SCALE_WORDS)
 #define LAYER_WORDS(WORD)           GR_LAYER_TYPES(LAYER_CASE) GR_FRONT_LAYER_TYPES(LAYER_CASE)
 TEXT_OF(gr_layer_type_text, gr_layer_type, LAYER_WORDS)
 
+/* In the order of enum gr_separator; blanks are a space here, and the scan takes tabs too. */
 char gr_separator_byte(enum gr_separator separator) {
     return ",;\t|  ,"[separator]; /* auto: comma, where nobody has looked */
 }

@@ -17,6 +17,7 @@ static gr_status copy_text(const char *text, size_t length, char **out) {
     return status;
 }
 
+/* The new text is made before the old one is freed, so that a failure changes nothing. */
 gr_status gr_node_set_text(struct gr_node *node, const char *text, size_t length) {
     char *copy;
     gr_status status = copy_text(text, length, &copy);
@@ -46,6 +47,7 @@ out:
     return status;
 }
 
+/* Takes the child over. */
 void gr_node_append(struct gr_node *parent, struct gr_node *child) {
     if (parent->last_child)
         parent->last_child->next = child;

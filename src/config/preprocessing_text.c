@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A fit as text: the numbers and dictionaries that preprocessing has learnt, checked like a config
- * when it is read back, because a model's file may come from anybody. What is done with them is
+ * when it is read back, because a model's file may come from anybody. Their use is
  * data/preprocess.c's.
  */
 #include "config/check.h"
@@ -32,7 +32,8 @@ static const cyaml_schema_value_t fit_schema = {
 
 _Static_assert(COUNT(fit_fields) <= GR_FIELDS_MAX, "a section of more keys than GR_FIELDS_MAX");
 
-/* How many values a row has; 0: the lists alone say it. */
+/* How many values a row has; 0: the lists alone say it. Labels, groups, weights and texts are
+ * columns without a value. */
 static unsigned count_values(const struct gr_schema *schema) {
     unsigned n = 0;
     for (unsigned i = 0; i < schema->columns_count; i++)

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A setting that was refused has a filler, about which no rule must speak: the user would read of a
+ * value that nobody wrote. */
 bool gr_rule_sound(const struct gr_rule_context *r, const char *path) {
     const struct gr_node *node = gr_node_at(r->root, path);
     return node && !node->broken;
@@ -98,6 +100,7 @@ bool gr_policy_holds(const struct gr_config *config) {
     return config->data.silo_tables_count > 1;
 }
 
+/* 1: every sum may be known. */
 uint32_t gr_policy_silos(const struct gr_config *config) {
     return gr_policy_holds(config) ? config->policy.minimum_silos : 1;
 }

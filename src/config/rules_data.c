@@ -34,7 +34,7 @@ static bool is_empty(const struct gr_table_config *table) {
     return !table->features[0] && !table->labels[0] && !table->file[0];
 }
 
-/* Which members a table has depends on the source: a path that would be ignored is refused like one
+/* The members of a table depend on the source: a path that would be ignored is refused like one
  * that lacks. */
 static void check_member(const struct gr_rule_context *r, struct gr_place place, const char *path,
                          const char *key, const char *text, bool needed, const char *source) {

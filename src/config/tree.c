@@ -186,6 +186,7 @@ out:
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
+/* libyaml's emitter takes the event over, also when it fails. */
 static bool emit(yaml_emitter_t *emitter, int made, yaml_event_t *event) {
     return made && yaml_emitter_emit(emitter, event);
 }
@@ -225,6 +226,7 @@ static bool emit_node(yaml_emitter_t *emitter, const struct gr_node *node) {
     return emit(emitter, made, &event);
 }
 
+/* The document start is implicit: no "---" line. */
 static bool emit_document(yaml_emitter_t *emitter, const struct gr_node *root) {
     yaml_event_t event;
     return emit(emitter, yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING), &event) &&

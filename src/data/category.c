@@ -22,6 +22,7 @@ static int by_entry(const void *a, const void *b) {
     return strcmp(x->text, y->text);
 }
 
+/* Of an empty list nothing is known: it is none of numbers. */
 static bool all_whole(char *const *text, uint32_t n, enum gr_decimal decimal) {
     for (uint32_t i = 0; i < n; i++)
         if (!gr_is_whole(text[i], strlen(text[i]), decimal)) return false;
@@ -155,6 +156,7 @@ out:
     return status;
 }
 
+/* Its place in byte order, which becomes the code once collecting is over. */
 uint32_t gr_categories_find(const struct gr_categories *c, const char *text) {
     uint32_t at;
     return find((const char *const *)c->text, c->n, text, strlen(text), &at) ? at : c->n;

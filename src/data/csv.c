@@ -302,6 +302,7 @@ out:
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
+/* From memory: labels were kept when the file was read through. */
 static gr_status csv_labels(struct gr_reader *reader, size_t first, size_t n, int32_t *out) {
     const struct csv_state *s = reader->state;
     memcpy(out, s->labels + first, n * sizeof *out);
@@ -363,6 +364,7 @@ static gr_status csv_groups(struct gr_reader *reader, size_t first, size_t n, in
     return GR_OK;
 }
 
+/* `out` has room for group_bytes, which the shape says. */
 static gr_status csv_group_names(struct gr_reader *reader, char *out) {
     const struct csv_state *s = reader->state;
     for (size_t i = 0; i < s->groups.n; i++)

@@ -242,6 +242,7 @@ static bool is_missing_word(const struct gr_column *c, const char *text, size_t 
     return false;
 }
 
+/* Of texts: words such as "none" are answers here, unless the column lists them. */
 bool gr_cell_is_missing(const struct gr_cell_rules *rules, const char *text, size_t length) {
     return gr_cell_default_missing(text, length, false) || is_missing_word(rules->of, text, length);
 }
@@ -294,6 +295,7 @@ enum gr_csv_number gr_cell_date(const struct gr_cell_rules *rules, const char *t
     return gr_cell_default_missing(text, length, true) ? GR_CSV_MISSING : GR_CSV_OTHER;
 }
 
+/* A year of 365.25 days: an age is told to a few hours, whatever leap years lie between. */
 double gr_date_unit_seconds(enum gr_date_unit unit) {
     static const double seconds[] = {[GR_DATE_DAYS] = 86400,
                                      [GR_DATE_YEARS] = 365.25 * 86400,

@@ -140,8 +140,8 @@ static struct shape shape_of(const struct sample *s, const char *p, enum gr_sepa
 
 /* ---- the separator -------------------------------------------------------------------------- */
 
-/* All rows are of one length, and the header is too, or lacks the name of the first. One lacking
- * name is R's write.table, whose first column has none. */
+/* All rows are of one length, and the header is too, or lacks the name of the first. A missing name
+ * is from R's write.table, whose first column has none. */
 static bool is_table(const struct shape *shape, bool header) {
     if (shape->n_records == 0) return shape->head.n > 1;
     return shape->least == shape->most && shape->most > 1 &&
@@ -172,6 +172,7 @@ static enum gr_separator find_separator(const struct sample *s, const char *p, b
     return best;
 }
 
+/* "table.tsv.gz" ends in ".tsv". */
 static bool ends_in(const char *path, const char *ending) {
     size_t n = strlen(path), k = strlen(ending);
     if (n > 3 && strcasecmp(path + n - 3, ".gz") == 0) n -= 3;
@@ -290,7 +291,7 @@ static void find_empty(const struct shape *shape, struct gr_csv_form *form) {
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
-/* What a config or the file itself says holds; then the name's ending, if the text agrees; then a
+/* The config or the file's own line holds first; then the name's ending, if the text agrees; then a
  * search. */
 static gr_status choose(const struct sample *s, const struct gr_csv_config *csv, const char *p,
                         char sep, struct gr_csv_form *form) {

@@ -2,7 +2,7 @@
 /*
  * Guessing the columns of CSV files: the files read twice, and the whole put together. The first
  * reading counts forms of cells, from which follows how numbers are written; the second reads the
- * numbers by those rules. Which type follows from the counts is decided in infer_*.c. All tables
+ * numbers by those rules. The type that follows from the counts is decided in infer_*.c. All tables
  * must have one header: a guess is of one schema for all silos.
  */
 #include "data/csv_table.h"
@@ -171,8 +171,8 @@ static gr_status read_values(struct gr_infer_state *state, const struct gr_csv_s
 /* ---- how columns are written ------------------------------------------------------------------
  */
 
-/* One comma column decides for the others: whether "1,234" is a thousand or one and a quarter
- * cannot be told from a single column. */
+/* A single column of commas decides for the others: whether "1,234" is a thousand or one and a
+ * quarter cannot be told from a single column. */
 static void decide(struct gr_infer_state *state) {
     bool comma = false;
     for (size_t i = 0; i < state->n; i++)
@@ -183,7 +183,7 @@ static void decide(struct gr_infer_state *state) {
 }
 
 /* A row behind the header with a word in every column of numbers, where it has anything there. Two
- * words at least: one alone may be a missing value. */
+ * words at least: a single word may be a missing value. */
 static bool holds_units(const struct gr_infer_state *state, size_t table) {
     struct gr_infer_form form;
     size_t words = 0;

@@ -161,6 +161,7 @@ void gr_csv_scan_close(struct gr_csv_scan *scan) {
     *scan = (struct gr_csv_scan){.fd = -1};
 }
 
+/* Of a compressed file by its compressed bytes: nobody knows the text's length before its end. */
 size_t gr_csv_scan_done(const struct gr_csv_scan *scan) {
     if (!scan->gz) return scan->offset + scan->at;
     return scan->ended && scan->at == scan->length ? scan->file_size : gr_gunzip_done(scan->gz);
@@ -286,6 +287,7 @@ static enum outcome walk(struct gr_csv_scan *s, const char **next) {
     }
 }
 
+/* By place alone: a field's text may be a person's. */
 static gr_status refuse(const struct gr_csv_scan *s, enum outcome outcome) {
     static const char *const what[] = {
         [BAD_QUOTE] = "a quote is opened and not closed",
@@ -311,6 +313,7 @@ static void settle_quotes(struct gr_csv_scan *s, struct gr_csv_field *field) {
     field->length = (size_t)(to - text);
 }
 
+/* An empty line; a line with "" in it is a row of one empty field. */
 static bool is_blank(const struct gr_csv_scan *s) {
     return s->n_fields == 1 && s->fields[0].length == 0 && !s->fields[0].quoted;
 }

@@ -356,6 +356,7 @@ static gr_status read_category(struct gr_csv_table *t, size_t column, uint32_t *
 
 /* ---- columns -------------------------------------------------------------------------------- */
 
+/* A missing value is NaN in the row: preprocessing fills it, or the policy has refused it. */
 static gr_status put_number(struct gr_csv_table *t, size_t column, float *value) {
     bool there;
     gr_status status = read_number(t, column, value, &there);
@@ -363,6 +364,7 @@ static gr_status put_number(struct gr_csv_table *t, size_t column, float *value)
     return status;
 }
 
+/* Codes are exact in float32: there are at most GR_OPEN_CATEGORIES_MAX. */
 static gr_status put_category(struct gr_csv_table *t, size_t column, float *value) {
     uint32_t code = 0;
     bool there = true;

@@ -65,6 +65,7 @@ out:
     return status;
 }
 
+/* Accepts a zeroed struct. */
 void gr_groups_release(struct gr_groups *groups) {
     for (size_t i = 0; i < groups->n; i++)
         gr_free(groups->names[i]);

@@ -243,6 +243,7 @@ static void read_exponent(const char **at, const char *end, struct gr_infer_form
     *at = p + digits;
 }
 
+/* All kinds of spaces: units follow numbers behind a narrow no-break one in many tables. */
 static const char *pass_spaces(const char *p, const char *end) {
     for (size_t n; (n = space_at(p, end)) > 0;)
         p += n;
@@ -455,6 +456,7 @@ void gr_infer_form_of(const char *text, size_t length, struct gr_infer_form *for
     }
 }
 
+/* Signs without a letter or digit, and a spreadsheet's errors, which begin with "#". */
 bool gr_infer_form_says_nothing(const char *text, size_t length) {
     bool letters = false;
     for (size_t i = 0; i < length; i++)

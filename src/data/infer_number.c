@@ -79,12 +79,16 @@ static bool is_named_date(const char *name) {
     return is_named(name, words, sizeof words / sizeof *words);
 }
 
+/*
+ * Codes of places are whole numbers without an order: a model would take their size for something.
+ */
 static bool is_named_place(const char *name) {
     static const char *const words[] = {"zip", "zipcode",    "zip5", "postcode", "postal",
                                         "plz", "postalcode", "fips", "tract"};
     return is_named(name, words, sizeof words / sizeof *words);
 }
 
+/* Such columns are left as numbers without a doubt, however few values they have. */
 static bool is_named_amount(const char *name) {
     static const char *const words[] = {"age",     "count",  "n",     "num",   "number", "score",
                                         "grade",   "stage",  "level", "years", "days",   "times",

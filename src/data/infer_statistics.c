@@ -119,6 +119,8 @@ static void count_form(struct gr_infer_statistics *t, const struct gr_infer_form
     }
 }
 
+/* Only of cells that are no numbers, and of a text that comes again only once: this is the inner
+ * loop of guessing. */
 static void look_at_bytes(struct gr_infer_statistics *t, const char *text, size_t length) {
     for (size_t i = 0; i < length; i++)
         t->controls = t->controls || (unsigned char)text[i] < 0x20 || text[i] == 0x7F;

@@ -79,8 +79,8 @@ static bool is_known(double value) {
 
 /*
  * The outermost value against the one beside it and the end on the other side. A known one must be
- * half of the others' span away; one that nobody knows needs many rows, and the whole span, or to
- * be the only negative one.
+ * half of the others' span away; a number that nobody knows needs many rows, and the whole span, or
+ * to be the only negative one.
  */
 static bool is_sentinel(double value, double beside, double other, size_t count, size_t threshold,
                         bool many) {

@@ -25,6 +25,7 @@ out:
     return status;
 }
 
+/* V57 among numbers of diagnoses: the whole column is of codes. */
 bool gr_infer_words_is_code(const struct gr_infer_words *words, size_t i) {
     return words->word[i].form.kind == GR_FORM_WORD &&
            strpbrk(gr_infer_words_text(words, i), "0123456789") != NULL;

@@ -164,8 +164,8 @@ static gr_status list_rows(const struct dealing *d, struct gr_partition *out) {
     return GR_OK;
 }
 
-/* Every process partitions the whole table, though it keeps its silos' rows only: that costs a few
- * bytes a row and no communication. */
+/* Every process partitions the whole table, though it keeps its silos' rows only: the cost is a few
+ * bytes a row, and no communication. */
 gr_status gr_partition_create(const struct gr_partition_config *config, uint64_t seed,
                               uint32_t n_silos, const int32_t *labels, size_t n_rows,
                               struct gr_partition *out) {

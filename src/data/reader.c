@@ -30,6 +30,7 @@ const char *gr_reader_features_path(const struct gr_reader *reader) {
     return reader->operations == &gr_idx_operations ? table->features : table->file;
 }
 
+/* IDX has two files; all other formats one. */
 const char *gr_reader_labels_path(const struct gr_reader *reader) {
     const struct gr_table_config *table = reader->table;
     return reader->operations == &gr_idx_operations ? table->labels : table->file;
@@ -86,6 +87,7 @@ out:
     return status;
 }
 
+/* Of an HDF5 table's values: NaN is allowed where the column's policy says what becomes of it. */
 static gr_status find_gaps(struct gr_reader *reader) {
     const struct gr_columns *columns = reader->columns;
     gr_status status;

@@ -102,8 +102,8 @@ static gr_status answer(struct gr_reader *reader, const struct guard_request *re
     return status;
 }
 
-/* Any failure ends the child, with its reply sent: what HDF5 holds after an error is not used
- * again. */
+/* Any failure ends the child, with its reply sent: HDF5's objects are not used again after an
+ * error. */
 static _Noreturn void serve(struct gr_reader *reader, int socket, pid_t parent,
                             const struct gr_child_limits *limits) {
     struct guard_request request;

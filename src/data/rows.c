@@ -85,6 +85,8 @@ void gr_rows_gather(const struct gr_rows *rows, const uint32_t *index, size_t fi
     }
 }
 
+/* Rows of a table without weights weigh 1, without offsets they add 0: a model may ask for them all
+ * the same, because another silo has some. */
 static void gather_floats(const float *from, const uint32_t *index, size_t first, size_t n,
                           float without, float *to) {
     for (size_t i = 0; to && i < n; i++)

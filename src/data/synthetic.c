@@ -106,7 +106,8 @@ static void put_row(struct generator *g, struct gr_rows *rows, size_t at) {
         next_row(g, (float *)rows->features + at * rows->n_features, rows->labels + at);
 }
 
-/* Where test row `row` of the whole table lies in data->test; false: in another process. */
+/* Where test row `row` of the whole table lies in data->test; false: in another process. Batches
+ * are dealt as gr_test_create deals them. */
 static bool test_position(const struct gr_share *share, size_t row, size_t *at) {
     size_t batch = row / GR_TEST_BATCH;
     *at = batch / share->test_count * GR_TEST_BATCH + row % GR_TEST_BATCH;

@@ -48,6 +48,7 @@ struct gr_table {
     struct gr_pick *picks;
 };
 
+/* The caller's texts may go before the table does. */
 static gr_status copy_config(const struct gr_table_config *from, struct gr_table_config *to) {
     gr_status status = GR_OK;
     GR_TRY(gr_text_format(&to->features, "%s", from->features ? from->features : ""));
@@ -348,6 +349,7 @@ gr_status gr_table_summarise(const struct gr_table_config *table, enum gr_data_s
     return gr_data_summarise(&config, table, out);
 }
 
+/* In constant memory: labels are read for their largest and forgotten. */
 gr_status gr_data_summarise(const struct gr_data_config *config,
                             const struct gr_table_config *table, struct gr_table_summary *out) {
     struct gr_reader reader = {0};

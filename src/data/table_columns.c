@@ -15,6 +15,9 @@ static bool has_value(const struct gr_column *c) {
     return gr_column_has_value(c->type);
 }
 
+/*
+ * Features that a column makes: categories one-hot or as one code, and the indicator behind them.
+ */
 static size_t width_of(const struct gr_column *c) {
     bool hot = c->type == GR_COLUMN_CATEGORY && c->encode == GR_ENCODE_ONE_HOT;
     if (!has_value(c)) return 0;

@@ -202,6 +202,7 @@ out:
     return status;
 }
 
+/* For a second try in the same child: the temporary file is truncated by it. */
 void gr_table_file_abandon(struct gr_table_file *t) {
     (void)close_file(t);
 }

@@ -14,6 +14,8 @@ static gr_status shape(struct gr_layer *layer) {
     return gr_images_window(layer, &window, &layer->to);
 }
 
+/* A weight of a convolution is used at every pixel, yet its fans count the window alone, as in
+ * PyTorch: first weights then have the variance that a pixel's sum needs. */
 static gr_status tensors(struct gr_layer *layer, struct gr_layout *layout) {
     const size_t kernel = layer->config.kernel;
     const size_t dims[] = {kernel, kernel, layer->from.channels, layer->to.channels};

@@ -319,7 +319,7 @@ static gr_status check_plan(struct gr_model *model, const struct gr_layout *layo
 }
 
 /* Planned, held against the file's tensors and against the memory it would take, and only then
- * furnished. Duplicate keys are refused: which of two holds differs between JSON libraries. */
+ * furnished. Duplicate keys are refused: JSON libraries differ in the one that holds. */
 gr_status gr_model_create_from_description(const char *json, const struct gr_layout *layout,
                                            size_t batch_max, struct gr_model **out) {
     struct gr_model *model = NULL;

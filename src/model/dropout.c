@@ -20,6 +20,7 @@ static gr_status shape(struct gr_layer *layer) {
     return GR_OK;
 }
 
+/* The mask is made by the first training pass: a model that only scores has none. */
 static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     (void)model;
     return gr_allocate_zero(1, sizeof(struct dropout), "a dropout layer", &layer->state);
@@ -69,6 +70,7 @@ out:
     return status;
 }
 
+/* By the mask of the last forward pass, which is why a backward pass must follow it at once. */
 static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
                                const float *parameters, size_t n) {
     const struct dropout *dropout = layer->state;

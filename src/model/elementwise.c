@@ -107,6 +107,8 @@ void gr_column_sums(const float *in, size_t rows, size_t columns, float *sums) {
             sums[j] += in[i * columns + j];
 }
 
+/* The first of ties, as argmax has it in NumPy and PyTorch: accuracy must not depend on the order
+ * of comparison. */
 static size_t first_largest(const float *row, size_t n) {
     size_t best = 0;
     for (size_t j = 1; j < n; j++)

@@ -79,11 +79,14 @@ static bool has_front(const struct gr_model_config *config) {
     return config->type == GR_MODEL_BAG || (config->type == GR_MODEL_MLP && config->embedding > 0);
 }
 
+/* Regressions have none: their only layer is the last. */
 static size_t count_hidden(const struct gr_model_config *config) {
     if (config->type == GR_MODEL_CNN) return config->layers_count;
     return config->type == GR_MODEL_MLP || config->type == GR_MODEL_BAG ? config->hidden_count : 0;
 }
 
+/* The front's settings are no part of a config's lists: they follow from model.embedding and
+ * model.vocabulary. */
 static void set_front(const struct gr_model_config *config, const struct gr_codes *codes,
                       struct gr_layer *layer) {
     const bool bag = config->type == GR_MODEL_BAG;

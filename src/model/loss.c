@@ -20,6 +20,7 @@ static double binary_cross_entropy(const struct gr_loss *loss, double z, double 
     return fmax(z, 0) - y * z + log1p(small);
 }
 
+/* Without the half that some texts have: PyTorch's MSELoss has none. */
 static double squared(const struct gr_loss *loss, double z, double y, double *slope) {
     (void)loss;
     *slope = 2 * (z - y);
@@ -170,6 +171,7 @@ double gr_loss_run(const struct gr_loss *loss, const struct gr_loss_batch *batch
     return sum;
 }
 
+/* In the order of rows, in double: the same for a batch wherever it is computed. */
 double gr_loss_weight(const struct gr_loss *loss, const int32_t *labels, const float *weights,
                       size_t n) {
     double sum = 0;

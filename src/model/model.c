@@ -293,6 +293,7 @@ size_t gr_model_room(struct gr_model *model) {
     return floats * sizeof(float);
 }
 
+/* Once a model: oneDNN's operations and all arrays but the layout. */
 gr_status gr_model_furnish(struct gr_model *model) {
     gr_status status;
     if (model->batch_max < 1 || model->batch_max > GR_WIDTH_MAX)
@@ -377,6 +378,7 @@ size_t gr_model_batch_max(const struct gr_model *model) {
     return model->batch_max;
 }
 
+/* Of the last training pass; a scoring pass leaves it. */
 double gr_model_batch_weight(const struct gr_model *model) {
     return model->weight;
 }
@@ -424,6 +426,7 @@ bool gr_model_has_offset(const struct gr_model *model) {
     return model->offsets != NULL;
 }
 
+/* Before the batches of a silo's round: each batch's derivative is divided by it. */
 void gr_model_set_mean_weight(struct gr_model *model, double mean_weight) {
     model->mean_weight = mean_weight;
 }
@@ -451,6 +454,7 @@ out:
     return status;
 }
 
+/* Layers that look vectors up are the first or none. */
 bool gr_model_looks_up(const struct gr_model *model) {
     return model->layers[0].kind->check != NULL;
 }

@@ -6,6 +6,8 @@
 #include <omp.h>
 #include <string.h>
 
+/* "Unimplemented" in bfloat16 is the processor's lack, and the config's to mend; everything else is
+ * a fault of ours. */
 gr_status gr_dnnl_refused(const struct gr_dnnl *dnnl, dnnl_status_t code, const char *what) {
     if (code == dnnl_unimplemented && dnnl->type == dnnl_bf16)
         return gr_fail(GR_ERROR_CONFIG,
@@ -94,6 +96,8 @@ void gr_primitive_release(struct gr_primitive *primitive) {
     *primitive = (struct gr_primitive){0};
 }
 
+/* Asked of the primitive rather than kept: the descriptor that was passed to make is the caller's,
+ * and may be gone. */
 const_dnnl_primitive_desc_t gr_primitive_hint(const struct gr_primitive *primitive) {
     const_dnnl_primitive_desc_t desc = NULL;
     return dnnl_primitive_get_primitive_desc(primitive->primitive, &desc) == dnnl_success ? desc

@@ -128,6 +128,7 @@ const struct gr_tiles *const *gr_tiles_all(size_t *n) {
     return sets;
 }
 
+/* Asked of the processor, not of the compiler: a library is built once and run on many. */
 bool gr_tiles_supported(const struct gr_tiles *tiles) {
 #if defined(__x86_64__)
     if (tiles == &avx512) return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");

@@ -121,6 +121,8 @@ static struct gr_winograd_row row_at(const struct winograd *w, const struct bloc
     return (struct gr_winograd_row){&w->shape, at % w->shape.down, point, w->strip};
 }
 
+/* Block by block, also in the backward pass, where windows are transformed once more: to keep them
+ * all would take 36 / 4 of the images' room. */
 static void spread_in(const struct winograd *w, const struct block *block, const float *images) {
     const size_t channels = w->shape.in.channels;
     const size_t size = w->shape.in.height * w->shape.in.width * channels;

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * train: a local solver over one silo's rows, from the global parameters to an update. Which silos
- * train, what becomes of the update and which corrections there are is federation's; gradients are
- * model's.
- */
+/* train: a local solver over one silo's rows, from the global parameters to an update. The choice
+ * of silos, the use of the update and the corrections are federation's; gradients are model's. */
 #include <data/rows.h>
 #include <granary/train.h>
 
