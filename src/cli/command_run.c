@@ -40,6 +40,7 @@ struct run {
     struct stat folder; /* the run directory as it was before the first start */
     bool made;          /* it was made for this run */
     bool held;          /* since then a start has left a run in it */
+    bool begun;         /* in a start the manifest was written */
     /* In this start: when the launcher was first seen to outlive what is noted; since then. */
     struct {
         int noted;
@@ -375,6 +376,8 @@ static gr_status start_once(struct run *run, bool first, const char **reason) {
     outcome.noted = gr_noted_status(run->status_path);
     outcome.unstarted = run->unstarted;
     outcome.began = memcmp(before.manifest, after.manifest, sizeof after.manifest) != 0;
+    run->begun |= outcome.began;
+    outcome.fresh = !run->begun;
     outcome.finished = gr_run_finished(run->path);
     status = gr_outcome_judge(&outcome, reason);
 out:

@@ -145,6 +145,7 @@ struct gr_outcome {
     bool began;     /* the manifest was written in this start */
     bool finished;  /* and says so */
     bool first;     /* this was no restart */
+    bool fresh;     /* in none of the starts has training begun */
     bool unstarted; /* it was ended because no rank had said anything in time */
 };
 /* The status to end with, or GR_LOST: start again, because of *reason. */

@@ -186,6 +186,21 @@ bool gr_run_finished(const char *run_path) {
     return finished;
 }
 
+/*
+ * A launcher's code that it has from a rank, which gave up within MPI_Init: Open MPI's own are 1,
+ * and from version 5 on above 200. There a rank that dies in MPI_Init makes the others say that it
+ * cannot be reached, as a wrong choice of networks does: which of them it was another start tells.
+ */
+static bool is_of_rank(int code) {
+    return code > 1 && code < 128;
+}
+
+/* Nothing but another start of the same would follow. */
+static bool is_futile(const struct gr_outcome *outcome, int code) {
+    if (outcome->began) return false;
+    return is_of_rank(code) ? outcome->fresh && !outcome->first : outcome->first;
+}
+
 gr_status gr_outcome_judge(const struct gr_outcome *outcome, const char **reason) {
     const int wait_status = outcome->end.wait_status;
     const bool noted = outcome->noted >= 0;
@@ -207,7 +222,7 @@ gr_status gr_outcome_judge(const struct gr_outcome *outcome, const char **reason
         *reason = "ranks lost";
     else if (code < 0)
         *reason = "launcher died";
-    else if (!outcome->began && outcome->first)
+    else if (is_futile(outcome, code))
         return gr_fail(GR_ERROR_INTERNAL,
                        "run: the launcher ended with code %d before training began", code);
     else

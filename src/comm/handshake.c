@@ -100,8 +100,37 @@ struct roll {
     char (*hello)[BLOCK]; /* of each rank */
     MPI_Request *request; /* of each rank; MPI_REQUEST_NULL once it has been heard */
     int *done;
+    MPI_Status *result; /* of the calls that complete requests; at least 2 */
     char answer[BLOCK];
 };
+
+/* Whether a request failed because its peer has died, which an MPI with failure mitigation tells.
+ */
+static bool peer_failed(int code) {
+    int class = MPI_SUCCESS;
+    MPI_Error_class(code, &class);
+#if defined(MPIX_ERR_PROC_FAILED)
+    return class == MPIX_ERR_PROC_FAILED || class == MPIX_ERR_PROC_FAILED_PENDING;
+#else
+    return false;
+#endif
+}
+
+/*
+ * The code of a call that completes requests, whose results are result[0 .. n - 1]. A peer that has
+ * died in the handshake is no fault of this program's: the start is given up (GR_STOPPED), *stuck,
+ * and can be made again without it.
+ */
+static gr_status check_completion(const struct roll *roll, int code, int n, const char *call,
+                                  bool *stuck) {
+    bool failed = code != MPI_SUCCESS && peer_failed(code);
+    if (code == MPI_ERR_IN_STATUS)
+        for (int i = 0; i < n && !failed; i++)
+            failed = peer_failed(roll->result[i].MPI_ERROR);
+    if (!failed) return gr_mpi_check(code, call);
+    *stuck = true;
+    return gr_fail(GR_STOPPED, "a rank was lost while the ranks met: start again");
+}
 
 static void doze(double seconds) {
     const struct timespec moment = {(time_t)seconds,
@@ -115,7 +144,7 @@ static void list_missing(const struct roll *roll, struct gr_names *names) {
         if (roll->request[i] != MPI_REQUEST_NULL) gr_names_add(names, i, NULL);
 }
 
-static gr_status hear_all(struct roll *roll, const struct gr_comm_options *options) {
+static gr_status hear_all(struct roll *roll, const struct gr_comm_options *options, bool *stuck) {
     gr_status status = GR_OK;
     const double began = gr_clock_seconds(), limit = gr_comm_start_s(options);
     const double every = gr_tell_every_s(limit);
@@ -125,8 +154,9 @@ static gr_status hear_all(struct roll *roll, const struct gr_comm_options *optio
                              &roll->request[i]));
     for (;;) {
         int n = 0;
-        GR_TRY_MPI(
-            MPI_Testsome(roll->size - 1, roll->request + 1, &n, roll->done, MPI_STATUSES_IGNORE));
+        const int code =
+            MPI_Testsome(roll->size - 1, roll->request + 1, &n, roll->done, roll->result);
+        GR_TRY(check_completion(roll, code, n, "MPI_Testsome", stuck));
         if (n != MPI_UNDEFINED) roll->heard += n;
         if (roll->heard == roll->size - 1) return GR_OK;
         waited = gr_clock_seconds() - began;
@@ -175,7 +205,8 @@ static gr_status answer_all(struct roll *roll, const struct gr_comm_options *opt
                              &roll->request[i]));
     }
     for (int n = 0; gr_clock_seconds() < until; doze(50e-6)) {
-        GR_TRY_MPI(MPI_Testsome(roll->size, roll->request, &n, roll->done, MPI_STATUSES_IGNORE));
+        const int code = MPI_Testsome(roll->size, roll->request, &n, roll->done, roll->result);
+        GR_TRY(check_completion(roll, code, n, "MPI_Testsome", stuck));
         if (n == MPI_UNDEFINED) return GR_OK; /* nothing is under way any more */
     }
     *stuck = true;
@@ -196,10 +227,11 @@ static gr_status lead(struct roll *roll, const struct gr_comm_options *options, 
     GR_TRY(gr_allocate_zero(n, BLOCK, "the handshake", &roll->hello));
     GR_TRY(gr_allocate_zero(n, sizeof(MPI_Request), "the handshake", &roll->request));
     GR_TRY(gr_allocate_zero(n, sizeof *roll->done, "the handshake", &roll->done));
+    GR_TRY(gr_allocate_zero(n, sizeof *roll->result, "the handshake", &roll->result));
     for (size_t i = 0; i < n; i++)
         roll->request[i] = MPI_REQUEST_NULL;
     GR_TRY(hello_compose(options, roll->hello[0]));
-    decision = hear_all(roll, options);
+    decision = hear_all(roll, options, stuck);
     *stuck = decision != GR_OK;
     if (decision == GR_OK) decision = judge(roll);
     if (decision != GR_OK) memcpy(message, gr_message(), strlen(gr_message()) + 1);
@@ -219,11 +251,13 @@ static gr_status follow(struct roll *roll, const struct gr_comm_options *options
     const double began = gr_clock_seconds(), limit = gr_comm_start_s(options) + GR_COMM_LATER_S;
     int done = 0, code = 0, behind = 0;
     GR_TRY(gr_allocate_zero(1, BLOCK, "the handshake", &roll->hello));
+    GR_TRY(gr_allocate_zero(2, sizeof *roll->result, "the handshake", &roll->result));
     GR_TRY(hello_compose(options, roll->hello[0]));
     GR_TRY_MPI(MPI_Irecv(roll->answer, BLOCK, MPI_CHAR, 0, TAG_ANSWER, roll->world, &request[0]));
     GR_TRY_MPI(MPI_Isend(roll->hello[0], BLOCK, MPI_CHAR, 0, TAG_HELLO, roll->world, &request[1]));
     while (!done) {
-        GR_TRY_MPI(MPI_Testall(2, request, &done, MPI_STATUSES_IGNORE));
+        const int all = MPI_Testall(2, request, &done, roll->result);
+        GR_TRY(check_completion(roll, all, 2, "MPI_Testall", stuck));
         if (done) break;
         const double waited = gr_clock_seconds() - began;
         *stuck = waited > limit;
@@ -253,6 +287,7 @@ gr_status gr_handshake(MPI_Comm world, const struct gr_comm_options *options) {
         status = rank == 0 ? lead(roll, options, &stuck) : follow(roll, options, rank, &stuck);
 out:
     if (roll && !stuck) {
+        gr_free(roll->result);
         gr_free(roll->done);
         gr_free(roll->request);
         gr_free(roll->hello);

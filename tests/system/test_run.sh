@@ -146,6 +146,27 @@ GRANARY_MPIRUN=./five "$GRANARY" run -n 3 small.yaml --run five-run -- --map-by 
 check "Open MPI 5: lost ranks are survived" equal "$(grep -cx -e --with-ft -e ulfm five-words)" 2
 check "Open MPI 5: more ranks than cores" grep -qx :oversubscribe five-words
 check "Open MPI 5: --map-by is the user's" equal "$(grep -cx -e --map-by five-words)" 1
+# A rank that dies within MPI_Init there ends the launcher with the code of the others, which cannot
+# reach it; so does a wrong choice of networks, always.
+cat >unreachable <<'SH'
+#!/bin/bash
+[ "$1" != --version ] || exec mpirun "$@"
+echo x >>starts
+[ "$(wc -l <starts)" -gt "$UNREACHABLE" ] || exit 14
+exec mpirun "$@"
+SH
+chmod +x unreachable
+# unreachable CODE TIMES OPTIONS...
+unreachable() {
+    rm -f starts
+    exits "$1" env GRANARY_MPIRUN=./unreachable UNREACHABLE="$2" "$GRANARY" run -n 2 small.yaml \
+        --set run.rounds=2 --quiet --backoff 0 "${@:3}"
+}
+check "unreachable once" unreachable 0 1 --run once
+check "is started again" says "granary run: launcher gave up; restart 1 of 5"
+check "twice" unreachable 70 2 --run twice
+check "is no chance" says "the launcher ended with code 14 before training began"
+check "without restarts" unreachable 75 1 --run none --restarts 0
 check "no launcher" env GRANARY_MPIRUN=/nowhere/mpirun bash -c '"$GRANARY" run -n 2 small.yaml 2>/dev/null; [ $? = 64 ]'
 check "a launcher of another make" env GRANARY_MPIRUN=/bin/ls bash -c '"$GRANARY" run -n 2 small.yaml 2>/dev/null; [ $? = 64 ]'
 
