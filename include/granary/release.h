@@ -105,6 +105,14 @@ gr_status gr_release_sum(struct gr_door *door, enum gr_release id, int64_t *valu
 /* Collective. Maxima, likewise. */
 gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *values,
                          size_t n) GR_CHECKED;
+/*
+ * Collective. Texts, each with its NUL, one behind the other: the n bytes that each rank brings, to
+ * all, those of the lowest rank first; n may be 0. limit: the same on all ranks; more bytes of all
+ * together are GR_ERROR_DATA on all, and nothing has left. *texts: *total bytes, released with
+ * gr_free; NULL after a failure. Other errors as of gr_comm_gather.
+ */
+gr_status gr_release_text(struct gr_door *door, enum gr_release id, const char *mine, size_t n,
+                          size_t limit, char **texts, size_t *total) GR_CHECKED;
 enum { GR_RELEASE_SOME = -1, GR_RELEASE_MOST = -2 };
 /*
  * Collective. Counts of rows that are told where they are not few, and never leave where they are.

@@ -1,53 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The dictionaries of open columns: the categories that all ranks are to know, and the columns
- * themselves. A text that one rank has goes to the others by sums, in which the others bring zeros,
- * and by minima: nothing is gathered, and of a silo's categories only those that are common enough
- * take part.
+ * themselves. Of a silo's categories only those that are common enough leave; all ranks make the
+ * same dictionary of them, in byte order.
  */
 #include "cohort/preprocessing_fit.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORD_BYTES = 7 }; /* of text in a sum: it stays positive */
+/* Bytes of a column's categories that all ranks bring, most of them more than once. */
+enum { CATEGORIES_OF_ALL_MAX = 256 << 20 };
 
 /* ---- columns -------------------------------------------------------------------------------- */
-
-static uint64_t pack(const char *text, size_t length) {
-    uint64_t word = 0;
-    for (size_t i = 0; i < WORD_BYTES; i++)
-        word = word << 8 | (i < length ? (unsigned char)text[i] : 0);
-    return word;
-}
-
-static void unpack(uint64_t word, char out[WORD_BYTES]) {
-    for (size_t i = WORD_BYTES; i-- > 0; word >>= 8)
-        out[i] = (char)(word & 0xFF);
-}
-
-/* Collective. One rank's text to all, NULL elsewhere; *out is the caller's to release. */
-static gr_status share_text(struct gr_fitting *fit, const char *mine, char **out) {
-    int64_t *words = NULL, length = mine ? (int64_t)strlen(mine) : 0;
-    char *text = NULL;
-    gr_status status;
-    GR_TRY(gr_comm_max_public(fit->comm, &length, 1));
-    const size_t n = ((size_t)length + WORD_BYTES - 1) / WORD_BYTES;
-    gr_status made = gr_allocate_zero(n, sizeof *words, "a text", &words);
-    if (made == GR_OK) made = gr_allocate_zero(n * WORD_BYTES + 1, 1, "a text", &text);
-    GR_TRY(gr_comm_agree(fit->comm, made));
-    for (size_t i = 0; mine && i < n; i++)
-        words[i] = (int64_t)pack(mine + i * WORD_BYTES, strlen(mine + i * WORD_BYTES));
-    GR_TRY(gr_release_sum(fit->door, GR_RELEASE_COLUMNS, words, n));
-    for (size_t i = 0; i < n; i++)
-        unpack((uint64_t)words[i], text + i * WORD_BYTES);
-    *out = text;
-    text = NULL;
-out:
-    gr_free(text);
-    gr_free(words);
-    return status;
-}
 
 /* What an open column lists so far are a silo's own. */
 static gr_status make_text(const struct gr_columns *columns, char **out) {
@@ -74,13 +39,15 @@ gr_status gr_dictionary_share_columns(struct gr_fitting *fit) {
     const int64_t nobody = -(INT64_C(1) << 40);
     int64_t who = own ? -(int64_t)gr_comm_rank(fit->comm) : nobody;
     char *mine = NULL, *text = NULL;
+    size_t n;
     gr_status status;
     GR_TRY(gr_comm_max_public(fit->comm, &who, 1));
     if (who == nobody) return GR_OK;
     const bool brings = own && who == -(int64_t)gr_comm_rank(fit->comm);
     GR_TRY(gr_comm_agree(fit->comm, brings ? make_text(own, &mine) : GR_OK));
-    GR_TRY(share_text(fit, mine, &text));
-    GR_TRY(gr_comm_agree(fit->comm, text ? read_columns(text, &fit->columns) : GR_ERROR_INTERNAL));
+    GR_TRY(gr_release_text(fit->door, GR_RELEASE_COLUMNS, mine, mine ? strlen(mine) + 1 : 0,
+                           GR_CONFIG_TEXT_MAX, &text, &n));
+    GR_TRY(gr_comm_agree(fit->comm, read_columns(text, &fit->columns)));
 out:
     gr_free(text);
     gr_free(mine);
@@ -129,64 +96,58 @@ out:
     return status;
 }
 
-/*
- * Collective. The least of all ranks' texts, `mine` being what this one has left, found word by
- * word: each is the minimum over those that agree with all before it. *found false: there is none.
- */
-static gr_status least_category(struct gr_fitting *fit, const char *mine, char *out, bool *found) {
-    const int64_t none = -(INT64_C(1) << 60);
-    gr_status status = GR_OK;
-    *found = true;
-    for (size_t at = 0; at <= GR_OPEN_CATEGORY_BYTES; at += WORD_BYTES) {
-        const bool agrees = mine && strncmp(mine, out, at) == 0;
-        int64_t word = agrees ? -(int64_t)pack(mine + at, strlen(mine + at)) : none;
-        GR_TRY(gr_release_max(fit->door, GR_RELEASE_CATEGORIES, &word, 1));
-        *found = word != none;
-        if (!*found) break;
-        unpack((uint64_t)-word, out + at);
-        if (memchr(out + at, '\0', WORD_BYTES)) goto out;
+/* The categories, each with its NUL, one behind the other. */
+static gr_status pack(const struct gr_categories *categories, char **out, size_t *n) {
+    size_t at = 0;
+    *n = 0;
+    for (uint32_t i = 0; i < categories->n; i++)
+        *n += strlen(categories->text[i]) + 1;
+    gr_status status = gr_allocate(*n, 1, "categories", out);
+    for (uint32_t i = 0; status == GR_OK && i < categories->n; i++) {
+        const size_t bytes = strlen(categories->text[i]) + 1;
+        memcpy(*out + at, categories->text[i], bytes);
+        at += bytes;
     }
-    if (*found) /* columns list no longer ones, see gr_columns_create */
-        status =
-            gr_fail(GR_ERROR_INTERNAL, "a category of more than %d bytes", GR_OPEN_CATEGORY_BYTES);
-out:
     return status;
 }
 
-/* Of all open columns together: preprocessing must fit into its text. */
-static bool count_bytes(struct gr_fitting *fit, const char *category) {
-    fit->category_bytes += strlen(category) + 1;
-    return fit->category_bytes <= GR_CONFIG_FILE_MAX;
+/* All ranks' texts into one list without repetition; the same on all ranks. */
+static gr_status unite(struct gr_fitting *fit, size_t value, const char *texts, size_t n,
+                       struct gr_categories *all) {
+    gr_status status = GR_OK;
+    bool room = true;
+    for (size_t at = 0; at < n && room; at += strlen(texts + at) + 1)
+        GR_TRY(gr_categories_add(all, texts + at, strlen(texts + at), &room));
+    if (!room)
+        return gr_fail(GR_ERROR_DATA, "column %u: found more than %d categories in all silos",
+                       fit->columns->column_of[value] + 1, GR_OPEN_CATEGORIES_MAX);
+    for (uint32_t i = 0; i < all->n; i++)
+        fit->category_bytes += strlen(all->text[i]) + 1;
+    /* Of all open columns together: preprocessing must fit into its text. */
+    if (fit->category_bytes > GR_CONFIG_FILE_MAX)
+        status = gr_fail(GR_ERROR_DATA,
+                         "column %u: the categories of open columns take more than %d bytes "
+                         "together: data.schema can list them",
+                         fit->columns->column_of[value] + 1, GR_CONFIG_FILE_MAX);
+out:
+    return status;
 }
 
 /* Collective. */
 static gr_status make_dictionary(struct gr_fitting *fit, size_t value) {
     struct gr_categories mine = {0}, all = {0};
-    struct gr_column *column = &fit->columns->schema->columns[fit->columns->column_of[value]];
-    char next[GR_OPEN_CATEGORY_BYTES + WORD_BYTES];
-    bool found = true, room = true;
-    uint32_t at = 0;
-    gr_status status;
-    GR_TRY(gr_comm_agree(fit->comm, collect(fit, value, &mine)));
-    while (room) {
-        const char *own = at < mine.n ? mine.text[at] : NULL;
-        GR_TRY(least_category(fit, own, next, &found));
-        if (!found) break;
-        if (own && strcmp(own, next) == 0) at++;
-        GR_TRY(gr_comm_agree(fit->comm, gr_categories_add(&all, next, strlen(next), &room)));
-        if (count_bytes(fit, next)) continue;
-        status = gr_fail(GR_ERROR_DATA,
-                         "column %u: the categories of open columns take more than %d bytes "
-                         "together: data.schema can list them",
-                         fit->columns->column_of[value] + 1, GR_CONFIG_FILE_MAX);
-        goto out;
-    }
-    if (!room)
-        status = gr_fail(GR_ERROR_DATA, "column %u: found more than %d categories in all silos",
-                         fit->columns->column_of[value] + 1, GR_OPEN_CATEGORIES_MAX);
-    else
-        gr_categories_give(&all, column);
+    char *own = NULL, *texts = NULL;
+    size_t n_own = 0, n = 0;
+    gr_status status = collect(fit, value, &mine);
+    if (status == GR_OK) status = pack(&mine, &own, &n_own);
+    GR_TRY(gr_comm_agree(fit->comm, status));
+    GR_TRY(gr_release_text(fit->door, GR_RELEASE_CATEGORIES, own, n_own, CATEGORIES_OF_ALL_MAX,
+                           &texts, &n));
+    GR_TRY(gr_comm_agree(fit->comm, unite(fit, value, texts, n, &all)));
+    gr_categories_give(&all, &fit->columns->schema->columns[fit->columns->column_of[value]]);
 out:
+    gr_free(texts);
+    gr_free(own);
     gr_categories_release(&mine);
     gr_categories_release(&all);
     return status;

@@ -156,6 +156,46 @@ out:
     return status;
 }
 
+/* ---- texts ---------------------------------------------------------------------------------- */
+
+/* Ends of texts among n bytes. */
+static size_t count_texts(const char *bytes, size_t n) {
+    size_t ends = 0;
+    for (size_t i = 0; i < n; i++)
+        ends += bytes[i] == '\0';
+    return ends;
+}
+
+gr_status gr_release_text(struct gr_door *door, enum gr_release id, const char *mine, size_t n,
+                          size_t limit, char **texts, size_t *total) {
+    struct gr_gathered all = {0};
+    int64_t bytes = (int64_t)n;
+    gr_status status, ended = GR_OK;
+    *texts = NULL;
+    *total = 0;
+    if (n > 0 && mine[n - 1] != '\0')
+        ended = gr_fail(GR_ERROR_INTERNAL, "a text that is to leave has no end");
+    GR_TRY(gr_comm_agree(door->comm, ended));
+    GR_TRY(check_listed(door, id));
+    GR_TRY(gr_comm_sum_public(door->comm, &bytes, 1));
+    if (bytes == 0) goto out;
+    if ((uint64_t)bytes > limit)
+        return gr_fail(GR_ERROR_DATA,
+                       "%s: found %lld bytes of text in all silos, expected at most "
+                       "%zu",
+                       gr_release_row(id)->name, (long long)bytes, limit);
+    /* Before they leave, as for a sum; how many there are is known afterwards. */
+    gr_release_note(door, id, 0);
+    GR_TRY(gr_comm_gather(door->comm, mine, n, limit, &all));
+    *total = all.begin[gr_comm_size(door->comm)];
+    door->ledger[id].values += count_texts((const char *)all.bytes, *total);
+    *texts = (char *)all.bytes;
+    all.bytes = NULL;
+out:
+    gr_gathered_release(&all);
+    return status;
+}
+
 /* ---- whether sums may be known -------------------------------------------------------------- */
 
 gr_status gr_release_allows(struct gr_door *door, const struct gr_release_basis *basis,
