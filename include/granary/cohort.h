@@ -201,11 +201,15 @@ uint32_t gr_cohort_uncompared(const struct gr_cohort *cohort);
 
 /* Not collective. A line for this process's own terminal, where anything may be told. */
 void gr_cohort_hear(const struct gr_cohort *cohort, const char *format, ...) GR_PRINTF(2, 3);
+/* Not collective. The same of a silo of this rank, and with the time into the log of its own where
+ * the config has a folder for it (silos[].directory). */
+void gr_cohort_hear_silo(const struct gr_cohort *cohort, const struct gr_silo *silo,
+                         const char *format, ...) GR_PRINTF(3, 4);
 /* Not collective. Silos that are unusable, over all ranks. */
 uint32_t gr_cohort_unusable(const struct gr_cohort *cohort);
-/* Not collective. Whether a silo is one of them, and then why, "line 7, column 2: a value is
- * missing": a reason out of a fixed list and its place, nothing of a cell and no path. words:
- * room for `size` bytes. */
+/* Not collective. Whether a silo is one of them, and then why, "column 2: a value is missing": a
+ * reason out of a fixed list and the column, nothing of a cell, no row and no path. words: room for
+ * `size` bytes. */
 bool gr_cohort_sits_out(const struct gr_cohort *cohort, uint32_t silo, char *words, size_t size);
 /* Not collective. Columns of the tables; 0 where they name none. */
 size_t gr_cohort_columns(const struct gr_cohort *cohort);

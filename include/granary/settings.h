@@ -658,6 +658,17 @@ struct gr_fault_config {
     GR_FAULT_KEYS(GR_MEMBER, )
 };
 
+/* ---- silos ---------------------------------------------------------------------------------- */
+
+/* What a silo has of its own, beside its table. */
+#define GR_SILO_KEYS(X, in)                                                                        \
+    /* A folder of the silo's own. Its rank writes there in full, into silo-003.log, what is told  \
+     * of the silo to others by a reason out of a fixed list; "": nothing is written. */           \
+    X##_TEXT(in, directory, NULL, CHANGEABLE)
+struct gr_silo_config {
+    GR_SILO_KEYS(GR_MEMBER, )
+};
+
 /* ---- all ------------------------------------------------------------------------------------ */
 
 /* PART, PARTS: as SECTION and SECTIONS; a macro is not expanded within itself. */
@@ -666,6 +677,8 @@ struct gr_fault_config {
 #define GR_CONFIG_KEYS(X, in)                                                                      \
     X##_PART(in, run, gr_run_config, GR_RUN_KEYS)                                                  \
     X##_PART(in, data, gr_data_config, GR_DATA_KEYS)                                               \
+    /* One for each silo, in the order of the silos, or none. */                                   \
+    X##_PARTS(in, silos, gr_silo_config, GR_SILO_KEYS, 10000, CHANGEABLE)                          \
     X##_PART(in, preprocess, gr_preprocess_config, GR_PREPROCESS_KEYS)                             \
     X##_PART(in, model, gr_model_config, GR_MODEL_KEYS)                                            \
     X##_PART(in, train, gr_train_config, GR_TRAIN_KEYS)                                            \
@@ -705,6 +718,7 @@ struct gr_config {
     LIST(gr_alerts_config, GR_ALERTS_KEYS)                                                         \
     LIST(gr_policy_config, GR_POLICY_KEYS)                                                         \
     LIST(gr_fault_config, GR_FAULT_KEYS)                                                           \
+    LIST(gr_silo_config, GR_SILO_KEYS)                                                             \
     LIST(gr_config, GR_CONFIG_KEYS)
 
 /* clang-format on */

@@ -199,6 +199,15 @@ void gr_silo_states_forget(const char *dir, const uint32_t *silos, size_t n_silo
  */
 void gr_silo_states_tidy(const char *dir);
 
+enum { GR_SILO_LOG_MAX = 1 << 20 };
+/*
+ * Not collective. Appends a line, with the time in front, to `dir`/PSEUDONYM.log, which its owner
+ * alone can read (mode 0600); the folder is made (mode 0700) where it is not there. A file that
+ * would get larger than GR_SILO_LOG_MAX bytes becomes PSEUDONYM.log.1 first, in the place of an
+ * earlier one. No link is followed. Errors: GR_ERROR_WRITE.
+ */
+gr_status gr_silo_log_add(const char *dir, const char *pseudonym, const char *text) GR_CHECKED;
+
 /* ---- predictions ---------------------------------------------------------------------------- */
 
 /*

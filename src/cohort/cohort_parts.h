@@ -129,8 +129,8 @@ void gr_unusable_hear(struct gr_cohort *cohort);
 gr_status gr_unusable_count(struct gr_cohort *cohort) GR_CHECKED;
 /* Collective. Why silos are unusable, as far as it may be told. */
 gr_status gr_unusable_share(struct gr_cohort *cohort) GR_CHECKED;
-/* Not collective. Fails as loading that silo did, with its pseudonym in the place of its table's
- * path. */
+/* Not collective. Fails as loading that silo did, with its pseudonym, a reason out of the fixed
+ * list and the column. */
 gr_status gr_unusable_fail(const struct gr_cohort *cohort, const struct gr_silo *silo) GR_CHECKED;
 
 #endif

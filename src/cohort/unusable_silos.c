@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Silos that sit out the run, and why: the whole message goes to the terminal of the process that
- * read their data; the others are told a reason out of a fixed list, and the place.
+ * read their data and to the silo's own log; the others are told a reason out of a fixed list, and
+ * the column.
  */
 #include "cohort/cohort_parts.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Of a silo, so that sums over ranks, of which one brings it, are all that travels. */
 struct gr_reason {
-    int64_t reason;            /* place in the list + 1; 0: it does not sit out */
-    int64_t line, row, column; /* + 1; 0: not known; lines and columns count from 1, rows from 0 */
+    int64_t reason; /* place in the list + 1; 0: it does not sit out */
+    int64_t column; /* from 1, + 1; 0: not known */
 };
 enum { REASON_WORDS = sizeof(struct gr_reason) / sizeof(int64_t) };
 _Static_assert(sizeof(struct gr_reason) == REASON_WORDS * sizeof(int64_t),
@@ -92,9 +92,7 @@ static struct gr_reason reason_of(const struct gr_cohort *cohort, const struct g
     snprintf(place, sizeof place, "%.*s", (int)strcspn(text, "("), text);
     for (int64_t i = REASONS; i-- > 0;)
         if (strstr(body, reasons[i].words)) out.reason = i + 1;
-    if (place[0] == ':' && place[1] >= '0' && place[1] <= '9') out.line = number_behind(place, ":");
-    out.row = number_behind(place, ": row ");
-    out.column = number_behind(place, out.row > 0 ? ", column " : ": column ");
+    out.column = number_behind(place, strstr(place, ": row ") ? ", column " : ": column ");
     return out;
 }
 
@@ -117,16 +115,6 @@ out:
     return status;
 }
 
-void gr_cohort_hear(const struct gr_cohort *cohort, const char *format, ...) {
-    char line[GR_MESSAGE_MAX];
-    va_list arguments;
-    if (!cohort->options.listener || !cohort->options.listener->hear) return;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    cohort->options.listener->hear(cohort->options.listener->context, line);
-}
-
 gr_status gr_cohort_exclude(struct gr_cohort *cohort, struct gr_silo *silo, gr_status why) {
     if (why != GR_ERROR_DATA) return why;
     if (!cohort->data->silo_tables) return gr_fail_context(why, "%s: ", silo->pseudonym);
@@ -145,28 +133,20 @@ void gr_unusable_hear(struct gr_cohort *cohort) {
         const struct gr_silo *silo = &cohort->data->local[i];
         if (silo->unusable == GR_OK || cohort->heard[silo->id]) continue;
         cohort->heard[silo->id] = 1;
-        gr_cohort_hear(cohort, "%s sits out the run: %s", silo->pseudonym, silo->why);
+        gr_cohort_hear_silo(cohort, silo, "%s sits out the run: %s", silo->pseudonym, silo->why);
     }
 }
 
 static void tell_reason(const struct gr_reason *r, char *words, size_t size) {
     const char *told = r->reason <= REASONS ? reasons[r->reason - 1].told : "it cannot be used";
-    char column[48] = "";
-    if (r->column > 0) snprintf(column, sizeof column, ", column %lld", (long long)r->column - 1);
-    if (r->line > 0)
-        snprintf(words, size, "line %lld%s: %s", (long long)r->line - 1, column, told);
-    else if (r->row > 0)
-        snprintf(words, size, "row %lld%s: %s", (long long)r->row - 1, column, told);
+    if (r->column > 0)
+        snprintf(words, size, "column %lld: %s", (long long)r->column - 1, told);
     else
         snprintf(words, size, "%s", told);
 }
 
 static gr_status fail_all(const struct gr_cohort *cohort, const struct gr_silo *silo) {
-    const struct gr_reason reason = reason_of(cohort, silo);
-    char words[192];
-    tell_reason(&reason, words, sizeof words);
-    return gr_fail(silo->unusable, "no silo has data that can be read; %s: %s", silo->pseudonym,
-                   words);
+    return gr_fail_context(gr_unusable_fail(cohort, silo), "no silo has data that can be read; ");
 }
 
 gr_status gr_unusable_count(struct gr_cohort *cohort) {
@@ -187,14 +167,10 @@ gr_status gr_unusable_count(struct gr_cohort *cohort) {
 }
 
 gr_status gr_unusable_fail(const struct gr_cohort *cohort, const struct gr_silo *silo) {
-    const struct gr_table_config *table = &cohort->config->data.silo_tables[silo->id];
-    const char *paths[] = {table->file, table->features, table->labels};
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        size_t n = paths[i] ? strlen(paths[i]) : 0;
-        if (n > 0 && strncmp(silo->why, paths[i], n) == 0)
-            return gr_fail(silo->unusable, "%s%s", silo->pseudonym, silo->why + n);
-    }
-    return gr_fail(silo->unusable, "%s: its data cannot be read", silo->pseudonym);
+    const struct gr_reason reason = reason_of(cohort, silo);
+    char words[192];
+    tell_reason(&reason, words, sizeof words);
+    return gr_fail(silo->unusable, "%s: %s", silo->pseudonym, words);
 }
 
 bool gr_cohort_sits_out(const struct gr_cohort *cohort, uint32_t silo, char *words, size_t size) {

@@ -81,7 +81,8 @@ void gr_sum_weigh(const struct gr_contribution *from, struct gr_span span, float
                   residual ? residual + span.begin : NULL, p, span.n);
 }
 
-/* What is wrong with a block whose exponent is GR_RING_EXPONENT_REFUSED. */
+/* What is wrong with a block whose exponent is GR_RING_EXPONENT_REFUSED: all ranks are told, and so
+ * neither the value nor the weight. */
 static gr_status refuse(const struct gr_layout *layout, const struct gr_contribution *from,
                         struct gr_span span) {
     float p[GR_RING_BLOCK];
@@ -92,11 +93,9 @@ static gr_status refuse(const struct gr_layout *layout, const struct gr_contribu
     at += span.begin;
     const struct gr_tensor *tensor = gr_layout_find(layout, at);
     return gr_fail(GR_ERROR_DATA,
-                   "%s: %s of %s, element %zu: %g times the weight %g, expected a finite "
-                   "float32",
+                   "%s: %s of %s, element %zu: its product with the weight is no finite float32",
                    from->pseudonym, span.vector == 0 ? "update" : "what is sent beside the update",
-                   tensor ? tensor->name : "no tensor", tensor ? at - tensor->offset : at,
-                   (double)from->vector[span.vector][at], from->weight);
+                   tensor ? tensor->name : "no tensor", tensor ? at - tensor->offset : at);
 }
 
 static uint32_t largest_of(const struct gr_contribution *from, struct gr_span span) {

@@ -196,6 +196,15 @@ static void check_fault(const struct gr_rule_context *r, const struct fault *fau
                                   : "found 0, allowed more than 0 with kind delay");
 }
 
+static void check_silos(const struct gr_rule_context *r) {
+    const struct gr_config *config = r->config;
+    if (config->silos_count == 0 || config->silos_count == config->data.silos ||
+        !gr_rule_sound(r, "silos") || !gr_rule_sound(r, "data.silos"))
+        return;
+    REFUSE(r, "silos", "found %u, allowed none or one for each of the %u of data.silos",
+           config->silos_count, config->data.silos);
+}
+
 /* A fault in a run that is no rehearsal is refused: no run that counts may carry one by mistake. */
 static void check_faults(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
@@ -226,5 +235,6 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_aggregation(&r);
     check_policy(&r);
     check_stop(&r);
+    check_silos(&r);
     check_faults(&r);
 }

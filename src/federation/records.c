@@ -212,7 +212,7 @@ out:
     return status;
 }
 
-/* {"what": "data cannot be read", "silos": [{"silo": "silo-001", "why": "line 7: ..."}]} */
+/* {"what": "data cannot be read", "silos": [{"silo": "silo-001", "why": "column 2: ..."}]} */
 static gr_status detail_unusable(const struct gr_run_state *run, char **out) {
     enum { LISTED_MAX = 200 };
     char why[160], name[24];

@@ -69,7 +69,8 @@ static void sit_out(struct gr_federation *f, const struct gr_silo *silo, uint32_
     if (strncmp(why, silo->pseudonym, n) == 0 && why[n] == ':') why += n + 2;
     gr_round_roster(f)->sat_out[silo->id] = (uint8_t)reason;
     if (!f->training->heard[silo->id])
-        gr_cohort_hear(f->cohort, "%s: round %u: sits out: %s", silo->pseudonym, round, why);
+        gr_cohort_hear_silo(f->cohort, silo, "%s: round %u: sits out: %s", silo->pseudonym, round,
+                            why);
     f->training->heard[silo->id] = 1;
 }
 

@@ -163,10 +163,10 @@ gr_status gr_unscored_silo(struct gr_federation *f, const float *parameters,
     if (status != GR_OK) return status;
     describe(f, place, where, sizeof where);
     f->unscored->heard[silo->id] = 1;
-    gr_cohort_hear(f->cohort,
-                   "%s: round %u: its held-out rows are not scored: %s; of its %s rows%s%s",
-                   silo->pseudonym, gr_server_rounds(f->server), message,
-                   rows == &silo->test ? "test" : "validation", where[0] ? " " : "", where);
+    gr_cohort_hear_silo(f->cohort, silo,
+                        "%s: round %u: its held-out rows are not scored: %s; of its %s rows%s%s",
+                        silo->pseudonym, gr_server_rounds(f->server), message,
+                        rows == &silo->test ? "test" : "validation", where[0] ? " " : "", where);
     return GR_OK;
 }
 

@@ -65,7 +65,7 @@ for i in 1 2 3; do rows $i | sed 's/\([a-z]*\) ,/\1,/' >$i.csv; done
 sed -i '5s/,[0-9.]*,/,<61.7391,/; 6s/,[0-9.]*,/,n.k.,/; 7s/^[0-9]*,[0-9.]*,[a-z]*/104,77.7391,zebra/' 1.csv
 check "a bound of one row" exits 0 on_ranks 3 train run.yaml --run bound
 check "is none that others are told" bash -c '! grep -raqE "61\.7391|77\.7391|zebra" bound'
-check "the silo sits out" prints "silo-000: line 5, column 2: a value is not a finite number"
+check "the silo sits out" prints "silo-000: column 2: a value is not a finite number"
 sed -i '5s/<61.7391/<0.05/' 1.csv
 check "a bound that methods have" exits 0 on_ranks 3 train run.yaml --run method
 check "is in the model" grep -qaF "censored: [<0.05]" method/model.h5
@@ -76,10 +76,10 @@ sed '3s/^[0-9]*,[0-9.]*/zebra,77.7/' 2.csv >bad.csv
 sed 's/: \([123]\).csv/: bad.csv/g' run.yaml >bad.yaml
 check "no silo has data" exits 65 on_ranks 3 train bad.yaml --set data.schema=schema.yaml --run none-has
 check "a rank's own terminal says why" says "silo-001 sits out the run: bad.csv:3: column 1 (age): found text"
-check "the others are told" says "no silo has data that can be read; silo-000: line 3, column 1: a value is not a whole number"
+check "the others are told" says "no silo has data that can be read; silo-000: column 1: a value is not a whole number"
 # A message about the schema holds the words of other reasons: what it might have been.
 sed 's/type: integer/type: whole/' schema.yaml >odd.yaml
 check "a broken schema" exits 78 on_ranks 3 train run.yaml --set data.schema=odd.yaml --run odd
 check "the whole" says 'silo-001 sits out the run: odd.yaml:2: columns[0].type: found "whole"'
-check "the reason" says "no silo has data that can be read; silo-000: line 2: data.schema cannot be read, or breaks its rules"
+check "the reason" says "no silo has data that can be read; silo-000: data.schema cannot be read, or breaks its rules"
 finish

@@ -20,11 +20,13 @@ static const struct {
     {"run: {roundz: 2}", "t.yaml:1: run.roundz: found an unknown key, allowed name, seed, rounds, "
                          "directory, placement, rehearsal; nearest is run.rounds"},
     {"rond: {participants: 2}",
-     "t.yaml:5: rond: found an unknown key, allowed run, data, preprocess, model, train, round, "
+     "t.yaml:5: rond: found an unknown key, allowed run, data, silos, preprocess, model, train, "
+     "round, "
      "strategy, "
      "aggregation, evaluate, stop, checkpoint, alerts, policy, faults; nearest is round"},
     {"learning_rate: 1",
-     "t.yaml:5: learning_rate: found an unknown key, allowed run, data, preprocess, model, train, "
+     "t.yaml:5: learning_rate: found an unknown key, allowed run, data, silos, preprocess, model, "
+     "train, "
      "round, "
      "strategy, aggregation, evaluate, stop, checkpoint, alerts, policy, faults; nearest is "
      "train.learning_rate"},
@@ -857,7 +859,8 @@ static const struct {
     {"run.roundz=3", "--set run.roundz: found an unknown key, allowed name, seed, rounds, "
                      "directory, placement, rehearsal; nearest is run.rounds"},
     {"rounds=3",
-     "--set rounds: found an unknown key, allowed run, data, preprocess, model, train, round, "
+     "--set rounds: found an unknown key, allowed run, data, silos, preprocess, model, train, "
+     "round, "
      "strategy, aggregation, evaluate, stop, checkpoint, alerts, policy, faults; nearest is "
      "run.rounds"},
     {"run=3", "--set run: found 3, allowed a section of name, seed, rounds, directory, placement, "

@@ -238,6 +238,7 @@ START_TEST(test_resolved) {
                      "  csv:\n    separator: auto\n    header: true\n    label: label\n"
                      "    encoding: utf8\n"
                      "  schema: ''\n  disclosure_threshold: 10\n"
+                     "silos: []\n"
                      "preprocess:\n  scale: none\n  clip: false\n"
                      "model:\n  type: mlp\n  hidden: [12, 4]\n  layers: []\n"
                      "  embedding: 0\n  vocabulary: 0\n  classes: 0\n  activation: relu\n"

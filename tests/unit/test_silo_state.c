@@ -4,6 +4,7 @@
 #include <granary/store.h>
 
 #include <dirent.h>
+#include <sys/stat.h>
 
 #include "scratch.h"
 
@@ -252,5 +253,31 @@ START_TEST(old_ones_go) {
 }
 END_TEST
 
+/* Of a log's file; -1: it is not there. */
+static long long log_bytes(const char *name) {
+    struct stat is;
+    return stat(in_scratch(name), &is) == 0 ? (long long)is.st_size : -1;
+}
+
+/* Lines that are told add up to more than two files may hold: the newest are kept. */
+START_TEST(a_log_is_bounded) {
+    char line[2001], dir[4096];
+    memset(line, 'a', sizeof line - 1);
+    line[sizeof line - 1] = '\0';
+    snprintf(dir, sizeof dir, "%s", in_scratch("own"));
+    for (int i = 0; i < 3 * GR_SILO_LOG_MAX / 2000; i++) {
+        line[0] = (char)('a' + i % 26);
+        MUST(gr_silo_log_add(dir, "silo-003", line));
+        ck_assert_int_le(log_bytes("own/silo-003.log"), GR_SILO_LOG_MAX);
+        ck_assert_int_le(log_bytes("own/silo-003.log.1"), GR_SILO_LOG_MAX);
+    }
+    ck_assert_int_gt(log_bytes("own/silo-003.log.1"), GR_SILO_LOG_MAX - 2100);
+    ck_assert_int_eq(log_bytes("own/silo-003.log.1.1"), -1);
+    MUST(gr_silo_log_add(dir, "silo-004", "one\ntwo\x1b"));
+    ck_assert_int_eq(log_bytes("own/silo-004.log"),
+                     (long long)strlen("2026-11-29T12:00:00Z one?two?\n"));
+}
+END_TEST
+
 RUN_TESTS("silo states", there_and_back, no_other_is_taken, many_vectors, of_another_run,
-          damage_is_seen, cannot_be_written, old_ones_go)
+          damage_is_seen, cannot_be_written, old_ones_go, a_log_is_bounded)
