@@ -7,21 +7,12 @@
  *
  * One contribution per rank; medians of repetitions taken in turn; times until all ranks are done.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <granary/comm.h>
+#include "bench_sum.h"
 
 enum { ENCODINGS = 4, REPETITIONS = 11, SMALL_REPETITIONS = 2000, SMALL = 1000 };
-
-#define CHECK(call)                                                                                \
-    do {                                                                                           \
-        if ((call) != GR_OK) {                                                                     \
-            fprintf(stderr, "%s: %s\n", #call, gr_message());                                      \
-            MPI_Abort(MPI_COMM_WORLD, 1);                                                          \
-        }                                                                                          \
-    } while (0)
 
 struct bench {
     struct gr_comm *comm;
@@ -31,18 +22,6 @@ struct bench {
     float *update, *mean, *parameters;
     float *residual, *left; /* ring16's */
 };
-
-/* As a round does it: block by block, out of the total that is sealed. */
-static void step(struct bench *bench) {
-    float mean[GR_RING_BLOCK];
-    for (size_t begin = 0; begin < bench->layout.size; begin += GR_RING_BLOCK) {
-        const size_t rest = bench->layout.size - begin;
-        const size_t n = rest < GR_RING_BLOCK ? rest : GR_RING_BLOCK;
-        gr_aggregate_decode(bench->by[bench->encoding], 0, begin, mean, n);
-        for (size_t i = 0; i < n; i++)
-            bench->parameters[begin + i] += mean[i];
-    }
-}
 
 static void bare(struct bench *bench) {
     int n = (int)bench->layout.size;
@@ -59,10 +38,8 @@ static void aggregate(struct bench *bench) {
         mine.rounding = (struct gr_stream_key){
             .seed = 1, .silo = (uint32_t)gr_comm_rank(bench->comm), .purpose = GR_PURPOSE_ROUNDING};
     }
-    CHECK(gr_aggregate_total(bench->by[bench->encoding], &mine, 1,
-                             (uint32_t)gr_comm_size(bench->comm)));
-    CHECK(gr_control_seal(bench->comm, GR_PHASE_SEALED));
-    step(bench);
+    bench_sum(bench->comm, bench->by[bench->encoding], &mine, bench->parameters,
+              bench->layout.size);
     float *used = bench->residual;
     if (!narrow) return;
     bench->residual = bench->left;
@@ -77,13 +54,8 @@ static double timed(void (*run)(struct bench *), struct bench *bench) {
     return gr_clock_seconds() - begin;
 }
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(double *values, size_t n) {
-    qsort(values, n, sizeof *values, ascending);
+    qsort(values, n, sizeof *values, bench_ascending);
     return values[n / 2];
 }
 

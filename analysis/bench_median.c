@@ -7,21 +7,11 @@
  *
  *   mpirun -n 8 bench_median [PARAMETERS]
  */
-#include <granary/comm.h>
-
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "bench_sum.h"
 
 enum { REPETITIONS = 7 };
-
-#define CHECK(call)                                                                                \
-    do {                                                                                           \
-        if ((call) != GR_OK) {                                                                     \
-            fprintf(stderr, "%s: %s\n", #call, gr_message());                                      \
-            MPI_Abort(MPI_COMM_WORLD, 1);                                                          \
-        }                                                                                          \
-    } while (0)
 
 static double resident_bytes(void) {
     char line[128];
@@ -33,11 +23,6 @@ static double resident_bytes(void) {
     return kibibytes * 1024;
 }
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double since(double begin) {
     MPI_Barrier(MPI_COMM_WORLD);
     return gr_clock_seconds() - begin;
@@ -46,20 +31,6 @@ static double since(double begin) {
 static double begin(void) {
     MPI_Barrier(MPI_COMM_WORLD);
     return gr_clock_seconds();
-}
-
-/* As a round does it: the total, the seal, and the step out of it. */
-static void combine(struct gr_comm *comm, struct gr_aggregator *aggregator,
-                    const struct gr_contribution *mine, float *parameters, size_t size) {
-    float mean[GR_RING_BLOCK];
-    CHECK(gr_aggregate_total(aggregator, mine, 1, (uint32_t)gr_comm_size(comm)));
-    CHECK(gr_control_seal(comm, GR_PHASE_SEALED));
-    for (size_t at = 0; at < size; at += GR_RING_BLOCK) {
-        const size_t n = size - at < GR_RING_BLOCK ? size - at : GR_RING_BLOCK;
-        gr_aggregate_decode(aggregator, 0, at, mean, n);
-        for (size_t i = 0; i < n; i++)
-            parameters[at + i] += mean[i];
-    }
 }
 
 static void run(struct gr_comm *comm, size_t n) {
@@ -83,7 +54,7 @@ static void run(struct gr_comm *comm, size_t n) {
     CHECK(gr_aggregator_create_with(comm, &layout, &options, &aggregator));
     const struct gr_contribution mine = {
         .update = update, .silo = (uint32_t)rank, .weight = 1, .pseudonym = "silo"};
-    combine(comm, aggregator, &mine, parameters, layout.size);
+    bench_sum(comm, aggregator, &mine, parameters, layout.size);
     const double memory = resident_bytes() - before;
     if (rank == 0) CHECK(gr_allocate(n * (size_t)ranks, sizeof *all, "all updates", &all));
     for (int i = -1; i < REPETITIONS; i++) { /* the first is not taken */
@@ -91,11 +62,11 @@ static void run(struct gr_comm *comm, size_t n) {
         MPI_Gather(update, (int)n, MPI_FLOAT, all, (int)n, MPI_FLOAT, 0, MPI_COMM_WORLD);
         if (i >= 0) gathered[i] = since(t);
         t = begin();
-        combine(comm, aggregator, &mine, parameters, layout.size);
+        bench_sum(comm, aggregator, &mine, parameters, layout.size);
         if (i >= 0) by_slices[i] = since(t);
     }
-    qsort(by_slices, REPETITIONS, sizeof *by_slices, ascending);
-    qsort(gathered, REPETITIONS, sizeof *gathered, ascending);
+    qsort(by_slices, REPETITIONS, sizeof *by_slices, bench_ascending);
+    qsort(gathered, REPETITIONS, sizeof *gathered, bench_ascending);
     double most = 0;
     MPI_Reduce(&memory, &most, 1, MPI_DOUBLE, MPI_MAX, 0, MPI_COMM_WORLD);
     if (rank == 0)
