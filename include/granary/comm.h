@@ -416,16 +416,40 @@ struct gr_public_grid {
     double weight_max;
     uint32_t n_selected; /* contributions that are asked for */
 };
+/* Which words of a contribution are at hand. */
+enum { GR_STAGE_RIDERS = GR_CONTRIBUTION_VECTORS_MAX };
+struct gr_stage_key {
+    uint32_t silo;
+    uint32_t vector;  /* of those that it sends; GR_STAGE_RIDERS: examples, weight and steps */
+    uint32_t epoch;   /* of the members that add up */
+    uint32_t attempt; /* sums that this aggregator has begun in that epoch: 1, 2, ... */
+    size_t begin;     /* place of the first word in the vector; a multiple of GR_RING_BLOCK */
+    int exponent;     /* a vector's words are in units of 2^exponent; riders: 0 */
+};
+/*
+ * A stage between a contribution's encoding and its addition to anything, the place of masks and of
+ * noise. apply: changes n words of `width` bytes (2, 4 or 8; unsigned, added modulo 2^(8 width)) of
+ * one contribution, once in each sum, on the rank that brings it. The key is the same wherever the
+ * silo is. What it adds over all contributions is what the total is off by; the grid leaves no room
+ * for more than the encoded values. It cannot fail: what may is to be done before the sum.
+ */
+struct gr_stage {
+    void (*apply)(void *context, const struct gr_stage_key *key, void *words, size_t width,
+                  size_t n); /* NULL: there is no stage */
+    void *context;           /* borrowed */
+};
 struct gr_aggregator_options {
     enum gr_encoding encoding;
     struct gr_public_grid grid;
-    size_t n_vectors; /* of each contribution, side by side in one sum; 0: 1 */
-    bool steps;       /* weight times steps is added up as well */
+    struct gr_stage stage; /* of integers only: not with float32, nor with a combination */
+    size_t n_vectors;      /* of each contribution, side by side in one sum; 0: 1 */
+    bool steps;            /* weight times steps is added up as well */
     /* combine not NULL: the "mean" is what it makes of the updates as they are. Encoding, weights
      * and residuals have no effect then; one vector. */
     struct gr_combination combination;
 };
-/* Not collective. options: copied, the same on all ranks. Else as gr_aggregator_create. */
+/* Not collective. options: copied, the same on all ranks. Else as gr_aggregator_create.
+ * GR_ERROR_INTERNAL: a stage where no integers are added. */
 gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout *layout,
                                     const struct gr_aggregator_options *options,
                                     struct gr_aggregator **out) GR_CHECKED;

@@ -16,7 +16,7 @@ bool gr_real_add(int64_t *sum, double value) {
     for (size_t i = 0; i < GR_REAL_WORDS; i++) {
         /* Powers of two, and a remainder of at most half a unit: all of this is exact. */
         const double units = rint(ldexp(value, -real_unit[i]));
-        sum[i] += (int64_t)units;
+        sum[i] = (int64_t)((uint64_t)sum[i] + (uint64_t)(int64_t)units);
         value -= ldexp(units, real_unit[i]);
     }
     return true;

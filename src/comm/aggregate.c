@@ -125,6 +125,9 @@ gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout
                                                     [GR_ENCODING_FLOAT32] = &gr_codec_float32};
     struct gr_aggregator *aggregator = NULL;
     const bool combines = options->combination.combine != NULL;
+    *out = NULL;
+    if (options->stage.apply && (combines || options->encoding == GR_ENCODING_FLOAT32))
+        return gr_fail(GR_ERROR_INTERNAL, "a stage where no integers are added up");
     gr_status status = gr_allocate_zero(1, sizeof *aggregator, "aggregator", &aggregator);
     *out = aggregator;
     if (status != GR_OK) return status;
@@ -137,6 +140,8 @@ gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout
     aggregator->element = aggregator->codec->element;
     aggregator->steps = options->steps;
     aggregator->grid = options->grid;
+    aggregator->stage = options->stage;
+    aggregator->attempt_epoch = comm->epoch;
     aggregator->n_vectors = options->n_vectors > 0 ? options->n_vectors : 1;
     aggregator->span = round_up(layout->size > 0 ? layout->size : 1, GR_RING_BLOCK);
     aggregator->size = (aggregator->n_vectors - 1) * aggregator->span + layout->size;
@@ -209,23 +214,45 @@ static void encode_narrow(const struct gr_contribution *from, size_t at, struct 
                      span.n);
 }
 
+/* A block of contribution c, added to `sums`, or in their place. */
+static void encode_one(const struct gr_sum *call, size_t c, size_t at, struct gr_span span,
+                       bool add, void *sums) {
+    const struct gr_aggregator *aggregator = call->aggregator;
+    const struct gr_codec *codec = aggregator->codec;
+    const struct gr_contribution *from = &call->mine[c];
+    const int16_t exponent = aggregator->exponents[at / GR_RING_BLOCK];
+    const bool is_public = aggregator->grid.clip_norm > 0;
+    const float multiplier = is_public ? aggregator->multiplier[c] : (float)from->weight;
+    if (!codec->encode)
+        encode_narrow(from, at, span, exponent, add, sums);
+    else
+        (add ? codec->add_encoded : codec->encode)(from->vector[span.vector] + span.begin,
+                                                   multiplier, exponent, sums, span.n);
+}
+
+/* The same by way of the stage, which is to see no other contribution. */
+static void encode_staged(const struct gr_sum *call, size_t c, size_t at, struct gr_span span,
+                          bool add, void *sums) {
+    const struct gr_aggregator *aggregator = call->aggregator;
+    const struct gr_stage_key key = {.silo = call->mine[c].silo,
+                                     .vector = (uint32_t)span.vector,
+                                     .begin = span.begin,
+                                     .exponent = aggregator->exponents[at / GR_RING_BLOCK]};
+    _Alignas(64) uint64_t alone[GR_RING_BLOCK]; /* or narrower words */
+    void *words = add ? alone : sums;
+    encode_one(call, c, at, span, false, words);
+    gr_sum_pass(call, key, words, aggregator->element, span.n);
+    if (add) aggregator->codec->add(sums, alone, sums, span.n);
+}
+
 /* A block of n elements of the sum, of all of this rank's contributions. */
 static void encode_block(const struct gr_sum *call, size_t at, size_t n, char *sums) {
     const struct gr_aggregator *aggregator = call->aggregator;
-    const struct gr_codec *codec = aggregator->codec;
-    const int16_t exponent = aggregator->exponents[at / GR_RING_BLOCK];
+    const size_t element = aggregator->element;
     const struct gr_span span = gr_sum_span(aggregator, at, n);
-    const bool is_public = aggregator->grid.clip_norm > 0;
-    for (size_t c = 0; c < call->n_mine; c++) {
-        const struct gr_contribution *from = &call->mine[c];
-        const float multiplier = is_public ? aggregator->multiplier[c] : (float)from->weight;
-        if (!codec->encode)
-            encode_narrow(from, at, span, exponent, c > 0, sums);
-        else
-            (c == 0 ? codec->encode : codec->add_encoded)(from->vector[span.vector] + span.begin,
-                                                          multiplier, exponent, sums, span.n);
-    }
-    memset(sums + span.n * codec->element, 0, (n - span.n) * codec->element);
+    for (size_t c = 0; c < call->n_mine; c++)
+        (aggregator->stage.apply ? encode_staged : encode_one)(call, c, at, span, c > 0, sums);
+    memset(sums + span.n * element, 0, (n - span.n) * element);
 }
 
 static void encode_segment(const struct gr_sum *call, size_t k) {
@@ -239,7 +266,7 @@ static void encode_segment(const struct gr_sum *call, size_t k) {
         encode_block(call, begin + i, gr_smaller(GR_RING_BLOCK, n - i),
                      slot + i * aggregator->element);
 #ifndef NDEBUG
-    if (!aggregator->floats) check_bound(call, slot, n);
+    if (!aggregator->floats && !aggregator->stage.apply) check_bound(call, slot, n);
 #endif
 }
 
@@ -383,6 +410,9 @@ gr_status gr_aggregate_total(struct gr_aggregator *aggregator, const struct gr_c
     struct gr_sum call = {
         .aggregator = aggregator, .mine = mine, .n_mine = n_mine, .n_members = n_members};
     aggregator->held = false;
+    if (aggregator->attempt_epoch != aggregator->comm->epoch) aggregator->attempt = 0;
+    aggregator->attempt_epoch = aggregator->comm->epoch;
+    aggregator->attempt++;
     if (aggregator->combination.combine) return combine(&call);
     gr_status status = add_up(&call);
     if (status == GR_LOST || status == GR_ERROR_INTERNAL) abandon(aggregator);

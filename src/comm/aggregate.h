@@ -37,6 +37,9 @@ struct gr_aggregator {
     double total_weight, total_steps; /* steps times weights */
     bool steps;                       /* are added up */
     uint64_t examples;
+    struct gr_stage stage;             /* apply NULL: there is none */
+    uint32_t attempt;                  /* sums begun in the epoch: */
+    uint32_t attempt_epoch;            /* in which they were */
     struct gr_public_grid grid;        /* clip_norm 0: exponents are agreed on */
     float *multiplier;                 /* with it: of each contribution of this sum; owned */
     size_t n_multipliers;              /* there is room for */
@@ -50,8 +53,9 @@ struct gr_sum {
     const struct gr_contribution *mine;
     size_t n_mine;
     uint32_t n_members;
-    int64_t bound; /* of each contribution's integers */
-    bool overflow; /* a sum of floats left their range, first at: */
+    int64_t bound;     /* of each contribution's integers */
+    gr_status refused; /* a value of this rank's, as its exponents say to all */
+    bool overflow;     /* a sum of floats left their range, first at: */
     size_t overflow_at;
 };
 
@@ -81,15 +85,19 @@ static inline struct gr_span gr_sum_span(const struct gr_aggregator *aggregator,
 }
 /* Of a contribution, times its weight, and with what an earlier sum has left over. */
 void gr_sum_weigh(const struct gr_contribution *from, struct gr_span span, float *p);
+/* Not collective. Words of a contribution pass the aggregator's stage, where it has one. `at`:
+ * their silo, vector, place and unit. */
+void gr_sum_pass(const struct gr_sum *call, struct gr_stage_key at, void *words, size_t width,
+                 size_t n);
 /* Collective. Adds up weights and examples, and finds out whether all are well before anything else
- * is done. */
+ * is done; exponents to be agreed on are offered to the node meanwhile. */
 gr_status gr_sum_weights(struct gr_sum *call) GR_CHECKED;
 /* Not collective. Whether this rank's updates, as they are, are finite. */
 gr_status gr_sum_check_finite(const struct gr_sum *call) GR_CHECKED;
 /* Not collective. What is wrong with an update that is not finite. */
 gr_status gr_sum_refuse_update(const struct gr_layout *layout,
                                const struct gr_contribution *from) GR_CHECKED;
-/* Collective. The grid of this sum, or the refusal that all agree on. */
+/* Collective, after gr_sum_weights. The grid of this sum, or the refusal that all agree on. */
 gr_status gr_sum_agree_grid(struct gr_sum *call) GR_CHECKED;
 
 #endif

@@ -41,40 +41,6 @@ static gr_status check_contributions(const struct gr_aggregator *aggregator,
     return GR_OK;
 }
 
-gr_status gr_sum_weights(struct gr_sum *call) {
-    gr_status status = GR_OK, mine;
-    struct gr_aggregator *aggregator = call->aggregator;
-    const struct gr_codec *codec = aggregator->codec;
-    struct gr_comm *comm = aggregator->comm;
-    mine = check_contributions(aggregator, call->mine, call->n_mine);
-    enum { EXAMPLES, MEMBERS, FAILED, WEIGHT, STEPS = WEIGHT + GR_REAL_WORDS };
-    enum { N_SUMS = STEPS + GR_REAL_WORDS };
-    int64_t sums[N_SUMS] = {0, (int64_t)call->n_mine, mine != GR_OK};
-    for (size_t i = 0; i < call->n_mine && mine == GR_OK; i++) {
-        const double weight = aggregator->grid.clip_norm > 0
-                                  ? (double)gr_sum_capped(aggregator, call->mine[i].weight)
-                                  : (double)weight_of(&call->mine[i]);
-        sums[EXAMPLES] += (int64_t)call->mine[i].examples;
-        if (!gr_real_add(sums + WEIGHT, weight) ||
-            (aggregator->steps && !gr_real_add(sums + STEPS, weight * call->mine[i].steps)))
-            mine = GR_ERROR_INTERNAL; /* never: it has been checked */
-    }
-    GR_TRY(gr_comm_sum_int64(comm, sums, aggregator->steps ? N_SUMS : STEPS));
-    if (sums[FAILED] > 0) GR_TRY(gr_comm_agree(comm, mine));
-    if (sums[MEMBERS] != call->n_members || call->n_members == 0)
-        return gr_fail(GR_ERROR_INTERNAL, "%lld contributions to a sum of %u",
-                       (long long)sums[MEMBERS], call->n_members);
-    if (!codec->encode && call->n_members > GR_RING16_SILOS_MAX)
-        return gr_fail(GR_ERROR_INTERNAL, "%u contributions, ring16 takes at most %d",
-                       call->n_members, GR_RING16_SILOS_MAX);
-    call->bound = codec->limit / call->n_members;
-    aggregator->examples = (uint64_t)sums[EXAMPLES];
-    aggregator->total_weight = (double)gr_real_value(sums + WEIGHT);
-    aggregator->total_steps = aggregator->steps ? (double)gr_real_value(sums + STEPS) : 0;
-out:
-    return status;
-}
-
 void gr_sum_weigh(const struct gr_contribution *from, struct gr_span span, float *p) {
     const float *residual = from->residuals[span.vector];
     gr_ring_weigh(from->vector[span.vector] + span.begin, weight_of(from),
@@ -117,7 +83,8 @@ gr_status gr_sum_refuse_update(const struct gr_layout *layout, const struct gr_c
     return gr_fail(GR_ERROR_DATA, "%s: the norm of its update is not finite", from->pseudonym);
 }
 
-/* Exponents of this rank's contributions, into its part of the window. */
+/* Exponents of this rank's contributions, into its part of the window, where the node sees them
+ * once all have met. */
 static gr_status find_exponents(const struct gr_sum *call) {
     gr_status status = GR_OK;
     const struct gr_aggregator *aggregator = call->aggregator;
@@ -135,6 +102,78 @@ static gr_status find_exponents(const struct gr_sum *call) {
             if (exponent > exponents[b]) exponents[b] = exponent;
         }
     }
+    return status;
+}
+
+void gr_sum_pass(const struct gr_sum *call, struct gr_stage_key at, void *words, size_t width,
+                 size_t n) {
+    const struct gr_aggregator *aggregator = call->aggregator;
+    if (!aggregator->stage.apply) return;
+    at.epoch = aggregator->attempt_epoch;
+    at.attempt = aggregator->attempt;
+    aggregator->stage.apply(aggregator->stage.context, &at, words, width, n);
+}
+
+/* What is added up of each contribution beside its vectors, and of each rank. */
+enum {
+    EXAMPLES,
+    WEIGHT,
+    STEPS = WEIGHT + GR_REAL_WORDS,
+    N_RIDERS = STEPS + GR_REAL_WORDS,
+    MEMBERS = N_RIDERS,
+    FAILED,
+    N_SUMS
+};
+
+/* Adds a contribution's riders. */
+static gr_status ride(const struct gr_sum *call, const struct gr_contribution *from,
+                      int64_t *sums) {
+    const struct gr_aggregator *aggregator = call->aggregator;
+    const double weight = aggregator->grid.clip_norm > 0
+                              ? (double)gr_sum_capped(aggregator, from->weight)
+                              : (double)weight_of(from);
+    int64_t riders[N_RIDERS] = {(int64_t)from->examples};
+    if (!gr_real_add(riders + WEIGHT, weight) ||
+        (aggregator->steps && !gr_real_add(riders + STEPS, weight * from->steps)))
+        return gr_fail(GR_ERROR_INTERNAL, "%s: weight or steps out of range", from->pseudonym);
+    gr_sum_pass(call, (struct gr_stage_key){.silo = from->silo, .vector = GR_STAGE_RIDERS}, riders,
+                sizeof *riders, N_RIDERS);
+    for (size_t i = 0; i < N_RIDERS; i++)
+        sums[i] = (int64_t)((uint64_t)sums[i] + (uint64_t)riders[i]);
+    return GR_OK;
+}
+
+/* The same on all ranks. */
+static gr_status check_members(const struct gr_sum *call) {
+    if (call->n_members == 0) return gr_fail(GR_ERROR_INTERNAL, "a sum of no contributions");
+    if (!call->aggregator->codec->encode && call->n_members > GR_RING16_SILOS_MAX)
+        return gr_fail(GR_ERROR_INTERNAL, "%u contributions, ring16 takes at most %d",
+                       call->n_members, GR_RING16_SILOS_MAX);
+    return GR_OK;
+}
+
+gr_status gr_sum_weights(struct gr_sum *call) {
+    gr_status status = GR_OK, mine;
+    struct gr_aggregator *aggregator = call->aggregator;
+    int64_t sums[N_SUMS] = {0};
+    GR_TRY(check_members(call));
+    call->bound = aggregator->codec->limit / call->n_members;
+    mine = check_contributions(aggregator, call->mine, call->n_mine);
+    for (size_t i = 0; i < call->n_mine && mine == GR_OK; i++)
+        mine = ride(call, &call->mine[i], sums);
+    sums[MEMBERS] = (int64_t)call->n_mine;
+    sums[FAILED] = mine != GR_OK;
+    if (mine == GR_OK && !aggregator->combination.combine && !(aggregator->grid.clip_norm > 0))
+        call->refused = find_exponents(call);
+    GR_TRY(gr_comm_sum_int64(aggregator->comm, sums, N_SUMS));
+    if (sums[FAILED] > 0) GR_TRY(gr_comm_agree(aggregator->comm, mine));
+    if (sums[MEMBERS] != call->n_members)
+        return gr_fail(GR_ERROR_INTERNAL, "%lld contributions to a sum of %u",
+                       (long long)sums[MEMBERS], call->n_members);
+    aggregator->examples = (uint64_t)sums[EXAMPLES];
+    aggregator->total_weight = (double)gr_real_value(sums + WEIGHT);
+    aggregator->total_steps = (double)gr_real_value(sums + STEPS);
+out:
     return status;
 }
 
@@ -165,8 +204,6 @@ gr_status gr_sum_agree_grid(struct gr_sum *call) {
     struct gr_aggregator *aggregator = call->aggregator;
     struct gr_comm *comm = aggregator->comm;
     size_t n = aggregator->n_blocks, bytes = n * sizeof(int16_t);
-    gr_status mine = find_exponents(call);
-    GR_TRY(gr_node_barrier(comm, "exponents of the grid"));
     if (comm->node_size > 1) comm->bytes_sent += bytes;
     if (comm->nodes == 1 || gr_comm_leads(comm)) {
         memcpy(aggregator->exponents, aggregator->exponents_of[0], bytes);
@@ -183,7 +220,8 @@ gr_status gr_sum_agree_grid(struct gr_sum *call) {
         memcpy(aggregator->exponents, aggregator->exponents_all, bytes);
     }
     for (size_t b = 0; b < n; b++)
-        if (aggregator->exponents[b] == GR_RING_EXPONENT_REFUSED) return gr_comm_agree(comm, mine);
+        if (aggregator->exponents[b] == GR_RING_EXPONENT_REFUSED)
+            return gr_comm_agree(comm, call->refused);
 out:
     return status;
 }
