@@ -212,16 +212,16 @@ uint64_t gr_comm_bytes_sent(const struct gr_comm *comm);
 /*
  * Small messages on a communicator of their own. Nothing here waits without a deadline.
  *
- * A round is open while silos train, closed once its roster is fixed, sealed once all members hold
+ * A round is open while silos train, closed once its roster is fixed, sealed on a rank that holds
  * the undecoded total of that roster, committed once the total has been decoded and the step taken,
- * scored once all members hold the totals of its evaluation. A rank's position is the round and
- * this phase. Members are never further apart than one step, for each step ends with an agreement
- * in which all took part: so after a loss they can all go on from the foremost position, and nobody
- * trains again.
+ * scored on a rank that holds the totals of its evaluation. A rank's position is the round and this
+ * phase. Members are never further apart than one step, for each step ends with an agreement in
+ * which all took part: so after a loss they can all go on from the foremost position, and nobody
+ * trains again. A total is taken up only if all that are left hold it; else it is given up.
  *
  * A sum that is decoded twice, the second time without a lost silo, tells by subtraction what that
- * silo sent. So a roster that is sealed stands, silos of ranks that die afterwards included, and
- * nothing is decoded before.
+ * silo sent. So nothing is decoded before all members hold it, and from then on its roster stands,
+ * silos of ranks that die afterwards included.
  */
 enum gr_phase {
     GR_PHASE_OPEN,
@@ -266,10 +266,11 @@ void gr_control_expect(struct gr_comm *comm, uint32_t n_silos);
 void gr_control_at(struct gr_comm *comm, uint32_t round, enum gr_phase phase);
 
 /*
- * Collective. To be called with a total that is complete on this rank, and unread. All agree that
- * they hold it, enter `phase` of the same round, and agree that they have entered it. So where any
- * rank has got GR_OK, and may read the total, gr_control_recover leads all others to `phase` with
- * the total that they hold, whoever is lost; and where it leads back, nobody has read anything.
+ * Collective. To be called with a total that is complete on this rank, and unread. This rank enters
+ * `phase` (GR_PHASE_SEALED or GR_PHASE_SCORED) of the same round, and all agree that they have. So
+ * where any rank has got GR_OK, and may read the total, gr_control_recover leads all others to
+ * `phase` with the total that they hold, whoever is lost; and where it leads back, for somebody
+ * does not hold it and so has not agreed, nobody has read anything.
  */
 gr_status gr_control_seal(struct gr_comm *comm, enum gr_phase phase) GR_CHECKED;
 

@@ -41,14 +41,8 @@ void gr_control_at(struct gr_comm *comm, uint32_t round, enum gr_phase phase) {
 }
 
 gr_status gr_control_seal(struct gr_comm *comm, enum gr_phase phase) {
-    gr_status status = GR_OK;
-    GR_TRY(gr_comm_agree(comm, GR_OK));
     comm->situation.phase = phase;
-    /* Without this one, a rank that is given up between the two could read alone what the others
-     * then repeat over fewer silos. */
-    status = gr_comm_agree(comm, GR_OK);
-out:
-    return status;
+    return gr_comm_agree(comm, GR_OK);
 }
 
 void gr_control_has_state(struct gr_comm *comm) {

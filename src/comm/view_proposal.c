@@ -141,23 +141,46 @@ static void find_failure(struct gr_draft *draft) {
     }
 }
 
+static bool is_behind(const struct position *a, const struct position *b) {
+    return a->round < b->round || (a->round == b->round && a->phase < b->phase);
+}
+
+/* The foremost position of the members that have the state and are behind `limit`, where there is
+ * one. False: none is. */
+static bool find_foremost(const struct gr_draft *draft, const struct position *limit,
+                          struct position *out) {
+    bool any = false;
+    for (uint32_t i = 0; i < draft->head.n_slots; i++) {
+        const struct position p = position_of(draft->comm, (int)draft->slots[i]);
+        if (p.lacking || (limit && !is_behind(&p, limit))) continue;
+        if (!any || is_behind(out, &p)) *out = p;
+        any = true;
+    }
+    return any;
+}
+
 /*
- * The foremost position of those that have the state. A roster is closed where one was, or where
- * all have trained; it is of the silos whose updates are still there.
+ * The position from which all go on: the foremost of those that have the state. But a total is read
+ * by nobody before all members hold it: where only some do, they give it up, and all go on from
+ * where the others are. Where all that are left hold it, somebody who is lost may have read it, and
+ * it stands.
  */
+static bool find_front(const struct gr_draft *draft, struct position *front) {
+    struct position behind;
+    if (!find_foremost(draft, NULL, front)) return false;
+    const bool held = front->phase == GR_PHASE_SEALED || front->phase == GR_PHASE_SCORED;
+    if (held && find_foremost(draft, front, &behind)) *front = behind;
+    return true;
+}
+
+/* A roster is closed where one was, or where all have trained; it is of the silos whose updates are
+ * still there. */
 static gr_status find_position(struct gr_draft *draft) {
     gr_status status = GR_OK;
     struct gr_comm *comm = draft->comm;
     struct position front = {0};
-    bool all_ready = true, any = false;
-    for (uint32_t i = 0; i < draft->head.n_slots; i++) {
-        struct position p = position_of(comm, (int)draft->slots[i]);
-        if (p.lacking) continue;
-        if (!any || p.round > front.round || (p.round == front.round && p.phase > front.phase))
-            front = p;
-        any = true;
-    }
-    if (!any)
+    bool all_ready = true;
+    if (!find_front(draft, &front))
         return gr_fail(GR_STOPPED, "all ranks that had the model were lost; a checkpoint has it");
     for (uint32_t i = 0; i < draft->head.n_slots; i++) {
         struct position p = position_of(comm, (int)draft->slots[i]);

@@ -97,8 +97,8 @@ unsealed() {
         IFS=: read -r kind silo round point after seconds <<<"$fault"
         case $kind:$point:$after in
         nan:* | explode:* | corrupt:*) ;;
-        *:commit:0 | *:evaluate:0 | *:score:0) echo "$round" ;;
-        *:train:0 | *:ready:0 | *:aggregate:0 | *:seal:0 | *:record:0 | *:checkpoint:0) ;;
+        *:seal:0 | *:commit:0 | *:evaluate:0 | *:score:0) echo "$round" ;;
+        *:train:0 | *:ready:0 | *:aggregate:0 | *:record:0 | *:checkpoint:0) ;;
         *) for ((r = round; r <= ROUNDS; r++)); do echo "$r"; done ;;
         esac
     done
@@ -211,7 +211,6 @@ expected_absent() {
                     echo "$r $other must" ;;
                 kill | stop | delay) [ "$(host_of $other)" = "$(host_of "$silo")" ] || continue
                     if [ $r = "$round" ] && is_sealed "$point"; then echo "$r $other there"
-                    elif [ $r = "$round" ] && [ "$kind:$point:$after" = kill:seal:0 ]; then echo "$r $other must"
                     elif [ $r -gt "$round" ] && [ "$kind" != delay ] && [ "$point" != recover ] &&
                         [ "$after" = 0 ] && [ "$seconds" = 0 ]; then echo "$r $other must"
                     else echo "$r $other may"; fi ;;
