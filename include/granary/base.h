@@ -330,6 +330,27 @@ bool gr_layout_equal(const struct gr_layout *a, const struct gr_layout *b);
 void gr_layout_digest(const struct gr_layout *layout, const float *parameters,
                       unsigned char out[GR_DIGEST_BYTES]);
 
+/* Elements side by side in two vectors: n from `whole` on in one, from `part` on in the other. */
+struct gr_layout_span {
+    size_t whole, part, n;
+};
+/* Some tensors of a layout, such as those that travel where others stay, as a vector of their own.
+ */
+struct gr_sublayout {
+    struct gr_layout layout;      /* as if there were no other tensors; owned */
+    struct gr_layout_span *spans; /* ascending, without gaps in the part; owned */
+    size_t n_spans;               /* all tensors: one, of the whole */
+};
+/* Not collective. chosen: a flag for each tensor; NULL: all. Released by gr_sublayout_release.
+ * Errors: GR_ERROR_INTERNAL. */
+gr_status gr_sublayout_create(const struct gr_layout *whole, const uint8_t *chosen,
+                              struct gr_sublayout *out) GR_CHECKED;
+/* Not collective. A zeroed one is accepted. */
+void gr_sublayout_release(struct gr_sublayout *sub);
+/* Not collective. The chosen tensors of a vector of the whole move to its beginning, in the
+ * sublayout's places; what is behind them is unspecified. All tensors: nothing moves. */
+void gr_sublayout_pack(const struct gr_sublayout *sub, float *vector);
+
 /* ---- real sums in integers ------------------------------------------------------------------ */
 
 /*

@@ -76,3 +76,42 @@ void gr_layout_digest(const struct gr_layout *layout, const float *parameters,
     }
     gr_digest_finish(&digest, out);
 }
+
+/* ---- some tensors --------------------------------------------------------------------------- */
+
+void gr_sublayout_release(struct gr_sublayout *sub) {
+    gr_layout_release(&sub->layout);
+    gr_free(sub->spans);
+    *sub = (struct gr_sublayout){0};
+}
+
+gr_status gr_sublayout_create(const struct gr_layout *whole, const uint8_t *chosen,
+                              struct gr_sublayout *out) {
+    gr_status status = GR_OK;
+    *out = (struct gr_sublayout){0};
+    GR_TRY(gr_allocate(whole->n_tensors, sizeof *out->spans, "a layout", &out->spans));
+    for (size_t i = 0; i < whole->n_tensors; i++) {
+        const struct gr_tensor *tensor = &whole->tensors[i];
+        const size_t part = out->layout.size;
+        if (chosen && !chosen[i]) continue;
+        GR_TRY(gr_layout_append(&out->layout, tensor->name, tensor->n_dims, tensor->shape));
+        /* The gap behind a tensor is as long in both, and goes with it. */
+        const size_t n = out->layout.size - part;
+        struct gr_layout_span *last = out->n_spans > 0 ? &out->spans[out->n_spans - 1] : NULL;
+        if (last && last->whole + last->n == tensor->offset)
+            last->n += n;
+        else
+            out->spans[out->n_spans++] = (struct gr_layout_span){tensor->offset, part, n};
+    }
+out:
+    if (status != GR_OK) gr_sublayout_release(out);
+    return status;
+}
+
+void gr_sublayout_pack(const struct gr_sublayout *sub, float *vector) {
+    for (size_t i = 0; i < sub->n_spans; i++) {
+        const struct gr_layout_span *span = &sub->spans[i];
+        if (span->whole == span->part) continue;
+        memmove(vector + span->part, vector + span->whole, span->n * sizeof *vector);
+    }
+}

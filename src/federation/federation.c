@@ -31,6 +31,7 @@ static gr_status make_parts(struct gr_federation *f) {
     GR_TRY(gr_inputs_use_terms(f));
     GR_TRY(check_answers(f));
     f->layout = gr_model_layout(f->model);
+    GR_TRY(gr_sublayout_create(f->layout, NULL, &f->travels));
     GR_TRY(gr_server_create(config, f->model, &f->server));
     GR_TRY(gr_best_create(config, f->layout, &f->best));
     GR_TRY(gr_training_create(f));
@@ -111,6 +112,7 @@ void gr_federation_free(struct gr_federation *f) {
     gr_training_free(f);
     gr_best_free(f->best);
     gr_server_free(f->server);
+    gr_sublayout_release(&f->travels);
     gr_model_free(f->model);
     gr_free(f);
 }

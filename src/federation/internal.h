@@ -21,6 +21,7 @@ struct gr_federation {
     struct gr_data *data;           /* the cohort's */
     struct gr_model *model;
     const struct gr_layout *layout;    /* the model's */
+    struct gr_sublayout travels;       /* of its tensors those that silos send: all; owned */
     struct gr_server *server;          /* the state that all ranks hold alike */
     struct gr_best *best;              /* the best model so far */
     struct gr_training *training;      /* this rank's part of a round */
@@ -81,11 +82,13 @@ uint32_t gr_server_rounds(const struct gr_server *server);
 /* Of the model, in words. */
 const char *gr_server_architecture(const struct gr_server *server);
 /*
- * Decodes the total block by block, and takes the strategy's step with each; counts the roster's
- * members. *squares: of the mean update, added up in order; NULL: nobody asks.
+ * Decodes the total, of the tensors that travel, block by block, and takes the strategy's step with
+ * each; counts the roster's members. *squares: of the mean update, added up in order; NULL: nobody
+ * asks.
  */
 void gr_server_step(struct gr_server *server, const struct gr_aggregator *total,
-                    const struct gr_roster *roster, double *squares);
+                    const struct gr_sublayout *travels, const struct gr_roster *roster,
+                    double *squares);
 /* Collective. Rank 0's to all. */
 gr_status gr_server_share(struct gr_server *server, struct gr_comm *comm) GR_CHECKED;
 /* Its part of what is stored; borrowed. */

@@ -44,7 +44,8 @@ gr_status gr_round_create(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(n, 1, "participation", &f->round->late));
     GR_TRY(gr_allocate_zero(n, 1, "participation", &f->round->returned));
     GR_TRY(gr_roster_create(n, &f->round->roster));
-    status = gr_aggregator_create_with(f->comm, f->layout, &options, &f->round->aggregator);
+    status =
+        gr_aggregator_create_with(f->comm, &f->travels.layout, &options, &f->round->aggregator);
 out:
     return status;
 }
@@ -98,7 +99,8 @@ static gr_status commit(struct gr_federation *f) {
     if (!gr_aggregate_holds(round->aggregator))
         return gr_fail(GR_ERROR_INTERNAL, "round %u is sealed, and its total is not here",
                        round->roster.round);
-    gr_server_step(f->server, round->aggregator, &round->roster, tells ? &squares : NULL);
+    gr_server_step(f->server, round->aggregator, &f->travels, &round->roster,
+                   tells ? &squares : NULL);
     round->examples = gr_aggregate_examples(round->aggregator);
     gr_aggregate_forget(round->aggregator);
     round->update_norm = tells ? sqrt(squares) : (double)NAN;

@@ -87,25 +87,38 @@ static double add_squares(double sum, const float *vector, size_t n) {
     return sum;
 }
 
+/* With elements begin .. begin + n - 1 of a block's means, which are the parameters' from `at` on.
+ */
+static void step_span(struct gr_server *server, struct gr_server_step step,
+                      float mean[][GR_RING_BLOCK], size_t begin, size_t at, size_t n) {
+    step.n = n;
+    step.parameters = server->parameters + at;
+    for (size_t v = 0; v < gr_strategy_sent(server->strategy); v++)
+        step.mean[v] = mean[v] + begin;
+    for (size_t i = 0; i < server->strategy->n_server; i++)
+        step.server[i] = server->vector[i] + at;
+    server->strategy->step(&server->config->strategy, &step);
+}
+
 void gr_server_step(struct gr_server *server, const struct gr_aggregator *total,
-                    const struct gr_roster *roster, double *squares) {
+                    const struct gr_sublayout *travels, const struct gr_roster *roster,
+                    double *squares) {
     float mean[GR_STRATEGY_SENT_MAX][GR_RING_BLOCK];
-    const double share = roster->n_members / (double)roster->n_silos;
-    for (size_t begin = 0; begin < server->layout->size; begin += GR_RING_BLOCK) {
-        const size_t rest = server->layout->size - begin;
-        const size_t n = rest < GR_RING_BLOCK ? rest : GR_RING_BLOCK;
-        struct gr_server_step step = {.n = n,
-                                      .parameters = server->parameters + begin,
-                                      .share = share,
-                                      .steps = gr_aggregate_steps(total)};
-        for (size_t v = 0; v < gr_strategy_sent(server->strategy); v++) {
-            gr_aggregate_decode(total, v, begin, mean[v], n);
-            step.mean[v] = mean[v];
+    const struct gr_server_step step = {.share = roster->n_members / (double)roster->n_silos,
+                                        .steps = gr_aggregate_steps(total)};
+    const size_t size = travels->layout.size;
+    const struct gr_layout_span *span = travels->spans;
+    for (size_t begin = 0; begin < size; begin += GR_RING_BLOCK) {
+        const size_t end = size - begin < GR_RING_BLOCK ? size : begin + GR_RING_BLOCK;
+        for (size_t v = 0; v < gr_strategy_sent(server->strategy); v++)
+            gr_aggregate_decode(total, v, begin, mean[v], end - begin);
+        for (size_t at = begin, until; at < end; at = until) {
+            while (span->part + span->n <= at)
+                span++;
+            until = span->part + span->n < end ? span->part + span->n : end;
+            step_span(server, step, mean, at - begin, span->whole + (at - span->part), until - at);
         }
-        for (size_t i = 0; i < server->strategy->n_server; i++)
-            step.server[i] = server->vector[i] + begin;
-        server->strategy->step(&server->config->strategy, &step);
-        if (squares) *squares = add_squares(*squares, mean[0], n);
+        if (squares) *squares = add_squares(*squares, mean[0], end - begin);
     }
     for (uint32_t i = 0; i < roster->n_silos; i++)
         server->silo_rounds[i] += roster->member[i] != 0;

@@ -136,8 +136,11 @@ static void contribute(struct gr_federation *f, size_t local, uint32_t round,
                                              .weight = weight_of(f, result),
                                              .steps = (double)result->steps,
                                              .pseudonym = silo->pseudonym};
-    for (size_t v = 0; v < t->n_sent; v++)
-        contribution->vector[v] = t->sent[t->n_contributions * t->n_sent + v];
+    for (size_t v = 0; v < t->n_sent; v++) {
+        float *sent = t->sent[t->n_contributions * t->n_sent + v];
+        gr_sublayout_pack(&f->travels, sent);
+        contribution->vector[v] = sent;
+    }
     const bool anew = gr_kept_offer(f->kept, local, round, contribution);
     gr_round_roster(f)->member[silo->id] = anew ? GR_PRESENT_ANEW : GR_PRESENT;
     t->n_contributions++;
@@ -279,7 +282,7 @@ const struct gr_contribution *gr_training_contributions(const struct gr_training
 }
 
 size_t gr_training_values(const struct gr_federation *f) {
-    return f->training->n_sent * f->layout->size;
+    return f->training->n_sent * f->travels.layout.size;
 }
 
 const struct gr_round_sums *gr_training_sums(const struct gr_training *training) {

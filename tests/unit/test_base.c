@@ -177,6 +177,51 @@ START_TEST(layout_of_tensors) {
 }
 END_TEST
 
+START_TEST(some_tensors) {
+    struct gr_layout whole = {0};
+    struct gr_sublayout sub;
+    const char *names[] = {"a", "b", "c", "d"};
+    const size_t sizes[] = {17, 16, 3, 20};
+    const uint8_t chosen[] = {0, 1, 1, 0}, ends[] = {1, 0, 0, 1}, none[] = {0, 0, 0, 0};
+    float vector[100] = {0};
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_int_eq(gr_layout_append(&whole, names[i], 1, &sizes[i]), GR_OK);
+    for (size_t i = 0; i < 4; i++)
+        for (size_t k = 0; k < sizes[i]; k++)
+            vector[whole.tensors[i].offset + k] = (float)(100 * i + k + 1);
+
+    ck_assert_int_eq(gr_sublayout_create(&whole, NULL, &sub), GR_OK);
+    ck_assert(gr_layout_equal(&sub.layout, &whole));
+    ck_assert_uint_eq(sub.n_spans, 1);
+    ck_assert_uint_eq(sub.spans[0].n, whole.size);
+    gr_sublayout_release(&sub);
+
+    /* Neighbours, gap and all, are one span. */
+    ck_assert_int_eq(gr_sublayout_create(&whole, chosen, &sub), GR_OK);
+    ck_assert_uint_eq(sub.layout.size, 32);
+    ck_assert_uint_eq(sub.layout.n_parameters, 19);
+    ck_assert_uint_eq(sub.n_spans, 1);
+    ck_assert(sub.spans[0].whole == 32 && sub.spans[0].part == 0 && sub.spans[0].n == 32);
+    ck_assert_str_eq(gr_layout_find(&sub.layout, 18)->name, "c");
+    gr_sublayout_release(&sub);
+
+    ck_assert_int_eq(gr_sublayout_create(&whole, ends, &sub), GR_OK);
+    ck_assert_uint_eq(sub.n_spans, 2);
+    ck_assert(sub.spans[1].whole == 64 && sub.spans[1].part == 32 && sub.spans[1].n == 32);
+    gr_sublayout_pack(&sub, vector);
+    for (size_t i = 0; i < sub.layout.size; i++) {
+        const size_t first = i < 32 ? 0 : 3, k = i % 32; /* tensors a and d, and zeros between */
+        ck_assert(vector[i] == (k < sizes[first] ? (float)(100 * first + k + 1) : 0));
+    }
+    gr_sublayout_release(&sub);
+
+    ck_assert_int_eq(gr_sublayout_create(&whole, none, &sub), GR_OK);
+    ck_assert_uint_eq(sub.layout.size + sub.n_spans, 0);
+    gr_sublayout_release(&sub);
+    gr_layout_release(&whole);
+}
+END_TEST
+
 START_TEST(nearest_word) {
     static const char *const words[] = {"momentum", "learning_rate", "batch_size"};
     ck_assert_str_eq(gr_text_nearest("momentun", words, 3), "momentum");
@@ -364,6 +409,7 @@ int main(void) {
     tcase_add_test(tests, permutation_is_uniform);
     tcase_add_test(tests, digest_known_answer);
     tcase_add_test(tests, layout_of_tensors);
+    tcase_add_test(tests, some_tensors);
     tcase_add_test(tests, nearest_word);
     tcase_add_loop_test(tests, utf8, 0, 11);
     tcase_add_test(tests, quote);
