@@ -135,13 +135,17 @@ struct gr_release_basis {
     uint32_t silos; /* that bring something to it */
     uint64_t rows;  /* of theirs that it is of */
 };
+/* Not collective. Whether a sum may be known that is of `all` over all ranks: of
+ * policy.minimum_silos silos, and of data.disclosure_threshold rows. */
+bool gr_release_suffices(const struct gr_door *door, struct gr_release_basis all);
 /*
- * Collective. Whether each of n sums (at most GR_RELEASES_ASKED_MAX) may be known: over all ranks
- * it is of policy.minimum_silos silos, and of data.disclosure_threshold rows, of which no more are
- * told than the threshold. A sum that is not allowed is not called for, so that nothing leaves.
+ * Collective. The same of each of n sums (at most GR_RELEASES_ASKED_MAX), of which each rank knows
+ * its own part; of its rows no more are told than the threshold. A sum that is not allowed is not
+ * called for, so that nothing leaves. mine: this rank's status, agreed on as by gr_comm_agree.
  */
-gr_status gr_release_allows(struct gr_door *door, const struct gr_release_basis *basis,
-                            bool *allowed, size_t n) GR_CHECKED;
+gr_status gr_release_allows(struct gr_door *door, gr_status mine,
+                            const struct gr_release_basis *basis, bool *allowed,
+                            size_t n) GR_CHECKED;
 /*
  * Collective. gr_aggregate_total, be it a sum or a combination, of at least policy.minimum_silos
  * contributions of n floats; fewer: GR_STOPPED, and nothing has left.

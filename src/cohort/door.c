@@ -198,23 +198,33 @@ out:
 
 /* ---- whether sums may be known -------------------------------------------------------------- */
 
-gr_status gr_release_allows(struct gr_door *door, const struct gr_release_basis *basis,
-                            bool *allowed, size_t n) {
-    const int64_t silos = gr_policy_silos(door->config);
+bool gr_release_suffices(const struct gr_door *door, struct gr_release_basis all) {
+    return !gr_policy_holds(door->config) || (all.silos >= gr_policy_silos(door->config) &&
+                                              all.rows >= door->config->data.disclosure_threshold);
+}
+
+gr_status gr_release_allows(struct gr_door *door, gr_status mine,
+                            const struct gr_release_basis *basis, bool *allowed, size_t n) {
+    enum { FAILED, ASKED, SUMS = ASKED + 2 * GR_RELEASES_ASKED_MAX };
     const uint64_t rows = door->config->data.disclosure_threshold;
-    int64_t all[2 * GR_RELEASES_ASKED_MAX] = {0};
+    int64_t all[SUMS] = {mine != GR_OK};
     gr_status status = GR_OK;
     if (n > GR_RELEASES_ASKED_MAX)
         return gr_fail(GR_ERROR_INTERNAL, "the door was asked for %zu sums at once", n);
     for (size_t i = 0; i < n; i++) {
-        all[2 * i] = basis[i].silos;
-        all[2 * i + 1] = (int64_t)(basis[i].rows < rows ? basis[i].rows : rows);
+        all[ASKED + 2 * i] = basis[i].silos;
+        all[ASKED + 2 * i + 1] = (int64_t)(basis[i].rows < rows ? basis[i].rows : rows);
         allowed[i] = true;
     }
-    if (!gr_policy_holds(door->config)) return GR_OK;
-    status = gr_comm_sum_public(door->comm, all, 2 * n);
-    for (size_t i = 0; i < n; i++)
-        allowed[i] = all[2 * i] >= silos && all[2 * i + 1] >= (int64_t)rows;
+    if (!gr_policy_holds(door->config) || mine == GR_LOST) return gr_comm_agree(door->comm, mine);
+    GR_TRY(gr_comm_sum_public(door->comm, all, ASKED + 2 * n));
+    if (all[FAILED] > 0) GR_TRY(gr_comm_agree(door->comm, mine));
+    for (size_t i = 0; i < n; i++) {
+        const struct gr_release_basis of = {.silos = (uint32_t)all[ASKED + 2 * i],
+                                            .rows = (uint64_t)all[ASKED + 2 * i + 1]};
+        allowed[i] = gr_release_suffices(door, of);
+    }
+out:
     return status;
 }
 

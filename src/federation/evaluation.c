@@ -377,13 +377,14 @@ static struct gr_release_basis count_scored(const struct gr_federation *f, bool 
  * Collective. Held-out rows of fewer silos than the policy asks for, or fewer rows than the
  * threshold: their scores never leave. A common test table is nobody's.
  */
-static gr_status withhold_scores(struct gr_federation *f, struct gr_round_sums *sums) {
+static gr_status withhold_scores(struct gr_federation *f, gr_status scored,
+                                 struct gr_round_sums *sums) {
     struct gr_door *door = gr_cohort_door(f->cohort);
     struct gr_scores *s = f->scores;
     const struct gr_release_basis of[2] = {count_scored(f, false), count_scored(f, true)};
     bool allowed[2];
     gr_status status = GR_OK;
-    GR_TRY(gr_release_allows(door, of, allowed, 2));
+    GR_TRY(gr_release_allows(door, scored, of, allowed, 2));
     const bool validation = allowed[0] && !s->again, test = allowed[1] && !s->again;
     s->silos_withheld = !validation;
     s->withheld = rows_are_silos(f) && !(accumulators_test(f) ? test : validation);
@@ -395,10 +396,11 @@ out:
     return status;
 }
 
-/* Collective. What this rank has scored, as far as it may be known, over all ranks. */
-static gr_status share_scores(struct gr_federation *f, uint32_t round, bool with_auc,
-                              struct gr_round_sums *sums) {
-    gr_status status = withhold_scores(f, sums);
+/* Collective. What this rank has scored, as far as it may be known, over all ranks. scored: how
+ * that went. */
+static gr_status share_scores(struct gr_federation *f, gr_status scored, uint32_t round,
+                              bool with_auc, struct gr_round_sums *sums) {
+    gr_status status = withhold_scores(f, scored, sums);
     if (status != GR_OK || !f->scores->withheld)
         return status == GR_OK ? add_accumulators(f, round, with_auc) : status;
     gr_accumulator_clear(f->scores->total, with_auc);
@@ -431,8 +433,7 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     if (status != GR_LOST)
         status = score_rows(f, gr_best_parameters(f->best), true, status == GR_OK, &sums);
     memcpy(sums.test_digest, f->data->test_digest, sizeof sums.test_digest);
-    GR_TRY(gr_comm_agree(f->comm, status));
-    GR_TRY(share_scores(f, best, true, &sums));
+    GR_TRY(share_scores(f, status, best, true, &sums));
     memcpy(values, &sums, sizeof values);
     GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SCORES, values, ROUND_SUMS));
     memcpy(&sums, values, sizeof sums);
@@ -537,6 +538,23 @@ void gr_round_disclose(const struct gr_federation *f, struct gr_metrics *metrics
     metrics->test_accuracy = gr_round_digits(accuracy_told(f, &f->scores->sums.test), digits);
 }
 
+/* Collective. Whether the losses may be known of the silos in the sum; of a sealed roster some may
+ * be gone with their ranks, and the losses of those left are summed alone. */
+static gr_status allow_losses(struct gr_federation *f, bool *allowed) {
+    const struct gr_door *door = gr_cohort_door(f->cohort);
+    struct gr_release_basis basis;
+    size_t n;
+    if (gr_round_is_whole(f, &basis)) {
+        *allowed = gr_release_suffices(door, basis);
+        return GR_OK;
+    }
+    const struct gr_contribution *contributions = gr_training_contributions(f->training, &n);
+    basis = (struct gr_release_basis){.silos = (uint32_t)n};
+    for (size_t i = 0; i < n; i++)
+        basis.rows += contributions[i].examples;
+    return gr_release_allows(gr_cohort_door(f->cohort), GR_OK, &basis, allowed, 1);
+}
+
 /*
  * Collective. All sums of the round, over all ranks, up to their seal; read is only what could not
  * be scored, and by which rows.
@@ -546,25 +564,19 @@ static gr_status add_up(struct gr_federation *f) {
     struct gr_round_sums sums =
         *gr_training_sums(f->training); /* as trained: this may be done again */
     int64_t values[ROUND_SUMS];
-    size_t n;
     bool allowed;
     f->scores->total_round = 0;
     f->scores->again = false;
     f->scores->epoch = gr_comm_epoch(f->comm);
-    /* Of a sealed roster some ranks may be gone: the losses of those left are summed alone. */
-    const struct gr_contribution *contributions = gr_training_contributions(f->training, &n);
-    struct gr_release_basis basis = {.silos = (uint32_t)n};
-    for (size_t i = 0; i < n; i++)
-        basis.rows += contributions[i].examples;
-    GR_TRY(gr_release_allows(gr_cohort_door(f->cohort), &basis, &allowed, 1));
+    GR_TRY(allow_losses(f, &allowed));
     if (!allowed) {
         sums.processed = 0;
         memset(sums.loss, 0, sizeof sums.loss);
         memset(sums.weight, 0, sizeof sums.weight);
     }
     if (evaluation_due(f)) {
-        GR_TRY(gr_comm_agree(f->comm, evaluate_local(f, &sums)));
-        GR_TRY(share_scores(f, gr_server_rounds(f->server), counts_auc(f), &sums));
+        const gr_status scored = evaluate_local(f, &sums);
+        GR_TRY(share_scores(f, scored, gr_server_rounds(f->server), counts_auc(f), &sums));
     }
     sums.bytes = (int64_t)gr_round_bytes(f);
     memcpy(values, &sums, sizeof values);

@@ -384,8 +384,7 @@ static gr_status take_over(struct gr_run_state *run, uint32_t rounds) {
     run->written = rounds;
     /* What stands in the records is not known here: it is told anew. */
     gr_free(run->partial);
-    free(run->released);
-    run->released = NULL; /* whether it is the same as the one that stands is not known */
+    run->released_known = false; /* the event that stands is of the rank that was rank 0 */
     run->partial = NULL;
     GR_TRY(gr_text_format(&run->partial, "%s", "unknown"));
     /* Without it checkpoints tell nothing of the records. */

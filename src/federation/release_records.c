@@ -9,18 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* {"releases":[{"release":18,"name":"update","values":7850,"times":1}]} of *told releases; free.
- * NULL: no memory. */
-static char *list_releases(const struct gr_door *door, size_t *told) {
+/* {"releases":[{"release":18,"name":"update","values":7850,"times":1}]}; free. NULL: no memory. */
+static char *list_releases(const struct gr_door *door) {
     size_t n;
     const struct gr_release_row *rows = gr_release_rows(&n);
     json_t *list = json_array(), *detail = json_object();
     bool bad = !list || !detail;
-    *told = 0;
     for (size_t i = 0; i < n && !bad; i++) {
         const struct gr_release_entry entry = gr_door_entry(door, rows[i].id);
         if (entry.times == 0) continue;
-        ++*told;
         bad = json_array_append_new(list, json_pack("{s:i, s:s, s:I, s:I}", "release",
                                                     (int)rows[i].id, "name", rows[i].name, "values",
                                                     (json_int_t)entry.values, "times",
@@ -33,21 +30,30 @@ static char *list_releases(const struct gr_door *door, size_t *told) {
     return text;
 }
 
+/* Whether nothing has left since the ledger was closed, or as much as the event says that stands.
+ */
+static bool is_told(const struct gr_run_state *run, const struct gr_door *door) {
+    bool none = true, same = run->released_known;
+    for (int id = 0; id < GR_RELEASES_MAX; id++) {
+        const struct gr_release_entry entry = gr_door_entry(door, (enum gr_release)id);
+        const struct gr_release_entry *stands = &run->released[id];
+        none = none && entry.times == 0;
+        same = same && entry.times == stands->times && entry.values == stands->values;
+    }
+    return none || same;
+}
+
 void gr_records_releases(struct gr_run_state *run, uint32_t round) {
     struct gr_door *door = gr_cohort_door(run->cohort);
-    size_t n;
-    char *detail = list_releases(door, &n);
-    bool told = false;
-    if (!detail) {
-        gr_records_unwritten(run, "releases", round);
-    } else if (n > 0 && (!run->released || strcmp(run->released, detail) != 0)) {
-        told = gr_records_note(run, "releases", round, detail, NULL);
-        free(run->released);
-        run->released = told ? detail : NULL;
-        if (told) detail = NULL;
-    } else {
-        told = true;
+    bool told = is_told(run, door);
+    if (!told) {
+        char *detail = list_releases(door);
+        if (!detail) gr_records_unwritten(run, "releases", round);
+        told = detail && gr_records_note(run, "releases", round, detail, NULL);
+        free(detail);
+        run->released_known = told;
+        for (int id = 0; id < GR_RELEASES_MAX; id++)
+            run->released[id] = gr_door_entry(door, (enum gr_release)id);
     }
     if (told) gr_door_close_ledger(door); /* else it is told with what comes after */
-    free(detail);
 }

@@ -22,6 +22,7 @@ struct gr_round {
     uint64_t examples;               /* rows of the silos in the sum */
     double update_norm;              /* of the mean update; NaN on ranks that do not tell it */
     uint32_t recoveries;
+    uint32_t closed_epoch; /* in which the roster was closed */
     double started_s, trained_s, aggregated_s;
     uint64_t bytes_sent; /* by this rank up to the last round */
 };
@@ -40,6 +41,7 @@ gr_status gr_round_create(struct gr_federation *f) {
         .combination = {strategy->combine, &f->config->strategy}};
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *f->round, "a round", &f->round));
+    f->round->closed_epoch = UINT32_MAX; /* none yet */
     GR_TRY(gr_allocate_zero(n, 1, "participation", &f->round->lost));
     GR_TRY(gr_allocate_zero(n, 1, "participation", &f->round->late));
     GR_TRY(gr_allocate_zero(n, 1, "participation", &f->round->returned));
@@ -62,6 +64,12 @@ void gr_round_free(struct gr_round *round) {
 
 struct gr_roster *gr_round_roster(const struct gr_federation *f) {
     return &f->round->roster;
+}
+
+bool gr_round_is_whole(const struct gr_federation *f, struct gr_release_basis *all) {
+    *all =
+        (struct gr_release_basis){.silos = f->round->roster.n_members, .rows = f->round->examples};
+    return f->round->closed_epoch == gr_comm_epoch(f->comm);
 }
 
 uint64_t gr_round_bytes(const struct gr_federation *f) {
@@ -140,6 +148,7 @@ static void enter(struct gr_federation *f, enum gr_phase phase) {
 static gr_status settle(struct gr_federation *f) {
     gr_status status = GR_OK;
     gr_release_note(gr_cohort_door(f->cohort), GR_RELEASE_PARTICIPATION, f->data->n_silos);
+    if (f->round->roster.phase == GR_PHASE_CLOSED) f->round->closed_epoch = gr_comm_epoch(f->comm);
     /* Others have opened the next round: what belonged to the one before is in the records. */
     if (f->round->roster.phase == GR_PHASE_OPEN) {
         forget_changes(f);
@@ -154,7 +163,7 @@ static gr_status settle(struct gr_federation *f) {
         gr_aggregate_forget(f->round->aggregator);
         gr_scores_forget(f->scores); /* the total here is of an earlier round */
     } else if (sealed && gr_server_rounds(f->server) < f->round->roster.round) {
-        /* Some rank has the round sealed, so the total is here as well; before state is shared. */
+        /* All that are left hold the total, and so does this rank; before state is shared. */
         GR_TRY(commit(f));
     }
     if (sealed) enter(f, GR_PHASE_COMMITTED);

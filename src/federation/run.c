@@ -247,7 +247,6 @@ static void release(struct gr_run_state *run) {
     gr_free(run->missing);
     gr_free(run->preprocessing);
     gr_free(run->partial);
-    free(run->released);
     gr_free(run->sitting);
     gr_comm_texts_release(&run->software);
     gr_free(run->noted);

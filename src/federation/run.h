@@ -44,12 +44,13 @@ struct gr_run_state {
     struct gr_events_file *events;
     struct gr_progress *progress;
     struct gr_opening opening;
-    bool ended;                  /* the records tell how the run ended */
-    uint32_t written;            /* round whose line and events this process has written */
-    uint8_t *noted;              /* bits of what its events have told of each silo; n_silos */
-    uint8_t *sitting;            /* why each silo sits out, as its events have told; n_silos */
-    char *partial;               /* the detail of the "partial" that stands; owned; NULL: none */
-    char *released;              /* the detail of the "releases" that stands; owned; NULL: none */
+    bool ended;          /* the records tell how the run ended */
+    uint32_t written;    /* round whose line and events this process has written */
+    uint8_t *noted;      /* bits of what its events have told of each silo; n_silos */
+    uint8_t *sitting;    /* why each silo sits out, as its events have told; n_silos */
+    char *partial;       /* the detail of the "partial" that stands; owned; NULL: none */
+    bool released_known; /* whether the event "releases" that stands is of `released` */
+    struct gr_release_entry released[GR_RELEASES_MAX];
     struct gr_evidence evidence; /* how far the records have come */
     bool synced;                 /* that is known, and on disk */
     struct gr_closing closing;
