@@ -102,6 +102,11 @@ struct gr_strategy {
      */
     void (*combine)(const void *context, const float *const *row, size_t n_rows, size_t n,
                     float *work, float *out);
+    /*
+     * The breakdown point of `combine`, as a count (Donoho, Huber 1983): however wrong so many of n
+     * updates are, the result stays among the values of the others. NULL: no claim is made.
+     */
+    uint32_t (*breakdown)(const struct gr_strategy_config *config, uint32_t n);
     /* What the server holds before round 1; NULL: zeros. server[i]: n floats. */
     void (*start)(const struct gr_strategy_config *config, float *const *server, size_t n);
     void (*step)(const struct gr_strategy_config *config, const struct gr_server_step *step);

@@ -99,6 +99,28 @@ static void check_narrow(const struct gr_rule_context *r,
                setting->high * (1 - 1e-7), setting->high);
 }
 
+/* A robust strategy in which a single wrong update moves the model as far as it likes is refused:
+ * it would be a mean by another name. */
+static void check_breakdown(const struct gr_rule_context *r, const struct gr_strategy *strategy) {
+    const uint32_t drawn = r->config->round.participants, silos = r->config->data.silos;
+    const uint32_t n = drawn > 0 ? drawn : silos;
+    char larger[GR_STRATEGY_NAME_BYTES + 32] = "";
+    if (!strategy->breakdown || n == 0 || !gr_rule_sound(r, "data.silos") ||
+        !gr_rule_sound(r, "round.participants"))
+        return;
+    for (size_t i = 0; i < GR_STRATEGY_OWN_MAX && strategy->setting[i]; i++) {
+        char path[GR_STRATEGY_NAME_BYTES + 16];
+        snprintf(path, sizeof path, "strategy.%s", strategy->setting[i]->name);
+        if (!gr_rule_sound(r, path)) return;
+        if (i > 0) snprintf(larger, sizeof larger, ", or another %s", path);
+    }
+    if (strategy->breakdown(&r->config->strategy, n) == 0)
+        REFUSE(r, "strategy.name",
+               "found %s, with which one wrong update of %u (%s) moves the model anywhere, allowed "
+               "with more silos in a round%s",
+               strategy->name, n, drawn > 0 ? "round.participants" : "data.silos", larger);
+}
+
 void gr_rules_of_strategy(const struct gr_rule_context *r) {
     const struct gr_strategy_setting *setting;
     for (size_t i = 0; (setting = gr_strategy_setting_at(i)); i++)
@@ -107,4 +129,5 @@ void gr_rules_of_strategy(const struct gr_rule_context *r) {
     if (!strategy || !gr_rule_sound(r, "strategy.name")) return;
     for (size_t i = 0; i < GR_STRATEGY_OWN_MAX && strategy->rule[i].path; i++)
         check_strategy_rule(r, strategy, &strategy->rule[i]);
+    check_breakdown(r, strategy);
 }

@@ -227,6 +227,29 @@ out:
     return status;
 }
 
+/* Once for each time that rounds begin in which so few silos are left that a robust strategy
+ * withstands no wrong update. */
+static gr_status watch_breakdown(struct gr_run_state *run, const struct gr_metrics *metrics) {
+    const struct gr_strategy_config *config = &run->config->strategy;
+    const struct gr_strategy *strategy = gr_strategy_find(config->name);
+    char *words = NULL;
+    gr_status status = GR_OK;
+    const bool exposed =
+        strategy->breakdown && strategy->breakdown(config, metrics->participants) == 0;
+    if (exposed && !run->exposed) {
+        GR_TRY(gr_text_format(&words,
+                              "alert: round %u: of %u silos %s withstands no wrong update; "
+                              "round.quorum says how many there must be",
+                              metrics->round, metrics->participants, strategy->name));
+        gr_records_note(run, "alert", metrics->round, "{\"what\":\"no wrong update is withstood\"}",
+                        words);
+    }
+    run->exposed = exposed;
+out:
+    gr_free(words);
+    return status;
+}
+
 /*
  * Once for each time that the disk begins to refuse. why: the message of a checkpoint's refusal,
  * NULL: there was none; on the terminal in full, and without its path in the events.
@@ -359,6 +382,7 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         GR_TRY(note_unscored(run, metrics->round));
         GR_TRY(gr_metrics_append(run->metrics, metrics));
         GR_TRY(watch_participation(run, metrics));
+        GR_TRY(watch_breakdown(run, metrics));
     }
     gr_records_releases(run, metrics->round);
     run->written = metrics->round;

@@ -56,6 +56,7 @@ struct gr_run_state {
     struct gr_closing closing;
     bool unwritten;       /* an event is in no file, nor is an alert in its place */
     uint32_t thin_rounds; /* rounds running with few participants */
+    bool exposed;         /* so few silos that a robust strategy withstands no wrong update */
     bool refused;         /* the disk refused something, and an alert has been given */
     uint32_t unscored;    /* silos that the last event on scores told of, */
     bool unscored_test;   /* and whether it told of the test table, */

@@ -172,7 +172,9 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
     if (status == GR_OK && fits) status = gr_loss_add(t->sums.weight, result.processed_weight);
     if (status == GR_ERROR_DATA || (status == GR_OK && !fits)) {
         sit_out(f, silo, round, GR_SIT_NOT_FINITE,
-                status == GR_OK ? "its update is too large for a sum" : gr_message());
+                status != GR_OK         ? gr_message()
+                : isnan(result.largest) ? "its update is not finite"
+                                        : "its update is too large for a sum");
         return GR_OK;
     }
     if (status == GR_OK) contribute(f, local, round, &result);

@@ -82,20 +82,28 @@ static void combine_sorted(const float *const *row, size_t n_rows, size_t cut, s
     }
 }
 
-/* Of an even number of silos the mean of the two in the middle. */
+/* Of an even number of silos the mean of the two in the middle: so many lie below them. */
+static uint32_t median_breakdown(const struct gr_strategy_config *config, uint32_t n) {
+    (void)config;
+    return n > 0 ? (n - 1) / 2 : 0;
+}
+
 static void median(const void *context, const float *const *row, size_t n_rows, size_t n,
                    float *work, float *out) {
-    (void)context;
-    combine_sorted(row, n_rows, (n_rows - 1) / 2, n, work, out);
+    combine_sorted(row, n_rows, median_breakdown(context, (uint32_t)n_rows), n, work, out);
+}
+
+/* So many are cut at either end. */
+static uint32_t trimmed_breakdown(const struct gr_strategy_config *config, uint32_t n) {
+    /* 0.29 of 100 is 28.999... in double; a share just below a half leaves the middle all the same.
+     */
+    const double cut = floor(gr_strategy_get(config, "trim") * n + 1e-9);
+    return (uint32_t)fmin(cut, median_breakdown(config, n));
 }
 
 static void trimmed_mean(const void *context, const float *const *row, size_t n_rows, size_t n,
                          float *work, float *out) {
-    const double share = gr_strategy_get(context, "trim");
-    /* 0.29 of 100 is 28.999... in double; a share just below a half leaves the middle all the same.
-     */
-    const double cut = fmin(floor(share * (double)n_rows + 1e-9), floor((double)(n_rows - 1) / 2));
-    combine_sorted(row, n_rows, (size_t)cut, n, work, out);
+    combine_sorted(row, n_rows, trimmed_breakdown(context, (uint32_t)n_rows), n, work, out);
 }
 
 static const struct gr_strategy_setting trim = {
@@ -109,6 +117,7 @@ const struct gr_strategy gr_strategy_median = {
     .rule = {{"aggregation.encoding", "ring32"}},
     .alike = true,
     .combine = median,
+    .breakdown = median_breakdown,
     .step = gr_strategy_step_mean,
 };
 
@@ -119,5 +128,6 @@ const struct gr_strategy gr_strategy_trimmed_mean = {
     .rule = {{"aggregation.encoding", "ring32"}},
     .alike = true,
     .combine = trimmed_mean,
+    .breakdown = trimmed_breakdown,
     .step = gr_strategy_step_mean,
 };

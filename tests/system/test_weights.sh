@@ -194,7 +194,7 @@ check "nothing is left" [ ! -e no ]
 
 # ---- silos whose rows weigh nothing have no say in a strategy in which silos count alike ----------------
 for i in 0 1 2 3 4; do
-    w=1; [ $i -lt 2 ] || w=1e-9
+    w=1; [ $i -lt 3 ] || w=1e-9
     printf 'x,w,y\n1,%s,%d\n2,%s,%d\n3,%s,%d\n' $w $((2 + i)) $w $((4 + i)) $w $((6 + i)) >light$i.csv
 done
 printf 'columns:\n- {name: x, type: number}\n- {name: w, type: weight}\n- {name: y, type: target}\n' >light-schema.yaml
@@ -206,8 +206,9 @@ train: {learning_rate: 0.05, batch_size: 8}
 YAML
 light() { exits 0 on_ranks 2 train light.yaml --quiet --run "$@"; }
 for strategy in median trimmed_mean; do
-    check "$strategy" light $strategy --set strategy.name=$strategy
-    check "without them" light only-$strategy --set strategy.name=$strategy --set 'data.silo_tables=[{file: light0.csv}, {file: light1.csv}]'
+    check "$strategy" light $strategy --set strategy.name=$strategy --set strategy.trim=0.4
+    check "without them" light only-$strategy --set strategy.name=$strategy --set strategy.trim=0.4 \
+        --set 'data.silo_tables=[{file: light0.csv}, {file: light1.csv}, {file: light2.csv}]'
     check "is the same" equal "$("$GRANARY" inspect --digest $strategy/model.h5)" "$("$GRANARY" inspect --digest only-$strategy/model.h5)"
     check "and told" grep -q "sat out" $strategy/events.jsonl
 done
