@@ -247,7 +247,8 @@ struct gr_class_share {
 };
 /*
  * Not collective. Returns the class with the most rows, the first of several, and its share of all,
- * which is the accuracy of a model that always names it. NAN without rows or classes.
+ * which is the accuracy of a model that always names it. NAN without rows or classes, and where
+ * cells of the confusion matrix are withheld.
  */
 struct gr_class_share gr_accumulator_largest_class(const struct gr_accumulator *accumulator);
 

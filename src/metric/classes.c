@@ -119,6 +119,9 @@ gr_status gr_accumulator_add_classes(struct gr_accumulator *t, const float *logi
 struct gr_class_share gr_accumulator_largest_class(const struct gr_accumulator *t) {
     struct gr_class_share largest = {0, (double)NAN};
     int64_t most = 0, all = 0;
+    /* A class's rows are a margin of the confusion matrix. */
+    for (size_t i = 0; t->withheld && i < gr_confusion_cells(t); i++)
+        if (t->withheld[i]) return largest;
     for (size_t c = 0; c < t->classes; c++) {
         const int64_t rows = t->by_class[c * GR_CLASS_SUMS + GR_ACTUAL];
         all += rows;
