@@ -48,8 +48,8 @@ static const char *who(const struct gr_data *data) {
 
 static gr_status differ(const struct gr_data *data, size_t column) {
     return gr_fail(GR_ERROR_DATA,
-                   "%s: column %zu: its name, type or categories are not those of the other silos; "
-                   "data.schema says which",
+                   "%s: column %zu: its name, type or categories are not those of another silo; "
+                   "with a data.schema it is said whose are wrong",
                    who(data), column + 1);
 }
 
@@ -93,8 +93,11 @@ gr_status gr_contract_check(struct gr_cohort *cohort) {
     most = own;
     GR_TRY(gr_release_max(cohort->door, GR_RELEASE_SHAPE, &most, 1));
     if (own != NOBODY && own != most)
-        mine = gr_fail(GR_ERROR_DATA, "%s: found %lld columns, expected %lld as in other silos",
-                       who(data), (long long)own, (long long)most);
+        mine =
+            gr_fail(GR_ERROR_DATA,
+                    "%s: found %lld columns, another silo has %lld; with a data.schema it is said "
+                    "whose are wrong",
+                    who(data), (long long)own, (long long)most);
     else if (own == NOBODY && most != NOBODY && data->n_features > 0)
         mine = gr_fail(GR_ERROR_DATA, "%s: its table names no columns, those of other silos do",
                        who(data));

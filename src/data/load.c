@@ -106,7 +106,9 @@ static gr_status join_columns(struct gr_data *data, struct gr_reader *reader) {
     if (!data->columns) return GR_OK;
     if (!reader->columns || !gr_columns_alike(reader->columns->schema, data->columns->schema,
                                               difference, sizeof difference)) {
-        status = gr_fail(GR_ERROR_DATA, "%s: %s, by the tables before it; data.schema says which",
+        status = gr_fail(GR_ERROR_DATA,
+                         "%s: %s, unlike the tables before it; with a data.schema it is "
+                         "said whose are wrong",
                          gr_reader_features_path(reader), difference);
         reader->misfit = true;
     }

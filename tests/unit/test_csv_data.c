@@ -356,11 +356,11 @@ START_TEST(test_silos_that_differ) {
         bool misfit;
     } second[] = {
         {"x,k,l\n1,a,0\n2,b,1\n", NULL, false},
-        {"x,K,l\n1,a,0\n2,b,1\n", "b.csv: column 2: found another name, by", true},
-        {"k,x,l\na,1,0\nb,2,1\n", "column 1: found another name, by", true},
+        {"x,K,l\n1,a,0\n2,b,1\n", "b.csv: column 2: found another name, unlike", true},
+        {"k,x,l\na,1,0\nb,2,1\n", "column 1: found another name, unlike", true},
         {"x,k,l\n1,a,0\n2,c,1\n", NULL, false}, /* guessed categories are united */
         {"x,k,l\n1,5,0\n2,6,1\n", "column 2: found type number, expected category", true},
-        {"x,k,z,l\n1,a,0,0\n2,b,1,1\n", "column 3: found another name, by", true},
+        {"x,k,z,l\n1,a,0,0\n2,b,1,1\n", "column 3: found another name, unlike", true},
         {"x,k,l\n1,a\n", "b.csv:2: found 2 fields, expected 3", false},
         {"x,k,l\n", "b.csv: a header and no rows", false},
         {"x,k,l\n1,a,0\n2,b,0\n", NULL, false}, /* a silo with one class */
