@@ -237,4 +237,5 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_stop(&r);
     check_silos(&r);
     check_faults(&r);
+    gr_rules_of_availability(&r);
 }

@@ -10,19 +10,10 @@
 /* eligible: n_silos flags of those that may be drawn in this round. */
 static void find_eligible(const struct gr_draw *draw, uint32_t round, const uint8_t *present,
                           uint8_t *eligible) {
-    enum { UNLISTED, AWAY, HERE };
-    const struct gr_round_config *config = draw->round;
-    memset(eligible, UNLISTED, draw->n_silos);
-    for (unsigned e = 0; config->sampling == GR_SAMPLING_LIST && e < config->availability_count;
-         e++) {
-        const struct gr_availability_config *entry = &config->availability[e];
-        const bool now = round >= entry->from && (entry->to == 0 || round <= entry->to);
-        for (unsigned i = 0; i < entry->silos_count; i++)
-            if (eligible[entry->silos[i]] != HERE) eligible[entry->silos[i]] = now ? HERE : AWAY;
-    }
+    gr_round_available(draw->round, round, draw->n_silos, eligible);
     for (uint32_t i = 0; i < draw->n_silos; i++)
         eligible[i] =
-            eligible[i] != AWAY && (!present || present[i]) && (!draw->sizes || draw->sizes[i] > 0);
+            eligible[i] && (!present || present[i]) && (!draw->sizes || draw->sizes[i] > 0);
 }
 
 struct arrival {

@@ -23,6 +23,22 @@ check "nobody is left for a round" exits 78 on_ranks 2 train small.yaml --quiet 
     --set round.sampling=list --set 'round.availability=[{silos: [0,1,2,3,4,5,6,7,8], to: 2}]'
 check "it is said which" says "round.availability: found 0 silos for round 3, allowed at least 1"
 
+check "validate knows it" exits 78 "$GRANARY" validate small.yaml --set run.rounds=4 \
+    --set round.sampling=list --set 'round.availability=[{silos: [0,1,2,3,4,5,6,7,8], to: 3}]'
+check "which round" says "round.availability: found 0 silos for round 4, allowed at least 1"
+check "rounds that are not trained do not matter" exits 0 "$GRANARY" validate small.yaml --set run.rounds=3 \
+    --set round.sampling=list --set 'round.availability=[{silos: [0,1,2,3,4,5,6,7,8], to: 3}]'
+
+# An update of 1e38 does not get past a trimmed mean, unless so few silos are left that nothing is cut.
+robust() { train "$1" 2 --set run.rehearsal=true --set strategy.name=trimmed_mean --set strategy.trim=0.2 --set "faults=[$2]"; }
+check "one wrong update of nine" robust cut '{kind: explode, silo: 3, round: 2}'
+check "is cut" bash -c 'grep "\"round\":2," cut/metrics.jsonl | grep -qE "\"update_norm\":[0-9]\."'
+check "without an alert" bash -c '! grep -q "no wrong update is withstood" cut/events.jsonl'
+check "five of nine out" robust exposed '{kind: nan, silo: 0, round: 2}, {kind: nan, silo: 1, round: 2}, {kind: nan, silo: 2, round: 2}, {kind: nan, silo: 3, round: 2}, {kind: nan, silo: 4, round: 2}'
+check "is told once" equal "$(grep -c "no wrong update is withstood" exposed/events.jsonl)" 1
+check "with the round" bash -c 'grep "no wrong update is withstood" exposed/events.jsonl | grep -q "\"event\":\"alert\",\"round\":2,"'
+check "a NaN is no large number" says "sits out: its update is not finite"
+
 # A replay takes who was there, whatever drew them.
 sampled="--set round.participants=4 --set round.sampling=size --set round.share_sizes=true"
 # shellcheck disable=SC2086

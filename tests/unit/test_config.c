@@ -205,6 +205,12 @@ static const struct {
      "fedadagrad, fedadam, fedyogi, median, trimmed_mean, fednova or scaffold"},
     {"strategy: {name: trimmed_mean, trim: 0.5}",
      "t.yaml:5: strategy.trim: found 0.5, allowed 0 <= x < 0.5"},
+    {"strategy: {name: trimmed_mean, trim: 0.33}",
+     "t.yaml:5: strategy.name: found trimmed_mean, with which one wrong update of 3 (data.silos) "
+     "moves the model anywhere, allowed with more silos in a round, or another strategy.trim"},
+    {"strategy: {name: median}\nround: {participants: 2}",
+     "t.yaml:5: strategy.name: found median, with which one wrong update of 2 (round.participants) "
+     "moves the model anywhere, allowed with more silos in a round"},
     {"strategy: {name: median}\naggregation: {encoding: ring16}",
      "t.yaml:6: aggregation.encoding: found ring16, allowed only ring32, the default, with "
      "strategy.name median"},
@@ -470,6 +476,9 @@ static const struct {
     {"round: {sampling: list, availability: [{silos: [1]}, {silos: [2, 3, 4], from: 3, to: 2}]}",
      "t.yaml:5: round.availability[1].to: found 2, allowed 0 or at least 3 (from)\n"
      "t.yaml:5: round.availability[1].silos: found 3, allowed 0 to 2 (data.silos is 3)"},
+    {"round: {sampling: list, quorum: 2, availability: [{silos: [0, 2], from: 2, to: 4}, "
+     "{silos: [2], from: 9}]}",
+     "t.yaml:5: round.availability: found 1 silos for round 1, allowed at least 2 (round.quorum)"},
     {"round: {sampling: list, availability: [{from: 3}]}",
      "t.yaml:5: round.availability[0].silos: is required; found nothing, allowed a list of at most "
      "1000, each a "
