@@ -257,6 +257,7 @@ void gr_progress_say(struct gr_progress *progress, const char *text);
 struct gr_headline {
     double largest; /* share of the class with the most rows */
     double auc;
+    double r2; /* of a model that predicts a number */
 };
 /* Not collective. Whether there is a batch job whose comment gr_progress_finish sets. */
 bool gr_progress_tells_job(const struct gr_progress *progress);

@@ -117,6 +117,7 @@ static void print_scores(const struct gr_run_summary *s) {
         printf(" (largest class %.2f %%)", 100 * s->headline.largest);
     if (isfinite(s->headline.auc)) printf(", AUC %.3f", s->headline.auc);
     if (isfinite(s->loss)) printf("%s loss %.4f", isfinite(s->accuracy) ? "," : "", s->loss);
+    if (isfinite(s->headline.r2)) printf(", R2 %.3f", s->headline.r2);
     printf(", after round %u\n", s->scored_round);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole run, for the files that drive it (run.c), keep its records (records.c) and write down a
- * round (record.c). The run directory is rank 0's; when rank 0 is lost, the next one takes it over.
+ * A whole run, for the files that drive it (run.c), keep its records (run_records.c) and write down
+ * a round (round_record.c). The run directory is rank 0's; when rank 0 is lost, the next one takes it over.
  */
 #ifndef GRANARY_FEDERATION_RUN_H
 #define GRANARY_FEDERATION_RUN_H
@@ -61,6 +61,7 @@ struct gr_run_state {
     uint32_t unscored;    /* silos that the last event on scores told of, */
     bool unscored_test;   /* and whether it told of the test table, */
     bool diverged;        /* and of all */
+    bool coarse;          /* an alert has told that sums are 0 on the public grid */
 };
 
 enum { GR_RUN_PATH_MAX = 65536 };
@@ -72,7 +73,7 @@ void gr_run_allow(struct gr_run_state *run, double bytes);
 /* Once `path` is known. */
 gr_status gr_run_name_folders(struct gr_run_state *run) GR_CHECKED;
 
-/* ---- records.c: rank 0 only ------------------------------------------------------------------ */
+/* ---- run_records.c: rank 0 only -------------------------------------------------------------- */
 
 static inline bool gr_run_is_root(const struct gr_run_state *run) {
     return gr_comm_rank(run->comm) == 0;
@@ -136,7 +137,7 @@ gr_status gr_evidence_compare(const char *run_path, uint32_t round, char **words
 gr_status gr_silo_list(const char *key, const uint8_t *flags, uint32_t n_silos, char **out,
                        uint32_t *n) GR_CHECKED;
 
-/* ---- reached.c ------------------------------------------------------------------------------- */
+/* ---- resume_guard.c -------------------------------------------------------------------------- */
 
 /*
  * Rank 0, before a run is gone on with from the checkpoint `found`, or none, and anything is
@@ -151,7 +152,7 @@ gr_status gr_run_respawn(struct gr_run_state *run) GR_CHECKED;
 /* In a respawned: all that it needs, in lockstep with the members. *config is the caller's. */
 gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) GR_CHECKED;
 
-/* ---- record.c -------------------------------------------------------------------------------- */
+/* ---- round_record.c -------------------------------------------------------------------------- */
 
 /* A gr_record_function; context: the gr_run_state. */
 gr_status gr_record_round(void *context, struct gr_metrics *metrics) GR_CHECKED;

@@ -291,11 +291,12 @@ bool gr_progress_round(struct gr_progress *p, const struct gr_metrics *metrics) 
     p->last = *metrics;
     p->done = metrics->round;
     p->processed += (double)metrics->processed;
-    if (isfinite(metrics->test_accuracy)) {
+    /* A model that predicts a number has a loss, and no accuracy. */
+    if (isfinite(metrics->test_loss)) {
         p->of_test = true;
         p->accuracy = metrics->test_accuracy;
         p->loss = metrics->test_loss;
-    } else if (!p->of_test && isfinite(metrics->validation_accuracy)) {
+    } else if (!p->of_test && isfinite(metrics->validation_loss)) {
         p->accuracy = metrics->validation_accuracy;
         p->loss = metrics->validation_loss;
     }
@@ -323,13 +324,17 @@ void gr_progress_say(struct gr_progress *p, const char *text) {
     leave(p);
 }
 
-/* "  test       81.20 % (largest class 52.00 %), AUC 0.870, loss 0.4123" */
+/* "  test       81.20 % (largest class 52.00 %), AUC 0.870, loss 0.4123"; "  test       loss
+ * 0.4123, R2 0.870" of a model that predicts a number. */
 static void say_scores(const struct gr_progress *p, const struct gr_headline *h) {
-    if (!isfinite(p->accuracy)) return;
-    fprintf(p->stream, "  %-11s%.2f %%", p->of_test ? "test" : "validation", 100 * p->accuracy);
+    const bool classes = isfinite(p->accuracy);
+    if (!classes && !isfinite(p->loss)) return;
+    fprintf(p->stream, "  %-11s", p->of_test ? "test" : "validation");
+    if (classes) fprintf(p->stream, "%.2f %%", 100 * p->accuracy);
     if (h && isfinite(h->largest)) fprintf(p->stream, " (largest class %.2f %%)", 100 * h->largest);
     if (h && isfinite(h->auc)) fprintf(p->stream, ", AUC %.3f", h->auc);
-    if (isfinite(p->loss)) fprintf(p->stream, ", loss %.4f", p->loss);
+    if (isfinite(p->loss)) fprintf(p->stream, "%sloss %.4f", classes ? ", " : "", p->loss);
+    if (h && isfinite(h->r2)) fprintf(p->stream, ", R2 %.3f", h->r2);
     fputc('\n', p->stream);
 }
 

@@ -125,9 +125,9 @@ struct gr_report_totals gr_report_totals_of(const struct gr_report_run *run) {
 }
 
 struct gr_headline gr_report_headline(const struct gr_report_run *run) {
-    struct gr_headline headline = {(double)NAN, (double)NAN};
+    struct gr_headline headline = {(double)NAN, (double)NAN, (double)NAN};
     const json_t *counts = json_object_get(json_object_get(run->evaluation, "confusion"), "counts");
-    const json_t *auc = json_object_get(json_object_get(run->evaluation, "metrics"), "auc");
+    const json_t *metrics = json_object_get(run->evaluation, "metrics");
     double all = 0, most = 0;
     json_t *row, *cell;
     size_t i, k;
@@ -141,6 +141,7 @@ struct gr_headline gr_report_headline(const struct gr_report_run *run) {
         if (!(sum <= most)) most = sum;
     }
     if (all > 0) headline.largest = most / all;
-    headline.auc = gr_json_real(auc, "value");
+    headline.auc = gr_json_real(json_object_get(metrics, "auc"), "value");
+    headline.r2 = gr_json_real(json_object_get(metrics, "r2"), "value");
     return headline;
 }

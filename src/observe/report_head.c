@@ -211,6 +211,11 @@ static void write_figures(FILE *page, const struct gr_report_run *run,
         gr_html_real(page, headline.auc, 3);
         figure_end(page, "AUC");
     }
+    if (isfinite(headline.r2)) {
+        figure_begin(page);
+        gr_html_real(page, headline.r2, 3);
+        figure_end(page, "R2");
+    }
     figure_begin(page);
     gr_html_count(page, gr_report_rounds_done(run));
     fputs(" <small>of ", page);

@@ -388,6 +388,26 @@ START_TEST(progress_stopped) {
 }
 END_TEST
 
+/* A model that predicts a number has no accuracy; its loss and R2 are its scores. */
+START_TEST(progress_of_numbers) {
+    struct gr_progress *progress;
+    struct gr_metrics metrics = sample(1);
+    const struct gr_headline headline = {(double)NAN, (double)NAN, 0.75};
+    FILE *stream = fopen(in_scratch("progress"), "w");
+    metrics.test_accuracy = (double)NAN;
+    metrics.test_loss = 2.5;
+    MUST(gr_progress_create(stream, 1, 0, &progress));
+    gr_progress_round(progress, &metrics);
+    gr_progress_finish(progress, "runs/x", "abcd", &headline);
+    gr_progress_free(progress);
+    fclose(stream);
+    char *text = slurp(in_scratch("progress"), NULL);
+    ck_assert_ptr_nonnull(strstr(text, "\n  test       loss 2.5000, R2 0.750\n"));
+    ck_assert_ptr_null(strstr(text, " %"));
+    gr_free(text);
+}
+END_TEST
+
 /* Between the rounds, whatever is in it, and told apart from them. */
 START_TEST(progress_says) {
     struct gr_progress *progress;
@@ -494,5 +514,5 @@ END_TEST
 
 RUN_TESTS("metrics", line_is_exact, bounds_of_an_area, head_of_the_lines, read_back, amended,
           former_writer, resume_cuts, torn_line_goes, rubbish_goes, no_folder, appending_is_cheap,
-          progress_is_short, progress_stopped, progress_says, progress_of_silos,
-          progress_on_a_terminal, progress_of_what_takes_long, progress_silent)
+          progress_is_short, progress_stopped, progress_of_numbers, progress_says,
+          progress_of_silos, progress_on_a_terminal, progress_of_what_takes_long, progress_silent)

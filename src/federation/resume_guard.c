@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Before a run is gone on with: what its folder holds of more rounds than the checkpoint that was
- * found is not written over. Checkpoints that are lost, or are looked for in the wrong place, would
- * else cost the records and the model as well.
+ * A resumption is refused where the run's folder tells of more rounds than the checkpoint that was
+ * found. Checkpoints that are lost, or are looked for in the wrong place, would else cost the
+ * records and the model as well, for the run would write over them.
  */
 #include <string.h>
 #include <unistd.h>

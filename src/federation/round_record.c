@@ -251,6 +251,33 @@ out:
 }
 
 /*
+ * Once for each time that rounds begin to move nothing. clip_norm and weight_max decide how coarse
+ * a public grid is; on a grid that is too coarse each update is 0, and the run would go on to its
+ * end without having learnt.
+ */
+static gr_status watch_grid(struct gr_run_state *run, const struct gr_metrics *metrics) {
+    const struct gr_aggregation_config *c = &run->config->aggregation;
+    const bool coarse =
+        c->grid == GR_GRID_PUBLIC && metrics->participants > 0 && metrics->update_norm == 0;
+    char *words = NULL;
+    gr_status status = GR_OK;
+    if (coarse && !run->coarse) {
+        GR_TRY(
+            gr_text_format(&words,
+                           "alert: round %u: the sum of the updates is 0 on the public grid, and "
+                           "nothing is learnt; aggregation.clip_norm %g times weight_max %g is "
+                           "far above the updates",
+                           metrics->round, c->clip_norm, c->weight_max));
+        gr_records_note(run, "alert", metrics->round,
+                        "{\"what\":\"updates are 0 on the public grid\"}", words);
+    }
+    run->coarse = coarse;
+out:
+    gr_free(words);
+    return status;
+}
+
+/*
  * Once for each time that the disk begins to refuse. why: the message of a checkpoint's refusal,
  * NULL: there was none; on the terminal in full, and without its path in the events.
  */
@@ -383,6 +410,7 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         GR_TRY(gr_metrics_append(run->metrics, metrics));
         GR_TRY(watch_participation(run, metrics));
         GR_TRY(watch_breakdown(run, metrics));
+        GR_TRY(watch_grid(run, metrics));
     }
     gr_records_releases(run, metrics->round);
     run->written = metrics->round;

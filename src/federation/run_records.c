@@ -437,13 +437,16 @@ out:
 
 /* Of the outcome's evaluation. */
 static struct gr_headline headline_of(const struct gr_run_state *run) {
-    struct gr_headline headline = {(double)NAN, (double)NAN};
+    struct gr_headline headline = {(double)NAN, (double)NAN, (double)NAN};
     struct gr_evaluation evaluation;
     if (!gr_federation_evaluation(run->federation, &evaluation)) return headline;
     const struct gr_metric_value auc =
         gr_accumulator_metric(evaluation.accumulator, gr_metric_find("auc"));
     headline.largest = gr_accumulator_largest_class(evaluation.accumulator).share;
+    const struct gr_metric_value r2 =
+        gr_accumulator_metric(evaluation.accumulator, gr_metric_find("r2"));
     if (!auc.why) headline.auc = auc.value;
+    if (!r2.why) headline.r2 = r2.value;
     return headline;
 }
 
