@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What ranks have in common: whom something is said of, and what different texts they bring. */
+/* Ranks compared: the names of those that are flagged, of those whose bytes are not the lowest
+ * rank's, and the different texts that they bring. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Before a sum: weights, and an exponent for each block. */
+/*
+ * Before a sum: the weights are added up, and of an agreed grid the ranks find an exponent for each
+ * block by maximum. public_grid.c has the grid that needs no agreement.
+ */
 #include <math.h>
 #include <string.h>
 

@@ -7,7 +7,7 @@
 
 struct gr_wait;
 
-/* ---- names of ranks (names.c) -----------------------------------------------------------------
+/* ---- names of ranks (rank_names.c) ------------------------------------------------------------
  */
 
 /* "rank 1 (h1), rank 3 (h2) and 4 more", for people. */

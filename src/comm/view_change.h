@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the membership changes. The member that leads invitation those it means to keep, waits for
+ * How the membership changes. The member that leads invites those it means to keep, waits for
  * their answers, claims the next epoch, and sends the decision: who the members are, where each
  * finds the other's memory, from which position all go on, and if a roster can be closed, which
  * silos are in it. Nothing of this is a collective: ranks may be training meanwhile.

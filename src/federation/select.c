@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which silos take part in a round, and which rank hosts which silo. */
+/* The draw: the silos that a round asks to take part. Every rank draws the same. */
 #include <granary/federation.h>
 
 #include <gsl/gsl_randist.h>
