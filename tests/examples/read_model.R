@@ -4,11 +4,19 @@
 #
 #   Rscript read_model.R model.h5 rows.txt
 #
-# A row is a line of numbers with commas; for each the probabilities of the classes are written.
-# Needs the package hdf5r.
+# A row is a line of numbers with commas between; for each the probabilities of the classes are
+# written. Other models, and rows that are preprocessed, are refused. Needs the package hdf5r.
 library(hdf5r)
 words <- commandArgs(trailingOnly = TRUE)
+refuse <- function(reason) {
+  message(reason)
+  quit(status = 1)
+}
+if (length(words) != 2) refuse("usage: Rscript read_model.R model.h5 rows.txt")
 f <- H5File$new(words[1], mode = "r")
+about <- h5attr(f, "architecture")
+if (!grepl('"type":"softmax"', about, fixed = TRUE)) refuse(paste("found", about, "expected a softmax"))
+if (f$exists("preprocessing")) refuse("the model's rows are preprocessed: use `granary predict`")
 # R has the first dimension run fastest: what is [in, out] in the file is [out, in] here.
 weight <- f[["global/parameters/dense0.weight"]][, ]
 bias <- f[["global/parameters/dense0.bias"]][]

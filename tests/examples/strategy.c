@@ -44,7 +44,10 @@ int main(int argc, char **argv) {
     MPI_Init(&argc, &argv);
     gr_status status = gr_base_start();
     if (status == GR_OK) status = gr_comm_create(MPI_COMM_WORLD, &options, &comm);
-    if (status == GR_OK && argc == 3) status = run(comm, argv[1], argv[2]);
+    if (status == GR_OK)
+        status = argc == 3
+                     ? run(comm, argv[1], argv[2])
+                     : gr_fail(GR_ERROR_USAGE, "found %d words, expected CONFIG DIR", argc - 1);
     if (status != GR_OK && (!comm || gr_comm_rank(comm) == 0))
         fprintf(stderr, "strategy: %s\n", gr_message());
     gr_comm_free(comm);

@@ -60,6 +60,8 @@ check "with one it is not" differ "$("$GRANARY" inspect --digest bounded-1/model
 sed "s/most: 0.001/most: 0/" bounded.yaml >wrong.yaml
 check "what it must not be" exits 78 ./strategy wrong.yaml nowhere
 check "by name" says "strategy.most: found 0, allowed 0 < x <= 1000"
+check "without a config" exits 64 ./strategy
+check "it says so" says "found 0 words, expected CONFIG DIR"
 check "the command knows no such strategy" exits 78 "$GRANARY" train bounded.yaml --run nowhere
 
 check "sum.c builds" builds mpicc sum.c sum
@@ -102,9 +104,22 @@ for model in command linear; do
     check "$model: read_model.py" exits 0 bash -c "$python '$TOP/tests/examples/read_model.py' $model/model.h5 <rows.txt"
     check "$model: says the same" same "$OUT" $model.said
 done
+# Models that a reader does not know are refused, and not scored by another model's formula.
+"$GRANARY" train small.yaml --quiet --run events --set model='{type: logistic}' --set data.synthetic.classes=2 >/dev/null
+"$GRANARY" train small.yaml --quiet --run scaled --set model='{type: softmax}' --set preprocess.scale=standardise >/dev/null
+if [ -n "$python" ]; then
+    check "read_model.py: another model" exits 1 bash -c "$python '$TOP/tests/examples/read_model.py' events/model.h5 <rows.txt"
+    check "is named" says '"type": "logistic"'
+    check "read_model.py: preprocessed rows" exits 1 bash -c "$python '$TOP/tests/examples/read_model.py' scaled/model.h5 <rows.txt"
+    check "is said" says 'use `granary predict`'
+fi
 if Rscript -e 'library(hdf5r)' >/dev/null 2>&1; then
     check "read_model.R" exits 0 Rscript "$TOP/tests/examples/read_model.R" linear/model.h5 rows.txt
     check "says the same" same "$OUT" linear.said
+    check "read_model.R: another model" exits 1 Rscript "$TOP/tests/examples/read_model.R" command/model.h5 rows.txt
+    check "is named" says '"type":"mlp"'
+    check "read_model.R: preprocessed rows" exits 1 Rscript "$TOP/tests/examples/read_model.R" scaled/model.h5 rows.txt
+    check "is said" says 'use `granary predict`'
 else
     echo "left out: read_model.R, for there is no Rscript with hdf5r"
 fi
