@@ -16,6 +16,22 @@ static void write_settings(const char *help, const char *between, const char *en
     }
 }
 
+/* The sections of a config, each once: they stand together in the table. */
+static void write_sections(const char *help) {
+    const char *last = "";
+    size_t last_n = 0;
+    for (const char *line = help; *line; line += strcspn(line, "\n") + 1) {
+        const size_t n = strcspn(line, ".\n");
+        if (line[n] == '.' && !memchr(line, ' ', n) &&
+            !(n == last_n && strncmp(line, last, n) == 0)) {
+            printf(" %.*s", (int)n, line);
+            last = line;
+            last_n = n;
+        }
+        if (!strchr(line, '\n')) break;
+    }
+}
+
 static void write_topics(void) {
     printf("config schema --search");
     for (size_t i = 0; i < gr_commands_n; i++)
@@ -84,7 +100,9 @@ static void write_bash(const char *settings) {
            "        case $command:$before in\n");
     for (size_t i = 0; i < gr_commands_n; i++)
         write_bash_values(&gr_commands[i]);
-    printf("        esac\n"
+    printf("        help:config) words=${settings//=/}'");
+    write_sections(settings);
+    printf("' ;;\n        esac\n"
            "        if [ -z \"$words$files\" ] && [[ $word = -* && $command != help ]]; then\n"
            "            case $command in\n");
     for (size_t i = 0; i < gr_commands_n; i++) {
@@ -197,9 +215,14 @@ static void write_zsh(const char *settings) {
            "    (( CURRENT-- ))\n"
            "    case $name in\n"
            "    help)\n"
-           "        _values topic ");
+           "        if [[ $words[CURRENT-1] == config ]]; then\n"
+           "            compadd -- ${settings%%=}");
+    write_sections(settings);
+    printf("\n"
+           "        else\n"
+           "            _values topic ");
     write_topics();
-    printf("\n        ;;\n");
+    printf("\n        fi\n        ;;\n");
     for (size_t i = 0; i < gr_commands_n; i++)
         write_zsh_command(&gr_commands[i]);
     printf("    esac\n"

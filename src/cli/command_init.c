@@ -57,6 +57,10 @@ static gr_status read_words(struct gr_invocation *invocation, struct init_words 
                        "init: --group is of one table for all silos; %zu tables are a silo each "
                        "already: leave it off",
                        words->n_tables);
+    if (words->group && words->label && strcmp(words->group, words->label) == 0)
+        return gr_fail(GR_ERROR_USAGE,
+                       "init: --label and --group name the same column, expected two: a label that "
+                       "is to be predicted, and a column whose values are the silos");
     return GR_OK;
 }
 

@@ -32,10 +32,13 @@ out:
 static void print_wrapped(const char *label, const char *text) {
     enum { INDENT = 15, WIDTH = 90 };
     size_t at = (size_t)printf("    %-*s", INDENT - 4, label);
-    while (*text) {
+    for (const char *between = ""; *text; between = " ") {
         const size_t n = strcspn(text, " ");
-        if (at + n > WIDTH) at = (size_t)printf("\n%*s", INDENT, "") - 1;
-        at += (size_t)printf("%.*s ", (int)n, text);
+        if (at + strlen(between) + n > WIDTH) {
+            at = (size_t)printf("\n%*s", INDENT, "") - 1;
+            between = "";
+        }
+        at += (size_t)printf("%s%.*s", between, (int)n, text);
         text += n + (text[n] == ' ');
     }
     putchar('\n');

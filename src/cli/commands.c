@@ -301,7 +301,11 @@ const struct gr_command gr_commands[] = {
      .usage = "usage: granary completion bash | zsh\n",
      .options = no_options,
      .words = "bash zsh",
-     .notes = "`make install` installs both, where the shells look for them.\n"
+     .notes = "`make install` installs both. Below /usr or /usr/local the shells find them; with\n"
+              "another PREFIX bash needs, in ~/.bashrc:\n"
+              "  source PREFIX/share/bash-completion/completions/granary\n"
+              "and zsh, in ~/.zshrc, before compinit:\n"
+              "  fpath=(PREFIX/share/zsh/site-functions $fpath)\n"
               "\n"
               "example: granary completion bash >granary.bash\n"},
     {.name = "version",

@@ -46,11 +46,15 @@ static const char *who(const struct gr_data *data) {
     return "test table";
 }
 
-static gr_status differ(const struct gr_data *data, size_t column) {
+static gr_status differ(const struct gr_cohort *cohort, size_t column) {
     return gr_fail(GR_ERROR_DATA,
                    "%s: column %zu: its name, type or categories are not those of another silo; "
-                   "with a data.schema it is said whose are wrong",
-                   who(data), column + 1);
+                   "%s",
+                   who(cohort->data), column + 1,
+                   cohort->config->data.schema[0]
+                       ? "data.schema says which they are to be"
+                       : "without data.schema each silo guesses them by its own rows: `granary "
+                         "init` writes a schema for all");
 }
 
 /* Collective. Column by column all that have some bring the same digest, or the lesser is refused.
@@ -69,7 +73,7 @@ static gr_status compare_columns(struct gr_cohort *cohort, size_t n) {
         GR_TRY(gr_release_max(cohort->door, GR_RELEASE_COLUMN_DIGESTS, most, count));
         gr_digest_add(&digest, most, count * sizeof *most);
         for (size_t i = 0; i < count && mine == GR_OK; i++)
-            if (own[i] != NOBODY && own[i] != most[i]) mine = differ(data, first + i);
+            if (own[i] != NOBODY && own[i] != most[i]) mine = differ(cohort, first + i);
     }
     gr_digest_finish(&digest, cohort->columns_digest);
     status = gr_comm_agree(cohort->comm, mine);

@@ -97,17 +97,37 @@ out:
     return status;
 }
 
-static gr_status refuse_section(const char *section) {
+/* The keys of the deepest section that `path` names, the nearest of them, and how much of `path`
+ * names that section, its dot included. */
+static const char *find_nearest(const char *path, const cyaml_schema_value_t **section,
+                                size_t *used) {
     const char *names[GR_FIELDS_MAX];
-    char quoted[80], known[ALLOWED_BYTES];
     size_t n = 0;
-    for (const cyaml_schema_field_t *f = gr_config_schema.mapping.fields; f->key; f++)
+    const cyaml_schema_field_t *f = (*section)->mapping.fields;
+    const size_t length = strcspn(path + *used, ".");
+    for (; f->key; f++) {
+        if (f->value.type == CYAML_MAPPING && path[*used + length] == '.' &&
+            strlen(f->key) == length && strncmp(f->key, path + *used, length) == 0) {
+            *section = &f->value;
+            *used += length + 1;
+            return find_nearest(path, section, used);
+        }
         names[n++] = f->key;
-    const char *nearest = gr_text_nearest(section, names, n);
+    }
+    return gr_text_nearest(path + *used, names, n);
+}
+
+static gr_status refuse_section(const char *section) {
+    const cyaml_schema_value_t *found = &gr_config_schema;
+    char quoted[80], known[ALLOWED_BYTES];
+    size_t used = 0;
+    const char *nearest = find_nearest(section, &found, &used);
     gr_text_quote(section, strlen(section), quoted, sizeof quoted);
-    gr_keys_allowed(&gr_config_schema, known, sizeof known);
-    return gr_fail(GR_ERROR_USAGE, "help config: found '%s', expected one of %s%s%s", quoted, known,
-                   nearest ? "; nearest is " : "", nearest ? nearest : "");
+    gr_keys_allowed(found, known, sizeof known);
+    return gr_fail(GR_ERROR_USAGE, "help config: found '%s', expected %s%.*s%sone of %s%s%.*s%s",
+                   quoted, used > 0 ? "behind '" : "", (int)used, section, used > 0 ? "' " : "",
+                   known, nearest ? "; nearest is " : "", nearest ? (int)used : 0, section,
+                   nearest ? nearest : "");
 }
 
 /* A section that is none gives no line, and is refused with the nearest name. */

@@ -57,6 +57,7 @@ check "rare ones are not told, for they may name somebody" bash -c '"$GRANARY" i
 printf 'x,K,label\n1,p,0\n2,q,1\n' >c.csv
 check "names differ between ranks" exits 65 on_ranks 3 train guessed.yaml --run no
 check "the column is named" says "column 2: its name, type or categories are not those of another silo"
+check "and what helps" says "without data.schema each silo guesses them by its own rows: \`granary init\` writes a schema for all"
 check "and the silo" grep -q 'silo-00[0-2]: ' "$ERR"
 printf 'x,k,m,label\n1,p,1,0\n' >c.csv
 check "one more column" exits 65 on_ranks 3 train guessed.yaml --run no

@@ -49,6 +49,9 @@ wrong 64 "options come behind one, granary COMMAND" --resume config.yaml
 wrong 64 "see \`granary help\`" -v
 wrong 64 "did you mean 'predict'" help pridict
 wrong 64 "nearest is train" help config trian
+wrong 64 "behind 'train.' one of optimizer, |nearest is train.momentum" help config train.momentun
+wrong 64 "behind 'train.schedule.' one of type, |nearest is train.schedule.factor" help config train.schedule.facter
+wrong 64 "--label and --group name the same column" init hospital/test.csv --label died --group died -o no
 
 # ---- options and arguments --------------------------------------------------------------------
 wrong 64 "train: CONFIG is missing" train

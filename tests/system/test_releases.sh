@@ -55,6 +55,7 @@ check "but slices of updates" equal "$(left median | grep update)" '"update-slic
 check "as the table says" equal "$(releases run.yaml --set strategy.name=median | grep update)" '"update-slices"'
 check "which a sum does not" equal "$(releases run.yaml | grep update | tr '\n' ' ')" '"update" "update-exponents" '
 check "as many values as silos have" bash -c 'p=$(grep -o "\"name\":\"update\",\"values\":[0-9]*" r3/events.jsonl | head -n 1 | grep -o "[0-9]*$"); grep -q "\"name\":\"update-slices\",\"values\":$((3 * p))," median/events.jsonl'
+check "no line is longer than 90 bytes, or ends in blanks" bash -c '! "$GRANARY" releases run.yaml | grep -qE " $|.{91}"'
 # On a public grid nothing of an update leaves before the sum.
 public="--set aggregation.grid=public --set aggregation.clip_norm=0.05 --set aggregation.weight_max=100"
 # shellcheck disable=SC2086
@@ -66,6 +67,10 @@ public="--set aggregation.grid=public --set aggregation.clip_norm=0.05 --set agg
 }
 check "has the same bits" equal "$(digest public)" "$(digest public-2)"
 check "which are not those of an agreed one" differ "$(digest public)" "$(digest r3)"
+check "it is fine enough" bash -c '! grep -q "public grid" public/events.jsonl'
+# 2^-28 of clip_norm times weight_max is the step with 8 silos: far above any update here.
+check "a grid that is too coarse" train coarse --quiet $public --set aggregation.clip_norm=1e6 --set aggregation.weight_max=1e9
+check "is an alert, once" equal "$(grep '"event":"alert"' coarse/events.jsonl | grep -c "updates are 0 on the public grid")" 1
 check "synthetic data" exits 0 "$GRANARY" train "$TOP/configs/synthetic.yaml" --quiet --run synthetic --set run.rounds=2
 check "neither" equal "$(comm -23 <(left synthetic) <(releases "$TOP/configs/synthetic.yaml"))" ""
 check "its table says that no rule holds" bash -c '"$0" releases "$1" | grep -q "not in force"' "$GRANARY" "$TOP/configs/synthetic.yaml"
