@@ -71,7 +71,7 @@ function print_table(    row, i) {
             put(inline(kept[row, i]))
             printf "T}%s", (i < columns ? "\t" : "\n")
         }
-    print ".TE"
+    print ".TE\n.sp"
 }
 function close_page() {
     print ".SH \"SEE ALSO\"\n.BR granary (1)"
