@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A whole run, for the files that drive it (run.c), keep its records (run_records.c) and write down
- * a round (round_record.c). The run directory is rank 0's; when rank 0 is lost, the next one takes it over.
+ * a round (round_record.c). The run directory is rank 0's; when rank 0 is lost, the next one takes
+ * it over.
  */
 #ifndef GRANARY_FEDERATION_RUN_H
 #define GRANARY_FEDERATION_RUN_H
