@@ -24,6 +24,11 @@ struct gr_best {
     uint32_t newest_epoch; /* scored in this epoch */
 };
 
+/*
+ * Without stop.metric no second model is allocated: parameters stays NULL, and every function below
+ * tests that to do nothing. stop.metric is of the config, which is the same on all ranks, so either
+ * all ranks take part in the broadcasts of gr_best_share or none does.
+ */
 gr_status gr_best_create(const struct gr_config *config, const struct gr_layout *layout,
                          struct gr_best **out) {
     struct gr_best *best = NULL;
@@ -44,6 +49,10 @@ void gr_best_free(struct gr_best *best) {
     gr_free(best);
 }
 
+/*
+ * The epoch serves is_scored_again (evaluation.c): the best model may be scored a second time only
+ * over the same members.
+ */
 uint32_t gr_best_epoch(const struct gr_best *best) {
     return best->epoch;
 }
@@ -52,6 +61,11 @@ const float *gr_best_parameters(const struct gr_best *best) {
     return best->parameters;
 }
 
+/*
+ * The parameters have been read into gr_best_state's vector already. A checkpoint does not store
+ * the epoch, for epochs are of one start of the program: GR_EPOCH_NEVER makes a resumed run treat
+ * the model as scored by others.
+ */
 void gr_best_resume(struct gr_best *best, const struct gr_state *state) {
     best->round = state->best_round;
     best->value = state->best_value;
@@ -64,6 +78,15 @@ static bool counts(const struct gr_federation *f) {
     return f->best->parameters && gr_server_rounds(f->server) % f->config->evaluate.every == 0;
 }
 
+/*
+ * Must see the metrics before gr_round_disclose rounds them: with rounded values a run with
+ * policy.digits would stop in another round than without. A metric that is not finite (no
+ * validation rows, or a diverged model) never improves anything. minimum_delta is in the units of
+ * the metric; the first value is taken whatever it is.
+ *
+ * Only the flag is set here and nothing is copied, because the round may yet be evaluated again
+ * over fewer members; the copy waits for gr_best_keep.
+ */
 void gr_best_judge(struct gr_federation *f, const struct gr_metrics *metrics) {
     const struct gr_stop_config *stop = &f->config->stop;
     struct gr_best *best = f->best;
@@ -75,6 +98,10 @@ void gr_best_judge(struct gr_federation *f, const struct gr_metrics *metrics) {
         counts(f) && isfinite(best->newest) && (best->round == 0 || gain > stop->minimum_delta);
 }
 
+/*
+ * Called when the round is over on all ranks: at its end, and by settle (round.c) on a rank that
+ * finds the others in the next round. Clearing `improved` makes a second call harmless.
+ */
 void gr_best_keep(struct gr_federation *f) {
     struct gr_best *best = f->best;
     if (!best->improved) return;
@@ -86,6 +113,11 @@ void gr_best_keep(struct gr_federation *f) {
     best->improved = false;
 }
 
+/*
+ * Broadcasts the best model of the rounds before, and the receiver's own judgement is void: a rank
+ * that needs the state has not seen the metrics of the round under way, and judges when it
+ * evaluates.
+ */
 gr_status gr_best_share(struct gr_federation *f) {
     struct gr_best *best = f->best;
     gr_status status = GR_OK;
@@ -99,6 +131,11 @@ out:
     return status;
 }
 
+/*
+ * The best model is stored as one more server vector under a name of its own, so the format of a
+ * checkpoint needs no second kind of model. A checkpoint is written before gr_best_keep has copied
+ * an improved model; the current parameters stand in for it then.
+ */
 void gr_best_state(struct gr_federation *f, struct gr_state *out) {
     const struct gr_best *best = f->best;
     if (!best->parameters) return;
@@ -114,6 +151,11 @@ uint32_t gr_best_round(const struct gr_federation *f) {
     return f->best->improved ? gr_server_rounds(f->server) : f->best->round;
 }
 
+/*
+ * Silos' rounds and class counts are dropped because model.h5 is given to others, while a
+ * checkpoint stays in the run directory. Where stop.metric never had a value, the newest model is
+ * the outcome.
+ */
 void gr_federation_outcome(struct gr_federation *f, struct gr_state *out) {
     gr_federation_state(f, out);
     out->n_class_counts = out->n_silos = 0; /* a model goes to others */
@@ -124,6 +166,11 @@ void gr_federation_outcome(struct gr_federation *f, struct gr_state *out) {
     out->round = out->best_round;
 }
 
+/*
+ * Decided after the step, on values that all ranks hold alike, so no agreement is needed. patience
+ * is in rounds, and counts from the best round, not from evaluations: with evaluate.every above 1
+ * the end can come only in a round that is evaluated anyway.
+ */
 bool gr_federation_ends_early(const struct gr_federation *f) {
     const uint32_t patience = f->config->stop.patience;
     const uint32_t best = gr_best_round(f);

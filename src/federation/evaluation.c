@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The model on test and validation rows, and the sums of a round. */
+/*
+ * The evaluation of a round: the model on the test table and on silos' held-out rows, and the sums
+ * over all ranks. A round may be evaluated several times, each time over the members that are left,
+ * until gr_control_seal(GR_PHASE_SCORED) has succeeded. So this rank's own counts are kept apart
+ * from the totals, and no score is told from a total before its seal: two totals over different
+ * silos would tell by subtraction the scores of those between.
+ *
+ * Everything is counted in integers (granary/evaluate.h), so totals have the same bits for any
+ * number of ranks.
+ */
 #include "federation/internal.h"
 
 #include <math.h>
@@ -12,9 +21,9 @@ _Static_assert(sizeof(struct gr_round_sums) == ROUND_SUMS * sizeof(int64_t),
                "round_sums is an array of int64_t");
 
 /*
- * What has been counted in scored_round by this rank, and in total_round over all ranks. Of the
- * silos' scores, by id, those that may become known, and then one for what is withheld; NULL: none
- * may.
+ * The counts of this rank, as of scored_round, and of all ranks, as of total_round. silo_scores are
+ * of the silos whose scores may become known, by id, and behind them a count of withheld ones;
+ * NULL: none may become known.
  */
 struct gr_scores {
     struct gr_round_sums scored; /* of this rank, as of scored_round */
@@ -31,6 +40,10 @@ struct gr_scores {
     bool again;          /* the outcome has been scored before, over other members */
 };
 
+/*
+ * silo_scores has n + 1 places: the last counts withheld silos, so that this count travels in the
+ * same sum as the scores.
+ */
 static gr_status make_silo_scores(struct gr_scores *s, size_t n) {
     gr_status status;
     GR_TRY(gr_allocate_zero(n + 1, sizeof *s->silo_scores, "silos' scores", &s->silo_scores));
@@ -43,6 +56,10 @@ out:
     return status;
 }
 
+/*
+ * Weights of held-out rows were scaled by 2^-held_exponent when tables were loaded, the same on all
+ * ranks; only the total shows counts, so the exponent is set there alone.
+ */
 gr_status gr_scores_create(const struct gr_federation *f, struct gr_scores **out) {
     const struct gr_row_terms *terms = gr_cohort_terms(f->cohort);
     const size_t classes = gr_model_classes(f->model);
@@ -76,6 +93,10 @@ void gr_scores_free(struct gr_scores *s) {
     gr_free(s);
 }
 
+/*
+ * For a rank that comes back with the state of others: its total would be taken for the present
+ * round's by fill_silos and gr_federation_evaluation.
+ */
 void gr_scores_forget(struct gr_scores *scores) {
     scores->total_round = 0;
 }
@@ -88,6 +109,11 @@ uint32_t gr_scores_epoch(const struct gr_scores *scores) {
     return scores->epoch;
 }
 
+/*
+ * Part of the state that a returning or respawned rank receives, but only in a scored round: then
+ * the members do not add up again, so this rank would have no sums for its metrics. In earlier
+ * phases it takes part in the addition itself.
+ */
 gr_status gr_scores_share(struct gr_federation *f) {
     gr_status status = GR_OK;
     if (gr_round_roster(f)->phase != GR_PHASE_SCORED) return GR_OK;
@@ -97,7 +123,12 @@ out:
     return status;
 }
 
-/* After a change of the membership the test table is dealt anew to those left. */
+/*
+ * Each rank holds a share of the test table. After a loss the shares are dealt anew over the
+ * members that are left, so that the test score is still of the whole table; counts of the old
+ * share are void. Not collective: the deal follows from rank and size, and each rank reads its new
+ * rows by itself.
+ */
 static gr_status deal_test(struct gr_federation *f) {
     bool dealt;
     gr_status status = gr_cohort_deal_test(f->cohort, &dealt);
@@ -105,11 +136,19 @@ static gr_status deal_test(struct gr_federation *f) {
     return status;
 }
 
+/*
+ * Early stopping is not foreseen here, because it is decided by this very evaluation; its outcome
+ * is the best round's model, which gr_evaluate_outcome evaluates with the AUC.
+ */
 static bool is_last(const struct gr_federation *f) {
     return gr_server_rounds(f->server) == f->config->run.rounds ||
            gr_round_roster(f)->stop_requested;
 }
 
+/*
+ * The same on all ranks: stop_requested is part of the roster, on which all have agreed. If it were
+ * each rank's own flag, some would enter the sums below and others not.
+ */
 static bool evaluation_due(const struct gr_federation *f) {
     const uint32_t every = f->config->evaluate.every;
     return gr_release_leaves(GR_RELEASE_SCORES, f->config) &&
@@ -117,8 +156,8 @@ static bool evaluation_due(const struct gr_federation *f) {
 }
 
 /*
- * What a metric with bounds, the AUC, is counted from may be more bytes than a small model: each
- * round only where the config asks for it.
+ * The counts behind a metric with bounds, the AUC, may be more bytes than a small model: they are
+ * added up in each round only where the config asks for it, else in the last.
  */
 static bool counts_auc(const struct gr_federation *f) {
     const struct gr_evaluate_config *config = &f->config->evaluate;
@@ -127,20 +166,25 @@ static bool counts_auc(const struct gr_federation *f) {
     return is_last(f);
 }
 
-/* What the accumulator counts: test rows, or where there are none all validation rows. */
+/*
+ * Whether the accumulator counts test rows; if there are none, it counts all validation rows.
+ * Either way all its figures are of one kind of rows. A test table that could not be read
+ * (test_why) still counts as one: the metrics are then undefined, not silently those of validation
+ * rows.
+ */
 static bool accumulators_test(const struct gr_federation *f) {
     return f->data->n_test > 0 || f->data->test_why || f->config->data.test_fraction > 0;
 }
 
-/* One for each silo, and one for what is withheld. */
+/* A place for each silo, and a last for the count of withheld ones. */
 static size_t silo_slots(const struct gr_federation *f) {
     return f->data->n_silos + 1U;
 }
 
 /*
- * Where the config allows it a silo's score becomes known, unless it stands for too few rows: then
- * it is counted as withheld, after the last silo, as one that is `correct`; of its rows nothing
- * leaves.
+ * Where evaluate.per_silo is set a silo's score becomes known, unless it stands for fewer than
+ * minimum_rows rows: then it is counted in the extra place behind the last silo, in the field
+ * `correct`, and nothing of its rows leaves this rank.
  */
 static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_score *score) {
     if (!f->scores->silo_scores) return;
@@ -237,7 +281,7 @@ out:
     return status;
 }
 
-/* What this rank has scored in this round already is not scored again. */
+/* Scores that this rank has of this round already are used again. */
 static gr_status evaluate_local(struct gr_federation *f, struct gr_round_sums *sums) {
     gr_status status = deal_test(f);
     const bool readable = status == GR_OK;
@@ -259,7 +303,10 @@ static gr_status evaluate_local(struct gr_federation *f, struct gr_round_sums *s
     return GR_OK;
 }
 
-/* Whether the accumulator counts rows that silos hold out, and no common test table. */
+/*
+ * Whether the accumulator counts rows that silos hold out. Then the disclosure threshold and
+ * policy.digits apply to its figures; a common test table belongs to no silo and is told in full.
+ */
 static bool rows_are_silos(const struct gr_federation *f) {
     return f->data->n_test == 0 && !f->data->test_why;
 }
@@ -308,7 +355,12 @@ out:
 
 /*
  * Collective. The accumulators and silos' scores of all ranks; this rank's own stay as they are,
- * for this may be done again.
+ * for this may be done again after a loss.
+ *
+ * The order matters. Sums come first because the bins of the AUC are laid by their totals, the same
+ * on all ranks; each rank then counts its rows into these bins, and the counts are added. Bounds of
+ * bins are withheld before they leave; they are maxima, and a maximum over ranks is a row's score.
+ * total_round is set last, so a total of which a part is missing is never taken for a whole.
  */
 static gr_status add_accumulators(struct gr_federation *f, uint32_t round, bool with_auc) {
     gr_status status = GR_OK;
@@ -338,8 +390,8 @@ out:
 }
 
 /*
- * Collective. What could not be scored is known to all; without its table the test has no scores.
- * Nor has one that was dealt anew and is not, row for row, the one of the beginning.
+ * Collective. All ranks learn which rows could not be scored; without its table the test has no
+ * scores. Nor has one that was dealt anew and is not, row for row, the one of the beginning.
  */
 static gr_status settle_scores(struct gr_federation *f, bool with_auc, struct gr_round_sums *sums) {
     const bool replaced =
@@ -353,14 +405,18 @@ static gr_status settle_scores(struct gr_federation *f, bool with_auc, struct gr
     return GR_OK;
 }
 
-/* Collective. What has been counted is complete on all ranks, and is not counted again. */
+/* Collective. The totals are complete on all ranks, and are not counted again. */
 static gr_status seal(struct gr_federation *f) {
     gr_status status = gr_control_seal(f->comm, GR_PHASE_SCORED);
     if (status == GR_OK) gr_round_roster(f)->phase = GR_PHASE_SCORED;
     return status;
 }
 
-/* Silos of this rank whose rows, held out for the test or else the validation, were scored. */
+/*
+ * Silos of this rank whose rows, held out for the test or else the validation, were scored, and
+ * these rows: this rank's part in the question whether the policy lets the sum leave. Silos whose
+ * rows could not be scored are in no sum and are not counted.
+ */
 static struct gr_release_basis count_scored(const struct gr_federation *f, bool of_test) {
     struct gr_release_basis basis = {0};
     for (size_t i = 0; i < f->data->n_local; i++) {
@@ -396,7 +452,7 @@ out:
     return status;
 }
 
-/* Collective. What this rank has scored, as far as it may be known, over all ranks. scored: how
+/* Collective. The scores over all ranks, as far as they may be known. scored: how
  * that went. */
 static gr_status share_scores(struct gr_federation *f, gr_status scored, uint32_t round,
                               bool with_auc, struct gr_round_sums *sums) {
@@ -417,6 +473,10 @@ static bool is_scored_again(const struct gr_federation *f) {
     return gr_policy_holds(f->config) && gr_best_epoch(f->best) != gr_comm_epoch(f->comm);
 }
 
+/*
+ * The last round's model has been evaluated already; only where an earlier model is kept is there
+ * anything to do. Called in the loop of end_together (run.c), so it may be repeated after a loss.
+ */
 gr_status gr_evaluate_outcome(struct gr_federation *f) {
     gr_status status = GR_OK;
     struct gr_round_sums sums = {0};
@@ -457,6 +517,11 @@ static const char *why_none(const struct gr_federation *f) {
                : gr_unscored_why(f, accumulators_test(f));
 }
 
+/*
+ * Metrics may be told of the total of the round or of the outcome; the pointers are into the
+ * federation and hold until the next evaluation. True also for a total without rows where a reason
+ * is known, so that evaluation.json says why there is none.
+ */
 bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluation *out) {
     *out = (struct gr_evaluation){
         .round = f->scores->total_round,
@@ -471,7 +536,7 @@ bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluatio
     return f->scores->total_round > 0 && (out->why || gr_accumulator_rows(f->scores->total) > 0);
 }
 
-/* Those that the config names; none in a round that is not evaluated. */
+/* The metrics that the config names; none in a round that is not evaluated. */
 static void fill_named(const struct gr_federation *f, struct gr_metrics *metrics) {
     struct gr_evaluation evaluation;
     if (!gr_federation_evaluation(f, &evaluation)) return;
@@ -516,12 +581,22 @@ static void fill_metrics(const struct gr_federation *f, struct gr_metrics *metri
     metrics->cpu_seconds_train = 1e-6 * (double)sums->cpu_microseconds;
 }
 
+/*
+ * An accuracy in full could be turned back into a count of right rows; where few rows are right or
+ * wrong, gr_score_accuracy_told coarsens it.
+ */
 static double accuracy_told(const struct gr_federation *f, const struct gr_score *score) {
     return gr_model_classes(f->model) > 0
                ? gr_score_accuracy_told(score, f->config->data.disclosure_threshold)
                : (double)NAN;
 }
 
+/*
+ * Comes after gr_best_judge, which needs all digits, and before options->record: nothing is written
+ * down with more digits than policy.digits. Accuracies of the round start again from the sums,
+ * because the rule depends on the counts and not on the quotient. A common test table belongs to no
+ * silo, so its figures keep all digits.
+ */
 void gr_round_disclose(const struct gr_federation *f, struct gr_metrics *metrics) {
     const uint32_t digits = f->config->policy.digits;
     if (!gr_policy_holds(f->config)) return;
@@ -590,6 +665,11 @@ out:
     return status;
 }
 
+/*
+ * In a phase SCORED the totals are sealed on all ranks; only the metrics are derived again, for a
+ * record that has to be repeated. update_norm and the times are this rank's own, all else is the
+ * same on all ranks.
+ */
 gr_status gr_round_evaluate(struct gr_federation *f, struct gr_metrics *metrics) {
     gr_status status = GR_OK;
     memset(metrics, 0, sizeof *metrics);

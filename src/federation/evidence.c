@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The files of a run directory compared with each other. What one of them says of the others was
- * written when those were on disk: a checkpoint of the records so far, the manifest of the events
- * before it, the event that closes a stretch of the manifest, the metrics and the model.
+ * The files of a run directory compared with each other. A file that vouches for others was written
+ * when they were on disk: a checkpoint of the records so far, the manifest of the events before it,
+ * the event that closes a stretch of the manifest, the metrics and the model.
  */
 #include "federation/run.h"
 
@@ -45,6 +45,10 @@ static void differ(struct comparison *c, const char *format, ...) {
     va_end(arguments);
 }
 
+/*
+ * Read in pieces: metrics of a long run need not fit into memory. O_NONBLOCK keeps a pipe under
+ * this name from blocking the program.
+ */
 gr_status gr_evidence_digest(const char *path, char out[GR_DIGEST_HEX]) {
     gr_status status = GR_OK;
     struct gr_digest digest;
@@ -83,6 +87,10 @@ static const char *text_of(const json_t *json, const char *key) {
 
 /* ---- what is said --------------------------------------------------------------------------- */
 
+/*
+ * Its digest is over the bytes as they stand, not over the parsed JSON: closing event and
+ * checkpoint have recorded the digest of the file.
+ */
 static gr_status read_manifest(struct comparison *c) {
     gr_status status = GR_OK;
     char *path = NULL, *text = NULL;
@@ -112,6 +120,10 @@ out:
 
 /* ---- comparisons ----------------------------------------------------------------------------- */
 
+/*
+ * `head` is the number of lines and their hash when `whose` was written. More lines than that are
+ * no difference, for runs go on; fewer, or others, are.
+ */
 static void compare_head(struct comparison *c, const char *file, const char *whose,
                          const struct gr_head *head, uint64_t n_lines, bool holds) {
     if (holds) return;
@@ -123,6 +135,10 @@ static void compare_head(struct comparison *c, const char *file, const char *who
                (unsigned long long)head->n, whose);
 }
 
+/*
+ * The chain proves that no line was changed in its middle, but whoever rewrites it from some line
+ * on gets a valid chain; the heads in checkpoint and manifest are there against that.
+ */
 static gr_status compare_events(struct comparison *c) {
     gr_status status = GR_OK;
     char *path = NULL;
@@ -166,7 +182,10 @@ out:
     return status;
 }
 
-/* The checkpoint knows the manifest as it stood then, with as many stretches. */
+/*
+ * The checkpoint knows the manifest as it stood then. Compared only while the manifest still is of
+ * the same stretch and says "running": a later stretch, or the end, has rewritten it rightly.
+ */
 static void compare_manifest(struct comparison *c) {
     const size_t stretches = json_array_size(json_object_get(c->manifest, "stretches"));
     const bool running = strcmp(text_of(c->manifest, "outcome"), "running") == 0;
@@ -180,6 +199,10 @@ static void compare_manifest(struct comparison *c) {
         differ(c, "manifest.json: of run %.12s..., the checkpoint of run %.12s...", id, c->run_id);
 }
 
+/*
+ * Only a finished run's manifest has a model_digest. The digest is over the parameters, so a model
+ * file that was repacked without a change is accepted.
+ */
 static gr_status compare_model(struct comparison *c) {
     gr_status status = GR_OK;
     char *path = NULL, hex[GR_DIGEST_HEX];
@@ -212,6 +235,10 @@ static gr_status describe(const struct comparison *c, char **words) {
                           c->events.n > 0 ? " and with the manifest" : "");
 }
 
+/*
+ * Fails with GR_ERROR_DATA when anything differs; a missing checkpoint is none (`has_evidence`
+ * false).
+ */
 gr_status gr_evidence_compare(const char *run_path, uint32_t round, char **words) {
     gr_status status = GR_OK;
     struct comparison c = {.run_path = run_path};

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a run would refuse before its first round: the federation is made as a run makes it, and let
- * go. A refusal hides what would come after it; where it may be about how one table is dealt to the
- * silos, the federation is made again with that out of the way, to see the next one too.
+ * Refusals of a run before its first round, found in advance: the federation is made as a run makes
+ * it, and let go. A refusal hides what would come after it; where it may be about how one table is
+ * dealt to the silos, the federation is made again with that out of the way, to see the next one
+ * too.
  */
 #include "federation/internal.h"
 
@@ -27,6 +28,10 @@ out:
     return status;
 }
 
+/*
+ * A listener: lines that silos of this rank would see on their terminal. It may not fail, so an
+ * error is kept in `failed` and agreed on later.
+ */
 static void hear(void *context, const char *line) {
     struct examiner *e = context;
     if (e->out->n_sitting == GR_FINDINGS_MAX) {
@@ -37,7 +42,10 @@ static void hear(void *context, const char *line) {
     if (e->failed == GR_OK) e->failed = status;
 }
 
-/* Collective. What is said is the same on all ranks, for they have agreed on it. */
+/*
+ * Collective. Adds gr_message to the problems, unless it is there: a second attempt often meets the
+ * first one's refusal again. The message is the same on all ranks, for they have agreed on it.
+ */
 static gr_status note(struct examiner *e, gr_status status) {
     struct gr_examination *out = e->out;
     for (size_t i = 0; i < out->n; i++)
@@ -53,7 +61,10 @@ static gr_status add_words(struct examiner *e, char *words) {
     return status;
 }
 
-/* What a run would say of its data. */
+/*
+ * The findings that a run would write into its events (note_found of run_records.c), in the same
+ * order.
+ */
 static gr_status note_found(struct examiner *e, const struct gr_cohort *cohort) {
     gr_status status = GR_OK;
     char *words = NULL;
@@ -81,7 +92,11 @@ out:
     return status;
 }
 
-/* Collective. An internal error is no finding. */
+/*
+ * Collective. Makes the federation of a config as a run does, and lets it go; nothing is written.
+ * GR_ERROR_INTERNAL and GR_LOST are failures of the examination; any other status is a finding.
+ * Only the first attempt listens and notes, later ones are of a changed config.
+ */
 static gr_status attempt(struct examiner *e, const struct gr_config *config, bool first) {
     struct gr_federation *f = NULL;
     const struct gr_listener listener = {hear, e};
@@ -103,7 +118,10 @@ out:
 /* ---- with something out of the way ------------------------------------------------------------
  */
 
-/* The schema with that column a group, as text; NULL: there is no such column, or it is one. */
+/*
+ * The schema with that column as a group, as text; NULL: there is no such column, or it is one. All
+ * that a group may not have is taken off the column, so that the schema stays valid. Caller frees.
+ */
 static gr_status retype(const char *path, const char *column, char **out) {
     struct gr_schema *schema = NULL;
     gr_status status;
@@ -164,6 +182,11 @@ static gr_status attempt_dealt(struct examiner *e) {
 /* ---- all of it --------------------------------------------------------------------------------
  */
 
+/*
+ * Collective. A refusal ends an attempt, so that what would come after it is not seen. Where the
+ * partition by a column may be the reason, two more attempts put it out of the way, first by
+ * another type of column and then by another partition; their refusals are added to the list.
+ */
 gr_status gr_examine(struct gr_comm *comm, const struct gr_config *config, const char *run_path,
                      struct gr_examination *out) {
     struct examiner e = {.comm = comm, .config = config, .out = out};

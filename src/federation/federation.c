@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A model of classes needs labels; tables without columns do not say what theirs are worth. */
+/*
+ * A model of classes needs labels. A table without column names cannot say that its labels are no
+ * classes; all of them 0 beside targets is the sign of it.
+ */
 static gr_status check_answers(const struct gr_federation *f) {
     const struct gr_data *data = f->data;
     bool targets = data->test.targets != NULL;
@@ -21,7 +24,11 @@ out:
     return status;
 }
 
-/* Model and parts: all local. */
+/*
+ * Model and parts: all local, so that one agreement after it is enough. The order follows from
+ * dependencies: the layout is the model's, kept borrows the server's counts, the round comes last
+ * because its aggregator needs the strategy's number of vectors.
+ */
 static gr_status make_parts(struct gr_federation *f) {
     gr_status status = GR_OK;
     const struct gr_config *config = f->config;
@@ -53,6 +60,10 @@ static gr_status allocate(struct gr_cohort *cohort, struct gr_federation **out) 
     return GR_OK;
 }
 
+/*
+ * Each stretch that may fail on some ranks only ends with an agreement. gr_inputs_check may exclude
+ * silos, and so comes before gr_cohort_count counts those that are left.
+ */
 gr_status gr_federation_create(struct gr_cohort *cohort, struct gr_federation **out) {
     struct gr_comm *comm = gr_cohort_comm(cohort);
     gr_status status = GR_OK;
@@ -73,6 +84,7 @@ out:
 
 /* ---- respawned ------------------------------------------------------------------------------ */
 
+/* The members' side; its collectives pair with those of gr_federation_join, call by call. */
 gr_status gr_federation_welcome(struct gr_federation *f) {
     gr_status status = GR_OK;
     GR_TRY(gr_cohort_welcome(f->cohort));
@@ -82,6 +94,10 @@ out:
     return status;
 }
 
+/*
+ * The respawned rank's side. Until the first agreement it only works locally, and errors return at
+ * once: this process ends, the members see it as a lost rank, and go on.
+ */
 gr_status gr_federation_join(struct gr_cohort *cohort, struct gr_federation **out) {
     struct gr_comm *comm = gr_cohort_comm(cohort);
     gr_status status = GR_OK;
@@ -89,7 +105,7 @@ gr_status gr_federation_join(struct gr_cohort *cohort, struct gr_federation **ou
     *out = NULL;
     GR_TRY(gr_cohort_join(cohort));
     GR_TRY(allocate(cohort, &f));
-    /* What is wrong with a respawned rank is its own affair: it leaves, and the others go on. */
+    /* An error of a respawned rank is its own affair: it leaves, and the others go on. */
     GR_TRY(make_parts(f));
     GR_TRY(gr_inputs_check(f));
     gr_cohort_scale_weights(f->cohort);
@@ -119,6 +135,11 @@ void gr_federation_free(struct gr_federation *f) {
 
 /* ---- the state ------------------------------------------------------------------------------ */
 
+/*
+ * Collective, whenever a member lacks the state. The last agreement makes sure that all have
+ * received everything before any says that it has it (gr_control_has_state): a rank that dies in
+ * between leaves the others in need of the state, and it is shared again.
+ */
 gr_status gr_federation_share_state(struct gr_federation *f) {
     struct gr_roster *roster = gr_round_roster(f);
     gr_status status;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What silos keep from round to round: with ring16 what the rounding of their update has left over,
- * which is added to the next one (error feedback); with train.state keep what their optimizer goes
- * on from; with some strategies vectors of these, like SCAFFOLD's control variates. It stays with
+ * Vectors that silos keep from round to round: with ring16 the residuals of rounding their update,
+ * which are added to the next one (error feedback); with train.state keep the state of their
+ * optimizer; with some strategies vectors of these, like SCAFFOLD's control variates. It stays with
  * the rank that hosts the silo, and takes effect only with the round: a sum that is repeated on
  * fewer ranks, and a round that is not taken, start from the same again.
  *
- * What is kept is of the last round which its silo took part in, or it is void: the silo then
+ * They are of the last round which their silo took part in, or they are void: the silo then
  * begins anew, from nothing, which the roster tells all ranks and the events a replay. So it is
  * with a rank that replaces a lost one, one that was away when the others took the step with its
  * update, and a file that is gone or damaged.
@@ -42,8 +42,11 @@ struct gr_kept {
     uint8_t *anew;           /* in a replay: silos that are to begin anew; n_silos flags; owned */
 };
 
-/* Residuals, one of each vector that is sent, come first; then the optimizer's vectors, and then
- * the strategy's. */
+/*
+ * A vector's place says whose it is: residuals, one for each vector that is sent, come first; then
+ * the optimizer's vectors, then the strategy's. Files of silo states name their vectors, so a
+ * changed order would be noticed when they are read.
+ */
 static size_t n_residuals(const struct gr_kept *kept) {
     const bool narrow = kept->config->aggregation.encoding == GR_ENCODING_RING16;
     return narrow ? gr_strategy_sent(kept->strategy) : 0;
@@ -54,7 +57,10 @@ static size_t n_solver(const struct gr_kept *kept) {
     return train->state == GR_SOLVER_KEEP ? gr_solver_vectors(train, NULL) : 0;
 }
 
-/* Counts and names the vectors. */
+/*
+ * Counts and names the vectors. Names are static text of strategy and optimizer; they are written
+ * into the files of silo states and must not change between versions.
+ */
 static gr_status name_vectors(struct gr_kept *kept) {
     const struct gr_strategy *strategy = kept->strategy;
     const size_t residuals = n_residuals(kept), n = n_solver(kept);
@@ -72,6 +78,10 @@ static gr_status name_vectors(struct gr_kept *kept) {
     return GR_OK;
 }
 
+/*
+ * At most one offer per silo and round, so n_local places for offers suffice. Vectors themselves
+ * are allocated when a silo first trains (make_vectors): with sampling many never do.
+ */
 static gr_status allocate(struct gr_kept *kept) {
     const size_t n = kept->data->n_local;
     gr_status status;
@@ -147,6 +157,11 @@ out:
 
 /* ---- a round --------------------------------------------------------------------------------- */
 
+/*
+ * Whether the vectors are of the last round that the silo took part in. Only the server's count
+ * knows of a round in which the silo's update was taken while this rank was away. In a replay
+ * `anew` repeats the losses of the original run.
+ */
 static bool is_good(const struct gr_kept *kept, size_t local) {
     const uint32_t id = kept->ids[local];
     const struct kept_silo *silo = &kept->silo[local];
@@ -157,6 +172,12 @@ void gr_kept_open(struct gr_kept *kept) {
     kept->n_offers = 0;
 }
 
+/*
+ * Prepares place n_offers of `next` for the silo: a copy of its vectors, or zeros. Training changes
+ * the copy; the original stays, for a repetition to start from. A silo whose update is not offered
+ * (it sits out) leaves the copy behind, to be overwritten by the next silo. Residuals are left out
+ * here: the aggregator reads the old ones and writes the new.
+ */
 gr_status gr_kept_begin(struct gr_kept *kept, size_t local, struct gr_solver **solver) {
     gr_status status = GR_OK;
     *solver = NULL;
@@ -184,6 +205,11 @@ float *const *gr_kept_of_strategy(struct gr_kept *kept) {
     return kept->next[kept->n_offers].vector + kept->n_vectors - kept->strategy->n_kept;
 }
 
+/*
+ * Residuals are not copied: the aggregator reads the old ones and writes the new ones into `next`
+ * when it encodes, again for each repetition of the sum. The stream of the stochastic rounding is
+ * keyed by silo and round, so a repetition rounds alike.
+ */
 bool gr_kept_offer(struct gr_kept *kept, size_t local, uint32_t round,
                    struct gr_contribution *contribution) {
     if (kept->n_vectors == 0) return false;
@@ -203,6 +229,10 @@ bool gr_kept_offer(struct gr_kept *kept, size_t local, uint32_t round,
     return !good && kept->silo_rounds[id] > 0;
 }
 
+/*
+ * Swaps the vectors in place of copying them; the used ones serve the next round. `stored` becomes
+ * false, so that the next checkpoint writes the silo's file.
+ */
 void gr_kept_commit(struct gr_kept *kept) {
     for (size_t i = 0; i < kept->n_offers; i++) {
         const size_t local = kept->next_of[i];
@@ -217,6 +247,10 @@ void gr_kept_commit(struct gr_kept *kept) {
 
 /* ---- on disk -------------------------------------------------------------------------------- */
 
+/*
+ * The form of a silo's file, for writing and for reading: pointers are borrowed from `kept`, and
+ * gr_silo_state_read fills the vectors in place. origin binds the file to config and data.
+ */
 static struct gr_silo_state state_of(const struct gr_kept *kept, size_t local, const char *run_id,
                                      const unsigned char origin[GR_DIGEST_BYTES]) {
     const struct kept_silo *silo = &kept->silo[local];
@@ -232,6 +266,10 @@ static struct gr_silo_state state_of(const struct gr_kept *kept, size_t local, c
     return state;
 }
 
+/*
+ * Each rank writes the files of its own silos, so no vector of a silo leaves its rank. A file that
+ * is on disk already (`stored`) is not written again. The folder is synced once, after all files.
+ */
 gr_status gr_kept_write(struct gr_kept *kept, const char *dir, const char *run_id,
                         const unsigned char origin[GR_DIGEST_BYTES]) {
     gr_status status = GR_OK;
@@ -248,6 +286,10 @@ out:
     return status;
 }
 
+/*
+ * Called when the checkpoint was refused. Without this the new files would count among the newest
+ * `keep` and push out the ones that the last whole checkpoint needs.
+ */
 void gr_kept_take_back(struct gr_kept *kept, const char *dir) {
     for (size_t i = 0; kept->n_vectors > 0 && i < kept->data->n_local; i++) {
         struct kept_silo *silo = &kept->silo[i];
@@ -264,6 +306,11 @@ void gr_kept_settle(struct gr_kept *kept, const char *dir, uint32_t keep) {
     gr_silo_states_keep(dir, kept->ids, kept->data->n_local, keep);
 }
 
+/*
+ * Files of rounds that the checkpoint does not know are removed first: they are of a future that
+ * the resumed run will not repeat in the same way. A missing or damaged file is no error; the silo
+ * begins anew, which its next roster tells.
+ */
 gr_status gr_kept_read(struct gr_kept *kept, const char *dir, const char *run_id,
                        const unsigned char origin[GR_DIGEST_BYTES]) {
     gr_status status = GR_OK;
@@ -287,6 +334,10 @@ out:
     return status;
 }
 
+/*
+ * An upper estimate for the deadline of a checkpoint on a slow disk: silos are spread evenly over
+ * slots, plus one for the remainder.
+ */
 double gr_kept_bytes(const struct gr_kept *kept, int slots) {
     if (kept->n_vectors == 0) return 0;
     return (kept->data->n_silos / (double)slots + 1) * (double)kept->n_vectors *

@@ -7,6 +7,11 @@
 
 #include <string.h>
 
+/*
+ * The features that the model looks up in a table of embeddings, ascending, each with its number of
+ * categories. The numbers come from the cohort's schema and fit, so they are the same on all ranks.
+ * *list: NULL or caller frees.
+ */
 static gr_status list_codes(const struct gr_federation *f, struct gr_code **list, size_t *n) {
     const int64_t *categories = gr_cohort_categories(f->cohort);
     gr_status status;
@@ -21,6 +26,9 @@ out:
     return status;
 }
 
+/*
+ * batch_max is in rows; the model allocates its buffers for it once, for training and evaluation.
+ */
 gr_status gr_inputs_create_model(struct gr_federation *f, size_t batch_max) {
     struct gr_row_shape row = {.n_dims = f->data->n_dims};
     struct gr_code *list = NULL;
@@ -35,6 +43,11 @@ out:
     return status;
 }
 
+/*
+ * All rows are looked at once before the first round, in batches of the size that the model's
+ * buffers allow. Otherwise a code out of range would be found in the middle of a round, by one
+ * rank.
+ */
 static gr_status check_rows(const struct gr_federation *f, const struct gr_rows *rows) {
     gr_status status = GR_OK;
     for (size_t first = 0, n; first < rows->n_rows; first += n) {
@@ -55,6 +68,10 @@ static gr_status check_silo(const struct gr_federation *f, struct gr_silo *silo)
     return gr_cohort_exclude(f->cohort, silo, status);
 }
 
+/*
+ * A common test table is different from a silo's: a bad code in it is an error of the run, as no
+ * silo can sit out for it.
+ */
 gr_status gr_inputs_check(struct gr_federation *f) {
     gr_status status = GR_OK;
     if (!gr_model_looks_up(f->model)) return GR_OK;
@@ -75,6 +92,10 @@ out:
     return status;
 }
 
+/*
+ * The counts are those of the run's beginning, also after a resume: a checkpoint stores them, for
+ * other weights would be another loss.
+ */
 gr_status gr_inputs_weigh_classes(struct gr_federation *f) {
     const int64_t *counts = gr_cohort_class_counts(f->cohort);
     return counts ? gr_model_balance_classes(f->model, counts) : GR_OK;

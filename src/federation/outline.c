@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run is about to do, in figures that may be told to all. */
+/*
+ * The opening of a run: its figures before the first round, as far as they may be told to all. Rows
+ * are a sum over silos and leave through the door; where the policy does not let them leave, they
+ * are told as -1 and no rank sends anything.
+ */
 #include "federation/internal.h"
 
 gr_status gr_federation_outline(struct gr_federation *f, struct gr_opening *out) {

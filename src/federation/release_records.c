@@ -43,6 +43,11 @@ static bool is_told(const struct gr_run_state *run, const struct gr_door *door) 
     return none || same;
 }
 
+/*
+ * Rank 0 only. The ledger is closed (its counts begin again at 0) only when the event is on its way
+ * to disk; if it could not be written, the same releases are told with the next event, and none is
+ * lost from the audit. The other ranks close theirs after the agreement (gr_run_close_ledger).
+ */
 void gr_records_releases(struct gr_run_state *run, uint32_t round) {
     struct gr_door *door = gr_cohort_door(run->cohort);
     bool told = is_told(run, door);

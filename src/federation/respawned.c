@@ -16,7 +16,11 @@ struct respawn_outline {
     char started_utc[32], id[GR_RUN_ID_HEX];
 };
 
-/* Collective. Rank 0's text; a respawned rank keeps it. */
+/*
+ * Collective. Rank 0's text; the others keep it where `keep` is given. The cast drops a const that
+ * the broadcast does not use on rank 0. limit: bytes, so that no allocation follows an unbounded
+ * length.
+ */
 static gr_status tell_text(struct gr_run_state *run, const char *mine, size_t limit, char **keep) {
     char *text = (char *)(uintptr_t)mine;
     const bool root = gr_run_is_root(run);
@@ -29,7 +33,11 @@ static gr_status tell_text(struct gr_run_state *run, const char *mine, size_t li
     return status;
 }
 
-/* Collective. */
+/*
+ * Collective. All of the run that is not text, as one broadcast of a struct: ranks are of one
+ * build, which the handshake has checked, so its layout is the same on all. `instructions` 0 would
+ * mean "no limit", so the members' own set is told in its place.
+ */
 static gr_status tell_outline(struct gr_run_state *run) {
     struct respawn_outline outline = {.start = run->start,
                                       .resumed_from = run->resumed_from,
@@ -49,6 +57,7 @@ static gr_status tell_outline(struct gr_run_state *run) {
     return GR_OK;
 }
 
+/* The members' side; pairs with gr_run_listen, call by call. */
 static gr_status welcome(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *resolved = NULL;
@@ -64,6 +73,10 @@ out:
     return status;
 }
 
+/*
+ * Collective, between rounds. After FAILURES_MAX failures in a row nothing is tried any more: each
+ * attempt makes all members wait for a process that reads its data, up to the longer deadline.
+ */
 gr_status gr_run_respawn(struct gr_run_state *run) {
     enum { FAILURES_MAX = 3 };
     const struct gr_round_config *limits = &run->config->round;
@@ -100,6 +113,10 @@ static gr_status keep_to_instructions(const struct gr_run_state *run) {
     return GR_OK;
 }
 
+/*
+ * The respawned rank's side, in step with welcome. The config comes as resolved text and not from a
+ * file: the file may have changed since the run began, or not be there on this host.
+ */
 gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) {
     gr_status status = GR_OK;
     char *resolved = NULL;

@@ -9,9 +9,10 @@
 
 #include "federation/run.h"
 
-/* What can be done about it. */
+/* The end of each message: a remedy. */
 #define HOW "bring the folder back as it was, or begin a run in another one (--run)"
 
+/* Lines of a file, 0 if it is not there. A file above 1 GiB is refused, not read into memory. */
 static gr_status count_lines(const char *path, size_t *n) {
     char *text = NULL;
     size_t length;
@@ -24,7 +25,12 @@ static gr_status count_lines(const char *path, size_t *n) {
     return status;
 }
 
-/* Where there is no checkpoint at all. */
+/*
+ * Where there is no checkpoint at all. A model is then a sign that checkpoints are missing or
+ * looked for in the wrong place; so are metrics of at least as many rounds as lie between two
+ * checkpoints. With an events file the decision has been taken already: its checkpoint events are
+ * the better witness.
+ */
 static gr_status check_beginning(const struct gr_run_state *run, bool has_events) {
     gr_status status = GR_OK;
     char *model = NULL, *metrics = NULL;
@@ -54,7 +60,10 @@ out:
     return status;
 }
 
-/* A model of more rounds than the run is now to have would be replaced by one of fewer. */
+/*
+ * A model of more rounds than the run is now to have would be replaced by one of fewer. The user
+ * has most likely shortened run.rounds, hence GR_ERROR_CONFIG.
+ */
 static gr_status check_model(const struct gr_run_state *run) {
     char *path = NULL;
     gr_status status = gr_text_format(&path, "%s/model.h5", run->path);
@@ -67,6 +76,7 @@ static gr_status check_model(const struct gr_run_state *run) {
     return status;
 }
 
+/* Rank 0 only; the caller agrees on the status. Called before anything in the folder is written. */
 gr_status gr_run_check_reached(const struct gr_run_state *run, bool found) {
     gr_status status = GR_OK;
     char *events = NULL;
@@ -75,7 +85,7 @@ gr_status gr_run_check_reached(const struct gr_run_state *run, bool found) {
     const uint32_t newest = gr_checkpoint_newest(run->path);
     GR_TRY(gr_text_format(&events, "%s/events.jsonl", run->path));
     GR_TRY(gr_events_checkpoint(events, &has_events, &told));
-    /* One that is there and damaged has been named, and is passed over. */
+    /* A damaged checkpoint counts in `newest`: it has been named, and is passed over. */
     if (told > newest && newest > 0)
         status = gr_fail(GR_ERROR_DATA,
                          "%s: events.jsonl tells of a checkpoint after round %u, the newest in "

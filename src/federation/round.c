@@ -27,6 +27,12 @@ struct gr_round {
     uint64_t bytes_sent; /* by this rank up to the last round */
 };
 
+/*
+ * closed_epoch starts at a value that no epoch has, so gr_round_is_whole is false before the first
+ * roster. n_selected serves the public grid
+ * only, whose exponent follows from the number of silos asked: all of them where
+ * round.participants is 0.
+ */
 gr_status gr_round_create(struct gr_federation *f) {
     const uint32_t n = f->config->data.silos;
     const uint32_t participants = f->config->round.participants;
@@ -66,16 +72,29 @@ struct gr_roster *gr_round_roster(const struct gr_federation *f) {
     return &f->round->roster;
 }
 
+/*
+ * The roster of a closed round stays as it is when a rank dies after its seal, so the question is
+ * not about the roster: if the epoch has changed since it was closed, some silo of the update may
+ * be missing from sums taken now.
+ */
 bool gr_round_is_whole(const struct gr_federation *f, struct gr_release_basis *all) {
     *all =
         (struct gr_release_basis){.silos = f->round->roster.n_members, .rows = f->round->examples};
     return f->round->closed_epoch == gr_comm_epoch(f->comm);
 }
 
+/*
+ * Bytes count from the end of the last round, so records, checkpoint and recoveries of the round
+ * before belong to the present one.
+ */
 uint64_t gr_round_bytes(const struct gr_federation *f) {
     return gr_comm_bytes_sent(f->comm) - f->round->bytes_sent;
 }
 
+/*
+ * Times are in seconds of this rank's clock. `train` is this rank's own training; the wait for
+ * other ranks until the roster is closed is part of `aggregate`, as are recoveries.
+ */
 void gr_round_figures(const struct gr_federation *f, struct gr_metrics *metrics) {
     const struct gr_round *round = f->round;
     const uint32_t n = f->data->n_silos;
@@ -97,7 +116,13 @@ void gr_round_figures(const struct gr_federation *f, struct gr_metrics *metrics)
 
 /* ---- the step ------------------------------------------------------------------------------- */
 
-/* Takes the step with the total that is held, of a sealed round. */
+/*
+ * Takes the step with the total that is held, of a sealed round. Not collective: nothing here may
+ * fail on one rank only. A lost rank costs nothing more at this point, for all members hold the
+ * same total and decode it to the same bits.
+ *
+ * The order matters: gr_kept_commit relies on silo_rounds, which gr_server_step counts.
+ */
 static gr_status commit(struct gr_federation *f) {
     struct gr_round *round = f->round;
     double squares = 0;
@@ -119,7 +144,10 @@ static gr_status commit(struct gr_federation *f) {
 
 /* ---- changes of the membership -------------------------------------------------------------- */
 
-/* What the membership's changes mean for silos. */
+/*
+ * Translates slots of ranks into silos, by the host that each silo has. A silo may get more than
+ * one flag in a round, if its rank is lost or late and returns.
+ */
 static void note_changes(struct gr_federation *f) {
     size_t n;
     const struct gr_change *change = gr_control_changes(f->comm, &n);
@@ -139,12 +167,20 @@ static void forget_changes(struct gr_federation *f) {
     memset(f->round->returned, 0, f->data->n_silos);
 }
 
+/*
+ * The phase is kept twice: in the roster for this rank's own decisions, and in the control plane,
+ * where gr_control_recover compares it with the other ranks' positions. They change together, here.
+ */
 static void enter(struct gr_federation *f, enum gr_phase phase) {
     f->round->roster.phase = phase;
     gr_control_at(f->comm, f->round->roster.round, phase);
 }
 
-/* After the ranks have met: what they found out about each other. Collective. */
+/*
+ * Collective. Called whenever ranks have met (a round was closed, or a recovery ended): draws the
+ * conclusions from the position on which all have agreed. A rank that needs the state discards its
+ * training before the state comes, because its updates are of a model that the others have left.
+ */
 static gr_status settle(struct gr_federation *f) {
     gr_status status = GR_OK;
     gr_release_note(gr_cohort_door(f->cohort), GR_RELEASE_PARTICIPATION, f->data->n_silos);
@@ -158,7 +194,7 @@ static gr_status settle(struct gr_federation *f) {
     const bool sealed =
         f->round->roster.phase == GR_PHASE_SEALED || f->round->roster.phase == GR_PHASE_COMMITTED;
     if (f->round->roster.need_state) {
-        /* What was trained, and added up, belongs to a round that the others go on with alone. */
+        /* Updates and sums here belong to a round that the others go on with alone. */
         gr_training_discard(f);
         gr_aggregate_forget(f->round->aggregator);
         gr_scores_forget(f->scores); /* the total here is of an earlier round */
@@ -172,6 +208,11 @@ out:
     return status;
 }
 
+/*
+ * Collective among those left. Repeats until no further rank is lost on the way. The limit is no
+ * deadline: each recovery has its own in gr_control_recover. It ends a loop that would otherwise go
+ * on for ever after an error in the protocol.
+ */
 gr_status gr_federation_recover(struct gr_federation *f) {
     /* In one round, in which each rank may be lost and come back: more is a fault of ours. */
     const uint32_t most = 1000 + 4 * (uint32_t)gr_comm_slots(f->comm);
@@ -188,7 +229,14 @@ gr_status gr_federation_recover(struct gr_federation *f) {
 
 /* ---- the steps ------------------------------------------------------------------------------ */
 
-/* The same on all ranks. */
+/*
+ * Not collective, and needs no agreement: roster, config and selection are the same on all ranks,
+ * so all return the same status. policy.minimum_silos is enforced once more at the door
+ * (gr_release_update); here it gets a message that says what to do.
+ *
+ * GR_STOPPED leaves a run that can be resumed once silos are back. If silos sit out for their data
+ * or their updates, their return would not help, and the status is GR_ERROR_DATA.
+ */
 static gr_status check_quorum(const struct gr_federation *f) {
     const uint32_t policy = gr_policy_silos(f->config), n = f->round->roster.n_members;
     const bool by_policy = policy > f->config->round.quorum;
@@ -205,7 +253,7 @@ static gr_status check_quorum(const struct gr_federation *f) {
                        "round.availability: found %u silos for round %u, allowed at least %u "
                        "(%s)",
                        selected, f->round->roster.round, quorum, setting);
-    /* That all come back would not help. */
+    /* The return of all silos would not help. */
     for (uint32_t i = 0; i < f->data->n_silos; i++)
         diverged += f->round->roster.sat_out[i] == GR_SIT_NOT_FINITE;
     gr_federation_remedies(f, remedies);
@@ -222,7 +270,12 @@ static gr_status check_quorum(const struct gr_federation *f) {
                    setting, quorum);
 }
 
-/* Collective. The sum of a closed round, and the step. */
+/*
+ * Collective. The sum of a closed round, its seal, and the step. GR_LOST before the seal leads back
+ * here with a smaller roster and the same contributions: nothing has been decoded, and kept
+ * residuals are untouched until gr_kept_commit. GR_LOST after the seal leads to settle, which takes
+ * the step.
+ */
 static gr_status reduce(struct gr_federation *f) {
     const struct gr_contribution *mine;
     size_t n;
@@ -242,7 +295,10 @@ out:
     return status;
 }
 
-/* Collective. What comes after the step. */
+/*
+ * Collective. The evaluation and the records after the step. All of it may run again after a loss:
+ * totals of a scored round are not counted again, and options->record amends its line.
+ */
 static gr_status finish(struct gr_federation *f, const struct gr_round_options *options) {
     gr_status status = GR_OK;
     struct gr_metrics metrics;
@@ -273,6 +329,12 @@ out:
     return status;
 }
 
+/*
+ * Opens the next round, trains and closes the roster. The deadline of the round runs from here, in
+ * seconds of rank 0's clock; gr_control_close_round gets only the part that training has left over.
+ * A rank that trains longer is late: the others go on, and its GR_LOST is handled where it meets
+ * them.
+ */
 static gr_status open_round(struct gr_federation *f, const struct gr_round_options *options) {
     const uint32_t round = gr_server_rounds(f->server) + 1;
     f->round->started_s = gr_clock_seconds();
@@ -293,10 +355,16 @@ static gr_status open_round(struct gr_federation *f, const struct gr_round_optio
     return status == GR_OK ? settle(f) : status;
 }
 
+/*
+ * A loop over the phases instead of straight-line code: whenever a step returns GR_LOST,
+ * gr_federation_recover finds the foremost position that all members can go on from, and advance
+ * takes the step that is due there. Errors other than GR_LOST have been agreed on and end the round
+ * on all ranks.
+ */
 gr_status gr_federation_round(struct gr_federation *f, const struct gr_round_options *options,
                               bool *stopped) {
     bool done = false, recovered = false;
-    /* One that was taken in again outside of a round may find one under way. */
+    /* A rank that was taken in again outside of a round may find a round under way. */
     gr_status status = f->round->roster.phase == GR_PHASE_OPEN ? open_round(f, options) : GR_OK;
     while (!done) {
         if (status == GR_LOST) {

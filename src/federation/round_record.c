@@ -16,7 +16,10 @@
 
 /* ---- events --------------------------------------------------------------------------------- */
 
-/* An event that names silos, when there are any; words: "were lost". */
+/*
+ * An event that names silos, when there are any; words: "were lost", for the terminal; NULL:
+ * silent. A failure is told as an alert and does not end the run, as for all events.
+ */
 static void note_silos(struct gr_run_state *run, const char *event, const char *key,
                        const uint8_t *flags, uint32_t round, const char *words) {
     gr_status status = GR_OK;
@@ -33,7 +36,11 @@ out:
     gr_free(detail);
 }
 
-/* Silos that sit out, a list for each reason; each told when it begins to. */
+/*
+ * Silos that sit out, a list for each reason. An event is written when a silo begins to sit out,
+ * not in each round: `sitting` holds the reason that has been told, and is cleared once the silo
+ * takes part.
+ */
 static void note_sitting(struct gr_run_state *run, const struct gr_participation *p, uint32_t round,
                          uint8_t *flags) {
     static const struct {
@@ -53,7 +60,10 @@ static void note_sitting(struct gr_run_state *run, const struct gr_participation
         if (p->sat_out[i] || p->member[i]) run->sitting[i] = p->sat_out[i];
 }
 
-/* What became of ranks: once for each silo, though the round may be written down again. */
+/*
+ * Losses and returns: once for each silo and kind in a round, though the round may be written down
+ * again after a loss. `noted` has a bit for each kind; write_round clears it with each new round.
+ */
 static gr_status note_changes(struct gr_run_state *run, uint32_t round) {
     gr_status status = GR_OK;
     struct gr_participation p;
@@ -77,7 +87,7 @@ out:
     return status;
 }
 
-/* {"a":[...]} and {"b":[...]} become one object. */
+/* {"a":[...]} and {"b":[...]} become one object. Replaces and frees *detail on success only. */
 static gr_status join(char **detail, const char *more) {
     char *both = NULL;
     gr_status status =
@@ -88,8 +98,11 @@ static gr_status join(char **detail, const char *more) {
     return GR_OK;
 }
 
-/* Who of the draw is not in the sum, who is instead, and who is without what its rank kept of it:
- * what a replay needs. *any false: nobody. */
+/*
+ * The difference between draw and roster: silos of the draw that are not in the sum, silos in their
+ * place, silos without the vectors that their rank kept. A replay applies these lists to its own
+ * draw. *any false: all lists are empty.
+ */
 static gr_status list_partial(const struct gr_run_state *run, const struct gr_participation *p,
                               uint8_t *flags, char **detail, bool *any) {
     gr_status status = GR_OK;
@@ -115,7 +128,11 @@ out:
     return status;
 }
 
-/* What stands in the records already is not written again. */
+/*
+ * The event "partial" stands until the next (member "stands"): a round with the same lists gets
+ * none. Otherwise a run with one silo lost for good would have such an event in each round. An
+ * empty list after a standing one is written too, for it ends that one.
+ */
 static void note_partial(struct gr_run_state *run, const struct gr_participation *p, uint32_t round,
                          uint8_t *flags) {
     char *detail = NULL;
@@ -187,7 +204,10 @@ out:
     return status;
 }
 
-/* Silos in each round that they are missing from, the other two when they begin. */
+/*
+ * Silos whose rows could not be scored are told in each round that they are missing from; the test
+ * table and divergence only when they begin, as they seldom pass.
+ */
 static gr_status note_unscored(struct gr_run_state *run, uint32_t round) {
     gr_status status = GR_OK;
     struct gr_unscored u;
@@ -212,6 +232,10 @@ out:
 
 /* ---- alerts --------------------------------------------------------------------------------- */
 
+/*
+ * An alert when `alerts.rounds` rounds in a row had fewer than the share alerts.participation of
+ * the selected silos; `!=` and not `<`, so that it is given once in such a stretch.
+ */
 static gr_status watch_participation(struct gr_run_state *run, const struct gr_metrics *metrics) {
     const struct gr_alerts_config *alerts = &run->config->alerts;
     char *words = NULL;
@@ -307,6 +331,10 @@ out:
 
 /* ---- checkpoints ---------------------------------------------------------------------------- */
 
+/*
+ * The same on all ranks: all terms are config, roster or agreed metrics. The checkpoint is
+ * collective, so a rank that judged differently would hang the others.
+ */
 static bool checkpoint_due(const struct gr_run_state *run, uint32_t round) {
     uint32_t every = run->config->checkpoint.every;
     return gr_round_roster(run->federation)->stop_requested || round == run->config->run.rounds ||
@@ -337,7 +365,12 @@ static double state_bytes(const struct gr_state *state) {
     return (double)(state_values(state) * sizeof(float));
 }
 
-/* Collective. The silos' own states, which a checkpoint must not lack; then the checkpoint. */
+/*
+ * Collective. Silos' own states first, then the checkpoint that goes with them: a checkpoint must
+ * never be on disk whose states are not. States are files of many ranks, outside of the protection
+ * that gr_checkpoint_write has by its attempt number; so the claim of a later epoch is looked for
+ * first.
+ */
 static gr_status write_states(struct gr_run_state *run, const struct gr_state *state) {
     gr_status status = GR_OK;
     const uint32_t epoch = gr_comm_epoch(run->comm), keep = run->config->checkpoint.keep;
@@ -356,8 +389,9 @@ out:
 }
 
 /*
- * A checkpoint was refused, as all ranks know by the same message. Room may be made meanwhile, and
- * is waited for; another reason is not to be trained against for long.
+ * A checkpoint was refused, as all ranks know by the same message. If the disk is full the run goes
+ * on, since somebody may make room; for any other reason (rights, a broken disk) only a few
+ * refusals are borne, because training without checkpoints is lost with the next fault.
  */
 static gr_status bear_refusal(struct gr_run_state *run, uint32_t round) {
     enum { BORNE = 3 };
@@ -371,6 +405,10 @@ static gr_status bear_refusal(struct gr_run_state *run, uint32_t round) {
                            round, (int)BORNE, run->checkpointed);
 }
 
+/*
+ * Collective. `evidence` is stored only if the records it speaks of are on disk (`synced`); a
+ * checkpoint must not bear witness to lines that a crash would take away.
+ */
 gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) {
     struct gr_state state;
     const uint32_t round = gr_federation_rounds_done(run->federation);

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The main job: a run directory, rounds, checkpoints, the model, the report.
+ * A whole run: its directory, rounds, checkpoints, the model, the report.
  *
- * Rank 0 alone writes the directory; what befalls it there is agreed on before the others go on.
+ * Rank 0 alone writes the directory; its errors are agreed on before the others go on. Every rank
+ * nevertheless holds all that a rank 0 needs (path, config text, id, room for events), because
+ * after a loss the next in seniority becomes rank 0, at any point.
  */
 #include "federation/run.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Every rank of its own tables, on its own terminal: what is guessed of a table is its owner's. */
+/*
+ * Each rank tells of its own tables on its own terminal: guesses about a table are its owner's to
+ * see and do not leave the silo. Told once, though the start may be attempted several times.
+ */
 static void tell_guessed(struct gr_run_state *run) {
     const char *guessed = run->federation->data->guessed;
     if (guessed && run->options->progress && !run->guessed_told)
@@ -17,7 +22,10 @@ static void tell_guessed(struct gr_run_state *run) {
     run->guessed_told = true;
 }
 
-/* Another config or other data: a checkpoint of theirs is not ours. */
+/*
+ * The digest of config and data together. A checkpoint carries it, and one with another origin is
+ * refused: its parameters have been trained for something else.
+ */
 static void find_origin(struct gr_run_state *run) {
     struct gr_digest digest;
     gr_digest_start(&digest);
@@ -26,7 +34,10 @@ static void find_origin(struct gr_run_state *run) {
     gr_digest_finish(&digest, run->origin);
 }
 
-/* Rank 0. Where the one before it was lost once all knew the directory, that one is taken over. */
+/*
+ * Rank 0. If an earlier rank 0 was lost once all knew the directory, that directory is taken over;
+ * a second one would split the records of a run. The caller agrees on the status.
+ */
 static gr_status open_directory(struct gr_run_state *run) {
     gr_status status = GR_OK;
     if (run->directory) return GR_OK;
@@ -44,6 +55,11 @@ out:
     return status;
 }
 
+/*
+ * The arbiter of epochs: a claim is a file in the run directory, created exclusively. If the
+ * network falls apart, only one group of ranks can claim the next epoch, and the other group is
+ * refused; two groups that both went on would write two histories into one directory.
+ */
 static gr_status claim_epoch(void *context, uint32_t epoch, bool *granted) {
     const struct gr_run_state *run = context;
     return gr_run_claim(run->path, run->start, epoch, granted);
@@ -66,7 +82,7 @@ static gr_status share_text(struct gr_run_state *run, char **text, size_t limit)
     return status;
 }
 
-/* Collective. What any rank must know to become rank 0, and who may begin an epoch. */
+/* Collective. All that a rank must know to become rank 0, and the arbiter of epochs. */
 static gr_status share_directory(struct gr_run_state *run) {
     gr_status status = GR_OK;
     GR_TRY(share_text(run, &run->path, GR_RUN_PATH_MAX));
@@ -81,7 +97,12 @@ out:
     return status;
 }
 
-/* Collective. The newest whole checkpoint, if the run is resumed. */
+/*
+ * Collective. The newest whole checkpoint, if the run is resumed; vectors are read in place,
+ * through gr_federation_state. A directory without any checkpoint begins with round 1, unless
+ * gr_run_check_reached finds signs that there were some. Damaged ones are passed over in favour of
+ * an older, and told; if none is whole, the run is refused instead of begun anew.
+ */
 static gr_status read_checkpoint(struct gr_run_state *run) {
     gr_status status = GR_OK;
     struct gr_state state;
@@ -118,7 +139,10 @@ out:
     return status;
 }
 
-/* Collective. What a checkpoint needs is there before the first round is trained. */
+/*
+ * Collective. Finds out before the first round is trained whether a checkpoint can be written at
+ * all (rights, room): hours of training would else be lost to a wrong path.
+ */
 static gr_status try_checkpoint(struct gr_run_state *run) {
     struct gr_state state;
     gr_federation_state(run->federation, &state);
@@ -128,6 +152,11 @@ static gr_status try_checkpoint(struct gr_run_state *run) {
                              &run->room);
 }
 
+/*
+ * The deadline of a collective must cover the time that rank 0 takes for the disk while the others
+ * wait in the agreement; 10 MB a second is slower than file systems in use. `bytes` 0 restores the
+ * config's deadlines.
+ */
 void gr_run_allow(struct gr_run_state *run, double bytes) {
     static const double slow_disk = 10e6; /* bytes in a second */
     const struct gr_round_config *limits = &run->config->round;
@@ -145,7 +174,11 @@ static void note_trained(void *context, uint32_t round, uint32_t done, uint32_t 
     gr_progress_trained(run->progress, round, done, of);
 }
 
-/* Collective. Rounds until the last, or until a signal: then GR_STOPPED. */
+/*
+ * Collective. Rounds until the last, or until a signal: then GR_STOPPED. Lost ranks are replaced
+ * between rounds only, when all members are at the same place and hold the same state. A GR_STOPPED
+ * of a rank that is out is not the quorum's; its run goes on elsewhere.
+ */
 static gr_status run_rounds(struct gr_run_state *run) {
     gr_status status = GR_OK;
     bool stop = false;
@@ -170,7 +203,10 @@ out:
     return status;
 }
 
-/* Rank 0: the records of the end, whatever it is. */
+/*
+ * Rank 0: the records of the end, whatever it is. An early end does not fail on account of its
+ * records: the reason why it ended is the status that counts.
+ */
 static gr_status write_end(struct gr_run_state *run, gr_status outcome) {
     if (outcome == GR_OK) return gr_records_finish(run);
     if (run->below_quorum && !run->ended)
@@ -179,7 +215,9 @@ static gr_status write_end(struct gr_run_state *run, gr_status outcome) {
     return GR_OK;
 }
 
-/* Collective. What was done before a round that is void is kept: its checkpoint may not be due yet.
+/*
+ * Collective. Writes a checkpoint of the rounds that are done, if the newest is older. A run that
+ * is stopped between two checkpoints, or whose last round is void, keeps its work in this way.
  */
 static gr_status keep_rounds(struct gr_run_state *run) {
     gr_status status = GR_OK;
@@ -194,7 +232,11 @@ out:
     return status;
 }
 
-/* Collective. */
+/*
+ * Collective; one attempt at the end, repeated by end_together after a loss. `message` is that of
+ * the outcome: agreements in between overwrite gr_message. The deadline is extended while rank 0
+ * writes the model.
+ */
 static gr_status write_and_leave(struct gr_run_state *run, gr_status outcome,
                                  char message[GR_MESSAGE_MAX]) {
     gr_status status = gr_records_hold(run, gr_federation_rounds_done(run->federation));
@@ -267,7 +309,10 @@ out:
     return status;
 }
 
-/* The rounds begin: not earlier, for silos may take long to read their data. */
+/*
+ * From here on epochs are claimed in the run directory and the config's deadlines hold. Not
+ * earlier: silos may take long to read their data, for which the start deadline is meant.
+ */
 static void begin_rounds(struct gr_run_state *run) {
     const struct gr_round_config *limits = &run->config->round;
     gr_comm_set_arbiter(run->comm, claim_epoch, run);
@@ -281,7 +326,10 @@ static gr_status check_respawn(const struct gr_config *config) {
                                     "that has failure mitigation (mpirun --with-ft ulfm)");
 }
 
-/* The settings that an earlier stretch ran with; one that this version cannot read says nothing. */
+/*
+ * The settings that an earlier stretch ran with. A resolved.yaml that is missing or that this
+ * version cannot read decides nothing here; the digest in the checkpoint does.
+ */
 static gr_status compare_settings(const struct gr_run_state *run, const char *run_path) {
     gr_status status;
     struct gr_config *then = NULL;
@@ -333,7 +381,12 @@ out:
     return status;
 }
 
-/* Collective. The instruction sets that all ranks have, where they have not got the same. */
+/*
+ * Collective. The instruction sets that all ranks have, where they differ. Kernels of different
+ * instruction sets round differently, so the bits of the model would depend on which rank hosts
+ * which silo; all are held to the common ones. The minimum is taken as the maximum of the negation,
+ * as there is no other reduction at hand.
+ */
 static gr_status agree_on_instructions(struct gr_run_state *run) {
     enum { BITS = 32 };
     gr_status status = GR_OK;
@@ -367,7 +420,7 @@ out:
     return status;
 }
 
-/* Collective. What each rank runs on, for the manifest. */
+/* Collective. The software of each rank, for the manifest. */
 static gr_status gather_software(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *text = NULL;
@@ -378,7 +431,10 @@ out:
     return status;
 }
 
-/* An earlier attempt at the start, whose ranks were more. */
+/*
+ * An earlier attempt at the start, over more ranks: all that depended on their silos is void. The
+ * directory and its id stay, so that the run is the same.
+ */
 static void forget_attempt(struct gr_run_state *run) {
     gr_records_begin_anew(run);
     gr_federation_free(run->federation);
@@ -411,7 +467,11 @@ out:
     return status;
 }
 
-/* Collective. The run directory, and whether it is this run's. */
+/*
+ * Collective. The run directory, and whether it is this run's. The fingerprint of the data comes
+ * before the checkpoint is read, because origin depends on it; silos' states come after it, because
+ * they must be of the checkpoint's round.
+ */
 static gr_status enter_directory(struct gr_run_state *run) {
     gr_status status = GR_OK;
     struct gr_comm *comm = run->comm;
@@ -436,7 +496,11 @@ out:
     return status;
 }
 
-/* Collective; a gr_cohort_work. Everything up to the first round, over the ranks that are there. */
+/*
+ * Collective; a gr_cohort_work. Everything up to the first round, over the ranks that are there. If
+ * a rank is lost meanwhile, gr_cohort_attempt calls this again over the ranks that are left, from
+ * the beginning: nothing of a former attempt may be relied on.
+ */
 static gr_status set_up_once(void *context) {
     struct gr_run_state *run = context;
     struct gr_comm *comm = run->comm;
@@ -456,7 +520,7 @@ out:
     return status;
 }
 
-/* What each rank needs by itself. */
+/* Not collective: the parts that each rank makes by itself. */
 static gr_status prepare(struct gr_run_state *run) {
     gr_status status = GR_OK;
     const struct gr_config *config = run->config;
@@ -505,6 +569,10 @@ static gr_status conclude(struct gr_run_state *run, gr_status status) {
     return status;
 }
 
+/*
+ * The watch gives other ranks signs of life during long work of this rank (gr_alive_on): without it
+ * reading a large table would look like a hang.
+ */
 gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
                  const struct gr_run_options *options) {
     struct gr_run_state run = {.comm = comm, .config = config, .options = options};
@@ -514,6 +582,11 @@ gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
     return conclude(&run, status);
 }
 
+/*
+ * A respawned rank skips set_up: its config, directory and state come from the members, in lockstep
+ * with gr_run_respawn. From run_through on it is a member like the others and may even become rank
+ * 0.
+ */
 gr_status gr_run_join(struct gr_comm *comm, const struct gr_run_options *options) {
     gr_status status = GR_OK;
     struct gr_config *config = NULL;

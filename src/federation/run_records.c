@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What rank 0 keeps in the run directory, and how another rank takes it over. */
+/*
+ * The files that rank 0 keeps in the run directory (config, manifest, metrics, events, evaluation,
+ * model, report), and how another rank takes them over.
+ *
+ * Each file is either replaced as a whole (gr_file_write) or grows by whole lines, so a crash
+ * leaves no torn file. The order of writing lets later files vouch for earlier ones: metrics,
+ * manifest with their digest, closing event with the manifest's digest.
+ */
 #include "federation/run.h"
 
 #include <math.h>
@@ -20,7 +27,10 @@ static gr_status write_text(const struct gr_run_state *run, const char *name, co
     return status;
 }
 
-/* The batch job's id, "1234" or "1234_5" in an array; NULL outside of one. */
+/*
+ * The batch job's id, "1234" or "1234_5" in an array; NULL outside of one. Quoted, because it comes
+ * from the environment.
+ */
 static const char *job_id(char out[64]) {
     const char *job = getenv("SLURM_JOB_ID"), *array = getenv("SLURM_ARRAY_JOB_ID");
     const char *task = getenv("SLURM_ARRAY_TASK_ID");
@@ -34,6 +44,11 @@ static const char *job_id(char out[64]) {
     return out;
 }
 
+/*
+ * outcome "running" at the start, else how the stretch ended. At the end records are synced first:
+ * the manifest has the digest of metrics.jsonl and the head of the events, which must not be ahead
+ * of the disk. closing.* is filled for the event that write_closing appends.
+ */
 static gr_status write_manifest(struct gr_run_state *run, const char *outcome,
                                 const char *model_digest) {
     gr_status status = GR_OK;
@@ -80,7 +95,11 @@ out:
     return status;
 }
 
-/* The manifest, and then the event that closes the stretch with what all else digests to. */
+/*
+ * The manifest, and then the event that closes the stretch with the digests of manifest, metrics
+ * and model. The manifest has the events' head before this event: neither can contain the other's
+ * digest.
+ */
 static gr_status write_closing(struct gr_run_state *run, const char *outcome,
                                const char *model_digest) {
     gr_status status = GR_OK;
@@ -95,6 +114,7 @@ out:
     return status;
 }
 
+/* Lines of rounds above `rounds` are dropped: they are of a future that the resumed run repeats. */
 static gr_status open_files(struct gr_run_state *run, uint32_t rounds) {
     gr_status status = GR_OK;
     char *path = NULL;
@@ -115,6 +135,10 @@ out:
     return status;
 }
 
+/*
+ * Tries to leave at least an alert among the events. If that fails as well, `unwritten` makes the
+ * run end with GR_ERROR_WRITE: an incomplete audit is not told as a success.
+ */
 void gr_records_unwritten(struct gr_run_state *run, const char *event, uint32_t round) {
     char *words = NULL, *reason = NULL;
     if (gr_text_format(&words, "alert: the event \"%s\" cannot be written down: %s", event,
@@ -137,6 +161,10 @@ bool gr_records_note(struct gr_run_state *run, const char *event, uint32_t round
     return written;
 }
 
+/*
+ * A full disk is GR_OK here, and `evidence` stays what it was: the checkpoint then vouches for
+ * fewer lines, all of which are on disk.
+ */
 gr_status gr_records_sync(struct gr_run_state *run) {
     const uint32_t round = gr_federation_rounds_done(run->federation);
     gr_status status = gr_metrics_sync(run->metrics);
@@ -164,7 +192,10 @@ out:
     return status;
 }
 
-/* An event whose detail is its words; none where there are no words. Releases them. */
+/*
+ * An event whose detail is its words; none where words are NULL. Takes the words over. On the
+ * terminal they keep their "alert: ", which the event's name says already.
+ */
 static gr_status note_words(struct gr_run_state *run, const char *event, uint32_t done,
                             char *words) {
     gr_status status = GR_OK;
@@ -212,7 +243,10 @@ out:
     return status;
 }
 
-/* {"what": "data cannot be read", "silos": [{"silo": "silo-001", "why": "column 2: ..."}]} */
+/*
+ * {"what": "data cannot be read", "silos": [{"silo": "silo-001", "why": "column 2: ..."}]}, at most
+ * LISTED_MAX of them, so that the event fits a line.
+ */
 static gr_status detail_unusable(const struct gr_run_state *run, char **out) {
     enum { LISTED_MAX = 200 };
     char why[160], name[24];
@@ -303,8 +337,10 @@ static void note_beginning(struct gr_run_state *run, uint32_t done) {
     gr_records_note(run, done ? "resumed" : "started", done, detail, NULL);
 }
 
-/* Silos of ranks that were lost before the first round: preprocessing and counts are without them,
- * which a replay needs to know. */
+/*
+ * Silos of ranks that were lost before the first round: preprocessing and counts were fitted
+ * without them, which a replay must repeat to get the same bits.
+ */
 static gr_status note_missing(struct gr_run_state *run, uint32_t done) {
     gr_status status;
     char *list = NULL, *detail = NULL, *words = NULL;
@@ -322,6 +358,11 @@ out:
     return status;
 }
 
+/*
+ * Rank 0, once the federation is made and before the first round. Differences are looked for before
+ * the manifest is replaced, which would hide them. The config is written as it was given
+ * (config.yaml) and with all defaults filled in (resolved.yaml).
+ */
 gr_status gr_records_start(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *resolved = NULL, *differences = NULL;
@@ -377,12 +418,17 @@ static void let_go(struct gr_run_state *run) {
     run->directory = NULL;
 }
 
+/*
+ * This rank has become rank 0. It has not seen which events its predecessor wrote: those that stand
+ * until the next ("partial", "releases") are treated as unknown and written again. Metrics lines
+ * above `rounds` are dropped, and gr_record_round writes the round's line again.
+ */
 static gr_status take_over(struct gr_run_state *run, uint32_t rounds) {
     gr_status status = GR_OK;
     GR_TRY(gr_run_directory_take_over(run->path, &run->directory));
     GR_TRY(open_files(run, rounds));
     run->written = rounds;
-    /* What stands in the records is not known here: it is told anew. */
+    /* This rank does not know which events stand in the records: they are told anew. */
     gr_free(run->partial);
     run->released_known = false; /* the event that stands is of the rank that was rank 0 */
     run->partial = NULL;
@@ -396,6 +442,11 @@ out:
     return status;
 }
 
+/*
+ * With round.deadline_s ranks can be given up while they live; such a rank may still believe itself
+ * rank 0, so it looks for later claims before each round's records. Without a deadline only dead
+ * ranks leave, and a dead rank writes nothing.
+ */
 gr_status gr_records_hold(struct gr_run_state *run, uint32_t rounds) {
     if (!gr_run_is_root(run)) {
         let_go(run);
@@ -411,7 +462,9 @@ gr_status gr_records_hold(struct gr_run_state *run, uint32_t rounds) {
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-/* Which round's model is kept, where that need not be the last. */
+/*
+ * The round whose model is kept, where that need not be the last. Comes before the closing event.
+ */
 static gr_status note_best(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *detail = NULL, *words = NULL;
@@ -450,6 +503,12 @@ static struct gr_headline headline_of(const struct gr_run_state *run) {
     return headline;
 }
 
+/*
+ * Rank 0, at the end of a run; may be called again after a loss, by this rank or the next: files
+ * are written over with the same content, `ended` keeps the closing event from being written twice
+ * by one process. Lines that still wait for a full disk make the run fail, for there is no later
+ * chance.
+ */
 gr_status gr_records_finish(struct gr_run_state *run) {
     gr_status status = GR_OK;
     struct gr_state state;
@@ -484,6 +543,10 @@ out:
     return status;
 }
 
+/*
+ * gr_message is the reason of the end and must survive: it is saved first and set again last, with
+ * the records' own failure added to it where there was one.
+ */
 void gr_records_end_early(struct gr_run_state *run, gr_status reason) {
     char *message = NULL;
     const char *outcome = reason == GR_STOPPED ? "stopped" : "failed";

@@ -28,7 +28,11 @@ struct scoring {
 
 /* ---- model and table ------------------------------------------------------------------------ */
 
-/* The codes that the model looks up must be those that preprocessing makes. */
+/*
+ * The codes that the model looks up must be those that preprocessing makes, feature by feature.
+ * Both lists are ascending, so that one pass compares them. A mismatch means a file put together by
+ * hand.
+ */
 static gr_status check_codes(const struct scoring *s) {
     const struct gr_columns *columns = gr_preprocessing_columns(s->preprocessing);
     const struct gr_codes *codes = gr_model_codes(s->model);
@@ -63,6 +67,10 @@ out:
     return status;
 }
 
+/*
+ * Every rank reads the whole model file. Nothing in it is trusted: digests, architecture and
+ * preprocessing are checked against each other before rows are scored.
+ */
 static gr_status open_model(struct scoring *s) {
     gr_status status = GR_OK;
     GR_TRY(
@@ -71,7 +79,7 @@ static gr_status open_model(struct scoring *s) {
         return gr_fail(GR_ERROR_DATA, "%s: damaged: a slab's digest differs", s->model_path);
     status = gr_model_create_from_description(s->file.architecture, &s->file.layout, GR_TEST_BATCH,
                                               &s->model);
-    /* What cannot be in a config is damage in a model's file. */
+    /* An error of settings is the user's in a config; in a model's file it is damage. */
     if (status != GR_OK)
         return gr_fail_context(status == GR_ERROR_CONFIG ? GR_ERROR_DATA : status,
                                "%s: ", s->model_path);
@@ -81,8 +89,10 @@ out:
 }
 
 /*
- * Collective. Hosts may have other copies of a file, or it is replaced while ranks open it: then
- * each would score its rows with something else.
+ * Collective. Whether all ranks have the same digest, found with one reduction: the maximum of a
+ * word equals minus the maximum of its negation only if all words are equal. A rank's host may have
+ * another copy of the file, or it is replaced while ranks open it; each would then score its rows
+ * by another model, and the sum would be of none.
  */
 static gr_status agree_on(const struct scoring *s, const char *path,
                           const unsigned char digest[GR_DIGEST_BYTES]) {
@@ -119,7 +129,10 @@ static gr_status agree_on_model(const struct scoring *s) {
     return agree_on(s, s->model_path, found);
 }
 
-/* Collective. As far as every rank has read it: its rows, and their labels where there are any. */
+/*
+ * Collective. Compares the number of rows, the bytes of the file, and the labels where there are
+ * any. Features are not read as a whole by any rank, so a digest of them would cost a second pass.
+ */
 static gr_status agree_on_table(const struct scoring *s) {
     const int32_t *labels = gr_table_labels(s->table);
     const uint64_t n = s->n_rows;
@@ -176,6 +189,11 @@ static gr_status use_terms(struct scoring *s, bool labelled) {
     return status;
 }
 
+/*
+ * A portion is whole batches: a row is scored with the same neighbours for any number of ranks.
+ * More batches in a portion mean fewer meetings of the ranks; the bound on floats keeps the memory
+ * of a wide table's portion at 16 MiB.
+ */
 static size_t choose_portion(size_t features, size_t classes) {
     const size_t width = features > classes ? features : classes; /* at least 1: features */
     const size_t batches = FLOATS_MOST / GR_TEST_BATCH / width;
@@ -209,6 +227,7 @@ static const struct gr_columns *columns_of(const struct scoring *s) {
     return s->preprocessing ? gr_preprocessing_columns(s->preprocessing) : NULL;
 }
 
+/* All parts may be NULL: due after a failure of scoring_open as well. */
 static void scoring_close(struct scoring *s) {
     gr_alive_set(NULL, NULL);
     gr_table_close(s->table);
@@ -217,7 +236,11 @@ static void scoring_close(struct scoring *s) {
     gr_model_file_release(&s->file);
 }
 
-/* This rank's portion of the next turn, perhaps without rows. False: all rows have been dealt. */
+/*
+ * This rank's portion of the next turn, perhaps without rows. False: all rows have been dealt. All
+ * ranks call it equally often and get false in the same turn, so that collectives in between stay
+ * in step.
+ */
 static bool next_portion(struct scoring *s, size_t *first, size_t *n) {
     const size_t all = s->n_rows, rank = (size_t)gr_comm_rank(s->comm), most = s->portion;
     if (s->next >= all) return false;
@@ -236,6 +259,10 @@ static gr_status name_rows(const struct scoring *s, size_t first, size_t n, gr_s
 
 /* ---- evaluation ----------------------------------------------------------------------------- */
 
+/*
+ * Not collective: integer sums are added over ranks once, at the end, in whatever order ranks
+ * finish.
+ */
 static gr_status evaluate_portions(struct scoring *s, struct gr_score *score,
                                    struct gr_accumulator *accumulator) {
     gr_status status = GR_OK;
@@ -282,7 +309,7 @@ static gr_status copy_columns(const struct scoring *s, struct gr_scored *out) {
     return status == GR_OK ? gr_columns_create(schema, &out->columns) : status;
 }
 
-/* Collective. What there is to be told beside the scores. */
+/* Collective. All that is told beside the scores. */
 static gr_status conclude(struct scoring *s, struct gr_scored *out) {
     gr_status status;
     out->n_rows = s->n_rows;
@@ -379,6 +406,10 @@ struct portion {
     float *values; /* probabilities, or one number a row */
 };
 
+/*
+ * Probabilities of a row's logits z, in double, shifted by the largest so that exp cannot overflow;
+ * the label is the first of the largest.
+ */
 static void softmax(const float *z, size_t classes, int32_t *label, float *p) {
     size_t best = 0;
     double sum = 0;
@@ -404,6 +435,10 @@ static void take_outputs(const struct gr_model *model, size_t n, int32_t *labels
         values[i] = out[i];
 }
 
+/*
+ * Rows first .. first + n - 1 into `portion`. Unlike an evaluation, which leaves bad rows out, a
+ * prediction that is not finite is an error: a file of predictions has an answer for every row.
+ */
 static gr_status predict_rows(struct scoring *s, size_t first, size_t n, struct portion *portion) {
     gr_status status = GR_OK;
     const size_t classes = gr_model_classes(s->model), width = classes > 0 ? classes : 1;
@@ -435,6 +470,10 @@ static gr_status check_output(const struct scoring *s, const char *path) {
     return status == GR_OK ? gr_file_check_output(path, read, 2) : status;
 }
 
+/*
+ * Collective in each turn: the file is written in parallel, so all ranks must know of a failure
+ * before the next write. Ids are borrowed from the table until the next read.
+ */
 static gr_status predict_portions(struct scoring *s, struct portion *portion,
                                   struct gr_predictions *predictions) {
     gr_status status = GR_OK;

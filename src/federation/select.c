@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The draw: the silos that a round asks to take part. Every rank draws the same. */
+/*
+ * The draw: the silos that a round asks to take part. Each rank computes it for itself, without
+ * communication: it depends on config, seed, round and sizes only, which all ranks have alike.
+ */
 #include <granary/federation.h>
 
 #include <gsl/gsl_randist.h>
@@ -7,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* eligible: n_silos flags of those that may be drawn in this round. */
+/*
+ * Flags of the silos that may be drawn in this round: available (round.availability), present where
+ * presence matters, and with rows where silos are drawn by size.
+ */
 static void find_eligible(const struct gr_draw *draw, uint32_t round, const uint8_t *present,
                           uint8_t *eligible) {
     gr_round_available(draw->round, round, draw->n_silos, eligible);
@@ -27,8 +33,12 @@ static int compare_arrivals(const void *left, const void *right) {
     return a->silo < b->silo ? -1 : 1;
 }
 
-/* Silos arrive after exponential times of rate `size`: the next one is each time drawn in
- * proportion to size of those that have not. One number for each silo, whatever the others are. */
+/*
+ * Silos arrive after exponential times of rate `size`: the next to arrive is each time drawn in
+ * proportion to size among those that have not (Efraimidis and Spirakis 2006). Each silo consumes
+ * exactly one random number, in the order of ids, so the draw of a silo does not depend on the
+ * presence of others. A silo without rows never arrives; equal times are ordered by id.
+ */
 static gr_status order_by_size(const struct gr_draw *draw, gsl_rng *stream, uint32_t *order) {
     gr_status status;
     struct arrival *arrivals = NULL;
@@ -46,7 +56,11 @@ out:
     return status;
 }
 
-/* All n silos, in the order in which they are to be taken. */
+/*
+ * All n silos, in the order in which they are to be taken. The order is of all silos whether they
+ * are present or not: so a silo that is away is replaced by the next in order, and no other silo's
+ * place changes.
+ */
 static gr_status order_silos(const struct gr_draw *draw, uint32_t round, uint32_t n,
                              uint32_t *order) {
     gr_status status = GR_OK;
@@ -69,6 +83,9 @@ out:
     return status;
 }
 
+/*
+ * If participants is 0, or not below n, all eligible silos take part and no random number is used.
+ */
 gr_status gr_sample_silos(const struct gr_draw *draw, uint32_t round, const uint8_t *present,
                           uint8_t *selected) {
     gr_status status = GR_OK;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state that every rank keeps alike: the model, what the strategy's step goes on from, and
- * which silos have taken part how often. */
+/*
+ * The state that every rank keeps alike: the model, what the strategy's step goes on from, and how
+ * often each silo has taken part. There is no parameter server process: each rank decodes the same
+ * integer total and takes the same step with the same kernels, so all copies keep the same bits,
+ * and the loss of a rank loses no state.
+ */
 #include "federation/internal.h"
 
 #include <string.h>
@@ -16,6 +20,10 @@ struct gr_server {
     uint32_t rounds_done;
 };
 
+/*
+ * Initialised from run.seed on each rank by itself; no broadcast is needed, because the streams and
+ * the arithmetic are the same everywhere.
+ */
 static gr_status fill(struct gr_server *server, const struct gr_model *model) {
     const struct gr_config *config = server->config;
     const size_t size = server->layout->size;
@@ -87,7 +95,9 @@ static double add_squares(double sum, const float *vector, size_t n) {
     return sum;
 }
 
-/* With elements begin .. begin + n - 1 of a block's means, which are the parameters' from `at` on.
+/*
+ * With elements begin .. begin + n - 1 of a block's means, which are the parameters' from `at` on.
+ * A strategy's step works element by element, so that it can be called for any span.
  */
 static void step_span(struct gr_server *server, struct gr_server_step step,
                       float mean[][GR_RING_BLOCK], size_t begin, size_t at, size_t n) {
@@ -100,6 +110,14 @@ static void step_span(struct gr_server *server, struct gr_server_step step,
     server->strategy->step(&server->config->strategy, &step);
 }
 
+/*
+ * Decodes a block of GR_RING_BLOCK elements at a time into the stack: a whole mean would take as
+ * much memory as the model again, for each vector. The means are laid out as the tensors travel
+ * (sublayout), the parameters as the model has them; spans, in ascending order, translate between
+ * the two.
+ *
+ * The squares are added in the order of elements: the norm has the same bits on any rank count.
+ */
 void gr_server_step(struct gr_server *server, const struct gr_aggregator *total,
                     const struct gr_sublayout *travels, const struct gr_roster *roster,
                     double *squares) {
@@ -127,6 +145,10 @@ void gr_server_step(struct gr_server *server, const struct gr_aggregator *total,
 
 /* ---- the state ------------------------------------------------------------------------------ */
 
+/*
+ * In as many broadcasts as there are vectors, and no copy in between. A respawned rank is last in
+ * seniority, so rank 0 is always a member that has the state.
+ */
 gr_status gr_server_share(struct gr_server *server, struct gr_comm *comm) {
     const size_t bytes = server->layout->size * sizeof(float);
     gr_status status;
@@ -140,6 +162,7 @@ out:
     return status;
 }
 
+/* Pointers into the server, not copies: a checkpoint is written and read through them in place. */
 void gr_server_state(struct gr_server *server, struct gr_state *out) {
     out->round = server->rounds_done;
     out->layout = server->layout;
@@ -154,6 +177,9 @@ void gr_server_state(struct gr_server *server, struct gr_state *out) {
     out->architecture = server->architecture;
 }
 
+/*
+ * The vectors have been read in place through gr_server_state's pointers; only the round is a copy.
+ */
 void gr_server_resume(struct gr_server *server, const struct gr_state *state) {
     server->rounds_done = state->round;
 }

@@ -17,7 +17,11 @@ static uint32_t next_flagged(const uint8_t *flags, uint32_t n, uint32_t from) {
     return from;
 }
 
-/* The longest stretch that begins with `first`; of fewer than three silos the first alone. */
+/*
+ * The longest stretch that begins with `first`; of fewer than three silos the first alone, because
+ * a range of two would be no shorter. Steps above 1 are common: with cyclic placement a rank hosts
+ * every n-th silo.
+ */
 static struct stretch stretch_from(const uint8_t *flags, uint32_t n, uint32_t first) {
     const uint32_t second = next_flagged(flags, n, first + 1), step = second - first;
     uint32_t last = second, third = second == n ? n : next_flagged(flags, n, second + 1);
@@ -39,6 +43,9 @@ static void write_stretch(FILE *out, struct stretch stretch) {
     fputc('"', out);
 }
 
+/*
+ * The text is bounded by n_silos entries; gr_events_append cuts lists that are too long for a line.
+ */
 gr_status gr_silo_list(const char *key, const uint8_t *flags, uint32_t n_silos, char **out,
                        uint32_t *n) {
     size_t length = 0;

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The training part of a round: which silos take part, and the updates of this rank's silos. An
- * update that must not enter a sum is left out, and its silo sits out.
+ * The training part of a round: the draw, and the updates of this rank's silos, one silo after
+ * another. Nothing here is collective; between batches gr_control_poll is called, which tells the
+ * others that this rank lives, and returns GR_LOST when they have gone on without it.
+ *
+ * An update that must not enter a sum (not finite, too large) is left out, and its silo sits out:
+ * one NaN would make the whole model NaN, on all ranks.
  */
 #include "federation/internal.h"
 
@@ -24,6 +28,10 @@ struct gr_training {
     uint8_t *heard;            /* silos whose terminal knows why they sit out; n_silos flags */
 };
 
+/*
+ * Buffers for updates are allocated when a silo first needs one: with sampling a rank trains few of
+ * its silos at a time.
+ */
 gr_status gr_training_create(struct gr_federation *f) {
     const struct gr_config *config = f->config;
     const size_t n = f->data->n_local;
@@ -62,7 +70,10 @@ void gr_training_free(struct gr_federation *f) {
 
 /* ---- one silo ------------------------------------------------------------------------------- */
 
-/* The whole reason goes to the silo's own terminal, once for rounds running. */
+/*
+ * The whole reason goes to the silo's own terminal, once for rounds running; other ranks get only
+ * the code of the reason, by the roster, because a message may quote the silo's values.
+ */
 static void sit_out(struct gr_federation *f, const struct gr_silo *silo, uint32_t round,
                     enum gr_sit_out reason, const char *why) {
     const size_t n = strlen(silo->pseudonym);
@@ -74,7 +85,10 @@ static void sit_out(struct gr_federation *f, const struct gr_silo *silo, uint32_
     f->training->heard[silo->id] = 1;
 }
 
-/* The largest magnitude of what is sent; NAN: not all is finite. */
+/*
+ * The largest magnitude of the vectors sent; NAN: not all is finite. Replaces the trainer's figure
+ * where the strategy has changed the vectors after training.
+ */
 static float largest_sent(float *const *sent, size_t n_sent, size_t n) {
     float largest = 0;
     for (size_t v = 0; v < n_sent; v++)
@@ -85,7 +99,12 @@ static float largest_sent(float *const *sent, size_t n_sent, size_t n) {
     return largest;
 }
 
-/* The next contribution's vectors: the update, and what the strategy makes of it. */
+/*
+ * Trains data->local[local] into the next contribution's vectors: the update, and what the strategy
+ * makes of it. The order is part of the contract with strategies: prepare (before training),
+ * corrects (a vector added to each gradient), training, conclude (from the update to all that is
+ * sent).
+ */
 static gr_status solve(struct gr_federation *f, size_t local, uint32_t round,
                        struct gr_train_result *result) {
     struct gr_training *t = f->training;
@@ -118,14 +137,21 @@ out:
     return status;
 }
 
-/* Of a silo in the mean. */
+/*
+ * The weight of a silo in the mean. Strategies that average silos alike give each 1. Sampling by
+ * size has the rows in the draw already, so that only the mean weight of a row is left (Li et al.
+ * 2020, scheme II); else it is the sum of the rows' weights.
+ */
 static double weight_of(const struct gr_federation *f, const struct gr_train_result *result) {
     if (f->training->strategy->alike) return result->weight > 0;
     /* Where rows are in the draw already (gr_sample_silos), what is left is what one weighs. */
     return gr_cohort_sizes(f->cohort) ? result->weight / (double)result->examples : result->weight;
 }
 
-/* The silo is in the sum with its vectors. */
+/*
+ * The silo is in the sum with its vectors, packed in place to the tensors that travel. Called after
+ * all that can fail for this silo: from here on its roster entry says that it takes part.
+ */
 static void contribute(struct gr_federation *f, size_t local, uint32_t round,
                        const struct gr_train_result *result) {
     struct gr_training *t = f->training;
@@ -148,7 +174,10 @@ static void contribute(struct gr_federation *f, size_t local, uint32_t round,
     t->heard[silo->id] = 0;
 }
 
-/* Trains one silo into the next free update; a silo whose update must not enter a sum sits out. */
+/*
+ * Trains one silo into the next free update. A bad update is no error of the run: the silo sits
+ * out, and GR_OK is returned. GR_LOST and internal errors go up.
+ */
 static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t round) {
     const struct gr_silo *silo = &f->data->local[local];
     struct gr_training *t = f->training;
@@ -188,7 +217,10 @@ static struct gr_draw draw_of(const struct gr_federation *f) {
                             .sizes = gr_cohort_sizes(f->cohort)};
 }
 
-/* Who was lost before the first round is not loaded; flags: room for n_silos. */
+/*
+ * A silo that was lost before the first round is not loaded in a replay, so it cannot take part
+ * later either. flags: room for n_silos.
+ */
 static gr_status check_replay(const struct gr_federation *f, uint32_t round, uint8_t *flags) {
     const struct gr_training *t = f->training;
     gr_replay_lost(t->replay, flags);
@@ -205,7 +237,11 @@ static gr_status check_replay(const struct gr_federation *f, uint32_t round, uin
     return GR_OK;
 }
 
-/* The silos that are to take part; all ranks find the same. In a replay: those that did. */
+/*
+ * Not collective; all ranks find the same. `selected` is drawn from all silos, present or not: it
+ * is the reference that a round's metrics, and the lists of a partial round, count against. In a
+ * replay the lists of the original run turn it into that run's roster.
+ */
 gr_status gr_training_select(struct gr_federation *f, uint32_t round) {
     struct gr_training *t = f->training;
     const uint32_t n = f->data->n_silos;
@@ -227,7 +263,10 @@ out:
     return status;
 }
 
-/* Whom to ask for training: for selected silos of ranks that are not there, the next of the draw.
+/*
+ * Which silos train: for selected silos of ranks that are not there, the next of the draw. Before
+ * the first loss (epoch 0) this is the selection itself. A rank that comes back in mid-round may
+ * have a different view of the membership; the roster, on which all agree, is what counts.
  */
 static gr_status ask_silos(struct gr_federation *f, uint32_t round) {
     struct gr_training *t = f->training;
@@ -246,6 +285,11 @@ out:
     return status;
 }
 
+/*
+ * CPU time is that of the process, in microseconds, all threads included; it is added up over ranks
+ * as an integer. After GR_LOST the caller discards the contributions made so far; other errors end
+ * the round on all ranks.
+ */
 gr_status gr_training_run(struct gr_federation *f, uint32_t round,
                           const struct gr_round_options *options) {
     struct gr_training *t = f->training;

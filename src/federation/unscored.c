@@ -66,7 +66,10 @@ void gr_unscored_replaced(struct gr_unscored_rows *u, bool replaced) {
 
 /* ---- the place ------------------------------------------------------------------------------ */
 
-/* Rows first .. first + n - 1 as rows of their own; borrowed. */
+/*
+ * Rows first .. first + n - 1 as rows of their own; borrowed. features is untyped, so its offset is
+ * counted in bytes of the element.
+ */
 static struct gr_rows view(const struct gr_rows *rows, size_t first, size_t n) {
     struct gr_rows out = *rows;
     const size_t bytes = rows->n_features * (rows->element == GR_ELEMENT_UINT8 ? 1 : sizeof(float));
@@ -79,7 +82,11 @@ static struct gr_rows view(const struct gr_rows *rows, size_t first, size_t n) {
     return out;
 }
 
-/* The number of a row that stands out, so far beyond all reason that it may be to blame. */
+/*
+ * The column whose magnitude stands out, beyond 1e4 and the largest of the row: the likely culprit.
+ * A guess, as scores are functions of all columns; columns in uint8 cannot stand out. The number
+ * must fit COLUMN_BITS.
+ */
 static int64_t find_column(const struct gr_rows *row) {
     const float beyond = 1e4f;
     float largest = beyond;
@@ -93,7 +100,10 @@ static int64_t find_column(const struct gr_rows *row) {
     return row->targets && fabsf(row->targets[0]) > largest ? ITS_TARGET : column;
 }
 
-/* Whether some rows can be scored. *status is set when more is wrong than the rows. */
+/*
+ * Whether some rows can be scored. Uses the spare accumulator, so counts of the round are not
+ * touched. *status is set when more is wrong than the rows (GR_LOST from the watch).
+ */
 static bool scores(struct gr_federation *f, const float *parameters, const struct gr_rows *rows,
                    gr_status *status) {
     struct gr_score score;
@@ -105,8 +115,11 @@ static bool scores(struct gr_federation *f, const float *parameters, const struc
 }
 
 /*
- * The first bad row of the first batch that has one, as a place; row + NO_ROW where no row alone is
- * bad. *fine: how many batches and rows were met on the way that are well.
+ * Finds the first bad row of the first batch that has one, as a place; row NO_ROW where no row
+ * alone is bad (a sum over the batch may overflow). *fine: how many batches and rows were met on
+ * the way that can be scored: any at all means that the model has not diverged.
+ *
+ * Scores batches first and rows only within the bad batch, for the sake of time on large tables.
  */
 static gr_status locate(struct gr_federation *f, const float *parameters,
                         const struct gr_rows *rows, int64_t *place, int64_t *fine) {
@@ -150,6 +163,10 @@ static void describe(const struct gr_federation *f, int64_t place, char *out, si
 
 /* ---- what is left out ----------------------------------------------------------------------- */
 
+/*
+ * The place of the bad row is looked for once, for the silo's own terminal, and never leaves the
+ * rank; others learn only that the silo's rows are not in the scores (gr_unscored_share).
+ */
 gr_status gr_unscored_silo(struct gr_federation *f, const float *parameters,
                            const struct gr_silo *silo, const struct gr_rows *rows,
                            struct gr_round_sums *sums) {
@@ -170,6 +187,10 @@ gr_status gr_unscored_silo(struct gr_federation *f, const float *parameters,
     return GR_OK;
 }
 
+/*
+ * A common test table belongs to no silo, so its bad row may be named to all. Local rows are dealt
+ * in batches of GR_TEST_BATCH; local_batch translates the row into the whole table's numbering.
+ */
 gr_status gr_unscored_test(struct gr_federation *f, const float *parameters,
                            struct gr_round_sums *sums) {
     int64_t place, fine;
@@ -203,6 +224,12 @@ void gr_unscored_begin(struct gr_federation *f) {
 
 /* ---- over all ranks ------------------------------------------------------------------------- */
 
+/*
+ * All ranks take the same branches, since `sums` are totals over all of them. The lowest bad place
+ * of all ranks is found as the maximum of the negation, so the message does not depend on the
+ * number of ranks. A model has diverged when bad rows were found and nothing at all could be
+ * scored.
+ */
 gr_status gr_unscored_share(struct gr_federation *f, const struct gr_round_sums *sums) {
     struct gr_unscored_rows *u = f->unscored;
     const uint32_t n = f->data->n_silos;
