@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* evaluate: scores of a model on rows, as integer sums. */
+/*
+ * Scores of a model on rows, as integer sums. Each batch's loss is rounded once to a fixed grid
+ * (gr_real_add); integers add up to the same bits in any order, so the score does not depend on how
+ * rows are dealt to ranks, as long as they are dealt in whole batches of GR_TEST_BATCH.
+ */
 #include <granary/evaluate.h>
 
 #include <math.h>
@@ -8,6 +12,10 @@
 _Static_assert(sizeof(struct gr_score) == GR_SCORE_SUMS * sizeof(int64_t),
                "gr_score is an array of int64_t");
 
+/*
+ * The status is GR_ERROR_DATA and not an internal error: a diverged model, or an absurd row, is the
+ * usual cause, and callers leave the rows out.
+ */
 gr_status gr_loss_add(int64_t loss[GR_REAL_WORDS], double loss_sum) {
     return gr_real_add(loss, loss_sum)
                ? GR_OK
@@ -15,6 +23,7 @@ gr_status gr_loss_add(int64_t loss[GR_REAL_WORDS], double loss_sum) {
                          loss_sum);
 }
 
+/* The quotient is taken in long double, as sums of several words have more bits than a double. */
 double gr_loss_mean(const int64_t loss[GR_REAL_WORDS], const int64_t weight[GR_REAL_WORDS]) {
     const long double all = gr_real_value(weight);
     return all > 0 ? (double)(gr_real_value(loss) / all) : (double)NAN;
@@ -37,6 +46,11 @@ double gr_score_accuracy(const struct gr_score *score) {
     return score->weight > 0 ? (double)score->correct / (double)score->weight : (double)NAN;
 }
 
+/*
+ * Rows come in whole counts, so an exact share gives away a count of few right or few wrong rows.
+ * Weights tell more still, since a sum of distinct weights may tell which rows are in it: with them
+ * every accuracy is coarsened.
+ */
 double gr_score_accuracy_told(const struct gr_score *score, uint32_t least) {
     const int64_t right = score->correct, wrong = score->weight - score->correct;
     const int64_t few = (int64_t)least * GR_WEIGHT_ONE;
@@ -46,6 +60,11 @@ double gr_score_accuracy_told(const struct gr_score *score, uint32_t least) {
                          shows ? gr_share_step(score->examples, least) : 0);
 }
 
+/*
+ * Secondary suppression (Hundepool et al. 2012): with a single withheld silo its score follows from
+ * the total minus the others. Two withheld silos protect each other only if a sum over both has
+ * minimum_rows rows, which n_withheld >= minimum_rows makes sure of, with a row in each.
+ */
 size_t gr_scores_withhold_more(const int64_t *told, size_t n, int64_t n_withheld,
                                int64_t minimum_rows) {
     size_t i = 0;
@@ -55,7 +74,11 @@ size_t gr_scores_withhold_more(const int64_t *told, size_t n, int64_t n_withheld
     return i;
 }
 
-/* The batch's weights, and those of its rows whose likeliest label is their own. */
+/*
+ * Adds the batch's weights, and the weights of its rows whose likeliest label is their own, in
+ * units of 2^-GR_WEIGHT_BITS. Without weights the model's own count of right rows suffices; with
+ * them it is counted again here, first of ties as in the model.
+ */
 static void add_weights(struct gr_model *model, size_t n, size_t correct, struct gr_score *out) {
     const float *weights = gr_model_batch_weights(model), *z = gr_model_logits(model);
     const int32_t *labels = gr_model_batch_labels(model);
@@ -84,6 +107,12 @@ static gr_status accumulator_batch(struct gr_model *model, size_t n,
                                       n);
 }
 
+/*
+ * Batches begin at multiples of GR_TEST_BATCH of `rows`, in order: kernels may round a row by its
+ * place in a batch, so other batches would give other bits. On an error `out` and accumulator are
+ * partly filled; the caller is to drop both. A rank that is waited for gives signs of life by
+ * `poll`.
+ */
 gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
                            const struct gr_rows *rows, gr_poll_function poll, void *context,
                            struct gr_score *out, struct gr_accumulator *accumulator) {

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An evaluation as JSON. */
+/*
+ * An evaluation as JSON: evaluation.json of a run directory, and `granary evaluate --json`. Figures
+ * that are not defined or withheld are null, as JSON has no NaN. Reals have 17 significant digits,
+ * which give the same double back.
+ */
 #include <granary/evaluate.h>
 
 #include <jansson.h>
@@ -10,7 +14,10 @@ static json_t *number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-/* Whole numbers as such: of rows without weights all are. */
+/*
+ * Whole numbers as such: without weights all counts are. Below 2^53 each whole double is exact. NaN
+ * stands for a withheld cell.
+ */
 static json_t *count(double value) {
     if (isnan(value)) return json_null(); /* withheld */
     return value < 0x1p53 && !(value < floor(value)) && !(value > floor(value))
@@ -18,8 +25,10 @@ static json_t *count(double value) {
                : json_real(value);
 }
 
-/* A part that memory was refused for is found when the whole is put together: jansson passes NULL
- * on. */
+/*
+ * {"value", "lower", "upper"}, or null with "why". jansson passes NULL on: a part for which memory
+ * was refused is found when the whole is put together.
+ */
 static json_t *metric_json(struct gr_metric_value v, bool bounded) {
     if (v.why && isnan(v.lower)) return json_pack("{s:n, s:s}", "value", "why", v.why);
     if (v.why)
@@ -30,8 +39,10 @@ static json_t *metric_json(struct gr_metric_value v, bool bounded) {
                      number(v.upper));
 }
 
-/* Of the accumulator, or where `silo` is given of that silo. why: a better reason than that of the
- * accumulator.
+/*
+ * The metrics of the accumulator, or of the silo if `silo` is given. why: a better reason than the
+ * accumulator's, which knows only that it has no rows. digits: 0 leaves all; for the accumulator it
+ * is 0, because gr_accumulator_disclose has rounded its metrics already.
  */
 static json_t *metrics_json(const struct gr_accumulator *accumulator,
                             const struct gr_silo_metrics *silo, uint32_t digits, const char *why) {
@@ -60,6 +71,7 @@ static json_t *names_json(const char *const *names, size_t n) {
     return list;
 }
 
+/* counts[i][j]: rows of class i that were taken for class j; null where withheld. */
 static json_t *confusion_json(const struct gr_accumulator *accumulator, const char *const *names) {
     const size_t classes = gr_accumulator_classes(accumulator);
     json_t *counts = json_array();
@@ -89,6 +101,10 @@ static json_t *reliability_json(const struct gr_accumulator *accumulator) {
     return json_pack("{s:o}", "bins", bins);
 }
 
+/*
+ * Silos without rows are left out, withheld ones among them: both look alike to a reader, as is
+ * meant.
+ */
 static json_t *silos_json(const struct gr_evaluation *e) {
     json_t *silos = json_array();
     const size_t classes = gr_accumulator_classes(e->accumulator);
@@ -121,6 +137,7 @@ static int put(json_t *whole, const char *key, json_t *value) {
     return json_object_set_new(whole, key, value);
 }
 
+/* Errors are gathered in `bad` and looked at once; jansson frees the parts with the whole. */
 gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
     gr_status status = GR_OK;
     const size_t classes = gr_accumulator_classes(e->accumulator);
