@@ -32,17 +32,24 @@ enum { SLOTS = 2 }; /* of each rank: one is written while the other is read */
 enum { LAG_SUM = 1, LAG_UP = 2, LAG_TURN = 3, LAG_DOWN = 4 };
 enum { LAG_KEEP_ONE_NODE = 2, LAG_KEEP = GR_RELAY_DEPTH };
 
+/* The least multiple of `unit` that is not below n. */
 static size_t round_up(size_t n, size_t unit) {
     return (n + unit - 1) / unit * unit;
 }
 
 /* ---- making and freeing --------------------------------------------------------------------- */
 
+/*
+ * Collective over the node; fails alone. A rank's part holds its exponents, then its SLOTS slots;
+ * the leader's part goes on with `lag` sums and the exponents of all nodes. Each begins at a
+ * multiple of 64 bytes, a cache line. The size depends on segments, not on the vector, but for the
+ * exponents: 2 bytes for each GR_RING_BLOCK elements.
+ */
 static gr_status make_window(struct gr_aggregator *aggregator) {
     gr_status status = GR_OK;
     struct gr_comm *comm = aggregator->comm;
     size_t exponents = round_up(aggregator->n_blocks * sizeof(int16_t), 64);
-    /* A rank alone in its node has nothing to add: what it encodes is the node's sum. */
+    /* A rank alone in its node has nothing to add: its encoding is the node's sum. */
     size_t slots = comm->node_size > 1 ? SLOTS * aggregator->segment * aggregator->element : 0;
     size_t sums = aggregator->lag * aggregator->segment * aggregator->element;
     size_t bytes = exponents + slots + (gr_comm_leads(comm) ? exponents + sums : 0);
@@ -60,6 +67,10 @@ out:
     return status;
 }
 
+/*
+ * Not collective. Memory of this process alone. The total is kept from epoch to epoch, for a total
+ * that all hold is still decoded after its epoch has ended; leaders of several nodes get the relay.
+ */
 static gr_status make_local(struct gr_aggregator *aggregator) {
     gr_status status = GR_OK;
     struct gr_comm *comm = aggregator->comm;
@@ -77,6 +88,8 @@ out:
     return status;
 }
 
+/* Releases all that belongs to the epoch, and is safe to call on parts that were never made: `make`
+ * begins with it. The total stays. */
 static void unmake(struct gr_aggregator *aggregator) {
     gr_relay_release(&aggregator->relay);
     gr_window_release(&aggregator->window);
@@ -90,7 +103,11 @@ static void unmake(struct gr_aggregator *aggregator) {
     aggregator->made = false;
 }
 
-/* Collective. All that belongs to an epoch. */
+/*
+ * Collective. All that belongs to an epoch: called by the first sum in it, since the members, the
+ * nodes and the leaders change with the epoch. A rank without memory fails all, before any of them
+ * enters the pipeline, where the others would wait for it.
+ */
 static gr_status make(struct gr_aggregator *aggregator) {
     gr_status status = GR_OK;
     struct gr_comm *comm = aggregator->comm;
@@ -105,7 +122,11 @@ out:
     return status;
 }
 
-/* After a loss in a sum. Memory that MPI may still use is left to it. */
+/*
+ * After a loss in a sum. A request that cannot be cancelled may still write into these buffers,
+ * even after the epoch has ended: they are then left to MPI for good rather than freed. The leak is
+ * bounded by the number of losses, and by a few segments each.
+ */
 static void abandon(struct gr_aggregator *aggregator) {
     gr_relay_abandon(&aggregator->relay);
     if (aggregator->comm->pending > 0) {
@@ -168,15 +189,23 @@ void gr_aggregator_free(struct gr_aggregator *aggregator) {
 
 /* ---- the pipeline --------------------------------------------------------------------------- */
 
+/* Elements of segment k; only the last may be shorter. */
 static size_t elements(const struct gr_aggregator *aggregator, size_t k) {
     return gr_smaller(aggregator->segment, aggregator->size - k * aggregator->segment);
 }
 
+/* Where the node's sum of segment k lies, in the leader's part. The buffer is free again for
+ * segment k + lag, once segment k has been kept. */
 static char *sum_of(const struct gr_aggregator *aggregator, size_t k) {
     assert(aggregator->lag > 0);
     return aggregator->sums + k % aggregator->lag * aggregator->segment * aggregator->element;
 }
 
+/*
+ * Where a rank encodes segment k. Slots alternate: slot k % 2 is read in the step after it was
+ * written, while the other one is being written. A rank alone in its node encodes into the sum
+ * itself and saves a copy.
+ */
 static char *slot_of(const struct gr_aggregator *aggregator, int node_rank, size_t k) {
     if (aggregator->comm->node_size == 1) return sum_of(aggregator, k);
     return aggregator->slots_of[node_rank] + k % SLOTS * aggregator->segment * aggregator->element;
@@ -197,7 +226,11 @@ static void check_bound(const struct gr_sum *call, const void *sums, size_t n) {
 }
 #endif
 
-/* A block of ring16; `at`, where it lies in the sum, is a multiple of GR_RING_BLOCK. */
+/*
+ * A block of ring16; `at`, where it lies in the sum, is a multiple of GR_RING_BLOCK. Its random
+ * numbers are found by `at` in the stream of the contribution (seed, silo, round), not drawn one
+ * after the other: so neither placement nor segments change the bits of the rounding.
+ */
 static void encode_narrow(const struct gr_contribution *from, size_t at, struct gr_span span,
                           int16_t exponent, bool add, void *sums) {
     enum { NUMBERS_A_BLOCK = 8 }; /* of 16 bits, in each block of the random stream */
@@ -230,7 +263,11 @@ static void encode_one(const struct gr_sum *call, size_t c, size_t at, struct gr
                                                    multiplier, exponent, sums, span.n);
 }
 
-/* The same by way of the stage, which is to see no other contribution. */
+/*
+ * The same by way of the stage. A mask or noise belongs to one silo's words, so the stage must see
+ * them before any other contribution is added: but for the first contribution they are encoded
+ * apart, and added afterwards.
+ */
 static void encode_staged(const struct gr_sum *call, size_t c, size_t at, struct gr_span span,
                           bool add, void *sums) {
     const struct gr_aggregator *aggregator = call->aggregator;
@@ -245,7 +282,11 @@ static void encode_staged(const struct gr_sum *call, size_t c, size_t at, struct
     if (add) aggregator->codec->add(sums, alone, sums, span.n);
 }
 
-/* A block of n elements of the sum, of all of this rank's contributions. */
+/*
+ * A block of n elements of the sum, of all of this rank's contributions. Words between the end of a
+ * vector and the next block are added and kept like all others; they are set to 0, for the slot
+ * still holds an earlier segment.
+ */
 static void encode_block(const struct gr_sum *call, size_t at, size_t n, char *sums) {
     const struct gr_aggregator *aggregator = call->aggregator;
     const size_t element = aggregator->element;
@@ -255,6 +296,7 @@ static void encode_block(const struct gr_sum *call, size_t at, size_t n, char *s
     memset(sums + span.n * element, 0, (n - span.n) * element);
 }
 
+/* A rank without contributions offers zeros: every slot of the node is read. */
 static void encode_segment(const struct gr_sum *call, size_t k) {
     const struct gr_aggregator *aggregator = call->aggregator;
     struct gr_comm *comm = aggregator->comm;
@@ -270,7 +312,12 @@ static void encode_segment(const struct gr_sum *call, size_t k) {
 #endif
 }
 
-/* This rank's slice of the node's sum, block by block so that the slice stays in the cache. */
+/*
+ * This rank's slice of the node's sum: each rank adds up its share of the segment, so that the work
+ * is divided by the ranks of the node. It goes block by block so that the slice stays in the cache.
+ * Ranks are added in ascending order; in the ring the order has no effect, but float32 needs a
+ * fixed one to give the same bits in each run on the same ranks.
+ */
 static void sum_segment(const struct gr_sum *call, size_t k) {
     const struct gr_aggregator *aggregator = call->aggregator;
     struct gr_comm *comm = aggregator->comm;
@@ -298,6 +345,7 @@ static char *total_of(const struct gr_aggregator *aggregator, size_t at) {
     return aggregator->total + at * aggregator->element;
 }
 
+/* Not collective. Decodes within one block, which has one exponent; `begin` lies in it. */
 static void decode_block(const struct gr_aggregator *aggregator, size_t begin, float *mean,
                          size_t n) {
     aggregator->codec->decode(total_of(aggregator, begin),
@@ -305,7 +353,11 @@ static void decode_block(const struct gr_aggregator *aggregator, size_t begin, f
                               aggregator->total_weight, mean, n);
 }
 
-/* Sums of floats may leave their range; the means are looked at, and thrown away. */
+/*
+ * Sums of floats may leave their range, which no sum of integers on the grid can. The means are
+ * decoded to find out, and thrown away; the first that is not finite is noted. Every rank finds the
+ * same element, for all hold the same total.
+ */
 static void check_range(struct gr_sum *call, size_t begin, size_t n) {
     float mean[GR_RING_BLOCK];
     for (size_t i = 0; i < n && !call->overflow; i += GR_RING_BLOCK) {
@@ -320,7 +372,8 @@ static void check_range(struct gr_sum *call, size_t begin, size_t n) {
     }
 }
 
-/* The sum over all ranks, out of the window into this rank's own memory. */
+/* The sum over all ranks, out of the window into this rank's own memory: the window is reused by
+ * segment k + lag and ends with its epoch, while the total must outlive both. */
 static void keep_segment(struct gr_sum *call, size_t k) {
     const struct gr_aggregator *aggregator = call->aggregator;
     const size_t begin = k * aggregator->segment, n = elements(aggregator, k);
@@ -334,7 +387,11 @@ static bool segment_at(const struct gr_aggregator *aggregator, size_t t, size_t 
     return t >= lag && *k < aggregator->n_segments;
 }
 
-/* The leader's part of step t. */
+/*
+ * The leader's part of step t. Receives are posted first, so that no message arrives unexpected;
+ * then the segments furthest on, whose messages have been under way longest and are waited for
+ * least.
+ */
 static gr_status relay_step(struct gr_aggregator *aggregator, size_t t) {
     gr_status status = GR_OK;
     struct gr_relay *relay = &aggregator->relay;
@@ -348,6 +405,12 @@ out:
     return status;
 }
 
+/*
+ * Collective. In step t segment t is encoded, t - LAG_SUM added up, t - lag kept. The barrier
+ * between two steps is the only synchronisation: within a step no buffer is written by one rank and
+ * touched by another. GR_LOST when a member dies: the segments kept so far are then worthless, and
+ * `held` stays false.
+ */
 static gr_status run_pipeline(struct gr_sum *call) {
     gr_status status = GR_OK;
     struct gr_aggregator *aggregator = call->aggregator;
@@ -365,7 +428,11 @@ out:
     return status;
 }
 
-/* Collective. The sum, into the total. */
+/*
+ * Collective. The sum, into the total. In this order: memory of the epoch, weights, the grid, the
+ * pipeline. Memory and weights end in an exchange of all, and the grid fails on all or on none, so
+ * no rank enters the pipeline unless all do.
+ */
 static gr_status add_up(struct gr_sum *call) {
     gr_status status = GR_OK;
     struct gr_aggregator *aggregator = call->aggregator;
@@ -385,7 +452,11 @@ out:
     return status;
 }
 
-/* Collective. The combined updates, into the total. */
+/*
+ * Collective. The combined updates, into the total, which holds floats and not integers here.
+ * Values are checked before the transpose, for a NaN would pass through a median or a norm
+ * unnoticed.
+ */
 static gr_status combine(struct gr_sum *call) {
     gr_status status = GR_OK, mine = GR_OK;
     struct gr_aggregator *aggregator = call->aggregator;
@@ -405,6 +476,11 @@ out:
     return status;
 }
 
+/*
+ * Every call counts as an attempt, successful or not: a repeated sum has another roster, and a
+ * stage that used the masks or noise of the first attempt again would let their difference tell
+ * what the lost silo sent.
+ */
 gr_status gr_aggregate_total(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
                              size_t n_mine, uint32_t n_members) {
     struct gr_sum call = {
@@ -452,6 +528,7 @@ void gr_aggregate_forget(struct gr_aggregator *aggregator) {
     aggregator->held = false;
 }
 
+/* The agreement takes the place of gr_control_seal: no rank decodes before all hold the total. */
 gr_status gr_aggregate(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
                        size_t n_mine, uint32_t n_members, float *mean, uint64_t *examples) {
     gr_status status = GR_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a sum is made of, for the files that take it: grid.c before it, aggregate.c. */
+/* The parts of a sum, for the files that take it: grid.c before it, aggregate.c. */
 #ifndef GRANARY_COMM_AGGREGATE_H
 #define GRANARY_COMM_AGGREGATE_H
 
@@ -47,7 +47,7 @@ struct gr_aggregator {
     struct gr_transpose transpose;
 };
 
-/* One call of gr_aggregate. */
+/* A call of gr_aggregate_total, while it runs. */
 struct gr_sum {
     struct gr_aggregator *aggregator;
     const struct gr_contribution *mine;
@@ -94,7 +94,7 @@ void gr_sum_pass(const struct gr_sum *call, struct gr_stage_key at, void *words,
 gr_status gr_sum_weights(struct gr_sum *call) GR_CHECKED;
 /* Not collective. Whether this rank's updates, as they are, are finite. */
 gr_status gr_sum_check_finite(const struct gr_sum *call) GR_CHECKED;
-/* Not collective. What is wrong with an update that is not finite. */
+/* Not collective. Says where an update is not finite. */
 gr_status gr_sum_refuse_update(const struct gr_layout *layout,
                                const struct gr_contribution *from) GR_CHECKED;
 /* Collective, after gr_sum_weights. The grid of this sum, or the refusal that all agree on. */

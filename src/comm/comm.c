@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Making and freeing communicators, and what they can tell. */
+/*
+ * Making and freeing communicators, and what they can tell.
+ *
+ * At the start, and again after a respawn, the ranks meet by collectives of MPI: they introduce
+ * themselves, find out who shares memory with whom, and enter the first epoch. These calls know no
+ * deadline of their own; the callers put a guard around them (gr_guard_start).
+ */
 #include <math.h>
 #include <sched.h>
 #include <string.h>
@@ -13,7 +19,11 @@
 /* Seconds of spinning; where ranks outnumber cores, the peer waited for may well need this core. */
 static const double spin_free_s = 50e-6, spin_crowded_s = 2e-6;
 
-/* Ranks on more cores than they are many may spin; the others should sleep early. */
+/*
+ * Collective over the host. A spinning rank keeps its core from others: where the ranks of a host
+ * are more than the cores that they may use together, a waiter has to sleep early. The cores are
+ * the union of the affinity masks, since launchers bind each rank to its own.
+ */
 static gr_status measure_crowding(struct gr_comm *comm, MPI_Comm host) {
     gr_status status = GR_OK;
     int host_size;
@@ -27,7 +37,7 @@ out:
     return status;
 }
 
-/* What each rank tells of itself at the start. */
+/* An introduction: each rank's facts about itself, sent to all at the start. */
 struct introduction {
     int64_t pid, pid_space, fd; /* the part that it offers */
     int64_t host;               /* lowest slot that MPI says shares its memory */
@@ -40,6 +50,12 @@ static bool sees(const struct introduction *a, const struct introduction *b) {
     return a->host == b->host && a->pid_space == b->pid_space;
 }
 
+/*
+ * Names hosts and nodes by the lowest slot in them; the loop goes down, so the lowest is written
+ * last. ranks_per_node (0: no limit) divides a host into several nodes, by which the messages
+ * between nodes can be tested on one machine. Pure: all ranks find the same from the same
+ * introductions.
+ */
 static void place_peers(struct gr_comm *comm, const struct introduction *all,
                         uint32_t ranks_per_node, bool sharing) {
     for (int i = 0; i < comm->slots; i++) {
@@ -57,6 +73,8 @@ static void place_peers(struct gr_comm *comm, const struct introduction *all,
     }
 }
 
+/* Collective over the world. The process id and the descriptor are for /proc; the inode of the pid
+ * namespace tells containers of one host apart, in which the same number means another process. */
 static gr_status introduce(struct gr_comm *comm, MPI_Comm host, int fd, struct introduction **out) {
     gr_status status = GR_OK;
     struct stat info = {0};
@@ -77,7 +95,12 @@ out:
     return status;
 }
 
-/* Whether every rank can map the memory of those it could share with. Collective. */
+/*
+ * Collective. Whether every rank can map the memory of those it could share with: /proc/PID/fd may
+ * be closed to others even of the same user (ptrace scope, hidepid). Where any rank cannot, none
+ * shares and each is a node of its own, for a rank that waits in shared memory and one that waits
+ * for messages would never meet.
+ */
 static gr_status try_sharing(struct gr_comm *comm, const struct introduction *all, bool *sharing) {
     gr_status status = GR_OK;
     int can = 1;
@@ -129,6 +152,8 @@ out:
     return status;
 }
 
+/* The arbiter until gr_comm_set_arbiter names another: all claims are granted, so of two groups
+ * that have lost sight of each other both go on. */
 static gr_status grant_all(void *context, uint32_t epoch, bool *granted) {
     (void)context;
     (void)epoch;
@@ -136,6 +161,8 @@ static gr_status grant_all(void *context, uint32_t epoch, bool *granted) {
     return GR_OK;
 }
 
+/* Messages have a communicator of their own, `control`: a probe for any message must not match
+ * data, and a receive of data must not match a message. */
 gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options,
                            struct gr_comm **out) {
     gr_status status = GR_OK;
@@ -169,6 +196,11 @@ out:
     return status;
 }
 
+/*
+ * Order matters: the handshake comes first and uses messages alone, for it alone can say who is
+ * missing or of another build. The collectives after it cannot be given up, hence the guard, which
+ * ends the process.
+ */
 gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
                          struct gr_comm **out) {
     gr_status status = GR_OK;
@@ -202,6 +234,11 @@ out:
     return status;
 }
 
+/*
+ * Called on every way out, also on communicators that are only half made. Memory that MPI may still
+ * write to is left, and communicators with lost members are not freed: both would risk a crash or a
+ * hang at the very end of a run whose results are already written.
+ */
 void gr_comm_free(struct gr_comm *comm) {
     if (!comm) return;
     gr_mailbox_release(comm);
@@ -243,6 +280,7 @@ int gr_comm_nodes(const struct gr_comm *comm) {
     return comm->nodes;
 }
 
+/* An epoch above 0 tells of a change of the membership even when nobody died: somebody was late. */
 bool gr_comm_losses(const struct gr_comm *comm) {
     bool any = comm->epoch > 0 || comm->out || comm->lost;
     for (int i = 0; i < comm->slots; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a gr_comm is made of, for the files of this room.
+ * The parts of a gr_comm, for the files of this room.
  *
  * Inside a node all goes through shared memory: a barrier, a slot of small values per rank, a
  * buffer for broadcasts. Between nodes the first rank of each node, its leader, exchanges messages
@@ -67,7 +67,7 @@ struct gr_comm_node {
 
 /* ---- peers (detect.c) ------------------------------------------------------------------------ */
 
-/* What is known of a slot. */
+/* Knowledge of the process in a slot. */
 struct gr_peer {
     int host; /* lowest slot of those on its host that can see each other's processes */
     int node; /* lowest slot of those that share memory with it */
@@ -100,7 +100,7 @@ struct gr_comm_place {
     int node, node_rank;
 };
 
-/* What this rank would say of itself now. */
+/* A rank's report of itself, as it would send it now. */
 struct gr_situation {
     uint32_t round;
     enum gr_phase phase;

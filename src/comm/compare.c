@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ranks compared: the names of those that are flagged, of those whose bytes are not the lowest
- * rank's, and the different texts that they bring. */
+/*
+ * Comparing ranks: naming the ranks that are flagged or bring other bytes than rank 0, and
+ * collecting the different texts that ranks bring, so that a message can say who differs and each
+ * text is told once.
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "comm/communicator.h"
 #include "comm/handshake.h"
 
+/* A vector of flags with an entry for each rank, of which each rank sets its own, is combined by
+ * maximum: so all get all flags in one exchange, and compose the same text. */
 gr_status gr_comm_name_flagged(struct gr_comm *comm, bool flagged, char out[GR_NAMES_BYTES]) {
     gr_status status = GR_OK;
     int64_t *flags = NULL;
@@ -23,6 +28,8 @@ out:
     return status;
 }
 
+/* Rank 0 is the reference, for a majority would take a second exchange; the caller's message says
+ * "unlike rank 0". Digests have one size whatever is compared. */
 gr_status gr_comm_name_unlike(struct gr_comm *comm, const void *bytes, size_t n,
                               char out[GR_NAMES_BYTES]) {
     gr_status status = GR_OK;
@@ -38,7 +45,11 @@ out:
     return status;
 }
 
-/* Collective. The text of the lowest rank that has not `told` its own; *text NULL: all have. */
+/*
+ * Collective. The text of the lowest rank that has not `told` its own; *text NULL: all have.
+ * `first` is size - rank, so that the maximum is the lowest rank and 0 means nobody. Only that rank
+ * brings bytes to the gather, so memory stays that of one text however many ranks there are.
+ */
 static gr_status next_text(struct gr_comm *comm, const char *mine, bool told, char **text) {
     gr_status status = GR_OK;
     struct gr_gathered gathered = {0};
@@ -57,6 +68,11 @@ out:
     return status;
 }
 
+/*
+ * A round for each different text, GR_COMM_TEXTS_MAX at most: a thousand ranks with the same text
+ * need two. A rank whose text has been told by another counts as having told its own; texts are
+ * compared as cut, so two that differ only behind the cut are one.
+ */
 gr_status gr_comm_gather_texts(struct gr_comm *comm, const char *mine, struct gr_comm_texts *out) {
     gr_status status = GR_OK;
     bool told = false;

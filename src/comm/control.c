@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control plane as its callers see it: closing a round, recovering from a loss, polling. In all
- * of them a rank meets the others: the senior member that is thought alive leads, the others tell
- * it how they fare and wait for its decision, and whoever has been given up asks to be taken in
- * again.
+ * The control plane as its callers see it: closing a round, recovering from a loss, polling.
+ *
+ * In the first two a rank takes part in a view change, in turns, until a decision has been taken:
+ * the senior member that is thought alive leads (view_leader.c, view_proposal.c), the others report
+ * their position to it and wait for its decision, and whoever has been given up asks to be taken in
+ * again. A follower's turn does not block: it takes in the messages that have come, acts on them,
+ * and sleeps for at most a millisecond; a leader's turn may wait for answers, within deadlines. A
+ * leader that dies is replaced by the next in seniority, to whom all report anew.
  */
 #include "comm/view_change.h"
 
 #include <string.h>
 
+/* Two bytes for each silo of the federation rather than a list of ids: a decision is then checked
+ * for a silo that two ranks report by looking it up. */
 gr_status gr_roster_create(uint32_t n_silos, struct gr_roster *out) {
     gr_status status = GR_OK;
     *out = (struct gr_roster){.n_silos = n_silos};
@@ -24,12 +30,15 @@ void gr_roster_release(struct gr_roster *roster) {
     *roster = (struct gr_roster){0};
 }
 
+/* The ids are allocated by the next `prepare`, for the new size. */
 void gr_control_expect(struct gr_comm *comm, uint32_t n_silos) {
     comm->ids_max = n_silos;
     gr_free(comm->situation.ids);
     comm->situation.ids = NULL;
 }
 
+/* A new round begins with GR_PHASE_OPEN: reports made before it, of silos that are ready or of a
+ * failure, must not be taken for reports of this round. */
 void gr_control_at(struct gr_comm *comm, uint32_t round, enum gr_phase phase) {
     struct gr_situation *situation = &comm->situation;
     situation->round = round;
@@ -40,6 +49,8 @@ void gr_control_at(struct gr_comm *comm, uint32_t round, enum gr_phase phase) {
     situation->status = GR_OK;
 }
 
+/* The phase is entered before the agreement: a member that has died in it leaves the others either
+ * all in the phase, or with somebody who is not, and then nobody has got GR_OK. */
 gr_status gr_control_seal(struct gr_comm *comm, enum gr_phase phase) {
     comm->situation.phase = phase;
     return gr_comm_agree(comm, GR_OK);
@@ -60,6 +71,7 @@ void gr_control_clear_changes(struct gr_comm *comm) {
 
 /* ---- following ------------------------------------------------------------------------------ */
 
+/* Deaths known to this rank, of members and others. */
 static size_t count_dead(const struct gr_comm *comm) {
     size_t n = 0;
     for (int i = 0; i < comm->slots; i++)
@@ -67,10 +79,21 @@ static size_t count_dead(const struct gr_comm *comm) {
     return n;
 }
 
-/* Times collective_s that a leader which gives signs of life may take for a recovery. */
+/*
+ * Times collective_s that a leader which gives signs of life may take for a recovery: it invites
+ * (1), may give way to a larger group (2 and a heartbeat), and waits for claims that are refused
+ * (1/2 each). A leader that takes longer is given up though it is alive.
+ */
 static const double leads_at_most = 6;
 
-/* Reports to whoever leads, once, and again when something has changed. */
+/*
+ * Reports to whoever leads, once, and again when another leads or another death is known: messages
+ * are not lost between living members, so nothing is repeated for safety's sake. Patience with a
+ * leader ends collective_s after the round's deadline or after the first report to it, whichever is
+ * later (in a recovery by leads_at_most), or once it has been silent for too long. The next senior
+ * then leads, perhaps this rank; a leader given up by mistake is heard again, and taken back, by
+ * its next message.
+ */
 static gr_status follow(struct gr_view_change *m, int leader) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
@@ -100,7 +123,11 @@ out:
 
 /* ---- out and in again ----------------------------------------------------------------------- */
 
-/* Asks everybody, for whoever leads by now may be anyone. */
+/*
+ * Asks everybody, for whoever leads by now may be anyone, and again every quarter of a second, for
+ * the leader that heard it may have died. GR_STOPPED once nobody has given a sign for the round's
+ * deadline and two collective_s: the run has ended, or this rank is cut off for good.
+ */
 static gr_status ask_to_join(struct gr_view_change *m) {
     static const double again_s = 0.25;
     gr_status status = GR_OK;
@@ -120,6 +147,8 @@ out:
     return status;
 }
 
+/* A rank learns that it is out by a message and not by its own clock: the others, not it, decide
+ * who is a member. An exclusion from an epoch that this rank has entered since is out of date. */
 static void notice_exclusion(struct gr_view_change *m) {
     struct gr_comm *comm = m->comm;
     if (!comm->mailbox.excluded) return;
@@ -134,6 +163,11 @@ static void notice_exclusion(struct gr_view_change *m) {
 /* ---- view change --------------------------------------------------------------------------------
  */
 
+/*
+ * In order of precedence. A decision comes first, as it makes all else void; then the exclusion, as
+ * who is out has nothing to answer as a member; then the invitation, as the leader waits for its
+ * answer.
+ */
 static gr_status take_turn(struct gr_view_change *m) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
@@ -153,6 +187,12 @@ out:
     return status;
 }
 
+/*
+ * Turns until a decision has been taken. The event lies in the window of the epoch, so it is read
+ * anew in each turn; a message from a rank of this node that comes between the look and the sleep
+ * changes its value, and the sleep ends at once. Time spent here counts as idle and as silence of
+ * all peers.
+ */
 static gr_status meet(struct gr_view_change *m) {
     static const double longest_s = 1e-3;
     gr_status status = GR_OK;
@@ -175,7 +215,11 @@ out:
 
 /* ---- what callers call ---------------------------------------------------------------------- */
 
-/* Keeps what this rank will say of itself. */
+/*
+ * Keeps what this rank will say of itself: it is sent again to each new leader. Silos are named
+ * only if this rank is well; a rank that fails ends the round for all. Peers' silence is reset, for
+ * this rank has trained and not listened.
+ */
 static gr_status prepare(struct gr_comm *comm, const struct gr_roster *roster, gr_status mine) {
     gr_status status = GR_OK;
     struct gr_situation *situation = &comm->situation;
@@ -203,6 +247,7 @@ out:
     return status;
 }
 
+/* The state of one view change, as the caller enters it. */
 static void begin(struct gr_view_change *m, struct gr_comm *comm, struct gr_roster *roster,
                   double deadline_s) {
     *m = (struct gr_view_change){
@@ -215,6 +260,7 @@ static void begin(struct gr_view_change *m, struct gr_comm *comm, struct gr_rost
     m->out = comm->situation.need_state && comm->out;
 }
 
+/* The same status on all members: a failure is part of the decision. */
 static gr_status end(struct gr_view_change *m) {
     struct gr_comm *comm = m->comm;
     m->roster->need_state = comm->situation.need_state;
@@ -222,6 +268,9 @@ static gr_status end(struct gr_view_change *m) {
     return gr_fail(comm->failure, "%s", comm->situation.text);
 }
 
+/*
+ * round_s is the longest deadline so far; a recovery, which has no deadline of its own, goes by it.
+ */
 gr_status gr_control_close_round(struct gr_comm *comm, struct gr_roster *roster, gr_status mine,
                                  double deadline_s) {
     struct gr_view_change m;
@@ -236,6 +285,8 @@ out:
     return status;
 }
 
+/* Nobody trains in a recovery, so signs of life are expected within collective_s / 2 instead of the
+ * heartbeat (see silence_allowed). */
 gr_status gr_control_recover(struct gr_comm *comm, struct gr_roster *roster) {
     struct gr_view_change m;
     gr_status status = GR_OK;
@@ -247,6 +298,7 @@ out:
     return status;
 }
 
+/* Evidence that a loss was no mere silence: a death, or another member that calls for a change. */
 static bool saw_end(const struct gr_comm *comm) {
     bool any = comm->mailbox.invitation != NULL || comm->mailbox.decision != NULL;
     for (int i = 0; i < comm->size && !any; i++) {
@@ -256,6 +308,11 @@ static bool saw_end(const struct gr_comm *comm) {
     return any;
 }
 
+/*
+ * A second is enough for the kernel's or a neighbour's word to arrive; whoever calls has already
+ * been given GR_LOST, and can only choose its message by the answer. A failing poll is no reason to
+ * stop looking.
+ */
 bool gr_comm_saw_end(struct gr_comm *comm) {
     static const double longest_s = 1, sleep_s = 1e-3;
     struct gr_wait_event *event = gr_comm_wait_event(comm);
@@ -271,7 +328,8 @@ bool gr_comm_saw_end(struct gr_comm *comm) {
     return false;
 }
 
-/* Whether work is to look up again. */
+/* Whether work is to look up again. Between two batches this costs a look at the clock; every 2 ms
+ * it costs a probe of MPI. As it is called by work, this rank is not idle. */
 static bool is_due(struct gr_comm *comm) {
     static const double every_s = 2e-3;
     const double now = gr_clock_seconds();
@@ -281,6 +339,8 @@ static bool is_due(struct gr_comm *comm) {
     return true;
 }
 
+/* Takes in messages, which also answers pings, but leaves invitations for the recovery: work on the
+ * way to a collective is given up as a whole. */
 gr_status gr_control_watch(void *context) {
     struct gr_comm *comm = context;
     gr_status status = GR_OK;
@@ -292,6 +352,8 @@ out:
     return status;
 }
 
+/* Answers invitations from within the training, so that a loss elsewhere costs this rank no
+ * training: it goes on in the new epoch with what it has trained. */
 gr_status gr_control_poll(void *context) {
     struct gr_comm *comm = context;
     gr_status status = GR_OK;
@@ -305,11 +367,14 @@ out:
     return status;
 }
 
+/* The failure is kept, not sent: it travels in this rank's next report or answer. */
 void gr_control_fail(struct gr_comm *comm, gr_status status) {
     comm->situation.status = status;
     memcpy(comm->situation.text, gr_message(), strlen(gr_message()) + 1);
 }
 
+/* Everybody is told, members or not: a rank that was given up and wakes later would otherwise ask
+ * to join a run that is over until its patience ends. */
 static gr_status tell_the_end(struct gr_comm *comm) {
     gr_status status = GR_OK;
     const struct gr_control_message_head head = {.kind = GR_CONTROL_EXCLUDED,
@@ -327,6 +392,11 @@ void gr_control_give_up(struct gr_comm *comm) {
     (void)unused;
 }
 
+/*
+ * Rank 0 may leave at once: all have agreed. The others wait for its word, at most collective_s /
+ * 2. Where rank 0 is seen to have ended first, its message has grace_s = 0.1 s to arrive; after
+ * that its end counts as a loss, and the caller recovers.
+ */
 gr_status gr_control_finish(struct gr_comm *comm) {
     static const double sleep_s = 1e-3, grace_s = 0.1;
     double waited = 0, alone = 0;
@@ -341,7 +411,7 @@ gr_status gr_control_finish(struct gr_comm *comm) {
             gr_detect_clear_up(comm);
             break;
         }
-        /* What rank 0 sent before it left may still be on its way. */
+        /* A message that rank 0 sent before it left may still be on its way. */
         gr_detect(comm);
         if (comm->mailbox.invitation || comm->mailbox.decision || waited > comm->collective_s / 2 ||
             (comm->lost && alone > grace_s))

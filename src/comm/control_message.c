@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages: composing, sending, taking in, sorting. */
+/*
+ * Messages of the control plane: composing, sending, taking in, sorting.
+ *
+ * A message is a head of fixed size and a variable part whose counts stand in the head. A peer's
+ * counts are checked against the size that arrived and against the numbers of slots and silos
+ * before anything is read by them (well_formed), so that a fault of a peer cannot make this rank
+ * read or allocate without bound. Sorting applies a message's effect on what is known of peers at
+ * once; decisions and invitations are only put aside, for the view change to take.
+ */
 #include "comm/control_message.h"
 
 #include <string.h>
@@ -9,6 +17,7 @@
 
 enum { TAG_CONTROL = 1 };
 
+/* Words of the five arrays, in the order of set_pointers. */
 static size_t content_words(const struct gr_control_message_head *head) {
     return (size_t)head->n_slots + head->n_fds + head->n_changes + head->n_ids + head->n_sat;
 }
@@ -23,6 +32,8 @@ static size_t most_bytes(const struct gr_comm *comm) {
            ((size_t)comm->slots * 4 + comm->ids_max * 2) * sizeof(uint32_t) + GR_MESSAGE_MAX;
 }
 
+/* The arrays lie one behind the other in the order of the head's counts; the text is last, for it
+ * alone is not a multiple of 4 bytes. Call it on received messages only once they are complete. */
 static void set_pointers(struct gr_control_message *message) {
     const struct gr_control_message_head *head = &message->head;
     message->slots = message->content;
@@ -33,6 +44,7 @@ static void set_pointers(struct gr_control_message *message) {
     message->text = (const char *)(message->sat + head->n_sat);
 }
 
+/* `bytes` counts from the head on: the fields before it are this process's own and never travel. */
 static gr_status allocate_message(size_t bytes, struct gr_control_message **out) {
     gr_status status = gr_allocate_zero(
         1, sizeof **out + bytes - sizeof(struct gr_control_message_head), "a message", out);
@@ -51,6 +63,11 @@ gr_status gr_control_message_create(const struct gr_control_message_head *head,
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
+/*
+ * A copy for each receiver, since MPI owns the memory until the request is complete and the caller
+ * does not wait. A peer of the same node may be asleep on its event and not in MPI: it is woken.
+ * Sending never fails because of the receiver.
+ */
 gr_status gr_control_message_send(struct gr_comm *comm, int slot,
                                   const struct gr_control_message *message) {
     gr_status status = GR_OK;
@@ -61,7 +78,7 @@ gr_status gr_control_message_send(struct gr_comm *comm, int slot,
     int code = MPI_Isend(&copy->head, (int)copy->bytes, MPI_BYTE, slot, TAG_CONTROL, comm->control,
                          &copy->request);
     if (code != MPI_SUCCESS) {
-        /* A peer that cannot be reached will be found missing; that is not this message's task. */
+        /* A peer that cannot be reached will be found missing, but not by this message. */
         gr_status failed = gr_detect_error(comm, code, "MPI_Isend");
         status = failed == GR_LOST ? GR_OK : failed;
         goto out;
@@ -91,12 +108,18 @@ gr_status gr_control_message_send_plain(struct gr_comm *comm, int slot,
 
 /* ---- sorting -------------------------------------------------------------------------------- */
 
+/* The latest message of a kind replaces an unread one: this bounds the memory, and an older report
+ * says nothing that a newer one does not. */
 static void keep(struct gr_control_message **place, struct gr_control_message *message) {
     gr_free(*place);
     *place = message;
 }
 
-/* What another rank has seen ended. */
+/*
+ * Deaths that another rank knows of. `gone` is stronger than `dead`: the process was seen to have
+ * ended, by the kernel of its own host; only a rank of the same host can pass this on. MPI's word
+ * for a failure may also mean a broken link, behind which the peer goes on.
+ */
 static void learn_deaths(struct gr_comm *comm, const struct gr_control_message *message) {
     for (uint32_t i = 0; i < message->head.n_slots; i++) {
         uint32_t slot = message->slots[i];
@@ -108,6 +131,7 @@ static void learn_deaths(struct gr_comm *comm, const struct gr_control_message *
     }
 }
 
+/* To a rank that still acts in an earlier epoch: it is out, and is to ask to be taken in. */
 static gr_status tell_excluded(struct gr_comm *comm, int slot) {
     return gr_control_message_send_plain(
         comm, slot,
@@ -129,12 +153,17 @@ static gr_status send_pong(struct gr_comm *comm, int slot) {
             .round = (uint32_t)(1e3 * (comm->idle_s < most_s ? comm->idle_s : most_s))});
 }
 
+/* The younger of both times holds: somebody was at work at that moment. */
 static void take_pong(struct gr_comm *comm, const struct gr_control_message *message) {
     const double idle_s = 1e-3 * message->head.round;
     if (idle_s < comm->idle_s) comm->idle_s = idle_s;
 }
 
-/* A report: of a member, or of one that has been out since an earlier epoch. */
+/*
+ * A report: of a member, or of one that has been out since an earlier epoch. Deaths told by a
+ * non-member of an earlier epoch are not believed: the slots may have been filled anew since.
+ * Whoever asks to join is answered by a sign of life, by which it knows that asking is worth while.
+ */
 static gr_status sort_report(struct gr_comm *comm, struct gr_control_message *message) {
     const bool member = comm->rank_of[message->peer] >= 0;
     const uint32_t kind = message->head.kind;
@@ -154,6 +183,11 @@ static gr_status sort_report(struct gr_comm *comm, struct gr_control_message *me
     return status;
 }
 
+/*
+ * Takes ownership of the message: it is either put aside or freed. Messages of epochs gone by have
+ * no effect, but for the two cases in which the sender must be told that it is behind. Setting
+ * `lost` ends this epoch's collectives at the next wait of this rank.
+ */
 static gr_status sort_message(struct gr_comm *comm, struct gr_control_message *message) {
     struct gr_mailbox *mailbox = &comm->mailbox;
     const uint32_t epoch = message->head.epoch;
@@ -209,6 +243,8 @@ static gr_status sort_message(struct gr_comm *comm, struct gr_control_message *m
 
 /* ---- taking in ------------------------------------------------------------------------------ */
 
+/* All bounds before the sum of sizes: with counts bounded by slots and silos the sum cannot
+ * overflow. */
 static bool well_formed(const struct gr_comm *comm, const struct gr_control_message *message) {
     const struct gr_control_message_head *head = &message->head;
     const uint32_t slots = (uint32_t)comm->slots, ids = (uint32_t)comm->ids_max;
@@ -218,7 +254,8 @@ static bool well_formed(const struct gr_comm *comm, const struct gr_control_mess
            head->length < GR_MESSAGE_MAX && message_bytes(head) == message->bytes;
 }
 
-/* Begins to receive all that has arrived. */
+/* Begins to receive all that has arrived. A matched probe (MPI_Improbe) fixes the message that the
+ * receive takes, whatever else comes meanwhile; the size is checked before memory is allocated. */
 static gr_status take_in(struct gr_comm *comm) {
     gr_status status = GR_OK;
     struct gr_control_message *message = NULL;
@@ -251,6 +288,8 @@ out:
     return status;
 }
 
+/* Goes over the receives under way and sorts those that are complete. Each is unlinked before it is
+ * sorted, for sorting may send, and failing must not leave it in the list. */
 static gr_status sort_arrived(struct gr_comm *comm) {
     gr_status status = GR_OK;
     struct gr_control_message **link = &comm->mailbox.incoming;
@@ -282,6 +321,8 @@ out:
     return status;
 }
 
+/* Frees the copies that MPI has sent. A copy whose send failed is not freed, as MPI may keep a
+ * reference: failures are as rare as deaths. */
 static void release_taken(struct gr_comm *comm) {
     struct gr_control_message **link = &comm->mailbox.outgoing;
     while (*link) {
@@ -297,6 +338,8 @@ static void release_taken(struct gr_comm *comm) {
     }
 }
 
+/* Also lets MPI make progress while this rank waits in shared memory: every wait calls it, whether
+ * messages are expected or not. */
 gr_status gr_mailbox_poll(struct gr_comm *comm) {
     gr_status status = take_in(comm);
     if (status == GR_OK) status = sort_arrived(comm);
@@ -304,7 +347,7 @@ gr_status gr_mailbox_poll(struct gr_comm *comm) {
     return status;
 }
 
-/* What MPI has not let go of stays allocated. */
+/* Frees a list of messages; memory that MPI still uses stays allocated. */
 static void drop(struct gr_control_message *message) {
     while (message) {
         struct gr_control_message *next = message->next;
@@ -315,6 +358,7 @@ static void drop(struct gr_control_message *message) {
     }
 }
 
+/* At the end, and when a respawn replaces the world: messages of the old one are void. */
 void gr_mailbox_release(struct gr_comm *comm) {
     drop(comm->mailbox.outgoing);
     drop(comm->mailbox.incoming);

@@ -17,7 +17,7 @@ enum gr_control_message_kind {
     GR_CONTROL_READY = 1,  /* to the one who leads: my silos have trained */
     GR_CONTROL_TROUBLE,    /* to the one who leads: a collective was given up */
     GR_CONTROL_JOIN,       /* to the one who leads: I was given up, and am here again */
-    GR_CONTROL_ANSWER,     /* to the one who invitation: here I am, this is where I stand */
+    GR_CONTROL_ANSWER,     /* to whoever invited: here I am, this is where I stand */
     GR_CONTROL_INVITATION, /* the membership is about to change: answer */
     GR_CONTROL_DECISION,   /* a closed roster, or a new membership, or both */
     GR_CONTROL_EXCLUDED,   /* a later epoch has begun without you */
@@ -78,7 +78,7 @@ gr_status gr_control_message_create(const struct gr_control_message_head *head,
  */
 gr_status gr_control_message_send(struct gr_comm *comm, int slot,
                                   const struct gr_control_message *message) GR_CHECKED;
-/* One without content. */
+/* A message without content. */
 gr_status gr_control_message_send_plain(struct gr_comm *comm, int slot,
                                         const struct gr_control_message_head *head) GR_CHECKED;
 

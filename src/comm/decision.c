@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The content of a decision: gathered from the members' reports, then sent. */
+/*
+ * The content of a decision: gathered from the members' reports, then sent. Only the leader
+ * composes one; it takes it by the same way as all others, out of the mailbox, so that a decision
+ * cannot mean something else to the leader than to those who follow.
+ */
 #include "comm/decision.h"
 
 #include <string.h>
 
+/*
+ * Room for the most that can be said: all slots as members with their descriptors, a loss and a
+ * return of each slot, all silos in the sum or sitting out. No later step has to grow it, and
+ * well_formed on the receivers has the same bounds.
+ */
 gr_status gr_draft_create(struct gr_comm *comm, struct gr_draft *draft) {
     gr_status status = GR_OK;
     const size_t slots = (size_t)comm->slots, ids = comm->ids_max;
@@ -19,7 +28,11 @@ out:
     return status;
 }
 
-/* Takes in what one member said; ranks come in order, so the lowest failure is kept. */
+/*
+ * Takes in a member's silos, its wish to stop and its failure. Members come in the order of ranks,
+ * so the lowest failure is kept. Silos beyond ids_max mean that two ranks report the same ones; the
+ * check here keeps the block from overflowing, fill_roster names the silo.
+ */
 static gr_status add_report(struct gr_draft *draft, const struct gr_control_message_head *head,
                             const uint32_t *ids, const uint32_t *sat, const char *text) {
     const size_t most = draft->comm->ids_max;
@@ -41,6 +54,7 @@ static gr_status add_report(struct gr_draft *draft, const struct gr_control_mess
     return GR_OK;
 }
 
+/* The leader's own report, from where it would otherwise be sent. */
 static gr_status add_own(struct gr_draft *draft) {
     const struct gr_situation *s = &draft->comm->situation;
     const struct gr_control_message_head head = {
@@ -57,6 +71,11 @@ gr_status gr_draft_add(struct gr_draft *draft, int slot, const struct gr_control
     return add_report(draft, &said->head, said->ids, said->sat, said->text);
 }
 
+/*
+ * A decision is final once it has been sent to anybody: a member that it does not reach shows
+ * itself by an old epoch in its next message, upon which all meet again or it is told that it is
+ * out (sort_message).
+ */
 gr_status gr_draft_pronounce(struct gr_draft *draft, const uint32_t *to, size_t n) {
     gr_status status = GR_OK;
     struct gr_comm *comm = draft->comm;

@@ -5,7 +5,7 @@
 
 #include "comm/view_change.h"
 
-/* What becomes of the reports of the members, this rank's included. */
+/* A decision, as the members' reports, this rank's included, are put together. */
 struct gr_draft {
     struct gr_comm *comm;
     uint32_t *slots, *fds, *changes, *ids, *sat; /* one block; owned by slots */

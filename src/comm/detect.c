@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who has died. Of the processes of this host the kernel tells at once (pidfd_open(2)), whatever
- * the MPI; of others MPI tells where it has User Level Failure Mitigation; of the rest silence
- * does.
+ * Who has died. There are three sources, from the surest to the weakest. The kernel tells at once
+ * of processes of this host (pidfd_open(2)), whatever the MPI; a pidfd stands for the process
+ * itself, while a process id may be given to another. MPI tells of other hosts where it has User
+ * Level Failure Mitigation (Bland, Bouteiller, Herault, Bosilca, Dongarra 2013). Of the rest only
+ * silence tells, which wait.c and the view change judge against their deadlines.
+ *
+ * `dead` is final for a slot until it is respawned; whoever is merely silent is given up instead,
+ * and can come back.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -20,6 +25,8 @@
 
 static const double look_every_s = 1e-3;
 
+/* Asked at run time: Open MPI 5 is built with it by default, but mpirun leaves it off unless told
+ * (--with-ft ulfm). */
 bool gr_comm_has_ulfm(void) {
     int *enabled = NULL, found = 0;
 #if defined(MPIX_ERR_PROC_FAILED) && defined(MPIX_FT)
@@ -46,6 +53,7 @@ const char *gr_comm_detection(const struct gr_comm *comm) {
     return comm->n_watched > 0 ? "process table, deadlines" : "deadlines";
 }
 
+/* Closes the descriptors of peers; a dead peer's is closed already (-1). */
 void gr_detect_stop(struct gr_comm *comm) {
     for (size_t i = 0; i < comm->n_watched; i++)
         if (comm->watched[i].fd >= 0) close(comm->watched[i].fd);
@@ -56,6 +64,8 @@ void gr_detect_stop(struct gr_comm *comm) {
     comm->n_watched = 0;
 }
 
+/* At the start and after a respawn, when process ids have changed. Only peers that this rank can
+ * see in /proc are watched, in the sense of place_peers. */
 gr_status gr_detect_start(struct gr_comm *comm) {
     gr_status status = GR_OK;
     gr_detect_stop(comm); /* of an earlier start */
@@ -81,12 +91,17 @@ out:
     return status;
 }
 
+/*
+ * Ends this epoch's collectives if the slot is a member; the death of others changes nothing now.
+ */
 static void note_death(struct gr_comm *comm, int slot, bool seen) {
     comm->peers[slot].dead = true;
     comm->peers[slot].gone = seen;
     if (comm->rank_of[slot] >= 0) comm->lost = true;
 }
 
+/* A pidfd becomes readable when its process ends, a zombie included, so no parent has to reap it
+ * first. A single poll(2), without waiting, looks at all of them. */
 static void look_at_processes(struct gr_comm *comm) {
     if (comm->n_watched == 0 || poll(comm->watched, (nfds_t)comm->n_watched, 0) <= 0) return;
     for (size_t i = 0; i < comm->n_watched; i++) {
@@ -97,7 +112,8 @@ static void look_at_processes(struct gr_comm *comm) {
     }
 }
 
-/* The state message in /proc/PID/stat; 0: there is none. */
+/* The state in /proc/PID/stat, a letter behind the name in parentheses, which may itself hold
+ * parentheses: hence the last one. 0: there is no such process. */
 static char state_of(pid_t pid) {
     char path[64], text[512] = "";
     snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
@@ -109,6 +125,8 @@ static char state_of(pid_t pid) {
     return end[2];
 }
 
+/* Done by the lowest member of each host. Only stopped processes ('T') that are no members are
+ * ended: whoever runs will read that the run is over, and end by itself. */
 void gr_detect_clear_up(struct gr_comm *comm) {
     for (int i = 0; i < comm->rank; i++)
         if (comm->peers[comm->slot_of[i]].host == comm->peers[comm->slot].host)
@@ -124,6 +142,8 @@ void gr_detect_clear_up(struct gr_comm *comm) {
 }
 
 #if defined(MPIX_ERR_PROC_FAILED)
+/* Acknowledging the failures known so far also lets receives from any source go on, on `control`.
+ * Ranks of `control` are slots. */
 static void ask_ulfm(struct gr_comm *comm) {
     MPI_Group failed = MPI_GROUP_NULL, all = MPI_GROUP_NULL;
     int n = 0;
@@ -143,6 +163,7 @@ static void ask_ulfm(struct gr_comm *comm) {
 }
 #endif
 
+/* Called in every wait and poll, hence the limit to one look a millisecond. */
 void gr_detect(struct gr_comm *comm) {
     if (!comm->tolerant) return;
     double now = gr_clock_seconds();

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Agreement, small sums and maxima, broadcast. Inside the node each rank writes into its own slot
- * and reads the others' after a barrier; between nodes the leaders combine what their nodes have.
+ * Agreement, small sums and maxima, broadcast: collectives of a few kilobytes, made for latency.
+ * Inside the node each rank writes into its own slot and reads the others' after a barrier, which
+ * is one synchronisation instead of a tree of messages; between nodes the leaders combine what
+ * their nodes have.
+ *
+ * All of them end with GR_LOST when a member dies in them, on some ranks and not on others: a rank
+ * may have read the result before the loss was noticed. The caller's position (gr_control_at) is by
+ * which the ranks find together again.
  */
 #include <string.h>
 
@@ -15,6 +21,7 @@ static void combine_sum(void *acc, const void *more, size_t n) {
         a[i] += b[i];
 }
 
+/* Signed, unlike the sum: -1 is below 0. */
 static void combine_max(void *acc, const void *more, size_t n) {
     int64_t *a = acc;
     const int64_t *b = more;
@@ -22,6 +29,13 @@ static void combine_max(void *acc, const void *more, size_t n) {
         if (b[i] > a[i]) a[i] = b[i];
 }
 
+/*
+ * Collective. At most GR_COMM_SMALL_MAX values. Two buffers in turn make one barrier enough: a
+ * buffer is written again in the exchange after the next, and nobody gets there before all have
+ * passed the next one's barrier, and so have read this one. With one node each rank combines for
+ * itself, in place of a second barrier. The order of combining differs between ranks, so `combine`
+ * must not depend on it.
+ */
 static gr_status exchange(struct gr_comm *comm, int64_t *values, size_t n,
                           gr_combine_function combine, const char *what) {
     gr_status status = GR_OK;
@@ -75,6 +89,11 @@ gr_status gr_comm_max_int64(struct gr_comm *comm, int64_t *values, size_t n) {
 
 /* ---- broadcast ------------------------------------------------------------------------------ */
 
+/*
+ * Collective. At most GR_BROADCAST_CHUNK bytes. Rank 0 leads node 0, so its chunk lies where the
+ * node reads it; buffers in turn as in exchange. `broadcasts` counts alike on all ranks of a node,
+ * for all make the same calls in the same order.
+ */
 static gr_status broadcast_chunk(struct gr_comm *comm, void *bytes, size_t n) {
     gr_status status = GR_OK;
     unsigned char *chunk = comm->shared->bytes[comm->broadcasts++ % 2];
@@ -99,6 +118,8 @@ out:
     return status;
 }
 
+/* The length travels first, and is held against `limit` on all ranks alike, before anybody
+ * allocates. */
 gr_status gr_comm_broadcast_text(struct gr_comm *comm, char **text, size_t limit) {
     gr_status status = GR_OK;
     char *made = NULL;
@@ -129,7 +150,11 @@ struct failure {
 };
 _Static_assert(sizeof(struct failure) <= GR_SCRATCH_BYTES, "a failure is a small message");
 
-/* From the rank that failed to rank 0, which then tells all. */
+/*
+ * Collective, but only the two ranks take part. From the rank that failed to rank 0, which then
+ * tells all: broadcasts begin at rank 0. Agreements without a failure, nearly all of them, cost a
+ * single small exchange.
+ */
 static gr_status carry_failure(struct gr_comm *comm, int failed, struct failure *failure) {
     gr_status status = GR_OK;
     MPI_Request request = MPI_REQUEST_NULL;
@@ -151,6 +176,8 @@ out:
     return status;
 }
 
+/* size - rank of each rank that failed: the maximum is the lowest of them, and 0 says that none
+ * did. The message is cut off at its end here, whatever a peer has sent. */
 gr_status gr_comm_agree(struct gr_comm *comm, gr_status mine) {
     gr_status status = GR_OK;
     struct failure failure = {.status = (int32_t)mine};

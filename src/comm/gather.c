@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What each rank brings, to all: through the window inside a node, by the leaders between nodes. */
+/*
+ * The bytes that each rank brings, to all: through the window inside a node, by the leaders between
+ * nodes. The whole lies in rank order and passes in chunks of a fixed size, so that neither the
+ * window nor a message grows with it.
+ */
 #include <string.h>
 
 #include "comm/communicator.h"
@@ -14,7 +18,11 @@ void gr_gathered_release(struct gr_gathered *gathered) {
     *gathered = (struct gr_gathered){0};
 }
 
-/* Collective. Where each rank's bytes begin; a sum of counts, for all but one are 0 in each. */
+/*
+ * Collective. Where each rank's bytes begin: a vector with an entry for each rank, 0 but for the
+ * own, is summed. The limit is checked for each rank and for all together, by subtraction so that
+ * nothing overflows, before anybody allocates by sizes that came from peers.
+ */
 static gr_status share_sizes(struct gr_comm *comm, size_t n, size_t limit,
                              struct gr_gathered *out) {
     gr_status status = GR_OK;
@@ -51,6 +59,7 @@ static bool overlap(const struct gr_gathered *all, int rank, size_t begin, size_
     return *from < *to;
 }
 
+/* Each byte comes from one rank and is 0 elsewhere, so OR puts them together. */
 static void combine_bytes(void *acc, const void *more, size_t n) {
     unsigned char *a = acc;
     const unsigned char *b = more;
@@ -58,7 +67,8 @@ static void combine_bytes(void *acc, const void *more, size_t n) {
         a[i] |= b[i];
 }
 
-/* The leader's part of a chunk: of other nodes its own holds nothing but zeros. */
+/* The leader's part of a chunk. The buffer still holds an earlier chunk where other nodes' bytes
+ * belong: zeros go there first, for the leaders' chunks are put together by OR. */
 static gr_status exchange_chunk(struct gr_comm *comm, const struct gr_gathered *all, size_t begin,
                                 size_t n, unsigned char *chunk) {
     size_t from, to;
@@ -68,7 +78,8 @@ static gr_status exchange_chunk(struct gr_comm *comm, const struct gr_gathered *
     return gr_tree_all(comm, chunk, comm->scratch, n, 1, combine_bytes);
 }
 
-/* Collective. Bytes begin .. begin + n - 1 of what all bring. */
+/* Collective. Bytes begin .. begin + n - 1 of what all bring. Between nodes a second barrier keeps
+ * the ranks from reading before their leader has the whole. */
 static gr_status gather_chunk(struct gr_comm *comm, const unsigned char *mine, size_t begin,
                               size_t n, struct gr_gathered *all) {
     gr_status status = GR_OK;

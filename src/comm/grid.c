@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Before a sum: the weights are added up, and of an agreed grid the ranks find an exponent for each
- * block by maximum. public_grid.c has the grid that needs no agreement.
+ * block by maximum. public_grid.c has the grid that needs no agreement. The sum of the weights has
+ * a barrier in it, after which the exponents that each rank has written into its part of the window
+ * can be read by its node.
  */
 #include <math.h>
 #include <string.h>
@@ -26,6 +28,8 @@ static float weight_of(const struct gr_contribution *from) {
 
 enum { STEPS_MAX_EXPONENT = 40 };
 
+/* Ranges that the caller has to keep: a breach is a fault of this program and not of the data. The
+ * messages do not tell the values, for weights and steps of a silo are not for other ranks. */
 static gr_status check_contributions(const struct gr_aggregator *aggregator,
                                      const struct gr_contribution *mine, size_t n_mine) {
     const double steps_max = ldexp(1, STEPS_MAX_EXPONENT);
@@ -44,13 +48,15 @@ static gr_status check_contributions(const struct gr_aggregator *aggregator,
     return GR_OK;
 }
 
+/* Only this function forms p = x * weight + residual for ring16, so that the exponent and the
+ * encoding see the same bits. */
 void gr_sum_weigh(const struct gr_contribution *from, struct gr_span span, float *p) {
     const float *residual = from->residuals[span.vector];
     gr_ring_weigh(from->vector[span.vector] + span.begin, weight_of(from),
                   residual ? residual + span.begin : NULL, p, span.n);
 }
 
-/* What is wrong with a block whose exponent is GR_RING_EXPONENT_REFUSED: all ranks are told, and so
+/* Says why a block was refused (GR_RING_EXPONENT_REFUSED). All ranks read the message, so it tells
  * neither the value nor the weight. */
 static gr_status refuse(const struct gr_layout *layout, const struct gr_contribution *from,
                         struct gr_span span) {
@@ -67,6 +73,7 @@ static gr_status refuse(const struct gr_layout *layout, const struct gr_contribu
                    tensor ? tensor->name : "no tensor", tensor ? at - tensor->offset : at);
 }
 
+/* The largest |p| of a span, as bits (gr_ring_largest). Without a residual p need not be stored. */
 static uint32_t largest_of(const struct gr_contribution *from, struct gr_span span) {
     float p[GR_RING_BLOCK];
     if (!from->residuals[span.vector])
@@ -75,6 +82,8 @@ static uint32_t largest_of(const struct gr_contribution *from, struct gr_span sp
     return gr_ring_largest(p, 1, span.n);
 }
 
+/* The norm is checked elsewhere, but a message is to name the tensor: the update is searched for
+ * its first value that is not finite. Each may be finite, and their norm not. */
 gr_status gr_sum_refuse_update(const struct gr_layout *layout, const struct gr_contribution *from) {
     struct gr_contribution alone = *from;
     alone.weight = 1;
@@ -86,8 +95,12 @@ gr_status gr_sum_refuse_update(const struct gr_layout *layout, const struct gr_c
     return gr_fail(GR_ERROR_DATA, "%s: the norm of its update is not finite", from->pseudonym);
 }
 
-/* Exponents of this rank's contributions, into its part of the window, where the node sees them
- * once all have met. */
+/*
+ * Exponents of this rank's contributions, into its part of the window, where the node sees them
+ * once all have met. A block with a value that must not be summed gets the exponent
+ * GR_RING_EXPONENT_REFUSED, which is the maximum of all: so the agreement on the grid tells every
+ * rank of it, without an agreement of its own. The first refusal is kept for its message.
+ */
 static gr_status find_exponents(const struct gr_sum *call) {
     gr_status status = GR_OK;
     const struct gr_aggregator *aggregator = call->aggregator;
@@ -108,6 +121,7 @@ static gr_status find_exponents(const struct gr_sum *call) {
     return status;
 }
 
+/* Epoch and attempt are the same on all ranks, so two ranks that share a mask derive it alike. */
 void gr_sum_pass(const struct gr_sum *call, struct gr_stage_key at, void *words, size_t width,
                  size_t n) {
     const struct gr_aggregator *aggregator = call->aggregator;
@@ -117,7 +131,7 @@ void gr_sum_pass(const struct gr_sum *call, struct gr_stage_key at, void *words,
     aggregator->stage.apply(aggregator->stage.context, &at, words, width, n);
 }
 
-/* What is added up of each contribution beside its vectors, and of each rank. */
+/* Numbers added up beside the vectors: first of each contribution (riders), then of each rank. */
 enum {
     EXAMPLES,
     WEIGHT,
@@ -128,7 +142,11 @@ enum {
     N_SUMS
 };
 
-/* Adds a contribution's riders. */
+/*
+ * Adds a contribution's riders: rows, weight and steps, which pass the stage like the vectors, for
+ * a lone silo's weight tells its size. A weight is taken as it enters the products, so the mean's
+ * denominator fits its numerator. Words are added modulo 2^64.
+ */
 static gr_status ride(const struct gr_sum *call, const struct gr_contribution *from,
                       int64_t *sums) {
     const struct gr_aggregator *aggregator = call->aggregator;
@@ -146,7 +164,8 @@ static gr_status ride(const struct gr_sum *call, const struct gr_contribution *f
     return GR_OK;
 }
 
-/* The same on all ranks. */
+/* The same on all ranks, so none is left waiting. ring16 has a limit of 2^15 - 1: with more
+ * contributions than GR_RING16_SILOS_MAX the bound of each would be below 8 steps of the grid. */
 static gr_status check_members(const struct gr_sum *call) {
     if (call->n_members == 0) return gr_fail(GR_ERROR_INTERNAL, "a sum of no contributions");
     if (!call->aggregator->codec->encode && call->n_members > GR_RING16_SILOS_MAX)
@@ -155,6 +174,12 @@ static gr_status check_members(const struct gr_sum *call) {
     return GR_OK;
 }
 
+/*
+ * The exponents are found before the exchange although it may fail: the barrier in it then serves
+ * both. FAILED is summed instead of agreed on, so an agreement is only paid for when there is
+ * something to tell. A wrong number of contributions is found here, on all ranks alike, before any
+ * vector is added.
+ */
 gr_status gr_sum_weights(struct gr_sum *call) {
     gr_status status = GR_OK, mine;
     struct gr_aggregator *aggregator = call->aggregator;
@@ -180,6 +205,7 @@ out:
     return status;
 }
 
+/* For combinations, whose weights have no effect and whose updates are taken as they are. */
 gr_status gr_sum_check_finite(const struct gr_sum *call) {
     const struct gr_layout *layout = call->aggregator->layout;
     for (size_t c = 0; c < call->n_mine; c++) {
@@ -202,6 +228,12 @@ static void combine_exponents(void *acc, const void *more, size_t n) {
         a[i] = (int16_t)(b[i] > a[i] ? b[i] : a[i]);
 }
 
+/*
+ * Exponents are maxima over all contributions, so a sum on the grid keeps its bound in every block.
+ * Inside a node each rank forms the maxima for itself; with several nodes the leaders do, and put
+ * the result into the window. A refused block is the same on all ranks, so all enter the agreement
+ * or none does.
+ */
 gr_status gr_sum_agree_grid(struct gr_sum *call) {
     gr_status status = GR_OK;
     struct gr_aggregator *aggregator = call->aggregator;

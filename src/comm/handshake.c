@@ -23,6 +23,8 @@ static const double leave_s = 2;
 /* ---- what a rank is made of -------------------------------------------------------------------
  */
 
+/* Lines are "key value". Beside the build the sizes of everything that travels or lies in shared
+ * memory are told, for a build may be the same source compiled otherwise. */
 static gr_status hello_compose(const struct gr_comm_options *options, char out[BLOCK]) {
     char host[GR_HOST_BYTES];
     gr_host_name(host);
@@ -50,7 +52,7 @@ static const char *end_of_line(const char *line) {
     return line + strcspn(line, "\n");
 }
 
-/* The host of a hello, its first line. */
+/* The host of a hello, its first line, quoted for a terminal: it comes from another process. */
 static void host_of(const char *hello, char out[GR_HOST_BYTES]) {
     static const char key[] = "host ";
     out[0] = '\0';
@@ -76,6 +78,8 @@ static bool find_difference(const char *a, const char *b, const char **of_a, con
     return false;
 }
 
+/* Names the first line that differs, as found and as expected: it tells whether the program, a
+ * library or the machine is at fault. */
 static gr_status hello_compare(const char *first, const char *other, int rank) {
     const char *of_first, *of_other;
     char host[GR_HOST_BYTES], first_host[GR_HOST_BYTES], has[160], should[160];
@@ -132,18 +136,22 @@ static gr_status check_completion(const struct roll *roll, int code, int n, cons
     return gr_fail(GR_STOPPED, "a rank was lost while the ranks met: start again");
 }
 
+/* Sleeps in place of gr_wait_sleep, which needs the window that does not exist yet. */
 static void doze(double seconds) {
     const struct timespec moment = {(time_t)seconds,
                                     (long)(1e9 * (seconds - (double)(time_t)seconds))};
     nanosleep(&moment, NULL);
 }
 
-/* "rank 1, rank 5": those whose message is still under way. */
+/* Ranks whose message is still under way, as "rank 1, rank 5". Hosts are not known yet: they come
+ * with the hello. */
 static void list_missing(const struct roll *roll, struct gr_names *names) {
     for (int i = 1; i < roll->size; i++)
         if (roll->request[i] != MPI_REQUEST_NULL) gr_names_add(names, i, NULL);
 }
 
+/* Rank 0 hears all hellos, until start_s is over, and tells the terminal from time to time whom it
+ * waits for. Ranks that never answer are GR_STOPPED (exit code 75): to start again may help. */
 static gr_status hear_all(struct roll *roll, const struct gr_comm_options *options, bool *stuck) {
     gr_status status = GR_OK;
     const double began = gr_clock_seconds(), limit = gr_comm_start_s(options);
@@ -178,6 +186,8 @@ out:
     return status;
 }
 
+/* The lowest rank that differs is named; the last byte is forced to 0, as a peer may be of any
+ * build. */
 static gr_status judge(const struct roll *roll) {
     gr_status status = GR_OK;
     for (int i = 1; status == GR_OK && i < roll->size; i++) {
@@ -187,8 +197,11 @@ static gr_status judge(const struct roll *roll) {
     return status;
 }
 
-/* To those that have been heard; to the others it would never leave. One that hangs meanwhile does
- * not take it: after an answer that is no refusal GR_STOPPED, and *stuck. */
+/*
+ * To ranks that have been heard; to the others the answer would never leave. A rank that hangs
+ * meanwhile does not take it: where the answer was to go on that is GR_STOPPED, and *stuck; a
+ * refusal is not held up by it, and has leave_s = 2 s to leave.
+ */
 static gr_status answer_all(struct roll *roll, const struct gr_comm_options *options,
                             gr_status decision, bool *stuck) {
     gr_status status = GR_OK;
@@ -220,6 +233,8 @@ out:
     return status;
 }
 
+/* Hears, judges, answers; the answer goes out whatever was found, so that the others end with rank
+ * 0's reason instead of at their own deadline. */
 static gr_status lead(struct roll *roll, const struct gr_comm_options *options, bool *stuck) {
     gr_status status = GR_OK, decision;
     char message[GR_MESSAGE_MAX] = "";
@@ -244,6 +259,11 @@ out:
 /* ---- the others --------------------------------------------------------------------------------
  */
 
+/*
+ * The receive is posted before the hello is sent, so that the answer finds it. The deadline is
+ * GR_COMM_LATER_S longer than rank 0's, which is to be the first to give up, as it can say who is
+ * missing.
+ */
 static gr_status follow(struct roll *roll, const struct gr_comm_options *options, int rank,
                         bool *stuck) {
     gr_status status = GR_OK;
@@ -273,6 +293,8 @@ out:
     return status;
 }
 
+/* *stuck: requests are still under way, so their memory is left to MPI, and the caller must not use
+ * MPI again. */
 gr_status gr_handshake(MPI_Comm world, const struct gr_comm_options *options) {
     gr_status status = GR_OK;
     struct roll *roll = NULL;
@@ -296,6 +318,8 @@ out:
     return status;
 }
 
+/* Members have been compared at the start; only respawned ranks can differ, and only they fail. The
+ * members then find them missing in the next collective, under the guard of gr_comm_respawn. */
 gr_status gr_handshake_respawned(MPI_Comm merged, bool respawned,
                                  const struct gr_comm_options *options) {
     gr_status status = GR_OK;

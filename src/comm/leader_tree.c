@@ -22,12 +22,15 @@ int gr_tree_children(const struct gr_comm *comm, int *first) {
     return n < GR_TREE_CHILDREN ? n : GR_TREE_CHILDREN;
 }
 
-/* The epoch is in the tag: what an earlier one left under way meets nobody. */
+/* The epoch is in the tag: a message that an earlier epoch left under way meets no receive of this
+ * one. MPI guarantees tags up to 32767, which epoch 1023 reaches; libraries in use offer more. */
 static int tag_of(const struct gr_comm *comm, int tag) {
     enum { TAGS = 32, EPOCHS = 1 << 20 };
     return (int)(comm->epoch % EPOCHS) * TAGS + tag;
 }
 
+/* Nothing is sent in an epoch that has ended: the peer may have left it, and MPI would keep the
+ * memory for a message that nobody takes. */
 gr_status gr_message_send(struct gr_comm *comm, int slot, int tag, const void *bytes, size_t n,
                           MPI_Request *request) {
     *request = MPI_REQUEST_NULL;
@@ -49,11 +52,16 @@ gr_status gr_message_receive(struct gr_comm *comm, int slot, int tag, void *byte
         "MPI_Irecv");
 }
 
+/*
+ * Lets go of a request without waiting for it. A receive that nothing has matched can be cancelled;
+ * a send, or a receive that is half there, cannot, and its memory must never be reused: the epoch's
+ * owner sees comm->pending and leaves the memory to MPI.
+ */
 void gr_message_abandon(struct gr_comm *comm, MPI_Request *request) {
     int done = 0;
     if (*request == MPI_REQUEST_NULL) return;
     if (MPI_Test(request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done) return;
-    /* A receive that nothing has matched can be cancelled; what is half there cannot. */
+    /* A receive that nothing has matched can be cancelled; a receive that is half there cannot. */
     if (*request != MPI_REQUEST_NULL && MPI_Cancel(request) == MPI_SUCCESS &&
         MPI_Test(request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done)
         return;
@@ -75,6 +83,9 @@ gr_status gr_tree_wait(struct gr_comm *comm, int leader, const char *what, MPI_R
     return gr_wait_request(comm, request, what, comm->leader_of[leader], n);
 }
 
+/*
+ * A receive and its wait; abandoned on failure, so no request of this call outlives it uncounted.
+ */
 static gr_status receive_now(struct gr_comm *comm, int leader, int tag, void *bytes, size_t n) {
     gr_status status = GR_OK;
     MPI_Request request = MPI_REQUEST_NULL;
@@ -95,6 +106,7 @@ out:
     return status;
 }
 
+/* Children are served one after the other: two at most, and small messages. */
 gr_status gr_tree_broadcast(struct gr_comm *comm, void *bytes, size_t n) {
     gr_status status = GR_OK;
     int first, children = gr_tree_children(comm, &first), parent = gr_tree_parent(comm);
@@ -105,6 +117,8 @@ out:
     return status;
 }
 
+/* Up the tree and down again, 2 log2(nodes) messages one after the other. Children are combined in
+ * ascending order, so the same nodes give the same bits even for floats. */
 gr_status gr_tree_all(struct gr_comm *comm, void *values, void *scratch, size_t count,
                       size_t element_size, gr_combine_function combine) {
     gr_status status = GR_OK;

@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an epoch is made of: who is a member, who shares memory with whom, who leads a node. */
+/*
+ * The making of an epoch: who is a member, who shares memory with whom, who leads a node.
+ *
+ * Every member computes this for itself from the list of slots in the decision, and gets the same:
+ * entering an epoch is no collective and cannot hang. A member that has died since the decision is
+ * still a member; the first wait for it ends the epoch.
+ */
 #include <string.h>
 #include <sys/mman.h>
 
 #include "comm/communicator.h"
 #include "comm/handshake.h"
 
-/* Nodes in the order of their first members, members of a node in the order of ranks. */
+/*
+ * Nodes in the order of their first members, members of a node in the order of ranks. Hence rank 0
+ * leads node 0, and is the root of the tree of leaders; when it dies the next in seniority takes
+ * both places.
+ */
 static void lay_out(struct gr_comm *comm, const uint32_t *slots, size_t n) {
     for (int i = 0; i < comm->slots; i++)
         comm->rank_of[i] = -1;
@@ -36,7 +46,11 @@ static void lay_out(struct gr_comm *comm, const uint32_t *slots, size_t n) {
             comm->node_slot[comm->node_size++] = comm->slot_of[i];
 }
 
-/* Lets go of the epoch before. Memory that MPI may still use is left to it, mapped or allocated. */
+/*
+ * Lets go of the epoch before. Memory that MPI may still use is left to it, mapped or allocated.
+ * The counters of exchanges begin at 0 on all members, for the turns of the buffers must be the
+ * same.
+ */
 static void leave(struct gr_comm *comm) {
     if (comm->pending > 0) {
         comm->window = (struct gr_window){.mine.fd = -1};
@@ -48,6 +62,11 @@ static void leave(struct gr_comm *comm) {
     comm->lost = comm->overdue = false;
 }
 
+/*
+ * Takes over this rank's offer (`mine` is emptied) and maps the parts of the node's other ranks by
+ * the descriptors in the decision. All parts are new: no barrier word, event or value of an earlier
+ * epoch can be mistaken for one of this.
+ */
 static gr_status map_window(struct gr_comm *comm, const uint32_t *fds, struct gr_part *mine) {
     gr_status status = GR_OK;
     struct gr_window *window = &comm->window;
@@ -87,6 +106,7 @@ out:
     return status;
 }
 
+/* Ends the epoch on this rank: every collective called from now on returns GR_LOST at once. */
 gr_status gr_comm_lose(struct gr_comm *comm, const char *why) {
     struct gr_names names = {0};
     comm->lost = true;

@@ -4,8 +4,8 @@
  * with weights of at most weight_max and updates of at most clip_norm. Nothing about an update
  * leaves before the sum, and its exponent does not change when a silo is lost.
  *
- * A longer update is cut to clip_norm. What enters the sum is then looked at once more as it is, in
- * integers: the squares of an update's integers, added up exactly, are at most B^2, where
+ * A longer update is cut to clip_norm. The integers that enter the sum are then looked at once
+ * more: the squares of an update's integers, added up exactly, are at most B^2, where
  * B = floor(clip_norm weight_max / 2^exponent). Rounding to nearest may lift the norm by up to
  * sqrt(n) / 2; where it lifts it above B, the update is cut a little more.
  */
@@ -22,12 +22,15 @@ static float round_down(double x) {
     return (double)y > x ? nextafterf(y, 0) : y;
 }
 
+/* Rounded down, not to nearest: a weight above weight_max by a rounding would break the bound that
+ * the exponent stands on. */
 float gr_sum_capped(const struct gr_aggregator *aggregator, double weight) {
     const double most = aggregator->grid.weight_max;
     return weight > most ? round_down(most) : round_down(weight);
 }
 
-/* In a defined order; of values that are not finite not finite either. */
+/* In a defined order, the same for every compiler: eight partial sums, which a vector unit can
+ * hold, then their sum. Values that are not finite make it not finite. */
 static double squares_of(const float *x, size_t n) {
     enum { LANES = 8 };
     double lane[LANES] = {0}, sum = 0;
@@ -38,7 +41,8 @@ static double squares_of(const float *x, size_t n) {
     return sum;
 }
 
-/* The i-th integer of a block, without its sign. */
+/* The i-th integer of a block, without its sign; taken in unsigned words, where the least int64 has
+ * a magnitude too. */
 static uint64_t magnitude_of(const void *integers, size_t element, size_t i) {
     int64_t q;
     if (element == sizeof q)
@@ -48,7 +52,11 @@ static uint64_t magnitude_of(const void *integers, size_t element, size_t i) {
     return q < 0 ? 0 - (uint64_t)q : (uint64_t)q;
 }
 
-/* Of the integers of an update times `multiplier`. */
+/*
+ * Squares of the integers of an update times `multiplier`, added up exactly: no rounding may lift a
+ * norm above B unseen. 128 bits suffice: after the clip the norm is at most B and the lift
+ * together, and B is below 2^62.
+ */
 static wide integer_squares(const struct gr_aggregator *aggregator, const float *update,
                             float multiplier, int16_t exponent) {
     const size_t size = aggregator->layout->size, element = aggregator->element;
@@ -65,7 +73,12 @@ static wide integer_squares(const struct gr_aggregator *aggregator, const float 
     return sum;
 }
 
-/* By what the update is multiplied, so that its integers have a norm of at most `most`. */
+/*
+ * The multiplier for an update, so that its integers have a norm of at most `most`. The clip alone
+ * nearly always does it. Where rounding lifts the norm above, the update is cut so far that even
+ * the largest lift, sqrt(n) / 2, stays within; 2^-20 covers the roundings of float32. The grid is
+ * too coarse where that lift alone exceeds `most`.
+ */
 static gr_status cut(const struct gr_sum *call, const struct gr_contribution *from,
                      int16_t exponent, uint64_t most, float *multiplier) {
     const struct gr_aggregator *aggregator = call->aggregator;
@@ -88,6 +101,7 @@ static gr_status cut(const struct gr_sum *call, const struct gr_contribution *fr
                    from->pseudonym, size);
 }
 
+/* Not collective. The multipliers are kept for the encoding; their array only grows. */
 static gr_status cut_all(struct gr_sum *call, int16_t exponent, uint64_t most) {
     struct gr_aggregator *aggregator = call->aggregator;
     gr_status status = GR_OK;
@@ -104,6 +118,8 @@ out:
     return status;
 }
 
+/* The bound of each contribution is the codec's limit over the silos selected, not over those that
+ * came: the exponent must not tell how many were lost. */
 gr_status gr_sum_public_grid(struct gr_sum *call) {
     struct gr_aggregator *aggregator = call->aggregator;
     const double largest = aggregator->grid.clip_norm * aggregator->grid.weight_max;

@@ -18,6 +18,8 @@ void gr_host_name(char out[GR_HOST_BYTES]) {
     gr_text_quote(name, strlen(name), out, GR_HOST_BYTES);
 }
 
+/* The text stays within GR_NAMES_BYTES however many ranks there are: NAMED_MAX are named, the rest
+ * are counted in a tail that is written anew each time. */
 void gr_names_add(struct gr_names *names, int rank, const char *host) {
     size_t used = strlen(names->text);
     const size_t room = sizeof names->text - used;
@@ -44,11 +46,14 @@ void gr_say(const struct gr_comm_options *options, const char *format, ...) {
     options->say(text);
 }
 
+/* Every 30 s, but at least four times in a short wait. */
 double gr_tell_every_s(double limit_s) {
     static const double every_s = 30;
     return limit_s / 4 < every_s ? limit_s / 4 : every_s;
 }
 
+/* From the environment, for ranks do not share a config yet. A value that is no number, or out of
+ * range, is ignored rather than refused: the config is checked later, and says so. */
 double gr_comm_start_seconds(void) {
     static const double most_s = 1e6;
     const char *text = getenv(GR_COMM_START_VARIABLE);
@@ -87,6 +92,11 @@ static void ask(struct gr_comm *comm) {
     }
 }
 
+/*
+ * Tells the terminal, before round 1 alone, whom all wait for. Half an interval earlier signs of
+ * life are asked for, so that only ranks that do not answer are named, and not those that are
+ * loading. Rank 1 watches rank 0, which watches all: two voices at most.
+ */
 void gr_start_look(struct gr_wait *wait) {
     static const double answers_within = 0.5; /* of the time between two messages */
     struct gr_comm *comm = wait->comm;
@@ -106,6 +116,7 @@ void gr_start_look(struct gr_wait *wait) {
                names.n == 1 ? "s" : "", wait->waited_s, limit);
 }
 
+/* From now on silence is judged by the deadlines of rounds. */
 void gr_comm_started(struct gr_comm *comm) {
     comm->starting = false;
     for (int i = 0; i < comm->slots; i++) {
@@ -114,6 +125,7 @@ void gr_comm_started(struct gr_comm *comm) {
     }
 }
 
+/* At most one rank says yes, as long as ranks 0 and 1 see each other's state alike. */
 bool gr_comm_speaks(const struct gr_comm *comm) {
     if (comm->rank == 0) return !comm->over && !comm->out;
     const struct gr_peer *first = &comm->peers[comm->slot_of[0]];

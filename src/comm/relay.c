@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Segments of sums up and down the tree of leaders. */
+/*
+ * Segments of sums up and down the tree of leaders. Segment k travels in buffer k % GR_RELAY_DEPTH,
+ * the same for sums, for what children send and for requests; it is free when `finish` has waited
+ * for all that was sent from it. All waits have a peer, which is named if it is lost.
+ */
 #include "comm/relay.h"
 
 enum { TAG_SUM_UP = GR_TREE_TAG_DATA, TAG_SUM_DOWN };
@@ -48,6 +52,8 @@ static char *sum_buffer(const struct gr_relay *relay, size_t k) {
     return relay->sums + k % GR_RELAY_DEPTH * relay->segment * relay->codec->element;
 }
 
+/* Children's segments are received beside the node's sum, not into it: they may be there before it
+ * is. */
 static char *child_buffer(const struct gr_relay *relay, int child, size_t k) {
     size_t buffer = (size_t)child * GR_RELAY_DEPTH + k % GR_RELAY_DEPTH;
     return relay->received + buffer * relay->segment * relay->codec->element;
@@ -63,6 +69,7 @@ out:
     return status;
 }
 
+/* Two steps before `up` waits for them. */
 gr_status gr_relay_expect(struct gr_relay *relay, size_t k) {
     gr_status status = GR_OK;
     int first, children = gr_tree_children(relay->comm, &first);
@@ -73,6 +80,8 @@ out:
     return status;
 }
 
+/* Children are added in ascending order, so float32 has the same bits on the same nodes. The root
+ * has the sum over all nodes now, and sends it down at once. */
 gr_status gr_relay_up(struct gr_relay *relay, size_t k) {
     gr_status status = GR_OK;
     int first, children = gr_tree_children(relay->comm, &first);
@@ -92,6 +101,8 @@ out:
     return status;
 }
 
+/* The same buffer serves both ways: the sum of all nodes replaces the node's own once that has
+ * left. */
 gr_status gr_relay_turn(struct gr_relay *relay, size_t k) {
     gr_status status = GR_OK;
     int parent = gr_tree_parent(relay->comm);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Replacing the dead by new processes. The one place after the start that calls collectives of MPI:
- * a rank that dies in them ends the others after RESPAWN_S, resumably.
+ * Replacing the dead by new processes. Only here are collectives of MPI called after the start: a
+ * rank that dies in them ends the others after RESPAWN_S, resumably.
  *
  * The survivors shrink the world (MPIX_Comm_shrink), spawn as many processes as have died, and all
  * make a world in which everybody has his slot, the new ones those of the dead.
@@ -18,7 +18,7 @@
 /* Slots are told so many at a time. */
 enum { RESPAWN_S = 60, SLOTS_TOLD = 1024 };
 
-/* What respawned ranks must know; followed by the order of slots, members first. */
+/* Facts that respawned ranks need; followed by the order of slots, members first. */
 struct announcement {
     uint32_t epoch, slots, n_members, ranks_per_node;
 };
@@ -28,7 +28,8 @@ bool gr_comm_was_spawned(void) {
     return MPI_Comm_get_parent(&parent) == MPI_SUCCESS && parent != MPI_COMM_NULL;
 }
 
-/* Members in their order, then the dead. False when some may not be: they could come back. */
+/* Members in their order, then the dead. False where some slot may not be filled: its process was
+ * given up but not seen to end, and could come back to find another in its place. */
 static bool order_slots(const struct gr_comm *comm, uint32_t *order) {
     uint32_t n = 0;
     for (int i = 0; i < comm->size; i++)
@@ -42,7 +43,8 @@ static bool order_slots(const struct gr_comm *comm, uint32_t *order) {
     return true;
 }
 
-/* Members and respawned ranks: from the merged communicator to a world in the order of slots. */
+/* Members and respawned ranks: from the merged communicator to a world in the order of slots. With
+ * the slot as key a survivor keeps its number in all epochs, by which silos are placed. */
 static gr_status make_world(MPI_Comm merged, int slot, MPI_Comm *world) {
     gr_status status = GR_OK;
     GR_TRY_MPI(MPI_Comm_split(merged, 0, slot, world));
@@ -78,6 +80,7 @@ static gr_status spawn(struct gr_comm *comm, char **command, int n, MPI_Comm *me
 }
 #endif
 
+/* Respawned ranks are noted as returned on the members; they begin without a history. */
 static gr_status note_returned(struct gr_comm *comm, const uint32_t *order, uint32_t n_members) {
     struct gr_change *grown = NULL;
     const size_t n = comm->n_changes + (size_t)comm->slots - n_members;
@@ -97,6 +100,11 @@ struct world {
     MPI_Comm all, control;
 };
 
+/*
+ * Collective over the members, by collectives of MPI. Its counterpart on the respawned ranks is
+ * gr_comm_join: both must make the same calls in the same order. Slots are told in pieces, for a
+ * buffer on the stack.
+ */
 static gr_status call_respawned(struct gr_comm *comm, char **command, const uint32_t *order,
                                 struct world *world) {
     gr_status status = GR_OK;
@@ -122,7 +130,10 @@ out:
     return status;
 }
 
-/* The old world is left to MPI: with dead ranks in it, to free it might wait for them. */
+/*
+ * Nothing leads back from here: the old world is left to MPI, for with dead ranks in it to free it
+ * might wait for them. All knowledge of peers is dropped, as hosts and process ids have changed.
+ */
 static gr_status enter_world(struct gr_comm *comm, const struct world *world,
                              const uint32_t *order) {
     const uint32_t n_members = (uint32_t)comm->size;
@@ -139,6 +150,11 @@ static gr_status enter_world(struct gr_comm *comm, const struct world *world,
     return gr_fail(GR_STOPPED, "lost ranks could not be replaced: %s", gr_message());
 }
 
+/*
+ * A failure that can be survived is told in *outcome, and the run goes on with the members it has:
+ * only GR_LOST and GR_STOPPED are returned. All must be willing and know of every slot without a
+ * member that it has ended; else the caller tries again later.
+ */
 gr_status gr_comm_respawn(struct gr_comm *comm, char **command, bool willing,
                           enum gr_respawn *outcome) {
     gr_status status = GR_OK;
@@ -168,7 +184,8 @@ out:
     return status == GR_LOST || status == GR_STOPPED ? status : GR_OK;
 }
 
-/* Respawned ranks. Whether what was told is an order of the slots. */
+/* Respawned ranks. Whether the slots told are a permutation of 0 .. n - 1: they index arrays. A
+ * comparison of all pairs, once in a process's life. */
 static bool is_order(const uint32_t *order, uint32_t n) {
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t k = 0; k <= i; k++)
@@ -176,6 +193,8 @@ static bool is_order(const uint32_t *order, uint32_t n) {
     return true;
 }
 
+/* The numbers told are held against the sizes that MPI reports before anything is allocated by
+ * them. */
 static gr_status listen(MPI_Comm merged, int mine, int fresh, struct announcement *announcement,
                         uint32_t **order) {
     gr_status status = GR_OK;

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The arithmetic of the ring. */
+/*
+ * The arithmetic of the ring (see ring.h for the encodings).
+ *
+ * Signed integers are converted to unsigned words before they are added, as overflow of signed ones
+ * is undefined in C and unsigned ones wrap. All loops are the same operations element by element,
+ * without fused or reordered ones, so the versions for different processors give the same bits.
+ */
 #include "comm/ring.h"
 
 #include <float.h>
@@ -7,9 +13,9 @@
 #include <string.h>
 
 /*
- * One version per instruction set, chosen when the program is loaded. Clang before 17 gives the
- * choice another name than that by which other files call it, so there it has one version: the same
- * bits, slower.
+ * There is a version for each instruction set, chosen when the program is loaded. Clang before 17
+ * gives the choice another name than that by which other files call it, so there it has one
+ * version: the same bits, slower.
  */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__OPTIMIZE__) &&                      \
     !defined(__SANITIZE_ADDRESS__) && (!defined(__clang__) || __clang_major__ >= 17)
@@ -18,6 +24,8 @@
 #define VERSIONS
 #endif
 
+/* Without their sign bit, the bits of IEEE 754 numbers are ordered as their magnitudes are; so a
+ * maximum of integers finds NaN, too, which a maximum of floats may drop. */
 VERSIONS uint32_t gr_ring_largest(const float *x, float weight, size_t n) {
     /* Signed, because that is what vector units compare; the sign bit is off. */
     int32_t largest = 0;
@@ -31,6 +39,11 @@ VERSIONS uint32_t gr_ring_largest(const float *x, float weight, size_t n) {
     return (uint32_t)largest;
 }
 
+/*
+ * The least e with x 2^-e <= bound. By frexp both are mantissas in [0.5, 1) times a power of two:
+ * the powers give e, and one more where the mantissa of x is the larger. Exact, without a
+ * logarithm.
+ */
 int16_t gr_ring_exponent(uint32_t largest, int64_t bound) {
     float x;
     memcpy(&x, &largest, sizeof x);
@@ -50,12 +63,18 @@ struct scale {
     float first, second;
 };
 
+/* A block of zeros has scale 0, as its exponent is no number to shift by. */
 static struct scale scale_of(int exponent) {
     if (exponent == GR_RING_EXPONENT_ZERO) return (struct scale){0, 0};
     int half = -exponent / 2;
     return (struct scale){ldexpf(1, half), ldexpf(1, -exponent - half)};
 }
 
+/*
+ * rintf rounds to nearest, ties to even, in MPI programs as elsewhere: nothing here changes the
+ * rounding mode. The product with the weight is rounded to float32 once, as in gr_ring_largest, so
+ * the integer keeps the bound found there.
+ */
 VERSIONS static void ring_encode(const float *x, float weight, int16_t exponent, void *sums,
                                  size_t n) {
     uint32_t *q = sums;
@@ -79,6 +98,8 @@ VERSIONS static void ring_add(const void *a, const void *b, void *sums, size_t n
         sum[i] = p[i] + q[i];
 }
 
+/* A word is read as a signed integer here and nowhere before. The factor is rounded to double once
+ * for the block, so each element costs one product. */
 VERSIONS static void ring_decode(const void *sums, int16_t exponent, double total_weight, float *x,
                                  size_t n) {
     const int32_t *q = sums;
@@ -169,10 +190,12 @@ static inline double to_double(uint64_t q) {
     return high * 0x1p32 + low;
 }
 
+/* Double's range holds 2^-e for every exponent of a float32, so one factor is enough. */
 static double scale64_of(int16_t exponent) {
     return exponent == GR_RING_EXPONENT_ZERO ? 0 : ldexp(1, -exponent);
 }
 
+/* Products of two float32 are exact in double; only the rounding to the grid loses anything. */
 VERSIONS static void ring64_encode(const float *x, float weight, int16_t exponent, void *sums,
                                    size_t n) {
     uint64_t *q = sums;
@@ -217,6 +240,7 @@ VERSIONS static void weigh(const float *x, float weight, const float *residual, 
         p[i] = x[i] * weight + residual[i];
 }
 
+/* Without a residual it is the encoding of float32, which is the product alone. */
 void gr_ring_weigh(const float *x, float weight, const float *residual, float *p, size_t n) {
     if (residual)
         weigh(x, weight, residual, p, n);
@@ -224,6 +248,11 @@ void gr_ring_weigh(const float *x, float weight, const float *residual, float *p
         float_encode(x, weight, 0, p, n);
 }
 
+/*
+ * Floor(y + u) in integers: y is taken in units of 2^-16, to which 16 random bits are added. `keep`
+ * makes adding and storing one loop without a branch. Left over is y - q in units of p, by which
+ * the silo's next update makes up for this rounding.
+ */
 VERSIONS void gr_ring16_encode(const float *p, const uint16_t *noise, int16_t exponent, bool add,
                                void *sums, float *left, size_t n) {
     uint16_t *words = sums;

@@ -37,7 +37,8 @@ uint32_t gr_ring_largest(const float *x, float weight, size_t n);
 /* The exponent for a block whose largest is `largest`; bound: a codec's limit / members, >= 1. */
 int16_t gr_ring_exponent(uint32_t largest, int64_t bound);
 
-/* What an encoding does with a block or slice of n elements. Floats have no use for the exponent.
+/* The functions of an encoding, for a block or slice of n elements. Floats have no use for the
+ * exponent.
  */
 struct gr_codec {
     size_t element; /* bytes of a sum: a word of 64, 32 or 16 bits, or a float */

@@ -3,7 +3,7 @@
  * Slices of all silos' vectors to one rank each, and back combined. Of each chunk of the vector:
  *
  *     pack      own silos' parts of the chunk into this rank's window, by the rank they are for
- *     exchange  slices for ranks of other nodes as messages; those of the node are read in place
+ *     exchange  slices for ranks of other nodes as messages; within the node they are read in place
  *     combine   this rank's slice of all silos into the node's result
  *     spread    the combined slice to the leaders of other nodes, into their nodes' results
  *     keep      the node's result, in this rank's own memory
@@ -25,7 +25,7 @@ enum { PART_BYTES = 4 << 20 }; /* what a rank offers at a time; the node's resul
 enum { TAG_SLICE = GR_TREE_TAG_DATA + 2, TAG_RESULT };
 enum { SLICE_OUT, SLICE_IN, RESULT_OUT, RESULT_IN, REQUESTS }; /* with each rank */
 
-/* One call. */
+/* A call of gr_transpose_combine, while it runs. */
 struct transposition {
     struct gr_comm *comm;
     struct gr_transpose *own;
@@ -39,10 +39,12 @@ struct transposition {
     size_t begin, n, width;   /* of the present chunk, and of a slice of it */
 };
 
+/* Whether a rank shares this rank's window. */
 static bool is_near(const struct gr_comm *comm, int rank) {
     return comm->places[rank].node == comm->node_index;
 }
 
+/* Rows of a rank, from the sizes that all have gathered: no message has to carry its own. */
 static size_t rows_of(const struct transposition *t, int rank) {
     return (t->silos.begin[rank + 1] - t->silos.begin[rank]) / sizeof(uint32_t);
 }
@@ -60,6 +62,7 @@ static size_t slice_length(const struct transposition *t, int rank) {
     return slice_begin(t, rank + 1) - slice_begin(t, rank);
 }
 
+/* The rows that a rank of this node offers; read by all of the node between the two barriers. */
 static float *part_of(const struct transposition *t, int node_rank) {
     return t->own->window.part[node_rank];
 }
@@ -71,6 +74,8 @@ static float *result_of(const struct transposition *t) {
 
 /* ---- room ------------------------------------------------------------------------------------ */
 
+/* The window and messages go with the epoch; rows and work are kept, as they depend on numbers
+ * alone. */
 static void release_epoch(struct gr_transpose *own) {
     gr_window_release(&own->window);
     gr_free(own->requests);
@@ -96,6 +101,11 @@ void gr_transpose_release(struct gr_transpose *own) {
     release_rows(own);
 }
 
+/*
+ * Messages are sent from the window and received into `received`: with requests under way both are
+ * left to MPI. The array of handles is freed, for MPI refers to its own objects and not to the
+ * handles.
+ */
 void gr_transpose_abandon(struct gr_comm *comm, struct gr_transpose *own) {
     for (size_t i = 0; own->requests && i < (size_t)comm->slots * REQUESTS; i++)
         gr_message_abandon(comm, &own->requests[i]);
@@ -106,6 +116,8 @@ void gr_transpose_abandon(struct gr_comm *comm, struct gr_transpose *own) {
     release_epoch(own);
 }
 
+/* Not collective. Memory for slices of other nodes' silos and for the order of rows; grown, never
+ * shrunk, from call to call. */
 static gr_status make_local(struct transposition *t) {
     gr_status status = GR_OK;
     struct gr_transpose *own = t->own;
@@ -136,8 +148,12 @@ out:
     return status;
 }
 
-/* Collective. As much of the vector at a time as fits the room, and at least a unit for each rank;
- * the same on all ranks. */
+/*
+ * Collective. As much of the vector at a time as fits PART_BYTES for the rank with the most rows,
+ * and at least a unit for each rank: with very many ranks or rows a part is then larger. The chunk
+ * follows from gathered numbers alone, so it is the same on all ranks, and no rank makes a window
+ * alone.
+ */
 static gr_status prepare(struct transposition *t) {
     gr_status status = GR_OK, mine = GR_OK;
     struct gr_comm *comm = t->comm;
@@ -172,7 +188,8 @@ static int by_silo(const void *a, const void *b) {
     return (x->silo > y->silo) - (x->silo < y->silo);
 }
 
-/* The same on all ranks. */
+/* By silo, the same on all ranks. A combination may depend on the order of rows (rounding of sums,
+ * ties of Krum's scores): with this order it does not depend on where silos are. */
 static gr_status order_rows(struct transposition *t) {
     size_t n = 0;
     struct gr_transpose_row *rows = t->own->rows;
@@ -208,7 +225,8 @@ out:
 
 /* ---- a chunk --------------------------------------------------------------------------------- */
 
-/* For each rank a matrix: rows of own silos, columns of its slice. */
+/* For each rank a matrix: rows of own silos, columns of its slice. Rows of one matrix lie together,
+ * so that one message brings all of them, and a rank of this node reads them in place. */
 static void pack(const struct transposition *t) {
     struct gr_comm *comm = t->comm;
     float *part = part_of(t, comm->node_rank);
@@ -225,6 +243,8 @@ static MPI_Request *request_of(const struct transposition *t, int rank, int whic
     return &t->own->requests[(size_t)rank * REQUESTS + (size_t)which];
 }
 
+/* Receives lie one behind the other in the order of ranks, as combine finds them. A rank without a
+ * slice, in a short last chunk, sends and expects nothing: both sides know by the same numbers. */
 static gr_status start_slices(struct transposition *t) {
     gr_status status = GR_OK;
     struct gr_comm *comm = t->comm;
@@ -252,6 +272,9 @@ static size_t bytes_expected(const struct transposition *t, int rank, int which)
     return which == RESULT_IN ? slice_length(t, rank) * sizeof(float) : 0;
 }
 
+/*
+ * Requests of one kind, of all ranks. Each wait names its rank, so that a loss is put down to it.
+ */
 static gr_status wait_for(struct transposition *t, int which, const char *what) {
     gr_status status = GR_OK;
     for (int i = 0; i < t->comm->size; i++) {
@@ -264,7 +287,8 @@ out:
     return status;
 }
 
-/* The slices of all silos, wherever they lie, combined into this rank's place in the result. */
+/* The slices of all silos, wherever they lie, combined into this rank's place in the result. No
+ * rank writes into another's slice, so the result needs no lock until the barrier. */
 static void combine(struct transposition *t) {
     struct gr_comm *comm = t->comm;
     struct gr_transpose *own = t->own;
@@ -308,7 +332,11 @@ out:
     return status;
 }
 
-/* Collective. After the first barrier the chunk before has been kept by all of the node. */
+/*
+ * Collective. After the first barrier all of the node have kept the chunk before, for each does so
+ * before it packs: only then may results be overwritten. Sends are waited for before the second
+ * barrier, after which parts and results are written anew.
+ */
 static gr_status run_chunk(struct transposition *t) {
     gr_status status = GR_OK;
     struct gr_comm *comm = t->comm;

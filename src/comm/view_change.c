@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reports, answers and decisions: what every member of a view change does. */
+/* Reports, answers and decisions: the part that every member has in a view change. */
 #include "comm/view_change.h"
 
 #include <string.h>
 
 /* ---- reports -------------------------------------------------------------------------------- */
 
+/* Every member finds the leader for itself, from what it knows: two may lead at a time, for a
+ * while. The arbiter grants an epoch once, so only one of them succeeds. */
 int gr_view_change_leader(const struct gr_comm *comm) {
     for (int i = 0; i < comm->size; i++) {
         const struct gr_peer *peer = &comm->peers[comm->slot_of[i]];
@@ -14,6 +16,8 @@ int gr_view_change_leader(const struct gr_comm *comm) {
     return comm->rank;
 }
 
+/* The whole situation each time, whatever the kind: whoever reads it need not have heard this rank
+ * before. Reports go by value and replace each other, so repeating one is harmless. */
 gr_status gr_view_change_report(struct gr_comm *comm, int slot, enum gr_control_message_kind kind,
                                 uint32_t view_change, int fd) {
     gr_status status = GR_OK;
@@ -48,13 +52,16 @@ out:
     return status;
 }
 
-/* Makes a part for the next epoch; the oldest offer is withdrawn. */
+/* Makes a part for the next epoch. With GR_OFFERS at a time the oldest is withdrawn: a decision
+ * that was composed with that one does not take this rank in (enter). */
 static gr_status make_offer(struct gr_comm *comm, struct gr_part **out) {
     *out = &comm->offer[comm->offers++ % GR_OFFERS];
     gr_part_release(*out);
     return gr_part_create(sizeof(struct gr_comm_node), *out);
 }
 
+/* Takes the invitation. An answer binds to nothing: a rank may answer several leaders, and enters
+ * whichever epoch is decided first, or a later one afterwards. */
 gr_status gr_view_change_answer(struct gr_view_change *m) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
@@ -64,7 +71,7 @@ gr_status gr_view_change_answer(struct gr_view_change *m) {
     GR_TRY(make_offer(comm, &offer));
     GR_TRY(gr_view_change_report(comm, invitation->peer, GR_CONTROL_ANSWER,
                                  invitation->head.view_change, offer->fd));
-    /* Whoever invitation is at work, and knows how we fare. */
+    /* Whoever invited us is at work, and knows how we fare. */
     m->told = invitation->peer;
     m->told_s = m->elapsed_s;
 out:
@@ -72,11 +79,13 @@ out:
     return status;
 }
 
-/* How long a slot may give no sign; 0: for ever. In a recovery nobody trains. */
+/* Seconds for which a slot may give no sign; 0: for ever. In a recovery nobody trains, and
+ * collective_s / 2 holds; while others train it is the heartbeat, which may be off. */
 static double silence_allowed(const struct gr_view_change *m) {
     return m->recovering ? m->comm->collective_s / 2 : m->comm->heartbeat_s;
 }
 
+/* A ping for each quarter of the silence allowed: a sign may be late three times. */
 gr_status gr_view_change_ping(struct gr_view_change *m, int slot) {
     struct gr_comm *comm = m->comm;
     struct gr_peer *peer = &comm->peers[slot];
@@ -95,6 +104,8 @@ bool gr_view_change_silent(const struct gr_view_change *m, int slot) {
     return allowed > 0 && m->comm->peers[slot].silent_s > allowed;
 }
 
+/* Whatever this rank has trained is void: the others may have closed the round without it. It asks
+ * for the state when it is taken in again. */
 void gr_view_change_leave(struct gr_view_change *m) {
     struct gr_comm *comm = m->comm;
     m->out = comm->out = true;
@@ -107,6 +118,8 @@ void gr_view_change_leave(struct gr_view_change *m) {
 
 /* ---- decisions ------------------------------------------------------------------------------- */
 
+/* The changes are the decision's, so all members have the same list, in the order of decisions; the
+ * federation writes its events by it. */
 static gr_status note_changes(struct gr_comm *comm, const struct gr_control_message *decision) {
     struct gr_change *grown = NULL;
     size_t n = comm->n_changes + decision->head.n_changes;
@@ -152,7 +165,7 @@ static gr_status enter(struct gr_comm *comm, const struct gr_control_message *de
                                mine));
     GR_TRY(note_changes(comm, decision));
     comm->out = false;
-    /* What has come with the decision may end its epoch already. */
+    /* A message that came with the decision may end its epoch already. */
     if (comm->mailbox.invitation && comm->mailbox.invitation->head.epoch >= comm->epoch)
         comm->lost = true;
     if (comm->mailbox.excluded && comm->mailbox.excluded->head.epoch > comm->epoch &&
@@ -178,6 +191,8 @@ out:
     return status;
 }
 
+/* Ids come from a peer and index arrays: they are checked. A silo that two ranks report would be
+ * added twice. */
 static gr_status fill_roster(const struct gr_control_message *decision, struct gr_roster *roster) {
     const struct gr_control_message_head *head = &decision->head;
     memset(roster->member, 0, roster->n_silos);
@@ -209,6 +224,11 @@ static void take_failure(struct gr_comm *comm, const struct gr_control_message *
     comm->situation.text[head->length] = '\0';
 }
 
+/*
+ * Takes and frees the decision. A decision of a later epoch is entered; of this one it may close
+ * the round, end it with a failure, or send the members back to a position. m->done ends the
+ * caller's turns; without it the caller goes on to report and to wait.
+ */
 gr_status gr_view_change_take_decision(struct gr_view_change *m) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
@@ -224,14 +244,14 @@ gr_status gr_view_change_take_decision(struct gr_view_change *m) {
     }
     m->out = false;
     m->told = -1;
-    /* One that was sent twice, or of a view change gone by. */
+    /* A decision that was sent twice, or is of a view change gone by. */
     if (head->epoch < comm->epoch || head->round < situation->round) goto out;
     if (!m->roster) goto out; /* the training goes on; the rest is for its end */
     take_failure(comm, decision);
     if (comm->failure != GR_OK) m->done = true;
     if (m->done) goto out;
     m->roster->send_state = (head->flags & GR_FLAG_NEED_STATE) != 0;
-    /* Still open, and we have told that we are ready: that is to be told again. */
+    /* Still open, and we have told that we are ready: the new leader is to be told again. */
     if (!(head->flags & GR_FLAG_CLOSED) && head->phase == GR_PHASE_OPEN && situation->ready &&
         head->round == situation->round && !m->roster->send_state)
         goto out;
@@ -247,6 +267,7 @@ out:
 
 /* ---- from within the training --------------------------------------------------------------- */
 
+/* Leads only if a member is in trouble: an ordinary round is closed when this rank has trained. */
 gr_status gr_view_change_from_training(struct gr_comm *comm) {
     gr_status status = GR_OK;
     struct gr_view_change m = {.comm = comm, .told = -1};

@@ -13,7 +13,7 @@
 /* An exclusion of this epoch says that all is over. */
 #define GR_EPOCH_OVER UINT32_MAX
 
-/* One rank's part in one view change, from the call to the decision. */
+/* A rank's part in a view change, from the call to the decision. */
 struct gr_view_change {
     struct gr_comm *comm;
     struct gr_roster *roster; /* what the decision says; NULL: called from within the training */
@@ -48,7 +48,7 @@ gr_status gr_view_change_take_decision(struct gr_view_change *m) GR_CHECKED;
 gr_status gr_view_change_lead(struct gr_view_change *m) GR_CHECKED;
 /* The slots flagged are invited to a new membership, whose decision is sent and taken. */
 gr_status gr_view_change_propose(struct gr_view_change *m, const uint8_t *invited) GR_CHECKED;
-/* What a rank that trains does about messages that have come. GR_LOST: it was given up. */
+/* Lets a rank that trains act on messages that have come. GR_LOST: it was given up. */
 gr_status gr_view_change_from_training(struct gr_comm *comm) GR_CHECKED;
 
 #endif

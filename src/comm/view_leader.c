@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The member that leads waits for the others, closes the roster, or proposes a new membership. */
+/*
+ * The member that leads waits for the others, closes the roster, or proposes a new membership.
+ *
+ * In an ordinary round all members report that they are ready, and the leader closes the roster in
+ * the present epoch, with a message from each member and another to each. A new membership is
+ * proposed only if somebody has died, is late or silent, asks to be taken in, or calls for it.
+ */
 #include "comm/decision.h"
 
 /* ---- how the others stand ------------------------------------------------------------------- */
@@ -13,11 +19,13 @@ struct standing {
     bool trouble; /* somebody has given a collective up, or missed a decision */
 };
 
+/* A report of an earlier round or epoch does not count, for its silos are of another roster. */
 static bool is_ready(const struct gr_comm *comm, const struct gr_control_message *report) {
     return report && report->head.kind == GR_CONTROL_READY && report->head.epoch == comm->epoch &&
            report->head.round == comm->situation.round;
 }
 
+/* A member that is ready in an earlier epoch has missed the decision that began this one. */
 static bool is_trouble(const struct gr_comm *comm, const struct gr_control_message *report) {
     if (!report) return false;
     if (report->head.kind == GR_CONTROL_TROUBLE) return true;
@@ -30,6 +38,7 @@ static bool is_joiner(const struct gr_comm *comm, int slot) {
            peer->report->head.kind == GR_CONTROL_JOIN;
 }
 
+/* Goes by the latest report of each member, and pings those that have sent none for this round. */
 static gr_status take_stock(struct gr_view_change *m, struct standing *out) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
@@ -58,6 +67,7 @@ out:
 
 /* ---- the roster ----------------------------------------------------------------------------- */
 
+/* Reports to a roster that is closed must not count for the next. */
 static void forget_reports(struct gr_comm *comm) {
     for (int i = 0; i < comm->slots; i++) {
         struct gr_peer *peer = &comm->peers[i];
@@ -98,11 +108,18 @@ static void begin_to_lead(struct gr_view_change *m) {
         comm->peers[i].silent_s = comm->peers[i].pinged_s = 0;
 }
 
+/* A rank that has come to lead late gives the others collective_s / 2 to report to it, even past
+ * the round's deadline: they first have to find out that the leader before it is gone. */
 static bool past_deadline(const struct gr_view_change *m) {
     double until = m->lead_s > 0 ? m->lead_s + m->comm->collective_s / 2 : 0;
     return m->elapsed_s >= (until > m->deadline_s ? until : m->deadline_s);
 }
 
+/*
+ * Invited are the living members, in a late round only those that are ready: the rest leave the
+ * membership and come back when they are done. Ranks that ask to join wait while there is trouble,
+ * so that a recovery is not held up by the state they need.
+ */
 gr_status gr_view_change_lead(struct gr_view_change *m) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;

@@ -1,22 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A new membership: who is invited, who answers, where the round goes on, and the claim of its
+/*
+ * A new membership: who is invited, who answers, where the round goes on, and the claim of its
  * epoch.
+ *
+ * The steps are: invite, and wait for answers; choose the members among those who answered; find
+ * the position from which all go on; give way to a larger group; claim the epoch; send the
+ * decision. Up to the claim nothing has changed for anybody, so a leader may yield or die at any
+ * point, and another begins anew. The claim is the moment of decision: the arbiter grants an epoch
+ * once, by a file that one process alone can create, so two groups that have lost sight of each
+ * other cannot both go on.
  */
 #include <string.h>
 
 #include "comm/decision.h"
 
+/* Answers bear the number of the invitation; an answer to an earlier call may be out of date. */
 static bool has_answered(const struct gr_comm *comm, int slot) {
     const struct gr_control_message *answer = comm->peers[slot].answer;
     return answer && answer->head.view_change == comm->view_changes;
 }
 
+/* Only of slots that have answered. */
 static bool needs_state(const struct gr_comm *comm, int slot) {
     if (slot == comm->slot) return comm->situation.need_state;
     return (comm->peers[slot].answer->head.flags & GR_FLAG_NEED_STATE) != 0;
 }
 
-/* Whether another has come before us: then its decision, or its invitation, is to be followed. */
+/* Whether another has come before us: then its decision, or its invitation, is to be followed.
+ * Among leaders of one epoch the senior wins. */
 static bool overtaken(struct gr_comm *comm) {
     if (comm->mailbox.excluded) return true;
     if (comm->mailbox.decision && comm->mailbox.decision->head.epoch > comm->epoch) return true;
@@ -78,13 +89,14 @@ static void add_change(struct gr_draft *draft, int slot, enum gr_change_kind kin
     draft->changes[draft->head.n_changes++] = (uint32_t)slot << 2 | (uint32_t)kind;
 }
 
+/* `fd` is the part that the member has offered, as its own process knows it. */
 static void add_member(struct gr_draft *draft, int slot, int fd) {
     draft->slots[draft->head.n_slots++] = (uint32_t)slot;
     draft->fds[draft->head.n_fds++] = (uint32_t)fd;
 }
 
 /*
- * The members of the next epoch: those left in their order, then those that come; whoever lacks
+ * The members of the next epoch: members left in their order, then ranks that come; whoever lacks
  * the state goes to the end, for rank 0 is where it comes from.
  */
 static void choose_members(struct gr_draft *draft, const uint8_t *invited, int own_fd) {
@@ -116,6 +128,7 @@ struct position {
     bool ready, lacking;
 };
 
+/* Of a slot that has answered, or of this rank. Positions are ordered by round, then phase. */
 static struct position position_of(const struct gr_comm *comm, int slot) {
     if (slot == comm->slot) {
         const struct gr_situation *s = &comm->situation;
@@ -126,7 +139,7 @@ static struct position position_of(const struct gr_comm *comm, int slot) {
                              (head->flags & GR_FLAG_NEED_STATE) != 0};
 }
 
-/* One that fails wherever it stands fails all. */
+/* A member that fails, at whatever position, fails all. */
 static void find_failure(struct gr_draft *draft) {
     const struct gr_comm *comm = draft->comm;
     for (uint32_t i = 0; i < draft->head.n_slots && draft->head.status == GR_OK; i++) {
@@ -173,8 +186,11 @@ static bool find_front(const struct gr_draft *draft, struct position *front) {
     return true;
 }
 
-/* A roster is closed where one was, or where all have trained; it is of the silos whose updates are
- * still there. */
+/*
+ * A roster is closed where one was, or where all have trained; it is of the silos whose updates are
+ * still there, on members that were ready in this round. An open round in which some still train
+ * stays open. Where every member lacks the state there is nothing to go on from (GR_STOPPED).
+ */
 static gr_status find_position(struct gr_draft *draft) {
     gr_status status = GR_OK;
     struct gr_comm *comm = draft->comm;
@@ -200,7 +216,8 @@ out:
     return status;
 }
 
-/* Those who were given up, so that they know when they wake up. */
+/* Ranks that were given up though alive are told, so that they know when they wake up. The dead are
+ * not. */
 static gr_status tell_left_out(const struct gr_draft *draft) {
     gr_status status = GR_OK;
     struct gr_comm *comm = draft->comm;
@@ -242,7 +259,9 @@ static uint32_t count_unaccounted(const struct gr_draft *draft) {
 
 /*
  * Where the members have lost sight of each other, the larger group is to go on: a smaller one
- * waits before it claims the epoch, and yields when it hears that another has it.
+ * waits two collective_s and a heartbeat before it claims the epoch, long enough for the larger one
+ * to notice and claim, and yields when it hears that another has it. The claim itself decides who
+ * is first; this only makes it likely that it is the larger.
  */
 static gr_status give_way(struct gr_comm *comm, const struct gr_draft *draft, bool *yield) {
     *yield = false;
@@ -293,6 +312,8 @@ static void refuse_silence(struct gr_draft *draft) {
     }
 }
 
+/* On every way out the draft is freed. The leader's own part is made anew, as the members map it by
+ * the descriptor in the decision. */
 gr_status gr_view_change_propose(struct gr_view_change *m, const uint8_t *invited) {
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Waiting with a deadline: spin, yield, sleep. */
+/*
+ * Waiting with a deadline: spin, yield, sleep.
+ *
+ * A wait for a rank of this node sleeps on a futex (futex(2)) in shared memory, so that it costs no
+ * core; a wait for a message of MPI has to poll, and sleeps in growing pauses. Time is counted only
+ * as far as this process was running: a process that was suspended, or a laptop that slept, does
+ * not find all others overdue when it wakes.
+ */
 #include "comm/wait.h"
 
 #include <errno.h>
@@ -18,15 +25,15 @@
 static const double yield_s = 200e-6;
 /* A sleeper that will be woken looks up this often all the same, to let MPI make progress. */
 static const double sleep_rung_s = 0.01;
-/* One that polls sleeps for a share of the time it has already lost, within these limits. */
+/* A waiter that polls sleeps for a share of the time it has already lost, within these limits. */
 static const double sleep_polling_min_s = 20e-6, sleep_polling_max_s = 1e-3;
 static const double sleep_polling_share = 0.125;
 /* Of an interval between two looks no more than this counts: beyond it we were suspended. */
 static const double suspended_s = 0.25;
 /* Looks at the clock once in so many turns while spinning. */
 enum { TURNS_PER_LOOK = 32 };
-/* Signs of life are asked for so many times in the time that a member has for its part. What a rank
- * has heard of others' work is as much older than what they have, and so along the tree. */
+/* Signs of life are asked for so many times in the time that a member has for its part. News of
+ * others' work gets older by such an interval from rank to rank along the tree. */
 enum { GR_WAIT_ASKS = 32 };
 
 /* Shared, not private, futex operations: the waiters are different processes. */
@@ -87,7 +94,8 @@ double gr_wait_rest(const struct gr_comm *comm, struct gr_wait_event *event, uin
     return counted(gr_clock_seconds() - before);
 }
 
-/* What a waiter that has time looks after: messages that change the membership, and deaths. */
+/* A waiter that has time looks after messages that change the membership, and deaths. Before the
+ * first round it also tells whom it waits for. */
 static gr_status look_around(struct gr_wait *wait) {
     struct gr_comm *comm = wait->comm;
     gr_status status = gr_mailbox_poll(comm);
@@ -97,6 +105,8 @@ static gr_status look_around(struct gr_wait *wait) {
     return status;
 }
 
+/* Ends the epoch because of silence. `overdue` goes with this rank's reports: half of the time is
+ * spent, so the roll call gives the silent ones the other half. */
 static gr_status suspect(const struct gr_wait *wait, const char *whom) {
     wait->comm->overdue = true;
     (void)gr_fail(GR_LOST, "rank %d waited %.1f s for %s: %s", wait->comm->rank, wait->waited_s,
@@ -105,10 +115,10 @@ static gr_status suspect(const struct gr_wait *wait, const char *whom) {
 }
 
 /*
- * What is waited for takes long: its ranks are asked for signs of life, and judged by their silence
- * in the `added_s` seconds since the last look and before. Who answers is at work, or waits as we
- * do; when nobody has been at work for half of a member's time something is amiss with the wait
- * itself.
+ * The wait takes long: the ranks waited for are asked for signs of life, and judged by their
+ * silence in the `added_s` seconds since the last look and before. Who answers is at work, or waits
+ * as we do; when nobody has been at work for half of a member's time something is amiss with the
+ * wait itself.
  */
 static gr_status judge_silence(struct gr_wait *wait, double added_s) {
     gr_status status = GR_OK;
@@ -141,6 +151,8 @@ out:
     return status;
 }
 
+/* A turn of a wait. A short wait, of microseconds, spins; a longer wait yields its core; from
+ * yield_s on it sleeps, and gives and asks for signs of life. */
 gr_status gr_wait_pause(struct gr_wait *wait, struct gr_wait_event *event, uint32_t seen) {
     gr_status status = GR_OK;
     if (wait->turns++ % TURNS_PER_LOOK != 0 && !wait->polling) {
@@ -174,6 +186,7 @@ out:
     return status;
 }
 
+/* A shorter message than expected would leave stale bytes in a sum. */
 static gr_status check_length(const MPI_Status *came, const char *what, int peer, size_t n) {
     gr_status status = GR_OK;
     int bytes = 0;
@@ -186,6 +199,8 @@ out:
     return status;
 }
 
+/* Polls the request; the event lets a rank of this node that sends a control message end a sleep
+ * early. */
 gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
                           size_t n) {
     gr_status status = GR_OK;

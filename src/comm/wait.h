@@ -22,7 +22,7 @@ struct gr_wait_event {
 
 void gr_wait_event_signal(struct gr_wait_event *event);
 
-/* One wait, from the first look to success, loss or deadline. */
+/* A wait, from the first look to success, loss or deadline. */
 struct gr_wait {
     struct gr_comm *comm;
     const char *what; /* what is waited for, for the message */

@@ -16,6 +16,8 @@
 
 #include "comm/communicator.h"
 
+/* The descriptor stays open as long as the part lives, for others open it by its number; it is
+ * closed on exec, so programs that this process starts do not keep the memory. */
 gr_status gr_part_create(size_t bytes, struct gr_part *out) {
     *out = (struct gr_part){.fd = memfd_create("granary", MFD_CLOEXEC), .bytes = bytes};
     if (out->fd < 0 || ftruncate(out->fd, (off_t)bytes) != 0)
@@ -29,6 +31,8 @@ gr_status gr_part_create(size_t bytes, struct gr_part *out) {
     return status;
 }
 
+/* Safe on an empty part. A descriptor of 0 in a zeroed struct is not closed: a part that was made
+ * has bytes. */
 void gr_part_release(struct gr_part *part) {
     if (part->base) munmap(part->base, part->bytes);
     if (part->base || part->bytes > 0) {
@@ -37,6 +41,11 @@ void gr_part_release(struct gr_part *part) {
     *part = (struct gr_part){.fd = -1};
 }
 
+/*
+ * The size is compared, since a peer that has died may have had its process id or descriptor given
+ * to something else; a file of another size is not mapped, for access past its end would kill this
+ * process.
+ */
 gr_status gr_part_map(pid_t pid, int fd, size_t bytes, void **base) {
     char path[64];
     struct stat info;
@@ -53,6 +62,8 @@ gr_status gr_part_map(pid_t pid, int fd, size_t bytes, void **base) {
     return status;
 }
 
+/* Descriptors travel in the window of the gr_comm, which every epoch has. Both barriers are met by
+ * all, whatever fails here: a rank that returned early would leave the others waiting in them. */
 gr_status gr_window_create(struct gr_comm *comm, size_t bytes, struct gr_window *out) {
     const size_t n = (size_t)comm->node_size;
     int64_t *offer = gr_comm_member(comm, comm->node_rank)->offer;
@@ -81,6 +92,8 @@ gr_status gr_window_create(struct gr_comm *comm, size_t bytes, struct gr_window 
     return met == GR_OK ? status : met;
 }
 
+/* Unmaps the others' parts; memory itself is freed by the kernel with the last mapping, so nobody
+ * has to wait for anybody. */
 void gr_window_release(struct gr_window *window) {
     for (int i = 0; window->part && i < window->n; i++)
         if (i != window->own && window->part[i]) munmap(window->part[i], window->bytes[i]);
@@ -90,6 +103,12 @@ void gr_window_release(struct gr_window *window) {
     *window = (struct gr_window){.mine.fd = -1};
 }
 
+/*
+ * A central counter, and a word to sleep on, which the last to arrive changes. The word is read
+ * before arriving, so a barrier completed meanwhile is seen as a change. The counter is set back
+ * before the word changes: who wakes may arrive at the next barrier at once. After GR_LOST the
+ * counter is wrong, but the epoch has ended for this node.
+ */
 gr_status gr_node_barrier(struct gr_comm *comm, const char *what) {
     gr_status status;
     if (comm->lost) return gr_comm_lose(comm, what);
