@@ -6,6 +6,11 @@
  */
 #include "cohort/cohort_parts.h"
 
+/*
+ * Meets the other members until a recovery stands: a rank may die in it as well. A loss that nobody
+ * has seen end (a rank that is merely silent) is not survived before the first round: nobody knows
+ * what has become of it, so the start is given up for all (gr_control_give_up).
+ */
 static gr_status recover(struct gr_cohort *cohort) {
     /* Each rank may be lost once: more is a fault of ours. */
     const int most = 2 * gr_comm_slots(cohort->comm) + 8;
@@ -20,6 +25,11 @@ static gr_status recover(struct gr_cohort *cohort) {
     return status;
 }
 
+/*
+ * The position is the control plane's round, with `attempts` in its place, which no round uses
+ * before the first. A member that has succeeded has passed the work's last agreement, so all others
+ * have brought their part, and a rank that got GR_LOST in that agreement may take the work as done.
+ */
 gr_status gr_cohort_attempt(struct gr_cohort *cohort, gr_cohort_work work, void *context) {
     const uint32_t position = cohort->attempts;
     gr_status status;

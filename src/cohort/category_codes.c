@@ -2,6 +2,8 @@
 /* Which features are codes of categories, where the config's model is to look them up. */
 #include "cohort/cohort_parts.h"
 
+/* Nothing is needed, and `categories` stays NULL, unless the model has an embedding; known from the
+ * config, so it is the same on all ranks. */
 static gr_status make_room(struct gr_cohort *cohort) {
     if (cohort->config->model.embedding == 0 || cohort->categories) return GR_OK;
     return gr_allocate_zero(cohort->data->n_features, sizeof *cohort->categories, "categories",
@@ -23,6 +25,7 @@ out:
     return status;
 }
 
+/* No agreement on memory: a respawned rank that has none fails alone, as by gr_cohort_join. */
 gr_status gr_codes_share(struct gr_cohort *cohort) {
     gr_status status;
     GR_TRY(make_room(cohort));

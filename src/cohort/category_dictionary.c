@@ -14,7 +14,8 @@ enum { CATEGORIES_OF_ALL_MAX = 256 << 20 };
 
 /* ---- columns -------------------------------------------------------------------------------- */
 
-/* What an open column lists so far are a silo's own. */
+/* The columns as a schema. Categories of open columns are taken out first: so far they are a silo's
+ * own, and leave by their own release, counted against the threshold. */
 static gr_status make_text(const struct gr_columns *columns, char **out) {
     struct gr_schema *schema = NULL;
     struct gr_categories none = {0};
@@ -28,12 +29,17 @@ out:
     return status;
 }
 
+/*
+ * Every rank parses the same text, the rank that brought it included, so all hold the same columns.
+ */
 static gr_status read_columns(const char *text, struct gr_columns **out) {
     struct gr_schema *schema = NULL;
     gr_status status = gr_schema_parse("the columns", text, strlen(text), &schema);
     return status == GR_OK ? gr_columns_create(schema, out) : status;
 }
 
+/* The lowest rank with columns brings them: the maximum of -rank is agreed on. A rank whose silos
+ * are all unusable has none. Without columns (images, arrays) there is nothing to share. */
 gr_status gr_dictionary_share_columns(struct gr_fitting *fit) {
     const struct gr_columns *own = fit->data->columns;
     const int64_t nobody = -(INT64_C(1) << 40);
@@ -56,6 +62,8 @@ out:
 
 /* ---- categories ----------------------------------------------------------------------------- */
 
+/* A silo with a table of its own may have its own columns, with other categories of open ones; all
+ * else of them was compared before (table_contract.c). */
 static const struct gr_column *column_of(const struct gr_fitting *fit, const struct gr_silo *silo,
                                          size_t value) {
     const struct gr_columns *columns = silo->columns ? silo->columns : fit->data->columns;
@@ -71,7 +79,11 @@ static gr_status count_own(const struct gr_fitting *fit, const struct gr_silo *s
     return status;
 }
 
-/* Those of this rank's silos that are common enough in one of them. */
+/*
+ * Adds the categories of this rank's silos that are common enough: in at least
+ * data.disclosure_threshold training rows of a single silo. Counts are not added over silos first,
+ * for the sum would already tell of rare categories.
+ */
 static gr_status collect(const struct gr_fitting *fit, size_t value, struct gr_categories *out) {
     gr_status status = GR_OK;
     int64_t *count = NULL;
@@ -87,7 +99,7 @@ static gr_status collect(const struct gr_fitting *fit, size_t value, struct gr_c
         gr_free(count);
         count = NULL;
     }
-    /* One more than there is room for makes all fail. */
+    /* A category more than there is room for makes all fail. */
     if (!room)
         status = gr_fail(GR_ERROR_DATA, "column %u: found more than %d categories",
                          fit->columns->column_of[value] + 1, GR_OPEN_CATEGORIES_MAX);
@@ -111,7 +123,8 @@ static gr_status pack(const struct gr_categories *categories, char **out, size_t
     return status;
 }
 
-/* All ranks' texts into one list without repetition; the same on all ranks. */
+/* All ranks' texts into one list without repetition, in byte order: the same on all ranks, whoever
+ * brought them in which order. So a category's code does not depend on placement. */
 static gr_status unite(struct gr_fitting *fit, size_t value, const char *texts, size_t n,
                        struct gr_categories *all) {
     gr_status status = GR_OK;
@@ -133,7 +146,8 @@ out:
     return status;
 }
 
-/* Collective. */
+/* Collective. The limit of CATEGORIES_OF_ALL_MAX bounds the memory of every rank before any text
+ * travels; a rank whose silos bring too many categories fails all. */
 static gr_status make_dictionary(struct gr_fitting *fit, size_t value) {
     struct gr_categories mine = {0}, all = {0};
     char *own = NULL, *texts = NULL;
@@ -155,12 +169,14 @@ out:
 
 /* ---- modes ---------------------------------------------------------------------------------- */
 
+/* The code in the list of all silos; n where it is not there, as a rare category is not. */
 static uint32_t find_code(const struct gr_column *column, const char *text) {
     const struct gr_categories all = {column->categories, column->categories_count, 0};
     return gr_categories_find(&all, text);
 }
 
-/* This rank's rows of each category; those of open columns are in byte order. */
+/* This rank's rows of each category of all silos' list. Codes of a closed column are the same
+ * everywhere; an open column's are looked up by name. */
 static gr_status count_all(const struct gr_fitting *fit, size_t value,
                            const struct gr_column *column, int64_t *sums) {
     gr_status status = GR_OK;
@@ -182,7 +198,8 @@ out:
     return status;
 }
 
-/* Collective. The first of the most frequent. */
+/* Collective. The most frequent category; of several the one with the lowest code, so that ties are
+ * broken alike on all ranks. Counts of all categories leave, as a sum over silos. */
 static gr_status find_mode(struct gr_fitting *fit, size_t value) {
     const struct gr_column *column = &fit->columns->schema->columns[fit->columns->column_of[value]];
     const uint32_t n = column->categories_count;
@@ -199,6 +216,7 @@ out:
     return status;
 }
 
+/* Codes outside 0 .. n - 1 stand for missing and unknown values. */
 int64_t gr_dictionary_count(const struct gr_fitting *fit, const struct gr_silo *silo,
                             size_t value) {
     const float n_categories = (float)column_of(fit, silo, value)->categories_count;
@@ -211,6 +229,8 @@ int64_t gr_dictionary_count(const struct gr_fitting *fit, const struct gr_silo *
     return n;
 }
 
+/* Values in their order, the same on all ranks, for each is a collective of its own. Modes come
+ * after the dictionary of their column, whose codes they are. */
 gr_status gr_dictionary_find_categories(struct gr_fitting *fit) {
     gr_status status = GR_OK;
     for (size_t v = 0; v < fit->n; v++) {

@@ -14,6 +14,8 @@ size_t gr_cohort_classes(const struct gr_cohort *cohort) {
     return cohort->data->n_classes < 2 ? 2 : cohort->data->n_classes;
 }
 
+/* Room for a count of each class, where classes weigh differently; kept where it is there, as on
+ * members that share theirs with respawned ranks. */
 static gr_status make_counts(struct gr_cohort *cohort) {
     if (cohort->config->train.class_weights == GR_CLASS_WEIGHTS_NONE || cohort->class_counts)
         return GR_OK;
@@ -21,7 +23,10 @@ static gr_status make_counts(struct gr_cohort *cohort) {
                             &cohort->class_counts);
 }
 
-/* The weight of a class would tell how few rows it has: from there on it is that of the threshold.
+/*
+ * The weight of a class would tell how few rows it has: where silos have tables of their own, a
+ * count below the threshold is taken as the threshold. A count of 0 stays, as the class then has no
+ * weight. In units of GR_WEIGHT_ONE where rows have weights.
  */
 static void raise_counts(struct gr_cohort *cohort) {
     const int64_t threshold = cohort->config->data.disclosure_threshold;
@@ -32,6 +37,8 @@ static void raise_counts(struct gr_cohort *cohort) {
             cohort->class_counts[c] = least;
 }
 
+/* Called after weights have been scaled, so that integers are added: the same counts for any
+ * placement. */
 gr_status gr_classes_count(struct gr_cohort *cohort) {
     gr_status status;
     GR_TRY(gr_comm_agree(cohort->comm, make_counts(cohort)));
@@ -54,7 +61,10 @@ static void mark_classes(const struct gr_rows *rows, int64_t *there) {
         there[rows->labels[i]] = 1;
 }
 
-/* Where the config says how many classes there are, it is meant so. Nothing but the fact is told.
+/*
+ * Whether more than half of the classes have no rows: labels are then probably codes with gaps, and
+ * the model has outputs for nothing. Where the config says how many classes there are, it is meant
+ * so. A bit for each class leaves, and no count.
  */
 gr_status gr_classes_find_empty(struct gr_cohort *cohort) {
     enum { FEWEST = 3 };
@@ -89,11 +99,14 @@ static size_t held_classes(const struct gr_cohort *cohort) {
     return !gr_predicts_number(&cohort->config->model) ? gr_cohort_classes(cohort) : 1;
 }
 
+/* A flag for each class that has a row; all rows are of class 0 where the target is a number. */
 static void mark_rows(const struct gr_rows *rows, size_t classes, int64_t *flags) {
     for (size_t i = 0; i < rows->n_rows; i++)
         flags[classes > 1 ? rows->labels[i] : 0] = 1;
 }
 
+/* Only where the config holds rows out. `flags` has three parts of n classes each: rows at all,
+ * rows held out for validation, rows held out for the test. */
 gr_status gr_classes_find_held(struct gr_cohort *cohort) {
     const struct gr_data_config *config = &cohort->config->data;
     const size_t n = held_classes(cohort);
@@ -111,7 +124,7 @@ gr_status gr_classes_find_held(struct gr_cohort *cohort) {
         mark_rows(&silo->validation, n, flags + HELD * n);
         mark_rows(&silo->test, n, flags + (HELD + 1) * n);
     }
-    /* One bit of each, and no count. */
+    /* A bit of each leaves, and no count. */
     GR_TRY(gr_release_max(cohort->door, GR_RELEASE_CLASSES_HELD, flags, GR_HELD_PARTS * n));
     for (size_t i = 0; i < GR_HELD_PARTS * n; i++)
         cohort->held[i] = flags[i] != 0;
@@ -143,6 +156,7 @@ static size_t list_classes(const struct gr_cohort *cohort, size_t part, char *ou
     return missing;
 }
 
+/* Words for people: nothing in them is finer than a bit for each class. */
 gr_status gr_cohort_tell_split(const struct gr_cohort *cohort, size_t part, char **words) {
     static const char *const name[GR_TELL_SPLITS] = {"validation", "test"};
     const struct gr_data_config *config = &cohort->config->data;
@@ -165,6 +179,7 @@ gr_status gr_cohort_tell_split(const struct gr_cohort *cohort, size_t part, char
                           classes, name[part], missing > 1 ? "them" : "it");
 }
 
+/* Rank 0's counts to all: members have them already, and get the same. */
 gr_status gr_classes_share(struct gr_cohort *cohort) {
     gr_status status;
     GR_TRY(make_counts(cohort));

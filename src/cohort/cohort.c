@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A cohort's parts: made together, by all ranks, and released together. */
+/*
+ * A cohort's parts: made together, by all ranks, and released together.
+ *
+ * Silos are placed by slot and not by rank: a slot is a process's number for the whole run, so a
+ * silo stays with the process that has its table when ranks are numbered anew after a loss.
+ */
 #include "cohort/cohort_parts.h"
 
 #include <string.h>
 
-/* Which slot hosts which silo: every rank knows how they are placed. */
+/* Which slot hosts which silo. Every rank computes the whole map, as placement depends on the
+ * config and the number of slots alone. */
 static void find_hosts(struct gr_cohort *cohort) {
     const int slots = gr_comm_slots(cohort->comm);
     for (int slot = 0; slot < slots; slot++) {
@@ -29,6 +35,8 @@ static gr_status share_sizes(struct gr_cohort *cohort) {
                           cohort->config->data.silos);
 }
 
+/* Not collective. By the number of silos of the federation, not of this rank: findings are indexed
+ * by silo. */
 static gr_status allocate(struct gr_cohort *cohort) {
     const struct gr_config *config = cohort->config;
     const uint32_t n = config->data.silos;
@@ -63,11 +71,13 @@ out:
     return status;
 }
 
+/* A shallow copy: pointers in it stay the caller's. */
 void gr_cohort_set_options(struct gr_cohort *cohort, const struct gr_cohort_options *options) {
     cohort->options = *options;
 }
 
-/* All that an earlier load has found, but who was told of it. */
+/* All that an earlier load has found, so that a load repeated after a loss begins anew; `heard`
+ * stays, so that a terminal is told of a silo once. */
 static void forget(struct gr_cohort *cohort) {
     const uint32_t n = cohort->config->data.silos;
     gr_data_free(cohort->data);
@@ -89,6 +99,8 @@ static void forget(struct gr_cohort *cohort) {
     if (cohort->sizes) memset(cohort->sizes, 0, n * sizeof *cohort->sizes);
 }
 
+/* The order is fixed by what each step needs: tables are read and compared first; preprocessing is
+ * fitted on rows as read and turns them into features; codes and weights are found in features. */
 gr_status gr_cohort_load(struct gr_cohort *cohort) {
     gr_status status = GR_OK;
     forget(cohort);
@@ -102,6 +114,7 @@ out:
     return status;
 }
 
+/* Placed on a slot that is no member any more, or left out by the caller. */
 uint32_t gr_cohort_missing(const struct gr_cohort *cohort, uint8_t *silos) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < cohort->config->data.silos; i++) {
@@ -112,6 +125,8 @@ uint32_t gr_cohort_missing(const struct gr_cohort *cohort, uint8_t *silos) {
     return n;
 }
 
+/* Unusable silos come first, for none of the sums counts them. Classes come after the weights, as a
+ * class's count is the sum of its rows' scaled weights. */
 gr_status gr_cohort_count(struct gr_cohort *cohort) {
     gr_status status;
     GR_TRY(gr_unusable_count(cohort));
@@ -142,7 +157,8 @@ void gr_cohort_free(struct gr_cohort *cohort) {
 
 /* ---- respawned ------------------------------------------------------------------------------ */
 
-/* What a respawned rank is told, beside the state. */
+/* Facts that a respawned rank is told beside the state; sent as it lies in memory, since all ranks
+ * are of one build (the handshake). */
 struct cohort_outline {
     uint32_t n_unusable;
     uint64_t n_test;
@@ -170,8 +186,8 @@ static gr_status take_test(struct gr_cohort *cohort, size_t n_test) {
     return GR_OK;
 }
 
-/* Collective: of members and respawned ranks alike. Only a respawned rank can find itself not to
- * fit. */
+/* Collective: of members and respawned ranks alike, by the same broadcasts in the same order. Only
+ * a respawned rank can find itself not to fit; it then leaves, and the members find it missing. */
 static gr_status share_outline(struct gr_cohort *cohort) {
     gr_status status = GR_OK;
     struct cohort_outline outline = {.n_unusable = cohort->n_unusable,
@@ -207,6 +223,8 @@ gr_status gr_cohort_welcome(struct gr_cohort *cohort) {
     return status == GR_OK ? share_outline(cohort) : status;
 }
 
+/* Tables first, without a collective: it takes longest, and the members wait only for the
+ * broadcasts. */
 gr_status gr_cohort_join(struct gr_cohort *cohort) {
     gr_status status = GR_OK;
     GR_TRY(gr_tables_read(cohort));

@@ -26,7 +26,11 @@ struct prints {
     unsigned char run_salt[GR_DIGEST_BYTES];
 };
 
-/* 62 bits, not 0. */
+/*
+ * A digest of salt, place and bytes, cut to 62 bits: bit 62 is ANEW, and the sign stays 0. The
+ * lowest bit is set, for 0 means that there is none. The place keeps two silos with the same rows
+ * from having the same print.
+ */
 static int64_t salted(const unsigned char salt[GR_DIGEST_BYTES], uint32_t number, uint32_t part,
                       const void *bytes, size_t n) {
     const uint32_t place[] = {number, part};
@@ -42,6 +46,11 @@ static int64_t salted(const unsigned char salt[GR_DIGEST_BYTES], uint32_t number
     return (int64_t)(print >> 2 | 1);
 }
 
+/*
+ * A silo with a table of its own has a salt of its own, which only its rank can read: the others,
+ * who know the run's salt, cannot try out which rows would give this print. An unusable silo has no
+ * print, and is not compared.
+ */
 static gr_status print_silo(struct prints *p, const struct gr_silo *silo) {
     unsigned char own[GR_DIGEST_BYTES];
     const unsigned char *salt = p->run_salt;
@@ -67,7 +76,11 @@ out:
     return status;
 }
 
-/* Collective. All ranks' fingerprints on all of them. */
+/*
+ * Collective. All ranks' fingerprints on all of them. Every print is one rank's and 0 on the
+ * others, so the sum puts them side by side. The test table is dealt in shares: its digest is a sum
+ * over rows, and does not depend on how it was dealt.
+ */
 static gr_status take_prints(struct prints *p) {
     gr_status status = GR_OK;
     struct gr_comm *comm = p->cohort->comm;
@@ -95,7 +108,8 @@ out:
     return status;
 }
 
-/* Collective. */
+/* Collective. Rank 0 reads the file, and all get the prints. A run that says it has fingerprints,
+ * and a folder without them: the data cannot be compared, so the run is refused and not trusted. */
 static gr_status read_earlier(struct prints *p, const struct gr_run_data *told) {
     gr_status status = GR_OK;
     struct gr_comm *comm = p->cohort->comm;
@@ -118,6 +132,8 @@ out:
 
 /* ---- comparison ----------------------------------------------------------------------------- */
 
+/* Only two prints that are both there, made with the same salt, can differ: a silo that was lost,
+ * or whose salts are new, is not said to have changed. */
 static bool changed(const struct prints *p, size_t i) {
     return p->earlier[i] != 0 && p->now[i] != 0 && !(p->now[i] & ANEW) &&
            p->now[i] != p->earlier[i];
@@ -143,7 +159,8 @@ static void name_silo(const struct prints *p, uint32_t silo, char out[MESSAGE_BY
     add_words(out, "; ", line);
 }
 
-/* The same on all ranks. */
+/* The same on all ranks, for all hold all prints. At most SILOS_TOLD silos are named, so that the
+ * message stays readable with a thousand of them. */
 static gr_status compare(const struct prints *p) {
     const uint32_t n_silos = p->cohort->data->n_silos;
     const size_t common = (size_t)n_silos * PARTS;
@@ -169,8 +186,8 @@ static gr_status compare(const struct prints *p) {
                    p->run_path, words);
 }
 
-/* What is known now or was known then; how many could not be compared. *news: some were not known.
- */
+/* Prints known now or known then, in p->now; returns how many could not be compared, as their salts
+ * are new. *news: the file has to be written, for something was not known. */
 static uint32_t merge(struct prints *p, bool *news) {
     uint32_t uncompared = 0;
     *news = !p->found;
@@ -184,7 +201,8 @@ static uint32_t merge(struct prints *p, bool *news) {
     return uncompared;
 }
 
-/* The run's data keep the fingerprint that they were given first. */
+/* The run's data keep the fingerprint that they were given first: in it a resumed run recognises
+ * its data, even if more silos are there now than then. */
 static void set_run_data(struct gr_cohort *cohort, const struct prints *p,
                          const struct gr_run_data *told) {
     cohort->run_data = *told;
@@ -207,6 +225,8 @@ out:
     return status;
 }
 
+/* fingerprints.json is written only after the comparison has succeeded: a refused start leaves the
+ * evidence as it was. */
 gr_status gr_cohort_fingerprint(struct gr_cohort *cohort, const char *run_path,
                                 const struct gr_run_data *earlier) {
     struct prints p = {.cohort = cohort, .run_path = run_path};

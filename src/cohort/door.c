@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The door: reductions of values of silos, each as a named release, with the rules that withhold
- * and the ledger of what has left.
+ * and the ledger of all that has left.
+ *
+ * A release leaves only if the table lists it for the config (release_table.c), so `granary
+ * releases` cannot promise less than happens. Values are noted in the ledger before they leave,
+ * since a reduction that a loss ends may have passed them on.
  */
 #include <granary/release.h>
 
@@ -30,24 +34,28 @@ void gr_door_free(struct gr_door *door) {
 
 /* ---- the ledger ----------------------------------------------------------------------------- */
 
+/* `n` values of one release. Attempts that fail count as well. */
 void gr_release_note(struct gr_door *door, enum gr_release id, size_t n) {
     struct gr_release_entry *entry = &door->ledger[id];
     entry->times++;
     entry->values += n;
 }
 
+/* Error messages leave by gr_comm_agree and not by the door, so comm counts them. */
 struct gr_release_entry gr_door_entry(const struct gr_door *door, enum gr_release id) {
     if (id != GR_RELEASE_ERRORS) return door->ledger[id];
     const uint64_t n = gr_comm_failures(door->comm) - door->failures;
     return (struct gr_release_entry){n, n};
 }
 
+/* After the ledger has gone into the events. */
 void gr_door_close_ledger(struct gr_door *door) {
     memset(door->ledger, 0, sizeof door->ledger);
     door->failures = gr_comm_failures(door->comm);
 }
 
-/* The same on all ranks. */
+/* The same on all ranks, for it depends on the config alone: so none is left waiting in a
+ * reduction. */
 static gr_status check_listed(const struct gr_door *door, enum gr_release id) {
     if (gr_release_leaves(id, door->config)) return GR_OK;
     return gr_fail(GR_ERROR_INTERNAL,
@@ -79,6 +87,7 @@ gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *valu
 /* Of a count, in how many silos it is from 1 to below the threshold, and in how many not below. */
 enum { FEW, ENOUGH, MARKS };
 
+/* A count of 0 leaves no mark: a silo without such rows is not told apart from one without data. */
 static void mark_counts(const struct gr_door *door, const int64_t *counts, size_t n_silos, size_t n,
                         int64_t *marks) {
     const int64_t threshold = door->config->data.disclosure_threshold;
@@ -86,7 +95,11 @@ static void mark_counts(const struct gr_door *door, const int64_t *counts, size_
         if (counts[i] > 0) marks[i % n * MARKS + (counts[i] < threshold ? FEW : ENOUGH)]++;
 }
 
-/* By its marks alone: 0: in no silo; GR_RELEASE_SOME: perhaps of few rows, or of few silos; 1. */
+/*
+ * By its marks alone: 0: in no silo; GR_RELEASE_SOME: perhaps of few rows, or of few silos; 1: the
+ * sum may be told. A sum is not of few rows if some silo has enough by itself, or as many silos as
+ * the threshold have a row each.
+ */
 static int64_t weigh_marks(const struct gr_door *door, const int64_t marks[MARKS]) {
     const int64_t threshold = door->config->data.disclosure_threshold;
     const int64_t silos = marks[FEW] + marks[ENOUGH];
@@ -96,7 +109,8 @@ static int64_t weigh_marks(const struct gr_door *door, const int64_t marks[MARKS
                : GR_RELEASE_SOME;
 }
 
-/* A small rest gives persons away as a small count does. */
+/* A small rest gives persons away as a small count does: whoever knows the number of rows
+ * subtracts. */
 static void withhold_most(int64_t *told, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (told[i] > 0 && told[n + i] == GR_RELEASE_SOME) told[i] = GR_RELEASE_MOST;
@@ -116,7 +130,8 @@ static gr_status weigh_counts(struct gr_door *door, enum gr_release id, const in
     return GR_OK;
 }
 
-/* Collective. The sums of this table that all read, of which small ones are told to nobody else. */
+/* Collective. The sums of a table that all read, of which small ones are told to nobody else. Rests
+ * are cut at the threshold, since only whether they are small is wanted. */
 static gr_status sum_all(struct gr_door *door, enum gr_release id, const int64_t *counts,
                          const int64_t *rests, size_t n_silos, size_t n, int64_t *told) {
     const int64_t threshold = door->config->data.disclosure_threshold;
@@ -135,6 +150,11 @@ static gr_status sum_all(struct gr_door *door, enum gr_release id, const int64_t
     return GR_OK;
 }
 
+/*
+ * In two steps, so that a count which is to be withheld never leaves its silo, not even into a sum:
+ * first the marks, then the sums of the counts that may be told. All ranks find the same ones, for
+ * marks are sums over all.
+ */
 gr_status gr_release_counts(struct gr_door *door, enum gr_release id, const int64_t *counts,
                             const int64_t *rests, size_t n_silos, size_t n, int64_t *told) {
     int64_t *marks = NULL, *sums;
@@ -166,6 +186,8 @@ static size_t count_texts(const char *bytes, size_t n) {
     return ends;
 }
 
+/* The size is agreed on before a byte of text travels, so a limit that is exceeded is refused on
+ * all ranks with nothing told. */
 gr_status gr_release_text(struct gr_door *door, enum gr_release id, const char *mine, size_t n,
                           size_t limit, char **texts, size_t *total) {
     struct gr_gathered all = {0};
@@ -198,11 +220,14 @@ out:
 
 /* ---- whether sums may be known -------------------------------------------------------------- */
 
+/* Where the policy does not hold (all ranks read one table) every sum may be known. */
 bool gr_release_suffices(const struct gr_door *door, struct gr_release_basis all) {
     return !gr_policy_holds(door->config) || (all.silos >= gr_policy_silos(door->config) &&
                                               all.rows >= door->config->data.disclosure_threshold);
 }
 
+/* Each rank's rows are cut at the threshold before they are summed: the sum tells whether there are
+ * enough, and little more. Also agrees on `mine`, and costs no exchange more than that would. */
 gr_status gr_release_allows(struct gr_door *door, gr_status mine,
                             const struct gr_release_basis *basis, bool *allowed, size_t n) {
     enum { FAILED, ASKED, SUMS = ASKED + 2 * GR_RELEASES_ASKED_MAX };
@@ -228,6 +253,8 @@ out:
     return status;
 }
 
+/* A sum of fewer silos than policy.minimum_silos does not begin: GR_STOPPED, for the round is void
+ * and more silos may be there later. */
 gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregator,
                             const struct gr_contribution *mine, size_t n_mine, uint32_t n_members,
                             size_t n) {

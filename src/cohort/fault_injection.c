@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Whole, whatever signals come. */
 static void sleep_for(double seconds) {
     struct timespec left = {.tv_sec = (time_t)seconds,
                             .tv_nsec = (long)((seconds - floor(seconds)) * 1e9)};
@@ -19,7 +20,11 @@ static void sleep_for(double seconds) {
         ;
 }
 
-/* Sends `number` (0: nothing) to this process after a while, and SIGCONT after a further one. */
+/*
+ * Sends `number` (0: nothing) to this process after a while, and SIGCONT after a further one. By
+ * another process, since a stopped one cannot continue itself; forked twice, so that it is no child
+ * of this one when it ends and MPI's launcher does not see it.
+ */
 static void signal_later(int number, double after_s, double continued_s) {
     pid_t target = getpid(), child = fork();
     if (child > 0) {
@@ -37,7 +42,8 @@ static void signal_later(int number, double after_s, double continued_s) {
     _exit(0);
 }
 
-/* Work that takes long, as others see it; ends, as work does, when the membership changes. */
+/* Work that takes long, as others see it: it polls, and so gives signs of life. It ends, as work
+ * does, when the membership changes. */
 static void work_for(struct gr_cohort *cohort, const struct gr_fault_config *fault) {
     const double until = gr_clock_seconds() + fault->seconds;
     const gr_poll_function poll =
@@ -46,6 +52,7 @@ static void work_for(struct gr_cohort *cohort, const struct gr_fault_config *fau
         sleep_for(1e-3);
 }
 
+/* A kill without delay does not return. */
 static void strike(struct gr_cohort *cohort, const struct gr_fault_config *fault) {
     switch (fault->kind) {
     case GR_FAULT_KILL:
@@ -70,11 +77,13 @@ static void strike(struct gr_cohort *cohort, const struct gr_fault_config *fault
     }
 }
 
+/* Faults are given by silo, as a config knows silos and no ranks; the silo's process is hit. */
 static bool is_here(const struct gr_cohort *cohort, uint32_t silo) {
     return cohort->host_of[silo] == gr_comm_slot(cohort->comm);
 }
 
-/* The next fault that is due and has not struck; NULL: none. */
+/* The next fault that is due and has not struck; NULL: none. Marked before it strikes: work that is
+ * repeated after the loss must not meet it again. */
 static const struct gr_fault_config *next_fault(struct gr_cohort *cohort, uint32_t round,
                                                 enum gr_fault_point point) {
     for (unsigned i = 0; i < cohort->config->faults_count; i++) {
@@ -88,6 +97,7 @@ static const struct gr_fault_config *next_fault(struct gr_cohort *cohort, uint32
     return NULL;
 }
 
+/* Costs nothing where the config rehearses nothing. Each point may have several faults. */
 void gr_inject_fault(struct gr_cohort *cohort, uint32_t round, enum gr_fault_point point) {
     const struct gr_fault_config *fault;
     if (!cohort->config->run.rehearsal) return;
@@ -95,6 +105,7 @@ void gr_inject_fault(struct gr_cohort *cohort, uint32_t round, enum gr_fault_poi
         strike(cohort, fault);
 }
 
+/* Not marked as struck: an update that is trained again is bad again, as a diverged model's is. */
 void gr_inject_fault_update(struct gr_cohort *cohort, uint32_t round, uint32_t silo, float *update,
                             size_t n, float *largest) {
     for (unsigned i = 0; i < cohort->config->faults_count && cohort->config->run.rehearsal; i++) {

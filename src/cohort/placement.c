@@ -2,6 +2,11 @@
 /* Which rank hosts which silo. */
 #include <granary/cohort.h>
 
+/*
+ * Block: rank r has n r / p to n (r + 1) / p - 1, in 64 bits so that the product does not overflow;
+ * sizes differ by one at most. Cyclic deals neighbours in the config to different ranks, which
+ * evens out silos that are sorted by size.
+ */
 void gr_place_silos(enum gr_placement placement, uint32_t n_silos, int rank, int size,
                     uint32_t *silos, size_t *n_local) {
     uint64_t n = n_silos, r = (uint64_t)rank, p = (uint64_t)size;

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Collective. Whether rows go into the model otherwise than as they are. */
+/* Collective. Whether rows go into the model otherwise than as they are. A rank whose silos are all
+ * unusable has no columns, and yet has to take part: hence the maximum. */
 static gr_status find_need(struct gr_cohort *cohort, bool *needed) {
     int64_t any = cohort->data->columns || cohort->config->preprocess.scale != GR_SCALE_NONE;
     gr_status status = gr_comm_max_public(cohort->comm, &any, 1);
@@ -13,6 +14,8 @@ static gr_status find_need(struct gr_cohort *cohort, bool *needed) {
     return status;
 }
 
+/* Not collective. Each rank parses the same text for itself, so that the model's preprocessing and
+ * the training's are the same by construction. */
 static gr_status apply(struct gr_cohort *cohort, const char *text) {
     struct gr_preprocessing *p;
     gr_status status = gr_preprocessing_create("preprocessing", text, &p);
@@ -21,7 +24,8 @@ static gr_status apply(struct gr_cohort *cohort, const char *text) {
 
 /* ---- open columns --------------------------------------------------------------------------- */
 
-/* Rows whose category, one of this table's own, the column of all silos does not list. */
+/* Rows whose category, one of this table's own, the column of all silos does not list: they become
+ * "no known category". `known` is found once for each category and not for each row. */
 static void count_lost(const struct gr_column *own, const struct gr_column *all, size_t value,
                        const struct gr_rows *rows, bool *known, int64_t *lost) {
     const struct gr_categories list = {all->categories, all->categories_count, 0};
@@ -65,7 +69,11 @@ static int64_t count_rows(const struct gr_silo *silo) {
     return (int64_t)(silo->train.n_rows + silo->validation.n_rows + silo->test.n_rows);
 }
 
-/* Collective. Of open columns the unknown ones join what was found, before rows are features. */
+/*
+ * Collective. Categories that open columns do not list join the findings as unknown. To be called
+ * on rows as read: once they are features, a category's code is gone. Findings of other kinds were
+ * counted as the tables were read.
+ */
 static gr_status find_lost(struct gr_cohort *cohort, const char *text) {
     struct gr_preprocessing *p = NULL;
     const size_t n_local = cohort->data->n_local;
@@ -92,6 +100,8 @@ out:
     return status;
 }
 
+/* A run that goes on takes the preprocessing it was begun with, though silos may be missing or more
+ * rows be there: fitted anew, the model's inputs would change their meaning. */
 gr_status gr_cohort_preprocess(struct gr_cohort *cohort, const char *given) {
     char *text = NULL;
     bool needed;
@@ -106,6 +116,8 @@ out:
     return status;
 }
 
+/* An empty text stands for none. Members broadcast rank 0's and apply nothing, as they have done
+ * so. */
 gr_status gr_cohort_share_preprocessing(struct gr_cohort *cohort, bool respawned) {
     const struct gr_preprocessing *p = cohort->data->preprocessing;
     char *text = NULL, *mine = NULL;
@@ -125,6 +137,8 @@ out:
 
 enum { NAMES_MAX = 10, WORDS_BYTES = 1024 };
 
+/* At most NAMES_MAX names, then "and others": `words` has a fixed size, and names may be of any
+ * length. */
 static void add_name(char *out, const char *name, size_t n) {
     size_t used = strlen(out);
     char quoted[64];
@@ -135,6 +149,7 @@ static void add_name(char *out, const char *name, size_t n) {
         snprintf(out + used, WORDS_BYTES - used, " and others");
 }
 
+/* An open column whose categories are all rare: the model gets the same value from every row. */
 gr_status gr_cohort_tell_vanished(const struct gr_cohort *cohort, size_t column, char **words) {
     const struct gr_columns *columns = cohort->data->columns;
     char name[64];
@@ -150,7 +165,8 @@ gr_status gr_cohort_tell_vanished(const struct gr_cohort *cohort, size_t column,
                           name, cohort->config->data.disclosure_threshold);
 }
 
-/* Whether nothing of a value of a row was told to preprocessing. */
+/* Whether nothing of a value of a row was told to preprocessing; false where this process has not
+ * fitted: a resumed run does not tell it again. */
 static bool is_withheld(const struct gr_cohort *cohort, size_t value) {
     return value < cohort->n_withheld && cohort->withheld[value];
 }
@@ -198,6 +214,7 @@ static bool is_linear(enum gr_model_type type) {
            type == GR_MODEL_POISSON;
 }
 
+/* An ordering of codes is arbitrary with three and more categories; with two any line is right. */
 gr_status gr_cohort_tell_codes(const struct gr_cohort *cohort, char **words) {
     const struct gr_columns *columns = cohort->data->columns;
     char names[WORDS_BYTES] = "";

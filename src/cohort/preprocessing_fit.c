@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What preprocessing has to learn of all silos' training rows, before the first round. Of numbers:
- * counts, sums and sums of squares, each silo's in the order of its rows, added up in integers, so
- * that preprocessing has the same bits wherever silos are placed; and the power of two above the
+ * Preprocessing learns of all silos' training rows before the first round. Of numbers: counts, sums
+ * and sums of squares, each silo's in the order of its rows, added up in integers, so that
+ * preprocessing has the same bits wherever silos are placed; and the power of two above the
  * greatest magnitude, in units of which sums are taken. Of the least and greatest values themselves
- * only what min_max asks for. Categories are in category_dictionary.c.
+ * only those that min_max asks for. Categories are in category_dictionary.c.
+ *
+ * Deviations are taken in a second pass, from the mean: the difference of two sums of squares would
+ * lose all digits where a column's mean is large against its spread. Held-out rows have no part in
+ * any of it.
  */
 #include "cohort/preprocessing_fit.h"
 
@@ -18,16 +22,21 @@
 /* Deviations so far below the values themselves are what rounding leaves of a constant. */
 enum { CONSTANT_BITS = 45 };
 
+/*
+ * A silo without training rows has rows for validation or test only, from which nothing is learned.
+ */
 bool gr_fit_usable(const struct gr_silo *silo) {
     return silo->unusable == GR_OK && silo->train.n_rows > 0;
 }
 
+/* Withheld values are asked for nothing: see gr_fit_find_withheld, which comes first. */
 static bool wants_mean(const struct gr_fitting *fit, size_t v) {
     const struct gr_treatment *t = &fit->treatment[v];
     return !fit->withheld[v] && t->number &&
            (t->by == GR_SCALE_STANDARDISE || t->missing == GR_MISSING_MEAN);
 }
 
+/* A column with a range in data.schema is scaled by that range, and tells no value. */
 static bool wants_extremes(const struct gr_fitting *fit, size_t v) {
     const struct gr_treatment *t = &fit->treatment[v];
     return !fit->withheld[v] && t->number && t->by == GR_SCALE_MIN_MAX && !t->ranged;
@@ -42,7 +51,10 @@ static bool any_extremes(const struct gr_fitting *fit) {
 
 /* ---- magnitudes ----------------------------------------------------------------------------- */
 
-/* Integers in the order of the numbers. */
+/*
+ * An integer for each float32, in the order of the numbers (sign and magnitude to two's
+ * complement), so that a maximum of integers is one of values, to the bit. value_at is its inverse.
+ */
 static int64_t place_of(float value) {
     int32_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -64,7 +76,8 @@ static int64_t exponent_of(double magnitude) {
     return e;
 }
 
-/* Collective. least, greatest: this rank's; those that may be told become all ranks'. */
+/* Collective. least, greatest: this rank's; extremes that may be told become all ranks'. Minima are
+ * maxima of the negated values, so the door has to know one reduction only. */
 static gr_status agree_spread(struct gr_fitting *fit, float *least, float *greatest) {
     gr_status status;
     int64_t *most = fit->sums;
@@ -90,7 +103,8 @@ out:
     return status;
 }
 
-/* Collective. */
+/* Collective. The first pass over the rows. gr_alive_on gives signs of life between silos; the pass
+ * goes on after a loss, which the reduction finds. */
 static gr_status find_spread(struct gr_fitting *fit) {
     for (size_t v = 0; v < fit->n; v++) {
         fit->least[v] = INFINITY;
@@ -106,12 +120,20 @@ static gr_status find_spread(struct gr_fitting *fit) {
 
 /* ---- means and deviations ------------------------------------------------------------------- */
 
-/* 2^-e of a value: within 1, where there are any. */
+/*
+ * Adds 2^-exponent times the value. The exponent is above every magnitude, so addends are within 1
+ * a row, and sums of any number of rows that fits memory stay in range. False: the value is not
+ * finite, or out of gr_real_add's range.
+ */
 static bool add_scaled(int64_t *sum, double value, int64_t exponent) {
     return exponent == NOTHING || gr_real_add(sum, ldexp(value, (int)-exponent));
 }
 
-/* Collective. */
+/*
+ * Collective. Each silo's sum is a double, taken in the order of its rows; only those sums are
+ * added exactly. So the mean depends on the silos' rows and not on ranks. Overflow is told later,
+ * by an agreement: to leave here would be alone.
+ */
 static gr_status find_means(struct gr_fitting *fit) {
     gr_status status;
     const size_t n = fit->n;
@@ -140,7 +162,8 @@ out:
     return status;
 }
 
-/* Collective. Of deviations the power of two above the greatest, *exponent. */
+/* Collective. The power of two above the greatest deviation of each standardised value, into
+ * exponent[0 .. n - 1]. */
 static gr_status find_exponents(struct gr_fitting *fit, int64_t *exponent) {
     memset(fit->greatest, 0, fit->n * sizeof *fit->greatest);
     for (size_t i = 0; i < fit->data->n_local; i++) {
@@ -156,6 +179,11 @@ static gr_status find_exponents(struct gr_fitting *fit, int64_t *exponent) {
     return gr_release_max(fit->door, GR_RELEASE_VALUE_EXPONENTS, exponent, fit->n);
 }
 
+/*
+ * Deviations more than CONSTANT_BITS below the values are rounding: the column is constant, and its
+ * deviation 0, not a tiny number to divide by. The divisor is n (population), as in scikit-learn's
+ * StandardScaler.
+ */
 static double deviation_of(const struct gr_fitting *fit, size_t v, const int64_t *sum,
                            int64_t exponent) {
     if (exponent == NOTHING || exponent <= fit->exponent[v] - CONSTANT_BITS) return 0;
@@ -206,6 +234,7 @@ static void conclude_number(const struct gr_fitting *fit, size_t v, double *cent
     if (t->missing == GR_MISSING_MEAN && *spread > 0) *fill = (fit->mean[v] - *centre) / *spread;
 }
 
+/* The code that stands for a missing category: the mode, no category at all, or 0. */
 static double conclude_category(const struct gr_fitting *fit, size_t v) {
     if (!fit->columns) return 0; /* without columns there are numbers only */
     const struct gr_column *c = &fit->columns->schema->columns[fit->columns->column_of[v]];
@@ -216,10 +245,12 @@ static double conclude_category(const struct gr_fitting *fit, size_t v) {
                : 0;
 }
 
+/* Infinite bounds become the greatest double, which no float32 exceeds. */
 static double within_double(double bound) {
     return fmin(fmax(bound, -DBL_MAX), DBL_MAX);
 }
 
+/* Rank 0 only. The text is the result: every rank, the model file and a later run read it back. */
 static gr_status write_text(const struct gr_fitting *fit, char **out) {
     const unsigned n = (unsigned)fit->n;
     double *low = NULL;
@@ -248,6 +279,7 @@ out:
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
+/* All memory of a fit at once, and agreed on: no rank then fails between two collectives. */
 static gr_status allocate(struct gr_fitting *fit) {
     const size_t n = fit->n;
     gr_status status;
@@ -298,6 +330,8 @@ static void release(struct gr_fitting *fit) {
     gr_free(fit->most);
 }
 
+/* Withheld values are found first, since they decide about all else that leaves. *text is the
+ * caller's, the same on all ranks; NULL after a failure. */
 gr_status gr_cohort_fit(struct gr_cohort *cohort, char **text) {
     struct gr_fitting fit = {
         .comm = cohort->comm, .door = cohort->door, .config = cohort->config, .data = cohort->data};

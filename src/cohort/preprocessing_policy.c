@@ -2,8 +2,8 @@
 /*
  * Columns whose mean, deviation, extremes or mode would be those of few persons or of one silo:
  * nothing of them leaves. Such a number says nothing to the model; such a missing category is none
- * of the categories. Silos bring their number of values, cut
- * at the threshold, and whether they have any.
+ * of the categories. Silos bring their number of values, cut at the threshold, and whether they
+ * have any.
  */
 #include "cohort/preprocessing_fit.h"
 
@@ -13,6 +13,8 @@ bool gr_fit_wants_mode(const struct gr_fitting *fit, size_t value) {
     return !fit->treatment[value].number && fit->treatment[value].missing == GR_MISSING_MODE;
 }
 
+/* Whether anything of the value would leave. Of columns that ask for nothing no count leaves
+ * either. */
 static bool is_asked(const struct gr_fitting *fit, size_t value) {
     const struct gr_treatment *t = &fit->treatment[value];
     if (!t->number) return gr_fit_wants_mode(fit, value);
@@ -35,6 +37,8 @@ static gr_status check_extremes(const struct gr_fitting *fit) {
     return GR_OK;
 }
 
+/* Only where silos have tables of their own. Counts are cut at the threshold silo by silo, so that
+ * the sum says "enough" and hides how many. */
 gr_status gr_fit_find_withheld(struct gr_fitting *fit) {
     const int64_t threshold = fit->config->data.disclosure_threshold;
     const int64_t least = gr_policy_silos(fit->config);

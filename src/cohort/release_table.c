@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of releases: all that leaves a silo, with the rule that withholds it. */
+/*
+ * The table of releases: all that leaves a silo, with the rule that withholds it. It is both
+ * documentation and check: `granary releases` prints it, and the door refuses what it does not list
+ * (gr_release_leaves). A predicate may be true of a config under which nothing comes to leave,
+ * never false of one under which something does. Numbers of releases stand in the events of earlier
+ * runs: they are never used again.
+ */
 #include <granary/release.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* ---- which configs let a release out -------------------------------------------------------- */
 
+/* Sources whose columns may have names; IDX files and synthetic rows have none. */
 static bool has_columns(const struct gr_config *c) {
     return c->data.source == GR_SOURCE_CSV || c->data.source == GR_SOURCE_HDF5;
 }
@@ -14,14 +21,17 @@ static bool has_open_columns(const struct gr_config *c) {
     return has_columns(c); /* a schema may hold `open` columns: the tables tell */
 }
 
+/* A table that every process reads and cuts into silos for itself. */
 static bool has_common_table(const struct gr_config *c) {
     return c->data.silo_tables_count == 0 && c->data.source != GR_SOURCE_SYNTHETIC;
 }
 
+/* An embedding is sized by the number of categories. */
 static bool looks_up(const struct gr_config *c) {
     return c->model.embedding > 0;
 }
 
+/* Columns may ask for it one by one, even with preprocess.scale none. */
 static bool preprocesses(const struct gr_config *c) {
     return has_columns(c) || c->preprocess.scale != GR_SCALE_NONE;
 }
@@ -42,6 +52,7 @@ static bool shares_sizes(const struct gr_config *c) {
     return c->round.sampling == GR_SAMPLING_SIZE;
 }
 
+/* Strategies that need the updates side by side (medians, Krum): they have no sum. */
 static bool combines(const struct gr_config *c) {
     return gr_strategy_find(c->strategy.name)->combine != NULL;
 }
@@ -50,11 +61,13 @@ static bool adds_up(const struct gr_config *c) {
     return !combines(c);
 }
 
+/* Floats need no exponents, and a public grid's follows from the config. */
 static bool on_agreed_grid(const struct gr_config *c) {
     return adds_up(c) && c->aggregation.encoding != GR_ENCODING_FLOAT32 &&
            c->aggregation.grid == GR_GRID_AGREED;
 }
 
+/* Synthetic silos come with test rows of their own. */
 static bool holds_rows_out(const struct gr_config *c) {
     return c->data.validation_fraction > 0 || c->data.test_fraction > 0 ||
            c->data.source == GR_SOURCE_SYNTHETIC;
@@ -72,6 +85,7 @@ static bool bins_scores(const struct gr_config *c) {
     return scores_rows(c) && !gr_predicts_number(&c->model);
 }
 
+/* A common test table has no silo's scores. */
 static bool scores_silos(const struct gr_config *c) {
     return c->evaluate.every > 0 && c->evaluate.per_silo && holds_rows_out(c);
 }
@@ -259,12 +273,14 @@ const struct gr_release_row *gr_release_rows(size_t *n) {
     return rows;
 }
 
+/* A search, as the numbers have gaps: retired ones are not used again. */
 const struct gr_release_row *gr_release_row(enum gr_release id) {
     for (size_t i = 0; i < COUNT(rows); i++)
         if (rows[i].id == id) return &rows[i];
     return NULL;
 }
 
+/* False of numbers that no row has: a new release without a row is refused by the door. */
 bool gr_release_leaves(enum gr_release id, const struct gr_config *config) {
     const struct gr_release_row *row = gr_release_row(id);
     return row && (!row->leaves || row->leaves(config));

@@ -5,12 +5,13 @@
  */
 #include "cohort/cohort_parts.h"
 
-/* What one list of rows says; an empty one says nothing. */
+/* The terms that a list of rows brings; an empty list brings none. */
 struct said {
     int64_t weights, offsets, no_weights, no_offsets, train_exponent, held_exponent;
 };
 _Static_assert(sizeof(struct said) == 6 * sizeof(int64_t), "said is six int64_t");
 
+/* The power of two above the greatest weight is found for training and held-out rows apart. */
 static void hear_rows(const struct gr_rows *rows, int64_t *exponent, struct said *said) {
     if (rows->n_rows == 0) return;
     const int64_t own = gr_rows_weight_exponent(rows);
@@ -25,7 +26,8 @@ static void hear_silo(const struct gr_silo *silo, struct said *said) {
     hear_rows(&silo->test, &said->held_exponent, said);
 }
 
-/* What this rank's rows lack that others have. */
+/* Names the rows of this rank that lack weights or offsets which others have: a missing column must
+ * not count as weight 1 beside real weights. */
 static gr_status lacks(const char *who, const struct said *own, const struct said *all) {
     if (own->no_weights && all->weights)
         return gr_fail(GR_ERROR_DATA, "%s: rows have no weights, those of other tables have", who);
@@ -34,6 +36,7 @@ static gr_status lacks(const char *who, const struct said *own, const struct sai
     return GR_OK;
 }
 
+/* Silo by silo again, for the message has to name one; only in this rank's memory. */
 static gr_status compare_terms(const struct gr_cohort *cohort, const struct said *all) {
     gr_status status = GR_OK;
     for (size_t i = 0; status == GR_OK && i < cohort->data->n_local; i++) {
@@ -49,6 +52,8 @@ static gr_status compare_terms(const struct gr_cohort *cohort, const struct said
     return status;
 }
 
+/* Six maxima in one reduction: presence is a maximum of flags, so that "some have" and "some have
+ * not" are both known to all. */
 gr_status gr_terms_agree(struct gr_cohort *cohort) {
     struct said all = {.train_exponent = GR_WEIGHT_NONE, .held_exponent = GR_WEIGHT_NONE};
     gr_status status;
@@ -68,6 +73,7 @@ out:
     return status;
 }
 
+/* Weights that scaling has made 0, of this rank's share; 0 where no held-out row has a weight. */
 static size_t scale_test(struct gr_cohort *cohort) {
     return cohort->terms.held_exponent != GR_WEIGHT_NONE
                ? gr_rows_scale_weights(&cohort->data->test, (int)cohort->terms.held_exponent)
@@ -78,6 +84,8 @@ void gr_terms_scale_test(struct gr_cohort *cohort) {
     (void)scale_test(cohort);
 }
 
+/* Weights become whole multiples of one unit, so that sums of weights are sums of integers. Exactly
+ * once for each table: scaled twice, they would be wrong. */
 void gr_cohort_scale_weights(struct gr_cohort *cohort) {
     const int held = (int)cohort->terms.held_exponent;
     if (!cohort->terms.weights) return;
@@ -94,6 +102,8 @@ void gr_cohort_scale_weights(struct gr_cohort *cohort) {
     cohort->terms.lost = (int64_t)scale_test(cohort);
 }
 
+/* A count withheld for a silo's sake (negative) hides the test table's as well: their difference
+ * would tell it. */
 gr_status gr_terms_sum_lost(struct gr_cohort *cohort) {
     const size_t n = cohort->data->n_local;
     int64_t *counts = NULL, told[2];

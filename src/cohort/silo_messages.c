@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* To this process's own listener, which must not wait: ranks are between collectives. */
 static void hear(const struct gr_cohort *cohort, const char *line) {
     const struct gr_listener *listener = cohort->options.listener;
     if (listener && listener->hear) listener->hear(listener->context, line);
@@ -22,6 +23,7 @@ void gr_cohort_hear(const struct gr_cohort *cohort, const char *format, ...) {
     hear(cohort, line);
 }
 
+/* The log comes second: the terminal is told even if the log's disk is full. */
 void gr_cohort_hear_silo(const struct gr_cohort *cohort, const struct gr_silo *silo,
                          const char *format, ...) {
     const struct gr_config *config = cohort->config;

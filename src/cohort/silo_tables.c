@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+/* The shape of rows as integers, which maxima over ranks can compare; all 0 where there are no
+ * rows. */
 void gr_tables_kind(const struct gr_data *data, int64_t kind[GR_KIND_WORDS]) {
     kind[GR_KIND_CLASSES] = data->n_classes;
     kind[GR_KIND_FEATURES] = (int64_t)data->n_features;
@@ -15,6 +17,8 @@ void gr_tables_kind(const struct gr_data *data, int64_t kind[GR_KIND_WORDS]) {
         kind[GR_KIND_DIMS + i] = (int64_t)data->shape[i];
 }
 
+/* A rank without rows takes the shape; with rows it has to have the same. Classes are not compared:
+ * silos may lack some. */
 bool gr_tables_take_kind(struct gr_data *data, const int64_t kind[GR_KIND_WORDS]) {
     int64_t own[GR_KIND_WORDS];
     if (data->n_features == 0) {
@@ -28,7 +32,7 @@ bool gr_tables_take_kind(struct gr_data *data, const int64_t kind[GR_KIND_WORDS]
                   (GR_KIND_WORDS - GR_KIND_FEATURES) * sizeof *own) == 0;
 }
 
-/* Of the silos placed on this rank those that the cohort does not go without; how many. */
+/* Takes the silos that the cohort goes without out of `placed`; returns how many are left. */
 static size_t leave_out(struct gr_cohort *cohort, size_t n) {
     const uint8_t *without = cohort->options.without;
     size_t kept = 0;
@@ -37,7 +41,11 @@ static size_t leave_out(struct gr_cohort *cohort, size_t n) {
     return kept;
 }
 
-/* The silos of this rank's slot, and the rank's share of the test table; shape: what `given` says.
+/*
+ * Not collective. Reads the silos of this rank's slot, and the rank's share of the test table,
+ * which is dealt by rank so that it is scored whole when slots are empty. shape: as `given` says.
+ * An unreadable table of a silo's own is noted in the silo; only failures of tables that all read
+ * are returned.
  */
 static gr_status read_share(struct gr_cohort *cohort, const struct gr_share *given) {
     struct gr_share share = *given;
@@ -85,6 +93,7 @@ static gr_status agree_on_test(struct gr_cohort *cohort) {
     return gr_data_drop_test(cohort->data);
 }
 
+/* Silos of a rank are in ascending order, so this is the lowest. */
 static const struct gr_silo *first_usable(const struct gr_data *data) {
     for (size_t i = 0; i < data->n_local; i++)
         if (data->local[i].unusable == GR_OK) return &data->local[i];
@@ -94,7 +103,8 @@ static const struct gr_silo *first_usable(const struct gr_data *data) {
 /*
  * Collective. Where each silo has a table of its own and there is none for the test, the usable
  * silo with the lowest number says what shape rows have, wherever it is placed; ranks that took
- * another one's read theirs again, so that those of another shape sit out on any rank.
+ * another silo's read theirs again, so that silos of another shape sit out on any rank. Otherwise
+ * placement would decide which silos are usable. Columns are compared elsewhere (table_contract.c).
  */
 static gr_status agree_shape(struct gr_cohort *cohort) {
     const int64_t nobody = -(INT64_C(1) << 40);
@@ -140,7 +150,8 @@ static gr_status refuse_few(struct gr_cohort *cohort) {
                    (long long)usable, usable == 1 ? "" : "s", least);
 }
 
-/* This rank's silos: placed, loaded, and their classes known to all. Collective. */
+/* Collective. This rank's silos: placed, read, and their classes known to all. Each step ends in an
+ * agreement, so that the next step's reductions are entered by all or by none. */
 gr_status gr_tables_load(struct gr_cohort *cohort) {
     const uint32_t n_silos = cohort->config->data.silos;
     if ((uint64_t)gr_comm_size(cohort->comm) > n_silos)
@@ -177,6 +188,7 @@ gr_status gr_tables_load(struct gr_cohort *cohort) {
     return gr_comm_agree(cohort->comm, status);
 }
 
+/* A respawned rank reads without the others; the comparison is share_outline's. */
 gr_status gr_tables_read(struct gr_cohort *cohort) {
     const struct gr_share any = {.test_optional = true};
     return read_share(cohort, &any);
@@ -185,6 +197,8 @@ gr_status gr_tables_read(struct gr_cohort *cohort) {
 /* ---- the test table ---------------------------------------------------------------------------
  */
 
+/* Shares go by rank and size of the epoch: after a loss the table is dealt anew at the next
+ * scoring, by a rank that has another share now. *dealt: the share has other rows now. */
 gr_status gr_cohort_deal_test(struct gr_cohort *cohort, bool *dealt) {
     gr_status status = GR_OK;
     const int rank = gr_comm_rank(cohort->comm), size = gr_comm_size(cohort->comm);
@@ -200,6 +214,7 @@ out:
     return status;
 }
 
+/* The digest is a sum over rows and does not depend on how they are dealt. */
 bool gr_cohort_test_replaced(const struct gr_cohort *cohort,
                              const int64_t digest[GR_DIGEST_WORDS]) {
     return cohort->test_known && cohort->data->n_test > 0 &&

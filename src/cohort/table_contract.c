@@ -14,12 +14,16 @@ enum { AT_ONCE = GR_COMM_SMALL_MAX / 2, NOBODY = -1 };
 
 /* ---- the same columns ----------------------------------------------------------------------- */
 
-/* 62 bits that say what rows of the model need to agree on; never negative. */
+/*
+ * 62 bits of all that rows of the model need to agree on; never negative, so that NOBODY is below
+ * all. Units and ways to write cells are not in it: silos may differ there. Strings go with their
+ * NUL, so that no two lists of names run together.
+ */
 static int64_t digest_column(const struct gr_column *c) {
     struct gr_digest digest;
     unsigned char bytes[GR_DIGEST_BYTES];
     uint64_t number;
-    /* What open columns list is a silo's own. */
+    /* Categories of open columns are a silo's own. */
     const uint32_t n = c->open ? 0 : c->categories_count;
     const uint32_t form[] = {c->type, c->encode, c->missing, c->scale, c->open, c->range_count, n};
     gr_digest_start(&digest);
@@ -46,6 +50,9 @@ static const char *who(const struct gr_data *data) {
     return "test table";
 }
 
+/*
+ * Says which column, and not how: the other silo's columns are not known here, only their digest.
+ */
 static gr_status differ(const struct gr_cohort *cohort, size_t column) {
     return gr_fail(GR_ERROR_DATA,
                    "%s: column %zu: its name, type or categories are not those of another silo; "
@@ -57,7 +64,11 @@ static gr_status differ(const struct gr_cohort *cohort, size_t column) {
                          "init` writes a schema for all");
 }
 
-/* Collective. Column by column all that have some bring the same digest, or the lesser is refused.
+/*
+ * Collective. Column by column all that have some bring the same digest, or the lesser is refused:
+ * a rank whose digest is not the maximum differs from somebody. AT_ONCE columns at a time bound the
+ * room on the stack. The digest of all maxima is the same on all ranks, and goes into the
+ * fingerprints.
  */
 static gr_status compare_columns(struct gr_cohort *cohort, size_t n) {
     const struct gr_data *data = cohort->data;
@@ -88,6 +99,8 @@ static gr_status refuse_misfits(const struct gr_cohort *cohort) {
     return GR_OK;
 }
 
+/* Misfits, the number of columns, then the columns themselves: each is agreed on before the next,
+ * as the next one's loop runs as often as the number says. */
 gr_status gr_contract_check(struct gr_cohort *cohort) {
     const struct gr_data *data = cohort->data;
     gr_status status, mine = GR_OK;
@@ -116,7 +129,8 @@ out:
 enum { FOUND_WORDS = sizeof(struct gr_found) / sizeof(int64_t) };
 _Static_assert(sizeof(struct gr_found) == 7 * sizeof(int64_t), "found is seven int64_t");
 
-/* Of how many values a finding was not made; `present` is a number of rows, and nobody's. */
+/* In how many values a finding was not made: a small rest tells of few persons as a small count
+ * does. `present` is a number of rows, and nobody's. */
 static struct gr_found rest_of(const struct gr_found *found) {
     struct gr_found rest = {.missing = found->present, .dropped = found->present};
     rest.outside = found->present - found->outside;
@@ -126,7 +140,8 @@ static struct gr_found rest_of(const struct gr_found *found) {
     return rest;
 }
 
-/* Collective. counts: this rank's silos', found[i] for each; of n columns. */
+/* Collective. counts: of this rank's silos, one struct gr_found for each silo and column, taken as
+ * an array of integers (the assertion above). */
 static gr_status release_found(struct gr_cohort *cohort, size_t n) {
     const struct gr_data *data = cohort->data;
     const size_t all = data->columns ? data->n_local * n : 0;
@@ -148,6 +163,7 @@ out:
     return status;
 }
 
+/* A rank without columns brings zeros for as many columns as the others have. */
 gr_status gr_contract_sum_found(struct gr_cohort *cohort) {
     int64_t n = cohort->data->columns ? cohort->data->columns->schema->columns_count : 0;
     gr_status status;
@@ -164,8 +180,10 @@ out:
     return status;
 }
 
-/* "12 missing"; nothing for none. Withheld: "some", or of a table that all read, whose counts are
- * withheld below the threshold and never else, "fewer than 10". */
+/*
+ * "12 missing"; nothing for none. Withheld: "some", or of a table that all read, whose counts are
+ * withheld below the threshold and never else, "fewer than 10". `out` holds all kinds: 512 bytes.
+ */
 static void add_count(const struct gr_cohort *cohort, char *out, size_t size, int64_t count,
                       const char *what) {
     const size_t used = strlen(out);
@@ -180,6 +198,7 @@ static void add_count(const struct gr_cohort *cohort, char *out, size_t size, in
                  cohort->config->data.disclosure_threshold, what);
 }
 
+/* Words of a column's findings; *words NULL: nothing was found. Caller: gr_free. */
 gr_status gr_cohort_tell_found(const struct gr_cohort *cohort, size_t column, char **words) {
     const struct gr_columns *columns = cohort->data->columns;
     char counts[512] = "", name[64];

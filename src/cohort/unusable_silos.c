@@ -48,7 +48,8 @@ static const struct {
 };
 enum { REASONS = sizeof reasons / sizeof *reasons };
 
-/* The number behind a word of the message's place, + 1; 0: there is none. */
+/* The number behind a word of the message's place, + 1; 0: there is none. A column's place in the
+ * table is no value of anybody's, unlike the row's. */
 static int64_t number_behind(const char *place, const char *word) {
     const char *at = strstr(place, word);
     char *end;
@@ -57,7 +58,8 @@ static int64_t number_behind(const char *place, const char *word) {
     return end > at + strlen(word) && number >= 0 ? number + 1 : 0;
 }
 
-/* "a.csv:7: column 2 (age): found ...": the path is the config's, and may hold anything. */
+/* The message without the path it begins with, as in "a.csv:7: column 2 (age): found ...": the path
+ * is the config's, and may hold any of the words that are looked for. */
 static const char *behind_path(const struct gr_cohort *cohort, const struct gr_silo *silo) {
     if (!cohort->data->silo_tables) return silo->why;
     const struct gr_table_config *table = &cohort->config->data.silo_tables[silo->id];
@@ -77,6 +79,11 @@ static const char *behind_name(const char *text) {
     return found;
 }
 
+/*
+ * The message is searched, not passed on: whatever a table holds, only a number out of the list can
+ * leave. Reasons are tried from the last to the first, so that the first in the list wins. A
+ * message that none of the words is in is REASONS + 1, "it cannot be used".
+ */
 static struct gr_reason reason_of(const struct gr_cohort *cohort, const struct gr_silo *silo) {
     struct gr_reason out = {.reason = REASONS + 1};
     const char *text = behind_path(cohort, silo), *schema = cohort->config->data.schema;
@@ -96,6 +103,8 @@ static struct gr_reason reason_of(const struct gr_cohort *cohort, const struct g
     return out;
 }
 
+/* An array by silo, in which each rank sets its own: the sum puts them together. Called only where
+ * some silo is unusable, which all know alike. */
 gr_status gr_unusable_share(struct gr_cohort *cohort) {
     const size_t n = cohort->data->n_silos;
     gr_status status = GR_OK;
@@ -115,6 +124,8 @@ out:
     return status;
 }
 
+/* Rows are released at once: an unusable silo keeps no memory, and counts as one without rows
+ * everywhere. A table that all read fails the run instead, since every silo would be as wrong. */
 gr_status gr_cohort_exclude(struct gr_cohort *cohort, struct gr_silo *silo, gr_status why) {
     if (why != GR_ERROR_DATA) return why;
     if (!cohort->data->silo_tables) return gr_fail_context(why, "%s: ", silo->pseudonym);
@@ -128,6 +139,8 @@ gr_status gr_cohort_exclude(struct gr_cohort *cohort, struct gr_silo *silo, gr_s
                           gr_message());
 }
 
+/* Whole messages go to this rank's own terminal alone, and before silos are counted, so that they
+ * are there even if the run ends for it. */
 void gr_unusable_hear(struct gr_cohort *cohort) {
     for (size_t i = 0; i < cohort->data->n_local; i++) {
         const struct gr_silo *silo = &cohort->data->local[i];
@@ -145,10 +158,12 @@ static void tell_reason(const struct gr_reason *r, char *words, size_t size) {
         snprintf(words, size, "%s", told);
 }
 
+/* The reason of this rank's first silo; the agreement then picks the lowest rank's. */
 static gr_status fail_all(const struct gr_cohort *cohort, const struct gr_silo *silo) {
     return gr_fail_context(gr_unusable_fail(cohort, silo), "no silo has data that can be read; ");
 }
 
+/* Both numbers are sums, so all ranks find alike whether any silo is left. */
 gr_status gr_unusable_count(struct gr_cohort *cohort) {
     const struct gr_silo *first = NULL;
     int64_t counts[] = {0, (int64_t)cohort->data->n_local}; /* unusable ones, of all */
