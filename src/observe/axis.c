@@ -15,8 +15,12 @@ static double round_step(double span, int most) {
     return 10 * power;
 }
 
+/*
+ * Ends at multiples of the step, so that the first and last tick lie on the frame. The small
+ * numbers absorb rounding: without them a value on a tick could open another step.
+ */
 struct gr_axis gr_axis_round(double low, double high, int most) {
-    /* One value alone, or as good as one, still has a range. */
+    /* A single value, or values as good as one, still get a range. */
     static const double least = 1e-30;
     double size = fmax(fabs(low), fabs(high));
     if (high - low <= fmax(1e-9 * size, least)) {
@@ -30,6 +34,10 @@ struct gr_axis gr_axis_round(double low, double high, int most) {
     return axis;
 }
 
+/*
+ * For rounds and counts: the step is at least 1, and the ends stay where the data are, since a
+ * round beyond the last does not exist.
+ */
 struct gr_axis gr_axis_whole(double low, double high, int most) {
     if (high <= low) {
         low -= 0.5;
@@ -39,10 +47,16 @@ struct gr_axis gr_axis_whole(double low, double high, int most) {
     return axis;
 }
 
+/* In pixels of the SVG. from > to is allowed: SVG's y grows downwards. */
 double gr_axis_at(const struct gr_axis *axis, double value) {
     return axis->from + (value - axis->low) / (axis->high - axis->low) * (axis->to - axis->from);
 }
 
+/*
+ * Decimals follow from the step, so that two ticks never read alike; `more` asks for further ones,
+ * for values between ticks. Large values are shown whole or in exponents, to fit the margin of the
+ * chart.
+ */
 void gr_axis_value(FILE *page, const struct gr_axis *axis, double value, int more,
                    const char *unit) {
     double size = fmax(fabs(axis->low), fabs(axis->high));
@@ -69,6 +83,9 @@ static void write_tick(FILE *page, double x, double y, const char *class,
     fputs("</text>", page);
 }
 
+/*
+ * Ticks are counted as integers first: adding up steps would drift, and might lose the last tick.
+ */
 void gr_axis_frame(FILE *page, const struct gr_axis *x, const struct gr_axis *y, const char *x_name,
                    const char *unit) {
     double first = first_tick(y);

@@ -14,10 +14,15 @@ enum {
     LABEL_GAP = 17, /* between names, so that they stay legible on a phone */
 };
 
+/* A chart whose x is not rounds is the reliability diagram, with both axes from 0 to 1. */
 static bool by_round(const struct gr_chart *chart) {
     return strcmp(chart->x_name, "round") == 0;
 }
 
+/*
+ * The title is the start of the chart's aria-label, too, which describe completes: a reader of the
+ * page who does not see the chart gets its figures in words.
+ */
 static void begin(FILE *page, const char *title) {
     fputs("<figure class=\"card\"><h3>", page);
     gr_html_text(page, title);
@@ -86,6 +91,10 @@ static void describe(FILE *page, const struct gr_chart *chart, const struct gr_a
     }
 }
 
+/*
+ * The <title> is shown when a pointer rests on the dot; no script is needed, as the page must work
+ * from a file and under strict content policies.
+ */
 static void write_dot(FILE *page, const struct gr_chart *chart, const struct gr_series *series,
                       const struct gr_point *point, const struct gr_axis *x,
                       const struct gr_axis *y) {
@@ -103,6 +112,7 @@ static void write_dot(FILE *page, const struct gr_chart *chart, const struct gr_
     fputs("</title></circle>", page);
 }
 
+/* Above DOTS_MAX points dots would merge into a thick line and make the page large. */
 static void write_line(FILE *page, const struct gr_chart *chart, const struct gr_series *series,
                        const struct gr_axis *x, const struct gr_axis *y) {
     fprintf(page, "<polyline class=\"line s%u\" points=\"", series->colour);
@@ -194,6 +204,10 @@ static void write_band(FILE *page, const struct gr_chart *chart, const struct gr
     fputs("</title></g>\n", page);
 }
 
+/*
+ * Later elements cover earlier ones in SVG: grid, band, lines, names, in this order. False: there
+ * are no points, and nothing has been written.
+ */
 bool gr_chart_lines(FILE *page, const struct gr_chart *chart) {
     struct gr_axis x, y;
     if (!fit(chart, &x, &y)) return false;
@@ -251,6 +265,7 @@ static void write_bar_title(FILE *page, const struct gr_bars *chart, const struc
     fputs("</title>", page);
 }
 
+/* Parts are stacked in the order of the names, each upon the sum of those before it. */
 static void write_bar(FILE *page, const struct gr_bars *chart, const struct gr_bar *bar,
                       const struct gr_axis *x, const struct gr_axis *y) {
     double from = gr_axis_at(x, bar->first - 0.5), to = gr_axis_at(x, bar->last + 0.5), sum = 0;
@@ -268,6 +283,7 @@ static void write_bar(FILE *page, const struct gr_bars *chart, const struct gr_b
     fputs("</g>\n", page);
 }
 
+/* Only parts that occur are named: a legend of failures that never happened would alarm. */
 static void write_legend(FILE *page, const struct gr_bars *chart) {
     fputs("<ul class=\"legend\">", page);
     for (size_t p = 0; p < chart->n_names; p++)
@@ -276,6 +292,10 @@ static void write_legend(FILE *page, const struct gr_bars *chart) {
     fputs("</ul>\n", page);
 }
 
+/*
+ * There is at least one bar. x runs from half a round before the first to half a round behind the
+ * last, since a bar stands for its whole round.
+ */
 void gr_chart_bars(FILE *page, const struct gr_bars *chart) {
     double highest = 0;
     for (size_t i = 0; i < chart->n; i++)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * events.jsonl: a chain. The hash at the end of each line is over the line without it, which holds
- * the hash of the line before: no line can be changed, left out or put in without all that follow.
+ * events.jsonl, a hash chain. The hash at the end of each line is over the line without it, which
+ * holds the hash of the line before: no line can be changed, left out or put in without breaking
+ * all that follow (Haber, Stornetta 1991). Whoever rewrites the rest of the file can make a new
+ * valid chain; so checkpoint and manifest hold the chain's head, and evidence.c compares them.
  */
 #include <granary/observe.h>
 
@@ -20,6 +22,10 @@ enum { HASH_HEX = GR_DIGEST_HEX - 1, EVENT_MAX = GR_LINE_MAX - 1024, NAMED_MAX =
 #define HASH_KEY ",\"hash\":\""
 enum { HASH_KEY_BYTES = sizeof HASH_KEY - 1, TAIL_BYTES = HASH_KEY_BYTES + HASH_HEX + 2 };
 
+/*
+ * The writer's end of the chain. n and previous advance only once a line is with gr_lines, so that
+ * a refused event leaves no gap.
+ */
 struct gr_events_file {
     struct gr_lines *lines; /* owned */
     uint64_t n;             /* events so far */
@@ -27,14 +33,17 @@ struct gr_events_file {
     char *damage; /* owned; NULL: none */
 };
 
-/* The hash that a line without its hash, "{...}", gets. */
+/* The hash that a line without its hash, "{...}", gets: BLAKE2b-256 in hex. */
 static void hash_of(const char *body, size_t n, char out[GR_DIGEST_HEX]) {
     unsigned char digest[GR_DIGEST_BYTES];
     gr_digest_of(body, n, digest);
     gr_digest_hex(digest, out);
 }
 
-/* Takes a line apart: *n_body bytes of it and "}" are what was hashed. */
+/*
+ * Takes a line apart: *n_body bytes of it and "}" are the text that was hashed. The bytes count,
+ * not the parsed JSON: another writer may order or space members differently.
+ */
 static bool split(const char *line, size_t n, size_t *n_body, char hash[GR_DIGEST_HEX]) {
     if (n <= TAIL_BYTES || memcmp(line + n - TAIL_BYTES, HASH_KEY, HASH_KEY_BYTES) != 0 ||
         memcmp(line + n - 2, "\"}", 2) != 0)
@@ -68,12 +77,16 @@ static bool follows(const char *line, size_t length, uint64_t n, const char *pre
     return good;
 }
 
+/* The first event has 64 zeros for `previous`. */
 static void start_chain(char previous[GR_DIGEST_HEX]) {
     memset(previous, '0', HASH_HEX);
     previous[HASH_HEX] = '\0';
 }
 
-/* Puts the members of `detail` behind the common ones. */
+/*
+ * Puts the members of `detail` behind the common ones. None may have the name of a common one, or
+ * of the chain's: readers take the last of two equal keys, and a detail could forge a hash.
+ */
 static gr_status add_detail(json_t *event, const char *detail) {
     gr_status status = GR_OK;
     const char *key;
@@ -96,7 +109,11 @@ out:
     return status;
 }
 
-/* Of lists that make an event too long as much as fits in all: "silos": [...], "silos_cut": 812. */
+/*
+ * Shortens lists that make an event too long, each to a quarter of the room, and says by how much:
+ * "silos": [...], "silos_cut": 812. A replay refuses cut lists; readers for people show the rest as
+ * a number.
+ */
 static void cut_lists(json_t *event, size_t room) {
     const char *key;
     json_t *list, *counts = json_object();
@@ -128,6 +145,10 @@ static char *compose(json_t *event) {
     return NULL;
 }
 
+/*
+ * The time is UTC in seconds. Errors: GR_ERROR_INTERNAL for an event that cannot be composed;
+ * GR_ERROR_WRITE as of gr_lines_append. The chain is as before then.
+ */
 gr_status gr_events_append(struct gr_events_file *file, const char *event, uint32_t round,
                            const char *detail) {
     gr_status status = GR_OK;
@@ -157,7 +178,10 @@ out:
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* Reads PATH to its end: the end of the chain, and which lines are events. */
+/*
+ * The end of the chain in a file that was read through, and which of its lines are events. The file
+ * is never held in memory as a whole: an audit of a long run may be large.
+ */
 struct chain {
     struct gr_lines_reader *reader; /* owned */
     struct gr_lines_kept kept;      /* owned */
@@ -172,7 +196,10 @@ static void release_chain(struct chain *chain) {
     gr_free(chain->kept.ranges);
 }
 
-/* Of a line of ours. */
+/*
+ * Of a line that split has accepted; a plain search serves, as it is the writer's own format, and
+ * JSON parsing would dominate the opening of a long file.
+ */
 static uint32_t round_of(const char *line, size_t n) {
     static const char key[] = "\"round\":";
     const char *at = memmem(line, n, key, sizeof key - 1);
@@ -202,7 +229,10 @@ out:
     return status;
 }
 
-/* Puts the file, as it is, under another name beside it, without taking it away. */
+/*
+ * Keeps the file, as it is, under another name beside it: damage to an audit is itself evidence. A
+ * link leaves the original in place, so that no crash in between can lose it.
+ */
 static gr_status set_aside(const char *path, char **name) {
     enum { NAMES_MAX = 1000 };
     gr_status status = GR_OK;
@@ -245,6 +275,11 @@ out:
     return status;
 }
 
+/*
+ * The chain goes on from its last good line; damaged lines are left out of the file that goes on,
+ * are kept aside, and told by an event. A run does not refuse to start for them: the training
+ * matters more, and the damage stays visible.
+ */
 gr_status gr_events_open(const char *path, struct gr_events_file **out) {
     gr_status status = GR_OK;
     struct gr_events_file *file = NULL;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How far a run had come, by its events. */
+/*
+ * The round of the newest checkpoint that a run's events tell of. gr_run_check_reached compares it
+ * with the checkpoints that are there.
+ */
 #include <granary/observe.h>
 
 #include <jansson.h>
@@ -16,6 +19,10 @@ static bool may_tell(const char *line, size_t n) {
     return false;
 }
 
+/*
+ * "resumed" and "started" take back what came before: a stretch that was resumed from an older
+ * checkpoint may have written newer ones which no longer count.
+ */
 static void take_line(const char *line, size_t n, uint32_t *round) {
     json_t *json = may_tell(line, n) ? json_loadb(line, n, 0, NULL) : NULL;
     const char *event = json_string_value(json_object_get(json, "event"));
@@ -28,6 +35,7 @@ static void take_line(const char *line, size_t n, uint32_t *round) {
     json_decref(json);
 }
 
+/* The chain is not verified here. A forged event could only make the run refuse to go on. */
 gr_status gr_events_checkpoint(const char *path, bool *there, uint32_t *round) {
     gr_status status = GR_OK;
     struct gr_lines_reader *reader = NULL;

@@ -9,7 +9,10 @@
 
 #include "observe/metrics.h"
 
-/* Over all ranks, as long as the slowest took. */
+/*
+ * Rows of all ranks over the training time of the rank that keeps the records, in rows a second.
+ * NaN where no time was measured.
+ */
 static double rows_per_second(const struct gr_metrics *m) {
     return m->seconds.train > 0 ? (double)m->processed / m->seconds.train : (double)NAN;
 }
@@ -18,6 +21,11 @@ static double rows_per_second(const struct gr_metrics *m) {
     .name = #member, .offset = offsetof(struct gr_metrics, member), .kind = what
 #define PERCENT "\xe2\x80\xaf%" /* behind a narrow space */
 
+/*
+ * Names are the keys of metrics.jsonl and stay as they are, since reports read lines of earlier
+ * versions. A `title` makes a column of the report; shown_times scales a unit for it (s to ms, a
+ * share to per cent).
+ */
 const struct gr_figure gr_figures[] = {
     {FIGURE(round, GR_FIGURE_COUNT32)},
     {FIGURE(participants, GR_FIGURE_COUNT32)},
@@ -60,6 +68,10 @@ static const char *member_of(const struct gr_figure *figure, const struct gr_met
     return (const char *)m + figure->offset;
 }
 
+/*
+ * memcpy and not a cast: the table gives an offset only, and the copy is free of assumptions about
+ * aliasing.
+ */
 uint64_t gr_figure_whole(const struct gr_figure *figure, const struct gr_metrics *m) {
     uint32_t narrow;
     uint64_t wide;
@@ -83,6 +95,7 @@ double gr_figure_value(const struct gr_figure *figure, const struct gr_metrics *
     return real;
 }
 
+/* A derived figure is not set: it follows from others. */
 void gr_figure_set(const struct gr_figure *figure, uint64_t whole, double real,
                    struct gr_metrics *out) {
     const uint32_t narrow = (uint32_t)whole;

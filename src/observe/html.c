@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text of the report, written one piece at a time. */
+/*
+ * Text of the report, written piece by piece. Everything that comes from a file (names, messages,
+ * settings) goes through write_byte: a run's name must not become markup on somebody's screen.
+ */
 #include "observe/html.h"
 
 #include <math.h>
@@ -33,6 +36,7 @@ void gr_html_bytes_of_text(FILE *page, const char *text, size_t n) {
         write_byte(page, text[i]);
 }
 
+/* NULL is shown as a dash. */
 void gr_html_text(FILE *page, const char *text) {
     if (!text) text = "\xe2\x80\x93";
     for (; *text; text++)
@@ -45,6 +49,7 @@ void gr_html_json(FILE *page, const json_t *json) {
     free(text);
 }
 
+/* Thousands are separated by commas, in any locale. */
 void gr_html_count(FILE *page, uint64_t count) {
     char digits[24];
     int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)count);
@@ -54,6 +59,10 @@ void gr_html_count(FILE *page, uint64_t count) {
     }
 }
 
+/*
+ * Decimal units, three digits. 999.5 and not 1000: a value that would be rounded to 1000 goes to
+ * the next unit.
+ */
 void gr_html_bytes(FILE *page, double bytes) {
     static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB", "PB"};
     size_t unit = 0;
@@ -62,6 +71,10 @@ void gr_html_bytes(FILE *page, double bytes) {
     fprintf(page, unit == 0 ? "%.0f&#160;%s" : "%.3g&#160;%s", bytes, units[unit]);
 }
 
+/*
+ * The unit follows from the size; parts of a minute or hour are cut, not rounded, so that no "60 s"
+ * appears.
+ */
 void gr_html_seconds(FILE *page, double seconds) {
     if (!isfinite(seconds))
         gr_html_text(page, NULL);

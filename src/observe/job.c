@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slurm's comment on a job. */
+/*
+ * Slurm's comment on a job, by which a user sees the progress in squeue. A comment must never cost
+ * the run anything: it is a process of its own, not waited for, silent, and at most one in pause_s.
+ */
 #include "observe/job.h"
 
 #include <fcntl.h>
@@ -14,10 +17,18 @@
 
 #include <granary/base.h>
 
+/*
+ * Seconds between two comments: each is a request to Slurm's controller, which serves the whole
+ * cluster.
+ */
 static const double pause_s = 60;
 
 extern char **environ;
 
+/*
+ * A comment that the user has set is left alone. The id is checked to be digits, since it becomes
+ * an argument of a command.
+ */
 void gr_job_find(struct gr_job *job) {
     const char *id = getenv("SLURM_JOB_ID"), *wish = getenv("GRANARY_JOB_COMMENT");
     const char *comment = getenv("SLURM_JOB_COMMENT"); /* somebody's own, perhaps for accounts */
@@ -28,7 +39,10 @@ void gr_job_find(struct gr_job *job) {
     memcpy(job->id, id, strlen(id) + 1);
 }
 
-/* Whether the last one still runs. */
+/*
+ * Whether the last scontrol still runs; reaps it, so that no zombies gather. A controller that does
+ * not answer so holds up further comments and nothing else.
+ */
 static bool is_busy(struct gr_job *job) {
     if (job->pid <= 0) return false;
     if (waitpid(job->pid, NULL, WNOHANG) == 0) return true;
@@ -36,7 +50,11 @@ static bool is_busy(struct gr_job *job) {
     return false;
 }
 
-/* vfork's kind: nothing of this process is copied, however large the model. */
+/*
+ * posix_spawn and not fork: nothing of this process is copied, however large the model, and MPI
+ * forbids fork with some networks. Signals are reset and a process group of its own is made, so
+ * that Ctrl-C does not reach scontrol.
+ */
 static void start(struct gr_job *job, char *const words[]) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -62,6 +80,7 @@ static void start(struct gr_job *job, char *const words[]) {
     posix_spawn_file_actions_destroy(&actions);
 }
 
+/* `last` ignores the pause, but not a command that still runs. True: the comment was asked for. */
 bool gr_job_comment(struct gr_job *job, const char *text, bool last) {
     char id[80], comment[300], program[] = "scontrol", verb[] = "update";
     const double now = gr_clock_seconds();

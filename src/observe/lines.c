@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON lines on disk: their writer. */
+/*
+ * The writer of JSON lines (metrics.jsonl, events.jsonl). Training must not end because a disk is
+ * full for an hour: lines then wait in memory, in order, and are written once there is room. A line
+ * is in the file as a whole or not at all, so that a reader, or a crash, never meets half of one.
+ *
+ * Layout of `text`: lines in the file that are not synced yet, then lines that wait. A network file
+ * system may report only at fsync that there was no room; unsynced lines are kept to be written
+ * again.
+ */
 #include "observe/lines.h"
 
 #include <errno.h>
@@ -31,7 +39,11 @@ static bool is_full(int error) {
     return error == ENOSPC || error == EDQUOT || error == EFBIG;
 }
 
-/* 0, or errno after perhaps a part of it. */
+/*
+ * 0, or errno after perhaps a part of it. pwrite at an explicit place, not append mode: a line that
+ * failed halfway is written over by the next attempt. A write of 0 bytes is taken as no room, or
+ * the loop would not end.
+ */
 static int put(int fd, const char *bytes, size_t n, off_t at) {
     while (n > 0) {
         ssize_t written = pwrite(fd, bytes, n, at);
@@ -55,7 +67,10 @@ static gr_status refused(const struct gr_lines *lines, int error) {
     return gr_fail(GR_ERROR_WRITE, "%s: %s", lines->path, strerror(error));
 }
 
-/* One range of the former file, to the end of the new one. */
+/*
+ * One range of the former file, to *at in the new one, in chunks: memory stays bounded. Returns 0
+ * or errno.
+ */
 static int copy_range(const struct gr_lines *lines, struct gr_lines_range range, int fd, off_t *at,
                       char *chunk) {
     while (range.from < range.to) {
@@ -92,8 +107,10 @@ static void release_source(struct gr_lines *lines) {
 }
 
 /*
- * Makes the file anew from what stays and `text`. The name in between is nobody else's: a file that
- * an earlier writer left under it is removed, not written over.
+ * Makes the file anew from the ranges that stay and `text`, under a temporary name, synced and then
+ * renamed: at any moment the path holds either the former file or the whole new one. O_EXCL after
+ * unlink makes the temporary file this writer's alone: an earlier writer that still holds its own
+ * descriptor does not reach the new file.
  */
 static int make_anew(struct gr_lines *lines) {
     int error = 0;
@@ -118,6 +135,7 @@ static int make_anew(struct gr_lines *lines) {
 
 /* ---- the text in memory --------------------------------------------------------------------- */
 
+/* Doubles, so that n appends copy O(n) bytes in all. */
 static gr_status make_room(struct gr_lines *lines, size_t n) {
     char *text;
     size_t capacity = 2 * (lines->length + n);
@@ -151,7 +169,10 @@ static void give_back(struct gr_lines *lines) {
     lines->capacity = UNSYNCED_MAX;
 }
 
-/* Lets go of what is in the file, but for the last line, which may yet be replaced. */
+/*
+ * Lets go of bytes that are in the file, but for the last line, which gr_lines_replace_last may
+ * need. Room that a long wait had claimed is given back.
+ */
 static void forget_written(struct gr_lines *lines) {
     size_t n = lines->behind > 0 ? lines->written : lines->length - lines->last_bytes;
     lines->start += (off_t)n;
@@ -162,7 +183,10 @@ static void forget_written(struct gr_lines *lines) {
     if (lines->capacity > SPARE_MAX && lines->length < UNSYNCED_MAX) give_back(lines);
 }
 
-/* Writes what waits, as far as there is room. */
+/*
+ * Writes what waits, as far as there is room; GR_OK also when there is none. Line by line: each is
+ * then in the file whole, and `written` marks how far it went.
+ */
 static gr_status write_waiting(struct gr_lines *lines) {
     if (lines->fd < 0) {
         int error = make_anew(lines);
@@ -185,6 +209,7 @@ static gr_status write_waiting(struct gr_lines *lines) {
 
 /* ---- the writer ----------------------------------------------------------------------------- */
 
+/* Bytes before `start` in the new file are the kept ranges, copied when the file can be made. */
 gr_status gr_lines_open(const char *path, const struct gr_lines_reader *reader,
                         struct gr_lines_kept *kept, struct gr_lines **out) {
     gr_status status = GR_OK;
@@ -209,6 +234,10 @@ out:
     return status;
 }
 
+/*
+ * On an error the line is taken back out of memory, so that the caller's chain does not count it.
+ * If the line itself was written and only the folder's sync failed, it counts.
+ */
 gr_status gr_lines_append(struct gr_lines *lines, const char *line, size_t n) {
     if (lines->length - lines->written + n > GR_LINES_WAITING_MAX)
         return gr_fail(GR_ERROR_WRITE, "%s: the disk is full, and %zu lines wait, allowed %d MiB",
@@ -235,7 +264,11 @@ static void exchange_last(struct gr_lines *lines, const char *line, size_t n) {
     lines->last_bytes = n;
 }
 
-/* `line` is at least as long as the one in the file. */
+/*
+ * `line` is at least as long as the last line in the file, so that one write covers all of it. If
+ * there is no room, the old line is put back; where even that fails (file systems that copy on
+ * write), the line goes back to those that wait.
+ */
 static gr_status replace_written(struct gr_lines *lines, const char *line, size_t n) {
     size_t at = lines->length - lines->last_bytes;
     off_t place = lines->start + (off_t)at;
@@ -279,6 +312,10 @@ out:
     return status;
 }
 
+/*
+ * After a refused fsync the kernel may have dropped the pages: the unsynced lines count as
+ * unwritten and the file is cut to its synced length, so that they are written once more.
+ */
 gr_status gr_lines_sync(struct gr_lines *lines) {
     gr_status status = write_waiting(lines);
     if (status != GR_OK || lines->fd < 0) return status;

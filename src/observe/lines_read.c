@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lines read from a file of any length, through a buffer that is as long as the longest line. */
+/*
+ * The reader of JSON lines. The buffer grows with the longest line up to GR_LINE_MAX: memory is
+ * bounded whatever a file holds, and a file of any length can be read.
+ */
 #include "observe/lines.h"
 
 #include <errno.h>
@@ -20,6 +23,10 @@ struct gr_lines_reader {
     bool finished;               /* the file has been read to its end */
 };
 
+/*
+ * A file that is not there reads as empty, since runs begin without one; any other refusal is an
+ * error.
+ */
 gr_status gr_lines_start(const char *path, struct gr_lines_reader **out) {
     gr_status status = GR_OK;
     struct gr_lines_reader *reader = NULL;
@@ -47,7 +54,10 @@ out:
     return status;
 }
 
-/* Moves what is left to the front of a buffer that has room behind it. */
+/*
+ * Moves the unread rest to the front of the buffer, and doubles the buffer if the rest fills more
+ * than half of it. Lines that were handed out before are invalid then.
+ */
 static gr_status make_room(struct gr_lines_reader *reader) {
     const size_t left = reader->end - reader->begin;
     char *larger = reader->buffer;
@@ -78,6 +88,11 @@ static gr_status fill(struct gr_lines_reader *reader) {
     return GR_OK;
 }
 
+/*
+ * `looked` spares bytes that have been searched already: without it a long line would be searched
+ * anew with each chunk, in quadratic time. A last line without newline is not handed out: it is
+ * torn, or still being written.
+ */
 gr_status gr_lines_next(struct gr_lines_reader *reader, const char **line, size_t *n) {
     size_t looked = 0, skipped = 0;
     *line = NULL;
@@ -113,6 +128,7 @@ bool gr_lines_torn(const struct gr_lines_reader *reader) {
     return reader->end > reader->begin;
 }
 
+/* A duplicate of the descriptor, not a second open: the path may lead to another file by then. */
 gr_status gr_lines_copy(const struct gr_lines_reader *reader, int *fd) {
     *fd = reader->fd < 0 ? -1 : fcntl(reader->fd, F_DUPFD_CLOEXEC, 0);
     if (reader->fd < 0 || *fd >= 0) return GR_OK;
@@ -127,6 +143,10 @@ void gr_lines_end(struct gr_lines_reader *reader) {
     gr_free(reader);
 }
 
+/*
+ * Neighbouring ranges are joined, so that a whole file is one range; otherwise there would be one
+ * per line.
+ */
 gr_status gr_lines_keep(struct gr_lines_kept *kept, uint64_t from, uint64_t to) {
     if (kept->n > 0 && kept->ranges[kept->n - 1].to == from) {
         kept->ranges[kept->n - 1].to = to;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metrics.jsonl: a line a round, doubles with all their digits. */
+/*
+ * metrics.jsonl: a line a round, with all digits of its doubles, so that lines of
+ * two runs with the same bits differ in times and bytes only.
+ */
 #include <granary/observe.h>
 
 #include <jansson.h>
@@ -11,6 +14,10 @@
 #include "observe/lines.h"
 #include "observe/metrics.h"
 
+/*
+ * `before` is the head without the last line: gr_metrics_amend replaces this line and computes the
+ * head again from there.
+ */
 struct gr_metrics_file {
     struct gr_lines *lines; /* owned */
     struct gr_head before;  /* the last line */
@@ -25,7 +32,12 @@ static void start_head(struct gr_head *head) {
     head->hash[GR_DIGEST_HEX - 1] = '\0';
 }
 
-/* The head behind one more line, without its newline. */
+/*
+ * The head behind one more line: BLAKE2b-256 of the head before it and the line without its
+ * newline, without blanks that fill it up, and without the members of "seconds". Its members are
+ * amended after the checkpoint, whose cost they contain, while the checkpoint itself already holds
+ * this head.
+ */
 static void advance(struct gr_head *head, const char *line, size_t n) {
     static const char costs[] = "\"seconds\":{";
     struct gr_digest digest;
@@ -47,6 +59,7 @@ void gr_metrics_head(const struct gr_metrics_file *file, struct gr_head *out) {
     *out = file->head;
 }
 
+/* A head of 0 lines holds for every file. */
 gr_status gr_metrics_look(const char *path, const struct gr_head *heads, bool *holds,
                           size_t n_heads, uint64_t *n_lines) {
     gr_status status = GR_OK;
@@ -80,7 +93,10 @@ static bool is_of(const json_t *json, uint32_t rounds_done) {
            json_integer_value(round) <= (json_int_t)rounds_done;
 }
 
-/* True for a line that stays: it parses and is of a round that is done. */
+/*
+ * True for a line that stays when a run goes on: it parses and is of a round that is done. Later
+ * rounds will be trained again, and torn lines are of no use.
+ */
 static bool keeps(const char *line, size_t n, uint32_t rounds_done) {
     json_t *json = json_loadb(line, n, 0, NULL);
     bool keep = is_of(json, rounds_done);
@@ -106,6 +122,10 @@ out:
     return status;
 }
 
+/*
+ * The lines that stay are copied as bytes, not parsed and written again: their digests stay the
+ * same.
+ */
 gr_status gr_metrics_open(const char *path, uint32_t rounds_done, struct gr_metrics_file **out) {
     gr_status status = GR_OK;
     struct gr_metrics_file *file = NULL;
@@ -126,6 +146,7 @@ out:
     return status;
 }
 
+/* JSON has no NaN or infinity; null stands for both. */
 static json_t *number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
@@ -143,7 +164,7 @@ static int set_named(json_t *line, const struct gr_metrics *m, unsigned metric, 
     return json_object_set_new(line, key, number(value));
 }
 
-/* The metrics that the config names, those that were told. */
+/* The metrics that the config names, as far as they were told; bounds only where they differ. */
 static int add_named(json_t *line, const struct gr_metrics *m) {
     int bad = 0;
     for (unsigned i = 0; i < gr_metric_count; i++)
@@ -209,6 +230,7 @@ static gr_status format_line(const struct gr_metrics *m, char **line, size_t *n)
     return status;
 }
 
+/* The head advances only with a line that was accepted, on disk or waiting. */
 gr_status gr_metrics_append(struct gr_metrics_file *file, const struct gr_metrics *metrics) {
     char *line = NULL;
     size_t n = 0;
@@ -222,6 +244,7 @@ gr_status gr_metrics_append(struct gr_metrics_file *file, const struct gr_metric
     return status;
 }
 
+/* For the round of the last line only; the caller sees to it (write_round, write_cost). */
 gr_status gr_metrics_amend(struct gr_metrics_file *file, const struct gr_metrics *metrics) {
     char *line = NULL;
     size_t n = 0;
@@ -301,6 +324,10 @@ static gr_status make_room(struct gr_metrics **rounds, size_t n, size_t *room) {
     return GR_OK;
 }
 
+/*
+ * A line that is damaged counts in *lines and not in *n; the report tells the difference. Caller
+ * frees *out.
+ */
 gr_status gr_metrics_read(const char *path, struct gr_metrics **out, size_t *n, size_t *lines) {
     gr_status status = GR_OK;
     struct gr_lines_reader *reader = NULL;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The opening: a run before its first round. */
+/*
+ * The opening: a run before its first round, for people, in a few aligned lines. `granary validate`
+ * prints the same, so that its reader sees what train would begin with. It has no names of columns
+ * or silos, because logs travel further than tables.
+ */
 #include "observe/opening.h"
 
 #include <string.h>
@@ -21,6 +25,7 @@ static void say_line(FILE *stream, const char *name, const char *text) {
     fprintf(stream, "%-10s %s\n", name, text);
 }
 
+/* Negative: the policy does not let the number of rows leave (gr_federation_outline). */
 static void say_rows(FILE *stream, const struct gr_opening *o) {
     char text[SAID_BYTES], train[32], test[32];
     if (o->train_rows < 0) return;
@@ -62,6 +67,7 @@ static void say_model(FILE *stream, const struct gr_opening *o) {
     say_line(stream, "model", text);
 }
 
+/* The path comes from the user and is quoted: control characters must not reach the terminal. */
 void gr_opening_write(FILE *stream, const struct gr_opening *o) {
     char text[SAID_BYTES];
     if (o->run_path) {

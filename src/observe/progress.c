@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The progress line: redrawn in place on a terminal and fitted to its width, plain lines elsewhere,
- * few enough for a batch job's log.
+ * The progress line: redrawn in place on a terminal and fitted to its width; plain lines elsewhere,
+ * few enough for a batch job's log. Rank 0's alone.
+ *
+ * A thread of its own redraws the time of a long phase, while the main thread is in a kernel or in
+ * MPI. It calls no MPI and takes no part in training; a lock orders the drawings of both.
  */
 #include <granary/observe.h>
 
@@ -19,7 +22,10 @@
 
 enum { LINE_BYTES = 256, SAID_BYTES = 512, PHASE_BYTES = 80, WIDTH_DEFAULT = 80 };
 
-/* Seconds between two drawings of rounds; and of what takes long within one. */
+/*
+ * Seconds between two drawings of rounds, on a terminal and elsewhere; and between two drawings of
+ * a phase that takes long within a round.
+ */
 static const double redraw_s = 0.1, plain_s = 2, wait_redraw_s = 1, wait_plain_s = 30;
 
 struct gr_progress {
@@ -56,6 +62,7 @@ static bool is_watched(FILE *stream) {
     return strncmp(target, "/dev/pts/", 9) == 0 || strncmp(target, "/dev/tty", 8) == 0;
 }
 
+/* Without the thread there is nothing to lock. */
 static void enter(struct gr_progress *p) {
     if (p->watching) pthread_mutex_lock(&p->lock);
 }
@@ -64,6 +71,7 @@ static void leave(struct gr_progress *p) {
     if (p->watching) pthread_mutex_unlock(&p->lock);
 }
 
+/* Asked anew with each drawing: windows are resized. */
 static size_t width_of(FILE *stream) {
     struct winsize size;
     if (ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
@@ -85,15 +93,18 @@ static void rate_text(double rate, char out[32]) {
     gr_count_text((uint64_t)(round(fmin(rate, 1e15) / unit) * unit), out);
 }
 
-/* Adds a field if the line stays within `width`. */
+/*
+ * Adds a field if the line stays within `width`; fields come in the order of their weight, so that
+ * a narrow terminal lacks the least important ones.
+ */
 static void add(char line[LINE_BYTES], size_t width, const char *field) {
     size_t used = strlen(line), n = strlen(field);
     if (used + n <= width && used + n < LINE_BYTES) memcpy(line + used, field, n + 1);
 }
 
 /*
- * The line of a round; figures that are not known, or do not fit the terminal's width, are left
- * out.
+ * The line of a round. The ETA assumes that the rounds left take as long as those of this process
+ * on average. Unknown figures are left out.
  */
 static void compose(const struct gr_progress *p, size_t width, char line[LINE_BYTES]) {
     char field[64], number[32];
@@ -125,6 +136,7 @@ static void compose(const struct gr_progress *p, size_t width, char line[LINE_BY
     }
 }
 
+/* \r and \033[K redraw in place: no more of the terminal's abilities is assumed. */
 static void draw(struct gr_progress *p) {
     char line[LINE_BYTES];
     /* A terminal's last column is left free: some wrap when it is written. */
@@ -178,7 +190,10 @@ static void *watch(void *context) {
     return NULL;
 }
 
-/* Signals are for the thread that runs the rounds. Without the thread all goes on, untold. */
+/*
+ * Signals are blocked in the new thread, so that a stop request reaches the thread that runs the
+ * rounds. If the thread cannot be made, everything works without it, only long phases stay silent.
+ */
 static void start_watcher(struct gr_progress *p) {
     sigset_t all, before;
     pthread_mutex_init(&p->lock, NULL);
@@ -194,6 +209,7 @@ static void clear_line(const struct gr_progress *p) {
     if (p->terminal && p->phase[0] && p->drawn_s > p->phase_s) fputs("\r\033[K", p->stream);
 }
 
+/* Joined, not cancelled: a cancelled thread could leave the lock held. */
 static void stop_watcher(struct gr_progress *p) {
     if (!p->watching) return;
     pthread_mutex_lock(&p->lock);
@@ -212,6 +228,7 @@ static void set_phase(struct gr_progress *p, const char *phase) {
 
 /* ---- from the beginning to the end ---------------------------------------------------------- */
 
+/* stream NULL: nothing is drawn, but Slurm's comment is still told. The stream is borrowed. */
 gr_status gr_progress_create(FILE *stream, uint32_t rounds, uint32_t rounds_done,
                              struct gr_progress **out) {
     gr_status status = gr_allocate_zero(1, sizeof **out, "progress", out);
@@ -228,6 +245,7 @@ gr_status gr_progress_create(FILE *stream, uint32_t rounds, uint32_t rounds_done
     return GR_OK;
 }
 
+/* A phase is drawn only once it has lasted; short ones never appear. */
 void gr_progress_phase(struct gr_progress *p, const char *phase) {
     if (!p) return;
     enter(p);
@@ -235,6 +253,7 @@ void gr_progress_phase(struct gr_progress *p, const char *phase) {
     leave(p);
 }
 
+/* Called between silos; the time shown is that of the round's training, not of the single silo. */
 void gr_progress_trained(struct gr_progress *p, uint32_t round, uint32_t done, uint32_t of) {
     char phase[PHASE_BYTES];
     if (!p) return;
@@ -281,6 +300,10 @@ static bool tell_job(struct gr_progress *p, const char *state) {
     return gr_job_comment(&p->job, text, strcmp(state, "round") != 0);
 }
 
+/*
+ * Test scores go before validation scores; once a round had test scores, later rounds without them
+ * keep the last known. True: Slurm's comment was told, which the ledger of releases is to note.
+ */
 bool gr_progress_round(struct gr_progress *p, const struct gr_metrics *metrics) {
     if (!p) return false;
     enter(p);
@@ -312,6 +335,7 @@ bool gr_progress_tells_job(const struct gr_progress *p) {
     return p && p->job.id[0] != '\0';
 }
 
+/* The text may hold names from files and is quoted. */
 void gr_progress_say(struct gr_progress *p, const char *text) {
     char line[SAID_BYTES];
     if (!p || !p->stream) return;
@@ -358,6 +382,7 @@ static void say_end(struct gr_progress *p, const char *run_path, const char *mod
     fflush(p->stream);
 }
 
+/* The thread ends first, so that nothing is drawn into the last lines. */
 void gr_progress_finish(struct gr_progress *p, const char *run_path, const char *model_digest,
                         const struct gr_headline *headline) {
     if (!p) return;

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The silos that were absent, round by round, out of the events of a run. */
+/*
+ * The rosters of a run, read from its events: silos that were absent, took another's place, or
+ * began anew, by round. A replay with them gets the same sums, and so the same bits, as the run
+ * that lost ranks.
+ *
+ * An event "partial" is of one round in records of earlier versions; with "stands" it holds until
+ * the next. A resumption takes back rounds after its checkpoint.
+ */
 #include <granary/observe.h>
 
 #include <errno.h>
@@ -14,7 +21,9 @@
 enum list { ABSENT, INSTEAD, ANEW, N_LISTS };
 static const char *const list_names[N_LISTS] = {"absent", "instead", "anew"};
 
-/* A round from which silos were absent; or, of a list that stands, they from it on. */
+/*
+ * Lists of silos of one round, or with `stands` of it and all later rounds until the next partial.
+ */
 struct partial {
     uint32_t round;
     bool stands;
@@ -33,6 +42,10 @@ struct gr_replay {
     size_t first_lost, n_lost; /* of `absent`: lost before the first round */
 };
 
+/*
+ * Doubles the room of a list for n elements of `size` bytes. `list` is the address of a pointer of
+ * some type; memcpy reads and writes it, as no cast between pointer types may be relied on.
+ */
 static gr_status grow(void *list, size_t size, size_t n, size_t *room) {
     void *old, *new;
     if (n <= *room) return GR_OK;
@@ -46,7 +59,7 @@ static gr_status grow(void *list, size_t size, size_t n, size_t *room) {
     return GR_OK;
 }
 
-/* The index of the first partial whose round is `round` or later. */
+/* The index of the first partial whose round is `round` or later, by bisection: partials ascend. */
 static size_t place_of(const struct gr_replay *replay, uint32_t round) {
     size_t low = 0, high = replay->n_partials;
     while (low < high) {
@@ -75,7 +88,10 @@ static gr_status add_range(struct gr_replay *replay, const json_t *entry, const 
     return GR_OK;
 }
 
-/* Adds the silos of the list named `key` to those of all partials; *n of them. */
+/*
+ * Adds the silos of the list named `key` to those of all partials; *n of them. A list that was cut
+ * to fit a line cannot be replayed: silos are missing from it.
+ */
 static gr_status add_silos(struct gr_replay *replay, const json_t *event, const char *key,
                            size_t *n) {
     gr_status status = GR_OK;
@@ -96,7 +112,10 @@ out:
     return status;
 }
 
-/* Puts it in its place, or in that of an earlier one of its round. */
+/*
+ * Puts a partial in its place. Of two with the same round the later event counts: a round may be
+ * written down again after a loss.
+ */
 static gr_status put_partial(struct gr_replay *replay, struct partial partial) {
     gr_status status = grow(&replay->partials, sizeof *replay->partials, replay->n_partials + 1,
                             &replay->partials_room);
@@ -123,8 +142,10 @@ out:
     return status;
 }
 
-/* A start from `round` takes back what was said of later ones, and whoever stood absent may be
- * there again. */
+/*
+ * A start after round `round` takes back partials of later rounds. A list that stood ends there, as
+ * the silos of a lost rank are hosted again: an empty standing list says so.
+ */
 static gr_status start_again(struct gr_replay *replay, uint32_t round) {
     if (round == 0) replay->n_lost = 0;
     while (replay->n_partials > 0 && replay->partials[replay->n_partials - 1].round > round)
@@ -135,7 +156,7 @@ static gr_status start_again(struct gr_replay *replay, uint32_t round) {
     return put_partial(replay, (struct partial){.round = round + 1, .stands = true});
 }
 
-/* The last beginning's count. */
+/* Silos lost before the first round: the last start's event counts. */
 static gr_status take_lost(struct gr_replay *replay, const json_t *event) {
     replay->first_lost = replay->n_absent;
     replay->n_lost = 0;
@@ -148,6 +169,10 @@ static bool is_one_of(const char *event, const char *const *names, size_t n) {
     return false;
 }
 
+/*
+ * Unknown events are passed over, for later versions may have more. A line that is no event is an
+ * error, because the roster of some round may be in it.
+ */
 static gr_status take_event(struct gr_replay *replay, const json_t *json) {
     static const char *const restarts[] = {"started", "resumed", "restarted"};
     const char *event = json_string_value(json_object_get(json, "event"));
@@ -202,6 +227,7 @@ out:
     return status;
 }
 
+/* No partial of this round, and none that stands from an earlier one: no silo was absent. */
 static void flag(const struct gr_replay *replay, uint32_t round, enum list list, uint8_t *flags) {
     size_t at = place_of(replay, round);
     memset(flags, 0, replay->n_silos);

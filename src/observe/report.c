@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The report: one page from the files of run directories, for people who were not there. It only
- * reads what the runs wrote, and holds all it needs.
+ * The report: one page from the files of run directories, for people who were not there. It reads
+ * only the files that the runs wrote, and holds all it needs (style, charts as SVG, no scripts), so
+ * that it can be sent by mail and opens without a network.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,10 @@
 #include "observe/html.h"
 #include "observe/report.h"
 
+/*
+ * Curves of several runs are drawn over each other in the comparison, so the single run's are left
+ * out there.
+ */
 static void write_sections(FILE *page, const struct gr_report_run *run) {
     if (!run->letter) gr_report_curves(page, run, 1);
     gr_report_scores(page, run);
@@ -52,6 +57,10 @@ static void write_page(FILE *page, const struct gr_report_run *runs, size_t n) {
           page);
 }
 
+/*
+ * Into memory first: a disk that is full then leaves the former report as it was. The caller frees
+ * *text also on failure.
+ */
 static gr_status render(const struct gr_report_run *runs, size_t n, char **text, size_t *length) {
     FILE *page = open_memstream(text, length);
     if (page) write_page(page, runs, n);
@@ -61,7 +70,10 @@ static gr_status render(const struct gr_report_run *runs, size_t n, char **text,
     return failed ? gr_fail(GR_ERROR_INTERNAL, "memory for a report was refused") : GR_OK;
 }
 
-/* The files that the report is made from, and the others that are evidence, are not its place. */
+/*
+ * The report must not replace evidence. Compared by device and inode, since a link may give a file
+ * another name.
+ */
 static gr_status check_place(const char *const *run_paths, size_t n, const char *path) {
     static const char *const names[] = {"manifest.json", "resolved.yaml",   "config.yaml",
                                         "metrics.jsonl", "evaluation.json", "events.jsonl",
@@ -86,6 +98,7 @@ out:
     return status;
 }
 
+/* Errors: GR_ERROR_USAGE, GR_ERROR_DATA for a directory that is no run, GR_ERROR_WRITE. */
 gr_status gr_report_write_runs(const char *const *run_paths, size_t n, const char *path) {
     gr_status status = GR_OK;
     struct gr_report_run runs[GR_REPORT_RUNS_MAX] = {0};
@@ -110,6 +123,7 @@ out:
     return status;
 }
 
+/* A trailing slash does not change the place of the report. */
 gr_status gr_report_path(const char *run_path, char **out) {
     size_t n = strlen(run_path);
     while (n > 1 && run_path[n - 1] == '/')

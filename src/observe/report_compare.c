@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Several runs side by side: their figures, and the settings in which they differ. */
+/*
+ * Several runs side by side: their figures, their curves over each other, and the settings in which
+ * they differ. At most GR_CHART_COLOURS runs, each with a letter and a colour.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -33,6 +36,7 @@ static const char *const labels[QUANTITIES] = {"outcome",         "rounds",
                                                "time in rounds",  "sent between ranks",
                                                "model digest"};
 
+/* NaN for a run that has no such score; a row is left out where no run has one. */
 static double score_of(const struct gr_report_totals *t, enum quantity quantity) {
     switch (quantity) {
     case TEST_ACCURACY:
@@ -66,6 +70,7 @@ static void write_score(FILE *page, enum quantity quantity, const struct gr_repo
         fprintf(page, " <small>round %u</small>", t->best_tested->round);
 }
 
+/* Digests are shown by their first twelve digits: enough to tell models apart by eye. */
 static void write_value(FILE *page, const struct gr_report_run *run, enum quantity quantity,
                         const struct gr_report_totals *t) {
     const char *digest = gr_json_text(run->manifest, "model_digest");
@@ -148,7 +153,10 @@ struct difference {
     size_t n, found;
 };
 
-/* A setting as one line; a list or section of another shape as a whole. NULL: the run has none. */
+/*
+ * A setting as one line of text, a list as a whole. NULL: the run has no such setting, as with runs
+ * of different versions. Caller frees.
+ */
 static gr_status value_at(const struct gr_report_run *run, const char *path, char **out) {
     struct gr_node *node = gr_node_at(run->settings, path);
     size_t length = 0;
@@ -159,6 +167,7 @@ static gr_status value_at(const struct gr_report_run *run, const char *path, cha
     return gr_tree_emit(node, out, &length);
 }
 
+/* Paths differ between machines and may name a site, so they are not shown. */
 static void write_setting(const struct difference *d, const struct gr_node *node,
                           const char *value) {
     fputs("<td>", d->page);
@@ -195,7 +204,10 @@ out:
     return status;
 }
 
-/* Whether an earlier run has a setting there, which is no section: it has been compared. */
+/*
+ * Whether an earlier run has a setting at the path: it has been compared with all others then.
+ * Sections are not values and do not count.
+ */
 static bool is_done(const struct difference *d, size_t run, const char *path) {
     for (size_t i = 0; i < run; i++) {
         struct gr_node *node = gr_node_at(d->runs[i].settings, path);
@@ -204,7 +216,10 @@ static bool is_done(const struct difference *d, size_t run, const char *path) {
     return false;
 }
 
-/* Each key below `section` of one run, sections in it likewise; lists are compared as wholes. */
+/*
+ * Each key below `section` of one run, sections in it likewise. Lists are compared as wholes: their
+ * elements have no names by which they could be matched.
+ */
 static gr_status compare_below(struct difference *d, size_t run, const struct gr_node *section,
                                const char *prefix) {
     gr_status status = GR_OK;
@@ -223,6 +238,10 @@ out:
     return status;
 }
 
+/*
+ * Goes through the settings of each run, since a later run may have keys that the first lacks.
+ * Without the settings of one run nothing can be said of any.
+ */
 static void write_differences(FILE *page, const struct gr_report_run *runs, size_t n) {
     struct difference d = {.page = page, .runs = runs, .n = n};
     gr_status status = GR_OK;
@@ -249,6 +268,7 @@ static void write_differences(FILE *page, const struct gr_report_run *runs, size
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
+/* A missing digest makes it false: a run without a model has none in common. */
 static bool same_model(const struct gr_report_run *runs, size_t n) {
     const char *first = gr_json_text(runs[0].manifest, "model_digest");
     for (size_t i = 1; first && i < n; i++) {

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The costs of the run: time by phase, bytes; and every round in figures. */
+/*
+ * The costs of the run: time by phase, processor time, bytes; and every round in figures. Times are
+ * of the rank that kept the records, in seconds by its clock; waiting for slower ranks is part of
+ * them.
+ */
 #include <math.h>
 
 #include "observe/chart.h"
@@ -12,6 +16,10 @@ _Static_assert((int)PHASES <= (int)GR_REPORT_PARTS, "all of them in a bar");
 
 /* ---- time and bytes ------------------------------------------------------------------------- */
 
+/*
+ * "other" is the rest of the round's time (records, recoveries). Rounding may make the sum of the
+ * phases larger than the total; the rest is then 0.
+ */
 static void add_phases(const struct gr_metrics *m, double *parts) {
     const double known[] = {
         gr_report_positive(m->seconds.train), gr_report_positive(m->seconds.aggregate),
@@ -51,6 +59,7 @@ static void write_phase(FILE *page, const char *name, double seconds,
     fputs("</td></tr>\n", page);
 }
 
+/* Shares are of the time in rounds; loading of data and the end of the run are not in it. */
 void gr_report_costs(FILE *page, const struct gr_report_run *run) {
     struct gr_report_totals t = gr_report_totals_of(run);
     if (run->n == 0) return;
@@ -124,6 +133,10 @@ static void write_round_head(FILE *page, const bool *columns) {
     fputs("</tr></thead>\n<tbody>\n", page);
 }
 
+/*
+ * At most about ROWS_MAX rows: of a long run every step-th round and the last, for the page must
+ * open in a browser.
+ */
 void gr_report_rounds(FILE *page, const struct gr_report_run *run) {
     bool columns[FIGURES_MAX] = {false};
     size_t step = gr_report_step(run->n, ROWS_MAX);

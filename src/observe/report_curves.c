@@ -23,6 +23,10 @@ enum value {
     TEST_NAMED = VALIDATION_NAMED + GR_METRICS_MAX
 };
 
+/*
+ * NaN where the round has no such value, or the named metric is of the other rows. Accuracies are
+ * in per cent.
+ */
 static double value_of(const struct gr_metrics *m, unsigned value) {
     switch (value) {
     case TRAIN_LOSS:
@@ -42,11 +46,15 @@ static double value_of(const struct gr_metrics *m, unsigned value) {
     return told ? m->named[metric] : (double)NAN;
 }
 
+/* fabs of NaN compares false, so it is left out too. */
 static bool is_drawn(const struct gr_metrics *m, unsigned value) {
     return fabs(value_of(m, value)) < value_max;
 }
 
-/* The points of a series; a round without a value is left out. Caller frees points. */
+/*
+ * The points of a series, thinned to about POINTS_MAX; the last is always kept, as it is the
+ * outcome. A round without a value is left out. Caller frees points.
+ */
 static gr_status collect(const struct gr_report_run *run, unsigned value,
                          struct gr_series *series) {
     size_t known = 0, k = 0;
@@ -79,13 +87,16 @@ static bool draw(FILE *page, gr_status status, const struct gr_chart *chart) {
 
 /* ---- one run -------------------------------------------------------------------------------- */
 
-/* In the colour and under the name of the rows that the value is of. */
+/*
+ * Name and colour follow from the rows that the value is of, so that they are alike in all charts.
+ */
 static void look(unsigned value, struct gr_series *series) {
     const bool of_test = value == TEST_LOSS || value == TEST_ACCURACY || value >= TEST_NAMED;
     series->name = value == TRAIN_LOSS ? "training" : of_test ? "test" : "validation";
     series->colour = value == TRAIN_LOSS ? 3 : of_test ? 0 : 2;
 }
 
+/* False: there was nothing to draw. Series are at most three. */
 static bool draw_one(FILE *page, const struct gr_report_run *run, const char *title,
                      const char *unit, const unsigned *values, size_t n,
                      const struct gr_band *band) {
@@ -114,8 +125,10 @@ static bool has_silos(const struct gr_metrics *m, bool accuracy) {
            fabs(v[2]) < value_max;
 }
 
-/* The silos' own scores by round, in the colour of the validation rows; without memory there is no
- * band. Caller frees points. */
+/*
+ * The silos' own scores by round, as a band in the colour of the validation rows. The chart is of
+ * use without it, so a refused allocation only leaves it out. Caller frees points.
+ */
 static void collect_band(const struct gr_report_run *run, bool accuracy, struct gr_band *band) {
     size_t known = 0, k = 0;
     *band = (struct gr_band){.colour = 2};
@@ -152,7 +165,10 @@ static bool draw_named(FILE *page, const struct gr_report_run *run) {
     return any;
 }
 
-/* Rows that silos hold out go with them: what is then scored is something else. */
+/*
+ * Rows that silos hold out go when their rank goes; the scores before and after are then of
+ * different rows, and a step in the curve may be due to that alone.
+ */
 static void note_rows(FILE *page, const struct gr_report_run *run) {
     uint64_t least[2] = {UINT64_MAX, UINT64_MAX}, most[2] = {0, 0};
     static const char *const names[] = {"validation", "test"};
@@ -188,6 +204,7 @@ static void draw_run(FILE *page, const struct gr_report_run *run) {
 
 /* ---- several -------------------------------------------------------------------------------- */
 
+/* All runs share the axis from round 1 to the last of the longest run. */
 static bool draw_all(FILE *page, const struct gr_report_run *runs, size_t n, const char *title,
                      const char *unit, unsigned value) {
     struct gr_series series[GR_CHART_COLOURS] = {0};

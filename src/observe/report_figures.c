@@ -9,11 +9,13 @@
 
 enum { BARS_MAX = 100 };
 
+/* Borrowed from the run; NULL for a section or list as well. */
 const char *gr_report_setting(const struct gr_report_run *run, const char *path) {
     const struct gr_node *node = run->settings ? gr_node_at(run->settings, path) : NULL;
     return node && node->kind == GR_NODE_SCALAR ? node->text : NULL;
 }
 
+/* The manifest of a run under way is of its start, so its metrics may be further. */
 uint64_t gr_report_rounds_done(const struct gr_report_run *run) {
     uint64_t done = gr_json_count(run->manifest, "rounds_done");
     uint64_t last = run->n > 0 ? run->rounds[run->n - 1].round : 0;
@@ -24,6 +26,10 @@ size_t gr_report_step(size_t n, size_t most) {
     return n <= most ? 1 : (n + most - 1) / most;
 }
 
+/*
+ * At most BARS_MAX bars; in a longer run each is the mean of `step` rounds. `chart` is a copy, of
+ * which bars and n are filled in here.
+ */
 void gr_report_bars(FILE *page, const struct gr_report_run *run, struct gr_bars chart,
                     void (*add)(const struct gr_metrics *round, double *parts)) {
     double parts[BARS_MAX][GR_REPORT_PARTS] = {{0}};
@@ -55,6 +61,10 @@ void gr_report_number(FILE *page, uint64_t n, const char *one, const char *many)
     fprintf(page, " %s", n == 1 ? one : many);
 }
 
+/*
+ * Errs on the side of hiding: a value with a slash, or a dot before a letter, may be a file's name,
+ * and such names may tell who a silo is.
+ */
 static bool is_path(const char *key, const char *value) {
     static const char *const keys[] = {"features",  "labels", "file",
                                        "directory", "replay", "schema"};
@@ -74,6 +84,9 @@ bool gr_report_holds_path(const struct gr_node *node) {
     return false;
 }
 
+/*
+ * Metrics of a damaged file may hold anything; a sum must not become infinite or negative by them.
+ */
 double gr_report_positive(double value) {
     return value > 0 && value < 1e15 ? value : 0;
 }
@@ -84,7 +97,10 @@ static bool is_better(double accuracy, double loss, double best_accuracy, double
     return loss < best_loss;
 }
 
-/* `kept`: the round whose model was kept; 0: the last. */
+/*
+ * Keeps the last round with a score, and the best. `kept` is the round whose model was kept, 0: the
+ * last; once its scores are found, later ones do not replace them.
+ */
 static void take_scores(struct gr_report_totals *t, const struct gr_metrics *m, uint32_t kept) {
     if (isfinite(m->test_loss) || isfinite(m->test_accuracy)) {
         if (!t->tested || t->tested->round != kept) t->tested = m;
@@ -124,6 +140,10 @@ struct gr_report_totals gr_report_totals_of(const struct gr_report_run *run) {
     return t;
 }
 
+/*
+ * The share of the largest class is of the confusion matrix; withheld cells (null) make it NaN, and
+ * it is not shown.
+ */
 struct gr_headline gr_report_headline(const struct gr_report_run *run) {
     struct gr_headline headline = {(double)NAN, (double)NAN, (double)NAN};
     const json_t *counts = json_object_get(json_object_get(run->evaluation, "confusion"), "counts");

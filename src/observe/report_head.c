@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The top of the report: what ran and how it went, in two sentences and a few figures. */
+/*
+ * The top of the report: what ran and how it went, in two sentences and a few figures, for readers
+ * who will read no further. Missing figures are left out, and the sentences
+ * stay whole without them.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -101,6 +105,7 @@ static void write_headline(FILE *page, const struct gr_headline *h) {
     }
 }
 
+/* Test rows go before validation rows, which settings may have been chosen by. */
 static void write_result(FILE *page, const struct gr_report_totals *t,
                          const struct gr_headline *headline) {
     const struct gr_metrics *m = t->tested ? t->tested : t->validated;
@@ -238,6 +243,7 @@ static void write_figures(FILE *page, const struct gr_report_run *run,
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
+/* Comes before the figures: a reader must know that records are damaged before believing them. */
 static void write_notes(FILE *page, const struct gr_report_run *run) {
     json_t *text;
     size_t i;

@@ -15,7 +15,11 @@ static const char *tail(const char *path, size_t n) {
     return at;
 }
 
-/* As many names as it takes to tell the folder from the others'; a run given twice is one. */
+/*
+ * As many names of the path, from its end, as it takes to tell the folder from the others' of
+ * `alike` runs. A run that was given twice has the same path and cannot be told apart; it ends the
+ * search too.
+ */
 static const char *shortest(char *const *paths, const bool *alike, size_t n, size_t own) {
     for (size_t names = 1;; names++) {
         const char *const mine = tail(paths[own], names);
@@ -27,7 +31,10 @@ static const char *shortest(char *const *paths, const bool *alike, size_t n, siz
     }
 }
 
-/* Of an absolute path, without links: runs/latest is the run that it leads to. */
+/*
+ * Absolute paths without links: runs/latest is the run that it leads to. A path that cannot be
+ * resolved stays as it was given.
+ */
 static gr_status find_paths(const char *const *run_paths, size_t n, char **paths) {
     gr_status status = GR_OK;
     for (size_t i = 0; i < n; i++) {
@@ -39,6 +46,10 @@ static gr_status find_paths(const char *const *run_paths, size_t n, char **paths
     return status;
 }
 
+/*
+ * Only runs with the same name get a folder, and only as much of it as is needed, since paths may
+ * name users and sites.
+ */
 gr_status gr_report_tell_apart(const char *const *run_paths, struct gr_report_run *runs, size_t n) {
     char *paths[GR_REPORT_RUNS_MAX] = {NULL};
     gr_status status;

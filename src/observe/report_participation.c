@@ -19,8 +19,11 @@ static uint32_t take(uint32_t wanted, uint32_t *left) {
     return n;
 }
 
-/* The selected silos, by their fate. Of a rank that is lost also silos that were not selected
- * are counted: never more than are missing. */
+/*
+ * The selected silos of a round, by their fate; they add up to m->selected. The counts of lost and
+ * late silos include silos that were not selected, so that each is taken from the missing ones at
+ * most.
+ */
 static void add_parts(const struct gr_metrics *m, double *parts) {
     uint32_t missing = m->participants < m->selected ? m->selected - m->participants : 0;
     parts[TOOK_PART] += m->participants;
@@ -78,7 +81,10 @@ void gr_report_participation(FILE *page, const struct gr_report_run *run) {
 
 /* ---- what happened -------------------------------------------------------------------------- */
 
-/* Members that every event has, and those that have been put in words. */
+/*
+ * Members that every event has, and members that write_event puts in words; the rest is listed
+ * behind.
+ */
 static bool is_common(const char *key) {
     static const char *const common[] = {"n",    "time",  "event", "round",     "previous",
                                          "hash", "silos", "what",  "silos_cut", "records"};
@@ -87,7 +93,10 @@ static bool is_common(const char *key) {
     return false;
 }
 
-/* The event's words, with {} for its silos; NULL for one that has none here. */
+/*
+ * The event's words, with {} in place of its silos. NULL: an event of another version, which is
+ * shown by its name.
+ */
 static const char *words_of(const char *event) {
     static const struct {
         const char *event, *words;
@@ -152,7 +161,10 @@ static void write_silos(FILE *page, const json_t *event) {
     }
 }
 
-/* "reason disk full, lines 3" of the members that no words have taken up. */
+/*
+ * Members that no words have taken up, "reason disk full, lines 3": so nothing of an event is
+ * hidden, whichever version wrote it.
+ */
 static void write_rest(FILE *page, const json_t *json) {
     const char *key, *separator = " (";
     json_t *value;
@@ -168,7 +180,10 @@ static void write_rest(FILE *page, const json_t *json) {
     if (separator[0] == ',') fputc(')', page);
 }
 
-/* The time of "2026-11-21T16:55:31Z", under a row with the day where a new one begins. */
+/*
+ * The time of day, UTC, under a row with the date where a new day begins. `day` is the last date
+ * that was written.
+ */
 static void write_time(FILE *page, const char *time, char day[11]) {
     const char *shown = time;
     if (time && strlen(time) == 20 && time[10] == 'T') {
@@ -209,6 +224,10 @@ static void write_event(FILE *page, const json_t *json, char day[11]) {
     fputs("</td></tr>\n", page);
 }
 
+/*
+ * Of a long story the first half of GR_REPORT_EVENTS and the newest are shown, as take_event
+ * (report_read.c) has kept them.
+ */
 void gr_report_timeline(FILE *page, const struct gr_report_run *run) {
     const size_t n = json_array_size(run->timeline);
     const size_t head = run->n_events > n ? n / 2 : n;

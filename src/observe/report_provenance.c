@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The provenance of a run: settings, digests, stretches, software. No path and no host. */
+/*
+ * The provenance of a run: settings, digests, stretches, software. A report is passed on further
+ * than a run directory, so it shows no paths and no hosts.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +25,9 @@ static void write_scalar(FILE *page, const struct gr_node *node) {
     fputc('\n', page);
 }
 
-/* The lines below a section or list, as YAML would have them. */
+/*
+ * The lines below a section or list, as YAML has them: a reader can copy settings, but for paths.
+ */
 static void write_nodes(FILE *page, const struct gr_node *parent, unsigned depth) {
     for (const struct gr_node *node = parent->child; node; node = node->next) {
         indent(page, depth);
@@ -53,6 +58,7 @@ void gr_report_settings(FILE *page, const struct gr_report_run *run) {
 
 /* ---- provenance ----------------------------------------------------------------------------- */
 
+/* Missing members are left out: manifests of earlier versions have fewer. */
 static void write_term(FILE *page, const char *term, const char *text, bool code) {
     if (!text) return;
     fprintf(page, "<dt>%s</dt><dd>%s", term, code ? "<code>" : "");
@@ -73,6 +79,10 @@ static void write_count_cell(FILE *page, const json_t *json, const char *key) {
     fputs("</td>", page);
 }
 
+/*
+ * A stretch is the time from one start of the program to its end; a run that was resumed has
+ * several.
+ */
 static void write_stretches(FILE *page, const json_t *stretches) {
     const json_t *stretch;
     size_t i;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A run directory as the report needs it; what is damaged or missing is noted and passed over. */
+/*
+ * A run directory as the report needs it. Only the manifest must be whole; all else that is damaged
+ * or missing is noted in words and passed over, because a report is wanted most of runs that went
+ * wrong. File sizes are bounded (FILE_LIMIT), as a directory may come from anywhere.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +16,7 @@
 /* Of silos, and of silos times rounds, to see who missed which. */
 enum { FILE_LIMIT = 64 << 20, SILOS_MAX = 1 << 20, LOOKS_MAX = 1 << 30 };
 
+/* *out is freed first, so that one variable serves for all files of a function. */
 static gr_status path_in(const char *run_path, const char *name, char **out) {
     gr_free(*out);
     *out = NULL;
@@ -19,6 +24,7 @@ static gr_status path_in(const char *run_path, const char *name, char **out) {
 }
 
 static void note(struct gr_report_run *run, const char *format, ...) GR_PRINTF(2, 3);
+/* Notes are shown in the page and on terminals; quoted, as they may hold text of the files. */
 static void note(struct gr_report_run *run, const char *format, ...) {
     char text[256], quoted[256];
     va_list arguments;
@@ -82,7 +88,10 @@ static void note_damaged(struct gr_report_run *run, const char *file, size_t dam
              file, damaged == 1 ? "is" : "are");
 }
 
-/* Rounds in their order: a line that goes back is damaged. */
+/*
+ * Rounds in their order. A line that goes back can only come from damage, since a resumed run drops
+ * lines before it writes; later lines of the same round are left out.
+ */
 static size_t keep_ascending(struct gr_metrics *rounds, size_t n) {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++)
@@ -103,6 +112,7 @@ static void read_rounds(const char *path, struct gr_report_run *run) {
     }
 }
 
+/* Missing is normal: a run that has not been evaluated has none. */
 static void read_evaluation(const char *path, struct gr_report_run *run) {
     char *text = NULL;
     size_t length = 0;
@@ -115,7 +125,11 @@ static void read_evaluation(const char *path, struct gr_report_run *run) {
     gr_free(text);
 }
 
-/* Events of every day are counted, not listed: absences have a chart, checkpoints a sentence. */
+/*
+ * Everyday events are counted, not listed: absences have a chart, checkpoints a sentence. A start
+ * takes back which round was best. The timeline never holds more than GR_REPORT_EVENTS: of a longer
+ * one the middle is dropped.
+ */
 static void take_event(struct gr_report_run *run, json_t *json) {
     const char *event = gr_json_text(json, "event");
     if (strcmp(event, "partial") == 0) return;
@@ -157,7 +171,10 @@ out:
     return status;
 }
 
-/* Which silos missed how many rounds, as a replay would have it. */
+/*
+ * How many rounds each silo missed, by the same reader as a replay uses. Silos times rounds are
+ * bounded, or a forged manifest could make this run for hours.
+ */
 static gr_status find_missed(struct gr_report_run *run, const char *path) {
     gr_status status = GR_OK;
     struct gr_replay *replay = NULL;
@@ -222,6 +239,10 @@ gr_status gr_report_read(const char *run_path, struct gr_report_run *run) {
     return read_records(run_path, run);
 }
 
+/*
+ * The manifest's damage is told as a note; the other files are read without it, and figures that
+ * need it are 0 or not known.
+ */
 gr_status gr_report_read_any(const char *run_path, struct gr_report_run *run) {
     gr_status status = read_manifest(run_path, run);
     start(run);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The final model's scores, out of evaluation.json: metrics, confusion matrix, reliability. */
+/*
+ * The final model's scores, out of evaluation.json: metrics, confusion matrix, reliability. Sizes
+ * and numbers in the file are not trusted: counts are clipped, lists bounded.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -49,13 +52,17 @@ static void write_metrics(FILE *page, json_t *metrics) {
 
 /* ---- confusion ------------------------------------------------------------------------------ */
 
+/* 0 for a cell that is withheld or no number; is_withheld tells the first. */
 static double count_at(const json_t *counts, size_t row, size_t column) {
     const json_t *cell = json_array_get(json_array_get(counts, row), column);
     double count = json_is_number(cell) ? json_number_value(cell) : 0;
     return isfinite(count) && count > 0 ? count : 0;
 }
 
-/* Cells that would tell of few persons are null. */
+/*
+ * Cells of few rows are null: they were withheld before the file was written
+ * (gr_accumulator_disclose).
+ */
 static bool is_withheld(const json_t *counts, size_t row, size_t column) {
     return json_is_null(json_array_get(json_array_get(counts, row), column));
 }
@@ -67,6 +74,7 @@ static bool any_withheld(const json_t *counts, size_t n, size_t first, size_t ce
     return false;
 }
 
+/* 0 where a cell is withheld: a share would otherwise tell the cell. */
 static double row_sum(const json_t *counts, size_t row, size_t n) {
     double sum = 0;
     for (size_t column = 0; column < n; column++)
@@ -97,6 +105,9 @@ static void write_count(FILE *page, double count) {
         gr_html_real(page, count, count < 100 ? 2 : 1);
 }
 
+/*
+ * Weights show in fractional counts; a matrix of whole weights reads as rows, which does no harm.
+ */
 static bool has_weights(const json_t *counts, size_t n) {
     for (size_t i = 0; i < n * n; i++) {
         const double count = count_at(counts, i / n, i % n);
@@ -105,7 +116,10 @@ static bool has_weights(const json_t *counts, size_t n) {
     return false;
 }
 
-/* Shade: the share of the true class's rows, in hundredths. */
+/*
+ * Rows are true classes, columns predicted ones. Shade is the share of the true class's rows, so
+ * that small classes are as legible as large ones.
+ */
 static void write_matrix(FILE *page, const json_t *names, const json_t *counts, size_t n) {
     fprintf(
         page,
@@ -150,7 +164,10 @@ struct mistake {
     double count;
 };
 
-/* The commonest mistakes, most frequent first; returns how many. */
+/*
+ * The MISTAKES_SHOWN commonest mistakes, most frequent first, by insertion into a short list: no
+ * sort of n * n cells. Of equal counts the first in reading order comes first. Returns how many.
+ */
 static size_t find_mistakes(const json_t *counts, size_t n, struct mistake *found) {
     size_t kept = 0;
     for (size_t i = 0; i < n * n; i++) {
@@ -210,6 +227,10 @@ static bool is_share(double value) {
     return value >= 0 && value <= 1;
 }
 
+/*
+ * A point for each bin with rows: x the mean score, y the share of rows of which the prediction
+ * came true. A calibrated model lies on the diagonal.
+ */
 static void write_reliability(FILE *page, const json_t *reliability) {
     struct gr_point points[BINS_MAX];
     struct gr_series series = {.name = "observed", .colour = 0, .points = points};

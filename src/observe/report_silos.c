@@ -42,7 +42,10 @@ static const char *why_not(const json_t *silo, const char *key) {
     return why || strcmp(key, "loss") == 0 ? why : gr_json_text(silo, "why");
 }
 
-/* Accuracy only where a silo has one; and what the first silo with metrics has besides. */
+/*
+ * The columns of the table: the loss, the accuracy where a silo has one, and the metrics of the
+ * first silo that has any; all silos of a run have the same ones.
+ */
 static struct scores find_scores(const struct gr_report_run *run) {
     struct scores scores = {.keys = {"loss"}, .n = 1};
     json_t *metrics = NULL, *value;
@@ -71,6 +74,7 @@ static void write_number(FILE *page, const char *key, double value) {
         gr_html_real(page, value, 4);
 }
 
+/* A silo without scores was not told; a silo whose score is not defined has a reason. */
 static void write_score(FILE *page, const struct row *row, const char *key) {
     const double value = score_of(row->scores, key);
     if (isfinite(value) && is_share(key))
@@ -93,7 +97,10 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Lowest, middle and highest of a score; returns of how many silos. */
+/*
+ * Lowest, middle (the upper of two) and highest of a score, as gr_scores_spread has them; returns
+ * of how many silos, 0 also when memory was refused.
+ */
 static size_t find_range(const struct gr_report_run *run, const char *key, double range[3]) {
     size_t n = json_array_size(silos_of(run)), known = 0;
     double *values;
@@ -182,7 +189,10 @@ static void write_head(FILE *page, const struct gr_report_run *run, const struct
     fputs("</tr></thead>\n<tbody>\n", page);
 }
 
-/* Silos that have scores, then those that only missed rounds, in their order. */
+/*
+ * Silos that have scores, then silos that only missed rounds, each in the order of ids; at most
+ * SHOWN_MAX. `names` holds the pseudonyms that no file has.
+ */
 static size_t collect(const struct gr_report_run *run, struct row *rows, char (*names)[24]) {
     const json_t *silos = silos_of(run);
     size_t n = 0, n_scored = json_array_size(silos), i;
@@ -231,6 +241,7 @@ static void write_absent(FILE *page, const struct gr_report_run *run, size_t sho
     fputs(", or would give another one away.</p>\n", page);
 }
 
+/* Nothing is written where the run directory tells nothing of single silos, as is the default. */
 void gr_report_silos(FILE *page, const struct gr_report_run *run) {
     struct row rows[SHOWN_MAX];
     char names[SHOWN_MAX][24];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A run in a few figures, live, ended or damaged. */
+/*
+ * A run in a few figures, live, ended or damaged, for `granary inspect`. It reads the same files by
+ * the same code as the report, so the two never contradict each other.
+ */
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,6 +10,7 @@
 
 #include "observe/report.h"
 
+/* Quoted and cut: files of a directory may hold anything, and the text goes to a terminal. */
 static void take_text(char *out, size_t size, const char *text) {
     gr_text_quote(text ? text : "", text ? strlen(text) : 0, out, size);
 }
@@ -45,7 +49,10 @@ static void take_events(const struct gr_report_run *run, struct gr_run_summary *
     out->broken_event = run->broken_event;
 }
 
-/* Of the newest of the files that a run writes; false: none is there. */
+/*
+ * Seconds since the newest write to the run's files, from which inspect judges whether a run is
+ * alive. 0 where the clock of the file's host is ahead. False: no such file is there.
+ */
 static bool find_age(const char *run_path, double *age) {
     static const char *const files[] = {"manifest.json", "metrics.jsonl", "events.jsonl"};
     time_t newest = 0;
@@ -78,6 +85,7 @@ static gr_status take_notes(const struct gr_report_run *run, struct gr_run_summa
     return GR_OK;
 }
 
+/* Only reads; a run that is under way is not disturbed, and takes no notice. */
 gr_status gr_run_summarise(const char *run_path, struct gr_run_summary *out) {
     struct gr_report_run run = {0};
     gr_status status = GR_OK;
