@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* granary completion: what bash and zsh complete, out of the table of commands. */
+/*
+ * granary completion: the completions of bash and zsh, made from the table of commands and the
+ * table of settings, so that they cannot fall behind either. Words in them are granary's own, never
+ * a file's, so that nothing has to be escaped but punctuation.
+ */
 #include "cli/command.h"
 #include "cli/manual.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The paths of all settings that --set can replace; help: the table of them, a line each. */
+/*
+ * The paths of all settings that --set can replace. help: gr_config_help's table, a setting a line.
+ * A path with brackets is an element of a list, which --set cannot name.
+ */
 static void write_settings(const char *help, const char *between, const char *end) {
     for (const char *line = help; *line; line += strcspn(line, "\n") + 1) {
         const size_t n = strcspn(line, " \n");
@@ -48,7 +55,10 @@ static void write_names(void) {
 
 /* ---- bash ----------------------------------------------------------------------------------- */
 
-/* What may stand behind each option that takes a value. */
+/*
+ * A case for each option that takes a value, by the word before the cursor: words of a fixed list,
+ * files, folders or settings.
+ */
 static void write_bash_values(const struct gr_command *command) {
     static const char *const completes[] = {[GR_VALUE_OTHER] = "return",
                                             [GR_VALUE_FILE] = "files=-f",
@@ -84,6 +94,10 @@ static void write_bash_arguments(void) {
     printf("        *) files=-f ;;\n");
 }
 
+/*
+ * With settings no blank is put behind the word (nospace), for the value follows the "=". Files are
+ * completed by bash itself, which quotes names with blanks (filenames).
+ */
 static void write_bash(const char *settings) {
     printf("# Completion of granary for bash; made by `granary completion bash`.\n"
            "_granary() {\n"
@@ -129,7 +143,10 @@ static void write_bash(const char *settings) {
 
 /* ---- zsh ------------------------------------------------------------------------------------ */
 
-/* Text in a specification of _arguments, within single quotes: one line. */
+/*
+ * Text within a single-quoted specification of _arguments: one line, with the characters escaped
+ * that mean something there.
+ */
 static void write_zsh_text(const char *text) {
     for (const char *c = text; *c; c++) {
         if (*c == '\n')
@@ -163,6 +180,9 @@ static void write_zsh_value(const struct gr_option *option) {
     }
 }
 
+/*
+ * Each option may be given repeatedly ('*'), as --set is; the parser decides where that is wrong.
+ */
 static void write_zsh_option(const struct gr_option *option) {
     for (int letter = option->letter; letter >= 0; letter--) {
         printf("            '*");
@@ -189,6 +209,9 @@ static void write_zsh_command(const struct gr_command *command) {
         printf("            '*:file:_files'\n        ;;\n");
 }
 
+/*
+ * The script defines the function and calls it, so that it serves when autoloaded and when sourced.
+ */
 static void write_zsh(const char *settings) {
     printf("#compdef granary\n"
            "# Completion of granary for zsh; made by `granary completion zsh`.\n"

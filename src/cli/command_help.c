@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `granary help`: of commands, of settings, and the pages of the manual. */
+/*
+ * `granary help`: of commands, of settings, and the pages of the manual. It reads no config and
+ * starts no MPI, so that it answers wherever the program runs.
+ */
 #include "cli/command.h"
 #include "cli/manual.h"
 
@@ -25,7 +28,10 @@ void gr_help_overview(FILE *stream) {
     }
 }
 
-/* Words that people try, and what they stand for here. */
+/*
+ * Words of other tools that people try, and the command that does the same here. Spelling alone
+ * would not find them.
+ */
 static const char *meant_by(const char *word) {
     static const struct {
         const char *word, *command;
@@ -49,8 +55,10 @@ static const char *meant_by(const char *word) {
     return NULL;
 }
 
-/* The command, topic or table of settings whose name is the nearest; with_topics: else commands
- * only. NULL: none is near. */
+/*
+ * The command, topic or table of settings whose name is nearest in spelling; with_topics false:
+ * commands only. NULL: none is near.
+ */
 static const char *nearest_name(const char *word, bool with_topics) {
     enum { NAMES_MAX = 64 };
     const char *names[NAMES_MAX] = {"config", "schema"};
@@ -62,6 +70,10 @@ static const char *nearest_name(const char *word, bool with_topics) {
     return gr_text_nearest(word, names, n);
 }
 
+/*
+ * Guesses in the order of certainty: an option without a command, a config in a command's place, a
+ * page of the manual, a word of another tool, a misspelling.
+ */
 gr_status gr_command_refuse(const char *name) {
     const char *meant = meant_by(name);
     char quoted[80];
@@ -107,6 +119,7 @@ static gr_status refuse_topic(const char *name) {
                    quoted, meant ? ", did you mean '" : "", meant ? meant : "", meant ? "'" : "");
 }
 
+/* Pages go before commands of the same name; `config` and `schema` are the tables of settings. */
 gr_status gr_help(int argc, char **argv) {
     const char *about = argc > 0 ? argv[0] : "";
     const struct gr_command *command = gr_command_find(about);

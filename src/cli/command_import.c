@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* granary import: IDX and CSV files to an HDF5 table; what the columns of a CSV file seem to be. */
+/*
+ * granary import: an HDF5 table from a CSV file or a pair of IDX files; and with --infer-schema a
+ * proposal of the CSV file's columns. No MPI: one process reads and writes.
+ */
 #include "cli/command.h"
 
 #include <errno.h>
@@ -22,12 +25,16 @@ struct import_words {
     size_t first, rows;
 };
 
-/* Where the importing process tells how far it is: the streams that were standard. */
+/*
+ * Copies of the standard streams, as descriptors: the table is read in a child process, whose
+ * standard streams are others.
+ */
 struct streams {
     int output, terminal; /* -1: nobody watches */
     double drawn_s;
 };
 
+/* Signs are refused explicitly, since strtoull would wrap a negative number around. */
 static gr_status read_count(const char *option, const char *text, size_t *out) {
     char *end;
     errno = 0;
@@ -83,6 +90,10 @@ static gr_status read_option(struct gr_invocation *invocation, int option,
     }
 }
 
+/*
+ * Exactly one of three forms: CSV with -o, CSV with --infer-schema, or a pair of IDX files with -o.
+ * An option of another form is refused and never ignored.
+ */
 static gr_status read_words(struct gr_invocation *invocation, struct import_words *words) {
     gr_status status = GR_OK;
     int option;
@@ -111,6 +122,7 @@ out:
 
 /* ---- CSV ------------------------------------------------------------------------------------ */
 
+/* At most ten times a second, and only on a terminal. */
 static void show(void *context, size_t bytes, size_t total) {
     struct streams *streams = context;
     double now = gr_clock_seconds();
@@ -144,7 +156,11 @@ static gr_status import_csv(const struct import_words *words, const struct gr_cs
     return status;
 }
 
-/* A schema to be looked through by a person: doubts as comments in it, a summary beside it. */
+/*
+ * A schema to be looked through by a person before it is used: doubts stand as comments in it, a
+ * summary beside it. Where the schema goes to standard output, the summary goes to standard error,
+ * so that a redirected file is a valid schema.
+ */
 static gr_status propose(const struct import_words *words, const struct gr_csv_config *csv) {
     const char *path = words->csv;
     const struct gr_infer_options options = {.paths = &path,
@@ -192,6 +208,7 @@ static gr_status print_summary(const char *output) {
     return status;
 }
 
+/* The output must not be one of the inputs; checked before anything is read. */
 gr_status gr_command_import(struct gr_invocation *invocation) {
     static char standard[] = "label";
     struct import_words words = {.separator = GR_SEPARATOR_AUTO};

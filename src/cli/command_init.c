@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* granary init: a config and a schema for tables, commented and ready to run. */
+/*
+ * granary init: a config and a schema for tables, commented and ready to run. It reads the tables
+ * once, guesses, and says what it guessed; all numbers it writes are starting points for a person
+ * to change.
+ */
 #include "cli/command.h"
 
 #include <ctype.h>
@@ -67,13 +71,20 @@ static gr_status read_words(struct gr_invocation *invocation, struct init_words 
 /* ---- what the tables are ----------------------------------------------------------------------
  */
 
-/* A line of the notes says which columns are likely. */
+/*
+ * A label cannot be guessed, for it is the user's question. The notes of the inference have a line
+ * with the likely columns, which becomes the message.
+ */
 static gr_status ask_for_label(const struct gr_inference *inference) {
     const char *line = strstr(inference->notes, GR_NO_LABEL);
     if (!line) line = GR_NO_LABEL;
     return gr_fail(GR_ERROR_USAGE, "init: %.*s", (int)strcspn(line, "\n"), line);
 }
 
+/*
+ * A row of units below the header would make every column one of categories; only a person can tell
+ * that the line is to go.
+ */
 static gr_status refuse_units(const struct init_words *words,
                               const struct gr_inference *inference) {
     const char *path = words->tables[inference->units_table];
@@ -88,6 +99,7 @@ static gr_status refuse_units(const struct init_words *words,
                    path, line, others, line);
 }
 
+/* Refuses tables of which no config would run, before files are written. */
 static gr_status check(const struct init_words *words, const struct gr_inference *inference) {
     const char *path = words->tables[0];
     bool features = false;
@@ -126,7 +138,10 @@ static gr_status infer(const struct init_words *words, struct gr_inference **out
 /* ---- the config -------------------------------------------------------------------------------
  */
 
-/* A path as a shell takes it: what is shown is to be pasted. */
+/*
+ * A path as a shell takes it, since the line is to be pasted: quoted where it has other characters
+ * than these.
+ */
 static void put_word(FILE *out, const char *path) {
     if (path[strspn(path,
                     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./-+:@%")] ==
@@ -149,7 +164,7 @@ static void put_commands(FILE *out, const char *margin, const char *config, unsi
     fputc('\n', out);
 }
 
-/* A text in YAML's double quotes. */
+/* A text in YAML's double quotes; quotes and backslashes are escaped. */
 static void put_quoted(FILE *out, const char *text) {
     fputc('"', out);
     for (; *text; text++) {
@@ -159,7 +174,10 @@ static void put_quoted(FILE *out, const char *text) {
     fputc('"', out);
 }
 
-/* The folder's last part, as far as a run may be called so. */
+/*
+ * The folder's last part as the run's name, with other characters than letters, digits and -_.
+ * replaced, as config rules ask; "study" if nothing is left.
+ */
 static void put_name(FILE *out, const char *folder) {
     size_t n = strlen(folder), written = 0;
     while (n > 1 && folder[n - 1] == '/')
@@ -222,7 +240,7 @@ static void put_data(FILE *out, const struct init_words *words,
           out);
 }
 
-/* Features that the columns make, about. */
+/* An estimate: categories become a feature each, an open list OPEN_FEATURES. */
 static size_t count_features(const struct gr_schema *schema) {
     size_t n = 0;
     for (unsigned i = 0; i < schema->columns_count; i++) {
@@ -233,15 +251,21 @@ static size_t count_features(const struct gr_schema *schema) {
     return n;
 }
 
-/* Rounds in which a silo makes about STEPS steps. */
+/*
+ * Rounds in which a silo makes about STEPS steps of BATCH rows, within bounds: small tables need
+ * more rounds for the same number of steps.
+ */
 static size_t count_rounds(const struct init_words *words, const struct gr_inference *inference) {
     const size_t steps = inference->n_rows / count_silos(words, inference) / BATCH + 1;
     const size_t rounds = STEPS / steps;
     return rounds < ROUNDS_LEAST ? ROUNDS_LEAST : rounds > ROUNDS_MOST ? ROUNDS_MOST : rounds;
 }
 
-/* Rates at which standardised features are learnt without oscillation: the more features there are,
- * the steeper a loss can be. */
+/*
+ * A learning rate at which standardised features are learnt without oscillation. The largest
+ * curvature of the loss grows with the number of features, so the rate falls as 1/n beyond 40 of
+ * them.
+ */
 static double find_rate(const struct gr_inference *inference) {
     const size_t n = count_features(inference->schema);
     const double rate = n > 40 ? 4.0 / (double)n : 0.1;
@@ -280,10 +304,15 @@ static void put_model(FILE *out, const struct gr_inference *inference) {
             models[kind].type, models[kind].why, find_rate(inference), BATCH, models[kind].metrics);
 }
 
+/* At most a rank for each silo, and no more than RANKS_MAX, for the first try on a workstation. */
 static unsigned count_ranks(size_t silos) {
     return silos < RANKS_MAX ? (unsigned)silos : RANKS_MAX;
 }
 
+/*
+ * Plain text and not gr_config_to_yaml: the comments beside the settings are the point. write_files
+ * parses the result, so that a config that does not load is never written.
+ */
 static gr_status make_config(const struct init_words *words, const struct gr_inference *inference,
                              const char *path, const char *schema, char **text, size_t *n) {
     *text = NULL;
@@ -332,7 +361,10 @@ static gr_status make_folder(const struct init_words *words, const char *config,
     return GR_OK;
 }
 
-/* Both files, or none; the config must pass its own rules. */
+/*
+ * Both files, or none: a schema without its config would be refused as existing at the next
+ * attempt. Existing files are never replaced, as a person may have edited them.
+ */
 static gr_status write_files(const struct init_words *words, const struct gr_inference *inference,
                              const char *config_path, const char *schema_path) {
     char *config = NULL, *schema = NULL;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* granary inspect: what a file or a run directory holds. Shows, judges little, changes nothing. */
+/*
+ * granary inspect: the contents of a model, checkpoint, table or run directory. It changes nothing,
+ * and works on files that are damaged or still being written; damage makes it end with
+ * GR_ERROR_DATA after all has been printed.
+ */
 #include "cli/command.h"
 
 #include <math.h>
@@ -8,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* As it stands in the file. */
+/* The text as it stands in the file, line by line; quoted, as a file may come from anywhere. */
 static void show_preprocessing(const char *text) {
     if (!text) return;
     printf("  preprocessing\n");
@@ -43,6 +47,10 @@ static void show_model(const char *path, const struct gr_model_file *file, const
     printf("  whole         %s\n", file->digests_match ? "yes" : "NO, a slab's digest differs");
 }
 
+/*
+ * A damaged file is still shown, with its digest; with --digest alone nothing is printed for it, so
+ * that a script cannot take the digest of a damaged model for good.
+ */
 static gr_status inspect_model(const char *path, bool digest_only) {
     struct gr_model_file file = {0};
     unsigned char digest[GR_DIGEST_BYTES];
@@ -84,11 +92,17 @@ static gr_status inspect_table(const char *path) {
 /* ---- a run ------------------------------------------------------------------------------------
  */
 
-/* A run that says nothing for so long, and for ten of its rounds, is taken for dead where no lock
- * tells. */
+/*
+ * Seconds. A run that writes nothing for so long, and for ten of its rounds, is taken for dead
+ * where there is no lock to tell.
+ */
 static const double silence_s = 120;
 
-/* What became of it, in words. */
+/*
+ * The state of a run in words. The manifest's outcome is of the last orderly end; the lock on the
+ * directory tells whether a process is at work; where locks do not work the age of the records has
+ * to do.
+ */
 static const char *state_of(const char *path, const struct gr_run_summary *s) {
     const enum gr_hold hold = gr_run_directory_hold(path);
     const double round_s = s->rounds_done > 0 ? s->seconds / (double)s->rounds_done : 0;
@@ -145,7 +159,10 @@ static void print_summary(const char *path, const char *model, const struct gr_r
     }
 }
 
-/* Whether what it holds is whole: its manifest, its chain of events, its model. */
+/*
+ * Whether the directory is whole: its model, its chain of events, its manifest. A checkpoint that
+ * went away meanwhile is no damage, as a run under way drops old ones.
+ */
 static gr_status judge_run(const char *path, const char *model, const struct gr_run_summary *s) {
     struct gr_model_file file = {0};
     gr_status status = model ? gr_model_file_read(model, 0, 1, &file) : GR_OK;
@@ -164,7 +181,10 @@ static gr_status judge_run(const char *path, const char *model, const struct gr_
     return GR_OK;
 }
 
-/* The folder of runs is not a run, but knows the newest. */
+/*
+ * The folder of runs is not a run itself, but its link `latest` names the newest; other errors pass
+ * unchanged.
+ */
 static gr_status suggest_run(const char *path, gr_status status) {
     char *latest = NULL;
     if (status != GR_ERROR_DATA) return status;
@@ -199,6 +219,10 @@ out:
     return status;
 }
 
+/*
+ * The kind of a file is found by trying: model first, then table. The names of configs and text
+ * tables are recognised before, to give a better message than HDF5's.
+ */
 gr_status gr_command_inspect(struct gr_invocation *invocation) {
     const char *path;
     struct stat info = {0};

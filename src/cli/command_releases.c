@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* granary releases: what a config lets out of a silo, to whom, how often, and by which rule not. */
+/*
+ * granary releases: all that a config lets out of a silo, to whom, how often, and by which rule it
+ * is withheld. Printed from the table that the door enforces at run time (granary/release.h), so
+ * that document and program cannot differ. No table of rows is read.
+ */
 #include "cli/command.h"
 
 #include <jansson.h>
@@ -74,6 +78,7 @@ static void print_table(const struct gr_config *config) {
     print_policy(config);
 }
 
+/* "withheld" is null where a release leaves as it is. */
 static gr_status print_json(const struct gr_config *config) {
     size_t n;
     const struct gr_release_row *rows = gr_release_rows(&n);

@@ -4,6 +4,10 @@
 
 #include <stdio.h>
 
+/*
+ * A comparison has no run directory of its own, so that it needs -o. The path of the page is
+ * printed last, alone on its line, for scripts.
+ */
 gr_status gr_command_report(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     const char *output = NULL;

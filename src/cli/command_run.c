@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * granary run: starts `granary train` under the launcher, and starts it again from the newest
- * checkpoint when the launcher or too many of its ranks are gone. What survives in flight is the
- * ranks' affair; here it is about what they cannot survive.
+ * granary run: starts `granary train` under the launcher, watches it, and starts it again from the
+ * newest checkpoint when the launcher or too many of its ranks are gone. Ranks survive the loss of
+ * others by themselves; here it is about losses that they cannot survive (mpirun, a host, rank
+ * quorum).
+ *
+ * This process calls no MPI and reads no tables: it must outlive all that it watches. Everything it
+ * knows of a start comes from files of the run directory, the status note, and the launcher's end.
  */
 #include <errno.h>
 #include <math.h>
@@ -14,8 +18,10 @@
 
 #include "cli/launch.h"
 
-/* Seconds: the longest pause before a restart; until the ranks of the last start let go of the run
- * directory. */
+/*
+ * Seconds: the longest pause before a restart; and the longest wait until ranks of the last start
+ * have let go of the run directory.
+ */
 static const double backoff_max_s = 60, lock_s = 15;
 /* Seconds that the launcher may outlive its run: far more than ranks need to leave, and twice what
  * they are given after a loss. Open MPI 4 over several hosts does not end once a rank was killed.
@@ -56,6 +62,7 @@ struct run {
 /* ---- the command line -------------------------------------------------------------------------
  */
 
+/* The comparison refuses NaN as well. */
 static gr_status read_number(const char *what, const char *text, double smallest, double largest,
                              double *out) {
     char *end;
@@ -76,7 +83,10 @@ static gr_status read_count(const char *what, const char *text, uint32_t smalles
     return status;
 }
 
-/* What stands behind `--` is the launcher's; and -np is what mpirun calls -n. */
+/*
+ * Words behind `--` are the launcher's. -np, mpirun's own name of -n, is taken for it: getopt would
+ * read it as -n with the value "p". Changes argv in place.
+ */
 static void split_off_options(struct gr_invocation *invocation, struct run *run) {
     static char ranks[] = "-n";
     for (int i = 1; i < invocation->argc; i++) {
@@ -144,7 +154,10 @@ out:
 /* ---- what is needed before the first start ----------------------------------------------------
  */
 
-/* Read here too, for the run directory's name, and so that a mistake in it is told at once. */
+/*
+ * Read here too, for the run directory's name and the deadlines, and so that a mistake in it is
+ * told once and at once, not by every rank after a start of MPI.
+ */
 static gr_status read_config(struct run *run) {
     gr_status status = GR_OK;
     char *text = NULL;
@@ -163,7 +176,9 @@ out:
     return status;
 }
 
-/* The folders above `path`. */
+/*
+ * Makes the folders above `path`, like mkdir -p. The path is cut at each slash in turn in a copy.
+ */
 static gr_status make_folders_above(const char *path) {
     gr_status status = GR_OK;
     char *part = NULL;
@@ -183,9 +198,9 @@ out:
 }
 
 /*
- * The status goes into a file beside the run directory, or in it, where nothing may be made beside
- * it: where that is shared, so is this. It is made here, so that what cannot be written is told at
- * once, and ranks that do not see it know.
+ * Makes the file for the status that rank 0 notes, beside the run directory, or in it where nothing
+ * may be made beside it: where the directory is shared between hosts, so is the note. Ranks never
+ * create it, so a rank that does not find it knows that its host does not see the folder.
  */
 static gr_status make_note(struct run *run) {
     gr_status status = GR_OK;
@@ -204,7 +219,7 @@ out:
     return status;
 }
 
-/* The path means the same to ranks that have other working folders. */
+/* Ranks on other hosts may have other working folders. */
 static gr_status make_absolute(char **path) {
     char *whole = NULL;
     gr_status status = gr_path_absolute(*path, &whole);
@@ -226,6 +241,10 @@ static gr_status make_folder(struct run *run) {
     return gr_fail(GR_ERROR_WRITE, "run directory %s: %s", run->path, strerror(errno));
 }
 
+/*
+ * The path is fixed before the first start: all restarts go to the same directory, which the ranks
+ * alone would name anew each time.
+ */
 static gr_status choose_path(struct run *run) {
     gr_status status = GR_OK;
     struct gr_marks marks;
@@ -250,7 +269,10 @@ out:
     return status;
 }
 
-/* Ranks must know it before they can read the config together. */
+/*
+ * Ranks must know round.start_deadline_s before they can read the config together, so it is given
+ * to them by the environment.
+ */
 static gr_status tell_deadline(const struct run *run) {
     char text[32];
     snprintf(text, sizeof text, "%.17g", run->config->round.start_deadline_s);
@@ -262,9 +284,9 @@ static gr_status tell_deadline(const struct run *run) {
  */
 
 /*
- * Whether the run has ended and its launcher does not. What is no GR_OK may be rank 0's alone, of
- * which the others have yet to learn, to go on without it: before a sum's deadline, or, what cannot
- * be made good by another start, the round's.
+ * Whether the run has ended and its launcher does not. A noted error may be rank 0's alone, and the
+ * others may yet go on without it: they get the deadline of a sum for that, or the round's where
+ * another start could not make the error good.
  */
 static bool is_outlived(struct run *run) {
     double now = gr_clock_seconds(), limit = outlives_s;
@@ -296,6 +318,10 @@ static bool is_unstarted(struct run *run) {
     return true;
 }
 
+/*
+ * Looks while a start runs: whose claim the directory has, and whether the start has left anything
+ * that a restart may resume.
+ */
 static void notice_run(struct run *run) {
     struct gr_marks marks;
     uint64_t start;
@@ -306,13 +332,19 @@ static void notice_run(struct run *run) {
     run->held = marks.holds_run;
 }
 
+/*
+ * Called several times a second by gr_watch. True ends the launcher by force, and the start is
+ * judged by its notes.
+ */
 static bool look(void *context) {
     notice_run(context);
     return is_unstarted(context) || is_outlived(context);
 }
 
-/* A run that has begun is not begun anew because its folder has been moved away, replaced or
- * emptied. */
+/*
+ * A run is not begun anew because its folder has been moved away, replaced or emptied: a new start
+ * would train from the first round under the old name. Compared by device and inode.
+ */
 static gr_status check_folder(const struct run *run) {
     struct stat now;
     struct gr_marks marks;
@@ -342,7 +374,11 @@ static gr_status check_claim(const struct run *run) {
     return gr_fail(GR_STOPPED, "run: %s: another run goes on in it; this one is over", run->path);
 }
 
-/* GR_LOST: to be started again, because of *reason. */
+/*
+ * One start from words to judgement. GR_LOST: to be started again, because of *reason (static
+ * text). Signals that this process gets meanwhile are passed on by gr_watch. All state of the last
+ * start is reset here, in one place.
+ */
 static gr_status start_once(struct run *run, bool first, const char **reason) {
     gr_status status = GR_OK;
     struct gr_words words = {0};
@@ -414,7 +450,10 @@ static gr_status take_directory(const struct run *run, struct gr_run_directory *
     return status;
 }
 
-/* While nobody else writes there. A start that left no run leaves nothing to note it in. */
+/*
+ * Writes the event "restarted", while no rank runs: events.jsonl has one writer at a time, for
+ * which the directory's lock is taken. A start that left no run leaves no record to note it in.
+ */
 static gr_status note_restart(const struct run *run, uint32_t attempt, uint32_t round,
                               const char *reason) {
     gr_status status = GR_OK;
@@ -438,6 +477,10 @@ out:
     return status;
 }
 
+/*
+ * The pause doubles with each restart in a row, from --backoff to backoff_max_s: a cause that
+ * passes (a file system, a network) gets time, and a cause that stays does not keep a cluster busy.
+ */
 static gr_status prepare_restart(struct run *run, uint32_t attempt, uint32_t round,
                                  const char *reason) {
     gr_status status = GR_OK;
@@ -456,7 +499,11 @@ out:
     return status;
 }
 
-/* Starts until the end; restarts that get nowhere are limited, those that get on are not. */
+/*
+ * Starts until the end. Restarts count only since the last checkpoint of a new round: a run that
+ * gets on may be restarted without limit, a run that gets nowhere ends after --restarts of them,
+ * with GR_STOPPED.
+ */
 static gr_status start_until_done(struct run *run) {
     const char *reason = NULL;
     uint32_t attempt = 0, reached = 0;
@@ -480,6 +527,10 @@ static gr_status start_until_done(struct run *run) {
     return status;
 }
 
+/*
+ * gr_watch_begin comes before all that may start processes or hang. The guard of gr_watch_self
+ * needs the config's deadline, so the reading of the config itself is not guarded.
+ */
 gr_status gr_command_run(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     struct run run = {.restarts = 5, .backoff_s = 1, .grace_s = 60};

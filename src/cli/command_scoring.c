@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* granary evaluate and granary predict: a stored model on a table of rows, by all ranks. */
+/*
+ * granary evaluate and granary predict: a stored model on a table of rows, by all ranks. Only rank
+ * 0 prints; results are the same for any number of ranks.
+ */
 #include "cli/command.h"
 
 #include <stdio.h>
@@ -14,7 +17,10 @@ struct scoring_words {
     enum gr_data_source source; /* once the file has been looked at */
 };
 
-/* MODEL and a table, or features with options of its own. */
+/*
+ * Takes MODEL and a table, or with --features MODEL alone. A name with blanks that was not quoted
+ * is the usual reason for one too many, and the message says so.
+ */
 static gr_status take_names(struct gr_invocation *invocation, struct scoring_words *words) {
     const bool pair = words->features[0];
     const int found = invocation->argc - optind, wanted = pair ? 1 : 2;
@@ -36,7 +42,7 @@ static gr_status take_names(struct gr_invocation *invocation, struct scoring_wor
     return GR_OK;
 }
 
-/* The one file that was named is features, where it is IDX. */
+/* The single file that was named is IDX: it holds features, and labels come from another file. */
 static gr_status take_idx(const char *command, struct scoring_words *words, bool labelled) {
     if (labelled && !words->labels[0])
         return gr_fail(GR_ERROR_USAGE,
@@ -47,7 +53,10 @@ static gr_status take_idx(const char *command, struct scoring_words *words, bool
     return GR_OK;
 }
 
-/* What the table is: by --format, or what the file begins with, whatever it is called. */
+/*
+ * The format of the table: by --format, else by the first bytes of the file, whatever its name.
+ * Options that do not apply to it are refused and not ignored.
+ */
 static gr_status find_source(const char *command, struct scoring_words *words, bool labelled) {
     gr_status status = GR_OK;
     GR_TRY(gr_check_is_model(command, words->model, words->file));
@@ -82,7 +91,7 @@ static struct gr_table_options options_of(const struct scoring_words *words) {
                                              .encoding = words->encoding}};
 }
 
-/* Collective. */
+/* Collective. find_source opens files, which may fail on some hosts only, hence the agreement. */
 static gr_status start(struct gr_invocation *invocation, struct scoring_words *words, bool labelled,
                        struct gr_comm **comm) {
     struct gr_comm_options whole_nodes = {0};
@@ -134,6 +143,7 @@ static gr_status read_option(struct gr_invocation *invocation, int option,
     }
 }
 
+/* The library takes paths as char *, "" where absent; nothing writes to them. */
 static struct scoring_words no_words(void) {
     static char none[] = "";
     return (struct scoring_words){.model = none,
@@ -166,6 +176,7 @@ out:
     return status;
 }
 
+/* gr_leave comes last and on every way out: comm may hold MPI resources. */
 gr_status gr_command_evaluate(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     struct scoring_words words;
@@ -205,6 +216,10 @@ out:
     return status;
 }
 
+/*
+ * The output's name is checked before MPI's ranks meet, as all see the same name. Findings go to
+ * standard error, so that standard output has the result alone.
+ */
 gr_status gr_command_predict(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     struct scoring_words words;

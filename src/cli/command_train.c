@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* granary train: reads the config on rank 0, gives it to all, runs. */
+/*
+ * granary train: reads the config on rank 0, gives it to all, runs. Other hosts need not see the
+ * config file; they get its resolved text, so that all ranks train with the same settings.
+ */
 #include "cli/command.h"
 #include "cli/launch.h"
 
@@ -41,7 +44,10 @@ out:
     return status;
 }
 
-/* Rank 0: the config's text as given, and as resolved; and how long the start may take. */
+/*
+ * Rank 0: the config's text as given, for config.yaml, and as resolved, for the other ranks; and
+ * the seconds that the start may take.
+ */
 static gr_status read_config(const struct train_words *words, char **given, char **resolved,
                              double *start_s) {
     gr_status status = GR_OK;
@@ -58,7 +64,12 @@ out:
     return status;
 }
 
-/* Collective. Rank 0's config on all ranks, and a communicator as the config wants it. */
+/*
+ * Collective. Rank 0's config on all ranks, and a communicator as the config wants it. An error of
+ * rank 0's reading is held back until the ranks have met: a rank that returned before
+ * gr_comm_create would leave the others waiting in it. The communicator is made anew where the
+ * config asks for aggregation.ranks_per_node, which cannot be known before.
+ */
 static gr_status start(struct gr_invocation *invocation, const struct train_words *words,
                        const struct gr_comm_options *common, char **given,
                        struct gr_config **config, struct gr_comm **comm) {
@@ -88,7 +99,9 @@ out:
     return status;
 }
 
-/* What this process was started with, for processes that replace lost ranks; caller frees the list.
+/*
+ * The words this process was started with, for processes that replace lost ranks; NULL where they
+ * cannot be had, and no rank is replaced then. Caller frees the list; its words are argv's.
  */
 static char **find_command(const struct gr_invocation *invocation, char program[PATH_MAX]) {
     char **command = calloc((size_t)invocation->argc + 2, sizeof *command);
@@ -106,8 +119,11 @@ static void say_waiting(const char *words) {
     fflush(stderr);
 }
 
-/* The words that all ranks must have been started with, as "train DIGEST": ranks that are resumed
- * and ranks that begin would not understand each other. */
+/*
+ * The words that all ranks must have been started with, as "train DIGEST". Ranks that resume and
+ * ranks that begin would call different collectives; the handshake names them instead. Only a
+ * digest is compared, so that words may be of any length.
+ */
 static void describe_command(const struct gr_invocation *invocation, char out[GR_DIGEST_HEX + 16]) {
     struct gr_digest digest;
     unsigned char bytes[GR_DIGEST_BYTES];
@@ -120,13 +136,17 @@ static void describe_command(const struct gr_invocation *invocation, char out[GR
     snprintf(out, GR_DIGEST_HEX + 16, "%s %.16s", invocation->argv[0], hex);
 }
 
-/* What befalls a rank's own silos, on its own terminal. */
+/* Events of a rank's own silos, on its own terminal: the other ranks do not get these texts. */
 static void hear(void *context, const char *line) {
     (void)context;
     fprintf(stderr, "granary: %s\n", line);
     fflush(stderr);
 }
 
+/*
+ * A spawned process (MPI_Comm_spawn) joins a run under way, all others begin or resume one. On the
+ * way out the communicator goes first, for it borrows `started` and `libraries`.
+ */
 gr_status gr_command_train(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     struct train_words words = {0};

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* granary validate: what `train` would refuse before its first round, by the code that it runs. */
+/*
+ * granary validate: the refusals of `train` before its first round, found by the code that train
+ * itself runs (gr_examine), so the two cannot differ. Ends with the code that train would end with.
+ */
 #include "cli/command.h"
 
 #include <stdlib.h>
@@ -32,7 +35,10 @@ out:
 /* ---- the settings -----------------------------------------------------------------------------
  */
 
-/* A line of YAML ("  rounds: 3") leaves `path` at its key: "run.rounds". */
+/*
+ * Keeps the path of the setting at a line of YAML: "  rounds: 3" below "run:" makes "run.rounds.".
+ * The text is gr_config_to_yaml's, with two blanks for each level, so no YAML parser is needed.
+ */
 static void follow(char path[256], const char *line, size_t n) {
     size_t indent = strspn(line, " "), depth = indent / 2;
     const size_t key = strcspn(line + indent, ":");
@@ -45,7 +51,7 @@ static void follow(char path[256], const char *line, size_t n) {
     snprintf(at, 256 - (size_t)(at - path), "%.*s.", (int)key, line + indent);
 }
 
-/* With a remark where a setting has no default. */
+/* The resolved config, with a remark where a setting has no default. */
 static void print_resolved(const char *yaml) {
     char path[256] = "", name[256];
     for (const char *line = yaml; *line;) {
@@ -75,7 +81,10 @@ out:
 /* ---- what train would find --------------------------------------------------------------------
  */
 
-/* A rank's own silos, on its own terminal: here the whole reason may stand. */
+/*
+ * Silos of this rank, on its own terminal: the whole reason may be told here, as it does not leave
+ * the rank.
+ */
 static void print_sitting(const struct gr_examination *e) {
     for (size_t i = 0; i < e->n_sitting; i++)
         fprintf(stderr, "granary: %s\n", e->sitting[i]);
@@ -85,7 +94,10 @@ static void print_sitting(const struct gr_examination *e) {
                 e->n_sitting + e->n_more, e->n_sitting + e->n_more == 1 ? "" : "s");
 }
 
-/* All that was found as one message, a line each. */
+/*
+ * All problems as one message, a line each, cut at GR_MESSAGE_MAX bytes; the first is the one that
+ * train would tell.
+ */
 static gr_status fail_with(const struct gr_examination *e) {
     char message[GR_MESSAGE_MAX] = "";
     for (size_t i = 0; i < e->n; i++) {
@@ -95,6 +107,10 @@ static gr_status fail_with(const struct gr_examination *e) {
     return gr_fail(e->status, "%s", message);
 }
 
+/*
+ * Collective, under MPI if there is one. Every rank reads the config by itself: a host that
+ * does not see the file makes all fail, by the agreement.
+ */
 static gr_status examine(struct gr_invocation *invocation) {
     gr_status status;
     struct validate_words words = {0};
@@ -126,6 +142,10 @@ out:
     return status;
 }
 
+/*
+ * The words are read twice: --resolved needs no MPI, which therefore starts only behind the first
+ * reading; optind is reset for the second.
+ */
 gr_status gr_command_validate(struct gr_invocation *invocation) {
     struct validate_words words = {0};
     gr_status status = read_words(invocation, &words);

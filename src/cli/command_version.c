@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+/* --verbose has the text that the manifest of a run has as its software (gr_versions_text). */
 gr_status gr_command_version(struct gr_invocation *invocation) {
     bool verbose = false;
     int option;

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The commands and their options: the one table from which options are parsed, and from which
- * help, the manual page granary.1 and the completions of shells are made.
+ * The commands and their options: the one table from which options are parsed, and from which help,
+ * the manual page granary.1 and the completions of shells are made. A new option needs a row here
+ * and a branch in its command; all else follows.
+ *
+ * Keys of options are private to a command, so that the same letter may mean different options in
+ * two commands. Options that several commands have are macros, so that their help is the same.
  */
 #include "cli/command.h"
 
@@ -345,6 +349,7 @@ static void write_option(FILE *stream, const struct gr_option *option, int width
     fputc('\n', stream);
 }
 
+/* All options of a command are aligned to the longest label. */
 void gr_command_help(FILE *stream, const struct gr_command *command) {
     char label[64];
     int width = 0;

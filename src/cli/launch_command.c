@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which launcher there is, and the words it is started with. */
+/*
+ * The launcher, mpirun of Open MPI 4 or later, and the words it is started with. All differences
+ * between its generations stand here.
+ */
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +14,10 @@
 
 enum { VERSION_SECONDS = 30 };
 
+/*
+ * Grows word by word: a command line is short. A NULL always stands behind the last, as execv needs
+ * it.
+ */
 gr_status gr_words_add(struct gr_words *words, const char *format, ...) {
     char *text = NULL;
     va_list list;
@@ -35,13 +42,18 @@ void gr_words_release(struct gr_words *words) {
     *words = (struct gr_words){0};
 }
 
-/* The first number of "mpirun (Open MPI) 4.1.4"; 0: another launcher. */
+/*
+ * The first number of "mpirun (Open MPI) 4.1.4"; 0: another launcher, whose options are not known.
+ */
 static int generation_of(const char *text) {
     const char *name = strstr(text, "(Open MPI)");
     return name ? atoi(name + strlen("(Open MPI)")) : 0;
 }
 
-/* Where `name` is in PATH; NULL: nowhere. Caller frees. */
+/*
+ * Where `name` is in PATH; NULL: nowhere. execvp would search by itself, but resolve_folder needs
+ * the path. An empty element of PATH is the working folder, as in a shell. Caller frees.
+ */
 static char *find_in_path(const char *name) {
     const char *path = getenv("PATH");
     char *copy = path ? strdup(path) : NULL, *rest = copy, *folder, *found = NULL;
@@ -75,6 +87,10 @@ static void resolve_folder(char **path) {
     free(copy);
 }
 
+/*
+ * --version is asked with a time limit, since an mpirun on a file system that hangs would block
+ * here.
+ */
 gr_status gr_launcher_find(struct gr_launcher *launcher) {
     gr_status status = GR_OK;
     struct gr_words words = {0};
@@ -103,7 +119,10 @@ out:
     return status;
 }
 
-/* What keeps the job alive when a rank dies, and lets it have more ranks than cores. */
+/*
+ * Options that keep the job alive when a rank dies, and let it have more ranks than cores. Without
+ * them mpirun ends all ranks with the first that dies, and nothing could be survived in flight.
+ */
 static gr_status add_recovery(const struct gr_launcher *launcher, struct gr_words *words) {
     /* Without the second, daemons on several hosts never end a job whose ranks end with an error.
      */
@@ -120,6 +139,7 @@ out:
     return status;
 }
 
+/* "--" ends the options, as a config's name may begin with a dash. */
 static gr_status add_train(const struct gr_start *start, struct gr_words *words) {
     gr_status status = GR_OK;
     char self[PATH_MAX];
@@ -140,6 +160,7 @@ out:
     return status;
 }
 
+/* -x exports the variables to ranks on other hosts. The caller releases `out`, also on failure. */
 gr_status gr_start_words(const struct gr_start *start, struct gr_words *out) {
     gr_status status = GR_OK;
     GR_TRY(gr_words_add(out, "%s", start->launcher->path));

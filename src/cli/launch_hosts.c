@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hosts a run may use, and which of them still answer. */
+/*
+ * The hosts a run may use, and a probe of which still answer. A host list is kept here and given to
+ * mpirun as --host, whatever form the user chose, so that dead hosts can be taken out of it.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +10,7 @@
 
 enum { HOSTFILE_MAX = 16 << 20, SLOTS_MAX = 1 << 20, PROBE_SECONDS = 20 };
 
+/* A host that is named twice gets the sum of its slots, as with mpirun. */
 static gr_status add_host(struct gr_hosts *hosts, const char *name, size_t length, uint32_t slots) {
     for (size_t i = 0; i < hosts->n; i++) {
         if (strlen(hosts->host[i].name) != length ||
@@ -26,7 +30,10 @@ static gr_status add_host(struct gr_hosts *hosts, const char *name, size_t lengt
     return GR_OK;
 }
 
-/* A number of slots: all of the text, 1 to SLOTS_MAX; 0: it is none. */
+/*
+ * A number of slots: all of the text, 1 to SLOTS_MAX; 0: it is none. At most 7 digits, so that no
+ * overflow is possible.
+ */
 static uint32_t read_slots(const char *text, size_t length) {
     uint32_t slots = 0;
     if (length == 0 || length > 7) return 0;
@@ -107,6 +114,10 @@ gr_status gr_hosts_text(const struct gr_hosts *hosts, char **out) {
     return status;
 }
 
+/*
+ * Starts `true` there by the launcher itself: a host that answers to ping may still refuse the
+ * launcher's daemon, and only that counts.
+ */
 static gr_status answers(const struct gr_launcher *launcher, const char *host, bool *out) {
     gr_status status = GR_OK;
     struct gr_words words = {0};
@@ -122,6 +133,11 @@ out:
     return status;
 }
 
+/*
+ * Probes the hosts one after the other, each for up to PROBE_SECONDS: only before a restart, when
+ * time has been lost anyway. An error of this host (no memory) takes out all hosts behind it and is
+ * returned.
+ */
 gr_status gr_hosts_probe(const struct gr_launcher *launcher, struct gr_hosts *hosts) {
     gr_status status = GR_OK;
     size_t kept = 0;

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The launcher as a process: started in a group of its own, so that the terminal's Ctrl-C comes to
- * us alone; told to end, in the end by force; and nothing of it left behind. Orphans of it become
- * our children (PR_SET_CHILD_SUBREAPER), which is how ranks are found that outlive their launcher.
+ * this process alone; told to end, in the end by force; and nothing of it left behind. Orphans of
+ * it become children of this process (PR_SET_CHILD_SUBREAPER), by which ranks are found that
+ * outlive their launcher.
+ *
+ * Signals are blocked and waited for (sigtimedwait), so that no handler runs at an awkward point
+ * and none is lost between a look and a wait.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -39,8 +43,11 @@ static void beat(void) {
     atomic_fetch_add(&beats, 1);
 }
 
-/* Only its end frees a process from a file system that hangs: this thread brings it about. Counts
- * its own looks, so that time in which the process was suspended does not matter. */
+/*
+ * Ends this process when it has been held up for self_s, as by a file system that hangs: no signal
+ * and no deadline reaches a thread in such a call, but _exit of another thread does. It counts its
+ * own looks, so that time in which the process was suspended does not count.
+ */
 static void *watch_self(void *unused) {
     static const double look_s = 0.25;
     double silent_s = 0;
@@ -71,6 +78,7 @@ static bool is_ignored(int number) {
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
+/* SIGCHLD is watched as well, so that the end of a child ends a wait at once. */
 void gr_watch_begin(void) {
     static const int asking[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP};
     sigemptyset(&watched);
@@ -82,7 +90,10 @@ void gr_watch_begin(void) {
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
-/* The next signal within `seconds`; 0: none. */
+/*
+ * The next signal within `seconds`; 0: none. Sleeps in pieces, with a beat before each, as the
+ * watchdog takes a long silence for a hang.
+ */
 static int next_signal(double seconds) {
     const double until = gr_clock_seconds() + seconds;
     double left = seconds;
@@ -97,6 +108,12 @@ static int next_signal(double seconds) {
     return number > 0 ? number : 0;
 }
 
+/*
+ * Between fork and exec only async-signal-safe functions are called, for there is a second thread.
+ * If the parent dies, the launcher gets SIGTERM (PDEATHSIG); a parent that died before prctl is
+ * noticed by getppid. setpgid is called on both sides, as either may run first. output -1: standard
+ * output and error stay.
+ */
 static pid_t start(const struct gr_words *words, int output) {
     pid_t parent = getpid(), pid = fork();
     if (pid != 0) {
@@ -136,6 +153,7 @@ static pid_t parent_of(const char *pid) {
     return behind && sscanf(behind + 1, " %c %d", &state, &parent) == 2 ? parent : -1;
 }
 
+/* Goes through /proc: children by adoption are not known otherwise. */
 static void kill_children(void) {
     struct dirent *entry;
     DIR *processes = opendir("/proc");
@@ -146,7 +164,10 @@ static void kill_children(void) {
     if (processes) closedir(processes);
 }
 
-/* Ends whatever is left; children of those that die come to us in turn. */
+/*
+ * Ends whatever is left. Children of a killed process become children of this one, so that the loop
+ * goes on until waitpid says that there is none (ECHILD).
+ */
 static void sweep(void) {
     int status;
     for (pid_t pid = 0; pid >= 0 || errno == EINTR;) {
@@ -170,6 +191,7 @@ static bool has_ended(pid_t pid, int *wait_status) {
     return found;
 }
 
+/* SIGTERM to the whole group, SIGKILL after force_s. Returns once `pid` has been reaped. */
 static void end_by_force(pid_t pid, int *wait_status) {
     double limit = gr_clock_seconds() + force_s;
     kill(-pid, SIGTERM);
@@ -179,6 +201,11 @@ static void end_by_force(pid_t pid, int *wait_status) {
     }
 }
 
+/*
+ * SIGUSR1 goes to the launcher, which passes it on to the ranks; repeated every repeat_s, since
+ * ranks may not have listened yet. The end by force comes after grace_s, or with a second SIGINT or
+ * SIGTERM that is later than one_wish_s.
+ */
 gr_status gr_watch(const struct gr_words *words, const struct gr_watch *watch, struct gr_end *end) {
     double asked_at = 0, repeat = 0;
     int number = 0;
@@ -221,6 +248,10 @@ bool gr_watch_pause(double seconds) {
     return false;
 }
 
+/*
+ * Signals stay pending meanwhile: the probe is short, and the wish to end is found by the next
+ * wait.
+ */
 bool gr_watch_quick(const struct gr_words *words, double seconds, char *out, size_t size) {
     double limit = gr_clock_seconds() + seconds;
     int wait_status = -1, ends[2];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a start of the launcher came to, and what follows from it. Three witnesses: the status that
+ * The result of a start of the launcher, and the decision whether another follows. There are three
+ * witnesses: the status that
  * rank 0 noted, the manifest, and the launcher's own end; in this order, because a launcher that is
  * to survive the death of ranks ends with 0 whatever happened, and one that died tells nothing.
  */
@@ -18,13 +19,19 @@
 
 #include "cli/launch.h"
 
-/* A status that another start would only meet again. */
+/*
+ * A status that another start would only meet again: errors of usage, config, data, policy or
+ * writing, and internal errors.
+ */
 static bool is_final(int code) {
     return code == GR_ERROR_USAGE || code == GR_ERROR_DATA || code == GR_ERROR_INTERNAL ||
            code == GR_ERROR_WRITE || code == GR_ERROR_POLICY || code == GR_ERROR_CONFIG;
 }
 
-/* Into the file that is there: one that is made here might be where nobody looks. */
+/*
+ * Never creates the file: a note that is made here might be where nobody looks. Short enough for a
+ * single write, so that readers see all of it or nothing.
+ */
 static void write_note(const char *path, const char *text) {
     int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
     const ssize_t n = (ssize_t)strlen(text);
@@ -36,7 +43,7 @@ static void write_note(const char *path, const char *text) {
 
 static const char started[] = "started\n";
 
-/* Whether rank 0 has started, and has not come beyond the meeting of the ranks. */
+/* Whether rank 0 has started, and has not come beyond the meeting of the ranks, by the note. */
 static bool is_meeting(const char *path) {
     char text[16] = "";
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -46,6 +53,10 @@ static bool is_meeting(const char *path) {
     return n > 0 && strcmp(text, started) == 0;
 }
 
+/*
+ * GR_OK is never replaced: a rank that was cut off from the others ends otherwise, and later.
+ * Outside of `granary run` the variable is not set, and nothing is noted.
+ */
 void gr_note_status(gr_status status, bool speaks) {
     const char *path = getenv(GR_STATUS_FILE);
     char text[16];
@@ -99,6 +110,7 @@ gr_status gr_note_clear(const char *path) {
     return GR_OK;
 }
 
+/* The newline must be there: a note that is being written counts as none. */
 int gr_noted_status(const char *path) {
     char text[16] = "";
     int fd = open(path, O_RDONLY | O_CLOEXEC), status;
@@ -112,6 +124,7 @@ gr_status gr_note_path(const char *run_path, bool within, char **out) {
     return gr_text_format(out, "%s%s.status-%ld", run_path, within ? "/" : "", (long)getpid());
 }
 
+/* Removes also notes of earlier processes that were killed before they could. */
 void gr_notes_clear(const char *run_path) {
     const char *slash = strrchr(run_path, '/');
     char *folder = slash ? strndup(run_path, (size_t)(slash - run_path) + 1) : strdup("."), *prefix;
@@ -135,7 +148,10 @@ static bool stat_in(const char *folder, const char *name, struct stat *out) {
     return found;
 }
 
-/* The round of the newest checkpoint by its name. */
+/*
+ * The round of the newest checkpoint by its name; it is not opened, as it serves only to see
+ * whether a start got on.
+ */
 static uint32_t newest_checkpoint(const char *run_path) {
     char *path = NULL;
     struct dirent *entry;
@@ -154,6 +170,10 @@ static uint32_t newest_checkpoint(const char *run_path) {
     return newest;
 }
 
+/*
+ * Inode and time of the manifest change with each start that opens the directory, as it is replaced
+ * by renaming.
+ */
 void gr_marks_read(const char *run_path, struct gr_marks *out) {
     struct stat info;
     *out = (struct gr_marks){.checkpoint = newest_checkpoint(run_path)};
@@ -187,20 +207,29 @@ bool gr_run_finished(const char *run_path) {
 }
 
 /*
- * A launcher's code that it has from a rank, which gave up within MPI_Init: Open MPI's own are 1,
- * and from version 5 on above 200. There a rank that dies in MPI_Init makes the others say that it
- * cannot be reached, as a wrong choice of networks does: which of them it was another start tells.
+ * Whether the launcher's code is that of a rank which gave up within MPI_Init: Open MPI's own codes
+ * are 1, and from version 5 on above 200. With version 5 a rank that dies in MPI_Init makes the
+ * others report that it cannot be reached, just as a wrong choice of networks does; only another
+ * start tells the two apart.
  */
 static bool is_of_rank(int code) {
     return code > 1 && code < 128;
 }
 
-/* Nothing but another start of the same would follow. */
+/*
+ * Nothing but the same would follow from another start. An error of the launcher before training is
+ * futile at the first start (a wrong option); a rank's error only once a second start has met it
+ * too.
+ */
 static bool is_futile(const struct gr_outcome *outcome, int code) {
     if (outcome->began) return false;
     return is_of_rank(code) ? outcome->fresh && !outcome->first : outcome->first;
 }
 
+/*
+ * The order of the questions is that of the witnesses: noted status, manifest, launcher's code. A
+ * final error goes before a signal, so that the user who pressed Ctrl-C still sees it.
+ */
 gr_status gr_outcome_judge(const struct gr_outcome *outcome, const char **reason) {
     const int wait_status = outcome->end.wait_status;
     const bool noted = outcome->noted >= 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command: finds the subcommand, starts MPI if it is needed, prints the error, exits. */
+/*
+ * The program: finds the subcommand, starts MPI if it is needed, prints the error, exits with the
+ * status as its code. The only file that calls MPI_Init and MPI_Finalize.
+ */
 #include "cli/command.h"
 #include "cli/launch.h"
 
@@ -17,18 +20,26 @@ static bool is_long(const char *name) {
     return command && (command->flags & GR_COMMAND_LONG);
 }
 
+/*
+ * Looked for before the command parses anything, so that help is shown beside wrong options as
+ * well.
+ */
 static bool asks_for_help(int argc, char **argv) {
     for (int i = 2; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
     return false;
 }
 
-/* Output that did not reach its file is a failure. */
+/* Output that did not reach its file is a failure: a full disk shows at the flush only. */
 static gr_status check_output(void) {
     if (fflush(stdout) == 0 && !ferror(stdout)) return GR_OK;
     return gr_fail(GR_ERROR_WRITE, "standard output could not be written");
 }
 
+/*
+ * MPI_Init and MPI_Finalize may hang for ever when a rank or a host is missing, and no MPI call has
+ * a deadline; gr_guard ends the process in their place.
+ */
 gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long,
                           struct gr_invocation *invocation) {
     int provided, rank = 0, size = 1;
@@ -93,6 +104,7 @@ static int end(gr_status status) {
     return (int)status;
 }
 
+/* Commands without MPI never start it: `granary inspect` works on hosts where MPI does not. */
 int main(int argc, char **argv) {
     struct gr_invocation invocation = {.world = MPI_COMM_NULL};
     gr_start_streams(argc < 2 || !is_long(argv[1]));

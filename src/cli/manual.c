@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shows a page of the manual, and searches the whole of it. */
+/*
+ * Shows a page of the manual, and searches the whole of it: pages, help of commands, tables of
+ * settings. Pages are compiled into the program, so that the manual is always of its version.
+ */
 #include "cli/manual.h"
 #include "cli/command.h"
 
@@ -22,7 +25,10 @@ static void print_page(const struct gr_page *page, FILE *stream) {
         fprintf(stream, "%s\n", *line);
 }
 
-/* False: there is no such program. One that is left early is no failure. */
+/*
+ * False: there is no such program. A pager that is left early is no failure; the SIGPIPE that it
+ * causes is ignored meanwhile.
+ */
 static bool show_in_pager(const struct gr_page *page, const char *pager) {
     enum { NOT_FOUND = 127 };
     void (*before)(int) = signal(SIGPIPE, SIG_IGN);
@@ -36,6 +42,7 @@ static bool show_in_pager(const struct gr_page *page, const char *pager) {
     return ended != -1 && !(WIFEXITED(ended) && WEXITSTATUS(ended) == NOT_FOUND);
 }
 
+/* A pager only on a terminal and only the user's own choice (PAGER). */
 gr_status gr_page_show(const struct gr_page *page) {
     const char *pager = getenv("PAGER");
     const bool wanted = pager && pager[0] && isatty(STDOUT_FILENO);
@@ -65,7 +72,10 @@ static bool holds_word(const char *const *lines, size_t n, const char *word) {
     return false;
 }
 
-/* Whether each word is in the piece or in its heading, and one at least in the piece. */
+/*
+ * Whether each word is in the piece or in its heading, and at least one in the piece: else a
+ * heading would make a hit of everything below it.
+ */
 static bool holds_all(const struct search *search, const char *const *lines, size_t n,
                       const char *heading) {
     bool any = false;
@@ -84,8 +94,10 @@ static bool begins_piece(const char *line) {
            strncmp(text, "```", 3) == 0 || (digits > 0 && strncmp(text + digits, ". ", 2) == 0);
 }
 
-/* How many lines belong together: a paragraph, an item, a row; of code a line and those that are
- * indented far below it. */
+/*
+ * How many lines belong together: a paragraph, an item, a row. In code, a line and lines indented
+ * at least CONTINUATION blanks below it, as help of options is.
+ */
 static size_t piece_lines(const char *const *lines, bool code) {
     size_t n = 1;
     if (lines[0][0] == '\0' || (!code && strchr("|#", lines[0][0]))) return n;
@@ -109,7 +121,10 @@ static void print_place(const struct search *search, const struct document *docu
            heading);
 }
 
-/* Of "## Dates" Dates; of "# Tables: CSV, IDX" what is behind the name. */
+/*
+ * "Dates" of "## Dates"; of a page's first line, "# Tables: CSV, IDX", the part behind the name,
+ * which is printed already.
+ */
 static const char *heading_of(const char *line) {
     const char *behind = strstr(line, ": ");
     return line[1] == ' ' && behind ? behind + 2 : line + strspn(line, "# ");
@@ -122,7 +137,7 @@ static size_t count_lines(const char *const *lines) {
     return n;
 }
 
-/* All words, but not in one piece. */
+/* Pages that have all words, but not in one piece; named if nothing better is found. */
 static void note_apart(struct search *search, const struct document *document) {
     const size_t used = strlen(search->apart);
     snprintf(search->apart + used, sizeof search->apart - used, "%s%s", used ? ", " : "",
@@ -150,7 +165,10 @@ static void search_document(struct search *search, const struct document *docume
         note_apart(search, document);
 }
 
-/* Text that is no page; it is cut into its lines. */
+/*
+ * Text that is no page; it is cut into its lines in place. strtok skips empty lines, which mean
+ * nothing in such text.
+ */
 static gr_status search_text(struct search *search, const char *name, char *text) {
     const char **lines = NULL;
     size_t n = 1;
@@ -203,6 +221,7 @@ out:
     return status;
 }
 
+/* Commands and settings come before the pages, as the exact reference. */
 gr_status gr_manual_search(char *const *words, size_t n) {
     struct search search = {.words = words, .n = n};
     gr_status status;

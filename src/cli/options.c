@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the subcommands share. */
+/*
+ * Functions that several subcommands share: options by the table of commands, positional arguments,
+ * files in each other's place, and the end of MPI.
+ */
 #include "cli/command.h"
 
 #include <stdio.h>
@@ -11,7 +14,7 @@
 
 enum { OPTIONS_MAX = 32 };
 
-/* The option that was meant by "--sett" or "--sett=1"; NULL: none is near. */
+/* The option that was meant by "--sett" or "--sett=1"; NULL: none is near in spelling. */
 static const char *nearest_option(const char *word, const struct gr_option *options) {
     const char *names[OPTIONS_MAX];
     char name[64];
@@ -23,7 +26,10 @@ static const char *nearest_option(const char *word, const struct gr_option *opti
     return gr_text_nearest(name, names, n);
 }
 
-/* A word of advice where an option belongs elsewhere. */
+/*
+ * A hint where an option belongs to another program or command: ranks are mpirun's, or `granary
+ * run`'s.
+ */
 static const char *advice(const char *command, const char *word) {
     const bool ranks = strncmp(word, "-n", 2) == 0 || strcmp(word, "--np") == 0;
     if (ranks && (strcmp(command, "train") == 0 || strcmp(command, "predict") == 0 ||
@@ -48,7 +54,10 @@ static void refuse_option(const char *command, const char *word, bool lacks_valu
                       nearest ? "'" : "", nearest ? "" : advice(command, word), command);
 }
 
-/* What getopt_long is to know of a command's options; letters: "o:", for each two bytes at most. */
+/*
+ * The lists that getopt_long takes. letters: "o:", for each option two bytes at most, behind a ":"
+ * that makes a missing value ':' instead of '?'.
+ */
 static void list_options(const struct gr_option *options, struct option list[OPTIONS_MAX],
                          char letters[2 * OPTIONS_MAX]) {
     size_t used = 0, i = 0;
@@ -65,6 +74,10 @@ static void list_options(const struct gr_option *options, struct option list[OPT
     letters[used] = '\0';
 }
 
+/*
+ * Options may stand behind arguments: getopt_long moves arguments to the end of argv. Its own
+ * messages are off; refuse_option's have a hint.
+ */
 int gr_next_option(struct gr_invocation *invocation) {
     const struct gr_option *options = gr_command_find(invocation->argv[0])->options;
     struct option list[OPTIONS_MAX];
@@ -137,6 +150,10 @@ bool gr_is_yaml_name(const char *path) {
     return ends_in(path, ".yaml") || ends_in(path, ".yml");
 }
 
+/*
+ * By name and first bytes only, before a parser would complain about the first line of a table. A
+ * file that is missing is left to the reader, which has the better message.
+ */
 gr_status gr_check_is_config(const char *path) {
     enum gr_data_source source;
     struct stat info;
@@ -173,6 +190,7 @@ gr_status gr_check_is_model(const char *command, const char *path, const char *t
                    command, swapped ? ", in this order" : "");
 }
 
+/* /proc/self/exe and not argv[0], which need not be a path. */
 gr_status gr_own_program(char out[PATH_MAX]) {
     static const char deleted[] = " (deleted)";
     const ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
@@ -184,6 +202,10 @@ gr_status gr_own_program(char out[PATH_MAX]) {
     return GR_OK;
 }
 
+/*
+ * After a loss on a single host MPI_Finalize is left out: it may wait for the dead. On several
+ * hosts it has to be called, or the launcher's daemons never end the job.
+ */
 void gr_leave(struct gr_invocation *invocation, struct gr_comm *comm) {
     if (!comm) return;
     invocation->ranks_lost = gr_comm_losses(comm);

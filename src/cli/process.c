@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a process needs before any command: its streams, its signals, and whether it is alone. */
+/*
+ * The state of a process before any command: its streams, its signals, and whether it is one of
+ * many without knowing it.
+ */
 #include "cli/command.h"
 
 #include <errno.h>
@@ -27,10 +30,18 @@ void gr_start_streams(bool output_matters) {
 
 static volatile sig_atomic_t stop_signal;
 
+/*
+ * Only sets a flag: all else is unsafe in a handler. Ranks look at it once their silos have
+ * trained.
+ */
 static void on_stop_signal(int number) {
     stop_signal = number;
 }
 
+/*
+ * SA_RESTART: a signal must not make reads and writes fail with EINTR in libraries that do not
+ * expect it.
+ */
 const volatile sig_atomic_t *gr_catch_stop(int number) {
     struct sigaction action = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
     sigaction(number, &action, NULL);
@@ -47,6 +58,7 @@ static long number_in(const char *name) {
     return text && end != text && !*end ? number : 0;
 }
 
+/* Before MPI starts only the environment tells; without any such variable the process is alone. */
 bool gr_start_is_first(void) {
     static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -56,7 +68,10 @@ bool gr_start_is_first(void) {
     return true;
 }
 
-/* How many processes whoever started this one says there are, by `*name`; 0: it does not say. */
+/*
+ * How many processes the launcher of this one says there are, by the variable *name; 0: it does not
+ * say. by_mpi: also variables of MPI launchers.
+ */
 static long count_told(bool by_mpi, const char **name) {
     static const char *const of_mpi[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "FLUX_JOB_SIZE"};
     const size_t n = sizeof of_mpi / sizeof *of_mpi;
@@ -74,6 +89,10 @@ struct gr_company gr_start_company(void) {
     return company;
 }
 
+/*
+ * Processes that do not know each other would each train all silos, and write into the same
+ * directory.
+ */
 gr_status gr_start_check_company(const struct gr_company *company, int size) {
     if (size > 1 || company->told <= 1) return GR_OK;
     return gr_fail(

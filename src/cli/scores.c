@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The scores of a model on a table, for people and as JSON. */
+/*
+ * The scores of a model on a table, for people and as JSON. The table is the user's own, so nothing
+ * is withheld or rounded for privacy here.
+ */
 #include "cli/command.h"
 
 #include <jansson.h>
@@ -39,8 +42,10 @@ out:
     return status;
 }
 
-/* [{"column", "missing", "outside", "unknown", "censored", "lost", "dropped"}, ...]; NULL: nothing
- * was found. */
+/*
+ * [{"column", "missing", "outside", "unknown", "censored", "lost", "dropped"}, ...] of columns in
+ * which something was found; NULL: nothing was found. Caller frees.
+ */
 static gr_status findings_json(const struct gr_scored *s, char **out) {
     gr_status status = GR_OK;
     json_t *list = json_array();
@@ -72,7 +77,7 @@ static gr_status findings_json(const struct gr_scored *s, char **out) {
 
 /* ---- classes -------------------------------------------------------------------------------- */
 
-/* Its name, or its number where it has none. */
+/* The class's name, quoted and cut, or its number where it has none. */
 static const char *name_of(const struct gr_scored *s, size_t c, char out[CLASS_NAME_BYTES]) {
     const char *const *names =
         gr_columns_class_names(s->columns, gr_accumulator_classes(s->accumulator));
@@ -83,7 +88,10 @@ static const char *name_of(const struct gr_scored *s, size_t c, char out[CLASS_N
     return out;
 }
 
-/* Bytes that are no beginning of a character do not take a column. */
+/*
+ * The width for printf that makes `text` fill `width` columns: printf counts bytes, and
+ * continuation bytes of UTF-8 take no column.
+ */
 static int padded(const char *text, int width) {
     for (const char *c = text; *c; c++)
         width += ((unsigned char)*c & 0xC0) == 0x80;
@@ -119,7 +127,10 @@ static void print_count(double count) {
         printf("  %9.6g", count);
 }
 
-/* Precision, recall and F1 of each class, as scikit-learn's classification_report has them. */
+/*
+ * Precision, recall and F1 of each class, as scikit-learn's classification_report defines them; "-"
+ * where the denominator is 0, which scikit-learn shows as 0.
+ */
 static void print_classes(const struct gr_scored *s) {
     char name[CLASS_NAME_BYTES];
     printf("\n%-*s  %9s  %9s  %9s  %9s\n", NAME_BYTES, "class", s->weighted ? "weight" : "rows",
@@ -155,6 +166,10 @@ static void print_matrix(const struct gr_scored *s) {
     }
 }
 
+/*
+ * The accuracy must be read against this share: a model that always names the largest class reaches
+ * it.
+ */
 static void print_largest(const struct gr_scored *s) {
     char name[CLASS_NAME_BYTES];
     const struct gr_class_share largest = gr_accumulator_largest_class(s->accumulator);
@@ -165,6 +180,9 @@ static void print_largest(const struct gr_scored *s) {
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
+/*
+ * A value with bounds is known only as far as its bins are narrow; the range is printed beside it.
+ */
 gr_status gr_print_scores(const struct gr_scored *s) {
     const size_t classes = gr_accumulator_classes(s->accumulator);
     printf("rows %lld  loss %.6f", (long long)s->score.examples, gr_score_loss(&s->score));
