@@ -158,6 +158,10 @@ static void write_names(FILE *page, const struct gr_chart *chart, const struct g
         at[place] = end;
         order[place] = series;
     }
+    /*
+     * Downwards each name gets its distance from the one above; then upwards, from the bottom,
+     * names that were pushed out are moved back in.
+     */
     for (size_t i = 1; i < n; i++)
         at[i] = fmax(at[i], at[i - 1] + LABEL_GAP);
     for (size_t i = n; i-- > 0;)

@@ -206,6 +206,10 @@ static uint32_t round_of(const char *line, size_t n) {
     return at ? (uint32_t)strtoul(at + sizeof key - 1, NULL, 10) : 0; /* a hash ends the line */
 }
 
+/*
+ * Hashes are not verified here: a chain that is broken further up must not keep a run from going
+ * on; gr_events_verify tells of it.
+ */
 static gr_status find_end(struct chain *chain, const char *path) {
     gr_status status = GR_OK;
     const char *line;
@@ -328,6 +332,11 @@ size_t gr_events_behind(const struct gr_events_file *file) {
 
 /* ---- looking back --------------------------------------------------------------------------- */
 
+/*
+ * One pass, in memory of the longest line. A head with n lines holds if the n-th line has its hash;
+ * a head of 0 lines holds always. A torn last line breaks the chain like a wrong one; only the
+ * first break is told, for every line behind it follows.
+ */
 gr_status gr_events_look(const char *path, const struct gr_head *heads, bool *holds, size_t n_heads,
                          uint64_t *n_lines, size_t *broken_line) {
     gr_status status = GR_OK;
@@ -369,6 +378,10 @@ static void copy_digest(const json_t *records, const char *key, char out[GR_DIGE
     snprintf(out, GR_DIGEST_HEX, "%s", text ? text : "");
 }
 
+/*
+ * number: of the line, from 1. *found is false where the file ends before it, or the line has no
+ * "records", as in records of earlier versions; digests that are missing become "".
+ */
 gr_status gr_events_closing(const char *path, uint64_t number, struct gr_closing *out,
                             bool *found) {
     gr_status status = GR_OK;

@@ -28,6 +28,7 @@ static double rows_per_second(const struct gr_metrics *m) {
  */
 const struct gr_figure gr_figures[] = {
     {FIGURE(round, GR_FIGURE_COUNT32)},
+    /* Silos, of which `selected` and below count fates; see struct gr_metrics. */
     {FIGURE(participants, GR_FIGURE_COUNT32)},
     {FIGURE(selected, GR_FIGURE_COUNT32)},
     {FIGURE(dropped, GR_FIGURE_COUNT32)},
@@ -37,6 +38,7 @@ const struct gr_figure gr_figures[] = {
     {FIGURE(recoveries, GR_FIGURE_COUNT32)},
     {FIGURE(examples, GR_FIGURE_COUNT64), .title = "rows"},
     {FIGURE(processed, GR_FIGURE_COUNT64)},
+    /* Losses have four decimals in the report, shares two in per cent. */
     {FIGURE(train_loss, GR_FIGURE_REAL), .title = "training loss", .decimals = 4},
     {FIGURE(validation_loss, GR_FIGURE_REAL), .title = "validation loss", .decimals = 4},
     {FIGURE(validation_accuracy, GR_FIGURE_REAL), .title = "validation" PERCENT, .shown_times = 100,
@@ -46,6 +48,7 @@ const struct gr_figure gr_figures[] = {
      .decimals = 2},
     {FIGURE(validation_rows, GR_FIGURE_COUNT64)},
     {FIGURE(test_rows, GR_FIGURE_COUNT64)},
+    /* Times of the rank that keeps the records, in seconds; in the report in ms. */
     {FIGURE(seconds.train, GR_FIGURE_REAL), .title = "train ms", .shown_times = 1000,
      .decimals = 1},
     {FIGURE(seconds.aggregate, GR_FIGURE_REAL), .title = "aggregate", .shown_times = 1000,

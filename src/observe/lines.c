@@ -87,6 +87,7 @@ static int copy_range(const struct gr_lines *lines, struct gr_lines_range range,
     return 0;
 }
 
+/* Returns 0 or errno. Without kept ranges the new file begins empty. */
 static int copy_kept(const struct gr_lines *lines, int fd) {
     off_t at = 0;
     char *chunk = NULL;
@@ -128,6 +129,9 @@ static int make_anew(struct gr_lines *lines) {
     }
     release_source(lines);
     lines->fd = fd;
+    /*
+     * The file has been synced before the rename, so nothing in memory is needed for it any more.
+     */
     lines->written = lines->synced = lines->length;
     lines->behind = 0;
     return 0;
@@ -239,6 +243,7 @@ out:
  * If the line itself was written and only the folder's sync failed, it counts.
  */
 gr_status gr_lines_append(struct gr_lines *lines, const char *line, size_t n) {
+    /* The bound is on waiting bytes alone; unsynced ones are bounded by UNSYNCED_MAX and a line. */
     if (lines->length - lines->written + n > GR_LINES_WAITING_MAX)
         return gr_fail(GR_ERROR_WRITE, "%s: the disk is full, and %zu lines wait, allowed %d MiB",
                        lines->path, lines->behind, GR_LINES_WAITING_MAX >> 20);
@@ -290,6 +295,10 @@ static gr_status replace_written(struct gr_lines *lines, const char *line, size_
     return ftruncate(lines->fd, place) == 0 ? GR_OK : refused(lines, errno);
 }
 
+/*
+ * A line that still waits is exchanged in memory. A line in the file is written over in place by
+ * one write, filled with blanks to the former length, so that no reader sees its end torn off.
+ */
 gr_status gr_lines_replace_last(struct gr_lines *lines, const char *line, size_t n) {
     gr_status status = GR_OK;
     char *padded = NULL;
@@ -338,6 +347,10 @@ size_t gr_lines_behind(const struct gr_lines *lines) {
     return lines->behind;
 }
 
+/*
+ * Once more tries to write what waits. The status is not returned, as a caller at its end could do
+ * no more about it; gr_lines_sync before tells.
+ */
 void gr_lines_close(struct gr_lines *lines) {
     if (!lines) return;
     /* A failure here is found by the next reader. */

@@ -170,6 +170,9 @@ static int add_named(json_t *line, const struct gr_metrics *m) {
     for (unsigned i = 0; i < gr_metric_count; i++)
         if (m->named_told & UINT32_C(1) << i) bad |= set_named(line, m, i, "", m->named[i]);
     for (unsigned i = 0; i < gr_metric_count; i++) {
+        /*
+         * Also false where either is NaN: bounds are told only where they say more than the value.
+         */
         if (!(m->named_lower[i] < m->named_upper[i])) continue;
         bad |= set_named(line, m, i, "_lower", m->named_lower[i]);
         bad |= set_named(line, m, i, "_upper", m->named_upper[i]);
@@ -199,6 +202,10 @@ static json_t *holder(json_t *line, const char *name, const char **key) {
     return json_object_get(line, object);
 }
 
+/*
+ * The order of members is that of gr_figures: jansson keeps the order of insertion, and so equal
+ * rounds give equal text.
+ */
 static int add_figures(json_t *line, const struct gr_metrics *m) {
     int bad = 0;
     for (size_t i = 0; i < gr_figure_count; i++) {
@@ -274,6 +281,10 @@ void gr_metrics_close(struct gr_metrics_file *file) {
 
 /* ---- reading, for the report ---------------------------------------------------------------- */
 
+/*
+ * Both names are looked for, since a file does not say which rows its metrics are of. Accuracy and
+ * loss have members of their own (`always`) and would be read twice.
+ */
 static void read_named(const json_t *json, struct gr_metrics *out) {
     char key[96];
     for (unsigned metric = 0; metric < gr_metric_count; metric++)
@@ -288,6 +299,7 @@ static void read_named(const json_t *json, struct gr_metrics *out) {
         }
 }
 
+/* Lists shorter than three read as NaN. */
 static void read_silos(const json_t *json, struct gr_metrics *out) {
     const json_t *silos = json_object_get(json, "silos");
     const json_t *loss = json_object_get(silos, "loss");

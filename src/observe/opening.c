@@ -10,6 +10,7 @@
 
 enum { SAID_BYTES = 512 };
 
+/* Thousands are separated by commas. 20 digits and 6 commas fit into out. */
 void gr_count_text(uint64_t count, char out[32]) {
     char digits[24];
     const int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)count);
@@ -38,6 +39,7 @@ static void say_rows(FILE *stream, const struct gr_opening *o) {
     say_line(stream, "rows", text);
 }
 
+/* Ranks stand beside silos because a run with fewer ranks than silos is slower, never different. */
 static void say_silos(FILE *stream, const struct gr_opening *o) {
     char text[SAID_BYTES];
     snprintf(text, sizeof text, "%u on %d rank%s", o->silos, o->ranks, o->ranks == 1 ? "" : "s");
@@ -50,6 +52,10 @@ static void say_silos(FILE *stream, const struct gr_opening *o) {
     say_line(stream, "silos", text);
 }
 
+/*
+ * Both features and columns are told: categories become several features, which surprises readers
+ * of the parameters' number.
+ */
 static void say_model(FILE *stream, const struct gr_opening *o) {
     char text[SAID_BYTES], number[32], more[32];
     gr_count_text(o->features, number);

@@ -178,6 +178,10 @@ static void *watch(void *context) {
     pthread_mutex_lock(&p->lock);
     while (!p->ending) {
         struct timespec until;
+        /*
+         * A condition variable waits by the realtime clock unless told otherwise; a jump of the
+         * clock costs one late drawing at most.
+         */
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += 1;
         pthread_cond_timedwait(&p->end, &p->lock, &until);
@@ -269,6 +273,9 @@ void gr_progress_trained(struct gr_progress *p, uint32_t round, uint32_t done, u
     leave(p);
 }
 
+/*
+ * The clock of the ETA begins here and not at creation: loading the tables is no part of a round.
+ */
 void gr_progress_open(struct gr_progress *p, const struct gr_opening *o) {
     if (!p) return;
     enter(p);
@@ -362,6 +369,7 @@ static void say_scores(const struct gr_progress *p, const struct gr_headline *h)
     fputc('\n', p->stream);
 }
 
+/* A pending round is drawn first, so that the last line of rounds is of the last round. */
 static void say_end(struct gr_progress *p, const char *run_path, const char *model_digest,
                     const struct gr_headline *headline) {
     char time[32];

@@ -130,6 +130,10 @@ static gr_status put_partial(struct gr_replay *replay, struct partial partial) {
     return GR_OK;
 }
 
+/*
+ * All lists of a partial lie one behind the other in `absent`, from `first` on, in the order of
+ * enum list; flag adds up lengths to find its own.
+ */
 static gr_status add_partial(struct gr_replay *replay, uint32_t round, const json_t *event) {
     gr_status status = GR_OK;
     struct partial partial = {.round = round,
@@ -147,6 +151,9 @@ out:
  * the silos of a lost rank are hosted again: an empty standing list says so.
  */
 static gr_status start_again(struct gr_replay *replay, uint32_t round) {
+    /*
+     * A start from round 0 loads its silos anew, so former losses before the first round are void.
+     */
     if (round == 0) replay->n_lost = 0;
     while (replay->n_partials > 0 && replay->partials[replay->n_partials - 1].round > round)
         replay->n_partials--;
@@ -191,6 +198,10 @@ static gr_status take_event(struct gr_replay *replay, const json_t *json) {
     return add_partial(replay, (uint32_t)round, json);
 }
 
+/*
+ * The chain of hashes is not checked: rosters may be replayed from a file that was edited on
+ * purpose. An error names the file and the line.
+ */
 static gr_status take_lines(struct gr_replay *replay, const char *path,
                             struct gr_lines_reader *reader) {
     gr_status status = GR_OK;
@@ -209,6 +220,7 @@ out:
     return status;
 }
 
+/* n_silos bounds the silos that events may name, and so the memory of a list. */
 gr_status gr_replay_open(const char *path, uint32_t n_silos, struct gr_replay **out) {
     gr_status status = GR_OK;
     struct gr_replay *replay = NULL;

@@ -35,6 +35,10 @@ static void write_title(FILE *page, const struct gr_report_run *runs, size_t n) 
     fputs(" \xc2\xb7 granary</title>\n", page);
 }
 
+/*
+ * Several runs: the comparison first, then each run folded away in <details>, which needs no
+ * script.
+ */
 static void write_page(FILE *page, const struct gr_report_run *runs, size_t n) {
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",

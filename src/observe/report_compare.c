@@ -58,6 +58,10 @@ static bool is_score(enum quantity quantity) {
     return quantity >= TEST_ACCURACY && quantity <= VALIDATION_LOSS;
 }
 
+/*
+ * Accuracies in per cent, losses as numbers; the best accuracy with its round, as it is not the
+ * outcome.
+ */
 static void write_score(FILE *page, enum quantity quantity, const struct gr_report_totals *t) {
     double score = score_of(t, quantity);
     if (!isfinite(score))
@@ -123,6 +127,10 @@ static void write_run_head(FILE *page, const struct gr_report_run *runs, size_t 
     fputs("</tr></thead>\n<tbody>\n", page);
 }
 
+/*
+ * A row for each quantity that at least one run has; of scores a missing one reads "not measured",
+ * not 0.
+ */
 static void write_figures(FILE *page, const struct gr_report_run *runs, size_t n) {
     struct gr_report_totals totals[GR_CHART_COLOURS];
     for (size_t i = 0; i < n; i++)
@@ -278,6 +286,7 @@ static bool same_model(const struct gr_report_run *runs, size_t n) {
     return first != NULL;
 }
 
+/* Equal digests are pointed out, because equality of the bits is the promise of the program. */
 void gr_report_comparison(FILE *page, const struct gr_report_run *runs, size_t n) {
     fprintf(page,
             "<h1>%zu runs compared</h1>\n<p class=\"lead\">Side by side first, then each for "

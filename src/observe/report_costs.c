@@ -32,6 +32,7 @@ static void add_phases(const struct gr_metrics *m, double *parts) {
     parts[PHASES - 1] += fmax(0, gr_report_positive(m->seconds.total) - sum);
 }
 
+/* Phases are stacked, so that the height of a bar is the time of a round. */
 static void draw_seconds(FILE *page, const struct gr_report_run *run) {
     static const char *const names[PHASES] = {"train", "aggregate", "evaluate", "checkpoint",
                                               "other"};
@@ -45,6 +46,7 @@ static void draw_seconds(FILE *page, const struct gr_report_run *run) {
                    add_phases);
 }
 
+/* The mean is over all rounds, also for phases that occur in few of them, as checkpoints. */
 static void write_phase(FILE *page, const char *name, double seconds,
                         const struct gr_report_totals *t, size_t rounds) {
     fprintf(page, "<tr><th scope=\"row\">%s</th><td>", name);
@@ -98,6 +100,7 @@ static bool has_column(const struct gr_figure *figure, const struct gr_report_ru
     return any;
 }
 
+/* A real that is not finite is shown as a dash; the text above the table explains it. */
 static void write_cell(FILE *page, const struct gr_figure *figure, const struct gr_metrics *m) {
     const double value = gr_figure_value(figure, m);
     fputs("<td>", page);
@@ -120,6 +123,7 @@ static void write_row(FILE *page, const struct gr_metrics *m, const bool *column
     fputs("</tr>\n", page);
 }
 
+/* Rows and head use the same `columns`, so that they cannot come apart. */
 static void write_round_head(FILE *page, const bool *columns) {
     fputs("<div class=\"scroll\"><table class=\"rounds\"><thead><tr><th "
           "scope=\"col\">round</th><th scope=\"col\">silos</th>",

@@ -154,6 +154,10 @@ static void title_of(const char *rows, unsigned metric, char out[120]) {
     out[0] = (char)toupper((unsigned char)out[0]);
 }
 
+/*
+ * One chart for each metric that the config names, with the test and the validation rows' curve;
+ * the rows of a run are of one kind, so that mostly one of both is empty.
+ */
 static bool draw_named(FILE *page, const struct gr_report_run *run) {
     char title[120];
     bool any = false;
@@ -187,6 +191,10 @@ static void note_rows(FILE *page, const struct gr_report_run *run) {
                     names[k], (unsigned long long)least[k], (unsigned long long)most[k]);
 }
 
+/*
+ * Accuracy comes before loss: most readers look for it first. A model of numbers has none, and its
+ * chart is left out.
+ */
 static void draw_run(FILE *page, const struct gr_report_run *run) {
     static const unsigned losses[] = {TRAIN_LOSS, VALIDATION_LOSS, TEST_LOSS},
                           accuracies[] = {VALIDATION_ACCURACY, TEST_ACCURACY};
@@ -232,6 +240,10 @@ static bool draw_all(FILE *page, const struct gr_report_run *runs, size_t n, con
     return drawn;
 }
 
+/*
+ * Test before validation before training, in the order of what a comparison should rest on. Named
+ * metrics have a chart for each kind of rows, as runs may differ in it.
+ */
 static void draw_runs(FILE *page, const struct gr_report_run *runs, size_t n) {
     static const struct {
         const char *title, *unit;
@@ -254,6 +266,9 @@ static void draw_runs(FILE *page, const struct gr_report_run *runs, size_t n) {
     if (!any) fputs("<p>In no round is a loss or an accuracy defined.</p>\n", page);
 }
 
+/*
+ * Several runs may be of different length; the longest decides whether there is anything to draw.
+ */
 void gr_report_curves(FILE *page, const struct gr_report_run *runs, size_t n) {
     size_t most = 0;
     for (size_t i = 0; i < n; i++)

@@ -32,6 +32,7 @@ size_t gr_report_step(size_t n, size_t most) {
  */
 void gr_report_bars(FILE *page, const struct gr_report_run *run, struct gr_bars chart,
                     void (*add)(const struct gr_metrics *round, double *parts)) {
+    /* On the stack: 100 bars of 5 parts are 4 kB. */
     double parts[BARS_MAX][GR_REPORT_PARTS] = {{0}};
     struct gr_bar bars[BARS_MAX];
     const size_t step = gr_report_step(run->n, BARS_MAX);
@@ -117,6 +118,10 @@ static void take_scores(struct gr_report_totals *t, const struct gr_metrics *m, 
     }
 }
 
+/*
+ * Pointers are into run->rounds. Seconds that are negative or absurd, as from a damaged line, count
+ * as 0.
+ */
 struct gr_report_totals gr_report_totals_of(const struct gr_report_run *run) {
     struct gr_report_totals t = {0};
     for (size_t i = 0; i < run->n; i++) {

@@ -132,6 +132,7 @@ static void write_result(FILE *page, const struct gr_report_totals *t,
     fputs("; ", page);
 }
 
+/* Alerts are counted here, at the top, since the timeline below is long. */
 static void write_presence(FILE *page, const struct gr_report_run *run,
                            const struct gr_report_totals *t) {
     if (t->partial == 0) {
@@ -151,6 +152,10 @@ static void write_presence(FILE *page, const struct gr_report_run *run,
     fputs(".</p>\n", page);
 }
 
+/*
+ * If an earlier model was kept, that is said in a sentence of its own: figures of the last round
+ * would else be taken for the model's.
+ */
 static void write_sentences(FILE *page, const struct gr_report_run *run,
                             const struct gr_report_totals *t) {
     fputs("<p class=\"lead\">", page);
@@ -181,6 +186,10 @@ static void figure_end(FILE *page, const char *label) {
     fprintf(page, "</b><span>%s</span></div>\n", label);
 }
 
+/*
+ * Per cent for accuracy, four decimals for a loss: more digits would pretend to a precision that
+ * few test rows give.
+ */
 static void write_score(FILE *page, const char *rows, double accuracy, double loss) {
     char label[40];
     if (isfinite(accuracy)) {
@@ -197,6 +206,10 @@ static void write_score(FILE *page, const char *rows, double accuracy, double lo
     }
 }
 
+/*
+ * The largest class stands beside the accuracy, without which an accuracy means little on
+ * unbalanced classes.
+ */
 static void write_figures(FILE *page, const struct gr_report_run *run,
                           const struct gr_report_totals *t) {
     fputs("<section class=\"grid figures\" aria-label=\"Figures\">\n", page);
@@ -263,6 +276,10 @@ static void write_notes(FILE *page, const struct gr_report_run *run) {
     fputs("</ul></div>\n", page);
 }
 
+/*
+ * `outcome` is text of a file; only known values become a CSS class, others are shown as text
+ * alone.
+ */
 void gr_report_head(FILE *page, const struct gr_report_run *run) {
     /* The class is one of ours; anything else has none. */
     static const char *const known[] = {"finished", "stopped", "running", "failed"};

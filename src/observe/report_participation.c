@@ -33,6 +33,10 @@ static void add_parts(const struct gr_metrics *m, double *parts) {
     parts[AWAY] += missing;
 }
 
+/*
+ * Colours as in the rest of the report: s0 for the good case; grey for silos that are still away,
+ * which were lost or late in an earlier round.
+ */
 static void draw_parts(FILE *page, const struct gr_report_run *run) {
     static const char *const names[PARTS] = {"took part", "lost", "late", "sat out", "still away"};
     static const char *const classes[PARTS] = {"s0", "s1", "amber", "s3", "away"};
@@ -51,6 +55,7 @@ static void write_count(FILE *page, const char *label, uint64_t count) {
     fputs("</td></tr>\n", page);
 }
 
+/* Counts are of silos and rounds together: a silo that is lost twice counts twice. */
 void gr_report_participation(FILE *page, const struct gr_report_run *run) {
     uint64_t dropped = 0, late = 0, sat_out = 0, returned = 0, recoveries = 0;
     size_t partial = 0;
@@ -199,6 +204,10 @@ static void write_time(FILE *page, const char *time, char day[11]) {
     gr_html_bytes_of_text(page, shown ? shown : "", shown ? strcspn(shown, "Z") : 0);
 }
 
+/*
+ * Everything that comes from the file passes gr_html_text; only words of the table are written as
+ * they are.
+ */
 static void write_event(FILE *page, const json_t *json, char day[11]) {
     const char *event = gr_json_text(json, "event"), *what = gr_json_text(json, "what");
     const char *words = words_of(event);

@@ -107,6 +107,7 @@ static void write_stretches(FILE *page, const json_t *stretches) {
     fputs("</tbody></table></div>\n", page);
 }
 
+/* All names are shown in the order of the manifest, so that new libraries need no change here. */
 static void write_software(FILE *page, const json_t *software) {
     const char *name;
     json_t *value;
@@ -136,6 +137,10 @@ static void write_placement(FILE *page, const json_t *placement) {
     fputs(n > OPEN_MAX ? "</code></details></dd>\n" : "</code></dd>\n", page);
 }
 
+/*
+ * Everything by which a run can be repeated, or two runs be told to be the same: digests, seed,
+ * ranks, placement, software.
+ */
 void gr_report_provenance(FILE *page, const struct gr_report_run *run) {
     const json_t *m = run->manifest, *privacy = json_object_get(m, "privacy");
     fputs("<h2>What exactly ran</h2>\n<div class=\"card\"><dl>\n", page);

@@ -45,6 +45,10 @@ static json_t *load_object(const char *text, size_t length, json_error_t *error)
     return NULL;
 }
 
+/*
+ * Duplicate keys are refused, as a reader that takes the first and a reader that takes the last
+ * would see different runs.
+ */
 static gr_status read_manifest(const char *run_path, struct gr_report_run *run) {
     gr_status status = GR_OK;
     char *path = NULL, *text = NULL;
@@ -65,6 +69,7 @@ out:
     return status;
 }
 
+/* Parsed as a tree and not as a config: settings of other versions must be shown as well. */
 static void read_settings(const char *path, struct gr_report_run *run) {
     char *text = NULL;
     size_t length = 0;
@@ -99,6 +104,7 @@ static size_t keep_ascending(struct gr_metrics *rounds, size_t n) {
     return kept;
 }
 
+/* A missing file is worth a note only if rounds were done. */
 static void read_rounds(const char *path, struct gr_report_run *run) {
     size_t lines = 0;
     if (access(path, F_OK) != 0) {
@@ -149,6 +155,7 @@ static void take_event(struct gr_report_run *run, json_t *json) {
     json_array_append(run->timeline, json);
 }
 
+/* `last_event` is kept apart from the timeline, which leaves out everyday events. */
 static gr_status take_events(struct gr_report_run *run, struct gr_lines_reader *reader) {
     gr_status status = GR_OK;
     const char *line;
@@ -180,6 +187,7 @@ static gr_status find_missed(struct gr_report_run *run, const char *path) {
     struct gr_replay *replay = NULL;
     uint8_t *absent = NULL;
     uint64_t silos = gr_json_count(run->manifest, "silos");
+    /* Without this section the report is still whole, so limits are not told as errors. */
     if (silos == 0 || silos > SILOS_MAX || silos * run->n > LOOKS_MAX) return GR_OK;
     /* Damaged events are noted already: it is then not known who missed what. */
     if (gr_replay_open(path, (uint32_t)silos, &replay) != GR_OK) return GR_OK;
@@ -198,6 +206,7 @@ out:
     return status;
 }
 
+/* The chain is verified in a pass of its own, since events behind a break are still shown. */
 static gr_status read_events(const char *path, struct gr_report_run *run) {
     struct gr_lines_reader *reader = NULL;
     if (access(path, F_OK) != 0) {
@@ -211,6 +220,7 @@ static gr_status read_events(const char *path, struct gr_report_run *run) {
     return find_missed(run, path);
 }
 
+/* The order matters: find_missed needs rounds and manifest. */
 static gr_status read_records(const char *run_path, struct gr_report_run *run) {
     gr_status status = GR_OK;
     char *path = NULL;
@@ -253,6 +263,7 @@ gr_status gr_report_read_any(const char *run_path, struct gr_report_run *run) {
     return read_records(run_path, run);
 }
 
+/* Parts may be NULL, as after a manifest that could not be read. */
 void gr_report_release(struct gr_report_run *run) {
     json_decref(run->manifest);
     json_decref(run->evaluation);

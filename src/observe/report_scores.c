@@ -36,6 +36,7 @@ static void write_metric(FILE *page, const char *key, const json_t *metric) {
     fputs("</td></tr>\n", page);
 }
 
+/* Metrics are shown in the order of the file, which is that of the table of metrics. */
 static void write_metrics(FILE *page, json_t *metrics) {
     const char *key;
     json_t *value;
@@ -182,6 +183,7 @@ static size_t find_mistakes(const json_t *counts, size_t n, struct mistake *foun
     return kept;
 }
 
+/* For many classes, where a matrix would not be legible. A mistake's share is of its true class. */
 static void write_mistakes(FILE *page, const json_t *names, const json_t *counts, size_t n) {
     struct mistake found[MISTAKES_SHOWN];
     size_t kept = find_mistakes(counts, n, found);
@@ -208,6 +210,7 @@ static void write_mistakes(FILE *page, const json_t *names, const json_t *counts
     fputs("</tbody></table></div>\n", page);
 }
 
+/* Above CLASSES_MAX the file is not believed, and looking through n * n cells would take long. */
 static void write_confusion(FILE *page, const json_t *confusion) {
     const json_t *counts = json_object_get(confusion, "counts");
     const json_t *names = json_object_get(confusion, "names");
@@ -267,6 +270,7 @@ static void write_rows(FILE *page, const json_t *evaluation, uint32_t kept) {
     fputs(".</p>\n", page);
 }
 
+/* Nothing is written for a run that was never evaluated. */
 void gr_report_scores(FILE *page, const struct gr_report_run *run) {
     json_t *metrics = json_object_get(run->evaluation, "metrics");
     const json_t *confusion = json_object_get(run->evaluation, "confusion");

@@ -116,6 +116,7 @@ static size_t find_range(const struct gr_report_run *run, const char *key, doubl
     return known;
 }
 
+/* Of a single silo there is no spread. */
 static void write_range(FILE *page, const struct gr_report_run *run, const struct scores *scores) {
     double range[3];
     char name[80];
@@ -144,6 +145,10 @@ static void write_range(FILE *page, const struct gr_report_run *run, const struc
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
+/*
+ * The columns depend on the run as a whole (silos_of, missed), not on the row, so that all rows
+ * have the same number of cells.
+ */
 static void write_row(FILE *page, const struct gr_report_run *run, const struct scores *scores,
                       const struct row *row) {
     fputs("<tr><th scope=\"row\">", page);
@@ -170,6 +175,7 @@ static void write_row(FILE *page, const struct gr_report_run *run, const struct 
     fputs("</tr>\n", page);
 }
 
+/* Long tables are folded; columns are those of write_row. */
 static void write_head(FILE *page, const struct gr_report_run *run, const struct scores *scores,
                        size_t n) {
     char name[80];

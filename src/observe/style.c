@@ -7,6 +7,7 @@
 #include "observe/html.h"
 
 const char gr_html_style[] =
+    /* Colours are named once here, in light and in dark; everything below uses the names. */
     ":root{color-scheme:light dark;--page:#f5f6f8;--card:#fff;--ink:#1b1f24;--muted:#5b636c;"
     "--line:#dfe3e8;--base:#9aa2ab;--good:#1a7342;--warn:#8f5000;--bad:#b3261e;--s0:#0067b0;"
     "--s1:#c94f00;--s2:#008a63;--s3:#a8508a;--amber:#a37500;--away:#868d95}\n"
@@ -15,6 +16,7 @@ const char gr_html_style[] =
     "--s0:#5aaef0;--s1:#f28c4b;--s2:#3fbf92;--s3:#dd92c2;--amber:#d9ab3f;--away:#7b838c}}\n"
     "*{box-sizing:border-box}\n"
     "html{-webkit-text-size-adjust:100%}\n"
+    /* Fonts are the reader's own: a page that holds all it needs loads none. */
     "body{margin:0;background:var(--page);color:var(--ink);"
     "font:15px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','Liberation Sans',"
     "Arial,sans-serif}\n"
@@ -30,10 +32,12 @@ const char gr_html_style[] =
     ".head h2{margin:0;font-size:22px}\n"
     ".run{border-top:2px solid var(--line);margin-top:40px;padding-top:28px}\n"
     ".run>details{margin-top:16px}\n"
+    /* The outcome of a run is told by word and colour, never by colour alone. */
     ".badge{font-size:13px;font-weight:600;padding:2px 11px;border-radius:99px;"
     "border:1px solid currentColor;color:var(--muted)}\n"
     ".finished{color:var(--good)}.stopped,.running{color:var(--warn)}.failed{color:var(--bad)}\n"
     ".alert{color:var(--warn)}.card.warn{border-left:4px solid var(--warn);margin-top:18px}\n"
+    /* Two columns where there is room for 420 pixels each, else one. */
     ".grid{display:grid;gap:14px;align-items:start}\n"
     ".figures{grid-template-columns:repeat(auto-fit,minmax(140px,1fr));margin-top:20px;"
     "align-items:stretch}\n"
@@ -45,6 +49,10 @@ const char gr_html_style[] =
     ".figure small,td small{font-size:.85em;font-weight:400;color:var(--muted)}\n"
     "td small{display:block}.figure span{color:var(--muted);font-size:13px}\n"
     "figure{margin:0}\n"
+    /*
+     * Charts. The stroke in the card's colour behind a text keeps it legible across lines of the
+     * grid.
+     */
     ".chart{display:block;width:100%;height:auto;overflow:visible}\n"
     ".chart text{fill:var(--muted);font-size:13px;font-variant-numeric:tabular-nums;"
     "paint-order:stroke;stroke:var(--card);stroke-width:3px}\n"
@@ -60,6 +68,7 @@ const char gr_html_style[] =
     ".s4{--c:var(--s0)}.s5{--c:var(--s1)}.s6{--c:var(--s2)}.s7{--c:var(--s3)}\n"
     ".amber{--c:var(--amber)}.away{--c:var(--away)}\n"
     ".line,.lead[d]{stroke:var(--c)}.dot,rect{fill:var(--c)}\n"
+    /* The second four series have the first four colours, dashed. */
     ".line:is(.s4,.s5,.s6,.s7){stroke-dasharray:5 4}\n"
     "g:hover>rect{opacity:.75}\n"
     ".legend{display:flex;flex-wrap:wrap;gap:2px 16px;list-style:none;margin:6px 0 0;padding:0;"
@@ -69,6 +78,7 @@ const char gr_html_style[] =
     ".key{height:4px;width:16px;vertical-align:middle}\n"
     ".key:is(.s4,.s5,.s6,.s7){background:repeating-linear-gradient(90deg,var(--c) 0 5px,"
     "transparent 5px 8px)}\n"
+    /* Tables. A wide one scrolls within its card, so that the page does not. */
     ".scroll{overflow-x:auto}.card.scroll{padding:4px 0}\n"
     "table{border-collapse:collapse;width:100%;font-size:13.5px;"
     "font-variant-numeric:tabular-nums}\n"
@@ -89,6 +99,10 @@ const char gr_html_style[] =
     ".day th{font-weight:600;color:var(--muted);background:var(--page)}\n"
     ".story td,.story th{text-align:left}.story td:last-child{width:100%;white-space:normal;"
     "overflow-wrap:anywhere}\n"
+    /*
+     * The confusion matrix: --share is set for each cell by write_matrix; hits and mistakes have
+     * different hues.
+     */
     ".matrix th,.matrix td{text-align:center!important;padding:5px 4px;border:1px solid "
     "var(--card);"
     "font-size:12.5px}\n"
@@ -109,11 +123,13 @@ const char gr_html_style[] =
     "summary{cursor:pointer;font-weight:600}\n"
     "ul{margin:0;padding-left:20px}li{overflow-wrap:anywhere}\n"
     "footer{margin-top:40px;color:var(--muted);font-size:13px}\n"
+    /* Phones: charts keep their width, so that their text is made larger. */
     "@media(max-width:560px){main{padding:20px 12px 32px}h1{font-size:23px}.lead{font-size:16px}"
     ".figures{grid-template-columns:1fr 1fr;gap:10px}.figure b{font-size:19px}"
     ".chart text{font-size:16px}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}"
     ".card{padding:12px}th,td{padding:6px 8px}.facts td,.facts thead th{white-space:normal}"
     ".matrix th,.matrix td{padding:4px 1px;font-size:11px}}\n"
+    /* On paper everything folded is opened, and colours are light whatever the screen has. */
     "@media print{:root{--page:#fff;--card:#fff;--ink:#000;--muted:#444;--line:#ccc;--base:#777;"
     "--good:#1a7342;--warn:#8f5000;--bad:#b3261e;--s0:#0067b0;--s1:#c94f00;--s2:#008a63;"
     "--s3:#a8508a;--amber:#a37500;--away:#868d95;color-scheme:light}"

@@ -15,6 +15,7 @@ static void take_text(char *out, size_t size, const char *text) {
     gr_text_quote(text ? text : "", text ? strlen(text) : 0, out, size);
 }
 
+/* The start is of the first stretch, the end of the last: a run that goes on has no end yet. */
 static void take_manifest(const struct gr_report_run *run, struct gr_run_summary *out) {
     const json_t *stretches = json_object_get(run->manifest, "stretches");
     const size_t n = json_array_size(stretches);
@@ -27,6 +28,7 @@ static void take_manifest(const struct gr_report_run *run, struct gr_run_summary
     out->rounds_done = gr_report_rounds_done(run);
 }
 
+/* Test scores go before validation scores, as in the report. */
 static void take_scores(const struct gr_report_run *run, struct gr_run_summary *out) {
     const struct gr_report_totals totals = gr_report_totals_of(run);
     const struct gr_metrics *m = totals.tested ? totals.tested : totals.validated;
@@ -71,6 +73,7 @@ static bool find_age(const char *run_path, double *age) {
     return found;
 }
 
+/* Notes become one text, a line each. The caller owns it. */
 static gr_status take_notes(const struct gr_report_run *run, struct gr_run_summary *out) {
     json_t *text;
     size_t i;
