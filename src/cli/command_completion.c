@@ -158,6 +158,10 @@ static void write_zsh_text(const char *text) {
     }
 }
 
+/*
+ * A setting becomes a state ("->setting"), for which write_zsh has compadd put no blank behind
+ * "key=".
+ */
 static void write_zsh_value(const struct gr_option *option) {
     printf(":");
     write_zsh_text(option->value);
@@ -198,6 +202,7 @@ static void write_zsh_option(const struct gr_option *option) {
     }
 }
 
+/* --help is no row of the table, since main answers it for every command. */
 static void write_zsh_command(const struct gr_command *command) {
     printf("    %s)\n        _arguments \\\n", command->name);
     for (const struct gr_option *option = command->options; option->name; option++)
@@ -254,6 +259,9 @@ static void write_zsh(const char *settings) {
            "_granary \"$@\"\n");
 }
 
+/*
+ * Settings come from the help of the config, as text, so that this file need not know their types.
+ */
 gr_status gr_command_completion(struct gr_invocation *invocation) {
     const char *shell = NULL;
     char *settings = NULL, quoted[80];

@@ -9,6 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/*
+ * Written to standard output when it was asked for, and to standard error when a command is
+ * missing.
+ */
 void gr_help_overview(FILE *stream) {
     fputs("granary trains one model across many silos without moving their data.\n\n"
           "usage: granary COMMAND ...\n\n",
@@ -108,6 +112,7 @@ static gr_status help_settings(const char *which, const char *section) {
     return status;
 }
 
+/* With the topics and not only the commands among the names that may have been meant. */
 static gr_status refuse_topic(const char *name) {
     const char *meant = meant_by(name);
     char quoted[80];

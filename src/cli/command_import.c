@@ -49,6 +49,7 @@ static gr_status read_count(const char *option, const char *text, size_t *out) {
     return GR_OK;
 }
 
+/* Values are only stored; which options go together is decided in read_words, in one place. */
 static gr_status read_option(struct gr_invocation *invocation, int option,
                              struct import_words *words) {
     switch (option) {
@@ -138,6 +139,10 @@ static void say(void *context, const char *line) {
     if (streams->output >= 0) dprintf(streams->output, "  %s\n", line);
 }
 
+/*
+ * The descriptors are above 2 (F_DUPFD_CLOEXEC, 3): a child that redirects its standard streams
+ * leaves them as they are.
+ */
 static gr_status import_csv(const struct import_words *words, const struct gr_csv_config *csv) {
     struct streams streams = {
         .output = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3),
@@ -194,6 +199,7 @@ out:
 
 /* ---- the command ---------------------------------------------------------------------------- */
 
+/* Reads the table back from the file: a summary of what is on disk is the better proof. */
 static gr_status print_summary(const char *output) {
     struct gr_table_summary summary;
     char *path = NULL;

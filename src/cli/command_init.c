@@ -25,6 +25,10 @@ struct init_words {
     struct gr_csv_config csv;
 };
 
+/*
+ * Several tables are a silo each, so --group would be a second answer to the same question.
+ * Trailing slashes are cut from the folder, in argv, so that joined paths look as usual.
+ */
 static gr_status read_words(struct gr_invocation *invocation, struct init_words *words) {
     int option;
     while ((option = gr_next_option(invocation)) != -1) {
@@ -123,6 +127,10 @@ static gr_status check(const struct init_words *words, const struct gr_inference
                : gr_fail(GR_ERROR_DATA, "%s: has no column of features: all are left out", path);
 }
 
+/*
+ * Reads all tables as one, for their columns have to agree: what one hospital writes as a number
+ * and another as a word must become one type.
+ */
 static gr_status infer(const struct init_words *words, struct gr_inference **out) {
     const struct gr_infer_options options = {.paths = words->tables,
                                              .n_paths = words->n_tables,
@@ -201,6 +209,7 @@ static size_t count_silos(const struct init_words *words, const struct gr_infere
     return most >= SILOS_WITHOUT_GROUP ? SILOS_WITHOUT_GROUP : most > 1 ? most : 1;
 }
 
+/* Only settings that differ from a default, or that a reader will want to change, are written. */
 static void put_data(FILE *out, const struct init_words *words,
                      const struct gr_inference *inference, const char *schema) {
     fprintf(out, "data:\n  source: csv\n  silos: %zu\n", count_silos(words, inference));
@@ -279,6 +288,10 @@ static double find_rate(const struct gr_inference *inference) {
     }
 }
 
+/*
+ * The simplest model that fits the label is chosen, with a larger one in the comment: a linear
+ * model is the reference for any other.
+ */
 static void put_model(FILE *out, const struct gr_inference *inference) {
     static const struct {
         const char *type, *why, *metrics;
@@ -348,6 +361,10 @@ static gr_status make_schema(const struct gr_inference *inference, char **out) {
 /* ---- the folder -------------------------------------------------------------------------------
  */
 
+/*
+ * lstat and not stat: a dangling link in the file's place is refused as well. *made: the folder was
+ * made here, so that it may be removed again after a failure.
+ */
 static gr_status make_folder(const struct init_words *words, const char *config, const char *schema,
                              bool *made) {
     const char *const files[] = {config, schema};
@@ -390,6 +407,7 @@ out:
     return status;
 }
 
+/* Ends with the two commands to run next, quoted for a shell. */
 static void tell(const struct init_words *words, const struct gr_inference *inference,
                  const char *lines, const char *config, const char *schema) {
     const size_t silos = count_silos(words, inference);
@@ -407,6 +425,7 @@ static void tell(const struct init_words *words, const struct gr_inference *infe
     put_commands(stdout, "  ", config, count_ranks(silos));
 }
 
+/* The label is copied, as the options of CSV files take it as char *. */
 gr_status gr_command_init(struct gr_invocation *invocation) {
     static char nothing[] = "";
     struct init_words words = {.csv = {.separator = GR_SEPARATOR_AUTO, .header = true}};

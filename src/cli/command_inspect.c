@@ -120,6 +120,7 @@ static const char *state_of(const char *path, const struct gr_run_summary *s) {
                   : "running, it seems: a record is new";
 }
 
+/* The largest class and the AUC stand beside the accuracy, as at the end of a run. */
 static void print_scores(const struct gr_run_summary *s) {
     if (s->scored_round == 0) {
         printf("  scores        none yet\n");
@@ -135,6 +136,7 @@ static void print_scores(const struct gr_run_summary *s) {
     printf(", after round %u\n", s->scored_round);
 }
 
+/* A broken chain is shown in capitals, since everything below it in the events may be forged. */
 static void print_summary(const char *path, const char *model, const struct gr_run_summary *s) {
     printf("%s: %s\n", path, state_of(path, s));
     printf("  rounds        %llu of %llu\n", (unsigned long long)s->rounds_done,
@@ -197,6 +199,7 @@ static gr_status suggest_run(const char *path, gr_status status) {
     return status;
 }
 
+/* Everything is shown before it is judged: a damaged run is the one that somebody inspects. */
 static gr_status inspect_run(const char *path, bool digest_only) {
     gr_status status = GR_OK;
     struct gr_run_summary summary = {0};

@@ -57,6 +57,7 @@ static void print_row(const struct gr_release_row *row) {
     if (row->rule) print_wrapped("withheld", row->rule);
 }
 
+/* The rules hold only where silos have rows that other processes do not read (gr_policy_holds). */
 static void print_policy(const struct gr_config *config) {
     if (!gr_policy_holds(config)) {
         printf(
@@ -101,6 +102,7 @@ static gr_status print_json(const struct gr_config *config) {
     return bad ? gr_fail(GR_ERROR_INTERNAL, "memory for the table was refused") : GR_OK;
 }
 
+/* --set counts, as with train: the list is of the config as it would be used. */
 gr_status gr_command_releases(struct gr_invocation *invocation) {
     struct release_words words = {0};
     struct gr_config *config = NULL;

@@ -97,6 +97,7 @@ static void split_off_options(struct gr_invocation *invocation, struct run *run)
     }
 }
 
+/* Ranges are checked here and not by ranks, which see none of these options. */
 static gr_status read_option(int option, struct run *run) {
     switch (option) {
     case 's':
@@ -128,6 +129,7 @@ static gr_status read_option(int option, struct run *run) {
     }
 }
 
+/* Of --run given twice the last counts, as with all options; the earlier copy is freed. */
 static gr_status read_words(struct gr_invocation *invocation, struct run *run) {
     gr_status status = GR_OK;
     int option;
@@ -292,6 +294,7 @@ static bool is_outlived(struct run *run) {
     double now = gr_clock_seconds(), limit = outlives_s;
     int noted = gr_noted_status(run->status_path);
     if (noted < 0) return false;
+    /* Growing records show that the run still works after its note, as when other ranks go on. */
     int64_t bytes = gr_records_bytes(run->path);
     if (noted != run->outlived.noted || bytes != run->outlived.bytes) {
         run->outlived.noted = noted;
@@ -411,6 +414,7 @@ static gr_status start_once(struct run *run, bool first, const char **reason) {
     gr_marks_read(run->path, &after);
     outcome.noted = gr_noted_status(run->status_path);
     outcome.unstarted = run->unstarted;
+    /* The manifest is replaced by each start that gets as far as its first round. */
     outcome.began = memcmp(before.manifest, after.manifest, sizeof after.manifest) != 0;
     run->begun |= outcome.began;
     outcome.fresh = !run->begun;

@@ -105,6 +105,7 @@ static struct gr_table_config table_of(const struct scoring_words *words) {
         .file = words->file, .features = words->features, .labels = words->labels};
 }
 
+/* Indexed by enum gr_data_source, so that the names cannot be out of step with it. */
 static gr_status read_format(const char *command, const char *text, struct scoring_words *words) {
     static const char *const names[] = {
         [GR_SOURCE_IDX] = "idx", [GR_SOURCE_HDF5] = "hdf5", [GR_SOURCE_CSV] = "csv"};

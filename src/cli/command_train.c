@@ -18,6 +18,10 @@ struct train_words {
     bool resume, quiet;
 };
 
+/*
+ * Every rank reads the same words and so returns the same status: no agreement is needed, and there
+ * is no communicator yet.
+ */
 static gr_status read_words(struct gr_invocation *invocation, struct train_words *words) {
     gr_status status = GR_OK;
     int option;
@@ -74,6 +78,7 @@ static gr_status start(struct gr_invocation *invocation, const struct train_word
                        const struct gr_comm_options *common, char **given,
                        struct gr_config **config, struct gr_comm **comm) {
     gr_status status = GR_OK, read = GR_OK;
+    /* `message` keeps rank 0's error: gr_comm_create in between sets messages of its own. */
     char *resolved = NULL, message[GR_MESSAGE_MAX] = "";
     struct gr_comm_options options = *common;
     /* Before the ranks meet: it says how long they have got for that. */
@@ -109,6 +114,10 @@ static char **find_command(const struct gr_invocation *invocation, char program[
         free(command);
         return NULL;
     }
+    /*
+     * The path of the program itself, since argv[0] was found by PATH, which a daemon on another
+     * host may not have.
+     */
     command[0] = program;
     memcpy(command + 1, invocation->argv, (size_t)invocation->argc * sizeof *command);
     return command;

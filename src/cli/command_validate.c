@@ -64,6 +64,7 @@ static void print_resolved(const char *yaml) {
     }
 }
 
+/* Without MPI and without tables: the settings alone. */
 static gr_status show_resolved(const struct validate_words *words) {
     struct gr_config *config = NULL;
     char *yaml = NULL;

@@ -150,6 +150,7 @@ static gr_status add_train(const struct gr_start *start, struct gr_words *words)
         GR_TRY(gr_words_add(words, "--set"));
         GR_TRY(gr_words_add(words, "%s", start->overrides->text[i]));
     }
+    /* Always named, so that a restart goes on in the same directory. */
     GR_TRY(gr_words_add(words, "--run"));
     GR_TRY(gr_words_add(words, "%s", start->run_path));
     if (start->resume) GR_TRY(gr_words_add(words, "--resume"));

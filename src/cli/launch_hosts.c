@@ -44,6 +44,7 @@ static uint32_t read_slots(const char *text, size_t length) {
     return slots <= SLOTS_MAX ? slots : 0;
 }
 
+/* An empty name, as between two commas, is refused as a mistake. */
 gr_status gr_hosts_from_list(const char *text, struct gr_hosts *hosts) {
     gr_status status = GR_OK;
     for (const char *at = text;; at++) {
@@ -79,6 +80,7 @@ static gr_status read_line(const char *path, size_t number, char *line, struct g
     return name ? add_host(hosts, name, strlen(name), slots) : GR_OK;
 }
 
+/* The same syntax as mpirun's, of which only names and slots are used. Bounded by HOSTFILE_MAX. */
 gr_status gr_hosts_from_file(const char *path, struct gr_hosts *hosts) {
     gr_status status = GR_OK;
     char *text = NULL, *rest, *line;
@@ -100,6 +102,7 @@ uint32_t gr_hosts_slots(const struct gr_hosts *hosts) {
     return slots;
 }
 
+/* No hosts: *out is NULL, and the launcher chooses by itself. */
 gr_status gr_hosts_text(const struct gr_hosts *hosts, char **out) {
     gr_status status = GR_OK;
     char *text = NULL;

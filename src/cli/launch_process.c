@@ -30,6 +30,10 @@
 static const double tick_s = 0.1, repeat_s = 5, force_s = 5, one_wish_s = 0.5,
                     longest_sleep_s = 0.1;
 
+/*
+ * Signals that this process waits for, blocked from gr_watch_begin on; child processes unblock
+ * them.
+ */
 static sigset_t watched;
 
 /* ---- this process itself ----------------------------------------------------------------------
@@ -37,6 +41,7 @@ static sigset_t watched;
 
 static atomic_uint beats; /* counts up whenever this process waits, and so is not held up */
 static double self_s;
+/* Borrowed; written before the thread starts, and only read since. */
 static const char *self_words;
 
 static void beat(void) {
@@ -120,6 +125,7 @@ static pid_t start(const struct gr_words *words, int output) {
         if (pid > 0) setpgid(pid, pid);
         return pid;
     }
+    /* The launcher begins with no signal blocked, or it could not be stopped by any. */
     sigset_t none;
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
@@ -147,6 +153,7 @@ static pid_t parent_of(const char *pid) {
     close(fd);
     if (n <= 0) return -1;
     text[n] = '\0';
+    /* The name ends at the last bracket; state and parent follow it. */
     const char *behind = strrchr(text, ')');
     int parent;
     char state;
@@ -194,6 +201,7 @@ static bool has_ended(pid_t pid, int *wait_status) {
 /* SIGTERM to the whole group, SIGKILL after force_s. Returns once `pid` has been reaped. */
 static void end_by_force(pid_t pid, int *wait_status) {
     double limit = gr_clock_seconds() + force_s;
+    /* To the whole group, for the launcher may have passed away before its ranks. */
     kill(-pid, SIGTERM);
     while (!has_ended(pid, wait_status)) {
         if (gr_clock_seconds() > limit) kill(-pid, SIGKILL);
@@ -215,6 +223,10 @@ gr_status gr_watch(const struct gr_words *words, const struct gr_watch *watch, s
     while (!has_ended(pid, &end->wait_status)) {
         double now = gr_clock_seconds();
         bool asks = number != 0 && number != SIGCHLD;
+        /*
+         * A second SIGINT or SIGTERM of the user; SIGUSR1 and SIGHUP never insist, since batch
+         * systems repeat them.
+         */
         bool insists =
             end->asked && now > asked_at + one_wish_s && (number == SIGINT || number == SIGTERM);
         if (insists || (end->asked && now > asked_at + watch->grace_s)) {

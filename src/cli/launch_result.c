@@ -41,6 +41,10 @@ static void write_note(const char *path, const char *text) {
     close(fd);
 }
 
+/*
+ * Words of a note before there is a status. They have no digits, so that gr_noted_status reads
+ * none.
+ */
 static const char started[] = "started\n";
 
 /* Whether rank 0 has started, and has not come beyond the meeting of the ranks, by the note. */
@@ -71,6 +75,10 @@ void gr_note_status(gr_status status, bool speaks) {
     write_note(path, text);
 }
 
+/*
+ * A file that rank 0 does not see could never tell `granary run` anything. A network file system
+ * may show it late, hence the wait of seen_s seconds.
+ */
 gr_status gr_note_start(void) {
     static const double seen_s = 5; /* a file system between hosts may take a while to show it */
     const char *path = getenv(GR_STATUS_FILE);
@@ -195,6 +203,7 @@ int64_t gr_records_bytes(const char *run_path) {
     return bytes;
 }
 
+/* A manifest that cannot be read says no. */
 bool gr_run_finished(const char *run_path) {
     char *path = NULL;
     if (gr_text_format(&path, "%s/manifest.json", run_path) != GR_OK) return false;

@@ -66,6 +66,10 @@ gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     invocation->world = MPI_COMM_WORLD;
+    /*
+     * Respawned processes have a world of their own, in which each may be rank 0; they never speak
+     * for the run.
+     */
     invocation->speaks = rank == 0 && !gr_comm_was_spawned();
     gr_status status = gr_comm_was_spawned() ? GR_OK : gr_start_check_company(&company, size);
     if (status == GR_OK && provided < MPI_THREAD_FUNNELED)
@@ -77,6 +81,9 @@ gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long
     /* An internal error may be one rank's alone. */
     if (status != GR_OK && (invocation->speaks || status == GR_ERROR_INTERNAL))
         fprintf(stderr, "granary: %s\n", gr_message());
+    /*
+     * Noted before MPI_Finalize, which may hang: the status must reach `granary run` in any case.
+     */
     gr_note_status(status, invocation->speaks);
     /*
      * After an internal error the others may be anywhere, and find that this rank has gone. After a
@@ -88,6 +95,7 @@ gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long
         _exit((int)status);
     }
     fflush(NULL);
+    /* If the guard has to end the process, it ends with the status of the work done. */
     gr_guard_code(status);
     gr_guard_start(invocation->ranks_lost ? FINALIZE_LOST_S : FINALIZE_S,
                    "MPI does not come to an end");

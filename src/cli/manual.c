@@ -144,6 +144,10 @@ static void note_apart(struct search *search, const struct document *document) {
              document->name);
 }
 
+/*
+ * The heading of a piece is printed once for all its hits. Fences of code switch how pieces are
+ * cut, and are themselves no hit.
+ */
 static void search_document(struct search *search, const struct document *document) {
     const char *const *lines = document->lines;
     const char *heading = "", *printed = NULL;
@@ -185,6 +189,10 @@ static gr_status search_text(struct search *search, const char *name, char *text
     return GR_OK;
 }
 
+/*
+ * The help is rendered as text and searched like a page, so that it cannot differ from what help
+ * shows.
+ */
 static gr_status search_command(struct search *search, const struct gr_command *command) {
     char name[32], *text = NULL;
     size_t n = 0;

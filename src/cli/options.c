@@ -39,6 +39,7 @@ static const char *advice(const char *command, const char *word) {
     return strcmp(command, "run") == 0 ? "; options of mpirun follow `--`" : "";
 }
 
+/* The nearest name goes before general advice: a misspelling is the commoner mistake. */
 static void refuse_option(const char *command, const char *word, bool lacks_value,
                           const struct gr_option *options) {
     const char *nearest = nearest_option(word, options);
@@ -104,6 +105,7 @@ gr_status gr_overrides_add(struct gr_overrides *overrides, const char *text) {
     return GR_OK;
 }
 
+/* The blanks of "--set a = b" and of unquoted names are told apart, as both are common. */
 gr_status gr_only_argument(struct gr_invocation *invocation, const char *what, const char **out) {
     const int found = invocation->argc - optind;
     const char *command = invocation->argv[0];
@@ -175,6 +177,7 @@ gr_status gr_check_is_config(const char *path) {
                    source == GR_SOURCE_HDF5 ? "HDF5" : "IDX");
 }
 
+/* A model and a table in the wrong order are recognised by the table's HDF5 signature. */
 gr_status gr_check_is_model(const char *command, const char *path, const char *table) {
     enum gr_data_source source, of_table;
     struct stat info;
@@ -226,6 +229,7 @@ gr_status gr_read_encoding(const struct gr_invocation *invocation, const char *t
                    invocation->argv[0], quoted);
 }
 
+/* The byte itself is taken too, as users of other tools expect (--separator ';'). */
 gr_status gr_read_separator(const struct gr_invocation *invocation, const char *text,
                             enum gr_separator *out) {
     static const char *const names[] = {"comma", "semicolon", "tab", "pipe",

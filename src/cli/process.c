@@ -28,6 +28,10 @@ void gr_start_streams(bool output_matters) {
 /* ---- signals ----------------------------------------------------------------------------------
  */
 
+/*
+ * The last signal that asked for a stop; 0: none. Shared by all signals that gr_catch_stop has
+ * caught.
+ */
 static volatile sig_atomic_t stop_signal;
 
 /*
@@ -105,6 +109,10 @@ gr_status gr_start_check_company(const struct gr_company *company, int size) {
 }
 
 gr_status gr_start_check_launcher(const struct gr_company *company) {
+    /*
+     * Variables by which MPI processes find each other. With any of them MPI_Init may succeed, and
+     * the check afterwards is the better one.
+     */
     static const char *const ways[] = {"PMIX_NAMESPACE", "PMIX_RANK", "PMI_RANK", "PMI_FD"};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         if (getenv(ways[i])) return GR_OK;

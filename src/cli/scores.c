@@ -19,6 +19,10 @@ static size_t columns_of(const struct gr_scored *s) {
     return s->columns && s->found ? s->columns->schema->columns_count : 0;
 }
 
+/*
+ * Findings are counts over all rows and ranks, under the columns' own names: the table is the
+ * user's.
+ */
 gr_status gr_print_findings(FILE *stream, const struct gr_scored *s) {
     gr_status status = GR_OK;
     char *words = NULL, name[CLASS_NAME_BYTES];
@@ -147,6 +151,10 @@ static void print_classes(const struct gr_scored *s) {
     }
 }
 
+/*
+ * Rows are the true classes, as in scikit-learn's confusion_matrix. Left out where it would be
+ * wider than a page.
+ */
 static void print_matrix(const struct gr_scored *s) {
     const size_t classes = gr_accumulator_classes(s->accumulator);
     char name[CLASS_NAME_BYTES];
@@ -193,6 +201,7 @@ gr_status gr_print_scores(const struct gr_scored *s) {
         const char *name = gr_metric_rows[m].name;
         const struct gr_metric_value v = gr_accumulator_metric(s->accumulator, m);
         if (gr_metric_rows[m].always || !gr_metric_fits(m, classes)) continue;
+        /* The AUC may be not known for its bins are too wide; its bounds are still told. */
         if (v.why && v.lower < v.upper)
             printf("%-18s not known: %s (%.6f to %.6f)\n", name, v.why, v.lower, v.upper);
         else if (v.why)
@@ -210,6 +219,7 @@ gr_status gr_print_scores(const struct gr_scored *s) {
     return gr_print_findings(stdout, s);
 }
 
+/* The form of a run's evaluation.json, so that one reader serves for both; "rows_of" is "table". */
 gr_status gr_print_scores_json(const struct gr_scored *s) {
     char *findings = NULL, *text = NULL;
     gr_status status;
