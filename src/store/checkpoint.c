@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Checkpoints: containers named after their round, of which the newest that is whole is taken.
- * Rank 0 alone lists, renames and removes; every rank writes, verifies and reads.
+ *
+ * Rank 0 alone lists, renames and removes; every rank writes, verifies and reads. A checkpoint is
+ * written under a temporary name and renamed once it is sealed and on the disk, so a death at any
+ * moment leaves either the old set or the new one. Damage (GR_ERROR_DATA) lets an older checkpoint
+ * be taken instead; a checkpoint that is whole but not this run's ends the start, for to go on from
+ * an older one would hide the mistake.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +21,8 @@
 
 enum { CHECKPOINTS_MAX = 1 << 20, DIFFERENCES_MAX = 1024 };
 
-/* "round-000005.h5": *round 5. */
+/* "round-000005.h5": *round 5. The name is composed again and compared, so that "round-5.h5", which
+ * nobody here writes, is not taken for the same round. */
 static bool parse_name(const char *name, uint32_t *round) {
     unsigned value = 0;
     int end = 0;
@@ -64,6 +70,8 @@ out:
     return status;
 }
 
+/* By name alone: it need not be whole. A folder that cannot be listed counts as one without
+ * checkpoints. */
 uint32_t gr_checkpoint_newest(const char *run_path) {
     uint32_t *rounds = NULL, newest = 0;
     size_t n = 0;
@@ -79,9 +87,9 @@ uint32_t gr_checkpoint_newest(const char *run_path) {
  */
 
 /*
- * Leftovers of writers that were killed or given up, which must not be published by one that only
- * slept. Those of a later round or attempt are left alone: it may be this rank that was given up.
- * A file that cannot be removed does no harm.
+ * Leftovers of writers that were killed or given up, which must not be published by a writer that
+ * only slept. Files of a later round or attempt are left alone: it may be this rank that was given
+ * up. A file that cannot be removed does no harm.
  */
 static void remove_temporaries(const char *dir, uint32_t round, uint32_t attempt) {
     struct dirent *entry;
@@ -117,7 +125,11 @@ static void remove_old(const char *dir, uint32_t round, uint32_t keep) {
     free(rounds);
 }
 
-/* Rank 0 only: the temporary file becomes the checkpoint. */
+/*
+ * Rank 0 only: the temporary file becomes the checkpoint. Older ones go only after the new name is
+ * on the disk (gr_file_publish syncs the folder); failing to remove them is no failure of the
+ * checkpoint.
+ */
 static gr_status publish(const char *dir, const char *temporary, const char *path,
                          const struct gr_state *state, uint32_t keep) {
     gr_status status = gr_file_publish(temporary, path);
@@ -126,6 +138,11 @@ static gr_status publish(const char *dir, const char *temporary, const char *pat
     return GR_OK;
 }
 
+/*
+ * A rank lost in it is GR_LOST for all sooner or later, and the caller repeats with a higher
+ * attempt under another name. The first rank cleans up its temporary file on the way out, whatever
+ * the failure.
+ */
 gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struct gr_state *state,
                               uint32_t keep, uint32_t attempt) {
     gr_status status = GR_OK;
@@ -149,7 +166,8 @@ out:
 /* ---- before the first --------------------------------------------------------------------------
  */
 
-/* Rank 0. Whether so many more files of that length would fit. */
+/* Rank 0. Whether so many more files of that length would fit: `keep` and the one being written,
+ * less those that are there and will be replaced. */
 static bool has_room(const char *dir, uint64_t bytes, uint32_t keep) {
     uint32_t *rounds = NULL;
     size_t n = 0;
@@ -162,6 +180,11 @@ static bool has_room(const char *dir, uint64_t bytes, uint32_t keep) {
     return disk.f_bavail / missing >= bytes / disk.f_frsize;
 }
 
+/*
+ * Everything but the vectors is done as gr_checkpoint_write does it, so that a path, a library or a
+ * file system that cannot take a checkpoint is found before hours of training. A lack of room is
+ * told in *room and is no failure here: the caller decides.
+ */
 gr_status gr_checkpoint_try(struct gr_comm *comm, const char *dir, const struct gr_state *state,
                             uint32_t keep, bool *room) {
     gr_status status = GR_OK;
@@ -184,11 +207,14 @@ out:
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
+/* All differences in one message: a wrong config usually differs in several, and to find them one
+ * by one costs a start each. */
 struct differences {
     char text[DIFFERENCES_MAX];
 };
 
 static void differ(struct differences *d, const char *format, ...) GR_PRINTF(2, 3);
+/* A text that is full stays cut off; nothing is written beyond it. */
 static void differ(struct differences *d, const char *format, ...) {
     size_t length = strlen(d->text);
     va_list arguments;
@@ -208,6 +234,7 @@ static void shape_text(const struct gr_tensor *tensor, char *out, size_t size) {
     snprintf(out + used, size - (size_t)used, "]");
 }
 
+/* Names the first tensor that differs: tensors behind it differ for the same reason. */
 static void compare_layouts(const struct gr_layout *found, const struct gr_layout *expected,
                             struct differences *d) {
     if (gr_layout_equal(found, expected)) return;
@@ -225,8 +252,9 @@ static void compare_layouts(const struct gr_layout *found, const struct gr_layou
 }
 
 /*
- * Whole, and yet not to be taken, nor to be passed over for an older one: another run's, or one
- * that has been given another's name.
+ * Whole, and yet not to be taken, nor to be passed over for an older one: a checkpoint of another
+ * run, or one that has been given another's name. Files without a run id, of earlier versions, are
+ * not asked.
  */
 static gr_status check_identity(const struct gr_container *c, const struct gr_state *state,
                                 uint32_t round) {
@@ -243,7 +271,8 @@ static gr_status check_identity(const struct gr_container *c, const struct gr_st
     return GR_OK;
 }
 
-/* GR_ERROR_CONFIG when the checkpoint is whole but belongs to another config. */
+/* GR_ERROR_CONFIG when the checkpoint is whole but belongs to another config: told apart from
+ * damage, since the user has to change something and an older file would not help. */
 static gr_status compare(const struct gr_container *c, const struct gr_state *state) {
     struct differences d = {""};
     char digest[GR_DIGEST_HEX];
@@ -275,6 +304,9 @@ static gr_status compare(const struct gr_container *c, const struct gr_state *st
                    c->path, d.text);
 }
 
+/*
+ * Every rank loads every vector whole: each holds its own copy of the model and the server's state.
+ */
 static gr_status load(const struct gr_container *c, struct gr_state *state) {
     gr_status status = GR_OK;
     GR_TRY(gr_container_load(c, 0, state->parameters));
@@ -291,13 +323,21 @@ out:
     return status;
 }
 
-/* Collective. Damage gives way to what is none: that any rank cannot read it, and why. */
+/*
+ * Collective. Damage gives way to failures of another kind, such as a rank that cannot read the
+ * file and why: else a missing mount on one rank would look like damage, and an older checkpoint be
+ * taken.
+ */
 static gr_status agree_read(struct gr_comm *comm, gr_status mine) {
     gr_status status = gr_comm_agree(comm, mine == GR_ERROR_DATA ? GR_OK : mine);
     return status == GR_OK ? gr_comm_agree(comm, mine) : status;
 }
 
-/* Collective. GR_ERROR_DATA before anything in `state` has been touched: it is damaged. */
+/*
+ * Collective. The order is: open, identity, config, digests, load; each agreed on, so that all take
+ * the same file. Ranks share the digests of the pieces. GR_ERROR_DATA before anything in `state`
+ * has been touched (*loading false): it is damaged, and another may be tried.
+ */
 static gr_status read_one(struct gr_comm *comm, const char *path, uint32_t round,
                           struct gr_state *state, bool *loading) {
     gr_status status = GR_OK;
@@ -327,7 +367,8 @@ static gr_status note_passed_over(char **lines, const char *dir, const char *mes
     return GR_OK;
 }
 
-/* Collective. Rank 0's list on all ranks; caller frees *rounds. */
+/* Collective. Rank 0's list on all ranks: a network file system may show each host another one. At
+ * most CHECKPOINTS_MAX, so the memory asked for is bounded. Caller frees *rounds. */
 static gr_status share_rounds(struct gr_comm *comm, const char *dir, uint32_t **rounds, size_t *n) {
     gr_status status = GR_OK;
     uint64_t count = 0;
@@ -345,7 +386,8 @@ out:
     return status;
 }
 
-/* Copies the evidence of a file that opens, and whose vectors are whole where that is asked. */
+/* Copies the evidence of a file that opens, and whose vectors are whole where that is asked. Not
+ * collective: this process verifies all pieces. */
 static gr_status find_evidence(const char *path, bool verify, struct gr_evidence *evidence,
                                char run_id[GR_RUN_ID_HEX], bool *found) {
     gr_status status = GR_OK;
@@ -360,6 +402,7 @@ out:
     return status;
 }
 
+/* round 0: the newest that is whole, as a resumption would take; else that round alone. */
 gr_status gr_checkpoint_evidence(const char *run_path, uint32_t round, struct gr_evidence *evidence,
                                  char run_id[GR_RUN_ID_HEX], uint32_t *of_round, bool *found) {
     gr_status status = GR_OK;
@@ -375,7 +418,9 @@ gr_status gr_checkpoint_evidence(const char *run_path, uint32_t round, struct gr
         if (round > 0 && rounds[i] != round) continue;
         GR_TRY(gr_text_format(&path, "%s/round-%06u.h5", dir, rounds[i]));
         status = find_evidence(path, round == 0, evidence, run_id, found);
-        /* A damaged one is passed over, as by a resumption; one may go while the run goes on. */
+        /*
+         * A damaged file is passed over, as by a resumption; a file may go while the run goes on.
+         */
         const bool gone = status == GR_REFUSED && access(path, F_OK) != 0;
         gr_free(path);
         path = NULL;
@@ -391,7 +436,7 @@ out:
     return status;
 }
 
-/* Rank 0: of the newest that opens; those that do not are told of when they are read. */
+/* Rank 0: of the newest that opens; damaged ones are told of when they are read. */
 static gr_status find_preprocessing(const char *dir, char **out) {
     gr_status status;
     uint32_t *rounds = NULL;
@@ -415,6 +460,7 @@ out:
     return status;
 }
 
+/* Needed before the data are loaded, and so before the checkpoint can be compared and read. */
 gr_status gr_checkpoint_preprocessing(struct gr_comm *comm, const char *dir, char **out) {
     gr_status status;
     char *text = NULL;
@@ -431,6 +477,11 @@ out:
     return status;
 }
 
+/*
+ * From the newest down. *passed_over: a line for each damaged one, for the user has to know that
+ * rounds are lost. Once vectors are being loaded a failure ends the start: `state` is then part of
+ * a file.
+ */
 gr_status gr_checkpoint_read(struct gr_comm *comm, const char *dir, struct gr_state *state,
                              bool *found, char **passed_over) {
     gr_status status = GR_OK;

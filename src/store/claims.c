@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claims: files whose names say which start of the program and which epoch, each made once. What
- * decides is that a file is created exclusively, which file systems shared by hosts do as well (NFS
+ * Claims: files whose names say which start of the program and which epoch, each made once. A claim
+ * rests on the exclusive creation of a file, which file systems shared by hosts have as well (NFS
  * since version 3). A lock would not do: a suspended process keeps it, and a host that has lost
  * sight of the others may lose its locks too.
  */
@@ -15,13 +15,19 @@
 
 #include "store/run_directory.h"
 
+/* GR_STOPPED: this rank has no right to write here any more. The two reasons are told apart for
+ * people; a caller ends in both. */
 static gr_status over(const char *path) {
     if (access(path, F_OK) != 0)
         return gr_fail(GR_STOPPED, "%s: the run directory is gone: %s", path, strerror(errno));
     return gr_fail(GR_STOPPED, "%s: the run has ended, or another start goes on with it", path);
 }
 
-/* Creates the file of a claim; *granted false: it is there already. */
+/*
+ * Creates the file of a claim; *granted false: it is there already. O_EXCL makes it the act of one
+ * process alone, on this host or another. A missing folder means that the run has ended, for its
+ * end removes it.
+ */
 static gr_status make_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) {
     gr_status status = GR_OK;
     char *claim = NULL;
@@ -43,6 +49,7 @@ out:
     return status;
 }
 
+/* Other names in the folder are nobody's claims. */
 static bool parse_claim(const char *name, unsigned long long *start, unsigned *epoch) {
     int end = 0;
     return sscanf(name, "%16llx-%9u%n", start, epoch, &end) == 2 && end > 0 && !name[end];
@@ -59,6 +66,7 @@ static DIR *open_claims(const char *path) {
     return claims;
 }
 
+/* Failures are passed over: a folder that stays is cleared by the next start. */
 static void clear(const char *path) {
     struct dirent *entry;
     unsigned long long start;
@@ -73,6 +81,8 @@ static void clear(const char *path) {
     gr_free(folder);
 }
 
+/* By the process that has the lock, or found no locks. After it every older start's claims are
+ * gone, and its ranks stop at their next claim or look. */
 gr_status gr_run_claims_open(const char *path, uint64_t start) {
     gr_status status = GR_OK;
     char *folder = NULL;
@@ -112,6 +122,7 @@ bool gr_run_superseded(const char *path, uint64_t start, uint32_t epoch) {
     return later || (here ? lower : other);
 }
 
+/* The lowest start with a claim of epoch 0, as gr_run_superseded decides. */
 bool gr_run_claimed_by(const char *path, uint64_t *start) {
     bool any = false;
     struct dirent *entry;
@@ -127,9 +138,10 @@ bool gr_run_claimed_by(const char *path, uint64_t *start) {
     return any;
 }
 
+/* Claimed first and looked second: a start that comes between the two is found by the look. */
 gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *granted) {
     gr_status status = make_claim(path, start, epoch, granted);
-    /* No epoch comes after the last there can be: what is asked is whether the folder is ours. */
+    /* No epoch comes after the last there can be: so the question is whether the folder is ours. */
     if (status == GR_OK && gr_run_superseded(path, start, UINT32_MAX)) {
         *granted = false;
         status = over(path);
@@ -137,6 +149,7 @@ gr_status gr_run_claim(const char *path, uint64_t start, uint32_t epoch, bool *g
     return status;
 }
 
+/* At the end of a run, unless another start or epoch has the folder by now. */
 void gr_run_claims_clear(const char *path, uint64_t start, uint32_t epoch) {
     if (!gr_run_superseded(path, start, epoch)) clear(path);
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Laying out a container: one process makes the file with all its groups, attributes and the room
- * for its datasets, and closes it. Whoever writes into it afterwards changes no metadata.
+ * Laying out a container: a single process makes the file with all its groups, attributes and the
+ * room for its datasets, and closes it. Whoever writes into it afterwards changes no metadata, so
+ * ranks can write at the same time without telling each other.
+ *
+ * No times are tracked, by which files of one state would differ. Members keep the order in which
+ * they are made, by which a reader finds the order of tensors.
  */
 #include "store/container_create.h"
 
@@ -30,6 +34,8 @@ static size_t text_bytes(const char *text) {
     return text ? strlen(text) : 0;
 }
 
+/* An upper estimate: it is reserved before anything is written, so that a disk that is too full is
+ * found at once, and what is not needed is given back by the seal. */
 static uint64_t bytes_needed(const struct creator *c) {
     return (uint64_t)c->state->layout->n_parameters * (1 + c->state->n_server) * sizeof(float) +
            c->n_pieces * GR_DIGEST_BYTES + text_bytes(c->state->preprocessing) +
@@ -39,9 +45,9 @@ static uint64_t bytes_needed(const struct creator *c) {
 }
 
 /*
- * After a failure: what was written is given up before the file is closed, so that a disk that
- * became full has room for the metadata that the HDF5 library insists on writing then. What is
- * wrong with this is less than what is already wrong.
+ * After a failure: the bytes written are given up before the file is closed, so that a disk that
+ * became full has room for the metadata that the HDF5 library insists on writing then. The file is
+ * lost in any case, so a failure here is of no account.
  */
 static void give_up_bytes(const struct creator *c) {
     int unused = ftruncate(c->fd, 0);
@@ -51,6 +57,8 @@ static void give_up_bytes(const struct creator *c) {
 /* ---- structure ------------------------------------------------------------------------------
  */
 
+/* The user block in front of HDF5's own bytes is the place of the seal; its size depends on the
+ * number of datasets and cannot change later. */
 static gr_status create_file(struct creator *c, bool parallel) {
     gr_status status = GR_OK;
     hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = -1;
@@ -75,6 +83,8 @@ static hid_t create_group(hid_t at, const char *name) {
     return group;
 }
 
+/* A vector is a group with a dataset for each tensor. Space is allocated early and contiguously, so
+ * each dataset has an offset already, by which ranks write and the seal leaves the tensors out. */
 static gr_status create_vector(struct creator *c, hid_t at, const char *name, size_t vector) {
     hid_t group = create_group(at, name);
     if (group < 0) return gr_hdf5_fail(GR_ERROR_WRITE, c->path, name);
@@ -104,13 +114,15 @@ static gr_status create_text(const struct creator *c, const char *name, const ch
     return written ? GR_OK : gr_hdf5_fail(GR_ERROR_WRITE, c->path, name);
 }
 
-/* An attribute, or where that cannot hold it a dataset. */
+/* An attribute, or where that cannot hold it (more than GR_HDF5_TEXT_MAX bytes) a dataset. */
 static gr_status create_architecture(const struct creator *c) {
     const char *text = c->state->architecture;
     if (text_bytes(text) > GR_HDF5_TEXT_MAX) return create_text(c, "architecture", text);
     return gr_hdf5_set_text(c->file, c->path, "architecture", text);
 }
 
+/* How many events and metrics there were at this checkpoint, and their hashes: a later check finds
+ * records that were cut or changed since. */
 static gr_status create_evidence(const struct creator *c) {
     gr_status status = GR_OK;
     const struct gr_evidence *evidence = c->state->evidence;
@@ -126,6 +138,8 @@ out:
     return status;
 }
 
+/* Attributes are metadata, and so under the seal; piece_bytes lets another reader cut the same
+ * pieces. */
 static gr_status create_attributes(const struct creator *c, hid_t digests, const char *format) {
     gr_status status = GR_OK;
     char digest[GR_DIGEST_HEX];
@@ -142,6 +156,7 @@ out:
     return status;
 }
 
+/* The best model so far is a vector of server state, with its round and metric as attributes. */
 static gr_status create_server(struct creator *c, hid_t server) {
     gr_status status = GR_OK;
     const struct gr_state *state = c->state;
@@ -155,6 +170,7 @@ out:
     return status;
 }
 
+/* Only laid out; rank 0 writes the numbers with its share, and they are compared there. */
 static gr_status create_counts(const struct creator *c, hid_t global) {
     const size_t n = c->state->n_class_counts;
     hid_t counts = n > 0 ? gr_hdf5_create_dataset(global, "class_counts", H5T_STD_I64LE, 1, &n) : 0;
@@ -206,6 +222,7 @@ out:
     return status;
 }
 
+/* The same estimate without a file, for a look at the disk before the first round. */
 uint64_t gr_container_bytes(const struct gr_state *state, size_t n_pieces) {
     const struct creator c = {.state = state,
                               .n_datasets = state->layout->n_tensors * (1 + state->n_server),
@@ -213,6 +230,8 @@ uint64_t gr_container_bytes(const struct gr_state *state, size_t n_pieces) {
     return bytes_needed(&c);
 }
 
+/* `offset` receives the place of each dataset, vector by vector. On failure the file is closed, but
+ * left: the caller owns its name. */
 gr_status gr_container_create(const char *path, int fd, const char *format,
                               const struct gr_state *state, size_t n_pieces, bool parallel,
                               uint64_t *offset) {

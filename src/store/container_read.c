@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reading a container. The HDF5 library finds out where everything is; the tensors themselves are
- * read plainly at the positions it gives, so that what is verified is what is loaded.
+ * read plainly at the positions it gives, so that the bytes verified are the bytes loaded.
+ *
+ * A file may be anybody's: every count, size and position in it is held against the file's length
+ * or a constant before it is used. Failures are GR_ERROR_DATA where the file is at fault and
+ * GR_REFUSED where it cannot be read for another reason, by which callers decide whether an older
+ * one may be taken.
  */
 #include "store/container.h"
 
@@ -25,6 +30,7 @@ struct reader {
     uint64_t file_bytes;
 };
 
+/* GR_ERROR_DATA, with the place in the file's own terms. */
 static gr_status damaged(const struct gr_container *c, const char *where, const char *what) {
     return gr_fail(GR_ERROR_DATA, "%s: %s: %s", c->path, where, what);
 }
@@ -32,7 +38,7 @@ static gr_status damaged(const struct gr_container *c, const char *where, const 
 /* ---- structure --------------------------------------------------------------------------------
  */
 
-/* The number of members of a group and, one by one, their names in the order they were made. */
+/* The number of members of a group, at most `most`: memory is allocated by it. */
 static gr_status count_members(const struct reader *r, hid_t group, const char *where, size_t most,
                                size_t *n) {
     H5G_info_t info;
@@ -42,6 +48,8 @@ static gr_status count_members(const struct reader *r, hid_t group, const char *
     return GR_OK;
 }
 
+/* In the order in which members were made, which is the layout's; the order of names would put
+ * tensor "10" before "9". */
 static gr_status member_name(const struct reader *r, hid_t group, const char *where, size_t i,
                              char name[GR_TENSOR_NAME_MAX]) {
     ssize_t length = H5Lget_name_by_idx(group, ".", H5_INDEX_CRT_ORDER, H5_ITER_INC, i, name,
@@ -52,7 +60,8 @@ static gr_status member_name(const struct reader *r, hid_t group, const char *wh
     return GR_OK;
 }
 
-/* The extent of a dataset that is stored contiguously with the type expected. */
+/* The extent of a dataset that is stored contiguously with the type expected. Chunks, filters or
+ * external files are refused: the plain reads at an offset would not find their bytes. */
 static gr_status dataset_shape(const struct reader *r, hid_t dataset, const char *where, hid_t type,
                                size_t *n_dims, size_t shape[GR_TENSOR_DIMS_MAX]) {
     gr_status status = GR_OK;
@@ -73,7 +82,8 @@ static gr_status dataset_shape(const struct reader *r, hid_t dataset, const char
     return status;
 }
 
-/* Where a tensor's bytes are; all of them within the file. */
+/* A tensor's place in the file; all of its bytes within it. Compared by subtraction, as a sum of
+ * the file's own numbers could overflow. */
 static gr_status tensor_position(const struct reader *r, hid_t dataset, const char *name,
                                  const struct gr_tensor *tensor, uint64_t *offset) {
     haddr_t at = H5Dget_offset(dataset);
@@ -84,7 +94,11 @@ static gr_status tensor_position(const struct reader *r, hid_t dataset, const ch
     return GR_OK;
 }
 
-/* Appends the tensor to the layout (vector 0) or checks that it is the one there. */
+/*
+ * Appends the tensor to the layout (vector 0) or checks that it is the one there. No more
+ * parameters are believed in than the file has bytes for, before vectors of that size are
+ * allocated.
+ */
 static gr_status read_tensor(struct reader *r, hid_t group, size_t vector, size_t i) {
     gr_status status = GR_OK;
     struct gr_container *c = r->c;
@@ -116,6 +130,7 @@ out:
     return status;
 }
 
+/* Vectors of server state need as many tensors as the parameters, which are read first. */
 static gr_status read_vector(struct reader *r, hid_t at, const char *name, size_t vector) {
     gr_status status = GR_OK;
     size_t n = 0;
@@ -134,6 +149,7 @@ out:
     return status;
 }
 
+/* A best round after the checkpoint's own cannot be. */
 static gr_status read_best(struct reader *r, hid_t server) {
     gr_status status = GR_OK;
     uint64_t round = 0;
@@ -146,6 +162,7 @@ out:
     return status;
 }
 
+/* As many vectors as GR_SERVER_VECTORS_MAX at most; each of the parameters' shape. */
 static gr_status read_server(struct reader *r) {
     gr_status status = GR_OK;
     struct gr_container *c = r->c;
@@ -208,6 +225,7 @@ out:
     return status;
 }
 
+/* A short one is an attribute, a long one a dataset; there has to be one of them. */
 static gr_status read_architecture(const struct reader *r) {
     struct gr_container *c = r->c;
     if (gr_hdf5_has(r->file, "architecture"))
@@ -217,6 +235,7 @@ static gr_status read_architecture(const struct reader *r) {
     return status;
 }
 
+/* A hash, and the number of lines up to it (count NULL: there is none). */
 static gr_status read_head(const struct reader *r, const char *count, const char *hash,
                            struct gr_head *out) {
     char *text = NULL;
@@ -232,7 +251,7 @@ out:
     return status;
 }
 
-/* Files of before there was any have none. */
+/* Optional: files of the versions before run ids and evidence have none, and are still read. */
 static gr_status read_evidence(const struct reader *r) {
     gr_status status = GR_OK;
     struct gr_container *c = r->c;
@@ -252,6 +271,8 @@ out:
     return status;
 }
 
+/* Another version of the format is refused and not called damage: an older checkpoint would be of
+ * that version as well, and the user needs another granary. */
 static gr_status read_attributes(struct reader *r) {
     gr_status status = GR_OK;
     struct gr_container *c = r->c;
@@ -305,6 +326,11 @@ out:
     return status;
 }
 
+/*
+ * The seal comes before the HDF5 library: metadata that were damaged by accident never reach it.
+ * O_NONBLOCK keeps a named pipe from blocking. On failure everything is released, and *out is
+ * empty.
+ */
 gr_status gr_container_open(const char *path, struct gr_container *out) {
     gr_status status = GR_OK;
     struct reader r = {.c = out, .file = -1};
@@ -336,6 +362,7 @@ out:
     return status;
 }
 
+/* Safe on one that was never opened, and twice. */
 void gr_container_close(struct gr_container *c) {
     if (c->opened) close(c->fd);
     for (size_t v = 0; v < GR_CONTAINER_VECTORS_MAX; v++)
@@ -356,6 +383,8 @@ void gr_container_close(struct gr_container *c) {
 /* ---- tensors ----------------------------------------------------------------------------------
  */
 
+/* By position, without moving the file's offset. An end of file where bytes were expected is
+ * damage; an error of the system is not. */
 static gr_status read_elements(const struct gr_container *c, size_t vector, size_t tensor,
                                size_t first, size_t n, float *out) {
     uint64_t position = c->offset[vector][tensor] + first * sizeof(float);
@@ -371,6 +400,8 @@ static gr_status read_elements(const struct gr_container *c, size_t vector, size
     return GR_OK;
 }
 
+/* The message names the vector, the tensor and the elements, so that the extent of a damage is
+ * known. */
 static gr_status check_digest(const struct gr_container *c, size_t i,
                               const unsigned char found[GR_DIGEST_BYTES]) {
     const struct gr_piece *piece = &c->pieces[i];
@@ -382,6 +413,8 @@ static gr_status check_digest(const struct gr_container *c, size_t i,
                    piece->first, piece->first + piece->n - 1);
 }
 
+/* Ranks verify a share each, so all pieces are read once over all ranks. Pieces of one size are
+ * digested GR_LANES at a time; memory is that of GR_LANES pieces, 16 MiB at most. */
 gr_status gr_container_verify(const struct gr_container *c, int rank, int size) {
     gr_status status = GR_OK;
     unsigned char found[GR_LANES][GR_DIGEST_BYTES];
@@ -413,6 +446,8 @@ out:
     return status;
 }
 
+/* Elements between tensors, which only align them, are not in the file and are set to 0: digests
+ * and sums of a vector run over them. */
 gr_status gr_container_load(const struct gr_container *c, size_t vector, float *out) {
     gr_status status = GR_OK;
     size_t end = 0;

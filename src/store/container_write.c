@@ -35,7 +35,10 @@ struct rows {
     const void *memory;
 };
 
-/* Whether this process has found that shares must be written one after the other. */
+/*
+ * Whether this process has found that shares must be written one after the other. Kept for the life
+ * of the process: the file system stays the same, and each attempt that fails costs a checkpoint.
+ */
 static bool found_overwritten;
 
 struct writer {
@@ -58,11 +61,13 @@ struct writer {
     bool overwritten; /* this rank's bytes are not what it has written */
 };
 
+/* Model files are written by one process without a gr_comm, by the same code. */
 static gr_status agree(const struct writer *w, gr_status mine) {
     return w->comm ? gr_comm_agree(w->comm, mine) : mine;
 }
 
-/* The pieces are the same on any number of ranks; each rank has a run of them, begin to end - 1. */
+/* The pieces are the same on any number of ranks, and so are their digests and the file; each rank
+ * has a run of them, begin to end - 1. All memory is allocated here, before the first agreement. */
 static gr_status prepare(struct writer *w) {
     gr_status status = GR_OK;
     const struct gr_layout *layout = w->state->layout;
@@ -119,7 +124,8 @@ static gr_status check_own(const struct writer *w) {
     return gr_fail(GR_ERROR_WRITE, "%s: was removed while it was written", w->path);
 }
 
-/* Rank 0. */
+/* Rank 0. The plain descriptor is closed again, upon which the other ranks' clients of a network
+ * file system see the file. */
 static gr_status lay_out(struct writer *w, const char *format) {
     gr_status status = GR_OK;
     w->fd = open(w->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -132,6 +138,8 @@ out:
     return status;
 }
 
+/* With ranks, by the MPI-IO driver over MPI_COMM_SELF, as the other ranks have the file open too;
+ * no call of HDF5 waits for another rank then. */
 static gr_status open_hdf5(struct writer *w) {
     gr_status status = GR_OK;
     hid_t access = -1;
@@ -153,6 +161,7 @@ static void close_dataset(struct writer *w) {
     w->dataset = -1;
 }
 
+/* The dataset goes first: a file with objects open stays open in the library. */
 static gr_status close_hdf5(struct writer *w) {
     gr_status status = GR_OK;
     close_dataset(w);
@@ -164,19 +173,25 @@ static gr_status close_hdf5(struct writer *w) {
 
 /* ---- bytes: each rank its share -------------------------------------------------------------- */
 
+/* The tensor that a piece is cut from. */
 static const struct gr_tensor *tensor_of(const struct writer *w, const struct gr_piece *piece) {
     return &w->state->layout->tensors[piece->tensor];
 }
 
+/* The first element of a piece in the vector in memory. */
 static const float *memory_of(const struct writer *w, const struct gr_piece *piece) {
     return w->vector[piece->vector] + tensor_of(w, piece)->offset + piece->first;
 }
 
+/*
+ * The first byte of a piece in the file. The offset is known once its dataset has been opened here.
+ */
 static uint64_t position_of(const struct writer *w, const struct gr_piece *piece) {
     return w->offset[piece->vector * w->n_tensors + piece->tensor] + piece->first * sizeof(float);
 }
 
-/* Makes the piece's tensor the current dataset. */
+/* Makes the piece's tensor the current dataset. Pieces come tensor by tensor, so each is opened
+ * once. */
 static gr_status open_tensor(struct writer *w, const struct gr_piece *piece) {
     size_t index = piece->vector * w->n_tensors + piece->tensor;
     char name[PLACE_MAX];
@@ -231,6 +246,8 @@ static gr_status write_rows(struct writer *w, const char *name, hid_t type, size
     return status;
 }
 
+/* The write-out is asked for piece by piece, so that the disk is at work while the next piece is
+ * written and digested; fsync at the end then has little left to wait for. */
 static gr_status write_piece(struct writer *w, const struct gr_piece *piece) {
     size_t start[GR_TENSOR_DIMS_MAX] = {0}, count[GR_TENSOR_DIMS_MAX] = {0};
     gr_piece_box(tensor_of(w, piece), piece, start, count);
@@ -244,7 +261,8 @@ static gr_status write_piece(struct writer *w, const struct gr_piece *piece) {
     return status;
 }
 
-/* Checks that the kernel's pages of the file hold the same bytes as memory. */
+/* Checks that the kernel's pages of the file hold the same bytes as memory. `overwritten` tells
+ * bytes that differ from a read that failed: only the former is mended by writing in turns. */
 static gr_status compare(struct writer *w, const char *name, uint64_t position, size_t bytes,
                          const char *memory) {
     for (size_t done = 0; done < bytes;) {
@@ -268,6 +286,7 @@ static gr_status compare_piece(struct writer *w, const struct gr_piece *piece) {
                    (const char *)memory_of(w, piece));
 }
 
+/* Digests are of memory, not of the file: the comparison that follows ties both together. */
 static void digest_pieces(const struct writer *w, size_t at, size_t n,
                           unsigned char out[][GR_DIGEST_BYTES]) {
     size_t bytes = w->pieces[at].n * sizeof(float);
@@ -281,6 +300,8 @@ static void digest_pieces(const struct writer *w, size_t at, size_t n,
     gr_digest_lanes(memory, bytes, out);
 }
 
+/* gr_alive gives signs of life between groups of pieces, and ends the work when the membership
+ * changes. */
 static gr_status write_pieces(struct writer *w) {
     gr_status status = GR_OK;
     for (size_t i = w->begin, n; i < w->end; i += n) {
@@ -294,6 +315,7 @@ out:
     return status;
 }
 
+/* fsync by each rank for itself: it covers the pages that this host's kernel holds. */
 static gr_status sync_file(const struct writer *w) {
     if (fsync(w->fd) != 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
     return GR_OK;
@@ -334,6 +356,8 @@ static bool has_share(const struct writer *w) {
     return w->end > w->begin || w->rank == 0;
 }
 
+/* Digests of this rank's pieces; rank 0 also writes the silos' rounds and the classes' rows. The
+ * memory must stay as it is until read_back has compared it. */
 static gr_status write_own_rows(struct writer *w) {
     gr_status status = GR_OK;
     const struct gr_state *state = w->state;
@@ -351,7 +375,10 @@ out:
     return status;
 }
 
-/* Each rank by itself. A file system with a cache in each client has the bytes once it is closed.
+/*
+ * Not collective. On the way out the HDF5 file is closed in any case, then synced, then the plain
+ * descriptor closed: the bytes are on the disk, and a file system with a cache in each client shows
+ * them to others only then.
  */
 static gr_status write_share(struct writer *w) {
     gr_status status = GR_OK, closed;
@@ -367,7 +394,8 @@ out:
     return status == GR_OK ? close_plain(w) : status;
 }
 
-/* Collective. */
+/* Collective. In turns each rank writes while the others wait in an agreement, which gives up when
+ * the writer dies. */
 static gr_status write_shares(struct writer *w, bool in_turns) {
     gr_status status = GR_OK;
     if (!in_turns) return agree(w, write_share(w));
@@ -388,7 +416,8 @@ static gr_status share_finding(const struct writer *w, bool mine, bool *any) {
 /* ---- the end ----------------------------------------------------------------------------------
  */
 
-/* Rank 0. */
+/* Rank 0, after all bytes are compared. The seal is the last thing written: a file whose writers
+ * died before has none, and is not taken for whole. */
 static gr_status seal(struct writer *w) {
     gr_status status = GR_OK;
     struct gr_seal_extent *extents = NULL;
@@ -412,6 +441,7 @@ out:
     return status;
 }
 
+/* All descriptors are -1, so that release is safe at any point. */
 static struct writer writer_of(struct gr_comm *comm, const char *path,
                                const struct gr_state *state) {
     return (struct writer){.comm = comm,
@@ -432,7 +462,8 @@ static void release(struct writer *w) {
     gr_free(w->offset);
 }
 
-/* Collective. *overwritten: on some rank, which is what it failed for. */
+/* Collective. Lays out, writes, reads back. *overwritten: on some rank, by which the write failed
+ * and may succeed in turns. */
 static gr_status write_bytes(struct writer *w, const char *format, bool in_turns,
                              bool *overwritten) {
     gr_status status = GR_OK;
@@ -446,6 +477,8 @@ out:
     return status;
 }
 
+/* Whether shares go in turns is agreed on first, as a rank that came later has not found it yet.
+ * The second attempt begins with a new layout, so nothing of the first is left in the file. */
 gr_status gr_container_write(struct gr_comm *comm, const char *path, const char *format,
                              const struct gr_state *state) {
     gr_status status = GR_OK;
@@ -496,6 +529,8 @@ static gr_status open_again(const struct writer *w) {
     return status;
 }
 
+/* The file is sealed and opened again by every rank, so paths, mounts and library versions are
+ * tried on each; only vectors and digests are missing. *bytes: of a real one. */
 gr_status gr_container_try(struct gr_comm *comm, const char *path, const char *format,
                            const struct gr_state *state, uint64_t *bytes) {
     gr_status status = GR_OK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fingerprints.json: what data a run was begun with, in words that say whether data are the same
- * and nothing else of them, for the salts they are made with stay in files that only their owner
- * can read.
+ * fingerprints.json: prints of the data that a run was begun with. They say whether data are the
+ * same and nothing else of them, for the salts they are made with stay in files that only their
+ * owner can read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,11 @@
 
 /* ---- salts ---------------------------------------------------------------------------------- */
 
-/* False: there is none, or it is torn. */
+/*
+ * False: there is none, or it is torn. A link or a pipe in its place is not followed: the folder
+ * may have been writable by others. A byte more than a salt is asked for, so that a longer file is
+ * not taken.
+ */
 static bool read_salt(const char *path, unsigned char salt[GR_DIGEST_BYTES]) {
     unsigned char more[GR_DIGEST_BYTES + 1];
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -29,7 +33,8 @@ static bool read_salt(const char *path, unsigned char salt[GR_DIGEST_BYTES]) {
     return true;
 }
 
-/* The file's mode is there before its first byte is, and its name when it is whole. */
+/* The file's mode is there before its first byte is, and its name only when it is whole: a salt
+ * that is torn would make all later comparisons fail. */
 static gr_status write_salt(const char *path, const unsigned char salt[GR_DIGEST_BYTES]) {
     gr_status status = GR_OK;
     char *temporary = NULL;
@@ -48,6 +53,7 @@ out:
     return status;
 }
 
+/* *made: the salt is new, so that prints made with it cannot be compared with earlier ones. */
 gr_status gr_salt_take(const char *dir, const char *name, unsigned char salt[GR_DIGEST_BYTES],
                        bool *made) {
     gr_status status = GR_OK;
@@ -78,6 +84,7 @@ static gr_status path_of(const char *run_path, char **out) {
     return gr_text_format(out, "%s/fingerprints.json", run_path);
 }
 
+/* 16 digits as text: a JSON reader's numbers may be doubles, which lose the lower bits. */
 static json_t *hex(int64_t print) {
     char text[24];
     if (print == 0) return json_null();
@@ -91,6 +98,7 @@ static int64_t from_hex(const json_t *json) {
     return text && strlen(text) == 16 ? (int64_t)strtoull(text, NULL, 16) : 0;
 }
 
+/* Silos in the order of their numbers, by pseudonym; nothing else of them is in the file. */
 static json_t *compose(const struct gr_fingerprints *f) {
     json_t *json = json_pack("{s:s, s:i}", "format", "granary-fingerprints", "version", 1);
     json_t *silos = json_array();
@@ -129,6 +137,8 @@ out:
     return status;
 }
 
+/* False where the file is not of as many silos. Prints that are missing or malformed are 0, not
+ * known. */
 static bool take(const json_t *json, struct gr_fingerprints *f) {
     const json_t *silos = json_object_get(json, "silos");
     if (!json_is_array(silos) || json_array_size(silos) != f->n_silos) return false;
@@ -142,6 +152,8 @@ static bool take(const json_t *json, struct gr_fingerprints *f) {
     return true;
 }
 
+/* A file that is not there is *found false and no failure: runs of earlier versions have none. A
+ * file that is there and does not fit is damage, and ends the start. */
 gr_status gr_fingerprints_read(const char *run_path, struct gr_fingerprints *f, bool *found) {
     gr_status status = GR_OK;
     char *path = NULL, *text = NULL;

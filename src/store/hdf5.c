@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HDF5's errors as messages, room for its files, datasets, and attributes as text and numbers. */
+/*
+ * HDF5's errors as messages, room for its files, datasets, and attributes as text and numbers.
+ *
+ * All of store's datasets are made through these calls, so that their properties are the same:
+ * contiguous, without times or filters. No call waits for another rank inside the library.
+ */
 #include "store/hdf5.h"
 
 #include <errno.h>
@@ -28,6 +33,9 @@ static void forget_external_links(void) {
     if (H5Lis_registered(H5L_TYPE_EXTERNAL) > 0) (void)H5Lunregister(H5L_TYPE_EXTERNAL);
 }
 
+/*
+ * May be called often. HDF5's own printing of errors goes to standard error, with paths: it is off.
+ */
 gr_status gr_hdf5_start(void) {
     avoid_shared_pointers();
     if (H5open() < 0 || H5Eset_auto2(H5E_DEFAULT, NULL, NULL) < 0)
@@ -38,13 +46,16 @@ gr_status gr_hdf5_start(void) {
 
 gr_status gr_hdf5_access(const char *path, bool parallel, hid_t *out) {
     *out = H5Pcreate(H5P_FILE_ACCESS);
-    /* No sieve: what is written must be with the kernel at once, for it is read back. */
+    /* No sieve buffer: written bytes must be with the kernel at once, for they are read back. */
     if (*out < 0 || H5Pset_sieve_buf_size(*out, 0) < 0 ||
         (parallel && H5Pset_fapl_mpio(*out, MPI_COMM_SELF, MPI_INFO_NULL) < 0))
         return gr_hdf5_fail(GR_ERROR_WRITE, path, "access");
     return GR_OK;
 }
 
+/*
+ * The innermost description on HDF5's error stack, quoted: file names from the file may be in it.
+ */
 struct reason {
     char text[256];
 };
@@ -66,6 +77,10 @@ gr_status gr_hdf5_fail(gr_status status, const char *path, const char *what) {
 
 /* ---- room and datasets ---------------------------------------------------------------------- */
 
+/*
+ * Before anything is written: a limit on file sizes (ulimit -f) would otherwise end the process by
+ * a signal, and a full disk be found after minutes. Free space is what an ordinary user may have.
+ */
 gr_status gr_hdf5_check_room(const char *path, int fd, uint64_t bytes) {
     struct rlimit limit;
     struct statvfs disk;
@@ -80,6 +95,7 @@ gr_status gr_hdf5_check_room(const char *path, int fd, uint64_t bytes) {
                    strerror(error));
 }
 
+/* Keeps the file's size as it is. A file system without fallocate(2) is taken at its word later. */
 gr_status gr_hdf5_reserve_room(const char *path, int fd, uint64_t bytes) {
     if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0 || errno == EOPNOTSUPP ||
         errno == ENOSYS)
@@ -88,6 +104,8 @@ gr_status gr_hdf5_reserve_room(const char *path, int fd, uint64_t bytes) {
                    strerror(errno));
 }
 
+/* Contiguous, allocated early, never filled and without times: its offset is known at once, and
+ * nothing is written twice. Negative on failure. */
 hid_t gr_hdf5_create_dataset(hid_t group, const char *name, hid_t type, size_t n_dims,
                              const size_t *shape) {
     hsize_t dims[GR_TENSOR_DIMS_MAX];
@@ -120,6 +138,8 @@ static gr_status set_attribute(hid_t at, const char *path, const char *name, hid
     return status;
 }
 
+/* Fixed length, no terminator: a text of variable length would be allocated on reading by a length
+ * that the file tells. */
 gr_status gr_hdf5_set_text(hid_t at, const char *path, const char *name, const char *text) {
     size_t length = strlen(text);
     if (length > GR_HDF5_TEXT_MAX)
@@ -145,7 +165,8 @@ gr_status gr_hdf5_set_real(hid_t at, const char *path, const char *name, double 
     return set_attribute(at, path, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value);
 }
 
-/* Opens a scalar attribute of the class wanted. */
+/* Opens a scalar attribute of the class wanted. On failure *attribute and *type may be open: the
+ * caller closes both in any case. */
 static gr_status open_scalar(hid_t at, const char *path, const char *name, H5T_class_t class,
                              hid_t *attribute, hid_t *type) {
     *type = -1;
@@ -166,10 +187,12 @@ static void close_scalar(hid_t attribute, hid_t type) {
     if (attribute >= 0) H5Aclose(attribute);
 }
 
+/* A failure counts as no; the attribute's reading would then tell it. */
 bool gr_hdf5_has(hid_t at, const char *name) {
     return H5Aexists(at, name) > 0;
 }
 
+/* The length is the file's and is bounded before memory is allocated by it. */
 gr_status gr_hdf5_get_text(hid_t at, const char *path, const char *name, char **out) {
     gr_status status = GR_OK;
     hid_t attribute = -1, type = -1;
@@ -206,6 +229,8 @@ out:
     return status;
 }
 
+/* HDF5 converts from whatever integer the file has; a value out of range is clipped, which the
+ * caller's own bounds then find. */
 gr_status gr_hdf5_get_number(hid_t at, const char *path, const char *name, uint64_t *out) {
     return get_scalar(at, path, name, H5T_INTEGER, H5T_NATIVE_UINT64, out);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * BLAKE2b-256 (RFC 7693, unkeyed) of four messages of one length, a message in each lane of a
- * vector register. One message at a time costs more processor time than the disk needs to take
- * the bytes, so that a checkpoint would wait for its digests; four at a time disappear behind it.
+ * vector register. A message at a time costs more processor time than the disk needs to take the
+ * bytes, so that a checkpoint would wait for its digests; four at a time disappear behind it.
  */
 #include "store/lanes.h"
 
@@ -56,7 +56,7 @@ static const uint8_t sigma[10][16] = {
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* One block of each lane into the state h. */
+/* A block of each lane into the state h (RFC 7693, section 3.2; `count`: bytes so far). */
 ALWAYS_INLINE void compress(word_lanes h[8], const word_lanes m[16], uint64_t count, bool last) {
     word_lanes v[16] = {{0}};
     for (int i = 0; i < 8; i++) {
@@ -89,6 +89,11 @@ ALWAYS_INLINE void pad(const unsigned char *const from[GR_LANES], size_t n,
         memcpy(to[lane], from[lane], n);
 }
 
+/*
+ * RFC 7693, section 3.3, on four messages at once. 0x01010000 is the parameter block of an unkeyed
+ * digest with depth and fanout 1. An empty message is a single block of zeros. Bytes beyond the end
+ * of a message are never read: its last block goes through `end`.
+ */
 ALWAYS_INLINE void digest_lanes(const void *const in[GR_LANES], size_t n,
                                 unsigned char out[GR_LANES][GR_DIGEST_BYTES]) {
     word_lanes h[8], m[16];
@@ -124,10 +129,8 @@ ALWAYS_INLINE void digest_lanes(const void *const in[GR_LANES], size_t n,
         }
 }
 
-/*
- * The same code for each instruction set. Without wide registers lanes gain nothing, and what a
- * compiler makes of them takes it minutes: there one message follows the other.
- */
+/* The same code for each instruction set. Without wide registers lanes gain nothing, and a compiler
+ * takes minutes for them: there one message follows the other. */
 #if defined(__x86_64__)
 __attribute__((target("avx512f,avx512vl"))) static void
 digest_lanes_avx512(const void *const in[GR_LANES], size_t n,
@@ -142,6 +145,8 @@ digest_lanes_avx2(const void *const in[GR_LANES], size_t n,
 }
 #endif
 
+/* The same bytes whichever version runs; the choice is made at run time, for a cluster's nodes
+ * differ. */
 void gr_digest_lanes(const void *const in[GR_LANES], size_t n,
                      unsigned char out[GR_LANES][GR_DIGEST_BYTES]) {
 #if defined(__x86_64__)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * manifest.json: what ran, on what, with what result. It is written whole each time, from what the
- * caller knows now and the stretches of the run that came before.
+ * manifest.json: it says what ran, on what, with what result. It is written whole each time, under
+ * another name and renamed, from the caller's present knowledge and the stretches of the run that
+ * came before. A stretch is the time from a start to an end, a death or a resumption; the last one
+ * says "running" until it can say more.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,7 +20,8 @@ static gr_status manifest_path(const char *run_path, char **out) {
     return gr_text_format(out, "%s/manifest.json", run_path);
 }
 
-/* The round of the last whole line of PATH/metrics.jsonl, 0: there is none. */
+/* The round of the last whole line of PATH/metrics.jsonl, 0: there is none. Only the end of the
+ * file is read (TAIL_BYTES); a line that a death has cut off has no newline and does not count. */
 static uint32_t last_line(const char *run_path) {
     char *path = NULL, *tail = NULL, *end, *begin;
     struct stat info;
@@ -45,7 +48,11 @@ out:
     return round > 0 && round <= UINT32_MAX ? (uint32_t)round : 0;
 }
 
-/* A stretch that could not say how it ended: nobody wrote to its files since. */
+/*
+ * A stretch that could not say how it ended: nobody wrote to its files since. Its rounds are the
+ * most that manifest, metrics and checkpoints show, as each is written at another moment of a
+ * round.
+ */
 static void mark_interrupted(const char *run_path, json_t *stretch) {
     json_int_t done = json_integer_value(json_object_get(stretch, "rounds_done"));
     json_int_t line = last_line(run_path), checkpoint = gr_checkpoint_newest(run_path);
@@ -55,11 +62,13 @@ static void mark_interrupted(const char *run_path, json_t *stretch) {
     json_object_set_new(stretch, "rounds_done", json_integer(done));
 }
 
+/* Nobody wrote an end: the process of that stretch died, or is still at work. */
 static bool is_running(const json_t *stretch) {
     const char *outcome = json_string_value(json_object_get(stretch, "outcome"));
     return outcome && strcmp(outcome, "running") == 0;
 }
 
+/* Not known where the manifest is of a version that wrote none. */
 static struct gr_run_data data_of(const json_t *manifest) {
     struct gr_run_data data = {0};
     const char *hex = json_string_value(json_object_get(manifest, "data_fingerprint"));
@@ -73,6 +82,8 @@ static void id_of(const json_t *manifest, char id[GR_RUN_ID_HEX]) {
     snprintf(id, GR_RUN_ID_HEX, "%s", text ? text : "");
 }
 
+/* A manifest that cannot be parsed ends the start with GR_ERROR_DATA: to write a new one over it
+ * would drop the run's history. */
 gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out,
                               struct gr_run_data *data, char id[GR_RUN_ID_HEX]) {
     gr_status status = GR_OK;
@@ -111,6 +122,7 @@ out:
     return status;
 }
 
+/* Text that is not UTF-8 becomes null instead of losing the whole manifest. */
 static json_t *text_or_null(const char *text) {
     json_t *json = text ? json_string(text) : NULL;
     return json ? json : json_null();
@@ -169,6 +181,8 @@ static json_t *software_of_ranks(const struct gr_manifest *manifest) {
     return json;
 }
 
+/* The earlier ones and this one; `earlier` itself is not changed, for the manifest is written
+ * often. */
 static json_t *stretches(const struct gr_run_directory *run, const struct gr_manifest *manifest) {
     json_t *json = json_deep_copy(run->earlier);
     json_array_append_new(json, json_pack("{s:o, s:o, s:i, s:i, s:i, s:o}", "started",
@@ -180,6 +194,7 @@ static json_t *stretches(const struct gr_run_directory *run, const struct gr_man
     return json;
 }
 
+/* The slot of each silo, in the order of silos. */
 static json_t *placement(const struct gr_manifest *manifest) {
     json_t *json = json_array();
     for (uint32_t i = 0; manifest->host_of && i < manifest->n_silos; i++)
@@ -187,6 +202,8 @@ static json_t *placement(const struct gr_manifest *manifest) {
     return json;
 }
 
+/* Everything in the file, in the order in which people read it. No host, path, user or silo's name
+ * is in it: it is handed on as evidence. */
 static json_t *compose(const struct gr_run_directory *run, const struct gr_manifest *manifest) {
     json_t *json = json_object(), *architecture = NULL;
     if (manifest->architecture) architecture = json_loads(manifest->architecture, 0, NULL);
@@ -233,6 +250,8 @@ static void digest_text(const char *text, size_t length, char out[GR_DIGEST_HEX]
     gr_digest_hex(digest, out);
 }
 
+/* The digest of the file's bytes goes into the evidence of the next checkpoint, by which a manifest
+ * that was changed afterwards is found. */
 gr_status gr_manifest_write(const struct gr_run_directory *run, const struct gr_manifest *manifest,
                             struct gr_evidence *evidence) {
     gr_status status = GR_OK;
@@ -258,6 +277,7 @@ out:
     return status;
 }
 
+/* The same of a manifest that is there: for the rank that takes over, and for checks. */
 gr_status gr_manifest_evidence(const char *run_path, struct gr_evidence *evidence) {
     gr_status status = GR_OK;
     char *path = NULL, *text = NULL;

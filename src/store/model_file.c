@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Model files: containers written and read by one process. */
+/* Model files: containers written and read by one process. The reader does not trust them: in
+ * contrast to checkpoints, which a run reads back from its own folder, they come from others. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,6 +8,8 @@
 #include "store/container.h"
 #include "store/hdf5.h"
 
+/* Written under another name and renamed, as a checkpoint: readers find the old model or the new
+ * one. */
 gr_status gr_model_file_write(const char *path, const struct gr_state *state) {
     gr_status status = GR_OK;
     char *temporary = NULL;
@@ -22,6 +25,7 @@ out:
     return status;
 }
 
+/* 0 for whatever cannot be read: the caller then writes the file anew. */
 uint32_t gr_model_file_round(const char *path) {
     struct gr_container container = {0};
     uint32_t round = 0;
@@ -31,6 +35,7 @@ uint32_t gr_model_file_round(const char *path) {
     return round;
 }
 
+/* The child's part. Its status is all that comes back. */
 static gr_status open_and_close(void *context) {
     struct gr_container container;
     gr_status status = gr_container_open(context, &container);
@@ -40,7 +45,8 @@ static gr_status open_and_close(void *context) {
 
 /*
  * A model may be anybody's, and its seal is no secret: with metadata that were damaged on purpose
- * libhdf5 1.10.8 crashes, loops or asks for any amount of memory. So a child tries it first.
+ * libhdf5 1.10.8 crashes, loops or asks for any amount of memory. So a child tries it first, within
+ * 120 s, 30 s of processor time and 1 GiB; a crash there is a message here.
  */
 static gr_status try_in_child(const char *path) {
     static const struct gr_child_limits limits = {
@@ -57,6 +63,8 @@ out:
     return status;
 }
 
+/* Digests that do not match are no failure here: the caller says so, and decides. Texts and layout
+ * pass from the container to *out, whose owner releases them. */
 gr_status gr_model_file_read(const char *path, int rank, int size, struct gr_model_file *out) {
     gr_status status = GR_OK;
     struct gr_container container;

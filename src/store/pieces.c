@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cut of a state into pieces, and their deal to ranks. */
+/*
+ * The cut of a state into pieces, and their deal to ranks. The cut depends on the layout alone, so
+ * digests by piece are the same for any number of ranks, and a file written by 8 ranks is verified
+ * by 3.
+ */
 #include "store/pieces.h"
 
 #include "store/lanes.h"
@@ -8,7 +12,8 @@ enum { PIECE_ELEMENTS = GR_PIECE_BYTES / (int)sizeof(float) };
 
 /*
  * The outermost dimension along which a tensor can be cut so that one step fits into a piece;
- * *step: elements of one step, *run: elements before the next outer index.
+ * *step: elements of one step, *run: elements before the next outer index. The last dimension's
+ * step is a single element, so a cut is always found; n_elements is above 0.
  */
 static void find_cut(const struct gr_tensor *tensor, size_t *step, size_t *run) {
     *run = tensor->n_elements;
@@ -35,6 +40,7 @@ static size_t cut_tensor(const struct gr_tensor *tensor, size_t vector, size_t i
     return n;
 }
 
+/* Counted first, by the same code that cuts, so the array has exactly as many. */
 gr_status gr_pieces_create(const struct gr_layout *layout, size_t n_vectors, struct gr_piece **out,
                            size_t *n_pieces) {
     size_t n = 0;
@@ -50,6 +56,8 @@ gr_status gr_pieces_create(const struct gr_layout *layout, size_t n_vectors, str
     return GR_OK;
 }
 
+/* A piece is whole steps of one dimension, so it is a box: 1 outside of that dimension, a run in
+ * it, all within. HDF5 writes a box with one selection. */
 void gr_piece_box(const struct gr_tensor *tensor, const struct gr_piece *piece,
                   size_t start[GR_TENSOR_DIMS_MAX], size_t count[GR_TENSOR_DIMS_MAX]) {
     size_t stride = tensor->n_elements, first = piece->first, left = piece->n;
@@ -62,6 +70,8 @@ void gr_piece_box(const struct gr_tensor *tensor, const struct gr_piece *piece,
     }
 }
 
+/* A piece belongs to the rank in whose share of the elements its first element lies: shares differ
+ * by at most a piece or so. With more ranks than pieces some have none (*begin equal to *end). */
 void gr_pieces_share(const struct gr_piece *pieces, size_t n_pieces, int rank, int size,
                      size_t *begin, size_t *end) {
     uint64_t total = 0, before = 0;
@@ -81,6 +91,7 @@ void gr_pieces_share(const struct gr_piece *pieces, size_t n_pieces, int rank, i
     if (*begin > *end) *begin = *end;
 }
 
+/* All or one: fewer than GR_LANES together would leave lanes idle, and cost as much as four. */
 size_t gr_pieces_together(const struct gr_piece *pieces, size_t at, size_t end) {
     if (end - at < GR_LANES) return 1;
     for (size_t i = 1; i < GR_LANES; i++)

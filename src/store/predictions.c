@@ -38,11 +38,13 @@ struct gr_predictions {
     int64_t *lengths; /* CSV: a rank's of one turn; comm's size; owned */
 };
 
+/* errno 0: the system gave no reason. */
 static gr_status cannot_write(const struct gr_predictions *p) {
     return gr_fail(GR_ERROR_WRITE, "%s: %s", p->path,
                    errno ? strerror(errno) : "cannot be written");
 }
 
+/* All n bytes, by position: ranks share no file pointer. */
 static gr_status write_at(const struct gr_predictions *p, const void *bytes, size_t n,
                           uint64_t offset) {
     const char *at = bytes;
@@ -59,6 +61,7 @@ static gr_status write_at(const struct gr_predictions *p, const void *bytes, siz
 
 /* ---- HDF5 ----------------------------------------------------------------------------------- */
 
+/* Bytes of all rows, and an estimate for HDF5's own; reserved before scoring begins. */
 static uint64_t bytes_needed(const struct gr_predictions *p) {
     enum { METADATA_ESTIMATE = 4096 };
     const size_t id = p->id_name ? p->id_bytes : 0;
@@ -97,7 +100,7 @@ static gr_status lay_out_ids(struct gr_predictions *p, hid_t file) {
     return status;
 }
 
-/* The names in the order of the labels. */
+/* The names in the order of the labels. All have the length of the longest, filled up with NUL. */
 static gr_status write_class_names(const struct gr_predictions *p, hid_t file) {
     gr_status status = GR_OK;
     char *names = NULL;
@@ -120,6 +123,7 @@ out:
     return status;
 }
 
+/* Rank 0. Attributes are the format, its version and the digest of the model that predicted. */
 static gr_status lay_out(struct gr_predictions *p, const char *model_digest) {
     gr_status status = GR_OK;
     hid_t access = -1, file = -1;
@@ -178,6 +182,7 @@ out:
     return status;
 }
 
+/* Not collective: places follow from row numbers, so ranks need not know of each other's rows. */
 static gr_status write_slabs(struct gr_predictions *p, size_t first, size_t n,
                              const int32_t *labels, const float *values, const char *ids,
                              const size_t *id_end) {
@@ -195,7 +200,8 @@ out:
 
 enum { DECIMALS = 9, LABEL_BYTES = 12, PROBABILITY_BYTES = 1 + 2 + DECIMALS, NUMBER_BYTES = 24 };
 
-/* ",0.123456789" */
+/* ",0.123456789": nine decimals, always as many. Without the C library's printf, as there are as
+ * many numbers as rows times classes. */
 static char *put_probability(char *at, float p) {
     uint32_t units = (uint32_t)lrint((double)p * 1e9);
     *at++ = ',';
@@ -206,7 +212,7 @@ static char *put_probability(char *at, float p) {
     return at + DECIMALS;
 }
 
-/* As many digits as tell a float from any other. */
+/* Nine significant digits tell any float32 from its neighbours. */
 static int put_number(char *at, float value) {
     return sprintf(at, "%.9g", (double)value);
 }
@@ -234,7 +240,8 @@ static size_t quoted_bytes(size_t n) {
     return 2 * n + 2;
 }
 
-/* Room for n lines, whose ids have so many bytes. */
+/* Room for n lines, whose ids have so many bytes. An upper bound: every byte of an id may have to
+ * be doubled. Grown, never shrunk. */
 static gr_status make_room(struct gr_predictions *p, size_t n, size_t ids) {
     const size_t answer = p->class_names ? p->name_bytes : LABEL_BYTES;
     const size_t line = answer + 1 + NUMBER_BYTES + p->classes * PROBABILITY_BYTES;
@@ -290,6 +297,7 @@ static char *put_probability_name(const struct gr_predictions *p, char *at, size
     return at;
 }
 
+/* Rank 0. Its length is where the first row begins, which create tells the others. */
 static gr_status write_header(struct gr_predictions *p) {
     gr_status status = GR_OK;
     char *text = NULL, *at;
@@ -312,7 +320,11 @@ out:
     return status;
 }
 
-/* Collective. The ranks' rows follow each other in the order of the ranks. */
+/*
+ * Collective. The ranks' rows follow each other in the order of the ranks, so a caller that deals
+ * rows to ranks in order gets a file in order. p->end grows alike on all ranks. A failed write is
+ * agreed on by the caller.
+ */
 static gr_status write_lines(struct gr_predictions *p, size_t n, const int32_t *labels,
                              const float *values, const char *ids, const size_t *id_end) {
     const size_t size = (size_t)gr_comm_size(p->comm), rank = (size_t)gr_comm_rank(p->comm);
@@ -339,11 +351,13 @@ static bool ends_in(const char *path, const char *ending) {
     return n > m && strcmp(path + n - m, ending) == 0;
 }
 
+/* For a check before the model is read and rows are scored. */
 gr_status gr_predictions_check_path(const char *path) {
     if (ends_in(path, ".csv") || ends_in(path, ".h5") || ends_in(path, ".hdf5")) return GR_OK;
     return gr_fail(GR_ERROR_USAGE, "%s: expected a name that ends in .csv, .h5 or .hdf5", path);
 }
 
+/* Not collective. *out is set as soon as there is something to release. */
 static gr_status make(struct gr_comm *comm, const char *path,
                       const struct gr_predictions_form *form, struct gr_predictions **out) {
     gr_status status = GR_OK;
@@ -371,7 +385,8 @@ out:
     return status;
 }
 
-/* Rank 0: the file, its form, and where the system can the room for all of it. */
+/* Rank 0: the file, its form, and where the system can the room for all of it. The claim keeps a
+ * second process that writes to the same path out, until the file is finished or freed. */
 static gr_status create_file(struct gr_predictions *p, const char *model_digest) {
     gr_status status = GR_OK;
     GR_TRY(gr_file_claim(p->path, p->temporary, &p->fd));
@@ -383,12 +398,15 @@ out:
     return status;
 }
 
+/* The other ranks open the file that rank 0 has made: a path that is not shared between hosts fails
+ * here, before scoring. */
 static gr_status open_file(struct gr_predictions *p) {
     errno = 0;
     if (p->fd < 0) p->fd = open(p->temporary, O_WRONLY | O_CLOEXEC);
     return p->fd < 0 ? cannot_write(p) : GR_OK;
 }
 
+/* Places in the file are rank 0's, told to all. */
 gr_status gr_predictions_create(struct gr_comm *comm, const char *path,
                                 const struct gr_predictions_form *form,
                                 struct gr_predictions **out) {
@@ -414,6 +432,8 @@ out:
     return status;
 }
 
+/* Every rank calls it as often as all others, with n = 0 where its rows are used up, for each call
+ * ends in an agreement. */
 gr_status gr_predictions_write(struct gr_predictions *p, size_t first, size_t n,
                                const int32_t *labels, const float *values, const char *ids,
                                const size_t *id_end) {
@@ -429,6 +449,8 @@ static gr_status publish(struct gr_predictions *p) {
     return gr_file_publish(p->temporary, p->path);
 }
 
+/* First every other rank's bytes are on the disk, then rank 0 syncs its own and renames: the name
+ * never leads to a file with rows missing. */
 gr_status gr_predictions_finish(struct gr_predictions *p) {
     gr_status status = GR_OK;
     const bool root = gr_comm_rank(p->comm) == 0;
@@ -440,6 +462,7 @@ out:
     return status;
 }
 
+/* Without a finish the temporary file is removed by the rank that claimed it. */
 void gr_predictions_free(struct gr_predictions *p) {
     if (!p) return;
     if (p->claimed && !p->finished) unlink(p->temporary);

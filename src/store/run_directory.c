@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The run directory: whose it is. One process at a time holds it, through a lock that the system
- * drops when the process ends, however it ends.
- */
+/* The run directory: whose it is. A single process at a time holds it, through a lock that the
+ * system drops when the process ends, however it ends. */
 #include "store/run_directory.h"
 
 #include "store/container.h"
@@ -16,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A folder that is there is as good as one made now. */
 static gr_status make_folder(const char *path) {
     if (mkdir(path, 0777) == 0 || errno == EEXIST) return GR_OK;
     return gr_fail(GR_ERROR_WRITE, "run directory %s: %s", path, strerror(errno));
@@ -105,12 +104,15 @@ static bool holds_run(int folder) {
     return holds_checkpoint(folder);
 }
 
+/* From the operating system's entropy: two runs of one seed are two runs. */
 static void draw_id(char id[GR_RUN_ID_HEX]) {
     unsigned char bytes[(GR_RUN_ID_HEX - 1) / 2];
     randombytes_buf(bytes, sizeof bytes);
     sodium_bin2hex(id, GR_RUN_ID_HEX, bytes, sizeof bytes);
 }
 
+/* Lock, then look, then claims, then manifest: each step relies on nobody else having begun a run
+ * here meanwhile. Without locks on the file system the claims find out later. */
 static gr_status enter(struct gr_run_directory *run, bool resume) {
     gr_status status = GR_OK;
     char *checkpoints = NULL;
@@ -141,12 +143,16 @@ out:
     return status;
 }
 
+/* lock is -1: descriptor 0 must not be closed by a release. */
 static gr_status create(struct gr_run_directory **out) {
     gr_status status = gr_allocate_zero(1, sizeof **out, "run directory", out);
     if (status == GR_OK) (*out)->lock = -1;
     return status;
 }
 
+/*
+ * By rank 0. A relative path is made absolute at once, since ranks may have other working folders.
+ */
 gr_status gr_run_directory_open(const struct gr_config *config, const char *path, bool resume,
                                 struct gr_run_directory **out) {
     gr_status status = GR_OK;
@@ -181,6 +187,8 @@ out:
     return status;
 }
 
+/* The member that leads after rank 0 was lost: the folder is there, and the present stretch goes
+ * on. It may not get the lock while the lost rank is merely suspended. */
 gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory **out) {
     gr_status status = GR_OK;
     struct gr_run_directory *run = NULL;
@@ -207,6 +215,9 @@ const char *gr_run_directory_path(const struct gr_run_directory *run) {
     return run->path;
 }
 
+/*
+ * *known false: the folder holds a run of a version without ids, and this id was drawn for it now.
+ */
 const char *gr_run_directory_id(const struct gr_run_directory *run, bool *known) {
     *known = run->id_known;
     return run->id;
@@ -224,6 +235,7 @@ struct gr_run_data gr_run_directory_data(const struct gr_run_directory *run) {
     return run->data;
 }
 
+/* Closing the descriptor drops the lock. */
 void gr_run_directory_close(struct gr_run_directory *run) {
     if (!run) return;
     if (run->lock >= 0) close(run->lock);
@@ -261,6 +273,8 @@ out:
     return status;
 }
 
+/* Without side effects, for a check of a config before anything is made; the answer may be out of
+ * date by the time of the run, which checks again under the lock. */
 gr_status gr_run_directory_check(const struct gr_config *config, const char *path) {
     gr_status status;
     GR_TRY(check_place(path ? path : config->run.directory));
@@ -274,6 +288,8 @@ out:
     return status;
 }
 
+/* UNKNOWN where there is no lock file, or no locks: a reader must not then say that the run is
+ * over. */
 enum gr_hold gr_run_directory_hold(const char *path) {
     char *lock = NULL;
     if (gr_text_format(&lock, "%s/lock", path) != GR_OK) return GR_HOLD_UNKNOWN;
@@ -286,6 +302,7 @@ enum gr_hold gr_run_directory_hold(const char *path) {
     return taken ? GR_HOLD_FREE : held ? GR_HOLD_HELD : GR_HOLD_UNKNOWN;
 }
 
+/* The final model, or while there is none the newest checkpoint; *out NULL: neither is there. */
 gr_status gr_run_directory_model(const char *path, char **out) {
     gr_status status;
     GR_TRY(gr_text_format(out, "%s/model.h5", path));

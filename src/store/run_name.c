@@ -24,6 +24,8 @@ static void make_id(char out[64]) {
     snprintf(out, 64, "%s-%ld", text, (long)getpid());
 }
 
+/* Two runs started by one process within a second would have one name; the second is then refused
+ * as the folder holds a run. */
 gr_status gr_run_directory_name(const struct gr_config *config, char **out) {
     char id[64];
     make_id(id);
@@ -72,7 +74,8 @@ out:
     return status;
 }
 
-/* A new link renamed over the old one. */
+/* A new link renamed over the old one, so that "latest" leads to a run at every moment. A folder or
+ * file of that name, somebody's own, is left as it is. */
 gr_status gr_run_directory_set_latest(const struct gr_config *config, const char *path) {
     gr_status status = GR_OK;
     const char *directory = config->run.directory;

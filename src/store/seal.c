@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The seal in the user block: little-endian, as laid out in struct seal_header. */
+/*
+ * The seal in the user block: little-endian, as laid out in struct seal_header.
+ *
+ * It covers every byte of the file outside the tensors, HDF5's metadata above all, for a flipped
+ * bit there may lead the library anywhere; tensors have digests of their own by piece, which ranks
+ * verify in parallel. The seal guards against accidents, not against forgery: it has no key.
+ */
 #include "store/seal.h"
 
 #include <errno.h>
@@ -27,6 +33,7 @@ static const char magic[8] = {'g', 'r', 'a', 'n', 'a', 'r', 'y', '\n'};
 
 enum { SEAL_BLOCK_MIN = 512, SEAL_BLOCK_MAX = 64 << 20, SEAL_CHUNK = 256 << 10 };
 
+/* A power of two from 512 on, as HDF5 demands of a user block. */
 size_t gr_seal_bytes(size_t n_extents) {
     size_t bytes = SEAL_BLOCK_MIN;
     while (bytes < sizeof(struct seal_header) + n_extents * sizeof(struct gr_seal_extent))
@@ -34,6 +41,7 @@ size_t gr_seal_bytes(size_t n_extents) {
     return bytes;
 }
 
+/* Exactly n bytes. An end of file is damage, an error of the system is not. */
 static gr_status read_at(int fd, const char *path, void *bytes, size_t n, uint64_t offset) {
     for (size_t done = 0; done < n;) {
         ssize_t got = pread(fd, (char *)bytes + done, n - done, (off_t)(offset + done));
@@ -47,6 +55,7 @@ static gr_status read_at(int fd, const char *path, void *bytes, size_t n, uint64
     return GR_OK;
 }
 
+/* In chunks, so that memory does not grow with the file. */
 static gr_status digest_range(int fd, const char *path, uint64_t from, uint64_t to, char *chunk,
                               struct gr_digest *digest) {
     while (from < to) {
@@ -59,7 +68,10 @@ static gr_status digest_range(int fd, const char *path, uint64_t from, uint64_t 
     return GR_OK;
 }
 
-/* The digest that belongs into the header; the block is read from memory, the rest from the file.
+/*
+ * The digest that belongs into the header; the block is read from memory, the rest from the file.
+ * Extents have to ascend without overlap and lie within the file: so nothing outside of them is
+ * left out, and no number of the file's leads beyond its end.
  */
 static gr_status digest_outside(int fd, const char *path, const char *block, char *chunk,
                                 unsigned char out[GR_DIGEST_BYTES]) {
@@ -88,11 +100,13 @@ out:
     return status;
 }
 
+/* Datasets are made in the order of vectors; HDF5 decides where they lie. */
 static int by_offset(const void *a, const void *b) {
     const struct gr_seal_extent *x = a, *y = b;
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
+/* `extents` are sorted in place. The caller syncs the file. */
 gr_status gr_seal_write(int fd, const char *path, struct gr_seal_extent *extents,
                         size_t n_extents) {
     gr_status status = GR_OK;
@@ -125,6 +139,8 @@ out:
     return status;
 }
 
+/* Sizes are held against each other before the block is allocated: the header is not to be trusted
+ * until its digest has been checked. */
 gr_status gr_seal_check(int fd, const char *path) {
     gr_status status = GR_OK;
     struct seal_header header;

@@ -24,7 +24,7 @@ struct check {
     int unseen, unwritable; /* errno; 0: fine; ESTALE: another folder */
 };
 
-/* Rank 0. */
+/* Rank 0. Random bytes: a token of an earlier start on another disk does not match. */
 static gr_status leave_token(struct check *check) {
     unsigned char random[TOKEN / 2];
     randombytes_buf(random, sizeof random);
@@ -36,7 +36,8 @@ static gr_status leave_token(struct check *check) {
     return good ? GR_OK : gr_fail(GR_ERROR_WRITE, "%s: %s", check->token_path, strerror(error));
 }
 
-/* errno of what keeps this rank from the token; 0: it is there. */
+/* errno of the failure that keeps this rank from the token; 0: it is there. Opened for writing as a
+ * checkpoint is, since a mount may be readable and not writable. */
 static int look_for_token(const struct check *check) {
     char found[TOKEN + 1] = "";
     int fd = open(check->token_path, O_RDWR | O_CLOEXEC);
@@ -48,10 +49,12 @@ static int look_for_token(const struct check *check) {
     return strcmp(found, check->token) == 0 ? 0 : ESTALE;
 }
 
+/* Errors that waiting does not change, unlike a name that a network file system has yet to show. */
 static bool is_refusal(int error) {
     return error == EACCES || error == EPERM || error == EROFS;
 }
 
+/* Not collective. Waits up to seen_s = 10 s for the token; the own file is removed at once. */
 static void try_folder(struct check *check) {
     const double until = gr_clock_seconds() + seen_s;
     const struct timespec moment = {0, 50000000};
@@ -69,7 +72,8 @@ static void try_folder(struct check *check) {
     if (fd >= 0 && unlink(check->own_path) != 0) check->unwritable = errno;
 }
 
-/* Collective. Fails for those that have an error, by name and with the reason of one of them. */
+/* Collective. Fails for ranks that have an error, by name and with the reason of one of them (the
+ * largest errno): as a rule all have the same. */
 static gr_status tell(struct gr_comm *comm, const char *path, int mine, const char *what) {
     gr_status status = GR_OK;
     char names[GR_NAMES_BYTES];
@@ -87,6 +91,8 @@ out:
     return status;
 }
 
+/* At the start, since ranks on several hosts would else train for hours and fail, or write apart,
+ * at the first checkpoint. Rank 0 removes the token on every way out. */
 gr_status gr_run_directory_check_shared(struct gr_comm *comm, const char *path) {
     gr_status status = GR_OK;
     struct check check = {0};

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The log of a silo's own: what befell its data, with values and paths, for its owner's eyes only.
- * Others are told a reason out of a fixed list.
- */
+/* A silo's own log: it tells all that befell its data, with values and paths, for its owner's eyes
+ * only. Others are told a reason out of a fixed list. */
 #include <granary/store.h>
 
 #include <errno.h>
@@ -16,7 +14,8 @@ static gr_status cannot_write(const char *path) {
     return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
 }
 
-/* The full one makes room, in the place of the one that was full before it. */
+/* A full log makes room, in the place of the one that was full before it: 2 GR_SILO_LOG_MAX bytes
+ * at most. Nobody's failure: a log that cannot be renamed grows on. */
 static void turn_over(const char *path, size_t more) {
     struct stat is;
     char *old = NULL;
@@ -25,7 +24,11 @@ static void turn_over(const char *path, size_t more) {
     gr_free(old);
 }
 
-/* Whoever may write into the folder could have put anything there. */
+/*
+ * Whoever may write into the folder could have put anything there: links are not followed, pipes do
+ * not block, and only a regular file is written to. A line goes in one write, so lines of two
+ * processes do not mix.
+ */
 static gr_status append(const char *path, const char *line, size_t n) {
     struct stat is;
     gr_status status = GR_OK;
@@ -42,6 +45,7 @@ static gr_status append(const char *path, const char *line, size_t n) {
     return status;
 }
 
+/* The text is quoted: a value from a table must not begin a line of its own. */
 gr_status gr_silo_log_add(const char *dir, const char *pseudonym, const char *text) {
     char now[32], line[GR_MESSAGE_MAX + 64], quoted[GR_MESSAGE_MAX];
     char *path = NULL;

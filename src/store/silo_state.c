@@ -16,10 +16,13 @@
 
 /* ---- names ---------------------------------------------------------------------------------- */
 
+/* Named after silo and rounds taken part in, so that states of several checkpoints lie side by
+ * side. */
 static gr_status path_of(const char *dir, const struct gr_silo_state *state, char **out) {
     return gr_text_format(out, "%s/silo-%03u-%06u.h5", dir, state->silo, state->rounds);
 }
 
+/* Composed again and compared, as the names of checkpoints. */
 static bool parse_name(const char *name, uint32_t *silo, uint32_t *rounds) {
     char again[48];
     if (sscanf(name, "silo-%9u-%9u.h5", silo, rounds) != 2) return false;
@@ -32,7 +35,8 @@ static bool parse_name(const char *name, uint32_t *silo, uint32_t *rounds) {
 /* Longer than three names and a number. */
 enum { TEXT_MAX = 256 };
 
-/* The vectors' names and the steps, in the place of an architecture. */
+/* The vectors' names and the steps, in the place of an architecture. Composed alike by writer and
+ * reader, so that comparing texts compares all of it. */
 static void describe(const struct gr_silo_state *state, uint64_t steps, char text[TEXT_MAX]) {
     size_t used = (size_t)snprintf(text, TEXT_MAX, "{\"vectors\":[");
     for (size_t i = 0; i < state->n_vectors; i++)
@@ -41,7 +45,8 @@ static void describe(const struct gr_silo_state *state, uint64_t steps, char tex
     snprintf(text + used, TEXT_MAX - used, "],\"steps\":%llu}", (unsigned long long)steps);
 }
 
-/* Of whose silo, and of which run: another's file is not taken for ours. */
+/* A silo's state as a container. The digest is of the run's origin and the silo: another silo's or
+ * run's file is not taken for ours. */
 static void fill_container(const struct gr_silo_state *state, char text[TEXT_MAX],
                            struct gr_state *out) {
     struct gr_digest digest;
@@ -72,6 +77,8 @@ static gr_status create_private(const char *path) {
     return GR_OK;
 }
 
+/* Not collective: a silo's rank writes it alone. The folder is synced once for all silos, by
+ * gr_silo_states_sync. */
 gr_status gr_silo_state_write(const char *dir, const struct gr_silo_state *state) {
     gr_status status = GR_OK;
     struct gr_state container;
@@ -97,6 +104,8 @@ out:
     return status;
 }
 
+/* Names are on the disk only once their folder is; a state without its name would be lost with the
+ * power while the checkpoint that counts on it is kept. */
 gr_status gr_silo_states_sync(const char *dir) {
     char *path = NULL;
     gr_status status = gr_text_format(&path, "%s/.", dir);
@@ -116,6 +125,8 @@ static bool find_steps(const struct gr_container *c, const struct gr_silo_state 
     return strcmp(c->architecture, again) == 0;
 }
 
+/* Whatever does not fit is GR_ERROR_DATA, damage or not: the caller lets the silo begin anew, and
+ * the run goes on. */
 static gr_status load(const struct gr_container *c, struct gr_silo_state *state) {
     gr_status status = GR_OK;
     struct gr_state expected;
@@ -134,6 +145,9 @@ out:
     return status;
 }
 
+/*
+ * state->silo, rounds, layout and names say which file is expected; vectors and steps are filled.
+ */
 gr_status gr_silo_state_read(const char *dir, struct gr_silo_state *state) {
     struct gr_container container = {0};
     char *path = NULL;
@@ -163,7 +177,10 @@ static int ascending(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* The states of the silos given. A folder that cannot be listed is left alone. Caller frees. */
+/*
+ * The states of the silos given (ascending), by silo, newest first. A folder that cannot be listed
+ * is left alone, and so is what does not fit the memory: files that stay do no harm. Caller frees.
+ */
 static struct state_entry *list(const char *dir, const uint32_t *silos, size_t n_silos, size_t *n) {
     struct state_entry *entries = NULL, found;
     size_t room = 0;
@@ -193,6 +210,8 @@ void gr_silo_state_remove(const char *dir, uint32_t silo, uint32_t rounds) {
     gr_free(path);
 }
 
+/* Other silos' files are not touched: a folder may be shared by ranks, each of which tidies its
+ * own. */
 void gr_silo_states_keep(const char *dir, const uint32_t *silos, size_t n_silos, uint32_t keep) {
     size_t n;
     uint32_t kept = 0;
@@ -204,6 +223,8 @@ void gr_silo_states_keep(const char *dir, const uint32_t *silos, size_t n_silos,
     free(entries);
 }
 
+/* States of rounds after the checkpoint that a run goes on from: kept, they would be taken for
+ * those of the same rounds when they are trained again. */
 void gr_silo_states_forget(const char *dir, const uint32_t *silos, size_t n_silos,
                            const uint32_t *rounds) {
     size_t n;
@@ -214,6 +235,7 @@ void gr_silo_states_forget(const char *dir, const uint32_t *silos, size_t n_silo
     free(entries);
 }
 
+/* Temporary files of writers that died. */
 void gr_silo_states_tidy(const char *dir) {
     struct dirent *file;
     DIR *folder = opendir(dir);

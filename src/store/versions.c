@@ -26,6 +26,7 @@ struct list {
     size_t n;
 };
 
+/* Values are quoted, as they come from libraries and /proc; a list that is full takes no more. */
 static void add(struct list *list, const char *name, const char *value) {
     if (list->n == GR_VERSIONS_MAX) return;
     struct gr_version *version = &list->out[list->n++];
@@ -60,6 +61,7 @@ static void add_hdf5(struct list *list) {
     add(list, "HDF5", text);
 }
 
+/* The instruction set that oneDNN uses, on which the rounding of its kernels may depend. */
 static const char *isa_text(dnnl_cpu_isa_t isa) {
     static const struct {
         unsigned isa;
@@ -92,6 +94,7 @@ static void add_kernels(struct list *list) {
     add(list, "instructions", isa_text(dnnl_get_effective_cpu_isa()));
 }
 
+/* The first processor's model name; "unknown" where /proc/cpuinfo has none. */
 static void add_processor(struct list *list) {
     char line[256] = "", model[160] = "unknown";
     FILE *file = fopen("/proc/cpuinfo", "re");
@@ -107,6 +110,7 @@ static void add_processor(struct list *list) {
     add(list, "processor", model);
 }
 
+/* The order is that of the text and the manifest; at most GR_VERSIONS_MAX. */
 size_t gr_versions_list(struct gr_version out[GR_VERSIONS_MAX]) {
     struct list list = {out, 0};
     add(&list, "granary", GRANARY_VERSION);
@@ -138,6 +142,8 @@ gr_status gr_libraries_text(char **out) {
                           hdf5->value, onednn->name, onednn->value);
 }
 
+/* A line for each, the value from GR_VERSIONS_COLUMN on; ranks with the same text are listed
+ * together in the manifest. */
 gr_status gr_versions_text(char **out) {
     struct gr_version versions[GR_VERSIONS_MAX];
     size_t n = gr_versions_list(versions);
