@@ -267,8 +267,9 @@ static struct gr_silo_state state_of(const struct gr_kept *kept, size_t local, c
 }
 
 /*
- * Each rank writes the files of its own silos, so no vector of a silo leaves its rank. A file that
- * is on disk already (`stored`) is not written again. The folder is synced once, after all files.
+ * Each rank writes the files of its own silos, so no vector of a silo is sent to another rank. A
+ * file that is on disk already (`stored`) is not written again. The folder is synced once, after
+ * all files.
  */
 gr_status gr_kept_write(struct gr_kept *kept, const char *dir, const char *run_id,
                         const unsigned char origin[GR_DIGEST_BYTES]) {

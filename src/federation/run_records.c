@@ -262,7 +262,8 @@ static gr_status detail_unusable(const struct gr_run_state *run, char **out) {
     return *out ? GR_OK : gr_fail(GR_ERROR_INTERNAL, "memory for an event was refused");
 }
 
-/* How many silos sit out the run, and of the first of them why. */
+/* The number of silos that sit out the run; the reasons of the first SAID_MAX go to the terminal.
+ */
 static gr_status note_unusable(struct gr_run_state *run, uint32_t unusable, uint32_t done) {
     enum { SAID_MAX = 10 };
     gr_status status;
@@ -285,7 +286,7 @@ out:
     return status;
 }
 
-/* One wrong label is enough to make a model of hundreds of outputs. */
+/* A single wrong label, as 999 for missing, is enough to make a model of hundreds of outputs. */
 static void note_classes(struct gr_run_state *run, uint32_t done) {
     if (!gr_cohort_empty_classes(run->cohort)) return;
     gr_records_note(run, "alert", done, "{\"what\":\"most classes have no rows\"}",
@@ -293,8 +294,9 @@ static void note_classes(struct gr_run_state *run, uint32_t done) {
                     "model.classes refuses it by its place");
 }
 
-/* Of the records from what the checkpoint says that is gone on with; NULL: none. Before they are
- * made anew, for afterwards they are as they are. */
+/* In words, the differences of the records from the checkpoint that the run goes on from; NULL:
+ * none. Called before the manifest is replaced and the records are opened, which drops later lines.
+ * Caller frees. */
 static char *find_differences(const struct gr_run_state *run) {
     char *words = NULL, *differences = NULL;
     if (gr_evidence_compare(run->path, run->resumed_from, &words) != GR_OK)
@@ -315,7 +317,8 @@ out:
     return status;
 }
 
-/* An alert where ranks have different processors: what they keep to, or that they do not. */
+/* An alert where ranks have different processors: either all keep to the instructions that they
+ * have in common, or the model's bits depend on the placement of silos. */
 static gr_status note_instructions(struct gr_run_state *run, uint32_t done) {
     gr_status status = GR_OK;
     char *words = NULL;
@@ -443,9 +446,8 @@ out:
 }
 
 /*
- * With round.deadline_s ranks can be given up while they live; such a rank may still believe itself
- * rank 0, so it looks for later claims before each round's records. Without a deadline only dead
- * ranks leave, and a dead rank writes nothing.
+ * With round.deadline_s a rank that is merely slow is given up while it lives, and may still
+ * believe itself rank 0; so it looks for later claims before each round's records.
  */
 gr_status gr_records_hold(struct gr_run_state *run, uint32_t rounds) {
     if (!gr_run_is_root(run)) {

@@ -191,8 +191,8 @@ static gr_status use_terms(struct scoring *s, bool labelled) {
 
 /*
  * A portion is whole batches: a row is scored with the same neighbours for any number of ranks.
- * More batches in a portion mean fewer meetings of the ranks; the bound on floats keeps the memory
- * of a wide table's portion at 16 MiB.
+ * More batches in a portion mean fewer meetings of the ranks; the bound on floats keeps a portion
+ * of a wide table at 16 MiB, but never below one batch.
  */
 static size_t choose_portion(size_t features, size_t classes) {
     const size_t width = features > classes ? features : classes; /* at least 1: features */
