@@ -22,8 +22,8 @@ static void sleep_for(double seconds) {
 
 /*
  * Sends `number` (0: nothing) to this process after a while, and SIGCONT after a further one. By
- * another process, since a stopped one cannot continue itself; forked twice, so that it is no child
- * of this one when it ends and MPI's launcher does not see it.
+ * another process, since a stopped one cannot continue itself; forked twice, so that this process
+ * never has to wait for it.
  */
 static void signal_later(int number, double after_s, double continued_s) {
     pid_t target = getpid(), child = fork();

@@ -6,8 +6,8 @@
  * their nodes have.
  *
  * All of them end with GR_LOST when a member dies in them, on some ranks and not on others: a rank
- * may have read the result before the loss was noticed. The caller's position (gr_control_at) is by
- * which the ranks find together again.
+ * may have read the result before the loss was noticed. By their positions (gr_control_at) the
+ * ranks find together again (gr_control_recover).
  */
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What ranks tell each other before all else, and what is told of those that are waited for. */
+/* The first messages between ranks, and words about ranks that are waited for. */
 #ifndef GRANARY_COMM_HANDSHAKE_H
 #define GRANARY_COMM_HANDSHAKE_H
 
@@ -32,7 +32,7 @@ double gr_comm_start_s(const struct gr_comm_options *options);
 
 /* Before the first round, in a wait: asks for signs of life, and tells who gives none. */
 void gr_start_look(struct gr_wait *wait);
-/* Those that are dead, or have given no sign since they were asked. */
+/* Names the ranks that are dead, or have given no sign since they were asked. */
 void gr_start_silent(const struct gr_comm *comm, struct gr_names *names);
 
 /* ---- handshake.c ------------------------------------------------------------------------------

@@ -27,8 +27,8 @@ struct gr_relay {
 gr_status gr_relay_create(struct gr_comm *comm, const struct gr_codec *codec, void *sums,
                           size_t segment, size_t size, struct gr_relay *out) GR_CHECKED;
 void gr_relay_release(struct gr_relay *relay);
-/* After a loss: what is under way is given up; what MPI does not let go of counts in comm->pending.
- */
+/* After a loss: gives up messages under way; requests that MPI does not let go of count in
+ * comm->pending. */
 void gr_relay_abandon(struct gr_relay *relay);
 
 /*

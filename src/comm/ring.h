@@ -6,10 +6,10 @@
  * loops over a block or a slice, made so that the compiler vectorises them for the processor at
  * hand; no rounding here depends on which version runs.
  *
- * A contribution's element is p = update * weight, rounded to float32 (ring64: exact, in double).
- * A codec's `limit` is what the sum of all contributions may reach, and bound = limit / members
- * what each may. The exponent e of a block is the smallest for which |p| 2^-e <= bound for every p
- * of the block in any silo, p as rounded to float32. The integer is q = p 2^-e, rounded to nearest,
+ * A contribution's element is p = update * weight, rounded to float32 (ring64: exact, in double). A
+ * codec's `limit` is what the sum of all contributions may reach, and bound = limit / members what
+ * each may. The exponent e of a block is the smallest for which |p| 2^-e <= bound for every p of
+ * the block in any silo, p as rounded to float32. The integer is q = p 2^-e, rounded to nearest,
  * ties to even; it keeps the bound, so that the sum of `members` of them stays in its word. (ring64
  * leaves one bit unused, since its p may be above the rounded one by 2^-24 of it.) The mean is
  * sum(q) times 2^e / total_weight, sum(q) and the factor rounded to double, the product rounded to
@@ -17,8 +17,8 @@
  *
  * ring16 rounds stochastically: y = p 2^-e becomes floor(y + u) for u uniform on the multiples of
  * 2^-16 in [0, 1), so that its mean is y to within 2^-17 (what y has below 2^-16 is rounded to
- * nearest). What the rounding leaves over, (y - q) 2^e, is added to the silo's p the next time:
- * error feedback (Seide, Fu, Droppo, Li, Yu 2014; Karimireddy, Rebjock, Stich, Jaggi 2019).
+ * nearest). The rest that the rounding leaves over, (y - q) 2^e, is added to the silo's p the next
+ * time: error feedback (Seide, Fu, Droppo, Li, Yu 2014; Karimireddy, Rebjock, Stich, Jaggi 2019).
  */
 #ifndef GRANARY_COMM_RING_H
 #define GRANARY_COMM_RING_H

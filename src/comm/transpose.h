@@ -36,7 +36,7 @@ gr_status gr_transpose_combine(struct gr_comm *comm, struct gr_transpose *transp
                                const struct gr_contribution *mine, size_t n_mine, size_t n_rows,
                                size_t size, const struct gr_combination *combination,
                                float *out) GR_CHECKED;
-/* After a loss: what is under way is given up; memory that MPI may still use is left to it. */
+/* After a loss: gives up messages under way; memory that MPI may still use is left to it. */
 void gr_transpose_abandon(struct gr_comm *comm, struct gr_transpose *transpose);
 void gr_transpose_release(struct gr_transpose *transpose);
 

@@ -44,7 +44,7 @@ bool gr_view_change_silent(const struct gr_view_change *m, int slot);
 void gr_view_change_leave(struct gr_view_change *m);
 /* Takes the decision that waits. */
 gr_status gr_view_change_take_decision(struct gr_view_change *m) GR_CHECKED;
-/* One turn of the member that leads. */
+/* A turn of the member that leads. */
 gr_status gr_view_change_lead(struct gr_view_change *m) GR_CHECKED;
 /* The slots flagged are invited to a new membership, whose decision is sent and taken. */
 gr_status gr_view_change_propose(struct gr_view_change *m, const uint8_t *invited) GR_CHECKED;

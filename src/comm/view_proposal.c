@@ -5,10 +5,10 @@
  *
  * The steps are: invite, and wait for answers; choose the members among those who answered; find
  * the position from which all go on; give way to a larger group; claim the epoch; send the
- * decision. Up to the claim nothing has changed for anybody, so a leader may yield or die at any
- * point, and another begins anew. The claim is the moment of decision: the arbiter grants an epoch
- * once, by a file that one process alone can create, so two groups that have lost sight of each
- * other cannot both go on.
+ * decision. Up to the claim the membership is as it was, so a leader may yield or die at any point,
+ * and another begins anew. The claim is the moment of decision: the arbiter grants an epoch once,
+ * by a file that one process alone can create, so two groups that have lost sight of each other
+ * cannot both go on (but on a full disk, where claims.c grants an epoch without a file).
  */
 #include <string.h>
 

@@ -362,7 +362,7 @@ out:
     return status;
 }
 
-/* Safe on one that was never opened, and twice. */
+/* Safe on a zeroed container, and twice. */
 void gr_container_close(struct gr_container *c) {
     if (c->opened) close(c->fd);
     for (size_t v = 0; v < GR_CONTAINER_VECTORS_MAX; v++)

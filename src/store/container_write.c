@@ -376,9 +376,9 @@ out:
 }
 
 /*
- * Not collective. On the way out the HDF5 file is closed in any case, then synced, then the plain
- * descriptor closed: the bytes are on the disk, and a file system with a cache in each client shows
- * them to others only then.
+ * Not collective. The HDF5 file is closed in any case. On success the bytes are then synced and the
+ * plain descriptor is closed: a file system with a cache in each client shows them to others only
+ * after that.
  */
 static gr_status write_share(struct writer *w) {
     gr_status status = GR_OK, closed;

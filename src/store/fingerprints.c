@@ -33,8 +33,8 @@ static bool read_salt(const char *path, unsigned char salt[GR_DIGEST_BYTES]) {
     return true;
 }
 
-/* The file's mode is there before its first byte is, and its name only when it is whole: a salt
- * that is torn would make all later comparisons fail. */
+/* The file's mode is there before its first byte is, and its name only when it is whole: in the
+ * place of a torn salt a new one would be drawn, and earlier prints could not be compared. */
 static gr_status write_salt(const char *path, const unsigned char salt[GR_DIGEST_BYTES]) {
     gr_status status = GR_OK;
     char *temporary = NULL;

@@ -18,8 +18,8 @@ struct gr_run_directory {
 };
 
 /*
- * The stretches that PATH/manifest.json tells of. One that still says that it is running was cut
- * short by a death and is marked so, with the rounds that its files show; with `ours` it is the
+ * The stretches that PATH/manifest.json tells of. A stretch that still says that it is running was
+ * cut short by a death and is marked so, with the rounds that its files show; with `ours` it is the
  * present one, which gr_manifest_write adds, and is left out. id: of the run, "" if it has none.
  */
 gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out,

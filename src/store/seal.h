@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The seal: what stands before the HDF5 data in a file of ours, in HDF5's own "user block", which
+ * The seal: it stands before the HDF5 data in a file of ours, in HDF5's own "user block", which
  * other readers of HDF5 skip. It says how long the file is, where the tensors' bytes lie, and what
  * all other bytes must digest to. It is checked with plain reads before the HDF5 library sees the
  * file, since that library trusts its metadata and crashes on some that are damaged. The tensors'
