@@ -276,7 +276,11 @@ static gr_status take_in(struct gr_comm *comm) {
         GR_TRY(allocate_message((size_t)bytes, &message));
         message->peer = came.MPI_SOURCE;
         GR_TRY_MPI(MPI_Imrecv(&message->head, bytes, MPI_BYTE, &matched, &message->request));
-        /* At the end of the list, so that messages of one peer stay in order. */
+        /*
+         * At the end of the list: of a peer's messages that are complete, the earlier is sorted
+         * first. A large message that is still under way is passed over, and sorted after a small
+         * later one.
+         */
         struct gr_control_message **end = &comm->mailbox.incoming;
         while (*end)
             end = &(*end)->next;
