@@ -43,7 +43,7 @@ struct gr_cohort_options {
     /* The text of the preprocessing that a run goes on with, the same on all ranks; NULL: where
      * some is needed it is fitted. */
     const char *preprocessing;
-    /* That run goes on, so that a test table which cannot be read leaves the test metrics
+    /* Whether that run goes on, so that a test table which cannot be read leaves the test metrics
      * undefined; else it ends the start. */
     bool resumed;
     const struct gr_listener *listener; /* NULL: nobody listens */

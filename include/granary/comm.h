@@ -37,7 +37,7 @@ struct gr_comm; /* opaque */
 /* All borrowed, and as long as the gr_comm is used. */
 struct gr_comm_options {
     uint32_t ranks_per_node; /* see aggregation.ranks_per_node */
-    /* What all ranks must have in common, beside the build; NULL: nothing is said. */
+    /* Must be the same on all ranks, as the build must; NULL: nothing is said. */
     const char *command;   /* in a few characters: what they were started to do */
     const char *libraries; /* "name version\n" of those whose versions must be the same */
     double start_s;        /* of silence before the first round; 0: as in GR_COMM_START_VARIABLE */
@@ -335,7 +335,7 @@ void gr_control_fail(struct gr_comm *comm, gr_status status);
 /* Not collective. This rank has received the state that it needed. */
 void gr_control_has_state(struct gr_comm *comm);
 
-/* What became of slots, in the order in which it happened. */
+/* Losses and returns of slots, in the order in which they happened. */
 enum gr_change_kind { GR_CHANGE_LOST = 1, GR_CHANGE_LATE = 2, GR_CHANGE_RETURNED = 3 };
 struct gr_change {
     int slot;
@@ -365,7 +365,7 @@ struct gr_aggregator; /* opaque: shared segments, staging */
 /* Vectors of a contribution. */
 enum { GR_CONTRIBUTION_VECTORS_MAX = GR_STRATEGY_SENT_MAX };
 
-/* What a silo brings. Vectors have layout size floats, and are borrowed. */
+/* A silo's part in a sum. Vectors have layout size floats, and are borrowed. */
 struct gr_contribution {
     union {
         const float *update;                              /* the first, or the only one */

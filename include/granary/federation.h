@@ -58,8 +58,8 @@ gr_status gr_federation_create(struct gr_cohort *cohort, struct gr_federation **
 void gr_federation_free(struct gr_federation *federation);
 
 /*
- * What `gr_run` would refuse before its first round, found by its own code; nothing is trained or
- * written.
+ * Mistakes that `gr_run` would refuse before its first round, found by its own code; nothing is
+ * trained or written.
  */
 enum { GR_FINDINGS_MAX = 64 };
 struct gr_examination {
@@ -113,7 +113,8 @@ gr_status gr_federation_round(struct gr_federation *federation,
  */
 gr_status gr_federation_recover(struct gr_federation *federation) GR_CHECKED;
 
-/* What is to be told of the round just taken; flags of n_silos, the same on all ranks. */
+/* Participation in the round just taken, for the records; flags of n_silos, the same on all ranks.
+ */
 struct gr_participation {
     const uint8_t *selected; /* by the draw from all silos, whoever was there */
     const uint8_t *member;
@@ -167,7 +168,7 @@ gr_status gr_federation_outline(struct gr_federation *federation,
 
 /* Not collective. The model as JSON, for the manifest; borrowed. */
 const char *gr_federation_architecture(const struct gr_federation *federation);
-/* What a whole run was asked to do. */
+/* The choices with which a whole run is started. */
 struct gr_run_options {
     const char *run_path; /* --run, or NULL */
     bool resume;

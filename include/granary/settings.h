@@ -499,7 +499,7 @@ enum gr_grid { GR_GRID_WORDS(GR_VALUE) };
 #define GR_AGGREGATION_KEYS(X, in)                                                                 \
     /* ring16: at most GR_RING16_SILOS_MAX silos in a round. */                                    \
     X##_ONE_OF(in, encoding, gr_encoding, GR_ENCODING_WORDS, "ring32", DECIDES)                    \
-    /* What the exponents of a sum follow from: the updates, or the two numbers below. */          \
+    /* The exponents of a sum follow from the updates, or from the two numbers below. */           \
     X##_ONE_OF(in, grid, gr_grid, GR_GRID_WORDS, "agreed", DECIDES)                                \
     /* With a public grid: the L2 norm that a silo's update is cut to, and the most that a silo    \
      * weighs; both above 0. */                                                                    \
@@ -660,10 +660,10 @@ struct gr_fault_config {
 
 /* ---- silos ---------------------------------------------------------------------------------- */
 
-/* What a silo has of its own, beside its table. */
+/* The places of a silo's own, beside its table. */
 #define GR_SILO_KEYS(X, in)                                                                        \
-    /* A folder of the silo's own. Its rank writes there in full, into silo-003.log, what is told  \
-     * of the silo to others by a reason out of a fixed list; "": nothing is written. */           \
+    /* A folder of the silo's own. Its rank writes there in full, into silo-003.log, all that is   \
+     * told of the silo to others by a reason out of a fixed list; "": nothing is written. */           \
     X##_TEXT(in, directory, NULL, CHANGEABLE)
 struct gr_silo_config {
     GR_SILO_KEYS(GR_MEMBER, )

@@ -107,7 +107,7 @@ struct gr_strategy {
      * updates are, the result stays among the values of the others. NULL: no claim is made.
      */
     uint32_t (*breakdown)(const struct gr_strategy_config *config, uint32_t n);
-    /* What the server holds before round 1; NULL: zeros. server[i]: n floats. */
+    /* Writes the server's vectors before round 1; NULL: zeros. server[i]: n floats. */
     void (*start)(const struct gr_strategy_config *config, float *const *server, size_t n);
     void (*step)(const struct gr_strategy_config *config, const struct gr_server_step *step);
 };

@@ -48,10 +48,6 @@ struct gr_train_result {
  */
 double gr_learning_rate(const struct gr_train_config *config, uint32_t round);
 
-/*
- * What a silo's optimizer has: vectors of layout size floats, 0, 1 (momentum) or 2 (Adam's
- * moments), all zero before its first step. name: receives theirs, or NULL.
- */
 enum { GR_SOLVER_VECTORS_MAX = 2 };
 /*
  * Not collective. Returns how many vectors an optimizer has between steps: 0, 1 (momentum) or 2

@@ -150,7 +150,7 @@ gr_status gr_only_argument(struct gr_invocation *invocation, const char *what,
 /* By their names only. */
 bool gr_is_table_name(const char *path);
 bool gr_is_yaml_name(const char *path);
-/* What a file is that is given in a config's place, GR_ERROR_CONFIG, or a model's, GR_ERROR_DATA;
+/* Refuses a file that cannot be a config, GR_ERROR_CONFIG, or a model, GR_ERROR_DATA;
  * GR_OK: nothing speaks against it. table: the argument behind it, or "". */
 gr_status gr_check_is_config(const char *path) GR_CHECKED;
 gr_status gr_check_is_model(const char *command, const char *path, const char *table) GR_CHECKED;
@@ -169,7 +169,7 @@ gr_status gr_read_separator(const struct gr_invocation *invocation, const char *
 gr_status gr_read_encoding(const struct gr_invocation *invocation, const char *text,
                            enum gr_encoding_of_text *out) GR_CHECKED;
 
-/* What was found in a table's columns, a line each; nothing for nothing. */
+/* Prints the findings in a table's columns, a line each; nothing for none. */
 gr_status gr_print_findings(FILE *stream, const struct gr_scored *scored) GR_CHECKED;
 /* An evaluation to standard output: for people, and with all digits. */
 gr_status gr_print_scores(const struct gr_scored *scored) GR_CHECKED;

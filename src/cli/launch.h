@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `granary run` stands on: the launcher and its words, the hosts, the process that is started
+ * The parts of `granary run`: the launcher and its words, the hosts, the process that is started
  * and watched, and what a start came to. No MPI is called here.
  */
 #ifndef GRANARY_CLI_LAUNCH_H
@@ -30,7 +30,7 @@ struct gr_launcher {
 /* GRANARY_MPIRUN, else mpirun in PATH. Errors: GR_ERROR_USAGE. */
 gr_status gr_launcher_find(struct gr_launcher *launcher) GR_CHECKED;
 
-/* What one start is made of; all borrowed. */
+/* The parts of a single start; all borrowed. */
 struct gr_start {
     const struct gr_launcher *launcher;
     uint32_t ranks;

@@ -43,6 +43,8 @@ gr_status gr_classes_count(struct gr_cohort *cohort) {
     gr_status status;
     GR_TRY(gr_comm_agree(cohort->comm, make_counts(cohort)));
     if (!cohort->class_counts) return GR_OK;
+    /* It may be done again after a loss. */
+    memset(cohort->class_counts, 0, gr_cohort_classes(cohort) * sizeof *cohort->class_counts);
     for (size_t s = 0; s < cohort->data->n_local; s++) {
         const struct gr_rows *rows = &cohort->data->local[s].train;
         for (size_t i = 0; i < rows->n_rows; i++)

@@ -91,6 +91,7 @@ static void forget(struct gr_cohort *cohort) {
     cohort->reasons = NULL;
     cohort->found = NULL;
     cohort->withheld = NULL;
+    cohort->n_withheld = 0;
     cohort->categories = NULL;
     cohort->held = NULL;
     cohort->class_counts = NULL;

@@ -31,7 +31,7 @@ struct gr_federation {
     struct gr_unscored_rows *unscored; /* of them those that cannot be scored */
 };
 
-/* What the ranks add up at the end of a round, in integers. */
+/* The sums over ranks at the end of a round, in integers. */
 struct gr_round_sums {
     int64_t processed, cpu_microseconds, bytes;
     int64_t loss[GR_REAL_WORDS], weight[GR_REAL_WORDS]; /* of the processed rows */
@@ -145,8 +145,8 @@ gr_status gr_kept_begin(struct gr_kept *kept, size_t local, struct gr_solver **s
 /* After gr_kept_begin: the vectors that the strategy keeps of this silo, to be left changed;
  * borrowed until gr_kept_offer; NULL: none. */
 float *const *gr_kept_of_strategy(struct gr_kept *kept);
-/* What the next contribution, of data->local[local], brings beside its vectors. True: that silo
- * begins anew. */
+/* Completes the next contribution, of data->local[local], by all that it brings beside its vectors.
+ * True: its silo begins anew. */
 bool gr_kept_offer(struct gr_kept *kept, size_t local, uint32_t round,
                    struct gr_contribution *contribution);
 /* The round is taken, silo_rounds counts it: what training and sum have left is what is kept. */
@@ -214,7 +214,8 @@ void gr_unscored_table(struct gr_federation *f, struct gr_round_sums *sums);
 gr_status gr_unscored_share(struct gr_federation *f, const struct gr_round_sums *sums) GR_CHECKED;
 /* Why there are no scores, out of a fixed list; NULL: for no reason of these. */
 const char *gr_unscored_why(const struct gr_federation *f, bool of_test);
-/* What helps against updates and scores that are not finite: "a smaller train.learning_rate ...".
+/* Settings that help against updates and scores that are not finite: "a smaller train.learning_rate
+ * ...".
  */
 enum { GR_REMEDIES_BYTES = 384 };
 void gr_federation_remedies(const struct gr_federation *f, char out[GR_REMEDIES_BYTES]);
@@ -232,7 +233,7 @@ const float *gr_best_parameters(const struct gr_best *best);
 uint32_t gr_best_epoch(const struct gr_best *best);
 /* After a checkpoint has been read. */
 void gr_best_resume(struct gr_best *best, const struct gr_state *state);
-/* What this round's metrics say; may be said again. */
+/* Compares this round's metrics with the best so far; may be called again for the round. */
 void gr_best_judge(struct gr_federation *f, const struct gr_metrics *metrics);
 /* The round is over. */
 void gr_best_keep(struct gr_federation *f);

@@ -42,8 +42,8 @@ struct gr_model {
     float *logits;   /* batch_max x outputs */
     float *shown;    /* gr_model_logits, where that is another; NULL: `logits` */
     /*
-     * What is between, for `rows` rows at a time: a gradient takes all of its own, scoring goes in
-     * slices, so that images do not take room for batches that are only scored.
+     * The layers' outputs in between, for `rows` rows at a time: a gradient takes all of its own,
+     * scoring goes in slices, so that images do not take room for batches that are only scored.
      */
     size_t rows;
     float *workspace;            /* owned; the pointers below and in layers point into it */

@@ -100,6 +100,8 @@ static void remove_temporaries(const char *dir, uint32_t round, uint32_t attempt
         unsigned of_round = 0, of_attempt = 0;
         /* MPI-IO may have files of its own beside it: ".round-000005.1.h5.tmp.data.0". */
         if (strncmp(name, ".round-", 7) != 0 || !strstr(name, ".tmp")) continue;
+        /* Of a run that begins, where no lock keeps two apart; it removes its own. */
+        if (strncmp(name, ".round-trial", 12) == 0) continue;
         bool ours = sscanf(name, ".round-%9u.%9u.h5.tmp", &of_round, &of_attempt) == 2;
         if (ours && (of_round > round || (of_round == round && of_attempt > attempt))) continue;
         unlinkat(dirfd(folder), name, 0);

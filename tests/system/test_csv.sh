@@ -41,7 +41,8 @@ check "on two ranks" exits 0 on_ranks 2 train files.yaml --run files2
 check "the same model" equal "$(digest files2)" "$(digest files3)"
 sed -i '1s/lactate/Lactate/' Birke.csv
 check "a column of another name" exits 65 on_ranks 3 train files.yaml --run no
-check "its silo and the column are named" says 'silo-001:1: column 8: found another name, expected "lactate"'
+check "its silo and the column are named to all" says 'silo-001: column 8: the columns are not as expected'
+check "its own terminal says the rest" says 'silo-001 sits out the run: Birke.csv:1: column 8: found another name, expected "lactate"'
 check "not its path, nor what stands there" bash -c '! grep -v "sits out the run" "$0" | grep -q "Birke\|Lactate"' "$ERR"
 sed -i '1s/Lactate/lactate/; 5s/$/,1/' Birke.csv
 check "a ragged row: the silo sits out" exits 0 on_ranks 3 train files.yaml --run ragged

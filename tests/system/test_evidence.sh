@@ -28,7 +28,8 @@ found() {
 }
 cut_events() { head -n -"$1" copy/events.jsonl >cut; mv cut copy/events.jsonl; }
 check "the last event cut off" found "the event that closes the run, is missing" cut_events 1
-check "two events cut off" found "events.jsonl: found 9 lines, expected at least the 10 that the manifest knows of" cut_events 2
+n=$(wc -l <whole/events.jsonl)
+check "two events cut off" found "events.jsonl: found $((n - 2)) lines, expected at least the $((n - 1)) that the manifest knows of" cut_events 2
 check "all of them" found "events.jsonl: found 0 lines" truncate -s 0 copy/events.jsonl
 check "the file gone" found "events.jsonl: No such file" rm copy/events.jsonl
 check "another run's" found "are not those that" cp other/events.jsonl copy/events.jsonl
@@ -50,7 +51,7 @@ check "with what" prints "the records agree with the checkpoint of round 4"
 drop_uncovered() { cut_events 1; sed -i '5,$d' copy/metrics.jsonl; exits 0 "$GRANARY" inspect copy; }
 rm -rf copy; cp -r killed copy
 check "without what it wrote behind it" drop_uncovered
-check "events before it cut off" found "events.jsonl: found 3 lines, expected at least the" cut_events 2
+check "events before it cut off" found "events.jsonl: found $(($(wc -l <killed/events.jsonl) - 2)) lines, expected at least the" cut_events 2
 check "a metric edited" found "metrics.jsonl: its first 4 lines" sed -i '3s/"examples":/"examples":1/' copy/metrics.jsonl
 check "the manifest edited" found "manifest.json: not what it was when the checkpoint was written" sed -i 's/"seed": 1,/"seed": 2,/' copy/manifest.json
 
