@@ -276,11 +276,7 @@ static gr_status take_in(struct gr_comm *comm) {
         GR_TRY(allocate_message((size_t)bytes, &message));
         message->peer = came.MPI_SOURCE;
         GR_TRY_MPI(MPI_Imrecv(&message->head, bytes, MPI_BYTE, &matched, &message->request));
-        /*
-         * At the end of the list: of a peer's messages that are complete, the earlier is sorted
-         * first. A large message that is still under way is passed over, and sorted after a small
-         * later one.
-         */
+        /* At the end of the list: of a peer's messages the earlier is sorted first. */
         struct gr_control_message **end = &comm->mailbox.incoming;
         while (*end)
             end = &(*end)->next;
@@ -292,15 +288,28 @@ out:
     return status;
 }
 
-/* Goes over the receives under way and sorts those that are complete. Each is unlinked before it is
- * sorted, for sorting may send, and failing must not leave it in the list. */
+/* Whether an earlier message of the same peer is still under way. */
+static bool waits_behind(const struct gr_control_message *first,
+                         const struct gr_control_message *message) {
+    while (first != message && first->peer != message->peer)
+        first = first->next;
+    return first != message;
+}
+
+/*
+ * Goes over the receives under way and sorts those that are complete. Each is unlinked before it is
+ * sorted, for sorting may send, and failing must not leave it in the list. A small message may be
+ * complete before a large one that its peer sent earlier; it waits, for of a peer's reports the one
+ * that is sorted last counts.
+ */
 static gr_status sort_arrived(struct gr_comm *comm) {
     gr_status status = GR_OK;
     struct gr_control_message **link = &comm->mailbox.incoming;
     while (*link) {
         struct gr_control_message *message = *link;
-        int done = 0;
-        int code = MPI_Test(&message->request, &done, MPI_STATUS_IGNORE);
+        int done = 0, code = MPI_SUCCESS;
+        if (!waits_behind(comm->mailbox.incoming, message))
+            code = MPI_Test(&message->request, &done, MPI_STATUS_IGNORE);
         if (code == MPI_SUCCESS && !done) {
             link = &message->next;
             continue;

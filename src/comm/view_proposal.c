@@ -179,7 +179,7 @@ static bool find_foremost(const struct gr_draft *draft, const struct position *l
  * it stands.
  */
 static bool find_front(const struct gr_draft *draft, struct position *front) {
-    struct position behind;
+    struct position behind = {0};
     if (!find_foremost(draft, NULL, front)) return false;
     const bool held = front->phase == GR_PHASE_SEALED || front->phase == GR_PHASE_SCORED;
     if (held && find_foremost(draft, front, &behind)) *front = behind;
