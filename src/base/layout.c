@@ -89,7 +89,9 @@ gr_status gr_sublayout_create(const struct gr_layout *whole, const uint8_t *chos
                               struct gr_sublayout *out) {
     gr_status status = GR_OK;
     *out = (struct gr_sublayout){0};
-    GR_TRY(gr_allocate(whole->n_tensors, sizeof *out->spans, "a layout", &out->spans));
+    struct gr_layout_span *spans = NULL;
+    GR_TRY(gr_allocate(whole->n_tensors, sizeof *spans, "a layout", &spans));
+    out->spans = spans;
     for (size_t i = 0; i < whole->n_tensors; i++) {
         const struct gr_tensor *tensor = &whole->tensors[i];
         const size_t part = out->layout.size;
@@ -97,11 +99,11 @@ gr_status gr_sublayout_create(const struct gr_layout *whole, const uint8_t *chos
         GR_TRY(gr_layout_append(&out->layout, tensor->name, tensor->n_dims, tensor->shape));
         /* The gap behind a tensor is as long in both, and goes with it. */
         const size_t n = out->layout.size - part;
-        struct gr_layout_span *last = out->n_spans > 0 ? &out->spans[out->n_spans - 1] : NULL;
-        if (last && last->whole + last->n == tensor->offset)
-            last->n += n;
+        const size_t last = out->n_spans - 1;
+        if (out->n_spans > 0 && spans[last].whole + spans[last].n == tensor->offset)
+            spans[last].n += n;
         else
-            out->spans[out->n_spans++] = (struct gr_layout_span){tensor->offset, part, n};
+            spans[out->n_spans++] = (struct gr_layout_span){tensor->offset, part, n};
     }
 out:
     if (status != GR_OK) gr_sublayout_release(out);

@@ -91,7 +91,7 @@ static gr_status find_lost(struct gr_cohort *cohort, const char *text) {
         lost[n_local * n + i] = count_rows(&cohort->data->local[i / n]) - lost[i];
     GR_TRY(gr_release_counts(cohort->door, GR_RELEASE_FINDINGS, lost, lost + n_local * n, n_local,
                              n, told));
-    for (size_t i = 0; cohort->found && i < n; i++)
+    for (size_t i = 0; cohort->found && told && i < n; i++)
         if (told[i] != 0) cohort->found[i].unknown = told[i]; /* open columns know all else */
 out:
     gr_free(told);

@@ -149,7 +149,7 @@ static gr_status release_found(struct gr_cohort *cohort, size_t n) {
     gr_status status, mine = gr_allocate_zero(all, sizeof *counts, "findings", &counts);
     if (mine == GR_OK) mine = gr_allocate_zero(all, sizeof *rests, "findings", &rests);
     GR_TRY(gr_comm_agree(cohort->comm, mine));
-    for (size_t i = 0; i < all; i++) {
+    for (size_t i = 0; counts && rests && i < all; i++) {
         counts[i] = data->found[i];
         rests[i] = rest_of(&counts[i]);
         counts[i].present = 0;
