@@ -73,6 +73,14 @@ void gr_tables_kind(const struct gr_data *data, int64_t kind[GR_KIND_WORDS]);
 /* A rank without rows takes the others' shape. Returns whether it is, then, the same. */
 bool gr_tables_take_kind(struct gr_data *data, const int64_t kind[GR_KIND_WORDS]);
 
+/*
+ * Whether counts of rows may be summed: once for a run. Silos may have gone since, and the counts
+ * of those that are left would tell, by subtraction from the events of the beginning, theirs.
+ */
+static inline bool gr_counts_are_due(const struct gr_cohort *cohort) {
+    return !(cohort->options.resumed && gr_policy_holds(cohort->config));
+}
+
 /* ---- table_contract.c ------------------------------------------------------------------------ */
 
 /* Collective. Refuses tables whose columns are not those of the others, by column and pseudonym. */

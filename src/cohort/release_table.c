@@ -127,7 +127,7 @@ static const struct gr_release_row rows[] = {
      "sums of counts", RECORDS, GR_RELEASE_AT_START,
      "counts, and what is left without them, that may be of fewer rows than "
      "data.disclosure_threshold, or of fewer silos than policy.minimum_silos: silos first tell of "
-     "each whether it is none, few or enough",
+     "each whether it is none, few or enough; once for a run, not as it goes on",
      has_columns},
     {GR_RELEASE_SHAPE, "shape", "number of classes, features and dimensions of a row",
      "maximum of counts", MODEL, GR_RELEASE_AT_START, NULL, NULL},

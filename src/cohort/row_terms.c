@@ -108,6 +108,10 @@ gr_status gr_terms_sum_lost(struct gr_cohort *cohort) {
     const size_t n = cohort->data->n_local;
     int64_t *counts = NULL, told[2];
     gr_status status;
+    if (!gr_counts_are_due(cohort)) {
+        cohort->terms.lost = 0; /* the events of the beginning tell them */
+        return GR_OK;
+    }
     /* The counts, and behind them the rests, which would tell of rows, and are none. */
     GR_TRY(
         gr_comm_agree(cohort->comm, gr_allocate_zero(2 * n, sizeof *counts, "weights", &counts)));

@@ -163,15 +163,22 @@ out:
     return status;
 }
 
-/* A rank without columns brings zeros for as many columns as the others have. */
-gr_status gr_contract_sum_found(struct gr_cohort *cohort) {
+/* Collective. A rank without columns brings zeros for as many columns as the others have. */
+static gr_status sum_found(struct gr_cohort *cohort) {
     int64_t n = cohort->data->columns ? cohort->data->columns->schema->columns_count : 0;
     gr_status status;
     GR_TRY(gr_comm_max_public(cohort->comm, &n, 1));
     /* The findings, and behind them the rests. */
     GR_TRY(gr_comm_agree(cohort->comm, gr_allocate_zero(2 * (size_t)n, sizeof *cohort->found,
                                                         "findings", &cohort->found)));
-    GR_TRY(release_found(cohort, (size_t)n));
+    status = release_found(cohort, (size_t)n);
+out:
+    return status;
+}
+
+gr_status gr_contract_sum_found(struct gr_cohort *cohort) {
+    gr_status status = GR_OK;
+    if (gr_counts_are_due(cohort)) GR_TRY(sum_found(cohort));
     cohort->passed_over = cohort->data->passed_over;
     if (cohort->config->data.source != GR_SOURCE_CSV) return GR_OK;
     status = gr_release_max(cohort->door, GR_RELEASE_PASSED_OVER, &cohort->passed_over.sep_line,

@@ -44,6 +44,8 @@ check "those of two silos" train counted
 check "are counted" prints "data: age: 18 missing"
 check "on one rank too" exits 0 "$GRANARY" train run.yaml --set data.schema=schema.yaml --run counted1
 check "and alike" prints "data: age: 18 missing"
+check "a run that goes on" exits 0 "$GRANARY" train run.yaml --set data.schema=schema.yaml --run counted --resume --set run.rounds=3
+check "does not count again, for silos may be gone" equal "$(grep -c 'age: 18 missing' counted/events.jsonl)" 1
 check "a few of each silo" exits 0 on_ranks 3 train run.yaml --set data.schema=schema.yaml --set data.disclosure_threshold=16 --run few
 check "are too few, in whichever number" prints "data: age: some missing"
 for i in 1 2 3; do awk -F, -v OFS=, 'NR > 1 && !(NR == 9 && '$i' == 2) { $2 = "" } 1' $i.csv >n$i.csv; done
