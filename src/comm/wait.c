@@ -20,6 +20,9 @@
 
 #include "comm/communicator.h"
 #include "comm/handshake.h"
+#if defined(OPEN_MPI)
+#include <mpi-ext.h>
+#endif
 
 /* Until then a waiter yields: at more ranks than cores that is faster than to sleep at once. */
 static const double yield_s = 200e-6;
@@ -225,5 +228,11 @@ gr_status gr_mpi_check(int code, const char *call) {
     char text[MPI_MAX_ERROR_STRING] = "";
     int length = 0;
     MPI_Error_string(code, text, &length);
+#if defined(MPIX_ERR_PROC_FAILED)
+    int class = MPI_SUCCESS;
+    MPI_Error_class(code, &class);
+    if (class == MPIX_ERR_PROC_FAILED || class == MPIX_ERR_PROC_FAILED_PENDING)
+        return gr_fail(GR_STOPPED, "%s: %s: a rank was lost: start again", call, text);
+#endif
     return gr_fail(GR_ERROR_INTERNAL, "%s: %s", call, text);
 }

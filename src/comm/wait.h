@@ -71,7 +71,8 @@ double gr_wait_rest(const struct gr_comm *comm, struct gr_wait_event *event, uin
 gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
                           size_t n) GR_CHECKED;
 
-/* GR_ERROR_INTERNAL with MPI's text unless `code` is MPI_SUCCESS. */
+/* GR_ERROR_INTERNAL with MPI's text unless `code` is MPI_SUCCESS; GR_STOPPED where MPI tells that a
+ * process has failed, as it may before losses are looked for. */
 gr_status gr_mpi_check(int code, const char *call) GR_CHECKED;
 #define GR_TRY_MPI(call) GR_TRY(gr_mpi_check((call), #call))
 
