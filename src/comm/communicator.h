@@ -16,6 +16,10 @@
 #include <granary/comm.h>
 #include <poll.h>
 #include <sys/types.h>
+/* MPIX_ names: in a file that lacks them its parts on failure mitigation would vanish unnoticed. */
+#if defined(OPEN_MPI)
+#include <mpi-ext.h>
+#endif
 
 #include "comm/control_message.h"
 #include "comm/wait.h"

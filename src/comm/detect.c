@@ -19,10 +19,6 @@
 
 #include "comm/communicator.h"
 
-#if defined(OPEN_MPI)
-#include <mpi-ext.h>
-#endif
-
 static const double look_every_s = 1e-3;
 
 /* Asked at run time: Open MPI 5 is built with it by default, but mpirun leaves it off unless told
@@ -178,10 +174,7 @@ void gr_detect(struct gr_comm *comm) {
 gr_status gr_detect_error(struct gr_comm *comm, int code, const char *call) {
     if (code == MPI_SUCCESS) return GR_OK;
 #if defined(MPIX_ERR_PROC_FAILED)
-    int class = MPI_SUCCESS;
-    MPI_Error_class(code, &class);
-    if (class == MPIX_ERR_PROC_FAILED || class == MPIX_ERR_PROC_FAILED_PENDING ||
-        class == MPIX_ERR_REVOKED) {
+    if (gr_mpi_lost(code)) {
         ask_ulfm(comm);
         return gr_comm_lose(comm, "MPI reports a failed rank");
     }

@@ -15,9 +15,6 @@
 
 #include "comm/communicator.h"
 #include "comm/view_change.h"
-#if defined(OPEN_MPI)
-#include <mpi-ext.h>
-#endif
 
 enum { BLOCK = 1024, TAG_HELLO = 32001, TAG_ANSWER = 32002 };
 /* Seconds that rank 0, when it gives up, waits for its answers to leave. */

@@ -11,10 +11,6 @@
 #include "comm/communicator.h"
 #include "comm/handshake.h"
 
-#if defined(OPEN_MPI)
-#include <mpi-ext.h>
-#endif
-
 /* Slots are told so many at a time. */
 enum { RESPAWN_S = 60, SLOTS_TOLD = 1024 };
 

@@ -20,9 +20,6 @@
 
 #include "comm/communicator.h"
 #include "comm/handshake.h"
-#if defined(OPEN_MPI)
-#include <mpi-ext.h>
-#endif
 
 /* Until then a waiter yields: at more ranks than cores that is faster than to sleep at once. */
 static const double yield_s = 200e-6;
@@ -223,16 +220,24 @@ out:
     return status;
 }
 
+bool gr_mpi_lost(int code) {
+#if defined(MPIX_ERR_PROC_FAILED)
+    int class = MPI_SUCCESS;
+    MPI_Error_class(code, &class);
+    return class == MPIX_ERR_PROC_FAILED || class == MPIX_ERR_PROC_FAILED_PENDING ||
+           class == MPIX_ERR_REVOKED;
+#else
+    (void)code;
+    return false;
+#endif
+}
+
 gr_status gr_mpi_check(int code, const char *call) {
     if (code == MPI_SUCCESS) return GR_OK;
     char text[MPI_MAX_ERROR_STRING] = "";
     int length = 0;
     MPI_Error_string(code, text, &length);
-#if defined(MPIX_ERR_PROC_FAILED)
-    int class = MPI_SUCCESS;
-    MPI_Error_class(code, &class);
-    if (class == MPIX_ERR_PROC_FAILED || class == MPIX_ERR_PROC_FAILED_PENDING)
+    if (gr_mpi_lost(code))
         return gr_fail(GR_STOPPED, "%s: %s: a rank was lost: start again", call, text);
-#endif
     return gr_fail(GR_ERROR_INTERNAL, "%s: %s", call, text);
 }

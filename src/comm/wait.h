@@ -71,6 +71,9 @@ double gr_wait_rest(const struct gr_comm *comm, struct gr_wait_event *event, uin
 gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
                           size_t n) GR_CHECKED;
 
+/* Whether MPI tells by this code that a process has failed, which it does with failure mitigation.
+ */
+bool gr_mpi_lost(int code);
 /* GR_ERROR_INTERNAL with MPI's text unless `code` is MPI_SUCCESS; GR_STOPPED where MPI tells that a
  * process has failed, as it may before losses are looked for. */
 gr_status gr_mpi_check(int code, const char *call) GR_CHECKED;
