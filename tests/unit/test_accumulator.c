@@ -653,8 +653,11 @@ START_TEST(withheld_cells_are_not_solved_for) {
         const int n = tables[k][0] + tables[k][1] + tables[k][2] + tables[k][3];
         double told[TOLD], step = gr_share_step(n, 10), least[4], most[4];
         MUST(gr_accumulator_disclose(accumulator, 10, 4));
-        for (size_t m = 0; m < TOLD; m++)
+        for (size_t m = 0; m < TOLD; m++) {
             told[m] = gr_accumulator_metric(accumulator, metric[m]).value;
+            /* Nothing is told but a multiple of the step: the range below is all that is known. */
+            ck_assert_double_eq_tol(told[m] / step, rint(told[m] / step), 1e-9);
+        }
         for (size_t c = 0; c < 4; c++) {
             least[c] = n;
             most[c] = 0;
@@ -734,10 +737,12 @@ END_TEST
 START_TEST(few_digits_and_small_bins) {
     struct gr_accumulator *accumulator = accumulator_of(2, 0);
     const double exact = gr_accumulator_metric(accumulator, METRIC(accuracy)).value;
-    size_t small = 0, gone = 0;
+    size_t small = 0, gone = 0, stepped = 0;
+    double found[GR_RELIABILITY_BINS]; /* rows of the bin, with all digits */
     for (size_t b = 0; b < GR_RELIABILITY_BINS; b++) {
-        const int64_t rows = gr_accumulator_reliability(accumulator, b).rows;
-        small += rows > 0 && rows < 30;
+        const struct gr_reliability bin = gr_accumulator_reliability(accumulator, b);
+        small += bin.rows > 0 && bin.rows < 30;
+        found[b] = bin.rows > 0 ? bin.fraction * (double)bin.rows : 0;
     }
     MUST(gr_accumulator_disclose(accumulator, 30, 2));
     for (size_t b = 0; b < GR_RELIABILITY_BINS; b++) {
@@ -745,8 +750,18 @@ START_TEST(few_digits_and_small_bins) {
         gone += bin.rows == GR_WITHHELD;
         if (bin.rows == GR_WITHHELD) ck_assert(isnan(bin.mean_score) && isnan(bin.fraction));
         if (bin.rows > 0) ck_assert_int_ge(bin.rows, 30);
+        if (bin.rows <= 0) continue;
+        /* Closed form: where fewer than 30 rows were right, or wrong, the share is in steps. */
+        const double wrong = (double)bin.rows - found[b], step = gr_share_step(bin.rows, 30);
+        if (!(found[b] > 0.5 && found[b] < 29.5) && !(wrong > 0.5 && wrong < 29.5)) continue;
+        stepped++;
+        if (step < 1)
+            ck_assert_double_eq_tol(bin.fraction / step, rint(bin.fraction / step), 1e-9);
+        else
+            ck_assert(isnan(bin.fraction));
     }
     ck_assert_uint_gt(small, 0);
+    ck_assert_uint_gt(stepped, 0);
     ck_assert_uint_ge(gone, small);
     ck_assert_uint_ge(gone, 2);
     const double told = gr_accumulator_metric(accumulator, METRIC(accuracy)).value;
