@@ -130,8 +130,8 @@ static void run_small(struct gr_comm *comm) {
     CHECK(gr_roster_create((uint32_t)gr_comm_size(comm), &roster));
     for (int i = 0; i < SMALL_REPETITIONS; i++) {
         double t0 = gr_clock_seconds();
-        memset(roster.member, 0, roster.n_silos);
-        roster.member[gr_comm_rank(comm)] = 1;
+        gr_flags_clear(&roster.member);
+        gr_flags_set(&roster.member, (uint32_t)gr_comm_rank(comm), 1);
         roster.round = (uint32_t)i + 1;
         CHECK(gr_control_close_round(comm, &roster, GR_OK, 60));
         double t1 = gr_clock_seconds();

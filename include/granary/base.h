@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * base: what every room stands on, and what knows none of them: status and its message, memory,
- * keyed random streams, digests, text, files, clocks, and the layout of a parameter vector.
+ * flags of many elements, keyed random streams, digests, text, files, clocks, and the layout of a
+ * parameter vector.
  *
  * Lifetime: nothing here is global except the message of the last failure, which is kept per
  * thread. Not collective: no function here talks to another rank.
@@ -93,6 +94,31 @@ gr_status gr_allocate_zero(size_t count, size_t size, const char *what, void *ou
  * NULL is accepted.
  */
 void gr_free(void *pointer);
+
+/* ---- flags ---------------------------------------------------------------------------------- */
+
+/*
+ * A small number for each of n elements, of which few are other than 0 (the silos of a round, out
+ * of all that there are). Looking one up and setting one take the same time whatever n is; walking
+ * and clearing take time by how many are set. To be read only, but by the functions below.
+ */
+struct gr_flags {
+    uint32_t n;     /* elements */
+    uint8_t *flag;  /* n; 0: not set; owned */
+    uint32_t n_set; /* elements that are */
+    uint32_t *set; /* the first n_set of n: those, ascending once gr_flags_sort was called; owned */
+    bool ascending; /* they are in any case */
+};
+/* Not collective. None is set; released by gr_flags_release. Errors: as gr_allocate. */
+gr_status gr_flags_create(uint32_t n, const char *what, struct gr_flags *out) GR_CHECKED;
+/* Not collective. */
+void gr_flags_release(struct gr_flags *flags);
+/* Not collective. element: below n. 0 takes the element off the list, in time by its length. */
+void gr_flags_set(struct gr_flags *flags, uint32_t element, uint8_t value);
+/* Not collective. None is set any more. */
+void gr_flags_clear(struct gr_flags *flags);
+/* Not collective. Puts the list into ascending order, if it is not. */
+void gr_flags_sort(struct gr_flags *flags);
 
 /* ---- random streams ----------------------------------------------------------------------- */
 

@@ -243,13 +243,13 @@ enum gr_presence {
 struct gr_roster {
     uint32_t round;
     enum gr_phase phase;
-    uint32_t n_silos;    /* of the federation */
-    uint32_t n_members;  /* silos in this round's sum */
-    uint8_t *member;     /* n_silos enum gr_presence, 0: not in it; owned */
-    uint8_t *sat_out;    /* n_silos enum gr_sit_out, 0: did not; owned */
-    bool stop_requested; /* some rank got a signal: the round is the last */
-    bool send_state;     /* some member has just come (back): all call for rank 0's state */
-    bool need_state;     /* this rank is such a member: what it trained is void */
+    uint32_t n_silos;        /* of the federation */
+    uint32_t n_members;      /* silos in this round's sum */
+    struct gr_flags member;  /* n_silos enum gr_presence, 0: not in it; owned */
+    struct gr_flags sat_out; /* n_silos enum gr_sit_out, 0: did not; owned */
+    bool stop_requested;     /* some rank got a signal: the round is the last */
+    bool send_state;         /* some member has just come (back): all call for rank 0's state */
+    bool need_state;         /* this rank is such a member: what it trained is void */
 };
 
 /* Not collective. An empty roster of n_silos; released by gr_roster_release. */

@@ -13,20 +13,20 @@
 
 #include <string.h>
 
-/* Two bytes for each silo of the federation rather than a list of ids: a decision is then checked
- * for a silo that two ranks report by looking it up. */
+/* Flags rather than bare lists of ids: a decision is then checked for a silo that two ranks report
+ * by looking it up. */
 gr_status gr_roster_create(uint32_t n_silos, struct gr_roster *out) {
     gr_status status = GR_OK;
     *out = (struct gr_roster){.n_silos = n_silos};
-    GR_TRY(gr_allocate_zero(n_silos, 1, "roster", &out->member));
-    GR_TRY(gr_allocate_zero(n_silos, 1, "roster", &out->sat_out));
+    GR_TRY(gr_flags_create(n_silos, "roster", &out->member));
+    GR_TRY(gr_flags_create(n_silos, "roster", &out->sat_out));
 out:
     return status;
 }
 
 void gr_roster_release(struct gr_roster *roster) {
-    gr_free(roster->member);
-    gr_free(roster->sat_out);
+    gr_flags_release(&roster->member);
+    gr_flags_release(&roster->sat_out);
     *roster = (struct gr_roster){0};
 }
 
@@ -220,7 +220,7 @@ out:
  * only if this rank is well; a rank that fails ends the round for all. Peers' silence is reset, for
  * this rank has trained and not listened.
  */
-static gr_status prepare(struct gr_comm *comm, const struct gr_roster *roster, gr_status mine) {
+static gr_status prepare(struct gr_comm *comm, struct gr_roster *roster, gr_status mine) {
     gr_status status = GR_OK;
     struct gr_situation *situation = &comm->situation;
     if (comm->ids_max < roster->n_silos)
@@ -232,13 +232,16 @@ static gr_status prepare(struct gr_comm *comm, const struct gr_roster *roster, g
     situation->status = mine;
     if (mine != GR_OK) memcpy(situation->text, gr_message(), strlen(gr_message()) + 1);
     situation->n_ids = situation->n_sat = 0;
-    for (uint32_t i = 0; i < roster->n_silos; i++)
-        if (roster->member[i] && mine == GR_OK)
-            situation->ids[situation->n_ids++] =
-                i | (roster->member[i] == GR_PRESENT_ANEW ? GR_CONTROL_ANEW : 0);
-    for (uint32_t i = 0; i < roster->n_silos; i++)
-        if (roster->sat_out[i])
-            situation->ids[situation->n_ids + situation->n_sat++] = i << 3 | roster->sat_out[i];
+    const struct gr_flags *member = &roster->member, *sat_out = &roster->sat_out;
+    gr_flags_sort(&roster->member);
+    gr_flags_sort(&roster->sat_out);
+    for (uint32_t i = 0; i < member->n_set && mine == GR_OK; i++)
+        situation->ids[situation->n_ids++] =
+            member->set[i] |
+            (member->flag[member->set[i]] == GR_PRESENT_ANEW ? GR_CONTROL_ANEW : 0);
+    for (uint32_t i = 0; i < sat_out->n_set; i++)
+        situation->ids[situation->n_ids + situation->n_sat++] =
+            sat_out->set[i] << 3 | sat_out->flag[sat_out->set[i]];
     situation->stop = roster->stop_requested;
     situation->ready = true;
     for (int i = 0; i < comm->slots; i++)

@@ -195,8 +195,8 @@ out:
  * added twice. */
 static gr_status fill_roster(const struct gr_control_message *decision, struct gr_roster *roster) {
     const struct gr_control_message_head *head = &decision->head;
-    memset(roster->member, 0, roster->n_silos);
-    memset(roster->sat_out, 0, roster->n_silos);
+    gr_flags_clear(&roster->member);
+    gr_flags_clear(&roster->sat_out);
     roster->n_members = head->n_ids;
     roster->stop_requested = (head->flags & GR_FLAG_STOP) != 0;
     for (uint32_t i = 0; i < head->n_ids; i++) {
@@ -204,13 +204,16 @@ static gr_status fill_roster(const struct gr_control_message *decision, struct g
         if (silo >= roster->n_silos)
             return gr_fail(GR_ERROR_INTERNAL, "a decision names silo %u of %u", silo,
                            roster->n_silos);
-        if (roster->member[silo])
+        if (roster->member.flag[silo])
             return gr_fail(GR_ERROR_INTERNAL, "silo %u, which two ranks report", silo);
-        roster->member[silo] = decision->ids[i] == silo ? GR_PRESENT : GR_PRESENT_ANEW;
+        gr_flags_set(&roster->member, silo,
+                     decision->ids[i] == silo ? GR_PRESENT : GR_PRESENT_ANEW);
     }
     for (uint32_t i = 0; i < head->n_sat; i++)
         if (decision->sat[i] >> 3 < roster->n_silos)
-            roster->sat_out[decision->sat[i] >> 3] = decision->sat[i] & 7;
+            gr_flags_set(&roster->sat_out, decision->sat[i] >> 3, decision->sat[i] & 7);
+    gr_flags_sort(&roster->member);
+    gr_flags_sort(&roster->sat_out);
     return GR_OK;
 }
 

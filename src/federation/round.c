@@ -106,7 +106,7 @@ void gr_round_figures(const struct gr_federation *f, struct gr_metrics *metrics)
     metrics->dropped = gr_count_flags(round->lost, n);
     metrics->late = gr_count_flags(round->late, n);
     metrics->returned = gr_count_flags(round->returned, n);
-    metrics->sat_out = gr_count_flags(round->roster.sat_out, n);
+    metrics->sat_out = round->roster.sat_out.n_set;
     metrics->recoveries = round->recoveries;
     metrics->seconds.train = round->trained_s - round->started_s;
     metrics->seconds.aggregate = round->aggregated_s - round->trained_s;
@@ -238,11 +238,12 @@ gr_status gr_federation_recover(struct gr_federation *f) {
  * or their updates, their return would not help, and the status is GR_ERROR_DATA.
  */
 static gr_status check_quorum(const struct gr_federation *f) {
+    const struct gr_flags *sat_out = &f->round->roster.sat_out;
     const uint32_t policy = gr_policy_silos(f->config), n = f->round->roster.n_members;
     const bool by_policy = policy > f->config->round.quorum;
     const uint32_t quorum = by_policy ? policy : f->config->round.quorum;
     const char *setting = by_policy ? "policy.minimum_silos" : "round.quorum";
-    const uint32_t sitting = gr_count_flags(f->round->roster.sat_out, f->data->n_silos);
+    const uint32_t sitting = sat_out->n_set;
     const uint32_t selected = gr_count_flags(gr_training_selected(f->training), f->data->n_silos);
     char remedies[GR_REMEDIES_BYTES];
     uint32_t diverged = 0;
@@ -254,8 +255,8 @@ static gr_status check_quorum(const struct gr_federation *f) {
                        "(%s)",
                        selected, f->round->roster.round, quorum, setting);
     /* The return of all silos would not help. */
-    for (uint32_t i = 0; i < f->data->n_silos; i++)
-        diverged += f->round->roster.sat_out[i] == GR_SIT_NOT_FINITE;
+    for (uint32_t i = 0; i < sat_out->n_set; i++)
+        diverged += sat_out->flag[sat_out->set[i]] == GR_SIT_NOT_FINITE;
     gr_federation_remedies(f, remedies);
     if (selected - (sitting < selected ? sitting : selected) < quorum)
         return gr_fail(GR_ERROR_DATA,
@@ -347,7 +348,7 @@ static gr_status open_round(struct gr_federation *f, const struct gr_round_optio
     /* Given up meanwhile: how to come back is found out where the others are met. */
     if (status == GR_LOST) {
         gr_training_discard(f);
-        memset(f->round->roster.member, 0, f->round->roster.n_silos);
+        gr_flags_clear(&f->round->roster.member);
         status = GR_OK;
     }
     double left = f->config->round.deadline_s - (f->round->trained_s - f->round->started_s);
@@ -386,8 +387,8 @@ gr_status gr_federation_round(struct gr_federation *f, const struct gr_round_opt
 
 void gr_federation_participation(const struct gr_federation *f, struct gr_participation *out) {
     *out = (struct gr_participation){.selected = gr_training_selected(f->training),
-                                     .member = f->round->roster.member,
-                                     .sat_out = f->round->roster.sat_out,
+                                     .member = f->round->roster.member.flag,
+                                     .sat_out = f->round->roster.sat_out.flag,
                                      .lost = f->round->lost,
                                      .late = f->round->late,
                                      .returned = f->round->returned};

@@ -138,8 +138,8 @@ void gr_server_step(struct gr_server *server, const struct gr_aggregator *total,
         }
         if (squares) *squares = add_squares(*squares, mean[0], end - begin);
     }
-    for (uint32_t i = 0; i < roster->n_silos; i++)
-        server->silo_rounds[i] += roster->member[i] != 0;
+    for (uint32_t i = 0; i < roster->member.n_set; i++)
+        server->silo_rounds[roster->member.set[i]]++;
     server->rounds_done = roster->round;
 }
 

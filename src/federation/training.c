@@ -78,7 +78,7 @@ static void sit_out(struct gr_federation *f, const struct gr_silo *silo, uint32_
                     enum gr_sit_out reason, const char *why) {
     const size_t n = strlen(silo->pseudonym);
     if (strncmp(why, silo->pseudonym, n) == 0 && why[n] == ':') why += n + 2;
-    gr_round_roster(f)->sat_out[silo->id] = (uint8_t)reason;
+    gr_flags_set(&gr_round_roster(f)->sat_out, silo->id, (uint8_t)reason);
     if (!f->training->heard[silo->id])
         gr_cohort_hear_silo(f->cohort, silo, "%s: round %u: sits out: %s", silo->pseudonym, round,
                             why);
@@ -168,7 +168,7 @@ static void contribute(struct gr_federation *f, size_t local, uint32_t round,
         contribution->vector[v] = sent;
     }
     const bool anew = gr_kept_offer(f->kept, local, round, contribution);
-    gr_round_roster(f)->member[silo->id] = anew ? GR_PRESENT_ANEW : GR_PRESENT;
+    gr_flags_set(&gr_round_roster(f)->member, silo->id, anew ? GR_PRESENT_ANEW : GR_PRESENT);
     t->n_contributions++;
     t->sums.processed += (int64_t)result->processed;
     t->heard[silo->id] = 0;
@@ -185,7 +185,7 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
     /* A residual is added, which is less than a quarter of what it was left over from. */
     const float room = f->config->aggregation.encoding == GR_ENCODING_RING16 ? 2 : 1;
     if (silo->unusable != GR_OK) {
-        gr_round_roster(f)->sat_out[silo->id] = GR_SIT_DATA;
+        gr_flags_set(&gr_round_roster(f)->sat_out, silo->id, GR_SIT_DATA);
         return GR_OK;
     }
     gr_inject_fault(f->cohort, round, GR_POINT_TRAIN);
@@ -298,8 +298,8 @@ gr_status gr_training_run(struct gr_federation *f, uint32_t round,
     uint32_t done = 0, mine = 0;
     double cpu = gr_clock_cpu_seconds();
     gr_training_discard(f);
-    memset(roster->member, 0, roster->n_silos);
-    memset(roster->sat_out, 0, roster->n_silos);
+    gr_flags_clear(&roster->member);
+    gr_flags_clear(&roster->sat_out);
     GR_TRY(ask_silos(f, round));
     for (size_t i = 0; i < f->data->n_local; i++)
         mine += t->asked[f->data->local[i].id] != 0;

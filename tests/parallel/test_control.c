@@ -24,15 +24,16 @@ static void finish_silos(const struct gr_comm *comm, struct gr_roster *roster, u
     roster->round = round;
     roster->stop_requested = false;
     for (uint32_t i = 0; i < roster->n_silos; i++)
-        roster->member[i] = (int)(i % (uint32_t)gr_comm_size(comm)) == gr_comm_rank(comm) &&
-                            i != round % roster->n_silos;
+        gr_flags_set(&roster->member, i,
+                     (int)(i % (uint32_t)gr_comm_size(comm)) == gr_comm_rank(comm) &&
+                         i != round % roster->n_silos);
 }
 
 static int expect_members(const struct gr_roster *roster, uint32_t round) {
     int bad = 0;
     EXPECT_EQUAL(roster->n_members, roster->n_silos - 1);
     for (uint32_t i = 0; i < roster->n_silos; i++)
-        EXPECT_EQUAL(roster->member[i], i != round % roster->n_silos);
+        EXPECT_EQUAL(roster->member.flag[i], i != round % roster->n_silos);
     return bad;
 }
 
@@ -102,7 +103,7 @@ static int silo_on_two_ranks(struct gr_comm *comm) {
     if (gr_comm_size(comm) == 1) return 0;
     EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
     finish_silos(comm, &roster, 3);
-    roster.member[5] = 1;
+    gr_flags_set(&roster.member, 5, 1);
     EXPECT_EQUAL(gr_control_close_round(comm, &roster, GR_OK, 20), GR_ERROR_INTERNAL);
     EXPECT(strstr(gr_message(), "silo 5, which two ranks report") && same_message());
     gr_roster_release(&roster);
@@ -182,7 +183,7 @@ static int seal_stands(struct gr_comm *comm) {
     for (int comes_to = 0; comes_to < 4; comes_to++) {
         finish_silos(comm, &roster, 31);
         EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
-        roster.sat_out[5] = 7; /* what is not filled anew stays */
+        gr_flags_set(&roster.sat_out, 5, 7); /* what is not filled anew stays */
         if (comes_to >= 2 || !last || size == 1) {
             gr_status sealed = gr_control_seal(comm, GR_PHASE_SEALED);
             EXPECT_EQUAL(sealed, comes_to >= 2 || size == 1 ? GR_OK : GR_LOST);
@@ -195,7 +196,7 @@ static int seal_stands(struct gr_comm *comm) {
         EXPECT_EQUAL(roster.phase, comes_to == 3 ? GR_PHASE_COMMITTED
                                    : stands      ? GR_PHASE_SEALED
                                                  : GR_PHASE_CLOSED);
-        EXPECT_EQUAL(roster.sat_out[5], stands ? 7 : 0);
+        EXPECT_EQUAL(roster.sat_out.flag[5], stands ? 7 : 0);
         bad += expect_members(&roster, 31);
     }
     gr_roster_release(&roster);
@@ -243,7 +244,8 @@ static int late_rank(struct gr_comm *comm) {
         EXPECT(gr_control_close_round(comm, &roster, GR_OK, 0.2) == GR_OK);
         EXPECT(!roster.need_state && gr_comm_size(comm) == last && gr_comm_rank_of(comm, last) < 0);
         for (uint32_t i = 0; i < SILOS; i++)
-            EXPECT_EQUAL(roster.member[i], (int)(i % (uint32_t)size) != last && i != 50 % SILOS);
+            EXPECT_EQUAL(roster.member.flag[i],
+                         (int)(i % (uint32_t)size) != last && i != 50 % SILOS);
         bad += nobody_replaced(comm, last);
         for (int i = 0; i < 90; i++) {
             usleep(10000);
@@ -251,7 +253,7 @@ static int late_rank(struct gr_comm *comm) {
         }
         finish_silos(comm, &roster, 51);
         for (uint32_t i = 0; i < SILOS; i++)
-            roster.member[i] = (int)(i % (uint32_t)size) == slot;
+            gr_flags_set(&roster.member, i, (int)(i % (uint32_t)size) == slot);
         EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
         EXPECT(!roster.need_state);
     }

@@ -126,6 +126,48 @@ START_TEST(permutation_is_uniform) {
 }
 END_TEST
 
+/* Against an array that is looked through as a whole; sizes and shares for which the list is sorted
+ * and for which it is made anew. */
+START_TEST(flags_are_an_array) {
+    static const uint32_t sizes[] = {1, 7, 100, 5000};
+    const uint32_t n = sizes[_i];
+    uint8_t *expected = calloc(n, 1);
+    struct gr_flags flags;
+    gsl_rng *stream;
+    ck_assert_int_eq(
+        gr_stream_create((struct gr_stream_key){.seed = 6, .purpose = GR_PURPOSE_TEST}, &stream),
+        GR_OK);
+    ck_assert_int_eq(gr_flags_create(n, "flags", &flags), GR_OK);
+    ck_assert_uint_eq(flags.n, n);
+    for (uint32_t trial = 0; trial < 60; trial++) {
+        const uint32_t changes = (uint32_t)gsl_rng_uniform_int(stream, trial % 3 ? n : n / 64 + 1);
+        for (uint32_t i = 0; i <= changes; i++) {
+            const uint32_t element = (uint32_t)gsl_rng_uniform_int(stream, n);
+            const uint8_t value = (uint8_t)gsl_rng_uniform_int(stream, 4);
+            gr_flags_set(&flags, element, value);
+            expected[element] = value;
+        }
+        gr_flags_sort(&flags);
+        uint32_t found = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            if (!expected[i]) continue;
+            ck_assert_uint_lt(found, flags.n_set);
+            ck_assert_uint_eq(flags.set[found++], i);
+        }
+        ck_assert_uint_eq(flags.n_set, found);
+        ck_assert_mem_eq(flags.flag, expected, n);
+        if (trial % 4) continue;
+        gr_flags_clear(&flags);
+        memset(expected, 0, n);
+        ck_assert_uint_eq(flags.n_set, 0);
+        ck_assert_mem_eq(flags.flag, expected, n);
+    }
+    gr_flags_release(&flags);
+    gsl_rng_free(stream);
+    free(expected);
+}
+END_TEST
+
 START_TEST(digest_known_answer) {
     unsigned char digest[GR_DIGEST_BYTES];
     char hex[GR_DIGEST_HEX];
@@ -407,6 +449,7 @@ int main(void) {
     tcase_add_test(tests, stream_is_its_key);
     tcase_add_test(tests, uniform_moments);
     tcase_add_test(tests, permutation_is_uniform);
+    tcase_add_loop_test(tests, flags_are_an_array, 0, 4);
     tcase_add_test(tests, digest_known_answer);
     tcase_add_test(tests, layout_of_tensors);
     tcase_add_test(tests, some_tensors);
