@@ -2,11 +2,11 @@
 /*
  * Checkpoints: containers named after their round, of which the newest that is whole is taken.
  *
- * Rank 0 alone lists, renames and removes; every rank writes, verifies and reads. A checkpoint is
- * written under a temporary name and renamed once it is sealed and on the disk, so a death at any
- * moment leaves either the old set or the new one. Damage (GR_ERROR_DATA) lets an older checkpoint
- * be taken instead; a checkpoint that is whole but not this run's ends the start, for to go on from
- * an older one would hide the mistake.
+ * Rank 0 alone lists, renames, removes and reads vectors; every rank writes and verifies. A
+ * checkpoint is written under a temporary name and renamed once it is sealed and on the disk, so a
+ * death at any moment leaves either the old set or the new one. Damage (GR_ERROR_DATA) lets an
+ * older checkpoint be taken instead; a checkpoint that is whole but not this run's ends the start,
+ * for to go on from an older one would hide the mistake.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -307,13 +307,28 @@ static gr_status compare(const struct gr_container *c, const struct gr_state *st
 }
 
 /*
- * Every rank loads every vector whole: each holds its own copy of the model and the server's state.
+ * Collective. Damage gives way to failures of another kind, such as a rank that cannot read the
+ * file and why: else a missing mount on one rank would look like damage, and an older checkpoint be
+ * taken.
  */
-static gr_status load(const struct gr_container *c, struct gr_state *state) {
+static gr_status agree_read(struct gr_comm *comm, gr_status mine) {
+    gr_status status = gr_comm_agree(comm, mine == GR_ERROR_DATA ? GR_OK : mine);
+    return status == GR_OK ? gr_comm_agree(comm, mine) : status;
+}
+
+/*
+ * Collective. Rank 0 reads the vectors and the others are given them: each holds its own copy of
+ * the model and the server's state, but the file is not read as often as there are ranks. The rest
+ * is small, and each rank has it since it opened the file.
+ */
+static gr_status load(struct gr_comm *comm, const struct gr_container *c, struct gr_state *state) {
     gr_status status = GR_OK;
-    GR_TRY(gr_container_load(c, 0, state->parameters));
-    for (size_t i = 0; i < state->n_server; i++)
-        GR_TRY(gr_container_load(c, 1 + i, state->server[i]));
+    const bool reads = gr_comm_rank(comm) == 0;
+    for (size_t i = 0; i < 1 + state->n_server; i++) {
+        float *vector = i == 0 ? state->parameters : state->server[i - 1];
+        GR_TRY(agree_read(comm, reads ? gr_container_load(c, i, vector) : GR_OK));
+        GR_TRY(gr_comm_broadcast(comm, vector, c->layout.size * sizeof *vector));
+    }
     memcpy(state->silo_rounds, c->silo_rounds, c->n_silos * sizeof *c->silo_rounds);
     if (c->n_class_counts > 0)
         memcpy(state->class_counts, c->class_counts, c->n_class_counts * sizeof *c->class_counts);
@@ -323,16 +338,6 @@ static gr_status load(const struct gr_container *c, struct gr_state *state) {
     snprintf(state->run_id_found, GR_RUN_ID_HEX, "%s", c->run_id ? c->run_id : "");
 out:
     return status;
-}
-
-/*
- * Collective. Damage gives way to failures of another kind, such as a rank that cannot read the
- * file and why: else a missing mount on one rank would look like damage, and an older checkpoint be
- * taken.
- */
-static gr_status agree_read(struct gr_comm *comm, gr_status mine) {
-    gr_status status = gr_comm_agree(comm, mine == GR_ERROR_DATA ? GR_OK : mine);
-    return status == GR_OK ? gr_comm_agree(comm, mine) : status;
 }
 
 /*
@@ -350,7 +355,7 @@ static gr_status read_one(struct gr_comm *comm, const char *path, uint32_t round
     GR_TRY(
         agree_read(comm, gr_container_verify(&container, gr_comm_rank(comm), gr_comm_size(comm))));
     *loading = true;
-    GR_TRY(agree_read(comm, load(&container, state)));
+    GR_TRY(load(comm, &container, state));
 out:
     gr_container_close(&container);
     return status;

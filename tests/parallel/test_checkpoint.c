@@ -325,11 +325,13 @@ static int test_exchanged(struct gr_comm *comm) {
 
 static int read_error; /* that reads by position give; 0: none */
 static bool lying;     /* a disk that holds something else than it was given */
+static int64_t bytes_read;
 
 ssize_t pread(int fd, void *bytes, size_t n, off_t at) {
-    if (read_error == 0) return syscall(SYS_pread64, fd, bytes, n, at);
-    errno = read_error;
-    return -1;
+    const ssize_t got = read_error == 0 ? syscall(SYS_pread64, fd, bytes, n, at) : -1;
+    if (read_error != 0) errno = read_error;
+    if (got > 0) bytes_read += got;
+    return got;
 }
 
 int fsync(int fd) {
@@ -338,6 +340,26 @@ int fsync(int fd) {
     if (!failed && lying && fstat(fd, &info) == 0 && info.st_size > 4096)
         failed = pwrite(fd, "\xa5", 1, info.st_size - 2000) != 1;
     return failed;
+}
+
+/* The ranks verify the vectors in shares, and rank 0 reads them: together they read them twice,
+ * however many they are. The memory of a vector is the same on all. */
+static int test_read_once(struct gr_comm *comm) {
+    int bad = 0;
+    struct sample out, in;
+    bool found = false;
+    char *passed = NULL;
+    EXPECT(make(comm, 1500, false, &out) == GR_OK && make(comm, 1500, true, &in) == GR_OK);
+    EXPECT(write_round(comm, &out, 5, 2) == GR_OK);
+    const int64_t vectors = 2 * (int64_t)(out.layout.size * sizeof(float));
+    bytes_read = 0;
+    EXPECT(gr_checkpoint_read(comm, out.dir, &in.state, &found, &passed) == GR_OK && found);
+    EXPECT(same(&out, &in));
+    EXPECT(gr_comm_sum_int64(comm, &bytes_read, 1) == GR_OK);
+    EXPECT(bytes_read > vectors && bytes_read < 2 * vectors + vectors / 4);
+    release(comm, &in);
+    release(comm, &out);
+    return bad;
 }
 
 /* An error of the disk on the newest, and one that cannot be opened: no damage, so no older one. */
@@ -492,6 +514,7 @@ PARALLEL_MAIN({"comes back", test_comes_back}, {"other rank count", test_other_r
               {"keep", test_keep}, {"none", test_none}, {"flips", test_flips},
               {"passed over", test_passed_over}, {"another config", test_another_config},
               {"another run", test_another_run}, {"exchanged", test_exchanged},
-              {"refused", test_refused}, {"lying disk", test_lying_disk}, {"tried", test_tried},
+              {"refused", test_refused}, {"read once", test_read_once},
+              {"lying disk", test_lying_disk}, {"tried", test_tried},
               {"tried in vain", test_tried_in_vain}, {"file too large", test_file_too_large},
               {"disk full", test_disk_full}, {"predictions have room", test_predictions_have_room})
