@@ -181,6 +181,7 @@ gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options
     GR_TRY_MPI(MPI_Comm_dup(comm->world, &comm->control));
     GR_TRY_MPI(MPI_Comm_rank(comm->world, &comm->slot));
     GR_TRY_MPI(MPI_Comm_size(comm->world, &comm->slots));
+    GR_TRY(gr_message_start(comm));
     const size_t n = (size_t)comm->slots;
     GR_TRY(gr_allocate_zero(n, sizeof *comm->peers, "peers", &comm->peers));
     GR_TRY(gr_allocate_zero(n, sizeof(int), "members", &comm->slot_of));

@@ -132,6 +132,8 @@ struct gr_comm {
     double detected_s; /* when gr_detect last looked */
     bool ulfm, tolerant;
 
+    uint32_t tag_epochs; /* epochs that the tags of this MPI tell apart */
+
     /* The present epoch. */
     uint32_t epoch;
     int rank, size;
@@ -173,6 +175,7 @@ struct gr_comm {
     size_t n_changes;
     size_t ids_max; /* silos of the federation, at most as many ids in a message */
     uint64_t bytes_sent;
+    struct gr_control_sent control_sent[GR_CONTROL_KINDS]; /* of bytes_sent; measured by tests */
 };
 
 /* Collective over the node. */
@@ -227,7 +230,10 @@ gr_status gr_tree_all(struct gr_comm *comm, void *values, void *scratch, size_t 
 /* Bytes of the root's to all leaders. */
 gr_status gr_tree_broadcast(struct gr_comm *comm, void *bytes, size_t n) GR_CHECKED;
 
-/* Starts a message to or from a slot; tags below GR_TREE_TAG_DATA are the room's own. */
+/* Learns how many tags the library has, before the first message. Starts a message to or from a
+ * slot; tags below GR_TREE_TAG_DATA are the room's own. */
+gr_status gr_message_start(struct gr_comm *comm) GR_CHECKED;
+int gr_message_tag(const struct gr_comm *comm, int tag);
 enum { GR_TREE_TAG_UP = 1, GR_TREE_TAG_DOWN = 2, GR_TAG_FAILURE = 3, GR_TREE_TAG_DATA = 16 };
 gr_status gr_tree_send(struct gr_comm *comm, int leader, int tag, const void *bytes, size_t n,
                        MPI_Request *request) GR_CHECKED;

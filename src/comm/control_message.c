@@ -63,6 +63,14 @@ gr_status gr_control_message_create(const struct gr_control_message_head *head,
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
+static void count_sent(struct gr_comm *comm, const struct gr_control_message *message) {
+    struct gr_control_sent *sent = &comm->control_sent[message->head.kind];
+    sent->messages++;
+    sent->bytes += message->bytes;
+    if (message->bytes > sent->largest) sent->largest = message->bytes;
+    comm->bytes_sent += message->bytes;
+}
+
 /*
  * A copy for each receiver, since MPI owns the memory until the request is complete and the caller
  * does not wait. A peer of the same node may be asleep on its event and not in MPI: it is woken.
@@ -83,7 +91,7 @@ gr_status gr_control_message_send(struct gr_comm *comm, int slot,
         status = failed == GR_LOST ? GR_OK : failed;
         goto out;
     }
-    comm->bytes_sent += copy->bytes;
+    count_sent(comm, copy);
     copy->peer = slot;
     copy->next = comm->mailbox.outgoing;
     comm->mailbox.outgoing = copy;

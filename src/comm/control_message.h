@@ -23,6 +23,7 @@ enum gr_control_message_kind {
     GR_CONTROL_EXCLUDED,   /* a later epoch has begun without you */
     GR_CONTROL_PING,
     GR_CONTROL_PONG, /* `round`: milliseconds that the sender has waited since it knew of work */
+    GR_CONTROL_KINDS
 };
 
 enum {
@@ -63,6 +64,11 @@ struct gr_control_message {
     const char *text;
     struct gr_control_message_head head; /* what is sent begins here, `bytes` long */
     uint32_t content[];
+};
+
+/* Messages of a kind that this rank has handed to MPI. */
+struct gr_control_sent {
+    uint64_t messages, bytes, largest;
 };
 
 /* Where messages lie. */

@@ -22,11 +22,24 @@ int gr_tree_children(const struct gr_comm *comm, int *first) {
     return n < GR_TREE_CHILDREN ? n : GR_TREE_CHILDREN;
 }
 
+enum { TAGS = 32, EPOCHS_MAX = 1 << 20 };
+
+/* A library need not offer more tags than up to 32767 (MPI-3.1, 8.1.2), which are those of 1,024
+ * epochs; a larger tag is an error. */
+gr_status gr_message_start(struct gr_comm *comm) {
+    gr_status status = GR_OK;
+    int *most = NULL, found = 0;
+    GR_TRY_MPI(MPI_Comm_get_attr(comm->world, MPI_TAG_UB, &most, &found));
+    const int64_t tags = (found ? (int64_t)*most : 32767) + 1;
+    comm->tag_epochs = tags / TAGS < EPOCHS_MAX ? (uint32_t)(tags / TAGS) : EPOCHS_MAX;
+out:
+    return status;
+}
+
 /* The epoch is in the tag: a message that an earlier epoch left under way meets no receive of this
- * one. MPI guarantees tags up to 32767, which epoch 1023 reaches; libraries in use offer more. */
-static int tag_of(const struct gr_comm *comm, int tag) {
-    enum { TAGS = 32, EPOCHS = 1 << 20 };
-    return (int)(comm->epoch % EPOCHS) * TAGS + tag;
+ * one, until as many epochs have gone by as the library's tags tell apart. */
+int gr_message_tag(const struct gr_comm *comm, int tag) {
+    return (int)(comm->epoch % comm->tag_epochs) * TAGS + tag;
 }
 
 /* Nothing is sent in an epoch that has ended: the peer may have left it, and MPI would keep the
@@ -38,7 +51,8 @@ gr_status gr_message_send(struct gr_comm *comm, int slot, int tag, const void *b
     if (comm->lost) return gr_comm_lose(comm, "the membership changes");
     comm->bytes_sent += n;
     return gr_detect_error(
-        comm, MPI_Isend(bytes, (int)n, MPI_BYTE, slot, tag_of(comm, tag), comm->world, request),
+        comm,
+        MPI_Isend(bytes, (int)n, MPI_BYTE, slot, gr_message_tag(comm, tag), comm->world, request),
         "MPI_Isend");
 }
 
@@ -48,7 +62,8 @@ gr_status gr_message_receive(struct gr_comm *comm, int slot, int tag, void *byte
     if (n > INT_MAX) return gr_fail(GR_ERROR_INTERNAL, "message of %zu bytes", n);
     if (comm->lost) return gr_comm_lose(comm, "the membership changes");
     return gr_detect_error(
-        comm, MPI_Irecv(bytes, (int)n, MPI_BYTE, slot, tag_of(comm, tag), comm->world, request),
+        comm,
+        MPI_Irecv(bytes, (int)n, MPI_BYTE, slot, gr_message_tag(comm, tag), comm->world, request),
         "MPI_Irecv");
 }
 

@@ -137,6 +137,26 @@ static int all_regroup(struct gr_comm *comm) {
     return bad;
 }
 
+/* Whatever MPI's largest tag, of which only 32767 is promised, no epoch's goes beyond it, and
+ * epochs that follow each other have others. */
+static int tags_are_allowed(struct gr_comm *comm) {
+    int bad = 0, *most = NULL, found = 0;
+    struct gr_comm as_is = *comm, *other = &as_is;
+    EXPECT(MPI_Comm_get_attr(comm->world, MPI_TAG_UB, &most, &found) == MPI_SUCCESS && found);
+    for (int least = 0; least < 2; least++) {
+        const int64_t limit = least ? 32767 : *most;
+        if (least) other->tag_epochs = 1024;
+        for (uint64_t epoch = 0; epoch <= UINT32_MAX; epoch = 3 * epoch + 1) {
+            other->epoch = (uint32_t)epoch;
+            const int64_t highest = gr_message_tag(other, 31);
+            EXPECT(highest >= 31 && highest <= limit);
+            other->epoch++;
+            EXPECT(gr_message_tag(other, 0) != highest - 31);
+        }
+    }
+    return bad;
+}
+
 /* The foremost has gone on to the next round: so do all, and nobody closes anything again. */
 static int foremost_leads_on(struct gr_comm *comm) {
     int bad = 0;
@@ -432,8 +452,9 @@ static int run_has_ended(struct gr_comm *comm) {
 
 PARALLEL_MAIN({"rounds close", rounds_close}, {"failing ranks", failing_ranks},
               {"stop is heard", stop_is_heard}, {"silo on two ranks", silo_on_two_ranks},
-              {"all regroup", all_regroup}, {"foremost leads on", foremost_leads_on},
-              {"seal stands", seal_stands}, {"late rank", late_rank},
-              {"orphaned claim", orphaned_claim}, {"refused minority", refused_minority},
-              {"summoned again", summoned_again}, {"work is waited for", work_is_waited_for},
-              {"nobody works", nobody_works}, {"run has ended", run_has_ended})
+              {"all regroup", all_regroup}, {"tags are allowed", tags_are_allowed},
+              {"foremost leads on", foremost_leads_on}, {"seal stands", seal_stands},
+              {"late rank", late_rank}, {"orphaned claim", orphaned_claim},
+              {"refused minority", refused_minority}, {"summoned again", summoned_again},
+              {"work is waited for", work_is_waited_for}, {"nobody works", nobody_works},
+              {"run has ended", run_has_ended})
