@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages of the control plane: composing, sending, taking in, sorting.
+ * Messages of the control plane: sending, taking in, sorting.
  *
- * A message is a head of fixed size and a variable part whose counts stand in the head. A peer's
- * counts are checked against the size that arrived and against the numbers of slots and silos
- * before anything is read by them (well_formed), so that a fault of a peer cannot make this rank
- * read or allocate without bound. Sorting applies a message's effect on what is known of peers at
- * once; decisions and invitations are only put aside, for the view change to take.
+ * Sorting applies a message's effect on what is known of peers at once; decisions and invitations
+ * are only put aside, for the view change to take.
  */
 #include "comm/control_message.h"
 
@@ -17,74 +14,38 @@
 
 enum { TAG_CONTROL = 1 };
 
-/* Words of the five arrays, in the order of set_pointers. */
-static size_t content_words(const struct gr_control_message_head *head) {
-    return (size_t)head->n_slots + head->n_fds + head->n_changes + head->n_ids + head->n_sat;
-}
-
-static size_t message_bytes(const struct gr_control_message_head *head) {
-    return sizeof *head + content_words(head) * sizeof(uint32_t) + head->length;
-}
-
-/* The largest message that a peer can honestly send. */
-static size_t most_bytes(const struct gr_comm *comm) {
-    return sizeof(struct gr_control_message_head) +
-           ((size_t)comm->slots * 4 + comm->ids_max * 2) * sizeof(uint32_t) + GR_MESSAGE_MAX;
-}
-
-/* The arrays lie one behind the other in the order of the head's counts; the text is last, for it
- * alone is not a multiple of 4 bytes. Call it on received messages only once they are complete. */
-static void set_pointers(struct gr_control_message *message) {
-    const struct gr_control_message_head *head = &message->head;
-    message->slots = message->content;
-    message->fds = message->slots + head->n_slots;
-    message->changes = message->fds + head->n_fds;
-    message->ids = message->changes + head->n_changes;
-    message->sat = message->ids + head->n_ids;
-    message->text = (const char *)(message->sat + head->n_sat);
-}
-
-/* `bytes` counts from the head on: the fields before it are this process's own and never travel. */
-static gr_status allocate_message(size_t bytes, struct gr_control_message **out) {
-    gr_status status = gr_allocate_zero(
-        1, sizeof **out + bytes - sizeof(struct gr_control_message_head), "a message", out);
-    if (status == GR_OK) (*out)->bytes = bytes;
-    return status;
-}
-
-gr_status gr_control_message_create(const struct gr_control_message_head *head,
-                                    struct gr_control_message **out) {
-    gr_status status = allocate_message(message_bytes(head), out);
-    if (status != GR_OK) return status;
-    (*out)->head = *head;
-    set_pointers(*out);
-    return GR_OK;
-}
-
 /* ---- sending -------------------------------------------------------------------------------- */
 
-static void count_sent(struct gr_comm *comm, const struct gr_control_message *message) {
-    struct gr_control_sent *sent = &comm->control_sent[message->head.kind];
+static void count_sent(struct gr_comm *comm, const struct gr_packet *packet) {
+    struct gr_control_message_head head;
+    memcpy(&head, packet->content, sizeof head);
+    struct gr_control_sent *sent = &comm->control_sent[head.kind];
     sent->messages++;
-    sent->bytes += message->bytes;
-    if (message->bytes > sent->largest) sent->largest = message->bytes;
-    comm->bytes_sent += message->bytes;
+    sent->bytes += packet->bytes;
+    if (packet->bytes > sent->largest) sent->largest = packet->bytes;
+    comm->bytes_sent += packet->bytes;
+}
+
+/* A peer of the same node may be asleep on its event and not in MPI: it is woken. */
+static void wake(struct gr_comm *comm, int slot) {
+    const int rank = comm->rank_of[slot];
+    if (rank >= 0 && comm->places[rank].node == comm->node_index &&
+        comm->window.part[comm->places[rank].node_rank])
+        gr_wait_event_signal(&gr_comm_member(comm, comm->places[rank].node_rank)->doorbell);
 }
 
 /*
  * A copy for each receiver, since MPI owns the memory until the request is complete and the caller
- * does not wait. A peer of the same node may be asleep on its event and not in MPI: it is woken.
- * Sending never fails because of the receiver.
+ * does not wait. Sending never fails because of the receiver.
  */
-gr_status gr_control_message_send(struct gr_comm *comm, int slot,
-                                  const struct gr_control_message *message) {
+static gr_status send_packet(struct gr_comm *comm, int slot, const struct gr_packet *packet) {
     gr_status status = GR_OK;
-    struct gr_control_message *copy = NULL;
-    if (comm->peers[slot].dead) return GR_OK;
-    GR_TRY(allocate_message(message->bytes, &copy));
-    memcpy(&copy->head, &message->head, message->bytes);
-    int code = MPI_Isend(&copy->head, (int)copy->bytes, MPI_BYTE, slot, TAG_CONTROL, comm->control,
-                         &copy->request);
+    struct gr_packet *copy = NULL;
+    if (comm->peers[slot].dead || slot == comm->slot) return GR_OK;
+    GR_TRY(gr_packet_create(packet->bytes, &copy));
+    memcpy(copy->content, packet->content, packet->bytes);
+    int code = MPI_Isend(copy->content, (int)copy->bytes, MPI_BYTE, slot, TAG_CONTROL,
+                         comm->control, &copy->request);
     if (code != MPI_SUCCESS) {
         /* A peer that cannot be reached will be found missing, but not by this message. */
         gr_status failed = gr_detect_error(comm, code, "MPI_Isend");
@@ -96,22 +57,28 @@ gr_status gr_control_message_send(struct gr_comm *comm, int slot,
     copy->next = comm->mailbox.outgoing;
     comm->mailbox.outgoing = copy;
     copy = NULL;
-    int rank = comm->rank_of[slot];
-    if (rank >= 0 && comm->places[rank].node == comm->node_index &&
-        comm->window.part[comm->places[rank].node_rank])
-        gr_wait_event_signal(&gr_comm_member(comm, comm->places[rank].node_rank)->doorbell);
+    wake(comm, slot);
 out:
     gr_free(copy);
     return status;
 }
 
+gr_status gr_control_message_send(struct gr_comm *comm, const uint32_t *slots, size_t n,
+                                  const struct gr_control_message *message) {
+    gr_status status = GR_OK;
+    struct gr_packet *packet = NULL;
+    GR_TRY(gr_packet_pack(message, &packet));
+    for (size_t i = 0; i < n; i++)
+        GR_TRY(send_packet(comm, (int)slots[i], packet));
+out:
+    gr_free(packet);
+    return status;
+}
+
 gr_status gr_control_message_send_plain(struct gr_comm *comm, int slot,
                                         const struct gr_control_message_head *head) {
-    struct gr_control_message *message = NULL;
-    gr_status status = gr_control_message_create(head, &message);
-    if (status == GR_OK) status = gr_control_message_send(comm, slot, message);
-    gr_free(message);
-    return status;
+    const struct gr_control_message message = {.head = *head};
+    return gr_control_message_send(comm, &(uint32_t){(uint32_t)slot}, 1, &message);
 }
 
 /* ---- sorting -------------------------------------------------------------------------------- */
@@ -251,22 +218,17 @@ static gr_status sort_message(struct gr_comm *comm, struct gr_control_message *m
 
 /* ---- taking in ------------------------------------------------------------------------------ */
 
-/* All bounds before the sum of sizes: with counts bounded by slots and silos the sum cannot
- * overflow. */
-static bool well_formed(const struct gr_comm *comm, const struct gr_control_message *message) {
-    const struct gr_control_message_head *head = &message->head;
-    const uint32_t slots = (uint32_t)comm->slots, ids = (uint32_t)comm->ids_max;
-    return head->kind >= GR_CONTROL_READY && head->kind <= GR_CONTROL_PONG &&
-           head->phase <= GR_PHASE_SCORED && head->n_slots <= slots && head->n_fds <= slots &&
-           head->n_changes <= 2 * slots && head->n_ids <= ids && head->n_sat <= ids &&
-           head->length < GR_MESSAGE_MAX && message_bytes(head) == message->bytes;
+static struct gr_control_limits limits_of(const struct gr_comm *comm) {
+    return (struct gr_control_limits){.slots = (size_t)comm->slots, .silos = comm->ids_max};
 }
 
 /* Begins to receive all that has arrived. A matched probe (MPI_Improbe) fixes the message that the
  * receive takes, whatever else comes meanwhile; the size is checked before memory is allocated. */
 static gr_status take_in(struct gr_comm *comm) {
     gr_status status = GR_OK;
-    struct gr_control_message *message = NULL;
+    struct gr_packet *packet = NULL;
+    const struct gr_control_limits limits = limits_of(comm);
+    const size_t most = gr_packet_most(&limits);
     for (;;) {
         MPI_Message matched;
         MPI_Status came;
@@ -278,30 +240,38 @@ static gr_status take_in(struct gr_comm *comm) {
         }
         if (!flag) return GR_OK;
         GR_TRY_MPI(MPI_Get_count(&came, MPI_BYTE, &bytes));
-        if (bytes < (int)sizeof(struct gr_control_message_head) || (size_t)bytes > most_bytes(comm))
+        if (bytes < (int)sizeof(struct gr_control_message_head) || (size_t)bytes > most)
             return gr_fail(GR_ERROR_INTERNAL, "a message of %d bytes from slot %d, at most %zu",
-                           bytes, came.MPI_SOURCE, most_bytes(comm));
-        GR_TRY(allocate_message((size_t)bytes, &message));
-        message->peer = came.MPI_SOURCE;
-        GR_TRY_MPI(MPI_Imrecv(&message->head, bytes, MPI_BYTE, &matched, &message->request));
+                           bytes, came.MPI_SOURCE, most);
+        GR_TRY(gr_packet_create((size_t)bytes, &packet));
+        packet->peer = came.MPI_SOURCE;
+        GR_TRY_MPI(MPI_Imrecv(packet->content, bytes, MPI_BYTE, &matched, &packet->request));
         /* At the end of the list: of a peer's messages the earlier is sorted first. */
-        struct gr_control_message **end = &comm->mailbox.incoming;
+        struct gr_packet **end = &comm->mailbox.incoming;
         while (*end)
             end = &(*end)->next;
-        *end = message;
-        message = NULL;
+        *end = packet;
+        packet = NULL;
     }
 out:
-    gr_free(message);
+    gr_free(packet);
     return status;
 }
 
 /* Whether an earlier message of the same peer is still under way. */
-static bool waits_behind(const struct gr_control_message *first,
-                         const struct gr_control_message *message) {
-    while (first != message && first->peer != message->peer)
+static bool waits_behind(const struct gr_packet *first, const struct gr_packet *packet) {
+    while (first != packet && first->peer != packet->peer)
         first = first->next;
-    return first != message;
+    return first != packet;
+}
+
+/* Takes ownership of a packet that is complete. */
+static gr_status open_packet(struct gr_comm *comm, struct gr_packet *packet) {
+    const struct gr_control_limits limits = limits_of(comm);
+    struct gr_control_message *message = NULL;
+    gr_status status = gr_packet_unpack(packet, &limits, &message);
+    gr_free(packet);
+    return status == GR_OK ? sort_message(comm, message) : status;
 }
 
 /*
@@ -312,31 +282,24 @@ static bool waits_behind(const struct gr_control_message *first,
  */
 static gr_status sort_arrived(struct gr_comm *comm) {
     gr_status status = GR_OK;
-    struct gr_control_message **link = &comm->mailbox.incoming;
+    struct gr_packet **link = &comm->mailbox.incoming;
     while (*link) {
-        struct gr_control_message *message = *link;
+        struct gr_packet *packet = *link;
         int done = 0, code = MPI_SUCCESS;
-        if (!waits_behind(comm->mailbox.incoming, message))
-            code = MPI_Test(&message->request, &done, MPI_STATUS_IGNORE);
+        if (!waits_behind(comm->mailbox.incoming, packet))
+            code = MPI_Test(&packet->request, &done, MPI_STATUS_IGNORE);
         if (code == MPI_SUCCESS && !done) {
-            link = &message->next;
+            link = &packet->next;
             continue;
         }
-        *link = message->next;
-        message->next = NULL;
+        *link = packet->next;
+        packet->next = NULL;
         if (code != MPI_SUCCESS) { /* its sender has gone; the memory is left to MPI */
             gr_status failed = gr_detect_error(comm, code, "MPI_Test");
             GR_TRY(failed == GR_LOST ? GR_OK : failed);
             continue;
         }
-        set_pointers(message);
-        if (!well_formed(comm, message)) {
-            status = gr_fail(GR_ERROR_INTERNAL, "a message of slot %d does not hold what it says",
-                             message->peer);
-            gr_free(message);
-            goto out;
-        }
-        GR_TRY(sort_message(comm, message));
+        GR_TRY(open_packet(comm, packet));
     }
 out:
     return status;
@@ -345,17 +308,17 @@ out:
 /* Frees the copies that MPI has sent. A copy whose send failed is not freed, as MPI may keep a
  * reference: failures are as rare as deaths. */
 static void release_taken(struct gr_comm *comm) {
-    struct gr_control_message **link = &comm->mailbox.outgoing;
+    struct gr_packet **link = &comm->mailbox.outgoing;
     while (*link) {
-        struct gr_control_message *message = *link;
+        struct gr_packet *packet = *link;
         int done = 0;
-        int code = MPI_Test(&message->request, &done, MPI_STATUS_IGNORE);
+        int code = MPI_Test(&packet->request, &done, MPI_STATUS_IGNORE);
         if (code == MPI_SUCCESS && !done) {
-            link = &message->next;
+            link = &packet->next;
             continue;
         }
-        *link = message->next;
-        if (code == MPI_SUCCESS) gr_free(message); /* else left to MPI */
+        *link = packet->next;
+        if (code == MPI_SUCCESS) gr_free(packet); /* else left to MPI */
     }
 }
 
@@ -369,13 +332,13 @@ gr_status gr_mailbox_poll(struct gr_comm *comm) {
 }
 
 /* Frees a list of messages; memory that MPI still uses stays allocated. */
-static void drop(struct gr_control_message *message) {
-    while (message) {
-        struct gr_control_message *next = message->next;
+static void drop(struct gr_packet *packet) {
+    while (packet) {
+        struct gr_packet *next = packet->next;
         int done = 0;
-        if (MPI_Test(&message->request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done)
-            gr_free(message);
-        message = next;
+        if (MPI_Test(&packet->request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done)
+            gr_free(packet);
+        packet = next;
     }
 }
 

@@ -2,7 +2,7 @@
 /*
  * The messages of the control plane. They are sent without waiting and taken in whenever
  * a rank looks (gr_mailbox_poll); of each kind only the latest counts, so that what waits is
- * bounded by the number of ranks.
+ * bounded by the number of ranks. They travel as packets, in which lists take few bytes.
  */
 #ifndef GRANARY_COMM_CONTROL_MESSAGE_H
 #define GRANARY_COMM_CONTROL_MESSAGE_H
@@ -38,7 +38,7 @@ enum {
 /* Beside a silo's id: GR_PRESENT_ANEW. */
 #define GR_CONTROL_ANEW ((uint32_t)1 << 31)
 
-/* Followed by four arrays of uint32_t, then text of `length` bytes. */
+/* Followed by five lists of uint32_t, then text of `length` bytes. */
 struct gr_control_message_head {
     uint32_t kind;
     uint32_t epoch;       /* the sender's; in a decision: the one that begins or goes on */
@@ -55,16 +55,41 @@ struct gr_control_message_head {
 };
 
 struct gr_control_message {
-    struct gr_control_message *next;
-    MPI_Request request;
     int peer;
-    size_t bytes;
     /* Into `content`: */
     const uint32_t *slots, *fds, *changes, *ids, *sat;
     const char *text;
-    struct gr_control_message_head head; /* what is sent begins here, `bytes` long */
-    uint32_t content[];
+    struct gr_control_message_head head;
+    uint32_t content[]; /* the lists, in this order, then the text */
 };
+
+/* ---- packets (control_packet.c) --------------------------------------------------------------
+ */
+
+/* A message as it travels: the head as it is, the lists packed (number_list.h), the text. */
+struct gr_packet {
+    struct gr_packet *next;
+    MPI_Request request;
+    int peer;
+    size_t bytes; /* of content */
+    unsigned char content[];
+};
+
+/* The most that a message may speak of. */
+struct gr_control_limits {
+    size_t slots, silos;
+};
+
+/* Not collective. Released by gr_free. */
+gr_status gr_packet_create(size_t bytes, struct gr_packet **out) GR_CHECKED;
+gr_status gr_packet_pack(const struct gr_control_message *message,
+                         struct gr_packet **out) GR_CHECKED;
+/* Bytes of the largest packet that a peer can honestly send. */
+size_t gr_packet_most(const struct gr_control_limits *limits);
+/* GR_ERROR_INTERNAL: the packet does not hold what its head says, or says more than the limits,
+ * which bound what is allocated. *out: released by gr_free. */
+gr_status gr_packet_unpack(const struct gr_packet *packet, const struct gr_control_limits *limits,
+                           struct gr_control_message **out) GR_CHECKED;
 
 /* Messages of a kind that this rank has handed to MPI. */
 struct gr_control_sent {
@@ -73,16 +98,16 @@ struct gr_control_sent {
 
 /* Where messages lie. */
 struct gr_mailbox {
-    struct gr_control_message *outgoing, *incoming;              /* under way; owned */
+    struct gr_packet *outgoing, *incoming;                       /* under way; owned */
     struct gr_control_message *invitation, *decision, *excluded; /* latest, unread; owned */
 };
 
-/* A message with room for what `head` counts; the caller fills content through the pointers. */
+/* A message with room for what `head` counts; the caller fills content. Released by gr_free. */
 gr_status gr_control_message_create(const struct gr_control_message_head *head,
                                     struct gr_control_message **out) GR_CHECKED;
-/* Sends and forgets: a message that nobody takes is left to MPI. Takes ownership. A copy is made.
- */
-gr_status gr_control_message_send(struct gr_comm *comm, int slot,
+/* Sends to each of `n` slots but this rank's own, and forgets: a message that nobody takes is left
+ * to MPI. */
+gr_status gr_control_message_send(struct gr_comm *comm, const uint32_t *slots, size_t n,
                                   const struct gr_control_message *message) GR_CHECKED;
 /* A message without content. */
 gr_status gr_control_message_send_plain(struct gr_comm *comm, int slot,

@@ -6,6 +6,7 @@
  */
 #include "comm/decision.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -71,6 +72,20 @@ gr_status gr_draft_add(struct gr_draft *draft, int slot, const struct gr_control
     return add_report(draft, &said->head, said->ids, said->sat, said->text);
 }
 
+static int compare_numbers(const void *a, const void *b) {
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Silos that ranks have reported one after the other are fewer runs in ascending order. */
+static void sort_numbers(uint32_t *numbers, size_t n) {
+    for (size_t i = 1; i < n; i++)
+        if (numbers[i] < numbers[i - 1]) {
+            qsort(numbers, n, sizeof *numbers, compare_numbers);
+            return;
+        }
+}
+
 /*
  * A decision is final once it has been sent to anybody: a member that it does not reach shows
  * itself by an old epoch in its next message, upon which all meet again or it is told that it is
@@ -82,6 +97,8 @@ gr_status gr_draft_pronounce(struct gr_draft *draft, const uint32_t *to, size_t 
     struct gr_control_message *message = NULL;
     /* Of a round that has failed there is no roster. */
     if (draft->head.status != GR_OK) draft->head.n_ids = draft->head.n_sat = 0;
+    sort_numbers(draft->ids, draft->head.n_ids);
+    sort_numbers(draft->sat, draft->head.n_sat);
     GR_TRY(gr_control_message_create(&draft->head, &message));
     uint32_t *at = message->content;
     const struct gr_control_message_head *head = &draft->head;
@@ -98,8 +115,7 @@ gr_status gr_draft_pronounce(struct gr_draft *draft, const uint32_t *to, size_t 
         at += part[i].n;
     }
     if (head->length > 0) memcpy(at, draft->text, head->length);
-    for (size_t i = 0; i < n; i++)
-        if ((int)to[i] != comm->slot) GR_TRY(gr_control_message_send(comm, (int)to[i], message));
+    GR_TRY(gr_control_message_send(comm, to, n, message));
     message->peer = comm->slot;
     gr_free(comm->mailbox.decision);
     comm->mailbox.decision = message;

@@ -46,7 +46,7 @@ gr_status gr_view_change_report(struct gr_comm *comm, int slot, enum gr_control_
     size_t n = situation->n_ids + situation->n_sat;
     if (n > 0) memcpy(at, situation->ids, n * sizeof *at);
     if (head.length > 0) memcpy(at + n, situation->text, head.length);
-    status = gr_control_message_send(comm, slot, message);
+    status = gr_control_message_send(comm, &(uint32_t){(uint32_t)slot}, 1, message);
 out:
     gr_free(message);
     return status;
