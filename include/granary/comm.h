@@ -368,7 +368,7 @@ enum { GR_CONTRIBUTION_VECTORS_MAX = GR_STRATEGY_SENT_MAX };
 /* A silo's part in a sum. Vectors have layout size floats, and are borrowed. */
 struct gr_contribution {
     union {
-        const float *update;                              /* the first, or the only one */
+        const float *update; /* the first, or the only one; NULL: see gr_aggregate_add */
         const float *vector[GR_CONTRIBUTION_VECTORS_MAX]; /* as many as the aggregator adds up */
     };
     uint32_t silo;     /* its number, by which the rows of a combination are ordered */
@@ -430,7 +430,8 @@ struct gr_stage_key {
 /*
  * A stage between a contribution's encoding and its addition to anything, the place of masks and of
  * noise. apply: changes n words of `width` bytes (2, 4 or 8; unsigned, added modulo 2^(8 width)) of
- * one contribution, once in each sum, on the rank that brings it. The key is the same wherever the
+ * one contribution, once in each sum, on the rank that brings it, by adding to them: words of a
+ * contribution that was added as it came are 0 here. The key is the same wherever the
  * silo is. What it adds over all contributions is what the total is off by; the grid leaves no room
  * for more than the encoded values. It cannot fail: what may is to be done before the sum.
  */
@@ -457,6 +458,35 @@ gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout
 /* Not collective. NULL accepted. */
 void gr_aggregator_free(struct gr_aggregator *aggregator);
 
+/*
+ * Who makes contributions once more, where the sum's grid is another than was expected: `again`,
+ * called within gr_aggregate_total, adds the same ones in the same order, and gives signs of life
+ * (gr_control_watch) meanwhile.
+ */
+struct gr_source {
+    gr_status (*again)(void *context);
+    void *context; /* borrowed */
+};
+/*
+ * Not collective. For a rank with many contributions: their vectors are added as they come, on the
+ * grids that the sum may have, and are of no use afterwards. The total is the same to the bit as
+ * from the vectors themselves. Those of the sum before are forgotten. n_expected: contributions
+ * over all ranks, as far as is known.
+ */
+void gr_aggregate_begin(struct gr_aggregator *aggregator, uint32_t n_expected,
+                        struct gr_source source);
+/*
+ * Not collective, after gr_aggregate_begin. The contribution's vectors are NULL afterwards, and the
+ * rest of it is passed to gr_aggregate_total with all others of this rank, all of which were added
+ * or none. headroom: powers of two by which those that follow are thought to be larger than any
+ * that were added; a guess, of no effect on the total. Errors as of gr_aggregate_total; the
+ * contribution has not been added then.
+ */
+gr_status gr_aggregate_add(struct gr_aggregator *aggregator, struct gr_contribution *contribution,
+                           int headroom) GR_CHECKED;
+/* Not collective. Contributions from which on it takes less memory to add them as they come;
+ * SIZE_MAX: that cannot be (ring16, combinations). */
+size_t gr_aggregate_many(const struct gr_aggregator *aggregator);
 /*
  * Collective. Adds up weight * update, weights and examples of all contributions, and keeps the
  * total on every rank, undecoded, until it is forgotten or the next sum begins. n_mine may be 0;

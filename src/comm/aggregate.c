@@ -169,6 +169,9 @@ gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout
     aggregator->n_blocks = (aggregator->size + GR_RING_BLOCK - 1) / GR_RING_BLOCK;
     aggregator->segment = gr_smaller(SEGMENT, aggregator->n_blocks * GR_RING_BLOCK);
     aggregator->n_segments = (aggregator->n_blocks + SEGMENT_BLOCKS - 1) / SEGMENT_BLOCKS;
+    const bool known = aggregator->floats || aggregator->grid.clip_norm > 0;
+    gr_running_create(aggregator->codec, aggregator->span, aggregator->n_blocks,
+                      known ? 1 : GR_RUNNING_PLANES, &aggregator->running);
     return GR_OK;
 }
 
@@ -182,9 +185,89 @@ void gr_aggregator_free(struct gr_aggregator *aggregator) {
     if (!aggregator) return;
     unmake(aggregator);
     gr_transpose_release(&aggregator->transpose);
+    gr_running_release(&aggregator->running);
     gr_free(aggregator->multiplier);
     gr_free(aggregator->total);
     gr_free(aggregator);
+}
+
+/* ---- contributions as they come -------------------------------------------------------------- */
+
+void gr_aggregate_begin(struct gr_aggregator *aggregator, uint32_t n_expected,
+                        struct gr_source source) {
+    int64_t bound;
+    const bool is_public = aggregator->grid.clip_norm > 0;
+    const int16_t known =
+        (int16_t)(is_public ? gr_sum_public_exponent(aggregator, n_expected, &bound) : 0);
+    aggregator->source = source;
+    gr_running_begin(&aggregator->running, n_expected, known);
+}
+
+/* What ring16 leaves over follows from the grid of the sum, element by element, and is kept for
+ * each silo: its vectors would be needed twice. A combination needs all rows side by side. */
+size_t gr_aggregate_many(const struct gr_aggregator *aggregator) {
+    if (aggregator->combination.combine || !aggregator->codec->encode) return SIZE_MAX;
+    /* The planes, and the contribution that is made beside them. */
+    return gr_running_bytes(&aggregator->running) / sizeof(float) + 2;
+}
+
+gr_status gr_aggregate_add(struct gr_aggregator *aggregator, struct gr_contribution *contribution,
+                           int headroom) {
+    gr_status status = GR_OK;
+    struct gr_running_sum *running = &aggregator->running;
+    float multiplier = gr_sum_weight(contribution);
+    if (gr_aggregate_many(aggregator) == SIZE_MAX)
+        return gr_fail(GR_ERROR_INTERNAL, "a sum that needs all vectors at once");
+    if (aggregator->grid.clip_norm > 0)
+        GR_TRY(gr_sum_cut(aggregator, contribution,
+                          running->exact ? running->expected[0] : running->known, &multiplier));
+    else
+        GR_TRY(gr_sum_check_products(aggregator, contribution));
+    GR_TRY(gr_running_add(running, contribution->vector, aggregator->layout->size, multiplier,
+                          headroom));
+    for (size_t v = 0; v < aggregator->n_vectors; v++)
+        contribution->vector[v] = NULL;
+out:
+    return status;
+}
+
+/*
+ * Not collective, on the grid that all have agreed on. What is made once more must be what it was:
+ * this rank's exponents, by which the grid was found, are compared with those of the vectors anew.
+ */
+static gr_status settle(const struct gr_sum *call) {
+    gr_status status = GR_OK;
+    struct gr_aggregator *aggregator = call->aggregator;
+    struct gr_running_sum *running = &aggregator->running;
+    const size_t size = aggregator->layout->size;
+    const int16_t *offered = aggregator->exponents_of[aggregator->comm->node_rank];
+    const bool is_public = aggregator->grid.clip_norm > 0;
+    if (running->n == 0 || gr_running_settle(running, aggregator->exponents, size)) return GR_OK;
+    GR_TRY(aggregator->source.again(aggregator->source.context));
+    bool same = running->n == call->n_mine;
+    for (size_t b = 0; b < aggregator->n_blocks && same && !is_public; b++)
+        same = gr_ring_exponent(running->largest[b], call->bound) == offered[b];
+    if (!same || !gr_running_settle(running, aggregator->exponents, size))
+        return gr_fail(GR_ERROR_INTERNAL, "contributions differ when they are made once more");
+out:
+    return status;
+}
+
+/* A block of what was added as it came. Each contribution's part in the stage is added to it. */
+static void take_block(const struct gr_sum *call, size_t at, struct gr_span span, void *sums) {
+    const struct gr_aggregator *aggregator = call->aggregator;
+    const int16_t exponent = aggregator->exponents[at / GR_RING_BLOCK];
+    _Alignas(64) uint64_t alone[GR_RING_BLOCK]; /* or narrower words */
+    gr_running_take(&aggregator->running, at / GR_RING_BLOCK, exponent, sums, span.n);
+    for (size_t c = 0; c < call->n_mine && aggregator->stage.apply; c++) {
+        const struct gr_stage_key key = {.silo = call->mine[c].silo,
+                                         .vector = (uint32_t)span.vector,
+                                         .begin = span.begin,
+                                         .exponent = exponent};
+        memset(alone, 0, span.n * aggregator->element);
+        gr_sum_pass(call, key, alone, aggregator->element, span.n);
+        aggregator->codec->add(sums, alone, sums, span.n);
+    }
 }
 
 /* ---- the pipeline --------------------------------------------------------------------------- */
@@ -291,7 +374,8 @@ static void encode_block(const struct gr_sum *call, size_t at, size_t n, char *s
     const struct gr_aggregator *aggregator = call->aggregator;
     const size_t element = aggregator->element;
     const struct gr_span span = gr_sum_span(aggregator, at, n);
-    for (size_t c = 0; c < call->n_mine; c++)
+    if (aggregator->running.n > 0) take_block(call, at, span, sums);
+    for (size_t c = 0; c < call->n_mine && aggregator->running.n == 0; c++)
         (aggregator->stage.apply ? encode_staged : encode_one)(call, c, at, span, c > 0, sums);
     memset(sums + span.n * element, 0, (n - span.n) * element);
 }
@@ -431,7 +515,8 @@ out:
 /*
  * Collective. The sum, into the total. In this order: memory of the epoch, weights, the grid, the
  * pipeline. Memory and weights end in an exchange of all, and the grid fails on all or on none, so
- * no rank enters the pipeline unless all do.
+ * no rank enters the pipeline unless all do. A rank whose contributions cannot be made once more is
+ * lost to the others.
  */
 static gr_status add_up(struct gr_sum *call) {
     gr_status status = GR_OK;
@@ -439,6 +524,7 @@ static gr_status add_up(struct gr_sum *call) {
     if (!aggregator->made || aggregator->epoch != aggregator->comm->epoch) GR_TRY(make(aggregator));
     GR_TRY(gr_sum_weights(call));
     GR_TRY(aggregator->grid.clip_norm > 0 ? gr_sum_public_grid(call) : gr_sum_agree_grid(call));
+    GR_TRY(settle(call));
     GR_TRY(run_pipeline(call));
     aggregator->held = true;
     /* The same on all ranks, for their totals are. */

@@ -6,6 +6,7 @@
 #include "comm/communicator.h"
 #include "comm/relay.h"
 #include "comm/ring.h"
+#include "comm/running_sum.h"
 #include "comm/transpose.h"
 
 struct gr_aggregator {
@@ -43,6 +44,8 @@ struct gr_aggregator {
     struct gr_public_grid grid;        /* clip_norm 0: exponents are agreed on */
     float *multiplier;                 /* with it: of each contribution of this sum; owned */
     size_t n_multipliers;              /* there is room for */
+    struct gr_running_sum running;     /* contributions that were added as they came */
+    struct gr_source source;           /* makes them once more */
     struct gr_combination combination; /* combine NULL: updates are added up */
     struct gr_transpose transpose;
 };
@@ -67,6 +70,12 @@ static inline size_t gr_smaller(size_t a, size_t b) {
 
 /* A weight as it enters a sum on a public grid. */
 float gr_sum_capped(const struct gr_aggregator *aggregator, double weight);
+/* Not collective. The exponent of the grid for so many contributions. */
+int16_t gr_sum_public_exponent(const struct gr_aggregator *aggregator, uint32_t n_members,
+                               int64_t *bound);
+/* Not collective. By what a contribution is multiplied on it. */
+gr_status gr_sum_cut(const struct gr_aggregator *aggregator, const struct gr_contribution *from,
+                     int16_t exponent, float *multiplier) GR_CHECKED;
 /* Collective. The grid, and by what each contribution is multiplied. */
 gr_status gr_sum_public_grid(struct gr_sum *call) GR_CHECKED;
 
@@ -83,6 +92,8 @@ static inline struct gr_span gr_sum_span(const struct gr_aggregator *aggregator,
     const size_t vector = at / aggregator->span, begin = at % aggregator->span;
     return (struct gr_span){vector, begin, gr_smaller(n, aggregator->layout->size - begin)};
 }
+/* The weight as it enters products and their sum alike. */
+float gr_sum_weight(const struct gr_contribution *from);
 /* Of a contribution, times its weight, and with what an earlier sum has left over. */
 void gr_sum_weigh(const struct gr_contribution *from, struct gr_span span, float *p);
 /* Not collective. Words of a contribution pass the aggregator's stage, where it has one. `at`:
@@ -94,6 +105,10 @@ void gr_sum_pass(const struct gr_sum *call, struct gr_stage_key at, void *words,
 gr_status gr_sum_weights(struct gr_sum *call) GR_CHECKED;
 /* Not collective. Whether this rank's updates, as they are, are finite. */
 gr_status gr_sum_check_finite(const struct gr_sum *call) GR_CHECKED;
+/* Not collective. Whether the products of one contribution's vectors with its weight are finite
+ * float32. */
+gr_status gr_sum_check_products(const struct gr_aggregator *aggregator,
+                                const struct gr_contribution *from) GR_CHECKED;
 /* Not collective. Says where an update is not finite. */
 gr_status gr_sum_refuse_update(const struct gr_layout *layout,
                                const struct gr_contribution *from) GR_CHECKED;

@@ -22,7 +22,7 @@ static const double weight_max = 0x1p60;
  * that the silos agree on would round the weights of small silos more coarsely, and would tell all
  * how large the largest silo is.
  */
-static float weight_of(const struct gr_contribution *from) {
+float gr_sum_weight(const struct gr_contribution *from) {
     return (float)from->weight;
 }
 
@@ -52,7 +52,7 @@ static gr_status check_contributions(const struct gr_aggregator *aggregator,
  * encoding see the same bits. */
 void gr_sum_weigh(const struct gr_contribution *from, struct gr_span span, float *p) {
     const float *residual = from->residuals[span.vector];
-    gr_ring_weigh(from->vector[span.vector] + span.begin, weight_of(from),
+    gr_ring_weigh(from->vector[span.vector] + span.begin, gr_sum_weight(from),
                   residual ? residual + span.begin : NULL, p, span.n);
 }
 
@@ -77,7 +77,7 @@ static gr_status refuse(const struct gr_layout *layout, const struct gr_contribu
 static uint32_t largest_of(const struct gr_contribution *from, struct gr_span span) {
     float p[GR_RING_BLOCK];
     if (!from->residuals[span.vector])
-        return gr_ring_largest(from->vector[span.vector] + span.begin, weight_of(from), span.n);
+        return gr_ring_largest(from->vector[span.vector] + span.begin, gr_sum_weight(from), span.n);
     gr_sum_weigh(from, span, p);
     return gr_ring_largest(p, 1, span.n);
 }
@@ -95,6 +95,17 @@ gr_status gr_sum_refuse_update(const struct gr_layout *layout, const struct gr_c
     return gr_fail(GR_ERROR_DATA, "%s: the norm of its update is not finite", from->pseudonym);
 }
 
+gr_status gr_sum_check_products(const struct gr_aggregator *aggregator,
+                                const struct gr_contribution *from) {
+    for (size_t at = 0; at < aggregator->size; at += GR_RING_BLOCK) {
+        const struct gr_span span =
+            gr_sum_span(aggregator, at, gr_smaller(GR_RING_BLOCK, aggregator->size - at));
+        if (gr_ring_exponent(largest_of(from, span), 1) == GR_RING_EXPONENT_REFUSED)
+            return refuse(aggregator->layout, from, span);
+    }
+    return GR_OK;
+}
+
 /*
  * Exponents of this rank's contributions, into its part of the window, where the node sees them
  * once all have met. A block with a value that must not be summed gets the exponent
@@ -104,13 +115,15 @@ gr_status gr_sum_refuse_update(const struct gr_layout *layout, const struct gr_c
 static gr_status find_exponents(const struct gr_sum *call) {
     gr_status status = GR_OK;
     const struct gr_aggregator *aggregator = call->aggregator;
+    const struct gr_running_sum *running = &aggregator->running;
     int16_t *exponents = aggregator->exponents_of[aggregator->comm->node_rank];
     for (size_t b = 0; b < aggregator->n_blocks; b++) {
         const size_t at = b * GR_RING_BLOCK;
         const struct gr_span span =
             gr_sum_span(aggregator, at, gr_smaller(GR_RING_BLOCK, aggregator->size - at));
-        exponents[b] = GR_RING_EXPONENT_ZERO;
-        for (size_t c = 0; c < call->n_mine; c++) {
+        exponents[b] = running->n > 0 ? gr_ring_exponent(running->largest[b], call->bound)
+                                      : GR_RING_EXPONENT_ZERO;
+        for (size_t c = 0; c < call->n_mine && running->n == 0; c++) {
             const struct gr_contribution *from = &call->mine[c];
             int16_t exponent = gr_ring_exponent(largest_of(from, span), call->bound);
             if (exponent == GR_RING_EXPONENT_REFUSED && status == GR_OK)
@@ -152,7 +165,7 @@ static gr_status ride(const struct gr_sum *call, const struct gr_contribution *f
     const struct gr_aggregator *aggregator = call->aggregator;
     const double weight = aggregator->grid.clip_norm > 0
                               ? (double)gr_sum_capped(aggregator, from->weight)
-                              : (double)weight_of(from);
+                              : (double)gr_sum_weight(from);
     int64_t riders[N_RIDERS] = {(int64_t)from->examples};
     if (!gr_real_add(riders + WEIGHT, weight) ||
         (aggregator->steps && !gr_real_add(riders + STEPS, weight * from->steps)))
@@ -187,6 +200,9 @@ gr_status gr_sum_weights(struct gr_sum *call) {
     GR_TRY(check_members(call));
     call->bound = aggregator->codec->limit / call->n_members;
     mine = check_contributions(aggregator, call->mine, call->n_mine);
+    if (mine == GR_OK && aggregator->running.n > 0 && aggregator->running.n != call->n_mine)
+        mine = gr_fail(GR_ERROR_INTERNAL, "%zu contributions, %zu were added as they came",
+                       call->n_mine, aggregator->running.n);
     for (size_t i = 0; i < call->n_mine && mine == GR_OK; i++)
         mine = ride(call, &call->mine[i], sums);
     sums[MEMBERS] = (int64_t)call->n_mine;

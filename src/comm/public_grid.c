@@ -79,9 +79,10 @@ static wide integer_squares(const struct gr_aggregator *aggregator, const float 
  * the largest lift, sqrt(n) / 2, stays within; 2^-20 covers the roundings of float32. The grid is
  * too coarse where that lift alone exceeds `most`.
  */
-static gr_status cut(const struct gr_sum *call, const struct gr_contribution *from,
-                     int16_t exponent, uint64_t most, float *multiplier) {
-    const struct gr_aggregator *aggregator = call->aggregator;
+gr_status gr_sum_cut(const struct gr_aggregator *aggregator, const struct gr_contribution *from,
+                     int16_t exponent, float *multiplier) {
+    const double largest = aggregator->grid.clip_norm * aggregator->grid.weight_max;
+    const uint64_t most = (uint64_t)ldexp(largest, -exponent);
     const size_t size = aggregator->layout->size;
     const double norm = sqrt(squares_of(from->update, size));
     const double weight = (double)gr_sum_capped(aggregator, from->weight);
@@ -101,10 +102,12 @@ static gr_status cut(const struct gr_sum *call, const struct gr_contribution *fr
                    from->pseudonym, size);
 }
 
-/* Not collective. The multipliers are kept for the encoding; their array only grows. */
-static gr_status cut_all(struct gr_sum *call, int16_t exponent, uint64_t most) {
+/* Not collective. The multipliers are kept for the encoding; their array only grows. Contributions
+ * that were added as they came were cut then. */
+static gr_status cut_all(struct gr_sum *call, int16_t exponent) {
     struct gr_aggregator *aggregator = call->aggregator;
     gr_status status = GR_OK;
+    if (aggregator->running.n > 0) return GR_OK;
     if (call->n_mine > aggregator->n_multipliers) {
         gr_free(aggregator->multiplier);
         aggregator->multiplier = NULL;
@@ -113,26 +116,29 @@ static gr_status cut_all(struct gr_sum *call, int16_t exponent, uint64_t most) {
         aggregator->n_multipliers = call->n_mine;
     }
     for (size_t c = 0; c < call->n_mine; c++)
-        GR_TRY(cut(call, &call->mine[c], exponent, most, &aggregator->multiplier[c]));
+        GR_TRY(gr_sum_cut(aggregator, &call->mine[c], exponent, &aggregator->multiplier[c]));
 out:
     return status;
 }
 
 /* The bound of each contribution is the codec's limit over the silos selected, not over those that
  * came: the exponent must not tell how many were lost. */
-gr_status gr_sum_public_grid(struct gr_sum *call) {
-    struct gr_aggregator *aggregator = call->aggregator;
+int16_t gr_sum_public_exponent(const struct gr_aggregator *aggregator, uint32_t n_members,
+                               int64_t *bound) {
     const double largest = aggregator->grid.clip_norm * aggregator->grid.weight_max;
     const uint32_t selected = aggregator->grid.n_selected;
     int of_largest, of_bound;
     /* More than were selected: a silo whose rank came back beside the one that took its place. */
-    call->bound =
-        aggregator->codec->limit / (selected > call->n_members ? selected : call->n_members);
+    *bound = aggregator->codec->limit / (selected > n_members ? selected : n_members);
     const double mantissa = frexp(largest, &of_largest);
-    const double of_all = frexp((double)call->bound, &of_bound);
-    const int16_t exponent = (int16_t)(of_largest - of_bound + (mantissa > of_all));
+    const double of_all = frexp((double)*bound, &of_bound);
+    return (int16_t)(of_largest - of_bound + (mantissa > of_all));
+}
+
+gr_status gr_sum_public_grid(struct gr_sum *call) {
+    struct gr_aggregator *aggregator = call->aggregator;
+    const int16_t exponent = gr_sum_public_exponent(aggregator, call->n_members, &call->bound);
     for (size_t b = 0; b < aggregator->n_blocks; b++)
         aggregator->exponents[b] = exponent;
-    return gr_comm_agree(aggregator->comm,
-                         cut_all(call, exponent, (uint64_t)ldexp(largest, -exponent)));
+    return gr_comm_agree(aggregator->comm, cut_all(call, exponent));
 }

@@ -72,6 +72,10 @@ struct gr_roster *gr_round_roster(const struct gr_federation *f) {
     return &f->round->roster;
 }
 
+struct gr_aggregator *gr_round_aggregator(const struct gr_federation *f) {
+    return f->round->aggregator;
+}
+
 /*
  * The roster of a closed round stays as it is when a rank dies after its seal, so the question is
  * not about the roster: if the epoch has changed since it was closed, some silo of the update may

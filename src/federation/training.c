@@ -16,12 +16,17 @@ struct gr_training {
     const struct gr_strategy *strategy; /* static */
     struct gr_trainer *trainer;         /* owned, as all that follows */
     struct gr_replay *replay;           /* NULL: nothing is replayed */
-    /* Updates are made when first needed: as many as silos of this rank train in one round, for the
-     * grid of the sum is not known before all have trained. */
+    /* Updates are made when first needed: as many as silos of this rank train in one round, or one
+     * where they are added up as they come. */
     float **sent;  /* data->n_local times n_sent pointers to layout size floats */
     size_t n_sent; /* vectors of a contribution */
     struct gr_contribution *contribution;
     size_t n_contributions;
+    size_t *local_of;          /* of each contribution: its silo's place in data->local */
+    uint32_t round;            /* that they are of */
+    bool running;              /* contributions are added as they come */
+    uint64_t most_rows;        /* of a silo of this rank that trains in the round */
+    uint64_t added_rows;       /* of a silo that was added */
     struct gr_round_sums sums; /* of this rank; but for the scores */
     uint8_t *selected;         /* by the draw from all silos; n_silos flags */
     uint8_t *asked;            /* in this round, as this rank sees it: those that are there */
@@ -44,6 +49,7 @@ gr_status gr_training_create(struct gr_federation *f) {
     t->n_sent = gr_strategy_sent(t->strategy);
     GR_TRY(gr_allocate_zero(n * t->n_sent, sizeof *t->sent, "updates", &t->sent));
     GR_TRY(gr_allocate_zero(n, sizeof *t->contribution, "contributions", &t->contribution));
+    GR_TRY(gr_allocate_zero(n, sizeof *t->local_of, "contributions", &t->local_of));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &t->selected));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &t->asked));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "what was heard", &t->heard));
@@ -60,6 +66,7 @@ void gr_training_free(struct gr_federation *f) {
         gr_free(t->sent[i]);
     gr_free(t->sent);
     gr_free(t->contribution);
+    gr_free(t->local_of);
     gr_free(t->selected);
     gr_free(t->asked);
     gr_free(t->heard);
@@ -99,17 +106,22 @@ static float largest_sent(float *const *sent, size_t n_sent, size_t n) {
     return largest;
 }
 
+/* Where the next contribution's vectors are made. */
+static float **next_sent(const struct gr_training *t) {
+    return t->sent + (t->running ? 0 : t->n_contributions) * t->n_sent;
+}
+
 /*
  * Trains data->local[local] into the next contribution's vectors: the update, and what the strategy
  * makes of it. The order is part of the contract with strategies: prepare (before training),
  * corrects (a vector added to each gradient), training, conclude (from the update to all that is
  * sent).
  */
-static gr_status solve(struct gr_federation *f, size_t local, uint32_t round,
+static gr_status solve(struct gr_federation *f, size_t local, uint32_t round, gr_poll_function poll,
                        struct gr_train_result *result) {
     struct gr_training *t = f->training;
     const struct gr_silo *silo = &f->data->local[local];
-    float **sent = t->sent + t->n_contributions * t->n_sent;
+    float **sent = next_sent(t);
     const size_t n = f->layout->size;
     struct gr_solver *solver;
     gr_status status = GR_OK;
@@ -126,8 +138,7 @@ static gr_status solve(struct gr_federation *f, size_t local, uint32_t round,
     if (t->strategy->prepare) t->strategy->prepare(&part);
     gr_trainer_correct(t->trainer, t->strategy->corrects ? part.kept[0] : NULL);
     GR_TRY((t->strategy->full_gradient ? gr_train_full_gradient : gr_train_silo)(
-        t->trainer, silo, round, gr_server_parameters(f->server), sent[0], gr_control_poll, f->comm,
-        result));
+        t->trainer, silo, round, gr_server_parameters(f->server), sent[0], poll, f->comm, result));
     gr_inject_fault_update(f->cohort, round, silo->id, sent[0], n, &result->largest);
     part.steps = result->steps;
     if (!t->strategy->conclude) goto out;
@@ -148,13 +159,26 @@ static double weight_of(const struct gr_federation *f, const struct gr_train_res
     return gr_cohort_sizes(f->cohort) ? result->weight / (double)result->examples : result->weight;
 }
 
+/* Weights are, as a rule, in proportion to rows: so many powers of two may come above those that
+ * were added. */
+static gr_status add_now(struct gr_federation *f, struct gr_contribution *contribution) {
+    struct gr_training *t = f->training;
+    int headroom = 0;
+    if (contribution->examples > t->added_rows) t->added_rows = contribution->examples;
+    const bool by_rows = !t->strategy->alike && !gr_cohort_sizes(f->cohort);
+    if (by_rows && t->added_rows > 0 && t->most_rows > t->added_rows)
+        headroom = ilogb((double)t->most_rows / (double)t->added_rows);
+    return gr_aggregate_add(gr_round_aggregator(f), contribution, headroom);
+}
+
 /*
  * The silo is in the sum with its vectors, packed in place to the tensors that travel. Called after
  * all that can fail for this silo: from here on its roster entry says that it takes part.
  */
-static void contribute(struct gr_federation *f, size_t local, uint32_t round,
-                       const struct gr_train_result *result) {
+static gr_status contribute(struct gr_federation *f, size_t local, uint32_t round,
+                            const struct gr_train_result *result) {
     struct gr_training *t = f->training;
+    gr_status status = GR_OK;
     const struct gr_silo *silo = &f->data->local[local];
     struct gr_contribution *contribution = &t->contribution[t->n_contributions];
     *contribution = (struct gr_contribution){.silo = silo->id,
@@ -163,15 +187,18 @@ static void contribute(struct gr_federation *f, size_t local, uint32_t round,
                                              .steps = (double)result->steps,
                                              .pseudonym = silo->pseudonym};
     for (size_t v = 0; v < t->n_sent; v++) {
-        float *sent = t->sent[t->n_contributions * t->n_sent + v];
+        float *sent = next_sent(t)[v];
         gr_sublayout_pack(&f->travels, sent);
         contribution->vector[v] = sent;
     }
+    if (t->running) GR_TRY(add_now(f, contribution));
     const bool anew = gr_kept_offer(f->kept, local, round, contribution);
     gr_flags_set(&gr_round_roster(f)->member, silo->id, anew ? GR_PRESENT_ANEW : GR_PRESENT);
-    t->n_contributions++;
+    t->local_of[t->n_contributions++] = local;
     t->sums.processed += (int64_t)result->processed;
     t->heard[silo->id] = 0;
+out:
+    return status;
 }
 
 /*
@@ -189,7 +216,7 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
         return GR_OK;
     }
     gr_inject_fault(f->cohort, round, GR_POINT_TRAIN);
-    gr_status status = solve(f, local, round, &result);
+    gr_status status = solve(f, local, round, gr_control_poll, &result);
     if (status == GR_OK && t->strategy->alike && !(result.weight > 0)) {
         /* In a sum it would count for nothing; counted as one of many it would. */
         sit_out(f, silo, round, GR_SIT_DATA, "its rows weigh nothing");
@@ -206,8 +233,58 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
                                         : "its update is too large for a sum");
         return GR_OK;
     }
-    if (status == GR_OK) contribute(f, local, round, &result);
+    return status == GR_OK ? contribute(f, local, round, &result) : status;
+}
+
+/*
+ * A gr_source. Training once more gives the same update to the bit; only what the contribution
+ * holds beside its vectors is there still. The others wait in the sum meanwhile: gr_control_watch
+ * gives them signs of life, and ends this where the membership changes.
+ */
+static gr_status train_again(void *context) {
+    struct gr_federation *f = context;
+    struct gr_training *t = f->training;
+    gr_status status = GR_OK;
+    const double cpu = gr_clock_cpu_seconds();
+    for (size_t c = 0; c < t->n_contributions; c++) {
+        struct gr_train_result result = {0};
+        struct gr_contribution *contribution = &t->contribution[c];
+        GR_TRY(solve(f, t->local_of[c], t->round, gr_control_watch, &result));
+        for (size_t v = 0; v < t->n_sent; v++) {
+            gr_sublayout_pack(&f->travels, t->sent[v]);
+            contribution->vector[v] = t->sent[v];
+        }
+        GR_TRY(add_now(f, contribution));
+    }
+out:
+    t->sums.cpu_microseconds += llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
+    if (status == GR_ERROR_DATA)
+        status = gr_fail(GR_ERROR_INTERNAL, "training once more differs: %s", gr_message());
     return status;
+}
+
+/*
+ * Whether contributions are added as they come: where so many silos of this rank train that it
+ * takes less memory, and none of them keeps vectors of its own, by which memory goes with the silos
+ * all the same.
+ */
+static void choose_way(struct gr_federation *f, uint32_t round, uint32_t mine) {
+    struct gr_training *t = f->training;
+    struct gr_aggregator *aggregator = gr_round_aggregator(f);
+    t->round = round;
+    t->running = gr_kept_vectors(f->kept) == 0 && mine >= gr_aggregate_many(aggregator);
+    t->most_rows = t->added_rows = 0;
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        const struct gr_silo *silo = &f->data->local[i];
+        if (!t->asked[silo->id]) continue;
+        if (silo->train.n_rows > t->most_rows) t->most_rows = silo->train.n_rows;
+    }
+    for (size_t i = t->n_sent; t->running && i < f->data->n_local * t->n_sent; i++) {
+        gr_free(t->sent[i]);
+        t->sent[i] = NULL;
+    }
+    gr_aggregate_begin(aggregator, gr_count_flags(t->asked, f->data->n_silos),
+                       (struct gr_source){train_again, f});
 }
 
 static struct gr_draw draw_of(const struct gr_federation *f) {
@@ -303,6 +380,7 @@ gr_status gr_training_run(struct gr_federation *f, uint32_t round,
     GR_TRY(ask_silos(f, round));
     for (size_t i = 0; i < f->data->n_local; i++)
         mine += t->asked[f->data->local[i].id] != 0;
+    choose_way(f, round, mine);
     if (options->trained) options->trained(options->context, round, 0, mine);
     for (size_t i = 0; i < f->data->n_local; i++) {
         if (!t->asked[f->data->local[i].id]) continue;
@@ -317,6 +395,7 @@ out:
 
 void gr_training_discard(struct gr_federation *f) {
     f->training->n_contributions = 0;
+    gr_aggregate_begin(gr_round_aggregator(f), 0, (struct gr_source){NULL, NULL});
     memset(&f->training->sums, 0, sizeof f->training->sums);
     gr_kept_open(f->kept);
 }

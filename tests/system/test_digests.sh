@@ -35,6 +35,20 @@ for algorithm in $algorithms; do
 done
 check "another seed gives another model" differ "$(digest_of 2 -- small.yaml --set run.seed=4)" "$want"
 
+# Updates are added as they come where many silos train on a rank, and kept where few do; with the
+# batch of one silo in 40 the largest update comes from rounds of few rows and of many.
+many="--set data.silos=35 --set data.partition.method=dirichlet --set data.partition.alpha=0.3"
+for settings in "" "--set aggregation.encoding=ring64" "--set train.learning_rate=2 --set train.momentum=0.9" \
+    "--set round.participants=20"; do
+    # shellcheck disable=SC2086
+    kept=$(digest_of 9 -- small.yaml $many $settings)
+    check "many silos: $settings" grep -qE '^[0-9a-f]{64}$' <<<"$kept"
+    for ranks in 1 2 3; do
+        # shellcheck disable=SC2086
+        check "many silos on $ranks ranks: $settings" equal "$(digest_of $ranks -- small.yaml $many $settings)" "$kept"
+    done
+done
+
 # Other models and strategies, on two placements each.
 for settings in "--set strategy.name=fedavgm" "--set round.participants=4" \
     "--set train.momentum=0.9 --set train.weight_decay=0.0001" "--set train.steps=3 --set train.epochs=0" \
