@@ -49,8 +49,8 @@ static gr_status make_memory(struct gr_running_sum *running) {
     GR_TRY(gr_allocate(running->room, sizeof(float), "running sums", &running->multiplier));
     for (size_t b = 0; b < n; b++)
         running->expected[b] = running->lowest[b] = GR_RING_EXPONENT_ZERO;
-    GR_TRY(gr_allocate(n * GR_RING_BLOCK, gr_running_bytes(running), "running sums",
-                       &running->words));
+    GR_TRY(
+        gr_allocate(n * GR_RING_BLOCK, gr_running_bytes(running), "running sums", &running->words));
 out:
     return status;
 }
@@ -88,8 +88,8 @@ static int16_t choose_lowest(const struct gr_running_sum *running, size_t block)
     const int16_t expected = running->expected[block];
     const bool known = expected != GR_RING_EXPONENT_ZERO;
     if (running->n_planes == 1) return running->exact ? expected : running->known;
-    const int least = gr_ring_exponent(running->largest[block],
-                                       running->codec->limit / running->n_expected);
+    const int least =
+        gr_ring_exponent(running->largest[block], running->codec->limit / running->n_expected);
     const int guess = known ? expected - GR_RUNNING_BELOW : least + running->headroom;
     if (running->exact) return (int16_t)guess;
     return (int16_t)(guess > least - 1 ? guess : least - 1);
@@ -202,7 +202,6 @@ void gr_running_take(const struct gr_running_sum *running, size_t block, int16_t
         memset(words, 0, bytes);
     else
         memcpy(words,
-               plane_of(running, block,
-                        is_float ? 0 : (size_t)(exponent - running->lowest[block])),
+               plane_of(running, block, is_float ? 0 : (size_t)(exponent - running->lowest[block])),
                bytes);
 }

@@ -11,7 +11,8 @@
  *
  * Expected is, per block, the exponent of the last sum, and the largest value of the first
  * contributions, which are kept as they are for that purpose as long as they fit where the planes
- * will be. One plane is enough for floats, which have no grid, and for a public one, which is known.
+ * will be. One plane is enough for floats, which have no grid, and for a public one, which is
+ * known.
  */
 #ifndef GRANARY_COMM_RUNNING_SUM_H
 #define GRANARY_COMM_RUNNING_SUM_H

@@ -23,9 +23,9 @@ static const struct {
     double clip_norm; /* of a public grid */
     bool staged;
 } sums_of[CASES] = {
-    {GR_ENCODING_RING32, 1, 0, false},    {GR_ENCODING_RING32, VECTORS, 0, true},
+    {GR_ENCODING_RING32, 1, 0, false},       {GR_ENCODING_RING32, VECTORS, 0, true},
     {GR_ENCODING_RING64, VECTORS, 0, false}, {GR_ENCODING_FLOAT32, 1, 0, false},
-    {GR_ENCODING_RING32, 1, 40, true},    {GR_ENCODING_RING64, 1, 40, false},
+    {GR_ENCODING_RING32, 1, 40, true},       {GR_ENCODING_RING64, 1, 40, false},
 };
 
 /*
@@ -34,12 +34,18 @@ static const struct {
  */
 static int power_of(int sum, uint32_t silo) {
     switch (sum) {
-    case 0: return 0;
-    case 1: return (int)(silo % 3) - 1;
-    case 2: return -1;
-    case 3: return silo == SILOS - 1 ? 25 : -2;
-    case 4: return -20 - (int)(silo % 7);
-    default: return 1;
+    case 0:
+        return 0;
+    case 1:
+        return (int)(silo % 3) - 1;
+    case 2:
+        return -1;
+    case 3:
+        return silo == SILOS - 1 ? 25 : -2;
+    case 4:
+        return -20 - (int)(silo % 7);
+    default:
+        return 1;
     }
 }
 
