@@ -13,6 +13,8 @@
 #include "comm/view_change.h"
 
 enum { TAG_CONTROL = 1 };
+_Static_assert((int)GR_TREE_CHILDREN + GR_CONTROL_CHILDREN <= GR_CONTROL_CHILDREN_MAX,
+               "a leader has children of both kinds");
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
@@ -72,6 +74,38 @@ gr_status gr_control_message_send(struct gr_comm *comm, const uint32_t *slots, s
         GR_TRY(send_packet(comm, (int)slots[i], packet));
 out:
     gr_free(packet);
+    return status;
+}
+
+size_t gr_control_children(const struct gr_comm *comm, uint32_t *slots) {
+    size_t n = 0;
+    int first, children = gr_tree_children(comm, &first);
+    for (int i = 0; gr_comm_leads(comm) && i < children; i++)
+        slots[n++] = (uint32_t)comm->leader_of[first + i];
+    first = comm->node_rank * GR_CONTROL_CHILDREN + 1;
+    for (int i = first; i < first + GR_CONTROL_CHILDREN && i < comm->node_size; i++)
+        slots[n++] = (uint32_t)comm->node_slot[i];
+    return n;
+}
+
+/*
+ * A decision that closes a round goes along the tree as soon as it has come, whatever this rank is
+ * about. It is sent so only while nobody is missed. Where a rank on the way dies or hangs after
+ * all, it is missed by everybody in the sum that follows; those whom the decision has not reached
+ * answer the invitation to a new membership, whose decision comes straight from who leads.
+ */
+static gr_status pass_on(struct gr_comm *comm, const struct gr_control_message *message,
+                         const struct gr_packet *packet) {
+    gr_status status = GR_OK;
+    const struct gr_control_message_head *head = &message->head;
+    const int from = comm->rank_of[message->peer];
+    uint32_t to[GR_CONTROL_CHILDREN_MAX];
+    if (head->kind != GR_CONTROL_DECISION || !(head->flags & GR_FLAG_PASS_ON)) return GR_OK;
+    if (head->epoch != comm->epoch || from < 0 || from >= comm->rank) return GR_OK;
+    const size_t n = gr_control_children(comm, to);
+    for (size_t i = 0; i < n; i++)
+        GR_TRY(send_packet(comm, (int)to[i], packet));
+out:
     return status;
 }
 
@@ -158,6 +192,14 @@ static gr_status sort_report(struct gr_comm *comm, struct gr_control_message *me
     return status;
 }
 
+/* Whether a decision that waits must not give way to `other`, which came by another way. */
+static bool is_later(const struct gr_control_message *waiting,
+                     const struct gr_control_message *other) {
+    if (!waiting) return false;
+    if (waiting->head.epoch != other->head.epoch) return waiting->head.epoch > other->head.epoch;
+    return waiting->head.round > other->head.round;
+}
+
 /*
  * Takes ownership of the message: it is either put aside or freed. Messages of epochs gone by have
  * no effect, but for the two cases in which the sender must be told that it is behind. Setting
@@ -192,8 +234,7 @@ static gr_status sort_message(struct gr_comm *comm, struct gr_control_message *m
             comm->lost = true;
         break;
     case GR_CONTROL_DECISION:
-        if (epoch < comm->epoch || (mailbox->decision && mailbox->decision->head.epoch > epoch))
-            break;
+        if (epoch < comm->epoch || is_later(mailbox->decision, message)) break;
         if (epoch > comm->epoch) comm->lost = true;
         keep(&mailbox->decision, message);
         return GR_OK;
@@ -269,9 +310,15 @@ static bool waits_behind(const struct gr_packet *first, const struct gr_packet *
 static gr_status open_packet(struct gr_comm *comm, struct gr_packet *packet) {
     const struct gr_control_limits limits = limits_of(comm);
     struct gr_control_message *message = NULL;
-    gr_status status = gr_packet_unpack(packet, &limits, &message);
+    gr_status status = GR_OK;
+    GR_TRY(gr_packet_unpack(packet, &limits, &message));
+    GR_TRY(pass_on(comm, message, packet));
+    status = sort_message(comm, message);
+    message = NULL;
+out:
+    gr_free(message);
     gr_free(packet);
-    return status == GR_OK ? sort_message(comm, message) : status;
+    return status;
 }
 
 /*

@@ -32,7 +32,8 @@ enum {
     GR_FLAG_NEED_STATE = 4,
     GR_FLAG_STOP = 8,
     GR_FLAG_CLOSED = 16, /* a decision that holds a roster */
-    GR_FLAG_OVERDUE = 32 /* trouble because somebody let the sender wait */
+    GR_FLAG_OVERDUE = 32, /* trouble because somebody let the sender wait */
+    GR_FLAG_PASS_ON = 64  /* a decision that goes along the tree of members */
 };
 
 /* Beside a silo's id: GR_PRESENT_ANEW. */
@@ -109,6 +110,13 @@ gr_status gr_control_message_create(const struct gr_control_message_head *head,
  * to MPI. */
 gr_status gr_control_message_send(struct gr_comm *comm, const uint32_t *slots, size_t n,
                                   const struct gr_control_message *message) GR_CHECKED;
+enum { GR_CONTROL_CHILDREN = 4, GR_CONTROL_CHILDREN_MAX = 8 };
+/*
+ * Not collective. The slots to which this rank passes a decision on, at most
+ * GR_CONTROL_CHILDREN_MAX; how many. All members are reached from rank 0, each by one, whose rank
+ * is lower: the leaders along their tree, and in each node GR_CONTROL_CHILDREN by each.
+ */
+size_t gr_control_children(const struct gr_comm *comm, uint32_t *slots);
 /* A message without content. */
 gr_status gr_control_message_send_plain(struct gr_comm *comm, int slot,
                                         const struct gr_control_message_head *head) GR_CHECKED;

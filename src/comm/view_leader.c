@@ -3,8 +3,8 @@
  * The member that leads waits for the others, closes the roster, or proposes a new membership.
  *
  * In an ordinary round all members report that they are ready, and the leader closes the roster in
- * the present epoch, with a message from each member and another to each. A new membership is
- * proposed only if somebody has died, is late or silent, asks to be taken in, or calls for it.
+ * the present epoch, with a message from each member and a decision that goes along a tree of them.
+ * A new membership is proposed only if somebody has died, is late or silent, asks to be taken in, or calls for it.
  */
 #include "comm/decision.h"
 
@@ -77,6 +77,19 @@ static void forget_reports(struct gr_comm *comm) {
     }
 }
 
+/* Whom the decision is sent to. Along the tree it is enough that rank 0 tells its children; a rank
+ * that leads in its place tells all. */
+static size_t find_receivers(struct gr_draft *draft) {
+    const struct gr_comm *comm = draft->comm;
+    if (comm->rank == 0) {
+        draft->head.flags |= GR_FLAG_PASS_ON;
+        return gr_control_children(comm, draft->slots);
+    }
+    for (int i = 0; i < comm->size; i++)
+        draft->slots[i] = (uint32_t)comm->slot_of[i];
+    return (size_t)comm->size;
+}
+
 /* All are there and ready: the roster is closed, the membership stays. */
 static gr_status close_roster(struct gr_view_change *m) {
     gr_status status = GR_OK;
@@ -87,9 +100,7 @@ static gr_status close_roster(struct gr_view_change *m) {
     draft.head.flags = GR_FLAG_CLOSED;
     for (int i = 0; i < comm->size; i++)
         GR_TRY(gr_draft_add(&draft, comm->slot_of[i], comm->peers[comm->slot_of[i]].report));
-    for (int i = 0; i < comm->size; i++)
-        draft.slots[i] = (uint32_t)comm->slot_of[i];
-    GR_TRY(gr_draft_pronounce(&draft, draft.slots, (size_t)comm->size));
+    GR_TRY(gr_draft_pronounce(&draft, draft.slots, find_receivers(&draft)));
     forget_reports(comm);
     status = gr_view_change_take_decision(m);
 out:

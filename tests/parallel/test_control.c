@@ -56,6 +56,45 @@ static int rounds_close(struct gr_comm *comm) {
     return bad;
 }
 
+/* Each member but rank 0 is told by one other, of a lower rank, so that rank 0's decision comes to
+ * all, however ranks lie on nodes; and rank 0 sends no more than that. */
+static int decisions_reach_all(struct gr_comm *comm) {
+    enum { ROUNDS = 30, MANY = 10000 };
+    int bad = 0;
+    (void)comm;
+    for (uint32_t ranks_per_node = 0; ranks_per_node < 4; ranks_per_node++) {
+        const struct gr_comm_options options = {.ranks_per_node = ranks_per_node};
+        struct gr_comm *other;
+        struct gr_roster roster;
+        uint32_t children[GR_CONTROL_CHILDREN_MAX];
+        int parents[64] = {0}, all[64];
+        EXPECT(gr_comm_create(MPI_COMM_WORLD, &options, &other) == GR_OK);
+        gr_comm_started(other);
+        const size_t n = gr_control_children(other, children);
+        for (size_t i = 0; i < n; i++) {
+            parents[children[i]]++;
+            EXPECT(gr_comm_rank_of(other, (int)children[i]) > gr_comm_rank(other));
+        }
+        MPI_Allreduce(parents, all, 64, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+        for (int i = 0; i < gr_comm_size(other); i++)
+            EXPECT_EQUAL(all[i], i > 0);
+        EXPECT(gr_roster_create(MANY, &roster) == GR_OK);
+        gr_control_expect(other, MANY);
+        EXPECT(gr_comm_agree(other, GR_OK) == GR_OK);
+        for (uint32_t round = 1; round <= ROUNDS; round++) {
+            finish_silos(other, &roster, round);
+            EXPECT(gr_control_close_round(other, &roster, GR_OK, 20) == GR_OK);
+            bad += expect_members(&roster, round);
+        }
+        const struct gr_control_sent *sent = &other->control_sent[GR_CONTROL_DECISION];
+        EXPECT_EQUAL(sent->messages, n * ROUNDS);
+        EXPECT(sent->largest < 100);
+        gr_roster_release(&roster);
+        gr_comm_free(other);
+    }
+    return bad;
+}
+
 static int failing_ranks(struct gr_comm *comm) {
     int bad = 0, rank = gr_comm_rank(comm), size = gr_comm_size(comm);
     struct gr_roster roster;
@@ -450,7 +489,7 @@ static int run_has_ended(struct gr_comm *comm) {
     return bad;
 }
 
-PARALLEL_MAIN({"rounds close", rounds_close}, {"failing ranks", failing_ranks},
+PARALLEL_MAIN({"rounds close", rounds_close}, {"decisions reach all", decisions_reach_all}, {"failing ranks", failing_ranks},
               {"stop is heard", stop_is_heard}, {"silo on two ranks", silo_on_two_ranks},
               {"all regroup", all_regroup}, {"tags are allowed", tags_are_allowed},
               {"foremost leads on", foremost_leads_on}, {"seal stands", seal_stands},
