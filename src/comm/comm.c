@@ -172,6 +172,7 @@ gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options
     comm->control = MPI_COMM_NULL;
     comm->options = *options;
     comm->window.mine.fd = -1;
+    comm->leads = comm->watching = -1;
     for (size_t i = 0; i < GR_OFFERS; i++)
         comm->offer[i].fd = -1;
     comm->collective_s = GR_COMM_DEADLINE_S;

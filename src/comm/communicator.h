@@ -14,7 +14,6 @@
 #define GRANARY_COMM_COMMUNICATOR_H
 
 #include <granary/comm.h>
-#include <poll.h>
 #include <sys/types.h>
 /* MPIX_ names: in a file that lacks them its parts on failure mitigation would vanish unnoticed. */
 #if defined(OPEN_MPI)
@@ -58,6 +57,9 @@ struct gr_member {
     /* Two of each, used in turn, so that one barrier per exchange is enough. */
     _Alignas(64) int64_t values[2][GR_COMM_SMALL_MAX];
     _Alignas(64) int64_t offer[2]; /* a part of a window being made: descriptor and bytes */
+    /* Seconds of the host's clock: when it last took in messages, and when some rank is last known
+     * to have been at work. */
+    _Alignas(64) _Atomic double alive_s, worked_s;
 };
 
 /* Each rank's part has room for all of this; what is before `member` counts in the leader's. */
@@ -125,10 +127,11 @@ struct gr_comm {
     MPI_Comm world;   /* data; ranks are slots */
     MPI_Comm control; /* messages */
     int slot, slots;
-    struct gr_peer *peers;  /* slots of them; owned */
-    struct pollfd *watched; /* processes of this host; owned */
+    struct gr_peer *peers; /* slots of them; owned */
+    int *watched;          /* descriptors of processes of this host, -1: it has ended; owned */
     int *watched_slot;
     size_t n_watched;
+    int watching;      /* descriptor by which the kernel tells of them; -1: none */
     double detected_s; /* when gr_detect last looked */
     bool ulfm, tolerant;
 
@@ -160,6 +163,7 @@ struct gr_comm {
     double polled_s;   /* when work last looked up */
     double idle_s;     /* waited since some rank is last known to have been at work */
     bool out;          /* given up by the others */
+    int leads;         /* slot that leads, as this rank was told while it was out; -1: it was not */
     bool over;         /* who have come to the end */
     gr_status failure; /* of the last decision; its text in situation */
     uint64_t failures; /* whose message has come to all */

@@ -123,28 +123,61 @@ out:
 
 /* ---- out and in again ----------------------------------------------------------------------- */
 
+/* Slot of whoever leads as far as a rank that is out knows: as it was told, else the senior that
+ * lives. */
+static int known_leader(const struct gr_comm *comm) {
+    const int told = comm->leads;
+    if (told >= 0 && told != comm->slot && !comm->peers[told].dead) return told;
+    for (int i = 0; i < comm->size; i++) {
+        const int slot = comm->slot_of[i];
+        if (slot != comm->slot && !comm->peers[slot].dead) return slot;
+    }
+    return comm->slot;
+}
+
 /*
- * Asks everybody, for whoever leads by now may be anyone, and again every quarter of a second, for
- * the leader that heard it may have died. GR_STOPPED once nobody has given a sign for the round's
- * deadline and two collective_s: the run has ended, or this rank is cut off for good.
+ * Asks whoever is thought to lead every quarter of a second, for it may have forgotten a rank that
+ * did not answer its invitation in time. Another may lead by now, whom any member can tell: the
+ * others are asked too, but at pauses that double, so that a rank that trains for hours costs them
+ * nothing; and from the beginning again when the leader falls silent.
  */
-static gr_status ask_to_join(struct gr_view_change *m) {
+static gr_status ask_again(struct gr_view_change *m) {
     static const double again_s = 0.25;
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
-    bool heard = false;
+    struct gr_join *join = &m->join;
+    const int leader = known_leader(comm);
+    const bool answered = comm->peers[leader].silent_s < 4 * again_s;
+    if (join->pause_s <= 0 || (join->answered && !answered)) {
+        join->pause_s = again_s;
+        join->others_s = m->elapsed_s + again_s;
+    }
+    join->answered = answered;
+    if (m->elapsed_s >= join->leader_s) {
+        join->leader_s = m->elapsed_s + again_s;
+        GR_TRY(gr_view_change_report(comm, leader, GR_CONTROL_JOIN, 0, -1));
+    }
+    if (m->elapsed_s < join->others_s) return GR_OK;
+    join->pause_s *= 2;
+    join->others_s = m->elapsed_s + join->pause_s;
     for (int i = 0; i < comm->slots; i++)
-        heard = heard || (i != comm->slot && !comm->peers[i].dead &&
-                          comm->peers[i].silent_s < m->deadline_s + 2 * comm->collective_s);
-    if (!heard)
-        return gr_fail(GR_STOPPED, "round %u: this rank was given up, and nobody takes it in again",
-                       comm->situation.round);
-    if (m->joined_s > 0 && m->elapsed_s - m->joined_s < again_s) return GR_OK;
-    m->joined_s = m->elapsed_s;
-    for (int i = 0; i < comm->slots; i++)
-        if (i != comm->slot) GR_TRY(gr_view_change_report(comm, i, GR_CONTROL_JOIN, 0, -1));
+        if (i != leader) GR_TRY(gr_view_change_report(comm, i, GR_CONTROL_JOIN, 0, -1));
 out:
     return status;
+}
+
+/*
+ * GR_STOPPED once nobody has given a sign for the round's deadline and two collective_s: the run
+ * has ended, or this rank is cut off for good.
+ */
+static gr_status ask_to_join(struct gr_view_change *m) {
+    struct gr_comm *comm = m->comm;
+    for (int i = 0; i < comm->slots; i++)
+        if (i != comm->slot && !comm->peers[i].dead &&
+            comm->peers[i].silent_s < m->deadline_s + 2 * comm->collective_s)
+            return ask_again(m);
+    return gr_fail(GR_STOPPED, "round %u: this rank was given up, and nobody takes it in again",
+                   comm->situation.round);
 }
 
 /* A rank learns that it is out by a message and not by its own clock: the others, not it, decide
@@ -188,13 +221,25 @@ out:
 }
 
 /*
+ * Seconds that a turn may sleep. Ranks of the node ring for what they send, others do not, so a
+ * leader looks up each millisecond; the rest, to whom leaders pass on what comes, less often where
+ * there are many of them, for their looks together would keep the cores from those that train.
+ */
+static double longest_sleep(const struct gr_comm *comm) {
+    static const double least_s = 1e-3, most_s = 0.01;
+    enum { FEW = 16 };
+    const double longest_s = least_s * (1 + comm->node_size / FEW);
+    if (gr_comm_leads(comm)) return least_s;
+    return longest_s < most_s ? longest_s : most_s;
+}
+
+/*
  * Turns until a decision has been taken. The event lies in the window of the epoch, so it is read
  * anew in each turn; a message from a rank of this node that comes between the look and the sleep
  * changes its value, and the sleep ends at once. Time spent here counts as idle and as silence of
  * all peers.
  */
 static gr_status meet(struct gr_view_change *m) {
-    static const double longest_s = 1e-3;
     gr_status status = GR_OK;
     struct gr_comm *comm = m->comm;
     while (!m->done) {
@@ -203,7 +248,7 @@ static gr_status meet(struct gr_view_change *m) {
         GR_TRY(take_turn(m));
         if (m->done) break;
         if (event != gr_comm_wait_event(comm)) continue; /* an epoch has begun meanwhile */
-        double waited = gr_wait_rest(comm, event, seen, m->elapsed_s, longest_s);
+        double waited = gr_wait_rest(comm, event, seen, m->elapsed_s, longest_sleep(comm));
         m->elapsed_s += waited;
         comm->idle_s += waited;
         for (int i = 0; i < comm->slots; i++)
@@ -254,7 +299,7 @@ out:
 static void begin(struct gr_view_change *m, struct gr_comm *comm, struct gr_roster *roster,
                   double deadline_s) {
     *m = (struct gr_view_change){
-        .comm = comm, .roster = roster, .told = -1, .deadline_s = deadline_s, .joined_s = -1};
+        .comm = comm, .roster = roster, .told = -1, .deadline_s = deadline_s};
     /* Silence is counted from now on. */
     for (int i = 0; i < comm->slots; i++)
         comm->peers[i].silent_s = comm->peers[i].pinged_s = 0;

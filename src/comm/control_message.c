@@ -140,12 +140,24 @@ static void learn_deaths(struct gr_comm *comm, const struct gr_control_message *
     }
 }
 
+static uint32_t leading_slot(const struct gr_comm *comm) {
+    return comm->out ? 0 : 1 + (uint32_t)comm->slot_of[gr_view_change_leader(comm)];
+}
+
+/* While this rank is out it asks whoever leads to be taken in. */
+static void note_leader(struct gr_comm *comm, const struct gr_control_message *message) {
+    const uint32_t told = message->head.view_change;
+    if (told > 0 && told <= (uint32_t)comm->slots) comm->leads = (int)told - 1;
+}
+
 /* To a rank that still acts in an earlier epoch: it is out, and is to ask to be taken in. */
 static gr_status tell_excluded(struct gr_comm *comm, int slot) {
     return gr_control_message_send_plain(
         comm, slot,
-        &(struct gr_control_message_head){
-            .kind = GR_CONTROL_EXCLUDED, .epoch = comm->epoch, .round = comm->situation.round});
+        &(struct gr_control_message_head){.kind = GR_CONTROL_EXCLUDED,
+                                          .epoch = comm->epoch,
+                                          .view_change = leading_slot(comm),
+                                          .round = comm->situation.round});
 }
 
 /*
@@ -159,6 +171,7 @@ static gr_status send_pong(struct gr_comm *comm, int slot) {
         &(struct gr_control_message_head){
             .kind = GR_CONTROL_PONG,
             .epoch = comm->epoch,
+            .view_change = leading_slot(comm),
             .round = (uint32_t)(1e3 * (comm->idle_s < most_s ? comm->idle_s : most_s))});
 }
 
@@ -166,6 +179,34 @@ static gr_status send_pong(struct gr_comm *comm, int slot) {
 static void take_pong(struct gr_comm *comm, const struct gr_control_message *message) {
     const double idle_s = 1e-3 * message->head.round;
     if (idle_s < comm->idle_s) comm->idle_s = idle_s;
+    note_leader(comm, message);
+}
+
+/*
+ * The same within a node, without messages. Both times are of the host's clock, so that what a rank
+ * has heard of work gets older by itself, whoever passes it on.
+ */
+static void give_sign(struct gr_comm *comm) {
+    if (!comm->window.mine.base) return;
+    struct gr_member *mine = &((struct gr_comm_node *)comm->window.mine.base)->member;
+    const double now = gr_clock_seconds();
+    atomic_store_explicit(&mine->alive_s, now, memory_order_relaxed);
+    atomic_store_explicit(&mine->worked_s, now - comm->idle_s, memory_order_relaxed);
+}
+
+bool gr_control_sees(struct gr_comm *comm, int slot, double within_s) {
+    const int rank = comm->rank_of[slot];
+    if (rank < 0 || comm->places[rank].node != comm->node_index) return false;
+    if (!comm->window.part[comm->places[rank].node_rank]) return false;
+    struct gr_member *member = gr_comm_member(comm, comm->places[rank].node_rank);
+    struct gr_peer *peer = &comm->peers[slot];
+    const double now = gr_clock_seconds();
+    if (now - atomic_load_explicit(&member->alive_s, memory_order_relaxed) > within_s) return false;
+    const double idle_s = now - atomic_load_explicit(&member->worked_s, memory_order_relaxed);
+    if (idle_s < comm->idle_s) comm->idle_s = idle_s > 0 ? idle_s : 0;
+    peer->silent_s = peer->pinged_s = 0;
+    peer->unanswered = peer->given_up = false;
+    return true;
 }
 
 /*
@@ -240,6 +281,7 @@ static gr_status sort_message(struct gr_comm *comm, struct gr_control_message *m
         return GR_OK;
     case GR_CONTROL_EXCLUDED:
         if (epoch <= comm->epoch) break;
+        note_leader(comm, message);
         /* The end is no loss: it may be told to a member that is still about to agree on it. */
         if (epoch != GR_EPOCH_OVER) comm->lost = true;
         keep(&mailbox->excluded, message);
@@ -373,6 +415,7 @@ static void release_taken(struct gr_comm *comm) {
  * messages are expected or not. */
 gr_status gr_mailbox_poll(struct gr_comm *comm) {
     gr_status status = take_in(comm);
+    give_sign(comm);
     if (status == GR_OK) status = sort_arrived(comm);
     release_taken(comm);
     return status;

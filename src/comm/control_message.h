@@ -31,7 +31,7 @@ enum {
     GR_FLAG_TRAINING = 2,
     GR_FLAG_NEED_STATE = 4,
     GR_FLAG_STOP = 8,
-    GR_FLAG_CLOSED = 16, /* a decision that holds a roster */
+    GR_FLAG_CLOSED = 16,  /* a decision that holds a roster */
     GR_FLAG_OVERDUE = 32, /* trouble because somebody let the sender wait */
     GR_FLAG_PASS_ON = 64  /* a decision that goes along the tree of members */
 };
@@ -43,7 +43,8 @@ enum {
 struct gr_control_message_head {
     uint32_t kind;
     uint32_t epoch;       /* the sender's; in a decision: the one that begins or goes on */
-    uint32_t view_change; /* of an invitation, and of answers to it */
+    uint32_t view_change; /* of an invitation, and of answers to it; in a sign of life and an
+                             exclusion: 1 + the slot that leads */
     uint32_t round, phase, flags;
     int32_t status;
     int32_t fd;         /* of the part offered for the next epoch; -1: none */
@@ -120,6 +121,12 @@ size_t gr_control_children(const struct gr_comm *comm, uint32_t *slots);
 /* A message without content. */
 gr_status gr_control_message_send_plain(struct gr_comm *comm, int slot,
                                         const struct gr_control_message_head *head) GR_CHECKED;
+
+/*
+ * Not collective. Whether a rank of this node has taken in messages within the last `within_s`
+ * seconds, which is as good as an answer of it and costs no message.
+ */
+bool gr_control_sees(struct gr_comm *comm, int slot, double within_s);
 
 /*
  * Takes in what has come, and lets go of what was taken. Pings are answered here. Messages of this

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -52,7 +53,9 @@ const char *gr_comm_detection(const struct gr_comm *comm) {
 /* Closes the descriptors of peers; a dead peer's is closed already (-1). */
 void gr_detect_stop(struct gr_comm *comm) {
     for (size_t i = 0; i < comm->n_watched; i++)
-        if (comm->watched[i].fd >= 0) close(comm->watched[i].fd);
+        if (comm->watched[i] >= 0) close(comm->watched[i]);
+    if (comm->watching >= 0) close(comm->watching);
+    comm->watching = -1;
     gr_free(comm->watched);
     gr_free(comm->watched_slot);
     comm->watched = NULL;
@@ -70,6 +73,7 @@ gr_status gr_detect_start(struct gr_comm *comm) {
     comm->tolerant = !word || strcmp(word, "off") != 0; /* off: to measure what it costs */
     GR_TRY(gr_allocate((size_t)comm->slots, sizeof *comm->watched, "peers", &comm->watched));
     GR_TRY(gr_allocate((size_t)comm->slots, sizeof(int), "peers", &comm->watched_slot));
+    comm->watching = epoll_create1(EPOLL_CLOEXEC);
     for (int i = 0; i < comm->slots; i++) {
         struct gr_peer *peer = &comm->peers[i];
         peer->pidfd = -1;
@@ -80,7 +84,13 @@ gr_status gr_detect_start(struct gr_comm *comm) {
 #endif
         /* An old kernel, or no descriptors left: silence will tell. */
         if (peer->pidfd < 0) continue;
-        comm->watched[comm->n_watched] = (struct pollfd){.fd = peer->pidfd, .events = POLLIN};
+        struct epoll_event event = {.events = EPOLLIN, .data.u64 = comm->n_watched};
+        if (epoll_ctl(comm->watching, EPOLL_CTL_ADD, peer->pidfd, &event) != 0) {
+            close(peer->pidfd);
+            peer->pidfd = -1;
+            continue;
+        }
+        comm->watched[comm->n_watched] = peer->pidfd;
         comm->watched_slot[comm->n_watched++] = i;
     }
 out:
@@ -97,14 +107,20 @@ static void note_death(struct gr_comm *comm, int slot, bool seen) {
 }
 
 /* A pidfd becomes readable when its process ends, a zombie included, so no parent has to reap it
- * first. A single poll(2), without waiting, looks at all of them. */
+ * first. The kernel keeps the list of those that are (epoll(7)): a look costs the same however many
+ * there are. A closed descriptor leaves the list. */
 static void look_at_processes(struct gr_comm *comm) {
-    if (comm->n_watched == 0 || poll(comm->watched, (nfds_t)comm->n_watched, 0) <= 0) return;
-    for (size_t i = 0; i < comm->n_watched; i++) {
-        if (!(comm->watched[i].revents & POLLIN)) continue;
-        note_death(comm, comm->watched_slot[i], true);
-        close(comm->watched[i].fd);
-        comm->watched[i].fd = -1; /* poll(2) passes over it */
+    enum { AT_ONCE = 16 };
+    struct epoll_event ended[AT_ONCE];
+    int n = comm->n_watched > 0 ? AT_ONCE : 0;
+    while (n == AT_ONCE) {
+        n = epoll_wait(comm->watching, ended, AT_ONCE, 0);
+        for (int i = 0; i < n; i++) {
+            const size_t which = ended[i].data.u64;
+            note_death(comm, comm->watched_slot[which], true);
+            close(comm->watched[which]);
+            comm->watched[which] = -1;
+        }
     }
 }
 
@@ -129,10 +145,10 @@ void gr_detect_clear_up(struct gr_comm *comm) {
             return; /* another of this host does it */
     for (size_t i = 0; i < comm->n_watched; i++) {
         int slot = comm->watched_slot[i];
-        if (comm->watched[i].fd < 0 || comm->rank_of[slot] >= 0) continue;
+        if (comm->watched[i] < 0 || comm->rank_of[slot] >= 0) continue;
         char state = state_of(comm->peers[slot].pid);
 #ifdef SYS_pidfd_send_signal
-        if (state == 'T') syscall(SYS_pidfd_send_signal, comm->watched[i].fd, SIGKILL, NULL, 0U);
+        if (state == 'T') syscall(SYS_pidfd_send_signal, comm->watched[i], SIGKILL, NULL, 0U);
 #endif
     }
 }

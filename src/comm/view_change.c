@@ -85,7 +85,8 @@ static double silence_allowed(const struct gr_view_change *m) {
     return m->recovering ? m->comm->collective_s / 2 : m->comm->heartbeat_s;
 }
 
-/* A ping for each quarter of the silence allowed: a sign may be late three times. */
+/* A ping for each quarter of the silence allowed: a sign may be late three times. Whom this rank
+ * sees at work in shared memory it does not ask. */
 gr_status gr_view_change_ping(struct gr_view_change *m, int slot) {
     struct gr_comm *comm = m->comm;
     struct gr_peer *peer = &comm->peers[slot];
@@ -93,6 +94,7 @@ gr_status gr_view_change_ping(struct gr_view_change *m, int slot) {
     if (allowed <= 0) return GR_OK;
     if (peer->silent_s < peer->pinged_s) peer->pinged_s = 0; /* it has been heard since */
     if (peer->silent_s - peer->pinged_s < allowed / 4) return GR_OK;
+    if (gr_control_sees(comm, slot, allowed / 4)) return GR_OK;
     peer->pinged_s = peer->silent_s;
     return gr_control_message_send_plain(
         comm, slot,
@@ -109,6 +111,7 @@ bool gr_view_change_silent(const struct gr_view_change *m, int slot) {
 void gr_view_change_leave(struct gr_view_change *m) {
     struct gr_comm *comm = m->comm;
     m->out = comm->out = true;
+    m->join = (struct gr_join){0};
     comm->situation.need_state = true;
     comm->situation.ready = false;
     comm->situation.n_ids = comm->situation.n_sat = 0;

@@ -13,6 +13,13 @@
 /* An exclusion of this epoch says that all is over. */
 #define GR_EPOCH_OVER UINT32_MAX
 
+/* A rank's asking to be taken in again: when it asks next, seconds of its view change. */
+struct gr_join {
+    double leader_s, others_s; /* the one that leads, and everybody else */
+    double pause_s;            /* from one time to the next that it asks the others; 0: none yet */
+    bool answered;             /* the one that leads gave a sign when it was last looked at */
+};
+
 /* A rank's part in a view change, from the call to the decision. */
 struct gr_view_change {
     struct gr_comm *comm;
@@ -22,7 +29,8 @@ struct gr_view_change {
     double elapsed_s;
     int told;         /* slot that has our report; -1: none */
     size_t told_dead; /* deaths known then */
-    double told_s, joined_s;
+    double told_s;
+    struct gr_join join;
     bool leading;  /* this rank leads */
     double lead_s; /* since when: others need not have noticed */
     bool out;      /* this rank was given up */

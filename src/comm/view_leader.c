@@ -4,7 +4,8 @@
  *
  * In an ordinary round all members report that they are ready, and the leader closes the roster in
  * the present epoch, with a message from each member and a decision that goes along a tree of them.
- * A new membership is proposed only if somebody has died, is late or silent, asks to be taken in, or calls for it.
+ * A new membership is proposed only if somebody has died, is late or silent, asks to be taken in,
+ * or calls for it.
  */
 #include "comm/decision.h"
 

@@ -221,8 +221,10 @@ out:
 static gr_status tell_left_out(const struct gr_draft *draft) {
     gr_status status = GR_OK;
     struct gr_comm *comm = draft->comm;
-    const struct gr_control_message_head head = {
-        .kind = GR_CONTROL_EXCLUDED, .epoch = draft->head.epoch, .round = draft->head.round};
+    const struct gr_control_message_head head = {.kind = GR_CONTROL_EXCLUDED,
+                                                 .epoch = draft->head.epoch,
+                                                 .view_change = 1 + draft->slots[0],
+                                                 .round = draft->head.round};
     for (uint32_t i = 0; i < draft->head.n_changes; i++)
         if ((draft->changes[i] & 3) == GR_CHANGE_LATE)
             GR_TRY(gr_control_message_send_plain(comm, (int)(draft->changes[i] >> 2), &head));

@@ -140,6 +140,7 @@ static gr_status judge_silence(struct gr_wait *wait, double added_s) {
         if (peer->silent_s >= comm->collective_s / 2) return suspect(wait, whom);
         if (peer->unasked_s < ask_s) continue;
         peer->unasked_s = 0;
+        if (gr_control_sees(comm, slot, ask_s)) continue;
         GR_TRY(gr_control_message_send_plain(
             comm, slot,
             &(struct gr_control_message_head){.kind = GR_CONTROL_PING, .epoch = comm->epoch}));

@@ -5,6 +5,7 @@
  *
  * ranks: 1 2 3 4 8
  */
+#include <math.h>
 #include <unistd.h>
 
 #include "comm/communicator.h"
@@ -23,10 +24,11 @@ static bool same_message(void) {
 static void finish_silos(const struct gr_comm *comm, struct gr_roster *roster, uint32_t round) {
     roster->round = round;
     roster->stop_requested = false;
+    gr_flags_clear(&roster->member);
     for (uint32_t i = 0; i < roster->n_silos; i++)
-        gr_flags_set(&roster->member, i,
-                     (int)(i % (uint32_t)gr_comm_size(comm)) == gr_comm_rank(comm) &&
-                         i != round % roster->n_silos);
+        if ((int)(i % (uint32_t)gr_comm_size(comm)) == gr_comm_rank(comm) &&
+            i != round % roster->n_silos)
+            gr_flags_set(&roster->member, i, GR_PRESENT);
 }
 
 static int expect_members(const struct gr_roster *roster, uint32_t round) {
@@ -160,6 +162,7 @@ static int all_regroup(struct gr_comm *comm) {
         finish_silos(comm, &roster, round);
         EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
         EXPECT_EQUAL(roster.phase, GR_PHASE_CLOSED);
+        EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK); /* the decision has come to all */
         EXPECT(gr_control_recover(comm, &roster) == GR_OK);
         EXPECT(gr_comm_epoch(comm) > epoch && gr_comm_size(comm) == size);
         EXPECT_EQUAL(roster.phase, GR_PHASE_CLOSED);
@@ -217,6 +220,7 @@ static int meet_from(struct gr_comm *comm, struct gr_roster *roster, uint32_t ro
     int bad = 0;
     finish_silos(comm, roster, round);
     EXPECT(gr_control_close_round(comm, roster, GR_OK, 20) == GR_OK);
+    EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK);
     if (gr_comm_rank(comm) == 0) gr_control_at(comm, round, phase);
     EXPECT(gr_control_recover(comm, roster) == GR_OK);
     EXPECT_EQUAL(roster->round, round);
@@ -242,6 +246,7 @@ static int seal_stands(struct gr_comm *comm) {
     for (int comes_to = 0; comes_to < 4; comes_to++) {
         finish_silos(comm, &roster, 31);
         EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
+        EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK);
         gr_flags_set(&roster.sat_out, 5, 7); /* what is not filled anew stays */
         if (comes_to >= 2 || !last || size == 1) {
             gr_status sealed = gr_control_seal(comm, GR_PHASE_SEALED);
@@ -297,8 +302,14 @@ static int late_rank(struct gr_comm *comm) {
     finish_silos(comm, &roster, 50);
     if (late) {
         usleep(600000);
+        const struct gr_control_sent before = comm->control_sent[GR_CONTROL_JOIN];
+        const double begin = gr_clock_seconds();
         EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
         EXPECT(roster.need_state);
+        /* Four times a second to one, and to the others at pauses that double. */
+        const double quarters = 4 * (gr_clock_seconds() - begin);
+        const double most = quarters + 2 + last * (1 + log2(quarters + 1));
+        EXPECT(comm->control_sent[GR_CONTROL_JOIN].messages - before.messages <= most);
     } else {
         EXPECT(gr_control_close_round(comm, &roster, GR_OK, 0.2) == GR_OK);
         EXPECT(!roster.need_state && gr_comm_size(comm) == last && gr_comm_rank_of(comm, last) < 0);
@@ -439,6 +450,32 @@ static int work_is_waited_for(struct gr_comm *comm) {
     return bad;
 }
 
+/* Ranks of a node see each other's signs of life in shared memory: they wait for one at work, in a
+ * sum or for the closing of a round, without a message. */
+static int workers_are_seen(struct gr_comm *comm) {
+    int bad = 0;
+    const uint64_t before = comm->control_sent[GR_CONTROL_PING].messages;
+    struct gr_roster roster;
+    EXPECT(gr_roster_create(SILOS, &roster) == GR_OK);
+    MPI_Barrier(MPI_COMM_WORLD);
+    gr_comm_set_deadlines(comm, 16, 2); /* they look each half second */
+    for (int closing = 0; closing < 2; closing++) {
+        const double until = gr_clock_seconds() + 1.2;
+        while (gr_comm_rank(comm) == 0 && gr_clock_seconds() < until) {
+            usleep(1000);
+            EXPECT(gr_control_watch(comm) == GR_OK);
+        }
+        finish_silos(comm, &roster, 276);
+        if (closing)
+            EXPECT(gr_control_close_round(comm, &roster, GR_OK, 20) == GR_OK);
+        else
+            EXPECT(gr_comm_agree(comm, GR_OK) == GR_OK);
+    }
+    EXPECT_EQUAL(comm->control_sent[GR_CONTROL_PING].messages, before);
+    gr_roster_release(&roster);
+    return bad;
+}
+
 /* All are alive and wait for what nobody is about to do: an end comes to it, and they meet. */
 static int nobody_works(struct gr_comm *comm) {
     int bad = 0, size = gr_comm_size(comm);
@@ -489,11 +526,12 @@ static int run_has_ended(struct gr_comm *comm) {
     return bad;
 }
 
-PARALLEL_MAIN({"rounds close", rounds_close}, {"decisions reach all", decisions_reach_all}, {"failing ranks", failing_ranks},
-              {"stop is heard", stop_is_heard}, {"silo on two ranks", silo_on_two_ranks},
-              {"all regroup", all_regroup}, {"tags are allowed", tags_are_allowed},
-              {"foremost leads on", foremost_leads_on}, {"seal stands", seal_stands},
-              {"late rank", late_rank}, {"orphaned claim", orphaned_claim},
-              {"refused minority", refused_minority}, {"summoned again", summoned_again},
-              {"work is waited for", work_is_waited_for}, {"nobody works", nobody_works},
+PARALLEL_MAIN({"rounds close", rounds_close}, {"decisions reach all", decisions_reach_all},
+              {"failing ranks", failing_ranks}, {"stop is heard", stop_is_heard},
+              {"silo on two ranks", silo_on_two_ranks}, {"all regroup", all_regroup},
+              {"tags are allowed", tags_are_allowed}, {"foremost leads on", foremost_leads_on},
+              {"seal stands", seal_stands}, {"late rank", late_rank},
+              {"orphaned claim", orphaned_claim}, {"refused minority", refused_minority},
+              {"summoned again", summoned_again}, {"work is waited for", work_is_waited_for},
+              {"workers are seen", workers_are_seen}, {"nobody works", nobody_works},
               {"run has ended", run_has_ended})
