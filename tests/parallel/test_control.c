@@ -317,7 +317,7 @@ static int late_rank(struct gr_comm *comm) {
             EXPECT_EQUAL(roster.member.flag[i],
                          (int)(i % (uint32_t)size) != last && i != 50 % SILOS);
         bad += nobody_replaced(comm, last);
-        for (int i = 0; i < 90; i++) {
+        for (int i = 0; i < 190; i++) {
             usleep(10000);
             EXPECT(gr_control_poll(comm) == GR_OK);
         }
