@@ -76,7 +76,8 @@ struct gr_comm_node {
 /* Knowledge of the process in a slot. */
 struct gr_peer {
     int host; /* lowest slot of those on its host that can see each other's processes */
-    int node; /* lowest slot of those that share memory with it */
+    int node; /* lowest slot of those that share memory with it; of that slot: */
+    int node_index, members;  /* the node's number in the present epoch, and how many are in it */
     char name[GR_HOST_BYTES]; /* of its host */
     pid_t pid;                /* as its host knows it */
     int pidfd;                /* of a process of this host, or -1 */

@@ -18,24 +18,22 @@
  * both places.
  */
 static void lay_out(struct gr_comm *comm, const uint32_t *slots, size_t n) {
-    for (int i = 0; i < comm->slots; i++)
+    for (int i = 0; i < comm->slots; i++) {
         comm->rank_of[i] = -1;
+        comm->peers[i].members = 0;
+    }
     comm->size = (int)n;
     comm->nodes = 0;
     for (int i = 0; i < comm->size; i++) {
-        int slot = (int)slots[i], before = 0, node = -1;
+        const int slot = (int)slots[i];
+        struct gr_peer *lowest = &comm->peers[comm->peers[slot].node];
+        if (lowest->members == 0) {
+            lowest->node_index = comm->nodes++;
+            comm->leader_of[lowest->node_index] = slot;
+        }
         comm->slot_of[i] = slot;
         comm->rank_of[slot] = i;
-        for (int k = 0; k < i; k++) {
-            if (comm->peers[comm->slot_of[k]].node != comm->peers[slot].node) continue;
-            node = comm->places[k].node;
-            before++;
-        }
-        if (node < 0) {
-            node = comm->nodes++;
-            comm->leader_of[node] = slot;
-        }
-        comm->places[i] = (struct gr_comm_place){node, before};
+        comm->places[i] = (struct gr_comm_place){lowest->node_index, lowest->members++};
     }
     comm->rank = comm->rank_of[comm->slot];
     comm->node_index = comm->places[comm->rank].node;

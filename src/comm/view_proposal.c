@@ -95,6 +95,11 @@ static void add_member(struct gr_draft *draft, int slot, int fd) {
     draft->fds[draft->head.n_fds++] = (uint32_t)fd;
 }
 
+static bool is_here(const struct gr_comm *comm, const uint8_t *invited, int slot) {
+    return slot == comm->slot ||
+           (invited[slot] && !comm->peers[slot].dead && has_answered(comm, slot));
+}
+
 /*
  * The members of the next epoch: members left in their order, then ranks that come; whoever lacks
  * the state goes to the end, for rank 0 is where it comes from.
@@ -105,9 +110,8 @@ static void choose_members(struct gr_draft *draft, const uint8_t *invited, int o
         for (int i = 0; i < comm->size + comm->slots; i++) {
             int slot = i < comm->size ? comm->slot_of[i] : i - comm->size;
             if (i >= comm->size && comm->rank_of[slot] >= 0) continue;
-            bool here = slot == comm->slot ||
-                        (invited[slot] && !comm->peers[slot].dead && has_answered(comm, slot));
-            if (!here || needs_state(comm, slot) != (lacking == 1)) continue;
+            if (!is_here(comm, invited, slot) || needs_state(comm, slot) != (lacking == 1))
+                continue;
             add_member(draft, slot,
                        slot == comm->slot ? own_fd : comm->peers[slot].answer->head.fd);
             if (i >= comm->size) add_change(draft, slot, GR_CHANGE_RETURNED);
@@ -115,10 +119,7 @@ static void choose_members(struct gr_draft *draft, const uint8_t *invited, int o
         }
     for (int i = 0; i < comm->size; i++) {
         int slot = comm->slot_of[i];
-        bool stays = false;
-        for (uint32_t k = 0; k < draft->head.n_slots; k++)
-            stays = stays || (int)draft->slots[k] == slot;
-        if (!stays)
+        if (!is_here(comm, invited, slot))
             add_change(draft, slot, comm->peers[slot].dead ? GR_CHANGE_LOST : GR_CHANGE_LATE);
     }
 }
