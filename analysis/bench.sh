@@ -3,7 +3,7 @@
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
 # Sections: digests accuracy rate aggregate small overhead thousand checkpoint memory lost tolerance
-#   encodings medians
+#   encodings medians letters many
 # The comparisons with PyTorch need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
 BUILD=$(cd "$1" && pwd); shift
@@ -16,7 +16,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate small overhead thousand checkpoint memory lost tolerance encodings medians}
+SECTIONS=${*:-digests accuracy rate aggregate small overhead thousand checkpoint memory lost tolerance encodings medians letters}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -280,6 +280,36 @@ $(paste bytes-$encoding bytes-ring32 | awk '{printf "%.4f", $1 / $2}')"
         shown "mpirun -n 2 bench_aggregate $nodes 25000000"
         ranks 2 "$BUILD/analysis/bench_aggregate" $nodes 25000000
     done
+}
+
+letters() {
+    say "control messages of rank 0 with 10,000 silos, 1,000 of them drawn: in a round, and in one in which a rank dies"
+    local n
+    for n in 16 64; do
+        shown "mpirun --enable-recovery -n $n bench_letters 0 10000 1000"
+        ranks $n --enable-recovery "$BUILD/analysis/bench_letters" 0 10000 1000 2>&1 | grep -a ranks
+    done
+}
+
+# Not among those that are run unasked: it takes minutes, and the memory of 256 processes.
+many() {
+    local n=${RANKS:-256}
+    say "$n ranks on this machine, 10,000 silos: start, rounds, a death, the end"
+    shown "mpirun --enable-recovery -n $n bench_letters 0 10000 1000"
+    time ranks "$n" --enable-recovery "$BUILD/analysis/bench_letters" 0 10000 1000 2>&1 | grep -a 'ranks\|largest'
+    cat >many.yaml <<YAML
+run: {name: many, rounds: 4, rehearsal: true}
+data: {source: synthetic, silos: 10000, synthetic: {features: 8, classes: 3, minimum_rows: 20, maximum_rows: 30, test_rows: 5}}
+model: {type: softmax}
+train: {learning_rate: 0.05, batch_size: 10}
+round: {deadline_s: 300, collective_deadline_s: 120}
+checkpoint: {every: 2}
+faults: [{kind: kill, silo: 5000, round: 2, point: train}]
+YAML
+    shown "granary run -n $n --restarts 0 many.yaml"
+    time "$GRANARY" run -n "$n" --restarts 0 many.yaml --run many 2>&1 </dev/null | tail -n 12
+    echo "participants, and seconds of a round: $(column many/metrics.jsonl participants | xargs), \
+$(column many/metrics.jsonl total | xargs)"
 }
 
 echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"

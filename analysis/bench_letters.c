@@ -81,8 +81,11 @@ int main(int argc, char **argv) {
     options.ranks_per_node = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
     const uint32_t silos = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 10000;
     const uint32_t participants = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : silos;
+    const double started = gr_clock_seconds();
     CHECK(gr_base_start());
     CHECK(gr_comm_create(MPI_COMM_WORLD, &options, &comm));
+    if (rank == 0) printf("the start after MPI_Init: %.1f s\n", gr_clock_seconds() - started);
+    fflush(stdout);
     gr_comm_started(comm);
     gr_comm_set_deadlines(comm, 120, 0);
     CHECK(gr_roster_create(silos, &roster));
