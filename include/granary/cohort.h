@@ -88,8 +88,9 @@ typedef gr_status (*gr_cohort_work)(void *context);
  */
 gr_status gr_cohort_attempt(struct gr_cohort *cohort, gr_cohort_work work,
                             void *context) GR_CHECKED;
-/* Not collective. Flags of the silos that took no part in gr_cohort_load, n_silos; how many. */
-uint32_t gr_cohort_missing(const struct gr_cohort *cohort, uint8_t *silos);
+/* Not collective. Flags the silos that took no part in gr_cohort_load, of n_silos; the list
+ * ascends. */
+void gr_cohort_missing(const struct gr_cohort *cohort, struct gr_flags *silos);
 
 /*
  * Not collective. A silo of this rank with a table of its own becomes unusable, for the

@@ -90,10 +90,10 @@ gr_status gr_config_parse(const char *name, const char *text, size_t length,
 bool gr_policy_holds(const struct gr_config *config);
 /* Not collective. The fewest silos whose sum may be known: policy.minimum_silos, or 1. */
 uint32_t gr_policy_silos(const struct gr_config *config);
-/* Not collective. Flags the silos that round.availability has in a round; all, unless
- * round.sampling is list. available: n_silos flags, n_silos above every silo of the list. */
-void gr_round_available(const struct gr_round_config *round, uint32_t number, uint32_t n_silos,
-                        uint8_t *available);
+enum gr_listed { GR_LISTED_AWAY = 1, GR_LISTED_HERE = 2 };
+/* Not collective. Flags the silos of round.availability as in a round they are there or not; who is
+ * not listed is. listed: cleared first; of more elements than any silo of the list. */
+void gr_round_listed(const struct gr_round_config *round, uint32_t number, struct gr_flags *listed);
 
 /* Not collective. The resolved settings as YAML that gr_config_parse takes. Caller releases with
  * gr_free. */

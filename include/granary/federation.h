@@ -30,20 +30,40 @@ struct gr_draw {
     const int64_t *sizes; /* rows of each silo, n_silos; NULL but for sampling by size */
 };
 
+/* Whether a silo can be asked. */
+struct gr_present {
+    bool (*is_present)(const void *context, uint32_t silo);
+    const void *context; /* borrowed */
+};
+
+/*
+ * Federations of up to so many silos are put into an order as a whole, larger ones from its front:
+ * a round then takes time by its participants. The two orders have the same distribution, and are
+ * not the same.
+ */
+enum { GR_SAMPLE_WHOLE_MAX = 16384 };
+
+struct gr_sampler; /* opaque: draw, stream, room */
+/* Not collective. A copy of `draw` is kept; what it points to is borrowed. Sizes are read from the
+ * first draw on, and must not change then. */
+gr_status gr_sampler_create(const struct gr_draw *draw, struct gr_sampler **out) GR_CHECKED;
+/* Not collective. NULL accepted. */
+void gr_sampler_free(struct gr_sampler *sampler);
 /*
  * Not collective. Flags the silos of a round: `participants` of n_silos (0: all) without
- * replacement. The same on every rank. How depends on `sampling`: uniform  each silo as likely as
- * any other, from the stream (seed, 0, round, GR_PURPOSE_SAMPLE) size     one after the other, each
- * time in proportion to rows (Efraimidis and Spirakis 2006); a round's mean is then to weight all
- * silos alike (Li, Huang, Yang, Wang, Zhang 2020, scheme II), for their sizes are in the draw
+ * replacement. The same on every rank. How depends on `sampling`:
+ *   uniform  each silo as likely as any other, from the stream (seed, 0, round, GR_PURPOSE_SAMPLE)
+ *   size     one after the other, each time in proportion to rows (Efraimidis and Spirakis 2006); a
+ *            round's mean is then to weight all silos alike (Li, Huang, Yang, Wang, Zhang 2020,
+ *            scheme II), for their sizes are in the draw
  *   cyclic   the next `participants` in the order of ids, round after round
  *   list     as uniform, of the silos that round.availability has in this round; all of them when
  *            they are fewer
- * present: n_silos flags of those that can be asked, in whose place the next of the draw are taken;
- * NULL: all. selected: n_silos flags.
+ * present: those that can be asked, in the place of others the next of the draw are taken; NULL:
+ * all. selected: n_silos flags, cleared first. Errors: memory, GR_ERROR_INTERNAL.
  */
-gr_status gr_sample_silos(const struct gr_draw *draw, uint32_t round, const uint8_t *present,
-                          uint8_t *selected) GR_CHECKED;
+gr_status gr_sampler_draw(struct gr_sampler *sampler, uint32_t round,
+                          const struct gr_present *present, struct gr_flags *selected) GR_CHECKED;
 
 /* ---- a run -------------------------------------------------------------------------------- */
 
@@ -113,14 +133,14 @@ gr_status gr_federation_round(struct gr_federation *federation,
  */
 gr_status gr_federation_recover(struct gr_federation *federation) GR_CHECKED;
 
-/* Participation in the round just taken, for the records; flags of n_silos, the same on all ranks.
- */
+/* Participation in the round just taken, for the records; flags of n_silos, the same on all ranks,
+ * and their lists ascend. */
 struct gr_participation {
-    const uint8_t *selected; /* by the draw from all silos, whoever was there */
-    const uint8_t *member;
-    const uint8_t *sat_out; /* enum gr_sit_out */
-    const uint8_t *lost, *late,
-        *returned; /* silos of ranks that were or did since the last round */
+    const struct gr_flags *selected; /* by the draw from all silos, whoever was there */
+    const struct gr_flags *member;
+    const struct gr_flags *sat_out; /* enum gr_sit_out */
+    /* Silos of ranks that were or did since the last round. */
+    const struct gr_flags *lost, *late, *returned;
 };
 /* Not collective. Borrowed until the next round. */
 void gr_federation_participation(const struct gr_federation *federation,
@@ -129,12 +149,12 @@ void gr_federation_participation(const struct gr_federation *federation,
 /* Held-out rows that are not in the scores of the round just taken, for they are not finite or too
  * large for a sum; the same on all ranks. */
 struct gr_unscored {
-    bool evaluated;       /* the round was; else all is empty */
-    const uint8_t *silos; /* n_silos flags; borrowed; NULL: there are none */
-    bool test;            /* the test table, so that test metrics are undefined */
-    bool unreadable;      /* for it could not be read anew after a loss of ranks */
-    char where[160];      /* else "row 3, column "dose"", counted from 0; "": no row alone */
-    bool diverged;        /* nothing at all could be scored */
+    bool evaluated;               /* the round was; else all is empty */
+    const struct gr_flags *silos; /* of n_silos; borrowed; NULL: there are none */
+    bool test;                    /* the test table, so that test metrics are undefined */
+    bool unreadable;              /* for it could not be read anew after a loss of ranks */
+    char where[160]; /* else "row 3, column "dose"", counted from 0; "": no row alone */
+    bool diverged;   /* nothing at all could be scored */
 };
 /* Not collective. Borrowed until the next round. */
 void gr_federation_unscored(const struct gr_federation *federation, struct gr_unscored *out);

@@ -148,8 +148,8 @@ void gr_events_head(const struct gr_events_file *file, struct gr_head *out);
  * "silo-017", or "silo-000..silo-499" for all of these, "silo-000..silo-998/2" for every second.
  * With "stands" it is of the rounds that follow as well, to the next "partial". Without, of its own
  * round alone. An event "started", "resumed" or "restarted" of round k takes back what was said of
- * rounds after k, and a later "partial" of the same round replaces an earlier one. absent: n_silos
- * flags, cleared first. Errors: GR_ERROR_DATA with file and line.
+ * rounds after k, and a later "partial" of the same round replaces an earlier one. Errors:
+ * GR_ERROR_DATA with file and line.
  */
 struct gr_replay; /* opaque */
 /*
@@ -159,20 +159,20 @@ struct gr_replay; /* opaque */
 gr_status gr_replay_open(const char *path, uint32_t n_silos, struct gr_replay **out) GR_CHECKED;
 /*
  * Not collective. Sets the flags of the silos that were selected for a round and are not in its
- * sum. absent: n_silos flags, cleared first.
+ * sum. absent: n_silos flags, cleared first; their list ascends, as in the others.
  */
-void gr_replay_absent(const struct gr_replay *replay, uint32_t round, uint8_t *absent);
+void gr_replay_absent(const struct gr_replay *replay, uint32_t round, struct gr_flags *absent);
 /* Not collective. Sets the flags of silos that were not sampled and took part for absent ones, by
  * the member "instead". instead: n_silos flags, cleared first.
  */
-void gr_replay_instead(const struct gr_replay *replay, uint32_t round, uint8_t *instead);
+void gr_replay_instead(const struct gr_replay *replay, uint32_t round, struct gr_flags *instead);
 /* Not collective. Sets the flags of silos that took part without their state of earlier rounds, by
  * the member "anew". anew: n_silos flags, cleared first. */
-void gr_replay_anew(const struct gr_replay *replay, uint32_t round, uint8_t *anew);
+void gr_replay_anew(const struct gr_replay *replay, uint32_t round, struct gr_flags *anew);
 /* Not collective. Sets the flags of silos that were lost before the first round, so that
  * preprocessing and counts are without them: event "lost" of round 0 with the member
  * "before_start". lost: n_silos flags, cleared first. */
-void gr_replay_lost(const struct gr_replay *replay, uint8_t *lost);
+void gr_replay_lost(const struct gr_replay *replay, struct gr_flags *lost);
 /* Not collective. Releases a replay; NULL is accepted. */
 void gr_replay_close(struct gr_replay *replay);
 

@@ -455,7 +455,7 @@ enum gr_sampling { GR_SAMPLING_WORDS(GR_VALUE) };
 #define GR_ROUND_KEYS(X, in)                                                                       \
     /* Silos drawn for a round; 0: all. */                                                         \
     X##_WHOLE(in, participants, "0", DECIDES, 0, SILOS_MAX)                                        \
-    /* How they are drawn; see gr_sample_silos (federation.h). */                                  \
+    /* How they are drawn; see gr_sampler_draw (federation.h). */                                  \
     X##_ONE_OF(in, sampling, gr_sampling, GR_SAMPLING_WORDS, "uniform", DECIDES)                   \
     /* Every rank may learn how many rows each silo trains on, which sampling by size needs. */    \
     X##_YES_NO(in, share_sizes, "false", CHANGEABLE)                                               \

@@ -167,16 +167,33 @@ void gr_stream_words(struct gr_stream_key key, uint32_t block, uint32_t *words, 
     }
 }
 
+/* The next n words, as n calls of gsl_rng_get would give them. */
+static void next_words(gsl_rng *stream, uint32_t *words, size_t n) {
+    struct philox_state *state = gsl_rng_state(stream);
+    size_t i = 0;
+    for (; i < n && state->used < 4; i++)
+        words[i] = state->block[state->used++];
+    const size_t blocks = philox_blocks(state->counter, state->key, words + i, (n - i) / 4);
+    state->counter[0] += (uint32_t)blocks;
+    for (i += 4 * blocks; i < n; i++)
+        words[i] = (uint32_t)philox_get(state);
+}
+
 void gr_stream_permutation(gsl_rng *stream, uint32_t *index, size_t n) {
+    enum { WORDS = 512 };
+    uint32_t words[WORDS];
     for (size_t i = 0; i < n; i++)
         index[i] = (uint32_t)i;
     /*
      * From the end, Durstenfeld's order. The order of the draws is part of what a digest stands on.
      */
-    for (size_t i = n; i > 1; i--) {
+    for (size_t i = n, at = WORDS; i > 1; i--, at += 2) {
+        if (at == WORDS) {
+            next_words(stream, words, 2 * (i - 1) < WORDS ? 2 * (i - 1) : WORDS);
+            at = 0;
+        }
         /* 64 bits times i, high part: a bias below i / 2^64. */
-        uint64_t bits = (uint64_t)gsl_rng_get(stream) << 32;
-        bits |= gsl_rng_get(stream);
+        const uint64_t bits = (uint64_t)words[at] << 32 | words[at + 1];
         size_t j = (size_t)(((unsigned __int128)bits * i) >> 64);
         uint32_t swap = index[i - 1];
         index[i - 1] = index[j];

@@ -115,15 +115,14 @@ out:
     return status;
 }
 
-/* Placed on a slot that is no member any more, or left out by the caller. */
-uint32_t gr_cohort_missing(const struct gr_cohort *cohort, uint8_t *silos) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < cohort->config->data.silos; i++) {
-        silos[i] = gr_comm_rank_of(cohort->comm, cohort->host_of[i]) < 0 ||
-                   (cohort->options.without && cohort->options.without[i]);
-        n += silos[i];
-    }
-    return n;
+/* Placed on a slot that is no member any more, or left out by the caller, whose flags may be the
+ * same ones: each is read before it is set. */
+void gr_cohort_missing(const struct gr_cohort *cohort, struct gr_flags *silos) {
+    for (uint32_t i = 0; i < cohort->config->data.silos; i++)
+        gr_flags_set(silos, i,
+                     gr_comm_rank_of(cohort->comm, cohort->host_of[i]) < 0 ||
+                         (cohort->options.without && cohort->options.without[i]));
+    gr_flags_sort(silos);
 }
 
 /* Unusable silos come first, for none of the sums counts them. Classes come after the weights, as a

@@ -42,13 +42,6 @@ struct gr_round_sums {
     struct gr_score validation, test;
 };
 
-static inline uint32_t gr_count_flags(const uint8_t *flags, uint32_t n) {
-    uint32_t sum = 0;
-    for (uint32_t i = 0; i < n; i++)
-        sum += flags[i] != 0;
-    return sum;
-}
-
 /* Vectors that a silo sends. */
 static inline size_t gr_strategy_sent(const struct gr_strategy *strategy) {
     return strategy->n_sent > 1 ? strategy->n_sent : 1;
@@ -119,7 +112,7 @@ size_t gr_training_values(const struct gr_federation *f);
 /* Of this rank's silos; but for the scores. */
 const struct gr_round_sums *gr_training_sums(const struct gr_training *training);
 /* Flags of the silos drawn from all; n_silos. */
-const uint8_t *gr_training_selected(const struct gr_training *training);
+const struct gr_flags *gr_training_selected(const struct gr_training *training);
 /* Whether rosters are those of another run. */
 bool gr_training_replays(const struct gr_training *training);
 
@@ -136,7 +129,7 @@ void gr_kept_free(struct gr_kept *kept);
 /* Vectors that a silo keeps; 0: nothing is kept, and all that follows does nothing. */
 size_t gr_kept_vectors(const struct gr_kept *kept);
 /* n_silos flags of those that are to begin anew, in a replay; NULL where nothing is kept. */
-uint8_t *gr_kept_anew(struct gr_kept *kept);
+struct gr_flags *gr_kept_anew(struct gr_kept *kept);
 /* A round begins: what was offered in one that was not taken is void. */
 void gr_kept_open(struct gr_kept *kept);
 /* Before data->local[local] trains. *solver: what its optimizer goes on from, to be left changed;

@@ -39,7 +39,7 @@ struct gr_kept {
     size_t n_offers;         /* in this round */
     struct gr_solver solver; /* of the silo that trains */
     uint32_t *ids;           /* of this rank's silos, ascending; data->n_local; owned */
-    uint8_t *anew;           /* in a replay: silos that are to begin anew; n_silos flags; owned */
+    struct gr_flags anew;    /* in a replay: silos that are to begin anew; n_silos; owned */
 };
 
 /*
@@ -89,7 +89,7 @@ static gr_status allocate(struct gr_kept *kept) {
     GR_TRY(gr_allocate_zero(n, sizeof *kept->next, "what silos keep", &kept->next));
     GR_TRY(gr_allocate_zero(n, sizeof *kept->next_of, "what silos keep", &kept->next_of));
     GR_TRY(gr_allocate_zero(n, sizeof *kept->ids, "silos of this rank", &kept->ids));
-    GR_TRY(gr_allocate_zero(kept->data->n_silos, 1, "silos that begin anew", &kept->anew));
+    GR_TRY(gr_flags_create(kept->data->n_silos, "silos that begin anew", &kept->anew));
     for (size_t i = 0; i < n; i++)
         kept->ids[i] = kept->data->local[i].id;
 out:
@@ -133,7 +133,7 @@ void gr_kept_free(struct gr_kept *kept) {
     gr_free(kept->next);
     gr_free(kept->next_of);
     gr_free(kept->ids);
-    gr_free(kept->anew);
+    gr_flags_release(&kept->anew);
     gr_free(kept);
 }
 
@@ -141,8 +141,8 @@ size_t gr_kept_vectors(const struct gr_kept *kept) {
     return kept->n_vectors;
 }
 
-uint8_t *gr_kept_anew(struct gr_kept *kept) {
-    return kept->anew;
+struct gr_flags *gr_kept_anew(struct gr_kept *kept) {
+    return kept->n_vectors > 0 ? &kept->anew : NULL;
 }
 
 static gr_status make_vectors(const struct gr_kept *kept, struct kept_silo *silo) {
@@ -165,7 +165,7 @@ out:
 static bool is_good(const struct gr_kept *kept, size_t local) {
     const uint32_t id = kept->ids[local];
     const struct kept_silo *silo = &kept->silo[local];
-    return silo->vector[0] && silo->rounds == kept->silo_rounds[id] && !kept->anew[id];
+    return silo->vector[0] && silo->rounds == kept->silo_rounds[id] && !kept->anew.flag[id];
 }
 
 void gr_kept_open(struct gr_kept *kept) {

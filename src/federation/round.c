@@ -18,9 +18,9 @@
 struct gr_round {
     struct gr_aggregator *aggregator; /* owned */
     struct gr_roster roster;
-    uint8_t *lost, *late, *returned; /* silos of ranks that were or did; n_silos flags; owned */
-    uint64_t examples;               /* rows of the silos in the sum */
-    double update_norm;              /* of the mean update; NaN on ranks that do not tell it */
+    struct gr_flags lost, late, returned; /* silos of ranks that were or did; n_silos; owned */
+    uint64_t examples;                    /* rows of the silos in the sum */
+    double update_norm;                   /* of the mean update; NaN on ranks that do not tell it */
     uint32_t recoveries;
     uint32_t closed_epoch; /* in which the roster was closed */
     double started_s, trained_s, aggregated_s;
@@ -48,9 +48,9 @@ gr_status gr_round_create(struct gr_federation *f) {
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *f->round, "a round", &f->round));
     f->round->closed_epoch = UINT32_MAX; /* none yet */
-    GR_TRY(gr_allocate_zero(n, 1, "participation", &f->round->lost));
-    GR_TRY(gr_allocate_zero(n, 1, "participation", &f->round->late));
-    GR_TRY(gr_allocate_zero(n, 1, "participation", &f->round->returned));
+    GR_TRY(gr_flags_create(n, "participation", &f->round->lost));
+    GR_TRY(gr_flags_create(n, "participation", &f->round->late));
+    GR_TRY(gr_flags_create(n, "participation", &f->round->returned));
     GR_TRY(gr_roster_create(n, &f->round->roster));
     status =
         gr_aggregator_create_with(f->comm, &f->travels.layout, &options, &f->round->aggregator);
@@ -62,9 +62,9 @@ void gr_round_free(struct gr_round *round) {
     if (!round) return;
     gr_aggregator_free(round->aggregator);
     gr_roster_release(&round->roster);
-    gr_free(round->lost);
-    gr_free(round->late);
-    gr_free(round->returned);
+    gr_flags_release(&round->lost);
+    gr_flags_release(&round->late);
+    gr_flags_release(&round->returned);
     gr_free(round);
 }
 
@@ -101,15 +101,14 @@ uint64_t gr_round_bytes(const struct gr_federation *f) {
  */
 void gr_round_figures(const struct gr_federation *f, struct gr_metrics *metrics) {
     const struct gr_round *round = f->round;
-    const uint32_t n = f->data->n_silos;
     const double now = gr_clock_seconds();
     metrics->examples = round->examples;
     metrics->update_norm = round->update_norm;
     metrics->participants = round->roster.n_members;
-    metrics->selected = gr_count_flags(gr_training_selected(f->training), n);
-    metrics->dropped = gr_count_flags(round->lost, n);
-    metrics->late = gr_count_flags(round->late, n);
-    metrics->returned = gr_count_flags(round->returned, n);
+    metrics->selected = gr_training_selected(f->training)->n_set;
+    metrics->dropped = round->lost.n_set;
+    metrics->late = round->late.n_set;
+    metrics->returned = round->returned.n_set;
     metrics->sat_out = round->roster.sat_out.n_set;
     metrics->recoveries = round->recoveries;
     metrics->seconds.train = round->trained_s - round->started_s;
@@ -156,19 +155,20 @@ static void note_changes(struct gr_federation *f) {
     size_t n;
     const struct gr_change *change = gr_control_changes(f->comm, &n);
     for (size_t i = 0; i < n; i++) {
-        uint8_t *flags = change[i].kind == GR_CHANGE_LOST   ? f->round->lost
-                         : change[i].kind == GR_CHANGE_LATE ? f->round->late
-                                                            : f->round->returned;
+        struct gr_flags *flags = change[i].kind == GR_CHANGE_LOST   ? &f->round->lost
+                                 : change[i].kind == GR_CHANGE_LATE ? &f->round->late
+                                                                    : &f->round->returned;
         for (uint32_t silo = 0; silo < f->data->n_silos; silo++)
-            if (gr_cohort_hosts(f->cohort)[silo] == change[i].slot) flags[silo] = 1;
+            if (gr_cohort_hosts(f->cohort)[silo] == change[i].slot) gr_flags_set(flags, silo, 1);
+        gr_flags_sort(flags);
     }
     gr_control_clear_changes(f->comm);
 }
 
 static void forget_changes(struct gr_federation *f) {
-    memset(f->round->lost, 0, f->data->n_silos);
-    memset(f->round->late, 0, f->data->n_silos);
-    memset(f->round->returned, 0, f->data->n_silos);
+    gr_flags_clear(&f->round->lost);
+    gr_flags_clear(&f->round->late);
+    gr_flags_clear(&f->round->returned);
 }
 
 /*
@@ -248,7 +248,7 @@ static gr_status check_quorum(const struct gr_federation *f) {
     const uint32_t quorum = by_policy ? policy : f->config->round.quorum;
     const char *setting = by_policy ? "policy.minimum_silos" : "round.quorum";
     const uint32_t sitting = sat_out->n_set;
-    const uint32_t selected = gr_count_flags(gr_training_selected(f->training), f->data->n_silos);
+    const uint32_t selected = gr_training_selected(f->training)->n_set;
     char remedies[GR_REMEDIES_BYTES];
     uint32_t diverged = 0;
     if (n >= quorum) return GR_OK;
@@ -391,9 +391,9 @@ gr_status gr_federation_round(struct gr_federation *f, const struct gr_round_opt
 
 void gr_federation_participation(const struct gr_federation *f, struct gr_participation *out) {
     *out = (struct gr_participation){.selected = gr_training_selected(f->training),
-                                     .member = f->round->roster.member.flag,
-                                     .sat_out = f->round->roster.sat_out.flag,
-                                     .lost = f->round->lost,
-                                     .late = f->round->late,
-                                     .returned = f->round->returned};
+                                     .member = &f->round->roster.member,
+                                     .sat_out = &f->round->roster.sat_out,
+                                     .lost = &f->round->lost,
+                                     .late = &f->round->late,
+                                     .returned = &f->round->returned};
 }

@@ -21,12 +21,12 @@
  * silent. A failure is told as an alert and does not end the run, as for all events.
  */
 static void note_silos(struct gr_run_state *run, const char *event, const char *key,
-                       const uint8_t *flags, uint32_t round, const char *words) {
+                       const struct gr_flags *silos, uint32_t round, const char *words) {
     gr_status status = GR_OK;
     char *detail = NULL, *line = NULL;
-    uint32_t n;
-    GR_TRY(gr_silo_list(key, flags, run->config->data.silos, &detail, &n));
-    if (n == 0) goto out;
+    const uint32_t n = silos->n_set;
+    if (n == 0) return;
+    GR_TRY(gr_silo_list(key, silos->set, n, &detail));
     if (words)
         GR_TRY(gr_text_format(&line, "round %u: %u silo%s %s", round, n, n == 1 ? "" : "s", words));
     gr_records_note(run, event, round, detail, line);
@@ -41,8 +41,8 @@ out:
  * not in each round: `sitting` holds the reason that has been told, and is cleared once the silo
  * takes part.
  */
-static void note_sitting(struct gr_run_state *run, const struct gr_participation *p, uint32_t round,
-                         uint8_t *flags) {
+static void note_sitting(struct gr_run_state *run, const struct gr_participation *p,
+                         uint32_t round) {
     static const struct {
         enum gr_sit_out reason;
         const char *event, *words;
@@ -50,41 +50,43 @@ static void note_sitting(struct gr_run_state *run, const struct gr_participation
         {GR_SIT_NOT_FINITE, "sat out: update not finite", "out: the update is not finite"},
         {GR_SIT_DATA, "sat out: data cannot be read", NULL},
     };
-    const uint32_t n = run->config->data.silos;
+    const struct gr_flags *out = p->sat_out, *member = p->member;
     for (size_t r = 0; r < sizeof reasons / sizeof *reasons; r++) {
-        for (uint32_t i = 0; i < n; i++)
-            flags[i] = p->sat_out[i] == reasons[r].reason && run->sitting[i] != p->sat_out[i];
-        note_silos(run, reasons[r].event, "silos", flags, round, reasons[r].words);
+        gr_flags_clear(&run->listed);
+        for (uint32_t i = 0; i < out->n_set; i++) {
+            const uint32_t silo = out->set[i];
+            if (out->flag[silo] == reasons[r].reason && run->sitting.flag[silo] != out->flag[silo])
+                gr_flags_set(&run->listed, silo, 1);
+        }
+        note_silos(run, reasons[r].event, "silos", &run->listed, round, reasons[r].words);
     }
-    for (uint32_t i = 0; i < n; i++)
-        if (p->sat_out[i] || p->member[i]) run->sitting[i] = p->sat_out[i];
+    for (uint32_t i = 0; run->sitting.n_set > 0 && i < member->n_set; i++)
+        gr_flags_set(&run->sitting, member->set[i], 0);
+    for (uint32_t i = 0; i < out->n_set; i++)
+        gr_flags_set(&run->sitting, out->set[i], out->flag[out->set[i]]);
 }
 
 /*
  * Losses and returns: once for each silo and kind in a round, though the round may be written down
  * again after a loss. `noted` has a bit for each kind; write_round clears it with each new round.
  */
-static gr_status note_changes(struct gr_run_state *run, uint32_t round) {
-    gr_status status = GR_OK;
+static void note_changes(struct gr_run_state *run, uint32_t round) {
     struct gr_participation p;
-    uint8_t *fresh = NULL;
-    const uint32_t n = run->config->data.silos;
     gr_federation_participation(run->federation, &p);
     const struct {
-        const uint8_t *flags;
+        const struct gr_flags *silos;
         const char *event;
     } kinds[] = {{p.lost, "lost"}, {p.late, "late"}, {p.returned, "returned"}};
-    GR_TRY(gr_allocate(n, 1, "a list of silos", &fresh));
     for (unsigned k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        for (uint32_t i = 0; i < n; i++) {
-            fresh[i] = kinds[k].flags[i] && !(run->noted[i] & 1U << k);
-            if (fresh[i]) run->noted[i] |= (uint8_t)(1U << k);
+        gr_flags_clear(&run->listed);
+        for (uint32_t i = 0; i < kinds[k].silos->n_set; i++) {
+            const uint32_t silo = kinds[k].silos->set[i];
+            if (run->noted.flag[silo] & 1U << k) continue;
+            gr_flags_set(&run->listed, silo, 1);
+            gr_flags_set(&run->noted, silo, (uint8_t)(run->noted.flag[silo] | 1U << k));
         }
-        note_silos(run, kinds[k].event, "silos", fresh, round, kinds[k].event);
+        note_silos(run, kinds[k].event, "silos", &run->listed, round, kinds[k].event);
     }
-out:
-    gr_free(fresh);
-    return status;
 }
 
 /* {"a":[...]} and {"b":[...]} become one object. Replaces and frees *detail on success only. */
@@ -103,24 +105,29 @@ static gr_status join(char **detail, const char *more) {
  * place, silos without the vectors that their rank kept. A replay applies these lists to its own
  * draw. *any false: all lists are empty.
  */
-static gr_status list_partial(const struct gr_run_state *run, const struct gr_participation *p,
-                              uint8_t *flags, char **detail, bool *any) {
-    gr_status status = GR_OK;
+static gr_status list_partial(const struct gr_participation *p, struct gr_flags *listed,
+                              char **detail, bool *any) {
+    gr_status status;
     char *instead = NULL, *anew = NULL;
-    const uint32_t silos = run->config->data.silos;
-    uint32_t n_absent, n_instead, n_anew;
-    for (uint32_t i = 0; i < silos; i++)
-        flags[i] = p->selected[i] && !p->member[i];
-    GR_TRY(gr_silo_list("absent", flags, silos, detail, &n_absent));
-    for (uint32_t i = 0; i < silos; i++)
-        flags[i] = p->member[i] && !p->selected[i];
-    GR_TRY(gr_silo_list("instead", flags, silos, &instead, &n_instead));
-    for (uint32_t i = 0; i < silos; i++)
-        flags[i] = p->member[i] == GR_PRESENT_ANEW;
-    GR_TRY(gr_silo_list("anew", flags, silos, &anew, &n_anew));
-    *any = n_absent + n_instead + n_anew > 0;
-    if (n_instead > 0) GR_TRY(join(detail, instead));
-    if (n_anew > 0) GR_TRY(join(detail, anew));
+    const struct gr_flags *selected = p->selected, *member = p->member;
+    gr_flags_clear(listed);
+    for (uint32_t i = 0; i < selected->n_set; i++)
+        if (!member->flag[selected->set[i]]) gr_flags_set(listed, selected->set[i], 1);
+    GR_TRY(gr_silo_list("absent", listed->set, listed->n_set, detail));
+    *any = listed->n_set > 0;
+    gr_flags_clear(listed);
+    for (uint32_t i = 0; i < member->n_set; i++)
+        if (!selected->flag[member->set[i]]) gr_flags_set(listed, member->set[i], 1);
+    GR_TRY(gr_silo_list("instead", listed->set, listed->n_set, &instead));
+    if (listed->n_set > 0) GR_TRY(join(detail, instead));
+    *any = *any || listed->n_set > 0;
+    gr_flags_clear(listed);
+    for (uint32_t i = 0; i < member->n_set; i++)
+        if (member->flag[member->set[i]] == GR_PRESENT_ANEW)
+            gr_flags_set(listed, member->set[i], 1);
+    GR_TRY(gr_silo_list("anew", listed->set, listed->n_set, &anew));
+    if (listed->n_set > 0) GR_TRY(join(detail, anew));
+    *any = *any || listed->n_set > 0;
     status = join(detail, "{\"stands\":true}");
 out:
     gr_free(anew);
@@ -133,11 +140,11 @@ out:
  * none. Otherwise a run with one silo lost for good would have such an event in each round. An
  * empty list after a standing one is written too, for it ends that one.
  */
-static void note_partial(struct gr_run_state *run, const struct gr_participation *p, uint32_t round,
-                         uint8_t *flags) {
+static void note_partial(struct gr_run_state *run, const struct gr_participation *p,
+                         uint32_t round) {
     char *detail = NULL;
     bool any = false;
-    if (list_partial(run, p, flags, &detail, &any) != GR_OK) {
+    if (list_partial(p, &run->listed, &detail, &any) != GR_OK) {
         gr_records_unwritten(run, "partial", round);
     } else if (any ? !run->partial || strcmp(run->partial, detail) != 0 : run->partial != NULL) {
         const bool written = gr_records_note(run, "partial", round, detail, NULL);
@@ -151,18 +158,11 @@ static void note_partial(struct gr_run_state *run, const struct gr_participation
     gr_free(detail);
 }
 
-static gr_status note_participation(struct gr_run_state *run, uint32_t round) {
-    gr_status status = GR_OK;
+static void note_participation(struct gr_run_state *run, uint32_t round) {
     struct gr_participation p;
-    uint8_t *flags = NULL;
-    const uint32_t n = run->config->data.silos;
     gr_federation_participation(run->federation, &p);
-    GR_TRY(gr_allocate(n, 1, "a list of silos", &flags));
-    note_sitting(run, &p, round, flags);
-    note_partial(run, &p, round, flags);
-out:
-    gr_free(flags);
-    return status;
+    note_sitting(run, &p, round);
+    note_partial(run, &p, round);
 }
 
 /* ---- scores --------------------------------------------------------------------------------- */
@@ -211,10 +211,9 @@ out:
 static gr_status note_unscored(struct gr_run_state *run, uint32_t round) {
     gr_status status = GR_OK;
     struct gr_unscored u;
-    const uint32_t silos = run->config->data.silos;
     gr_federation_unscored(run->federation, &u);
     if (!u.evaluated) return GR_OK;
-    const uint32_t n = u.silos ? gr_count_flags(u.silos, silos) : 0;
+    const uint32_t n = u.silos ? u.silos->n_set : 0;
     if (n > 0)
         note_silos(run, "sat out: held-out rows cannot be scored", "silos", u.silos, round,
                    n != run->unscored
@@ -438,12 +437,12 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
                              bool checkpoint) {
     gr_status status = GR_OK;
     const bool again = run->written == metrics->round;
-    if (!again) memset(run->noted, 0, run->config->data.silos);
-    GR_TRY(note_changes(run, metrics->round));
+    if (!again) gr_flags_clear(&run->noted);
+    note_changes(run, metrics->round);
     if (again) {
         GR_TRY(gr_metrics_amend(run->metrics, metrics));
     } else {
-        GR_TRY(note_participation(run, metrics->round));
+        note_participation(run, metrics->round);
         GR_TRY(note_unscored(run, metrics->round));
         GR_TRY(gr_metrics_append(run->metrics, metrics));
         GR_TRY(watch_participation(run, metrics));

@@ -286,12 +286,13 @@ static void release(struct gr_run_state *run) {
     gr_records_close(run);
     gr_federation_free(run->federation);
     gr_cohort_free(run->cohort);
-    gr_free(run->missing);
+    gr_flags_release(&run->missing);
     gr_free(run->preprocessing);
     gr_free(run->partial);
-    gr_free(run->sitting);
+    gr_flags_release(&run->sitting);
+    gr_flags_release(&run->listed);
     gr_comm_texts_release(&run->software);
-    gr_free(run->noted);
+    gr_flags_release(&run->noted);
     gr_free(run->config_text);
     gr_free(run->checkpoints);
     gr_free(run->silos);
@@ -302,9 +303,10 @@ static void release(struct gr_run_state *run) {
 static gr_status make_room(struct gr_run_state *run) {
     gr_status status = GR_OK;
     const uint32_t n = run->config->data.silos;
-    GR_TRY(gr_allocate_zero(n, 1, "events", &run->noted));
-    GR_TRY(gr_allocate_zero(n, 1, "events", &run->sitting));
-    GR_TRY(gr_allocate_zero(n, 1, "events", &run->missing));
+    GR_TRY(gr_flags_create(n, "events", &run->noted));
+    GR_TRY(gr_flags_create(n, "events", &run->sitting));
+    GR_TRY(gr_flags_create(n, "events", &run->listed));
+    GR_TRY(gr_flags_create(n, "events", &run->missing));
 out:
     return status;
 }
@@ -454,11 +456,11 @@ static gr_status make_federation(struct gr_run_state *run) {
         (void)!gr_progress_create(run->options->progress, run->config->run.rounds, 0,
                                   &run->progress);
     gr_progress_phase(run->progress, "loading the silos' tables");
-    const struct gr_cohort_options options = {.preprocessing = run->preprocessing,
-                                              .resumed = run->options->resume,
-                                              .listener = &run->options->listener,
-                                              .without = run->config->round.replay[0] ? run->missing
-                                                                                      : NULL};
+    const struct gr_cohort_options options = {
+        .preprocessing = run->preprocessing,
+        .resumed = run->options->resume,
+        .listener = &run->options->listener,
+        .without = run->config->round.replay[0] ? run->missing.flag : NULL};
     gr_cohort_set_options(run->cohort, &options);
     GR_TRY(gr_federation_create(run->cohort, &run->federation));
     gr_progress_phase(run->progress, NULL);
@@ -513,7 +515,7 @@ static gr_status set_up_once(void *context) {
     GR_TRY(gr_federation_outline(run->federation, &run->opening));
     /* Losses up to here are told by the silos that are missing, later ones by the first round. */
     gr_control_clear_changes(comm);
-    (void)gr_cohort_missing(run->cohort, run->missing);
+    gr_cohort_missing(run->cohort, &run->missing);
     gr_inject_fault(run->cohort, 0, GR_POINT_START);
     status = gr_comm_agree(comm, gr_run_is_root(run) ? gr_records_start(run) : GR_OK);
 out:
@@ -531,7 +533,7 @@ static gr_status prepare(struct gr_run_state *run) {
     GR_TRY(gr_cohort_create(run->comm, config, &run->cohort));
     if (config->round.replay[0]) {
         GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &replay));
-        gr_replay_lost(replay, run->missing);
+        gr_replay_lost(replay, &run->missing);
     }
 out:
     gr_replay_close(replay);

@@ -15,7 +15,7 @@ struct gr_run_state {
     const struct gr_run_options *options;
     struct gr_cohort *cohort;         /* owned */
     struct gr_federation *federation; /* owned */
-    uint8_t *missing;                 /* silos lost before the first round; n_silos; owned */
+    struct gr_flags missing;          /* silos lost before the first round; n_silos; owned */
     char *preprocessing;              /* of the run that is gone on with; owned; NULL: none */
     unsigned char config_digest[GR_DIGEST_BYTES];
     unsigned char origin[GR_DIGEST_BYTES]; /* of config and data: what a checkpoint belongs to */
@@ -45,12 +45,13 @@ struct gr_run_state {
     struct gr_events_file *events;
     struct gr_progress *progress;
     struct gr_opening opening;
-    bool ended;          /* the records tell how the run ended */
-    uint32_t written;    /* round whose line and events this process has written */
-    uint8_t *noted;      /* bits of what its events have told of each silo; n_silos */
-    uint8_t *sitting;    /* why each silo sits out, as its events have told; n_silos */
-    char *partial;       /* the detail of the "partial" that stands; owned; NULL: none */
-    bool released_known; /* whether the event "releases" that stands is of `released` */
+    bool ended;              /* the records tell how the run ended */
+    uint32_t written;        /* round whose line and events this process has written */
+    struct gr_flags noted;   /* bits of what its events have told of each silo; n_silos */
+    struct gr_flags sitting; /* why each silo sits out, as its events have told; n_silos */
+    struct gr_flags listed;  /* room for a list; n_silos */
+    char *partial;           /* the detail of the "partial" that stands; owned; NULL: none */
+    bool released_known;     /* whether the event "releases" that stands is of `released` */
     struct gr_release_entry released[GR_RELEASES_MAX];
     struct gr_evidence evidence; /* how far the records have come */
     bool synced;                 /* that is known, and on disk */
@@ -132,11 +133,10 @@ gr_status gr_evidence_compare(const char *run_path, uint32_t round, char **words
 /* ---- silo_list.c ----------------------------------------------------------------------------- */
 
 /*
- * {"KEY":["silo-001","silo-010..silo-499","silo-500..silo-998/2"]} of the silos flagged; *n of
- * them. Caller frees *out.
+ * {"KEY":["silo-001","silo-010..silo-499","silo-500..silo-998/2"]} of n silos, which ascend.
+ * Caller frees *out.
  */
-gr_status gr_silo_list(const char *key, const uint8_t *flags, uint32_t n_silos, char **out,
-                       uint32_t *n) GR_CHECKED;
+gr_status gr_silo_list(const char *key, const uint32_t *silo, uint32_t n, char **out) GR_CHECKED;
 
 /* ---- resume_guard.c -------------------------------------------------------------------------- */
 

@@ -347,9 +347,9 @@ static void note_beginning(struct gr_run_state *run, uint32_t done) {
 static gr_status note_missing(struct gr_run_state *run, uint32_t done) {
     gr_status status;
     char *list = NULL, *detail = NULL, *words = NULL;
-    uint32_t n;
-    GR_TRY(gr_silo_list("silos", run->missing, run->config->data.silos, &list, &n));
-    if (n == 0) goto out;
+    const uint32_t n = run->missing.n_set;
+    if (n == 0) return GR_OK;
+    GR_TRY(gr_silo_list("silos", run->missing.set, n, &list));
     GR_TRY(gr_text_format(&detail, "%.*s,\"before_start\":true}", (int)strlen(list) - 1, list));
     GR_TRY(gr_text_format(&words, "alert: %u of %u silos were lost before the first round", n,
                           run->config->data.silos));

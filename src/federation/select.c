@@ -2,35 +2,105 @@
 /*
  * The draw: the silos that a round asks to take part. Each rank computes it for itself, without
  * communication: it depends on config, seed, round and sizes only, which all ranks have alike.
+ *
+ * Each way of sampling puts all silos into an order, whether they are there or not, and takes the
+ * first `participants` that are: so a silo that is away is replaced by the next in order, and no
+ * other silo's place changes. Up to GR_SAMPLE_WHOLE_MAX silos the order is made as a whole, beyond
+ * from its front, as far as it is looked at: in time by the number of participants.
  */
 #include <granary/federation.h>
 
 #include <gsl/gsl_randist.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/*
- * Flags of the silos that may be drawn in this round: available (round.availability), present where
- * presence matters, and with rows where silos are drawn by size.
- */
-static void find_eligible(const struct gr_draw *draw, uint32_t round, const uint8_t *present,
-                          uint8_t *eligible) {
-    gr_round_available(draw->round, round, draw->n_silos, eligible);
-    for (uint32_t i = 0; i < draw->n_silos; i++)
-        eligible[i] =
-            eligible[i] && (!present || present[i]) && (!draw->sizes || draw->sizes[i] > 0);
-}
 
 struct arrival {
     double time;
     uint32_t silo;
 };
 
-static int compare_arrivals(const void *left, const void *right) {
-    const struct arrival *a = left, *b = right;
-    if (a->time != b->time) return a->time < b->time ? -1 : 1;
-    return a->silo < b->silo ? -1 : 1;
+struct gr_sampler {
+    struct gr_draw draw;
+    bool whole;
+    gsl_rng *stream;        /* owned, as all that follows */
+    struct gr_flags listed; /* sampling list: enum gr_listed; else of no silo */
+    /* n_silos; for a permutation that is not whole 0, 1, 2, ... between draws. */
+    uint32_t *order;
+    struct arrival *arrival; /* sampling by size, whole: n_silos; else NULL */
+    uint64_t *tree;          /* sampling by size, not whole: n_silos + 1; NULL: not built yet */
+    const struct gr_present *present; /* of the draw; NULL: all are; borrowed */
+    struct gr_flags *selected;        /* of the draw; borrowed */
+};
+
+/* ---- one silo ------------------------------------------------------------------------------- */
+
+/* Whether a silo may take part: listed (round.availability), present where presence matters, and
+ * with rows where silos are drawn by size. */
+static bool is_eligible(const struct gr_sampler *s, uint32_t silo) {
+    if (s->draw.round->sampling == GR_SAMPLING_LIST && s->listed.flag[silo] == GR_LISTED_AWAY)
+        return false;
+    if (s->draw.sizes && s->draw.sizes[silo] <= 0) return false;
+    return !s->present || s->present->is_present(s->present->context, silo);
+}
+
+/* The next in order. False: enough are selected. */
+static bool take(struct gr_sampler *s, uint32_t silo) {
+    if (is_eligible(s, silo)) gr_flags_set(s->selected, silo, 1);
+    return s->selected->n_set < s->draw.round->participants;
+}
+
+/* A whole number below n >= 1: 64 bits times n, high part; a bias below n / 2^64. */
+static uint64_t draw_below(gsl_rng *stream, uint64_t n) {
+    uint64_t bits = (uint64_t)gsl_rng_get(stream) << 32;
+    bits |= gsl_rng_get(stream);
+    return (uint64_t)(((unsigned __int128)bits * n) >> 64);
+}
+
+/* ---- each silo as likely as any other ------------------------------------------------------- */
+
+static void take_whole_permutation(struct gr_sampler *s) {
+    const uint32_t n = s->draw.n_silos;
+    gr_stream_permutation(s->stream, s->order, n);
+    for (uint32_t i = 0; i < n && take(s, s->order[i]); i++)
+        ;
+}
+
+/*
+ * A permutation from its front (Fisher and Yates): place i gets one of the silos in places i to
+ * n - 1, and its own goes where that was. The order is put back afterwards: a place that is not
+ * drawn yet has been touched only if its own silo was drawn.
+ */
+static void take_permutation(struct gr_sampler *s) {
+    const uint32_t n = s->draw.n_silos;
+    uint32_t *order = s->order, drawn = 0;
+    for (bool more = true; drawn < n && more; drawn++) {
+        const uint32_t at = drawn + (uint32_t)draw_below(s->stream, n - drawn);
+        const uint32_t silo = order[at];
+        order[at] = order[drawn];
+        order[drawn] = silo;
+        more = take(s, silo);
+    }
+    for (uint32_t i = 0; i < drawn; i++)
+        if (order[i] >= drawn) order[order[i]] = order[i];
+    for (uint32_t i = 0; i < drawn; i++)
+        order[i] = i;
+}
+
+/* ---- by size -------------------------------------------------------------------------------- */
+
+static bool arrives_before(const struct arrival *a, const struct arrival *b) {
+    return a->time != b->time ? a->time < b->time : a->silo < b->silo;
+}
+
+/* Makes a heap, the earliest first, of one that is wrong at most in place `at`. */
+static void sift_down(struct arrival *heap, uint32_t n, uint32_t at) {
+    for (uint32_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && arrives_before(&heap[child + 1], &heap[child])) child++;
+        if (!arrives_before(&heap[child], &heap[at])) return;
+        const struct arrival swap = heap[at];
+        heap[at] = heap[child];
+        heap[child] = swap;
+    }
 }
 
 /*
@@ -39,75 +109,148 @@ static int compare_arrivals(const void *left, const void *right) {
  * exactly one random number, in the order of ids, so the draw of a silo does not depend on the
  * presence of others. A silo without rows never arrives; equal times are ordered by id.
  */
-static gr_status order_by_size(const struct gr_draw *draw, gsl_rng *stream, uint32_t *order) {
-    gr_status status;
-    struct arrival *arrivals = NULL;
-    GR_TRY(gr_allocate(draw->n_silos, sizeof *arrivals, "the sample of silos", &arrivals));
-    for (uint32_t i = 0; i < draw->n_silos; i++) {
-        const double time = gsl_ran_exponential(stream, 1);
-        arrivals[i].time = draw->sizes[i] > 0 ? time / (double)draw->sizes[i] : (double)INFINITY;
-        arrivals[i].silo = i;
+static void take_arrivals(struct gr_sampler *s) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->draw.n_silos; i++) {
+        const double time = gsl_ran_exponential(s->stream, 1);
+        if (is_eligible(s, i))
+            s->arrival[n++] = (struct arrival){time / (double)s->draw.sizes[i], i};
     }
-    qsort(arrivals, draw->n_silos, sizeof *arrivals, compare_arrivals);
-    for (uint32_t i = 0; i < draw->n_silos; i++)
-        order[i] = arrivals[i].silo;
+    for (uint32_t i = n / 2; i-- > 0;)
+        sift_down(s->arrival, n, i);
+    while (n > 0 && take(s, s->arrival[0].silo)) {
+        s->arrival[0] = s->arrival[--n];
+        sift_down(s->arrival, n, 0);
+    }
+}
+
+/* Place i of the tree holds the rows of the (i & -i) silos up to silo i - 1 (Fenwick 1994). */
+static void add_rows(struct gr_sampler *s, uint32_t silo, uint64_t rows) {
+    for (uint64_t i = (uint64_t)silo + 1; i <= s->draw.n_silos; i += i & (~i + 1))
+        s->tree[i] += rows; /* modulo 2^64: also takes rows away */
+}
+
+/* Whose row it is when all silos' rows stand in the order of ids. */
+static uint32_t find_silo(const struct gr_sampler *s, uint64_t row) {
+    uint64_t at = 0, step = 1;
+    while (2 * step <= s->draw.n_silos)
+        step *= 2;
+    for (; step > 0; step /= 2) {
+        if (at + step > s->draw.n_silos || s->tree[at + step] > row) continue;
+        at += step;
+        row -= s->tree[at];
+    }
+    return (uint32_t)at;
+}
+
+static gr_status build_tree(struct gr_sampler *s) {
+    const uint64_t n = s->draw.n_silos;
+    gr_status status = gr_allocate_zero(n + 1, sizeof *s->tree, "the sample of silos", &s->tree);
+    if (status != GR_OK) return status;
+    for (uint64_t i = 1; i <= n; i++) {
+        const uint64_t above = i + (i & (~i + 1));
+        if (s->draw.sizes[i - 1] > 0) s->tree[i] += (uint64_t)s->draw.sizes[i - 1];
+        if (above <= n) s->tree[above] += s->tree[i];
+    }
+    return GR_OK;
+}
+
+/* The same distribution: a row is drawn, each as likely as any other of the silos that have not
+ * been drawn, and its silo is the next in order. The rows are put back afterwards. */
+static gr_status take_rows(struct gr_sampler *s) {
+    const int64_t *sizes = s->draw.sizes;
+    uint64_t rows = 0;
+    uint32_t drawn = 0;
+    gr_status status = GR_OK;
+    if (!s->tree) GR_TRY(build_tree(s));
+    for (uint64_t i = s->draw.n_silos; i > 0; i &= i - 1)
+        rows += s->tree[i];
+    for (bool more = true; rows > 0 && more; drawn++) {
+        const uint32_t silo = find_silo(s, draw_below(s->stream, rows));
+        s->order[drawn] = silo;
+        add_rows(s, silo, -(uint64_t)sizes[silo]);
+        rows -= (uint64_t)sizes[silo];
+        more = take(s, silo);
+    }
+    for (uint32_t i = 0; i < drawn; i++)
+        add_rows(s, s->order[i], (uint64_t)sizes[s->order[i]]);
 out:
-    gr_free(arrivals);
     return status;
 }
 
-/*
- * All n silos, in the order in which they are to be taken. The order is of all silos whether they
- * are present or not: so a silo that is away is replaced by the next in order, and no other silo's
- * place changes.
- */
-static gr_status order_silos(const struct gr_draw *draw, uint32_t round, uint32_t n,
-                             uint32_t *order) {
-    gr_status status = GR_OK;
-    gsl_rng *stream = NULL;
-    if (draw->round->sampling == GR_SAMPLING_CYCLIC) {
-        const uint64_t taken = (uint64_t)(round - 1) * draw->round->participants;
-        for (uint32_t i = 0; i < n; i++)
-            order[i] = (uint32_t)((taken + i) % n);
-        return GR_OK;
-    }
-    GR_TRY(gr_stream_create(
-        (struct gr_stream_key){.seed = draw->seed, .round = round, .purpose = GR_PURPOSE_SAMPLE},
-        &stream));
-    if (draw->round->sampling == GR_SAMPLING_SIZE)
-        GR_TRY(order_by_size(draw, stream, order));
-    else
-        gr_stream_permutation(stream, order, n);
+/* ---- the draw ------------------------------------------------------------------------------- */
+
+static void take_in_turn(struct gr_sampler *s, uint32_t round) {
+    const uint32_t n = s->draw.n_silos;
+    const uint64_t taken = (uint64_t)(round - 1) * s->draw.round->participants;
+    for (uint32_t i = 0; i < n && take(s, (uint32_t)((taken + i) % n)); i++)
+        ;
+}
+
+gr_status gr_sampler_create(const struct gr_draw *draw, struct gr_sampler **out) {
+    gr_status status;
+    struct gr_sampler *s = NULL;
+    const uint32_t n = draw->n_silos;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *s, "the sample of silos", &s));
+    s->draw = *draw;
+    s->whole = n <= GR_SAMPLE_WHOLE_MAX;
+    GR_TRY(gr_stream_create((struct gr_stream_key){0}, &s->stream));
+    GR_TRY(gr_flags_create(draw->round->sampling == GR_SAMPLING_LIST ? n : 0, "silos that are away",
+                           &s->listed));
+    if (draw->round->participants > 0 && draw->round->sampling != GR_SAMPLING_CYCLIC)
+        GR_TRY(gr_allocate(n, sizeof *s->order, "the sample of silos", &s->order));
+    for (uint32_t i = 0; s->order && i < n; i++)
+        s->order[i] = i;
+    if (s->whole && draw->round->sampling == GR_SAMPLING_SIZE)
+        GR_TRY(gr_allocate(n, sizeof *s->arrival, "the sample of silos", &s->arrival));
+    *out = s;
+    s = NULL;
 out:
-    if (stream) gsl_rng_free(stream);
+    gr_sampler_free(s);
     return status;
+}
+
+void gr_sampler_free(struct gr_sampler *s) {
+    if (!s) return;
+    if (s->stream) gsl_rng_free(s->stream);
+    gr_flags_release(&s->listed);
+    gr_free(s->order);
+    gr_free(s->arrival);
+    gr_free(s->tree);
+    gr_free(s);
 }
 
 /*
  * If participants is 0, or not below n, all eligible silos take part and no random number is used.
  */
-gr_status gr_sample_silos(const struct gr_draw *draw, uint32_t round, const uint8_t *present,
-                          uint8_t *selected) {
+gr_status gr_sampler_draw(struct gr_sampler *s, uint32_t round, const struct gr_present *present,
+                          struct gr_flags *selected) {
     gr_status status = GR_OK;
-    const uint32_t n = draw->n_silos, participants = draw->round->participants;
-    uint32_t *order = NULL;
-    uint8_t *eligible = NULL;
-    if (participants == 0 || participants >= n) {
-        find_eligible(draw, round, present, selected);
-        return GR_OK;
+    const struct gr_round_config *config = s->draw.round;
+    const uint32_t n = s->draw.n_silos;
+    s->present = present;
+    s->selected = selected;
+    gr_flags_clear(selected);
+    if (config->sampling == GR_SAMPLING_LIST) gr_round_listed(config, round, &s->listed);
+    gr_stream_restart(
+        s->stream,
+        (struct gr_stream_key){.seed = s->draw.seed, .round = round, .purpose = GR_PURPOSE_SAMPLE});
+    if (config->participants == 0 || config->participants >= n) {
+        for (uint32_t i = 0; i < n; i++)
+            if (is_eligible(s, i)) gr_flags_set(selected, i, 1);
+    } else if (config->sampling == GR_SAMPLING_CYCLIC) {
+        take_in_turn(s, round);
+    } else if (config->sampling == GR_SAMPLING_SIZE) {
+        if (s->whole)
+            take_arrivals(s);
+        else
+            status = take_rows(s);
+    } else if (s->whole) {
+        take_whole_permutation(s);
+    } else {
+        take_permutation(s);
     }
-    GR_TRY(gr_allocate(n, sizeof *order, "the sample of silos", &order));
-    GR_TRY(gr_allocate(n, 1, "the sample of silos", &eligible));
-    find_eligible(draw, round, present, eligible);
-    GR_TRY(order_silos(draw, round, n, order));
-    memset(selected, 0, n);
-    for (uint32_t i = 0, taken = 0; i < n && taken < participants; i++) {
-        if (!eligible[order[i]]) continue;
-        selected[order[i]] = 1;
-        taken++;
-    }
-out:
-    gr_free(eligible);
-    gr_free(order);
+    gr_flags_sort(selected);
     return status;
 }

@@ -28,10 +28,35 @@ struct gr_training {
     uint64_t most_rows;        /* of a silo of this rank that trains in the round */
     uint64_t added_rows;       /* of a silo that was added */
     struct gr_round_sums sums; /* of this rank; but for the scores */
-    uint8_t *selected;         /* by the draw from all silos; n_silos flags */
-    uint8_t *asked;            /* in this round, as this rank sees it: those that are there */
-    uint8_t *heard;            /* silos whose terminal knows why they sit out; n_silos flags */
+    struct gr_sampler *sampler;
+    uint32_t *place;          /* of each silo in data->local; n_local: elsewhere; n_silos */
+    uint32_t selected_for;    /* the round of `selected`; 0: none yet */
+    struct gr_flags selected; /* by the draw from all silos; in a replay: those that took part */
+    struct gr_flags drawn;    /* replay: the draw; after losses: of those that are there */
+    struct gr_flags named;    /* replay: room for a list */
+    uint8_t *heard;           /* silos whose terminal knows why they sit out; n_silos flags */
 };
+
+static gr_status create_selection(struct gr_federation *f) {
+    struct gr_training *t = f->training;
+    const uint32_t n = f->data->n_silos;
+    const struct gr_draw draw = {.seed = f->config->run.seed,
+                                 .n_silos = n,
+                                 .round = &f->config->round,
+                                 .sizes = gr_cohort_sizes(f->cohort)};
+    gr_status status;
+    GR_TRY(gr_sampler_create(&draw, &t->sampler));
+    GR_TRY(gr_flags_create(n, "the selection", &t->selected));
+    GR_TRY(gr_flags_create(n, "the selection", &t->drawn));
+    GR_TRY(gr_flags_create(n, "the selection", &t->named));
+    GR_TRY(gr_allocate(n, sizeof *t->place, "the places of silos", &t->place));
+    for (uint32_t i = 0; i < n; i++)
+        t->place[i] = (uint32_t)f->data->n_local;
+    for (uint32_t i = 0; i < f->data->n_local; i++)
+        t->place[f->data->local[i].id] = i;
+out:
+    return status;
+}
 
 /*
  * Buffers for updates are allocated when a silo first needs one: with sampling a rank trains few of
@@ -50,9 +75,8 @@ gr_status gr_training_create(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(n * t->n_sent, sizeof *t->sent, "updates", &t->sent));
     GR_TRY(gr_allocate_zero(n, sizeof *t->contribution, "contributions", &t->contribution));
     GR_TRY(gr_allocate_zero(n, sizeof *t->local_of, "contributions", &t->local_of));
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &t->selected));
-    GR_TRY(gr_allocate_zero(config->data.silos, 1, "the selection", &t->asked));
     GR_TRY(gr_allocate_zero(config->data.silos, 1, "what was heard", &t->heard));
+    GR_TRY(create_selection(f));
     if (config->round.replay[0])
         GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &t->replay));
 out:
@@ -67,8 +91,11 @@ void gr_training_free(struct gr_federation *f) {
     gr_free(t->sent);
     gr_free(t->contribution);
     gr_free(t->local_of);
-    gr_free(t->selected);
-    gr_free(t->asked);
+    gr_free(t->place);
+    gr_sampler_free(t->sampler);
+    gr_flags_release(&t->selected);
+    gr_flags_release(&t->drawn);
+    gr_flags_release(&t->named);
     gr_free(t->heard);
     gr_replay_close(t->replay);
     gr_trainer_free(t->trainer);
@@ -155,7 +182,7 @@ out:
  */
 static double weight_of(const struct gr_federation *f, const struct gr_train_result *result) {
     if (f->training->strategy->alike) return result->weight > 0;
-    /* Where rows are in the draw already (gr_sample_silos), what is left is what one weighs. */
+    /* Where rows are in the draw already (gr_sampler_draw), what is left is what one weighs. */
     return gr_cohort_sizes(f->cohort) ? result->weight / (double)result->examples : result->weight;
 }
 
@@ -266,45 +293,43 @@ out:
 /*
  * Whether contributions are added as they come: where so many silos of this rank train that it
  * takes less memory, and none of them keeps vectors of its own, by which memory goes with the silos
- * all the same.
+ * all the same. Returns how many they are. Updates are made from the first on, so that the first
+ * that is not there ends them.
  */
-static void choose_way(struct gr_federation *f, uint32_t round, uint32_t mine) {
+static uint32_t choose_way(struct gr_federation *f, uint32_t round, const struct gr_flags *asked) {
     struct gr_training *t = f->training;
     struct gr_aggregator *aggregator = gr_round_aggregator(f);
+    uint32_t mine = 0;
     t->round = round;
-    t->running = gr_kept_vectors(f->kept) == 0 && mine >= gr_aggregate_many(aggregator);
     t->most_rows = t->added_rows = 0;
-    for (size_t i = 0; i < f->data->n_local; i++) {
-        const struct gr_silo *silo = &f->data->local[i];
-        if (!t->asked[silo->id]) continue;
-        if (silo->train.n_rows > t->most_rows) t->most_rows = silo->train.n_rows;
+    for (uint32_t i = 0; i < asked->n_set; i++) {
+        const size_t local = t->place[asked->set[i]];
+        if (local >= f->data->n_local) continue;
+        mine++;
+        if (f->data->local[local].train.n_rows > t->most_rows)
+            t->most_rows = f->data->local[local].train.n_rows;
     }
-    for (size_t i = t->n_sent; t->running && i < f->data->n_local * t->n_sent; i++) {
+    t->running = gr_kept_vectors(f->kept) == 0 && mine >= gr_aggregate_many(aggregator);
+    for (size_t i = t->n_sent; t->running && i < f->data->n_local * t->n_sent && t->sent[i]; i++) {
         gr_free(t->sent[i]);
         t->sent[i] = NULL;
     }
-    gr_aggregate_begin(aggregator, gr_count_flags(t->asked, f->data->n_silos),
-                       (struct gr_source){train_again, f});
+    gr_aggregate_begin(aggregator, asked->n_set, (struct gr_source){train_again, f});
+    return mine;
 }
 
-static struct gr_draw draw_of(const struct gr_federation *f) {
-    return (struct gr_draw){.seed = f->config->run.seed,
-                            .n_silos = f->data->n_silos,
-                            .round = &f->config->round,
-                            .sizes = gr_cohort_sizes(f->cohort)};
-}
+/* ---- whom a round asks ---------------------------------------------------------------------- */
 
 /*
  * A silo that was lost before the first round is not loaded in a replay, so it cannot take part
- * later either. flags: room for n_silos.
+ * later either.
  */
-static gr_status check_replay(const struct gr_federation *f, uint32_t round, uint8_t *flags) {
-    const struct gr_training *t = f->training;
-    gr_replay_lost(t->replay, flags);
-    for (uint32_t i = 0; i < f->data->n_silos; i++) {
+static gr_status check_replay(struct gr_training *t, uint32_t round) {
+    gr_replay_lost(t->replay, &t->named);
+    for (uint32_t i = 0; i < t->named.n_set; i++) {
         char name[24];
-        if (!flags[i] || !t->selected[i]) continue;
-        gr_silo_pseudonym(i, name);
+        if (!t->selected.flag[t->named.set[i]]) continue;
+        gr_silo_pseudonym(t->named.set[i], name);
         return gr_fail(
             GR_ERROR_DATA,
             "round.replay: %s was lost before the first round and came back before round "
@@ -314,30 +339,41 @@ static gr_status check_replay(const struct gr_federation *f, uint32_t round, uin
     return GR_OK;
 }
 
+/* The lists of the original run turn the draw into that run's roster. */
+static gr_status select_replayed(struct gr_federation *f, uint32_t round) {
+    struct gr_training *t = f->training;
+    gr_flags_clear(&t->selected);
+    gr_replay_absent(t->replay, round, &t->named);
+    for (uint32_t i = 0; i < t->drawn.n_set; i++)
+        if (!t->named.flag[t->drawn.set[i]]) gr_flags_set(&t->selected, t->drawn.set[i], 1);
+    gr_replay_instead(t->replay, round, &t->named);
+    for (uint32_t i = 0; i < t->named.n_set; i++)
+        gr_flags_set(&t->selected, t->named.set[i], 1);
+    gr_flags_sort(&t->selected);
+    if (gr_kept_anew(f->kept)) gr_replay_anew(t->replay, round, gr_kept_anew(f->kept));
+    return check_replay(t, round);
+}
+
 /*
  * Not collective; all ranks find the same. `selected` is drawn from all silos, present or not: it
- * is the reference that a round's metrics, and the lists of a partial round, count against. In a
- * replay the lists of the original run turn it into that run's roster.
+ * is the reference that a round's metrics, and the lists of a partial round, count against.
  */
 gr_status gr_training_select(struct gr_federation *f, uint32_t round) {
     struct gr_training *t = f->training;
-    const uint32_t n = f->data->n_silos;
-    const struct gr_draw draw = draw_of(f);
-    gr_status status = gr_sample_silos(&draw, round, NULL, t->selected);
-    if (status != GR_OK || !t->replay) return status;
-    uint8_t *flags = NULL;
-    GR_TRY(gr_allocate_zero(n, 1, "the roster to be replayed", &flags));
-    gr_replay_absent(t->replay, round, flags);
-    for (uint32_t i = 0; i < n; i++)
-        t->selected[i] = t->selected[i] && !flags[i];
-    gr_replay_instead(t->replay, round, flags);
-    for (uint32_t i = 0; i < n; i++)
-        t->selected[i] |= flags[i];
-    if (gr_kept_anew(f->kept)) gr_replay_anew(t->replay, round, gr_kept_anew(f->kept));
-    status = check_replay(f, round, flags);
+    gr_status status;
+    if (t->selected_for == round) return GR_OK;
+    t->selected_for = 0;
+    GR_TRY(gr_sampler_draw(t->sampler, round, NULL, t->replay ? &t->drawn : &t->selected));
+    if (t->replay) GR_TRY(select_replayed(f, round));
+    t->selected_for = round;
 out:
-    gr_free(flags);
     return status;
+}
+
+/* Whether the rank that hosts a silo is a member. */
+static bool is_there(const void *context, uint32_t silo) {
+    const struct gr_federation *f = context;
+    return gr_comm_rank_of(f->comm, gr_cohort_hosts(f->cohort)[silo]) >= 0;
 }
 
 /*
@@ -345,21 +381,14 @@ out:
  * the first loss (epoch 0) this is the selection itself. A rank that comes back in mid-round may
  * have a different view of the membership; the roster, on which all agree, is what counts.
  */
-static gr_status ask_silos(struct gr_federation *f, uint32_t round) {
+static gr_status ask_silos(struct gr_federation *f, uint32_t round, const struct gr_flags **asked) {
     struct gr_training *t = f->training;
-    const uint32_t n = f->data->n_silos;
-    uint8_t *present = NULL;
+    const struct gr_present present = {.is_present = is_there, .context = f};
     gr_status status = gr_training_select(f, round);
-    memcpy(t->asked, t->selected, n);
+    *asked = &t->selected;
     if (status != GR_OK || t->replay || gr_comm_epoch(f->comm) == 0) return status;
-    GR_TRY(gr_allocate_zero(n, 1, "silos that are there", &present));
-    for (uint32_t i = 0; i < n; i++)
-        present[i] = gr_comm_rank_of(f->comm, gr_cohort_hosts(f->cohort)[i]) >= 0;
-    const struct gr_draw draw = draw_of(f);
-    GR_TRY(gr_sample_silos(&draw, round, present, t->asked));
-out:
-    gr_free(present);
-    return status;
+    *asked = &t->drawn;
+    return gr_sampler_draw(t->sampler, round, &present, &t->drawn);
 }
 
 /*
@@ -371,20 +400,21 @@ gr_status gr_training_run(struct gr_federation *f, uint32_t round,
                           const struct gr_round_options *options) {
     struct gr_training *t = f->training;
     struct gr_roster *roster = gr_round_roster(f);
+    const struct gr_flags *asked;
     gr_status status = GR_OK;
     uint32_t done = 0, mine = 0;
-    double cpu = gr_clock_cpu_seconds();
+    double cpu;
     gr_training_discard(f);
     gr_flags_clear(&roster->member);
     gr_flags_clear(&roster->sat_out);
-    GR_TRY(ask_silos(f, round));
-    for (size_t i = 0; i < f->data->n_local; i++)
-        mine += t->asked[f->data->local[i].id] != 0;
-    choose_way(f, round, mine);
+    GR_TRY(ask_silos(f, round, &asked));
+    cpu = gr_clock_cpu_seconds();
+    mine = choose_way(f, round, asked);
     if (options->trained) options->trained(options->context, round, 0, mine);
-    for (size_t i = 0; i < f->data->n_local; i++) {
-        if (!t->asked[f->data->local[i].id]) continue;
-        GR_TRY(train_silo(f, i, round));
+    for (uint32_t i = 0; i < asked->n_set; i++) {
+        const size_t local = t->place[asked->set[i]];
+        if (local >= f->data->n_local) continue;
+        GR_TRY(train_silo(f, local, round));
         if (options->trained) options->trained(options->context, round, ++done, mine);
     }
     t->sums.cpu_microseconds = llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
@@ -414,8 +444,8 @@ const struct gr_round_sums *gr_training_sums(const struct gr_training *training)
     return &training->sums;
 }
 
-const uint8_t *gr_training_selected(const struct gr_training *training) {
-    return training->selected;
+const struct gr_flags *gr_training_selected(const struct gr_training *training) {
+    return &training->selected;
 }
 
 bool gr_training_replays(const struct gr_training *training) {

@@ -15,13 +15,13 @@ enum { COLUMN_BITS = 24, NO_COLUMN = (1 << COLUMN_BITS) - 1, ITS_TARGET = NO_COL
 #define NOWHERE (INT64_C(1) << 60)
 
 struct gr_unscored_rows {
-    uint8_t *own;       /* this rank's silos, as of the last scoring, by id; n_silos flags; owned */
-    uint8_t *heard;     /* silos whose terminal knows why; n_silos flags; owned */
-    int64_t test_place; /* of this rank's bad row of the test table */
+    struct gr_flags own; /* this rank's silos, as of the last scoring; n_silos; owned */
+    uint8_t *heard;      /* silos whose terminal knows why; n_silos flags; owned */
+    int64_t test_place;  /* of this rank's bad row of the test table */
     /* Over all ranks: */
-    uint32_t round; /* of which */
-    uint8_t *all;   /* n_silos flags; owned */
-    int64_t *room;  /* n_silos; owned */
+    uint32_t round;      /* of which */
+    struct gr_flags all; /* n_silos; owned */
+    int64_t *room;       /* n_silos; owned */
     int64_t place;
     bool silos, test, diverged;
     bool replaced; /* the test table is not the one that the run began with */
@@ -32,9 +32,9 @@ gr_status gr_unscored_create(uint32_t n_silos, struct gr_unscored_rows **out) {
     gr_status status;
     *out = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *u, "scores", &u));
-    GR_TRY(gr_allocate_zero(n_silos, 1, "scores", &u->own));
+    GR_TRY(gr_flags_create(n_silos, "scores", &u->own));
     GR_TRY(gr_allocate_zero(n_silos, 1, "scores", &u->heard));
-    GR_TRY(gr_allocate_zero(n_silos, 1, "scores", &u->all));
+    GR_TRY(gr_flags_create(n_silos, "scores", &u->all));
     GR_TRY(gr_allocate_zero(n_silos, sizeof *u->room, "scores", &u->room));
     *out = u;
     u = NULL;
@@ -45,9 +45,9 @@ out:
 
 void gr_unscored_free(struct gr_unscored_rows *u) {
     if (!u) return;
-    gr_free(u->own);
+    gr_flags_release(&u->own);
     gr_free(u->heard);
-    gr_free(u->all);
+    gr_flags_release(&u->all);
     gr_free(u->room);
     gr_free(u);
 }
@@ -57,7 +57,7 @@ void gr_unscored_none(struct gr_unscored_rows *u, uint32_t silo) {
 }
 
 bool gr_unscored_has(const struct gr_unscored_rows *u, uint32_t silo) {
-    return u->own[silo] != 0;
+    return u->own.flag[silo] != 0;
 }
 
 void gr_unscored_replaced(struct gr_unscored_rows *u, bool replaced) {
@@ -173,7 +173,7 @@ gr_status gr_unscored_silo(struct gr_federation *f, const float *parameters,
     char message[GR_MESSAGE_MAX], where[256];
     int64_t place, fine;
     snprintf(message, sizeof message, "%s", gr_message());
-    f->unscored->own[silo->id] = 1;
+    gr_flags_set(&f->unscored->own, silo->id, 1);
     sums->unscored++;
     if (f->unscored->heard[silo->id]) return GR_OK;
     gr_status status = locate(f, parameters, rows, &place, &fine);
@@ -219,7 +219,7 @@ void gr_unscored_table(struct gr_federation *f, struct gr_round_sums *sums) {
 
 void gr_unscored_begin(struct gr_federation *f) {
     f->unscored->test_place = NOWHERE;
-    memset(f->unscored->own, 0, f->data->n_silos);
+    gr_flags_clear(&f->unscored->own);
 }
 
 /* ---- over all ranks ------------------------------------------------------------------------- */
@@ -237,14 +237,14 @@ gr_status gr_unscored_share(struct gr_federation *f, const struct gr_round_sums 
     u->silos = u->test = u->diverged = false;
     u->round = gr_server_rounds(f->server);
     u->place = NOWHERE;
-    memset(u->all, 0, n);
+    gr_flags_clear(&u->all);
     if (sums->unscored > 0) {
         int64_t *flags = f->unscored->room;
         for (uint32_t i = 0; i < n; i++)
-            flags[i] = u->own[i];
+            flags[i] = u->own.flag[i];
         GR_TRY(gr_release_max(gr_cohort_door(f->cohort), GR_RELEASE_UNSCORED, flags, n));
         for (uint32_t i = 0; i < n; i++)
-            u->all[i] = flags[i] != 0;
+            if (flags[i] != 0) gr_flags_set(&u->all, i, 1);
         u->silos = true;
     }
     if (sums->unscored_test > 0) {
@@ -262,7 +262,7 @@ void gr_federation_unscored(const struct gr_federation *f, struct gr_unscored *o
     const struct gr_unscored_rows *u = f->unscored;
     const bool now = u->round > 0 && u->round == gr_server_rounds(f->server);
     *out = (struct gr_unscored){.evaluated = now,
-                                .silos = now && u->silos ? u->all : NULL,
+                                .silos = now && u->silos ? &u->all : NULL,
                                 .test = now && u->test,
                                 .unreadable = u->place == NOWHERE && !u->replaced,
                                 .diverged = now && u->diverged};

@@ -240,9 +240,10 @@ out:
 }
 
 /* No partial of this round, and none that stands from an earlier one: no silo was absent. */
-static void flag(const struct gr_replay *replay, uint32_t round, enum list list, uint8_t *flags) {
+static void flag(const struct gr_replay *replay, uint32_t round, enum list list,
+                 struct gr_flags *flags) {
     size_t at = place_of(replay, round);
-    memset(flags, 0, replay->n_silos);
+    gr_flags_clear(flags);
     if (at == replay->n_partials || replay->partials[at].round != round) {
         if (at == 0 || !replay->partials[at - 1].stands) return;
         at--;
@@ -252,25 +253,27 @@ static void flag(const struct gr_replay *replay, uint32_t round, enum list list,
     for (int before = 0; before < (int)list; before++)
         first += partial->n[before];
     for (size_t i = 0; i < partial->n[list]; i++)
-        flags[replay->absent[first + i]] = 1;
+        gr_flags_set(flags, replay->absent[first + i], 1);
+    gr_flags_sort(flags);
 }
 
-void gr_replay_absent(const struct gr_replay *replay, uint32_t round, uint8_t *absent) {
+void gr_replay_absent(const struct gr_replay *replay, uint32_t round, struct gr_flags *absent) {
     flag(replay, round, ABSENT, absent);
 }
 
-void gr_replay_instead(const struct gr_replay *replay, uint32_t round, uint8_t *instead) {
+void gr_replay_instead(const struct gr_replay *replay, uint32_t round, struct gr_flags *instead) {
     flag(replay, round, INSTEAD, instead);
 }
 
-void gr_replay_anew(const struct gr_replay *replay, uint32_t round, uint8_t *anew) {
+void gr_replay_anew(const struct gr_replay *replay, uint32_t round, struct gr_flags *anew) {
     flag(replay, round, ANEW, anew);
 }
 
-void gr_replay_lost(const struct gr_replay *replay, uint8_t *lost) {
-    memset(lost, 0, replay->n_silos);
+void gr_replay_lost(const struct gr_replay *replay, struct gr_flags *lost) {
+    gr_flags_clear(lost);
     for (size_t i = 0; i < replay->n_lost; i++)
-        lost[replay->absent[replay->first_lost + i]] = 1;
+        gr_flags_set(lost, replay->absent[replay->first_lost + i], 1);
+    gr_flags_sort(lost);
 }
 
 void gr_replay_close(struct gr_replay *replay) {

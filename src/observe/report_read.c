@@ -185,23 +185,23 @@ out:
 static gr_status find_missed(struct gr_report_run *run, const char *path) {
     gr_status status = GR_OK;
     struct gr_replay *replay = NULL;
-    uint8_t *absent = NULL;
+    struct gr_flags absent = {0};
     uint64_t silos = gr_json_count(run->manifest, "silos");
     /* Without this section the report is still whole, so limits are not told as errors. */
     if (silos == 0 || silos > SILOS_MAX || silos * run->n > LOOKS_MAX) return GR_OK;
     /* Damaged events are noted already: it is then not known who missed what. */
     if (gr_replay_open(path, (uint32_t)silos, &replay) != GR_OK) return GR_OK;
-    GR_TRY(gr_allocate_zero(silos, 1, "silos", &absent));
+    GR_TRY(gr_flags_create((uint32_t)silos, "silos", &absent));
     GR_TRY(gr_allocate_zero(silos, sizeof *run->missed, "silos", &run->missed));
     run->n_silos = (uint32_t)silos;
     for (size_t i = 0; i < run->n; i++) {
         if (run->rounds[i].participants >= run->rounds[i].selected) continue;
-        gr_replay_absent(replay, run->rounds[i].round, absent);
-        for (uint32_t silo = 0; silo < silos; silo++)
-            run->missed[silo] += absent[silo];
+        gr_replay_absent(replay, run->rounds[i].round, &absent);
+        for (uint32_t silo = 0; silo < absent.n_set; silo++)
+            run->missed[absent.set[silo]]++;
     }
 out:
-    gr_free(absent);
+    gr_flags_release(&absent);
     gr_replay_close(replay);
     return status;
 }

@@ -104,6 +104,38 @@ START_TEST(uniform_moments) {
 }
 END_TEST
 
+/* The shuffle a word at a time, from any place in a stream, and what comes after it in the stream.
+ */
+START_TEST(permutation_is_durstenfelds) {
+    static const size_t sizes[] = {0, 1, 2, 3, 255, 256, 257, 258, 1000, 5000};
+    enum { MOST = 5000 };
+    const struct gr_stream_key key = {.seed = 77, .purpose = GR_PURPOSE_TEST};
+    static uint32_t found[MOST], expected[MOST];
+    gsl_rng *stream, *slow;
+    ck_assert_int_eq(gr_stream_create(key, &stream), GR_OK);
+    ck_assert_int_eq(gr_stream_create(key, &slow), GR_OK);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (size_t skipped = 0; skipped < 6; skipped++) {
+            const size_t n = sizes[s];
+            for (size_t i = 0; i < skipped; i++)
+                ck_assert_uint_eq(gsl_rng_get(stream), gsl_rng_get(slow));
+            gr_stream_permutation(stream, found, n);
+            for (size_t i = 0; i < n; i++)
+                expected[i] = (uint32_t)i;
+            for (size_t i = n; i > 1; i--) {
+                const uint64_t high = gsl_rng_get(slow), bits = high << 32 | gsl_rng_get(slow);
+                const size_t j = (size_t)(((unsigned __int128)bits * i) >> 64);
+                const uint32_t swap = expected[i - 1];
+                expected[i - 1] = expected[j];
+                expected[j] = swap;
+            }
+            ck_assert_mem_eq(found, expected, n * sizeof *found);
+        }
+    gsl_rng_free(stream);
+    gsl_rng_free(slow);
+}
+END_TEST
+
 START_TEST(permutation_is_uniform) {
     enum { DRAWS = 60000 };
     gsl_rng *stream;
@@ -448,6 +480,7 @@ int main(void) {
     tcase_add_test(tests, words_are_the_streams);
     tcase_add_test(tests, stream_is_its_key);
     tcase_add_test(tests, uniform_moments);
+    tcase_add_test(tests, permutation_is_durstenfelds);
     tcase_add_test(tests, permutation_is_uniform);
     tcase_add_loop_test(tests, flags_are_an_array, 0, 4);
     tcase_add_test(tests, digest_known_answer);

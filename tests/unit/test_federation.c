@@ -46,9 +46,22 @@ END_TEST
 
 enum { SILOS = 30, TAKEN = 7, ROUNDS = 3000 };
 
-static void sample(const struct gr_draw *draw, uint32_t round, const uint8_t *present,
+static bool is_flagged(const void *context, uint32_t silo) {
+    const uint8_t *flags = context;
+    return flags[silo] != 0;
+}
+
+static void sample(const struct gr_draw *draw, uint32_t round, const uint8_t *flags,
                    uint8_t *selected) {
-    ck_assert_int_eq(gr_sample_silos(draw, round, present, selected), GR_OK);
+    const struct gr_present present = {.is_present = is_flagged, .context = flags};
+    struct gr_sampler *sampler;
+    struct gr_flags found;
+    ck_assert_int_eq(gr_sampler_create(draw, &sampler), GR_OK);
+    ck_assert_int_eq(gr_flags_create(draw->n_silos, "silos", &found), GR_OK);
+    ck_assert_int_eq(gr_sampler_draw(sampler, round, flags ? &present : NULL, &found), GR_OK);
+    memcpy(selected, found.flag, draw->n_silos);
+    gr_flags_release(&found);
+    gr_sampler_free(sampler);
 }
 
 static int count(const uint8_t *flags, int n) {

@@ -125,12 +125,12 @@ START_TEST(void_in_a_replay) {
     struct gr_contribution c = offer(0, 1);
     leave(&c, 4);
     commit(0);
-    gr_kept_anew(kept)[3] = 1;
+    gr_flags_set(gr_kept_anew(kept), 3, 1);
     c = offer(0, 2);
     ck_assert(!c.residual && anew(0));
     leave(&c, 6);
     commit(0);
-    gr_kept_anew(kept)[3] = 0;
+    gr_flags_clear(gr_kept_anew(kept));
     c = offer(0, 3);
     ck_assert(c.residual && c.residual[0] == 6 && !anew(0));
     end();

@@ -18,19 +18,20 @@ static struct gr_replay *replay_of(const char *text) {
 }
 
 /* "1 17": who is flagged for a round. */
-static const char *flagged(void (*flag)(const struct gr_replay *, uint32_t, uint8_t *),
+static const char *flagged(void (*flag)(const struct gr_replay *, uint32_t, struct gr_flags *),
                            const struct gr_replay *replay, uint32_t round) {
     static char text[256];
-    uint8_t flags[SILOS + 1];
-    memset(flags, 9, sizeof flags);
-    flag(replay, round, flags);
-    ck_assert_uint_eq(flags[SILOS], 9);
+    struct gr_flags flags;
+    MUST(gr_flags_create(SILOS, "silos", &flags));
+    gr_flags_set(&flags, SILOS - 2, 9); /* is cleared */
+    flag(replay, round, &flags);
     text[0] = '\0';
-    for (uint32_t i = 0; i < SILOS; i++) {
-        ck_assert_uint_le(flags[i], 1);
-        if (flags[i])
-            snprintf(text + strlen(text), sizeof text - strlen(text), *text ? " %u" : "%u", i);
+    for (uint32_t i = 0; i < flags.n_set; i++) {
+        ck_assert_uint_eq(flags.flag[flags.set[i]], 1);
+        snprintf(text + strlen(text), sizeof text - strlen(text), *text ? " %u" : "%u",
+                 flags.set[i]);
     }
+    gr_flags_release(&flags);
     return text;
 }
 
@@ -42,7 +43,11 @@ static const char *instead(const struct gr_replay *replay, uint32_t round) {
     return flagged(gr_replay_instead, replay, round);
 }
 
-static void lost(const struct gr_replay *replay, uint32_t round, uint8_t *flags) {
+static const char *anew(const struct gr_replay *replay, uint32_t round) {
+    return flagged(gr_replay_anew, replay, round);
+}
+
+static void lost(const struct gr_replay *replay, uint32_t round, struct gr_flags *flags) {
     (void)round;
     gr_replay_lost(replay, flags);
 }
@@ -114,21 +119,12 @@ START_TEST(lists) {
         "\"instead\":[\"silo-003\"],\"anew\":[\"silo-004\",\"silo-1004\"]}\n"
         "{\"event\":\"partial\",\"round\":3,\"absent\":[],\"anew\":[\"silo-005\"]}\n" PARTIAL(
             4, "\"silo-006\""));
-    uint8_t flags[SILOS];
     ck_assert_str_eq(absent(replay, 2), "1 2");
-    gr_replay_instead(replay, 2, flags);
-    for (uint32_t i = 0; i < SILOS; i++)
-        ck_assert_uint_eq(flags[i], i == 3);
-    gr_replay_anew(replay, 2, flags);
-    for (uint32_t i = 0; i < SILOS; i++)
-        ck_assert_uint_eq(flags[i], i == 4 || i == 1004);
-    gr_replay_anew(replay, 3, flags);
-    for (uint32_t i = 0; i < SILOS; i++)
-        ck_assert_uint_eq(flags[i], i == 5);
+    ck_assert_str_eq(instead(replay, 2), "3");
+    ck_assert_str_eq(anew(replay, 2), "4 1004");
+    ck_assert_str_eq(anew(replay, 3), "5");
     ck_assert_str_eq(absent(replay, 3), "");
-    gr_replay_anew(replay, 4, flags);
-    for (uint32_t i = 0; i < SILOS; i++)
-        ck_assert_uint_eq(flags[i], 0);
+    ck_assert_str_eq(anew(replay, 4), "");
     gr_replay_close(replay);
 }
 END_TEST
