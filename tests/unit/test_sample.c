@@ -130,7 +130,7 @@ START_TEST(large_draw_by_size_is_successive) {
     }
     for (int i = 0; i < 4; i++)
         chi += pow(count[i] - expected[i], 2) / expected[i];
-    /* Chi-squared with 4 degrees of freedom, of which there are fewer: 23.5 has probability 1e-4. */
+    /* Chi-squared with 4 degrees of freedom at most: 23.5 has probability 1e-4. */
     ck_assert_double_lt(chi, 23.5);
     ck_assert_double_lt(fabs(count[4] - expected[4]),
                         4 * sqrt(expected[4] * (1 - expected[4] / ROUNDS)));
