@@ -175,6 +175,12 @@ thousand() {
     say "peak memory of a rank in 5,000 rounds of the same; to reach data + 8 P + 150 MiB = 150 MiB and the data"
     peak 2 "$TOP/configs/simulate-1000.yaml" thousand-peak --set run.rounds=5000 --set checkpoint.every=1000
     "$GRANARY" inspect thousand/model.h5 | sed -n 's/^ *parameters/parameters/p' | head -n 1
+    say "the same with an MLP of 0.8 MiB, 10 and 1,000 silos a round; to reach data + 8 P + 60 MiB"
+    local participants
+    for participants in 10 1000; do
+        echo "$participants: $(peak 2 "$TOP/configs/simulate-1000.yaml" thousand-$participants --set run.rounds=3 \
+            --set model.type=mlp --set model.hidden=[200,200] --set round.participants=$participants)"
+    done
 }
 
 checkpoint() {
@@ -312,6 +318,6 @@ YAML
 $(column many/metrics.jsonl total | xargs)"
 }
 
-echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"
+echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(getconf _NPROCESSORS_ONLN) cores"
 "$GRANARY" version --verbose
 for section in $SECTIONS; do $section; done

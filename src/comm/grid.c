@@ -121,8 +121,8 @@ static gr_status find_exponents(const struct gr_sum *call) {
         const size_t at = b * GR_RING_BLOCK;
         const struct gr_span span =
             gr_sum_span(aggregator, at, gr_smaller(GR_RING_BLOCK, aggregator->size - at));
-        exponents[b] = running->n > 0 ? gr_ring_exponent(running->largest[b], call->bound)
-                                      : GR_RING_EXPONENT_ZERO;
+        exponents[b] = GR_RING_EXPONENT_ZERO;
+        if (running->n > 0) exponents[b] = gr_ring_exponent(running->largest[b], call->bound);
         for (size_t c = 0; c < call->n_mine && running->n == 0; c++) {
             const struct gr_contribution *from = &call->mine[c];
             int16_t exponent = gr_ring_exponent(largest_of(from, span), call->bound);

@@ -87,7 +87,8 @@ static float *kept_of(const struct gr_running_sum *running, size_t block, size_t
 static int16_t choose_lowest(const struct gr_running_sum *running, size_t block) {
     const int16_t expected = running->expected[block];
     const bool known = expected != GR_RING_EXPONENT_ZERO;
-    if (running->n_planes == 1) return running->exact ? expected : running->known;
+    if (running->n_planes == 1 && running->exact) return expected;
+    if (running->n_planes == 1) return running->known;
     const int least =
         gr_ring_exponent(running->largest[block], running->codec->limit / running->n_expected);
     const int guess = known ? expected - GR_RUNNING_BELOW : least + running->headroom;
