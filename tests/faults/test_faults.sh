@@ -37,6 +37,10 @@
     echo "shm --ranks 4 --silos 4 --fault kill:2:3:aggregate --fault kill:0:3:recover"
     echo "tcp --ranks 5 --silos 5 --fault kill:0:3:train --fault kill:1:3:recover"
     echo "shm --ranks 3 --silos 4 --fault kill:0:2:commit --fault kill:2:4:ready"
+    # Struck when it is about to pass on the decision that closes the round.
+    echo "tcp --ranks 6 --silos 6 --fault kill:1:3:ready:0.0005"
+    echo "tcp --ranks 6 --silos 6 --fault stop:1:3:ready:0.0005"
+    echo "shm --ranks 7 --silos 7 --fault stop:1:3:ready:0.0005:2.5"
     # Stopped and continued, stopped for ever, late.
     echo "shm --ranks 3 --silos 4 --fault stop:2:3:train:0:2.5"
     echo "tcp --ranks 4 --silos 4 --fault stop:2:3:aggregate:0:2.5"
