@@ -2,7 +2,7 @@
 # The figures of `granary help figures`, each with the command that gives it. Nothing here is asserted:
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
-# Sections: digests accuracy rate aggregate small overhead thousand checkpoint memory lost tolerance
+# Sections: digests accuracy rate aggregate small overhead thousand silos checkpoint memory lost tolerance
 #   encodings medians letters many
 # The comparisons with PyTorch need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
@@ -16,7 +16,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate small overhead thousand checkpoint memory lost tolerance encodings medians letters}
+SECTIONS=${*:-digests accuracy rate aggregate small overhead thousand silos checkpoint memory lost tolerance encodings medians letters}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -180,6 +180,34 @@ thousand() {
     for participants in 10 1000; do
         echo "$participants: $(peak 2 "$TOP/configs/simulate-1000.yaml" thousand-$participants --set run.rounds=3 \
             --set model.type=mlp --set model.hidden=[200,200] --set round.participants=$participants)"
+    done
+}
+
+# Two lengths of run differ by so many rounds that the start, of up to half a minute, goes out.
+silos() {
+    say "a round beyond local training, 10 and 100 participants of ever more silos, 20 parameters, seconds"
+    cat >silos.yaml <<YAML
+run: {name: silos, rounds: 1}
+data: {source: synthetic, silos: 100, validation_fraction: 0, synthetic: {alpha: 1, beta: 1, features: 9, classes: 2, minimum_rows: 4, maximum_rows: 5, test_rows: 1}}
+model: {type: softmax}
+round: {participants: 10}
+train: {learning_rate: 0.01, batch_size: 10}
+evaluate: {every: 0}
+checkpoint: {every: 0}
+YAML
+    local n many drawn number whole
+    for number in 1 2; do
+        for drawn in 10 100; do
+            for n in 100 1000 10000 100000 1000000; do
+                many=21000
+                [ $n = 1000000 ] && many=101000
+                sed "s/silos: 100,/silos: $n,/; s/participants: 10/participants: $drawn/" silos.yaml >silos-$n.yaml
+                whole=$(a_round $number silos-$n.yaml 1000 $many)
+                column wall-last-$many/metrics.jsonl cpu_seconds_train |
+                    awk -v whole="$whole" -v number=$number -v what="$drawn of $n silos, ranks: $number" \
+                        '{s += $1} END {printf "%s: %.7f\n", what, whole - s / NR / number}'
+            done
+        done
     done
 }
 
