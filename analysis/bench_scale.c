@@ -61,8 +61,8 @@ static void open_bench(struct bench *bench, size_t parameters, uint32_t silos) {
     gr_comm_started(bench->comm);
     gr_comm_set_deadlines(bench->comm, 600, 0);
     CHECK(gr_layout_append(&bench->layout, "weight", 1, &parameters));
-    CHECK(gr_aggregator_create(bench->comm, &bench->layout, GR_ENCODING_RING32,
-                               &bench->aggregator));
+    CHECK(
+        gr_aggregator_create(bench->comm, &bench->layout, GR_ENCODING_RING32, &bench->aggregator));
     const size_t size = bench->layout.size;
     CHECK(gr_allocate_zero(size, sizeof(float), "update", &bench->update));
     CHECK(gr_allocate_zero(size, sizeof(float), "parameters", &bench->parameters));
@@ -91,8 +91,7 @@ int main(int argc, char **argv) {
     for (int phase = 0; phase < PHASES && gr_comm_rank(bench.comm) == 0; phase++) {
         qsort(bench.seconds[phase], rounds, sizeof(double), bench_ascending);
         printf("%d %s %.9f %llu\n", gr_comm_size(bench.comm), phase_names[phase],
-               bench.seconds[phase][rounds / 2],
-               (unsigned long long)(bench.bytes[phase] / rounds));
+               bench.seconds[phase][rounds / 2], (unsigned long long)(bench.bytes[phase] / rounds));
     }
     fflush(stdout);
     gr_aggregator_free(bench.aggregator);

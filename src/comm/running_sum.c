@@ -23,11 +23,12 @@ void gr_running_create(const struct gr_codec *codec, size_t span, size_t n_block
 void gr_running_release(struct gr_running_sum *running) {
     gr_free(running->words);
     gr_free(running->largest);
+    gr_free(running->before);
     gr_free(running->lowest);
     gr_free(running->expected);
     gr_free(running->multiplier);
     running->words = NULL;
-    running->largest = NULL;
+    running->largest = running->before = NULL;
     running->lowest = running->expected = NULL;
     running->multiplier = NULL;
     running->n = 0;
@@ -44,6 +45,7 @@ static gr_status make_memory(struct gr_running_sum *running) {
     if (running->words) return GR_OK;
     gr_running_release(running);
     GR_TRY(gr_allocate_zero(n, sizeof *running->largest, "running sums", &running->largest));
+    GR_TRY(gr_allocate(n, sizeof *running->before, "running sums", &running->before));
     GR_TRY(gr_allocate(n, sizeof *running->lowest, "running sums", &running->lowest));
     GR_TRY(gr_allocate(n, sizeof *running->expected, "running sums", &running->expected));
     GR_TRY(gr_allocate(running->room, sizeof(float), "running sums", &running->multiplier));
@@ -57,6 +59,7 @@ out:
 
 void gr_running_begin(struct gr_running_sum *running, uint32_t n_expected, int16_t known) {
     running->n = 0;
+    running->due = false;
     running->n_expected = n_expected > 0 ? n_expected : 1;
     running->headroom = 0;
     running->known = known;
@@ -182,16 +185,34 @@ static bool has_plane(const struct gr_running_sum *running, size_t block, int16_
 
 /* The grid stays what the next sum expects. */
 bool gr_running_settle(struct gr_running_sum *running, const int16_t *exponents, size_t size) {
-    bool hit = true;
     if (running->n == 0 || running->codec == &gr_codec_float32) return true;
     fix(running, exponents);
     if (!running->spread) spread(running, size);
-    for (size_t b = 0; b < running->n_blocks; b++)
-        hit = hit && has_plane(running, b, exponents[b]);
-    if (hit) return true;
+    for (size_t b = 0; b < running->n_blocks && !running->due; b++)
+        running->due = !has_plane(running, b, exponents[b]);
+    return !running->due;
+}
+
+void gr_running_repeat(struct gr_running_sum *running) {
+    uint32_t *largest = running->largest;
+    running->largest = running->before;
+    running->before = largest;
+    running->n_before = running->n;
     gr_running_begin(running, running->n_expected, running->known);
     running->spread = running->exact = true;
-    return false;
+}
+
+/* Contributions are the same only if their largest values are; that is no proof, but finds a
+ * training that depends on anything but its seed. */
+bool gr_running_repeated(struct gr_running_sum *running, bool done) {
+    const size_t bytes = running->n_blocks * sizeof *running->largest;
+    const bool same =
+        running->n == running->n_before && memcmp(running->largest, running->before, bytes) == 0;
+    running->due = !done;
+    if (done) return same;
+    memcpy(running->largest, running->before, bytes);
+    running->n = running->n_before;
+    return true;
 }
 
 /* Floats have one plane, and exponents of no meaning. */

@@ -34,11 +34,14 @@ struct gr_running_sum {
     size_t room;         /* contributions that are kept as they are at first; 0: none is */
     bool spread;         /* they have been added, and later ones are at once */
     uint32_t *largest;   /* of each block, as gr_ring_largest has it; owned */
+    uint32_t *before;    /* idem, while contributions are added anew: when they first were; owned */
     int16_t *lowest;     /* exponent of each block's first plane; GR_RING_EXPONENT_ZERO: not chosen,
                             for the block is all zeros so far; owned */
     int16_t *expected;   /* of the last sum; GR_RING_EXPONENT_ZERO: none; owned */
     float *multiplier;   /* of the contributions that are kept; `room`; owned */
-    size_t n;            /* contributions added */
+    size_t n;            /* contributions added, */
+    size_t n_before;     /* and when they first were */
+    bool due;            /* they are to be added anew */
     uint32_t n_expected; /* in the sum, over all ranks */
     int headroom;        /* powers of two that later contributions may be larger by */
     int16_t known;       /* the exponent of all blocks, where there is one plane */
@@ -65,10 +68,16 @@ gr_status gr_running_add(struct gr_running_sum *running, const float *const *vec
                          float multiplier, int headroom) GR_CHECKED;
 /*
  * Not collective, with contributions of `size` elements. exponents: the grid of the sum, n_blocks
- * of them. False: some block has no plane with its exponent. Then all is forgotten, and the
- * contributions are to be added anew, now on this grid.
+ * of them. False: some block has no plane with its exponent, or what was added anew has not been
+ * complete. The contributions are to be added anew, between the two calls that follow; until they
+ * are, `n` and `largest` stay what they were.
  */
 bool gr_running_settle(struct gr_running_sum *running, const int16_t *exponents, size_t size);
+/* Not collective. They are added on the grid that was given last. */
+void gr_running_repeat(struct gr_running_sum *running);
+/* Not collective. done: all were added; else they are still due. False: they differ from those of
+ * before. */
+bool gr_running_repeated(struct gr_running_sum *running, bool done);
 /* Not collective, after gr_running_settle. The n words of a block, on its exponent. */
 void gr_running_take(const struct gr_running_sum *running, size_t block, int16_t exponent,
                      void *words, size_t n);

@@ -70,6 +70,7 @@ struct source {
     struct gr_contribution *mine;
     float *vector[VECTORS];
     bool differs; /* the second time */
+    bool lost;    /* idem: it ends early, as where another rank dies */
 };
 
 /* One silo's vectors, in the memory of all the others' before it. */
@@ -86,6 +87,7 @@ static gr_status again(void *context) {
     gr_status status = GR_OK;
     source->times++;
     for (size_t c = 0; c < source->n && status == GR_OK; c++) {
+        if (source->lost && source->times == 1 && c == SILOS - 1) return GR_LOST;
         make(source, &source->mine[c]);
         if (source->differs) source->vector[0][5] = 0x1p40F;
         status = gr_aggregate_add(source->aggregator, &source->mine[c], 0);
@@ -276,6 +278,37 @@ static int differs_once_more(struct gr_comm *found) {
     return bad;
 }
 
+/* A loss elsewhere while contributions are made once more: the sum that follows makes them. */
+static int lost_meanwhile(struct gr_comm *found) {
+    int bad = 0;
+    struct gr_layout layout = {0};
+    struct source one, other;
+    struct gr_comm *comm = NULL;
+    float *mean = NULL, *expected = NULL;
+    (void)found;
+    EXPECT(gr_comm_create(MPI_COMM_SELF, &(struct gr_comm_options){0}, &comm) == GR_OK);
+    EXPECT(gr_layout_append(&layout, "weights", 1, &elements) == GR_OK);
+    EXPECT(gr_allocate(layout.size, sizeof *mean, "mean", &mean) == GR_OK);
+    EXPECT(gr_allocate(layout.size, sizeof *mean, "mean", &expected) == GR_OK);
+    bad += source_create(comm, &layout, 0, &one);
+    bad += source_create(comm, &layout, 0, &other);
+    one.sum = other.sum = 3;
+    other.lost = true;
+    EXPECT(add_side_by_side(comm, &one, expected) == GR_OK);
+    EXPECT(add_running(comm, &other, SILOS, mean) == GR_LOST);
+    EXPECT(gr_aggregate_total(other.aggregator, other.mine, other.n, SILOS) == GR_OK);
+    EXPECT_EQUAL(other.times, 2);
+    EXPECT(decode(comm, &other, mean) == GR_OK);
+    EXPECT(memcmp(mean, expected, layout.size * sizeof *mean) == 0);
+    gr_free(mean);
+    gr_free(expected);
+    source_release(&one);
+    source_release(&other);
+    gr_layout_release(&layout);
+    gr_comm_free(comm);
+    return bad;
+}
+
 static int not_where_vectors_are_needed(struct gr_comm *comm) {
     int bad = 0;
     struct gr_layout layout = {0};
@@ -291,5 +324,5 @@ static int not_where_vectors_are_needed(struct gr_comm *comm) {
 }
 
 PARALLEL_MAIN({"same bits", same_bits}, {"refused as it comes", refused_as_it_comes},
-              {"differs once more", differs_once_more},
+              {"differs once more", differs_once_more}, {"lost meanwhile", lost_meanwhile},
               {"not where vectors are needed", not_where_vectors_are_needed})
