@@ -2,7 +2,7 @@
 /*
  * Bandwidth of a checkpoint against one write + fsync of the same bytes, taken in turn.
  *
- *   mpirun -n 2 bench_checkpoint FOLDER [PARAMETERS] [REPEATS]
+ *   mpirun -n 2 bench_checkpoint FOLDER [PARAMETERS] [REPEATS] [collective [HINT...]]
  *
  * FOLDER: on the disk that is meant; a folder is made in it and removed at the end. PARAMETERS:
  * default 100,000,000 (400 MB). Every checkpoint is whole: written by all ranks, digested, compared
@@ -27,6 +27,7 @@ struct bench {
     int rank;
     struct gr_layout layout;
     struct gr_state state;
+    struct gr_checkpoint_io io;
     char folder[512], plain[600];
     size_t bytes;
 };
@@ -82,7 +83,7 @@ static gr_status write_checkpoint(struct bench *b, double *seconds) {
     MPI_Barrier(MPI_COMM_WORLD);
     double start = gr_clock_seconds();
     b->state.round++;
-    gr_status status = gr_checkpoint_write(b->comm, b->folder, &b->state, UINT32_MAX, 0);
+    gr_status status = gr_checkpoint_write(b->comm, b->folder, &b->state, UINT32_MAX, 0, &b->io);
     *seconds = gr_clock_seconds() - start;
     snprintf(path, sizeof path, "%s/round-%06u.h5", b->folder, b->state.round);
     if (b->rank == 0) unlink(path);
@@ -141,11 +142,18 @@ int main(int argc, char **argv) {
     struct gr_comm_options options = {0};
     size_t n = argc > 2 ? strtoul(argv[2], NULL, 10) : 100000000;
     size_t repeats = argc > 3 ? strtoul(argv[3], NULL, 10) : 7;
+    b.io.collective = argc > 4 && strcmp(argv[4], "collective") == 0;
+    b.io.patience_s = 60;
+    b.io.hints = argc > 5 ? argv + 5 : NULL;
+    b.io.n_hints = argc > 5 ? (unsigned)(argc - 5) : 0;
     int provided;
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &b.rank);
     if (argc < 2 || n == 0 || repeats == 0 || repeats > REPEATS_MAX) {
-        if (b.rank == 0) fprintf(stderr, "usage: bench_checkpoint FOLDER [PARAMETERS] [REPEATS]\n");
+        if (b.rank == 0)
+            fprintf(
+                stderr,
+                "usage: bench_checkpoint FOLDER [PARAMETERS] [REPEATS] [collective [HINT...]]\n");
         MPI_Finalize();
         return GR_ERROR_USAGE;
     }

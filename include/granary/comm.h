@@ -107,6 +107,15 @@ int gr_comm_slots(const struct gr_comm *comm);
 /* Not collective. The rank of a slot in the present epoch; -1: it is not a member. */
 int gr_comm_rank_of(const struct gr_comm *comm, int slot);
 
+/* Not collective. Whether losses are handled: GRANARY_FAULT_TOLERANCE is not off. */
+bool gr_comm_tolerant(const struct gr_comm *comm);
+/*
+ * Collective over MPI, which knows no deadline: the caller puts a guard around it. The members of
+ * the present epoch, by rank, as a communicator of MPI of their own. Made when it is first asked
+ * for in an epoch; that of an epoch that has ended is left to MPI. Owned by the gr_comm.
+ */
+gr_status gr_comm_members(struct gr_comm *comm, MPI_Comm *out) GR_CHECKED;
+
 #define GR_COMM_DEADLINE_S 3600.0
 /*
  * Not collective; the same on all ranks. collective_s: how long a member may be silent on the way

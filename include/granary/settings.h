@@ -552,11 +552,23 @@ struct gr_stop_config {
 
 /* ---- checkpoint, alerts, policy ------------------------------------------------------------- */
 
+#define GR_CHECKPOINT_IO_WORDS(WORD)                                                               \
+    WORD(GR_CHECKPOINT_AUTO, "auto")                                                               \
+    WORD(GR_CHECKPOINT_INDEPENDENT, "independent")                                                 \
+    WORD(GR_CHECKPOINT_COLLECTIVE, "collective")
+enum gr_checkpoint_io_way { GR_CHECKPOINT_IO_WORDS(GR_VALUE) };
+
 #define GR_CHECKPOINT_KEYS(X, in)                                                                  \
     /* Rounds between checkpoints, and after the last; 0: only the last. */                        \
     X##_WHOLE(in, every, "1", CHANGEABLE, 0, ROUNDS_MAX)                                           \
     /* So many of the newest stay. */                                                              \
-    X##_WHOLE(in, keep, "2", CHANGEABLE, 1, ROUNDS_MAX)
+    X##_WHOLE(in, keep, "2", CHANGEABLE, 1, ROUNDS_MAX)                                            \
+    /* independent: each rank writes its slab by itself. collective: all write one file of MPI-IO, \
+     * and a rank that is lost meanwhile ends the job, to be resumed. auto: independent; where the \
+     * file system is a parallel one and losses are not handled, collective. */                    \
+    X##_ONE_OF(in, io, gr_checkpoint_io_way, GR_CHECKPOINT_IO_WORDS, "auto", CHANGEABLE)           \
+    /* Of collective: "key=value" each, for MPI-IO, such as striping_factor=8. */                  \
+    X##_TEXTS(in, hints, 32, NULL, CHANGEABLE, NULL)
 struct gr_checkpoint_config {
     GR_CHECKPOINT_KEYS(GR_MEMBER, )
 };
@@ -624,6 +636,8 @@ enum gr_fault_kind { GR_FAULT_KIND_WORDS(GR_VALUE) };
     WORD(GR_POINT_RECORD, "record")                                                                \
     /* Before a checkpoint is written; corrupt: after it. */                                       \
     WORD(GR_POINT_CHECKPOINT, "checkpoint")                                                        \
+    /* In the midst of a checkpoint's bytes. */                                                    \
+    WORD(GR_POINT_WRITE, "write")                                                                  \
     /* The first time that a loss is recovered from in that round. */                              \
     WORD(GR_POINT_RECOVER, "recover")                                                              \
     /* Round 0, before the first round: before the silos' tables are read. */                      \

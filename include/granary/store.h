@@ -61,16 +61,37 @@ struct gr_state {
     char run_id_found[GR_RUN_ID_HEX]; /* by gr_checkpoint_read; "": written before there were any */
 };
 
+/* How the ranks write a checkpoint; the same on all. */
+struct gr_checkpoint_io {
+    /*
+     * One file of MPI-IO, written by collective transfers. No loss is survived in it: where no rank
+     * gets on for patience_s seconds and the time of the bytes at 10 MB/s, the process ends with
+     * GR_STOPPED's exit code. Else each rank writes its slab by itself.
+     */
+    bool collective;
+    double patience_s;
+    char *const *hints; /* "key=value" for MPI-IO; borrowed */
+    unsigned n_hints;
+    void (*midway)(void *context); /* called in the midst of the bytes, for rehearsals; or NULL */
+    void *context;
+};
+
+/* Collective. Sets `collective`, as checkpoint.io asks and the file system of `dir` is. */
+gr_status gr_checkpoint_choose_io(struct gr_comm *comm, const char *dir,
+                                  const struct gr_checkpoint_config *config,
+                                  struct gr_checkpoint_io *io) GR_CHECKED;
+
 /*
- * Collective. Writes DIR/round-NNNNNN.h5, each rank its slab of every tensor; then removes all but
- * the newest `keep`. Errors: GR_ERROR_WRITE, with the previous checkpoints untouched; GR_LOST, when
- * ranks were lost: to be called again by those left.
+ * Collective. Writes DIR/round-NNNNNN.h5, each rank its slab; then removes all but the newest
+ * `keep`. io: NULL: each rank for itself. Errors: GR_ERROR_WRITE, with the previous checkpoints
+ * untouched; GR_LOST, when ranks were lost: to be called again by those left.
  *
- * No rank ever waits for another inside the HDF5 library, which knows no deadline: rank 0 lays the
- * file out, then each rank opens it by itself with the parallel library's MPI-IO driver over
- * MPI_COMM_SELF and writes its slabs into room that exists; between the steps they agree through
- * gr_comm_agree. The temporary name holds `attempt`, so that a rank that was given up and wakes up
- * writes into a file that nobody will publish.
+ * Each for itself: no rank ever waits for another inside the HDF5 library or MPI-IO, which know no
+ * deadline. Rank 0 lays the file out and tells the others where its bytes belong; each writes a
+ * slab, whose ends are multiples of 1 MiB, into room that exists; once all is on the disk each
+ * reads back what its neighbour has written. Between the steps they agree through gr_comm_agree.
+ * The temporary name holds `attempt`, so that a rank that was given up and wakes up writes into a
+ * file that nobody will publish.
  *
  * Layout of the file: /global/parameters/<tensor> (float32, the tensor's shape),
  * /global/server/<name>/<tensor>, /silos/rounds (uint32; of a checkpoint), /global/class_counts
@@ -83,7 +104,8 @@ struct gr_state {
  * "best_round", "best_value".
  */
 gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struct gr_state *state,
-                              uint32_t keep, uint32_t attempt) GR_CHECKED;
+                              uint32_t keep, uint32_t attempt,
+                              const struct gr_checkpoint_io *io) GR_CHECKED;
 
 /*
  * Collective. Lays out a checkpoint with all that it has but the bytes of its vectors, opens it on
@@ -93,7 +115,8 @@ gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struc
  * already; rank 0's on all.
  */
 gr_status gr_checkpoint_try(struct gr_comm *comm, const char *dir, const struct gr_state *state,
-                            uint32_t keep, bool *room) GR_CHECKED;
+                            uint32_t keep, const struct gr_checkpoint_io *io,
+                            bool *room) GR_CHECKED;
 
 /*
  * Collective. Reads the newest checkpoint of `dir` that is whole into the vectors of `state`, whose
@@ -411,9 +434,10 @@ struct gr_manifest {
     const char *ended_utc; /* NULL while running */
     const char *outcome;   /* "running", "finished", "stopped", "failed" */
     uint32_t rounds_done;
-    const char *model_digest; /* hex, NULL until known */
-    const int32_t *host_of;   /* rank of each silo; n_silos */
-    const char *detection;    /* how lost ranks are found, e.g. "process table, ulfm, deadlines" */
+    const char *model_digest;  /* hex, NULL until known */
+    const int32_t *host_of;    /* rank of each silo; n_silos */
+    const char *checkpoint_io; /* "independent" or "collective" */
+    const char *detection;     /* how lost ranks are found, e.g. "process table, ulfm, deadlines" */
     const struct gr_comm_texts *software; /* gr_versions_text of the ranks; NULL: not known */
     const char *job;                      /* id of the batch job, NULL: none */
     const char *run_id;

@@ -169,7 +169,7 @@ gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options
     struct gr_comm *comm = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *comm, "communicator", &comm));
     comm->world = world;
-    comm->control = MPI_COMM_NULL;
+    comm->control = comm->members = MPI_COMM_NULL;
     comm->options = *options;
     comm->window.mine.fd = -1;
     comm->leads = comm->watching = -1;
@@ -254,6 +254,7 @@ void gr_comm_free(struct gr_comm *comm) {
     gr_detect_stop(comm);
     /* With members lost MPI_Comm_free might wait for them: MPI_Finalize takes what is left. */
     if (comm->epoch == 0 && !comm->lost) {
+        if (comm->members != MPI_COMM_NULL) MPI_Comm_free(&comm->members);
         if (comm->control != MPI_COMM_NULL) MPI_Comm_free(&comm->control);
         if (comm->world != MPI_COMM_NULL) MPI_Comm_free(&comm->world);
     }
@@ -303,6 +304,30 @@ int gr_comm_hosts(const struct gr_comm *comm) {
     for (int i = 0; i < comm->slots; i++)
         n += comm->peers[i].host == i;
     return n;
+}
+
+bool gr_comm_tolerant(const struct gr_comm *comm) {
+    return comm->tolerant;
+}
+
+/* By MPI_Comm_create_group, in which those that are no longer members take no part. */
+gr_status gr_comm_members(struct gr_comm *comm, MPI_Comm *out) {
+    enum { TAG = 77 };
+    gr_status status = GR_OK;
+    MPI_Group all = MPI_GROUP_NULL, members = MPI_GROUP_NULL;
+    *out = comm->members;
+    if (comm->members != MPI_COMM_NULL && comm->members_epoch == comm->epoch) return GR_OK;
+    comm->members = MPI_COMM_NULL; /* the earlier one has lost members */
+    GR_TRY_MPI(MPI_Comm_group(comm->world, &all));
+    GR_TRY_MPI(MPI_Group_incl(all, comm->size, comm->slot_of, &members));
+    GR_TRY_MPI(MPI_Comm_create_group(comm->world, members, TAG, &comm->members));
+    GR_TRY_MPI(MPI_Comm_set_errhandler(comm->members, MPI_ERRORS_RETURN));
+    comm->members_epoch = comm->epoch;
+    *out = comm->members;
+out:
+    if (members != MPI_GROUP_NULL) MPI_Group_free(&members);
+    if (all != MPI_GROUP_NULL) MPI_Group_free(&all);
+    return status;
 }
 
 uint32_t gr_comm_epoch(const struct gr_comm *comm) {

@@ -125,8 +125,10 @@ struct gr_situation {
 enum { GR_OFFERS = 8 };
 
 struct gr_comm {
-    MPI_Comm world;   /* data; ranks are slots */
-    MPI_Comm control; /* messages */
+    MPI_Comm world;         /* data; ranks are slots */
+    MPI_Comm control;       /* messages */
+    MPI_Comm members;       /* of gr_comm_members, MPI_COMM_NULL: not asked for yet, */
+    uint32_t members_epoch; /* and the epoch whose it is */
     int slot, slots;
     struct gr_peer *peers; /* slots of them; owned */
     int *watched;          /* descriptors of processes of this host, -1: it has ended; owned */

@@ -205,6 +205,32 @@ static void check_silos(const struct gr_rule_context *r) {
            config->silos_count, config->data.silos);
 }
 
+/* The least lengths that any MPI takes (MPI_MAX_INFO_KEY and MPI_MAX_INFO_VAL). */
+static bool is_hint(const char *text) {
+    enum { KEY_MAX = 31, VALUE_MAX = 255 };
+    const size_t key = strcspn(text, "=");
+    if (key == 0 || key > KEY_MAX || text[key] != '=') return false;
+    const size_t value = strlen(text + key + 1);
+    return value > 0 && value <= VALUE_MAX && strcspn(text, " ") == key + 1 + value;
+}
+
+static void check_checkpoint(const struct gr_rule_context *r) {
+    const struct gr_checkpoint_config *checkpoint = &r->config->checkpoint;
+    if (checkpoint->hints_count == 0 || !gr_rule_sound(r, "checkpoint.hints")) return;
+    for (unsigned i = 0; i < checkpoint->hints_count; i++) {
+        char quoted[64];
+        if (is_hint(checkpoint->hints[i])) continue;
+        gr_text_quote(checkpoint->hints[i], strlen(checkpoint->hints[i]), quoted, sizeof quoted);
+        REFUSE(r, "checkpoint.hints",
+               "found \"%s\", allowed key=value, without spaces, such as striping_factor=8",
+               quoted);
+        return;
+    }
+    if (checkpoint->io == GR_CHECKPOINT_INDEPENDENT && gr_rule_sound(r, "checkpoint.io"))
+        REFUSE(r, "checkpoint.hints", "found %u, allowed none (checkpoint.io is independent)",
+               checkpoint->hints_count);
+}
+
 /* A fault in a run that is no rehearsal is refused: no run that counts may carry one by mistake. */
 static void check_faults(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
@@ -235,6 +261,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_aggregation(&r);
     check_policy(&r);
     check_stop(&r);
+    check_checkpoint(&r);
     check_silos(&r);
     check_faults(&r);
     gr_rules_of_availability(&r);

@@ -13,6 +13,7 @@
 struct respawn_outline {
     uint64_t start;
     uint32_t resumed_from, checkpointed, instructions;
+    bool collective; /* checkpoints */
     char started_utc[32], id[GR_RUN_ID_HEX];
 };
 
@@ -42,6 +43,7 @@ static gr_status tell_outline(struct gr_run_state *run) {
     struct respawn_outline outline = {.start = run->start,
                                       .resumed_from = run->resumed_from,
                                       .checkpointed = run->checkpointed,
+                                      .collective = run->io.collective,
                                       .instructions = run->instructions ? run->instructions
                                                                         : gr_instructions_here()};
     memcpy(outline.started_utc, run->started_utc, sizeof outline.started_utc);
@@ -51,6 +53,7 @@ static gr_status tell_outline(struct gr_run_state *run) {
     run->start = outline.start;
     run->resumed_from = outline.resumed_from;
     run->checkpointed = outline.checkpointed;
+    run->io.collective = outline.collective;
     run->instructions = outline.instructions;
     memcpy(run->started_utc, outline.started_utc, sizeof outline.started_utc);
     memcpy(run->id, outline.id, sizeof outline.id);
@@ -127,6 +130,7 @@ gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) {
     GR_TRY(tell_outline(run));
     GR_TRY(gr_config_parse("resolved config", resolved, strlen(resolved), NULL, 0, config));
     run->config = *config;
+    gr_run_set_io(run);
     GR_TRY(keep_to_instructions(run));
     GR_TRY(gr_run_name_folders(run));
     GR_TRY(gr_config_digest(run->config, run->config_digest));

@@ -379,7 +379,7 @@ static gr_status write_states(struct gr_run_state *run, const struct gr_state *s
             return gr_fail(GR_LOST, "%s: others have gone on without this rank", run->path);
         GR_TRY(gr_comm_agree(run->comm, gr_kept_write(kept, run->silos, run->id, run->origin)));
     }
-    GR_TRY(gr_checkpoint_write(run->comm, run->checkpoints, state, keep, epoch));
+    GR_TRY(gr_checkpoint_write(run->comm, run->checkpoints, state, keep, epoch, &run->io));
     gr_kept_settle(kept, run->silos, keep);
     if (gr_kept_vectors(kept) > 0 && gr_run_is_root(run)) gr_silo_states_tidy(run->silos);
 out:

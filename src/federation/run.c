@@ -139,16 +139,39 @@ out:
     return status;
 }
 
+/* A gr_checkpoint_io's midway. */
+static void inject_midway(void *context) {
+    struct gr_run_state *run = context;
+    gr_inject_fault(run->cohort, gr_federation_rounds_done(run->federation), GR_POINT_WRITE);
+}
+
+void gr_run_set_io(struct gr_run_state *run) {
+    const bool collective = run->io.collective;
+    run->io = (struct gr_checkpoint_io){.collective = collective,
+                                        .patience_s = run->config->round.collective_deadline_s,
+                                        .hints = run->config->checkpoint.hints,
+                                        .n_hints = run->config->checkpoint.hints_count,
+                                        .midway = inject_midway,
+                                        .context = run};
+}
+
 /*
  * Collective. Finds out before the first round is trained whether a checkpoint can be written at
  * all (rights, room): hours of training would else be lost to a wrong path.
  */
 static gr_status try_checkpoint(struct gr_run_state *run) {
     struct gr_state state;
+    gr_status status =
+        gr_checkpoint_choose_io(run->comm, run->checkpoints, &run->config->checkpoint, &run->io);
+    if (status != GR_OK) return status;
+    gr_run_set_io(run);
     gr_federation_state(run->federation, &state);
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
     state.run_id = run->id;
-    return gr_checkpoint_try(run->comm, run->checkpoints, &state, run->config->checkpoint.keep,
+    /* A rehearsal's fault is for a checkpoint of a round. */
+    struct gr_checkpoint_io io = run->io;
+    io.midway = NULL;
+    return gr_checkpoint_try(run->comm, run->checkpoints, &state, run->config->checkpoint.keep, &io,
                              &run->room);
 }
 

@@ -31,6 +31,7 @@ struct gr_run_state {
     uint64_t start; /* tells the claims of this start of the program from earlier ones */
     uint32_t resumed_from;
     uint32_t checkpointed; /* round of the newest checkpoint, 0: none */
+    struct gr_checkpoint_io io;
     char started_utc[32];
     bool below_quorum;
     uint32_t respawns_failed;
@@ -72,6 +73,8 @@ enum { GR_RUN_PATH_MAX = 65536 };
 
 /* The config's deadlines, and what a slow disk takes to make sure of so many bytes. */
 void gr_run_allow(struct gr_run_state *run, double bytes);
+/* What is not agreed on of the way that checkpoints are written: all but `collective`. */
+void gr_run_set_io(struct gr_run_state *run);
 /* Once `path` is known. */
 gr_status gr_run_name_folders(struct gr_run_state *run) GR_CHECKED;
 

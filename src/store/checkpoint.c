@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "store/container.h"
@@ -146,7 +147,7 @@ static gr_status publish(const char *dir, const char *temporary, const char *pat
  * the failure.
  */
 gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struct gr_state *state,
-                              uint32_t keep, uint32_t attempt) {
+                              uint32_t keep, uint32_t attempt, const struct gr_checkpoint_io *io) {
     gr_status status = GR_OK;
     /* Asked once: ranks are numbered anew when some are lost. */
     bool first = gr_comm_rank(comm) == 0;
@@ -156,12 +157,41 @@ gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struc
     if (mine == GR_OK) mine = gr_text_format(&path, "%s/round-%06u.h5", dir, state->round);
     GR_TRY(gr_comm_agree(comm, mine));
     if (first) remove_temporaries(dir, state->round, attempt);
-    GR_TRY(gr_container_write(comm, temporary, GR_FORMAT_CHECKPOINT, state));
+    GR_TRY(gr_container_write(comm, temporary, GR_FORMAT_CHECKPOINT, state, io));
     GR_TRY(gr_comm_agree(comm, first ? publish(dir, temporary, path, state, keep) : GR_OK));
 out:
     if (status != GR_OK && first && temporary) unlink(temporary);
     gr_free(path);
     gr_free(temporary);
+    return status;
+}
+
+/* ---- which way ---------------------------------------------------------------------------------
+ */
+
+/* Whether many clients write one file of this kind of file system at once as a matter of course:
+ * Lustre, Spectrum Scale (GPFS), BeeGFS, PanFS, OrangeFS. By the numbers of statfs(2). */
+static bool is_parallel(const char *dir) {
+    static const uint32_t kinds[] = {0x0BD00BD0, 0x47504653, 0x19830326, 0xAAD7AAEA, 0x20030528};
+    struct statfs info;
+    if (statfs(dir, &info) != 0) return false;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if ((uint32_t)info.f_type == kinds[i]) return true;
+    return false;
+}
+
+/*
+ * A rank lost in a collective write ends the job, so that it is never taken by itself where losses
+ * are survived. Rank 0 decides for all: a folder may be another mount on another host.
+ */
+gr_status gr_checkpoint_choose_io(struct gr_comm *comm, const char *dir,
+                                  const struct gr_checkpoint_config *config,
+                                  struct gr_checkpoint_io *io) {
+    int64_t collective = config->io == GR_CHECKPOINT_COLLECTIVE;
+    if (config->io == GR_CHECKPOINT_AUTO)
+        collective = gr_comm_rank(comm) == 0 && !gr_comm_tolerant(comm) && is_parallel(dir);
+    gr_status status = gr_comm_max_int64(comm, &collective, 1);
+    io->collective = collective != 0;
     return status;
 }
 
@@ -188,14 +218,14 @@ static bool has_room(const char *dir, uint64_t bytes, uint32_t keep) {
  * told in *room and is no failure here: the caller decides.
  */
 gr_status gr_checkpoint_try(struct gr_comm *comm, const char *dir, const struct gr_state *state,
-                            uint32_t keep, bool *room) {
+                            uint32_t keep, const struct gr_checkpoint_io *io, bool *room) {
     gr_status status = GR_OK;
     const bool first = gr_comm_rank(comm) == 0;
     char *path = NULL;
     uint64_t bytes = 0;
     int64_t told;
     GR_TRY(gr_comm_agree(comm, gr_text_format(&path, "%s/.round-trial.h5.tmp", dir)));
-    GR_TRY(gr_container_try(comm, path, GR_FORMAT_CHECKPOINT, state, &bytes));
+    GR_TRY(gr_container_try(comm, path, GR_FORMAT_CHECKPOINT, state, io, &bytes));
 out:
     if (first && path) unlink(path);
     gr_free(path);

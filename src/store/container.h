@@ -28,17 +28,20 @@ enum { GR_CONTAINER_VERSION = 1, GR_CONTAINER_VECTORS_MAX = 1 + GR_SERVER_VECTOR
 /*
  * Collective over `comm`, or not collective where comm is NULL: one process writes all. Writes
  * PATH, whatever was there; verified against memory and on disk when it returns GR_OK. On failure
- * something unusable may be left at PATH. Errors: GR_ERROR_WRITE, GR_LOST.
+ * something unusable may be left at PATH. io: NULL: each rank for itself. Errors: GR_ERROR_WRITE,
+ * GR_LOST.
  */
 gr_status gr_container_write(struct gr_comm *comm, const char *path, const char *format,
-                             const struct gr_state *state) GR_CHECKED;
+                             const struct gr_state *state,
+                             const struct gr_checkpoint_io *io) GR_CHECKED;
 
 /*
  * The same without its vectors: laid out, opened by every rank, sealed, opened to be read by every
  * rank. On failure something may be left at PATH. *bytes: how long the whole file is at most.
  */
 gr_status gr_container_try(struct gr_comm *comm, const char *path, const char *format,
-                           const struct gr_state *state, uint64_t *bytes) GR_CHECKED;
+                           const struct gr_state *state, const struct gr_checkpoint_io *io,
+                           uint64_t *bytes) GR_CHECKED;
 
 struct gr_container {
     const char *path; /* borrowed */

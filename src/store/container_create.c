@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Laying out a container: a single process makes the file with all its groups, attributes and the
- * room for its datasets, and closes it. Whoever writes into it afterwards changes no metadata, so
- * ranks can write at the same time without telling each other.
+ * Laying out a container: the file with all its groups, attributes and the room for its datasets,
+ * made by one process, or by all together through MPI-IO. Whoever writes into it afterwards changes
+ * no metadata, so ranks can write at the same time without telling each other.
  *
  * No times are tracked, by which files of one state would differ. Members keep the order in which
  * they are made, by which a reader finds the order of tensors.
@@ -10,7 +10,6 @@
 #include "store/container_create.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "store/container.h"
 #include "store/hdf5.h"
@@ -20,11 +19,10 @@ enum { METADATA_ESTIMATE = 64 << 10, DATASET_ESTIMATE = 2 << 10 };
 
 struct creator {
     const char *path;
-    int fd;
     const struct gr_state *state;
     size_t n_tensors, n_datasets, n_pieces; /* datasets: those of tensors */
     hid_t file;
-    uint64_t *offset;
+    uint64_t *place;
 };
 
 /* ---- room -----------------------------------------------------------------------------------
@@ -44,32 +42,28 @@ static uint64_t bytes_needed(const struct creator *c) {
            c->n_datasets * DATASET_ESTIMATE;
 }
 
-/*
- * After a failure: the bytes written are given up before the file is closed, so that a disk that
- * became full has room for the metadata that the HDF5 library insists on writing then. The file is
- * lost in any case, so a failure here is of no account.
- */
-static void give_up_bytes(const struct creator *c) {
-    int unused = ftruncate(c->fd, 0);
-    (void)unused;
-}
-
 /* ---- structure ------------------------------------------------------------------------------
  */
 
 /* The user block in front of HDF5's own bytes is the place of the seal; its size depends on the
  * number of datasets and cannot change later. */
-static gr_status create_file(struct creator *c, bool parallel) {
+static gr_status create_file(struct creator *c, hid_t access) {
     gr_status status = GR_OK;
-    hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = -1;
-    GR_TRY(gr_hdf5_access(c->path, parallel, &access));
+    hid_t creation = H5Pcreate(H5P_FILE_CREATE);
     if (creation < 0 || H5Pset_userblock(creation, gr_seal_bytes(c->n_datasets)) < 0 ||
         (c->file = H5Fcreate(c->path, H5F_ACC_TRUNC, creation, access)) < 0)
         status = gr_hdf5_fail(GR_ERROR_WRITE, c->path, "create");
-out:
-    if (access >= 0) H5Pclose(access);
     if (creation >= 0) H5Pclose(creation);
     return status;
+}
+
+/* Where the bytes of a dataset belong; they have their room from the beginning. */
+static gr_status note_place(const struct creator *c, hid_t dataset, const char *name,
+                            uint64_t *place) {
+    const haddr_t at = dataset >= 0 ? H5Dget_offset(dataset) : HADDR_UNDEF;
+    if (at == HADDR_UNDEF) return gr_hdf5_fail(GR_ERROR_WRITE, c->path, name);
+    *place = at;
+    return GR_OK;
 }
 
 /* A group that remembers the order in which its members were made. */
@@ -93,11 +87,9 @@ static gr_status create_vector(struct creator *c, hid_t at, const char *name, si
         const struct gr_tensor *tensor = &c->state->layout->tensors[t];
         hid_t dataset = gr_hdf5_create_dataset(group, tensor->name, H5T_IEEE_F32LE, tensor->n_dims,
                                                tensor->shape);
-        haddr_t offset = dataset >= 0 ? H5Dget_offset(dataset) : HADDR_UNDEF;
-        if (offset == HADDR_UNDEF) status = gr_hdf5_fail(GR_ERROR_WRITE, c->path, tensor->name);
+        status = note_place(c, dataset, tensor->name, &c->place[vector * c->n_tensors + t]);
         if (dataset >= 0) H5Dclose(dataset);
         if (status != GR_OK) break;
-        c->offset[vector * c->n_tensors + t] = offset;
     }
     H5Gclose(group);
     return status;
@@ -170,13 +162,15 @@ out:
     return status;
 }
 
-/* Only laid out; rank 0 writes the numbers with its share, and they are compared there. */
+/* Only laid out; the numbers are written with the tensors, and compared as these are. */
 static gr_status create_counts(const struct creator *c, hid_t global) {
     const size_t n = c->state->n_class_counts;
-    hid_t counts = n > 0 ? gr_hdf5_create_dataset(global, "class_counts", H5T_STD_I64LE, 1, &n) : 0;
-    if (counts < 0) return gr_hdf5_fail(GR_ERROR_WRITE, c->path, "class_counts");
-    if (n > 0) H5Dclose(counts);
-    return GR_OK;
+    if (n == 0) return GR_OK;
+    hid_t counts = gr_hdf5_create_dataset(global, "class_counts", H5T_STD_I64LE, 1, &n);
+    gr_status status =
+        note_place(c, counts, "class_counts", &c->place[c->n_datasets + GR_PLACE_COUNTS]);
+    if (counts >= 0) H5Dclose(counts);
+    return status;
 }
 
 /* A model that goes to others does not tell who took part how often: it has no silos. */
@@ -186,15 +180,12 @@ static gr_status create_silos(const struct creator *c) {
     if (n == 0) return GR_OK;
     silos = create_group(c->file, "silos");
     if (silos >= 0) rounds = gr_hdf5_create_dataset(silos, "rounds", H5T_STD_U32LE, 1, &n);
+    gr_status status = note_place(c, rounds, "silos", &c->place[c->n_datasets + GR_PLACE_ROUNDS]);
     if (rounds >= 0) H5Dclose(rounds);
     if (silos >= 0) H5Gclose(silos);
-    return rounds < 0 ? gr_hdf5_fail(GR_ERROR_WRITE, c->path, "silos") : GR_OK;
+    return status;
 }
 
-/*
- * Rank 0 lays out the whole file by itself, because no rank may wait for another inside the HDF5
- * library.
- */
 static gr_status create_structure(struct creator *c, const char *format) {
     gr_status status = GR_OK;
     hid_t global = create_group(c->file, "global"), digests = -1;
@@ -207,10 +198,7 @@ static gr_status create_structure(struct creator *c, const char *format) {
     GR_TRY(create_vector(c, global, "parameters", 0));
     GR_TRY(create_server(c, server));
     digests = gr_hdf5_create_dataset(global, "digests", H5T_STD_U8LE, 2, shape);
-    if (digests < 0) {
-        status = gr_hdf5_fail(GR_ERROR_WRITE, c->path, "digests");
-        goto out;
-    }
+    GR_TRY(note_place(c, digests, "digests", &c->place[c->n_datasets + GR_PLACE_DIGESTS]));
     GR_TRY(create_silos(c));
     GR_TRY(create_counts(c, global));
     GR_TRY(create_text(c, "preprocessing", c->state->preprocessing));
@@ -230,28 +218,26 @@ uint64_t gr_container_bytes(const struct gr_state *state, size_t n_pieces) {
     return bytes_needed(&c);
 }
 
-/* `offset` receives the place of each dataset, vector by vector. On failure the file is closed, but
- * left: the caller owns its name. */
-gr_status gr_container_create(const char *path, int fd, const char *format,
-                              const struct gr_state *state, size_t n_pieces, bool parallel,
-                              uint64_t *offset) {
+size_t gr_container_places(const struct gr_state *state) {
+    return state->layout->n_tensors * (1 + state->n_server) + GR_PLACES;
+}
+
+gr_status gr_container_create(const char *path, const char *format, const struct gr_state *state,
+                              size_t n_pieces, hid_t access, gr_status (*reserve)(void *context),
+                              void *context, uint64_t *place, hid_t *file) {
     gr_status status = GR_OK;
     struct creator c = {.path = path,
-                        .fd = fd,
                         .state = state,
                         .n_tensors = state->layout->n_tensors,
                         .n_datasets = state->layout->n_tensors * (1 + state->n_server),
                         .n_pieces = n_pieces,
                         .file = -1,
-                        .offset = offset};
-    const uint64_t bytes = bytes_needed(&c);
-    GR_TRY(gr_hdf5_check_room(path, fd, bytes));
-    GR_TRY(create_file(&c, parallel));
-    GR_TRY(gr_hdf5_reserve_room(path, fd, bytes)); /* not before: creating cuts the file */
-    GR_TRY(create_structure(&c, format));
+                        .place = place};
+    memset(place, 0, gr_container_places(state) * sizeof *place);
+    GR_TRY(create_file(&c, access));
+    if (reserve) GR_TRY(reserve(context)); /* not before: creating cuts the file */
+    status = create_structure(&c, format);
 out:
-    if (c.file >= 0 && status != GR_OK) give_up_bytes(&c);
-    if (c.file >= 0 && H5Fclose(c.file) < 0 && status == GR_OK)
-        status = gr_hdf5_fail(GR_ERROR_WRITE, path, "close");
+    *file = c.file;
     return status;
 }

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing a container. Rank 0 lays it out; each rank then opens it by itself and writes its share
- * of pieces, so that no rank waits for another inside the HDF5 library, which knows no deadline. As
- * soon as a piece is with the kernel it is asked to start writing it out, and pieces are digested
- * while the disk works. Once all shares are on the disk, and not before, they are read back from
- * there and compared with memory.
+ * Writing a container, each rank for itself: rank 0 lays the file out with the HDF5 library and
+ * tells the others where its bytes belong; they write them without the library, which knows no
+ * deadline and leaves something behind with each opening. Once all bytes are on the disk, and not
+ * before, each rank reads back from there what a neighbour has written, and holds it against the
+ * neighbour's digests.
  *
- * Shares meet within a page. Clients of a network file system write whole pages, and one that has
- * no lock to make them look first (NFS mounted without) puts back what a neighbour's bytes were
- * before. Where that is found the shares are written again one after the other, and from then on
- * in every file.
+ * Each rank writes one slab of the file, and slabs meet at multiples of SLAB_ALIGNMENT. Clients of
+ * a network file system write whole pages, and one that has no lock to make them look first puts
+ * back what a neighbour's bytes were before: no page is written by two ranks between one opening
+ * and the next. Pieces are cut by the tensors, so a neighbour's pieces are its slab but for the
+ * edges.
+ *
+ * As soon as bytes are with the kernel it is asked to write them out, and pieces are digested while
+ * the disk works.
  */
-#include "store/container.h"
+#include "store/container_write.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,55 +24,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store/container_create.h"
 #include "store/hdf5.h"
 #include "store/lanes.h"
 #include "store/seal.h"
 
-enum { COMPARE_CHUNK = 256 << 10, PLACE_MAX = 256, ROWS_MAX = 3 };
-
-/* Counts of the bytes written besides pieces. */
-struct rows {
-    const char *name;
-    uint64_t offset;
-    size_t bytes;
-    const void *memory;
-};
-
-/*
- * Whether this process has found that shares must be written one after the other. Kept for the life
- * of the process: the file system stays the same, and each attempt that fails costs a checkpoint.
- */
-static bool found_overwritten;
-
-struct writer {
-    struct gr_comm *comm; /* NULL: this process alone */
-    int rank, size;
-    const char *path;
-    const struct gr_state *state;
-    size_t n_vectors, n_tensors, n_datasets; /* datasets: those of tensors */
-    const float *vector[GR_CONTAINER_VECTORS_MAX];
-    hid_t file, dataset; /* the tensor's being written */
-    size_t current;      /* index of `dataset` */
-    uint64_t *offset;    /* n_datasets; all on rank 0, elsewhere those written; owned */
-    int fd;
-    struct gr_piece *pieces; /* owned */
-    size_t n_pieces, begin, end;
-    unsigned char (*digest)[GR_DIGEST_BYTES]; /* of this rank's pieces; owned */
-    char *chunk;                              /* owned */
-    struct rows rows[ROWS_MAX];
-    size_t n_rows;
-    bool overwritten; /* this rank's bytes are not what it has written */
-};
+/* A stripe of the usual parallel file systems, and whole pages of any. */
+enum { SLAB_ALIGNMENT = 1 << 20, WRITE_CHUNK = 4 << 20, COMPARE_CHUNK = 256 << 10 };
 
 /* Model files are written by one process without a gr_comm, by the same code. */
-static gr_status agree(const struct writer *w, gr_status mine) {
+static gr_status agree(const struct gr_container_writer *w, gr_status mine) {
     return w->comm ? gr_comm_agree(w->comm, mine) : mine;
 }
 
 /* The pieces are the same on any number of ranks, and so are their digests and the file; each rank
- * has a run of them, begin to end - 1. All memory is allocated here, before the first agreement. */
-static gr_status prepare(struct writer *w) {
+ * digests a run of them, begin to end - 1. All memory is allocated here, before the first
+ * agreement. */
+static gr_status prepare(struct gr_container_writer *w) {
     gr_status status = GR_OK;
     const struct gr_layout *layout = w->state->layout;
     if (w->state->n_server > GR_SERVER_VECTORS_MAX)
@@ -81,24 +52,43 @@ static gr_status prepare(struct writer *w) {
     w->n_vectors = 1 + w->state->n_server;
     w->n_tensors = layout->n_tensors;
     w->n_datasets = w->n_vectors * w->n_tensors;
-    GR_TRY(gr_allocate_zero(w->n_datasets, sizeof *w->offset, "datasets", &w->offset));
+    GR_TRY(
+        gr_allocate_zero(gr_container_places(w->state), sizeof *w->place, "datasets", &w->place));
     GR_TRY(gr_pieces_create(layout, w->n_vectors, &w->pieces, &w->n_pieces));
     gr_pieces_share(w->pieces, w->n_pieces, w->rank, w->size, &w->begin, &w->end);
-    GR_TRY(gr_allocate(w->end - w->begin, sizeof *w->digest, "digests", &w->digest));
-    GR_TRY(gr_allocate(COMPARE_CHUNK, 1, "chunk", &w->chunk));
+    w->digested = w->begin;
+    GR_TRY(gr_allocate(w->n_pieces, sizeof *w->digest, "digests", &w->digest));
     GR_TRY(gr_hdf5_start());
 out:
     return status;
 }
 
+/* All descriptors are -1, so that release is safe at any point. */
+static struct gr_container_writer writer_of(struct gr_comm *comm, const char *path,
+                                            const char *format, const struct gr_state *state,
+                                            const struct gr_checkpoint_io *io) {
+    static const struct gr_checkpoint_io independent;
+    return (struct gr_container_writer){.comm = comm,
+                                        .rank = comm ? gr_comm_rank(comm) : 0,
+                                        .size = comm ? gr_comm_size(comm) : 1,
+                                        .path = path,
+                                        .format = format,
+                                        .state = state,
+                                        .io = io ? io : &independent,
+                                        .fd = -1};
+}
+
+static void release(struct gr_container_writer *w) {
+    if (w->fd >= 0) close(w->fd);
+    gr_free(w->digest);
+    gr_free(w->pieces);
+    gr_free(w->place);
+}
+
 /* ---- the file -------------------------------------------------------------------------------
  */
 
-/*
- * A second, plain descriptor, for early write-out, comparison and fsync. It comes first because
- * what is wrong with a path is said more clearly by the system than by the HDF5 library.
- */
-static gr_status open_plain(struct writer *w) {
+gr_status gr_container_open_plain(struct gr_container_writer *w) {
     w->fd = open(w->path, O_RDWR | O_CLOEXEC);
     if (w->fd < 0)
         return gr_fail(GR_ERROR_WRITE, "%s: made by rank 0, on rank %d: %s; all ranks must see it",
@@ -108,7 +98,7 @@ static gr_status open_plain(struct writer *w) {
 
 /* Bytes that others write are then seen here, and bytes that this rank has written are seen by
  * them. */
-static gr_status close_plain(struct writer *w) {
+static gr_status close_plain(struct gr_container_writer *w) {
     const int fd = w->fd;
     w->fd = -1;
     if (fd < 0 || close(fd) == 0) return GR_OK;
@@ -119,297 +109,271 @@ static gr_status close_plain(struct writer *w) {
  * The name is still that of the file that was opened under it: a rank 0 that was suspended in
  * between, and whose file another has removed since, has had the HDF5 library make one anew.
  */
-static gr_status check_own(const struct writer *w) {
+static gr_status check_own(const struct gr_container_writer *w) {
     if (gr_file_leads_to(w->path, w->fd)) return GR_OK;
     return gr_fail(GR_ERROR_WRITE, "%s: was removed while it was written", w->path);
 }
 
-/* Rank 0. The plain descriptor is closed again, upon which the other ranks' clients of a network
- * file system see the file. */
-static gr_status lay_out(struct writer *w, const char *format) {
+gr_status gr_container_reserve(void *writer) {
+    const struct gr_container_writer *w = writer;
+    return gr_hdf5_reserve_room(w->path, w->fd, gr_container_bytes(w->state, w->n_pieces));
+}
+
+/*
+ * After a failure the bytes written are given up before the file is closed, so that a disk that
+ * became full has room for the metadata that the HDF5 library insists on writing then. The file is
+ * lost in any case, so a failure here is of no account.
+ */
+static gr_status create(struct gr_container_writer *w) {
+    gr_status status = GR_OK;
+    hid_t access = -1, file = -1;
+    GR_TRY(gr_hdf5_check_room(w->path, w->fd, gr_container_bytes(w->state, w->n_pieces)));
+    GR_TRY(gr_hdf5_access(w->path, &access));
+    status = gr_container_create(w->path, w->format, w->state, w->n_pieces, access,
+                                 gr_container_reserve, w, w->place, &file);
+    if (file >= 0 && status != GR_OK) (void)!ftruncate(w->fd, 0);
+    if (file >= 0 && H5Fclose(file) < 0 && status == GR_OK)
+        status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, "close");
+out:
+    if (access >= 0) H5Pclose(access);
+    return status;
+}
+
+/* Rank 0. The plain descriptor comes first because what is wrong with a path is said more clearly
+ * by the system than by the HDF5 library; it is closed again, upon which the other ranks' clients
+ * of a network file system see the file. */
+static gr_status lay_out(struct gr_container_writer *w) {
     gr_status status = GR_OK;
     w->fd = open(w->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (w->fd < 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
-    GR_TRY(gr_container_create(w->path, w->fd, format, w->state, w->n_pieces, w->comm != NULL,
-                               w->offset));
+    GR_TRY(create(w));
     GR_TRY(check_own(w));
     status = close_plain(w);
 out:
     return status;
 }
 
-/* With ranks, by the MPI-IO driver over MPI_COMM_SELF, as the other ranks have the file open too;
- * no call of HDF5 waits for another rank then. */
-static gr_status open_hdf5(struct writer *w) {
-    gr_status status = GR_OK;
-    hid_t access = -1;
-    GR_TRY(gr_hdf5_access(w->path, w->comm != NULL, &access));
-    w->file = H5Fopen(w->path, H5F_ACC_RDWR, access);
-    if (w->file < 0) status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, "open");
-out:
-    if (access >= 0) H5Pclose(access);
-    return status;
+/* Collective. */
+static gr_status share_layout(struct gr_container_writer *w) {
+    gr_status status = agree(w, w->rank == 0 ? lay_out(w) : GR_OK);
+    if (status != GR_OK || !w->comm) return status;
+    return gr_comm_broadcast(w->comm, w->place, gr_container_places(w->state) * sizeof *w->place);
 }
 
-static gr_status open_dataset(const struct writer *w, const char *name, hid_t *out) {
-    *out = H5Dopen2(w->file, name, H5P_DEFAULT);
-    return *out < 0 ? gr_hdf5_fail(GR_ERROR_WRITE, w->path, name) : GR_OK;
+/* ---- bytes ----------------------------------------------------------------------------------- */
+
+struct gr_container_extent gr_container_tensor(const struct gr_container_writer *w, size_t vector,
+                                               size_t tensor) {
+    const struct gr_tensor *t = &w->state->layout->tensors[tensor];
+    return (struct gr_container_extent){w->place[vector * w->n_tensors + tensor],
+                                        t->n_elements * sizeof(float),
+                                        w->vector[vector] + t->offset};
 }
 
-static void close_dataset(struct writer *w) {
-    if (w->dataset >= 0) H5Dclose(w->dataset);
-    w->dataset = -1;
+struct gr_container_extent gr_container_rows(const struct gr_container_writer *w, int place) {
+    const struct gr_state *state = w->state;
+    const struct gr_container_extent rows[GR_PLACES] = {
+        [GR_PLACE_DIGESTS] = {.bytes = w->n_pieces * GR_DIGEST_BYTES, .memory = w->digest},
+        [GR_PLACE_ROUNDS] = {.bytes = state->n_silos * sizeof(uint32_t),
+                             .memory = state->silo_rounds},
+        [GR_PLACE_COUNTS] = {.bytes = state->n_class_counts * sizeof(int64_t),
+                             .memory = state->class_counts}};
+    struct gr_container_extent extent = rows[place];
+    extent.offset = w->place[w->n_datasets + (size_t)place];
+    return extent;
 }
 
-/* The dataset goes first: a file with objects open stays open in the library. */
-static gr_status close_hdf5(struct writer *w) {
-    gr_status status = GR_OK;
-    close_dataset(w);
-    if (w->file >= 0 && H5Fclose(w->file) < 0)
-        status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, "close");
-    w->file = -1;
-    return status;
-}
-
-/* ---- bytes: each rank its share -------------------------------------------------------------- */
-
-/* The tensor that a piece is cut from. */
-static const struct gr_tensor *tensor_of(const struct writer *w, const struct gr_piece *piece) {
-    return &w->state->layout->tensors[piece->tensor];
-}
-
-/* The first element of a piece in the vector in memory. */
-static const float *memory_of(const struct writer *w, const struct gr_piece *piece) {
-    return w->vector[piece->vector] + tensor_of(w, piece)->offset + piece->first;
-}
-
-/*
- * The first byte of a piece in the file. The offset is known once its dataset has been opened here.
- */
-static uint64_t position_of(const struct writer *w, const struct gr_piece *piece) {
-    return w->offset[piece->vector * w->n_tensors + piece->tensor] + piece->first * sizeof(float);
-}
-
-/* Makes the piece's tensor the current dataset. Pieces come tensor by tensor, so each is opened
- * once. */
-static gr_status open_tensor(struct writer *w, const struct gr_piece *piece) {
-    size_t index = piece->vector * w->n_tensors + piece->tensor;
-    char name[PLACE_MAX];
-    if (w->dataset >= 0 && w->current == index) return GR_OK;
-    close_dataset(w);
-    snprintf(name, sizeof name, "/global/%s%s/%s", piece->vector > 0 ? "server/" : "parameters",
-             piece->vector > 0 ? w->state->server_name[piece->vector - 1] : "",
-             tensor_of(w, piece)->name);
-    gr_status status = open_dataset(w, name, &w->dataset);
-    if (status != GR_OK) return status;
-    haddr_t offset = H5Dget_offset(w->dataset);
-    if (offset == HADDR_UNDEF) return gr_hdf5_fail(GR_ERROR_WRITE, w->path, name);
-    w->offset[index] = offset;
-    w->current = index;
-    return GR_OK;
-}
-
-/* Writes a box of a dataset from contiguous memory; by default a transfer is independent. */
-static gr_status write_box(const struct writer *w, hid_t dataset, hid_t type, const size_t *start,
-                           const size_t *count, const void *memory) {
-    gr_status status = GR_OK;
-    hsize_t first[GR_TENSOR_DIMS_MAX] = {0}, n[GR_TENSOR_DIMS_MAX] = {0}, total = 1;
-    hid_t in_file = H5Dget_space(dataset), in_memory = -1;
-    int n_dims = in_file >= 0 ? H5Sget_simple_extent_ndims(in_file) : -1;
-    for (int d = 0; d < n_dims; d++) {
-        first[d] = start[d];
-        n[d] = count[d];
-        total *= n[d];
-    }
-    if (n_dims > 0) in_memory = H5Screate_simple(1, &total, NULL);
-    if (in_memory < 0 || H5Sselect_hyperslab(in_file, H5S_SELECT_SET, first, NULL, n, NULL) < 0 ||
-        H5Dwrite(dataset, type, in_memory, in_file, H5P_DEFAULT, memory) < 0)
-        status = gr_hdf5_fail(GR_ERROR_WRITE, w->path, "write");
-    if (in_memory >= 0) H5Sclose(in_memory);
-    if (in_file >= 0) H5Sclose(in_file);
-    return status;
-}
-
-/* Rows of a dataset whose numbers are stored as memory has them; they are kept to be compared. */
-static gr_status write_rows(struct writer *w, const char *name, hid_t type, size_t first, size_t n,
-                            size_t columns, const void *memory) {
-    const size_t start[GR_TENSOR_DIMS_MAX] = {first}, count[GR_TENSOR_DIMS_MAX] = {n, columns};
-    const size_t row = columns * H5Tget_size(type);
-    hid_t dataset;
-    gr_status status = open_dataset(w, name, &dataset);
-    if (status != GR_OK) return status;
-    const haddr_t offset = H5Dget_offset(dataset);
-    status = offset == HADDR_UNDEF ? gr_hdf5_fail(GR_ERROR_WRITE, w->path, name)
-                                   : write_box(w, dataset, type, start, count, memory);
-    H5Dclose(dataset);
-    w->rows[w->n_rows++] = (struct rows){name, offset + first * row, n * row, memory};
-    return status;
-}
-
-/* The write-out is asked for piece by piece, so that the disk is at work while the next piece is
- * written and digested; fsync at the end then has little left to wait for. */
-static gr_status write_piece(struct writer *w, const struct gr_piece *piece) {
-    size_t start[GR_TENSOR_DIMS_MAX] = {0}, count[GR_TENSOR_DIMS_MAX] = {0};
-    gr_piece_box(tensor_of(w, piece), piece, start, count);
-    gr_status status = open_tensor(w, piece);
-    if (status == GR_OK)
-        status = write_box(w, w->dataset, H5T_NATIVE_FLOAT, start, count, memory_of(w, piece));
-    /* Only a hint: a file system that has no such call writes out at fsync. */
-    if (status == GR_OK)
-        sync_file_range(w->fd, (off_t)position_of(w, piece), (off_t)(piece->n * sizeof(float)),
-                        SYNC_FILE_RANGE_WRITE);
-    return status;
-}
-
-/* Checks that the kernel's pages of the file hold the same bytes as memory. `overwritten` tells
- * bytes that differ from a read that failed: only the former is mended by writing in turns. */
-static gr_status compare(struct writer *w, const char *name, uint64_t position, size_t bytes,
-                         const char *memory) {
-    for (size_t done = 0; done < bytes;) {
-        size_t n = bytes - done < COMPARE_CHUNK ? bytes - done : COMPARE_CHUNK;
-        ssize_t got = pread(w->fd, w->chunk, n, (off_t)(position + done));
-        if (got < 0 && errno == EINTR) continue;
-        w->overwritten = got == 0 || (got > 0 && memcmp(w->chunk, memory + done, (size_t)got) != 0);
-        if (got < 0 || w->overwritten)
-            return gr_fail(GR_ERROR_WRITE, "%s: %s: read back at byte %llu: %s", w->path, name,
-                           (unsigned long long)position + done,
-                           got < 0    ? strerror(errno)
-                           : got == 0 ? "end of file"
-                                      : "not what was written");
-        done += (size_t)got;
-    }
-    return GR_OK;
-}
-
-static gr_status compare_piece(struct writer *w, const struct gr_piece *piece) {
-    return compare(w, tensor_of(w, piece)->name, position_of(w, piece), piece->n * sizeof(float),
-                   (const char *)memory_of(w, piece));
-}
-
-/* Digests are of memory, not of the file: the comparison that follows ties both together. */
-static void digest_pieces(const struct writer *w, size_t at, size_t n,
-                          unsigned char out[][GR_DIGEST_BYTES]) {
-    size_t bytes = w->pieces[at].n * sizeof(float);
-    if (n < GR_LANES) {
-        gr_digest_of(memory_of(w, &w->pieces[at]), bytes, out[0]);
-        return;
-    }
+/* Digests are of memory, not of the file: what is read back ties both together. */
+bool gr_container_digest_next(struct gr_container_writer *w) {
     const void *memory[GR_LANES];
-    for (size_t i = 0; i < GR_LANES; i++)
-        memory[i] = memory_of(w, &w->pieces[at + i]);
-    gr_digest_lanes(memory, bytes, out);
+    if (w->digested == w->end) return false;
+    const struct gr_piece *piece = &w->pieces[w->digested];
+    const size_t n = gr_pieces_together(w->pieces, w->digested, w->end);
+    for (size_t i = 0; i < n; i++)
+        memory[i] = w->vector[piece[i].vector] + w->state->layout->tensors[piece[i].tensor].offset +
+                    piece[i].first;
+    if (n == GR_LANES)
+        gr_digest_lanes(memory, piece->n * sizeof(float), w->digest + w->digested);
+    else
+        gr_digest_of(memory[0], piece->n * sizeof(float), w->digest[w->digested]);
+    w->digested += n;
+    return true;
 }
 
-/* gr_alive gives signs of life between groups of pieces, and ends the work when the membership
- * changes. */
-static gr_status write_pieces(struct writer *w) {
+void gr_container_write_out(const struct gr_container_writer *w, uint64_t offset, uint64_t bytes) {
+    (void)sync_file_range(w->fd, (off_t)offset, (off_t)bytes, SYNC_FILE_RANGE_WRITE);
+}
+
+/* Bytes first .. last - 1 of the file. */
+struct slab {
+    uint64_t first, last;
+};
+
+/* Of all bytes that any rank may write, a part for each rank, so many alignments each. Small models
+ * are rank 0's alone. */
+static struct slab slab_of(const struct gr_container_writer *w) {
+    uint64_t end = 0;
+    for (size_t i = 0; i < w->n_datasets; i++) {
+        const struct gr_container_extent e =
+            gr_container_tensor(w, i / w->n_tensors, i % w->n_tensors);
+        end = e.offset + e.bytes > end ? e.offset + e.bytes : end;
+    }
+    for (int place = 0; place < GR_PLACES; place++) {
+        const struct gr_container_extent e = gr_container_rows(w, place);
+        end = e.offset + e.bytes > end ? e.offset + e.bytes : end;
+    }
+    const uint64_t units = (end + SLAB_ALIGNMENT - 1) / SLAB_ALIGNMENT, size = (uint64_t)w->size;
+    const uint64_t span = (units + size - 1) / size * SLAB_ALIGNMENT, rank = (uint64_t)w->rank;
+    return (struct slab){rank * span, (rank + 1) * span};
+}
+
+static gr_status write_at(const struct gr_container_writer *w, uint64_t offset, const char *memory,
+                          uint64_t bytes) {
+    for (uint64_t done = 0; done < bytes;) {
+        const ssize_t n = pwrite(w->fd, memory + done, bytes - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0)
+            return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path,
+                           n < 0 ? strerror(errno) : strerror(ENOSPC));
+        done += (uint64_t)n;
+    }
+    return GR_OK;
+}
+
+/*
+ * The part of an extent that lies in the slab. gr_alive gives signs of life between chunks, and
+ * ends the work when the membership changes. A group of pieces is digested for as many bytes.
+ */
+static gr_status write_extent(struct gr_container_writer *w, const struct slab *slab,
+                              struct gr_container_extent extent, uint64_t *undigested) {
     gr_status status = GR_OK;
-    for (size_t i = w->begin, n; i < w->end; i += n) {
+    const uint64_t end =
+        extent.offset + extent.bytes < slab->last ? extent.offset + extent.bytes : slab->last;
+    uint64_t at = extent.offset > slab->first ? extent.offset : slab->first;
+    for (uint64_t n; at < end; at += n) {
+        n = (at / WRITE_CHUNK + 1) * WRITE_CHUNK - at;
+        n = n < end - at ? n : end - at;
         GR_TRY(gr_alive());
-        n = gr_pieces_together(w->pieces, i, w->end);
-        for (size_t k = 0; k < n; k++)
-            GR_TRY(write_piece(w, &w->pieces[i + k]));
-        digest_pieces(w, i, n, w->digest + (i - w->begin));
+        GR_TRY(write_at(w, at, (const char *)extent.memory + (at - extent.offset), n));
+        gr_container_write_out(w, at, n);
+        *undigested += n;
+        if (*undigested < (uint64_t)GR_LANES * GR_PIECE_BYTES) continue;
+        *undigested = 0;
+        (void)gr_container_digest_next(w);
     }
 out:
     return status;
 }
 
-/* fsync by each rank for itself: it covers the pages that this host's kernel holds. */
-static gr_status sync_file(const struct writer *w) {
-    if (fsync(w->fd) != 0) return gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
-    return GR_OK;
-}
-
-/* Only advice: a file system that does not take it is read all the same. */
-static void advise(const struct writer *w, size_t piece, int advice) {
-    if (piece >= w->end) return;
-    posix_fadvise(w->fd, (off_t)position_of(w, &w->pieces[piece]),
-                  (off_t)(w->pieces[piece].n * sizeof(float)), advice);
-}
-
-/*
- * Checks that the disk holds the same bytes as memory. Pages that are clean can be let go of, so
- * that they come from the disk again, two pieces ahead; a file system that keeps them shows what it
- * would show a reader.
- */
-static gr_status read_back(struct writer *w) {
+/* Not collective: this rank's slab but for the digests, and the digests of its pieces. */
+static gr_status write_slab(struct gr_container_writer *w) {
     gr_status status = GR_OK;
-    if (w->end == w->begin && w->n_rows == 0) return GR_OK;
-    GR_TRY(open_plain(w));
-    for (size_t i = w->begin; i < w->end; i++)
-        advise(w, i, POSIX_FADV_DONTNEED);
-    for (size_t i = w->begin; i < w->end; i++) {
-        for (size_t ahead = i == w->begin ? 0 : 2; ahead <= 2; ahead++)
-            advise(w, i + ahead, POSIX_FADV_WILLNEED);
-        GR_TRY(compare_piece(w, &w->pieces[i]));
+    const struct slab slab = slab_of(w);
+    uint64_t undigested = 0;
+    GR_TRY(gr_container_open_plain(w));
+    for (size_t v = 0; v < w->n_vectors; v++)
+        for (size_t t = 0; t < w->n_tensors; t++) {
+            GR_TRY(write_extent(w, &slab, gr_container_tensor(w, v, t), &undigested));
+            if (w->io->midway && v + t == 0) w->io->midway(w->io->context);
+        }
+    GR_TRY(write_extent(w, &slab, gr_container_rows(w, GR_PLACE_ROUNDS), &undigested));
+    GR_TRY(write_extent(w, &slab, gr_container_rows(w, GR_PLACE_COUNTS), &undigested));
+    while (gr_container_digest_next(w))
+        GR_TRY(gr_alive());
+out:
+    return status;
+}
+
+/* Collective. */
+static gr_status share_digests(struct gr_container_writer *w) {
+    struct gr_gathered all = {0};
+    const size_t bytes = w->n_pieces * GR_DIGEST_BYTES;
+    if (!w->comm) return GR_OK;
+    gr_status status = gr_comm_gather(w->comm, w->digest + w->begin,
+                                      (w->end - w->begin) * GR_DIGEST_BYTES, bytes, &all);
+    if (status == GR_OK) memcpy(w->digest, all.bytes, bytes);
+    gr_gathered_release(&all);
+    return status;
+}
+
+/* Not collective. The digests that lie in this rank's slab, and fsync by each rank for itself: it
+ * covers the pages that this host's kernel holds. */
+static gr_status finish_slab(struct gr_container_writer *w, bool digests) {
+    gr_status status = GR_OK;
+    uint64_t unused = 0;
+    const struct slab slab = slab_of(w);
+    if (digests) GR_TRY(write_extent(w, &slab, gr_container_rows(w, GR_PLACE_DIGESTS), &unused));
+    if (fsync(w->fd) != 0) {
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
+        goto out;
     }
-    for (size_t i = 0; i < w->n_rows; i++)
-        GR_TRY(compare(w, w->rows[i].name, w->rows[i].offset, w->rows[i].bytes, w->rows[i].memory));
     status = close_plain(w);
 out:
     return status;
 }
 
-/* Small models have fewer pieces than there are ranks. */
-static bool has_share(const struct writer *w) {
-    return w->end > w->begin || w->rank == 0;
+/* ---- read back ------------------------------------------------------------------------------- */
+
+/* Checks that the disk holds the same bytes as memory. */
+static gr_status compare(const struct gr_container_writer *w, struct gr_container_extent extent) {
+    gr_status status = GR_OK;
+    char *chunk = NULL;
+    GR_TRY(gr_allocate(COMPARE_CHUNK, 1, "chunk", &chunk));
+    for (uint64_t done = 0; done < extent.bytes;) {
+        const uint64_t left = extent.bytes - done, n = left < COMPARE_CHUNK ? left : COMPARE_CHUNK;
+        const ssize_t got = pread(w->fd, chunk, n, (off_t)(extent.offset + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0 || memcmp(chunk, (const char *)extent.memory + done, (size_t)got) != 0) {
+            status = gr_fail(GR_ERROR_WRITE, "%s: read back at byte %llu: %s", w->path,
+                             (unsigned long long)(extent.offset + done),
+                             got < 0    ? strerror(errno)
+                             : got == 0 ? "end of file"
+                                        : "not what was written");
+            break;
+        }
+        done += (uint64_t)got;
+    }
+out:
+    gr_free(chunk);
+    return status;
 }
 
-/* Digests of this rank's pieces; rank 0 also writes the silos' rounds and the classes' rows. The
- * memory must stay as it is until read_back has compared it. */
-static gr_status write_own_rows(struct writer *w) {
-    gr_status status = GR_OK;
-    const struct gr_state *state = w->state;
-    w->n_rows = 0;
-    if (w->end > w->begin)
-        GR_TRY(write_rows(w, "/global/digests", H5T_NATIVE_UINT8, w->begin, w->end - w->begin,
-                          GR_DIGEST_BYTES, w->digest));
-    if (w->rank == 0 && state->n_silos > 0)
-        GR_TRY(write_rows(w, "/silos/rounds", H5T_NATIVE_UINT32, 0, state->n_silos, 1,
-                          state->silo_rounds));
-    if (w->rank == 0 && state->n_class_counts > 0)
-        GR_TRY(write_rows(w, "/global/class_counts", H5T_NATIVE_INT64, 0, state->n_class_counts, 1,
-                          state->class_counts));
-out:
-    return status;
+/* As a reader has it, with what is known already: nothing of it is to be released. */
+static struct gr_container written(const struct gr_container_writer *w) {
+    struct gr_container c = {.path = w->path,
+                             .fd = w->fd,
+                             .layout = *w->state->layout,
+                             .n_server = w->state->n_server,
+                             .pieces = w->pieces,
+                             .n_pieces = w->n_pieces,
+                             .digests = w->digest};
+    for (size_t v = 0; v < w->n_vectors; v++)
+        c.offset[v] = w->place + v * w->n_tensors;
+    for (size_t i = 0; i < w->state->n_server; i++)
+        memcpy(c.server_name[i], w->state->server_name[i],
+               strnlen(w->state->server_name[i], GR_TENSOR_NAME_MAX - 1));
+    return c;
 }
 
 /*
- * Not collective. The HDF5 file is closed in any case. On success the bytes are then synced and the
- * plain descriptor is closed: a file system with a cache in each client shows them to others only
- * after that.
+ * The pieces of the next rank, and for rank 0's neighbour the rows that are no tensor. Pages that
+ * are clean can be let go of, so that they come from the disk; a file system that keeps them shows
+ * what it would show a reader.
  */
-static gr_status write_share(struct writer *w) {
-    gr_status status = GR_OK, closed;
-    GR_TRY(open_plain(w));
-    if (!has_share(w)) return close_plain(w);
-    GR_TRY(open_hdf5(w));
-    GR_TRY(write_pieces(w));
-    GR_TRY(write_own_rows(w));
-out:
-    closed = close_hdf5(w);
-    if (status == GR_OK) status = closed;
-    if (status == GR_OK) status = sync_file(w);
-    return status == GR_OK ? close_plain(w) : status;
-}
-
-/* Collective. In turns each rank writes while the others wait in an agreement, which gives up when
- * the writer dies. */
-static gr_status write_shares(struct writer *w, bool in_turns) {
+static gr_status read_back(struct gr_container_writer *w) {
     gr_status status = GR_OK;
-    if (!in_turns) return agree(w, write_share(w));
-    for (int rank = 0; rank < w->size; rank++)
-        GR_TRY(agree(w, rank == w->rank ? write_share(w) : GR_OK));
+    const int neighbour = (w->rank + 1) % w->size;
+    GR_TRY(gr_container_open_plain(w));
+    const struct gr_container c = written(w);
+    (void)posix_fadvise(w->fd, 0, 0, POSIX_FADV_DONTNEED);
+    status = gr_container_verify(&c, neighbour, w->size);
+    if (status == GR_ERROR_DATA)
+        status = gr_fail(GR_ERROR_WRITE, "%s: not what was written", gr_message());
+    GR_TRY(status);
+    for (int place = 0; place < GR_PLACES && neighbour == 0; place++)
+        GR_TRY(compare(w, gr_container_rows(w, place)));
+    status = close_plain(w);
 out:
-    return status;
-}
-
-/* Collective. *any: on some rank; with one process alone its own. */
-static gr_status share_finding(const struct writer *w, bool mine, bool *any) {
-    int64_t found = mine;
-    const gr_status status = w->comm ? gr_comm_max_int64(w->comm, &found, 1) : GR_OK;
-    *any = found != 0;
     return status;
 }
 
@@ -418,22 +382,27 @@ static gr_status share_finding(const struct writer *w, bool mine, bool *any) {
 
 /* Rank 0, after all bytes are compared. The seal is the last thing written: a file whose writers
  * died before has none, and is not taken for whole. */
-static gr_status seal(struct writer *w) {
+static gr_status seal(struct gr_container_writer *w) {
     gr_status status = GR_OK;
     struct gr_seal_extent *extents = NULL;
     struct stat info;
     GR_TRY(gr_allocate(w->n_datasets, sizeof *extents, "extents", &extents));
-    for (size_t i = 0; i < w->n_datasets; i++)
-        extents[i] = (struct gr_seal_extent){
-            w->offset[i], w->state->layout->tensors[i % w->n_tensors].n_elements * sizeof(float)};
-    GR_TRY(open_plain(w));
+    for (size_t i = 0; i < w->n_datasets; i++) {
+        const struct gr_container_extent e =
+            gr_container_tensor(w, i / w->n_tensors, i % w->n_tensors);
+        extents[i] = (struct gr_seal_extent){e.offset, e.bytes};
+    }
+    GR_TRY(gr_container_open_plain(w));
     /* Gives back the room that was reserved and not needed. */
     if (fstat(w->fd, &info) != 0 || ftruncate(w->fd, info.st_size) != 0) {
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
         goto out;
     }
     GR_TRY(gr_seal_write(w->fd, w->path, extents, w->n_datasets));
-    GR_TRY(sync_file(w));
+    if (fsync(w->fd) != 0) {
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", w->path, strerror(errno));
+        goto out;
+    }
     status = gr_seal_check(w->fd, w->path);
     if (status == GR_ERROR_DATA) status = gr_fail(GR_ERROR_WRITE, "%s", gr_message());
 out:
@@ -441,59 +410,30 @@ out:
     return status;
 }
 
-/* All descriptors are -1, so that release is safe at any point. */
-static struct writer writer_of(struct gr_comm *comm, const char *path,
-                               const struct gr_state *state) {
-    return (struct writer){.comm = comm,
-                           .rank = comm ? gr_comm_rank(comm) : 0,
-                           .size = comm ? gr_comm_size(comm) : 1,
-                           .path = path,
-                           .state = state,
-                           .file = -1,
-                           .dataset = -1,
-                           .fd = -1};
-}
-
-static void release(struct writer *w) {
-    if (w->fd >= 0) close(w->fd);
-    gr_free(w->chunk);
-    gr_free(w->digest);
-    gr_free(w->pieces);
-    gr_free(w->offset);
-}
-
-/* Collective. Lays out, writes, reads back. *overwritten: on some rank, by which the write failed
- * and may succeed in turns. */
-static gr_status write_bytes(struct writer *w, const char *format, bool in_turns,
-                             bool *overwritten) {
+/* Collective. The file with its bytes, open on each rank and not yet on the disk. */
+static gr_status write_bytes(struct gr_container_writer *w) {
     gr_status status = GR_OK;
-    *overwritten = w->overwritten = false;
-    GR_TRY(agree(w, w->rank == 0 ? lay_out(w, format) : GR_OK));
-    GR_TRY(write_shares(w, in_turns));
-    const gr_status mine = read_back(w);
-    GR_TRY(share_finding(w, w->overwritten, overwritten));
-    status = agree(w, mine);
+    if (w->io->collective && w->comm) {
+        GR_TRY(gr_container_write_together(w, true));
+        GR_TRY(agree(w, gr_container_open_plain(w)));
+        status = share_digests(w);
+    } else {
+        GR_TRY(share_layout(w));
+        GR_TRY(agree(w, write_slab(w)));
+        status = share_digests(w);
+    }
 out:
     return status;
 }
 
-/* Whether shares go in turns is agreed on first, as a rank that came later has not found it yet.
- * The second attempt begins with a new layout, so nothing of the first is left in the file. */
 gr_status gr_container_write(struct gr_comm *comm, const char *path, const char *format,
-                             const struct gr_state *state) {
+                             const struct gr_state *state, const struct gr_checkpoint_io *io) {
     gr_status status = GR_OK;
-    struct writer w = writer_of(comm, path, state);
-    bool in_turns, overwritten;
+    struct gr_container_writer w = writer_of(comm, path, format, state, io);
     GR_TRY(agree(&w, prepare(&w)));
-    /* A rank that has come later has found nothing yet. */
-    GR_TRY(share_finding(&w, found_overwritten, &in_turns));
-    status = write_bytes(&w, format, in_turns, &overwritten);
-    if (status == GR_ERROR_WRITE && overwritten && !in_turns && w.size > 1) {
-        (void)close_plain(&w);
-        found_overwritten = true;
-        status = write_bytes(&w, format, true, &overwritten);
-    }
-    GR_TRY(status);
+    GR_TRY(write_bytes(&w));
+    GR_TRY(agree(&w, finish_slab(&w, !w.io->collective || !comm)));
+    GR_TRY(agree(&w, read_back(&w)));
     GR_TRY(agree(&w, w.rank == 0 ? seal(&w) : GR_OK));
 out:
     release(&w);
@@ -503,21 +443,14 @@ out:
 /* ---- before it is needed ----------------------------------------------------------------------
  */
 
-/* As write_share, without a byte. */
-static gr_status open_share(struct writer *w) {
-    gr_status status = GR_OK;
-    GR_TRY(open_plain(w));
-    if (has_share(w)) {
-        GR_TRY(open_hdf5(w));
-        GR_TRY(close_hdf5(w));
-    }
-    status = close_plain(w);
-out:
-    return status;
+/* As write_slab, without a byte. */
+static gr_status open_slab(struct gr_container_writer *w) {
+    gr_status status = gr_container_open_plain(w);
+    return status == GR_OK ? close_plain(w) : status;
 }
 
 /* The layout is read again; the bytes of vectors and digests are not there yet. */
-static gr_status open_again(const struct writer *w) {
+static gr_status open_again(const struct gr_container_writer *w) {
     struct gr_container container;
     gr_status status = gr_container_open(w->path, &container);
     if (status != GR_OK) return gr_fail(GR_ERROR_WRITE, "%s", gr_message());
@@ -532,13 +465,14 @@ static gr_status open_again(const struct writer *w) {
 /* The file is sealed and opened again by every rank, so paths, mounts and library versions are
  * tried on each; only vectors and digests are missing. *bytes: of a real one. */
 gr_status gr_container_try(struct gr_comm *comm, const char *path, const char *format,
-                           const struct gr_state *state, uint64_t *bytes) {
+                           const struct gr_state *state, const struct gr_checkpoint_io *io,
+                           uint64_t *bytes) {
     gr_status status = GR_OK;
-    struct writer w = writer_of(comm, path, state);
+    struct gr_container_writer w = writer_of(comm, path, format, state, io);
     GR_TRY(agree(&w, prepare(&w)));
     *bytes = gr_container_bytes(state, w.n_pieces);
-    GR_TRY(agree(&w, w.rank == 0 ? lay_out(&w, format) : GR_OK));
-    GR_TRY(agree(&w, open_share(&w)));
+    GR_TRY(w.io->collective ? gr_container_write_together(&w, false) : share_layout(&w));
+    GR_TRY(agree(&w, open_slab(&w)));
     GR_TRY(agree(&w, w.rank == 0 ? seal(&w) : GR_OK));
     GR_TRY(agree(&w, open_again(&w)));
 out:

@@ -14,11 +14,15 @@ gr_status gr_hdf5_start(void) GR_CHECKED;
 /* gr_fail with the reason that HDF5 gives: "PATH: WHAT: reason". */
 gr_status gr_hdf5_fail(gr_status status, const char *path, const char *what);
 
+/* How a file is opened to be written by this process alone. Caller closes *out if >= 0, also on
+ * failure. */
+gr_status gr_hdf5_access(const char *path, hid_t *out) GR_CHECKED;
 /*
- * How a file is opened to be written: with the default driver, or (parallel) through MPI-IO by this
- * rank alone. Caller closes *out if >= 0, also on failure.
+ * The same by all members of a communicator, as one file of MPI-IO with its hints; metadata are
+ * read and written collectively.
  */
-gr_status gr_hdf5_access(const char *path, bool parallel, hid_t *out) GR_CHECKED;
+gr_status gr_hdf5_access_together(const char *path, MPI_Comm members, MPI_Info hints,
+                                  hid_t *out) GR_CHECKED;
 
 /*
  * Whether a file of so many bytes will fit: to be known before the HDF5 library begins, which does

@@ -185,12 +185,13 @@ static json_t *software_of_ranks(const struct gr_manifest *manifest) {
  * often. */
 static json_t *stretches(const struct gr_run_directory *run, const struct gr_manifest *manifest) {
     json_t *json = json_deep_copy(run->earlier);
-    json_array_append_new(json, json_pack("{s:o, s:o, s:i, s:i, s:i, s:o}", "started",
+    json_array_append_new(json, json_pack("{s:o, s:o, s:i, s:i, s:i, s:o, s:o}", "started",
                                           text_or_null(manifest->started_utc), "ended",
                                           text_or_null(manifest->ended_utc), "resumed_from",
                                           (int)manifest->resumed_from, "rounds_done",
                                           (int)manifest->rounds_done, "ranks", manifest->ranks,
-                                          "outcome", text_or_null(manifest->outcome)));
+                                          "outcome", text_or_null(manifest->outcome),
+                                          "checkpoint_io", text_or_null(manifest->checkpoint_io)));
     return json;
 }
 

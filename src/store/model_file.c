@@ -17,7 +17,7 @@ gr_status gr_model_file_write(const char *path, const struct gr_state *state) {
     /* A file left there may still be open in a stopped process, which must not write into this one.
      */
     unlink(temporary);
-    GR_TRY(gr_container_write(NULL, temporary, GR_FORMAT_MODEL, state));
+    GR_TRY(gr_container_write(NULL, temporary, GR_FORMAT_MODEL, state, NULL));
     GR_TRY(gr_file_publish(temporary, path));
 out:
     if (status != GR_OK && temporary) unlink(temporary);

@@ -128,7 +128,7 @@ static gr_status lay_out(struct gr_predictions *p, const char *model_digest) {
     gr_status status = GR_OK;
     hid_t access = -1, file = -1;
     GR_TRY(gr_hdf5_start());
-    GR_TRY(gr_hdf5_access(p->temporary, false, &access));
+    GR_TRY(gr_hdf5_access(p->temporary, &access));
     /* No lock of HDF5's: the file is claimed. */
     if (H5Pset_file_locking(access, 0, 1) < 0) {
         status = gr_hdf5_fail(GR_ERROR_WRITE, p->path, "access");

@@ -92,7 +92,7 @@ gr_status gr_silo_state_write(const char *dir, const struct gr_silo_state *state
     GR_TRY(gr_text_format(&temporary, "%s/.silo-%03u.tmp", dir, state->silo));
     fill_container(state, text, &container);
     GR_TRY(create_private(temporary));
-    GR_TRY(gr_container_write(NULL, temporary, GR_FORMAT_SILO, &container));
+    GR_TRY(gr_container_write(NULL, temporary, GR_FORMAT_SILO, &container, NULL));
     if (rename(temporary, path) != 0) {
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
         goto out;

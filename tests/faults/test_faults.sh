@@ -6,10 +6,10 @@
 # ---- named cases: what driver.sh takes ----------------------------------------------------------
 {
     # A rank killed, before, inside and after all that a round does; others than rank 0, then rank 0.
-    for point in train ready aggregate seal commit evaluate score record checkpoint; do
+    for point in train ready aggregate seal commit evaluate score record checkpoint write; do
         echo "shm --ranks 4 --silos 5 --fault kill:2:3:$point"
     done
-    for point in train aggregate seal commit score record checkpoint; do
+    for point in train aggregate seal commit score record checkpoint write; do
         echo "shm --ranks 3 --silos 4 --fault kill:0:3:$point"
     done
     echo "tcp --ranks 3 --silos 4 --fault kill:0:4:aggregate"
@@ -19,6 +19,9 @@
     echo "shm --ranks 3 --silos 4 --fault stop:2:3:commit:0:2.5"
     echo "tcp --ranks 4 --silos 4 --fault stop:1:3:record:0:2.5"
     echo "shm --ranks 4 --silos 4 --fault kill:3:6:record"
+    # Between checkpoints that all write together: survived, and the next is the survivors'.
+    echo "shm --ranks 4 --silos 5 --set checkpoint.io=collective --fault kill:2:3:aggregate"
+    echo "tcp --ranks 3 --silos 4 --set checkpoint.io=collective --fault kill:0:3:record"
     # Of features that are scaled, by a fit that nobody makes anew.
     echo "shm --ranks 3 --silos 4 --set preprocess.scale=standardise --fault kill:0:2:train"
     # In each phase before the first round; what is fitted and counted then is without their silos.
@@ -119,6 +122,22 @@ check "below quorum" exits 75 "$GRANARY" run -n 2 --restarts 0 --run below base.
     --set "faults=[{kind: kill, silo: 3, round: 3}]" --set round.deadline_s=1.5
 check "resumed" exits 0 on_ranks 2 train base.yaml --quiet --run below --resume
 check "same digest" equal "$("$GRANARY" inspect --digest below/model.h5)" "$want"
+
+# A rank dies in the midst of a checkpoint that all write together: nobody can go on, and the job
+# ends within the watchdog's time (the deadline, its bytes, a second), to be resumed.
+for silo in 0 3; do
+    SECONDS=0
+    check "lost in a collective checkpoint" exits 75 "$GRANARY" run -n 2 --restarts 0 --run together-$silo base.yaml \
+        --set checkpoint.io=collective --set round.collective_deadline_s=2 \
+        --set "faults=[{kind: kill, silo: $silo, round: 3, point: write}]"
+    check "in the watchdog's time" test $SECONDS -lt 20
+    check "which file is named" says "round-000003.0.h5.tmp: the ranks do not get on"
+    check "nothing half-written" equal "$(ls together-$silo/checkpoints | xargs)" "round-000001.h5 round-000002.h5"
+    check "resumed" exits 0 "$GRANARY" run -n 2 --run together-$silo base.yaml --set checkpoint.io=collective --resume
+    check "its leftovers are gone" equal "$(ls -A together-$silo/checkpoints | xargs)" "round-000005.h5 round-000006.h5"
+    check "the manifest tells the way" grep -q '"checkpoint_io": "collective"' together-$silo/manifest.json
+    check "same digest" equal "$("$GRANARY" inspect --digest together-$silo/model.h5)" "$want"
+done
 
 # Rank 0 dies, too few are left, and the next one cannot take the records over: all end alike.
 timeout 60 "$GRANARY" run -n 4 --restarts 0 --quiet --run barred base.yaml --set run.rounds=9 --set round.quorum=4 \

@@ -82,7 +82,7 @@ static inline gr_status write_round(struct gr_comm *comm, struct sample *s, uint
                                     uint32_t keep) {
     s->state.round = round;
     s->state.parameters[0] = (float)round;
-    return gr_checkpoint_write(comm, s->dir, &s->state, keep, 1);
+    return gr_checkpoint_write(comm, s->dir, &s->state, keep, 1, NULL);
 }
 
 /* The names in the folder, sorted, with a space after each; rank 0's view on all ranks. */

@@ -132,7 +132,7 @@ static int test_none(struct gr_comm *comm) {
     EXPECT(gr_checkpoint_read(comm, s.dir, &s.state, &found, &passed) == GR_OK && !found);
     snprintf(path, sizeof path, "%s/none", s.dir);
     EXPECT(gr_checkpoint_read(comm, path, &s.state, &found, &passed) == GR_OK && !found);
-    EXPECT(gr_checkpoint_write(comm, path, &s.state, 1, 1) == GR_ERROR_WRITE);
+    EXPECT(gr_checkpoint_write(comm, path, &s.state, 1, 1, NULL) == GR_ERROR_WRITE);
     EXPECT(strstr(gr_message(), "No such file") != NULL);
     release(comm, &s);
     return bad;
@@ -417,15 +417,15 @@ static int test_tried(struct gr_comm *comm) {
     memset(long_text, 'a', 200000);
     long_text[200000] = '\0';
     s.state.architecture = long_text; /* no attribute could hold it */
-    EXPECT(gr_checkpoint_try(comm, s.dir, &s.state, 2, &room) == GR_OK);
+    EXPECT(gr_checkpoint_try(comm, s.dir, &s.state, 2, NULL, &room) == GR_OK);
     EXPECT(room);
     EXPECT(strcmp(listing(&s), "") == 0);
     EXPECT(write_round(comm, &s, 5, 2) == GR_OK);
     EXPECT(gr_checkpoint_read(comm, s.dir, &in.state, &found, &passed) == GR_OK && found);
     EXPECT(same(&s, &in));
-    EXPECT(gr_checkpoint_try(comm, s.dir, &s.state, UINT32_MAX, &room) == GR_OK);
+    EXPECT(gr_checkpoint_try(comm, s.dir, &s.state, UINT32_MAX, NULL, &room) == GR_OK);
     EXPECT(!room);
-    EXPECT(gr_checkpoint_try(comm, "/none", &s.state, 1, &room) == GR_ERROR_WRITE);
+    EXPECT(gr_checkpoint_try(comm, "/none", &s.state, 1, NULL, &room) == GR_ERROR_WRITE);
     EXPECT(strstr(gr_message(), "before the first round: /none/") != NULL);
     free(long_text);
     release(comm, &in);
@@ -447,7 +447,7 @@ static int test_tried_in_vain(struct gr_comm *comm) {
         getrlimit(limits[i], &old);
         small = (struct rlimit){i == 0 ? 5000000 : 3, old.rlim_max};
         if (gr_comm_rank(comm) == 0) setrlimit(limits[i], &small);
-        EXPECT_EQUAL(gr_checkpoint_try(comm, s.dir, &s.state, 1, &room), GR_ERROR_WRITE);
+        EXPECT_EQUAL(gr_checkpoint_try(comm, s.dir, &s.state, 1, NULL, &room), GR_ERROR_WRITE);
         if (gr_comm_rank(comm) == 0) setrlimit(limits[i], &old);
         EXPECT(strstr(gr_message(), says[i]) != NULL);
         EXPECT(strcmp(listing(&s), "") == 0);

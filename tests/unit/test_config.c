@@ -34,10 +34,12 @@ static const struct {
      "t.yaml:5: evaluate.epochs: found an unknown key, allowed every, metrics, per_silo, "
      "minimum_rows; nearest is train.epochs"},
     {"checkpoint: {qqqqqqqq: 1}",
-     "t.yaml:5: checkpoint.qqqqqqqq: found an unknown key, allowed every, keep"},
-    {"checkpoint: {'': 1}", "t.yaml:5: checkpoint.: found an unknown key, allowed every, keep"},
+     "t.yaml:5: checkpoint.qqqqqqqq: found an unknown key, allowed every, keep, io, hints"},
+    {"checkpoint: {'': 1}",
+     "t.yaml:5: checkpoint.: found an unknown key, allowed every, keep, io, hints"},
     {"checkpoint: {\"keep\\0\": 1}",
-     "t.yaml:5: checkpoint.keep?: found an unknown key, allowed every, keep; nearest is "
+     "t.yaml:5: checkpoint.keep?: found an unknown key, allowed every, keep, io, hints; "
+     "nearest is "
      "checkpoint.keep"},
     {"run: {rounds: 2, rounds: 3}",
      "t.yaml:1: run.rounds: found a second time (first in line 1), allowed once"},
@@ -270,6 +272,19 @@ static const struct {
      "t.yaml:5: evaluate.minimum_rows: found 0, " WHOLE("1", "4294967295")},
     {"checkpoint: {every: 10000001}",
      "t.yaml:5: checkpoint.every: found 10000001, " WHOLE("0", "10000000")},
+    {"checkpoint: {hints: [cb_nodes=4, =8]}",
+     "t.yaml:5: checkpoint.hints: found \"=8\", allowed key=value, without spaces, such as "
+     "striping_factor=8"},
+    {"checkpoint: {hints: [cb_nodes]}", "t.yaml:5: checkpoint.hints: found \"cb_nodes\", allowed "
+                                        "key=value, without spaces, such as striping_factor=8"},
+    {"checkpoint: {hints: [\"cb nodes=4\"]}",
+     "t.yaml:5: checkpoint.hints: found \"cb nodes=4\", allowed key=value, without spaces, such as "
+     "striping_factor=8"},
+    {"checkpoint: {hints: [a23456789012345678901234567890ab=4]}",
+     "t.yaml:5: checkpoint.hints: found \"a23456789012345678901234567890ab=4\", allowed key=value, "
+     "without spaces, such as striping_factor=8"},
+    {"checkpoint: {io: independent, hints: [cb_nodes=4]}",
+     "t.yaml:5: checkpoint.hints: found 1, allowed none (checkpoint.io is independent)"},
     {"checkpoint: {keep: 0}", "t.yaml:5: checkpoint.keep: found 0, " WHOLE("1", "10000000")},
     {"run: {rounds: 2, placement: random}",
      "t.yaml:1: run.placement: found \"random\", allowed block or cyclic"},
@@ -593,7 +608,7 @@ START_TEST(test_listing_is_cut) {
     char text[20000];
     struct gr_config *config;
     unsigned more = 0;
-    size_t used = (size_t)snprintf(text, sizeof text, "%scheckpoint:\n", text_with(NULL));
+    size_t used = (size_t)snprintf(text, sizeof text, "%salerts:\n", text_with(NULL));
     for (int i = 0; i < 70; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "  %.*s%02d: 1\n",
                                  i == 69 ? 1 : 1 + 5 * _i, word, i);

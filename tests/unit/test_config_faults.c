@@ -8,7 +8,7 @@
 #define KINDS      "allowed kill, stop, delay, slow, nan, explode or corrupt"
 #define POINTS                                                                                     \
     "allowed train, ready, aggregate, seal, commit, evaluate, score, record, checkpoint, "         \
-    "recover, load, compare, fit, dictionary, count, open, fingerprint or start"
+    "write, recover, load, compare, fit, dictionary, count, open, fingerprint or start"
 
 /* ---- round and alerts --------------------------------------------------------------------- */
 
