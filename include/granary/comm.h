@@ -37,6 +37,9 @@ struct gr_comm; /* opaque */
 /* All borrowed, and as long as the gr_comm is used. */
 struct gr_comm_options {
     uint32_t ranks_per_node; /* see aggregation.ranks_per_node */
+    /* Nodes are taken for hosts of their own, as far as the ways of messages go: for tests of what
+     * happens between hosts on a single one. */
+    bool far;
     /* Must be the same on all ranks, as the build must; NULL: nothing is said. */
     const char *command;   /* in a few characters: what they were started to do */
     const char *libraries; /* "name version\n" of those whose versions must be the same */
@@ -458,6 +461,7 @@ struct gr_aggregator_options {
     /* combine not NULL: the "mean" is what it makes of the updates as they are. Encoding, weights
      * and residuals have no effect then; one vector. */
     struct gr_combination combination;
+    enum gr_between between; /* of which float32 takes the tree alone */
 };
 /* Not collective. options: copied, the same on all ranks. Else as gr_aggregator_create.
  * GR_ERROR_INTERNAL: a stage where no integers are added. */
@@ -516,6 +520,14 @@ void gr_aggregate_decode(const struct gr_aggregator *aggregator, size_t vector, 
 /* Not collective. sum(weight * steps) / sum(weight), where that is added up; 0 where all weights
  * are. */
 double gr_aggregate_steps(const struct gr_aggregator *aggregator);
+/*
+ * Not collective. How the last sum travelled between nodes: never GR_BETWEEN_AUTO but in one node,
+ * or before the first. least_s: for each of enum gr_between the least seconds that a sum took by
+ * it, the mean over the ranks of that sum; 0: it has not been tried. True: the way is settled;
+ * false: sums are still taken in all ways in turn.
+ */
+bool gr_aggregate_between(const struct gr_aggregator *aggregator, enum gr_between *way,
+                          double least_s[GR_BETWEEN_MPI + 1]);
 /* Not collective. Whether a total is complete on this rank. */
 bool gr_aggregate_holds(const struct gr_aggregator *aggregator);
 /* Not collective. Rows that the total stands for. */

@@ -104,7 +104,7 @@ gr_status gr_config_to_yaml(const struct gr_config *config, char **out) GR_CHECK
  * free to change between a run and its resumption: run.name, run.rounds, run.directory,
  * run.placement, run.rehearsal, the paths of tables and schema (data are compared by what they
  * hold), all of round but participants, sampling and availability, stop.patience,
- * aggregation.ranks_per_node, evaluate, checkpoint, alerts, policy and faults.
+ * aggregation.ranks_per_node, aggregation.between, evaluate, checkpoint, alerts, policy and faults.
  */
 gr_status gr_config_digest(const struct gr_config *config,
                            unsigned char out[GR_DIGEST_BYTES]) GR_CHECKED;
@@ -291,6 +291,8 @@ const char *gr_scale_text(enum gr_scale scale);
 
 /* Not collective. Returns the word for an encoding as it stands in a config, "ring32". Static. */
 const char *gr_encoding_text(enum gr_encoding encoding);
+/* Not collective. The word of a config for it, static. */
+const char *gr_between_text(enum gr_between between);
 /*
  * Not collective. Returns the word for a metric that a run is stopped by, "validation_loss".
  * Static.

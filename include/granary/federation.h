@@ -146,6 +146,10 @@ struct gr_participation {
 void gr_federation_participation(const struct gr_federation *federation,
                                  struct gr_participation *out);
 
+/* Not collective. How sums travel between nodes, as gr_aggregate_between. */
+bool gr_federation_between(const struct gr_federation *federation, enum gr_between *way,
+                           double least_s[GR_BETWEEN_MPI + 1]);
+
 /* Held-out rows that are not in the scores of the round just taken, for they are not finite or too
  * large for a sum; the same on all ranks. */
 struct gr_unscored {

@@ -496,6 +496,13 @@ enum { GR_RING16_SILOS_MAX = 4095 };
     WORD(GR_GRID_PUBLIC, "public")
 enum gr_grid { GR_GRID_WORDS(GR_VALUE) };
 
+#define GR_BETWEEN_WORDS(WORD)                                                                     \
+    WORD(GR_BETWEEN_AUTO, "auto")                                                                  \
+    WORD(GR_BETWEEN_TREE, "tree")                                                                  \
+    WORD(GR_BETWEEN_DIRECT, "direct")                                                              \
+    WORD(GR_BETWEEN_MPI, "mpi")
+enum gr_between { GR_BETWEEN_WORDS(GR_VALUE) };
+
 #define GR_AGGREGATION_KEYS(X, in)                                                                 \
     /* ring16: at most GR_RING16_SILOS_MAX silos in a round. */                                    \
     X##_ONE_OF(in, encoding, gr_encoding, GR_ENCODING_WORDS, "ring32", DECIDES)                    \
@@ -506,7 +513,10 @@ enum gr_grid { GR_GRID_WORDS(GR_VALUE) };
     X##_REAL(in, clip_norm, "0", DECIDES, 0, 1e6)                                                  \
     X##_REAL(in, weight_max, "0", DECIDES, 0, 1e9)                                                 \
     /* Ranks that share a memory window; 0: as found; 1: never. */                                 \
-    X##_WHOLE(in, ranks_per_node, "0", CHANGEABLE, 0, SILOS_MAX)
+    X##_WHOLE(in, ranks_per_node, "0", CHANGEABLE, 0, SILOS_MAX)                                   \
+    /* How sums travel between nodes: by messages along a tree, or between all leaders, or by      \
+     * MPI_Iallreduce; auto: the fastest of the first rounds. Not with float32 but the tree. */    \
+    X##_ONE_OF(in, between, gr_between, GR_BETWEEN_WORDS, "auto", CHANGEABLE)
 struct gr_aggregation_config {
     GR_AGGREGATION_KEYS(GR_MEMBER, )
 };

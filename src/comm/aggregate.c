@@ -9,8 +9,12 @@
  *
  *     encode  own contributions, added in the ring, into this rank's slot
  *     sum     this rank's slice of all slots of the node into the segment's sum
- *     (relay  leaders, where there are several nodes: up the tree and down again)
+ *     (relay  leaders, where there are several nodes: the sum over all nodes)
  *     keep    the sum, as it is, in this rank's own memory
+ *
+ * A step of one node has one segment at each stage. Between nodes the leader finds out before each
+ * step which segments have become whole meanwhile, and whether there is room to begin another: as
+ * many are under way as the lines between the nodes hold, up to the relay's window.
  *
  * The total is decoded by whoever has made sure that all have it (gr_control_seal), block by block.
  */
@@ -28,9 +32,8 @@
 enum { SEGMENT_BLOCKS = 32, SEGMENT = SEGMENT_BLOCKS * GR_RING_BLOCK };
 enum { SLOTS = 2 }; /* of each rank: one is written while the other is read */
 
-/* Steps by which the stages of a segment follow its encoding. */
-enum { LAG_SUM = 1, LAG_UP = 2, LAG_TURN = 3, LAG_DOWN = 4 };
-enum { LAG_KEEP_ONE_NODE = 2, LAG_KEEP = GR_RELAY_DEPTH };
+/* One node: segments that are under way, and so the steps by which keeping follows encoding. */
+enum { LAG_KEEP = 2 };
 
 /* The least multiple of `unit` that is not below n. */
 static size_t round_up(size_t n, size_t unit) {
@@ -41,9 +44,9 @@ static size_t round_up(size_t n, size_t unit) {
 
 /*
  * Collective over the node; fails alone. A rank's part holds its exponents, then its SLOTS slots;
- * the leader's part goes on with `lag` sums and the exponents of all nodes. Each begins at a
- * multiple of 64 bytes, a cache line. The size depends on segments, not on the vector, but for the
- * exponents: 2 bytes for each GR_RING_BLOCK elements.
+ * the leader's part goes on with `window` sums, the exponents of all nodes and its board. Each
+ * begins at a multiple of 64 bytes, a cache line. The size depends on segments, not on the vector,
+ * but for the exponents: 2 bytes for each GR_RING_BLOCK elements.
  */
 static gr_status make_window(struct gr_aggregator *aggregator) {
     gr_status status = GR_OK;
@@ -51,8 +54,9 @@ static gr_status make_window(struct gr_aggregator *aggregator) {
     size_t exponents = round_up(aggregator->n_blocks * sizeof(int16_t), 64);
     /* A rank alone in its node has nothing to add: its encoding is the node's sum. */
     size_t slots = comm->node_size > 1 ? SLOTS * aggregator->segment * aggregator->element : 0;
-    size_t sums = aggregator->lag * aggregator->segment * aggregator->element;
-    size_t bytes = exponents + slots + (gr_comm_leads(comm) ? exponents + sums : 0);
+    size_t sums = round_up(aggregator->buffers * aggregator->segment * aggregator->element, 64);
+    size_t bytes = exponents + slots;
+    if (gr_comm_leads(comm)) bytes += sums + exponents + sizeof *aggregator->board;
     GR_TRY(gr_window_create(comm, bytes, &aggregator->window));
     GR_TRY(gr_allocate((size_t)comm->node_size, sizeof(int16_t *), "exponents",
                        &aggregator->exponents_of));
@@ -63,6 +67,7 @@ static gr_status make_window(struct gr_aggregator *aggregator) {
     }
     aggregator->sums = aggregator->slots_of[0] + slots;
     aggregator->exponents_all = (int16_t *)(void *)(aggregator->sums + sums);
+    aggregator->board = (struct gr_board *)(void *)(aggregator->sums + sums + exponents);
 out:
     return status;
 }
@@ -78,11 +83,16 @@ static gr_status make_local(struct gr_aggregator *aggregator) {
     if (!aggregator->total)
         GR_TRY(gr_allocate(aggregator->size, aggregator->element, "the sum of updates",
                            &aggregator->total));
-    if (gr_comm_leads(comm) && comm->nodes > 1) {
+    if (gr_comm_leads(comm) && comm->nodes > 1 && aggregator->n_segments > 0) {
         GR_TRY(
             gr_allocate(aggregator->n_blocks, sizeof(int16_t), "exponents", &aggregator->scratch));
-        GR_TRY(gr_relay_create(comm, aggregator->codec, aggregator->sums, aggregator->segment,
-                               aggregator->size, &aggregator->relay));
+        const struct gr_relay_shape shape = {.codec = aggregator->codec,
+                                             .size = aggregator->size,
+                                             .segment = aggregator->segment,
+                                             .window = aggregator->buffers,
+                                             .floats = aggregator->floats};
+        GR_TRY(gr_relay_create(comm, &shape, aggregator->sums, aggregator->board->place,
+                               &aggregator->relay));
     }
 out:
     return status;
@@ -113,7 +123,12 @@ static gr_status make(struct gr_aggregator *aggregator) {
     struct gr_comm *comm = aggregator->comm;
     unmake(aggregator);
     aggregator->epoch = comm->epoch;
-    aggregator->lag = comm->nodes == 1 ? LAG_KEEP_ONE_NODE : LAG_KEEP;
+    aggregator->trials.took = GR_BETWEEN_AUTO; /* others may have had another sum last */
+    aggregator->trials.took_s = 0;
+    aggregator->buffers = LAG_KEEP;
+    if (comm->nodes > 1)
+        aggregator->buffers =
+            gr_relay_window(aggregator->segment * aggregator->element, aggregator->n_segments);
     gr_status mine = make_window(aggregator);
     if (mine == GR_OK) mine = make_local(aggregator);
     GR_TRY(gr_comm_agree(comm, mine));
@@ -162,6 +177,7 @@ gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout
     aggregator->steps = options->steps;
     aggregator->grid = options->grid;
     aggregator->stage = options->stage;
+    aggregator->between = options->between;
     aggregator->attempt_epoch = comm->epoch;
     aggregator->n_vectors = options->n_vectors > 0 ? options->n_vectors : 1;
     aggregator->span = round_up(layout->size > 0 ? layout->size : 1, GR_RING_BLOCK);
@@ -275,11 +291,12 @@ static size_t elements(const struct gr_aggregator *aggregator, size_t k) {
     return gr_smaller(aggregator->segment, aggregator->size - k * aggregator->segment);
 }
 
-/* Where the node's sum of segment k lies, in the leader's part. The buffer is free again for
- * segment k + lag, once segment k has been kept. */
+/* Where the node's sum of segment k lies, in the leader's part. */
 static char *sum_of(const struct gr_aggregator *aggregator, size_t k) {
-    assert(aggregator->lag > 0);
-    return aggregator->sums + k % aggregator->lag * aggregator->segment * aggregator->element;
+    assert(aggregator->buffers > 0);
+    size_t buffer = k % aggregator->buffers;
+    if (aggregator->comm->nodes > 1) buffer = aggregator->board->place[buffer];
+    return aggregator->sums + buffer * aggregator->segment * aggregator->element;
 }
 
 /*
@@ -454,8 +471,8 @@ static void check_range(struct gr_sum *call, size_t begin, size_t n) {
     }
 }
 
-/* The sum over all ranks, out of the window into this rank's own memory: the window is reused by
- * segment k + lag and ends with its epoch, while the total must outlive both. */
+/* The sum over all ranks, out of the window into this rank's own memory: the buffer is used again
+ * and ends with its epoch, while the total must outlive both. */
 static void keep_segment(struct gr_sum *call, size_t k) {
     const struct gr_aggregator *aggregator = call->aggregator;
     const size_t begin = k * aggregator->segment, n = elements(aggregator, k);
@@ -463,49 +480,102 @@ static void keep_segment(struct gr_sum *call, size_t k) {
     if (aggregator->floats && aggregator->total_weight > 0) check_range(call, begin, n);
 }
 
-/* True when segment t - lag exists; it is *k. */
-static bool segment_at(const struct gr_aggregator *aggregator, size_t t, size_t lag, size_t *k) {
-    *k = t - lag;
-    return t >= lag && *k < aggregator->n_segments;
+/* A step and the two before it. */
+struct gr_steps {
+    struct gr_step now, before, earlier;
+};
+
+/* Step t: without a leader's decision in one node, where nothing is waited for but the node. */
+static void next_step(const struct gr_aggregator *aggregator, size_t t, struct gr_steps *steps) {
+    const size_t n = aggregator->n_segments;
+    steps->earlier = steps->before;
+    steps->before = steps->now;
+    if (aggregator->comm->nodes > 1 && t > 0)
+        steps->now = aggregator->board->step[t % 2];
+    else
+        steps->now = (struct gr_step){.encoded = gr_smaller(t + 1, n),
+                                      .kept = t < LAG_KEEP ? 0 : gr_smaller(t + 1 - LAG_KEEP, n)};
+}
+
+/* A rank's share of a step; what is furthest on first, for a rank alone encodes into the buffer
+ * that it frees. */
+static void take_step(struct gr_sum *call, const struct gr_steps *steps) {
+    for (size_t k = steps->before.kept; k < steps->now.kept; k++)
+        keep_segment(call, k);
+    for (size_t k = steps->earlier.encoded; k < steps->before.encoded; k++)
+        sum_segment(call, k);
+    for (size_t k = steps->before.encoded; k < steps->now.encoded; k++)
+        encode_segment(call, k);
+}
+
+/* The leader's part before its share of a step: the node has finished the step before, and its sums
+ * of the segments that were encoded yet earlier go on. */
+static gr_status relay_step(struct gr_aggregator *aggregator, const struct gr_steps *steps) {
+    if (aggregator->comm->node_size == 1) return GR_OK;
+    gr_relay_offer(&aggregator->relay, steps->earlier.encoded);
+    gr_relay_keep(&aggregator->relay, steps->before.kept);
+    return gr_relay_move(&aggregator->relay, false);
 }
 
 /*
- * The leader's part of step t. Receives are posted first, so that no message arrives unexpected;
- * then the segments furthest on, whose messages have been under way longest and are waited for
- * least.
+ * The leader's part after its share: step t + 1. Where nothing has become whole, there is no room
+ * to begin another segment and the node has nothing half done, the step is put off until a message
+ * has come. A leader alone in its node knows that it has finished; of others it knows in the next
+ * step.
  */
-static gr_status relay_step(struct gr_aggregator *aggregator, size_t t) {
+static gr_status decide_step(struct gr_aggregator *aggregator, size_t t,
+                             const struct gr_steps *steps) {
     gr_status status = GR_OK;
     struct gr_relay *relay = &aggregator->relay;
-    size_t k;
-    if (segment_at(aggregator, t, 0, &k)) GR_TRY(gr_relay_expect(relay, k));
-    if (segment_at(aggregator, t, LAG_DOWN, &k)) GR_TRY(gr_relay_down(relay, k));
-    if (segment_at(aggregator, t, LAG_TURN, &k)) GR_TRY(gr_relay_turn(relay, k));
-    if (segment_at(aggregator, t, LAG_UP, &k)) GR_TRY(gr_relay_up(relay, k));
-    if (segment_at(aggregator, t, LAG_KEEP, &k)) GR_TRY(gr_relay_finish(relay, k));
+    struct gr_step *next = &aggregator->board->step[(t + 1) % 2];
+    const struct gr_step *now = &steps->now;
+    const bool alone = aggregator->comm->node_size == 1;
+    const bool half_done =
+        !alone && (now->encoded > steps->earlier.encoded || now->kept > steps->before.kept);
+    if (alone) {
+        gr_relay_offer(relay, now->encoded);
+        gr_relay_keep(relay, now->kept);
+    }
+    for (bool wait = false;; wait = true) {
+        GR_TRY(gr_relay_move(relay, wait));
+        *next = (struct gr_step){now->encoded, gr_relay_whole(relay)};
+        if (next->encoded < aggregator->n_segments && gr_relay_begin(relay)) next->encoded++;
+        if (half_done || next->kept > now->kept || next->encoded > now->encoded) break;
+    }
 out:
     return status;
 }
 
 /*
- * Collective. In step t segment t is encoded, t - LAG_SUM added up, t - lag kept. The barrier
- * between two steps is the only synchronisation: within a step no buffer is written by one rank and
- * touched by another. GR_LOST when a member dies: the segments kept so far are then worthless, and
- * `held` stays false.
+ * Collective. The barrier between two steps is the only synchronisation: within a step no buffer is
+ * written by one rank and touched by another. GR_LOST when a member dies: the segments kept so far
+ * are then worthless, and `held` stays false.
  */
 static gr_status run_pipeline(struct gr_sum *call) {
     gr_status status = GR_OK;
     struct gr_aggregator *aggregator = call->aggregator;
     struct gr_comm *comm = aggregator->comm;
-    size_t steps = aggregator->n_segments + aggregator->lag, k;
-    for (size_t t = 0; t < steps; t++) {
-        if (t > 0) GR_TRY(gr_node_barrier(comm, "a segment of a sum"));
-        if (comm->nodes > 1 && gr_comm_leads(comm)) GR_TRY(relay_step(aggregator, t));
-        /* This first: a rank alone in its node encodes into the buffer that it frees. */
-        if (segment_at(aggregator, t, aggregator->lag, &k)) keep_segment(call, k);
-        if (segment_at(aggregator, t, LAG_SUM, &k)) sum_segment(call, k);
-        if (segment_at(aggregator, t, 0, &k)) encode_segment(call, k);
+    const bool relays = comm->nodes > 1 && gr_comm_leads(comm) && aggregator->n_segments > 0;
+    struct gr_steps steps = {0};
+    const double begin_s = gr_clock_seconds();
+    if (relays) {
+        gr_relay_start(&aggregator->relay, aggregator->trials.way);
+        (void)gr_relay_begin(&aggregator->relay);
     }
+    for (size_t t = 0; steps.now.kept < aggregator->n_segments; t++) {
+        if (t > 0) GR_TRY(gr_node_barrier(comm, "a segment of a sum"));
+        next_step(aggregator, t, &steps);
+        if (relays) GR_TRY(relay_step(aggregator, &steps));
+        take_step(call, &steps);
+        if (relays && steps.now.kept < aggregator->n_segments)
+            GR_TRY(decide_step(aggregator, t, &steps));
+    }
+    if (relays) {
+        gr_relay_keep(&aggregator->relay, aggregator->n_segments);
+        GR_TRY(gr_relay_finish(&aggregator->relay));
+    }
+    aggregator->trials.took = aggregator->trials.way;
+    aggregator->trials.took_s = gr_clock_seconds() - begin_s;
 out:
     return status;
 }

@@ -9,6 +9,28 @@
 #include "comm/running_sum.h"
 #include "comm/transpose.h"
 
+/* How far the segments of a sum are by the end of a step of the pipeline. */
+struct gr_step {
+    uint64_t encoded, kept;
+};
+
+/* Decisions of a leader for its node, in its part of the window. Two steps in turn, so that one is
+ * read while the next is written. */
+struct gr_board {
+    struct gr_step step[2];
+    uint16_t place[GR_RELAY_SEGMENTS_MAX]; /* see gr_relay */
+};
+
+/* Ways between nodes, and what has been found out about them. */
+struct gr_between_trials {
+    enum gr_between way;                /* of the present sum */
+    bool trial;                         /* to find out about it */
+    enum gr_between took;               /* of the last one that succeeded, AUTO: none; its time */
+    double took_s;                      /* on this rank */
+    unsigned n[GR_BETWEEN_MPI + 1];     /* sums begun, up to the number of trials */
+    double least_s[GR_BETWEEN_MPI + 1]; /* of them; 0: none has succeeded */
+};
+
 struct gr_aggregator {
     struct gr_comm *comm;           /* borrowed */
     const struct gr_layout *layout; /* borrowed */
@@ -20,18 +42,21 @@ struct gr_aggregator {
     size_t element; /* bytes of a sum */
     bool floats;    /* whose sums may overflow */
     size_t n_blocks, n_segments, segment;
-    size_t lag; /* of keeping; as many sums are under way */
+    size_t buffers; /* of sums of segments, in the leader's part */
     /* Of the epoch in which they were made. */
     bool made;
     uint32_t epoch;
     struct gr_window window;
-    int16_t **exponents_of; /* of the node's ranks, in the window; array owned */
-    char **slots_of;        /* idem: SLOTS segments each */
-    int16_t *exponents_all; /* over all nodes, in the leader's part */
-    char *sums;             /* `lag` segments, in the leader's part */
-    int16_t *exponents;     /* agreed; owned */
-    int16_t *scratch;       /* exponents of other nodes; leaders; owned */
-    struct gr_relay relay;  /* leaders, where there are several nodes */
+    int16_t **exponents_of;  /* of the node's ranks, in the window; array owned */
+    char **slots_of;         /* idem: SLOTS segments each */
+    int16_t *exponents_all;  /* over all nodes, in the leader's part */
+    char *sums;              /* `buffers` segments, idem */
+    struct gr_board *board;  /* idem */
+    int16_t *exponents;      /* agreed; owned */
+    int16_t *scratch;        /* exponents of other nodes; leaders; owned */
+    struct gr_relay relay;   /* leaders, where there are several nodes */
+    enum gr_between between; /* as asked for */
+    struct gr_between_trials trials;
     /* The last sum over all ranks; it outlives the epoch in which it was taken. */
     char *total;                      /* layout size words; owned; NULL: none has been taken yet */
     bool held;                        /* it is complete */
@@ -65,6 +90,13 @@ struct gr_sum {
 static inline size_t gr_smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
+
+/* ---- between.c ------------------------------------------------------------------------------- */
+
+/* Not collective. The way that rank 0 names for the next sum. */
+enum gr_between gr_between_propose(const struct gr_aggregator *aggregator);
+/* Not collective. The way of the sum that begins, and what the last one took all ranks together. */
+void gr_between_take(struct gr_aggregator *aggregator, enum gr_between way, int64_t total_ns);
 
 /* ---- public_grid.c --------------------------------------------------------------------------- */
 

@@ -117,6 +117,18 @@ out:
     return status;
 }
 
+/*
+ * Collective over the world. A communicator for sums by MPI, made while all are there: later it
+ * could not be, for its making cannot be given up. An earlier world's is left to MPI.
+ */
+static int split_leaders(struct gr_comm *comm) {
+    comm->leaders = MPI_COMM_NULL;
+    comm->leaders_epoch = comm->epoch;
+    if (comm->nodes == 1) return MPI_SUCCESS;
+    return MPI_Comm_split(comm->world, gr_comm_leads(comm) ? 0 : MPI_UNDEFINED, comm->node_index,
+                          &comm->leaders);
+}
+
 gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t *order) {
     gr_status status = GR_OK;
     MPI_Comm host = MPI_COMM_NULL;
@@ -141,8 +153,9 @@ gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t 
      * No message comes before all can take it. A rank that dies here may be noticed by some only:
      * they are members all the same, and find that somebody is missing.
      */
-    int code = MPI_Barrier(comm->world);
-    if (epoch == 0) GR_TRY(gr_mpi_check(code, "MPI_Barrier"));
+    int code = split_leaders(comm);
+    if (code == MPI_SUCCESS) code = MPI_Barrier(comm->world);
+    if (epoch == 0) GR_TRY(gr_mpi_check(code, "MPI_Comm_split, MPI_Barrier"));
     comm->lost = comm->lost || code != MPI_SUCCESS;
 out:
     gr_part_release(&part);
@@ -169,7 +182,7 @@ gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options
     struct gr_comm *comm = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *comm, "communicator", &comm));
     comm->world = world;
-    comm->control = comm->members = MPI_COMM_NULL;
+    comm->control = comm->members = comm->leaders = MPI_COMM_NULL;
     comm->options = *options;
     comm->window.mine.fd = -1;
     comm->leads = comm->watching = -1;
@@ -255,6 +268,7 @@ void gr_comm_free(struct gr_comm *comm) {
     /* With members lost MPI_Comm_free might wait for them: MPI_Finalize takes what is left. */
     if (comm->epoch == 0 && !comm->lost) {
         if (comm->members != MPI_COMM_NULL) MPI_Comm_free(&comm->members);
+        if (comm->leaders != MPI_COMM_NULL) MPI_Comm_free(&comm->leaders);
         if (comm->control != MPI_COMM_NULL) MPI_Comm_free(&comm->control);
         if (comm->world != MPI_COMM_NULL) MPI_Comm_free(&comm->world);
     }

@@ -129,6 +129,10 @@ struct gr_comm {
     MPI_Comm control;       /* messages */
     MPI_Comm members;       /* of gr_comm_members, MPI_COMM_NULL: not asked for yet, */
     uint32_t members_epoch; /* and the epoch whose it is */
+    /* The leaders of the nodes of leaders_epoch, for collectives of MPI; MPI_COMM_NULL: this rank
+     * is none, or there is one node. */
+    MPI_Comm leaders;
+    uint32_t leaders_epoch;
     int slot, slots;
     struct gr_peer *peers; /* slots of them; owned */
     int *watched;          /* descriptors of processes of this host, -1: it has ended; owned */
@@ -147,6 +151,7 @@ struct gr_comm {
     int *rank_of; /* of each slot, -1: no member; owned */
     int node_rank, node_size;
     int node_index, nodes;
+    bool far;                     /* leaders are on several hosts */
     struct gr_comm_place *places; /* of each rank; room for slots; owned */
     int *leader_of;               /* slot of each node's leader; room for slots; owned */
     int *node_slot;               /* slots of this node's ranks; room for slots; owned */
@@ -219,7 +224,8 @@ gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t 
 gr_status gr_membership_enter(struct gr_comm *comm, uint32_t epoch, const uint32_t *slots,
                               const uint32_t *fds, size_t n, struct gr_part *mine) GR_CHECKED;
 
-/* ---- tree.c: messages between leaders, called by leaders only -------------------------------- */
+/* ---- leader_tree.c: messages between leaders, called by leaders only
+ * -------------------------------- */
 
 enum { GR_TREE_CHILDREN = 2 };
 
@@ -230,8 +236,9 @@ int gr_tree_children(const struct gr_comm *comm, int *first);
 /* acc[0..n-1] becomes the combination of itself and more[0..n-1]. */
 typedef void (*gr_combine_function)(void *acc, const void *more, size_t n);
 
-/* Combines `count` elements over all leaders, on all leaders. scratch: as large as values. When
- * comm->pending has grown meanwhile neither may be freed: MPI may still use them. */
+/* Combines `count` elements over all leaders, on all leaders, in an order that differs between
+ * them: `combine` must not depend on it. scratch: as large as values. When comm->pending has grown
+ * meanwhile neither may be freed: MPI may still use them. */
 gr_status gr_tree_all(struct gr_comm *comm, void *values, void *scratch, size_t count,
                       size_t element_size, gr_combine_function combine) GR_CHECKED;
 /* Bytes of the root's to all leaders. */
@@ -249,6 +256,9 @@ gr_status gr_tree_receive(struct gr_comm *comm, int leader, int tag, void *bytes
 /* n: the bytes that a receive is to bring, else GR_ERROR_INTERNAL; 0 for a send. */
 gr_status gr_tree_wait(struct gr_comm *comm, int leader, const char *what, MPI_Request *request,
                        size_t n) GR_CHECKED;
+/* The same, without waiting: whether it is complete. */
+gr_status gr_tree_look(struct gr_comm *comm, int leader, const char *what, MPI_Request *request,
+                       size_t n, bool *done) GR_CHECKED;
 gr_status gr_message_send(struct gr_comm *comm, int slot, int tag, const void *bytes, size_t n,
                           MPI_Request *request) GR_CHECKED;
 gr_status gr_message_receive(struct gr_comm *comm, int slot, int tag, void *bytes, size_t n,

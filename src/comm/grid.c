@@ -152,6 +152,8 @@ enum {
     N_RIDERS = STEPS + GR_REAL_WORDS,
     MEMBERS = N_RIDERS,
     FAILED,
+    BETWEEN, /* rank 0's: the way of this sum */
+    TOOK,    /* nanoseconds of the last */
     N_SUMS
 };
 
@@ -207,6 +209,8 @@ gr_status gr_sum_weights(struct gr_sum *call) {
         mine = ride(call, &call->mine[i], sums);
     sums[MEMBERS] = (int64_t)call->n_mine;
     sums[FAILED] = mine != GR_OK;
+    sums[BETWEEN] = aggregator->comm->rank == 0 ? (int64_t)gr_between_propose(aggregator) : 0;
+    sums[TOOK] = (int64_t)(aggregator->trials.took_s * 1e9);
     if (mine == GR_OK && !aggregator->combination.combine && !(aggregator->grid.clip_norm > 0))
         call->refused = find_exponents(call);
     GR_TRY(gr_comm_sum_int64(aggregator->comm, sums, N_SUMS));
@@ -214,6 +218,9 @@ gr_status gr_sum_weights(struct gr_sum *call) {
     if (sums[MEMBERS] != call->n_members)
         return gr_fail(GR_ERROR_INTERNAL, "%lld contributions to a sum of %u",
                        (long long)sums[MEMBERS], call->n_members);
+    if (sums[BETWEEN] < GR_BETWEEN_AUTO || sums[BETWEEN] > GR_BETWEEN_MPI)
+        return gr_fail(GR_ERROR_INTERNAL, "a sum by way %lld", (long long)sums[BETWEEN]);
+    gr_between_take(aggregator, (enum gr_between)sums[BETWEEN], sums[TOOK]);
     aggregator->examples = (uint64_t)sums[EXAMPLES];
     aggregator->total_weight = (double)gr_real_value(sums + WEIGHT);
     aggregator->total_steps = (double)gr_real_value(sums + STEPS);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages between the leaders of nodes along a binary tree whose root is rank 0.
+ * Messages between the leaders of nodes, mostly along a binary tree whose root is rank 0.
  *
  * Point-to-point messages rather than MPI_Ireduce and MPI_Ibcast: each wait then has one peer, whom
  * a loss can name; an abandoned one leaves no schedule behind in the library; they go on when the
@@ -98,6 +98,11 @@ gr_status gr_tree_wait(struct gr_comm *comm, int leader, const char *what, MPI_R
     return gr_wait_request(comm, request, what, comm->leader_of[leader], n);
 }
 
+gr_status gr_tree_look(struct gr_comm *comm, int leader, const char *what, MPI_Request *request,
+                       size_t n, bool *done) {
+    return gr_wait_look(comm, request, what, comm->leader_of[leader], n, done);
+}
+
 /*
  * A receive and its wait; abandoned on failure, so no request of this call outlives it uncounted.
  */
@@ -132,10 +137,9 @@ out:
     return status;
 }
 
-/* Up the tree and down again, 2 log2(nodes) messages one after the other. Children are combined in
- * ascending order, so the same nodes give the same bits even for floats. */
-gr_status gr_tree_all(struct gr_comm *comm, void *values, void *scratch, size_t count,
-                      size_t element_size, gr_combine_function combine) {
+/* Up the tree and down again, 2 log2(nodes) messages one after the other. */
+static gr_status combine_by_tree(struct gr_comm *comm, void *values, void *scratch, size_t count,
+                                 size_t element_size, gr_combine_function combine) {
     gr_status status = GR_OK;
     int first, children = gr_tree_children(comm, &first), parent = gr_tree_parent(comm);
     size_t bytes = count * element_size;
@@ -147,4 +151,66 @@ gr_status gr_tree_all(struct gr_comm *comm, void *values, void *scratch, size_t 
     GR_TRY(gr_tree_broadcast(comm, values, bytes));
 out:
     return status;
+}
+
+/* Both at once: what this leader has goes to another, whose values come into `scratch`. */
+static gr_status swap(struct gr_comm *comm, int leader, const void *values, void *scratch,
+                      size_t n) {
+    static const char what[] = "a sum or broadcast between nodes";
+    gr_status status = GR_OK;
+    MPI_Request receive = MPI_REQUEST_NULL, send = MPI_REQUEST_NULL;
+    GR_TRY(gr_tree_receive(comm, leader, GR_TREE_TAG_UP, scratch, n, &receive));
+    GR_TRY(gr_tree_send(comm, leader, GR_TREE_TAG_UP, values, n, &send));
+    GR_TRY(gr_tree_wait(comm, leader, what, &receive, n));
+    GR_TRY(gr_tree_wait(comm, leader, what, &send, 0));
+out:
+    if (status != GR_OK) gr_message_abandon(comm, &receive);
+    if (status != GR_OK) gr_message_abandon(comm, &send);
+    return status;
+}
+
+/*
+ * Recursive doubling (Thakur, Rabenseifner, Gropp 2005): in turn k each leader swaps with the one
+ * whose index differs in bit k, log2(nodes) messages one after the other. Leaders beyond the
+ * largest power of two, `even`, give theirs to one below it before, and get the result behind.
+ */
+static gr_status combine_by_doubling(struct gr_comm *comm, int even, void *values, void *scratch,
+                                     size_t count, size_t element_size,
+                                     gr_combine_function combine) {
+    gr_status status = GR_OK;
+    const int me = comm->node_index, partner = me < even ? me + even : me - even;
+    const size_t bytes = count * element_size;
+    if (me >= even) {
+        GR_TRY(send_now(comm, partner, GR_TREE_TAG_UP, values, bytes));
+        return receive_now(comm, partner, GR_TREE_TAG_DOWN, values, bytes);
+    }
+    if (partner < comm->nodes) {
+        GR_TRY(receive_now(comm, partner, GR_TREE_TAG_UP, scratch, bytes));
+        combine(values, scratch, count);
+    }
+    for (int bit = 1; bit < even; bit *= 2) {
+        GR_TRY(swap(comm, me ^ bit, values, scratch, bytes));
+        combine(values, scratch, count);
+    }
+    if (partner < comm->nodes) GR_TRY(send_now(comm, partner, GR_TREE_TAG_DOWN, values, bytes));
+out:
+    return status;
+}
+
+/*
+ * Between hosts it is the way with fewer messages one after the other, which all leaders find
+ * alike. On one host, where more leaders than cores may share it, the tree is faster: in each of
+ * its turns fewer of them have to be awake.
+ */
+gr_status gr_tree_all(struct gr_comm *comm, void *values, void *scratch, size_t count,
+                      size_t element_size, gr_combine_function combine) {
+    int even = 1, turns = 0, levels = 0;
+    for (; 2 * even <= comm->nodes; even *= 2)
+        turns++;
+    for (int i = comm->nodes - 1; i > 0; i = (i - 1) / GR_TREE_CHILDREN)
+        levels++;
+    if (even < comm->nodes) turns += 2;
+    if (comm->far && turns < 2 * levels)
+        return combine_by_doubling(comm, even, values, scratch, count, element_size, combine);
+    return combine_by_tree(comm, values, scratch, count, element_size, combine);
 }

@@ -38,6 +38,10 @@ static void lay_out(struct gr_comm *comm, const uint32_t *slots, size_t n) {
     comm->rank = comm->rank_of[comm->slot];
     comm->node_index = comm->places[comm->rank].node;
     comm->node_rank = comm->places[comm->rank].node_rank;
+    comm->far = comm->options.far && comm->nodes > 1;
+    for (int i = 1; i < comm->nodes; i++)
+        if (comm->peers[comm->leader_of[i]].host != comm->peers[comm->leader_of[0]].host)
+            comm->far = true;
     comm->node_size = 0;
     for (int i = 0; i < comm->size; i++)
         if (comm->places[i].node == comm->node_index)

@@ -124,13 +124,17 @@ static gr_status judge_silence(struct gr_wait *wait, double added_s) {
     gr_status status = GR_OK;
     struct gr_comm *comm = wait->comm;
     const double ask_s = comm->collective_s / GR_WAIT_ASKS;
-    const int n = wait->peer < 0 ? comm->node_size : 1;
+    const bool leaders = wait->peer == GR_WAIT_LEADERS;
+    const int n = leaders ? comm->nodes : wait->peer == GR_WAIT_NODE ? comm->node_size : 1;
+    const int *slots = leaders                      ? comm->leader_of
+                       : wait->peer == GR_WAIT_NODE ? comm->node_slot
+                                                    : &wait->peer;
     if (!comm->tolerant && wait->waited_s >= comm->collective_s / 2)
         return suspect(wait, "its peers"); /* where nobody answers the wait itself is judged */
     if (!comm->tolerant || wait->waited_s < ask_s) return GR_OK;
     comm->idle_s = wait->asks ? comm->idle_s + added_s : 0;
     for (int i = 0; i < n; i++) {
-        const int slot = wait->peer < 0 ? comm->node_slot[i] : wait->peer;
+        const int slot = slots[i];
         struct gr_peer *peer = &comm->peers[slot];
         char whom[32];
         if (slot == comm->slot) continue;
@@ -200,6 +204,18 @@ out:
     return status;
 }
 
+gr_status gr_wait_look(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
+                       size_t n, bool *done) {
+    gr_status status = GR_OK;
+    MPI_Status came;
+    int complete = 0;
+    GR_TRY(gr_detect_error(comm, MPI_Test(request, &complete, &came), "MPI_Test"));
+    *done = complete != 0;
+    if (*done) status = check_length(&came, what, peer, n);
+out:
+    return status;
+}
+
 /* Polls the request; the event lets a rank of this node that sends a control message end a sleep
  * early. */
 gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
@@ -207,14 +223,13 @@ gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char
     gr_status status = GR_OK;
     struct gr_wait_event *event = gr_comm_wait_event(comm);
     struct gr_wait wait;
-    MPI_Status came;
+    bool done = false;
     gr_wait_start(&wait, comm, what, peer, true);
     for (;;) {
         uint32_t seen = atomic_load(&event->value);
-        int done = 0;
         if (comm->lost) return gr_comm_lose(comm, "the membership changes");
-        GR_TRY(gr_detect_error(comm, MPI_Test(request, &done, &came), "MPI_Test"));
-        if (done) return check_length(&came, what, peer, n);
+        GR_TRY(gr_wait_look(comm, request, what, peer, n, &done));
+        if (done) break;
         GR_TRY(gr_wait_pause(&wait, event, seen));
     }
 out:

@@ -22,11 +22,14 @@ struct gr_wait_event {
 
 void gr_wait_event_signal(struct gr_wait_event *event);
 
+/* Waits for no one in particular, but for some rank of this node, or some leader of a node. */
+enum { GR_WAIT_NODE = -1, GR_WAIT_LEADERS = -2 };
+
 /* A wait, from the first look to success, loss or deadline. */
 struct gr_wait {
     struct gr_comm *comm;
     const char *what; /* what is waited for, for the message */
-    int peer;         /* the slot waited for; -1: no one in particular */
+    int peer;         /* the slot waited for, GR_WAIT_NODE or GR_WAIT_LEADERS */
     bool polling;     /* what is waited for need not ring the event */
     double waited_s, looked_s;
     double told_s; /* before the first round: when it was last told who is waited for, and */
@@ -70,6 +73,9 @@ double gr_wait_rest(const struct gr_comm *comm, struct gr_wait_event *event, uin
  */
 gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
                           size_t n) GR_CHECKED;
+/* The same, without waiting: whether it is complete. */
+gr_status gr_wait_look(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
+                       size_t n, bool *done) GR_CHECKED;
 
 /* Whether MPI tells by this code that a process has failed, which it does with failure mitigation.
  */

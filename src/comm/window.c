@@ -121,7 +121,7 @@ gr_status gr_node_barrier(struct gr_comm *comm, const char *what) {
         return GR_OK;
     }
     struct gr_wait wait;
-    gr_wait_start(&wait, comm, what, -1, false);
+    gr_wait_start(&wait, comm, what, GR_WAIT_NODE, false);
     while (atomic_load_explicit(&node->barrier.value, memory_order_acquire) == seen) {
         status = gr_wait_pause(&wait, &node->barrier, seen);
         if (status == GR_OK) continue;

@@ -14,6 +14,7 @@
     }
 
 TEXT_OF(gr_encoding_text, gr_encoding, GR_ENCODING_WORDS)
+TEXT_OF(gr_between_text, gr_between, GR_BETWEEN_WORDS)
 TEXT_OF(gr_stop_text, gr_stop_metric, GR_STOP_METRIC_WORDS)
 TEXT_OF(gr_sampling_text, gr_sampling, GR_SAMPLING_WORDS)
 TEXT_OF(gr_optimizer_text, gr_optimizer, GR_OPTIMIZER_WORDS)

@@ -90,6 +90,15 @@ static void check_aggregation(const struct gr_rule_context *r) {
         REFUSE(r, "aggregation.encoding",
                "found ring16, allowed up to %d silos in a round, not %u (%s)", GR_RING16_SILOS_MAX,
                most, config->round.participants > 0 ? "round.participants" : "data.silos");
+    if (config->aggregation.encoding == GR_ENCODING_FLOAT32 &&
+        (config->aggregation.between == GR_BETWEEN_DIRECT ||
+         config->aggregation.between == GR_BETWEEN_MPI) &&
+        gr_rule_sound(r, "aggregation.encoding") && gr_rule_sound(r, "aggregation.between"))
+        REFUSE(
+            r, "aggregation.between",
+            "found %s, allowed auto or tree with aggregation.encoding float32, whose sums depend "
+            "on their order",
+            gr_between_text(config->aggregation.between));
     check_grid(r);
 }
 

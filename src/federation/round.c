@@ -44,7 +44,8 @@ gr_status gr_round_create(struct gr_federation *f) {
                  .n_selected = participants > 0 ? participants : n},
         .n_vectors = gr_strategy_sent(strategy),
         .steps = strategy->sends_steps,
-        .combination = {strategy->combine, &f->config->strategy}};
+        .combination = {strategy->combine, &f->config->strategy},
+        .between = f->config->aggregation.between};
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *f->round, "a round", &f->round));
     f->round->closed_epoch = UINT32_MAX; /* none yet */
@@ -85,6 +86,11 @@ bool gr_round_is_whole(const struct gr_federation *f, struct gr_release_basis *a
     *all =
         (struct gr_release_basis){.silos = f->round->roster.n_members, .rows = f->round->examples};
     return f->round->closed_epoch == gr_comm_epoch(f->comm);
+}
+
+bool gr_federation_between(const struct gr_federation *f, enum gr_between *way,
+                           double least_s[GR_BETWEEN_MPI + 1]) {
+    return gr_aggregate_between(f->round->aggregator, way, least_s);
 }
 
 /*

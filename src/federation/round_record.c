@@ -165,6 +165,32 @@ static void note_participation(struct gr_run_state *run, uint32_t round) {
     note_partial(run, &p, round);
 }
 
+/*
+ * The way of sums between nodes, when it is settled and when it changes, as it does after a loss:
+ * with the seconds of the best sum in each way that was tried.
+ */
+static void note_between(struct gr_run_state *run, uint32_t round) {
+    enum gr_between way;
+    double least_s[GR_BETWEEN_MPI + 1];
+    const bool settled = gr_federation_between(run->federation, &way, least_s);
+    json_t *seconds = NULL, *object = NULL;
+    char *detail = NULL;
+    if (!settled || way == GR_BETWEEN_AUTO || way == run->between) return;
+    seconds = json_object();
+    for (int i = GR_BETWEEN_TREE; i <= GR_BETWEEN_MPI; i++)
+        if (least_s[i] > 0)
+            json_object_set_new(seconds, gr_between_text((enum gr_between)i),
+                                json_real(least_s[i]));
+    object = json_pack("{s:s,s:o}", "way", gr_between_text(way), "seconds", seconds);
+    detail = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
+    if (!detail)
+        gr_records_unwritten(run, "between", round);
+    else if (gr_records_note(run, "between", round, detail, NULL))
+        run->between = way;
+    free(detail);
+    json_decref(object);
+}
+
 /* ---- scores --------------------------------------------------------------------------------- */
 
 /* The row and column of a common table that no score could be had of. */
@@ -443,6 +469,7 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         GR_TRY(gr_metrics_amend(run->metrics, metrics));
     } else {
         note_participation(run, metrics->round);
+        note_between(run, metrics->round);
         GR_TRY(note_unscored(run, metrics->round));
         GR_TRY(gr_metrics_append(run->metrics, metrics));
         GR_TRY(watch_participation(run, metrics));

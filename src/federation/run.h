@@ -51,6 +51,7 @@ struct gr_run_state {
     struct gr_flags noted;   /* bits of what its events have told of each silo; n_silos */
     struct gr_flags sitting; /* why each silo sits out, as its events have told; n_silos */
     struct gr_flags listed;  /* room for a list; n_silos */
+    enum gr_between between; /* the way between nodes that has been told; AUTO: none */
     char *partial;           /* the detail of the "partial" that stands; owned; NULL: none */
     bool released_known;     /* whether the event "releases" that stands is of `released` */
     struct gr_release_entry released[GR_RELEASES_MAX];

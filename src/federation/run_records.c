@@ -433,6 +433,7 @@ static gr_status take_over(struct gr_run_state *run, uint32_t rounds) {
     GR_TRY(open_files(run, rounds));
     run->written = rounds;
     /* This rank does not know which events stand in the records: they are told anew. */
+    run->between = GR_BETWEEN_AUTO;
     gr_free(run->partial);
     run->released_known = false; /* the event that stands is of the rank that was rank 0 */
     run->partial = NULL;

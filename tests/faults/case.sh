@@ -3,6 +3,7 @@
 # driver.sh, which sets
 #   NAME REPEAT MODE (shm|tcp|early) SEED RANKS SILOS ROUNDS FAULTS END (finished|stopped)
 #   VICTIM SIGNAL MOMENT  with MODE early: the rank that is struck, how, seconds after it began
+#   AGGREGATION  words of that section
 #   SETTINGS  lines of YAML, "section: {...}", added to the config; SAMPLED
 #   OVERRIDES words for the run with faults, LASTING those of them for its resumption and its replay
 . "$TESTS/environment.sh"
@@ -43,7 +44,9 @@ data:
 train: {learning_rate: 0.05, batch_size: 8, epochs: 1}
 $SETTINGS
 YAML
-    [ "$MODE" != tcp ] || echo "aggregation: {ranks_per_node: 1}" >>"$CASE/base.yaml"
+    local aggregation=$AGGREGATION
+    [ "$MODE" != tcp ] || aggregation="ranks_per_node: 1${aggregation:+, $aggregation}"
+    [ -z "$aggregation" ] || echo "aggregation: {$aggregation}" >>"$CASE/base.yaml"
     { cat "$CASE/base.yaml"; case_faults; } >"$CASE/case.yaml"
 }
 

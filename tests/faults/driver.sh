@@ -55,11 +55,14 @@ draw_case() {
     state=$SEED; draw 2; state=$((state ^ drawn << 40 ^ SEED << 20))
     draw 4; RANKS=$((3 + drawn))
     draw $((RANKS + 1)); SILOS=$((RANKS + drawn))
-    pick "[8]" "[8]" "[200, 150]"; SETTINGS="model: {type: mlp, hidden: $drawn}"
+    # The last has sums of two segments.
+    pick "[8]" "[8]" "[200, 150]" "[1300, 150]"; SETTINGS="model: {type: mlp, hidden: $drawn}"
     draw 2; every=$((1 + drawn)); SETTINGS+=$'\n'"checkpoint: {every: $every, keep: 2}"
     draw 2; [ "$drawn" = 0 ] || SETTINGS+=$'\n'"strategy: {name: fedavgm}"
     draw 5; [ "$drawn" != 0 ] || { SAMPLED=1; SETTINGS+=$'\n'"round: {participants: $((SILOS - 1))}"; }
     draw "$SILOS"; silo=$drawn
+    pick auto auto mpi mpi tree direct; AGGREGATION="between: $drawn"
+    pick 0 0 1 2; [ "$MODE" = tcp ] || AGGREGATION+=", ranks_per_node: $drawn"
     draw 4; round=$((2 + drawn))
     # shellcheck disable=SC2086
     draw_fault "$silo" "$round" "" $kinds
@@ -87,7 +90,7 @@ draw_early() {
     draw 1000; MOMENT=$(printf '%d.%03d' $((drawn / 1000)) $((drawn % 1000)))
 }
 
-MODE=shm SEED=1 RANKS=3 SILOS=3 ROUNDS=6 FAULTS="" END=finished SAMPLED="" OVERRIDES="" LASTING="" every=1
+MODE=shm SEED=1 RANKS=3 SILOS=3 ROUNDS=6 FAULTS="" END=finished SAMPLED="" OVERRIDES="" LASTING="" AGGREGATION="" every=1
 SETTINGS=$'model: {type: mlp, hidden: [8]}\ncheckpoint: {every: 1, keep: 2}'
 case ${1:-} in
 [0-9]*)

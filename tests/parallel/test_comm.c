@@ -8,11 +8,12 @@
 
 #include "parallel.h"
 
-/* Calls `run` with communicators of 0 (as found), 1, 2 and 3 ranks per node. */
+/* Calls `run` with communicators of 0 (as found), 1, 2 and 3 ranks per node, and as if the nodes
+ * were hosts, of 1 and 2. */
 static int for_each_grouping(int (*run)(struct gr_comm *comm)) {
     int bad = 0;
-    for (uint32_t group = 0; group < 4; group++) {
-        struct gr_comm_options options = {.ranks_per_node = group};
+    for (uint32_t c = 0; c < 6; c++) {
+        struct gr_comm_options options = {.ranks_per_node = c < 4 ? c : c - 3, .far = c > 3};
         struct gr_comm *comm = NULL;
         EXPECT(gr_comm_create(MPI_COMM_WORLD, &options, &comm) == GR_OK);
         bad += run(comm);

@@ -26,12 +26,22 @@ for group in 1 2 3; do
     check "$group ranks a node" equal \
         "$(digest_of 4 -- small.yaml --set aggregation.ranks_per_node=$group)" "$want"
 done
+# Each way between nodes, and what the records say of it.
+for placed in "2 1" "3 1" "5 1" "8 1" "5 2" "8 2"; do
+    for between in direct mpi; do
+        check "between $between, $placed" equal "$(digest_of ${placed% *} -- small.yaml \
+            --set aggregation.ranks_per_node=${placed#* } --set aggregation.between=$between)" "$want"
+        check "the event says $between, $placed" grep -q "\"event\":\"between\".*\"way\":\"$between\"" \
+            "$(ls -td run-*/ | head -n 1)/events.jsonl"
+    done
+done
+check "between auto" equal "$(digest_of 3 -- small.yaml --set aggregation.ranks_per_node=1 --set aggregation.between=auto)" "$want"
 algorithms="1 2 3 4 5 6 7"
 for algorithm in $algorithms; do
     check "reduce algorithm $algorithm" equal "$(digest_of 5 \
         --mca coll_tuned_use_dynamic_rules 1 --mca coll_tuned_reduce_algorithm $algorithm \
-        --mca coll_tuned_ireduce_algorithm 1 --mca coll_libnbc_ireduce_algorithm 0 -- \
-        small.yaml --set aggregation.ranks_per_node=1)" "$want"
+        --mca coll_tuned_ireduce_algorithm 1 --mca coll_libnbc_iallreduce_algorithm $((algorithm % 5)) -- \
+        small.yaml --set aggregation.ranks_per_node=1 --set aggregation.between=mpi)" "$want"
 done
 check "another seed gives another model" differ "$(digest_of 2 -- small.yaml --set run.seed=4)" "$want"
 

@@ -251,6 +251,11 @@ static const struct {
     {"strategy: {name: scaffold}\naggregation: {grid: public, clip_norm: 2, weight_max: 9}",
      "t.yaml:6: aggregation.grid: found public, allowed only agreed, the default, with "
      "strategy.name scaffold"},
+    {"aggregation: {between: mpi, encoding: float32}",
+     "t.yaml:5: aggregation.between: found mpi, allowed auto or tree with aggregation.encoding "
+     "float32, whose sums depend on their order"},
+    {"aggregation: {between: fabric}",
+     "t.yaml:5: aggregation.between: found \"fabric\", allowed auto, tree, direct or mpi"},
     {"aggregation: {ranks_per_node: 1000001}",
      "t.yaml:5: aggregation.ranks_per_node: found 1000001, " WHOLE("0", "1000000")},
     {"evaluate: {every: 10000001}",
