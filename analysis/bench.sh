@@ -2,7 +2,7 @@
 # The figures of `granary help figures`, each with the command that gives it. Nothing here is asserted:
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
-# Sections: digests accuracy rate aggregate small overhead thousand silos checkpoint memory lost tolerance
+# Sections: digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance
 #   encodings medians letters many
 # The comparisons with PyTorch need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
@@ -16,7 +16,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate small overhead thousand silos checkpoint memory lost tolerance encodings medians letters}
+SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -82,6 +82,17 @@ aggregate() {
         for nodes in 0 1; do
             shown "mpirun -n $n bench_aggregate $nodes 25000000"
             ranks $n "$BUILD/analysis/bench_aggregate" $nodes 25000000
+        done
+    done
+}
+
+latency() {
+    say "a sum of 5 million parameters (20 MB) between nodes that are 10 ms apart, emulated: direct and tree"
+    local n way
+    for n in 2 4 8 16; do
+        for way in direct tree; do
+            shown "mpirun -n $n bench_latency 10 5000000 $way"
+            ranks $n "$BUILD/analysis/bench_latency" 10 5000000 $way
         done
     done
 }
