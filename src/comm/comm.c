@@ -125,8 +125,11 @@ static int split_leaders(struct gr_comm *comm) {
     comm->leaders = MPI_COMM_NULL;
     comm->leaders_epoch = comm->epoch;
     if (comm->nodes == 1) return MPI_SUCCESS;
-    return MPI_Comm_split(comm->world, gr_comm_leads(comm) ? 0 : MPI_UNDEFINED, comm->node_index,
-                          &comm->leaders);
+    int code = MPI_Comm_split(comm->world, gr_comm_leads(comm) ? 0 : MPI_UNDEFINED,
+                              comm->node_index, &comm->leaders);
+    if (code == MPI_SUCCESS && comm->leaders != MPI_COMM_NULL)
+        code = gr_word_sums_create(comm->leaders, &comm->word_sums);
+    return code;
 }
 
 gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t *order) {
@@ -268,7 +271,10 @@ void gr_comm_free(struct gr_comm *comm) {
     /* With members lost MPI_Comm_free might wait for them: MPI_Finalize takes what is left. */
     if (comm->epoch == 0 && !comm->lost) {
         if (comm->members != MPI_COMM_NULL) MPI_Comm_free(&comm->members);
-        if (comm->leaders != MPI_COMM_NULL) MPI_Comm_free(&comm->leaders);
+        if (comm->leaders != MPI_COMM_NULL) {
+            gr_word_sums_free(&comm->word_sums);
+            MPI_Comm_free(&comm->leaders);
+        }
         if (comm->control != MPI_COMM_NULL) MPI_Comm_free(&comm->control);
         if (comm->world != MPI_COMM_NULL) MPI_Comm_free(&comm->world);
     }

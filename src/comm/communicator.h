@@ -22,6 +22,7 @@
 
 #include "comm/control_message.h"
 #include "comm/wait.h"
+#include "comm/word_sum.h"
 
 /* ---- shared memory (window.c) ---------------------------------------------------------------- */
 
@@ -133,6 +134,7 @@ struct gr_comm {
      * is none, or there is one node. */
     MPI_Comm leaders;
     uint32_t leaders_epoch;
+    struct gr_word_sums word_sums; /* on `leaders`, where that is */
     int slot, slots;
     struct gr_peer *peers; /* slots of them; owned */
     int *watched;          /* descriptors of processes of this host, -1: it has ended; owned */

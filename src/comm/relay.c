@@ -398,16 +398,15 @@ out:
 
 /* MPI adds up whole words modulo 2^b. Collectives are begun in the order of segments by all. */
 static gr_status all_reduce(struct gr_relay *relay, size_t p) {
-    const size_t element = relay->shape.codec->element;
-    MPI_Datatype type = element == sizeof(uint64_t)   ? MPI_UINT64_T
-                        : element == sizeof(uint32_t) ? MPI_UINT32_T
-                                                      : MPI_UINT16_T;
+    const struct gr_word_sums *sums = &relay->comm->word_sums;
+    const size_t width = gr_word_width(relay->shape.codec->element);
     if (relay->comm->lost) return gr_comm_lose(relay->comm, "the membership changes");
     relay->comm->bytes_sent += bytes(relay, p);
     return gr_detect_error(relay->comm,
                            MPI_Iallreduce(MPI_IN_PLACE, sum_buffer(relay, p),
-                                          (int)elements(relay, p), type, MPI_SUM,
-                                          relay->comm->leaders, up_request(relay, p)),
+                                          (int)elements(relay, p), sums->type[width],
+                                          sums->op[width], relay->comm->leaders,
+                                          up_request(relay, p)),
                            "MPI_Iallreduce");
 }
 
