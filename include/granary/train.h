@@ -75,6 +75,13 @@ void gr_trainer_carry(struct gr_trainer *trainer, struct gr_solver *solver);
 void gr_trainer_correct(struct gr_trainer *trainer, const float *correction);
 
 /*
+ * Not collective. For the silo's round that follows: as many steps as it took when it was trained
+ * first, whatever the time, so that the update is the same where `seconds` had ended it. 0: as
+ * the config says.
+ */
+void gr_trainer_repeat(struct gr_trainer *trainer, uint64_t steps);
+
+/*
  * Not collective. The config's optimizer over `epochs` passes or `steps` batches, or until
  * `seconds` have passed, the rows in an order drawn anew each pass from the stream (seed, silo,
  * round, GR_PURPOSE_BATCH); the last batch of a pass may be smaller. Each batch's gradient, with

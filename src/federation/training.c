@@ -142,14 +142,15 @@ static float **next_sent(const struct gr_training *t) {
  * Trains data->local[local] into the next contribution's vectors: the update, and what the strategy
  * makes of it. The order is part of the contract with strategies: prepare (before training),
  * corrects (a vector added to each gradient), training, conclude (from the update to all that is
- * sent).
+ * sent). repeated: the steps that it took when it was trained before; 0: it was not.
  */
-static gr_status solve(struct gr_federation *f, size_t local, uint32_t round, gr_poll_function poll,
-                       struct gr_train_result *result) {
+static gr_status solve(struct gr_federation *f, size_t local, uint64_t repeated,
+                       gr_poll_function poll, struct gr_train_result *result) {
     struct gr_training *t = f->training;
     const struct gr_silo *silo = &f->data->local[local];
     float **sent = next_sent(t);
     const size_t n = f->layout->size;
+    const uint32_t round = t->round;
     struct gr_solver *solver;
     gr_status status = GR_OK;
     for (size_t v = 0; v < t->n_sent; v++)
@@ -164,6 +165,7 @@ static gr_status solve(struct gr_federation *f, size_t local, uint32_t round, gr
                                 .sent = sent};
     if (t->strategy->prepare) t->strategy->prepare(&part);
     gr_trainer_correct(t->trainer, t->strategy->corrects ? part.kept[0] : NULL);
+    gr_trainer_repeat(t->trainer, repeated);
     GR_TRY((t->strategy->full_gradient ? gr_train_full_gradient : gr_train_silo)(
         t->trainer, silo, round, gr_server_parameters(f->server), sent[0], poll, f->comm, result));
     gr_inject_fault_update(f->cohort, round, silo->id, sent[0], n, &result->largest);
@@ -243,7 +245,7 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
         return GR_OK;
     }
     gr_inject_fault(f->cohort, round, GR_POINT_TRAIN);
-    gr_status status = solve(f, local, round, gr_control_poll, &result);
+    gr_status status = solve(f, local, 0, gr_control_poll, &result);
     if (status == GR_OK && t->strategy->alike && !(result.weight > 0)) {
         /* In a sum it would count for nothing; counted as one of many it would. */
         sit_out(f, silo, round, GR_SIT_DATA, "its rows weigh nothing");
@@ -264,9 +266,10 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
 }
 
 /*
- * A gr_source. Training once more gives the same update to the bit; only what the contribution
- * holds beside its vectors is there still. The others wait in the sum meanwhile: gr_control_watch
- * gives them signs of life, and ends this where the membership changes.
+ * A gr_source. Training once more gives the same update to the bit, where time had ended it by
+ * taking as many steps; only what the contribution holds beside its vectors is there still. The
+ * others wait in the sum meanwhile: gr_control_watch gives them signs of life, and ends this where
+ * the membership changes.
  */
 static gr_status train_again(void *context) {
     struct gr_federation *f = context;
@@ -276,7 +279,7 @@ static gr_status train_again(void *context) {
     for (size_t c = 0; c < t->n_contributions; c++) {
         struct gr_train_result result = {0};
         struct gr_contribution *contribution = &t->contribution[c];
-        GR_TRY(solve(f, t->local_of[c], t->round, gr_control_watch, &result));
+        GR_TRY(solve(f, t->local_of[c], (uint64_t)contribution->steps, gr_control_watch, &result));
         for (size_t v = 0; v < t->n_sent; v++) {
             gr_sublayout_pack(&f->travels, t->sent[v]);
             contribution->vector[v] = t->sent[v];

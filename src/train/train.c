@@ -27,8 +27,9 @@ struct gr_trainer {
     const float *correction; /* of each gradient; borrowed; NULL: none */
     double rate;
     uint64_t steps_done, steps_left;
-    double weight; /* of the silo's rows, added up */
-    double ends_s; /* of the clock; INFINITY: no limit */
+    double weight;     /* of the silo's rows, added up */
+    double ends_s;     /* of the clock; INFINITY: no limit */
+    uint64_t repeated; /* see gr_trainer_repeat */
 };
 
 /* Only where there is decay to spare them from: else all parameters go in one step. */
@@ -99,6 +100,10 @@ void gr_trainer_correct(struct gr_trainer *trainer, const float *correction) {
     trainer->correction = correction;
 }
 
+void gr_trainer_repeat(struct gr_trainer *trainer, uint64_t steps) {
+    trainer->repeated = steps;
+}
+
 /* The optimizer's state as the silo's training begins. */
 static gr_status start_solver(struct gr_trainer *trainer) {
     const struct gr_solver *solver = trainer->solver;
@@ -167,6 +172,11 @@ static gr_status start_silo(struct gr_trainer *trainer, const struct gr_silo *si
     /* epochs * n_batches fits: both are 32-bit by the config and by the rows' number. */
     trainer->steps_left = config->steps ? config->steps : config->epochs * n_batches;
     trainer->ends_s = config->seconds > 0 ? gr_clock_seconds() + config->seconds : (double)INFINITY;
+    if (trainer->repeated > 0) {
+        trainer->steps_left = trainer->repeated;
+        trainer->ends_s = (double)INFINITY;
+    }
+    trainer->repeated = 0;
 out:
     return status;
 }

@@ -39,6 +39,17 @@ check "is told once" equal "$(grep -c "no wrong update is withstood" exposed/eve
 check "with the round" bash -c 'grep "no wrong update is withstood" exposed/events.jsonl | grep -q "\"event\":\"alert\",\"round\":2,"'
 check "a NaN is no large number" says "sits out: its update is not finite"
 
+# Updates of many silos are added as they come. The rate falls by more than the grids span, so silos
+# are trained once more: to the same update, although time ends it.
+cat >many.yaml <<'YAML'
+run: {name: many, rounds: 6}
+data: {source: synthetic, silos: 40, synthetic: {minimum_rows: 5, maximum_rows: 60, test_rows: 1}}
+model: {type: mlp, hidden: [80]}
+train: {learning_rate: 0.05, batch_size: 10, epochs: 1000, seconds: 0.001, schedule: {type: step, every: 2, factor: 0.01}}
+YAML
+check "silos that time ends are trained once more" exits 0 on_ranks 2 train many.yaml --quiet --run many
+check "and none sits out" equal "$(values many participants)" "40 40 40 40 40 40 "
+
 # A replay takes who was there, whatever drew them.
 sampled="--set round.participants=4 --set round.sampling=size --set round.share_sizes=true"
 # shellcheck disable=SC2086

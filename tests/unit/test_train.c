@@ -536,6 +536,34 @@ START_TEST(seconds_end_a_training) {
 }
 END_TEST
 
+/* As many steps as before, then as the config says again. Four batches are an epoch. */
+START_TEST(a_training_is_repeated_by_its_steps) {
+    _Alignas(64) float first[UPDATE_SIZE], again[UPDATE_SIZE];
+    struct gr_train_config config = {
+        .learning_rate = 0.1, .batch_size = 32, .steps = 6, .seconds = 1e6};
+    struct gr_train_result result;
+    struct gr_model *model = create_mlp(20, 17, 4, 32);
+    struct gr_silo silo = random_silo(100, 20, 4);
+    float *global = vector(model);
+    ck_assert_int_eq(gr_model_initialise(model, 3, global), GR_OK);
+    silo.id = 1;
+    train(&config, 32, 1, 1, NULL, GR_OK, first);
+    config = (struct gr_train_config){
+        .learning_rate = 0.1, .batch_size = 32, .epochs = 9, .seconds = 1e-9};
+    struct gr_trainer *trainer = create_trainer(&config, model);
+    gr_trainer_repeat(trainer, 6);
+    ck_assert_int_eq(gr_train_silo(trainer, &silo, 1, global, again, NULL, NULL, &result), GR_OK);
+    ck_assert_uint_eq(result.steps, 6);
+    ck_assert_mem_eq(again, first, sizeof first);
+    ck_assert_int_eq(gr_train_silo(trainer, &silo, 1, global, again, NULL, NULL, &result), GR_OK);
+    ck_assert_uint_eq(result.steps, 1);
+    gr_free(global);
+    gr_rows_release(&silo.train);
+    gr_trainer_free(trainer);
+    gr_model_free(model);
+}
+END_TEST
+
 START_TEST(poll_ends_the_training) {
     _Alignas(64) float update[UPDATE_SIZE];
     struct counter counter = {.stop_at = 3};
@@ -601,6 +629,7 @@ int main(void) {
     tcase_add_test(tests, full_gradient_is_one_step);
     tcase_add_test(tests, full_gradient_is_clipped);
     tcase_add_test(tests, seconds_end_a_training);
+    tcase_add_test(tests, a_training_is_repeated_by_its_steps);
     tcase_add_loop_test(tests, fused_step_is_gradient_and_step, 0,
                         (int)(sizeof step_rows / sizeof *step_rows));
     tcase_add_test(tests, softmax_finds_the_frequencies);
