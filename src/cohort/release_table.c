@@ -193,14 +193,15 @@ static const struct gr_release_row rows[] = {
      "sum of vectors",
      "all ranks; of each rank the encoded sum of its silos, which may be one: the ranks of its "
      "node, "
-     "through shared memory; partial sums: the nodes on the way; model.h5: the model",
+     "through shared memory; of each node the sum, or a share of it: the nodes that add it up, by "
+     "aggregation.between; model.h5: the model",
      GR_RELEASE_EACH_ROUND, "sums of fewer silos than policy.minimum_silos: the round is void",
      adds_up},
     {GR_RELEASE_TRAINING, "training", "loss, rows trained on, and rows processed", "sums", RECORDS,
      GR_RELEASE_EACH_ROUND,
      "sums of fewer silos than policy.minimum_silos, or fewer rows than data.disclosure_threshold",
      NULL},
-    {GR_RELEASE_TIMES, "times", "processor time, bytes sent, and the moment each silo is ready",
+    {GR_RELEASE_TIMES, "times", "processor time, bytes sent, seconds of sums, and the moment each silo is ready",
      "sums; messages", RECORDS, GR_RELEASE_EACH_ROUND, NULL, NULL},
     {GR_RELEASE_SCORES, "scores",
      "losses and metrics of the rows held out and of the test table, confusion matrix, "

@@ -37,6 +37,8 @@ left() { grep '"event":"releases"' "$1/events.jsonl" | grep -o '"release":[0-9]*
 # ---- the table and the ledger ------------------------------------------------------------------------
 check "the table" exits 0 "$GRANARY" releases run.yaml
 check "has the update" prints "18  update"
+check "who adds up what nodes send" prints "of each node the sum, or a share"
+check "times of sums" prints "seconds of sums"
 check "and the rules" prints "policy: sums of at least 2 silos, no extremes, 4 digits; data.disclosure_threshold: 10"
 check "sizes are not told" bash -c '! "$0" releases run.yaml --json | grep -q "\"sizes\""' "$GRANARY"
 check "unless the config asks for them" bash -c '"$0" releases run.yaml --json --set round.sampling=size --set round.participants=2 --set round.share_sizes=true | grep -q "\"sizes\""' "$GRANARY"
@@ -48,6 +50,12 @@ for ranks in 1 2 3; do
 done
 check "the update is in the ledger" bash -c 'grep -q "\"round\":1,\"releases\":.*\"name\":\"update\",\"values\":[0-9]*,\"times\":1" r3/events.jsonl'
 check "rounds that release the same are told once" equal "$(grep -c '"event":"releases"' r3/events.jsonl)" "$(grep '"event":"releases"' r3/events.jsonl | sed 's/.*"releases"/"releases"/; s/"previous".*//' | uniq | wc -l)"
+# Whichever way it is written, a checkpoint is for those that the umask names.
+for io in independent collective; do
+    check "checkpoints, $io" eval "(umask 077; RANKS=2 train io-$io --quiet --set checkpoint.io=$io)"
+    check "are nobody else's" equal "$(stat -c %a io-$io/checkpoints/* | sort -u)" 600
+    check "with nothing beside them" equal "$(find io-$io/checkpoints -type f ! -name 'round-??????.h5')" ""
+done
 # Side by side: not the sum, but the update of each silo.
 check "a median" train median --quiet --set strategy.name=median
 check "releases nothing else" equal "$(comm -23 <(left median) <(releases run.yaml --set strategy.name=median))" ""
