@@ -76,17 +76,27 @@ static void compare_dataset(hid_t file, const char *name, struct other *other) {
     H5Dclose(a);
 }
 
-static herr_t compare_object(hid_t at, const char *name, const H5O_info_t *info, void *context) {
+/* H5Lvisit takes the same arguments in HDF5 1.10 and 1.14; H5Ovisit does not. */
+static herr_t compare_object(hid_t at, const char *name, const H5L_info_t *info, void *context) {
     struct other *other = context;
     hid_t object = H5Oopen(at, name, H5P_DEFAULT);
+    (void)info;
     other->compared++;
     if (strcmp(name, ".") != 0 && H5Lexists(other->file, name, H5P_DEFAULT) <= 0)
         other->different++;
-    else if (info->type == H5O_TYPE_DATASET)
+    else if (H5Iget_type(object) == H5I_DATASET)
         compare_dataset(at, name, other);
     H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, NULL, compare_attribute, other);
     H5Oclose(object);
     return 0;
+}
+
+/* The root group and all that is below it. */
+static int compare_all(hid_t at, struct other *other) {
+    int bad = 0;
+    EXPECT(compare_object(at, ".", NULL, other) == 0);
+    EXPECT(H5Lvisit(at, H5_INDEX_NAME, H5_ITER_INC, compare_object, other) >= 0);
+    return bad;
 }
 
 /* All of `one` is in `two`, and the other way round. */
@@ -96,8 +106,8 @@ static int same_contents(const char *one, const char *two) {
     hid_t b = H5Fopen(two, H5F_ACC_RDONLY, H5P_DEFAULT);
     struct other to_b = {.file = b}, to_a = {.file = a};
     EXPECT(a >= 0 && b >= 0);
-    EXPECT(H5Ovisit(a, H5_INDEX_NAME, H5_ITER_INC, compare_object, &to_b) >= 0);
-    EXPECT(H5Ovisit(b, H5_INDEX_NAME, H5_ITER_INC, compare_object, &to_a) >= 0);
+    bad += compare_all(a, &to_b);
+    bad += compare_all(b, &to_a);
     EXPECT(to_b.compared > 30);
     EXPECT_EQUAL(to_a.compared, to_b.compared);
     EXPECT_EQUAL(to_a.different + to_b.different, 0);
