@@ -6,6 +6,7 @@
 #include "config/rules.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A setting that was refused has a filler, about which no rule must speak: the user would read of a
@@ -214,13 +215,17 @@ static void check_silos(const struct gr_rule_context *r) {
            config->silos_count, config->data.silos);
 }
 
-/* The least lengths that any MPI takes (MPI_MAX_INFO_KEY and MPI_MAX_INFO_VAL). */
+enum { HINT_KEY_MAX = 31, HINT_VALUE_MAX = 255 };
+
+/* The least lengths that any MPI takes (MPI_MAX_INFO_KEY and MPI_MAX_INFO_VAL). No ranks to write
+ * (cb_nodes=0) end Open MPI in a division by zero. */
 static bool is_hint(const char *text) {
-    enum { KEY_MAX = 31, VALUE_MAX = 255 };
     const size_t key = strcspn(text, "=");
-    if (key == 0 || key > KEY_MAX || text[key] != '=') return false;
+    if (key == 0 || key > HINT_KEY_MAX || text[key] != '=') return false;
+    if (strncmp(text, "cb_nodes=", key + 1) == 0 && strtoul(text + key + 1, NULL, 10) == 0)
+        return false;
     const size_t value = strlen(text + key + 1);
-    return value > 0 && value <= VALUE_MAX && strcspn(text, " ") == key + 1 + value;
+    return value > 0 && value <= HINT_VALUE_MAX && strcspn(text, " ") == key + 1 + value;
 }
 
 static void check_checkpoint(const struct gr_rule_context *r) {
@@ -231,8 +236,9 @@ static void check_checkpoint(const struct gr_rule_context *r) {
         if (is_hint(checkpoint->hints[i])) continue;
         gr_text_quote(checkpoint->hints[i], strlen(checkpoint->hints[i]), quoted, sizeof quoted);
         REFUSE(r, "checkpoint.hints",
-               "found \"%s\", allowed key=value, without spaces, such as striping_factor=8",
-               quoted);
+               "found \"%s\", allowed key=value of at most %d and %d characters, without spaces, "
+               "such as striping_factor=8; cb_nodes from 1",
+               quoted, HINT_KEY_MAX, HINT_VALUE_MAX);
         return;
     }
     if (checkpoint->io == GR_CHECKPOINT_INDEPENDENT && gr_rule_sound(r, "checkpoint.io"))
