@@ -112,6 +112,10 @@ int gr_comm_rank_of(const struct gr_comm *comm, int slot);
 
 /* Not collective. Whether losses are handled: GRANARY_FAULT_TOLERANCE is not off. */
 bool gr_comm_tolerant(const struct gr_comm *comm);
+/* Not collective; the same on all members. Whether gr_comm_members can be called: MPI with user
+ * level failure mitigation makes no communicator of those that are left once a process has failed
+ * (MPI_ERR_PROC_FAILED, or not, by what each has heard of). */
+bool gr_comm_makes_members(const struct gr_comm *comm);
 /*
  * Collective over MPI, which knows no deadline: the caller puts a guard around it. The members of
  * the present epoch, by rank, as a communicator of MPI of their own. Made when it is first asked

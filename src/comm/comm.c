@@ -330,6 +330,10 @@ bool gr_comm_tolerant(const struct gr_comm *comm) {
     return comm->tolerant;
 }
 
+bool gr_comm_makes_members(const struct gr_comm *comm) {
+    return !comm->ulfm || comm->size == comm->slots;
+}
+
 /* By MPI_Comm_create_group, in which those that are no longer members take no part. */
 gr_status gr_comm_members(struct gr_comm *comm, MPI_Comm *out) {
     enum { TAG = 77 };

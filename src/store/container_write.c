@@ -75,6 +75,8 @@ static struct gr_container_writer writer_of(struct gr_comm *comm, const char *pa
                                         .format = format,
                                         .state = state,
                                         .io = io ? io : &independent,
+                                        .together = comm && io && io->collective &&
+                                                    gr_comm_makes_members(comm),
                                         .fd = -1};
 }
 
@@ -413,7 +415,7 @@ out:
 /* Collective. The file with its bytes, open on each rank and not yet on the disk. */
 static gr_status write_bytes(struct gr_container_writer *w) {
     gr_status status = GR_OK;
-    if (w->io->collective && w->comm) {
+    if (w->together) {
         GR_TRY(gr_container_write_together(w, true));
         GR_TRY(agree(w, gr_container_open_plain(w)));
         status = share_digests(w);
@@ -432,7 +434,7 @@ gr_status gr_container_write(struct gr_comm *comm, const char *path, const char 
     struct gr_container_writer w = writer_of(comm, path, format, state, io);
     GR_TRY(agree(&w, prepare(&w)));
     GR_TRY(write_bytes(&w));
-    GR_TRY(agree(&w, finish_slab(&w, !w.io->collective || !comm)));
+    GR_TRY(agree(&w, finish_slab(&w, !w.together)));
     GR_TRY(agree(&w, read_back(&w)));
     GR_TRY(agree(&w, w.rank == 0 ? seal(&w) : GR_OK));
 out:
@@ -471,7 +473,7 @@ gr_status gr_container_try(struct gr_comm *comm, const char *path, const char *f
     struct gr_container_writer w = writer_of(comm, path, format, state, io);
     GR_TRY(agree(&w, prepare(&w)));
     *bytes = gr_container_bytes(state, w.n_pieces);
-    GR_TRY(w.io->collective ? gr_container_write_together(&w, false) : share_layout(&w));
+    GR_TRY(w.together ? gr_container_write_together(&w, false) : share_layout(&w));
     GR_TRY(agree(&w, open_slab(&w)));
     GR_TRY(agree(&w, w.rank == 0 ? seal(&w) : GR_OK));
     GR_TRY(agree(&w, open_again(&w)));

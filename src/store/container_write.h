@@ -15,6 +15,7 @@ struct gr_container_writer {
     const char *path, *format;
     const struct gr_state *state;
     const struct gr_checkpoint_io *io;       /* never NULL */
+    bool together;                           /* through MPI-IO; else each rank a slab */
     size_t n_vectors, n_tensors, n_datasets; /* datasets: those of tensors */
     const float *vector[GR_CONTAINER_VECTORS_MAX];
     uint64_t *place;         /* see gr_container_create; owned */

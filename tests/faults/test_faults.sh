@@ -3,6 +3,9 @@
 # cases drawn by seed. What is asserted of each: driver.sh. Under two minutes on two cores.
 . "$(dirname "$0")/../system/library.sh"
 
+# Not empty: MPI does not tell of a process that has failed.
+ALONE=$(mpirun --version 2>/dev/null | grep 'Open MPI) 4')
+
 # ---- named cases: what driver.sh takes ----------------------------------------------------------
 {
     # A rank killed, before, inside and after all that a round does; others than rank 0, then rank 0.
@@ -22,6 +25,8 @@
     # Between checkpoints that all write together: survived, and the next is the survivors'.
     echo "shm --ranks 4 --silos 5 --set checkpoint.io=collective --fault kill:2:3:aggregate"
     echo "tcp --ranks 3 --silos 4 --set checkpoint.io=collective --fault kill:0:3:record"
+    # Inside one: MPI tells of it where it has ULFM, and the others write it again, each for itself.
+    [ -n "$ALONE" ] || echo "shm --ranks 4 --silos 5 --set checkpoint.io=collective --fault kill:2:3:write"
     # Of features that are scaled, by a fit that nobody makes anew.
     echo "shm --ranks 3 --silos 4 --set preprocess.scale=standardise --fault kill:0:2:train"
     # In each phase before the first round; what is fitted and counted then is without their silos.
@@ -125,7 +130,7 @@ check "same digest" equal "$("$GRANARY" inspect --digest below/model.h5)" "$want
 
 # A rank dies in the midst of a checkpoint that all write together: nobody can go on, and the job
 # ends within the watchdog's time (the deadline, its bytes, a second), to be resumed.
-for silo in 0 3; do
+for silo in ${ALONE:+0 3}; do
     SECONDS=0
     check "lost in a collective checkpoint" exits 75 "$GRANARY" run -n 2 --restarts 0 --run together-$silo base.yaml \
         --set checkpoint.io=collective --set round.collective_deadline_s=2 \
