@@ -348,17 +348,26 @@ static gr_status agree_read(struct gr_comm *comm, gr_status mine) {
 
 /*
  * Collective. Rank 0 reads the vectors and the others are given them: each holds its own copy of
- * the model and the server's state, but the file is not read as often as there are ranks. The rest
- * is small, and each rank has it since it opened the file.
+ * the model and the server's state, but the file is not read as often as there are ranks. Rank 0
+ * may be shown other bytes than the ranks that have verified them, so that what all have been given
+ * is digested again, a share by each. The rest is small, and each rank has it since it opened the
+ * file.
  */
 static gr_status load(struct gr_comm *comm, const struct gr_container *c, struct gr_state *state) {
     gr_status status = GR_OK;
     const bool reads = gr_comm_rank(comm) == 0;
+    const float *given[GR_CONTAINER_VECTORS_MAX];
     for (size_t i = 0; i < 1 + state->n_server; i++) {
         float *vector = i == 0 ? state->parameters : state->server[i - 1];
         GR_TRY(agree_read(comm, reads ? gr_container_load(c, i, vector) : GR_OK));
         GR_TRY(gr_comm_broadcast(comm, vector, c->layout.size * sizeof *vector));
+        given[i] = vector;
     }
+    status = gr_container_check(c, gr_comm_rank(comm), gr_comm_size(comm), given);
+    if (status == GR_ERROR_DATA)
+        status = gr_fail(GR_ERROR_DATA, "%s; in the file they do: rank 0 reads other bytes of it",
+                         gr_message());
+    GR_TRY(agree_read(comm, status));
     memcpy(state->silo_rounds, c->silo_rounds, c->n_silos * sizeof *c->silo_rounds);
     if (c->n_class_counts > 0)
         memcpy(state->class_counts, c->class_counts, c->n_class_counts * sizeof *c->class_counts);

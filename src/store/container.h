@@ -76,6 +76,9 @@ void gr_container_close(struct gr_container *container);
 
 /* Digests the share of pieces that `rank` of `size` has; names tensor and rows. */
 gr_status gr_container_verify(const struct gr_container *container, int rank, int size) GR_CHECKED;
+/* The same share of vectors in memory: the parameters and each vector of server state. */
+gr_status gr_container_check(const struct gr_container *container, int rank, int size,
+                             const float *const *vector) GR_CHECKED;
 
 /* Reads one vector, layout.size floats; the gaps between tensors become zero. */
 gr_status gr_container_load(const struct gr_container *container, size_t vector,

@@ -423,11 +423,26 @@ static void fetch(const struct gr_container *c, size_t begin, size_t end) {
                             (off_t)(c->pieces[i].n * sizeof(float)), POSIX_FADV_WILLNEED);
 }
 
+/* n pieces together, with their elements in memory. */
+static gr_status check_digests(const struct gr_container *c, size_t first, size_t n,
+                               const void *const *lane) {
+    gr_status status = GR_OK;
+    unsigned char found[GR_LANES][GR_DIGEST_BYTES];
+    const size_t bytes = c->pieces[first].n * sizeof(float);
+    if (n == GR_LANES)
+        gr_digest_lanes(lane, bytes, found);
+    else
+        gr_digest_of(lane[0], bytes, found[0]);
+    for (size_t k = 0; k < n; k++)
+        GR_TRY(check_digest(c, first + k, found[k]));
+out:
+    return status;
+}
+
 /* Ranks verify a share each, so all pieces are read once over all ranks. Pieces of one size are
  * digested GR_LANES at a time; memory is that of GR_LANES pieces, 16 MiB at most. */
 gr_status gr_container_verify(const struct gr_container *c, int rank, int size) {
     gr_status status = GR_OK;
-    unsigned char found[GR_LANES][GR_DIGEST_BYTES];
     const void *lane[GR_LANES];
     size_t begin, end, most = 0;
     float *elements = NULL;
@@ -445,15 +460,30 @@ gr_status gr_container_verify(const struct gr_container *c, int rank, int size) 
             GR_TRY(read_elements(c, piece[k].vector, piece[k].tensor, piece[k].first, piece[k].n,
                                  elements + k * most));
         }
-        if (n == GR_LANES)
-            gr_digest_lanes(lane, piece->n * sizeof(float), found);
-        else
-            gr_digest_of(elements, piece->n * sizeof(float), found[0]);
-        for (size_t k = 0; k < n; k++)
-            GR_TRY(check_digest(c, i + k, found[k]));
+        GR_TRY(check_digests(c, i, n, lane));
     }
 out:
     gr_free(elements);
+    return status;
+}
+
+gr_status gr_container_check(const struct gr_container *c, int rank, int size,
+                             const float *const *vector) {
+    gr_status status = GR_OK;
+    const void *lane[GR_LANES];
+    size_t begin, end;
+    gr_pieces_share(c->pieces, c->n_pieces, rank, size, &begin, &end);
+    for (size_t i = begin, n; i < end; i += n) {
+        GR_TRY(gr_alive());
+        n = gr_pieces_together(c->pieces, i, end);
+        for (size_t k = 0; k < n; k++) {
+            const struct gr_piece *piece = &c->pieces[i + k];
+            lane[k] =
+                vector[piece->vector] + c->layout.tensors[piece->tensor].offset + piece->first;
+        }
+        GR_TRY(check_digests(c, i, n, lane));
+    }
+out:
     return status;
 }
 
