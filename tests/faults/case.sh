@@ -44,7 +44,7 @@ data:
 train: {learning_rate: 0.05, batch_size: 8, epochs: 1}
 $SETTINGS
 YAML
-    local aggregation=$AGGREGATION
+    local aggregation=${AGGREGATION:-}
     [ "$MODE" != tcp ] || aggregation="ranks_per_node: 1${aggregation:+, $aggregation}"
     [ -z "$aggregation" ] || echo "aggregation: {$aggregation}" >>"$CASE/base.yaml"
     { cat "$CASE/base.yaml"; case_faults; } >"$CASE/case.yaml"
