@@ -201,7 +201,8 @@ static const struct gr_release_row rows[] = {
      GR_RELEASE_EACH_ROUND,
      "sums of fewer silos than policy.minimum_silos, or fewer rows than data.disclosure_threshold",
      NULL},
-    {GR_RELEASE_TIMES, "times", "processor time, bytes sent, seconds of sums, and the moment each silo is ready",
+    {GR_RELEASE_TIMES, "times",
+     "processor time, bytes sent, seconds of sums, and the moment each silo is ready",
      "sums; messages", RECORDS, GR_RELEASE_EACH_ROUND, NULL, NULL},
     {GR_RELEASE_SCORES, "scores",
      "losses and metrics of the rows held out and of the test table, confusion matrix, "

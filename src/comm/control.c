@@ -228,7 +228,8 @@ out:
 static double longest_sleep(const struct gr_comm *comm) {
     static const double least_s = 1e-3, most_s = 0.01;
     enum { FEW = 16 };
-    const double longest_s = least_s * (1 + comm->node_size / FEW);
+    const int times = 1 + comm->node_size / FEW;
+    const double longest_s = least_s * times;
     if (gr_comm_leads(comm)) return least_s;
     return longest_s < most_s ? longest_s : most_s;
 }

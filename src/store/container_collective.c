@@ -208,11 +208,13 @@ static void write_tensor(struct together *t, size_t vector, size_t index) {
     for (size_t i = 0; i < steps; i++) {
         const struct dataset_part part =
             rows_of(tensor, d, first + n * i / steps, first + n * (i + 1) / steps);
-        allow(t, (double)((rows / size + 1) * row / steps * sizeof(float)));
+        const size_t most = (rows / size + 1) * row / steps;
+        allow(t, (double)(most * sizeof(float)));
         write_part(t, name, H5T_NATIVE_FLOAT, tensor->n_dims, &part, extent.memory);
         gr_container_write_out(t->w, extent.offset + part.first * sizeof(float),
                                part.n * sizeof(float));
-        for (size_t done = 0; done < part.n; done += GR_LANES * GR_PIECE_BYTES / sizeof(float))
+        const size_t at_once = (size_t)GR_LANES * GR_PIECE_BYTES / sizeof(float);
+        for (size_t done = 0; done < part.n; done += at_once)
             (void)gr_container_digest_next(t->w);
     }
 }

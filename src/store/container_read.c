@@ -443,7 +443,7 @@ out:
  * digested GR_LANES at a time; memory is that of GR_LANES pieces, 16 MiB at most. */
 gr_status gr_container_verify(const struct gr_container *c, int rank, int size) {
     gr_status status = GR_OK;
-    const void *lane[GR_LANES];
+    const void *lane[GR_LANES] = {NULL};
     size_t begin, end, most = 0;
     float *elements = NULL;
     gr_pieces_share(c->pieces, c->n_pieces, rank, size, &begin, &end);
@@ -470,7 +470,7 @@ out:
 gr_status gr_container_check(const struct gr_container *c, int rank, int size,
                              const float *const *vector) {
     gr_status status = GR_OK;
-    const void *lane[GR_LANES];
+    const void *lane[GR_LANES] = {NULL}; /* as many as there are pieces together */
     size_t begin, end;
     gr_pieces_share(c->pieces, c->n_pieces, rank, size, &begin, &end);
     for (size_t i = begin, n; i < end; i += n) {

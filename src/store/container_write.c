@@ -17,6 +17,7 @@
  */
 #include "store/container_write.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -181,6 +182,7 @@ struct gr_container_extent gr_container_rows(const struct gr_container_writer *w
         [GR_PLACE_COUNTS] = {.bytes = state->n_class_counts * sizeof(int64_t),
                              .memory = state->class_counts}};
     struct gr_container_extent extent = rows[place];
+    assert(w->place); /* gr_container_lay_out */
     extent.offset = w->place[w->n_datasets + (size_t)place];
     return extent;
 }
@@ -191,9 +193,11 @@ bool gr_container_digest_next(struct gr_container_writer *w) {
     if (w->digested == w->end) return false;
     const struct gr_piece *piece = &w->pieces[w->digested];
     const size_t n = gr_pieces_together(w->pieces, w->digested, w->end);
-    for (size_t i = 0; i < n; i++)
+    size_t i = 0;
+    do /* one at least */
         memory[i] = w->vector[piece[i].vector] + w->state->layout->tensors[piece[i].tensor].offset +
                     piece[i].first;
+    while (++i < n);
     if (n == GR_LANES)
         gr_digest_lanes(memory, piece->n * sizeof(float), w->digest + w->digested);
     else
@@ -327,7 +331,7 @@ static gr_status compare(const struct gr_container_writer *w, struct gr_containe
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0 || memcmp(chunk, (const char *)extent.memory + done, (size_t)got) != 0) {
             status = gr_fail(GR_ERROR_WRITE, "%s: read back at byte %llu: %s", w->path,
-                             (unsigned long long)(extent.offset + done),
+                             (unsigned long long)extent.offset + done,
                              got < 0    ? strerror(errno)
                              : got == 0 ? "end of file"
                                         : "not what was written");
