@@ -488,7 +488,7 @@ struct gr_source {
  * Not collective. For a rank with many contributions: their vectors are added as they come, on the
  * grids that the sum may have, and are of no use afterwards. The total is the same to the bit as
  * from the vectors themselves. Those of the sum before are forgotten. n_expected: contributions
- * over all ranks, as far as is known.
+ * over all ranks, as far as is known (0: it is not).
  */
 void gr_aggregate_begin(struct gr_aggregator *aggregator, uint32_t n_expected,
                         struct gr_source source);

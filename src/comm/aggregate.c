@@ -213,6 +213,7 @@ void gr_aggregate_begin(struct gr_aggregator *aggregator, uint32_t n_expected,
                         struct gr_source source) {
     int64_t bound;
     const bool is_public = aggregator->grid.clip_norm > 0;
+    if (n_expected == 0) n_expected = 1; /* not known: of no division by it */
     const int16_t known =
         (int16_t)(is_public ? gr_sum_public_exponent(aggregator, n_expected, &bound) : 0);
     aggregator->source = source;

@@ -87,10 +87,6 @@ struct gr_sum {
     size_t overflow_at;
 };
 
-static inline size_t gr_smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 /* ---- between.c ------------------------------------------------------------------------------- */
 
 /* Not collective. The way that rank 0 names for the next sum. */

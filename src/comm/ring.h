@@ -27,6 +27,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+static inline size_t gr_smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
 /* Exponents of a block that holds nothing but zeros, and of one that must not be summed. */
 enum { GR_RING_EXPONENT_ZERO = INT16_MIN, GR_RING_EXPONENT_REFUSED = INT16_MAX };
 

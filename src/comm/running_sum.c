@@ -8,14 +8,10 @@
 
 #include <string.h>
 
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 void gr_running_create(const struct gr_codec *codec, size_t span, size_t n_blocks, size_t n_planes,
                        struct gr_running_sum *out) {
     *out = (struct gr_running_sum){
-        .codec = codec, .span = span, .n_blocks = n_blocks, .n_planes = n_planes};
+        .codec = codec, .span = span, .n_blocks = n_blocks, .n_planes = n_planes, .n_expected = 1};
     /* One plane needs no estimate, and so no sample to make it from. */
     if (n_planes > 1) out->room = n_planes * codec->element / sizeof(float);
 }
@@ -60,7 +56,7 @@ out:
 void gr_running_begin(struct gr_running_sum *running, uint32_t n_expected, int16_t known) {
     running->n = 0;
     running->due = false;
-    running->n_expected = n_expected > 0 ? n_expected : 1;
+    running->n_expected = n_expected;
     running->headroom = 0;
     running->known = known;
     running->spread = running->room == 0;
@@ -138,7 +134,7 @@ static size_t elements_of(const struct gr_running_sum *running, size_t block, si
                           size_t *vector, size_t *begin) {
     *vector = block * GR_RING_BLOCK / running->span;
     *begin = block * GR_RING_BLOCK % running->span;
-    return smaller(GR_RING_BLOCK, size - *begin);
+    return gr_smaller(GR_RING_BLOCK, size - *begin);
 }
 
 static void spread(struct gr_running_sum *running, size_t size) {
