@@ -127,8 +127,8 @@ static gr_status make(struct gr_aggregator *aggregator) {
     aggregator->trials.took_s = 0;
     aggregator->buffers = LAG_KEEP;
     if (comm->nodes > 1)
-        aggregator->buffers =
-            gr_relay_window(aggregator->segment * aggregator->element, aggregator->n_segments);
+        aggregator->buffers = gr_relay_window(comm, aggregator->segment * aggregator->element,
+                                              aggregator->n_segments);
     gr_status mine = make_window(aggregator);
     if (mine == GR_OK) mine = make_local(aggregator);
     GR_TRY(gr_comm_agree(comm, mine));

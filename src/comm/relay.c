@@ -16,8 +16,11 @@
  */
 #include "comm/relay.h"
 
+#include <math.h>
+
 enum { TAG_SUM_UP = GR_TREE_TAG_DATA, TAG_SUM_DOWN };
-enum { WINDOW_BYTES = 16 << 20 };
+/* Between hosts a line of 20 ms holds 20 MB where it carries 1 GB a second. */
+enum { WINDOW_BYTES = 16 << 20, FAR_WINDOW_BYTES = 32 << 20 };
 /*
  * Between hosts a piece is to be sent at once, without asking the receiver first, which would cost
  * two more ways: below the limit of Open MPI for TCP, 64 KiB with its header. On one host, where
@@ -25,9 +28,10 @@ enum { WINDOW_BYTES = 16 << 20 };
  */
 enum { PIECE_BYTES = 32 << 10 };
 
-size_t gr_relay_window(size_t segment_bytes, size_t n_segments) {
+size_t gr_relay_window(const struct gr_comm *comm, size_t segment_bytes, size_t n_segments) {
     enum { FEWEST = 4 };
-    size_t n = WINDOW_BYTES / (segment_bytes > 0 ? segment_bytes : 1);
+    const size_t most = comm->far ? FAR_WINDOW_BYTES : WINDOW_BYTES;
+    size_t n = most / (segment_bytes > 0 ? segment_bytes : 1);
     if (n < FEWEST) n = FEWEST;
     if (n > GR_RELAY_SEGMENTS_MAX) n = GR_RELAY_SEGMENTS_MAX;
     return n < n_segments ? n : n_segments;
@@ -210,6 +214,15 @@ void gr_relay_start(struct gr_relay *relay, enum gr_between way) {
     for (size_t i = 0; i < relay->n_spare; i++)
         relay->spare[i] = relay->n_spare - 1 - i;
     relay->begun_s = 0;
+    relay->least_begin_s[1] = relay->least_begin_s[0];
+    relay->least_back_s[1] = relay->least_back_s[0];
+    relay->least_begin_s[0] = relay->least_back_s[0] = 0;
+}
+
+/* Of this sum's least and that of the one before; 0: nothing has been measured. */
+static double least_of(const double seconds[2]) {
+    if (seconds[0] > 0 && seconds[1] > 0) return fmin(seconds[0], seconds[1]);
+    return seconds[0] + seconds[1];
 }
 
 /*
@@ -218,9 +231,9 @@ void gr_relay_start(struct gr_relay *relay, enum gr_between way) {
  */
 static size_t window_now(const struct gr_relay *relay) {
     enum { FEWEST = 5, SLACK = 2 };
+    const double begin_s = least_of(relay->least_begin_s), back_s = least_of(relay->least_back_s);
     double n = FEWEST;
-    if (relay->comm->far && relay->least_begin_s > 0)
-        n = relay->least_back_s / relay->least_begin_s + SLACK;
+    if (relay->comm->far && begin_s > 0) n = back_s / begin_s + SLACK;
     if (n < FEWEST) n = FEWEST;
     return n < (double)relay->shape.window ? (size_t)n : relay->shape.window;
 }
@@ -236,7 +249,7 @@ bool gr_relay_begin(struct gr_relay *relay) {
         relay->begun_s = 0;
         return false;
     }
-    if (relay->begun_s > 0) note_least(&relay->least_begin_s, now - relay->begun_s);
+    if (relay->begun_s > 0) note_least(&relay->least_begin_s[0], now - relay->begun_s);
     relay->begun_s = now;
     relay->place[relay->begun++ % relay->shape.window] = relay->idle[--relay->n_idle];
     return true;
@@ -369,7 +382,7 @@ static gr_status fall(struct gr_relay *relay, bool *moved) {
         GR_TRY(gr_tree_look(relay->comm, parent, "a piece of the sum over all nodes",
                             up_request(relay, p), bytes(relay, p), &came));
         if (!came) break;
-        note_least(&relay->least_back_s,
+        note_least(&relay->least_back_s[0],
                    gr_clock_seconds() -
                        relay->offered_s[p / relay->per_segment % relay->shape.window]);
         if (is_led(relay, p)) GR_TRY(send_down(relay, p));

@@ -31,7 +31,7 @@ struct gr_relay_shape {
     bool floats;
 };
 /* Segments that may be under way at a time at most: enough to fill a line that is fast and long. */
-size_t gr_relay_window(size_t segment_bytes, size_t n_segments);
+size_t gr_relay_window(const struct gr_comm *comm, size_t segment_bytes, size_t n_segments);
 
 struct gr_relay {
     struct gr_comm *comm;
@@ -52,8 +52,10 @@ struct gr_relay {
     size_t offered, risen, posted, gathered, turned, fallen, freed, kept;
     size_t begun; /* segments that have a buffer */
     int added;    /* children of the piece that is being gathered, at hand already */
-    /* The least seconds from one segment's beginning to the next, and until a piece is back. */
-    double begun_s, offered_s[GR_RELAY_SEGMENTS_MAX], least_begin_s, least_back_s;
+    /* The least seconds from one segment's beginning to the next, and until a piece is back: of
+     * this sum and of the one before it, for a line may become longer. */
+    double begun_s, offered_s[GR_RELAY_SEGMENTS_MAX];
+    double least_begin_s[2], least_back_s[2];
     char *received;         /* slots * children pieces; owned */
     size_t *spare;          /* those of them that are free, a stack as `idle`; owned */
     size_t *holds, n_spare; /* of each slot, the first of its children's; owned with spare */
