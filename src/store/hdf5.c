@@ -53,6 +53,11 @@ gr_status gr_hdf5_access(const char *path, hid_t *out) {
  * and one that is suspended there might hold up others. Without these two ways it takes one that
  * locks nothing and whose files lie beside ours.
  *
+ * Data sieving reads a block, changes a part, and writes the whole of it back. Where several ranks
+ * write for all, Open MPI before 4.1.7 and 5.0.6 does so without a lock, and one rank undoes what
+ * another has written into the same block (its issue 12718); later versions lock, which not every
+ * file system can. Nothing is gained by it here: bytes between slabs are few.
+ *
  * Collective buffering sends bytes to the ranks that write. Slabs are contiguous, and gain nothing
  * by it (400 MB on 4 ranks of a local disk: 1.03 GB/s with it, 1.36 GB/s without) unless the file
  * system has so many clients that fewer should write, which the user's hints then say.
@@ -61,6 +66,7 @@ static void set_up_mpi_io(MPI_Info hints) {
     char value[2];
     int there = 0;
     if (!getenv("OMPI_MCA_sharedfp")) setenv("OMPI_MCA_sharedfp", "^sm,lockedfile", 0);
+    setenv("OMPI_MCA_fbtl_posix_write_datasieving", "0", 0);
     if (hints != MPI_INFO_NULL) MPI_Info_get(hints, "cb_nodes", 1, value, &there);
     if (!there) setenv("OMPI_MCA_fcoll", "individual", 0);
 }
