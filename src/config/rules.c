@@ -217,28 +217,67 @@ static void check_silos(const struct gr_rule_context *r) {
 
 enum { HINT_KEY_MAX = 31, HINT_VALUE_MAX = 255 };
 
-/* The least lengths that any MPI takes (MPI_MAX_INFO_KEY and MPI_MAX_INFO_VAL). No ranks to write
- * (cb_nodes=0) end Open MPI in a division by zero. */
+/* The least lengths that any MPI takes (MPI_MAX_INFO_KEY and MPI_MAX_INFO_VAL). */
 static bool is_hint(const char *text) {
     const size_t key = strcspn(text, "=");
     if (key == 0 || key > HINT_KEY_MAX || text[key] != '=') return false;
-    if (strncmp(text, "cb_nodes=", key + 1) == 0 && strtoul(text + key + 1, NULL, 10) == 0)
-        return false;
     const size_t value = strlen(text + key + 1);
     return value > 0 && value <= HINT_VALUE_MAX && strcspn(text, " ") == key + 1 + value;
+}
+
+static bool has_key(const char *hint, const char *key) {
+    const size_t n = strlen(key);
+    return strncmp(hint, key, n) == 0 && hint[n] == '=';
+}
+
+/* MPI 4.0, section 14.2.8, has these as whole numbers. Libraries read as many digits as there are
+ * (striping_unit=1M: stripes of a byte), and Open MPI divides by cb_nodes. Lustre takes a
+ * striping_factor of -1 for all of its targets. */
+static bool is_number_unsound(const char *hint) {
+    static const char *const keys[] = {"cb_block_size", "cb_buffer_size", "cb_nodes",
+                                       "nb_proc",       "num_io_nodes",   "striping_factor",
+                                       "striping_unit"};
+    const char *value = strchr(hint, '=') + 1;
+    const size_t digits = strspn(value, "0123456789");
+    if (strcmp(hint, "striping_factor=-1") == 0) return false;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (has_key(hint, keys[i])) {
+            const unsigned long number = strtoul(value, NULL, 10);
+            return value[digits] != '\0' || number < 1 || number > INT32_MAX;
+        }
+    return false;
+}
+
+/* Whether an earlier hint has the key of hint i. */
+static bool is_repeated(const struct gr_checkpoint_config *checkpoint, unsigned i) {
+    char key[HINT_KEY_MAX + 1];
+    snprintf(key, sizeof key, "%.*s", (int)strcspn(checkpoint->hints[i], "="),
+             checkpoint->hints[i]);
+    for (unsigned k = 0; k < i; k++)
+        if (has_key(checkpoint->hints[k], key)) return true;
+    return false;
 }
 
 static void check_checkpoint(const struct gr_rule_context *r) {
     const struct gr_checkpoint_config *checkpoint = &r->config->checkpoint;
     if (checkpoint->hints_count == 0 || !gr_rule_sound(r, "checkpoint.hints")) return;
     for (unsigned i = 0; i < checkpoint->hints_count; i++) {
+        const char *hint = checkpoint->hints[i];
         char quoted[64];
-        if (is_hint(checkpoint->hints[i])) continue;
-        gr_text_quote(checkpoint->hints[i], strlen(checkpoint->hints[i]), quoted, sizeof quoted);
-        REFUSE(r, "checkpoint.hints",
-               "found \"%s\", allowed key=value of at most %d and %d characters, without spaces, "
-               "such as striping_factor=8; cb_nodes from 1",
-               quoted, HINT_KEY_MAX, HINT_VALUE_MAX);
+        gr_text_quote(hint, strlen(hint), quoted, sizeof quoted);
+        if (!is_hint(hint))
+            REFUSE(r, "checkpoint.hints",
+                   "found \"%s\", allowed key=value of at most %d and %d characters, without "
+                   "spaces, such as striping_factor=8",
+                   quoted, HINT_KEY_MAX, HINT_VALUE_MAX);
+        else if (is_number_unsound(hint))
+            REFUSE(r, "checkpoint.hints",
+                   "found \"%s\", allowed a whole number from 1 to %d, without a unit", quoted,
+                   INT32_MAX);
+        else if (is_repeated(checkpoint, i))
+            REFUSE(r, "checkpoint.hints", "found \"%s\", allowed each key once", quoted);
+        else
+            continue;
         return;
     }
     if (checkpoint->io == GR_CHECKPOINT_INDEPENDENT && gr_rule_sound(r, "checkpoint.io"))

@@ -5,7 +5,10 @@
 #define HINT(found)                                                                                \
     "t.yaml:5: checkpoint.hints: found \"" found                                                   \
     "\", allowed key=value of at most 31 and 255 characters, without spaces, such as "             \
-    "striping_factor=8; cb_nodes from 1"
+    "striping_factor=8"
+#define HINT_NUMBER(found)                                                                         \
+    "t.yaml:5: checkpoint.hints: found \"" found                                                   \
+    "\", allowed a whole number from 1 to 2147483647, without a unit"
 
 static size_t count_lines(const char *text) {
     size_t n = 1;
@@ -287,7 +290,13 @@ static const struct {
     {"checkpoint: {hints: [\"cb nodes=4\"]}", HINT("cb nodes=4")},
     {"checkpoint: {hints: [a23456789012345678901234567890ab=4]}",
      HINT("a23456789012345678901234567890ab=4")},
-    {"checkpoint: {hints: [cb_nodes=0]}", HINT("cb_nodes=0")},
+    {"checkpoint: {hints: [cb_nodes=0]}", HINT_NUMBER("cb_nodes=0")},
+    {"checkpoint: {hints: [cb_nodes=-3]}", HINT_NUMBER("cb_nodes=-3")},
+    {"checkpoint: {hints: [striping_factor=-1, striping_unit=1M]}",
+     HINT_NUMBER("striping_unit=1M")},
+    {"checkpoint: {hints: [cb_buffer_size=2147483648]}", HINT_NUMBER("cb_buffer_size=2147483648")},
+    {"checkpoint: {hints: [cb_nodes=4, romio_ds_write=disable, cb_nodes=8]}",
+     "t.yaml:5: checkpoint.hints: found \"cb_nodes=8\", allowed each key once"},
     {"checkpoint: {io: independent, hints: [cb_nodes=4]}",
      "t.yaml:5: checkpoint.hints: found 1, allowed none (checkpoint.io is independent)"},
     {"checkpoint: {keep: 0}", "t.yaml:5: checkpoint.keep: found 0, " WHOLE("1", "10000000")},
