@@ -175,7 +175,7 @@ static gr_status check_config(const struct gr_synthetic_config *c) {
     if (least <= c->test_rows)
         return gr_fail(GR_ERROR_CONFIG,
                        "data.synthetic.test_rows: found %u, which leaves no row to a silo of %zu "
-                       "rows",
+                       "rows, allowed less than data.synthetic.minimum_rows",
                        c->test_rows, least);
     return GR_OK;
 }

@@ -318,6 +318,14 @@ out:
     return status;
 }
 
+/* An alert where hints are for a way that `auto` has not taken: they would seem to have no effect. */
+static void note_hints(struct gr_run_state *run, uint32_t done) {
+    if (run->config->checkpoint.hints_count == 0 || run->io.collective) return;
+    gr_records_note(run, "alert", done, "{\"what\":\"checkpoint.hints are not used\"}",
+                    "alert: checkpoint.hints are not used, as each rank writes checkpoints for "
+                    "itself; with checkpoint.io collective they are");
+}
+
 /* An alert where ranks have different processors: either all keep to the instructions that they
  * have in common, or the model's bits depend on the placement of silos. */
 static gr_status note_instructions(struct gr_run_state *run, uint32_t done) {
@@ -402,6 +410,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
     note_classes(run, done);
     GR_TRY(note_warning(run, done));
     GR_TRY(note_instructions(run, done));
+    note_hints(run, done);
     status = note_found(run, done);
 out:
     gr_free(differences);

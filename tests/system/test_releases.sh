@@ -56,6 +56,12 @@ for io in independent collective; do
     check "are nobody else's" equal "$(stat -c %a io-$io/checkpoints/* | sort -u)" 600
     check "with nothing beside them" equal "$(find io-$io/checkpoints -type f ! -name 'round-??????.h5')" ""
 done
+# Hints of which nothing would come are told; a run that uses them has no alert.
+for io in auto collective; do
+    check "hints, $io" eval "(RANKS=2 train hints-$io --quiet --set checkpoint.io=$io --set checkpoint.hints=[cb_nodes=1])"
+done
+check "are not used" grep -q '"event":"alert","round":0,"what":"checkpoint.hints are not used"' hints-auto/events.jsonl
+check "and are used" bash -c '! grep -q "hints are not used" hints-collective/events.jsonl'
 # Side by side: not the sum, but the update of each silo.
 check "a median" train median --quiet --set strategy.name=median
 check "releases nothing else" equal "$(comm -23 <(left median) <(releases run.yaml --set strategy.name=median))" ""
