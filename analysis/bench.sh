@@ -4,7 +4,7 @@
 #   analysis/bench.sh BUILD [SECTION]...
 # Sections: digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance
 #   encodings medians letters many
-# The comparisons with PyTorch need `jobs/deps.sh --peers`; without them those lines say so.
+# The comparisons with PyTorch and scikit-learn need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
 BUILD=$(cd "$1" && pwd); shift
 TOP=$(cd "$(dirname "$0")/.." && pwd)
@@ -71,7 +71,7 @@ accuracy() {
 }
 
 rate() {
-    say "local training, samples per processor second on one core, in turn with PyTorch"
+    say "local training and scoring, samples per processor second on one core, in turn with PyTorch and scikit-learn"
     "$TOP/analysis/bench_train.sh" "$BUILD"
 }
 

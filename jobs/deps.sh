@@ -2,7 +2,7 @@
 # Installs what granary is built and tested with, where apt is; elsewhere says what to load.
 #   jobs/deps.sh [--quiet] [--peers] [--slurm] [--hosts] [--ulfm] [--lint]
 # --quiet  says nothing when all is there
-# --peers  also what the comparisons of `make bench` need (PyTorch, mpi4py, pandas)
+# --peers  also what the comparisons of `make bench` need (PyTorch, scikit-learn, mpi4py, pandas)
 # --slurm  also what `make test-slurm` needs
 # --hosts  also what `make test-hosts` needs
 # --ulfm   also what `make test-ulfm` needs
@@ -24,7 +24,7 @@ done
 packages="gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libgsl-dev libdnnl-dev
           libopenblas-serial-dev libsodium-dev libcyaml-dev libyaml-dev libjansson-dev zlib1g-dev
           check procps dataset-fashion-mnist"
-[ -z "$peers" ] || packages="$packages python3-torch python3-mpi4py python3-numpy python3-pandas"
+[ -z "$peers" ] || packages="$packages python3-torch python3-mpi4py python3-numpy python3-pandas python3-sklearn"
 [ -z "$slurm" ] || packages="$packages slurm-wlm munge"
 [ -z "$hosts" ] || packages="$packages iproute2 util-linux libfuse3-dev"
 [ -z "$ulfm" ] || packages="$packages debootstrap util-linux"

@@ -241,8 +241,8 @@ gr_status gr_model_create_from_description(const char *json, const struct gr_lay
  */
 
 /*
- * Not collective. Returns the bits of the instruction sets that kernels would use here: those of
- * this processor that ONEDNN_MAX_CPU_ISA allows.
+ * Not collective. Returns the bits of the instruction sets that kernels would use here, oneDNN's
+ * and our own: those of this processor that ONEDNN_MAX_CPU_ISA allows.
  */
 uint32_t gr_instructions_here(void);
 /*

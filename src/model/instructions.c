@@ -2,10 +2,11 @@
 /*
  * Which instruction sets kernels may use. oneDNN chooses by processor, and adds in another order
  * with another set: ranks on processors of two kinds would train to bits that no single kind has.
- * So ranks whose sets differ keep to what all have.
+ * So ranks whose sets differ keep to what all have. One limit holds for oneDNN's kernels and for
+ * our own, so that a user can see on one machine how fast a lesser processor is.
  */
 #include <granary/model.h>
-#include <model/kernels.h>
+#include <model/instructions.h>
 
 #include <oneapi/dnnl/dnnl.h>
 #include <stdlib.h>
@@ -16,7 +17,8 @@
 
 enum { SSE41 = 1, AVX = 2, AVX2 = 4, AVX512 = 8, VNNI512 = 16, BF16 = 32, AMX = 64, FMA = 128 };
 
-/* From the richest on. AVX2 with VNNI is left out: it matters to 8-bit integers alone. */
+/* From the richest on. Sets that oneDNN tells apart and kernels of floats do not are left out: see
+ * of_environment. */
 static const struct set {
     const char *name; /* as ONEDNN_MAX_CPU_ISA takes it */
     const char *text;
@@ -60,22 +62,21 @@ static uint32_t of_processor(void) {
     return bits;
 }
 
-/* The limit that the environment sets for oneDNN. */
+/* The limit that the environment sets: of the set of that name, or of the richest that the name
+ * begins with (AVX2_VNNI is AVX2 with instructions for 8-bit integers). */
 static uint32_t of_environment(void) {
     const char *name = getenv("ONEDNN_MAX_CPU_ISA");
     if (!name) name = getenv("DNNL_MAX_CPU_ISA");
-    for (size_t i = 0; name && i < SETS; i++)
-        if (strcmp(name, sets[i].name) == 0) return sets[i].bits;
+    for (size_t i = 0; name && i < SETS; i++) {
+        const size_t n = strlen(sets[i].name);
+        if (strncmp(name, sets[i].name, n) == 0 && (name[n] == '\0' || name[n] == '_'))
+            return sets[i].bits;
+    }
     return UINT32_MAX;
 }
 
-/* Two sets: of our own kernels, which go by the processor, and above it of oneDNN's, which go by
- * the environment too. */
-enum { ONEDNN_SHIFT = 16 };
-
 uint32_t gr_instructions_here(void) {
-    const uint32_t processor = of_processor();
-    return processor | (processor & of_environment()) << ONEDNN_SHIFT;
+    return of_processor() & of_environment();
 }
 
 /* oneDNN takes a limit only before it has made its first kernel, and refuses it afterwards: this
@@ -83,12 +84,16 @@ uint32_t gr_instructions_here(void) {
 const char *gr_instructions_limit(uint32_t common) {
     limit = common;
     for (size_t i = 0; i < SETS; i++) {
-        if ((sets[i].bits & common >> ONEDNN_SHIFT) != sets[i].bits) continue;
+        if ((sets[i].bits & common) != sets[i].bits) continue;
         return dnnl_set_max_cpu_isa(sets[i].isa) == dnnl_success ? sets[i].text : NULL;
     }
     return NULL;
 }
 
-bool gr_instructions_allow_fused(void) {
-    return (limit & AVX2) && (limit & FMA);
+bool gr_instructions_allow(enum gr_instruction_set set) {
+    static const uint32_t needed[] = {[GR_USE_FUSED_AVX2] = AVX2 | FMA,
+                                      [GR_USE_AVX512] = AVX2 | FMA | AVX512,
+                                      [GR_USE_BFLOAT16] = AVX2 | FMA | AVX512 | BF16,
+                                      [GR_USE_AMX] = AVX2 | FMA | AVX512 | BF16 | AMX};
+    return (gr_instructions_here() & limit & needed[set]) == needed[set];
 }

@@ -66,11 +66,8 @@ struct gr_tiles {
 const struct gr_tiles *const *gr_tiles_all(size_t *n);
 /* Whether this processor runs the set. */
 bool gr_tiles_supported(const struct gr_tiles *tiles);
-/* The best set of this processor. */
+/* The best set that this processor, the environment and the other ranks allow. */
 const struct gr_tiles *gr_tiles_best(void);
-/* Whether other ranks can fuse multiplication and addition too: all fused tiles give the same bits,
- * others do not. instructions.c */
-bool gr_instructions_allow_fused(void);
 
 /* pack: room for k * GR_TILE_PACK floats, 64-byte aligned; for widths that leave a remainder. */
 void gr_multiply(const struct gr_tiles *tiles, const struct gr_product *product, float *pack);

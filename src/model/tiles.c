@@ -6,6 +6,7 @@
  * and loads one row of b. Tile shapes keep at least eight sums in flight (latency 4, two units) and
  * stay below one load per multiply-add.
  */
+#include <model/instructions.h>
 #include <model/kernels.h>
 
 #if defined(__x86_64__)
@@ -137,10 +138,12 @@ bool gr_tiles_supported(const struct gr_tiles *tiles) {
     return tiles == &portable;
 }
 
-/* All or none: where one rank cannot fuse, every rank takes the portable tiles, whose bits are
- * those of separate multiplication and addition. */
+/* All fused tiles give the same bits; where one rank cannot fuse, every rank takes the portable
+ * tiles, whose bits are those of separate multiplication and addition. */
 const struct gr_tiles *gr_tiles_best(void) {
-    for (size_t i = 0; i + 1 < N_SETS && gr_instructions_allow_fused(); i++)
-        if (gr_tiles_supported(sets[i])) return sets[i];
+#if defined(__x86_64__)
+    if (gr_instructions_allow(GR_USE_AVX512)) return &avx512;
+    if (gr_instructions_allow(GR_USE_FUSED_AVX2)) return &avx2;
+#endif
     return &portable;
 }

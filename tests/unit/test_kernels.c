@@ -6,6 +6,7 @@
 #include <check.h>
 #include <math.h>
 #include <model/elementwise.h>
+#include <model/instructions.h>
 #include <model/reference.h>
 #include <model/sparse.h>
 #include <stdlib.h>
@@ -192,6 +193,28 @@ START_TEST(test_sparse_products) {
 }
 END_TEST
 
+/* oneDNN's documentation has the names and what each set holds. */
+START_TEST(test_environment_limits) {
+    size_t n_sets;
+    const struct gr_tiles *const *sets = gr_tiles_all(&n_sets);
+    const struct gr_tiles *portable = sets[n_sets - 1], *avx2 = n_sets > 1 ? sets[1] : portable;
+    if (!gr_tiles_supported(avx2)) avx2 = portable;
+    for (size_t i = 0; i < 2; i++) {
+        const char *name = i == 0 ? "ONEDNN_MAX_CPU_ISA" : "DNNL_MAX_CPU_ISA";
+        ck_assert_int_eq(unsetenv("ONEDNN_MAX_CPU_ISA"), 0);
+        ck_assert_int_eq(setenv(name, "AVX2", 1), 0);
+        ck_assert_ptr_eq(gr_tiles_best(), avx2);
+        ck_assert_int_eq(setenv(name, "AVX2_VNNI", 1), 0);
+        ck_assert_ptr_eq(gr_tiles_best(), avx2);
+        ck_assert_int_eq(setenv(name, "SSE41", 1), 0);
+        ck_assert_ptr_eq(gr_tiles_best(), portable);
+        ck_assert(!gr_instructions_allow(GR_USE_AVX512) && !gr_instructions_allow(GR_USE_AMX));
+        ck_assert_int_eq(setenv(name, "DEFAULT", 1), 0);
+        ck_assert(gr_tiles_best() != portable || avx2 == portable);
+    }
+}
+END_TEST
+
 START_TEST(test_products) {
     size_t n_sets;
     const struct gr_tiles *const *sets = gr_tiles_all(&n_sets);
@@ -319,6 +342,7 @@ int main(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, test_products, 0, (int)n_sets);
     tcase_add_test(tests, test_sparse_products);
+    tcase_add_test(tests, test_environment_limits);
     tcase_add_test(tests, test_relu_keeps_nan);
     tcase_add_loop_test(tests, test_activations, 0, GR_ACTIVATION_TANH + 1);
     tcase_add_test(tests, test_transpose);
