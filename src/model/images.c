@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts that convolutions and pools have in common: windows, oneDNN's operations by number of
- * rows, norms of rows. The arithmetic is oneDNN's, or winograd.c's. */
+/* Windows of convolutions and pools; what convolutions have in common whoever does their
+ * arithmetic: oneDNN's operations by number of rows, norms of rows. */
 #include <model/elementwise.h>
 #include <model/images.h>
 #include <model/network.h>
@@ -11,7 +11,6 @@ static void release_set(struct gr_image_set *set) {
     gr_primitive_release(&set->forward);
     gr_primitive_release(&set->data);
     gr_primitive_release(&set->weight);
-    gr_free(set->workspace);
     *set = (struct gr_image_set){0};
 }
 

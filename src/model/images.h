@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * images: oneDNN's operations of a layer over images, made for a number of rows when that number
- * first comes, and kept for a few of them.
+ * images: windows over images; oneDNN's operations of a convolution, made for a number of rows when
+ * that number first comes, and kept for a few of them.
  *
  * They are made for just so many rows: padding a batch of 10 to 16 would cost half as much again.
  */
@@ -17,7 +17,6 @@ struct gr_image_set {
     uint64_t used; /* when, on the clock of uses */
     struct gr_primitive forward;
     struct gr_primitive data, weight; /* made by the first backward pass: scoring needs none */
-    void *workspace;                  /* of max pools: where each maximum was; owned */
 };
 
 /* Batches, the last of an epoch in a few silos, and the test's: more come and go. */

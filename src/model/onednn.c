@@ -80,22 +80,6 @@ dnnl_status_t gr_dnnl_conv_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engi
         w->before, w->after, hint, NULL);
 }
 
-dnnl_status_t gr_dnnl_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_alg_kind_t kind,
-                           const struct gr_kernel_window *w, gr_desc_ref x, gr_desc_ref y) {
-    return dnnl_pooling_forward_primitive_desc_create(out, engine, dnnl_forward_training, kind, x,
-                                                      y, w->stride, w->kernel, undilated, w->before,
-                                                      w->after, NULL);
-}
-
-dnnl_status_t gr_dnnl_pool_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                dnnl_alg_kind_t kind, const struct gr_kernel_window *w,
-                                gr_desc_ref d_x, gr_desc_ref d_y,
-                                const_dnnl_primitive_desc_t hint) {
-    return dnnl_pooling_backward_primitive_desc_create(out, engine, kind, d_x, d_y, w->stride,
-                                                       w->kernel, undilated, w->before, w->after,
-                                                       hint, NULL);
-}
-
 #else
 
 dnnl_status_t gr_desc_make(dnnl_data_type_t type, size_t n_dims, const size_t *dims,
@@ -178,26 +162,6 @@ dnnl_status_t gr_dnnl_conv_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engi
     dnnl_status_t code = dnnl_convolution_backward_weights_desc_init(
         &operation, dnnl_convolution_direct, x, d_weight, d_bias, d_y, w->stride, w->before,
         w->after);
-    return code == dnnl_success ? dnnl_primitive_desc_create(out, &operation, NULL, engine, hint)
-                                : code;
-}
-
-dnnl_status_t gr_dnnl_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_alg_kind_t kind,
-                           const struct gr_kernel_window *w, gr_desc_ref x, gr_desc_ref y) {
-    dnnl_pooling_desc_t operation;
-    dnnl_status_t code = dnnl_pooling_forward_desc_init(
-        &operation, dnnl_forward_training, kind, x, y, w->stride, w->kernel, w->before, w->after);
-    return code == dnnl_success ? dnnl_primitive_desc_create(out, &operation, NULL, engine, NULL)
-                                : code;
-}
-
-dnnl_status_t gr_dnnl_pool_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                dnnl_alg_kind_t kind, const struct gr_kernel_window *w,
-                                gr_desc_ref d_x, gr_desc_ref d_y,
-                                const_dnnl_primitive_desc_t hint) {
-    dnnl_pooling_desc_t operation;
-    dnnl_status_t code = dnnl_pooling_backward_desc_init(&operation, kind, d_x, d_y, w->stride,
-                                                         w->kernel, w->before, w->after);
     return code == dnnl_success ? dnnl_primitive_desc_create(out, &operation, NULL, engine, hint)
                                 : code;
 }

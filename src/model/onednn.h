@@ -57,11 +57,4 @@ dnnl_status_t gr_dnnl_conv_weight(dnnl_primitive_desc_t *out, dnnl_engine_t engi
                                   gr_desc_ref d_weight, gr_desc_ref d_bias, gr_desc_ref d_y,
                                   const_dnnl_primitive_desc_t hint);
 
-/* Pools, for training. */
-dnnl_status_t gr_dnnl_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_alg_kind_t kind,
-                           const struct gr_kernel_window *window, gr_desc_ref x, gr_desc_ref y);
-dnnl_status_t gr_dnnl_pool_data(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
-                                dnnl_alg_kind_t kind, const struct gr_kernel_window *window,
-                                gr_desc_ref d_x, gr_desc_ref d_y, const_dnnl_primitive_desc_t hint);
-
 #endif

@@ -79,8 +79,7 @@ gr_status gr_primitive_make(const struct gr_dnnl *dnnl, dnnl_primitive_desc_t ma
             dnnl_primitive_desc_query_md(made, dnnl_query_exec_arg_md, argument->id);
         out->operand[i].id = argument->id;
         out->operand[i].is_output = argument->is_output;
-        GR_TRY(make_operand(dnnl, argument->plain ? gr_desc_of(argument->plain) : wanted, wanted,
-                            &out->operand[i]));
+        GR_TRY(make_operand(dnnl, gr_desc_of(argument->plain), wanted, &out->operand[i]));
     }
 out:
     return status;

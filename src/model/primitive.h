@@ -51,7 +51,7 @@ enum { GR_OPERANDS_MAX = 4 };
 struct gr_argument {
     int id;
     bool is_output;
-    const struct gr_desc *plain; /* NULL: as the primitive wants it */
+    const struct gr_desc *plain;
 };
 
 struct gr_operand {
