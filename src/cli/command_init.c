@@ -117,8 +117,8 @@ static gr_status check(const struct init_words *words, const struct gr_inference
                        inference->n_classes == 1 ? "one class only" : "no value in any row");
     if (inference->n_groups == SIZE_MAX)
         return gr_fail(GR_ERROR_DATA,
-                       "%s: column \"%s\": found more than 256 groups, and there is "
-                       "a silo for each",
+                       "%s: column \"%s\": found more than 1000000 groups, allowed at most so "
+                       "many, as there is a silo for each",
                        path, words->group);
     for (unsigned i = 0; i < inference->schema->columns_count && !features; i++)
         features = gr_column_has_value(inference->schema->columns[i].type);

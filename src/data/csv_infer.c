@@ -153,19 +153,35 @@ out:
     return status;
 }
 
+/* Each value is a silo, of which there may be more than there are categories in any column. A name
+ * that is too long is refused when the table is loaded. */
+static gr_status count_group(struct gr_infer_state *state, const char *text, size_t length) {
+    struct gr_infer_form form;
+    uint32_t number;
+    gr_infer_form_of(text, length, &form);
+    if (form.kind == GR_FORM_MISSING || state->groups.n > GR_SILO_GROUPS_MAX) return GR_OK;
+    if (length > GR_GROUP_NAME_MAX) length = GR_GROUP_NAME_MAX;
+    return gr_groups_find(&state->groups, text, length, &number);
+}
+
 /* Lines of units are left out, as they were taken out of the count. */
 static gr_status read_values(struct gr_infer_state *state, const struct gr_csv_scan *scan,
                              size_t table) {
+    gr_status status = GR_OK;
     if (state->has_units[table] && scan->row_line == state->first_line[table]) return GR_OK;
     for (size_t i = 0; i < state->n; i++) {
         struct gr_inferred *c = &state->column[i];
-        if (c->decision.seems != GR_SEEMS_NUMBER) continue;
+        const bool group = strcmp(c->column->name, state->options->group) == 0;
+        if (!group && c->decision.seems != GR_SEEMS_NUMBER) continue;
         const char *text = scan->fields[i].text;
         size_t length = scan->fields[i].length;
         gr_cell_trim(&text, &length);
-        gr_infer_values_add(&c->values, text, length, table, scan->row_line);
+        if (group) GR_TRY(count_group(state, text, length));
+        if (c->decision.seems == GR_SEEMS_NUMBER)
+            gr_infer_values_add(&c->values, text, length, table, scan->row_line);
     }
-    return GR_OK;
+out:
+    return status;
 }
 
 /* ---- how columns are written ------------------------------------------------------------------
@@ -298,6 +314,7 @@ static void release(struct gr_infer_state *state) {
             gr_free(c->first[t]);
         gr_free(c->first);
     }
+    gr_groups_release(&state->groups);
     gr_free(state->column);
     gr_free(state->first_line);
     gr_free(state->has_units);

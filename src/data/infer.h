@@ -14,6 +14,7 @@
 #ifndef GRANARY_DATA_INFER_H
 #define GRANARY_DATA_INFER_H
 
+#include "data/groups.h"
 #include <granary/data.h>
 
 #include "data/csv_scan.h"
@@ -208,7 +209,9 @@ struct gr_infer_state {
     struct gr_inference *result; /* owned */
     size_t *first_line;          /* of each table's first row; owned */
     bool *has_units;             /* that row is one of units; owned */
+    struct gr_groups groups;     /* of the column of groups; no more than GR_SILO_GROUPS_MAX + 1 */
 };
+enum { GR_SILO_GROUPS_MAX = 1000000 }; /* as many as data.silos may be */
 
 /* infer_rules.c: how cells are read, as the schema's keys say it. */
 gr_status gr_infer_rules(struct gr_infer_state *state, struct gr_inferred *c) GR_CHECKED;

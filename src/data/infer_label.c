@@ -329,14 +329,14 @@ out:
 
 /* Names of groups are never told: they are hospitals, or people. */
 gr_status gr_infer_group(struct gr_infer_state *state, struct gr_inferred *c) {
-    const size_t n = gr_infer_statistics_different(&c->accumulator);
+    const bool many = state->groups.n > GR_SILO_GROUPS_MAX;
     gr_status status;
     c->column->type = GR_COLUMN_GROUP;
-    state->result->n_groups = n;
-    if (n == SIZE_MAX)
-        GR_TRY(gr_infer_tell(&c->guess->taken, "groups, more than %d", GR_WORDS_MAX));
+    state->result->n_groups = many ? SIZE_MAX : state->groups.n;
+    if (many)
+        GR_TRY(gr_infer_tell(&c->guess->taken, "groups, more than %d", GR_SILO_GROUPS_MAX));
     else
-        GR_TRY(gr_infer_tell(&c->guess->taken, "%zu groups", n));
+        GR_TRY(gr_infer_tell(&c->guess->taken, "%zu groups", state->groups.n));
     if (c->accumulator.n_missing > 0)
         GR_TRY(gr_infer_tell(&c->guess->doubts, "%zu rows have no group, and will be refused\n",
                              c->accumulator.n_missing));

@@ -318,7 +318,7 @@ out:
     return status;
 }
 
-/* An alert where hints are for a way that `auto` has not taken: they would seem to have no effect. */
+/* An alert where hints are for a way that `auto` has not taken, and so have no effect. */
 static void note_hints(struct gr_run_state *run, uint32_t done) {
     if (run->config->checkpoint.hints_count == 0 || run->io.collective) return;
     gr_records_note(run, "alert", done, "{\"what\":\"checkpoint.hints are not used\"}",

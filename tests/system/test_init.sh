@@ -106,6 +106,16 @@ check "no label" exits 64 "$GRANARY" init two.csv -o no
 check "the likely ones are named" says "likely are: outcome"
 check "a wrong label" exits 65 "$GRANARY" init two.csv --label outcom -o no
 check "the nearest is named" says 'nearest is "outcome"'
+# More silos than a column has categories: practices of few patients each, by numbers and by names.
+for name in %d practice-%d; do
+    awk -v name="$name" 'BEGIN { print "practice,age,outcome"
+        for (i = 0; i < 3000; i++) printf name ",%d,%s\n", i % 1000, 20 + i * 7 % 70, (i * 7 % 70 > 30 ? "died" : "alive") }' >many.csv
+    rm -rf many
+    check "a thousand groups" exits 0 "$GRANARY" init many.csv --label outcome --group practice -o many
+    check "are counted" prints "practice: 1000 groups"
+    check "and are silos" grep -q 'silos: 1000' many/config.yaml
+    check "as many as are loaded" exits 0 "$GRANARY" validate many/config.yaml
+done
 check "a wrong group" exits 65 "$GRANARY" init two.csv --label outcome --group center -o no
 check "the nearest is named" says 'nearest is "centre"'
 check "one class" exits 65 "$GRANARY" init one.csv --label outcome -o no
