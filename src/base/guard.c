@@ -15,9 +15,18 @@
 static const char *volatile guarded = "";
 static volatile sig_atomic_t exit_code = GR_STOPPED;
 
-/* Standard I/O is out of bounds in a signal handler, which may have interrupted it. */
-static void say(const char *text) {
-    if (write(STDERR_FILENO, text, strlen(text)) < 0) return; /* nobody listens */
+/*
+ * Standard I/O is out of bounds in a signal handler, which may have interrupted it. A line is one
+ * write, so that those of ranks whose time is up together do not run into each other.
+ */
+static void say(const char *beginning, const char *text) {
+    char line[4096];
+    const size_t first = strlen(beginning), room = sizeof line - first - 1;
+    const size_t length = strnlen(text, room);
+    memcpy(line, beginning, first);
+    memcpy(line + first, text, length);
+    line[first + length] = '\n';
+    if (write(STDERR_FILENO, line, first + length + 1) < 0) return; /* nobody listens */
 }
 
 /* NULL: nothing is noted. */
@@ -49,9 +58,7 @@ static void set_alarm(void) {
 /* Only what a signal handler may call. */
 static void on_alarm(int number) {
     (void)number;
-    say(left > 0 ? "granary: waiting: " : "granary: given up: ");
-    say(guarded);
-    say("\n");
+    say(left > 0 ? "granary: waiting: " : "granary: given up: ", guarded);
     if (left <= 0) {
         note();
         _exit(exit_code);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -472,6 +473,29 @@ START_TEST(child) {
 }
 END_TEST
 
+/* Each write to a socket of datagrams is one of them: a line that several ranks write at once to
+ * one terminal is to be one write. */
+START_TEST(a_guards_line_is_one_write) {
+    char line[64] = "";
+    int ends[2], how;
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends), 0);
+    const pid_t other = fork();
+    if (other == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        gr_guard_start(0, "the disk");
+        for (;;)
+            pause();
+    }
+    ck_assert_int_eq(waitpid(other, &how, 0), other);
+    ck_assert(WIFEXITED(how));
+    ck_assert_int_eq(WEXITSTATUS(how), GR_STOPPED);
+    ck_assert_int_gt(recv(ends[0], line, sizeof line - 1, MSG_DONTWAIT), 0);
+    ck_assert_str_eq(line, "granary: given up: the disk\n");
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("base");
     TCase *tests = tcase_create("base");
@@ -494,6 +518,7 @@ int main(void) {
     tcase_add_test(tests, files);
     tcase_add_test(tests, paths);
     tcase_add_loop_test(tests, child, 0, 5);
+    tcase_add_test(tests, a_guards_line_is_one_write);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
