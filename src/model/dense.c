@@ -5,9 +5,6 @@
 #include <model/network.h>
 #include <model/sparse.h>
 
-/* So many tenths of what comes in may be other than zero; products are no faster from eight on. */
-enum { SPARSE_TENTHS = 7 };
-
 static gr_status shape(struct gr_layer *layer) {
     layer->to.channels = layer->config.width;
     return GR_OK;
@@ -24,15 +21,21 @@ static gr_status tensors(struct gr_layer *layer, struct gr_layout *layout) {
 
 /* Inputs are often half zero: of images, and behind relu. */
 struct dense {
+    const struct gr_sparse_kernels *kernels;
     struct gr_sparse rows; /* of the last forward pass */
-    bool sparse;           /* enough of them is zero */
 };
 
 /* Without a state the layer multiplies in full: through oneDNN, or where masks do not pay. */
 static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
-    if (model->compute != GR_COMPUTE_FLOAT32 || !gr_sparse_pays(model->tiles, layer->outputs))
-        return GR_OK;
-    return gr_allocate_zero(1, sizeof(struct dense), "a dense layer", &layer->state);
+    const struct gr_sparse_kernels *kernels = gr_sparse_kernels_of(model->tiles, layer->outputs);
+    struct dense *dense;
+    gr_status status = GR_OK;
+    if (model->compute != GR_COMPUTE_FLOAT32 || !kernels) goto out;
+    GR_TRY(gr_allocate_zero(1, sizeof *dense, "a dense layer", &dense));
+    dense->kernels = kernels;
+    layer->state = dense;
+out:
+    return status;
 }
 
 static void release(struct gr_layer *layer) {
@@ -48,23 +51,18 @@ static gr_status find_sparse(struct gr_layer *layer, size_t n) {
     struct dense *dense = layer->state;
     gr_status status = GR_OK;
     if (!dense) goto out;
-    GR_TRY(gr_sparse_find(&dense->rows, layer->in, n, layer->inputs));
-    dense->sparse = dense->rows.count <= n * layer->inputs / 10 * SPARSE_TENTHS;
+    GR_TRY(gr_sparse_find(&dense->rows, dense->kernels, layer->in, n, layer->inputs));
 out:
     return status;
 }
 
-/* The masks of what came in, by row or by column; NULL: it is not sparse. */
-static const uint32_t *masks_of(const struct gr_layer *layer, bool by_column) {
+/* A product by what came in, by_column: turned. */
+static void multiply(const struct gr_model *model, const struct gr_layer *layer,
+                     const struct gr_product *product, bool by_column) {
     const struct dense *dense = layer->state;
-    if (!dense || !dense->sparse) return NULL;
-    return by_column ? dense->rows.by_column : dense->rows.by_row;
-}
-
-static void multiply(const struct gr_model *model, const struct gr_product *product,
-                     const uint32_t *masks) {
-    if (masks)
-        gr_sparse_multiply(product, masks);
+    if (dense && dense->rows.pays)
+        gr_sparse_multiply(dense->kernels, product,
+                           by_column ? dense->rows.by_column : dense->rows.by_row, model->pack);
     else
         gr_multiply(model->tiles, product, model->pack);
 }
@@ -97,30 +95,22 @@ static gr_status forward(struct gr_model *model, struct gr_layer *layer, const f
             .b_row = layer->outputs,
             .c = layer->sums,
             .c_row = layer->outputs,
-            .start = GR_START_ROW,
             .finish = fused ? GR_FINISH_RELU : GR_FINISH_STORE,
-            .bias = bias,
+            .from = bias,
         };
         GR_TRY(find_sparse(layer, n));
-        multiply(model, &product, masks_of(layer, false));
+        multiply(model, layer, &product, false);
     }
     if (!fused) gr_activate(layer->activation, layer->sums, layer->out, n * layer->outputs);
 out:
     return status;
 }
 
-/*
- * delta_before = delta weight^T. The product runs transposed, so that weight is read by rows. Its
- * columns are padded to whole tiles; what stands in the padding is multiplied, and not read.
- */
-static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
-                               const float *parameters, size_t n) {
+/* delta_before = delta weight^T for n rows, at most GR_TURNED_ROWS. */
+static void multiply_turned(const struct gr_model *model, const struct gr_layer *layer,
+                            const float *weight, size_t n, const float *delta,
+                            float *delta_before) {
     const size_t turned_row = (n + GR_TILE_TAIL - 1) / GR_TILE_TAIL * GR_TILE_TAIL;
-    const float *weight = parameters + layer->weight;
-    if (model->inner)
-        return gr_inner_backward_data(model->inner, layer->number, n, model->delta, weight,
-                                      model->delta_before);
-    gr_transpose(model->delta, layer->outputs, n, layer->outputs, model->turned, turned_row);
     const struct gr_product product = {
         .m = layer->inputs,
         .n = turned_row,
@@ -132,11 +122,28 @@ static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
         .b_row = turned_row,
         .c = model->product,
         .c_row = turned_row,
-        .start = GR_START_ZERO,
         .finish = GR_FINISH_STORE,
     };
+    gr_transpose(delta, layer->outputs, n, layer->outputs, model->turned, turned_row);
     gr_multiply(model->tiles, &product, model->pack);
-    gr_transpose(model->product, turned_row, layer->inputs, n, model->delta_before, layer->inputs);
+    gr_transpose(model->product, turned_row, layer->inputs, n, delta_before, layer->inputs);
+}
+
+/*
+ * The product runs transposed, so that weight is read by rows. Its columns are padded to whole
+ * tiles; what stands in the padding is multiplied, and not read. Some rows at a time: those of a
+ * large batch would lie a page apart, all in the same few lines of the first cache.
+ */
+static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
+                               const float *parameters, size_t n) {
+    const float *weight = parameters + layer->weight;
+    if (model->inner)
+        return gr_inner_backward_data(model->inner, layer->number, n, model->delta, weight,
+                                      model->delta_before);
+    for (size_t first = 0; first < n; first += GR_TURNED_ROWS)
+        multiply_turned(
+            model, layer, weight, n - first < GR_TURNED_ROWS ? n - first : GR_TURNED_ROWS,
+            model->delta + first * layer->outputs, model->delta_before + first * layer->inputs);
     return GR_OK;
 }
 
@@ -166,11 +173,10 @@ static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
             .b_row = layer->outputs,
             .c = weight,
             .c_row = layer->outputs,
-            .start = GR_START_ZERO,
             .finish = target->step ? GR_FINISH_STEP : GR_FINISH_STORE,
             .decay = target->decay,
         };
-        multiply(model, &product, masks_of(layer, true));
+        multiply(model, layer, &product, true);
     }
     gr_column_sums(model->delta, n, layer->outputs, model->pack);
     gr_target_take(target, target->vector + layer->bias, model->pack, layer->outputs);

@@ -12,16 +12,10 @@
 
 #include <granary/base.h>
 
-enum gr_product_start {
-    GR_START_ZERO,
-    GR_START_ROW, /* each row of c starts from `bias` */
-    GR_START_C,   /* c += a b */
-};
-
 enum gr_product_finish {
     GR_FINISH_STORE,
     GR_FINISH_RELU, /* c = max(0, sum) */
-    GR_FINISH_STEP, /* c += sum - decay * c; the start is zero */
+    GR_FINISH_STEP, /* c += sum - decay * c */
 };
 
 /*
@@ -36,11 +30,37 @@ struct gr_product {
     size_t b_row;
     float *c;
     size_t c_row;
-    enum gr_product_start start;
+    /* Sums of row i of c start from from[i * from_row ..], c itself allowed; NULL: from 0. */
+    const float *from;
+    size_t from_row; /* 0: one row for all, as biases are */
     enum gr_product_finish finish;
-    const float *bias;
     float decay;
 };
+
+/*
+ * How a product is cut so that what is read again lies in a cache: rows and columns of c, and steps
+ * of the inner index, at a time.
+ */
+struct gr_blocking {
+    size_t rows, columns, inner;
+};
+/* A block, and where in the whole product its rows, its columns and its inner index begin. */
+struct gr_block {
+    struct gr_product product;
+    size_t row, column, inner;
+};
+typedef void (*gr_block_function)(const struct gr_block *block, const void *context);
+
+/* Elements of c in a block at most where a step is taken over several blocks of the inner index. */
+enum { GR_BLOCK_SUMS = 192 * 240 };
+
+/*
+ * Runs all blocks of a product. Unfinished sums go from one block of the inner index to the next by
+ * way of c, or where that is needed until they are whole, of `sums`, GR_BLOCK_SUMS floats: which is
+ * exact, so that blocking does not change the bits.
+ */
+void gr_product_blocks(const struct gr_product *product, const struct gr_blocking *blocking,
+                       float *sums, gr_block_function run, const void *context);
 
 /* Rows of a tile at most, and its widths. */
 enum { GR_TILE_ROWS_MAX = 8, GR_TILE_WIDTHS = 4, GR_TILE_TAIL = 8, GR_TILE_PACK = 16 };
@@ -69,7 +89,8 @@ bool gr_tiles_supported(const struct gr_tiles *tiles);
 /* The best set that this processor, the environment and the other ranks allow. */
 const struct gr_tiles *gr_tiles_best(void);
 
-/* pack: room for k * GR_TILE_PACK floats, 64-byte aligned; for widths that leave a remainder. */
+/* pack: room for GR_BLOCK_SUMS + k * GR_TILE_PACK floats, 64-byte aligned: for sums, and for widths
+ * that leave a remainder. */
 void gr_multiply(const struct gr_tiles *tiles, const struct gr_product *product, float *pack);
 
 #endif

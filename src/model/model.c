@@ -66,7 +66,9 @@ static struct extremes find_extremes(const struct gr_model *model) {
  * all.
  */
 static size_t lay_out(struct gr_model *model, float *workspace) {
-    const size_t rows = padded_rows(model, model->rows), rows_turned = round_up(rows, GR_TILE_TAIL);
+    const size_t rows = padded_rows(model, model->rows);
+    const size_t turned = round_up(rows, GR_TILE_TAIL);
+    const size_t rows_turned = turned < GR_TURNED_ROWS ? turned : GR_TURNED_ROWS;
     const struct extremes most = find_extremes(model);
     size_t used = 0;
     float *in = NULL; /* of the first and out of the last layer are set for each slice */
@@ -85,7 +87,8 @@ static size_t lay_out(struct gr_model *model, float *workspace) {
     model->product = cut(workspace, &used, 1,
                          larger(most.derived, model->inner ? 0 : most.widest_dense * rows_turned));
     model->pack =
-        cut(workspace, &used, 1, GR_TILE_PACK * larger(most.longest, rows) + most.widest_dense);
+        cut(workspace, &used, 1,
+            GR_BLOCK_SUMS + GR_TILE_PACK * larger(most.longest, rows) + most.widest_dense);
     return used;
 }
 

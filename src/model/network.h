@@ -13,6 +13,9 @@
 
 struct gr_inner; /* inner_product.h */
 
+/* Rows of a batch of which dense layers take the derivative at a time; whole tiles. */
+enum { GR_TURNED_ROWS = 96 };
+
 struct gr_model {
     enum gr_model_type type;
     enum gr_activation activation;
@@ -48,7 +51,7 @@ struct gr_model {
     size_t rows;
     float *workspace;            /* owned; the pointers below and in layers point into it */
     float *delta, *delta_before; /* rows x widest layer: derivatives by a layer's outputs */
-    float *turned, *product;     /* widest dense layer x rows rounded up to GR_TILE_TAIL */
+    float *turned, *product;     /* widest dense layer x rows that are turned at a time */
     float *pack;                 /* for gr_multiply */
 };
 

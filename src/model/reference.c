@@ -10,7 +10,7 @@ void gr_reference_multiply(const struct gr_product *p, bool fused) {
     for (size_t i = 0; i < p->m; i++)
         for (size_t j = 0; j < p->n; j++) {
             float *c = &p->c[i * p->c_row + j];
-            float sum = p->start == GR_START_ZERO ? 0 : p->start == GR_START_ROW ? p->bias[j] : *c;
+            float sum = p->from ? p->from[i * p->from_row + j] : 0;
             for (size_t l = 0; l < p->k; l++) {
                 const float x = p->a[i * p->a_row + l * p->a_step], y = p->b[l * p->b_row + j];
                 sum = fused ? fmaf(x, y, sum) : sum + x * y;

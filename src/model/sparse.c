@@ -11,52 +11,88 @@
 #include <immintrin.h>
 
 #define AVX512 __attribute__((target("avx512f,avx2,fma,bmi,popcnt")))
+#define AVX2   __attribute__((target("avx2,fma,bmi,popcnt")))
 /* NOLINTNEXTLINE(bugprone-macro-parentheses): i is a name */
 #define EACH(i, n) _Pragma("GCC unroll 13") for (size_t i = 0; i < (n); i++)
 
 enum {
     BLOCK = GR_SPARSE_BLOCK,
-    LANES = 16,
-    VECTORS_MAX = 13,      /* of a row of c: there are 32 registers, and 13 hide the latency */
-    NEAR_FLOATS = 7 << 10, /* of b, that stay in the first cache */
-    WIDTH_MIN = 64,        /* of c, below which walking the masks costs more than it saves */
+    VECTORS_MAX = 13, /* of a row of c: they hide the latency, and leave registers for factors */
+    ROW_BLOCK = 96,   /* of c */
+    INNER_BLOCKS = 2, /* of the inner index, at a time */
+};
+_Static_assert(ROW_BLOCK *VECTORS_MAX * 16 <= (int)GR_BLOCK_SUMS, "sums have room");
+
+/* Columns of c, and blocks of the inner index, of which all pointers are to the first. */
+struct part {
+    const struct gr_product *product;
+    const uint32_t *masks; /* of the first row */
+    size_t stride;         /* to those of its next block */
+    size_t blocks;
+    size_t last; /* lanes of a row's last vector */
 };
 
-bool gr_sparse_pays(const struct gr_tiles *tiles, size_t width) {
-    return strcmp(tiles->name, "avx512") == 0 && width >= WIDTH_MIN;
-}
+struct gr_sparse_kernels {
+    size_t lanes;
+    size_t near;      /* floats of b that stay in the first cache */
+    size_t width_min; /* of c, below which walking the masks costs more than it saves */
+    size_t tenths; /* of a batch that may be other than zero; as fast as all of it from there on */
+    void (*find)(struct gr_sparse *sparse, const float *x, size_t first_row, size_t first);
+    void (*run[VECTORS_MAX])(const struct part *part); /* by vectors - 1 */
+};
 
 /* ---- where x is not zero ------------------------------------------------------------------- */
 
-/* Which of up to 16 numbers; a NaN is not zero. */
-AVX512 static __mmask16 not_zero(const float *x, size_t n) {
-    const __mmask16 there = (__mmask16)(n < LANES ? (1u << n) - 1 : 0xffff);
-    return _mm512_mask_cmp_ps_mask(there, _mm512_maskz_loadu_ps(there, x), _mm512_setzero_ps(),
-                                   _CMP_NEQ_UQ);
-}
-
 /*
- * Of one row block, the masks by row, and one by column for each of 16 columns. A word of 32
- * columns is filled by two calls of 16: the lower half comes first and overwrites whatever the last
- * batch left there.
+ * Of one row block, the masks by row, and one by column for as many columns as a vector has lanes.
+ * A word of 32 columns is filled by several calls: the lowest part comes first and overwrites
+ * whatever the last batch left there. A NaN is not zero.
  */
-AVX512 static void find_columns(struct gr_sparse *sparse, const float *x, size_t first_row,
-                                size_t first) {
+AVX512 static void find_avx512(struct gr_sparse *sparse, const float *x, size_t first_row,
+                               size_t first) {
+    enum { LANES = 16 };
     const size_t columns = sparse->columns, rows = sparse->rows, n = columns - first;
     const size_t end = rows - first_row < BLOCK ? rows : first_row + BLOCK;
+    const __mmask16 there = (__mmask16)(n < LANES ? (1u << n) - 1 : 0xffff);
     uint32_t *by_row = sparse->by_row + first / BLOCK * rows;
-    uint32_t *by_column = sparse->by_column + first_row / BLOCK * columns + first;
     const size_t shift = first % BLOCK;
     __m512i bits = _mm512_setzero_si512();
     for (size_t i = first_row; i < end; i++) {
-        const __mmask16 mask = not_zero(x + i * columns + first, n);
+        const __m512 some = _mm512_maskz_loadu_ps(there, x + i * columns + first);
+        const __mmask16 mask =
+            _mm512_mask_cmp_ps_mask(there, some, _mm512_setzero_ps(), _CMP_NEQ_UQ);
         const __m512i bit = _mm512_set1_epi32((int)(1u << (i - first_row)));
         bits = _mm512_mask_or_epi32(bits, mask, bits, bit);
         by_row[i] = (shift ? by_row[i] : 0) | (uint32_t)mask << shift;
         sparse->count += (size_t)__builtin_popcount(mask);
     }
-    const __mmask16 there = (__mmask16)(n < LANES ? (1u << n) - 1 : 0xffff);
-    _mm512_mask_storeu_epi32(by_column, there, bits);
+    _mm512_mask_storeu_epi32(sparse->by_column + first_row / BLOCK * columns + first, there, bits);
+}
+
+/* The first n lanes, at most 8. */
+AVX2 static inline __m256i lanes_avx2(size_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+AVX2 static void find_avx2(struct gr_sparse *sparse, const float *x, size_t first_row,
+                           size_t first) {
+    enum { LANES = 8 };
+    const size_t columns = sparse->columns, rows = sparse->rows, n = columns - first;
+    const size_t end = rows - first_row < BLOCK ? rows : first_row + BLOCK;
+    const __m256i there = lanes_avx2(n < LANES ? n : LANES);
+    uint32_t *by_row = sparse->by_row + first / BLOCK * rows;
+    const size_t shift = first % BLOCK;
+    __m256i bits = _mm256_setzero_si256(), bit = _mm256_set1_epi32(1);
+    for (size_t i = first_row; i < end; i++, bit = _mm256_slli_epi32(bit, 1)) {
+        const __m256 some = _mm256_maskload_ps(x + i * columns + first, there);
+        const __m256 found = _mm256_cmp_ps(some, _mm256_setzero_ps(), _CMP_NEQ_UQ);
+        const uint32_t mask = (uint32_t)_mm256_movemask_ps(found);
+        bits = _mm256_or_si256(bits, _mm256_and_si256(_mm256_castps_si256(found), bit));
+        by_row[i] = (shift ? by_row[i] : 0) | mask << shift;
+        sparse->count += (size_t)__builtin_popcount(mask);
+    }
+    _mm256_maskstore_epi32((int *)sparse->by_column + first_row / BLOCK * columns + first, there,
+                           bits);
 }
 
 static size_t blocks_of(size_t n) {
@@ -65,7 +101,8 @@ static size_t blocks_of(size_t n) {
 
 /* All of the batch, row block by row block, so that a block's column masks are finished in
  * registers. */
-gr_status gr_sparse_find(struct gr_sparse *sparse, const float *x, size_t rows, size_t columns) {
+gr_status gr_sparse_find(struct gr_sparse *sparse, const struct gr_sparse_kernels *kernels,
+                         const float *x, size_t rows, size_t columns) {
     gr_status status = GR_OK;
     if (rows > sparse->room) {
         gr_sparse_release(sparse);
@@ -78,133 +115,177 @@ gr_status gr_sparse_find(struct gr_sparse *sparse, const float *x, size_t rows, 
     sparse->rows = rows;
     sparse->columns = columns;
     sparse->count = 0;
-    for (size_t i = 0; i < rows; i += BLOCK)
-        for (size_t l = 0; l < columns; l += LANES)
-            find_columns(sparse, x, i, l);
+    sparse->pays = true;
+    for (size_t i = 0; i < rows && sparse->pays; i += BLOCK) {
+        const size_t done = rows - i < BLOCK ? rows : i + BLOCK;
+        for (size_t l = 0; l < columns; l += kernels->lanes)
+            kernels->find(sparse, x, i, l);
+        sparse->pays = sparse->count <= done * columns / 10 * kernels->tenths;
+    }
 out:
     return status;
 }
 
 /* ---- products ------------------------------------------------------------------------------ */
 
-/* Columns of c, and blocks of the inner index, of which all pointers are to the first. */
-struct part {
-    struct gr_product product;
-    const uint32_t *masks; /* of the first row; those of its next block are m further */
-    size_t blocks;
-    __mmask16 last; /* lanes of a row's last vector */
-};
-
-/* A sum as it goes into c. */
-AVX512 static inline __attribute__((always_inline)) __m512
-finish(const struct gr_product *p, __m512 sum, __mmask16 there, const float *c) {
-    const __m512 zero = _mm512_setzero_ps();
-    if (p->finish == GR_FINISH_RELU) /* a NaN stays a NaN */
-        return _mm512_mask_mov_ps(sum, _mm512_cmp_ps_mask(sum, zero, _CMP_LE_OQ), zero);
-    if (p->finish != GR_FINISH_STEP) return sum;
-    const __m512 before = _mm512_maskz_loadu_ps(there, c);
-    if (p->decay != 0.0f) sum = _mm512_fmadd_ps(_mm512_set1_ps(-p->decay), before, sum);
-    return _mm512_add_ps(before, sum);
-}
+/* The operations of the two instruction sets by their widths in bits; `last` is the mask of the
+ * lanes of a row's last vector. */
+#define VECTOR_512                __m512
+#define LANES_512                 __mmask16
+#define LOAD_512(row)             _mm512_loadu_ps(row)
+#define LOAD_LAST_512(row)        _mm512_maskz_loadu_ps(last, row)
+#define STORE_512(row, x)         _mm512_storeu_ps(row, x)
+#define STORE_LAST_512(row, x)    _mm512_mask_storeu_ps(row, last, x)
+#define MASK_512(n)               ((__mmask16)((1u << (n)) - 1))
+#define SET_512(x)                _mm512_set1_ps(x)
+#define ADD_512(x, y)             _mm512_add_ps(x, y)
+#define FUSED_512(factor, x, sum) _mm512_fmadd_ps(factor, x, sum)
+#define VECTOR_256                __m256
+#define LANES_256                 __m256i
+#define LOAD_256(row)             _mm256_loadu_ps(row)
+#define LOAD_LAST_256(row)        _mm256_maskload_ps(row, last)
+#define STORE_256(row, x)         _mm256_storeu_ps(row, x)
+#define STORE_LAST_256(row, x)    _mm256_maskstore_ps(row, last, x)
+#define MASK_256(n)               lanes_avx2(n)
+#define SET_256(x)                _mm256_set1_ps(x)
+#define ADD_256(x, y)             _mm256_add_ps(x, y)
+#define FUSED_256(factor, x, sum) _mm256_fmadd_ps(factor, x, sum)
+/* A NaN stays a NaN. */
+#define RELU_512(x)                                                                                \
+    _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LE_OQ),                  \
+                       _mm512_setzero_ps())
+#define RELU_256(x) _mm256_andnot_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LE_OQ), x)
 
 /* Vector j of a row of `vectors`, of whose last only some lanes are there. */
-#define LOAD(vectors, row, j)                                                                      \
-    ((j) + 1 < (vectors) ? _mm512_loadu_ps((row) + LANES * (j))                                    \
-                         : _mm512_maskz_loadu_ps(last, (row) + LANES * (j)))
+#define LOAD(bits, vectors, row, j)                                                                \
+    ((j) + 1 < (vectors) ? LOAD_##bits((row) + LANES * (j)) : LOAD_LAST_##bits((row) + LANES * (j)))
+
+#define STORE(bits, vectors, row, j, x)                                                            \
+    ((j) + 1 < (vectors) ? STORE_##bits((row) + LANES * (j), x)                                    \
+                         : STORE_LAST_##bits((row) + LANES * (j), x))
 
 /* The part's members are read before the first store, which might alias them. */
-#define DEFINE_PART(vectors)                                                                       \
-    AVX512 static void part_##vectors(const struct part *part) {                                   \
-        const struct gr_product p = part->product;                                                 \
+#define DEFINE_PART(isa, bits, vectors)                                                            \
+    isa static void part_##bits##_##vectors(const struct part *part) {                             \
+        enum { LANES = (bits) / 32 };                                                              \
+        const struct gr_product p = *part->product;                                                \
         const uint32_t *const masks = part->masks;                                                 \
-        const size_t blocks = part->blocks;                                                        \
-        const __mmask16 last = part->last;                                                         \
+        const size_t blocks = part->blocks, stride = part->stride;                                 \
+        const LANES_##bits last = MASK_##bits(part->last);                                         \
+        const VECTOR_##bits decay = SET_##bits(-p.decay);                                          \
         for (size_t i = 0; i < p.m; i++) {                                                         \
             float *const c = p.c + i * p.c_row;                                                    \
-            const float *const from = p.start == GR_START_ROW ? p.bias : c;                        \
-            __m512 sum[vectors];                                                                   \
-            EACH(j, vectors)                                                                       \
-            sum[j] = p.start == GR_START_ZERO ? _mm512_setzero_ps() : LOAD(vectors, from, j);      \
-            for (size_t block = 0; block < blocks; block++)                                        \
-                for (uint32_t mask = masks[block * p.m + i]; mask > 0; mask &= mask - 1) {         \
-                    const size_t l = block * BLOCK + (size_t)__builtin_ctz(mask);                  \
-                    const float *const row = p.b + l * p.b_row;                                    \
-                    const __m512 factor = _mm512_set1_ps(p.a[i * p.a_row + l * p.a_step]);         \
+            const float *const from = p.from ? p.from + i * p.from_row : NULL;                     \
+            VECTOR_##bits sum[vectors];                                                            \
+            EACH(j, vectors) sum[j] = from ? LOAD(bits, vectors, from, j) : SET_##bits(0.0f);      \
+            for (size_t block = 0; block < blocks; block += 2) {                                   \
+                const float *const a = p.a + i * p.a_row + block * BLOCK * p.a_step;               \
+                const float *const b = p.b + block * BLOCK * p.b_row;                              \
+                const uint32_t *const words = masks + block * stride + i;                          \
+                uint64_t mask = words[0];                                                          \
+                if (block + 1 < blocks) mask |= (uint64_t)words[stride] << BLOCK;                  \
+                for (; mask > 0; mask &= mask - 1) {                                               \
+                    const size_t l = (size_t)__builtin_ctzll(mask);                                \
+                    const float *const row = b + l * p.b_row;                                      \
+                    const VECTOR_##bits factor = SET_##bits(a[l * p.a_step]);                      \
                     EACH(j, vectors)                                                               \
-                    sum[j] = _mm512_fmadd_ps(factor, LOAD(vectors, row, j), sum[j]);               \
+                    sum[j] = FUSED_##bits(factor, LOAD(bits, vectors, row, j), sum[j]);            \
                 }                                                                                  \
-            EACH(j, vectors) {                                                                     \
-                const __mmask16 there = j + 1 < (vectors) ? 0xffff : last;                         \
-                const __m512 finished = finish(&p, sum[j], there, c + LANES * j);                  \
-                _mm512_mask_storeu_ps(c + LANES * j, there, finished);                             \
             }                                                                                      \
+            if (p.finish == GR_FINISH_RELU) EACH(j, vectors) sum[j] = RELU_##bits(sum[j]);         \
+            if (p.finish == GR_FINISH_STEP) EACH(j, vectors) {                                     \
+                    const VECTOR_##bits before = LOAD(bits, vectors, c, j);                        \
+                    if (p.decay != 0.0f) sum[j] = FUSED_##bits(decay, before, sum[j]);             \
+                    sum[j] = ADD_##bits(before, sum[j]);                                           \
+                }                                                                                  \
+            EACH(j, vectors) STORE(bits, vectors, c, j, sum[j]);                                   \
         }                                                                                          \
     }
 
-DEFINE_PART(1)
-DEFINE_PART(2)
-DEFINE_PART(3)
-DEFINE_PART(4)
-DEFINE_PART(5)
-DEFINE_PART(6)
-DEFINE_PART(7)
-DEFINE_PART(8)
-DEFINE_PART(9)
-DEFINE_PART(10)
-DEFINE_PART(11)
-DEFINE_PART(12)
-DEFINE_PART(13)
-static void (*const parts[VECTORS_MAX])(const struct part *) = {
-    part_1, part_2, part_3,  part_4,  part_5,  part_6, part_7,
-    part_8, part_9, part_10, part_11, part_12, part_13};
-
-/* Columns [left, left + width) of c, so many blocks of the inner index at a time. c carries the
- * sums from one group of blocks to the next, as in multiply.c. */
-static void multiply_columns(const struct gr_product *p, const uint32_t *masks, size_t left,
-                             size_t width, size_t blocks) {
-    const size_t vectors = (width + LANES - 1) / LANES, rest = width - (vectors - 1) * LANES;
-    const size_t all = blocks_of(p->k);
-    struct part part = {*p, masks, blocks, (__mmask16)((1u << rest) - 1)};
-    part.product.c += left;
-    if (p->start == GR_START_ROW) part.product.bias += left;
-    for (size_t first = 0; first < all; first += blocks) {
-        part.masks = masks + first * p->m;
-        part.product.a = p->a + first * BLOCK * p->a_step;
-        part.product.b = p->b + first * BLOCK * p->b_row + left;
-        part.product.start = first == 0 ? p->start : GR_START_C;
-        part.product.finish = first + blocks >= all ? p->finish : GR_FINISH_STORE;
-        parts[vectors - 1](&part);
+#define DEFINE_PARTS(isa, bits)                                                                    \
+    DEFINE_PART(isa, bits, 1)                                                                      \
+    DEFINE_PART(isa, bits, 2)                                                                      \
+    DEFINE_PART(isa, bits, 3)                                                                      \
+    DEFINE_PART(isa, bits, 4)                                                                      \
+    DEFINE_PART(isa, bits, 5)                                                                      \
+    DEFINE_PART(isa, bits, 6)                                                                      \
+    DEFINE_PART(isa, bits, 7)                                                                      \
+    DEFINE_PART(isa, bits, 8)                                                                      \
+    DEFINE_PART(isa, bits, 9)                                                                      \
+    DEFINE_PART(isa, bits, 10)                                                                     \
+    DEFINE_PART(isa, bits, 11)                                                                     \
+    DEFINE_PART(isa, bits, 12)                                                                     \
+    DEFINE_PART(isa, bits, 13)
+DEFINE_PARTS(AVX512, 512)
+DEFINE_PARTS(AVX2, 256)
+#define LIST_PARTS(bits)                                                                           \
+    {                                                                                              \
+        part_##bits##_1, part_##bits##_2, part_##bits##_3, part_##bits##_4, part_##bits##_5,       \
+            part_##bits##_6, part_##bits##_7, part_##bits##_8, part_##bits##_9, part_##bits##_10,  \
+            part_##bits##_11, part_##bits##_12, part_##bits##_13                                   \
     }
+
+static const struct gr_sparse_kernels avx512 = {16, 7 << 10, 64, 7, find_avx512, LIST_PARTS(512)};
+static const struct gr_sparse_kernels avx2 = {8, 7 << 10, 64, 6, find_avx2, LIST_PARTS(256)};
+
+const struct gr_sparse_kernels *gr_sparse_kernels_of(const struct gr_tiles *tiles, size_t width) {
+    const struct gr_sparse_kernels *kernels = NULL;
+    if (strcmp(tiles->name, "avx512") == 0) kernels = &avx512;
+    if (strcmp(tiles->name, "avx2") == 0) kernels = &avx2;
+    return kernels && width >= kernels->width_min ? kernels : NULL;
 }
 
-void gr_sparse_multiply(const struct gr_product *p, const uint32_t *masks) {
-    /* A step needs what c held until its sum is whole. */
-    const size_t blocks = p->finish == GR_FINISH_STEP ? blocks_of(p->k) : 1;
-    /* As wide as registers hold; or half as wide, if so b's rows come to stay in the first cache.
-     */
-    const size_t near = NEAR_FLOATS / (blocks * BLOCK * LANES);
+struct sparse_context {
+    const struct gr_sparse_kernels *kernels;
+    const uint32_t *masks; /* of all rows */
+    size_t rows;
+};
+
+static void run_block(const struct gr_block *block, const void *opaque) {
+    const struct sparse_context *context = opaque;
+    const size_t n = block->product.n, lanes = context->kernels->lanes;
+    const size_t vectors = (n + lanes - 1) / lanes;
+    const struct part part = {.product = &block->product,
+                              .masks = context->masks + block->inner / BLOCK * context->rows +
+                                       block->row,
+                              .stride = context->rows,
+                              .blocks = blocks_of(block->product.k),
+                              .last = n - (vectors - 1) * lanes};
+    context->kernels->run[vectors - 1](&part);
+}
+
+/* As wide as registers hold; or half as wide, if so b's rows come to stay in the first cache. */
+void gr_sparse_multiply(const struct gr_sparse_kernels *kernels, const struct gr_product *p,
+                        const uint32_t *masks, float *pack) {
+    const struct sparse_context context = {kernels, masks, p->m};
+    const size_t lanes = kernels->lanes, inner = INNER_BLOCKS * BLOCK;
+    const size_t near = kernels->near / (inner * lanes);
     const size_t most = near < VECTORS_MAX / 2 || near > VECTORS_MAX ? VECTORS_MAX : near;
-    const size_t all = (p->n + LANES - 1) / LANES, n_parts = (all + most - 1) / most;
-    const size_t width = (all + n_parts - 1) / n_parts * LANES;
-    for (size_t left = 0; left < p->n; left += width)
-        multiply_columns(p, masks, left, p->n - left < width ? p->n - left : width, blocks);
+    const size_t all = (p->n + lanes - 1) / lanes, n_parts = (all + most - 1) / most;
+    const struct gr_blocking blocking = {ROW_BLOCK, (all + n_parts - 1) / n_parts * lanes, inner};
+    gr_product_blocks(p, &blocking, pack, run_block, &context);
 }
 
 #else
 
-bool gr_sparse_pays(const struct gr_tiles *tiles, size_t width) {
+const struct gr_sparse_kernels *gr_sparse_kernels_of(const struct gr_tiles *tiles, size_t width) {
     (void)tiles;
     (void)width;
-    return false;
+    return NULL;
 }
 
-gr_status gr_sparse_find(struct gr_sparse *sparse, const float *x, size_t rows, size_t columns) {
+gr_status gr_sparse_find(struct gr_sparse *sparse, const struct gr_sparse_kernels *kernels,
+                         const float *x, size_t rows, size_t columns) {
+    (void)kernels;
     (void)x;
     *sparse = (struct gr_sparse){.rows = rows, .columns = columns, .count = rows * columns};
     return GR_OK;
 }
 
-void gr_sparse_multiply(const struct gr_product *p, const uint32_t *masks) {
+void gr_sparse_multiply(const struct gr_sparse_kernels *kernels, const struct gr_product *p,
+                        const uint32_t *masks, float *pack) {
+    (void)pack;
+    (void)kernels;
     (void)p;
     (void)masks;
 }

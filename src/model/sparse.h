@@ -19,21 +19,28 @@ struct gr_sparse {
     size_t rows, columns;
     size_t room;  /* rows that there is room for */
     size_t count; /* elements that are not zero, as a NaN is not */
+    bool pays;    /* so much is zero that it is worth while; else the rest is void */
     /* [columns / 32, rows] and [rows / 32, columns], rounded up: bit k of block b is the element
      * 32 b + k of its row or column. Owned. */
     uint32_t *by_row, *by_column;
 };
 
-/* Whether they are faster than gr_multiply with those tiles when half of the batch is zero. */
-bool gr_sparse_pays(const struct gr_tiles *tiles, size_t width);
+/* Those of the tiles' instruction set, for c of so many columns; NULL: there are none, or they are
+ * slower than gr_multiply even when half of the batch is zero. */
+const struct gr_sparse_kernels *gr_sparse_kernels_of(const struct gr_tiles *tiles, size_t width);
 
-/* Reads the batch; of the same columns each time. *sparse: zeroed before the first. */
-gr_status gr_sparse_find(struct gr_sparse *sparse, const float *x, size_t rows,
-                         size_t columns) GR_CHECKED;
+/*
+ * Reads the batch, or where its first rows are too full no more than these; of the same columns
+ * each time. *sparse: zeroed before the first.
+ */
+gr_status gr_sparse_find(struct gr_sparse *sparse, const struct gr_sparse_kernels *kernels,
+                         const float *x, size_t rows, size_t columns) GR_CHECKED;
 /* Accepts a zeroed one. */
 void gr_sparse_release(struct gr_sparse *sparse);
 
-/* gr_multiply where product->a is the batch (masks: by_row), or the batch turned (by_column). */
-void gr_sparse_multiply(const struct gr_product *product, const uint32_t *masks);
+/* gr_multiply where product->a is the batch (masks: by_row), or the batch turned (by_column). pack:
+ * GR_BLOCK_SUMS floats. */
+void gr_sparse_multiply(const struct gr_sparse_kernels *kernels, const struct gr_product *product,
+                        const uint32_t *masks, float *pack);
 
 #endif

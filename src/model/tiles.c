@@ -48,12 +48,11 @@ typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
             const float *a = p.a, *b = p.b + first;                                                \
             float *const c = p.c + first;                                                          \
             vector sum[rows][columns];                                                             \
-            if (p.start == GR_START_ZERO)                                                          \
+            if (!p.from)                                                                           \
                 EACH(i, rows) EACH(j, columns) sum[i][j] = (vector){0};                            \
-            else if (p.start == GR_START_ROW)                                                      \
-                EACH(i, rows) EACH(j, columns) sum[i][j] = AT(vector, p.bias + first, 0, j);       \
             else                                                                                   \
-                EACH(i, rows) EACH(j, columns) sum[i][j] = AT(vector, c, i * p.c_row, j);          \
+                EACH(i, rows)                                                                      \
+            EACH(j, columns) sum[i][j] = AT(vector, p.from + first, i * p.from_row, j);            \
             for (size_t l = p.k; l > 0; l--, a += p.a_step, b += p.b_row) {                        \
                 vector row[columns];                                                               \
                 EACH(j, columns) row[j] = AT(vector, b, 0, j);                                     \

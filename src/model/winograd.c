@@ -132,7 +132,8 @@ static void spread_in(const struct winograd *w, const struct block *block, const
     }
 }
 
-/* The product that is meant, for each point: sizes and strides are given, arrays of point 0. */
+/* The product that is meant, for each point: sizes and strides are given, arrays of point 0. Sums
+ * start from 0 or from c. */
 static void multiply_points(const struct gr_model *model, struct gr_product product, size_t a_point,
                             size_t b_point, size_t c_point) {
     for (size_t p = 0; p < GR_WINOGRAD_POINTS; p++) {
@@ -140,6 +141,7 @@ static void multiply_points(const struct gr_model *model, struct gr_product prod
         product.a += a_point;
         product.b += b_point;
         product.c += c_point;
+        if (product.from) product.from += c_point;
     }
 }
 
@@ -197,7 +199,8 @@ static void derive_weight(const struct gr_model *model, const struct winograd *w
                                         .b_row = filters,
                                         .c = w->derivative,
                                         .c_row = filters,
-                                        .start = block->first > 0 ? GR_START_C : GR_START_ZERO},
+                                        .from = block->first > 0 ? w->derivative : NULL,
+                                        .from_row = filters},
                     w->in_point, w->out_point, channels * filters);
 }
 

@@ -30,7 +30,8 @@ static void setup(void) {
     ck_assert_int_eq(gr_allocate(ROOM, sizeof *c, "c", &c), GR_OK);
     ck_assert_int_eq(gr_allocate(ROOM, sizeof *c, "expected", &expected), GR_OK);
     ck_assert_int_eq(gr_allocate(800, sizeof *bias, "bias", &bias), GR_OK);
-    ck_assert_int_eq(gr_allocate(800 * GR_TILE_PACK, sizeof *pack, "pack", &pack), GR_OK);
+    ck_assert_int_eq(gr_allocate(GR_BLOCK_SUMS + 800 * GR_TILE_PACK, sizeof *pack, "pack", &pack),
+                     GR_OK);
     fill(a, ROOM, 1);
     fill(b, ROOM, 2);
     fill(bias, 800, 3);
@@ -48,19 +49,29 @@ static void teardown(void) {
 /* Whether this set fuses multiply-adds: (1 + e)^2 - 1 keeps e^2 only then. */
 static bool fuses(const struct gr_tiles *tiles) {
     float x = 1 + 0x1p-13f, out = -(1 + 0x1p-12f);
-    const struct gr_product p = {
-        .m = 1, .n = 1, .k = 1, .a = &x, .b = &x, .c = &out, .start = GR_START_C};
+    const struct gr_product p = {.m = 1, .n = 1, .k = 1, .a = &x, .b = &x, .c = &out, .from = &out};
     gr_multiply(tiles, &p, pack);
     return out != 0;
 }
 
-static void check_product(const struct gr_tiles *tiles, bool fused, struct gr_product p) {
+/* Where the sums of a product start. */
+enum start { ZERO, ROW, SAME };
+
+static void start_from(struct gr_product *p, enum start start) {
+    p->from = start == ZERO ? NULL : start == ROW ? bias : p->c;
+    p->from_row = start == SAME ? p->c_row : 0;
+}
+
+static void check_product(const struct gr_tiles *tiles, bool fused, struct gr_product p,
+                          enum start start) {
     const size_t used = p.m * p.c_row + 64;
     fill(c, used, 4);
     memcpy(expected, c, used * sizeof *c);
     p.c = c;
+    start_from(&p, start);
     gr_multiply(tiles, &p, pack);
     p.c = expected;
+    start_from(&p, start);
     gr_reference_multiply(&p, fused);
     /* With the room between and behind the rows, which must not be touched. */
     size_t i = 0;
@@ -68,7 +79,7 @@ static void check_product(const struct gr_tiles *tiles, bool fused, struct gr_pr
         i++;
     if (i < used)
         ck_abort_msg("%s: %zu x %zu x %zu start %d finish %d: element %zu,%zu is %a, expected %a",
-                     tiles->name, p.m, p.n, p.k, (int)p.start, (int)p.finish, i / p.c_row,
+                     tiles->name, p.m, p.n, p.k, (int)start, (int)p.finish, i / p.c_row,
                      i % p.c_row, c[i], expected[i]);
 }
 
@@ -76,12 +87,12 @@ static void check_product(const struct gr_tiles *tiles, bool fused, struct gr_pr
 static void check_shape(const struct gr_tiles *tiles, bool fused, size_t m, size_t n, size_t k,
                         unsigned variant) {
     static const struct {
-        enum gr_product_start start;
+        enum start start;
         enum gr_product_finish finish;
         float decay;
-    } ways[] = {{GR_START_ZERO, GR_FINISH_STORE, 0}, {GR_START_ROW, GR_FINISH_RELU, 0},
-                {GR_START_ROW, GR_FINISH_STORE, 0},  {GR_START_C, GR_FINISH_STORE, 0},
-                {GR_START_ZERO, GR_FINISH_STEP, 0},  {GR_START_ZERO, GR_FINISH_STEP, 0.01f}};
+    } ways[] = {{ZERO, GR_FINISH_STORE, 0}, {ROW, GR_FINISH_RELU, 0},
+                {ROW, GR_FINISH_STORE, 0},  {SAME, GR_FINISH_STORE, 0},
+                {ZERO, GR_FINISH_STEP, 0},  {ZERO, GR_FINISH_STEP, 0.01f}};
     const size_t way = variant % (sizeof ways / sizeof *ways);
     struct gr_product p = {.m = m,
                            .n = n,
@@ -92,16 +103,14 @@ static void check_shape(const struct gr_tiles *tiles, bool fused, size_t m, size
                            .b = b,
                            .b_row = n,
                            .c_row = n,
-                           .start = ways[way].start,
                            .finish = ways[way].finish,
-                           .bias = bias,
                            .decay = ways[way].decay};
-    check_product(tiles, fused, p);
+    check_product(tiles, fused, p, ways[way].start);
     p.a_row = 1;
     p.a_step = m;
     p.b_row = n + 3;
     p.c_row = n + 5;
-    check_product(tiles, fused, p);
+    check_product(tiles, fused, p, ways[way].start);
 }
 
 /* ---- sparse products ------------------------------------------------------------------------ */
@@ -119,24 +128,27 @@ static size_t thin_out(size_t rows, size_t columns, int percent) {
 }
 
 /* The reference's bits; c's gaps are not touched. */
-static void check_sparse(struct gr_product p, const uint32_t *masks) {
+static void check_sparse(const struct gr_sparse_kernels *kernels, struct gr_product p,
+                         enum start start, const uint32_t *masks) {
     const size_t used = p.m * p.c_row + 64;
     ck_assert_uint_le(used, ROOM);
     fill(c, used, 4);
     memcpy(expected, c, used * sizeof *c);
     p.c = c;
-    gr_sparse_multiply(&p, masks);
+    start_from(&p, start);
+    gr_sparse_multiply(kernels, &p, masks, pack);
     p.c = expected;
+    start_from(&p, start);
     gr_reference_multiply(&p, true);
     for (size_t i = 0; i < used; i++)
         if (c[i] != expected[i])
             ck_abort_msg("%zu x %zu x %zu start %d finish %d: element %zu,%zu is %a, expected %a",
-                         p.m, p.n, p.k, (int)p.start, (int)p.finish, i / p.c_row, i % p.c_row,
+                         p.m, p.n, p.k, (int)start, (int)p.finish, i / p.c_row, i % p.c_row,
                          (double)c[i], (double)expected[i]);
 }
 
-static void check_sparse_shape(struct gr_sparse *sparse, size_t rows, size_t columns, size_t width,
-                               int percent) {
+static void check_sparse_shape(const struct gr_sparse_kernels *kernels, struct gr_sparse *sparse,
+                               size_t rows, size_t columns, size_t width, int percent) {
     struct gr_product p = {.m = rows,
                            .n = width,
                            .k = columns,
@@ -146,47 +158,46 @@ static void check_sparse_shape(struct gr_sparse *sparse, size_t rows, size_t col
                            .b = b,
                            .b_row = width + 3,
                            .c_row = width + 5,
-                           .start = GR_START_ROW,
-                           .finish = percent % 2 ? GR_FINISH_RELU : GR_FINISH_STORE,
-                           .bias = bias};
+                           .finish = percent % 2 ? GR_FINISH_RELU : GR_FINISH_STORE};
     const size_t count = thin_out(rows, columns, percent);
-    ck_assert_int_eq(gr_sparse_find(sparse, a, rows, columns), GR_OK);
+    ck_assert_int_eq(gr_sparse_find(sparse, kernels, a, rows, columns), GR_OK);
+    if (rows * columns >= 1000) ck_assert_int_eq(sparse->pays, percent < 60);
+    if (!sparse->pays) return;
     ck_assert_uint_eq(sparse->count, count);
-    check_sparse(p, sparse->by_row);
-    p.start = GR_START_C;
-    check_sparse(p, sparse->by_row);
+    check_sparse(kernels, p, ROW, sparse->by_row);
+    check_sparse(kernels, p, SAME, sparse->by_row);
     p.m = columns;
     p.k = rows;
     p.a_row = 1;
     p.a_step = columns;
-    p.start = GR_START_ZERO;
     p.finish = GR_FINISH_STORE;
-    check_sparse(p, sparse->by_column);
+    check_sparse(kernels, p, ZERO, sparse->by_column);
     p.finish = GR_FINISH_STEP;
-    check_sparse(p, sparse->by_column);
+    check_sparse(kernels, p, ZERO, sparse->by_column);
     p.decay = 0.01f;
-    check_sparse(p, sparse->by_column);
+    check_sparse(kernels, p, ZERO, sparse->by_column);
 }
 
+/* Of each instruction set that has them. */
 START_TEST(test_sparse_products) {
     static const size_t inner[] = {1, 15, 16, 17, 32, 33, 70, 130},
-                        widths[] = {64, 65, 200, 209, 430};
+                        widths[] = {64, 65, 71, 200, 209, 430};
+    static const int percents[] = {51, 10, 100, 33};
     size_t n_sets;
-    const struct gr_tiles *const best = gr_tiles_all(&n_sets)[0];
-    if (!gr_tiles_supported(best) || !gr_sparse_pays(best, 64)) return;
+    const struct gr_tiles *const tiles = gr_tiles_all(&n_sets)[(size_t)_i];
+    const struct gr_sparse_kernels *kernels = gr_sparse_kernels_of(tiles, 64);
+    if (!gr_tiles_supported(tiles) || !kernels) return;
     for (size_t i = 0; i < sizeof inner / sizeof *inner; i++) {
         struct gr_sparse sparse = {0};
         for (size_t j = 0; j < sizeof inner / sizeof *inner; j++)
             for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
-                check_sparse_shape(&sparse, inner[j], inner[i], widths[w],
-                                   w % 3 == 0   ? 51
-                                   : w % 3 == 1 ? 10
-                                                : 100);
+                check_sparse_shape(kernels, &sparse, inner[j], inner[i], widths[w],
+                                   percents[(i + j + w) % 4]);
         gr_sparse_release(&sparse);
     }
     a[0] = NAN;
     struct gr_sparse sparse = {0};
-    ck_assert_int_eq(gr_sparse_find(&sparse, a, 1, 1), GR_OK);
+    ck_assert_int_eq(gr_sparse_find(&sparse, kernels, a, 1, 1), GR_OK);
     ck_assert_uint_eq(sparse.count, 1);
     ck_assert_uint_eq(sparse.by_row[0] & sparse.by_column[0], 1);
     gr_sparse_release(&sparse);
@@ -231,6 +242,8 @@ START_TEST(test_products) {
         check_shape(tiles, fused, 32, 200, 784, way);
         check_shape(tiles, fused, 784, 200, 17, way);
         check_shape(tiles, fused, 3, 10, 784, way);
+        /* Several blocks of rows, of columns beside which sums are kept, of the inner index. */
+        check_shape(tiles, fused, 197, 250, 300, way);
     }
 }
 END_TEST
@@ -246,9 +259,8 @@ START_TEST(test_relu_keeps_nan) {
                                  .b = b,
                                  .c = out,
                                  .c_row = 24,
-                                 .start = GR_START_ROW,
-                                 .finish = GR_FINISH_RELU,
-                                 .bias = nan_bias};
+                                 .from = nan_bias,
+                                 .finish = GR_FINISH_RELU};
     gr_multiply(gr_tiles_best(), &p, pack);
     for (size_t i = 0; i < 24; i++)
         ck_assert(isnan(out[i]));
@@ -341,7 +353,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, test_products, 0, (int)n_sets);
-    tcase_add_test(tests, test_sparse_products);
+    tcase_add_loop_test(tests, test_sparse_products, 0, (int)n_sets);
     tcase_add_test(tests, test_environment_limits);
     tcase_add_test(tests, test_relu_keeps_nan);
     tcase_add_loop_test(tests, test_activations, 0, GR_ACTIVATION_TANH + 1);
