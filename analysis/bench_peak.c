@@ -5,8 +5,8 @@
  *
  *   bench_peak fma|amx
  *
- * prints the instruction set and billions of multiply-adds per second of processor time on one core,
- * the largest of five runs; for amx a processor without it: nothing, and code 1.
+ * prints the instruction set and billions of multiply-adds per second of processor time on one
+ * core, the largest of five runs; for amx a processor without it: nothing, and code 1.
  */
 #include <granary/base.h>
 #include <model/instructions.h>

@@ -30,11 +30,10 @@ out:
 /* In each forward pass, not only when data are loaded: an id becomes an index, and rows come from
  * files of others too. */
 static gr_status check(const struct gr_layer *layer, const float *features, size_t n) {
-    gr_status status = GR_OK;
     for (size_t i = 0; i < n * layer->inputs; i++)
-        GR_TRY(gr_lookup_check(features[i], i % layer->inputs, layer->vocabulary));
-out:
-    return status;
+        if (!gr_lookup_is_index(features[i], layer->vocabulary))
+            return gr_lookup_refuse(i % layer->inputs, layer->vocabulary);
+    return GR_OK;
 }
 
 /* The share of each id of a row in its mean. Ids were checked before: a value above 0 is an id. */
@@ -49,6 +48,7 @@ static float share_of(const float *ids, size_t n) {
 static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                          size_t n, bool training) {
     const size_t width = layer->config.width;
+    const float *table = parameters + layer->weight;
     gr_status status;
     (void)model;
     (void)training;
@@ -58,12 +58,9 @@ static gr_status forward(struct gr_model *model, struct gr_layer *layer, const f
         const float *ids = layer->in + i * layer->inputs;
         const float share = share_of(ids, layer->inputs);
         float *out = layer->out + i * width;
-        for (size_t t = 0; t < layer->inputs; t++) {
-            if (!(ids[t] > 0)) continue;
-            const float *row = parameters + layer->weight + ((size_t)ids[t] - 1) * width;
-            for (size_t j = 0; j < width; j++)
-                out[j] += row[j];
-        }
+        for (size_t t = 0; t < layer->inputs; t++)
+            if (ids[t] > 0)
+                gr_lookup_add(table + (gr_lookup_index(ids[t]) - 1) * width, width, out);
         for (size_t j = 0; j < width; j++)
             out[j] *= share;
     }
@@ -72,22 +69,23 @@ out:
 }
 
 /* Row by row of the batch, in order, each onto the one before: two rows may look up the same
- * vector. The ids were checked by the forward pass. */
+ * vector. The ids were checked by the forward pass. A row's share of delta is the same for all its
+ * ids. */
 static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
                                  const float *parameters, size_t n,
                                  const struct gr_target *target) {
     const size_t width = layer->config.width;
+    float *table = target->vector + layer->weight, *shared = model->pack;
     (void)parameters;
     gr_lookup_start(target, layer->weight, layer->n_weights);
     for (size_t i = 0; i < n; i++) {
-        const float *ids = layer->in + i * layer->inputs, *delta = model->delta + i * width;
+        const float *ids = layer->in + i * layer->inputs;
         const float share = share_of(ids, layer->inputs);
-        for (size_t t = 0; t < layer->inputs; t++) {
-            if (!(ids[t] > 0)) continue;
-            float *row = target->vector + layer->weight + ((size_t)ids[t] - 1) * width;
-            for (size_t j = 0; j < width; j++)
-                row[j] += share * delta[j];
-        }
+        for (size_t j = 0; j < width; j++)
+            shared[j] = share * model->delta[i * width + j];
+        for (size_t t = 0; t < layer->inputs; t++)
+            if (ids[t] > 0)
+                gr_lookup_add(shared, width, table + (gr_lookup_index(ids[t]) - 1) * width);
     }
     return GR_OK;
 }

@@ -97,13 +97,23 @@ void gr_transpose(const float *in, size_t in_row, size_t rows, size_t columns, f
             out[j * out_row + i] = in[i * in_row + j];
 }
 
-/* Rows outside, so that the inner loop runs along memory; each column's sum still goes from the
- * first row to the last. */
-void gr_column_sums(const float *in, size_t rows, size_t columns, float *sums) {
-    for (size_t j = 0; j < columns; j++)
+/* Columns side by side whose sums stay in registers while the rows go by. */
+enum { SUMS = 16 };
+
+/* Each column's sum goes from the first row to the last, however many stand side by side. */
+void gr_column_sums(const float *restrict in, size_t rows, size_t columns, float *restrict sums) {
+    size_t first = 0;
+    for (; first + SUMS <= columns; first += SUMS) {
+        float sum[SUMS] = {0};
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = 0; j < SUMS; j++)
+                sum[j] += in[i * columns + first + j];
+        memcpy(sums + first, sum, sizeof sum);
+    }
+    for (size_t j = first; j < columns; j++)
         sums[j] = 0.0f;
     for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns; j++)
+        for (size_t j = first; j < columns; j++)
             sums[j] += in[i * columns + j];
 }
 

@@ -6,14 +6,10 @@
 #include <model/lookup.h>
 #include <model/network.h>
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Values come as floats, like all features; up to 2^24 they tell whole numbers apart. A NaN fails
- * the first comparison. */
-gr_status gr_lookup_check(float value, size_t feature, size_t most) {
-    if (value >= 0 && (double)value <= (double)most && rintf(value) == value) return GR_OK;
+gr_status gr_lookup_refuse(size_t feature, size_t most) {
     return gr_fail(GR_ERROR_DATA,
                    "feature %zu: found a value that is no whole number from 0 to %zu", feature,
                    most); /* a cell is not told */
@@ -66,15 +62,20 @@ static void release(struct gr_layer *layer) {
 }
 
 static gr_status check(const struct gr_layer *layer, const float *features, size_t n) {
-    gr_status status = GR_OK;
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < layer->n_codes; k++) {
             const struct gr_code *code = &layer->codes[k];
-            GR_TRY(gr_lookup_check(features[i * layer->inputs + code->feature], code->feature,
-                                   code->n_categories));
+            if (!gr_lookup_is_index(features[i * layer->inputs + code->feature],
+                                    code->n_categories))
+                return gr_lookup_refuse(code->feature, code->n_categories);
         }
-out:
-    return status;
+    return GR_OK;
+}
+
+/* A loop, since the stretches are too short for a call to pay. */
+static inline void copy(const float *restrict from, size_t n, float *restrict to) {
+    for (size_t i = 0; i < n; i++)
+        to[i] = from[i];
 }
 
 /* Stretches of plain features between two codes are copied as they are. */
@@ -84,13 +85,13 @@ static void look_up(const struct gr_layer *layer, const float *parameters, const
     size_t next = 0;
     for (size_t k = 0; k < layer->n_codes; k++) {
         const size_t feature = layer->codes[k].feature, plain = feature - next;
-        const size_t row = (size_t)in[feature];
-        memcpy(out, in + next, plain * sizeof *out);
-        memcpy(out + plain, parameters + offset[k] + row * width, width * sizeof *out);
+        const size_t row = gr_lookup_index(in[feature]);
+        copy(in + next, plain, out);
+        copy(parameters + offset[k] + row * width, width, out + plain);
         out += plain + width;
         next = feature + 1;
     }
-    memcpy(out, in + next, (layer->inputs - next) * sizeof *out);
+    copy(in + next, layer->inputs - next, out);
 }
 
 static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
@@ -115,11 +116,9 @@ static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
     gr_lookup_start(target, layer->weight, layer->n_weights);
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < layer->n_codes; k++) {
-            const size_t row = (size_t)layer->in[i * layer->inputs + layer->codes[k].feature];
-            const float *delta = model->delta + i * layer->outputs + place_of(layer, k);
-            float *at = target->vector + offset[k] + row * width;
-            for (size_t j = 0; j < width; j++)
-                at[j] += delta[j];
+            const float code = layer->in[i * layer->inputs + layer->codes[k].feature];
+            gr_lookup_add(model->delta + i * layer->outputs + place_of(layer, k), width,
+                          target->vector + offset[k] + gr_lookup_index(code) * width);
         }
     return GR_OK;
 }
