@@ -81,6 +81,13 @@ def winograd_net():
     return dense(conv(x, 16, 5, activation="gelu"), 3, "none")
 
 
+def merged_net():
+    """Convolutions that granary takes together with the pools behind them, the second by minimal filtering."""
+    x = F.max_pool2d(conv(images(17, 16, 2), 16, 5), 2)
+    x = F.max_pool2d(conv(x, 16, 5, same=True), 2)
+    return dense(x, 3, "none")
+
+
 def show(name, loss, every=1):
     """The loss, and each so many-th element of its gradient."""
     loss.backward()
@@ -102,6 +109,9 @@ for name, net in (("relu_net", relu_net), ("smooth_net", smooth_net)):
 
 drawn, tensors = 0, []
 show("winograd_net", F.cross_entropy(winograd_net(), labels), 97)
+
+drawn, tensors = 0, []
+show("merged_net", F.cross_entropy(merged_net(), labels), 97)
 
 ROWS = 9
 features = torch.tensor([math.cos(i) for i in range(ROWS * 3)]).reshape(ROWS, 3)

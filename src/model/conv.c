@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conv: convolutions (cross-correlations, as everywhere in the field) through oneDNN, or by
- * winograd.h where that is faster; weights are [height, width, in, out].
+ * direct.h or winograd.h where that is faster; weights are [height, width, in, out].
  */
+#include <model/direct.h>
 #include <model/elementwise.h>
 #include <model/images.h>
 #include <model/network.h>
@@ -121,8 +122,12 @@ out:
 /* The kind is changed first: if the other one's prepare fails half-way, the release that is called
  * is its own. */
 static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
-    if (!gr_winograd_fits(model, layer)) return gr_images_prepare(model, layer);
-    layer->kind = &gr_layer_winograd;
+    if (gr_direct_fits(model, layer))
+        layer->kind = &gr_layer_direct;
+    else if (gr_winograd_fits(model, layer))
+        layer->kind = &gr_layer_winograd;
+    else
+        return gr_images_prepare(model, layer);
     return layer->kind->prepare(model, layer);
 }
 

@@ -151,12 +151,19 @@ static double weight_square(const struct gr_layer *layer, const struct gr_kernel
 gr_status gr_images_row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
                               double *squares) {
     const size_t filters = layer->to.channels;
+    /* A layer's neighbours are the model's too. */
+    struct gr_layer *pool = &model->layers[layer - model->layers + 1];
     struct gr_kernel_window window;
     struct gr_extent to;
     gr_status status;
+    const float *deltas = model->delta;
     GR_TRY(gr_images_window(layer, &window, &to));
+    if (pool->merged) {
+        GR_TRY(pool->kind->backward_data(model, pool, NULL, n));
+        deltas = model->delta_before;
+    }
     for (size_t i = 0; i < n; i++) {
-        const float *delta = model->delta + i * layer->outputs;
+        const float *delta = deltas + i * layer->outputs;
         squares[i] +=
             weight_square(layer, &window, layer->in + i * layer->inputs, delta, model->pack);
         gr_column_sums(delta, layer->outputs / filters, filters, model->pack);

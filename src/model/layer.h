@@ -42,6 +42,7 @@ struct gr_layer {
     size_t inputs, outputs; /* of a row: the extents multiplied out */
     bool first;             /* no derivative by what comes in is wanted */
     bool slope_behind;      /* the pool behind takes the derivative of the activation */
+    bool merged;            /* the layer before does its work on the way; passes leave it out */
     size_t number;          /* among those with tensors of the same kind */
     size_t weight, bias;    /* offsets in the parameter vector */
     size_t n_weights, n_biases;

@@ -78,7 +78,7 @@ static size_t lay_out(struct gr_model *model, float *workspace) {
         const bool both = layer->activation == GR_ACTIVATION_GELU;
         layer->in = in;
         if (l + 1 == model->n_layers) break;
-        in = layer->out = cut(workspace, &used, rows, layer->outputs);
+        in = layer->out = layer[1].merged ? NULL : cut(workspace, &used, rows, layer->outputs);
         layer->sums = both ? cut(workspace, &used, rows, layer->outputs) : layer->out;
     }
     model->delta = cut(workspace, &used, rows, most.widest);

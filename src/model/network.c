@@ -19,7 +19,8 @@ static gr_status forward(struct gr_model *model, const float *parameters, size_t
     layers[0].in = model->features + first * model->inputs;
     last->out = last->sums = model->logits + first * model->outputs;
     for (size_t l = 0; l < model->n_layers; l++)
-        GR_TRY(layers[l].kind->forward(model, &layers[l], parameters, n, training));
+        if (!layers[l].merged)
+            GR_TRY(layers[l].kind->forward(model, &layers[l], parameters, n, training));
     for (size_t i = first; model->offsets && i < first + n; i++)
         model->logits[i] += model->offsets[i];
 out:
@@ -70,6 +71,7 @@ static gr_status pass(struct gr_model *model, const float *parameters, size_t n,
     for (size_t l = model->n_layers; l-- > 0;) {
         struct gr_layer *layer = &model->layers[l];
         float *delta = model->delta_before;
+        if (layer->merged) continue;
         GR_TRY(gr_layer_backward(model, layer, parameters, n, target, squares));
         model->delta_before = model->delta;
         model->delta = delta;

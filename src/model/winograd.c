@@ -3,6 +3,7 @@
  * time, so that what lies between the transforms and the products stays in the second cache. */
 #include <model/elementwise.h>
 #include <model/network.h>
+#include <model/pool.h>
 #include <model/winograd.h>
 
 #include <string.h>
@@ -76,6 +77,8 @@ static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     GR_TRY(gr_allocate_zero(1, sizeof *w, "a convolution", &w));
     layer->state = w;
     GR_TRY(set_shape(layer, &w->shape));
+    layer[1].merged = gr_pool_merges(layer + 1);
+    if (layer[1].merged) w->shape.pooled = layer[1].to;
     w->kernels = gr_winograd_kernels_of(model->tiles);
     w->block = BLOCK_BYTES / (points * (channels + filters) * w->shape.across);
     if (w->block < 1) w->block = 1;
@@ -145,6 +148,23 @@ static void multiply_points(const struct gr_model *model, struct gr_product prod
     }
 }
 
+/* From w->out; places: of the pool that is done on the way, or NULL. */
+static void gather_out(const struct gr_layer *layer, const struct block *block, const float *bias,
+                       int32_t *places) {
+    const struct winograd *w = layer->state;
+    const struct gr_layer *pool = layer + 1;
+    const bool relu = layer->activation == GR_ACTIVATION_RELU;
+    for (size_t i = 0, image; i < block->rows; i++) {
+        const struct gr_winograd_row row = row_at(w, block, i, w->out_point, &image);
+        const float *const from = w->out + i * w->shape.across * w->shape.out.channels;
+        if (places)
+            w->kernels->gather_pooled(&row, from, bias, pool->out + image * pool->outputs,
+                                      places + image * pool->outputs);
+        else
+            w->kernels->gather_out(&row, from, bias, relu, layer->sums + image * layer->outputs);
+    }
+}
+
 /*
  * Block by block: windows are transformed, multiplied point by point as matrices, and transformed
  * back into the sums with their bias.
@@ -154,8 +174,11 @@ static gr_status forward(struct gr_model *model, struct gr_layer *layer, const f
     const struct winograd *w = layer->state;
     const size_t channels = layer->from.channels, filters = layer->to.channels;
     const bool relu = layer->activation == GR_ACTIVATION_RELU;
+    int32_t *places = NULL;
     struct block block;
+    gr_status status = GR_OK;
     (void)training;
+    if (layer[1].merged) GR_TRY(gr_pool_places(layer + 1, n, &places));
     /* Anew in each pass: the parameters have moved since the last one. */
     w->kernels->spread_weight(parameters + layer->weight, channels * filters, w->weight);
     for (size_t first = 0; first < n * w->shape.down; first += block.rows) {
@@ -173,15 +196,11 @@ static gr_status forward(struct gr_model *model, struct gr_layer *layer, const f
                                             .c = w->out,
                                             .c_row = filters},
                         w->in_point, channels * filters, w->out_point);
-        for (size_t i = 0, image; i < block.rows; i++) {
-            const struct gr_winograd_row row = row_at(w, &block, i, w->out_point, &image);
-            w->kernels->gather_out(&row, w->out + i * w->shape.across * filters,
-                                   parameters + layer->bias, relu,
-                                   layer->sums + image * layer->outputs);
-        }
+        gather_out(layer, &block, parameters + layer->bias, places);
     }
     if (!relu) gr_activate(layer->activation, layer->sums, layer->out, n * layer->outputs);
-    return GR_OK;
+out:
+    return status;
 }
 
 /* w->derivative += in^T out, or = for the first block. */
@@ -227,14 +246,19 @@ static void derive_in(const struct gr_model *model, const struct winograd *w,
     }
 }
 
-static void spread_out(const struct winograd *w, const struct block *block, const float *images,
-                       float *sums) {
-    const size_t filters = w->shape.out.channels;
-    const size_t size = w->shape.out.height * w->shape.out.width * filters;
+/* To w->out; images, places: of the pool that is done on the way, or places is NULL. */
+static void spread_out(const struct gr_layer *layer, const struct block *block, const float *images,
+                       const int32_t *places, float *sums) {
+    const struct winograd *w = layer->state;
+    const size_t outputs = places ? layer[1].outputs : layer->outputs;
     for (size_t i = 0, image; i < block->rows; i++) {
         const struct gr_winograd_row row = row_at(w, block, i, w->out_point, &image);
-        w->kernels->spread_out(&row, images + image * size, w->out + i * w->shape.across * filters,
-                               sums);
+        const float *const from = images + image * outputs;
+        float *const to = w->out + i * w->shape.across * w->shape.out.channels;
+        if (places)
+            w->kernels->spread_pooled(&row, from, places + image * outputs, to, sums);
+        else
+            w->kernels->spread_out(&row, from, to, sums);
     }
 }
 
@@ -252,13 +276,15 @@ static void turn_weight(const struct winograd *w) {
  * Windows overlap in the images: gather_in adds to pixels that a neighbour has added to, hence
  * delta_before is zeroed at first, and blocks run in order.
  */
-static gr_status pass_back(struct gr_model *model, const struct gr_layer *layer, size_t n,
+static gr_status pass_back(struct gr_model *model, struct gr_layer *layer, size_t n,
                            float *by_weight, bool data) {
     const struct winograd *w = layer->state;
     float *const by_bias = model->pack;
+    int32_t *places = NULL;
     struct block block;
     gr_status status;
     GR_TRY(prepare_backward(layer->state));
+    if (layer[1].merged) GR_TRY(gr_pool_places(layer + 1, n, &places));
     if (data) {
         turn_weight(w);
         memset(model->delta_before, 0, n * layer->inputs * sizeof(float));
@@ -267,7 +293,7 @@ static gr_status pass_back(struct gr_model *model, const struct gr_layer *layer,
     for (size_t first = 0; first < n * w->shape.down; first += block.rows) {
         block = block_at(w, first, n);
         if (by_weight) spread_in(w, &block, layer->in);
-        spread_out(w, &block, model->delta, by_bias);
+        spread_out(layer, &block, model->delta, places, by_bias);
         if (by_weight) derive_weight(model, w, &block);
         if (data) derive_in(model, w, &block, model->delta_before);
     }

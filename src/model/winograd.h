@@ -27,6 +27,8 @@ struct gr_winograd_shape {
     struct gr_extent in, out;
     size_t above, left;  /* padding */
     size_t down, across; /* windows */
+    /* Of a max pool of 2 x 2, whose windows are the squares, done on the way; height 0: none. */
+    struct gr_extent pooled;
 };
 
 /*
@@ -47,9 +49,15 @@ struct gr_winograd_kernels {
     /* image = A^T spread A + bias, cut at zero for relu */
     void (*gather_out)(const struct gr_winograd_row *row, const float *spread, const float *bias,
                        bool relu, float *image);
+    /* The same cut at zero, and of each square the largest and its place, pool.h */
+    void (*gather_pooled)(const struct gr_winograd_row *row, const float *spread, const float *bias,
+                          float *image, int32_t *places);
     /* spread = A image A^T; sums[filters] += the image, filter by filter */
     void (*spread_out)(const struct gr_winograd_row *row, const float *image, float *spread,
                        float *sums);
+    /* The same of derivatives by what comes out of the pool. */
+    void (*spread_pooled)(const struct gr_winograd_row *row, const float *image,
+                          const int32_t *places, float *spread, float *sums);
     /* image += B spread B^T */
     void (*gather_in)(const struct gr_winograd_row *row, const float *spread, float *image);
     /* spread[36, n] = G weight G^T of weight[25, n] */

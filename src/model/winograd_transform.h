@@ -2,7 +2,7 @@
 /*
  * winograd_transform: the transforms of winograd.h for one instruction set. winograd_kernels.c
  * includes this once for each, with ISA (an attribute of functions), VECTOR (as many floats as it
- * takes at once) and NAME(x).
+ * takes at once), WHOLE (as many int32_t) and NAME(x).
  *
  * The matrices, for the points 0, 1, -1, 1/2, -2 and infinity:
  *
@@ -19,9 +19,11 @@
 
 #define LANES       (sizeof(VECTOR) / sizeof(float))
 #define AT(pointer) (*(VECTOR *)(uintptr_t)(pointer))
+#define WHOLE_AT(p) (*(WHOLE *)(uintptr_t)(p))
 #define INLINE      ISA static inline __attribute__((always_inline)) void
 /* NOLINTNEXTLINE(bugprone-macro-parentheses): i is a name */
-#define EACH(i, n) _Pragma("GCC unroll 6") for (size_t i = 0; i < (n); i++)
+#define EACH(i, n)         _Pragma("GCC unroll 6") for (size_t i = 0; i < (n); i++)
+#define SELECT(take, a, b) ((__typeof__(a))(((take) & (WHOLE)(a)) | (~(take) & (WHOLE)(b))))
 
 INLINE NAME(apply_b_t)(const VECTOR *d, size_t step, VECTOR *to) {
     const VECTOR d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step];
@@ -112,30 +114,71 @@ ISA static void NAME(spread_in)(const struct gr_winograd_row *row, const float *
     }
 }
 
+/* y[4] = A^T spread A of one window. */
+INLINE NAME(gather_square)(const float *from, size_t point, VECTOR *y) {
+    VECTOR m[6], half[2][6];
+    EACH(j, 6) {
+        VECTOR pair[2];
+        EACH(i, 6) m[i] = AT(from + (6 * i + j) * point);
+        NAME(apply_a_t)(m, 1, pair);
+        half[0][j] = pair[0];
+        half[1][j] = pair[1];
+    }
+    EACH(i, 2) NAME(apply_a_t)(half[i], 1, y + 2 * i);
+}
+
 ISA static void NAME(gather_out)(const struct gr_winograd_row *row, const float *spread,
                                  const float *bias, bool relu, float *image) {
     const struct gr_winograd_shape *s = row->shape;
     const size_t filters = s->out.channels, line = s->out.width * filters;
     for (size_t t = 0; t < s->across; t++)
         for (size_t c = 0; c < filters; c += LANES) {
-            const float *const from = spread + t * filters + c;
-            VECTOR m[6], half[2][6], y[2];
-            EACH(j, 6) {
-                EACH(i, 6) m[i] = AT(from + (6 * i + j) * row->point);
-                NAME(apply_a_t)(m, 1, y);
-                half[0][j] = y[0];
-                half[1][j] = y[1];
-            }
+            VECTOR y[4];
+            NAME(gather_square)(spread + t * filters + c, row->point, y);
             EACH(i, 2) {
-                NAME(apply_a_t)(half[i], 1, y);
                 EACH(j, 2) {
                     const size_t y_out = 2 * row->number + i, x_out = 2 * t + j;
                     if (y_out >= s->out.height || x_out >= s->out.width) continue;
-                    const VECTOR sum = y[j] + AT(bias + c);
+                    const VECTOR sum = y[2 * i + j] + AT(bias + c);
                     AT(image + y_out * line + x_out * filters + c) = relu ? RELU(sum) : sum;
                 }
             }
         }
+}
+
+/* The largest is that of direct_loops.h. */
+ISA static void NAME(gather_pooled)(const struct gr_winograd_row *row, const float *spread,
+                                    const float *bias, float *image, int32_t *places) {
+    const struct gr_winograd_shape *s = row->shape;
+    const size_t filters = s->out.channels;
+    if (row->number >= s->pooled.height) return;
+    image += row->number * s->pooled.width * filters;
+    places += row->number * s->pooled.width * filters;
+    for (size_t t = 0; t < s->pooled.width; t++)
+        for (size_t c = 0; c < filters; c += LANES) {
+            VECTOR y[4];
+            NAME(gather_square)(spread + t * filters + c, row->point, y);
+            EACH(q, 4) y[q] += AT(bias + c);
+            VECTOR best = y[0];
+            WHOLE place = {0};
+            for (int32_t q = 1; q < 4; q++) {
+                const WHOLE take = (y[q] > best) | (y[q] != y[q]);
+                best = SELECT(take, y[q], best);
+                place = SELECT(take, (WHOLE){0} + q, place);
+            }
+            AT(image + t * filters + c) = RELU(best);
+            WHOLE_AT(places + t * filters + c) = place | ~(best > 0.0f);
+        }
+}
+
+/* spread[36] = A y A^T of one window. */
+INLINE NAME(spread_square)(const VECTOR *y, float *to, size_t point) {
+    VECTOR half[2][6], v[6];
+    EACH(j, 2) NAME(apply_a)(y + j, 2, half[j]);
+    EACH(i, 6) {
+        NAME(apply_a)(&half[0][i], 6, v);
+        EACH(j, 6) AT(to + (6 * i + j) * point) = v[j];
+    }
 }
 
 ISA static void NAME(spread_out)(const struct gr_winograd_row *row, const float *image,
@@ -144,19 +187,34 @@ ISA static void NAME(spread_out)(const struct gr_winograd_row *row, const float 
     const size_t filters = s->out.channels, line = s->out.width * filters;
     for (size_t t = 0; t < s->across; t++)
         for (size_t c = 0; c < filters; c += LANES) {
-            float *const to = spread + t * filters + c;
-            VECTOR y[2][2], half[2][6], v[6];
+            VECTOR y[2][2];
             EACH(i, 2) EACH(j, 2) {
                 const size_t y_out = 2 * row->number + i, x_out = 2 * t + j;
                 const bool inside = y_out < s->out.height && x_out < s->out.width;
                 y[i][j] = inside ? AT(image + y_out * line + x_out * filters + c) : (VECTOR){0};
             }
             AT(sums + c) += (y[0][0] + y[0][1]) + (y[1][0] + y[1][1]);
-            EACH(j, 2) NAME(apply_a)(&y[0][j], 2, half[j]);
-            EACH(i, 6) {
-                NAME(apply_a)(&half[0][i], 6, v);
-                EACH(j, 6) AT(to + (6 * i + j) * row->point) = v[j];
+            NAME(spread_square)(&y[0][0], spread + t * filters + c, row->point);
+        }
+}
+
+ISA static void NAME(spread_pooled)(const struct gr_winograd_row *row, const float *image,
+                                    const int32_t *places, float *spread, float *sums) {
+    const struct gr_winograd_shape *s = row->shape;
+    const size_t filters = s->out.channels;
+    const size_t width = row->number < s->pooled.height ? s->pooled.width : 0;
+    image += row->number * s->pooled.width * filters;
+    places += row->number * s->pooled.width * filters;
+    for (size_t t = 0; t < s->across; t++)
+        for (size_t c = 0; c < filters; c += LANES) {
+            VECTOR y[4] = {{0}};
+            if (t < width) {
+                const WHOLE by = WHOLE_AT(image + t * filters + c);
+                const WHOLE place = WHOLE_AT(places + t * filters + c);
+                EACH(q, 4) y[q] = (VECTOR)(by & (place == (int32_t)q));
+                AT(sums + c) += (VECTOR)(by & (place >= 0));
             }
+            NAME(spread_square)(y, spread + t * filters + c, row->point);
         }
 }
 
@@ -219,7 +277,9 @@ ISA static void NAME(gather_weight)(const float *spread, size_t n, float *weight
 static const struct gr_winograd_kernels NAME(kernels) = {
     .spread_in = NAME(spread_in),
     .gather_out = NAME(gather_out),
+    .gather_pooled = NAME(gather_pooled),
     .spread_out = NAME(spread_out),
+    .spread_pooled = NAME(spread_pooled),
     .gather_in = NAME(gather_in),
     .spread_weight = NAME(spread_weight),
     .gather_weight = NAME(gather_weight),
@@ -227,5 +287,7 @@ static const struct gr_winograd_kernels NAME(kernels) = {
 
 #undef LANES
 #undef AT
+#undef WHOLE_AT
 #undef INLINE
+#undef SELECT
 #undef EACH

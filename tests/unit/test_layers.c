@@ -46,6 +46,11 @@ static struct gr_layer_config winograd_net[] = {CONV(DEFAULT, SAME, .filters = 1
                                                 POOL(.kernel = 2),
                                                 CONV(GELU, .filters = 16, .kernel = 5)};
 
+/* Both convolutions take the pool behind them along: direct.h, and winograd.h. */
+static struct gr_layer_config merged_net[] = {
+    CONV(DEFAULT, .filters = 16, .kernel = 5), POOL(.kernel = 2),
+    CONV(DEFAULT, SAME, .filters = 16, .kernel = 5), POOL(.kernel = 2)};
+
 static struct gr_model_config cnn(struct gr_layer_config *layers, size_t n) {
     return (struct gr_model_config){
         .type = GR_MODEL_CNN, .layers = layers, .layers_count = (unsigned)n, .huber_delta = 1};
@@ -137,6 +142,17 @@ START_TEST(minimal_filtering_is_pytorchs_convolution) {
     struct gr_model_config config = cnn(winograd_net, COUNT(winograd_net));
     check_every(create(&config, &image_13, 3, 4), 4, torch_winograd_net_loss,
                 torch_winograd_net_gradient, COUNT(torch_winograd_net_gradient), 97, 1e-5);
+}
+END_TEST
+
+static const struct gr_row_shape image_17 = {3, {17, 16, 2}};
+
+START_TEST(convolutions_with_pools_are_pytorchs) {
+    struct gr_model_config config = cnn(merged_net, COUNT(merged_net));
+    struct gr_model *model = create(&config, &image_17, 3, 4);
+    ck_assert(model->layers[1].merged && model->layers[3].merged);
+    check_every(model, 4, torch_merged_net_loss, torch_merged_net_gradient,
+                COUNT(torch_merged_net_gradient), 97, 1e-5);
 }
 END_TEST
 
@@ -570,6 +586,7 @@ int main(void) {
     tcase_add_test(tests, networks_are_pytorchs);
     tcase_add_test(tests, bfloat16_networks_are_pytorchs_roughly);
     tcase_add_test(tests, minimal_filtering_is_pytorchs_convolution);
+    tcase_add_test(tests, convolutions_with_pools_are_pytorchs);
     tcase_add_loop_test(tests, losses_are_pytorchs, 0, (int)COUNT(losses));
     tcase_add_test(tests, losses_far_out);
     tcase_add_loop_test(tests, gradients_are_differences, 0, (int)COUNT(nets));

@@ -52,7 +52,7 @@ static struct gr_model *create(const struct sizes *s, enum gr_layer_type type,
                                         .activation = GR_ACTIVATION_DEFAULT}};
     const struct gr_model_config config = {
         .type = GR_MODEL_CNN, .layers = layers, .layers_count = 2};
-    const struct gr_row_shape row = {2, {s->height, s->width}};
+    const struct gr_row_shape row = {3, {s->height, s->width, 5}}; /* too many for direct.h */
     struct gr_model *model;
     ck_assert_int_eq(gr_model_create_shaped(&config, &row, NULL, 2, ROWS, &model), GR_OK);
     ck_assert_int_eq(gr_model_make_room(model, ROWS), GR_OK);

@@ -36,6 +36,12 @@ static struct gr_layer_config wide_net[] = {
      .kernel = 5,
      .padding = GR_PADDING_SAME},
     {.type = GR_LAYER_AVERAGE_POOL, DEFAULT, .kernel = 2}};
+/* Both do the pools behind them on the way, direct.h and winograd.h. */
+static struct gr_layer_config merged_net[] = {
+    {.type = GR_LAYER_CONV, DEFAULT, .filters = 16, .kernel = 3, .padding = GR_PADDING_SAME},
+    {.type = GR_LAYER_MAX_POOL, DEFAULT, .kernel = 2},
+    {.type = GR_LAYER_CONV, DEFAULT, .filters = 16, .kernel = 5, .padding = GR_PADDING_SAME},
+    {.type = GR_LAYER_MAX_POOL, DEFAULT, .kernel = 2}};
 static const struct gr_code code_list[] = {{1, 3}, {3, 2}};
 static const struct gr_codes codes = {COUNT(code_list), code_list};
 
@@ -74,6 +80,13 @@ static const struct {
     {"wide images",
      {.type = GR_MODEL_CNN, .layers = wide_net, .layers_count = COUNT(wide_net)},
      {3, {8, 7, 1}},
+     NULL,
+     3,
+     true,
+     false},
+    {"pooled images",
+     {.type = GR_MODEL_CNN, .layers = merged_net, .layers_count = COUNT(merged_net)},
+     {3, {15, 14, 1}},
      NULL,
      3,
      true,

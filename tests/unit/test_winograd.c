@@ -240,12 +240,14 @@ enum { POINT = ACROSS * CHANNELS + 16, SPREAD = POINTS * POINT, IMAGE = 7 * 7 * 
 /* Of a row of windows: from the same numbers, what each transform writes. */
 struct transformed {
     float in[SPREAD], out[SPREAD], sums[CHANNELS], gathered_out[IMAGE], gathered_in[IMAGE];
+    float pooled[9 * CHANNELS], out_pooled[SPREAD];
+    int32_t places[9 * CHANNELS];
     float weight[POINTS * N_WEIGHTS], gathered_weight[25 * N_WEIGHTS];
 };
 
 static struct transformed *transform(const struct gr_winograd_kernels *kernels, size_t number) {
     const struct gr_extent extent = {7, 7, CHANNELS};
-    const struct gr_winograd_shape shape = {extent, extent, 2, 2, 4, ACROSS};
+    const struct gr_winograd_shape shape = {extent, extent, 2, 2, 4, ACROSS, {3, 3, CHANNELS}};
     float *strip = vector(6 * (2 * ACROSS + 4) * GR_WINOGRAD_LANES);
     const struct gr_winograd_row row = {&shape, number, POINT, strip};
     struct transformed *made;
@@ -255,6 +257,8 @@ static struct transformed *transform(const struct gr_winograd_kernels *kernels, 
     kernels->spread_in(&row, image, made->in);
     kernels->spread_out(&row, image, made->out, made->sums);
     kernels->gather_out(&row, points, image, number == 0, made->gathered_out);
+    kernels->gather_pooled(&row, points, image, made->pooled, made->places);
+    kernels->spread_pooled(&row, image, made->places, made->out_pooled, made->sums);
     kernels->gather_in(&row, points, made->gathered_in);
     kernels->spread_weight(weight, N_WEIGHTS, made->weight);
     kernels->gather_weight(weight, N_WEIGHTS, made->gathered_weight);
