@@ -72,7 +72,7 @@ accuracy() {
 
 rate() {
     say "local training and scoring, samples per processor second on one core, in turn with PyTorch and scikit-learn"
-    "$TOP/analysis/bench_train.sh" "$BUILD"
+    "$TOP/analysis/bench_train.sh" "$BUILD" 5 0.2
 }
 
 aggregate() {
