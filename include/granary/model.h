@@ -186,11 +186,13 @@ gr_status gr_model_gradient(struct gr_model *model, const float *parameters, siz
 /*
  * One step of plain stochastic gradient descent on the batch, in place:
  * w <- w - learning_rate (g + weight_decay w), with the gradient g of gr_model_gradient. The
- * gradient is never stored: the product that would write a weight's gradient moves the weight
- * instead, which saves a pass over the gradient and two over the parameters. Not collective.
+ * gradient is not stored: the product that would write a weight's gradient moves the weight
+ * instead, which saves a pass over the gradient and two over the parameters. Of a large batch it is
+ * added up in `room`, layout size floats, overwritten; NULL: not that way. Both have the same bits.
+ * Not collective.
  */
 gr_status gr_model_step(struct gr_model *model, float *parameters, size_t n, double learning_rate,
-                        double weight_decay, double *loss_sum) GR_CHECKED;
+                        double weight_decay, float *room, double *loss_sum) GR_CHECKED;
 /*
  * The squared L2 norms of the rows' own gradients, for clipping row by row (Abadi et al. 2016,
  * Algorithm 1). squares: n, overwritten; squares[i] is of the gradient that gr_model_gradient has

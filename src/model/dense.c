@@ -153,6 +153,7 @@ static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
                                  const float *parameters, size_t n,
                                  const struct gr_target *target) {
     float *weight = target->vector + layer->weight;
+    const float *before = target->before;
     (void)parameters;
     if (model->inner) {
         float *derivative = target->step ? model->product : weight;
@@ -173,12 +174,15 @@ static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
             .b_row = layer->outputs,
             .c = weight,
             .c_row = layer->outputs,
+            .from = before ? before + layer->weight : NULL,
+            .from_row = layer->outputs,
             .finish = target->step ? GR_FINISH_STEP : GR_FINISH_STORE,
             .decay = target->decay,
         };
         multiply(model, layer, &product, true);
     }
-    gr_column_sums(model->delta, n, layer->outputs, model->pack);
+    gr_column_sums(model->delta, n, layer->outputs, before ? before + layer->bias : NULL,
+                   model->pack);
     gr_target_take(target, target->vector + layer->bias, model->pack, layer->outputs);
     return GR_OK;
 }

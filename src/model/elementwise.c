@@ -101,17 +101,19 @@ void gr_transpose(const float *in, size_t in_row, size_t rows, size_t columns, f
 enum { SUMS = 16 };
 
 /* Each column's sum goes from the first row to the last, however many stand side by side. */
-void gr_column_sums(const float *restrict in, size_t rows, size_t columns, float *restrict sums) {
+void gr_column_sums(const float *restrict in, size_t rows, size_t columns,
+                    const float *restrict from, float *restrict sums) {
     size_t first = 0;
     for (; first + SUMS <= columns; first += SUMS) {
         float sum[SUMS] = {0};
+        if (from) memcpy(sum, from + first, sizeof sum);
         for (size_t i = 0; i < rows; i++)
             for (size_t j = 0; j < SUMS; j++)
                 sum[j] += in[i * columns + first + j];
         memcpy(sums + first, sum, sizeof sum);
     }
     for (size_t j = first; j < columns; j++)
-        sums[j] = 0.0f;
+        sums[j] = from ? from[j] : 0.0f;
     for (size_t i = 0; i < rows; i++)
         for (size_t j = first; j < columns; j++)
             sums[j] += in[i * columns + j];

@@ -20,8 +20,8 @@ void gr_activate_backward(enum gr_activation activation, const float *sums, cons
 void gr_transpose(const float *in, size_t in_row, size_t rows, size_t columns, float *out,
                   size_t out_row);
 
-/* sums[j] = sum over rows of in[i, j], in ascending order of rows. */
-void gr_column_sums(const float *in, size_t rows, size_t columns, float *sums);
+/* sums[j] = from[j] + the sum over rows of in[i, j], in ascending order of rows; from: NULL: 0. */
+void gr_column_sums(const float *in, size_t rows, size_t columns, const float *from, float *sums);
 
 /*
  * Sum of the softmax cross-entropies of n rows. delta, when not NULL, receives

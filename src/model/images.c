@@ -166,7 +166,7 @@ gr_status gr_images_row_norms(struct gr_model *model, const struct gr_layer *lay
         const float *delta = deltas + i * layer->outputs;
         squares[i] +=
             weight_square(layer, &window, layer->in + i * layer->inputs, delta, model->pack);
-        gr_column_sums(delta, layer->outputs / filters, filters, model->pack);
+        gr_column_sums(delta, layer->outputs / filters, filters, NULL, model->pack);
         squares[i] += gr_square_sum(model->pack, filters);
     }
 out:

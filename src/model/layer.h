@@ -24,6 +24,9 @@ struct gr_target {
     float *vector; /* the gradient, or the parameters themselves */
     bool step;     /* vector += derivative - decay * vector, instead of vector = derivative */
     float decay;   /* learning rate times weight decay */
+    /* Of a batch taken in parts: the derivative over the rows before these, as long as `vector`,
+     * which may be the same. NULL: there are none. Only dense layers look at it. */
+    const float *before;
 };
 
 /* Handles `n` floats of `derivative` in that way. */

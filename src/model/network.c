@@ -27,13 +27,13 @@ out:
     return status;
 }
 
-/* Over the rows 0 to n - 1 of the batch, in order, whatever slices they were scored in. */
-static double run_loss(const struct gr_model *model, size_t n, float scale, float *delta,
-                       size_t *correct) {
-    const struct gr_loss_batch batch = {.outputs = model->logits,
-                                        .labels = model->labels,
-                                        .targets = model->targets,
-                                        .weights = model->weights,
+/* Over n rows of the batch, in order, whatever slices they were scored in. */
+static double run_loss(const struct gr_model *model, size_t first, size_t n, float scale,
+                       float *delta, size_t *correct) {
+    const struct gr_loss_batch batch = {.outputs = model->logits + first * model->outputs,
+                                        .labels = model->labels ? model->labels + first : NULL,
+                                        .targets = model->targets ? model->targets + first : NULL,
+                                        .weights = model->weights ? model->weights + first : NULL,
                                         .n = n,
                                         .width = model->outputs};
     return gr_loss_run(&model->loss, &batch, scale, delta, correct);
@@ -58,16 +58,16 @@ out:
 }
 
 /*
- * scale: what the derivatives are multiplied by, from the loss of one row to the target. target,
- * squares: either may be NULL.
+ * Forward and backward over rows first .. first + n - 1 of the batch. scale: what the derivatives
+ * are multiplied by, from the loss of one row to the target. target, squares: either may be NULL.
+ * The loss of these rows is added to loss_sum.
  */
-static gr_status pass(struct gr_model *model, const float *parameters, size_t n, double scale,
-                      const struct gr_target *target, double *squares, double *loss_sum) {
+static gr_status pass_part(struct gr_model *model, const float *parameters, size_t first, size_t n,
+                           double scale, const struct gr_target *target, double *squares,
+                           double *loss_sum) {
     gr_status status;
-    GR_TRY(gr_model_make_room(model, n));
-    GR_TRY(forward(model, parameters, 0, n, true));
-    model->weight = gr_loss_weight(&model->loss, model->labels, model->weights, n);
-    *loss_sum = run_loss(model, n, (float)(scale / model->mean_weight), model->delta, NULL);
+    GR_TRY(forward(model, parameters, first, n, true));
+    *loss_sum += run_loss(model, first, n, (float)(scale / model->mean_weight), model->delta, NULL);
     for (size_t l = model->n_layers; l-- > 0;) {
         struct gr_layer *layer = &model->layers[l];
         float *delta = model->delta_before;
@@ -75,6 +75,44 @@ static gr_status pass(struct gr_model *model, const float *parameters, size_t n,
         GR_TRY(gr_layer_backward(model, layer, parameters, n, target, squares));
         model->delta_before = model->delta;
         model->delta = delta;
+    }
+out:
+    return status;
+}
+
+/*
+ * Rows of a batch of n that pass together: so many that they stay in the second cache, where each
+ * layer's derivatives can go on from those of the rows before. Parameters that stay in no cache are
+ * rather read once for all rows.
+ */
+static size_t part_of(const struct gr_model *model, size_t n) {
+    enum { ROWS = 128, PARAMETERS = 1 << 20 };
+    const size_t parts = (n + ROWS - 1) / ROWS;
+    if (model->inner || model->layout.size > PARAMETERS) return n;
+    for (size_t l = 0; l < model->n_layers; l++)
+        if (model->layers[l].kind != &gr_layer_dense) return n;
+    return (n + parts - 1) / parts;
+}
+
+/*
+ * The batch in parts, whose derivatives are added up in `room` until the last one gives them to the
+ * target; NULL: all at once. Each is one chain over the rows either way, of the same bits.
+ */
+static gr_status pass(struct gr_model *model, const float *parameters, size_t n, double scale,
+                      const struct gr_target *target, float *room, double *squares,
+                      double *loss_sum) {
+    const size_t part = room ? part_of(model, n) : n;
+    gr_status status;
+    *loss_sum = 0;
+    GR_TRY(gr_model_make_room(model, part));
+    model->weight = gr_loss_weight(&model->loss, model->labels, model->weights, n);
+    for (size_t first = 0; first < n; first += part) {
+        const bool last = first + part >= n;
+        struct gr_target of_part = {.vector = room};
+        if (last && target) of_part = *target;
+        if (first > 0) of_part.before = room;
+        GR_TRY(pass_part(model, parameters, first, last ? n - first : part, scale,
+                         target ? &of_part : NULL, squares, loss_sum));
     }
 out:
     return status;
@@ -95,21 +133,21 @@ gr_status gr_model_gradient(struct gr_model *model, const float *parameters, siz
             t + 1 < layout->n_tensors ? layout->tensors[t + 1].offset : layout->size;
         memset(gradient + end, 0, (next - end) * sizeof *gradient);
     }
-    return pass(model, parameters, n, 1.0 / (double)n, &target, NULL, loss_sum);
+    return pass(model, parameters, n, 1.0 / (double)n, &target, gradient, NULL, loss_sum);
 }
 
 gr_status gr_model_step(struct gr_model *model, float *parameters, size_t n, double learning_rate,
-                        double weight_decay, double *loss_sum) {
+                        double weight_decay, float *room, double *loss_sum) {
     const struct gr_target target = {
         .vector = parameters, .step = true, .decay = (float)(learning_rate * weight_decay)};
-    return pass(model, parameters, n, -learning_rate / (double)n, &target, NULL, loss_sum);
+    return pass(model, parameters, n, -learning_rate / (double)n, &target, room, NULL, loss_sum);
 }
 
 /* Scale 1: a row's own derivative, not its part in the batch's mean. */
 gr_status gr_model_row_norms(struct gr_model *model, const float *parameters, size_t n,
                              double *squares, double *loss_sum) {
     memset(squares, 0, n * sizeof *squares);
-    return pass(model, parameters, n, 1.0, NULL, squares, loss_sum);
+    return pass(model, parameters, n, 1.0, NULL, NULL, squares, loss_sum);
 }
 
 /* The outputs as the reader of gr_model_logits wants them. */
@@ -136,7 +174,7 @@ gr_status gr_model_score(struct gr_model *model, const float *parameters, size_t
         const size_t left = n - first;
         GR_TRY(forward(model, parameters, first, left < slice ? left : slice, false));
     }
-    *loss_sum = run_loss(model, n, 1.0f, NULL, correct);
+    *loss_sum = run_loss(model, 0, n, 1.0f, NULL, correct);
     show(model, n);
 out:
     return status;

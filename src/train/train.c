@@ -247,7 +247,7 @@ static gr_status train_batch(struct gr_trainer *trainer, float *parameters, size
     trainer->steps_done++;
     if (trainer->fused && !trainer->correction)
         return gr_model_step(trainer->model, parameters, n, trainer->rate, config->weight_decay,
-                             loss_sum);
+                             gradient, loss_sum);
     GR_TRY(gr_model_gradient(trainer->model, parameters, n, gradient, loss_sum));
     if (config->proximal_mu > 0)
         gr_add_proximal(gradient, parameters, trainer->global, config->proximal_mu, size);

@@ -303,12 +303,15 @@ START_TEST(test_transpose) {
 END_TEST
 
 START_TEST(test_column_sums) {
-    gr_column_sums(a, 33, 17, c);
-    for (size_t j = 0; j < 17; j++) {
-        float sum = 0;
-        for (size_t i = 0; i < 33; i++)
-            sum += a[i * 17 + j];
-        ck_assert(c[j] == sum);
+    for (int way = 0; way < 2; way++) {
+        const float *from = way == 0 ? NULL : bias;
+        gr_column_sums(a, 33, 17, from, c);
+        for (size_t j = 0; j < 17; j++) {
+            float sum = from ? from[j] : 0;
+            for (size_t i = 0; i < 33; i++)
+                sum += a[i * 17 + j];
+            ck_assert(c[j] == sum);
+        }
     }
 }
 END_TEST

@@ -318,7 +318,7 @@ START_TEST(step_is_gradients) {
     ck_assert_int_eq(gr_model_gradient(model, parameters, 7, gradient, &loss[0]), GR_OK);
     for (size_t i = 0; i < size; i++)
         gradient[i] = parameters[i] - 0.1f * (gradient[i] + 0.01f * parameters[i]);
-    ck_assert_int_eq(gr_model_step(model, parameters, 7, 0.1, 0.01, &loss[1]), GR_OK);
+    ck_assert_int_eq(gr_model_step(model, parameters, 7, 0.1, 0.01, NULL, &loss[1]), GR_OK);
     ck_assert_double_eq(loss[0], loss[1]);
     for (size_t i = 0; i < size; i++)
         ck_assert_float_eq_tol(parameters[i], gradient[i], 1e-6f);

@@ -195,7 +195,7 @@ static void check_fused(struct gr_model *model) {
     for (size_t i = 0; i < size; i++)
         gradient[i] = (float)((double)parameters[i] -
                               rate * ((double)gradient[i] + decay * (double)parameters[i]));
-    ck_assert_int_eq(gr_model_step(model, parameters, ROWS, rate, decay, &again), GR_OK);
+    ck_assert_int_eq(gr_model_step(model, parameters, ROWS, rate, decay, NULL, &again), GR_OK);
     ck_assert_double_eq(loss, again);
     for (size_t i = 0; i < size; i++)
         ck_assert_float_eq_tol(parameters[i], gradient[i], 2e-7f);

@@ -291,6 +291,7 @@ START_TEST(fused_step_is_gradient_and_step) {
     ck_assert_int_eq(gr_model_create(&config, 33, 10, n, &model), GR_OK);
     const size_t size = gr_model_layout(model)->size;
     float *fused = vector(model), *general = vector(model), *gradient = vector(model);
+    float *whole = vector(model), *room = vector(model);
     for (size_t d = 0; d < 2; d++) {
         const struct gr_train_config plain = {.weight_decay = decays[d]};
         double loss_fused, loss_general;
@@ -304,14 +305,23 @@ START_TEST(fused_step_is_gradient_and_step) {
             memcpy(general, fused, size * sizeof *general);
             ck_assert_int_eq(gr_model_gradient(model, general, n, gradient, &loss_general), GR_OK);
             gr_optimizer_step(&plain, rate, 1, general, gradient, 1, NULL, size);
-            ck_assert_int_eq(gr_model_step(model, fused, n, rate, decays[d], &loss_fused), GR_OK);
+            memcpy(whole, fused, size * sizeof *whole);
+            ck_assert_int_eq(gr_model_step(model, fused, n, rate, decays[d], room, &loss_fused),
+                             GR_OK);
             ck_assert(loss_fused == loss_general);
+            /* All rows at once: the same chains of additions, but of the loss. */
+            ck_assert_int_eq(gr_model_step(model, whole, n, rate, decays[d], NULL, &loss_fused),
+                             GR_OK);
+            ck_assert_double_eq_tol(loss_fused, loss_general, 1e-12 * loss_general);
+            ck_assert_mem_eq(whole, fused, size * sizeof *whole);
             for (size_t i = 0; i < size; i++)
                 if (fabsf(fused[i] - general[i]) > 1.2e-7f * fmaxf(1, fabsf(general[i])))
                     ck_abort_msg("element %zu is %a, expected %a", i, fused[i], general[i]);
             if (n > 1) ck_assert_mem_ne(fused, gradient, size * sizeof *fused);
         }
     }
+    gr_free(room);
+    gr_free(whole);
     gr_free(gradient);
     gr_free(general);
     gr_free(fused);
