@@ -81,6 +81,12 @@ def winograd_net():
     return dense(conv(x, 16, 5, activation="gelu"), 3, "none")
 
 
+def winograd_3_net():
+    x = conv(images(14, 14, 2), 16, 3, same=True)
+    x = F.max_pool2d(conv(x, 16, 3, same=True), 2)
+    return dense(conv(x, 16, 3, activation="gelu"), 3, "none")
+
+
 def merged_net():
     """Convolutions that granary takes together with the pools behind them, the second by minimal filtering."""
     x = F.max_pool2d(conv(images(17, 16, 2), 16, 5), 2)
@@ -109,6 +115,9 @@ for name, net in (("relu_net", relu_net), ("smooth_net", smooth_net)):
 
 drawn, tensors = 0, []
 show("winograd_net", F.cross_entropy(winograd_net(), labels), 97)
+
+drawn, tensors = 0, []
+show("winograd_3_net", F.cross_entropy(winograd_3_net(), labels), 97)
 
 drawn, tensors = 0, []
 show("merged_net", F.cross_entropy(merged_net(), labels), 97)

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Matrices of Winograd's minimal filtering F(2x2, 5x5) for five points and infinity, and what each
-choice loses in float32, against the definition in float32; both against float64 (NumPy).
+"""Matrices of Winograd's minimal filtering F(2x2, 5x5) and F(4x4, 3x3) for five points and infinity, and
+of F(2x2, 3x3) for three, and what each choice loses in float32, against the definition in float32; both
+against float64 (NumPy).
 
     analysis/peers/winograd_points.py
 
@@ -10,8 +11,7 @@ src/model/winograd_transform.h has the matrices of the choice that loses least.
 from fractions import Fraction
 import numpy as np
 
-OUT, TAPS, CHANNELS, TILES = 2, 5, 32, 400
-N = OUT + TAPS - 1
+CHANNELS, TILES = 32, 400
 
 
 def from_roots(roots):
@@ -56,8 +56,11 @@ def errors(points):
     return [np.sqrt(np.mean((found - true) ** 2)) / size for found in (filtered, plain)]
 
 
-for text in ("0 1 -1 2 -2", "0 1 -1 1/2 -1/2", "0 1 -1 1/2 -2", "0 1 -1 2 -1/2", "0 1 -1 1/2 -3/2"):
-    points = [Fraction(p) for p in text.split()]
-    print("points %s: filtering %.1e, definition %.1e" % (text, *errors(points)))
-for name, matrix in zip(("B^T", "G", "A^T"), matrices([Fraction(p) for p in "0 1 -1 1/2 -2".split()])):
-    print(name, *("  " + " ".join(f"{str(x):>6}" for x in row) for row in matrix), sep="\n")
+for OUT, TAPS in ((2, 5), (4, 3), (2, 3)):
+    N = OUT + TAPS - 1
+    for text in ("0 1 -1 2 -2", "0 1 -1 1/2 -1/2", "0 1 -1 1/2 -2", "0 1 -1 2 -1/2", "0 1 -1 1/2 -3/2") if N == 6 else ("0 1 -1",):
+        points = [Fraction(p) for p in text.split()]
+        print("F(%d, %d) points %s: filtering %.1e, definition %.1e" % (OUT, TAPS, text, *errors(points)))
+    if N == 6:
+        for name, matrix in zip(("B^T", "G", "A^T"), matrices([Fraction(p) for p in "0 1 -1 1/2 -2".split()])):
+            print(name, *("  " + " ".join(f"{str(x):>6}" for x in row) for row in matrix), sep="\n")

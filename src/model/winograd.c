@@ -25,8 +25,8 @@ struct winograd {
 
 /* Minimal filtering is of stride 1, and channels go by whole vectors. */
 bool gr_winograd_fits(const struct gr_model *model, const struct gr_layer *layer) {
-    const size_t kernel = GR_WINOGRAD_KERNEL, lanes = GR_WINOGRAD_LANES;
-    return model->compute == GR_COMPUTE_FLOAT32 && layer->config.kernel == kernel &&
+    const size_t kernel = layer->config.kernel, lanes = GR_WINOGRAD_LANES;
+    return model->compute == GR_COMPUTE_FLOAT32 && (kernel == 5 || kernel == 3) &&
            layer->config.stride <= 1 && layer->from.channels % lanes == 0 &&
            layer->to.channels % lanes == 0 && layer->from.height > kernel &&
            layer->from.width > kernel;
@@ -52,8 +52,9 @@ static size_t point_stride(size_t windows, size_t channels) {
     return (lines | 1) * GR_WINOGRAD_LANES;
 }
 
-/* A window makes 2 x 2 outputs; an odd last row or column is made and not stored. */
-static gr_status set_shape(const struct gr_layer *layer, struct gr_winograd_shape *shape) {
+/* A window makes side x side outputs; those beyond the image are made and not stored. */
+static gr_status set_shape(const struct gr_layer *layer, size_t side,
+                           struct gr_winograd_shape *shape) {
     struct gr_kernel_window window;
     struct gr_extent to;
     gr_status status;
@@ -62,8 +63,8 @@ static gr_status set_shape(const struct gr_layer *layer, struct gr_winograd_shap
                                         .out = layer->to,
                                         .above = (size_t)window.before[0],
                                         .left = (size_t)window.before[1],
-                                        .down = (layer->to.height + 1) / 2,
-                                        .across = (layer->to.width + 1) / 2};
+                                        .down = (layer->to.height + side - 1) / side,
+                                        .across = (layer->to.width + side - 1) / side};
 out:
     return status;
 }
@@ -76,10 +77,10 @@ static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *w, "a convolution", &w));
     layer->state = w;
-    GR_TRY(set_shape(layer, &w->shape));
+    w->kernels = gr_winograd_kernels_of(model->tiles, layer->config.kernel);
+    GR_TRY(set_shape(layer, w->kernels->side, &w->shape));
     layer[1].merged = gr_pool_merges(layer + 1);
     if (layer[1].merged) w->shape.pooled = layer[1].to;
-    w->kernels = gr_winograd_kernels_of(model->tiles);
     w->block = BLOCK_BYTES / (points * (channels + filters) * w->shape.across);
     if (w->block < 1) w->block = 1;
     w->in_point = point_stride(w->block * w->shape.across, channels);
@@ -87,7 +88,7 @@ static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     GR_TRY(gr_allocate(w->in_point, points, "a convolution's windows", &w->in));
     GR_TRY(gr_allocate(w->out_point, points, "a convolution's windows", &w->out));
     GR_TRY(gr_allocate(channels * filters, points, "a convolution's weights", &w->weight));
-    GR_TRY(gr_allocate(2 * w->shape.across + 4, sizeof(float) * 6 * GR_WINOGRAD_LANES,
+    GR_TRY(gr_allocate(4 * w->shape.across + 4, sizeof(float) * 6 * GR_WINOGRAD_LANES,
                        "a convolution's windows", &w->strip));
 out:
     return status;

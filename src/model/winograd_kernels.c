@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The transforms of winograd.h, once for each instruction set that there are tiles for.
- * winograd_transform.h holds the code, and is included once for each with its vector. Transforms
+ * The transforms of winograd.h, for each instruction set that there are tiles for, and each kernel.
+ * winograd_transform.h holds the code, and is included once for each. Transforms
  * add and multiply by constants without fusing, so that vectors of any width give the same bits.
  */
 #include <model/winograd.h>
@@ -23,35 +23,53 @@ typedef int32_t whole16 __attribute__((vector_size(64), aligned(4), may_alias));
 #define ISA     __attribute__((target("avx512f,avx2,fma")))
 #define VECTOR  vector16
 #define WHOLE   whole16
-#define NAME(x) avx512_##x
+#define OUT     2
+#define TAPS    5
+#define NAME(x) avx512_5_##x
+#include <model/winograd_transform.h>
+#define OUT     4
+#define TAPS    3
+#define NAME(x) avx512_3_##x
 #include <model/winograd_transform.h>
 #undef ISA
 #undef VECTOR
 #undef WHOLE
-#undef NAME
 
 #define ISA     __attribute__((target("avx2,fma")))
 #define VECTOR  vector8
 #define WHOLE   whole8
-#define NAME(x) avx2_##x
+#define OUT     2
+#define TAPS    5
+#define NAME(x) avx2_5_##x
+#include <model/winograd_transform.h>
+#define OUT     4
+#define TAPS    3
+#define NAME(x) avx2_3_##x
 #include <model/winograd_transform.h>
 #undef ISA
 #undef VECTOR
 #undef WHOLE
-#undef NAME
 #endif
 
 #define ISA
 #define VECTOR  vector4
 #define WHOLE   whole4
-#define NAME(x) portable_##x
+#define OUT     2
+#define TAPS    5
+#define NAME(x) portable_5_##x
+#include <model/winograd_transform.h>
+#define OUT     4
+#define TAPS    3
+#define NAME(x) portable_3_##x
 #include <model/winograd_transform.h>
 
-const struct gr_winograd_kernels *gr_winograd_kernels_of(const struct gr_tiles *tiles) {
+const struct gr_winograd_kernels *gr_winograd_kernels_of(const struct gr_tiles *tiles,
+                                                         size_t kernel) {
 #if defined(__x86_64__)
-    if (strcmp(tiles->name, "avx512") == 0) return &avx512_kernels;
-    if (strcmp(tiles->name, "avx2") == 0) return &avx2_kernels;
+    if (strcmp(tiles->name, "avx512") == 0)
+        return kernel == 5 ? &avx512_5_kernels : &avx512_3_kernels;
+    if (strcmp(tiles->name, "avx2") == 0) return kernel == 5 ? &avx2_5_kernels : &avx2_3_kernels;
 #endif
     (void)tiles;
-    return &portable_kernels;
+    return kernel == 5 ? &portable_5_kernels : &portable_3_kernels;
 }

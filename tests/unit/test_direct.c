@@ -17,7 +17,7 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const struct sizes {
-    bool direct; /* the first layer; else the second, of 5x5 */
+    bool direct; /* the first layer; else the second */
     size_t height, width, channels, filters, kernel, n;
     enum gr_padding padding;
 } sizes[] = {
@@ -26,6 +26,8 @@ static const struct sizes {
     {true, 6, 5, 4, 16, 1, 1, GR_PADDING_VALID},    {true, 8, 9, 3, 64, 7, 2, GR_PADDING_SAME},
     {false, 14, 14, 32, 64, 5, 3, GR_PADDING_SAME}, /* McMahan's */
     {false, 11, 9, 16, 48, 5, 4, GR_PADDING_VALID}, {false, 7, 10, 16, 16, 5, 5, GR_PADDING_VALID},
+    {false, 14, 14, 32, 64, 3, 3, GR_PADDING_SAME}, {false, 11, 9, 16, 48, 3, 4, GR_PADDING_VALID},
+    {false, 7, 6, 16, 16, 3, 5, GR_PADDING_SAME},
 };
 
 static float *vector(size_t n) {

@@ -46,6 +46,12 @@ static struct gr_layer_config winograd_net[] = {CONV(DEFAULT, SAME, .filters = 1
                                                 POOL(.kernel = 2),
                                                 CONV(GELU, .filters = 16, .kernel = 5)};
 
+/* Two of 3x3, the first with the pool behind it. */
+static struct gr_layer_config winograd_3_net[] = {CONV(DEFAULT, SAME, .filters = 16, .kernel = 3),
+                                                  CONV(DEFAULT, SAME, .filters = 16, .kernel = 3),
+                                                  POOL(.kernel = 2),
+                                                  CONV(GELU, .filters = 16, .kernel = 3)};
+
 /* Both convolutions take the pool behind them along: direct.h, and winograd.h. */
 static struct gr_layer_config merged_net[] = {
     CONV(DEFAULT, .filters = 16, .kernel = 5), POOL(.kernel = 2),
@@ -136,12 +142,15 @@ START_TEST(networks_are_pytorchs) {
 }
 END_TEST
 
-static const struct gr_row_shape image_13 = {3, {13, 12, 2}};
+static const struct gr_row_shape image_13 = {3, {13, 12, 2}}, image_14 = {3, {14, 14, 2}};
 
 START_TEST(minimal_filtering_is_pytorchs_convolution) {
     struct gr_model_config config = cnn(winograd_net, COUNT(winograd_net));
     check_every(create(&config, &image_13, 3, 4), 4, torch_winograd_net_loss,
                 torch_winograd_net_gradient, COUNT(torch_winograd_net_gradient), 97, 1e-5);
+    config = cnn(winograd_3_net, COUNT(winograd_3_net));
+    check_every(create(&config, &image_14, 3, 4), 4, torch_winograd_3_net_loss,
+                torch_winograd_3_net_gradient, COUNT(torch_winograd_3_net_gradient), 97, 1e-5);
 }
 END_TEST
 

@@ -54,15 +54,23 @@ static void check_near(const char *what, const float *found, const double *expec
 
 static const struct sizes {
     size_t height, width, channels, filters, n;
+    unsigned kernel;
     enum gr_padding padding;
     enum gr_activation activation;
 } sizes[] = {
-    {14, 14, 32, 64, 3, GR_PADDING_SAME, GR_ACTIVATION_NONE}, /* McMahan's second */
-    {6, 6, 16, 16, 1, GR_PADDING_VALID, GR_ACTIVATION_RELU},  /* one window */
-    {7, 12, 16, 48, 5, GR_PADDING_SAME, GR_ACTIVATION_RELU},
-    {9, 6, 48, 16, 7, GR_PADDING_VALID, GR_ACTIVATION_TANH},
-    {13, 31, 16, 16, 2, GR_PADDING_SAME, GR_ACTIVATION_GELU},
-    {6, 42, 80, 112, 1, GR_PADDING_SAME, GR_ACTIVATION_NONE}, /* more than a block in a row */
+    {14, 14, 32, 64, 3, 5, GR_PADDING_SAME, GR_ACTIVATION_NONE}, /* McMahan's second */
+    {6, 6, 16, 16, 1, 5, GR_PADDING_VALID, GR_ACTIVATION_RELU},  /* one window */
+    {7, 12, 16, 48, 5, 5, GR_PADDING_SAME, GR_ACTIVATION_RELU},
+    {9, 6, 48, 16, 7, 5, GR_PADDING_VALID, GR_ACTIVATION_TANH},
+    {13, 31, 16, 16, 2, 5, GR_PADDING_SAME, GR_ACTIVATION_GELU},
+    {6, 42, 80, 112, 1, 5, GR_PADDING_SAME, GR_ACTIVATION_NONE}, /* more than a block in a row */
+    {14, 14, 32, 64, 3, 3, GR_PADDING_SAME, GR_ACTIVATION_NONE}, /* McMahan's second */
+    {6, 6, 16, 16, 1, 3, GR_PADDING_VALID, GR_ACTIVATION_RELU},  /* one window */
+    {7, 12, 16, 48, 5, 3, GR_PADDING_SAME, GR_ACTIVATION_RELU},
+    {9, 6, 48, 16, 7, 3, GR_PADDING_VALID, GR_ACTIVATION_TANH},
+    {13, 31, 16, 16, 2, 3, GR_PADDING_SAME, GR_ACTIVATION_GELU},
+    {6, 42, 80, 112, 1, 3, GR_PADDING_SAME, GR_ACTIVATION_NONE}, /* more than a block in a row */
+    {4, 4, 16, 16, 2, 3, GR_PADDING_SAME, GR_ACTIVATION_RELU},
 };
 
 /* A model whose layer 1 is that convolution, with room for n rows. */
@@ -71,7 +79,7 @@ static struct gr_model *create(const struct sizes *s) {
         {.type = GR_LAYER_CONV, .filters = (unsigned)s->channels, .kernel = 1},
         {.type = GR_LAYER_CONV,
          .filters = (unsigned)s->filters,
-         .kernel = 5,
+         .kernel = s->kernel,
          .padding = s->padding,
          .activation = s->activation}};
     const struct gr_model_config config = {
@@ -100,8 +108,9 @@ struct expected {
 
 static struct expected expect(const struct gr_layer *layer, size_t n, const float *in,
                               const float *parameters, const float *delta) {
-    const size_t before = layer->config.padding == GR_PADDING_SAME ? 2 : 0;
-    const struct gr_reference_conv conv = {layer->from, layer->to, 5, before, before};
+    const size_t kernel = layer->config.kernel;
+    const size_t before = layer->config.padding == GR_PADDING_SAME ? kernel / 2 : 0;
+    const struct gr_reference_conv conv = {layer->from, layer->to, kernel, before, before};
     const struct expected e = {zeros(n * layer->outputs), zeros(n * layer->inputs),
                                zeros(layer->n_weights), zeros(layer->n_biases)};
     float *slopes = vector(n * layer->outputs);
@@ -216,7 +225,7 @@ START_TEST(not_for_all) {
     struct gr_model *model = create(&sizes[0]);
     struct gr_layer layer = model->layers[1];
     ck_assert(gr_winograd_fits(model, &layer));
-    layer.from.width = 5;
+    layer.from.width = layer.config.kernel;
     ck_assert(!gr_winograd_fits(model, &layer));
     layer = model->layers[1];
     layer.config.stride = 2;
@@ -246,9 +255,10 @@ struct transformed {
 };
 
 static struct transformed *transform(const struct gr_winograd_kernels *kernels, size_t number) {
+    const size_t across = (7 + kernels->side - 1) / kernels->side;
     const struct gr_extent extent = {7, 7, CHANNELS};
-    const struct gr_winograd_shape shape = {extent, extent, 2, 2, 4, ACROSS, {3, 3, CHANNELS}};
-    float *strip = vector(6 * (2 * ACROSS + 4) * GR_WINOGRAD_LANES);
+    const struct gr_winograd_shape shape = {extent, extent, 2, 2, across, across, {3, 3, CHANNELS}};
+    float *strip = vector(6 * (4 * ACROSS + 4) * GR_WINOGRAD_LANES);
     const struct gr_winograd_row row = {&shape, number, POINT, strip};
     struct transformed *made;
     ck_assert_int_eq(gr_allocate_zero(1, sizeof *made, "v", &made), GR_OK);
@@ -271,14 +281,16 @@ static struct transformed *transform(const struct gr_winograd_kernels *kernels, 
 
 /* The first row of windows, half of it padding, and the last, half of it beyond the image. */
 START_TEST(all_sets_have_the_same_bits) {
-    const size_t number = _i == 0 ? 0 : 3;
+    const size_t kernel = _i < 2 ? 5 : 3;
+    const size_t number = _i % 2 == 0 ? 0 : kernel == 5 ? 3 : 1;
     size_t n;
     const struct gr_tiles *const *sets = gr_tiles_all(&n);
-    struct transformed *expected = transform(gr_winograd_kernels_of(sets[n - 1]), number);
+    struct transformed *expected = transform(gr_winograd_kernels_of(sets[n - 1], kernel), number);
     for (size_t i = 0; i + 1 < n; i++) {
         if (!gr_tiles_supported(sets[i])) continue;
-        ck_assert_ptr_ne(gr_winograd_kernels_of(sets[i]), gr_winograd_kernels_of(sets[n - 1]));
-        struct transformed *found = transform(gr_winograd_kernels_of(sets[i]), number);
+        ck_assert_ptr_ne(gr_winograd_kernels_of(sets[i], kernel),
+                         gr_winograd_kernels_of(sets[n - 1], kernel));
+        struct transformed *found = transform(gr_winograd_kernels_of(sets[i], kernel), number);
         ck_assert_mem_eq(found, expected, sizeof *found);
         gr_free(found);
     }
@@ -295,7 +307,7 @@ int main(void) {
     tcase_add_loop_test(tests, halves_apart_are_both_at_once, 0, (int)COUNT(sizes));
     tcase_add_loop_test(tests, an_image_has_its_bits_in_any_batch, 0, (int)COUNT(sizes));
     tcase_add_test(tests, not_for_all);
-    tcase_add_loop_test(tests, all_sets_have_the_same_bits, 0, 2);
+    tcase_add_loop_test(tests, all_sets_have_the_same_bits, 0, 4);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
