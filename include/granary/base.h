@@ -162,6 +162,10 @@ void gr_stream_restart(gsl_rng *stream, struct gr_stream_key key);
  * needs no stream. */
 void gr_stream_words(struct gr_stream_key key, uint32_t block, uint32_t *words, size_t n);
 
+/* Not collective. Writes the next n 32-bit numbers of a stream, which n calls of gsl_rng_get would
+ * give one by one. */
+void gr_stream_draw(gsl_rng *stream, uint32_t *words, size_t n);
+
 /* Not collective. A permutation of 0..n-1 by Fisher-Yates; index: n elements, overwritten. */
 void gr_stream_permutation(gsl_rng *stream, uint32_t *index, size_t n);
 

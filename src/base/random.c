@@ -167,8 +167,7 @@ void gr_stream_words(struct gr_stream_key key, uint32_t block, uint32_t *words, 
     }
 }
 
-/* The next n words, as n calls of gsl_rng_get would give them. */
-static void next_words(gsl_rng *stream, uint32_t *words, size_t n) {
+void gr_stream_draw(gsl_rng *stream, uint32_t *words, size_t n) {
     struct philox_state *state = gsl_rng_state(stream);
     size_t i = 0;
     for (; i < n && state->used < 4; i++)
@@ -189,7 +188,7 @@ void gr_stream_permutation(gsl_rng *stream, uint32_t *index, size_t n) {
      */
     for (size_t i = n, at = WORDS; i > 1; i--, at += 2) {
         if (at == WORDS) {
-            next_words(stream, words, 2 * (i - 1) < WORDS ? 2 * (i - 1) : WORDS);
+            gr_stream_draw(stream, words, 2 * (i - 1) < WORDS ? 2 * (i - 1) : WORDS);
             at = 0;
         }
         /* 64 bits times i, high part: a bias below i / 2^64. */

@@ -9,6 +9,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Draws at a time: they are made eight blocks side by side. */
+enum { WORDS = 512 };
+
 /* The factor of each value of the last batch. */
 struct dropout {
     float *factor; /* owned */
@@ -39,7 +42,8 @@ static gr_status draw(struct gr_model *model, const struct gr_layer *layer, size
     struct dropout *dropout = layer->state;
     const double rate = layer->config.rate;
     const float kept = (float)(1 / (1 - rate));
-    const unsigned long below = (unsigned long)(rate * 0x1p32);
+    const uint32_t below = (uint32_t)(rate * 0x1p32);
+    uint32_t words[WORDS];
     gr_status status = GR_OK;
     if (n > dropout->room) {
         gr_free(dropout->factor);
@@ -47,8 +51,12 @@ static gr_status draw(struct gr_model *model, const struct gr_layer *layer, size
         GR_TRY(gr_allocate(n, sizeof(float), "a dropout mask", &dropout->factor));
         dropout->room = n;
     }
-    for (size_t i = 0; i < n; i++)
-        dropout->factor[i] = gsl_rng_get(model->stream) < below ? 0.0f : kept;
+    for (size_t i = 0; i < n; i += WORDS) {
+        const size_t m = n - i < WORDS ? n - i : WORDS;
+        gr_stream_draw(model->stream, words, m);
+        for (size_t j = 0; j < m; j++)
+            dropout->factor[i + j] = words[j] < below ? 0.0f : kept;
+    }
 out:
     return status;
 }

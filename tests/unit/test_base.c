@@ -56,6 +56,27 @@ START_TEST(words_are_the_streams) {
 }
 END_TEST
 
+/* However they are drawn, by one or by many. */
+START_TEST(draws_go_on) {
+    const struct gr_stream_key key = {
+        .seed = 0x123456789abcdef0, .silo = 5, .round = 7, .purpose = GR_PURPOSE_DROPOUT};
+    gsl_rng *one, *many;
+    uint32_t words[301];
+    ck_assert_int_eq(gr_stream_create(key, &one), GR_OK);
+    ck_assert_int_eq(gr_stream_create(key, &many), GR_OK);
+    for (size_t n = 0; n <= 300; n += n < 40 ? 1 : 13) {
+        words[n] = 77;
+        gr_stream_draw(many, words, n);
+        for (size_t i = 0; i < n; i++)
+            ck_assert_uint_eq(words[i], gsl_rng_get(one));
+        ck_assert_uint_eq(words[n], 77);
+        ck_assert_uint_eq(gsl_rng_get(many), gsl_rng_get(one));
+    }
+    gsl_rng_free(many);
+    gsl_rng_free(one);
+}
+END_TEST
+
 START_TEST(stream_is_its_key) {
     struct gr_stream_key key = {
         .seed = 0x123456789abcdefull, .silo = 3, .round = 7, .purpose = GR_PURPOSE_TEST};
@@ -502,6 +523,7 @@ int main(void) {
     if (gr_base_start() != GR_OK) return 1;
     tcase_add_loop_test(tests, philox_known_answers, 0, 3);
     tcase_add_test(tests, words_are_the_streams);
+    tcase_add_test(tests, draws_go_on);
     tcase_add_test(tests, stream_is_its_key);
     tcase_add_test(tests, uniform_moments);
     tcase_add_test(tests, permutation_is_durstenfelds);

@@ -315,6 +315,62 @@ START_TEST(gradients_are_differences) {
 }
 END_TEST
 
+/* Group norm, over 19 channels' remainders of vectors, by each instruction set; the halves of the
+ * backward pass apart as both at once. */
+START_TEST(norms_have_the_same_bits_by_all_sets) {
+    static struct gr_layer_config layers[] = {CONV(NONE, .filters = 38, .kernel = 1),
+                                              NORM(GELU, .groups = 2)};
+    struct gr_model_config config = cnn(layers, 2);
+    struct gr_model *model = create(&config, &image_77, 3, 4);
+    struct gr_layer *layer = &model->layers[1];
+    const size_t size = gr_model_layout(model)->size, n = 4 * layer->outputs;
+    float *parameters = fill(model, 4), *delta = vector(n), *gradient = vector(size);
+    float *out = vector(n), *before = vector(n), *first = vector(size);
+    const struct gr_target target = {.vector = gradient};
+    size_t n_sets;
+    const struct gr_tiles *const *sets = gr_tiles_all(&n_sets);
+    ck_assert_int_eq(gr_model_make_room(model, 4), GR_OK);
+    for (size_t i = 0; i < n; i++) {
+        layer->in[i] = (float)cos((double)i) + 3;
+        delta[i] = (float)sin((double)i);
+    }
+    for (size_t i = n_sets; i-- > 0;) {
+        if (!gr_tiles_supported(sets[i])) continue;
+        layer->kind->release(layer);
+        model->tiles = sets[i];
+        ck_assert_int_eq(layer->kind->prepare(model, layer), GR_OK);
+        ck_assert_int_eq(layer->kind->forward(model, layer, parameters, 4, true), GR_OK);
+        for (size_t apart = 0; apart < 2; apart++) {
+            memset(gradient, 0, size * sizeof *gradient);
+            memset(model->delta_before, 0xff, n * sizeof *delta);
+            memcpy(model->delta, delta, n * sizeof *delta);
+            if (apart) {
+                ck_assert(!layer->kind->backward_data(model, layer, parameters, 4));
+                ck_assert(!layer->kind->backward_weight(model, layer, parameters, 4, &target));
+            } else {
+                ck_assert(!layer->kind->backward(model, layer, parameters, 4, &target));
+            }
+            if (i + 1 == n_sets && !apart) {
+                memcpy(out, layer->sums, n * sizeof *out);
+                memcpy(before, model->delta_before, n * sizeof *before);
+                memcpy(first, gradient, size * sizeof *first);
+            }
+            ck_assert_mem_eq(layer->sums, out, n * sizeof *out);
+            ck_assert_mem_eq(model->delta_before, before, n * sizeof *before);
+            ck_assert_mem_eq(gradient, first, size * sizeof *first);
+        }
+    }
+    ck_assert(first[layer->weight] != 0 && before[0] != 0);
+    gr_free(first);
+    gr_free(before);
+    gr_free(out);
+    gr_free(gradient);
+    gr_free(delta);
+    gr_free(parameters);
+    gr_model_free(model);
+}
+END_TEST
+
 /* ---- steps, batches, dropout -------------------------------------------------------------- */
 
 /* The fused step is the gradient's. */
@@ -599,6 +655,7 @@ int main(void) {
     tcase_add_loop_test(tests, losses_are_pytorchs, 0, (int)COUNT(losses));
     tcase_add_test(tests, losses_far_out);
     tcase_add_loop_test(tests, gradients_are_differences, 0, (int)COUNT(nets));
+    tcase_add_test(tests, norms_have_the_same_bits_by_all_sets);
     tcase_add_test(tests, step_is_gradients);
     tcase_add_test(tests, batches_of_many_sizes);
     tcase_add_test(tests, scores_go_in_slices);

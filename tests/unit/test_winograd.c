@@ -63,13 +63,13 @@ static const struct sizes {
     {7, 12, 16, 48, 5, 5, GR_PADDING_SAME, GR_ACTIVATION_RELU},
     {9, 6, 48, 16, 7, 5, GR_PADDING_VALID, GR_ACTIVATION_TANH},
     {13, 31, 16, 16, 2, 5, GR_PADDING_SAME, GR_ACTIVATION_GELU},
-    {6, 42, 80, 112, 1, 5, GR_PADDING_SAME, GR_ACTIVATION_NONE}, /* more than a block in a row */
+    {6, 92, 80, 112, 1, 5, GR_PADDING_SAME, GR_ACTIVATION_NONE}, /* more than a block in a row */
     {14, 14, 32, 64, 3, 3, GR_PADDING_SAME, GR_ACTIVATION_NONE}, /* McMahan's second */
     {6, 6, 16, 16, 1, 3, GR_PADDING_VALID, GR_ACTIVATION_RELU},  /* one window */
     {7, 12, 16, 48, 5, 3, GR_PADDING_SAME, GR_ACTIVATION_RELU},
     {9, 6, 48, 16, 7, 3, GR_PADDING_VALID, GR_ACTIVATION_TANH},
     {13, 31, 16, 16, 2, 3, GR_PADDING_SAME, GR_ACTIVATION_GELU},
-    {6, 42, 80, 112, 1, 3, GR_PADDING_SAME, GR_ACTIVATION_NONE}, /* more than a block in a row */
+    {6, 92, 80, 112, 1, 3, GR_PADDING_SAME, GR_ACTIVATION_NONE}, /* more than a block in a row */
     {4, 4, 16, 16, 2, 3, GR_PADDING_SAME, GR_ACTIVATION_RELU},
 };
 
