@@ -34,6 +34,10 @@ struct gr_scores {
     struct gr_score *silo_scores, *silo_total;
     struct gr_silo_metrics *silo_metrics, *silo_metrics_total; /* likewise, with the AUC */
     double *silo_room;                                         /* a number for each silo */
+    /* Places in `local` of the silos that hold rows out: of a million none may, and a round is not
+     * to ask each of them. */
+    uint32_t *holding;
+    size_t n_holding;
     uint32_t epoch;      /* of the members over which total_round was counted */
     bool withheld;       /* the total: too few silos or rows stand behind it */
     bool silos_withheld; /* silos' scores, likewise */
@@ -56,6 +60,16 @@ out:
     return status;
 }
 
+static gr_status find_holding(struct gr_scores *s, const struct gr_data *data) {
+    gr_status status;
+    GR_TRY(gr_allocate(data->n_local, sizeof *s->holding, "silos that hold rows out", &s->holding));
+    for (uint32_t i = 0; i < data->n_local; i++)
+        if (data->local[i].validation.n_rows + data->local[i].test.n_rows > 0)
+            s->holding[s->n_holding++] = i;
+out:
+    return status;
+}
+
 /*
  * Weights of held-out rows were scaled by 2^-held_exponent when tables were loaded, the same on all
  * ranks; only the total shows counts, so the exponent is set there alone.
@@ -73,6 +87,7 @@ gr_status gr_scores_create(const struct gr_federation *f, struct gr_scores **out
         gr_accumulator_set_exponent(s->total, (int)terms->held_exponent);
     GR_TRY(gr_accumulator_create(classes, &s->silo_accumulator));
     if (f->config->evaluate.per_silo) GR_TRY(make_silo_scores(s, f->config->data.silos));
+    GR_TRY(find_holding(s, f->data));
     *out = s;
     s = NULL;
 out:
@@ -82,6 +97,7 @@ out:
 
 void gr_scores_free(struct gr_scores *s) {
     if (!s) return;
+    gr_free(s->holding);
     gr_free(s->silo_room);
     gr_free(s->silo_metrics_total);
     gr_free(s->silo_metrics);
@@ -272,8 +288,8 @@ static gr_status score_rows(struct gr_federation *f, const float *parameters, bo
         GR_TRY(score_test(f, parameters, sums));
     else
         gr_unscored_table(f, sums);
-    for (size_t i = 0; i < f->data->n_local; i++) {
-        const struct gr_silo *silo = &f->data->local[i];
+    for (size_t i = 0; i < f->scores->n_holding; i++) {
+        const struct gr_silo *silo = &f->data->local[f->scores->holding[i]];
         if (silo->validation.n_rows + silo->test.n_rows > 0)
             GR_TRY(score_silo(f, parameters, with_auc, silo, sums));
     }
@@ -419,8 +435,8 @@ static gr_status seal(struct gr_federation *f) {
  */
 static struct gr_release_basis count_scored(const struct gr_federation *f, bool of_test) {
     struct gr_release_basis basis = {0};
-    for (size_t i = 0; i < f->data->n_local; i++) {
-        const struct gr_silo *silo = &f->data->local[i];
+    for (size_t i = 0; i < f->scores->n_holding; i++) {
+        const struct gr_silo *silo = &f->data->local[f->scores->holding[i]];
         const size_t rows = of_test ? silo->test.n_rows : silo->validation.n_rows;
         if (rows == 0 || gr_unscored_has(f->unscored, silo->id)) continue;
         basis.silos++;
