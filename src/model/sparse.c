@@ -29,7 +29,7 @@ struct part {
     const uint32_t *masks; /* of the first row */
     size_t stride;         /* to those of its next block */
     size_t blocks;
-    size_t last; /* lanes of a row's last vector */
+    size_t last; /* column with which a row's last vector begins */
 };
 
 struct gr_sparse_kernels {
@@ -84,15 +84,19 @@ AVX2 static void find_avx2(struct gr_sparse *sparse, const float *x, size_t firs
     const size_t shift = first % BLOCK;
     __m256i bits = _mm256_setzero_si256(), bit = _mm256_set1_epi32(1);
     for (size_t i = first_row; i < end; i++, bit = _mm256_slli_epi32(bit, 1)) {
-        const __m256 some = _mm256_maskload_ps(x + i * columns + first, there);
+        const float *const from = x + i * columns + first;
+        const __m256 some = n < LANES ? _mm256_maskload_ps(from, there) : _mm256_loadu_ps(from);
         const __m256 found = _mm256_cmp_ps(some, _mm256_setzero_ps(), _CMP_NEQ_UQ);
         const uint32_t mask = (uint32_t)_mm256_movemask_ps(found);
         bits = _mm256_or_si256(bits, _mm256_and_si256(_mm256_castps_si256(found), bit));
         by_row[i] = (shift ? by_row[i] : 0) | mask << shift;
         sparse->count += (size_t)__builtin_popcount(mask);
     }
-    _mm256_maskstore_epi32((int *)sparse->by_column + first_row / BLOCK * columns + first, there,
-                           bits);
+    uint32_t *const by_column = sparse->by_column + first_row / BLOCK * columns + first;
+    if (n < LANES)
+        _mm256_maskstore_epi32((int *)by_column, there, bits);
+    else
+        _mm256_storeu_si256((__m256i_u *)by_column, bits);
 }
 
 static size_t blocks_of(size_t n) {
@@ -128,25 +132,16 @@ out:
 
 /* ---- products ------------------------------------------------------------------------------ */
 
-/* The operations of the two instruction sets by their widths in bits; `last` is the mask of the
- * lanes of a row's last vector. */
+/* The operations of the two instruction sets by their widths in bits. */
 #define VECTOR_512                __m512
-#define LANES_512                 __mmask16
 #define LOAD_512(row)             _mm512_loadu_ps(row)
-#define LOAD_LAST_512(row)        _mm512_maskz_loadu_ps(last, row)
 #define STORE_512(row, x)         _mm512_storeu_ps(row, x)
-#define STORE_LAST_512(row, x)    _mm512_mask_storeu_ps(row, last, x)
-#define MASK_512(n)               ((__mmask16)((1u << (n)) - 1))
 #define SET_512(x)                _mm512_set1_ps(x)
 #define ADD_512(x, y)             _mm512_add_ps(x, y)
 #define FUSED_512(factor, x, sum) _mm512_fmadd_ps(factor, x, sum)
 #define VECTOR_256                __m256
-#define LANES_256                 __m256i
 #define LOAD_256(row)             _mm256_loadu_ps(row)
-#define LOAD_LAST_256(row)        _mm256_maskload_ps(row, last)
 #define STORE_256(row, x)         _mm256_storeu_ps(row, x)
-#define STORE_LAST_256(row, x)    _mm256_maskstore_ps(row, last, x)
-#define MASK_256(n)               lanes_avx2(n)
 #define SET_256(x)                _mm256_set1_ps(x)
 #define ADD_256(x, y)             _mm256_add_ps(x, y)
 #define FUSED_256(factor, x, sum) _mm256_fmadd_ps(factor, x, sum)
@@ -156,13 +151,12 @@ out:
                        _mm512_setzero_ps())
 #define RELU_256(x) _mm256_andnot_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LE_OQ), x)
 
-/* Vector j of a row of `vectors`, of whose last only some lanes are there. */
-#define LOAD(bits, vectors, row, j)                                                                \
-    ((j) + 1 < (vectors) ? LOAD_##bits((row) + LANES * (j)) : LOAD_LAST_##bits((row) + LANES * (j)))
-
-#define STORE(bits, vectors, row, j, x)                                                            \
-    ((j) + 1 < (vectors) ? STORE_##bits((row) + LANES * (j), x)                                    \
-                         : STORE_LAST_##bits((row) + LANES * (j), x))
+/*
+ * Where vector j of a row begins. The last one ends with the row and may cover columns of the one
+ * before again, with the same sums: a mask would cost as much as all other loads on some
+ * processors.
+ */
+#define AT(vectors, j) ((j) + 1 < (vectors) ? LANES * (j) : last)
 
 /* The part's members are read before the first store, which might alias them. */
 #define DEFINE_PART(isa, bits, vectors)                                                            \
@@ -171,13 +165,14 @@ out:
         const struct gr_product p = *part->product;                                                \
         const uint32_t *const masks = part->masks;                                                 \
         const size_t blocks = part->blocks, stride = part->stride;                                 \
-        const LANES_##bits last = MASK_##bits(part->last);                                         \
+        const size_t last = part->last;                                                            \
         const VECTOR_##bits decay = SET_##bits(-p.decay);                                          \
         for (size_t i = 0; i < p.m; i++) {                                                         \
             float *const c = p.c + i * p.c_row;                                                    \
             const float *const from = p.from ? p.from + i * p.from_row : NULL;                     \
             VECTOR_##bits sum[vectors];                                                            \
-            EACH(j, vectors) sum[j] = from ? LOAD(bits, vectors, from, j) : SET_##bits(0.0f);      \
+            EACH(j, vectors)                                                                       \
+            sum[j] = from ? LOAD_##bits(from + AT(vectors, j)) : SET_##bits(0.0f);                 \
             for (size_t block = 0; block < blocks; block += 2) {                                   \
                 const float *const a = p.a + i * p.a_row + block * BLOCK * p.a_step;               \
                 const float *const b = p.b + block * BLOCK * p.b_row;                              \
@@ -189,16 +184,16 @@ out:
                     const float *const row = b + l * p.b_row;                                      \
                     const VECTOR_##bits factor = SET_##bits(a[l * p.a_step]);                      \
                     EACH(j, vectors)                                                               \
-                    sum[j] = FUSED_##bits(factor, LOAD(bits, vectors, row, j), sum[j]);            \
+                    sum[j] = FUSED_##bits(factor, LOAD_##bits(row + AT(vectors, j)), sum[j]);      \
                 }                                                                                  \
             }                                                                                      \
             if (p.finish == GR_FINISH_RELU) EACH(j, vectors) sum[j] = RELU_##bits(sum[j]);         \
             if (p.finish == GR_FINISH_STEP) EACH(j, vectors) {                                     \
-                    const VECTOR_##bits before = LOAD(bits, vectors, c, j);                        \
+                    const VECTOR_##bits before = LOAD_##bits(c + AT(vectors, j));                  \
                     if (p.decay != 0.0f) sum[j] = FUSED_##bits(decay, before, sum[j]);             \
                     sum[j] = ADD_##bits(before, sum[j]);                                           \
                 }                                                                                  \
-            EACH(j, vectors) STORE(bits, vectors, c, j, sum[j]);                                   \
+            EACH(j, vectors) STORE_##bits(c + AT(vectors, j), sum[j]);                             \
         }                                                                                          \
     }
 
@@ -250,19 +245,27 @@ static void run_block(const struct gr_block *block, const void *opaque) {
                                        block->row,
                               .stride = context->rows,
                               .blocks = blocks_of(block->product.k),
-                              .last = n - (vectors - 1) * lanes};
+                              .last = n - lanes};
     context->kernels->run[vectors - 1](&part);
 }
 
-/* As wide as registers hold; or half as wide, if so b's rows come to stay in the first cache. */
+/* Columns at a time: as many as registers hold, or fewer if so b's rows come to stay in the first
+ * cache, dealt evenly; and never a last part that is less than a vector. */
+static size_t columns_of(const struct gr_sparse_kernels *kernels, size_t n) {
+    const size_t lanes = kernels->lanes, near = kernels->near / (INNER_BLOCKS * BLOCK * lanes);
+    const size_t most = near < VECTORS_MAX / 2 || near > VECTORS_MAX ? VECTORS_MAX : near;
+    const size_t all = (n + lanes - 1) / lanes, n_parts = (all + most - 1) / most;
+    size_t columns = (all + n_parts - 1) / n_parts * lanes;
+    while (n % columns > 0 && n % columns < lanes)
+        columns -= lanes;
+    return columns;
+}
+
 void gr_sparse_multiply(const struct gr_sparse_kernels *kernels, const struct gr_product *p,
                         const uint32_t *masks, float *pack) {
     const struct sparse_context context = {kernels, masks, p->m};
-    const size_t lanes = kernels->lanes, inner = INNER_BLOCKS * BLOCK;
-    const size_t near = kernels->near / (inner * lanes);
-    const size_t most = near < VECTORS_MAX / 2 || near > VECTORS_MAX ? VECTORS_MAX : near;
-    const size_t all = (p->n + lanes - 1) / lanes, n_parts = (all + most - 1) / most;
-    const struct gr_blocking blocking = {ROW_BLOCK, (all + n_parts - 1) / n_parts * lanes, inner};
+    const struct gr_blocking blocking = {ROW_BLOCK, columns_of(kernels, p->n),
+                                         INNER_BLOCKS * BLOCK};
     gr_product_blocks(p, &blocking, pack, run_block, &context);
 }
 
