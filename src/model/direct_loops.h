@@ -40,6 +40,7 @@ INLINE NAME(window)(const struct gr_direct_shape *s, const float *image, const f
         WHOLE place = {0};
         for (int32_t q = 1; q < 4; q++) { /* as in pool.c */
             const VECTOR x = sum[q][v];
+            /* NOLINTNEXTLINE(misc-redundant-expression): a NaN differs from itself */
             const WHOLE take = (x > best) | (x != x);
             best = SELECT(take, x, best);
             place = SELECT(take, (WHOLE){0} + q, place);

@@ -122,6 +122,7 @@ INLINE spread_back(const struct channel_sums *of, const float *in, const float *
         }
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): neither an attribute nor a name can stand in them */
 #define DEFINE(name, isa)                                                                          \
     isa static void name##_add(const float *in, size_t pixels, size_t channels, double *sums) {    \
         add(in, pixels, channels, sums);                                                           \
@@ -146,6 +147,7 @@ INLINE spread_back(const struct channel_sums *of, const float *in, const float *
     }                                                                                              \
     static const struct norm_kernels name##_kernels = {                                            \
         name##_add, name##_add_squares, name##_normalise, name##_add_back, name##_spread_back};
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #if defined(__x86_64__)
 DEFINE(avx512, __attribute__((target("avx512f,avx2"))))

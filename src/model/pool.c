@@ -142,6 +142,7 @@ INLINE void spread_mean(const struct windows *w, const float *delta, float *to) 
     }
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): neither an attribute nor a name can stand in them */
 #define DEFINE(name, isa)                                                                          \
     isa static void name##_largest(const struct windows *w, const float *in, float *out,           \
                                    int32_t *places) {                                              \
@@ -159,6 +160,7 @@ INLINE void spread_mean(const struct windows *w, const float *delta, float *to) 
     }                                                                                              \
     static const struct kernels name##_kernels = {name##_largest, name##_mean,                     \
                                                   name##_largest_back, name##_mean_back};
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #if defined(__x86_64__)
 DEFINE(avx512, __attribute__((target("avx512f,avx2"))))

@@ -252,7 +252,8 @@ static void run_block(const struct gr_block *block, const void *opaque) {
 /* Columns at a time: as many as registers hold, or fewer if so b's rows come to stay in the first
  * cache, dealt evenly; and never a last part that is less than a vector. */
 static size_t columns_of(const struct gr_sparse_kernels *kernels, size_t n) {
-    const size_t lanes = kernels->lanes, near = kernels->near / (INNER_BLOCKS * BLOCK * lanes);
+    const size_t lanes = kernels->lanes,
+                 near = kernels->near / ((size_t)INNER_BLOCKS * BLOCK * lanes);
     const size_t most = near < VECTORS_MAX / 2 || near > VECTORS_MAX ? VECTORS_MAX : near;
     const size_t all = (n + lanes - 1) / lanes, n_parts = (all + most - 1) / most;
     size_t columns = (all + n_parts - 1) / n_parts * lanes;
@@ -265,7 +266,7 @@ void gr_sparse_multiply(const struct gr_sparse_kernels *kernels, const struct gr
                         const uint32_t *masks, float *pack) {
     const struct sparse_context context = {kernels, masks, p->m};
     const struct gr_blocking blocking = {ROW_BLOCK, columns_of(kernels, p->n),
-                                         INNER_BLOCKS * BLOCK};
+                                         (size_t)INNER_BLOCKS * BLOCK};
     gr_product_blocks(p, &blocking, pack, run_block, &context);
 }
 

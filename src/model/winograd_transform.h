@@ -156,7 +156,7 @@ ISA static void NAME(spread_in)(const struct gr_winograd_row *row, const float *
         for (size_t t = 0; t < s->across; t++) {
             float *const to = spread + t * channels + c;
             EACH(i, 6) {
-                NAME(apply_b_t)(strip + 6 * OUT * t + i, 6, v);
+                NAME(apply_b_t)(strip + (size_t)6 * OUT * t + i, 6, v);
                 EACH(j, 6) AT(to + (6 * i + j) * row->point) = v[j];
             }
         }
@@ -199,6 +199,7 @@ INLINE NAME(take_largest)(const VECTOR *y, VECTOR bias, float *image, int32_t *p
     WHOLE place = {0};
     for (int32_t q = 1; q < 4; q++) {
         const VECTOR x = y[OUT * (q / 2) + q % 2] + bias;
+        /* NOLINTNEXTLINE(misc-redundant-expression): a NaN differs from itself */
         const WHOLE take = (x > best) | (x != x);
         best = SELECT(take, x, best);
         place = SELECT(take, (WHOLE){0} + q, place);
