@@ -4,8 +4,6 @@
 #include <model/direct.h>
 #include <model/pool.h>
 
-#include <string.h>
-
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -54,10 +52,12 @@ typedef int32_t whole16 __attribute__((vector_size(64), aligned(4), may_alias));
 #include <model/direct_loops.h>
 
 const struct gr_direct_kernels *gr_direct_kernels_of(const struct gr_tiles *tiles) {
+    static const struct gr_direct_kernels *const by_vectors[] = {
+        &portable_kernels,
 #if defined(__x86_64__)
-    if (strcmp(tiles->name, "avx512") == 0) return &avx512_kernels;
-    if (strcmp(tiles->name, "avx2") == 0) return &avx2_kernels;
+        &avx2_kernels,
+        &avx512_kernels,
 #endif
-    (void)tiles;
-    return &portable_kernels;
+    };
+    return by_vectors[tiles->vectors];
 }

@@ -155,18 +155,16 @@ DEFINE(avx2, __attribute__((target("avx2"))))
 #endif
 DEFINE(portable, )
 
-static const struct norm_kernels *kernels_of(const struct gr_tiles *tiles) {
+/* By enum gr_vectors. */
+static const struct norm_kernels *const by_vectors[] = {
+    &portable_kernels,
 #if defined(__x86_64__)
-    if (strcmp(tiles->name, "avx512") == 0) return &avx512_kernels;
-    if (strcmp(tiles->name, "avx2") == 0) return &avx2_kernels;
+    &avx2_kernels,
+    &avx512_kernels,
 #endif
-    (void)tiles;
-    return &portable_kernels;
-}
+};
 
-/* ---- making
- * -------------------------------------------------------------------------------
- */
+/* ---- making ------------------------------------------------------------------------------- */
 
 static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     const size_t n = layer->to.channels;
@@ -174,7 +172,7 @@ static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *norm, "a group norm layer", &norm));
     layer->state = norm;
-    norm->kernels = kernels_of(model->tiles);
+    norm->kernels = by_vectors[model->tiles->vectors];
     GR_TRY(gr_allocate(n, sizeof(double), "derivatives", &norm->by_weight));
     GR_TRY(gr_allocate(n, sizeof(double), "derivatives", &norm->by_bias));
     GR_TRY(gr_allocate(n, sizeof(float), "means", &norm->of.mean));

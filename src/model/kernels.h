@@ -76,9 +76,13 @@ struct gr_tile_width {
     gr_tile_function run[GR_TILE_ROWS_MAX]; /* by rows - 1 */
 };
 
+/* The instruction sets of kernels. Kernels of any kind are chosen by those of the tiles. */
+enum gr_vectors { GR_VECTORS_PORTABLE, GR_VECTORS_AVX2, GR_VECTORS_AVX512 };
+
 /* The tiles of an instruction set, widest first, GR_TILE_TAIL the last. */
 struct gr_tiles {
     const char *name;
+    enum gr_vectors vectors;
     struct gr_tile_width by_width[GR_TILE_WIDTHS];
 };
 

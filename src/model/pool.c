@@ -168,14 +168,14 @@ DEFINE(avx2, __attribute__((target("avx2"))))
 #endif
 DEFINE(portable, )
 
-static const struct kernels *kernels_of(const struct gr_tiles *tiles) {
+/* By enum gr_vectors. */
+static const struct kernels *const by_vectors[] = {
+    &portable_kernels,
 #if defined(__x86_64__)
-    if (strcmp(tiles->name, "avx512") == 0) return &avx512_kernels;
-    if (strcmp(tiles->name, "avx2") == 0) return &avx2_kernels;
+    &avx2_kernels,
+    &avx512_kernels,
 #endif
-    (void)tiles;
-    return &portable_kernels;
-}
+};
 
 /* ---- making ------------------------------------------------------------------------------- */
 
@@ -187,7 +187,7 @@ static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     GR_TRY(gr_allocate_zero(1, sizeof *pool, "a pool", &pool));
     layer->state = pool;
     GR_TRY(gr_images_window(layer, &window, &to));
-    pool->kernels = kernels_of(model->tiles);
+    pool->kernels = by_vectors[model->tiles->vectors];
     pool->windows = (struct windows){.from = layer->from, .to = layer->to};
     for (size_t d = 0; d < 2; d++) {
         pool->windows.kernel[d] = (size_t)window.kernel[d];

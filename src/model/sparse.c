@@ -5,8 +5,6 @@
  */
 #include <model/sparse.h>
 
-#include <string.h>
-
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -224,9 +222,8 @@ static const struct gr_sparse_kernels avx512 = {16, 7 << 10, 64, 7, find_avx512,
 static const struct gr_sparse_kernels avx2 = {8, 7 << 10, 64, 6, find_avx2, LIST_PARTS(256)};
 
 const struct gr_sparse_kernels *gr_sparse_kernels_of(const struct gr_tiles *tiles, size_t width) {
-    const struct gr_sparse_kernels *kernels = NULL;
-    if (strcmp(tiles->name, "avx512") == 0) kernels = &avx512;
-    if (strcmp(tiles->name, "avx2") == 0) kernels = &avx2;
+    static const struct gr_sparse_kernels *const by_vectors[] = {NULL, &avx2, &avx512};
+    const struct gr_sparse_kernels *kernels = by_vectors[tiles->vectors];
     return kernels && width >= kernels->width_min ? kernels : NULL;
 }
 

@@ -102,8 +102,10 @@ DEFINE_TO_8(avx512_8, AVX512, vector8, FUSED_8, 1)
 
 static const struct gr_tiles avx2 = {
     "avx2",
+    GR_VECTORS_AVX2,
     {[1] = {24, 4, {LIST_4(avx2_24)}}, {16, 6, {LIST_6(avx2_16)}}, {8, 8, {LIST_8(avx2_8)}}}};
 static const struct gr_tiles avx512 = {"avx512",
+                                       GR_VECTORS_AVX512,
                                        {{48, 8, {LIST_8(avx512_48)}},
                                         {32, 8, {LIST_8(avx512_32)}},
                                         {16, 8, {LIST_8(avx512_16)}},
@@ -112,8 +114,8 @@ static const struct gr_tiles avx512 = {"avx512",
 
 /* Any processor: what the compiler makes of it without being told more. */
 DEFINE_TO_4(portable_8, , vector8, PLAIN, 1)
-static const struct gr_tiles portable = {"portable",
-                                         {[GR_TILE_WIDTHS - 1] = {8, 4, {LIST_4(portable_8)}}}};
+static const struct gr_tiles portable = {
+    "portable", GR_VECTORS_PORTABLE, {[GR_TILE_WIDTHS - 1] = {8, 4, {LIST_4(portable_8)}}}};
 
 static const struct gr_tiles *const sets[] = {
 #if defined(__x86_64__)

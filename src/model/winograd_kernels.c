@@ -6,8 +6,6 @@
  */
 #include <model/winograd.h>
 
-#include <string.h>
-
 typedef float vector4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef float vector8 __attribute__((vector_size(32), aligned(4), may_alias));
 typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
@@ -65,11 +63,12 @@ typedef int32_t whole16 __attribute__((vector_size(64), aligned(4), may_alias));
 
 const struct gr_winograd_kernels *gr_winograd_kernels_of(const struct gr_tiles *tiles,
                                                          size_t kernel) {
+    static const struct gr_winograd_kernels *const by_vectors[][2] = {
+        {&portable_3_kernels, &portable_5_kernels},
 #if defined(__x86_64__)
-    if (strcmp(tiles->name, "avx512") == 0)
-        return kernel == 5 ? &avx512_5_kernels : &avx512_3_kernels;
-    if (strcmp(tiles->name, "avx2") == 0) return kernel == 5 ? &avx2_5_kernels : &avx2_3_kernels;
+        {&avx2_3_kernels, &avx2_5_kernels},
+        {&avx512_3_kernels, &avx512_5_kernels},
 #endif
-    (void)tiles;
-    return kernel == 5 ? &portable_5_kernels : &portable_3_kernels;
+    };
+    return by_vectors[tiles->vectors][kernel == 5];
 }
