@@ -93,6 +93,28 @@ out:
     return status;
 }
 
+/*
+ * Lets oneDNN choose the order of images where a window of 1x1 passes pixels by and a pixel has
+ * fewer channels than a vector has lanes: with channels the fastest it writes beyond its own room
+ * there (github.com/uxlfoundation/oneDNN/issues/6035).
+ */
+static gr_status free_order(const struct gr_dnnl *dnnl, const struct gr_layer *layer, size_t n,
+                            struct gr_descs *d) {
+    enum { LANES_MAX = 16 };
+    const struct gr_extent *from = &layer->from, *to = &layer->to;
+    const size_t in[] = {n, from->channels, from->height, from->width},
+                 out[] = {n, to->channels, to->height, to->width};
+    gr_status status = GR_OK;
+    if (layer->config.kernel > 1 || layer->config.stride <= 1 || from->channels >= LANES_MAX)
+        return GR_OK;
+    gr_desc_release(&d->used_in);
+    gr_desc_release(&d->used_out);
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl->type, 4, in, dnnl_format_tag_any, &d->used_in));
+    GR_TRY_DNNL(dnnl, gr_desc_make(dnnl->type, 4, out, dnnl_format_tag_any, &d->used_out));
+out:
+    return status;
+}
+
 /* The derivative is float32 also where images are multiplied in bfloat16: it is added to parameters
  * in small steps. */
 static gr_status make_weight(const struct gr_dnnl *dnnl, const struct gr_layer *layer,
@@ -108,6 +130,7 @@ static gr_status make_weight(const struct gr_dnnl *dnnl, const struct gr_layer *
     gr_status status;
     GR_TRY(gr_images_window(layer, &window, &to));
     GR_TRY(describe(dnnl, layer, set->n, &d));
+    GR_TRY(free_order(dnnl, layer, set->n, &d));
     GR_TRY_DNNL(dnnl,
                 gr_dnnl_conv_weight(&made, dnnl->engine, &window, gr_desc_of(&d.used_in),
                                     gr_desc_of(&d.derivative), gr_desc_of(&d.bias),

@@ -251,6 +251,10 @@ static struct gr_layer_config all_norms[] = {CONV(NONE, SAME, .filters = 6, .ker
                                              NORM(TANH, .groups = 6), MEAN(.kernel = 2),
                                              NORM(TANH, .groups = 3)};
 
+/* oneDNN's issue 6035: heaps broken by images of few channels whose pixels are passed by. */
+static struct gr_layer_config passed_by[] = {CONV(TANH, .filters = 16, .kernel = 1, .stride = 2),
+                                             CONV(TANH, .filters = 3, .kernel = 1, .stride = 3)};
+
 static const struct {
     struct gr_layer_config *layers;
     size_t n_layers;
@@ -263,6 +267,9 @@ static const struct {
     {valid_large, COUNT(valid_large), {2, {8, 8}}, GR_LOSS_SQUARED},
     {all_norms, COUNT(all_norms), {3, {6, 6, 4}}, GR_LOSS_POISSON},
     {smooth_net, COUNT(smooth_net), {2, {7, 7}}, GR_LOSS_HUBER},
+    {passed_by, COUNT(passed_by), {2, {14, 24}}, GR_LOSS_DEFAULT},
+    {passed_by, COUNT(passed_by), {3, {13, 24, 3}}, GR_LOSS_DEFAULT},
+    {passed_by, COUNT(passed_by), {3, {13, 24, 4}}, GR_LOSS_SQUARED},
 };
 
 static double loss_at(struct gr_model *model, const float *parameters, const float *direction,
