@@ -221,10 +221,27 @@ DEFINE_PARTS(AVX2, 256)
 static const struct gr_sparse_kernels avx512 = {16, 7 << 10, 64, 7, find_avx512, LIST_PARTS(512)};
 static const struct gr_sparse_kernels avx2 = {8, 7 << 10, 64, 6, find_avx2, LIST_PARTS(256)};
 
+/*
+ * Columns at a time: as many as registers hold, or fewer if so b's rows come to stay in the first
+ * cache, dealt evenly; and never a last part that is less than a vector. 0: some widths cannot be
+ * dealt like that, as 6721 by vectors of 16.
+ */
+static size_t columns_of(const struct gr_sparse_kernels *kernels, size_t n) {
+    const size_t lanes = kernels->lanes,
+                 near = kernels->near / ((size_t)INNER_BLOCKS * BLOCK * lanes);
+    const size_t most = near < VECTORS_MAX / 2 || near > VECTORS_MAX ? VECTORS_MAX : near;
+    const size_t all = (n + lanes - 1) / lanes, n_parts = (all + most - 1) / most;
+    size_t columns = (all + n_parts - 1) / n_parts * lanes;
+    while (columns > 0 && n % columns > 0 && n % columns < lanes)
+        columns -= lanes;
+    return columns;
+}
+
 const struct gr_sparse_kernels *gr_sparse_kernels_of(const struct gr_tiles *tiles, size_t width) {
     static const struct gr_sparse_kernels *const by_vectors[] = {NULL, &avx2, &avx512};
     const struct gr_sparse_kernels *kernels = by_vectors[tiles->vectors];
-    return kernels && width >= kernels->width_min ? kernels : NULL;
+    if (!kernels || width < kernels->width_min || columns_of(kernels, width) == 0) return NULL;
+    return kernels;
 }
 
 struct sparse_context {
@@ -244,19 +261,6 @@ static void run_block(const struct gr_block *block, const void *opaque) {
                               .blocks = blocks_of(block->product.k),
                               .last = n - lanes};
     context->kernels->run[vectors - 1](&part);
-}
-
-/* Columns at a time: as many as registers hold, or fewer if so b's rows come to stay in the first
- * cache, dealt evenly; and never a last part that is less than a vector. */
-static size_t columns_of(const struct gr_sparse_kernels *kernels, size_t n) {
-    const size_t lanes = kernels->lanes,
-                 near = kernels->near / ((size_t)INNER_BLOCKS * BLOCK * lanes);
-    const size_t most = near < VECTORS_MAX / 2 || near > VECTORS_MAX ? VECTORS_MAX : near;
-    const size_t all = (n + lanes - 1) / lanes, n_parts = (all + most - 1) / most;
-    size_t columns = (all + n_parts - 1) / n_parts * lanes;
-    while (n % columns > 0 && n % columns < lanes)
-        columns -= lanes;
-    return columns;
 }
 
 void gr_sparse_multiply(const struct gr_sparse_kernels *kernels, const struct gr_product *p,

@@ -25,8 +25,8 @@ struct gr_sparse {
     uint32_t *by_row, *by_column;
 };
 
-/* Those of the tiles' instruction set, for c of so many columns; NULL: there are none, or they are
- * slower than gr_multiply even when half of the batch is zero. */
+/* Those of the tiles' instruction set, for c of so many columns; NULL: there are none, they are
+ * slower than gr_multiply even when half of the batch is zero, or they cannot deal the columns. */
 const struct gr_sparse_kernels *gr_sparse_kernels_of(const struct gr_tiles *tiles, size_t width);
 
 /*

@@ -204,6 +204,18 @@ START_TEST(test_sparse_products) {
 }
 END_TEST
 
+/* 1 more than a width that any even deal leaves in whole parts: the last part would be less than a
+ * vector, whichever number of vectors the parts have. No set can deal it. */
+START_TEST(test_sparse_widths) {
+    enum { MULTIPLE = 360360, LANES_MAX = 16 }; /* the least common of 1 to 13 */
+    const struct gr_tiles *const tiles = gr_tiles_all(&(size_t){0})[(size_t)_i];
+    if (!gr_sparse_kernels_of(tiles, 64)) return;
+    ck_assert_ptr_null(gr_sparse_kernels_of(tiles, (size_t)MULTIPLE * LANES_MAX + 1));
+    ck_assert_ptr_nonnull(gr_sparse_kernels_of(tiles, (size_t)MULTIPLE * LANES_MAX));
+    ck_assert_ptr_nonnull(gr_sparse_kernels_of(tiles, 6720));
+}
+END_TEST
+
 /* oneDNN's documentation has the names and what each set holds. */
 START_TEST(test_environment_limits) {
     size_t n_sets;
@@ -357,6 +369,7 @@ int main(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, test_products, 0, (int)n_sets);
     tcase_add_loop_test(tests, test_sparse_products, 0, (int)n_sets);
+    tcase_add_loop_test(tests, test_sparse_widths, 0, (int)n_sets);
     tcase_add_test(tests, test_environment_limits);
     tcase_add_test(tests, test_relu_keeps_nan);
     tcase_add_loop_test(tests, test_activations, 0, GR_ACTIVATION_TANH + 1);
