@@ -11,6 +11,7 @@
 #include <oneapi/dnnl/dnnl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -63,13 +64,14 @@ static uint32_t of_processor(void) {
 }
 
 /* The limit that the environment sets: of the set of that name, or of the richest that the name
- * begins with (AVX2_VNNI is AVX2 with instructions for 8-bit integers). */
+ * begins with (AVX2_VNNI is AVX2 with instructions for 8-bit integers). In capitals or not, and an
+ * empty variable is none, as oneDNN reads them. */
 static uint32_t of_environment(void) {
     const char *name = getenv("ONEDNN_MAX_CPU_ISA");
-    if (!name) name = getenv("DNNL_MAX_CPU_ISA");
+    if (!name || *name == '\0') name = getenv("DNNL_MAX_CPU_ISA");
     for (size_t i = 0; name && i < SETS; i++) {
         const size_t n = strlen(sets[i].name);
-        if (strncmp(name, sets[i].name, n) == 0 && (name[n] == '\0' || name[n] == '_'))
+        if (strncasecmp(name, sets[i].name, n) == 0 && (name[n] == '\0' || name[n] == '_'))
             return sets[i].bits;
     }
     return UINT32_MAX;

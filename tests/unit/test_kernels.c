@@ -232,6 +232,10 @@ START_TEST(test_environment_limits) {
         ck_assert_int_eq(setenv(name, "SSE41", 1), 0);
         ck_assert_ptr_eq(gr_tiles_best(), portable);
         ck_assert(!gr_instructions_allow(GR_USE_AVX512) && !gr_instructions_allow(GR_USE_AMX));
+        ck_assert_int_eq(setenv(name, "sse41", 1), 0);
+        ck_assert_ptr_eq(gr_tiles_best(), portable);
+        ck_assert_int_eq(setenv("ONEDNN_MAX_CPU_ISA", i == 0 ? "sse41" : "", 1), 0);
+        ck_assert_ptr_eq(gr_tiles_best(), portable);
         ck_assert_int_eq(setenv(name, "DEFAULT", 1), 0);
         ck_assert(gr_tiles_best() != portable || avx2 == portable);
     }
