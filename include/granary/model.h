@@ -188,7 +188,8 @@ gr_status gr_model_gradient(struct gr_model *model, const float *parameters, siz
  * w <- w - learning_rate (g + weight_decay w), with the gradient g of gr_model_gradient. The
  * gradient is not stored: the product that would write a weight's gradient moves the weight
  * instead, which saves a pass over the gradient and two over the parameters. Of a large batch it is
- * added up in `room`, layout size floats, overwritten; NULL: not that way. Both have the same bits.
+ * added up in `room`, layout size floats, overwritten; NULL: not that way. The parameters
+ * have the same bits either way, the loss is added in another order.
  * Not collective.
  */
 gr_status gr_model_step(struct gr_model *model, float *parameters, size_t n, double learning_rate,
