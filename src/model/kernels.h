@@ -38,8 +38,8 @@ struct gr_product {
 };
 
 /*
- * How a product is cut so that what is read again lies in a cache: rows and columns of c, and steps
- * of the inner index, at a time.
+ * How a product is cut, so that its operands lie in a cache: rows and columns of c, and steps of
+ * the inner index, at a time.
  */
 struct gr_blocking {
     size_t rows, columns, inner;

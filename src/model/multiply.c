@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * multiply: cuts a matrix product into blocks that lie in the second cache, and these into tiles of
- * which what is read again and again lies in the first.
+ * multiply: cuts a matrix product into blocks that lie in the second cache, and these into tiles,
+ * so that b's columns lie in the first while rows of a pass by.
  */
 #include <model/kernels.h>
 
@@ -23,8 +23,7 @@ static size_t count_of(size_t n, size_t block) {
     return (n + block - 1) / block;
 }
 
-/* All of the inner index over some rows and columns of c. Blocks are dealt by whole multiples of
- * what a caller's blocking is a multiple of, so they begin where it says. */
+/* All of the inner index, `length` steps at a time, over some rows and columns of c. */
 static void run_inner(struct gr_block *block, const struct gr_product *p, size_t length,
                       float *sums, gr_block_function run, const void *context) {
     struct gr_product *part = &block->product;
