@@ -65,8 +65,8 @@ INLINE void keep_larger(const float *in, int32_t place, size_t channels, float *
     }
 }
 
-/* An image of `to` in its order, window by window: `run` with y, x, its parts down and across, and
- * `at`, where its channels are in `to`; FROM(i, j) is element (i, j) of the window in `from`. */
+/* An image of `to` in its order, window by window at (y, x); `at`: where the window's channels
+ * begin in `to`. FROM(w, i, j): where those of element (i, j) of the window begin in `from`. */
 #define EACH_WINDOW(w)                                                                             \
     for (size_t y = 0, at = 0; y < (w)->to.height; y++)                                            \
         for (size_t x = 0; x < (w)->to.width; x++, at += (w)->to.channels)
