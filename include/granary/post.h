@@ -90,7 +90,9 @@ enum {
 struct gr_letter_label {
     uint32_t from, to; /* parties by number: 0 the coordinator, sites from 1 */
     unsigned char session[GR_SESSION_BYTES];
-    uint64_t counter; /* of the sender's letters in this session, from 1 */
+    /* Of the sender's letters in this session, from 1. With its highest bit set: a note, which
+     * stands outside the order, and which a later note of the session makes void. */
+    uint64_t counter;
 };
 
 /* A letter as it travels. */
@@ -121,25 +123,43 @@ gr_status gr_letter_admit(const unsigned char *head, size_t n, const struct gr_p
  */
 enum { GR_CARRIER_HELD = 32 << 20 };
 
+/* Letters that a carrier has refused for one reason, and the words of the first. */
+enum { GR_CARRIER_REFUSALS = 5 };
+struct gr_carrier_refused {
+    uint64_t n;
+    char words[256];
+};
+
+/* All zero at first but for `kind`. */
 struct gr_carrier {
     const struct gr_carrier_kind *kind;
-    /* Called by a carrier's thread when something has come, or there is room again. May be NULL. */
+    /* Called through gr_carrier_tell by a carrier's thread when something has come, or there is
+     * room again. May be NULL. */
     void (*notify)(void *context);
     void *context;
+    struct gr_carrier_refused refused[GR_CARRIER_REFUSALS]; /* by gr_carrier_refuse */
 };
+/* Not collective. By a carrier's thread: calls `notify`, if anybody listens. No lock that put or
+ * take need may be held. */
+void gr_carrier_tell(struct gr_carrier *carrier);
+/* Not collective. By the thread whose gr_letter_admit has just failed: counts the letter by its
+ * reason, for the post to tell. */
+void gr_carrier_refuse(struct gr_carrier *carrier);
 
 struct gr_carrier_kind {
     const char *name; /* "https", "folder" */
     /* Whether a letter that was given up to the carrier is known by it to have come: the post then
      * need not acknowledge by letters. */
     bool acknowledges;
-    /* Takes ownership of the letter in any case. Does not wait for the network. */
+    /* Takes ownership of the letter in any case. Does not wait for the network. A letter for which
+     * this fails is never sent. */
     gr_status (*put)(struct gr_carrier *carrier, struct gr_letter *letter);
-    /* The next letter for this party, owned by the caller (gr_free); *out NULL: none has come.
-     * An error is a fault of this side that people can mend, told once for each change of it. */
+    /* The next letter for this party, owned by the caller (gr_free); *out NULL: none has come. It
+     * need not be kept any longer: if this process is killed now, its session ends as well. An
+     * error is a fault of this side that people can mend, told once for each change of it. */
     gr_status (*take)(struct gr_carrier *carrier, struct gr_letter **out);
-    /* Letters to that party up to the counter have been read, and those of all other sessions are
-     * void: they may be removed. */
+    /* This party's letters to that one up to the counter have been read, and those of all other
+     * sessions are void: they may be removed. */
     void (*forget)(struct gr_carrier *carrier, uint32_t to,
                    const unsigned char session[GR_SESSION_BYTES], uint64_t counter);
     /* Seconds since a party was last heard of, by whatever sign the carrier has; INFINITY: never.
@@ -148,6 +168,8 @@ struct gr_carrier_kind {
     /* The state in words, for people who wait: "https://h:8443: connection refused, for 34 s". */
     void (*describe)(struct gr_carrier *carrier, char *out, size_t size);
     void (*close)(struct gr_carrier *carrier);
+    /* Bytes of letters that put takes for that party now; NULL: any. */
+    size_t (*room)(struct gr_carrier *carrier, uint32_t to);
 };
 
 /* All a carrier has to know; borrowed for its life. */
@@ -192,8 +214,9 @@ gr_status gr_carrier_open_https_server(const struct gr_carrier_options *options,
 gr_status gr_carrier_open_https_client(const struct gr_carrier_options *options,
                                        const struct gr_https_client *client,
                                        struct gr_carrier **out) GR_CHECKED;
-/* Not collective. The port that is listened on, and the pin of the certificate, for people. */
+/* Not collective. The port that is listened on. */
 int gr_https_server_port(const struct gr_carrier *carrier);
+/* Not collective. The pin of the certificate, for people to hand to sites. */
 void gr_https_server_pin(const struct gr_carrier *carrier, char *out, size_t size);
 /* Not collective. NULL accepted; waits at most seconds for letters that are under way. */
 void gr_carrier_close(struct gr_carrier *carrier);
@@ -243,27 +266,53 @@ struct gr_post_message {
     size_t n;
     unsigned char *bytes; /* owned by the receiver: gr_free */
 };
-/* Not collective. The next of what has come, without waiting; at most one letter is opened. A
- * letter that is not in order is dropped, counted, and told by `say`. Errors: a carrier's. */
+/*
+ * Not collective. The next of what has come, without waiting; at most one message is opened.
+ * Letters that come before their turn are kept for a while, within limits; others that are not in
+ * order are dropped, counted, and told by `say`. It also repeats HELLO and acknowledges, and is to
+ * be called again whenever `notify` says so and within gr_post_due_s. Errors: a carrier's, where
+ * there is no `say`, after which the post goes on; GR_ERROR_USAGE: another process has begun a
+ * session with these keys since, and this post has ended.
+ */
 gr_status gr_post_receive(struct gr_post *post, struct gr_post_message *out) GR_CHECKED;
+/* Not collective. Seconds until gr_post_receive has something to do by itself; INFINITY: nothing.
+ */
+double gr_post_due_s(const struct gr_post *post);
 
 /* Part of a message. */
 struct gr_post_part {
     const void *bytes;
     size_t n;
 };
-/* Not collective. Sends the parts as one message, of at most GR_LETTER_BODY_MAX bytes, which are
- * copied, within the present session. GR_STOPPED: there is none with that party. */
+/*
+ * Not collective. Bytes of messages that gr_post_send takes for the party now, so that no more than
+ * GR_CARRIER_HELD wait to be read; 0 also without a session. `notify` tells when it may have grown.
+ */
+size_t gr_post_room(const struct gr_post *post, uint32_t party);
+/*
+ * Not collective. Sends the parts as one message, of at most GR_LETTER_BODY_MAX bytes, which are
+ * copied, within the present session. Errors, after which nothing was sent: GR_STOPPED: there is no
+ * session with that party; GR_ERROR_WRITE: gr_post_room is less, or the carrier failed.
+ */
 gr_status gr_post_send(struct gr_post *post, uint32_t party, const struct gr_post_part *parts,
                        size_t n_parts) GR_CHECKED;
-/* Not collective. The number of the present session, 0: none yet. */
+/* Not collective. The number of the present session, 0: there is none, or the other side has said
+ * that it does not know it any more. */
 uint32_t gr_post_session(const struct gr_post *post, uint32_t party);
+/*
+ * Not collective. Of a site, when nothing has come for long: begins a new session, as the
+ * coordinator may have been started anew. The present one lasts until the new one has begun.
+ * Nothing happens while a HELLO waits for its answer.
+ */
+gr_status gr_post_renew(struct gr_post *post) GR_CHECKED;
 /* Not collective. Seconds since anything valid came from the party; INFINITY: never. */
 double gr_post_silent_s(const struct gr_post *post, uint32_t party);
-/* Not collective. Letters that were refused, by reason, since the start: for evidence. */
+/* Letters that were refused, by reason, since the start: for evidence. */
 struct gr_post_refused {
-    uint64_t forged, repeated, other_session, other_study, too_large, unreadable;
+    uint64_t forged, repeated, other_session, other_study, other_version, too_large, unreadable;
+    uint64_t early; /* came too long before their turn to be kept */
 };
+/* Not collective. Borrowed; as of the last gr_post_receive, carriers included. */
 const struct gr_post_refused *gr_post_refused(const struct gr_post *post);
 
 #ifdef __cplusplus

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the post reads from its carriers. */
+#ifndef GRANARY_POST_CARRIER_H
+#define GRANARY_POST_CARRIER_H
+
+#include "post/letter.h"
+
+/* From now on a carrier's thread calls notify(context); NULL: nobody is to be called any more, and
+ * no call is under way when this returns. */
+void gr_carrier_listen(struct gr_carrier *carrier, void (*notify)(void *context), void *context);
+/* How many letters were refused for the reason. */
+uint64_t gr_carrier_n_refused(const struct gr_carrier *carrier, enum gr_refusal why);
+/* The words of the first of them; "": there was none yet. */
+const char *gr_carrier_refusal_words(const struct gr_carrier *carrier, enum gr_refusal why);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Letters: sealed with XChaCha20-Poly1305 where they lie, signed with Ed25519 over the head, which
+ * holds a digest of the body. So whoever has the first 192 bytes can tell whether all else is
+ * worth its room, and whoever has the whole can show who wrote it.
+ */
+#include "post/letter.h"
+
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    AT_VERSION = 8,
+    AT_FROM = 12,
+    AT_TO = 16,
+    AT_KIND = 20,
+    AT_SESSION = 24,
+    AT_COUNTER = 40,
+    AT_ACKNOWLEDGED = 48,
+    AT_BODY = 56,
+    AT_STUDY = 64,
+    AT_SALT = 80,
+    AT_DIGEST = 96, /* all before is associated data of the sealing */
+    AT_SIGNATURE = 128,
+    MARK_BYTES = 16,
+    SALT_BYTES = 16,
+};
+static const char magic[] = "GrLetter";
+
+_Static_assert(AT_SIGNATURE + GR_SIGNATURE_BYTES == GR_LETTER_HEAD_BYTES, "the head is full");
+_Static_assert(SALT_BYTES + 8 == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "a nonce");
+_Static_assert(GR_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "a key");
+_Static_assert(GR_LETTER_TAG_BYTES == crypto_aead_xchacha20poly1305_ietf_ABYTES, "a tag");
+
+static _Thread_local enum gr_refusal last_refusal;
+
+enum gr_refusal gr_letter_refusal(void) {
+    return last_refusal;
+}
+
+/* ---- numbers -------------------------------------------------------------------------------- */
+
+static void put_32(unsigned char *at, uint32_t value) {
+    for (int i = 0; i < 4; i++)
+        at[i] = (unsigned char)(value >> 8 * i);
+}
+
+static void put_64(unsigned char *at, uint64_t value) {
+    for (int i = 0; i < 8; i++)
+        at[i] = (unsigned char)(value >> 8 * i);
+}
+
+static uint32_t get_32(const unsigned char *at) {
+    uint32_t value = 0;
+    for (int i = 3; i >= 0; i--)
+        value = value << 8 | at[i];
+    return value;
+}
+
+static uint64_t get_64(const unsigned char *at) {
+    uint64_t value = 0;
+    for (int i = 7; i >= 0; i--)
+        value = value << 8 | at[i];
+    return value;
+}
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+static gr_status create(size_t body, struct gr_letter **out) {
+    const size_t n = GR_LETTER_HEAD_BYTES + body;
+    const gr_status status = gr_allocate(1, sizeof **out + n, "a letter", out);
+    if (status != GR_OK) return status;
+    memset(*out, 0, sizeof **out);
+    (*out)->n = n;
+    return GR_OK;
+}
+
+gr_status gr_letter_create(size_t opening, size_t n, struct gr_letter **out) {
+    return create(opening + n + GR_LETTER_TAG_BYTES, out);
+}
+
+gr_status gr_letter_create_empty(struct gr_letter **out) {
+    return create(0, out);
+}
+
+unsigned char *gr_letter_body(struct gr_letter *letter) {
+    return letter->bytes + GR_LETTER_HEAD_BYTES;
+}
+
+/* The digest of the study stays unknown to whoever has no other copy of it. */
+static void mark_of(const unsigned char study[GR_DIGEST_BYTES], unsigned char out[MARK_BYTES]) {
+    unsigned char digest[GR_DIGEST_BYTES];
+    gr_digest_of(study, GR_DIGEST_BYTES, digest);
+    memcpy(out, digest, MARK_BYTES);
+}
+
+static void nonce_of(const unsigned char *head,
+                     unsigned char out[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES]) {
+    memcpy(out, head + AT_SALT, SALT_BYTES);
+    memcpy(out + SALT_BYTES, head + AT_COUNTER, 8);
+}
+
+/* The bytes that are signed: the study's digest and the head up to the signature. */
+static void signed_of(const unsigned char *head, const unsigned char study[GR_DIGEST_BYTES],
+                      unsigned char out[GR_DIGEST_BYTES + AT_SIGNATURE]) {
+    memcpy(out, study, GR_DIGEST_BYTES);
+    memcpy(out + GR_DIGEST_BYTES, head, AT_SIGNATURE);
+}
+
+static void write_head(unsigned char *at, const struct gr_letter_head *head,
+                       const unsigned char study[GR_DIGEST_BYTES]) {
+    memcpy(at, magic, AT_VERSION);
+    put_32(at + AT_VERSION, GR_LETTER_VERSION);
+    put_32(at + AT_FROM, head->label.from);
+    put_32(at + AT_TO, head->label.to);
+    put_32(at + AT_KIND, (uint32_t)head->kind);
+    memcpy(at + AT_SESSION, head->label.session, GR_SESSION_BYTES);
+    put_64(at + AT_COUNTER, head->label.counter);
+    put_64(at + AT_ACKNOWLEDGED, head->acknowledged);
+    put_64(at + AT_BODY, head->body);
+    mark_of(study, at + AT_STUDY);
+    randombytes_buf(at + AT_SALT, SALT_BYTES);
+}
+
+void gr_letter_seal(struct gr_letter *letter, struct gr_letter_head head, size_t opening,
+                    const unsigned char *key, const struct gr_keys *keys,
+                    const unsigned char study[GR_DIGEST_BYTES]) {
+    unsigned char *at = letter->bytes, *body = gr_letter_body(letter), *message = body + opening;
+    unsigned char nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES];
+    unsigned char signed_bytes[GR_DIGEST_BYTES + AT_SIGNATURE];
+    head.body = letter->n - GR_LETTER_HEAD_BYTES;
+    letter->label = head.label;
+    write_head(at, &head, study);
+    nonce_of(at, nonce);
+    if (key)
+        crypto_aead_xchacha20poly1305_ietf_encrypt(message, NULL, message,
+                                                   head.body - opening - GR_LETTER_TAG_BYTES, at,
+                                                   AT_DIGEST, NULL, nonce, key);
+    gr_digest_of(body, head.body, at + AT_DIGEST);
+    signed_of(at, study, signed_bytes);
+    gr_keys_sign(keys, "letter", signed_bytes, sizeof signed_bytes, at + AT_SIGNATURE);
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+struct gr_letter_head gr_letter_read_head(const unsigned char bytes[GR_LETTER_HEAD_BYTES]) {
+    struct gr_letter_head head = {
+        .label = {.from = get_32(bytes + AT_FROM),
+                  .to = get_32(bytes + AT_TO),
+                  .counter = get_64(bytes + AT_COUNTER)},
+        .kind = (enum gr_letter_kind)get_32(bytes + AT_KIND),
+        .acknowledged = get_64(bytes + AT_ACKNOWLEDGED),
+        .body = get_64(bytes + AT_BODY),
+    };
+    memcpy(head.label.session, bytes + AT_SESSION, GR_SESSION_BYTES);
+    return head;
+}
+
+/* The bytes that a body of this kind may have; false: there is no such kind. */
+static bool body_range(uint32_t kind, size_t *least, size_t *most) {
+    switch (kind) {
+    case GR_LETTER_HELLO:
+    case GR_LETTER_WELCOME:
+        *least = GR_LETTER_OPENING_BYTES + GR_LETTER_TAG_BYTES;
+        *most = *least + GR_GREETING_MAX;
+        return true;
+    case GR_LETTER_BEGIN:
+    case GR_LETTER_RECEIPT:
+        *least = *most = GR_LETTER_TAG_BYTES;
+        return true;
+    case GR_LETTER_MESSAGE:
+        *least = GR_LETTER_TAG_BYTES;
+        *most = GR_LETTER_BODY_MAX + GR_LETTER_TAG_BYTES;
+        return true;
+    case GR_LETTER_UNKNOWN:
+    case GR_LETTER_REPLACED:
+        *least = *most = 0;
+        return true;
+    default:
+        return false;
+    }
+}
+
+gr_status gr_letter_refuse(enum gr_refusal why, const char *format, ...) {
+    char words[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(words, sizeof words, format, arguments);
+    va_end(arguments);
+    last_refusal = why;
+    return gr_fail(GR_ERROR_DATA, "%s", words);
+}
+
+/* Whose party's name may be told: the number that a letter gives is any. */
+static const char *name_of(const struct gr_party *parties, uint32_t n_parties, uint32_t party) {
+    return party < n_parties ? parties[party].name : "an unknown party";
+}
+
+/* What is seen without a signature. */
+static gr_status check_form(const unsigned char *head, size_t n, const struct gr_party *parties,
+                            uint32_t n_parties) {
+    size_t least, most;
+    if (n < GR_LETTER_HEAD_BYTES) return gr_letter_refuse(GR_REFUSED_UNREADABLE, "a letter is cut");
+    if (memcmp(head, magic, AT_VERSION) != 0)
+        return gr_letter_refuse(GR_REFUSED_UNREADABLE, "found something else than a letter");
+    const uint32_t version = get_32(head + AT_VERSION), from = get_32(head + AT_FROM),
+                   to = get_32(head + AT_TO);
+    if (version != GR_LETTER_VERSION) {
+        return gr_letter_refuse(
+            GR_REFUSED_VERSION,
+            "a letter of %s is of version %u, expected version %d, as this granary "
+            "(" GRANARY_VERSION ") writes them: both sides need one version of granary",
+            name_of(parties, n_parties, from), version, GR_LETTER_VERSION);
+    }
+    /* Sites write to the coordinator alone, and it to them. */
+    if (from >= n_parties || to >= n_parties || (from == 0) == (to == 0))
+        return gr_letter_refuse(GR_REFUSED_FORGED,
+                                "a letter is of or for a party that is not of this study");
+    if (!body_range(get_32(head + AT_KIND), &least, &most))
+        return gr_letter_refuse(GR_REFUSED_UNREADABLE, "a letter is of an unknown kind");
+    const uint64_t body = get_64(head + AT_BODY);
+    if (body > most) {
+        return gr_letter_refuse(GR_REFUSED_SIZE,
+                                "a letter says it has %llu bytes, expected at most %zu",
+                                (unsigned long long)body, most);
+    }
+    if (body < least)
+        return gr_letter_refuse(GR_REFUSED_UNREADABLE, "a letter is too short for its kind");
+    return GR_OK;
+}
+
+gr_status gr_letter_admit(const unsigned char *head, size_t n, const struct gr_party *parties,
+                          uint32_t n_parties, const unsigned char study[GR_DIGEST_BYTES],
+                          struct gr_letter_label *label, size_t *bytes) {
+    gr_status status = GR_OK;
+    unsigned char mark[MARK_BYTES], signed_bytes[GR_DIGEST_BYTES + AT_SIGNATURE];
+    GR_TRY(check_form(head, n, parties, n_parties));
+    mark_of(study, mark);
+    if (memcmp(mark, head + AT_STUDY, MARK_BYTES) != 0)
+        return gr_letter_refuse(GR_REFUSED_STUDY,
+                                "a letter is of another study, or of another edition of "
+                                "this one");
+    const struct gr_letter_head read = gr_letter_read_head(head);
+    signed_of(head, study, signed_bytes);
+    if (!gr_public_key_verify(&parties[read.label.from].key, "letter", signed_bytes,
+                              sizeof signed_bytes, head + AT_SIGNATURE)) {
+        return gr_letter_refuse(
+            GR_REFUSED_FORGED,
+            "a letter that says it is of %s does not bear the signature of the key that "
+            "the study gives for it",
+            parties[read.label.from].name);
+    }
+    *label = read.label;
+    *bytes = GR_LETTER_HEAD_BYTES + read.body;
+out:
+    return status;
+}
+
+bool gr_letter_is_whole(const struct gr_letter *letter) {
+    unsigned char digest[GR_DIGEST_BYTES];
+    const struct gr_letter_head head = gr_letter_read_head(letter->bytes);
+    if (letter->n != GR_LETTER_HEAD_BYTES + head.body) return false;
+    gr_digest_of(letter->bytes + GR_LETTER_HEAD_BYTES, head.body, digest);
+    return memcmp(digest, letter->bytes + AT_DIGEST, sizeof digest) == 0;
+}
+
+gr_status gr_letter_open(const struct gr_letter *letter, size_t opening,
+                         const unsigned char key[GR_KEY_BYTES], unsigned char **out, size_t *n) {
+    gr_status status = GR_OK;
+    unsigned char nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES], *message = NULL;
+    const unsigned char *sealed = letter->bytes + GR_LETTER_HEAD_BYTES + opening;
+    *out = NULL;
+    *n = 0;
+    if (letter->n < GR_LETTER_HEAD_BYTES + opening + GR_LETTER_TAG_BYTES)
+        return gr_fail(GR_ERROR_DATA, "a letter is too short for its kind");
+    const size_t bytes = letter->n - GR_LETTER_HEAD_BYTES - opening;
+    nonce_of(letter->bytes, nonce);
+    GR_TRY(gr_allocate(1, bytes, "a message", &message));
+    if (crypto_aead_xchacha20poly1305_ietf_decrypt(message, NULL, NULL, sealed, bytes,
+                                                   letter->bytes, AT_DIGEST, nonce, key) != 0) {
+        gr_free(message);
+        return gr_fail(GR_ERROR_DATA, "a letter is not sealed with the key of its session");
+    }
+    *n = bytes - GR_LETTER_TAG_BYTES;
+    *out = message;
+out:
+    return status;
+}
