@@ -13,6 +13,7 @@
 void gr_broken_start(struct gr_broken *broken, const char *name) {
     broken->n = broken->n_shown = broken->length = 0;
     broken->lines[0] = '\0';
+    broken->within = "";
     gr_text_quote(name, strlen(name), broken->name, sizeof broken->name);
 }
 
@@ -32,8 +33,10 @@ void gr_broken_add(struct gr_broken *broken, struct gr_place place, const char *
     } else {
         snprintf(where, sizeof where, "%s", broken->name);
     }
-    int used = snprintf(line, sizeof line, "%s%s: %s%s", broken->n > 1 ? "\n" : "", where, path,
-                        *path ? ": " : "");
+    /* Of the section itself its point is left out. */
+    const int within = (int)strlen(broken->within) - (*path == '\0' && broken->within[0]);
+    int used = snprintf(line, sizeof line, "%s%s: %.*s%s%s", broken->n > 1 ? "\n" : "", where,
+                        within, broken->within, path, *path || within > 0 ? ": " : "");
     size_t start = used < 0 ? 0 : (size_t)used < sizeof line ? (size_t)used : sizeof line - 1;
     va_list arguments;
     va_start(arguments, format);

@@ -8,9 +8,11 @@
 enum { GR_BROKEN_LINES_MAX = 50, GR_BROKEN_BYTES = GR_MESSAGE_MAX - 256 };
 
 struct gr_broken {
-    char name[256]; /* the config's path, fit for a message */
-    size_t n;       /* rules found broken */
-    size_t n_shown; /* those of them that `lines` holds */
+    char name[256];     /* the config's path, fit for a message */
+    const char *within; /* in front of each path: "schema." of a section that is read as a file of
+                           its own; "" */
+    size_t n;           /* rules found broken */
+    size_t n_shown;     /* those of them that `lines` holds */
     size_t length;
     char lines[GR_BROKEN_BYTES];
 };

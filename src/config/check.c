@@ -15,6 +15,16 @@
 /* The words of a long list of values are cut there. */
 enum { ALLOWED_BYTES = 512 };
 
+/* The settings of the file that is checked, and where its broken rules go. */
+struct tree_check {
+    const struct gr_setting_rows *rows; /* NULL: a config's */
+    struct gr_broken *broken;
+};
+
+static const struct gr_setting *find(const struct tree_check *c, const char *path) {
+    return c->rows ? gr_setting_find_in(c->rows, path) : gr_setting_find(path);
+}
+
 /* ---- single values ------------------------------------------------------------------------ */
 
 /* The letters of a decimal number: strtod alone would also take hexadecimal numbers, "inf" and
@@ -109,8 +119,8 @@ static bool scalar_holds(const struct gr_node *node, const cyaml_schema_value_t 
 
 /* ---- defaults and fillers ----------------------------------------------------------------- */
 
-static gr_status add_missing(struct gr_node *section, const cyaml_schema_field_t *field,
-                             const char *path, bool broken);
+static gr_status add_missing(const struct tree_check *c, struct gr_node *section,
+                             const cyaml_schema_field_t *field, const char *path, bool broken);
 
 /* A list's default: entries with spaces between, or none. */
 static gr_status fill_list(struct gr_node *node, const char *text) {
@@ -132,17 +142,17 @@ out:
  * able to load; rules between settings do not look at it, because it is marked broken. A text's
  * default is quoted: "null" or "" unquoted would be nothing.
  */
-static gr_status fill(struct gr_node *node, const cyaml_schema_value_t *schema, const char *path,
-                      bool broken) {
+static gr_status fill(const struct tree_check *c, struct gr_node *node,
+                      const cyaml_schema_value_t *schema, const char *path, bool broken) {
     gr_status status = GR_OK;
-    const char *text = gr_setting_find(path)->standard;
+    const char *text = find(c, path)->standard;
     gr_node_clear(node);
     node->broken = broken;
     switch (schema->type) {
     case CYAML_MAPPING:
         node->kind = GR_NODE_SECTION;
         for (const cyaml_schema_field_t *f = schema->mapping.fields; f->key; f++)
-            GR_TRY(add_missing(node, f, path, broken));
+            GR_TRY(add_missing(c, node, f, path, broken));
         break;
     case CYAML_SEQUENCE:
         GR_TRY(fill_list(node, text));
@@ -165,22 +175,22 @@ static void join_path(char *out, size_t size, const char *path, const char *key)
     snprintf(out, size, "%s%s%s", path, *path ? "." : "", key);
 }
 
-static gr_status add_missing(struct gr_node *section, const cyaml_schema_field_t *field,
-                             const char *path, bool broken) {
+static gr_status add_missing(const struct tree_check *c, struct gr_node *section,
+                             const cyaml_schema_field_t *field, const char *path, bool broken) {
     char below[256];
     struct gr_node *node;
     join_path(below, sizeof below, path, field->key);
     gr_status status = gr_node_create(GR_NODE_SCALAR, field->key, NULL, &node);
     if (status != GR_OK) return status;
     gr_node_append(section, node);
-    return fill(node, &field->value, below, broken);
+    return fill(c, node, &field->value, below, broken);
 }
 
 /* ---- sections ----------------------------------------------------------------------------- */
 
-static gr_status check_value(struct gr_node *node, const cyaml_schema_value_t *schema,
-                             const struct gr_setting *setting, const char *path,
-                             struct gr_broken *broken);
+static gr_status check_value(const struct tree_check *c, struct gr_node *node,
+                             const cyaml_schema_value_t *schema, const struct gr_setting *setting,
+                             const char *path);
 
 static size_t keys_of(const cyaml_schema_field_t *fields, const char *keys[GR_FIELDS_MAX]) {
     size_t n = 0;
@@ -215,15 +225,16 @@ static const char *find_elsewhere(const char *word, bool exactly) {
  * Reports a key that is none of the section's. Returns the index of the key that was meant, so that
  * its absence is not reported as well; -1 if that cannot be told.
  */
-static int report_unknown(const struct gr_node *node, const cyaml_schema_value_t *schema,
-                          const char *path, struct gr_broken *broken) {
+static int report_unknown(const struct tree_check *c, const struct gr_node *node,
+                          const cyaml_schema_value_t *schema, const char *path) {
     const char *keys[GR_FIELDS_MAX], *nearest = NULL, *elsewhere = NULL;
     char word[GR_TREE_KEY_MAX + 4], shown[256], allowed[ALLOWED_BYTES], meant[256] = "";
     size_t n = keys_of(schema->mapping.fields, keys);
     int index = -1;
     gr_text_quote(node->key, node->key_length, word, sizeof word);
     if (node->key_length <= GR_TREE_KEY_MAX && node->key_length > 0) {
-        bool of_entry = strncmp(path, "columns[", 8) == 0; /* of another file than the settings */
+        /* Of another file than the settings. */
+        const bool of_entry = c->rows || strncmp(path, "columns[", 8) == 0;
         elsewhere = of_entry ? NULL : find_elsewhere(word, true);
         if (!elsewhere) nearest = gr_text_nearest(word, keys, n);
         if (!elsewhere && !nearest && !of_entry) elsewhere = find_elsewhere(word, false);
@@ -234,7 +245,7 @@ static int report_unknown(const struct gr_node *node, const cyaml_schema_value_t
     if (elsewhere) snprintf(meant, sizeof meant, "%s", elsewhere);
     join_path(shown, sizeof shown, path, word);
     gr_keys_allowed(schema, allowed, sizeof allowed);
-    gr_broken_add(broken, node->place, shown, "found an unknown key, allowed %s%s%s", allowed,
+    gr_broken_add(c->broken, node->place, shown, "found an unknown key, allowed %s%s%s", allowed,
                   *meant ? "; nearest is " : "", meant);
     return index;
 }
@@ -249,9 +260,9 @@ static int field_index(const cyaml_schema_field_t *fields, const struct gr_node 
 }
 
 /* Takes out unknown and repeated keys; present[i]: field i is there, or was misspelt (meant[i]). */
-static void check_keys(struct gr_node *node, const cyaml_schema_value_t *schema, const char *path,
-                       struct gr_node *present[GR_FIELDS_MAX], bool meant[GR_FIELDS_MAX],
-                       struct gr_broken *broken) {
+static void check_keys(const struct tree_check *c, struct gr_node *node,
+                       const cyaml_schema_value_t *schema, const char *path,
+                       struct gr_node *present[GR_FIELDS_MAX], bool meant[GR_FIELDS_MAX]) {
     char below[256];
     struct gr_node **link = &node->child, *previous = NULL;
     while (*link) {
@@ -263,10 +274,10 @@ static void check_keys(struct gr_node *node, const cyaml_schema_value_t *schema,
         }
         if (i >= 0) {
             join_path(below, sizeof below, path, schema->mapping.fields[i].key);
-            gr_broken_add(broken, (*link)->place, below,
+            gr_broken_add(c->broken, (*link)->place, below,
                           "found a second time (first in line %zu), allowed once",
                           present[i]->place.line);
-        } else if ((i = report_unknown(*link, schema, path, broken)) >= 0) {
+        } else if ((i = report_unknown(c, *link, schema, path)) >= 0) {
             meant[i] = true;
         }
         gr_node_remove(node, link, previous);
@@ -275,19 +286,19 @@ static void check_keys(struct gr_node *node, const cyaml_schema_value_t *schema,
 
 /* Afterwards each field is there once. A section that is absent is made and walked over, as an
  * empty one would be, so that its defaults are filled in, and a required key in it is missed. */
-static gr_status check_section(struct gr_node *node, const cyaml_schema_value_t *schema,
-                               const char *path, struct gr_broken *broken) {
+static gr_status check_section(const struct tree_check *c, struct gr_node *node,
+                               const cyaml_schema_value_t *schema, const char *path) {
     gr_status status = GR_OK;
     struct gr_node *present[GR_FIELDS_MAX] = {NULL};
     bool meant[GR_FIELDS_MAX] = {false};
     char below[256], allowed[ALLOWED_BYTES];
-    check_keys(node, schema, path, present, meant, broken);
+    check_keys(c, node, schema, path, present, meant);
     for (int i = 0; schema->mapping.fields[i].key; i++) {
         const cyaml_schema_field_t *field = &schema->mapping.fields[i];
         join_path(below, sizeof below, path, field->key);
-        const struct gr_setting *setting = gr_setting_find(below);
+        const struct gr_setting *setting = find(c, below);
         if (present[i]) {
-            GR_TRY(check_value(present[i], &field->value, setting, below, broken));
+            GR_TRY(check_value(c, present[i], &field->value, setting, below));
             continue;
         }
         if (field->value.type == CYAML_MAPPING && !meant[i]) {
@@ -295,16 +306,16 @@ static gr_status check_section(struct gr_node *node, const cyaml_schema_value_t 
             struct gr_node *made;
             GR_TRY(gr_node_create(GR_NODE_SECTION, field->key, NULL, &made));
             gr_node_append(node, made);
-            GR_TRY(check_section(made, &field->value, below, broken));
+            GR_TRY(check_section(c, made, &field->value, below));
             continue;
         }
         bool missing = setting->flags & GR_SETTING_REQUIRED;
         if (missing && !meant[i]) {
             gr_setting_allowed(&field->value, setting, allowed, sizeof allowed);
-            gr_broken_add(broken, node->place, below, "is required; found nothing, allowed %s",
+            gr_broken_add(c->broken, node->place, below, "is required; found nothing, allowed %s",
                           allowed);
         }
-        GR_TRY(add_missing(node, field, path, missing || meant[i]));
+        GR_TRY(add_missing(c, node, field, path, missing || meant[i]));
     }
 out:
     return status;
@@ -314,35 +325,35 @@ out:
 
 /* An entry that is broken breaks its list: a rule about how many entries there are would speak of
  * fillers. */
-static gr_status check_list(struct gr_node *node, const cyaml_schema_value_t *schema,
-                            const struct gr_setting *setting, const char *path,
-                            struct gr_broken *broken) {
+static gr_status check_list(const struct tree_check *c, struct gr_node *node,
+                            const cyaml_schema_value_t *schema, const struct gr_setting *setting,
+                            const char *path) {
     gr_status status = GR_OK;
     char below[256];
     size_t i = 0;
     for (struct gr_node *child = node->child; child; child = child->next, i++) {
         snprintf(below, sizeof below, "%s[%zu]", path, i);
-        GR_TRY(check_value(child, schema->sequence.entry, setting, below, broken));
+        GR_TRY(check_value(c, child, schema->sequence.entry, setting, below));
         if (child->broken) node->broken = true;
     }
 out:
     return status;
 }
 
-static gr_status check_value(struct gr_node *node, const cyaml_schema_value_t *schema,
-                             const struct gr_setting *setting, const char *path,
-                             struct gr_broken *broken) {
+static gr_status check_value(const struct tree_check *c, struct gr_node *node,
+                             const cyaml_schema_value_t *schema, const struct gr_setting *setting,
+                             const char *path) {
     char found[128], allowed[ALLOWED_BYTES];
     bool nothing = gr_node_is_nothing(node);
     if (schema->type == CYAML_MAPPING && (node->kind == GR_NODE_SECTION || nothing)) {
         /* A section of which every line is commented out. */
         if (nothing) gr_node_clear(node);
         node->kind = GR_NODE_SECTION;
-        return check_section(node, schema, path, broken);
+        return check_section(c, node, schema, path);
     }
     if (schema->type == CYAML_SEQUENCE && node->kind == GR_NODE_LIST) {
         if (node->n_children <= schema->sequence.max)
-            return check_list(node, schema, setting, path, broken);
+            return check_list(c, node, schema, setting, path);
         snprintf(found, sizeof found, "a list of %zu", node->n_children);
     } else if (schema->type != CYAML_MAPPING && schema->type != CYAML_SEQUENCE &&
                scalar_holds(node, schema, setting)) {
@@ -354,12 +365,13 @@ static gr_status check_value(struct gr_node *node, const cyaml_schema_value_t *s
     }
     gr_setting_allowed(schema, setting, allowed, sizeof allowed);
     const bool lacks = gr_node_is_nothing(node) && setting->flags & GR_SETTING_REQUIRED;
-    gr_broken_add(broken, node->place, path, "%sfound %s, allowed %s", lacks ? "is required; " : "",
-                  found, allowed);
-    return fill(node, schema, path, true);
+    gr_broken_add(c->broken, node->place, path, "%sfound %s, allowed %s",
+                  lacks ? "is required; " : "", found, allowed);
+    return fill(c, node, schema, path, true);
 }
 
 gr_status gr_check_tree(struct gr_node *root, const cyaml_schema_value_t *schema,
-                        struct gr_broken *broken) {
-    return check_value(root, schema, gr_setting_find(""), "", broken);
+                        const struct gr_setting_rows *rows, struct gr_broken *broken) {
+    const struct tree_check c = {rows, broken};
+    return check_value(&c, root, schema, find(&c, ""), "");
 }

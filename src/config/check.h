@@ -7,12 +7,17 @@
 #include "config/schema.h"
 
 /*
- * Checks keys, types and values of the tree against schema and settings, adding every broken rule.
+ * Checks keys, types and values of the tree against schema and settings (rows NULL: a config's),
+ * adding every broken rule.
  * Afterwards the tree holds each setting exactly once with a value of the right type: defaults
  * where nothing was given, fillers (marked broken) where a rule was broken.
  */
 gr_status gr_check_tree(struct gr_node *root, const cyaml_schema_value_t *schema,
-                        struct gr_broken *broken) GR_CHECKED;
+                        const struct gr_setting_rows *rows, struct gr_broken *broken) GR_CHECKED;
+/* The tree that was checked, in which every setting has a value, becomes the schema's struct. In
+ * the C locale, as gr_settings_read calls. */
+gr_status gr_settings_load(const struct gr_node *root, const cyaml_schema_value_t *schema,
+                           void **out) GR_CHECKED;
 
 /*
  * Fills in the defaults that depend on other settings (train.epochs, train.schedule.rounds,
@@ -27,6 +32,15 @@ void gr_check_layers(const struct gr_model_config *model, struct gr_node *root,
 
 /* Rules between settings; they see the settings and the tree, and add to `broken`. */
 typedef gr_status (*gr_rules)(void *settings, struct gr_node *root, struct gr_broken *broken);
+
+/* Makes settings of a tree, adding broken rules, and going on behind them. */
+typedef gr_status (*gr_reader)(void *context, struct gr_node *root, struct gr_broken *broken);
+/*
+ * Text to a tree, of which `read` makes settings; in the C locale. Errors: as gr_config_parse; what
+ * `read` has made is then its caller's to release.
+ */
+gr_status gr_settings_read(const char *name, const char *text, size_t length, gr_reader read,
+                           void *context) GR_CHECKED;
 
 /*
  * The functions that a config and a table's schema have in common: text and overrides to a struct,

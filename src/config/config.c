@@ -158,7 +158,8 @@ static gr_status check_text(const char *name, const char *text, size_t length) {
  * libcyaml reads nothing else; a refusal here means that the checker and libcyaml disagree, which
  * is a fault of ours and not the user's.
  */
-static gr_status load(const struct gr_node *root, const cyaml_schema_value_t *schema, void **out) {
+gr_status gr_settings_load(const struct gr_node *root, const cyaml_schema_value_t *schema,
+                           void **out) {
     char *text = NULL;
     size_t length = 0;
     cyaml_data_t *data = NULL;
@@ -193,44 +194,64 @@ out:
     return status;
 }
 
+/* One file of one schema, with its overrides. */
+struct reading {
+    const char *const *overrides;
+    size_t n_overrides;
+    const cyaml_schema_value_t *schema;
+    gr_rules rules;
+    void *settings; /* owned */
+};
+
 /*
  * Every stage leaves a whole tree behind, in which fillers stand for settings that were refused: so
  * all stages can run, and all broken rules are told at once.
  */
-static gr_status parse(const char *name, const char *text, size_t length,
-                       const char *const *overrides, size_t n_overrides,
-                       const cyaml_schema_value_t *schema, gr_rules rules, void **out) {
+static gr_status read_one(void *context, struct gr_node *root, struct gr_broken *broken) {
+    struct reading *reading = context;
+    gr_status status;
+    GR_TRY(apply_overrides(root, reading->overrides, reading->n_overrides, broken));
+    GR_TRY(gr_check_tree(root, reading->schema, NULL, broken));
+    GR_TRY(gr_settings_load(root, reading->schema, &reading->settings));
+    status = reading->rules(reading->settings, root, broken);
+out:
+    return status;
+}
+
+static gr_status read_text(const char *name, const char *text, size_t length, gr_reader read,
+                           void *context) {
     gr_status status;
     struct gr_node *root = NULL;
-    void *settings = NULL;
     struct gr_broken broken;
     gr_broken_start(&broken, name);
     GR_TRY(check_text(broken.name, text, length));
     GR_TRY(gr_tree_parse(broken.name, NULL, text, length, &root));
-    GR_TRY(apply_overrides(root, overrides, n_overrides, &broken));
-    GR_TRY(gr_check_tree(root, schema, &broken));
-    GR_TRY(load(root, schema, &settings));
-    GR_TRY(rules(settings, root, &broken));
-    GR_TRY(gr_broken_status(&broken));
-    *out = settings;
-    settings = NULL;
+    GR_TRY(read(context, root, &broken));
+    status = gr_broken_status(&broken);
 out:
-    gr_settings_free(settings, schema);
     gr_node_free(root);
     return status;
 }
 
 /* Only the calling thread's locale changes, and it is put back on every way out: a program that
  * embeds the library keeps its own. */
+gr_status gr_settings_read(const char *name, const char *text, size_t length, gr_reader read,
+                           void *context) {
+    struct c_locale locale = {0};
+    gr_status status = c_locale_enter(&locale);
+    if (status != GR_OK) return status;
+    status = read_text(name, text, length, read, context);
+    c_locale_leave(&locale);
+    return status;
+}
+
 gr_status gr_settings_parse(const char *name, const char *text, size_t length,
                             const char *const *overrides, size_t n_overrides,
                             const cyaml_schema_value_t *schema, gr_rules rules, void **out) {
-    struct c_locale locale = {0};
-    *out = NULL;
-    gr_status status = c_locale_enter(&locale);
-    if (status != GR_OK) return status;
-    status = parse(name, text, length, overrides, n_overrides, schema, rules, out);
-    c_locale_leave(&locale);
+    struct reading reading = {overrides, n_overrides, schema, rules, NULL};
+    gr_status status = gr_settings_read(name, text, length, read_one, &reading);
+    *out = status == GR_OK ? reading.settings : NULL;
+    if (status != GR_OK) gr_settings_free(reading.settings, schema);
     return status;
 }
 

@@ -6,6 +6,8 @@
  */
 #include "config/schema.h"
 
+#include <granary/study.h>
+
 #include <float.h>
 
 #define COUNT(array)       (sizeof(array) / sizeof *(array))
@@ -113,6 +115,11 @@ const struct gr_setting gr_fixed_settings[] = {
     {.path = "centre", .flags = REQUIRED | CHANGEABLE, BETWEEN(-DBL_MAX, DBL_MAX)},
     {.path = "spread", .flags = REQUIRED | CHANGEABLE, BETWEEN(0, DBL_MAX)},
 };
+
+static const struct gr_setting study_settings[] = {GR_STUDY_KEYS(SETTING, "")};
+const struct gr_setting_rows gr_study_rows = {study_settings, COUNT(study_settings)};
+static const struct gr_setting site_settings[] = {GR_SITE_KEYS(SETTING, "")};
+const struct gr_setting_rows gr_site_rows = {site_settings, COUNT(site_settings)};
 
 const size_t gr_fixed_settings_count = COUNT(gr_fixed_settings);
 

@@ -66,6 +66,22 @@ void gr_node_remove(struct gr_node *parent, struct gr_node **link, struct gr_nod
     gr_node_free(node);
 }
 
+struct gr_node *gr_node_detach(struct gr_node *parent, const char *key) {
+    struct gr_node **link = &parent->child, *previous = NULL;
+    while (*link && (!(*link)->key || (*link)->key_length != strlen(key) ||
+                     memcmp((*link)->key, key, (*link)->key_length) != 0)) {
+        previous = *link;
+        link = &previous->next;
+    }
+    struct gr_node *node = *link;
+    if (!node) return NULL;
+    *link = node->next;
+    if (parent->last_child == node) parent->last_child = previous;
+    parent->n_children--;
+    node->next = NULL;
+    return node;
+}
+
 void gr_node_clear(struct gr_node *node) {
     for (struct gr_node *child = node->child, *next; child; child = next) {
         next = child->next;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The settings as libcyaml's tables: the rows of granary/settings.h with their members' places.
+/* The settings as libcyaml's tables: the rows of granary/settings.h and study.h with their members'
+ * places.
  * Defaults and bounds are not here but in defaults.c: libcyaml knows neither. */
 #include "config/schema.h"
+
+#include <granary/study.h>
 
 enum { TEXT_MAX = 4096 };
 
@@ -50,6 +53,13 @@ enum { TEXT_MAX = 4096 };
     _Static_assert(COUNT(type##_fields) <= GR_FIELDS_MAX, "more keys than GR_FIELDS_MAX");
 
 GR_SECTION_LISTS(FIELDS)
+GR_STUDY_SECTION_LISTS(FIELDS)
+GR_SITE_SECTION_LISTS(FIELDS)
 
 const cyaml_schema_value_t gr_config_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct gr_config, gr_config_fields)};
+
+const cyaml_schema_value_t gr_study_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct gr_study_config, gr_study_config_fields)};
+const cyaml_schema_value_t gr_site_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct gr_site_config, gr_site_config_fields)};

@@ -33,10 +33,22 @@ struct gr_setting {
     const char *(*word)(size_t i);
 };
 
+/* The settings of another kind of file than a config: its rows, by path. */
+struct gr_setting_rows {
+    const struct gr_setting *row;
+    size_t n;
+};
+/* As gr_setting_find, among these. */
+const struct gr_setting *gr_setting_find_in(const struct gr_setting_rows *rows, const char *path);
+
 /* Of struct gr_config. */
 extern const cyaml_schema_value_t gr_config_schema;
 /* Of struct gr_schema. */
 extern const cyaml_schema_value_t gr_table_schema;
+/* Of struct gr_study_config, the section `study` of a study's file, and of struct gr_site_config.
+ */
+extern const cyaml_schema_value_t gr_study_schema, gr_site_schema;
+extern const struct gr_setting_rows gr_study_rows, gr_site_rows;
 
 /* A column of it. */
 extern const cyaml_schema_value_t gr_column_entry;

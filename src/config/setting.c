@@ -14,8 +14,15 @@ static bool stands_for(const char *setting, const char *path) {
 }
 
 /* Sections have no row of their own, and get an empty one: no default, no bounds, no flags. */
+static const struct gr_setting none = {.path = ""};
+
+const struct gr_setting *gr_setting_find_in(const struct gr_setting_rows *rows, const char *path) {
+    for (size_t i = 0; i < rows->n; i++)
+        if (stands_for(rows->row[i].path, path)) return &rows->row[i];
+    return &none;
+}
+
 const struct gr_setting *gr_setting_find(const char *path) {
-    static const struct gr_setting none = {.path = ""};
     const struct gr_setting *setting;
     for (size_t i = 0; (setting = gr_setting_at(i)); i++)
         if (stands_for(setting->path, path)) return setting;

@@ -46,6 +46,8 @@ gr_status gr_node_set_text(struct gr_node *node, const char *text, size_t length
 void gr_node_append(struct gr_node *parent, struct gr_node *child);
 /* Removes *link, the `child` or a `next` in `parent`, and frees it. */
 void gr_node_remove(struct gr_node *parent, struct gr_node **link, struct gr_node *previous);
+/* Takes the first child with that key out of `parent`; the caller's, or NULL: there is none. */
+struct gr_node *gr_node_detach(struct gr_node *parent, const char *key);
 /* Gives `node`, which keeps its key and its siblings, the value and place of `from`, freed. */
 void gr_node_take(struct gr_node *node, struct gr_node *from);
 /* Leaves a node with key and place but without value. */

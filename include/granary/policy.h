@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * policy: what a site demands of a study, what it has approved, and how often it took part. All of
+ * it stays in the site's folder, is decided on its own ranks, and before a table is opened.
+ *
+ * Nothing is tightened silently: where a site is stricter than the study, it takes no part. A study
+ * has one config, whose digest all parties compare.
+ *
+ * Interface: internal.
+ */
+#ifndef GRANARY_POLICY_H
+#define GRANARY_POLICY_H
+
+#include <granary/release.h>
+#include <granary/study.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- the rules (cohort/site_policy.c) -------------------------------------------------------- */
+
+/*
+ * Not collective. Holds a study against the policy of a site. now_s: seconds since
+ * 1970-01-01T00:00:00 UTC, which `until` alone depends on. run: the run that is to begin or to be
+ * gone on with, which counts for policy.runs once; NULL: none yet. Errors: GR_ERROR_POLICY with a
+ * line for each rule that is broken: "site.yaml:12: policy.rounds: found 60 (run.rounds of
+ * study.yaml), allowed at most 20"; they are for the site's own log, and others may learn no more
+ * than that its policy refuses. GR_ERROR_CONFIG: the site's record of runs cannot be read.
+ */
+gr_status gr_policy_check(const struct gr_study *study, const struct gr_site *site, double now_s,
+                          const char *run) GR_CHECKED;
+/*
+ * Not collective. policy.minimum_rows, once the tables are read. rows: of the site's own silos, in
+ * the order of the study, n of them: those of `party`. Errors: GR_ERROR_POLICY names the silos, and
+ * no number of rows, so that the message may travel.
+ */
+gr_status gr_policy_check_rows(const struct gr_study *study, const struct gr_site *site,
+                               uint32_t party, const uint64_t *rows, size_t n) GR_CHECKED;
+
+/* ---- the records of a site (store/site_records.c) -------------------------------------------- */
+
+/*
+ * Not collective. Adds a line to approvals.jsonl in the site's folder, which is made where it is
+ * missing (0700): the time, the study's name and digest, the file that was looked at, who approves
+ * and by which number (NULL: not said), signed with the site's key. Errors: GR_ERROR_WRITE.
+ */
+gr_status gr_site_approve(const struct gr_study *study, const struct gr_site *site,
+                          const char *number, const char *by) GR_CHECKED;
+/*
+ * Not collective. GR_OK: approvals.jsonl has a line, signed by the site's key, for the digest of
+ * the study. Errors: GR_ERROR_POLICY: it has none; GR_ERROR_CONFIG: the file holds something else,
+ * or a line that the key has not signed.
+ */
+gr_status gr_site_approved(const struct gr_study *study, const struct gr_site *site) GR_CHECKED;
+/*
+ * Not collective. Notes in runs.jsonl of the site's folder that it takes part in a run, by the name
+ * that tells it from others; a run that is there already is not added again. Errors: as
+ * gr_site_approve and gr_site_count_runs.
+ */
+gr_status gr_site_note_run(const struct gr_study *study, const struct gr_site *site,
+                           const char *run) GR_CHECKED;
+/* Not collective. How many runs runs.jsonl has, but for `run`, which may be NULL. Errors:
+ * GR_ERROR_CONFIG, as gr_site_approved. */
+gr_status gr_site_count_runs(const struct gr_site *site, const char *run, uint32_t *n) GR_CHECKED;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The records of a site in its own folder: which studies it has approved, and in which runs it took
+ * part. A line of JSON each, signed with the site's key, so that nobody but its holder can approve;
+ * a line can be taken out by whoever may write the folder, which withdraws an approval.
+ */
+#include <granary/policy.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { RECORDS_FILE_MAX = 4 << 20, RECORD_LINE_MAX = 16384 };
+
+/* A file of records, and the purpose of its signatures: an approval is no run. */
+struct records {
+    const char *name, *purpose;
+};
+static const struct records approvals = {"approvals.jsonl", "approval"};
+static const struct records runs = {"runs.jsonl", "run"};
+
+/* Behind the other members of a line; it is not part of what is signed. */
+static const char signature_label[] = ",\"signature\":\"";
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static gr_status cannot_append(const char *path) {
+    return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+}
+
+/* Links are not followed, as in a silo's log. A line goes in one write; a part of a line, of a disk
+ * that is full, is taken back. */
+static gr_status append_line(const char *path, const char *line, size_t n) {
+    struct stat is;
+    gr_status status = GR_OK;
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    const int fd = open(path, flags, 0600);
+    if (fd < 0) return cannot_append(path);
+    if (fstat(fd, &is) != 0) {
+        status = cannot_append(path);
+    } else if (!S_ISREG(is.st_mode)) {
+        status = gr_fail(GR_ERROR_WRITE, "%s: not a regular file", path);
+    } else if (write(fd, line, n) != (ssize_t)n || fsync(fd) != 0) {
+        status = cannot_append(path);
+        (void)!ftruncate(fd, is.st_size);
+    }
+    close(fd);
+    return status;
+}
+
+static gr_status path_of(const struct gr_site *site, const struct records *which, char **out) {
+    return gr_text_format(out, "%s/%s", site->settings->site.directory, which->name);
+}
+
+/* {"a":1} becomes {"a":1,"signature":"..."}; a signature is as long as two digests. */
+static gr_status sign_line(const struct gr_site *site, const struct records *which,
+                           const char *text, char **line) {
+    unsigned char signature[GR_SIGNATURE_BYTES];
+    char halves[2][GR_DIGEST_HEX];
+    const size_t n = strlen(text);
+    gr_keys_sign(site->keys, which->purpose, text, n, signature);
+    gr_digest_hex(signature, halves[0]);
+    gr_digest_hex(signature + GR_DIGEST_BYTES, halves[1]);
+    return gr_text_format(line, "%.*s%s%s%s\"}\n", (int)(n - 1), text, signature_label, halves[0],
+                          halves[1]);
+}
+
+static gr_status make_directory(const char *directory) {
+    if (mkdir(directory, 0700) == 0 || errno == EEXIST) return GR_OK;
+    return cannot_append(directory);
+}
+
+/* Takes the object over. */
+static gr_status add_record(const struct gr_site *site, const struct records *which,
+                            json_t *object) {
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL, *line = NULL, *path = NULL;
+    gr_status status = GR_OK;
+    json_decref(object);
+    if (!text) return gr_fail(GR_ERROR_INTERNAL, "memory for a record was refused");
+    GR_TRY(path_of(site, which, &path));
+    GR_TRY(make_directory(site->settings->site.directory));
+    GR_TRY(sign_line(site, which, text, &line));
+    GR_TRY(append_line(path, line, strlen(line)));
+    status = gr_file_sync_folder(path);
+out:
+    free(text);
+    gr_free(line);
+    gr_free(path);
+    return status;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+/* A line of a file, and its number from 1. */
+struct record_line {
+    const char *path, *text;
+    size_t n, number;
+};
+
+static gr_status refuse_line(const struct record_line *line, const char *found) {
+    return gr_fail(GR_ERROR_CONFIG,
+                   "%s:%zu: found %s, expected a line that this site's key has signed", line->path,
+                   line->number, found);
+}
+
+/* The text that was signed is the line without its last member. */
+static gr_status verify_line(const struct gr_site *site, const struct records *which,
+                             const struct record_line *line) {
+    enum { LABEL = sizeof signature_label - 1, HALF = GR_DIGEST_HEX - 1 };
+    const size_t tail = LABEL + 2 * HALF + 2;
+    unsigned char signature[GR_SIGNATURE_BYTES];
+    char half[GR_DIGEST_HEX], text[RECORD_LINE_MAX];
+    if (line->n <= tail || line->n - tail + 2 > sizeof text) return refuse_line(line, "no record");
+    const char *label = line->text + line->n - tail;
+    if (memcmp(label, signature_label, LABEL) != 0) return refuse_line(line, "no signature");
+    for (size_t i = 0; i < 2; i++) {
+        memcpy(half, label + LABEL + i * HALF, HALF);
+        half[HALF] = '\0';
+        if (!gr_digest_from_hex(half, signature + i * GR_DIGEST_BYTES))
+            return refuse_line(line, "no signature");
+    }
+    if (memcmp(label + LABEL + 2 * HALF, "\"}", 2) != 0) return refuse_line(line, "no record");
+    memcpy(text, line->text, line->n - tail);
+    text[line->n - tail] = '}';
+    if (!gr_public_key_verify(gr_keys_public(site->keys), which->purpose, text, line->n - tail + 1,
+                              signature))
+        return refuse_line(line, "a line that another key has signed, or that was changed");
+    return GR_OK;
+}
+
+typedef void (*record_reader)(void *context, const json_t *record);
+
+static gr_status read_line(const struct gr_site *site, const struct records *which,
+                           const struct record_line *line, record_reader read, void *context) {
+    gr_status status = verify_line(site, which, line);
+    if (status != GR_OK) return status;
+    json_t *record = json_loadb(line->text, line->n, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(record))
+        status = refuse_line(line, "no record");
+    else
+        read(context, record);
+    json_decref(record);
+    return status;
+}
+
+/* A file that is missing has no record. */
+static gr_status read_records(const struct gr_site *site, const struct records *which,
+                              record_reader read, void *context) {
+    char *path = NULL, *text = NULL;
+    size_t length = 0;
+    struct record_line line = {.number = 1};
+    gr_status status;
+    GR_TRY(path_of(site, which, &path));
+    if (access(path, F_OK) != 0 && errno == ENOENT) goto out;
+    GR_TRY(gr_file_read(path, RECORDS_FILE_MAX, GR_ERROR_CONFIG, &text, &length));
+    line.path = path;
+    for (const char *at = text, *end = text + length; at < end; line.number++) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        line.text = at;
+        line.n = (size_t)((stop ? stop : end) - at);
+        GR_TRY(read_line(site, which, &line, read, context));
+        at += line.n + (stop != NULL);
+    }
+out:
+    gr_free(path);
+    gr_free(text);
+    return status;
+}
+
+static const char *member(const json_t *record, const char *key) {
+    const char *text = json_string_value(json_object_get(record, key));
+    return text ? text : "";
+}
+
+/* ---- approvals ------------------------------------------------------------------------------- */
+
+gr_status gr_site_approve(const struct gr_study *study, const struct gr_site *site,
+                          const char *number, const char *by) {
+    char now[32], digest[GR_DIGEST_HEX];
+    gr_clock_utc(now);
+    gr_digest_hex(study->digest, digest);
+    return add_record(site, &approvals,
+                      json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?}", "time", now, "study", digest,
+                                "name", study->name, "file", study->path, "number", number, "by",
+                                by));
+}
+
+struct approval_search {
+    const char *digest;
+    bool found;
+};
+
+static void look_at_approval(void *context, const json_t *record) {
+    struct approval_search *search = context;
+    if (strcmp(member(record, "study"), search->digest) == 0) search->found = true;
+}
+
+gr_status gr_site_approved(const struct gr_study *study, const struct gr_site *site) {
+    char digest[GR_DIGEST_HEX];
+    struct approval_search search = {digest, false};
+    gr_digest_hex(study->digest, digest);
+    gr_status status = read_records(site, &approvals, look_at_approval, &search);
+    if (status != GR_OK || search.found) return status;
+    return gr_fail(
+        GR_ERROR_POLICY,
+        "%s: found the digest %s, which is not approved in %s/%s; to look at it: granary "
+        "approve %s --site %s",
+        study->path, digest, site->settings->site.directory, approvals.name, study->path,
+        site->path);
+}
+
+/* ---- runs ------------------------------------------------------------------------------------ */
+
+struct run_count {
+    const char *run; /* or NULL */
+    uint32_t n_others;
+    bool found;
+};
+
+static void look_at_run(void *context, const json_t *record) {
+    struct run_count *count = context;
+    const bool same = count->run && strcmp(member(record, "run"), count->run) == 0;
+    count->found = count->found || same;
+    count->n_others += !same;
+}
+
+gr_status gr_site_count_runs(const struct gr_site *site, const char *run, uint32_t *n) {
+    struct run_count count = {.run = run};
+    gr_status status = read_records(site, &runs, look_at_run, &count);
+    *n = count.n_others;
+    return status;
+}
+
+gr_status gr_site_note_run(const struct gr_study *study, const struct gr_site *site,
+                           const char *run) {
+    char now[32], digest[GR_DIGEST_HEX];
+    struct run_count count = {.run = run};
+    gr_status status = read_records(site, &runs, look_at_run, &count);
+    if (status != GR_OK || count.found) return status;
+    gr_clock_utc(now);
+    gr_digest_hex(study->digest, digest);
+    return add_record(site, &runs,
+                      json_pack("{s:s, s:s, s:s, s:s}", "time", now, "study", digest, "name",
+                                study->name, "run", run));
+}
