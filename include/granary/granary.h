@@ -19,9 +19,12 @@
 #include <granary/metric.h>
 #include <granary/model.h>
 #include <granary/observe.h>
+#include <granary/policy.h>
+#include <granary/post.h>
 #include <granary/release.h>
 #include <granary/store.h>
 #include <granary/strategy.h>
+#include <granary/study.h>
 #include <granary/train.h>
 
 #endif

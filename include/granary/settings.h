@@ -20,7 +20,8 @@
  * Once released it never changes its meaning, for keys at their default are left out of the digest.
  * flags: REQUIRED; DECIDES: the key decides the model's bits, and is digested; CHANGEABLE: it does
  * not, and may differ between a run and its resumption; ABOVE, BELOW: `low`, `high` themselves are
- * not allowed. Bounds in capitals stand in src/config/defaults.c.
+ * not allowed; SECONDS: it may be written with a unit, 10m, 36h or 2d. Bounds in capitals stand in
+ * src/config/defaults.c.
  *
  * Interface: stable.
  */
@@ -428,7 +429,7 @@ enum gr_class_weights { GR_CLASS_WEIGHTS_WORDS(GR_VALUE) };
     X##_WHOLE(in, steps, "0", DECIDES, 0, 1000000000)                                              \
     /* A silo's training ends after the batch in which so much time has passed; 0: no limit.       \
      * Bits then depend on the machine. */                                                         \
-    X##_REAL(in, seconds, "0", DECIDES, 0, SECONDS_MAX)
+    X##_REAL(in, seconds, "0", SECONDS, 0, SECONDS_MAX)
 struct gr_train_config {
     GR_TRAIN_KEYS(GR_MEMBER, )
 };
@@ -464,14 +465,14 @@ enum gr_sampling { GR_SAMPLING_WORDS(GR_VALUE) };
     /* The fewest silos in a round's sum, or the run stops. */                                     \
     X##_WHOLE(in, quorum, "1", CHANGEABLE, 1, SILOS_MAX)                                           \
     /* For all silos to have trained, in seconds; silos that have not are late. */                 \
-    X##_REAL(in, deadline_s, "3600", ABOVE | CHANGEABLE, 0, SECONDS_MAX)                           \
+    X##_REAL(in, deadline_s, "3600", ABOVE | CHANGEABLE | SECONDS, 0, SECONDS_MAX)                 \
     /* For a rank to do its part in a sum or record. */                                            \
-    X##_REAL(in, collective_deadline_s, "60", ABOVE | CHANGEABLE, 0, SECONDS_MAX)                  \
+    X##_REAL(in, collective_deadline_s, "60", ABOVE | CHANGEABLE | SECONDS, 0, SECONDS_MAX)        \
     /* A rank that trains and gives no sign for so long is given up until it does; 0: only at      \
      * deadline_s. */                                                                              \
-    X##_REAL(in, heartbeat_s, "30", CHANGEABLE, 0, SECONDS_MAX)                                    \
+    X##_REAL(in, heartbeat_s, "30", CHANGEABLE | SECONDS, 0, SECONDS_MAX)                          \
     /* Before round 1: how long a rank may give no sign before the start is given up. */           \
-    X##_REAL(in, start_deadline_s, "600", ABOVE | CHANGEABLE, 0, SECONDS_MAX)                      \
+    X##_REAL(in, start_deadline_s, "600", ABOVE | CHANGEABLE | SECONDS, 0, SECONDS_MAX)            \
     /* Lost ranks are replaced by MPI_Comm_spawn. */                                               \
     X##_YES_NO(in, respawn, "false", CHANGEABLE)                                                   \
     /* The events.jsonl whose silos, round by round, take part. */                                 \
@@ -675,9 +676,9 @@ enum gr_fault_point { GR_FAULT_POINT_WORDS(GR_VALUE) };
     X##_WHOLE(in, round, NULL, REQUIRED | CHANGEABLE, 0, ROUNDS_MAX)                               \
     X##_ONE_OF(in, point, gr_fault_point, GR_FAULT_POINT_WORDS, "train", CHANGEABLE)               \
     /* kill and stop: strikes so long after the point. */                                          \
-    X##_REAL(in, after_s, "0", CHANGEABLE, 0, SECONDS_MAX)                                         \
+    X##_REAL(in, after_s, "0", CHANGEABLE | SECONDS, 0, SECONDS_MAX)                               \
     /* Of stop, delay and slow. */                                                                 \
-    X##_REAL(in, seconds, "0", CHANGEABLE, 0, SECONDS_MAX)
+    X##_REAL(in, seconds, "0", CHANGEABLE | SECONDS, 0, SECONDS_MAX)
 struct gr_fault_config {
     GR_FAULT_KEYS(GR_MEMBER, )
 };

@@ -198,6 +198,9 @@ gr_status gr_study_load(const char *path, struct gr_study **out) GR_CHECKED;
  * of its coordinator. Errors: as gr_study_read; GR_ERROR_WRITE.
  */
 gr_status gr_study_sign(const char *path, const struct gr_keys *keys) GR_CHECKED;
+/* Not collective. Whether a file has a section of that name ("study", "site"), by which studies and
+ * sites are told from configs; false of one that cannot be read as YAML. */
+bool gr_file_has_section(const char *path, const char *section);
 /* Not collective. Releases a study; NULL is accepted. */
 void gr_study_free(struct gr_study *study);
 /* Not collective. The party of that public key; n_parties: there is none. */

@@ -86,7 +86,8 @@ struct gr_option {
 
 enum {
     GR_COMMAND_MPI = 1,
-    GR_COMMAND_LONG = 2 /* a signal stops it in order, and what it prints is no result */
+    GR_COMMAND_LONG = 2, /* a signal stops it in order, and what it prints is no result */
+    GR_COMMAND_FILES = 4 /* files follow the word that is its first argument */
 };
 
 struct gr_command {
@@ -96,7 +97,7 @@ struct gr_command {
     const char *summary;
     const char *usage; /* its forms: lines */
     const struct gr_option *options;
-    const char *words; /* that its argument is one of; NULL: arguments are files */
+    const char *words; /* that its first argument is one of; NULL: arguments are files */
     const char *notes; /* lines behind the options in help: more of it, and examples */
 };
 extern const struct gr_command gr_commands[];
@@ -127,6 +128,9 @@ gr_status gr_command_report(struct gr_invocation *invocation);
 gr_status gr_command_predict(struct gr_invocation *invocation);
 gr_status gr_command_init(struct gr_invocation *invocation);
 gr_status gr_command_import(struct gr_invocation *invocation);
+gr_status gr_command_keygen(struct gr_invocation *invocation);
+gr_status gr_command_study(struct gr_invocation *invocation);
+gr_status gr_command_approve(struct gr_invocation *invocation);
 gr_status gr_command_completion(struct gr_invocation *invocation);
 gr_status gr_command_version(struct gr_invocation *invocation);
 
@@ -154,6 +158,16 @@ bool gr_is_yaml_name(const char *path);
  * GR_OK: nothing speaks against it. table: the argument behind it, or "". */
 gr_status gr_check_is_config(const char *path) GR_CHECKED;
 gr_status gr_check_is_model(const char *command, const char *path, const char *table) GR_CHECKED;
+
+/* ---- studies.c and command_releases.c -------------------------------------------------------- */
+
+/* A study for people: sites, keys, rounds, model, columns; nothing of what leaves. */
+void gr_print_study(const struct gr_study *study);
+/* `granary validate` of a study or a site, to standard output. */
+gr_status gr_validate_study(const char *path) GR_CHECKED;
+gr_status gr_validate_site(const char *path) GR_CHECKED;
+/* The releases of a config and its policy, as `granary releases` prints them. */
+void gr_print_releases(const struct gr_config *config);
 
 /* The path of this program, to be started again. */
 gr_status gr_own_program(char out[PATH_MAX]) GR_CHECKED;

@@ -90,7 +90,11 @@ static void write_bash_arguments(void) {
     printf("' ;;\n");
     for (size_t i = 0; i < gr_commands_n; i++)
         if (gr_commands[i].words)
-            printf("        %s) words='%s' ;;\n", gr_commands[i].name, gr_commands[i].words);
+            printf("        %s) %swords='%s' ;;\n", gr_commands[i].name,
+                   gr_commands[i].flags & GR_COMMAND_FILES
+                       ? "[ \"$COMP_CWORD\" = 2 ] || files=-f; [ -n \"$files\" ] || "
+                       : "",
+                   gr_commands[i].words);
     printf("        *) files=-f ;;\n");
 }
 
@@ -208,10 +212,10 @@ static void write_zsh_command(const struct gr_command *command) {
     for (const struct gr_option *option = command->options; option->name; option++)
         write_zsh_option(option);
     printf("            '--help[tells more]' \\\n");
-    if (command->words)
-        printf("            '1:name:(%s)'\n        ;;\n", command->words);
-    else
-        printf("            '*:file:_files'\n        ;;\n");
+    if (command->words) printf("            '1:name:(%s)'", command->words);
+    if (command->words && command->flags & GR_COMMAND_FILES) printf(" \\\n");
+    if (!command->words || command->flags & GR_COMMAND_FILES) printf("            '*:file:_files'");
+    printf("\n        ;;\n");
 }
 
 /*

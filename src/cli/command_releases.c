@@ -71,7 +71,7 @@ static void print_policy(const struct gr_config *config) {
            config->data.disclosure_threshold);
 }
 
-static void print_table(const struct gr_config *config) {
+void gr_print_releases(const struct gr_config *config) {
     size_t n;
     const struct gr_release_row *rows = gr_release_rows(&n);
     for (size_t i = 0; i < n; i++)
@@ -113,7 +113,7 @@ gr_status gr_command_releases(struct gr_invocation *invocation) {
     if (words.json)
         status = print_json(config);
     else
-        print_table(config);
+        gr_print_releases(config);
 out:
     gr_config_free(config);
     free(words.overrides.text);

@@ -143,6 +143,16 @@ out:
     return status;
 }
 
+/* A study or a site, which have no settings beside the file. */
+static gr_status validate_other(const struct validate_words *words,
+                                gr_status (*validate)(const char *path)) {
+    if (words->overrides.n > 0 || words->run_path || words->resolved)
+        return gr_fail(GR_ERROR_USAGE,
+                       "validate: %s is no config, expected no option; see `granary help validate`",
+                       words->config_path);
+    return validate(words->config_path);
+}
+
 /*
  * The words are read twice: --resolved needs no MPI, which therefore starts only behind the first
  * reading; optind is reset for the second.
@@ -150,9 +160,14 @@ out:
 gr_status gr_command_validate(struct gr_invocation *invocation) {
     struct validate_words words = {0};
     gr_status status = read_words(invocation, &words);
-    const bool resolved = words.resolved;
-    if (status == GR_OK && resolved) status = show_resolved(&words);
+    const bool study = status == GR_OK && gr_file_has_section(words.config_path, "study");
+    const bool site = status == GR_OK && !study && gr_file_has_section(words.config_path, "site");
+    const bool done = study || site || words.resolved;
+    if (study || site)
+        status = validate_other(&words, study ? gr_validate_study : gr_validate_site);
+    else if (status == GR_OK && words.resolved)
+        status = show_resolved(&words);
     free(words.overrides.text);
-    if (status != GR_OK || resolved) return status;
+    if (status != GR_OK || done) return status;
     return gr_run_with_mpi(examine, false, invocation);
 }

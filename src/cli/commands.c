@@ -105,6 +105,21 @@ static const struct gr_option validate_options[] = {
 static const struct gr_option releases_options[] = {
     SET, {.name = "json", .key = 'j', .help = "the table for a program"}, END};
 
+#define KEYS(help_)                                                                                \
+    { .name = "key", .key = 'k', .value = "DIR", .kind = GR_VALUE_FOLDER, .help = help_ }
+#define SITE_FILE(help_)                                                                           \
+    { .name = "site", .key = 's', .value = "SITE", .kind = GR_VALUE_FILE, .help = help_ }
+
+static const struct gr_option study_options[] = {
+    KEYS("of sign: the coordinator's folder of `granary keygen`"), END};
+
+static const struct gr_option approve_options[] = {
+    SITE_FILE("the site's file, whose policy is held against the study"),
+    {.name = "yes", .key = 'y', .help = "approves without asking"},
+    NAMED("number", 'n', "TEXT", "the number under which it is approved, for the record"),
+    NAMED("by", 'b', "TEXT", "who approves, for the record"),
+    END};
+
 static const struct gr_option inspect_options[] = {
     {.name = "digest",
      .key = 'd',
@@ -299,6 +314,45 @@ const struct gr_command gr_commands[] = {
      .notes = "example: granary import patients.csv --label died -o patients.h5\n"
               "example: granary import --features train-images-idx3-ubyte.gz \\\n"
               "             --labels train-labels-idx1-ubyte.gz -o train.h5\n"},
+    {.name = "keygen",
+     .run = gr_command_keygen,
+     .summary = "draw the keys of a coordinator or a site",
+     .usage = "usage: granary keygen DIR\n",
+     .options = no_options,
+     .notes =
+         "Writes DIR/secret.key (0600), which never leaves this machine, and DIR/public.key, a "
+         "word\n"
+         "for the study's file. Keys that are there are never replaced.\n"
+         "\n"
+         "example: granary keygen keys\n"},
+    {.name = "study",
+     .run = gr_command_study,
+     .flags = GR_COMMAND_FILES,
+     .summary = "sign or show the file of a study between institutions",
+     .usage = "usage: granary study sign STUDY --key DIR\n"
+              "       granary study show STUDY\n",
+     .options = study_options,
+     .words = "sign show",
+     .notes =
+         "sign writes STUDY.sig, by the coordinator's key; whoever edits STUDY afterwards has to "
+         "sign it\n"
+         "again, and sites have to approve it again. show tells its digest and whether it is "
+         "signed.\n"
+         "\n"
+         "example: granary study sign study.yaml --key keys\n"},
+    {.name = "approve",
+     .run = gr_command_approve,
+     .summary = "show a site what of it would leave for a study, and approve that",
+     .usage = "usage: granary approve STUDY --site SITE [--yes] [--number TEXT] [--by TEXT]\n",
+     .options = approve_options,
+     .notes =
+         "Shows the study, what would leave, and what the site's policy says; a study that the "
+         "policy\n"
+         "refuses cannot be approved (77). The digest is recorded, signed, in approvals.jsonl of "
+         "the\n"
+         "site's folder; `granary join` takes part in no other study.\n"
+         "\n"
+         "example: granary approve study.yaml --site site.yaml\n"},
     {.name = "completion",
      .run = gr_command_completion,
      .summary = "write what lets a shell complete commands and options",

@@ -80,12 +80,33 @@ static void join_list(char *const *list, unsigned n, char *out, size_t size) {
 
 /* ---- counts of silos and rows ---------------------------------------------------------------- */
 
+/* The fewest silos of which any so many are of at least `sites` sites: one more than the others of
+ * them can bring. */
+static uint32_t least_silos(const struct gr_study *study, uint32_t sites) {
+    uint32_t least = 1;
+    for (uint32_t p = 1; p < study->n_parties; p++) {
+        uint32_t larger = 0; /* sites that bring more, or as many and come first */
+        for (uint32_t q = 1; q < study->n_parties; q++)
+            larger += study->sites[q].n_silos > study->sites[p].n_silos ||
+                      (study->sites[q].n_silos == study->sites[p].n_silos && q < p);
+        if (larger + 1 < sites) least += study->sites[p].n_silos;
+    }
+    return least;
+}
+
+/* A site can take its own silos out of a sum: it is sites that have to be several. */
 static void check_minimum_silos(struct judgement *j) {
-    const uint32_t found = gr_policy_silos(j->config), least = j->policy->minimum_silos;
-    if (found < least)
+    const uint32_t found = gr_policy_silos(j->config), sites = j->policy->minimum_silos;
+    const uint32_t least = least_silos(j->study, sites);
+    if (sites >= j->study->n_parties)
+        refuse(j, "policy.minimum_silos", "found %u sites (study.sites of %s), allowed at least %u",
+               j->study->n_parties - 1, j->study->path, sites);
+    else if (found < least)
         refuse(j, "policy.minimum_silos",
-               "found %u (policy.minimum_silos of %s), allowed at least %u", found, j->study->path,
-               least);
+               "found %u (policy.minimum_silos of %s), allowed at least %u%s", found,
+               j->study->path, least,
+               least > sites ? ": fewer silos may be of fewer sites, which know their own part"
+                             : "");
 }
 
 static void check_threshold(struct judgement *j, const char *key, uint32_t least) {

@@ -69,6 +69,26 @@ static bool real_holds(const struct gr_node *node, const struct gr_setting *sett
            !(setting->flags & GR_SETTING_BELOW && value >= setting->real_high);
 }
 
+/* "36h" becomes the number of seconds; any other text stays as it is. */
+static gr_status spell_out(struct gr_node *node) {
+    static const struct {
+        char unit;
+        double seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    const size_t n = node->length;
+    char text[48], *end;
+    if (node->kind != GR_NODE_SCALAR || n < 2 || n >= sizeof text ||
+        strspn(node->text, "0123456789.") != n - 1)
+        return GR_OK;
+    const double value = strtod(node->text, &end);
+    for (size_t i = 0; end == node->text + n - 1 && i < sizeof units / sizeof *units; i++)
+        if (*end == units[i].unit) {
+            const int length = snprintf(text, sizeof text, "%.17g", value * units[i].seconds);
+            return gr_node_set_text(node, text, (size_t)length);
+        }
+    return GR_OK;
+}
+
 /* By case: "Adam" is refused, with the words that are allowed. */
 static bool name_holds(const struct gr_node *node, const cyaml_schema_value_t *schema) {
     for (uint32_t i = 0; i < schema->enumeration.count; i++)
@@ -345,6 +365,10 @@ static gr_status check_value(const struct tree_check *c, struct gr_node *node,
                              const char *path) {
     char found[128], allowed[ALLOWED_BYTES];
     bool nothing = gr_node_is_nothing(node);
+    if (setting->flags & GR_SETTING_SECONDS) {
+        gr_status status = spell_out(node);
+        if (status != GR_OK) return status;
+    }
     if (schema->type == CYAML_MAPPING && (node->kind == GR_NODE_SECTION || nothing)) {
         /* A section of which every line is commented out. */
         if (nothing) gr_node_clear(node);

@@ -16,6 +16,7 @@ enum {
     GR_SETTING_ABOVE = 2,      /* real: low itself is not allowed */
     GR_SETTING_BELOW = 4,      /* real: high itself is not allowed */
     GR_SETTING_CHANGEABLE = 8, /* does not decide the model's bits: left out of the digest */
+    GR_SETTING_SECONDS = 16,   /* real: may be written with a unit of time */
 };
 
 /* The most settings there are, and keys of a section with the one that ends them. */

@@ -83,9 +83,10 @@ void gr_setting_allowed(const cyaml_schema_value_t *schema, const struct gr_sett
                  (uintmax_t)setting->whole_high);
         break;
     case CYAML_FLOAT:
-        snprintf(out, size, "%g %s x %s %g", setting->real_low,
+        snprintf(out, size, "%g %s x %s %g%s", setting->real_low,
                  setting->flags & GR_SETTING_ABOVE ? "<" : "<=",
-                 setting->flags & GR_SETTING_BELOW ? "<" : "<=", setting->real_high);
+                 setting->flags & GR_SETTING_BELOW ? "<" : "<=", setting->real_high,
+                 setting->flags & GR_SETTING_SECONDS ? " seconds, or 10m, 36h, 2d" : "");
         break;
     case CYAML_ENUM:
         for (uint32_t i = 0; i < schema->enumeration.count; i++)

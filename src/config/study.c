@@ -343,6 +343,21 @@ out:
     return status;
 }
 
+/* What is wrong with the file is told by whoever reads it in earnest. */
+bool gr_file_has_section(const char *path, const char *section) {
+    struct gr_node *root = NULL;
+    char *text = NULL;
+    size_t length = 0;
+    bool found = false;
+    if (gr_file_read(path, GR_CONFIG_FILE_MAX, GR_ERROR_CONFIG, &text, &length) == GR_OK &&
+        gr_text_is_utf8(text, length) && gr_tree_parse(path, NULL, text, length, &root) == GR_OK &&
+        root->kind == GR_NODE_SECTION)
+        found = gr_node_child(root, section, strlen(section)) != NULL;
+    gr_node_free(root);
+    gr_free(text);
+    return found;
+}
+
 /* ---- the config of a run --------------------------------------------------------------------- */
 
 static gr_status set_text(struct gr_node *section, const char *key, const char *text) {

@@ -58,7 +58,7 @@ static inline const char *with_keys(const char *text) {
     "data: {source: csv, test_fraction: 0.2}\n"                                                    \
     "model: {type: logistic}\n"                                                                    \
     "train: {learning_rate: 0.05, batch_size: 16}\n"                                               \
-    "policy: {minimum_silos: 3}\n"
+    "policy: {minimum_silos: 4}\n"
 #define STUDY STUDY_HEAD STUDY_SCHEMA STUDY_CONFIG
 
 /* Of party 2; its name in messages is SCRATCH/site.yaml. */

@@ -209,7 +209,7 @@ static const struct {
     {"train: {learning_rate: 1, batch_size: 1, proximal_mu: -1}",
      "t.yaml:4: train.proximal_mu: found -1, allowed 0 <= x <= 1000"},
     {"train: {learning_rate: 1, batch_size: 1, seconds: -1}",
-     "t.yaml:4: train.seconds: found -1, allowed 0 <= x <= 1e+06"},
+     "t.yaml:4: train.seconds: found -1, allowed 0 <= x <= 1e+06 seconds, or 10m, 36h, 2d"},
     {"strategy: {name: krum}",
      "t.yaml:5: strategy.name: found \"krum\", allowed fedavg, fedavgm, fedsgd, fedprox, "
      "fedadagrad, fedadam, fedyogi, median, trimmed_mean, fednova or scaffold"},

@@ -624,6 +624,30 @@ START_TEST(test_locale) {
 }
 END_TEST
 
+/* A unit of time is another way to write a number of seconds, in whatever language. */
+START_TEST(test_units_of_time) {
+    static const struct {
+        const char *text;
+        double seconds; /* 0: it is refused */
+    } times[] = {{"36h", 129600}, {"2d", 172800}, {"10m", 600}, {"90s", 90},  {"1.5h", 5400},
+                 {"'2h'", 7200},  {"90", 90},     {"1e2", 100}, {"36x", 0},   {"h", 0},
+                 {"1h30m", 0},    {"-1h", 0},     {"1e3h", 0},  {"1.5.h", 0}, {"12d", 0},
+                 {"0m", 0},       {"36 h", 0},    {"0x10s", 0}, {"[1h]", 0},  {"1,5h", 0}};
+    char section[64];
+    for (size_t i = 0; i < COUNT(times); i++) {
+        struct gr_config *config = NULL;
+        snprintf(section, sizeof section, "round: {deadline_s: %s}", times[i].text);
+        gr_status status = parse_text(text_with(section), NULL, 0, &config);
+        ck_assert_msg((status == GR_OK) == (times[i].seconds > 0), "%s: %s", times[i].text,
+                      gr_message());
+        if (config) ck_assert_double_eq(config->round.deadline_s, times[i].seconds);
+        gr_config_free(config);
+    }
+    must_fail(text_with("train: {learning_rate: 1s, batch_size: 4}"), NULL, 0,
+              "t.yaml:4: train.learning_rate: found \"1s\", allowed 0 < x <= 1000");
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("config text");
     TCase *written = tcase_create("written");
@@ -632,6 +656,7 @@ int main(void) {
     tcase_add_test(written, test_stopping_is_digested);
     tcase_add_test(written, test_resolved);
     tcase_add_test(written, test_numbers_round_trip);
+    tcase_add_test(written, test_units_of_time);
     tcase_add_test(written, test_long_text_is_not_folded);
     tcase_add_test(written, test_text_round_trip);
     tcase_add_test(written, test_large_round_trip);

@@ -56,7 +56,7 @@ static const char *told(void) {
                             "model: {type: logistic}\n"                                            \
                             "train: {learning_rate: 0.05, batch_size: 16}\n"                       \
                             "evaluate: {per_silo: true}\n"                                         \
-                            "policy: {minimum_silos: 2, extremes: true, digits: 6}\n"
+                            "policy: {minimum_silos: 3, extremes: true, digits: 6}\n"
 
 static const struct {
     const char *key;
@@ -64,7 +64,11 @@ static const struct {
     const char *refused;
     const char *message;
 } keys[] = {
-    {"minimum_silos", "2", "3", "found 2 (policy.minimum_silos of s.yaml), allowed at least 3"},
+    /* One site brings two of the four silos. */
+    {"minimum_silos", "2", "3",
+     "found 3 (policy.minimum_silos of s.yaml), allowed at least 4: fewer silos may be of fewer "
+     "sites, which know their own part"},
+    {"minimum_silos", "1", "4", "found 3 sites (study.sites of s.yaml), allowed at least 4"},
     {"minimum_cell", "4", "5", "found 4 (data.disclosure_threshold of s.yaml), allowed at least 5"},
     {"disclosure_threshold", "4", "5",
      "found 4 (data.disclosure_threshold of s.yaml), allowed at least 5"},
@@ -192,8 +196,8 @@ START_TEST(all_broken_rules_are_told) {
     ck_assert_int_eq(gr_policy_check(study, site, noon, NULL), GR_ERROR_POLICY);
     ck_assert_str_eq(
         told(),
-        "site.yaml: policy.minimum_silos: found 2 (policy.minimum_silos of s.yaml), allowed at "
-        "least 3 (the default)\n"
+        "site.yaml: policy.minimum_silos: found 3 (policy.minimum_silos of s.yaml), allowed at "
+        "least 4: fewer silos may be of fewer sites, which know their own part (the default)\n"
         "site.yaml: policy.minimum_cell: found 4 (data.disclosure_threshold of s.yaml), allowed at "
         "least 10 (the default)\n"
         "site.yaml: policy.disclosure_threshold: found 4 (data.disclosure_threshold of s.yaml), "
@@ -212,12 +216,35 @@ START_TEST(all_broken_rules_are_told) {
 }
 END_TEST
 
-/* A study by granary's own defaults and minimum_silos 3 passes a site that says nothing. */
+/* A study by granary's own defaults and minimum_silos 4 passes a site that says nothing. */
 START_TEST(the_defaults_pass) {
     make_keys();
     struct gr_study *study = study_of(STUDY);
     struct gr_site *site = site_of(SITE);
     ck_assert_msg(gr_policy_check(study, site, noon, NULL) == GR_OK, "%s", gr_message());
+    gr_site_free(site);
+    gr_study_free(study);
+}
+END_TEST
+
+/* Of sites with a silo each, silos are sites. */
+START_TEST(sites_of_one_silo_are_counted) {
+    make_keys();
+    struct gr_study *study = study_of("study:\n"
+                                      "  name: x\n"
+                                      "  coordinator: @0\n"
+                                      "  sites: [{name: a, key: @1}, {name: b, key: @2}, {name: c, "
+                                      "key: @3}]\n" STUDY_SCHEMA "run: {rounds: 60}\n"
+                                      "data: {source: csv}\n"
+                                      "model: {type: logistic}\n"
+                                      "train: {learning_rate: 0.05, batch_size: 16}\n");
+    struct gr_site *site = site_of(SITE "policy: {minimum_silos: 2}\n");
+    MUST(gr_policy_check(study, site, noon, NULL));
+    gr_site_free(site);
+    site = site_of(SITE);
+    ck_assert_int_eq(gr_policy_check(study, site, noon, NULL), GR_ERROR_POLICY);
+    ck_assert_str_eq(told(), "site.yaml: policy.minimum_silos: found 2 (policy.minimum_silos of "
+                             "s.yaml), allowed at least 3 (the default)");
     gr_site_free(site);
     gr_study_free(study);
 }
@@ -420,6 +447,7 @@ int main(void) {
     tcase_add_test(tcase, the_study_is_the_one_that_was_looked_at);
     tcase_add_test(tcase, all_broken_rules_are_told);
     tcase_add_test(tcase, the_defaults_pass);
+    tcase_add_test(tcase, sites_of_one_silo_are_counted);
     tcase_add_test(tcase, a_message_has_an_end);
     tcase_add_test(tcase, columns_need_a_schema);
     tcase_add_test(tcase, an_approval_ends);

@@ -37,7 +37,7 @@ START_TEST(a_study_is_read) {
     ck_assert_uint_eq(study->sites[3].first_silo, 3);
     ck_assert_uint_eq(study->schema->columns_count, 3);
     ck_assert_uint_eq(study->config->data.silos, 4);
-    ck_assert_uint_eq(study->config->policy.minimum_silos, 3);
+    ck_assert_uint_eq(study->config->policy.minimum_silos, 4);
     ck_assert_str_eq(study->config->run.name, "heart-4");
     gr_digest_of(text, strlen(text), digest);
     ck_assert_mem_eq(study->digest, digest, sizeof digest);
@@ -380,7 +380,7 @@ static const char plain[] = "run: {rounds: 5}\n"
                             "  silo_tables: [{file: 1}, {file: 2}, {file: 3}, {file: 4}]\n"
                             "model: {type: logistic}\n"
                             "train: {learning_rate: 0.05, batch_size: 16}\n"
-                            "policy: {minimum_silos: 3}\n";
+                            "policy: {minimum_silos: 4}\n";
 
 START_TEST(all_parties_have_one_digest) {
     struct gr_config *config = NULL;

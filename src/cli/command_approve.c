@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * granary approve: shows a site's engineer what would leave, by the table that is enforced at run
+ * time, and what the site's policy says, and records a yes. Nothing of a table is read.
+ */
+#include "cli/command.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct approve_words {
+    const char *study, *site, *number, *by; /* borrowed; NULL: not given */
+    bool yes;
+};
+
+static gr_status read_words(struct gr_invocation *invocation, struct approve_words *words) {
+    int option;
+    while ((option = gr_next_option(invocation)) != -1) {
+        if (option == 's')
+            words->site = optarg;
+        else if (option == 'n')
+            words->number = optarg;
+        else if (option == 'b')
+            words->by = optarg;
+        else if (option == 'y')
+            words->yes = true;
+        else
+            return GR_ERROR_USAGE;
+    }
+    gr_status status = gr_only_argument(invocation, "STUDY", &words->study);
+    if (status == GR_OK && !words->site)
+        return gr_fail(GR_ERROR_USAGE,
+                       "approve: --site SITE is missing; see `granary help approve`");
+    const char *texts[] = {words->number, words->by};
+    for (size_t i = 0; status == GR_OK && i < 2; i++)
+        if (texts[i] && (strlen(texts[i]) > 256 || !gr_text_is_utf8(texts[i], strlen(texts[i]))))
+            status = gr_fail(GR_ERROR_USAGE,
+                             "approve: --%s: found more than 256 bytes or no UTF-8, "
+                             "expected a short text",
+                             i == 0 ? "number" : "by");
+    return status;
+}
+
+/* The site's own part, and the approvals that its file gives. */
+static void print_site(const struct gr_study *study, const struct gr_site *site, uint32_t party) {
+    const struct gr_site_config *s = site->settings;
+    printf("this site    %s (%s)\n", study->parties[party].name, site->path);
+    for (unsigned i = 0; i < s->approvals_count; i++)
+        printf("approval     %s%s%s%s%s\n", s->approvals[i].number,
+               s->approvals[i].by[0] ? ", by " : "", s->approvals[i].by,
+               s->approvals[i].until[0] ? ", until " : "", s->approvals[i].until);
+}
+
+/* False: nobody has said yes. *status: whether somebody could be asked. */
+static bool is_agreed(const struct approve_words *words, gr_status *status) {
+    char answer[16] = "";
+    *status = GR_OK;
+    if (words->yes) return true;
+    if (!isatty(STDIN_FILENO)) {
+        *status = gr_fail(GR_ERROR_USAGE,
+                          "approve: nobody can be asked on standard input; --yes approves what is "
+                          "shown above");
+        return false;
+    }
+    fputs("\nIs this approved? yes or no: ", stdout);
+    fflush(stdout);
+    if (!fgets(answer, sizeof answer, stdin)) return false;
+    answer[strcspn(answer, "\r\n")] = '\0';
+    return strcmp(answer, "yes") == 0;
+}
+
+static gr_status approve(const struct approve_words *words, const struct gr_study *study,
+                         const struct gr_site *site) {
+    gr_status status = gr_policy_check(study, site, (double)time(NULL), NULL);
+    if (status != GR_OK) return status;
+    printf("\n%s: the site's policy allows it\n", site->path);
+    status = gr_site_approved(study, site);
+    if (status != GR_ERROR_POLICY) {
+        if (status == GR_OK) puts("approved already");
+        return status;
+    }
+    if (!is_agreed(words, &status)) {
+        if (status == GR_OK) puts("not approved: nothing is recorded");
+        return status;
+    }
+    status = gr_site_approve(study, site, words->number, words->by);
+    if (status == GR_OK)
+        printf("approved: recorded in %s/approvals.jsonl\n", site->settings->site.directory);
+    return status;
+}
+
+gr_status gr_command_approve(struct gr_invocation *invocation) {
+    struct approve_words words = {0};
+    struct gr_study *study = NULL;
+    struct gr_site *site = NULL;
+    uint32_t party;
+    gr_status status;
+    GR_TRY(read_words(invocation, &words));
+    GR_TRY(gr_study_load(words.study, &study));
+    GR_TRY(gr_site_load(words.site, &site));
+    GR_TRY(gr_site_find(study, site, &party));
+    gr_print_study(study);
+    print_site(study, site, party);
+    printf("\nWhat would leave each site:\n\n");
+    gr_print_releases(study->config);
+    fflush(stdout);
+    status = approve(&words, study, site);
+out:
+    gr_site_free(site);
+    gr_study_free(study);
+    return status;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* granary study: signs a study's file, or shows it. */
+#include "cli/command.h"
+
+#include <string.h>
+#include <unistd.h>
+
+struct study_words {
+    const char *action, *path, *key; /* borrowed; key NULL: none was given */
+};
+
+static gr_status read_words(struct gr_invocation *invocation, struct study_words *words) {
+    char quoted[80];
+    int option;
+    while ((option = gr_next_option(invocation)) != -1) {
+        if (option != 'k') return GR_ERROR_USAGE;
+        words->key = optarg;
+    }
+    if (invocation->argc == optind)
+        return gr_fail(GR_ERROR_USAGE,
+                       "study: found nothing, expected sign or show; see `granary help study`");
+    words->action = invocation->argv[optind++];
+    if (strcmp(words->action, "sign") != 0 && strcmp(words->action, "show") != 0) {
+        gr_text_quote(words->action, strlen(words->action), quoted, sizeof quoted);
+        return gr_fail(GR_ERROR_USAGE,
+                       "study: found '%s', expected sign or show; see `granary help study`",
+                       quoted);
+    }
+    return gr_only_argument(invocation, "STUDY", &words->path);
+}
+
+static gr_status sign(const struct study_words *words) {
+    struct gr_keys *keys = NULL;
+    gr_status status;
+    if (!words->key)
+        return gr_fail(GR_ERROR_USAGE, "study: --key DIR is missing; see `granary help study`");
+    GR_TRY(gr_keys_read(words->key, &keys));
+    GR_TRY(gr_study_sign(words->path, keys));
+    printf("%s.sig: written; sites need both files\n", words->path);
+out:
+    gr_keys_free(keys);
+    return status;
+}
+
+/* A study that is not signed is shown as well, with a word about it: its author looks at it first.
+ * A signature that does not fit is an error behind what is shown. */
+static gr_status show(const struct study_words *words) {
+    struct gr_study *study = NULL, *again = NULL;
+    char *beside = NULL;
+    gr_status status;
+    GR_TRY(gr_text_format(&beside, "%s.sig", words->path));
+    GR_TRY(gr_study_read(words->path, &study));
+    gr_print_study(study);
+    if (access(beside, F_OK) != 0) {
+        puts("signature    none yet: `granary study sign` makes it");
+        goto out;
+    }
+    GR_TRY(gr_study_load(words->path, &again));
+    puts("signature    of the coordinator");
+out:
+    gr_study_free(again);
+    gr_study_free(study);
+    gr_free(beside);
+    return status;
+}
+
+gr_status gr_command_study(struct gr_invocation *invocation) {
+    struct study_words words = {0};
+    gr_status status = read_words(invocation, &words);
+    if (status != GR_OK) return status;
+    return strcmp(words.action, "sign") == 0 ? sign(&words) : show(&words);
+}
