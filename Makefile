@@ -240,6 +240,7 @@ DOC := $(DESTDIR)$(PREFIX)/share/doc/granary
 
 install: all manual
 	install -d $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS)
+	install -d $(DESTDIR)$(PREFIX)/share/granary/configs/study
 	install -d $(MAN)/man1 $(MAN)/man7 $(DOC) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	           $(DESTDIR)$(PREFIX)/include/granary $(DESTDIR)$(PREFIX)/share/granary/configs/schemas $(DESTDIR)$(PREFIX)/share/granary/jobs
 	install -m 755 $(COMMAND) $(DESTDIR)$(PREFIX)/bin/granary
@@ -250,6 +251,7 @@ install: all manual
 	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/granary/
 	install -m 644 $(wildcard configs/*.yaml) $(DESTDIR)$(PREFIX)/share/granary/configs/
 	install -m 644 $(wildcard configs/schemas/*.yaml) $(DESTDIR)$(PREFIX)/share/granary/configs/schemas/
+	install -m 644 $(wildcard configs/study/*.yaml) $(DESTDIR)$(PREFIX)/share/granary/configs/study/
 	install -m 755 $(wildcard jobs/make-*.sh) $(DESTDIR)$(PREFIX)/share/granary/jobs/
 	install -m 644 jobs/batch.sh $(wildcard jobs/*.sbatch) $(DESTDIR)$(PREFIX)/share/granary/jobs/
 	install -m 644 $(BUILD)/manual/man1/granary.1 $(MAN)/man1/

@@ -48,7 +48,7 @@ help strat|strategies
 completion z|zsh
 run -n |
 END
-    for command in train run init validate releases inspect evaluate report predict import version; do
+    for command in train run init validate releases inspect evaluate report predict import approve version; do
         lines+=("granary $command --") expected+=("$(completed "$command" -- | sort | xargs)")
     done
     timeout 300 zsh -f "$TESTS/system/zsh_complete.zsh" "${lines[@]}" >by-zsh
