@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The processor's peak: independent fused multiply-adds in registers, by the widest vectors that
- * our kernels may use (ONEDNN_MAX_CPU_ISA is obeyed), and products of AMX tiles of bfloat16.
+ * our kernels may use (ONEDNN_MAX_CPU_ISA is obeyed), pairs of bfloat16 by AVX-512 BF16, and
+ * products of AMX tiles of bfloat16.
  *
- *   bench_peak fma|amx
+ *   bench_peak fma|bfloat16|amx
  *
  * prints the instruction set and billions of multiply-adds per second of processor time on one
- * core, the largest of five runs; for amx a processor without it: nothing, and code 1.
+ * core, the largest of five runs; for a processor without bfloat16 or AMX: nothing, and code 1.
  */
 #include <granary/base.h>
 #include <model/instructions.h>
@@ -21,24 +22,28 @@
 
 enum { STEPS = 10000000, RUNS = 5 };
 
-/* Sums in flight: two units of latency 4 or 5 need ten, and a factor takes one register more. */
-#define CHAINS 12
-#define EACH   _Pragma("GCC unroll 12") for (int i = 0; i < CHAINS; i++)
+/* Sums in flight: two units of latency 4 or 5 need ten, and a factor takes one register more; pairs
+ * have a latency of 6, and more registers. */
+enum { CHAINS = 12, CHAINS_OF_PAIRS = 16 };
+#define EACH(n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
 /* One run, as multiply-adds; the sums are stored so that they are computed. */
-#define DEFINE_FMA(name, isa, vector, set, multiply_add, store)                                    \
+#define DEFINE_FMA(name, isa, chains, vector, set, multiply_add, store)                            \
     __attribute__((target(isa))) static double name(void) {                                        \
-        static float out[CHAINS * sizeof(vector) / sizeof(float)];                                 \
-        vector sum[CHAINS];                                                                        \
+        static float out[(chains) * sizeof(vector) / sizeof(float)];                               \
+        vector sum[chains];                                                                        \
         const vector factor = set(0.999f), term = set(0.001f);                                     \
-        EACH sum[i] = set((float)i);                                                               \
+        EACH(chains) sum[i] = set((float)i);                                                       \
         for (long step = 0; step < STEPS; step++)                                                  \
-            EACH sum[i] = multiply_add(sum[i], factor, term);                                      \
-        EACH store(out + i * (int)(sizeof(vector) / sizeof(float)), sum[i]);                       \
+            EACH(chains) sum[i] = multiply_add(sum[i], factor, term);                              \
+        EACH(chains) store(out + i * (int)(sizeof(vector) / sizeof(float)), sum[i]);               \
         return (double)STEPS * sizeof out / sizeof *out;                                           \
     }
-DEFINE_FMA(fma_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps)
-DEFINE_FMA(fma_avx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps)
+DEFINE_FMA(fma_avx2, "avx2,fma", CHAINS, __m256, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps)
+DEFINE_FMA(fma_avx512, "avx512f", CHAINS, __m512, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps)
+#define DOT(sum, x, y) _mm512_dpbf16_ps(sum, (__m512bh)(x), (__m512bh)(y))
+DEFINE_FMA(pairs, "avx512f,avx512bf16", CHAINS_OF_PAIRS, __m512, _mm512_set1_ps, DOT,
+           _mm512_storeu_ps)
 
 /* Four tiles of sums, two of either factor: 16 rows of 16 sums, of 16 pairs each. */
 __attribute__((target("amx-tile,amx-bf16"))) static double amx(void) {
@@ -90,21 +95,30 @@ static double peak(double (*run)(void)) {
     return most / 1e9;
 }
 
+/* The richest set of a kind comes first. */
+static const struct {
+    const char *kind, *name;
+    enum gr_instruction_set set;
+    double (*run)(void);
+    int products; /* per multiply-add that it counts */
+} kinds[] = {{"fma", "AVX-512", GR_USE_AVX512, fma_avx512, 1},
+             {"fma", "AVX2", GR_USE_FUSED_AVX2, fma_avx2, 1},
+             {"bfloat16", "AVX-512 BF16", GR_USE_BFLOAT16, pairs, 2},
+             {"amx", "AMX", GR_USE_AMX, amx, 1}};
+
 int main(int argc, char **argv) {
-    const bool tiles = argc == 2 && strcmp(argv[1], "amx") == 0;
-    if (argc != 2 || (!tiles && strcmp(argv[1], "fma") != 0)) {
-        fprintf(stderr, "usage: bench_peak fma|amx\n");
-        return GR_ERROR_USAGE;
+    bool known = false;
+    for (size_t i = 0; argc == 2 && i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(argv[1], kinds[i].kind) != 0) continue;
+        known = true;
+        if (!gr_instructions_allow(kinds[i].set)) continue;
+        if (kinds[i].set == GR_USE_AMX && !ask_for_tiles()) continue;
+        printf("%s %.1f\n", kinds[i].name, kinds[i].products * peak(kinds[i].run));
+        return 0;
     }
-    if (tiles && gr_instructions_allow(GR_USE_AMX) && ask_for_tiles())
-        printf("AMX %.1f\n", peak(amx));
-    else if (!tiles && gr_instructions_allow(GR_USE_AVX512))
-        printf("AVX-512 %.1f\n", peak(fma_avx512));
-    else if (!tiles && gr_instructions_allow(GR_USE_FUSED_AVX2))
-        printf("AVX2 %.1f\n", peak(fma_avx2));
-    else
-        return 1;
-    return 0;
+    if (known) return 1;
+    fprintf(stderr, "usage: bench_peak fma|bfloat16|amx\n");
+    return GR_ERROR_USAGE;
 }
 #else
 int main(void) {

@@ -91,7 +91,7 @@ line() {
         done
     done
     ours=$(middle "$WORK/ours.rate") work=$(multiply_adds "$model" "$what") limit=$FMA
-    [ "$compute" = float32 ] || limit=$AMX
+    [ "$compute" = float32 ] || limit=$BFLOAT16
     printf '%-34s %9s' "$label" "$(thousands "$ours")"
     awk "BEGIN {if ($work > 0 && $limit > 0) printf \" %5.2f\", $ours * $work / ($limit * 1e9); else printf \"     -\"}"
     for peer; do
@@ -158,8 +158,10 @@ table_forward() {
 print_tables() {
     local table isa
     read -r isa FMA < <("$PEAK" fma || echo "no fused multiply-adds 0")
-    read -r _ AMX < <("$PEAK" amx || echo "no 0")
-    echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $1: $isa, peak $FMA billion multiply-adds a second; AMX $([ "$AMX" = 0 ] && echo none || echo "$AMX")"
+    BFLOAT16=$("$PEAK" amx || "$PEAK" bfloat16 || echo none)
+    echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $1: $isa, peak $FMA billion multiply-adds a second; bfloat16 $BFLOAT16"
+    BFLOAT16=${BFLOAT16##* }
+    [ "$BFLOAT16" != none ] || BFLOAT16=0
     echo "columns: thousand samples a second, share of the peak | peer, its thousand samples a second, ratio (least to largest of $PAIRS pairs)"
     start_peer torch
     case $TABLES in *small*) start_peer sklearn ;; esac
