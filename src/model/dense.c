@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dense: out = activation(in weight + bias); products on our own tiles, or through oneDNN. */
+#include <model/dense.h>
 #include <model/elementwise.h>
 #include <model/inner_product.h>
 #include <model/network.h>
+#include <model/paired.h>
 #include <model/sparse.h>
 
 static gr_status shape(struct gr_layer *layer) {
@@ -30,6 +32,7 @@ static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     const struct gr_sparse_kernels *kernels = gr_sparse_kernels_of(model->tiles, layer->outputs);
     struct dense *dense;
     gr_status status = GR_OK;
+    if (model->pairs) layer->kind = &gr_layer_paired;
     if (model->compute != GR_COMPUTE_FLOAT32 || !kernels) goto out;
     GR_TRY(gr_allocate_zero(1, sizeof *dense, "a dense layer", &dense));
     dense->kernels = kernels;
@@ -181,16 +184,21 @@ static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
         };
         multiply(model, layer, &product, true);
     }
-    gr_column_sums(model->delta, n, layer->outputs, before ? before + layer->bias : NULL,
-                   model->pack);
-    gr_target_take(target, target->vector + layer->bias, model->pack, layer->outputs);
+    gr_dense_take_biases(model, layer, n, target);
     return GR_OK;
+}
+
+void gr_dense_take_biases(const struct gr_model *model, const struct gr_layer *layer, size_t n,
+                          const struct gr_target *target) {
+    gr_column_sums(model->delta, n, layer->outputs,
+                   target->before ? target->before + layer->bias : NULL, model->pack);
+    gr_target_take(target, target->vector + layer->bias, model->pack, layer->outputs);
 }
 
 /* A row's derivative is the outer product of what comes in and delta, and delta for the biases
  * (Goodfellow 2015). */
-static gr_status row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
-                           double *squares) {
+gr_status gr_dense_row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
+                             double *squares) {
     for (size_t i = 0; i < n; i++)
         squares[i] += (1 + gr_square_sum(layer->in + i * layer->inputs, layer->inputs)) *
                       gr_square_sum(model->delta + i * layer->outputs, layer->outputs);
@@ -203,5 +211,5 @@ const struct gr_layer_kind gr_layer_dense = {.shape = shape,
                                              .forward = forward,
                                              .backward_data = backward_data,
                                              .backward_weight = backward_weight,
-                                             .row_norms = row_norms,
+                                             .row_norms = gr_dense_row_norms,
                                              .release = release};

@@ -17,7 +17,7 @@ struct direct {
 
 /* More channels are better off in oneDNN's kernels, which put channels into their vectors. */
 bool gr_direct_fits(const struct gr_model *model, const struct gr_layer *layer) {
-    return model->compute == GR_COMPUTE_FLOAT32 && layer->first && layer->config.stride <= 1 &&
+    return gr_model_convolves(model) && layer->first && layer->config.stride <= 1 &&
            layer->from.channels <= GR_DIRECT_CHANNELS_MAX &&
            layer->to.channels % GR_DIRECT_LANES == 0 && gr_pool_merges(layer + 1);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inner_product: the products of dense layers through oneDNN, for number types that only it knows
- * how to run fast. float32 goes in and comes out; the conversion is inside.
+ * inner_product: the products of dense layers through oneDNN, for bfloat16 where it has AMX, or
+ * where our own tiles (paired.h) lack the instruction. float32 goes in and comes out; the
+ * conversion is inside.
  *
  * All pointers are to arrays in plain order with room for gr_inner_rows(n) rows; rows of `in` and
  * `delta` from n on are set to zero here.

@@ -63,7 +63,7 @@ void gr_product_blocks(const struct gr_product *product, const struct gr_blockin
                        float *sums, gr_block_function run, const void *context);
 
 /* Rows of a tile at most, and its widths. */
-enum { GR_TILE_ROWS_MAX = 8, GR_TILE_WIDTHS = 4, GR_TILE_TAIL = 8, GR_TILE_PACK = 16 };
+enum { GR_TILE_ROWS_MAX = 12, GR_TILE_WIDTHS = 4, GR_TILE_TAIL = 8, GR_TILE_PACK = 16 };
 
 /* Tiles side by side: the product with as many rows as the function is made for, n a multiple of
  * the width. */
@@ -92,6 +92,8 @@ const struct gr_tiles *const *gr_tiles_all(size_t *n);
 bool gr_tiles_supported(const struct gr_tiles *tiles);
 /* The best set that this processor, the environment and the other ranks allow. */
 const struct gr_tiles *gr_tiles_best(void);
+/* The tiles whose operands are pairs of bfloat16 (pairs.h); NULL where they may not run. */
+const struct gr_tiles *gr_tiles_bfloat16(void);
 
 /* pack: room for GR_BLOCK_SUMS + k * GR_TILE_PACK floats, 64-byte aligned: for sums, and for widths
  * that leave a remainder. */

@@ -5,7 +5,9 @@
  * parameters: the caller passes them to each call, and has one vector for all silos of a process.
  */
 #include <model/inner_product.h>
+#include <model/instructions.h>
 #include <model/network.h>
+#include <model/paired.h>
 
 #include <gsl/gsl_randist.h>
 #include <math.h>
@@ -40,6 +42,7 @@ static size_t larger(size_t a, size_t b) {
 struct extremes {
     size_t widest;                         /* outputs of any layer */
     size_t widest_dense, longest, derived; /* outputs and inputs of dense ones; tensors apart */
+    size_t left, right;                    /* operands in pairs */
 };
 
 static struct extremes find_extremes(const struct gr_model *model) {
@@ -51,6 +54,10 @@ static struct extremes find_extremes(const struct gr_model *model) {
         if (dense) most.widest_dense = larger(most.widest_dense, layer->outputs);
         if (dense) most.longest = larger(most.longest, layer->inputs);
         if (dense && l > 0) most.widest_dense = larger(most.widest_dense, layer->inputs);
+        if (dense && model->pairs) {
+            most.left = larger(most.left, gr_paired_left(layer, model->rows));
+            most.right = larger(most.right, gr_paired_right(layer, model->rows));
+        }
         /* Tables' derivatives are added where they go. */
         if (!layer->kind->check && (!dense || model->inner))
             most.derived = larger(most.derived, layer->n_weights);
@@ -84,8 +91,11 @@ static size_t lay_out(struct gr_model *model, float *workspace) {
     model->delta = cut(workspace, &used, rows, most.widest);
     model->delta_before = cut(workspace, &used, rows, most.widest);
     model->turned = cut(workspace, &used, most.widest_dense, rows_turned);
-    model->product = cut(workspace, &used, 1,
-                         larger(most.derived, model->inner ? 0 : most.widest_dense * rows_turned));
+    model->product = cut(
+        workspace, &used, 1,
+        larger(most.derived, model->inner || model->pairs ? 0 : most.widest_dense * rows_turned));
+    model->left = cut(workspace, &used, 1, most.left);
+    model->right = cut(workspace, &used, 1, most.right);
     model->pack =
         cut(workspace, &used, 1,
             GR_BLOCK_SUMS + GR_TILE_PACK * larger(most.longest, rows) + most.widest_dense);
@@ -273,6 +283,9 @@ gr_status gr_model_plan(const struct gr_model_config *config, const struct gr_ro
     model->compute = config->compute;
     model->batch_max = batch_max;
     model->tiles = gr_tiles_best();
+    /* oneDNN's products by AMX are faster still. */
+    if (config->compute == GR_COMPUTE_BFLOAT16 && !gr_instructions_allow(GR_USE_AMX))
+        model->pairs = gr_tiles_bfloat16();
     model->mean_weight = 1;
     GR_TRY(set_loss(model, config, classes));
     GR_TRY(set_row(model, row, &extent));
@@ -303,7 +316,7 @@ gr_status gr_model_furnish(struct gr_model *model) {
         return gr_fail(GR_ERROR_INTERNAL, "model: %zu rows of a batch, expected 1 to %d",
                        model->batch_max, GR_WIDTH_MAX);
     GR_TRY(prepare_layers(model));
-    if (model->compute == GR_COMPUTE_BFLOAT16)
+    if (model->compute == GR_COMPUTE_BFLOAT16 && !model->pairs)
         status = gr_model_use_inner(model, model->compute);
     else
         status = make_batch(model);

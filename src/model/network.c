@@ -6,6 +6,7 @@
  */
 #include <model/elementwise.h>
 #include <model/network.h>
+#include <model/paired.h>
 
 #include <math.h>
 #include <string.h>
@@ -83,15 +84,16 @@ out:
 /*
  * Rows of a batch of n that pass together: so many that they stay in the second cache, where each
  * layer's derivatives can go on from those of the rows before. Parameters that stay in no cache are
- * rather read once for all rows.
+ * rather read once for all rows. Pairs of rows stay together.
  */
 static size_t part_of(const struct gr_model *model, size_t n) {
-    enum { ROWS = 128, PARAMETERS = 1 << 20 };
-    const size_t parts = (n + ROWS - 1) / ROWS;
+    enum { ROWS = 128, PAIRED_ROWS = 256, PARAMETERS = 1 << 20 };
+    const size_t rows = model->pairs ? PAIRED_ROWS : ROWS, parts = (n + rows - 1) / rows;
     if (model->inner || model->layout.size > PARAMETERS) return n;
     for (size_t l = 0; l < model->n_layers; l++)
-        if (model->layers[l].kind != &gr_layer_dense) return n;
-    return (n + parts - 1) / parts;
+        if (model->layers[l].kind != (model->pairs ? &gr_layer_paired : &gr_layer_dense)) return n;
+    const size_t part = (n + parts - 1) / parts;
+    return model->pairs ? part + part % 2 : part;
 }
 
 /*

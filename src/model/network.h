@@ -33,9 +33,10 @@ struct gr_model {
     size_t n_layers;
     struct gr_layer *layers; /* owned */
     const struct gr_tiles *tiles;
-    struct gr_inner *inner; /* owned; dense products through oneDNN; NULL: tiles */
-    struct gr_dnnl dnnl;    /* for images; zeroed without */
-    gsl_rng *stream;        /* owned; of dropout; NULL without */
+    const struct gr_tiles *pairs; /* of dense products in bfloat16; NULL: none are on our own */
+    struct gr_inner *inner;       /* owned; dense products through oneDNN; NULL: tiles */
+    struct gr_dnnl dnnl;          /* for images; zeroed without */
+    gsl_rng *stream;              /* owned; of dropout; NULL without */
     /* A batch, and what comes of it; owned. */
     float *features; /* batch_max x inputs */
     int32_t *labels; /* batch_max */
@@ -52,8 +53,17 @@ struct gr_model {
     float *workspace;            /* owned; the pointers below and in layers point into it */
     float *delta, *delta_before; /* rows x widest layer: derivatives by a layer's outputs */
     float *turned, *product;     /* widest dense layer x rows that are turned at a time */
+    float *left, *right;         /* operands in pairs, where there are; paired.h */
     float *pack;                 /* for gr_multiply */
 };
+
+/*
+ * Whether convolutions may be on our own kernels, in float32: those of a bfloat16 model too where
+ * its dense layers are on our own, since they are faster than oneDNN's in bfloat16 without AMX.
+ */
+static inline bool gr_model_convolves(const struct gr_model *model) {
+    return model->compute == GR_COMPUTE_FLOAT32 || model->pairs;
+}
 
 /*
  * A model in two steps, so that what a file describes can be looked at before it takes memory:

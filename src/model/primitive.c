@@ -12,7 +12,7 @@ gr_status gr_dnnl_refused(const struct gr_dnnl *dnnl, dnnl_status_t code, const 
     if (code == dnnl_unimplemented && dnnl->type == dnnl_bf16)
         return gr_fail(GR_ERROR_CONFIG,
                        "model.compute: found bfloat16, which needs a processor with AVX-512 (fast "
-                       "with AMX); allowed here: float32");
+                       "with AVX-512 BF16 or AMX); allowed here: float32");
     return gr_fail(GR_ERROR_INTERNAL, "oneDNN: %s: status %d", what, (int)code);
 }
 

@@ -6,14 +6,47 @@
 #include <math.h>
 #include <string.h>
 
-void gr_reference_multiply(const struct gr_product *p, bool fused) {
+uint16_t gr_reference_round(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* The upper bits of a float; below the least normal number the processor sees zero. */
+static float widen(uint32_t half) {
+    const uint32_t bits = half << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return fpclassify(x) == FP_SUBNORMAL ? copysignf(0, x) : x;
+}
+
+static float add_flushed(float x, float y, float sum) {
+    const float made = fmaf(x, y, fpclassify(sum) == FP_SUBNORMAL ? copysignf(0, sum) : sum);
+    return fpclassify(made) == FP_SUBNORMAL ? copysignf(0, made) : made;
+}
+
+static float add_pair(float x, float y, float sum) {
+    uint32_t a, b;
+    memcpy(&a, &x, sizeof a);
+    memcpy(&b, &y, sizeof b);
+    sum = add_flushed(widen(a >> 16), widen(b >> 16), sum);
+    return add_flushed(widen(a & 0xffff), widen(b & 0xffff), sum);
+}
+
+static float add_product(float x, float y, float sum, enum gr_arithmetic arithmetic) {
+    if (arithmetic == GR_ARITHMETIC_PAIRED) return add_pair(x, y, sum);
+    return arithmetic == GR_ARITHMETIC_FUSED ? fmaf(x, y, sum) : sum + x * y;
+}
+
+void gr_reference_multiply(const struct gr_product *p, enum gr_arithmetic arithmetic) {
+    const bool fused = arithmetic != GR_ARITHMETIC_PLAIN;
     for (size_t i = 0; i < p->m; i++)
         for (size_t j = 0; j < p->n; j++) {
             float *c = &p->c[i * p->c_row + j];
             float sum = p->from ? p->from[i * p->from_row + j] : 0;
             for (size_t l = 0; l < p->k; l++) {
                 const float x = p->a[i * p->a_row + l * p->a_step], y = p->b[l * p->b_row + j];
-                sum = fused ? fmaf(x, y, sum) : sum + x * y;
+                sum = add_product(x, y, sum, arithmetic);
             }
             if (p->finish == GR_FINISH_STEP)
                 *c += fused ? fmaf(-p->decay, *c, sum) : sum - p->decay * *c;

@@ -10,8 +10,15 @@
 #include <model/kernels.h>
 #include <model/layer.h>
 
-/* gr_multiply; fused: with fused multiply-adds, as processors that have them do. */
-void gr_reference_multiply(const struct gr_product *product, bool fused);
+/* What a step of the inner index adds to a sum: a product, rounded apart or fused as by processors
+ * that can; or two of bfloat16, see pairs.h. */
+enum gr_arithmetic { GR_ARITHMETIC_PLAIN, GR_ARITHMETIC_FUSED, GR_ARITHMETIC_PAIRED };
+
+/* gr_multiply. */
+void gr_reference_multiply(const struct gr_product *product, enum gr_arithmetic arithmetic);
+
+/* x rounded to the nearest bfloat16, of two equally near ones to the even one; its 16 bits. */
+uint16_t gr_reference_round(float x);
 
 /* The activation and its derivative, in double. */
 double gr_reference_activate(enum gr_activation activation, double x);

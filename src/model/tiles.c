@@ -25,6 +25,11 @@ typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
 #define FUSED_16(factor, row, sum)                                                                 \
     ((vector16)_mm512_fmadd_ps(_mm512_set1_ps(factor), (__m512)(row), (__m512)(sum)))
 #define PLAIN(factor, row, sum) ((sum) + (factor) * (row))
+/* The same of pairs of bfloat16, see pairs.h. */
+#define PAIRED_8(factor, row, sum)                                                                 \
+    ((vector8)_mm256_dpbf16_ps((__m256)(sum), (__m256bh)(row), (__m256bh)_mm256_set1_ps(factor)))
+#define PAIRED_16(factor, row, sum)                                                                \
+    ((vector16)_mm512_dpbf16_ps((__m512)(sum), (__m512bh)(row), (__m512bh)_mm512_set1_ps(factor)))
 
 /* By masking, so that a NaN stays a NaN. */
 #define RELU(x) ((__typeof__(x))((__typeof__((x) <= 0.0f))(x) & ~((x) <= 0.0f)))
@@ -40,7 +45,7 @@ typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
  * of a tile are constants, so that its sums stay in registers; what the product says is read
  * before the first store, which might alias it.
  */
-#define DEFINE_TILE(name, isa, vector, add, rows, columns)                                         \
+#define DEFINE_TILE(name, isa, vector, add, fused, rows, columns)                                  \
     isa static void name(const struct gr_product *product) {                                       \
         enum { LANES = sizeof(vector) / sizeof(float), WIDTH = LANES * (columns) };                \
         const struct gr_product p = *product;                                                      \
@@ -62,7 +67,8 @@ typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
                 }                                                                                  \
             }                                                                                      \
             if (p.finish == GR_FINISH_STEP && p.decay != 0.0f) EACH(i, rows)                       \
-            EACH(j, columns) sum[i][j] = add(-p.decay, AT(vector, c, i * p.c_row, j), sum[i][j]);  \
+            EACH(j, columns)                                                                       \
+            sum[i][j] = fused(-p.decay, AT(vector, c, i * p.c_row, j), sum[i][j]);                 \
             if (p.finish == GR_FINISH_STEP)                                                        \
                 EACH(i, rows) EACH(j, columns) AT(vector, c, i *p.c_row, j) += sum[i][j];          \
             else if (p.finish == GR_FINISH_RELU)                                                   \
@@ -72,33 +78,45 @@ typedef float vector16 __attribute__((vector_size(64), aligned(4), may_alias));
         }                                                                                          \
     }
 
-#define DEFINE_TO_4(name, isa, vector, add, columns)                                               \
-    DEFINE_TILE(name##_1, isa, vector, add, 1, columns)                                            \
-    DEFINE_TILE(name##_2, isa, vector, add, 2, columns)                                            \
-    DEFINE_TILE(name##_3, isa, vector, add, 3, columns)                                            \
-    DEFINE_TILE(name##_4, isa, vector, add, 4, columns)
-#define DEFINE_TO_6(name, isa, vector, add, columns)                                               \
-    DEFINE_TO_4(name, isa, vector, add, columns)                                                   \
-    DEFINE_TILE(name##_5, isa, vector, add, 5, columns)                                            \
-    DEFINE_TILE(name##_6, isa, vector, add, 6, columns)
-#define DEFINE_TO_8(name, isa, vector, add, columns)                                               \
-    DEFINE_TO_6(name, isa, vector, add, columns)                                                   \
-    DEFINE_TILE(name##_7, isa, vector, add, 7, columns)                                            \
-    DEFINE_TILE(name##_8, isa, vector, add, 8, columns)
-#define LIST_4(name) name##_1, name##_2, name##_3, name##_4
-#define LIST_6(name) LIST_4(name), name##_5, name##_6
-#define LIST_8(name) LIST_6(name), name##_7, name##_8
+#define DEFINE_TO_4(name, isa, vector, add, fused, columns)                                        \
+    DEFINE_TILE(name##_1, isa, vector, add, fused, 1, columns)                                     \
+    DEFINE_TILE(name##_2, isa, vector, add, fused, 2, columns)                                     \
+    DEFINE_TILE(name##_3, isa, vector, add, fused, 3, columns)                                     \
+    DEFINE_TILE(name##_4, isa, vector, add, fused, 4, columns)
+#define DEFINE_TO_6(name, isa, vector, add, fused, columns)                                        \
+    DEFINE_TO_4(name, isa, vector, add, fused, columns)                                            \
+    DEFINE_TILE(name##_5, isa, vector, add, fused, 5, columns)                                     \
+    DEFINE_TILE(name##_6, isa, vector, add, fused, 6, columns)
+#define DEFINE_TO_8(name, isa, vector, add, fused, columns)                                        \
+    DEFINE_TO_6(name, isa, vector, add, fused, columns)                                            \
+    DEFINE_TILE(name##_7, isa, vector, add, fused, 7, columns)                                     \
+    DEFINE_TILE(name##_8, isa, vector, add, fused, 8, columns)
+#define DEFINE_TO_12(name, isa, vector, add, fused, columns)                                       \
+    DEFINE_TO_8(name, isa, vector, add, fused, columns)                                            \
+    DEFINE_TILE(name##_9, isa, vector, add, fused, 9, columns)                                     \
+    DEFINE_TILE(name##_10, isa, vector, add, fused, 10, columns)                                   \
+    DEFINE_TILE(name##_11, isa, vector, add, fused, 11, columns)                                   \
+    DEFINE_TILE(name##_12, isa, vector, add, fused, 12, columns)
+#define LIST_4(name)  name##_1, name##_2, name##_3, name##_4
+#define LIST_6(name)  LIST_4(name), name##_5, name##_6
+#define LIST_8(name)  LIST_6(name), name##_7, name##_8
+#define LIST_12(name) LIST_8(name), name##_9, name##_10, name##_11, name##_12
 
 #if defined(__x86_64__)
 #define AVX2   __attribute__((target("avx2,fma")))
 #define AVX512 __attribute__((target("avx512f,avx2,fma")))
-DEFINE_TO_4(avx2_24, AVX2, vector8, FUSED_8, 3)
-DEFINE_TO_6(avx2_16, AVX2, vector8, FUSED_8, 2)
-DEFINE_TO_8(avx2_8, AVX2, vector8, FUSED_8, 1)
-DEFINE_TO_8(avx512_48, AVX512, vector16, FUSED_16, 3)
-DEFINE_TO_8(avx512_32, AVX512, vector16, FUSED_16, 2)
-DEFINE_TO_8(avx512_16, AVX512, vector16, FUSED_16, 1)
-DEFINE_TO_8(avx512_8, AVX512, vector8, FUSED_8, 1)
+#define PAIRED __attribute__((target("avx512f,avx512vl,avx512bf16,avx2,fma")))
+DEFINE_TO_4(avx2_24, AVX2, vector8, FUSED_8, FUSED_8, 3)
+DEFINE_TO_6(avx2_16, AVX2, vector8, FUSED_8, FUSED_8, 2)
+DEFINE_TO_8(avx2_8, AVX2, vector8, FUSED_8, FUSED_8, 1)
+DEFINE_TO_8(avx512_48, AVX512, vector16, FUSED_16, FUSED_16, 3)
+DEFINE_TO_8(avx512_32, AVX512, vector16, FUSED_16, FUSED_16, 2)
+DEFINE_TO_8(avx512_16, AVX512, vector16, FUSED_16, FUSED_16, 1)
+DEFINE_TO_8(avx512_8, AVX512, vector8, FUSED_8, FUSED_8, 1)
+DEFINE_TO_8(paired_48, PAIRED, vector16, PAIRED_16, FUSED_16, 3)
+DEFINE_TO_8(paired_32, PAIRED, vector16, PAIRED_16, FUSED_16, 2)
+DEFINE_TO_12(paired_16, PAIRED, vector16, PAIRED_16, FUSED_16, 1)
+DEFINE_TO_12(paired_8, PAIRED, vector8, PAIRED_8, FUSED_8, 1)
 
 static const struct gr_tiles avx2 = {
     "avx2",
@@ -110,10 +128,16 @@ static const struct gr_tiles avx512 = {"avx512",
                                         {32, 8, {LIST_8(avx512_32)}},
                                         {16, 8, {LIST_8(avx512_16)}},
                                         {8, 8, {LIST_8(avx512_8)}}}};
+static const struct gr_tiles paired = {"bfloat16",
+                                       GR_VECTORS_AVX512,
+                                       {{48, 8, {LIST_8(paired_48)}},
+                                        {32, 8, {LIST_8(paired_32)}},
+                                        {16, 12, {LIST_12(paired_16)}},
+                                        {8, 12, {LIST_12(paired_8)}}}};
 #endif
 
 /* Any processor: what the compiler makes of it without being told more. */
-DEFINE_TO_4(portable_8, , vector8, PLAIN, 1)
+DEFINE_TO_4(portable_8, , vector8, PLAIN, PLAIN, 1)
 static const struct gr_tiles portable = {
     "portable", GR_VECTORS_PORTABLE, {[GR_TILE_WIDTHS - 1] = {8, 4, {LIST_4(portable_8)}}}};
 
@@ -147,4 +171,11 @@ const struct gr_tiles *gr_tiles_best(void) {
     if (gr_instructions_allow(GR_USE_FUSED_AVX2)) return &avx2;
 #endif
     return &portable;
+}
+
+const struct gr_tiles *gr_tiles_bfloat16(void) {
+#if defined(__x86_64__)
+    if (gr_instructions_allow(GR_USE_BFLOAT16)) return &paired;
+#endif
+    return NULL;
 }

@@ -28,10 +28,9 @@ struct winograd {
 /* Minimal filtering is of stride 1, and channels go by whole vectors. */
 bool gr_winograd_fits(const struct gr_model *model, const struct gr_layer *layer) {
     const size_t kernel = layer->config.kernel, lanes = GR_WINOGRAD_LANES;
-    return model->compute == GR_COMPUTE_FLOAT32 && (kernel == 5 || kernel == 3) &&
-           layer->config.stride <= 1 && layer->from.channels % lanes == 0 &&
-           layer->to.channels % lanes == 0 && layer->from.height > kernel &&
-           layer->from.width > kernel;
+    return gr_model_convolves(model) && (kernel == 5 || kernel == 3) && layer->config.stride <= 1 &&
+           layer->from.channels % lanes == 0 && layer->to.channels % lanes == 0 &&
+           layer->from.height > kernel && layer->from.width > kernel;
 }
 
 /* ---- making ------------------------------------------------------------------------------- */

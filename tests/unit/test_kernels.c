@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Kernels of src/model against their naive references. Products must have the reference's bits:
- * each element is one chain of multiply-adds. Activations are compared with double arithmetic.
+ * each element is one chain of multiply-adds, of bfloat16 as Intel's manual defines vdpbf16ps.
+ * Activations are compared with double arithmetic.
  */
 #include <check.h>
 #include <math.h>
 #include <model/elementwise.h>
 #include <model/instructions.h>
+#include <model/pairs.h>
 #include <model/reference.h>
 #include <model/sparse.h>
 #include <stdlib.h>
@@ -62,8 +64,8 @@ static void start_from(struct gr_product *p, enum start start) {
     p->from_row = start == SAME ? p->c_row : 0;
 }
 
-static void check_product(const struct gr_tiles *tiles, bool fused, struct gr_product p,
-                          enum start start) {
+static void check_product(const struct gr_tiles *tiles, enum gr_arithmetic arithmetic,
+                          struct gr_product p, enum start start) {
     const size_t used = p.m * p.c_row + 64;
     fill(c, used, 4);
     memcpy(expected, c, used * sizeof *c);
@@ -72,7 +74,7 @@ static void check_product(const struct gr_tiles *tiles, bool fused, struct gr_pr
     gr_multiply(tiles, &p, pack);
     p.c = expected;
     start_from(&p, start);
-    gr_reference_multiply(&p, fused);
+    gr_reference_multiply(&p, arithmetic);
     /* With the room between and behind the rows, which must not be touched. */
     size_t i = 0;
     while (i < used && c[i] == expected[i])
@@ -84,8 +86,8 @@ static void check_product(const struct gr_tiles *tiles, bool fused, struct gr_pr
 }
 
 /* The product plain and with a transposed, with each start and finish in turn. */
-static void check_shape(const struct gr_tiles *tiles, bool fused, size_t m, size_t n, size_t k,
-                        unsigned variant) {
+static void check_shape(const struct gr_tiles *tiles, enum gr_arithmetic arithmetic, size_t m,
+                        size_t n, size_t k, unsigned variant) {
     static const struct {
         enum start start;
         enum gr_product_finish finish;
@@ -105,12 +107,12 @@ static void check_shape(const struct gr_tiles *tiles, bool fused, size_t m, size
                            .c_row = n,
                            .finish = ways[way].finish,
                            .decay = ways[way].decay};
-    check_product(tiles, fused, p, ways[way].start);
+    check_product(tiles, arithmetic, p, ways[way].start);
     p.a_row = 1;
     p.a_step = m;
     p.b_row = n + 3;
     p.c_row = n + 5;
-    check_product(tiles, fused, p, ways[way].start);
+    check_product(tiles, arithmetic, p, ways[way].start);
 }
 
 /* ---- sparse products ------------------------------------------------------------------------ */
@@ -139,7 +141,7 @@ static void check_sparse(const struct gr_sparse_kernels *kernels, struct gr_prod
     gr_sparse_multiply(kernels, &p, masks, pack);
     p.c = expected;
     start_from(&p, start);
-    gr_reference_multiply(&p, true);
+    gr_reference_multiply(&p, GR_ARITHMETIC_FUSED);
     for (size_t i = 0; i < used; i++)
         if (c[i] != expected[i])
             ck_abort_msg("%zu x %zu x %zu start %d finish %d: element %zu,%zu is %a, expected %a",
@@ -242,25 +244,108 @@ START_TEST(test_environment_limits) {
 }
 END_TEST
 
-START_TEST(test_products) {
-    size_t n_sets;
-    const struct gr_tiles *const *sets = gr_tiles_all(&n_sets);
-    const struct gr_tiles *tiles = sets[(size_t)_i];
+static void check_shapes(const struct gr_tiles *tiles, enum gr_arithmetic arithmetic) {
     unsigned variant = 0;
-    if (!gr_tiles_supported(tiles)) return;
-    const bool fused = fuses(tiles);
     for (size_t m = 0; m < N_SIZES; m++)
         for (size_t n = 0; n < N_SIZES; n++)
             for (size_t k = 0; k < N_SIZES; k++)
                 if (sizes[m] * sizes[n] * sizes[k] <= 64 * 200 * 33)
-                    check_shape(tiles, fused, sizes[m], sizes[n], sizes[k], variant++);
+                    check_shape(tiles, arithmetic, sizes[m], sizes[n], sizes[k], variant++);
     for (unsigned way = 0; way < 6; way++) {
-        check_shape(tiles, fused, 32, 200, 784, way);
-        check_shape(tiles, fused, 784, 200, 17, way);
-        check_shape(tiles, fused, 3, 10, 784, way);
+        check_shape(tiles, arithmetic, 32, 200, 784, way);
+        check_shape(tiles, arithmetic, 784, 200, 17, way);
+        check_shape(tiles, arithmetic, 3, 10, 784, way);
         /* Several blocks of rows, of columns beside which sums are kept, of the inner index. */
-        check_shape(tiles, fused, 197, 250, 300, way);
+        check_shape(tiles, arithmetic, 197, 250, 300, way);
     }
+}
+
+START_TEST(test_products) {
+    size_t n_sets;
+    const struct gr_tiles *const *sets = gr_tiles_all(&n_sets);
+    const struct gr_tiles *tiles = sets[(size_t)_i];
+    if (!gr_tiles_supported(tiles)) return;
+    check_shapes(tiles, fuses(tiles) ? GR_ARITHMETIC_FUSED : GR_ARITHMETIC_PLAIN);
+}
+END_TEST
+
+/* ---- pairs of bfloat16 ---------------------------------------------------------------------- */
+
+static float pair_of(float first, float second) {
+    const uint32_t bits = (uint32_t)gr_reference_round(second) << 16 | gr_reference_round(first);
+    float pair;
+    memcpy(&pair, &bits, sizeof pair);
+    return pair;
+}
+
+/* Numbers of all sizes, so that sums lose bits, and some vanish below 2^-126 as factors or as
+ * products. */
+static void fill_pairs(float *pairs, size_t n, unsigned seed) {
+    srand(seed);
+    for (size_t i = 0; i < n; i++) {
+        float of[2];
+        for (size_t j = 0; j < 2; j++)
+            of[j] = ldexpf((float)(rand() % 2001 - 1000),
+                           rand() % 9 > 0 ? -rand() % 20 : -60 - rand() % 80);
+        pairs[i] = pair_of(of[0], of[1]);
+    }
+}
+
+START_TEST(test_paired_products) {
+    const struct gr_tiles *tiles = gr_tiles_bfloat16();
+    if (!tiles) return;
+    fill_pairs(a, ROOM, 6);
+    fill_pairs(b, ROOM, 7);
+    check_shapes(tiles, GR_ARITHMETIC_PAIRED);
+}
+END_TEST
+
+/* Rows and columns that end within vectors and pairs; x[rows, columns] is a. */
+static void check_pairs(size_t rows, size_t columns) {
+    const size_t along = (columns + 1) / 2, below = gr_pairs_row(columns),
+                 turned = gr_pairs_row(rows);
+    size_t wrong = 0;
+    gr_pairs_along(a, rows, columns, c);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < along; j++) {
+            const float *x = a + i * columns + 2 * j;
+            expected[i * along + j] = pair_of(x[0], 2 * j + 1 < columns ? x[1] : 0);
+        }
+    ck_assert_mem_eq(c, expected, rows * along * sizeof *c);
+    gr_pairs_turned(a, rows, columns, c);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < along; j++)
+            wrong += memcmp(&c[j * turned + i], &expected[i * along + j], sizeof *c) != 0;
+    gr_pairs_between(a, rows, columns, c);
+    for (size_t i = 0; i < rows; i += 2)
+        for (size_t j = 0; j < columns; j++) {
+            const float *x = a + i * columns + j;
+            const float pair = pair_of(x[0], i + 1 < rows ? x[columns] : 0);
+            wrong += memcmp(&c[i / 2 * below + j], &pair, sizeof pair) != 0;
+        }
+    ck_assert_uint_eq(wrong, 0);
+}
+
+/* Ties, and the largest numbers, which are rounded to infinity. Nothing is written behind. */
+START_TEST(test_pairs) {
+    static const float edges[] = {0x1.01p0f, 0x1.03p0f, 0x1.010002p0f, -0x1.01p0f, 0x1.fffffep127f};
+    static const uint16_t rounded[] = {0x3f80, 0x3f82, 0x3f81, 0xbf80, 0x7f80};
+    if (!gr_tiles_bfloat16()) return;
+    for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
+        ck_assert_uint_eq(gr_reference_round(edges[i]), rounded[i]);
+        a[3 * i] = edges[i];
+    }
+    for (size_t i = 0; i < N_SIZES; i++)
+        for (size_t j = 0; j < N_SIZES; j++)
+            check_pairs(sizes[i], sizes[j]);
+    c[7 * 7] = 1;
+    gr_pairs_along(a, 7, 13, c);
+    ck_assert(c[7 * 7] == 1);
+    c[7 * 32] = 1;
+    gr_pairs_between(a, 13, 31, c);
+    ck_assert(c[7 * 32] == 1);
+    gr_pairs_turned(a, 31, 13, c);
+    ck_assert(c[7 * 32] == 1);
 }
 END_TEST
 
@@ -372,6 +457,8 @@ int main(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, test_products, 0, (int)n_sets);
+    tcase_add_test(tests, test_paired_products);
+    tcase_add_test(tests, test_pairs);
     tcase_add_loop_test(tests, test_sparse_products, 0, (int)n_sets);
     tcase_add_loop_test(tests, test_sparse_widths, 0, (int)n_sets);
     tcase_add_test(tests, test_environment_limits);
