@@ -221,6 +221,34 @@ void gr_post_disown(struct gr_post *post, struct gr_carrier *carrier,
     gr_free(letter);
 }
 
+/* The carrier has lost a letter, or its file was damaged beyond repair; no one has it any more. */
+static gr_status give_up(struct gr_post *post, uint32_t party) {
+    struct gr_post_peer *peer = &post->peers[party];
+    struct gr_letter_head head = {.label = {.from = party, .counter = peer->now.taken}};
+    gr_post_say(post,
+                "%s: letter %llu of its session has not come for %.0f s, though later ones have; "
+                "a new session is begun",
+                gr_post_name(post, party), (unsigned long long)peer->now.taken + 1, post->gap_s);
+    if (post->options.who.me != 0) {
+        peer->now.waits_s = gr_clock_seconds();
+        return gr_post_renew(post);
+    }
+    memcpy(head.label.session, peer->now.id, GR_SESSION_BYTES);
+    gr_post_disown(post, peer->carrier, &head);
+    gr_post_session_end(post, &peer->now);
+    return GR_OK;
+}
+
+gr_status gr_post_heal(struct gr_post *post, double now) {
+    gr_status status = GR_OK;
+    for (uint32_t p = 0; p < post->options.who.n_parties; p++) {
+        const struct gr_post_session *session = &post->peers[p].now;
+        if (session->waits_s > 0 && now - session->waits_s > post->gap_s) GR_TRY(give_up(post, p));
+    }
+out:
+    return status;
+}
+
 /* The HELLO of a session that is new here: its WELCOME, to be sent as often as it is asked for. */
 static gr_status open_hello(struct gr_post *post, const struct gr_letter *letter, uint32_t party,
                             const unsigned char *id) {

@@ -64,6 +64,7 @@ static gr_status take_in_order(struct gr_post *post, struct gr_carrier *carrier,
     if (carrier) peer->carrier = carrier;
     if (now->taken == now->receipted) now->owed_s = gr_clock_seconds();
     now->taken++;
+    now->waits_s = now->n_early > 0 ? gr_clock_seconds() : 0;
     now->owed_bytes += letter->n;
     peer->heard_s = gr_clock_seconds();
     confirm(post, party, head->acknowledged);
@@ -118,6 +119,7 @@ static void keep(struct gr_post *post, uint32_t party, struct gr_letter *letter)
     } else {
         *place = letter;
         post->early_bytes += letter->n;
+        if (now->n_early++ == 0) now->waits_s = gr_clock_seconds();
     }
 }
 
@@ -157,6 +159,7 @@ gr_status gr_post_take_early(struct gr_post *post, struct gr_post_message *out) 
             if (!letter) break;
             *place = NULL;
             post->early_bytes -= letter->n;
+            now->n_early--;
             const struct gr_letter_head head = gr_letter_read_head(letter->bytes);
             const uint64_t before = now->taken;
             status = take_in_order(post, NULL, letter, &head, out);

@@ -13,6 +13,9 @@
 
 /* Letters without a message that are dealt with in one call of gr_post_receive at most. */
 enum { LETTERS_AT_ONCE = 64 };
+/* Long enough for whatever synchronises a folder to bring a file that it left out the first time.
+ */
+static const double gap_s = 300;
 
 const unsigned char *gr_post_study(const struct gr_post *post) {
     return post->options.who.study;
@@ -122,6 +125,7 @@ static gr_status create(const struct gr_post_options *options, struct gr_post **
     GR_TRY(gr_allocate_zero(1, sizeof *post, "the post", out));
     post = *out;
     post->options = *options;
+    post->gap_s = gap_s;
     GR_TRY(
         gr_allocate(options->n_carriers, sizeof(struct gr_carrier *), "carriers", &post->carriers));
     for (size_t i = 0; i < options->n_carriers; i++)
@@ -272,9 +276,10 @@ gr_status gr_post_receive(struct gr_post *post, struct gr_post_message *out) {
     if (post->ended) return ended(post);
     GR_TRY(gr_post_hello_again(post, now));
     gr_post_begin_again(post);
+    GR_TRY(gr_post_heal(post, now));
     GR_TRY(gr_post_take_early(post, out));
     for (int i = 0; out->kind == GR_POST_NOTHING && i < LETTERS_AT_ONCE; i++) {
-        struct gr_carrier *carrier;
+        struct gr_carrier *carrier = NULL;
         struct gr_letter *letter;
         GR_TRY(next_letter(post, &carrier, &letter));
         if (!letter) break;
@@ -298,6 +303,8 @@ double gr_post_due_s(const struct gr_post *post) {
         const struct gr_post_opening *next = &post->peers[p].next;
         if (p == post->options.who.me) continue;
         due = fmin(due, gr_post_receipt_due_s(post, p, now));
+        if (post->peers[p].now.waits_s > 0)
+            due = fmin(due, post->peers[p].now.waits_s + post->gap_s - now);
         if (post->options.who.me != 0 && next->waiting) due = fmin(due, next->next_s - now);
     }
     return fmax(due, 0);

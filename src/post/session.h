@@ -26,6 +26,8 @@ struct gr_post_session {
     double owed_s;        /* since when there are some */
     size_t under_way;     /* bytes of ours from confirmed to sent */
     uint32_t sizes[GR_POST_WINDOW]; /* of letters of ours, by counter modulo GR_POST_WINDOW */
+    double waits_s; /* since when some of theirs wait for one before them; 0: none does */
+    uint32_t n_early;
     struct gr_letter *early[GR_POST_WINDOW]; /* of theirs, likewise; owned */
 };
 
@@ -76,6 +78,7 @@ struct gr_post {
     struct gr_post_secrets *secrets;
     size_t turn;                     /* of the carriers: whose letters are taken next */
     size_t early_bytes;              /* of all letters that wait for their turn */
+    double gap_s;                    /* how long a letter is waited for when later ones are there */
     bool ended;                      /* another process has taken the place of this one */
     struct gr_post_refused own, all; /* refused here; with those that the carriers have refused */
     uint32_t told;                   /* a bit for each kind of refusal that was told */
@@ -131,6 +134,8 @@ void gr_post_disown(struct gr_post *post, struct gr_carrier *carrier,
 /* Of a site: UNKNOWN or REPLACED. */
 gr_status gr_post_take_disowning(struct gr_post *post,
                                  const struct gr_letter_head *head) GR_CHECKED;
+/* Gives up the sessions in which a letter has been missing for too long: they are begun anew. */
+gr_status gr_post_heal(struct gr_post *post, double now) GR_CHECKED;
 /* A letter without a message, of the present session: BEGIN or RECEIPT. */
 gr_status gr_post_send_empty(struct gr_post *post, uint32_t party,
                              enum gr_letter_kind kind) GR_CHECKED;

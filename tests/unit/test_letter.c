@@ -262,8 +262,8 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {what_is_sealed_opens_again, no_changed_bit_passes,
-                                         no_cut_letter_passes,       the_right_reason_is_given,
-                                         letters_of_all_sizes,       no_nonce_is_used_twice};
+                                  no_cut_letter_passes,       the_right_reason_is_given,
+                                  letters_of_all_sizes,       no_nonce_is_used_twice};
     if (gr_base_start() != GR_OK) return 1;
     return run_with("letter", make_all, remove_all, tests, sizeof tests / sizeof *tests);
 }
