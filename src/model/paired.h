@@ -13,9 +13,6 @@
 
 #include <model/layer.h>
 
-/* Inputs of which the weights are rounded at a time. */
-enum { GR_PAIRED_BLOCK = 256 };
-
 /* The floats that a layer's operands take on the left and on the right of a product. */
 size_t gr_paired_left(const struct gr_layer *layer, size_t rows);
 size_t gr_paired_right(const struct gr_layer *layer, size_t rows);
