@@ -82,7 +82,7 @@ enum {
     GR_SESSION_BYTES = 16,
     GR_LETTER_BODY_MAX = 8 << 20, /* bytes of a message in a letter */
     GR_LETTER_HEAD_BYTES =
-        192, /* label, kind, acknowledgement, digest of what follows, signature */
+        192, /* label, kind, acknowledgement, size and tag of the body, signature */
     GR_LETTER_MAX = GR_LETTER_BODY_MAX + GR_LETTER_HEAD_BYTES + 64
 };
 

@@ -3,7 +3,7 @@
  * The folder's thread: files become letters. Whatever synchronises the folder may bring a file in
  * part, late, twice, or again after it was removed; others may put anything there. So a file is
  * opened without waiting and without following links, measured before it is read, admitted by its
- * first bytes, and compared with its digest. One that does not pass is left where it is.
+ * first bytes, and compared with its checksum. One that does not pass is left where it is.
  *
  * Letters of a session leave the folder in their order: those whose turn has not come wait as
  * files, not in memory.

@@ -132,11 +132,14 @@ gr_status gr_post_take_welcome(struct gr_post *post, struct gr_carrier *carrier,
     }
     const struct gr_agreement between = agreement(post, 0, peer->next.id);
     const unsigned char *theirs = letter->bytes + GR_LETTER_HEAD_BYTES;
-    if (head->label.counter != 1 ||
-        !gr_agree_session(&between, &secrets->fresh, theirs, secrets->next_out, secrets->next_in) ||
+    if (head->label.counter != 1) {
+        gr_post_refuse(post, GR_FAULT_SEALING, 0);
+        return GR_OK;
+    }
+    if (!gr_agree_session(&between, &secrets->fresh, theirs, secrets->next_out, secrets->next_in) ||
         gr_letter_open(letter, GR_LETTER_OPENING_BYTES, secrets->next_in, &out->bytes, &out->n) !=
             GR_OK) {
-        gr_post_refuse(post, GR_FAULT_SEALING, 0);
+        gr_post_refuse_closed(post, letter, 0);
         return GR_OK;
     }
     promote(post, 0, carrier);
@@ -215,7 +218,7 @@ void gr_post_disown(struct gr_post *post, struct gr_carrier *carrier,
         .kind = gone && gone->replaced ? GR_LETTER_REPLACED : GR_LETTER_UNKNOWN,
         .acknowledged = head->label.counter};
     memcpy(note.label.session, head->label.session, GR_SESSION_BYTES);
-    if (gr_letter_create_empty(&letter) != GR_OK) return;
+    if (gr_letter_create(0, 0, &letter) != GR_OK) return;
     gr_letter_seal(letter, note, 0, NULL, post->options.who.keys, gr_post_study(post));
     gr_post_put_copy(post, carrier, letter);
     gr_free(letter);
@@ -263,7 +266,7 @@ static gr_status open_hello(struct gr_post *post, const struct gr_letter *letter
                       gr_letter_open(letter, GR_LETTER_OPENING_BYTES, key, &greeting, &n) == GR_OK;
     sodium_memzero(key, sizeof key);
     if (!good) {
-        gr_post_refuse(post, GR_FAULT_SEALING, party);
+        gr_post_refuse_closed(post, letter, party);
         return GR_OK;
     }
     if (peer->next.waiting) remember_gone(peer, peer->next.id, false);
@@ -323,8 +326,9 @@ gr_status gr_post_begin(struct gr_post *post, struct gr_carrier *carrier,
     unsigned char *message;
     size_t n;
     if (gr_letter_open(letter, 0, peer->secrets->next_in, &message, &n) != GR_OK) {
+        gr_post_refuse_closed(post, letter, party);
+        if (!gr_letter_is_whole(letter)) return GR_OK;
         /* The site has the answer of a coordinator before this one, to the same HELLO. */
-        gr_post_refuse(post, GR_FAULT_SEALING, party);
         drop_opening(peer);
         gr_post_disown(post, carrier, head);
         return GR_OK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Letters: sealed with XChaCha20-Poly1305 where they lie, signed with Ed25519 over the head, which
- * holds a digest of the body. So whoever has the first 192 bytes can tell whether all else is
- * worth its room, and whoever has the whole can show who wrote it.
+ * holds the tag of the sealing. So whoever has the first 192 bytes can tell whether all else is
+ * worth its room, and whoever has the key of the session that it is what was signed.
  */
 #include "post/letter.h"
 
@@ -22,7 +22,8 @@ enum {
     AT_BODY = 56,
     AT_STUDY = 64,
     AT_SALT = 80,
-    AT_DIGEST = 96, /* all before is associated data of the sealing */
+    AT_TAG = 96, /* all before is associated data of the sealing */
+    AT_CHECKSUM = 112,
     AT_SIGNATURE = 128,
     MARK_BYTES = 16,
     SALT_BYTES = 16,
@@ -31,6 +32,9 @@ static const char magic[] = "GrLetter";
 
 _Static_assert(AT_SIGNATURE + GR_SIGNATURE_BYTES == GR_LETTER_HEAD_BYTES, "the head is full");
 _Static_assert(SALT_BYTES + 8 == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "a nonce");
+_Static_assert(AT_TAG + GR_LETTER_TAG_BYTES == AT_CHECKSUM, "a tag has its room");
+_Static_assert(AT_CHECKSUM + crypto_onetimeauth_BYTES == AT_SIGNATURE, "so has a checksum");
+_Static_assert(GR_DIGEST_BYTES == crypto_onetimeauth_KEYBYTES, "a digest is a checksum's key");
 _Static_assert(GR_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "a key");
 _Static_assert(GR_LETTER_TAG_BYTES == crypto_aead_xchacha20poly1305_ietf_ABYTES, "a tag");
 
@@ -68,21 +72,13 @@ static uint64_t get_64(const unsigned char *at) {
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-static gr_status create(size_t body, struct gr_letter **out) {
-    const size_t n = GR_LETTER_HEAD_BYTES + body;
+gr_status gr_letter_create(size_t opening, size_t bytes, struct gr_letter **out) {
+    const size_t n = GR_LETTER_HEAD_BYTES + opening + bytes;
     const gr_status status = gr_allocate(1, sizeof **out + n, "a letter", out);
     if (status != GR_OK) return status;
     memset(*out, 0, sizeof **out);
     (*out)->n = n;
     return GR_OK;
-}
-
-gr_status gr_letter_create(size_t opening, size_t n, struct gr_letter **out) {
-    return create(opening + n + GR_LETTER_TAG_BYTES, out);
-}
-
-gr_status gr_letter_create_empty(struct gr_letter **out) {
-    return create(0, out);
 }
 
 unsigned char *gr_letter_body(struct gr_letter *letter) {
@@ -100,6 +96,22 @@ static void nonce_of(const unsigned char *head,
                      unsigned char out[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES]) {
     memcpy(out, head + AT_SALT, SALT_BYTES);
     memcpy(out + SALT_BYTES, head + AT_COUNTER, 8);
+}
+
+/* Associated data of the sealing; returns how many bytes. */
+static size_t associate(const unsigned char *head, size_t opening,
+                        unsigned char out[AT_TAG + GR_LETTER_OPENING_BYTES]) {
+    memcpy(out, head, AT_TAG);
+    memcpy(out + AT_TAG, head + GR_LETTER_HEAD_BYTES, opening);
+    return AT_TAG + opening;
+}
+
+/* The key depends on the head: no body has the checksum of another letter. */
+static void checksum_of(const unsigned char *letter, size_t body,
+                        unsigned char out[crypto_onetimeauth_BYTES]) {
+    unsigned char key[GR_DIGEST_BYTES];
+    gr_digest_of(letter, AT_CHECKSUM, key);
+    crypto_onetimeauth(out, letter + GR_LETTER_HEAD_BYTES, body, key);
 }
 
 /* The bytes that are signed: the study's digest and the head up to the signature. */
@@ -122,23 +134,25 @@ static void write_head(unsigned char *at, const struct gr_letter_head *head,
     put_64(at + AT_BODY, head->body);
     mark_of(study, at + AT_STUDY);
     randombytes_buf(at + AT_SALT, SALT_BYTES);
+    memset(at + AT_TAG, 0, GR_LETTER_TAG_BYTES);
 }
 
 void gr_letter_seal(struct gr_letter *letter, struct gr_letter_head head, size_t opening,
                     const unsigned char *key, const struct gr_keys *keys,
                     const unsigned char study[GR_DIGEST_BYTES]) {
-    unsigned char *at = letter->bytes, *body = gr_letter_body(letter), *message = body + opening;
+    unsigned char *at = letter->bytes, *message = gr_letter_body(letter) + opening;
     unsigned char nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES];
+    unsigned char known[AT_TAG + GR_LETTER_OPENING_BYTES];
     unsigned char signed_bytes[GR_DIGEST_BYTES + AT_SIGNATURE];
     head.body = letter->n - GR_LETTER_HEAD_BYTES;
     letter->label = head.label;
     write_head(at, &head, study);
     nonce_of(at, nonce);
     if (key)
-        crypto_aead_xchacha20poly1305_ietf_encrypt(message, NULL, message,
-                                                   head.body - opening - GR_LETTER_TAG_BYTES, at,
-                                                   AT_DIGEST, NULL, nonce, key);
-    gr_digest_of(body, head.body, at + AT_DIGEST);
+        crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
+            message, at + AT_TAG, NULL, message, head.body - opening, known,
+            associate(at, opening, known), NULL, nonce, key);
+    checksum_of(at, head.body, at + AT_CHECKSUM);
     signed_of(at, study, signed_bytes);
     gr_keys_sign(keys, "letter", signed_bytes, sizeof signed_bytes, at + AT_SIGNATURE);
 }
@@ -163,17 +177,15 @@ static bool body_range(uint32_t kind, size_t *least, size_t *most) {
     switch (kind) {
     case GR_LETTER_HELLO:
     case GR_LETTER_WELCOME:
-        *least = GR_LETTER_OPENING_BYTES + GR_LETTER_TAG_BYTES;
+        *least = GR_LETTER_OPENING_BYTES;
         *most = *least + GR_GREETING_MAX;
+        return true;
+    case GR_LETTER_MESSAGE:
+        *least = 0;
+        *most = GR_LETTER_BODY_MAX;
         return true;
     case GR_LETTER_BEGIN:
     case GR_LETTER_RECEIPT:
-        *least = *most = GR_LETTER_TAG_BYTES;
-        return true;
-    case GR_LETTER_MESSAGE:
-        *least = GR_LETTER_TAG_BYTES;
-        *most = GR_LETTER_BODY_MAX + GR_LETTER_TAG_BYTES;
-        return true;
     case GR_LETTER_UNKNOWN:
     case GR_LETTER_REPLACED:
         *least = *most = 0;
@@ -259,31 +271,33 @@ out:
 }
 
 bool gr_letter_is_whole(const struct gr_letter *letter) {
-    unsigned char digest[GR_DIGEST_BYTES];
+    unsigned char checksum[crypto_onetimeauth_BYTES];
     const struct gr_letter_head head = gr_letter_read_head(letter->bytes);
     if (letter->n != GR_LETTER_HEAD_BYTES + head.body) return false;
-    gr_digest_of(letter->bytes + GR_LETTER_HEAD_BYTES, head.body, digest);
-    return memcmp(digest, letter->bytes + AT_DIGEST, sizeof digest) == 0;
+    checksum_of(letter->bytes, head.body, checksum);
+    return memcmp(checksum, letter->bytes + AT_CHECKSUM, sizeof checksum) == 0;
 }
 
 gr_status gr_letter_open(const struct gr_letter *letter, size_t opening,
                          const unsigned char key[GR_KEY_BYTES], unsigned char **out, size_t *n) {
     gr_status status = GR_OK;
     unsigned char nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES], *message = NULL;
-    const unsigned char *sealed = letter->bytes + GR_LETTER_HEAD_BYTES + opening;
+    unsigned char known[AT_TAG + GR_LETTER_OPENING_BYTES];
     *out = NULL;
     *n = 0;
-    if (letter->n < GR_LETTER_HEAD_BYTES + opening + GR_LETTER_TAG_BYTES)
+    if (letter->n < GR_LETTER_HEAD_BYTES + opening)
         return gr_fail(GR_ERROR_DATA, "a letter is too short for its kind");
     const size_t bytes = letter->n - GR_LETTER_HEAD_BYTES - opening;
     nonce_of(letter->bytes, nonce);
-    GR_TRY(gr_allocate(1, bytes, "a message", &message));
-    if (crypto_aead_xchacha20poly1305_ietf_decrypt(message, NULL, NULL, sealed, bytes,
-                                                   letter->bytes, AT_DIGEST, nonce, key) != 0) {
+    GR_TRY(gr_allocate(bytes, 1, "a message", &message));
+    const int bad = crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
+        message, NULL, letter->bytes + GR_LETTER_HEAD_BYTES + opening, bytes,
+        letter->bytes + AT_TAG, known, associate(letter->bytes, opening, known), nonce, key);
+    if (bad) {
         gr_free(message);
         return gr_fail(GR_ERROR_DATA, "a letter is not sealed with the key of its session");
     }
-    *n = bytes - GR_LETTER_TAG_BYTES;
+    *n = bytes;
     *out = message;
 out:
     return status;

@@ -58,7 +58,7 @@ static gr_status take_in_order(struct gr_post *post, struct gr_carrier *carrier,
     unsigned char *message;
     size_t n;
     if (gr_letter_open(letter, 0, peer->secrets->in, &message, &n) != GR_OK) {
-        gr_post_refuse(post, GR_FAULT_SEALING, party);
+        gr_post_refuse_closed(post, letter, party);
         return GR_OK;
     }
     if (carrier) peer->carrier = carrier;
@@ -86,7 +86,7 @@ static gr_status take_receipt(struct gr_post *post, uint32_t party, const struct
     unsigned char *message;
     size_t n;
     if (gr_letter_open(letter, 0, peer->secrets->in, &message, &n) != GR_OK) {
-        gr_post_refuse(post, GR_FAULT_SEALING, party);
+        gr_post_refuse_closed(post, letter, party);
         return GR_OK;
     }
     gr_free(message);
@@ -109,8 +109,11 @@ static void keep(struct gr_post *post, uint32_t party, struct gr_letter *letter)
     struct gr_post_session *now = &post->peers[party].now;
     const uint64_t counter = letter->label.counter;
     struct gr_letter **place = &now->early[counter % GR_POST_WINDOW];
-    if (counter - now->taken >= GR_POST_WINDOW ||
-        letter->n > (size_t)GR_CARRIER_HELD - post->early_bytes) {
+    if (!gr_letter_is_whole(letter)) {
+        gr_post_refuse(post, GR_FAULT_CHANGED, party);
+        gr_free(letter);
+    } else if (counter - now->taken >= GR_POST_WINDOW ||
+               letter->n > (size_t)GR_CARRIER_HELD - post->early_bytes) {
         gr_post_refuse(post, GR_FAULT_EARLY, party);
         gr_free(letter);
     } else if (*place) {

@@ -84,6 +84,10 @@ void gr_post_refuse(struct gr_post *post, enum gr_post_fault fault, uint32_t par
                     gr_post_name(post, party), fault_words(fault));
 }
 
+void gr_post_refuse_closed(struct gr_post *post, const struct gr_letter *letter, uint32_t party) {
+    gr_post_refuse(post, gr_letter_is_whole(letter) ? GR_FAULT_SEALING : GR_FAULT_CHANGED, party);
+}
+
 /* Adds what the carriers have refused to what was refused here, and tells the first of a kind. */
 static void count_refusals(struct gr_post *post) {
     static const size_t places[GR_CARRIER_REFUSALS] = {
@@ -227,7 +231,7 @@ static gr_status take_letter(struct gr_post *post, struct gr_carrier *carrier,
     const bool to_coordinator = who->me == 0;
     if (label.to != who->me) {
         gr_post_refuse(post, GR_FAULT_SESSION, label.from);
-    } else if (!gr_letter_is_whole(letter)) {
+    } else if (letter->n != bytes) {
         gr_post_refuse(post, GR_FAULT_CHANGED, label.from);
     } else if (head.kind == GR_LETTER_HELLO && to_coordinator) {
         status = gr_post_answer_hello(post, carrier, letter, &head);
@@ -371,7 +375,6 @@ static bool has_session(const struct gr_post *post, uint32_t party) {
 }
 
 size_t gr_post_room(const struct gr_post *post, uint32_t party) {
-    enum { OUTSIDE = GR_LETTER_HEAD_BYTES + GR_LETTER_TAG_BYTES };
     size_t room = GR_CARRIER_HELD;
     if (!has_session(post, party) || gr_post_has_to_begin(post)) return 0;
     const struct gr_post_peer *peer = &post->peers[party];
@@ -384,7 +387,7 @@ size_t gr_post_room(const struct gr_post *post, uint32_t party) {
         const size_t more = carrier->kind->room(carrier, party);
         if (more < room) room = more;
     }
-    return room > OUTSIDE ? room - OUTSIDE : 0;
+    return room > GR_LETTER_HEAD_BYTES ? room - GR_LETTER_HEAD_BYTES : 0;
 }
 
 gr_status gr_post_send(struct gr_post *post, uint32_t party, const struct gr_post_part *parts,

@@ -89,7 +89,7 @@ enum gr_post_fault {
     GR_FAULT_REPEATED = GR_CARRIER_REFUSALS,
     GR_FAULT_SESSION,
     GR_FAULT_EARLY,
-    GR_FAULT_CHANGED, /* the body is not the one that was signed */
+    GR_FAULT_CHANGED, /* the body was cut or damaged */
     GR_FAULT_SEALING, /* it was not sealed for this session, or makes no sense in it */
 };
 
@@ -97,6 +97,8 @@ enum gr_post_fault {
 
 /* Counts a letter that is refused, and says so if it is the first of its kind. */
 void gr_post_refuse(struct gr_post *post, enum gr_post_fault fault, uint32_t party);
+/* The same for a letter that does not open: it was changed, or was not sealed for this session. */
+void gr_post_refuse_closed(struct gr_post *post, const struct gr_letter *letter, uint32_t party);
 /* Tells people by `say`, if there is one. */
 void gr_post_say(const struct gr_post *post, const char *format, ...) GR_PRINTF(2, 3);
 /* Gives a copy of the letter, sealed before, to a carrier; a failure is said. */

@@ -245,10 +245,7 @@ static void forge(uint32_t from, uint32_t to, enum gr_letter_kind kind, uint64_t
                                   .kind = kind,
                                   .acknowledged = UINT64_MAX};
     memcpy(head.label.session, session, GR_SESSION_BYTES);
-    if (key)
-        MUST(gr_letter_create(opening, 0, &letter));
-    else
-        MUST(gr_letter_create_empty(&letter));
+    MUST(gr_letter_create(opening, 0, &letter));
     if (opening) memset(gr_letter_body(letter), 9, opening);
     gr_letter_seal(letter, head, opening, key, keys_of[from], study);
     bag_add(letter);
@@ -467,7 +464,7 @@ START_TEST(only_a_note_for_this_session_ends_it) {
         memcpy(head.label.session, session, sizeof session);
         if (i == 0) head.label.session[3] ^= 1;
         head.acknowledged = i == 1 ? 3 : 2; /* HELLO, BEGIN: two were sent */
-        MUST(gr_letter_create_empty(&letter));
+        MUST(gr_letter_create(0, 0, &letter));
         gr_letter_seal(letter, head, 0, NULL, keys_of[0], study);
         bag_add(letter);
         expect_nothing(site);
