@@ -229,7 +229,8 @@ const struct gr_command gr_commands[] = {
      .run = gr_command_validate,
      .summary = "find what `train` would refuse, without training",
      .usage = "usage: granary validate CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] "
-              "[--resolved]\n",
+              "[--resolved]\n"
+              "       granary validate STUDY | SITE\n",
      .options = validate_options,
      .notes = "Reads the tables as `train` does, once, and ends with the code that `train` would "
               "end with.\n"
@@ -239,7 +240,8 @@ const struct gr_command gr_commands[] = {
     {.name = "releases",
      .run = gr_command_releases,
      .summary = "list what a config lets out of a silo, and to whom",
-     .usage = "usage: granary releases CONFIG [--set SECTION.KEY=VALUE]... [--json]\n",
+     .usage = "usage: granary releases CONFIG [--set SECTION.KEY=VALUE]... [--json]\n"
+              "       granary releases STUDY [--json]\n",
      .options = releases_options,
      .notes = "Of each release what leaves, as what numbers, to whom, how often, and by which rule "
               "it is\n"

@@ -172,6 +172,13 @@ gr_status gr_check_is_config(const char *path) {
                        "%s: a table, expected a config: a YAML file that names the table in "
                        "data.train.file",
                        path);
+    const bool study = gr_file_has_section(path, "study");
+    if (study || gr_file_has_section(path, "site"))
+        return gr_fail(
+            GR_ERROR_CONFIG,
+            "%s: the file of a %s, expected a config; `granary help institutions` tells of "
+            "studies",
+            path, study ? "study" : "site");
     if (gr_table_find_source(path, &source) != GR_OK || source == GR_SOURCE_CSV) return GR_OK;
     return gr_fail(GR_ERROR_CONFIG, "%s: an %s file, expected a config: a YAML file", path,
                    source == GR_SOURCE_HDF5 ? "HDF5" : "IDX");

@@ -28,6 +28,7 @@ check "and words" equal "$(completed evaluate m.h5 t.csv --encoding la)" "latin1
 mkdir -p folder-of-runs && touch file-of-rows.csv
 check "files" equal "$(completed train file-of)" "file-of-rows.csv "
 check "folders alone" equal "$(completed train c.yaml --run folder)" "folder-of-runs "
+check "words and then files" equal "$(completed study si) $(completed study sign file-of)" "sign  file-of-rows.csv "
 check "topics" equal "$(completed help strat)" "strategies "
 check "what nobody knows is left alone" equal "$(completed run -n '')" " "
 check "another shell" exits 64 "$GRANARY" completion fish
@@ -46,6 +47,8 @@ train file-of|file-of-rows.csv
 train c.yaml --run f|folder-of-runs
 help strat|strategies
 completion z|zsh
+study si|sign
+study sign file-of|file-of-rows.csv
 run -n |
 END
     for command in train run init validate releases inspect evaluate report predict import approve version; do

@@ -47,7 +47,14 @@ check "the example of a site is valid" exits 0 "$GRANARY" validate site/site.yam
 check "its key is told" prints "$(cat cleveland/public.key)"
 check "options of a config have no sense" exits 64 "$GRANARY" validate study.yaml --set run.rounds=3
 check "it is no config to train" exits 78 "$GRANARY" train study.yaml --run no
-check "nor for releases" exits 78 "$GRANARY" releases study.yaml
+check "it is told what it is" says "study.yaml: the file of a study, expected a config"
+check "nor is a site's" exits 78 "$GRANARY" releases site/site.yaml
+check "it is told too" says "site.yaml: the file of a site, expected a config"
+check "releases of a study" exits 0 "$GRANARY" releases study.yaml
+cp "$OUT" of-study
+check "for a program" exits 0 "$GRANARY" releases study.yaml --json
+check "have numbers" prints '"release": 18,'
+check "its settings are signed" exits 64 "$GRANARY" releases study.yaml --set evaluate.every=0
 
 # ---- signing ------------------------------------------------------------------------------------------
 approve=("$GRANARY" approve study.yaml --site site/site.yaml)
@@ -79,9 +86,9 @@ check "it is said" says "nobody can be asked"
 check "it shows what would leave all the same" prints "18  update"
 check "and nothing is recorded" test ! -e site/heart-4
 check "as granary releases of such a config does" bash -c '
-    sed -n "/^What would leave/,\$p" "$0" | grep -E "^ ?[0-9]+  [a-z-]+$" >by-approve
+    sed -n "/^What would leave/,/^policy:/p" "$0" | tail -n +3 >by-approve
     awk "/^(study|schema):/ { skip = 1; next } /^[a-z]/ { skip = 0 } !skip" study.yaml | sed "s|^data:|data:\n  silo_tables: [{file: a}, {file: b}, {file: c}, {file: d}]\n  schema: x|" >plain.yaml
-    "$GRANARY" releases plain.yaml | grep -E "^ ?[0-9]+  [a-z-]+$" | cmp - by-approve' "$OUT"
+    "$GRANARY" releases plain.yaml | cmp - by-approve && cmp of-study by-approve' "$OUT"
 check "yes" exits 0 "${approve[@]}" --yes --number "EC 2026/117" --by "Dr. Müller"
 check "the policy was asked" prints "site/site.yaml: the site's policy allows it"
 check "the site is named" prints "this site    cleveland"
