@@ -102,34 +102,42 @@ static gr_status print_json(const struct gr_config *config) {
     return bad ? gr_fail(GR_ERROR_INTERNAL, "memory for the table was refused") : GR_OK;
 }
 
+static gr_status tell(const struct gr_config *config, bool json) {
+    if (json) return print_json(config);
+    gr_print_releases(config);
+    return GR_OK;
+}
+
 /* A study's settings are signed: nobody can set others beside the file. */
-static gr_status read_study(const struct release_words *words, struct gr_study **out) {
+static gr_status tell_study(const struct release_words *words) {
+    struct gr_study *study = NULL;
     if (words->overrides.n > 0)
         return gr_fail(GR_ERROR_USAGE, "releases: %s is a study, expected no --set",
                        words->config_path);
-    return gr_study_read(words->config_path, out);
+    gr_status status = gr_study_read(words->config_path, &study);
+    if (status == GR_OK) status = tell(study->config, words->json);
+    gr_study_free(study);
+    return status;
 }
 
 /* --set counts, as with train: the list is of the config as it would be used. */
-gr_status gr_command_releases(struct gr_invocation *invocation) {
-    struct release_words words = {0};
+static gr_status tell_config(const struct release_words *words) {
     struct gr_config *config = NULL;
-    struct gr_study *study = NULL;
     gr_status status;
-    GR_TRY(read_words(invocation, &words));
-    if (gr_file_has_section(words.config_path, "study")) {
-        GR_TRY(read_study(&words, &study));
-    } else {
-        GR_TRY(gr_check_is_config(words.config_path));
-        GR_TRY(gr_config_load(words.config_path, words.overrides.text, words.overrides.n, &config));
-    }
-    if (words.json)
-        status = print_json(study ? study->config : config);
-    else
-        gr_print_releases(study ? study->config : config);
+    GR_TRY(gr_check_is_config(words->config_path));
+    GR_TRY(gr_config_load(words->config_path, words->overrides.text, words->overrides.n, &config));
+    status = tell(config, words->json);
 out:
     gr_config_free(config);
-    gr_study_free(study);
+    return status;
+}
+
+gr_status gr_command_releases(struct gr_invocation *invocation) {
+    struct release_words words = {0};
+    gr_status status = read_words(invocation, &words);
+    if (status == GR_OK)
+        status = gr_file_has_section(words.config_path, "study") ? tell_study(&words)
+                                                                 : tell_config(&words);
     free(words.overrides.text);
     return status;
 }

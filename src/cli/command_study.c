@@ -65,7 +65,7 @@ out:
 }
 
 gr_status gr_command_study(struct gr_invocation *invocation) {
-    struct study_words words = {0};
+    struct study_words words = {.action = ""};
     gr_status status = read_words(invocation, &words);
     if (status != GR_OK) return status;
     return strcmp(words.action, "sign") == 0 ? sign(&words) : show(&words);

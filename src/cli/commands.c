@@ -53,6 +53,10 @@
     { .name = name_, .key = key_, .value = "FILE", .kind = GR_VALUE_FILE, .help = help_ }
 #define NAMED(name_, key_, value_, help_)                                                          \
     { .name = name_, .key = key_, .value = value_, .help = help_ }
+#define KEYS(help_)                                                                                \
+    { .name = "key", .key = 'k', .value = "DIR", .kind = GR_VALUE_FOLDER, .help = help_ }
+#define SITE_FILE(help_)                                                                           \
+    { .name = "site", .key = 's', .value = "SITE", .kind = GR_VALUE_FILE, .help = help_ }
 #define END                                                                                        \
     { .name = NULL }
 /* NOLINTEND(bugprone-macro-parentheses) */
@@ -104,11 +108,6 @@ static const struct gr_option validate_options[] = {
 
 static const struct gr_option releases_options[] = {
     SET, {.name = "json", .key = 'j', .help = "the table for a program"}, END};
-
-#define KEYS(help_)                                                                                \
-    { .name = "key", .key = 'k', .value = "DIR", .kind = GR_VALUE_FOLDER, .help = help_ }
-#define SITE_FILE(help_)                                                                           \
-    { .name = "site", .key = 's', .value = "SITE", .kind = GR_VALUE_FILE, .help = help_ }
 
 static const struct gr_option study_options[] = {
     KEYS("of sign: the coordinator's folder of `granary keygen`"), END};

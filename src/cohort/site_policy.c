@@ -88,7 +88,7 @@ static uint32_t least_silos(const struct gr_study *study, uint32_t sites) {
         uint32_t larger = 0; /* sites that bring more, or as many and come first */
         for (uint32_t q = 1; q < study->n_parties; q++)
             larger += study->sites[q].n_silos > study->sites[p].n_silos ||
-                      (study->sites[q].n_silos == study->sites[p].n_silos && q < p);
+                      (q < p && study->sites[q].n_silos == study->sites[p].n_silos);
         if (larger + 1 < sites) least += study->sites[p].n_silos;
     }
     return least;

@@ -58,8 +58,6 @@ static gr_status add_site(struct gr_study *study, uint32_t p,
                           const struct gr_study_site_config *site, const struct gr_spot *spot) {
     struct gr_party *party = &study->parties[p];
     gr_status status = GR_OK;
-    const char *const *names = (const char *const *)site->silos;
-    const char *const own = site->name;
     const uint32_t n = site->silos_count > 0 ? site->silos_count : 1;
     gr_spot_check_name(spot, "name", site->name);
     gr_spot_check_key(spot, "key", site->key, &party->key);
@@ -71,13 +69,13 @@ static gr_status add_site(struct gr_study *study, uint32_t p,
     if (other < p)
         gr_spot_refuse(spot, "key", "found the key of \"%s\", allowed one of its own",
                        study->parties[other].name);
-    if (site->silos_count == 0) names = &own;
     study->sites[p] = (struct gr_study_site){study->n_silos, n};
     for (uint32_t i = 0; i < n; i++) {
-        char key[24] = "name";
-        if (site->silos_count > 0) snprintf(key, sizeof key, "silos[%u]", i);
-        if (site->silos_count > 0) gr_spot_check_name(spot, key, names[i]);
-        GR_TRY(gr_text_format(&study->silos[study->n_silos], "%s", names[i]));
+        char key[24];
+        const char *name = site->silos_count > 0 ? site->silos[i] : site->name;
+        snprintf(key, sizeof key, "silos[%u]", i);
+        if (site->silos_count > 0) gr_spot_check_name(spot, key, name);
+        GR_TRY(gr_text_format(&study->silos[study->n_silos], "%s", name));
         study->n_silos++;
     }
 out:

@@ -14,7 +14,7 @@
 static const char purpose[] = "study";
 static const char head[] = "granary signature 1\nof: study\nby: ";
 
-enum { SIGNATURE_FILE_MAX = 1024 };
+enum { SIGNATURE_FILE_MAX = 1024, HALF = GR_DIGEST_HEX - 1, HEX_DIGITS = 2 * HALF };
 
 /* A signature is as long as two digests, of which there is a writer and a reader. */
 _Static_assert(GR_SIGNATURE_BYTES == 2 * GR_DIGEST_BYTES, "a signature is not two digests");
@@ -61,10 +61,10 @@ static bool parse_signature(const char *text, struct study_signature *s) {
         !gr_digest_from_hex(digest, s->digest))
         return false;
     if (!take_line(&at, "signature: ", both, sizeof both) || *at) return false;
-    if (strlen(both) != 2 * (GR_DIGEST_HEX - 1)) return false;
-    snprintf(half, sizeof half, "%.*s", GR_DIGEST_HEX - 1, both);
+    if (strlen(both) != HEX_DIGITS) return false;
+    snprintf(half, sizeof half, "%.*s", HALF, both);
     return gr_digest_from_hex(half, s->bytes) &&
-           gr_digest_from_hex(both + GR_DIGEST_HEX - 1, s->bytes + GR_DIGEST_BYTES);
+           gr_digest_from_hex(both + HALF, s->bytes + GR_DIGEST_BYTES);
 }
 
 static gr_status read_signature(const char *path, const char *study, struct study_signature *s) {

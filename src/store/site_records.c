@@ -111,8 +111,8 @@ static gr_status refuse_line(const struct record_line *line, const char *found) 
 /* The text that was signed is the line without its last member. */
 static gr_status verify_line(const struct gr_site *site, const struct records *which,
                              const struct record_line *line) {
-    enum { LABEL = sizeof signature_label - 1, HALF = GR_DIGEST_HEX - 1 };
-    const size_t tail = LABEL + 2 * HALF + 2;
+    enum { LABEL = sizeof signature_label - 1, HALF = GR_DIGEST_HEX - 1, BOTH = 2 * HALF };
+    const size_t tail = LABEL + BOTH + 2;
     unsigned char signature[GR_SIGNATURE_BYTES];
     char half[GR_DIGEST_HEX], text[RECORD_LINE_MAX];
     if (line->n <= tail || line->n - tail + 2 > sizeof text) return refuse_line(line, "no record");
@@ -124,7 +124,7 @@ static gr_status verify_line(const struct gr_site *site, const struct records *w
         if (!gr_digest_from_hex(half, signature + i * GR_DIGEST_BYTES))
             return refuse_line(line, "no signature");
     }
-    if (memcmp(label + LABEL + 2 * HALF, "\"}", 2) != 0) return refuse_line(line, "no record");
+    if (memcmp(label + LABEL + BOTH, "\"}", 2) != 0) return refuse_line(line, "no record");
     memcpy(text, line->text, line->n - tail);
     text[line->n - tail] = '}';
     if (!gr_public_key_verify(gr_keys_public(site->keys), which->purpose, text, line->n - tail + 1,

@@ -176,6 +176,44 @@ static void must_not_load(const char *path, const char *words) {
     ck_assert_msg(strstr(gr_message(), words), "%s", gr_message());
 }
 
+/* A signature by hand of any key, of a study's bytes and for any purpose, in the file's form. */
+static void sign_by_hand(const char *beside, const struct gr_keys *keys, const char *text,
+                         const char *purpose) {
+    unsigned char digest[GR_DIGEST_BYTES], bytes[GR_SIGNATURE_BYTES];
+    char key[GR_PUBLIC_KEY_TEXT], hex[3][GR_DIGEST_HEX], file[1024];
+    gr_public_key_text(gr_keys_public(keys), key);
+    gr_digest_of(text, strlen(text), digest);
+    gr_keys_sign(keys, purpose, text, strlen(text), bytes);
+    gr_digest_hex(digest, hex[0]);
+    gr_digest_hex(bytes, hex[1]);
+    gr_digest_hex(bytes + GR_DIGEST_BYTES, hex[2]);
+    snprintf(file, sizeof file,
+             "granary signature 1\nof: study\nby: %s\ndigest: %s\nsignature: %s%s\n", key, hex[0],
+             hex[1], hex[2]);
+    spill(beside, file, strlen(file));
+}
+
+START_TEST(another_signature_is_none) {
+    struct gr_study *study = NULL;
+    struct gr_keys *keys = NULL, *other = NULL;
+    char path[1024], beside[1040];
+    make_keys();
+    snprintf(path, sizeof path, "%s", put("s.yaml", STUDY));
+    snprintf(beside, sizeof beside, "%s.sig", path);
+    MUST(gr_keys_read(in_scratch("key0"), &keys));
+    MUST(gr_keys_read(in_scratch("key1"), &other));
+    sign_by_hand(beside, keys, with_keys(STUDY), "study");
+    MUST(gr_study_load(path, &study));
+    gr_study_free(study);
+    sign_by_hand(beside, other, with_keys(STUDY), "study");
+    must_not_load(path, "s.yaml.sig: found a signature by the key gk1-");
+    sign_by_hand(beside, keys, with_keys(STUDY), "letter");
+    must_not_load(path, "found a signature that is not of its key");
+    gr_keys_free(keys);
+    gr_keys_free(other);
+}
+END_TEST
+
 START_TEST(a_study_is_signed) {
     struct gr_study *study = NULL;
     struct gr_keys *keys = NULL, *other = NULL;
@@ -452,6 +490,7 @@ int main(void) {
     tcase_add_loop_test(tcase, a_broken_study_is_told_line_by_line, 0, COUNT(broken));
     tcase_add_test(tcase, no_study_is_refused);
     tcase_add_test(tcase, a_study_is_signed);
+    tcase_add_test(tcase, another_signature_is_none);
     tcase_add_loop_test(tcase, a_broken_site_is_told_line_by_line, 0, COUNT(broken_sites));
     tcase_add_test(tcase, paths_of_a_site_are_behind_its_folder);
     tcase_add_test(tcase, a_site_has_its_place_in_the_study);
