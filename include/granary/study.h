@@ -252,6 +252,14 @@ gr_status gr_site_find(const struct gr_study *study, const struct gr_site *site,
 gr_status gr_study_configure(const struct gr_study *study, const struct gr_site *site,
                              const char *directory, struct gr_config **out) GR_CHECKED;
 
+/*
+ * Not collective. As gr_study_configure of a site, of its own silos alone, and with nobody to be
+ * kept from or waited for: what in its tables does not fit the study is found before the others are
+ * met. Its digest is another.
+ */
+gr_status gr_study_configure_alone(const struct gr_study *study, const struct gr_site *site,
+                                   const char *directory, struct gr_config **out) GR_CHECKED;
+
 #ifdef __cplusplus
 }
 #endif

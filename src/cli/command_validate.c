@@ -7,9 +7,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct validate_words {
     const char *config_path, *run_path; /* borrowed; run_path NULL: a new one */
+    const char *site_path;              /* of a study; NULL: none was given */
     struct gr_overrides overrides;
     bool resolved;
 };
@@ -22,6 +24,8 @@ static gr_status read_words(struct gr_invocation *invocation, struct validate_wo
             GR_TRY(gr_overrides_add(&words->overrides, optarg));
         else if (option == 'd')
             words->run_path = optarg;
+        else if (option == 'f')
+            words->site_path = optarg;
         else if (option == 'r')
             words->resolved = true;
         else
@@ -108,6 +112,48 @@ static gr_status fail_with(const struct gr_examination *e) {
     return gr_fail(e->status, "%s", message);
 }
 
+/* A folder for the schema of a study, which is gone when the tables have been read. */
+struct scratch_folder {
+    char path[64]; /* "": there is none */
+};
+
+static void remove_scratch(const struct scratch_folder *folder) {
+    char *schema = NULL;
+    if (!folder->path[0]) return;
+    if (gr_text_format(&schema, "%s/schema.yaml", folder->path) == GR_OK) unlink(schema);
+    gr_free(schema);
+    rmdir(folder->path);
+}
+
+/* The site's own part of a study; nobody's signature is asked for, as this may be a first try. */
+static gr_status load_part(const struct validate_words *words, struct scratch_folder *folder,
+                           struct gr_config **out) {
+    struct gr_study *study = NULL;
+    struct gr_site *site = NULL;
+    gr_status status;
+    GR_TRY(gr_study_read(words->config_path, &study));
+    GR_TRY(gr_site_load(words->site_path, &site));
+    snprintf(folder->path, sizeof folder->path, "/tmp/granary-validate-XXXXXX");
+    if (!mkdtemp(folder->path)) {
+        folder->path[0] = '\0';
+        status = gr_fail(GR_ERROR_WRITE, "/tmp: no folder can be made for the schema");
+        goto out;
+    }
+    status = gr_study_configure_alone(study, site, folder->path, out);
+out:
+    gr_site_free(site);
+    gr_study_free(study);
+    return status;
+}
+
+static gr_status load(const struct validate_words *words, struct scratch_folder *folder,
+                      struct gr_config **out) {
+    if (words->site_path) return load_part(words, folder, out);
+    gr_status status = gr_check_is_config(words->config_path);
+    if (status != GR_OK) return status;
+    return gr_config_load(words->config_path, words->overrides.text, words->overrides.n, out);
+}
+
 /*
  * Collective, under MPI if there is one. Every rank reads the config by itself: a host that
  * does not see the file makes all fail, by the agreement.
@@ -118,25 +164,28 @@ static gr_status examine(struct gr_invocation *invocation) {
     struct gr_comm *comm = NULL;
     struct gr_config *config = NULL;
     struct gr_examination found = {0};
+    struct scratch_folder folder = {""};
     const struct gr_comm_options whole_nodes = {0};
     optind = 1;
     GR_TRY(read_words(invocation, &words));
     GR_TRY(gr_comm_create(invocation->world, &whole_nodes, &comm));
-    GR_TRY(gr_comm_agree(comm, gr_check_is_config(words.config_path)));
-    GR_TRY(gr_comm_agree(
-        comm, gr_config_load(words.config_path, words.overrides.text, words.overrides.n, &config)));
+    GR_TRY(gr_comm_agree(comm, load(&words, &folder, &config)));
     GR_TRY(gr_examine(comm, config, words.run_path, &found));
     print_sitting(&found);
     if (found.status != GR_OK) {
         status = fail_with(&found);
     } else if (invocation->speaks) {
-        printf("%s: train would begin\n", words.config_path);
+        if (words.site_path)
+            printf("%s: its tables can be read as by %s\n", words.site_path, words.config_path);
+        else
+            printf("%s: train would begin\n", words.config_path);
         gr_opening_write(stdout, &found.opening);
         for (size_t i = 0; i < found.n_notes; i++)
             printf("%s\n", found.note[i]);
     }
 out:
     gr_examination_release(&found);
+    remove_scratch(&folder);
     gr_leave(invocation, comm);
     gr_config_free(config);
     free(words.overrides.text);
@@ -148,7 +197,8 @@ static gr_status validate_other(const struct validate_words *words,
                                 gr_status (*validate)(const char *path)) {
     if (words->overrides.n > 0 || words->run_path || words->resolved)
         return gr_fail(GR_ERROR_USAGE,
-                       "validate: %s is no config, expected no option; see `granary help validate`",
+                       "validate: %s is no config, expected no option but --site of a study; see "
+                       "`granary help validate`",
                        words->config_path);
     return validate(words->config_path);
 }
@@ -162,8 +212,13 @@ gr_status gr_command_validate(struct gr_invocation *invocation) {
     gr_status status = read_words(invocation, &words);
     const bool study = status == GR_OK && gr_file_has_section(words.config_path, "study");
     const bool site = status == GR_OK && !study && gr_file_has_section(words.config_path, "site");
-    const bool done = study || site || words.resolved;
-    if (study || site)
+    const bool part =
+        study && words.site_path && words.overrides.n == 0 && !words.run_path && !words.resolved;
+    const bool done = !part && (study || site || words.resolved || words.site_path);
+    if (status == GR_OK && words.site_path && !study)
+        status = gr_fail(GR_ERROR_USAGE, "validate: %s is no study, expected one with --site",
+                         words.config_path);
+    else if ((study || site) && !part)
         status = validate_other(&words, study ? gr_validate_study : gr_validate_site);
     else if (status == GR_OK && words.resolved)
         status = show_resolved(&words);

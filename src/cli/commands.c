@@ -55,8 +55,8 @@
     { .name = name_, .key = key_, .value = value_, .help = help_ }
 #define KEYS(help_)                                                                                \
     { .name = "key", .key = 'k', .value = "DIR", .kind = GR_VALUE_FOLDER, .help = help_ }
-#define SITE_FILE(help_)                                                                           \
-    { .name = "site", .key = 's', .value = "SITE", .kind = GR_VALUE_FILE, .help = help_ }
+#define SITE_FILE(key_, help_)                                                                     \
+    { .name = "site", .key = key_, .value = "SITE", .kind = GR_VALUE_FILE, .help = help_ }
 #define END                                                                                        \
     { .name = NULL }
 /* NOLINTEND(bugprone-macro-parentheses) */
@@ -101,6 +101,7 @@ static const struct gr_option init_options[] = {
 static const struct gr_option validate_options[] = {
     SET,
     RUN_DIRECTORY('d', "the run directory that is meant: could a new run be opened there?"),
+    SITE_FILE('f', "of a study: the site whose tables are read as by the study"),
     {.name = "resolved",
      .key = 'r',
      .help = "only prints every setting as it will be used, and which are required"},
@@ -113,7 +114,7 @@ static const struct gr_option study_options[] = {
     KEYS("of sign: the coordinator's folder of `granary keygen`"), END};
 
 static const struct gr_option approve_options[] = {
-    SITE_FILE("the site's file, whose policy is held against the study"),
+    SITE_FILE('s', "the site's file, whose policy is held against the study"),
     {.name = "yes", .key = 'y', .help = "approves without asking"},
     NAMED("number", 'n', "TEXT", "the number under which it is approved, for the record"),
     NAMED("by", 'b', "TEXT", "who approves, for the record"),
@@ -229,7 +230,8 @@ const struct gr_command gr_commands[] = {
      .summary = "find what `train` would refuse, without training",
      .usage = "usage: granary validate CONFIG [--set SECTION.KEY=VALUE]... [--run DIR] "
               "[--resolved]\n"
-              "       granary validate STUDY | SITE\n",
+              "       granary validate STUDY [--site SITE]\n"
+              "       granary validate SITE\n",
      .options = validate_options,
      .notes = "Reads the tables as `train` does, once, and ends with the code that `train` would "
               "end with.\n"

@@ -57,6 +57,16 @@ void gr_node_append(struct gr_node *parent, struct gr_node *child) {
     parent->n_children++;
 }
 
+gr_status gr_node_add(struct gr_node *parent, enum gr_node_kind kind, const char *key,
+                      const char *text, struct gr_node **out) {
+    gr_status status = gr_node_create(kind, key, text, out);
+    if (status != GR_OK) return status;
+    (*out)->quoted = text != NULL;
+    (*out)->place = parent->place;
+    gr_node_append(parent, *out);
+    return GR_OK;
+}
+
 /* `previous` is asked of the caller, who has it: the list is linked one way. */
 void gr_node_remove(struct gr_node *parent, struct gr_node **link, struct gr_node *previous) {
     struct gr_node *node = *link;

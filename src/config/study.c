@@ -194,22 +194,12 @@ static void refuse_elsewhere(struct gr_node *root, struct gr_broken *broken) {
     }
 }
 
-static gr_status append(struct gr_node *section, enum gr_node_kind kind, const char *key,
-                        const char *text, struct gr_node **out) {
-    gr_status status = gr_node_create(kind, key, text, out);
-    if (status != GR_OK) return status;
-    (*out)->quoted = text != NULL;
-    (*out)->place = section->place;
-    gr_node_append(section, *out);
-    return GR_OK;
-}
-
 /* The section of that name; made where there is none, or nothing in it. *out NULL: it is no
  * section, which the checker tells. */
 static gr_status section_of(struct gr_node *root, const char *key, struct gr_node **out) {
     struct gr_node *node = gr_node_child(root, key, strlen(key));
     *out = NULL;
-    if (!node) return append(root, GR_NODE_SECTION, key, NULL, out);
+    if (!node) return gr_node_add(root, GR_NODE_SECTION, key, NULL, out);
     if (gr_node_is_nothing(node)) {
         gr_node_clear(node);
         node->kind = GR_NODE_SECTION;
@@ -231,16 +221,16 @@ static gr_status add_tables(const struct gr_study *study, struct gr_node *data,
     if (synthetic)
         gr_broken_add(broken, source->place, "data.source",
                       "found synthetic, allowed idx, hdf5 or csv: sites bring tables");
-    GR_TRY(append(data, GR_NODE_LIST, "silo_tables", NULL, &list));
+    GR_TRY(gr_node_add(data, GR_NODE_LIST, "silo_tables", NULL, &list));
     /* Of a study without sites, or without tables, that was told already: no rule is to miss them.
      */
     list->broken = study->n_silos == 0 || synthetic;
     if (list->broken) return GR_OK;
     for (uint32_t i = 0; i < study->n_silos; i++) {
         snprintf(word, sizeof word, "site:%.64s", study->silos[i]);
-        GR_TRY(append(list, GR_NODE_SECTION, NULL, NULL, &table));
-        GR_TRY(append(table, GR_NODE_SCALAR, idx ? "features" : "file", word, &path));
-        if (idx) GR_TRY(append(table, GR_NODE_SCALAR, "labels", word, &path));
+        GR_TRY(gr_node_add(list, GR_NODE_SECTION, NULL, NULL, &table));
+        GR_TRY(gr_node_add(table, GR_NODE_SCALAR, idx ? "features" : "file", word, &path));
+        if (idx) GR_TRY(gr_node_add(table, GR_NODE_SCALAR, "labels", word, &path));
     }
 out:
     return status;
@@ -253,9 +243,10 @@ static gr_status complete(const struct study_reading *r, struct gr_node *root,
     GR_TRY(section_of(root, "data", &data));
     GR_TRY(section_of(root, "run", &run));
     if (data) GR_TRY(add_tables(r->study, data, broken));
-    if (data && r->schema) GR_TRY(append(data, GR_NODE_SCALAR, "schema", "schema.yaml", &made));
+    if (data && r->schema)
+        GR_TRY(gr_node_add(data, GR_NODE_SCALAR, "schema", "schema.yaml", &made));
     if (run && !gr_node_child(run, "name", 4) && gr_is_study_name(r->study->name))
-        status = append(run, GR_NODE_SCALAR, "name", r->study->name, &made);
+        status = gr_node_add(run, GR_NODE_SCALAR, "name", r->study->name, &made);
 out:
     return status;
 }
@@ -354,80 +345,4 @@ bool gr_file_has_section(const char *path, const char *section) {
     gr_node_free(root);
     gr_free(text);
     return found;
-}
-
-/* ---- the config of a run --------------------------------------------------------------------- */
-
-static gr_status set_text(struct gr_node *section, const char *key, const char *text) {
-    struct gr_node *node = gr_node_child(section, key, strlen(key));
-    if (!node) return append(section, GR_NODE_SCALAR, key, text, &node);
-    node->quoted = true;
-    return gr_node_set_text(node, text, strlen(text));
-}
-
-/* A silo's table takes the place of its word. */
-static gr_status set_table(struct gr_node *table, const struct gr_site_silo_config *silo) {
-    gr_status status;
-    GR_TRY(set_text(table, "features", silo->features));
-    GR_TRY(set_text(table, "labels", silo->labels));
-    status = set_text(table, "file", silo->file);
-out:
-    return status;
-}
-
-/* The entries of data.silo_tables and of silos for the silos that the site brings; others have no
- * folder here. */
-static gr_status set_silos(const struct gr_study *study, const struct gr_site *site, uint32_t party,
-                           struct gr_node *root) {
-    const struct gr_study_site own = study->sites[party];
-    struct gr_node *table = gr_node_at(root, "data.silo_tables")->child, *entry;
-    struct gr_node *silos = gr_node_at(root, "silos");
-    gr_status status = GR_OK;
-    for (uint32_t i = 0; i < study->n_silos && table; i++, table = table->next) {
-        const bool mine = i >= own.first_silo && i - own.first_silo < own.n_silos;
-        GR_TRY(append(silos, GR_NODE_SECTION, NULL, NULL, &entry));
-        const struct gr_site_silo_config *silo = NULL;
-        for (unsigned k = 0; mine && k < site->settings->silos_count; k++)
-            if (strcmp(site->settings->silos[k].name, study->silos[i]) == 0)
-                silo = &site->settings->silos[k];
-        if (silo) GR_TRY(set_table(table, silo));
-        GR_TRY(set_text(entry, "directory", silo ? silo->directory : ""));
-    }
-out:
-    return status;
-}
-
-static gr_status write_schema(const struct gr_study *study, const char *path) {
-    char *yaml = NULL;
-    gr_status status = gr_schema_to_yaml(study->schema, &yaml);
-    if (status == GR_OK) status = gr_file_write(path, yaml, strlen(yaml));
-    gr_free(yaml);
-    return status;
-}
-
-/* By way of text, which the config of a run then comes from like any other, with all its rules. */
-gr_status gr_study_configure(const struct gr_study *study, const struct gr_site *site,
-                             const char *directory, struct gr_config **out) {
-    struct gr_node *root = NULL;
-    char *text = NULL, *schema = NULL;
-    size_t length;
-    uint32_t party = 0;
-    gr_status status;
-    *out = NULL;
-    if (site) GR_TRY(gr_site_find(study, site, &party));
-    GR_TRY(gr_settings_tree(study->config, &gr_config_schema, &root));
-    if (site) GR_TRY(set_silos(study, site, party, root));
-    GR_TRY(set_text(gr_node_at(root, "run"), "directory", directory));
-    if (study->schema) {
-        GR_TRY(gr_text_format(&schema, "%s/schema.yaml", directory));
-        GR_TRY(write_schema(study, schema));
-        GR_TRY(set_text(gr_node_at(root, "data"), "schema", schema));
-    }
-    GR_TRY(gr_tree_emit(root, &text, &length));
-    status = gr_config_parse(study->path, text, length, NULL, 0, out);
-out:
-    gr_free(text);
-    gr_free(schema);
-    gr_node_free(root);
-    return status;
 }

@@ -44,6 +44,9 @@ gr_status gr_node_create(enum gr_node_kind kind, const char *key, const char *te
                          struct gr_node **out) GR_CHECKED;
 gr_status gr_node_set_text(struct gr_node *node, const char *text, size_t length) GR_CHECKED;
 void gr_node_append(struct gr_node *parent, struct gr_node *child);
+/* Makes a child at its parent's place, text (if not NULL) quoted, and appends it. */
+gr_status gr_node_add(struct gr_node *parent, enum gr_node_kind kind, const char *key,
+                      const char *text, struct gr_node **out) GR_CHECKED;
 /* Removes *link, the `child` or a `next` in `parent`, and frees it. */
 void gr_node_remove(struct gr_node *parent, struct gr_node **link, struct gr_node *previous);
 /* Takes the first child with that key out of `parent`; the caller's, or NULL: there is none. */

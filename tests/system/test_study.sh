@@ -145,6 +145,26 @@ check "it has to be approved again" exits 64 "${approve[@]}"
 check "yes" exits 0 "${approve[@]}" --yes
 check "both are approved" equal "$(wc -l <site/heart-4/approvals.jsonl)" 2
 
+# ---- a site's own tables -------------------------------------------------------------------------------
+# invented: rows of a hospital by the example's schema.
+invented() {
+    awk 'BEGIN { srand(7); for (i = 0; i < 60; i++) { sick = rand() < 0.5
+        printf "%d,%d,%d,%d,%d,%d,%d,%d,%d,%.1f,%d,%d,%d,%d\n", 40 + i % 30, i % 2, 1 + i % 4, 120 + i, 210 + i, i % 3 == 0,
+            i % 3, 150 - 10 * sick, sick, i / 30, 1 + i % 3, sick, sick ? 7 : 3, sick } }'
+}
+invented >site/heart-disease/cleveland.csv
+check "tables are read as by the study" exits 0 "$GRANARY" validate study.yaml --site site/site.yaml
+check "it is said" prints "site/site.yaml: its tables can be read as by study.yaml"
+check "of this site alone" prints "silos      1 on 1"
+check "nothing is left of it" equal "$(find /tmp -maxdepth 1 -name 'granary-validate-*' -newer good.yaml -user "$(id -un)")" ""
+check "nor in its folder" equal "$(ls site/heart-4)" "approvals.jsonl"
+sed -i '5s/^[0-9]*/old/' site/heart-disease/cleveland.csv
+check "a row that does not fit" exits 65 "$GRANARY" validate study.yaml --site site/site.yaml
+check "is named, with its value's place" says "cleveland.csv:5"
+check "a stranger's" exits 78 "$GRANARY" validate study.yaml --site site/stranger.yaml
+check "a config has no site" exits 64 "$GRANARY" validate "$TOP/configs/synthetic.yaml" --site site/site.yaml
+check "nor other settings" exits 64 "$GRANARY" validate study.yaml --site site/site.yaml --resolved
+
 # ---- the policy ---------------------------------------------------------------------------------------
 sed -i 's/rounds: 100/rounds: 60/; s/until: 2027-12-31$/until: 2026-01-31/' site/site.yaml
 check "a policy that refuses" exits 77 "${approve[@]}" --yes

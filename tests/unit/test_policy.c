@@ -4,6 +4,9 @@
 
 #include <granary/policy.h>
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* 2026-11-29T12:00:00Z: 20786 days and a half from 1970-01-01. Source: date -ud @1795953600. */
@@ -368,6 +371,36 @@ START_TEST(a_study_is_approved_by_its_digest) {
 }
 END_TEST
 
+/* A folder that cannot be one, a link in the file's place, and a disk that is full. */
+START_TEST(approvals_that_cannot_be_written) {
+    make_keys();
+    struct gr_study *study = study_of(STUDY);
+    struct gr_site *site = site_of(SITE);
+    spill(in_scratch("work"), "", 0);
+    ck_assert_int_eq(gr_site_approve(study, site, NULL, NULL), GR_ERROR_WRITE);
+    ck_assert_msg(strstr(gr_message(), "work/approvals.jsonl: "), "%s", gr_message());
+    remove(in_scratch("work"));
+    mkdir(in_scratch("work"), 0700);
+    ck_assert_int_eq(symlink("elsewhere", in_scratch("work/approvals.jsonl")), 0);
+    ck_assert_int_eq(gr_site_approve(study, site, NULL, NULL), GR_ERROR_WRITE);
+    ck_assert(!exists(in_scratch("work/elsewhere")));
+    remove(in_scratch("work/approvals.jsonl"));
+    /* Of a line half on disk nothing stays: the file is as it was. */
+    MUST(gr_site_approve(study, site, NULL, NULL));
+    struct stat before, after;
+    ck_assert_int_eq(stat(in_scratch("work/approvals.jsonl"), &before), 0);
+    const struct rlimit limit = {(rlim_t)before.st_size + 40, RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    ck_assert_int_eq(gr_site_approve(study, site, NULL, NULL), GR_ERROR_WRITE);
+    ck_assert_int_eq(stat(in_scratch("work/approvals.jsonl"), &after), 0);
+    ck_assert_int_eq(after.st_size, before.st_size);
+    MUST(gr_site_approved(study, site));
+    gr_site_free(site);
+    gr_study_free(study);
+}
+END_TEST
+
 /* Another key's line, any changed byte, and a line for the other purpose. */
 START_TEST(approvals_are_signed) {
     size_t n = 0;
@@ -453,6 +486,7 @@ int main(void) {
     tcase_add_test(tcase, an_approval_ends);
     tcase_add_test(tcase, silos_of_few_rows_are_named_without_a_number);
     tcase_add_test(tcase, a_study_is_approved_by_its_digest);
+    tcase_add_test(tcase, approvals_that_cannot_be_written);
     tcase_add_test(tcase, approvals_are_signed);
     tcase_add_test(tcase, runs_are_counted);
     suite_add_tcase(suite, tcase);

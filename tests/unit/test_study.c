@@ -463,6 +463,33 @@ START_TEST(all_parties_have_one_digest) {
 }
 END_TEST
 
+/* A site's part by itself: rules about how many silos there are do not stand in its way. */
+START_TEST(a_site_can_be_looked_at_alone) {
+    struct gr_config *config = NULL;
+    struct gr_site *site = NULL;
+    make_keys();
+    struct gr_study *study =
+        must_read(STUDY_HEAD STUDY_SCHEMA "run: {rounds: 5}\n"
+                                          "data: {source: csv, silos: 4}\n"
+                                          "model: {type: logistic}\n"
+                                          "train: {learning_rate: 0.05, batch_size: 16}\n"
+                                          "round: {quorum: 3, participants: 3, sampling: list, "
+                                          "availability: [{silos: [3], from: 2}]}\n"
+                                          "policy: {minimum_silos: 3}\n");
+    MUST(gr_site_load(put("site.yaml", SITE), &site));
+    MUST(gr_study_configure_alone(study, site, scratch, &config));
+    ck_assert_uint_eq(config->data.silos, 2);
+    ck_assert_uint_eq(config->data.silo_tables_count, 2);
+    ck_assert_str_eq(config->data.silo_tables[0].file, "/data/a.csv");
+    ck_assert_str_eq(config->data.silo_tables[1].file + strlen(scratch), "/b.csv");
+    ck_assert_str_eq(config->silos[1].directory + strlen(scratch), "/private");
+    ck_assert_uint_eq(config->round.availability_count, 0);
+    gr_config_free(config);
+    gr_site_free(site);
+    gr_study_free(study);
+}
+END_TEST
+
 /* The file that says nothing of columns: as data.schema "". */
 START_TEST(a_study_may_have_no_schema) {
     struct gr_config *config = NULL;
@@ -495,6 +522,7 @@ int main(void) {
     tcase_add_test(tcase, paths_of_a_site_are_behind_its_folder);
     tcase_add_test(tcase, a_site_has_its_place_in_the_study);
     tcase_add_test(tcase, all_parties_have_one_digest);
+    tcase_add_test(tcase, a_site_can_be_looked_at_alone);
     tcase_add_test(tcase, a_study_may_have_no_schema);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The config of a run out of a study and a site. A party changes paths alone, none of which the
+ * digest of a config holds, so that all parties have one.
+ */
+#include "config/spot.h"
+
+#include <string.h>
+
+static gr_status set_text(struct gr_node *section, const char *key, const char *text) {
+    struct gr_node *node = gr_node_child(section, key, strlen(key));
+    if (!node) return gr_node_add(section, GR_NODE_SCALAR, key, text, &node);
+    node->quoted = true;
+    return gr_node_set_text(node, text, strlen(text));
+}
+
+/* A silo's table takes the place of its word. */
+static gr_status set_table(struct gr_node *table, const struct gr_site_silo_config *silo) {
+    gr_status status;
+    GR_TRY(set_text(table, "features", silo->features));
+    GR_TRY(set_text(table, "labels", silo->labels));
+    status = set_text(table, "file", silo->file);
+out:
+    return status;
+}
+
+/* The entries of data.silo_tables and of silos for the silos that the site brings; others have no
+ * folder here. */
+static gr_status set_silos(const struct gr_study *study, const struct gr_site *site, uint32_t party,
+                           struct gr_node *root) {
+    const struct gr_study_site own = study->sites[party];
+    struct gr_node *table = gr_node_at(root, "data.silo_tables")->child, *entry;
+    struct gr_node *silos = gr_node_at(root, "silos");
+    gr_status status = GR_OK;
+    for (uint32_t i = 0; i < study->n_silos && table; i++, table = table->next) {
+        const bool mine = i >= own.first_silo && i - own.first_silo < own.n_silos;
+        GR_TRY(gr_node_add(silos, GR_NODE_SECTION, NULL, NULL, &entry));
+        const struct gr_site_silo_config *silo = NULL;
+        for (unsigned k = 0; mine && k < site->settings->silos_count; k++)
+            if (strcmp(site->settings->silos[k].name, study->silos[i]) == 0)
+                silo = &site->settings->silos[k];
+        if (silo) GR_TRY(set_table(table, silo));
+        GR_TRY(set_text(entry, "directory", silo ? silo->directory : ""));
+    }
+out:
+    return status;
+}
+
+static gr_status write_schema(const struct gr_study *study, const char *path) {
+    char *yaml = NULL;
+    gr_status status = gr_schema_to_yaml(study->schema, &yaml);
+    if (status == GR_OK) status = gr_file_write(path, yaml, strlen(yaml));
+    gr_free(yaml);
+    return status;
+}
+
+/* Leaves a list's entries `first` to first + n - 1. */
+static void keep_entries(struct gr_node *list, uint32_t first, uint32_t n) {
+    struct gr_node **link = &list->child, *previous = NULL;
+    for (uint32_t i = 0; *link; i++) {
+        if (i < first || i - first >= n) {
+            gr_node_remove(list, link, previous);
+        } else {
+            previous = *link;
+            link = &previous->next;
+        }
+    }
+}
+
+/* Settings about other silos than the site's own, by which its part alone would be refused. */
+static gr_status leave_alone(struct gr_node *root, struct gr_study_site own) {
+    static const char *const paths[][3] = {{"policy", "minimum_silos", "1"},
+                                           {"round", "participants", "0"},
+                                           {"round", "quorum", "1"},
+                                           {"round", "sampling", "uniform"}};
+    gr_status status = GR_OK;
+    keep_entries(gr_node_at(root, "data.silo_tables"), own.first_silo, own.n_silos);
+    keep_entries(gr_node_at(root, "silos"), own.first_silo, own.n_silos);
+    gr_node_clear(gr_node_at(root, "round.availability"));
+    gr_node_free(gr_node_detach(gr_node_at(root, "data"), "silos"));
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        GR_TRY(set_text(gr_node_at(root, paths[i][0]), paths[i][1], paths[i][2]));
+out:
+    return status;
+}
+
+/* By way of text, which the config of a run then comes from like any other, with all its rules. */
+static gr_status configure(const struct gr_study *study, const struct gr_site *site, bool alone,
+                           const char *directory, struct gr_config **out) {
+    struct gr_node *root = NULL;
+    char *text = NULL, *schema = NULL;
+    size_t length;
+    uint32_t party = 0;
+    gr_status status;
+    *out = NULL;
+    if (site) GR_TRY(gr_site_find(study, site, &party));
+    GR_TRY(gr_settings_tree(study->config, &gr_config_schema, &root));
+    if (site) GR_TRY(set_silos(study, site, party, root));
+    if (alone) GR_TRY(leave_alone(root, study->sites[party]));
+    GR_TRY(set_text(gr_node_at(root, "run"), "directory", directory));
+    if (study->schema) {
+        GR_TRY(gr_text_format(&schema, "%s/schema.yaml", directory));
+        GR_TRY(write_schema(study, schema));
+        GR_TRY(set_text(gr_node_at(root, "data"), "schema", schema));
+    }
+    GR_TRY(gr_tree_emit(root, &text, &length));
+    status = gr_config_parse(study->path, text, length, NULL, 0, out);
+out:
+    gr_free(text);
+    gr_free(schema);
+    gr_node_free(root);
+    return status;
+}
+
+gr_status gr_study_configure(const struct gr_study *study, const struct gr_site *site,
+                             const char *directory, struct gr_config **out) {
+    return configure(study, site, false, directory, out);
+}
+
+gr_status gr_study_configure_alone(const struct gr_study *study, const struct gr_site *site,
+                                   const char *directory, struct gr_config **out) {
+    return configure(study, site, true, directory, out);
+}
