@@ -5,7 +5,10 @@
  */
 #include "config/spot.h"
 
+#include <inttypes.h>
 #include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 static gr_status set_text(struct gr_node *section, const char *key, const char *text) {
     struct gr_node *node = gr_node_child(section, key, strlen(key));
@@ -46,10 +49,22 @@ out:
     return status;
 }
 
-static gr_status write_schema(const struct gr_study *study, const char *path) {
-    char *yaml = NULL;
-    gr_status status = gr_schema_to_yaml(study->schema, &yaml);
-    if (status == GR_OK) status = gr_file_write(path, yaml, strlen(yaml));
+/* Several processes of a job may write it at once, all the same: each under a name of its own,
+ * which then takes the place of another's. */
+static gr_status write_schema(const struct gr_study *study, const char *directory,
+                              const char *path) {
+    char *yaml = NULL, *own = NULL;
+    uint64_t number;
+    gr_status status;
+    if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+        return gr_fail(GR_ERROR_INTERNAL, "the system gives no random numbers");
+    GR_TRY(gr_schema_to_yaml(study->schema, &yaml));
+    GR_TRY(gr_text_format(&own, "%s/.schema-%016" PRIx64, directory, number));
+    GR_TRY(gr_file_write(own, yaml, strlen(yaml)));
+    status = gr_file_publish(own, path);
+    if (status != GR_OK) unlink(own);
+out:
+    gr_free(own);
     gr_free(yaml);
     return status;
 }
@@ -100,7 +115,7 @@ static gr_status configure(const struct gr_study *study, const struct gr_site *s
     GR_TRY(set_text(gr_node_at(root, "run"), "directory", directory));
     if (study->schema) {
         GR_TRY(gr_text_format(&schema, "%s/schema.yaml", directory));
-        GR_TRY(write_schema(study, schema));
+        GR_TRY(write_schema(study, directory, schema));
         GR_TRY(set_text(gr_node_at(root, "data"), "schema", schema));
     }
     GR_TRY(gr_tree_emit(root, &text, &length));

@@ -2,6 +2,9 @@
 /* The files of a study and of a site, the signature, and the config that follows from them. */
 #include "study.h"
 
+#include <dirent.h>
+#include <sys/wait.h>
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define NAME_WORDS   "allowed 1 to 63 of a-z, 0-9 and '-', no '-' first"
 
@@ -463,6 +466,38 @@ START_TEST(all_parties_have_one_digest) {
 }
 END_TEST
 
+/* The ranks of a job write one schema, and each can read it as soon as it has its config. */
+START_TEST(ranks_may_configure_at_once) {
+    enum { RANKS = 8, TIMES = 40 };
+    make_keys();
+    struct gr_study *study = must_read(STUDY);
+    for (int rank = 0; rank < RANKS; rank++) {
+        if (fork() != 0) continue;
+        for (int i = 0; i < TIMES; i++) {
+            struct gr_config *config = NULL;
+            struct gr_schema *schema = NULL;
+            if (gr_study_configure(study, NULL, scratch, &config) != GR_OK) _exit(1);
+            if (gr_schema_load(config->data.schema, &schema) != GR_OK) _exit(2);
+            gr_schema_free(schema);
+            gr_config_free(config);
+        }
+        _exit(0);
+    }
+    for (int rank = 0; rank < RANKS; rank++) {
+        int ended = -1;
+        ck_assert_int_gt(wait(&ended), 0);
+        ck_assert_int_eq(ended, 0);
+    }
+    DIR *folder = opendir(scratch);
+    size_t left = 0;
+    for (const struct dirent *entry; (entry = readdir(folder));)
+        left += strncmp(entry->d_name, ".schema", 7) == 0;
+    closedir(folder);
+    ck_assert_uint_eq(left, 0);
+    gr_study_free(study);
+}
+END_TEST
+
 /* A site's part by itself: rules about how many silos there are do not stand in its way. */
 START_TEST(a_site_can_be_looked_at_alone) {
     struct gr_config *config = NULL;
@@ -522,6 +557,7 @@ int main(void) {
     tcase_add_test(tcase, paths_of_a_site_are_behind_its_folder);
     tcase_add_test(tcase, a_site_has_its_place_in_the_study);
     tcase_add_test(tcase, all_parties_have_one_digest);
+    tcase_add_test(tcase, ranks_may_configure_at_once);
     tcase_add_test(tcase, a_site_can_be_looked_at_alone);
     tcase_add_test(tcase, a_study_may_have_no_schema);
     suite_add_tcase(suite, tcase);
