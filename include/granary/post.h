@@ -300,12 +300,13 @@ gr_status gr_post_send(struct gr_post *post, uint32_t party, const struct gr_pos
  * that it does not know it any more. */
 uint32_t gr_post_session(const struct gr_post *post, uint32_t party);
 /*
- * Not collective. Of a site, when nothing has come for long: begins a new session, as the
- * coordinator may have been started anew. The present one lasts until the new one has begun.
- * Nothing happens while a HELLO waits for its answer.
+ * Not collective. Of a site: begins a new session. The present one lasts until the new one has
+ * begun. Nothing happens while a HELLO waits for its answer. A coordinator that was started anew is
+ * found without it, within half a minute and the time that letters take.
  */
 gr_status gr_post_renew(struct gr_post *post) GR_CHECKED;
-/* Not collective. Seconds since anything valid came from the party; INFINITY: never. */
+/* Not collective. Seconds since anything valid came from the party; INFINITY: never. In a session
+ * each side writes at least every half minute. */
 double gr_post_silent_s(const struct gr_post *post, uint32_t party);
 /* Letters that were refused, by reason, since the start: for evidence. */
 struct gr_post_refused {

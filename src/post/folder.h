@@ -46,7 +46,6 @@ struct gr_folder_peer {
     bool has_kept, has_latest;
     unsigned char kept[GR_SESSION_BYTES], latest[GR_SESSION_BYTES];
     uint64_t read;
-    double heard_s; /* when a letter came from it; -INFINITY: never; under the lock */
     /* Of the thread: the last note that was written to it, and what comes from it. */
     unsigned char note_session[GR_SESSION_BYTES];
     uint64_t note;

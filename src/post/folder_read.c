@@ -250,7 +250,6 @@ static void advance(struct gr_folder_track *track, const struct gr_letter_label 
 /* Puts a letter among those that have come; true: there is room for more. */
 static bool hand_over(struct gr_folder *folder, struct gr_letter *letter) {
     pthread_mutex_lock(&folder->lock);
-    folder->peers[letter->label.from].heard_s = gr_clock_seconds();
     gr_folder_queue_put(&folder->in, letter);
     const bool more = folder->in.bytes < GR_CARRIER_HELD;
     if (!more) folder->hungry = true;

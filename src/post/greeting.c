@@ -68,6 +68,7 @@ static void promote(struct gr_post *post, uint32_t party, struct gr_carrier *car
     gr_post_session_end(post, &peer->now);
     peer->now.live = true;
     memcpy(peer->now.id, peer->next.id, GR_SESSION_BYTES);
+    peer->now.sent_s = gr_clock_seconds();
     peer->now.sent = peer->now.taken = peer->now.confirmed = peer->now.receipted = 1;
     memcpy(peer->secrets->in, peer->secrets->next_in, GR_KEY_BYTES);
     memcpy(peer->secrets->out, peer->secrets->next_out, GR_KEY_BYTES);
@@ -80,9 +81,14 @@ static void promote(struct gr_post *post, uint32_t party, struct gr_carrier *car
 
 /* ---- at a site ------------------------------------------------------------------------------ */
 
-static void put_everywhere(struct gr_post *post, const struct gr_letter *letter) {
-    for (size_t i = 0; i < post->options.n_carriers; i++)
-        gr_post_put_copy(post, post->carriers[i], letter);
+/* again: to those carriers only that hold nothing any more, not even the last copy. */
+static void put_everywhere(struct gr_post *post, const struct gr_letter *letter, bool again) {
+    for (size_t i = 0; i < post->options.n_carriers; i++) {
+        struct gr_carrier *carrier = post->carriers[i];
+        if (again && carrier->kind->room && carrier->kind->room(carrier, 0) < GR_CARRIER_HELD)
+            continue;
+        gr_post_put_copy(post, carrier, letter);
+    }
 }
 
 gr_status gr_post_hello(struct gr_post *post) {
@@ -100,7 +106,7 @@ gr_status gr_post_hello(struct gr_post *post) {
                        gr_post_name(post, 0));
     GR_TRY(greet(post, 0, GR_LETTER_HELLO, peer->next.id, peer->secrets->fresh.public_key, key,
                  &peer->next.letter));
-    put_everywhere(post, peer->next.letter);
+    put_everywhere(post, peer->next.letter, false);
     peer->next.waiting = true;
     peer->next.pause_s = pause;
     peer->next.next_s = gr_clock_seconds() + pause;
@@ -114,7 +120,7 @@ gr_status gr_post_hello_again(struct gr_post *post, double now) {
     if (!next->waiting || now < next->next_s) return GR_OK;
     next->pause_s = next->pause_s * 2 < hello_longest_s ? next->pause_s * 2 : hello_longest_s;
     if (next->anew) return gr_post_hello(post);
-    put_everywhere(post, next->letter);
+    put_everywhere(post, next->letter, true);
     next->next_s = now + next->pause_s;
     return GR_OK;
 }

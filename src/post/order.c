@@ -10,8 +10,8 @@
 #include <string.h>
 
 /*
- * A receipt is due when so many letters or bytes are owed one, or so long after the first. Every
- * letter of this side is one as well.
+ * A receipt is due when so many letters or bytes are owed one, so long after the first, or when
+ * nothing was sent for gr_post.beat_s. Every letter of this side is one as well.
  */
 enum { RECEIPT_LETTERS = GR_POST_WINDOW / 4, RECEIPT_BYTES = GR_CARRIER_HELD / 4 };
 static const double receipt_s = 0.25;
@@ -175,19 +175,29 @@ gr_status gr_post_take_early(struct gr_post *post, struct gr_post_message *out) 
 double gr_post_receipt_due_s(const struct gr_post *post, uint32_t party, double now_s) {
     const struct gr_post_peer *peer = &post->peers[party];
     const struct gr_post_session *now = &peer->now;
-    if (!now->live || now->disowned || now->taken == now->receipted) return INFINITY;
-    if (peer->carrier->kind->acknowledges) return INFINITY;
-    if (now->taken - now->receipted >= RECEIPT_LETTERS || now->owed_bytes >= RECEIPT_BYTES)
-        return 0;
-    const double left = now->owed_s + receipt_s - now_s;
-    return left > 0 ? left : 0;
+    if (!now->live || now->disowned) return INFINITY;
+    double due_s = now->sent_s + post->beat_s;
+    if (now->taken > now->receipted && !peer->carrier->kind->acknowledges) {
+        if (now->taken - now->receipted >= RECEIPT_LETTERS || now->owed_bytes >= RECEIPT_BYTES)
+            return 0;
+        due_s = fmin(due_s, now->owed_s + receipt_s);
+    }
+    return fmax(due_s - now_s, 0);
+}
+
+/* A carrier that has not been rid of the last letter yet is not given another sign of life. */
+static bool is_stuck(const struct gr_post_peer *peer, uint32_t party) {
+    struct gr_carrier *carrier = peer->carrier;
+    return carrier->kind->room && carrier->kind->room(carrier, party) < GR_CARRIER_HELD;
 }
 
 void gr_post_receipts(struct gr_post *post, double now) {
     for (uint32_t p = 0; p < post->options.who.n_parties; p++) {
+        struct gr_post_peer *peer = &post->peers[p];
         if (p == post->options.who.me || gr_post_receipt_due_s(post, p, now) > 0) continue;
-        if (gr_post_send_empty(post, p, GR_LETTER_RECEIPT) == GR_OK) continue;
-        gr_post_say(post, "%s", gr_message());
-        post->peers[p].now.owed_s = now;
+        peer->now.sent_s = peer->now.owed_s = now;
+        if (peer->now.taken == peer->now.receipted && is_stuck(peer, p)) continue;
+        if (gr_post_send_empty(post, p, GR_LETTER_RECEIPT) != GR_OK)
+            gr_post_say(post, "%s", gr_message());
     }
 }

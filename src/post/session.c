@@ -16,6 +16,8 @@ enum { LETTERS_AT_ONCE = 64 };
 /* Long enough for whatever synchronises a folder to bring a file that it left out the first time.
  */
 static const double gap_s = 300;
+/* So that each side knows of the other, and a site of a coordinator that was started anew. */
+static const double beat_s = 30;
 
 const unsigned char *gr_post_study(const struct gr_post *post) {
     return post->options.who.study;
@@ -130,6 +132,7 @@ static gr_status create(const struct gr_post_options *options, struct gr_post **
     post = *out;
     post->options = *options;
     post->gap_s = gap_s;
+    post->beat_s = beat_s;
     GR_TRY(
         gr_allocate(options->n_carriers, sizeof(struct gr_carrier *), "carriers", &post->carriers));
     for (size_t i = 0; i < options->n_carriers; i++)
@@ -351,6 +354,7 @@ static gr_status send_letter(struct gr_post *post, uint32_t party, enum gr_lette
                    post->options.who.keys, gr_post_study(post));
     const gr_status status = peer->carrier->kind->put(peer->carrier, letter);
     if (status != GR_OK) return status;
+    now->sent_s = gr_clock_seconds();
     if (!note) {
         gr_post_was_sent(now, n);
     } else {

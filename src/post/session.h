@@ -26,6 +26,7 @@ struct gr_post_session {
     double owed_s;        /* since when there are some */
     size_t under_way;     /* bytes of ours from confirmed to sent */
     uint32_t sizes[GR_POST_WINDOW]; /* of letters of ours, by counter modulo GR_POST_WINDOW */
+    double sent_s;                  /* when something was sent last */
     double waits_s; /* since when some of theirs wait for one before them; 0: none does */
     uint32_t n_early;
     struct gr_letter *early[GR_POST_WINDOW]; /* of theirs, likewise; owned */
@@ -78,6 +79,7 @@ struct gr_post {
     struct gr_post_secrets *secrets;
     size_t turn;                     /* of the carriers: whose letters are taken next */
     size_t early_bytes;              /* of all letters that wait for their turn */
+    double beat_s;                   /* how long nothing is sent before a receipt is */
     double gap_s;                    /* how long a letter is waited for when later ones are there */
     bool ended;                      /* another process has taken the place of this one */
     struct gr_post_refused own, all; /* refused here; with those that the carriers have refused */
@@ -151,9 +153,9 @@ gr_status gr_post_take_letter(struct gr_post *post, struct gr_carrier *carrier,
                               struct gr_post_message *out) GR_CHECKED;
 /* The next of the letters that came early, if it is its turn. */
 gr_status gr_post_take_early(struct gr_post *post, struct gr_post_message *out) GR_CHECKED;
-/* Acknowledges what is due. */
+/* Acknowledges what is due, and shows that this side is there. */
 void gr_post_receipts(struct gr_post *post, double now);
-/* Seconds until a receipt to the party is due; INFINITY: none is owed. */
+/* Seconds until a receipt to the party is due; INFINITY: there is no session. */
 double gr_post_receipt_due_s(const struct gr_post *post, uint32_t party, double now);
 /* A letter of n bytes was sent: it is under way, and has acknowledged all that was taken. */
 void gr_post_was_sent(struct gr_post_session *session, size_t n);

@@ -88,6 +88,16 @@ static const struct gr_carrier_kind bag_kind = {.name = "bag",
                                                 .describe = bag_describe,
                                                 .close = bag_close};
 
+/* One that is known to bring each letter: no receipts, no window. */
+static const struct gr_carrier_kind sure_bag_kind = {.name = "sure bag",
+                                                     .acknowledges = true,
+                                                     .put = bag_put,
+                                                     .take = bag_take_first,
+                                                     .forget = bag_forget,
+                                                     .silent_s = bag_silent_s,
+                                                     .describe = bag_describe,
+                                                     .close = bag_close};
+
 static inline struct bag_carrier bag_carrier_of(uint32_t p) {
     return (struct bag_carrier){.carrier = {.kind = &bag_kind}, .me = p};
 }

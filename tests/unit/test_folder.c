@@ -160,7 +160,12 @@ START_TEST(all_else_is_left_alone_and_told_once) {
     for (size_t i = 0; i < sizeof garbage; i++)
         garbage[i] = (char)(i * i / 7 + i);
     spill(name_in("mail", 2, 0, 16), garbage, sizeof garbage);
-    struct gr_letter *letter = stray(17);
+    /* A link to a good letter is none. */
+    struct gr_letter *letter = stray(19);
+    spill_letter(in_scratch("elsewhere"), letter, letter->n);
+    ck_assert_int_eq(symlink(in_scratch("elsewhere"), name_in("mail", 2, 0, 19)), 0);
+    gr_free(letter);
+    letter = stray(17);
     spill_letter(name_in("mail", 2, 0, 18), letter, letter->n); /* by the name of another */
     letter->bytes[letter->n - 1] ^= 1;
     spill_letter(name_in("mail", 2, 0, 17), letter, letter->n); /* changed */
@@ -170,12 +175,12 @@ START_TEST(all_else_is_left_alone_and_told_once) {
         send_text(posts[1], 0, "x");
     for (int i = 0; i < 20; i++)
         expect(wait_for(posts[0], NULL), GR_POST_MESSAGE, 1, 1, "x");
-    /* Link, FIFO, folder, 10 GB, garbage, the wrong name, a change; the short one may yet grow. */
-    UNTIL(posts[0], n_refused(posts[0]) == 7);
+    /* Two links, FIFO, folder, 10 GB, garbage, the wrong name, a change; the short one may grow. */
+    UNTIL(posts[0], n_refused(posts[0]) == 8);
     ck_assert_uint_eq(gr_post_refused(posts[0])->too_large, 1);
     ck_assert_uint_eq(gr_post_refused(posts[0])->forged, 2);
-    ck_assert_uint_eq(gr_post_refused(posts[0])->unreadable, 4);
-    for (uint64_t i = 11; i <= 18; i++)
+    ck_assert_uint_eq(gr_post_refused(posts[0])->unreadable, 5);
+    for (uint64_t i = 11; i <= 19; i++)
         ck_assert(exists(name_in("mail", 2, 0, i)));
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         snprintf(path, sizeof path, "mail/%s", others[i]);
@@ -185,7 +190,7 @@ START_TEST(all_else_is_left_alone_and_told_once) {
         send_text(posts[1], 0, "x");
         expect(wait_for(posts[0], NULL), GR_POST_MESSAGE, 1, 1, "x");
     }
-    ck_assert_uint_eq(n_refused(posts[0]), 7);
+    ck_assert_uint_eq(n_refused(posts[0]), 8);
     const char *first = strstr(said[0], "has files that are no letters");
     ck_assert_ptr_nonnull(first);
     ck_assert_ptr_null(strstr(first + 1, "has files that are no letters"));

@@ -129,6 +129,33 @@ START_TEST(no_changed_bit_passes) {
 }
 END_TEST
 
+/* A fresh key in the clear is bound into the sealing, too, even where the key does not depend on
+ * it. */
+START_TEST(no_changed_opening_passes) {
+    struct gr_letter *letter;
+    const struct gr_letter_head head = {.label = {.from = 1, .counter = 1},
+                                        .kind = GR_LETTER_HELLO};
+    unsigned char *message;
+    size_t n;
+    MUST(gr_letter_create(GR_LETTER_OPENING_BYTES, 5, &letter));
+    memcpy(gr_letter_body(letter), "an opening of thirty-two bytes..hello", 37);
+    gr_letter_seal(letter, head, GR_LETTER_OPENING_BYTES, key, keys_of[1], study);
+    ck_assert_mem_eq(gr_letter_body(letter), "an opening of thirty-two bytes..", 32);
+    for (size_t i = 0; i < 8 * (size_t)GR_LETTER_OPENING_BYTES; i++) {
+        gr_letter_body(letter)[i / 8] ^= (unsigned char)(1U << i % 8);
+        ck_assert(!gr_letter_is_whole(letter));
+        ck_assert_int_eq(gr_letter_open(letter, GR_LETTER_OPENING_BYTES, key, &message, &n),
+                         GR_ERROR_DATA);
+        gr_letter_body(letter)[i / 8] ^= (unsigned char)(1U << i % 8);
+    }
+    MUST(gr_letter_open(letter, GR_LETTER_OPENING_BYTES, key, &message, &n));
+    ck_assert_uint_eq(n, 5);
+    ck_assert_mem_eq(message, "hello", 5);
+    gr_free(message);
+    gr_free(letter);
+}
+END_TEST
+
 START_TEST(no_cut_letter_passes) {
     struct gr_letter *letter = letter_of(0, 2, GR_LETTER_MESSAGE, "forty-two rows");
     const size_t whole = letter->n;
@@ -268,8 +295,9 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {what_is_sealed_opens_again, no_changed_bit_passes,
-                                  no_cut_letter_passes,       the_right_reason_is_given,
-                                  letters_of_all_sizes,       no_nonce_is_used_twice};
+                                  no_changed_opening_passes,  no_cut_letter_passes,
+                                  the_right_reason_is_given,  letters_of_all_sizes,
+                                  no_nonce_is_used_twice};
     if (gr_base_start() != GR_OK) return 1;
     return run_with("letter", make_all, remove_all, tests, sizeof tests / sizeof *tests);
 }

@@ -110,6 +110,42 @@ START_TEST(what_comes_before_its_turn_waits_for_it) {
 }
 END_TEST
 
+/* A sender that keeps no window: of what comes too early as much is dropped as has no room. */
+START_TEST(what_comes_too_early_is_dropped) {
+    greet_both(1, 1);
+    ways[1].carrier.kind = &sure_bag_kind;
+    for (int i = 0; i < 400; i++)
+        send_text(site, 0, "x");
+    struct gr_letter *first = bag_take(find_letter(1, GR_LETTER_MESSAGE));
+    while (n_bag > 0)
+        expect_nothing(coordinator);
+    /* Of the 399 that are later 254 have a place: 255 letters may be under way. */
+    ck_assert_uint_eq(gr_post_refused(coordinator)->early, 399 - 254);
+    ck_assert_uint_eq(gr_post_refused(coordinator)->repeated, 0);
+    bag_add(first);
+    for (int i = 0; i < 255; i++)
+        expect(wait_for(coordinator, NULL), GR_POST_MESSAGE, 1, 1, "x");
+    expect_nothing(coordinator);
+}
+END_TEST
+
+/* Without a receipt: an answer says as much. */
+START_TEST(an_answer_acknowledges) {
+    greet_both(1, 1);
+    for (int i = 0; i < 3; i++)
+        send_text(site, 0, "x");
+    ck_assert_uint_gt(site->peers[0].now.under_way, 0);
+    for (int i = 0; i < 3; i++)
+        expect(wait_for(coordinator, NULL), GR_POST_MESSAGE, 1, 1, "x");
+    send_text(coordinator, 1, "y");
+    while (n_letters(0, GR_LETTER_RECEIPT) > 0)
+        gr_free(bag_take(find_letter(0, GR_LETTER_RECEIPT)));
+    expect(wait_for(site, NULL), GR_POST_MESSAGE, 0, 1, "y");
+    ck_assert_uint_eq(site->peers[0].now.confirmed, site->peers[0].now.sent);
+    ck_assert_uint_eq(site->peers[0].now.under_way, 0);
+}
+END_TEST
+
 START_TEST(no_more_is_under_way_than_the_window) {
     static unsigned char large[GR_LETTER_BODY_MAX];
     const struct gr_post_part part = {large, sizeof large}, more = {large, 1};
@@ -133,7 +169,7 @@ START_TEST(no_more_is_under_way_than_the_window) {
     ck_assert_uint_gt(gr_post_room(site, 0), 0);
     ck_assert_int_eq(gr_post_send(site, 0, parts, 2), GR_ERROR_INTERNAL);
     /* And by bytes: after the receipts of all. */
-    while (gr_post_due_s(coordinator) < INFINITY) {
+    while (gr_post_due_s(coordinator) < 10) {
         rest(0.02);
         expect_nothing(coordinator);
         expect_nothing(site);
@@ -266,6 +302,16 @@ START_TEST(what_has_no_place_has_no_effect) {
                 expect_nothing(coordinator);
                 expect_nothing(site);
             }
+    /* With the right key: each kind at each place but the one where it belongs. */
+    const unsigned char *right = site->peers[0].secrets->out;
+    const uint64_t before = n_refused(coordinator), next = site->peers[0].now.sent + 1;
+    forge(1, 0, GR_LETTER_BEGIN, next, session, 0, right);
+    forge(1, 0, GR_LETTER_RECEIPT, next, session, 0, right);
+    forge(1, 0, GR_LETTER_MESSAGE, GR_LETTER_NOTE | next, session, 0, right);
+    forge(1, 0, GR_LETTER_MESSAGE, 1, session, 0, right);
+    forge(1, 0, GR_LETTER_MESSAGE, 0, session, 0, right);
+    expect_nothing(coordinator);
+    ck_assert_uint_eq(n_refused(coordinator), before + 5);
     check_flow(1, 1);
     ck_assert_uint_gt(n_refused(coordinator), 30);
     ck_assert_uint_gt(n_refused(site), 10);
@@ -281,6 +327,12 @@ START_TEST(letters_for_others_are_not_taken) {
     bag_add(letter);
     expect_nothing(site);
     ck_assert_uint_eq(gr_post_refused(site)->other_session, 1);
+    /* Even one of the right session, sealed with the right key. */
+    const struct gr_post_peer *peer = &coordinator->peers[1];
+    forge(0, 2, GR_LETTER_MESSAGE, peer->now.sent + 1, peer->now.id, 0, peer->secrets->out);
+    bag[n_bag - 1]->label.to = 1;
+    expect_nothing(site);
+    ck_assert_uint_eq(gr_post_refused(site)->other_session, 2);
 }
 END_TEST
 
@@ -300,6 +352,7 @@ START_TEST(a_repeated_hello_ends_nothing_and_costs_nothing) {
         bag_add(copy_of(hello));
         expect_nothing(coordinator);
     }
+    ck_assert_uint_eq(n_letters(0, GR_LETTER_WELCOME), 0);
     check_flow(1, 1);
     ck_assert_uint_le(ways[0].n_put, before + 3);
     /* After the site was started anew, and after the coordinator was. */
@@ -348,11 +401,14 @@ START_TEST(nothing_of_an_old_session_is_taken) {
     bag_empty();
     site = post_of(1, &ways[1].carrier);
     greet_both(1, 2);
-    for (int turn = 0; turn < 3; turn++)
+    const uint32_t before = ways[0].n_put;
+    for (int turn = 0; turn < 10; turn++)
         for (size_t i = 0; i < n; i++) {
             bag_add(copy_of(old[i]));
             expect_nothing(old[i]->label.to == 0 ? coordinator : site);
         }
+    /* It is not every one of them that has an answer. */
+    ck_assert_uint_le(ways[0].n_put, before + 8);
     check_flow(1, 2);
     ck_assert_uint_gt(gr_post_refused(coordinator)->other_session, 0);
     ck_assert_uint_gt(gr_post_refused(site)->other_session, 0);
@@ -369,17 +425,52 @@ START_TEST(a_coordinator_started_anew_is_found) {
     send_text(site, 0, "into the void");
     greet_both(2, 1);
     check_flow(2, 1);
-    /* Without a letter of its own the site asks by itself, when it is told to. */
+    /* With no letter to write the site shows that it is there, and is told. */
+    gr_post_close(coordinator);
+    bag_empty();
+    coordinator = post_of(0, &ways[0].carrier);
+    site->beat_s = 0.01;
+    greet_both(3, 1);
+    check_flow(3, 1);
+    site->beat_s = 30;
+    /* Or it asks when the caller says so. */
     gr_post_close(coordinator);
     bag_empty();
     coordinator = post_of(0, &ways[0].carrier);
     expect_nothing(site);
-    ck_assert_uint_eq(gr_post_session(site, 0), 2);
+    ck_assert_uint_eq(gr_post_session(site, 0), 3);
     MUST(gr_post_renew(site));
     MUST(gr_post_renew(site));
     ck_assert_uint_eq(n_letters(1, GR_LETTER_HELLO), 1);
-    greet_both(3, 1);
-    check_flow(3, 1);
+    greet_both(4, 1);
+    check_flow(4, 1);
+}
+END_TEST
+
+/* As long as the carrier has the HELLO yet, no other is given to it. */
+static size_t bag_room(struct gr_carrier *carrier, uint32_t to) {
+    (void)carrier, (void)to;
+    return n_letters(1, GR_LETTER_HELLO) + n_letters(1, GR_LETTER_RECEIPT) > 0 ? 1000
+                                                                               : GR_CARRIER_HELD;
+}
+
+START_TEST(hello_is_repeated_when_the_first_has_left) {
+    struct gr_carrier_kind kind = bag_kind;
+    kind.room = bag_room;
+    ways[1].carrier.kind = &kind;
+    ck_assert_uint_eq(n_letters(1, GR_LETTER_HELLO), 1);
+    for (int i = 0; i < 5; i++) {
+        rest(0.1);
+        expect_nothing(site);
+    }
+    ck_assert_uint_eq(n_letters(1, GR_LETTER_HELLO), 1);
+    bag_empty();
+    while (n_bag == 0) {
+        rest(0.1);
+        expect_nothing(site);
+    }
+    greet_both(1, 1);
+    ways[1].carrier.kind = &bag_kind;
 }
 END_TEST
 
@@ -441,14 +532,43 @@ START_TEST(a_gap_that_nothing_fills_is_given_up) {
         send_text(from, 1 - turn, "waits");
         gr_free(bag_take(find_letter(turn, GR_LETTER_MESSAGE)));
         expect_nothing(to);
-        ck_assert(gr_post_due_s(to) < INFINITY);
         to->gap_s = 0.01;
+        ck_assert(gr_post_due_s(to) < 1);
         rest(0.02);
         expect(wait_for(site, coordinator), GR_POST_GREETING, 0, 2 + turn, "coordinator");
         expect(wait_for(coordinator, site), GR_POST_GREETING, 1, 2 + turn, "site-1");
         ck_assert_ptr_nonnull(strstr(said[1 - turn], "has not come for"));
         check_flow(2 + turn, 2 + turn);
     }
+}
+END_TEST
+
+/* Of either side; and no more than one of them while the carrier is not rid of the last. */
+START_TEST(each_side_shows_that_it_is_there) {
+    struct gr_carrier_kind kind = bag_kind;
+    greet_both(1, 1);
+    ck_assert(gr_post_due_s(site) > 10 && gr_post_due_s(site) <= 30);
+    coordinator->beat_s = site->beat_s = 0.01;
+    for (int i = 0; i < 5; i++) {
+        rest(0.05);
+        expect_nothing(coordinator);
+        ck_assert_uint_ge(n_letters(0, GR_LETTER_RECEIPT), 1);
+        expect_nothing(site);
+        ck_assert_uint_ge(n_letters(1, GR_LETTER_RECEIPT), 1);
+    }
+    ck_assert(gr_post_silent_s(site, 0) < 60);
+    kind.room = bag_room;
+    ways[1].carrier.kind = &kind;
+    while (n_bag > 0) {
+        expect_nothing(coordinator);
+        bag_empty();
+    }
+    for (int i = 0; i < 10; i++) {
+        rest(0.02);
+        expect_nothing(site);
+    }
+    ck_assert_uint_eq(n_bag, 1);
+    ways[1].carrier.kind = &bag_kind;
 }
 END_TEST
 
@@ -547,6 +667,8 @@ END_TEST
 int main(void) {
     const TTest *const tests[] = {any_order_and_any_number_of_copies_give_one_stream,
                                   what_comes_before_its_turn_waits_for_it,
+                                  what_comes_too_early_is_dropped,
+                                  an_answer_acknowledges,
                                   no_more_is_under_way_than_the_window,
                                   a_letter_that_was_not_put_was_not_sent,
                                   no_changed_bit_has_an_effect,
@@ -556,10 +678,12 @@ int main(void) {
                                   a_repeated_hello_ends_nothing_and_costs_nothing,
                                   nothing_of_an_old_session_is_taken,
                                   a_coordinator_started_anew_is_found,
+                                  hello_is_repeated_when_the_first_has_left,
                                   a_session_is_renewed_without_a_gap,
                                   an_answer_of_a_coordinator_that_is_gone,
                                   of_two_processes_with_one_key_the_first_ends,
                                   a_gap_that_nothing_fills_is_given_up,
+                                  each_side_shows_that_it_is_there,
                                   only_a_note_for_this_session_ends_it,
                                   both_sides_agree_on_the_keys_that_are_written_down};
     if (gr_base_start() != GR_OK) return 1;
