@@ -12,6 +12,7 @@
 #include <granary/config.h>
 #include <granary/data.h>
 #include <granary/evaluate.h>
+#include <granary/journal.h>
 #include <granary/observe.h>
 #include <granary/store.h>
 #include <granary/strategy.h>
@@ -192,6 +193,20 @@ gr_status gr_federation_outline(struct gr_federation *federation,
 
 /* Not collective. The model as JSON, for the manifest; borrowed. */
 const char *gr_federation_architecture(const struct gr_federation *federation);
+
+/*
+ * The evidence of a study: the coordinator's ranks sign seals of its records (RUN/seals.jsonl), and
+ * those of sites keep journals. All borrowed.
+ */
+struct gr_run_evidence {
+    const unsigned char *study;     /* GR_DIGEST_BYTES: its digest */
+    const struct gr_party *parties; /* [0]: the coordinator */
+    uint32_t party;                 /* this rank's */
+    const struct gr_keys *keys;     /* the party's; NULL: this rank has none, and signs nothing */
+    const char *journal; /* the path of this rank's, see gr_journal_path; NULL: it keeps none */
+    int rank;            /* in the party's job */
+};
+
 /* The choices with which a whole run is started. */
 struct gr_run_options {
     const char *run_path; /* --run, or NULL */
@@ -201,12 +216,16 @@ struct gr_run_options {
     struct gr_listener listener; /* each process */
     const volatile int *stop;    /* becomes non-zero when a signal came; may be NULL */
     char **command;              /* that this process was started with, for replacements; or NULL */
+    const struct gr_run_evidence
+        *evidence; /* on all ranks, or NULL on all: no seals, no journals */
 };
 
 /*
  * Collective. The whole main job: run directory, rounds, checkpoints, model, report. GR_STOPPED
  * after a signal or below quorum, with a checkpoint of the last round finished. GR_OK on a rank
- * that was given up and is told that the others have finished.
+ * that was given up and is told that the others have finished. With evidence files are readable for
+ * owner and group at most (0640), and name no path; GR_ERROR_POLICY, of this rank alone, which is
+ * to leave its job: a seal contradicts what this site has seen.
  */
 gr_status gr_run(struct gr_comm *comm, const struct gr_config *config,
                  const struct gr_run_options *options) GR_CHECKED;

@@ -9,6 +9,7 @@
 #ifndef GRANARY_GRANARY_H
 #define GRANARY_GRANARY_H
 
+#include <granary/audit.h>
 #include <granary/base.h>
 #include <granary/cohort.h>
 #include <granary/comm.h>
@@ -16,6 +17,7 @@
 #include <granary/data.h>
 #include <granary/evaluate.h>
 #include <granary/federation.h>
+#include <granary/journal.h>
 #include <granary/metric.h>
 #include <granary/model.h>
 #include <granary/observe.h>

@@ -12,6 +12,7 @@
 
 #include <granary/comm.h>
 #include <granary/config.h>
+#include <granary/journal.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -93,6 +94,9 @@ gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
                          struct gr_door **out) GR_CHECKED;
 /* Not collective. NULL accepted. */
 void gr_door_free(struct gr_door *door);
+/* Not collective. All that leaves from now on is written down there before it does; borrowed; NULL:
+ * nowhere. What cannot be written down does not leave: GR_ERROR_WRITE of all that follows. */
+void gr_door_set_journal(struct gr_door *door, struct gr_journal *journal);
 
 /*
  * Collective. values[0..n-1], this rank's silos', become their sums over all ranks, on all ranks.
@@ -146,6 +150,9 @@ bool gr_release_suffices(const struct gr_door *door, struct gr_release_basis all
 gr_status gr_release_allows(struct gr_door *door, gr_status mine,
                             const struct gr_release_basis *basis, bool *allowed,
                             size_t n) GR_CHECKED;
+/* Not collective. gr_aggregate_add, of a contribution that gr_release_update lets out. */
+gr_status gr_release_add(struct gr_door *door, struct gr_aggregator *aggregator,
+                         struct gr_contribution *contribution, int headroom, size_t n) GR_CHECKED;
 /*
  * Collective. gr_aggregate_total, be it a sum or a combination, of at least policy.minimum_silos
  * contributions of n floats; fewer: GR_STOPPED, and nothing has left.
@@ -164,6 +171,9 @@ void gr_release_note(struct gr_door *door, enum gr_release id, size_t n);
 struct gr_release_entry {
     uint64_t times, values;
 };
+/* Not collective. Writes down in the journal the messages of failures since the ledger was closed.
+ */
+gr_status gr_door_note_failures(struct gr_door *door) GR_CHECKED;
 /* Not collective. The entry of a release. */
 struct gr_release_entry gr_door_entry(const struct gr_door *door, enum gr_release id);
 /* Not collective. Begins a new page of the ledger: once what has left is written down. */

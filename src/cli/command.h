@@ -131,6 +131,7 @@ gr_status gr_command_import(struct gr_invocation *invocation);
 gr_status gr_command_keygen(struct gr_invocation *invocation);
 gr_status gr_command_study(struct gr_invocation *invocation);
 gr_status gr_command_approve(struct gr_invocation *invocation);
+gr_status gr_command_audit(struct gr_invocation *invocation);
 gr_status gr_command_completion(struct gr_invocation *invocation);
 gr_status gr_command_version(struct gr_invocation *invocation);
 

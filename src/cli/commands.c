@@ -120,6 +120,19 @@ static const struct gr_option approve_options[] = {
     NAMED("by", 'b', "TEXT", "who approves, for the record"),
     END};
 
+static const struct gr_option audit_options[] = {
+    {.name = "journal",
+     .key = 'j',
+     .value = "FILE",
+     .kind = GR_VALUE_FILE,
+     .help = "the journal of a site's rank; may be given for each of them"},
+    {.name = "study",
+     .key = 's',
+     .value = "STUDY",
+     .kind = GR_VALUE_FILE,
+     .help = "the study's file, with STUDY.sig beside it: its keys and its releases"},
+    END};
+
 static const struct gr_option inspect_options[] = {
     {.name = "digest",
      .key = 'd',
@@ -356,6 +369,19 @@ const struct gr_command gr_commands[] = {
          "site's folder; `granary join` takes part in no other study.\n"
          "\n"
          "example: granary approve study.yaml --site site.yaml\n"},
+    {.name = "audit",
+     .run = gr_command_audit,
+     .summary = "hold the evidence of a study against itself",
+     .usage = "usage: granary audit RUN [--journal FILE]... [--study STUDY]\n",
+     .options = audit_options,
+     .notes =
+         "RUN is the coordinator's run directory, or a copy of it. One page: who, which study, "
+         "what holds,\n"
+         "and what does not, each with file and line; 65 where anything is amiss. Reads only; "
+         "needs no key.\n"
+         "`granary help evidence` tells who keeps what, and what is checked.\n"
+         "\n"
+         "example: granary audit runs/heart --journal north/journal.jsonl --study study.yaml\n"},
     {.name = "completion",
      .run = gr_command_completion,
      .summary = "write what lets a shell complete commands and options",

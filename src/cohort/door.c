@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The door: reductions of values of silos, each as a named release, with the rules that withhold
- * and the ledger of all that has left.
+ * and the ledger of all that has left. In a study a site keeps a journal of it as well.
  *
  * A release leaves only if the table lists it for the config (release_table.c), so `granary
  * releases` cannot promise less than happens. Values are noted in the ledger before they leave,
@@ -9,6 +9,7 @@
  */
 #include <granary/release.h>
 
+#include <stdio.h>
 #include <string.h>
 
 struct gr_door {
@@ -16,7 +17,12 @@ struct gr_door {
     const struct gr_config *config; /* borrowed */
     /* By number; what has left since the ledger was last closed. */
     struct gr_release_entry ledger[GR_RELEASES_MAX];
-    uint64_t failures; /* that comm had carried then */
+    uint64_t failures;          /* that comm had carried then */
+    struct gr_journal *journal; /* borrowed; NULL: none */
+    /* Vectors that have been added one by one, for the journal. */
+    struct gr_digest running;
+    bool adding;
+    unsigned char added[GR_DIGEST_BYTES]; /* once the sum has begun */
 };
 
 gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
@@ -32,13 +38,52 @@ void gr_door_free(struct gr_door *door) {
     gr_free(door);
 }
 
+void gr_door_set_journal(struct gr_door *door, struct gr_journal *journal) {
+    door->journal = journal;
+}
+
 /* ---- the ledger ----------------------------------------------------------------------------- */
 
-/* `n` values of one release. Attempts that fail count as well. */
-void gr_release_note(struct gr_door *door, enum gr_release id, size_t n) {
+/* Attempts that fail count as well. */
+static void count(struct gr_door *door, enum gr_release id, size_t n) {
     struct gr_release_entry *entry = &door->ledger[id];
     entry->times++;
     entry->values += n;
+}
+
+/* digest: of `bytes` bytes as they were given to the door; NULL: they were not. */
+static gr_status write_down(struct gr_door *door, enum gr_release id, size_t n, size_t bytes,
+                            const unsigned char *digest, const char *how) {
+    if (!door->journal) return GR_OK;
+    const struct gr_journal_release release = {.id = (int)id,
+                                               .name = gr_release_row(id)->name,
+                                               .values = n,
+                                               .bytes = bytes,
+                                               .digest = digest,
+                                               .how = how};
+    return gr_journal_add(door->journal, &release);
+}
+
+/* `n` values of one release. A journal that cannot be written tells so at the end of the round. */
+void gr_release_note(struct gr_door *door, enum gr_release id, size_t n) {
+    count(door, id, n);
+    (void)!write_down(door, id, n, 0, NULL, "as it is, in a message or a file");
+}
+
+/* Before the values leave: into the journal, and then into the ledger. way: they are taken to the
+ * ranks, "plain sum over". */
+static gr_status let_out(struct gr_door *door, enum gr_release id, size_t n, const void *values,
+                         size_t bytes, const char *way) {
+    gr_status status = GR_OK;
+    char how[96];
+    unsigned char digest[GR_DIGEST_BYTES];
+    if (door->journal) {
+        gr_digest_of(values, bytes, digest);
+        snprintf(how, sizeof how, "%s %d ranks", way, gr_comm_size(door->comm));
+        status = write_down(door, id, n, bytes, digest, how);
+    }
+    if (status == GR_OK) count(door, id, n);
+    return status;
 }
 
 /* Error messages leave by gr_comm_agree and not by the door, so comm counts them. */
@@ -46,6 +91,13 @@ struct gr_release_entry gr_door_entry(const struct gr_door *door, enum gr_releas
     if (id != GR_RELEASE_ERRORS) return door->ledger[id];
     const uint64_t n = gr_comm_failures(door->comm) - door->failures;
     return (struct gr_release_entry){n, n};
+}
+
+gr_status gr_door_note_failures(struct gr_door *door) {
+    const struct gr_release_entry entry = gr_door_entry(door, GR_RELEASE_ERRORS);
+    if (entry.times == 0) return GR_OK;
+    return write_down(door, GR_RELEASE_ERRORS, entry.values, 0, NULL,
+                      "text without values, rows and paths");
 }
 
 /* After the ledger has gone into the events. */
@@ -70,16 +122,16 @@ gr_status gr_release_sum(struct gr_door *door, enum gr_release id, int64_t *valu
     gr_status status = check_listed(door, id);
     if (status != GR_OK) return status;
     /* Before the sum: a try that a loss ends may have passed values to others. */
-    gr_release_note(door, id, n);
-    return gr_comm_sum_int64(door->comm, values, n);
+    status = let_out(door, id, n, values, n * sizeof *values, "plain sum over");
+    return status == GR_OK ? gr_comm_sum_int64(door->comm, values, n) : status;
 }
 
 gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *values, size_t n) {
     if (n == 0) return GR_OK;
     gr_status status = check_listed(door, id);
     if (status != GR_OK) return status;
-    gr_release_note(door, id, n);
-    return gr_comm_max_int64(door->comm, values, n);
+    status = let_out(door, id, n, values, n * sizeof *values, "maximum over");
+    return status == GR_OK ? gr_comm_max_int64(door->comm, values, n) : status;
 }
 
 /* ---- counts of rows ------------------------------------------------------------------------- */
@@ -150,6 +202,20 @@ static gr_status sum_all(struct gr_door *door, enum gr_release id, const int64_t
     return GR_OK;
 }
 
+/* For the journal: how many counts do not leave. */
+static gr_status withhold_counts(struct gr_door *door, enum gr_release id, const int64_t *told,
+                                 size_t n) {
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        kept += told[i] == GR_RELEASE_SOME || told[i] == GR_RELEASE_MOST;
+    if (!door->journal || kept == 0) return GR_OK;
+    const struct gr_journal_release release = {.id = (int)id,
+                                               .name = gr_release_row(id)->name,
+                                               .values = kept,
+                                               .how = "of too few rows or silos"};
+    return gr_journal_withhold(door->journal, &release);
+}
+
 /*
  * In two steps, so that a count which is to be withheld never leaves its silo, not even into a sum:
  * first the marks, then the sums of the counts that may be told. All ranks find the same ones, for
@@ -168,6 +234,7 @@ gr_status gr_release_counts(struct gr_door *door, enum gr_release id, const int6
     memset(sums, 0, n * sizeof *sums);
     for (size_t i = 0; i < n_silos * n; i++)
         if (told[i % n] == 1) sums[i % n] += counts[i];
+    GR_TRY(withhold_counts(door, id, told, n));
     GR_TRY(gr_release_sum(door, id, sums, n));
     for (size_t i = 0; i < n; i++)
         if (told[i] == 1) told[i] = sums[i];
@@ -207,7 +274,7 @@ gr_status gr_release_text(struct gr_door *door, enum gr_release id, const char *
                        "%zu",
                        gr_release_row(id)->name, (long long)bytes, limit);
     /* Before they leave, as for a sum; how many there are is known afterwards. */
-    gr_release_note(door, id, 0);
+    GR_TRY(let_out(door, id, 0, mine, n, "text, as it is, to"));
     GR_TRY(gr_comm_gather(door->comm, mine, n, limit, &all));
     *total = all.begin[gr_comm_size(door->comm)];
     door->ledger[id].values += count_texts((const char *)all.bytes, *total);
@@ -253,23 +320,95 @@ out:
     return status;
 }
 
+/* ---- updates -------------------------------------------------------------------------------- */
+
+/* Vectors of a contribution. */
+static size_t vectors_of(const struct gr_door *door) {
+    const struct gr_strategy *strategy = gr_strategy_find(door->config->strategy.name);
+    return strategy->n_sent > 1 ? strategy->n_sent : 1;
+}
+
+/* n: floats of a contribution, in all its vectors. */
+static void add_to_digest(const struct gr_door *door, struct gr_digest *digest,
+                          const struct gr_contribution *contribution, size_t n) {
+    const size_t vectors = vectors_of(door);
+    for (size_t v = 0; v < vectors; v++)
+        gr_digest_add(digest, contribution->vector[v], n / vectors * sizeof(float));
+}
+
+/* Once its vectors are in the sum nobody has them any more. */
+gr_status gr_release_add(struct gr_door *door, struct gr_aggregator *aggregator,
+                         struct gr_contribution *contribution, int headroom, size_t n) {
+    if (door->journal && !door->adding) gr_digest_start(&door->running);
+    if (door->journal) add_to_digest(door, &door->running, contribution, n);
+    door->adding = door->journal != NULL;
+    return gr_aggregate_add(aggregator, contribution, headroom);
+}
+
+/* Of this rank's silos, in their order. A sum that is repeated after a loss has the same. */
+static void digest_updates(struct gr_door *door, const struct gr_contribution *mine, size_t n_mine,
+                           size_t n, unsigned char out[GR_DIGEST_BYTES]) {
+    struct gr_digest digest;
+    if (n_mine > 0 && !mine[0].update) {
+        if (door->adding) gr_digest_finish(&door->running, door->added);
+        door->adding = false;
+        memcpy(out, door->added, GR_DIGEST_BYTES);
+        return;
+    }
+    gr_digest_start(&digest);
+    for (size_t i = 0; i < n_mine; i++)
+        add_to_digest(door, &digest, &mine[i], n);
+    gr_digest_finish(&digest, out);
+}
+
+/* Of a rank without a silo in the round nothing leaves. */
+static gr_status write_updates(struct gr_door *door, const struct gr_contribution *mine,
+                               size_t n_mine, uint32_t n_members, size_t n, bool combined) {
+    char how[96];
+    unsigned char digest[GR_DIGEST_BYTES];
+    if (!door->journal || n_mine == 0) return GR_OK;
+    digest_updates(door, mine, n_mine, n, digest);
+    snprintf(how, sizeof how,
+             combined ? "of each silo by itself, in slices, of %u silos"
+                      : "plain sum over %u silos",
+             n_members);
+    return write_down(door, combined ? GR_RELEASE_UPDATE_SLICES : GR_RELEASE_UPDATE,
+                      combined ? n_mine * n : n, n_mine * n * sizeof(float), digest, how);
+}
+
+static gr_status withhold_update(struct gr_door *door, uint32_t n_members, uint32_t least,
+                                 size_t n) {
+    gr_status status =
+        gr_fail(GR_STOPPED, "%u silos are ready, policy.minimum_silos is %u", n_members, least);
+    const struct gr_journal_release release = {.id = GR_RELEASE_UPDATE,
+                                               .name = gr_release_row(GR_RELEASE_UPDATE)->name,
+                                               .values = n,
+                                               .how = "fewer silos than policy.minimum_silos"};
+    if (door->journal && gr_journal_withhold(door->journal, &release) != GR_OK)
+        status = GR_ERROR_WRITE;
+    return status;
+}
+
 /* A sum of fewer silos than policy.minimum_silos does not begin: GR_STOPPED, for the round is void
  * and more silos may be there later. */
 gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregator,
                             const struct gr_contribution *mine, size_t n_mine, uint32_t n_members,
                             size_t n) {
     const uint32_t least = gr_policy_silos(door->config);
-    if (n_members < least)
-        return gr_fail(GR_STOPPED, "%u silos are ready, policy.minimum_silos is %u", n_members,
-                       least);
-    if (gr_strategy_find(door->config->strategy.name)->combine) {
-        gr_release_note(door, GR_RELEASE_UPDATE_SLICES, n_members * n);
+    const bool combined = gr_strategy_find(door->config->strategy.name)->combine != NULL;
+    if (n_members < least) return withhold_update(door, n_members, least, n);
+    gr_status status = write_updates(door, mine, n_mine, n_members, n, combined);
+    if (status != GR_OK) return status;
+    if (combined) {
+        count(door, GR_RELEASE_UPDATE_SLICES, n_members * n);
     } else {
         const struct gr_aggregation_config *aggregation = &door->config->aggregation;
         if (aggregation->encoding != GR_ENCODING_FLOAT32 && aggregation->grid == GR_GRID_AGREED)
             gr_release_note(door, GR_RELEASE_UPDATE_EXPONENTS,
                             (n + GR_RING_BLOCK - 1) / GR_RING_BLOCK);
-        gr_release_note(door, GR_RELEASE_UPDATE, n);
+        count(door, GR_RELEASE_UPDATE, n);
     }
-    return gr_aggregate_total(aggregator, mine, n_mine, n_members);
+    status = gr_aggregate_total(aggregator, mine, n_mine, n_members);
+    door->adding = false; /* where the sum has added them again, on another grid */
+    return status;
 }

@@ -514,6 +514,7 @@ gr_status gr_record_round(void *context, struct gr_metrics *metrics) {
     if (status == GR_OK && gr_run_is_root(run)) status = write_round(run, metrics, checkpoint);
     if (status == GR_LOST) return status;
     GR_TRY(gr_comm_agree(run->comm, status));
+    GR_TRY(gr_sealing_note(run));
     gr_run_close_ledger(run);
     if (checkpoint) {
         double started = gr_clock_seconds();
@@ -524,7 +525,9 @@ gr_status gr_record_round(void *context, struct gr_metrics *metrics) {
         metrics->seconds.total += metrics->seconds.checkpoint;
         if (gr_run_is_root(run)) status = write_cost(run, metrics, written, why);
         GR_TRY(gr_comm_agree(run->comm, status));
+        GR_TRY(gr_sealing_seal(run, "checkpoint"));
     }
+    GR_TRY(gr_sealing_round(run, metrics->round));
     if (run->progress && gr_progress_round(run->progress, metrics))
         gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_JOB_COMMENT, 1);
 out:

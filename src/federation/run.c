@@ -276,6 +276,9 @@ static gr_status write_and_leave(struct gr_run_state *run, gr_status outcome,
     if (status != GR_LOST) status = gr_comm_agree(run->comm, status);
     gr_run_allow(run, 0);
     GR_TRY(status);
+    GR_TRY(gr_sealing_seal(run, outcome == GR_OK        ? "finished"
+                                : outcome == GR_STOPPED ? "stopped"
+                                                        : "failed"));
     status = gr_control_finish(run->comm);
 out:
     return status;
@@ -296,6 +299,7 @@ static gr_status end_together(struct gr_run_state *run, gr_status outcome) {
         status = gr_federation_recover(run->federation);
     } while (!gr_comm_out(run->comm) &&
              (status == GR_OK || (status == outcome && outcome != GR_STOPPED)));
+    if (run->leaves) return status;
     if (gr_comm_over(run->comm))
         status = GR_OK; /* done by the others */
     else if (gr_comm_out(run->comm))
@@ -540,7 +544,8 @@ static gr_status set_up_once(void *context) {
     gr_control_clear_changes(comm);
     gr_cohort_missing(run->cohort, &run->missing);
     gr_inject_fault(run->cohort, 0, GR_POINT_START);
-    status = gr_comm_agree(comm, gr_run_is_root(run) ? gr_records_start(run) : GR_OK);
+    GR_TRY(gr_comm_agree(comm, gr_run_is_root(run) ? gr_records_start(run) : GR_OK));
+    status = gr_sealing_seal(run, run->options->resume ? "resumed" : "start");
 out:
     return status;
 }
@@ -554,6 +559,7 @@ static gr_status prepare(struct gr_run_state *run) {
     GR_TRY(gr_config_digest(config, run->config_digest));
     GR_TRY(make_room(run));
     GR_TRY(gr_cohort_create(run->comm, config, &run->cohort));
+    GR_TRY(gr_sealing_begin(run));
     if (config->round.replay[0]) {
         GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &replay));
         gr_replay_lost(replay, &run->missing);
@@ -566,8 +572,11 @@ out:
 static gr_status set_up(struct gr_run_state *run) {
     gr_status status = GR_OK;
     gr_clock_utc(run->started_utc);
-    GR_TRY(gr_comm_agree(run->comm, prepare(run)));
+    status = prepare(run);
+    if (run->leaves) return status;
+    GR_TRY(gr_comm_agree(run->comm, status));
     GR_TRY(gr_cohort_attempt(run->cohort, set_up_once, run));
+    GR_TRY(gr_sealing_round(run, gr_federation_rounds_done(run->federation)));
     gr_run_close_ledger(run);
     begin_rounds(run);
 out:
@@ -579,8 +588,19 @@ static gr_status run_through(struct gr_run_state *run) {
     run->written = gr_federation_rounds_done(run->federation);
     gr_status status = run_rounds(run);
     if (gr_comm_over(run->comm)) return GR_OK; /* done by the others */
-    if (status == GR_ERROR_INTERNAL || gr_comm_out(run->comm)) return status;
+    if (status == GR_ERROR_INTERNAL || run->leaves || gr_comm_out(run->comm)) return status;
     return end_together(run, status);
+}
+
+/* Rank 0, alone with its records: there is nobody any more whom a seal could be shown. */
+static void end_before_rounds(struct gr_run_state *run, gr_status status) {
+    char *message = NULL, *seal = NULL;
+    gr_records_end_early(run, status);
+    if (gr_text_format(&message, "%s", gr_message()) != GR_OK) return;
+    if (gr_sealing_make(run, status == GR_STOPPED ? "stopped" : "failed", &seal) == GR_OK)
+        gr_free(seal);
+    (void)gr_fail(status, "%s", message);
+    gr_free(message);
 }
 
 static gr_status conclude(struct gr_run_state *run, gr_status status) {
@@ -589,7 +609,8 @@ static gr_status conclude(struct gr_run_state *run, gr_status status) {
     if (status == GR_LOST)
         status = gr_fail(GR_STOPPED, "before the first round: %s: start again", gr_message());
     if (status != GR_OK && run->directory && !run->ended && !gr_comm_out(run->comm))
-        gr_records_end_early(run, status);
+        end_before_rounds(run, status);
+    gr_sealing_end(run, status);
     release(run);
     return status;
 }
@@ -619,6 +640,7 @@ gr_status gr_run_join(struct gr_comm *comm, const struct gr_run_options *options
     gr_alive_set(gr_control_watch, comm);
     GR_TRY(gr_run_listen(&run, &config));
     find_origin(&run);
+    GR_TRY(gr_sealing_begin(&run));
     GR_TRY(make_room(&run));
     begin_rounds(&run);
     status = run_through(&run);

@@ -7,6 +7,8 @@
 #ifndef GRANARY_FEDERATION_RUN_H
 #define GRANARY_FEDERATION_RUN_H
 
+#include <sys/types.h>
+
 #include "federation/internal.h"
 
 struct gr_run_state {
@@ -40,10 +42,15 @@ struct gr_run_state {
     uint32_t instructions;         /* that all ranks have, where they differ; 0: they do not */
     const char *instructions_text; /* NULL: kernels could not be held to them */
     uint32_t refusals; /* checkpoints in a row that were refused for another reason than room */
+    struct gr_journal *journal; /* this rank's; owned; NULL: it keeps none */
+    bool leaves;                /* by itself, for its journal says so */
+    bool private;               /* files are closed to others; before, the process had */
+    mode_t umask;
     /* Rank 0's. */
     struct gr_run_directory *directory;
     struct gr_metrics_file *metrics;
     struct gr_events_file *events;
+    struct gr_events_file *seals; /* NULL: there are none */
     struct gr_progress *progress;
     struct gr_opening opening;
     bool ended;              /* the records tell how the run ended */
@@ -133,6 +140,30 @@ gr_status gr_records_sync(struct gr_run_state *run) GR_CHECKED;
 gr_status gr_evidence_digest(const char *path, char out[GR_DIGEST_HEX]) GR_CHECKED;
 /* As gr_run_compare; round: of the checkpoint that is compared, 0: the newest that is whole. */
 gr_status gr_evidence_compare(const char *run_path, uint32_t round, char **words) GR_CHECKED;
+
+/* ---- sealing.c: nothing without options->evidence ---------------------------------------------
+ */
+
+/* Not collective. Before anything is read: from now on files are closed to others, and this rank's
+ * journal is open. */
+gr_status gr_sealing_begin(struct gr_run_state *run) GR_CHECKED;
+/* Not collective. Rank 0's file, once its directory is open. */
+gr_status gr_sealing_open(struct gr_run_state *run) GR_CHECKED;
+/* Not collective. Rank 0 makes a seal of the records as they are, on disk, which nobody is shown
+ * yet; *text NULL: the disk refuses, which an alert tells. For gr_free. */
+gr_status gr_sealing_make(struct gr_run_state *run, const char *kind, char **text) GR_CHECKED;
+/*
+ * Collective. Rank 0 makes a seal and shows it to all, each of which holds it against what it has
+ * seen. GR_ERROR_POLICY, GR_ERROR_WRITE where `leaves`: of this rank alone.
+ */
+gr_status gr_sealing_seal(struct gr_run_state *run, const char *kind) GR_CHECKED;
+/* Not collective. Failures that were told go into the journal, before the ledger is closed. */
+gr_status gr_sealing_note(struct gr_run_state *run) GR_CHECKED;
+/* Not collective. At the end of a round: the journal is on disk before the next. Errors as of
+ * gr_sealing_seal. */
+gr_status gr_sealing_round(struct gr_run_state *run, uint32_t round) GR_CHECKED;
+/* Not collective. The journal is closed, by how the run ended here; the process is as before. */
+void gr_sealing_end(struct gr_run_state *run, gr_status status);
 
 /* ---- silo_list.c ----------------------------------------------------------------------------- */
 

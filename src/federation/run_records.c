@@ -75,7 +75,7 @@ static gr_status write_manifest(struct gr_run_state *run, const char *outcome,
         .detection = gr_comm_detection(run->comm),
         .checkpoint_io = run->io.collective ? "collective" : "independent",
         .software = run->software.of_slot ? &run->software : NULL,
-        .job = job_id(job),
+        .job = run->private ? NULL : job_id(job),
         .run_id = run->id,
     };
     memcpy(manifest.config_digest, run->config_digest, GR_DIGEST_BYTES);
@@ -125,6 +125,7 @@ static gr_status open_files(struct gr_run_state *run, uint32_t rounds) {
     path = NULL;
     GR_TRY(path_in(run, "events.jsonl", &path));
     GR_TRY(gr_events_open(path, &run->events));
+    GR_TRY(gr_sealing_open(run));
     run->synced = false;
     if (!run->progress)
         GR_TRY(gr_progress_create(run->options->progress, run->config->run.rounds, rounds,
@@ -295,13 +296,20 @@ static void note_classes(struct gr_run_state *run, uint32_t done) {
                     "model.classes refuses it by its place");
 }
 
+static const char *behind_path(const struct gr_run_state *run, const char *text) {
+    const size_t n = strlen(run->path);
+    if (!run->private || strncmp(text, run->path, n) != 0) return text;
+    return text + n + strspn(text + n, ":/ ");
+}
+
 /* In words, the differences of the records from the checkpoint that the run goes on from; NULL:
  * none. Called before the manifest is replaced and the records are opened, which drops later lines.
  * Caller frees. */
 static char *find_differences(const struct gr_run_state *run) {
     char *words = NULL, *differences = NULL;
+    /* What differs comes behind the path, which is nobody else's to know. */
     if (gr_evidence_compare(run->path, run->resumed_from, &words) != GR_OK)
-        (void)!gr_text_format(&differences, "%s", gr_message());
+        (void)!gr_text_format(&differences, "%s", behind_path(run, gr_message()));
     gr_free(words);
     return differences;
 }
@@ -370,6 +378,18 @@ out:
     return status;
 }
 
+/* All settings. In a study the records go to others: of the two paths that the coordinator's config
+ * has only the end is told. */
+static gr_status resolve(const struct gr_run_state *run, char **out) {
+    struct gr_config shown = *run->config;
+    char here[] = ".", schema[] = "schema.yaml";
+    if (run->private) {
+        shown.run.directory = here;
+        if (shown.data.schema[0]) shown.data.schema = schema;
+    }
+    return gr_config_to_yaml(&shown, out);
+}
+
 /*
  * Rank 0, once the federation is made and before the first round. Differences are looked for before
  * the manifest is replaced, which would hide them. The config is written as it was given
@@ -380,7 +400,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
     char *resolved = NULL, *differences = NULL;
     const uint32_t done = gr_federation_rounds_done(run->federation);
     const uint32_t unusable = gr_cohort_unusable(run->cohort);
-    GR_TRY(gr_config_to_yaml(run->config, &resolved));
+    GR_TRY(resolve(run, &resolved));
     GR_TRY(write_text(run, "config.yaml", run->config_text));
     GR_TRY(write_text(run, "resolved.yaml", resolved));
     if (run->options->resume) differences = find_differences(run);
@@ -423,9 +443,11 @@ out:
 static void let_go(struct gr_run_state *run) {
     gr_progress_free(run->progress);
     gr_events_close(run->events);
+    gr_events_close(run->seals);
     gr_metrics_close(run->metrics);
     gr_run_directory_close(run->directory);
     run->progress = NULL;
+    run->seals = NULL;
     run->events = NULL;
     run->metrics = NULL;
     run->directory = NULL;

@@ -197,7 +197,8 @@ static gr_status add_now(struct gr_federation *f, struct gr_contribution *contri
     const bool by_rows = !t->strategy->alike && !gr_cohort_sizes(f->cohort);
     if (by_rows && t->added_rows > 0 && t->most_rows > t->added_rows)
         headroom = ilogb((double)t->most_rows / (double)t->added_rows);
-    return gr_aggregate_add(gr_round_aggregator(f), contribution, headroom);
+    return gr_release_add(gr_cohort_door(f->cohort), gr_round_aggregator(f), contribution, headroom,
+                          gr_training_values(f));
 }
 
 /*

@@ -5,6 +5,7 @@
  * all that follow (Haber, Stornetta 1991). Whoever rewrites the rest of the file can make a new
  * valid chain; so checkpoint and manifest hold the chain's head, and evidence.c compares them.
  */
+#include <granary/journal.h>
 #include <granary/observe.h>
 
 #include <errno.h>
@@ -21,6 +22,15 @@ enum { HASH_HEX = GR_DIGEST_HEX - 1, EVENT_MAX = GR_LINE_MAX - 1024, NAMED_MAX =
 /* The text between the last member and the end of a line: ,"hash":"..."} */
 #define HASH_KEY ",\"hash\":\""
 enum { HASH_KEY_BYTES = sizeof HASH_KEY - 1, TAIL_BYTES = HASH_KEY_BYTES + HASH_HEX + 2 };
+
+/* Before it, in a line that is signed: ,"signature":"..." */
+#define SIGNATURE_KEY ",\"signature\":\""
+enum {
+    SIGNATURE_KEY_BYTES = sizeof SIGNATURE_KEY - 1,
+    SIGNATURE_HEX = 2 * GR_SIGNATURE_BYTES,
+    SIGNATURE_PART = SIGNATURE_KEY_BYTES + SIGNATURE_HEX + 1
+};
+_Static_assert(GR_SIGNATURE_BYTES == 2 * GR_DIGEST_BYTES, "a signature is written as two digests");
 
 /*
  * The writer's end of the chain. n and previous advance only once a line is with gr_lines, so that
@@ -54,9 +64,8 @@ static bool split(const char *line, size_t n, size_t *n_body, char hash[GR_DIGES
     return true;
 }
 
-/* Whether a line is the n-th of a chain whose line before has the hash `previous`. */
-static bool follows(const char *line, size_t length, uint64_t n, const char *previous,
-                    char hash[GR_DIGEST_HEX]) {
+/* Whether a line has, at its end, the hash of all the rest of it. */
+bool gr_chain_whole(const char *line, size_t length, char hash[GR_DIGEST_HEX]) {
     size_t n_body;
     char found[GR_DIGEST_HEX];
     struct gr_digest digest;
@@ -67,7 +76,13 @@ static bool follows(const char *line, size_t length, uint64_t n, const char *pre
     gr_digest_add(&digest, "}", 1);
     gr_digest_finish(&digest, bytes);
     gr_digest_hex(bytes, found);
-    if (strcmp(found, hash) != 0) return false;
+    return strcmp(found, hash) == 0;
+}
+
+/* Whether a line is the n-th of a chain whose line before has the hash `previous`. */
+static bool follows(const char *line, size_t length, uint64_t n, const char *previous,
+                    char hash[GR_DIGEST_HEX]) {
+    if (!gr_chain_whole(line, length, hash)) return false;
     json_t *json = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
     const char *before = json_string_value(json_object_get(json, "previous"));
     const json_t *number = json_object_get(json, "n");
@@ -98,7 +113,7 @@ static gr_status add_detail(json_t *event, const char *detail) {
     }
     json_object_foreach(json, key, value) {
         if (json_object_get(event, key) || strcmp(key, "previous") == 0 ||
-            strcmp(key, "hash") == 0) {
+            strcmp(key, "signature") == 0 || strcmp(key, "hash") == 0) {
             status = gr_fail(GR_ERROR_INTERNAL, "the detail of an event has the member %s", key);
             goto out;
         }
@@ -145,14 +160,65 @@ static char *compose(json_t *event) {
     return NULL;
 }
 
+/* ---- signatures ----------------------------------------------------------------------------- */
+
+/* {"a":1} becomes {"a":1,"signature":"..."}: the signature is of the text before, every byte of it.
+ */
+static gr_status sign(const char *body, const struct gr_chain_signer *signer, char **out) {
+    unsigned char signature[GR_SIGNATURE_BYTES];
+    char half[2][GR_DIGEST_HEX];
+    gr_keys_sign(signer->keys, signer->purpose, body, strlen(body), signature);
+    gr_digest_hex(signature, half[0]);
+    gr_digest_hex(signature + GR_DIGEST_BYTES, half[1]);
+    return gr_text_format(out, "%.*s" SIGNATURE_KEY "%s%s\"}", (int)strlen(body) - 1, body, half[0],
+                          half[1]);
+}
+
+/* The signature stands right before the hash, or the line has none. */
+bool gr_chain_signed(const char *line, size_t length, const char *purpose,
+                     const struct gr_public_key *key) {
+    size_t n;
+    char hash[GR_DIGEST_HEX], half[2][GR_DIGEST_HEX], *body = NULL;
+    unsigned char signature[GR_SIGNATURE_BYTES];
+    if (!split(line, length, &n, hash) || n <= SIGNATURE_PART) return false;
+    const char *part = line + n - SIGNATURE_PART;
+    if (memcmp(part, SIGNATURE_KEY, SIGNATURE_KEY_BYTES) != 0 || line[n - 1] != '"') return false;
+    for (size_t i = 0; i < 2; i++) {
+        memcpy(half[i], part + SIGNATURE_KEY_BYTES + i * HASH_HEX, HASH_HEX);
+        half[i][HASH_HEX] = '\0';
+        if (!gr_digest_from_hex(half[i], signature + i * GR_DIGEST_BYTES)) return false;
+    }
+    const size_t n_body = n - SIGNATURE_PART;
+    if (gr_text_format(&body, "%.*s}", (int)n_body, line) != GR_OK) return false;
+    const bool good = gr_public_key_verify(key, purpose, body, n_body + 1, signature);
+    gr_free(body);
+    return good;
+}
+
+/* ---- appending ------------------------------------------------------------------------------- */
+
+/* With the hash, and a newline that *line is given without. The chain is as before on failure. */
+static gr_status append_body(struct gr_events_file *file, const char *body, char **line) {
+    gr_status status = GR_OK;
+    char hash[GR_DIGEST_HEX];
+    hash_of(body, strlen(body), hash);
+    GR_TRY(gr_text_format(line, "%.*s" HASH_KEY "%s\"}\n", (int)strlen(body) - 1, body, hash));
+    GR_TRY(gr_lines_append(file->lines, *line, strlen(*line)));
+    (*line)[strlen(*line) - 1] = '\0';
+    file->n++;
+    memcpy(file->previous, hash, sizeof hash);
+out:
+    return status;
+}
+
 /*
  * The time is UTC in seconds. Errors: GR_ERROR_INTERNAL for an event that cannot be composed;
  * GR_ERROR_WRITE as of gr_lines_append. The chain is as before then.
  */
-gr_status gr_events_append(struct gr_events_file *file, const char *event, uint32_t round,
-                           const char *detail) {
+static gr_status append(struct gr_events_file *file, const char *event, uint32_t round,
+                        const char *detail, const struct gr_chain_signer *signer, char **line) {
     gr_status status = GR_OK;
-    char time[32], hash[GR_DIGEST_HEX], *body = NULL, *line = NULL;
+    char time[32], *body = NULL, *with_signature = NULL;
     gr_clock_utc(time);
     json_t *json = json_pack("{s:I, s:s, s:s, s:I}", "n", (json_int_t)file->n + 1, "time", time,
                              "event", event, "round", (json_int_t)round);
@@ -164,15 +230,33 @@ gr_status gr_events_append(struct gr_events_file *file, const char *event, uint3
             gr_fail(GR_ERROR_INTERNAL, "the event %.*s cannot be written down", NAMED_MAX, event);
         goto out;
     }
-    hash_of(body, strlen(body), hash);
-    GR_TRY(gr_text_format(&line, "%.*s" HASH_KEY "%s\"}\n", (int)strlen(body) - 1, body, hash));
-    GR_TRY(gr_lines_append(file->lines, line, strlen(line)));
-    file->n++;
-    memcpy(file->previous, hash, sizeof hash);
+    if (signer) GR_TRY(sign(body, signer, &with_signature));
+    status = append_body(file, signer ? with_signature : body, line);
 out:
-    gr_free(line);
+    gr_free(with_signature);
     free(body);
     json_decref(json);
+    return status;
+}
+
+gr_status gr_events_append(struct gr_events_file *file, const char *event, uint32_t round,
+                           const char *detail) {
+    char *line = NULL;
+    const gr_status status = append(file, event, round, detail, NULL, &line);
+    gr_free(line);
+    return status;
+}
+
+gr_status gr_events_append_signed(struct gr_events_file *file, const char *event, uint32_t round,
+                                  const char *detail, const struct gr_chain_signer *signer,
+                                  char **line) {
+    char *text = NULL;
+    const gr_status status = append(file, event, round, detail, signer, &text);
+    if (line) *line = NULL;
+    if (line && status == GR_OK)
+        *line = text;
+    else
+        gr_free(text);
     return status;
 }
 
@@ -229,6 +313,8 @@ static gr_status find_end(struct chain *chain, const char *path) {
             chain->first = chain->n + 1;
         }
     }
+    /* A crash has cut it, or somebody. */
+    if (gr_lines_torn(chain->reader) && chain->damaged++ == 0) chain->first = chain->n + 1;
 out:
     return status;
 }
@@ -261,15 +347,15 @@ out:
 
 /* Lines that are no events: told in the chain, which goes on from the last that is one. */
 static gr_status tell_damage(struct gr_events_file *file, const struct chain *chain,
-                             const char *aside) {
+                             const char *path, const char *aside) {
     gr_status status = GR_OK;
-    const char *name = strrchr(aside, '/');
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path,
+               *name = aside + (base - path);
     json_t *json = NULL;
     char *detail = NULL;
-    GR_TRY(gr_text_format(&file->damage,
-                          "events.jsonl: line %llu is no event%s; the file as it was is kept as %s",
-                          (unsigned long long)chain->first,
-                          chain->damaged > 1 ? ", nor are others" : "", name ? name + 1 : aside));
+    GR_TRY(gr_text_format(
+        &file->damage, "%s: line %llu is no event%s; the file as it was is kept as %s", base,
+        (unsigned long long)chain->first, chain->damaged > 1 ? ", nor are others" : "", name));
     json = json_pack("{s:s, s:I}", "what", file->damage, "lines", (json_int_t)chain->damaged);
     detail = json ? json_dumps(json, JSON_COMPACT) : NULL;
     status = gr_events_append(file, "alert", chain->round, detail);
@@ -296,7 +382,7 @@ gr_status gr_events_open(const char *path, struct gr_events_file **out) {
     file->n = chain.n;
     memcpy(file->previous, chain.previous, sizeof file->previous);
     GR_TRY(gr_lines_open(path, chain.reader, &chain.kept, &file->lines));
-    if (aside) GR_TRY(tell_damage(file, &chain, aside));
+    if (aside) GR_TRY(tell_damage(file, &chain, path, aside));
     *out = file;
     file = NULL;
 out:
@@ -332,39 +418,63 @@ size_t gr_events_behind(const struct gr_events_file *file) {
 
 /* ---- looking back --------------------------------------------------------------------------- */
 
-/*
- * One pass, in memory of the longest line. A head with n lines holds if the n-th line has its hash;
- * a head of 0 lines holds always. A torn last line breaks the chain like a wrong one; only the
- * first break is told, for every line behind it follows.
- */
-gr_status gr_events_look(const char *path, const struct gr_head *heads, bool *holds, size_t n_heads,
-                         uint64_t *n_lines, size_t *broken_line) {
+/* One pass, in memory of the longest line. */
+gr_status gr_chain_read(const char *path, gr_chain_visit visit, void *context, uint64_t *n_lines,
+                        bool *torn) {
     gr_status status = GR_OK;
     struct gr_lines_reader *reader = NULL;
-    char previous[GR_DIGEST_HEX], hash[GR_DIGEST_HEX];
-    const char *line;
-    size_t n, number = 0;
-    *broken_line = 0;
+    struct gr_chain_line line = {0};
+    char previous[GR_DIGEST_HEX];
     *n_lines = 0;
     start_chain(previous);
-    for (size_t i = 0; i < n_heads; i++)
-        holds[i] = heads[i].n == 0;
     if (access(path, F_OK) != 0) return gr_fail(GR_ERROR_DATA, "%s: %s", path, strerror(errno));
     GR_TRY(gr_lines_start(path, &reader));
     for (;;) {
-        GR_TRY(gr_lines_next(reader, &line, &n));
-        if (!line) break;
-        number++;
-        memset(hash, 0, sizeof hash);
-        if (!follows(line, n, number, previous, hash) && *broken_line == 0) *broken_line = number;
-        for (size_t i = 0; i < n_heads; i++)
-            if (heads[i].n == number) holds[i] = strcmp(heads[i].hash, hash) == 0;
-        memcpy(previous, hash, sizeof hash);
+        GR_TRY(gr_lines_next(reader, &line.text, &line.n));
+        if (!line.text) break;
+        line.number++;
+        memset(line.hash, 0, sizeof line.hash);
+        line.follows = follows(line.text, line.n, line.number, previous, line.hash);
+        GR_TRY(visit(context, &line));
+        memcpy(previous, line.hash, sizeof previous);
     }
-    *n_lines = number;
-    if (*broken_line == 0 && gr_lines_torn(reader)) *broken_line = number + 1;
+    *n_lines = line.number;
+    *torn = gr_lines_torn(reader);
 out:
     gr_lines_end(reader);
+    return status;
+}
+
+/* A visit that holds lines against heads. */
+struct look {
+    const struct gr_head *heads;
+    bool *holds;
+    size_t n_heads;
+    uint64_t broken;
+};
+
+/* Only the first break is told, for every line behind it follows. */
+static gr_status look_at(void *context, const struct gr_chain_line *line) {
+    struct look *look = context;
+    if (!line->follows && look->broken == 0) look->broken = line->number;
+    for (size_t i = 0; i < look->n_heads; i++)
+        if (look->heads[i].n == line->number)
+            look->holds[i] = strcmp(look->heads[i].hash, line->hash) == 0;
+    return GR_OK;
+}
+
+/*
+ * A head with n lines holds if the n-th line has its hash; a head of 0 lines holds always. A torn
+ * last line breaks the chain like a wrong one.
+ */
+gr_status gr_events_look(const char *path, const struct gr_head *heads, bool *holds, size_t n_heads,
+                         uint64_t *n_lines, size_t *broken_line) {
+    struct look look = {.heads = heads, .holds = holds, .n_heads = n_heads};
+    bool torn = false;
+    for (size_t i = 0; i < n_heads; i++)
+        holds[i] = heads[i].n == 0;
+    const gr_status status = gr_chain_read(path, look_at, &look, n_lines, &torn);
+    *broken_line = look.broken == 0 && torn ? *n_lines + 1 : look.broken;
     return status;
 }
 

@@ -132,9 +132,13 @@ START_TEST(torn_line) {
     ck_assert_uint_eq(broken(), 3);
     append(1);
     ck_assert_uint_eq(broken(), 0);
+    /* It is told, and kept: a crash has cut it, or somebody. */
     char *again = slurp(events(), NULL);
-    ck_assert_ptr_nonnull(strstr(again, "\"n\":3,"));
-    ck_assert_ptr_null(strstr(again, "\"n\":4,"));
+    ck_assert_ptr_nonnull(strstr(again, "events.jsonl: line 3 is no event; the file as it was is "
+                                        "kept as events.jsonl.damaged-1"));
+    ck_assert_ptr_nonnull(strstr(again, "\"n\":4,"));
+    ck_assert_ptr_null(strstr(again, "\"n\":5,"));
+    ck_assert(exists(in_scratch("events.jsonl.damaged-1")));
     gr_free(again);
     gr_free(text);
 }
