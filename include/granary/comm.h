@@ -27,12 +27,39 @@
 
 #include <granary/base.h>
 #include <granary/config.h>
+#include <granary/post.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 struct gr_comm; /* opaque */
+
+/*
+ * The gateway of a job of a study: its post, which outlives the gr_comm of a run, for the jobs meet
+ * again after a loss that a run does not survive. Used by the job's rank 0.
+ */
+struct gr_gateway; /* opaque */
+/* Not collective. Greeting and notice are the gateway's own. Errors: as gr_post_open. *out: for
+ * gr_gateway_close. */
+gr_status gr_gateway_open(const struct gr_post_options *options,
+                          struct gr_gateway **out) GR_CHECKED;
+/* Not collective. NULL accepted. No gr_comm may use it any more; carriers stay open. */
+void gr_gateway_close(struct gr_gateway *gateway);
+
+/*
+ * A study of institutions, whose parties are jobs of their own: the ranks of all of them become the
+ * slots of one gr_comm, the coordinator's first. All borrowed, as the options are.
+ */
+struct gr_comm_study {
+    uint32_t party; /* this job's, 0: the coordinator's */
+    uint32_t n_parties;
+    const struct gr_party *parties;
+    struct gr_gateway *gateway; /* of the job's rank 0; NULL on other ranks */
+    /* Of the gateway: not GR_OK: it cannot take part, for this reason, which its job is told. */
+    gr_status failed;
+    const char *why;
+};
 
 /* All borrowed, and as long as the gr_comm is used. */
 struct gr_comm_options {
@@ -44,7 +71,8 @@ struct gr_comm_options {
     const char *command;   /* in a few characters: what they were started to do */
     const char *libraries; /* "name version\n" of those whose versions must be the same */
     double start_s;        /* of silence before the first round; 0: as in GR_COMM_START_VARIABLE */
-    void (*say)(const char *words); /* for the terminal; called on ranks 0 and 1; NULL: nobody */
+    void (*say)(const char *words);    /* for the terminal; called on ranks 0 and 1; NULL: nobody */
+    const struct gr_comm_study *study; /* NULL: one job alone */
 };
 
 /* The environment variable that tells ranks, before they share a config, what they are given to
@@ -109,6 +137,23 @@ int gr_comm_slot(const struct gr_comm *comm);
 int gr_comm_slots(const struct gr_comm *comm);
 /* Not collective. The rank of a slot in the present epoch; -1: it is not a member. */
 int gr_comm_rank_of(const struct gr_comm *comm, int slot);
+
+/* Not collective. Parties of the study: the coordinator and its sites; 1 where there is none. */
+uint32_t gr_comm_parties(const struct gr_comm *comm);
+/* Not collective. The name of a party of a study; borrowed. "": there is no study. */
+const char *gr_comm_party_name(const struct gr_comm *comm, uint32_t party);
+/* Not collective; the coordinator's gateway knows it. Whether a party has come, or come back, that
+ * is no member: it is taken in when the jobs meet again. */
+bool gr_comm_awaited(const struct gr_comm *comm);
+/* Not collective. The party of a slot in a study: 0 the coordinator, and where there is none. */
+uint32_t gr_comm_party(const struct gr_comm *comm, int slot);
+/* Not collective. The slots of a party: the first, and how many; all where there is no study. */
+int gr_comm_party_slots(const struct gr_comm *comm, uint32_t party, int *n);
+/*
+ * Not collective; the same on all members. Ranks that see rank 0's files: those of its job, all
+ * where there is no study. *mine: this rank's number among them, -1: it is of another job.
+ */
+int gr_comm_writers(const struct gr_comm *comm, int *mine);
 
 /* Not collective. Whether losses are handled: GRANARY_FAULT_TOLERANCE is not off. */
 bool gr_comm_tolerant(const struct gr_comm *comm);

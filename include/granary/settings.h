@@ -689,7 +689,10 @@ struct gr_fault_config {
 #define GR_SILO_KEYS(X, in)                                                                        \
     /* A folder of the silo's own. Its rank writes there in full, into silo-003.log, all that is   \
      * told of the silo to others by a reason out of a fixed list; "": nothing is written. */           \
-    X##_TEXT(in, directory, NULL, CHANGEABLE)
+    X##_TEXT(in, directory, NULL, CHANGEABLE)                                                      \
+    /* Of a study: the number of the site whose job hosts it, from 1; 0: run.placement says which  \
+     * rank does. */                                                                               \
+    X##_WHOLE(in, site, "0", CHANGEABLE, 0, 65535)
 struct gr_silo_config {
     GR_SILO_KEYS(GR_MEMBER, )
 };

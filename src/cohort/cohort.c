@@ -9,9 +9,27 @@
 
 #include <string.h>
 
+/* Of a study: the silos of a site, in blocks on its own job's ranks, for nobody else has their
+ * tables. */
+static void find_hosts_of_site(struct gr_cohort *cohort, uint32_t site) {
+    const struct gr_config *config = cohort->config;
+    int ranks;
+    const int first = gr_comm_party_slots(cohort->comm, site, &ranks);
+    uint32_t n = 0, found = 0;
+    for (uint32_t i = 0; i < config->silos_count; i++)
+        n += config->silos[i].site == site;
+    for (uint32_t i = 0; i < config->silos_count; i++)
+        if (config->silos[i].site == site)
+            cohort->host_of[i] = first + (int32_t)((uint64_t)found++ * (uint64_t)ranks / n);
+}
+
 /* Which slot hosts which silo. Every rank computes the whole map, as placement depends on the
  * config and the number of slots alone. */
 static void find_hosts(struct gr_cohort *cohort) {
+    const uint32_t parties = gr_comm_parties(cohort->comm);
+    for (uint32_t site = 1; site < parties; site++)
+        find_hosts_of_site(cohort, site);
+    if (parties > 1) return;
     const int slots = gr_comm_slots(cohort->comm);
     for (int slot = 0; slot < slots; slot++) {
         size_t n = 0;

@@ -41,6 +41,21 @@ static size_t leave_out(struct gr_cohort *cohort, size_t n) {
     return kept;
 }
 
+/* Silos of this rank's slot into `placed`; how many. Where the sites of a study have the tables,
+ * the map of hosts says which. */
+static size_t find_placed(struct gr_cohort *cohort) {
+    const struct gr_config *config = cohort->config;
+    const int slot = gr_comm_slot(cohort->comm);
+    size_t n = 0;
+    if (gr_comm_parties(cohort->comm) == 1)
+        gr_place_silos(config->run.placement, config->data.silos, slot, gr_comm_slots(cohort->comm),
+                       cohort->placed, &n);
+    else
+        for (uint32_t i = 0; i < config->data.silos; i++)
+            if (cohort->host_of[i] == slot) cohort->placed[n++] = i;
+    return n;
+}
+
 /*
  * Not collective. Reads the silos of this rank's slot, and the rank's share of the test table,
  * which is dealt by rank so that it is scored whole when slots are empty. shape: as `given` says.
@@ -53,9 +68,7 @@ static gr_status read_share(struct gr_cohort *cohort, const struct gr_share *giv
     share.silos = cohort->placed;
     share.test_index = (uint32_t)gr_comm_rank(cohort->comm);
     share.test_count = (uint32_t)gr_comm_size(cohort->comm);
-    gr_place_silos(cohort->config->run.placement, share.n_silos, gr_comm_slot(cohort->comm),
-                   gr_comm_slots(cohort->comm), cohort->placed, &share.n_local);
-    share.n_local = leave_out(cohort, share.n_local);
+    share.n_local = leave_out(cohort, find_placed(cohort));
     cohort->share_rank = gr_comm_rank(cohort->comm);
     cohort->share_size = gr_comm_size(cohort->comm);
     return gr_data_load(cohort->config, &share, &cohort->data);
@@ -150,16 +163,39 @@ static gr_status refuse_few(struct gr_cohort *cohort) {
                    (long long)usable, usable == 1 ? "" : "s", least);
 }
 
+static gr_status refuse_ranks(int ranks, uint32_t silos, const char *whose) {
+    return gr_fail(GR_ERROR_USAGE,
+                   "%s%sfound %d ranks for %u silos, expected at most one rank for a silo", whose,
+                   whose[0] ? ": " : "", ranks, silos);
+}
+
+/* The same on all ranks. In a study the coordinator's have no silos. */
+static gr_status check_ranks(const struct gr_cohort *cohort) {
+    const struct gr_config *config = cohort->config;
+    const uint32_t parties = gr_comm_parties(cohort->comm);
+    if (parties == 1)
+        return (uint64_t)gr_comm_size(cohort->comm) <= config->data.silos
+                   ? GR_OK
+                   : refuse_ranks(gr_comm_size(cohort->comm), config->data.silos, "");
+    for (uint32_t site = 1; site < parties; site++) {
+        uint32_t silos = 0;
+        int ranks;
+        (void)gr_comm_party_slots(cohort->comm, site, &ranks);
+        for (uint32_t i = 0; i < config->silos_count; i++)
+            silos += config->silos[i].site == site;
+        if ((uint32_t)ranks > silos)
+            return refuse_ranks(ranks, silos, gr_comm_party_name(cohort->comm, site));
+    }
+    return GR_OK;
+}
+
 /* Collective. This rank's silos: placed, read, and their classes known to all. Each step ends in an
  * agreement, so that the next step's reductions are entered by all or by none. */
 gr_status gr_tables_load(struct gr_cohort *cohort) {
-    const uint32_t n_silos = cohort->config->data.silos;
-    if ((uint64_t)gr_comm_size(cohort->comm) > n_silos)
-        return gr_fail(GR_ERROR_USAGE,
-                       "found %d ranks for %u silos, expected at most one rank for a silo",
-                       gr_comm_size(cohort->comm), n_silos);
     const struct gr_share any = {.test_optional = cohort->options.resumed};
-    gr_status status = gr_comm_agree(cohort->comm, read_share(cohort, &any));
+    gr_status status = check_ranks(cohort);
+    if (status != GR_OK) return status;
+    status = gr_comm_agree(cohort->comm, read_share(cohort, &any));
     if (status == GR_OK && cohort->data->n_common > 0)
         gr_release_note(cohort->door, GR_RELEASE_COMMON_TABLE, cohort->data->n_common);
     if (status == GR_OK) gr_unusable_hear(cohort);

@@ -8,6 +8,7 @@
  */
 #include <math.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -58,17 +59,17 @@ static bool sees(const struct introduction *a, const struct introduction *b) {
  */
 static void place_peers(struct gr_comm *comm, const struct introduction *all,
                         uint32_t ranks_per_node, bool sharing) {
-    for (int i = 0; i < comm->slots; i++) {
-        struct gr_peer *peer = &comm->peers[i];
+    for (int i = 0; i < comm->locals; i++) {
+        struct gr_peer *peer = &comm->peers[comm->first + i];
         peer->pid = (pid_t)all[i].pid;
         memcpy(peer->name, all[i].name, sizeof peer->name);
-        peer->host = peer->node = i;
+        peer->host = peer->node = comm->first + i;
         for (int k = i - 1; k >= 0; k--) {
             if (!sees(&all[i], &all[k])) continue;
-            peer->host = k;
+            peer->host = comm->first + k;
             bool together = ranks_per_node == 0 ||
                             all[i].host_rank / ranks_per_node == all[k].host_rank / ranks_per_node;
-            if (sharing && together) peer->node = k;
+            if (sharing && together) peer->node = comm->first + k;
         }
     }
 }
@@ -79,7 +80,7 @@ static gr_status introduce(struct gr_comm *comm, MPI_Comm host, int fd, struct i
     gr_status status = GR_OK;
     struct stat info = {0};
     int host_rank, lowest = comm->slot;
-    GR_TRY(gr_allocate((size_t)comm->slots, sizeof **out, "introductions", out));
+    GR_TRY(gr_allocate((size_t)comm->locals, sizeof **out, "introductions", out));
     GR_TRY_MPI(MPI_Comm_rank(host, &host_rank));
     GR_TRY_MPI(MPI_Bcast(&lowest, 1, MPI_INT, 0, host));
     (void)stat("/proc/self/ns/pid", &info);
@@ -104,10 +105,11 @@ out:
 static gr_status try_sharing(struct gr_comm *comm, const struct introduction *all, bool *sharing) {
     gr_status status = GR_OK;
     int can = 1;
-    for (int i = 0; i < comm->slots && can; i++) {
+    const int own = comm->slot - comm->first;
+    for (int i = 0; i < comm->locals && can; i++) {
         void *base = NULL;
         const size_t bytes = sizeof(struct gr_comm_node);
-        if (i == comm->slot || !sees(&all[i], &all[comm->slot])) continue;
+        if (i == own || !sees(&all[i], &all[own])) continue;
         can = gr_part_map((pid_t)all[i].pid, (int)all[i].fd, bytes, &base) == GR_OK;
         if (can) munmap(base, bytes);
     }
@@ -124,7 +126,7 @@ out:
 static int split_leaders(struct gr_comm *comm) {
     comm->leaders = MPI_COMM_NULL;
     comm->leaders_epoch = comm->epoch;
-    if (comm->nodes == 1) return MPI_SUCCESS;
+    if (comm->nodes == 1 || comm->link) return MPI_SUCCESS;
     int code = MPI_Comm_split(comm->world, gr_comm_leads(comm) ? 0 : MPI_UNDEFINED,
                               comm->node_index, &comm->leaders);
     if (code == MPI_SUCCESS && comm->leaders != MPI_COMM_NULL)
@@ -132,14 +134,48 @@ static int split_leaders(struct gr_comm *comm) {
     return code;
 }
 
-gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t *order) {
+/*
+ * Collective over all jobs. Hosts and nodes of the other jobs' slots, as those have found them; the
+ * name of a slot of another job is its party's.
+ */
+static gr_status place_foreign(struct gr_comm *comm) {
+    enum { NUMBERS = 2 };
+    gr_status status = GR_OK;
+    int32_t *numbers = NULL;
+    GR_TRY(gr_allocate_zero((size_t)comm->slots, NUMBERS * sizeof *numbers, "members", &numbers));
+    for (int slot = comm->first; slot < comm->first + comm->locals; slot++) {
+        numbers[NUMBERS * slot] = comm->peers[slot].host - comm->first;
+        numbers[NUMBERS * slot + 1] = comm->peers[slot].node - comm->first;
+    }
+    GR_TRY(gr_link_share(comm->link, comm->world, &comm->options, numbers, NUMBERS));
+    for (int slot = 0; slot < comm->slots; slot++) {
+        const uint32_t party = gr_link_party(comm->link, slot);
+        const struct gr_link_job *job = gr_link_job(comm->link, party);
+        const int32_t host = numbers[NUMBERS * slot], node = numbers[NUMBERS * slot + 1];
+        struct gr_peer *peer = &comm->peers[slot];
+        if (!gr_link_is_foreign(comm->link, slot)) continue;
+        if (host < 0 || node < host || node >= job->ranks || job->first + node > slot) {
+            status = gr_fail(GR_ERROR_INTERNAL, "%s: places of its ranks that cannot be",
+                             gr_link_name(comm->link, party));
+            goto out;
+        }
+        peer->host = job->first + host;
+        peer->node = job->first + node;
+        snprintf(peer->name, sizeof peer->name, "%s", gr_link_name(comm->link, party));
+    }
+out:
+    gr_free(numbers);
+    return status;
+}
+
+gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t *order, size_t n) {
     gr_status status = GR_OK;
     MPI_Comm host = MPI_COMM_NULL;
     struct introduction *all = NULL;
     struct gr_part part = {.fd = -1};
     uint32_t *fds = NULL;
     bool sharing = false;
-    const size_t n = (size_t)comm->slots;
+    const int first = comm->first;
     GR_TRY_MPI(
         MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->slot, MPI_INFO_NULL, &host));
     GR_TRY(measure_crowding(comm, host));
@@ -147,9 +183,11 @@ gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t 
     GR_TRY(introduce(comm, host, part.fd, &all));
     GR_TRY(try_sharing(comm, all, &sharing));
     place_peers(comm, all, comm->options.ranks_per_node, sharing);
-    GR_TRY(gr_allocate(n, sizeof *fds, "members", &fds));
+    GR_TRY(gr_allocate_zero(n, sizeof *fds, "members", &fds));
     for (size_t i = 0; i < n; i++)
-        fds[i] = (uint32_t)all[order[i]].fd;
+        if (!gr_link_is_foreign(comm->link, (int)order[i]))
+            fds[i] = (uint32_t)all[(int)order[i] - first].fd;
+    if (comm->link) GR_TRY(place_foreign(comm));
     GR_TRY(gr_detect_start(comm));
     GR_TRY(gr_membership_enter(comm, epoch, order, fds, n, &part));
     /*
@@ -180,11 +218,12 @@ static gr_status grant_all(void *context, uint32_t epoch, bool *granted) {
 /* Messages have a communicator of their own, `control`: a probe for any message must not match
  * data, and a receive of data must not match a message. */
 gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options,
-                           struct gr_comm **out) {
+                           struct gr_link *link, struct gr_comm **out) {
     gr_status status = GR_OK;
     struct gr_comm *comm = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *comm, "communicator", &comm));
     comm->world = world;
+    comm->link = link;
     comm->control = comm->members = comm->leaders = MPI_COMM_NULL;
     comm->options = *options;
     comm->window.mine.fd = -1;
@@ -197,7 +236,10 @@ gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options
     GR_TRY_MPI(MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN));
     GR_TRY_MPI(MPI_Comm_dup(comm->world, &comm->control));
     GR_TRY_MPI(MPI_Comm_rank(comm->world, &comm->slot));
-    GR_TRY_MPI(MPI_Comm_size(comm->world, &comm->slots));
+    GR_TRY_MPI(MPI_Comm_size(comm->world, &comm->locals));
+    comm->slots = link ? gr_link_slots(link) : comm->locals;
+    comm->first = link ? gr_link_job(link, options->study->party)->first : 0;
+    comm->slot += comm->first;
     GR_TRY(gr_message_start(comm));
     const size_t n = (size_t)comm->slots;
     GR_TRY(gr_allocate_zero(n, sizeof *comm->peers, "peers", &comm->peers));
@@ -205,6 +247,7 @@ gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options
     GR_TRY(gr_allocate_zero(n, sizeof(int), "members", &comm->rank_of));
     GR_TRY(gr_allocate_zero(n, sizeof(int), "members", &comm->leader_of));
     GR_TRY(gr_allocate_zero(n, sizeof(int), "members", &comm->node_slot));
+    GR_TRY(gr_allocate_zero(n, sizeof(int), "members", &comm->tree_child));
     GR_TRY(gr_allocate_zero(n, sizeof *comm->places, "members", &comm->places));
     GR_TRY(gr_allocate_zero(GR_MESSAGE_MAX, 1, "a report", &comm->situation.text));
     *out = comm;
@@ -212,6 +255,11 @@ gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options
 out:
     gr_comm_free(comm);
     return status;
+}
+
+/* A slot in the place of a site that has not come. */
+static bool link_lacks(const struct gr_comm *comm, int slot) {
+    return comm->link && !gr_link_job(comm->link, gr_link_party(comm->link, slot))->here;
 }
 
 /*
@@ -224,30 +272,41 @@ gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
     gr_status status = GR_OK;
     MPI_Comm world = MPI_COMM_NULL;
     struct gr_comm *comm = NULL;
+    struct gr_link *link = NULL;
     uint32_t *order = NULL;
+    char hello[GR_HELLO_BYTES];
     int rank;
     *out = NULL;
     GR_TRY(gr_handshake(parent, options));
+    GR_TRY(gr_hello_compose(options, hello));
+    if (options->study) GR_TRY(gr_link_create(parent, options, hello, gr_hello_of_site, &link));
     /* Ranks that reach rank 0 need not reach each other; nobody can tell which do not. */
     const double limit = gr_comm_start_s(options);
     GR_TRY_MPI(MPI_Comm_rank(parent, &rank));
     if (rank == 0 && options->say) gr_guard_tell((unsigned)fmax(1, gr_tell_every_s(limit)));
     gr_guard_start((unsigned)limit, "not all ranks reach each other");
     GR_TRY_MPI(MPI_Comm_dup(parent, &world));
-    GR_TRY(gr_comm_allocate(world, options, &comm));
+    struct gr_link *given = link;
+    link = NULL; /* the gr_comm's in any case */
+    GR_TRY(gr_comm_allocate(world, options, given, &comm));
     comm->starting = true;
     /* A wait may take half of it; rank 0, which tells who is missing, is to be the first to end. */
     comm->collective_s = 2 * (limit + (rank > 0 ? GR_COMM_LATER_S : 0));
     GR_TRY(gr_allocate((size_t)comm->slots, sizeof *order, "members", &order));
-    for (int i = 0; i < comm->slots; i++)
-        order[i] = (uint32_t)i;
-    GR_TRY(gr_comm_meet_all(comm, 0, order));
+    size_t n = 0;
+    for (int i = 0; i < comm->slots; i++) {
+        const bool here = !link_lacks(comm, i);
+        comm->peers[i].dead = comm->peers[i].gone = !here;
+        if (here) order[n++] = (uint32_t)i;
+    }
+    GR_TRY(gr_comm_meet_all(comm, 0, order, n));
     *out = comm;
     comm = NULL;
 out:
     gr_guard_stop();
     gr_guard_tell(0);
     gr_free(order);
+    gr_link_free(link);
     gr_comm_free(comm);
     return status;
 }
@@ -259,6 +318,7 @@ out:
  */
 void gr_comm_free(struct gr_comm *comm) {
     if (!comm) return;
+    if (comm->link) gr_link_ring_at(comm->link, NULL);
     gr_mailbox_release(comm);
     if (comm->pending > 0) { /* left to MPI */
         comm->window = (struct gr_window){.mine.fd = -1};
@@ -283,11 +343,13 @@ void gr_comm_free(struct gr_comm *comm) {
     gr_free(comm->situation.ids);
     gr_free(comm->situation.text);
     gr_free(comm->places);
+    gr_free(comm->tree_child);
     gr_free(comm->node_slot);
     gr_free(comm->leader_of);
     gr_free(comm->rank_of);
     gr_free(comm->slot_of);
     gr_free(comm->peers);
+    gr_link_free(comm->link);
     gr_free(comm);
 }
 
@@ -331,6 +393,7 @@ bool gr_comm_tolerant(const struct gr_comm *comm) {
 }
 
 bool gr_comm_makes_members(const struct gr_comm *comm) {
+    if (comm->link) return false;
     return !comm->ulfm || comm->size == comm->slots;
 }
 
@@ -352,6 +415,40 @@ out:
     if (members != MPI_GROUP_NULL) MPI_Group_free(&members);
     if (all != MPI_GROUP_NULL) MPI_Group_free(&all);
     return status;
+}
+
+uint32_t gr_comm_parties(const struct gr_comm *comm) {
+    return comm->link ? comm->options.study->n_parties : 1;
+}
+
+const char *gr_comm_party_name(const struct gr_comm *comm, uint32_t party) {
+    return comm->link ? gr_link_name(comm->link, party) : "";
+}
+
+bool gr_comm_awaited(const struct gr_comm *comm) {
+    return comm->link && gr_link_awaited(comm->link);
+}
+
+uint32_t gr_comm_party(const struct gr_comm *comm, int slot) {
+    return comm->link ? gr_link_party(comm->link, slot) : 0;
+}
+
+int gr_comm_party_slots(const struct gr_comm *comm, uint32_t party, int *n) {
+    const struct gr_link_job *job = comm->link ? gr_link_job(comm->link, party) : NULL;
+    *n = job ? job->ranks : comm->slots;
+    return job ? job->first : 0;
+}
+
+int gr_comm_writers(const struct gr_comm *comm, int *mine) {
+    const uint32_t party = gr_comm_party(comm, comm->slot_of[0]);
+    int n = 0;
+    *mine = -1;
+    for (int rank = 0; rank < comm->size; rank++) {
+        if (gr_comm_party(comm, comm->slot_of[rank]) != party) continue;
+        if (rank == comm->rank) *mine = n;
+        n++;
+    }
+    return n;
 }
 
 uint32_t gr_comm_epoch(const struct gr_comm *comm) {

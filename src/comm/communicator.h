@@ -21,6 +21,7 @@
 #endif
 
 #include "comm/control_message.h"
+#include "comm/link.h"
 #include "comm/wait.h"
 #include "comm/word_sum.h"
 
@@ -136,6 +137,8 @@ struct gr_comm {
     uint32_t leaders_epoch;
     struct gr_word_sums word_sums; /* on `leaders`, where that is */
     int slot, slots;
+    int first, locals; /* slots of this job: the first, whose rank in `world` is 0, and how many */
+    struct gr_link *link;  /* to the other jobs of a study; owned; NULL: there is one job */
     struct gr_peer *peers; /* slots of them; owned */
     int *watched;          /* descriptors of processes of this host, -1: it has ended; owned */
     int *watched_slot;
@@ -153,6 +156,9 @@ struct gr_comm {
     int *rank_of; /* of each slot, -1: no member; owned */
     int node_rank, node_size;
     int node_index, nodes;
+    /* With jobs: this node's parent in the tree, -1: none, and its children; room for slots; owned
+     */
+    int tree_parent, tree_children, *tree_child;
     bool far;                     /* leaders are on several hosts */
     struct gr_comm_place *places; /* of each rank; room for slots; owned */
     int *leader_of;               /* slot of each node's leader; room for slots; owned */
@@ -214,11 +220,14 @@ gr_status gr_comm_lose(struct gr_comm *comm, const char *why);
 
 /* ---- comm.c ---------------------------------------------------------------------------------- */
 
-/* A gr_comm without members on `world`, which it owns. */
+/* A gr_comm without members on `world`, which it owns, as in any case it does `link` (NULL: there
+ * is one job).
+ */
 gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options,
-                           struct gr_comm **out) GR_CHECKED;
-/* Collective over the world, by collectives of MPI. An epoch of all slots, seniors first. */
-gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t *order) GR_CHECKED;
+                           struct gr_link *link, struct gr_comm **out) GR_CHECKED;
+/* Collective over the world, by collectives of MPI. An epoch of n slots, seniors first. */
+gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t *order,
+                           size_t n) GR_CHECKED;
 
 /* ---- membership.c ---------------------------------------------------------------------------- */
 
@@ -231,9 +240,10 @@ gr_status gr_membership_enter(struct gr_comm *comm, uint32_t epoch, const uint32
 
 enum { GR_TREE_CHILDREN = 2 };
 
-/* Index of the parent among the leaders, -1 at the root; number of children, the first of them. */
+/* Index of the parent among the leaders, -1 at the root; number of children; index of child i. */
 int gr_tree_parent(const struct gr_comm *comm);
-int gr_tree_children(const struct gr_comm *comm, int *first);
+int gr_tree_children(const struct gr_comm *comm);
+int gr_tree_child(const struct gr_comm *comm, int i);
 
 /* acc[0..n-1] becomes the combination of itself and more[0..n-1]. */
 typedef void (*gr_combine_function)(void *acc, const void *more, size_t n);
@@ -246,26 +256,31 @@ gr_status gr_tree_all(struct gr_comm *comm, void *values, void *scratch, size_t 
 /* Bytes of the root's to all leaders. */
 gr_status gr_tree_broadcast(struct gr_comm *comm, void *bytes, size_t n) GR_CHECKED;
 
+/* Whether a message has been started that is not known to be complete. */
+static inline bool gr_message_under_way(const struct gr_message *message) {
+    return message->request != MPI_REQUEST_NULL || message->awaited;
+}
+
 /* Learns how many tags the library has, before the first message. Starts a message to or from a
  * slot; tags below GR_TREE_TAG_DATA are the room's own. */
 gr_status gr_message_start(struct gr_comm *comm) GR_CHECKED;
 int gr_message_tag(const struct gr_comm *comm, int tag);
 enum { GR_TREE_TAG_UP = 1, GR_TREE_TAG_DOWN = 2, GR_TAG_FAILURE = 3, GR_TREE_TAG_DATA = 16 };
 gr_status gr_tree_send(struct gr_comm *comm, int leader, int tag, const void *bytes, size_t n,
-                       MPI_Request *request) GR_CHECKED;
+                       struct gr_message *message) GR_CHECKED;
 gr_status gr_tree_receive(struct gr_comm *comm, int leader, int tag, void *bytes, size_t n,
-                          MPI_Request *request) GR_CHECKED;
+                          struct gr_message *message) GR_CHECKED;
 /* n: the bytes that a receive is to bring, else GR_ERROR_INTERNAL; 0 for a send. */
-gr_status gr_tree_wait(struct gr_comm *comm, int leader, const char *what, MPI_Request *request,
-                       size_t n) GR_CHECKED;
+gr_status gr_tree_wait(struct gr_comm *comm, int leader, const char *what,
+                       struct gr_message *message, size_t n) GR_CHECKED;
 /* The same, without waiting: whether it is complete. */
-gr_status gr_tree_look(struct gr_comm *comm, int leader, const char *what, MPI_Request *request,
-                       size_t n, bool *done) GR_CHECKED;
+gr_status gr_tree_look(struct gr_comm *comm, int leader, const char *what,
+                       struct gr_message *message, size_t n, bool *done) GR_CHECKED;
 gr_status gr_message_send(struct gr_comm *comm, int slot, int tag, const void *bytes, size_t n,
-                          MPI_Request *request) GR_CHECKED;
+                          struct gr_message *message) GR_CHECKED;
 gr_status gr_message_receive(struct gr_comm *comm, int slot, int tag, void *bytes, size_t n,
-                             MPI_Request *request) GR_CHECKED;
-/* Gives up a request after a loss: cancelled where MPI can, else counted in comm->pending. */
-void gr_message_abandon(struct gr_comm *comm, MPI_Request *request);
+                             struct gr_message *message) GR_CHECKED;
+/* Gives up a message after a loss: cancelled where MPI can, else counted in comm->pending. */
+void gr_message_abandon(struct gr_comm *comm, struct gr_message *message);
 
 #endif

@@ -213,6 +213,10 @@ static gr_status take_turn(struct gr_view_change *m) {
         return gr_fail(GR_STOPPED, "the run has ended without this rank");
     }
     if (comm->mailbox.invitation) GR_TRY(gr_view_change_answer(m));
+    if (gr_view_change_lacks_coordinator(comm)) {
+        gr_view_change_leave(m);
+        return gr_fail(GR_STOPPED, "the coordinator is away");
+    }
     if (comm->situation.need_state && m->out) return ask_to_join(m);
     int leader = gr_view_change_leader(comm);
     status = leader == comm->rank ? gr_view_change_lead(m) : follow(m, leader);

@@ -12,10 +12,6 @@
 #include "comm/communicator.h"
 #include "comm/view_change.h"
 
-enum { TAG_CONTROL = 1 };
-_Static_assert((int)GR_TREE_CHILDREN + GR_CONTROL_CHILDREN <= GR_CONTROL_CHILDREN_MAX,
-               "a leader has children of both kinds");
-
 /* ---- sending -------------------------------------------------------------------------------- */
 
 static void count_sent(struct gr_comm *comm, const struct gr_packet *packet) {
@@ -36,6 +32,22 @@ static void wake(struct gr_comm *comm, int slot) {
         gr_wait_event_signal(&gr_comm_member(comm, comm->places[rank].node_rank)->doorbell);
 }
 
+gr_status gr_packet_start(struct gr_comm *comm, int slot, int tag, struct gr_packet *packet) {
+    int code = MPI_Isend(packet->content, (int)packet->bytes, MPI_BYTE, slot - comm->first, tag,
+                         comm->control, &packet->request);
+    if (code != MPI_SUCCESS) {
+        /* A peer that cannot be reached will be found missing, but not by this message. */
+        gr_status failed = gr_detect_error(comm, code, "MPI_Isend");
+        gr_free(packet);
+        return failed == GR_LOST ? GR_OK : failed;
+    }
+    packet->peer = slot;
+    packet->next = comm->mailbox.outgoing;
+    comm->mailbox.outgoing = packet;
+    wake(comm, slot);
+    return GR_OK;
+}
+
 /*
  * A copy for each receiver, since MPI owns the memory until the request is complete and the caller
  * does not wait. Sending never fails because of the receiver.
@@ -44,24 +56,13 @@ static gr_status send_packet(struct gr_comm *comm, int slot, const struct gr_pac
     gr_status status = GR_OK;
     struct gr_packet *copy = NULL;
     if (comm->peers[slot].dead || slot == comm->slot) return GR_OK;
+    count_sent(comm, packet);
+    if (gr_link_is_foreign(comm->link, slot))
+        return gr_link_send_control(comm, slot, packet->content, packet->bytes);
     GR_TRY(gr_packet_create(packet->bytes, &copy));
     memcpy(copy->content, packet->content, packet->bytes);
-    int code = MPI_Isend(copy->content, (int)copy->bytes, MPI_BYTE, slot, TAG_CONTROL,
-                         comm->control, &copy->request);
-    if (code != MPI_SUCCESS) {
-        /* A peer that cannot be reached will be found missing, but not by this message. */
-        gr_status failed = gr_detect_error(comm, code, "MPI_Isend");
-        status = failed == GR_LOST ? GR_OK : failed;
-        goto out;
-    }
-    count_sent(comm, copy);
-    copy->peer = slot;
-    copy->next = comm->mailbox.outgoing;
-    comm->mailbox.outgoing = copy;
-    copy = NULL;
-    wake(comm, slot);
+    status = gr_packet_start(comm, slot, GR_TAG_CONTROL, copy);
 out:
-    gr_free(copy);
     return status;
 }
 
@@ -79,10 +80,10 @@ out:
 
 size_t gr_control_children(const struct gr_comm *comm, uint32_t *slots) {
     size_t n = 0;
-    int first, children = gr_tree_children(comm, &first);
+    const int children = gr_tree_children(comm);
     for (int i = 0; gr_comm_leads(comm) && i < children; i++)
-        slots[n++] = (uint32_t)comm->leader_of[first + i];
-    first = comm->node_rank * GR_CONTROL_CHILDREN + 1;
+        slots[n++] = (uint32_t)comm->leader_of[gr_tree_child(comm, i)];
+    const int first = comm->node_rank * GR_CONTROL_CHILDREN + 1;
     for (int i = first; i < first + GR_CONTROL_CHILDREN && i < comm->node_size; i++)
         slots[n++] = (uint32_t)comm->node_slot[i];
     return n;
@@ -99,13 +100,15 @@ static gr_status pass_on(struct gr_comm *comm, const struct gr_control_message *
     gr_status status = GR_OK;
     const struct gr_control_message_head *head = &message->head;
     const int from = comm->rank_of[message->peer];
-    uint32_t to[GR_CONTROL_CHILDREN_MAX];
+    uint32_t *to = NULL;
     if (head->kind != GR_CONTROL_DECISION || !(head->flags & GR_FLAG_PASS_ON)) return GR_OK;
     if (head->epoch != comm->epoch || from < 0 || from >= comm->rank) return GR_OK;
+    GR_TRY(gr_allocate((size_t)comm->slots, sizeof *to, "members", &to));
     const size_t n = gr_control_children(comm, to);
     for (size_t i = 0; i < n; i++)
         GR_TRY(send_packet(comm, (int)to[i], packet));
 out:
+    gr_free(to);
     return status;
 }
 
@@ -305,35 +308,47 @@ static struct gr_control_limits limits_of(const struct gr_comm *comm) {
     return (struct gr_control_limits){.slots = (size_t)comm->slots, .silos = comm->ids_max};
 }
 
+/* At the end of the list: of a peer's messages the earlier is sorted first. */
+void gr_packet_arrived(struct gr_comm *comm, struct gr_packet *packet) {
+    struct gr_packet **end = &comm->mailbox.incoming;
+    while (*end)
+        end = &(*end)->next;
+    *end = packet;
+}
+
+/* The largest message that a peer can honestly send by this tag. */
+static size_t most_bytes(const struct gr_comm *comm, int tag) {
+    const struct gr_control_limits limits = limits_of(comm);
+    return tag == GR_TAG_PARCEL ? gr_link_parcel_most() : gr_packet_most(&limits);
+}
+
 /* Begins to receive all that has arrived. A matched probe (MPI_Improbe) fixes the message that the
  * receive takes, whatever else comes meanwhile; the size is checked before memory is allocated. */
 static gr_status take_in(struct gr_comm *comm) {
     gr_status status = GR_OK;
     struct gr_packet *packet = NULL;
-    const struct gr_control_limits limits = limits_of(comm);
-    const size_t most = gr_packet_most(&limits);
+    const int any = comm->link ? MPI_ANY_TAG : GR_TAG_CONTROL;
     for (;;) {
         MPI_Message matched;
         MPI_Status came;
         int flag = 0, bytes = 0;
-        int code = MPI_Improbe(MPI_ANY_SOURCE, TAG_CONTROL, comm->control, &flag, &matched, &came);
+        int code = MPI_Improbe(MPI_ANY_SOURCE, any, comm->control, &flag, &matched, &came);
         if (code != MPI_SUCCESS) {
             gr_status failed = gr_detect_error(comm, code, "MPI_Improbe");
             return failed == GR_LOST ? GR_OK : failed;
         }
         if (!flag) return GR_OK;
         GR_TRY_MPI(MPI_Get_count(&came, MPI_BYTE, &bytes));
-        if (bytes < (int)sizeof(struct gr_control_message_head) || (size_t)bytes > most)
+        const int peer = came.MPI_SOURCE + comm->first;
+        const size_t most = most_bytes(comm, came.MPI_TAG);
+        if (bytes < 0 || (size_t)bytes > most)
             return gr_fail(GR_ERROR_INTERNAL, "a message of %d bytes from slot %d, at most %zu",
-                           bytes, came.MPI_SOURCE, most);
+                           bytes, peer, most);
         GR_TRY(gr_packet_create((size_t)bytes, &packet));
-        packet->peer = came.MPI_SOURCE;
+        packet->peer = peer;
+        packet->parcel = came.MPI_TAG == GR_TAG_PARCEL;
         GR_TRY_MPI(MPI_Imrecv(packet->content, bytes, MPI_BYTE, &matched, &packet->request));
-        /* At the end of the list: of a peer's messages the earlier is sorted first. */
-        struct gr_packet **end = &comm->mailbox.incoming;
-        while (*end)
-            end = &(*end)->next;
-        *end = packet;
+        gr_packet_arrived(comm, packet);
         packet = NULL;
     }
 out:
@@ -353,6 +368,10 @@ static gr_status open_packet(struct gr_comm *comm, struct gr_packet *packet) {
     const struct gr_control_limits limits = limits_of(comm);
     struct gr_control_message *message = NULL;
     gr_status status = GR_OK;
+    if (packet->parcel) {
+        status = gr_link_take(comm, packet->content, packet->bytes);
+        goto out;
+    }
     GR_TRY(gr_packet_unpack(packet, &limits, &message));
     GR_TRY(pass_on(comm, message, packet));
     status = sort_message(comm, message);
@@ -416,6 +435,7 @@ static void release_taken(struct gr_comm *comm) {
 gr_status gr_mailbox_poll(struct gr_comm *comm) {
     gr_status status = take_in(comm);
     give_sign(comm);
+    if (status == GR_OK && comm->link) status = gr_link_poll(comm);
     if (status == GR_OK) status = sort_arrived(comm);
     release_taken(comm);
     return status;

@@ -73,6 +73,7 @@ struct gr_packet {
     struct gr_packet *next;
     MPI_Request request;
     int peer;
+    bool parcel;  /* link.h */
     size_t bytes; /* of content */
     unsigned char content[];
 };
@@ -111,10 +112,19 @@ gr_status gr_control_message_create(const struct gr_control_message_head *head,
  * to MPI. */
 gr_status gr_control_message_send(struct gr_comm *comm, const uint32_t *slots, size_t n,
                                   const struct gr_control_message *message) GR_CHECKED;
-enum { GR_CONTROL_CHILDREN = 4, GR_CONTROL_CHILDREN_MAX = 8 };
+/* Tags of control's communicator. */
+enum { GR_TAG_CONTROL = 1, GR_TAG_PARCEL = 2 };
+/* Hands a packet to MPI for a rank of this job, and owns it from then on. A peer that cannot be
+ * reached is no failure. */
+gr_status gr_packet_start(struct gr_comm *comm, int slot, int tag,
+                          struct gr_packet *packet) GR_CHECKED;
+/* A packet that has come by another way than MPI is put behind the others, and owned. */
+void gr_packet_arrived(struct gr_comm *comm, struct gr_packet *packet);
+
+enum { GR_CONTROL_CHILDREN = 4 };
 /*
- * Not collective. The slots to which this rank passes a decision on, at most
- * GR_CONTROL_CHILDREN_MAX; how many. All members are reached from rank 0, each by one, whose rank
+ * Not collective. The slots to which this rank passes a decision on, at most as many as there are;
+ * how many. All members are reached from rank 0, each by one, whose rank
  * is lower: the leaders along their tree, and in each node GR_CONTROL_CHILDREN by each.
  */
 size_t gr_control_children(const struct gr_comm *comm, uint32_t *slots);

@@ -167,6 +167,7 @@ static void ask_ulfm(struct gr_comm *comm) {
     for (int i = 0; i < n; i++) {
         int slot = MPI_UNDEFINED;
         MPI_Group_translate_ranks(failed, 1, &i, all, &slot);
+        if (slot >= 0) slot += comm->first;
         if (slot >= 0 && slot < comm->slots && slot != comm->slot && !comm->peers[slot].dead)
             note_death(comm, slot, false);
     }

@@ -157,22 +157,22 @@ _Static_assert(sizeof(struct failure) <= GR_SCRATCH_BYTES, "a failure is a small
  */
 static gr_status carry_failure(struct gr_comm *comm, int failed, struct failure *failure) {
     gr_status status = GR_OK;
-    MPI_Request request = MPI_REQUEST_NULL;
+    struct gr_message message = GR_NO_MESSAGE;
     if (failed == 0) return GR_OK;
     if (comm->rank == failed) {
         memcpy(comm->scratch, failure, sizeof *failure);
         GR_TRY(gr_message_send(comm, comm->slot_of[0], GR_TAG_FAILURE, comm->scratch,
-                               sizeof *failure, &request));
-        GR_TRY(gr_wait_request(comm, &request, "to take an error message", comm->slot_of[0], 0));
+                               sizeof *failure, &message));
+        GR_TRY(gr_wait_request(comm, &message, "to take an error message", comm->slot_of[0], 0));
     } else if (comm->rank == 0) {
         const int slot = comm->slot_of[failed];
         GR_TRY(gr_message_receive(comm, slot, GR_TAG_FAILURE, comm->scratch, sizeof *failure,
-                                  &request));
-        GR_TRY(gr_wait_request(comm, &request, "an error message", slot, sizeof *failure));
+                                  &message));
+        GR_TRY(gr_wait_request(comm, &message, "an error message", slot, sizeof *failure));
         memcpy(failure, comm->scratch, sizeof *failure);
     }
 out:
-    if (status != GR_OK) gr_message_abandon(comm, &request);
+    if (status != GR_OK) gr_message_abandon(comm, &message);
     return status;
 }
 

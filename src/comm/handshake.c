@@ -16,7 +16,7 @@
 #include "comm/communicator.h"
 #include "comm/view_change.h"
 
-enum { BLOCK = 1024, TAG_HELLO = 32001, TAG_ANSWER = 32002 };
+enum { BLOCK = GR_HELLO_BYTES, TAG_HELLO = 32001, TAG_ANSWER = 32002 };
 /* Seconds that rank 0, when it gives up, waits for its answers to leave. */
 static const double leave_s = 2;
 
@@ -25,7 +25,7 @@ static const double leave_s = 2;
 
 /* Lines are "key value". Beside the build the sizes of everything that travels or lies in shared
  * memory are told, for a build may be the same source compiled otherwise. */
-static gr_status hello_compose(const struct gr_comm_options *options, char out[BLOCK]) {
+gr_status gr_hello_compose(const struct gr_comm_options *options, char out[GR_HELLO_BYTES]) {
     char host[GR_HOST_BYTES];
     gr_host_name(host);
     memset(out, 0, BLOCK);
@@ -92,6 +92,20 @@ static gr_status hello_compare(const char *first, const char *other, int rank) {
                    "rank %d on %s is not like rank 0 on %s: found \"%s\", expected \"%s\": all "
                    "ranks must run the same command of the same build with the same libraries",
                    rank, host, first_host, has, should);
+}
+
+/* Versions first: a site of another version is told both, before anything else that differs. */
+gr_status gr_hello_of_site(const char *first, const char *other, const char *name) {
+    const char *of_first, *of_other;
+    char has[160], should[160];
+    if (!find_difference(first, other, &of_first, &of_other)) return GR_OK;
+    gr_text_quote(of_other, strcspn(of_other, "\n"), has, sizeof has);
+    gr_text_quote(of_first, strcspn(of_first, "\n"), should, sizeof should);
+    return gr_fail(
+        GR_ERROR_CONFIG,
+        "%s is not like the coordinator: found \"%s\", expected \"%s\": all parties of a "
+        "study must run the same build with the same libraries",
+        name, has, should);
 }
 
 /* ---- rank 0 ------------------------------------------------------------------------------------
@@ -233,7 +247,7 @@ static gr_status lead(struct roll *roll, const struct gr_comm_options *options, 
     GR_TRY(gr_allocate_zero(n, sizeof *roll->done, "the handshake", &roll->done));
     for (size_t i = 0; i < n; i++)
         roll->request[i] = MPI_REQUEST_NULL;
-    GR_TRY(hello_compose(options, roll->hello[0]));
+    GR_TRY(gr_hello_compose(options, roll->hello[0]));
     decision = hear_all(roll, options, stuck);
     *stuck = decision != GR_OK;
     if (decision == GR_OK) decision = judge(roll);
@@ -259,7 +273,7 @@ static gr_status follow(struct roll *roll, const struct gr_comm_options *options
     const double began = gr_clock_seconds(), limit = gr_comm_start_s(options) + GR_COMM_LATER_S;
     int done = 0, code = 0, behind = 0;
     GR_TRY(gr_allocate_zero(1, BLOCK, "the handshake", &roll->hello));
-    GR_TRY(hello_compose(options, roll->hello[0]));
+    GR_TRY(gr_hello_compose(options, roll->hello[0]));
     GR_TRY_MPI(MPI_Irecv(roll->answer, BLOCK, MPI_CHAR, 0, TAG_ANSWER, roll->world, &request[0]));
     GR_TRY_MPI(MPI_Isend(roll->hello[0], BLOCK, MPI_CHAR, 0, TAG_HELLO, roll->world, &request[1]));
     while (!done) {
@@ -310,7 +324,7 @@ gr_status gr_handshake_respawned(MPI_Comm merged, bool respawned,
                                  const struct gr_comm_options *options) {
     gr_status status = GR_OK;
     char mine[BLOCK], first[BLOCK];
-    GR_TRY(hello_compose(options, mine));
+    GR_TRY(gr_hello_compose(options, mine));
     memcpy(first, mine, BLOCK);
     GR_TRY_MPI(MPI_Bcast(first, BLOCK, MPI_CHAR, 0, merged));
     first[BLOCK - 1] = '\0';

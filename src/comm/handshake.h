@@ -5,6 +5,8 @@
 
 #include <granary/comm.h>
 
+#include "comm/link.h"
+
 struct gr_wait;
 
 /* ---- names of ranks (rank_names.c) ------------------------------------------------------------
@@ -44,6 +46,13 @@ void gr_start_silent(const struct gr_comm *comm, struct gr_names *names);
  * again.
  */
 gr_status gr_handshake(MPI_Comm world, const struct gr_comm_options *options) GR_CHECKED;
+/* Not collective. What this process is made of, in lines; the text that is compared. */
+gr_status gr_hello_compose(const struct gr_comm_options *options,
+                           char out[GR_HELLO_BYTES]) GR_CHECKED;
+/* Not collective. GR_ERROR_CONFIG, in words with the site's name, unless its hello is like that of
+ * the coordinator but for the host: a gr_jobs_differ. */
+gr_status gr_hello_of_site(const char *first, const char *other, const char *name) GR_CHECKED;
+
 /* Collective of MPI over members and respawned ranks, rank 0 a member. A respawned rank that is
  * made of other things fails alone. */
 gr_status gr_handshake_respawned(MPI_Comm merged, bool respawned,

@@ -11,15 +11,24 @@
 
 #include "comm/communicator.h"
 
+/*
+ * With jobs the tree is laid out by gr_membership_enter: letters lead from sites to the coordinator
+ * alone, and nobody but it is to see what a site adds up.
+ */
 int gr_tree_parent(const struct gr_comm *comm) {
+    if (comm->link) return comm->tree_parent;
     return comm->node_index == 0 ? -1 : (comm->node_index - 1) / GR_TREE_CHILDREN;
 }
 
-int gr_tree_children(const struct gr_comm *comm, int *first) {
-    *first = comm->node_index * GR_TREE_CHILDREN + 1;
-    int n = comm->nodes - *first;
-    if (n < 0) n = 0;
+int gr_tree_children(const struct gr_comm *comm) {
+    if (comm->link) return comm->tree_children;
+    const int n = comm->nodes - gr_tree_child(comm, 0);
+    if (n < 0) return 0;
     return n < GR_TREE_CHILDREN ? n : GR_TREE_CHILDREN;
+}
+
+int gr_tree_child(const struct gr_comm *comm, int i) {
+    return comm->link ? comm->tree_child[i] : comm->node_index * GR_TREE_CHILDREN + 1 + i;
 }
 
 enum { TAGS = 32, EPOCHS_MAX = 1 << 20 };
@@ -45,26 +54,31 @@ int gr_message_tag(const struct gr_comm *comm, int tag) {
 /* Nothing is sent in an epoch that has ended: the peer may have left it, and MPI would keep the
  * memory for a message that nobody takes. */
 gr_status gr_message_send(struct gr_comm *comm, int slot, int tag, const void *bytes, size_t n,
-                          MPI_Request *request) {
-    *request = MPI_REQUEST_NULL;
+                          struct gr_message *message) {
+    *message = GR_NO_MESSAGE;
     if (n > INT_MAX) return gr_fail(GR_ERROR_INTERNAL, "message of %zu bytes", n);
     if (comm->lost) return gr_comm_lose(comm, "the membership changes");
     comm->bytes_sent += n;
-    return gr_detect_error(
-        comm,
-        MPI_Isend(bytes, (int)n, MPI_BYTE, slot, gr_message_tag(comm, tag), comm->world, request),
-        "MPI_Isend");
+    if (gr_link_is_foreign(comm->link, slot)) return gr_link_send(comm, slot, tag, bytes, n);
+    slot -= comm->first;
+    return gr_detect_error(comm,
+                           MPI_Isend(bytes, (int)n, MPI_BYTE, slot, gr_message_tag(comm, tag),
+                                     comm->world, &message->request),
+                           "MPI_Isend");
 }
 
 gr_status gr_message_receive(struct gr_comm *comm, int slot, int tag, void *bytes, size_t n,
-                             MPI_Request *request) {
-    *request = MPI_REQUEST_NULL;
+                             struct gr_message *message) {
+    *message = GR_NO_MESSAGE;
     if (n > INT_MAX) return gr_fail(GR_ERROR_INTERNAL, "message of %zu bytes", n);
     if (comm->lost) return gr_comm_lose(comm, "the membership changes");
-    return gr_detect_error(
-        comm,
-        MPI_Irecv(bytes, (int)n, MPI_BYTE, slot, gr_message_tag(comm, tag), comm->world, request),
-        "MPI_Irecv");
+    if (gr_link_is_foreign(comm->link, slot))
+        return gr_link_await(comm, slot, tag, bytes, n, &message->awaited);
+    slot -= comm->first;
+    return gr_detect_error(comm,
+                           MPI_Irecv(bytes, (int)n, MPI_BYTE, slot, gr_message_tag(comm, tag),
+                                     comm->world, &message->request),
+                           "MPI_Irecv");
 }
 
 /*
@@ -72,9 +86,12 @@ gr_status gr_message_receive(struct gr_comm *comm, int slot, int tag, void *byte
  * a send, or a receive that is half there, cannot, and its memory must never be reused: the epoch's
  * owner sees comm->pending and leaves the memory to MPI.
  */
-void gr_message_abandon(struct gr_comm *comm, MPI_Request *request) {
+void gr_message_abandon(struct gr_comm *comm, struct gr_message *message) {
     int done = 0;
-    if (*request == MPI_REQUEST_NULL) return;
+    MPI_Request *request = &message->request;
+    if (message->awaited) gr_link_forget(comm, message->awaited);
+    message->awaited = NULL;
+    if (!gr_message_under_way(message)) return;
     if (MPI_Test(request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done) return;
     /* A receive that nothing has matched can be cancelled; a receive that is half there cannot. */
     if (*request != MPI_REQUEST_NULL && MPI_Cancel(request) == MPI_SUCCESS &&
@@ -84,55 +101,56 @@ void gr_message_abandon(struct gr_comm *comm, MPI_Request *request) {
 }
 
 gr_status gr_tree_send(struct gr_comm *comm, int leader, int tag, const void *bytes, size_t n,
-                       MPI_Request *request) {
-    return gr_message_send(comm, comm->leader_of[leader], tag, bytes, n, request);
+                       struct gr_message *message) {
+    return gr_message_send(comm, comm->leader_of[leader], tag, bytes, n, message);
 }
 
 gr_status gr_tree_receive(struct gr_comm *comm, int leader, int tag, void *bytes, size_t n,
-                          MPI_Request *request) {
-    return gr_message_receive(comm, comm->leader_of[leader], tag, bytes, n, request);
+                          struct gr_message *message) {
+    return gr_message_receive(comm, comm->leader_of[leader], tag, bytes, n, message);
 }
 
-gr_status gr_tree_wait(struct gr_comm *comm, int leader, const char *what, MPI_Request *request,
-                       size_t n) {
-    return gr_wait_request(comm, request, what, comm->leader_of[leader], n);
+gr_status gr_tree_wait(struct gr_comm *comm, int leader, const char *what,
+                       struct gr_message *message, size_t n) {
+    return gr_wait_request(comm, message, what, comm->leader_of[leader], n);
 }
 
-gr_status gr_tree_look(struct gr_comm *comm, int leader, const char *what, MPI_Request *request,
-                       size_t n, bool *done) {
-    return gr_wait_look(comm, request, what, comm->leader_of[leader], n, done);
+gr_status gr_tree_look(struct gr_comm *comm, int leader, const char *what,
+                       struct gr_message *message, size_t n, bool *done) {
+    return gr_wait_look(comm, message, what, comm->leader_of[leader], n, done);
 }
 
 /*
- * A receive and its wait; abandoned on failure, so no request of this call outlives it uncounted.
+ * A receive and its wait; abandoned on failure, so no message of this call outlives it uncounted.
  */
 static gr_status receive_now(struct gr_comm *comm, int leader, int tag, void *bytes, size_t n) {
     gr_status status = GR_OK;
-    MPI_Request request = MPI_REQUEST_NULL;
-    GR_TRY(gr_tree_receive(comm, leader, tag, bytes, n, &request));
-    GR_TRY(gr_tree_wait(comm, leader, "a sum or broadcast between nodes", &request, n));
+    struct gr_message message = GR_NO_MESSAGE;
+    GR_TRY(gr_tree_receive(comm, leader, tag, bytes, n, &message));
+    GR_TRY(gr_tree_wait(comm, leader, "a sum or broadcast between nodes", &message, n));
 out:
-    if (status != GR_OK) gr_message_abandon(comm, &request);
+    if (status != GR_OK) gr_message_abandon(comm, &message);
     return status;
 }
 
 static gr_status send_now(struct gr_comm *comm, int leader, int tag, const void *bytes, size_t n) {
     gr_status status = GR_OK;
-    MPI_Request request = MPI_REQUEST_NULL;
-    GR_TRY(gr_tree_send(comm, leader, tag, bytes, n, &request));
-    GR_TRY(gr_tree_wait(comm, leader, "a sum or broadcast between nodes", &request, 0));
+    struct gr_message message = GR_NO_MESSAGE;
+    GR_TRY(gr_tree_send(comm, leader, tag, bytes, n, &message));
+    GR_TRY(gr_tree_wait(comm, leader, "a sum or broadcast between nodes", &message, 0));
 out:
-    if (status != GR_OK) gr_message_abandon(comm, &request);
+    if (status != GR_OK) gr_message_abandon(comm, &message);
     return status;
 }
 
-/* Children are served one after the other: two at most, and small messages. */
+/* Children are served one after the other: two at most but for the coordinator of a study, and
+ * small messages. */
 gr_status gr_tree_broadcast(struct gr_comm *comm, void *bytes, size_t n) {
     gr_status status = GR_OK;
-    int first, children = gr_tree_children(comm, &first), parent = gr_tree_parent(comm);
+    const int children = gr_tree_children(comm), parent = gr_tree_parent(comm);
     if (parent >= 0) GR_TRY(receive_now(comm, parent, GR_TREE_TAG_DOWN, bytes, n));
     for (int i = 0; i < children; i++)
-        GR_TRY(send_now(comm, first + i, GR_TREE_TAG_DOWN, bytes, n));
+        GR_TRY(send_now(comm, gr_tree_child(comm, i), GR_TREE_TAG_DOWN, bytes, n));
 out:
     return status;
 }
@@ -141,10 +159,10 @@ out:
 static gr_status combine_by_tree(struct gr_comm *comm, void *values, void *scratch, size_t count,
                                  size_t element_size, gr_combine_function combine) {
     gr_status status = GR_OK;
-    int first, children = gr_tree_children(comm, &first), parent = gr_tree_parent(comm);
+    const int children = gr_tree_children(comm), parent = gr_tree_parent(comm);
     size_t bytes = count * element_size;
     for (int i = 0; i < children; i++) {
-        GR_TRY(receive_now(comm, first + i, GR_TREE_TAG_UP, scratch, bytes));
+        GR_TRY(receive_now(comm, gr_tree_child(comm, i), GR_TREE_TAG_UP, scratch, bytes));
         combine(values, scratch, count);
     }
     if (parent >= 0) GR_TRY(send_now(comm, parent, GR_TREE_TAG_UP, values, bytes));
@@ -158,7 +176,7 @@ static gr_status swap(struct gr_comm *comm, int leader, const void *values, void
                       size_t n) {
     static const char what[] = "a sum or broadcast between nodes";
     gr_status status = GR_OK;
-    MPI_Request receive = MPI_REQUEST_NULL, send = MPI_REQUEST_NULL;
+    struct gr_message receive = GR_NO_MESSAGE, send = GR_NO_MESSAGE;
     GR_TRY(gr_tree_receive(comm, leader, GR_TREE_TAG_UP, scratch, n, &receive));
     GR_TRY(gr_tree_send(comm, leader, GR_TREE_TAG_UP, values, n, &send));
     GR_TRY(gr_tree_wait(comm, leader, what, &receive, n));

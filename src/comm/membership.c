@@ -13,6 +13,30 @@
 #include "comm/handshake.h"
 
 /*
+ * With jobs: the coordinator's first node has as children its job's other nodes and the first of
+ * each site; that of a site its other nodes. So a site adds up among itself first, and what it has
+ * added up is seen by the coordinator alone.
+ */
+static void lay_out_tree(struct gr_comm *comm) {
+    const int own = comm->node_index;
+    const uint32_t party = gr_link_party(comm->link, comm->leader_of[own]);
+    int first = own; /* node of this node's party */
+    comm->tree_children = 0;
+    comm->tree_parent = -1;
+    for (int node = comm->nodes - 1; node >= 0; node--)
+        if (gr_link_party(comm->link, comm->leader_of[node]) == party) first = node;
+    if (own != 0) comm->tree_parent = own == first ? 0 : first;
+    for (int node = 1; node < comm->nodes && own == first; node++) {
+        const uint32_t of = gr_link_party(comm->link, comm->leader_of[node]);
+        bool leads = true; /* its party */
+        for (int k = 0; k < node; k++)
+            if (gr_link_party(comm->link, comm->leader_of[k]) == of) leads = false;
+        if (node != own && (of == party || (own == 0 && leads)))
+            comm->tree_child[comm->tree_children++] = node;
+    }
+}
+
+/*
  * Nodes in the order of their first members, members of a node in the order of ranks. Hence rank 0
  * leads node 0, and is the root of the tree of leaders; when it dies the next in seniority takes
  * both places.
@@ -38,14 +62,15 @@ static void lay_out(struct gr_comm *comm, const uint32_t *slots, size_t n) {
     comm->rank = comm->rank_of[comm->slot];
     comm->node_index = comm->places[comm->rank].node;
     comm->node_rank = comm->places[comm->rank].node_rank;
-    comm->far = comm->options.far && comm->nodes > 1;
-    for (int i = 1; i < comm->nodes; i++)
+    comm->far = comm->options.far && comm->nodes > 1 && !comm->link;
+    for (int i = 1; i < comm->nodes && !comm->link; i++)
         if (comm->peers[comm->leader_of[i]].host != comm->peers[comm->leader_of[0]].host)
             comm->far = true;
     comm->node_size = 0;
     for (int i = 0; i < comm->size; i++)
         if (comm->places[i].node == comm->node_index)
             comm->node_slot[comm->node_size++] = comm->slot_of[i];
+    if (comm->link) lay_out_tree(comm);
 }
 
 /*
@@ -58,6 +83,7 @@ static void leave(struct gr_comm *comm) {
         comm->window = (struct gr_window){.mine.fd = -1};
         comm->scratch = NULL;
     }
+    if (comm->link) gr_link_ring_at(comm->link, NULL);
     gr_window_release(&comm->window);
     comm->pending = 0;
     comm->exchanges = comm->broadcasts = 0;
@@ -100,6 +126,7 @@ gr_status gr_membership_enter(struct gr_comm *comm, uint32_t epoch, const uint32
     comm->epoch = epoch;
     lay_out(comm, slots, n);
     GR_TRY(map_window(comm, fds, mine));
+    if (comm->link) gr_link_ring_at(comm->link, gr_comm_wait_event(comm));
     if (!comm->scratch) GR_TRY(gr_allocate(GR_SCRATCH_BYTES, 1, "small messages", &comm->scratch));
     /* Whoever died while this epoch was being made. */
     for (size_t i = 0; i < n; i++)

@@ -21,6 +21,8 @@
 enum { TAG_SUM_UP = GR_TREE_TAG_DATA, TAG_SUM_DOWN };
 /* Between hosts a line of 20 ms holds 20 MB where it carries 1 GB a second. */
 enum { WINDOW_BYTES = 16 << 20, FAR_WINDOW_BYTES = 32 << 20 };
+/* Between the jobs of a study, of all sites together: the coordinator has room for all of it. */
+enum { STUDY_WINDOW_BYTES = 128 << 20 };
 /*
  * Between hosts a piece is to be sent at once, without asking the receiver first, which would cost
  * two more ways: below the limit of Open MPI for TCP, 64 KiB with its header. On one host, where
@@ -30,7 +32,8 @@ enum { PIECE_BYTES = 32 << 10 };
 
 size_t gr_relay_window(const struct gr_comm *comm, size_t segment_bytes, size_t n_segments) {
     enum { FEWEST = 4 };
-    const size_t most = comm->far ? FAR_WINDOW_BYTES : WINDOW_BYTES;
+    size_t most = comm->far ? FAR_WINDOW_BYTES : WINDOW_BYTES;
+    if (comm->link) most = STUDY_WINDOW_BYTES / gr_comm_parties(comm);
     size_t n = most / (segment_bytes > 0 ? segment_bytes : 1);
     if (n < FEWEST) n = FEWEST;
     if (n > GR_RELAY_SEGMENTS_MAX) n = GR_RELAY_SEGMENTS_MAX;
@@ -60,8 +63,8 @@ static void shape_pieces(struct gr_relay *relay, enum gr_between way) {
         relay->children = comm->nodes - 1;
         relay->n_led = relay->n_pieces / nodes + (me < relay->n_pieces % nodes);
         relay->slots = window / nodes + 1;
-    } else if (way == GR_BETWEEN_TREE && gr_tree_children(comm, &relay->first) > 0) {
-        relay->children = gr_tree_children(comm, &relay->first);
+    } else if (way == GR_BETWEEN_TREE && gr_tree_children(comm) > 0) {
+        relay->children = gr_tree_children(comm);
         relay->n_led = relay->n_pieces;
         relay->slots = window;
     }
@@ -90,7 +93,7 @@ static int parent_of(const struct gr_relay *relay, size_t p) {
 
 /* Index of child i of the pieces led here. */
 static int child_of(const struct gr_relay *relay, int i) {
-    if (relay->way != GR_BETWEEN_DIRECT) return relay->first + i;
+    if (relay->way != GR_BETWEEN_DIRECT) return gr_tree_child(relay->comm, i);
     return i < relay->comm->node_index ? i : i + 1;
 }
 
@@ -120,11 +123,11 @@ static char *child_buffer(const struct gr_relay *relay, size_t p, int child) {
     return relay->received + led_slot(relay, p, child) * relay->piece * relay->shape.codec->element;
 }
 
-static MPI_Request *child_request(const struct gr_relay *relay, size_t p, int child) {
-    return &relay->request[led_slot(relay, p, child)];
+static struct gr_message *child_message(const struct gr_relay *relay, size_t p, int child) {
+    return &relay->child[led_slot(relay, p, child)];
 }
 
-static MPI_Request *up_request(const struct gr_relay *relay, size_t p) {
+static struct gr_message *up_message(const struct gr_relay *relay, size_t p) {
     return &relay->up[p % (relay->shape.window * relay->per_segment)];
 }
 
@@ -134,17 +137,17 @@ static void larger(size_t *most, size_t n) {
     if (n > *most) *most = n;
 }
 
-/* A child's request has the slot's number among those of all ways, so room is made for each. */
-static gr_status make_messages(size_t n, MPI_Request **out) {
-    gr_status status = gr_allocate(n, sizeof(MPI_Request), "messages", out);
+/* A child's message has the slot's number among those of all ways, so room is made for each. */
+static gr_status make_messages(size_t n, struct gr_message **out) {
+    gr_status status = gr_allocate(n, sizeof **out, "messages", out);
     for (size_t i = 0; i < n && status == GR_OK; i++)
-        (*out)[i] = MPI_REQUEST_NULL;
+        (*out)[i] = GR_NO_MESSAGE;
     return status;
 }
 
 bool gr_relay_goes(const struct gr_comm *comm, bool floats, enum gr_between way) {
     if (way == GR_BETWEEN_TREE) return true;
-    if (floats || way == GR_BETWEEN_AUTO) return false;
+    if (floats || way == GR_BETWEEN_AUTO || comm->link) return false;
     if (way == GR_BETWEEN_DIRECT) return comm->nodes <= GR_RELAY_DIRECT_NODES;
     return comm->leaders != MPI_COMM_NULL && comm->leaders_epoch == comm->epoch;
 }
@@ -164,7 +167,7 @@ gr_status gr_relay_create(struct gr_comm *comm, const struct gr_relay_shape *sha
     }
     GR_TRY(make_messages(out->max_pieces, &out->up));
     if (out->max_below == 0) goto out;
-    GR_TRY(make_messages(out->max_below, &out->request));
+    GR_TRY(make_messages(out->max_below, &out->child));
     GR_TRY(gr_allocate(2 * out->max_slots, sizeof(size_t), "sums of other nodes", &out->spare));
     out->holds = out->spare + out->max_slots;
     GR_TRY(gr_allocate(out->max_below, piece * shape->codec->element, "sums of other nodes",
@@ -175,29 +178,29 @@ out:
 
 void gr_relay_release(struct gr_relay *relay) {
     gr_free(relay->up);
-    gr_free(relay->request);
+    gr_free(relay->child);
     gr_free(relay->received);
     gr_free(relay->spare);
     relay->spare = relay->holds = NULL;
-    relay->up = relay->request = NULL;
+    relay->up = relay->child = NULL;
     relay->received = NULL;
 }
 
 /* A collective of MPI cannot be cancelled, only be left. */
-static void abandon(struct gr_relay *relay, MPI_Request *request) {
+static void abandon(struct gr_relay *relay, struct gr_message *message) {
     int done = 0;
     if (relay->way != GR_BETWEEN_MPI)
-        gr_message_abandon(relay->comm, request);
-    else if (*request != MPI_REQUEST_NULL &&
-             (MPI_Test(request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || !done))
+        gr_message_abandon(relay->comm, message);
+    else if (gr_message_under_way(message) &&
+             (MPI_Test(&message->request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || !done))
         relay->comm->pending++;
 }
 
 void gr_relay_abandon(struct gr_relay *relay) {
     for (size_t i = 0; relay->up && i < relay->max_pieces; i++)
         abandon(relay, &relay->up[i]);
-    for (size_t i = 0; relay->request && i < relay->max_below; i++)
-        abandon(relay, &relay->request[i]);
+    for (size_t i = 0; relay->child && i < relay->max_below; i++)
+        abandon(relay, &relay->child[i]);
 }
 
 /* ---- buffers -------------------------------------------------------------------------------- */
@@ -233,7 +236,7 @@ static size_t window_now(const struct gr_relay *relay) {
     enum { FEWEST = 5, SLACK = 2 };
     const double begin_s = least_of(relay->least_begin_s), back_s = least_of(relay->least_back_s);
     double n = FEWEST;
-    if (relay->comm->far && begin_s > 0) n = back_s / begin_s + SLACK;
+    if ((relay->comm->far || relay->comm->link) && begin_s > 0) n = back_s / begin_s + SLACK;
     if (n < FEWEST) n = FEWEST;
     return n < (double)relay->shape.window ? (size_t)n : relay->shape.window;
 }
@@ -292,7 +295,7 @@ static gr_status post(struct gr_relay *relay, bool *moved) {
         for (int i = 0; i < relay->children; i++)
             GR_TRY(gr_tree_receive(relay->comm, child_of(relay, i), TAG_SUM_UP,
                                    child_buffer(relay, p, i), bytes(relay, p),
-                                   child_request(relay, p, i)));
+                                   child_message(relay, p, i)));
         relay->posted++;
         *moved = true;
     }
@@ -302,14 +305,14 @@ out:
 
 static gr_status send_up(struct gr_relay *relay, size_t p) {
     return gr_tree_send(relay->comm, parent_of(relay, p), TAG_SUM_UP, sum_buffer(relay, p),
-                        bytes(relay, p), up_request(relay, p));
+                        bytes(relay, p), up_message(relay, p));
 }
 
 static gr_status send_down(struct gr_relay *relay, size_t p) {
     gr_status status = GR_OK;
     for (int i = 0; i < relay->children; i++)
         GR_TRY(gr_tree_send(relay->comm, child_of(relay, i), TAG_SUM_DOWN, sum_buffer(relay, p),
-                            bytes(relay, p), child_request(relay, p, i)));
+                            bytes(relay, p), child_message(relay, p, i)));
 out:
     return status;
 }
@@ -332,7 +335,7 @@ static gr_status gather(struct gr_relay *relay, bool *moved) {
         for (; relay->added < relay->children; relay->added++) {
             bool came;
             GR_TRY(gr_tree_look(relay->comm, child_of(relay, relay->added),
-                                "a piece of its node's sum", child_request(relay, p, relay->added),
+                                "a piece of its node's sum", child_message(relay, p, relay->added),
                                 bytes(relay, p), &came));
             if (!came) goto out;
             codec->add(sum_buffer(relay, p), child_buffer(relay, p, relay->added),
@@ -362,10 +365,10 @@ static gr_status turn(struct gr_relay *relay, bool *moved) {
         if (parent < 0) continue;
         if (!has_risen(relay, p)) break;
         GR_TRY(gr_tree_look(relay->comm, parent, "to take a piece of this node's sum",
-                            up_request(relay, p), 0, &left));
+                            up_message(relay, p), 0, &left));
         if (!left) break;
         GR_TRY(gr_tree_receive(relay->comm, parent, TAG_SUM_DOWN, sum_buffer(relay, p),
-                               bytes(relay, p), up_request(relay, p)));
+                               bytes(relay, p), up_message(relay, p)));
     }
 out:
     return status;
@@ -380,7 +383,7 @@ static gr_status fall(struct gr_relay *relay, bool *moved) {
         if (!has_risen(relay, p) || p >= relay->turned) break;
         if (parent < 0) continue;
         GR_TRY(gr_tree_look(relay->comm, parent, "a piece of the sum over all nodes",
-                            up_request(relay, p), bytes(relay, p), &came));
+                            up_message(relay, p), bytes(relay, p), &came));
         if (!came) break;
         note_least(&relay->least_back_s[0],
                    gr_clock_seconds() -
@@ -398,7 +401,7 @@ static gr_status free_buffers(struct gr_relay *relay, bool *moved) {
         for (int i = 0; i < relay->children && is_led(relay, p); i++) {
             bool left;
             GR_TRY(gr_tree_look(relay->comm, child_of(relay, i), "to take a piece of the sum",
-                                child_request(relay, p, i), 0, &left));
+                                child_message(relay, p, i), 0, &left));
             if (!left) goto out;
         }
         relay->freed++;
@@ -419,7 +422,7 @@ static gr_status all_reduce(struct gr_relay *relay, size_t p) {
                            MPI_Iallreduce(MPI_IN_PLACE, sum_buffer(relay, p),
                                           (int)elements(relay, p), sums->type[width],
                                           sums->op[width], relay->comm->leaders,
-                                          up_request(relay, p)),
+                                          &up_message(relay, p)->request),
                            "MPI_Iallreduce");
 }
 
@@ -430,7 +433,7 @@ static gr_status reduce_segments(struct gr_relay *relay, bool *moved) {
         GR_TRY(all_reduce(relay, relay->risen));
     for (; relay->fallen < relay->risen; relay->fallen++, *moved = true) {
         bool came;
-        GR_TRY(gr_wait_look(relay->comm, up_request(relay, relay->fallen), "MPI_Iallreduce",
+        GR_TRY(gr_wait_look(relay->comm, up_message(relay, relay->fallen), "MPI_Iallreduce",
                             GR_WAIT_LEADERS, 0, &came));
         if (!came) break;
     }
@@ -449,7 +452,7 @@ static int blocker(const struct gr_relay *relay, const char **what) {
     }
     if (p >= relay->n_pieces || p >= relay->offered) {
         for (int i = 0; i < relay->children && is_led(relay, relay->freed); i++)
-            if (*child_request(relay, relay->freed, i) != MPI_REQUEST_NULL)
+            if (gr_message_under_way(child_message(relay, relay->freed, i)))
                 leader = child_of(relay, i);
     } else if (is_led(relay, p) && !has_risen(relay, p)) {
         *what = "a piece of its node's sum";

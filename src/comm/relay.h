@@ -42,7 +42,7 @@ struct gr_relay {
     /* Of the present sum, by its way: */
     size_t piece, per_segment, n_pieces; /* elements of a piece; pieces of a segment, of all */
     size_t n_led, slots;                 /* pieces with children here; room for those under way */
-    int first, children;                 /* of a piece that is led */
+    int children;                        /* of a piece that is led */
     /* Of all ways, the most: */
     size_t max_pieces, max_slots, max_below; /* under way; of slots; children of all slots */
     /* Free buffers, the one that was used last on top, for it may still be in the cache. */
@@ -56,11 +56,11 @@ struct gr_relay {
      * this sum and of the one before it, for a line may become longer. */
     double begun_s, offered_s[GR_RELAY_SEGMENTS_MAX];
     double least_begin_s[2], least_back_s[2];
-    char *received;         /* slots * children pieces; owned */
-    size_t *spare;          /* those of them that are free, a stack as `idle`; owned */
-    size_t *holds, n_spare; /* of each slot, the first of its children's; owned with spare */
-    MPI_Request *up;        /* window * pieces: to the parent, then from it; owned */
-    MPI_Request *request;   /* slots * children: from the child, then to it; owned */
+    char *received;           /* slots * children pieces; owned */
+    size_t *spare;            /* those of them that are free, a stack as `idle`; owned */
+    size_t *holds, n_spare;   /* of each slot, the first of its children's; owned with spare */
+    struct gr_message *up;    /* window * pieces: to the parent, then from it; owned */
+    struct gr_message *child; /* slots * children: from the child, then to it; owned */
 };
 
 /* Whether sums can go that way in this epoch. Leaders find the same. */

@@ -139,7 +139,7 @@ static gr_status enter_world(struct gr_comm *comm, const struct world *world,
     for (int i = 0; i < comm->slots; i++)
         comm->peers[i] = (struct gr_peer){.pidfd = -1};
     comm->pending++; /* messages and sums of the old world are not touched again */
-    gr_status status = gr_comm_meet_all(comm, comm->epoch + 1, order);
+    gr_status status = gr_comm_meet_all(comm, comm->epoch + 1, order, (size_t)comm->slots);
     if (status == GR_OK) status = note_returned(comm, order, n_members);
     if (status == GR_OK) return GR_OK;
     comm->out = true; /* the old world is gone, and there is no new one here */
@@ -232,8 +232,8 @@ gr_status gr_comm_join(const struct gr_comm_options *options, struct gr_comm **o
     GR_TRY(make_world(merged, (int)order[(int)announcement.n_members + mine], &world));
     struct gr_comm_options settled = *options;
     settled.ranks_per_node = announcement.ranks_per_node;
-    GR_TRY(gr_comm_allocate(world, &settled, &comm));
-    GR_TRY(gr_comm_meet_all(comm, announcement.epoch, order));
+    GR_TRY(gr_comm_allocate(world, &settled, NULL, &comm));
+    GR_TRY(gr_comm_meet_all(comm, announcement.epoch, order, (size_t)comm->slots));
     *out = comm;
     comm = NULL;
 out:

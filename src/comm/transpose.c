@@ -78,9 +78,9 @@ static float *result_of(const struct transposition *t) {
  * alone. */
 static void release_epoch(struct gr_transpose *own) {
     gr_window_release(&own->window);
-    gr_free(own->requests);
+    gr_free(own->messages);
     gr_free(own->received);
-    own->requests = NULL;
+    own->messages = NULL;
     own->received = NULL;
     own->received_room = 0;
     own->made = false;
@@ -107,8 +107,8 @@ void gr_transpose_release(struct gr_transpose *own) {
  * handles.
  */
 void gr_transpose_abandon(struct gr_comm *comm, struct gr_transpose *own) {
-    for (size_t i = 0; own->requests && i < (size_t)comm->slots * REQUESTS; i++)
-        gr_message_abandon(comm, &own->requests[i]);
+    for (size_t i = 0; own->messages && i < (size_t)comm->slots * REQUESTS; i++)
+        gr_message_abandon(comm, &own->messages[i]);
     if (comm->pending > 0) {
         own->window = (struct gr_window){.mine.fd = -1};
         own->received = NULL;
@@ -122,10 +122,10 @@ static gr_status make_local(struct transposition *t) {
     gr_status status = GR_OK;
     struct gr_transpose *own = t->own;
     const size_t requests = (size_t)t->comm->slots * REQUESTS;
-    if (!own->requests) {
-        GR_TRY(gr_allocate(requests, sizeof(MPI_Request), "messages", &own->requests));
+    if (!own->messages) {
+        GR_TRY(gr_allocate(requests, sizeof *own->messages, "messages", &own->messages));
         for (size_t i = 0; i < requests; i++)
-            own->requests[i] = MPI_REQUEST_NULL;
+            own->messages[i] = GR_NO_MESSAGE;
     }
     size_t far = 0;
     for (int i = 0; i < t->comm->size; i++)
@@ -239,8 +239,8 @@ static void pack(const struct transposition *t) {
     if (comm->node_size > 1) comm->bytes_sent += t->n_mine * t->n * sizeof(float);
 }
 
-static MPI_Request *request_of(const struct transposition *t, int rank, int which) {
-    return &t->own->requests[(size_t)rank * REQUESTS + (size_t)which];
+static struct gr_message *message_of(const struct transposition *t, int rank, int which) {
+    return &t->own->messages[(size_t)rank * REQUESTS + (size_t)which];
 }
 
 /* Receives lie one behind the other in the order of ranks, as combine finds them. A rank without a
@@ -255,12 +255,12 @@ static gr_status start_slices(struct transposition *t) {
         if (is_near(comm, i)) continue;
         if (theirs > 0)
             GR_TRY(gr_message_receive(comm, comm->slot_of[i], TAG_SLICE, in, theirs * sizeof(float),
-                                      request_of(t, i, SLICE_IN)));
+                                      message_of(t, i, SLICE_IN)));
         in += theirs;
         if (n > 0)
             GR_TRY(gr_message_send(comm, comm->slot_of[i], TAG_SLICE,
                                    part_of(t, comm->node_rank) + t->n_mine * slice_begin(t, i),
-                                   n * sizeof(float), request_of(t, i, SLICE_OUT)));
+                                   n * sizeof(float), message_of(t, i, SLICE_OUT)));
     }
 out:
     return status;
@@ -278,9 +278,9 @@ static size_t bytes_expected(const struct transposition *t, int rank, int which)
 static gr_status wait_for(struct transposition *t, int which, const char *what) {
     gr_status status = GR_OK;
     for (int i = 0; i < t->comm->size; i++) {
-        MPI_Request *request = request_of(t, i, which);
-        if (*request == MPI_REQUEST_NULL) continue;
-        GR_TRY(gr_wait_request(t->comm, request, what, t->comm->slot_of[i],
+        struct gr_message *message = message_of(t, i, which);
+        if (!gr_message_under_way(message)) continue;
+        GR_TRY(gr_wait_request(t->comm, message, what, t->comm->slot_of[i],
                                bytes_expected(t, i, which)));
     }
 out:
@@ -322,11 +322,11 @@ static gr_status start_results(struct transposition *t) {
         if (comm->places[i].node_rank == 0 && bytes > 0)
             GR_TRY(gr_message_send(comm, comm->slot_of[i], TAG_RESULT,
                                    result_of(t) + slice_begin(t, comm->rank), bytes,
-                                   request_of(t, i, RESULT_OUT)));
+                                   message_of(t, i, RESULT_OUT)));
         if (gr_comm_leads(comm) && theirs > 0)
             GR_TRY(gr_message_receive(comm, comm->slot_of[i], TAG_RESULT,
                                       result_of(t) + slice_begin(t, i), theirs,
-                                      request_of(t, i, RESULT_IN)));
+                                      message_of(t, i, RESULT_IN)));
     }
 out:
     return status;

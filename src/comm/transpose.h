@@ -15,10 +15,10 @@ struct gr_transpose {
     bool made;
     uint32_t epoch;
     struct gr_window window;
-    size_t room;           /* bytes of each part for what its rank offers */
-    MPI_Request *requests; /* of each rank; owned */
-    float *received;       /* slices from other nodes; owned */
-    size_t received_room;  /* floats of it */
+    size_t room;                 /* bytes of each part for what its rank offers */
+    struct gr_message *messages; /* of each rank; owned */
+    float *received;             /* slices from other nodes; owned */
+    size_t received_room;        /* floats of it */
     /* Of the rows in turn. */
     struct gr_transpose_row *rows; /* by silo; owned */
     const float **row;             /* their slices; owned */

@@ -16,6 +16,11 @@ int gr_view_change_leader(const struct gr_comm *comm) {
     return comm->rank;
 }
 
+bool gr_view_change_lacks_coordinator(const struct gr_comm *comm) {
+    return comm->link && gr_comm_party(comm, comm->slot) > 0 &&
+           gr_comm_party(comm, comm->slot_of[gr_view_change_leader(comm)]) > 0;
+}
+
 /* The whole situation each time, whatever the kind: whoever reads it need not have heard this rank
  * before. Reports go by value and replace each other, so repeating one is harmless. */
 gr_status gr_view_change_report(struct gr_comm *comm, int slot, enum gr_control_message_kind kind,
@@ -278,7 +283,7 @@ gr_status gr_view_change_from_training(struct gr_comm *comm) {
     gr_status status = GR_OK;
     struct gr_view_change m = {.comm = comm, .told = -1};
     if (comm->mailbox.decision) GR_TRY(gr_view_change_take_decision(&m));
-    if (comm->mailbox.excluded) gr_view_change_leave(&m);
+    if (comm->mailbox.excluded || gr_view_change_lacks_coordinator(comm)) gr_view_change_leave(&m);
     if (comm->out) return gr_fail(GR_LOST, "the others have gone on without this rank");
     if (comm->mailbox.invitation) GR_TRY(gr_view_change_answer(&m));
     for (int i = 0; gr_view_change_leader(comm) == comm->rank && i < comm->size; i++) {

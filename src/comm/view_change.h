@@ -40,6 +40,9 @@ struct gr_view_change {
 
 /* Rank that leads: the senior that is neither dead nor given up; never none, for we are one. */
 int gr_view_change_leader(const struct gr_comm *comm);
+/* Whether the coordinator of a study is away, of this rank of a site: no site leads in its place.
+ */
+bool gr_view_change_lacks_coordinator(const struct gr_comm *comm);
 /* Sends this rank's situation; view change and fd where it is an answer. */
 gr_status gr_view_change_report(struct gr_comm *comm, int slot, enum gr_control_message_kind kind,
                                 uint32_t view_change, int fd) GR_CHECKED;

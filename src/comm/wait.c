@@ -204,22 +204,33 @@ out:
     return status;
 }
 
-gr_status gr_wait_look(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
+/* Its length was compared when it came. */
+static gr_status look_at_awaited(struct gr_comm *comm, struct gr_message *message, bool *done) {
+    gr_status status = GR_OK;
+    if (!message->awaited->complete) status = gr_link_poll(comm);
+    *done = message->awaited->complete;
+    if (*done) gr_link_forget(comm, message->awaited);
+    if (*done) message->awaited = NULL;
+    return status;
+}
+
+gr_status gr_wait_look(struct gr_comm *comm, struct gr_message *message, const char *what, int peer,
                        size_t n, bool *done) {
     gr_status status = GR_OK;
     MPI_Status came;
     int complete = 0;
-    GR_TRY(gr_detect_error(comm, MPI_Test(request, &complete, &came), "MPI_Test"));
+    if (message->awaited) return look_at_awaited(comm, message, done);
+    GR_TRY(gr_detect_error(comm, MPI_Test(&message->request, &complete, &came), "MPI_Test"));
     *done = complete != 0;
     if (*done) status = check_length(&came, what, peer, n);
 out:
     return status;
 }
 
-/* Polls the request; the event lets a rank of this node that sends a control message end a sleep
+/* Polls the message; the event lets a rank of this node that sends a control message end a sleep
  * early. */
-gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
-                          size_t n) {
+gr_status gr_wait_request(struct gr_comm *comm, struct gr_message *message, const char *what,
+                          int peer, size_t n) {
     gr_status status = GR_OK;
     struct gr_wait_event *event = gr_comm_wait_event(comm);
     struct gr_wait wait;
@@ -228,7 +239,7 @@ gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char
     for (;;) {
         uint32_t seen = atomic_load(&event->value);
         if (comm->lost) return gr_comm_lose(comm, "the membership changes");
-        GR_TRY(gr_wait_look(comm, request, what, peer, n, &done));
+        GR_TRY(gr_wait_look(comm, message, what, peer, n, &done));
         if (done) break;
         GR_TRY(gr_wait_pause(&wait, event, seen));
     }

@@ -14,6 +14,15 @@
 
 struct gr_comm;
 
+struct gr_awaited; /* link.h */
+
+/* A message of data under way; GR_NO_MESSAGE: none, as of one to another job once it is sent. */
+struct gr_message {
+    MPI_Request request;
+    struct gr_awaited *awaited; /* from another job */
+};
+#define GR_NO_MESSAGE ((struct gr_message){.request = MPI_REQUEST_NULL})
+
 /* A word in shared memory that waiters sleep on. `sleepers` spares the ringer a system call. */
 struct gr_wait_event {
     _Alignas(64) atomic_uint value;
@@ -68,13 +77,13 @@ double gr_wait_rest(const struct gr_comm *comm, struct gr_wait_event *event, uin
                     double waited_s, double longest_s);
 
 /*
- * Completes `request` (peer: its slot, for the message). A receive is to bring n bytes, else
- * GR_ERROR_INTERNAL; n is 0 for a send. After GR_LOST the request is left as it is.
+ * Completes `message` (peer: its slot, for the message). A receive is to bring n bytes, else
+ * GR_ERROR_INTERNAL; n is 0 for a send. After GR_LOST the message is left as it is.
  */
-gr_status gr_wait_request(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
-                          size_t n) GR_CHECKED;
+gr_status gr_wait_request(struct gr_comm *comm, struct gr_message *message, const char *what,
+                          int peer, size_t n) GR_CHECKED;
 /* The same, without waiting: whether it is complete. */
-gr_status gr_wait_look(struct gr_comm *comm, MPI_Request *request, const char *what, int peer,
+gr_status gr_wait_look(struct gr_comm *comm, struct gr_message *message, const char *what, int peer,
                        size_t n, bool *done) GR_CHECKED;
 
 /* Whether MPI tells by this code that a process has failed, which it does with failure mitigation.

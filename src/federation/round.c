@@ -353,7 +353,8 @@ static gr_status open_round(struct gr_federation *f, const struct gr_round_optio
     f->round->roster.round = round;
     gr_control_at(f->comm, round, GR_PHASE_OPEN);
     gr_status status = gr_training_run(f, round, options);
-    f->round->roster.stop_requested = options->stop && *options->stop != 0;
+    f->round->roster.stop_requested =
+        (options->stop && *options->stop != 0) || gr_comm_awaited(f->comm);
     f->round->trained_s = gr_clock_seconds();
     /* Given up meanwhile: how to come back is found out where the others are met. */
     if (status == GR_LOST) {
@@ -363,6 +364,8 @@ static gr_status open_round(struct gr_federation *f, const struct gr_round_optio
     }
     double left = f->config->round.deadline_s - (f->round->trained_s - f->round->started_s);
     status = gr_control_close_round(f->comm, &f->round->roster, status, left > 0 ? left : 0);
+    /* A rank without silos, as a study's coordinator, has waited for those that train. */
+    if (gr_cohort_data(f->cohort)->n_local == 0) f->round->trained_s = gr_clock_seconds();
     return status == GR_OK ? settle(f) : status;
 }
 

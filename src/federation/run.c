@@ -58,10 +58,13 @@ out:
 /*
  * The arbiter of epochs: a claim is a file in the run directory, created exclusively. If the
  * network falls apart, only one group of ranks can claim the next epoch, and the other group is
- * refused; two groups that both went on would write two histories into one directory.
+ * refused; two groups that both went on would write two histories into one directory. In a study
+ * the coordinator's ranks alone may claim.
  */
 static gr_status claim_epoch(void *context, uint32_t epoch, bool *granted) {
     const struct gr_run_state *run = context;
+    if (gr_comm_party(run->comm, gr_comm_slot(run->comm)) > 0)
+        return gr_fail(GR_STOPPED, "the coordinator is away, and no site takes its place");
     return gr_run_claim(run->path, run->start, epoch, granted);
 }
 
@@ -82,10 +85,18 @@ static gr_status share_text(struct gr_run_state *run, char **text, size_t limit)
     return status;
 }
 
+/* The directory of each party of a study is its own, and no other's to know. */
+static gr_status name_directory(struct gr_run_state *run) {
+    if (gr_comm_parties(run->comm) == 1) return share_text(run, &run->path, GR_RUN_PATH_MAX);
+    gr_free(run->path);
+    run->path = NULL;
+    return gr_text_format(&run->path, "%s", run->options->run_path);
+}
+
 /* Collective. All that a rank must know to become rank 0, and the arbiter of epochs. */
 static gr_status share_directory(struct gr_run_state *run) {
     gr_status status = GR_OK;
-    GR_TRY(share_text(run, &run->path, GR_RUN_PATH_MAX));
+    GR_TRY(name_directory(run));
     GR_TRY(share_text(run, &run->config_text, GR_CONFIG_TEXT_MAX));
     GR_TRY(gr_comm_broadcast(run->comm, &run->start, sizeof run->start));
     GR_TRY(gr_comm_broadcast(run->comm, run->started_utc, sizeof run->started_utc));
@@ -220,7 +231,9 @@ static gr_status run_rounds(struct gr_run_state *run) {
         if (!stop && !is_done(run)) GR_TRY(gr_run_respawn(run));
     }
     if (!is_done(run))
-        status = gr_fail(GR_STOPPED, "stopped by a signal after round %u of %u; --resume goes on",
+        status = gr_fail(GR_STOPPED, "%s after round %u of %u; --resume goes on",
+                         gr_comm_awaited(run->comm) ? "stopped, for a site has come,"
+                                                    : "stopped by a signal",
                          gr_federation_rounds_done(run->federation), run->config->run.rounds);
 out:
     return status;

@@ -346,35 +346,64 @@ static gr_status agree_read(struct gr_comm *comm, gr_status mine) {
     return status == GR_OK ? gr_comm_agree(comm, mine) : status;
 }
 
+/* The small values of a checkpoint that are not in vectors. */
+struct small_state {
+    uint32_t round, best_round;
+    double best_value;
+    char run_id[GR_RUN_ID_HEX];
+};
+
+/* Collective. From rank 0, which has the file open, to all. */
+static gr_status share_small(struct gr_comm *comm, const struct gr_container *c,
+                             struct gr_state *state) {
+    gr_status status = GR_OK;
+    struct small_state small = {
+        .round = c->round, .best_round = c->best_round, .best_value = c->best_value};
+    snprintf(small.run_id, sizeof small.run_id, "%s", c->run_id ? c->run_id : "");
+    if (gr_comm_rank(comm) == 0) {
+        memcpy(state->silo_rounds, c->silo_rounds, c->n_silos * sizeof *c->silo_rounds);
+        if (c->n_class_counts > 0)
+            memcpy(state->class_counts, c->class_counts,
+                   c->n_class_counts * sizeof *c->class_counts);
+    }
+    GR_TRY(gr_comm_broadcast(comm, &small, sizeof small));
+    GR_TRY(
+        gr_comm_broadcast(comm, state->silo_rounds, state->n_silos * sizeof *state->silo_rounds));
+    if (state->n_class_counts > 0)
+        GR_TRY(gr_comm_broadcast(comm, state->class_counts,
+                                 state->n_class_counts * sizeof *state->class_counts));
+    state->round = small.round;
+    state->best_round = small.best_round;
+    state->best_value = small.best_value;
+    memcpy(state->run_id_found, small.run_id, sizeof small.run_id);
+out:
+    return status;
+}
+
 /*
- * Collective. Rank 0 reads the vectors and the others are given them: each holds its own copy of
- * the model and the server's state, but the file is not read as often as there are ranks. Rank 0
- * may be shown other bytes than the ranks that have verified them, so that what all have been given
- * is digested again, a share by each. The rest is small, and each rank has it since it opened the
- * file.
+ * Collective. Rank 0 reads the file and the others are given what it holds: each has its own copy
+ * of the model and the server's state, but the file is not read as often as there are ranks, some
+ * of which do not see it. Rank 0 may be shown other bytes than the ranks that have verified them,
+ * so that what all have been given is digested again, a share by each that sees the file.
  */
 static gr_status load(struct gr_comm *comm, const struct gr_container *c, struct gr_state *state) {
     gr_status status = GR_OK;
     const bool reads = gr_comm_rank(comm) == 0;
     const float *given[GR_CONTAINER_VECTORS_MAX];
+    int reader;
+    const int readers = gr_comm_writers(comm, &reader);
     for (size_t i = 0; i < 1 + state->n_server; i++) {
         float *vector = i == 0 ? state->parameters : state->server[i - 1];
         GR_TRY(agree_read(comm, reads ? gr_container_load(c, i, vector) : GR_OK));
-        GR_TRY(gr_comm_broadcast(comm, vector, c->layout.size * sizeof *vector));
+        GR_TRY(gr_comm_broadcast(comm, vector, state->layout->size * sizeof *vector));
         given[i] = vector;
     }
-    status = gr_container_check(c, gr_comm_rank(comm), gr_comm_size(comm), given);
+    if (reader >= 0) status = gr_container_check(c, reader, readers, given);
     if (status == GR_ERROR_DATA)
         status = gr_fail(GR_ERROR_DATA, "%s; in the file they do: rank 0 reads other bytes of it",
                          gr_message());
     GR_TRY(agree_read(comm, status));
-    memcpy(state->silo_rounds, c->silo_rounds, c->n_silos * sizeof *c->silo_rounds);
-    if (c->n_class_counts > 0)
-        memcpy(state->class_counts, c->class_counts, c->n_class_counts * sizeof *c->class_counts);
-    state->round = c->round;
-    state->best_round = c->best_round;
-    state->best_value = c->best_value;
-    snprintf(state->run_id_found, GR_RUN_ID_HEX, "%s", c->run_id ? c->run_id : "");
+    status = share_small(comm, c, state);
 out:
     return status;
 }
@@ -388,11 +417,13 @@ static gr_status read_one(struct gr_comm *comm, const char *path, uint32_t round
                           struct gr_state *state, bool *loading) {
     gr_status status = GR_OK;
     struct gr_container container = {0};
-    GR_TRY(agree_read(comm, gr_container_open(path, &container)));
-    GR_TRY(gr_comm_agree(comm, check_identity(&container, state, round)));
-    GR_TRY(gr_comm_agree(comm, compare(&container, state)));
-    GR_TRY(
-        agree_read(comm, gr_container_verify(&container, gr_comm_rank(comm), gr_comm_size(comm))));
+    int reader;
+    const int readers = gr_comm_writers(comm, &reader);
+    const bool sees = reader >= 0; /* the file */
+    GR_TRY(agree_read(comm, sees ? gr_container_open(path, &container) : GR_OK));
+    GR_TRY(gr_comm_agree(comm, sees ? check_identity(&container, state, round) : GR_OK));
+    GR_TRY(gr_comm_agree(comm, sees ? compare(&container, state) : GR_OK));
+    GR_TRY(agree_read(comm, sees ? gr_container_verify(&container, reader, readers) : GR_OK));
     *loading = true;
     GR_TRY(load(comm, &container, state));
 out:

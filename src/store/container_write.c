@@ -32,6 +32,11 @@
 /* A stripe of the usual parallel file systems, and whole pages of any. */
 enum { SLAB_ALIGNMENT = 1 << 20, WRITE_CHUNK = 4 << 20, COMPARE_CHUNK = 256 << 10 };
 
+/* Not collective. The work of a rank that sees the file: others, of another job, have none. */
+static bool writes(const struct gr_container_writer *w) {
+    return w->rank >= 0;
+}
+
 /* Model files are written by one process without a gr_comm, by the same code. */
 static gr_status agree(const struct gr_container_writer *w, gr_status mine) {
     return w->comm ? gr_comm_agree(w->comm, mine) : mine;
@@ -56,7 +61,7 @@ static gr_status prepare(struct gr_container_writer *w) {
     GR_TRY(
         gr_allocate_zero(gr_container_places(w->state), sizeof *w->place, "datasets", &w->place));
     GR_TRY(gr_pieces_create(layout, w->n_vectors, &w->pieces, &w->n_pieces));
-    gr_pieces_share(w->pieces, w->n_pieces, w->rank, w->size, &w->begin, &w->end);
+    if (w->rank >= 0) gr_pieces_share(w->pieces, w->n_pieces, w->rank, w->size, &w->begin, &w->end);
     w->digested = w->begin;
     GR_TRY(gr_allocate(w->n_pieces, sizeof *w->digest, "digests", &w->digest));
     GR_TRY(gr_hdf5_start());
@@ -69,9 +74,11 @@ static struct gr_container_writer writer_of(struct gr_comm *comm, const char *pa
                                             const char *format, const struct gr_state *state,
                                             const struct gr_checkpoint_io *io) {
     static const struct gr_checkpoint_io independent;
+    int writer = 0;
+    const int writers = comm ? gr_comm_writers(comm, &writer) : 1;
     return (struct gr_container_writer){.comm = comm,
-                                        .rank = comm ? gr_comm_rank(comm) : 0,
-                                        .size = comm ? gr_comm_size(comm) : 1,
+                                        .rank = writer,
+                                        .size = writers,
                                         .path = path,
                                         .format = format,
                                         .state = state,
@@ -425,7 +432,7 @@ static gr_status write_bytes(struct gr_container_writer *w) {
         status = share_digests(w);
     } else {
         GR_TRY(share_layout(w));
-        GR_TRY(agree(w, write_slab(w)));
+        GR_TRY(agree(w, writes(w) ? write_slab(w) : GR_OK));
         status = share_digests(w);
     }
 out:
@@ -438,8 +445,8 @@ gr_status gr_container_write(struct gr_comm *comm, const char *path, const char 
     struct gr_container_writer w = writer_of(comm, path, format, state, io);
     GR_TRY(agree(&w, prepare(&w)));
     GR_TRY(write_bytes(&w));
-    GR_TRY(agree(&w, finish_slab(&w, !w.together)));
-    GR_TRY(agree(&w, read_back(&w)));
+    GR_TRY(agree(&w, writes(&w) ? finish_slab(&w, !w.together) : GR_OK));
+    GR_TRY(agree(&w, writes(&w) ? read_back(&w) : GR_OK));
     GR_TRY(agree(&w, w.rank == 0 ? seal(&w) : GR_OK));
 out:
     release(&w);
@@ -478,9 +485,9 @@ gr_status gr_container_try(struct gr_comm *comm, const char *path, const char *f
     GR_TRY(agree(&w, prepare(&w)));
     *bytes = gr_container_bytes(state, w.n_pieces);
     GR_TRY(w.together ? gr_container_write_together(&w, false) : share_layout(&w));
-    GR_TRY(agree(&w, open_slab(&w)));
+    GR_TRY(agree(&w, writes(&w) ? open_slab(&w) : GR_OK));
     GR_TRY(agree(&w, w.rank == 0 ? seal(&w) : GR_OK));
-    GR_TRY(agree(&w, open_again(&w)));
+    GR_TRY(agree(&w, writes(&w) ? open_again(&w) : GR_OK));
 out:
     release(&w);
     return status;

@@ -97,12 +97,14 @@ gr_status gr_run_directory_check_shared(struct gr_comm *comm, const char *path) 
     gr_status status = GR_OK;
     struct check check = {0};
     const int rank = gr_comm_rank(comm);
+    int writer;
+    (void)gr_comm_writers(comm, &writer);
     status = gr_text_format(&check.token_path, "%s/checkpoints/.token", path);
     if (status == GR_OK) status = gr_text_format(&check.own_path, "%s/.token-%d", path, rank);
     GR_TRY(gr_comm_agree(comm, status));
     GR_TRY(gr_comm_agree(comm, rank == 0 ? leave_token(&check) : GR_OK));
     GR_TRY(gr_comm_broadcast(comm, check.token, sizeof check.token));
-    try_folder(&check);
+    if (writer >= 0) try_folder(&check);
     GR_TRY(tell(comm, path, check.unseen, "is not seen by"));
     status = tell(comm, path, check.unwritable, "may not be written by");
 out:

@@ -68,7 +68,7 @@ static int decisions_reach_all(struct gr_comm *comm) {
         const struct gr_comm_options options = {.ranks_per_node = ranks_per_node};
         struct gr_comm *other;
         struct gr_roster roster;
-        uint32_t children[GR_CONTROL_CHILDREN_MAX];
+        uint32_t children[GR_TREE_CHILDREN + GR_CONTROL_CHILDREN];
         int parents[64] = {0}, all[64];
         EXPECT(gr_comm_create(MPI_COMM_WORLD, &options, &other) == GR_OK);
         gr_comm_started(other);

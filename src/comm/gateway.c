@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gateway of a job: its post, the bell that wakes it, and the hellos that have come.
+ *
+ * It is opened once in a process. A gr_comm ends when the run that it carries does, and the jobs
+ * then meet again; sessions, and what has come meanwhile, outlive it.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "comm/jobs.h"
+#include "comm/wait.h"
+
+/* Called by the threads of carriers. */
+static void ring(void *context) {
+    struct gr_gateway *gateway = context;
+    pthread_mutex_lock(&gateway->lock);
+    gateway->pending = true;
+    pthread_cond_signal(&gateway->rung);
+    if (gateway->event) gr_wait_event_signal(gateway->event);
+    pthread_mutex_unlock(&gateway->lock);
+}
+
+void gr_gateway_ring_at(struct gr_gateway *gateway, struct gr_wait_event *event) {
+    pthread_mutex_lock(&gateway->lock);
+    gateway->event = event;
+    pthread_mutex_unlock(&gateway->lock);
+}
+
+void gr_gateway_wait(struct gr_gateway *gateway, double seconds) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)(1e9 * seconds);
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&gateway->lock);
+    while (!gateway->pending &&
+           pthread_cond_timedwait(&gateway->rung, &gateway->lock, &until) == 0) {
+    }
+    gateway->pending = false;
+    pthread_mutex_unlock(&gateway->lock);
+}
+
+static void start_bell(struct gr_gateway *gateway) {
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&gateway->rung, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&gateway->lock, NULL);
+}
+
+gr_status gr_gateway_open(const struct gr_post_options *options, struct gr_gateway **out) {
+    gr_status status = GR_OK;
+    struct gr_post_options post = *options;
+    struct gr_gateway *gateway = NULL;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *gateway, "a gateway", &gateway));
+    start_bell(gateway);
+    gateway->n_parties = options->who.n_parties;
+    GR_TRY(gr_allocate_zero(gateway->n_parties, sizeof *gateway->hello, "hellos", &gateway->hello));
+    post.greeting = NULL;
+    post.greeting_bytes = 0;
+    post.notify = ring;
+    post.context = gateway;
+    GR_TRY(gr_post_open(&post, &gateway->post));
+    *out = gateway;
+    gateway = NULL;
+out:
+    gr_gateway_close(gateway);
+    return status;
+}
+
+void gr_gateway_close(struct gr_gateway *gateway) {
+    if (!gateway) return;
+    gr_post_close(gateway->post);
+    pthread_cond_destroy(&gateway->rung);
+    pthread_mutex_destroy(&gateway->lock);
+    gr_free(gateway->hello);
+    gr_free(gateway);
+}
+
+gr_status gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enum gr_note_kind kind,
+                          const void *head, size_t n_head, const void *bytes, size_t n) {
+    const uint32_t word = (uint32_t)kind;
+    const struct gr_post_part parts[] = {{&word, sizeof word}, {head, n_head}, {bytes, n}};
+    return gr_post_send(gateway->post, party, parts, 3);
+}
+
+uint32_t gr_note_kind(const struct gr_post_message *message, const unsigned char **bytes,
+                      size_t *n) {
+    uint32_t kind = 0;
+    if (message->kind != GR_POST_MESSAGE || message->n < sizeof kind) return 0;
+    memcpy(&kind, message->bytes, sizeof kind);
+    *bytes = message->bytes + sizeof kind;
+    *n = message->n - sizeof kind;
+    return kind;
+}
+
+bool gr_gateway_take_hello(struct gr_gateway *gateway, const struct gr_post_message *message) {
+    struct gr_hello *hello = &gateway->hello[message->party];
+    const unsigned char *bytes;
+    size_t n;
+    if (gr_note_kind(message, &bytes, &n) != GR_NOTE_HELLO || n != sizeof *hello) return false;
+    memcpy(hello, bytes, sizeof *hello);
+    hello->text[GR_HELLO_BYTES - 1] = '\0';
+    if (hello->ranks < 1 || hello->ranks > GR_JOB_RANKS_MAX) hello->ranks = 0;
+    return hello->ranks > 0;
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The meeting of the jobs of a study. Each site's gateway says hello to the coordinator's: of what
+ * its job is made and how many ranks it has. Once all sites are there the coordinator tells all how
+ * many ranks each has, which fixes the slots of this meeting. Everything later is laid out by
+ * constants of the build, so a hello is a line of text behind two numbers, which no build may
+ * change.
+ *
+ * The gateways alone wait for letters; the other ranks of a job wait for their gateway by MPI, and
+ * sleep meanwhile, for a site may be waited for a day.
+ */
+#include "comm/jobs.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "comm/handshake.h"
+#include "comm/wait.h"
+
+static void doze(double seconds) {
+    const struct timespec moment = {(time_t)seconds,
+                                    (long)(1e9 * (seconds - (double)(time_t)seconds))};
+    nanosleep(&moment, NULL);
+}
+
+/* Pauses of a wait that may last for days: short at first, and never long for a person. */
+static double pause_after(double waited_s) {
+    static const double least_s = 50e-6, most_s = 5e-3;
+    return fmin(fmax(least_s, waited_s / 16), most_s);
+}
+
+/* ---- inside a job -----------------------------------------------------------------------------
+ */
+
+/* Collective over the job. MPI_Bcast of its gateway's bytes, without keeping a core busy. */
+static gr_status share_bytes(MPI_Comm local, void *bytes, size_t n) {
+    gr_status status = GR_OK;
+    MPI_Request request = MPI_REQUEST_NULL;
+    int done = 0;
+    const double began = gr_clock_seconds();
+    GR_TRY_MPI(MPI_Ibcast(bytes, (int)n, MPI_BYTE, 0, local, &request));
+    for (;;) {
+        GR_TRY_MPI(MPI_Test(&request, &done, MPI_STATUS_IGNORE));
+        if (done) break;
+        doze(pause_after(gr_clock_seconds() - began));
+    }
+out:
+    return status;
+}
+
+struct outcome {
+    int32_t status;
+    char message[GR_MESSAGE_MAX];
+};
+
+gr_status gr_job_agree(MPI_Comm local, gr_status gateways) {
+    struct outcome outcome = {.status = (int32_t)gateways};
+    if (gateways != GR_OK) memcpy(outcome.message, gr_message(), strlen(gr_message()) + 1);
+    gr_status status = share_bytes(local, &outcome, sizeof outcome);
+    if (status != GR_OK) return status;
+    outcome.message[GR_MESSAGE_MAX - 1] = '\0';
+    if (outcome.status == GR_OK) return GR_OK;
+    return gr_fail((gr_status)outcome.status, "%s", outcome.message);
+}
+
+gr_status gr_job_share(MPI_Comm local, gr_status gateways, int32_t *numbers, size_t n) {
+    gr_status status = gr_job_agree(local, gateways);
+    return status == GR_OK ? share_bytes(local, numbers, n * sizeof *numbers) : status;
+}
+
+/* ---- between gateways -------------------------------------------------------------------------
+ */
+
+/* A wait of a gateway, from its first look to its deadline. */
+struct watch {
+    struct gr_gateway *gateway;
+    const struct gr_comm_options *options;
+    double began_s, limit_s, told_s;
+};
+
+static struct watch begin_watch(struct gr_gateway *gateway, const struct gr_comm_options *options) {
+    return (struct watch){.gateway = gateway,
+                          .options = options,
+                          .began_s = gr_clock_seconds(),
+                          .limit_s = gr_comm_start_s(options)};
+}
+
+static bool is_over(const struct watch *watch) {
+    return gr_clock_seconds() - watch->began_s >= watch->limit_s;
+}
+
+/* A turn without news: says whom it waits for, at least once in a minute; GR_STOPPED at the end. */
+static gr_status keep_watch(struct watch *watch, const char *whom) {
+    static const double every_s = 30, longest_s = 0.25;
+    const double waited = gr_clock_seconds() - watch->began_s;
+    if (is_over(watch))
+        return gr_fail(GR_STOPPED, "%s: not here within %g s (round.start_deadline_s): start again",
+                       whom, watch->limit_s);
+    if (waited >= watch->told_s + every_s) {
+        watch->told_s = waited;
+        gr_say(watch->options, "waiting for %s, for %.0f of %g s", whom, waited, watch->limit_s);
+    }
+    gr_gateway_wait(watch->gateway, longest_s);
+    return GR_OK;
+}
+
+/* A site that has gone meanwhile will be found missing, or say hello again. */
+static gr_status send_note(struct gr_gateway *gateway, uint32_t party, enum gr_note_kind kind,
+                           const void *head, size_t n_head, const void *bytes, size_t n) {
+    const gr_status status = gr_gateway_send(gateway, party, kind, head, n_head, bytes, n);
+    return status == GR_STOPPED ? GR_OK : status;
+}
+
+/* ---- the coordinator's ------------------------------------------------------------------------
+ */
+
+/* Sites that are not here, "site-a, site-c"; returns how many are. */
+static size_t list_absent(const struct gr_gateway *gateway, const struct gr_comm_study *study,
+                          char *out, size_t size) {
+    size_t used = 0, found = 0;
+    out[0] = '\0';
+    for (uint32_t p = 1; p < study->n_parties; p++) {
+        found += gateway->hello[p].ranks > 0;
+        if (gateway->hello[p].ranks > 0 || used + 1 >= size) continue;
+        const int n =
+            snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "", study->parties[p].name);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return found;
+}
+
+/* A site of another build is told why, and can come again; the others go on waiting for it. */
+static gr_status judge(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                       uint32_t party, const char *first, gr_jobs_differ differs) {
+    struct gr_hello *hello = &gateway->hello[party];
+    const char *name = options->study->parties[party].name;
+    if (differs(first, hello->text, name) == GR_OK) {
+        gr_say(options, "%s is here", name);
+        return GR_OK;
+    }
+    gr_say(options, "%s", gr_message());
+    hello->ranks = 0;
+    return send_note(gateway, party, GR_NOTE_REFUSED, &hello->number, sizeof hello->number,
+                     gr_message(), strlen(gr_message()) + 1);
+}
+
+/* What a site's process has said before is void once it has begun a new session. */
+static gr_status take_arrival(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                              const struct gr_post_message *message, const char *first,
+                              gr_jobs_differ differs) {
+    if (message->kind == GR_POST_GREETING) gateway->hello[message->party].ranks = 0;
+    if (message->kind != GR_POST_MESSAGE || !gr_gateway_take_hello(gateway, message)) return GR_OK;
+    return judge(gateway, options, message->party, first, differs);
+}
+
+/* From now on a hello is of a site that wants to meet anew. */
+static gr_status tell_roster(struct gr_gateway *gateway, const struct gr_comm_study *study,
+                             int32_t *ranks) {
+    gr_status status = GR_OK;
+    gateway->meeting++;
+    for (uint32_t p = 1; p < study->n_parties; p++)
+        ranks[p] = gateway->hello[p].ranks;
+    for (uint32_t p = 1; p < study->n_parties; p++) {
+        const int32_t head[] = {gateway->meeting, gateway->hello[p].number};
+        if (ranks[p] > 0)
+            GR_TRY(send_note(gateway, p, GR_NOTE_ROSTER, head, sizeof head, ranks,
+                             study->n_parties * sizeof *ranks));
+        gateway->hello[p].ranks = 0;
+    }
+out:
+    return status;
+}
+
+gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                         const char *hello, gr_jobs_differ differs, int32_t *ranks) {
+    gr_status status = GR_OK;
+    struct watch watch = begin_watch(gateway, options);
+    struct gr_post_message message = {0};
+    char absent[GR_NAMES_BYTES];
+    for (uint32_t p = 1; p < gateway->n_parties; p++) /* that have come while a run went on */
+        if (gateway->hello[p].ranks > 0) GR_TRY(judge(gateway, options, p, hello, differs));
+    for (;;) {
+        const size_t here = list_absent(gateway, options->study, absent, sizeof absent);
+        if (!absent[0]) break;
+        if (here > 0 && is_over(&watch)) {
+            gr_say(options, "begins without %s", absent);
+            break;
+        }
+        GR_TRY(gr_post_receive(gateway->post, &message));
+        GR_TRY(message.kind == GR_POST_NOTHING
+                   ? keep_watch(&watch, absent)
+                   : take_arrival(gateway, options, &message, hello, differs));
+        gr_free(message.bytes);
+        message.bytes = NULL;
+    }
+    status = tell_roster(gateway, options->study, ranks);
+out:
+    gr_free(message.bytes);
+    return status;
+}
+
+/* ---- a site's ---------------------------------------------------------------------------------
+ */
+
+static gr_status say_hello(struct gr_gateway *gateway, const char *text, int32_t ranks) {
+    struct gr_hello hello = {.ranks = ranks, .number = gateway->hellos};
+    snprintf(hello.text, sizeof hello.text, "%s", text);
+    return send_note(gateway, 0, GR_NOTE_HELLO, &hello, sizeof hello, NULL, 0);
+}
+
+/* Whether a note is the answer to the last hello: then it is either the roster, or GR_ERROR_CONFIG.
+ */
+static gr_status take_answer(struct gr_gateway *gateway, const struct gr_post_message *message,
+                             int32_t *ranks, bool *found) {
+    const unsigned char *bytes;
+    size_t n;
+    const uint32_t kind = gr_note_kind(message, &bytes, &n);
+    int32_t head[2];
+    const size_t roster = gateway->n_parties * sizeof *ranks;
+    *found = false;
+    if (kind == GR_NOTE_REFUSED && n > sizeof *head && bytes[n - 1] == '\0') {
+        memcpy(head, bytes, sizeof *head);
+        if (head[0] == gateway->hellos)
+            return gr_fail(GR_ERROR_CONFIG, "%s", (const char *)bytes + sizeof *head);
+    }
+    if (kind != GR_NOTE_ROSTER || n != sizeof head + roster) return GR_OK;
+    memcpy(head, bytes, sizeof head);
+    if (head[1] != gateway->hellos) return GR_OK; /* to an earlier one */
+    gateway->meeting = head[0];
+    memcpy(ranks, bytes + sizeof head, roster);
+    for (uint32_t p = 0; p < gateway->n_parties; p++)
+        if (ranks[p] < 0 || ranks[p] > GR_JOB_RANKS_MAX)
+            return gr_fail(GR_ERROR_CONFIG, "the coordinator tells of %d ranks", (int)ranks[p]);
+    *found = true;
+    return GR_OK;
+}
+
+/* Said again where the coordinator has begun a new session: it has been started anew. */
+gr_status gr_jobs_attend(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                         const char *hello, int32_t *ranks) {
+    gr_status status = GR_OK;
+    struct watch watch = begin_watch(gateway, options);
+    struct gr_post_message message = {0};
+    const int32_t own = ranks[options->study->party];
+    gateway->hellos++;
+    GR_TRY(say_hello(gateway, hello, own));
+    for (bool found = false; !found;) {
+        GR_TRY(gr_post_receive(gateway->post, &message));
+        if (message.kind == GR_POST_NOTHING)
+            GR_TRY(keep_watch(&watch, "the coordinator, and until all sites are there"));
+        if (message.kind == GR_POST_GREETING) GR_TRY(say_hello(gateway, hello, own));
+        GR_TRY(take_answer(gateway, &message, ranks, &found));
+        gr_free(message.bytes);
+        message.bytes = NULL;
+    }
+out:
+    gr_free(message.bytes);
+    return status;
+}
+
+/* ---- numbers of all ----------------------------------------------------------------------------
+ */
+
+/* The next note of numbers of this meeting. A party that leaves it ends it. */
+static gr_status await_numbers(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                               const char *whom, struct gr_post_message *note,
+                               const unsigned char **numbers, size_t *n) {
+    gr_status status = GR_OK;
+    struct watch watch = begin_watch(gateway, options);
+    for (;;) {
+        int32_t meeting = 0;
+        GR_TRY(gr_post_receive(gateway->post, note));
+        const uint32_t kind = gr_note_kind(note, numbers, n);
+        if (note->kind == GR_POST_NOTHING) GR_TRY(keep_watch(&watch, whom));
+        if (note->kind == GR_POST_GREETING || kind == GR_NOTE_HELLO) {
+            (void)gr_gateway_take_hello(gateway, note);
+            status =
+                gr_fail(GR_STOPPED, "%s has begun anew", options->study->parties[note->party].name);
+        }
+        if (kind == GR_NOTE_NUMBERS && *n >= sizeof meeting)
+            memcpy(&meeting, *numbers, sizeof meeting);
+        if (kind == GR_NOTE_NUMBERS && meeting == gateway->meeting) break;
+        gr_free(note->bytes);
+        note->bytes = NULL;
+        if (status != GR_OK) goto out;
+    }
+    *numbers += sizeof(int32_t);
+    *n -= sizeof(int32_t);
+out:
+    return status;
+}
+
+static gr_status take_numbers(const unsigned char *bytes, size_t found, const char *name,
+                              int32_t *out, size_t n) {
+    if (found != n * sizeof *out)
+        return gr_fail(GR_ERROR_CONFIG, "%s: found %zu bytes of numbers, expected %zu", name, found,
+                       n * sizeof *out);
+    memcpy(out, bytes, n * sizeof *out);
+    return GR_OK;
+}
+
+static gr_status send_numbers(struct gr_gateway *gateway, uint32_t party, const int32_t *numbers,
+                              size_t n) {
+    return send_note(gateway, party, GR_NOTE_NUMBERS, &gateway->meeting, sizeof gateway->meeting,
+                     numbers, n * sizeof *numbers);
+}
+
+/* The coordinator takes each site's in any order, and then tells all. */
+static gr_status collect(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                         const struct gr_link_job *jobs, int32_t *numbers, size_t n, size_t total) {
+    gr_status status = GR_OK;
+    struct gr_post_message note = {0};
+    const unsigned char *bytes;
+    size_t found;
+    for (uint32_t p = 1; p < gateway->n_parties; p++) {
+        if (!jobs[p].here) continue;
+        GR_TRY(await_numbers(gateway, options, "the sites", &note, &bytes, &found));
+        const struct gr_link_job *job = &jobs[note.party];
+        GR_TRY(take_numbers(bytes, found, options->study->parties[note.party].name,
+                            numbers + (size_t)job->first * n, (size_t)job->ranks * n));
+        gr_free(note.bytes);
+        note.bytes = NULL;
+    }
+    for (uint32_t p = 1; p < gateway->n_parties; p++)
+        if (jobs[p].here) GR_TRY(send_numbers(gateway, p, numbers, total));
+out:
+    gr_free(note.bytes);
+    return status;
+}
+
+gr_status gr_jobs_exchange(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                           const struct gr_link_job *jobs, int32_t *numbers, size_t n,
+                           size_t total) {
+    gr_status status = GR_OK;
+    const struct gr_comm_study *study = options->study;
+    const struct gr_link_job *own = &jobs[study->party];
+    struct gr_post_message note = {0};
+    const unsigned char *bytes;
+    size_t found;
+    if (study->party == 0) return collect(gateway, options, jobs, numbers, n, total);
+    GR_TRY(send_numbers(gateway, 0, numbers + (size_t)own->first * n, (size_t)own->ranks * n));
+    GR_TRY(await_numbers(gateway, options, "the coordinator and the other sites", &note, &bytes,
+                         &found));
+    status = take_numbers(bytes, found, study->parties[0].name, numbers, total);
+out:
+    gr_free(note.bytes);
+    return status;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gateways of the jobs of a study, and how the jobs meet before there is a gr_comm: see jobs.c. */
+#ifndef GRANARY_COMM_JOBS_H
+#define GRANARY_COMM_JOBS_H
+
+#include <pthread.h>
+
+#include "comm/link.h"
+
+/* First word of a message between gateways; numbers are int32. */
+enum gr_note_kind {
+    GR_NOTE_HELLO = 1, /* a site's: its ranks, its number of this hello, what it is made of */
+    GR_NOTE_ROSTER,    /* the coordinator's: meeting, number of the hello, ranks of each party */
+    GR_NOTE_REFUSED,   /* the coordinator's: number of the hello, text */
+    GR_NOTE_NUMBERS,   /* meeting, numbers */
+    GR_NOTE_OVER,      /* the coordinator's: a meeting whose parcels it takes no more */
+    GR_NOTE_PARCEL     /* link.c */
+};
+enum { GR_JOB_RANKS_MAX = 4096 };
+
+/* ---- gateways (gateway.c) ---------------------------------------------------------------------
+ */
+
+/* The latest hello of a site, until a meeting has used it. */
+struct gr_hello {
+    int32_t ranks; /* 0: none */
+    int32_t number;
+    char text[GR_HELLO_BYTES];
+};
+
+/* A gateway lives longer than a gr_comm: sessions go on from one meeting of the jobs to the next.
+ */
+struct gr_gateway {
+    struct gr_post *post; /* owned */
+    uint32_t n_parties;
+    struct gr_hello *hello; /* n_parties; the coordinator's; owned */
+    int32_t meeting;        /* the latest */
+    int32_t hellos;         /* a site's: how often it has said hello */
+    /* The bell, which the threads of carriers ring, and by which the gateway sleeps. */
+    pthread_mutex_t lock;
+    pthread_cond_t rung;
+    bool pending;
+    struct gr_wait_event *event; /* also rung, where there is one: it lies in an epoch's memory */
+};
+void gr_gateway_ring_at(struct gr_gateway *gateway, struct gr_wait_event *event);
+/* Until letters have come, or did since the last time, at most so long. */
+void gr_gateway_wait(struct gr_gateway *gateway, double seconds);
+gr_status gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enum gr_note_kind kind,
+                          const void *head, size_t n_head, const void *bytes, size_t n) GR_CHECKED;
+/* A message's kind, 0 for none that is known, and what stands behind it. */
+uint32_t gr_note_kind(const struct gr_post_message *message, const unsigned char **bytes,
+                      size_t *n);
+/* Takes a hello in; false: it is of no known form. */
+bool gr_gateway_take_hello(struct gr_gateway *gateway, const struct gr_post_message *message);
+
+/* ---- the meeting (jobs.c) ---------------------------------------------------------------------
+ */
+
+/* Collective over a job: the status and message of its gateway; and if that is well, its numbers.
+ */
+gr_status gr_job_agree(MPI_Comm local, gr_status gateways) GR_CHECKED;
+gr_status gr_job_share(MPI_Comm local, gr_status gateways, int32_t *numbers, size_t n) GR_CHECKED;
+
+/*
+ * The coordinator's gateway waits until all sites have said hello, and tells them all `ranks`, of
+ * each party, of which its own is given. A site's says hello and waits for that. Errors: as
+ * gr_link_create.
+ */
+gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                         const char *hello, gr_jobs_differ differs, int32_t *ranks) GR_CHECKED;
+gr_status gr_jobs_attend(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                         const char *hello, int32_t *ranks) GR_CHECKED;
+/* Gateways: n numbers of each slot, `total` in all, of which the own job's are given. */
+gr_status gr_jobs_exchange(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                           const struct gr_link_job *jobs, int32_t *numbers, size_t n,
+                           size_t total) GR_CHECKED;
+
+#endif
