@@ -39,6 +39,13 @@ struct gr_listener {
 
 struct gr_cohort; /* opaque: data, placement, findings, counts */
 
+/*
+ * A rule of this process's own about its silos, before anything of them leaves: `rows` of each of
+ * the silos of the federation that are this rank's, UINT64_MAX of all others; n of them. Whatever
+ * it returns but GR_OK ends the start for all, and the others are told no more than the status.
+ */
+typedef gr_status (*gr_permit_function)(void *context, const uint64_t *rows, size_t n);
+
 struct gr_cohort_options {
     /* The text of the preprocessing that a run goes on with, the same on all ranks; NULL: where
      * some is needed it is fitted. */
@@ -50,6 +57,8 @@ struct gr_cohort_options {
     /* Flags of silos that the cohort goes without, as one that lost them before it was loaded;
      * n_silos; NULL: it goes without none. */
     const uint8_t *without;
+    gr_permit_function permit; /* called on each rank once its tables are read; NULL: none */
+    void *permit_context;
 };
 
 /*

@@ -56,7 +56,9 @@ struct gr_comm_study {
     uint32_t n_parties;
     const struct gr_party *parties;
     struct gr_gateway *gateway; /* of the job's rank 0; NULL on other ranks */
-    /* Of the gateway: not GR_OK: it cannot take part, for this reason, which its job is told. */
+    const volatile int *stop;   /* not 0: the gateway waits for others no longer; or NULL */
+    /* Of the gateway: not GR_OK: it does not take part, for this reason, which its job is told. Of
+     * GR_ERROR_POLICY the coordinator is told that it is so, and no more. */
     gr_status failed;
     const char *why;
 };

@@ -218,6 +218,8 @@ struct gr_run_options {
     char **command;              /* that this process was started with, for replacements; or NULL */
     const struct gr_run_evidence
         *evidence; /* on all ranks, or NULL on all: no seals, no journals */
+    gr_permit_function permit;   /* see gr_cohort_options */
+    void *permit_context;
 };
 
 /*

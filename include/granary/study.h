@@ -243,10 +243,11 @@ gr_status gr_site_find(const struct gr_study *study, const struct gr_site *site,
 /*
  * Not collective. The config of a run, as a party takes it: data.silo_tables has an entry for each
  * silo of the study, in its order; of the site's own silos it names their tables, of others the
- * word "site:NAME", which is no file; silos[].directory are its own. The study's schema is written
- * to DIRECTORY/schema.yaml, which data.schema names; run.directory is DIRECTORY. site NULL: as the
- * coordinator, who has no table. gr_config_digest is the same for all parties. All ranks of a job
- * may call it at once. Errors: those of gr_site_find; GR_ERROR_WRITE. *out: for gr_config_free.
+ * word "site:NAME", which is no file; silos[].directory are its own, silos[].site the number of the
+ * party that brings each. The study's schema is written to DIRECTORY/schema.yaml, which data.schema
+ * names; run.directory is DIRECTORY. site NULL: as the coordinator, who has no table.
+ * gr_config_digest is the same for all parties. All ranks of a job may call it at once. Errors:
+ * those of gr_site_find; GR_ERROR_WRITE. *out: for gr_config_free.
  */
 gr_status gr_study_configure(const struct gr_study *study, const struct gr_site *site,
                              const char *directory, struct gr_config **out) GR_CHECKED;

@@ -189,6 +189,27 @@ static gr_status check_ranks(const struct gr_cohort *cohort) {
     return GR_OK;
 }
 
+/* Not collective. Silos whose tables cannot be read bring nothing, and are not asked about. */
+static gr_status ask_permission(const struct gr_cohort *cohort) {
+    gr_status status = GR_OK;
+    const uint32_t n = cohort->config->data.silos;
+    const struct gr_cohort_options *options = &cohort->options;
+    uint64_t *rows = NULL;
+    if (!options->permit) return GR_OK;
+    GR_TRY(gr_allocate(n, sizeof *rows, "rows of silos", &rows));
+    for (uint32_t i = 0; i < n; i++)
+        rows[i] = UINT64_MAX;
+    for (size_t i = 0; i < cohort->data->n_local; i++) {
+        const struct gr_silo *silo = &cohort->data->local[i];
+        if (silo->unusable == GR_OK)
+            rows[silo->id] = silo->train.n_rows + silo->validation.n_rows + silo->test.n_rows;
+    }
+    status = options->permit(options->permit_context, rows, n);
+out:
+    gr_free(rows);
+    return status;
+}
+
 /* Collective. This rank's silos: placed, read, and their classes known to all. Each step ends in an
  * agreement, so that the next step's reductions are entered by all or by none. */
 gr_status gr_tables_load(struct gr_cohort *cohort) {
@@ -196,6 +217,7 @@ gr_status gr_tables_load(struct gr_cohort *cohort) {
     gr_status status = check_ranks(cohort);
     if (status != GR_OK) return status;
     status = gr_comm_agree(cohort->comm, read_share(cohort, &any));
+    if (status == GR_OK) status = gr_comm_agree(cohort->comm, ask_permission(cohort));
     if (status == GR_OK && cohort->data->n_common > 0)
         gr_release_note(cohort->door, GR_RELEASE_COMMON_TABLE, cohort->data->n_common);
     if (status == GR_OK) gr_unusable_hear(cohort);

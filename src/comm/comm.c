@@ -250,6 +250,7 @@ gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options
     GR_TRY(gr_allocate_zero(n, sizeof(int), "members", &comm->tree_child));
     GR_TRY(gr_allocate_zero(n, sizeof *comm->places, "members", &comm->places));
     GR_TRY(gr_allocate_zero(GR_MESSAGE_MAX, 1, "a report", &comm->situation.text));
+    GR_TRY(gr_allocate_zero(GR_MESSAGE_MAX, 1, "a report", &comm->told));
     *out = comm;
     comm = NULL;
 out:
@@ -342,6 +343,7 @@ void gr_comm_free(struct gr_comm *comm) {
     gr_free(comm->changes);
     gr_free(comm->situation.ids);
     gr_free(comm->situation.text);
+    gr_free(comm->told);
     gr_free(comm->places);
     gr_free(comm->tree_child);
     gr_free(comm->node_slot);
@@ -415,6 +417,23 @@ out:
     if (members != MPI_GROUP_NULL) MPI_Group_free(&members);
     if (all != MPI_GROUP_NULL) MPI_Group_free(&all);
     return status;
+}
+
+void gr_comm_keep_words(struct gr_comm *comm, gr_status status) {
+    static const char *const meanings[] = {
+#define GR_STATUS_MEANING(name, value, text) [(value)&127] = (text),
+        GR_STATUS_LIST(GR_STATUS_MEANING)
+#undef GR_STATUS_MEANING
+    };
+    if (!comm->link || status == GR_OK || status == GR_LOST) return;
+    if (comm->told[0] && strstr(gr_message(), comm->told)) {
+        (void)gr_fail(status, "%s", comm->told);
+        return;
+    }
+    gr_say(&comm->options, "%s", gr_message());
+    (void)gr_fail(status, "%s: %s; its own terminal says why",
+                  gr_comm_party_name(comm, gr_comm_party(comm, comm->slot)),
+                  meanings[status & 127]);
 }
 
 uint32_t gr_comm_parties(const struct gr_comm *comm) {

@@ -182,6 +182,7 @@ struct gr_comm {
     int leads;         /* slot that leads, as this rank was told while it was out; -1: it was not */
     bool over;         /* who have come to the end */
     gr_status failure; /* of the last decision; its text in situation */
+    char *told; /* GR_MESSAGE_MAX; between jobs: the failure that all were told last; owned */
     uint64_t failures; /* whose message has come to all */
     gr_claim_function claim;
     void *claim_context;
@@ -214,6 +215,13 @@ static inline struct gr_member *gr_comm_member(struct gr_comm *comm, int node_ra
 static inline struct gr_wait_event *gr_comm_wait_event(struct gr_comm *comm) {
     return &((struct gr_comm_node *)comm->window.mine.base)->member.doorbell;
 }
+
+/*
+ * Between the jobs of a study no text leaves its own: it may name a path, a column or a value. Its
+ * rank says it on its own terminal, and gr_message() becomes the party's name and what the status
+ * means. A failure that all have been told stays as it is. Nothing is done where there is one job.
+ */
+void gr_comm_keep_words(struct gr_comm *comm, gr_status status);
 
 /* Ends this epoch's collectives on this rank; returns GR_LOST. */
 gr_status gr_comm_lose(struct gr_comm *comm, const char *why);

@@ -280,6 +280,7 @@ static gr_status prepare(struct gr_comm *comm, struct gr_roster *roster, gr_stat
         GR_TRY(gr_allocate(2 * comm->ids_max, sizeof *situation->ids, "a report", &situation->ids));
     if (!situation->text) GR_TRY(gr_allocate_zero(GR_MESSAGE_MAX, 1, "a report", &situation->text));
     situation->status = mine;
+    gr_comm_keep_words(comm, mine);
     if (mine != GR_OK) memcpy(situation->text, gr_message(), strlen(gr_message()) + 1);
     situation->n_ids = situation->n_sat = 0;
     const struct gr_flags *member = &roster->member, *sat_out = &roster->sat_out;
@@ -423,6 +424,7 @@ out:
 /* The failure is kept, not sent: it travels in this rank's next report or answer. */
 void gr_control_fail(struct gr_comm *comm, gr_status status) {
     comm->situation.status = status;
+    gr_comm_keep_words(comm, status);
     memcpy(comm->situation.text, gr_message(), strlen(gr_message()) + 1);
 }
 

@@ -184,6 +184,7 @@ gr_status gr_comm_agree(struct gr_comm *comm, gr_status mine) {
     int64_t first = mine == GR_OK ? 0 : comm->size - comm->rank;
     /* A loss is the others' as well: they will notice, and are not to be waited for. */
     if (mine == GR_LOST) return GR_LOST;
+    gr_comm_keep_words(comm, mine);
     /* The exchange itself may record a message. */
     if (mine != GR_OK) memcpy(failure.message, gr_message(), strlen(gr_message()) + 1);
     GR_TRY(exchange(comm, &first, 1, combine_max, "an agreement"));
@@ -192,6 +193,7 @@ gr_status gr_comm_agree(struct gr_comm *comm, gr_status mine) {
     GR_TRY(gr_comm_broadcast(comm, &failure, sizeof failure));
     failure.message[GR_MESSAGE_MAX - 1] = '\0';
     if (comm->size > 1) comm->failures++;
+    memcpy(comm->told, failure.message, sizeof failure.message);
     return gr_fail((gr_status)failure.status, "%s", failure.message);
 out:
     return status;

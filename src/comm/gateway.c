@@ -59,6 +59,7 @@ gr_status gr_gateway_open(const struct gr_post_options *options, struct gr_gatew
     start_bell(gateway);
     gateway->n_parties = options->who.n_parties;
     GR_TRY(gr_allocate_zero(gateway->n_parties, sizeof *gateway->hello, "hellos", &gateway->hello));
+    GR_TRY(gr_allocate_zero(gateway->n_parties, sizeof(bool), "hellos", &gateway->declined));
     post.greeting = NULL;
     post.greeting_bytes = 0;
     post.notify = ring;
@@ -76,6 +77,7 @@ void gr_gateway_close(struct gr_gateway *gateway) {
     gr_post_close(gateway->post);
     pthread_cond_destroy(&gateway->rung);
     pthread_mutex_destroy(&gateway->lock);
+    gr_free(gateway->declined);
     gr_free(gateway->hello);
     gr_free(gateway);
 }
@@ -103,6 +105,7 @@ bool gr_gateway_take_hello(struct gr_gateway *gateway, const struct gr_post_mess
     size_t n;
     if (gr_note_kind(message, &bytes, &n) != GR_NOTE_HELLO || n != sizeof *hello) return false;
     memcpy(hello, bytes, sizeof *hello);
+    gateway->declined[message->party] = false;
     hello->text[GR_HELLO_BYTES - 1] = '\0';
     if (hello->ranks < 1 || hello->ranks > GR_JOB_RANKS_MAX) hello->ranks = 0;
     return hello->ranks > 0;

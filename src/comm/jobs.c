@@ -95,6 +95,8 @@ static bool is_over(const struct watch *watch) {
 static gr_status keep_watch(struct watch *watch, const char *whom) {
     static const double every_s = 30, longest_s = 0.25;
     const double waited = gr_clock_seconds() - watch->began_s;
+    if (watch->options->study->stop && *watch->options->study->stop != 0)
+        return gr_fail(GR_STOPPED, "stopped by a signal, while it waited for %s", whom);
     if (is_over(watch))
         return gr_fail(GR_STOPPED, "%s: not here within %g s (round.start_deadline_s): start again",
                        whom, watch->limit_s);
@@ -125,7 +127,8 @@ static size_t list_absent(const struct gr_gateway *gateway, const struct gr_comm
         found += gateway->hello[p].ranks > 0;
         if (gateway->hello[p].ranks > 0 || used + 1 >= size) continue;
         const int n =
-            snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "", study->parties[p].name);
+            snprintf(out + used, size - used, "%s%s%s", used > 0 ? ", " : "",
+                     study->parties[p].name, gateway->declined[p] ? " (its policy refuses)" : "");
         used += n > 0 ? (size_t)n : 0;
     }
     return found;
@@ -150,7 +153,14 @@ static gr_status judge(struct gr_gateway *gateway, const struct gr_comm_options 
 static gr_status take_arrival(struct gr_gateway *gateway, const struct gr_comm_options *options,
                               const struct gr_post_message *message, const char *first,
                               gr_jobs_differ differs) {
+    const unsigned char *bytes;
+    size_t n;
     if (message->kind == GR_POST_GREETING) gateway->hello[message->party].ranks = 0;
+    if (gr_note_kind(message, &bytes, &n) == GR_NOTE_POLICY) {
+        gateway->declined[message->party] = true;
+        gr_say(options, "%s: its policy refuses the study; its own terminal says which rule",
+               options->study->parties[message->party].name);
+    }
     if (message->kind != GR_POST_MESSAGE || !gr_gateway_take_hello(gateway, message)) return GR_OK;
     return judge(gateway, options, message->party, first, differs);
 }
@@ -258,6 +268,19 @@ gr_status gr_jobs_attend(struct gr_gateway *gateway, const struct gr_comm_option
 out:
     gr_free(message.bytes);
     return status;
+}
+
+/* The coordinator may not be there: nobody waits for long on behalf of a refusal. */
+void gr_jobs_decline(struct gr_gateway *gateway) {
+    static const double longest_s = 10, look_s = 0.05, leave_s = 0.5;
+    struct gr_post_message message = {0};
+    const double until = gr_clock_seconds() + longest_s;
+    while (gr_post_session(gateway->post, 0) == 0 && gr_clock_seconds() < until) {
+        if (gr_post_receive(gateway->post, &message) != GR_OK) return;
+        gr_free(message.bytes);
+        gr_gateway_wait(gateway, look_s);
+    }
+    if (gr_gateway_send(gateway, 0, GR_NOTE_POLICY, NULL, 0, NULL, 0) == GR_OK) doze(leave_s);
 }
 
 /* ---- numbers of all ----------------------------------------------------------------------------

@@ -13,6 +13,7 @@ enum gr_note_kind {
     GR_NOTE_ROSTER,    /* the coordinator's: meeting, number of the hello, ranks of each party */
     GR_NOTE_REFUSED,   /* the coordinator's: number of the hello, text */
     GR_NOTE_NUMBERS,   /* meeting, numbers */
+    GR_NOTE_POLICY,    /* a site's: its policy refuses the study; nothing else */
     GR_NOTE_OVER,      /* the coordinator's: a meeting whose parcels it takes no more */
     GR_NOTE_PARCEL     /* link.c */
 };
@@ -21,7 +22,7 @@ enum { GR_JOB_RANKS_MAX = 4096 };
 /* ---- gateways (gateway.c) ---------------------------------------------------------------------
  */
 
-/* The latest hello of a site, until a meeting has used it. */
+/* The latest hello of a site, until a meeting has used it, as it travels. */
 struct gr_hello {
     int32_t ranks; /* 0: none */
     int32_t number;
@@ -34,6 +35,7 @@ struct gr_gateway {
     struct gr_post *post; /* owned */
     uint32_t n_parties;
     struct gr_hello *hello; /* n_parties; the coordinator's; owned */
+    bool *declined;         /* n_parties: its policy refuses; the coordinator's; owned */
     int32_t meeting;        /* the latest */
     int32_t hellos;         /* a site's: how often it has said hello */
     /* The bell, which the threads of carriers ring, and by which the gateway sleeps. */
@@ -70,6 +72,8 @@ gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_option
                          const char *hello, gr_jobs_differ differs, int32_t *ranks) GR_CHECKED;
 gr_status gr_jobs_attend(struct gr_gateway *gateway, const struct gr_comm_options *options,
                          const char *hello, int32_t *ranks) GR_CHECKED;
+/* A site's gateway tells the coordinator's that its policy refuses, within seconds if it hears. */
+void gr_jobs_decline(struct gr_gateway *gateway);
 /* Gateways: n numbers of each slot, `total` in all, of which the own job's are given. */
 gr_status gr_jobs_exchange(struct gr_gateway *gateway, const struct gr_comm_options *options,
                            const struct gr_link_job *jobs, int32_t *numbers, size_t n,

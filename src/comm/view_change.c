@@ -233,6 +233,7 @@ static void take_failure(struct gr_comm *comm, const struct gr_control_message *
     comm->failures++;
     memcpy(comm->situation.text, decision->text, head->length);
     comm->situation.text[head->length] = '\0';
+    memcpy(comm->told, comm->situation.text, head->length + 1);
 }
 
 /*

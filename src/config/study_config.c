@@ -27,16 +27,25 @@ out:
     return status;
 }
 
-/* The entries of data.silo_tables and of silos for the silos that the site brings; others have no
- * folder here. */
+/* The number of the site that brings a silo. */
+static uint32_t site_of(const struct gr_study *study, uint32_t silo) {
+    uint32_t site = 1;
+    while (silo >= study->sites[site].first_silo + study->sites[site].n_silos)
+        site++;
+    return site;
+}
+
+/* The entries of data.silo_tables for the silos that the site brings (NULL: none), and of silos for
+ * all; others have no folder here. */
 static gr_status set_silos(const struct gr_study *study, const struct gr_site *site, uint32_t party,
                            struct gr_node *root) {
-    const struct gr_study_site own = study->sites[party];
+    char number[16];
     struct gr_node *table = gr_node_at(root, "data.silo_tables")->child, *entry;
-    struct gr_node *silos = gr_node_at(root, "silos");
+    struct gr_node *silos = gr_node_at(root, "silos"), *node;
     gr_status status = GR_OK;
     for (uint32_t i = 0; i < study->n_silos && table; i++, table = table->next) {
-        const bool mine = i >= own.first_silo && i - own.first_silo < own.n_silos;
+        const uint32_t brings = site_of(study, i);
+        const bool mine = site && brings == party;
         GR_TRY(gr_node_add(silos, GR_NODE_SECTION, NULL, NULL, &entry));
         const struct gr_site_silo_config *silo = NULL;
         for (unsigned k = 0; mine && k < site->settings->silos_count; k++)
@@ -44,6 +53,9 @@ static gr_status set_silos(const struct gr_study *study, const struct gr_site *s
                 silo = &site->settings->silos[k];
         if (silo) GR_TRY(set_table(table, silo));
         GR_TRY(set_text(entry, "directory", silo ? silo->directory : ""));
+        snprintf(number, sizeof number, "%u", brings);
+        GR_TRY(gr_node_add(entry, GR_NODE_SCALAR, "site", number, &node));
+        node->quoted = false;
     }
 out:
     return status;
@@ -110,7 +122,7 @@ static gr_status configure(const struct gr_study *study, const struct gr_site *s
     *out = NULL;
     if (site) GR_TRY(gr_site_find(study, site, &party));
     GR_TRY(gr_settings_tree(study->config, &gr_config_schema, &root));
-    if (site) GR_TRY(set_silos(study, site, party, root));
+    GR_TRY(set_silos(study, site, party, root));
     if (alone) GR_TRY(leave_alone(root, study->sites[party]));
     GR_TRY(set_text(gr_node_at(root, "run"), "directory", directory));
     if (study->schema) {

@@ -500,6 +500,8 @@ static gr_status make_federation(struct gr_run_state *run) {
         .preprocessing = run->preprocessing,
         .resumed = run->options->resume,
         .listener = &run->options->listener,
+        .permit = run->options->permit,
+        .permit_context = run->options->permit_context,
         .without = run->config->round.replay[0] ? run->missing.flag : NULL};
     gr_cohort_set_options(run->cohort, &options);
     GR_TRY(gr_federation_create(run->cohort, &run->federation));

@@ -437,7 +437,10 @@ START_TEST(all_parties_have_one_digest) {
     digest_of(config, found);
     ck_assert_str_eq(found, expected);
     ck_assert_str_eq(config->data.silo_tables[1].file, "site:zurich-a");
-    ck_assert_uint_eq(config->silos_count, 0);
+    ck_assert_uint_eq(config->silos_count, 4);
+    ck_assert_uint_eq(config->silos[0].site, 1);
+    ck_assert_uint_eq(config->silos[2].site, 2);
+    ck_assert_uint_eq(config->silos[3].site, 3);
     gr_config_free(config);
     static const char *const sites[] = {
         SITE_OF("key1", "[{name: cleveland, file: x}]"), SITE,
