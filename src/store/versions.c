@@ -6,9 +6,12 @@
  */
 #include <granary/base.h>
 
+#include <curl/curl.h>
 #include <cyaml/cyaml.h>
+#include <gnutls/gnutls.h>
 #include <gsl/gsl_version.h>
 #include <hdf5.h>
+#include <microhttpd.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -110,6 +113,17 @@ static void add_processor(struct list *list) {
     add(list, "processor", model);
 }
 
+/* The end of https that calls has a library of TLS of its own. */
+static void add_https(struct list *list) {
+    char text[96];
+    const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+    snprintf(text, sizeof text, "%s, %s", curl->version,
+             curl->ssl_version ? curl->ssl_version : "no TLS");
+    add(list, "libcurl", text);
+    add(list, "libmicrohttpd", MHD_get_version());
+    add(list, "GnuTLS", gnutls_check_version(NULL));
+}
+
 /* The order is that of the text and the manifest; at most GR_VERSIONS_MAX. */
 size_t gr_versions_list(struct gr_version out[GR_VERSIONS_MAX]) {
     struct list list = {out, 0};
@@ -124,6 +138,7 @@ size_t gr_versions_list(struct gr_version out[GR_VERSIONS_MAX]) {
     add(&list, "libyaml", yaml_get_version_string());
     add(&list, "jansson", jansson_version_str());
     add(&list, "zlib", zlibVersion());
+    add_https(&list);
     add_processor(&list);
     return list.n;
 }
