@@ -3,7 +3,7 @@
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
 # Sections: digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance
-#   encodings medians letters sealing many
+#   encodings medians letters sealing post many
 # The comparisons with PyTorch and scikit-learn need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
 BUILD=$(cd "$1" && pwd); shift
@@ -16,7 +16,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters sealing}
+SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters sealing post}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -340,6 +340,14 @@ sealing() {
     say "letters between institutions: 25 million parameters sealed and opened, one thread"
     shown "bench_sealing 25000000"
     "$BUILD/analysis/bench_sealing" 25000000
+}
+
+post() {
+    say "letters over https on the loopback, three sites, in turn with libcurl alone; and what waits"
+    shown "bench_post"
+    "$BUILD/analysis/bench_post"
+    shown "bench_post idle 60"
+    "$BUILD/analysis/bench_post" idle 60
 }
 
 # Not among those that are run unasked: it takes minutes, and the memory of 256 processes.
