@@ -10,6 +10,7 @@
  */
 #include "post/session.h"
 
+#include <math.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -209,16 +210,13 @@ static const struct gr_post_gone *find_gone(const struct gr_post_peer *peer,
     return NULL;
 }
 
-void gr_post_disown(struct gr_post *post, struct gr_carrier *carrier,
-                    const struct gr_letter_head *head) {
+/* That the session of a letter is not known, to its sender. */
+static void send_note(struct gr_post *post, struct gr_carrier *carrier,
+                      const struct gr_letter_head *head) {
     const uint32_t party = head->label.from;
     struct gr_post_peer *peer = &post->peers[party];
     const struct gr_post_gone *gone = find_gone(peer, head->label.session);
-    const double now = gr_clock_seconds();
     struct gr_letter *letter;
-    if (!gone) remember_gone(peer, head->label.session, false);
-    if (now - peer->note_s < note_pause_s) return;
-    peer->note_s = now;
     struct gr_letter_head note = {
         .label = {.from = 0, .to = party, .counter = GR_LETTER_NOTE | ++peer->notes},
         .kind = gone && gone->replaced ? GR_LETTER_REPLACED : GR_LETTER_UNKNOWN,
@@ -228,6 +226,32 @@ void gr_post_disown(struct gr_post *post, struct gr_carrier *carrier,
     gr_letter_seal(letter, note, 0, NULL, post->options.who.keys, gr_post_study(post));
     gr_post_put_copy(post, carrier, letter);
     gr_free(letter);
+}
+
+void gr_post_disown(struct gr_post *post, struct gr_carrier *carrier,
+                    const struct gr_letter_head *head) {
+    struct gr_post_peer *peer = &post->peers[head->label.from];
+    if (!find_gone(peer, head->label.session)) remember_gone(peer, head->label.session, false);
+    /* The site may write no more: its window is full, or it waits. So the last is told later. */
+    peer->owes_note = true;
+    peer->owed = *head;
+    peer->owed_to = carrier;
+    gr_post_owed_notes(post, gr_clock_seconds());
+}
+
+double gr_post_note_due_s(const struct gr_post *post, uint32_t party, double now) {
+    const struct gr_post_peer *peer = &post->peers[party];
+    return peer->owes_note ? peer->note_s + note_pause_s - now : INFINITY;
+}
+
+void gr_post_owed_notes(struct gr_post *post, double now) {
+    for (uint32_t p = 0; p < post->options.who.n_parties; p++) {
+        struct gr_post_peer *peer = &post->peers[p];
+        if (gr_post_note_due_s(post, p, now) > 0) continue;
+        peer->owes_note = false;
+        peer->note_s = now;
+        send_note(post, peer->owed_to, &peer->owed);
+    }
 }
 
 /* The carrier has lost a letter, or its file was damaged beyond repair; no one has it any more. */

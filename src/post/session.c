@@ -284,6 +284,7 @@ gr_status gr_post_receive(struct gr_post *post, struct gr_post_message *out) {
     GR_TRY(gr_post_hello_again(post, now));
     gr_post_begin_again(post);
     GR_TRY(gr_post_heal(post, now));
+    gr_post_owed_notes(post, now);
     GR_TRY(gr_post_take_early(post, out));
     for (int i = 0; out->kind == GR_POST_NOTHING && i < LETTERS_AT_ONCE; i++) {
         struct gr_carrier *carrier = NULL;
@@ -310,6 +311,7 @@ double gr_post_due_s(const struct gr_post *post) {
         const struct gr_post_opening *next = &post->peers[p].next;
         if (p == post->options.who.me) continue;
         due = fmin(due, gr_post_receipt_due_s(post, p, now));
+        due = fmin(due, gr_post_note_due_s(post, p, now));
         if (post->peers[p].now.waits_s > 0)
             due = fmin(due, post->peers[p].now.waits_s + post->gap_s - now);
         if (post->options.who.me != 0 && next->waiting) due = fmin(due, next->next_s - now);

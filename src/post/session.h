@@ -63,10 +63,15 @@ struct gr_post_peer {
     struct gr_post_session now;
     struct gr_post_opening next;
     struct gr_post_gone gone[GR_POST_GONE];
-    uint32_t n_gone;            /* ever */
-    uint32_t session;           /* how many have begun */
-    uint64_t notes;             /* that were sent */
-    double note_s;              /* when the last UNKNOWN or REPLACED was sent */
+    uint32_t n_gone;  /* ever */
+    uint32_t session; /* how many have begun */
+    uint64_t notes;   /* that were sent */
+    double note_s;    /* when the last UNKNOWN or REPLACED was sent */
+    /* An UNKNOWN or REPLACED that was not sent yet, as one had been just before: for this letter.
+     */
+    bool owes_note;
+    struct gr_letter_head owed;
+    struct gr_carrier *owed_to;
     double heard_s;             /* when something valid came; -INFINITY: never */
     struct gr_carrier *carrier; /* by which it last wrote */
     struct gr_post_secrets *secrets;
@@ -135,6 +140,9 @@ gr_status gr_post_begin(struct gr_post *post, struct gr_carrier *carrier,
 /* Of the coordinator: a letter of a session that it does not know: the site is told so. */
 void gr_post_disown(struct gr_post *post, struct gr_carrier *carrier,
                     const struct gr_letter_head *head);
+/* Of the coordinator: tells what could not be told at once; and seconds until that is due. */
+void gr_post_owed_notes(struct gr_post *post, double now);
+double gr_post_note_due_s(const struct gr_post *post, uint32_t party, double now);
 /* Of a site: UNKNOWN or REPLACED. */
 gr_status gr_post_take_disowning(struct gr_post *post,
                                  const struct gr_letter_head *head) GR_CHECKED;

@@ -210,6 +210,14 @@ START_TEST(a_file_that_is_being_brought_is_waited_for) {
         expect(wait_for(posts[0], NULL), GR_POST_MESSAGE, 1, 1, "x");
         ck_assert(exists(path));
     }
+    /* However long it stays as it is. */
+    spill_letter(path, letter, letter->n - 1);
+    for (int i = 0; i < 10; i++) {
+        send_text(posts[1], 0, "x");
+        expect(wait_for(posts[0], NULL), GR_POST_MESSAGE, 1, 1, "x");
+        rest(0.3);
+    }
+    ck_assert(exists(path));
     ck_assert_uint_eq(n_refused(posts[0]), 0);
     /* Whole at last, it is handed over, and the post finds its session unknown. */
     spill_letter(path, letter, letter->n);
@@ -401,6 +409,17 @@ static void synchronise(const char *from, const char *to, char owner) {
     closedir(directory);
 }
 
+/* Letters of a folder that are no notes. */
+static int n_in_order(const char *folder) {
+    struct gr_letter_label label;
+    int n = 0;
+    DIR *directory = opendir(in_scratch(folder));
+    for (const struct dirent *entry; (entry = readdir(directory));)
+        n += gr_folder_parse(entry->d_name, &label) && !(label.counter & GR_LETTER_NOTE);
+    closedir(directory);
+    return n;
+}
+
 START_TEST(two_folders_that_are_carried_both_ways) {
     struct gr_post_message message;
     uint32_t sent[2] = {0}, taken[2] = {0};
@@ -434,6 +453,14 @@ START_TEST(two_folders_that_are_carried_both_ways) {
     }
     ck_assert_uint_eq(taken[0], MESSAGES);
     ck_assert_uint_eq(taken[1], MESSAGES);
+    /* Though nothing but the parties deletes, no letter stays in the end; a last note may. */
+    for (int turn = 0; turn < 3000 && n_in_order("left") + n_in_order("right") > 0; turn++) {
+        MUST(gr_post_receive(posts[turn % 2], &message));
+        if (turn % 20 == 0) synchronise("left", "right", '1');
+        if (turn % 20 == 10) synchronise("right", "left", '0');
+        rest(0.01);
+    }
+    ck_assert_int_eq(n_in_order("left") + n_in_order("right"), 0);
     end();
 }
 END_TEST

@@ -523,6 +523,27 @@ START_TEST(of_two_processes_with_one_key_the_first_ends) {
 }
 END_TEST
 
+/* Of two unknown sessions in a row the second is told a while later, even if nothing more comes. */
+START_TEST(what_is_not_told_at_once_is_told_later) {
+    static const unsigned char key[GR_KEY_BYTES] = "a key";
+    bag_empty();
+    forge(1, 0, GR_LETTER_MESSAGE, 5, (const unsigned char *)"a session......", 0, key);
+    forge(1, 0, GR_LETTER_MESSAGE, 5, (const unsigned char *)"another session", 0, key);
+    forge(1, 0, GR_LETTER_MESSAGE, 6, (const unsigned char *)"another session", 0, key);
+    for (int i = 0; i < 3; i++)
+        expect_nothing(coordinator);
+    ck_assert_uint_eq(n_letters(0, GR_LETTER_UNKNOWN), 1);
+    for (int i = 0; i < 600 && n_letters(0, GR_LETTER_UNKNOWN) < 2; i++) {
+        ck_assert(gr_post_due_s(coordinator) <= 1);
+        rest(0.1);
+        expect_nothing(coordinator);
+    }
+    ck_assert_uint_eq(n_letters(0, GR_LETTER_UNKNOWN), 2);
+    ck_assert_str_eq((const char *)bag[n_bag - 1]->label.session, "another session");
+    ck_assert(gr_post_due_s(coordinator) == INFINITY);
+}
+END_TEST
+
 /* The carrier has lost a letter. */
 START_TEST(a_gap_that_nothing_fills_is_given_up) {
     greet_both(1, 1);
@@ -682,6 +703,7 @@ int main(void) {
                                   a_session_is_renewed_without_a_gap,
                                   an_answer_of_a_coordinator_that_is_gone,
                                   of_two_processes_with_one_key_the_first_ends,
+                                  what_is_not_told_at_once_is_told_later,
                                   a_gap_that_nothing_fills_is_given_up,
                                   each_side_shows_that_it_is_there,
                                   only_a_note_for_this_session_ends_it,
