@@ -259,6 +259,14 @@ gr_status gr_study_configure(const struct gr_study *study, const struct gr_site 
  */
 gr_status gr_study_configure_alone(const struct gr_study *study, const struct gr_site *site,
                                    const char *directory, struct gr_config **out) GR_CHECKED;
+/*
+ * Not collective. As gr_study_configure, with the tables of all silos, by name, on one machine, for
+ * trying a study out: its digest is that of all parties. Errors: GR_ERROR_USAGE: a silo has none,
+ * or a table no silo; GR_ERROR_WRITE.
+ */
+gr_status gr_study_configure_trial(const struct gr_study *study,
+                                   const struct gr_site_silo_config *silos, unsigned n,
+                                   const char *directory, struct gr_config **out) GR_CHECKED;
 
 #ifdef __cplusplus
 }

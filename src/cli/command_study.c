@@ -1,32 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* granary study: signs a study's file, or shows it. */
+/* granary study: signs a study's file, shows it, or tries it out. */
 #include "cli/command.h"
 
 #include <string.h>
 #include <unistd.h>
 
 struct study_words {
-    const char *action, *path, *key; /* borrowed; key NULL: none was given */
+    const char *action, *path; /* borrowed; NULL where nothing was given */
+    const char *key, *folder;
+    char **tables; /* behind the path, of trial */
+    int n_tables;
 };
 
-static gr_status read_words(struct gr_invocation *invocation, struct study_words *words) {
+static gr_status read_action(struct gr_invocation *invocation, struct study_words *words) {
+    static const char *const actions[] = {"sign", "show", "trial"};
     char quoted[80];
+    if (invocation->argc == optind)
+        return gr_fail(
+            GR_ERROR_USAGE,
+            "study: found nothing, expected sign, show or trial; see `granary help study`");
+    words->action = invocation->argv[optind++];
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+        if (strcmp(words->action, actions[i]) == 0) return GR_OK;
+    gr_text_quote(words->action, strlen(words->action), quoted, sizeof quoted);
+    return gr_fail(GR_ERROR_USAGE,
+                   "study: found '%s', expected sign, show or trial; see `granary help study`",
+                   quoted);
+}
+
+static gr_status read_words(struct gr_invocation *invocation, struct study_words *words) {
     int option;
     while ((option = gr_next_option(invocation)) != -1) {
-        if (option != 'k') return GR_ERROR_USAGE;
-        words->key = optarg;
+        if (option == 'k')
+            words->key = optarg;
+        else if (option == 'o')
+            words->folder = optarg;
+        else
+            return GR_ERROR_USAGE;
     }
-    if (invocation->argc == optind)
-        return gr_fail(GR_ERROR_USAGE,
-                       "study: found nothing, expected sign or show; see `granary help study`");
-    words->action = invocation->argv[optind++];
-    if (strcmp(words->action, "sign") != 0 && strcmp(words->action, "show") != 0) {
-        gr_text_quote(words->action, strlen(words->action), quoted, sizeof quoted);
-        return gr_fail(GR_ERROR_USAGE,
-                       "study: found '%s', expected sign or show; see `granary help study`",
-                       quoted);
-    }
-    return gr_only_argument(invocation, "STUDY", &words->path);
+    gr_status status = read_action(invocation, words);
+    if (status != GR_OK) return status;
+    if (strcmp(words->action, "trial") != 0)
+        return gr_only_argument(invocation, "STUDY", &words->path);
+    if (invocation->argc == optind || !words->folder)
+        return gr_fail(GR_ERROR_USAGE, "study: %s is missing; see `granary help study`",
+                       words->folder ? "STUDY" : "-o FOLDER");
+    words->path = invocation->argv[optind];
+    words->tables = invocation->argv + optind + 1;
+    words->n_tables = invocation->argc - optind - 1;
+    return GR_OK;
 }
 
 static gr_status sign(const struct study_words *words) {
@@ -68,5 +90,7 @@ gr_status gr_command_study(struct gr_invocation *invocation) {
     struct study_words words = {.action = ""};
     gr_status status = read_words(invocation, &words);
     if (status != GR_OK) return status;
+    if (strcmp(words.action, "trial") == 0)
+        return gr_study_trial(words.path, words.tables, words.n_tables, words.folder);
     return strcmp(words.action, "sign") == 0 ? sign(&words) : show(&words);
 }

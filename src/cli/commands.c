@@ -111,7 +111,10 @@ static const struct gr_option releases_options[] = {
     SET, {.name = "json", .key = 'j', .help = "the table for a program"}, END};
 
 static const struct gr_option study_options[] = {
-    KEYS("of sign: the coordinator's folder of `granary keygen`"), END};
+    KEYS("of sign: the coordinator's folder of `granary keygen`"),
+    OUTPUT("FOLDER", GR_VALUE_FOLDER,
+           "of trial: FOLDER/config.yaml and FOLDER/schema.yaml; nothing is overwritten"),
+    END};
 
 static const struct gr_option approve_options[] = {
     SITE_FILE('s', "the site's file, whose policy is held against the study"),
@@ -344,16 +347,20 @@ const struct gr_command gr_commands[] = {
     {.name = "study",
      .run = gr_command_study,
      .flags = GR_COMMAND_FILES,
-     .summary = "sign or show the file of a study between institutions",
+     .summary = "sign, show or try out the file of a study between institutions",
      .usage = "usage: granary study sign STUDY --key DIR\n"
-              "       granary study show STUDY\n",
+              "       granary study show STUDY\n"
+              "       granary study trial STUDY SILO=FILE... -o FOLDER\n",
      .options = study_options,
-     .words = "sign show",
+     .words = "sign show trial",
      .notes =
          "sign writes STUDY.sig, by the coordinator's key; whoever edits STUDY afterwards has to "
          "sign it\n"
          "again, and sites have to approve it again. show tells its digest and whether it is "
          "signed.\n"
+         "trial writes a config that trains the study on this machine, with a table for each "
+         "silo;\n"
+         "the sites would get the same model from these tables.\n"
          "\n"
          "example: granary study sign study.yaml --key keys\n"},
     {.name = "approve",

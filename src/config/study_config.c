@@ -6,6 +6,7 @@
 #include "config/spot.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -27,6 +28,20 @@ out:
     return status;
 }
 
+/* The silos whose tables are known, by name. */
+struct known_silos {
+    const struct gr_site_silo_config *silo;
+    unsigned n;
+    bool by_site; /* each silo is the job's of the site that brings it */
+};
+
+static const struct gr_site_silo_config *find_silo(const struct known_silos *known,
+                                                   const char *name) {
+    for (unsigned i = 0; i < known->n; i++)
+        if (strcmp(known->silo[i].name, name) == 0) return &known->silo[i];
+    return NULL;
+}
+
 /* The number of the site that brings a silo. */
 static uint32_t site_of(const struct gr_study *study, uint32_t silo) {
     uint32_t site = 1;
@@ -35,25 +50,20 @@ static uint32_t site_of(const struct gr_study *study, uint32_t silo) {
     return site;
 }
 
-/* The entries of data.silo_tables for the silos that the site brings (NULL: none), and of silos for
- * all; others have no folder here. */
-static gr_status set_silos(const struct gr_study *study, const struct gr_site *site, uint32_t party,
+/* The entries of data.silo_tables for the silos that are known, and of silos for all; others have
+ * no folder here. */
+static gr_status set_silos(const struct gr_study *study, const struct known_silos *known,
                            struct gr_node *root) {
     char number[16];
     struct gr_node *table = gr_node_at(root, "data.silo_tables")->child, *entry;
     struct gr_node *silos = gr_node_at(root, "silos"), *node;
     gr_status status = GR_OK;
     for (uint32_t i = 0; i < study->n_silos && table; i++, table = table->next) {
-        const uint32_t brings = site_of(study, i);
-        const bool mine = site && brings == party;
+        const struct gr_site_silo_config *silo = find_silo(known, study->silos[i]);
         GR_TRY(gr_node_add(silos, GR_NODE_SECTION, NULL, NULL, &entry));
-        const struct gr_site_silo_config *silo = NULL;
-        for (unsigned k = 0; mine && k < site->settings->silos_count; k++)
-            if (strcmp(site->settings->silos[k].name, study->silos[i]) == 0)
-                silo = &site->settings->silos[k];
         if (silo) GR_TRY(set_table(table, silo));
         GR_TRY(set_text(entry, "directory", silo ? silo->directory : ""));
-        snprintf(number, sizeof number, "%u", brings);
+        snprintf(number, sizeof number, "%u", known->by_site ? site_of(study, i) : 0);
         GR_TRY(gr_node_add(entry, GR_NODE_SCALAR, "site", number, &node));
         node->quoted = false;
     }
@@ -111,19 +121,19 @@ out:
     return status;
 }
 
-/* By way of text, which the config of a run then comes from like any other, with all its rules. */
-static gr_status configure(const struct gr_study *study, const struct gr_site *site, bool alone,
-                           const char *directory, struct gr_config **out) {
+/* By way of text, which the config of a run then comes from like any other, with all its rules.
+ * alone: the site whose part it is; NULL: all of the study. */
+static gr_status configure(const struct gr_study *study, const struct known_silos *known,
+                           const struct gr_study_site *alone, const char *directory,
+                           struct gr_config **out) {
     struct gr_node *root = NULL;
     char *text = NULL, *schema = NULL;
     size_t length;
-    uint32_t party = 0;
     gr_status status;
     *out = NULL;
-    if (site) GR_TRY(gr_site_find(study, site, &party));
     GR_TRY(gr_settings_tree(study->config, &gr_config_schema, &root));
-    GR_TRY(set_silos(study, site, party, root));
-    if (alone) GR_TRY(leave_alone(root, study->sites[party]));
+    GR_TRY(set_silos(study, known, root));
+    if (alone) GR_TRY(leave_alone(root, *alone));
     GR_TRY(set_text(gr_node_at(root, "run"), "directory", directory));
     if (study->schema) {
         GR_TRY(gr_text_format(&schema, "%s/schema.yaml", directory));
@@ -141,10 +151,45 @@ out:
 
 gr_status gr_study_configure(const struct gr_study *study, const struct gr_site *site,
                              const char *directory, struct gr_config **out) {
-    return configure(study, site, false, directory, out);
+    struct known_silos known = {.by_site = true};
+    uint32_t party;
+    gr_status status;
+    *out = NULL;
+    if (site) {
+        GR_TRY(gr_site_find(study, site, &party));
+        known.silo = site->settings->silos;
+        known.n = site->settings->silos_count;
+    }
+    status = configure(study, &known, NULL, directory, out);
+out:
+    return status;
 }
 
 gr_status gr_study_configure_alone(const struct gr_study *study, const struct gr_site *site,
                                    const char *directory, struct gr_config **out) {
-    return configure(study, site, true, directory, out);
+    const struct known_silos known = {site->settings->silos, site->settings->silos_count, false};
+    uint32_t party;
+    gr_status status;
+    *out = NULL;
+    GR_TRY(gr_site_find(study, site, &party));
+    status = configure(study, &known, &study->sites[party], directory, out);
+out:
+    return status;
+}
+
+gr_status gr_study_configure_trial(const struct gr_study *study,
+                                   const struct gr_site_silo_config *silos, unsigned n,
+                                   const char *directory, struct gr_config **out) {
+    const struct known_silos known = {silos, n, false};
+    *out = NULL;
+    for (uint32_t i = 0; i < study->n_silos; i++)
+        if (!find_silo(&known, study->silos[i]))
+            return gr_fail(GR_ERROR_USAGE, "%s: found no table for the silo \"%s\", expected one",
+                           study->path, study->silos[i]);
+    if (n != study->n_silos)
+        return gr_fail(GR_ERROR_USAGE,
+                       "%s: found %u tables, expected one for each of the %u silos: a name is a "
+                       "stranger's, or there twice",
+                       study->path, n, study->n_silos);
+    return configure(study, &known, NULL, directory, out);
 }

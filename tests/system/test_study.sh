@@ -69,7 +69,7 @@ check "no signature was written" test ! -e study.yaml.sig
 check "without a key" exits 64 "$GRANARY" study sign study.yaml
 check "without a word" exits 64 "$GRANARY" study
 check "another word" exits 64 "$GRANARY" study sing study.yaml
-check "it is named" says "found 'sing', expected sign"
+check "it is named" says "found 'sing', expected sign, show or trial"
 chmod 640 coordinator/secret.key
 check "a key that others can read" exits 78 "$GRANARY" study sign study.yaml --key coordinator
 check "its mode is named" says "coordinator/secret.key: found mode 0640, expected 0600"
@@ -158,6 +158,22 @@ check "it is said" prints "site/site.yaml: its tables can be read as by study.ya
 check "of this site alone" prints "silos      1 on 1"
 check "nothing is left of it" equal "$(find /tmp -maxdepth 1 -name 'granary-validate-*' -newer good.yaml -user "$(id -un)")" ""
 check "nor in its folder" equal "$(ls site/heart-4)" "approvals.jsonl"
+# A trial on one machine: the model of the config that the example was made of.
+for silo in hungarian switzerland va; do sed "s/^4/5/" site/heart-disease/cleveland.csv | head -n $((30 + ${#silo})) >$silo.csv; done
+tables=(cleveland=site/heart-disease/cleveland.csv hungarian=hungarian.csv switzerland=switzerland.csv)
+check "a trial needs all tables" exits 64 "$GRANARY" study trial study.yaml "${tables[@]}" -o trial
+check "who has none is named" says 'found no table for the silo "va"'
+check "nor a stranger's" exits 64 "$GRANARY" study trial study.yaml "${tables[@]}" va=va.csv x=va.csv -o trial
+check "a word that is none" exits 64 "$GRANARY" study trial study.yaml "${tables[@]}" va.csv -o trial
+check "nor nowhere" exits 64 "$GRANARY" study trial study.yaml "${tables[@]}" va=va.csv
+check "a trial" exits 0 "$GRANARY" study trial study.yaml va=va.csv "${tables[@]}" -o trial
+check "is not overwritten" exits 73 "$GRANARY" study trial study.yaml "${tables[@]}" va=va.csv -o trial
+check "it trains" exits 0 "$GRANARY" train trial/config.yaml --set run.rounds=3 --run of-trial --quiet
+ln -s "$TOP/configs" configs; mkdir heart-disease; cp hungarian.csv switzerland.csv va.csv site/heart-disease/cleveland.csv heart-disease
+check "the same on one machine" exits 0 "$GRANARY" train configs/heart-disease.yaml --set run.rounds=3 --set policy.minimum_silos=3 --run of-config --quiet
+check "is the same model" equal "$("$GRANARY" inspect --digest of-trial/model.h5)" "$("$GRANARY" inspect --digest of-config/model.h5)"
+config_of() { grep -o '"config_digest": *"[0-9a-f]\{64\}"' "$1/manifest.json" || echo failed; }
+check "by the same config" equal "$(config_of of-trial)" "$(config_of of-config)"
 sed -i '5s/^[0-9]*/old/' site/heart-disease/cleveland.csv
 check "a row that does not fit" exits 65 "$GRANARY" validate study.yaml --site site/site.yaml
 check "is named, with its value's place" says "cleveland.csv:5"

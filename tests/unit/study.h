@@ -14,7 +14,7 @@ static char key_text[PARTIES][GR_PUBLIC_KEY_TEXT];
 /* SCRATCH/key0 to key3. */
 static inline void make_keys(void) {
     for (int p = 0; p < PARTIES; p++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "key%d", p);
         MUST(gr_keys_generate(in_scratch(name), &party_key[p]));
         gr_public_key_text(&party_key[p], key_text[p]);

@@ -458,6 +458,8 @@ START_TEST(all_parties_have_one_digest) {
         snprintf(path, sizeof path, "%s/private", scratch);
         ck_assert_str_eq(config->silos[2].directory, i == 1 ? path : "");
         ck_assert_str_eq(config->run.directory, scratch);
+        for (uint32_t k = 0; k < 4; k++)
+            ck_assert_uint_eq(config->silos[k].site, (const uint32_t[]){1, 2, 2, 3}[k]);
         gr_config_free(config);
         gr_site_free(site);
     }
@@ -522,6 +524,7 @@ START_TEST(a_site_can_be_looked_at_alone) {
     ck_assert_str_eq(config->data.silo_tables[1].file + strlen(scratch), "/b.csv");
     ck_assert_str_eq(config->silos[1].directory + strlen(scratch), "/private");
     ck_assert_uint_eq(config->round.availability_count, 0);
+    ck_assert_uint_eq(config->silos[1].site, 0);
     gr_config_free(config);
     gr_site_free(site);
     gr_study_free(study);
