@@ -424,6 +424,7 @@ static const char plain[] = "run: {rounds: 5}\n"
                             "policy: {minimum_silos: 4}\n";
 
 START_TEST(all_parties_have_one_digest) {
+    static const uint32_t site_of[] = {1, 2, 2, 3};
     struct gr_config *config = NULL;
     struct gr_schema *schema = NULL;
     struct gr_site *site = NULL;
@@ -459,7 +460,7 @@ START_TEST(all_parties_have_one_digest) {
         ck_assert_str_eq(config->silos[2].directory, i == 1 ? path : "");
         ck_assert_str_eq(config->run.directory, scratch);
         for (uint32_t k = 0; k < 4; k++)
-            ck_assert_uint_eq(config->silos[k].site, (const uint32_t[]){1, 2, 2, 3}[k]);
+            ck_assert_uint_eq(config->silos[k].site, site_of[k]);
         gr_config_free(config);
         gr_site_free(site);
     }
