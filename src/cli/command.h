@@ -119,6 +119,8 @@ void gr_help_overview(FILE *stream);
 gr_status gr_help(int argc, char **argv) GR_CHECKED;
 
 gr_status gr_command_train(struct gr_invocation *invocation);
+gr_status gr_command_coordinate(struct gr_invocation *invocation);
+gr_status gr_command_join(struct gr_invocation *invocation);
 gr_status gr_command_run(struct gr_invocation *invocation);
 gr_status gr_command_validate(struct gr_invocation *invocation);
 gr_status gr_command_releases(struct gr_invocation *invocation);

@@ -88,6 +88,44 @@ static const struct gr_option run_options[] = {
      .help = "the same in a file of mpirun's"},
     END};
 
+static const struct gr_option coordinate_options[] = {
+    {.name = "listen",
+     .key = 'l',
+     .value = "ADDRESS:PORT",
+     .help = "sites come by https; 0.0.0.0:8443 for all interfaces"},
+    {.name = "mailbox",
+     .key = 'm',
+     .value = "FOLDER",
+     .kind = GR_VALUE_FOLDER,
+     .help = "sites come by files of a folder that something synchronises"},
+    {.name = "key",
+     .key = 'k',
+     .value = "DIR",
+     .kind = GR_VALUE_FOLDER,
+     .help = "the folder of `granary keygen`; default keys"},
+    RUN_DIRECTORY('r', "the run directory, begun or gone on with; default <study.name>-run"),
+    {.name = "certificate",
+     .key = 'c',
+     .value = "FILE",
+     .kind = GR_VALUE_FILE,
+     .help = "PEM, of this host; default: one that is made, whose pin is printed"},
+    {.name = "certificate-key",
+     .key = 'y',
+     .value = "FILE",
+     .kind = GR_VALUE_FILE,
+     .help = "PEM, its private key"},
+    QUIET,
+    END};
+
+static const struct gr_option join_options[] = {
+    {.name = "study",
+     .key = 's',
+     .value = "STUDY",
+     .kind = GR_VALUE_FILE,
+     .help = "the study's file, with STUDY.sig beside it"},
+    QUIET,
+    END};
+
 static const struct gr_option init_options[] = {
     NAMED("label", 'c', "NAME", "the column to be predicted: classes, a number or a count"),
     NAMED("group", 'g', "NAME", "a silo for each value of this column; default: dealt at random"),
@@ -227,6 +265,27 @@ const struct gr_command gr_commands[] = {
               "once. GRANARY_MPIRUN names another mpirun.\n"
               "\n"
               "example: granary run -n 8 configs/fashion-mnist.yaml --run runs/mine\n"},
+    {.name = "coordinate",
+     .run = gr_command_coordinate,
+     .flags = GR_COMMAND_MPI | GR_COMMAND_LONG,
+     .summary = "lead a study whose sites have accounts and machines of their own",
+     .usage =
+         "usage: granary coordinate STUDY --listen ADDRESS:PORT | --mailbox FOLDER [--key DIR]\n"
+         "                          [--run DIR] [--certificate FILE --certificate-key FILE]\n"
+         "                          [--quiet]\n",
+     .options = coordinate_options,
+     .notes = "A run that was stopped, or killed, is gone on with by the same command.\n"
+              "\n"
+              "example: granary coordinate study.yaml --listen 0.0.0.0:8443\n"},
+    {.name = "join",
+     .run = gr_command_join,
+     .flags = GR_COMMAND_MPI | GR_COMMAND_LONG,
+     .summary = "take part in a study as a site",
+     .usage = "usage: granary join SITE --study STUDY [--quiet]\n",
+     .options = join_options,
+     .notes = "Calls out only. With several silos: mpirun -n RANKS granary join ...\n"
+              "\n"
+              "example: granary join site.yaml --study study.yaml\n"},
     {.name = "init",
      .run = gr_command_init,
      .summary = "write a config and a schema for tables, ready to run",

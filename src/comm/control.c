@@ -434,7 +434,9 @@ static gr_status tell_the_end(struct gr_comm *comm) {
     gr_status status = GR_OK;
     const struct gr_control_message_head head = {.kind = GR_CONTROL_EXCLUDED,
                                                  .epoch = GR_EPOCH_OVER};
-    for (int i = 0; i < comm->slots; i++)
+    /* A gateway, the first slot of its job, is told last: it has then passed on what is the
+     * others'. */
+    for (int i = comm->slots - 1; i >= 0; i--)
         if (i != comm->slot) GR_TRY(gr_control_message_send_plain(comm, i, &head));
     gr_detect_clear_up(comm);
 out:

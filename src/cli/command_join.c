@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* granary join: a site's part in a study. */
+#include <granary/policy.h>
+#include <time.h>
+
+#include "cli/take_part.h"
+
+struct join_words {
+    const char *site_path, *study_path;
+    bool quiet;
+};
+
+static gr_status read_words(struct gr_invocation *invocation, struct join_words *words) {
+    int option;
+    while ((option = gr_next_option(invocation)) != -1) {
+        switch (option) {
+        case 's':
+            words->study_path = optarg;
+            break;
+        case 'q':
+            words->quiet = true;
+            break;
+        default:
+            return GR_ERROR_USAGE;
+        }
+    }
+    gr_status status = gr_only_argument(invocation, "SITE", &words->site_path);
+    if (status == GR_OK && !words->study_path)
+        status = gr_fail(GR_ERROR_USAGE, "join: expected --study STUDY");
+    return status;
+}
+
+static gr_status open_carrier(const struct gr_study *study, const struct gr_site *site,
+                              uint32_t party, struct gr_carrier **out) {
+    const struct gr_mailbox_config *mailbox = &site->settings->mailbox;
+    const struct gr_carrier_options who = {.keys = site->keys,
+                                           .parties = study->parties,
+                                           .n_parties = study->n_parties,
+                                           .me = party,
+                                           .study = study->digest};
+    if (mailbox->folder[0]) return gr_carrier_open_folder(&who, mailbox->folder, out);
+    const struct gr_https_client client = {
+        .url = mailbox->url,
+        .ca = mailbox->ca[0] ? mailbox->ca : NULL,
+        .pin = mailbox->pin[0] ? mailbox->pin : NULL,
+        .proxy = mailbox->proxy[0] ? mailbox->proxy : NULL,
+        .certificate = mailbox->certificate[0] ? mailbox->certificate : NULL,
+        .key = mailbox->key[0] ? mailbox->key : NULL};
+    return gr_carrier_open_https_client(&who, &client, out);
+}
+
+/* The run of a study has a folder of its name in the site's. */
+static gr_status find_folder(const struct gr_study *study, const struct gr_site *site, char **out) {
+    gr_status status = GR_OK;
+    char *whole = NULL, *path = NULL;
+    GR_TRY(gr_own_folder(site->settings->site.directory, &whole));
+    GR_TRY(gr_text_format(&path, "%s/%s", whole, study->name));
+    status = gr_own_folder(path, out);
+out:
+    gr_free(path);
+    gr_free(whole);
+    return status;
+}
+
+gr_status gr_command_join(struct gr_invocation *invocation) {
+    gr_status status = GR_OK;
+    struct join_words words = {0};
+    struct gr_study *study = NULL;
+    struct gr_site *site = NULL;
+    struct gr_carrier *carrier = NULL;
+    char *directory = NULL, *why = NULL, *refused = NULL;
+    uint32_t party;
+    GR_TRY(read_words(invocation, &words));
+    GR_TRY(gr_site_load(words.site_path, &site));
+    GR_TRY(gr_study_load(words.study_path, &study));
+    GR_TRY(gr_site_find(study, site, &party));
+    GR_TRY(find_folder(study, site, &directory));
+    /* Before a table is opened. */
+    gr_status opened = gr_site_approved(study, site);
+    if (opened == GR_OK) opened = gr_policy_check(study, site, (double)time(NULL), study->name);
+    if (opened != GR_OK && opened != GR_ERROR_POLICY) {
+        status = opened;
+        goto out;
+    }
+    if (invocation->speaks) {
+        GR_TRY(gr_text_format(&refused, "%s", gr_message()));
+        GR_TRY(open_carrier(study, site, party, &carrier));
+        if (opened == GR_OK) opened = gr_site_note_run(study, site, study->name);
+        if (opened == GR_ERROR_POLICY) (void)gr_fail(opened, "%s", refused);
+    }
+    GR_TRY(gr_text_format(&why, "%s", gr_message()));
+    const struct gr_part_in_study part = {.study = study,
+                                          .site = site,
+                                          .keys = site->keys,
+                                          .party = party,
+                                          .carriers = &carrier,
+                                          .n_carriers = 1,
+                                          .directory = directory,
+                                          .quiet = words.quiet,
+                                          .failed = opened,
+                                          .why = why};
+    status = gr_take_part(invocation, &part);
+out:
+    gr_carrier_close(carrier);
+    gr_study_free(study);
+    gr_site_free(site);
+    gr_free(why);
+    gr_free(refused);
+    gr_free(directory);
+    return status;
+}

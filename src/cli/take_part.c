@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See take_part.h: the meeting, the run, and the meeting again after a loss. */
+#include "cli/take_part.h"
+
+#include <granary/journal.h>
+#include <granary/policy.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void say_waiting(const char *words) {
+    fprintf(stderr, "granary: %s\n", words);
+    fflush(stderr);
+}
+
+static void say_of_post(void *context, const char *words) {
+    (void)context;
+    say_waiting(words);
+}
+
+/* Of a rank's own silos, on its own terminal. */
+static void hear(void *context, const char *line) {
+    (void)context;
+    say_waiting(line);
+}
+
+gr_status gr_own_folder(const char *path, char **out) {
+    gr_status status = GR_OK;
+    char whole[PATH_MAX];
+    if (mkdir(path, 0750) != 0 && errno != EEXIST)
+        return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+    if (!realpath(path, whole)) return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+    status = gr_text_format(out, "%s", whole);
+    return status;
+}
+
+/* Whether the run directory holds a run to go on with: the coordinator's alone knows. */
+static gr_status share_resume(struct gr_comm *comm, const struct gr_part_in_study *part,
+                              bool *resume) {
+    gr_status status = GR_OK;
+    char *path = NULL;
+    uint8_t there = 0;
+    GR_TRY(gr_comm_agree(comm, gr_text_format(&path, "%s/manifest.json", part->directory)));
+    if (gr_comm_rank(comm) == 0) there = access(path, F_OK) == 0;
+    GR_TRY(gr_comm_broadcast(comm, &there, sizeof there));
+    *resume = there != 0;
+out:
+    gr_free(path);
+    return status;
+}
+
+/* policy.minimum_rows of the site, of the silos of this rank. */
+static gr_status permit(void *context, const uint64_t *rows, size_t n) {
+    const struct gr_part_in_study *part = context;
+    const struct gr_study_site *own = &part->study->sites[part->party];
+    if (own->first_silo + own->n_silos > n)
+        return gr_fail(GR_ERROR_INTERNAL, "%zu silos, the study has %u", n, part->study->n_silos);
+    return gr_policy_check_rows(part->study, part->site, part->party, rows + own->first_silo,
+                                own->n_silos);
+}
+
+/* One meeting, and the run until it ends in whatever way. */
+static gr_status run_once(struct gr_invocation *invocation, const struct gr_part_in_study *part,
+                          const struct gr_config *config, const struct gr_comm_options *common,
+                          const volatile sig_atomic_t *stop) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = NULL;
+    struct gr_run_options options = {.run_path = part->directory,
+                                     .config_text = part->text,
+                                     .progress = part->quiet ? NULL : stdout,
+                                     .listener = {.hear = hear},
+                                     .stop = stop,
+                                     .permit = part->site ? permit : NULL,
+                                     .permit_context = (void *)(uintptr_t)part};
+    struct gr_run_evidence evidence = {.study = part->study->digest,
+                                       .parties = part->study->parties,
+                                       .party = part->party,
+                                       .keys = part->keys};
+    char *journal = NULL;
+    int ranks;
+    GR_TRY(gr_comm_create(invocation->world, common, &comm));
+    evidence.rank = gr_comm_slot(comm) - gr_comm_party_slots(comm, part->party, &ranks);
+    GR_TRY(gr_comm_agree(comm, gr_journal_path(part->directory, evidence.rank, &journal)));
+    evidence.journal = part->site ? journal : NULL;
+    options.evidence = &evidence;
+    GR_TRY(share_resume(comm, part, &options.resume));
+    status = gr_run(comm, config, &options);
+out:
+    gr_leave(invocation, comm);
+    gr_free(journal);
+    return status;
+}
+
+gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in_study *part) {
+    gr_status status = GR_OK;
+    struct gr_config *config = NULL;
+    gr_status opened = GR_OK;
+    char *libraries = NULL, *why = NULL;
+    /* A site that is told to end just ends: the others go on without it. */
+    const volatile sig_atomic_t *stop = part->party == 0 ? gr_catch_stop(SIGTERM) : NULL;
+    const struct gr_post_options post = {.who = {.keys = part->keys,
+                                                 .parties = part->study->parties,
+                                                 .n_parties = part->study->n_parties,
+                                                 .me = part->party,
+                                                 .study = part->study->digest},
+                                         .carriers = part->carriers,
+                                         .n_carriers = part->n_carriers,
+                                         .say = say_of_post};
+    struct gr_comm_study study = {.party = part->party,
+                                  .n_parties = part->study->n_parties,
+                                  .parties = part->study->parties,
+                                  .stop = stop,
+                                  .failed = part->failed,
+                                  .why = part->why};
+    GR_TRY(gr_libraries_text(&libraries));
+    GR_TRY(gr_study_configure(part->study, part->site, part->directory, &config));
+    const struct gr_comm_options common = {.command = "study",
+                                           .libraries = libraries,
+                                           .start_s = config->round.start_deadline_s,
+                                           .say = say_waiting,
+                                           .study = &study};
+    const bool answers = part->failed == GR_OK || part->failed == GR_ERROR_POLICY;
+    if (invocation->speaks && answers) opened = gr_gateway_open(&post, &study.gateway);
+    if (opened != GR_OK) {
+        GR_TRY(gr_text_format(&why, "%s", gr_message()));
+        study.failed = opened;
+        study.why = why;
+    }
+    for (;;) {
+        status = run_once(invocation, part, config, &common, stop);
+        if (status != GR_STOPPED || (stop && *stop)) break;
+        if (invocation->speaks) say_waiting(gr_message());
+    }
+out:
+    gr_gateway_close(study.gateway);
+    gr_config_free(config);
+    gr_free(why);
+    gr_free(libraries);
+    return status;
+}
