@@ -54,15 +54,17 @@ gr_status gr_site_approve(const struct gr_study *study, const struct gr_site *si
  */
 gr_status gr_site_approved(const struct gr_study *study, const struct gr_site *site) GR_CHECKED;
 /*
- * Not collective. Notes in runs.jsonl of the site's folder that it takes part in a run, by the name
- * that tells it from others; a run that is there already is not added again. Errors: as
- * gr_site_approve and gr_site_count_runs.
+ * Not collective. Notes in runs.jsonl of the site's folder that it takes part in a run, by its name
+ * and the study's digest; a run that is there already is not added again. A study that was edited
+ * is another, and its run a further one, whatever its name. Errors: as gr_site_approve and
+ * gr_site_count_runs.
  */
 gr_status gr_site_note_run(const struct gr_study *study, const struct gr_site *site,
                            const char *run) GR_CHECKED;
-/* Not collective. How many runs runs.jsonl has, but for `run`, which may be NULL. Errors:
- * GR_ERROR_CONFIG, as gr_site_approved. */
-gr_status gr_site_count_runs(const struct gr_site *site, const char *run, uint32_t *n) GR_CHECKED;
+/* Not collective. How many runs runs.jsonl has, but for `run` of this study; run may be NULL.
+ * Errors: GR_ERROR_CONFIG, as gr_site_approved. */
+gr_status gr_site_count_runs(const struct gr_study *study, const struct gr_site *site,
+                             const char *run, uint32_t *n) GR_CHECKED;
 
 #ifdef __cplusplus
 }

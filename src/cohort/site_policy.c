@@ -240,7 +240,7 @@ static void check_rounds(struct judgement *j) {
 static gr_status check_runs(struct judgement *j) {
     uint32_t others = 0;
     if (j->policy->runs == 0) return GR_OK;
-    gr_status status = gr_site_count_runs(j->site, j->run, &others);
+    gr_status status = gr_site_count_runs(j->study, j->site, j->run, &others);
     if (status == GR_OK && others >= j->policy->runs)
         refuse(j, "policy.runs", "found %u others (runs.jsonl in %s), allowed at most %u in all",
                others, j->site->settings->site.directory, j->policy->runs);

@@ -217,20 +217,24 @@ gr_status gr_site_approved(const struct gr_study *study, const struct gr_site *s
 /* ---- runs ------------------------------------------------------------------------------------ */
 
 struct run_count {
-    const char *run; /* or NULL */
+    const char *run, *digest; /* of the study; run NULL: none */
     uint32_t n_others;
     bool found;
 };
 
 static void look_at_run(void *context, const json_t *record) {
     struct run_count *count = context;
-    const bool same = count->run && strcmp(member(record, "run"), count->run) == 0;
+    const bool same = count->run && strcmp(member(record, "run"), count->run) == 0 &&
+                      strcmp(member(record, "study"), count->digest) == 0;
     count->found = count->found || same;
     count->n_others += !same;
 }
 
-gr_status gr_site_count_runs(const struct gr_site *site, const char *run, uint32_t *n) {
-    struct run_count count = {.run = run};
+gr_status gr_site_count_runs(const struct gr_study *study, const struct gr_site *site,
+                             const char *run, uint32_t *n) {
+    char digest[GR_DIGEST_HEX];
+    struct run_count count = {.run = run, .digest = digest};
+    gr_digest_hex(study->digest, digest);
     gr_status status = read_records(site, &runs, look_at_run, &count);
     *n = count.n_others;
     return status;
@@ -239,11 +243,11 @@ gr_status gr_site_count_runs(const struct gr_site *site, const char *run, uint32
 gr_status gr_site_note_run(const struct gr_study *study, const struct gr_site *site,
                            const char *run) {
     char now[32], digest[GR_DIGEST_HEX];
-    struct run_count count = {.run = run};
+    struct run_count count = {.run = run, .digest = digest};
+    gr_digest_hex(study->digest, digest);
     gr_status status = read_records(site, &runs, look_at_run, &count);
     if (status != GR_OK || count.found) return status;
     gr_clock_utc(now);
-    gr_digest_hex(study->digest, digest);
     return add_record(site, &runs,
                       json_pack("{s:s, s:s, s:s, s:s}", "time", now, "study", digest, "name",
                                 study->name, "run", run));

@@ -447,15 +447,15 @@ START_TEST(runs_are_counted) {
     make_keys();
     struct gr_study *study = study_of(STUDY);
     struct gr_site *site = site_of(SITE "policy: {runs: 2}\n");
-    MUST(gr_site_count_runs(site, NULL, &n));
+    MUST(gr_site_count_runs(study, site, NULL, &n));
     ck_assert_uint_eq(n, 0);
     MUST(gr_policy_check(study, site, noon, "a"));
     MUST(gr_site_note_run(study, site, "a"));
     MUST(gr_site_note_run(study, site, "a"));
     MUST(gr_site_note_run(study, site, "b"));
-    MUST(gr_site_count_runs(site, NULL, &n));
+    MUST(gr_site_count_runs(study, site, NULL, &n));
     ck_assert_uint_eq(n, 2);
-    MUST(gr_site_count_runs(site, "b", &n));
+    MUST(gr_site_count_runs(study, site, "b", &n));
     ck_assert_uint_eq(n, 1);
     /* A run goes on, a third does not begin. */
     MUST(gr_policy_check(study, site, noon, "b"));
@@ -463,6 +463,13 @@ START_TEST(runs_are_counted) {
     ck_assert_str_eq(told(), "site.yaml:6: policy.runs: found 2 others (runs.jsonl in work), "
                              "allowed at most 2 in all");
     ck_assert_int_eq(gr_policy_check(study, site, noon, NULL), GR_ERROR_POLICY);
+    /* An edited study is another one, whatever it calls its run. */
+    struct gr_study *edited = study_of(STUDY "# edited\n");
+    ck_assert_int_eq(gr_policy_check(edited, site, noon, "b"), GR_ERROR_POLICY);
+    MUST(gr_site_note_run(edited, site, "b"));
+    MUST(gr_site_count_runs(edited, site, "b", &n));
+    ck_assert_uint_eq(n, 2);
+    gr_study_free(edited);
     spill(in_scratch("work/runs.jsonl"), "{}\n", 3);
     ck_assert_int_eq(gr_policy_check(study, site, noon, NULL), GR_ERROR_CONFIG);
     gr_site_free(site);
