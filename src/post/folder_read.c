@@ -226,7 +226,9 @@ enum folder_turn { TURN_NOW, TURN_LATER, TURN_PAST };
 static enum folder_turn turn_of(struct gr_folder_track *track,
                                 const struct gr_letter_label *label) {
     if (!track || track->loose) return TURN_NOW;
-    if (label->counter & GR_LETTER_NOTE) return label->counter > track->note ? TURN_NOW : TURN_PAST;
+    /* By no order: whoever was started anew numbers its notes from anywhere. */
+    if (label->counter & GR_LETTER_NOTE)
+        return label->counter == track->note ? TURN_PAST : TURN_NOW;
     /* A HELLO is repeated until it is answered, and its answer with it. */
     if (label->counter == track->next || (label->counter == 1 && track->next == 2)) return TURN_NOW;
     if (label->counter < track->next) return TURN_PAST;

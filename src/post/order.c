@@ -90,7 +90,11 @@ static gr_status take_receipt(struct gr_post *post, uint32_t party, const struct
         return GR_OK;
     }
     gr_free(message);
-    peer->heard_s = gr_clock_seconds();
+    /* One that a carrier brings again is no sign of life. */
+    if (head->label.counter > peer->now.note) {
+        peer->now.note = head->label.counter;
+        peer->heard_s = gr_clock_seconds();
+    }
     confirm(post, party, head->acknowledged);
     return GR_OK;
 }

@@ -145,6 +145,7 @@ static gr_status create(const struct gr_post_options *options, struct gr_post **
     for (uint32_t p = 0; p < n; p++)
         post->peers[p] = (struct gr_post_peer){.heard_s = -INFINITY,
                                                .note_s = -INFINITY,
+                                               .notes = randombytes_random(),
                                                .carrier = post->carriers[0],
                                                .secrets = &post->secrets[p]};
 out:

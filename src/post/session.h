@@ -26,6 +26,7 @@ struct gr_post_session {
     double owed_s;        /* since when there are some */
     size_t under_way;     /* bytes of ours from confirmed to sent */
     uint32_t sizes[GR_POST_WINDOW]; /* of letters of ours, by counter modulo GR_POST_WINDOW */
+    uint64_t note;                  /* counter of the latest of their receipts */
     double sent_s;                  /* when something was sent last */
     double waits_s; /* since when some of theirs wait for one before them; 0: none does */
     uint32_t n_early;
@@ -65,7 +66,7 @@ struct gr_post_peer {
     struct gr_post_gone gone[GR_POST_GONE];
     uint32_t n_gone;  /* ever */
     uint32_t session; /* how many have begun */
-    uint64_t notes;   /* that were sent */
+    uint64_t notes;   /* the number of the last that was sent; the first is drawn */
     double note_s;    /* when the last UNKNOWN or REPLACED was sent */
     /* An UNKNOWN or REPLACED that was not sent yet, as one had been just before: for this letter.
      */

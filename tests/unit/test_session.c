@@ -578,6 +578,17 @@ START_TEST(each_side_shows_that_it_is_there) {
         ck_assert_uint_ge(n_letters(1, GR_LETTER_RECEIPT), 1);
     }
     ck_assert(gr_post_silent_s(site, 0) < 60);
+    /* A sign of life that is brought again is none. */
+    rest(0.05);
+    expect_nothing(coordinator);
+    struct gr_letter *receipt = copy_of(bag[find_letter(0, GR_LETTER_RECEIPT)]);
+    expect_nothing(site);
+    bag_add(receipt);
+    const double heard_s = site->peers[0].heard_s;
+    ck_assert(heard_s > 0);
+    rest(0.02);
+    expect_nothing(site);
+    ck_assert(site->peers[0].heard_s == heard_s);
     kind.room = bag_room;
     ways[1].carrier.kind = &kind;
     while (n_bag > 0) {
