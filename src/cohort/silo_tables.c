@@ -157,7 +157,10 @@ static gr_status refuse_few(struct gr_cohort *cohort) {
     if (least < 2) return GR_OK;
     gr_status status = gr_comm_sum_public(cohort->comm, &usable, 1);
     if (status != GR_OK || usable == 0 || usable >= least) return status;
-    return gr_fail(GR_ERROR_DATA,
+    /* Of a study: those that are away may come. */
+    const bool wait = gr_comm_parties(cohort->comm) > 1 &&
+                      gr_comm_size(cohort->comm) < gr_comm_slots(cohort->comm);
+    return gr_fail(wait ? GR_STOPPED : GR_ERROR_DATA,
                    "found %lld silo%s with data that can be read, expected at least %u "
                    "(policy.minimum_silos): sums of fewer show what is theirs",
                    (long long)usable, usable == 1 ? "" : "s", least);

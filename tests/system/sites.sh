@@ -1,0 +1,90 @@
+# Helpers of the tests of studies: tables, keys and files of a coordinator and three sites, a, b (two
+# silos) and c, in the working folder, and the commands of each party. Sourced behind library.sh.
+
+# table SEED ROWS: numbers that a linear rule with noise labels; made by awk's own arithmetic.
+table() {
+    awk -v seed="$1" -v rows="$2" 'function draw() { s = (s * 69069 + 12345) % 4294967296; return s / 4294967296 }
+        BEGIN { s = seed; print "glucose,weightkg,sick"
+            for (i = 0; i < rows; i++) { x = draw(); y = draw(); printf "%.4f,%.4f,%s\n", x, y, (x + y + draw() > 1.5 ? "yes" : "no") } }'
+}
+# make_parties: tables and keys.
+make_parties() {
+    local site party
+    for site in a b1 b2 c; do
+        table $((7 + ${#site} * 13 + $(printf %d "'${site: -1}"))) 150 >$site.csv
+    done
+    for party in coordinator a b c; do "$GRANARY" keygen $party-keys >/dev/null 2>&1; done
+}
+columns='columns: [{name: glucose, type: number}, {name: weightkg, type: number}, {name: sick, type: label, categories: ["no", "yes"]}]'
+# settings ROUNDS
+settings() {
+    cat <<YAML
+run: {rounds: $1}
+preprocess: {scale: standardise}
+model: {type: mlp, hidden: [8]}
+train: {learning_rate: 0.05, batch_size: 16}
+evaluate: {every: 20}
+checkpoint: {every: 10}
+policy: {minimum_silos: 4}
+YAML
+}
+# write_study ROUNDS
+write_study() {
+    { echo "study: {name: trial, coordinator: $(cat coordinator-keys/public.key), sites: ["
+      echo "  {name: site-a, key: $(cat a-keys/public.key)},"
+      echo "  {name: site-b, key: $(cat b-keys/public.key), silos: [b1, b2]},"
+      echo "  {name: site-c, key: $(cat c-keys/public.key)}]}"
+      echo "schema: {$columns}"
+      echo "data: {source: csv, validation_fraction: 0.2}"
+      echo "round: {collective_deadline_s: 30, start_deadline_s: 90}"
+      settings "$1"; } >study.yaml
+    "$GRANARY" study sign study.yaml --key coordinator-keys >/dev/null
+}
+# write_site SITE MAILBOX [POLICY]
+write_site() {
+    local silos="[{name: site-$1, file: $1.csv}]"
+    [ "$1" != b ] || silos="[{name: b1, file: b1.csv}, {name: b2, file: b2.csv}]"
+    printf 'site: {key: %s-keys, directory: own-%s}\nmailbox: %s\nsilos: %s\npolicy: %s\n' \
+        "$1" "$1" "$2" "$silos" "${3:-{\}}" >site-$1.yaml
+}
+approve_all() {
+    for site in a b c; do "$GRANARY" approve study.yaml --site site-$site.yaml --yes >/dev/null 2>&1 || return 1; done
+}
+# one_job ROUNDS: the digest of the same study as one MPI job, by plain.yaml.
+one_job() {
+    echo "$columns" >schema.yaml
+    { settings "$1"; echo "data: {source: csv, validation_fraction: 0.2, schema: schema.yaml, silo_tables: [{file: a.csv}, {file: b1.csv}, {file: b2.csv}, {file: c.csv}]}"; } >plain.yaml
+    rm -rf plain
+    "$GRANARY" train plain.yaml --run plain --quiet >/dev/null 2>&1
+    "$GRANARY" inspect --digest plain/model.h5
+}
+# coordinate NAME WORDS...: in the background, its output in NAME.log.
+coordinate() { "$GRANARY" coordinate study.yaml --key coordinator-keys --run run "${@:2}" >>"$1.log" 2>&1 </dev/null & }
+join() { "$GRANARY" join site-$1.yaml --study study.yaml >>"join-$1.log" 2>&1 </dev/null & }
+# join_ranks SITE RANKS
+join_ranks() {
+    # shellcheck disable=SC2086
+    mpirun $MPIRUN_FLAGS -n "$2" "$GRANARY" join site-$1.yaml --study study.yaml >>"join-$1.log" 2>&1 </dev/null &
+}
+fresh() { rm -rf run own-?/trial mail ./*.log; mkdir mail; }
+# ended PID...: all of them with 0, within 120 s.
+ended() {
+    local pid code=0
+    for _ in $(seq 1200); do
+        for pid; do kill -0 "$pid" 2>/dev/null && sleep 0.1 && continue 2; done
+        break
+    done
+    for pid; do kill -9 "$pid" 2>/dev/null; wait "$pid" || code=$?; done
+    [ $code = 0 ] || { echo "  code $code"; tail -n 5 ./*.log; }
+    return $code
+}
+# round_reached N: until the coordinator has recorded so many rounds, at most 60 s.
+round_reached() {
+    for _ in $(seq 600); do
+        [ "$(cat run/metrics.jsonl 2>/dev/null | wc -l)" -ge "$1" ] && return 0
+        sleep 0.1
+    done
+    return 1
+}
+digest() { "$GRANARY" inspect --digest run/model.h5; }
+journals() { for site in a b c; do printf -- '--journal own-%s/trial/journal.jsonl ' $site; done; }
