@@ -20,7 +20,8 @@ struct audited_journal {
     char site[80];
     json_int_t rank;
     bool closed;        /* by the last line so far */
-    uint64_t last_seal; /* number of the last seal, 0: none */
+    uint64_t last_seal; /* of this run, its number, 0: none */
+    uint64_t of_run;    /* seals of this run */
     uint64_t seals, releases, withheld;
     uint64_t of_kind[GR_RELEASES_MAX];
 };
@@ -143,6 +144,7 @@ static void check_seal(struct audited_journal *r, const struct gr_chain_line *li
         gr_audit_amiss(r->audit, r->path, line->number, "seal %llu stands behind seal %llu",
                        (unsigned long long)seal.n, (unsigned long long)r->last_seal);
     r->last_seal = seal.n;
+    r->of_run++;
     compare_with_run(r, line, &seal);
 }
 
@@ -203,6 +205,9 @@ static void check_end(struct audited_journal *r, uint64_t n, bool torn) {
                        "ends with seal %llu, the run's last is %llu of round %u: the site was away "
                        "at the end, or lines were cut off",
                        (unsigned long long)r->last_seal, (unsigned long long)last->n, last->round);
+    if (last && r->last_seal == last->n && r->of_run < r->audit->n_seals)
+        gr_audit_note(r->audit, "%s: %llu seals of the run are not in it: the site was away then",
+                      r->path, (unsigned long long)(r->audit->n_seals - r->of_run));
     if (r->keyless && r->opened)
         gr_audit_note(r->audit, "%s: nothing in it is signed, as its rank had no key", r->path);
 }

@@ -276,6 +276,7 @@ out:
 static gr_status write_and_leave(struct gr_run_state *run, gr_status outcome,
                                  char message[GR_MESSAGE_MAX]) {
     gr_status status = gr_records_hold(run, gr_federation_rounds_done(run->federation));
+    if (run->journal) gr_journal_begin(run->journal, gr_federation_rounds_done(run->federation));
     if (status == GR_LOST) return status;
     GR_TRY(gr_comm_agree(run->comm, status)); /* rank 0 alone may be refused, before all go on */
     if (outcome == GR_STOPPED) status = keep_rounds(run);

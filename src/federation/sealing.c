@@ -17,9 +17,9 @@
 #include <sys/stat.h>
 
 /* Files that a seal speaks of as far as they are there; the newest checkpoint comes to them. */
-static const char *const sealed_files[] = {"config.yaml",       "resolved.yaml", "manifest.json",
-                                           "fingerprints.json", "metrics.jsonl", "evaluation.json",
-                                           "model.h5"};
+static const char *const sealed_files[] = {"config.yaml",     "schema.yaml",       "resolved.yaml",
+                                           "manifest.json",   "fingerprints.json", "metrics.jsonl",
+                                           "evaluation.json", "model.h5"};
 
 /* ---- beginning ------------------------------------------------------------------------------- */
 

@@ -74,14 +74,23 @@ out:
     return status;
 }
 
-/* A new link renamed over the old one, so that "latest" leads to a run at every moment. A folder or
- * file of that name, somebody's own, is left as it is. */
+/* Whether two paths lead to one folder. */
+static bool are_one(const char *a, const char *b) {
+    struct stat of_a, of_b;
+    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
+}
+
+/* A new link renamed over the old one, so that "latest" leads to a run at every moment. A run that
+ * is the folder itself, as a study's is, gets none: it would only tell where it lies. A
+ * folder or file of that name, somebody's own, is left as it is. */
 gr_status gr_run_directory_set_latest(const struct gr_config *config, const char *path) {
     gr_status status = GR_OK;
     const char *directory = config->run.directory;
     char *fresh = NULL, *latest = NULL, *text = NULL;
     struct stat info;
     if (access(directory, F_OK) != 0 && errno == ENOENT) return GR_OK;
+    if (are_one(directory, path)) return GR_OK;
     GR_TRY(link_text(directory, path, &text));
     GR_TRY(gr_text_format(&latest, "%s/latest", directory));
     GR_TRY(gr_text_format(&fresh, "%s/.latest-%ld", directory, (long)getpid()));

@@ -24,7 +24,7 @@
 enum { PARTIES_MAX = 8, PATH = 256, FLIPS = 60 };
 
 static const char config_text[] =
-    "run: {name: study, rounds: %d, directory: %s/runs}\n"
+    "run: {name: study, rounds: %d, directory: %s/run}\n"
     "data:\n"
     "  source: synthetic\n"
     "  silos: 4\n"
@@ -343,10 +343,17 @@ static bool holds(const char *text, size_t n, const char *word) {
 static int look_into(const char *path, const struct stat *info, int type, struct FTW *at) {
     size_t n;
     (void)at;
-    if (info->st_mode & (S_IWGRP | S_IRWXO)) {
+    if (type != FTW_SL && info->st_mode & (S_IWGRP | S_IRWXO)) {
         fprintf(stderr, "%s: mode %o\n", path, info->st_mode);
         found_words++;
     }
+    char target[4096];
+    const ssize_t length = type == FTW_SL ? readlink(path, target, sizeof target) : 0;
+    for (size_t i = 0; length > 0 && i < n_words; i++)
+        if (holds(target, (size_t)length, secret_words[i])) {
+            fprintf(stderr, "%s: leads to %.*s\n", path, (int)length, target);
+            found_words++;
+        }
     if (type != FTW_F || strstr(path, "/secrets/") || info->st_size == 0) return 0;
     char *text = slurp(path, &n);
     for (size_t i = 0; text && i < n_words; i++) {

@@ -6,7 +6,9 @@
  */
 #include <granary/journal.h>
 
+#include <signal.h>
 #include <sodium.h>
+#include <sys/resource.h>
 
 #include "scratch.h"
 
@@ -345,6 +347,37 @@ START_TEST(releases_are_lines) {
 }
 END_TEST
 
-RUN_TESTS("journal", a_line_is_signed_and_hashed, signatures_are_of_one_key_and_purpose,
-          each_byte_counts, a_new_hash_is_no_signature, seals_are_held_against_the_site,
-          forks_are_refused, goes_on, releases_are_lines)
+/* A site goes no further than its journal, and loses nothing of it. */
+START_TEST(a_full_disk_ends_it) {
+    make_parties();
+    struct stat is;
+    struct rlimit before, limit;
+    struct gr_journal *journal = open_journal(in_scratch("journal"));
+    const struct gr_journal_release release = {.id = 18, .name = "update", .how = "plain"};
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(stat(in_scratch("journal"), &is), 0);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = (rlim_t)is.st_size + 10;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    const gr_status added = gr_journal_add(journal, &release);
+    const gr_status synced = gr_journal_sync(journal);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    ck_assert_int_eq(added, GR_OK);
+    ck_assert_int_eq(synced, GR_ERROR_WRITE);
+    ck_assert(strstr(gr_message(), "a site goes no further than its journal"));
+    ck_assert(gr_journal_failed(journal));
+    ck_assert_int_eq(gr_journal_close(journal, "failed"), GR_ERROR_WRITE);
+    /* There was room again: nothing is lost. */
+    size_t n;
+    char *text = slurp(in_scratch("journal"), &n);
+    ck_assert(strstr(text, "\"name\":\"update\""));
+    ck_assert(strstr(text, "\"outcome\":\"failed\""));
+    gr_free(text);
+    free_parties();
+}
+END_TEST
+
+RUN_TESTS("journal", a_full_disk_ends_it, a_line_is_signed_and_hashed,
+          signatures_are_of_one_key_and_purpose, each_byte_counts, a_new_hash_is_no_signature,
+          seals_are_held_against_the_site, forks_are_refused, goes_on, releases_are_lines)
