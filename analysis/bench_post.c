@@ -57,8 +57,7 @@ static const unsigned char study[GR_DIGEST_BYTES] = "a study of nothing";
 static char scratch[] = "/tmp/granary-bench-XXXXXX";
 static size_t total = (size_t)100 << 20;
 
-/* ---- a party's end ----------------------------------------------------------------------------
- */
+/* ---- a party's end --------------------------------------------------------------------------- */
 
 /* The carrier wakes the thread that waits. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -142,8 +141,7 @@ static struct gr_carrier_options options_of(uint32_t me) {
         .keys = keys[me], .parties = parties, .n_parties = PARTIES, .me = me, .study = study};
 }
 
-/* ---- libcurl alone ----------------------------------------------------------------------------
- */
+/* ---- libcurl alone --------------------------------------------------------------------------- */
 
 static char *plenty;
 
@@ -222,8 +220,7 @@ static void plain_call(CURL *easy, const struct calling *calling, bool up) {
         INSIST(curl_easy_perform(easy) == CURLE_OK);
 }
 
-/* ---- a site -----------------------------------------------------------------------------------
- */
+/* ---- a site ---------------------------------------------------------------------------------- */
 
 static void say(struct gr_carrier *carrier, uint32_t from, uint32_t to) {
     CHECK(carrier->kind->put(carrier, make(from, to, SMALL)));
@@ -279,8 +276,7 @@ static void site(uint32_t me, int from_parent) {
     exit(0);
 }
 
-/* ---- the coordinator --------------------------------------------------------------------------
- */
+/* ---- the coordinator ------------------------------------------------------------------------- */
 
 static int ascending(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -389,8 +385,7 @@ static void print_processor(void) {
     printf("%ld cores\n", sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-/* ---- waiting ----------------------------------------------------------------------------------
- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static void print_idle(const char *who, double seconds) {
     const double begin = gr_clock_cpu_seconds();

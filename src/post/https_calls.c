@@ -20,8 +20,7 @@ enum {
 };
 static const double retry_first_s = 0.2, retry_most_s = 30;
 
-/* ---- how it goes ------------------------------------------------------------------------------
- */
+/* ---- how it goes ----------------------------------------------------------------------------- */
 
 /* Half of the waiting is by chance, so that sites do not come back all at once. */
 static void failed(struct gr_https_caller *client, const char *words, bool mendable) {
@@ -53,8 +52,7 @@ static void succeeded(struct gr_https_caller *client) {
     pthread_mutex_unlock(&client->lock);
 }
 
-/* ---- what the library calls -------------------------------------------------------------------
- */
+/* ---- what the library calls ------------------------------------------------------------------ */
 
 /* A line of an answer's head. A status line begins a new answer. */
 static size_t read_header(char *line, size_t size, size_t n, void *context) {
@@ -158,8 +156,7 @@ static int seek_body(void *context, curl_off_t offset, int origin) {
     return CURL_SEEKFUNC_OK;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------
- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 void gr_https_call_release(struct gr_https_call *call) {
     if (call->busy) curl_multi_remove_handle(call->client->multi, call->easy);
@@ -274,7 +271,8 @@ static void fill_upload(struct gr_https_caller *client, struct gr_https_call *ca
     call->first = letter;
     call->at = (size_t)client->at;
     call->size = 0;
-    uint64_t room = client->room + (call->at ? letter->letter->n : 0);
+    /* The server has counted a letter whose head it has. */
+    uint64_t room = client->room + (call->at >= GR_LETTER_HEAD_BYTES ? letter->letter->n : 0);
     for (unsigned i = 0; letter && i < BODY_LETTERS; i++, letter = letter->next) {
         if (letter->number != call->first->number + i || letter->letter->n > room) break;
         letter->under_way = true;
@@ -304,8 +302,7 @@ static void start_upload(struct gr_https_caller *client) {
     start(call, note);
 }
 
-/* ---- answers ----------------------------------------------------------------------------------
- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 /* Removes the first letter. Under the lock. */
 static void drop_first(struct gr_https_caller *client) {
@@ -404,8 +401,7 @@ static void end_call(struct gr_https_caller *client, struct gr_https_call *call,
         fail_call(client, call, result, code);
 }
 
-/* ---- the thread -------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 /* Starts what is due; milliseconds until something else is. */
 static int start_due(struct gr_https_caller *client) {

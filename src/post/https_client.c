@@ -17,8 +17,7 @@ static struct gr_https_caller *client_of(struct gr_carrier *carrier) {
     return (struct gr_https_caller *)carrier;
 }
 
-/* ---- letters ----------------------------------------------------------------------------------
- */
+/* ---- letters --------------------------------------------------------------------------------- */
 
 static gr_status put_letter(struct gr_carrier *carrier, struct gr_letter *letter) {
     gr_status status = GR_OK;
@@ -118,8 +117,7 @@ static size_t room_for(struct gr_carrier *carrier, uint32_t to) {
     return to == 0 && held < GR_CARRIER_HELD ? GR_CARRIER_HELD - held : 0;
 }
 
-/* ---- state ------------------------------------------------------------------------------------
- */
+/* ---- state ----------------------------------------------------------------------------------- */
 
 static double silent_s(struct gr_carrier *carrier, uint32_t party) {
     struct gr_https_caller *client = client_of(carrier);
@@ -144,8 +142,7 @@ static void describe(struct gr_carrier *carrier, char *out, size_t size) {
     pthread_mutex_unlock(&client->lock);
 }
 
-/* ---- opening and closing ----------------------------------------------------------------------
- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static bool under_way(struct gr_https_caller *client) {
     pthread_mutex_lock(&client->lock);

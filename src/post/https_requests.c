@@ -59,8 +59,7 @@ void gr_https_acknowledge(struct gr_https_site *site, uint64_t number) {
     }
 }
 
-/* ---- answers ----------------------------------------------------------------------------------
- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 /* Nothing but a number: who has no right to more learns no more. */
 static enum MHD_Result answer_bare(struct MHD_Connection *connection, unsigned code) {
@@ -104,8 +103,7 @@ static struct gr_https_note upload_note(const struct gr_https_host *server,
     return note;
 }
 
-/* ---- the head ---------------------------------------------------------------------------------
- */
+/* ---- the head -------------------------------------------------------------------------------- */
 
 static void remember_refusal(struct gr_https_host *server, const char *words) {
     server->refused++;
@@ -265,8 +263,7 @@ static enum MHD_Result begin(struct gr_https_host *server, struct MHD_Connection
     return admit(server, &request, state);
 }
 
-/* ---- the body ---------------------------------------------------------------------------------
- */
+/* ---- the body -------------------------------------------------------------------------------- */
 
 static void deliver(struct gr_https_host *server, struct gr_https_site *site,
                     struct gr_letter *letter) {
@@ -316,8 +313,7 @@ static enum MHD_Result take_body(struct gr_https_host *server, struct gr_https_r
     return MHD_YES;
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* Of a thread of the library: the body's bytes from `position` on. */
 static ssize_t read_batch(void *context, uint64_t position, char *out, size_t most) {

@@ -21,8 +21,7 @@ static struct gr_https_host *server_of(struct gr_carrier *carrier) {
     return (struct gr_https_host *)carrier;
 }
 
-/* ---- letters ----------------------------------------------------------------------------------
- */
+/* ---- letters --------------------------------------------------------------------------------- */
 
 static gr_status put_letter(struct gr_carrier *carrier, struct gr_letter *letter) {
     gr_status status = GR_OK;
@@ -114,8 +113,7 @@ static size_t room_for(struct gr_carrier *carrier, uint32_t to) {
     return held < GR_CARRIER_HELD ? GR_CARRIER_HELD - held : 0;
 }
 
-/* ---- state ------------------------------------------------------------------------------------
- */
+/* ---- state ----------------------------------------------------------------------------------- */
 
 static double silent_s(struct gr_carrier *carrier, uint32_t party) {
     struct gr_https_host *server = server_of(carrier);
@@ -147,8 +145,7 @@ static void describe(struct gr_carrier *carrier, char *out, size_t size) {
     pthread_mutex_unlock(&server->lock);
 }
 
-/* ---- opening and closing ----------------------------------------------------------------------
- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 /* Whether letters are under way to sites that are there. */
 static bool under_way(struct gr_https_host *server) {

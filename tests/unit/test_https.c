@@ -8,6 +8,7 @@
 
 #include <sys/resource.h>
 
+#include "post/https_client.h"
 #include "post/https_server.h"
 
 /* Of the head alone, of one record of TLS, of many, the largest. */
@@ -73,6 +74,14 @@ static size_t inbox_of(uint32_t site) {
     return n;
 }
 
+static size_t inbox_at(struct gr_carrier *site) {
+    struct gr_https_caller *inside = (struct gr_https_caller *)site;
+    pthread_mutex_lock(&inside->lock);
+    const size_t n = inside->inbox;
+    pthread_mutex_unlock(&inside->lock);
+    return n;
+}
+
 /* A coordinator that takes nothing makes the site wait, once its own memory is full as well. */
 START_TEST(a_full_inbox_makes_the_site_wait) {
     study_make();
@@ -110,6 +119,7 @@ START_TEST(a_site_that_takes_nothing) {
     }
     ck_assert_uint_gt(last, 50);
     ck_assert_uint_le(last, 64);
+    ck_assert_uint_le(inbox_at(site), GR_CARRIER_HELD);
     while (taken < last)
         expect(site, 0, ++taken, 1 << 20);
     gr_carrier_close(site);

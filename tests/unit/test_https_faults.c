@@ -15,8 +15,7 @@
 
 #include "post/https_client.h"
 
-/* ---- a relay that cuts -------------------------------------------------------------------------
- */
+/* ---- a relay that cuts ----------------------------------------------------------------------- */
 
 /* Passes bytes on to the server; each of the first `cuts` connections is cut after so many. */
 struct relay {
@@ -183,8 +182,7 @@ START_TEST(between_them_somebody_without_patience) {
 }
 END_TEST
 
-/* ---- certificates ------------------------------------------------------------------------------
- */
+/* ---- certificates ---------------------------------------------------------------------------- */
 
 static void server_open_with(const char *name, const char *client_ca) {
     static char certificate[128], key[128], authority[128];
@@ -322,8 +320,7 @@ START_TEST(a_certificate_and_a_key_that_do_not_belong_together) {
 }
 END_TEST
 
-/* ---- proxies -----------------------------------------------------------------------------------
- */
+/* ---- proxies --------------------------------------------------------------------------------- */
 
 static int free_port(void) {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};

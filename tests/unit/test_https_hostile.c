@@ -6,10 +6,10 @@
  */
 #include "https_caller.h"
 
+#include "post/https_client.h"
 #include "post/https_server.h"
 
-/* ---- a caller without manners ------------------------------------------------------------------
- */
+/* ---- a caller without manners ---------------------------------------------------------------- */
 
 /* The answer, up to the end of its head; "": the connection was closed without one. */
 static const char *tls_answer_within(CURL *easy, int milliseconds) {
@@ -89,6 +89,14 @@ static uint64_t held_for(uint32_t site) {
     return n;
 }
 
+static size_t inbox_of_site(uint32_t site) {
+    struct gr_https_host *inside = (struct gr_https_host *)server;
+    pthread_mutex_lock(&inside->lock);
+    const size_t n = inside->sites[site].inbox;
+    pthread_mutex_unlock(&inside->lock);
+    return n;
+}
+
 /* A site's letters pass. */
 static void goes_on(struct gr_carrier *site) {
     static uint64_t counter = 1000;
@@ -99,8 +107,7 @@ static void goes_on(struct gr_carrier *site) {
     expect(site, 0, counter, 5000);
 }
 
-/* ---- strangers ----------------------------------------------------------------------------------
- */
+/* ---- strangers ------------------------------------------------------------------------------- */
 
 START_TEST(strangers_learn_nothing) {
     char text[GR_HTTPS_REQUEST_TEXT];
@@ -189,8 +196,7 @@ START_TEST(a_request_that_is_sent_again) {
 }
 END_TEST
 
-/* ---- bodies -------------------------------------------------------------------------------------
- */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 START_TEST(lengths_that_are_lies) {
     char text[GR_HTTPS_REQUEST_TEXT];
@@ -291,8 +297,44 @@ START_TEST(a_refused_letter_is_skipped) {
 }
 END_TEST
 
-/* ---- garbage and crowds
- * -------------------------------------------------------------------------- */
+/* An upload that broke within a letter's head, for which the server has taken no memory yet, while
+ * there is room for the letter and not for all that is behind it. */
+START_TEST(broken_within_a_head) {
+    enum { LARGE = GR_LETTER_BODY_MAX - 1000, PART = 100 };
+    char text[GR_HTTPS_REQUEST_TEXT];
+    study_make();
+    server_open(0);
+    struct gr_carrier *site = site_open(1);
+    put(site, 1, 0, 1, LARGE);
+    put(site, 1, 0, 2, LARGE);
+    wait_known(site, 0);
+    struct gr_letter *letter[3];
+    for (uint64_t i = 0; i < 3; i++)
+        letter[i] = letter_by(1, 1, 0, 3 + i, LARGE);
+    struct gr_https_note note = site_note(1, GR_HTTPS_UPLOAD);
+    note.instance = ((struct gr_https_caller *)site)->instance;
+    note.number = 3;
+    gr_https_note_write(&note, keys[1], study_digest, text);
+    CURL *easy = tls_dial();
+    send_head(easy, "POST", "/letters", text, "Content-Length: 10000\r\n");
+    tls_send(easy, letter[0]->bytes, PART);
+    usleep(100000);
+    curl_easy_cleanup(easy);
+    for (int i = 0; i < 3; i++)
+        MUST(site->kind->put(site, letter[i]));
+    /* Nobody takes the first two: there is room for one more, and it comes. */
+    for (int i = 0; i < 10000 && inbox_of_site(1) < 3 * (size_t)LARGE; i++)
+        usleep(1000);
+    ck_assert_uint_ge(inbox_of_site(1), 3 * (size_t)LARGE);
+    for (uint64_t i = 1; i <= 5; i++)
+        expect(server, 1, i, LARGE);
+    gr_carrier_close(site);
+    gr_carrier_close(server);
+    study_remove();
+}
+END_TEST
+
+/* ---- garbage and crowds ---------------------------------------------------------------------- */
 
 START_TEST(garbage_on_the_port) {
     static char garbage[100000];
@@ -374,4 +416,5 @@ END_TEST
 
 RUN_TESTS("https_hostile", strangers_learn_nothing, a_site_with_another_key,
           a_request_that_is_sent_again, lengths_that_are_lies, bodies_that_are_no_letters,
-          a_refused_letter_is_skipped, garbage_on_the_port, a_crowd_that_only_connects)
+          a_refused_letter_is_skipped, broken_within_a_head, garbage_on_the_port,
+          a_crowd_that_only_connects)
