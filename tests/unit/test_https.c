@@ -8,6 +8,7 @@
 
 #include <sys/resource.h>
 
+#include "post/carrier.h"
 #include "post/https_client.h"
 #include "post/https_server.h"
 
@@ -122,6 +123,33 @@ START_TEST(a_site_that_takes_nothing) {
     ck_assert_uint_le(inbox_at(site), GR_CARRIER_HELD);
     while (taken < last)
         expect(site, 0, ++taken, 1 << 20);
+    gr_carrier_close(site);
+    gr_carrier_close(server);
+    study_remove();
+}
+END_TEST
+
+static void count_notice(void *context) {
+    atomic_fetch_add((atomic_uint *)context, 1);
+}
+
+/* Whoever waits for room is told when there is some, though no letter comes. */
+START_TEST(room_is_told) {
+    static atomic_uint at_server, at_site;
+    study_make();
+    server_open(0);
+    gr_carrier_listen(server, count_notice, &at_server);
+    put(server, 0, 1, 1, 1000);
+    struct gr_carrier *site = site_open(1);
+    expect(site, 0, 1, 1000);
+    for (int i = 0; i < PATIENCE_S * 1000 && at_server == 0; i++)
+        usleep(1000);
+    ck_assert_uint_gt(at_server, 0);
+    gr_carrier_listen(site, count_notice, &at_site);
+    put(site, 1, 0, 1, 1000);
+    for (int i = 0; i < PATIENCE_S * 1000 && at_site == 0; i++)
+        usleep(1000);
+    ck_assert_uint_gt(at_site, 0);
     gr_carrier_close(site);
     gr_carrier_close(server);
     study_remove();
@@ -309,7 +337,7 @@ START_TEST(no_descriptors_are_left) {
 END_TEST
 
 RUN_TESTS("https", letters_up_and_down, many_at_once_keep_their_order,
-          a_full_inbox_makes_the_site_wait, a_site_that_takes_nothing,
+          a_full_inbox_makes_the_site_wait, a_site_that_takes_nothing, room_is_told,
           a_server_that_is_started_again, a_site_that_is_started_again, two_processes_of_one_site,
           letters_that_are_void, settings_that_are_no_good, the_servers_own_files,
           no_descriptors_are_left)
