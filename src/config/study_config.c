@@ -83,6 +83,7 @@ static gr_status write_schema(const struct gr_study *study, const char *director
     GR_TRY(gr_schema_to_yaml(study->schema, &yaml));
     GR_TRY(gr_text_format(&own, "%s/.schema-%016" PRIx64, directory, number));
     GR_TRY(gr_file_write(own, yaml, strlen(yaml)));
+    gr_file_keep_private(own);
     status = gr_file_publish(own, path);
     if (status != GR_OK) unlink(own);
 out:

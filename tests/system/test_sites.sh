@@ -28,6 +28,9 @@ check "no letter has a column's name or a path in the clear" bash -c '! grep -qa
 check "none is left behind" equal "$(ls -A mail)" ""
 # shellcheck disable=SC2046
 check "the audit finds all as it was vouched for" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
+check "no file of a run is open to others" equal "$(find run own-*/trial ! -type l -perm /027)" ""
+check "the coordinator's run leads nowhere" equal "$(find run -type l)" ""
+check "and names no host, path or account" bash -c '! grep -rqwF -e "$(hostname)" -e "$PWD" -e "$HOME/" --exclude-dir=secrets run'
 printf x | dd of=own-b/trial/journal.jsonl bs=1 seek=300 conv=notrunc 2>/dev/null
 # shellcheck disable=SC2046
 check "and a changed byte of a journal" exits 65 "$GRANARY" audit run $(journals) --study study.yaml
