@@ -266,7 +266,7 @@ gr_status gr_tree_broadcast(struct gr_comm *comm, void *bytes, size_t n) GR_CHEC
 
 /* Whether a message has been started that is not known to be complete. */
 static inline bool gr_message_under_way(const struct gr_message *message) {
-    return message->request != MPI_REQUEST_NULL || message->awaited;
+    return message->request != MPI_REQUEST_NULL || message->awaited || message->ticket > 0;
 }
 
 /* Learns how many tags the library has, before the first message. Starts a message to or from a

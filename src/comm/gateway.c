@@ -60,6 +60,8 @@ gr_status gr_gateway_open(const struct gr_post_options *options, struct gr_gatew
     gateway->n_parties = options->who.n_parties;
     GR_TRY(gr_allocate_zero(gateway->n_parties, sizeof *gateway->hello, "hellos", &gateway->hello));
     GR_TRY(gr_allocate_zero(gateway->n_parties, sizeof(bool), "hellos", &gateway->declined));
+    GR_TRY(
+        gr_allocate_zero(gateway->n_parties, sizeof *gateway->outbox, "letters", &gateway->outbox));
     post.greeting = NULL;
     post.greeting_bytes = 0;
     post.notify = ring;
@@ -72,21 +74,86 @@ out:
     return status;
 }
 
+/* Where something waits already, all that follows waits behind it. */
+static gr_status keep_waiting(struct gr_outbox *outbox, const struct gr_post_part *parts,
+                              size_t n_parts, size_t n) {
+    struct gr_waiting *waiting;
+    gr_status status = gr_allocate(1, sizeof *waiting + n, "a message", &waiting);
+    if (status != GR_OK) return status;
+    *waiting = (struct gr_waiting){.n = n};
+    unsigned char *at = waiting->bytes;
+    for (size_t i = 0; i < n_parts; i++) {
+        if (parts[i].n > 0) memcpy(at, parts[i].bytes, parts[i].n);
+        at += parts[i].n;
+    }
+    if (outbox->last)
+        outbox->last->next = waiting;
+    else
+        outbox->first = waiting;
+    outbox->last = waiting;
+    outbox->queued++;
+    return GR_OK;
+}
+
+gr_status gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enum gr_note_kind kind,
+                          const void *head, size_t n_head, const void *bytes, size_t n,
+                          uint64_t *ticket) {
+    enum { PARTS = 3 };
+    const uint32_t word = (uint32_t)kind;
+    const struct gr_post_part parts[PARTS] = {{&word, sizeof word}, {head, n_head}, {bytes, n}};
+    const size_t total = sizeof word + n_head + n;
+    struct gr_outbox *outbox = &gateway->outbox[party];
+    if (ticket) *ticket = 0;
+    if (gr_post_session(gateway->post, party) == 0)
+        return gr_fail(GR_STOPPED, "party %u has no session", party);
+    if (!outbox->first && gr_post_room(gateway->post, party) >= total)
+        return gr_post_send(gateway->post, party, parts, PARTS);
+    gr_status status = keep_waiting(outbox, parts, PARTS, total);
+    if (status == GR_OK && ticket) *ticket = outbox->queued;
+    return status;
+}
+
+bool gr_gateway_has_sent(const struct gr_gateway *gateway, uint32_t party, uint64_t ticket) {
+    return gateway->outbox[party].sent >= ticket;
+}
+
+static void take_first(struct gr_outbox *outbox) {
+    struct gr_waiting *waiting = outbox->first;
+    outbox->first = waiting->next;
+    if (!outbox->first) outbox->last = NULL;
+    outbox->sent++;
+    gr_free(waiting);
+}
+
+gr_status gr_gateway_flush(struct gr_gateway *gateway) {
+    gr_status status = GR_OK;
+    for (uint32_t party = 0; party < gateway->n_parties; party++) {
+        struct gr_outbox *outbox = &gateway->outbox[party];
+        while (outbox->first) {
+            const struct gr_post_part part = {outbox->first->bytes, outbox->first->n};
+            const bool ended = gr_post_session(gateway->post, party) == 0;
+            if (!ended && gr_post_room(gateway->post, party) < part.n) break;
+            if (!ended) status = gr_post_send(gateway->post, party, &part, 1);
+            if (status != GR_OK && status != GR_STOPPED) return status;
+            status = GR_OK;
+            take_first(outbox);
+        }
+    }
+    return status;
+}
+
 void gr_gateway_close(struct gr_gateway *gateway) {
     if (!gateway) return;
     gr_post_close(gateway->post);
+    for (uint32_t party = 0; gateway->outbox && party < gateway->n_parties; party++)
+        while (gateway->outbox[party].first)
+            take_first(&gateway->outbox[party]);
+    gr_free(gateway->outbox);
     pthread_cond_destroy(&gateway->rung);
     pthread_mutex_destroy(&gateway->lock);
     gr_free(gateway->declined);
     gr_free(gateway->hello);
     gr_free(gateway);
-}
-
-gr_status gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enum gr_note_kind kind,
-                          const void *head, size_t n_head, const void *bytes, size_t n) {
-    const uint32_t word = (uint32_t)kind;
-    const struct gr_post_part parts[] = {{&word, sizeof word}, {head, n_head}, {bytes, n}};
-    return gr_post_send(gateway->post, party, parts, 3);
 }
 
 uint32_t gr_note_kind(const struct gr_post_message *message, const unsigned char **bytes,

@@ -105,13 +105,13 @@ static gr_status keep_watch(struct watch *watch, const char *whom) {
         gr_say(watch->options, "waiting for %s, for %.0f of %g s", whom, waited, watch->limit_s);
     }
     gr_gateway_wait(watch->gateway, longest_s);
-    return GR_OK;
+    return gr_gateway_flush(watch->gateway);
 }
 
 /* A site that has gone meanwhile will be found missing, or say hello again. */
 static gr_status send_note(struct gr_gateway *gateway, uint32_t party, enum gr_note_kind kind,
                            const void *head, size_t n_head, const void *bytes, size_t n) {
-    const gr_status status = gr_gateway_send(gateway, party, kind, head, n_head, bytes, n);
+    const gr_status status = gr_gateway_send(gateway, party, kind, head, n_head, bytes, n, NULL);
     return status == GR_STOPPED ? GR_OK : status;
 }
 
@@ -280,7 +280,7 @@ void gr_jobs_decline(struct gr_gateway *gateway) {
         gr_free(message.bytes);
         gr_gateway_wait(gateway, look_s);
     }
-    if (gr_gateway_send(gateway, 0, GR_NOTE_POLICY, NULL, 0, NULL, 0) == GR_OK) doze(leave_s);
+    if (gr_gateway_send(gateway, 0, GR_NOTE_POLICY, NULL, 0, NULL, 0, NULL) == GR_OK) doze(leave_s);
 }
 
 /* ---- numbers of all ----------------------------------------------------------------------------

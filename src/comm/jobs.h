@@ -29,15 +29,27 @@ struct gr_hello {
     char text[GR_HELLO_BYTES];
 };
 
+/* Messages to a party for which the post has no room yet, in their order. */
+struct gr_waiting {
+    struct gr_waiting *next;
+    size_t n;
+    unsigned char bytes[];
+};
+struct gr_outbox {
+    struct gr_waiting *first, *last; /* owned */
+    uint64_t queued, sent;           /* how many there have been, and are the post's */
+};
+
 /* A gateway lives longer than a gr_comm: sessions go on from one meeting of the jobs to the next.
  */
 struct gr_gateway {
     struct gr_post *post; /* owned */
     uint32_t n_parties;
-    struct gr_hello *hello; /* n_parties; the coordinator's; owned */
-    bool *declined;         /* n_parties: its policy refuses; the coordinator's; owned */
-    int32_t meeting;        /* the latest */
-    int32_t hellos;         /* a site's: how often it has said hello */
+    struct gr_hello *hello;   /* n_parties; the coordinator's; owned */
+    bool *declined;           /* n_parties: its policy refuses; the coordinator's; owned */
+    struct gr_outbox *outbox; /* n_parties; owned */
+    int32_t meeting;          /* the latest */
+    int32_t hellos;           /* a site's: how often it has said hello */
     /* The bell, which the threads of carriers ring, and by which the gateway sleeps. */
     pthread_mutex_t lock;
     pthread_cond_t rung;
@@ -47,8 +59,14 @@ struct gr_gateway {
 void gr_gateway_ring_at(struct gr_gateway *gateway, struct gr_wait_event *event);
 /* Until letters have come, or did since the last time, at most so long. */
 void gr_gateway_wait(struct gr_gateway *gateway, double seconds);
+/* Sends, or keeps a copy until the post has room: *ticket, which may be NULL, is then not 0, and
+ * gr_gateway_has_sent tells when the post has taken it. */
 gr_status gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enum gr_note_kind kind,
-                          const void *head, size_t n_head, const void *bytes, size_t n) GR_CHECKED;
+                          const void *head, size_t n_head, const void *bytes, size_t n,
+                          uint64_t *ticket) GR_CHECKED;
+bool gr_gateway_has_sent(const struct gr_gateway *gateway, uint32_t party, uint64_t ticket);
+/* Gives the post what it has room for by now; drops what was for a session that has ended. */
+gr_status gr_gateway_flush(struct gr_gateway *gateway) GR_CHECKED;
 /* A message's kind, 0 for none that is known, and what stands behind it. */
 uint32_t gr_note_kind(const struct gr_post_message *message, const unsigned char **bytes,
                       size_t *n);

@@ -59,7 +59,8 @@ gr_status gr_message_send(struct gr_comm *comm, int slot, int tag, const void *b
     if (n > INT_MAX) return gr_fail(GR_ERROR_INTERNAL, "message of %zu bytes", n);
     if (comm->lost) return gr_comm_lose(comm, "the membership changes");
     comm->bytes_sent += n;
-    if (gr_link_is_foreign(comm->link, slot)) return gr_link_send(comm, slot, tag, bytes, n);
+    if (gr_link_is_foreign(comm->link, slot))
+        return gr_link_send(comm, slot, tag, bytes, n, &message->ticket);
     slot -= comm->first;
     return gr_detect_error(comm,
                            MPI_Isend(bytes, (int)n, MPI_BYTE, slot, gr_message_tag(comm, tag),
@@ -91,6 +92,7 @@ void gr_message_abandon(struct gr_comm *comm, struct gr_message *message) {
     MPI_Request *request = &message->request;
     if (message->awaited) gr_link_forget(comm, message->awaited);
     message->awaited = NULL;
+    message->ticket = 0; /* what waits is a copy */
     if (!gr_message_under_way(message)) return;
     if (MPI_Test(request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done) return;
     /* A receive that nothing has matched can be cancelled; a receive that is half there cannot. */

@@ -197,24 +197,25 @@ out:
 /* A party that is away takes nothing, and nothing of its session will ever be awaited: as with MPI,
  * sending does not fail because of the receiver, who will be found missing. */
 static gr_status send_letter(const struct gr_link *link, uint32_t party,
-                             const struct parcel_head *head, const void *bytes, size_t n) {
+                             const struct parcel_head *head, const void *bytes, size_t n,
+                             uint64_t *ticket) {
     const gr_status status =
-        gr_gateway_send(link->gateway, party, GR_NOTE_PARCEL, head, sizeof *head, bytes, n);
+        gr_gateway_send(link->gateway, party, GR_NOTE_PARCEL, head, sizeof *head, bytes, n, ticket);
     return status == GR_STOPPED ? GR_OK : status;
 }
 
 /* By the way that leads on from this rank. */
 static gr_status pass_on(struct gr_comm *comm, const struct parcel_head *head, const void *bytes,
-                         size_t n) {
+                         size_t n, uint64_t *ticket) {
     const struct gr_link *link = comm->link;
     const uint32_t own = link->study->party, party = gr_link_party(link, head->to);
     if (party == own) return send_local(comm, head->to, head, bytes, n);
-    if (link->gateway) return send_letter(link, own == 0 ? party : 0, head, bytes, n);
+    if (link->gateway) return send_letter(link, own == 0 ? party : 0, head, bytes, n, ticket);
     return send_local(comm, link->jobs[own].first, head, bytes, n);
 }
 
 static gr_status send_parts(struct gr_comm *comm, struct parcel_head head, const void *bytes,
-                            size_t n) {
+                            size_t n, uint64_t *ticket) {
     gr_status status = GR_OK;
     head.from = comm->slot;
     head.epoch = comm->epoch;
@@ -223,7 +224,7 @@ static gr_status send_parts(struct gr_comm *comm, struct parcel_head head, const
     do {
         const size_t left = n - (size_t)head.offset;
         const size_t part = left < PARCEL_BYTES ? left : PARCEL_BYTES;
-        GR_TRY(pass_on(comm, &head, (const char *)bytes + head.offset, part));
+        GR_TRY(pass_on(comm, &head, (const char *)bytes + head.offset, part, ticket));
         head.offset += part;
     } while (head.offset < n);
 out:
@@ -231,12 +232,20 @@ out:
 }
 
 gr_status gr_link_send_control(struct gr_comm *comm, int slot, const void *bytes, size_t n) {
-    return send_parts(comm, (struct parcel_head){.kind = PARCEL_CONTROL, .to = slot}, bytes, n);
+    return send_parts(comm, (struct parcel_head){.kind = PARCEL_CONTROL, .to = slot}, bytes, n,
+                      NULL);
 }
 
-gr_status gr_link_send(struct gr_comm *comm, int slot, int tag, const void *bytes, size_t n) {
+gr_status gr_link_send(struct gr_comm *comm, int slot, int tag, const void *bytes, size_t n,
+                       uint64_t *ticket) {
     return send_parts(comm, (struct parcel_head){.kind = PARCEL_DATA, .to = slot, .tag = tag},
-                      bytes, n);
+                      bytes, n, ticket);
+}
+
+bool gr_link_has_sent(const struct gr_comm *comm, int slot, uint64_t ticket) {
+    const struct gr_link *link = comm->link;
+    const uint32_t party = link->study->party == 0 ? gr_link_party(link, slot) : 0;
+    return gr_gateway_has_sent(link->gateway, party, ticket);
 }
 
 /* ---- delivering --------------------------------------------------------------------------------
@@ -329,7 +338,7 @@ static gr_status route(struct gr_comm *comm, const struct parcel_head *head, con
     if (head->from < 0 || head->from >= link->slots || head->to < 0 || head->to >= link->slots ||
         n > PARCEL_BYTES || head->offset > head->total || n > head->total - head->offset)
         return gr_fail(GR_ERROR_INTERNAL, "a message between jobs does not hold together");
-    if (head->to != comm->slot) return pass_on(comm, head, bytes, n);
+    if (head->to != comm->slot) return pass_on(comm, head, bytes, n, NULL);
     return head->kind == PARCEL_CONTROL ? take_control(comm, head, bytes, n)
                                         : take_data(comm, head, bytes, n);
 }
@@ -352,8 +361,8 @@ static bool may_speak(const struct gr_link *link, uint32_t party, const struct p
 /* Of an earlier meeting: its sender does not know that it is over. */
 static gr_status tell_over(const struct gr_link *link, uint32_t party, int32_t meeting) {
     if (link->study->party > 0) return GR_OK;
-    const gr_status status =
-        gr_gateway_send(link->gateway, party, GR_NOTE_OVER, &meeting, sizeof meeting, NULL, 0);
+    const gr_status status = gr_gateway_send(link->gateway, party, GR_NOTE_OVER, &meeting,
+                                             sizeof meeting, NULL, 0, NULL);
     return status == GR_STOPPED ? GR_OK : status;
 }
 
@@ -405,6 +414,7 @@ gr_status gr_link_poll(struct gr_comm *comm) {
     gr_status status = GR_OK;
     struct gr_link *link = comm->link;
     struct gr_post_message message = {0};
+    if (link->gateway) GR_TRY(gr_gateway_flush(link->gateway));
     while (link->gateway) {
         GR_TRY(gr_post_receive(link->gateway->post, &message));
         if (message.kind == GR_POST_NOTHING) break;

@@ -77,8 +77,11 @@ void gr_link_ring_at(struct gr_link *link, struct gr_wait_event *event);
 /* A parcel of control, or of data with its tag, to a slot of another job; bytes are copied. */
 gr_status gr_link_send_control(struct gr_comm *comm, int slot, const void *bytes,
                                size_t n) GR_CHECKED;
-gr_status gr_link_send(struct gr_comm *comm, int slot, int tag, const void *bytes,
-                       size_t n) GR_CHECKED;
+gr_status gr_link_send(struct gr_comm *comm, int slot, int tag, const void *bytes, size_t n,
+                       uint64_t *ticket) GR_CHECKED;
+/* *ticket 0: it has been sent; else it waits for room at this gateway until this says that it has.
+ */
+bool gr_link_has_sent(const struct gr_comm *comm, int slot, uint64_t ticket);
 /* Awaits a message of n bytes; *out: released by gr_link_forget, complete or not. */
 gr_status gr_link_await(struct gr_comm *comm, int slot, int tag, void *bytes, size_t n,
                         struct gr_awaited **out) GR_CHECKED;

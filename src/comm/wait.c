@@ -214,12 +214,23 @@ static gr_status look_at_awaited(struct gr_comm *comm, struct gr_message *messag
     return status;
 }
 
+static gr_status look_at_ticket(struct gr_comm *comm, struct gr_message *message, int slot,
+                                bool *done) {
+    gr_status status = GR_OK;
+    *done = gr_link_has_sent(comm, slot, message->ticket);
+    if (!*done) status = gr_link_poll(comm);
+    *done = gr_link_has_sent(comm, slot, message->ticket);
+    if (*done) message->ticket = 0;
+    return status;
+}
+
 gr_status gr_wait_look(struct gr_comm *comm, struct gr_message *message, const char *what, int peer,
                        size_t n, bool *done) {
     gr_status status = GR_OK;
     MPI_Status came;
     int complete = 0;
     if (message->awaited) return look_at_awaited(comm, message, done);
+    if (message->ticket > 0) return look_at_ticket(comm, message, peer, done);
     GR_TRY(gr_detect_error(comm, MPI_Test(&message->request, &complete, &came), "MPI_Test"));
     *done = complete != 0;
     if (*done) status = check_length(&came, what, peer, n);

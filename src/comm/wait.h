@@ -20,6 +20,7 @@ struct gr_awaited; /* link.h */
 struct gr_message {
     MPI_Request request;
     struct gr_awaited *awaited; /* from another job */
+    uint64_t ticket;            /* to another job, and not sent yet; 0: it is */
 };
 #define GR_NO_MESSAGE ((struct gr_message){.request = MPI_REQUEST_NULL})
 
