@@ -234,6 +234,7 @@ static double longest_sleep(const struct gr_comm *comm) {
     enum { FEW = 16 };
     const int times = 1 + comm->node_size / FEW;
     const double longest_s = least_s * times;
+    if (comm->link) return most_s; /* letters ring, and parcels within a job */
     if (gr_comm_leads(comm)) return least_s;
     return longest_s < most_s ? longest_s : most_s;
 }

@@ -25,7 +25,8 @@
 static const double yield_s = 200e-6;
 /* A sleeper that will be woken looks up this often all the same, to let MPI make progress. */
 static const double sleep_rung_s = 0.01;
-/* A waiter that polls sleeps for a share of the time it has already lost, within these limits. */
+/* A waiter that polls sleeps for a share of the time it has already lost, within these limits; in a
+ * study letters, and parcels within a job, ring. */
 static const double sleep_polling_min_s = 20e-6, sleep_polling_max_s = 1e-3;
 static const double sleep_polling_share = 0.125;
 /* Of an interval between two looks no more than this counts: beyond it we were suspended. */
@@ -181,7 +182,8 @@ gr_status gr_wait_pause(struct gr_wait *wait, struct gr_wait_event *event, uint3
     if (wait->polling) {
         pause = wait->waited_s * sleep_polling_share;
         if (pause < sleep_polling_min_s) pause = sleep_polling_min_s;
-        if (pause > sleep_polling_max_s) pause = sleep_polling_max_s;
+        const double longest_s = wait->comm->link ? sleep_rung_s : sleep_polling_max_s;
+        if (pause > longest_s) pause = longest_s;
     }
     wait->turns = 0; /* whoever has slept looks at the clock next */
     (void)gr_wait_sleep(event, seen, pause);
