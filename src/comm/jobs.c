@@ -252,6 +252,8 @@ gr_status gr_jobs_attend(struct gr_gateway *gateway, const struct gr_comm_option
                          const char *hello, int32_t *ranks) {
     gr_status status = GR_OK;
     struct watch watch = begin_watch(gateway, options);
+    /* Not the first to give up: a hello that is said again ends the meeting of all others. */
+    watch.limit_s = 2 * watch.limit_s + GR_COMM_LATER_S;
     struct gr_post_message message = {0};
     const int32_t own = ranks[options->study->party];
     gateway->hellos++;

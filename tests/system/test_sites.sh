@@ -60,6 +60,22 @@ join c; pids="$pids $!"
 check "by both at once all end well" ended $pids
 check "with the model of one job" equal "$(digest)" "$expected"
 
+# ---- a site that comes late ----------------------------------------------------------------------------
+write_study 20
+sed -i 's/start_deadline_s: 90/start_deadline_s: 4/' study.yaml
+"$GRANARY" study sign study.yaml --key coordinator-keys >/dev/null
+expected=$(one_job 20)
+for site in a b c; do write_site $site '{folder: mail}'; done
+check "the study of the short wait is approved" approve_all
+fresh
+coordinate late --mailbox mail; pids=$!
+for site in b c; do join $site; pids="$pids $!"; done
+sleep 18
+join a
+# shellcheck disable=SC2086
+check "sites that have waited longer than the start deadline take part with the one that comes late" ended $pids $!
+check "with the model of one job" equal "$(digest)" "$expected"
+
 # ---- losses --------------------------------------------------------------------------------------------
 write_study 150
 expected=$(one_job 150)
