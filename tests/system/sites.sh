@@ -25,7 +25,7 @@ model: {type: mlp, hidden: [8]}
 train: {learning_rate: 0.05, batch_size: 16}
 evaluate: {every: 20}
 checkpoint: {every: 10}
-policy: {minimum_silos: 4}
+policy: {minimum_silos: ${MINIMUM:-4}}
 YAML
 }
 # write_study ROUNDS

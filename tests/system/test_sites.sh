@@ -105,6 +105,23 @@ check "it is told that it has come" grep -q "site-b is here" killed.log
 # shellcheck disable=SC2046
 check "the audit finds all as it was vouched for" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
 
+# Where the others may go on without it, they do, and the jobs meet again when it has come.
+MINIMUM=3 write_study 600
+for site in a b c; do write_site $site '{folder: mail}' '{minimum_silos: 2}'; done
+check "a study of fewer silos is approved" approve_all
+fresh
+coordinate without --mailbox mail; pids=$!
+join a; lost=$!
+for site in b c; do join $site; pids="$pids $!"; done
+check "rounds pass" round_reached 100
+kill -9 $lost; wait $lost 2>/dev/null
+sleep 0.3
+join a
+# shellcheck disable=SC2086
+check "a site that was missed comes back in the midst of a run" ended $pids $!
+check "for it the others stop after a round" grep -q "stopped, for a site has come, after round" without.log
+write_study 150
+
 # ---- refusals -----------------------------------------------------------------------------------------
 fresh
 write_site a '{folder: mail}' '{minimum_rows: 5000}'
