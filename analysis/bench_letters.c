@@ -103,7 +103,7 @@ int main(int argc, char **argv) {
     print_sent(comm, "rounds", ROUNDS, run_rounds(comm, &roster, participants, 100, ROUNDS));
     /* Who has left while this rank still agreed on it looks lost; its word tells that all is over.
      */
-    gr_status status = gr_control_finish(comm);
+    gr_status status = gr_control_finish(comm, GR_OK);
     if (status == GR_LOST) status = gr_control_recover(comm, &roster);
     if (!gr_comm_over(comm)) CHECK(status);
     print_sent(comm, "the end", 1, 0);

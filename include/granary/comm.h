@@ -381,13 +381,17 @@ bool gr_comm_out(const struct gr_comm *comm);
  * Not collective. Whether this rank was given up, and the others have come to the end without it.
  */
 bool gr_comm_over(const struct gr_comm *comm);
+/* Not collective. How they have ended, where gr_comm_over: GR_OK, or GR_STOPPED: the run goes on
+ * later. */
+gr_status gr_comm_over_with(const struct gr_comm *comm);
 
 /*
  * Collective, when nothing is left to be done: no rank leaves before rank 0 has told it that all
- * have come to the end, for a rank that has left looks like one that was lost. GR_LOST: some were
- * lost on the way; to be called again after gr_control_recover.
+ * have come to the end, for a rank that has left looks like one that was lost. outcome: rank 0's is
+ * told to those that were given up (gr_comm_over_with). GR_LOST: some were lost on the way; to be
+ * called again after gr_control_recover.
  */
-gr_status gr_control_finish(struct gr_comm *comm) GR_CHECKED;
+gr_status gr_control_finish(struct gr_comm *comm, gr_status outcome) GR_CHECKED;
 /* Not collective. This rank ends the run before the first round, for nobody knows what has become
  * of a silent one: the others learn that its own end is no loss to recover from. */
 void gr_control_give_up(struct gr_comm *comm);

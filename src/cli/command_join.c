@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* granary join: a site's part in a study. */
+#include <errno.h>
+#include <fcntl.h>
 #include <granary/policy.h>
+#include <string.h>
+#include <sys/file.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/take_part.h"
 
@@ -62,6 +67,22 @@ out:
     return status;
 }
 
+/* Two processes of one site would throw each other out, and write one journal. The lock ends with
+ * the process. */
+static gr_status lock_folder(const char *directory, int *out) {
+    gr_status status = GR_OK;
+    char *path = NULL;
+    GR_TRY(gr_text_format(&path, "%s/lock", directory));
+    *out = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*out < 0)
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+    else if (flock(*out, LOCK_EX | LOCK_NB) != 0)
+        status = gr_fail(GR_ERROR_WRITE, "%s: another `granary join` takes part from here", path);
+out:
+    gr_free(path);
+    return status;
+}
+
 gr_status gr_command_join(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     struct join_words words = {0};
@@ -70,6 +91,7 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
     struct gr_carrier *carrier = NULL;
     char *directory = NULL, *why = NULL, *refused = NULL;
     uint32_t party;
+    int lock = -1;
     GR_TRY(read_words(invocation, &words));
     GR_TRY(gr_site_load(words.site_path, &site));
     GR_TRY(gr_study_load(words.study_path, &study));
@@ -83,6 +105,7 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
         goto out;
     }
     if (invocation->speaks) {
+        GR_TRY(lock_folder(directory, &lock));
         GR_TRY(gr_text_format(&refused, "%s", gr_message()));
         GR_TRY(open_carrier(study, site, party, &carrier));
         if (opened == GR_OK) opened = gr_site_note_run(study, site, study->name);
@@ -102,6 +125,7 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
     status = gr_take_part(invocation, &part);
 out:
     gr_carrier_close(carrier);
+    if (lock >= 0) close(lock);
     gr_study_free(study);
     gr_site_free(site);
     gr_free(why);

@@ -470,6 +470,10 @@ int gr_comm_writers(const struct gr_comm *comm, int *mine) {
     return n;
 }
 
+gr_status gr_comm_over_with(const struct gr_comm *comm) {
+    return comm->over_with;
+}
+
 uint32_t gr_comm_epoch(const struct gr_comm *comm) {
     return comm->epoch;
 }

@@ -175,13 +175,14 @@ struct gr_comm {
     bool starting;                  /* before the first round */
     double spin_s;                  /* of waiting, before a rank offers its core to others */
     double collective_s, heartbeat_s;
-    double round_s;    /* the longest that a round has been given */
-    double polled_s;   /* when work last looked up */
-    double idle_s;     /* waited since some rank is last known to have been at work */
-    bool out;          /* given up by the others */
-    int leads;         /* slot that leads, as this rank was told while it was out; -1: it was not */
-    bool over;         /* who have come to the end */
-    gr_status failure; /* of the last decision; its text in situation */
+    double round_s;  /* the longest that a round has been given */
+    double polled_s; /* when work last looked up */
+    double idle_s;   /* waited since some rank is last known to have been at work */
+    bool out;        /* given up by the others */
+    int leads;       /* slot that leads, as this rank was told while it was out; -1: it was not */
+    bool over;       /* who have come to the end */
+    gr_status over_with; /* GR_OK or GR_STOPPED */
+    gr_status failure;   /* of the last decision; its text in situation */
     char *told; /* GR_MESSAGE_MAX; between jobs: the failure that all were told last; owned */
     uint64_t failures; /* whose message has come to all */
     gr_claim_function claim;

@@ -186,10 +186,12 @@ static void notice_exclusion(struct gr_view_change *m) {
     struct gr_comm *comm = m->comm;
     if (!comm->mailbox.excluded) return;
     const uint32_t epoch = comm->mailbox.excluded->head.epoch;
+    const gr_status outcome = (gr_status)comm->mailbox.excluded->head.status;
     gr_free(comm->mailbox.excluded);
     comm->mailbox.excluded = NULL;
     if (epoch <= comm->epoch) return; /* taken in again meanwhile */
     m->over = epoch == GR_EPOCH_OVER;
+    if (m->over) comm->over_with = outcome == GR_OK ? GR_OK : GR_STOPPED;
     gr_view_change_leave(m);
 }
 
@@ -431,10 +433,10 @@ void gr_control_fail(struct gr_comm *comm, gr_status status) {
 
 /* Everybody is told, members or not: a rank that was given up and wakes later would otherwise ask
  * to join a run that is over until its patience ends. */
-static gr_status tell_the_end(struct gr_comm *comm) {
+static gr_status tell_the_end(struct gr_comm *comm, gr_status outcome) {
     gr_status status = GR_OK;
-    const struct gr_control_message_head head = {.kind = GR_CONTROL_EXCLUDED,
-                                                 .epoch = GR_EPOCH_OVER};
+    const struct gr_control_message_head head = {
+        .kind = GR_CONTROL_EXCLUDED, .epoch = GR_EPOCH_OVER, .status = (int32_t)outcome};
     /* A gateway, the first slot of its job, is told last: it has then passed on what is the
      * others'. */
     for (int i = comm->slots - 1; i >= 0; i--)
@@ -445,7 +447,7 @@ out:
 }
 
 void gr_control_give_up(struct gr_comm *comm) {
-    gr_status unused = tell_the_end(comm);
+    gr_status unused = tell_the_end(comm, GR_STOPPED);
     if (unused == GR_OK) unused = gr_mailbox_poll(comm);
     (void)unused;
 }
@@ -455,12 +457,12 @@ void gr_control_give_up(struct gr_comm *comm) {
  * 2. Where rank 0 is seen to have ended first, its message has grace_s = 0.1 s to arrive; after
  * that its end counts as a loss, and the caller recovers.
  */
-gr_status gr_control_finish(struct gr_comm *comm) {
+gr_status gr_control_finish(struct gr_comm *comm, gr_status outcome) {
     static const double sleep_s = 1e-3, grace_s = 0.1;
     double waited = 0, alone = 0;
     gr_status status = gr_comm_agree(comm, GR_OK);
     if (status != GR_OK) return status;
-    if (comm->rank == 0) return tell_the_end(comm);
+    if (comm->rank == 0) return tell_the_end(comm, outcome);
     struct gr_wait_event *event = gr_comm_wait_event(comm);
     for (;;) {
         uint32_t seen = atomic_load(&event->value);

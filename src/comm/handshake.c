@@ -28,6 +28,7 @@ static const double leave_s = 2;
 gr_status gr_hello_compose(const struct gr_comm_options *options, char out[GR_HELLO_BYTES]) {
     char host[GR_HOST_BYTES];
     gr_host_name(host);
+    if (options->study) snprintf(host, sizeof host, "-"); /* is not for other parties to know */
     memset(out, 0, BLOCK);
     int n =
         snprintf(out, BLOCK,

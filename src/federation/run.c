@@ -293,9 +293,17 @@ static gr_status write_and_leave(struct gr_run_state *run, gr_status outcome,
     GR_TRY(gr_sealing_seal(run, outcome == GR_OK        ? "finished"
                                 : outcome == GR_STOPPED ? "stopped"
                                                         : "failed"));
-    status = gr_control_finish(run->comm);
+    status = gr_control_finish(run->comm, outcome);
 out:
     return status;
+}
+
+/* Of a rank that was given up: the others are through. A party of a study is to be there again
+ * where they have only stopped; in a single job that is for whoever starts it again. */
+static gr_status end_of_others(const struct gr_run_state *run) {
+    if (gr_comm_parties(run->comm) == 1 || gr_comm_over_with(run->comm) == GR_OK) return GR_OK;
+    return gr_fail(GR_STOPPED, "the others have stopped after round %u, to go on later",
+                   gr_federation_rounds_done(run->federation));
 }
 
 /*
@@ -315,7 +323,7 @@ static gr_status end_together(struct gr_run_state *run, gr_status outcome) {
              (status == GR_OK || (status == outcome && outcome != GR_STOPPED)));
     if (run->leaves) return status;
     if (gr_comm_over(run->comm))
-        status = GR_OK; /* done by the others */
+        status = end_of_others(run);
     else if (gr_comm_out(run->comm))
         return status;
     else if (gr_run_is_root(run) && status == GR_OK)
@@ -467,7 +475,10 @@ out:
 static gr_status gather_software(struct gr_run_state *run) {
     gr_status status = GR_OK;
     char *text = NULL;
-    GR_TRY(gr_comm_agree(run->comm, gr_versions_text(&text)));
+    const bool own = gr_comm_party(run->comm, gr_comm_slot(run->comm)) == 0;
+    /* A site's processor and libraries are nobody else's to know. */
+    GR_TRY(gr_comm_agree(run->comm, own ? gr_versions_text(&text)
+                                        : gr_text_format(&text, "a site's, not told\n")));
     status = gr_comm_gather_texts(run->comm, text, &run->software);
 out:
     gr_free(text);
@@ -603,7 +614,7 @@ out:
 static gr_status run_through(struct gr_run_state *run) {
     run->written = gr_federation_rounds_done(run->federation);
     gr_status status = run_rounds(run);
-    if (gr_comm_over(run->comm)) return GR_OK; /* done by the others */
+    if (gr_comm_over(run->comm)) return end_of_others(run);
     if (status == GR_ERROR_INTERNAL || run->leaves || gr_comm_out(run->comm)) return status;
     return end_together(run, status);
 }

@@ -36,7 +36,7 @@ write_study() {
       echo "  {name: site-c, key: $(cat c-keys/public.key)}]}"
       echo "schema: {$columns}"
       echo "data: {source: csv, validation_fraction: 0.2}"
-      echo "round: {collective_deadline_s: 30, start_deadline_s: 90}"
+      echo "round: {collective_deadline_s: ${COLLECTIVE:-30}, start_deadline_s: ${START:-90}}"
       settings "$1"; } >study.yaml
     "$GRANARY" study sign study.yaml --key coordinator-keys >/dev/null
 }

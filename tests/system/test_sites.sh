@@ -120,6 +120,23 @@ join a
 # shellcheck disable=SC2086
 check "a site that was missed comes back in the midst of a run" ended $pids $!
 check "for it the others stop after a round" grep -q "stopped, for a site has come, after round" without.log
+# A site that hangs is given up, and knows it when it wakes.
+MINIMUM=3 COLLECTIVE=8 write_study 700
+check "a study of little patience is approved" approve_all
+fresh
+coordinate hung --mailbox mail; pids=$!
+join a; hung=$!
+for site in b c; do join $site; pids="$pids $!"; done
+check "rounds pass" round_reached 50
+check "two of a site in one folder are not let in" exits 73 "$GRANARY" join site-a.yaml --study study.yaml
+kill -STOP $hung
+at=$(wc -l <run/metrics.jsonl)
+check "the others go on without a site that hangs" round_reached $((at + 20))
+kill -CONT $hung
+# shellcheck disable=SC2086
+check "it takes part again until the end" ended $pids $hung
+# shellcheck disable=SC2046
+check "the audit finds all as it was vouched for" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
 write_study 150
 
 # ---- refusals -----------------------------------------------------------------------------------------
