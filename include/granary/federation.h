@@ -217,8 +217,8 @@ struct gr_run_options {
     const volatile int *stop;    /* becomes non-zero when a signal came; may be NULL */
     char **command;              /* that this process was started with, for replacements; or NULL */
     const struct gr_run_evidence
-        *evidence; /* on all ranks, or NULL on all: no seals, no journals */
-    gr_permit_function permit;   /* see gr_cohort_options */
+        *evidence;             /* on all ranks, or NULL on all: no seals, no journals */
+    gr_permit_function permit; /* see gr_cohort_options */
     void *permit_context;
 };
 

@@ -134,6 +134,9 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
         if (status != GR_STOPPED || (stop && *stop)) break;
         if (invocation->speaks) say_waiting(gr_message());
     }
+    if (status == GR_OK && part->site && invocation->speaks && !part->quiet)
+        printf("the run of %s has finished; %s/journal.jsonl says what has left this site\n",
+               part->study->name, part->directory);
 out:
     gr_gateway_close(study.gateway);
     gr_config_free(config);

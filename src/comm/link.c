@@ -410,6 +410,15 @@ static gr_status take_letter(struct gr_comm *comm, const struct gr_post_message 
     }
 }
 
+/* A site whose letters do not hold together is given up, and the others go on; of the coordinator's
+ * there is nothing to go on with. */
+static gr_status contain(struct gr_comm *comm, uint32_t party, gr_status status) {
+    if (status != GR_ERROR_INTERNAL || comm->link->study->party > 0) return status;
+    gr_say(&comm->options, "%s; it is given up", gr_message());
+    note_left(comm, party);
+    return GR_OK;
+}
+
 gr_status gr_link_poll(struct gr_comm *comm) {
     gr_status status = GR_OK;
     struct gr_link *link = comm->link;
@@ -419,7 +428,8 @@ gr_status gr_link_poll(struct gr_comm *comm) {
         GR_TRY(gr_post_receive(link->gateway->post, &message));
         if (message.kind == GR_POST_NOTHING) break;
         if (message.kind == GR_POST_GREETING) note_left(comm, message.party);
-        if (message.kind == GR_POST_MESSAGE) GR_TRY(take_letter(comm, &message));
+        if (message.kind == GR_POST_MESSAGE)
+            GR_TRY(contain(comm, message.party, take_letter(comm, &message)));
         gr_free(message.bytes);
         message.bytes = NULL;
     }

@@ -3,7 +3,8 @@
  * The readers of a study's and of a site's file under libFuzzer, each with the whole input.
  * Whatever comes in, either the rules are listed, or the settings keep what they promise.
  *   make build/release/tests/fuzz/config.dict
- *   make MODE=fuzz CC=clang ROOMS="base post metric strategy config" build/fuzz/tests/fuzz/fuzz_study
+ *   make MODE=fuzz CC=clang ROOMS="base post metric strategy config"
+ * build/fuzz/tests/fuzz/fuzz_study
  *   build/fuzz/tests/fuzz/fuzz_study -dict=build/release/tests/fuzz/config.dict -timeout=5 \
  *       -max_total_time=600 CORPUS tests/fuzz/corpus/study
  */

@@ -23,6 +23,7 @@ while kill -0 ${pids%% *} 2>/dev/null; do cp mail/*.letter . 2>/dev/null; sleep 
 # shellcheck disable=SC2086
 check "by a folder all end well" ended $pids
 check "with the model of one job" equal "$(digest)" "$expected"
+check "a site is told that it is over, and where its journal is" grep -q "has finished; .*journal.jsonl" join-a.log
 check "letters passed" test -n "$(ls ./*.letter 2>/dev/null)"
 check "no letter has a column's name or a path in the clear" bash -c '! grep -qaE "glucose|weightkg|own-|\.csv" ./*.letter'
 check "none is left behind" equal "$(ls -A mail)" ""
