@@ -144,14 +144,16 @@ static gr_status place_foreign(struct gr_comm *comm) {
     int32_t *numbers = NULL;
     GR_TRY(gr_allocate_zero((size_t)comm->slots, NUMBERS * sizeof *numbers, "members", &numbers));
     for (int slot = comm->first; slot < comm->first + comm->locals; slot++) {
-        numbers[NUMBERS * slot] = comm->peers[slot].host - comm->first;
-        numbers[NUMBERS * slot + 1] = comm->peers[slot].node - comm->first;
+        int32_t *own = numbers + NUMBERS * (size_t)slot;
+        own[0] = comm->peers[slot].host - comm->first;
+        own[1] = comm->peers[slot].node - comm->first;
     }
     GR_TRY(gr_link_share(comm->link, comm->world, &comm->options, numbers, NUMBERS));
     for (int slot = 0; slot < comm->slots; slot++) {
         const uint32_t party = gr_link_party(comm->link, slot);
         const struct gr_link_job *job = gr_link_job(comm->link, party);
-        const int32_t host = numbers[NUMBERS * slot], node = numbers[NUMBERS * slot + 1];
+        const int32_t *theirs = numbers + NUMBERS * (size_t)slot;
+        const int32_t host = theirs[0], node = theirs[1];
         struct gr_peer *peer = &comm->peers[slot];
         if (!gr_link_is_foreign(comm->link, slot)) continue;
         if (host < 0 || node < host || node >= job->ranks || job->first + node > slot) {
