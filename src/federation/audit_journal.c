@@ -3,6 +3,7 @@
  * A site's journal: by itself a chain that its site has signed; against the run, whose seals it has
  * countersigned, so that it knows which ones there were; and against the table of releases.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +104,7 @@ static void compare_with_run(struct audited_journal *r, const struct gr_chain_li
                              const struct gr_run_seal *seal) {
     const struct gr_audit_state *audit = r->audit;
     const struct gr_run_seal *last = gr_audit_last(audit);
+    assert(audit->seals || audit->n_seals == 0);
     for (size_t i = 0; i < audit->n_seals; i++) {
         if (audit->seals[i].n != seal->n) continue;
         if (strcmp(audit->seals[i].hash, seal->hash) != 0)

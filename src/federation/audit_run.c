@@ -4,6 +4,7 @@
  * before it the heads of the events are left, of which there is one chain, and checkpoints that are
  * still there.
  */
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -60,6 +61,7 @@ static gr_status make_room(struct gr_audit_state *audit) {
     GR_TRY(gr_allocate(room, sizeof *seals, "seals", &seals));
     GR_TRY(gr_allocate(room, sizeof *lines, "seals", &lines));
     if (audit->n_seals > 0) {
+        assert(audit->seals && audit->seal_line);
         memcpy(seals, audit->seals, audit->n_seals * sizeof *seals);
         memcpy(lines, audit->seal_line, audit->n_seals * sizeof *lines);
     }
@@ -160,6 +162,7 @@ static gr_status visit_seal(void *context, const struct gr_chain_line *line) {
         gr_audit_amiss(audit, "seals.jsonl", line->number, "of round %u, behind one of round %u",
                        seal.round, last->round);
     GR_TRY(make_room(audit));
+    assert(audit->seals && audit->seal_line);
     audit->seals[audit->n_seals] = seal;
     audit->seal_line[audit->n_seals++] = line->number;
     status = note_files(audit, line);

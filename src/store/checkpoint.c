@@ -8,6 +8,7 @@
  * older checkpoint be taken instead; a checkpoint that is whole but not this run's ends the start,
  * for to go on from an older one would hide the mistake.
  */
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -361,6 +362,7 @@ static gr_status share_small(struct gr_comm *comm, const struct gr_container *c,
         .round = c->round, .best_round = c->best_round, .best_value = c->best_value};
     snprintf(small.run_id, sizeof small.run_id, "%s", c->run_id ? c->run_id : "");
     if (gr_comm_rank(comm) == 0) {
+        assert(c->silo_rounds); /* of an open file */
         memcpy(state->silo_rounds, c->silo_rounds, c->n_silos * sizeof *c->silo_rounds);
         if (c->n_class_counts > 0)
             memcpy(state->class_counts, c->class_counts,

@@ -304,6 +304,7 @@ static gr_status share_digests(struct gr_container_writer *w) {
     if (!w->comm) return GR_OK;
     gr_status status = gr_comm_gather(w->comm, w->digest + w->begin,
                                       (w->end - w->begin) * GR_DIGEST_BYTES, bytes, &all);
+    assert(w->digest); /* prepare */
     if (status == GR_OK) memcpy(w->digest, all.bytes, bytes);
     gr_gathered_release(&all);
     return status;
