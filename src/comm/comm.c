@@ -282,10 +282,14 @@ gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
     *out = NULL;
     GR_TRY(gr_handshake(parent, options));
     GR_TRY(gr_hello_compose(options, hello));
-    if (options->study) GR_TRY(gr_link_create(parent, options, hello, gr_hello_of_site, &link));
-    /* Ranks that reach rank 0 need not reach each other; nobody can tell which do not. */
     const double limit = gr_comm_start_s(options);
     GR_TRY_MPI(MPI_Comm_rank(parent, &rank));
+    /* A gateway's waits have deadlines, of twice the start at most; the others wait for it by MPI.
+     */
+    if (options->study && rank > 0)
+        gr_guard_start((unsigned)(3 * limit), "the first rank of this job does not answer");
+    if (options->study) GR_TRY(gr_link_create(parent, options, hello, gr_hello_of_site, &link));
+    /* Ranks that reach rank 0 need not reach each other; nobody can tell which do not. */
     if (rank == 0 && options->say) gr_guard_tell((unsigned)fmax(1, gr_tell_every_s(limit)));
     gr_guard_start((unsigned)limit, "not all ranks reach each other");
     GR_TRY_MPI(MPI_Comm_dup(parent, &world));

@@ -139,8 +139,7 @@ static gr_status check_completion(int code, const char *call, bool *stuck) {
     return status;
 }
 
-/* Sleeps in place of gr_wait_sleep, which needs the window that does not exist yet. */
-static void doze(double seconds) {
+void gr_doze(double seconds) {
     const struct timespec moment = {(time_t)seconds,
                                     (long)(1e9 * (seconds - (double)(time_t)seconds))};
     nanosleep(&moment, NULL);
@@ -172,7 +171,7 @@ static gr_status hear_all(struct roll *roll, const struct gr_comm_options *optio
         if (roll->heard == roll->size - 1) return GR_OK;
         waited = gr_clock_seconds() - began;
         if (waited < told + every && waited < limit) {
-            doze(waited < 0.05 ? 50e-6 : 1e-3);
+            gr_doze(waited < 0.05 ? 50e-6 : 1e-3);
             continue;
         }
         struct gr_names names = {0};
@@ -220,7 +219,7 @@ static gr_status answer_all(struct roll *roll, const struct gr_comm_options *opt
         GR_TRY_MPI(MPI_Isend(roll->answer, BLOCK, MPI_CHAR, i, TAG_ANSWER, roll->world,
                              &roll->request[i]));
     }
-    for (int n = 0; gr_clock_seconds() < until; doze(50e-6)) {
+    for (int n = 0; gr_clock_seconds() < until; gr_doze(50e-6)) {
         const int code =
             MPI_Testsome(roll->size, roll->request, &n, roll->done, MPI_STATUSES_IGNORE);
         GR_TRY(check_completion(code, "MPI_Testsome", stuck));
@@ -285,7 +284,7 @@ static gr_status follow(struct roll *roll, const struct gr_comm_options *options
         *stuck = waited > limit;
         if (*stuck && rank == 1) gr_say(options, "rank 0 has not answered for %.0f s", limit);
         if (*stuck) return gr_fail(GR_STOPPED, "rank 0 has not answered for %.0f s", limit);
-        doze(waited < 0.05 ? 50e-6 : 1e-3);
+        gr_doze(waited < 0.05 ? 50e-6 : 1e-3);
     }
     roll->answer[BLOCK - 1] = '\0';
     if (sscanf(roll->answer, "%d %n", &code, &behind) != 1)

@@ -25,6 +25,9 @@ void gr_host_name(char out[GR_HOST_BYTES]);
 /* Tells whoever started, in words; printf-like. Nothing where nobody listens. */
 void gr_say(const struct gr_comm_options *options, const char *format, ...) GR_PRINTF(2, 3);
 
+/* Sleeps, in place of gr_wait_sleep, where there is no window yet. */
+void gr_doze(double seconds);
+
 /* Seconds from one message to the next, of a wait that may take `limit_s`. */
 double gr_tell_every_s(double limit_s);
 /* Seconds that the others wait longer than rank 0, which is to name who is missing. */

@@ -14,16 +14,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "comm/handshake.h"
 #include "comm/wait.h"
-
-static void doze(double seconds) {
-    const struct timespec moment = {(time_t)seconds,
-                                    (long)(1e9 * (seconds - (double)(time_t)seconds))};
-    nanosleep(&moment, NULL);
-}
 
 /* Pauses of a wait that may last for days: short at first, and never long for a person. */
 static double pause_after(double waited_s) {
@@ -44,7 +37,7 @@ static gr_status share_bytes(MPI_Comm local, void *bytes, size_t n) {
     for (;;) {
         GR_TRY_MPI(MPI_Test(&request, &done, MPI_STATUS_IGNORE));
         if (done) break;
-        doze(pause_after(gr_clock_seconds() - began));
+        gr_doze(pause_after(gr_clock_seconds() - began));
     }
 out:
     return status;
@@ -282,7 +275,8 @@ void gr_jobs_decline(struct gr_gateway *gateway) {
         gr_free(message.bytes);
         gr_gateway_wait(gateway, look_s);
     }
-    if (gr_gateway_send(gateway, 0, GR_NOTE_POLICY, NULL, 0, NULL, 0, NULL) == GR_OK) doze(leave_s);
+    if (gr_gateway_send(gateway, 0, GR_NOTE_POLICY, NULL, 0, NULL, 0, NULL) == GR_OK)
+        gr_doze(leave_s);
 }
 
 /* ---- numbers of all ----------------------------------------------------------------------------

@@ -53,7 +53,6 @@ struct gr_link {
         *awaited; /* in the order in which they were; owned by their callers' requests */
     struct unawaited *arrivals; /* in the order in which they came; owned */
     size_t held;                /* bytes of these */
-    bool awaited_party;         /* gr_link_awaited */
 };
 
 /* ---- slots ------------------------------------------------------------------------------------
@@ -76,7 +75,10 @@ const struct gr_link_job *gr_link_job(const struct gr_link *link, uint32_t party
 }
 
 bool gr_link_awaited(const struct gr_link *link) {
-    return link->awaited_party;
+    bool any = false;
+    for (uint32_t party = 1; link->gateway && party < link->study->n_parties; party++)
+        any = any || link->gateway->hello[party].ranks > 0;
+    return any;
 }
 
 const char *gr_link_name(const struct gr_link *link, uint32_t party) {
@@ -398,7 +400,6 @@ static gr_status take_letter(struct gr_comm *comm, const struct gr_post_message 
         return open_parcel(comm, message->party, bytes, n);
     case GR_NOTE_HELLO:
         if (!gr_gateway_take_hello(link->gateway, message)) return GR_OK;
-        link->awaited_party = true;
         note_left(comm, message->party);
         return GR_OK;
     case GR_NOTE_OVER:
