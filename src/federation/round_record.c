@@ -394,20 +394,21 @@ static double state_bytes(const struct gr_state *state) {
  * Collective. Silos' own states first, then the checkpoint that goes with them: a checkpoint must
  * never be on disk whose states are not. States are files of many ranks, outside of the protection
  * that gr_checkpoint_write has by its attempt number; so the claim of a later epoch is looked for
- * first.
+ * first. A site of a study writes into a folder of its own, which has no claims: its lock keeps a
+ * second process out.
  */
 static gr_status write_states(struct gr_run_state *run, const struct gr_state *state) {
     gr_status status = GR_OK;
     const uint32_t epoch = gr_comm_epoch(run->comm), keep = run->config->checkpoint.keep;
     struct gr_kept *kept = run->federation->kept;
     if (gr_kept_vectors(kept) > 0) {
-        if (gr_run_superseded(run->path, run->start, epoch))
+        if (gr_run_is_shared(run) && gr_run_superseded(run->path, run->start, epoch))
             return gr_fail(GR_LOST, "%s: others have gone on without this rank", run->path);
         GR_TRY(gr_comm_agree(run->comm, gr_kept_write(kept, run->silos, run->id, run->origin)));
     }
     GR_TRY(gr_checkpoint_write(run->comm, run->checkpoints, state, keep, epoch, &run->io));
     gr_kept_settle(kept, run->silos, keep);
-    if (gr_kept_vectors(kept) > 0 && gr_run_is_root(run)) gr_silo_states_tidy(run->silos);
+    if (gr_kept_vectors(kept) > 0 && gr_run_is_tidier(run)) gr_silo_states_tidy(run->silos);
 out:
     if (status == GR_ERROR_WRITE) gr_kept_take_back(kept, run->silos);
     return status;

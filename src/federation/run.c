@@ -543,7 +543,7 @@ static gr_status enter_directory(struct gr_run_state *run) {
     find_origin(run);
     if (run->options->resume) {
         GR_TRY(read_checkpoint(run));
-        if (gr_run_is_root(run)) gr_silo_states_tidy(run->silos);
+        if (gr_run_is_tidier(run)) gr_silo_states_tidy(run->silos);
         GR_TRY(gr_comm_agree(
             comm, gr_kept_read(run->federation->kept, run->silos, run->id, run->origin)));
     }

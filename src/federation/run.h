@@ -91,6 +91,19 @@ gr_status gr_run_name_folders(struct gr_run_state *run) GR_CHECKED;
 static inline bool gr_run_is_root(const struct gr_run_state *run) {
     return gr_comm_rank(run->comm) == 0;
 }
+/* Whether this rank's folder is the run directory that rank 0 writes, and not a site's own. */
+static inline bool gr_run_is_shared(const struct gr_run_state *run) {
+    int mine;
+    (void)gr_comm_writers(run->comm, &mine);
+    return mine >= 0;
+}
+/* Of the ranks that have this one's folder, the one that tidies it. */
+static inline bool gr_run_is_tidier(const struct gr_run_state *run) {
+    const int slot = gr_comm_slot(run->comm);
+    int n;
+    if (gr_run_is_shared(run)) return gr_run_is_root(run);
+    return gr_comm_party_slots(run->comm, gr_comm_party(run->comm, slot), &n) == slot;
+}
 
 /* The files that tell what runs, before it runs. */
 gr_status gr_records_start(struct gr_run_state *run) GR_CHECKED;

@@ -16,7 +16,7 @@ make_parties() {
     for party in coordinator a b c; do "$GRANARY" keygen $party-keys >/dev/null 2>&1; done
 }
 columns='columns: [{name: glucose, type: number}, {name: weightkg, type: number}, {name: sick, type: label, categories: ["no", "yes"]}]'
-# settings ROUNDS
+# settings ROUNDS: and MORE, sections of a config
 settings() {
     cat <<YAML
 run: {rounds: $1}
@@ -26,6 +26,7 @@ train: {learning_rate: 0.05, batch_size: 16}
 evaluate: {every: 20}
 checkpoint: {every: 10}
 policy: {minimum_silos: ${MINIMUM:-4}}
+${MORE:-}
 YAML
 }
 # write_study ROUNDS

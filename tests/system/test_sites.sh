@@ -140,6 +140,31 @@ check "it takes part again until the end" ended $pids $hung
 check "the audit finds all as it was vouched for" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
 write_study 150
 
+# ---- what silos keep -------------------------------------------------------------------------------------
+# Control variates and residuals of rounding are kept by their silo, in its site's folder.
+export MORE='strategy: {name: scaffold}
+aggregation: {encoding: ring16}'
+write_study 150
+one_job 150 >/dev/null
+for site in a b c; do write_site $site '{folder: mail}'; done
+check "a study whose silos keep something is approved" approve_all
+fresh
+coordinate kept --mailbox mail; pids=$!
+for site in a c; do join $site; pids="$pids $!"; done
+join b; lost=$!
+check "rounds pass" round_reached 30
+kill -9 $lost; wait $lost 2>/dev/null
+join b
+# shellcheck disable=SC2086
+check "a site that is killed goes on with what its silos have kept" ended $pids $!
+check "which lies in its own folder" test -n "$(ls own-b/trial/silos/silo-002-*.h5 2>/dev/null)"
+check "and nowhere else" equal "$(find run own-a -name 'silo-002*')" ""
+rm -rf replay
+"$GRANARY" train plain.yaml --run replay --quiet --set round.replay=run/events.jsonl >/dev/null 2>&1
+check "the model is that of a replay in one job" equal "$(digest)" "$("$GRANARY" inspect --digest replay/model.h5)"
+MORE=
+write_study 150
+
 # ---- refusals -----------------------------------------------------------------------------------------
 fresh
 write_site a '{folder: mail}' '{minimum_rows: 5000}'
