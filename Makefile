@@ -26,7 +26,7 @@ ROOMS   ?= base post metric strategy config comm observe store data model train 
 # Not asked before `make deps` could bring pkg-config and the libraries.
 ifneq ($(if $(MAKECMDGOALS),$(filter-out deps demo help clean,$(MAKECMDGOALS)),all),)
 HDF5_PC := $(firstword $(foreach p,hdf5-openmpi hdf5-mpi hdf5,$(if $(shell $(PKG_CONFIG) --exists $(p) && echo y),$(p))))
-PACKAGES := $(HDF5_PC) libcyaml yaml-0.1 jansson libsodium zlib openblas libcurl libmicrohttpd gnutls
+PACKAGES := $(HDF5_PC) libcyaml yaml-0.1 jansson libsodium zlib openblas libcurl libmicrohttpd gnutls libcrypto
 DEP_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) gsl)
 # GSL's own CBLAS is 14 to 36 times slower than OpenBLAS: leave it out.
 DEP_LIBS := $(filter-out -lgslcblas,$(shell $(PKG_CONFIG) --libs $(PACKAGES) gsl)) -ldnnl -lgomp -lm

@@ -25,7 +25,7 @@ done
 
 packages="gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libgsl-dev libdnnl-dev
           libopenblas-serial-dev libsodium-dev libcyaml-dev libyaml-dev libjansson-dev zlib1g-dev
-          libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev check procps dataset-fashion-mnist"
+          libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libssl-dev check procps dataset-fashion-mnist"
 [ -z "$peers" ] || packages="$packages python3-torch python3-mpi4py python3-numpy python3-pandas python3-sklearn"
 [ -z "$slurm" ] || packages="$packages slurm-wlm munge"
 [ -z "$hosts" ] || packages="$packages iproute2 util-linux libfuse3-dev"
@@ -36,11 +36,11 @@ packages="gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev lib
 if ! command -v apt-get >/dev/null; then
     cat <<'TEXT'
 No apt here. With Spack:
-  spack install openmpi@4.1: hdf5+mpi gsl onednn openblas libsodium jansson zlib curl libmicrohttpd+https gnutls check
-  spack load openmpi hdf5 gsl onednn openblas libsodium jansson zlib curl libmicrohttpd gnutls check
+  spack install openmpi@4.1: hdf5+mpi gsl onednn openblas libsodium jansson zlib curl libmicrohttpd+https gnutls openssl check
+  spack load openmpi hdf5 gsl onednn openblas libsodium jansson zlib curl libmicrohttpd gnutls openssl check
 libcyaml and libyaml: spack install libyaml; libcyaml is built from its release with `make install`.
 With environment modules, names like these:
-  module load gcc openmpi hdf5/parallel gsl onednn openblas libsodium jansson zlib curl libmicrohttpd gnutls
+  module load gcc openmpi hdf5/parallel gsl onednn openblas libsodium jansson zlib curl libmicrohttpd gnutls openssl
 Fashion-MNIST: the four idx gz files, in any folder; see data.train in configs/fashion-mnist.yaml.
 TEXT
     exit 0

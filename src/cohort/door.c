@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/lanes.h"
+
 struct gr_door {
     struct gr_comm *comm;           /* borrowed */
     const struct gr_config *config; /* borrowed */
@@ -333,7 +335,7 @@ static void add_to_digest(const struct gr_door *door, struct gr_digest *digest,
                           const struct gr_contribution *contribution, size_t n) {
     const size_t vectors = vectors_of(door);
     for (size_t v = 0; v < vectors; v++)
-        gr_digest_add(digest, contribution->vector[v], n / vectors * sizeof(float));
+        gr_digest_add_chunks(digest, contribution->vector[v], n / vectors * sizeof(float));
 }
 
 /* Once its vectors are in the sum nobody has them any more. */

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "post/cipher.h"
+
 enum {
     AT_VERSION = 8,
     AT_FROM = 12,
@@ -31,12 +33,10 @@ enum {
 static const char magic[] = "GrLetter";
 
 _Static_assert(AT_SIGNATURE + GR_SIGNATURE_BYTES == GR_LETTER_HEAD_BYTES, "the head is full");
-_Static_assert(SALT_BYTES + 8 == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "a nonce");
+_Static_assert(SALT_BYTES + 8 == GR_CIPHER_NONCE_BYTES, "a nonce");
+_Static_assert(AT_TAG + GR_LETTER_OPENING_BYTES <= GR_CIPHER_KNOWN_MAX, "all has its room");
 _Static_assert(AT_TAG + GR_LETTER_TAG_BYTES == AT_CHECKSUM, "a tag has its room");
-_Static_assert(AT_CHECKSUM + crypto_onetimeauth_BYTES == AT_SIGNATURE, "so has a checksum");
-_Static_assert(GR_DIGEST_BYTES == crypto_onetimeauth_KEYBYTES, "a digest is a checksum's key");
-_Static_assert(GR_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "a key");
-_Static_assert(GR_LETTER_TAG_BYTES == crypto_aead_xchacha20poly1305_ietf_ABYTES, "a tag");
+_Static_assert(AT_CHECKSUM + GR_CIPHER_TAG_BYTES == AT_SIGNATURE, "so has a checksum");
 
 static _Thread_local enum gr_refusal last_refusal;
 
@@ -92,26 +92,23 @@ static void mark_of(const unsigned char study[GR_DIGEST_BYTES], unsigned char ou
     memcpy(out, digest, MARK_BYTES);
 }
 
-static void nonce_of(const unsigned char *head,
-                     unsigned char out[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES]) {
-    memcpy(out, head + AT_SALT, SALT_BYTES);
-    memcpy(out + SALT_BYTES, head + AT_COUNTER, 8);
-}
-
-/* Associated data of the sealing; returns how many bytes. */
-static size_t associate(const unsigned char *head, size_t opening,
-                        unsigned char out[AT_TAG + GR_LETTER_OPENING_BYTES]) {
-    memcpy(out, head, AT_TAG);
-    memcpy(out + AT_TAG, head + GR_LETTER_HEAD_BYTES, opening);
-    return AT_TAG + opening;
+/* How the message behind `opening` bytes of the body is sealed: all that the head says is bound. */
+static struct gr_cipher cipher_of(const unsigned char *head, size_t opening,
+                                  const unsigned char *key) {
+    struct gr_cipher cipher = {.key = key, .n_known = AT_TAG + opening};
+    memcpy(cipher.nonce, head + AT_SALT, SALT_BYTES);
+    memcpy(cipher.nonce + SALT_BYTES, head + AT_COUNTER, 8);
+    memcpy(cipher.known, head, AT_TAG);
+    memcpy(cipher.known + AT_TAG, head + GR_LETTER_HEAD_BYTES, opening);
+    return cipher;
 }
 
 /* The key depends on the head: no body has the checksum of another letter. */
 static void checksum_of(const unsigned char *letter, size_t body,
-                        unsigned char out[crypto_onetimeauth_BYTES]) {
+                        unsigned char out[GR_CIPHER_TAG_BYTES]) {
     unsigned char key[GR_DIGEST_BYTES];
     gr_digest_of(letter, AT_CHECKSUM, key);
-    crypto_onetimeauth(out, letter + GR_LETTER_HEAD_BYTES, body, key);
+    gr_cipher_checksum(key, letter + GR_LETTER_HEAD_BYTES, body, out);
 }
 
 /* The bytes that are signed: the study's digest and the head up to the signature. */
@@ -141,17 +138,14 @@ void gr_letter_seal(struct gr_letter *letter, struct gr_letter_head head, size_t
                     const unsigned char *key, const struct gr_keys *keys,
                     const unsigned char study[GR_DIGEST_BYTES]) {
     unsigned char *at = letter->bytes, *message = gr_letter_body(letter) + opening;
-    unsigned char nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES];
-    unsigned char known[AT_TAG + GR_LETTER_OPENING_BYTES];
     unsigned char signed_bytes[GR_DIGEST_BYTES + AT_SIGNATURE];
     head.body = letter->n - GR_LETTER_HEAD_BYTES;
     letter->label = head.label;
     write_head(at, &head, study);
-    nonce_of(at, nonce);
-    if (key)
-        crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
-            message, at + AT_TAG, NULL, message, head.body - opening, known,
-            associate(at, opening, known), NULL, nonce, key);
+    if (key) {
+        const struct gr_cipher cipher = cipher_of(at, opening, key);
+        gr_cipher_seal(&cipher, message, head.body - opening, at + AT_TAG);
+    }
     checksum_of(at, head.body, at + AT_CHECKSUM);
     signed_of(at, study, signed_bytes);
     gr_keys_sign(keys, "letter", signed_bytes, sizeof signed_bytes, at + AT_SIGNATURE);
@@ -271,34 +265,59 @@ out:
 }
 
 bool gr_letter_is_whole(const struct gr_letter *letter) {
-    unsigned char checksum[crypto_onetimeauth_BYTES];
+    unsigned char checksum[GR_CIPHER_TAG_BYTES];
     const struct gr_letter_head head = gr_letter_read_head(letter->bytes);
     if (letter->n != GR_LETTER_HEAD_BYTES + head.body) return false;
     checksum_of(letter->bytes, head.body, checksum);
     return memcmp(checksum, letter->bytes + AT_CHECKSUM, sizeof checksum) == 0;
 }
 
+/* Opens it where it lies; on an error it stays as it was. */
+static gr_status open_here(struct gr_letter *letter, size_t opening,
+                           const unsigned char key[GR_KEY_BYTES]) {
+    const struct gr_cipher cipher = cipher_of(letter->bytes, opening, key);
+    if (!gr_cipher_open(&cipher, gr_letter_body(letter) + opening,
+                        letter->n - GR_LETTER_HEAD_BYTES - opening, letter->bytes + AT_TAG))
+        return gr_fail(GR_ERROR_DATA, "a letter is not sealed with the key of its session");
+    return GR_OK;
+}
+
+static gr_status check_length(const struct gr_letter *letter, size_t opening) {
+    if (letter->n < GR_LETTER_HEAD_BYTES + opening)
+        return gr_fail(GR_ERROR_DATA, "a letter is too short for its kind");
+    return GR_OK;
+}
+
 gr_status gr_letter_open(const struct gr_letter *letter, size_t opening,
                          const unsigned char key[GR_KEY_BYTES], unsigned char **out, size_t *n) {
     gr_status status = GR_OK;
-    unsigned char nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES], *message = NULL;
-    unsigned char known[AT_TAG + GR_LETTER_OPENING_BYTES];
+    struct gr_letter *copy = NULL;
     *out = NULL;
     *n = 0;
-    if (letter->n < GR_LETTER_HEAD_BYTES + opening)
-        return gr_fail(GR_ERROR_DATA, "a letter is too short for its kind");
-    const size_t bytes = letter->n - GR_LETTER_HEAD_BYTES - opening;
-    nonce_of(letter->bytes, nonce);
-    GR_TRY(gr_allocate(bytes, 1, "a message", &message));
-    const int bad = crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
-        message, NULL, letter->bytes + GR_LETTER_HEAD_BYTES + opening, bytes,
-        letter->bytes + AT_TAG, known, associate(letter->bytes, opening, known), nonce, key);
-    if (bad) {
-        gr_free(message);
-        return gr_fail(GR_ERROR_DATA, "a letter is not sealed with the key of its session");
-    }
+    GR_TRY(check_length(letter, opening));
+    GR_TRY(gr_allocate(1, sizeof *copy + letter->n, "a message", &copy));
+    memcpy(copy, letter, sizeof *copy + letter->n);
+    GR_TRY(gr_letter_open_up(&copy, opening, key, out, n));
+out:
+    gr_free(copy);
+    return status;
+}
+
+/* Moving the message to the beginning of its memory takes a tenth of the time that opening does,
+ * and memory that has not been used before several times as long. */
+gr_status gr_letter_open_up(struct gr_letter **letter, size_t opening,
+                            const unsigned char key[GR_KEY_BYTES], unsigned char **out, size_t *n) {
+    gr_status status = GR_OK;
+    *out = NULL;
+    *n = 0;
+    GR_TRY(check_length(*letter, opening));
+    GR_TRY(open_here(*letter, opening, key));
+    const size_t bytes = (*letter)->n - GR_LETTER_HEAD_BYTES - opening;
+    const unsigned char *message = gr_letter_body(*letter) + opening;
+    *out = (unsigned char *)*letter;
+    *letter = NULL;
+    memmove(*out, message, bytes);
     *n = bytes;
-    *out = message;
 out:
     return status;
 }

@@ -100,5 +100,10 @@ bool gr_letter_is_whole(const struct gr_letter *letter);
 gr_status gr_letter_open(const struct gr_letter *letter, size_t opening,
                          const unsigned char key[GR_KEY_BYTES], unsigned char **out,
                          size_t *n) GR_CHECKED;
+/* The same, in the letter's own memory, which becomes the message's, and *letter NULL; on an error
+ * the letter stays as it was. */
+gr_status gr_letter_open_up(struct gr_letter **letter, size_t opening,
+                            const unsigned char key[GR_KEY_BYTES], unsigned char **out,
+                            size_t *n) GR_CHECKED;
 
 #endif

@@ -47,25 +47,26 @@ static void confirm(struct gr_post *post, uint32_t party, uint64_t counter) {
     if (post->options.notify) post->options.notify(post->options.context);
 }
 
-/* Opens the letter whose turn it is. A letter that does not open is dropped: the right one may
- * come yet. carrier: by which it came this moment, or NULL. */
+/* Opens the letter whose turn it is, after which *letter is NULL. A letter that does not open is
+ * dropped: the right one may come yet. carrier: by which it came this moment, or NULL. */
 static gr_status take_in_order(struct gr_post *post, struct gr_carrier *carrier,
-                               const struct gr_letter *letter, const struct gr_letter_head *head,
+                               struct gr_letter **letter, const struct gr_letter_head *head,
                                struct gr_post_message *out) {
     const uint32_t party = head->label.from;
     struct gr_post_peer *peer = &post->peers[party];
     struct gr_post_session *now = &peer->now;
+    const size_t bytes = (*letter)->n;
     unsigned char *message;
     size_t n;
-    if (gr_letter_open(letter, 0, peer->secrets->in, &message, &n) != GR_OK) {
-        gr_post_refuse_closed(post, letter, party);
+    if (gr_letter_open_up(letter, 0, peer->secrets->in, &message, &n) != GR_OK) {
+        gr_post_refuse_closed(post, *letter, party);
         return GR_OK;
     }
     if (carrier) peer->carrier = carrier;
     if (now->taken == now->receipted) now->owed_s = gr_clock_seconds();
     now->taken++;
     now->waits_s = now->n_early > 0 ? gr_clock_seconds() : 0;
-    now->owed_bytes += letter->n;
+    now->owed_bytes += bytes;
     peer->heard_s = gr_clock_seconds();
     confirm(post, party, head->acknowledged);
     if (head->kind != GR_LETTER_MESSAGE) {
@@ -145,7 +146,7 @@ gr_status gr_post_take_letter(struct gr_post *post, struct gr_carrier *carrier,
     else if (head->label.counter <= now->taken)
         gr_post_refuse(post, GR_FAULT_REPEATED, party);
     else if (head->label.counter == now->taken + 1)
-        status = take_in_order(post, carrier, letter, head, out);
+        status = take_in_order(post, carrier, &letter, head, out);
     else {
         letter->label = head->label;
         keep(post, party, letter);
@@ -169,7 +170,7 @@ gr_status gr_post_take_early(struct gr_post *post, struct gr_post_message *out) 
             now->n_early--;
             const struct gr_letter_head head = gr_letter_read_head(letter->bytes);
             const uint64_t before = now->taken;
-            status = take_in_order(post, NULL, letter, &head, out);
+            status = take_in_order(post, NULL, &letter, &head, out);
             gr_free(letter);
             if (now->taken == before) break;
         }

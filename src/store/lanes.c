@@ -162,3 +162,22 @@ void gr_digest_lanes(const void *const in[GR_LANES], size_t n,
     for (int lane = 0; lane < GR_LANES; lane++)
         gr_digest_of(in[lane], n, out[lane]);
 }
+
+void gr_digest_add_chunks(struct gr_digest *digest, const void *bytes, size_t n) {
+    unsigned char found[GR_LANES][GR_DIGEST_BYTES];
+    const char *at = bytes;
+    for (; n >= GR_LANES * (size_t)GR_CHUNK_BYTES; n -= GR_LANES * (size_t)GR_CHUNK_BYTES) {
+        const void *in[GR_LANES];
+        for (int lane = 0; lane < GR_LANES; lane++, at += GR_CHUNK_BYTES)
+            in[lane] = at;
+        gr_digest_lanes(in, GR_CHUNK_BYTES, found);
+        gr_digest_add(digest, found, sizeof found);
+    }
+    while (n > 0) {
+        const size_t chunk = n < GR_CHUNK_BYTES ? n : GR_CHUNK_BYTES;
+        gr_digest_of(at, chunk, found[0]);
+        gr_digest_add(digest, found[0], GR_DIGEST_BYTES);
+        at += chunk;
+        n -= chunk;
+    }
+}

@@ -16,4 +16,9 @@ enum { GR_LANES = 4 };
 void gr_digest_lanes(const void *const in[GR_LANES], size_t n,
                      unsigned char out[GR_LANES][GR_DIGEST_BYTES]);
 
+enum { GR_CHUNK_BYTES = 64 << 10 };
+/* Adds to a digest those of the chunks of n bytes, GR_CHUNK_BYTES each but for the last, one behind
+ * the other: for vectors that are too long for one digest in one lane. Of 0 bytes there is none. */
+void gr_digest_add_chunks(struct gr_digest *digest, const void *bytes, size_t n);
+
 #endif

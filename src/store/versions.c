@@ -13,6 +13,7 @@
 #include <hdf5.h>
 #include <microhttpd.h>
 #include <oneapi/dnnl/dnnl.h>
+#include <openssl/crypto.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,6 +123,7 @@ static void add_https(struct list *list) {
     add(list, "libcurl", text);
     add(list, "libmicrohttpd", MHD_get_version());
     add(list, "GnuTLS", gnutls_check_version(NULL));
+    add(list, "OpenSSL", OpenSSL_version(OPENSSL_VERSION_STRING));
 }
 
 /* The order is that of the text and the manifest; at most GR_VERSIONS_MAX. */

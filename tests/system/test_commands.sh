@@ -21,7 +21,7 @@ check "nearest command" says "did you mean 'train'"
 check "version" exits 0 "$GRANARY" version
 check "version is a number" grep -qE '^granary [0-9]+\.[0-9]+\.[0-9]+$' "$OUT"
 check "verbose version" exits 0 "$GRANARY" version --verbose
-for library in MPI HDF5 GSL oneDNN OpenBLAS libsodium libcurl libmicrohttpd GnuTLS thread fault; do
+for library in MPI HDF5 GSL oneDNN OpenBLAS libsodium libcurl libmicrohttpd GnuTLS OpenSSL thread fault; do
     check "verbose version tells $library" grep -qi "$library" "$OUT"
 done
 check "option without its value" exits 64 "$GRANARY" validate x.yaml --set

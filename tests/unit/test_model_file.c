@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <sodium.h>
 
 #include "scratch.h"
 #include "store/lanes.h"
@@ -243,6 +244,28 @@ START_TEST(lanes_agree) {
 }
 END_TEST
 
+/* The definition in granary help evidence, by libsodium. */
+START_TEST(chunks_are_digests_of_digests) {
+    static unsigned char bytes[6 * GR_CHUNK_BYTES];
+    static const size_t sizes[] = {0, 1, 65536, 65537, 4 * 65536, 5 * 65536 + 7};
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(i * 31 + i / 7);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        unsigned char digests[6][32], expected[32], found[GR_DIGEST_BYTES];
+        struct gr_digest digest;
+        size_t n = 0;
+        for (size_t at = 0; at < sizes[s]; at += 65536, n++)
+            crypto_generichash(digests[n], 32, bytes + at,
+                               sizes[s] - at < 65536 ? sizes[s] - at : 65536, NULL, 0);
+        crypto_generichash(expected, 32, digests[0], 32 * n, NULL, 0);
+        gr_digest_start(&digest);
+        gr_digest_add_chunks(&digest, bytes, sizes[s]);
+        gr_digest_finish(&digest, found);
+        ck_assert_mem_eq(found, expected, 32);
+    }
+}
+END_TEST
+
 /* Pieces follow each other without gap or overlap, are boxes, and are at most 4 MiB. */
 static void check_cut(size_t n_dims, const size_t *shape, size_t expected) {
     struct gr_layout layout = {0};
@@ -312,4 +335,4 @@ END_TEST
 
 RUN_TESTS("model_file", comes_back, long_architecture, same_state_same_bytes, two_writers,
           python_agrees, every_byte_counts, every_length_counts, not_a_model, cannot_write,
-          lanes_agree, cuts, deal)
+          lanes_agree, chunks_are_digests_of_digests, cuts, deal)
