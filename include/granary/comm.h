@@ -438,7 +438,7 @@ struct gr_contribution {
         const float *update; /* the first, or the only one; NULL: see gr_aggregate_add */
         const float *vector[GR_CONTRIBUTION_VECTORS_MAX]; /* as many as the aggregator adds up */
     };
-    uint32_t silo;     /* its number, by which the rows of a combination are ordered */
+    uint32_t silo;     /* of no two the same: rows of a combination are ordered by it */
     uint64_t examples; /* rows that it stands for; added up, and of no effect on the mean */
     double weight;     /* of the vectors in the mean: 0 to 2^60; taken as float32 */
     double steps;      /* of the silo's solver, 0 to 2^40; where they are added up */
@@ -465,7 +465,7 @@ gr_status gr_aggregator_create(struct gr_comm *comm, const struct gr_layout *lay
  * coordinates of all updates, and combines it; all get the combined slices (an all-to-all and an
  * all-gather). Beside its contributions and the result a rank holds a few mebibytes.
  *
- * combine: row[0 .. n_rows - 1] are n floats each, those of the lowest silo's number first; out
+ * combine: row[0 .. n_rows - 1] are n floats each, those of the lowest `silo` first; out
  * receives n floats, each of its own coordinate of the rows alone. work: n_rows * GR_COMBINE_WIDTH
  * floats of any content. Pure: the same rows give the same bits.
  */

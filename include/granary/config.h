@@ -91,6 +91,16 @@ bool gr_policy_holds(const struct gr_config *config);
 /* Not collective. The fewest silos whose sum may be known: policy.minimum_silos, or 1. */
 uint32_t gr_policy_silos(const struct gr_config *config);
 enum gr_listed { GR_LISTED_AWAY = 1, GR_LISTED_HERE = 2 };
+/*
+ * Not collective. The number of a silo's random streams: of a silo with a name the first 32 bits of
+ * the name's BLAKE2b-256, little-endian, so that they are the same whatever other silos there are,
+ * in whatever order; else its place in the list. Of no two silos of a config the same.
+ */
+uint32_t gr_silo_stream(const struct gr_config *config, uint32_t silo);
+/* Not collective. Whether the silos of a config have names: all have, or none. */
+bool gr_silos_named(const struct gr_config *config);
+/* Not collective. The silo of that name; data.silos: none has it. */
+uint32_t gr_silo_find(const struct gr_config *config, const char *name);
 /* Not collective. Flags the silos of round.availability as in a round they are there or not; who is
  * not listed is. listed: cleared first; of more elements than any silo of the list. */
 void gr_round_listed(const struct gr_round_config *round, uint32_t number, struct gr_flags *listed);

@@ -129,6 +129,7 @@ enum { GR_SILO_PARTS = 3 };
 
 struct gr_silo {
     uint32_t id;        /* 0 .. silos - 1 */
+    uint32_t stream;    /* gr_silo_stream: what its random numbers go by */
     char pseudonym[24]; /* "silo-017"; the only name that may leave the process */
     struct gr_rows train;
     struct gr_rows validation;  /* may be empty, as the next */

@@ -29,6 +29,8 @@ struct gr_draw {
     uint32_t n_silos;
     const struct gr_round_config *round;
     const int64_t *sizes; /* rows of each silo, n_silos; NULL but for sampling by size */
+    /* Whose silos have names, if they have; borrowed; NULL: they have none. */
+    const struct gr_config *named;
 };
 
 /* Whether a silo can be asked. */
@@ -60,6 +62,9 @@ void gr_sampler_free(struct gr_sampler *sampler);
  *   cyclic   the next `participants` in the order of ids, round after round
  *   list     as uniform, of the silos that round.availability has in this round; all of them when
  *            they are fewer
+ * Where silos have names, each draws for itself from (seed, its gr_silo_stream, round,
+ * GR_PURPOSE_SAMPLE), so that neither their order nor who else there is moves its place in the
+ * draw; and cyclic is in the order of names.
  * present: those that can be asked, in the place of others the next of the draw are taken; NULL:
  * all. selected: n_silos flags, cleared first. Errors: memory, GR_ERROR_INTERNAL.
  */

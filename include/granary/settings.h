@@ -685,8 +685,11 @@ struct gr_fault_config {
 
 /* ---- silos ---------------------------------------------------------------------------------- */
 
-/* The places of a silo's own, beside its table. */
+/* A silo's name, and the places of its own, beside its table. */
 #define GR_SILO_KEYS(X, in)                                                                        \
+    /* Of tables of silos' own, all or none: random numbers go by it (gr_silo_stream), and not by  \
+     * the silo's place in the list. */                                                            \
+    X##_TEXT(in, name, NULL, DECIDES)                                                              \
     /* A folder of the silo's own. Its rank writes there in full, into silo-003.log, all that is   \
      * told of the silo to others by a reason out of a fixed list; "": nothing is written. */           \
     X##_TEXT(in, directory, NULL, CHANGEABLE)                                                      \

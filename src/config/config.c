@@ -424,14 +424,40 @@ static bool at_default(const struct gr_setting *setting, const struct gr_node *n
     return node->kind == GR_NODE_LIST && !setting->standard && node->n_children == 0;
 }
 
-/* A setting that a run must keep when it is gone on with; lists count as a whole. The two named
- * here decide which model is kept, and when a run ends, where it watches a metric. */
+static const char silo_names[] = "silos[].name";
+
+/* A setting that a run must keep when it is gone on with; lists count as a whole, but for names of
+ * silos, beside which paths stand. The two named here decide which model is kept, and when a run
+ * ends, where it watches a metric. */
 static bool decides(const struct gr_config *config, const struct gr_setting *setting) {
     static const char *const stopping[] = {"evaluate.every", "stop.patience"};
+    if (strcmp(setting->path, silo_names) == 0) return true;
     if (strchr(setting->path, '[')) return false;
     for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++)
         if (strcmp(setting->path, stopping[i]) == 0) return config->stop.metric != GR_STOP_NONE;
     return !(setting->flags & GR_SETTING_CHANGEABLE);
+}
+
+/* A list of the silos' names, empty where they have none, in the tree in the place of `silos`. */
+static gr_status list_names(const struct gr_config *config, struct gr_node *root) {
+    struct gr_node *silos = gr_node_at(root, "silos"), *node;
+    gr_status status = GR_OK;
+    gr_node_clear(silos);
+    silos->kind = GR_NODE_LIST;
+    for (unsigned i = 0; i < config->silos_count && gr_silos_named(config); i++)
+        GR_TRY(gr_node_add(silos, GR_NODE_SCALAR, NULL, config->silos[i].name, &node));
+out:
+    return status;
+}
+
+/* The settings of a config as its digest has them, for gr_node_free; also after an error. */
+static gr_status tree_of(const struct gr_config *config, struct gr_node **out) {
+    gr_status status = gr_settings_tree(config, &gr_config_schema, out);
+    return status == GR_OK ? list_names(config, *out) : status;
+}
+
+static const struct gr_node *value_of(struct gr_node *root, const struct gr_setting *setting) {
+    return gr_node_at(root, strcmp(setting->path, silo_names) == 0 ? "silos" : setting->path);
 }
 
 /* Over the settings' paths and values in the order of the table, not of the file: layout, comments
@@ -439,20 +465,21 @@ static bool decides(const struct gr_config *config, const struct gr_setting *set
 gr_status gr_config_digest(const struct gr_config *config, unsigned char out[GR_DIGEST_BYTES]) {
     struct gr_node *root = NULL;
     struct gr_digest digest;
-    gr_status status = gr_settings_tree(config, &gr_config_schema, &root);
-    if (status != GR_OK) return status;
+    gr_status status;
+    GR_TRY(tree_of(config, &root));
     gr_digest_start(&digest);
     const struct gr_setting *setting;
     for (size_t i = 0; (setting = gr_setting_at(i)); i++) {
         if (!decides(config, setting)) continue;
-        const struct gr_node *node = gr_node_at(root, setting->path);
+        const struct gr_node *node = value_of(root, setting);
         if (at_default(setting, node)) continue;
         gr_digest_add(&digest, setting->path, strlen(setting->path) + 1);
         add_to_digest(&digest, node);
     }
     gr_digest_finish(&digest, out);
+out:
     gr_node_free(root);
-    return GR_OK;
+    return status;
 }
 
 /* ---- differences -------------------------------------------------------------------------- */
@@ -513,13 +540,13 @@ gr_status gr_config_difference(const struct gr_config *then, const struct gr_con
     unsigned n = 0;
     gr_status status;
     *out = NULL;
-    GR_TRY(gr_settings_tree(then, &gr_config_schema, &was));
-    GR_TRY(gr_settings_tree(now, &gr_config_schema, &is));
+    GR_TRY(tree_of(then, &was));
+    GR_TRY(tree_of(now, &is));
     const struct gr_setting *setting;
     for (size_t i = 0; (setting = gr_setting_at(i)); i++) {
         const char *path = setting->path;
         if (!decides(now, setting)) continue;
-        const struct gr_node *a = gr_node_at(was, path), *b = gr_node_at(is, path);
+        const struct gr_node *a = value_of(was, setting), *b = value_of(is, setting);
         if (!same_values(a, b)) add_difference(path, a, b, &n, text);
     }
     if (n > 0) status = gr_text_format(out, "%s", text);

@@ -317,6 +317,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_stop(&r);
     check_checkpoint(&r);
     check_silos(&r);
+    gr_rules_of_silo_names(&r);
     check_faults(&r);
     gr_rules_of_availability(&r);
 }

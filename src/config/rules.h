@@ -23,10 +23,12 @@ void gr_rule_refuse_member(const struct gr_rule_context *r, const struct gr_node
 bool gr_rule_member_sound(const struct gr_node *entry, const char *key);
 
 /* Of run, data and preprocess; of model, train and round, and within it of strategy, whose settings
- * and rules stand in strategy_section.c; of silos in each round, where no other rule is broken. */
+ * and rules stand in strategy_section.c; of silos in each round, where no other rule is broken; of
+ * silos' names. */
 void gr_rules_of_data(const struct gr_rule_context *r);
 void gr_rules_of_training(const struct gr_rule_context *r);
 void gr_rules_of_strategy(const struct gr_rule_context *r);
 void gr_rules_of_availability(const struct gr_rule_context *r);
+void gr_rules_of_silo_names(const struct gr_rule_context *r);
 
 #endif

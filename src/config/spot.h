@@ -33,6 +33,12 @@ void gr_spot_check_key(const struct gr_spot *spot, const char *key, const char *
 void gr_spot_check_day(const struct gr_spot *spot, const char *key, const char *text);
 void gr_spot_check_digest(const struct gr_spot *spot, const char *key, const char *text);
 
+/* The random streams of the silo of that name: gr_silo_stream. */
+uint32_t gr_name_stream(const char *name);
+/* Finds two of n names with the same streams, the first in `one`; n in both: there are none. */
+gr_status gr_names_clash(const char *const *names, uint32_t n, uint32_t *one,
+                         uint32_t *other) GR_CHECKED;
+
 /* Sorts texts, and returns the first that occurs twice; NULL: none does. */
 const char *gr_texts_repeated(const char **texts, size_t n);
 

@@ -85,6 +85,7 @@ out:
 static gr_status check_silo_names(const struct gr_study *study, const struct gr_spot *head) {
     const char **sorted = NULL;
     char quoted[72];
+    uint32_t one, other;
     gr_status status;
     GR_TRY(gr_allocate(study->n_silos, sizeof *sorted, "names of silos", &sorted));
     for (uint32_t i = 0; i < study->n_silos; i++)
@@ -95,6 +96,12 @@ static gr_status check_silo_names(const struct gr_study *study, const struct gr_
         gr_spot_refuse(head, "sites", "found two silos of the name \"%s\", allowed each once",
                        quoted);
     }
+    GR_TRY(gr_names_clash((const char *const *)study->silos, study->n_silos, &one, &other));
+    if (!twice && one < other)
+        gr_spot_refuse(head, "sites",
+                       "found the silos \"%s\" and \"%s\", which would draw the same random "
+                       "numbers, allowed another name for one of them",
+                       study->silos[one], study->silos[other]);
     if (study->n_silos < 2)
         gr_spot_refuse(head, "sites",
                        "found %u silo%s of all sites, allowed at least 2: the sum of one silo is "

@@ -62,6 +62,7 @@ static gr_status set_silos(const struct gr_study *study, const struct known_silo
         const struct gr_site_silo_config *silo = find_silo(known, study->silos[i]);
         GR_TRY(gr_node_add(silos, GR_NODE_SECTION, NULL, NULL, &entry));
         if (silo) GR_TRY(set_table(table, silo));
+        GR_TRY(set_text(entry, "name", study->silos[i]));
         GR_TRY(set_text(entry, "directory", silo ? silo->directory : ""));
         snprintf(number, sizeof number, "%u", known->by_site ? site_of(study, i) : 0);
         GR_TRY(gr_node_add(entry, GR_NODE_SCALAR, "site", number, &node));

@@ -166,10 +166,10 @@ static void deal(struct split *s, uint8_t *out) {
 
 /* Without a fraction no stream is opened and nothing drawn: a run that holds nothing out keeps its
  * bits whatever is changed here. */
-gr_status gr_split_rows(const struct gr_config *config, uint32_t silo, size_t n,
+gr_status gr_split_rows(const struct gr_config *config, uint32_t stream, size_t n,
                         const int32_t *labels, uint8_t *part) {
     const struct gr_data_config *data = &config->data;
-    const struct gr_stream_key key = {data->split_seed, silo, 0, GR_PURPOSE_SPLIT};
+    const struct gr_stream_key key = {data->split_seed, stream, 0, GR_PURPOSE_SPLIT};
     struct split s = {.labels = gr_split_by_class(config) ? labels : NULL, .n = n};
     gr_status status = GR_OK;
     memset(part, GR_PART_TRAIN, n);
@@ -201,11 +201,12 @@ gr_status gr_silo_create(const struct gr_config *config, uint32_t id, size_t n,
     size_t rows[GR_PARTS] = {0};
     gr_status status;
     silo->id = id;
+    silo->stream = gr_silo_stream(config, id);
     gr_silo_pseudonym(id, silo->pseudonym);
     if (n == 0)
         return gr_fail(GR_ERROR_DATA, "%s: no rows to train on, expected at least one",
                        silo->pseudonym);
-    GR_TRY(gr_split_rows(config, id, n, labels, part));
+    GR_TRY(gr_split_rows(config, silo->stream, n, labels, part));
     for (size_t i = 0; i < n; i++)
         rows[part[i]]++;
     for (int p = 0; p < GR_PARTS; p++)

@@ -13,13 +13,13 @@ bool gr_split_by_class(const struct gr_config *config);
 
 /*
  * Says of each of n rows in part[n] where it goes (enum gr_part); all draws are from the stream
- * (data.split_seed, silo, 0, GR_PURPOSE_SPLIT). Held out are floor or ceil of fraction n rows in
+ * (data.split_seed, stream, 0, GR_PURPOSE_SPLIT). Held out are floor or ceil of fraction n rows in
  * each part, and by class of every class's rows likewise, at odds that make the expectation the
  * exact share; so also a class's only row may be held out. One row of a silo stays to be trained
  * on: in a silo of n < 1 / (1 - both fractions) rows these are lowered to (n - 1) / n together.
  * labels: n; looked at by class only.
  */
-gr_status gr_split_rows(const struct gr_config *config, uint32_t silo, size_t n,
+gr_status gr_split_rows(const struct gr_config *config, uint32_t stream, size_t n,
                         const int32_t *labels, uint8_t *part) GR_CHECKED;
 
 /*

@@ -222,7 +222,7 @@ bool gr_kept_offer(struct gr_kept *kept, size_t local, uint32_t round,
         contribution->residuals[v] = good ? kept->silo[local].vector[v] : NULL;
         contribution->lefts[v] = next->vector[v];
         contribution->rounding = (struct gr_stream_key){.seed = kept->config->run.seed,
-                                                        .silo = id,
+                                                        .silo = kept->data->local[local].stream,
                                                         .round = round,
                                                         .purpose = GR_PURPOSE_ROUNDING};
     }

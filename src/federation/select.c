@@ -7,6 +7,9 @@
  * first `participants` that are: so a silo that is away is replaced by the next in order, and no
  * other silo's place changes. Up to GR_SAMPLE_WHOLE_MAX silos the order is made as a whole, beyond
  * from its front, as far as it is looked at: in time by the number of participants.
+ *
+ * Silos with names each draw their own place, whoever else there is: a silo that is taken out of a
+ * study changes the others' order no more than one that is away.
  */
 #include <granary/federation.h>
 
@@ -16,7 +19,7 @@
 
 struct arrival {
     double time;
-    uint32_t silo;
+    uint32_t silo, stream; /* stream: by which equal times are ordered */
 };
 
 struct gr_sampler {
@@ -26,7 +29,8 @@ struct gr_sampler {
     struct gr_flags listed; /* sampling list: enum gr_listed; else of no silo */
     /* n_silos; for a permutation that is not whole 0, 1, 2, ... between draws. */
     uint32_t *order;
-    struct arrival *arrival; /* sampling by size, whole: n_silos; else NULL */
+    struct arrival *arrival; /* n_silos, where the draw is of arrivals; else NULL */
+    uint32_t *by_name;       /* the stream of each silo with a name; NULL: they have none */
     uint64_t *tree;          /* sampling by size, not whole: n_silos + 1; NULL: not built yet */
     const struct gr_present *present; /* of the draw; NULL: all are; borrowed */
     struct gr_flags *selected;        /* of the draw; borrowed */
@@ -89,7 +93,7 @@ static void take_permutation(struct gr_sampler *s) {
 /* ---- by size -------------------------------------------------------------------------------- */
 
 static bool arrives_before(const struct arrival *a, const struct arrival *b) {
-    return a->time != b->time ? a->time < b->time : a->silo < b->silo;
+    return a->time != b->time ? a->time < b->time : a->stream < b->stream;
 }
 
 /* Makes a heap, the earliest first, of one that is wrong at most in place `at`. */
@@ -107,14 +111,18 @@ static void sift_down(struct arrival *heap, uint32_t n, uint32_t at) {
  * Silos arrive after exponential times of rate `size`: the next to arrive is each time drawn in
  * proportion to size among those that have not (Efraimidis and Spirakis 2006). Each silo consumes
  * exactly one random number, in the order of ids, so the draw of a silo does not depend on the
- * presence of others. A silo without rows never arrives; equal times are ordered by id.
+ * presence of others; one with a name takes it from its own stream. A silo without rows never
+ * arrives; equal times are ordered by id, or by stream. Without sizes all rates are 1.
  */
-static void take_arrivals(struct gr_sampler *s) {
+static void take_arrivals(struct gr_sampler *s, uint32_t round) {
     uint32_t n = 0;
+    struct gr_stream_key key = {.seed = s->draw.seed, .round = round, .purpose = GR_PURPOSE_SAMPLE};
     for (uint32_t i = 0; i < s->draw.n_silos; i++) {
+        key.silo = s->by_name ? s->by_name[i] : i;
+        if (s->by_name) gr_stream_restart(s->stream, key);
         const double time = gsl_ran_exponential(s->stream, 1);
-        if (is_eligible(s, i))
-            s->arrival[n++] = (struct arrival){time / (double)s->draw.sizes[i], i};
+        const double rate = s->draw.sizes ? (double)s->draw.sizes[i] : 1;
+        if (is_eligible(s, i)) s->arrival[n++] = (struct arrival){time / rate, i, key.silo};
     }
     for (uint32_t i = n / 2; i-- > 0;)
         sift_down(s->arrival, n, i);
@@ -183,27 +191,60 @@ out:
 static void take_in_turn(struct gr_sampler *s, uint32_t round) {
     const uint32_t n = s->draw.n_silos;
     const uint64_t taken = (uint64_t)(round - 1) * s->draw.round->participants;
-    for (uint32_t i = 0; i < n && take(s, (uint32_t)((taken + i) % n)); i++)
-        ;
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t at = (uint32_t)((taken + i) % n);
+        if (!take(s, s->by_name ? s->order[at] : at)) return;
+    }
+}
+
+struct named_silo {
+    const char *name;
+    uint32_t silo;
+};
+
+static int by_bytes(const void *a, const void *b) {
+    return strcmp(((const struct named_silo *)a)->name, ((const struct named_silo *)b)->name);
+}
+
+/* The streams of silos with names, and their order by name. */
+static gr_status read_names(struct gr_sampler *s) {
+    const struct gr_config *config = s->draw.named;
+    const uint32_t n = s->draw.n_silos;
+    struct named_silo *list = NULL;
+    gr_status status;
+    GR_TRY(gr_allocate(n, sizeof *s->by_name, "the sample of silos", &s->by_name));
+    GR_TRY(gr_allocate(n, sizeof *list, "the sample of silos", &list));
+    for (uint32_t i = 0; i < n; i++) {
+        s->by_name[i] = gr_silo_stream(config, i);
+        list[i] = (struct named_silo){config->silos[i].name, i};
+    }
+    qsort(list, n, sizeof *list, by_bytes);
+    for (uint32_t i = 0; i < n; i++)
+        s->order[i] = list[i].silo;
+out:
+    gr_free(list);
+    return status;
 }
 
 gr_status gr_sampler_create(const struct gr_draw *draw, struct gr_sampler **out) {
     gr_status status;
     struct gr_sampler *s = NULL;
     const uint32_t n = draw->n_silos;
+    const bool drawn = draw->round->participants > 0;
     *out = NULL;
     GR_TRY(gr_allocate_zero(1, sizeof *s, "the sample of silos", &s));
     s->draw = *draw;
-    s->whole = n <= GR_SAMPLE_WHOLE_MAX;
+    s->whole = n <= GR_SAMPLE_WHOLE_MAX || draw->named;
     GR_TRY(gr_stream_create((struct gr_stream_key){0}, &s->stream));
     GR_TRY(gr_flags_create(draw->round->sampling == GR_SAMPLING_LIST ? n : 0, "silos that are away",
                            &s->listed));
-    if (draw->round->participants > 0 && draw->round->sampling != GR_SAMPLING_CYCLIC)
+    if (drawn && (draw->round->sampling != GR_SAMPLING_CYCLIC || draw->named))
         GR_TRY(gr_allocate(n, sizeof *s->order, "the sample of silos", &s->order));
     for (uint32_t i = 0; s->order && i < n; i++)
         s->order[i] = i;
-    if (s->whole && draw->round->sampling == GR_SAMPLING_SIZE)
+    if (s->whole && (draw->round->sampling == GR_SAMPLING_SIZE || draw->named))
         GR_TRY(gr_allocate(n, sizeof *s->arrival, "the sample of silos", &s->arrival));
+    if (drawn && draw->named) GR_TRY(read_names(s));
     *out = s;
     s = NULL;
 out:
@@ -217,6 +258,7 @@ void gr_sampler_free(struct gr_sampler *s) {
     gr_flags_release(&s->listed);
     gr_free(s->order);
     gr_free(s->arrival);
+    gr_free(s->by_name);
     gr_free(s->tree);
     gr_free(s);
 }
@@ -241,11 +283,10 @@ gr_status gr_sampler_draw(struct gr_sampler *s, uint32_t round, const struct gr_
             if (is_eligible(s, i)) gr_flags_set(selected, i, 1);
     } else if (config->sampling == GR_SAMPLING_CYCLIC) {
         take_in_turn(s, round);
+    } else if (s->by_name || (s->whole && config->sampling == GR_SAMPLING_SIZE)) {
+        take_arrivals(s, round);
     } else if (config->sampling == GR_SAMPLING_SIZE) {
-        if (s->whole)
-            take_arrivals(s);
-        else
-            status = take_rows(s);
+        status = take_rows(s);
     } else if (s->whole) {
         take_whole_permutation(s);
     } else {

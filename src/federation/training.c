@@ -43,7 +43,8 @@ static gr_status create_selection(struct gr_federation *f) {
     const struct gr_draw draw = {.seed = f->config->run.seed,
                                  .n_silos = n,
                                  .round = &f->config->round,
-                                 .sizes = gr_cohort_sizes(f->cohort)};
+                                 .sizes = gr_cohort_sizes(f->cohort),
+                                 .named = gr_silos_named(f->config) ? f->config : NULL};
     gr_status status;
     GR_TRY(gr_sampler_create(&draw, &t->sampler));
     GR_TRY(gr_flags_create(n, "the selection", &t->selected));
@@ -211,7 +212,7 @@ static gr_status contribute(struct gr_federation *f, size_t local, uint32_t roun
     gr_status status = GR_OK;
     const struct gr_silo *silo = &f->data->local[local];
     struct gr_contribution *contribution = &t->contribution[t->n_contributions];
-    *contribution = (struct gr_contribution){.silo = silo->id,
+    *contribution = (struct gr_contribution){.silo = silo->stream,
                                              .examples = result->examples,
                                              .weight = weight_of(f, result),
                                              .steps = (double)result->steps,

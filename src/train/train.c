@@ -160,10 +160,10 @@ static gr_status start_silo(struct gr_trainer *trainer, const struct gr_silo *si
         trainer->order_room = n;
     }
     gr_stream_restart(trainer->stream, (struct gr_stream_key){.seed = trainer->seed,
-                                                              .silo = silo->id,
+                                                              .silo = silo->stream,
                                                               .round = round,
                                                               .purpose = GR_PURPOSE_BATCH});
-    gr_model_start_round(trainer->model, trainer->seed, silo->id, round);
+    gr_model_start_round(trainer->model, trainer->seed, silo->stream, round);
     GR_TRY(start_solver(trainer));
     trainer->weight = gr_model_weigh(trainer->model, silo->train.labels, silo->train.weights, n);
     gr_model_set_mean_weight(trainer->model, trainer->weight / (double)n);

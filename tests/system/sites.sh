@@ -54,7 +54,8 @@ approve_all() {
 # one_job ROUNDS: the digest of the same study as one MPI job, by plain.yaml.
 one_job() {
     echo "$columns" >schema.yaml
-    { settings "$1"; echo "data: {source: csv, validation_fraction: 0.2, schema: schema.yaml, silo_tables: [{file: a.csv}, {file: b1.csv}, {file: b2.csv}, {file: c.csv}]}"; } >plain.yaml
+    { settings "$1"; echo "silos: [{name: site-a}, {name: b1}, {name: b2}, {name: site-c}]"
+      echo "data: {source: csv, validation_fraction: 0.2, schema: schema.yaml, silo_tables: [{file: a.csv}, {file: b1.csv}, {file: b2.csv}, {file: c.csv}]}"; } >plain.yaml
     rm -rf plain
     "$GRANARY" train plain.yaml --run plain --quiet >/dev/null 2>&1
     "$GRANARY" inspect --digest plain/model.h5

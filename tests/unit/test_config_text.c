@@ -430,6 +430,71 @@ START_TEST(test_difference) {
 }
 END_TEST
 
+#define NAMED(tables, names)                                                                       \
+    "run: {rounds: 2}\ndata: {source: csv, silo_tables: [" tables                                  \
+    "]}\nmodel: {type: mlp, hidden: "                                                              \
+    "[8]}\ntrain: {learning_rate: 0.1, batch_size: 4}\nsilos: [" names "]\n"
+#define TWO_TABLES "{file: a}, {file: b}"
+
+/* Names and their order decide, the folders beside them do not. */
+START_TEST(test_silo_names_are_digested) {
+    static const struct {
+        const char *text;
+        bool same;
+    } other[] = {
+        {NAMED(TWO_TABLES, "{name: x, directory: d}, {name: y}"), true},
+        {NAMED(TWO_TABLES, "{name: x}, {name: z}"), false},
+        {NAMED(TWO_TABLES, "{name: y}, {name: x}"), false},
+        {NAMED(TWO_TABLES, "{directory: x}, {directory: y}"), false},
+    };
+    char digest[2][GR_DIGEST_HEX], *text;
+    struct gr_config *config = must_parse(NAMED(TWO_TABLES, "{name: x}, {name: y}"), NULL, 0);
+    digest_of(config, digest[0]);
+    for (size_t i = 0; i < COUNT(other); i++) {
+        struct gr_config *now = must_parse(other[i].text, NULL, 0);
+        digest_of(now, digest[1]);
+        ck_assert_msg((strcmp(digest[0], digest[1]) == 0) == other[i].same, "%s", other[i].text);
+        ck_assert_int_eq(gr_config_difference(config, now, &text), GR_OK);
+        ck_assert_msg((text == NULL) == other[i].same, "%s", other[i].text);
+        gr_free(text);
+        gr_config_free(now);
+    }
+    /* Python: int.from_bytes(hashlib.blake2b(b"x", digest_size=32).digest()[:4], "little") */
+    ck_assert_uint_eq(gr_silo_stream(config, 0), 299327953u);
+    ck_assert_uint_eq(gr_silo_find(config, "y"), 1);
+    ck_assert_uint_eq(gr_silo_find(config, "z"), 2);
+    ck_assert_uint_eq(gr_silo_find(config, ""), 2);
+    gr_config_free(config);
+}
+END_TEST
+
+static const struct {
+    const char *text, *message;
+} broken_names[] = {
+    {NAMED(TWO_TABLES, "{name: x}, {directory: d}"),
+     "t.yaml:5: silos[1].name: found none, allowed one for each silo, or for none"},
+    {NAMED(TWO_TABLES, "{directory: d}, {name: y}"),
+     "t.yaml:5: silos[1].name: found \"y\", and none of silos[0], allowed one for each silo, or "
+     "for "
+     "none"},
+    {NAMED(TWO_TABLES, "{name: x}, {name: Y}"),
+     "t.yaml:5: silos[1].name: found \"Y\", allowed 1 to 63 of a-z, 0-9 and '-', no '-' first"},
+    {NAMED(TWO_TABLES, "{name: x}, {name: x}"),
+     "t.yaml:5: silos[1].name: found \"x\" a second time, allowed once"},
+    /* Both names' BLAKE2b-256 begins with 19d50201, by Python's hashlib. */
+    {NAMED(TWO_TABLES, "{name: site-77904}, {name: site-60467}"),
+     "t.yaml:5: silos[1].name: found \"site-60467\", which would draw the random numbers of "
+     "\"site-77904\", allowed another name"},
+    {"run: {rounds: 2}\ndata: {source: synthetic, silos: 2}\nmodel: {type: softmax}\n"
+     "train: {learning_rate: 0.1, batch_size: 4}\nsilos: [{name: x}, {name: y}]\n",
+     "t.yaml:5: silos[0].name: found a name, allowed none without data.silo_tables"},
+};
+
+START_TEST(test_broken_names) {
+    must_fail(broken_names[_i].text, NULL, 0, broken_names[_i].message);
+}
+END_TEST
+
 START_TEST(test_known_digest) {
     char digest[GR_DIGEST_HEX];
     struct gr_config *config = must_parse(known_digests[_i].text, NULL, 0);
@@ -662,6 +727,8 @@ int main(void) {
     tcase_add_test(written, test_large_round_trip);
     tcase_add_loop_test(written, test_known_digest, 0, (int)COUNT(known_digests));
     tcase_add_test(written, test_difference);
+    tcase_add_test(written, test_silo_names_are_digested);
+    tcase_add_loop_test(written, test_broken_names, 0, COUNT(broken_names));
     tcase_add_test(written, test_default_is_left_out);
     suite_add_tcase(suite, written);
     TCase *harm = tcase_create("harm");

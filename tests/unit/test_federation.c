@@ -8,6 +8,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 START_TEST(fedavg_adds_the_mean) {
@@ -173,6 +174,80 @@ START_TEST(cyclic_takes_all_in_turn) {
 }
 END_TEST
 
+/* Silos with names, by number in the list of all: in another order, and without number 2. */
+static void name_silos(struct gr_silo_config *silos, const int *number, int n) {
+    static char names[SILOS][12];
+    for (int i = 0; i < n; i++) {
+        snprintf(names[number[i]], sizeof names[0], "n%d", number[i]);
+        silos[i] = (struct gr_silo_config){.name = names[number[i]]};
+    }
+}
+
+/* Flags by number. */
+static void sample_named(const struct gr_round_config *round, const int *number, int n, uint32_t at,
+                         bool without_2, uint8_t by_number[SILOS]) {
+    struct gr_silo_config silos[SILOS];
+    int64_t sizes[SILOS];
+    uint8_t present[SILOS], selected[SILOS];
+    name_silos(silos, number, n);
+    for (int i = 0; i < n; i++) {
+        sizes[i] = 1 + number[i] % 5;
+        present[i] = !(without_2 && number[i] == 2);
+    }
+    const struct gr_config config = {.silos = silos, .silos_count = (unsigned)n};
+    const struct gr_draw draw = {.seed = 9,
+                                 .n_silos = (uint32_t)n,
+                                 .round = round,
+                                 .sizes = round->sampling == GR_SAMPLING_SIZE ? sizes : NULL,
+                                 .named = &config};
+    sample(&draw, at, present, selected);
+    memset(by_number, 0, SILOS);
+    for (int i = 0; i < n; i++)
+        by_number[number[i]] = selected[i];
+}
+
+/* Neither the order of silos nor one that is away or was never there moves the draw of others. */
+START_TEST(named_silos_draw_for_themselves) {
+    static const enum gr_sampling ways[] = {GR_SAMPLING_UNIFORM, GR_SAMPLING_SIZE};
+    int in_order[SILOS], turned[SILOS], fewer[SILOS], n_fewer = 0, times[SILOS] = {0};
+    uint8_t want[SILOS], found[SILOS];
+    for (int i = 0; i < SILOS; i++) {
+        in_order[i] = i;
+        turned[i] = (7 * i + 3) % SILOS;
+        if (turned[i] != 2) fewer[n_fewer++] = turned[i];
+    }
+    for (size_t way = 0; way < 2; way++) {
+        const struct gr_round_config round = {.participants = TAKEN, .sampling = ways[way]};
+        for (uint32_t at = 1; at <= ROUNDS; at++) {
+            sample_named(&round, in_order, SILOS, at, false, want);
+            sample_named(&round, turned, SILOS, at, false, found);
+            ck_assert_mem_eq(found, want, SILOS);
+            for (int i = 0; way == 0 && i < SILOS; i++)
+                times[i] += want[i];
+            sample_named(&round, in_order, SILOS, at, true, want);
+            sample_named(&round, fewer, n_fewer, at, false, found);
+            ck_assert_mem_eq(found, want, SILOS);
+            ck_assert_int_eq(count(found, SILOS), TAKEN);
+        }
+    }
+    for (int i = 0; i < SILOS; i++) /* as in sample_has_its_size */
+        ck_assert_double_lt(fabs(times[i] - 700.0), 5 * 23.2);
+}
+END_TEST
+
+/* In the order of names, which is not that of numbers: n10 comes before n2. */
+START_TEST(named_silos_take_turns_by_name) {
+    const struct gr_round_config round = {.participants = 2, .sampling = GR_SAMPLING_CYCLIC};
+    static const int number[4] = {2, 10, 1, 20}, want[2][2] = {{1, 10}, {2, 20}};
+    uint8_t found[SILOS];
+    for (uint32_t at = 1; at <= 4; at++) {
+        sample_named(&round, number, 4, at, false, found);
+        ck_assert_int_eq(count(found, SILOS), 2);
+        ck_assert(found[want[(at - 1) % 2][0]] && found[want[(at - 1) % 2][1]]);
+    }
+}
+END_TEST
+
 START_TEST(listed_silos_come_and_go) {
     uint32_t early[] = {0, 1, 2}, late[] = {2, 3};
     struct gr_availability_config entries[] = {
@@ -276,6 +351,8 @@ int main(void) {
     tcase_add_test(tests, sample_by_size_is_successive);
     tcase_add_test(tests, cyclic_takes_all_in_turn);
     tcase_add_test(tests, listed_silos_come_and_go);
+    tcase_add_test(tests, named_silos_draw_for_themselves);
+    tcase_add_test(tests, named_silos_take_turns_by_name);
     tcase_add_loop_test(tests, placement_is_a_partition, 0, 2);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -81,6 +81,10 @@ static const struct {
      "s.yaml:6: study.sites[1].silos[1]: found \"-d\", " NAME_WORDS},
     {TWO_SITES("{name: b, key: @2, silos: [c, a]}"),
      "s.yaml:4: study.sites: found two silos of the name \"a\", allowed each once"},
+    /* Both names' BLAKE2b-256 begins with 19d50201, by Python's hashlib. */
+    {TWO_SITES("{name: b, key: @2, silos: [site-60467, site-77904]}"),
+     "s.yaml:4: study.sites: found the silos \"site-60467\" and \"site-77904\", which would draw "
+     "the same random numbers, allowed another name for one of them"},
     {TWO_SITES("{name: b, key: @2, path: x}"),
      "s.yaml:6: study.sites[1].path: found an unknown key, allowed name, key, silos"},
     {TWO_SITES("{name: b, kye: @2}"),
@@ -421,6 +425,8 @@ static const char plain[] = "run: {rounds: 5}\n"
                             "  silo_tables: [{file: 1}, {file: 2}, {file: 3}, {file: 4}]\n"
                             "model: {type: logistic}\n"
                             "train: {learning_rate: 0.05, batch_size: 16}\n"
+                            "silos: [{name: cleveland}, {name: zurich-a}, {name: zurich-b}, {name: "
+                            "budapest}]\n"
                             "policy: {minimum_silos: 4}\n";
 
 START_TEST(all_parties_have_one_digest) {
