@@ -73,7 +73,8 @@ static gr_status make_bench(struct gr_comm *comm, const struct gr_train_config *
             b->features[s][i] = (float)cos(0.7 * (double)i + (double)s);
         for (size_t i = 0; i < rows_of[s]; i++)
             b->labels[s][i] = (int32_t)((i + s) % CLASSES);
-        b->silo[s] = (struct gr_silo){.id = (uint32_t)s, .pseudonym = "silo"};
+        b->silo[s] =
+            (struct gr_silo){.id = (uint32_t)s, .stream = (uint32_t)s, .pseudonym = "silo"};
         b->silo[s].train = (struct gr_rows){.n_rows = rows_of[s],
                                             .n_features = FEATURES,
                                             .element = GR_ELEMENT_FLOAT32,

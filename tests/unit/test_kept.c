@@ -19,8 +19,8 @@ static bool begins_anew[SILOS];
 static void begin(void) {
     const size_t n = SIZE;
     MUST(gr_layout_append(&layout, "all", 1, &n));
-    local[0].id = 3;
-    local[1].id = 5;
+    local[0].id = local[0].stream = 3;
+    local[1].id = local[1].stream = 5;
     data.n_silos = SILOS;
     data.n_local = LOCAL;
     data.local = local;

@@ -40,7 +40,7 @@ static float *vector(const struct gr_model *model) {
 }
 
 static struct gr_silo create_silo(size_t n_rows, size_t n_features) {
-    struct gr_silo silo = {.id = 3, .pseudonym = "silo-003"};
+    struct gr_silo silo = {.id = 3, .stream = 3, .pseudonym = "silo-003"};
     silo.train = (struct gr_rows){
         .n_rows = n_rows, .n_features = n_features, .element = GR_ELEMENT_FLOAT32, .scale = 1};
     ck_assert_int_eq(
@@ -410,7 +410,7 @@ static struct gr_train_result train_with(solver solve, const struct gr_train_con
     struct gr_silo silo = random_silo(100, 20, 4);
     float *global = vector(model);
     struct gr_train_result result;
-    silo.id = silo_id;
+    silo.id = silo.stream = silo_id;
     ck_assert_int_eq(gr_model_initialise(model, 3, global), GR_OK);
     ck_assert_int_eq(
         solve(trainer, &silo, round, global, update, counter ? count : NULL, counter, &result),
@@ -571,7 +571,7 @@ START_TEST(a_training_is_repeated_by_its_steps) {
     struct gr_silo silo = random_silo(100, 20, 4);
     float *global = vector(model);
     ck_assert_int_eq(gr_model_initialise(model, 3, global), GR_OK);
-    silo.id = 1;
+    silo.id = silo.stream = 1;
     train(&config, 32, 1, 1, NULL, GR_OK, first);
     config = (struct gr_train_config){
         .learning_rate = 0.1, .batch_size = 32, .epochs = 9, .seconds = 1e-9};

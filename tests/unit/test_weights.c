@@ -19,7 +19,7 @@ enum { ROWS = 40, INPUTS = 3, SIZE_MAX_FLOATS = 512 };
 
 /* Rows whose weights are `times`, or where `repeat` is set as many rows each. */
 static struct gr_silo silo_of(const int *times, bool repeat, int32_t classes) {
-    struct gr_silo silo = {.id = 1, .pseudonym = "silo-001"};
+    struct gr_silo silo = {.id = 1, .stream = 1, .pseudonym = "silo-001"};
     struct gr_rows *rows = &silo.train;
     *rows = (struct gr_rows){.n_features = INPUTS, .element = GR_ELEMENT_FLOAT32, .scale = 1};
     MUST(gr_allocate_zero((size_t)8 * ROWS * INPUTS, sizeof(float), "rows", &rows->features));
