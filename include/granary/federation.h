@@ -208,8 +208,9 @@ struct gr_run_evidence {
     const struct gr_party *parties; /* [0]: the coordinator */
     uint32_t party;                 /* this rank's */
     const struct gr_keys *keys;     /* the party's; NULL: this rank has none, and signs nothing */
-    const char *journal; /* the path of this rank's, see gr_journal_path; NULL: it keeps none */
-    int rank;            /* in the party's job */
+    const char *journal;   /* the path of this rank's, see gr_journal_path; NULL: it keeps none */
+    int rank;              /* in the party's job */
+    const char *approvals; /* of its study, for the journal: gr_journal_options; NULL: none */
 };
 
 /* The choices with which a whole run is started. */
@@ -222,7 +223,10 @@ struct gr_run_options {
     const volatile int *stop;    /* becomes non-zero when a signal came; may be NULL */
     char **command;              /* that this process was started with, for replacements; or NULL */
     const struct gr_run_evidence
-        *evidence;             /* on all ranks, or NULL on all: no seals, no journals */
+        *evidence; /* on all ranks, or NULL on all: no seals, no journals */
+    /* Where a site of a study writes the model when the run has finished, as the coordinator writes
+     * model.h5; NULL: nowhere. */
+    const char *keep_model;
     gr_permit_function permit; /* see gr_cohort_options */
     void *permit_context;
 };

@@ -90,10 +90,10 @@ bool gr_run_seal_closes(const struct gr_run_seal *seal);
 /* ---- the journal of a site (observe/journal.c) ----------------------------------------------- */
 
 /*
- * journal.jsonl, one of each rank of a site's job. Events: "opened" (study, site, rank, key);
- * "release" (release, name, values, bytes, digest, protected); "withheld" (release, name, values,
- * protected); "seal" (seal: the line of the coordinator's), "contradiction" (what, seal), and
- * "closed" (outcome), all three signed.
+ * journal.jsonl, one of each rank of a site's job. Events: "opened" (study, site, rank, key,
+ * approvals); "release" (release, name, values, bytes, digest, protected); "withheld" (release,
+ * name, values, protected); "seal" (seal: the line of the coordinator's), "contradiction" (what,
+ * seal), and "closed" (outcome), all three signed.
  */
 struct gr_journal; /* opaque */
 struct gr_journal_options {
@@ -103,6 +103,7 @@ struct gr_journal_options {
     uint32_t party;                 /* this one's */
     int rank;                       /* in its job */
     const struct gr_keys *keys;     /* NULL: this rank has none, and signs nothing */
+    const char *approvals;          /* JSON, a list of gr_site_approvals (policy.h); NULL: none */
 };
 /* Not collective. DIRECTORY/journal.jsonl of rank 0 of a job, journal-RANK.jsonl of another. Caller
  * releases *out with gr_free. */
@@ -162,6 +163,23 @@ bool gr_journal_failed(const struct gr_journal *journal);
  * released nevertheless.
  */
 gr_status gr_journal_close(struct gr_journal *journal, const char *outcome) GR_CHECKED;
+
+/* ---- the report of a site (observe/site_report.c) -------------------------------------------- */
+
+/* What leaves by a release, as what numbers, and who sees it. Static; NULL: not known. */
+struct gr_release_words {
+    const char *what, *kind, *to;
+};
+typedef void (*gr_release_describe)(int id, struct gr_release_words *words);
+/* Not collective. Whether a folder is a site's of a study: it has a journal, and is no run. */
+bool gr_is_site_folder(const char *folder);
+/*
+ * Not collective. Writes a page, made of the journals in the folder, on all that has left the site.
+ * describe: by the table of releases; NULL: releases have their names alone. Errors: GR_ERROR_DATA:
+ * there is no journal; GR_ERROR_WRITE.
+ */
+gr_status gr_site_report_write(const char *folder, gr_release_describe describe,
+                               const char *path) GR_CHECKED;
 
 #ifdef __cplusplus
 }

@@ -54,6 +54,13 @@ gr_status gr_site_approve(const struct gr_study *study, const struct gr_site *si
  */
 gr_status gr_site_approved(const struct gr_study *study, const struct gr_site *site) GR_CHECKED;
 /*
+ * Not collective. The approvals of this study as a JSON list: those of the site's file (number, by,
+ * until), and those of approvals.jsonl (approved, number, by). Caller releases *out with gr_free.
+ * Errors: as gr_site_approved.
+ */
+gr_status gr_site_approvals(const struct gr_study *study, const struct gr_site *site,
+                            char **out) GR_CHECKED;
+/*
  * Not collective. Notes in runs.jsonl of the site's folder that it takes part in a run, by its name
  * and the study's digest; a run that is there already is not added again. A study that was edited
  * is another, and its run a further one, whatever its name. Errors: as gr_site_approve and

@@ -81,6 +81,8 @@ const struct gr_release_row *gr_release_rows(size_t *n);
 const struct gr_release_row *gr_release_row(enum gr_release id);
 /* Not collective. Whether the table lists it for a config. */
 bool gr_release_leaves(enum gr_release id, const struct gr_config *config);
+/* Not collective. A gr_release_describe of journal.h. */
+void gr_release_words_of(int id, struct gr_release_words *words);
 /* Not collective. "once, before round 1". Static. */
 const char *gr_release_when_text(enum gr_release_when when);
 

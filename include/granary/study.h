@@ -54,7 +54,9 @@ struct gr_study_config {
     X##_TEXT(in, key, NULL, REQUIRED)                                                              \
     /* The folder of approvals, journal, logs and runs. */                                         \
     X##_TEXT(in, directory, NULL, REQUIRED)                                                        \
-    X##_WHOLE(in, ranks, "1", DECIDES, 1, SILOS_MAX)
+    X##_WHOLE(in, ranks, "1", DECIDES, 1, SILOS_MAX)                                               \
+    /* Whether the finished model is written there, model.h5. */                                   \
+    X##_YES_NO(in, keep_model, "false", DECIDES)
 struct gr_site_own_config {
     GR_SITE_OWN_KEYS(GR_MEMBER, )
 };

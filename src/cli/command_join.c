@@ -3,11 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <granary/policy.h>
+#include <granary/release.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/own_log.h"
 #include "cli/take_part.h"
 
 struct join_words {
@@ -83,20 +86,39 @@ out:
     return status;
 }
 
+/* Whatever the end was: a page that cannot be made is no failure of the part that was taken. */
+static void tell_end(const struct gr_study *study, const char *directory, gr_status status,
+                     bool quiet) {
+    char *path = NULL, *message = NULL;
+    if (gr_text_format(&message, "%s", gr_message()) != GR_OK) return;
+    if (gr_report_path(directory, &path) == GR_OK && gr_is_site_folder(directory) &&
+        gr_site_report_write(directory, gr_release_words_of, path) == GR_OK && status == GR_OK &&
+        !quiet)
+        printf("the run of %s has finished; what has left this site: %s, from journal.jsonl "
+               "beside it\n",
+               study->name, path);
+    if (status != GR_OK) gr_own_log_add(message);
+    (void)gr_fail(status, "%s", message);
+    gr_free(message);
+    gr_free(path);
+}
+
 gr_status gr_command_join(struct gr_invocation *invocation) {
     gr_status status = GR_OK;
     struct join_words words = {0};
     struct gr_study *study = NULL;
     struct gr_site *site = NULL;
     struct gr_carrier *carrier = NULL;
-    char *directory = NULL, *why = NULL, *refused = NULL;
+    char *directory = NULL, *why = NULL, *refused = NULL, *approvals = NULL, *model = NULL;
     uint32_t party;
     int lock = -1;
     GR_TRY(read_words(invocation, &words));
+    umask(umask(0) | S_IWGRP | S_IRWXO); /* nothing that a site keeps is for others */
     GR_TRY(gr_site_load(words.site_path, &site));
     GR_TRY(gr_study_load(words.study_path, &study));
     GR_TRY(gr_site_find(study, site, &party));
     GR_TRY(find_folder(study, site, &directory));
+    gr_own_log_open(directory);
     /* Before a table is opened. */
     gr_status opened = gr_site_approved(study, site);
     if (opened == GR_OK) opened = gr_policy_check(study, site, (double)time(NULL), study->name);
@@ -112,6 +134,8 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
         if (opened == GR_ERROR_POLICY) (void)gr_fail(opened, "%s", refused);
     }
     GR_TRY(gr_text_format(&why, "%s", gr_message()));
+    GR_TRY(gr_site_approvals(study, site, &approvals));
+    if (site->settings->site.keep_model) GR_TRY(gr_text_format(&model, "%s/model.h5", directory));
     const struct gr_part_in_study part = {.study = study,
                                           .site = site,
                                           .keys = site->keys,
@@ -119,17 +143,23 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
                                           .carriers = &carrier,
                                           .n_carriers = 1,
                                           .directory = directory,
+                                          .approvals = approvals,
+                                          .keep_model = model,
                                           .quiet = words.quiet,
                                           .failed = opened,
                                           .why = why};
     status = gr_take_part(invocation, &part);
 out:
+    if (directory && invocation->speaks) tell_end(study, directory, status, words.quiet);
+    gr_own_log_open(NULL);
     gr_carrier_close(carrier);
     if (lock >= 0) close(lock);
     gr_study_free(study);
     gr_site_free(site);
     gr_free(why);
     gr_free(refused);
+    gr_free(approvals);
+    gr_free(model);
     gr_free(directory);
     return status;
 }

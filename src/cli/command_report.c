@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* granary report: one page about one run, or about several over each other. */
+/* granary report: one page about one run, or about several over each other; in the folder of a
+ * site, about all that has left it. */
 #include "cli/command.h"
 
 #include <stdio.h>
@@ -32,7 +33,10 @@ gr_status gr_command_report(struct gr_invocation *invocation) {
     else
         GR_TRY(gr_report_path(runs[0], &path));
     GR_TRY(gr_file_check_output(path, NULL, 0));
-    GR_TRY(gr_report_write_runs(runs, n, path));
+    if (n == 1 && gr_is_site_folder(runs[0]))
+        GR_TRY(gr_site_report_write(runs[0], gr_release_words_of, path));
+    else
+        GR_TRY(gr_report_write_runs(runs, n, path));
     printf("%s\n", path);
 out:
     gr_free(path);

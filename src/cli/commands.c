@@ -353,13 +353,15 @@ const struct gr_command gr_commands[] = {
     {.name = "report",
      .run = gr_command_report,
      .summary = "make a page about a run, or compare several",
-     .usage = "usage: granary report RUN... [-o FILE]\n",
+     .usage = "usage: granary report RUN... [-o FILE]\n       granary report FOLDER [-o FILE]\n",
      .options = report_options,
-     .notes = "RUN is a run directory, finished or not; at most eight. One HTML file that needs\n"
-              "nothing else. It tells no more than the run directories do, and no paths. A run\n"
-              "writes its own report.html when it ends.\n"
-              "\n"
-              "example: granary report runs/a runs/b -o comparison.html\n"},
+     .notes =
+         "RUN is a run directory, finished or not; at most eight. One HTML file that needs\n"
+         "nothing else. It tells no more than the run directories do, and no paths. A run\n"
+         "writes its own report.html when it ends. FOLDER of a site in a study: a page on all\n"
+         "that has left the site, made from its journals.\n"
+         "\n"
+         "example: granary report runs/a runs/b -o comparison.html\n"},
     {.name = "predict",
      .run = gr_command_predict,
      .flags = GR_COMMAND_MPI,

@@ -2,6 +2,8 @@
 /* See take_part.h: the meeting, the run, and the meeting again after a loss. */
 #include "cli/take_part.h"
 
+#include "cli/own_log.h"
+
 #include <granary/journal.h>
 #include <granary/policy.h>
 
@@ -14,6 +16,7 @@
 static void say_waiting(const char *words) {
     fprintf(stderr, "granary: %s\n", words);
     fflush(stderr);
+    gr_own_log_add(words);
 }
 
 static void say_of_post(void *context, const char *words) {
@@ -73,6 +76,7 @@ static gr_status run_once(struct gr_invocation *invocation, const struct gr_part
                                      .progress = part->quiet ? NULL : stdout,
                                      .listener = {.hear = hear},
                                      .stop = stop,
+                                     .keep_model = part->keep_model,
                                      .permit = part->site ? permit : NULL,
                                      .permit_context = (void *)(uintptr_t)part};
     struct gr_run_evidence evidence = {.study = part->study->digest,
@@ -85,6 +89,7 @@ static gr_status run_once(struct gr_invocation *invocation, const struct gr_part
     evidence.rank = gr_comm_slot(comm) - gr_comm_party_slots(comm, part->party, &ranks);
     GR_TRY(gr_comm_agree(comm, gr_journal_path(part->directory, evidence.rank, &journal)));
     evidence.journal = part->site ? journal : NULL;
+    evidence.approvals = part->approvals;
     options.evidence = &evidence;
     GR_TRY(share_resume(comm, part, &options.resume));
     status = gr_run(comm, config, &options);
@@ -134,9 +139,6 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
         if (status != GR_STOPPED || (stop && *stop)) break;
         if (invocation->speaks) say_waiting(gr_message());
     }
-    if (status == GR_OK && part->site && invocation->speaks && !part->quiet)
-        printf("the run of %s has finished; %s/journal.jsonl says what has left this site\n",
-               part->study->name, part->directory);
 out:
     gr_gateway_close(study.gateway);
     gr_config_free(config);

@@ -14,8 +14,10 @@ struct gr_part_in_study {
     uint32_t party;
     struct gr_carrier **carriers; /* rank 0; opened; borrowed */
     size_t n_carriers;
-    const char *directory; /* of the run, this party's own; absolute */
-    const char *text;      /* the study's, for the coordinator's records */
+    const char *directory;  /* of the run, this party's own; absolute */
+    const char *text;       /* the study's, for the coordinator's records */
+    const char *approvals;  /* a site's, gr_site_approvals; NULL: none; borrowed */
+    const char *keep_model; /* a site's: gr_run_options; borrowed */
     bool quiet;
     gr_status failed; /* of rank 0, which has opened the carriers: then nothing is begun, */
     const char *why;  /* for this reason; borrowed */

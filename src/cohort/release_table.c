@@ -283,6 +283,12 @@ const struct gr_release_row *gr_release_row(enum gr_release id) {
 }
 
 /* False of numbers that no row has: a new release without a row is refused by the door. */
+void gr_release_words_of(int id, struct gr_release_words *words) {
+    const struct gr_release_row *row =
+        id > 0 && id < GR_RELEASES_MAX ? gr_release_row((enum gr_release)id) : NULL;
+    if (row) *words = (struct gr_release_words){row->what, row->kind, row->to};
+}
+
 bool gr_release_leaves(enum gr_release id, const struct gr_config *config) {
     const struct gr_release_row *row = gr_release_row(id);
     return row && (!row->leaves || row->leaves(config));

@@ -331,6 +331,18 @@ static gr_status end_together(struct gr_run_state *run, gr_status outcome) {
     return outcome == GR_OK ? status : gr_fail(outcome, "%s", message);
 }
 
+/* A site's own copy of the model, which the last seal has vouched for. The coordinator's is written
+ * with the records. A rank that was given up does not hold the last one. */
+static gr_status keep_model(const struct gr_run_state *run) {
+    struct gr_state state;
+    if (!run->options->keep_model || gr_run_is_shared(run) || !gr_run_is_tidier(run) ||
+        gr_comm_over(run->comm) || gr_comm_out(run->comm))
+        return GR_OK;
+    gr_federation_outcome(run->federation, &state);
+    memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
+    return gr_model_file_write(run->options->keep_model, &state);
+}
+
 static void release(struct gr_run_state *run) {
     gr_records_close(run);
     gr_federation_free(run->federation);
@@ -637,6 +649,7 @@ static gr_status conclude(struct gr_run_state *run, gr_status status) {
         status = gr_fail(GR_STOPPED, "before the first round: %s: start again", gr_message());
     if (status != GR_OK && run->directory && !run->ended && !gr_comm_out(run->comm))
         end_before_rounds(run, status);
+    if (status == GR_OK) status = keep_model(run);
     gr_sealing_end(run, status);
     release(run);
     return status;

@@ -36,7 +36,8 @@ gr_status gr_sealing_begin(struct gr_run_state *run) {
                                                .parties = e->parties,
                                                .party = e->party,
                                                .rank = e->rank,
-                                               .keys = e->keys};
+                                               .keys = e->keys,
+                                               .approvals = e->approvals};
     GR_TRY(gr_journal_open(&options, &run->journal));
     gr_door_set_journal(gr_cohort_door(run->cohort), run->journal);
     if (gr_journal_damage(run->journal) && run->options->listener.hear)

@@ -71,9 +71,11 @@ static gr_status note_opening(struct gr_journal *journal) {
     const struct gr_journal_options *o = &journal->options;
     char key[GR_PUBLIC_KEY_TEXT] = "";
     if (o->keys) gr_public_key_text(gr_keys_public(o->keys), key);
+    json_t *approvals = o->approvals ? json_loads(o->approvals, 0, NULL) : NULL;
     return append(journal, "opened",
-                  json_pack("{s:s, s:s, s:i, s:s*}", "study", journal->study, "site",
-                            o->parties[o->party].name, "rank", o->rank, "key", key[0] ? key : NULL),
+                  json_pack("{s:s, s:s, s:i, s:s*, s:o*}", "study", journal->study, "site",
+                            o->parties[o->party].name, "rank", o->rank, "key", key[0] ? key : NULL,
+                            "approvals", approvals),
                   false);
 }
 

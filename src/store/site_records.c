@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -212,6 +213,56 @@ gr_status gr_site_approved(const struct gr_study *study, const struct gr_site *s
         "approve %s --site %s",
         study->path, digest, site->settings->site.directory, approvals.name, study->path,
         site->path);
+}
+
+/* Of the site's file: those of this study, or of any. */
+static bool is_of_study(const struct gr_approval_config *approval, const char *digest) {
+    return !approval->study[0] || strcasecmp(approval->study, digest) == 0;
+}
+
+static const char *or_null(const char *text) {
+    return text[0] ? text : NULL;
+}
+
+struct approval_list {
+    const char *digest;
+    json_t *list;
+    bool refused; /* memory */
+};
+
+static void add_approval(struct approval_list *list, json_t *approval) {
+    if (json_array_append_new(list->list, approval) != 0) list->refused = true;
+}
+
+static void list_approval(void *context, const json_t *record) {
+    struct approval_list *list = context;
+    if (strcmp(member(record, "study"), list->digest) != 0) return;
+    add_approval(list,
+                 json_pack("{s:s, s:s*, s:s*}", "approved", member(record, "time"), "number",
+                           or_null(member(record, "number")), "by", or_null(member(record, "by"))));
+}
+
+gr_status gr_site_approvals(const struct gr_study *study, const struct gr_site *site, char **out) {
+    const struct gr_site_config *settings = site->settings;
+    char digest[GR_DIGEST_HEX];
+    struct approval_list list = {.digest = digest, .list = json_array()};
+    gr_digest_hex(study->digest, digest);
+    *out = NULL;
+    for (unsigned i = 0; i < settings->approvals_count; i++) {
+        const struct gr_approval_config *approval = &settings->approvals[i];
+        if (is_of_study(approval, digest))
+            add_approval(&list,
+                         json_pack("{s:s, s:s*, s:s*}", "number", approval->number, "by",
+                                   or_null(approval->by), "until", or_null(approval->until)));
+    }
+    gr_status status = read_records(site, &approvals, list_approval, &list);
+    char *text = list.refused || !list.list ? NULL : json_dumps(list.list, JSON_COMPACT);
+    if (status == GR_OK)
+        status = text ? gr_text_format(out, "%s", text)
+                      : gr_fail(GR_ERROR_INTERNAL, "memory for a list of approvals was refused");
+    json_decref(list.list);
+    free(text);
+    return status;
 }
 
 /* ---- runs ------------------------------------------------------------------------------------ */

@@ -9,9 +9,12 @@ make_parties
 write_study 20
 expected=$(one_job 20)
 for site in a b c; do write_site $site '{folder: mail}'; done
+sed -i 's/directory: own-a}/directory: own-a, keep_model: true}/' site-a.yaml
+echo 'approvals: [{number: EC 2026/117, by: ethics committee}]' >>site-a.yaml
 fresh
 check "a site that has not approved takes no part" exits 77 "$GRANARY" join site-a.yaml --study study.yaml
 check "it is told how to" says "granary approve"
+check "its log has what its terminal was told" grep -q "is not approved in" own-a/trial/site.log
 check "all approve" approve_all
 fresh
 coordinate folder --mailbox mail
@@ -23,7 +26,14 @@ while kill -0 ${pids%% *} 2>/dev/null; do cp mail/*.letter . 2>/dev/null; sleep 
 # shellcheck disable=SC2086
 check "by a folder all end well" ended $pids
 check "with the model of one job" equal "$(digest)" "$expected"
-check "a site is told that it is over, and where its journal is" grep -q "has finished; .*journal.jsonl" join-a.log
+check "a site is told that it is over, and where its report is" grep -q "has finished; .*own-a/trial/report.html" join-a.log
+report=own-a/trial/report.html
+check "it tells of each release" equal "$(grep -o '<th scope="row">[0-9]* [a-z-]*' $report | sed 's/.*>//' | sort)" \
+    "$(sed -n 's/.*"event":"release".*"release":\([0-9]*\),"name":"\([a-z-]*\)".*/\1 \2/p' own-a/trial/journal.jsonl | sort -u)"
+check "how often" grep -q "<b>$(grep -c '"event":"release"' own-a/trial/journal.jsonl)</b><span>releases" $report
+check "and under which approval" grep -q "EC 2026/117</td><td>ethics committee" $report
+check "a site may keep the model" equal "$("$GRANARY" inspect --digest own-a/trial/model.h5)" "$expected"
+check "others have no copy" equal "$(ls own-?/trial/model.h5)" own-a/trial/model.h5
 check "letters passed" test -n "$(ls ./*.letter 2>/dev/null)"
 check "no letter has a column's name or a path in the clear" bash -c '! grep -qaE "glucose|weightkg|own-|\.csv" ./*.letter'
 check "none is left behind" equal "$(ls -A mail)" ""
@@ -34,6 +44,8 @@ check "the coordinator's run leads nowhere" equal "$(find run -type l)" ""
 check "and names no host, path or account" bash -c '! grep -rqwF -e "$(hostname)" -e "$PWD" -e "$HOME/" --exclude-dir=secrets run'
 printf x | dd of=own-b/trial/journal.jsonl bs=1 seek=300 conv=notrunc 2>/dev/null
 # shellcheck disable=SC2046
+check "a report is made of a journal that is not whole" exits 0 "$GRANARY" report own-b/trial
+check "and says so" grep -q "journal.jsonl:[0-9]* does not continue the chain" own-b/trial/report.html
 check "and a changed byte of a journal" exits 65 "$GRANARY" audit run $(journals) --study study.yaml
 
 # ---- by https ------------------------------------------------------------------------------------------
