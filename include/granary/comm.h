@@ -47,6 +47,33 @@ gr_status gr_gateway_open(const struct gr_post_options *options,
 /* Not collective. NULL accepted. No gr_comm may use it any more; carriers stay open. */
 void gr_gateway_close(struct gr_gateway *gateway);
 
+/* How a party of a study stands, as a gateway knows it. */
+enum gr_standing {
+    GR_STANDING_AWAY,     /* it has not come, to this process */
+    GR_STANDING_HERE,     /* it has come, and waits until all meet */
+    GR_STANDING_MEMBER,   /* it takes part in the run */
+    GR_STANDING_LATE,     /* the others go on without it, and it may come back by itself */
+    GR_STANDING_LOST,     /* it took part, and has ended or begun anew */
+    GR_STANDING_DECLINES, /* its policy refuses the study */
+    GR_STANDING_DIFFERS   /* it is of another build, and was told so */
+};
+enum gr_report_stage { GR_STAGE_MEETING, GR_STAGE_STARTING, GR_STAGE_ROUNDS };
+
+struct gr_attendance {
+    enum gr_standing standing;
+    bool awaited;    /* nothing goes on before it has come, or has trained */
+    double silent_s; /* since its last letter; INFINITY: none has come to this process */
+};
+/* All borrowed, for the call. */
+struct gr_comm_report {
+    enum gr_report_stage stage;
+    double waited_s, limit_s; /* of a meeting: in all, and how long the others are waited for */
+    uint32_t round;           /* that is done; of a meeting 0 */
+    bool trained;             /* this side has, and waits for the others */
+    uint32_t n_parties;
+    const struct gr_attendance *parties; /* that of this side means nothing */
+};
+
 /*
  * A study of institutions, whose parties are jobs of their own: the ranks of all of them become the
  * slots of one gr_comm, the coordinator's first. All borrowed, as the options are.
@@ -61,6 +88,12 @@ struct gr_comm_study {
      * GR_ERROR_POLICY the coordinator is told that it is so, and no more. */
     gr_status failed;
     const char *why;
+    double waited_s; /* of the coordinator: of the first meeting, by processes before this one */
+    double idle_s;   /* a meeting that takes longer ends the job (GR_STOPPED); 0: none does */
+    bool *ends;      /* of each rank: becomes true where it has; or NULL */
+    /* Of the gateway: told how all stand, when that changes and every ten seconds; or NULL. */
+    void (*report)(void *context, const struct gr_comm_report *report);
+    void *report_context;
 };
 
 /* All borrowed, and as long as the gr_comm is used. */

@@ -27,6 +27,7 @@
 #include <granary/store.h>
 #include <granary/strategy.h>
 #include <granary/study.h>
+#include <granary/study_state.h>
 #include <granary/train.h>
 
 #endif

@@ -181,6 +181,30 @@ bool gr_is_site_folder(const char *folder);
 gr_status gr_site_report_write(const char *folder, gr_release_describe describe,
                                const char *path) GR_CHECKED;
 
+/* ---- what journals say in sum (observe/journal_sums.c) ----------------------------------------
+ */
+
+/* A release, in all journals of a folder. */
+struct gr_journal_sum {
+    int id;
+    char name[32];
+    uint64_t times, values, bytes;
+};
+enum { GR_JOURNAL_SUMS_MAX = 64 };
+struct gr_journal_sums {
+    size_t n_files, n; /* journals that were read; releases, ascending by number */
+    struct gr_journal_sum sum[GR_JOURNAL_SUMS_MAX];
+    uint32_t rounds;     /* in which something left, by the first journal; */
+    uint32_t last_round; /* and the last of them */
+    uint64_t seals;      /* of the coordinator's, countersigned, by all */
+    uint64_t broken;     /* lines that do not continue their chain */
+    char newest[32];     /* time of the newest release; "": there was none */
+    bool contradicted;   /* some seal was refused */
+};
+/* Not collective. Adds up the journals of a site's folder, of all its ranks; none is no error.
+ * Nobody's signature is asked for: `granary audit` does. Errors: GR_ERROR_DATA. */
+gr_status gr_journal_sum_up(const char *directory, struct gr_journal_sums *out) GR_CHECKED;
+
 #ifdef __cplusplus
 }
 #endif

@@ -53,6 +53,16 @@ gr_status gr_site_approve(const struct gr_study *study, const struct gr_site *si
  * or a line that the key has not signed.
  */
 gr_status gr_site_approved(const struct gr_study *study, const struct gr_site *site) GR_CHECKED;
+/* An approval as it is recorded; all borrowed; "": not given. */
+struct gr_approval_record {
+    const char *time, *number, *by;
+};
+typedef void (*gr_approval_visit)(void *context, const struct gr_approval_record *record);
+/* Not collective. Shows each approval of a study, by its digest in hex, that lies in a site's
+ * folder and is signed with its key. Errors: GR_ERROR_CONFIG, as gr_site_approved. */
+gr_status gr_site_show_approvals(const char *directory, const struct gr_public_key *key,
+                                 const char *digest, gr_approval_visit visit,
+                                 void *context) GR_CHECKED;
 /*
  * Not collective. The approvals of this study as a JSON list: those of the site's file (number, by,
  * until), and those of approvals.jsonl (approved, number, by). Caller releases *out with gr_free.

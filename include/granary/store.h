@@ -352,6 +352,8 @@ enum gr_hold { GR_HOLD_UNKNOWN, GR_HOLD_FREE, GR_HOLD_HELD };
  * GR_HOLD_UNKNOWN where there is none, or the file system knows no locks. Changes nothing.
  */
 enum gr_hold gr_run_directory_hold(const char *path);
+/* Not collective. The same of any lock of flock(2), by its path. */
+enum gr_hold gr_lock_hold(const char *path);
 /* Not collective. The model of a run: PATH/model.h5, or else the newest checkpoint; NULL: none yet.
  * Caller: gr_free.
  */

@@ -169,6 +169,8 @@ void gr_print_study(const struct gr_study *study);
 /* `granary study trial`: FOLDER/config.yaml of a study and a table for each silo, n words
  * SILO=FILE, which are written to. */
 gr_status gr_study_trial(const char *path, char **tables, int n, const char *folder) GR_CHECKED;
+/* `granary study status`: of the folder of a party's process. */
+gr_status gr_study_status(const char *folder, bool json) GR_CHECKED;
 /* `granary validate` of a study or a site, to standard output. */
 gr_status gr_validate_study(const char *path) GR_CHECKED;
 gr_status gr_validate_site(const char *path) GR_CHECKED;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* granary coordinate: the coordinator's part in a study. */
 #include <string.h>
+#include <unistd.h>
 
+#include "cli/part_status.h"
 #include "cli/take_part.h"
 
 struct coordinate_words {
     const char *study_path, *key, *listen, *mailbox, *run_path, *certificate, *certificate_key;
+    double idle_s;
     bool quiet;
 };
 
@@ -30,6 +33,10 @@ static gr_status read_words(struct gr_invocation *invocation, struct coordinate_
             break;
         case 'y':
             words->certificate_key = optarg;
+            break;
+        case 'i':
+            if (gr_read_duration("coordinate: --idle", optarg, &words->idle_s) != GR_OK)
+                return GR_ERROR_USAGE;
             break;
         case 'q':
             words->quiet = true;
@@ -83,6 +90,7 @@ gr_status gr_command_coordinate(struct gr_invocation *invocation) {
     struct gr_carrier *carriers[CARRIERS] = {NULL};
     size_t n = 0, length;
     char *directory = NULL, *text = NULL, *named = NULL, *why = NULL;
+    int lock = -1;
     GR_TRY(read_words(invocation, &words));
     GR_TRY(gr_study_load(words.study_path, &study));
     GR_TRY(gr_file_read(words.study_path, GR_CONFIG_FILE_MAX, GR_ERROR_CONFIG, &text, &length));
@@ -94,7 +102,10 @@ gr_status gr_command_coordinate(struct gr_invocation *invocation) {
         goto out;
     }
     gr_status opened = GR_OK;
-    if (invocation->speaks) opened = open_carriers(&words, study, keys, directory, carriers, &n);
+    if (invocation->speaks)
+        opened = gr_part_lock(directory, GR_COORDINATOR_LOCK, "coordinate", &lock);
+    if (invocation->speaks && opened == GR_OK)
+        opened = open_carriers(&words, study, keys, directory, carriers, &n);
     GR_TRY(gr_text_format(&why, "%s", gr_message()));
     const struct gr_part_in_study part = {.study = study,
                                           .keys = keys,
@@ -103,12 +114,14 @@ gr_status gr_command_coordinate(struct gr_invocation *invocation) {
                                           .directory = directory,
                                           .text = text,
                                           .quiet = words.quiet,
+                                          .idle_s = words.idle_s,
                                           .failed = opened,
                                           .why = why};
     status = gr_take_part(invocation, &part);
 out:
     for (size_t i = 0; i < CARRIERS; i++)
         gr_carrier_close(carriers[i]);
+    if (lock >= 0) close(lock);
     gr_keys_free(keys);
     gr_study_free(study);
     gr_free(why);

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* granary join: a site's part in a study. */
-#include <errno.h>
-#include <fcntl.h>
 #include <granary/policy.h>
 #include <granary/release.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/own_log.h"
+#include "cli/part_status.h"
 #include "cli/take_part.h"
 
 struct join_words {
     const char *site_path, *study_path;
+    double idle_s;
     bool quiet;
 };
 
@@ -24,6 +23,10 @@ static gr_status read_words(struct gr_invocation *invocation, struct join_words 
         switch (option) {
         case 's':
             words->study_path = optarg;
+            break;
+        case 'i':
+            if (gr_read_duration("join: --idle", optarg, &words->idle_s) != GR_OK)
+                return GR_ERROR_USAGE;
             break;
         case 'q':
             words->quiet = true;
@@ -70,19 +73,20 @@ out:
     return status;
 }
 
-/* Two processes of one site would throw each other out, and write one journal. The lock ends with
- * the process. */
-static gr_status lock_folder(const char *directory, int *out) {
+/* Of the rank that speaks, whose failure the others learn by gr_take_part. Of a refusal the
+ * coordinator is told, so the carrier is opened all the same. */
+static gr_status take_place(const struct gr_study *study, const struct gr_site *site,
+                            uint32_t party, const char *directory, gr_status permitted, int *lock,
+                            struct gr_carrier **carrier) {
     gr_status status = GR_OK;
-    char *path = NULL;
-    GR_TRY(gr_text_format(&path, "%s/lock", directory));
-    *out = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (*out < 0)
-        status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
-    else if (flock(*out, LOCK_EX | LOCK_NB) != 0)
-        status = gr_fail(GR_ERROR_WRITE, "%s: another `granary join` takes part from here", path);
+    char *refused = NULL;
+    GR_TRY(gr_text_format(&refused, "%s", gr_message()));
+    GR_TRY(gr_part_lock(directory, GR_SITE_LOCK, "join", lock));
+    GR_TRY(open_carrier(study, site, party, carrier));
+    status = permitted == GR_OK ? gr_site_note_run(study, site, study->name)
+                                : gr_fail(permitted, "%s", refused);
 out:
-    gr_free(path);
+    gr_free(refused);
     return status;
 }
 
@@ -109,7 +113,7 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
     struct gr_study *study = NULL;
     struct gr_site *site = NULL;
     struct gr_carrier *carrier = NULL;
-    char *directory = NULL, *why = NULL, *refused = NULL, *approvals = NULL, *model = NULL;
+    char *directory = NULL, *why = NULL, *approvals = NULL, *model = NULL;
     uint32_t party;
     int lock = -1;
     GR_TRY(read_words(invocation, &words));
@@ -126,13 +130,8 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
         status = opened;
         goto out;
     }
-    if (invocation->speaks) {
-        GR_TRY(lock_folder(directory, &lock));
-        GR_TRY(gr_text_format(&refused, "%s", gr_message()));
-        GR_TRY(open_carrier(study, site, party, &carrier));
-        if (opened == GR_OK) opened = gr_site_note_run(study, site, study->name);
-        if (opened == GR_ERROR_POLICY) (void)gr_fail(opened, "%s", refused);
-    }
+    if (invocation->speaks)
+        opened = take_place(study, site, party, directory, opened, &lock, &carrier);
     GR_TRY(gr_text_format(&why, "%s", gr_message()));
     GR_TRY(gr_site_approvals(study, site, &approvals));
     if (site->settings->site.keep_model) GR_TRY(gr_text_format(&model, "%s/model.h5", directory));
@@ -146,6 +145,7 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
                                           .approvals = approvals,
                                           .keep_model = model,
                                           .quiet = words.quiet,
+                                          .idle_s = words.idle_s,
                                           .failed = opened,
                                           .why = why};
     status = gr_take_part(invocation, &part);
@@ -157,7 +157,6 @@ out:
     gr_study_free(study);
     gr_site_free(site);
     gr_free(why);
-    gr_free(refused);
     gr_free(approvals);
     gr_free(model);
     gr_free(directory);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* granary study: signs a study's file, shows it, or tries it out. */
+/* granary study: signs a study's file, shows it, tries it out, or tells how it stands. */
 #include "cli/command.h"
 
 #include <string.h>
@@ -8,23 +8,25 @@
 struct study_words {
     const char *action, *path; /* borrowed; NULL where nothing was given */
     const char *key, *folder;
+    bool json;
     char **tables; /* behind the path, of trial */
     int n_tables;
 };
 
 static gr_status read_action(struct gr_invocation *invocation, struct study_words *words) {
-    static const char *const actions[] = {"sign", "show", "trial"};
+    static const char *const actions[] = {"sign", "show", "trial", "status"};
     char quoted[80];
     if (invocation->argc == optind)
         return gr_fail(
             GR_ERROR_USAGE,
-            "study: found nothing, expected sign, show or trial; see `granary help study`");
+            "study: found nothing, expected sign, show, trial or status; see `granary help study`");
     words->action = invocation->argv[optind++];
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
         if (strcmp(words->action, actions[i]) == 0) return GR_OK;
     gr_text_quote(words->action, strlen(words->action), quoted, sizeof quoted);
     return gr_fail(GR_ERROR_USAGE,
-                   "study: found '%s', expected sign, show or trial; see `granary help study`",
+                   "study: found '%s', expected sign, show, trial or status; see `granary help "
+                   "study`",
                    quoted);
 }
 
@@ -35,13 +37,16 @@ static gr_status read_words(struct gr_invocation *invocation, struct study_words
             words->key = optarg;
         else if (option == 'o')
             words->folder = optarg;
+        else if (option == 'j')
+            words->json = true;
         else
             return GR_ERROR_USAGE;
     }
     gr_status status = read_action(invocation, words);
     if (status != GR_OK) return status;
     if (strcmp(words->action, "trial") != 0)
-        return gr_only_argument(invocation, "STUDY", &words->path);
+        return gr_only_argument(
+            invocation, strcmp(words->action, "status") == 0 ? "FOLDER" : "STUDY", &words->path);
     if (invocation->argc == optind || !words->folder)
         return gr_fail(GR_ERROR_USAGE, "study: %s is missing; see `granary help study`",
                        words->folder ? "STUDY" : "-o FOLDER");
@@ -92,5 +97,6 @@ gr_status gr_command_study(struct gr_invocation *invocation) {
     if (status != GR_OK) return status;
     if (strcmp(words.action, "trial") == 0)
         return gr_study_trial(words.path, words.tables, words.n_tables, words.folder);
+    if (strcmp(words.action, "status") == 0) return gr_study_status(words.path, words.json);
     return strcmp(words.action, "sign") == 0 ? sign(&words) : show(&words);
 }

@@ -53,6 +53,10 @@
     { .name = name_, .key = key_, .value = "FILE", .kind = GR_VALUE_FILE, .help = help_ }
 #define NAMED(name_, key_, value_, help_)                                                          \
     { .name = name_, .key = key_, .value = value_, .help = help_ }
+#define IDLE                                                                                       \
+    NAMED("idle", 'i', "TIME",                                                                     \
+          "ends with 75 when all have not met for so long (30m, 12h): started again by cron\n"     \
+          "or a batch system, it goes on waiting; default: it waits as long as it takes")
 #define KEYS(help_)                                                                                \
     { .name = "key", .key = 'k', .value = "DIR", .kind = GR_VALUE_FOLDER, .help = help_ }
 #define SITE_FILE(key_, help_)                                                                     \
@@ -114,6 +118,7 @@ static const struct gr_option coordinate_options[] = {
      .value = "FILE",
      .kind = GR_VALUE_FILE,
      .help = "PEM, its private key"},
+    IDLE,
     QUIET,
     END};
 
@@ -123,6 +128,7 @@ static const struct gr_option join_options[] = {
      .value = "STUDY",
      .kind = GR_VALUE_FILE,
      .help = "the study's file, with STUDY.sig beside it"},
+    IDLE,
     QUIET,
     END};
 
@@ -152,6 +158,7 @@ static const struct gr_option study_options[] = {
     KEYS("of sign: the coordinator's folder of `granary keygen`"),
     OUTPUT("FOLDER", GR_VALUE_FOLDER,
            "of trial: FOLDER/config.yaml and FOLDER/schema.yaml; nothing is overwritten"),
+    {.name = "json", .key = 'j', .help = "of status: for a program"},
     END};
 
 static const struct gr_option approve_options[] = {
@@ -272,7 +279,7 @@ const struct gr_command gr_commands[] = {
      .usage =
          "usage: granary coordinate STUDY --listen ADDRESS:PORT | --mailbox FOLDER [--key DIR]\n"
          "                          [--run DIR] [--certificate FILE --certificate-key FILE]\n"
-         "                          [--quiet]\n",
+         "                          [--idle TIME] [--quiet]\n",
      .options = coordinate_options,
      .notes = "A run that was stopped, or killed, is gone on with by the same command.\n"
               "\n"
@@ -281,7 +288,7 @@ const struct gr_command gr_commands[] = {
      .run = gr_command_join,
      .flags = GR_COMMAND_MPI | GR_COMMAND_LONG,
      .summary = "take part in a study as a site",
-     .usage = "usage: granary join SITE --study STUDY [--quiet]\n",
+     .usage = "usage: granary join SITE --study STUDY [--idle TIME] [--quiet]\n",
      .options = join_options,
      .notes = "Calls out only. With several silos: mpirun -n RANKS granary join ...\n"
               "\n"
@@ -408,12 +415,13 @@ const struct gr_command gr_commands[] = {
     {.name = "study",
      .run = gr_command_study,
      .flags = GR_COMMAND_FILES,
-     .summary = "sign, show or try out the file of a study between institutions",
+     .summary = "sign, show or try out a study between institutions; tell how it stands",
      .usage = "usage: granary study sign STUDY --key DIR\n"
               "       granary study show STUDY\n"
-              "       granary study trial STUDY SILO=FILE... -o FOLDER\n",
+              "       granary study trial STUDY SILO=FILE... -o FOLDER\n"
+              "       granary study status FOLDER [--json]\n",
      .options = study_options,
-     .words = "sign show trial",
+     .words = "sign show trial status",
      .notes =
          "sign writes STUDY.sig, by the coordinator's key; whoever edits STUDY afterwards has to "
          "sign it\n"
@@ -421,7 +429,12 @@ const struct gr_command gr_commands[] = {
          "signed.\n"
          "trial writes a config that trains the study on this machine, with a table for each "
          "silo;\n"
-         "the sites would get the same model from these tables.\n"
+         "the sites would get the same model from these tables. status tells who is there, what "
+         "is\n"
+         "waited for and since when, by the files of FOLDER alone: the coordinator's run "
+         "directory, "
+         "or\n"
+         "the site's folder of the study, <site.directory>/<study.name>.\n"
          "\n"
          "example: granary study sign study.yaml --key keys\n"},
     {.name = "approve",

@@ -3,11 +3,13 @@
 #include "cli/take_part.h"
 
 #include "cli/own_log.h"
+#include "cli/part_status.h"
 
 #include <granary/journal.h>
 #include <granary/policy.h>
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,6 +40,22 @@ gr_status gr_own_folder(const char *path, char **out) {
     if (!realpath(path, whole)) return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
     status = gr_text_format(out, "%s", whole);
     return status;
+}
+
+gr_status gr_read_duration(const char *option, const char *text, double *out) {
+    static const struct {
+        char unit;
+        double seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    char *end = NULL, quoted[80];
+    const double number = strtod(text, &end);
+    for (size_t i = 0; end != text && i < sizeof units / sizeof *units; i++)
+        if (end[0] == units[i].unit && !end[1]) *out = number * units[i].seconds;
+    if (end != text && !end[0]) *out = number;
+    if (isfinite(*out) && *out > 0) return GR_OK;
+    gr_text_quote(text, strlen(text), quoted, sizeof quoted);
+    return gr_fail(GR_ERROR_USAGE, "%s: found '%s', expected a time above 0, as in 90s, 30m, 12h",
+                   option, quoted);
 }
 
 /* Whether the run directory holds a run to go on with: the coordinator's alone knows. */
@@ -104,6 +122,8 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
     struct gr_config *config = NULL;
     gr_status opened = GR_OK;
     char *libraries = NULL, *why = NULL;
+    struct gr_part_status kept = {0};
+    bool ends = false;
     /* A site that is told to end just ends: the others go on without it. */
     const volatile sig_atomic_t *stop = part->party == 0 ? gr_catch_stop(SIGTERM) : NULL;
     const struct gr_post_options post = {.who = {.keys = part->keys,
@@ -119,7 +139,9 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
                                   .parties = part->study->parties,
                                   .stop = stop,
                                   .failed = part->failed,
-                                  .why = part->why};
+                                  .why = part->why,
+                                  .idle_s = part->idle_s,
+                                  .ends = &ends};
     GR_TRY(gr_libraries_text(&libraries));
     GR_TRY(gr_study_configure(part->study, part->site, part->directory, &config));
     const struct gr_comm_options common = {.command = "study",
@@ -129,6 +151,12 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
                                            .study = &study};
     const bool answers = part->failed == GR_OK || part->failed == GR_ERROR_POLICY;
     if (invocation->speaks && answers) opened = gr_gateway_open(&post, &study.gateway);
+    if (study.gateway) {
+        GR_TRY(gr_part_status_open(&kept, part->study, part->party, part->keys, part->directory));
+        study.report = gr_part_status_report;
+        study.report_context = &kept;
+        study.waited_s = kept.state.waited_s;
+    }
     if (opened != GR_OK) {
         GR_TRY(gr_text_format(&why, "%s", gr_message()));
         study.failed = opened;
@@ -136,10 +164,11 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
     }
     for (;;) {
         status = run_once(invocation, part, config, &common, stop);
-        if (status != GR_STOPPED || (stop && *stop)) break;
+        if (status != GR_STOPPED || ends || (stop && *stop)) break;
         if (invocation->speaks) say_waiting(gr_message());
     }
 out:
+    gr_part_status_close(&kept, status);
     gr_gateway_close(study.gateway);
     gr_config_free(config);
     gr_free(why);

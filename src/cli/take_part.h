@@ -19,6 +19,7 @@ struct gr_part_in_study {
     const char *approvals;  /* a site's, gr_site_approvals; NULL: none; borrowed */
     const char *keep_model; /* a site's: gr_run_options; borrowed */
     bool quiet;
+    double idle_s;    /* a meeting that takes longer ends the job; 0: none does */
     gr_status failed; /* of rank 0, which has opened the carriers: then nothing is begun, */
     const char *why;  /* for this reason; borrowed */
 };
@@ -26,10 +27,14 @@ struct gr_part_in_study {
 /*
  * Collective over the job, and over the jobs of all parties: the run, begun or gone on with. Where
  * another party is lost in a way that the run does not survive, the jobs meet again, until the run
- * has finished, this party is told to stop by a signal (GR_STOPPED), or it fails.
+ * has finished, this party is told to stop by a signal or has waited for idle_s (GR_STOPPED), or it
+ * fails.
  */
 gr_status gr_take_part(struct gr_invocation *invocation,
                        const struct gr_part_in_study *part) GR_CHECKED;
+
+/* "90s", "30m", "12h", "2d": seconds, above 0. GR_ERROR_USAGE names the option. */
+gr_status gr_read_duration(const char *option, const char *text, double *out) GR_CHECKED;
 
 /* Makes `path` absolute, a folder that is made where it is missing. Released with gr_free. */
 gr_status gr_own_folder(const char *path, char **out) GR_CHECKED;

@@ -60,6 +60,8 @@ gr_status gr_gateway_open(const struct gr_post_options *options, struct gr_gatew
     gateway->n_parties = options->who.n_parties;
     GR_TRY(gr_allocate_zero(gateway->n_parties, sizeof *gateway->hello, "hellos", &gateway->hello));
     GR_TRY(gr_allocate_zero(gateway->n_parties, sizeof(bool), "hellos", &gateway->declined));
+    GR_TRY(gr_allocate_zero(gateway->n_parties, sizeof(bool), "hellos", &gateway->differs));
+    gateway->told.changed = true;
     GR_TRY(
         gr_allocate_zero(gateway->n_parties, sizeof *gateway->outbox, "letters", &gateway->outbox));
     post.greeting = NULL;
@@ -151,6 +153,7 @@ void gr_gateway_close(struct gr_gateway *gateway) {
     gr_free(gateway->outbox);
     pthread_cond_destroy(&gateway->rung);
     pthread_mutex_destroy(&gateway->lock);
+    gr_free(gateway->differs);
     gr_free(gateway->declined);
     gr_free(gateway->hello);
     gr_free(gateway);
@@ -172,7 +175,8 @@ bool gr_gateway_take_hello(struct gr_gateway *gateway, const struct gr_post_mess
     size_t n;
     if (gr_note_kind(message, &bytes, &n) != GR_NOTE_HELLO || n != sizeof *hello) return false;
     memcpy(hello, bytes, sizeof *hello);
-    gateway->declined[message->party] = false;
+    gateway->declined[message->party] = gateway->differs[message->party] = false;
+    gateway->told.changed = true;
     hello->text[GR_HELLO_BYTES - 1] = '\0';
     if (hello->ranks < 1 || hello->ranks > GR_JOB_RANKS_MAX) hello->ranks = 0;
     return hello->ranks > 0;

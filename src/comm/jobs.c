@@ -44,22 +44,23 @@ out:
 }
 
 struct outcome {
-    int32_t status;
+    int32_t status, ends;
     char message[GR_MESSAGE_MAX];
 };
 
-gr_status gr_job_agree(MPI_Comm local, gr_status gateways) {
-    struct outcome outcome = {.status = (int32_t)gateways};
+gr_status gr_job_agree(MPI_Comm local, gr_status gateways, bool *ends) {
+    struct outcome outcome = {.status = (int32_t)gateways, .ends = ends && *ends};
     if (gateways != GR_OK) memcpy(outcome.message, gr_message(), strlen(gr_message()) + 1);
     gr_status status = share_bytes(local, &outcome, sizeof outcome);
     if (status != GR_OK) return status;
     outcome.message[GR_MESSAGE_MAX - 1] = '\0';
+    if (ends) *ends = outcome.ends != 0;
     if (outcome.status == GR_OK) return GR_OK;
     return gr_fail((gr_status)outcome.status, "%s", outcome.message);
 }
 
-gr_status gr_job_share(MPI_Comm local, gr_status gateways, int32_t *numbers, size_t n) {
-    gr_status status = gr_job_agree(local, gateways);
+gr_status gr_job_share(MPI_Comm local, gr_status gateways, bool *ends, int32_t *numbers, size_t n) {
+    gr_status status = gr_job_agree(local, gateways, ends);
     return status == GR_OK ? share_bytes(local, numbers, n * sizeof *numbers) : status;
 }
 
@@ -71,6 +72,8 @@ struct watch {
     struct gr_gateway *gateway;
     const struct gr_comm_options *options;
     double began_s, limit_s, told_s;
+    double before_s; /* of a meeting: what processes before this one have waited */
+    bool meets;
 };
 
 static struct watch begin_watch(struct gr_gateway *gateway, const struct gr_comm_options *options) {
@@ -80,22 +83,56 @@ static struct watch begin_watch(struct gr_gateway *gateway, const struct gr_comm
                           .limit_s = gr_comm_start_s(options)};
 }
 
+/* A coordinator that was started again goes on with the wait of the one before it; but whoever was
+ * there then says hello again within half a minute, and is not to be left out. */
+static void go_on_with(struct watch *watch) {
+    static const double least_s = 60;
+    const double most = watch->limit_s - fmin(least_s, watch->limit_s);
+    if (!watch->gateway->has_gathered)
+        watch->before_s = fmin(watch->options->study->waited_s, most);
+    watch->gateway->has_gathered = true;
+}
+
+static double waited(const struct watch *watch) {
+    return gr_clock_seconds() - watch->began_s + watch->before_s;
+}
+
 static bool is_over(const struct watch *watch) {
-    return gr_clock_seconds() - watch->began_s >= watch->limit_s;
+    return waited(watch) >= watch->limit_s;
+}
+
+/* The job waits no longer than it was told to, and is started again by whoever told it. */
+static bool is_idle(const struct watch *watch) {
+    const double idle_s = watch->options->study->idle_s;
+    return watch->meets && idle_s > 0 && waited(watch) - watch->before_s >= idle_s;
+}
+
+static gr_status end_idle(const struct watch *watch, const char *whom) {
+    const struct gr_comm_study *study = watch->options->study;
+    if (study->ends) *study->ends = true;
+    return gr_fail(GR_STOPPED,
+                   "%s: not here within %g s (--idle); started again, the same command goes on "
+                   "waiting",
+                   whom, study->idle_s);
 }
 
 /* A turn without news: says whom it waits for, at least once in a minute; GR_STOPPED at the end. */
 static gr_status keep_watch(struct watch *watch, const char *whom) {
     static const double every_s = 30, longest_s = 0.25;
-    const double waited = gr_clock_seconds() - watch->began_s;
+    const double now_s = waited(watch);
     if (watch->options->study->stop && *watch->options->study->stop != 0)
         return gr_fail(GR_STOPPED, "stopped by a signal, while it waited for %s", whom);
+    const bool idle = is_idle(watch);
+    if (idle) watch->gateway->told.changed = true; /* the last word of this process */
+    if (watch->meets)
+        gr_attendance_of_meeting(watch->gateway, watch->options, now_s, watch->limit_s);
+    if (idle) return end_idle(watch, whom);
     if (is_over(watch))
-        return gr_fail(GR_STOPPED, "%s: not here within %g s (round.start_deadline_s): start again",
-                       whom, watch->limit_s);
-    if (waited >= watch->told_s + every_s) {
-        watch->told_s = waited;
-        gr_say(watch->options, "waiting for %s, for %.0f of %g s", whom, waited, watch->limit_s);
+        return gr_fail(GR_STOPPED, "%s: not here within %g s (round.start_deadline_s)", whom,
+                       watch->limit_s);
+    if (now_s >= watch->told_s + every_s) {
+        watch->told_s = now_s;
+        gr_say(watch->options, "waiting for %s, for %.0f of %g s", whom, now_s, watch->limit_s);
     }
     gr_gateway_wait(watch->gateway, longest_s);
     return gr_gateway_flush(watch->gateway);
@@ -138,6 +175,7 @@ static gr_status judge(struct gr_gateway *gateway, const struct gr_comm_options 
     }
     gr_say(options, "%s", gr_message());
     hello->ranks = 0;
+    gateway->differs[party] = true;
     return send_note(gateway, party, GR_NOTE_REFUSED, &hello->number, sizeof hello->number,
                      gr_message(), strlen(gr_message()) + 1);
 }
@@ -148,9 +186,12 @@ static gr_status take_arrival(struct gr_gateway *gateway, const struct gr_comm_o
                               gr_jobs_differ differs) {
     const unsigned char *bytes;
     size_t n;
-    if (message->kind == GR_POST_GREETING) gateway->hello[message->party].ranks = 0;
+    if (message->kind == GR_POST_GREETING) {
+        gateway->hello[message->party].ranks = 0;
+        gateway->told.changed = true;
+    }
     if (gr_note_kind(message, &bytes, &n) == GR_NOTE_POLICY) {
-        gateway->declined[message->party] = true;
+        gateway->declined[message->party] = gateway->told.changed = true;
         gr_say(options, "%s: its policy refuses the study; its own terminal says which rule",
                options->study->parties[message->party].name);
     }
@@ -163,6 +204,7 @@ static gr_status tell_roster(struct gr_gateway *gateway, const struct gr_comm_st
                              int32_t *ranks) {
     gr_status status = GR_OK;
     gateway->meeting++;
+    gateway->told.changed = true;
     for (uint32_t p = 1; p < study->n_parties; p++)
         ranks[p] = gateway->hello[p].ranks;
     for (uint32_t p = 1; p < study->n_parties; p++) {
@@ -182,6 +224,8 @@ gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_option
     struct watch watch = begin_watch(gateway, options);
     struct gr_post_message message = {0};
     char absent[GR_NAMES_BYTES];
+    watch.meets = true;
+    go_on_with(&watch);
     for (uint32_t p = 1; p < gateway->n_parties; p++) /* that have come while a run went on */
         if (gateway->hello[p].ranks > 0) GR_TRY(judge(gateway, options, p, hello, differs));
     for (;;) {
@@ -245,16 +289,19 @@ gr_status gr_jobs_attend(struct gr_gateway *gateway, const struct gr_comm_option
                          const char *hello, int32_t *ranks) {
     gr_status status = GR_OK;
     struct watch watch = begin_watch(gateway, options);
+    watch.meets = true;
     /* Not the first to give up: a hello that is said again ends the meeting of all others. */
     watch.limit_s = 2 * watch.limit_s + GR_COMM_LATER_S;
     struct gr_post_message message = {0};
     const int32_t own = ranks[options->study->party];
+    gateway->told.changed = true;
     gateway->hellos++;
     GR_TRY(say_hello(gateway, hello, own));
     for (bool found = false; !found;) {
         GR_TRY(gr_post_receive(gateway->post, &message));
         if (message.kind == GR_POST_NOTHING)
             GR_TRY(keep_watch(&watch, "the coordinator, and until all sites are there"));
+        gateway->told.changed = gateway->told.changed || message.kind == GR_POST_GREETING;
         if (message.kind == GR_POST_GREETING) GR_TRY(say_hello(gateway, hello, own));
         GR_TRY(take_answer(gateway, &message, ranks, &found));
         gr_free(message.bytes);

@@ -40,6 +40,17 @@ struct gr_outbox {
     uint64_t queued, sent;           /* how many there have been, and are the post's */
 };
 
+/* The last that people were told (attendance.c). */
+struct gr_told {
+    double report_s, say_s, looked_s; /* when a report was made, something said, and looked */
+    double since_s;                   /* since when the run is where it is: */
+    uint32_t round;
+    enum gr_phase phase;
+    bool trained;
+    enum gr_report_stage stage; /* of the last report */
+    bool changed;               /* somebody has come or gone, and no report has said so */
+};
+
 /* A gateway lives longer than a gr_comm: sessions go on from one meeting of the jobs to the next.
  */
 struct gr_gateway {
@@ -47,9 +58,12 @@ struct gr_gateway {
     uint32_t n_parties;
     struct gr_hello *hello;   /* n_parties; the coordinator's; owned */
     bool *declined;           /* n_parties: its policy refuses; the coordinator's; owned */
+    bool *differs;            /* n_parties: of another build; the coordinator's; owned */
     struct gr_outbox *outbox; /* n_parties; owned */
     int32_t meeting;          /* the latest */
     int32_t hellos;           /* a site's: how often it has said hello */
+    bool has_gathered;        /* the coordinator's: this is not its first meeting */
+    struct gr_told told;
     /* The bell, which the threads of carriers ring, and by which the gateway sleeps. */
     pthread_mutex_t lock;
     pthread_cond_t rung;
@@ -73,13 +87,23 @@ uint32_t gr_note_kind(const struct gr_post_message *message, const unsigned char
 /* Takes a hello in; false: it is of no known form. */
 bool gr_gateway_take_hello(struct gr_gateway *gateway, const struct gr_post_message *message);
 
+/* ---- how all stand (attendance.c) -------------------------------------------------------------
+ */
+
+/* Tells, if it is time, how all stand while the jobs meet; waited_s: in this process. */
+void gr_attendance_of_meeting(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                              double waited_s, double limit_s);
+/* The same while a run goes on; and says for whom it waits, if that takes long. */
+void gr_attendance_of_run(struct gr_comm *comm, struct gr_gateway *gateway);
+
 /* ---- the meeting (jobs.c) ---------------------------------------------------------------------
  */
 
-/* Collective over a job: the status and message of its gateway; and if that is well, its numbers.
- */
-gr_status gr_job_agree(MPI_Comm local, gr_status gateways) GR_CHECKED;
-gr_status gr_job_share(MPI_Comm local, gr_status gateways, int32_t *numbers, size_t n) GR_CHECKED;
+/* Collective over a job: the status and message of its gateway, and whether the job ends, where
+ * somebody asks for it (NULL: nobody); and if all is well, its numbers. */
+gr_status gr_job_agree(MPI_Comm local, gr_status gateways, bool *ends) GR_CHECKED;
+gr_status gr_job_share(MPI_Comm local, gr_status gateways, bool *ends, int32_t *numbers,
+                       size_t n) GR_CHECKED;
 
 /*
  * The coordinator's gateway waits until all sites have said hello, and tells them all `ranks`, of

@@ -125,14 +125,14 @@ gr_status gr_link_create(MPI_Comm parent, const struct gr_comm_options *options,
     GR_TRY(gr_allocate_zero(n, sizeof *ranks, "links", &ranks));
     ranks[study->party] = size;
     GR_TRY(gr_job_share(parent, rank == 0 ? meet(link, options, hello, differs, ranks) : GR_OK,
-                        ranks, n));
+                        study->ends, ranks, n));
     for (size_t p = 0; p < n; p++) {
         link->jobs[p] =
             (struct gr_link_job){link->slots, ranks[p] > 0 ? ranks[p] : 1, ranks[p] > 0};
         link->slots += link->jobs[p].ranks;
     }
     if (link->gateway) link->meeting = link->gateway->meeting;
-    GR_TRY(gr_job_share(parent, GR_OK, &link->meeting, 1));
+    GR_TRY(gr_job_share(parent, GR_OK, NULL, &link->meeting, 1));
     *out = link;
     link = NULL;
 out:
@@ -168,7 +168,7 @@ gr_status gr_link_share(struct gr_link *link, MPI_Comm local, const struct gr_co
     status = gr_job_share(
         local,
         rank == 0 ? gr_jobs_exchange(link->gateway, options, link->jobs, numbers, n, total) : GR_OK,
-        numbers, total);
+        NULL, numbers, total);
 out:
     return status;
 }
@@ -387,6 +387,7 @@ static void note_left(struct gr_comm *comm, uint32_t party) {
     for (int slot = job->first; slot < job->first + job->ranks; slot++) {
         comm->peers[slot].dead = comm->peers[slot].gone = true;
         if (comm->rank_of[slot] >= 0) comm->lost = true;
+        if (comm->link->gateway) comm->link->gateway->told.changed = true;
     }
 }
 
@@ -434,6 +435,7 @@ gr_status gr_link_poll(struct gr_comm *comm) {
         gr_free(message.bytes);
         message.bytes = NULL;
     }
+    if (link->gateway) gr_attendance_of_run(comm, link->gateway);
 out:
     gr_free(message.bytes);
     return status;

@@ -40,7 +40,8 @@ bool gr_cipher_by_openssl(bool wanted) {
     return has_openssl();
 }
 
-/* ---- OpenSSL ---------------------------------------------------------------------------------- */
+/* ---- OpenSSL ----------------------------------------------------------------------------------
+ */
 
 /* One way or the other; NULL: no memory. */
 static EVP_CIPHER_CTX *begin(const struct gr_cipher *cipher, bool seals) {
@@ -104,7 +105,8 @@ static bool checksum(const unsigned char key[GR_KEY_BYTES], const unsigned char 
     return good;
 }
 
-/* ---- either ----------------------------------------------------------------------------------- */
+/* ---- either -----------------------------------------------------------------------------------
+ */
 
 void gr_cipher_seal(const struct gr_cipher *cipher, unsigned char *bytes, size_t n,
                     unsigned char tag[GR_CIPHER_TAG_BYTES]) {
@@ -118,9 +120,9 @@ void gr_cipher_seal(const struct gr_cipher *cipher, unsigned char *bytes, size_t
 static bool sodium_open(const struct gr_cipher *cipher, unsigned char *out,
                         const unsigned char *bytes, size_t n,
                         const unsigned char tag[GR_CIPHER_TAG_BYTES]) {
-    return crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
-               out, NULL, bytes, n, tag, cipher->known, cipher->n_known, cipher->nonce,
-               cipher->key) == 0;
+    return crypto_aead_xchacha20poly1305_ietf_decrypt_detached(out, NULL, bytes, n, tag,
+                                                               cipher->known, cipher->n_known,
+                                                               cipher->nonce, cipher->key) == 0;
 }
 
 bool gr_cipher_open(const struct gr_cipher *cipher, unsigned char *bytes, size_t n,

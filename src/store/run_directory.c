@@ -290,16 +290,21 @@ out:
 
 /* UNKNOWN where there is no lock file, or no locks: a reader must not then say that the run is
  * over. */
-enum gr_hold gr_run_directory_hold(const char *path) {
-    char *lock = NULL;
-    if (gr_text_format(&lock, "%s/lock", path) != GR_OK) return GR_HOLD_UNKNOWN;
-    const int fd = open(lock, O_RDONLY | O_CLOEXEC);
-    gr_free(lock);
+enum gr_hold gr_lock_hold(const char *path) {
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return GR_HOLD_UNKNOWN;
     /* Shared, and for a moment: who looks does not keep out who looks as well. */
     const bool taken = flock(fd, LOCK_SH | LOCK_NB) == 0, held = !taken && errno == EWOULDBLOCK;
     close(fd);
     return taken ? GR_HOLD_FREE : held ? GR_HOLD_HELD : GR_HOLD_UNKNOWN;
+}
+
+enum gr_hold gr_run_directory_hold(const char *path) {
+    char *lock = NULL;
+    if (gr_text_format(&lock, "%s/lock", path) != GR_OK) return GR_HOLD_UNKNOWN;
+    const enum gr_hold hold = gr_lock_hold(lock);
+    gr_free(lock);
+    return hold;
 }
 
 /* The final model, or while there is none the newest checkpoint; *out NULL: neither is there. */

@@ -97,6 +97,16 @@ out:
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* Whose records are read: they lie in its folder, and its key has signed them. */
+struct record_owner {
+    const char *directory;
+    const struct gr_public_key *key;
+};
+
+static struct record_owner owner_of(const struct gr_site *site) {
+    return (struct record_owner){site->settings->site.directory, gr_keys_public(site->keys)};
+}
+
 /* A line of a file, and its number from 1. */
 struct record_line {
     const char *path, *text;
@@ -110,7 +120,7 @@ static gr_status refuse_line(const struct record_line *line, const char *found) 
 }
 
 /* The text that was signed is the line without its last member. */
-static gr_status verify_line(const struct gr_site *site, const struct records *which,
+static gr_status verify_line(const struct record_owner *owner, const struct records *which,
                              const struct record_line *line) {
     enum { LABEL = sizeof signature_label - 1, HALF = GR_DIGEST_HEX - 1, BOTH = 2 * HALF };
     const size_t tail = LABEL + BOTH + 2;
@@ -128,17 +138,16 @@ static gr_status verify_line(const struct gr_site *site, const struct records *w
     if (memcmp(label + LABEL + BOTH, "\"}", 2) != 0) return refuse_line(line, "no record");
     memcpy(text, line->text, line->n - tail);
     text[line->n - tail] = '}';
-    if (!gr_public_key_verify(gr_keys_public(site->keys), which->purpose, text, line->n - tail + 1,
-                              signature))
+    if (!gr_public_key_verify(owner->key, which->purpose, text, line->n - tail + 1, signature))
         return refuse_line(line, "a line that another key has signed, or that was changed");
     return GR_OK;
 }
 
 typedef void (*record_reader)(void *context, const json_t *record);
 
-static gr_status read_line(const struct gr_site *site, const struct records *which,
+static gr_status read_line(const struct record_owner *owner, const struct records *which,
                            const struct record_line *line, record_reader read, void *context) {
-    gr_status status = verify_line(site, which, line);
+    gr_status status = verify_line(owner, which, line);
     if (status != GR_OK) return status;
     json_t *record = json_loadb(line->text, line->n, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(record))
@@ -150,13 +159,13 @@ static gr_status read_line(const struct gr_site *site, const struct records *whi
 }
 
 /* A file that is missing has no record. */
-static gr_status read_records(const struct gr_site *site, const struct records *which,
+static gr_status read_records(const struct record_owner *owner, const struct records *which,
                               record_reader read, void *context) {
     char *path = NULL, *text = NULL;
     size_t length = 0;
     struct record_line line = {.number = 1};
     gr_status status;
-    GR_TRY(path_of(site, which, &path));
+    GR_TRY(gr_text_format(&path, "%s/%s", owner->directory, which->name));
     if (access(path, F_OK) != 0 && errno == ENOENT) goto out;
     GR_TRY(gr_file_read(path, RECORDS_FILE_MAX, GR_ERROR_CONFIG, &text, &length));
     line.path = path;
@@ -164,7 +173,7 @@ static gr_status read_records(const struct gr_site *site, const struct records *
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         line.text = at;
         line.n = (size_t)((stop ? stop : end) - at);
-        GR_TRY(read_line(site, which, &line, read, context));
+        GR_TRY(read_line(owner, which, &line, read, context));
         at += line.n + (stop != NULL);
     }
 out:
@@ -204,8 +213,9 @@ static void look_at_approval(void *context, const json_t *record) {
 gr_status gr_site_approved(const struct gr_study *study, const struct gr_site *site) {
     char digest[GR_DIGEST_HEX];
     struct approval_search search = {digest, false};
+    const struct record_owner owner = owner_of(site);
     gr_digest_hex(study->digest, digest);
-    gr_status status = read_records(site, &approvals, look_at_approval, &search);
+    gr_status status = read_records(&owner, &approvals, look_at_approval, &search);
     if (status != GR_OK || search.found) return status;
     return gr_fail(
         GR_ERROR_POLICY,
@@ -255,7 +265,8 @@ gr_status gr_site_approvals(const struct gr_study *study, const struct gr_site *
                          json_pack("{s:s, s:s*, s:s*}", "number", approval->number, "by",
                                    or_null(approval->by), "until", or_null(approval->until)));
     }
-    gr_status status = read_records(site, &approvals, list_approval, &list);
+    const struct record_owner owner = owner_of(site);
+    gr_status status = read_records(&owner, &approvals, list_approval, &list);
     char *text = list.refused || !list.list ? NULL : json_dumps(list.list, JSON_COMPACT);
     if (status == GR_OK)
         status = text ? gr_text_format(out, "%s", text)
@@ -263,6 +274,26 @@ gr_status gr_site_approvals(const struct gr_study *study, const struct gr_site *
     json_decref(list.list);
     free(text);
     return status;
+}
+
+struct approval_visit {
+    const char *digest;
+    gr_approval_visit visit;
+    void *context;
+};
+
+static void show_approval(void *context, const json_t *record) {
+    const struct approval_visit *visit = context;
+    const struct gr_approval_record shown = {member(record, "time"), member(record, "number"),
+                                             member(record, "by")};
+    if (strcmp(member(record, "study"), visit->digest) == 0) visit->visit(visit->context, &shown);
+}
+
+gr_status gr_site_show_approvals(const char *directory, const struct gr_public_key *key,
+                                 const char *digest, gr_approval_visit visit, void *context) {
+    struct approval_visit wanted = {digest, visit, context};
+    const struct record_owner owner = {directory, key};
+    return read_records(&owner, &approvals, show_approval, &wanted);
 }
 
 /* ---- runs ------------------------------------------------------------------------------------ */
@@ -285,8 +316,9 @@ gr_status gr_site_count_runs(const struct gr_study *study, const struct gr_site 
                              const char *run, uint32_t *n) {
     char digest[GR_DIGEST_HEX];
     struct run_count count = {.run = run, .digest = digest};
+    const struct record_owner owner = owner_of(site);
     gr_digest_hex(study->digest, digest);
-    gr_status status = read_records(site, &runs, look_at_run, &count);
+    gr_status status = read_records(&owner, &runs, look_at_run, &count);
     *n = count.n_others;
     return status;
 }
@@ -295,8 +327,9 @@ gr_status gr_site_note_run(const struct gr_study *study, const struct gr_site *s
                            const char *run) {
     char now[32], digest[GR_DIGEST_HEX];
     struct run_count count = {.run = run, .digest = digest};
+    const struct record_owner owner = owner_of(site);
     gr_digest_hex(study->digest, digest);
-    gr_status status = read_records(site, &runs, look_at_run, &count);
+    gr_status status = read_records(&owner, &runs, look_at_run, &count);
     if (status != GR_OK || count.found) return status;
     gr_clock_utc(now);
     return add_record(site, &runs,

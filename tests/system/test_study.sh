@@ -69,7 +69,7 @@ check "no signature was written" test ! -e study.yaml.sig
 check "without a key" exits 64 "$GRANARY" study sign study.yaml
 check "without a word" exits 64 "$GRANARY" study
 check "another word" exits 64 "$GRANARY" study sing study.yaml
-check "it is named" says "found 'sing', expected sign, show or trial"
+check "it is named" says "found 'sing', expected sign, show, trial or status"
 chmod 640 coordinator/secret.key
 check "a key that others can read" exits 78 "$GRANARY" study sign study.yaml --key coordinator
 check "its mode is named" says "coordinator/secret.key: found mode 0640, expected 0600"

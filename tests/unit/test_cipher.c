@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The arithmetic of sealed letters: the vector of draft-irtf-cfrg-xchacha-03 (A.3.1) and libsodium's
- * own functions, by OpenSSL and without it; what does not open stays as it was.
+ * The arithmetic of sealed letters: the vector of draft-irtf-cfrg-xchacha-03 (A.3.1) and
+ * libsodium's own functions, by OpenSSL and without it; what does not open stays as it was.
  */
 #include "post/cipher.h"
 
@@ -63,8 +63,9 @@ static void check_stays_closed(size_t n) {
 }
 
 static void check_vector(void) {
-    static const char text[] = "Ladies and Gentlemen of the class of '99: If I could offer you only "
-                               "one tip for the future, sunscreen would be it.";
+    static const char text[] =
+        "Ladies and Gentlemen of the class of '99: If I could offer you only "
+        "one tip for the future, sunscreen would be it.";
     static const unsigned char known[] = {0x50, 0x51, 0x52, 0x53, 0xc0, 0xc1,
                                           0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7};
     static const unsigned char expected[] = {0xc0, 0x87, 0x59, 0x24, 0xc1, 0xc7, 0x98, 0x79,
