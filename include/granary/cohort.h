@@ -50,6 +50,8 @@ struct gr_cohort_options {
     /* The text of the preprocessing that a run goes on with, the same on all ranks; NULL: where
      * some is needed it is fitted. */
     const char *preprocessing;
+    /* Nothing is fitted: where `preprocessing` is NULL none may be needed, else it has to be. */
+    bool fitted;
     /* Whether that run goes on, so that a test table which cannot be read leaves the test metrics
      * undefined; else it ends the start. */
     bool resumed;

@@ -218,6 +218,7 @@ struct gr_run_options {
     const char *run_path; /* --run, or NULL */
     bool resume;
     const char *config_text;     /* the config as given, for config.yaml; rank 0 */
+    const char *initial;         /* in the place of model.initial; rank 0; or NULL */
     FILE *progress;              /* rank 0; NULL: silent */
     struct gr_listener listener; /* each process */
     const volatile int *stop;    /* becomes non-zero when a signal came; may be NULL */

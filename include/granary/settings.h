@@ -352,7 +352,11 @@ enum gr_loss_type { GR_LOSS_WORDS(GR_VALUE) };
     /* cross_entropy, in training. */                                                              \
     X##_REAL(in, label_smoothing, "0", BELOW, 0, 1)                                                \
     /* huber. */                                                                                   \
-    X##_REAL(in, huber_delta, "1", ABOVE, 0, 1e6)
+    X##_REAL(in, huber_delta, "1", ABOVE, 0, 1e6)                                                  \
+    /* A model.h5 that a run starts from, in the place of initialisation; "": none. */             \
+    X##_TEXT(in, initial, NULL, CHANGEABLE)                                                        \
+    /* Its digest, as `granary inspect --digest` prints it. */                                     \
+    X##_TEXT(in, initial_digest, NULL, DECIDES)
 struct gr_model_config {
     GR_MODEL_KEYS(GR_MEMBER, )
 };

@@ -7,7 +7,8 @@
 #include "cli/take_part.h"
 
 struct coordinate_words {
-    const char *study_path, *key, *listen, *mailbox, *run_path, *certificate, *certificate_key;
+    const char *study_path, *key, *listen, *mailbox, *run_path, *certificate, *certificate_key,
+        *initial;
     double idle_s;
     bool quiet;
 };
@@ -37,6 +38,9 @@ static gr_status read_words(struct gr_invocation *invocation, struct coordinate_
         case 'i':
             if (gr_read_duration("coordinate: --idle", optarg, &words->idle_s) != GR_OK)
                 return GR_ERROR_USAGE;
+            break;
+        case 'o':
+            words->initial = optarg;
             break;
         case 'q':
             words->quiet = true;
@@ -113,6 +117,7 @@ gr_status gr_command_coordinate(struct gr_invocation *invocation) {
                                           .n_carriers = n,
                                           .directory = directory,
                                           .text = text,
+                                          .initial = words.initial,
                                           .quiet = words.quiet,
                                           .idle_s = words.idle_s,
                                           .failed = opened,

@@ -118,6 +118,11 @@ static const struct gr_option coordinate_options[] = {
      .value = "FILE",
      .kind = GR_VALUE_FILE,
      .help = "PEM, its private key"},
+    {.name = "initial",
+     .key = 'o',
+     .value = "FILE",
+     .kind = GR_VALUE_FILE,
+     .help = "the model.h5 of the study's model.initial_digest, which the run starts from"},
     IDLE,
     QUIET,
     END};
@@ -279,7 +284,7 @@ const struct gr_command gr_commands[] = {
      .usage =
          "usage: granary coordinate STUDY --listen ADDRESS:PORT | --mailbox FOLDER [--key DIR]\n"
          "                          [--run DIR] [--certificate FILE --certificate-key FILE]\n"
-         "                          [--idle TIME] [--quiet]\n",
+         "                          [--initial FILE] [--idle TIME] [--quiet]\n",
      .options = coordinate_options,
      .notes = "A run that was stopped, or killed, is gone on with by the same command.\n"
               "\n"

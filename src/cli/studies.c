@@ -52,6 +52,7 @@ void gr_print_study(const struct gr_study *study) {
     }
     printf("training     %s, %u rounds, %s\n", gr_model_type_text(c->model.type), c->run.rounds,
            c->strategy.name);
+    if (c->model.initial_digest[0]) printf("starts from  the model %s\n", c->model.initial_digest);
     if (study->schema)
         print_columns(study->schema);
     else

@@ -91,6 +91,7 @@ static gr_status run_once(struct gr_invocation *invocation, const struct gr_part
     struct gr_comm *comm = NULL;
     struct gr_run_options options = {.run_path = part->directory,
                                      .config_text = part->text,
+                                     .initial = part->initial,
                                      .progress = part->quiet ? NULL : stdout,
                                      .listener = {.hear = hear},
                                      .stop = stop,

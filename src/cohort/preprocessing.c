@@ -107,6 +107,12 @@ gr_status gr_cohort_preprocess(struct gr_cohort *cohort, const char *given) {
     bool needed;
     gr_status status;
     GR_TRY(find_need(cohort, &needed));
+    if (cohort->options.fitted && needed != (given != NULL))
+        return gr_fail(GR_ERROR_CONFIG,
+                       "model.initial: found a model %s preprocessing, expected one %s: these "
+                       "tables and `preprocess` need %s",
+                       given ? "with" : "without", given ? "without" : "with",
+                       given ? "none" : "some");
     if (!needed) return GR_OK;
     if (!given) GR_TRY(gr_cohort_fit(cohort, &text));
     if (gr_counts_are_due(cohort)) GR_TRY(find_lost(cohort, given ? given : text));

@@ -3,6 +3,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "config/rules.h"
 
@@ -260,6 +261,24 @@ static void check_classes(const struct gr_rule_context *r) {
                model->classes, data->synthetic.n_classes);
 }
 
+/* A run is bound to what it starts from by the digest, and not by a path. */
+static void check_initial(const struct gr_rule_context *r) {
+    const struct gr_model_config *model = &r->config->model;
+    unsigned char digest[GR_DIGEST_BYTES];
+    char quoted[72];
+    if (!gr_rule_sound(r, "model.initial") || !gr_rule_sound(r, "model.initial_digest")) return;
+    gr_text_quote(model->initial_digest, strlen(model->initial_digest), quoted, sizeof quoted);
+    if (model->initial[0] && !model->initial_digest[0])
+        REFUSE(r, "model.initial_digest",
+               "found none, allowed with model.initial only the digest that `granary inspect "
+               "--digest` prints of it");
+    else if (model->initial_digest[0] && !gr_digest_from_hex(model->initial_digest, digest))
+        REFUSE(r, "model.initial_digest",
+               "found \"%s\", allowed a model's digest, 64 hexadecimal digits (`granary inspect "
+               "--digest`)",
+               quoted);
+}
+
 /* This order is the order of messages. */
 void gr_rules_of_training(const struct gr_rule_context *r) {
     check_model(r);
@@ -271,6 +290,7 @@ void gr_rules_of_training(const struct gr_rule_context *r) {
     check_momentum(r);
     check_rates(r);
     check_classes(r);
+    check_initial(r);
     check_sampling(r);
     check_round(r);
 }

@@ -179,6 +179,8 @@ static const struct {
     {"data", "train", "it belongs in the site file (silos)"},
     {"data", "test", "a table of nobody's has no place in a study; see data.test_fraction"},
     {"data", "schema", "it belongs in the study's own section `schema`"},
+    {"model", "initial",
+     "it is a word of `granary coordinate`, and model.initial_digest says which"},
     {"run", "directory",
      "it belongs in the site file (site.directory), or is a word of `granary "
      "coordinate`"},

@@ -100,17 +100,25 @@ out:
 static gr_status attempt(struct examiner *e, const struct gr_config *config, bool first) {
     struct gr_federation *f = NULL;
     const struct gr_listener listener = {hear, e};
-    const struct gr_cohort_options options = {.listener = first ? &listener : NULL};
+    struct gr_cohort_options options = {.listener = first ? &listener : NULL};
     struct gr_cohort *cohort = NULL;
+    struct gr_initial initial = {0};
     gr_status status = gr_comm_agree(e->comm, gr_cohort_create(e->comm, config, &cohort));
     if (status != GR_OK) goto out;
+    /* A site has no file of it. */
+    if (config->model.initial[0]) status = gr_initial_read(e->comm, config, NULL, &initial);
+    if (status != GR_OK) goto out;
+    options.fitted = initial.used;
+    options.preprocessing = initial.used && initial.preprocessing[0] ? initial.preprocessing : NULL;
     gr_cohort_set_options(cohort, &options);
     status = gr_federation_create(cohort, &f);
+    if (status == GR_OK) status = gr_initial_apply(&initial, f);
     if (status == GR_OK && first) status = gr_federation_outline(f, &e->out->opening);
     if (status == GR_OK && first && e->failed == GR_OK) e->failed = note_found(e, cohort);
 out:
     gr_federation_free(f);
     gr_cohort_free(cohort);
+    gr_initial_release(&initial);
     if (status == GR_OK) return gr_comm_agree(e->comm, e->failed);
     return status == GR_ERROR_INTERNAL || status == GR_LOST ? status : note(e, status);
 }

@@ -47,6 +47,25 @@ static inline size_t gr_strategy_sent(const struct gr_strategy *strategy) {
     return strategy->n_sent > 1 ? strategy->n_sent : 1;
 }
 
+/* ---- initial.c ------------------------------------------------------------------------------- */
+
+/* What a run starts from, where its config names one. */
+struct gr_initial {
+    bool used;
+    const char *path;          /* borrowed */
+    struct gr_model_file file; /* rank 0's, until it is applied */
+    char *preprocessing;       /* on all ranks; "": the model has none; owned; NULL: not used */
+};
+/* Collective. path: in the place of model.initial, or NULL; both are rank 0's. Errors:
+ * GR_ERROR_CONFIG: it is not the model that the config names; GR_ERROR_DATA: it is none. Released
+ * with gr_initial_release, also after an error. */
+gr_status gr_initial_read(struct gr_comm *comm, const struct gr_config *config, const char *path,
+                          struct gr_initial *out) GR_CHECKED;
+/* Collective. The model becomes that of the federation, on all ranks. GR_ERROR_CONFIG: it is of
+ * another architecture. */
+gr_status gr_initial_apply(struct gr_initial *initial, struct gr_federation *f) GR_CHECKED;
+void gr_initial_release(struct gr_initial *initial);
+
 /* ---- model_inputs.c -------------------------------------------------------------------------- */
 
 /* Not collective, as all of these. The model of the config for the cohort's rows, into f->model. */

@@ -416,14 +416,16 @@ out:
     return status;
 }
 
-/* Rank 0: of the run that is gone on with; none where there is no run, which is told later. */
-static gr_status find_checkpoints(const struct gr_run_state *run, char **out) {
+/* Rank 0: of the run that is gone on with; none where there is no run, which is told later.
+ * *begun: there are some. */
+static gr_status find_checkpoints(const struct gr_run_state *run, char **out, uint8_t *begun) {
     char *latest = NULL;
     const char *path = run->options->run_path;
     gr_status status = GR_OK;
     if (!path && gr_run_directory_latest(run->config, &latest) == GR_OK) path = latest;
     if (!path) return GR_OK;
     GR_TRY(compare_settings(run, path));
+    *begun = gr_checkpoint_newest(path) > 0;
     status = gr_text_format(out, "%s/checkpoints", path);
 out:
     gr_free(latest);
@@ -431,13 +433,15 @@ out:
 }
 
 /* Collective. The fit of the run that is gone on with: what its model has learnt is of these
- * features. */
-static gr_status find_preprocessing(struct gr_run_state *run, char **out) {
+ * features. *begun: it has checkpoints. */
+static gr_status find_preprocessing(struct gr_run_state *run, char **out, uint8_t *begun) {
     gr_status status = GR_OK;
     char *dir = NULL;
     *out = NULL;
     if (!run->options->resume) return GR_OK;
-    GR_TRY(gr_comm_agree(run->comm, gr_run_is_root(run) ? find_checkpoints(run, &dir) : GR_OK));
+    GR_TRY(
+        gr_comm_agree(run->comm, gr_run_is_root(run) ? find_checkpoints(run, &dir, begun) : GR_OK));
+    GR_TRY(gr_comm_broadcast(run->comm, begun, sizeof *begun));
     status = gr_checkpoint_preprocessing(run->comm, dir, out);
 out:
     gr_free(dir);
@@ -512,16 +516,24 @@ static void forget_attempt(struct gr_run_state *run) {
     run->resumed_from = run->checkpointed = 0;
 }
 
-/* Collective. The silos' data, and the model for them. */
+/* Collective. The silos' data, and the model for them. A run that has checkpoints goes on from
+ * them, whatever it was begun from. */
 static gr_status make_federation(struct gr_run_state *run) {
     gr_status status = GR_OK;
-    GR_TRY(find_preprocessing(run, &run->preprocessing));
+    struct gr_initial initial = {0};
+    uint8_t begun = 0;
+    GR_TRY(find_preprocessing(run, &run->preprocessing, &begun));
+    if (!begun) GR_TRY(gr_initial_read(run->comm, run->config, run->options->initial, &initial));
     if (gr_run_is_root(run) && !run->progress)
         (void)!gr_progress_create(run->options->progress, run->config->run.rounds, 0,
                                   &run->progress);
     gr_progress_phase(run->progress, "loading the silos' tables");
+    if (initial.used && initial.preprocessing[0])
+        GR_TRY(gr_comm_agree(run->comm,
+                             gr_text_format(&run->preprocessing, "%s", initial.preprocessing)));
     const struct gr_cohort_options options = {
         .preprocessing = run->preprocessing,
+        .fitted = initial.used,
         .resumed = run->options->resume,
         .listener = &run->options->listener,
         .permit = run->options->permit,
@@ -529,9 +541,11 @@ static gr_status make_federation(struct gr_run_state *run) {
         .without = run->config->round.replay[0] ? run->missing.flag : NULL};
     gr_cohort_set_options(run->cohort, &options);
     GR_TRY(gr_federation_create(run->cohort, &run->federation));
+    GR_TRY(gr_initial_apply(&initial, run->federation));
     gr_progress_phase(run->progress, NULL);
     tell_guessed(run);
 out:
+    gr_initial_release(&initial);
     return status;
 }
 

@@ -57,6 +57,12 @@ static const struct {
     {"run:", "t.yaml:1: run.rounds: is required; found nothing, " WHOLE("1", "10000000")},
     {"data: {silos: 2}",
      "t.yaml:2: data.source: is required; found nothing, allowed idx, hdf5, csv or synthetic"},
+    {"model: {type: softmax, initial: m.h5}",
+     "t.yaml:3: model.initial_digest: found none, allowed with model.initial only the digest that "
+     "`granary inspect --digest` prints of it"},
+    {"model: {type: softmax, initial_digest: 12ab}",
+     "t.yaml:3: model.initial_digest: found \"12ab\", allowed a model's digest, 64 hexadecimal "
+     "digits (`granary inspect --digest`)"},
     {"model: {}",
      "t.yaml:3: model.type: is required; found nothing, allowed softmax, mlp, linear, logistic, "
      "poisson, cnn or bag"},

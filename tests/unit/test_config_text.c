@@ -244,6 +244,7 @@ START_TEST(test_resolved) {
                      "  embedding: 0\n  vocabulary: 0\n  classes: 0\n  activation: relu\n"
                      "  initialisation: he\n  compute: float32\n  loss: default\n"
                      "  label_smoothing: 0\n  huber_delta: 1\n"
+                     "  initial: ''\n  initial_digest: ''\n"
                      "train:\n  optimizer: sgd\n  learning_rate: 0.2\n"
                      "  schedule:\n    type: constant\n    warmup_rounds: 0\n"
                      "    every: 10\n    factor: 0.5\n    minimum: 0\n    rounds: 0\n"
