@@ -437,6 +437,7 @@ struct gr_manifest {
     const char *outcome;   /* "running", "finished", "stopped", "failed" */
     uint32_t rounds_done;
     const char *model_digest;  /* hex, NULL until known */
+    const char *initial;       /* model.initial_digest; NULL: none */
     const int32_t *host_of;    /* rank of each silo; n_silos */
     const char *checkpoint_io; /* "independent" or "collective" */
     const char *detection;     /* how lost ranks are found, e.g. "process table, ulfm, deadlines" */

@@ -216,9 +216,8 @@ static json_t *compose(const struct gr_run_directory *run, const struct gr_manif
     json_object_set_new(json, "rounds", json_integer(manifest->config->run.rounds));
     json_object_set_new(json, "rounds_done", json_integer(manifest->rounds_done));
     json_object_set_new(json, "model_digest", text_or_null(manifest->model_digest));
-    if (manifest->config->model.initial_digest[0])
-        json_object_set_new(json, "initial_digest",
-                            json_string(manifest->config->model.initial_digest));
+    if (manifest->initial)
+        json_object_set_new(json, "initial_digest", json_string(manifest->initial));
     json_object_set_new(json, "seed", whole(manifest->config->run.seed));
     json_object_set_new(json, "config_digest", hex(manifest->config_digest));
     json_object_set_new(json, "data_fingerprint", hex(manifest->data.fingerprint));
