@@ -188,22 +188,47 @@ gr_status gr_site_report_write(const char *folder, gr_release_describe describe,
 struct gr_journal_sum {
     int id;
     char name[32];
-    uint64_t times, values, bytes;
+    uint64_t times, values, bytes; /* that have left */
+    uint64_t withheld;             /* times */
+    uint32_t first, last;          /* rounds */
+    char how[160];                 /* the last that left was protected; */
+    char rule[160];                /* and by which the last one was withheld; "": none was */
 };
-enum { GR_JOURNAL_SUMS_MAX = 64 };
+/* A stretch in which a rank took part: from the line that opens its journal to that which closes
+ * it. */
+struct gr_journal_stretch {
+    char opened[32], closed[32], outcome[16]; /* closed "": nothing closes it */
+    uint64_t rank;
+    uint32_t round; /* at its end */
+};
+enum { GR_JOURNAL_SUMS_MAX = 64, GR_JOURNAL_STRETCHES_MAX = 60 };
 struct gr_journal_sums {
     size_t n_files, n; /* journals that were read; releases, ascending by number */
     struct gr_journal_sum sum[GR_JOURNAL_SUMS_MAX];
+    uint64_t others;     /* releases of yet other numbers */
     uint32_t rounds;     /* in which something left, by the first journal; */
     uint32_t last_round; /* and the last of them */
-    uint64_t seals;      /* of the coordinator's, countersigned, by all */
-    uint64_t broken;     /* lines that do not continue their chain */
-    char newest[32];     /* time of the newest release; "": there was none */
-    bool contradicted;   /* some seal was refused */
+    uint64_t lines;
+    uint64_t seals;          /* of the coordinator's, countersigned, by all; */
+    struct gr_run_seal seal; /* and the last of them; n 0: there is none */
+    uint64_t broken;         /* lines that do not continue their chain; */
+    char broken_at[64];      /* and the first of them, in words */
+    bool torn;               /* a last line is a part of one */
+    char oldest[32];         /* time of the oldest line, */
+    char newest[32];         /* and of the newest release; "": there was none */
+    char contradiction[400]; /* why some seal was refused; "": none was */
+    /* Of the latest lines that open a journal. */
+    char site[80], study[GR_DIGEST_HEX], key[GR_PUBLIC_KEY_TEXT];
+    char *approvals; /* JSON, a list: gr_journal_options; owned; NULL: none */
+    struct gr_journal_stretch stretch[GR_JOURNAL_STRETCHES_MAX]; /* the latest, */
+    size_t n_stretches;                                          /* of so many */
 };
 /* Not collective. Adds up the journals of a site's folder, of all its ranks; none is no error.
- * Nobody's signature is asked for: `granary audit` does. Errors: GR_ERROR_DATA. */
+ * Nobody's signature is asked for: `granary audit` does. Release in any case. Errors:
+ * GR_ERROR_DATA. */
 gr_status gr_journal_sum_up(const char *directory, struct gr_journal_sums *out) GR_CHECKED;
+/* Not collective. */
+void gr_journal_sums_release(struct gr_journal_sums *sums);
 
 #ifdef __cplusplus
 }

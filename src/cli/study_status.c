@@ -177,14 +177,15 @@ static void print_journals(const struct gr_journal_sums *j) {
     }
     printf("journal      %u rounds given; %llu seals countersigned%s%s%s\n", j->rounds,
            (unsigned long long)j->seals, j->newest[0] ? "; the last release " : "", j->newest,
-           j->contradicted ? "; A SEAL CONTRADICTS WHAT WAS SEEN BEFORE" : "");
+           j->contradiction[0] ? "; A SEAL CONTRADICTS WHAT WAS SEEN BEFORE" : "");
     if (j->broken > 0)
         printf("             %llu lines do not continue the chain: `granary audit` tells which\n",
                (unsigned long long)j->broken);
     for (size_t i = 0; i < j->n; i++)
-        printf("  %3d  %-18s %8llu times %12llu values %14llu bytes\n", j->sum[i].id,
-               j->sum[i].name, (unsigned long long)j->sum[i].times,
-               (unsigned long long)j->sum[i].values, (unsigned long long)j->sum[i].bytes);
+        if (j->sum[i].times > 0)
+            printf("  %3d  %-18s %8llu times %12llu values %14llu bytes\n", j->sum[i].id,
+                   j->sum[i].name, (unsigned long long)j->sum[i].times,
+                   (unsigned long long)j->sum[i].values, (unsigned long long)j->sum[i].bytes);
 }
 
 static gr_status print_study(const struct standing_study *study) {
@@ -234,13 +235,13 @@ static void print_parties_json(const struct gr_study_state *s) {
 static void print_journals_json(const struct gr_journal_sums *j) {
     printf(",\n \"journal\": {\"rounds\": %u, \"seals\": %llu, \"broken_lines\": %llu, ", j->rounds,
            (unsigned long long)j->seals, (unsigned long long)j->broken);
-    printf("\"contradicted\": %s, \"releases\": [", j->contradicted ? "true" : "false");
+    printf("\"contradicted\": %s, \"releases\": [", j->contradiction[0] ? "true" : "false");
     for (size_t i = 0; i < j->n; i++) {
         printf("%s\n  {\"release\": %d, ", i > 0 ? "," : "", j->sum[i].id);
         print_text("name", j->sum[i].name, ", ");
-        printf("\"times\": %llu, \"values\": %llu, \"bytes\": %llu}",
+        printf("\"times\": %llu, \"values\": %llu, \"bytes\": %llu, \"withheld\": %llu}",
                (unsigned long long)j->sum[i].times, (unsigned long long)j->sum[i].values,
-               (unsigned long long)j->sum[i].bytes);
+               (unsigned long long)j->sum[i].bytes, (unsigned long long)j->sum[i].withheld);
     }
     printf("]}");
 }
@@ -287,6 +288,7 @@ gr_status gr_study_status(const char *folder, bool json) {
     else if (status == GR_OK)
         status = json ? print_json(&study) : print_study(&study);
     gr_free(study.above);
+    gr_journal_sums_release(&study.journals);
     gr_study_state_release(&study.state);
     return status;
 }

@@ -45,7 +45,7 @@ check "and names no host, path or account" bash -c '! grep -rqwF -e "$(hostname)
 printf x | dd of=own-b/trial/journal.jsonl bs=1 seek=300 conv=notrunc 2>/dev/null
 # shellcheck disable=SC2046
 check "a report is made of a journal that is not whole" exits 0 "$GRANARY" report own-b/trial
-check "and says so" grep -q "journal.jsonl:[0-9]* does not continue the chain" own-b/trial/report.html
+check "and says so" grep -q "line [0-9]* of the journal of process 0 does not continue the chain" own-b/trial/report.html
 check "and a changed byte of a journal" exits 65 "$GRANARY" audit run $(journals) --study study.yaml
 
 # ---- by https ------------------------------------------------------------------------------------------
