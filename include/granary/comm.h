@@ -55,6 +55,8 @@ enum gr_standing {
     GR_STANDING_LATE,     /* the others go on without it, and it may come back by itself */
     GR_STANDING_LOST,     /* it took part, and has ended or begun anew */
     GR_STANDING_DECLINES, /* its policy refuses the study */
+    GR_STANDING_STOPPED,  /* it has said goodbye, and may come back */
+    GR_STANDING_FAILED,   /* it has left for a reason of its own, or was given up */
     GR_STANDING_DIFFERS   /* it is of another build, and was told so */
 };
 enum gr_report_stage { GR_STAGE_MEETING, GR_STAGE_STARTING, GR_STAGE_ROUNDS };
@@ -83,14 +85,15 @@ struct gr_comm_study {
     uint32_t n_parties;
     const struct gr_party *parties;
     struct gr_gateway *gateway; /* of the job's rank 0; NULL on other ranks */
-    const volatile int *stop;   /* not 0: the gateway waits for others no longer; or NULL */
+    /* Not 0: the gateway waits for others no longer, and a site leaves the run; or NULL. */
+    const volatile int *stop;
     /* Of the gateway: not GR_OK: it does not take part, for this reason, which its job is told. Of
      * GR_ERROR_POLICY the coordinator is told that it is so, and no more. */
     gr_status failed;
     const char *why;
     double waited_s; /* of the coordinator: of the first meeting, by processes before this one */
     double idle_s;   /* a meeting that takes longer ends the job (GR_STOPPED); 0: none does */
-    bool *ends;      /* of each rank: becomes true where it has; or NULL */
+    bool *ends;      /* of each rank: becomes true where it has, or has left by itself; or NULL */
     /* Of the gateway: told how all stand, when that changes and every ten seconds; or NULL. */
     void (*report)(void *context, const struct gr_comm_report *report);
     void *report_context;
@@ -128,6 +131,28 @@ gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
                          struct gr_comm **out) GR_CHECKED;
 /* Not collective. NULL accepted. Calls into MPI, so before MPI_Finalize. */
 void gr_comm_free(struct gr_comm *comm);
+
+/*
+ * Not collective. Of a rank of a site's job, which fails with `why` and gr_message for a reason of
+ * its own: the whole job leaves, the coordinator is told the status and no word, and the others go
+ * on without it. Returns the reason; from then on everything that waits returns it on all ranks of
+ * the job. Nothing is done for GR_OK and GR_LOST, by the coordinator's ranks and where there is no
+ * study: `why` is returned. Agreements call it for whatever a site brings.
+ */
+gr_status gr_comm_depart(struct gr_comm *comm, gr_status why) GR_CHECKED;
+/* Not collective. Whether this job leaves, or has left. */
+bool gr_comm_leaves(const struct gr_comm *comm);
+/* A party that has left by itself: GR_STOPPED: a signal told it to. */
+struct gr_comm_parting {
+    uint32_t party;
+    gr_status why;
+};
+/* Not collective. The coordinator's gateway: the next that its records have not been given. */
+bool gr_comm_parting(struct gr_comm *comm, struct gr_comm_parting *out);
+/* Not collective. The coordinator's gateway: the reason of a site that has left for more than a
+ * signal, with the party's name and the consequence, in words that all may be told; GR_OK: none
+ * has. */
+gr_status gr_comm_refused(struct gr_comm *comm, const char *consequence) GR_CHECKED;
 
 /*
  * Not collective, but called by all members before the first round. Until then a member may be

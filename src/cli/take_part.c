@@ -94,7 +94,7 @@ static gr_status run_once(struct gr_invocation *invocation, const struct gr_part
                                      .initial = part->initial,
                                      .progress = part->quiet ? NULL : stdout,
                                      .listener = {.hear = hear},
-                                     .stop = stop,
+                                     .stop = part->site ? NULL : stop,
                                      .keep_model = part->keep_model,
                                      .permit = part->site ? permit : NULL,
                                      .permit_context = (void *)(uintptr_t)part};
@@ -112,6 +112,9 @@ static gr_status run_once(struct gr_invocation *invocation, const struct gr_part
     options.evidence = &evidence;
     GR_TRY(share_resume(comm, part, &options.resume));
     status = gr_run(comm, config, &options);
+    /* The coordinator's disk is full, or the like: it is waited for as one that was killed. */
+    if (status == GR_ERROR_WRITE && part->site && !gr_comm_leaves(comm))
+        status = gr_fail(GR_STOPPED, "%s", gr_message());
 out:
     gr_leave(invocation, comm);
     gr_free(journal);
@@ -125,8 +128,9 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
     char *libraries = NULL, *why = NULL;
     struct gr_part_status kept = {0};
     bool ends = false;
-    /* A site that is told to end just ends: the others go on without it. */
-    const volatile sig_atomic_t *stop = part->party == 0 ? gr_catch_stop(SIGTERM) : NULL;
+    /* The coordinator stops after the round; a site says goodbye, and the others go on. */
+    const volatile sig_atomic_t *stop = gr_catch_stop(SIGTERM);
+    if (part->site) stop = gr_catch_stop(SIGINT);
     const struct gr_post_options post = {.who = {.keys = part->keys,
                                                  .parties = part->study->parties,
                                                  .n_parties = part->study->n_parties,
@@ -165,7 +169,7 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
     }
     for (;;) {
         status = run_once(invocation, part, config, &common, stop);
-        if (status != GR_STOPPED || ends || (stop && *stop)) break;
+        if (status != GR_STOPPED || ends || *stop) break;
         if (invocation->speaks) say_waiting(gr_message());
     }
 out:

@@ -160,10 +160,16 @@ static gr_status refuse_few(struct gr_cohort *cohort) {
     /* Of a study: those that are away may come. */
     const bool wait = gr_comm_parties(cohort->comm) > 1 &&
                       gr_comm_size(cohort->comm) < gr_comm_slots(cohort->comm);
-    return gr_fail(wait ? GR_STOPPED : GR_ERROR_DATA,
-                   "found %lld silo%s with data that can be read, expected at least %u "
-                   "(policy.minimum_silos): sums of fewer show what is theirs",
-                   (long long)usable, usable == 1 ? "" : "s", least);
+    char words[256];
+    snprintf(words, sizeof words,
+             "found %lld silo%s with data that can be read, expected at least %u "
+             "(policy.minimum_silos): sums of fewer show what is theirs",
+             (long long)usable, usable == 1 ? "" : "s", least);
+    /* But for those that have left for a reason which waiting does not mend. */
+    if (wait) GR_TRY(gr_comm_agree(cohort->comm, gr_comm_refused(cohort->comm, words)));
+    status = gr_fail(wait ? GR_STOPPED : GR_ERROR_DATA, "%s", words);
+out:
+    return status;
 }
 
 static gr_status refuse_ranks(int ranks, uint32_t silos, const char *whose) {
@@ -172,24 +178,22 @@ static gr_status refuse_ranks(int ranks, uint32_t silos, const char *whose) {
                    whose[0] ? ": " : "", ranks, silos);
 }
 
-/* The same on all ranks. In a study the coordinator's have no silos. */
+/* The same on all ranks of a job. In a study the coordinator's have no silos, and each site fails
+ * by itself. */
 static gr_status check_ranks(const struct gr_cohort *cohort) {
     const struct gr_config *config = cohort->config;
-    const uint32_t parties = gr_comm_parties(cohort->comm);
-    if (parties == 1)
+    const uint32_t site = gr_comm_party(cohort->comm, gr_comm_slot(cohort->comm));
+    uint32_t silos = 0;
+    int ranks;
+    if (gr_comm_parties(cohort->comm) == 1)
         return (uint64_t)gr_comm_size(cohort->comm) <= config->data.silos
                    ? GR_OK
                    : refuse_ranks(gr_comm_size(cohort->comm), config->data.silos, "");
-    for (uint32_t site = 1; site < parties; site++) {
-        uint32_t silos = 0;
-        int ranks;
-        (void)gr_comm_party_slots(cohort->comm, site, &ranks);
-        for (uint32_t i = 0; i < config->silos_count; i++)
-            silos += config->silos[i].site == site;
-        if ((uint32_t)ranks > silos)
-            return refuse_ranks(ranks, silos, gr_comm_party_name(cohort->comm, site));
-    }
-    return GR_OK;
+    (void)gr_comm_party_slots(cohort->comm, site, &ranks);
+    for (uint32_t i = 0; i < config->silos_count; i++)
+        silos += config->silos[i].site == site;
+    if (site == 0 || (uint32_t)ranks <= silos) return GR_OK;
+    return refuse_ranks(ranks, silos, gr_comm_party_name(cohort->comm, site));
 }
 
 /* Not collective. Silos whose tables cannot be read bring nothing, and are not asked about. */
@@ -217,7 +221,7 @@ out:
  * agreement, so that the next step's reductions are entered by all or by none. */
 gr_status gr_tables_load(struct gr_cohort *cohort) {
     const struct gr_share any = {.test_optional = cohort->options.resumed};
-    gr_status status = check_ranks(cohort);
+    gr_status status = gr_comm_agree(cohort->comm, check_ranks(cohort));
     if (status != GR_OK) return status;
     status = gr_comm_agree(cohort->comm, read_share(cohort, &any));
     if (status == GR_OK) status = gr_comm_agree(cohort->comm, ask_permission(cohort));

@@ -38,10 +38,25 @@ static void has_told(struct gr_told *told, enum gr_report_stage stage, double no
 /* ---- while the jobs meet ----------------------------------------------------------------------
  */
 
+/* How a party has left that is not here. */
+static enum gr_standing parting_of(const struct gr_gateway *gateway, uint32_t party,
+                                   enum gr_standing otherwise) {
+    switch (gateway->parting[party].why) {
+    case GR_OK:
+        return otherwise;
+    case GR_STOPPED:
+        return GR_STANDING_STOPPED;
+    case GR_ERROR_POLICY:
+        return GR_STANDING_DECLINES;
+    default:
+        return GR_STANDING_FAILED;
+    }
+}
+
 static enum gr_standing standing_of(const struct gr_gateway *gateway, uint32_t party) {
-    if (gateway->declined[party]) return GR_STANDING_DECLINES;
     if (gateway->differs[party]) return GR_STANDING_DIFFERS;
-    return gateway->hello[party].ranks > 0 ? GR_STANDING_HERE : GR_STANDING_AWAY;
+    if (gateway->hello[party].ranks > 0) return GR_STANDING_HERE;
+    return parting_of(gateway, party, GR_STANDING_AWAY);
 }
 
 void gr_attendance_of_meeting(struct gr_gateway *gateway, const struct gr_comm_options *options,
@@ -146,6 +161,8 @@ static void look_at_all(const struct gr_comm *comm, const struct gr_gateway *gat
     for (uint32_t p = 0; p < gateway->n_parties; p++) {
         if (p == own) continue;
         parties[p] = attendance_in_run(comm, p, closes);
+        if (parties[p].standing == GR_STANDING_AWAY || parties[p].standing == GR_STANDING_LOST)
+            parties[p].standing = parting_of(gateway, p, parties[p].standing);
         parties[p].silent_s =
             own == 0 || p == 0 ? gr_post_silent_s(gateway->post, p) : (double)INFINITY;
     }

@@ -431,7 +431,7 @@ void gr_comm_keep_words(struct gr_comm *comm, gr_status status) {
         GR_STATUS_LIST(GR_STATUS_MEANING)
 #undef GR_STATUS_MEANING
     };
-    if (!comm->link || status == GR_OK || status == GR_LOST) return;
+    if (!comm->link || status == GR_OK || status == GR_LOST || comm->leaves != GR_OK) return;
     if (comm->told[0] && strstr(gr_message(), comm->told)) {
         (void)gr_fail(status, "%s", comm->told);
         return;

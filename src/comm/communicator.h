@@ -178,9 +178,12 @@ struct gr_comm {
     double round_s;  /* the longest that a round has been given */
     double polled_s; /* when work last looked up */
     double idle_s;   /* waited since some rank is last known to have been at work */
-    bool out;        /* given up by the others */
-    int leads;       /* slot that leads, as this rank was told while it was out; -1: it was not */
-    bool over;       /* who have come to the end */
+    bool out;        /* given up by the others, or leaves */
+    gr_status
+        leaves; /* not GR_OK: this job leaves by itself, for this reason, whose text `told` is */
+    bool departing; /* this rank is about to */
+    int leads;      /* slot that leads, as this rank was told while it was out; -1: it was not */
+    bool over;      /* who have come to the end */
     gr_status over_with; /* GR_OK or GR_STOPPED */
     gr_status failure;   /* of the last decision; its text in situation */
     char *told; /* GR_MESSAGE_MAX; between jobs: the failure that all were told last; owned */
@@ -237,6 +240,14 @@ gr_status gr_comm_allocate(MPI_Comm world, const struct gr_comm_options *options
 /* Collective over the world, by collectives of MPI. An epoch of n slots, seniors first. */
 gr_status gr_comm_meet_all(struct gr_comm *comm, uint32_t epoch, const uint32_t *order,
                            size_t n) GR_CHECKED;
+
+/* ---- departure.c ----------------------------------------------------------------------------- */
+
+/* GR_OK where this job stays; else why it leaves. The second also asks for a signal. */
+gr_status gr_departure_reason(const struct gr_comm *comm) GR_CHECKED;
+gr_status gr_departure_look(struct gr_comm *comm) GR_CHECKED;
+/* Another rank of this job says that the job leaves; text: n bytes. */
+void gr_departure_take(struct gr_comm *comm, gr_status why, const char *text, size_t n);
 
 /* ---- membership.c ---------------------------------------------------------------------------- */
 

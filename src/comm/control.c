@@ -332,6 +332,8 @@ gr_status gr_control_close_round(struct gr_comm *comm, struct gr_roster *roster,
                                  double deadline_s) {
     struct gr_view_change m;
     gr_status status = GR_OK;
+    mine = gr_comm_depart(comm, mine);
+    if (gr_comm_leaves(comm)) return gr_departure_reason(comm);
     gr_control_at(comm, roster->round, GR_PHASE_OPEN);
     GR_TRY(prepare(comm, roster, mine));
     begin(&m, comm, roster, deadline_s);

@@ -438,7 +438,7 @@ gr_status gr_mailbox_poll(struct gr_comm *comm) {
     if (status == GR_OK && comm->link) status = gr_link_poll(comm);
     if (status == GR_OK) status = sort_arrived(comm);
     release_taken(comm);
-    return status;
+    return status == GR_OK ? gr_departure_look(comm) : status;
 }
 
 /* Frees a list of messages; memory that MPI still uses stays allocated. */

@@ -184,6 +184,9 @@ gr_status gr_comm_agree(struct gr_comm *comm, gr_status mine) {
     int64_t first = mine == GR_OK ? 0 : comm->size - comm->rank;
     /* A loss is the others' as well: they will notice, and are not to be waited for. */
     if (mine == GR_LOST) return GR_LOST;
+    /* Of a site it is its own: it leaves, and the others go on. */
+    mine = gr_comm_depart(comm, mine);
+    if (gr_comm_leaves(comm)) return gr_departure_reason(comm);
     gr_comm_keep_words(comm, mine);
     /* The exchange itself may record a message. */
     if (mine != GR_OK) memcpy(failure.message, gr_message(), strlen(gr_message()) + 1);

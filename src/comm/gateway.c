@@ -59,7 +59,8 @@ gr_status gr_gateway_open(const struct gr_post_options *options, struct gr_gatew
     start_bell(gateway);
     gateway->n_parties = options->who.n_parties;
     GR_TRY(gr_allocate_zero(gateway->n_parties, sizeof *gateway->hello, "hellos", &gateway->hello));
-    GR_TRY(gr_allocate_zero(gateway->n_parties, sizeof(bool), "hellos", &gateway->declined));
+    GR_TRY(gr_allocate_zero(gateway->n_parties, sizeof *gateway->parting, "partings",
+                            &gateway->parting));
     GR_TRY(gr_allocate_zero(gateway->n_parties, sizeof(bool), "hellos", &gateway->differs));
     gateway->told.changed = true;
     GR_TRY(
@@ -154,7 +155,7 @@ void gr_gateway_close(struct gr_gateway *gateway) {
     pthread_cond_destroy(&gateway->rung);
     pthread_mutex_destroy(&gateway->lock);
     gr_free(gateway->differs);
-    gr_free(gateway->declined);
+    gr_free(gateway->parting);
     gr_free(gateway->hello);
     gr_free(gateway);
 }
@@ -169,15 +170,124 @@ uint32_t gr_note_kind(const struct gr_post_message *message, const unsigned char
     return kind;
 }
 
+/* ---- given up -------------------------------------------------------------------------------- */
+
+/* Whom the letter does not reach has no session to do harm in. */
+static void tell_given_up(struct gr_gateway *gateway, uint32_t party, const char *why) {
+    const gr_status unused =
+        gr_gateway_send(gateway, party, GR_NOTE_GIVEN_UP, why, strlen(why) + 1, NULL, 0, NULL);
+    (void)unused;
+}
+
+void gr_gateway_give_up(struct gr_gateway *gateway, uint32_t party) {
+    struct gr_parting *parting = &gateway->parting[party];
+    if (parting->barred) return;
+    *parting = (struct gr_parting){GR_ERROR_INTERNAL, GR_ERROR_INTERNAL, true};
+    gateway->hello[party].ranks = 0;
+    gateway->told.changed = true;
+    tell_given_up(gateway, party, gr_message());
+}
+
+void gr_gateway_greeted(struct gr_gateway *gateway, uint32_t party) {
+    gateway->hello[party].ranks = 0;
+    gateway->parting[party].barred = false;
+    gateway->told.changed = true;
+}
+
+gr_status gr_gateway_heed(const struct gr_post_message *message) {
+    const unsigned char *bytes;
+    size_t n;
+    if (gr_note_kind(message, &bytes, &n) != GR_NOTE_GIVEN_UP || n == 0 || bytes[n - 1] != '\0')
+        return GR_OK;
+    return gr_fail(GR_ERROR_INTERNAL, "the coordinator has given this site up: %s",
+                   (const char *)bytes);
+}
+
+/* ---- hellos ---------------------------------------------------------------------------------- */
+
 bool gr_gateway_take_hello(struct gr_gateway *gateway, const struct gr_post_message *message) {
     struct gr_hello *hello = &gateway->hello[message->party];
     const unsigned char *bytes;
     size_t n;
     if (gr_note_kind(message, &bytes, &n) != GR_NOTE_HELLO || n != sizeof *hello) return false;
+    if (gateway->parting[message->party].barred) {
+        tell_given_up(gateway, message->party, "it has been given up in this session");
+        return false;
+    }
     memcpy(hello, bytes, sizeof *hello);
-    gateway->declined[message->party] = gateway->differs[message->party] = false;
+    gateway->parting[message->party].why = GR_OK;
+    gateway->differs[message->party] = false;
     gateway->told.changed = true;
     hello->text[GR_HELLO_BYTES - 1] = '\0';
     if (hello->ranks < 1 || hello->ranks > GR_JOB_RANKS_MAX) hello->ranks = 0;
     return hello->ranks > 0;
+}
+
+/* ---- leaving --------------------------------------------------------------------------------- */
+
+void gr_gateway_say_goodbye(struct gr_gateway *gateway, gr_status why) {
+    static const double longest_s = 5, look_s = 0.02;
+    const int32_t word = (int32_t)why;
+    struct gr_post_message message = {0};
+    uint64_t ticket = 0;
+    const double until = gr_clock_seconds() + longest_s;
+    if (gr_gateway_send(gateway, 0, GR_NOTE_GOODBYE, &word, sizeof word, NULL, 0, &ticket) != GR_OK)
+        return;
+    while (!gr_gateway_has_sent(gateway, 0, ticket) && gr_clock_seconds() < until) {
+        /* Room comes with what the other side says that it has read. */
+        if (gr_post_receive(gateway->post, &message) != GR_OK) return;
+        gr_free(message.bytes);
+        if (gr_gateway_flush(gateway) != GR_OK) return;
+        gr_gateway_wait(gateway, look_s);
+    }
+}
+
+/* A status that this build does not know is a failure of some kind. */
+static gr_status known_status(int32_t word) {
+    switch (word) {
+    case GR_STOPPED:
+    case GR_ERROR_USAGE:
+    case GR_ERROR_DATA:
+    case GR_ERROR_WRITE:
+    case GR_ERROR_POLICY:
+    case GR_ERROR_CONFIG:
+        return (gr_status)word;
+    default:
+        return GR_ERROR_INTERNAL;
+    }
+}
+
+bool gr_gateway_take_goodbye(struct gr_gateway *gateway, const struct gr_post_message *message) {
+    const unsigned char *bytes;
+    size_t n;
+    int32_t word;
+    if (gr_note_kind(message, &bytes, &n) != GR_NOTE_GOODBYE || n != sizeof word) return false;
+    memcpy(&word, bytes, sizeof word);
+    const gr_status why = known_status(word);
+    gateway->parting[message->party] = (struct gr_parting){.why = why, .untold = why};
+    gateway->told.changed = true;
+    gateway->hello[message->party].ranks = 0;
+    return true;
+}
+
+bool gr_gateway_is_refused(const struct gr_gateway *gateway, uint32_t party) {
+    const gr_status why = gateway->parting[party].why;
+    return why != GR_OK && why != GR_STOPPED;
+}
+
+const char *gr_parting_words(gr_status why) {
+    switch (why) {
+    case GR_STOPPED:
+        return "stopped, and may come back";
+    case GR_ERROR_POLICY:
+        return "its policy refuses";
+    case GR_ERROR_DATA:
+        return "bad data";
+    case GR_ERROR_WRITE:
+        return "cannot write";
+    case GR_ERROR_CONFIG:
+        return "bad config";
+    default:
+        return "internal error";
+    }
 }

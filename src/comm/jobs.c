@@ -120,8 +120,12 @@ static gr_status end_idle(const struct watch *watch, const char *whom) {
 static gr_status keep_watch(struct watch *watch, const char *whom) {
     static const double every_s = 30, longest_s = 0.25;
     const double now_s = waited(watch);
-    if (watch->options->study->stop && *watch->options->study->stop != 0)
+    const struct gr_comm_study *study = watch->options->study;
+    if (study->stop && *study->stop != 0) {
+        if (study->ends) *study->ends = true;
+        if (study->party > 0) gr_gateway_say_goodbye(watch->gateway, GR_STOPPED);
         return gr_fail(GR_STOPPED, "stopped by a signal, while it waited for %s", whom);
+    }
     const bool idle = is_idle(watch);
     if (idle) watch->gateway->told.changed = true; /* the last word of this process */
     if (watch->meets)
@@ -148,20 +152,29 @@ static gr_status send_note(struct gr_gateway *gateway, uint32_t party, enum gr_n
 /* ---- the coordinator's ------------------------------------------------------------------------
  */
 
-/* Sites that are not here, "site-a, site-c"; returns how many are. */
-static size_t list_absent(const struct gr_gateway *gateway, const struct gr_comm_study *study,
-                          char *out, size_t size) {
-    size_t used = 0, found = 0;
-    out[0] = '\0';
+/* How many sites are here, and how many may come. */
+struct attendance {
+    size_t here, awaited;
+    char absent[GR_NAMES_BYTES]; /* "site-a, site-c (bad data)" */
+};
+
+/* A site that fails by itself is not waited for: it comes once it has been mended. */
+static void take_attendance(const struct gr_gateway *gateway, const struct gr_comm_study *study,
+                            struct attendance *out) {
+    size_t used = 0;
+    *out = (struct attendance){0};
     for (uint32_t p = 1; p < study->n_parties; p++) {
-        found += gateway->hello[p].ranks > 0;
-        if (gateway->hello[p].ranks > 0 || used + 1 >= size) continue;
+        const gr_status left = gateway->parting[p].why;
+        const bool here = gateway->hello[p].ranks > 0;
+        out->here += here;
+        out->awaited += !here && !gr_gateway_is_refused(gateway, p);
+        if (here || used + 1 >= sizeof out->absent) continue;
         const int n =
-            snprintf(out + used, size - used, "%s%s%s", used > 0 ? ", " : "",
-                     study->parties[p].name, gateway->declined[p] ? " (its policy refuses)" : "");
+            snprintf(out->absent + used, sizeof out->absent - used, "%s%s%s%s%s",
+                     used > 0 ? ", " : "", study->parties[p].name, left == GR_OK ? "" : " (",
+                     left == GR_OK ? "" : gr_parting_words(left), left == GR_OK ? "" : ")");
         used += n > 0 ? (size_t)n : 0;
     }
-    return found;
 }
 
 /* A site of another build is told why, and can come again; the others go on waiting for it. */
@@ -184,19 +197,18 @@ static gr_status judge(struct gr_gateway *gateway, const struct gr_comm_options 
 static gr_status take_arrival(struct gr_gateway *gateway, const struct gr_comm_options *options,
                               const struct gr_post_message *message, const char *first,
                               gr_jobs_differ differs) {
-    const unsigned char *bytes;
-    size_t n;
-    if (message->kind == GR_POST_GREETING) {
-        gateway->hello[message->party].ranks = 0;
-        gateway->told.changed = true;
-    }
-    if (gr_note_kind(message, &bytes, &n) == GR_NOTE_POLICY) {
-        gateway->declined[message->party] = gateway->told.changed = true;
-        gr_say(options, "%s: its policy refuses the study; its own terminal says which rule",
-               options->study->parties[message->party].name);
-    }
+    if (message->kind == GR_POST_GREETING) gr_gateway_greeted(gateway, message->party);
+    if (gr_gateway_take_goodbye(gateway, message))
+        gr_jobs_tell_goodbye(gateway, options, message->party);
     if (message->kind != GR_POST_MESSAGE || !gr_gateway_take_hello(gateway, message)) return GR_OK;
     return judge(gateway, options, message->party, first, differs);
+}
+
+void gr_jobs_tell_goodbye(const struct gr_gateway *gateway, const struct gr_comm_options *options,
+                          uint32_t party) {
+    const gr_status why = gateway->parting[party].why;
+    gr_say(options, "%s says goodbye: %s%s", options->study->parties[party].name,
+           gr_parting_words(why), why == GR_STOPPED ? "" : "; its own terminal says why");
 }
 
 /* From now on a hello is of a site that wants to meet anew. */
@@ -223,21 +235,21 @@ gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_option
     gr_status status = GR_OK;
     struct watch watch = begin_watch(gateway, options);
     struct gr_post_message message = {0};
-    char absent[GR_NAMES_BYTES];
+    struct attendance found;
     watch.meets = true;
     go_on_with(&watch);
     for (uint32_t p = 1; p < gateway->n_parties; p++) /* that have come while a run went on */
         if (gateway->hello[p].ranks > 0) GR_TRY(judge(gateway, options, p, hello, differs));
     for (;;) {
-        const size_t here = list_absent(gateway, options->study, absent, sizeof absent);
-        if (!absent[0]) break;
-        if (here > 0 && is_over(&watch)) {
-            gr_say(options, "begins without %s", absent);
+        take_attendance(gateway, options->study, &found);
+        if (!found.absent[0]) break;
+        if (found.here > 0 && (found.awaited == 0 || is_over(&watch))) {
+            gr_say(options, "begins without %s", found.absent);
             break;
         }
         GR_TRY(gr_post_receive(gateway->post, &message));
         GR_TRY(message.kind == GR_POST_NOTHING
-                   ? keep_watch(&watch, absent)
+                   ? keep_watch(&watch, found.absent)
                    : take_arrival(gateway, options, &message, hello, differs));
         gr_free(message.bytes);
         message.bytes = NULL;
@@ -303,6 +315,7 @@ gr_status gr_jobs_attend(struct gr_gateway *gateway, const struct gr_comm_option
             GR_TRY(keep_watch(&watch, "the coordinator, and until all sites are there"));
         gateway->told.changed = gateway->told.changed || message.kind == GR_POST_GREETING;
         if (message.kind == GR_POST_GREETING) GR_TRY(say_hello(gateway, hello, own));
+        GR_TRY(gr_gateway_heed(&message));
         GR_TRY(take_answer(gateway, &message, ranks, &found));
         gr_free(message.bytes);
         message.bytes = NULL;
@@ -314,7 +327,7 @@ out:
 
 /* The coordinator may not be there: nobody waits for long on behalf of a refusal. */
 void gr_jobs_decline(struct gr_gateway *gateway) {
-    static const double longest_s = 10, look_s = 0.05, leave_s = 0.5;
+    static const double longest_s = 10, look_s = 0.05;
     struct gr_post_message message = {0};
     const double until = gr_clock_seconds() + longest_s;
     while (gr_post_session(gateway->post, 0) == 0 && gr_clock_seconds() < until) {
@@ -322,48 +335,66 @@ void gr_jobs_decline(struct gr_gateway *gateway) {
         gr_free(message.bytes);
         gr_gateway_wait(gateway, look_s);
     }
-    if (gr_gateway_send(gateway, 0, GR_NOTE_POLICY, NULL, 0, NULL, 0, NULL) == GR_OK)
-        gr_doze(leave_s);
+    gr_gateway_say_goodbye(gateway, GR_ERROR_POLICY);
 }
 
 /* ---- numbers of all ----------------------------------------------------------------------------
  */
 
-/* The next note of numbers of this meeting. A party that leaves it ends it. */
+/* Whether a note ends this meeting: of a party that leaves it, or the coordinator's word that it is
+ * over. Hellos of others are for the next. */
+static gr_status find_end(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                          const struct gr_link_job *jobs, const struct gr_post_message *note) {
+    const char *name = options->study->parties[note->party].name;
+    const unsigned char *bytes;
+    size_t n;
+    int32_t meeting = 0;
+    gr_status status = options->study->party > 0 ? gr_gateway_heed(note) : GR_OK;
+    if (status != GR_OK) return status;
+    const uint32_t kind = gr_note_kind(note, &bytes, &n);
+    if (note->kind == GR_POST_GREETING) gr_gateway_greeted(gateway, note->party);
+    const bool anew = note->kind == GR_POST_GREETING || gr_gateway_take_hello(gateway, note);
+    const bool goodbye = gr_gateway_take_goodbye(gateway, note);
+    if (goodbye) gr_jobs_tell_goodbye(gateway, options, note->party);
+    if (kind == GR_NOTE_OVER && n == sizeof meeting) memcpy(&meeting, bytes, n);
+    if (kind == GR_NOTE_OVER && meeting == gateway->meeting)
+        return gr_fail(GR_STOPPED, "%s has ended the meeting", name);
+    if (!jobs[note->party].here || (!anew && !goodbye)) return GR_OK;
+    return gr_fail(GR_STOPPED, "%s has %s", name, goodbye ? "left" : "begun anew");
+}
+
+/* The next note of numbers of this meeting. */
 static gr_status await_numbers(struct gr_gateway *gateway, const struct gr_comm_options *options,
-                               const char *whom, struct gr_post_message *note,
-                               const unsigned char **numbers, size_t *n) {
+                               const struct gr_link_job *jobs, const char *whom,
+                               struct gr_post_message *note) {
     gr_status status = GR_OK;
     struct watch watch = begin_watch(gateway, options);
     for (;;) {
+        const unsigned char *bytes;
+        size_t n;
         int32_t meeting = 0;
         GR_TRY(gr_post_receive(gateway->post, note));
-        const uint32_t kind = gr_note_kind(note, numbers, n);
         if (note->kind == GR_POST_NOTHING) GR_TRY(keep_watch(&watch, whom));
-        if (note->kind == GR_POST_GREETING || kind == GR_NOTE_HELLO) {
-            (void)gr_gateway_take_hello(gateway, note);
-            status =
-                gr_fail(GR_STOPPED, "%s has begun anew", options->study->parties[note->party].name);
-        }
-        if (kind == GR_NOTE_NUMBERS && *n >= sizeof meeting)
-            memcpy(&meeting, *numbers, sizeof meeting);
-        if (kind == GR_NOTE_NUMBERS && meeting == gateway->meeting) break;
+        const bool numbers = gr_note_kind(note, &bytes, &n) == GR_NOTE_NUMBERS;
+        if (numbers && n >= sizeof meeting) memcpy(&meeting, bytes, sizeof meeting);
+        if (numbers && meeting == gateway->meeting && jobs[note->party].here) break;
+        if (note->kind != GR_POST_NOTHING) GR_TRY(find_end(gateway, options, jobs, note));
         gr_free(note->bytes);
         note->bytes = NULL;
-        if (status != GR_OK) goto out;
     }
-    *numbers += sizeof(int32_t);
-    *n -= sizeof(int32_t);
 out:
     return status;
 }
 
-static gr_status take_numbers(const unsigned char *bytes, size_t found, const char *name,
-                              int32_t *out, size_t n) {
+/* Behind the words of kind and meeting. */
+static gr_status take_numbers(const struct gr_post_message *note, const char *name, int32_t *out,
+                              size_t n) {
+    enum { WORDS = 2 };
+    const size_t found = note->n - WORDS * sizeof *out;
     if (found != n * sizeof *out)
-        return gr_fail(GR_ERROR_CONFIG, "%s: found %zu bytes of numbers, expected %zu", name, found,
-                       n * sizeof *out);
-    memcpy(out, bytes, n * sizeof *out);
+        return gr_fail(GR_ERROR_INTERNAL, "%s: found %zu bytes of numbers, expected %zu", name,
+                       found, n * sizeof *out);
+    memcpy(out, note->bytes + WORDS * sizeof *out, n * sizeof *out);
     return GR_OK;
 }
 
@@ -373,25 +404,51 @@ static gr_status send_numbers(struct gr_gateway *gateway, uint32_t party, const 
                      numbers, n * sizeof *numbers);
 }
 
+/* Whoever waits in this meeting is to say hello to the next. */
+static void tell_over(struct gr_gateway *gateway, const struct gr_link_job *jobs) {
+    for (uint32_t p = 1; p < gateway->n_parties; p++) {
+        if (!jobs[p].here) continue;
+        const gr_status unused = send_note(gateway, p, GR_NOTE_OVER, &gateway->meeting,
+                                           sizeof gateway->meeting, NULL, 0);
+        (void)unused;
+    }
+}
+
+/* A site whose numbers cannot be is given up, and the others meet again. */
+static gr_status take_in(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                         const struct gr_post_message *note, const struct gr_link_job *job,
+                         int32_t *numbers, size_t n) {
+    gr_status status = take_numbers(note, options->study->parties[note->party].name,
+                                    numbers + (size_t)job->first * n, (size_t)job->ranks * n);
+    if (status == GR_OK) return GR_OK;
+    gr_say(options, "%s; it is given up", gr_message());
+    gr_gateway_give_up(gateway, note->party);
+    return gr_fail(GR_STOPPED, "%s has been given up", options->study->parties[note->party].name);
+}
+
 /* The coordinator takes each site's in any order, and then tells all. */
 static gr_status collect(struct gr_gateway *gateway, const struct gr_comm_options *options,
                          const struct gr_link_job *jobs, int32_t *numbers, size_t n, size_t total) {
     gr_status status = GR_OK;
     struct gr_post_message note = {0};
-    const unsigned char *bytes;
-    size_t found;
-    for (uint32_t p = 1; p < gateway->n_parties; p++) {
-        if (!jobs[p].here) continue;
-        GR_TRY(await_numbers(gateway, options, "the sites", &note, &bytes, &found));
-        const struct gr_link_job *job = &jobs[note.party];
-        GR_TRY(take_numbers(bytes, found, options->study->parties[note.party].name,
-                            numbers + (size_t)job->first * n, (size_t)job->ranks * n));
+    uint8_t *came = NULL;
+    uint32_t left = 0;
+    GR_TRY(gr_allocate_zero(gateway->n_parties, sizeof *came, "numbers of sites", &came));
+    for (uint32_t p = 1; p < gateway->n_parties; p++)
+        left += jobs[p].here;
+    while (left > 0) {
+        GR_TRY(await_numbers(gateway, options, jobs, "the sites", &note));
+        GR_TRY(take_in(gateway, options, &note, &jobs[note.party], numbers, n));
+        left -= !came[note.party];
+        came[note.party] = 1;
         gr_free(note.bytes);
         note.bytes = NULL;
     }
     for (uint32_t p = 1; p < gateway->n_parties; p++)
         if (jobs[p].here) GR_TRY(send_numbers(gateway, p, numbers, total));
 out:
+    if (status == GR_STOPPED) tell_over(gateway, jobs);
+    gr_free(came);
     gr_free(note.bytes);
     return status;
 }
@@ -403,13 +460,10 @@ gr_status gr_jobs_exchange(struct gr_gateway *gateway, const struct gr_comm_opti
     const struct gr_comm_study *study = options->study;
     const struct gr_link_job *own = &jobs[study->party];
     struct gr_post_message note = {0};
-    const unsigned char *bytes;
-    size_t found;
     if (study->party == 0) return collect(gateway, options, jobs, numbers, n, total);
     GR_TRY(send_numbers(gateway, 0, numbers + (size_t)own->first * n, (size_t)own->ranks * n));
-    GR_TRY(await_numbers(gateway, options, "the coordinator and the other sites", &note, &bytes,
-                         &found));
-    status = take_numbers(bytes, found, study->parties[0].name, numbers, total);
+    GR_TRY(await_numbers(gateway, options, jobs, "the coordinator and the other sites", &note));
+    status = take_numbers(&note, study->parties[0].name, numbers, total);
 out:
     gr_free(note.bytes);
     return status;

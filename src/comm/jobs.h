@@ -13,7 +13,8 @@ enum gr_note_kind {
     GR_NOTE_ROSTER,    /* the coordinator's: meeting, number of the hello, ranks of each party */
     GR_NOTE_REFUSED,   /* the coordinator's: number of the hello, text */
     GR_NOTE_NUMBERS,   /* meeting, numbers */
-    GR_NOTE_POLICY,    /* a site's: its policy refuses the study; nothing else */
+    GR_NOTE_GOODBYE,   /* a site's: the status for which it leaves by itself, int32 */
+    GR_NOTE_GIVEN_UP,  /* the coordinator's: why a site takes part no more, text */
     GR_NOTE_OVER,      /* the coordinator's: a meeting whose parcels it takes no more */
     GR_NOTE_PARCEL     /* link.c */
 };
@@ -51,13 +52,20 @@ struct gr_told {
     bool changed;               /* somebody has come or gone, and no report has said so */
 };
 
+/* How a party has left by itself, until it says hello again. */
+struct gr_parting {
+    gr_status why;    /* GR_STOPPED: it was told to; GR_OK: it has not left */
+    gr_status untold; /* the same for the records, which may come to it when it is back */
+    bool barred;      /* given up, for its letters did not hold together, until a new session */
+};
+
 /* A gateway lives longer than a gr_comm: sessions go on from one meeting of the jobs to the next.
  */
 struct gr_gateway {
     struct gr_post *post; /* owned */
     uint32_t n_parties;
     struct gr_hello *hello;   /* n_parties; the coordinator's; owned */
-    bool *declined;           /* n_parties: its policy refuses; the coordinator's; owned */
+    struct gr_parting *parting; /* n_parties; the coordinator's; owned */
     bool *differs;            /* n_parties: of another build; the coordinator's; owned */
     struct gr_outbox *outbox; /* n_parties; owned */
     int32_t meeting;          /* the latest */
@@ -87,6 +95,27 @@ uint32_t gr_note_kind(const struct gr_post_message *message, const unsigned char
 /* Takes a hello in; false: it is of no known form. */
 bool gr_gateway_take_hello(struct gr_gateway *gateway, const struct gr_post_message *message);
 
+/*
+ * A site's: tells the coordinator's that this job leaves, and stays until the letter is on its way,
+ * at most some seconds; without a session nobody is told.
+ */
+void gr_gateway_say_goodbye(struct gr_gateway *gateway, gr_status why);
+/* The coordinator's: takes such a note in; false: it is none. */
+bool gr_gateway_take_goodbye(struct gr_gateway *gateway, const struct gr_post_message *message);
+/*
+ * The coordinator's: a site whose letters do not hold together, as gr_message says, takes no
+ * further part in this session. It is told so, and told again when it says hello.
+ */
+void gr_gateway_give_up(struct gr_gateway *gateway, uint32_t party);
+/* A new session has begun: whatever was said in the one before is void. */
+void gr_gateway_greeted(struct gr_gateway *gateway, uint32_t party);
+/* A site's: GR_ERROR_INTERNAL, in the coordinator's words, where this note gives it up. */
+gr_status gr_gateway_heed(const struct gr_post_message *message) GR_CHECKED;
+/* Whether a party has left for a reason that waiting does not mend. */
+bool gr_gateway_is_refused(const struct gr_gateway *gateway, uint32_t party);
+/* In words for a terminal, "stopped, and may come back"; static. */
+const char *gr_parting_words(gr_status why);
+
 /* ---- how all stand (attendance.c) -------------------------------------------------------------
  */
 
@@ -114,6 +143,9 @@ gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_option
                          const char *hello, gr_jobs_differ differs, int32_t *ranks) GR_CHECKED;
 gr_status gr_jobs_attend(struct gr_gateway *gateway, const struct gr_comm_options *options,
                          const char *hello, int32_t *ranks) GR_CHECKED;
+/* The coordinator's: says that a party has left, and why. */
+void gr_jobs_tell_goodbye(const struct gr_gateway *gateway, const struct gr_comm_options *options,
+                          uint32_t party);
 /* A site's gateway tells the coordinator's that its policy refuses, within seconds if it hears. */
 void gr_jobs_decline(struct gr_gateway *gateway);
 /* Gateways: n numbers of each slot, `total` in all, of which the own job's are given. */

@@ -22,7 +22,8 @@ enum { PARCEL_BYTES = 1 << 20 };
  */
 static const size_t held_most = (size_t)256 << 20;
 
-enum parcel_kind { PARCEL_CONTROL = 1, PARCEL_DATA };
+/* Of the last the tag is the status for which a job leaves; within a job. */
+enum parcel_kind { PARCEL_CONTROL = 1, PARCEL_DATA, PARCEL_FAREWELL };
 
 struct parcel_head {
     uint32_t kind;
@@ -168,7 +169,7 @@ gr_status gr_link_share(struct gr_link *link, MPI_Comm local, const struct gr_co
     status = gr_job_share(
         local,
         rank == 0 ? gr_jobs_exchange(link->gateway, options, link->jobs, numbers, n, total) : GR_OK,
-        NULL, numbers, total);
+        options->study->ends, numbers, total);
 out:
     return status;
 }
@@ -242,6 +243,18 @@ gr_status gr_link_send(struct gr_comm *comm, int slot, int tag, const void *byte
                        uint64_t *ticket) {
     return send_parts(comm, (struct parcel_head){.kind = PARCEL_DATA, .to = slot, .tag = tag},
                       bytes, n, ticket);
+}
+
+gr_status gr_link_send_farewell(struct gr_comm *comm, int slot, gr_status why, const char *text,
+                                size_t n) {
+    const struct parcel_head head = {.kind = PARCEL_FAREWELL,
+                                     .from = comm->slot,
+                                     .to = slot,
+                                     .tag = (int32_t)why,
+                                     .epoch = comm->epoch,
+                                     .meeting = comm->link->meeting,
+                                     .total = n};
+    return send_local(comm, slot, &head, text, n);
 }
 
 bool gr_link_has_sent(const struct gr_comm *comm, int slot, uint64_t ticket) {
@@ -332,6 +345,17 @@ out:
     return status;
 }
 
+/* A gateway tells the coordinator and the ranks of its job; another learns that it has. */
+static gr_status take_farewell(struct gr_comm *comm, const struct parcel_head *head,
+                               const void *text, size_t n) {
+    const gr_status why = (gr_status)head->tag;
+    if (comm->slot != comm->first) {
+        gr_departure_take(comm, why, text, n);
+        return GR_OK;
+    }
+    return gr_comm_depart(comm, gr_fail(why, "%.*s", (int)n, (const char *)text));
+}
+
 /* n: bytes behind the head. A job may speak for its own slots alone, as its letters' sender says.
  */
 static gr_status route(struct gr_comm *comm, const struct parcel_head *head, const void *bytes,
@@ -339,8 +363,12 @@ static gr_status route(struct gr_comm *comm, const struct parcel_head *head, con
     const struct gr_link *link = comm->link;
     if (head->from < 0 || head->from >= link->slots || head->to < 0 || head->to >= link->slots ||
         n > PARCEL_BYTES || head->offset > head->total || n > head->total - head->offset)
-        return gr_fail(GR_ERROR_INTERNAL, "a message between jobs does not hold together");
+        return gr_fail(GR_ERROR_INTERNAL, "a message from %s does not hold together",
+                       head->from >= 0 && head->from < link->slots
+                           ? gr_link_name(link, gr_link_party(link, head->from))
+                           : "no party");
     if (head->to != comm->slot) return pass_on(comm, head, bytes, n, NULL);
+    if (head->kind == PARCEL_FAREWELL) return take_farewell(comm, head, bytes, n);
     return head->kind == PARCEL_CONTROL ? take_control(comm, head, bytes, n)
                                         : take_data(comm, head, bytes, n);
 }
@@ -368,15 +396,21 @@ static gr_status tell_over(const struct gr_link *link, uint32_t party, int32_t m
     return status == GR_STOPPED ? GR_OK : status;
 }
 
+/* Of a party that has left, or was given up, nothing is taken any more. */
 static gr_status open_parcel(struct gr_comm *comm, uint32_t party, const unsigned char *bytes,
                              size_t n) {
     struct parcel_head head;
+    if (comm->link->gateway->parting[party].barred) return GR_OK;
     if (n < sizeof head)
-        return gr_fail(GR_ERROR_INTERNAL, "a message between jobs of %zu bytes", n);
+        return gr_fail(GR_ERROR_INTERNAL, "%s: a message between jobs of %zu bytes",
+                       gr_link_name(comm->link, party), n);
     memcpy(&head, bytes, sizeof head);
     if (head.meeting != comm->link->meeting) return tell_over(comm->link, party, head.meeting);
     if (!may_speak(comm->link, party, &head))
         return gr_fail(GR_ERROR_INTERNAL, "%s speaks for another party",
+                       gr_link_name(comm->link, party));
+    if (head.kind != PARCEL_CONTROL && head.kind != PARCEL_DATA)
+        return gr_fail(GR_ERROR_INTERNAL, "%s sends a message of no known kind",
                        gr_link_name(comm->link, party));
     return route(comm, &head, bytes + sizeof head, n - sizeof head);
 }
@@ -396,11 +430,21 @@ static gr_status take_letter(struct gr_comm *comm, const struct gr_post_message 
     const unsigned char *bytes;
     size_t n;
     int32_t meeting = 0;
+    if (link->study->party > 0) {
+        const gr_status given_up = gr_gateway_heed(message);
+        if (given_up != GR_OK) return gr_comm_depart(comm, given_up);
+    }
     switch (gr_note_kind(message, &bytes, &n)) {
     case GR_NOTE_PARCEL:
         return open_parcel(comm, message->party, bytes, n);
     case GR_NOTE_HELLO:
         if (!gr_gateway_take_hello(link->gateway, message)) return GR_OK;
+        note_left(comm, message->party);
+        return GR_OK;
+    case GR_NOTE_GOODBYE:
+        if (link->study->party > 0 || !gr_gateway_take_goodbye(link->gateway, message))
+            return GR_OK;
+        gr_jobs_tell_goodbye(link->gateway, &comm->options, message->party);
         note_left(comm, message->party);
         return GR_OK;
     case GR_NOTE_OVER:
@@ -412,11 +456,14 @@ static gr_status take_letter(struct gr_comm *comm, const struct gr_post_message 
     }
 }
 
-/* A site whose letters do not hold together is given up, and the others go on; of the coordinator's
- * there is nothing to go on with. */
-static gr_status contain(struct gr_comm *comm, uint32_t party, gr_status status) {
-    if (status != GR_ERROR_INTERNAL || comm->link->study->party > 0) return status;
+gr_status gr_link_contain(struct gr_comm *comm, int slot, gr_status status) {
+    if (status != GR_ERROR_INTERNAL || !gr_link_is_foreign(comm->link, slot)) return status;
+    const struct gr_link *link = comm->link;
+    const uint32_t party = gr_link_party(link, slot);
+    if (link->study->party > 0) return status;
+    if (comm->peers[link->jobs[party].first].dead) return GR_OK; /* it has left already */
     gr_say(&comm->options, "%s; it is given up", gr_message());
+    if (link->gateway) gr_gateway_give_up(link->gateway, party);
     note_left(comm, party);
     return GR_OK;
 }
@@ -429,9 +476,13 @@ gr_status gr_link_poll(struct gr_comm *comm) {
     while (link->gateway) {
         GR_TRY(gr_post_receive(link->gateway->post, &message));
         if (message.kind == GR_POST_NOTHING) break;
-        if (message.kind == GR_POST_GREETING) note_left(comm, message.party);
+        if (message.kind == GR_POST_GREETING) {
+            gr_gateway_greeted(link->gateway, message.party);
+            note_left(comm, message.party);
+        }
         if (message.kind == GR_POST_MESSAGE)
-            GR_TRY(contain(comm, message.party, take_letter(comm, &message)));
+            GR_TRY(gr_link_contain(comm, link->jobs[message.party].first,
+                                   take_letter(comm, &message)));
         gr_free(message.bytes);
         message.bytes = NULL;
     }

@@ -79,6 +79,9 @@ gr_status gr_link_send_control(struct gr_comm *comm, int slot, const void *bytes
                                size_t n) GR_CHECKED;
 gr_status gr_link_send(struct gr_comm *comm, int slot, int tag, const void *bytes, size_t n,
                        uint64_t *ticket) GR_CHECKED;
+/* To a rank of this job: the job leaves, for this reason; text of n bytes. */
+gr_status gr_link_send_farewell(struct gr_comm *comm, int slot, gr_status why, const char *text,
+                                size_t n) GR_CHECKED;
 /* *ticket 0: it has been sent; else it waits for room at this gateway until this says that it has.
  */
 bool gr_link_has_sent(const struct gr_comm *comm, int slot, uint64_t ticket);
@@ -90,6 +93,12 @@ void gr_link_forget(struct gr_comm *comm, struct gr_awaited *awaited);
 /* Takes in what has come from other jobs, and passes on what is for others: data to those who await
  * it, control into comm->mailbox. A party that has begun a new session has died meanwhile. */
 gr_status gr_link_poll(struct gr_comm *comm) GR_CHECKED;
+/*
+ * The status of what was done with a message of that slot. Where it does not hold together
+ * (GR_ERROR_INTERNAL), the coordinator gives the slot's site up, tells why, and goes on: GR_OK. Of
+ * the coordinator there is nothing to go on with; then, and of a rank of the own job, it stays.
+ */
+gr_status gr_link_contain(struct gr_comm *comm, int slot, gr_status status) GR_CHECKED;
 /* A parcel that another rank of this job has sent by MPI. */
 gr_status gr_link_take(struct gr_comm *comm, const unsigned char *bytes, size_t n) GR_CHECKED;
 /* Bytes of the largest such parcel. */

@@ -465,6 +465,7 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
     gr_status status = GR_OK;
     const bool again = run->written == metrics->round;
     if (!again) gr_flags_clear(&run->noted);
+    gr_records_partings(run, metrics->round);
     note_changes(run, metrics->round);
     if (again) {
         GR_TRY(gr_metrics_amend(run->metrics, metrics));

@@ -209,6 +209,22 @@ static void note_trained(void *context, uint32_t round, uint32_t done, uint32_t 
 }
 
 /*
+ * Collective, below the quorum: GR_STOPPED, or where a site has left for a reason that waiting does
+ * not mend, its own.
+ */
+static gr_status name_refusal(struct gr_run_state *run) {
+    char *words = NULL;
+    gr_status status, refused = GR_OK;
+    GR_TRY(gr_text_format(&words, "%s", gr_message()));
+    if (gr_run_is_root(run)) refused = gr_comm_refused(run->comm, words);
+    status = gr_comm_parties(run->comm) > 1 ? gr_comm_agree(run->comm, refused) : GR_OK;
+    if (status == GR_OK || status == GR_LOST) status = gr_fail(GR_STOPPED, "%s", words);
+out:
+    gr_free(words);
+    return status;
+}
+
+/*
  * Collective. Rounds until the last, or until a signal: then GR_STOPPED. Lost ranks are replaced
  * between rounds only, when all members are at the same place and hold the same state. A GR_STOPPED
  * of a rank that is out is not the quorum's; its run goes on elsewhere.
@@ -224,6 +240,8 @@ static gr_status run_rounds(struct gr_run_state *run) {
         status = gr_federation_round(run->federation, &options, &stop);
         if (status == GR_STOPPED && !gr_comm_out(run->comm)) {
             run->below_quorum = true;
+            status = name_refusal(run);
+            if (status != GR_STOPPED) return status;
             return gr_fail_context(status, "below quorum, --resume goes on after round %u: ",
                                    gr_federation_rounds_done(run->federation));
         }
@@ -658,6 +676,8 @@ static void end_before_rounds(struct gr_run_state *run, gr_status status) {
 
 static gr_status conclude(struct gr_run_state *run, gr_status status) {
     gr_alive_set(NULL, NULL); /* nobody is waited for any more */
+    /* Not agreed on: the others learn at once that this party is gone. */
+    if (run->leaves || status == GR_ERROR_INTERNAL) status = gr_comm_depart(run->comm, status);
     /* Before the rounds began there is nothing that could be gone on with. */
     if (status == GR_LOST)
         status = gr_fail(GR_STOPPED, "before the first round: %s: start again", gr_message());

@@ -120,6 +120,8 @@ gr_status gr_records_finish(struct gr_run_state *run) GR_CHECKED;
 /* An event with all that has left silos since the ledger was closed, where it is not the same as
  * the event that stands, and closes the ledger: release_records.c. */
 void gr_records_releases(struct gr_run_state *run, uint32_t round);
+/* An event for each party of a study that has left by itself: partings.c. */
+void gr_records_partings(struct gr_run_state *run, uint32_t round);
 /* On the other ranks, once all have agreed that rank 0 has: each of them may become rank 0. */
 static inline void gr_run_close_ledger(const struct gr_run_state *run) {
     if (!gr_run_is_root(run)) gr_door_close_ledger(gr_cohort_door(run->cohort));

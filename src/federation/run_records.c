@@ -410,6 +410,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
     run->opening.run_path = gr_path_shown(run->path);
     gr_progress_open(run->progress, &run->opening);
     note_beginning(run, done);
+    gr_records_partings(run, done);
     GR_TRY(note_missing(run, done));
     if (run->passed_over) gr_records_note(run, "damaged checkpoint passed over", done, NULL, NULL);
     if (run->adopted)
@@ -594,6 +595,7 @@ void gr_records_end_early(struct gr_run_state *run, gr_status reason) {
     if (reason == GR_STOPPED && gr_progress_tells_job(run->progress))
         gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_JOB_COMMENT, 1);
     gr_records_releases(run, done);
+    gr_records_partings(run, done);
     gr_status noted = write_closing(run, outcome, NULL);
     if (noted == GR_OK && done > 0) noted = gr_report_write(run->path);
     if (noted == GR_OK)

@@ -184,15 +184,16 @@ coordinate refused --mailbox mail; pids=$!
 for site in b c; do join $site; pids="$pids $!"; done
 check "too few rows for a site's policy: exit code 77" exits 77 "$GRANARY" join site-a.yaml --study study.yaml
 check "the site's own terminal says which rule" says "policy.minimum_rows"
-for pid in $pids; do wait "$pid"; done
-check "the others learn that a policy refuses" grep -q "site-a: refused by policy" refused.log
+for pid in $pids; do wait "$pid"; code=$?; done
+check "the others, who are too few without it, end with the same" equal $code 77
+check "and learn that a policy refuses" grep -q "site-a has left (its policy refuses" join-c.log
 check "and nothing of its rows" bash -c '! grep -qE "minimum_rows|5000" refused.log join-b.log join-c.log'
 write_site a '{folder: mail}' '{rounds: 100}'
 fresh
 coordinate refused --mailbox mail; pids=$!
 check "too many rounds for a site's policy: exit code 77" exits 77 "$GRANARY" join site-a.yaml --study study.yaml
-for _ in $(seq 100); do grep -q "its policy refuses" refused.log && break; sleep 0.1; done
-check "the coordinator learns that it refuses" grep -q "site-a: its policy refuses the study" refused.log
+for _ in $(seq 100); do grep -q "says goodbye" refused.log && break; sleep 0.1; done
+check "the coordinator learns that it refuses" grep -q "site-a says goodbye: its policy refuses" refused.log
 kill $pids; wait $pids; code=$?
 check "a coordinator that waits stops at a signal: exit code 75" equal $code 75
 finish

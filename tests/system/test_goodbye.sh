@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# How parties leave a study: a site says goodbye at a signal and takes part again. The others go on in
+# the same round, long before the deadline by which silence is found.
+. "$(dirname "$0")/library.sh"
+. "$TESTS/system/sites.sh"
+make_parties
+
+# replayed: the model of a replay of the recorded rosters in one MPI job.
+replayed() {
+    rm -rf replay
+    "$GRANARY" train plain.yaml --run replay --quiet --set round.replay=run/events.jsonl >/dev/null 2>&1
+    "$GRANARY" inspect --digest replay/model.h5
+}
+# left CODE PID: whether it ends with the code, within 10 s.
+left() {
+    local code=0
+    for _ in $(seq 100); do kill -0 "$2" 2>/dev/null || break; sleep 0.1; done
+    kill -9 "$2" 2>/dev/null
+    wait "$2" || code=$?
+    equal $code "$1"
+}
+# events NAME
+events() { grep -c "\"event\":\"$1\"" run/events.jsonl; }
+
+# ---- a signal --------------------------------------------------------------------------------------------
+# A silent site would be missed after 300 s: the test ends long before.
+export MINIMUM=3 COLLECTIVE=300 START=20
+write_study 400
+one_job 400 >/dev/null
+for site in a b c; do write_site $site '{folder: mail}' '{minimum_silos: 2}'; done
+check "all approve" approve_all
+fresh
+coordinate signal --mailbox mail; pids=$!
+join a; site=$!
+for other in b c; do join $other; pids="$pids $!"; done
+check "rounds pass" round_reached 50
+kill -TERM $site
+check "a site that a signal stops ends with 75 within seconds" left 75 $site
+check "it says how it takes part again" grep -q "the same command takes part again" join-a.log
+at=$(wc -l <run/metrics.jsonl)
+check "the others go on" round_reached $((at + 30))
+check "the coordinator says that it has left" grep -q "site-a says goodbye: stopped" signal.log
+check "and records it" equal "$(events goodbye)" 1
+join a; site=$!
+# shellcheck disable=SC2086
+check "the same command takes part again, until the end" ended $pids $site
+check "the model is that of a replay in one job" equal "$(digest)" "$(replayed)"
+# shellcheck disable=SC2046
+check "the audit finds all as it was vouched for" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
+
+# ---- of several ranks, of which one hears the signal; and while others are waited for -------------------
+fresh
+coordinate several --mailbox mail; pids=$!
+join_ranks b 2; site=$!
+for other in a c; do join $other; pids="$pids $!"; done
+check "rounds pass" round_reached 50
+rank=$(pgrep -P $site | tail -n 1)
+kill -INT "$rank"
+check "where one rank of a site is told to stop, all end with 75" left 75 $site
+check "the coordinator knows that the site has left" grep -q "site-b says goodbye: stopped" several.log
+for _ in $(seq 100); do grep -q "waiting for\|site-c is here" several.log && break; sleep 0.1; done
+join_ranks b 2; site=$!
+# shellcheck disable=SC2086
+check "the others, who were too few, go on with it when it has come again" ended $pids $site
+check "the model is that of a replay in one job" equal "$(digest)" "$(replayed)"
+fresh
+coordinate waits --mailbox mail; pid=$!
+join a; site=$!
+for _ in $(seq 300); do grep -q "site-a is here" waits.log && break; sleep 0.1; done
+kill -TERM $site
+check "a site that waits for others ends with 75" left 75 $site
+for _ in $(seq 100); do grep -q "site-a says goodbye" waits.log && break; sleep 0.1; done
+check "and says goodbye" grep -q "site-a says goodbye: stopped" waits.log
+kill -TERM $pid
+check "so does the coordinator that waits" left 75 $pid
+finish
