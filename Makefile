@@ -178,6 +178,10 @@ $(BUILD)/analysis/bench_%: $(BUILD)/analysis/bench_%.o $(LIBRARY)
 $(BUILD)/tests/granary-other: $(CLI_OBJECTS) $(call object,tests/system/other_build.c) $(LIBRARY)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+# The command as a site that breaks the protocol behind its key.
+$(BUILD)/tests/granary-hostile: $(CLI_OBJECTS) $(call object,tests/system/hostile.c) $(LIBRARY)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=gr_gateway_send -o $@ $^ $(DEP_LIBS)
 # The words of the config's fuzzer: signs of YAML, and every setting that the command knows.
 $(BUILD)/tests/fuzz/config.dict: tests/fuzz/yaml.dict tests/fuzz/settings.awk $(COMMAND)
 	@mkdir -p $(@D)
@@ -195,7 +199,7 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIBRARY)
 # ---- tests ----------------------------------------------------------------------------------
 
 # Benchmarks too, so that they go on to compile.
-tests: all $(UNIT_TESTS) $(PARALLEL_TESTS) $(BENCHES) $(BUILD)/tests/granary-other
+tests: all $(UNIT_TESTS) $(PARALLEL_TESTS) $(BENCHES) $(BUILD)/tests/granary-other $(BUILD)/tests/granary-hostile
 test: tests
 	tests/run.sh $(BUILD) all
 test-quick: tests

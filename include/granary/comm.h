@@ -382,6 +382,10 @@ void gr_roster_release(struct gr_roster *roster);
  * messages may speak of. */
 void gr_control_expect(struct gr_comm *comm, uint32_t n_silos);
 
+/* Not collective. The slot of each of these silos; borrowed, until it is NULL again. In a study the
+ * coordinator holds the reports of sites against it. */
+void gr_control_hosts(struct gr_comm *comm, const int32_t *host_of);
+
 /* Not collective. Tells the others where this rank is: called whenever it goes on by itself.
  * GR_PHASE_OPEN forgets which silos were ready. */
 void gr_control_at(struct gr_comm *comm, uint32_t round, enum gr_phase phase);

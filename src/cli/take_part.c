@@ -116,6 +116,8 @@ static gr_status run_once(struct gr_invocation *invocation, const struct gr_part
     if (status == GR_ERROR_WRITE && part->site && !gr_comm_leaves(comm))
         status = gr_fail(GR_STOPPED, "%s", gr_message());
 out:
+    /* Before the tables are read nobody goes on without the others: the jobs meet again. */
+    if (status == GR_LOST) status = gr_fail(GR_STOPPED, "%s", gr_message());
     gr_leave(invocation, comm);
     gr_free(journal);
     return status;

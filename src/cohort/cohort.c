@@ -82,6 +82,7 @@ gr_status gr_cohort_create(struct gr_comm *comm, const struct gr_config *config,
     GR_TRY(allocate(cohort));
     gr_control_expect(comm, config->data.silos);
     find_hosts(cohort);
+    gr_control_hosts(comm, cohort->host_of);
     *out = cohort;
     cohort = NULL;
 out:
@@ -162,6 +163,7 @@ out:
 
 void gr_cohort_free(struct gr_cohort *cohort) {
     if (!cohort) return;
+    gr_control_hosts(cohort->comm, NULL);
     forget(cohort);
     gr_free(cohort->heard);
     gr_free(cohort->struck);

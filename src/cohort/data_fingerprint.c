@@ -144,12 +144,25 @@ static void add_words(char out[MESSAGE_BYTES], const char *separator, const char
     snprintf(out + used, MESSAGE_BYTES - used, "%s%s", used > 0 ? separator : "", words);
 }
 
+/* Its own table has to be found by whoever reads this: in a study that is the site alone. */
+static void name_table(const struct gr_cohort *cohort, uint32_t silo, char *out, size_t size) {
+    const struct gr_config *config = cohort->config;
+    char pseudonym[24];
+    gr_silo_pseudonym(silo, pseudonym);
+    if (gr_comm_parties(cohort->comm) == 1 || silo >= config->data.silo_tables_count ||
+        silo >= config->silos_count)
+        snprintf(out, size, "%s", pseudonym);
+    else
+        snprintf(out, size, "%s (%s)", config->silos[silo].name,
+                 config->data.silo_tables[silo].file);
+}
+
 /* "silo-003: train, validation rows". */
 static void name_silo(const struct prints *p, uint32_t silo, char out[MESSAGE_BYTES]) {
     static const char *const part[PARTS] = {"train", "validation", "test"};
-    char line[128], name[24];
+    char line[768], name[512];
     size_t n = 0;
-    gr_silo_pseudonym(silo, name);
+    name_table(p->cohort, silo, name, sizeof name);
     int used = snprintf(line, sizeof line, "%s: ", name);
     for (size_t k = 0; k < PARTS; k++)
         if (changed(p, (size_t)silo * PARTS + k))
@@ -159,9 +172,17 @@ static void name_silo(const struct prints *p, uint32_t silo, char out[MESSAGE_BY
     add_words(out, "; ", line);
 }
 
-/* The same on all ranks, for all hold all prints. At most SILOS_TOLD silos are named, so that the
- * message stays readable with a thousand of them. */
-static gr_status compare(const struct prints *p) {
+/* Whether it is for this rank to refuse what has become of a silo: in a study for its own site. */
+static bool is_ours(const struct gr_cohort *cohort, uint32_t silo) {
+    const uint32_t own = gr_comm_party(cohort->comm, gr_comm_slot(cohort->comm));
+    return gr_comm_parties(cohort->comm) == 1 ||
+           gr_comm_party(cohort->comm, cohort->host_of[silo]) == own;
+}
+
+/* All ranks hold all prints; whose silos have changed says so, which in a single job are all. At
+ * most SILOS_TOLD silos are named, so that the message stays readable with a thousand of them.
+ * *others: silos of other sites have changed. */
+static gr_status compare(const struct prints *p, bool *others) {
     const uint32_t n_silos = p->cohort->data->n_silos;
     const size_t common = (size_t)n_silos * PARTS;
     char words[MESSAGE_BYTES] = "", line[64];
@@ -170,6 +191,8 @@ static gr_status compare(const struct prints *p) {
         bool any = false;
         for (size_t k = 0; k < PARTS; k++)
             any = any || changed(p, (size_t)s * PARTS + k);
+        *others = *others || (any && !is_ours(p->cohort, s));
+        any = any && is_ours(p->cohort, s);
         if (any && n++ < SILOS_TOLD) name_silo(p, s, words);
     }
     if (n > SILOS_TOLD) {
@@ -181,9 +204,21 @@ static gr_status compare(const struct prints *p) {
         add_words(words, "; ", "the columns (data.schema)");
     if (!words[0]) return GR_OK;
     return gr_fail(GR_ERROR_CONFIG,
-                   "%s: the data are not those that the run was begun with: %s; --resume goes on "
-                   "with the same rows only",
+                   "%s: the data are not those that the run was begun with: %s; a run goes on with "
+                   "the same rows only",
                    p->run_path, words);
+}
+
+/* Collective. A site whose data have changed leaves, and the others begin anew without it. */
+static gr_status compare_all(const struct prints *p) {
+    bool others = false;
+    gr_status status = compare(p, &others);
+    if (gr_comm_parties(p->cohort->comm) > 1) status = gr_comm_agree(p->cohort->comm, status);
+    if (status == GR_OK && others)
+        status =
+            gr_fail(GR_ERROR_CONFIG, "a site's data are not those that the run was begun with, "
+                                     "and it takes part all the same");
+    return status;
 }
 
 /* Prints known now or known then, in p->now; returns how many could not be compared, as their salts
@@ -237,7 +272,7 @@ gr_status gr_cohort_fingerprint(struct gr_cohort *cohort, const char *run_path,
     GR_TRY(gr_comm_broadcast(cohort->comm, &told, sizeof told));
     GR_TRY(take_prints(&p));
     GR_TRY(read_earlier(&p, &told));
-    GR_TRY(compare(&p));
+    GR_TRY(compare_all(&p));
     cohort->n_uncompared = merge(&p, &news);
     const struct gr_fingerprints all = {cohort->data->n_silos, p.now};
     GR_TRY(gr_comm_agree(cohort->comm, news && gr_comm_rank(cohort->comm) == 0

@@ -188,6 +188,8 @@ struct gr_comm {
     gr_status failure;   /* of the last decision; its text in situation */
     char *told; /* GR_MESSAGE_MAX; between jobs: the failure that all were told last; owned */
     uint64_t failures; /* whose message has come to all */
+    /* Of the values that a site brings to the exchange at hand: whether they can be; NULL: any. */
+    bool (*holds)(const struct gr_comm *comm, int slot, const void *values, size_t n);
     gr_claim_function claim;
     void *claim_context;
 
@@ -198,7 +200,8 @@ struct gr_comm {
     uint32_t view_changes;
     struct gr_change *changes; /* owned */
     size_t n_changes;
-    size_t ids_max; /* silos of the federation, at most as many ids in a message */
+    const int32_t *host_of; /* slot of each silo; borrowed; NULL: not known */
+    size_t ids_max;         /* silos of the federation, at most as many ids in a message */
     uint64_t bytes_sent;
     struct gr_control_sent control_sent[GR_CONTROL_KINDS]; /* of bytes_sent; measured by tests */
 };

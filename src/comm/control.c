@@ -37,6 +37,10 @@ void gr_control_expect(struct gr_comm *comm, uint32_t n_silos) {
     comm->situation.ids = NULL;
 }
 
+void gr_control_hosts(struct gr_comm *comm, const int32_t *host_of) {
+    comm->host_of = host_of;
+}
+
 /* A new round begins with GR_PHASE_OPEN: reports made before it, of silos that are ready or of a
  * failure, must not be taken for reports of this round. */
 void gr_control_at(struct gr_comm *comm, uint32_t round, enum gr_phase phase) {

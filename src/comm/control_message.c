@@ -130,12 +130,16 @@ static void keep(struct gr_control_message **place, struct gr_control_message *m
 /*
  * Deaths that another rank knows of. `gone` is stronger than `dead`: the process was seen to have
  * ended, by the kernel of its own host; only a rank of the same host can pass this on. MPI's word
- * for a failure may also mean a broken link, behind which the peer goes on.
+ * for a failure may also mean a broken link, behind which the peer goes on. In a study a site knows
+ * of its own job alone.
  */
 static void learn_deaths(struct gr_comm *comm, const struct gr_control_message *message) {
+    const bool trusted = gr_link_trusts(comm, message->peer);
+    const uint32_t party = gr_comm_party(comm, message->peer);
     for (uint32_t i = 0; i < message->head.n_slots; i++) {
         uint32_t slot = message->slots[i];
         if (slot >= (uint32_t)comm->slots || (int)slot == comm->slot) continue;
+        if (!trusted && gr_comm_party(comm, (int)slot) != party) continue;
         struct gr_peer *peer = &comm->peers[slot];
         peer->dead = true;
         peer->gone = peer->gone || peer->host == comm->peers[message->peer].host;
@@ -363,6 +367,84 @@ static bool waits_behind(const struct gr_packet *first, const struct gr_packet *
     return first != packet;
 }
 
+/* Silos in ascending order, each of them the slot's. */
+static bool are_silos_of(const struct gr_comm *comm, int slot, const uint32_t *said, uint32_t n,
+                         unsigned shift, uint32_t mask) {
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t silo = (said[i] & mask) >> shift;
+        if (silo >= comm->ids_max || comm->host_of[silo] != slot) return false;
+        if (i > 0 && silo <= (said[i - 1] & mask) >> shift) return false;
+    }
+    return true;
+}
+
+/*
+ * A report of a site: of its own silos, each once; without a failure, for then the site leaves; and
+ * not further than a step beyond this rank, for each step ends with an agreement of all. Before the
+ * first round positions are counted otherwise.
+ */
+static gr_status check_report(const struct gr_comm *comm, const struct gr_control_message *said) {
+    enum { STEPS = 4 }; /* of a round, from open to open */
+    const struct gr_control_message_head *head = &said->head;
+    const struct gr_situation *own = &comm->situation;
+    const char *what = NULL;
+    if (!are_silos_of(comm, said->peer, said->ids, head->n_ids, 0, ~GR_CONTROL_ANEW) ||
+        !are_silos_of(comm, said->peer, said->sat, head->n_sat, 3, UINT32_MAX))
+        what = "of silos that are not its own";
+    else if (head->status != GR_OK)
+        what = "of a failure that is its own";
+    else if (!comm->starting && (uint64_t)head->round * STEPS + head->phase >
+                                    (uint64_t)own->round * STEPS + (uint64_t)own->phase + 1)
+        what = "of a round that is not reached";
+    if (!what) return GR_OK;
+    return gr_fail(GR_ERROR_INTERNAL, "a report of %s is %s",
+                   gr_comm_party_name(comm, gr_comm_party(comm, said->peer)), what);
+}
+
+static bool is_report(const struct gr_control_message *message) {
+    switch (message->head.kind) {
+    case GR_CONTROL_READY:
+    case GR_CONTROL_TROUBLE:
+    case GR_CONTROL_JOIN:
+    case GR_CONTROL_ANSWER:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Whether a message of a site is to be passed over: of what only the coordinator may say. */
+static bool is_presumed(const struct gr_control_message *message) {
+    switch (message->head.kind) {
+    case GR_CONTROL_INVITATION:
+    case GR_CONTROL_DECISION:
+    case GR_CONTROL_EXCLUDED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Of another site: *message NULL: there is nothing in it to be taken in. Sites do not judge each
+ * other; the coordinator gives up the one whose message does not hold together. */
+static gr_status open_foreign(struct gr_comm *comm, const struct gr_packet *packet,
+                              struct gr_control_message **message) {
+    const struct gr_control_limits limits = limits_of(comm);
+    const bool judges = gr_comm_party(comm, comm->slot) == 0;
+    gr_status status = gr_packet_unpack(packet, &limits, message);
+    if (status == GR_ERROR_INTERNAL)
+        status = gr_fail_context(
+            status, "%s: ", gr_comm_party_name(comm, gr_comm_party(comm, packet->peer)));
+    if (status == GR_OK && judges && comm->host_of && is_report(*message))
+        status = check_report(comm, *message);
+    if (status == GR_ERROR_INTERNAL || (*message && is_presumed(*message))) {
+        gr_free(*message);
+        *message = NULL;
+    }
+    if (status == GR_ERROR_INTERNAL && !judges) return GR_OK;
+    return gr_link_contain(comm, packet->peer, status);
+}
+
 /* Takes ownership of a packet that is complete. */
 static gr_status open_packet(struct gr_comm *comm, struct gr_packet *packet) {
     const struct gr_control_limits limits = limits_of(comm);
@@ -372,7 +454,11 @@ static gr_status open_packet(struct gr_comm *comm, struct gr_packet *packet) {
         status = gr_link_take(comm, packet->content, packet->bytes);
         goto out;
     }
-    GR_TRY(gr_packet_unpack(packet, &limits, &message));
+    if (gr_link_trusts(comm, packet->peer))
+        GR_TRY(gr_packet_unpack(packet, &limits, &message));
+    else
+        GR_TRY(open_foreign(comm, packet, &message));
+    if (!message || (comm->link && comm->peers[packet->peer].dead)) goto out;
     GR_TRY(pass_on(comm, message, packet));
     status = sort_message(comm, message);
     message = NULL;

@@ -176,6 +176,16 @@ out:
     return status;
 }
 
+/* A site that fails leaves, and brings no failure. */
+static bool is_no_failure(const struct gr_comm *comm, int slot, const void *values, size_t n) {
+    int64_t first;
+    (void)comm;
+    (void)slot;
+    if (n != 1) return false;
+    memcpy(&first, values, sizeof first);
+    return first == 0;
+}
+
 /* size - rank of each rank that failed: the maximum is the lowest of them, and 0 says that none
  * did. The message is cut off at its end here, whatever a peer has sent. */
 gr_status gr_comm_agree(struct gr_comm *comm, gr_status mine) {
@@ -190,8 +200,10 @@ gr_status gr_comm_agree(struct gr_comm *comm, gr_status mine) {
     gr_comm_keep_words(comm, mine);
     /* The exchange itself may record a message. */
     if (mine != GR_OK) memcpy(failure.message, gr_message(), strlen(gr_message()) + 1);
-    GR_TRY(exchange(comm, &first, 1, combine_max, "an agreement"));
-    if (first == 0) return GR_OK;
+    comm->holds = is_no_failure;
+    status = exchange(comm, &first, 1, combine_max, "an agreement");
+    comm->holds = NULL;
+    if (status != GR_OK || first == 0) goto out;
     GR_TRY(carry_failure(comm, comm->size - (int)first, &failure));
     GR_TRY(gr_comm_broadcast(comm, &failure, sizeof failure));
     failure.message[GR_MESSAGE_MAX - 1] = '\0';

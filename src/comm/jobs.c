@@ -230,6 +230,16 @@ out:
     return status;
 }
 
+/* Whoever waits in the meeting before, in which others have left, is to say hello to this one. */
+static gr_status tell_over(struct gr_gateway *gateway) {
+    gr_status status = GR_OK;
+    for (uint32_t p = 1; p < gateway->n_parties && gateway->meeting > 0; p++)
+        GR_TRY(send_note(gateway, p, GR_NOTE_OVER, &gateway->meeting, sizeof gateway->meeting, NULL,
+                         0));
+out:
+    return status;
+}
+
 gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_options *options,
                          const char *hello, gr_jobs_differ differs, int32_t *ranks) {
     gr_status status = GR_OK;
@@ -238,6 +248,7 @@ gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_option
     struct attendance found;
     watch.meets = true;
     go_on_with(&watch);
+    GR_TRY(tell_over(gateway));
     for (uint32_t p = 1; p < gateway->n_parties; p++) /* that have come while a run went on */
         if (gateway->hello[p].ranks > 0) GR_TRY(judge(gateway, options, p, hello, differs));
     for (;;) {
@@ -404,16 +415,6 @@ static gr_status send_numbers(struct gr_gateway *gateway, uint32_t party, const 
                      numbers, n * sizeof *numbers);
 }
 
-/* Whoever waits in this meeting is to say hello to the next. */
-static void tell_over(struct gr_gateway *gateway, const struct gr_link_job *jobs) {
-    for (uint32_t p = 1; p < gateway->n_parties; p++) {
-        if (!jobs[p].here) continue;
-        const gr_status unused = send_note(gateway, p, GR_NOTE_OVER, &gateway->meeting,
-                                           sizeof gateway->meeting, NULL, 0);
-        (void)unused;
-    }
-}
-
 /* A site whose numbers cannot be is given up, and the others meet again. */
 static gr_status take_in(struct gr_gateway *gateway, const struct gr_comm_options *options,
                          const struct gr_post_message *note, const struct gr_link_job *job,
@@ -447,7 +448,6 @@ static gr_status collect(struct gr_gateway *gateway, const struct gr_comm_option
     for (uint32_t p = 1; p < gateway->n_parties; p++)
         if (jobs[p].here) GR_TRY(send_numbers(gateway, p, numbers, total));
 out:
-    if (status == GR_STOPPED) tell_over(gateway, jobs);
     gr_free(came);
     gr_free(note.bytes);
     return status;

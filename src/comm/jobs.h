@@ -64,13 +64,13 @@ struct gr_parting {
 struct gr_gateway {
     struct gr_post *post; /* owned */
     uint32_t n_parties;
-    struct gr_hello *hello;   /* n_parties; the coordinator's; owned */
+    struct gr_hello *hello;     /* n_parties; the coordinator's; owned */
     struct gr_parting *parting; /* n_parties; the coordinator's; owned */
-    bool *differs;            /* n_parties: of another build; the coordinator's; owned */
-    struct gr_outbox *outbox; /* n_parties; owned */
-    int32_t meeting;          /* the latest */
-    int32_t hellos;           /* a site's: how often it has said hello */
-    bool has_gathered;        /* the coordinator's: this is not its first meeting */
+    bool *differs;              /* n_parties: of another build; the coordinator's; owned */
+    struct gr_outbox *outbox;   /* n_parties; owned */
+    int32_t meeting;            /* the latest */
+    int32_t hellos;             /* a site's: how often it has said hello */
+    bool has_gathered;          /* the coordinator's: this is not its first meeting */
     struct gr_told told;
     /* The bell, which the threads of carriers ring, and by which the gateway sleeps. */
     pthread_mutex_t lock;

@@ -157,6 +157,19 @@ out:
     return status;
 }
 
+/* What a site brings to an exchange of the coordinator's; where it cannot be, the others go on
+ * without the site. */
+static gr_status check_values(struct gr_comm *comm, int leader, const void *values, size_t count) {
+    const int slot = comm->leader_of[leader];
+    if (!comm->holds || gr_link_trusts(comm, slot) || gr_comm_party(comm, comm->slot) > 0 ||
+        comm->holds(comm, slot, values, count))
+        return GR_OK;
+    gr_status status = gr_fail(GR_ERROR_INTERNAL, "%s brings values to an exchange that cannot be",
+                               gr_comm_party_name(comm, gr_comm_party(comm, slot)));
+    status = gr_link_contain(comm, slot, status);
+    return status == GR_OK ? gr_comm_lose(comm, "the membership changes") : status;
+}
+
 /* Up the tree and down again, 2 log2(nodes) messages one after the other. */
 static gr_status combine_by_tree(struct gr_comm *comm, void *values, void *scratch, size_t count,
                                  size_t element_size, gr_combine_function combine) {
@@ -165,6 +178,7 @@ static gr_status combine_by_tree(struct gr_comm *comm, void *values, void *scrat
     size_t bytes = count * element_size;
     for (int i = 0; i < children; i++) {
         GR_TRY(receive_now(comm, gr_tree_child(comm, i), GR_TREE_TAG_UP, scratch, bytes));
+        GR_TRY(check_values(comm, gr_tree_child(comm, i), scratch, count));
         combine(values, scratch, count);
     }
     if (parent >= 0) GR_TRY(send_now(comm, parent, GR_TREE_TAG_UP, values, bytes));

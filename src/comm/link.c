@@ -456,6 +456,10 @@ static gr_status take_letter(struct gr_comm *comm, const struct gr_post_message 
     }
 }
 
+bool gr_link_trusts(const struct gr_comm *comm, int slot) {
+    return !gr_link_is_foreign(comm->link, slot) || gr_link_party(comm->link, slot) == 0;
+}
+
 gr_status gr_link_contain(struct gr_comm *comm, int slot, gr_status status) {
     if (status != GR_ERROR_INTERNAL || !gr_link_is_foreign(comm->link, slot)) return status;
     const struct gr_link *link = comm->link;
@@ -533,7 +537,8 @@ gr_status gr_link_await(struct gr_comm *comm, int slot, int tag, void *bytes, si
     for (struct unawaited **at = &link->arrivals; *at; at = &(*at)->next) {
         if ((*at)->slot != slot || (*at)->tag != tag || (*at)->epoch != comm->epoch) continue;
         if ((*at)->n != n) {
-            status = refuse(comm, slot, "is not as long as expected");
+            GR_TRY(gr_link_contain(comm, slot, refuse(comm, slot, "is not as long as expected")));
+            status = gr_comm_lose(comm, "the membership changes");
             goto out;
         }
         hand_over(link, at, awaited);

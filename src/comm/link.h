@@ -99,6 +99,9 @@ gr_status gr_link_poll(struct gr_comm *comm) GR_CHECKED;
  * the coordinator there is nothing to go on with; then, and of a rank of the own job, it stays.
  */
 gr_status gr_link_contain(struct gr_comm *comm, int slot, gr_status status) GR_CHECKED;
+/* Whether a slot's word may change the membership: in a study that of the coordinator and of the
+ * own job, for no site leads. */
+bool gr_link_trusts(const struct gr_comm *comm, int slot);
 /* A parcel that another rank of this job has sent by MPI. */
 gr_status gr_link_take(struct gr_comm *comm, const unsigned char *bytes, size_t n) GR_CHECKED;
 /* Bytes of the largest such parcel. */

@@ -73,4 +73,62 @@ for _ in $(seq 100); do grep -q "site-a says goodbye" waits.log && break; sleep 
 check "and says goodbye" grep -q "site-a says goodbye: stopped" waits.log
 kill -TERM $pid
 check "so does the coordinator that waits" left 75 $pid
+
+# ---- failures of a site's own ------------------------------------------------------------------------
+# Too few rows for its policy, found once the tables are read: it alone leaves, and the rest is enough.
+fresh
+write_site a '{folder: mail}' '{minimum_silos: 2, minimum_rows: 5000}'
+coordinate rows --mailbox mail; pids=$!
+for other in b c; do join $other; pids="$pids $!"; done
+join a; site=$!
+check "a site with too few rows for its policy ends with 77" left 77 $site
+check "its own terminal says which rule" grep -q "policy.minimum_rows" join-a.log
+# shellcheck disable=SC2086
+check "the others go on to the end" ended $pids
+check "the coordinator says who has left, and the kind" grep -q "site-a says goodbye: its policy refuses" rows.log
+check "and nothing of its rows" bash -c '! grep -qE "minimum_rows|5000" rows.log join-b.log join-c.log'
+check "it is recorded" grep -q '"event":"goodbye".*"party":"site-a","why":"refused by policy"' run/events.jsonl
+check "the model is that of a replay in one job" equal "$(digest)" "$(replayed)"
+
+# A table that is another than before, when the run goes on.
+fresh
+write_site a '{folder: mail}' '{minimum_silos: 2}'
+coordinate changed --mailbox mail; pid=$!
+sites=
+for other in a b c; do join $other; sites="$sites $!"; done
+check "rounds pass" round_reached 30
+kill -TERM $pid
+check "the coordinator stops with 75" left 75 $pid
+# shellcheck disable=SC2086
+kill -TERM $sites; wait $sites
+cp a.csv kept.csv
+tail -n 3 b1.csv >>a.csv
+coordinate changed --mailbox mail; pids=$!
+for other in b c; do join $other; pids="$pids $!"; done
+join a; site=$!
+check "a site whose table has changed ends with 78" left 78 $site
+check "its own terminal names the table" grep -q "site-a (.*a.csv): train" join-a.log
+# shellcheck disable=SC2086
+check "the others go on to the end" ended $pids
+check "the coordinator says who has left" grep -q "site-a says goodbye: bad config" changed.log
+cp kept.csv a.csv
+check "the model is that of a replay in one job" equal "$(digest)" "$(replayed)"
+
+# ---- a coordinator that cannot write -------------------------------------------------------------------
+# The run directory's checkpoints are refused, by the kernel: root may write where it must not.
+fresh
+coordinate full --mailbox mail; pid=$!
+sites=
+for other in a b c; do join $other; sites="$sites $!"; done
+check "rounds pass" round_reached 25
+mv run/checkpoints run/kept && : >run/checkpoints
+check "a coordinator that cannot write its checkpoints ends with 73" left 73 $pid
+for _ in $(seq 100); do grep -q "coordinator: cannot write" join-b.log && break; sleep 0.1; done
+check "the sites are told the kind" grep -q "coordinator: cannot write" join-b.log
+check "and of no path" bash -c '! grep -q "run/checkpoints" join-?.log'
+rm run/checkpoints && mv run/kept run/checkpoints
+coordinate full --mailbox mail
+# shellcheck disable=SC2086
+check "they wait for it, and go on from the last checkpoint to the end" ended $! $sites
+check "the model is that of a replay in one job" equal "$(digest)" "$(replayed)"
 finish

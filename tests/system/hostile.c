@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Linked into tests/granary-hostile, in which all that a site's gateway sends goes through here: a
+ * `granary join` with a real key, whose letters break the protocol behind it. GRANARY_HOSTILE says
+ * how, and behind how many letters: "cut 40".
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comm/control_message.h"
+#include "comm/jobs.h"
+
+/* Of a parcel, as link.c has it. */
+struct parcel {
+    uint32_t kind;
+    int32_t from, to, tag;
+    uint32_t epoch;
+    int32_t meeting;
+    uint64_t total, offset;
+};
+enum { CONTROL = 1, DATA = 2, ROOM = 1 << 21, TAG_UP = 1 };
+
+struct letter {
+    struct parcel head;
+    size_t n_head, n;
+    unsigned char bytes[ROOM];
+};
+/* Whether the fault fits this letter, which has been spoilt then. */
+typedef bool (*spoil_function)(struct letter *letter);
+
+static bool shorten_head(struct letter *l) {
+    l->n_head = sizeof(uint32_t);
+    l->n = 0;
+    return true;
+}
+static bool speak_for_others(struct letter *l) {
+    l->head.from = 0;
+    return true;
+}
+static bool name_no_slot(struct letter *l) {
+    l->head.to = INT32_MAX;
+    return true;
+}
+static bool name_no_kind(struct letter *l) {
+    l->head.kind = 77;
+    return true;
+}
+static bool begin_beyond(struct letter *l) {
+    l->head.offset = l->head.total + 1;
+    return true;
+}
+static bool begin_in_middle(struct letter *l) {
+    l->head.offset = 1;
+    l->head.total++;
+    return l->head.kind == DATA;
+}
+static bool promise_all_memory(struct letter *l) {
+    if (l->head.kind != DATA) return false;
+    l->head.total = UINT64_MAX / 2;
+    return true;
+}
+static bool cut(struct letter *l) {
+    if (l->head.kind != DATA || l->n < 2) return false;
+    l->n--;
+    l->head.total--;
+    return true;
+}
+static bool lengthen(struct letter *l) {
+    if (l->head.kind != DATA || l->n + 8 > ROOM) return false;
+    l->n += 8;
+    l->head.total += 8;
+    return true;
+}
+/* Small exchanges of one value are agreements. */
+static bool fail_all(struct letter *l) {
+    const int64_t values[] = {1, -5, INT64_MAX};
+    static size_t next;
+    if (l->head.kind != DATA || l->head.tag % 32 != TAG_UP || l->n != sizeof *values) return false;
+    memcpy(l->bytes, &values[next++ % 3], sizeof *values);
+    return true;
+}
+static bool say_garbage(struct letter *l) {
+    if (l->head.kind != CONTROL) return false;
+    memset(l->bytes, 0xff, l->n);
+    return true;
+}
+/* The kinds of these only the coordinator may send; they are passed over, and the site stays. */
+static bool decide(struct letter *l) {
+    struct gr_control_message_head head;
+    if (l->head.kind != CONTROL || l->n < sizeof head) return false;
+    memcpy(&head, l->bytes, sizeof head);
+    if (head.kind != GR_CONTROL_PONG && head.kind != GR_CONTROL_PING) return false;
+    head.kind = GR_CONTROL_DECISION;
+    head.epoch++;
+    memcpy(l->bytes, &head, sizeof head);
+    return true;
+}
+/* Spoils a report that is about silos. */
+static bool change_report(struct letter *l, void (*change)(struct gr_control_message_head *head)) {
+    struct gr_control_message_head head;
+    if (l->head.kind != CONTROL || l->n < sizeof head) return false;
+    memcpy(&head, l->bytes, sizeof head);
+    if (head.kind != GR_CONTROL_READY || head.n_ids == 0) return false;
+    change(&head);
+    memcpy(l->bytes, &head, sizeof head);
+    return true;
+}
+static void put_failure(struct gr_control_message_head *head) {
+    head->status = GR_ERROR_INTERNAL;
+}
+static void put_round(struct gr_control_message_head *head) {
+    head->round += 1000000;
+}
+static bool report_failure(struct letter *l) {
+    return change_report(l, put_failure);
+}
+static bool report_future(struct letter *l) {
+    return change_report(l, put_round);
+}
+/* Its own list, of one silo, becomes one that begins with silo 0. */
+static bool report_others(struct letter *l) {
+    struct gr_control_message_head head;
+    struct gr_packet *packet = NULL;
+    struct gr_control_message *message = NULL;
+    if (l->head.kind != CONTROL || l->n < sizeof head) return false;
+    memcpy(&head, l->bytes, sizeof head);
+    if (head.kind != GR_CONTROL_READY || head.n_ids != 1) return false;
+    head.n_slots = head.n_sat = head.length = 0;
+    if (gr_control_message_create(&head, &message) != GR_OK) return false;
+    message->content[0] = 0;
+    if (gr_packet_pack(message, &packet) != GR_OK) return false;
+    memcpy(l->bytes, packet->content, packet->bytes);
+    l->head.total = l->n = packet->bytes;
+    gr_free(message);
+    gr_free(packet);
+    return true;
+}
+
+static const struct {
+    const char *name;
+    spoil_function spoil;
+} faults[] = {{"head", shorten_head},      {"from", speak_for_others}, {"slot", name_no_slot},
+              {"kind", name_no_kind},      {"beyond", begin_beyond},   {"middle", begin_in_middle},
+              {"memory", promise_all_memory}, {"cut", cut},            {"long", lengthen},
+              {"agreement", fail_all},     {"garbage", say_garbage},   {"decision", decide},
+              {"failure", report_failure}, {"future", report_future},  {"silo", report_others}};
+
+static spoil_function find(int *after) {
+    char name[32] = "";
+    const char *text = getenv("GRANARY_HOSTILE");
+    if (!text || sscanf(text, "%31s %d", name, after) != 2) return NULL;
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        if (strcmp(name, faults[i].name) == 0) return faults[i].spoil;
+    return NULL;
+}
+
+gr_status __real_gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enum gr_note_kind kind,
+                                 const void *head, size_t n_head, const void *bytes, size_t n,
+                                 uint64_t *ticket);
+gr_status __wrap_gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enum gr_note_kind kind,
+                                 const void *head, size_t n_head, const void *bytes, size_t n,
+                                 uint64_t *ticket);
+
+gr_status __wrap_gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enum gr_note_kind kind,
+                                 const void *head, size_t n_head, const void *bytes, size_t n,
+                                 uint64_t *ticket) {
+    static struct letter letter;
+    static int sent;
+    int after = 0;
+    const spoil_function spoil = find(&after);
+    const bool numbers = getenv("GRANARY_HOSTILE") && strcmp(getenv("GRANARY_HOSTILE"), "numbers") == 0;
+    if (kind == GR_NOTE_NUMBERS && numbers && n > 0) n--;
+    if (kind != GR_NOTE_PARCEL || !spoil || n > ROOM || n_head != sizeof letter.head ||
+        sent++ < after)
+        return __real_gr_gateway_send(gateway, party, kind, head, n_head, bytes, n, ticket);
+    memset(letter.bytes, 0, sizeof letter.bytes);
+    memcpy(&letter.head, head, n_head);
+    if (n > 0) memcpy(letter.bytes, bytes, n);
+    letter.n_head = n_head;
+    letter.n = n;
+    if (spoil(&letter)) fprintf(stderr, "hostile: letter %d is spoilt\n", sent);
+    return __real_gr_gateway_send(gateway, party, kind, &letter.head, letter.n_head, letter.bytes,
+                                  letter.n, ticket);
+}

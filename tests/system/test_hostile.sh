@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# A site that breaks the protocol behind its key: tests/granary-hostile is a `granary join` that spoils
+# its letters from a number on, which lies in the reading of the tables or in the rounds. Only that site
+# is given up, by its name, and the others go on to the end.
+. "$(dirname "$0")/library.sh"
+. "$TESTS/system/sites.sh"
+HOSTILE=$BUILD/tests/granary-hostile
+make_parties
+export MINIMUM=3 COLLECTIVE=60 START=40
+write_study 40
+for site in a b c; do write_site $site '{folder: mail}' '{minimum_silos: 2}'; done
+check "all approve" approve_all
+
+# hostile FAULT: one run; the codes of the hostile site and of the coordinator in $site_code and $code.
+hostile() {
+    fresh
+    coordinate hostile --mailbox mail; local coordinator=$!
+    join a; local others=$!
+    join b; others="$others $!"
+    GRANARY_HOSTILE=$1 timeout 100 "$HOSTILE" join site-c.yaml --study study.yaml >>join-c.log 2>&1 </dev/null &
+    local site=$!
+    site_code=0 code=0
+    # shellcheck disable=SC2086
+    ended $coordinator $others || code=$?
+    for _ in $(seq 100); do kill -0 $site 2>/dev/null || break; sleep 0.1; done
+    kill $site 2>/dev/null
+    wait $site || site_code=$?
+}
+faults=(numbers "head 0" "from 0" "slot 3" "kind 10" "beyond 2" "middle 0" "memory 4" "cut 0" "long 5"
+    "agreement 0" "garbage 0" "from 90" "slot 100" "kind 110" "middle 120" "cut 130" "long 150" "agreement 140"
+    "garbage 60" "failure 60" "future 60" "silo 60")
+[ $# = 0 ] || faults=("$@")
+for fault in "${faults[@]}"; do
+    hostile "$fault"
+    check "$fault: the run goes on to its end" equal $code 0
+    check "$fault: the coordinator names the site" grep -q "site-c.*given up" hostile.log
+    check "$fault: the site is told" grep -q "the coordinator has given this site up" join-c.log
+    check "$fault: and ends with 70" equal $site_code 70
+done
+# Orders of a site are passed over, and it takes part to the end.
+hostile "decision 0"
+check "a site that decides for all changes nothing" equal "$code $site_code" "0 0"
+finish
