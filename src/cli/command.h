@@ -42,6 +42,8 @@ struct gr_company gr_start_company(void);
 /* Before MPI starts, which may end the process in this case. GR_ERROR_USAGE: there are more, and no
  * way in which MPI could come to know them. */
 gr_status gr_start_check_launcher(const struct gr_company *company) GR_CHECKED;
+/* Before MPI starts. Without a launcher MPI opens no port and starts no daemon. */
+void gr_start_alone(void);
 /* GR_ERROR_USAGE: there are more, and MPI, with `size` ranks, does not know them. */
 gr_status gr_start_check_company(const struct gr_company *company, int size) GR_CHECKED;
 /* For `granary run`. GR_ERROR_USAGE: srun has started several of it. */

@@ -49,6 +49,7 @@ gr_status gr_run_with_mpi(gr_status (*run)(struct gr_invocation *), bool is_long
         fprintf(stderr, "granary: %s\n", gr_message());
         return GR_ERROR_USAGE;
     }
+    gr_start_alone();
     /* To a command that can stop in order a signal that comes while MPI starts counts as well. */
     if (is_long)
         (void)gr_catch_stop(SIGUSR1);

@@ -108,15 +108,30 @@ gr_status gr_start_check_company(const struct gr_company *company, int size) {
         company->by, company->told, company->told);
 }
 
-gr_status gr_start_check_launcher(const struct gr_company *company) {
-    /*
-     * Variables by which MPI processes find each other. With any of them MPI_Init may succeed, and
-     * the check afterwards is the better one.
-     */
+/* Variables by which MPI processes find each other. */
+static bool has_way_to_others(void) {
     static const char *const ways[] = {"PMIX_NAMESPACE", "PMIX_RANK", "PMI_RANK", "PMI_FD"};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
-        if (getenv(ways[i])) return GR_OK;
-    return gr_start_check_company(company, 1);
+        if (getenv(ways[i])) return true;
+    return false;
+}
+
+/* With a way to others MPI_Init may succeed, and the check afterwards is the better one. */
+gr_status gr_start_check_launcher(const struct gr_company *company) {
+    return has_way_to_others() ? GR_OK : gr_start_check_company(company, 1);
+}
+
+/*
+ * Open MPI opens ports on all interfaces, and starts a daemon that has others, even for a process
+ * that nobody can ever call. Whoever has set these variables keeps what they say.
+ */
+void gr_start_alone(void) {
+    static const char *const settings[][2] = {{"OMPI_MCA_btl", "self"},
+                                              {"OMPI_MCA_pml", "ob1"},
+                                              {"OMPI_MCA_ess_singleton_isolated", "1"}};
+    if (has_way_to_others()) return;
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        (void)setenv(settings[i][0], settings[i][1], 0);
 }
 
 gr_status gr_start_check_once(void) {
