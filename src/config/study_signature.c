@@ -45,11 +45,19 @@ static bool take_line(const char **at, const char *label, char *out, size_t size
     if (strncmp(*at, label, n) != 0) return false;
     const char *value = *at + n;
     const size_t length = strcspn(value, "\n");
-    if (length >= size || value[length] != '\n') return false;
+    if (length >= size) return false;
     memcpy(out, value, length);
     out[length] = '\0';
-    *at = value + length + 1;
+    *at = value + length + (value[length] == '\n');
     return true;
+}
+
+/* Mail programs and editors write line ends of their own. */
+static void drop_returns(char *text) {
+    char *to = text;
+    for (const char *from = text; *from; from++)
+        if (*from != '\r') *to++ = *from;
+    *to = '\0';
 }
 
 static bool parse_signature(const char *text, struct study_signature *s) {
@@ -72,11 +80,17 @@ static gr_status read_signature(const char *path, const char *study, struct stud
     size_t length = 0;
     if (access(path, F_OK) != 0 && errno == ENOENT)
         return gr_fail(GR_ERROR_CONFIG,
-                       "%s: found none, expected the coordinator's signature, which `granary study "
-                       "sign %s --key DIR` makes",
+                       "%s: found none, expected the coordinator's signature under this name; it "
+                       "comes with the study, and the coordinator makes it by `granary study sign "
+                       "%s --key DIR`",
                        path, study);
     gr_status status = gr_file_read(path, SIGNATURE_FILE_MAX, GR_ERROR_CONFIG, &text, &length);
-    if (status == GR_OK && (strlen(text) != length || !parse_signature(text, s)))
+    bool good = status == GR_OK && strlen(text) == length;
+    if (good) {
+        drop_returns(text);
+        good = parse_signature(text, s);
+    }
+    if (status == GR_OK && !good)
         status =
             gr_fail(GR_ERROR_CONFIG,
                     "%s: found something else, expected a signature by `granary study sign`", path);
@@ -93,6 +107,50 @@ static gr_status refuse_key(const char *path, const struct gr_public_key *found,
                    what, text[0], text[1], study->path);
 }
 
+/* The ways in which mail programs and editors write the same lines. */
+enum line_form { FORM_RETURNS = 1, FORM_MARK = 2, FORM_OPEN = 4, N_FORMS = 8 };
+static const char utf8_mark[] = "\xef\xbb\xbf";
+
+/* The digest of these lines in that form: each with a return, behind a mark, the last without an
+ * end.
+ */
+static void digest_in_form(const char *lines, size_t n, unsigned form,
+                           unsigned char out[GR_DIGEST_BYTES]) {
+    struct gr_digest digest;
+    const char *end = form & FORM_RETURNS ? "\r\n" : "\n";
+    size_t length;
+    gr_digest_start(&digest);
+    if (form & FORM_MARK) gr_digest_add(&digest, utf8_mark, strlen(utf8_mark));
+    for (size_t i = 0; i <= n; i += length + 1) {
+        const char *stop = memchr(lines + i, '\n', n - i);
+        length = stop ? (size_t)(stop - lines) - i : n - i;
+        gr_digest_add(&digest, lines + i, length);
+        if (stop || !(form & FORM_OPEN)) gr_digest_add(&digest, end, strlen(end));
+    }
+    gr_digest_finish(&digest, out);
+}
+
+/* Whether the text has the lines that were signed, and was but written in another form. */
+static bool has_signed_lines(const char *text, size_t length,
+                             const unsigned char digest[GR_DIGEST_BYTES]) {
+    const size_t mark = strlen(utf8_mark);
+    unsigned char found[GR_DIGEST_BYTES];
+    char *lines = NULL;
+    size_t n = 0;
+    bool same = false;
+    if (gr_allocate(1, length + 1, "a study", &lines) != GR_OK) return false;
+    for (size_t i = length >= mark && memcmp(text, utf8_mark, mark) == 0 ? mark : 0; i < length;
+         i++)
+        if (text[i] != '\r') lines[n++] = text[i];
+    n -= n > 0 && lines[n - 1] == '\n';
+    for (unsigned form = 0; form < N_FORMS && !same; form++) {
+        digest_in_form(lines, n, form, found);
+        same = memcmp(found, digest, sizeof found) == 0;
+    }
+    gr_free(lines);
+    return same;
+}
+
 static gr_status verify(const struct gr_study *study, const char *path,
                         const struct study_signature *s, const char *text, size_t length) {
     char found[GR_DIGEST_HEX], signed_hex[GR_DIGEST_HEX];
@@ -100,6 +158,13 @@ static gr_status verify(const struct gr_study *study, const char *path,
         return refuse_key(path, &s->by, study, "a signature by the key");
     gr_digest_hex(study->digest, found);
     gr_digest_hex(s->digest, signed_hex);
+    if (strcmp(found, signed_hex) != 0 && has_signed_lines(text, length, s->digest))
+        return gr_fail(
+            GR_ERROR_CONFIG,
+            "%s: found other line ends than those that were signed (%s), or a mark of the "
+            "encoding: a mail program or an editor has changed them, expected the file as "
+            "it was sent, such as in an archive",
+            study->path, path);
     if (strcmp(found, signed_hex) != 0)
         return gr_fail(GR_ERROR_CONFIG,
                        "%s: found the digest %s, expected %s: the study was changed after it was "
