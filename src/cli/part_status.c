@@ -5,21 +5,31 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-/* The lock ends with the process. On a file system without locks there is none. */
+/* The lock ends with the process. Where the file system has none, the coordinator still tells two
+ * processes of a site apart. */
 gr_status gr_part_lock(const char *directory, const char *name, const char *command, int *out) {
     gr_status status = GR_OK;
     char *path = NULL;
     GR_TRY(gr_text_format(&path, "%s/%s", directory, name));
     *out = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (*out < 0)
+    if (*out < 0) {
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
-    else if (flock(*out, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        goto out;
+    }
+    if (flock(*out, LOCK_EX | LOCK_NB) == 0) goto out;
+    if (errno == EWOULDBLOCK)
         status =
             gr_fail(GR_ERROR_WRITE, "%s: another `granary %s` takes part from here", path, command);
+    else
+        fprintf(stderr,
+                "granary: %s: the file system has no locks (%s): take care that no second `granary "
+                "%s` takes part from here\n",
+                path, strerror(errno), command);
 out:
     gr_free(path);
     return status;

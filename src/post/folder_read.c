@@ -45,9 +45,10 @@ static int compare(const void *a, const void *b) {
 
 /* ---- files that are none to be taken -------------------------------------------------------- */
 
+/* By the time of change: whoever mends the mode of a file leaves its time of modification. */
 static bool is_unchanged(const struct gr_folder_trouble *entry, const struct stat *is) {
-    return entry->size == is->st_size && entry->changed.tv_sec == is->st_mtim.tv_sec &&
-           entry->changed.tv_nsec == is->st_mtim.tv_nsec;
+    return entry->size == is->st_size && entry->changed.tv_sec == is->st_ctim.tv_sec &&
+           entry->changed.tv_nsec == is->st_ctim.tv_nsec;
 }
 
 static struct gr_folder_trouble *find_trouble(struct gr_folder *folder, const char *name) {
@@ -68,7 +69,7 @@ static struct gr_folder_trouble *note_trouble(struct gr_folder *folder, const ch
     }
     memset(entry, 0, sizeof *entry);
     snprintf(entry->name, sizeof entry->name, "%s", name);
-    entry->changed = is->st_mtim;
+    entry->changed = is->st_ctim;
     entry->size = is->st_size;
     entry->since_s = gr_clock_seconds();
     return entry;

@@ -8,6 +8,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "post/folder.h"
@@ -23,8 +24,8 @@ static bool write_all(int fd, const unsigned char *bytes, size_t n) {
     return true;
 }
 
-/* 0, or an errno. Others may read the file: there is nothing in it for them, and whoever carries it
- * may have another account. */
+/* 0, or an errno. Others may read the file, whatever the umask is: there is nothing in it for them,
+ * and whoever carries or reads it may have another account. */
 static int write_letter(int directory, const struct gr_letter *letter) {
     char name[GR_FOLDER_NAME], temporary[GR_FOLDER_NAME + 16];
     gr_folder_name(&letter->label, name);
@@ -33,6 +34,7 @@ static int write_letter(int directory, const struct gr_letter *letter) {
         openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0) return errno;
     int error = 0;
+    (void)fchmod(fd, 0644); /* some file systems have no modes */
     if (!write_all(fd, letter->bytes, letter->n) || fsync(fd) != 0 ||
         renameat(directory, temporary, directory, name) != 0) {
         error = errno;

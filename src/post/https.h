@@ -28,7 +28,8 @@
 enum {
     GR_HTTPS_VERSION = 1,
     GR_HTTPS_CHALLENGE = 16,
-    GR_HTTPS_HOLD_S = 25, /* at most, before an answer says that there is nothing */
+    GR_HTTPS_HOLD_S = 25,           /* at most, before an answer says that there is nothing */
+    GR_HTTPS_PART_LEAST = 16 << 10, /* bytes of an upload, however little a proxy lets through */
     /* Bytes of a note as it travels, and of its text in base64, with the NUL. */
     GR_HTTPS_NOTE_BYTES = 64,
     GR_HTTPS_REQUEST_BYTES = GR_HTTPS_NOTE_BYTES + GR_SIGNATURE_BYTES,

@@ -23,32 +23,43 @@ static const double retry_first_s = 0.2, retry_most_s = 30;
 /* ---- how it goes ----------------------------------------------------------------------------- */
 
 /* Half of the waiting is by chance, so that sites do not come back all at once. */
-static void failed(struct gr_https_caller *client, const char *words, bool mendable) {
+static void failed(struct gr_https_call *call, const char *words, bool mendable) {
+    struct gr_https_caller *client = call->client;
     const double now = gr_clock_seconds();
     const double chance = randombytes_uniform(1 << 16) / 65536.0;
     double wait = retry_first_s;
     pthread_mutex_lock(&client->lock);
-    for (unsigned i = 0; i < client->failures && wait < retry_most_s; i++)
+    for (unsigned i = 0; i < call->failures && wait < retry_most_s; i++)
         wait *= 2;
-    /* A poll and an upload that fail together are one failure. */
-    if (client->failures == 0 || now >= client->retry) {
-        if (client->failures++ == 0) client->since = now;
-        client->retry = now + fmin(wait, retry_most_s) * (0.5 + 0.5 * chance);
-    }
-    if (strcmp(client->fault, words) != 0) client->told = false;
+    call->failures++;
+    call->retry = now + fmin(wait, retry_most_s) * (0.5 + 0.5 * chance);
+    if (!client->fault[0]) client->since = now;
+    if (mendable && strcmp(client->fault, words) != 0) client->told = false;
     snprintf(client->fault, sizeof client->fault, "%s", words);
     client->mendable = mendable;
     pthread_mutex_unlock(&client->lock);
     if (mendable) gr_carrier_tell(&client->carrier);
 }
 
-static void succeeded(struct gr_https_caller *client) {
+/*
+ * The coordinator has answered. Calls of the other purpose that found no way try again at once;
+ * whatever answers them otherwise, though, is still there, and they keep their pace: a proxy that
+ * lets polls through may let no upload through. To ask where uploads go on is no upload.
+ */
+static void succeeded(struct gr_https_call *call) {
+    struct gr_https_caller *client = call->client;
+    struct gr_https_call *other = call == &client->poll ? &client->upload : &client->poll;
     pthread_mutex_lock(&client->lock);
     client->heard = gr_clock_seconds();
-    client->failures = 0;
-    client->retry = 0;
-    client->fault[0] = '\0';
-    client->mendable = client->told = false;
+    if (call == &client->poll || call->size > 0) call->failures = 0;
+    if (!other->answered) other->failures = 0;
+    if (call->failures == 0) call->retry = 0;
+    if (other->failures == 0) other->retry = 0;
+    if (call->failures == 0 && other->failures == 0) {
+        client->over = client->over || (client->fault[0] && client->told);
+        client->fault[0] = '\0';
+        client->mendable = client->told = false;
+    }
     pthread_mutex_unlock(&client->lock);
 }
 
@@ -180,6 +191,15 @@ static bool set_tls(CURL *easy, const struct gr_https_client *options) {
     return good;
 }
 
+/* The proxy of the site's file goes before what the environment says, `no_proxy` too. Of the ways
+ * to show a password each proxy has its own. */
+static bool set_proxy(CURL *easy, const struct gr_https_client *options) {
+    const long ways = (long)(CURLAUTH_BASIC | CURLAUTH_DIGEST | CURLAUTH_NTLM);
+    if (curl_easy_setopt(easy, CURLOPT_PROXYAUTH, ways) != CURLE_OK) return false;
+    return !options->proxy || (curl_easy_setopt(easy, CURLOPT_PROXY, options->proxy) == CURLE_OK &&
+                               curl_easy_setopt(easy, CURLOPT_NOPROXY, "") == CURLE_OK);
+}
+
 static bool set_functions(CURL *easy, struct gr_https_call *call) {
     return curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PRIVATE, call) == CURLE_OK &&
@@ -213,8 +233,7 @@ gr_status gr_https_call_create(struct gr_https_caller *client, struct gr_https_c
         curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)BUFFER) == CURLE_OK;
-    if (good && options->proxy)
-        good = curl_easy_setopt(easy, CURLOPT_PROXY, options->proxy) == CURLE_OK;
+    good = good && set_proxy(easy, options);
     if (good && purpose == GR_HTTPS_UPLOAD)
         good = curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK;
     if (!good)
@@ -280,6 +299,7 @@ static void fill_upload(struct gr_https_caller *client, struct gr_https_call *ca
         call->size += letter->letter->n;
     }
     if (call->size > 0) call->size -= call->at;
+    if (call->size > client->most) call->size = client->most;
 }
 
 /* Without knowing where to go on, or without room, it asks. */
@@ -358,18 +378,28 @@ static bool impatient(struct gr_https_call *call, CURLcode result, long code) {
     return true;
 }
 
+/* A proxy, or a server before the coordinator's, has a limit of its own: the letter goes in parts.
+ */
+static bool too_large(struct gr_https_caller *client, const struct gr_https_call *call, long code) {
+    if (code != GR_HTTPS_TOO_LARGE || call->size <= GR_HTTPS_PART_LEAST) return false;
+    client->most = call->size / 2 > GR_HTTPS_PART_LEAST ? call->size / 2 : GR_HTTPS_PART_LEAST;
+    return true;
+}
+
 static void fail_call(struct gr_https_caller *client, struct gr_https_call *call, CURLcode result,
                       long code) {
     char words[FAULT_WORDS];
     client->placed &= call->purpose != GR_HTTPS_UPLOAD;
     if (call->purpose == GR_HTTPS_POLL && impatient(call, result, code)) return;
+    if (call->purpose == GR_HTTPS_UPLOAD && too_large(client, call, code)) return;
     const bool mendable = gr_https_fault(call, result, code, words, sizeof words);
-    failed(client, words, mendable);
+    call->answered = result == CURLE_OK;
+    failed(call, words, mendable);
 }
 
 static void end_poll(struct gr_https_caller *client, struct gr_https_call *call, long code) {
     const double now = gr_clock_seconds();
-    succeeded(client);
+    succeeded(call);
     if (call->hold < GR_HTTPS_HOLD_S && code == GR_HTTPS_NOTHING) call->hold++;
     pthread_mutex_lock(&client->lock);
     if (client->starved)
@@ -395,7 +425,7 @@ static void end_call(struct gr_https_caller *client, struct gr_https_call *call,
     else if (good && !upload && (code == GR_HTTPS_DONE || code == GR_HTTPS_NOTHING))
         end_poll(client, call, code);
     else if (good && upload && (code == GR_HTTPS_DONE || code == GR_HTTPS_REFUSED)) {
-        succeeded(client);
+        succeeded(call);
         settle(client, &call->note, code == GR_HTTPS_REFUSED);
     } else
         fail_call(client, call, result, code);
@@ -407,13 +437,13 @@ static void end_call(struct gr_https_caller *client, struct gr_https_call *call,
 static int start_due(struct gr_https_caller *client) {
     const double now = gr_clock_seconds(), idle_s = 10;
     pthread_mutex_lock(&client->lock);
-    const double retry = client->retry;
+    const double again = client->poll.retry, retry = client->upload.retry;
     const double pause = client->starved ? client->heartbeat : client->poll.next;
     const bool uploads = client->first != NULL;
     pthread_mutex_unlock(&client->lock);
     double due = now + idle_s;
     if (!client->poll.busy) {
-        const double when = fmax(retry, pause);
+        const double when = fmax(again, pause);
         if (when <= now)
             start_poll(client);
         else

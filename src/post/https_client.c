@@ -55,6 +55,32 @@ out:
     return status;
 }
 
+/* A fault that people here can mend is told at once, others when they last; and both again while
+ * they do, and that they are over. Under the lock. */
+static gr_status tell(struct gr_https_caller *client) {
+    static const double lasting_s = 10, again_s = 60;
+    const double now = gr_clock_seconds(), lasts = now - client->since;
+    const bool due =
+        client->told ? now - client->told_s >= again_s : client->mendable || lasts >= lasting_s;
+    if (client->fault[0] && due) {
+        client->told = true;
+        client->told_s = now;
+        client->over = false;
+        if (lasts < 1) return gr_fail(GR_ERROR_CONFIG, "%s: %s", client->url, client->fault);
+        return gr_fail(GR_ERROR_CONFIG, "%s: %s, for %.0f s; it is tried again", client->url,
+                       client->fault, lasts);
+    }
+    if (client->over) {
+        client->over = false;
+        return gr_fail(GR_ERROR_CONFIG, "%s: the coordinator answers again", client->url);
+    }
+    if (!client->refused) return GR_OK;
+    client->refused = false;
+    return gr_fail(GR_ERROR_CONFIG,
+                   "%s: the coordinator has refused a letter of this site, which is lost",
+                   client->url);
+}
+
 static gr_status take_letter(struct gr_carrier *carrier, struct gr_letter **out) {
     gr_status status = GR_OK;
     struct gr_https_caller *client = client_of(carrier);
@@ -69,16 +95,8 @@ static gr_status take_letter(struct gr_carrier *carrier, struct gr_letter **out)
         /* By half, so that polls do not ask for little at a time. */
         wake = client->starved && client->inbox <= GR_CARRIER_HELD / 2;
         if (wake) client->starved = false;
-    } else if (client->mendable && !client->told) {
-        client->told = true;
-        status = gr_fail(GR_ERROR_CONFIG, "%s: %s", client->url, client->fault);
-    }
-    if (!letter && status == GR_OK && client->refused) {
-        client->refused = false;
-        status = gr_fail(GR_ERROR_CONFIG,
-                         "%s: the coordinator has refused a letter of this site, which is lost",
-                         client->url);
-    }
+    } else
+        status = tell(client);
     pthread_mutex_unlock(&client->lock);
     if (wake) curl_multi_wakeup(client->multi);
     *out = letter;
@@ -133,7 +151,8 @@ static void describe(struct gr_carrier *carrier, char *out, size_t size) {
     pthread_mutex_lock(&client->lock);
     if (client->fault[0])
         snprintf(out, size, "%s: %s, for %.0f s; the next try is in %.0f s", client->url,
-                 client->fault, now - client->since, fmax(client->retry - now, 0));
+                 client->fault, now - client->since,
+                 fmax(fmax(client->poll.retry, client->upload.retry) - now, 0));
     else if (!isfinite(client->heard))
         snprintf(out, size, "%s: has not answered yet", client->url);
     else
@@ -146,7 +165,7 @@ static void describe(struct gr_carrier *carrier, char *out, size_t size) {
 
 static bool under_way(struct gr_https_caller *client) {
     pthread_mutex_lock(&client->lock);
-    const bool any = client->first && client->failures == 0;
+    const bool any = client->first && client->poll.failures == 0 && client->upload.failures == 0;
     pthread_mutex_unlock(&client->lock);
     return any;
 }
@@ -249,6 +268,7 @@ gr_status gr_carrier_open_https_client(const struct gr_carrier_options *options,
     client->carrier.kind = &https_client;
     client->who = *options;
     client->heard = -INFINITY;
+    client->most = SIZE_MAX;
     client->intake.carrier = &client->carrier;
     client->intake.who = &client->who;
     randombytes_buf(&client->instance, sizeof client->instance);

@@ -33,6 +33,9 @@ struct gr_https_call {
     uint64_t sequence;
     bool busy;
     double begun, next;        /* when it began, and before when it is not made again */
+    unsigned failures;         /* in succession */
+    bool answered;             /* the last of them by an answer */
+    double retry;              /* before when it is not made again after a failure */
     unsigned anew;             /* answers in succession that it is to be made anew */
     uint16_t hold;             /* seconds that the server may hold it */
     struct gr_https_note note; /* of the answer */
@@ -67,12 +70,14 @@ struct gr_https_caller {
     struct gr_https_intake intake; /* the letter that is coming */
     bool placed;                   /* it is known where uploads go on: `at`, `room` */
     uint64_t at, room;
+    size_t most; /* bytes of an upload that whatever lies in between lets through */
     /* How it goes, for people. */
-    double heard;      /* -INFINITY: never */
-    unsigned failures; /* in succession */
-    double since, retry, heartbeat;
+    double heard; /* -INFINITY: never */
+    double since, heartbeat;
     char fault[FAULT_WORDS]; /* "": none */
     bool mendable, told;     /* by people here; by take */
+    bool over;               /* the fault that take has told is, and take is to tell it */
+    double told_s;           /* when it was */
     bool refused;            /* the coordinator has refused a letter, and take is to tell it */
 };
 

@@ -38,7 +38,8 @@ static void certificate_words(const char *error, char *out, size_t size) {
 
 static bool proxy_words(long code, char *out, size_t size) {
     if (code == 407)
-        snprintf(out, size, "the proxy wants a user and a password (407)");
+        snprintf(out, size,
+                 "the proxy wants a user and a password, or others than it was given (407)");
     else
         snprintf(out, size, "the proxy answers %ld", code);
     return code >= 400 && code < 500;
@@ -52,7 +53,15 @@ static bool answer_words(long code, char *out, size_t size) {
                  "is, or another server is at this url");
         return true;
     case GR_HTTPS_NO_CERTIFICATE:
-        snprintf(out, size, "the coordinator asks for a certificate of its authority (403)");
+        snprintf(out, size,
+                 "the coordinator asks for a certificate of its authority, or a proxy forbids the "
+                 "call (403)");
+        return true;
+    case GR_HTTPS_TOO_LARGE:
+        snprintf(out, size,
+                 "a proxy lets no upload of %d bytes through, or hides its length (413): expected "
+                 "one that does",
+                 GR_HTTPS_PART_LEAST);
         return true;
     case GR_HTTPS_ANOTHER:
         snprintf(out, size, "another process calls with the keys of this site");
@@ -64,16 +73,26 @@ static bool answer_words(long code, char *out, size_t size) {
                  code);
         return false;
     default:
-        snprintf(out, size, "answer %ld, expected one of granary's", code);
-        return false;
+        snprintf(out, size,
+                 "a proxy, or another server at this url, answers %ld; expected an answer of "
+                 "granary's",
+                 code);
+        return code < 500;
     }
 }
 
+/* The library's own words name the address: that of a proxy, perhaps, which the environment says.
+ */
 static void connect_words(const struct gr_https_call *call, char *out, size_t size) {
     long error = 0;
+    char lower[64];
     curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &error);
-    snprintf(out, size, "%s", error ? strerror((int)error) : call->error);
-    if (out[0] >= 'A' && out[0] <= 'Z' && error) out[0] = (char)(out[0] - 'A' + 'a');
+    snprintf(lower, sizeof lower, "%s", error ? strerror((int)error) : "no connection");
+    if (lower[0] >= 'A' && lower[0] <= 'Z') lower[0] = (char)(lower[0] - 'A' + 'a');
+    if (call->error[0])
+        snprintf(out, size, "%s (%.160s)", lower, call->error);
+    else
+        snprintf(out, size, "%s", lower);
 }
 
 bool gr_https_fault(const struct gr_https_call *call, CURLcode result, long code, char *out,
@@ -91,7 +110,8 @@ bool gr_https_fault(const struct gr_https_call *call, CURLcode result, long code
     case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
         snprintf(out, size,
                  "the server there has another key than `pin` says: the pin is an old one, or "
-                 "somebody stands in between");
+                 "somebody stands in between; a proxy of this site's own that opens TLS is allowed "
+                 "to by its authority as `ca` in the place of `pin`");
         return true;
     case CURLE_PEER_FAILED_VERIFICATION:
         certificate_words(error, out, size);
@@ -100,16 +120,23 @@ bool gr_https_fault(const struct gr_https_call *call, CURLcode result, long code
     case CURLE_SSL_CACERT_BADFILE:
         snprintf(out, size, "%s", error);
         return true;
-    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_URL_MALFORMAT:
+        snprintf(out, size, "the url, or that of the proxy, is none: %.160s", error);
+        return true;
     case CURLE_COULDNT_RESOLVE_PROXY:
-        snprintf(out, size, "the name of the %s is not found",
-                 result == CURLE_COULDNT_RESOLVE_PROXY ? "proxy" : "host");
+        snprintf(
+            out, size,
+            "the name of the proxy is not found (within its user and password, \"@\" is written "
+            "%%40, \":\" %%3A and \"/\" %%2F)");
+        return false;
+    case CURLE_COULDNT_RESOLVE_HOST:
+        snprintf(out, size, "the name of the host is not found");
         return false;
     case CURLE_SSL_CONNECT_ERROR:
         snprintf(out, size, "TLS: %s", error);
         return false;
     case CURLE_OPERATION_TIMEDOUT:
-        snprintf(out, size, "no answer");
+        snprintf(out, size, "no answer (%.160s)", error);
         return false;
     case CURLE_COULDNT_CONNECT:
         if (proxy < 300) {

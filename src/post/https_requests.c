@@ -105,8 +105,10 @@ static struct gr_https_note upload_note(const struct gr_https_host *server,
 
 /* ---- the head -------------------------------------------------------------------------------- */
 
-static void remember_refusal(struct gr_https_host *server, const char *words) {
+/* Who calls without a note has come by chance, and is not worth a line. */
+static void remember_refusal(struct gr_https_host *server, const char *words, bool by_chance) {
     server->refused++;
+    if (!by_chance) server->refused_news = true;
     snprintf(server->refused_words, sizeof server->refused_words, "%s", words);
 }
 
@@ -220,7 +222,7 @@ static enum MHD_Result admit(struct gr_https_host *server, struct gr_https_reque
         kept->until = gr_clock_seconds() + (request->note.room ? hold : 0);
         enter(server, site, kept);
     } else if (code == GR_HTTPS_ANOTHER)
-        remember_refusal(server, "two processes call under one key");
+        remember_refusal(server, "two processes call under one key", false);
     const bool room = site->held < held;
     pthread_mutex_unlock(&server->lock);
     if (room) gr_carrier_tell(&server->carrier);
@@ -231,10 +233,11 @@ static enum MHD_Result admit(struct gr_https_host *server, struct gr_https_reque
 }
 
 static enum MHD_Result refuse(struct gr_https_host *server, struct MHD_Connection *connection,
-                              unsigned code, const char *words) {
+                              unsigned code, const char *words, bool by_chance) {
     pthread_mutex_lock(&server->lock);
-    remember_refusal(server, words);
+    remember_refusal(server, words, by_chance);
     pthread_mutex_unlock(&server->lock);
+    if (!by_chance) gr_carrier_tell(&server->carrier);
     return answer_bare(connection, code);
 }
 
@@ -248,18 +251,20 @@ static enum MHD_Result begin(struct gr_https_host *server, struct MHD_Connection
     if (!request.of) return MHD_NO;
     const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, GR_HTTPS_HEADER);
     if ((!get && !post) || strcmp(url, GR_HTTPS_PATH) != 0 || !text)
-        return refuse(server, connection, GR_HTTPS_UNKNOWN, "a request that is no site's");
+        return refuse(server, connection, GR_HTTPS_UNKNOWN, "a request that is no site's", !text);
     if (server->asks_certificate && !request.of->shown &&
         !(request.of->shown = certificate_shown(connection)))
         return refuse(server, connection, GR_HTTPS_NO_CERTIFICATE,
-                      "no certificate of the expected authority");
+                      "no certificate of the expected authority", false);
     if (!gr_https_request_parse(text, strlen(text), &server->who, &request.note) ||
         (request.note.purpose == GR_HTTPS_POLL) != get)
         return refuse(server, connection, GR_HTTPS_UNKNOWN,
-                      "a request that no site of the study has signed");
+                      "no site of this study has signed it: a site has other keys than the study "
+                      "says, or another version of the study",
+                      false);
     if (post && (!content_length(connection, &request.body) || request.body > GR_CARRIER_HELD))
         return refuse(server, connection, GR_HTTPS_TOO_LARGE,
-                      "an upload of no length, or of too many bytes");
+                      "an upload of no length, or of too many bytes", false);
     return admit(server, &request, state);
 }
 
@@ -282,7 +287,7 @@ static void skip_letter(struct gr_https_host *server, struct gr_https_request *r
     char words[sizeof server->refused_words];
     snprintf(words, sizeof words, "%s: %.80s", server->who.parties[request->note.party].name,
              gr_message());
-    remember_refusal(server, words);
+    remember_refusal(server, words, false);
     request->refused = true;
 }
 

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINGER_S = 5, HEARD_S = 60 };
+enum { LINGER_S = 5, HEARD_S = 60, REFUSED_S = 600 };
 
 static struct gr_https_host *server_of(struct gr_carrier *carrier) {
     return (struct gr_https_host *)carrier;
@@ -75,6 +75,11 @@ static gr_status take_letter(struct gr_carrier *carrier, struct gr_letter **out)
     } else if (server->fault[0] && !server->fault_told) {
         server->fault_told = true;
         status = gr_fail(GR_ERROR_CONFIG, "%s", server->fault);
+    } else if (server->refused_news && gr_clock_seconds() - server->refused_s >= REFUSED_S) {
+        server->refused_news = false;
+        server->refused_s = gr_clock_seconds();
+        status = gr_fail(GR_ERROR_CONFIG, "%s: a call was refused: %s", server->address,
+                         server->refused_words);
     }
     pthread_mutex_unlock(&server->lock);
     *out = letter;
@@ -317,6 +322,7 @@ static gr_status server_create(const struct gr_carrier_options *options,
     *out = server;
     server->carrier.kind = &https_server;
     server->who = *options;
+    server->refused_s = -INFINITY;
     randombytes_buf(server->challenge, sizeof server->challenge);
     pthread_mutex_init(&server->lock, NULL);
     pthread_condattr_init(&monotonic);

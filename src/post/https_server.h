@@ -93,6 +93,8 @@ struct gr_https_host {
     bool fault_told;         /* by take */
     uint64_t refused;        /* requests, of whatever kind */
     char refused_words[160]; /* the last of them */
+    bool refused_news;       /* take is to tell it */
+    double refused_s;        /* when it has done so; -INFINITY: never */
 };
 
 /* Not collective. Of libmicrohttpd's thread (https_requests.c). */
