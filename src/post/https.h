@@ -20,6 +20,7 @@
 #define GRANARY_POST_HTTPS_H
 
 #include <granary/post.h>
+#include <time.h>
 
 /* The header of HTTP that carries the note, of requests and answers. */
 #define GR_HTTPS_HEADER "Granary"
@@ -114,6 +115,7 @@ void gr_https_intake_drop(struct gr_https_intake *intake);
 struct gr_https_identity {
     char *certificate, *key; /* PEM, with a NUL; owned */
     char pin[64];            /* of the certificate: "sha256//BASE64" */
+    time_t until;            /* when the certificate expires */
 };
 /*
  * Not collective. Reads the files that the options name, or else those in their directory, which

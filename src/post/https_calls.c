@@ -6,13 +6,18 @@
 #include "post/https_client.h"
 
 #include <math.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
     CONNECT_S = 20,
     SILENCE_S = 60, /* without a byte: the connection is given up */
+    UNACKNOWLEDGED_S = 20, /* and without a sign of the other end's system */
+    PROBE_S = 5,           /* between signs that are asked for while nothing passes */
     BODY_LETTERS = 256,
     HEARTBEAT_S = 10,    /* between polls that say that there is no room here */
     ANEW_MAX = 4,        /* answers that a call is to be made anew, before it counts as failed */
@@ -213,6 +218,15 @@ static bool set_functions(CURL *easy, struct gr_https_call *call) {
            curl_easy_setopt(easy, CURLOPT_SEEKDATA, call) == CURLE_OK;
 }
 
+/* A middlebox that has forgotten a connection lets nothing through, and tells nobody: whoever does not
+ * even acknowledge a probe is given up sooner than whoever is but silent. */
+static int limit_silence(void *context, curl_socket_t fd, curlsocktype purpose) {
+    const unsigned limit_ms = UNACKNOWLEDGED_S * 1000;
+    (void)context, (void)purpose;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit_ms, sizeof limit_ms);
+    return CURL_SOCKOPT_OK;
+}
+
 /* Redirections are not followed, and there is no limit of the whole time: only silence ends it. */
 gr_status gr_https_call_create(struct gr_https_caller *client, struct gr_https_call *call,
                                enum gr_https_purpose purpose,
@@ -231,6 +245,9 @@ gr_status gr_https_call_create(struct gr_https_caller *client, struct gr_https_c
         curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)PROBE_S) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)PROBE_S) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, limit_silence) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)BUFFER) == CURLE_OK;
     good = good && set_proxy(easy, options);

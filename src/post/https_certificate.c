@@ -42,6 +42,7 @@ static gr_status find_pin(struct gr_https_identity *identity, const char *path) 
     char text[sodium_base64_ENCODED_LEN(crypto_hash_sha256_BYTES, sodium_base64_VARIANT_ORIGINAL)];
     TLS_TRY(gnutls_x509_crt_init(&certificate), path);
     TLS_TRY(gnutls_x509_crt_import(certificate, &pem, GNUTLS_X509_FMT_PEM), path);
+    identity->until = gnutls_x509_crt_get_expiration_time(certificate);
     TLS_TRY(gnutls_pubkey_init(&key), path);
     TLS_TRY(gnutls_pubkey_import_x509(key, certificate, 0), path);
     TLS_TRY(gnutls_pubkey_export2(key, GNUTLS_X509_FMT_DER, &der), path);
@@ -181,7 +182,9 @@ gr_status gr_https_identity_open(const struct gr_https_server *options,
         GR_TRY(read_key(options->key, &out->key));
         GR_TRY(gr_file_read(options->certificate, PEM_MAX, GR_ERROR_CONFIG, &out->certificate, &n));
         GR_TRY(find_pin(out, options->certificate));
-        return check_pair(out, options->certificate);
+        GR_TRY(gr_text_format(&key, "%s with %s", options->certificate, options->key));
+        status = check_pair(out, key);
+        goto out;
     }
     GR_TRY(gr_text_format(&key, "%s/https.key", options->directory));
     GR_TRY(gr_text_format(&certificate, "%s/https.crt", options->directory));

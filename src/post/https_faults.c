@@ -7,8 +7,10 @@
 
 /* The library tells the reason in words alone, and they differ with the library of TLS below. */
 static void certificate_words(const char *error, char *out, size_t size) {
+    enum { MINUTE = 16 }; /* "2026-11-30T02:20": words that differ each second would be told anew */
     char now[32];
     gr_clock_utc(now);
+    snprintf(now + MINUTE, sizeof now - MINUTE, "Z");
     if (strstr(error, "expired"))
         snprintf(out, size,
                  "the coordinator's certificate has expired, or the clock of this machine is ahead "

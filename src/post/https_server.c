@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINGER_S = 5, HEARD_S = 60, REFUSED_S = 600 };
+enum { LINGER_S = 5, HEARD_S = 60, REFUSED_S = 600, EXPIRY_S = 14 * 24 * 3600 };
 
 static struct gr_https_host *server_of(struct gr_carrier *carrier) {
     return (struct gr_https_host *)carrier;
@@ -60,6 +60,20 @@ out:
     return status;
 }
 
+/* Sites that know the coordinator by an authority refuse it from the day on. Sites that know it by its
+ * key do not ask for the day. Under the lock. */
+static gr_status warn_of_expiry(struct gr_https_host *server, time_t now) {
+    enum { DAY = 24 * 3600 };
+    char day[16] = "";
+    struct tm utc;
+    server->warns = now + DAY;
+    if (gmtime_r(&server->until, &utc)) strftime(day, sizeof day, "%Y-%m-%d", &utc);
+    return gr_fail(GR_ERROR_CONFIG,
+                   "%s: %s on %s; sites whose files have no pin refuse it then. It is read at the "
+                   "start: once it is renewed, stop the coordinator (SIGTERM) and start it again",
+                   server->certificate, now < server->until ? "expires" : "has expired", day);
+}
+
 static gr_status take_letter(struct gr_carrier *carrier, struct gr_letter **out) {
     gr_status status = GR_OK;
     struct gr_https_host *server = server_of(carrier);
@@ -75,6 +89,8 @@ static gr_status take_letter(struct gr_carrier *carrier, struct gr_letter **out)
     } else if (server->fault[0] && !server->fault_told) {
         server->fault_told = true;
         status = gr_fail(GR_ERROR_CONFIG, "%s", server->fault);
+    } else if (server->certificate && time(NULL) >= server->warns) {
+        status = warn_of_expiry(server, time(NULL));
     } else if (server->refused_news && gr_clock_seconds() - server->refused_s >= REFUSED_S) {
         server->refused_news = false;
         server->refused_s = gr_clock_seconds();
@@ -352,6 +368,9 @@ gr_status gr_carrier_open_https_server(const struct gr_carrier_options *options,
     GR_TRY(gr_https_identity_open(settings, &identity));
     if (settings->client_ca) GR_TRY(gr_https_authority_read(settings->client_ca, &authority));
     server->asks_certificate = authority != NULL;
+    server->certificate = settings->certificate;
+    server->until = identity.until;
+    server->warns = identity.until - EXPIRY_S;
     memcpy(server->pin, identity.pin, sizeof server->pin);
     allow_descriptors(connections_most(server));
     GR_TRY(listen_on(server, settings->address, &fd));

@@ -95,6 +95,9 @@ struct gr_https_host {
     char refused_words[160]; /* the last of them */
     bool refused_news;       /* take is to tell it */
     double refused_s;        /* when it has done so; -INFINITY: never */
+    /* A certificate of an authority: its file, NULL: none; when it expires; when take tells it. */
+    const char *certificate;
+    time_t until, warns;
 };
 
 /* Not collective. Of libmicrohttpd's thread (https_requests.c). */
