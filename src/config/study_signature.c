@@ -45,10 +45,10 @@ static bool take_line(const char **at, const char *label, char *out, size_t size
     if (strncmp(*at, label, n) != 0) return false;
     const char *value = *at + n;
     const size_t length = strcspn(value, "\n");
-    if (length >= size) return false;
+    if (length >= size || value[length] != '\n') return false;
     memcpy(out, value, length);
     out[length] = '\0';
-    *at = value + length + (value[length] == '\n');
+    *at = value + length + 1;
     return true;
 }
 

@@ -15,7 +15,7 @@
 
 enum {
     CONNECT_S = 20,
-    SILENCE_S = 60, /* without a byte: the connection is given up */
+    SILENCE_S = 60,        /* without a byte: the connection is given up */
     UNACKNOWLEDGED_S = 20, /* and without a sign of the other end's system */
     PROBE_S = 5,           /* between signs that are asked for while nothing passes */
     BODY_LETTERS = 256,
@@ -218,8 +218,8 @@ static bool set_functions(CURL *easy, struct gr_https_call *call) {
            curl_easy_setopt(easy, CURLOPT_SEEKDATA, call) == CURLE_OK;
 }
 
-/* A middlebox that has forgotten a connection lets nothing through, and tells nobody: whoever does not
- * even acknowledge a probe is given up sooner than whoever is but silent. */
+/* A middlebox that has forgotten a connection lets nothing through, and tells nobody: whoever does
+ * not even acknowledge a probe is given up sooner than whoever is but silent. */
 static int limit_silence(void *context, curl_socket_t fd, curlsocktype purpose) {
     const unsigned limit_ms = UNACKNOWLEDGED_S * 1000;
     (void)context, (void)purpose;

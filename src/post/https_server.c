@@ -60,8 +60,8 @@ out:
     return status;
 }
 
-/* Sites that know the coordinator by an authority refuse it from the day on. Sites that know it by its
- * key do not ask for the day. Under the lock. */
+/* Sites that know the coordinator by an authority refuse it from the day on. Sites that know it by
+ * its key do not ask for the day. Under the lock. */
 static gr_status warn_of_expiry(struct gr_https_host *server, time_t now) {
     enum { DAY = 24 * 3600 };
     char day[16] = "";

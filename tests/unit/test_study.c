@@ -328,7 +328,7 @@ static const struct {
     {"site: {key: k, directory: d, rank: 2}\nmailbox: {folder: x}\nsilos: [{name: a, file: "
      "a.csv}]\n"
      "policy: {minimum_silo: 2, minimum_silos: 0}\n",
-     "t.yaml:1: site.rank: found an unknown key, allowed key, directory, ranks; nearest is "
+     "t.yaml:1: site.rank: found an unknown key, allowed key, directory, ranks, keep_model; nearest is "
      "site.ranks\n"
      "t.yaml:4: policy.minimum_silo: found an unknown key, allowed minimum_silos, "},
 };
