@@ -11,8 +11,6 @@
  * Letters are made before the clock starts: sealing is the post's, not the carrier's. Each figure
  * is the median of five.
  */
-#include <curl/curl.h>
-#include <microhttpd.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,39 +21,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench_https.h"
 #include "post/carrier.h"
-#include "post/https.h"
 #include "post/letter.h"
 
 enum { SITES = 3, PARTIES = SITES + 1, REPETITIONS = 5, ECHOES = 1000, SMALL = 64 };
 
-#define CHECK(call)                                                                                \
-    do {                                                                                           \
-        if ((call) != GR_OK) {                                                                     \
-            fprintf(stderr, "%s: %s\n", #call, gr_message());                                      \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
-#define INSIST(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: %s does not hold\n", __LINE__, #condition);                  \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
-
 static const size_t letter_sizes[] = {4 << 10, 256 << 10, 4 << 20};
 enum { N_SIZES = sizeof letter_sizes / sizeof *letter_sizes };
-
-struct calling { /* what a site is told */
-    char url[64], plain_url[64], pin[64];
-};
-
-static struct gr_keys *keys[PARTIES];
-static struct gr_party parties[PARTIES];
-static const unsigned char study[GR_DIGEST_BYTES] = "a study of nothing";
-static char scratch[] = "/tmp/granary-bench-XXXXXX";
-static size_t total = (size_t)100 << 20;
 
 /* ---- a party's end --------------------------------------------------------------------------- */
 
@@ -134,90 +107,6 @@ static void put_some(struct gr_carrier *carrier, uint32_t to, struct gr_letter *
 
 static size_t letters_of(size_t bytes) {
     return (total + bytes - 1) / bytes;
-}
-
-static struct gr_carrier_options options_of(uint32_t me) {
-    return (struct gr_carrier_options){
-        .keys = keys[me], .parties = parties, .n_parties = PARTIES, .me = me, .study = study};
-}
-
-/* ---- libcurl alone --------------------------------------------------------------------------- */
-
-static char *plenty;
-
-static ssize_t plain_read(void *context, uint64_t position, char *out, size_t most) {
-    (void)context;
-    const size_t n = total - position < most ? (size_t)(total - position) : most;
-    memcpy(out, plenty + position, n);
-    return (ssize_t)n;
-}
-
-static enum MHD_Result plain_handle(void *context, struct MHD_Connection *connection,
-                                    const char *url, const char *method, const char *version,
-                                    const char *upload, size_t *upload_size, void **state) {
-    (void)context, (void)url, (void)version;
-    static char seen;
-    if (!*state) {
-        *state = &seen;
-        return MHD_YES;
-    }
-    if (*upload_size > 0) { /* it keeps what comes, as a receiver does */
-        memcpy(plenty + total, upload, *upload_size);
-        *upload_size = 0;
-        return MHD_YES;
-    }
-    struct MHD_Response *response =
-        strcmp(method, "GET") == 0
-            ? MHD_create_response_from_callback(total, 64 << 10, plain_read, NULL, NULL)
-            : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    const enum MHD_Result result = MHD_queue_response(connection, 200, response);
-    MHD_destroy_response(response);
-    return result;
-}
-
-static struct MHD_Daemon *plain_open(struct calling *calling) {
-    const struct gr_https_server settings = {.directory = scratch};
-    struct gr_https_identity identity;
-    CHECK(gr_https_identity_open(&settings, &identity));
-    struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TLS, 0, NULL, NULL, plain_handle, NULL,
-        MHD_OPTION_HTTPS_MEM_KEY, identity.key, MHD_OPTION_HTTPS_MEM_CERT, identity.certificate,
-        MHD_OPTION_HTTPS_PRIORITIES, "NORMAL:-VERS-ALL:+VERS-TLS1.3",
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(64 << 10),
-        MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)(16 << 10), MHD_OPTION_END);
-    INSIST(daemon);
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
-    snprintf(calling->plain_url, sizeof calling->plain_url, "https://127.0.0.1:%u/", info->port);
-    gr_https_identity_release(&identity);
-    return daemon;
-}
-
-static size_t plain_drop(char *bytes, size_t size, size_t n, void *context) {
-    (void)context;
-    static char last[1 << 20];
-    memcpy(last, bytes, size * n);
-    return size * n;
-}
-
-static void plain_call(CURL *easy, const struct calling *calling, bool up) {
-    curl_easy_reset(easy);
-    curl_easy_setopt(easy, CURLOPT_URL, calling->plain_url);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_PINNEDPUBLICKEY, calling->pin);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, plain_drop);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 512L << 10);
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
-    if (up) {
-        struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
-        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, plenty);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)total);
-        INSIST(curl_easy_perform(easy) == CURLE_OK);
-        curl_slist_free_all(headers);
-    } else
-        INSIST(curl_easy_perform(easy) == CURLE_OK);
 }
 
 /* ---- a site ---------------------------------------------------------------------------------- */
@@ -423,28 +312,11 @@ static void idle(double seconds, struct calling *calling, int to_site[SITES][2])
     gr_carrier_close(carrier);
 }
 
-static void make_study(void) {
-    INSIST(mkdtemp(scratch));
-    for (uint32_t i = 0; i < PARTIES; i++) {
-        char path[64];
-        snprintf(path, sizeof path, "%s/%u", scratch, i);
-        CHECK(gr_keys_generate(path, &parties[i].key));
-        CHECK(gr_keys_read(path, &keys[i]));
-        snprintf(parties[i].name, sizeof parties[i].name, "party-%u", i);
-    }
-}
-
-static void remove_study(void) {
-    char command[128];
-    snprintf(command, sizeof command, "rm -r %s", scratch);
-    INSIST(system(command) == 0);
-}
-
 int main(int argc, char **argv) {
     struct calling calling = {0};
     int to_site[SITES][2];
     CHECK(gr_base_start());
-    make_study();
+    make_study(PARTIES);
     print_processor();
     fflush(stdout);
     for (int s = 0; s < SITES; s++)
@@ -454,7 +326,7 @@ int main(int argc, char **argv) {
         remove_study();
         return 0;
     }
-    if (argc > 1) total = (size_t)atol(argv[1]) << 20;
+    total = (size_t)(argc > 1 ? atol(argv[1]) : 100) << 20;
     plenty = calloc(1, total + (1 << 20));
     INSIST(plenty);
     for (uint32_t s = 0; s < SITES; s++)

@@ -6,7 +6,7 @@
  *   bench_sealing [parameters]
  *
  * Letters of a segment of a sum each; medians of repetitions taken in turn, processor time of one
- * thread. Sealing holds the copy that gr_post_send makes; opening the check of the signature and
+ * thread. Sealing is into new memory, as gr_post_send does it; opening the check of the signature and
  * the decryption. Beside them the parts alone, over the same bytes: the copy, the
  * encryption by libsodium, the checksum, and the digest that might stand in its place.
  */
@@ -59,8 +59,8 @@ static struct gr_letter *seal(const struct sealing_bench *bench) {
     const struct gr_letter_head head = {.label = {.from = 1, .counter = 2},
                                         .kind = GR_LETTER_MESSAGE};
     must(gr_letter_create(0, bench->n, &letter));
-    memcpy(gr_letter_body(letter), bench->bytes, bench->n);
-    gr_letter_seal(letter, head, 0, bench->key, bench->keys[1], bench->study);
+    const struct gr_post_part part = {bench->bytes, bench->n};
+    gr_letter_seal_parts(letter, head, 0, &part, 1, bench->key, bench->keys[1], bench->study);
     return letter;
 }
 
@@ -70,8 +70,8 @@ static void open_letter(const struct sealing_bench *bench, struct gr_letter *let
     size_t n;
     must(gr_letter_admit(letter->bytes, letter->n, bench->parties, PARTIES, bench->study, &label,
                          &n));
-    must(gr_letter_open_up(&letter, 0, bench->key, &message, &n));
-    gr_free(message);
+    must(gr_letter_open_up(letter, 0, bench->key, &message, &n));
+    gr_free(letter);
 }
 
 /* Seconds of one letter for each part. */

@@ -264,7 +264,8 @@ struct gr_post_message {
     uint32_t party;
     uint32_t session; /* how many there have been with this party, from 1 */
     size_t n;
-    unsigned char *bytes; /* owned by the receiver: gr_free */
+    unsigned char *bytes;
+    void *memory; /* in which they lie; owned by the receiver: gr_free */
 };
 /*
  * Not collective. The next of what has come, without waiting; at most one message is opened.

@@ -25,11 +25,6 @@
 
 #include "comm/aggregate.h"
 
-/*
- * Elements of a segment: small enough that what is under way stays in the caches, large enough that
- * ranks seldom wait for each other (measured from 8 to 64 blocks).
- */
-enum { SEGMENT_BLOCKS = 32, SEGMENT = SEGMENT_BLOCKS * GR_RING_BLOCK };
 enum { SLOTS = 2 }; /* of each rank: one is written while the other is read */
 
 /* One node: segments that are under way, and so the steps by which keeping follows encoding. */
@@ -183,8 +178,9 @@ gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout
     aggregator->span = round_up(layout->size > 0 ? layout->size : 1, GR_RING_BLOCK);
     aggregator->size = (aggregator->n_vectors - 1) * aggregator->span + layout->size;
     aggregator->n_blocks = (aggregator->size + GR_RING_BLOCK - 1) / GR_RING_BLOCK;
-    aggregator->segment = gr_smaller(SEGMENT, aggregator->n_blocks * GR_RING_BLOCK);
-    aggregator->n_segments = (aggregator->n_blocks + SEGMENT_BLOCKS - 1) / SEGMENT_BLOCKS;
+    const size_t blocks = gr_relay_segment_blocks(comm, aggregator->element);
+    aggregator->segment = gr_smaller(blocks, aggregator->n_blocks) * GR_RING_BLOCK;
+    aggregator->n_segments = (aggregator->n_blocks + blocks - 1) / blocks;
     const bool known = aggregator->floats || aggregator->grid.clip_norm > 0;
     gr_running_create(aggregator->codec, aggregator->span, aggregator->n_blocks,
                       known ? 1 : GR_RUNNING_PLANES, &aggregator->running);

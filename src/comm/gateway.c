@@ -236,7 +236,7 @@ void gr_gateway_say_goodbye(struct gr_gateway *gateway, gr_status why) {
     while (!gr_gateway_has_sent(gateway, 0, ticket) && gr_clock_seconds() < until) {
         /* Room comes with what the other side says that it has read. */
         if (gr_post_receive(gateway->post, &message) != GR_OK) return;
-        gr_free(message.bytes);
+        gr_free(message.memory);
         if (gr_gateway_flush(gateway) != GR_OK) return;
         gr_gateway_wait(gateway, look_s);
     }

@@ -262,12 +262,12 @@ gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_option
         GR_TRY(message.kind == GR_POST_NOTHING
                    ? keep_watch(&watch, found.absent)
                    : take_arrival(gateway, options, &message, hello, differs));
-        gr_free(message.bytes);
-        message.bytes = NULL;
+        gr_free(message.memory);
+        message.memory = NULL;
     }
     status = tell_roster(gateway, options->study, ranks);
 out:
-    gr_free(message.bytes);
+    gr_free(message.memory);
     return status;
 }
 
@@ -328,11 +328,11 @@ gr_status gr_jobs_attend(struct gr_gateway *gateway, const struct gr_comm_option
         if (message.kind == GR_POST_GREETING) GR_TRY(say_hello(gateway, hello, own));
         GR_TRY(gr_gateway_heed(&message));
         GR_TRY(take_answer(gateway, &message, ranks, &found));
-        gr_free(message.bytes);
-        message.bytes = NULL;
+        gr_free(message.memory);
+        message.memory = NULL;
     }
 out:
-    gr_free(message.bytes);
+    gr_free(message.memory);
     return status;
 }
 
@@ -343,7 +343,7 @@ void gr_jobs_decline(struct gr_gateway *gateway) {
     const double until = gr_clock_seconds() + longest_s;
     while (gr_post_session(gateway->post, 0) == 0 && gr_clock_seconds() < until) {
         if (gr_post_receive(gateway->post, &message) != GR_OK) return;
-        gr_free(message.bytes);
+        gr_free(message.memory);
         gr_gateway_wait(gateway, look_s);
     }
     gr_gateway_say_goodbye(gateway, GR_ERROR_POLICY);
@@ -390,8 +390,8 @@ static gr_status await_numbers(struct gr_gateway *gateway, const struct gr_comm_
         if (numbers && n >= sizeof meeting) memcpy(&meeting, bytes, sizeof meeting);
         if (numbers && meeting == gateway->meeting && jobs[note->party].here) break;
         if (note->kind != GR_POST_NOTHING) GR_TRY(find_end(gateway, options, jobs, note));
-        gr_free(note->bytes);
-        note->bytes = NULL;
+        gr_free(note->memory);
+        note->memory = NULL;
     }
 out:
     return status;
@@ -442,14 +442,14 @@ static gr_status collect(struct gr_gateway *gateway, const struct gr_comm_option
         GR_TRY(take_in(gateway, options, &note, &jobs[note.party], numbers, n));
         left -= !came[note.party];
         came[note.party] = 1;
-        gr_free(note.bytes);
-        note.bytes = NULL;
+        gr_free(note.memory);
+        note.memory = NULL;
     }
     for (uint32_t p = 1; p < gateway->n_parties; p++)
         if (jobs[p].here) GR_TRY(send_numbers(gateway, p, numbers, total));
 out:
     gr_free(came);
-    gr_free(note.bytes);
+    gr_free(note.memory);
     return status;
 }
 
@@ -465,6 +465,6 @@ gr_status gr_jobs_exchange(struct gr_gateway *gateway, const struct gr_comm_opti
     GR_TRY(await_numbers(gateway, options, jobs, "the coordinator and the other sites", &note));
     status = take_numbers(&note, study->parties[0].name, numbers, total);
 out:
-    gr_free(note.bytes);
+    gr_free(note.memory);
     return status;
 }

@@ -487,12 +487,12 @@ gr_status gr_link_poll(struct gr_comm *comm) {
         if (message.kind == GR_POST_MESSAGE)
             GR_TRY(gr_link_contain(comm, link->jobs[message.party].first,
                                    take_letter(comm, &message)));
-        gr_free(message.bytes);
-        message.bytes = NULL;
+        gr_free(message.memory);
+        message.memory = NULL;
     }
     if (link->gateway) gr_attendance_of_run(comm, link->gateway);
 out:
-    gr_free(message.bytes);
+    gr_free(message.memory);
     return status;
 }
 

@@ -22,7 +22,7 @@ enum { TAG_SUM_UP = GR_TREE_TAG_DATA, TAG_SUM_DOWN };
 /* Between hosts a line of 20 ms holds 20 MB where it carries 1 GB a second. */
 enum { WINDOW_BYTES = 16 << 20, FAR_WINDOW_BYTES = 32 << 20 };
 /* Between the jobs of a study, of all sites together: the coordinator has room for all of it. */
-enum { STUDY_WINDOW_BYTES = 128 << 20 };
+enum { STUDY_WINDOW_BYTES = 64 << 20 };
 /*
  * Between hosts a piece is to be sent at once, without asking the receiver first, which would cost
  * two more ways: below the limit of Open MPI for TCP, 64 KiB with its header. On one host, where
@@ -30,12 +30,29 @@ enum { STUDY_WINDOW_BYTES = 128 << 20 };
  */
 enum { PIECE_BYTES = 32 << 10 };
 
+/* Of segments that may be under way, whatever else is. */
+enum { LEAST_WINDOW = 4 };
+
+/*
+ * Small enough that what is under way stays in the caches, large enough that ranks seldom wait for
+ * each other (measured from 8 to 64 blocks). Between jobs a segment is a letter, which is signed
+ * and checked whatever its size: of few sites it is larger, and of many the coordinator has room
+ * for the fewest of each.
+ */
+size_t gr_relay_segment_blocks(const struct gr_comm *comm, size_t element) {
+    enum { BLOCKS = 32, LETTER_BYTES = 1 << 20 };
+    if (!comm->link) return BLOCKS;
+    size_t bytes = STUDY_WINDOW_BYTES / gr_comm_parties(comm) / LEAST_WINDOW;
+    if (bytes > LETTER_BYTES) bytes = LETTER_BYTES;
+    const size_t blocks = bytes / (GR_RING_BLOCK * element);
+    return blocks > 0 ? blocks : 1;
+}
+
 size_t gr_relay_window(const struct gr_comm *comm, size_t segment_bytes, size_t n_segments) {
-    enum { FEWEST = 4 };
     size_t most = comm->far ? FAR_WINDOW_BYTES : WINDOW_BYTES;
     if (comm->link) most = STUDY_WINDOW_BYTES / gr_comm_parties(comm);
     size_t n = most / (segment_bytes > 0 ? segment_bytes : 1);
-    if (n < FEWEST) n = FEWEST;
+    if (n < LEAST_WINDOW) n = LEAST_WINDOW;
     if (n > GR_RELAY_SEGMENTS_MAX) n = GR_RELAY_SEGMENTS_MAX;
     return n < n_segments ? n : n_segments;
 }
@@ -236,6 +253,9 @@ static size_t window_now(const struct gr_relay *relay) {
     enum { FEWEST = 5, SLACK = 2 };
     const double begin_s = least_of(relay->least_begin_s), back_s = least_of(relay->least_back_s);
     double n = FEWEST;
+    /* Sites' segments come as they go on, and are added as they come. */
+    if (relay->comm->link && relay->way == GR_BETWEEN_TREE && gr_tree_parent(relay->comm) < 0)
+        return relay->shape.window;
     if ((relay->comm->far || relay->comm->link) && begin_s > 0) n = back_s / begin_s + SLACK;
     if (n < FEWEST) n = FEWEST;
     return n < (double)relay->shape.window ? (size_t)n : relay->shape.window;

@@ -30,6 +30,8 @@ struct gr_relay_shape {
     size_t window;  /* buffers of segments, at most GR_RELAY_SEGMENTS_MAX */
     bool floats;
 };
+/* Blocks of GR_RING_BLOCK elements of a segment, the same on all ranks in all epochs. */
+size_t gr_relay_segment_blocks(const struct gr_comm *comm, size_t element);
 /* Segments that may be under way at a time at most: enough to fill a line that is fast and long. */
 size_t gr_relay_window(const struct gr_comm *comm, size_t segment_bytes, size_t n_segments);
 

@@ -71,7 +71,8 @@ gr_status gr_training_create(struct gr_federation *f) {
     GR_TRY(gr_allocate_zero(1, sizeof *t, "training", &f->training));
     t = f->training;
     t->strategy = gr_strategy_find(config->strategy.name);
-    GR_TRY(gr_trainer_create(&config->train, config->run.seed, f->model, &t->trainer));
+    if (n > 0) /* a coordinator's job never trains, and has no use for a gradient */
+        GR_TRY(gr_trainer_create(&config->train, config->run.seed, f->model, &t->trainer));
     t->n_sent = gr_strategy_sent(t->strategy);
     GR_TRY(gr_allocate_zero(n * t->n_sent, sizeof *t->sent, "updates", &t->sent));
     GR_TRY(gr_allocate_zero(n, sizeof *t->contribution, "contributions", &t->contribution));

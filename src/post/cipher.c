@@ -61,16 +61,27 @@ static EVP_CIPHER_CTX *begin(const struct gr_cipher *cipher, bool seals) {
     return context;
 }
 
+static size_t size_of(const struct gr_post_part *parts, size_t n_parts) {
+    size_t n = 0;
+    for (size_t i = 0; i < n_parts; i++)
+        n += parts[i].n;
+    return n;
+}
+
 /* False: nothing was done. */
-static bool seal(const struct gr_cipher *cipher, unsigned char *bytes, size_t n,
-                 unsigned char tag[GR_CIPHER_TAG_BYTES]) {
+static bool seal(const struct gr_cipher *cipher, const struct gr_post_part *parts, size_t n_parts,
+                 unsigned char *out, unsigned char tag[GR_CIPHER_TAG_BYTES]) {
     int done = 0;
+    bool good = true;
+    unsigned char *at = out;
     EVP_CIPHER_CTX *context = begin(cipher, true);
     if (!context) return false;
-    if ((n > 0 && EVP_CipherUpdate(context, bytes, &done, bytes, (int)n) != 1) ||
-        EVP_CipherFinal_ex(context, bytes + n, &done) != 1 ||
+    for (size_t i = 0; i < n_parts && good; at += parts[i++].n)
+        good = parts[i].n == 0 ||
+               EVP_CipherUpdate(context, at, &done, parts[i].bytes, (int)parts[i].n) == 1;
+    if (!good || EVP_CipherFinal_ex(context, at, &done) != 1 ||
         EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, GR_CIPHER_TAG_BYTES, tag) != 1)
-        sodium_memzero(bytes, n); /* never in the clear; nobody can open it */
+        sodium_memzero(out, size_of(parts, n_parts)); /* never in the clear; nobody can open it */
     EVP_CIPHER_CTX_free(context);
     return true;
 }
@@ -110,10 +121,20 @@ static bool checksum(const unsigned char key[GR_KEY_BYTES], const unsigned char 
 
 void gr_cipher_seal(const struct gr_cipher *cipher, unsigned char *bytes, size_t n,
                     unsigned char tag[GR_CIPHER_TAG_BYTES]) {
-    if (has_openssl() && n <= INT_MAX && seal(cipher, bytes, n, tag)) return;
-    crypto_aead_xchacha20poly1305_ietf_encrypt_detached(bytes, tag, NULL, bytes, n, cipher->known,
-                                                        cipher->n_known, NULL, cipher->nonce,
-                                                        cipher->key);
+    const struct gr_post_part all = {bytes, n};
+    gr_cipher_seal_parts(cipher, &all, 1, bytes, tag);
+}
+
+void gr_cipher_seal_parts(const struct gr_cipher *cipher, const struct gr_post_part *parts,
+                          size_t n_parts, unsigned char *out,
+                          unsigned char tag[GR_CIPHER_TAG_BYTES]) {
+    const size_t n = size_of(parts, n_parts);
+    unsigned char *at = out;
+    if (has_openssl() && n <= INT_MAX && seal(cipher, parts, n_parts, out, tag)) return;
+    for (size_t i = 0; i < n_parts; at += parts[i++].n)
+        if (parts[i].n > 0 && parts[i].bytes != at) memcpy(at, parts[i].bytes, parts[i].n);
+    crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
+        out, tag, NULL, out, n, cipher->known, cipher->n_known, NULL, cipher->nonce, cipher->key);
 }
 
 /* out NULL: only tells whether they open. */

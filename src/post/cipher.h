@@ -23,6 +23,11 @@ struct gr_cipher {
 /* Seals n bytes where they lie. */
 void gr_cipher_seal(const struct gr_cipher *cipher, unsigned char *bytes, size_t n,
                     unsigned char tag[GR_CIPHER_TAG_BYTES]);
+/* The same of parts, one behind the other, into `out`, which has room for all; a part may be the
+ * place where it goes. */
+void gr_cipher_seal_parts(const struct gr_cipher *cipher, const struct gr_post_part *parts,
+                          size_t n_parts, unsigned char *out,
+                          unsigned char tag[GR_CIPHER_TAG_BYTES]);
 /* Opens n bytes where they lie; false: they were not sealed so, and are what they were. */
 bool gr_cipher_open(const struct gr_cipher *cipher, unsigned char *bytes, size_t n,
                     const unsigned char tag[GR_CIPHER_TAG_BYTES]);

@@ -150,6 +150,7 @@ gr_status gr_post_take_welcome(struct gr_post *post, struct gr_carrier *carrier,
         return GR_OK;
     }
     promote(post, 0, carrier);
+    out->memory = out->bytes;
     out->kind = GR_POST_GREETING;
     out->party = 0;
     out->session = peer->session;
@@ -366,7 +367,7 @@ gr_status gr_post_begin(struct gr_post *post, struct gr_carrier *carrier,
     gr_free(message);
     out->kind = GR_POST_GREETING;
     out->party = party;
-    out->bytes = peer->next.greeting;
+    out->bytes = out->memory = peer->next.greeting;
     out->n = peer->next.greeting_bytes;
     peer->next.greeting = NULL;
     if (peer->now.live) remember_gone(peer, peer->now.id, true);

@@ -89,6 +89,11 @@ unsigned char *gr_letter_body(struct gr_letter *letter);
 void gr_letter_seal(struct gr_letter *letter, struct gr_letter_head head, size_t opening,
                     const unsigned char *key, const struct gr_keys *keys,
                     const unsigned char study[GR_DIGEST_BYTES]);
+/* The same, with a key, of a message that is read from its parts, which make up its bytes. */
+void gr_letter_seal_parts(struct gr_letter *letter, struct gr_letter_head head, size_t opening,
+                          const struct gr_post_part *parts, size_t n_parts,
+                          const unsigned char *key, const struct gr_keys *keys,
+                          const unsigned char study[GR_DIGEST_BYTES]);
 /* The head of a letter that was admitted. */
 struct gr_letter_head gr_letter_read_head(const unsigned char bytes[GR_LETTER_HEAD_BYTES]);
 /* Whether the body of a letter that was admitted came without damage. */
@@ -100,9 +105,8 @@ bool gr_letter_is_whole(const struct gr_letter *letter);
 gr_status gr_letter_open(const struct gr_letter *letter, size_t opening,
                          const unsigned char key[GR_KEY_BYTES], unsigned char **out,
                          size_t *n) GR_CHECKED;
-/* The same, in the letter's own memory, which becomes the message's, and *letter NULL; on an error
- * the letter stays as it was. */
-gr_status gr_letter_open_up(struct gr_letter **letter, size_t opening,
+/* The same in the letter's own memory: *out lies in it. On an error the letter stays as it was. */
+gr_status gr_letter_open_up(struct gr_letter *letter, size_t opening,
                             const unsigned char key[GR_KEY_BYTES], unsigned char **out,
                             size_t *n) GR_CHECKED;
 

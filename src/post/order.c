@@ -47,8 +47,8 @@ static void confirm(struct gr_post *post, uint32_t party, uint64_t counter) {
     if (post->options.notify) post->options.notify(post->options.context);
 }
 
-/* Opens the letter whose turn it is, after which *letter is NULL. A letter that does not open is
- * dropped: the right one may come yet. carrier: by which it came this moment, or NULL. */
+/* Opens the letter whose turn it is; *letter is NULL once *out has it. A letter that does not open
+ * is dropped: the right one may come yet. carrier: by which it came this moment, or NULL. */
 static gr_status take_in_order(struct gr_post *post, struct gr_carrier *carrier,
                                struct gr_letter **letter, const struct gr_letter_head *head,
                                struct gr_post_message *out) {
@@ -58,7 +58,7 @@ static gr_status take_in_order(struct gr_post *post, struct gr_carrier *carrier,
     const size_t bytes = (*letter)->n;
     unsigned char *message;
     size_t n;
-    if (gr_letter_open_up(letter, 0, peer->secrets->in, &message, &n) != GR_OK) {
+    if (gr_letter_open_up(*letter, 0, peer->secrets->in, &message, &n) != GR_OK) {
         gr_post_refuse_closed(post, *letter, party);
         return GR_OK;
     }
@@ -69,28 +69,26 @@ static gr_status take_in_order(struct gr_post *post, struct gr_carrier *carrier,
     now->owed_bytes += bytes;
     peer->heard_s = gr_clock_seconds();
     confirm(post, party, head->acknowledged);
-    if (head->kind != GR_LETTER_MESSAGE) {
-        gr_free(message);
-        return GR_OK;
-    }
+    if (head->kind != GR_LETTER_MESSAGE) return GR_OK;
     *out = (struct gr_post_message){.kind = GR_POST_MESSAGE,
                                     .party = party,
                                     .session = peer->session,
                                     .n = n,
-                                    .bytes = message};
+                                    .bytes = message,
+                                    .memory = *letter};
+    *letter = NULL;
     return GR_OK;
 }
 
-static gr_status take_receipt(struct gr_post *post, uint32_t party, const struct gr_letter *letter,
+static gr_status take_receipt(struct gr_post *post, uint32_t party, struct gr_letter *letter,
                               const struct gr_letter_head *head) {
     struct gr_post_peer *peer = &post->peers[party];
     unsigned char *message;
     size_t n;
-    if (gr_letter_open(letter, 0, peer->secrets->in, &message, &n) != GR_OK) {
+    if (gr_letter_open_up(letter, 0, peer->secrets->in, &message, &n) != GR_OK) {
         gr_post_refuse_closed(post, letter, party);
         return GR_OK;
     }
-    gr_free(message);
     /* One that a carrier brings again is no sign of life. */
     if (head->label.counter > peer->now.note) {
         peer->now.note = head->label.counter;

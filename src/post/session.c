@@ -345,16 +345,17 @@ static struct gr_letter_head head_of(const struct gr_post *post, uint32_t party,
     return head;
 }
 
-/* Seals a letter of the present session and gives it up. */
+/* Seals a letter of the present session, of these parts, and gives it up. */
 static gr_status send_letter(struct gr_post *post, uint32_t party, enum gr_letter_kind kind,
+                             const struct gr_post_part *parts, size_t n_parts,
                              struct gr_letter *letter) {
     struct gr_post_peer *peer = &post->peers[party];
     struct gr_post_session *now = &peer->now;
     const size_t n = letter->n;
     const bool note = kind == GR_LETTER_RECEIPT;
     const uint64_t counter = note ? GR_LETTER_NOTE | ++peer->notes : now->sent + 1;
-    gr_letter_seal(letter, head_of(post, party, kind, counter), 0, peer->secrets->out,
-                   post->options.who.keys, gr_post_study(post));
+    gr_letter_seal_parts(letter, head_of(post, party, kind, counter), 0, parts, n_parts,
+                         peer->secrets->out, post->options.who.keys, gr_post_study(post));
     const gr_status status = peer->carrier->kind->put(peer->carrier, letter);
     if (status != GR_OK) return status;
     now->sent_s = gr_clock_seconds();
@@ -371,7 +372,7 @@ gr_status gr_post_send_empty(struct gr_post *post, uint32_t party, enum gr_lette
     gr_status status = GR_OK;
     struct gr_letter *letter;
     GR_TRY(gr_letter_create(0, 0, &letter));
-    GR_TRY(send_letter(post, party, kind, letter));
+    GR_TRY(send_letter(post, party, kind, NULL, 0, letter));
 out:
     return status;
 }
@@ -414,12 +415,7 @@ gr_status gr_post_send(struct gr_post *post, uint32_t party, const struct gr_pos
         return gr_fail(GR_ERROR_WRITE, "%s: found %zu bytes of room for letters, expected %zu",
                        gr_post_name(post, party), room, n);
     GR_TRY(gr_letter_create(0, n, &letter));
-    unsigned char *at = gr_letter_body(letter);
-    for (size_t i = 0; i < n_parts; i++) {
-        if (parts[i].n > 0) memcpy(at, parts[i].bytes, parts[i].n);
-        at += parts[i].n;
-    }
-    GR_TRY(send_letter(post, party, GR_LETTER_MESSAGE, letter));
+    GR_TRY(send_letter(post, party, GR_LETTER_MESSAGE, parts, n_parts, letter));
 out:
     return status;
 }

@@ -133,7 +133,7 @@ static void receive(uint32_t me) {
         INSIST(words[2] == expected[me][message.party]);
         expected[me][message.party] = words[2] + 1;
     }
-    gr_free(message.bytes);
+    gr_free(message.memory);
 }
 
 static void sign_again(struct gr_letter *letter) {

@@ -109,7 +109,7 @@ static inline void expect(struct gr_post_message message, enum gr_post_kind kind
     ck_assert_uint_eq(message.session, session);
     ck_assert_uint_eq(message.n, strlen(text));
     ck_assert_mem_eq(message.bytes, text, message.n);
-    gr_free(message.bytes);
+    gr_free(message.memory);
 }
 
 #endif

@@ -29,7 +29,12 @@ static void check_seals_as_libsodium(size_t n, size_t n_known) {
     const struct gr_cipher cipher = cipher_of(n_known);
     unsigned char tag[GR_CIPHER_TAG_BYTES], expected[GR_CIPHER_TAG_BYTES];
     memcpy(ours, plain, n);
+    /* In three parts, of which one is empty, and which do not end with blocks. */
+    const struct gr_post_part parts[] = {{plain, n / 3}, {NULL, 0}, {plain + n / 3, n - n / 3}};
+    gr_cipher_seal_parts(&cipher, parts, 3, theirs, expected);
     gr_cipher_seal(&cipher, ours, n, tag);
+    ck_assert_mem_eq(tag, expected, sizeof tag);
+    ck_assert_mem_eq(ours, theirs, n);
     crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
         theirs, expected, NULL, plain, n, cipher.known, n_known, NULL, cipher.nonce, key);
     ck_assert_mem_eq(tag, expected, sizeof tag);

@@ -319,7 +319,7 @@ START_TEST(a_full_folder_loses_nothing) {
         message = wait_for(posts[0], NULL);
         ck_assert_uint_eq(message.n, sizeof large);
         ck_assert_uint_eq(message.bytes[7], i);
-        gr_free(message.bytes);
+        gr_free(message.memory);
     }
     end();
 }
@@ -435,10 +435,10 @@ START_TEST(two_folders_that_are_carried_both_ways) {
                 ck_assert_uint_eq(message.n, 4 + 5000 * (taken[p] % 3));
                 ck_assert_mem_eq(message.bytes, &taken[p], 4);
                 taken[p]++;
-                gr_free(message.bytes);
+                gr_free(message.memory);
             } else if (message.kind == GR_POST_GREETING) {
                 ck_assert_uint_eq(message.session, 1);
-                gr_free(message.bytes);
+                gr_free(message.memory);
             }
             static const char zeros[10000];
             const struct gr_post_part parts[] = {{&sent[p], 4}, {zeros, 5000 * (sent[p] % 3)}};
@@ -475,7 +475,7 @@ static void run_site(void) {
     for (;;) {
         struct gr_post_message message;
         if (gr_post_receive(post, &message) != GR_OK) _exit(1);
-        gr_free(message.bytes);
+        gr_free(message.memory);
         if (gr_post_session(post, 0) != session) {
             session = gr_post_session(post, 0);
             number = 0;
@@ -522,7 +522,7 @@ static uint32_t take_some(uint32_t n, uint32_t after, uint32_t *session, uint32_
             ++*next;
             i += *session > after;
         }
-        gr_free(message.bytes);
+        gr_free(message.memory);
     }
     return *session;
 }

@@ -88,7 +88,7 @@ static void take_next(uint32_t me, uint32_t taken[PARTIES]) {
         ck_assert_uint_eq(message.bytes[0], expected);
         ck_assert(memcmp(message.bytes, message.bytes + 1, LARGE - 1) == 0);
     }
-    gr_free(message.bytes);
+    gr_free(message.memory);
 }
 
 /* All messages of each site and to each, from where the parties are: sessions or none. */

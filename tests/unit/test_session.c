@@ -181,7 +181,7 @@ START_TEST(no_more_is_under_way_than_the_window) {
     for (uint32_t i = 0; i < n; i++) {
         message = wait_for(coordinator, NULL);
         ck_assert_uint_eq(message.n, sizeof large);
-        gr_free(message.bytes);
+        gr_free(message.memory);
     }
     expect_nothing(site);
     ck_assert_uint_ge(gr_post_room(site, 0), sizeof large);
