@@ -3,7 +3,7 @@
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
 # Sections: digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance
-#   encodings medians letters sealing post many
+#   encodings medians letters sealing post institutions many hundred
 # The comparisons with PyTorch and scikit-learn need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
 BUILD=$(cd "$1" && pwd); shift
@@ -16,7 +16,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters sealing post}
+SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters sealing post institutions}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -348,6 +348,93 @@ post() {
     "$BUILD/analysis/bench_post"
     shown "bench_post idle 60"
     "$BUILD/analysis/bench_post" idle 60
+}
+
+# 30 sites take some 5 GB, 100 (SITES=100) 12 GB. On a busy machine: chrt -r 1 analysis/bench.sh BUILD institutions.
+institutions() {
+    say "a sum between institutions over https on the loopback, three sites, in turn with libcurl alone, up and down"
+    local n encoding
+    shown "bench_study 3 PARAMETERS ENCODING"
+    for n in 1000 100000 1000000 25000000; do
+        for encoding in ring16 ring32 ring64; do
+            OMPI_MCA_ess_singleton_isolated=1 "$BUILD/analysis/bench_study" 3 $n $encoding | head -n 1
+        done
+    done
+    say "memory of the coordinator by sites, 25 million parameters; to reach 6 P"
+    shown "bench_study SITES 25000000 ring32 0"
+    for n in 3 10 ${SITES:-30}; do
+        echo "$n sites: $(OMPI_MCA_ess_singleton_isolated=1 "$BUILD/analysis/bench_study" $n 25000000 ring32 0)"
+    done
+}
+
+# hundred_files SITES: tables, keys and a signed study of SITES sites in the working folder, and its trial.
+hundred_files() {
+    local i sites='' tables=''
+    "$GRANARY" keygen coordinator-keys >/dev/null 2>&1
+    for ((i = 1; i <= $1; i++)); do
+        awk -v s=$((i * 7919)) 'function draw() { s = (s * 69069 + 12345) % 4294967296; return s / 4294967296 }
+            BEGIN { print "glucose,weightkg,sick"
+                for (i = 0; i < 60; i++) { x = draw(); y = draw(); printf "%.4f,%.4f,%s\n", x, y, (x + y + draw() > 1.5 ? "yes" : "no") } }' >$i.csv
+        "$GRANARY" keygen $i-keys >/dev/null 2>&1
+        sites="$sites${sites:+, }{name: site-$i, key: $(cat $i-keys/public.key)}" tables="$tables site-$i=$i.csv"
+    done
+    cat >study.yaml <<YAML
+study: {name: trial, coordinator: $(cat coordinator-keys/public.key), sites: [$sites]}
+schema: {columns: [{name: glucose, type: number}, {name: weightkg, type: number}, {name: sick, type: label, categories: ["no", "yes"]}]}
+data: {source: csv, validation_fraction: 0.2}
+round: {collective_deadline_s: 60, start_deadline_s: 200}
+run: {rounds: 50}
+preprocess: {scale: standardise}
+model: {type: mlp, hidden: [8]}
+train: {learning_rate: 0.05, batch_size: 16}
+evaluate: {every: 10}
+policy: {minimum_silos: 3}
+YAML
+    "$GRANARY" study sign study.yaml --key coordinator-keys >/dev/null
+    # shellcheck disable=SC2086
+    "$GRANARY" study trial study.yaml $tables -o trial >/dev/null
+}
+
+# absences SITES ROUNDS: round.availability in which each silo is away for a fifth of the rounds, by chance.
+absences() {
+    awk -v sites="$1" -v rounds="$2" 'BEGIN { srand(15); printf "["
+        for (s = 0; s < sites; s++) for (r = 1; r <= rounds; r++)
+            if (rand() < 0.8) printf "%s{silos: [%d], from: %d, to: %d}", n++ ? ", " : "", s, r, r
+        print "]" }'
+}
+
+# Asked for alone: a hundred processes, of 35 MB each, and as many that MPI starts beside them.
+hundred() {
+    local n=${SITES:-100} i started port pin pids=''
+    say "a study of $n sites, 50 rounds: simulated with random absence, on 2 ranks and on $n; $n jobs over https"
+    mkdir hundred && cd hundred || return
+    hundred_files $n
+    sed "s/^  availability:.*/  availability: $(absences $n 50)/; s/^  sampling:.*/  sampling: list/" trial/config.yaml >trial/absent.yaml
+    for i in 2 $n; do
+        started=$(date +%s.%N)
+        "$GRANARY" run -n $i trial/absent.yaml --run absent-$i --quiet </dev/null >absent.log 2>&1 || echo "failed: $(tail -n 1 absent.log)"
+        echo "$i ranks: $(date +%s.%N) $started $("$GRANARY" inspect --digest absent-$i/model.h5)" | awk '{printf "%s ranks, seconds: %.1f, model %s\n", $1, $3 - $4, $5}'
+    done
+    "$GRANARY" run -n 2 trial/config.yaml --run whole --quiet </dev/null >/dev/null 2>&1
+    "$GRANARY" coordinate study.yaml --key coordinator-keys --run run --listen 127.0.0.1:0 >coordinator.log 2>&1 </dev/null &
+    pids=$!
+    until grep -q "listening on port" coordinator.log; do sleep 0.1; done
+    port=$(sed -n 's/.*listening on port \([0-9]*\);.*/\1/p' coordinator.log)
+    pin=$(sed -n 's/.*pin: "\(.*\)".*/\1/p' coordinator.log)
+    for ((i = 1; i <= n; i++)); do
+        printf 'site: {key: %s-keys, directory: own-%s}\nmailbox: {url: "https://127.0.0.1:%s", pin: "%s"}\nsilos: [{name: site-%s, file: %s.csv}]\n' \
+            $i $i $port "$pin" $i $i >site-$i.yaml
+        "$GRANARY" approve study.yaml --site site-$i.yaml --yes >/dev/null 2>&1
+    done
+    started=$(date +%s.%N)
+    for ((i = 1; i <= n; i++)); do
+        "$GRANARY" join site-$i.yaml --study study.yaml >join-$i.log 2>&1 </dev/null &
+        pids="$pids $!"
+    done
+    for i in $pids; do wait $i || echo "a party ended with $?"; done
+    echo "$(date +%s.%N) $started" | awk '{printf "jobs over https, seconds: %.1f\n", $1 - $2}'
+    echo "model $("$GRANARY" inspect --digest run/model.h5), simulated without absence $("$GRANARY" inspect --digest whole/model.h5)"
+    cd ..
 }
 
 # Not among those that are run unasked: it takes minutes, and the memory of 256 processes.
