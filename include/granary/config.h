@@ -118,12 +118,23 @@ gr_status gr_config_to_yaml(const struct gr_config *config, char **out) GR_CHECK
  */
 gr_status gr_config_digest(const struct gr_config *config,
                            unsigned char out[GR_DIGEST_BYTES]) GR_CHECKED;
+/* A setting that differs between two configs; all text is of the call. */
+struct gr_difference {
+    const char *path, *was, *now; /* long values are cut */
+    bool decides;                 /* it is of the digest */
+};
+typedef void (*gr_difference_function)(void *context, const struct gr_difference *difference);
+/* Not collective. Visits the settings that differ, of the digest or not, lists as a whole. */
+gr_status gr_config_each_difference(const struct gr_config *then, const struct gr_config *now,
+                                    gr_difference_function visit, void *context) GR_CHECKED;
 /*
  * Not collective. Lists the settings of the digest that differ, with both values:
  * "train.learning_rate: 0.1 then, 0.2 now;
- * ...". *out NULL: none; the caller releases it with gr_free.
+ * ...", but for those that may change; may_change NULL: none may. *out NULL: none; the caller
+ * releases it with gr_free.
  */
 gr_status gr_config_difference(const struct gr_config *then, const struct gr_config *now,
+                               bool (*may_change)(const struct gr_config *now, const char *path),
                                char **out) GR_CHECKED;
 
 /*

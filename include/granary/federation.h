@@ -204,7 +204,10 @@ const char *gr_federation_architecture(const struct gr_federation *federation);
  * those of sites keep journals. All borrowed.
  */
 struct gr_run_evidence {
-    const unsigned char *study;     /* GR_DIGEST_BYTES: its digest */
+    const unsigned char *study; /* GR_DIGEST_BYTES: its digest */
+    /* The digests of the versions of the study before it; n_follows. */
+    const unsigned char (*follows)[GR_DIGEST_BYTES];
+    uint32_t n_follows;
     const struct gr_party *parties; /* [0]: the coordinator */
     uint32_t party;                 /* this rank's */
     const struct gr_keys *keys;     /* the party's; NULL: this rank has none, and signs nothing */

@@ -98,7 +98,10 @@ bool gr_run_seal_closes(const struct gr_run_seal *seal);
 struct gr_journal; /* opaque */
 struct gr_journal_options {
     const char *path;
-    const unsigned char *study;     /* GR_DIGEST_BYTES: its digest */
+    const unsigned char *study; /* GR_DIGEST_BYTES: its digest */
+    /* Digests of versions of the study before it, whose journal is gone on with; n_follows. */
+    const unsigned char (*follows)[GR_DIGEST_BYTES];
+    uint32_t n_follows;
     const struct gr_party *parties; /* [0]: the coordinator */
     uint32_t party;                 /* this one's */
     int rank;                       /* in its job */
@@ -111,7 +114,8 @@ gr_status gr_journal_path(const char *directory, int rank, char **out) GR_CHECKE
 /*
  * Not collective. Opens a journal to be gone on with; what is damaged is kept aside and told, as
  * gr_events_open does. The file is on disk, under its name, before this returns. Errors:
- * GR_ERROR_WRITE; GR_ERROR_CONFIG: the file is the journal of another study or site.
+ * GR_ERROR_WRITE; GR_ERROR_CONFIG: the file is the journal of another site, or of a study that this
+ * one does not follow.
  */
 gr_status gr_journal_open(const struct gr_journal_options *options,
                           struct gr_journal **out) GR_CHECKED;

@@ -169,10 +169,16 @@ void gr_replay_instead(const struct gr_replay *replay, uint32_t round, struct gr
 /* Not collective. Sets the flags of silos that took part without their state of earlier rounds, by
  * the member "anew". anew: n_silos flags, cleared first. */
 void gr_replay_anew(const struct gr_replay *replay, uint32_t round, struct gr_flags *anew);
-/* Not collective. Sets the flags of silos that were lost before the first round, so that
+/* Not collective. Sets the flags of silos that were not there before the first round, so that
  * preprocessing and counts are without them: event "lost" of round 0 with the member
- * "before_start". lost: n_silos flags, cleared first. */
+ * "before_start", and silos that the study got later. lost: n_silos flags, cleared first. */
 void gr_replay_lost(const struct gr_replay *replay, struct gr_flags *lost);
+/* Not collective. Sets the flags of silos that no stretch of the run began with. never: n_silos
+ * flags, cleared first. */
+void gr_replay_never(const struct gr_replay *replay, struct gr_flags *never);
+/* Not collective. How many silos the study had in a round, by the member "silos" of the event that
+ * opened the stretch; those behind them were not there, nor in the draw. */
+uint32_t gr_replay_silos(const struct gr_replay *replay, uint32_t round);
 /* Not collective. Releases a replay; NULL is accepted. */
 void gr_replay_close(struct gr_replay *replay);
 

@@ -40,6 +40,8 @@ gr_status gr_policy_check_rows(const struct gr_study *study, const struct gr_sit
 
 /* ---- the records of a site (store/site_records.c) -------------------------------------------- */
 
+/* Not collective. Makes the site's folder where it is missing (0700). Errors: GR_ERROR_WRITE. */
+gr_status gr_site_folder(const struct gr_site *site) GR_CHECKED;
 /*
  * Not collective. Adds a line to approvals.jsonl in the site's folder, which is made where it is
  * missing (0700): the time, the study's name and digest, the file that was looked at, who approves
@@ -72,14 +74,15 @@ gr_status gr_site_approvals(const struct gr_study *study, const struct gr_site *
                             char **out) GR_CHECKED;
 /*
  * Not collective. Notes in runs.jsonl of the site's folder that it takes part in a run, by its name
- * and the study's digest; a run that is there already is not added again. A study that was edited
- * is another, and its run a further one, whatever its name. Errors: as gr_site_approve and
+ * and the study's digest; a run that is there already is not added again, nor one that goes on by a
+ * version that follows. A study that was edited otherwise is another, and its run a further one,
+ * whatever its name. Errors: as gr_site_approve and
  * gr_site_count_runs.
  */
 gr_status gr_site_note_run(const struct gr_study *study, const struct gr_site *site,
                            const char *run) GR_CHECKED;
-/* Not collective. How many runs runs.jsonl has, but for `run` of this study; run may be NULL.
- * Errors: GR_ERROR_CONFIG, as gr_site_approved. */
+/* Not collective. How many runs runs.jsonl has, but for `run` of this study or a version that
+ * it follows; run may be NULL. Errors: GR_ERROR_CONFIG, as gr_site_approved. */
 gr_status gr_site_count_runs(const struct gr_study *study, const struct gr_site *site,
                              const char *run, uint32_t *n) GR_CHECKED;
 

@@ -74,6 +74,7 @@ bool gr_public_key_verify(const struct gr_public_key *key, const char *purpose, 
 struct gr_party {
     char name[64]; /* its pseudonym */
     struct gr_public_key key;
+    bool left; /* the study: nothing of it is taken any more */
 };
 
 /* ---- letters (post/letter.c) ----------------------------------------------------------------- */

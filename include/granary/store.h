@@ -58,6 +58,8 @@ struct gr_state {
         config_digest[GR_DIGEST_BYTES]; /* the digest of the config and data that it belongs to */
     const char *run_id;                 /* of checkpoints only; NULL: not known */
     const struct gr_evidence *evidence; /* rank 0's, of checkpoints only; NULL: none */
+    bool grows; /* gr_checkpoint_read takes a checkpoint of fewer silos; rounds of the others are 0
+                 */
     char run_id_found[GR_RUN_ID_HEX]; /* by gr_checkpoint_read; "": written before there were any */
 };
 
@@ -364,9 +366,23 @@ struct gr_run_data {
     bool known; /* there is such a manifest */
     unsigned char fingerprint[GR_DIGEST_BYTES];
     bool incomplete; /* when it was taken, some silos' data could not be read */
+    bool grows;      /* silos may have come behind those that it is of */
 };
 /* Not collective. Returns the data that earlier stretches trained on, as their manifest says. */
 struct gr_run_data gr_run_directory_data(const struct gr_run_directory *run);
+/* A version of the study that a run has gone by. */
+struct gr_run_version {
+    unsigned char study[GR_DIGEST_BYTES];
+    unsigned char config_digest[GR_DIGEST_BYTES];
+    uint32_t from; /* rounds that were done when it began */
+};
+/* Not collective. The first and the last version that earlier stretches went by, as their manifest
+ * says; false: it names none. */
+bool gr_run_directory_versions(const struct gr_run_directory *run, struct gr_run_version *first,
+                               struct gr_run_version *last);
+/* Not collective. The last of these of the run in a folder, which need not be held; false: it has
+ * no run, or one that names none. */
+bool gr_run_last_version(const char *run_path, struct gr_run_version *last);
 
 /*
  * Fingerprints of the data that a run was begun with, in PATH/fingerprints.json. Each is 62 bits of
@@ -378,6 +394,7 @@ enum { GR_FINGERPRINTS_SILO = 3 }; /* of a silo: train, validation, test */
 enum { GR_FINGERPRINT_TEST, GR_FINGERPRINT_COLUMNS, GR_FINGERPRINTS_COMMON };
 struct gr_fingerprints {
     uint32_t n_silos;
+    bool grows;     /* a file of fewer is read as well; prints of the others are 0 */
     int64_t *print; /* n_silos x GR_FINGERPRINTS_SILO, then those in common; borrowed */
 };
 /*
@@ -431,6 +448,7 @@ struct gr_manifest {
     const char *architecture;
     size_t n_parameters;
     unsigned char config_digest[GR_DIGEST_BYTES];
+    const unsigned char *study; /* GR_DIGEST_BYTES: of the study's version; NULL: of none */
     const char *started_utc;
     uint32_t resumed_from; /* round, 0: from the start */
     const char *ended_utc; /* NULL while running */

@@ -22,6 +22,8 @@
 extern "C" {
 #endif
 
+enum { GR_STUDY_VERSIONS_MAX = 100 }; /* that a study follows */
+
 /* Keys, as those of a config: see settings.h. */
 /* clang-format off */
 
@@ -33,7 +35,9 @@ extern "C" {
     /* Its public key, as `granary keygen` shows it. */                                            \
     X##_TEXT(in, key, NULL, REQUIRED)                                                              \
     /* The names of the silos that it brings; none: one, of the site's name. */                    \
-    X##_TEXTS(in, silos, 1000, NULL, DECIDES, NULL)
+    X##_TEXTS(in, silos, 1000, NULL, DECIDES, NULL)                                                \
+    /* It has left: its silos keep their places, and nobody waits for it or hears it. */           \
+    X##_YES_NO(in, left, "false", DECIDES)
 struct gr_study_site_config {
     GR_STUDY_SITE_KEYS(GR_MEMBER, )
 };
@@ -42,7 +46,9 @@ struct gr_study_site_config {
     X##_TEXT(in, name, NULL, REQUIRED)                                                             \
     /* The public key of the coordinator, who signs the file. */                                   \
     X##_TEXT(in, coordinator, NULL, REQUIRED)                                                      \
-    X##_SECTIONS(in, sites, gr_study_site_config, GR_STUDY_SITE_KEYS, 1000, REQUIRED)
+    X##_SECTIONS(in, sites, gr_study_site_config, GR_STUDY_SITE_KEYS, 1000, REQUIRED)              \
+    /* The digests of the versions before this one, the latest first; none: it is the first. */    \
+    X##_TEXTS(in, follows, GR_STUDY_VERSIONS_MAX, NULL, DECIDES, NULL)
 struct gr_study_config {
     GR_STUDY_KEYS(GR_MEMBER, )
 };
@@ -167,6 +173,9 @@ struct gr_study {
     char *path; /* as it was given */
     char *name;
     unsigned char digest[GR_DIGEST_BYTES]; /* BLAKE2b-256 of the file's bytes */
+    /* The digests of the versions before it, the latest first; n_follows. */
+    unsigned char (*follows)[GR_DIGEST_BYTES];
+    uint32_t n_follows;
     /* [0] the coordinator, of the name "coordinator"; from 1 on the sites. n_parties of each; the
      * coordinator brings no silo. */
     struct gr_party *parties;
@@ -205,8 +214,48 @@ gr_status gr_study_sign(const char *path, const struct gr_keys *keys) GR_CHECKED
 bool gr_file_has_section(const char *path, const char *section);
 /* Not collective. Releases a study; NULL is accepted. */
 void gr_study_free(struct gr_study *study);
+/* Not collective. Whether a digest is that of the study, or of a version that it follows. */
+bool gr_study_is_version(const struct gr_study *study, const unsigned char digest[GR_DIGEST_BYTES]);
 /* Not collective. The party of that public key; n_parties: there is none. */
 uint32_t gr_study_find(const struct gr_study *study, const struct gr_public_key *key);
+
+/* ---- versions of a study (config/study_versions.c) ------------------------------------------- */
+
+/* A difference between a version of a study and the next. */
+struct gr_study_change {
+    const char *words;   /* "run.rounds: 60 then, 80 now"; of the call */
+    const char *refused; /* why a run cannot go on by the next; NULL: it can */
+};
+typedef void (*gr_study_change_function)(void *context, const struct gr_study_change *change);
+/*
+ * Not collective. Visits all that `now` changes of `then`, the version before it or an earlier one,
+ * first what is refused for the whole of it. A run goes on by a version that names the digests of
+ * those before, keeps coordinator, name, schema and the places of silos, and changes no setting
+ * that decides the model's bits.
+ */
+gr_status gr_study_compare(const struct gr_study *then, const struct gr_study *now,
+                           gr_study_change_function visit, void *context) GR_CHECKED;
+/* Not collective. GR_ERROR_CONFIG with a line for each change by which no run can go on. */
+gr_status gr_study_check_version(const struct gr_study *then,
+                                 const struct gr_study *now) GR_CHECKED;
+/*
+ * Not collective. Copies the study's file and its signature to FOLDER/DIGEST.yaml, where they can
+ * be found by gr_study_kept; the folder is made where it is missing (0750), the files are readable
+ * for owner and group at most. Errors: GR_ERROR_CONFIG: the file is not what it was;
+ * GR_ERROR_WRITE.
+ */
+gr_status gr_study_keep(const struct gr_study *study, const char *folder) GR_CHECKED;
+/* Not collective. The study of that digest, with its signature. *out NULL: the folder has none.
+ * Errors: as gr_study_load; GR_ERROR_CONFIG: the file has another digest than its name. */
+gr_status gr_study_kept(const char *folder, const unsigned char digest[GR_DIGEST_BYTES],
+                        struct gr_study **out) GR_CHECKED;
+/* Not collective. The latest version that the study follows of which the folder has a copy; *out
+ * NULL: it has none. Errors: as gr_study_kept. */
+gr_status gr_study_kept_before(const char *folder, const struct gr_study *study,
+                               struct gr_study **out) GR_CHECKED;
+/* Not collective. Whether a version of a study may change the setting at a path, though it is of
+ * the digest of a config. */
+bool gr_study_may_change(const struct gr_config *now, const char *path);
 
 /* ---- a site ---------------------------------------------------------------------------------- */
 

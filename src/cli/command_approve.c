@@ -53,6 +53,50 @@ static void print_site(const struct gr_study *study, const struct gr_site *site,
                s->approvals[i].until[0] ? ", until " : "", s->approvals[i].until);
 }
 
+/* The folder with copies of the studies that the site has approved. */
+static gr_status kept_folder(const struct gr_site *site, char **out) {
+    return gr_text_format(out, "%s/studies", site->settings->site.directory);
+}
+
+/* What has changed since the version that this site has approved last. A version by which its run
+ * cannot go on is refused. */
+static gr_status show_changes(const struct gr_study *study, const struct gr_site *site) {
+    struct gr_study *before = NULL;
+    char *folder = NULL, digest[GR_DIGEST_HEX];
+    gr_status status;
+    if (study->n_follows == 0) return GR_OK;
+    GR_TRY(kept_folder(site, &folder));
+    GR_TRY(gr_study_kept_before(folder, study, &before));
+    if (!before) {
+        puts("\nThis site has approved none of the versions that the study follows.");
+        goto out;
+    }
+    gr_digest_hex(before->digest, digest);
+    printf("\nChanges since the version that this site has approved, of the digest\n%s:\n\n",
+           digest);
+    GR_TRY(gr_print_changes(before, study));
+    fflush(stdout);
+    status = gr_study_check_version(before, study);
+out:
+    gr_study_free(before);
+    gr_free(folder);
+    return status;
+}
+
+/* Its copy first: with it a later version can be compared. */
+static gr_status record(const struct approve_words *words, const struct gr_study *study,
+                        const struct gr_site *site) {
+    char *folder = NULL;
+    gr_status status;
+    GR_TRY(gr_site_folder(site));
+    GR_TRY(kept_folder(site, &folder));
+    GR_TRY(gr_study_keep(study, folder));
+    status = gr_site_approve(study, site, words->number, words->by);
+out:
+    gr_free(folder);
+    return status;
+}
+
 /* False: nobody has said yes. *status: whether somebody could be asked. */
 static bool is_agreed(const struct approve_words *words, gr_status *status) {
     char answer[16] = "";
@@ -85,7 +129,7 @@ static gr_status approve(const struct approve_words *words, const struct gr_stud
         if (status == GR_OK) puts("not approved: nothing is recorded");
         return status;
     }
-    status = gr_site_approve(study, site, words->number, words->by);
+    status = record(words, study, site);
     if (status == GR_OK)
         printf("approved: recorded in %s/approvals.jsonl\n", site->settings->site.directory);
     return status;
@@ -105,6 +149,7 @@ gr_status gr_command_approve(struct gr_invocation *invocation) {
     print_site(study, site, party);
     printf("\nWhat would leave each site:\n\n");
     gr_print_releases(study->config);
+    GR_TRY(show_changes(study, site));
     fflush(stdout);
     status = approve(&words, study, site);
 out:

@@ -85,6 +85,35 @@ out:
     return status;
 }
 
+/* Rank 0. Before sites are waited for, of which none would come by another version: the run asks
+ * once more when it has its folder. */
+static gr_status check_run(const struct gr_study *study, const char *directory) {
+    struct gr_run_version last;
+    char digest[GR_DIGEST_HEX];
+    if (!gr_run_last_version(directory, &last) || gr_study_is_version(study, last.study))
+        return GR_OK;
+    gr_digest_hex(last.study, digest);
+    return gr_fail(GR_ERROR_CONFIG,
+                   "%s: the run goes by the study of digest %s, expected that one or one that "
+                   "follows it (study.follows) in %s",
+                   directory, digest, study->path);
+}
+
+/* Rank 0. A copy of the study stays with the run, by which an audit follows its versions. */
+static gr_status keep_study(const struct gr_study *study, const char *directory) {
+    struct gr_study *before = NULL;
+    char *folder = NULL;
+    gr_status status;
+    GR_TRY(gr_text_format(&folder, "%s/studies", directory));
+    GR_TRY(gr_study_kept_before(folder, study, &before));
+    if (before) GR_TRY(gr_study_check_version(before, study));
+    status = gr_study_keep(study, folder);
+out:
+    gr_study_free(before);
+    gr_free(folder);
+    return status;
+}
+
 gr_status gr_command_coordinate(struct gr_invocation *invocation) {
     enum { CARRIERS = 2 };
     gr_status status = GR_OK;
@@ -108,6 +137,8 @@ gr_status gr_command_coordinate(struct gr_invocation *invocation) {
     gr_status opened = GR_OK;
     if (invocation->speaks)
         opened = gr_part_lock(directory, GR_COORDINATOR_LOCK, "coordinate", &lock);
+    if (invocation->speaks && opened == GR_OK) opened = check_run(study, directory);
+    if (invocation->speaks && opened == GR_OK) opened = keep_study(study, directory);
     if (invocation->speaks && opened == GR_OK)
         opened = open_carriers(&words, study, keys, directory, carriers, &n);
     GR_TRY(gr_text_format(&why, "%s", gr_message()));

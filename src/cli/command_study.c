@@ -7,7 +7,7 @@
 
 struct study_words {
     const char *action, *path; /* borrowed; NULL where nothing was given */
-    const char *key, *folder;
+    const char *key, *folder, *before;
     bool json;
     char **tables; /* behind the path, of trial */
     int n_tables;
@@ -39,6 +39,8 @@ static gr_status read_words(struct gr_invocation *invocation, struct study_words
             words->folder = optarg;
         else if (option == 'j')
             words->json = true;
+        else if (option == 'b')
+            words->before = optarg;
         else
             return GR_ERROR_USAGE;
     }
@@ -56,11 +58,36 @@ static gr_status read_words(struct gr_invocation *invocation, struct study_words
     return GR_OK;
 }
 
+/* Of a version that follows another all changes are shown, and held against the rules: a run that
+ * cannot go on by it is better told to its author than to the sites. */
+static gr_status check_version(const struct study_words *words) {
+    struct gr_study *study = NULL, *before = NULL;
+    gr_status status;
+    GR_TRY(gr_study_read(words->path, &study));
+    if (study->n_follows == 0 && !words->before) goto out;
+    if (!words->before) {
+        status = gr_fail(GR_ERROR_USAGE,
+                         "study: %s follows another version (study.follows): --before STUDY, the "
+                         "file of that version, is missing",
+                         words->path);
+        goto out;
+    }
+    GR_TRY(gr_study_load(words->before, &before));
+    GR_TRY(gr_study_check_version(before, study));
+    printf("since %s:\n", words->before);
+    status = gr_print_changes(before, study);
+out:
+    gr_study_free(before);
+    gr_study_free(study);
+    return status;
+}
+
 static gr_status sign(const struct study_words *words) {
     struct gr_keys *keys = NULL;
     gr_status status;
     if (!words->key)
         return gr_fail(GR_ERROR_USAGE, "study: --key DIR is missing; see `granary help study`");
+    GR_TRY(check_version(words));
     GR_TRY(gr_keys_read(words->key, &keys));
     GR_TRY(gr_study_sign(words->path, keys));
     printf("%s.sig: written; sites need both files\n", words->path);

@@ -161,6 +161,11 @@ static const struct gr_option releases_options[] = {
 
 static const struct gr_option study_options[] = {
     KEYS("of sign: the coordinator's folder of `granary keygen`"),
+    {.name = "before",
+     .key = 'b',
+     .value = "STUDY",
+     .kind = GR_VALUE_FILE,
+     .help = "of sign: the version that STUDY follows, signed, with which it is compared"},
     OUTPUT("FOLDER", GR_VALUE_FOLDER,
            "of trial: FOLDER/config.yaml and FOLDER/schema.yaml; nothing is overwritten"),
     {.name = "json", .key = 'j', .help = "of status: for a program"},
@@ -421,7 +426,7 @@ const struct gr_command gr_commands[] = {
      .run = gr_command_study,
      .flags = GR_COMMAND_FILES,
      .summary = "sign, show or try out a study between institutions; tell how it stands",
-     .usage = "usage: granary study sign STUDY --key DIR\n"
+     .usage = "usage: granary study sign STUDY --key DIR [--before STUDY]\n"
               "       granary study show STUDY\n"
               "       granary study trial STUDY SILO=FILE... -o FOLDER\n"
               "       granary study status FOLDER [--json]\n",
@@ -430,8 +435,8 @@ const struct gr_command gr_commands[] = {
      .notes =
          "sign writes STUDY.sig, by the coordinator's key; whoever edits STUDY afterwards has to "
          "sign it\n"
-         "again, and sites have to approve it again. show tells its digest and whether it is "
-         "signed.\n"
+         "again, and sites have to approve it again; a version by which a run is to go on\n"
+         "(study.follows) needs --before. show tells its digest and whether it is signed.\n"
          "trial writes a config that trains the study on this machine, with a table for each "
          "silo;\n"
          "the sites would get the same model from these tables. status tells who is there, what "

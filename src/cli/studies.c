@@ -42,12 +42,17 @@ void gr_print_study(const struct gr_study *study) {
     char digest[GR_DIGEST_HEX], key[GR_PUBLIC_KEY_TEXT];
     gr_digest_hex(study->digest, digest);
     printf("study        %s\ndigest       %s\n", study->name, digest);
+    if (study->n_follows > 0) {
+        gr_digest_hex(study->follows[0], digest);
+        printf("follows      %s\n", digest);
+    }
     for (uint32_t p = 0; p < study->n_parties; p++) {
         const struct gr_study_site own = study->sites[p];
         gr_public_key_text(&study->parties[p].key, key);
         printf("%-13s%s", p == 0 ? "coordinator" : "site", p == 0 ? "" : study->parties[p].name);
         for (uint32_t i = 0; p > 0 && i < own.n_silos; i++)
             printf("%s%s", i == 0 ? ", silos: " : ", ", study->silos[own.first_silo + i]);
+        if (study->parties[p].left) printf(", has left");
         printf("%s%*s%s\n", p == 0 ? "" : "\n", p == 0 ? 0 : 13, "", key);
     }
     printf("training     %s, %u rounds, %s\n", gr_model_type_text(c->model.type), c->run.rounds,
@@ -57,6 +62,21 @@ void gr_print_study(const struct gr_study *study) {
         print_columns(study->schema);
     else
         printf("columns      the study has no schema: they follow from the sites' tables\n");
+}
+
+/* A gr_study_change_function. */
+static void print_change(void *context, const struct gr_study_change *change) {
+    size_t *n = context;
+    printf("  %s%s%s%s\n", change->words, change->refused ? " (refused: " : "",
+           change->refused ? change->refused : "", change->refused ? ")" : "");
+    ++*n;
+}
+
+gr_status gr_print_changes(const struct gr_study *then, const struct gr_study *now) {
+    size_t n = 0;
+    const gr_status status = gr_study_compare(then, now, print_change, &n);
+    if (status == GR_OK && n == 0) puts("  no setting is another");
+    return status;
 }
 
 /* ---- granary validate ------------------------------------------------------------------------ */

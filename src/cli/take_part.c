@@ -99,10 +99,13 @@ static gr_status run_once(struct gr_invocation *invocation, const struct gr_part
                                      .keep_model = part->keep_model,
                                      .permit = part->site ? permit : NULL,
                                      .permit_context = (void *)(uintptr_t)part};
-    struct gr_run_evidence evidence = {.study = part->study->digest,
-                                       .parties = part->study->parties,
-                                       .party = part->party,
-                                       .keys = part->keys};
+    struct gr_run_evidence evidence = {
+        .study = part->study->digest,
+        .follows = (const unsigned char(*)[GR_DIGEST_BYTES])part->study->follows,
+        .n_follows = part->study->n_follows,
+        .parties = part->study->parties,
+        .party = part->party,
+        .keys = part->keys};
     char *journal = NULL;
     int ranks;
     GR_TRY(gr_comm_create(invocation->world, common, &comm));

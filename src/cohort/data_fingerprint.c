@@ -113,7 +113,7 @@ out:
 static gr_status read_earlier(struct prints *p, const struct gr_run_data *told) {
     gr_status status = GR_OK;
     struct gr_comm *comm = p->cohort->comm;
-    struct gr_fingerprints earlier = {p->cohort->data->n_silos, p->earlier};
+    struct gr_fingerprints earlier = {p->cohort->data->n_silos, told->grows, p->earlier};
     const bool root = gr_comm_rank(comm) == 0;
     if (!told->known) return GR_OK;
     GR_TRY(
@@ -274,7 +274,7 @@ gr_status gr_cohort_fingerprint(struct gr_cohort *cohort, const char *run_path,
     GR_TRY(read_earlier(&p, &told));
     GR_TRY(compare_all(&p));
     cohort->n_uncompared = merge(&p, &news);
-    const struct gr_fingerprints all = {cohort->data->n_silos, p.now};
+    const struct gr_fingerprints all = {.n_silos = cohort->data->n_silos, .print = p.now};
     GR_TRY(gr_comm_agree(cohort->comm, news && gr_comm_rank(cohort->comm) == 0
                                            ? gr_fingerprints_write(run_path, &all)
                                            : GR_OK));

@@ -80,6 +80,11 @@ static void join_list(char *const *list, unsigned n, char *out, size_t size) {
 
 /* ---- counts of silos and rows ---------------------------------------------------------------- */
 
+/* Silos of a site; one that has left brings none. */
+static uint32_t bring(const struct gr_study *study, uint32_t party) {
+    return study->parties[party].left ? 0 : study->sites[party].n_silos;
+}
+
 /* The fewest silos of which any so many are of at least `sites` sites: one more than the others of
  * them can bring. */
 static uint32_t least_silos(const struct gr_study *study, uint32_t sites) {
@@ -87,9 +92,9 @@ static uint32_t least_silos(const struct gr_study *study, uint32_t sites) {
     for (uint32_t p = 1; p < study->n_parties; p++) {
         uint32_t larger = 0; /* sites that bring more, or as many and come first */
         for (uint32_t q = 1; q < study->n_parties; q++)
-            larger += study->sites[q].n_silos > study->sites[p].n_silos ||
-                      (q < p && study->sites[q].n_silos == study->sites[p].n_silos);
-        if (larger + 1 < sites) least += study->sites[p].n_silos;
+            larger +=
+                bring(study, q) > bring(study, p) || (q < p && bring(study, q) == bring(study, p));
+        if (larger + 1 < sites) least += bring(study, p);
     }
     return least;
 }
@@ -98,9 +103,12 @@ static uint32_t least_silos(const struct gr_study *study, uint32_t sites) {
 static void check_minimum_silos(struct judgement *j) {
     const uint32_t found = gr_policy_silos(j->config), sites = j->policy->minimum_silos;
     const uint32_t least = least_silos(j->study, sites);
-    if (sites >= j->study->n_parties)
+    uint32_t there = 0;
+    for (uint32_t p = 1; p < j->study->n_parties; p++)
+        there += !j->study->parties[p].left;
+    if (sites > there)
         refuse(j, "policy.minimum_silos", "found %u sites (study.sites of %s), allowed at least %u",
-               j->study->n_parties - 1, j->study->path, sites);
+               there, j->study->path, sites);
     else if (found < least)
         refuse(j, "policy.minimum_silos",
                "found %u (policy.minimum_silos of %s), allowed at least %u%s", found,

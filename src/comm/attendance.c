@@ -72,7 +72,7 @@ void gr_attendance_of_meeting(struct gr_gateway *gateway, const struct gr_comm_o
         parties[p].silent_s = gr_post_silent_s(gateway->post, p);
         parties[p].standing = standing_of(gateway, p);
         if (p == 0 && gr_post_session(gateway->post, 0) > 0) parties[p].standing = GR_STANDING_HERE;
-        parties[p].awaited = p == 0 || gateway->hello[p].ranks == 0;
+        parties[p].awaited = p == 0 || (gateway->hello[p].ranks == 0 && !study->parties[p].left);
     }
     /* A site knows of the coordinator alone. */
     const struct gr_comm_report report = {.stage = GR_STAGE_MEETING,

@@ -164,6 +164,7 @@ static void take_attendance(const struct gr_gateway *gateway, const struct gr_co
     size_t used = 0;
     *out = (struct attendance){0};
     for (uint32_t p = 1; p < study->n_parties; p++) {
+        if (study->parties[p].left) continue;
         const gr_status left = gateway->parting[p].why;
         const bool here = gateway->hello[p].ranks > 0;
         out->here += here;

@@ -518,40 +518,58 @@ static void show_value(const struct gr_node *node, char out[VALUE_BYTES]) {
     snprintf(out + used, VALUE_BYTES - used, list ? "]" : "}");
 }
 
-/* Adds one that differs; *n of them so far. */
-static void add_difference(const char *path, const struct gr_node *was, const struct gr_node *now,
-                           unsigned *n, char out[DIFFERENCES_BYTES]) {
-    char before[VALUE_BYTES] = "", after[VALUE_BYTES] = "";
-    const size_t used = strlen(out);
-    if ((*n)++ == DIFFERENCES_TOLD) snprintf(out + used, DIFFERENCES_BYTES - used, "; and others");
-    if (*n > DIFFERENCES_TOLD) return;
-    show_value(was, before);
-    show_value(now, after);
-    snprintf(out + used, DIFFERENCES_BYTES - used, "%s%s: %s then, %s now", used > 0 ? "; " : "",
-             path, before, after);
-}
-
 /* Whether a setting decides is asked of the config of now: stop.metric, which may make two more of
  * them decide, decides itself, so that a change of it is told anyway. */
-gr_status gr_config_difference(const struct gr_config *then, const struct gr_config *now,
-                               char **out) {
+gr_status gr_config_each_difference(const struct gr_config *then, const struct gr_config *now,
+                                    gr_difference_function visit, void *context) {
     struct gr_node *was = NULL, *is = NULL;
-    char text[DIFFERENCES_BYTES] = "";
-    unsigned n = 0;
     gr_status status;
-    *out = NULL;
     GR_TRY(tree_of(then, &was));
     GR_TRY(tree_of(now, &is));
     const struct gr_setting *setting;
     for (size_t i = 0; (setting = gr_setting_at(i)); i++) {
-        const char *path = setting->path;
-        if (!decides(now, setting)) continue;
+        char before[VALUE_BYTES] = "", after[VALUE_BYTES] = "";
+        const bool deciding = decides(now, setting);
+        if (strchr(setting->path, '[') && !deciding) continue;
         const struct gr_node *a = value_of(was, setting), *b = value_of(is, setting);
-        if (!same_values(a, b)) add_difference(path, a, b, &n, text);
+        /* Rows of other files than a config are in no config. */
+        if (!a || !b || same_values(a, b)) continue;
+        show_value(a, before);
+        show_value(b, after);
+        visit(context, &(struct gr_difference){setting->path, before, after, deciding});
     }
-    if (n > 0) status = gr_text_format(out, "%s", text);
 out:
     gr_node_free(is);
     gr_node_free(was);
+    return status;
+}
+
+struct telling {
+    bool (*may_change)(const struct gr_config *now, const char *path);
+    const struct gr_config *now;
+    unsigned n;
+    char text[DIFFERENCES_BYTES];
+};
+
+/* A gr_difference_function. */
+static void tell_difference(void *context, const struct gr_difference *d) {
+    struct telling *t = context;
+    const size_t used = strlen(t->text);
+    if (!d->decides || (t->may_change && t->may_change(t->now, d->path))) return;
+    if (t->n++ == DIFFERENCES_TOLD) snprintf(t->text + used, sizeof t->text - used, "; and others");
+    if (t->n > DIFFERENCES_TOLD) return;
+    snprintf(t->text + used, sizeof t->text - used, "%s%s: %s then, %s now", used > 0 ? "; " : "",
+             d->path, d->was, d->now);
+}
+
+gr_status gr_config_difference(const struct gr_config *then, const struct gr_config *now,
+                               bool (*may_change)(const struct gr_config *now, const char *path),
+                               char **out) {
+    struct telling t = {.may_change = may_change, .now = now};
+    gr_status status;
+    *out = NULL;
+    GR_TRY(gr_config_each_difference(then, now, tell_difference, &t));
+    if (t.n > 0) status = gr_text_format(out, "%s", t.text);
+out:
     return status;
 }

@@ -280,6 +280,11 @@ gr_status gr_site_find(const struct gr_study *study, const struct gr_site *site,
                        "%s: found the public key %s, expected that of a site of %s%s", site->path,
                        text, study->path, *party == 0 ? ", not of its coordinator" : "");
     }
+    if (study->parties[*party].left)
+        return gr_fail(GR_ERROR_CONFIG,
+                       "%s: found the site %s, which has left the study (study.sites of %s), "
+                       "expected one that takes part",
+                       site->path, study->parties[*party].name, study->path);
     gr_status status = check_silos_of(study, site, *party);
     return status == GR_OK ? check_source(study, site) : status;
 }

@@ -53,6 +53,14 @@ uint32_t gr_study_find(const struct gr_study *study, const struct gr_public_key 
     return p;
 }
 
+bool gr_study_is_version(const struct gr_study *study,
+                         const unsigned char digest[GR_DIGEST_BYTES]) {
+    bool found = memcmp(study->digest, digest, GR_DIGEST_BYTES) == 0;
+    for (uint32_t i = 0; i < study->n_follows && !found; i++)
+        found = memcmp(study->follows[i], digest, GR_DIGEST_BYTES) == 0;
+    return found;
+}
+
 /* Party p of the study is site p - 1 of the file. */
 static gr_status add_site(struct gr_study *study, uint32_t p,
                           const struct gr_study_site_config *site, const struct gr_spot *spot) {
@@ -62,6 +70,7 @@ static gr_status add_site(struct gr_study *study, uint32_t p,
     gr_spot_check_name(spot, "name", site->name);
     gr_spot_check_key(spot, "key", site->key, &party->key);
     snprintf(party->name, sizeof party->name, "%s", site->name);
+    party->left = site->left;
     uint32_t other = find_name(study->parties, p, party->name);
     if (other < p && party->name[0])
         gr_spot_refuse(spot, "name", "found \"%s\" a second time, allowed once", party->name);
@@ -112,6 +121,25 @@ out:
     return status;
 }
 
+/* A chain that comes back to a version it has named is none. */
+static gr_status read_follows(struct gr_study *study, const struct gr_study_config *head,
+                              const struct gr_spot *spot) {
+    char key[24];
+    gr_status status;
+    GR_TRY(gr_allocate_zero(head->follows_count, sizeof *study->follows, "versions of a study",
+                            &study->follows));
+    for (unsigned i = 0; i < head->follows_count; i++) {
+        snprintf(key, sizeof key, "follows[%u]", i);
+        if (!gr_digest_from_hex(head->follows[i], study->follows[i]))
+            gr_spot_check_digest(spot, key, head->follows[i][0] ? head->follows[i] : "nothing");
+        else if (gr_study_is_version(study, study->follows[i]))
+            gr_spot_refuse(spot, key, "found a digest a second time, allowed once");
+        study->n_follows++;
+    }
+out:
+    return status;
+}
+
 static gr_status make_parties(struct gr_study *study, const struct gr_study_config *head,
                               struct gr_spot *spot) {
     size_t n_silos = 0;
@@ -133,7 +161,8 @@ static gr_status make_parties(struct gr_study *study, const struct gr_study_conf
         const struct gr_spot site = {spot->broken, node, path};
         GR_TRY(add_site(study, i + 1, &head->sites[i], &site));
     }
-    status = check_silo_names(study, spot);
+    GR_TRY(check_silo_names(study, spot));
+    status = read_follows(study, head, spot);
 out:
     return status;
 }
@@ -260,6 +289,22 @@ out:
     return status;
 }
 
+/* Rounds that could never be summed are refused before the first: of sites that have left nobody
+ * comes. */
+static void check_left(const struct study_reading *r, const struct gr_node *root,
+                       struct gr_broken *broken) {
+    const struct gr_config *config = r->config;
+    const struct gr_node *policy = gr_node_child(root, "policy", 6);
+    uint32_t there = 0;
+    for (uint32_t p = 1; p < r->study->n_parties; p++)
+        if (!r->study->parties[p].left) there += r->study->sites[p].n_silos;
+    if (there == r->study->n_silos || !policy || policy->broken) return;
+    if (config->policy.minimum_silos > there)
+        gr_broken_add(broken, policy->place, "policy.minimum_silos",
+                      "found %u, allowed at most the %u silos of sites that have not left",
+                      config->policy.minimum_silos, there);
+}
+
 static gr_status read_config(struct study_reading *r, struct gr_node *root,
                              struct gr_broken *broken) {
     gr_status status;
@@ -268,6 +313,7 @@ static gr_status read_config(struct study_reading *r, struct gr_node *root,
     GR_TRY(gr_check_tree(root, &gr_config_schema, NULL, broken));
     GR_TRY(gr_settings_load(root, &gr_config_schema, &r->config));
     gr_check_rules(r->config, root, broken);
+    check_left(r, root, broken);
 out:
     return status;
 }
@@ -300,6 +346,7 @@ void gr_study_free(struct gr_study *study) {
     for (uint32_t i = 0; i < study->n_silos; i++)
         gr_free(study->silos[i]);
     gr_free(study->silos);
+    gr_free(study->follows);
     gr_free(study->parties);
     gr_free(study->sites);
     gr_free(study->name);

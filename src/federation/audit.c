@@ -105,6 +105,9 @@ static void release(struct gr_audit_state *audit) {
     release_lines(&audit->amiss);
     gr_config_free(audit->config);
     gr_study_free(audit->study);
+    for (size_t i = 0; i < audit->n_versions; i++)
+        gr_study_free(audit->versions[i]);
+    gr_free(audit->versions);
     gr_free(audit->seals);
     gr_free(audit->seal_line);
     gr_free(audit->files);

@@ -16,7 +16,8 @@ struct audited_journal {
     struct gr_audit_state *audit;
     const char *path;
     struct gr_public_key key;
-    bool opened, has_key, keyless; /* keyless: the rank had no key, and signed nothing */
+    bool opened, has_key, keyless;  /* keyless: the rank had no key, and signed nothing */
+    const struct gr_study *version; /* by which the last stretch went; NULL: not known */
     char key_text[GR_PUBLIC_KEY_TEXT];
     char site[80];
     json_int_t rank;
@@ -36,7 +37,7 @@ static const char *text_of(const json_t *json, const char *key) {
 
 /* Of a site that a study names: whether the key is that site's. */
 static void check_party(struct audited_journal *r, const struct gr_chain_line *line) {
-    const struct gr_study *study = r->audit->study;
+    const struct gr_study *study = r->version;
     for (uint32_t i = 0; study && i < study->n_parties; i++) {
         if (strcmp(study->parties[i].name, r->site) != 0) continue;
         if (r->has_key && memcmp(&study->parties[i].key, &r->key, sizeof r->key) != 0)
@@ -49,10 +50,32 @@ static void check_party(struct audited_journal *r, const struct gr_chain_line *l
                        r->site);
 }
 
+/* The key that a version has for the site of the journal: a site that has lost its key gets another
+ * with the next version. */
+static bool has_new_key(const struct audited_journal *r, const char *key) {
+    struct gr_public_key found;
+    const struct gr_study *study = r->version;
+    if (!study || !gr_public_key_parse(key, &found)) return false;
+    for (uint32_t i = 1; i < study->n_parties; i++)
+        if (strcmp(study->parties[i].name, r->site) == 0)
+            return memcmp(&study->parties[i].key, &found, sizeof found) == 0;
+    return false;
+}
+
+/* A journal is of the run's study, in any version that the run has gone by. */
+static bool is_of_run(const struct gr_audit_state *audit, const char *study) {
+    for (size_t i = 0; i < audit->n_seals; i++)
+        if (strcmp(audit->seals[i].study, study) == 0) return true;
+    return false;
+}
+
 static void check_opening(struct audited_journal *r, const struct gr_chain_line *line,
                           const json_t *json) {
     const struct gr_run_seal *last = gr_audit_last(r->audit);
-    const char *key = text_of(json, "key");
+    const char *key = text_of(json, "key"), *study = text_of(json, "study");
+    const struct gr_study *before = r->version;
+    r->version = gr_audit_version(r->audit, study, false);
+    if (!r->version) r->version = r->audit->study;
     if (!r->opened) {
         snprintf(r->site, sizeof r->site, "%.79s", text_of(json, "site"));
         snprintf(r->key_text, sizeof r->key_text, "%s",
@@ -62,13 +85,21 @@ static void check_opening(struct audited_journal *r, const struct gr_chain_line 
         r->keyless = key[0] == '\0';
         check_party(r, line);
     }
-    if (r->opened && strcmp(key, r->key_text) != 0)
-        gr_audit_amiss(r->audit, r->path, line->number, "of another key than the first line");
+    if (r->opened && strcmp(key, r->key_text) != 0) {
+        if (r->version != before && strlen(key) < sizeof r->key_text && has_new_key(r, key)) {
+            snprintf(r->key_text, sizeof r->key_text, "%s", key);
+            r->has_key = gr_public_key_parse(key, &r->key);
+            gr_audit_note(r->audit, "%s:%llu: from here on by the site's new key, %s", r->path,
+                          (unsigned long long)line->number, key);
+        } else {
+            gr_audit_amiss(r->audit, r->path, line->number, "of another key than the first line");
+        }
+    }
     if (r->opened && strcmp(text_of(json, "site"), r->site) != 0)
         gr_audit_amiss(r->audit, r->path, line->number, "of another site than the first line");
-    if (last && strcmp(text_of(json, "study"), last->study) != 0)
+    if (last && !is_of_run(r->audit, study))
         gr_audit_amiss(r->audit, r->path, line->number, "of study %.12s..., the run is of %.12s...",
-                       text_of(json, "study"), last->study);
+                       study, last->study);
     r->opened = true;
 }
 
@@ -83,7 +114,7 @@ static void check_signature(struct audited_journal *r, const struct gr_chain_lin
 static void check_release(struct audited_journal *r, const struct gr_chain_line *line,
                           const json_t *json) {
     const json_int_t id = json_integer_value(json_object_get(json, "release"));
-    const struct gr_config *config = r->audit->study ? r->audit->study->config : r->audit->config;
+    const struct gr_config *config = r->version ? r->version->config : r->audit->config;
     const struct gr_release_row *row =
         id > 0 && id < GR_RELEASES_MAX ? gr_release_row((enum gr_release)id) : NULL;
     if (!row || strcmp(row->name, text_of(json, "name")) != 0)

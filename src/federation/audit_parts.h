@@ -39,7 +39,10 @@ struct gr_audit_state {
     /* By the newest seal that names them. */
     struct gr_audit_file *files; /* owned */
     size_t n_files, files_room;
-    struct gr_study *study;   /* owned; NULL: none is given, or it cannot be read */
+    struct gr_study *study; /* owned; NULL: none is given, or it cannot be read */
+    /* Versions of it of which the run keeps a copy, as far as they were asked for. */
+    struct gr_study **versions; /* owned, as each of its n_versions */
+    size_t n_versions, versions_room;
     struct gr_config *config; /* owned; whose releases journals may hold; NULL: it cannot be read */
 };
 
@@ -60,6 +63,10 @@ static inline const struct gr_run_seal *gr_audit_last(const struct gr_audit_stat
 
 /* The study, by which keys are known. Errors: memory. */
 gr_status gr_audit_study(struct gr_audit_state *audit) GR_CHECKED;
+/* The study of that digest: the one that is given, or a copy that the run keeps of a version; NULL:
+ * there is none, or it is amiss, which is told where `told`. */
+const struct gr_study *gr_audit_version(struct gr_audit_state *audit, const char *digest,
+                                        bool told);
 /* The run directory: its seals first, then all that they seal. Errors: memory. */
 gr_status gr_audit_run(struct gr_audit_state *audit) GR_CHECKED;
 

@@ -49,6 +49,45 @@ gr_status gr_audit_study(struct gr_audit_state *audit) {
     return GR_OK;
 }
 
+/* ---- versions of the study --------------------------------------------------------------------
+ */
+
+static gr_status keep_version(struct gr_audit_state *audit, struct gr_study *study) {
+    struct gr_study **grown;
+    const size_t room = 2 * audit->versions_room + 4;
+    if (audit->n_versions == audit->versions_room) {
+        gr_status status = gr_allocate(room, sizeof(struct gr_study *), "versions", &grown);
+        if (status != GR_OK) return status;
+        if (audit->n_versions > 0)
+            memcpy(grown, audit->versions, audit->n_versions * sizeof(struct gr_study *));
+        gr_free(audit->versions);
+        audit->versions = grown;
+        audit->versions_room = room;
+    }
+    audit->versions[audit->n_versions++] = study;
+    return GR_OK;
+}
+
+const struct gr_study *gr_audit_version(struct gr_audit_state *audit, const char *digest,
+                                        bool told) {
+    unsigned char bytes[GR_DIGEST_BYTES];
+    struct gr_study *study = NULL;
+    if (!gr_digest_from_hex(digest, bytes)) return NULL;
+    if (audit->study && memcmp(audit->study->digest, bytes, sizeof bytes) == 0) return audit->study;
+    for (size_t i = 0; i < audit->n_versions; i++)
+        if (memcmp(audit->versions[i]->digest, bytes, sizeof bytes) == 0) return audit->versions[i];
+    if (gr_study_kept(in_run(audit, "studies"), bytes, &study) != GR_OK) {
+        if (told) gr_audit_amiss(audit, NULL, 0, "%s", gr_message());
+        return NULL;
+    }
+    if (study && keep_version(audit, study) != GR_OK) {
+        audit->refused = true;
+        gr_study_free(study);
+        return NULL;
+    }
+    return study;
+}
+
 /* ---- seals ----------------------------------------------------------------------------------- */
 
 /* Room for one more, of a size that follows from what has been read already. */
@@ -120,7 +159,33 @@ static gr_status note_files(struct gr_audit_state *audit, const struct gr_chain_
     return status;
 }
 
-/* Who signs is what the first seal says; all others must be of the same hand, study and run. */
+/* Where a seal is of another study than the one before it: of a version that its coordinator has
+ * signed, and that names what it follows. */
+static void follow_version(struct gr_audit_state *audit, const struct gr_chain_line *line,
+                           const struct gr_run_seal *before, const struct gr_run_seal *seal) {
+    unsigned char digest[GR_DIGEST_BYTES];
+    const struct gr_study *study = gr_audit_version(audit, seal->study, true);
+    if (!study) {
+        gr_audit_amiss(audit, "seals.jsonl", line->number,
+                       "of another study than the seal before it, %.12s..., of which the run keeps "
+                       "no copy in studies/",
+                       seal->study);
+        return;
+    }
+    if (!gr_digest_from_hex(before->study, digest) || !gr_study_is_version(study, digest))
+        gr_audit_amiss(audit, "seals.jsonl", line->number,
+                       "of study %.12s..., which does not follow %.12s... of the seal before it",
+                       seal->study, before->study);
+    else if (memcmp(&study->parties[0].key, &audit->coordinator, sizeof audit->coordinator) != 0)
+        gr_audit_amiss(audit, "seals.jsonl", line->number,
+                       "of study %.12s..., which another coordinator has signed", seal->study);
+    else
+        gr_audit_fact(audit, "version    %s from round %u on, follows %.12s...", seal->study,
+                      seal->round, before->study);
+}
+
+/* Who signs is what the first seal says; all others must be of the same hand and run, and of the
+ * same study or a version that follows it. */
 static void compare_with_first(struct gr_audit_state *audit, const struct gr_chain_line *line,
                                const struct gr_run_seal *seal) {
     const struct gr_run_seal *first = &audit->seals[0];
@@ -132,9 +197,10 @@ static void compare_with_first(struct gr_audit_state *audit, const struct gr_cha
                        "not signed by the coordinator whose key %s names",
                        audit->study ? "the study" : "the first seal");
     if (audit->n_seals == 0) return;
-    if (strcmp(seal->study, first->study) != 0 || strcmp(seal->run_id, first->run_id) != 0)
-        gr_audit_amiss(audit, "seals.jsonl", line->number,
-                       "of another study or run than the first seal");
+    if (strcmp(seal->run_id, first->run_id) != 0)
+        gr_audit_amiss(audit, "seals.jsonl", line->number, "of another run than the first seal");
+    const struct gr_run_seal *before = &audit->seals[audit->n_seals - 1];
+    if (strcmp(seal->study, before->study) != 0) follow_version(audit, line, before, seal);
 }
 
 static gr_status visit_seal(void *context, const struct gr_chain_line *line) {

@@ -15,6 +15,7 @@ struct respawn_outline {
     uint32_t resumed_from, checkpointed, instructions;
     bool collective; /* checkpoints */
     char started_utc[32], id[GR_RUN_ID_HEX];
+    unsigned char first_config[GR_DIGEST_BYTES];
 };
 
 /*
@@ -48,6 +49,7 @@ static gr_status tell_outline(struct gr_run_state *run) {
                                                                         : gr_instructions_here()};
     memcpy(outline.started_utc, run->started_utc, sizeof outline.started_utc);
     memcpy(outline.id, run->id, sizeof outline.id);
+    memcpy(outline.first_config, run->first_config, sizeof outline.first_config);
     gr_status status = gr_comm_broadcast(run->comm, &outline, sizeof outline);
     if (status != GR_OK) return status;
     run->start = outline.start;
@@ -57,6 +59,7 @@ static gr_status tell_outline(struct gr_run_state *run) {
     run->instructions = outline.instructions;
     memcpy(run->started_utc, outline.started_utc, sizeof outline.started_utc);
     memcpy(run->id, outline.id, sizeof outline.id);
+    memcpy(run->first_config, outline.first_config, sizeof outline.first_config);
     return GR_OK;
 }
 

@@ -8,6 +8,8 @@
  */
 #include "federation/run.h"
 
+#include <granary/study.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,15 +25,38 @@ static void tell_guessed(struct gr_run_state *run) {
 }
 
 /*
- * The digest of config and data together. A checkpoint carries it, and one with another origin is
- * refused: its parameters have been trained for something else.
+ * The digest of config and data together, as the run was begun with. A checkpoint carries it, and
+ * one with another origin is refused: its parameters have been trained for something else.
  */
 static void find_origin(struct gr_run_state *run) {
     struct gr_digest digest;
     gr_digest_start(&digest);
-    gr_digest_add(&digest, run->config_digest, GR_DIGEST_BYTES);
+    gr_digest_add(&digest, run->first_config, GR_DIGEST_BYTES);
     gr_digest_add(&digest, gr_cohort_run_data(run->cohort)->fingerprint, GR_DIGEST_BYTES);
     gr_digest_finish(&digest, run->origin);
+}
+
+/*
+ * Rank 0. Whether the version of the study is the one that the stretches before went by, or follows
+ * it. A run of before versions were written down has none that could be followed.
+ */
+static gr_status find_version(struct gr_run_state *run) {
+    const struct gr_run_evidence *e = run->options->evidence;
+    struct gr_run_version first, last;
+    char found[GR_DIGEST_HEX], then[GR_DIGEST_HEX];
+    if (!e) return GR_OK;
+    if (!gr_run_directory_versions(run->directory, &first, &last)) return GR_OK;
+    memcpy(run->first_config, first.config_digest, GR_DIGEST_BYTES);
+    if (memcmp(last.study, e->study, GR_DIGEST_BYTES) == 0) return GR_OK;
+    for (uint32_t i = 0; i < e->n_follows && !run->evolved; i++)
+        run->evolved = memcmp(last.study, e->follows[i], GR_DIGEST_BYTES) == 0;
+    if (run->evolved) return GR_OK;
+    gr_digest_hex(e->study, found);
+    gr_digest_hex(last.study, then);
+    return gr_fail(GR_ERROR_CONFIG,
+                   "%s: the run goes by the study of digest %s, found %s, expected that one or one "
+                   "that follows it (study.follows)",
+                   run->path, then, found);
 }
 
 /*
@@ -51,6 +76,7 @@ static gr_status open_directory(struct gr_run_state *run) {
     GR_TRY(gr_text_format(&run->config_text, "%s", run->options->config_text));
     run->start = gr_run_directory_start(run->directory);
     memcpy(run->id, gr_run_directory_id(run->directory, &run->id_known), sizeof run->id);
+    status = find_version(run);
 out:
     return status;
 }
@@ -102,10 +128,16 @@ static gr_status share_directory(struct gr_run_state *run) {
     GR_TRY(gr_comm_broadcast(run->comm, run->started_utc, sizeof run->started_utc));
     GR_TRY(gr_comm_broadcast(run->comm, run->id, sizeof run->id));
     GR_TRY(gr_comm_broadcast(run->comm, &run->id_known, sizeof run->id_known));
+    GR_TRY(gr_comm_broadcast(run->comm, run->first_config, sizeof run->first_config));
     GR_TRY(gr_comm_agree(run->comm, gr_run_name_folders(run)));
     run->shared = true;
 out:
     return status;
+}
+
+/* By a version that follows another silos may have come. */
+static bool evidence_follows(const struct gr_run_state *run) {
+    return run->options->evidence && run->options->evidence->n_follows > 0;
 }
 
 /*
@@ -122,6 +154,7 @@ static gr_status read_checkpoint(struct gr_run_state *run) {
     gr_federation_state(run->federation, &state);
     memcpy(state.config_digest, run->origin, GR_DIGEST_BYTES);
     state.run_id = run->id_known ? run->id : NULL;
+    state.grows = evidence_follows(run);
     GR_TRY(gr_checkpoint_read(run->comm, run->checkpoints, &state, &found, &passed_over));
     if (!found && passed_over) {
         status = gr_fail(GR_ERROR_DATA, "no checkpoint is whole: %s", passed_over);
@@ -366,6 +399,7 @@ static void release(struct gr_run_state *run) {
     gr_federation_free(run->federation);
     gr_cohort_free(run->cohort);
     gr_flags_release(&run->missing);
+    gr_flags_release(&run->unfitted);
     gr_free(run->preprocessing);
     gr_free(run->partial);
     gr_flags_release(&run->sitting);
@@ -386,6 +420,7 @@ static gr_status make_room(struct gr_run_state *run) {
     GR_TRY(gr_flags_create(n, "events", &run->sitting));
     GR_TRY(gr_flags_create(n, "events", &run->listed));
     GR_TRY(gr_flags_create(n, "events", &run->missing));
+    GR_TRY(gr_flags_create(n, "silos of a replay", &run->unfitted));
 out:
     return status;
 }
@@ -420,7 +455,8 @@ static gr_status compare_settings(const struct gr_run_state *run, const char *ru
     if (gr_file_read(path, GR_CONFIG_TEXT_MAX, GR_ERROR_CONFIG, &text, &length) != GR_OK ||
         gr_config_parse(path, text, length, NULL, 0, &then) != GR_OK)
         goto out;
-    GR_TRY(gr_config_difference(then, run->config, &difference));
+    GR_TRY(gr_config_difference(then, run->config,
+                                evidence_follows(run) ? gr_study_may_change : NULL, &difference));
     if (difference)
         status = gr_fail(GR_ERROR_CONFIG,
                          "%s: the run was begun with another config: %s; --resume goes on with the "
@@ -534,11 +570,59 @@ static void forget_attempt(struct gr_run_state *run) {
     run->resumed_from = run->checkpointed = 0;
 }
 
+/* Collective. The federation, without the silos that are flagged. fitted: as gr_cohort_options. */
+static gr_status create_without(struct gr_run_state *run, const struct gr_flags *without,
+                                bool fitted) {
+    const struct gr_cohort_options options = {
+        .preprocessing = run->preprocessing,
+        .fitted = fitted,
+        .resumed = run->options->resume,
+        .listener = &run->options->listener,
+        .permit = run->options->permit,
+        .permit_context = run->options->permit_context,
+        .without = run->config->round.replay[0] ? without->flag : NULL};
+    gr_cohort_set_options(run->cohort, &options);
+    return gr_federation_create(run->cohort, &run->federation);
+}
+
+/*
+ * Collective. Silos that came once the run that is replayed had begun: preprocessing and the rows
+ * of classes are of the others. So the tables are read twice, as they were then: by the stretch
+ * that fitted, and by one that went on with the fit.
+ */
+static gr_status fit_without(struct gr_run_state *run, bool fitted, int64_t **class_counts) {
+    gr_status status = GR_OK, mine = GR_OK;
+    struct gr_state state;
+    GR_TRY(create_without(run, &run->unfitted, fitted));
+    gr_federation_state(run->federation, &state);
+    if (state.preprocessing && !run->preprocessing)
+        mine = gr_text_format(&run->preprocessing, "%s", state.preprocessing);
+    if (mine == GR_OK && state.n_class_counts > 0)
+        mine = gr_allocate(state.n_class_counts, sizeof **class_counts, "classes", class_counts);
+    if (*class_counts)
+        memcpy(*class_counts, state.class_counts, state.n_class_counts * sizeof **class_counts);
+    GR_TRY(gr_comm_agree(run->comm, mine));
+    gr_federation_free(run->federation);
+    run->federation = NULL;
+out:
+    return status;
+}
+
+/* Not collective. The counts of the fit take the place of those of all. */
+static gr_status take_class_counts(struct gr_run_state *run, const int64_t *class_counts) {
+    struct gr_state state;
+    if (!class_counts) return GR_OK;
+    gr_federation_state(run->federation, &state);
+    memcpy(state.class_counts, class_counts, state.n_class_counts * sizeof *class_counts);
+    return gr_inputs_weigh_classes(run->federation);
+}
+
 /* Collective. The silos' data, and the model for them. A run that has checkpoints goes on from
  * them, whatever it was begun from. */
 static gr_status make_federation(struct gr_run_state *run) {
     gr_status status = GR_OK;
     struct gr_initial initial = {0};
+    int64_t *class_counts = NULL;
     uint8_t begun = 0;
     GR_TRY(find_preprocessing(run, &run->preprocessing, &begun));
     if (!begun) GR_TRY(gr_initial_read(run->comm, run->config, run->options->initial, &initial));
@@ -549,21 +633,16 @@ static gr_status make_federation(struct gr_run_state *run) {
     if (initial.used && initial.preprocessing[0])
         GR_TRY(gr_comm_agree(run->comm,
                              gr_text_format(&run->preprocessing, "%s", initial.preprocessing)));
-    const struct gr_cohort_options options = {
-        .preprocessing = run->preprocessing,
-        .fitted = initial.used,
-        .resumed = run->options->resume,
-        .listener = &run->options->listener,
-        .permit = run->options->permit,
-        .permit_context = run->options->permit_context,
-        .without = run->config->round.replay[0] ? run->missing.flag : NULL};
-    gr_cohort_set_options(run->cohort, &options);
-    GR_TRY(gr_federation_create(run->cohort, &run->federation));
+    if (run->unfitted.n_set > run->missing.n_set && !begun)
+        GR_TRY(fit_without(run, initial.used, &class_counts));
+    GR_TRY(create_without(run, &run->missing, initial.used));
+    GR_TRY(gr_comm_agree(run->comm, take_class_counts(run, class_counts)));
     GR_TRY(gr_initial_apply(&initial, run->federation));
     gr_progress_phase(run->progress, NULL);
     tell_guessed(run);
 out:
     gr_initial_release(&initial);
+    gr_free(class_counts);
     return status;
 }
 
@@ -583,6 +662,7 @@ static gr_status enter_directory(struct gr_run_state *run) {
     GR_TRY(gather_software(run));
     gr_inject_fault(run->cohort, 0, GR_POINT_FINGERPRINT);
     if (gr_run_is_root(run)) earlier = gr_run_directory_data(run->directory);
+    earlier.grows = evidence_follows(run);
     GR_TRY(gr_cohort_fingerprint(run->cohort, run->path, &earlier));
     find_origin(run);
     if (run->options->resume) {
@@ -628,12 +708,14 @@ static gr_status prepare(struct gr_run_state *run) {
     struct gr_replay *replay = NULL;
     GR_TRY(check_respawn(config));
     GR_TRY(gr_config_digest(config, run->config_digest));
+    memcpy(run->first_config, run->config_digest, GR_DIGEST_BYTES);
     GR_TRY(make_room(run));
     GR_TRY(gr_cohort_create(run->comm, config, &run->cohort));
     GR_TRY(gr_sealing_begin(run));
     if (config->round.replay[0]) {
         GR_TRY(gr_replay_open(config->round.replay, config->data.silos, &replay));
-        gr_replay_lost(replay, &run->missing);
+        gr_replay_lost(replay, &run->unfitted);
+        gr_replay_never(replay, &run->missing);
     }
 out:
     gr_replay_close(replay);

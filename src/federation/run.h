@@ -20,7 +20,12 @@ struct gr_run_state {
     struct gr_flags missing;          /* silos lost before the first round; n_silos; owned */
     char *preprocessing;              /* of the run that is gone on with; owned; NULL: none */
     unsigned char config_digest[GR_DIGEST_BYTES];
-    unsigned char origin[GR_DIGEST_BYTES]; /* of config and data: what a checkpoint belongs to */
+    /* Of the config that the run was begun with; of a study, by its first version. */
+    unsigned char first_config[GR_DIGEST_BYTES];
+    unsigned char origin[GR_DIGEST_BYTES]; /* of it and the data: what a checkpoint belongs to */
+    bool evolved; /* the stretches before went by another version of the study */
+    struct gr_flags
+        unfitted; /* a replay's: silos that were not there for the fit; n_silos; owned */
     /* Known to all ranks, for any of them may become rank 0. */
     char *path, *checkpoints, *silos; /* folders of it */
     bool shared;                      /* that all ranks know, the next rank 0 among them */

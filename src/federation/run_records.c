@@ -78,6 +78,7 @@ static gr_status write_manifest(struct gr_run_state *run, const char *outcome,
         .software = run->software.of_slot ? &run->software : NULL,
         .job = run->private ? NULL : job_id(job),
         .run_id = run->id,
+        .study = run->options->evidence ? run->options->evidence->study : NULL,
     };
     memcpy(manifest.config_digest, run->config_digest, GR_DIGEST_BYTES);
     if (end) {
@@ -350,12 +351,24 @@ out:
     return status;
 }
 
-/* The event that opens a stretch names the run: two runs of the same config that begin in the same
- * second have chains of their own. */
+/*
+ * The event that opens a stretch names the run: two runs of the same config that begin in the same
+ * second have chains of their own. Of a study also the version, and how many silos it has, which a
+ * replay takes for the rounds of the stretch.
+ */
 static void note_beginning(struct gr_run_state *run, uint32_t done) {
-    char detail[64];
-    snprintf(detail, sizeof detail, "{\"run_id\":\"%s\"}", run->id);
+    const struct gr_run_evidence *e = run->options->evidence;
+    char detail[256], study[GR_DIGEST_HEX];
+    if (e) gr_digest_hex(e->study, study);
+    if (e)
+        snprintf(detail, sizeof detail, "{\"run_id\":\"%s\",\"study\":\"%s\",\"silos\":%u}",
+                 run->id, study, run->config->data.silos);
+    else
+        snprintf(detail, sizeof detail, "{\"run_id\":\"%s\"}", run->id);
     gr_records_note(run, done ? "resumed" : "started", done, detail, NULL);
+    if (!run->evolved) return;
+    snprintf(detail, sizeof detail, "{\"study\":\"%s\"}", study);
+    gr_records_note(run, "version", done, detail, "the run goes on by a new version of the study");
 }
 
 /*

@@ -33,6 +33,8 @@ gr_status gr_sealing_begin(struct gr_run_state *run) {
     if (!e->journal) return GR_OK;
     const struct gr_journal_options options = {.path = e->journal,
                                                .study = e->study,
+                                               .follows = e->follows,
+                                               .n_follows = e->n_follows,
                                                .parties = e->parties,
                                                .party = e->party,
                                                .rank = e->rank,

@@ -29,6 +29,7 @@ struct gr_training {
     uint64_t added_rows;       /* of a silo that was added */
     struct gr_round_sums sums; /* of this rank; but for the scores */
     struct gr_sampler *sampler;
+    uint32_t drawn_from;      /* silos, by the sampler */
     uint32_t *place;          /* of each silo in data->local; n_local: elsewhere; n_silos */
     uint32_t selected_for;    /* the round of `selected`; 0: none yet */
     struct gr_flags selected; /* by the draw from all silos; in a replay: those that took part */
@@ -37,16 +38,22 @@ struct gr_training {
     uint8_t *heard;           /* silos whose terminal knows why they sit out; n_silos flags */
 };
 
-static gr_status create_selection(struct gr_federation *f) {
-    struct gr_training *t = f->training;
-    const uint32_t n = f->data->n_silos;
+/* Of the first n silos. */
+static gr_status create_sampler(struct gr_federation *f, uint32_t n) {
     const struct gr_draw draw = {.seed = f->config->run.seed,
                                  .n_silos = n,
                                  .round = &f->config->round,
                                  .sizes = gr_cohort_sizes(f->cohort),
                                  .named = gr_silos_named(f->config) ? f->config : NULL};
+    f->training->drawn_from = n;
+    return gr_sampler_create(&draw, &f->training->sampler);
+}
+
+static gr_status create_selection(struct gr_federation *f) {
+    struct gr_training *t = f->training;
+    const uint32_t n = f->data->n_silos;
     gr_status status;
-    GR_TRY(gr_sampler_create(&draw, &t->sampler));
+    GR_TRY(create_sampler(f, n));
     GR_TRY(gr_flags_create(n, "the selection", &t->selected));
     GR_TRY(gr_flags_create(n, "the selection", &t->drawn));
     GR_TRY(gr_flags_create(n, "the selection", &t->named));
@@ -326,12 +333,9 @@ static uint32_t choose_way(struct gr_federation *f, uint32_t round, const struct
 
 /* ---- whom a round asks ---------------------------------------------------------------------- */
 
-/*
- * A silo that was lost before the first round is not loaded in a replay, so it cannot take part
- * later either.
- */
+/* A silo that no stretch began with is not loaded in a replay, so that it cannot take part. */
 static gr_status check_replay(struct gr_training *t, uint32_t round) {
-    gr_replay_lost(t->replay, &t->named);
+    gr_replay_never(t->replay, &t->named);
     for (uint32_t i = 0; i < t->named.n_set; i++) {
         char name[24];
         if (!t->selected.flag[t->named.set[i]]) continue;
@@ -345,13 +349,31 @@ static gr_status check_replay(struct gr_training *t, uint32_t round) {
     return GR_OK;
 }
 
+/* The draw of a replay is from the silos that the study had in that round. A list may name any. */
+static gr_status draw_replayed(struct gr_federation *f, uint32_t round) {
+    struct gr_training *t = f->training;
+    const bool listed = f->config->round.sampling == GR_SAMPLING_LIST;
+    const uint32_t n = listed ? f->data->n_silos : gr_replay_silos(t->replay, round);
+    gr_status status = GR_OK;
+    if (n != t->drawn_from) {
+        gr_sampler_free(t->sampler);
+        t->sampler = NULL;
+        GR_TRY(create_sampler(f, n));
+    }
+    status = gr_sampler_draw(t->sampler, round, NULL, &t->drawn);
+out:
+    return status;
+}
+
 /* The lists of the original run turn the draw into that run's roster. */
 static gr_status select_replayed(struct gr_federation *f, uint32_t round) {
     struct gr_training *t = f->training;
     gr_flags_clear(&t->selected);
+    const uint32_t n = gr_replay_silos(t->replay, round);
     gr_replay_absent(t->replay, round, &t->named);
     for (uint32_t i = 0; i < t->drawn.n_set; i++)
-        if (!t->named.flag[t->drawn.set[i]]) gr_flags_set(&t->selected, t->drawn.set[i], 1);
+        if (!t->named.flag[t->drawn.set[i]] && t->drawn.set[i] < n)
+            gr_flags_set(&t->selected, t->drawn.set[i], 1);
     gr_replay_instead(t->replay, round, &t->named);
     for (uint32_t i = 0; i < t->named.n_set; i++)
         gr_flags_set(&t->selected, t->named.set[i], 1);
@@ -369,8 +391,12 @@ gr_status gr_training_select(struct gr_federation *f, uint32_t round) {
     gr_status status;
     if (t->selected_for == round) return GR_OK;
     t->selected_for = 0;
-    GR_TRY(gr_sampler_draw(t->sampler, round, NULL, t->replay ? &t->drawn : &t->selected));
-    if (t->replay) GR_TRY(select_replayed(f, round));
+    if (t->replay) {
+        GR_TRY(draw_replayed(f, round));
+        GR_TRY(select_replayed(f, round));
+    } else {
+        GR_TRY(gr_sampler_draw(t->sampler, round, NULL, &t->selected));
+    }
     t->selected_for = round;
 out:
     return status;

@@ -29,6 +29,17 @@ gr_status gr_journal_path(const char *directory, int rank, char **out) {
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
+/* Whether lines may be of that study: of this one, or of a version before it. */
+static bool goes_on(const struct gr_journal *journal, const char *study) {
+    const struct gr_journal_options *o = &journal->options;
+    unsigned char digest[GR_DIGEST_BYTES];
+    if (!study || !gr_digest_from_hex(study, digest)) return false;
+    bool found = memcmp(digest, o->study, sizeof digest) == 0;
+    for (uint32_t i = 0; i < o->n_follows && !found; i++)
+        found = memcmp(digest, o->follows[i], sizeof digest) == 0;
+    return found;
+}
+
 /* Of the lines that are there: whose journal it is, and the last seal. */
 static gr_status look_back(void *context, const struct gr_chain_line *line) {
     struct gr_journal *journal = context;
@@ -40,8 +51,7 @@ static gr_status look_back(void *context, const struct gr_chain_line *line) {
     const char *study = json_string_value(json_object_get(json, "study"));
     const char *site = json_string_value(json_object_get(json, "site"));
     if (event && strcmp(event, "opened") == 0 &&
-        (!study || !site || strcmp(study, journal->study) != 0 ||
-         strcmp(site, o->parties[o->party].name) != 0))
+        (!goes_on(journal, study) || !site || strcmp(site, o->parties[o->party].name) != 0))
         status = gr_fail(GR_ERROR_CONFIG,
                          "%s:%llu: the journal of site %.64s in study %.12s..., expected %s in "
                          "%.12s...; another folder is needed",

@@ -31,6 +31,11 @@ struct partial {
     size_t n[N_LISTS]; /* in each */
 };
 
+/* How many silos a study had from a round on: it may have got more by a new version. */
+struct silos_from {
+    uint32_t round, n;
+};
+
 /* Reading goes forward, so both lists only grow at their ends, and rounds taken back leave them
  * there; a round between others is put in its place. */
 struct gr_replay {
@@ -39,7 +44,13 @@ struct gr_replay {
     size_t n_partials, partials_room;
     uint32_t *absent; /* owned; the silos of all partials */
     size_t n_absent, absent_room;
-    size_t first_lost, n_lost; /* of `absent`: lost before the first round */
+    struct silos_from *silos; /* owned; by ascending round */
+    size_t n_changes, changes_room;
+    bool begun; /* a stretch is read */
+    /* Flags of silos; n_silos each; owned. */
+    uint8_t *lost; /* before the first round */
+    uint8_t *away; /* for the stretch that is read */
+    uint8_t *came; /* there in an earlier one */
 };
 
 /*
@@ -146,6 +157,47 @@ out:
     return status;
 }
 
+/* The last of the changes up to a round; n_changes: it is before them all. */
+static size_t change_of(const struct gr_replay *replay, uint32_t round) {
+    size_t at = replay->n_changes;
+    while (at > 0 && replay->silos[at - 1].round > round)
+        at--;
+    return at > 0 ? at - 1 : replay->n_changes;
+}
+
+uint32_t gr_replay_silos(const struct gr_replay *replay, uint32_t round) {
+    const size_t at = change_of(replay, round);
+    return at < replay->n_changes ? replay->silos[at].n : replay->n_silos;
+}
+
+/* Silos that a stretch had were there, but for those that it was told to have begun without. */
+static void end_stretch(struct gr_replay *replay) {
+    const uint32_t n = gr_replay_silos(replay, UINT32_MAX);
+    for (uint32_t i = 0; i < n; i++)
+        replay->came[i] = replay->came[i] || !replay->away[i];
+    memset(replay->away, 0, replay->n_silos);
+}
+
+/* A stretch from behind `round` on, of as many silos as its event says. */
+static gr_status begin_stretch(struct gr_replay *replay, uint32_t round, const json_t *event) {
+    const json_t *member = json_object_get(event, "silos");
+    const json_int_t n = member ? json_integer_value(member) : replay->n_silos;
+    gr_status status;
+    if (replay->begun) end_stretch(replay);
+    replay->begun = true;
+    if (round == 0) memset(replay->came, 0, replay->n_silos);
+    if (n < 1 || n > replay->n_silos)
+        return gr_fail(GR_ERROR_DATA, "\"silos\" is %lld, expected 1 to the %u of data.silos",
+                       (long long)n, replay->n_silos);
+    while (replay->n_changes > 0 && replay->silos[replay->n_changes - 1].round > round)
+        replay->n_changes--;
+    GR_TRY(
+        grow(&replay->silos, sizeof *replay->silos, replay->n_changes + 1, &replay->changes_room));
+    replay->silos[replay->n_changes++] = (struct silos_from){round + 1, (uint32_t)n};
+out:
+    return status;
+}
+
 /*
  * A start after round `round` takes back partials of later rounds. A list that stood ends there, as
  * the silos of a lost rank are hosted again: an empty standing list says so.
@@ -154,7 +206,7 @@ static gr_status start_again(struct gr_replay *replay, uint32_t round) {
     /*
      * A start from round 0 loads its silos anew, so former losses before the first round are void.
      */
-    if (round == 0) replay->n_lost = 0;
+    if (round == 0) memset(replay->lost, 0, replay->n_silos);
     while (replay->n_partials > 0 && replay->partials[replay->n_partials - 1].round > round)
         replay->n_partials--;
     if (replay->n_partials == 0 || !replay->partials[replay->n_partials - 1].stands ||
@@ -163,11 +215,18 @@ static gr_status start_again(struct gr_replay *replay, uint32_t round) {
     return put_partial(replay, (struct partial){.round = round + 1, .stands = true});
 }
 
-/* Silos lost before the first round: the last start's event counts. */
-static gr_status take_lost(struct gr_replay *replay, const json_t *event) {
-    replay->first_lost = replay->n_absent;
-    replay->n_lost = 0;
-    return add_silos(replay, event, "silos", &replay->n_lost);
+/* Silos that a stretch began without; the fit is of the last one from round 0. */
+static gr_status take_lost(struct gr_replay *replay, uint32_t round, const json_t *event) {
+    const size_t first = replay->n_absent;
+    size_t n = 0;
+    gr_status status = add_silos(replay, event, "silos", &n);
+    if (status != GR_OK) return status;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t silo = replay->absent[first + i];
+        replay->away[silo] = 1;
+        if (round == 0) replay->lost[silo] = 1;
+    }
+    return GR_OK;
 }
 
 static bool is_one_of(const char *event, const char *const *names, size_t n) {
@@ -187,11 +246,12 @@ static gr_status take_event(struct gr_replay *replay, const json_t *json) {
     json_int_t round = json_is_integer(member) ? json_integer_value(member) : -1;
     if (!event || round < 0 || round > UINT32_MAX)
         return gr_fail(GR_ERROR_DATA, "found no event with its name and round");
-    if (is_one_of(event, restarts, sizeof restarts / sizeof *restarts))
-        return start_again(replay, (uint32_t)round);
-    if (strcmp(event, "lost") == 0 && round == 0 &&
-        json_is_true(json_object_get(json, "before_start")))
-        return take_lost(replay, json);
+    if (is_one_of(event, restarts, sizeof restarts / sizeof *restarts)) {
+        gr_status status = begin_stretch(replay, (uint32_t)round, json);
+        return status == GR_OK ? start_again(replay, (uint32_t)round) : status;
+    }
+    if (strcmp(event, "lost") == 0 && json_is_true(json_object_get(json, "before_start")))
+        return take_lost(replay, (uint32_t)round, json);
     if (strcmp(event, "partial") != 0) return GR_OK;
     if (!json_is_array(json_object_get(json, "absent")))
         return gr_fail(GR_ERROR_DATA, "found no list \"absent\" in the event partial");
@@ -229,8 +289,12 @@ gr_status gr_replay_open(const char *path, uint32_t n_silos, struct gr_replay **
     if (access(path, F_OK) != 0) return gr_fail(GR_ERROR_DATA, "%s: %s", path, strerror(errno));
     GR_TRY(gr_allocate_zero(1, sizeof *replay, "a replay", &replay));
     replay->n_silos = n_silos;
+    GR_TRY(gr_allocate_zero(n_silos, 1, "a replay", &replay->lost));
+    GR_TRY(gr_allocate_zero(n_silos, 1, "a replay", &replay->away));
+    GR_TRY(gr_allocate_zero(n_silos, 1, "a replay", &replay->came));
     GR_TRY(gr_lines_start(path, &reader));
     GR_TRY(take_lines(replay, path, reader));
+    end_stretch(replay);
     *out = replay;
     replay = NULL;
 out:
@@ -271,14 +335,24 @@ void gr_replay_anew(const struct gr_replay *replay, uint32_t round, struct gr_fl
 
 void gr_replay_lost(const struct gr_replay *replay, struct gr_flags *lost) {
     gr_flags_clear(lost);
-    for (size_t i = 0; i < replay->n_lost; i++)
-        gr_flags_set(lost, replay->absent[replay->first_lost + i], 1);
-    gr_flags_sort(lost);
+    const uint32_t n = gr_replay_silos(replay, 1);
+    for (uint32_t i = 0; i < replay->n_silos; i++)
+        if (replay->lost[i] || i >= n) gr_flags_set(lost, i, 1);
+}
+
+void gr_replay_never(const struct gr_replay *replay, struct gr_flags *never) {
+    gr_flags_clear(never);
+    for (uint32_t i = 0; i < replay->n_silos; i++)
+        if (!replay->came[i]) gr_flags_set(never, i, 1);
 }
 
 void gr_replay_close(struct gr_replay *replay) {
     if (!replay) return;
     gr_free(replay->partials);
     gr_free(replay->absent);
+    gr_free(replay->silos);
+    gr_free(replay->lost);
+    gr_free(replay->away);
+    gr_free(replay->came);
     gr_free(replay);
 }

@@ -108,6 +108,7 @@ bool gr_https_request_parse(const char *text, size_t length,
     struct signed_note part;
     if (!decode(text, length, bytes, sizeof bytes) || !unpack(bytes, out)) return false;
     if (out->party == 0 || out->party >= options->n_parties) return false;
+    if (options->parties[out->party].left) return false;
     memcpy(part.study, options->study, sizeof part.study);
     memcpy(part.note, bytes, sizeof part.note);
     return gr_public_key_verify(&options->parties[out->party].key, "https", &part, sizeof part,

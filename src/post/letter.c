@@ -267,6 +267,9 @@ gr_status gr_letter_admit(const unsigned char *head, size_t n, const struct gr_p
             "the study gives for it",
             parties[read.label.from].name);
     }
+    if (parties[read.label.from].left)
+        return gr_letter_refuse(GR_REFUSED_FORGED, "a letter is of %s, which has left the study",
+                                parties[read.label.from].name);
     *label = read.label;
     *bytes = GR_LETTER_HEAD_BYTES + read.body;
 out:

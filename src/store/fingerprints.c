@@ -137,12 +137,14 @@ out:
     return status;
 }
 
-/* False where the file is not of as many silos. Prints that are missing or malformed are 0, not
- * known. */
+/* False where the file is not of as many silos, or of fewer where they may have grown. Prints that
+ * are missing or malformed are 0, not known. */
 static bool take(const json_t *json, struct gr_fingerprints *f) {
     const json_t *silos = json_object_get(json, "silos");
-    if (!json_is_array(silos) || json_array_size(silos) != f->n_silos) return false;
-    for (uint32_t i = 0; i < f->n_silos; i++)
+    const size_t n = json_array_size(silos);
+    if (!json_is_array(silos) || n > f->n_silos || (n < f->n_silos && !f->grows)) return false;
+    memset(f->print, 0, (size_t)f->n_silos * GR_FINGERPRINTS_SILO * sizeof *f->print);
+    for (uint32_t i = 0; i < n; i++)
         for (size_t p = 0; p < GR_FINGERPRINTS_SILO; p++)
             f->print[(size_t)i * GR_FINGERPRINTS_SILO + p] =
                 from_hex(json_object_get(json_array_get(silos, i), parts[p]));

@@ -84,14 +84,13 @@ static void id_of(const json_t *manifest, char id[GR_RUN_ID_HEX]) {
 
 /* A manifest that cannot be parsed ends the start with GR_ERROR_DATA: to write a new one over it
  * would drop the run's history. */
-gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out,
-                              struct gr_run_data *data, char id[GR_RUN_ID_HEX]) {
+gr_status gr_manifest_earlier(const char *run_path, bool ours, struct gr_run_directory *out) {
     gr_status status = GR_OK;
     char *path = NULL, *text = NULL;
     size_t length = 0, n;
     json_t *manifest = NULL, *stretches, *last;
     json_error_t error;
-    *out = NULL;
+    out->earlier = out->versions = NULL;
     GR_TRY(manifest_path(run_path, &path));
     if (access(path, F_OK) == 0) {
         GR_TRY(gr_file_read(path, MANIFEST_MAX, GR_ERROR_DATA, &text, &length));
@@ -108,13 +107,14 @@ gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out,
             json_array_remove(stretches, n - 1);
         else if (is_running(last))
             mark_interrupted(run_path, last);
-        *out = json_deep_copy(stretches);
-        *data = data_of(manifest);
-        id_of(manifest, id);
+        out->earlier = json_deep_copy(stretches);
+        out->versions = json_deep_copy(json_object_get(manifest, "versions"));
+        out->data = data_of(manifest);
+        id_of(manifest, out->id);
     } else {
-        *out = json_array();
+        out->earlier = json_array();
     }
-    if (!*out) status = gr_fail(GR_ERROR_INTERNAL, "memory for a manifest was refused");
+    if (!out->earlier) status = gr_fail(GR_ERROR_INTERNAL, "memory for a manifest was refused");
 out:
     json_decref(manifest);
     gr_free(text);
@@ -195,6 +195,51 @@ static json_t *stretches(const struct gr_run_directory *run, const struct gr_man
     return json;
 }
 
+static const char *last_study(const json_t *versions) {
+    const size_t n = json_array_size(versions);
+    const json_t *last = n > 0 ? json_array_get(versions, n - 1) : NULL;
+    const char *study = json_string_value(json_object_get(last, "study"));
+    return study ? study : "";
+}
+
+/* The versions of the study by which the run has gone, each from the rounds that were done. */
+static json_t *versions(const struct gr_run_directory *run, const struct gr_manifest *manifest) {
+    char study[GR_DIGEST_HEX];
+    json_t *json = run->versions ? json_deep_copy(run->versions) : json_array();
+    gr_digest_hex(manifest->study, study);
+    if (strcmp(last_study(json), study) != 0)
+        json_array_append_new(json, json_pack("{s:s, s:o, s:i, s:i}", "study", study,
+                                              "config_digest", hex(manifest->config_digest), "from",
+                                              (int)manifest->resumed_from, "silos",
+                                              (int)manifest->n_silos));
+    return json;
+}
+
+static bool version_of(const json_t *json, struct gr_run_version *out) {
+    const char *study = json_string_value(json_object_get(json, "study"));
+    const char *config = json_string_value(json_object_get(json, "config_digest"));
+    out->from = (uint32_t)json_integer_value(json_object_get(json, "from"));
+    return study && config && gr_digest_from_hex(study, out->study) &&
+           gr_digest_from_hex(config, out->config_digest);
+}
+
+bool gr_run_directory_versions(const struct gr_run_directory *run, struct gr_run_version *first,
+                               struct gr_run_version *last) {
+    const size_t n = json_array_size(run->versions);
+    return n > 0 && version_of(json_array_get(run->versions, 0), first) &&
+           version_of(json_array_get(run->versions, n - 1), last);
+}
+
+bool gr_run_last_version(const char *run_path, struct gr_run_version *last) {
+    struct gr_run_directory run = {0};
+    struct gr_run_version first;
+    const bool found = gr_manifest_earlier(run_path, true, &run) == GR_OK &&
+                       gr_run_directory_versions(&run, &first, last);
+    json_decref(run.earlier);
+    json_decref(run.versions);
+    return found;
+}
+
 /* The slot of each silo, in the order of silos. */
 static json_t *placement(const struct gr_manifest *manifest) {
     json_t *json = json_array();
@@ -220,6 +265,7 @@ static json_t *compose(const struct gr_run_directory *run, const struct gr_manif
         json_object_set_new(json, "initial_digest", json_string(manifest->initial));
     json_object_set_new(json, "seed", whole(manifest->config->run.seed));
     json_object_set_new(json, "config_digest", hex(manifest->config_digest));
+    if (manifest->study) json_object_set_new(json, "versions", versions(run, manifest));
     json_object_set_new(json, "data_fingerprint", hex(manifest->data.fingerprint));
     json_object_set_new(json, "data_incomplete", json_boolean(manifest->data.incomplete));
     json_object_set_new(json, "architecture", architecture ? architecture : json_null());

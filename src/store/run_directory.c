@@ -134,7 +134,7 @@ static gr_status enter(struct gr_run_directory *run, bool resume) {
     GR_TRY(gr_text_format(&checkpoints, "%s/checkpoints", run->path));
     GR_TRY(make_folder(checkpoints));
     GR_TRY(gr_run_claims_open(run->path, run->start));
-    GR_TRY(gr_manifest_earlier(run->path, false, &run->earlier, &run->data, run->id));
+    GR_TRY(gr_manifest_earlier(run->path, false, run));
     run->id_known = run->id[0] != '\0' || !holds_run(folder);
     if (!run->id[0]) draw_id(run->id);
 out:
@@ -197,8 +197,7 @@ gr_status gr_run_directory_take_over(const char *path, struct gr_run_directory *
     GR_TRY(gr_text_format(&run->path, "%s", path));
     gr_run_directory_relock(run);
     /* The earlier stretches of a damaged manifest are lost; the run is not. */
-    if (gr_manifest_earlier(run->path, true, &run->earlier, &run->data, run->id) != GR_OK)
-        run->earlier = json_array();
+    if (gr_manifest_earlier(run->path, true, run) != GR_OK) run->earlier = json_array();
     *out = run;
     run = NULL;
 out:
@@ -240,6 +239,7 @@ void gr_run_directory_close(struct gr_run_directory *run) {
     if (!run) return;
     if (run->lock >= 0) close(run->lock);
     json_decref(run->earlier);
+    json_decref(run->versions);
     gr_free(run->warning);
     gr_free(run->path);
     gr_free(run);

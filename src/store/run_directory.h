@@ -12,6 +12,7 @@ struct gr_run_directory {
     int lock;                /* descriptor that holds the lock, -1: not held */
     char *warning;           /* owned; NULL: none */
     json_t *earlier;         /* stretches of the run before this process; array; owned */
+    json_t *versions;        /* of the study, that they went by; array; owned; NULL: none */
     struct gr_run_data data; /* as those say */
     char id[GR_RUN_ID_HEX];  /* of the run */
     bool id_known;           /* from its manifest, or drawn for a new one */
@@ -20,10 +21,11 @@ struct gr_run_directory {
 /*
  * The stretches that PATH/manifest.json tells of. A stretch that still says that it is running was
  * cut short by a death and is marked so, with the rounds that its files show; with `ours` it is the
- * present one, which gr_manifest_write adds, and is left out. id: of the run, "" if it has none.
+ * present one, which gr_manifest_write adds, and is left out. Sets out->earlier, versions, data and
+ * id: of the run, "" if it has none.
  */
-gr_status gr_manifest_earlier(const char *run_path, bool ours, json_t **out,
-                              struct gr_run_data *data, char id[GR_RUN_ID_HEX]) GR_CHECKED;
+gr_status gr_manifest_earlier(const char *run_path, bool ours,
+                              struct gr_run_directory *out) GR_CHECKED;
 
 /* Removes the claims of earlier starts and makes room for this one's. By who holds the lock. */
 gr_status gr_run_claims_open(const char *path, uint64_t start) GR_CHECKED;

@@ -71,9 +71,9 @@ static gr_status sign_line(const struct gr_site *site, const struct records *whi
                           halves[1]);
 }
 
-static gr_status make_directory(const char *directory) {
-    if (mkdir(directory, 0700) == 0 || errno == EEXIST) return GR_OK;
-    return cannot_append(directory);
+gr_status gr_site_folder(const struct gr_site *site) {
+    if (mkdir(site->settings->site.directory, 0700) == 0 || errno == EEXIST) return GR_OK;
+    return cannot_append(site->settings->site.directory);
 }
 
 /* Takes the object over. */
@@ -84,7 +84,7 @@ static gr_status add_record(const struct gr_site *site, const struct records *wh
     json_decref(object);
     if (!text) return gr_fail(GR_ERROR_INTERNAL, "memory for a record was refused");
     GR_TRY(path_of(site, which, &path));
-    GR_TRY(make_directory(site->settings->site.directory));
+    GR_TRY(gr_site_folder(site));
     GR_TRY(sign_line(site, which, text, &line));
     GR_TRY(append_line(path, line, strlen(line)));
     status = gr_file_sync_folder(path);
@@ -299,25 +299,27 @@ gr_status gr_site_show_approvals(const char *directory, const struct gr_public_k
 /* ---- runs ------------------------------------------------------------------------------------ */
 
 struct run_count {
-    const char *run, *digest; /* of the study; run NULL: none */
+    const struct gr_study *study;
+    const char *run; /* NULL: none */
     uint32_t n_others;
     bool found;
 };
 
 static void look_at_run(void *context, const json_t *record) {
     struct run_count *count = context;
+    unsigned char digest[GR_DIGEST_BYTES];
+    /* A run that goes on by a new version of its study is the same. */
     const bool same = count->run && strcmp(member(record, "run"), count->run) == 0 &&
-                      strcmp(member(record, "study"), count->digest) == 0;
+                      gr_digest_from_hex(member(record, "study"), digest) &&
+                      gr_study_is_version(count->study, digest);
     count->found = count->found || same;
     count->n_others += !same;
 }
 
 gr_status gr_site_count_runs(const struct gr_study *study, const struct gr_site *site,
                              const char *run, uint32_t *n) {
-    char digest[GR_DIGEST_HEX];
-    struct run_count count = {.run = run, .digest = digest};
+    struct run_count count = {.study = study, .run = run};
     const struct record_owner owner = owner_of(site);
-    gr_digest_hex(study->digest, digest);
     gr_status status = read_records(&owner, &runs, look_at_run, &count);
     *n = count.n_others;
     return status;
@@ -326,7 +328,7 @@ gr_status gr_site_count_runs(const struct gr_study *study, const struct gr_site 
 gr_status gr_site_note_run(const struct gr_study *study, const struct gr_site *site,
                            const char *run) {
     char now[32], digest[GR_DIGEST_HEX];
-    struct run_count count = {.run = run, .digest = digest};
+    struct run_count count = {.study = study, .run = run};
     const struct record_owner owner = owner_of(site);
     gr_digest_hex(study->digest, digest);
     gr_status status = read_records(&owner, &runs, look_at_run, &count);

@@ -420,11 +420,11 @@ START_TEST(test_difference) {
                                             "data.split_seed=7"};
     struct gr_config *then = must_parse(rich, NULL, 0), *now = must_parse(rich, overrides, 5);
     char *text;
-    ck_assert_int_eq(gr_config_difference(then, now, &text), GR_OK);
+    ck_assert_int_eq(gr_config_difference(then, now, NULL, &text), GR_OK);
     ck_assert_str_eq(text, "data.split_seed: 1 then, 7 now; model.hidden: [12, 4] then, [12, 5] "
                            "now; train.learning_rate: 0.2 then, 0.25 now");
     gr_free(text);
-    ck_assert_int_eq(gr_config_difference(then, then, &text), GR_OK);
+    ck_assert_int_eq(gr_config_difference(then, then, NULL, &text), GR_OK);
     ck_assert_ptr_null(text);
     gr_config_free(now);
     gr_config_free(then);
@@ -455,7 +455,7 @@ START_TEST(test_silo_names_are_digested) {
         struct gr_config *now = must_parse(other[i].text, NULL, 0);
         digest_of(now, digest[1]);
         ck_assert_msg((strcmp(digest[0], digest[1]) == 0) == other[i].same, "%s", other[i].text);
-        ck_assert_int_eq(gr_config_difference(config, now, &text), GR_OK);
+        ck_assert_int_eq(gr_config_difference(config, now, NULL, &text), GR_OK);
         ck_assert_msg((text == NULL) == other[i].same, "%s", other[i].text);
         gr_free(text);
         gr_config_free(now);

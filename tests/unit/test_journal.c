@@ -318,6 +318,22 @@ START_TEST(goes_on) {
         .path = in_scratch("journal"), .study = study, .parties = parties, .party = 0};
     ck_assert_int_eq(gr_journal_open(&wrong, &journal), GR_ERROR_CONFIG);
     ck_assert(strstr(gr_message(), "another folder is needed"));
+    /* By a version that follows it goes on, and takes seals of that one. */
+    unsigned char first_study[1][GR_DIGEST_BYTES];
+    memcpy(first_study[0], study, GR_DIGEST_BYTES);
+    gr_digest_of("version", 7, study);
+    const struct gr_journal_options unlike = {.path = in_scratch("journal"),
+                                              .study = study,
+                                              .parties = parties,
+                                              .party = 1,
+                                              .keys = keys[1]};
+    ck_assert_int_eq(gr_journal_open(&unlike, &journal), GR_ERROR_CONFIG);
+    struct gr_journal_options next = unlike;
+    next.follows = (const unsigned char(*)[GR_DIGEST_BYTES])first_study;
+    next.n_follows = 1;
+    MUST(gr_journal_open(&next, &journal));
+    MUST(show(journal, seal(&s, "resumed", 2, "bb"), 2, "bb"));
+    MUST(gr_journal_close(journal, "finished"));
     gr_events_close(s.file);
     gr_free(text);
     free_parties();

@@ -62,6 +62,13 @@ START_TEST(what_is_sealed_opens_again) {
                          &bytes));
     ck_assert_uint_eq(bytes, letter->n);
     ck_assert_uint_eq(bytes, GR_LETTER_HEAD_BYTES + 14);
+    /* Not of a party that has left, though its signature is good. */
+    parties[1].left = true;
+    ck_assert_int_eq(gr_letter_admit(letter->bytes, GR_LETTER_HEAD_BYTES, parties, PARTIES, study,
+                                     &label, &bytes),
+                     GR_ERROR_DATA);
+    ck_assert_str_eq(gr_message(), "a letter is of site-1, which has left the study");
+    parties[1].left = false;
     ck_assert_mem_eq(&label, &letter->label, sizeof label);
     const struct gr_letter_head head = gr_letter_read_head(letter->bytes);
     ck_assert_uint_eq(head.label.counter, 0x0102030405060708);

@@ -219,6 +219,20 @@ START_TEST(all_broken_rules_are_told) {
 }
 END_TEST
 
+/* Sites that have left do not count. */
+START_TEST(sites_that_have_left_are_none) {
+    make_keys();
+    struct gr_study *study = study_of(LOOSE);
+    struct gr_site *site = site_of(SITE "policy:\n  minimum_silos: 3\n");
+    study->parties[3].left = true;
+    ck_assert_int_eq(gr_policy_check(study, site, noon, NULL), GR_ERROR_POLICY);
+    ck_assert_ptr_nonnull(strstr(told(), "policy.minimum_silos: found 2 sites (study.sites of "
+                                         "s.yaml), allowed at least 3"));
+    gr_site_free(site);
+    gr_study_free(study);
+}
+END_TEST
+
 /* A study by granary's own defaults and minimum_silos 4 passes a site that says nothing. */
 START_TEST(the_defaults_pass) {
     make_keys();
@@ -486,6 +500,7 @@ int main(void) {
     tcase_add_test(tcase, no_key_is_without_a_test);
     tcase_add_test(tcase, the_study_is_the_one_that_was_looked_at);
     tcase_add_test(tcase, all_broken_rules_are_told);
+    tcase_add_test(tcase, sites_that_have_left_are_none);
     tcase_add_test(tcase, the_defaults_pass);
     tcase_add_test(tcase, sites_of_one_silo_are_counted);
     tcase_add_test(tcase, a_message_has_an_end);

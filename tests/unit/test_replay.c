@@ -224,6 +224,8 @@ static const struct {
     {PARTIAL(1, "\"silo-001..\""), "\"absent\"[0] is none of the 1005 silos"},
     {"{\"event\":\"partial\",\"round\":1,\"absent\":[],\"absent_cut\":5}\n",
      "\"absent\" was too long and is cut: it cannot be replayed"},
+    {"{\"event\":\"resumed\",\"round\":3,\"silos\":1006}\n",
+     "\"silos\" is 1006, expected 1 to the 1005 of data.silos"},
     {PARTIAL(1, "\"silo-1005\""), "\"absent\"[0] is none of the 1005 silos"},
     {PARTIAL(1, "\"silo-1\""), "\"absent\"[0] is none of the 1005 silos"},
     {PARTIAL(1, "\"silo-001x\""), "\"absent\"[0] is none of the 1005 silos"},
@@ -272,5 +274,52 @@ START_TEST(lost_before) {
 }
 END_TEST
 
-RUN_TESTS("replay", lost_before, run, taken_back, lists, any_order, ranges, standing, taken_instead,
-          bad_lines)
+static void never(const struct gr_replay *replay, uint32_t round, struct gr_flags *flags) {
+    (void)round;
+    gr_replay_never(replay, flags);
+}
+
+/* A study that gets silos, and silos that come late: not there for the fit, and there later. */
+START_TEST(silos_that_come) {
+#define BEGUN(name, round, n) "{\"event\":\"" name "\",\"round\":" #round ",\"silos\":" #n "}\n"
+    static const struct {
+        const char *text;
+        uint32_t round, n; /* so many silos in that round */
+        uint32_t first, n_lost, n_never;
+    } cases[] = {
+        {BEGUN("started", 0, 1004) BEGUN("resumed", 7, 1005), 7, 1004, 1004, 1, 0},
+        {BEGUN("started", 0, 1004) BEGUN("resumed", 7, 1005), 8, 1005, 1004, 1, 0},
+        {BEGUN("started", 0, 1004), 9, 1004, 1004, 1, 1},
+        /* A later stretch goes on from an earlier round; from the beginning, all is anew. */
+        {BEGUN("started", 0, 1003) BEGUN("resumed", 7, 1004) BEGUN("resumed", 4, 1005), 5, 1005,
+         1003, 2, 0},
+        {BEGUN("started", 0, 1003) BEGUN("resumed", 7, 1004) BEGUN("resumed", 4, 1005), 4, 1003,
+         1003, 2, 0},
+        {BEGUN("started", 0, 1003) BEGUN("started", 0, 1005), 1, 1005, 0, 0, 0},
+        /* Lost before the first round, and there when the run is gone on with; or not there either.
+         */
+        {EVENT("started", 0) LOST(0, "\"silo-003\"") EVENT("resumed", 2), 1, 1005, 3, 1, 0},
+        {EVENT("started", 0) LOST(0, "\"silo-003\"") EVENT("resumed", 2) LOST(2, "\"silo-003\""), 1,
+         1005, 3, 1, 1},
+        /* A silo that joins, and is not there when it could. */
+        {BEGUN("started", 0, 1004) BEGUN("resumed", 7, 1005) LOST(7, "\"silo-1004\""), 8, 1005,
+         1004, 1, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct gr_replay *replay = replay_of(cases[i].text);
+        struct gr_flags flags;
+        MUST(gr_flags_create(SILOS, "silos", &flags));
+        ck_assert_uint_eq(gr_replay_silos(replay, cases[i].round), cases[i].n);
+        lost(replay, 0, &flags);
+        ck_assert_uint_eq(flags.n_set, cases[i].n_lost);
+        if (flags.n_set > 0) ck_assert_uint_eq(flags.set[0], cases[i].first);
+        never(replay, 0, &flags);
+        ck_assert_uint_eq(flags.n_set, cases[i].n_never);
+        gr_flags_release(&flags);
+        gr_replay_close(replay);
+    }
+}
+END_TEST
+
+RUN_TESTS("replay", lost_before, silos_that_come, run, taken_back, lists, any_order, ranges,
+          standing, taken_instead, bad_lines)

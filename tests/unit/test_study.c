@@ -86,16 +86,16 @@ static const struct {
      "s.yaml:4: study.sites: found the silos \"site-60467\" and \"site-77904\", which would draw "
      "the same random numbers, allowed another name for one of them"},
     {TWO_SITES("{name: b, key: @2, path: x}"),
-     "s.yaml:6: study.sites[1].path: found an unknown key, allowed name, key, silos"},
+     "s.yaml:6: study.sites[1].path: found an unknown key, allowed name, key, silos, left"},
     {TWO_SITES("{name: b, kye: @2}"),
-     "s.yaml:6: study.sites[1].kye: found an unknown key, allowed name, key, silos; nearest is "
+     "s.yaml:6: study.sites[1].kye: found an unknown key, allowed name, key, silos, left; nearest is "
      "sites[1].key"},
     {"study: {name: x, coordinator: @0, sites: [{name: a, key: @1}]}\n"
      "policy: {minimum_silos: 1}\n" REST,
      "s.yaml:1: study.sites: found 1 silo of all sites, allowed at least 2: the sum of one silo is "
      "that silo's"},
     {"study: [x]\n" REST,
-     "s.yaml:1: study: found a list, allowed a section of name, coordinator, sites"},
+     "s.yaml:1: study: found a list, allowed a section of name, coordinator, sites, follows"},
     {STUDY_HEAD "schema:\n  columns: []\n" STUDY_CONFIG,
      "s.yaml:9: schema.columns: found an empty list, allowed 1 to 10000 columns"},
     {STUDY_HEAD "schema: x\n" STUDY_CONFIG, "s.yaml:8: schema: found \"x\", allowed a section of "
