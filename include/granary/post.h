@@ -139,10 +139,15 @@ struct gr_carrier {
     void (*notify)(void *context);
     void *context;
     struct gr_carrier_refused refused[GR_CARRIER_REFUSALS]; /* by gr_carrier_refuse */
+    bool renewed;                                           /* by gr_carrier_renew */
 };
 /* Not collective. By a carrier's thread: calls `notify`, if anybody listens. No lock that put or
  * take need may be held. */
 void gr_carrier_tell(struct gr_carrier *carrier);
+/* Not collective. By a carrier's thread, as gr_carrier_tell: another process is at the other end
+ * since. It may know no session, and what the one before had taken may be lost with it: the post
+ * makes itself heard at once. */
+void gr_carrier_renew(struct gr_carrier *carrier);
 /* Not collective. By the thread whose gr_letter_admit has just failed: counts the letter by its
  * reason, for the post to tell. */
 void gr_carrier_refuse(struct gr_carrier *carrier);

@@ -22,6 +22,21 @@ void gr_carrier_tell(struct gr_carrier *carrier) {
     pthread_mutex_unlock(&lock);
 }
 
+void gr_carrier_renew(struct gr_carrier *carrier) {
+    pthread_mutex_lock(&lock);
+    carrier->renewed = true;
+    if (carrier->notify) carrier->notify(carrier->context);
+    pthread_mutex_unlock(&lock);
+}
+
+bool gr_carrier_was_renewed(struct gr_carrier *carrier) {
+    pthread_mutex_lock(&lock);
+    const bool renewed = carrier->renewed;
+    carrier->renewed = false;
+    pthread_mutex_unlock(&lock);
+    return renewed;
+}
+
 void gr_carrier_refuse(struct gr_carrier *carrier) {
     pthread_mutex_lock(&lock);
     struct gr_carrier_refused *refused = &carrier->refused[gr_letter_refusal()];

@@ -8,6 +8,8 @@
 /* From now on a carrier's thread calls notify(context); NULL: nobody is to be called any more, and
  * no call is under way when this returns. */
 void gr_carrier_listen(struct gr_carrier *carrier, void (*notify)(void *context), void *context);
+/* Whether gr_carrier_renew was called since the last time. */
+bool gr_carrier_was_renewed(struct gr_carrier *carrier);
 /* How many letters were refused for the reason. */
 uint64_t gr_carrier_n_refused(const struct gr_carrier *carrier, enum gr_refusal why);
 /* The words of the first of them; "": there was none yet. */

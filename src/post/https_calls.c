@@ -380,6 +380,7 @@ static void renew(struct gr_https_caller *client, struct gr_https_call *call) {
     else if (new_server) {
         client->received = note->number;
         gr_https_intake_drop(&client->intake);
+        gr_carrier_renew(&client->carrier);
     }
 }
 

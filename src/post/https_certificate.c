@@ -56,14 +56,14 @@ out:
     return status;
 }
 
-/* As gr_file_write, but nobody else may ever read the file. */
-static gr_status write_private(const char *path, const void *bytes, size_t n) {
+/* As gr_file_write, but others never get more than `mode` allows. */
+static gr_status write_closed(const char *path, const void *bytes, size_t n, mode_t mode) {
     gr_status status = GR_OK;
     char *temporary = NULL;
     int fd = -1;
     GR_TRY(gr_text_format(&temporary, "%s.tmp", path));
     unlink(temporary);
-    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0 || write(fd, bytes, n) != (ssize_t)n || fsync(fd) != 0)
         status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
     else
@@ -84,7 +84,7 @@ static gr_status make_key(const char *path) {
                                          GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
             path);
     TLS_TRY(gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &pem), path);
-    status = write_private(path, pem.data, pem.size);
+    status = write_closed(path, pem.data, pem.size, 0600);
     sodium_memzero(pem.data, pem.size);
 out:
     gnutls_free(pem.data);
@@ -116,7 +116,7 @@ static gr_status make_certificate(const char *path, const char *key_text) {
     TLS_TRY(gnutls_x509_crt_set_key(made, key), path);
     TLS_TRY(gnutls_x509_crt_sign2(made, made, key, GNUTLS_DIG_SHA256, 0), path);
     TLS_TRY(gnutls_x509_crt_export2(made, GNUTLS_X509_FMT_PEM, &pem), path);
-    status = gr_file_write(path, pem.data, pem.size);
+    status = write_closed(path, pem.data, pem.size, 0640);
 out:
     gnutls_free(pem.data);
     gnutls_x509_crt_deinit(made);

@@ -277,6 +277,13 @@ static gr_status ended(const struct gr_post *post) {
         gr_post_name(post, post->options.who.me));
 }
 
+/* A letter of a session that the coordinator's new process does not know is what it answers to. */
+static void look_for_renewal(struct gr_post *post) {
+    for (size_t i = 0; i < post->options.n_carriers; i++)
+        if (gr_carrier_was_renewed(post->carriers[i]))
+            post->peers[0].now.sent_s = -INFINITY; /* a sign of life is due */
+}
+
 gr_status gr_post_receive(struct gr_post *post, struct gr_post_message *out) {
     gr_status status = GR_OK;
     const double now = gr_clock_seconds();
@@ -284,6 +291,7 @@ gr_status gr_post_receive(struct gr_post *post, struct gr_post_message *out) {
     if (post->ended) return ended(post);
     GR_TRY(gr_post_hello_again(post, now));
     gr_post_begin_again(post);
+    if (post->options.who.me != 0) look_for_renewal(post);
     GR_TRY(gr_post_heal(post, now));
     gr_post_owed_notes(post, now);
     GR_TRY(gr_post_take_early(post, out));

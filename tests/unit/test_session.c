@@ -433,17 +433,32 @@ START_TEST(a_coordinator_started_anew_is_found) {
     greet_both(3, 1);
     check_flow(3, 1);
     site->beat_s = 30;
+    /* A carrier that knows it says so: what the process before had taken is lost with it. With one
+     * that acknowledges no receipt is due. */
+    struct gr_carrier_kind kind = bag_kind;
+    kind.acknowledges = true;
+    ways[1].carrier.kind = &kind;
+    gr_post_close(coordinator);
+    bag_empty();
+    coordinator = post_of(0, &ways[0].carrier);
+    expect_nothing(site);
+    gr_carrier_renew(&ways[1].carrier);
+    expect_nothing(site);
+    ck_assert_uint_eq(n_letters(1, GR_LETTER_RECEIPT), 1);
+    greet_both(4, 1);
+    check_flow(4, 1);
+    ways[1].carrier.kind = &bag_kind;
     /* Or it asks when the caller says so. */
     gr_post_close(coordinator);
     bag_empty();
     coordinator = post_of(0, &ways[0].carrier);
     expect_nothing(site);
-    ck_assert_uint_eq(gr_post_session(site, 0), 3);
+    ck_assert_uint_eq(gr_post_session(site, 0), 4);
     MUST(gr_post_renew(site));
     MUST(gr_post_renew(site));
     ck_assert_uint_eq(n_letters(1, GR_LETTER_HELLO), 1);
-    greet_both(4, 1);
-    check_flow(4, 1);
+    greet_both(5, 1);
+    check_flow(5, 1);
 }
 END_TEST
 
