@@ -75,7 +75,7 @@ PARALLEL_TESTS := $(call program,$(PARALLEL_SOURCES))
 BENCHES := $(call program,$(BENCH_SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: all library manual help deps test test-quick tests soak test-hosts test-ulfm test-slurm bench demo install uninstall format lint headers clean FORCE
+.PHONY: all library manual help deps test test-quick tests soak soak-sites test-sites test-hosts test-ulfm test-slurm bench demo install uninstall format lint headers clean FORCE
 all: $(LIBRARY) $(SHARED) $(COMMAND)
 library: $(LIBRARY) $(SHARED)
 
@@ -85,6 +85,8 @@ help:
 	@echo 'make demo         build, and train on Fashion-MNIST across 8 silos'
 	@echo 'make test         all tests                make test-quick   those that take under a minute'
 	@echo 'make soak         training with random faults: N=500 SEED=1 SOAK=shm|tcp|early JOBS=2'
+	@echo 'make soak-sites   studies of several sites with random faults: N=500 SEED=1 JOBS=2'
+	@echo 'make test-sites   a study of four accounts and networks, recorded, and its faults (root)'
 	@echo 'make test-hosts   faults across several hosts, emulated (root)'
 	@echo 'make test-ulfm    the fault tests on Open MPI 5, in a Debian 13 root where need be (root)'
 	@echo 'make test-slurm   the batch scripts on a Slurm of two pretended nodes (jobs/deps.sh --slurm)'
@@ -211,6 +213,11 @@ SOAK ?= shm
 JOBS ?= 2
 soak: all
 	GRANARY=$(abspath $(COMMAND)) tests/faults/soak.sh $(N) $(SEED) $(SOAK) $(JOBS)
+# make soak-sites N=300 SEED=1 [JOBS=2]
+soak-sites: all
+	tests/faults/sites.sh $(BUILD) $(N) $(SEED) $(JOBS)
+test-sites: all
+	tests/sites/run.sh $(abspath $(COMMAND))
 test-hosts: all
 	tests/hosts/run.sh $(abspath $(COMMAND))
 	tests/hosts/nfs.sh $(abspath $(COMMAND))

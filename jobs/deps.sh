@@ -5,7 +5,7 @@
 # --peers  also what the comparisons of `make bench` need (PyTorch, scikit-learn, mpi4py, pandas)
 # --slurm  also what `make test-slurm` needs
 # --hosts  also what `make test-hosts` needs
-# --sites  also the proxies of the tests of institutions
+# --sites  also what `make test-sites` needs, and the proxies of the tests of institutions
 # --ulfm   also what `make test-ulfm` needs
 # --lint   also what `make lint` and `make headers` need
 set -eu
@@ -29,7 +29,7 @@ packages="gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev lib
 [ -z "$peers" ] || packages="$packages python3-torch python3-mpi4py python3-numpy python3-pandas python3-sklearn"
 [ -z "$slurm" ] || packages="$packages slurm-wlm munge"
 [ -z "$hosts" ] || packages="$packages iproute2 util-linux libfuse3-dev"
-[ -z "$sites" ] || packages="$packages tinyproxy-bin nginx-light openssl"
+[ -z "$sites" ] || packages="$packages tinyproxy-bin nginx-light openssl rsync iproute2 nftables tcpdump socat faketime util-linux"
 [ -z "$ulfm" ] || packages="$packages debootstrap util-linux"
 [ -z "$lint" ] || packages="$packages clang clang-tidy clang-format cppcheck g++"
 

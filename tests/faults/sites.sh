@@ -1,67 +1,241 @@
 #!/usr/bin/env bash
-# Studies under random faults: kills of the coordinator or of sites, at random moments, by a folder
-# and by https; each is started again after a while. A case has ended as documented when all parties
-# end with 0, the audit finds nothing, and the model is that of a replay of the recorded rosters in one
-# MPI job.
-#   tests/faults/sites.sh BUILD CASES SEED
+# Studies under random faults. Each site's letters go by a folder, by a folder that bearer.c carries
+# badly, by https, or by https through relay.c, which delays and cuts. Parties are killed, stopped, told
+# to end and started again; links hang, are cut, or are away. A case has ended as documented when all
+# parties end with 0, the audit finds nothing, and the model is that of a replay of the recorded rosters
+# in one MPI job; where no silo may be missing also that of the same study in one job.
+#   tests/faults/sites.sh BUILD CASES SEED [JOBS]     the cases SEED to SEED + CASES - 1, so many at a time
 set -u
-BUILD=$(cd "$1" && pwd) CASES=$2 SEED=$3
+BUILD=$(cd "$1" && pwd) CASES=$2 SEED=$3 JOBS=${4:-1}
 TESTS=$(cd "$(dirname "$0")/.." && pwd)
 TOP=$(dirname "$TESTS")
 export GRANARY=$BUILD/granary TESTS TOP BUILD
+if [ "$JOBS" -gt 1 ]; then
+    trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM HUP
+    each=$(((CASES + JOBS - 1) / JOBS))
+    for ((lane = 0; lane * each < CASES; lane++)); do
+        [ $((lane * each + each)) -le "$CASES" ] || last=$((CASES - lane * each))
+        bash "$0" "$BUILD" "${last:-$each}" $((SEED + lane * each)) &
+    done | {
+        passed=0 failed=0
+        while read -r line; do
+            read -r p word f rest <<<"$line"
+            if [ "$word $rest" = "passed, failed" ]; then passed=$((passed + p)) failed=$((failed + f)); else echo "$line"; fi
+        done
+        echo "$passed passed, $failed failed"
+        [ $failed = 0 ]
+    }
+    exit
+fi
 . "$TESTS/system/library.sh"
 . "$TESTS/system/sites.sh"
-RANDOM=$SEED
-make_parties
-write_study 150
-one_job 150 >/dev/null
-for site in a b c; do write_site $site '{folder: mail}'; done
-approve_all || exit 1
-declare -A PID
-start() { # PARTY
+# Parties, and who bears their letters, end with the case, whichever way this script does.
+trap 'exec 2>/dev/null; signal_ours KILL "granary|mpirun|prterun|relay|bearer"; rm -rf "$SCRATCH"' EXIT
+trap 'exit 130' INT TERM HUP
+ROUNDS=30
+MPIRUN_FLAGS="$MPIRUN_FLAGS --mca btl self,vader"
+for program in relay bearer; do
+    ${CC:-cc} -O2 -D_GNU_SOURCE -o $program "$TESTS/faults/$program.c" || { echo "0 passed, 1 failed"; exit 1; }
+done
+
+# ---- drawing: RANDOM of bash, which the case's seed begins --------------------------------------
+pick() { shift $((RANDOM % $#)); drawn=$1; }
+# A number of seconds up to N.
+seconds() { local ms=$((RANDOM % ($1 * 1000))); drawn=$((ms / 1000)).$(printf %03d $((ms % 1000))); }
+
+# ---- parties and links --------------------------------------------------------------------------
+declare -A PID LINK WAY
+number_of() { case $1 in a) echo 1 ;; b) echo 2 ;; c) echo 3 ;; esac; }
+# start_link SITE: what bears its letters.
+start_link() {
+    local number
+    number=$(number_of "$1")
+    case ${WAY[$1]} in
+    carried) ./bearer mail mail-"$1" "$number" $late_ms $((case_seed + number)) >>link.log 2>&1 & ;;
+    relayed) ./relay $((port + number)) $port $cut_bytes 3 $((case_seed + number)) >>link.log 2>&1 & ;;
+    *) return 0 ;;
+    esac
+    LINK[$1]=$!
+}
+# start PARTY
+start() {
     case $1 in
-    coordinator) coordinate faults "${WAY[@]}" ;;
+    coordinator) coordinate faults --mailbox mail --listen "127.0.0.1:$port" --certificate kept/https.crt --certificate-key kept/https.key ;;
+    b) if [ $ranks = 1 ]; then join b; else join_ranks b $ranks; fi ;;
     *) join "$1" ;;
     esac
     PID[$1]=$!
 }
-for number in $(seq "$CASES"); do
-    case_seed=$RANDOM
-    RANDOM=$case_seed
-    fresh
-    WAY=(--mailbox mail)
-    if [ $((RANDOM % 2)) = 1 ]; then
-        port=$((20000 + RANDOM % 20000))
-        WAY=(--listen "127.0.0.1:$port")
-        mkdir -p run && cp -p kept/* run/ 2>/dev/null
-        coordinate pin --listen "127.0.0.1:$port"; first=$!
-        for _ in $(seq 300); do grep -q "listening on port" pin.log && break; sleep 0.1; done
-        kill -9 $first; wait $first 2>/dev/null
-        mkdir -p kept && cp -p run/https.* kept/
-        pin=$(sed -n 's/.*pin: "\(.*\)".*/\1/p' pin.log | tail -n 1)
-        for site in a b c; do write_site $site "{url: \"https://127.0.0.1:$port\", pin: \"$pin\"}"; done
-    else
-        for site in a b c; do write_site $site '{folder: mail}'; done
-    fi
-    for party in coordinator a b c; do start $party; done
-    kills=$((1 + RANDOM % 3)) told=
-    for _ in $(seq $kills); do
-        sleep $((RANDOM % 3)).$((RANDOM % 10))
-        parties=(coordinator a b c) party=${parties[RANDOM % 4]}
-        kill -0 "${PID[$party]}" 2>/dev/null || continue
-        kill -9 "${PID[$party]}"; wait "${PID[$party]}" 2>/dev/null
-        told="$told $party@$(cat run/metrics.jsonl 2>/dev/null | wc -l)"
-        sleep $((RANDOM % 2)).$((RANDOM % 10))
-        start "$party"
+# processes PARTY: of its job, mpirun the first. A lone process has but what Open MPI 4 starts with it.
+processes() {
+    echo "${PID[$1]}"
+    [ "$(cat "/proc/${PID[$1]}/comm" 2>/dev/null)" = granary ] || pgrep -x granary -P "${PID[$1]}"
+}
+alive() { kill -0 "${PID[$1]}" 2>/dev/null; }
+# down PARTY SIGNAL: to any one of its processes; returns when all of them have ended, with the job's $code.
+down() {
+    local all=() process i
+    mapfile -t all < <(processes "$1")
+    drawn=$RANDOM
+    kill "-$2" "${all[drawn % ${#all[@]}]}" 2>/dev/null
+    for process in "${all[@]}"; do
+        for ((i = 0; i < 400; i++)); do
+            [ "$(sed 's/.*) //; s/ .*//' "/proc/$process/stat" 2>/dev/null | tr -d Z)" ] || break
+            sleep 0.1
+        done
+        kill -KILL "$process" 2>/dev/null
     done
-    what="case $number, seed $case_seed, ${WAY[*]}, killed$told"
-    # shellcheck disable=SC2086
-    check "$what: all end well" ended ${PID[coordinator]} ${PID[a]} ${PID[b]} ${PID[c]}
+    wait "${PID[$1]}" 2>/dev/null
+    code=$?
+}
+# hang SECONDS PROCESS...
+hang() {
+    kill -STOP "${@:2}" 2>/dev/null
+    sleep "$1"
+    kill -CONT "${@:2}" 2>/dev/null
+}
+rounds_done() { cat run/metrics.jsonl 2>/dev/null | wc -l; }
+
+# ---- faults: each at a round, by its name; what was done goes into $told ------------------------
+strike() {
+    local kind=$1 party=$2 length=$3
+    told="$told $kind:$party@$(rounds_done)"
+    case $kind in
+    kill)
+        alive "$party" || return 0
+        down "$party" KILL; sleep "$length"; start "$party" ;;
+    both) # the coordinator and a site
+        { alive coordinator && alive "$party"; } || return 0
+        down coordinator KILL; down "$party" KILL; sleep "$length"; start "$party"; start coordinator ;;
+    end) # told to, as by a batch system
+        alive coordinator || return 0
+        down coordinator TERM
+        # 143: it had not begun to listen to signals.
+        [ $code = 0 ] || [ $code = 75 ] || [ $code = 143 ] || { wrong="the coordinator ended with $code at SIGTERM"; return 0; }
+        [ $code = 0 ] || { sleep "$length"; start coordinator; } ;;
+    hang)
+        # shellcheck disable=SC2046
+        hang "$length" $(processes "$party") ;;
+    cut) kill -USR1 "${LINK[$party]}" 2>/dev/null ;;
+    stuck) hang "$length" "${LINK[$party]}" ;;
+    away)
+        kill -KILL "${LINK[$party]}"; wait "${LINK[$party]}" 2>/dev/null
+        sleep "$length"; start_link "$party" ;;
+    esac
+}
+draw_fault() {
+    local link
+    pick coordinator a b c; party=$drawn
+    pick a b c; link=$drawn
+    case ${WAY[$link]} in
+    carried) pick kill kill both end hang stuck away ;;
+    relayed) pick kill both end hang cut cut stuck away ;;
+    *) pick kill kill both end hang ;;
+    esac
+    kind=$drawn
+    case $kind in cut | stuck | away | both) party=$link ;; esac
+    seconds 4; length=$drawn
+    pick 0 0 1 2 3; [ "$drawn" = 0 ] || length=0.$drawn
+    case $kind in end) party=coordinator ;; esac
+}
+# until_round N: or until the coordinator has ended, or 40 s.
+until_round() {
+    for _ in $(seq 800); do
+        alive coordinator && [ "$(rounds_done)" -lt "$1" ] || return 0
+        sleep 0.05
+    done
+}
+
+# ---- a case -------------------------------------------------------------------------------------
+draw_case() {
+    local site
+    RANDOM=$case_seed
+    pick 4 4 3; minimum=$drawn
+    pick 1 1 2; ranks=$drawn
+    pick 0 100000 1000000; cut_bytes=$drawn
+    pick 2 5 5 20; late_ms=$drawn
+    for site in a b c; do pick mail carried https relayed relayed; WAY[$site]=$drawn; done
+    pick 1 1 2 2 3; n_faults=$drawn
+}
+# Ports below those that the kernel gives to calls, and of which none is in use.
+draw_port() {
+    local i
+    port=$((10000 + ($$ * 16 + case_seed * 7) % 22000))
+    for ((i = 0; i < 4; i++)); do
+        (: <>"/dev/tcp/127.0.0.1/$((port + i))") 2>/dev/null && { port=$((port + 4)); i=-1; }
+    done
+}
+prepare() {
+    local site url policy='{minimum_silos: 2}'
+    fresh
+    rm -rf mail-? replay
+    draw_port
+    [ $minimum = 4 ] || policy='{minimum_silos: 2}'
+    MINIMUM=$minimum COLLECTIVE=6 START=20 write_study $ROUNDS
+    { MINIMUM=$minimum settings $ROUNDS; echo "silos: [{name: site-a}, {name: b1}, {name: b2}, {name: site-c}]"
+      echo "data: {source: csv, validation_fraction: 0.2, schema: schema.yaml, silo_tables: [{file: a.csv}, {file: b1.csv}, {file: b2.csv}, {file: c.csv}]}"; } >plain.yaml
+    for site in a b c; do
+        url="https://127.0.0.1:$port"
+        [ "${WAY[$site]}" != relayed ] || url="https://127.0.0.1:$((port + $(number_of $site)))"
+        case ${WAY[$site]} in
+        mail) write_site $site '{folder: mail}' "$policy" ;;
+        carried) mkdir mail-$site; write_site $site "{folder: mail-$site}" "$policy" ;;
+        *) write_site $site "{url: \"$url\", pin: \"$pin\"}" "$policy" ;;
+        esac
+    done
+    approve_all
+}
+run_case() {
+    local site party i round=0
+    told='' wrong=''
+    prepare || { wrong="the study was not approved"; return; }
+    for site in a b c; do start_link $site; done
+    for party in $(printf '%s\n' coordinator a b c | sort -R --random-source=<(yes $case_seed)); do
+        start "$party"
+        pick 0 0 0.2 1; sleep "$drawn"
+    done
+    for ((i = 0; i < n_faults; i++)); do
+        round=$((round + RANDOM % (ROUNDS / n_faults)))
+        pick no no no yes; [ "$drawn$i" != yes0 ] || round=0
+        draw_fault
+        until_round $round
+        [ $round != 0 ] || { seconds 2; sleep "$drawn"; }
+        strike $kind "$party" "$length"
+    done
+}
+well() { [ -z "$wrong" ] || { echo "  $wrong"; return 1; }; }
+judge_case() {
+    check "$what: as documented" well
+    check "$what: all end well" ended "${PID[coordinator]}" "${PID[a]}" "${PID[b]}" "${PID[c]}"
     # shellcheck disable=SC2046
     check "$what: the audit finds nothing" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
-    rm -rf replay
     "$GRANARY" train plain.yaml --run replay --quiet --set round.replay=run/events.jsonl >/dev/null 2>&1
     check "$what: the model of a replay" equal "$(digest)" "$("$GRANARY" inspect --digest replay/model.h5 2>/dev/null)"
-    echo "$what: done"
+    [ $minimum = 3 ] || check "$what: the model of one job" equal "$(digest)" "$expected"
+}
+
+make_parties
+write_study $ROUNDS
+expected=$(one_job $ROUNDS)
+coordinate pin --listen 127.0.0.1:0; first=$!
+for _ in $(seq 300); do grep -q "listening on port" pin.log && break; sleep 0.1; done
+kill -9 $first; wait $first 2>/dev/null
+mkdir kept && cp -p run/https.* kept/
+pin=$(sed -n 's/.*pin: "\(.*\)".*/\1/p' pin.log)
+for ((case_seed = SEED; case_seed < SEED + CASES; case_seed++)); do
+    began=$SECONDS before=$FAILED
+    draw_case
+    run_case 2>/dev/null
+    what="seed $case_seed, ${WAY[a]} ${WAY[b]}*$ranks ${WAY[c]}, at least $minimum,$told"
+    judge_case 2>>"$SCRATCH/bash.err"
+    kill -KILL "${LINK[@]}" 2>/dev/null; wait 2>/dev/null
+    LINK=()
+    if [ "$FAILED" != "$before" ]; then
+        kept=$(mktemp -d "${TMPDIR:-/tmp}/granary-sites.XXXXXX")
+        cp -a run own-? mail* ./*.log ./*.yaml "$kept" 2>/dev/null
+        echo "seed $case_seed: kept in $kept; again: tests/faults/sites.sh ${BUILD#"$TOP"/} 1 $case_seed"
+    else
+        echo "$what: well, $((SECONDS - began)) s"
+    fi
 done
 finish
