@@ -267,9 +267,11 @@ struct gr_headline {
 };
 /* Not collective. Whether there is a batch job whose comment gr_progress_finish sets. */
 bool gr_progress_tells_job(const struct gr_progress *progress);
-/* Not collective. Ends the line, and prints the closing summary. headline may be NULL. */
+/* Not collective. Ends the line, and prints the closing summary. headline may be NULL. resume: how
+ * a run that has not come to its last round is gone on with; NULL: it is not told. */
 void gr_progress_finish(struct gr_progress *progress, const char *run_path,
-                        const char *model_digest, const struct gr_headline *headline);
+                        const char *model_digest, const struct gr_headline *headline,
+                        const char *resume);
 /* Not collective. Ends the thread and releases the line; NULL is accepted. */
 void gr_progress_free(struct gr_progress *progress);
 

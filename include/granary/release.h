@@ -52,6 +52,7 @@ enum gr_release {
     GR_RELEASE_UPDATE_SLICES = 39,
     GR_RELEASE_JOB_COMMENT = 45,
     GR_RELEASE_PASSED_OVER = 46,
+    GR_RELEASE_SOFTWARE = 47,
     GR_RELEASES_MAX = 48
 };
 
@@ -60,7 +61,8 @@ enum gr_release_when {
     GR_RELEASE_EACH_ROUND,    /* and once more for each repetition after a loss */
     GR_RELEASE_EACH_SCORING,  /* every evaluate.every rounds, and after the last */
     GR_RELEASE_AT_CHECKPOINT, /* every checkpoint.every rounds, and after the last */
-    GR_RELEASE_WHEN_IT_COMES  /* where something is wrong */
+    GR_RELEASE_WHEN_IT_COMES, /* where something is wrong */
+    GR_RELEASE_WHEN_ALL_MEET  /* the jobs of a study: at the start, and when a party comes back */
 };
 
 /* A row of the table; all borrowed. */

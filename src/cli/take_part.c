@@ -27,9 +27,19 @@ static void say_of_post(void *context, const char *words) {
     say_waiting(words);
 }
 
-/* Of a rank's own silos, on its own terminal. */
+/* Of a rank's own silos, on its own terminal. Lines begin with the silo's pseudonym, by which the
+ * records name it: here it has the name that the study gives it, too. */
 static void hear(void *context, const char *line) {
-    (void)context;
+    const struct gr_study *study = context;
+    char pseudonym[24], named[GR_MESSAGE_MAX];
+    for (uint32_t i = 0; i < study->n_silos; i++) {
+        gr_silo_pseudonym(i, pseudonym);
+        const size_t n = strlen(pseudonym);
+        if (strncmp(line, pseudonym, n) != 0 || (line[n] >= '0' && line[n] <= '9')) continue;
+        snprintf(named, sizeof named, "%s (%s)%s", study->silos[i], pseudonym, line + n);
+        line = named;
+        break;
+    }
     say_waiting(line);
 }
 
@@ -94,7 +104,9 @@ static gr_status run_once(struct gr_invocation *invocation, const struct gr_part
                                      .config_text = part->text,
                                      .initial = part->initial,
                                      .progress = part->quiet ? NULL : stdout,
-                                     .listener = {.hear = hear},
+                                     .listener = {.hear = hear,
+                                                  .context =
+                                                      (void *)(uintptr_t)part->study},
                                      .stop = part->site ? NULL : stop,
                                      .keep_model = part->keep_model,
                                      .permit = part->site ? permit : NULL,

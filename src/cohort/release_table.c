@@ -8,6 +8,8 @@
  */
 #include <granary/release.h>
 
+#include <string.h>
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* ---- which configs let a release out -------------------------------------------------------- */
@@ -104,6 +106,17 @@ static bool tells_rows(const struct gr_config *c) {
 
 static bool reads_csv(const struct gr_config *c) {
     return c->data.source == GR_SOURCE_CSV;
+}
+
+/* A study between institutions: as a party takes it, or as its file says it, where words stand in
+ * the place of tables. */
+static bool has_sites(const struct gr_config *c) {
+    bool any = false;
+    for (uint32_t i = 0; i < c->silos_count; i++)
+        any = any || c->silos[i].site > 0;
+    for (uint32_t i = 0; i < c->data.silo_tables_count; i++)
+        any = any || strncmp(c->data.silo_tables[i].file, "site:", sizeof "site:" - 1) == 0;
+    return any;
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */
@@ -268,6 +281,11 @@ static const struct gr_release_row rows[] = {
     {GR_RELEASE_PASSED_OVER, "passed-over",
      "whether any CSV file has a line `sep=`, comments, names of rows or empty columns",
      "four bits", RECORDS, GR_RELEASE_AT_START, NULL, reads_csv},
+    {GR_RELEASE_SOFTWARE, "software",
+     "what a site's process is made of: version and build of granary, sizes of its words, versions "
+     "of libraries, number of processes; no host and no processor",
+     "text", "the coordinator, terminal", GR_RELEASE_WHEN_ALL_MEET,
+     "a site of another build is told so, and takes no part", has_sites},
 };
 
 const struct gr_release_row *gr_release_rows(size_t *n) {
@@ -295,7 +313,8 @@ bool gr_release_leaves(enum gr_release id, const struct gr_config *config) {
 }
 
 const char *gr_release_when_text(enum gr_release_when when) {
-    static const char *const text[] = {"once, before round 1", "each round", "each evaluation",
-                                       "each checkpoint", "where something is wrong"};
+    static const char *const text[] = {"once, before round 1",     "each round",
+                                       "each evaluation",          "each checkpoint",
+                                       "where something is wrong", "each time that all meet"};
     return text[when];
 }

@@ -5,6 +5,7 @@
  */
 #include "cohort/cohort_parts.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The shape of rows as integers, which maxima over ranks can compare; all 0 where there are no
@@ -148,8 +149,44 @@ out:
     return status;
 }
 
+/* Collective. Names into `words` the silos that bring bad data, and of a study the sites that are
+ * not here: "bad data of north (silo-001); not here: south". No more is told of either. */
+static gr_status name_lacking(struct gr_cohort *cohort, char *words, size_t size) {
+    gr_status status = GR_OK;
+    const uint32_t n = cohort->config->data.silos, parties = gr_comm_parties(cohort->comm);
+    char name[24];
+    int64_t *bad = NULL;
+    size_t used = 0, away = 0;
+    words[0] = '\0';
+    GR_TRY(gr_comm_agree(cohort->comm, gr_allocate_zero(n, sizeof *bad, "silos", &bad)));
+    for (size_t i = 0; i < cohort->data->n_local; i++)
+        bad[cohort->data->local[i].id] = cohort->data->local[i].unusable != GR_OK;
+    GR_TRY(gr_release_sum(cohort->door, GR_RELEASE_UNUSABLE, bad, n));
+    for (uint32_t i = 0; i < n && used < size; i++) {
+        if (bad[i] == 0) continue;
+        gr_silo_pseudonym(i, name);
+        const char *given = i < cohort->config->silos_count ? cohort->config->silos[i].name : "";
+        used += (size_t)snprintf(words + used, size - used, "%s%s%s%s%s",
+                                 used > 0 ? ", " : "bad data of ", given, given[0] ? " (" : "",
+                                 name, given[0] ? ")" : "");
+    }
+    for (uint32_t party = 1; party < parties && used < size; party++) {
+        int ranks, first = gr_comm_party_slots(cohort->comm, party, &ranks);
+        if (gr_comm_rank_of(cohort->comm, first) >= 0) continue;
+        used += (size_t)snprintf(words + used, size - used, "%s%s",
+                                 away++ > 0 ? ", "
+                                 : used > 0 ? "; not here: "
+                                            : "not here: ",
+                                 gr_comm_party_name(cohort->comm, party));
+    }
+out:
+    gr_free(bad);
+    return status;
+}
+
 /* Collective. Too few silos for any sum of theirs: nothing of their rows is added up. */
 static gr_status refuse_few(struct gr_cohort *cohort) {
+    char lacking[GR_NAMES_BYTES];
     const uint32_t least = gr_policy_silos(cohort->config);
     int64_t usable = 0;
     for (size_t i = 0; i < cohort->data->n_local; i++)
@@ -157,14 +194,16 @@ static gr_status refuse_few(struct gr_cohort *cohort) {
     if (least < 2) return GR_OK;
     gr_status status = gr_comm_sum_public(cohort->comm, &usable, 1);
     if (status != GR_OK || usable == 0 || usable >= least) return status;
+    status = name_lacking(cohort, lacking, sizeof lacking);
+    if (status != GR_OK) return status;
     /* Of a study: those that are away may come. */
     const bool wait = gr_comm_parties(cohort->comm) > 1 &&
                       gr_comm_size(cohort->comm) < gr_comm_slots(cohort->comm);
-    char words[256];
+    char words[GR_NAMES_BYTES + 256];
     snprintf(words, sizeof words,
-             "found %lld silo%s with data that can be read, expected at least %u "
+             "%s%sfound %lld silo%s with data that can be read, expected at least %u "
              "(policy.minimum_silos): sums of fewer show what is theirs",
-             (long long)usable, usable == 1 ? "" : "s", least);
+             lacking, lacking[0] ? "; " : "", (long long)usable, usable == 1 ? "" : "s", least);
     /* But for those that have left for a reason which waiting does not mend. */
     if (wait) GR_TRY(gr_comm_agree(cohort->comm, gr_comm_refused(cohort->comm, words)));
     status = gr_fail(wait ? GR_STOPPED : GR_ERROR_DATA, "%s", words);

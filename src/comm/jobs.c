@@ -83,6 +83,12 @@ static struct watch begin_watch(struct gr_gateway *gateway, const struct gr_comm
                           .limit_s = gr_comm_start_s(options)};
 }
 
+/* A meeting that has failed for want of others is gone on with by the next. */
+static void begin_to_meet(struct watch *watch) {
+    watch->meets = true;
+    if (watch->gateway->waits_s <= 0) watch->gateway->waits_s = watch->began_s;
+}
+
 /* A coordinator that was started again goes on with the wait of the one before it; but whoever was
  * there then says hello again within half a minute, and is not to be left out. */
 static void go_on_with(struct watch *watch) {
@@ -104,7 +110,7 @@ static bool is_over(const struct watch *watch) {
 /* The job waits no longer than it was told to, and is started again by whoever told it. */
 static bool is_idle(const struct watch *watch) {
     const double idle_s = watch->options->study->idle_s;
-    return watch->meets && idle_s > 0 && waited(watch) - watch->before_s >= idle_s;
+    return watch->meets && idle_s > 0 && gr_clock_seconds() - watch->gateway->waits_s >= idle_s;
 }
 
 static gr_status end_idle(const struct watch *watch, const char *whom) {
@@ -217,6 +223,7 @@ static gr_status tell_roster(struct gr_gateway *gateway, const struct gr_comm_st
                              int32_t *ranks) {
     gr_status status = GR_OK;
     gateway->meeting++;
+    gateway->waits_s = 0;
     gateway->told.changed = true;
     for (uint32_t p = 1; p < study->n_parties; p++)
         ranks[p] = gateway->hello[p].ranks;
@@ -247,7 +254,7 @@ gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_option
     struct watch watch = begin_watch(gateway, options);
     struct gr_post_message message = {0};
     struct attendance found;
-    watch.meets = true;
+    begin_to_meet(&watch);
     go_on_with(&watch);
     GR_TRY(tell_over(gateway));
     for (uint32_t p = 1; p < gateway->n_parties; p++) /* that have come while a run went on */
@@ -304,6 +311,7 @@ static gr_status take_answer(struct gr_gateway *gateway, const struct gr_post_me
     for (uint32_t p = 0; p < gateway->n_parties; p++)
         if (ranks[p] < 0 || ranks[p] > GR_JOB_RANKS_MAX)
             return gr_fail(GR_ERROR_CONFIG, "the coordinator tells of %d ranks", (int)ranks[p]);
+    gateway->waits_s = 0;
     *found = true;
     return GR_OK;
 }
@@ -313,7 +321,7 @@ gr_status gr_jobs_attend(struct gr_gateway *gateway, const struct gr_comm_option
                          const char *hello, int32_t *ranks) {
     gr_status status = GR_OK;
     struct watch watch = begin_watch(gateway, options);
-    watch.meets = true;
+    begin_to_meet(&watch);
     /* Not the first to give up: a hello that is said again ends the meeting of all others. */
     watch.limit_s = 2 * watch.limit_s + GR_COMM_LATER_S;
     struct gr_post_message message = {0};

@@ -71,6 +71,7 @@ struct gr_gateway {
     int32_t meeting;            /* the latest */
     int32_t hellos;             /* a site's: how often it has said hello */
     bool has_gathered;          /* the coordinator's: this is not its first meeting */
+    double waits_s; /* since when all try to meet, in however many meetings; 0: they have met */
     struct gr_told told;
     /* The bell, which the threads of carriers ring, and by which the gateway sleeps. */
     pthread_mutex_t lock;

@@ -303,8 +303,11 @@ out:
  * on: a member that is silent, and was not seen to end, ends the start for all.
  */
 static void refuse_silence(struct gr_draft *draft) {
-    static char text[] = "before the first round a rank gives no sign (round.start_deadline_s): "
-                         "start again";
+    static char alone[] = "before the first round a rank gives no sign (round.start_deadline_s): "
+                          "start again";
+    static char of_study[] = "before the first round a party gives no sign "
+                             "(round.start_deadline_s): all meet again";
+    char *text = draft->comm->link ? of_study : alone;
     if (!draft->comm->starting || draft->head.status != GR_OK) return;
     for (uint32_t i = 0; i < draft->head.n_changes; i++) {
         if ((draft->changes[i] & 3) != GR_CHANGE_LATE) continue;

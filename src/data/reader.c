@@ -11,12 +11,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A relative path may be of a config, and of the folder of a site's file: the whole tells where it
+ * was looked for. */
+static gr_status refuse_open(const char *path) {
+    const int error = errno;
+    char *whole = NULL;
+    if (error == ENOENT && path[0] != '/' && gr_path_absolute(path, &whole) != GR_OK) whole = NULL;
+    const gr_status status =
+        gr_fail(GR_ERROR_DATA, "%s: cannot be opened: %s%s%s", path, strerror(error),
+                whole ? "; it was looked for as " : "", whole ? whole : "");
+    gr_free(whole);
+    return status;
+}
+
 gr_status gr_open_regular(const char *path, int *fd, size_t *size) {
     struct stat info;
     *fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (*fd < 0)
-        return gr_fail(GR_ERROR_DATA, "%s: cannot be opened: %s%s", path, strerror(errno),
-                       errno == ENOENT && path[0] != '/' ? GR_RELATIVE_WORDS : "");
+    if (*fd < 0) return refuse_open(path);
     if (fstat(*fd, &info) != 0 || !S_ISREG(info.st_mode)) {
         close(*fd);
         return gr_fail(GR_ERROR_DATA, "%s: not a regular file", path);

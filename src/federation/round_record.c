@@ -427,8 +427,11 @@ static gr_status bear_refusal(struct gr_run_state *run, uint32_t round) {
     if (++run->refusals < BORNE) return GR_OK;
     return gr_fail_context(GR_ERROR_WRITE,
                            "round %u: %d checkpoints in a row were refused, the newest is of round "
-                           "%u; --resume goes on from there: ",
-                           round, (int)BORNE, run->checkpointed);
+                           "%u; %s from there: ",
+                           round, (int)BORNE, run->checkpointed,
+                           gr_comm_parties(run->comm) == 1
+                               ? "--resume goes on"
+                               : "started again, the coordinator goes on");
 }
 
 /*

@@ -241,6 +241,21 @@ static void note_trained(void *context, uint32_t round, uint32_t done, uint32_t 
     gr_progress_trained(run->progress, round, done, of);
 }
 
+const char *gr_run_resumes(const struct gr_run_state *run) {
+    if (gr_comm_parties(run->comm) == 1) return "--resume goes on";
+    if (gr_comm_party(run->comm, gr_comm_slot(run->comm)) > 0)
+        return "this site waits for the others, to go on";
+    return run->options->stop && *run->options->stop
+               ? "`granary coordinate`, started again, goes on"
+               : "it goes on when all meet again";
+}
+
+/* Only the coordinator knows why; sites learn that it is so. */
+static const char *stopped_by(const struct gr_run_state *run) {
+    if (gr_comm_party(run->comm, gr_comm_slot(run->comm)) > 0) return "the coordinator has stopped";
+    return gr_comm_awaited(run->comm) ? "stopped, for a site has come," : "stopped by a signal";
+}
+
 /*
  * Collective, below the quorum: GR_STOPPED, or where a site has left for a reason that waiting does
  * not mend, its own.
@@ -275,17 +290,16 @@ static gr_status run_rounds(struct gr_run_state *run) {
             run->below_quorum = true;
             status = name_refusal(run);
             if (status != GR_STOPPED) return status;
-            return gr_fail_context(status, "below quorum, --resume goes on after round %u: ",
-                                   gr_federation_rounds_done(run->federation));
+            return gr_fail_context(status, "below quorum after round %u, %s: ",
+                                   gr_federation_rounds_done(run->federation), gr_run_resumes(run));
         }
         GR_TRY(status);
         if (!stop && !is_done(run)) GR_TRY(gr_run_respawn(run));
     }
     if (!is_done(run))
-        status = gr_fail(GR_STOPPED, "%s after round %u of %u; --resume goes on",
-                         gr_comm_awaited(run->comm) ? "stopped, for a site has come,"
-                                                    : "stopped by a signal",
-                         gr_federation_rounds_done(run->federation), run->config->run.rounds);
+        status = gr_fail(GR_STOPPED, "%s after round %u of %u; %s", stopped_by(run),
+                         gr_federation_rounds_done(run->federation), run->config->run.rounds,
+                         gr_run_resumes(run));
 out:
     return status;
 }
@@ -459,8 +473,8 @@ static gr_status compare_settings(const struct gr_run_state *run, const char *ru
                                 evidence_follows(run) ? gr_study_may_change : NULL, &difference));
     if (difference)
         status = gr_fail(GR_ERROR_CONFIG,
-                         "%s: the run was begun with another config: %s; --resume goes on with the "
-                         "same settings only",
+                         "%s: the run was begun with another config: %s; it goes on with the same "
+                         "settings only",
                          run_path, difference);
 out:
     gr_free(difference);
@@ -762,7 +776,8 @@ static gr_status conclude(struct gr_run_state *run, gr_status status) {
     if (run->leaves || status == GR_ERROR_INTERNAL) status = gr_comm_depart(run->comm, status);
     /* Before the rounds began there is nothing that could be gone on with. */
     if (status == GR_LOST)
-        status = gr_fail(GR_STOPPED, "before the first round: %s: start again", gr_message());
+        status = gr_fail(GR_STOPPED, "before the first round: %s: %s", gr_message(),
+                         gr_comm_parties(run->comm) > 1 ? "all meet again" : "start again");
     if (status != GR_OK && run->directory && !run->ended && !gr_comm_out(run->comm))
         end_before_rounds(run, status);
     if (status == GR_OK) status = keep_model(run);

@@ -88,6 +88,8 @@ enum { GR_RUN_PATH_MAX = 65536 };
 void gr_run_allow(struct gr_run_state *run, double bytes);
 /* What is not agreed on of the way that checkpoints are written: all but `collective`. */
 void gr_run_set_io(struct gr_run_state *run);
+/* How a run that ends now is gone on with, for people: in a study nobody gives --resume. */
+const char *gr_run_resumes(const struct gr_run_state *run);
 /* Once `path` is known. */
 gr_status gr_run_name_folders(struct gr_run_state *run) GR_CHECKED;
 

@@ -585,7 +585,7 @@ gr_status gr_records_finish(struct gr_run_state *run) {
                          run->path);
     if (run->progress && !run->ended) {
         const struct gr_headline headline = headline_of(run);
-        gr_progress_finish(run->progress, run->path, hex, &headline);
+        gr_progress_finish(run->progress, run->path, hex, &headline, NULL);
     }
     run->ended = true;
 out:
@@ -604,7 +604,7 @@ void gr_records_end_early(struct gr_run_state *run, gr_status reason) {
     run->ended = true;
     uint32_t done = gr_federation_rounds_done(run->federation);
     if (run->progress && reason == GR_STOPPED)
-        gr_progress_finish(run->progress, run->path, NULL, NULL);
+        gr_progress_finish(run->progress, run->path, NULL, NULL, gr_run_resumes(run));
     if (reason == GR_STOPPED && gr_progress_tells_job(run->progress))
         gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_JOB_COMMENT, 1);
     gr_records_releases(run, done);

@@ -23,6 +23,13 @@ static const char *const sealed_files[] = {"config.yaml",     "schema.yaml",    
 
 /* ---- beginning ------------------------------------------------------------------------------- */
 
+/* A site's first rank has said it to the coordinator when all met. The coordinator counts the
+ * same for its events. */
+static void note_software(struct gr_run_state *run) {
+    const struct gr_run_evidence *e = run->options->evidence;
+    if (e->rank == 0) gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_SOFTWARE, 1);
+}
+
 gr_status gr_sealing_begin(struct gr_run_state *run) {
     const struct gr_run_evidence *e = run->options->evidence;
     gr_status status = GR_OK;
@@ -30,7 +37,10 @@ gr_status gr_sealing_begin(struct gr_run_state *run) {
     run->private = true;
     run->umask = umask(0);
     umask(run->umask | S_IWGRP | S_IRWXO);
-    if (!e->journal) return GR_OK;
+    if (!e->journal) {
+        note_software(run);
+        return GR_OK;
+    }
     const struct gr_journal_options options = {.path = e->journal,
                                                .study = e->study,
                                                .follows = e->follows,
@@ -42,6 +52,7 @@ gr_status gr_sealing_begin(struct gr_run_state *run) {
                                                .approvals = e->approvals};
     GR_TRY(gr_journal_open(&options, &run->journal));
     gr_door_set_journal(gr_cohort_door(run->cohort), run->journal);
+    note_software(run);
     if (gr_journal_damage(run->journal) && run->options->listener.hear)
         run->options->listener.hear(run->options->listener.context,
                                     gr_journal_damage(run->journal));

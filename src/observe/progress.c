@@ -46,6 +46,7 @@ struct gr_progress {
     pthread_mutex_t lock;
     pthread_cond_t end;
     bool watching, ending;
+    const char *resume; /* at the end: how the run is gone on with; NULL: it is not told */
 };
 
 /*
@@ -386,14 +387,15 @@ static void say_end(struct gr_progress *p, const char *run_path, const char *mod
         fprintf(p->stream, "  %-11s%s\n", "run", run_path);
         fprintf(p->stream, "  %-11s%s/report.html\n", "report", run_path);
     }
-    if (p->done < p->rounds) fprintf(p->stream, "  go on with --resume\n");
+    if (p->done < p->rounds && p->resume) fprintf(p->stream, "  %s\n", p->resume);
     fflush(p->stream);
 }
 
 /* The thread ends first, so that nothing is drawn into the last lines. */
 void gr_progress_finish(struct gr_progress *p, const char *run_path, const char *model_digest,
-                        const struct gr_headline *headline) {
+                        const struct gr_headline *headline, const char *resume) {
     if (!p) return;
+    p->resume = resume;
     stop_watcher(p);
     if (p->stream) say_end(p, run_path, model_digest, headline);
     (void)tell_job(p, model_digest ? "finished" : "stopped");

@@ -140,11 +140,21 @@ static bool report_others(struct letter *l) {
 static const struct {
     const char *name;
     spoil_function spoil;
-} faults[] = {{"head", shorten_head},      {"from", speak_for_others}, {"slot", name_no_slot},
-              {"kind", name_no_kind},      {"beyond", begin_beyond},   {"middle", begin_in_middle},
-              {"memory", promise_all_memory}, {"cut", cut},            {"long", lengthen},
-              {"agreement", fail_all},     {"garbage", say_garbage},   {"decision", decide},
-              {"failure", report_failure}, {"future", report_future},  {"silo", report_others}};
+} faults[] = {{"head", shorten_head},
+              {"from", speak_for_others},
+              {"slot", name_no_slot},
+              {"kind", name_no_kind},
+              {"beyond", begin_beyond},
+              {"middle", begin_in_middle},
+              {"memory", promise_all_memory},
+              {"cut", cut},
+              {"long", lengthen},
+              {"agreement", fail_all},
+              {"garbage", say_garbage},
+              {"decision", decide},
+              {"failure", report_failure},
+              {"future", report_future},
+              {"silo", report_others}};
 
 static spoil_function find(int *after) {
     char name[32] = "";
@@ -169,7 +179,8 @@ gr_status __wrap_gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enu
     static int sent;
     int after = 0;
     const spoil_function spoil = find(&after);
-    const bool numbers = getenv("GRANARY_HOSTILE") && strcmp(getenv("GRANARY_HOSTILE"), "numbers") == 0;
+    const bool numbers =
+        getenv("GRANARY_HOSTILE") && strcmp(getenv("GRANARY_HOSTILE"), "numbers") == 0;
     if (kind == GR_NOTE_NUMBERS && numbers && n > 0) n--;
     if (kind != GR_NOTE_PARCEL || !spoil || n > ROOM || n_head != sizeof letter.head ||
         sent++ < after)

@@ -356,7 +356,7 @@ static char *progress_of(uint32_t rounds, uint32_t first, uint32_t last) {
         metrics.test_accuracy = 0.8571;
         gr_progress_round(progress, &metrics);
     }
-    gr_progress_finish(progress, "runs/x", "abcd", NULL);
+    gr_progress_finish(progress, "runs/x", "abcd", NULL, "--resume goes on");
     gr_progress_free(progress);
     fclose(stream);
     return slurp(in_scratch("progress"), NULL);
@@ -398,7 +398,7 @@ START_TEST(progress_of_numbers) {
     metrics.test_loss = 2.5;
     MUST(gr_progress_create(stream, 1, 0, &progress));
     gr_progress_round(progress, &metrics);
-    gr_progress_finish(progress, "runs/x", "abcd", &headline);
+    gr_progress_finish(progress, "runs/x", "abcd", &headline, "--resume goes on");
     gr_progress_free(progress);
     fclose(stream);
     char *text = slurp(in_scratch("progress"), NULL);
@@ -506,7 +506,7 @@ START_TEST(progress_silent) {
     MUST(gr_progress_create(NULL, 3, 0, &progress));
     gr_progress_round(progress, &metrics);
     gr_progress_say(progress, "x");
-    gr_progress_finish(progress, "x", NULL, NULL);
+    gr_progress_finish(progress, "x", NULL, NULL, "--resume goes on");
     gr_progress_free(progress);
     gr_progress_free(NULL);
 }
