@@ -225,6 +225,7 @@ test-ulfm:
 	tests/faults/ulfm.sh
 test-slurm: all
 	GRANARY=$(abspath $(COMMAND)) tests/slurm/run.sh
+	GRANARY=$(abspath $(COMMAND)) tests/slurm/study.sh
 bench: all $(BENCHES)
 	analysis/bench.sh $(BUILD)
 
@@ -264,7 +265,7 @@ install: all manual
 	install -m 644 $(wildcard configs/schemas/*.yaml) $(DESTDIR)$(PREFIX)/share/granary/configs/schemas/
 	install -m 644 $(wildcard configs/study/*.yaml) $(DESTDIR)$(PREFIX)/share/granary/configs/study/
 	install -m 755 $(wildcard jobs/make-*.sh) $(DESTDIR)$(PREFIX)/share/granary/jobs/
-	install -m 644 jobs/batch.sh $(wildcard jobs/*.sbatch) $(DESTDIR)$(PREFIX)/share/granary/jobs/
+	install -m 644 jobs/batch.sh jobs/party.sh $(wildcard jobs/*.sbatch) $(DESTDIR)$(PREFIX)/share/granary/jobs/
 	install -m 644 $(BUILD)/manual/man1/granary.1 $(MAN)/man1/
 	install -m 644 $(BUILD)/manual/man7/granary-*.7 $(MAN)/man7/
 	install -m 644 $(BUILD)/manual/html/*.html $(DOC)/

@@ -27,7 +27,8 @@ static const char *const sealed_files[] = {"config.yaml",     "schema.yaml",    
  * same for its events. */
 static void note_software(struct gr_run_state *run) {
     const struct gr_run_evidence *e = run->options->evidence;
-    if (e->rank == 0) gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_SOFTWARE, 1);
+    if (e->rank == 0 && gr_comm_parties(run->comm) > 1)
+        gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_SOFTWARE, 1);
 }
 
 gr_status gr_sealing_begin(struct gr_run_state *run) {

@@ -87,7 +87,7 @@ check "it shows what would leave all the same" prints "18  update"
 check "and nothing is recorded" test ! -e site/heart-4
 check "as granary releases of such a config does" bash -c '
     sed -n "/^What would leave/,/^policy:/p" "$0" | tail -n +3 >by-approve
-    awk "/^(study|schema):/ { skip = 1; next } /^[a-z]/ { skip = 0 } !skip" study.yaml | sed "s|^data:|data:\n  silo_tables: [{file: a}, {file: b}, {file: c}, {file: d}]\n  schema: x|" >plain.yaml
+    awk "/^(study|schema):/ { skip = 1; next } /^[a-z]/ { skip = 0 } !skip" study.yaml | sed "s|^data:|data:\n  silo_tables: [{file: site:a}, {file: site:b}, {file: site:c}, {file: site:d}]\n  schema: x|" >plain.yaml
     "$GRANARY" releases plain.yaml | cmp - by-approve && cmp of-study by-approve' "$OUT"
 check "yes" exits 0 "${approve[@]}" --yes --number "EC 2026/117" --by "Dr. Müller"
 check "the policy was asked" prints "site/site.yaml: the site's policy allows it"
