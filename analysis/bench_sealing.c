@@ -6,9 +6,9 @@
  *   bench_sealing [parameters]
  *
  * Letters of a segment of a sum each; medians of repetitions taken in turn, processor time of one
- * thread. Sealing is into new memory, as gr_post_send does it; opening the check of the signature and
- * the decryption. Beside them the parts alone, over the same bytes: the copy, the
- * encryption by libsodium, the checksum, and the digest that might stand in its place.
+ * thread. Sealing is into new memory, as gr_post_send does it; opening the check of the signature
+ * and the decryption. Beside them the parts alone, over the same bytes: the copy, the encryption by
+ * libsodium, the checksum, and the digest that might stand in its place.
  */
 #include <granary/post.h>
 

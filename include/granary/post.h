@@ -139,7 +139,10 @@ struct gr_carrier {
     void (*notify)(void *context);
     void *context;
     struct gr_carrier_refused refused[GR_CARRIER_REFUSALS]; /* by gr_carrier_refuse */
-    bool renewed;                                           /* by gr_carrier_renew */
+    /* A party in whose name a letter of another study has come, + 1, until the post has asked; 0:
+     * there is none. */
+    uint32_t stranger;
+    bool renewed; /* by gr_carrier_renew */
 };
 /* Not collective. By a carrier's thread: calls `notify`, if anybody listens. No lock that put or
  * take need may be held. */

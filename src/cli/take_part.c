@@ -100,17 +100,16 @@ static gr_status run_once(struct gr_invocation *invocation, const struct gr_part
                           const volatile sig_atomic_t *stop) {
     gr_status status = GR_OK;
     struct gr_comm *comm = NULL;
-    struct gr_run_options options = {.run_path = part->directory,
-                                     .config_text = part->text,
-                                     .initial = part->initial,
-                                     .progress = part->quiet ? NULL : stdout,
-                                     .listener = {.hear = hear,
-                                                  .context =
-                                                      (void *)(uintptr_t)part->study},
-                                     .stop = part->site ? NULL : stop,
-                                     .keep_model = part->keep_model,
-                                     .permit = part->site ? permit : NULL,
-                                     .permit_context = (void *)(uintptr_t)part};
+    struct gr_run_options options = {
+        .run_path = part->directory,
+        .config_text = part->text,
+        .initial = part->initial,
+        .progress = part->quiet ? NULL : stdout,
+        .listener = {.hear = hear, .context = (void *)(uintptr_t)part->study},
+        .stop = part->site ? NULL : stop,
+        .keep_model = part->keep_model,
+        .permit = part->site ? permit : NULL,
+        .permit_context = (void *)(uintptr_t)part};
     struct gr_run_evidence evidence = {
         .study = part->study->digest,
         .follows = (const unsigned char(*)[GR_DIGEST_BYTES])part->study->follows,

@@ -40,6 +40,7 @@ bool gr_carrier_was_renewed(struct gr_carrier *carrier) {
 void gr_carrier_refuse(struct gr_carrier *carrier) {
     pthread_mutex_lock(&lock);
     struct gr_carrier_refused *refused = &carrier->refused[gr_letter_refusal()];
+    if (gr_letter_refusal() == GR_REFUSED_STUDY) carrier->stranger = gr_letter_stranger() + 1;
     if (refused->n++ == 0) snprintf(refused->words, sizeof refused->words, "%s", gr_message());
     pthread_mutex_unlock(&lock);
 }
@@ -49,6 +50,15 @@ uint64_t gr_carrier_n_refused(const struct gr_carrier *carrier, enum gr_refusal 
     const uint64_t n = carrier->refused[why].n;
     pthread_mutex_unlock(&lock);
     return n;
+}
+
+bool gr_carrier_stranger(struct gr_carrier *carrier, uint32_t *party) {
+    pthread_mutex_lock(&lock);
+    const uint32_t found = carrier->stranger;
+    carrier->stranger = 0;
+    pthread_mutex_unlock(&lock);
+    if (found > 0) *party = found - 1;
+    return found > 0;
 }
 
 /* They are written once, before the count that the caller has seen. */

@@ -15,4 +15,7 @@ uint64_t gr_carrier_n_refused(const struct gr_carrier *carrier, enum gr_refusal 
 /* The words of the first of them; "": there was none yet. */
 const char *gr_carrier_refusal_words(const struct gr_carrier *carrier, enum gr_refusal why);
 
+/* Whether a letter of another study has come since this was last asked, and in whose name. */
+bool gr_carrier_stranger(struct gr_carrier *carrier, uint32_t *party);
+
 #endif

@@ -51,8 +51,9 @@ static bool answer_words(long code, char *out, size_t size) {
     switch (code) {
     case GR_HTTPS_UNKNOWN:
         snprintf(out, size,
-                 "the coordinator does not know this site (404): its key is another, or the study "
-                 "is, or another server is at this url");
+                 "the coordinator does not know this site (404): it runs another edition of the "
+                 "study than the one here, or knows another key of this site, or another server is "
+                 "at this url; `granary study show` tells a study's digest and keys");
         return true;
     case GR_HTTPS_NO_CERTIFICATE:
         snprintf(out, size,

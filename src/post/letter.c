@@ -39,6 +39,11 @@ _Static_assert(AT_TAG + GR_LETTER_TAG_BYTES == AT_CHECKSUM, "a tag has its room"
 _Static_assert(AT_CHECKSUM + GR_CIPHER_TAG_BYTES == AT_SIGNATURE, "so has a checksum");
 
 static _Thread_local enum gr_refusal last_refusal;
+static _Thread_local uint32_t last_stranger;
+
+uint32_t gr_letter_stranger(void) {
+    return last_stranger;
+}
 
 enum gr_refusal gr_letter_refusal(void) {
     return last_refusal;
@@ -246,6 +251,19 @@ static gr_status check_form(const unsigned char *head, size_t n, const struct gr
     return GR_OK;
 }
 
+/* Whom it is from nobody has vouched for: whoever has signed it signed another digest. */
+static gr_status refuse_study(const struct gr_party *parties, uint32_t from,
+                              const unsigned char study[GR_DIGEST_BYTES]) {
+    char digest[GR_DIGEST_HEX];
+    gr_digest_hex(study, digest);
+    last_stranger = from;
+    return gr_letter_refuse(GR_REFUSED_STUDY,
+                            "a letter that says it is of %.40s is of another edition of the study "
+                            "than the one here (%.12s...), or of another study; `granary study "
+                            "show` tells a study's digest",
+                            parties[from].name, digest);
+}
+
 gr_status gr_letter_admit(const unsigned char *head, size_t n, const struct gr_party *parties,
                           uint32_t n_parties, const unsigned char study[GR_DIGEST_BYTES],
                           struct gr_letter_label *label, size_t *bytes) {
@@ -254,9 +272,7 @@ gr_status gr_letter_admit(const unsigned char *head, size_t n, const struct gr_p
     GR_TRY(check_form(head, n, parties, n_parties));
     mark_of(study, mark);
     if (memcmp(mark, head + AT_STUDY, MARK_BYTES) != 0)
-        return gr_letter_refuse(GR_REFUSED_STUDY,
-                                "a letter is of another study, or of another edition of "
-                                "this one");
+        return refuse_study(parties, get_32(head + AT_FROM), study);
     const struct gr_letter_head read = gr_letter_read_head(head);
     signed_of(head, study, signed_bytes);
     if (!gr_public_key_verify(&parties[read.label.from].key, "letter", signed_bytes,

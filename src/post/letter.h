@@ -72,6 +72,8 @@ _Static_assert(GR_REFUSED_UNREADABLE + 1 == GR_CARRIER_REFUSALS, "a carrier coun
 
 /* The reason of this thread's last failure of gr_letter_admit or gr_letter_refuse. */
 enum gr_refusal gr_letter_refusal(void);
+/* Who it says sent it, where that was GR_REFUSED_STUDY. */
+uint32_t gr_letter_stranger(void);
 /* GR_ERROR_DATA with these words, for this reason. */
 gr_status gr_letter_refuse(enum gr_refusal why, const char *format, ...) GR_PRINTF(2, 3);
 

@@ -277,6 +277,33 @@ static gr_status ended(const struct gr_post *post) {
         gr_post_name(post, post->options.who.me));
 }
 
+/*
+ * Of the coordinator: a site that has another edition of the study cannot be answered in it, and
+ * would wait for ever. A note in this one, which it can only refuse, tells it so. Nobody has
+ * vouched for the site: the note says nothing, and goes to nobody who has a session here.
+ */
+static void answer_strangers(struct gr_post *post, double now) {
+    static const unsigned char no_session[GR_SESSION_BYTES];
+    for (size_t i = 0; i < post->options.n_carriers; i++) {
+        struct gr_carrier *carrier = post->carriers[i];
+        struct gr_letter *letter;
+        uint32_t party;
+        if (!gr_carrier_stranger(carrier, &party) || post->options.who.me != 0 || party == 0)
+            continue;
+        struct gr_post_peer *peer = &post->peers[party];
+        if (peer->now.live || peer->next.waiting || now - peer->note_s < post->beat_s) continue;
+        peer->note_s = now;
+        carrier->kind->forget(carrier, party, no_session, 0);
+        if (gr_letter_create(0, 0, &letter) != GR_OK) continue;
+        const struct gr_letter_head head = {
+            .label = {.from = 0, .to = party, .counter = GR_LETTER_NOTE | ++peer->notes},
+            .kind = GR_LETTER_UNKNOWN};
+        gr_letter_seal(letter, head, 0, NULL, post->options.who.keys, gr_post_study(post));
+        gr_post_put_copy(post, carrier, letter);
+        gr_free(letter);
+    }
+}
+
 /* A letter of a session that the coordinator's new process does not know is what it answers to. */
 static void look_for_renewal(struct gr_post *post) {
     for (size_t i = 0; i < post->options.n_carriers; i++)
@@ -307,6 +334,7 @@ gr_status gr_post_receive(struct gr_post *post, struct gr_post_message *out) {
             post->options.notify(post->options.context);
     }
     gr_post_receipts(post, now);
+    answer_strangers(post, now);
 out:
     count_refusals(post);
     return status;

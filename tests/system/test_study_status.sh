@@ -103,4 +103,39 @@ status own-a/trial
 check "at the site" equal "$(member '["phase"]')" refused
 check "with its words" bash -c 'grep -qF "policy.rounds" "$0"' "$OUT"
 kill $first; wait $first
+
+# ---- another edition of the study ------------------------------------------------------------------------
+write_site a '{folder: mail}'
+fresh
+cp study.yaml old.yaml
+cp study.yaml.sig old.yaml.sig
+write_study 401
+coordinate edition --mailbox mail --idle 60; first=$!
+check "a site of an older edition waits in vain" exits 75 "$GRANARY" join site-c.yaml --study old.yaml --idle 20
+check "it is told why" says "of coordinator is of another edition of the study than the one here ($("$GRANARY" study show old.yaml | awk '$1 == "digest" { print substr($2, 1, 12) }')"
+check "the coordinator too" grep -q "of site-c is of another edition of the study than the one here" edition.log
+kill $first; wait $first
+
+# ---- bad data, and sites that are merely away ------------------------------------------------------------
+START=4 write_study 20
+check "all approve" approve_all
+fresh
+sed -i.good '5s/.*/secret,1,yes/' b2.csv
+coordinate bad --mailbox mail; pids=$!
+for site in a b c; do join $site; pids="$pids $!"; done
+for pid in $pids; do wait "$pid"; done
+check "the coordinator is told whose data are bad" grep -q "bad data of b2 (silo-002); found 3 silos" bad.log
+check "so are the others" grep -q "bad data of b2 (silo-002); found 3 silos" join-a.log
+check "and no more" bash -c '! grep -qE "secret|b2\.csv|column" bad.log join-a.log join-c.log'
+check "the site itself is told all, by its own name" grep -q "b2 (silo-002) sits out the run: b2.csv:5: " join-b.log
+mv b2.csv.good b2.csv
+fresh
+coordinate away --mailbox mail; pids=$!
+for site in a b; do join $site; pids="$pids $!"; done
+for _ in $(seq 300); do grep -q "not here: site-c" away.log && break; sleep 0.1; done
+check "a site that is away is called so" grep -q "not here: site-c; found 3 silos" away.log
+check "and not unreadable" bash -c '! grep -q "bad data" away.log'
+# shellcheck disable=SC2086
+kill $pids
+for pid in $pids; do wait "$pid"; done
 finish

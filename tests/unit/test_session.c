@@ -268,7 +268,7 @@ START_TEST(another_study_is_told) {
     memcpy(study, before, sizeof before);
     expect_nothing(coordinator);
     ck_assert_uint_eq(gr_post_refused(coordinator)->other_study, 1);
-    ck_assert_ptr_nonnull(strstr(said[0], "another study, or of another edition"));
+    ck_assert_ptr_nonnull(strstr(said[0], "another edition of the study"));
     gr_post_close(other);
 }
 END_TEST

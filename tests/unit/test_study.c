@@ -87,9 +87,9 @@ static const struct {
      "the same random numbers, allowed another name for one of them"},
     {TWO_SITES("{name: b, key: @2, path: x}"),
      "s.yaml:6: study.sites[1].path: found an unknown key, allowed name, key, silos, left"},
-    {TWO_SITES("{name: b, kye: @2}"),
-     "s.yaml:6: study.sites[1].kye: found an unknown key, allowed name, key, silos, left; nearest is "
-     "sites[1].key"},
+    {TWO_SITES("{name: b, kye: @2}"), "s.yaml:6: study.sites[1].kye: found an unknown key, allowed "
+                                      "name, key, silos, left; nearest is "
+                                      "sites[1].key"},
     {"study: {name: x, coordinator: @0, sites: [{name: a, key: @1}]}\n"
      "policy: {minimum_silos: 1}\n" REST,
      "s.yaml:1: study.sites: found 1 silo of all sites, allowed at least 2: the sum of one silo is "
@@ -328,7 +328,8 @@ static const struct {
     {"site: {key: k, directory: d, rank: 2}\nmailbox: {folder: x}\nsilos: [{name: a, file: "
      "a.csv}]\n"
      "policy: {minimum_silo: 2, minimum_silos: 0}\n",
-     "t.yaml:1: site.rank: found an unknown key, allowed key, directory, ranks, keep_model; nearest is "
+     "t.yaml:1: site.rank: found an unknown key, allowed key, directory, ranks, keep_model; "
+     "nearest is "
      "site.ranks\n"
      "t.yaml:4: policy.minimum_silo: found an unknown key, allowed minimum_silos, "},
 };
