@@ -44,6 +44,13 @@ struct gr_gateway; /* opaque */
  * gr_gateway_close. */
 gr_status gr_gateway_open(const struct gr_post_options *options,
                           struct gr_gateway **out) GR_CHECKED;
+/*
+ * Not collective. Of a site: tells the coordinator, by a line that the site's key has signed, that
+ * it leaves for good, and waits until that is written down there. GR_STOPPED: the coordinator was
+ * not there for patience_s.
+ */
+gr_status gr_gateway_leave(struct gr_gateway *gateway, const char *line,
+                           double patience_s) GR_CHECKED;
 /* Not collective. NULL accepted. No gr_comm may use it any more; carriers stay open. */
 void gr_gateway_close(struct gr_gateway *gateway);
 
@@ -56,6 +63,7 @@ enum gr_standing {
     GR_STANDING_LOST,     /* it took part, and has ended or begun anew */
     GR_STANDING_DECLINES, /* its policy refuses the study */
     GR_STANDING_STOPPED,  /* it has said goodbye, and may come back */
+    GR_STANDING_LEFT,     /* for good */
     GR_STANDING_FAILED,   /* it has left for a reason of its own, or was given up */
     GR_STANDING_DIFFERS   /* it is of another build, and was told so */
 };
@@ -94,6 +102,11 @@ struct gr_comm_study {
     double waited_s; /* of the coordinator: of the first meeting, by processes before this one */
     double idle_s;   /* a meeting that takes longer ends the job (GR_STOPPED); 0: none does */
     bool *ends;      /* of each rank: becomes true where it has, or has left by itself; or NULL */
+    /* Of the coordinator's gateway: parties that have left for good, n_parties, or NULL; and who
+     * writes down such a party's line, which its key has to have signed, before it is believed;
+     * with report_context; or NULL. */
+    const bool *left;
+    gr_status (*leave)(void *context, uint32_t party, const char *line);
     /* Of the gateway: told how all stand, when that changes and every ten seconds; or NULL. */
     void (*report)(void *context, const struct gr_comm_report *report);
     void *report_context;
@@ -146,12 +159,13 @@ bool gr_comm_leaves(const struct gr_comm *comm);
 struct gr_comm_parting {
     uint32_t party;
     gr_status why;
+    bool for_good;
 };
 /* Not collective. The coordinator's gateway: the next that its records have not been given. */
 bool gr_comm_parting(struct gr_comm *comm, struct gr_comm_parting *out);
 /* Not collective. The coordinator's gateway: the reason of a site that has left for more than a
  * signal, with the party's name and the consequence, in words that all may be told; GR_OK: none
- * has. */
+ * has, or another is away that may come. */
 gr_status gr_comm_refused(struct gr_comm *comm, const char *consequence) GR_CHECKED;
 
 /*

@@ -156,6 +156,9 @@ struct gr_journal_seen {
  */
 gr_status gr_journal_seal(struct gr_journal *journal, const char *text,
                           const struct gr_journal_seen *seen) GR_CHECKED;
+/* Not collective. Writes down, signed, that the site leaves the study for good. Errors:
+ * GR_ERROR_WRITE. */
+gr_status gr_journal_leave(struct gr_journal *journal) GR_CHECKED;
 /* Not collective. Brings the journal to disk. Errors: GR_ERROR_WRITE, also where lines wait for a
  * disk that is full: a site goes no further than its journal. */
 gr_status gr_journal_sync(struct gr_journal *journal) GR_CHECKED;

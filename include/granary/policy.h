@@ -86,6 +86,30 @@ gr_status gr_site_note_run(const struct gr_study *study, const struct gr_site *s
 gr_status gr_site_count_runs(const struct gr_study *study, const struct gr_site *site,
                              const char *run, uint32_t *n) GR_CHECKED;
 
+/* ---- leaving for good ------------------------------------------------------------------------ */
+
+/*
+ * Not collective. Records in left.jsonl of the site's folder that it leaves this study for good;
+ * *line: the line, which its key has signed, without its newline, for the coordinator; caller
+ * releases it with gr_free. A record that is there already is taken. Errors: as gr_site_approve.
+ */
+gr_status gr_site_leave(const struct gr_study *study, const struct gr_site *site,
+                        char **line) GR_CHECKED;
+/* Not collective. GR_ERROR_POLICY, with what to do, where the site has left this study; others as
+ * gr_site_approved. */
+gr_status gr_site_stays(const struct gr_study *study, const struct gr_site *site) GR_CHECKED;
+/*
+ * Not collective. The coordinator's: writes a party's line into left.jsonl of the run directory.
+ * Errors: GR_ERROR_DATA: the party's key has not signed it, or it is of another study;
+ * GR_ERROR_WRITE.
+ */
+gr_status gr_leaving_note(const struct gr_study *study, const char *directory, uint32_t party,
+                          const char *line) GR_CHECKED;
+/* Not collective. Flags, of n_parties, of those that have left the study by these lines. A line
+ * that no party has signed is GR_ERROR_CONFIG. */
+gr_status gr_leaving_read(const struct gr_study *study, const char *directory,
+                          bool *left) GR_CHECKED;
+
 #ifdef __cplusplus
 }
 #endif

@@ -14,7 +14,7 @@
 struct join_words {
     const char *site_path, *study_path;
     double idle_s;
-    bool quiet;
+    bool leave, quiet;
 };
 
 static gr_status read_words(struct gr_invocation *invocation, struct join_words *words) {
@@ -27,6 +27,9 @@ static gr_status read_words(struct gr_invocation *invocation, struct join_words 
         case 'i':
             if (gr_read_duration("join: --idle", optarg, &words->idle_s) != GR_OK)
                 return GR_ERROR_USAGE;
+            break;
+        case 'e':
+            words->leave = true;
             break;
         case 'q':
             words->quiet = true;
@@ -76,13 +79,14 @@ out:
 /* Of the rank that speaks, whose failure the others learn by gr_take_part. Of a refusal the
  * coordinator is told, so the carrier is opened all the same. */
 static gr_status take_place(const struct gr_study *study, const struct gr_site *site,
-                            uint32_t party, const char *directory, gr_status permitted, int *lock,
-                            struct gr_carrier **carrier) {
+                            uint32_t party, const char *directory, gr_status permitted, bool leave,
+                            int *lock, struct gr_carrier **carrier) {
     gr_status status = GR_OK;
     char *refused = NULL;
     GR_TRY(gr_text_format(&refused, "%s", gr_message()));
     GR_TRY(gr_part_lock(directory, GR_SITE_LOCK, "join", lock));
     GR_TRY(open_carrier(study, site, party, carrier));
+    if (leave) goto out;
     status = permitted == GR_OK ? gr_site_note_run(study, site, study->name)
                                 : gr_fail(permitted, "%s", refused);
 out:
@@ -124,14 +128,20 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
     GR_TRY(find_folder(study, site, &directory));
     gr_own_log_open(directory);
     /* Before a table is opened. */
-    gr_status opened = gr_site_approved(study, site);
-    if (opened == GR_OK) opened = gr_policy_check(study, site, (double)time(NULL), study->name);
+    gr_status opened = words.leave ? GR_OK : gr_site_stays(study, site);
+    if (opened == GR_ERROR_POLICY) {
+        status = opened;
+        goto out;
+    }
+    if (opened == GR_OK && !words.leave) opened = gr_site_approved(study, site);
+    if (opened == GR_OK && !words.leave)
+        opened = gr_policy_check(study, site, (double)time(NULL), study->name);
     if (opened != GR_OK && opened != GR_ERROR_POLICY) {
         status = opened;
         goto out;
     }
     if (invocation->speaks)
-        opened = take_place(study, site, party, directory, opened, &lock, &carrier);
+        opened = take_place(study, site, party, directory, opened, words.leave, &lock, &carrier);
     GR_TRY(gr_text_format(&why, "%s", gr_message()));
     GR_TRY(gr_site_approvals(study, site, &approvals));
     if (site->settings->site.keep_model) GR_TRY(gr_text_format(&model, "%s/model.h5", directory));
@@ -144,13 +154,15 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
                                           .directory = directory,
                                           .approvals = approvals,
                                           .keep_model = model,
+                                          .leave = words.leave,
                                           .quiet = words.quiet,
                                           .idle_s = words.idle_s,
                                           .failed = opened,
                                           .why = why};
     status = gr_take_part(invocation, &part);
 out:
-    if (directory && invocation->speaks) tell_end(study, directory, status, words.quiet);
+    if (directory && invocation->speaks)
+        tell_end(study, directory, status, words.quiet || words.leave);
     gr_own_log_open(NULL);
     gr_carrier_close(carrier);
     if (lock >= 0) close(lock);

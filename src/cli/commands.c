@@ -133,6 +133,9 @@ static const struct gr_option join_options[] = {
      .value = "STUDY",
      .kind = GR_VALUE_FILE,
      .help = "the study's file, with STUDY.sig beside it"},
+    {.name = "leave",
+     .key = 'e',
+     .help = "leave the study for good: recorded here, and told to the coordinator"},
     IDLE,
     QUIET,
     END};
@@ -298,7 +301,7 @@ const struct gr_command gr_commands[] = {
      .run = gr_command_join,
      .flags = GR_COMMAND_MPI | GR_COMMAND_LONG,
      .summary = "take part in a study as a site",
-     .usage = "usage: granary join SITE --study STUDY [--idle TIME] [--quiet]\n",
+     .usage = "usage: granary join SITE --study STUDY [--idle TIME] [--leave] [--quiet]\n",
      .options = join_options,
      .notes = "Calls out only. With several silos: mpirun -n RANKS granary join ...\n"
               "\n"

@@ -103,6 +103,7 @@ static const char *standing_words(enum gr_standing standing) {
                                         [GR_STANDING_LOST] = "lost",
                                         [GR_STANDING_DECLINES] = "its policy refuses",
                                         [GR_STANDING_STOPPED] = "stopped",
+                                        [GR_STANDING_LEFT] = "left for good",
                                         [GR_STANDING_FAILED] = "left, its own terminal says why",
                                         [GR_STANDING_DIFFERS] = "of another build"};
     return words[standing];

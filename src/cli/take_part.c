@@ -151,13 +151,57 @@ static void keep_memory_of_letters(void) {
 #endif
 }
 
+/* What is kept of the coordinator's run: how it stands, and who has left for good. */
+struct kept {
+    struct gr_part_status status; /* first: reports are given it */
+    const struct gr_part_in_study *part;
+};
+
+static gr_status note_leaving(void *context, uint32_t party, const char *line) {
+    const struct kept *kept = context;
+    return gr_leaving_note(kept->part->study, kept->part->directory, party, line);
+}
+
+/* A site's: recorded in its folder and its journal first, then the coordinator is told. */
+static gr_status leave_for_good(const struct gr_part_in_study *part, struct gr_gateway *gateway) {
+    static const double patience_s = 60;
+    const struct gr_journal_options options = {.study = part->study->digest,
+                                               .parties = part->study->parties,
+                                               .party = part->party,
+                                               .keys = part->keys};
+    struct gr_journal_options named = options;
+    struct gr_journal *journal = NULL;
+    char *path = NULL, *line = NULL;
+    const bool anew = gr_site_stays(part->study, part->site) == GR_OK;
+    gr_status status;
+    GR_TRY(gr_site_leave(part->study, part->site, &line));
+    GR_TRY(gr_journal_path(part->directory, 0, &path));
+    named.path = path;
+    if (anew) {
+        GR_TRY(gr_journal_open(&named, &journal));
+        GR_TRY(gr_journal_leave(journal));
+        status = gr_journal_close(journal, "left");
+        journal = NULL;
+        if (status != GR_OK) goto out;
+    }
+    GR_TRY(gr_gateway_leave(gateway, line, patience_s));
+    if (!part->quiet)
+        printf("this site has left the study %s for good; the coordinator knows\n",
+               part->study->name);
+out:
+    if (journal) (void)!gr_journal_close(journal, "failed");
+    gr_free(path);
+    gr_free(line);
+    return status;
+}
+
 gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in_study *part) {
     gr_status status = GR_OK;
     struct gr_config *config = NULL;
     gr_status opened = GR_OK;
     char *libraries = NULL, *why = NULL;
-    struct gr_part_status kept = {0};
-    bool ends = false;
+    struct kept kept = {.part = part};
+    bool ends = false, *left = NULL;
     /* The coordinator stops after the round; a site says goodbye, and the others go on. */
     const volatile sig_atomic_t *stop = gr_catch_stop(SIGTERM);
     if (part->site) stop = gr_catch_stop(SIGINT);
@@ -188,23 +232,33 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
     const bool answers = part->failed == GR_OK || part->failed == GR_ERROR_POLICY;
     if (invocation->speaks && answers) opened = gr_gateway_open(&post, &study.gateway);
     if (study.gateway) {
-        GR_TRY(gr_part_status_open(&kept, part->study, part->party, part->keys, part->directory));
+        GR_TRY(gr_part_status_open(&kept.status, part->study, part->party, part->keys,
+                                   part->directory));
         study.report = gr_part_status_report;
-        study.report_context = &kept;
-        study.waited_s = kept.state.waited_s;
+        study.report_context = &kept.status;
+        study.waited_s = kept.status.state.waited_s;
+        GR_TRY(gr_allocate_zero(part->study->n_parties, sizeof *left, "parties", &left));
+        if (!part->site) GR_TRY(gr_leaving_read(part->study, part->directory, left));
+        study.left = left;
+        study.leave = note_leaving;
     }
     if (opened != GR_OK) {
         GR_TRY(gr_text_format(&why, "%s", gr_message()));
         study.failed = opened;
         study.why = why;
     }
-    for (;;) {
+    while (!part->leave) {
         status = run_once(invocation, part, config, &common, stop);
         if (status != GR_STOPPED || ends || *stop) break;
         if (invocation->speaks) say_waiting(gr_message());
     }
+    if (part->leave && study.failed != GR_OK)
+        status = gr_fail(study.failed, "%s", study.why);
+    else if (part->leave && study.gateway)
+        status = leave_for_good(part, study.gateway);
 out:
-    gr_part_status_close(&kept, status);
+    gr_part_status_close(&kept.status, status);
+    gr_free(left);
     gr_gateway_close(study.gateway);
     gr_config_free(config);
     gr_free(why);

@@ -19,6 +19,7 @@ struct gr_part_in_study {
     const char *approvals;  /* a site's, gr_site_approvals; NULL: none; borrowed */
     const char *keep_model; /* a site's: gr_run_options; borrowed */
     const char *initial;    /* the model that the study starts from, the coordinator's; or NULL */
+    bool leave;             /* a site: for good, in the place of taking part */
     bool quiet;
     double idle_s;    /* a meeting that takes longer ends the job; 0: none does */
     gr_status failed; /* of rank 0, which has opened the carriers: then nothing is begun, */

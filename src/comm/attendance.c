@@ -41,6 +41,7 @@ static void has_told(struct gr_told *told, enum gr_report_stage stage, double no
 /* How a party has left that is not here. */
 static enum gr_standing parting_of(const struct gr_gateway *gateway, uint32_t party,
                                    enum gr_standing otherwise) {
+    if (gateway->parting[party].for_good) return GR_STANDING_LEFT;
     switch (gateway->parting[party].why) {
     case GR_OK:
         return otherwise;

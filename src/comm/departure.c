@@ -112,22 +112,34 @@ bool gr_comm_parting(struct gr_comm *comm, struct gr_comm_parting *out) {
     for (uint32_t p = 1; gateway && p < gateway->n_parties; p++) {
         struct gr_parting *parting = &gateway->parting[p];
         if (parting->untold == GR_OK) continue;
-        *out = (struct gr_comm_parting){p, parting->untold};
+        *out = (struct gr_comm_parting){p, parting->untold, parting->for_good};
         parting->untold = GR_OK;
         return true;
     }
     return false;
 }
 
+/* Whether a party is away that may come: then it may be waited for. */
+static bool may_come(const struct gr_comm *comm, const struct gr_gateway *gateway) {
+    bool any = false;
+    for (uint32_t p = 1; p < gateway->n_parties; p++) {
+        const int first = gr_link_job(comm->link, p)->first;
+        any = any || (!gr_gateway_is_refused(gateway, p) && comm->rank_of[first] < 0);
+    }
+    return any;
+}
+
 /* All are to be told party and kind, so the words are taken for told already. */
 gr_status gr_comm_refused(struct gr_comm *comm, const char *consequence) {
     const struct gr_gateway *gateway = gateway_of(comm);
+    if (gateway && may_come(comm, gateway)) return GR_OK;
     for (uint32_t p = 1; gateway && p < gateway->n_parties; p++) {
         if (!gr_gateway_is_refused(gateway, p)) continue;
-        const gr_status why = gateway->parting[p].why;
+        const struct gr_parting *parting = &gateway->parting[p];
         const gr_status status =
-            gr_fail(why, "%s has left (%s; its own terminal says why): %s",
-                    gr_comm_party_name(comm, p), gr_parting_words(why), consequence);
+            gr_fail(parting->for_good ? GR_ERROR_POLICY : parting->why, "%s has left (%s%s): %s",
+                    gr_comm_party_name(comm, p), gr_parting_words(parting),
+                    parting->for_good ? "" : "; its own terminal says why", consequence);
         memcpy(comm->told, gr_message(), strlen(gr_message()) + 1);
         return status;
     }

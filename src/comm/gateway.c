@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "comm/handshake.h"
 #include "comm/jobs.h"
 #include "comm/wait.h"
 
@@ -182,7 +183,8 @@ static void tell_given_up(struct gr_gateway *gateway, uint32_t party, const char
 void gr_gateway_give_up(struct gr_gateway *gateway, uint32_t party) {
     struct gr_parting *parting = &gateway->parting[party];
     if (parting->barred) return;
-    *parting = (struct gr_parting){GR_ERROR_INTERNAL, GR_ERROR_INTERNAL, true};
+    *parting =
+        (struct gr_parting){.why = GR_ERROR_INTERNAL, .untold = GR_ERROR_INTERNAL, .barred = true};
     gateway->hello[party].ranks = 0;
     gateway->told.changed = true;
     tell_given_up(gateway, party, gr_message());
@@ -215,6 +217,10 @@ bool gr_gateway_take_hello(struct gr_gateway *gateway, const struct gr_post_mess
         return false;
     }
     memcpy(hello, bytes, sizeof *hello);
+    if (gateway->parting[message->party].for_good) {
+        tell_given_up(gateway, message->party, "it has left this study for good");
+        return false;
+    }
     gateway->parting[message->party].why = GR_OK;
     gateway->differs[message->party] = false;
     gateway->told.changed = true;
@@ -264,19 +270,95 @@ bool gr_gateway_take_goodbye(struct gr_gateway *gateway, const struct gr_post_me
     if (gr_note_kind(message, &bytes, &n) != GR_NOTE_GOODBYE || n != sizeof word) return false;
     memcpy(&word, bytes, sizeof word);
     const gr_status why = known_status(word);
+    if (gateway->parting[message->party].for_good) return false;
     gateway->parting[message->party] = (struct gr_parting){.why = why, .untold = why};
     gateway->told.changed = true;
     gateway->hello[message->party].ranks = 0;
     return true;
 }
 
-bool gr_gateway_is_refused(const struct gr_gateway *gateway, uint32_t party) {
-    const gr_status why = gateway->parting[party].why;
-    return why != GR_OK && why != GR_STOPPED;
+/* Waits for the coordinator's word; `done` is what ends it. */
+static gr_status wait_for_word(struct gr_gateway *gateway, double until,
+                               bool (*done)(const struct gr_gateway *gateway,
+                                            const struct gr_post_message *message),
+                               bool *found) {
+    static const double look_s = 0.05;
+    struct gr_post_message message = {0};
+    gr_status status = GR_OK;
+    for (*found = false; !*found && gr_clock_seconds() < until;) {
+        GR_TRY(gr_post_receive(gateway->post, &message));
+        *found = done(gateway, &message);
+        if (message.kind == GR_POST_NOTHING) gr_gateway_wait(gateway, look_s);
+        gr_free(message.bytes);
+        message.bytes = NULL;
+        GR_TRY(gr_gateway_flush(gateway));
+    }
+out:
+    gr_free(message.bytes);
+    return status;
 }
 
-const char *gr_parting_words(gr_status why) {
-    switch (why) {
+static bool has_session(const struct gr_gateway *gateway, const struct gr_post_message *message) {
+    (void)message;
+    return gr_post_session(gateway->post, 0) > 0;
+}
+
+static bool is_left(const struct gr_gateway *gateway, const struct gr_post_message *message) {
+    const unsigned char *bytes;
+    size_t n;
+    (void)gateway;
+    return gr_note_kind(message, &bytes, &n) == GR_NOTE_LEFT;
+}
+
+gr_status gr_gateway_leave(struct gr_gateway *gateway, const char *line, double patience_s) {
+    const double until = gr_clock_seconds() + patience_s;
+    bool found;
+    gr_status status = wait_for_word(gateway, until, has_session, &found);
+    if (status == GR_OK && found) {
+        GR_TRY(gr_gateway_send(gateway, 0, GR_NOTE_LEAVE, line, strlen(line) + 1, NULL, 0, NULL));
+        status = wait_for_word(gateway, until, is_left, &found);
+    }
+    if (status == GR_OK && !found)
+        status = gr_fail(GR_STOPPED,
+                         "the coordinator is not there, and has not been told yet that this site "
+                         "leaves: the same command tells it");
+out:
+    return status;
+}
+
+bool gr_gateway_take_leave(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                           const struct gr_post_message *message) {
+    const struct gr_comm_study *study = options->study;
+    const unsigned char *bytes;
+    size_t n;
+    if (gr_note_kind(message, &bytes, &n) != GR_NOTE_LEAVE || n == 0 || bytes[n - 1] != '\0')
+        return false;
+    struct gr_parting *parting = &gateway->parting[message->party];
+    const bool known = parting->for_good;
+    if (!known && (!study->leave || study->leave(study->report_context, message->party,
+                                                 (const char *)bytes) != GR_OK)) {
+        gr_say(options, "%s leaves for good, which is not written down: %s",
+               study->parties[message->party].name, gr_message());
+        return false;
+    }
+    const gr_status unused =
+        gr_gateway_send(gateway, message->party, GR_NOTE_LEFT, NULL, 0, NULL, 0, NULL);
+    (void)unused;
+    *parting = (struct gr_parting){.why = GR_STOPPED, .untold = GR_STOPPED, .for_good = true};
+    if (known) parting->untold = GR_OK;
+    gateway->hello[message->party].ranks = 0;
+    gateway->told.changed = true;
+    return true;
+}
+
+bool gr_gateway_is_refused(const struct gr_gateway *gateway, uint32_t party) {
+    const gr_status why = gateway->parting[party].why;
+    return gateway->parting[party].for_good || (why != GR_OK && why != GR_STOPPED);
+}
+
+const char *gr_parting_words(const struct gr_parting *parting) {
+    if (parting->for_good) return "it has left for good";
+    switch (parting->why) {
     case GR_STOPPED:
         return "stopped, and may come back";
     case GR_ERROR_POLICY:

@@ -171,15 +171,15 @@ static void take_attendance(const struct gr_gateway *gateway, const struct gr_co
     *out = (struct attendance){0};
     for (uint32_t p = 1; p < study->n_parties; p++) {
         if (study->parties[p].left) continue;
-        const gr_status left = gateway->parting[p].why;
+        const struct gr_parting *parting = &gateway->parting[p];
+        const bool left = parting->why != GR_OK;
         const bool here = gateway->hello[p].ranks > 0;
         out->here += here;
         out->awaited += !here && !gr_gateway_is_refused(gateway, p);
         if (here || used + 1 >= sizeof out->absent) continue;
-        const int n =
-            snprintf(out->absent + used, sizeof out->absent - used, "%s%s%s%s%s",
-                     used > 0 ? ", " : "", study->parties[p].name, left == GR_OK ? "" : " (",
-                     left == GR_OK ? "" : gr_parting_words(left), left == GR_OK ? "" : ")");
+        const int n = snprintf(out->absent + used, sizeof out->absent - used, "%s%s%s%s%s",
+                               used > 0 ? ", " : "", study->parties[p].name, left ? " (" : "",
+                               left ? gr_parting_words(parting) : "", left ? ")" : "");
         used += n > 0 ? (size_t)n : 0;
     }
 }
@@ -200,22 +200,25 @@ static gr_status judge(struct gr_gateway *gateway, const struct gr_comm_options 
                      gr_message(), strlen(gr_message()) + 1);
 }
 
+bool gr_jobs_take_goodbye(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                          const struct gr_post_message *note) {
+    if (!gr_gateway_take_goodbye(gateway, note) && !gr_gateway_take_leave(gateway, options, note))
+        return false;
+    const struct gr_parting *parting = &gateway->parting[note->party];
+    gr_say(options, "%s says goodbye: %s%s", options->study->parties[note->party].name,
+           gr_parting_words(parting),
+           parting->why == GR_STOPPED ? "" : "; its own terminal says why");
+    return true;
+}
+
 /* What a site's process has said before is void once it has begun a new session. */
 static gr_status take_arrival(struct gr_gateway *gateway, const struct gr_comm_options *options,
                               const struct gr_post_message *message, const char *first,
                               gr_jobs_differ differs) {
     if (message->kind == GR_POST_GREETING) gr_gateway_greeted(gateway, message->party);
-    if (gr_gateway_take_goodbye(gateway, message))
-        gr_jobs_tell_goodbye(gateway, options, message->party);
+    if (gr_jobs_take_goodbye(gateway, options, message)) return GR_OK;
     if (message->kind != GR_POST_MESSAGE || !gr_gateway_take_hello(gateway, message)) return GR_OK;
     return judge(gateway, options, message->party, first, differs);
-}
-
-void gr_jobs_tell_goodbye(const struct gr_gateway *gateway, const struct gr_comm_options *options,
-                          uint32_t party) {
-    const gr_status why = gateway->parting[party].why;
-    gr_say(options, "%s says goodbye: %s%s", options->study->parties[party].name,
-           gr_parting_words(why), why == GR_STOPPED ? "" : "; its own terminal says why");
 }
 
 /* From now on a hello is of a site that wants to meet anew. */
@@ -256,6 +259,9 @@ gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_option
     struct attendance found;
     begin_to_meet(&watch);
     go_on_with(&watch);
+    for (uint32_t p = 1; p < gateway->n_parties && options->study->left; p++)
+        if (options->study->left[p])
+            gateway->parting[p] = (struct gr_parting){.why = GR_STOPPED, .for_good = true};
     GR_TRY(tell_over(gateway));
     for (uint32_t p = 1; p < gateway->n_parties; p++) /* that have come while a run went on */
         if (gateway->hello[p].ranks > 0) GR_TRY(judge(gateway, options, p, hello, differs));
@@ -374,8 +380,7 @@ static gr_status find_end(struct gr_gateway *gateway, const struct gr_comm_optio
     const uint32_t kind = gr_note_kind(note, &bytes, &n);
     if (note->kind == GR_POST_GREETING) gr_gateway_greeted(gateway, note->party);
     const bool anew = note->kind == GR_POST_GREETING || gr_gateway_take_hello(gateway, note);
-    const bool goodbye = gr_gateway_take_goodbye(gateway, note);
-    if (goodbye) gr_jobs_tell_goodbye(gateway, options, note->party);
+    const bool goodbye = options->study->party == 0 && gr_jobs_take_goodbye(gateway, options, note);
     if (kind == GR_NOTE_OVER && n == sizeof meeting) memcpy(&meeting, bytes, n);
     if (kind == GR_NOTE_OVER && meeting == gateway->meeting)
         return gr_fail(GR_STOPPED, "%s has ended the meeting", name);

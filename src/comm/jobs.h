@@ -14,6 +14,8 @@ enum gr_note_kind {
     GR_NOTE_REFUSED,   /* the coordinator's: number of the hello, text */
     GR_NOTE_NUMBERS,   /* meeting, numbers */
     GR_NOTE_GOODBYE,   /* a site's: the status for which it leaves by itself, int32 */
+    GR_NOTE_LEAVE,     /* a site's: it leaves for good, the line that its key has signed */
+    GR_NOTE_LEFT,      /* the coordinator's: that is written down */
     GR_NOTE_GIVEN_UP,  /* the coordinator's: why a site takes part no more, text */
     GR_NOTE_OVER,      /* the coordinator's: a meeting whose parcels it takes no more */
     GR_NOTE_PARCEL     /* link.c */
@@ -56,6 +58,7 @@ struct gr_told {
 struct gr_parting {
     gr_status why;    /* GR_STOPPED: it was told to; GR_OK: it has not left */
     gr_status untold; /* the same for the records, which may come to it when it is back */
+    bool for_good;    /* it comes no more */
     bool barred;      /* given up, for its letters did not hold together, until a new session */
 };
 
@@ -103,6 +106,10 @@ bool gr_gateway_take_hello(struct gr_gateway *gateway, const struct gr_post_mess
 void gr_gateway_say_goodbye(struct gr_gateway *gateway, gr_status why);
 /* The coordinator's: takes such a note in; false: it is none. */
 bool gr_gateway_take_goodbye(struct gr_gateway *gateway, const struct gr_post_message *message);
+/* The coordinator's: a site that leaves for good; false: the note is none of these, or could not be
+ * written down, which is said. */
+bool gr_gateway_take_leave(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                           const struct gr_post_message *message);
 /*
  * The coordinator's: a site whose letters do not hold together, as gr_message says, takes no
  * further part in this session. It is told so, and told again when it says hello.
@@ -115,7 +122,7 @@ gr_status gr_gateway_heed(const struct gr_post_message *message) GR_CHECKED;
 /* Whether a party has left for a reason that waiting does not mend. */
 bool gr_gateway_is_refused(const struct gr_gateway *gateway, uint32_t party);
 /* In words for a terminal, "stopped, and may come back"; static. */
-const char *gr_parting_words(gr_status why);
+const char *gr_parting_words(const struct gr_parting *parting);
 
 /* ---- how all stand (attendance.c) -------------------------------------------------------------
  */
@@ -144,9 +151,11 @@ gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_option
                          const char *hello, gr_jobs_differ differs, int32_t *ranks) GR_CHECKED;
 gr_status gr_jobs_attend(struct gr_gateway *gateway, const struct gr_comm_options *options,
                          const char *hello, int32_t *ranks) GR_CHECKED;
-/* The coordinator's: says that a party has left, and why. */
-void gr_jobs_tell_goodbye(const struct gr_gateway *gateway, const struct gr_comm_options *options,
-                          uint32_t party);
+/* The coordinator's: takes in that a party leaves, and says why; false: the note says nothing of
+ * it.
+ */
+bool gr_jobs_take_goodbye(struct gr_gateway *gateway, const struct gr_comm_options *options,
+                          const struct gr_post_message *note);
 /* A site's gateway tells the coordinator's that its policy refuses, within seconds if it hears. */
 void gr_jobs_decline(struct gr_gateway *gateway);
 /* Gateways: n numbers of each slot, `total` in all, of which the own job's are given. */

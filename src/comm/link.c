@@ -442,9 +442,9 @@ static gr_status take_letter(struct gr_comm *comm, const struct gr_post_message 
         note_left(comm, message->party);
         return GR_OK;
     case GR_NOTE_GOODBYE:
-        if (link->study->party > 0 || !gr_gateway_take_goodbye(link->gateway, message))
+    case GR_NOTE_LEAVE:
+        if (link->study->party > 0 || !gr_jobs_take_goodbye(link->gateway, &comm->options, message))
             return GR_OK;
-        gr_jobs_tell_goodbye(link->gateway, &comm->options, message->party);
         note_left(comm, message->party);
         return GR_OK;
     case GR_NOTE_OVER:

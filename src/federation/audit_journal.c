@@ -22,6 +22,7 @@ struct audited_journal {
     char site[80];
     json_int_t rank;
     bool closed;        /* by the last line so far */
+    bool left;          /* the site has left the study for good, as it has signed */
     uint64_t last_seal; /* of this run, its number, 0: none */
     uint64_t of_run;    /* seals of this run */
     uint64_t seals, releases, withheld;
@@ -204,8 +205,9 @@ static void visit_event(struct audited_journal *r, const struct gr_chain_line *l
         check_signature(r, line, event);
         gr_audit_amiss(r->audit, r->path, line->number, "the site has refused a seal: %.400s",
                        text_of(json, "what"));
-    } else if (r->closed) {
+    } else if (r->closed || strcmp(event, "left") == 0) {
         check_signature(r, line, event);
+        r->left = r->left || !r->closed;
     } else {
         gr_audit_amiss(r->audit, r->path, line->number, "not a line of a journal");
     }
@@ -233,7 +235,10 @@ static void check_end(struct audited_journal *r, uint64_t n, bool torn) {
         gr_audit_amiss(r->audit, r->path, n,
                        "the last line does not close the journal: its rank was killed, or lines "
                        "were cut off");
-    if (last && !r->audit->live && r->last_seal < last->n)
+    if (last && !r->audit->live && r->last_seal < last->n && r->left)
+        gr_audit_note(r->audit, "%s: the site has left the study for good behind seal %llu",
+                      r->path, (unsigned long long)r->last_seal);
+    else if (last && !r->audit->live && r->last_seal < last->n)
         gr_audit_amiss(r->audit, r->path, n,
                        "ends with seal %llu, the run's last is %llu of round %u: the site was away "
                        "at the end, or lines were cut off",

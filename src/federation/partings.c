@@ -14,12 +14,14 @@ void gr_records_partings(struct gr_run_state *run, uint32_t round) {
     };
     struct gr_comm_parting parting;
     while (run->events && gr_comm_parting(run->comm, &parting)) {
-        const char *why =
-            parting.why == GR_STOPPED ? "stopped by a signal" : meanings[parting.why & 127];
+        const char *why = parting.for_good            ? "for good"
+                          : parting.why == GR_STOPPED ? "stopped by a signal"
+                                                      : meanings[parting.why & 127];
         json_t *object = json_pack("{s:s, s:s}", "party",
                                    gr_comm_party_name(run->comm, parting.party), "why", why);
         char *detail = object ? json_dumps(object, JSON_COMPACT) : NULL;
-        if (detail) gr_records_note(run, "goodbye", round, detail, NULL);
+        const char *event = parting.for_good ? "left" : "goodbye";
+        if (detail) gr_records_note(run, event, round, detail, NULL);
         free(detail);
         json_decref(object);
     }

@@ -244,6 +244,11 @@ out:
     return status;
 }
 
+gr_status gr_journal_leave(struct gr_journal *journal) {
+    gr_status status = append(journal, "left", json_object(), true);
+    return status == GR_OK ? gr_journal_sync(journal) : status;
+}
+
 /* ---- the disk -------------------------------------------------------------------------------- */
 
 gr_status gr_journal_sync(struct gr_journal *journal) {

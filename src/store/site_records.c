@@ -24,6 +24,7 @@ struct records {
 };
 static const struct records approvals = {"approvals.jsonl", "approval"};
 static const struct records runs = {"runs.jsonl", "run"};
+static const struct records leavings = {"left.jsonl", "leave"};
 
 /* Behind the other members of a line; it is not part of what is signed. */
 static const char signature_label[] = ",\"signature\":\"";
@@ -337,4 +338,124 @@ gr_status gr_site_note_run(const struct gr_study *study, const struct gr_site *s
     return add_record(site, &runs,
                       json_pack("{s:s, s:s, s:s, s:s}", "time", now, "study", digest, "name",
                                 study->name, "run", run));
+}
+
+/* ---- leaving for good ------------------------------------------------------------------------ */
+
+struct leaving {
+    const char *digest;
+    char time[32]; /* "": there is none */
+};
+
+static void look_at_leaving(void *context, const json_t *record) {
+    struct leaving *leaving = context;
+    if (strcmp(member(record, "study"), leaving->digest) == 0)
+        snprintf(leaving->time, sizeof leaving->time, "%s", member(record, "time"));
+}
+
+static gr_status find_leaving(const struct gr_study *study, const struct gr_site *site,
+                              char digest[GR_DIGEST_HEX], struct leaving *out) {
+    const struct record_owner owner = owner_of(site);
+    gr_digest_hex(study->digest, digest);
+    *out = (struct leaving){.digest = digest};
+    return read_records(&owner, &leavings, look_at_leaving, out);
+}
+
+gr_status gr_site_stays(const struct gr_study *study, const struct gr_site *site) {
+    char digest[GR_DIGEST_HEX];
+    struct leaving leaving;
+    gr_status status = find_leaving(study, site, digest, &leaving);
+    if (status != GR_OK || !leaving.time[0]) return status;
+    return gr_fail(GR_ERROR_POLICY,
+                   "%s: this site has left the study for good at %s (%s/%s); it takes part again "
+                   "in another edition of the study, which the coordinator signs and this site "
+                   "approves",
+                   study->path, leaving.time, site->settings->site.directory, leavings.name);
+}
+
+gr_status gr_site_leave(const struct gr_study *study, const struct gr_site *site, char **line) {
+    char now[32], digest[GR_DIGEST_HEX], *signed_line = NULL, *text = NULL;
+    struct leaving leaving;
+    json_t *object = NULL;
+    gr_status status;
+    GR_TRY(find_leaving(study, site, digest, &leaving));
+    gr_clock_utc(now);
+    /* The same words each time, so that the signature is, too. */
+    object = json_pack("{s:s, s:s, s:s}", "time", leaving.time[0] ? leaving.time : now, "study",
+                       digest, "name", study->name);
+    text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    if (!text) status = gr_fail(GR_ERROR_INTERNAL, "memory for a record was refused");
+    if (status == GR_OK && !leaving.time[0])
+        status = add_record(site, &leavings, json_incref(object));
+    if (status == GR_OK) status = sign_line(site, &leavings, text, &signed_line);
+    if (status == GR_OK)
+        status = gr_text_format(line, "%.*s", (int)strcspn(signed_line, "\n"), signed_line);
+out:
+    json_decref(object);
+    free(text);
+    gr_free(signed_line);
+    return status;
+}
+
+/* The party whose key has signed a line; 0: none has. */
+static uint32_t signer_of(const struct gr_study *study, const struct record_line *line) {
+    for (uint32_t p = 1; p < study->n_parties; p++) {
+        const struct record_owner owner = {.key = &study->parties[p].key};
+        if (verify_line(&owner, &leavings, line) == GR_OK) return p;
+    }
+    return 0;
+}
+
+/* Whether a line is of this study, by its digest. */
+static bool is_of(const struct gr_study *study, const struct record_line *line) {
+    char digest[GR_DIGEST_HEX];
+    json_t *record = json_loadb(line->text, line->n, JSON_REJECT_DUPLICATES, NULL);
+    gr_digest_hex(study->digest, digest);
+    const bool is = strcmp(member(record, "study"), digest) == 0;
+    json_decref(record);
+    return is;
+}
+
+gr_status gr_leaving_note(const struct gr_study *study, const char *directory, uint32_t party,
+                          const char *line) {
+    const struct record_line given = {.path = "a letter", .text = line, .n = strlen(line)};
+    char *path = NULL, *whole = NULL;
+    gr_status status;
+    if (signer_of(study, &given) != party || !is_of(study, &given))
+        return gr_fail(GR_ERROR_DATA, "%s: found a line that is not this site's, of this study",
+                       study->parties[party].name);
+    GR_TRY(gr_text_format(&path, "%s/%s", directory, leavings.name));
+    GR_TRY(gr_text_format(&whole, "%s\n", line));
+    GR_TRY(append_line(path, whole, strlen(whole)));
+    status = gr_file_sync_folder(path);
+out:
+    gr_free(whole);
+    gr_free(path);
+    return status;
+}
+
+gr_status gr_leaving_read(const struct gr_study *study, const char *directory, bool *left) {
+    char *path = NULL, *text = NULL;
+    size_t length = 0;
+    gr_status status;
+    GR_TRY(gr_text_format(&path, "%s/%s", directory, leavings.name));
+    if (access(path, F_OK) != 0 && errno == ENOENT) goto out;
+    GR_TRY(gr_file_read(path, RECORDS_FILE_MAX, GR_ERROR_CONFIG, &text, &length));
+    struct record_line line = {.path = path, .number = 1};
+    for (const char *at = text, *end = text + length; at < end; line.number++) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        line.text = at;
+        line.n = (size_t)((stop ? stop : end) - at);
+        const uint32_t party = signer_of(study, &line);
+        if (party == 0) {
+            status = refuse_line(&line, "a line of no site of this study");
+            goto out;
+        }
+        left[party] = left[party] || is_of(study, &line);
+        at += line.n + (stop != NULL);
+    }
+out:
+    gr_free(path);
+    gr_free(text);
+    return status;
 }

@@ -24,7 +24,7 @@ events() { grep -c "\"event\":\"$1\"" run/events.jsonl; }
 
 # ---- a signal --------------------------------------------------------------------------------------------
 # A silent site would be missed after 300 s: the test ends long before.
-export MINIMUM=3 COLLECTIVE=300 START=20
+export MINIMUM=3 COLLECTIVE=300 START=60
 write_study 400
 one_job 400 >/dev/null
 for site in a b c; do write_site $site '{folder: mail}' '{minimum_silos: 2}'; done
@@ -73,6 +73,41 @@ for _ in $(seq 100); do grep -q "site-a says goodbye" waits.log && break; sleep 
 check "and says goodbye" grep -q "site-a says goodbye: stopped" waits.log
 kill -TERM $pid
 check "so does the coordinator that waits" left 75 $pid
+
+# ---- for good ------------------------------------------------------------------------------------------
+fresh
+rm -f own-?/left.jsonl
+coordinate leaves --mailbox mail; pid=$!
+for other in b c; do join $other; eval "site_$other=$!"; done
+join a; site=$!
+check "rounds pass" round_reached 30
+check "a site that takes part is not left behind its back" exits 73 "$GRANARY" join site-a.yaml --study study.yaml --leave
+kill -TERM $site
+check "it is stopped first" left 75 $site
+check "then it leaves for good" exits 0 "$GRANARY" join site-a.yaml --study study.yaml --leave
+check "the coordinator says so" grep -q "site-a says goodbye: it has left for good" leaves.log
+check "and keeps the line that the site has signed" grep -q '"study":.*"signature"' run/left.jsonl
+check "the site's journal has it" grep -q '"event":"left"' own-a/trial/journal.jsonl
+check "said again it is nothing new" exits 0 "$GRANARY" join site-a.yaml --study study.yaml --leave
+check "it is one line" equal "$(cat own-a/left.jsonl | wc -l)" 1
+check "it takes part no more" exits 77 "$GRANARY" join site-a.yaml --study study.yaml
+check "and is told what to do" says "another edition of the study"
+at=$(wc -l <run/metrics.jsonl)
+check "the others go on" round_reached $((at + 20))
+kill -TERM $pid
+check "the coordinator stops" left 75 $pid
+coordinate leaves --mailbox mail; pid=$!
+# shellcheck disable=SC2154
+check "started again it does not wait for it, to the end" ended $pid $site_b $site_c
+check "as it says" grep -q "begins without site-a (it has left for good)" leaves.log
+check "it is recorded" equal "$(events left)" 1
+check "the model is that of a replay in one job" equal "$(digest)" "$(replayed)"
+# shellcheck disable=SC2046
+check "the audit finds all as it was vouched for" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
+sed -i 's/"time":"20/"time":"21/' run/left.jsonl
+coordinate forged --mailbox mail; pid=$!
+check "a line that the site has not signed is refused" left 78 $pid
+rm -f own-?/left.jsonl
 
 # ---- failures of a site's own ------------------------------------------------------------------------
 # Too few rows for its policy, found once the tables are read: it alone leaves, and the rest is enough.
