@@ -384,12 +384,13 @@ gr_status gr_site_leave(const struct gr_study *study, const struct gr_site *site
     object = json_pack("{s:s, s:s, s:s}", "time", leaving.time[0] ? leaving.time : now, "study",
                        digest, "name", study->name);
     text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    if (!text) status = gr_fail(GR_ERROR_INTERNAL, "memory for a record was refused");
-    if (status == GR_OK && !leaving.time[0])
-        status = add_record(site, &leavings, json_incref(object));
-    if (status == GR_OK) status = sign_line(site, &leavings, text, &signed_line);
-    if (status == GR_OK)
-        status = gr_text_format(line, "%.*s", (int)strcspn(signed_line, "\n"), signed_line);
+    if (!text) {
+        status = gr_fail(GR_ERROR_INTERNAL, "memory for a record was refused");
+        goto out;
+    }
+    if (!leaving.time[0]) GR_TRY(add_record(site, &leavings, json_incref(object)));
+    GR_TRY(sign_line(site, &leavings, text, &signed_line));
+    status = gr_text_format(line, "%.*s", (int)strcspn(signed_line, "\n"), signed_line);
 out:
     json_decref(object);
     free(text);
