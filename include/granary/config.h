@@ -101,6 +101,21 @@ uint32_t gr_silo_stream(const struct gr_config *config, uint32_t silo);
 bool gr_silos_named(const struct gr_config *config);
 /* Not collective. The silo of that name; data.silos: none has it. */
 uint32_t gr_silo_find(const struct gr_config *config, const char *name);
+/* Rounds 1 to n_rounds, and which silos took part in which, as round.availability has it: silos in
+ * no entry took part in all. */
+struct gr_recorded_rounds {
+    struct gr_availability_config *entries; /* owned, with their lists */
+    unsigned n;
+    uint32_t n_rounds;
+    uint32_t minimum_silos; /* policy.minimum_silos from now on; 0: as it was */
+};
+/*
+ * Not collective. YAML of a config without one of its silos, in which the others, numbered anew,
+ * take part in the rounds that are given, and nobody is drawn; faults and round.replay are left
+ * out. Nothing is checked: gr_config_parse does it. Caller releases with gr_free.
+ */
+gr_status gr_config_without(const struct gr_config *config, uint32_t silo,
+                            const struct gr_recorded_rounds *rounds, char **yaml) GR_CHECKED;
 /* Not collective. Flags the silos of round.availability as in a round they are there or not; who is
  * not listed is. listed: cleared first; of more elements than any silo of the list. */
 void gr_round_listed(const struct gr_round_config *round, uint32_t number, struct gr_flags *listed);

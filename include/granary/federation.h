@@ -71,6 +71,22 @@ void gr_sampler_free(struct gr_sampler *sampler);
 gr_status gr_sampler_draw(struct gr_sampler *sampler, uint32_t round,
                           const struct gr_present *present, struct gr_flags *selected) GR_CHECKED;
 
+/* How often a silo took part. */
+struct gr_silo_part_taken {
+    uint32_t first, rounds; /* 0: in none */
+};
+/*
+ * Not collective. Who took part in rounds 1 to n_rounds of a run, by its config and its events, but
+ * for the silo that is to be left out; others are numbered as without it. *out: also after an error
+ * for gr_recorded_rounds_release. Errors: those of gr_replay_open; GR_ERROR_CONFIG: it cannot be
+ * known (sampling by size), or changes so often that round.availability cannot hold it.
+ */
+gr_status gr_rounds_without(const struct gr_config *config, const char *events, uint32_t n_rounds,
+                            uint32_t silo, struct gr_recorded_rounds *out,
+                            struct gr_silo_part_taken *taken) GR_CHECKED;
+/* Not collective. Zeroed is accepted. */
+void gr_recorded_rounds_release(struct gr_recorded_rounds *rounds);
+
 /* ---- a run -------------------------------------------------------------------------------- */
 
 struct gr_federation; /* opaque: data, model, trainer, aggregator, server state */

@@ -499,6 +499,48 @@ gr_status gr_libraries_text(char **out) GR_CHECKED;
  */
 gr_status gr_versions_text(char **out) GR_CHECKED;
 
+/* ---- withdrawals ----------------------------------------------------------------------------- */
+
+/* What the manifest of a run directory says, and its seals; "" and 0 for what is not known. */
+struct gr_run_facts {
+    char outcome[24], run_id[GR_RUN_ID_HEX];
+    char model[GR_DIGEST_HEX], initial[GR_DIGEST_HEX], config[GR_DIGEST_HEX];
+    char study[GR_DIGEST_HEX]; /* that the coordinator has sealed; "": the run is no study's */
+    uint32_t rounds_done;
+};
+/* Not collective. Errors: GR_ERROR_DATA: there is no manifest. */
+gr_status gr_run_facts_read(const char *run_path, struct gr_run_facts *out) GR_CHECKED;
+
+/* A silo that was taken out of a model by training another without it. All is borrowed. */
+struct gr_withdrawal {
+    const char *silo;
+    const struct gr_run_facts *run, *retrained;
+    uint32_t first_round, rounds_with; /* of the silo in the run; 0: it took part in none */
+    bool descends; /* it is about a run that comes from `run`, in whose folder it is written */
+    char *const *descendants; /* run ids */
+    size_t n_descendants;
+};
+/*
+ * Not collective. Writes RUN/withdrawn.json, signed where there are keys. Errors: GR_ERROR_WRITE.
+ */
+gr_status gr_withdrawal_write(const char *run_path, const struct gr_withdrawal *withdrawal,
+                              const struct gr_keys *keys) GR_CHECKED;
+
+/* What withdrawn.json of a folder says. */
+struct gr_withdrawn {
+    bool found;
+    bool holds;                 /* it is not signed, or by the key that it names */
+    bool descends;              /* the run there comes from the one that the silo took part in, */
+    char run_id[GR_RUN_ID_HEX]; /* which is this */
+    char silo[64];
+    char model[GR_DIGEST_HEX];   /* of the model without the silo */
+    char by[GR_PUBLIC_KEY_TEXT]; /* "": it is not signed */
+};
+/* Not collective. Errors: GR_ERROR_DATA: there is such a file, and it is no statement. */
+gr_status gr_withdrawal_read(const char *folder, struct gr_withdrawn *out) GR_CHECKED;
+/* Not collective. The same, of the folder that a model's file is in. */
+gr_status gr_withdrawal_of_model(const char *model_path, struct gr_withdrawn *out) GR_CHECKED;
+
 #ifdef __cplusplus
 }
 #endif

@@ -319,6 +319,15 @@ gr_status gr_study_configure_trial(const struct gr_study *study,
                                    const struct gr_site_silo_config *silos, unsigned n,
                                    const char *directory, struct gr_config **out) GR_CHECKED;
 
+/*
+ * Not collective. YAML of a study without one of its silos, and without the site that brought no
+ * other; as gr_config_without. text: the study's own, `length` bytes. The new one has another name,
+ * since it is another study. GR_ERROR_CONFIG: it has no such silo. Caller releases with gr_free.
+ */
+gr_status gr_study_without(const struct gr_study *study, const char *text, size_t length,
+                           const char *silo, const struct gr_recorded_rounds *rounds,
+                           char **yaml) GR_CHECKED;
+
 #ifdef __cplusplus
 }
 #endif

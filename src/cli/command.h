@@ -138,6 +138,7 @@ gr_status gr_command_approve(struct gr_invocation *invocation);
 gr_status gr_command_audit(struct gr_invocation *invocation);
 gr_status gr_command_completion(struct gr_invocation *invocation);
 gr_status gr_command_version(struct gr_invocation *invocation);
+gr_status gr_command_withdraw(struct gr_invocation *invocation);
 
 /*
  * The key of the next option, out of the command's row of the table, with its value in optarg; -1:
@@ -183,6 +184,10 @@ void gr_print_releases(const struct gr_config *config);
 
 /* The path of this program, to be started again. */
 gr_status gr_own_program(char out[PATH_MAX]) GR_CHECKED;
+
+/* A line on standard error where a silo has been withdrawn from the model in a file, or the run
+ * whose folder it is in. */
+void gr_warn_withdrawn(const char *model_path);
 
 /* Frees comm, which may be NULL, and notes how MPI is to be left. */
 void gr_leave(struct gr_invocation *invocation, struct gr_comm *comm);

@@ -62,6 +62,7 @@ static gr_status inspect_model(const char *path, bool digest_only) {
     if (!file.digests_match)
         status = gr_fail(GR_ERROR_DATA, "%s: damaged: a slab's digest differs from what is stored",
                          path);
+    if (!digest_only) gr_warn_withdrawn(path);
     if (!digest_only)
         show_model(path, &file, hex);
     else if (status == GR_OK)
@@ -161,6 +162,11 @@ static void print_summary(const char *path, const char *model, const struct gr_r
     printf("  last record   %.0f s ago\n", s->record_age_s);
     if (s->n_alerts > 0) printf("  alerts        %zu\n", s->n_alerts);
     printf("  model         %s\n", model ? model : "none yet");
+    struct gr_withdrawn withdrawn;
+    if (gr_withdrawal_read(path, &withdrawn) != GR_OK || (withdrawn.found && !withdrawn.holds))
+        printf("  withdrawn     withdrawn.json is DAMAGED\n");
+    else if (withdrawn.found)
+        printf("  withdrawn     %s; the model without it is %s\n", withdrawn.silo, withdrawn.model);
     if (s->broken_event > 0)
         printf("  events        BROKEN at line %zu\n", s->broken_event);
     else

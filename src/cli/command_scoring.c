@@ -97,6 +97,7 @@ static gr_status start(struct gr_invocation *invocation, struct scoring_words *w
     struct gr_comm_options whole_nodes = {0};
     gr_status status = gr_comm_create(invocation->world, &whole_nodes, comm);
     if (status != GR_OK) return status;
+    if (invocation->speaks) gr_warn_withdrawn(words->model);
     return gr_comm_agree(*comm, find_source(invocation->argv[0], words, labelled));
 }
 

@@ -181,6 +181,29 @@ static const struct gr_option approve_options[] = {
     NAMED("by", 'b', "TEXT", "who approves, for the record"),
     END};
 
+static const struct gr_option withdraw_options[] = {
+    {.name = "silo", .key = 'S', .value = "SILO", .help = "its name, as in silos[].name"},
+    OUTPUT("DIR", GR_VALUE_FOLDER,
+           "where the new config, or study, and its run go; default RUN-without-SILO"),
+    {.name = "ranks",
+     .key = 'n',
+     .letter = true,
+     .value = "RANKS",
+     .help = "processes that train; default 1"},
+    NAMED("minimum-silos", 'm', "N", "policy.minimum_silos without the silo; default: as it was"),
+    {.name = "study",
+     .key = 's',
+     .value = "STUDY",
+     .kind = GR_VALUE_FILE,
+     .help = "the study of RUN, where it is one's"},
+    {.name = "key",
+     .key = 'k',
+     .value = "DIR",
+     .kind = GR_VALUE_FOLDER,
+     .help = "the folder of `granary keygen` that signs; of a study the coordinator's, default "
+             "keys"},
+    END};
+
 static const struct gr_option audit_options[] = {
     {.name = "journal",
      .key = 'j',
@@ -476,6 +499,23 @@ const struct gr_command gr_commands[] = {
          "`granary help evidence` tells who keeps what, and what is checked.\n"
          "\n"
          "example: granary audit runs/heart --journal north/journal.jsonl --study study.yaml\n"},
+    {.name = "withdraw",
+     .run = gr_command_withdraw,
+     .flags = GR_COMMAND_LONG,
+     .summary = "take a silo out of a model, by training another without it",
+     .usage = "usage: granary withdraw RUN --silo SILO [-o DIR] [-n RANKS] [--study STUDY]\n"
+              "                        [--key DIR] [--minimum-silos N]\n",
+     .options = withdraw_options,
+     .notes =
+         "Trains by the rounds that RUN has recorded, in DIR/run, and says in RUN/withdrawn.json "
+         "what was\n"
+         "done. Of a study's run it writes and signs DIR/study.yaml, which the sites that are left "
+         "approve\n"
+         "and run; then the same command says what was done. A call that was stopped is gone on "
+         "with by the\n"
+         "same call. `granary help withdrawal` tells what cannot be undone.\n"
+         "\n"
+         "example: granary withdraw runs/heart --silo zurich -n 4\n"},
     {.name = "completion",
      .run = gr_command_completion,
      .summary = "write what lets a shell complete commands and options",

@@ -238,3 +238,15 @@ out:
     gr_free(findings);
     return status;
 }
+
+/* A statement that cannot be read is told, and does not keep anybody from the model. */
+void gr_warn_withdrawn(const char *model_path) {
+    struct gr_withdrawn withdrawn;
+    if (gr_withdrawal_of_model(model_path, &withdrawn) != GR_OK)
+        fprintf(stderr, "granary: %s\n", gr_message());
+    else if (withdrawn.found)
+        fprintf(stderr,
+                "granary: %s: the silo %s has been withdrawn from this model (withdrawn.json); the "
+                "model without it has the digest %s\n",
+                model_path, withdrawn.silo, withdrawn.model);
+}

@@ -236,6 +236,19 @@ out:
     return status;
 }
 
+/* The statement stands beside the run, and is sealed by its own signature, which has to be the
+ * coordinator's. */
+static void check_withdrawal(struct gr_audit_state *audit, const struct gr_run_seal *last) {
+    struct gr_withdrawn withdrawn;
+    if (gr_withdrawal_read(audit->options->run_path, &withdrawn) != GR_OK)
+        gr_audit_amiss(audit, "withdrawn.json", 0, "it is no statement of a withdrawal");
+    else if (withdrawn.found && (!withdrawn.holds || strcmp(withdrawn.by, last->by) != 0))
+        gr_audit_amiss(audit, "withdrawn.json", 0, "not signed by the key that has sealed the run");
+    else if (withdrawn.found)
+        gr_audit_fact(audit, "withdrawn  %s; the model without it is %s", withdrawn.silo,
+                      withdrawn.model);
+}
+
 static gr_status read_seals(struct gr_audit_state *audit) {
     uint64_t n = 0;
     bool torn = false;
@@ -262,6 +275,7 @@ static gr_status read_seals(struct gr_audit_state *audit) {
     gr_audit_fact(audit, "run        %s, %s", last->run_id, last->kind);
     gr_audit_fact(audit, "signed by  %s", last->by);
     gr_audit_fact(audit, "seals      %zu, the last one of round %u", audit->n_seals, last->round);
+    check_withdrawal(audit, last);
     if (!gr_run_seal_closes(last) && !audit->live)
         gr_audit_amiss(audit, "seals.jsonl", n,
                        "the last seal (%s, round %u) does not close the run: it was killed and not "

@@ -14,12 +14,19 @@ static gr_status open_initial(const struct gr_config *config, const char *path,
                               struct gr_model_file *file) {
     unsigned char digest[GR_DIGEST_BYTES], named[GR_DIGEST_BYTES];
     char hex[GR_DIGEST_HEX];
+    struct gr_withdrawn withdrawn;
     gr_status status;
     if (!path[0])
         return gr_fail(GR_ERROR_CONFIG,
                        "model.initial: found none, expected the model of model.initial_digest %s "
                        "(in a study: `granary coordinate --initial FILE`)",
                        config->model.initial_digest);
+    GR_TRY(gr_withdrawal_of_model(path, &withdrawn));
+    if (withdrawn.found)
+        return gr_fail(GR_ERROR_CONFIG,
+                       "%s: the silo %s has been withdrawn from this model (withdrawn.json), "
+                       "expected the model without it, %s",
+                       path, withdrawn.silo, withdrawn.model);
     GR_TRY(gr_model_file_read(path, 0, 1, file));
     if (file->n_silos > 0)
         return gr_fail(GR_ERROR_DATA, "%s: found a checkpoint, expected a model", path);

@@ -131,6 +131,28 @@ static void read_evaluation(const char *path, struct gr_report_run *run) {
     gr_free(text);
 }
 
+/* The model of the page may be one that a silo has been taken out of since. */
+static void read_withdrawal(const char *path, struct gr_report_run *run) {
+    char *text = NULL;
+    size_t length = 0;
+    json_error_t error;
+    json_t *said;
+    if (access(path, F_OK) != 0) return;
+    if (gr_file_read(path, FILE_LIMIT, GR_ERROR_DATA, &text, &length) != GR_OK ||
+        !(said = load_object(text, length, &error))) {
+        note(run, "withdrawn.json is there, and cannot be read");
+    } else {
+        const char *silo = gr_json_text(said, "silo");
+        const char *model = gr_json_text(json_object_get(said, "retrained"), "model_digest");
+        note(run,
+             "the silo %s has been withdrawn from this model (withdrawn.json); the model without "
+             "it has the digest %s",
+             silo ? silo : "of another name", model ? model : "that is not told");
+        json_decref(said);
+    }
+    gr_free(text);
+}
+
 /*
  * Everyday events are counted, not listed: absences have a chart, checkpoints a sentence. A start
  * takes back which round was best. The timeline never holds more than GR_REPORT_EVENTS: of a longer
@@ -230,6 +252,8 @@ static gr_status read_records(const char *run_path, struct gr_report_run *run) {
     read_rounds(path, run);
     GR_TRY(path_in(run_path, "evaluation.json", &path));
     read_evaluation(path, run);
+    GR_TRY(path_in(run_path, "withdrawn.json", &path));
+    read_withdrawal(path, run);
     GR_TRY(path_in(run_path, "events.jsonl", &path));
     status = read_events(path, run);
 out:
