@@ -241,6 +241,18 @@ static enum MHD_Result refuse(struct gr_https_host *server, struct MHD_Connectio
     return answer_bare(connection, code);
 }
 
+/* The party is as the request says, and nobody has vouched for it. */
+static enum MHD_Result refuse_unsigned(struct gr_https_host *server,
+                                       struct MHD_Connection *connection,
+                                       const struct gr_https_note *note) {
+    char words[sizeof server->refused_words];
+    const bool named = note->party > 0 && note->party < server->who.n_parties;
+    snprintf(words, sizeof words, "a request that no site of the study has signed%s%.40s%s",
+             named ? "; it says it is " : "", named ? server->who.parties[note->party].name : "",
+             named ? "'s: of another edition of the study, or by another key" : "");
+    return refuse(server, connection, GR_HTTPS_UNKNOWN, words, false);
+}
+
 static enum MHD_Result begin(struct gr_https_host *server, struct MHD_Connection *connection,
                              const char *url, const char *method, void **state) {
     const bool get = strcmp(method, "GET") == 0, post = strcmp(method, "POST") == 0;

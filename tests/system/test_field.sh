@@ -91,7 +91,7 @@ sed -i 's/rounds: 20/rounds: 21/' mailed/study.yaml
 "$GRANARY" approve mailed/study.yaml --site site-c.yaml --yes >/dev/null
 "$GRANARY" join site-c.yaml --study mailed/study.yaml >other.log 2>&1 </dev/null & other=$!
 check "a site with another version of the study is told" tells other.log "the coordinator does not know this site (404)"
-check "so is the coordinator" tells later.log "another version of it"
+check "so is the coordinator" tells later.log "another edition of the study"
 end $other
 join b; pids=$!
 join c
