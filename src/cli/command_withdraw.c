@@ -9,6 +9,7 @@
 
 #include <granary/study.h>
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -438,6 +439,7 @@ gr_status gr_command_withdraw(struct gr_invocation *invocation) {
     bool done;
     gr_status status;
     GR_TRY(read_words(invocation, &words));
+    assert(words.silo);
     GR_TRY(check_earlier(&words, &done));
     if (done) goto out;
     GR_TRY(read_run(&w));

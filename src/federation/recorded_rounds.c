@@ -7,6 +7,7 @@
 #include <granary/federation.h>
 #include <granary/observe.h>
 
+#include <assert.h>
 #include <string.h>
 
 enum { ENTRIES_MAX = 1000, LISTED_MAX = 1000 }; /* as round.availability takes */
@@ -70,6 +71,7 @@ static void apply(struct recording *r, const struct gr_replay *replay, uint32_t 
 
 /* Flags of the silos that took part; the list of the flags is of the draw alone. */
 static gr_status find_members(struct recording *r, uint32_t round) {
+    assert(r->member.flag);
     memset(r->member.flag, 0, r->config->data.silos);
     gr_status status = gr_sampler_draw(r->sampler, round, NULL, &r->member);
     if (status != GR_OK) return status;
@@ -163,6 +165,7 @@ gr_status gr_rounds_without(const struct gr_config *config, const char *events, 
     *out = (struct gr_recorded_rounds){.n_rounds = n_rounds};
     *taken = (struct gr_silo_part_taken){0};
     GR_TRY(start(&r, events));
+    assert(r.rounds_of);
     for (uint32_t round = 1; round <= n_rounds; round++) {
         GR_TRY(find_members(&r, round));
         for (uint32_t i = 0; i < config->data.silos; i++)
