@@ -252,6 +252,13 @@ struct gr_run_options {
 };
 
 /*
+ * Not collective. Whether `path` is the model that the config starts from (model.initial_digest;
+ * GR_OK where it starts from none), so that its want is told before sites are waited for. path
+ * NULL: none. Errors: those of gr_run.
+ */
+gr_status gr_run_check_initial(const struct gr_config *config, const char *path) GR_CHECKED;
+
+/*
  * Collective. The whole main job: run directory, rounds, checkpoints, model, report. GR_STOPPED
  * after a signal or below quorum, with a checkpoint of the last round finished. GR_OK on a rank
  * that was given up and is told that the others have finished. With evidence files are readable for

@@ -31,6 +31,11 @@ extern "C" {
 gr_status gr_policy_check(const struct gr_study *study, const struct gr_site *site, double now_s,
                           const char *run) GR_CHECKED;
 /*
+ * Not collective. As gr_policy_check, of a site whose file says nothing of a policy: whether the
+ * sites have to allow more than the defaults, so that a coordinator learns it before they do.
+ */
+gr_status gr_policy_check_defaults(const struct gr_study *study) GR_CHECKED;
+/*
  * Not collective. policy.minimum_rows, once the tables are read. rows: of the site's own silos, in
  * the order of the study, n of them: those of `party`. Errors: GR_ERROR_POLICY names the silos, and
  * no number of rows, so that the message may travel.

@@ -171,6 +171,8 @@ gr_status gr_check_is_model(const char *command, const char *path, const char *t
 void gr_print_study(const struct gr_study *study);
 /* What a version changes of one before it, a line each. */
 gr_status gr_print_changes(const struct gr_study *then, const struct gr_study *now) GR_CHECKED;
+/* A word to the coordinator on what sites without a policy of their own would refuse. */
+gr_status gr_tell_refused(const struct gr_study *study) GR_CHECKED;
 /* `granary study trial`: FOLDER/config.yaml of a study and a table for each silo, n words
  * SILO=FILE, which are written to. */
 gr_status gr_study_trial(const char *path, char **tables, int n, const char *folder) GR_CHECKED;

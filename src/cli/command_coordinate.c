@@ -114,6 +114,18 @@ out:
     return status;
 }
 
+/* Of a run that goes on a checkpoint is taken, and no model is asked for. */
+static gr_status check_initial(const struct coordinate_words *words, const struct gr_study *study,
+                               const char *directory) {
+    gr_status status = GR_OK;
+    char *begun = NULL;
+    GR_TRY(gr_text_format(&begun, "%s/manifest.json", directory));
+    if (access(begun, F_OK) != 0) status = gr_run_check_initial(study->config, words->initial);
+out:
+    gr_free(begun);
+    return status;
+}
+
 gr_status gr_command_coordinate(struct gr_invocation *invocation) {
     enum { CARRIERS = 2 };
     gr_status status = GR_OK;
@@ -139,6 +151,7 @@ gr_status gr_command_coordinate(struct gr_invocation *invocation) {
         opened = gr_part_lock(directory, GR_COORDINATOR_LOCK, "coordinate", &lock);
     if (invocation->speaks && opened == GR_OK) opened = check_run(study, directory);
     if (invocation->speaks && opened == GR_OK) opened = keep_study(study, directory);
+    if (invocation->speaks && opened == GR_OK) opened = check_initial(&words, study, directory);
     if (invocation->speaks && opened == GR_OK)
         opened = open_carriers(&words, study, keys, directory, carriers, &n);
     GR_TRY(gr_text_format(&why, "%s", gr_message()));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* granary join: a site's part in a study. */
+#include <granary/data.h>
 #include <granary/policy.h>
 #include <granary/release.h>
 #include <string.h>
@@ -76,6 +77,23 @@ out:
     return status;
 }
 
+/*
+ * A table that does not fit would end the run of all sites: its own engineer is told, with the
+ * whole reason, before any other is met.
+ */
+static gr_status check_tables(const struct gr_study *study, const struct gr_site *site,
+                              const char *directory) {
+    gr_status status;
+    struct gr_config *config = NULL;
+    struct gr_table_summary found;
+    GR_TRY(gr_study_configure_alone(study, site, directory, &config));
+    for (unsigned i = 0; i < config->data.silo_tables_count; i++)
+        GR_TRY(gr_data_summarise(&config->data, &config->data.silo_tables[i], &found));
+out:
+    gr_config_free(config);
+    return status;
+}
+
 /* Of the rank that speaks, whose failure the others learn by gr_take_part. Of a refusal the
  * coordinator is told, so the carrier is opened all the same. */
 static gr_status take_place(const struct gr_study *study, const struct gr_site *site,
@@ -85,6 +103,7 @@ static gr_status take_place(const struct gr_study *study, const struct gr_site *
     char *refused = NULL;
     GR_TRY(gr_text_format(&refused, "%s", gr_message()));
     GR_TRY(gr_part_lock(directory, GR_SITE_LOCK, "join", lock));
+    if (permitted == GR_OK) GR_TRY(check_tables(study, site, directory));
     GR_TRY(open_carrier(study, site, party, carrier));
     if (leave) goto out;
     status = permitted == GR_OK ? gr_site_note_run(study, site, study->name)

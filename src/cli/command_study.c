@@ -84,6 +84,7 @@ out:
 
 static gr_status sign(const struct study_words *words) {
     struct gr_keys *keys = NULL;
+    struct gr_study *study = NULL;
     gr_status status;
     if (!words->key)
         return gr_fail(GR_ERROR_USAGE, "study: --key DIR is missing; see `granary help study`");
@@ -91,7 +92,10 @@ static gr_status sign(const struct study_words *words) {
     GR_TRY(gr_keys_read(words->key, &keys));
     GR_TRY(gr_study_sign(words->path, keys));
     printf("%s.sig: written; sites need both files\n", words->path);
+    GR_TRY(gr_study_load(words->path, &study));
+    status = gr_tell_refused(study);
 out:
+    gr_study_free(study);
     gr_keys_free(keys);
     return status;
 }

@@ -2,6 +2,8 @@
 /* Studies and sites for people: shown by `granary study`, `approve` and `validate`. */
 #include "cli/command.h"
 
+#include <granary/policy.h>
+
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,6 +81,13 @@ gr_status gr_print_changes(const struct gr_study *then, const struct gr_study *n
     return status;
 }
 
+gr_status gr_tell_refused(const struct gr_study *study) {
+    const gr_status status = gr_policy_check_defaults(study);
+    if (status != GR_ERROR_POLICY) return status;
+    printf("to mind: sites refuse this study unless their own files allow it:\n%s\n", gr_message());
+    return GR_OK;
+}
+
 /* ---- granary validate ------------------------------------------------------------------------ */
 
 gr_status gr_validate_study(const char *path) {
@@ -91,6 +100,7 @@ gr_status gr_validate_study(const char *path) {
     printf(
         "%s: a study of %u sites with %u silos; %s\n", path, study->n_parties - 1, study->n_silos,
         is_signed ? "signed by its coordinator" : "not signed yet: `granary study sign` does it");
+    status = gr_tell_refused(study);
 out:
     gr_study_free(study);
     gr_free(beside);

@@ -55,11 +55,12 @@ static gr_status explain(const char *folder, gr_status status) {
     char *path = NULL;
     if (gr_text_format(&path, "%s/status.json", folder) != GR_OK) return status;
     if (access(path, F_OK) != 0)
-        status = gr_fail(status,
-                         "%s: found no status.json, expected the run directory of `granary "
-                         "coordinate`, or a site's folder of one study, <site.directory>/"
-                         "<study.name>",
-                         folder);
+        status =
+            gr_fail(status,
+                    "%s: found no status.json, expected the run directory of `granary "
+                    "coordinate`, or a site's folder of one study, <site.directory>/"
+                    "<study.name>, once `granary coordinate` or `granary join` has begun there",
+                    folder);
     gr_free(path);
     return status;
 }

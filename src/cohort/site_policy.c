@@ -290,8 +290,8 @@ static bool lists_key(const struct gr_site_policy_config *policy, const struct g
 /* The site's own key need not be listed. */
 static void check_keys(struct judgement *j) {
     char found[LINE_BYTES / 2] = "";
-    const uint32_t own = gr_study_find(j->study, gr_keys_public(j->site->keys));
     if (j->policy->keys_count == 0) return;
+    const uint32_t own = gr_study_find(j->study, gr_keys_public(j->site->keys));
     for (uint32_t p = 0; p < j->study->n_parties; p++)
         if (p != own && !lists_key(j->policy, &j->study->parties[p].key))
             add_word(found, sizeof found, j->study->parties[p].name);
@@ -373,6 +373,20 @@ gr_status gr_policy_check(const struct gr_study *study, const struct gr_site *si
         rules[i](&j);
     gr_status status = check_runs(&j);
     return status == GR_OK ? verdict(&j) : status;
+}
+
+gr_status gr_policy_check_defaults(const struct gr_study *study) {
+    /* Of the least that a site's file has; no key is read and no path opened. */
+    static const char least[] = "site: {key: keys, directory: records}\n"
+                                "mailbox: {folder: letters}\n"
+                                "silos: [{name: silo, file: table}]\n";
+    struct gr_site *site = NULL;
+    gr_status status;
+    GR_TRY(gr_site_parse("a site without a policy", least, sizeof least - 1, &site));
+    status = gr_policy_check(study, site, 0, NULL);
+out:
+    gr_site_free(site);
+    return status;
 }
 
 gr_status gr_policy_check_rows(const struct gr_study *study, const struct gr_site *site,

@@ -44,14 +44,22 @@ static bool has_names(const struct gr_schema *schema, char *const *names, size_t
     return false;
 }
 
-static gr_status other_name(const struct gr_csv_table *t, size_t column, bool names) {
+static gr_status other_name(const struct gr_csv_table *t, size_t column, char *const *names,
+                            size_t n) {
     const char *name = t->columns->schema->columns[column].name;
-    char expected[64];
+    char expected[64], place[128] = "";
+    size_t at = 0;
+    while (at < n && strcmp(names[at], name) != 0)
+        at++;
+    if (at < n)
+        snprintf(place, sizeof place,
+                 ", which is column %zu here: columns stand in the order of the schema", at + 1);
+    else if (!has_names(t->columns->schema, names, n))
+        snprintf(place, sizeof place, " %s", GR_NO_HEADER_WORDS);
     /* The word found is not told: it is a cell where the file has no header. */
     gr_text_quote(name, strlen(name), expected, sizeof expected);
     return gr_fail(GR_ERROR_DATA, "%s:%zu: column %zu: found another name, expected \"%s\"%s",
-                   t->scan.path, t->scan.row_line, column + 1, expected,
-                   names ? "" : " " GR_NO_HEADER_WORDS);
+                   t->scan.path, t->scan.row_line, column + 1, expected, place);
 }
 
 /* Whether the header is the schema's but for the column of groups. */
@@ -91,7 +99,7 @@ static gr_status check_header(struct gr_csv_table *t, const struct gr_csv_config
     }
     for (size_t i = 0; csv->header && i < n && i < schema->columns_count; i++) {
         if (strcmp(names[i], schema->columns[i].name) == 0) continue;
-        status = other_name(t, i, has_names(schema, names, n));
+        status = other_name(t, i, names, n);
         goto out;
     }
     if (n != schema->columns_count)

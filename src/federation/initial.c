@@ -45,6 +45,14 @@ out:
     return status;
 }
 
+gr_status gr_run_check_initial(const struct gr_config *config, const char *path) {
+    struct gr_model_file file = {0};
+    if (!config->model.initial_digest[0]) return GR_OK;
+    const gr_status status = open_initial(config, path ? path : "", &file);
+    gr_model_file_release(&file);
+    return status;
+}
+
 gr_status gr_initial_read(struct gr_comm *comm, const struct gr_config *config, const char *path,
                           struct gr_initial *out) {
     gr_status status = GR_OK;

@@ -271,7 +271,10 @@ static gr_status check_folder(const char *path, uint32_t me) {
     gr_status status = GR_OK;
     struct stat is;
     char *probe = NULL;
-    if (stat(path, &is) != 0) return gr_fail(GR_ERROR_CONFIG, "%s: %s", path, strerror(errno));
+    if (stat(path, &is) != 0)
+        return gr_fail(GR_ERROR_CONFIG,
+                       "%s: %s; expected a folder for letters, which is there already", path,
+                       strerror(errno));
     if (!S_ISDIR(is.st_mode))
         return gr_fail(GR_ERROR_CONFIG, "%s: found a file, expected a folder for letters", path);
     GR_TRY(gr_text_format(&probe, "%s/.%" PRIu32 "-probe.letter.tmp-%08x", path, me,

@@ -44,7 +44,7 @@ static const char *fault_words(enum gr_post_fault fault) {
     case GR_FAULT_REPEATED:
         return "has come before";
     case GR_FAULT_SESSION:
-        return "is of a session that has ended, or for another party";
+        return "is of a session that has ended, as there are after a restart, or for another party";
     case GR_FAULT_EARLY:
         return "has come too long before its turn";
     case GR_FAULT_CHANGED:

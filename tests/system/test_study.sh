@@ -37,6 +37,10 @@ filled() {
 }
 check "the example is valid as it is" exits 0 "$GRANARY" validate "$TOP/configs/study/study.yaml"
 check "it is told what it is" prints "a study of 4 sites with 4 silos; not signed yet"
+check "no site without a policy refuses it" bash -c '! grep -q "to mind" "$0"' "$OUT"
+sed /^policy:/d "$TOP/configs/study/study.yaml" >loose.yaml
+check "of a study that sites would refuse" exits 0 "$GRANARY" validate loose.yaml
+check "the coordinator is told the rule" prints "policy.minimum_silos: found 2 (policy.minimum_silos of loose.yaml), allowed at least 3 (the default)"
 filled "$TOP/configs/study/study.yaml" >study.yaml
 mkdir site
 sed 's|key: keys |key: ../cleveland |' "$TOP/configs/study/site.yaml" >site/site.yaml
@@ -177,6 +181,8 @@ check "by the same config" equal "$(config_of of-trial)" "$(config_of of-config)
 sed -i '5s/^[0-9]*/old/' site/heart-disease/cleveland.csv
 check "a row that does not fit" exits 65 "$GRANARY" validate study.yaml --site site/site.yaml
 check "is named, with its value's place" says "cleveland.csv:5"
+check "join finds it before it meets the others" exits 65 timeout 60 "$GRANARY" join site/site.yaml --study study.yaml
+check "and names it too" says "cleveland.csv:5"
 check "a stranger's" exits 78 "$GRANARY" validate study.yaml --site site/stranger.yaml
 check "a config has no site" exits 64 "$GRANARY" validate "$TOP/configs/synthetic.yaml" --site site/site.yaml
 check "nor other settings" exits 64 "$GRANARY" validate study.yaml --site site/site.yaml --resolved

@@ -350,6 +350,9 @@ static const struct {
     {"n,i,c,l,t\n1,2,x,0,\xE4\n", "t.csv:2: column 5 (t): found bytes that are not UTF-8"},
     {"n,i,c,l,t\n\"1\n\",2,x,0,\n1,2,x,9x,\n", "t.csv:2: column 1 (n): found text"},
     {"n,i,C,l,t\n", "t.csv:1: column 3: found another name, expected \"c\""},
+    {"n,c,i,l,t\n",
+     "t.csv:1: column 2: found another name, expected \"i\", which is column 3 here: "
+     "columns stand in the order of the schema"},
     {"1,2,x,0,y\n", "t.csv:1: column 1: found another name, expected \"n\" (or `header: false`, "
                     "--no-header, where the first row is data)"},
     {"n,i,c,l\n", "t.csv:1: found 4 columns, expected 5"},

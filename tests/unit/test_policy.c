@@ -245,6 +245,23 @@ START_TEST(the_defaults_pass) {
 }
 END_TEST
 
+/* Its author learns what sites refuse before they do. */
+START_TEST(a_study_is_held_against_the_defaults) {
+    make_keys();
+    struct gr_study *study = study_of(STUDY);
+    ck_assert_msg(gr_policy_check_defaults(study) == GR_OK, "%s", gr_message());
+    gr_study_free(study);
+    study = study_of(STUDY_HEAD STUDY_SCHEMA "run: {rounds: 5}\n"
+                                             "data: {source: csv, test_fraction: 0.2}\n"
+                                             "model: {type: logistic}\n"
+                                             "train: {learning_rate: 0.05, batch_size: 16}\n");
+    ck_assert_int_eq(gr_policy_check_defaults(study), GR_ERROR_POLICY);
+    ck_assert_ptr_nonnull(
+        strstr(gr_message(), "a site without a policy: policy.minimum_silos: found 2"));
+    gr_study_free(study);
+}
+END_TEST
+
 /* Of sites with a silo each, silos are sites. */
 START_TEST(sites_of_one_silo_are_counted) {
     make_keys();
@@ -503,6 +520,7 @@ int main(void) {
     tcase_add_test(tcase, all_broken_rules_are_told);
     tcase_add_test(tcase, sites_that_have_left_are_none);
     tcase_add_test(tcase, the_defaults_pass);
+    tcase_add_test(tcase, a_study_is_held_against_the_defaults);
     tcase_add_test(tcase, sites_of_one_silo_are_counted);
     tcase_add_test(tcase, a_message_has_an_end);
     tcase_add_test(tcase, columns_need_a_schema);
