@@ -270,11 +270,7 @@ static enum MHD_Result begin(struct gr_https_host *server, struct MHD_Connection
                       "no certificate of the expected authority", false);
     if (!gr_https_request_parse(text, strlen(text), &server->who, &request.note) ||
         (request.note.purpose == GR_HTTPS_POLL) != get)
-        return refuse(
-            server, connection, GR_HTTPS_UNKNOWN,
-            "a request that no site of the study has signed: a site has other keys than the "
-            "study says, or another version of it",
-            false);
+        return refuse_unsigned(server, connection, &request.note);
     if (post && (!content_length(connection, &request.body) || request.body > GR_CARRIER_HELD))
         return refuse(server, connection, GR_HTTPS_TOO_LARGE,
                       "an upload of no length, or of too many bytes", false);
