@@ -186,18 +186,41 @@ static void describe(struct gr_carrier *carrier, char *out, size_t size) {
 
 /* ---- the thread ----------------------------------------------------------------------------- */
 
+/* Whether the file's name is of a letter for this party. Whatever cannot be told may be. */
+static bool concerns(const struct gr_folder *folder, const struct inotify_event *event) {
+    struct gr_letter_label label;
+    if (event->len == 0) return true;
+    return gr_folder_parse(event->name, &label) && label.to == folder->options.me;
+}
+
+/* Reads all that the watch tells. In a folder of many parties nearly all of it is others': to look
+ * through the folder each time would take all of them nearly all of their time. */
+static bool has_come(const struct gr_folder *folder) {
+    _Alignas(struct inotify_event) char events[4096];
+    bool any = false;
+    ssize_t n;
+    while (folder->watch >= 0 && (n = read(folder->watch, events, sizeof events)) > 0)
+        for (const char *at = events; at < events + n;) {
+            const struct inotify_event *event = (const void *)at;
+            any = any || concerns(folder, event);
+            at += sizeof *event + event->len;
+        }
+    return any;
+}
+
 /* The watch is set anew each time: the folder may have been moved away and made again. It tells of
  * what comes on this host alone; looking at times tells of the rest. */
 static void wait_for_change(const struct gr_folder *folder, double seconds) {
     struct pollfd on[2] = {{.fd = folder->wake, .events = POLLIN},
                            {.fd = folder->watch, .events = POLLIN}};
-    char events[4096];
+    const double until = gr_clock_seconds() + seconds;
+    char wakes[8];
     if (folder->watch >= 0)
         (void)inotify_add_watch(folder->watch, folder->path, IN_MOVED_TO | IN_CLOSE_WRITE);
-    (void)poll(on, folder->watch >= 0 ? 2 : 1, (int)(seconds * 1000));
-    if (read(folder->wake, events, sizeof events) < 0 && errno != EAGAIN) return;
-    while (folder->watch >= 0 && read(folder->watch, events, sizeof events) > 0)
-        continue;
+    for (double left = seconds; left > 0; left = until - gr_clock_seconds()) {
+        if (poll(on, folder->watch >= 0 ? 2 : 1, (int)ceil(left * 1000)) < 0) return;
+        if (read(folder->wake, wakes, sizeof wakes) > 0 || has_come(folder)) return;
+    }
 }
 
 static bool is_closing(struct gr_folder *folder) {
