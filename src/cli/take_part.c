@@ -201,7 +201,7 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
     gr_status opened = GR_OK;
     char *libraries = NULL, *why = NULL;
     struct kept kept = {.part = part};
-    bool ends = false, *left = NULL;
+    bool ends = false, compared = false, *left = NULL;
     /* The coordinator stops after the round; a site says goodbye, and the others go on. */
     const volatile sig_atomic_t *stop = gr_catch_stop(SIGTERM);
     if (part->site) stop = gr_catch_stop(SIGINT);
@@ -220,7 +220,8 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
                                   .failed = part->failed,
                                   .why = part->why,
                                   .idle_s = part->idle_s,
-                                  .ends = &ends};
+                                  .ends = &ends,
+                                  .compared = &compared};
     keep_memory_of_letters();
     GR_TRY(gr_libraries_text(&libraries));
     GR_TRY(gr_study_configure(part->study, part->site, part->directory, &config));

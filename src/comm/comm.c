@@ -265,6 +265,18 @@ static bool link_lacks(const struct gr_comm *comm, int slot) {
     return comm->link && !gr_link_job(comm->link, gr_link_party(comm->link, slot))->here;
 }
 
+/* Ranks of a job meet with others again and again, but are compared once: where messages of a
+ * handshake that was given up are under way still, another would take them for its own. So a job
+ * whose ranks do not answer ends. */
+static gr_status compare_ranks(MPI_Comm parent, const struct gr_comm_options *options) {
+    const struct gr_comm_study *study = options->study;
+    if (study && study->compared && *study->compared) return GR_OK;
+    const gr_status status = gr_handshake(parent, options);
+    if (study && study->compared) *study->compared = status == GR_OK;
+    if (study && study->ends && status == GR_STOPPED) *study->ends = true;
+    return status;
+}
+
 /*
  * Order matters: the handshake comes first and uses messages alone, for it alone can say who is
  * missing or of another build. The collectives after it cannot be given up, hence the guard, which
@@ -280,7 +292,7 @@ gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
     char hello[GR_HELLO_BYTES];
     int rank;
     *out = NULL;
-    status = gr_handshake(parent, options);
+    status = compare_ranks(parent, options);
     /* MPI is not to be used again: a job of a study cannot meet the others without its ranks. */
     if (status == GR_STOPPED && options->study && options->study->ends)
         *options->study->ends = true;

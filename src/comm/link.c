@@ -22,8 +22,9 @@ enum { PARCEL_BYTES = 1 << 20 };
  */
 static const size_t held_most = (size_t)256 << 20;
 
-/* Of the last the tag is the status for which a job leaves; within a job. */
-enum parcel_kind { PARCEL_CONTROL = 1, PARCEL_DATA, PARCEL_FAREWELL };
+/* The last two are within a job. Of FAREWELL the tag is the status for which the job leaves; LEFT
+ * is of its gateway: the party of the slot that it is from has left. */
+enum parcel_kind { PARCEL_CONTROL = 1, PARCEL_DATA, PARCEL_FAREWELL, PARCEL_LEFT };
 
 struct parcel_head {
     uint32_t kind;
@@ -356,6 +357,32 @@ static gr_status take_farewell(struct gr_comm *comm, const struct parcel_head *h
     return gr_comm_depart(comm, gr_fail(why, "%.*s", (int)n, (const char *)text));
 }
 
+/* Letters come to the gateway alone: the other ranks of its job learn of it who has left. */
+static void tell_left(struct gr_comm *comm, uint32_t party) {
+    const struct gr_link *link = comm->link;
+    const struct gr_link_job *own = &link->jobs[link->study->party];
+    for (int slot = own->first; slot < own->first + own->ranks; slot++) {
+        const struct parcel_head head = {.kind = PARCEL_LEFT,
+                                         .from = link->jobs[party].first,
+                                         .to = slot,
+                                         .epoch = comm->epoch,
+                                         .meeting = link->meeting};
+        if (slot != comm->slot && send_local(comm, slot, &head, &head, 0) != GR_OK)
+            gr_say(&comm->options, "%s", gr_message());
+    }
+}
+
+/* A party whose process has left the meeting, or has ended: what it held is gone. */
+static void note_left(struct gr_comm *comm, uint32_t party) {
+    const struct gr_link_job *job = &comm->link->jobs[party];
+    for (int slot = job->first; slot < job->first + job->ranks; slot++) {
+        comm->peers[slot].dead = comm->peers[slot].gone = true;
+        if (comm->rank_of[slot] >= 0) comm->lost = true;
+        if (comm->link->gateway) comm->link->gateway->told.changed = true;
+    }
+    if (comm->link->gateway) tell_left(comm, party);
+}
+
 /* n: bytes behind the head. A job may speak for its own slots alone, as its letters' sender says.
  */
 static gr_status route(struct gr_comm *comm, const struct parcel_head *head, const void *bytes,
@@ -369,6 +396,10 @@ static gr_status route(struct gr_comm *comm, const struct parcel_head *head, con
                            : "no party");
     if (head->to != comm->slot) return pass_on(comm, head, bytes, n, NULL);
     if (head->kind == PARCEL_FAREWELL) return take_farewell(comm, head, bytes, n);
+    if (head->kind == PARCEL_LEFT) {
+        if (!link->gateway) note_left(comm, gr_link_party(link, head->from));
+        return GR_OK;
+    }
     return head->kind == PARCEL_CONTROL ? take_control(comm, head, bytes, n)
                                         : take_data(comm, head, bytes, n);
 }
@@ -413,16 +444,6 @@ static gr_status open_parcel(struct gr_comm *comm, uint32_t party, const unsigne
         return gr_fail(GR_ERROR_INTERNAL, "%s sends a message of no known kind",
                        gr_link_name(comm->link, party));
     return route(comm, &head, bytes + sizeof head, n - sizeof head);
-}
-
-/* A party whose process has left the meeting, or has ended: what it held is gone. */
-static void note_left(struct gr_comm *comm, uint32_t party) {
-    const struct gr_link_job *job = &comm->link->jobs[party];
-    for (int slot = job->first; slot < job->first + job->ranks; slot++) {
-        comm->peers[slot].dead = comm->peers[slot].gone = true;
-        if (comm->rank_of[slot] >= 0) comm->lost = true;
-        if (comm->link->gateway) comm->link->gateway->told.changed = true;
-    }
 }
 
 static gr_status take_letter(struct gr_comm *comm, const struct gr_post_message *message) {

@@ -118,6 +118,26 @@ check "it is told that it has come" grep -q "site-b is here" killed.log
 # shellcheck disable=SC2046
 check "the audit finds all as it was vouched for" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
 
+# The gateway of a site alone hears of the coordinator's end; the other ranks of its job learn of it from
+# the gateway, rather than after the start deadline.
+START=600 write_study 20
+for site in a b c; do write_site $site '{folder: mail}'; done
+check "a study of much patience is approved" approve_all
+fresh
+coordinate starting --mailbox mail; first=$!
+join a; sites=$!
+join_ranks b 2; sites="$sites $!"
+join c; sites="$sites $!"
+for _ in $(seq 3); do
+    for _ in $(seq 300); do [ "$(grep -c 'site-. is here' starting.log)" -ge 3 ] && break; sleep 0.02; done
+    sleep 0.1
+    kill -9 $first; wait $first 2>/dev/null
+    : >starting.log
+    coordinate starting --mailbox mail; first=$!
+done
+# shellcheck disable=SC2086
+check "a coordinator that is killed before the first round, again and again, brings all to the end" ended $first $sites
+
 # Where the others may go on without it, they do, and the jobs meet again when it has come.
 MINIMUM=3 write_study 600
 for site in a b c; do write_site $site '{folder: mail}' '{minimum_silos: 2}'; done
