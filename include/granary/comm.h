@@ -107,7 +107,7 @@ struct gr_comm_study {
      * with report_context; or NULL. */
     const bool *left;
     gr_status (*leave)(void *context, uint32_t party, const char *line);
-    bool *compared;  /* of each rank: becomes true once the ranks of its job are, which is enough */
+    bool *compared; /* of each rank: becomes true once the ranks of its job are, which is enough */
     /* Of the gateway: told how all stand, when that changes and every ten seconds; or NULL. */
     void (*report)(void *context, const struct gr_comm_report *report);
     void *report_context;

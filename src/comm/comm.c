@@ -292,11 +292,7 @@ gr_status gr_comm_create(MPI_Comm parent, const struct gr_comm_options *options,
     char hello[GR_HELLO_BYTES];
     int rank;
     *out = NULL;
-    status = compare_ranks(parent, options);
-    /* MPI is not to be used again: a job of a study cannot meet the others without its ranks. */
-    if (status == GR_STOPPED && options->study && options->study->ends)
-        *options->study->ends = true;
-    GR_TRY(status);
+    GR_TRY(compare_ranks(parent, options));
     GR_TRY(gr_hello_compose(options, hello));
     const double limit = gr_comm_start_s(options);
     GR_TRY_MPI(MPI_Comm_rank(parent, &rank));

@@ -217,8 +217,9 @@ static void wait_for_change(const struct gr_folder *folder, double seconds) {
     char wakes[8];
     if (folder->watch >= 0)
         (void)inotify_add_watch(folder->watch, folder->path, IN_MOVED_TO | IN_CLOSE_WRITE);
-    for (double left = seconds; left > 0; left = until - gr_clock_seconds()) {
-        if (poll(on, folder->watch >= 0 ? 2 : 1, (int)ceil(left * 1000)) < 0) return;
+    for (;;) {
+        const int left_ms = (int)ceil((until - gr_clock_seconds()) * 1000);
+        if (left_ms <= 0 || poll(on, folder->watch >= 0 ? 2 : 1, left_ms) < 0) return;
         if (read(folder->wake, wakes, sizeof wakes) > 0 || has_come(folder)) return;
     }
 }
