@@ -133,7 +133,7 @@ if [ -n "$NETWORKS" ]; then
     if wanted "the proxy answers 502"; then
         again; until_round 30
         stop_proxy; start_bad_proxy
-        sleep 5
+        check "a site says what its proxy answers" said b "502"
         stop_proxy; start_proxy
         assert_run "the proxy answers 502"
     fi
