@@ -4,7 +4,9 @@
  * status.json of its own folder while it runs, and leaves it there when it ends, for whoever asks
  * without a network: `granary study status`. The coordinator's names no host, path or account.
  *
- * Not collective. Interface: internal.
+ * Not collective.
+ *
+ * Interface: internal.
  */
 #ifndef GRANARY_STUDY_STATE_H
 #define GRANARY_STUDY_STATE_H

@@ -289,12 +289,12 @@ static gr_status wait_for_word(struct gr_gateway *gateway, double until,
         GR_TRY(gr_post_receive(gateway->post, &message));
         *found = done(gateway, &message);
         if (message.kind == GR_POST_NOTHING) gr_gateway_wait(gateway, look_s);
-        gr_free(message.bytes);
-        message.bytes = NULL;
+        gr_free(message.memory);
+        message.memory = NULL;
         GR_TRY(gr_gateway_flush(gateway));
     }
 out:
-    gr_free(message.bytes);
+    gr_free(message.memory);
     return status;
 }
 

@@ -134,5 +134,6 @@ compare refused '8|11|33|45' silos.yaml
 check "messages are counted" grep -q '"event":"releases","round":4,.*"name":"errors","values":1,"times":1' refused/events.jsonl
 
 # ---- every row ---------------------------------------------------------------------------------------
-check "all rows have been let out" equal "$(left ./*/events.jsonl | tr '\n' ' ')" "$(grep -oE 'GR_RELEASE_[A-Z_]* = [0-9]+,' "$TOP/include/granary/release.h" | grep -o '[0-9]*' | sort | tr '\n' ' ')"
+# But 47, software, which leaves between the parties of a study: test_study_status.sh.
+check "all rows have been let out" equal "$(left ./*/events.jsonl | tr '\n' ' ')" "$(grep -oE 'GR_RELEASE_[A-Z_]* = [0-9]+,' "$TOP/include/granary/release.h" | grep -o '[0-9]*' | grep -vx 47 | sort | tr '\n' ' ')"
 finish

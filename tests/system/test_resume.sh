@@ -34,7 +34,7 @@ chmod -R a+rX killed/secrets
 cp test-images test-kept; printf '\377' | dd of=test-images bs=1 seek=100 conv=notrunc 2>/dev/null
 # shellcheck disable=SC2086
 check "another test table is refused" exits 78 on_ranks 2 train $words --quiet --run killed --resume
-check "and named" says "begun with: the test table; --resume"
+check "and named" says "begun with: the test table; a run goes on with the same rows only"
 mv test-kept test-images; cp train-images.gz moved.gz
 words+=" --set data.train.features=moved.gz"
 check "the salts are again their owner's" equal "$(stat -c %a killed/secrets killed/secrets/run | tr '\n' ' ')" "700 600 "
@@ -116,7 +116,7 @@ check "resumed with it" part 0 1 9 --resume
 check "all took part" grep -q '"round":9,"participants":3' tables/metrics.jsonl
 mv images-1 away; idx_images images-1 61 9
 check "other data of that silo are refused" part 78 2 10 --resume
-check "and named" says "begun with: silo-001: train rows; --resume"
+check "and named" says "begun with: silo-001: train rows; a run goes on with the same rows only"
 rm tables/secrets/silo-001
 check "without its salt they cannot be compared" part 0 2 10 --resume
 check "which the events tell" grep -q '"what":"data cannot be compared"' tables/events.jsonl
