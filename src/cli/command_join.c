@@ -103,9 +103,9 @@ static gr_status take_place(const struct gr_study *study, const struct gr_site *
     char *refused = NULL;
     GR_TRY(gr_text_format(&refused, "%s", gr_message()));
     GR_TRY(gr_part_lock(directory, GR_SITE_LOCK, "join", lock));
-    if (permitted == GR_OK) GR_TRY(check_tables(study, site, directory));
     GR_TRY(open_carrier(study, site, party, carrier));
     if (leave) goto out;
+    if (permitted == GR_OK) GR_TRY(check_tables(study, site, directory));
     status = permitted == GR_OK ? gr_site_note_run(study, site, study->name)
                                 : gr_fail(permitted, "%s", refused);
 out:

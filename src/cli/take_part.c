@@ -230,7 +230,8 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
                                            .start_s = config->round.start_deadline_s,
                                            .say = say_waiting,
                                            .study = &study};
-    const bool answers = part->failed == GR_OK || part->failed == GR_ERROR_POLICY;
+    const bool answers =
+        part->failed == GR_OK || part->failed == GR_ERROR_POLICY || part->failed == GR_ERROR_DATA;
     if (invocation->speaks && answers) opened = gr_gateway_open(&post, &study.gateway);
     if (study.gateway) {
         GR_TRY(gr_part_status_open(&kept.status, part->study, part->party, part->keys,

@@ -352,7 +352,7 @@ out:
 }
 
 /* The coordinator may not be there: nobody waits for long on behalf of a refusal. */
-void gr_jobs_decline(struct gr_gateway *gateway) {
+void gr_jobs_decline(struct gr_gateway *gateway, gr_status why) {
     static const double longest_s = 10, look_s = 0.05;
     struct gr_post_message message = {0};
     const double until = gr_clock_seconds() + longest_s;
@@ -361,7 +361,7 @@ void gr_jobs_decline(struct gr_gateway *gateway) {
         gr_free(message.memory);
         gr_gateway_wait(gateway, look_s);
     }
-    gr_gateway_say_goodbye(gateway, GR_ERROR_POLICY);
+    gr_gateway_say_goodbye(gateway, why);
 }
 
 /* ---- numbers of all ----------------------------------------------------------------------------

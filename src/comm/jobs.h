@@ -156,8 +156,8 @@ gr_status gr_jobs_attend(struct gr_gateway *gateway, const struct gr_comm_option
  */
 bool gr_jobs_take_goodbye(struct gr_gateway *gateway, const struct gr_comm_options *options,
                           const struct gr_post_message *note);
-/* A site's gateway tells the coordinator's that its policy refuses, within seconds if it hears. */
-void gr_jobs_decline(struct gr_gateway *gateway);
+/* A site's gateway tells the coordinator's the kind of its failure, within seconds if it hears. */
+void gr_jobs_decline(struct gr_gateway *gateway, gr_status why);
 /* Gateways: n numbers of each slot, `total` in all, of which the own job's are given. */
 gr_status gr_jobs_exchange(struct gr_gateway *gateway, const struct gr_comm_options *options,
                            const struct gr_link_job *jobs, int32_t *numbers, size_t n,

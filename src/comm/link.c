@@ -104,7 +104,8 @@ void gr_link_ring_at(struct gr_link *link, struct gr_wait_event *event) {
 static gr_status meet(struct gr_link *link, const struct gr_comm_options *options,
                       const char *hello, gr_jobs_differ differs, int32_t *ranks) {
     const struct gr_comm_study *study = options->study;
-    if (study->failed == GR_ERROR_POLICY && link->gateway) gr_jobs_decline(link->gateway);
+    if (study->failed != GR_OK && link->gateway && study->party > 0)
+        gr_jobs_decline(link->gateway, study->failed);
     if (study->failed != GR_OK) return gr_fail(study->failed, "%s", study->why);
     return study->party == 0 ? gr_jobs_gather(link->gateway, options, hello, differs, ranks)
                              : gr_jobs_attend(link->gateway, options, hello, ranks);

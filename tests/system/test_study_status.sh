@@ -124,10 +124,10 @@ sed -i.good '5s/.*/secret,1,yes/' b2.csv
 coordinate bad --mailbox mail; pids=$!
 for site in a b c; do join $site; pids="$pids $!"; done
 for pid in $pids; do wait "$pid"; done
-check "the coordinator is told whose data are bad" grep -q "bad data of b2 (silo-002); found 3 silos" bad.log
-check "so are the others" grep -q "bad data of b2 (silo-002); found 3 silos" join-a.log
+check "the coordinator is told whose data are bad" grep -q "site-b says goodbye: bad data" bad.log
+check "so are the others" grep -q "site-b has left (bad data; .*found 2 silos" join-a.log
 check "and no more" bash -c '! grep -qE "secret|b2\.csv|column" bad.log join-a.log join-c.log'
-check "the site itself is told all, by its own name" grep -q "b2 (silo-002) sits out the run: b2.csv:5: " join-b.log
+check "the site itself is told all, by its own name" grep -q "b2.csv:5: column 1 (glucose)" join-b.log
 mv b2.csv.good b2.csv
 fresh
 coordinate away --mailbox mail; pids=$!
