@@ -152,7 +152,7 @@ void gr_part_status_close(struct gr_part_status *status, gr_status outcome) {
                         : outcome == GR_STOPPED      ? "stopped"
                         : outcome == GR_ERROR_POLICY ? "refused"
                                                      : "failed");
-    state->code = outcome;
+    state->code = (int)outcome;
     /* The coordinator's may go to others. */
     if (outcome != GR_OK && status->party > 0)
         (void)!gr_text_format(&state->words, "%s", gr_message());
