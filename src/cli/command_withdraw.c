@@ -323,7 +323,7 @@ static gr_status look_around(const struct withdrawing *w, const char *own, const
                              struct family *family, bool *found) {
     gr_status status = GR_OK;
     struct gr_run_facts facts;
-    char path[PATH_MAX], whole[PATH_MAX];
+    char path[PATH_MAX + 300], whole[PATH_MAX]; /* path: and a name, and the manifest's */
     DIR *folder = opendir(parent);
     *found = false;
     if (!folder) return gr_fail(GR_ERROR_DATA, "%s: %s", parent, strerror(errno));
