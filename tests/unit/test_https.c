@@ -57,14 +57,14 @@ START_TEST(many_at_once_keep_their_order) {
 }
 END_TEST
 
-/* Puts letters until there is no room for one of 2 MiB, while what is under way makes some; returns
- * the counter of the last. */
+/* Puts letters of 1 MiB until one is refused, while what is under way makes room; returns the
+ * counter of the last. */
 static uint64_t fill(struct gr_carrier *carrier, uint32_t from, uint32_t to, uint64_t counter) {
     enum { N = 1 << 20 };
     for (;;) {
         while (carrier->kind->room(carrier, to) > N + 4096)
             put(carrier, from, to, ++counter, N);
-        struct gr_letter *more = letter_by(from, from, to, counter + 1, 2 * N);
+        struct gr_letter *more = letter_by(from, from, to, counter + 1, N);
         const gr_status status = carrier->kind->put(carrier, more);
         if (status == GR_ERROR_WRITE) return counter;
         ck_assert_int_eq(status, GR_OK);
