@@ -223,6 +223,9 @@ const char *gr_text_nearest(const char *word, const char *const *candidates, siz
  * "...".
  */
 void gr_text_quote(const char *text, size_t length, char *out, size_t size);
+/* Not collective. A decimal number of seconds, or of the unit behind it: "90", "90s", "30m", "36h",
+ * "2d". false: the text is none, and *out is as it was or of no meaning. */
+bool gr_seconds_parse(const char *text, double *out);
 
 /* Not collective. True when the bytes are valid UTF-8 (RFC 3629) with no NUL. */
 bool gr_text_is_utf8(const char *text, size_t length);

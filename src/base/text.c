@@ -3,6 +3,7 @@
  * and dates is data's and config's. */
 #include <granary/base.h>
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,4 +110,21 @@ void gr_text_quote(const char *text, size_t length, char *out, size_t size) {
         for (int dot = 0; dot < 3 && used + 1 < size; dot++)
             out[used++] = '.';
     out[used] = '\0';
+}
+
+bool gr_seconds_parse(const char *text, double *out) {
+    static const struct {
+        char unit;
+        double seconds;
+    } units[] = {{'\0', 1}, {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    const size_t n = strspn(text, "0123456789.");
+    char *end;
+    const double value = strtod(text, &end);
+    if (n == 0 || end != text + n || (*end && end[1])) return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (*end == units[i].unit) {
+            *out = value * units[i].seconds;
+            return isfinite(*out);
+        }
+    return false;
 }

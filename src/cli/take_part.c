@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <malloc.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -54,16 +53,8 @@ gr_status gr_own_folder(const char *path, char **out) {
 }
 
 gr_status gr_read_duration(const char *option, const char *text, double *out) {
-    static const struct {
-        char unit;
-        double seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-    char *end = NULL, quoted[80];
-    const double number = strtod(text, &end);
-    for (size_t i = 0; end != text && i < sizeof units / sizeof *units; i++)
-        if (end[0] == units[i].unit && !end[1]) *out = number * units[i].seconds;
-    if (end != text && !end[0]) *out = number;
-    if (isfinite(*out) && *out > 0) return GR_OK;
+    char quoted[80];
+    if (gr_seconds_parse(text, out) && *out > 0) return GR_OK;
     gr_text_quote(text, strlen(text), quoted, sizeof quoted);
     return gr_fail(GR_ERROR_USAGE, "%s: found '%s', expected a time above 0, as in 90s, 30m, 12h",
                    option, quoted);
@@ -165,20 +156,19 @@ static gr_status note_leaving(void *context, uint32_t party, const char *line) {
 /* A site's: recorded in its folder and its journal first, then the coordinator is told. */
 static gr_status leave_for_good(const struct gr_part_in_study *part, struct gr_gateway *gateway) {
     static const double patience_s = 60;
-    const struct gr_journal_options options = {.study = part->study->digest,
-                                               .parties = part->study->parties,
-                                               .party = part->party,
-                                               .keys = part->keys};
-    struct gr_journal_options named = options;
+    struct gr_journal_options options = {.study = part->study->digest,
+                                         .parties = part->study->parties,
+                                         .party = part->party,
+                                         .keys = part->keys};
     struct gr_journal *journal = NULL;
     char *path = NULL, *line = NULL;
     const bool anew = gr_site_stays(part->study, part->site) == GR_OK;
     gr_status status;
     GR_TRY(gr_site_leave(part->study, part->site, &line));
     GR_TRY(gr_journal_path(part->directory, 0, &path));
-    named.path = path;
+    options.path = path;
     if (anew) {
-        GR_TRY(gr_journal_open(&named, &journal));
+        GR_TRY(gr_journal_open(&options, &journal));
         GR_TRY(gr_journal_leave(journal));
         status = gr_journal_close(journal, "left");
         journal = NULL;

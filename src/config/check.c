@@ -71,22 +71,14 @@ static bool real_holds(const struct gr_node *node, const struct gr_setting *sett
 
 /* "36h" becomes the number of seconds; any other text stays as it is. */
 static gr_status spell_out(struct gr_node *node) {
-    static const struct {
-        char unit;
-        double seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-    const size_t n = node->length;
-    char text[48], *end;
-    if (node->kind != GR_NODE_SCALAR || n < 2 || n >= sizeof text ||
-        strspn(node->text, "0123456789.") != n - 1)
+    char text[48];
+    double seconds;
+    const size_t n = node->kind == GR_NODE_SCALAR ? node->length : 0;
+    if (n < 2 || n >= sizeof text || (node->text[n - 1] >= '0' && node->text[n - 1] <= '9') ||
+        !gr_seconds_parse(node->text, &seconds))
         return GR_OK;
-    const double value = strtod(node->text, &end);
-    for (size_t i = 0; end == node->text + n - 1 && i < sizeof units / sizeof *units; i++)
-        if (*end == units[i].unit) {
-            const int length = snprintf(text, sizeof text, "%.17g", value * units[i].seconds);
-            return gr_node_set_text(node, text, (size_t)length);
-        }
-    return GR_OK;
+    const int length = snprintf(text, sizeof text, "%.17g", seconds);
+    return gr_node_set_text(node, text, (size_t)length);
 }
 
 /* By case: "Adam" is refused, with the words that are allowed. */
