@@ -98,8 +98,12 @@ START_TEST(a_full_inbox_makes_the_site_wait) {
         if (site->kind->room(site, 0) > 2 << 20) put(site, 1, 0, ++last, 1 << 20);
         usleep(100);
     }
-    last = fill(site, 1, 0, last);
-    usleep(300000);
+    /* A letter under way counts in both memories until it is answered, so a first refusal may come
+     * early on a busy machine; the site is filled again until both memories are full. */
+    for (int i = 0; last <= 50 && i < 300; i++) {
+        last = fill(site, 1, 0, last);
+        usleep(100000);
+    }
     ck_assert_uint_le(inbox_of(1), GR_CARRIER_HELD);
     ck_assert_uint_gt(last, 50);
     while (taken < last) {
