@@ -19,7 +19,7 @@ VERSION := $(shell sed -n 's/.*GRANARY_VERSION "\(.*\)".*/\1/p' include/granary/
 # Raised when a function or struct of a stable header changes so that programs must be built anew.
 SOVERSION := 0
 # Rooms to build; fewer while one of them is being worked on.
-ROOMS   ?= base post metric strategy config comm observe store data model train evaluate cohort federation
+ROOMS   ?= base post privacy metric strategy config comm observe store data model train evaluate cohort federation
 
 # ---- flags ----------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ members() { sed -n '/^struct gr_federation {/,/^};/p' src/federation/internal.h 
 check "a federation has at most 15 members" test "$(members)" -le 16
 
 # Calls go downwards: a room's files include those of lower rooms only.
-order=(base post metric strategy config comm observe store data model train evaluate cohort federation cli)
+order=(base post privacy metric strategy config comm observe store data model train evaluate cohort federation cli)
 upward() {
     local i j
     for i in "${!order[@]}"; do

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a party and the collector both derive or hold against each other. Not collective. */
+#ifndef GRANARY_PRIVACY_SECURE_CHECK_H
+#define GRANARY_PRIVACY_SECURE_CHECK_H
+
+#include "privacy/secure_sum.h"
+
+/* Which share, of whose secret, for whom, in which sum: a digest that only who has it can make. */
+struct gr_secure_share_of {
+    const unsigned char *id; /* GR_DIGEST_BYTES; borrowed */
+    uint32_t from, to;
+    enum gr_secure_share which;
+};
+void gr_secure_share_digest(const struct gr_secure_share_of *of,
+                            const unsigned char share[GR_SECURE_SECRET_BYTES],
+                            unsigned char out[GR_DIGEST_BYTES]);
+/* To the seed of a party's self mask. */
+void gr_secure_commitment(const unsigned char *id, uint32_t party,
+                          const unsigned char seed[GR_SECURE_SECRET_BYTES],
+                          unsigned char out[GR_DIGEST_BYTES]);
+/* Whether the secret is the one that the party's advert commits it to. */
+bool gr_secure_secret_is(const struct gr_secure_advert *advert, enum gr_secure_share which,
+                         const unsigned char secret[GR_SECURE_SECRET_BYTES]);
+/* The advert of a party, if it is one, signed by it, for this sum. Errors: GR_ERROR_POLICY. */
+gr_status gr_secure_advert_check(const struct gr_secure_terms *terms, const unsigned char *id,
+                                 uint32_t party, const void *bytes, size_t n) GR_CHECKED;
+/* The digest of a list of adverts, as the bytes of GR_SECURE_LIST. */
+void gr_secure_list_digest(const void *list, size_t n, unsigned char out[GR_DIGEST_BYTES]);
+/* The digest of what all sign: sum, list, parties, total and model. */
+void gr_secure_roster_digest(const struct gr_secure_roster *roster,
+                             unsigned char out[GR_DIGEST_BYTES]);
+/* Whether two rosters say the same, whoever signed them. */
+bool gr_secure_roster_same(const struct gr_secure_roster *a, const struct gr_secure_roster *b);
+
+#endif

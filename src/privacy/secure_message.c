@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "privacy/secure_message.h"
+
+#include <string.h>
+
+static const char protocol[7] = "grsum 1";
+static const char purpose[] = "secure sum";
+
+/* They are sent as they lie in memory. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "messages are little-endian");
+_Static_assert(sizeof(struct gr_secure_head) == 44, "without gaps");
+_Static_assert(sizeof(struct gr_secure_advert) == 44 + 4 * 32 + 64, "without gaps");
+_Static_assert(sizeof(struct gr_secure_piece) == 4 + 64 + 80, "without gaps");
+_Static_assert(sizeof(struct gr_secure_roster) == 44 + 3 * 32 + 16 + 64, "without gaps");
+_Static_assert(sizeof(struct gr_secure_opened) == 40, "without gaps");
+
+gr_status gr_secure_message_begin(enum gr_secure_kind kind, const unsigned char *id, uint32_t from,
+                                  size_t n, struct gr_secure_message *out) {
+    gr_status status;
+    struct gr_secure_head head = {.kind = (uint8_t)kind, .from = from};
+    memcpy(head.protocol, protocol, sizeof head.protocol);
+    memcpy(head.id, id, sizeof head.id);
+    GR_TRY(gr_allocate_zero(n, 1, "a message of a secure sum", &out->bytes));
+    memcpy(out->bytes, &head, sizeof head);
+    out->n = n;
+out:
+    return status;
+}
+
+gr_status gr_secure_message_check(const void *bytes, size_t n, enum gr_secure_kind kind,
+                                  const unsigned char *id, uint32_t from) {
+    struct gr_secure_head head;
+    if (n < sizeof head)
+        return gr_fail(GR_ERROR_POLICY, "secure sum: a message of %zu bytes, expected %zu or more",
+                       n, sizeof head);
+    memcpy(&head, bytes, sizeof head);
+    if (memcmp(head.protocol, protocol, sizeof head.protocol) != 0 || head.kind != kind)
+        return gr_fail(GR_ERROR_POLICY, "secure sum: a message of kind %u, expected %u", head.kind,
+                       (unsigned)kind);
+    if (memcmp(head.id, id, sizeof head.id) != 0)
+        return gr_fail(GR_ERROR_POLICY, "secure sum: a message of another sum than this one");
+    if (head.from != from)
+        return gr_fail(GR_ERROR_POLICY, "secure sum: a message of party %u, expected %u", head.from,
+                       from);
+    return GR_OK;
+}
+
+const unsigned char *gr_secure_message_items(const void *bytes, size_t n, size_t skip, size_t size,
+                                             size_t tail, uint32_t *n_items) {
+    const unsigned char *at = (const unsigned char *)bytes + skip;
+    if (n < skip + sizeof *n_items + tail) return NULL;
+    memcpy(n_items, at, sizeof *n_items);
+    if (*n_items > GR_SECURE_PARTIES_MAX || n != skip + sizeof *n_items + *n_items * size + tail)
+        return NULL;
+    return at + sizeof *n_items;
+}
+
+void gr_secure_message_sign(const struct gr_keys *keys, void *bytes, size_t n) {
+    unsigned char *at = bytes;
+    gr_keys_sign(keys, purpose, bytes, n - GR_SIGNATURE_BYTES, at + n - GR_SIGNATURE_BYTES);
+}
+
+bool gr_secure_message_verify(const struct gr_public_key *key, const void *bytes, size_t n) {
+    const unsigned char *at = bytes;
+    return n > GR_SIGNATURE_BYTES &&
+           gr_public_key_verify(key, purpose, bytes, n - GR_SIGNATURE_BYTES,
+                                at + n - GR_SIGNATURE_BYTES);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A text file, a line for each step:
+ *   begin COUNTER ID
+ *   roster COUNTER ID DIGEST
+ *   shares COUNTER ID DIGEST
+ * A line counts once it is whole and on disk.
+ */
+#include "privacy/sum_journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 256, JOURNAL_MAX_BYTES = 1 << 30 };
+
+struct gr_sum_journal {
+    char *path; /* owned */
+    int fd;
+    off_t end; /* of the whole lines */
+    uint64_t counter;
+    unsigned char id[GR_DIGEST_BYTES]; /* of the last sum; counter 0: none */
+    unsigned char roster[GR_DIGEST_BYTES];
+    bool has_roster, damaged;
+};
+
+uint64_t gr_sum_journal_counter(const struct gr_sum_journal *journal) {
+    return journal->counter;
+}
+
+void gr_sum_journal_close(struct gr_sum_journal *journal) {
+    if (!journal) return;
+    if (journal->fd >= 0) close(journal->fd);
+    gr_free(journal->path);
+    gr_free(journal);
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static bool same_id(const struct gr_sum_journal *journal, const unsigned char *id) {
+    return journal->counter > 0 && memcmp(journal->id, id, sizeof journal->id) == 0;
+}
+
+/* A line without its end; false: it is none, or does not follow from the lines before. */
+static bool take_line(struct gr_sum_journal *journal, const char *line) {
+    char word[8], id_text[GR_DIGEST_HEX], roster_text[GR_DIGEST_HEX] = "";
+    unsigned char id[GR_DIGEST_BYTES], roster[GR_DIGEST_BYTES];
+    uint64_t counter;
+    int end = 0;
+    if (sscanf(line, "%7[a-z] %" SCNu64 " %64[0-9a-f]%n", word, &counter, id_text, &end) != 3 ||
+        !gr_digest_from_hex(id_text, id))
+        return false;
+    if (strcmp(word, "begin") == 0) {
+        if (line[end] != '\0' || counter <= journal->counter) return false;
+        journal->counter = counter;
+        memcpy(journal->id, id, sizeof id);
+        journal->has_roster = false;
+        return true;
+    }
+    if (sscanf(line + end, " %64[0-9a-f]%n", roster_text, &(int){0}) != 1 ||
+        !gr_digest_from_hex(roster_text, roster) || counter != journal->counter ||
+        !same_id(journal, id))
+        return false;
+    if (strcmp(word, "roster") == 0 && !journal->has_roster) {
+        memcpy(journal->roster, roster, sizeof roster);
+        journal->has_roster = true;
+        return true;
+    }
+    return (strcmp(word, "roster") == 0 || strcmp(word, "shares") == 0) && journal->has_roster &&
+           memcmp(journal->roster, roster, sizeof roster) == 0;
+}
+
+static gr_status read_lines(struct gr_sum_journal *journal, FILE *file) {
+    char line[LINE_MAX_BYTES];
+    for (uint64_t number = 1; fgets(line, sizeof line, file); number++) {
+        const size_t n = strlen(line);
+        if (n == 0 || line[n - 1] != '\n') {
+            if (feof(file)) break; /* cut by a crash */
+            return gr_fail(GR_ERROR_DATA, "%s:%" PRIu64 ": a line of over %d bytes or with a NUL",
+                           gr_path_shown(journal->path), number, LINE_MAX_BYTES - 2);
+        }
+        line[n - 1] = '\0';
+        if (!take_line(journal, line))
+            return gr_fail(GR_ERROR_DATA,
+                           "%s:%" PRIu64
+                           ": no line of a journal of secure sums, or not behind the lines before; "
+                           "expected begin, roster or shares with a counter that rises",
+                           gr_path_shown(journal->path), number);
+        journal->end += (off_t)n;
+    }
+    return ferror(file) ? gr_fail(GR_ERROR_DATA, "%s: cannot be read", gr_path_shown(journal->path))
+                        : GR_OK;
+}
+
+static gr_status look_back(struct gr_sum_journal *journal) {
+    gr_status status;
+    const int fd = dup(journal->fd);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (!file) {
+        if (fd >= 0) close(fd);
+        return gr_fail(GR_ERROR_WRITE, "%s: %s", gr_path_shown(journal->path), strerror(errno));
+    }
+    status = read_lines(journal, file);
+    fclose(file);
+    if (status == GR_OK && ftruncate(journal->fd, journal->end) != 0)
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", gr_path_shown(journal->path), strerror(errno));
+    return status;
+}
+
+gr_status gr_sum_journal_open(const char *path, struct gr_sum_journal **out) {
+    gr_status status;
+    struct stat is;
+    struct gr_sum_journal *journal = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *journal, "a journal", &journal));
+    journal->fd = -1;
+    GR_TRY(gr_text_format(&journal->path, "%s", path));
+    journal->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    if (journal->fd < 0 || fstat(journal->fd, &is) != 0 || !S_ISREG(is.st_mode)) {
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", gr_path_shown(path),
+                         journal->fd < 0 ? strerror(errno) : "not a file");
+        goto out;
+    }
+    if (flock(journal->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        status = gr_fail(GR_ERROR_WRITE, "%s: another process of this party is running with it",
+                         gr_path_shown(path));
+        goto out;
+    }
+    gr_file_keep_private(path);
+    GR_TRY(gr_file_sync_folder(path));
+    GR_TRY(look_back(journal));
+    *out = journal;
+    journal = NULL;
+out:
+    gr_sum_journal_close(journal);
+    return status;
+}
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+/* After a failure the file's end is unknown, so nothing more is written, and nothing leaves. */
+static gr_status append(struct gr_sum_journal *journal, const char *line) {
+    const size_t n = strlen(line);
+    if (journal->damaged)
+        return gr_fail(GR_ERROR_WRITE, "%s: an earlier line could not be written",
+                       gr_path_shown(journal->path));
+    errno = ENOSPC;
+    if (pwrite(journal->fd, line, n, journal->end) != (ssize_t)n || fsync(journal->fd) != 0) {
+        journal->damaged = true;
+        return gr_fail(GR_ERROR_WRITE, "%s: %s", gr_path_shown(journal->path), strerror(errno));
+    }
+    journal->end += (off_t)n;
+    return GR_OK;
+}
+
+gr_status gr_sum_journal_begin(struct gr_sum_journal *journal, uint64_t counter,
+                               const unsigned char id[GR_DIGEST_BYTES]) {
+    gr_status status;
+    char line[LINE_MAX_BYTES], hex[GR_DIGEST_HEX];
+    if (counter <= journal->counter)
+        return gr_fail(GR_ERROR_POLICY,
+                       "secure sum: the counter %" PRIu64
+                       " was offered, expected one above %" PRIu64
+                       ", which this party has begun: a sum is not begun twice",
+                       counter, journal->counter);
+    gr_digest_hex(id, hex);
+    snprintf(line, sizeof line, "begin %" PRIu64 " %s\n", counter, hex);
+    GR_TRY(append(journal, line));
+    journal->counter = counter;
+    memcpy(journal->id, id, sizeof journal->id);
+    journal->has_roster = false;
+out:
+    return status;
+}
+
+static gr_status note(struct gr_sum_journal *journal, const char *word, const unsigned char *id,
+                      const unsigned char *roster) {
+    char line[LINE_MAX_BYTES], hex[2][GR_DIGEST_HEX];
+    if (!same_id(journal, id))
+        return gr_fail(GR_ERROR_POLICY, "secure sum: not the sum that this party has begun last");
+    if (journal->has_roster && memcmp(journal->roster, roster, sizeof journal->roster) != 0)
+        return gr_fail(GR_ERROR_POLICY,
+                       "secure sum: a second roster was offered for one sum, which "
+                       "would reveal by subtraction who is not in both");
+    gr_digest_hex(id, hex[0]);
+    gr_digest_hex(roster, hex[1]);
+    snprintf(line, sizeof line, "%s %" PRIu64 " %s %s\n", word, journal->counter, hex[0], hex[1]);
+    return append(journal, line);
+}
+
+gr_status gr_sum_journal_roster(struct gr_sum_journal *journal,
+                                const unsigned char id[GR_DIGEST_BYTES],
+                                const unsigned char roster[GR_DIGEST_BYTES]) {
+    gr_status status;
+    GR_TRY(note(journal, "roster", id, roster));
+    memcpy(journal->roster, roster, sizeof journal->roster);
+    journal->has_roster = true;
+out:
+    return status;
+}
+
+gr_status gr_sum_journal_shares(struct gr_sum_journal *journal,
+                                const unsigned char id[GR_DIGEST_BYTES],
+                                const unsigned char roster[GR_DIGEST_BYTES]) {
+    if (!journal->has_roster)
+        return gr_fail(GR_ERROR_POLICY, "secure sum: shares were asked for before a roster");
+    return note(journal, "shares", id, roster);
+}

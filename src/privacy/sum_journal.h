@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A party's own record of the secure sums that it has begun, kept in its own folder. It is on disk
+ * before anything leaves, so that no restart lets a party begin a sum twice, or sign a second
+ * roster for one. A journal that somebody has put back to an earlier state cannot be told from a
+ * true one. Not collective.
+ */
+#ifndef GRANARY_PRIVACY_SUM_JOURNAL_H
+#define GRANARY_PRIVACY_SUM_JOURNAL_H
+
+#include <granary/base.h>
+
+struct gr_sum_journal; /* opaque */
+
+/*
+ * Not collective. Opens the journal at `path`, which is made where it is missing (0600), and locks
+ * it against other processes. A last line that a crash has cut was never relied on, and goes.
+ * Errors: GR_ERROR_WRITE; GR_ERROR_DATA names the line that is none of a journal. *out: the
+ * caller's, for gr_sum_journal_close.
+ */
+gr_status gr_sum_journal_open(const char *path, struct gr_sum_journal **out) GR_CHECKED;
+/* Not collective. NULL accepted. */
+void gr_sum_journal_close(struct gr_sum_journal *journal);
+/* Not collective. The greatest counter that was begun; 0: none. The next sum's is above it. */
+uint64_t gr_sum_journal_counter(const struct gr_sum_journal *journal);
+/*
+ * Not collective. Notes that the sum `id` with the counter begins. Errors: GR_ERROR_POLICY: the
+ * counter is not above all before; GR_ERROR_WRITE: nothing may leave.
+ */
+gr_status gr_sum_journal_begin(struct gr_sum_journal *journal, uint64_t counter,
+                               const unsigned char id[GR_DIGEST_BYTES]) GR_CHECKED;
+/*
+ * Not collective. Notes the roster, by its digest, which this party is about to sign for the sum
+ * that was begun last. Errors: GR_ERROR_POLICY: another sum, or another roster for this one;
+ * GR_ERROR_WRITE: nothing may leave.
+ */
+gr_status gr_sum_journal_roster(struct gr_sum_journal *journal,
+                                const unsigned char id[GR_DIGEST_BYTES],
+                                const unsigned char roster[GR_DIGEST_BYTES]) GR_CHECKED;
+/*
+ * Not collective. Notes that shares for that roster are about to leave. Errors: as
+ * gr_sum_journal_roster, and GR_ERROR_POLICY when no roster was noted.
+ */
+gr_status gr_sum_journal_shares(struct gr_sum_journal *journal,
+                                const unsigned char id[GR_DIGEST_BYTES],
+                                const unsigned char roster[GR_DIGEST_BYTES]) GR_CHECKED;
+
+#endif
