@@ -6,7 +6,8 @@
  */
 #include "secure_parties.h"
 
-#include <sodium.h>
+/* A party that lies is made of one that does not, by its secrets. */
+#include "../../src/privacy/secure_party.c"
 
 enum { N = 5, THRESHOLD = 4 };
 
@@ -116,11 +117,18 @@ START_TEST(a_key_of_small_order) {
         0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3,
         0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32,
         0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00};
-    through(step_advert);
-    struct gr_secure_message list = told(trial, 0);
-    memcpy(advert_in(list, 3)->mask, order_8, GR_KEY_BYTES);
-    gr_secure_message_sign(keys_of[3], advert_in(list, 3), ADVERT);
-    check_list_refused(list, "small order");
+    for (int key = 0; key < 2; key++) {
+        if (key > 0) {
+            trial_end(trial);
+            trial_begin(trial);
+        }
+        through(step_advert);
+        struct gr_secure_message list = told(trial, 0);
+        struct gr_secure_advert *advert = advert_in(list, 3);
+        memcpy(key == 0 ? advert->mask : advert->cipher, order_8, GR_KEY_BYTES);
+        gr_secure_message_sign(keys_of[3], advert, ADVERT);
+        check_list_refused(list, "small order");
+    }
 }
 END_TEST
 
@@ -289,6 +297,19 @@ START_TEST(shares_of_the_sum_before) {
     *piece_in(pieces, 1) = *piece_in(old, 1);
     gr_free(old.bytes);
     check_pieces_refused(pieces, "not sealed by it");
+}
+END_TEST
+
+START_TEST(shares_of_too_few) {
+    through(step_shares);
+    struct gr_secure_message pieces = told(trial, 0);
+    const uint32_t two = THRESHOLD - 2; /* and its own */
+    memcpy(pieces.bytes + sizeof(struct gr_secure_head), &two, sizeof two);
+    ck_assert_int_eq(gr_secure_party_take_pieces(trial->parties[0], pieces.bytes,
+                                                 HEAD + two * sizeof(struct gr_secure_piece)),
+                     GR_STOPPED);
+    check_kept(0);
+    gr_free(pieces.bytes);
 }
 END_TEST
 
@@ -530,6 +551,75 @@ START_TEST(false_secrets) {
 }
 END_TEST
 
+/* ---- what one party tells the collector --------------------------------------------------------
+ */
+
+static void check_left_out(uint32_t p, struct gr_secure_message message, const char *words) {
+    ck_assert_int_eq(gr_secure_collector_take(trial->collector, p, message.bytes, message.n),
+                     GR_ERROR_POLICY);
+    ck_assert_msg(strstr(gr_message(), words), "%s: not in: %s", words, gr_message());
+    ck_assert(!gr_party_set_has(gr_secure_collector_heard(trial->collector), p));
+    gr_free(message.bytes);
+}
+
+START_TEST(shares_that_are_not_for_each) {
+    struct gr_secure_message list, message;
+    MUST(step_advert(trial));
+    list = told(trial, 2);
+    MUST(gr_secure_party_share(trial->parties[2], list.bytes, list.n, &message));
+    gr_free(list.bytes);
+    struct gr_secure_piece *piece = (void *)(message.bytes + HEAD + GR_DIGEST_BYTES);
+    piece[1] = piece[0]; /* two for party 0, none for party 1 */
+    gr_secure_message_sign(keys_of[2], message.bytes, message.n);
+    check_left_out(2, message, "party 2 has not given a share for each");
+}
+END_TEST
+
+START_TEST(shares_that_another_has_signed) {
+    struct gr_secure_message list, message;
+    MUST(step_advert(trial));
+    list = told(trial, 2);
+    MUST(gr_secure_party_share(trial->parties[2], list.bytes, list.n, &message));
+    gr_free(list.bytes);
+    gr_secure_message_sign(keys_of[3], message.bytes, message.n);
+    check_left_out(2, message, "not signed by it");
+}
+END_TEST
+
+START_TEST(a_message_in_the_name_of_another) {
+    struct gr_secure_message message;
+    MUST(gr_secure_party_advertise(trial->parties[2], &message));
+    check_left_out(3, message, "a message of party 2, expected 3");
+}
+END_TEST
+
+/* Fewer shares would leave it to chance whether the others are enough. */
+START_TEST(an_opening_that_is_not_of_each) {
+    through(NULL);
+    struct gr_secure_message rosters = told(trial, 2), message;
+    MUST(gr_secure_party_open_shares(trial->parties[2], rosters.bytes, rosters.n, &message));
+    gr_free(rosters.bytes);
+    const uint32_t four = 4;
+    memcpy(message.bytes + OPENED_AT - sizeof four, &four, sizeof four);
+    message.n -= sizeof(struct gr_secure_opened);
+    gr_secure_message_sign(keys_of[2], message.bytes, message.n);
+    check_left_out(2, message, "false share");
+}
+END_TEST
+
+/* Party 2 shares another secret than the one to which its keys commit it: all find the sum void,
+ * and the collector knows by whose fault. */
+START_TEST(shares_of_another_secret) {
+    MUST(step_advert(trial));
+    trial->parties[2]->secrets->seed[0] ^= 1;
+    MUST(step_shares(trial));
+    step_sum(trial);
+    MUST(step_roster(trial));
+    ck_assert_int_eq(step_opening(trial), GR_STOPPED);
+    ck_assert_ptr_nonnull(strstr(gr_message(), "party 2 has given shares of another secret"));
+}
+END_TEST
+
 /* ---- bytes that are no message -----------------------------------------------------------------
  */
 
@@ -613,6 +703,7 @@ int main(void) {
                                   shares_of_another_party,
                                   shares_for_another_party,
                                   shares_of_the_sum_before,
+                                  shares_of_too_few,
                                   shares_of_one_party_twice,
                                   shares_with_other_digests,
                                   two_lists_of_keys,
@@ -626,6 +717,11 @@ int main(void) {
                                   a_signature_is_doubled,
                                   a_signature_is_false,
                                   a_false_share_names_its_giver,
+                                  shares_that_are_not_for_each,
+                                  shares_that_another_has_signed,
+                                  a_message_in_the_name_of_another,
+                                  an_opening_that_is_not_of_each,
+                                  shares_of_another_secret,
                                   false_secrets,
                                   bytes_cut_or_changed};
     if (gr_base_start() != GR_OK) return 1;

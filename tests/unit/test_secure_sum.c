@@ -66,13 +66,20 @@ START_TEST(some_are_lost) {
 }
 END_TEST
 
-/* As many as there may be, of whom a quarter is lost. */
+/* As many as there may be, of whom a quarter is lost. SCHEDULES=1000 in the environment tries so
+ * many. */
 START_TEST(sixty_four_with_sixteen_lost) {
+    const char *wanted = getenv("SCHEDULES");
+    const unsigned long schedules = wanted ? strtoul(wanted, NULL, 10) : 2;
     keys_make(64);
     struct secure_trial *trial = trial_make(64, gr_secure_threshold_default(64));
-    for (int i = 0; i < 16; i++)
-        trial->lost[(draw(4) + 4 * (uint32_t)i)] = (enum lost_at)draw(NEVER);
-    check_schedule(trial);
+    for (unsigned long schedule = 0; schedule < schedules; schedule++) {
+        for (uint32_t p = 0; p < 64; p++)
+            trial->lost[p] = NEVER;
+        for (uint32_t i = 0; i < 16; i++)
+            trial->lost[draw(4) + 4 * i] = (enum lost_at)draw(NEVER);
+        check_schedule(trial);
+    }
     trial_free(trial);
     keys_release();
 }
