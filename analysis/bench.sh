@@ -3,7 +3,7 @@
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
 # Sections: digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance
-#   encodings medians letters sealing post institutions many hundred
+#   encodings medians letters sealing post institutions secure many hundred
 # The comparisons with PyTorch and scikit-learn need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
 BUILD=$(cd "$1" && pwd); shift
@@ -16,7 +16,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters sealing post institutions}
+SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters sealing post institutions secure}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -364,6 +364,15 @@ institutions() {
     shown "bench_study SITES 25000000 ring32 0"
     for n in 3 10 ${SITES:-30}; do
         echo "$n sites: $(OMPI_MCA_ess_singleton_isolated=1 "$BUILD/analysis/bench_study" $n 25000000 ring32 0)"
+    done
+}
+
+secure() {
+    say "secure sums: processor time of a party, by parties and parameters"
+    local n
+    for n in 1000 100000 1000000; do
+        shown "bench_secure $n"
+        "$BUILD/analysis/bench_secure" $n
     done
 }
 

@@ -60,27 +60,38 @@ static void make(EVP_CIPHER_CTX **context, const unsigned char *key, uint32_t bl
     crypto_stream_chacha20_ietf_xor_ic(out, zeros, n, nonce, block, key);
 }
 
-/* One loop for each width, which the compiler makes wide. */
-#define COMBINE(type)                                                                              \
-    static void combine_##type(type *words, const unsigned char *bytes, size_t n, bool subtract) { \
-        for (size_t i = 0; i < n; i++) {                                                           \
-            type mask;                                                                             \
-            memcpy(&mask, bytes + i * sizeof mask, sizeof mask);                                   \
-            words[i] = (type)(subtract ? words[i] - mask : words[i] + mask);                       \
-        }                                                                                          \
+static void combine_16(uint16_t *words, const unsigned char *bytes, size_t n, bool subtract) {
+    for (size_t i = 0; i < n; i++) {
+        uint16_t mask;
+        memcpy(&mask, bytes + i * sizeof mask, sizeof mask);
+        words[i] = (uint16_t)(subtract ? words[i] - mask : words[i] + mask);
     }
-COMBINE(uint16_t)
-COMBINE(uint32_t)
-COMBINE(uint64_t)
+}
+
+static void combine_32(uint32_t *words, const unsigned char *bytes, size_t n, bool subtract) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t mask;
+        memcpy(&mask, bytes + i * sizeof mask, sizeof mask);
+        words[i] = subtract ? words[i] - mask : words[i] + mask;
+    }
+}
+
+static void combine_64(uint64_t *words, const unsigned char *bytes, size_t n, bool subtract) {
+    for (size_t i = 0; i < n; i++) {
+        uint64_t mask;
+        memcpy(&mask, bytes + i * sizeof mask, sizeof mask);
+        words[i] = subtract ? words[i] - mask : words[i] + mask;
+    }
+}
 
 static void combine(uint32_t bits, void *words, const unsigned char *bytes, size_t n,
                     bool subtract) {
     if (bits == 16)
-        combine_uint16_t(words, bytes, n, subtract);
+        combine_16(words, bytes, n, subtract);
     else if (bits == 32)
-        combine_uint32_t(words, bytes, n, subtract);
+        combine_32(words, bytes, n, subtract);
     else
-        combine_uint64_t(words, bytes, n, subtract);
+        combine_64(words, bytes, n, subtract);
 }
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a stream's words are little-endian");

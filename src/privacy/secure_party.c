@@ -275,7 +275,7 @@ static void seal_piece(const struct gr_secure_party *party, uint32_t to, unsigne
         const struct gr_secure_share_of of = {party->id, party->options.me, to,
                                               kind ? GR_SECURE_SHARE_PAIR : GR_SECURE_SHARE_SELF};
         const unsigned char *share = party->secrets->own[kind][to];
-        memcpy(shares + kind * GR_SECURE_SECRET_BYTES, share, GR_SECURE_SECRET_BYTES);
+        memcpy(shares + (size_t)kind * GR_SECURE_SECRET_BYTES, share, GR_SECURE_SECRET_BYTES);
         gr_secure_share_digest(&of, share, piece.digest[kind]);
     }
     piece_key(party, party->options.me, to, key);
@@ -350,7 +350,7 @@ static gr_status open_piece(struct gr_secure_party *party, const unsigned char *
         const struct gr_secure_share_of of = {party->id, p, me,
                                               kind ? GR_SECURE_SHARE_PAIR : GR_SECURE_SHARE_SELF};
         unsigned char *held = party->secrets->held[kind][p];
-        memcpy(held, shares + kind * GR_SECURE_SECRET_BYTES, GR_SECURE_SECRET_BYTES);
+        memcpy(held, shares + (size_t)kind * GR_SECURE_SECRET_BYTES, GR_SECURE_SECRET_BYTES);
         gr_secure_share_digest(&of, held, made);
         good = memcmp(made, piece.digest[kind], sizeof made) == 0;
     }
