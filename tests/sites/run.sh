@@ -103,9 +103,15 @@ start_proxy() {
     proxy=$!
 }
 stop_proxy() { kill -KILL $proxy; wait $proxy 2>/dev/null; }
+# Answers each request, once it is whole, with 502. A file, for socat takes marks out of words given to it.
 start_bad_proxy() {
+    cat >"$ROOT/kept/bad-proxy" <<'ANSWER'
+while read -r line; do
+    [ "$line" != $'\r' ] || { printf 'HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n'; exit; }
+done
+ANSWER
     GRANARY_TEST_MARK=$ROOT ip netns exec "$(space proxy)" socat TCP-LISTEN:$PROXY_PORT,fork,reuseaddr \
-        SYSTEM:'read line; printf "HTTP/1.1 502 Bad Gateway\r\nContent-Length\: 0\r\n\r\n"' >/dev/null 2>&1 &
+        EXEC:"bash $ROOT/kept/bad-proxy" >/dev/null 2>&1 &
     proxy=$!
 }
 record() {
