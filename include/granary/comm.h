@@ -84,6 +84,10 @@ struct gr_comm_report {
     const struct gr_attendance *parties; /* that of this side means nothing */
 };
 
+/* Whether a job of a study meets with the others again. GR_JOB_HAS_FINISHED: the run had finished
+ * before they met, and nothing is left to do. */
+enum gr_job_end { GR_JOB_GOES_ON, GR_JOB_ENDS, GR_JOB_HAS_FINISHED };
+
 /*
  * A study of institutions, whose parties are jobs of their own: the ranks of all of them become the
  * slots of one gr_comm, the coordinator's first. All borrowed, as the options are.
@@ -101,7 +105,10 @@ struct gr_comm_study {
     const char *why;
     double waited_s; /* of the coordinator: of the first meeting, by processes before this one */
     double idle_s;   /* a meeting that takes longer ends the job (GR_STOPPED); 0: none does */
-    bool *ends;      /* of each rank: becomes true where it has, or has left by itself; or NULL */
+    enum gr_job_end *ends; /* of each rank: whether its job does, or has left by itself; or NULL */
+    /* Of the coordinator's gateway: the last seal says that the run has finished. Unless all come,
+     * those who do are told so, and none is needed. */
+    bool finished;
     /* Of the coordinator's gateway: parties that have left for good, n_parties, or NULL; and who
      * writes down such a party's line, which its key has to have signed, before it is believed;
      * with report_context; or NULL. */

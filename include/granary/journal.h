@@ -86,6 +86,10 @@ struct gr_run_seal {
 gr_status gr_run_seal_read(const char *text, size_t length, struct gr_run_seal *out) GR_CHECKED;
 /* Not collective. Whether a seal of this kind ends a stretch of a run. */
 bool gr_run_seal_closes(const struct gr_run_seal *seal);
+/* Not collective. Whether the last line of RUN/seals.jsonl is a seal of this version of the study
+ * (GR_DIGEST_BYTES) by which the run has finished; the file is the own one: no signature is asked
+ * for. */
+bool gr_run_has_finished(const char *run_path, const unsigned char *study);
 
 /* ---- the journal of a site (observe/journal.c) ----------------------------------------------- */
 

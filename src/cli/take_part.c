@@ -185,13 +185,26 @@ out:
     return status;
 }
 
+/* The run had finished, which this process learns afterwards: at its end it was killed, or away. */
+static void tell_finished(const struct gr_part_in_study *part) {
+    char *words = NULL;
+    say_waiting(gr_message());
+    if (!part->keep_model || access(part->keep_model, F_OK) == 0 ||
+        gr_text_format(&words, "%s: the model was not kept; the coordinator has it",
+                       part->keep_model) != GR_OK)
+        return;
+    say_waiting(words);
+    gr_free(words);
+}
+
 gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in_study *part) {
     gr_status status = GR_OK;
     struct gr_config *config = NULL;
     gr_status opened = GR_OK;
     char *libraries = NULL, *why = NULL;
     struct kept kept = {.part = part};
-    bool ends = false, compared = false, *left = NULL;
+    bool compared = false, *left = NULL;
+    enum gr_job_end ends = GR_JOB_GOES_ON;
     /* The coordinator stops after the round; a site says goodbye, and the others go on. */
     const volatile sig_atomic_t *stop = gr_catch_stop(SIGTERM);
     if (part->site) stop = gr_catch_stop(SIGINT);
@@ -240,9 +253,15 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
         study.why = why;
     }
     while (!part->leave) {
+        study.finished = study.gateway && !part->site &&
+                         gr_run_has_finished(part->directory, part->study->digest);
         status = run_once(invocation, part, config, &common, stop);
-        if (status != GR_STOPPED || ends || *stop) break;
+        if (status != GR_STOPPED || ends != GR_JOB_GOES_ON || *stop) break;
         if (invocation->speaks) say_waiting(gr_message());
+    }
+    if (ends == GR_JOB_HAS_FINISHED) {
+        if (invocation->speaks) tell_finished(part);
+        status = GR_OK;
     }
     if (part->leave && study.failed != GR_OK)
         status = gr_fail(study.failed, "%s", study.why);

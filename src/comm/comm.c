@@ -273,7 +273,7 @@ static gr_status compare_ranks(MPI_Comm parent, const struct gr_comm_options *op
     if (study && study->compared && *study->compared) return GR_OK;
     const gr_status status = gr_handshake(parent, options);
     if (study && study->compared) *study->compared = status == GR_OK;
-    if (study && study->ends && status == GR_STOPPED) *study->ends = true;
+    if (study && study->ends && status == GR_STOPPED) *study->ends = GR_JOB_ENDS;
     return status;
 }
 

@@ -33,7 +33,7 @@ void gr_departure_take(struct gr_comm *comm, gr_status why, const char *text, si
     if (n > GR_MESSAGE_MAX - 1) n = GR_MESSAGE_MAX - 1;
     memcpy(comm->told, text, n);
     comm->told[n] = '\0';
-    if (comm->options.study->ends) *comm->options.study->ends = true;
+    if (comm->options.study->ends) *comm->options.study->ends = GR_JOB_ENDS;
 }
 
 /* Looks after messages until `done`, or for a while. */

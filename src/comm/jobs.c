@@ -48,18 +48,19 @@ struct outcome {
     char message[GR_MESSAGE_MAX];
 };
 
-gr_status gr_job_agree(MPI_Comm local, gr_status gateways, bool *ends) {
-    struct outcome outcome = {.status = (int32_t)gateways, .ends = ends && *ends};
+gr_status gr_job_agree(MPI_Comm local, gr_status gateways, enum gr_job_end *ends) {
+    struct outcome outcome = {.status = (int32_t)gateways, .ends = ends ? (int32_t)*ends : 0};
     if (gateways != GR_OK) memcpy(outcome.message, gr_message(), strlen(gr_message()) + 1);
     gr_status status = share_bytes(local, &outcome, sizeof outcome);
     if (status != GR_OK) return status;
     outcome.message[GR_MESSAGE_MAX - 1] = '\0';
-    if (ends) *ends = outcome.ends != 0;
+    if (ends) *ends = (enum gr_job_end)outcome.ends;
     if (outcome.status == GR_OK) return GR_OK;
     return gr_fail((gr_status)outcome.status, "%s", outcome.message);
 }
 
-gr_status gr_job_share(MPI_Comm local, gr_status gateways, bool *ends, int32_t *numbers, size_t n) {
+gr_status gr_job_share(MPI_Comm local, gr_status gateways, enum gr_job_end *ends, int32_t *numbers,
+                       size_t n) {
     gr_status status = gr_job_agree(local, gateways, ends);
     return status == GR_OK ? share_bytes(local, numbers, n * sizeof *numbers) : status;
 }
@@ -99,6 +100,16 @@ static void go_on_with(struct watch *watch) {
     watch->gateway->has_gathered = true;
 }
 
+/* Of a run that has finished: whoever still waits says hello again meanwhile. */
+static void watch_for_the_late(struct watch *watch) {
+    static const double most_s = 60;
+    watch->before_s = 0;
+    watch->limit_s = fmin(most_s, watch->limit_s);
+    gr_say(watch->options,
+           "the run has finished; for %g s sites that do not know it yet are told so",
+           watch->limit_s);
+}
+
 static double waited(const struct watch *watch) {
     return gr_clock_seconds() - watch->began_s + watch->before_s;
 }
@@ -115,7 +126,7 @@ static bool is_idle(const struct watch *watch) {
 
 static gr_status end_idle(const struct watch *watch, const char *whom) {
     const struct gr_comm_study *study = watch->options->study;
-    if (study->ends) *study->ends = true;
+    if (study->ends) *study->ends = GR_JOB_ENDS;
     return gr_fail(GR_STOPPED,
                    "%s: not here within %g s (--idle); started again, the same command goes on "
                    "waiting",
@@ -128,7 +139,7 @@ static gr_status keep_watch(struct watch *watch, const char *whom) {
     const double now_s = waited(watch);
     const struct gr_comm_study *study = watch->options->study;
     if (study->stop && *study->stop != 0) {
-        if (study->ends) *study->ends = true;
+        if (study->ends) *study->ends = GR_JOB_ENDS;
         if (study->party > 0) gr_gateway_say_goodbye(watch->gateway, GR_STOPPED);
         return gr_fail(GR_STOPPED, "stopped by a signal, while it waited for %s", whom);
     }
@@ -251,6 +262,22 @@ out:
     return status;
 }
 
+/* The sites that are here had the last seal, or were lost before it; of them nothing is needed. */
+static gr_status tell_finished(struct gr_gateway *gateway, const struct gr_comm_study *study) {
+    gr_status status = GR_OK;
+    for (uint32_t p = 1; p < study->n_parties; p++) {
+        struct gr_hello *hello = &gateway->hello[p];
+        if (hello->ranks > 0)
+            GR_TRY(send_note(gateway, p, GR_NOTE_FINISHED, &hello->number, sizeof hello->number,
+                             NULL, 0));
+    }
+    GR_TRY(gr_gateway_flush(gateway));
+    if (study->ends) *study->ends = GR_JOB_HAS_FINISHED;
+    status = gr_fail(GR_STOPPED, "the run has finished");
+out:
+    return status;
+}
+
 gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_options *options,
                          const char *hello, gr_jobs_differ differs, int32_t *ranks) {
     gr_status status = GR_OK;
@@ -259,6 +286,7 @@ gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_option
     struct attendance found;
     begin_to_meet(&watch);
     go_on_with(&watch);
+    if (options->study->finished) watch_for_the_late(&watch);
     for (uint32_t p = 1; p < gateway->n_parties && options->study->left; p++)
         if (options->study->left[p])
             gateway->parting[p] = (struct gr_parting){.why = GR_STOPPED, .for_good = true};
@@ -268,6 +296,10 @@ gr_status gr_jobs_gather(struct gr_gateway *gateway, const struct gr_comm_option
     for (;;) {
         take_attendance(gateway, options->study, &found);
         if (!found.absent[0]) break;
+        if (options->study->finished && (found.awaited == 0 || is_over(&watch))) {
+            status = tell_finished(gateway, options->study);
+            goto out;
+        }
         if (found.here > 0 && (found.awaited == 0 || is_over(&watch))) {
             gr_say(options, "begins without %s", found.absent);
             break;
@@ -294,10 +326,15 @@ static gr_status say_hello(struct gr_gateway *gateway, const char *text, int32_t
     return send_note(gateway, 0, GR_NOTE_HELLO, &hello, sizeof hello, NULL, 0);
 }
 
-/* Whether a note is the answer to the last hello: then it is either the roster, or GR_ERROR_CONFIG.
- */
-static gr_status take_answer(struct gr_gateway *gateway, const struct gr_post_message *message,
-                             int32_t *ranks, bool *found) {
+static gr_status note_finished(const struct gr_comm_study *study) {
+    if (study->ends) *study->ends = GR_JOB_HAS_FINISHED;
+    return gr_fail(GR_STOPPED, "the run has finished, as the coordinator says");
+}
+
+/* Whether a note is the answer to the last hello: then it is either the roster, or GR_ERROR_CONFIG,
+ * or GR_STOPPED where the run has finished. */
+static gr_status take_answer(struct gr_gateway *gateway, const struct gr_comm_study *study,
+                             const struct gr_post_message *message, int32_t *ranks, bool *found) {
     const unsigned char *bytes;
     size_t n;
     const uint32_t kind = gr_note_kind(message, &bytes, &n);
@@ -308,6 +345,10 @@ static gr_status take_answer(struct gr_gateway *gateway, const struct gr_post_me
         memcpy(head, bytes, sizeof *head);
         if (head[0] == gateway->hellos)
             return gr_fail(GR_ERROR_CONFIG, "%s", (const char *)bytes + sizeof *head);
+    }
+    if (kind == GR_NOTE_FINISHED && n == sizeof *head) {
+        memcpy(head, bytes, sizeof *head);
+        if (head[0] == gateway->hellos) return note_finished(study);
     }
     if (kind != GR_NOTE_ROSTER || n != sizeof head + roster) return GR_OK;
     memcpy(head, bytes, sizeof head);
@@ -342,7 +383,7 @@ gr_status gr_jobs_attend(struct gr_gateway *gateway, const struct gr_comm_option
         gateway->told.changed = gateway->told.changed || message.kind == GR_POST_GREETING;
         if (message.kind == GR_POST_GREETING) GR_TRY(say_hello(gateway, hello, own));
         GR_TRY(gr_gateway_heed(&message));
-        GR_TRY(take_answer(gateway, &message, ranks, &found));
+        GR_TRY(take_answer(gateway, options->study, &message, ranks, &found));
         gr_free(message.memory);
         message.memory = NULL;
     }

@@ -18,7 +18,8 @@ enum gr_note_kind {
     GR_NOTE_LEFT,      /* the coordinator's: that is written down */
     GR_NOTE_GIVEN_UP,  /* the coordinator's: why a site takes part no more, text */
     GR_NOTE_OVER,      /* the coordinator's: a meeting whose parcels it takes no more */
-    GR_NOTE_PARCEL     /* link.c */
+    GR_NOTE_PARCEL,    /* link.c */
+    GR_NOTE_FINISHED   /* the coordinator's: number of the hello; there is no run to take part in */
 };
 enum { GR_JOB_RANKS_MAX = 4096 };
 
@@ -138,8 +139,8 @@ void gr_attendance_of_run(struct gr_comm *comm, struct gr_gateway *gateway);
 
 /* Collective over a job: the status and message of its gateway, and whether the job ends, where
  * somebody asks for it (NULL: nobody); and if all is well, its numbers. */
-gr_status gr_job_agree(MPI_Comm local, gr_status gateways, bool *ends) GR_CHECKED;
-gr_status gr_job_share(MPI_Comm local, gr_status gateways, bool *ends, int32_t *numbers,
+gr_status gr_job_agree(MPI_Comm local, gr_status gateways, enum gr_job_end *ends) GR_CHECKED;
+gr_status gr_job_share(MPI_Comm local, gr_status gateways, enum gr_job_end *ends, int32_t *numbers,
                        size_t n) GR_CHECKED;
 
 /*

@@ -59,3 +59,22 @@ bool gr_run_seal_closes(const struct gr_run_seal *seal) {
     return strcmp(seal->kind, "finished") == 0 || strcmp(seal->kind, "stopped") == 0 ||
            strcmp(seal->kind, "failed") == 0;
 }
+
+/* Keeps the line's seal; a line that is none is the kind of "". */
+static gr_status take_line(void *context, const struct gr_chain_line *line) {
+    struct gr_run_seal *last = context;
+    if (gr_run_seal_read(line->text, line->n, last) != GR_OK) memset(last, 0, sizeof *last);
+    return GR_OK;
+}
+
+bool gr_run_has_finished(const char *run_path, const unsigned char *study) {
+    struct gr_run_seal last = {0};
+    char *path = NULL, digest[GR_DIGEST_HEX];
+    uint64_t n;
+    bool torn = false, read = false;
+    gr_digest_hex(study, digest);
+    if (gr_text_format(&path, "%s/seals.jsonl", run_path) == GR_OK)
+        read = gr_chain_read(path, take_line, &last, &n, &torn) == GR_OK;
+    gr_free(path);
+    return read && !torn && strcmp(last.kind, "finished") == 0 && strcmp(last.study, digest) == 0;
+}

@@ -89,6 +89,19 @@ join a
 check "sites that have waited longer than the start deadline take part with the one that comes late" ended $pids $!
 check "with the model of one job" equal "$(digest)" "$expected"
 
+# A coordinator that is killed at the very end has told some of it, who have left; whoever has not heard it
+# says hello to the next one, which needs nobody: the seal by which the run has finished is on disk.
+before=$(cat run/seals.jsonl run/evaluation.json | cksum)
+coordinate finished --mailbox mail; pids=$!
+join_ranks b 2; pids="$pids $!"
+# shellcheck disable=SC2086
+check "started again after the end, a coordinator and a site end as they did" ended $pids
+check "the coordinator says why" grep -q "the run has finished; for 4 s sites" finished.log
+check "and the site" grep -q "the run has finished, as the coordinator says" join-b.log
+check "nothing is sealed or scored anew" equal "$(cat run/seals.jsonl run/evaluation.json | cksum)" "$before"
+# shellcheck disable=SC2046
+check "the audit finds all as it was vouched for" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
+
 # ---- losses --------------------------------------------------------------------------------------------
 write_study 150
 expected=$(one_job 150)
