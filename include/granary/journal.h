@@ -174,6 +174,11 @@ bool gr_journal_failed(const struct gr_journal *journal);
  * released nevertheless.
  */
 gr_status gr_journal_close(struct gr_journal *journal, const char *outcome) GR_CHECKED;
+/*
+ * Not collective. Whether the journal at `path` ends with a run of the study, by its digest, that
+ * has finished; a journal that is not there or cannot be read has none.
+ */
+bool gr_journal_has_finished(const char *path, const unsigned char study[GR_DIGEST_BYTES]);
 
 /* ---- the report of a site (observe/site_report.c) -------------------------------------------- */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* granary join: a site's part in a study. */
 #include <granary/data.h>
+#include <granary/journal.h>
 #include <granary/policy.h>
 #include <granary/release.h>
 #include <string.h>
@@ -113,6 +114,31 @@ out:
     return status;
 }
 
+/* By the journal of the site's first rank, on all ranks. */
+static gr_status look_for_end(const struct gr_study *study, const char *directory, bool *finished) {
+    gr_status status;
+    char *journal = NULL;
+    GR_TRY(gr_journal_path(directory, 0, &journal));
+    *finished = gr_journal_has_finished(journal, study->digest);
+out:
+    gr_free(journal);
+    return status;
+}
+
+/*
+ * By its journal the site has the end, but the coordinator may have been killed before it told all;
+ * then it is there, and tells them. Mostly it has ended, and nobody is waited for.
+ */
+static gr_status after_the_end(const struct gr_study *study, gr_status status, bool quiet) {
+    if (status != GR_STOPPED) return status;
+    if (!quiet)
+        fprintf(stderr,
+                "granary: by this site's journal the run of %s has finished, and no coordinator "
+                "asks for more; a further run needs another study (its name or its version)\n",
+                study->name);
+    return GR_OK;
+}
+
 /* Whatever the end was: a page that cannot be made is no failure of the part that was taken. */
 static void tell_end(const struct gr_study *study, const char *directory, gr_status status,
                      bool quiet) {
@@ -131,12 +157,14 @@ static void tell_end(const struct gr_study *study, const char *directory, gr_sta
 }
 
 gr_status gr_command_join(struct gr_invocation *invocation) {
+    static const double once_more_s = 10;
     gr_status status = GR_OK;
     struct join_words words = {0};
     struct gr_study *study = NULL;
     struct gr_site *site = NULL;
     struct gr_carrier *carrier = NULL;
     char *directory = NULL, *why = NULL, *approvals = NULL, *model = NULL;
+    bool finished = false;
     uint32_t party;
     int lock = -1;
     GR_TRY(read_words(invocation, &words));
@@ -146,6 +174,8 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
     GR_TRY(gr_site_find(study, site, &party));
     GR_TRY(find_folder(study, site, &directory));
     gr_own_log_open(directory);
+    if (!words.leave) GR_TRY(look_for_end(study, directory, &finished));
+    if (finished && (words.idle_s == 0 || words.idle_s > once_more_s)) words.idle_s = once_more_s;
     /* Before a table is opened. */
     gr_status opened = words.leave ? GR_OK : gr_site_stays(study, site);
     if (opened == GR_ERROR_POLICY) {
@@ -179,6 +209,7 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
                                           .failed = opened,
                                           .why = why};
     status = gr_take_part(invocation, &part);
+    if (finished) status = after_the_end(study, status, words.quiet || !invocation->speaks);
 out:
     if (directory && invocation->speaks)
         tell_end(study, directory, status, words.quiet || words.leave);

@@ -280,7 +280,10 @@ static gr_status note_unusable(struct gr_run_state *run, uint32_t unusable, uint
     for (uint32_t i = 0; run->progress && i < run->config->data.silos && said < SAID_MAX; i++) {
         if (!gr_cohort_sits_out(run->cohort, i, why, sizeof why)) continue;
         gr_silo_pseudonym(i, name);
-        snprintf(line, sizeof line, "  %s: %s", name, why);
+        if (gr_silos_named(run->config))
+            snprintf(line, sizeof line, "  %s (%s): %s", run->config->silos[i].name, name, why);
+        else
+            snprintf(line, sizeof line, "  %s: %s", name, why);
         gr_progress_say(run->progress, line);
         said++;
     }
@@ -371,6 +374,14 @@ static void note_beginning(struct gr_run_state *run, uint32_t done) {
     gr_records_note(run, "version", done, detail, "the run goes on by a new version of the study");
 }
 
+/* Whether the study says of a site that it has left. */
+static bool some_have_left(const struct gr_run_state *run) {
+    const struct gr_run_evidence *e = run->options->evidence;
+    for (uint32_t p = 0; e && p < gr_comm_parties(run->comm); p++)
+        if (e->parties[p].left) return true;
+    return false;
+}
+
 /*
  * Silos of ranks that were lost before the first round: preprocessing and counts were fitted
  * without them, which a replay must repeat to get the same bits.
@@ -382,8 +393,9 @@ static gr_status note_missing(struct gr_run_state *run, uint32_t done) {
     if (n == 0) return GR_OK;
     GR_TRY(gr_silo_list("silos", run->missing.set, n, &list));
     GR_TRY(gr_text_format(&detail, "%.*s,\"before_start\":true}", (int)strlen(list) - 1, list));
-    GR_TRY(gr_text_format(&words, "alert: %u of %u silos were lost before the first round", n,
-                          run->config->data.silos));
+    GR_TRY(gr_text_format(&words, "alert: %u of %u silos were lost%s before the first round", n,
+                          run->config->data.silos,
+                          some_have_left(run) ? ", or have left the study," : ""));
     gr_records_note(run, "lost", done, detail, words);
 out:
     gr_free(words);

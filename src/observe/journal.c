@@ -280,3 +280,37 @@ out:
     gr_free(journal);
     return status;
 }
+
+/* ---- whether it is over -----------------------------------------------------------------------
+ */
+
+/* Of the last stretch that the journal tells of. */
+struct stretch_end {
+    char study[GR_DIGEST_HEX]; /* sought */
+    bool of_study, finished;
+};
+
+static gr_status look_for_end(void *context, const struct gr_chain_line *line) {
+    struct stretch_end *end = context;
+    json_t *json = json_loadb(line->text, line->n, JSON_REJECT_DUPLICATES, NULL);
+    const char *event = json_string_value(json_object_get(json, "event"));
+    const char *study = json_string_value(json_object_get(json, "study"));
+    const char *outcome = json_string_value(json_object_get(json, "outcome"));
+    if (event && strcmp(event, "opened") == 0) {
+        end->of_study = study && strcmp(study, end->study) == 0;
+        end->finished = false;
+    }
+    if (event && strcmp(event, "closed") == 0)
+        end->finished = outcome && strcmp(outcome, "finished") == 0;
+    json_decref(json);
+    return GR_OK;
+}
+
+bool gr_journal_has_finished(const char *path, const unsigned char study[GR_DIGEST_BYTES]) {
+    struct stretch_end end = {0};
+    uint64_t n;
+    bool torn;
+    gr_digest_hex(study, end.study);
+    return gr_chain_read(path, look_for_end, &end, &n, &torn) == GR_OK && end.of_study &&
+           end.finished;
+}

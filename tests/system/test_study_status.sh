@@ -93,6 +93,12 @@ check "at a site too" equal "$(member '["phase"]')" finished
 check "who has given to all rounds" equal "$(member '["journal"]["rounds"]')" 400
 check "and was asked for nothing else" equal "$(member '["journal"]["contradicted"]')" False
 
+# ---- the same command once more ----------------------------------------------------------------------------
+before=$(cksum <own-a/trial/journal.jsonl)
+check "a site that has the end asks once more, and ends" exits 0 timeout 60 "$GRANARY" join site-a.yaml --study study.yaml
+check "and says so" says "by this site's journal the run of trial has finished"
+check "its journal is what it was" equal "$(cksum <own-a/trial/journal.jsonl)" "$before"
+
 # ---- a refusal -----------------------------------------------------------------------------------------
 fresh
 write_site a '{folder: mail}' '{rounds: 100}'
