@@ -44,6 +44,9 @@ struct gr_gateway; /* opaque */
  * gr_gateway_close. */
 gr_status gr_gateway_open(const struct gr_post_options *options,
                           struct gr_gateway **out) GR_CHECKED;
+/* Not collective. A site's, whose job ends with GR_JOB_HAS_FINISHED: the seal that the coordinator
+ * has told it, not looked at yet; NULL: none. Lives as long as the gateway. */
+const char *gr_gateway_finished(const struct gr_gateway *gateway);
 /*
  * Not collective. Of a site: tells the coordinator, by a line that the site's key has signed, that
  * it leaves for good, and waits until that is written down there. GR_STOPPED: the coordinator was
@@ -106,9 +109,9 @@ struct gr_comm_study {
     double waited_s; /* of the coordinator: of the first meeting, by processes before this one */
     double idle_s;   /* a meeting that takes longer ends the job (GR_STOPPED); 0: none does */
     enum gr_job_end *ends; /* of each rank: whether its job does, or has left by itself; or NULL */
-    /* Of the coordinator's gateway: the last seal says that the run has finished. Unless all come,
-     * those who do are told so, and none is needed. */
-    bool finished;
+    /* Of the coordinator's gateway: the seal by which the run has finished, or NULL. Unless all
+     * come, those who do are given it, and none is needed. */
+    const char *finished;
     /* Of the coordinator's gateway: parties that have left for good, n_parties, or NULL; and who
      * writes down such a party's line, which its key has to have signed, before it is believed;
      * with report_context; or NULL. */

@@ -86,17 +86,18 @@ struct gr_run_seal {
 gr_status gr_run_seal_read(const char *text, size_t length, struct gr_run_seal *out) GR_CHECKED;
 /* Not collective. Whether a seal of this kind ends a stretch of a run. */
 bool gr_run_seal_closes(const struct gr_run_seal *seal);
-/* Not collective. Whether the last line of RUN/seals.jsonl is a seal of this version of the study
+/* Not collective. The last line of RUN/seals.jsonl, where it is a seal of this version of the study
  * (GR_DIGEST_BYTES) by which the run has finished; the file is the own one: no signature is asked
- * for. */
-bool gr_run_has_finished(const char *run_path, const unsigned char *study);
+ * for. NULL: it is none. Caller releases it with gr_free. */
+char *gr_run_finished_by(const char *run_path, const unsigned char *study);
 
 /* ---- the journal of a site (observe/journal.c) ----------------------------------------------- */
 
 /*
  * journal.jsonl, one of each rank of a site's job. Events: "opened" (study, site, rank, key,
  * approvals); "release" (release, name, values, bytes, digest, protected); "withheld" (release,
- * name, values, protected); "seal" (seal: the line of the coordinator's), "contradiction" (what,
+ * name, values, protected); "seal" (seal: the line of the coordinator's; held: false where the site
+ * does not know the model), "contradiction" (what,
  * seal), and "closed" (outcome), all three signed.
  */
 struct gr_journal; /* opaque */
@@ -160,6 +161,14 @@ struct gr_journal_seen {
  */
 gr_status gr_journal_seal(struct gr_journal *journal, const char *text,
                           const struct gr_journal_seen *seen) GR_CHECKED;
+/*
+ * Not collective. The end of a run at which this site was away: writes the seal into the journals
+ * of all ranks that the folder has, where it is not their last, as gr_journal_seal does, and closes
+ * them. `options` is of rank 0; its path is not used. Errors: as gr_journal_open and
+ * gr_journal_seal.
+ */
+gr_status gr_journal_finish(const char *directory, const struct gr_journal_options *options,
+                            const char *text) GR_CHECKED;
 /* Not collective. Writes down, signed, that the site leaves the study for good. Errors:
  * GR_ERROR_WRITE. */
 gr_status gr_journal_leave(struct gr_journal *journal) GR_CHECKED;

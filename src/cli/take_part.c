@@ -185,23 +185,36 @@ out:
     return status;
 }
 
-/* The run had finished, which this process learns afterwards: at its end it was killed, or away. */
-static void tell_finished(const struct gr_part_in_study *part) {
+/* The run had finished, which this job learns afterwards: at its end it was killed, or away. */
+static gr_status conclude(const struct gr_invocation *invocation,
+                          const struct gr_part_in_study *part, const struct gr_gateway *gateway) {
+    gr_status status = GR_OK;
     char *words = NULL;
-    say_waiting(gr_message());
-    if (!part->keep_model || access(part->keep_model, F_OK) == 0 ||
-        gr_text_format(&words, "%s: the model was not kept; the coordinator has it",
-                       part->keep_model) != GR_OK)
-        return;
+    const struct gr_journal_options options = {
+        .study = part->study->digest,
+        .follows = (const unsigned char(*)[GR_DIGEST_BYTES])part->study->follows,
+        .n_follows = part->study->n_follows,
+        .parties = part->study->parties,
+        .party = part->party,
+        .keys = part->keys,
+        .approvals = part->approvals};
+    if (invocation->speaks) say_waiting(gr_message());
+    if (gateway && gr_gateway_finished(gateway))
+        GR_TRY(gr_journal_finish(part->directory, &options, gr_gateway_finished(gateway)));
+    if (!invocation->speaks || !part->keep_model || access(part->keep_model, F_OK) == 0) goto out;
+    GR_TRY(gr_text_format(&words, "%s: the model was not kept; the coordinator has it",
+                          part->keep_model));
     say_waiting(words);
+out:
     gr_free(words);
+    return status;
 }
 
 gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in_study *part) {
     gr_status status = GR_OK;
     struct gr_config *config = NULL;
     gr_status opened = GR_OK;
-    char *libraries = NULL, *why = NULL;
+    char *libraries = NULL, *why = NULL, *finished = NULL;
     struct kept kept = {.part = part};
     bool compared = false, *left = NULL;
     enum gr_job_end ends = GR_JOB_GOES_ON;
@@ -253,16 +266,16 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
         study.why = why;
     }
     while (!part->leave) {
-        study.finished = study.gateway && !part->site &&
-                         gr_run_has_finished(part->directory, part->study->digest);
+        gr_free(finished);
+        finished = study.gateway && !part->site
+                       ? gr_run_finished_by(part->directory, part->study->digest)
+                       : NULL;
+        study.finished = finished;
         status = run_once(invocation, part, config, &common, stop);
         if (status != GR_STOPPED || ends != GR_JOB_GOES_ON || *stop) break;
         if (invocation->speaks) say_waiting(gr_message());
     }
-    if (ends == GR_JOB_HAS_FINISHED) {
-        if (invocation->speaks) tell_finished(part);
-        status = GR_OK;
-    }
+    if (ends == GR_JOB_HAS_FINISHED) status = conclude(invocation, part, study.gateway);
     if (part->leave && study.failed != GR_OK)
         status = gr_fail(study.failed, "%s", study.why);
     else if (part->leave && study.gateway)
@@ -270,6 +283,7 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
 out:
     gr_part_status_close(&kept.status, status);
     gr_free(left);
+    gr_free(finished);
     gr_gateway_close(study.gateway);
     gr_config_free(config);
     gr_free(why);

@@ -153,12 +153,17 @@ void gr_gateway_close(struct gr_gateway *gateway) {
         while (gateway->outbox[party].first)
             take_first(&gateway->outbox[party]);
     gr_free(gateway->outbox);
+    gr_free(gateway->finished);
     pthread_cond_destroy(&gateway->rung);
     pthread_mutex_destroy(&gateway->lock);
     gr_free(gateway->differs);
     gr_free(gateway->parting);
     gr_free(gateway->hello);
     gr_free(gateway);
+}
+
+const char *gr_gateway_finished(const struct gr_gateway *gateway) {
+    return gateway->finished;
 }
 
 uint32_t gr_note_kind(const struct gr_post_message *message, const unsigned char **bytes,

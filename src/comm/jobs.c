@@ -269,7 +269,7 @@ static gr_status tell_finished(struct gr_gateway *gateway, const struct gr_comm_
         struct gr_hello *hello = &gateway->hello[p];
         if (hello->ranks > 0)
             GR_TRY(send_note(gateway, p, GR_NOTE_FINISHED, &hello->number, sizeof hello->number,
-                             NULL, 0));
+                             study->finished, strlen(study->finished) + 1));
     }
     GR_TRY(gr_gateway_flush(gateway));
     if (study->ends) *study->ends = GR_JOB_HAS_FINISHED;
@@ -326,9 +326,14 @@ static gr_status say_hello(struct gr_gateway *gateway, const char *text, int32_t
     return send_note(gateway, 0, GR_NOTE_HELLO, &hello, sizeof hello, NULL, 0);
 }
 
-static gr_status note_finished(const struct gr_comm_study *study) {
+static gr_status note_finished(struct gr_gateway *gateway, const struct gr_comm_study *study,
+                               const char *seal) {
+    gr_status status = GR_OK;
+    GR_TRY(gr_text_format(&gateway->finished, "%s", seal));
     if (study->ends) *study->ends = GR_JOB_HAS_FINISHED;
-    return gr_fail(GR_STOPPED, "the run has finished, as the coordinator says");
+    status = gr_fail(GR_STOPPED, "the run has finished, as the coordinator says");
+out:
+    return status;
 }
 
 /* Whether a note is the answer to the last hello: then it is either the roster, or GR_ERROR_CONFIG,
@@ -346,9 +351,10 @@ static gr_status take_answer(struct gr_gateway *gateway, const struct gr_comm_st
         if (head[0] == gateway->hellos)
             return gr_fail(GR_ERROR_CONFIG, "%s", (const char *)bytes + sizeof *head);
     }
-    if (kind == GR_NOTE_FINISHED && n == sizeof *head) {
+    if (kind == GR_NOTE_FINISHED && n > sizeof *head && bytes[n - 1] == '\0') {
         memcpy(head, bytes, sizeof *head);
-        if (head[0] == gateway->hellos) return note_finished(study);
+        if (head[0] == gateway->hellos)
+            return note_finished(gateway, study, (const char *)bytes + sizeof *head);
     }
     if (kind != GR_NOTE_ROSTER || n != sizeof head + roster) return GR_OK;
     memcpy(head, bytes, sizeof head);

@@ -19,7 +19,7 @@ enum gr_note_kind {
     GR_NOTE_GIVEN_UP,  /* the coordinator's: why a site takes part no more, text */
     GR_NOTE_OVER,      /* the coordinator's: a meeting whose parcels it takes no more */
     GR_NOTE_PARCEL,    /* link.c */
-    GR_NOTE_FINISHED   /* the coordinator's: number of the hello; there is no run to take part in */
+    GR_NOTE_FINISHED   /* the coordinator's: number of the hello, seal that closes the run */
 };
 enum { GR_JOB_RANKS_MAX = 4096 };
 
@@ -75,6 +75,7 @@ struct gr_gateway {
     int32_t meeting;            /* the latest */
     int32_t hellos;             /* a site's: how often it has said hello */
     bool has_gathered;          /* the coordinator's: this is not its first meeting */
+    char *finished;             /* a site's: the seal by which the run had finished; owned */
     double waits_s; /* since when all try to meet, in however many meetings; 0: they have met */
     struct gr_told told;
     /* The bell, which the threads of carriers ring, and by which the gateway sleeps. */

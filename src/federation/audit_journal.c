@@ -174,6 +174,12 @@ static void check_seal(struct audited_journal *r, const struct gr_chain_line *li
         !gr_chain_signed(text, strlen(text), GR_PURPOSE_OF_SEALS, &r->audit->coordinator))
         gr_audit_amiss(r->audit, r->path, line->number,
                        "holds a seal that the coordinator has not signed");
+    if (json_is_false(json_object_get(json, "held")))
+        gr_audit_note(
+            r->audit,
+            "%s:%llu: seal %llu is countersigned by a site that was away and did not hold "
+            "its model",
+            r->path, (unsigned long long)line->number, (unsigned long long)seal.n);
     if (seal.n <= r->last_seal)
         gr_audit_amiss(r->audit, r->path, line->number, "seal %llu stands behind seal %llu",
                        (unsigned long long)seal.n, (unsigned long long)r->last_seal);

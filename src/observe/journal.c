@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct gr_journal {
     struct gr_journal_options options;
@@ -225,7 +226,8 @@ gr_status gr_journal_seal(struct gr_journal *journal, const char *text,
     else
         GR_TRY(find_contradiction(journal, text, &seal, seen, &what));
     if (!what) {
-        GR_TRY(append(journal, "seal", json_pack("{s:s}", "seal", text), true));
+        json_t *held = seen->model[0] ? NULL : json_false();
+        GR_TRY(append(journal, "seal", json_pack("{s:s, s:o*}", "seal", text, "held", held), true));
         GR_TRY(gr_journal_sync(journal));
         journal->last = seal;
         goto out;
@@ -247,6 +249,47 @@ out:
 gr_status gr_journal_leave(struct gr_journal *journal) {
     gr_status status = append(journal, "left", json_object(), true);
     return status == GR_OK ? gr_journal_sync(journal) : status;
+}
+
+/* Of one rank. */
+static gr_status finish(const struct gr_journal_options *options, const struct gr_run_seal *seal,
+                        const char *text) {
+    gr_status status = GR_OK;
+    struct gr_journal *journal = NULL;
+    const struct gr_journal_seen seen = {.round = seal->round};
+    GR_TRY(gr_journal_open(options, &journal));
+    gr_journal_begin(journal, seal->round);
+    if (strcmp(journal->last.hash, seal->hash) != 0) status = gr_journal_seal(journal, text, &seen);
+    if (status == GR_OK) {
+        status = gr_journal_close(journal, "finished");
+    } else {
+        char message[GR_MESSAGE_MAX];
+        memcpy(message, gr_message(), strlen(gr_message()) + 1);
+        (void)!gr_journal_close(journal, status == GR_ERROR_POLICY ? "refused" : "failed");
+        (void)gr_fail(status, "%s", message);
+    }
+out:
+    return status;
+}
+
+gr_status gr_journal_finish(const char *directory, const struct gr_journal_options *options,
+                            const char *text) {
+    gr_status status = GR_OK;
+    struct gr_journal_options of_rank = *options;
+    struct gr_run_seal seal;
+    char *path = NULL;
+    GR_TRY(gr_run_seal_read(text, strlen(text), &seal));
+    for (;; of_rank.rank++) {
+        gr_free(path);
+        path = NULL;
+        GR_TRY(gr_journal_path(directory, of_rank.rank, &path));
+        if (of_rank.rank > 0 && access(path, F_OK) != 0) break;
+        of_rank.path = path;
+        GR_TRY(finish(&of_rank, &seal, text));
+    }
+out:
+    gr_free(path);
+    return status;
 }
 
 /* ---- the disk -------------------------------------------------------------------------------- */

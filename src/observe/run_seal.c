@@ -60,21 +60,31 @@ bool gr_run_seal_closes(const struct gr_run_seal *seal) {
            strcmp(seal->kind, "failed") == 0;
 }
 
-/* Keeps the line's seal; a line that is none is the kind of "". */
+struct last_line {
+    struct gr_run_seal seal;
+    char *text; /* owned; NULL: the line is no seal */
+};
+
 static gr_status take_line(void *context, const struct gr_chain_line *line) {
-    struct gr_run_seal *last = context;
-    if (gr_run_seal_read(line->text, line->n, last) != GR_OK) memset(last, 0, sizeof *last);
-    return GR_OK;
+    struct last_line *last = context;
+    gr_free(last->text);
+    last->text = NULL;
+    if (gr_run_seal_read(line->text, line->n, &last->seal) != GR_OK) return GR_OK;
+    return gr_text_format(&last->text, "%.*s", (int)line->n, line->text);
 }
 
-bool gr_run_has_finished(const char *run_path, const unsigned char *study) {
-    struct gr_run_seal last = {0};
+char *gr_run_finished_by(const char *run_path, const unsigned char *study) {
+    struct last_line last = {.text = NULL};
     char *path = NULL, digest[GR_DIGEST_HEX];
     uint64_t n;
-    bool torn = false, read = false;
+    bool torn = false;
     gr_digest_hex(study, digest);
-    if (gr_text_format(&path, "%s/seals.jsonl", run_path) == GR_OK)
-        read = gr_chain_read(path, take_line, &last, &n, &torn) == GR_OK;
+    const bool read = gr_text_format(&path, "%s/seals.jsonl", run_path) == GR_OK &&
+                      gr_chain_read(path, take_line, &last, &n, &torn) == GR_OK;
     gr_free(path);
-    return read && !torn && strcmp(last.kind, "finished") == 0 && strcmp(last.study, digest) == 0;
+    if (read && !torn && last.text && strcmp(last.seal.kind, "finished") == 0 &&
+        strcmp(last.seal.study, digest) == 0)
+        return last.text;
+    gr_free(last.text);
+    return NULL;
 }

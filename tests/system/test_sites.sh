@@ -99,8 +99,14 @@ check "started again after the end, a coordinator and a site end as they did" en
 check "the coordinator says why" grep -q "the run has finished; for 4 s sites" finished.log
 check "and the site" grep -q "the run has finished, as the coordinator says" join-b.log
 check "nothing is sealed or scored anew" equal "$(cat run/seals.jsonl run/evaluation.json | cksum)" "$before"
+sed -i "$(grep -n '"event":"seal"' own-b/trial/journal.jsonl | tail -n 1 | cut -d: -f1),\$d" own-b/trial/journal.jsonl
+coordinate finished --mailbox mail; pids=$!
+join b
+# shellcheck disable=SC2086
+check "a site that was killed before the last seal is shown it" ended $pids $!
 # shellcheck disable=SC2046
 check "the audit finds all as it was vouched for" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
+check "which tells that it did not hold the model" prints "did not hold its model"
 
 # ---- losses --------------------------------------------------------------------------------------------
 write_study 150

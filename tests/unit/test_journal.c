@@ -291,6 +291,56 @@ START_TEST(forks_are_refused) {
 }
 END_TEST
 
+static unsigned count(const char *path, const char *words) {
+    size_t n;
+    unsigned found = 0;
+    char *text = slurp(path, &n);
+    for (const char *at = text; (at = strstr(at, words)); at++)
+        found++;
+    gr_free(text);
+    return found;
+}
+
+/* The coordinator's last line closes the run; a site that was killed before it writes it down. */
+START_TEST(an_end_is_told_afterwards) {
+    make_parties();
+    unsigned char other[GR_DIGEST_BYTES];
+    struct sealer s = {.run_id = "r"};
+    const struct gr_journal_options options = {
+        .study = study, .parties = parties, .party = 1, .keys = keys[1]};
+    gr_digest_of("version", 7, other);
+    ck_assert_ptr_null(gr_run_finished_by(in_scratch(""), study));
+    MUST(gr_events_open(in_scratch("seals.jsonl"), &s.file));
+    const char *first = seal(&s, "start", 0, "aa");
+    (void)seal(&s, "checkpoint", 2, "bb");
+    ck_assert_ptr_null(gr_run_finished_by(in_scratch(""), study));
+    for (int rank = 0; rank < 2; rank++) {
+        struct gr_journal *journal =
+            open_journal(in_scratch(rank ? "journal-1.jsonl" : "journal.jsonl"));
+        MUST(show(journal, first, 0, "aa"));
+        MUST(gr_journal_close(journal, "lost"));
+    }
+    const char *end = seal(&s, "finished", 4, "cc");
+    char *found = gr_run_finished_by(in_scratch(""), study);
+    ck_assert_str_eq(found, end);
+    ck_assert_ptr_null(gr_run_finished_by(in_scratch(""), other));
+    for (int time = 0; time < 2; time++)
+        MUST(gr_journal_finish(in_scratch(""), &options, found));
+    for (int rank = 0; rank < 2; rank++) {
+        const char *path = in_scratch(rank ? "journal-1.jsonl" : "journal.jsonl");
+        ck_assert_uint_eq(count(path, "\"event\":\"seal\",\"round\":4"), 1);
+        ck_assert_uint_eq(count(path, "\"held\":false"), 1);
+        ck_assert_uint_eq(count(path, "\"outcome\":\"finished\""), 2);
+    }
+    REFUSED(gr_journal_finish(in_scratch(""), &options, first), "has gone back");
+    (void)seal(&s, "resumed", 4, "cc");
+    ck_assert_ptr_null(gr_run_finished_by(in_scratch(""), study));
+    gr_events_close(s.file);
+    gr_free(found);
+    free_parties();
+}
+END_TEST
+
 /* Opened again it knows the last seal; a line that a crash has cut is kept aside. */
 START_TEST(goes_on) {
     make_parties();
@@ -396,4 +446,5 @@ END_TEST
 
 RUN_TESTS("journal", a_full_disk_ends_it, a_line_is_signed_and_hashed,
           signatures_are_of_one_key_and_purpose, each_byte_counts, a_new_hash_is_no_signature,
-          seals_are_held_against_the_site, forks_are_refused, goes_on, releases_are_lines)
+          seals_are_held_against_the_site, forks_are_refused, goes_on, an_end_is_told_afterwards,
+          releases_are_lines)
