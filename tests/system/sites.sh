@@ -62,6 +62,16 @@ one_job() {
 }
 # coordinate NAME WORDS...: in the background, its output in NAME.log.
 coordinate() { "$GRANARY" coordinate study.yaml --key coordinator-keys --run run "${@:2}" >>"$1.log" 2>&1 </dev/null & }
+# listen NAME WORDS...: coordinate by https, in the process $!; its port and pin go into the site files,
+# with $POLICY.
+listen() {
+    local port pin site
+    coordinate "$1" --listen 127.0.0.1:0 "${@:2}"
+    for _ in $(seq 300); do grep -q "listening on port" "$1.log" && break; sleep 0.1; done
+    port=$(sed -n 's/.*listening on port \([0-9]*\);.*/\1/p' "$1.log" | tail -n 1)
+    pin=$(sed -n 's/.*pin: "\(.*\)".*/\1/p' "$1.log" | tail -n 1)
+    for site in a b c; do write_site $site "{url: \"https://127.0.0.1:$port\", pin: \"$pin\"}" "${POLICY:-}"; done
+}
 join() { "$GRANARY" join site-$1.yaml --study study.yaml >>"join-$1.log" 2>&1 </dev/null & }
 # join_ranks SITE RANKS
 join_ranks() {

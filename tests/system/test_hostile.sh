@@ -8,13 +8,16 @@ HOSTILE=$BUILD/tests/granary-hostile
 make_parties
 export MINIMUM=3 COLLECTIVE=60 START=40
 write_study 40
-for site in a b c; do write_site $site '{folder: mail}' '{minimum_silos: 2}'; done
+export POLICY='{minimum_silos: 2}'
+for site in a b c; do write_site $site '{folder: mail}' "$POLICY"; done
 check "all approve" approve_all
 
-# hostile FAULT: one run; the codes of the hostile site and of the coordinator in $site_code and $code.
+# hostile FAULT [https]: one run; the codes of the hostile site and of the coordinator in $site_code and
+# $code.
 hostile() {
     fresh
-    coordinate hostile --mailbox mail; local coordinator=$!
+    if [ "${2:-}" = https ]; then listen hostile; else coordinate hostile --mailbox mail; fi
+    local coordinator=$!
     join a; local others=$!
     join b; others="$others $!"
     GRANARY_HOSTILE=$1 timeout 100 "$HOSTILE" join site-c.yaml --study study.yaml >>join-c.log 2>&1 </dev/null &
@@ -30,13 +33,24 @@ faults=(numbers "head 0" "from 0" "slot 3" "kind 10" "beyond 2" "middle 0" "memo
     "agreement 0" "garbage 0" "from 90" "slot 100" "kind 110" "middle 120" "cut 130" "long 150" "agreement 140"
     "garbage 60" "failure 60" "future 60" "silo 60")
 [ $# = 0 ] || faults=("$@")
-for fault in "${faults[@]}"; do
-    hostile "$fault"
+# judge FAULT: what its run, which was the last, must have shown.
+judge() {
+    local fault=$1
     check "$fault: the run goes on to its end" equal $code 0
     check "$fault: the coordinator names the site" grep -q "site-c.*given up" hostile.log
     check "$fault: the site is told" grep -q "the coordinator has given this site up" join-c.log
     check "$fault: and ends with 70" equal $site_code 70
+}
+for fault in "${faults[@]}"; do
+    hostile "$fault"
+    judge "$fault"
 done
+# By https, whose letters come by other hands: in the reading of tables, in rounds, and of no form.
+for fault in "slot 3" "cut 130" "garbage 60"; do
+    hostile "$fault" https
+    judge "$fault by https"
+done
+for site in a b c; do write_site $site '{folder: mail}' "$POLICY"; done
 # Orders of a site are passed over, and it takes part to the end.
 hostile "decision 0"
 check "a site that decides for all changes nothing" equal "$code $site_code" "0 0"

@@ -49,22 +49,14 @@ check "and says so" grep -q "line [0-9]* of the journal of process 0 does not co
 check "and a changed byte of a journal" exits 65 "$GRANARY" audit run $(journals) --study study.yaml
 
 # ---- by https ------------------------------------------------------------------------------------------
-# listen: the coordinator's port and pin into the site files.
-listen() {
-    coordinate https --listen 127.0.0.1:0 "$@"
-    for _ in $(seq 300); do grep -q "listening on port" https.log && break; sleep 0.1; done
-    port=$(sed -n 's/.*listening on port \([0-9]*\);.*/\1/p' https.log | tail -n 1)
-    pin=$(sed -n 's/.*pin: "\(.*\)".*/\1/p' https.log | tail -n 1)
-    for site in a b c; do write_site $site "{url: \"https://127.0.0.1:$port\", pin: \"$pin\"}"; done
-}
 fresh
-listen; pids=$!
+listen https; pids=$!
 for site in a b c; do join $site; pids="$pids $!"; done
 # shellcheck disable=SC2086
 check "by https all end well" ended $pids
 check "with the model of one job" equal "$(digest)" "$expected"
 fresh
-listen --mailbox mail; pids=$!
+listen https --mailbox mail; pids=$!
 write_site c '{folder: mail}'
 join a; pids="$pids $!"
 join_ranks b 2; pids="$pids $!"
