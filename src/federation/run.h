@@ -90,8 +90,19 @@ void gr_run_allow(struct gr_run_state *run, double bytes);
 void gr_run_set_io(struct gr_run_state *run);
 /* How a run that ends now is gone on with, for people: in a study nobody gives --resume. */
 const char *gr_run_resumes(const struct gr_run_state *run);
+
+/* ---- run_folder.c ---------------------------------------------------------------------------- */
+
 /* Once `path` is known. */
 gr_status gr_run_name_folders(struct gr_run_state *run) GR_CHECKED;
+/* Rank 0; the caller agrees on the status. */
+gr_status gr_run_open_directory(struct gr_run_state *run) GR_CHECKED;
+/* Collective. All that a rank must know to become rank 0. */
+gr_status gr_run_share_directory(struct gr_run_state *run) GR_CHECKED;
+/* The arbiter of epochs; context: a gr_run_state. */
+gr_status gr_run_claim_epoch(void *context, uint32_t epoch, bool *granted) GR_CHECKED;
+/* Whether the study follows a version, by which other silos may have come. */
+bool gr_run_follows(const struct gr_run_state *run);
 
 /* ---- run_records.c: rank 0 only -------------------------------------------------------------- */
 
