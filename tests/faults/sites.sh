@@ -115,7 +115,8 @@ strike() {
     end) # told to, as by a batch system
         alive coordinator || return 0
         down coordinator TERM
-        # 143: it had not begun to listen to signals.
+        # 143: it had not begun to listen to signals; 137: it was at its end, and mortal.c came first.
+        ! { [ $code = 137 ] && [ -e struck ]; } || { told="$told killed-at-end:$(cat struck)"; rm struck; code=75; }
         [ $code = 0 ] || [ $code = 75 ] || [ $code = 143 ] || { wrong="the coordinator ended with $code at SIGTERM"; return 0; }
         [ $code = 0 ] || { sleep "$length"; start coordinator; } ;;
     hang)
