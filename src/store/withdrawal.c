@@ -5,39 +5,50 @@
  * about, so that whoever uses the model from there is told; a copy of the model elsewhere cannot
  * be.
  */
+#include <granary/journal.h>
 #include <granary/store.h>
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char purpose[] = "withdrawal";
-enum { STATEMENT_MAX = 1 << 20, SEAL_LINE_MAX = 1 << 16 };
+enum { STATEMENT_MAX = 1 << 20 };
 
 static void copy_text(const json_t *json, const char *key, char *out, size_t size) {
     const char *text = json_string_value(json_object_get(json, key));
     if (text && strlen(text) < size) memcpy(out, text, strlen(text) + 1);
 }
 
+/* The first line of a file that somebody else may have written; *n 0: there is none, or it is
+ * longer than a seal. Nobody waits for the other end of a pipe. */
+static void read_first_line(const char *path, char text[GR_SEAL_TEXT_MAX], size_t *n) {
+    struct stat is;
+    ssize_t found = 0;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *n = 0;
+    if (fd < 0) return;
+    if (fstat(fd, &is) == 0 && S_ISREG(is.st_mode)) found = read(fd, text, GR_SEAL_TEXT_MAX);
+    close(fd);
+    const char *end = found > 0 ? memchr(text, '\n', (size_t)found) : NULL;
+    if (end) *n = (size_t)(end - text);
+}
+
 /* Of the coordinator's first seal; "": the run is no study's. */
 static gr_status find_study(const char *run_path, char out[GR_DIGEST_HEX]) {
-    char *path = NULL, *line = NULL;
-    size_t room = 0;
-    FILE *file = NULL;
-    gr_status status;
-    GR_TRY(gr_text_format(&path, "%s/seals.jsonl", run_path));
-    file = fopen(path, "re");
-    if (file && getline(&line, &room, file) > 0 && strlen(line) <= SEAL_LINE_MAX) {
-        json_t *json = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-        copy_text(json, "study", out, GR_DIGEST_HEX);
-        json_decref(json);
-    }
-out:
-    if (file) fclose(file);
-    free(line);
+    char *path = NULL, line[GR_SEAL_TEXT_MAX];
+    size_t n;
+    const gr_status status = gr_text_format(&path, "%s/seals.jsonl", run_path);
+    if (status != GR_OK) return status;
+    read_first_line(path, line, &n);
+    json_t *json = n > 0 ? json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    copy_text(json, "study", out, GR_DIGEST_HEX);
+    json_decref(json);
     gr_free(path);
-    return status;
+    return GR_OK;
 }
 
 gr_status gr_run_facts_read(const char *run_path, struct gr_run_facts *out) {

@@ -7,6 +7,8 @@
 #include <granary/store.h>
 #include <granary/study.h>
 
+#include <sys/stat.h>
+
 #include "scratch.h"
 
 static const char named[] = "run: {rounds: 6, rehearsal: true}\n"
@@ -172,5 +174,31 @@ START_TEST(statement_is_signed) {
 }
 END_TEST
 
+/* Of seals that are none: a pipe, which nobody writes to, and a line without an end. */
+START_TEST(study_of_foreign_seals) {
+    enum { LONG = 1 << 20 };
+    static const char manifest[] = "{\"stretches\": [], \"rounds_done\": 4}",
+                      seal[] = "{\"study\":\"0123\"}\nrest";
+    struct gr_run_facts facts;
+    char *line = malloc(LONG);
+    ck_assert_ptr_nonnull(line);
+    memset(line, ' ', LONG);
+    memcpy(line + LONG - sizeof seal, seal, sizeof seal);
+    spill(in_scratch("manifest.json"), manifest, strlen(manifest));
+    ck_assert_int_eq(mkfifo(in_scratch("seals.jsonl"), 0600), 0);
+    MUST(gr_run_facts_read(scratch, &facts));
+    ck_assert_str_eq(facts.study, "");
+    unlink(in_scratch("seals.jsonl"));
+    spill(in_scratch("seals.jsonl"), line, LONG);
+    MUST(gr_run_facts_read(scratch, &facts));
+    ck_assert_str_eq(facts.study, "");
+    spill(in_scratch("seals.jsonl"), seal, strlen(seal));
+    MUST(gr_run_facts_read(scratch, &facts));
+    ck_assert_str_eq(facts.study, "0123");
+    ck_assert_uint_eq(facts.rounds_done, 4);
+    free(line);
+}
+END_TEST
+
 RUN_TESTS("withdrawal", who_took_part, who_was_drawn, strangers_stay_away, sizes_are_not_recorded,
-          a_config_without, statement_is_signed)
+          a_config_without, statement_is_signed, study_of_foreign_seals)
