@@ -41,7 +41,7 @@ NUMERIC  := -ffp-contract=off -fno-math-errno -fno-trapping-math
 MODE_FLAGS_release  := -O3 -g -DNDEBUG
 MODE_FLAGS_debug    := -O0 -g3
 MODE_FLAGS_sanitize := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-MODE_FLAGS_fuzz     := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link
+MODE_FLAGS_fuzz     := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
 ifeq ($(MODE_FLAGS_$(MODE)),)
 $(error MODE=$(MODE): expected release, debug, sanitize or fuzz)
 endif

@@ -188,7 +188,6 @@ static void follow_version(struct gr_audit_state *audit, const struct gr_chain_l
  * same study or a version that follows it. */
 static void compare_with_first(struct gr_audit_state *audit, const struct gr_chain_line *line,
                                const struct gr_run_seal *seal) {
-    const struct gr_run_seal *first = &audit->seals[0];
     if (!audit->has_coordinator && audit->n_seals == 0)
         audit->has_coordinator = gr_public_key_parse(seal->by, &audit->coordinator);
     if (!audit->has_coordinator ||
@@ -197,6 +196,7 @@ static void compare_with_first(struct gr_audit_state *audit, const struct gr_cha
                        "not signed by the coordinator whose key %s names",
                        audit->study ? "the study" : "the first seal");
     if (audit->n_seals == 0) return;
+    const struct gr_run_seal *first = &audit->seals[0];
     if (strcmp(seal->run_id, first->run_id) != 0)
         gr_audit_amiss(audit, "seals.jsonl", line->number, "of another run than the first seal");
     const struct gr_run_seal *before = &audit->seals[audit->n_seals - 1];
