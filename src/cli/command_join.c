@@ -129,8 +129,9 @@ out:
  * By its journal the site has the end, but the coordinator may have been killed before it told all;
  * then it is there, and tells them. Mostly it has ended, and nobody is waited for.
  */
-static gr_status after_the_end(const struct gr_study *study, gr_status status, bool quiet) {
-    if (status != GR_STOPPED) return status;
+static gr_status after_the_end(const struct gr_study *study, gr_status status, bool signalled,
+                               bool quiet) {
+    if (status != GR_STOPPED || signalled) return status;
     if (!quiet)
         fprintf(stderr,
                 "granary: by this site's journal the run of %s has finished, and no coordinator "
@@ -209,7 +210,10 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
                                           .failed = opened,
                                           .why = why};
     status = gr_take_part(invocation, &part);
-    if (finished) status = after_the_end(study, status, words.quiet || !invocation->speaks);
+    if (finished) {
+        const bool signalled = *gr_catch_stop(SIGTERM) != 0;
+        status = after_the_end(study, status, signalled, words.quiet || !invocation->speaks);
+    }
 out:
     if (directory && invocation->speaks)
         tell_end(study, directory, status, words.quiet || words.leave);

@@ -54,9 +54,11 @@ static enum gr_standing parting_of(const struct gr_gateway *gateway, uint32_t pa
     }
 }
 
-static enum gr_standing standing_of(const struct gr_gateway *gateway, uint32_t party) {
+static enum gr_standing standing_of(const struct gr_gateway *gateway, uint32_t party,
+                                    bool has_left) {
     if (gateway->differs[party]) return GR_STANDING_DIFFERS;
     if (gateway->hello[party].ranks > 0) return GR_STANDING_HERE;
+    if (has_left) return GR_STANDING_LEFT; /* by the study's version */
     return parting_of(gateway, party, GR_STANDING_AWAY);
 }
 
@@ -71,7 +73,7 @@ void gr_attendance_of_meeting(struct gr_gateway *gateway, const struct gr_comm_o
     for (uint32_t p = 0; p < gateway->n_parties; p++) {
         if (p == study->party) continue;
         parties[p].silent_s = gr_post_silent_s(gateway->post, p);
-        parties[p].standing = standing_of(gateway, p);
+        parties[p].standing = standing_of(gateway, p, study->parties[p].left);
         if (p == 0 && gr_post_session(gateway->post, 0) > 0) parties[p].standing = GR_STANDING_HERE;
         parties[p].awaited = p == 0 || (gateway->hello[p].ranks == 0 && !study->parties[p].left);
     }
@@ -163,7 +165,9 @@ static void look_at_all(const struct gr_comm *comm, const struct gr_gateway *gat
         if (p == own) continue;
         parties[p] = attendance_in_run(comm, p, closes);
         if (parties[p].standing == GR_STANDING_AWAY || parties[p].standing == GR_STANDING_LOST)
-            parties[p].standing = parting_of(gateway, p, parties[p].standing);
+            parties[p].standing = comm->options.study->parties[p].left
+                                      ? GR_STANDING_LEFT
+                                      : parting_of(gateway, p, parties[p].standing);
         parties[p].silent_s =
             own == 0 || p == 0 ? gr_post_silent_s(gateway->post, p) : (double)INFINITY;
     }

@@ -190,6 +190,7 @@ struct gr_comm {
     uint64_t failures; /* whose message has come to all */
     /* Of the values that a site brings to the exchange at hand: whether they can be; NULL: any. */
     bool (*holds)(const struct gr_comm *comm, int slot, const void *values, size_t n);
+    const void *exchanged; /* what `holds` has to know of the exchange */
     gr_claim_function claim;
     void *claim_context;
 
@@ -270,6 +271,9 @@ int gr_tree_child(const struct gr_comm *comm, int i);
 
 /* acc[0..n-1] becomes the combination of itself and more[0..n-1]. */
 typedef void (*gr_combine_function)(void *acc, const void *more, size_t n);
+
+/* GR_LOST: a site's values cannot be, of "a sum"; the coordinator has given the site up. */
+gr_status gr_tree_refuse(struct gr_comm *comm, int slot, const char *what) GR_CHECKED;
 
 /* Combines `count` elements over all leaders, on all leaders, in an order that differs between
  * them: `combine` must not depend on it. scratch: as large as values. When comm->pending has grown

@@ -27,6 +27,7 @@ float gr_sum_weight(const struct gr_contribution *from) {
 }
 
 enum { STEPS_MAX_EXPONENT = 40 };
+enum { LARGEST_FLOAT = 0x7f7fffff }; /* as bits */
 
 /* Ranges that the caller has to keep: a breach is a fault of this program and not of the data. The
  * messages do not tell the values, for weights and steps of a silo are not for other ranks. */
@@ -189,6 +190,39 @@ static gr_status check_members(const struct gr_sum *call) {
     return GR_OK;
 }
 
+/* Of a number that sites add up in the words of gr_real_add. */
+static bool is_within(const int64_t *words, double most) {
+    const long double value = gr_real_value(words);
+    return value >= 0 && value <= (long double)most;
+}
+
+/*
+ * What a site brings to the sum of the weights: its silos are those of the roster, a failure would
+ * have made it leave, and the way is the coordinator's to choose. Riders that have passed a stage
+ * are of any value.
+ */
+static bool are_riders(const struct gr_comm *comm, int slot, const void *values, size_t n) {
+    const struct gr_sum *call = comm->exchanged;
+    int64_t sums[N_SUMS];
+    if (n != N_SUMS) return false;
+    memcpy(sums, values, sizeof sums);
+    if (sums[FAILED] != 0 || sums[BETWEEN] != 0 || sums[TOOK] < 0) return false;
+    if (!gr_link_has_members(comm->link, gr_comm_party(comm, slot), sums[MEMBERS], call->n_members))
+        return false;
+    if (call->aggregator->stage.apply) return true;
+    const double most = weight_max * call->n_members;
+    return sums[EXAMPLES] >= 0 && sums[EXAMPLES] <= (int64_t)1 << 60 &&
+           is_within(sums + WEIGHT, most) &&
+           is_within(sums + STEPS, ldexp(most, STEPS_MAX_EXPONENT));
+}
+
+/* A site leaves with its failure before it brings it to the others, who go on without it. */
+static gr_status leave_with(const struct gr_sum *call, gr_status mine) {
+    struct gr_comm *comm = call->aggregator->comm;
+    if (mine == GR_OK || gr_comm_party(comm, comm->slot) == 0) return GR_OK;
+    return gr_comm_agree(comm, mine);
+}
+
 /*
  * The exponents are found before the exchange although it may fail: the barrier in it then serves
  * both. FAILED is summed instead of agreed on, so an agreement is only paid for when there is
@@ -213,7 +247,12 @@ gr_status gr_sum_weights(struct gr_sum *call) {
     sums[TOOK] = (int64_t)(aggregator->trials.took_s * 1e9);
     if (mine == GR_OK && !aggregator->combination.combine && !(aggregator->grid.clip_norm > 0))
         call->refused = find_exponents(call);
-    GR_TRY(gr_comm_sum_int64(aggregator->comm, sums, N_SUMS));
+    GR_TRY(leave_with(call, mine != GR_OK ? mine : call->refused));
+    aggregator->comm->exchanged = call;
+    aggregator->comm->holds = are_riders;
+    status = gr_comm_sum_int64(aggregator->comm, sums, N_SUMS);
+    aggregator->comm->holds = NULL;
+    if (status != GR_OK) goto out;
     if (sums[FAILED] > 0) GR_TRY(gr_comm_agree(aggregator->comm, mine));
     if (sums[MEMBERS] != call->n_members)
         return gr_fail(GR_ERROR_INTERNAL, "%lld contributions to a sum of %u",
@@ -251,6 +290,20 @@ static void combine_exponents(void *acc, const void *more, size_t n) {
         a[i] = (int16_t)(b[i] > a[i] ? b[i] : a[i]);
 }
 
+/* Of a site, whether each exponent is that of a float32, or of zeros: a block that must not be
+ * summed has made it leave. */
+static bool are_exponents(const struct gr_comm *comm, int slot, const void *values, size_t n) {
+    const struct gr_sum *call = comm->exchanged;
+    const int16_t least = gr_ring_exponent(1, call->bound);
+    const int16_t most = gr_ring_exponent(LARGEST_FLOAT, call->bound);
+    const int16_t *exponents = values;
+    (void)slot;
+    for (size_t i = 0; i < n; i++)
+        if (exponents[i] != GR_RING_EXPONENT_ZERO && (exponents[i] < least || exponents[i] > most))
+            return false;
+    return true;
+}
+
 /*
  * Exponents are maxima over all contributions, so a sum on the grid keeps its bound in every block.
  * Inside a node each rank forms the maxima for itself; with several nodes the leaders do, and put
@@ -270,8 +323,12 @@ gr_status gr_sum_agree_grid(struct gr_sum *call) {
     }
     if (comm->nodes > 1) {
         if (gr_comm_leads(comm)) {
-            GR_TRY(gr_tree_all(comm, aggregator->exponents, aggregator->scratch, n, sizeof(int16_t),
-                               combine_exponents));
+            comm->exchanged = call;
+            comm->holds = are_exponents;
+            status = gr_tree_all(comm, aggregator->exponents, aggregator->scratch, n,
+                                 sizeof(int16_t), combine_exponents);
+            comm->holds = NULL;
+            if (status != GR_OK) goto out;
             memcpy(aggregator->exponents_all, aggregator->exponents, bytes);
         }
         GR_TRY(gr_node_barrier(comm, "exponents of the grid"));

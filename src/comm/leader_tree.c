@@ -157,6 +157,13 @@ out:
     return status;
 }
 
+gr_status gr_tree_refuse(struct gr_comm *comm, int slot, const char *what) {
+    gr_status status = gr_fail(GR_ERROR_INTERNAL, "%s brings values to %s that cannot be",
+                               gr_comm_party_name(comm, gr_comm_party(comm, slot)), what);
+    status = gr_link_contain(comm, slot, status);
+    return status == GR_OK ? gr_comm_lose(comm, "the membership changes") : status;
+}
+
 /* What a site brings to an exchange of the coordinator's; where it cannot be, the others go on
  * without the site. */
 static gr_status check_values(struct gr_comm *comm, int leader, const void *values, size_t count) {
@@ -164,10 +171,7 @@ static gr_status check_values(struct gr_comm *comm, int leader, const void *valu
     if (!comm->holds || gr_link_trusts(comm, slot) || gr_comm_party(comm, comm->slot) > 0 ||
         comm->holds(comm, slot, values, count))
         return GR_OK;
-    gr_status status = gr_fail(GR_ERROR_INTERNAL, "%s brings values to an exchange that cannot be",
-                               gr_comm_party_name(comm, gr_comm_party(comm, slot)));
-    status = gr_link_contain(comm, slot, status);
-    return status == GR_OK ? gr_comm_lose(comm, "the membership changes") : status;
+    return gr_tree_refuse(comm, slot, "an exchange");
 }
 
 /* Up the tree and down again, 2 log2(nodes) messages one after the other. */

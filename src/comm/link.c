@@ -76,6 +76,24 @@ const struct gr_link_job *gr_link_job(const struct gr_link *link, uint32_t party
     return &link->jobs[party];
 }
 
+void gr_link_forget_members(struct gr_link *link) {
+    for (uint32_t party = 0; party < link->study->n_parties; party++)
+        link->jobs[party].members = 0;
+}
+
+void gr_link_add_member(struct gr_link *link, int slot) {
+    link->jobs[gr_link_party(link, slot)].members++;
+}
+
+bool gr_link_has_members(const struct gr_link *link, uint32_t party, int64_t found,
+                         uint32_t n_members) {
+    uint64_t all = 0;
+    for (uint32_t p = 0; p < link->study->n_parties; p++)
+        all += link->jobs[p].members;
+    if (all != n_members) return found >= 0 && found <= (int64_t)n_members;
+    return found == (int64_t)link->jobs[party].members;
+}
+
 bool gr_link_awaited(const struct gr_link *link) {
     bool any = false;
     for (uint32_t party = 1; link->gateway && party < link->study->n_parties; party++)
@@ -130,8 +148,8 @@ gr_status gr_link_create(MPI_Comm parent, const struct gr_comm_options *options,
     GR_TRY(gr_job_share(parent, rank == 0 ? meet(link, options, hello, differs, ranks) : GR_OK,
                         study->ends, ranks, n));
     for (size_t p = 0; p < n; p++) {
-        link->jobs[p] =
-            (struct gr_link_job){link->slots, ranks[p] > 0 ? ranks[p] : 1, ranks[p] > 0};
+        link->jobs[p] = (struct gr_link_job){
+            .first = link->slots, .ranks = ranks[p] > 0 ? ranks[p] : 1, .here = ranks[p] > 0};
         link->slots += link->jobs[p].ranks;
     }
     if (link->gateway) link->meeting = link->gateway->meeting;

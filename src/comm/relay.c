@@ -345,6 +345,19 @@ out:
     return status;
 }
 
+/* Integers of the ring are of any value; a float that is none would make the sum none. */
+static gr_status check_floats(const struct gr_relay *relay, size_t p, int child) {
+    struct gr_comm *comm = relay->comm;
+    const float *sums = (const float *)(const void *)child_buffer(relay, p, child);
+    const int slot = comm->leader_of[child_of(relay, child)];
+    size_t i = 0;
+    if (!relay->shape.floats || gr_link_trusts(comm, slot) || parent_of(relay, p) >= 0)
+        return GR_OK;
+    while (i < elements(relay, p) && isfinite(sums[i]))
+        i++;
+    return i == elements(relay, p) ? GR_OK : gr_tree_refuse(comm, slot, "a sum");
+}
+
 /* A posted receive is not looked at before the node's own sum is there, so it is added at once. */
 static gr_status gather(struct gr_relay *relay, bool *moved) {
     gr_status status = GR_OK;
@@ -358,6 +371,7 @@ static gr_status gather(struct gr_relay *relay, bool *moved) {
                                 "a piece of its node's sum", child_message(relay, p, relay->added),
                                 bytes(relay, p), &came));
             if (!came) goto out;
+            GR_TRY(check_floats(relay, p, relay->added));
             codec->add(sum_buffer(relay, p), child_buffer(relay, p, relay->added),
                        sum_buffer(relay, p), elements(relay, p));
             *moved = true;

@@ -199,6 +199,14 @@ out:
     return status;
 }
 
+/* At the coordinator, which holds the counts that sites bring to a sum against it. */
+static void count_members(const struct gr_comm *comm, const struct gr_roster *roster) {
+    if (!comm->link || !comm->host_of) return;
+    gr_link_forget_members(comm->link);
+    for (uint32_t silo = 0; silo < roster->n_silos; silo++)
+        if (roster->member.flag[silo]) gr_link_add_member(comm->link, comm->host_of[silo]);
+}
+
 /* Ids come from a peer and index arrays: they are checked. A silo that two ranks report would be
  * added twice. */
 static gr_status fill_roster(const struct gr_control_message *decision, struct gr_roster *roster) {
@@ -271,6 +279,7 @@ gr_status gr_view_change_take_decision(struct gr_view_change *m) {
     m->roster->phase = situation->phase =
         head->flags & GR_FLAG_CLOSED ? GR_PHASE_CLOSED : (enum gr_phase)head->phase;
     if (head->flags & GR_FLAG_CLOSED) GR_TRY(fill_roster(decision, m->roster));
+    if (head->flags & GR_FLAG_CLOSED) count_members(comm, m->roster);
     m->done = true;
 out:
     gr_free(decision);

@@ -19,7 +19,7 @@ struct parcel {
     int32_t meeting;
     uint64_t total, offset;
 };
-enum { CONTROL = 1, DATA = 2, ROOM = 1 << 21, TAG_UP = 1 };
+enum { CONTROL = 1, DATA = 2, ROOM = 1 << 21, TAG_UP = 1, TAG_DATA = 16 };
 
 struct letter {
     struct parcel head;
@@ -78,6 +78,55 @@ static bool fail_all(struct letter *l) {
     static size_t next;
     if (l->head.kind != DATA || l->head.tag % 32 != TAG_UP || l->n != sizeof *values) return false;
     memcpy(l->bytes, &values[next++ % 3], sizeof *values);
+    return true;
+}
+/* The sum of the weights: rows; weight and steps in four words each; silos; failures; the way of
+ * the coordinator's choice; nanoseconds. */
+enum { EXAMPLES = 0, WEIGHT = 1, MEMBERS = 9, FAILED = 10, BETWEEN = 11, N_SUMS = 13 };
+static bool put_sum(struct letter *l, size_t at, int64_t value) {
+    if (l->head.kind != DATA || l->head.tag % 32 != TAG_UP || l->n != N_SUMS * sizeof value)
+        return false;
+    memcpy(l->bytes + at * sizeof value, &value, sizeof value);
+    return true;
+}
+static bool bring_no_silo(struct letter *l) {
+    return put_sum(l, MEMBERS, 0);
+}
+static bool bring_failure(struct letter *l) {
+    return put_sum(l, FAILED, 1);
+}
+static bool choose_way(struct letter *l) {
+    return put_sum(l, BETWEEN, 99);
+}
+static bool bring_no_weight(struct letter *l) {
+    for (size_t i = 0; i < 4; i++)
+        if (!put_sum(l, WEIGHT + i, INT64_MIN)) return false;
+    return true;
+}
+static bool bring_few_rows(struct letter *l) {
+    return put_sum(l, EXAMPLES, -1);
+}
+/* The exponents of few blocks are a message of few bytes, of no even words. */
+static bool put_exponents(struct letter *l, int16_t value) {
+    if (l->head.kind != DATA || l->head.tag % 32 != TAG_UP || l->n > 6) return false;
+    for (size_t i = 0; i + sizeof value <= l->n; i += sizeof value)
+        memcpy(l->bytes + i, &value, sizeof value);
+    return l->n > 0;
+}
+static bool refuse_block(struct letter *l) {
+    return put_exponents(l, INT16_MAX);
+}
+static bool lift_exponent(struct letter *l) {
+    return put_exponents(l, 3000);
+}
+static bool sink_exponent(struct letter *l) {
+    return put_exponents(l, -3000);
+}
+/* The piece of the sum itself, where it is one of floats. */
+static bool send_no_number(struct letter *l) {
+    const uint32_t nan = 0x7fc00000;
+    if (l->head.kind != DATA || l->head.tag % 32 < TAG_DATA || l->n < 64) return false;
+    memcpy(l->bytes + 8, &nan, sizeof nan);
     return true;
 }
 static bool say_garbage(struct letter *l) {
@@ -150,6 +199,15 @@ static const struct {
               {"cut", cut},
               {"long", lengthen},
               {"agreement", fail_all},
+              {"members", bring_no_silo},
+              {"failed", bring_failure},
+              {"way", choose_way},
+              {"weight", bring_no_weight},
+              {"rows", bring_few_rows},
+              {"refused", refuse_block},
+              {"exponent", lift_exponent},
+              {"underflow", sink_exponent},
+              {"nan", send_no_number},
               {"garbage", say_garbage},
               {"decision", decide},
               {"failure", report_failure},

@@ -31,7 +31,8 @@ hostile() {
 }
 faults=(numbers "head 0" "from 0" "slot 3" "kind 10" "beyond 2" "middle 0" "memory 4" "cut 0" "long 5"
     "agreement 0" "garbage 0" "from 90" "slot 100" "kind 110" "middle 120" "cut 130" "long 150" "agreement 140"
-    "garbage 60" "failure 60" "future 60" "silo 60")
+    "garbage 60" "failure 60" "future 60" "silo 60" "members 0" "failed 60" "way 60" "weight 60" "rows 60"
+    "refused 60" "exponent 60" "underflow 100")
 [ $# = 0 ] || faults=("$@")
 # judge FAULT: what its run, which was the last, must have shown.
 judge() {
@@ -51,6 +52,13 @@ for fault in "slot 3" "cut 130" "garbage 60"; do
     judge "$fault by https"
 done
 for site in a b c; do write_site $site '{folder: mail}' "$POLICY"; done
+# A sum of floats in which one is none; in the ring any word is a number.
+MORE='aggregation: {encoding: float32}' write_study 40
+check "all approve floats" approve_all
+hostile "nan 60"
+judge "nan 60"
+write_study 40
+check "all approve again" approve_all
 # Orders of a site are passed over, and it takes part to the end.
 hostile "decision 0"
 check "a site that decides for all changes nothing" equal "$code $site_code" "0 0"

@@ -106,6 +106,7 @@ for site in b c d; do join_by third.yaml $site; pids="$pids $!"; done
 # shellcheck disable=SC2086
 check "by https they go on to the end, and wait for nobody else" ended $pids
 check "with the model of a replay in one job" equal "$(digest)" "$(replay third.yaml run/events.jsonl)"
+check "the status tells who has left" bash -c '"$GRANARY" study status run | grep -q "site-a .*left for good"'
 check "the audit of three versions finds all as it was vouched for" exits 0 "$GRANARY" audit run --study third.yaml \
     --journal own-b/trial/journal.jsonl --journal own-c/trial/journal.jsonl --journal own-d/trial/journal.jsonl
 check "a run by two versions counts once for policy.runs" equal "$(wc -l <own-b/runs.jsonl)" 1
