@@ -562,16 +562,23 @@ static void check_left_out(uint32_t p, struct gr_secure_message message, const c
     gr_free(message.bytes);
 }
 
+/* Two for party 0 and none for party 1, or one for nobody in its place. */
 START_TEST(shares_that_are_not_for_each) {
-    struct gr_secure_message list, message;
-    MUST(step_advert(trial));
-    list = told(trial, 2);
-    MUST(gr_secure_party_share(trial->parties[2], list.bytes, list.n, &message));
-    gr_free(list.bytes);
-    struct gr_secure_piece *piece = (void *)(message.bytes + HEAD + GR_DIGEST_BYTES);
-    piece[1] = piece[0]; /* two for party 0, none for party 1 */
-    gr_secure_message_sign(keys_of[2], message.bytes, message.n);
-    check_left_out(2, message, "party 2 has not given a share for each");
+    for (int way = 0; way < 2; way++) {
+        struct gr_secure_message list, message;
+        if (way > 0) {
+            trial_end(trial);
+            trial_begin(trial);
+        }
+        MUST(step_advert(trial));
+        list = told(trial, 2);
+        MUST(gr_secure_party_share(trial->parties[2], list.bytes, list.n, &message));
+        gr_free(list.bytes);
+        struct gr_secure_piece *piece = (void *)(message.bytes + HEAD + GR_DIGEST_BYTES);
+        piece[1].party = way == 0 ? 0 : N;
+        gr_secure_message_sign(keys_of[2], message.bytes, message.n);
+        check_left_out(2, message, "party 2 has not given a share for each");
+    }
 }
 END_TEST
 

@@ -71,6 +71,9 @@ START_TEST(a_damaged_journal) {
     ck_assert_uint_eq(gr_sum_journal_counter(journal), 3);
     MUST(gr_sum_journal_begin(journal, 4, two));
     gr_sum_journal_close(journal);
+    journal = opened(); /* the new line is whole, and the last */
+    ck_assert_uint_eq(gr_sum_journal_counter(journal), 4);
+    gr_sum_journal_close(journal);
     char *now = slurp(in_scratch("sums"), &n);
     ck_assert_ptr_null(strstr(now, "begin 9"));
     ck_assert_ptr_nonnull(strstr(now, "\nbegin 4 "));
