@@ -38,10 +38,10 @@ static void has_told(struct gr_told *told, enum gr_report_stage stage, double no
 /* ---- while the jobs meet ----------------------------------------------------------------------
  */
 
-/* How a party has left that is not here. */
-static enum gr_standing parting_of(const struct gr_gateway *gateway, uint32_t party,
+/* How a party has left that is not here; has_left: by the study's version. */
+static enum gr_standing parting_of(const struct gr_gateway *gateway, uint32_t party, bool has_left,
                                    enum gr_standing otherwise) {
-    if (gateway->parting[party].for_good) return GR_STANDING_LEFT;
+    if (has_left || gateway->parting[party].for_good) return GR_STANDING_LEFT;
     switch (gateway->parting[party].why) {
     case GR_OK:
         return otherwise;
@@ -58,8 +58,7 @@ static enum gr_standing standing_of(const struct gr_gateway *gateway, uint32_t p
                                     bool has_left) {
     if (gateway->differs[party]) return GR_STANDING_DIFFERS;
     if (gateway->hello[party].ranks > 0) return GR_STANDING_HERE;
-    if (has_left) return GR_STANDING_LEFT; /* by the study's version */
-    return parting_of(gateway, party, GR_STANDING_AWAY);
+    return parting_of(gateway, party, has_left, GR_STANDING_AWAY);
 }
 
 void gr_attendance_of_meeting(struct gr_gateway *gateway, const struct gr_comm_options *options,
@@ -165,9 +164,8 @@ static void look_at_all(const struct gr_comm *comm, const struct gr_gateway *gat
         if (p == own) continue;
         parties[p] = attendance_in_run(comm, p, closes);
         if (parties[p].standing == GR_STANDING_AWAY || parties[p].standing == GR_STANDING_LOST)
-            parties[p].standing = comm->options.study->parties[p].left
-                                      ? GR_STANDING_LEFT
-                                      : parting_of(gateway, p, parties[p].standing);
+            parties[p].standing =
+                parting_of(gateway, p, comm->options.study->parties[p].left, parties[p].standing);
         parties[p].silent_s =
             own == 0 || p == 0 ? gr_post_silent_s(gateway->post, p) : (double)INFINITY;
     }

@@ -235,16 +235,22 @@ gr_status gr_secure_collector_summed(struct gr_secure_collector *collector,
 /* ---- what follows -----------------------------------------------------------------------------
  */
 
+/* Of the collector's own messages: a count and items behind the head. */
+static gr_status begin_items(const struct gr_secure_collector *collector, enum gr_secure_kind kind,
+                             uint32_t n, size_t size, struct gr_secure_message *out,
+                             unsigned char **items) {
+    const struct gr_secure_items shape = {
+        .skip = sizeof(struct gr_secure_head), .size = size, .n = n};
+    return gr_secure_message_begin_items(kind, collector->id, GR_SECURE_COLLECTOR, shape, out,
+                                         items);
+}
+
 static gr_status make_list(struct gr_secure_collector *collector) {
     gr_status status;
-    const uint32_t count = gr_party_set_count(collector->heard);
+    unsigned char *at;
     const size_t size = sizeof(struct gr_secure_advert);
-    GR_TRY(gr_secure_message_begin(GR_SECURE_LIST, collector->id, GR_SECURE_COLLECTOR,
-                                   sizeof(struct gr_secure_head) + sizeof count + count * size,
-                                   &collector->list));
-    unsigned char *at = collector->list.bytes + sizeof(struct gr_secure_head);
-    memcpy(at, &count, sizeof count);
-    at += sizeof count;
+    GR_TRY(begin_items(collector, GR_SECURE_LIST, gr_party_set_count(collector->heard), size,
+                       &collector->list, &at));
     for (uint32_t p = 0; p < collector->terms.n_parties; p++) {
         if (!gr_party_set_has(collector->heard, p)) continue;
         memcpy(at, &collector->adverts[p], size);
@@ -288,14 +294,10 @@ static gr_status rebuild(const struct gr_secure_collector *collector, uint32_t p
 
 static gr_status make_secrets(struct gr_secure_collector *collector) {
     gr_status status;
-    const uint32_t count = gr_party_set_count(collector->sharers);
+    unsigned char *at;
     struct gr_secure_opened opened;
-    GR_TRY(gr_secure_message_begin(
-        GR_SECURE_SECRETS, collector->id, GR_SECURE_COLLECTOR,
-        sizeof(struct gr_secure_head) + sizeof count + count * sizeof opened, &collector->secrets));
-    unsigned char *at = collector->secrets.bytes + sizeof(struct gr_secure_head);
-    memcpy(at, &count, sizeof count);
-    at += sizeof count;
+    GR_TRY(begin_items(collector, GR_SECURE_SECRETS, gr_party_set_count(collector->sharers),
+                       sizeof opened, &collector->secrets, &at));
     for (uint32_t p = 0; p < collector->terms.n_parties; p++) {
         if (!gr_party_set_has(collector->sharers, p)) continue;
         GR_TRY(rebuild(collector, p, &opened));
@@ -346,15 +348,11 @@ gr_status gr_secure_collector_close(struct gr_secure_collector *collector) {
 static gr_status tell_pieces(const struct gr_secure_collector *collector, uint32_t to,
                              struct gr_secure_message *out) {
     gr_status status;
+    unsigned char *at;
     const uint32_t count =
         gr_party_set_count(collector->sharers) - (uint32_t)gr_party_set_has(collector->sharers, to);
-    GR_TRY(gr_secure_message_begin(GR_SECURE_PIECES, collector->id, GR_SECURE_COLLECTOR,
-                                   sizeof(struct gr_secure_head) + sizeof count +
-                                       count * sizeof(struct gr_secure_piece),
-                                   out));
-    unsigned char *at = out->bytes + sizeof(struct gr_secure_head);
-    memcpy(at, &count, sizeof count);
-    at += sizeof count;
+    GR_TRY(
+        begin_items(collector, GR_SECURE_PIECES, count, sizeof(struct gr_secure_piece), out, &at));
     for (uint32_t p = 0; p < collector->terms.n_parties; p++) {
         if (p == to || !gr_party_set_has(collector->sharers, p)) continue;
         struct gr_secure_piece piece = piece_for(collector, p, to);
@@ -369,16 +367,12 @@ out:
 static gr_status tell_rosters(const struct gr_secure_collector *collector,
                               struct gr_secure_message *out) {
     gr_status status;
+    unsigned char *at;
     uint32_t count = 0;
     const size_t size = sizeof(struct gr_secure_roster);
     for (uint32_t p = 0; p < collector->terms.n_parties; p++)
         count += collector->rosters[p].head.kind == GR_SECURE_ROSTER;
-    GR_TRY(gr_secure_message_begin(GR_SECURE_ROSTERS, collector->id, GR_SECURE_COLLECTOR,
-                                   sizeof(struct gr_secure_head) + sizeof count + count * size,
-                                   out));
-    unsigned char *at = out->bytes + sizeof(struct gr_secure_head);
-    memcpy(at, &count, sizeof count);
-    at += sizeof count;
+    GR_TRY(begin_items(collector, GR_SECURE_ROSTERS, count, size, out, &at));
     for (uint32_t p = 0; p < collector->terms.n_parties; p++) {
         if (collector->rosters[p].head.kind != GR_SECURE_ROSTER) continue;
         memcpy(at, &collector->rosters[p], size);

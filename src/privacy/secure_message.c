@@ -27,6 +27,18 @@ out:
     return status;
 }
 
+gr_status gr_secure_message_begin_items(enum gr_secure_kind kind, const unsigned char *id,
+                                        uint32_t from, struct gr_secure_items shape,
+                                        struct gr_secure_message *out, unsigned char **items) {
+    gr_status status;
+    GR_TRY(gr_secure_message_begin(
+        kind, id, from, shape.skip + sizeof shape.n + shape.n * shape.size + shape.tail, out));
+    memcpy(out->bytes + shape.skip, &shape.n, sizeof shape.n);
+    *items = out->bytes + shape.skip + sizeof shape.n;
+out:
+    return status;
+}
+
 gr_status gr_secure_message_check(const void *bytes, size_t n, enum gr_secure_kind kind,
                                   const unsigned char *id, uint32_t from) {
     struct gr_secure_head head;

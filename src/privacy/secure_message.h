@@ -73,6 +73,17 @@ struct gr_secure_message {
 /* Not collective. Caller releases bytes by gr_free. n: of the whole message. */
 gr_status gr_secure_message_begin(enum gr_secure_kind kind, const unsigned char *id, uint32_t from,
                                   size_t n, struct gr_secure_message *out) GR_CHECKED;
+/* Items of one size behind `skip` bytes and a count of 4 bytes, with `tail` bytes behind them. */
+struct gr_secure_items {
+    size_t skip, size, tail;
+    uint32_t n;
+};
+/* Not collective. The same for a message of items, whose count is written; *items: where they go,
+ * in out->bytes. */
+gr_status gr_secure_message_begin_items(enum gr_secure_kind kind, const unsigned char *id,
+                                        uint32_t from, struct gr_secure_items shape,
+                                        struct gr_secure_message *out,
+                                        unsigned char **items) GR_CHECKED;
 /*
  * Not collective. The n bytes are a message of this kind, sum and sender: GR_OK, else
  * GR_ERROR_POLICY, and the message says which of them another is.

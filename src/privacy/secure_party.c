@@ -291,14 +291,15 @@ static void seal_piece(const struct gr_secure_party *party, uint32_t to, unsigne
  * its digests, by which the collector knows a true share), signature. */
 static gr_status write_shares(struct gr_secure_party *party, struct gr_secure_message *out) {
     gr_status status;
-    const uint32_t me = party->options.me, count = gr_party_set_count(party->listed);
-    const size_t head = sizeof(struct gr_secure_head) + GR_DIGEST_BYTES,
-                 size = sizeof(struct gr_secure_piece);
-    GR_TRY(gr_secure_message_begin(GR_SECURE_SHARES, party->id, me,
-                                   head + sizeof count + count * size + GR_SIGNATURE_BYTES, out));
+    unsigned char *at;
+    const size_t size = sizeof(struct gr_secure_piece);
+    const struct gr_secure_items shape = {.skip = sizeof(struct gr_secure_head) + GR_DIGEST_BYTES,
+                                          .size = size,
+                                          .tail = GR_SIGNATURE_BYTES,
+                                          .n = gr_party_set_count(party->listed)};
+    GR_TRY(gr_secure_message_begin_items(GR_SECURE_SHARES, party->id, party->options.me, shape, out,
+                                         &at));
     memcpy(out->bytes + sizeof(struct gr_secure_head), party->list, GR_DIGEST_BYTES);
-    memcpy(out->bytes + head, &count, sizeof count);
-    unsigned char *at = out->bytes + head + sizeof count;
     for (uint32_t p = 0; p < party->options.terms.n_parties; p++) {
         if (!gr_party_set_has(party->listed, p)) continue;
         seal_piece(party, p, at);
@@ -494,14 +495,15 @@ out:
 /* Head, the roster's digest, a count, a share of each sharer, signature. */
 static gr_status write_opening(struct gr_secure_party *party, struct gr_secure_message *out) {
     gr_status status;
-    const uint32_t count = gr_party_set_count(party->sharers);
-    const size_t head = sizeof(struct gr_secure_head) + GR_DIGEST_BYTES,
-                 size = sizeof(struct gr_secure_opened);
-    GR_TRY(gr_secure_message_begin(GR_SECURE_OPENING, party->id, party->options.me,
-                                   head + sizeof count + count * size + GR_SIGNATURE_BYTES, out));
+    unsigned char *at;
+    const size_t size = sizeof(struct gr_secure_opened);
+    const struct gr_secure_items shape = {.skip = sizeof(struct gr_secure_head) + GR_DIGEST_BYTES,
+                                          .size = size,
+                                          .tail = GR_SIGNATURE_BYTES,
+                                          .n = gr_party_set_count(party->sharers)};
+    GR_TRY(gr_secure_message_begin_items(GR_SECURE_OPENING, party->id, party->options.me, shape,
+                                         out, &at));
     memcpy(out->bytes + sizeof(struct gr_secure_head), party->roster_digest, GR_DIGEST_BYTES);
-    memcpy(out->bytes + head, &count, sizeof count);
-    unsigned char *at = out->bytes + head + sizeof count;
     for (uint32_t p = 0; p < party->options.terms.n_parties; p++) {
         if (!gr_party_set_has(party->sharers, p)) continue;
         const bool lost = !gr_party_set_has(party->summed, p);

@@ -90,6 +90,14 @@ ended() {
     [ $code = 0 ] || { echo "  code $code"; tail -n 5 ./*.log; }
     return $code
 }
+# left CODE PID: whether it ends with the code, within 10 s.
+left() {
+    local code=0
+    for _ in $(seq 100); do kill -0 "$2" 2>/dev/null || break; sleep 0.1; done
+    kill -9 "$2" 2>/dev/null
+    wait "$2" || code=$?
+    equal $code "$1"
+}
 # round_reached N: until the coordinator has recorded so many rounds, at most 60 s.
 round_reached() {
     for _ in $(seq 600); do

@@ -11,14 +11,6 @@ replayed() {
     "$GRANARY" train plain.yaml --run replay --quiet --set round.replay=run/events.jsonl >/dev/null 2>&1
     "$GRANARY" inspect --digest replay/model.h5
 }
-# left CODE PID: whether it ends with the code, within 10 s.
-left() {
-    local code=0
-    for _ in $(seq 100); do kill -0 "$2" 2>/dev/null || break; sleep 0.1; done
-    kill -9 "$2" 2>/dev/null
-    wait "$2" || code=$?
-    equal $code "$1"
-}
 # events NAME
 events() { grep -c "\"event\":\"$1\"" run/events.jsonl; }
 

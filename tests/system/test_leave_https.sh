@@ -4,14 +4,6 @@
 . "$(dirname "$0")/library.sh"
 . "$TESTS/system/sites.sh"
 make_parties
-# left CODE PID: whether it ends with the code, within 10 s.
-left() {
-    local code=0
-    for _ in $(seq 100); do kill -0 "$2" 2>/dev/null || break; sleep 0.1; done
-    kill -9 "$2" 2>/dev/null
-    wait "$2" || code=$?
-    equal $code "$1"
-}
 
 # A silent site would be missed after 300 s: the test ends long before.
 export MINIMUM=3 COLLECTIVE=300 START=60 POLICY='{minimum_silos: 2}'
