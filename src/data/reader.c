@@ -351,10 +351,35 @@ gr_status gr_reader_refuse(struct gr_reader *reader, size_t row, int column, con
     return gr_fail(GR_ERROR_DATA, "%s:%s:%s found %s, expected %s", path, at, of, found, expected);
 }
 
+/* Of the weights of a table with a schema that has one; NULL: any. */
+static const double *range_of(const struct gr_columns *columns, int column, bool weight) {
+    if (!weight || column < 0) return NULL;
+    const struct gr_column *c = &columns->schema->columns[column];
+    return c->range_count == 2 ? c->range : NULL;
+}
+
+/* Whether a table may have a row's weight or offset; a weight equal to an end of its range is
+ * inside. */
+static bool is_term(bool weight, const double *range, float value) {
+    if (!__builtin_isfinite(value) || (weight && value < 0)) return false;
+    return !range || (value >= (float)range[0] && value <= (float)range[1]);
+}
+
+/* The range is a schema's, and no secret of a table. */
+static gr_status refuse_term(struct gr_reader *reader, size_t row, int column, bool weight,
+                             const double *range) {
+    char expected[80] = "a finite number of at least 0";
+    if (range)
+        snprintf(expected, sizeof expected, "a weight from %.9g to %.9g", range[0], range[1]);
+    return gr_reader_refuse(reader, row, column, weight ? "no such weight" : "no such offset",
+                            weight ? expected : "a finite number");
+}
+
 gr_status gr_reader_terms(struct gr_reader *reader, enum gr_term term, size_t n, float **out) {
     const struct gr_columns *columns = reader->columns;
     const bool weight = term == GR_TERM_WEIGHT;
     const int column = !columns ? -1 : weight ? columns->weight : columns->offset;
+    const double *range = range_of(columns, column, weight);
     float *values = NULL, largest = 0;
     gr_status status;
     *out = NULL;
@@ -363,10 +388,8 @@ gr_status gr_reader_terms(struct gr_reader *reader, enum gr_term term, size_t n,
     for (size_t first = 0; first < n; first += GR_LABEL_WINDOW)
         GR_TRY(reader->operations->terms(reader, term, first, window_of(first, n), values + first));
     for (size_t i = 0; i < n; i++) {
-        if (!__builtin_isfinite(values[i]) || (weight && values[i] < 0)) {
-            status =
-                gr_reader_refuse(reader, i, column, weight ? "no such weight" : "no such offset",
-                                 weight ? "a finite number of at least 0" : "a finite number");
+        if (!is_term(weight, range, values[i])) {
+            status = refuse_term(reader, i, column, weight, range);
             goto out;
         }
         if (values[i] > largest) largest = values[i];
