@@ -90,6 +90,10 @@ gr_status gr_config_parse(const char *name, const char *text, size_t length,
 bool gr_policy_holds(const struct gr_config *config);
 /* Not collective. The fewest silos whose sum may be known: policy.minimum_silos, or 1. */
 uint32_t gr_policy_silos(const struct gr_config *config);
+/* Not collective. The parties of secure sums: the sites of a study's run, or else the silos. */
+uint32_t gr_secure_parties(const struct gr_config *config);
+/* Not collective. secure.threshold, or where that is 0 floor(2n/3) + 1 of n parties. */
+uint32_t gr_secure_threshold(const struct gr_config *config, uint32_t n_parties);
 enum gr_listed { GR_LISTED_AWAY = 1, GR_LISTED_HERE = 2 };
 /*
  * Not collective. The number of a silo's random streams: of a silo with a name the first 32 bits of
@@ -266,6 +270,12 @@ bool gr_column_is_number(enum gr_column_type type);
  * ...]` and checks its rules. Errors as gr_config_load. Caller releases with gr_schema_free.
  */
 gr_status gr_schema_load(const char *path, struct gr_schema **out) GR_CHECKED;
+/*
+ * Not collective. Whether data.schema says all that secure sums do not ask of silos: the categories
+ * of each column, and the range of each that is scaled or filled or is a weight. GR_OK without
+ * secure.aggregation, and without a schema. Errors: as gr_schema_load.
+ */
+gr_status gr_schema_check_secure(const struct gr_config *config) GR_CHECKED;
 /*
  * Not collective. As gr_schema_load, for text of `length` bytes in memory; `name` stands for the
  * path in messages.

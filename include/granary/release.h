@@ -65,6 +65,15 @@ enum gr_release_when {
     GR_RELEASE_WHEN_ALL_MEET  /* the jobs of a study: at the start, and when a party comes back */
 };
 
+/* What becomes of a release under secure sums. */
+enum gr_release_secure {
+    GR_SECURE_AS_IT_IS, /* it follows from config or schema, or tells nothing of rows */
+    GR_SECURE_MASKED,   /* a sum: masked, so that its total alone is seen */
+    GR_SECURE_BITS,     /* flags: their maximum is a masked sum of which only is kept whether it is
+                           0 */
+    GR_SECURE_REFUSED   /* does not leave */
+};
+
 /* A row of the table; all borrowed. */
 struct gr_release_row {
     enum gr_release id;
@@ -75,14 +84,19 @@ struct gr_release_row {
     enum gr_release_when when;
     const char *rule; /* by which it is withheld or bounded; NULL: none, it leaves as it is */
     bool (*leaves)(const struct gr_config *config); /* under this config; NULL: under every one */
+    enum gr_release_secure secure;                  /* where secure.aggregation is true */
 };
 
 /* Not collective. All rows, ascending by number; n: how many. */
 const struct gr_release_row *gr_release_rows(size_t *n);
 /* Not collective. NULL: there is none of this number. */
 const struct gr_release_row *gr_release_row(enum gr_release id);
-/* Not collective. Whether the table lists it for a config. */
+/* Not collective. Whether the table lists it for a config; under secure sums never what they
+ * refuse. */
 bool gr_release_leaves(enum gr_release id, const struct gr_config *config);
+/* Not collective. What becomes of it under secure sums; GR_SECURE_REFUSED of a number that no row
+ * has. */
+enum gr_release_secure gr_release_secure(enum gr_release id);
 /* Not collective. A gr_release_describe of journal.h. */
 void gr_release_words_of(int id, struct gr_release_words *words);
 /* Not collective. "once, before round 1". Static. */

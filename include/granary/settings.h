@@ -526,6 +526,20 @@ struct gr_aggregation_config {
     GR_AGGREGATION_KEYS(GR_MEMBER, )
 };
 
+/* ---- secure --------------------------------------------------------------------------------- */
+
+/* Secure sums (Bonawitz et al. 2017): of each silo, or each site of a study, nobody sees its part
+ * of a sum. */
+#define GR_SECURE_KEYS(X, in)                                                                      \
+    X##_YES_NO(in, aggregation, "false", DECIDES)                                                  \
+    /* Parties that must be there to open a sum; 0: gr_secure_threshold_default of all. */         \
+    X##_WHOLE(in, threshold, "0", DECIDES, 0, SILOS_MAX)                                           \
+    /* Parties that may work together to see the part of another: so many learn nothing. */        \
+    X##_WHOLE(in, colluding, "0", DECIDES, 0, SILOS_MAX)
+struct gr_secure_config {
+    GR_SECURE_KEYS(GR_MEMBER, )
+};
+
 /* ---- evaluate, stop ------------------------------------------------------------------------- */
 
 #define GR_EVALUATE_KEYS(X, in)                                                                    \
@@ -721,6 +735,7 @@ struct gr_silo_config {
     /* Its name, and the settings that strategies bring: strategy.h. */                            \
     X##_STRATEGY(in, strategy, gr_strategy_config)                                                 \
     X##_PART(in, aggregation, gr_aggregation_config, GR_AGGREGATION_KEYS)                          \
+    X##_PART(in, secure, gr_secure_config, GR_SECURE_KEYS)                                         \
     X##_PART(in, evaluate, gr_evaluate_config, GR_EVALUATE_KEYS)                                   \
     X##_PART(in, stop, gr_stop_config, GR_STOP_KEYS)                                               \
     X##_PART(in, checkpoint, gr_checkpoint_config, GR_CHECKPOINT_KEYS)                             \
@@ -747,6 +762,7 @@ struct gr_config {
     LIST(gr_availability_config, GR_AVAILABILITY_KEYS)                                             \
     LIST(gr_round_config, GR_ROUND_KEYS)                                                           \
     LIST(gr_aggregation_config, GR_AGGREGATION_KEYS)                                               \
+    LIST(gr_secure_config, GR_SECURE_KEYS)                                                         \
     LIST(gr_evaluate_config, GR_EVALUATE_KEYS)                                                     \
     LIST(gr_stop_config, GR_STOP_KEYS)                                                             \
     LIST(gr_checkpoint_config, GR_CHECKPOINT_KEYS)                                                 \

@@ -260,7 +260,9 @@ out:
  * agreement, so that the next step's reductions are entered by all or by none. */
 gr_status gr_tables_load(struct gr_cohort *cohort) {
     const struct gr_share any = {.test_optional = cohort->options.resumed};
-    gr_status status = gr_comm_agree(cohort->comm, check_ranks(cohort));
+    gr_status status = check_ranks(cohort);
+    if (status == GR_OK) status = gr_schema_check_secure(cohort->config);
+    status = gr_comm_agree(cohort->comm, status);
     if (status != GR_OK) return status;
     status = gr_comm_agree(cohort->comm, read_share(cohort, &any));
     if (status == GR_OK) status = gr_comm_agree(cohort->comm, ask_permission(cohort));

@@ -58,6 +58,10 @@ void gr_settings_free(void *settings, const cyaml_schema_value_t *schema); /* NU
 /* The rules of a table's columns, and what follows from them for the open ones. */
 gr_status gr_check_columns(struct gr_schema *schema, struct gr_node *root,
                            struct gr_broken *broken) GR_CHECKED;
+/* What secure sums of a config ask of the columns of its tables; of a config without them nothing.
+ */
+void gr_check_secure_columns(const struct gr_config *config, const struct gr_schema *schema,
+                             const struct gr_node *root, struct gr_broken *broken);
 /* Leaves out of "columns" what goes without saying. */
 void gr_columns_shorten(struct gr_node *root);
 

@@ -65,7 +65,8 @@ static void check_grid(const struct gr_rule_context *r) {
             REFUSE(r, number[i].path, "found %g, allowed %s with aggregation.grid %s",
                    number[i].value, is_public ? number[i].text : "only 0, the default,",
                    is_public ? "public" : "agreed");
-    if (!is_public) return;
+    /* Secure sums have rules of their own. */
+    if (!is_public || r->config->secure.aggregation) return;
     if ((aggregation->encoding == GR_ENCODING_RING16 ||
          aggregation->encoding == GR_ENCODING_FLOAT32) &&
         gr_rule_sound(r, "aggregation.encoding"))
@@ -313,6 +314,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     gr_rules_of_data(&r);
     gr_rules_of_training(&r);
     check_aggregation(&r);
+    gr_rules_of_secure(&r);
     check_policy(&r);
     check_stop(&r);
     check_checkpoint(&r);

@@ -22,6 +22,11 @@ void gr_rule_refuse_member(const struct gr_rule_context *r, const struct gr_node
                            const char *path, const char *key, const char *what);
 bool gr_rule_member_sound(const struct gr_node *entry, const char *key);
 
+/* Of secure, but for the number of parties; of a config that knows its parties, of that as well. */
+void gr_rules_of_secure(const struct gr_rule_context *r);
+/* Of secure with n parties, which messages call `parties`, "silos" or "sites". */
+void gr_rules_of_parties(const struct gr_rule_context *r, uint32_t n, const char *parties);
+
 /* Of run, data and preprocess; of model, train and round, and within it of strategy, whose settings
  * and rules stand in strategy_section.c; of silos in each round, where no other rule is broken; of
  * silos' names. */

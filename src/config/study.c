@@ -4,6 +4,7 @@
  * by the tables that its kind of file is checked by elsewhere, so that all broken rules are told at
  * once and nothing of a config is written down a second time.
  */
+#include "config/rules.h"
 #include "config/spot.h"
 
 #include <stdio.h>
@@ -289,6 +290,23 @@ out:
     return status;
 }
 
+/* Of sites that have left nobody comes, but they are parties of secure sums. */
+static void check_parties(const struct study_reading *r, struct gr_node *root,
+                          struct gr_broken *broken) {
+    const struct gr_config *config = r->config;
+    const struct gr_rule_context rules = {config, root, broken};
+    const uint32_t n = r->study->n_parties - 1, least = gr_secure_threshold(config, n);
+    uint32_t there = 0;
+    if (!config->secure.aggregation || n == 0) return;
+    const size_t before = broken->n;
+    gr_rules_of_parties(&rules, n, "sites");
+    for (uint32_t p = 1; p < r->study->n_parties; p++)
+        there += !r->study->parties[p].left;
+    if (there < least && broken->n == before && gr_rule_sound(&rules, "secure.threshold"))
+        REFUSE(&rules, "secure.threshold",
+               "found %u, allowed at most the %u sites that have not left", least, there);
+}
+
 /* Rounds that could never be summed are refused before the first: of sites that have left nobody
  * comes. */
 static void check_left(const struct study_reading *r, const struct gr_node *root,
@@ -313,6 +331,7 @@ static gr_status read_config(struct study_reading *r, struct gr_node *root,
     GR_TRY(gr_check_tree(root, &gr_config_schema, NULL, broken));
     GR_TRY(gr_settings_load(root, &gr_config_schema, &r->config));
     gr_check_rules(r->config, root, broken);
+    check_parties(r, root, broken);
     check_left(r, root, broken);
 out:
     return status;
@@ -335,6 +354,11 @@ static gr_status read_study(void *context, struct gr_node *root, struct gr_broke
         status = read_config(r, root, broken);
     else
         status = gr_check_tree(root, &gr_config_schema, NULL, broken);
+    if (status == GR_OK && r->config && r->schema) {
+        broken->within = "schema.";
+        gr_check_secure_columns(r->config, r->schema, schema, broken);
+        broken->within = "";
+    }
 out:
     gr_node_free(head);
     gr_node_free(schema);

@@ -111,7 +111,8 @@ static gr_status leave_alone(struct gr_node *root, struct gr_study_site own) {
     static const char *const paths[][3] = {{"policy", "minimum_silos", "1"},
                                            {"round", "participants", "0"},
                                            {"round", "quorum", "1"},
-                                           {"round", "sampling", "uniform"}};
+                                           {"round", "sampling", "uniform"},
+                                           {"secure", "aggregation", "false"}};
     gr_status status = GR_OK;
     keep_entries(gr_node_at(root, "data.silo_tables"), own.first_silo, own.n_silos);
     keep_entries(gr_node_at(root, "silos"), own.first_silo, own.n_silos);
@@ -119,6 +120,15 @@ static gr_status leave_alone(struct gr_node *root, struct gr_study_site own) {
     gr_node_free(gr_node_detach(gr_node_at(root, "data"), "silos"));
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         GR_TRY(set_text(gr_node_at(root, paths[i][0]), paths[i][1], paths[i][2]));
+out:
+    return status;
+}
+
+/* Numbers of sites, where the silos of all are the parties. */
+static gr_status count_silos(struct gr_node *root) {
+    gr_status status;
+    GR_TRY(set_text(gr_node_at(root, "secure"), "threshold", "0"));
+    status = set_text(gr_node_at(root, "secure"), "colluding", "0");
 out:
     return status;
 }
@@ -135,6 +145,7 @@ static gr_status configure(const struct gr_study *study, const struct known_silo
     *out = NULL;
     GR_TRY(gr_settings_tree(study->config, &gr_config_schema, &root));
     GR_TRY(set_silos(study, known, root));
+    if (!known->by_site) GR_TRY(count_silos(root));
     if (alone) GR_TRY(leave_alone(root, *alone));
     GR_TRY(set_text(gr_node_at(root, "run"), "directory", directory));
     if (study->schema) {

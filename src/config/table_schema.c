@@ -319,16 +319,19 @@ static void check_since(const struct schema_place *at, const struct gr_schema *s
     refuse(at, "since", found, "a day such as 1990-01-31, or the name of another column of dates");
 }
 
-/* A target has a range too, though it is no feature: cells beyond it are refused all the same. */
+/* A target and a weight have a range too, though they are no features: weights beyond it are
+ * refused. */
 static gr_status check_column(const struct schema_place *at, const struct gr_schema *schema) {
     const struct gr_column *c = at->column;
-    bool measured =
-        c->type == GR_COLUMN_NUMBER || c->type == GR_COLUMN_INTEGER || c->type == GR_COLUMN_TARGET;
+    const bool measured = c->type == GR_COLUMN_NUMBER || c->type == GR_COLUMN_INTEGER ||
+                          c->type == GR_COLUMN_TARGET || c->type == GR_COLUMN_WEIGHT;
     if (c->name[0] == '\0') refuse(at, "name", "\"\"", "a name");
     if (c->range_count > 0 && !measured) refuse(at, "range", "a list", "none");
     if (c->range_count == 1 || (c->range_count == 2 && c->range[0] > c->range[1]))
         refuse(at, "range", c->range_count == 1 ? "one bound" : "the higher bound first",
                "[low, high]");
+    if (c->type == GR_COLUMN_WEIGHT && c->range_count == 2 && !(c->range[1] > 0))
+        refuse(at, "range", "no weight above 0", "[low, high]");
     if (c->encode != GR_ENCODE_CODE && c->type != GR_COLUMN_CATEGORY)
         refuse(at, "encode", "one_hot", "only code, the default");
     if (c->scale != GR_SCALE_DEFAULT && !gr_column_is_number(c->type))
@@ -464,16 +467,52 @@ gr_status gr_schema_parse(const char *name, const char *text, size_t length,
 
 /* Relative paths are looked for from the working folder; the message says so, since a config's
  * author may have meant the config's folder. */
+static gr_status read_file(const char *path, char **text, size_t *length) {
+    if (path[0] != '/' && access(path, F_OK) != 0 && errno == ENOENT)
+        return gr_fail(GR_ERROR_CONFIG, "%s: %s" GR_RELATIVE_WORDS, path, strerror(ENOENT));
+    return gr_file_read(path, GR_CONFIG_FILE_MAX, GR_ERROR_CONFIG, text, length);
+}
+
 gr_status gr_schema_load(const char *path, struct gr_schema **out) {
     gr_status status;
     char *text = NULL;
     size_t length = 0;
     *out = NULL;
-    if (path[0] != '/' && access(path, F_OK) != 0 && errno == ENOENT)
-        return gr_fail(GR_ERROR_CONFIG, "%s: %s" GR_RELATIVE_WORDS, path, strerror(ENOENT));
-    GR_TRY(gr_file_read(path, GR_CONFIG_FILE_MAX, GR_ERROR_CONFIG, &text, &length));
+    GR_TRY(read_file(path, &text, &length));
     GR_TRY(gr_schema_parse(path, text, length, out));
 out:
+    gr_free(text);
+    return status;
+}
+
+/* A schema that is held against a config. */
+struct secure_reading {
+    const struct gr_config *config;
+    void *schema; /* owned */
+};
+
+static gr_status read_secure(void *context, struct gr_node *root, struct gr_broken *broken) {
+    struct secure_reading *r = context;
+    gr_status status;
+    GR_TRY(gr_check_tree(root, &gr_table_schema, NULL, broken));
+    GR_TRY(gr_settings_load(root, &gr_table_schema, &r->schema));
+    GR_TRY(gr_check_columns(r->schema, root, broken));
+    gr_check_secure_columns(r->config, r->schema, root, broken);
+out:
+    return status;
+}
+
+gr_status gr_schema_check_secure(const struct gr_config *config) {
+    struct secure_reading r = {.config = config};
+    const char *path = config->data.schema;
+    gr_status status;
+    char *text = NULL;
+    size_t length = 0;
+    if (!config->secure.aggregation || !path[0]) return GR_OK;
+    GR_TRY(read_file(path, &text, &length));
+    status = gr_settings_read(path, text, length, read_secure, &r);
+out:
+    gr_schema_free(r.schema);
     gr_free(text);
     return status;
 }
