@@ -300,14 +300,14 @@ static void check_keys(struct judgement *j) {
                j->study->path);
 }
 
-/* ---- what granary cannot do yet -------------------------------------------------------------- */
-
+/* Without them the coordinator sees the part of each site. */
 static void check_secure_sums(struct judgement *j) {
-    if (j->policy->secure_sums)
-        refuse(j, "policy.secure_sums",
-               "found sums that the coordinator sees of each site, allowed only secure sums, which "
-               "granary " GRANARY_VERSION " has not");
+    if (j->policy->secure_sums && !j->config->secure.aggregation)
+        refuse(j, "policy.secure_sums", "found false (secure.aggregation of %s), allowed only true",
+               j->study->path);
 }
+
+/* ---- what granary cannot do yet -------------------------------------------------------------- */
 
 static void check_privacy_epsilon(struct judgement *j) {
     if (j->policy->privacy_epsilon > 0)

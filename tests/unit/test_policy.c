@@ -99,8 +99,7 @@ static const struct {
     {"keys", "[@0, @1, @3]", "[@0, @2]",
      "found other keys of cleveland, budapest (s.yaml), allowed only those listed"},
     {"secure_sums", "false", "true",
-     "found sums that the coordinator sees of each site, allowed only secure sums, which "
-     "granary " GRANARY_VERSION " has not"},
+     "found false (secure.aggregation of s.yaml), allowed only true"},
     {"privacy_epsilon", "0", "2.5",
      "found no differential privacy, allowed only an epsilon of at most 2.5; "
      "granary " GRANARY_VERSION " has none"},
@@ -315,6 +314,21 @@ START_TEST(a_message_has_an_end) {
 }
 END_TEST
 
+/* A study with them passes a site that demands them, and one that does not. */
+START_TEST(secure_sums_pass) {
+    make_keys();
+    struct gr_study *study = study_of(STUDY "aggregation: {grid: public, clip_norm: 1, "
+                                            "weight_max: 100}\n"
+                                            "secure: {aggregation: true}\n");
+    for (int demanded = 0; demanded < 2; demanded++) {
+        struct gr_site *site = site_of(demanded ? SITE "policy: {secure_sums: true}\n" : SITE);
+        ck_assert_msg(gr_policy_check(study, site, noon, NULL) == GR_OK, "%s", gr_message());
+        gr_site_free(site);
+    }
+    gr_study_free(study);
+}
+END_TEST
+
 START_TEST(columns_need_a_schema) {
     make_keys();
     struct gr_study *study = study_of(STUDY_HEAD STUDY_CONFIG);
@@ -523,6 +537,7 @@ int main(void) {
     tcase_add_test(tcase, a_study_is_held_against_the_defaults);
     tcase_add_test(tcase, sites_of_one_silo_are_counted);
     tcase_add_test(tcase, a_message_has_an_end);
+    tcase_add_test(tcase, secure_sums_pass);
     tcase_add_test(tcase, columns_need_a_schema);
     tcase_add_test(tcase, an_approval_ends);
     tcase_add_test(tcase, silos_of_few_rows_are_named_without_a_number);
