@@ -299,8 +299,9 @@ static void look_at_own(struct gr_folder *folder, int directory, const char *nam
     if (label->counter & GR_LETTER_NOTE) {
         gone = gone && fstatat(directory, name, &is, AT_SYMLINK_NOFOLLOW) == 0 &&
                time(NULL) - is.st_mtim.tv_sec > NOTE_STAYS_S;
+        /* By no order: a process before this one has numbered its own from anywhere. */
         if (memcmp(label->session, peer->note_session, GR_SESSION_BYTES) == 0 &&
-            label->counter < peer->note)
+            label->counter != peer->note)
             gone = true;
     }
     if (gone) unlinkat(directory, name, 0);

@@ -18,6 +18,9 @@
  * copies of a WELCOME. */
 static const double hello_s = 0.2, hello_longest_s = 30, note_pause_s = 1, welcome_pause_s = 0.1;
 
+/* The session of a note that is of none. */
+static const unsigned char no_session[GR_SESSION_BYTES];
+
 static bool same_id(const unsigned char *a, const unsigned char *b) {
     return memcmp(a, b, GR_SESSION_BYTES) == 0;
 }
@@ -169,12 +172,28 @@ void gr_post_begin_again(struct gr_post *post) {
         gr_post_say(post, "%s", gr_message());
 }
 
+/* A coordinator has begun, or had when somebody repeats its note: so the note ends nothing, but has
+ * this side write, at once or a pause after the last time, and what counts is the answer, which is
+ * of the session. */
+static void show_oneself(struct gr_post *post) {
+    struct gr_post_peer *peer = &post->peers[0];
+    const double now = gr_clock_seconds();
+    if (peer->note_s > now) return;
+    peer->note_s = fmax(now, peer->note_s + note_pause_s);
+    peer->now.sent_s = fmin(peer->now.sent_s, peer->note_s - post->beat_s);
+    peer->next.next_s = fmin(peer->next.next_s, now + hello_s);
+}
+
 /* A note is of the session that it names: it can be repeated for ever, and says no more than that
  * one, which ended then. It must name a letter that was really sent. */
 gr_status gr_post_take_disowning(struct gr_post *post, const struct gr_letter_head *head) {
     struct gr_post_peer *peer = &post->peers[0];
     const uint64_t number = head->acknowledged & ~GR_LETTER_NOTE;
     const bool note = (head->acknowledged & GR_LETTER_NOTE) != 0;
+    if (same_id(head->label.session, no_session)) {
+        show_oneself(post);
+        return GR_OK;
+    }
     if (peer->next.waiting && same_id(head->label.session, peer->next.id)) {
         if (head->acknowledged != 1) return GR_OK;
         peer->next.anew = true;
@@ -211,22 +230,25 @@ static const struct gr_post_gone *find_gone(const struct gr_post_peer *peer,
     return NULL;
 }
 
-/* That the session of a letter is not known, to its sender. */
-static void send_note(struct gr_post *post, struct gr_carrier *carrier,
-                      const struct gr_letter_head *head) {
-    const uint32_t party = head->label.from;
+/* That a session is not known, to a site; counter: of its letter that is meant. */
+static void send_note(struct gr_post *post, struct gr_carrier *carrier, uint32_t party,
+                      const unsigned char *session, uint64_t counter) {
     struct gr_post_peer *peer = &post->peers[party];
-    const struct gr_post_gone *gone = find_gone(peer, head->label.session);
+    const struct gr_post_gone *gone = find_gone(peer, session);
     struct gr_letter *letter;
     struct gr_letter_head note = {
         .label = {.from = 0, .to = party, .counter = GR_LETTER_NOTE | ++peer->notes},
         .kind = gone && gone->replaced ? GR_LETTER_REPLACED : GR_LETTER_UNKNOWN,
-        .acknowledged = head->label.counter};
-    memcpy(note.label.session, head->label.session, GR_SESSION_BYTES);
+        .acknowledged = counter};
+    memcpy(note.label.session, session, GR_SESSION_BYTES);
     if (gr_letter_create(0, 0, &letter) != GR_OK) return;
     gr_letter_seal(letter, note, 0, NULL, post->options.who.keys, gr_post_study(post));
     gr_post_put_copy(post, carrier, letter);
     gr_free(letter);
+}
+
+void gr_post_know_no_session(struct gr_post *post, struct gr_carrier *carrier, uint32_t party) {
+    send_note(post, carrier, party, no_session, 0);
 }
 
 void gr_post_disown(struct gr_post *post, struct gr_carrier *carrier,
@@ -251,7 +273,7 @@ void gr_post_owed_notes(struct gr_post *post, double now) {
         if (gr_post_note_due_s(post, p, now) > 0) continue;
         peer->owes_note = false;
         peer->note_s = now;
-        send_note(post, peer->owed_to, &peer->owed);
+        send_note(post, peer->owed_to, p, peer->owed.label.session, peer->owed.label.counter);
     }
 }
 

@@ -42,7 +42,8 @@ enum gr_letter_kind {
     GR_LETTER_MESSAGE,
     /* Notes stand outside the order; their counter has GR_LETTER_NOTE. */
     GR_LETTER_RECEIPT,  /* acknowledges, and no more */
-    GR_LETTER_UNKNOWN,  /* the coordinator does not know the session; no body */
+    GR_LETTER_UNKNOWN,  /* the coordinator does not know the session; of session 0: it has begun
+                           and knows none; no body */
     GR_LETTER_REPLACED, /* another session of the same keys has taken its place; no body */
 };
 #define GR_LETTER_NOTE (UINT64_C(1) << 63)

@@ -152,6 +152,16 @@ out:
     return status;
 }
 
+/* Of the coordinator: the process before it may have taken all that a site has written, so that the
+ * site would not be heard before its next sign of life. By https it learns of this one by itself.
+ */
+static void show_itself(struct gr_post *post) {
+    for (size_t i = 0; i < post->options.n_carriers; i++)
+        for (uint32_t p = 1; p < post->options.who.n_parties; p++)
+            if (!post->carriers[i]->kind->acknowledges && !post->options.who.parties[p].left)
+                gr_post_know_no_session(post, post->carriers[i], p);
+}
+
 gr_status gr_post_open(const struct gr_post_options *options, struct gr_post **out) {
     gr_status status = GR_OK;
     struct gr_post *post = NULL;
@@ -165,6 +175,8 @@ gr_status gr_post_open(const struct gr_post_options *options, struct gr_post **o
         GR_TRY(gr_post_hello(post));
         for (size_t i = 0; i < options->n_carriers; i++) /* those of an earlier start */
             post->carriers[i]->kind->forget(post->carriers[i], 0, post->peers[0].next.id, 0);
+    } else {
+        show_itself(post);
     }
     *out = post;
     post = NULL;
@@ -206,8 +218,7 @@ static gr_status take_of_session(struct gr_post *post, struct gr_carrier *carrie
     gr_status status = GR_OK;
     struct gr_post_peer *peer = &post->peers[head->label.from];
     const bool coordinator = post->options.who.me == 0;
-    if (coordinator && head->kind != GR_LETTER_RECEIPT &&
-        is_of(head, peer->next.waiting, peer->next.id))
+    if (coordinator && is_of(head, peer->next.waiting, peer->next.id))
         GR_TRY(gr_post_begin(post, carrier, letter, head, out));
     if (is_of(head, peer->now.live, peer->now.id))
         return gr_post_take_letter(post, carrier, letter, head, out);
@@ -286,7 +297,6 @@ static void answer_strangers(struct gr_post *post, double now) {
     static const unsigned char no_session[GR_SESSION_BYTES];
     for (size_t i = 0; i < post->options.n_carriers; i++) {
         struct gr_carrier *carrier = post->carriers[i];
-        struct gr_letter *letter;
         uint32_t party;
         if (!gr_carrier_stranger(carrier, &party) || post->options.who.me != 0 || party == 0)
             continue;
@@ -294,13 +304,7 @@ static void answer_strangers(struct gr_post *post, double now) {
         if (peer->now.live || peer->next.waiting || now - peer->note_s < post->beat_s) continue;
         peer->note_s = now;
         carrier->kind->forget(carrier, party, no_session, 0);
-        if (gr_letter_create(0, 0, &letter) != GR_OK) continue;
-        const struct gr_letter_head head = {
-            .label = {.from = 0, .to = party, .counter = GR_LETTER_NOTE | ++peer->notes},
-            .kind = GR_LETTER_UNKNOWN};
-        gr_letter_seal(letter, head, 0, NULL, post->options.who.keys, gr_post_study(post));
-        gr_post_put_copy(post, carrier, letter);
-        gr_free(letter);
+        gr_post_know_no_session(post, carrier, party);
     }
 }
 

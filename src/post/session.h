@@ -67,7 +67,8 @@ struct gr_post_peer {
     uint32_t n_gone;  /* ever */
     uint32_t session; /* how many have begun */
     uint64_t notes;   /* the number of the last that was sent; the first is drawn */
-    double note_s;    /* when the last UNKNOWN or REPLACED was sent */
+    double note_s;    /* when the last UNKNOWN or REPLACED was sent; at a site: when one of no
+                         session made a sign of life due */
     /* An UNKNOWN or REPLACED that was not sent yet, as one had been just before: for this letter.
      */
     bool owes_note;
@@ -144,6 +145,8 @@ void gr_post_disown(struct gr_post *post, struct gr_carrier *carrier,
 /* Of the coordinator: tells what could not be told at once; and seconds until that is due. */
 void gr_post_owed_notes(struct gr_post *post, double now);
 double gr_post_note_due_s(const struct gr_post *post, uint32_t party, double now);
+/* Of the coordinator: tells a site, by a note of no session, that this process knows none yet. */
+void gr_post_know_no_session(struct gr_post *post, struct gr_carrier *carrier, uint32_t party);
 /* Of a site: UNKNOWN or REPLACED. */
 gr_status gr_post_take_disowning(struct gr_post *post,
                                  const struct gr_letter_head *head) GR_CHECKED;

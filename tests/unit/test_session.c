@@ -19,6 +19,7 @@ static void make_all(void) {
     for (uint32_t p = 0; p < PARTIES; p++)
         ways[p] = bag_carrier_of(p);
     coordinator = post_of(0, &ways[0].carrier);
+    bag_empty(); /* its notes of having begun */
     site = post_of(1, &ways[1].carrier);
 }
 
@@ -117,7 +118,7 @@ START_TEST(what_comes_too_early_is_dropped) {
     for (int i = 0; i < 400; i++)
         send_text(site, 0, "x");
     struct gr_letter *first = bag_take(find_letter(1, GR_LETTER_MESSAGE));
-    while (n_bag > 0)
+    while (n_letters(1, GR_LETTER_MESSAGE) > 0) /* a receipt for the site may lie there as well */
         expect_nothing(coordinator);
     /* Of the 399 that are later 254 have a place: 255 letters may be under way. */
     ck_assert_uint_eq(gr_post_refused(coordinator)->early, 399 - 254);
@@ -427,8 +428,8 @@ START_TEST(a_coordinator_started_anew_is_found) {
     check_flow(2, 1);
     /* With no letter to write the site shows that it is there, and is told. */
     gr_post_close(coordinator);
-    bag_empty();
     coordinator = post_of(0, &ways[0].carrier);
+    bag_empty();
     site->beat_s = 0.01;
     greet_both(3, 1);
     check_flow(3, 1);
@@ -439,8 +440,8 @@ START_TEST(a_coordinator_started_anew_is_found) {
     kind.acknowledges = true;
     ways[1].carrier.kind = &kind;
     gr_post_close(coordinator);
-    bag_empty();
     coordinator = post_of(0, &ways[0].carrier);
+    bag_empty();
     expect_nothing(site);
     gr_carrier_renew(&ways[1].carrier);
     expect_nothing(site);
@@ -450,8 +451,8 @@ START_TEST(a_coordinator_started_anew_is_found) {
     ways[1].carrier.kind = &bag_kind;
     /* Or it asks when the caller says so. */
     gr_post_close(coordinator);
-    bag_empty();
     coordinator = post_of(0, &ways[0].carrier);
+    bag_empty();
     expect_nothing(site);
     ck_assert_uint_eq(gr_post_session(site, 0), 4);
     MUST(gr_post_renew(site));
@@ -459,6 +460,43 @@ START_TEST(a_coordinator_started_anew_is_found) {
     ck_assert_uint_eq(n_letters(1, GR_LETTER_HELLO), 1);
     greet_both(5, 1);
     check_flow(5, 1);
+}
+END_TEST
+
+/* A site that has no letter to write, and shows that it is there once in a thousand years. */
+START_TEST(a_coordinator_tells_that_it_has_begun) {
+    const double long_s = 3e10;
+    struct gr_post_message message;
+    greet_both(1, 1);
+    check_flow(1, 1);
+    site->beat_s = coordinator->beat_s = long_s;
+    gr_post_close(coordinator);
+    bag_empty();
+    coordinator = post_of(0, &ways[0].carrier);
+    struct gr_letter *note = copy_of(bag[find_letter(0, GR_LETTER_UNKNOWN)]);
+    greet_both(2, 1);
+    check_flow(2, 1);
+    /* The same note again, however often, costs a receipt a second, and ends nothing. */
+    for (int i = 0; i < 100; i++)
+        bag_add(copy_of(note));
+    MUST(gr_post_receive(site, &message));
+    bag_add(note);
+    MUST(gr_post_receive(site, &message));
+    ck_assert_uint_le(n_letters(1, GR_LETTER_RECEIPT), 2);
+    ck_assert_uint_eq(n_letters(1, GR_LETTER_HELLO), 0);
+    ck_assert_uint_eq(gr_post_refused(site)->other_session, 0);
+    check_flow(2, 1);
+    /* Nor is one of another hand taken. */
+    struct gr_letter_head head = {.label = {.from = 0, .to = 1, .counter = GR_LETTER_NOTE | 5},
+                                  .kind = GR_LETTER_UNKNOWN};
+    struct gr_letter *forged;
+    bag_empty();
+    MUST(gr_letter_create(0, 0, &forged));
+    gr_letter_seal(forged, head, 0, NULL, keys_of[2], study);
+    bag_add(forged);
+    expect_nothing(site);
+    ck_assert_uint_eq(gr_post_refused(site)->forged, 1);
+    check_flow(2, 1);
 }
 END_TEST
 
@@ -514,6 +552,24 @@ START_TEST(an_answer_of_a_coordinator_that_is_gone) {
     bag_add(hello);
     expect_nothing(coordinator);
     expect(wait_for(site, NULL), GR_POST_GREETING, 0, 1, "coordinator");
+    greet_both(2, 1);
+    check_flow(2, 1);
+}
+END_TEST
+
+/* A copy of the HELLO that has begun the session comes late, to the next coordinator, while the
+ * site has no more to write than that it is there. */
+START_TEST(a_late_hello_does_not_hide_the_session_that_is_gone) {
+    struct gr_letter *hello = copy_of(bag[find_letter(1, GR_LETTER_HELLO)]);
+    greet_both(1, 1);
+    check_flow(1, 1);
+    gr_post_close(coordinator);
+    coordinator = post_of(0, &ways[0].carrier);
+    bag_empty();
+    bag_add(hello);
+    expect_nothing(coordinator);
+    ck_assert_uint_eq(n_letters(0, GR_LETTER_WELCOME), 1);
+    site->beat_s = 0.01;
     greet_both(2, 1);
     check_flow(2, 1);
 }
@@ -725,9 +781,11 @@ int main(void) {
                                   a_repeated_hello_ends_nothing_and_costs_nothing,
                                   nothing_of_an_old_session_is_taken,
                                   a_coordinator_started_anew_is_found,
+                                  a_coordinator_tells_that_it_has_begun,
                                   hello_is_repeated_when_the_first_has_left,
                                   a_session_is_renewed_without_a_gap,
                                   an_answer_of_a_coordinator_that_is_gone,
+                                  a_late_hello_does_not_hide_the_session_that_is_gone,
                                   of_two_processes_with_one_key_the_first_ends,
                                   what_is_not_told_at_once_is_told_later,
                                   a_gap_that_nothing_fills_is_given_up,
